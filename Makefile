@@ -1,0 +1,57 @@
+# Targets a developer or CI runs. CI runs `make test` through .ci/run.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := $(GO) tool -modfile=internal/tools/go.mod
+FUZZTIME ?= 20s
+COUNT   ?= 10
+PKG     ?= ./...
+
+.PHONY: help demo build test check lint bench fuzz cover fmt clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## build the daemon, serve the shipped scripts on a free port and call them
+	@bash internal/demo/demo.sh build/hearth
+
+build: ## build the static binary build/hearth
+	@mkdir -p build
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/hearth ./cmd/hearth
+
+test: ## everything CI runs: format, vet, modules, cross build, tests under the race detector
+	@bash internal/ci/test.sh '$(GO)'
+
+check: ## the quick part of test: format, vet, build for other systems
+	@bash internal/ci/test.sh '$(GO)' quick
+
+lint: ## golangci-lint with .golangci.yml (the first run builds the linter, which takes minutes)
+	$(TOOL) golangci-lint run $(PKG)
+
+bench: ## benchmarks, COUNT times each (10), summarised by benchstat
+	@mkdir -p build
+	$(GO) test -run '^$$' -bench . -benchmem -count=$(COUNT) $(PKG) | tee build/bench.txt
+	$(TOOL) benchstat build/bench.txt
+
+fuzz: ## every fuzz target for FUZZTIME (20s) each
+	@set -eo pipefail; for pkg in $$($(GO) list $(PKG)); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$f"; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+cover: ## test coverage as a list a function and as build/cover.html
+	@mkdir -p build
+	$(GO) test -coverpkg=./... -coverprofile=build/cover.out ./...
+	$(GO) tool cover -func=build/cover.out
+	$(GO) tool cover -html=build/cover.out -o build/cover.html
+
+fmt: ## format all Go files
+	gofmt -w $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')
+
+clean: ## remove what the targets built
+	rm -rf build

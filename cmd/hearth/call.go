@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/object"
+)
+
+const callLong = `Call a method of an object and print the result as one line of JSON. A method that
+returns an item stream prints one line for each item.
+
+Arguments are JSON: 5, 1.5, true, null, '"text"', '[1, 2]', '{"a": 1}'. A bare word is a
+text, unless it contains any of []{}". Results keep what JSON can say exactly: integers
+of any size, and floats with their point. Tuples and sets come as arrays, bytes as
+{"data": "<base64>", "encoding": "base64"} (which as an argument is bytes, too), times
+and complex numbers as texts.
+
+Attributes are not methods: --get reads one, --set writes one.
+
+An exception of the object, and a refusal of the host, is printed on standard error as
+"Class: why", and the exit code is 1. What you may not call looks like what does not
+exist: hearth ls lists what you may call.`
+
+// callFlags are the flags of hearth call.
+type callFlags struct {
+	kw        []string
+	get       string
+	set       string
+	oneway    bool
+	traceback bool
+}
+
+func newCall(r *remote) *cobra.Command {
+	var f callFlags
+	cmd := &cobra.Command{
+		Use:   "call OBJECT METHOD [ARGUMENT...]",
+		Short: "Call a method, or read or write an attribute",
+		Long:  callLong,
+		Example: `  hearth call acme.counter add 5
+  hearth call acme.mailer send bob --kw subject='"hello, you"' --kw urgent=true
+  hearth call acme.counter --get total
+  hearth call acme.counter --set total=3
+  hearth call acme.counter reset --oneway`,
+		Args:              func(cmd *cobra.Command, args []string) error { return f.checkArgs(cmd, args) },
+		ValidArgsFunction: r.completeMembers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.call(cmd, f, args)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringArrayVar(&f.kw, "kw", nil, "keyword argument name=value; may be repeated")
+	fl.StringVar(&f.get, "get", "", "read this attribute instead of calling a method")
+	fl.StringVar(&f.set, "set", "", "write attribute=value instead of calling a method")
+	fl.BoolVar(&f.oneway, "oneway", false, "do not wait for an answer, not even for an error")
+	fl.BoolVar(&f.traceback, "traceback", false, "print the remote traceback, if the policy lets you see it")
+	cmd.MarkFlagsMutuallyExclusive("get", "set")
+	r.flags(cmd)
+	return cmd
+}
+
+// checkArgs wants OBJECT and, unless an attribute is named, METHOD.
+func (f *callFlags) checkArgs(cmd *cobra.Command, args []string) error {
+	get, set := cmd.Flags().Changed("get"), cmd.Flags().Changed("set")
+	switch {
+	case len(args) == 0:
+		return usagef("OBJECT is missing")
+	case get && set:
+		return usagef("--get and --set exclude each other: one command, one attribute")
+	case !get && !set && len(args) == 1:
+		return usagef("METHOD is missing: hearth describe %s lists the methods", args[0])
+	case (get || set) && len(args) > 1:
+		return usagef("unexpected argument %q: --get and --set take no method and no arguments", args[1])
+	case (get || set) && (f.oneway || len(f.kw) > 0):
+		return usagef("--oneway and --kw belong to methods, not to attributes")
+	}
+	return nil
+}
+
+// call does what one command line asks.
+func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
+	id, err := objectArgument(args[0])
+	if err != nil {
+		return err
+	}
+	run, err := f.plan(args[1:])
+	if err != nil {
+		return err
+	}
+	c, err := r.dial(1)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := r.within(cmd.Context())
+	defer cancel()
+	err = run(ctx, c.Object(id), cmd.OutOrStdout())
+	if err == nil {
+		return nil
+	}
+	if f.traceback {
+		printTraceback(cmd.ErrOrStderr(), err)
+	}
+	if hint := attributeHint(ctx, c, id, args[1:], err); hint != "" {
+		return fmt.Errorf("%w\n%s", r.explain(err), hint)
+	}
+	return r.explain(err)
+}
+
+// plan reads the rest of the command line and says what to do with the object.
+func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, io.Writer) error, error) {
+	if f.get != "" {
+		if err := checkMember("attribute", f.get); err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, o *client.Object, w io.Writer) error {
+			v, err := o.Get(ctx, f.get)
+			return printResult(w, v, err)
+		}, nil
+	}
+	if f.set != "" {
+		name, v, err := parseAssignment("--set", f.set)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkMember("attribute", name); err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, o *client.Object, _ io.Writer) error { return o.Set(ctx, name, v) }, nil
+	}
+	if len(rest) == 0 {
+		return nil, usagef("--get and --set want the name of an attribute")
+	}
+	method := rest[0]
+	if err := checkMember("method", method); err != nil {
+		return nil, err
+	}
+	args := make([]any, 0, len(rest)-1)
+	for i, s := range rest[1:] {
+		v, err := parseArgument(s)
+		if err != nil {
+			return nil, usagef("argument %d of %s: %w", i+1, method, err)
+		}
+		args = append(args, v)
+	}
+	kw, err := parseKeywords(f.kw)
+	if err != nil {
+		return nil, err
+	}
+	return invoke(method, args, kw, f.oneway), nil
+}
+
+// invoke calls a method and prints its result or the items of its stream.
+func invoke(method string, args []any, kw map[string]any, oneway bool) func(context.Context, *client.Object, io.Writer) error {
+	return func(ctx context.Context, o *client.Object, w io.Writer) error {
+		if oneway {
+			return o.OnewayKw(ctx, method, args, kw)
+		}
+		v, err := o.CallKw(ctx, method, args, kw)
+		return printResult(w, v, err)
+	}
+}
+
+// printResult writes a value as one line.
+func printResult(w io.Writer, v any, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(appendJSON(nil, v), '\n'))
+	return err
+}
+
+// checkMember refuses names that no host would ever call.
+func checkMember(what, name string) error {
+	if !object.Method(name).Callable() {
+		return usagef("%s %q: want letters, digits and '_', a letter first; dotted and private names are never callable", what, name)
+	}
+	return nil
+}
+
+func isRemote(err error) bool {
+	var re *client.RemoteError
+	return errors.As(err, &re)
+}
+
+// printTraceback writes the traceback that came with an exception, if one did.
+func printTraceback(w io.Writer, err error) {
+	var re *client.RemoteError
+	if !errors.As(err, &re) {
+		return
+	}
+	text := strings.TrimRight(strings.Join(re.Traceback, ""), "\n")
+	if text == "" {
+		text = "no traceback came: the policy may not let you see it"
+	}
+	fmt.Fprintln(w, foreign(text))
+}
+
+// attributeHint helps whoever called an attribute like a method.
+func attributeHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
+	if len(rest) != 1 || !isRemote(err) {
+		return ""
+	}
+	d, err := describe(ctx, c, id)
+	if err != nil {
+		return ""
+	}
+	for _, m := range d.Members {
+		if string(m.Name) == rest[0] && !m.Method {
+			return fmt.Sprintf("%s is an attribute: hearth call %s --get %s", rest[0], id, rest[0])
+		}
+	}
+	return ""
+}
+
+// completeMembers offers objects first, then the methods of the one that was chosen.
+func (r *remote) completeMembers(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return r.completeObjects(cmd, args, typed)
+	}
+	if len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return r.completeMethods(cmd.Context(), object.ID(args[0])), cobra.ShellCompDirectiveNoFileComp
+}

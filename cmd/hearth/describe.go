@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+func newDescribe(r *remote) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "describe OBJECT",
+		Short: "Show the methods and attributes of an object",
+		Long: `Show what an object is for, how its instances live, and every method and attribute of
+it that you may call. "oneway" methods give no answer; attributes are read with
+hearth call --get and written with --set.`,
+		Example: `  hearth describe acme.counter
+  hearth describe acme.counter --json`,
+		Args:              exactArgs("OBJECT"),
+		ValidArgsFunction: r.completeObjects,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := objectArgument(args[0])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := r.within(cmd.Context())
+			defer cancel()
+			c, err := r.dial(1)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			d, err := describe(ctx, c, id)
+			if err != nil {
+				return r.explain(err)
+			}
+			if asJSON {
+				if err := printJSON(cmd.OutOrStdout(), d); err != nil {
+					return err
+				}
+			}
+			if d.Error != "" {
+				return fmt.Errorf("%s does not load: %s", id, d.Error)
+			}
+			if !asJSON {
+				printDescription(cmd.OutOrStdout(), d.Description)
+			}
+			return nil
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	r.flags(cmd)
+	return cmd
+}
+
+var instanceText = map[object.InstanceMode]string{
+	object.Single:  "one for everybody, one call at a time",
+	object.Session: "one for each connection",
+	object.PerCall: "a fresh one for each call",
+}
+
+func printDescription(w io.Writer, d object.Description) {
+	fmt.Fprintln(w, d.ID)
+	printDoc(w, "  ", d.Doc)
+	if text := instanceText[d.Instance]; text != "" {
+		fmt.Fprintf(w, "  instance: %s (%s)\n", d.Instance, text)
+	}
+	section := func(title string, method bool) {
+		first := true
+		for _, m := range d.Members {
+			if m.Method != method {
+				continue
+			}
+			if first {
+				fmt.Fprintf(w, "\n%s:\n", title)
+				first = false
+			}
+			fmt.Fprintf(w, "  %s%s\n", m.Name, memberNote(m))
+			printDoc(w, "      ", m.Doc)
+		}
+	}
+	section("methods", true)
+	section("attributes", false)
+}
+
+// memberNote says what is special about a member.
+func memberNote(m object.Member) string {
+	switch {
+	case m.Oneway:
+		return "  (oneway)"
+	case m.Method:
+		return ""
+	case m.Get && m.Set:
+		return "  (read, write)"
+	case m.Set:
+		return "  (write only)"
+	}
+	return "  (read only)"
+}
+
+func printDoc(w io.Writer, indent, doc string) {
+	for line := range strings.Lines(strings.TrimSpace(foreign(doc))) {
+		fmt.Fprintln(w, strings.TrimRight(indent+line, " \r\n"))
+	}
+}

@@ -1,0 +1,74 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+// python is Debian's: its packages have the real Pyro4.
+const python = "/usr/bin/python3"
+
+// needPyro4 skips the test where there is no Pyro4 to test with.
+func needPyro4(t *testing.T) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), python, "-c", "import Pyro4, msgpack, serpent").CombinedOutput()
+	if err != nil {
+		t.Skipf("SKIPPED: no interoperability with the real Pyro4 was tested: %s cannot import it "+
+			"(apt-get install python3-pyro4 python3-msgpack python3-serpent): %v\n%s", python, err, out)
+	}
+}
+
+// client prepares a Python client of testdata/pyro against h. Pyro reads PYRO_ variables,
+// so it gets none of ours; the time zone is one in which a mistake about local time shows.
+func client(t *testing.T, h *liveHost, script string) *exec.Cmd {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "pyro", script))
+	check(t, err)
+	// By -c, since another user cannot read the sources.
+	cmd := exec.CommandContext(t.Context(), python, "-c", string(text))
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "TZ=America/New_York", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1",
+		"HEARTH_TCP=" + h.tcp, "HEARTH_UNIX=" + h.unix}
+	return cmd
+}
+
+func TestRealPyro4(t *testing.T) {
+	needPyro4(t)
+	h := startHost(t)
+	out, err := client(t, h, "test_pyro4.py").CombinedOutput()
+	if err != nil {
+		t.Fatalf("testdata/pyro/test_pyro4.py: %v\n%s", err, out)
+	}
+	t.Logf("%s", tail(string(out), 6))
+}
+
+// A client of another OS user is refused on every channel, by the host and not only by
+// file permissions: without a rule for strangers they may do nothing.
+func TestOtherUserIsRefused(t *testing.T) {
+	needPyro4(t)
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		t.Skip("SKIPPED: only root on Linux can run a client as another user")
+	}
+	const nobody = 65534
+	h := startHost(t)
+	if err := os.Chmod(h.unix, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := client(t, h, "stranger.py")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("testdata/pyro/stranger.py as uid %d: %v\n%s", nobody, err, out)
+	}
+	t.Logf("%s", out)
+
+	// The very same client is let in when the user is the right one.
+	cmd = client(t, h, "stranger.py")
+	if out, err := cmd.CombinedOutput(); err == nil {
+		t.Errorf("the host refuses its own user too, so that this test proves nothing:\n%s", out)
+	}
+}

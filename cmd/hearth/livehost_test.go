@@ -1,0 +1,156 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// liveHost is the real binary at work: `hearth serve` as a process of its own.
+type liveHost struct {
+	dir  string // what it was started in; others may read it
+	tcp  string // host:port
+	unix string // path of its socket
+}
+
+// livePolicy lets the user of the test call what stands in demo and example, and nothing
+// in other.
+const livePolicy = `
+scripts = "scripts"
+state   = "state"
+
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["peer"]
+}
+listener "socket" {
+  address  = "unix:hearth.sock"
+  identify = ["peer"]
+}
+
+principal "me" { uid = %d }
+
+permit "the tests may call" {
+  principals = ["me"]
+  objects    = ["demo.*", "example.*"]
+}
+permit "the relay may count" {
+  principals = ["object:demo.relay"]
+  objects    = ["demo.counter"]
+}
+`
+
+// startHost builds the binary, serves the shipped scripts, testdata/example as tenant
+// example and one object of tenant other, and stops it in order when the test ends. It
+// is an error if the daemon does not end well.
+func startHost(t *testing.T) *liveHost {
+	t.Helper()
+	// Not t.TempDir: a path below it is too long for a socket on some systems, and
+	// another user cannot enter it.
+	dir, err := os.MkdirTemp("", "hearth")
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	check(t, os.Chmod(dir, 0o755))
+	check(t, os.CopyFS(filepath.Join(dir, "scripts"), os.DirFS("../../scripts")))
+	check(t, os.CopyFS(filepath.Join(dir, "scripts", "example"), os.DirFS("testdata/example")))
+	check(t, os.MkdirAll(filepath.Join(dir, "scripts", "other"), 0o755))
+	check(t, os.WriteFile(filepath.Join(dir, "scripts", "other", "secret.lua"),
+		[]byte("local S = hearth.object {}\nfunction S.expose:visit() return 1 end\nreturn S\n"), 0o644))
+	check(t, os.MkdirAll(filepath.Join(dir, "state"), 0o700))
+	check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), fmt.Appendf(nil, livePolicy, os.Getuid()), 0o644))
+
+	bin := filepath.Join(dir, "hearth")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building hearth: %v\n%s", err, out)
+	}
+
+	ready := filepath.Join(dir, "ready")
+	// Its life ends in the cleanup, after t.Context is done.
+	serve := exec.CommandContext(context.WithoutCancel(t.Context()), bin, "serve",
+		"--policy", filepath.Join(dir, "policy.hcl"), "--ready-file", ready)
+	serve.Dir = dir
+	var log bytes.Buffer
+	serve.Stdout, serve.Stderr = &log, &log
+	check(t, serve.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- serve.Wait() }()
+	t.Cleanup(func() {
+		if err := stopHost(serve, ended); err != nil {
+			t.Errorf("hearth serve: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("log of hearth serve, its end:\n%s", tail(log.String(), 60))
+		}
+	})
+	h := &liveHost{dir: dir}
+	for _, addr := range awaitFile(t, ready, ended) {
+		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+			h.unix = path
+		} else {
+			h.tcp = addr
+		}
+	}
+	if h.tcp == "" || h.unix == "" {
+		t.Fatalf("the ready file names no two addresses: tcp %q, unix %q", h.tcp, h.unix)
+	}
+	if !filepath.IsAbs(h.unix) {
+		h.unix = filepath.Join(dir, h.unix)
+	}
+	return h
+}
+
+// awaitFile waits until the daemon wrote the file and returns its lines.
+func awaitFile(t *testing.T, path string, ended <-chan error) []string {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(time.Minute)
+	for {
+		if text, err := os.ReadFile(path); err == nil {
+			return strings.Fields(string(text))
+		}
+		select {
+		case <-tick.C:
+		case err := <-ended:
+			t.Fatalf("hearth serve ended before it was ready: %v", err)
+		case <-late:
+			t.Fatal("hearth serve was not ready within a minute")
+		}
+	}
+}
+
+// stopHost asks the daemon to drain and returns how it ended.
+func stopHost(serve *exec.Cmd, ended <-chan error) error {
+	if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(time.Minute):
+		_ = serve.Process.Kill()
+		<-ended
+		return fmt.Errorf("it did not end within a minute after SIGTERM")
+	}
+}
+
+func tail(s string, lines int) string {
+	all := strings.Split(s, "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/object"
+)
+
+// described is the host's answer to describe: what an object offers to this caller, or
+// why it does not load.
+type described struct {
+	object.Description
+	Error string `json:"error,omitempty"`
+}
+
+// registered asks for the ids of the objects that the caller may call, sorted.
+func registered(ctx context.Context, c *client.Client) ([]string, error) {
+	v, err := c.Object(object.Daemon).Call(ctx, "registered")
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	if err := into(v, &ids); err != nil {
+		return nil, err
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// describe asks what one object offers.
+func describe(ctx context.Context, c *client.Client, id object.ID) (described, error) {
+	var d described
+	v, err := c.Object(object.Daemon).Call(ctx, "describe", string(id))
+	if err != nil {
+		return d, err
+	}
+	err = into(v, &d)
+	return d, err
+}
+
+// listed is one line of hearth ls.
+type listed struct {
+	ID         object.ID           `json:"id"`
+	Instance   object.InstanceMode `json:"instance,omitempty"`
+	Methods    int                 `json:"methods"`
+	Attributes int                 `json:"attributes"`
+	Doc        string              `json:"doc,omitempty"`
+	Error      string              `json:"error,omitempty"`
+}
+
+func newLs(r *remote) *cobra.Command {
+	var asJSON, all bool
+	cmd := &cobra.Command{
+		Use:   "ls [PREFIX]",
+		Short: "List the objects that you may call",
+		Long: `List the objects of a host that you may call, with how many methods and attributes
+each has and the first line of its doc. An object that does not load is listed with the
+error. What you may not call is not listed: ask the host's operator.`,
+		Example: `  hearth ls
+  hearth ls acme.
+  hearth ls --json --at unix:state/hearth.sock`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("unexpected argument %q: one PREFIX at most", args[1])
+			}
+			return nil
+		},
+		ValidArgsFunction: r.completeObjects,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := r.list(cmd.Context(), strings.Join(args, ""), all)
+			if err != nil {
+				return r.explain(err)
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "no object that you may call; hearth new acme.counter writes one")
+				return nil
+			}
+			return printList(cmd.OutOrStdout(), list)
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "also the host's own objects")
+	jsonFlag(cmd, &asJSON)
+	r.flags(cmd)
+	return cmd
+}
+
+// list describes every object that begins with prefix.
+func (r *remote) list(ctx context.Context, prefix string, all bool) ([]listed, error) {
+	ctx, cancel := r.within(ctx)
+	defer cancel()
+	c, err := r.dial(1)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	ids, err := registered(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	list := []listed{}
+	for _, id := range ids {
+		if !strings.HasPrefix(id, prefix) || strings.HasPrefix(id, object.HostPrefix) && !all {
+			continue
+		}
+		d, err := describe(ctx, c, object.ID(id))
+		if err != nil && !isRemote(err) {
+			return nil, err
+		}
+		l := listed{ID: object.ID(id), Instance: d.Instance, Error: d.Error}
+		if err != nil {
+			l.Error = r.explain(err).Error()
+		}
+		l.Doc, _, _ = strings.Cut(d.Doc, "\n")
+		for _, m := range d.Members {
+			if m.Method {
+				l.Methods++
+			} else {
+				l.Attributes++
+			}
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+func printList(out io.Writer, list []listed) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, l := range list {
+		if l.Error != "" {
+			fmt.Fprintf(w, "%s\tdoes not load: %s\n", l.ID, strings.ReplaceAll(foreign(l.Error), "\n", " "))
+			continue
+		}
+		what := plural(l.Methods, "method")
+		if l.Attributes > 0 {
+			what += ", " + plural(l.Attributes, "attribute")
+		}
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", l.ID, what, foreign(l.Doc)), "\t"))
+	}
+	return w.Flush()
+}
+
+// printJSON writes a listing, indented: people read it too.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

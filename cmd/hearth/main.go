@@ -1,0 +1,22 @@
+// Command hearth serves Lua objects to Pyro clients, and calls them.
+//
+// Each verb stands in a file of its own name. What they share: root.go ties them
+// together, exit.go says how they end, remote.go reaches a host, argument.go reads
+// values from the command line and render.go writes them.
+package main
+
+import (
+	"context"
+	"os"
+)
+
+// Set by the build: -ldflags "-X main.version=v1.2.3 -X main.commit=0123abc". Empty ones
+// come from what the Go tool recorded in the binary.
+var (
+	version string
+	commit  string
+)
+
+func main() {
+	os.Exit(run(context.Background(), newRoot(), os.Args[1:]))
+}

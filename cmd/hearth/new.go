@@ -1,0 +1,88 @@
+package main
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+//go:embed templates/object.lua
+var objectSource string
+
+var objectTemplate = template.Must(template.New("object").Parse(objectSource))
+
+func newNew() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "new OBJECT",
+		Short: "Write the script of a new object",
+		Long: `Write the script of a new object, commented and ready to be served: acme.counter becomes
+scripts/acme/counter.lua, acme.shop.cart becomes scripts/acme/shop/cart.lua. The first
+part of the name is the tenant. A file that exists is never overwritten.`,
+		Example: `  hearth new acme.counter
+  hearth new acme.shop.cart --dir /srv/hearth/scripts`,
+		Args:              exactArgs("OBJECT"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := newObjectID(args[0])
+			if err != nil {
+				return err
+			}
+			path, err := scaffold(dir, id)
+			if err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "wrote %s\n", path)
+			fmt.Fprintf(w, "next: hearth serve, then: hearth call %s add 5\n", id)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "scripts", "the scripts folder")
+	return cmd
+}
+
+// newObjectID checks that a script at the id's place would be served as an object.
+func newObjectID(s string) (object.ID, error) {
+	id, err := object.ParseID(s)
+	if err != nil {
+		return "", usagef("%w; for example: hearth new acme.counter", err)
+	}
+	name := id.Name()
+	if strings.HasPrefix(name, "lib.") {
+		return "", usagef("object id %q: %s/lib holds modules for require, not objects", s, id.Tenant())
+	}
+	if strings.HasSuffix(name, "_test") {
+		return "", usagef("object id %q: *_test.lua files hold tests, not objects", s)
+	}
+	return id, nil
+}
+
+// scaffold writes the script and returns its path.
+func scaffold(dir string, id object.ID) (string, error) {
+	path := filepath.Join(dir, string(id.Tenant()), filepath.FromSlash(strings.ReplaceAll(id.Name(), ".", "/"))+".lua")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", fmt.Errorf("making the object's folder: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("%s exists and stays as it is: choose another name, or move it away first", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("writing the script: %w", err)
+	}
+	err = objectTemplate.Execute(f, struct{ ID object.ID }{id})
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("writing %s: %w", path, err)
+	}
+	return path, nil
+}

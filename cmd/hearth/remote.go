@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+)
+
+// defaultAddress is where a host without a policy file listens.
+const defaultAddress = "127.0.0.1:7766"
+
+// remote is what the commands share that call a host.
+type remote struct {
+	at         string
+	protocol   string
+	serializer string
+	timeout    time.Duration
+}
+
+var (
+	protocolNames   = []string{"pyro4", "pyro5"}
+	serializerNames = []string{"serpent", "json", "msgpack", "marshal"}
+)
+
+// flags adds the flags of a command that calls a host.
+func (r *remote) flags(cmd *cobra.Command) {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[calls] = "yes"
+	f := cmd.Flags()
+	f.StringVar(&r.protocol, "protocol", "pyro5", "protocol to speak: pyro4 or pyro5")
+	f.StringVar(&r.serializer, "serializer", "serpent", "serializer of the values: serpent, json, msgpack or marshal")
+	f.DurationVar(&r.timeout, "timeout", 10*time.Second, "give up after this long; 0 waits for ever")
+	choices := func(names []string) cobra.CompletionFunc {
+		return cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
+	}
+	for name, list := range map[string][]string{"protocol": protocolNames, "serializer": serializerNames} {
+		if err := cmd.RegisterFlagCompletionFunc(name, choices(list)); err != nil {
+			panic(err) // only a flag that does not exist
+		}
+	}
+}
+
+// dial makes a client of at most conns connections; nothing is connected yet.
+func (r *remote) dial(conns int) (*client.Client, error) {
+	cfg := client.Config{Address: r.at, MaxConns: conns, Timeout: r.timeout}
+	switch r.protocol {
+	case "pyro4":
+		cfg.Protocol = object.Pyro4
+	case "pyro5":
+		cfg.Protocol = object.Pyro5
+	default:
+		return nil, usagef("--protocol %s: want %s", r.protocol, strings.Join(protocolNames, " or "))
+	}
+	if !slices.Contains(serializerNames, r.serializer) {
+		return nil, usagef("--serializer %s: want one of %s", r.serializer, strings.Join(serializerNames, ", "))
+	}
+	cfg.Serializer = codec.ByName(r.serializer)
+	if err := checkAddress(r.at); err != nil {
+		return nil, err
+	}
+	if r.timeout < 0 {
+		return nil, usagef("--timeout %s: want 0 or more", r.timeout)
+	}
+	return client.New(cfg)
+}
+
+// checkAddress refuses what cannot be an address, before anything is tried.
+func checkAddress(at string) error {
+	if path, ok := strings.CutPrefix(at, "unix:"); ok {
+		if path == "" {
+			return usagef("--at %s: the path is missing, as in unix:state/hearth.sock", at)
+		}
+		return nil
+	}
+	if _, port, err := net.SplitHostPort(at); err != nil || port == "" {
+		return usagef("--at %s: want host:port, [::1]:port or unix:path", at)
+	}
+	return nil
+}
+
+// within bounds ctx by --timeout.
+func (r *remote) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, r.timeout)
+}
+
+// explain makes of a client's error one that says what to do next.
+func (r *remote) explain(err error) error {
+	var re *client.RemoteError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &re):
+		return errors.New(raised(re.Class, re.Args))
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("no host listens at %s: start one with hearth serve, or name another with --at", r.at)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s may not be connected to by this user: the socket's folder or file forbids it", r.at)
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return fmt.Errorf("no answer from %s within %s; whether the call ran is not known: --timeout waits longer", r.at, r.timeout)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("%s closed the connection: %w; is it a hearth host, and does it speak %s?", r.at, err, r.protocol)
+	}
+	return err
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// objectArgument reads an object's id from the command line. The host's own objects are
+// fine too.
+func objectArgument(s string) (object.ID, error) {
+	if id := object.ID(s); id == object.Daemon || id == object.NameServer {
+		return id, nil
+	}
+	id, err := object.ParseID(s)
+	if err != nil {
+		return "", usagef("%w; hearth ls lists the objects that you may call", err)
+	}
+	return id, nil
+}
+
+// completeObjects offers the ids of the objects that the caller may call.
+func (r *remote) completeObjects(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	r.timeout = time.Second // a shell waits for this
+	ctx, cancel := r.within(cmd.Context())
+	defer cancel()
+	c, err := r.dial(1)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer c.Close()
+	ids, err := registered(ctx, c)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeMethods offers the methods of an object with the first line of their docs.
+func (r *remote) completeMethods(ctx context.Context, id object.ID) []cobra.Completion {
+	r.timeout = time.Second
+	ctx, cancel := r.within(ctx)
+	defer cancel()
+	c, err := r.dial(1)
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	d, err := describe(ctx, c, id)
+	if err != nil {
+		return nil
+	}
+	var out []cobra.Completion
+	for _, m := range d.Members {
+		if m.Method {
+			doc, _, _ := strings.Cut(m.Doc, "\n")
+			out = append(out, cobra.CompletionWithDesc(string(m.Name), doc))
+		}
+	}
+	return out
+}

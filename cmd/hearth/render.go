@@ -1,0 +1,198 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hearthhost/hearth/codec"
+)
+
+// appendJSON appends a value as one line of JSON. Integers of any size are exact, floats
+// keep their point, tuples and sets are arrays, bytes are {"data", "encoding"}; what
+// JSON has no form for (complex numbers, times, infinities) is text.
+func appendJSON(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...)
+	case bool:
+		return strconv.AppendBool(b, v)
+	case string:
+		return appendText(b, v)
+	case int:
+		return strconv.AppendInt(b, int64(v), 10)
+	case int64:
+		return strconv.AppendInt(b, v, 10)
+	case *big.Int:
+		return v.Append(b, 10)
+	case float64:
+		return appendFloat(b, v)
+	case complex128:
+		return appendText(b, fmt.Sprint(v))
+	case []byte:
+		return appendText(append(appendText(append(b, `{"data":`...), base64.StdEncoding.EncodeToString(v)), `,"encoding":`...), "base64", '}')
+	case time.Time:
+		return appendText(b, timeText(v))
+	case *codec.Exception:
+		return appendException(b, v)
+	case codec.Dict:
+		return appendDict(b, v)
+	case map[string]any:
+		return appendMap(b, v)
+	}
+	if r := reflect.ValueOf(v); r.Kind() == reflect.Slice {
+		return appendSlice(b, r)
+	}
+	return appendText(b, fmt.Sprint(v))
+}
+
+// appendText appends a JSON text and then raw bytes. Lone surrogates, which Python texts
+// may hold and which come as three bytes each, are escaped as such.
+func appendText(b []byte, s string, then ...byte) []byte {
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1 && surrogate(s[i:]) != 0:
+			b = fmt.Appendf(b, `\u%04x`, surrogate(s[i:]))
+			size = 3
+		case r == utf8.RuneError && size == 1:
+			b = append(b, `\ufffd`...)
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r == '\n':
+			b = append(b, `\n`...)
+		case r == '\t':
+			b = append(b, `\t`...)
+		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
+			// Control characters are escaped, too, so that no result can drive a terminal.
+			b = fmt.Appendf(b, `\u%04x`, r)
+		default:
+			b = append(b, s[i:i+size]...)
+		}
+		i += size
+	}
+	return append(append(b, '"'), then...)
+}
+
+// surrogate returns the lone surrogate that s begins with, 0 if it begins with none.
+func surrogate(s string) rune {
+	if len(s) < 3 || s[0] != 0xed || s[1] < 0xa0 || s[1] > 0xbf || s[2]&0xc0 != 0x80 {
+		return 0
+	}
+	return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f)
+}
+
+func appendFloat(b []byte, f float64) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(b, `"NaN"`...)
+	case math.IsInf(f, 0):
+		return appendText(b, strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, 64), "+"))
+	}
+	s := strconv.FormatFloat(f, 'g', -1, 64)
+	if !strings.ContainsAny(s, ".e") {
+		s += ".0"
+	}
+	return append(b, s...)
+}
+
+// timeText leaves out the zone, which times on this wire do not have, and an empty
+// fraction.
+func timeText(t time.Time) string { return t.Format("2006-01-02T15:04:05.999999999") }
+
+// appendSlice covers lists, tuples and sets, whatever their named type.
+func appendSlice(b []byte, r reflect.Value) []byte {
+	b = append(b, '[')
+	for i := range r.Len() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(b, r.Index(i).Interface())
+	}
+	return append(b, ']')
+}
+
+func appendMap(b []byte, m map[string]any) []byte {
+	b = append(b, '{')
+	for i, k := range sortedKeys(m) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(append(appendText(b, k), ':'), m[k])
+	}
+	return append(b, '}')
+}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// keyText is a dict's key as JSON wants it: a text as it is, anything else as the text
+// of its JSON.
+func keyText(k any) string {
+	if s, ok := k.(string); ok {
+		return s
+	}
+	return string(appendJSON(nil, k))
+}
+
+// appendException shows an exception that came as a value, in the form in which it
+// travels.
+func appendException(b []byte, e *codec.Exception) []byte {
+	b = appendText(append(b, `{"__exception__":true,"__class__":`...), e.Class)
+	b = appendSlice(append(b, `,"args":`...), reflect.ValueOf(e.Args))
+	return append(b, '}')
+}
+
+// raised is an exception as a person reads it: its bare class, then its arguments.
+func raised(class string, args []any) string {
+	class = bareClass(class)
+	switch len(args) {
+	case 0:
+		return class
+	case 1:
+		if s, ok := args[0].(string); ok {
+			return class + ": " + s
+		}
+		return class + ": " + string(appendJSON(nil, args[0]))
+	}
+	return class + ": " + string(appendSlice(nil, reflect.ValueOf(args)))
+}
+
+// bareClass is a class without the module in front of it.
+func bareClass(s string) string { return s[strings.LastIndexByte(s, '.')+1:] }
+
+// into reads a value that came over the wire into a Go value of our own.
+func into(v any, to any) error {
+	if err := json.Unmarshal(appendJSON(nil, v), to); err != nil {
+		return fmt.Errorf("the host answered something else than expected: %w", err)
+	}
+	return nil
+}
+
+// appendDict keeps the dict's own order.
+func appendDict(b []byte, d codec.Dict) []byte {
+	b = append(b, '{')
+	for i, p := range d {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSON(append(appendText(b, keyText(p.Key)), ':'), p.Value)
+	}
+	return append(b, '}')
+}

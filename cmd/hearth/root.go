@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const rootLong = `Hearth is a secure host daemon: a Lua script in a folder becomes a remote object that
+Pyro4 and Pyro5 programs call over the network, each tenant in its own sandbox and each
+call under a policy that denies by default.
+
+  hearth new acme.counter            write scripts/acme/counter.lua
+  hearth serve                       serve it, to you alone
+  hearth call acme.counter add 5     call it
+
+Exit codes: 0 done; 1 it failed or the host said no; 2 the command line makes no sense.
+Hearth reads no environment variables: what a command does stands on its command line and
+in the policy file.`
+
+// Annotation keys of commands.
+const (
+	calls = "calls" // the command calls a host, so --at means something to it
+)
+
+// newRoot returns the whole command tree.
+func newRoot() *cobra.Command {
+	r := &remote{}
+	root := &cobra.Command{
+		Use:           "hearth",
+		Short:         "Serve Lua objects to Pyro clients, and call them",
+		Long:          rootLong,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noSuchVerb,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.PersistentFlags().StringVar(&r.at, "at", defaultAddress, "address of the host to call: host:port, [::1]:port or unix:path")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("at") && cmd.Annotations[calls] == "" && cmd != root {
+			return usagef("--at means nothing to %q, which calls no host", cmd.CommandPath())
+		}
+		return nil
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddGroup(
+		&cobra.Group{ID: "host", Title: "Host objects:"},
+		&cobra.Group{ID: "call", Title: "Call objects:"},
+		&cobra.Group{ID: "other", Title: "Other:"},
+	)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("host", newServe(), newNew())
+	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r), newBench(r))
+	add("other", newVersion())
+	root.AddCommand(newWorker())
+	root.SetHelpCommandGroupID("other")
+	root.SetCompletionCommandGroupID("other")
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// noSuchVerb refuses what is not a command, with the ones that may have been meant.
+func noSuchVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	hint := "hearth --help lists the commands"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usagef("there is no command %q: %s", args[0], hint)
+}
+
+// jsonFlag adds --json to a command that prints a listing.
+func jsonFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "json", false, "print JSON")
+}
+
+// plural returns "1 thing", "2 things".
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/policy"
+)
+
+const serveLong = `Serve the objects in the scripts folder until the process is told to stop.
+
+The policy file says where to listen, who is who and what they may do. Without --policy it
+is policy.hcl in the current directory; if there is none, the built-in default policy
+serves the folder --dir on 127.0.0.1:7766 and a Unix socket, to the user who started it
+and to nobody else.
+
+SIGINT and SIGTERM drain: no new connections, calls in flight finish, workers end. A
+second signal stops at once.`
+
+// defaultPolicyFile is looked for in the current directory.
+const defaultPolicyFile = "policy.hcl"
+
+// serveFlags are the flags of hearth serve.
+type serveFlags struct {
+	policy    string
+	dir       string
+	check     bool
+	readyFile string
+	logFormat string
+	logLevel  string
+}
+
+func newServe() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve objects until told to stop",
+		Long:  serveLong,
+		Example: `  hearth serve
+  hearth serve --policy /etc/hearth/policy.hcl --log-format json
+  hearth serve --check`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.policy != "" && cmd.Flags().Changed("dir") {
+				return usagef("--dir belongs to the built-in policy: %s names its folders itself", f.policy)
+			}
+			return f.serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.policy, "policy", "", "policy file (default: ./policy.hcl if there is one, else the built-in policy)")
+	fl.StringVar(&f.dir, "dir", ".", "folder of the built-in policy, which holds scripts/")
+	fl.BoolVar(&f.check, "check", false, "check the policy and the scripts folder, then exit")
+	fl.StringVar(&f.readyFile, "ready-file", "", "write the addresses to this file, one a line, once they are listened on")
+	fl.StringVar(&f.logFormat, "log-format", "text", "format of the log on standard error: text or json")
+	fl.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
+	return cmd
+}
+
+// serve runs a host until a signal or the end of ctx.
+func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
+	log, err := f.logger(errOut)
+	if err != nil {
+		return err
+	}
+	p, from, err := f.load()
+	if err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program, which workers are started from: %w", err)
+	}
+	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Version: thisBuild().Version})
+	if err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	if f.check {
+		fmt.Fprintf(out, "%s: ok\n", from)
+		return nil
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// Once the first signal came, the next one is the system's to handle: it ends us.
+	context.AfterFunc(ctx, stop)
+	if err := h.Listen(ctx); err != nil {
+		return explainListen(err)
+	}
+	if f.readyFile != "" {
+		if err := writeAtomic(f.readyFile, strings.Join(h.Addrs(), "\n")+"\n"); err != nil {
+			return fmt.Errorf("writing the ready file: %w", err)
+		}
+	}
+	greet(out, from, h.Addrs())
+	return h.Serve(ctx)
+}
+
+// load finds the policy and says where it came from.
+func (f *serveFlags) load() (p *policy.Policy, from string, err error) {
+	path := f.policy
+	if path == "" {
+		switch _, err := os.Stat(defaultPolicyFile); {
+		case err == nil:
+			path = defaultPolicyFile
+		case !errors.Is(err, fs.ErrNotExist):
+			// It may be there: to go on with another policy would be a guess.
+			return nil, "", fmt.Errorf("looking for %s: %w", defaultPolicyFile, err)
+		}
+	}
+	if path != "" {
+		p, err = policy.Load(path, os.Getuid())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, "", fmt.Errorf("there is no policy file %s: leave --policy out for the built-in policy", path)
+		}
+		return p, path, err
+	}
+	p, err = policy.Default(f.dir, os.Getuid())
+	if err != nil {
+		return nil, "", fmt.Errorf("the built-in policy in %s: %w", f.dir, err)
+	}
+	return p, fmt.Sprintf("the built-in policy (no %s here)", defaultPolicyFile), nil
+}
+
+// logger makes the log from the flags.
+func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, usagef("--log-level %s: want debug, info, warn or error", f.logLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch f.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, usagef("--log-format %s: want text or json", f.logFormat)
+}
+
+// explainListen adds the next thing to do to the usual reasons.
+func explainListen(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w\nanother program has this address: hearth ping tells whether it is a host; or name another in %s", err, defaultPolicyFile)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w\nthis user may not listen there: ports below 1024 and foreign folders want other rights", err)
+	}
+	return err
+}
+
+// greet says what is served and how to call it.
+func greet(w io.Writer, from string, addrs []string) {
+	fmt.Fprintf(w, "serving under %s\n", from)
+	for _, a := range addrs {
+		fmt.Fprintf(w, "listening on %s: hearth ls --at %s\n", a, a)
+	}
+}
+
+// writeAtomic writes a file that is seen whole or not at all.
+func writeAtomic(path, text string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // fails once it was renamed
+	_, err = tmp.WriteString(text)
+	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}

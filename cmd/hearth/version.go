@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// build says what this binary is.
+type build struct {
+	Version   string   `json:"version"`
+	Commit    string   `json:"commit"`
+	Go        string   `json:"go"`
+	Platform  string   `json:"platform"`
+	Protocols []string `json:"protocols"`
+}
+
+// thisBuild asks the linker's settings first, then what the Go tool recorded.
+func thisBuild() build {
+	b := build{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+		b.Protocols = append(b.Protocols, fmt.Sprintf("%s (%d)", p.Module(), p))
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if b.Version == "" && info.Main.Version != "" {
+			b.Version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && b.Commit == "" {
+				b.Commit = s.Value
+			}
+		}
+	}
+	if b.Version == "" {
+		b.Version = "(devel)"
+	}
+	if b.Commit == "" {
+		b.Commit = "unknown"
+	}
+	return b
+}
+
+func newVersion() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print version, commit, Go version and protocols",
+		Long:  "Print which build this is and which Pyro protocols it speaks.",
+		Example: `  hearth version
+  hearth version --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b := thisBuild()
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(b)
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "hearth %s\ncommit %s\n%s %s\n", b.Version, b.Commit, b.Go, b.Platform)
+			for _, p := range b.Protocols {
+				fmt.Fprintf(w, "speaks %s\n", p)
+			}
+			return nil
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}

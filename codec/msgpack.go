@@ -1,0 +1,184 @@
+package codec
+
+import (
+	"github.com/hearthhost/hearth/object"
+)
+
+// msgpack reads and writes MessagePack as Pyro uses it: text as str, bytes as bin,
+// and the four ext codes below. It holds no state.
+//
+// Source: doc/wire.md "Payloads"; vectors in testdata/values-msgpack.jsonl.
+type msgpack struct{}
+
+// The ext codes that Pyro peers use.
+const (
+	extComplex  = 0x30 // two little endian doubles
+	extBigInt   = 0x31 // decimal text
+	extDateTime = 0x32 // little endian double, POSIX seconds
+	extDate     = 0x33 // little endian day number, 8 bytes or (Windows) 4
+)
+
+// ID returns [Msgpack].
+func (msgpack) ID() ID { return Msgpack }
+
+// Name returns "msgpack".
+func (msgpack) Name() string { return "msgpack" }
+
+// WireID returns 6 in Pyro4 messages and 4 in Pyro5 messages.
+func (msgpack) WireID(p object.Protocol) uint16 {
+	if p == object.Pyro4 {
+		return 6
+	}
+	return 4
+}
+
+// Decode feeds the one value of doc to the sink. Bytes after it are refused.
+func (msgpack) Decode(doc []byte, lim Limits, to object.Sink) error {
+	r := newMsgpackReader(doc, lim)
+	if err := r.value(to, 0, false); err != nil {
+		return err
+	}
+	return r.atEnd()
+}
+
+// DecodeCall feeds the third and the fourth element of the call's array to the sink.
+func (msgpack) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
+	r := newMsgpackReader(doc, lim)
+	if err := r.callHead(); err != nil {
+		return err
+	}
+	for range 2 { // object and method count for nothing here
+		if err := r.value(noSink{}, 1, false); err != nil {
+			return err
+		}
+	}
+	if c := r.peek(); !isMsgpackArray(c) {
+		return r.typeError("positional arguments are not an array")
+	}
+	if err := r.value(to, 1, false); err != nil {
+		return err
+	}
+	if c := r.peek(); !isMsgpackMap(c) && c != 0xc0 {
+		return r.typeError("keyword arguments are neither a map nor nil")
+	}
+	if err := r.value(to, 1, false); err != nil {
+		return err
+	}
+	return r.atEnd()
+}
+
+// ScanCall reads object, method and the first argument, or the methods of a batch,
+// and nothing behind them. A third element that is no array, as blobs may have it,
+// yields no First.
+func (msgpack) ScanCall(doc []byte, batch bool, h *Head) error {
+	h.First, h.Batch = nil, h.Batch[:0]
+	r := newMsgpackReader(doc, Limits{})
+	err := r.callHead()
+	if err != nil {
+		return err
+	}
+	if h.Object, err = r.text("object id"); err != nil {
+		return err
+	}
+	if h.Method, err = r.text("method"); err != nil {
+		return err
+	}
+	if batch {
+		return r.scanBatch(h)
+	}
+	if r.pos == len(doc) {
+		return r.short()
+	}
+	if !isMsgpackArray(r.peek()) {
+		return nil
+	}
+	n, err := r.open(1)
+	if err != nil || n == 0 || !isMsgpackText(r.peek()) {
+		return err
+	}
+	h.First, err = r.text("first argument")
+	return err
+}
+
+// scanBatch reads the methods of a batch: an array of triples (method, positional
+// arguments, keyword arguments).
+func (r *msgpackReader) scanBatch(h *Head) error {
+	if !isMsgpackArray(r.peek()) {
+		return r.typeError("batch is not an array of calls")
+	}
+	n, err := r.open(1)
+	if err != nil {
+		return err
+	}
+	for range n {
+		if !isMsgpackArray(r.peek()) {
+			return r.typeError("call in batch is not an array of three")
+		}
+		m, err := r.open(2)
+		if err != nil {
+			return err
+		}
+		if m != 3 {
+			return wrongCount(3, m)
+		}
+		name, err := r.text("method in batch")
+		if err != nil {
+			return err
+		}
+		h.Batch = append(h.Batch, name)
+		for range 2 {
+			if err := r.value(noSink{}, 3, false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ScanConnect returns the object id of a CONNECT payload.
+func (msgpack) ScanConnect(doc []byte) (string, error) {
+	r := newMsgpackReader(doc, Limits{})
+	if !isMsgpackMap(r.peek()) {
+		return "", r.typeError("handshake is not a map")
+	}
+	n, err := r.open(0)
+	if err != nil {
+		return "", err
+	}
+	var id []byte
+	handshake := false
+	for range n / 2 {
+		var key []byte
+		if isMsgpackText(r.peek()) {
+			key, err = r.text("key")
+		} else {
+			err = r.value(noSink{}, 1, true)
+		}
+		if err != nil {
+			return "", err
+		}
+		if string(key) == "object" && r.peek() != 0xc0 {
+			id, err = r.text("object id")
+		} else {
+			handshake = handshake || string(key) == "handshake"
+			err = r.value(noSink{}, 1, false)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if err := r.atEnd(); err != nil {
+		return "", err
+	}
+	if !handshake {
+		return "", errNoHandshake()
+	}
+	return string(id), nil
+}
+
+// NewEncoder returns an encoder that appends one document to buf.
+func (msgpack) NewEncoder(buf []byte) Encoder {
+	e := &msgpackEncoder{}
+	e.Reset(buf)
+	return e
+}

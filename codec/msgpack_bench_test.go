@@ -1,0 +1,86 @@
+package codec_test
+
+import (
+	"testing"
+
+	"github.com/hearthhost/hearth/codec"
+)
+
+// recordedCall returns the payload of one recorded call.
+func recordedCall(tb testing.TB, file, name string) []byte {
+	tb.Helper()
+	for _, m := range conversation(tb, file) {
+		if m.name == name {
+			return m.payload
+		}
+	}
+	tb.Fatalf("%s has no %s", file, name)
+	return nil
+}
+
+func TestBinaryScanCallAllocates(t *testing.T) {
+	for _, c := range []struct{ serializer, file, name string }{
+		{"msgpack", "pyro5-msgpack.jsonl", "call_kwargs.req"},
+		{"msgpack", "pyro5-msgpack.jsonl", "attr_get.req"},
+		{"msgpack", "pyro5-msgpack.jsonl", "batch.req"},
+	} {
+		doc, s := recordedCall(t, c.file, c.name), codec.ByName(c.serializer)
+		h := codec.Head{Batch: make([][]byte, 0, 8)}
+		batch := c.name == "batch.req"
+		if n := testing.AllocsPerRun(100, func() {
+			if err := s.ScanCall(doc, batch, &h); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s %s: ScanCall allocates %v times, want 0", c.serializer, c.name, n)
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			if err := s.DecodeCall(doc, codec.Limits{}, pyNone{}); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s %s: DecodeCall allocates %v times, want 0", c.serializer, c.name, n)
+		}
+	}
+}
+
+func BenchmarkBinary(b *testing.B) {
+	for _, name := range []string{"msgpack", "marshal"} {
+		s := codec.ByName(name)
+		call := recordedCall(b, "pyro5-"+name+".jsonl", "call_kwargs.req")
+		large := recordedCall(b, "pyro5-"+name+".jsonl", "handshake.resp")
+		b.Run(name+"/scan", func(b *testing.B) {
+			b.ReportAllocs()
+			var h codec.Head
+			for b.Loop() {
+				if err := s.ScanCall(call, false, &h); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/decode", func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(large)))
+			for b.Loop() {
+				if err := s.Decode(large, codec.Limits{}, pyNone{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/encode", func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(large)))
+			e := s.NewEncoder(nil)
+			buf := make([]byte, 0, 2*len(large))
+			for b.Loop() {
+				e.Reset(buf)
+				if err := s.Decode(large, codec.Limits{}, e); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := e.Document(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

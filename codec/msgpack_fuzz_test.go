@@ -1,0 +1,89 @@
+package codec_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/hearthhost/hearth/codec"
+)
+
+func FuzzMsgpack(f *testing.F) {
+	for _, v := range jsonLines[valueVector](f, "testdata/values-msgpack.jsonl") {
+		if v.Hex != nil {
+			f.Add(unhex(f, *v.Hex))
+		}
+	}
+	for _, m := range conversation(f, "pyro5-msgpack.jsonl") {
+		f.Add(m.payload)
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) { fuzzBinary(t, codec.ByName("msgpack"), doc) })
+}
+
+func FuzzMarshal(f *testing.F) {
+	for _, v := range jsonLines[valueVector](f, "testdata/values-marshal.jsonl") {
+		if v.Hex != nil {
+			f.Add(unhex(f, *v.Hex))
+		}
+	}
+	for _, v := range jsonLines[struct{ Hex string }](f, "testdata/marshal-parse.jsonl") {
+		f.Add(unhex(f, v.Hex))
+	}
+	for _, m := range conversation(f, "pyro5-marshal.jsonl") {
+		f.Add(m.payload)
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		fuzzBinary(t, codec.ByName("marshal"), doc)
+		_, _, _ = codec.ParseBlobInfo(doc)
+	})
+}
+
+// fuzzBinary checks the properties that hold for any input: what decodes is encoded to
+// something that decodes to the same and is encoded to the same bytes; what a sink
+// sees is bounded; the scan sees what the decoder sees.
+func fuzzBinary(t *testing.T, s codec.Serializer, doc []byte) {
+	lim := codec.Limits{Elements: 2000}
+	var n countSink
+	err := s.Decode(doc, lim, &n)
+	if n.values > lim.Elements+1 || n.bytes > len(doc)+20*lim.Elements {
+		t.Fatalf("sink saw %d values, %d bytes of a document of %d", n.values, n.bytes, len(doc))
+	}
+	if err == nil {
+		checkStable(t, s, doc)
+	}
+	_, _ = s.ScanConnect(doc)
+	var h codec.Head
+	_ = s.ScanCall(doc, true, &h)
+	if s.ScanCall(doc, false, &h) != nil {
+		return
+	}
+	var p, whole pyRepr
+	if s.DecodeCall(doc, codec.Limits{}, &p) == nil && s.Decode(doc, codec.Limits{}, &whole) == nil {
+		head := pyQuote(h.Object, true) + ", " + pyQuote(h.Method, true) + ", "
+		if !bytes.HasPrefix([]byte(whole.out.String()[1:]), []byte(head)) {
+			t.Fatalf("ScanCall found %s in %s", head, whole.out.String())
+		}
+		if h.First != nil && !bytes.HasPrefix([]byte(p.out.String()[1:]), []byte(pyQuote(h.First, true))) {
+			t.Fatalf("ScanCall found first %q in %s", h.First, p.out.String())
+		}
+	}
+}
+
+func checkStable(t *testing.T, s codec.Serializer, doc []byte) {
+	t.Helper()
+	want, err := reprOf(s, doc, codec.Limits{})
+	if err != nil {
+		t.Fatalf("Decode = %v with a higher limit", err)
+	}
+	once, err := translate(s, doc, s)
+	if err != nil {
+		return // for example keys that the encoder refuses
+	}
+	got, err := reprOf(s, once, codec.Limits{})
+	if err != nil || got != want {
+		t.Fatalf("decoded again = %s, %v, want %s", got, err, want)
+	}
+	twice, err := translate(s, once, s)
+	if err != nil || !bytes.Equal(once, twice) {
+		t.Fatalf("encoded twice = %x, %v, want %x", twice, err, once)
+	}
+}

@@ -1,0 +1,99 @@
+package codec
+
+import "github.com/hearthhost/hearth/object"
+
+// frame is a container that an encoder has open.
+type frame struct {
+	kind  object.Kind
+	hash  bool // its values must be hashable
+	n     int  // values announced, -1 if not
+	count int  // values written, keys included
+	start int  // where its header stands in the buffer
+}
+
+// nesting keeps the books of an encoder: what is open, and that one document with as
+// many elements as announced comes of it. The first error sticks.
+type nesting struct {
+	open  []frame
+	roots int
+	err   error
+}
+
+func (t *nesting) reset() { t.open, t.roots, t.err = t.open[:0], 0, nil }
+
+func (t *nesting) fail(err error) error {
+	t.err = err
+	return err
+}
+
+// atKey reports whether the next value is a key of a dict.
+func (t *nesting) atKey() bool {
+	if len(t.open) == 0 {
+		return false
+	}
+	f := &t.open[len(t.open)-1]
+	return f.kind == object.DictKind && f.count&1 == 0
+}
+
+// atHashable reports whether the next value must be hashable for Python.
+func (t *nesting) atHashable() bool {
+	if len(t.open) == 0 {
+		return false
+	}
+	f := &t.open[len(t.open)-1]
+	return f.hash || f.kind == object.DictKind && f.count&1 == 0
+}
+
+// add counts one value.
+func (t *nesting) add() error {
+	if t.err != nil {
+		return t.err
+	}
+	if len(t.open) > 0 {
+		t.open[len(t.open)-1].count++
+		return nil
+	}
+	if t.roots++; t.roots > 1 {
+		return t.fail(object.Errorf(object.CodeInternal, "more than one value in a document"))
+	}
+	return nil
+}
+
+// push opens a container of n elements whose header begins at start.
+func (t *nesting) push(k object.Kind, n, start int, hash bool) error {
+	if len(t.open) >= maxEncodeDepth {
+		return t.fail(tooDeep(maxEncodeDepth))
+	}
+	if k == object.DictKind && n > 0 {
+		n *= 2
+	}
+	t.open = append(t.open, frame{kind: k, hash: hash, n: n, start: start})
+	return nil
+}
+
+// pop closes the container that was opened last.
+func (t *nesting) pop() (frame, error) {
+	if t.err != nil {
+		return frame{}, t.err
+	}
+	if len(t.open) == 0 {
+		return frame{}, t.fail(object.Errorf(object.CodeInternal, "end of a container that is not open"))
+	}
+	f := t.open[len(t.open)-1]
+	if f.n >= 0 && f.count != f.n {
+		return f, t.fail(object.Errorf(object.CodeInternal, "%s of %d values was announced with %d", f.kind, f.count, f.n))
+	}
+	if f.kind == object.DictKind && f.count&1 != 0 {
+		return f, t.fail(object.Errorf(object.CodeInternal, "dict ends after a key"))
+	}
+	t.open = t.open[:len(t.open)-1]
+	return f, nil
+}
+
+// complete says why there is no document yet, nil if there is one.
+func (t *nesting) complete() error {
+	if t.err == nil && (t.roots != 1 || len(t.open) != 0) {
+		return object.Errorf(object.CodeInternal, "unfinished document")
+	}
+	return t.err
+}

@@ -1,0 +1,316 @@
+package codec
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// msgpackReader walks one document. It never allocates in proportion to an announced
+// length: every count is first compared with the bytes that are left.
+type msgpackReader struct {
+	doc      []byte
+	pos      int
+	lim      Limits
+	elements int // how many more values the containers may hold
+}
+
+func newMsgpackReader(doc []byte, lim Limits) msgpackReader {
+	lim = lim.orDefaults()
+	return msgpackReader{doc: doc, lim: lim, elements: lim.Elements}
+}
+
+func isMsgpackArray(c byte) bool { return c&0xf0 == 0x90 || c == 0xdc || c == 0xdd }
+func isMsgpackMap(c byte) bool   { return c&0xf0 == 0x80 || c == 0xde || c == 0xdf }
+func isMsgpackText(c byte) bool  { return c&0xe0 == 0xa0 || c >= 0xd9 && c <= 0xdb }
+
+// peek returns the type byte of the next value; 0xc1, which begins none, at the end.
+func (r *msgpackReader) peek() byte {
+	if r.pos >= len(r.doc) {
+		return 0xc1
+	}
+	return r.doc[r.pos]
+}
+
+// uint reads a big endian number of size bytes.
+func (r *msgpackReader) uint(size int) (uint64, error) {
+	if len(r.doc)-r.pos < size {
+		return 0, r.short()
+	}
+	b := r.doc[r.pos : r.pos+size]
+	r.pos += size
+	switch size {
+	case 1:
+		return uint64(b[0]), nil
+	case 2:
+		return uint64(binary.BigEndian.Uint16(b)), nil
+	case 4:
+		return uint64(binary.BigEndian.Uint32(b)), nil
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+// bytes reads n bytes; the result aliases the document.
+func (r *msgpackReader) bytes(n uint64) ([]byte, error) {
+	if n > uint64(len(r.doc)-r.pos) {
+		return nil, r.short()
+	}
+	b := r.doc[r.pos : r.pos+int(n) : r.pos+int(n)]
+	r.pos += int(n)
+	return b, nil
+}
+
+// sized reads a length of size bytes and then as many bytes.
+func (r *msgpackReader) sized(size int) ([]byte, error) {
+	n, err := r.uint(size)
+	if err != nil {
+		return nil, err
+	}
+	return r.bytes(n)
+}
+
+// text reads a str; what names it in the error if it is something else.
+func (r *msgpackReader) text(what string) ([]byte, error) {
+	start := r.pos
+	if start == len(r.doc) {
+		return nil, r.short()
+	}
+	c := r.doc[start]
+	if !isMsgpackText(c) {
+		return nil, r.typeError(what + " is not a text")
+	}
+	r.pos++
+	var b []byte
+	var err error
+	if c <= 0xbf {
+		b, err = r.bytes(uint64(c & 0x1f))
+	} else {
+		b, err = r.sized(1 << (c - 0xd9))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(b) {
+		return nil, invalid("ValueError", "text at byte %d is not valid UTF-8", start)
+	}
+	return b, nil
+}
+
+// open reads the header of the array or map that comes next at a depth and returns how
+// many values it holds, having checked that there can be as many.
+func (r *msgpackReader) open(depth int) (int, error) {
+	c := r.doc[r.pos]
+	r.pos++
+	var n uint64
+	var err error
+	switch {
+	case c&0xe0 == 0x80: // fixmap, fixarray
+		n = uint64(c & 0x0f)
+	case c&1 == 0: // 0xdc, 0xde
+		n, err = r.uint(2)
+	default:
+		n, err = r.uint(4)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if isMsgpackMap(c) {
+		n *= 2
+	}
+	if n > uint64(len(r.doc)-r.pos) {
+		return 0, r.short()
+	}
+	if depth >= r.lim.Depth {
+		return 0, tooDeep(r.lim.Depth)
+	}
+	if n > uint64(r.elements) {
+		return 0, tooMany(r.lim.Elements)
+	}
+	r.elements -= int(n)
+	return int(n), nil
+}
+
+// callHead reads the header of a call, which must be an array of four.
+func (r *msgpackReader) callHead() error {
+	if r.pos == len(r.doc) {
+		return r.short()
+	}
+	if !isMsgpackArray(r.peek()) {
+		return r.typeError("call is not an array of four")
+	}
+	n, err := r.open(0)
+	if err == nil && n != 4 {
+		err = wrongCount(4, n)
+	}
+	return err
+}
+
+// value reads one value that stands inside depth containers and feeds it to the sink.
+// A key must be hashable, as it must be for Python.
+func (r *msgpackReader) value(to object.Sink, depth int, key bool) error {
+	if r.pos == len(r.doc) {
+		return r.short()
+	}
+	start := r.pos
+	c := r.doc[start]
+	switch {
+	case c <= 0x7f || c >= 0xe0:
+		r.pos++
+		return to.Int(int64(int8(c)))
+	case isMsgpackText(c):
+		b, err := r.text("")
+		if err != nil {
+			return err
+		}
+		return to.Text(b)
+	case c <= 0x9f || c >= 0xdc:
+		return r.container(to, depth, key)
+	}
+	r.pos++
+	switch c {
+	case 0xc0:
+		return to.Null()
+	case 0xc2, 0xc3:
+		return to.Bool(c == 0xc3)
+	case 0xc4, 0xc5, 0xc6:
+		b, err := r.sized(1 << (c - 0xc4))
+		if err != nil {
+			return err
+		}
+		return to.Bytes(b)
+	case 0xc7, 0xc8, 0xc9:
+		n, err := r.uint(1 << (c - 0xc7))
+		if err != nil {
+			return err
+		}
+		return r.ext(to, n)
+	case 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3:
+		return r.number(to, c)
+	case 0xd4, 0xd5, 0xd6, 0xd7, 0xd8:
+		return r.ext(to, 1<<(c-0xd4))
+	}
+	return invalid("ValueError", "byte 0x%02x at %d begins no msgpack value", c, start)
+}
+
+// container reads an array or a map.
+func (r *msgpackReader) container(to object.Sink, depth int, key bool) error {
+	start, kind := r.pos, object.ListKind
+	if isMsgpackMap(r.doc[start]) {
+		kind = object.DictKind
+	}
+	if key {
+		return invalid("TypeError", "unhashable type: '%s' (map key at byte %d)", kind, start)
+	}
+	n, err := r.open(depth)
+	if err != nil {
+		return err
+	}
+	if kind == object.ListKind {
+		err = to.Begin(kind, n)
+	} else {
+		err = to.Begin(kind, n/2)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		if err := r.value(to, depth+1, kind == object.DictKind && i%2 == 0); err != nil {
+			return err
+		}
+	}
+	return to.End()
+}
+
+// number reads the float or integer of type byte c.
+func (r *msgpackReader) number(to object.Sink, c byte) error {
+	size := 1 << (c & 3) // right for the integers: cc…cf and d0…d3
+	if c < 0xcc {
+		size = 4 << (c - 0xca)
+	}
+	u, err := r.uint(size)
+	if err != nil {
+		return err
+	}
+	switch c {
+	case 0xca:
+		return to.Float(float64(math.Float32frombits(uint32(u))))
+	case 0xcb:
+		return to.Float(math.Float64frombits(u))
+	case 0xd0:
+		return to.Int(int64(int8(u)))
+	case 0xd1:
+		return to.Int(int64(int16(u)))
+	case 0xd2:
+		return to.Int(int64(int32(u)))
+	case 0xcf:
+		if u > math.MaxInt64 {
+			return to.BigInt(strconv.AppendUint(nil, u, 10))
+		}
+	}
+	return to.Int(int64(u))
+}
+
+// ext reads the code and the n bytes of an ext value.
+func (r *msgpackReader) ext(to object.Sink, n uint64) error {
+	start := r.pos
+	code, err := r.uint(1)
+	if err != nil {
+		return err
+	}
+	b, err := r.bytes(n)
+	if err != nil {
+		return err
+	}
+	switch {
+	case code == extComplex && n == 16:
+		return to.Complex(complex(littleFloat(b), littleFloat(b[8:])))
+	case code == extBigInt:
+		return decimalTo(to, b, r.lim.Digits, start)
+	case code == extDateTime && n == 8:
+		v := littleFloat(b)
+		if !validDateTime(v) {
+			return invalid("ValueError", "date and time at byte %d is outside years 1 to 9999", start)
+		}
+		return to.DateTime(v)
+	case code == extDate && (n == 8 || n == 4):
+		var day int64
+		if n == 8 {
+			day = int64(binary.LittleEndian.Uint64(b))
+		} else {
+			day = int64(int32(binary.LittleEndian.Uint32(b)))
+		}
+		if !validDate(day) {
+			return invalid("ValueError", "date at byte %d is outside years 1 to 9999", start)
+		}
+		return to.Date(day)
+	case code == extComplex || code == extDateTime || code == extDate:
+		return invalid("ValueError", "ext value at byte %d cannot have %d bytes", start, n)
+	}
+	return invalid("ValueError", "invalid ext code for msgpack: %d", int8(code))
+}
+
+// atEnd refuses bytes behind the value.
+func (r *msgpackReader) atEnd() error {
+	if r.pos != len(r.doc) {
+		return invalid("ValueError", "extra data after the value at byte %d", r.pos)
+	}
+	return nil
+}
+
+func (r *msgpackReader) short() error {
+	return invalid("ValueError", "incomplete msgpack data of %d bytes", len(r.doc))
+}
+
+func (r *msgpackReader) typeError(msg string) error {
+	if r.pos >= len(r.doc) {
+		return r.short()
+	}
+	return invalid("TypeError", "%s (byte %d)", msg, r.pos)
+}
+
+func littleFloat(b []byte) float64 {
+	return math.Float64frombits(binary.LittleEndian.Uint64(b))
+}

@@ -1,0 +1,325 @@
+package codec_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+)
+
+func TestMsgpackAccepts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, hex, want string }{
+		{"long form of a small int", "d300000000000000ff", "255"},
+		{"float32", "ca3fc00000", "1.5"},
+		{"str8 of a short text", "d90161", "'a'"},
+		{"str32", "db0000000161", "'a'"},
+		{"array32", "dd0000000101", "[1]"},
+		{"map32", "df00000001a16101", "{'a': 1}"},
+		{"int keys", "8201020304", "{1: 2, 3: 4}"},
+		{"nil key", "81c0c3", "{None: True}"},
+		{"date of Windows", "d63397250b00", "datetime.date(2001, 2, 3)"},
+		{"bigint in ext32", "c900000014313138343436373434303733373039353531363136", "18446744073709551616"},
+		{"bigint that is none", "d43135", "5"},
+		{"least int64 as text", "c714312d39323233333732303336383534373735383038", "-9223372036854775808"},
+	} {
+		doc := unhex(t, c.hex)
+		if got, err := reprOf(codec.ByID(codec.Msgpack), doc, codec.Limits{}); err != nil || got != c.want {
+			t.Errorf("%s: Decode = %s, %v, want %s", c.name, got, err, c.want)
+		}
+	}
+}
+
+func TestMsgpackRefuses(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("91", 64)
+	for _, c := range []struct {
+		name, hex, text, class string
+		code                   object.Code
+	}{
+		{"empty", "", "incomplete", "ValueError", object.CodeInvalid},
+		{"never used", "c1", "begins no msgpack value", "ValueError", object.CodeInvalid},
+		{"trailing data", "c0c0", "extra data", "ValueError", object.CodeInvalid},
+		{"short int", "ce0000", "incomplete", "ValueError", object.CodeInvalid},
+		{"short text", "a361", "incomplete", "ValueError", object.CodeInvalid},
+		{"huge text", "dbffffffff61", "incomplete", "ValueError", object.CodeInvalid},
+		{"huge bytes", "c6ffffffff61", "incomplete", "ValueError", object.CodeInvalid},
+		{"huge array", "ddffffffff01", "incomplete", "ValueError", object.CodeInvalid},
+		{"huge map", "dfffffffff0101", "incomplete", "ValueError", object.CodeInvalid},
+		{"huge ext", "c9ffffffff3100", "incomplete", "ValueError", object.CodeInvalid},
+		{"not UTF-8", "a1ff", "UTF-8", "ValueError", object.CodeInvalid},
+		{"encoded surrogate", "a3eda080", "UTF-8", "ValueError", object.CodeInvalid},
+		{"list as key", "819001", "unhashable type: 'list'", "TypeError", object.CodeInvalid},
+		{"map as key", "818001", "unhashable type: 'dict'", "TypeError", object.CodeInvalid},
+		{"unknown ext", "d40500", "invalid ext code for msgpack: 5", "ValueError", object.CodeInvalid},
+		{"timestamp", "d6ff00000000", "invalid ext code for msgpack: -1", "ValueError", object.CodeInvalid},
+		{"complex of 8 bytes", "d7300000000000000000", "cannot have 8 bytes", "ValueError", object.CodeInvalid},
+		{"date of 2 bytes", "d5330100", "cannot have 2 bytes", "ValueError", object.CodeInvalid},
+		{"day 0", "d63300000000", "years 1 to 9999", "ValueError", object.CodeInvalid},
+		{"datetime nan", "d732000000000000f87f", "years 1 to 9999", "ValueError", object.CodeInvalid},
+		{"bigint empty", "c70031", "decimal", "ValueError", object.CodeInvalid},
+		{"bigint with a sign only", "d4312d", "decimal", "ValueError", object.CodeInvalid},
+		{"bigint with a zero before", "d5313031", "decimal", "ValueError", object.CodeInvalid},
+		{"bigint -0", "d5312d30", "decimal", "ValueError", object.CodeInvalid},
+		{"bigint 1_0", "c70331315f30", "decimal", "ValueError", object.CodeInvalid},
+		{"bigint of 4301 digits", "c810cd31" + strings.Repeat("31", 4301), "4300 digits", "", object.CodeTooLarge},
+		{"65 levels", deep + "9100", "deeper than 64", "", object.CodeTooLarge},
+		{"65 levels of maps", deep + "8100c0", "deeper than 64", "", object.CodeTooLarge},
+	} {
+		var n countSink
+		err := codec.ByID(codec.Msgpack).Decode(unhex(t, c.hex), codec.Limits{}, &n)
+		wantError(t, c.name, err, c.code, c.class)
+		if err != nil && !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: error %q, want %q in it", c.name, err, c.text)
+		}
+	}
+	if got, err := reprOf(codec.ByID(codec.Msgpack), unhex(t, deep+"01"), codec.Limits{}); err != nil {
+		t.Errorf("64 levels: Decode = %s, %v", got, err)
+	}
+	five := unhex(t, "9301910203") // [1, [2], 3]: four values in containers
+	if _, err := reprOf(codec.ByID(codec.Msgpack), five, codec.Limits{Elements: 4}); err != nil {
+		t.Errorf("4 elements of 4: %v", err)
+	}
+	_, err := reprOf(codec.ByID(codec.Msgpack), five, codec.Limits{Elements: 3})
+	wantError(t, "4 elements of 3", err, object.CodeTooLarge, "")
+}
+
+// Calls that are none, in both formats.
+func TestBinaryCallErrors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, serializer, hex string
+		batch                 bool
+		class, text           string
+	}{
+		{"three", "msgpack", "93a16fa16d90", false, "ValueError", "not enough values to unpack (expected 4, got 3)"},
+		{"five", "msgpack", "95a16fa16d9080c0", false, "ValueError", "too many values to unpack (expected 4)"},
+		{"no array", "msgpack", "80", false, "TypeError", "call is not an array"},
+		{"empty", "msgpack", "", false, "ValueError", "incomplete"},
+		{"object is a number", "msgpack", "9401a16d9080", false, "TypeError", "object id is not a text"},
+		{"method is nil", "msgpack", "94a16fc09080", false, "TypeError", "method is not a text"},
+		{"object not UTF-8", "msgpack", "94a1ffa16d9080", false, "ValueError", "UTF-8"},
+		{"batch of a number", "msgpack", "94a16fa16d05c0", true, "TypeError", "batch is not an array"},
+		{"batch of pairs", "msgpack", "94a16fa16d9192a17890c0", true, "ValueError", "not enough values to unpack (expected 3, got 2)"},
+		{"batch of texts", "msgpack", "94a16fa16d91a178c0", true, "TypeError", "call in batch is not an array"},
+		{"batch of numbers", "msgpack", "94a16fa16d9193019080c0", true, "TypeError", "method in batch is not a text"},
+		{"three", "marshal", "29037a016f7a016d5b00000000", false, "ValueError", "not enough values to unpack (expected 4, got 3)"},
+		{"five", "marshal", "29057a016f7a016d5b000000007b304e", false, "ValueError", "too many values to unpack (expected 4)"},
+		{"no tuple", "marshal", "4e", false, "TypeError", "call is neither a tuple nor a list"},
+		{"empty", "marshal", "", false, "EOFError", "too short"},
+		{"object is a number", "marshal", "290469010000007a016d5b000000007b30", false, "TypeError", "object id is not a text"},
+		{"method is a reference to nothing", "marshal", "29047a016f72000000005b000000007b30", false, "ValueError", "invalid reference"},
+		{"batch of None", "marshal", "29047a016f7a016d4e4e", true, "TypeError", "batch is neither"},
+		{"batch of pairs", "marshal", "29047a016f7a016d5b0100000029027a017829004e", true, "ValueError", "not enough values to unpack (expected 3, got 2)"},
+	} {
+		var h codec.Head
+		err := codec.ByName(c.serializer).ScanCall(unhex(t, c.hex), c.batch, &h)
+		wantError(t, c.serializer+" "+c.name, err, object.CodeInvalid, c.class)
+		if err != nil && !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s %s: error %q, want %q in it", c.serializer, c.name, err, c.text)
+		}
+	}
+	for _, c := range []struct{ serializer, hex, text string }{
+		{"msgpack", "94a16fa16d0580", "positional arguments"},
+		{"msgpack", "94a16fa16d9090", "keyword arguments"},
+		{"marshal", "29047a016f7a016d4e7b30", "positional arguments"},
+		{"marshal", "29047a016f7a016d5b000000002900", "keyword arguments"},
+	} {
+		err := codec.ByName(c.serializer).DecodeCall(unhex(t, c.hex), codec.Limits{}, pyNone{})
+		wantError(t, c.hex, err, object.CodeInvalid, "TypeError")
+		if err != nil && !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s %s: error %q, want %q in it", c.serializer, c.hex, err, c.text)
+		}
+	}
+}
+
+func TestBinaryScanConnect(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ serializer, hex, want, class, text string }{
+		{"msgpack", "82a66f626a656374a16fa968616e647368616b65c0", "o", "", ""},
+		{"msgpack", "83a66f626a656374a16fa16190a968616e647368616b6580", "o", "", ""},
+		{"msgpack", "81a968616e647368616b65c0", "", "", ""},
+		{"msgpack", "81a66f626a656374a16f", "", "KeyError", "'handshake'"},
+		{"msgpack", "82a66f626a65637405a968616e647368616b65c0", "", "TypeError", "object id is not a text"},
+		{"msgpack", "90", "", "TypeError", "handshake is not a map"},
+		{"msgpack", "", "", "ValueError", "incomplete"},
+		{"msgpack", "81a968616e647368616b65c0c0", "", "ValueError", "extra data"},
+		{"marshal", "7b7a066f626a6563747a016f7a0968616e647368616b654e30", "o", "", ""},
+		{"marshal", "fbda066f626a656374da016fda0968616e647368616b65720100000030", "o", "", ""},
+		{"marshal", "7b7a0968616e647368616b655430", "", "", ""},
+		{"marshal", "7b30", "", "KeyError", "'handshake'"},
+		{"marshal", "7b7a066f626a6563744e7a0968616e647368616b654e30", "", "", ""},
+		{"marshal", "7b7a066f626a656374547a0968616e647368616b654e30", "", "TypeError", "object id is not a text"},
+		{"marshal", "5b00000000", "", "TypeError", "handshake is not a dict"},
+		{"marshal", "7b7a0968616e647368616b65", "", "EOFError", "too short"},
+	} {
+		got, err := codec.ByName(c.serializer).ScanConnect(unhex(t, c.hex))
+		if c.class != "" {
+			wantError(t, c.serializer+" "+c.hex, err, object.CodeInvalid, c.class)
+		}
+		if got != c.want || (err != nil) != (c.class != "") || err != nil && !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: ScanConnect(%s) = %q, %v, want %q, %q", c.serializer, c.hex, got, err, c.want, c.text)
+		}
+	}
+}
+
+// Containers whose size is told at their end look like those told at their beginning.
+func TestBinaryEncodeUnknownCount(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"msgpack", "marshal"} {
+		for _, k := range []object.Kind{object.ListKind, object.TupleKind, object.SetKind, object.DictKind} {
+			for _, n := range []int{0, 1, 15, 16, 255, 256, 65535, 65536} {
+				write := func(told bool) []byte {
+					e := codec.ByName(name).NewEncoder([]byte("before"))
+					outer, inner := -1, -1
+					if told {
+						outer, inner = 1, n
+					}
+					_ = e.Begin(object.ListKind, outer)
+					_ = e.Begin(k, inner)
+					for range n {
+						_ = e.Text([]byte("k"))
+						if k == object.DictKind {
+							_ = e.Null()
+						}
+					}
+					_ = e.End()
+					_ = e.End()
+					doc, err := e.Document()
+					if err != nil {
+						t.Fatalf("%s: %s of %d: %v", name, k, n, err)
+					}
+					return doc
+				}
+				want, got := write(true), write(false)
+				if name == "marshal" { // the short form of a tuple cannot be filled in later
+					w, _ := reprOf(codec.ByName(name), want[6:], codec.Limits{})
+					g, err := reprOf(codec.ByName(name), got[6:], codec.Limits{})
+					if err != nil || w != g {
+						t.Errorf("%s: %s of %d: %v", name, k, n, err)
+					}
+				} else if !bytes.Equal(want, got) {
+					t.Errorf("%s: %s of %d told at its end begins %x, want %x", name, k, n, got[:min(20, len(got))], want[:min(20, len(want))])
+				}
+			}
+		}
+	}
+}
+
+func TestBinaryEncoderRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, only string
+		code       object.Code
+		class      string
+		write      func(e codec.Encoder)
+	}{
+		{"nothing", "", object.CodeInternal, "", func(codec.Encoder) {}},
+		{"two values", "", object.CodeInternal, "", func(e codec.Encoder) { _ = e.Null(); _ = e.Null() }},
+		{"open container", "", object.CodeInternal, "", func(e codec.Encoder) { _ = e.Begin(object.ListKind, 0) }},
+		{"end of nothing", "", object.CodeInternal, "", func(e codec.Encoder) { _ = e.Null(); _ = e.End() }},
+		{"fewer than announced", "", object.CodeInternal, "", func(e codec.Encoder) {
+			_ = e.Begin(object.ListKind, 2)
+			_ = e.Null()
+			_ = e.End()
+		}},
+		{"more than announced", "", object.CodeInternal, "", func(e codec.Encoder) {
+			_ = e.Begin(object.DictKind, 0)
+			_ = e.Text(nil)
+			_ = e.Null()
+			_ = e.End()
+		}},
+		{"key without value", "", object.CodeInternal, "", func(e codec.Encoder) {
+			_ = e.Begin(object.DictKind, -1)
+			_ = e.Text(nil)
+			_ = e.End()
+		}},
+		{"int key", "msgpack", object.CodeInvalid, "TypeError", func(e codec.Encoder) {
+			_ = e.Begin(object.DictKind, 1)
+			_ = e.Int(1)
+		}},
+		{"list key", "", object.CodeInvalid, "TypeError", func(e codec.Encoder) {
+			_ = e.Begin(object.DictKind, 1)
+			_ = e.Begin(object.ListKind, 0)
+		}},
+		{"list in a tuple in a set", "marshal", object.CodeInvalid, "TypeError", func(e codec.Encoder) {
+			_ = e.Begin(object.SetKind, 1)
+			_ = e.Begin(object.TupleKind, 1)
+			_ = e.Begin(object.ListKind, 0)
+		}},
+		{"lone surrogate", "msgpack", object.CodeInvalid, "TypeError", func(e codec.Encoder) { _ = e.Text([]byte("\xed\xa0\x80")) }},
+		{"no text", "", object.CodeInvalid, "TypeError", func(e codec.Encoder) { _ = e.Text([]byte("\xff")) }},
+		{"year 10000", "", object.CodeInvalid, "TypeError", func(e codec.Encoder) { _ = e.DateTime(253402300800) }},
+		{"day 0", "", object.CodeInvalid, "TypeError", func(e codec.Encoder) { _ = e.Date(0) }},
+		{"4301 digits", "", object.CodeTooLarge, "", func(e codec.Encoder) { _ = e.BigInt(bytes.Repeat([]byte("1"), 4301)) }},
+		{"no digits", "", object.CodeInternal, "", func(e codec.Encoder) { _ = e.BigInt([]byte("1e9")) }},
+		{"too deep", "", object.CodeTooLarge, "", func(e codec.Encoder) {
+			for range 300 {
+				_ = e.Begin(object.ListKind, -1)
+			}
+		}},
+	} {
+		for _, name := range []string{"msgpack", "marshal"} {
+			if c.only != "" && c.only != name {
+				continue
+			}
+			e := codec.ByName(name).NewEncoder(nil)
+			c.write(e)
+			_, err := e.Document()
+			wantError(t, name+": "+c.name, err, c.code, c.class)
+			e.Reset([]byte("x"))
+			_ = e.Bool(true)
+			if doc, err := e.Document(); err != nil || len(doc) != 2 || doc[0] != 'x' {
+				t.Errorf("%s: %s: after Reset: %x, %v", name, c.name, doc, err)
+			}
+		}
+	}
+}
+
+// What one format cannot say is said as near as can be in the other.
+func TestBinaryTranslate(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ from, hex, to, want string }{
+		{"marshal", "3c010000003e010000004e", "msgpack", "[[None]]"},
+		{"marshal", "3c010000003e010000004e", "marshal", "{{None}}"},
+		{"marshal", "29012900", "msgpack", "[[]]"},
+		{"msgpack", "d732000040b9c13dcd41", "marshal", "'2001-02-03T04:05:06.500000'"},
+		{"msgpack", "d732000000000000f0bf", "marshal", "'1969-12-31T23:59:59'"},
+		{"msgpack", "d7330100000000000000", "marshal", "'0001-01-01'"},
+		{"msgpack", "cfffffffffffffffff", "marshal", "18446744073709551615"},
+		{"marshal", "ec0500000000000000000000001000", "msgpack", "18446744073709551616"},
+		{"marshal", "ecfbffffff01000000000000000800", "msgpack", "-9223372036854775809"},
+		{"marshal", "ecfbffffff00000000000000000800", "msgpack", "-9223372036854775808"},
+		{"marshal", "6603316535", "msgpack", "100000.0"},
+	} {
+		from, to := codec.ByName(c.from), codec.ByName(c.to)
+		doc, err := translate(from, unhex(t, c.hex), to)
+		if err != nil {
+			t.Errorf("%s to %s: %v", c.hex, c.to, err)
+			continue
+		}
+		if got, err := reprOf(to, doc, codec.Limits{}); err != nil || got != c.want {
+			t.Errorf("%s to %s = %s, %v, want %s", c.hex, c.to, got, err, c.want)
+		}
+	}
+}
+
+func TestBlobInfo(t *testing.T) {
+	t.Parallel()
+	doc, err := codec.AppendBlobInfo([]byte("x"), "info", "acme.cart", "add")
+	if err != nil || hex.EncodeToString(doc) != "7829037a04696e666f7a0961636d652e636172747a03616464" {
+		t.Errorf("AppendBlobInfo = %x, %v", doc, err)
+	}
+	id, method, err := codec.ParseBlobInfo(doc[1:])
+	if err != nil || id != "acme.cart" || method != "add" {
+		t.Errorf("ParseBlobInfo = %q, %q, %v", id, method, err)
+	}
+	for hex, class := range map[string]string{"": "EOFError", "4e": "TypeError", "29024e4e": "ValueError",
+		"29034e4e4e": "TypeError", "29034e7a0161": "EOFError", "ff": "TypeError"} {
+		_, _, err := codec.ParseBlobInfo(unhex(t, hex))
+		wantError(t, "ParseBlobInfo "+hex, err, object.CodeInvalid, class)
+	}
+}

@@ -1,0 +1,278 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
+)
+
+// errUnknown is the one answer to everything that a caller may not see: an unknown
+// object, a forbidden one, a forbidden method. It is a DaemonError in every generation.
+var errUnknown = &object.Error{Code: object.CodeNotFound, Msg: "unknown object", Class: "DaemonError"}
+
+// errClose ends a connection without an answer.
+var errClose = errors.New("closing without an answer")
+
+// handle answers one message after the handshake. It reports whether the connection
+// goes on.
+func (c *conn) handle(m *wire.Message) bool {
+	switch m.Type {
+	case wire.Ping:
+		pong := &wire.Message{Protocol: c.proto, Type: wire.Ping, Serializer: m.Serializer, Seq: m.Seq, Payload: []byte("pong")}
+		c.correlate(m, pong)
+		return c.write(pong) == nil
+	case wire.Invoke:
+		return c.invoke(m)
+	}
+	c.h.log.Info("connection closed: a message of this type cannot follow the handshake", "peer", c.caller.Peer.Addr, "type", m.Type)
+	return false
+}
+
+// invoke reads what a call asks for, decides, runs it and answers.
+func (c *conn) invoke(m *wire.Message) bool {
+	ser := codec.ByWire(m.Protocol, m.Serializer)
+	answer := wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
+	c.correlate(m, &answer)
+	oneway := m.Flags&wire.Oneway != 0
+	if ser.ID() == codec.MarshalData {
+		if !oneway {
+			c.fail(&answer, ser, &object.Error{Code: object.CodeInvalid, Class: "SerializeError",
+				Msg: "message used serializer that is not accepted: marshal; use serpent, json or msgpack"})
+		}
+		return false
+	}
+	snap := c.h.snap.Load()
+	req, err := c.scan(m, ser, snap)
+	if err == nil && req != nil {
+		req.Corr, req.Oneway = answer.Corr, oneway
+		if oneway && req.ID != object.Daemon && req.ID != object.NameServer {
+			c.background(snap, req)
+			return true
+		}
+		var r object.Reply
+		r, err = c.run(snap, req, ser)
+		if err == nil {
+			return oneway || c.reply(&answer, req, r)
+		}
+	}
+	if err == errClose { //nolint:errorlint // never wrapped
+		return false
+	}
+	if !oneway && !c.fail(&answer, ser, err) {
+		return false
+	}
+	return !closes(err)
+}
+
+// closes reports whether a Python daemon would close the connection after answering with
+// this error, which its clients expect.
+func closes(err error) bool {
+	var e *object.Error
+	return errors.As(err, &e) && (e.Class == "SerializeError" || e.Class == "SecurityError")
+}
+
+// scan finds out what is asked and whether it may be, without decoding arguments.
+func (c *conn) scan(m *wire.Message, ser codec.Serializer, snap *snapshot) (*object.Call, error) {
+	payload, err := c.plain(m)
+	if err != nil {
+		return nil, err
+	}
+	if m.Flags&wire.KeepSerialized != 0 {
+		return nil, &object.Error{Code: object.CodeInvalid, Class: "TypeError",
+			Msg: "blobs are not supported: send the data as an ordinary argument"}
+	}
+	batch := m.Flags&wire.Batch != 0
+	if err := ser.ScanCall(payload, batch, &c.head); err != nil {
+		return nil, err
+	}
+	call := &c.call
+	call.ID = interned(c.head.Object, call.ID)
+	call.Method = interned(c.head.Method, call.Method)
+	call.Kind = object.Invoke
+	call.Batch = call.Batch[:0]
+	switch {
+	case batch:
+		call.Kind, call.Method = object.Batch, ""
+		for _, name := range c.head.Batch {
+			call.Batch = append(call.Batch, object.Method(name))
+		}
+	case call.Method == "__getattr__":
+		call.Kind, call.Method = object.Get, object.Method(c.head.First)
+	case call.Method == "__setattr__":
+		call.Kind, call.Method = object.Set, object.Method(c.head.First)
+	}
+	call.Caller, call.Conn, call.Protocol, call.Serializer = c.caller, c.id, c.proto, uint8(ser.ID())
+	call.Payload, call.Buffer = payload, c.result
+	call.Chain = call.Chain[:0]
+	return call, c.h.authorize(snap, call)
+}
+
+// interned returns b as a text without allocating when it is the one seen last: the
+// calls of a connection mostly name the same things.
+func interned[S ~string](b []byte, last S) S {
+	if string(b) == string(last) {
+		return last
+	}
+	return S(b)
+}
+
+// authorize decides on a call: the one place through which every call goes, from
+// outside and from other objects. The host's own objects answer to anybody whom the
+// host knows, each with what that caller may see.
+func (h *Host) authorize(snap *snapshot, call *object.Call) error {
+	if call.ID == object.Daemon || call.ID == object.NameServer {
+		if call.Kind == object.Get || call.Kind == object.Set {
+			return errUnknown
+		}
+		return nil
+	}
+	call.Traceback = true
+	decide := func(m object.Method) bool {
+		d := snap.policy.Decide(call.Caller, call.ID, m)
+		call.Traceback = call.Traceback && d.Traceback
+		if !d.Permit {
+			h.log.Info("denied", "principal", string(call.Caller.Principal), "peer", call.Caller.Peer.Addr,
+				"object", string(call.ID), "method", string(m), "reason", d.Reason)
+		}
+		return d.Permit
+	}
+	if call.Kind != object.Batch {
+		if !decide(call.Method) {
+			return errUnknown
+		}
+		return h.exists(snap, call)
+	}
+	if !slices.ContainsFunc(call.Batch, func(m object.Method) bool { return !decide(m) }) &&
+		(len(call.Batch) > 0 || snap.policy.Visible(call.Caller, call.ID)) {
+		return h.exists(snap, call)
+	}
+	return errUnknown
+}
+
+func (h *Host) exists(snap *snapshot, call *object.Call) error {
+	if !snap.catalog.has(call.ID) {
+		return errUnknown
+	}
+	return nil
+}
+
+// run executes an authorised call.
+func (c *conn) run(snap *snapshot, call *object.Call, ser codec.Serializer) (object.Reply, error) {
+	switch call.ID {
+	case object.Daemon:
+		return c.callHost(snap, call, ser, daemonMethods)
+	case object.NameServer:
+		return c.callHost(snap, call, ser, nameServerMethods)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	c.touch(call.ID.Tenant())
+	return snap.backends[call.ID.Tenant()].Invoke(ctx, call)
+}
+
+// touch remembers that a tenant may hold a session of this connection.
+func (c *conn) touch(t object.Tenant) {
+	if c.touched[t] {
+		return
+	}
+	if c.touched == nil {
+		c.touched = map[object.Tenant]bool{}
+	}
+	c.touched[t] = true
+}
+
+// background runs a oneway call beside the connection, so that it need not be waited
+// for. Beyond maxOneways at a time the connection does wait, which slows its own caller
+// and nobody else.
+func (c *conn) background(snap *snapshot, call *object.Call) {
+	if c.slots == nil {
+		c.slots = make(chan struct{}, maxOneways)
+	}
+	c.slots <- struct{}{}
+	own := *call
+	own.Payload = slices.Clone(call.Payload)
+	own.Batch = slices.Clone(call.Batch)
+	own.Buffer, own.Chain = nil, nil
+	c.touch(call.ID.Tenant())
+	c.oneways.Go(func() {
+		defer func() { <-c.slots }()
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		defer cancel()
+		r, err := snap.backends[own.ID.Tenant()].Invoke(ctx, &own)
+		if r.Stream != 0 {
+			snap.backends[own.ID.Tenant()].CloseStream(r.Stream)
+		}
+		if err != nil {
+			c.h.log.Info("oneway call failed", "object", string(own.ID), "method", string(own.Method), "err", err)
+		}
+	})
+}
+
+// reply sends a result.
+func (c *conn) reply(answer *wire.Message, call *object.Call, r object.Reply) bool {
+	if r.Stream != 0 {
+		return c.openStream(answer, call, r.Stream)
+	}
+	if r.Exception {
+		answer.Flags |= wire.Exception
+	}
+	if call.Kind == object.Batch && !r.Exception {
+		answer.Flags |= wire.Batch
+	}
+	answer.Payload = r.Payload
+	if c.result = r.Payload; cap(r.Payload) > 1<<20 {
+		c.result = nil
+	}
+	return c.write(answer) == nil
+}
+
+// fail sends an error answer. It reports whether it was sent.
+func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool {
+	if object.CodeOf(err) == object.CodeInternal {
+		c.h.log.Error("internal error", "err", err, "call", answer.Corr[:])
+	}
+	enc := ser.NewEncoder(c.result[:0])
+	if err := codec.WriteException(enc, codec.ForError(c.proto, err)); err != nil {
+		return false
+	}
+	doc, err := enc.Document()
+	if err != nil {
+		return false
+	}
+	answer.Flags |= wire.Exception
+	answer.Payload = doc
+	return c.write(answer) == nil
+}
+
+// proxy runs a call from one object to another, authorised as the calling object.
+func (h *Host) proxy(ctx context.Context, from object.ID, call *object.Call) (object.Reply, error) {
+	call.Caller = object.Caller{Principal: from.Principal(), Tenant: from.Tenant(),
+		Peer: object.Peer{Channel: "object", Addr: string(from)}}
+	call.Protocol, call.Conn = object.Pyro5, proxyConn
+	call.Chain = append(call.Chain, from)
+	if len(call.Chain) > maxCallDepth {
+		return object.Reply{}, object.Errorf(object.CodeExhausted, "limit exceeded: objects call each other %d deep; not executed", maxCallDepth)
+	}
+	if call.ID == object.Daemon || call.ID == object.NameServer || call.Kind == object.Batch {
+		return object.Reply{}, errUnknown
+	}
+	snap := h.snap.Load()
+	if err := h.authorize(snap, call); err != nil {
+		return object.Reply{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	b := snap.backends[call.ID.Tenant()]
+	r, err := b.Invoke(ctx, call)
+	if r.Stream != 0 {
+		b.CloseStream(r.Stream)
+	}
+	return r, err
+}
+
+// proxyConn is the connection number of calls between objects: they share one session.
+const proxyConn = 0

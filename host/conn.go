@@ -1,0 +1,290 @@
+package host
+
+import (
+	"container/list"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport"
+	"github.com/hearthhost/hearth/wire"
+)
+
+// conn is one connection. Its goroutine reads a message, handles it and answers before
+// it reads the next, as Pyro's order wants; oneway calls alone run beside it.
+type conn struct {
+	h        *Host
+	nc       net.Conn
+	listener *transport.Listener
+	id       uint64
+	in       *wire.Reader
+	stranger *list.Element // guarded by the host's mu
+	draining atomic.Bool
+
+	// The goroutine's own.
+	proto    object.Protocol
+	caller   object.Caller
+	touched  map[object.Tenant]bool // tenants that may hold a session of this connection
+	inflated []byte
+	out      []byte // the message being written
+	result   []byte // the payload being written
+	call     object.Call
+	head     codec.Head
+
+	oneways sync.WaitGroup
+	slots   chan struct{} // holds a token for each oneway call under way
+}
+
+func newConn(h *Host, nc net.Conn, l *transport.Listener) *conn {
+	return &conn{h: h, nc: nc, listener: l, id: h.lastConn.Add(1)}
+}
+
+// drain lets the connection finish what it is at and read nothing more.
+func (c *conn) drain() {
+	c.draining.Store(true)
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// serve runs the connection to its end.
+func (c *conn) serve() {
+	defer c.end()
+	_ = c.nc.SetReadDeadline(time.Now().Add(handshakeTimeout))
+	if c.draining.Load() {
+		return
+	}
+	c.in = wire.NewReader(c.nc, maxHandshakeBytes)
+	c.in.Check = acceptHeader
+	var m wire.Message
+	if err := c.in.Read(&m); err != nil {
+		c.unreadable(err)
+		return
+	}
+	if !c.connect(&m) {
+		return
+	}
+	c.h.introduced(c)
+	c.in.SetMax(maxMessageBytes)
+	_ = c.nc.SetReadDeadline(time.Time{})
+	for !c.draining.Load() {
+		err := c.in.Read(&m)
+		if err != nil && !whole(err) {
+			c.debugReadError(err)
+			return
+		}
+		if err != nil && !c.reject(&m, err) || err == nil && !c.handle(&m) {
+			return
+		}
+	}
+}
+
+// whole reports whether a message arrived whole although its reading failed: one with a
+// correlation id of a wrong size, which a daemon answers.
+func whole(err error) bool {
+	var e *object.Error
+	return errors.As(err, &e) && e.Class == "ValueError"
+}
+
+// reject answers a call that arrived whole with the error of its reading.
+func (c *conn) reject(m *wire.Message, err error) bool {
+	if m.Type != wire.Invoke {
+		return false
+	}
+	if m.Flags&wire.Oneway != 0 {
+		return true
+	}
+	answer := &wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
+	return c.fail(answer, codec.ByWire(m.Protocol, m.Serializer), err)
+}
+
+// end frees what the connection held.
+func (c *conn) end() {
+	c.oneways.Wait()
+	c.nc.Close()
+	snap := c.h.snap.Load()
+	for t := range c.touched {
+		if b := snap.backends[t]; b != nil {
+			b.EndConn(c.id)
+		}
+	}
+	c.h.streams.orphan(c.id)
+}
+
+// acceptHeader refuses, before the body is read, serializers whose reading runs code and
+// all others that the host does not know. A ping names none.
+func acceptHeader(m *wire.Message) error {
+	if m.Type == wire.Ping || codec.ByWire(m.Protocol, m.Serializer) != nil {
+		return nil
+	}
+	return object.Errorf(object.CodeInvalid, "message used serializer that is not accepted: %d", m.Serializer)
+}
+
+// unreadable answers a first message that could not be read with CONNECTFAIL, in the
+// generation that it claimed to be of. A peer that says nothing and leaves gets nothing:
+// name servers look like that when they check whether a host is alive.
+func (c *conn) unreadable(err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	c.proto = c.in.Protocol()
+	reason := "receiving: timeout"
+	var e *object.Error
+	switch {
+	case errors.As(err, &e):
+		reason = e.Msg
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return
+	}
+	if c.proto == 0 {
+		c.proto = object.Pyro5
+	}
+	c.h.log.Info("connection refused", "peer", c.nc.RemoteAddr().String(), "err", err)
+	c.refuse(&wire.Message{Protocol: c.proto}, codec.ByID(codec.MarshalData), reason)
+}
+
+// debugReadError logs why a connection ended, unless it simply did.
+func (c *conn) debugReadError(err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || c.draining.Load() {
+		return
+	}
+	c.h.log.Info("connection closed", "principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
+}
+
+// refuse sends CONNECTFAIL with a reason, and closes in order so that the reason
+// arrives even if the peer is still sending.
+func (c *conn) refuse(m *wire.Message, ser codec.Serializer, reason string) {
+	payload, err := codec.Append(ser, c.result[:0], reason)
+	if err != nil {
+		return
+	}
+	_ = c.write(&wire.Message{Protocol: c.proto, Type: wire.ConnectFail, Serializer: ser.WireID(c.proto), Seq: m.Seq,
+		Corr: m.Corr, HasCorr: m.HasCorr, Payload: payload})
+	c.lingeringClose()
+}
+
+// lingeringClose reads away, for a short time and to a small amount, what the peer still
+// sends: closing with unread bytes would reset the connection and lose the last answer.
+func (c *conn) lingeringClose() {
+	if w, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = w.CloseWrite()
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	_, _ = io.CopyN(io.Discard, c.nc, 256<<10)
+	c.nc.Close()
+}
+
+// write sends one message. A peer that does not read for long is cut off.
+func (c *conn) write(m *wire.Message) error {
+	out, err := wire.Append(c.out[:0], m)
+	if err != nil {
+		return err
+	}
+	_ = c.nc.SetWriteDeadline(time.Now().Add(callTimeout))
+	_, err = c.nc.Write(out)
+	if c.out = out; cap(out) > 1<<20 {
+		c.out = nil
+	}
+	return err
+}
+
+// connect handles the first message. It reports whether the conversation goes on.
+func (c *conn) connect(m *wire.Message) bool {
+	c.proto = m.Protocol
+	ser := codec.ByWire(m.Protocol, m.Serializer)
+	if m.Type != wire.Connect {
+		text := "invalid msg type %d received"
+		if c.proto == object.Pyro5 {
+			text = "invalid msg type %d received (expected: 1)"
+		}
+		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), object.Errorf(0, text, m.Type).Msg)
+		return false
+	}
+	if ser.ID() == codec.MarshalData {
+		c.refuse(m, ser, "message used serializer that is not accepted: marshal; use serpent, json or msgpack")
+		return false
+	}
+	payload, err := c.plain(m)
+	if err != nil {
+		c.refuse(m, ser, safeText(err))
+		return false
+	}
+	id, err := ser.ScanConnect(payload)
+	if err != nil {
+		c.refuse(m, ser, safeText(err))
+		return false
+	}
+	c.identify()
+	snap := c.h.snap.Load()
+	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
+		c.h.log.Warn("stranger refused", "peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way, "uid", c.caller.Peer.UID)
+		c.refuse(m, ser, "access denied: the host does not know who you are; its operator can add your account as a principal")
+		return false
+	}
+	return c.welcome(m, ser, object.ID(id), snap)
+}
+
+// identify asks the kernel who is at the other end.
+func (c *conn) identify() {
+	c.caller.Peer = transport.Identify(c.nc)
+	c.caller.Principal = c.h.snap.Load().policy.Principal(c.caller.Peer)
+}
+
+// welcome answers CONNECT: with the metadata of the object that it names, if it asks.
+func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID, snap *snapshot) bool {
+	ok := &wire.Message{Protocol: c.proto, Type: wire.ConnectOK, Serializer: m.Serializer, Seq: m.Seq}
+	c.correlate(m, ok)
+	var answer any = "hello"
+	if c.proto == object.Pyro5 || m.Flags&wire.MetaOnConnect != 0 {
+		ok.Flags = m.Flags & wire.MetaOnConnect
+		meta, err := c.metadata(snap, id, c.proto == object.Pyro4)
+		if err != nil {
+			c.refuse(m, ser, safeText(err))
+			return false
+		}
+		answer = map[string]any{"handshake": "hello", "meta": meta}
+	}
+	payload, err := codec.Append(ser, c.result[:0], answer)
+	if err != nil {
+		c.refuse(m, ser, "internal error")
+		return false
+	}
+	ok.Payload = payload
+	return c.write(ok) == nil
+}
+
+// correlate puts the request's correlation id on the answer, or a new one.
+func (c *conn) correlate(m, answer *wire.Message) {
+	answer.Corr, answer.HasCorr = m.Corr, true
+	if !m.HasCorr {
+		answer.Corr = newCorrelation()
+	}
+}
+
+// plain returns a message's payload, inflated if it came compressed.
+func (c *conn) plain(m *wire.Message) ([]byte, error) {
+	if m.Flags&wire.Compressed == 0 {
+		return m.Payload, nil
+	}
+	out, err := wire.Inflate(c.inflated[:0], m.Payload, maxMessageBytes)
+	if err != nil {
+		return nil, err
+	}
+	if c.inflated = out; cap(out) > 1<<20 {
+		c.inflated = nil
+	}
+	return out, nil
+}
+
+// safeText is what a peer may read of an error.
+func safeText(err error) string {
+	var e *object.Error
+	if errors.As(err, &e) && e.Msg != "" {
+		return e.Msg
+	}
+	return "internal error"
+}

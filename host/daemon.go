@@ -1,0 +1,163 @@
+package host
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+)
+
+// daemonMethods is Pyro.Daemon. Everything it tells is what its caller may call.
+var daemonMethods map[object.Method]builtin
+
+// nameServerMethods is Pyro.NameServer.
+var nameServerMethods map[object.Method]builtin
+
+func init() { //nolint:gochecknoinits // the tables and the methods refer to each other
+	daemonMethods = map[object.Method]builtin{
+		"ping":       {nil, func(*conn, *snapshot, *object.Call, []any) (any, error) { return nil, nil }},
+		"info":       {nil, daemonInfo},
+		"registered": {nil, daemonRegistered},
+		"get_metadata": {[]string{"objectId", "as_lists"}, func(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {
+			id, err := text("objectId", args[0])
+			if err != nil {
+				return nil, err
+			}
+			return c.metadata(snap, object.ID(id), truthy(args[1]))
+		}},
+		"get_next_stream_item": {[]string{"streamId"}, func(c *conn, snap *snapshot, call *object.Call, args []any) (any, error) {
+			id, err := text("streamId", args[0])
+			if err != nil {
+				return nil, err
+			}
+			r, err := c.nextItem(snap, call, id)
+			return raw(r), err
+		}},
+		"close_stream": {[]string{"streamId"}, func(c *conn, _ *snapshot, _ *object.Call, args []any) (any, error) {
+			id, err := text("streamId", args[0])
+			if err != nil {
+				return nil, err
+			}
+			c.h.streams.close(id, c.caller.Principal)
+			return nil, nil
+		}},
+		"describe": {[]string{"objectId"}, daemonDescribe},
+	}
+	nameServerMethods = map[object.Method]builtin{
+		"ping":         {nil, func(*conn, *snapshot, *object.Call, []any) (any, error) { return nil, nil }},
+		"count":        {nil, nsCount},
+		"lookup":       {[]string{"name", "return_metadata"}, nsLookup},
+		"list":         {[]string{"prefix", "regex", "metadata_all", "metadata_any", "return_metadata"}, nsList},
+		"yplookup":     {[]string{"meta_all", "meta_any", "return_metadata"}, nsYellowPages},
+		"register":     {[]string{"name", "uri", "safe", "metadata"}, nsReadOnly},
+		"set_metadata": {[]string{"name", "metadata"}, nsReadOnly},
+		"remove":       {[]string{"name", "prefix", "regex"}, nsReadOnly},
+	}
+}
+
+// visible returns the ids of the objects that the caller may call, sorted.
+func (c *conn) visible(snap *snapshot) []object.ID {
+	var ids []object.ID
+	for _, id := range snap.catalog.ids {
+		if snap.policy.Visible(c.caller, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func daemonInfo(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
+	return fmt.Sprintf("Pyro.Daemon of hearth %s on %s, %d objects registered.",
+		c.h.cfg.Version, c.listener.Addr(), len(c.visible(snap))+2), nil
+}
+
+func daemonRegistered(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
+	out := []any{string(object.Daemon), string(object.NameServer)}
+	for _, id := range c.visible(snap) {
+		out = append(out, string(id))
+	}
+	return out, nil
+}
+
+// describe returns the object's description with the members that the caller may call.
+func (c *conn) describe(snap *snapshot, id object.ID) (*object.Description, error) {
+	if !snap.catalog.has(id) || !snap.policy.Visible(c.caller, id) {
+		return nil, errUnknown
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	full, err := snap.backends[id.Tenant()].Describe(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	d := *full
+	d.Members = nil
+	for _, m := range full.Members {
+		if snap.policy.Decide(c.caller, id, m.Name).Permit {
+			d.Members = append(d.Members, m)
+		}
+	}
+	return &d, nil
+}
+
+// metadata returns what a Pyro client wants to know of an object: its methods, which
+// of them are oneway, and its attributes.
+func (c *conn) metadata(snap *snapshot, id object.ID, asLists bool) (any, error) {
+	var methods, oneway, attrs []any
+	switch id {
+	case object.Daemon:
+		for _, m := range []string{"ping", "info", "registered", "get_metadata", "get_next_stream_item", "close_stream", "describe"} {
+			methods = append(methods, m)
+		}
+	case object.NameServer:
+		for m := range nameServerMethods {
+			methods = append(methods, string(m))
+		}
+	default:
+		d, err := c.describe(snap, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range d.Members {
+			if m.Method {
+				methods = append(methods, string(m.Name))
+			}
+			if m.Oneway {
+				oneway = append(oneway, string(m.Name))
+			}
+			if m.Get || m.Set {
+				attrs = append(attrs, string(m.Name))
+			}
+		}
+	}
+	collection := func(v []any) any {
+		if asLists {
+			if v == nil {
+				return []any{}
+			}
+			return v
+		}
+		return codec.Set(v)
+	}
+	return map[string]any{"methods": collection(methods), "oneway": collection(oneway), "attrs": collection(attrs)}, nil
+}
+
+// daemonDescribe tells more than Pyro's metadata: docs, instance mode, which attributes
+// can be written. It is hearth's own addition.
+func daemonDescribe(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {
+	id, err := text("objectId", args[0])
+	if err != nil {
+		return nil, err
+	}
+	d, err := c.describe(snap, object.ID(id))
+	if err != nil {
+		return nil, err
+	}
+	members := []any{}
+	for _, m := range d.Members {
+		members = append(members, map[string]any{"name": string(m.Name), "doc": m.Doc, "method": m.Method,
+			"oneway": m.Oneway, "get": m.Get, "set": m.Set})
+	}
+	return map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}, nil
+}

@@ -1,0 +1,268 @@
+// Package host is the composition of all stages: it accepts connections, learns who is
+// at the other end, reads what is asked, decides, runs it and answers.
+//
+// What lives long, and who owns it:
+//
+//	Host         owns listeners, connections, backends, streams; ended by Serve's context
+//	accept loop  one a listener; ended by closing the listener; Serve waits
+//	conn         one goroutine a connection; ended by the peer, a protocol error, or drain;
+//	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
+//	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
+//	backend      one a tenant; owns a worker process; closed last
+//
+// A call keeps the snapshot (policy and catalogue) that it began with.
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/transport"
+)
+
+// Config says what a host serves. Policy and Worker are required.
+type Config struct {
+	Policy  *policy.Policy
+	Worker  []string     // the command that starts a worker
+	Log     *slog.Logger // nil discards
+	Version string       // for Pyro.Daemon.info
+}
+
+// The host's own limits.
+const (
+	handshakeTimeout  = 5 * time.Second
+	maxHandshakeBytes = 64 << 10         // of a CONNECT message
+	maxMessageBytes   = 8 << 20          // of any other message, and of what it inflates to
+	callTimeout       = 30 * time.Second // a call, its wait for an instance included
+	drainTimeout      = 10 * time.Second
+	maxConns          = 20000 // connections in all
+	maxStrangers      = 10000 // connections that have not said who they are
+	maxOneways        = 256   // oneway calls of one connection under way
+	maxCallDepth      = 8     // objects calling objects
+)
+
+// snapshot is one immutable generation of policy and catalogue.
+type snapshot struct {
+	policy   *policy.Policy
+	catalog  *catalog
+	backends map[object.Tenant]object.Backend
+}
+
+// Host is the daemon. Make one with New, then Listen, then Serve.
+type Host struct {
+	cfg     Config
+	log     *slog.Logger
+	snap    atomic.Pointer[snapshot]
+	workers []*supervise.Tenant
+	streams streams
+
+	lastConn  atomic.Uint64
+	listeners []*transport.Listener
+
+	mu        sync.Mutex // guards what follows
+	conns     map[*conn]struct{}
+	strangers strangers
+	draining  bool
+	serving   sync.WaitGroup // accept loops and connections
+}
+
+// New reads the catalogue and prepares a backend for each tenant; it starts nothing. The
+// error joins everything that is wrong with the configuration.
+func New(cfg Config) (*Host, error) {
+	if cfg.Policy == nil || len(cfg.Worker) == 0 {
+		return nil, errors.New("host: Policy and Worker are required")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}}
+	h.streams.init()
+	cat, err := readCatalog(cfg.Policy)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range cat.problems {
+		h.log.Warn("not served", "path", p.path, "err", p.err)
+	}
+	snap := &snapshot{policy: cfg.Policy, catalog: cat, backends: map[object.Tenant]object.Backend{}}
+	for name, t := range cat.tenants {
+		w := supervise.New(supervise.Config{
+			Tenant: name, Argv: cfg.Worker, Objects: t.objects, Libs: t.libs,
+			Proxy: h.proxy, Log: h.log,
+		})
+		h.workers = append(h.workers, w)
+		snap.backends[name] = w
+	}
+	h.snap.Store(snap)
+	return h, nil
+}
+
+// Listen opens every listener of the policy. If one fails, the others are closed again.
+func (h *Host) Listen(ctx context.Context) error {
+	for _, l := range h.cfg.Policy.Listeners {
+		ln, err := transport.Listen(ctx, transport.Config{Address: l.Address, Identify: l.Identify})
+		if err != nil {
+			h.closeListeners()
+			return fmt.Errorf("listener %q: %w", l.Name, err)
+		}
+		h.listeners = append(h.listeners, ln)
+	}
+	return nil
+}
+
+// Addrs returns the addresses that the host listens on, as "host:port" and "unix:path",
+// in the order of the policy.
+func (h *Host) Addrs() []string {
+	var out []string
+	for _, l := range h.listeners {
+		out = append(out, l.Addr())
+	}
+	return out
+}
+
+// Objects returns the number of objects and tenants in the catalogue.
+func (h *Host) Objects() (objects, tenants int) {
+	c := h.snap.Load().catalog
+	return len(c.ids), len(c.tenants)
+}
+
+func (h *Host) closeListeners() {
+	for _, l := range h.listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			h.log.Warn("closing a listener", "err", err)
+		}
+	}
+}
+
+// Serve answers until ctx is done, then drains: it accepts no more, finishes the calls
+// in flight, closes connections and workers, and returns nil.
+func (h *Host) Serve(ctx context.Context) error {
+	sweep, stopSweep := context.WithCancel(ctx)
+	defer stopSweep()
+	go h.streams.sweep(sweep)
+	for _, l := range h.listeners {
+		h.serving.Add(1)
+		go h.accept(l)
+	}
+	<-ctx.Done()
+	h.log.Info("draining")
+	h.drain()
+	return nil
+}
+
+// accept takes connections until the listener is closed.
+func (h *Host) accept(l *transport.Listener) {
+	defer h.serving.Done()
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Out of descriptors, most likely: make room and go on, never spin.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			h.log.Error("accepting a connection", "err", err)
+			h.dropOldestStranger()
+			time.Sleep(pause) //nolint:forbidigo // nothing signals that descriptors are free again
+			continue
+		}
+		pause = 0
+		h.admit(nc, l)
+	}
+}
+
+// admit starts serving a connection, unless the host has too many.
+func (h *Host) admit(nc net.Conn, l *transport.Listener) {
+	c := newConn(h, nc, l)
+	h.mu.Lock()
+	if h.draining || len(h.conns) >= maxConns {
+		h.mu.Unlock()
+		nc.Close()
+		return
+	}
+	var oldest *conn
+	if h.strangers.Len() >= maxStrangers {
+		oldest = h.strangers.oldest()
+	}
+	h.conns[c] = struct{}{}
+	h.strangers.add(c)
+	h.serving.Add(1)
+	h.mu.Unlock()
+	if oldest != nil {
+		oldest.nc.Close()
+	}
+	go func() {
+		defer h.serving.Done()
+		c.serve()
+		h.mu.Lock()
+		delete(h.conns, c)
+		h.strangers.remove(c)
+		h.mu.Unlock()
+	}()
+}
+
+// dropOldestStranger closes the connection that has been silent for longest.
+func (h *Host) dropOldestStranger() {
+	h.mu.Lock()
+	c := h.strangers.oldest()
+	h.mu.Unlock()
+	if c != nil {
+		c.nc.Close()
+	}
+}
+
+// introduced takes a connection off the list of strangers: its handshake is done.
+func (h *Host) introduced(c *conn) {
+	h.mu.Lock()
+	h.strangers.remove(c)
+	h.mu.Unlock()
+}
+
+// drain ends everything in order: listeners, idle connections, calls, workers.
+func (h *Host) drain() {
+	h.closeListeners()
+	h.mu.Lock()
+	h.draining = true
+	for c := range h.conns {
+		c.drain()
+	}
+	h.mu.Unlock()
+	done := make(chan struct{})
+	go func() { h.serving.Wait(); close(done) }()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		h.log.Warn("calls still in flight after the drain deadline are cut off")
+		h.mu.Lock()
+		for c := range h.conns {
+			c.nc.Close()
+		}
+		h.mu.Unlock()
+	}
+	var wg sync.WaitGroup
+	for _, w := range h.workers {
+		wg.Go(func() { _ = w.Close(ctx) })
+	}
+	wg.Wait()
+	<-done
+}
+
+// newCorrelation returns a random version-4 UUID.
+func newCorrelation() (id [16]byte) {
+	_, _ = rand.Read(id[:]) // never fails
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id
+}

@@ -1,0 +1,331 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/worker"
+)
+
+// The test binary is its own worker, as hearth is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(worker.Main())
+	}
+	os.Exit(m.Run())
+}
+
+const everything = `
+listener "tcp" { address = "127.0.0.1:0" }
+principal "owner" { host_user = true }
+tenant "acme" {}
+tenant "other" {}
+permit "owner may call acme" {
+  principals = ["owner"]
+  objects    = ["acme.*"]
+  tracebacks = true
+}
+permit "relays reach the counter" {
+  principals = ["object:acme.relay"]
+  objects    = ["acme.counter"]
+  methods    = ["add"]
+}
+`
+
+var scripts = map[string]string{
+	"acme/counter.lua": `
+local Counter = hearth.object { doc = "Counts.", instance = "single" }
+function Counter:init() self.n = 0 end
+-- Adds k.
+function Counter.expose:add(k) self.n = self.n + k; return self.n end
+function Counter.oneway:reset() self.n = 0 end
+function Counter.get:total() return self.n end
+function Counter.set:total(v) self.n = v end
+return Counter`,
+	"acme/echo.lua": `
+local Echo = hearth.object { instance = "call" }
+function Echo.expose:echo(v) return v end
+function Echo.expose:count(n)
+  local i = 0
+  return hearth.stream(function() i = i + 1; if i <= n then return i end end)
+end
+function Echo.expose:fail() error(hearth.exception("KeyError", "gone")) end
+function Echo.expose:spin() while true do end end
+return Echo`,
+	"acme/relay.lua": `
+local Relay = hearth.object { instance = "call" }
+function Relay.expose:add(k) return hearth.proxy("acme.counter"):add(k) end
+function Relay.expose:forbidden(k) return hearth.proxy("acme.echo"):echo(k) end
+return Relay`,
+	"acme/session.lua": `
+local S = hearth.object { instance = "session" }
+function S:init() self.n = 0 end
+function S.expose:next() self.n = self.n + 1; return self.n end
+return S`,
+	"acme/broken.lua":  `this is not Lua`,
+	"other/hidden.lua": `local H = hearth.object {} function H.expose:hi() return "hi" end return H`,
+}
+
+// start serves the scripts under a policy and returns the address. The host is drained
+// when the test ends.
+func start(t testing.TB, policyText string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, src := range scripts {
+		path := filepath.Join(dir, "scripts", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(src), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(dir, "policy.hcl")
+	if err := os.WriteFile(file, []byte(policyText), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Load(file, os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{os.Args[0], "worker"}, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve() = %v", err)
+		}
+	})
+	return h.Addrs()[0]
+}
+
+func dial(t testing.TB, addr string, cfg client.Config) *client.Client {
+	t.Helper()
+	cfg.Address = addr
+	c, err := client.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestCalls(t *testing.T) {
+	addr := start(t, everything)
+	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+		for _, ser := range []string{"serpent", "json", "msgpack"} {
+			t.Run(fmt.Sprintf("%d/%s", proto, ser), func(t *testing.T) {
+				c := dial(t, addr, client.Config{Protocol: proto, Serializer: ser})
+				ctx := t.Context()
+				counter := c.Object("acme.counter")
+				if err := counter.Set(ctx, "total", 0); err != nil {
+					t.Fatal(err)
+				}
+				for _, want := range []int64{5, 10} {
+					if got, err := counter.Call(ctx, "add", 5); err != nil || got != want {
+						t.Fatalf("add(5) = %v, %v; want %d", got, err, want)
+					}
+				}
+				if got, err := counter.Get(ctx, "total"); err != nil || got != int64(10) {
+					t.Errorf("total = %v, %v; want 10", got, err)
+				}
+				echo := c.Object("acme.echo")
+				want := []any{int64(1), "two", nil, map[string]any{"k": 1.5}}
+				got, err := echo.Call(ctx, "echo", want)
+				if diff := cmp.Diff(any(want), got); err != nil || diff != "" {
+					t.Errorf("echo: %v\n%s", err, diff)
+				}
+				var items []any
+				for v, err := range echo.Stream(ctx, "count", 3) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					items = append(items, v)
+				}
+				if diff := cmp.Diff([]any{int64(1), int64(2), int64(3)}, items); diff != "" {
+					t.Errorf("stream:\n%s", diff)
+				}
+				if got, err := c.Object("acme.relay").Call(ctx, "add", 1); err != nil || got != int64(11) {
+					t.Errorf("relay.add(1) = %v, %v; want 11", got, err)
+				}
+			})
+		}
+	}
+}
+
+func TestExceptionsHaveTheirClass(t *testing.T) {
+	c := dial(t, start(t, everything), client.Config{})
+	_, err := c.Object("acme.echo").Call(t.Context(), "fail")
+	wantRemote(t, err, "builtins.KeyError", "gone")
+	_, err = c.Object("acme.relay").Call(t.Context(), "forbidden", 1)
+	wantRemote(t, err, "", "unknown object")
+}
+
+func wantRemote(t *testing.T, err error, class, message string) {
+	t.Helper()
+	var re *client.RemoteError
+	if !errors.As(err, &re) || class != "" && re.Class != class || !strings.Contains(re.Message(), message) {
+		t.Errorf("error = %v (%T), want %s: %s", err, err, class, message)
+	}
+}
+
+// TestInvisibleIsOneAnswer compares what a caller learns of things that do not exist, that
+// belong to others, and that it may not call.
+func TestInvisibleIsOneAnswer(t *testing.T) {
+	only := `
+listener "tcp" { address = "127.0.0.1:0" }
+principal "owner" { host_user = true }
+tenant "acme" {}
+tenant "other" {}
+permit "one method" {
+  principals = ["owner"]
+  objects = ["acme.counter"]
+  methods = ["add"]
+}`
+	c := dial(t, start(t, only), client.Config{})
+	ctx := t.Context()
+	var first string
+	for _, call := range [][2]string{
+		{"acme.nosuch", "add"}, {"other.hidden", "hi"}, {"other.hidden", "nosuch"}, {"nosuch.thing", "x"},
+		{"acme.counter", "reset"}, {"acme.counter", "_private"}, {"acme.counter", "a.b"}, {"acme.counter", "__init__"},
+		{"acme.echo", "echo"}, {"", ""}, {"acme.counter", "аdd"},
+	} {
+		_, err := c.Object(object.ID(call[0])).Call(ctx, call[1])
+		if err == nil {
+			t.Errorf("%s.%s was answered", call[0], call[1])
+			continue
+		}
+		if first == "" {
+			first = err.Error()
+		}
+		if err.Error() != first {
+			t.Errorf("%s.%s: %q differs from %q", call[0], call[1], err, first)
+		}
+	}
+	got, err := c.Object(object.Daemon).Call(ctx, "registered")
+	if diff := cmp.Diff(any([]any{"Pyro.Daemon", "Pyro.NameServer", "acme.counter"}), got); err != nil || diff != "" {
+		t.Errorf("registered(): %v\n%s", err, diff)
+	}
+	meta, err := c.Object("acme.counter").Metadata(ctx)
+	if diff := cmp.Diff([]string{"add"}, meta.Methods); err != nil || diff != "" {
+		t.Errorf("metadata: %v\n%s", err, diff)
+	}
+}
+
+func TestSessionsBelongToConnections(t *testing.T) {
+	c := dial(t, start(t, everything), client.Config{})
+	ctx := t.Context()
+	a, err := c.Session(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	b, err := c.Session(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for i := range int64(3) {
+		if got, err := a.Object("acme.session").Call(ctx, "next"); err != nil || got != i+1 {
+			t.Fatalf("a: next() = %v, %v; want %d", got, err, i+1)
+		}
+	}
+	if got, err := b.Object("acme.session").Call(ctx, "next"); err != nil || got != int64(1) {
+		t.Errorf("b: next() = %v, %v; want 1: sessions are shared", got, err)
+	}
+}
+
+func TestConcurrentCallsOfASingleInstance(t *testing.T) {
+	c := dial(t, start(t, everything), client.Config{})
+	const callers, each = 16, 25
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				if _, err := c.Object("acme.counter").Call(t.Context(), "add", 1); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got, err := c.Object("acme.counter").Get(t.Context(), "total"); err != nil || got != int64(callers*each) {
+		t.Errorf("total = %v, %v; want %d", got, err, callers*each)
+	}
+}
+
+func TestBrokenScriptSaysWhy(t *testing.T) {
+	c := dial(t, start(t, everything), client.Config{})
+	_, err := c.Object("acme.broken").Call(t.Context(), "x")
+	wantRemote(t, err, "", "acme/broken.lua")
+}
+
+func TestDeadlineEndsASpinningScript(t *testing.T) {
+	c := dial(t, start(t, everything), client.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err := c.Object("acme.echo").Call(ctx, "spin")
+	wantRemote(t, err, "", "limit")
+	if got, err := c.Object("acme.echo").Call(ctx, "echo", 1); err != nil || got != int64(1) {
+		t.Errorf("after a limit: echo(1) = %v, %v", got, err)
+	}
+}
+
+func benchmark(b *testing.B, callers int, obj object.ID, method string) {
+	c := dial(b, start(b, everything), client.Config{MaxConns: callers})
+	o := c.Object(obj)
+	if _, err := o.Call(b.Context(), method, 1); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.SetParallelism(max(callers/2, 1))
+	b.ResetTimer()
+	if callers == 1 {
+		for b.Loop() {
+			if _, err := o.Call(b.Context(), method, 1); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return
+	}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := o.Call(context.Background(), method, 1); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkEcho1(b *testing.B)  { benchmark(b, 1, "acme.echo", "echo") }
+func BenchmarkEcho64(b *testing.B) { benchmark(b, 64, "acme.echo", "echo") }
+func BenchmarkAdd1(b *testing.B)   { benchmark(b, 1, "acme.counter", "add") }
+func BenchmarkAdd64(b *testing.B)  { benchmark(b, 64, "acme.counter", "add") }

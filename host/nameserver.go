@@ -1,0 +1,208 @@
+package host
+
+import (
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+)
+
+// The name server answers from the catalogue: every object that its caller may call is
+// registered under its id, at the address on which the caller asked. Nothing can be
+// registered from outside.
+
+// maxRegexBytes bounds a client's regular expression. Go's take linear time.
+const maxRegexBytes = 1 << 10
+
+// entry is one name.
+type entry struct {
+	name string
+	tags []string
+}
+
+// entries returns the names that the caller may see, sorted, the name server first.
+func (c *conn) entries(snap *snapshot) []entry {
+	out := []entry{{string(object.NameServer), []string{"class:" + c.proto.Module() + map[object.Protocol]string{
+		object.Pyro4: ".naming.NameServer", object.Pyro5: ".nameserver.NameServer"}[c.proto]}}}
+	for _, id := range c.visible(snap) {
+		out = append(out, entry{string(id), []string{"hearth", "tenant:" + string(id.Tenant())}})
+	}
+	return out
+}
+
+// location is where the caller reaches the host: the address it asked at.
+func (c *conn) location() string {
+	if path, ok := strings.CutPrefix(c.listener.Addr(), "unix:"); ok {
+		return "./u:" + path
+	}
+	return c.nc.LocalAddr().String()
+}
+
+// uri returns the URI object of a name, in the caller's generation.
+func (c *conn) uri(name string) any {
+	var sock, host, port any
+	if path, ok := strings.CutPrefix(c.listener.Addr(), "unix:"); ok {
+		sock = path
+	} else if h, p, err := net.SplitHostPort(c.nc.LocalAddr().String()); err == nil {
+		n, _ := strconv.ParseInt(p, 10, 64)
+		host, port = h, n
+	}
+	return codec.Dict{
+		{Key: "__class__", Value: c.proto.Module() + ".core.URI"},
+		{Key: "state", Value: codec.Tuple{"PYRO", name, sock, host, port}},
+	}
+}
+
+func (c *conn) uriText(name string) string { return "PYRO:" + name + "@" + c.location() }
+
+// tagged returns tags in the container that the caller's generation uses.
+func (c *conn) tagged(tags []string) any {
+	items := make([]any, len(tags))
+	for i, t := range tags {
+		items[i] = t
+	}
+	if c.proto == object.Pyro4 {
+		return items
+	}
+	return codec.Set(items)
+}
+
+func nsCount(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
+	return int64(len(c.entries(snap))), nil
+}
+
+func nsLookup(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {
+	name, err := text("name", args[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range c.entries(snap) {
+		if e.name != name {
+			continue
+		}
+		if truthy(args[1]) {
+			return codec.Tuple{c.uri(name), c.tagged(e.tags)}, nil
+		}
+		return c.uri(name), nil
+	}
+	return nil, &object.Error{Code: object.CodeNotFound, Class: "NamingError", Msg: "unknown name: " + name}
+}
+
+// nsList filters by prefix, regular expression or tags. In Pyro5 the third argument is
+// return_metadata, in Pyro4 the fifth.
+func nsList(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {
+	withTags := truthy(args[4])
+	if c.proto == object.Pyro5 {
+		if _, isFlag := args[2].(bool); isFlag {
+			withTags, args[2] = truthy(args[2]), nil
+		}
+	}
+	filters := 0
+	for _, a := range args[:4] {
+		if a != nil && (c.proto == object.Pyro4 || truthy(a)) {
+			filters++
+		}
+	}
+	if filters > 1 {
+		return nil, &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: "you can only filter on one thing at a time"}
+	}
+	match, err := nameFilter(args[0], args[1])
+	if err != nil {
+		return nil, err
+	}
+	byTags, err := tagFilter(args[2], args[3])
+	if err != nil {
+		return nil, err
+	}
+	return c.listing(snap, withTags, func(e entry) bool { return match(e.name) && byTags(e.tags) }), nil
+}
+
+// nsYellowPages is Pyro5's search by tags.
+func nsYellowPages(c *conn, snap *snapshot, call *object.Call, args []any) (any, error) {
+	withTags := truthy(args[2])
+	if args[2] == nil {
+		withTags = true // its default, which None means to those who leave it out
+	}
+	all, anyOf := truthy(args[0]), truthy(args[1])
+	if all && anyOf {
+		return nil, &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: "you can't use meta_all or meta_any at the same time"}
+	}
+	if !all && !anyOf {
+		return map[string]any{}, nil
+	}
+	byTags, err := tagFilter(args[0], args[1])
+	if err != nil {
+		return nil, err
+	}
+	return c.listing(snap, withTags, func(e entry) bool { return byTags(e.tags) }), nil
+}
+
+func (c *conn) listing(snap *snapshot, withTags bool, keep func(entry) bool) map[string]any {
+	out := map[string]any{}
+	for _, e := range c.entries(snap) {
+		switch {
+		case !keep(e):
+		case withTags:
+			out[e.name] = codec.Tuple{c.uriText(e.name), c.tagged(e.tags)}
+		default:
+			out[e.name] = c.uriText(e.name)
+		}
+	}
+	return out
+}
+
+// nameFilter makes a filter of a prefix or a regular expression that has to match from
+// the start of the name.
+func nameFilter(prefix, regex any) (func(string) bool, error) {
+	if truthy(prefix) {
+		p, err := text("prefix", prefix)
+		return func(s string) bool { return strings.HasPrefix(s, p) }, err
+	}
+	if !truthy(regex) {
+		return func(string) bool { return true }, nil
+	}
+	r, err := text("regex", regex)
+	if err != nil {
+		return nil, err
+	}
+	invalid := func(why string) error {
+		return &object.Error{Code: object.CodeInvalid, Class: "NamingError", Msg: "invalid regex: " + why}
+	}
+	if len(r) > maxRegexBytes {
+		return nil, invalid("too long")
+	}
+	re, err := regexp.Compile("^(?:" + r + ")")
+	if err != nil {
+		return nil, invalid("not understood here (there is no look-around and no back-reference)")
+	}
+	return re.MatchString, nil
+}
+
+// tagFilter makes a filter of tags that all, or one of which, must be there.
+func tagFilter(all, anyOf any) (func([]string) bool, error) {
+	wantAll, err := texts("metadata_all", all)
+	if err != nil {
+		return nil, err
+	}
+	wantAny, err := texts("metadata_any", anyOf)
+	if err != nil {
+		return nil, err
+	}
+	return func(tags []string) bool {
+		has := func(t string) bool { return slices.Contains(tags, t) }
+		if len(wantAny) > 0 {
+			return slices.ContainsFunc(wantAny, has)
+		}
+		return !slices.ContainsFunc(wantAll, func(t string) bool { return !has(t) })
+	}, nil
+}
+
+// nsReadOnly refuses what would change the names.
+func nsReadOnly(*conn, *snapshot, *object.Call, []any) (any, error) {
+	return nil, &object.Error{Code: object.CodeDenied, Class: "NamingError",
+		Msg: "this name server lists the host's own objects and takes no registrations: put a script into the scripts folder instead"}
+}

@@ -1,0 +1,179 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
+)
+
+// Bounds on item streams.
+const (
+	maxStreams   = 64               // open, of one principal
+	streamLinger = 30 * time.Second // after its connection ended, as in Pyro
+	streamIdle   = 10 * time.Minute // between two items
+)
+
+// stream is an open item stream. Its id is unguessable, and useless to anybody but the
+// principal that opened it.
+type stream struct {
+	owner   object.Principal
+	conn    uint64 // 0: its connection has ended
+	id      object.ID
+	method  object.Method
+	backend object.Backend
+	number  uint64 // the backend's name for it
+	expires time.Time
+	busy    bool // an item is being fetched
+}
+
+// streams is the table of open streams. Safe for concurrent use.
+type streams struct {
+	mu   sync.Mutex // guards what follows
+	open map[string]*stream
+}
+
+func (s *streams) init() { s.open = map[string]*stream{} }
+
+// add makes a stream known and returns its id; ok is false if its owner has too many.
+func (s *streams) add(st *stream) (id string, ok bool) {
+	id = rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, o := range s.open {
+		if o.owner == st.owner {
+			n++
+		}
+	}
+	if n >= maxStreams {
+		return "", false
+	}
+	st.expires = time.Now().Add(streamIdle)
+	s.open[id] = st
+	return id, true
+}
+
+// borrow returns the caller's stream for fetching one item, nil if there is none of
+// that id that is the caller's and not in use.
+func (s *streams) borrow(id string, caller object.Principal, conn uint64) *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.open[id]
+	if st == nil || st.owner != caller || st.busy {
+		return nil
+	}
+	st.busy, st.conn = true, conn
+	return st
+}
+
+// giveBack ends a borrow; over forgets the stream.
+func (s *streams) giveBack(id string, st *stream, over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.busy = false
+	st.expires = time.Now().Add(streamIdle)
+	if over {
+		delete(s.open, id)
+	}
+}
+
+// close ends the caller's stream early. Unknown ids, and those of others, are ignored.
+func (s *streams) close(id string, caller object.Principal) {
+	s.mu.Lock()
+	st := s.open[id]
+	if st == nil || st.owner != caller {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.open, id)
+	s.mu.Unlock()
+	st.backend.CloseStream(st.number)
+}
+
+// orphan starts the linger time of a connection's streams.
+func (s *streams) orphan(conn uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.open {
+		if st.conn == conn {
+			st.conn = 0
+			st.expires = time.Now().Add(streamLinger)
+		}
+	}
+}
+
+// sweep ends streams whose time is up, until ctx is done.
+func (s *streams) sweep(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.expire(now)
+		}
+	}
+}
+
+func (s *streams) expire(now time.Time) {
+	var old []*stream
+	s.mu.Lock()
+	for id, st := range s.open {
+		if !st.busy && now.After(st.expires) {
+			old = append(old, st)
+			delete(s.open, id)
+		}
+	}
+	s.mu.Unlock()
+	for _, st := range old {
+		st.backend.CloseStream(st.number)
+	}
+}
+
+// openStream answers a call whose result is an item stream.
+func (c *conn) openStream(answer *wire.Message, call *object.Call, number uint64) bool {
+	ser := serializerOf(call)
+	backend := c.h.snap.Load().backends[call.ID.Tenant()]
+	id, ok := c.h.streams.add(&stream{owner: c.caller.Principal, conn: c.id, id: call.ID, method: call.Method,
+		backend: backend, number: number})
+	if !ok {
+		backend.CloseStream(number)
+		return c.fail(answer, ser, object.Errorf(object.CodeExhausted, "limit exceeded: %d item streams are open", maxStreams))
+	}
+	answer.Flags |= wire.ItemStream
+	answer.Annotations = []wire.Annotation{{ID: [4]byte{'S', 'T', 'R', 'M'}, Value: []byte(id)}}
+	return c.fail(answer, ser, &object.Error{Code: object.CodeInvalid, Class: "ProtocolError", Msg: "result of call is an iterator"})
+}
+
+// nextItem fetches one item of a stream, deciding anew whether its caller still may.
+func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Reply, error) {
+	terminated := &object.Error{Code: object.CodeNotFound, Class: "PyroError", Msg: "item stream terminated"}
+	st := c.h.streams.borrow(id, c.caller.Principal, c.id)
+	if st == nil {
+		return object.Reply{}, terminated
+	}
+	over := true
+	defer func() { c.h.streams.giveBack(id, st, over) }()
+	item := *call
+	item.ID, item.Kind, item.Method, item.Payload = st.id, object.Invoke, st.method, nil
+	if err := c.h.authorize(snap, &item); err != nil {
+		st.backend.CloseStream(st.number)
+		return object.Reply{}, terminated
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	r, more, err := st.backend.Next(ctx, &item, st.number)
+	if err != nil {
+		return object.Reply{}, err
+	}
+	if !more && !r.Exception {
+		return object.Reply{}, &object.Error{Code: object.CodeRaised, Class: "StopIteration"}
+	}
+	over = r.Exception
+	return r, nil
+}

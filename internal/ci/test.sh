@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The checks behind `make test` (and, with "quick", `make check`), cheapest first.
+# usage: test.sh GO [quick]
+set -euo pipefail
+go=${1:-go}
+quick=${2:-}
+
+step() { printf '== %s\n' "$*"; }
+
+skipped=
+if [ -z "$quick" ]; then
+	step "real Pyro4 for the interoperability tests"
+	if ! skipped=$(bash internal/ci/ensure-pyro.sh); then
+		skipped=${skipped:-unknown reason}
+		printf '!! INTEROPERABILITY TESTS WILL BE SKIPPED: %s\n' "$skipped"
+	else
+		skipped=
+	fi
+fi
+at_end() {
+	rc=$?
+	if [ -n "$skipped" ]; then
+		printf '!! INTEROPERABILITY TESTS WERE SKIPPED: %s\n' "$skipped"
+	fi
+	if [ $rc = 0 ]; then echo "== ok"; else echo "== FAILED"; fi
+	exit $rc
+}
+trap at_end EXIT
+
+step gofmt
+bad=$(find . -name '*.go' -not -path './build/*' -print0 | xargs -0 gofmt -l)
+if [ -n "$bad" ]; then
+	printf 'not formatted (make fmt):\n%s\n' "$bad"
+	exit 1
+fi
+
+step modules
+$go mod verify
+$go mod tidy -diff
+
+step vet
+$go vet ./...
+
+step "build for darwin"
+GOOS=darwin CGO_ENABLED=0 $go build ./...
+[ -z "$quick" ] || exit 0
+
+step "tests under the race detector"
+CGO_ENABLED=1 $go test -race -timeout 8m ./...

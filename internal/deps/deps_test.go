@@ -1,0 +1,194 @@
+package deps_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/hearthhost/hearth"
+
+// pkg is what `go list -json` tells about one package.
+type pkg struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+// name returns the import path below the module, "." for its root.
+func (p pkg) name() string { return short(p.ImportPath) }
+
+func short(path string) string {
+	if path == module {
+		return "."
+	}
+	return strings.TrimPrefix(path, module+"/")
+}
+
+// packages asks the Go tool for every package of the module.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 3 {
+		t.Fatalf("go list knows only %d packages of %s", len(all), module)
+	}
+	return all
+}
+
+// edge says what a package may import of our own, and why no more.
+type edge struct {
+	pkg string
+	may []string
+	why string
+}
+
+// edges is the whole graph. A package that is not here may not exist; an edge that is
+// not here may not either. Tests are free: an interface is often tried out with a
+// neighbour.
+var edges = []edge{
+	{pkg: "object", why: "it holds the nouns, everyone imports it, so it imports nobody"},
+	{pkg: "transport", may: []string{"object"}, why: "a stage knows the nouns, never another stage"},
+	{pkg: "wire", may: []string{"object"}, why: "a stage knows the nouns, never another stage"},
+	{pkg: "codec", may: []string{"object"}, why: "a stage knows the nouns, never another stage"},
+	{pkg: "policy", may: []string{"object"}, why: "a stage knows the nouns, never another stage"},
+	{pkg: "sandbox", may: []string{"object"}, why: "a stage knows the nouns, never another stage"},
+	{pkg: "sandbox/link", may: []string{"object"}, why: "the frames between host and worker are part of a stage"},
+	{pkg: "sandbox/supervise", may: []string{"object", "sandbox/link", "sandbox/confine"},
+		why: "it runs in the host's process, where no Lua and no codec of arguments may be"},
+	{pkg: "sandbox/worker", may: []string{"object", "codec", "sandbox", "sandbox/link", "sandbox/confine"},
+		why: "the worker process joins codec and engine, and no more than it needs may run there"},
+	{pkg: "client", may: []string{"object", "wire", "codec"}, why: "a client speaks the protocol and has no part of the host in it"},
+	{pkg: "host", may: []string{"object", "transport", "wire", "codec", "policy", "sandbox/supervise", "sandbox/link"},
+		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process"},
+	{pkg: "cmd/hearth", may: []string{"object", "transport", "wire", "codec", "policy", "host", "client", "sandbox/worker", "sandbox/supervise"},
+		why: "a command starts things and does nothing itself"},
+	{pkg: "internal/deps", why: "it only draws the graph"},
+}
+
+// doors says which packages may import a module of others: one door each, so that
+// replacing it is the business of one folder.
+var doors = []struct {
+	module string
+	at     []string
+	test   bool // in tests anybody may
+	why    string
+}{
+	{module: "github.com/yuin/gopher-lua", at: []string{"sandbox"}, why: "only sandbox drives the VM, and only in the worker's process"},
+	{module: "github.com/hashicorp/hcl/v2", at: []string{"policy"}, why: "only policy reads HCL"},
+	{module: "github.com/zclconf/go-cty", at: []string{"policy"}, why: "HCL's values stay where HCL is"},
+	{module: "github.com/spf13/cobra", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},
+	{module: "github.com/spf13/pflag", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},
+	{module: "golang.org/x/sys", at: []string{"transport", "sandbox/supervise", "sandbox/confine", "sandbox/worker", "host", "cmd/hearth"},
+		test: true, why: "system calls belong to the edges: peers, processes, signals"},
+	{module: "github.com/google/go-cmp", test: true, why: "for tests"},
+	{module: "pgregory.net/rapid", test: true, why: "for tests"},
+	{module: "go.uber.org/goleak", test: true, why: "for tests"},
+	{module: "github.com/rogpeppe/go-internal", test: true, why: "for tests"},
+}
+
+func TestOwnEdges(t *testing.T) {
+	for _, p := range packages(t) {
+		i := slices.IndexFunc(edges, func(e edge) bool { return e.pkg == p.name() })
+		if i < 0 {
+			t.Errorf("package %s is not in the graph: a new package earns its place in the design first", p.name())
+			continue
+		}
+		for _, imp := range p.Imports {
+			if own(imp) && !slices.Contains(edges[i].may, short(imp)) {
+				t.Errorf("%s imports %s, and may not: %s", p.name(), short(imp), edges[i].why)
+			}
+		}
+	}
+}
+
+func TestObjectImportsTheStandardLibraryOnly(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.name() != "object" {
+			continue
+		}
+		for _, imp := range p.Imports {
+			if !standard(imp) {
+				t.Errorf("object imports %s: every package inherits what object imports", imp)
+			}
+		}
+		return
+	}
+	t.Error("there is no package object")
+}
+
+func TestForeignModulesHaveOneDoor(t *testing.T) {
+	for _, p := range packages(t) {
+		check := func(imports []string, inTest bool) {
+			for _, imp := range imports {
+				if own(imp) || standard(imp) {
+					continue
+				}
+				known := false
+				for _, d := range doors {
+					if imp != d.module && !strings.HasPrefix(imp, d.module+"/") {
+						continue
+					}
+					known = true
+					if !slices.Contains(d.at, p.name()) && !(inTest && d.test) {
+						t.Errorf("%s imports %s, and may not: %s", p.name(), imp, d.why)
+					}
+				}
+				if !known {
+					t.Errorf("%s imports %s, which is no dependency we decided on: see doc/dependencies.md", p.name(), imp)
+				}
+			}
+		}
+		check(p.Imports, false)
+		check(p.TestImports, true)
+		check(p.XTestImports, true)
+	}
+}
+
+// TestNothingDangerous keeps out the parts of the standard library that would undo a
+// promise of the design.
+func TestNothingDangerous(t *testing.T) {
+	banned := map[string]string{
+		"plugin":       "code of others never runs in the host's process",
+		"encoding/gob": "no format that can name our types is read from outside",
+		"math/rand":    "crypto/rand for what must not be guessed, math/rand/v2 for the rest",
+		"expvar":       "it registers a handler by being imported",
+	}
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			if why := banned[imp]; why != "" {
+				t.Errorf("%s imports %s, and may not: %s", p.name(), imp, why)
+			}
+		}
+	}
+}
+
+func own(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
+
+// standard reports whether path is of the standard library: those have no dot in the
+// first element.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}

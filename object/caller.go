@@ -1,0 +1,46 @@
+package object
+
+// Principal is a verified identity: a name that the policy declares, [Anonymous], or
+// "object:<id>" for an object that calls another.
+type Principal string
+
+// Anonymous is the principal of a peer whose identity could not be proven. It may do
+// nothing unless a rule names it.
+const Anonymous Principal = "anonymous"
+
+// Peer is what a transport has proven about the other end of a connection. The zero
+// value proves nothing.
+type Peer struct {
+	// Way is how the peer was identified: "peer", or "" when it was not.
+	Way string
+	// UID is the OS user id of the peer; it counts only if Way is "peer".
+	UID uint32
+	// Channel is "unix", "tcp" or "object" (a call from one object to another).
+	Channel string
+	// Addr is the peer's address as text, for logs and for hearth.caller().
+	Addr string
+}
+
+// Caller is a principal plus facts of its connection.
+type Caller struct {
+	Principal Principal
+	Tenant    Tenant // of the calling object; "" for callers from outside
+	Peer      Peer
+}
+
+// Protocol is the Pyro protocol version: which numbers and class names a peer uses.
+type Protocol uint16
+
+// The protocols that the host speaks.
+const (
+	Pyro4 Protocol = 48
+	Pyro5 Protocol = 502
+)
+
+// Module returns the Python package whose class names the peer knows: "Pyro4" or "Pyro5".
+func (p Protocol) Module() string {
+	if p == Pyro4 {
+		return "Pyro4"
+	}
+	return "Pyro5"
+}

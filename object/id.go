@@ -1,0 +1,98 @@
+package object
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Tenant names an owner of objects, for example "acme". It is one name part.
+type Tenant string
+
+// ID addresses an object as "<tenant>.<name>[.<name>…]", for example "acme.shop.cart".
+// Ids of the host's own objects begin with [HostPrefix].
+type ID string
+
+// Method names what is called on an object.
+type Method string
+
+// HostPrefix begins the ids that belong to the host itself; no tenant may have it.
+const HostPrefix = "Pyro."
+
+// The objects that the host itself serves.
+const (
+	Daemon     ID = "Pyro.Daemon"
+	NameServer ID = "Pyro.NameServer"
+)
+
+// MaxIDBytes bounds the length of an id that the host will look up.
+const MaxIDBytes = 255
+
+// ParseID checks that s is a well-formed object id of a tenant: at least two name
+// parts of [A-Za-z0-9_-]+ joined by dots, at most [MaxIDBytes] bytes, not the host's own.
+func ParseID(s string) (ID, error) {
+	if len(s) > MaxIDBytes {
+		return "", fmt.Errorf("object id of %d bytes: at most %d are allowed", len(s), MaxIDBytes)
+	}
+	parts := strings.Split(s, ".")
+	if len(parts) < 2 {
+		return "", fmt.Errorf("object id %q: want <tenant>.<name>", s)
+	}
+	for _, p := range parts {
+		if !ValidName(p) {
+			return "", fmt.Errorf("object id %q: %q is not a name of letters, digits, '_' and '-'", s, p)
+		}
+	}
+	if parts[0] == "Pyro" {
+		return "", fmt.Errorf("object id %q: ids beginning %q belong to the host", s, HostPrefix)
+	}
+	return ID(s), nil
+}
+
+// Tenant returns the part before the first dot.
+func (id ID) Tenant() Tenant {
+	t, _, _ := strings.Cut(string(id), ".")
+	return Tenant(t)
+}
+
+// Name returns the part after the first dot.
+func (id ID) Name() string {
+	_, n, _ := strings.Cut(string(id), ".")
+	return n
+}
+
+// Principal returns the name under which the object itself is authorised when it
+// calls others: "object:" and the id.
+func (id ID) Principal() Principal { return Principal("object:" + string(id)) }
+
+// ValidName reports whether s is one part of an id: [A-Za-z0-9_-]+.
+func ValidName(s string) bool {
+	if s == "" {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// Callable reports whether a method or attribute of this name may be called at all:
+// an identifier [A-Za-z][A-Za-z0-9_]* of at most 255 bytes. Dotted, private (leading
+// underscore) and non-ASCII names never are.
+//
+// Source: doc/security.md "Dotted names"; PSF-2005-001.
+func (m Method) Callable() bool {
+	if m == "" || len(m) > 255 {
+		return false
+	}
+	for i := range len(m) {
+		c := m[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || !('0' <= c && c <= '9' || c == '_')) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,98 @@
+package link
+
+import "github.com/hearthhost/hearth/object"
+
+// PutCall appends what a worker needs to know of a call: for [Call], [Next] and [Proxy]
+// frames. The payload comes last.
+func (e *Encoder) PutCall(c *object.Call) {
+	e.Text(string(c.ID))
+	e.Byte(byte(c.Kind))
+	e.Text(string(c.Method))
+	e.Uint(uint64(len(c.Batch)))
+	for _, m := range c.Batch {
+		e.Text(string(m))
+	}
+	e.Bool(c.Oneway)
+	e.Bool(c.Traceback)
+	e.Text(string(c.Caller.Principal))
+	e.Text(string(c.Caller.Tenant))
+	e.Text(c.Caller.Peer.Way)
+	e.Text(c.Caller.Peer.Channel)
+	e.Text(c.Caller.Peer.Addr)
+	e.Uint(uint64(c.Caller.Peer.UID))
+	e.Uint(c.Conn)
+	e.Uint(uint64(c.Protocol))
+	e.Byte(c.Serializer)
+	e.B = append(e.B, c.Corr[:]...)
+	e.Uint(uint64(len(c.Chain)))
+	for _, id := range c.Chain {
+		e.Text(string(id))
+	}
+	e.Raw(c.Payload)
+}
+
+// interned returns the text of b without allocating when it is the one seen last:
+// consecutive calls mostly name the same things.
+func interned[S ~string](b []byte, last S) S {
+	if string(b) == string(last) {
+		return last
+	}
+	return S(b)
+}
+
+// CallFields reads what PutCall wrote into c, whose former texts are kept where they
+// are the same. Payload aliases the body.
+func (d *Decoder) CallFields(c *object.Call) {
+	c.ID = interned(d.Bytes(), c.ID)
+	c.Kind = object.CallKind(d.Byte())
+	c.Method = interned(d.Bytes(), c.Method)
+	c.Batch = c.Batch[:0]
+	for range d.Count() {
+		c.Batch = append(c.Batch, object.Method(d.Text()))
+	}
+	c.Oneway = d.Bool()
+	c.Traceback = d.Bool()
+	c.Caller.Principal = interned(d.Bytes(), c.Caller.Principal)
+	c.Caller.Tenant = interned(d.Bytes(), c.Caller.Tenant)
+	c.Caller.Peer.Way = interned(d.Bytes(), c.Caller.Peer.Way)
+	c.Caller.Peer.Channel = interned(d.Bytes(), c.Caller.Peer.Channel)
+	c.Caller.Peer.Addr = interned(d.Bytes(), c.Caller.Peer.Addr)
+	c.Caller.Peer.UID = uint32(d.Uint())
+	c.Conn = d.Uint()
+	c.Protocol = object.Protocol(d.Uint())
+	c.Serializer = d.Byte()
+	d.Fixed(c.Corr[:])
+	c.Chain = c.Chain[:0]
+	for range d.Count() {
+		c.Chain = append(c.Chain, object.ID(d.Text()))
+	}
+	c.Payload = d.Raw()
+}
+
+// PutReply appends the fields of a [Reply] or [ProxyReply] frame: a reply, or an error.
+// more is the answer of [object.Backend] Next: whether there was an item.
+func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
+	if err != nil {
+		e.Byte(byte(err.Code))
+		e.Text(err.Msg)
+		e.Text(err.Class)
+		return
+	}
+	e.Byte(byte(object.CodeOK))
+	e.Bool(r.Exception)
+	e.Bool(more)
+	e.Uint(r.Stream)
+	e.Raw(r.Payload)
+}
+
+// ReplyFields reads what PutReply wrote. Payload aliases the body.
+func (d *Decoder) ReplyFields() (r object.Reply, more bool, err *object.Error) {
+	if code := object.Code(d.Byte()); code != object.CodeOK {
+		return r, false, &object.Error{Code: code, Msg: d.Text(), Class: d.Text()}
+	}
+	r.Exception = d.Bool()
+	more = d.Bool()
+	r.Stream = d.Uint()
+	r.Payload = d.Raw()
+	return r, more, nil
+}

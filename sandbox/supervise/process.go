@@ -1,0 +1,234 @@
+package supervise
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// process is one live worker.
+type process struct {
+	t       *Tenant
+	cmd     *exec.Cmd
+	conn    net.Conn
+	out     *link.Writer
+	serial  uint64 // tells this process from those before it
+	started time.Time
+	done    chan struct{}      // closed when the process has been waited for
+	ctx     context.Context    // of calls that its scripts make; ends with the process
+	cancel  context.CancelFunc // ends ctx
+	proxies chan struct{}      // holds a slot for each call of its scripts under way
+
+	mu      sync.Mutex // guards what follows
+	pending map[uint64]*pending
+	last    uint64
+	loaded  map[object.ID]bool
+	asked   map[uint64]context.CancelFunc // the scripts' own calls, by the worker's id
+	cause   error                         // why it was ended or died; set once
+}
+
+// pending is a request that waits for its reply. Whoever takes it out of the table owns
+// it and completes it: the reader, the asker who gives up, or the end of the process.
+type pending struct {
+	answer chan struct{} // holds one token when the fields below are set
+	buf    []byte        // where the reply's payload goes
+	reply  object.Reply
+	more   bool
+	err    error
+}
+
+var pendings = sync.Pool{New: func() any { return &pending{answer: make(chan struct{}, 1)} }}
+
+// maxProxies bounds the calls that one worker's scripts have under way.
+const maxProxies = 256
+
+// maxLogLine bounds what is kept of a line that a worker prints on its own.
+const maxLogLine = 4 << 10
+
+var serials atomic.Uint64
+
+// start runs a worker and tells it its limits and modules.
+func start(t *Tenant) (*process, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	cmd := exec.Command(t.cfg.Argv[0], t.cfg.Argv[1:]...) //nolint:gosec // the host's own executable
+	cmd.Env = []string{}                                  // not nil, which would mean ours
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.SysProcAttr = attributes()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
+	}
+	p := &process{t: t, cmd: cmd, conn: ours, out: link.NewWriter(ours), serial: serials.Add(1) & (1<<24 - 1),
+		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
+		pending: map[uint64]*pending{}, loaded: map[object.ID]bool{}, asked: map[uint64]context.CancelFunc{}}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.configure()
+	go p.read(stderr)
+	t.cfg.Log.Info("worker started", "pid", cmd.Process.Pid)
+	return p, nil
+}
+
+// configure sends what a worker needs before its first object. The write cannot block:
+// the frames fit the writer's backlog, and a dead worker shows in read.
+func (p *process) configure() {
+	var e link.Encoder
+	e.Begin(link.Configure, 0)
+	e.Uint(uint64(p.t.cfg.Steps))
+	e.Uint(uint64(p.t.cfg.Wall / time.Microsecond))
+	_ = p.out.Write(e.Frame())
+	for name, lib := range p.t.cfg.Libs {
+		e.Begin(link.Lib, 0)
+		e.Text(name)
+		e.Raw(lib.Source)
+		_ = p.out.Write(e.Frame())
+	}
+}
+
+// read handles the worker's frames until the socket ends, then waits for the process
+// and answers everything that is still open.
+func (p *process) read(stderr io.Reader) {
+	printed := make(chan struct{})
+	go func() { // ends when the worker's stderr does, at the latest with the worker
+		defer close(printed)
+		p.relay(stderr)
+	}()
+	err := p.frames(link.NewReader(p.conn))
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the worker closed its socket")
+	}
+	p.kill(err)
+	<-printed
+	state := p.cmd.Wait()
+	p.mu.Lock()
+	cause := p.cause
+	open := p.pending
+	p.pending = nil
+	p.mu.Unlock()
+	if state != nil {
+		cause = fmt.Errorf("%w (%w)", cause, state)
+	}
+	p.cancel()
+	p.t.exited(p, cause)
+	for _, w := range open {
+		w.err = &object.Error{Code: object.CodeUnavailable,
+			Msg: "the worker ended during the call; whether it was executed is unknown", Err: cause}
+		w.answer <- struct{}{}
+	}
+	close(p.done)
+}
+
+// kill ends the process. The first cause stays.
+func (p *process) kill(cause error) {
+	p.mu.Lock()
+	if p.cause == nil {
+		p.cause = cause
+	}
+	p.mu.Unlock()
+	_ = p.cmd.Process.Kill()
+	p.conn.Close()
+}
+
+// relay copies what a worker prints, which only its runtime does, to the log.
+func (p *process) relay(r io.Reader) {
+	lines := bufio.NewReaderSize(r, maxLogLine)
+	for {
+		line, _, err := lines.ReadLine()
+		if err != nil {
+			return
+		}
+		p.t.cfg.Log.Warn("worker printed", "line", string(line))
+	}
+}
+
+// frames reads until the socket ends or the worker breaks the protocol.
+func (p *process) frames(in *link.Reader) error {
+	var body []byte
+	for {
+		typ, id, n, err := in.Head()
+		if err != nil {
+			return err
+		}
+		if body, err = in.Body(body, n); err != nil {
+			return err
+		}
+		d := &link.Decoder{B: body}
+		switch typ {
+		case link.Reply, link.Described:
+			p.answer(id, d)
+		case link.Log:
+			p.log(d)
+		case link.Proxy:
+			body = nil // the call keeps it
+			if err := p.proxy(id, d); err != nil {
+				return err
+			}
+		case link.Cancel:
+			p.mu.Lock()
+			cancel := p.asked[id]
+			p.mu.Unlock()
+			if cancel != nil {
+				cancel()
+			}
+		default:
+			return fmt.Errorf("link: the worker sent a frame of type %d", typ)
+		}
+		if d.Err != nil {
+			return d.Err
+		}
+		if cap(body) > 1<<20 {
+			body = nil
+		}
+	}
+}
+
+// answer completes a request. A reply that nobody waits for any more is dropped.
+func (p *process) answer(id uint64, d *link.Decoder) {
+	p.mu.Lock()
+	w := p.pending[id]
+	delete(p.pending, id)
+	p.mu.Unlock()
+	if w == nil {
+		d.B = nil
+		return
+	}
+	reply, more, failed := d.ReplyFields()
+	w.reply, w.more, w.err = reply, more, nil
+	w.reply.Payload = append(w.buf[:0], reply.Payload...)
+	switch {
+	case d.Err != nil:
+		w.err = &object.Error{Code: object.CodeInternal, Err: d.Err}
+	case failed != nil:
+		w.err = failed
+	}
+	w.answer <- struct{}{}
+}
+
+// log writes a script's own line.
+func (p *process) log(d *link.Decoder) {
+	id, level := object.ID(d.Text()), d.Text()
+	msg := string(d.Raw())
+	if d.Err == nil && id.Tenant() == p.t.cfg.Tenant {
+		logScript(p.t.cfg.Log, level, id, msg)
+	}
+}

@@ -1,0 +1,165 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// request asks for a call or for a stream's next item.
+func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *object.Call) (object.Reply, bool, error) {
+	e := encoders.Get().(*link.Encoder)
+	r, more, err := p.ask(ctx, c.ID, c.Buffer, func(n uint64) []byte {
+		e.Begin(typ, n)
+		if typ == link.Next {
+			e.Uint(stream)
+		}
+		e.PutCall(c)
+		return e.Frame()
+	})
+	if cap(e.B) <= 64<<10 {
+		encoders.Put(e)
+	}
+	return r, more, err
+}
+
+// ask sends one request and waits for its reply or for ctx. The object's source is sent
+// before its first request. frame makes the frame, given the request's id.
+func (p *process) ask(ctx context.Context, id object.ID, buf []byte, frame func(uint64) []byte) (object.Reply, bool, error) {
+	w := pendings.Get().(*pending)
+	w.buf = buf
+	p.mu.Lock()
+	if p.pending == nil {
+		p.mu.Unlock()
+		return object.Reply{}, false, object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
+	}
+	p.last++
+	n := p.last
+	p.pending[n] = w
+	if !p.loaded[id] {
+		p.loaded[id] = true
+		p.load(id)
+	}
+	p.mu.Unlock()
+
+	if err := p.out.Write(frame(n)); err != nil {
+		return p.unsent(n, w, err)
+	}
+	select {
+	case <-w.answer:
+	case <-ctx.Done():
+		if p.forget(n) {
+			p.tell(link.Cancel, n)
+			code := object.CodeOf(context.Cause(ctx))
+			return object.Reply{}, false, object.Errorf(code, "the call was given up after its deadline or by its caller; whether it was executed is unknown")
+		}
+		<-w.answer // the reader has it already and completes it
+	}
+	r, more, err := w.reply, w.more, w.err
+	w.buf, w.reply, w.err = nil, object.Reply{}, nil
+	pendings.Put(w)
+	return r, more, err
+}
+
+// unsent ends a request whose frame could not be written.
+func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, error) {
+	if !p.forget(n) {
+		<-w.answer
+		return object.Reply{}, false, w.err
+	}
+	if errors.Is(err, link.ErrBacklog) {
+		return object.Reply{}, false, object.Errorf(object.CodeExhausted, "limit exceeded: the tenant's worker does not keep up; not executed")
+	}
+	return object.Reply{}, false, &object.Error{Code: object.CodeUnavailable, Msg: "the tenant's worker has ended; not executed", Err: err}
+}
+
+// forget takes a request out of the table. It reports whether it was still there.
+func (p *process) forget(n uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.pending[n]
+	delete(p.pending, n)
+	return ok
+}
+
+// load sends an object's source; callers hold mu, so it precedes the object's first
+// request. A failure to write shows in the request's own.
+func (p *process) load(id object.ID) {
+	s := p.t.cfg.Objects[id]
+	var e link.Encoder
+	e.Begin(link.Load, 0)
+	e.Text(string(id))
+	e.Text(s.File)
+	e.Raw(s.Source)
+	_ = p.out.Write(e.Frame())
+}
+
+// tell sends a frame that has no answer.
+func (p *process) tell(typ link.Type, v uint64) {
+	var e link.Encoder
+	if typ == link.Cancel {
+		e.Begin(typ, v)
+	} else {
+		e.Begin(typ, 0)
+		e.Uint(v)
+	}
+	_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+}
+
+// proxy runs a call that one of the tenant's objects makes, in its own goroutine, which
+// ends with the call and at the latest with the process.
+func (p *process) proxy(id uint64, d *link.Decoder) error {
+	from := object.ID(d.Text())
+	c := new(object.Call)
+	d.CallFields(c)
+	if d.Err != nil {
+		return d.Err
+	}
+	if _, ok := p.t.cfg.Objects[from]; !ok {
+		return errors.New("link: the worker speaks for an object that it does not have")
+	}
+	select {
+	case p.proxies <- struct{}{}:
+	default:
+		p.proxied(id, object.Reply{}, object.Errorf(object.CodeExhausted, "limit exceeded: %d calls to other objects; not executed", maxProxies))
+		return nil
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	p.mu.Lock()
+	p.asked[id] = cancel
+	p.mu.Unlock()
+	go func() {
+		r, err := p.t.cfg.Proxy(ctx, from, c)
+		p.mu.Lock()
+		delete(p.asked, id)
+		p.mu.Unlock()
+		cancel()
+		p.proxied(id, r, err)
+		<-p.proxies
+	}()
+	return nil
+}
+
+// proxied sends the answer to a script's call.
+func (p *process) proxied(id uint64, r object.Reply, err error) {
+	var failed *object.Error
+	if err != nil && !errors.As(err, &failed) {
+		failed = object.Errorf(object.CodeOf(err), "internal error")
+	}
+	var e link.Encoder
+	e.Begin(link.ProxyReply, id)
+	e.PutReply(r, true, failed)
+	_ = p.out.Write(e.Frame())
+}
+
+// logScript writes what a script said, marked as its own.
+func logScript(log *slog.Logger, level string, id object.ID, msg string) {
+	var l slog.Level
+	if l.UnmarshalText([]byte(level)) != nil {
+		l = slog.LevelInfo
+	}
+	log.Log(context.Background(), l, "script", "object", string(id), "text", msg)
+}

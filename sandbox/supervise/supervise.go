@@ -1,0 +1,234 @@
+// Package supervise runs one tenant's worker process for the host: it starts the
+// process on the first call, asks it over a link, and answers for it when it dies. It
+// never looks into a payload, and it believes nothing the worker says beyond "this
+// is the reply to that": a worker that speaks nonsense is ended.
+//
+// Who owns what: a [Tenant] owns at most one live process; each process has one reader
+// goroutine, which ends with the socket, and one waiter, which ends with the process.
+// Close ends both and waits for them.
+package supervise
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// Script is the source of one object or of one lib module.
+type Script struct {
+	File   string // for messages, relative to the scripts folder, for example "acme/counter.lua"
+	Source []byte
+}
+
+// Config says whose worker it is and what it runs. Objects and Libs are not modified
+// after New.
+type Config struct {
+	Tenant  object.Tenant
+	Argv    []string // starts a worker that speaks on descriptor 3
+	Objects map[object.ID]Script
+	Libs    map[string]Script // by module name
+	Steps   int64             // VM steps a call; 0 means the engine's default
+	Wall    time.Duration     // wall time a call; 0 means the engine's default
+	// Proxy authorises and runs a call from one of the tenant's objects to another. It
+	// may keep the call's payload until it returns.
+	Proxy func(ctx context.Context, from object.ID, c *object.Call) (object.Reply, error)
+	Log   *slog.Logger // nil discards
+}
+
+// Tenant is the [object.Backend] of one tenant's scripts. Safe for concurrent use.
+type Tenant struct {
+	cfg Config
+
+	mu      sync.Mutex // guards what follows
+	proc    *process   // nil: none is running
+	crashes int        // in a row
+	retry   time.Time  // no start before this
+	closed  bool
+}
+
+// New returns a backend that has not started anything.
+func New(cfg Config) *Tenant {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Log = cfg.Log.With("tenant", string(cfg.Tenant))
+	return &Tenant{cfg: cfg}
+}
+
+// live returns the running process, starting one if there is none. After a crash it
+// refuses with CodeUnavailable until the back-off is over.
+func (t *Tenant) live() (*process, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, object.Errorf(object.CodeUnavailable, "the host is shutting down; not executed")
+	}
+	if t.proc != nil {
+		return t.proc, nil
+	}
+	if wait := time.Until(t.retry); wait > 0 {
+		return nil, object.Errorf(object.CodeUnavailable,
+			"the worker of tenant %s crashed and is started again in %s; not executed", t.cfg.Tenant, wait.Round(100*time.Millisecond))
+	}
+	p, err := start(t)
+	if err != nil {
+		t.backOffLocked()
+		return nil, &object.Error{Code: object.CodeUnavailable, Msg: "the tenant's worker could not be started; not executed", Err: err}
+	}
+	t.proc = p
+	return p, nil
+}
+
+// The back-off after crashes in a row: none after the first, then doubling.
+const (
+	firstBackOff = 100 * time.Millisecond
+	lastBackOff  = 30 * time.Second
+)
+
+func (t *Tenant) backOffLocked() {
+	t.crashes++
+	if t.crashes > 1 {
+		t.retry = time.Now().Add(min(firstBackOff<<min(t.crashes-2, 10), lastBackOff))
+	}
+}
+
+// exited is told by a process that it has ended, once.
+func (t *Tenant) exited(p *process, cause error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.proc != p {
+		return
+	}
+	t.proc = nil
+	if t.closed {
+		return
+	}
+	if time.Since(p.started) > lastBackOff {
+		t.crashes = 0 // it ran well for a while: not a crash loop
+	}
+	t.backOffLocked()
+	t.cfg.Log.Warn("worker ended", "err", cause, "crashes", t.crashes)
+}
+
+// Describe implements [object.Backend].
+func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
+	if _, ok := t.cfg.Objects[id]; !ok {
+		return nil, object.Errorf(object.CodeNotFound, "unknown object")
+	}
+	p, err := t.live()
+	if err != nil {
+		return nil, err
+	}
+	var e link.Encoder
+	r, _, err := p.ask(ctx, id, nil, func(n uint64) []byte {
+		e.Begin(link.Describe, n)
+		e.Text(string(id))
+		return e.Frame()
+	})
+	if err != nil {
+		return nil, err
+	}
+	d := new(object.Description)
+	if err := json.Unmarshal(r.Payload, d); err != nil {
+		return nil, fmt.Errorf("reading the description of %s: %w", id, err)
+	}
+	d.ID = id
+	return d, nil
+}
+
+var encoders = sync.Pool{New: func() any { return new(link.Encoder) }}
+
+// Invoke implements [object.Backend].
+func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
+	if _, ok := t.cfg.Objects[c.ID]; !ok {
+		return object.Reply{}, object.Errorf(object.CodeNotFound, "unknown object")
+	}
+	p, err := t.live()
+	if err != nil {
+		return object.Reply{}, err
+	}
+	r, _, err := p.request(ctx, link.Call, 0, c)
+	if r.Stream != 0 {
+		r.Stream = p.own(r.Stream)
+	}
+	return r, err
+}
+
+// Next implements [object.Backend].
+func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
+	p := t.owner(stream)
+	if p == nil {
+		return object.Reply{}, false, &object.Error{Code: object.CodeNotFound, Msg: "item stream terminated", Class: "PyroError"}
+	}
+	return p.request(ctx, link.Next, stream&streamMask, c)
+}
+
+// CloseStream implements [object.Backend].
+func (t *Tenant) CloseStream(stream uint64) {
+	if p := t.owner(stream); p != nil {
+		p.tell(link.CloseStream, stream&streamMask)
+	}
+}
+
+// EndConn implements [object.Backend].
+func (t *Tenant) EndConn(conn uint64) {
+	t.mu.Lock()
+	p := t.proc
+	t.mu.Unlock()
+	if p != nil {
+		p.tell(link.EndConn, conn)
+	}
+}
+
+// A stream is named by the process that holds it (upper bits) and its number there, so
+// that a stream of a dead worker is never taken for one of the next.
+const streamMask = 1<<40 - 1
+
+func (p *process) own(stream uint64) uint64 { return p.serial<<40 | stream&streamMask }
+
+// owner returns the live process that holds a stream, nil if it is gone.
+func (t *Tenant) owner(stream uint64) *process {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.proc != nil && t.proc.serial == stream>>40 {
+		return t.proc
+	}
+	return nil
+}
+
+// Running returns the process id of the worker, 0 if none is running.
+func (t *Tenant) Running() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.proc == nil {
+		return 0
+	}
+	return t.proc.cmd.Process.Pid
+}
+
+// Close lets the worker finish what it has been asked, until ctx is done, then ends it,
+// and waits. It is idempotent.
+func (t *Tenant) Close(ctx context.Context) error {
+	t.mu.Lock()
+	t.closed = true
+	p := t.proc
+	t.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	p.tell(link.Stop, 0)
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.kill(errors.New("the drain deadline passed"))
+		<-p.done
+	}
+	return nil
+}

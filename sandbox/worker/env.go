@@ -1,0 +1,124 @@
+package worker
+
+import (
+	"context"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// Log sends a line of a script to the host's log. It implements [sandbox.Env].
+func (w *process) Log(id object.ID, level, msg string) {
+	var e link.Encoder
+	e.Begin(link.Log, 0)
+	e.Text(string(id))
+	e.Text(level)
+	e.Raw([]byte(msg))
+	w.send(&e)
+}
+
+// proxyReply is the host's answer to a call from one object to another.
+type proxyReply struct {
+	r   object.Reply
+	err *object.Error
+}
+
+// Proxy asks the host to call another object in the name of r.From. Arguments and
+// result travel in serpent, which says most of what a script can hold. It implements
+// [sandbox.Env].
+func (w *process) Proxy(ctx context.Context, r *sandbox.ProxyCall) error {
+	ser := codec.ByID(codec.Serpent)
+	payload, err := proxyPayload(ser, r)
+	if err != nil {
+		return err
+	}
+	answer := make(chan proxyReply, 1)
+	w.mu.Lock()
+	w.lastAsk++
+	id := w.lastAsk
+	w.asked[id] = answer
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		delete(w.asked, id)
+		w.mu.Unlock()
+	}()
+
+	var e link.Encoder
+	e.Begin(link.Proxy, id)
+	e.Text(string(r.From))
+	e.PutCall(&object.Call{ID: r.To, Kind: r.Kind, Method: r.Method, Chain: r.Chain, Corr: r.Corr,
+		Protocol: object.Pyro5, Serializer: uint8(codec.Serpent), Payload: payload})
+	w.send(&e)
+	select {
+	case a := <-answer:
+		return feedProxyReply(ser, a, r.Result)
+	case <-ctx.Done():
+		e.Begin(link.Cancel, id)
+		w.send(&e)
+		return ctx.Err()
+	}
+}
+
+// proxyPayload writes the call's payload: object, method, arguments, keyword arguments.
+func proxyPayload(ser codec.Serializer, r *sandbox.ProxyCall) ([]byte, error) {
+	enc := ser.NewEncoder(nil)
+	if err := enc.Begin(object.TupleKind, 4); err != nil {
+		return nil, err
+	}
+	if err := enc.Text([]byte(r.To)); err != nil {
+		return nil, err
+	}
+	if err := enc.Text([]byte(r.Method)); err != nil {
+		return nil, err
+	}
+	if err := r.Args(enc); err != nil {
+		return nil, err
+	}
+	if err := enc.End(); err != nil {
+		return nil, err
+	}
+	return enc.Document()
+}
+
+// feedProxyReply gives the script the result, or the exception as an error.
+func feedProxyReply(ser codec.Serializer, a proxyReply, to object.Sink) error {
+	if a.err != nil {
+		ex := codec.ForError(object.Pyro5, a.err)
+		return &sandbox.RemoteException{Class: codec.BareClass(ex.Class), Args: ex.Args, Message: a.err.Msg}
+	}
+	if a.r.Stream != 0 {
+		return object.Errorf(object.CodeInvalid, "item streams cannot be opened through hearth.proxy")
+	}
+	if !a.r.Exception {
+		return ser.Decode(a.r.Payload, codec.Limits{}, to)
+	}
+	v, err := codec.Unmarshal(ser, a.r.Payload, codec.Limits{})
+	if err != nil {
+		return err
+	}
+	ex, ok := v.(*codec.Exception)
+	if !ok {
+		return object.Errorf(object.CodeInternal, "an exception that is none")
+	}
+	re := &sandbox.RemoteException{Class: codec.BareClass(ex.Class), Args: ex.Args}
+	if len(ex.Args) > 0 {
+		re.Message, _ = ex.Args[0].(string)
+	}
+	return re
+}
+
+// proxyReply hands the host's answer to the script that waits for it.
+func (w *process) proxyReply(id uint64, d *link.Decoder) {
+	var a proxyReply
+	a.r, _, a.err = d.ReplyFields()
+	w.mu.Lock()
+	answer := w.asked[id]
+	delete(w.asked, id)
+	w.mu.Unlock()
+	if answer != nil {
+		answer <- a
+	}
+}

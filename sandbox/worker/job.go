@@ -1,0 +1,240 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// job is one request of the host on its way to a reply. It is its own context, so that
+// running it allocates nothing: the only thing it can say is that it was cancelled.
+type job struct {
+	w      *process
+	id     uint64
+	stream uint64 // not 0: asks for the next item of this stream
+	call   object.Call
+	body   []byte // the frame's body, which call.Payload aliases
+
+	req     sandbox.Request
+	encoder codec.Encoder
+	format  codec.ID // of encoder
+	frame   link.Encoder
+	head    int  // where the reply's payload starts in frame
+	last    bool // of a stream: it has no more items
+
+	mu        sync.Mutex // guards what follows
+	cancelled bool
+	done      chan struct{} // made when asked for
+	onCancel  func()
+}
+
+var jobs = sync.Pool{New: func() any { return new(job) }}
+
+// maxPooledBytes is the largest buffer that an idle job keeps.
+const maxPooledBytes = 64 << 10
+
+func newJob(w *process, id uint64) *job {
+	j := jobs.Get().(*job)
+	j.w, j.id, j.stream = w, id, 0
+	return j
+}
+
+// run asks the state for what the job wants. The reply is in j.frame afterwards.
+// It reports whether the state can be used again.
+func (j *job) run(s *sandbox.State, st *sandbox.Stream) (opened *sandbox.Stream, broken bool) {
+	ser := codec.ByID(codec.ID(j.call.Serializer))
+	if ser == nil {
+		j.failure(object.Errorf(object.CodeInternal, "serializer %d", j.call.Serializer))
+		return nil, false
+	}
+	j.begin(ser)
+	j.request(ser)
+	var out sandbox.Outcome
+	var err error
+	more := true
+	if st != nil {
+		more, out, err = st.Next(j, &j.req)
+	} else {
+		out, err = s.Call(j, &j.req)
+	}
+	j.last = err != nil || !more || out.Exception
+	if err != nil {
+		j.failure(asError(err))
+		return nil, out.Broken
+	}
+	if out.Stream != nil {
+		return out.Stream, out.Broken
+	}
+	var doc []byte
+	if more {
+		if doc, err = j.encoder.Document(); err != nil {
+			j.failure(asError(err))
+			return nil, out.Broken
+		}
+		j.frame.B = doc
+	}
+	// The head was written before the outcome was known.
+	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
+	return nil, out.Broken
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// begin writes the reply's head and points the encoder behind it.
+func (j *job) begin(ser codec.Serializer) {
+	j.frame.Begin(link.Reply, j.id)
+	j.frame.PutReply(object.Reply{}, true, nil)
+	j.head = len(j.frame.B)
+	if j.encoder == nil || j.format != ser.ID() {
+		j.encoder, j.format = ser.NewEncoder(j.frame.B), ser.ID()
+		return
+	}
+	j.encoder.Reset(j.frame.B)
+}
+
+// request fills in what the engine wants to know.
+func (j *job) request(ser codec.Serializer) {
+	c := &j.call
+	j.req = sandbox.Request{
+		Kind: c.Kind, Method: c.Method, Batch: c.Batch,
+		Caller: c.Caller, Corr: c.Corr, Chain: c.Chain, Protocol: c.Protocol, Traceback: c.Traceback,
+		Args:        func(to object.Sink) error { return ser.DecodeCall(c.Payload, codec.Limits{}, to) },
+		Result:      j.encoder,
+		ResetResult: func() { j.encoder.Reset(j.frame.B[:j.head]) },
+		ClassName:   func(name string) (string, bool) { return codec.ClassName(c.Protocol, name) },
+	}
+	if c.Kind == object.Batch {
+		j.req.BatchWrapperClass = codec.BatchWrapperClass(c.Protocol)
+	}
+}
+
+// failure makes the reply an error.
+func (j *job) failure(err *object.Error) {
+	j.frame.Begin(link.Reply, j.id)
+	j.frame.PutReply(object.Reply{}, false, err)
+}
+
+// fail answers a job that never ran.
+func (j *job) fail(err *object.Error) {
+	j.failure(err)
+	j.finish()
+}
+
+// finish sends the reply, if one is wanted, and lets go of the job.
+func (j *job) finish() {
+	w := j.w
+	w.mu.Lock()
+	delete(w.running, j.id)
+	w.mu.Unlock()
+	w.send(&j.frame)
+	j.mu.Lock()
+	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0
+	j.mu.Unlock()
+	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
+		j.call.Payload, j.w = nil, nil
+		jobs.Put(j)
+	}
+	w.jobs.Done()
+}
+
+// cancelIf cancels the job if it still serves request id: a job that has been answered
+// serves another by now.
+func (j *job) cancelIf(id uint64) {
+	j.mu.Lock()
+	if j.id != id || j.cancelled {
+		j.mu.Unlock()
+		return
+	}
+	j.cancelled = true
+	done, f := j.done, j.onCancel
+	j.mu.Unlock()
+	if done != nil {
+		close(done)
+	}
+	if f != nil {
+		f()
+	}
+}
+
+// Deadline is part of context.Context: the engine's own limits end a job, not this.
+func (j *job) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done is part of context.Context.
+func (j *job) Done() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.done == nil {
+		j.done = make(chan struct{})
+		if j.cancelled {
+			close(j.done)
+		}
+	}
+	return j.done
+}
+
+// Err is part of context.Context.
+func (j *job) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.cancelled {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Value is part of context.Context; a job carries none.
+func (j *job) Value(any) any { return nil }
+
+// AfterFunc lets context.AfterFunc wait for a job without a goroutine. A job holds one
+// function, which is all that the engine asks for; a second one falls back on Done.
+func (j *job) AfterFunc(f func()) func() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.cancelled {
+		go f()
+		return func() bool { return false }
+	}
+	prev := j.onCancel
+	j.onCancel = func() {
+		if prev != nil {
+			prev()
+		}
+		f()
+	}
+	id := j.id
+	return func() bool {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if j.id != id || j.cancelled {
+			return false
+		}
+		j.onCancel = prev
+		return true
+	}
+}
+
+// asError makes any error one that may cross the link.
+func asError(err error) *object.Error {
+	var e *object.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if code := object.CodeOf(err); code != object.CodeInternal {
+		return object.Errorf(code, "%s", err)
+	}
+	return &object.Error{Code: object.CodeInternal, Err: err}
+}
+
+// microseconds converts a frame's unit of time.
+func microseconds(v uint64) time.Duration { return time.Duration(v) * time.Microsecond }

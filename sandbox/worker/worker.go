@@ -1,0 +1,205 @@
+// Package worker is the process in which one tenant's scripts run: the second, small
+// composition root of hearth. It joins the Lua engine with the serializers, so that
+// arguments are decoded and results encoded here, behind the tenant's own walls, and
+// never in the host.
+//
+// Who owns what: the reader (the goroutine of [Main]) owns the table of objects and
+// never runs a script; each state of an object belongs to one actor, a goroutine that
+// takes jobs one at a time and lives as long as its state; a job belongs to whoever
+// holds it and ends with exactly one reply. The process ends when the host closes the
+// socket, for whatever reason, or says stop and the last job is done.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// SocketFD is the number of the inherited descriptor on which the host speaks.
+const SocketFD = 3
+
+// Main runs a worker on the inherited socket until the host is done with it, and
+// returns the exit status of the process.
+func Main() int {
+	f := os.NewFile(SocketFD, "link")
+	conn, err := net.FileConn(f)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts it with a socket:", err)
+		return 2
+	}
+	f.Close()
+	// A worker's live heap is small and its garbage short-lived: let more of it pile up
+	// between collections than Go's default.
+	debug.SetGCPercent(400)
+	if err := Serve(conn); err != nil {
+		fmt.Fprintln(os.Stderr, "hearth worker:", err)
+		return 1
+	}
+	return 0
+}
+
+// Serve answers the host on conn until it closes the connection or says stop. It
+// returns nil then, and an error if the link broke or spoke nonsense.
+func Serve(conn net.Conn) error {
+	defer conn.Close()
+	w := &process{
+		out:     link.NewWriter(conn),
+		objects: map[object.ID]*hosted{},
+		libs:    map[string][]byte{},
+		running: map[uint64]*job{},
+		streams: map[uint64]*stream{},
+		asked:   map[uint64]chan proxyReply{},
+	}
+	return w.serve(link.NewReader(conn))
+}
+
+// process is one worker: a link to the host and the objects of a tenant.
+type process struct {
+	out *link.Writer
+
+	// The reader's own.
+	objects map[object.ID]*hosted
+	libs    map[string][]byte
+	limits  sandbox.Limits
+
+	jobs sync.WaitGroup // queued and running
+
+	mu         sync.Mutex // guards what follows
+	running    map[uint64]*job
+	streams    map[uint64]*stream
+	lastStream uint64
+	asked      map[uint64]chan proxyReply // calls to other objects under way
+	lastAsk    uint64
+}
+
+// serve reads frames until the socket ends or a stop frame comes.
+func (w *process) serve(in *link.Reader) error {
+	for {
+		typ, id, n, err := in.Head()
+		if errors.Is(err, io.EOF) {
+			return nil // the host is gone; nobody wants an answer any more
+		}
+		if err != nil {
+			return err
+		}
+		if typ == link.Call || typ == link.Next {
+			// The job keeps its body while it waits and runs.
+			j := newJob(w, id)
+			if j.body, err = in.Body(j.body, n); err != nil {
+				return err
+			}
+			if err := w.accept(j, typ); err != nil {
+				return err
+			}
+			continue
+		}
+		body, err := in.Body(nil, n)
+		if err != nil {
+			return err
+		}
+		if typ == link.Stop {
+			w.jobs.Wait()
+			for _, o := range w.objects {
+				o.close()
+			}
+			return nil
+		}
+		if err := w.control(typ, id, &link.Decoder{B: body}); err != nil {
+			return err
+		}
+	}
+}
+
+// accept takes a call or a request for a stream's next item and hands it to its object.
+func (w *process) accept(j *job, typ link.Type) error {
+	d := link.Decoder{B: j.body}
+	if typ == link.Next {
+		j.stream = d.Uint()
+	}
+	d.CallFields(&j.call)
+	if d.Err != nil {
+		return d.Err
+	}
+	w.jobs.Add(1)
+	w.mu.Lock()
+	w.running[j.id] = j
+	s := w.streams[j.stream]
+	w.mu.Unlock()
+	if j.stream != 0 {
+		if s == nil {
+			j.fail(&object.Error{Code: object.CodeNotFound, Msg: "item stream terminated", Class: "PyroError"})
+			return nil
+		}
+		s.actor.enqueue(j)
+		return nil
+	}
+	o := w.objects[j.call.ID]
+	if o == nil {
+		j.fail(object.Errorf(object.CodeNotFound, "unknown object"))
+		return nil
+	}
+	o.dispatch(j)
+	return nil
+}
+
+// control handles every frame that is not a job.
+func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
+	switch typ {
+	case link.Configure:
+		w.limits.Steps = int64(d.Uint())
+		w.limits.Wall = microseconds(d.Uint())
+	case link.Lib:
+		name := d.Text()
+		w.libs[name] = d.Raw()
+	case link.Load:
+		w.load(object.ID(d.Text()), d.Text(), d.Raw())
+	case link.Describe:
+		if o := w.objects[object.ID(d.Text())]; o != nil {
+			go o.describe(id)
+		}
+	case link.CloseStream:
+		w.closeStream(d.Uint())
+	case link.EndConn:
+		conn := d.Uint()
+		for _, o := range w.objects {
+			o.endConn(conn)
+		}
+	case link.Cancel:
+		w.mu.Lock()
+		j := w.running[id]
+		w.mu.Unlock()
+		if j != nil {
+			j.cancelIf(id)
+		}
+	case link.ProxyReply:
+		w.proxyReply(id, d)
+	default:
+		return fmt.Errorf("link: the host sent a frame of type %d", typ)
+	}
+	return d.Err
+}
+
+// load replaces or adds an object. The script is compiled by the object's own
+// goroutine, never by the reader.
+func (w *process) load(id object.ID, file string, source []byte) {
+	if old := w.objects[id]; old != nil {
+		old.close()
+	}
+	o := newHosted(w, id)
+	w.objects[id] = o
+	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: w.libs, Env: w, Limits: w.limits}
+	go o.load(context.Background(), cfg)
+}
+
+// send writes a frame; a failure means the host is gone, and the reader will see that.
+func (w *process) send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }

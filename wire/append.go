@@ -1,0 +1,133 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Append appends m to dst as one whole message, so that one Write can send it, or many
+// of them. In Pyro4 the correlation id is written as annotation CORR, before all others;
+// a CORR in m.Annotations is left out. It returns dst unchanged with CodeTooLarge if
+// the generation's length fields cannot hold m, and with CodeInvalid for anything else
+// that it cannot say. Flags that m.Protocol does not have are left out.
+func Append(dst []byte, m *Message) ([]byte, error) {
+	size, err := m.annotationBytes()
+	if err != nil {
+		return dst, err
+	}
+	switch {
+	case m.Type < Connect || m.Type > Ping:
+		return dst, object.Errorf(object.CodeInvalid, "message type %d", m.Type)
+	case m.Protocol == object.Pyro4:
+		if size > maxAnnotations4 || len(m.Payload) > maxPayload4 {
+			return dst, tooLong(m, size)
+		}
+		dst = append4(slices.Grow(dst, header4Bytes+size+len(m.Payload)), m, size)
+	case m.Protocol == object.Pyro5:
+		if m.Serializer > math.MaxUint8 {
+			return dst, object.Errorf(object.CodeInvalid, "serializer %d", m.Serializer)
+		}
+		if int64(size) > math.MaxUint32 || int64(len(m.Payload)) > math.MaxUint32 {
+			return dst, tooLong(m, size)
+		}
+		dst = append5(slices.Grow(dst, header5Bytes+size+len(m.Payload)), m, size)
+	default:
+		return dst, object.Errorf(object.CodeInvalid, "protocol %d", m.Protocol)
+	}
+	return append(dst, m.Payload...), nil
+}
+
+func tooLong(m *Message, annotations int) error {
+	return object.Errorf(object.CodeTooLarge, "message too large: %d bytes of payload, %d of annotations", len(m.Payload), annotations)
+}
+
+// annotationBytes returns the size of the annotations area that m will have.
+func (m *Message) annotationBytes() (int, error) {
+	head, size, n := chunkHead(m.Protocol), 0, 0
+	if m.Protocol == object.Pyro4 && m.HasCorr {
+		size += head + corrBytes
+		n++
+	}
+	for i := range m.Annotations {
+		a := &m.Annotations[i]
+		if !ascii(a.ID) {
+			return 0, object.Errorf(object.CodeInvalid, "annotation id is not ASCII")
+		}
+		if m.omits(a) {
+			continue
+		}
+		size += head + len(a.Value)
+		n++
+	}
+	if n > maxAnnotations {
+		return 0, object.Errorf(object.CodeTooLarge, "more than %d annotations", maxAnnotations)
+	}
+	return size, nil
+}
+
+// omits reports whether an annotation is not written because a field of m stands for it.
+func (m *Message) omits(a *Annotation) bool {
+	return m.Protocol == object.Pyro4 && string(a.ID[:]) == corrID
+}
+
+func append4(dst []byte, m *Message, annotations int) []byte {
+	at := len(dst)
+	dst = append(dst, magic...)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(object.Pyro4))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Type))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Flags)&flags4Mask)
+	dst = binary.BigEndian.AppendUint16(dst, m.Seq)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(m.Payload)))
+	dst = binary.BigEndian.AppendUint16(dst, m.Serializer)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(annotations))
+	dst = append(dst, 0, 0)
+	dst = binary.BigEndian.AppendUint16(dst, checksum4(dst[at:]))
+	if m.HasCorr {
+		dst = append(dst, corrID...)
+		dst = binary.BigEndian.AppendUint16(dst, corrBytes)
+		dst = append(dst, m.Corr[:]...)
+	}
+	for i := range m.Annotations {
+		if a := &m.Annotations[i]; !m.omits(a) {
+			dst = append(dst, a.ID[:]...)
+			dst = binary.BigEndian.AppendUint16(dst, uint16(len(a.Value)))
+			dst = append(dst, a.Value...)
+		}
+	}
+	return dst
+}
+
+func append5(dst []byte, m *Message, annotations int) []byte {
+	bits := uint16(m.Flags & lowFlags)
+	if m.Flags&ItemStream != 0 {
+		bits |= item5
+	}
+	if m.Flags&KeepSerialized != 0 {
+		bits |= keep5
+	}
+	var corr [corrBytes]byte
+	if m.HasCorr {
+		bits |= correlation5
+		corr = m.Corr
+	}
+	dst = append(dst, magic...)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(object.Pyro5))
+	dst = append(dst, byte(m.Type), byte(m.Serializer))
+	dst = binary.BigEndian.AppendUint16(dst, bits)
+	dst = binary.BigEndian.AppendUint16(dst, m.Seq)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(m.Payload)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(annotations))
+	dst = append(dst, corr[:]...)
+	dst = append(dst, 0, 0)
+	dst = binary.BigEndian.AppendUint16(dst, magic5)
+	for i := range m.Annotations {
+		a := &m.Annotations[i]
+		dst = append(dst, a.ID[:]...)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(a.Value)))
+		dst = append(dst, a.Value...)
+	}
+	return dst
+}

@@ -1,0 +1,136 @@
+package wire
+
+import (
+	"bytes"
+	"compress/zlib"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// compressAbove is the payload size in bytes from which compression is tried: the larger
+// of what the two generations' own peers use.
+const compressAbove = 200
+
+// inflater is a zlib reader with its input; both are reused.
+type inflater struct {
+	in  bytes.Reader
+	out io.ReadCloser
+}
+
+var inflaters = sync.Pool{New: func() any { return new(inflater) }}
+
+// Inflate appends to dst what the zlib data in payload unpacks to, at most max bytes; 0
+// means [DefaultMaxBytes]. dst grows with what was unpacked and is never far larger, so
+// that a small payload cannot claim much memory. dst must not overlap payload.
+//
+// Data that is not zlib, is cut short, has a wrong checksum or anything after its end is
+// CodeInvalid; more than max bytes are CodeTooLarge. dst is then returned unchanged.
+func Inflate(dst []byte, payload []byte, max int) ([]byte, error) {
+	if max <= 0 {
+		max = DefaultMaxBytes
+	}
+	f := inflaters.Get().(*inflater)
+	defer func() {
+		f.in.Reset(nil)
+		inflaters.Put(f)
+	}()
+	f.in.Reset(payload)
+	var err error
+	if f.out == nil {
+		f.out, err = zlib.NewReader(&f.in)
+	} else {
+		err = f.out.(zlib.Resetter).Reset(&f.in, nil)
+	}
+	if err != nil {
+		return dst, broken("Error -3 while decompressing data: incorrect header check", err)
+	}
+	out, err := inflate(dst, f.out, max)
+	if err != nil {
+		return dst, err
+	}
+	if f.in.Len() > 0 {
+		return dst, broken("data after the end of the compressed payload", nil)
+	}
+	return out, nil
+}
+
+func inflate(dst []byte, r io.Reader, max int) ([]byte, error) {
+	out, room := dst, max
+	for {
+		// One byte more than allowed tells a full buffer from an overflow.
+		if len(out) == cap(out) {
+			out = slices.Grow(out, min(room+1, 512+len(out)-len(dst)))
+		}
+		n, err := r.Read(out[len(out):min(cap(out), len(out)+room+1)])
+		out, room = out[:len(out)+n], room-n
+		switch {
+		case room < 0:
+			return dst, object.Errorf(object.CodeTooLarge, "message too large once decompressed (max=%d)", max)
+		case err == io.EOF: //nolint:errorlint // zlib returns it bare
+			return out, nil
+		case err != nil:
+			return dst, broken("broken compressed payload", err)
+		}
+	}
+}
+
+func broken(msg string, cause error) error {
+	return &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: msg, Err: cause}
+}
+
+// deflater is a zlib writer that appends to a slice; both are reused.
+type deflater struct {
+	w   *zlib.Writer
+	out []byte
+}
+
+// Write appends p.
+func (d *deflater) Write(p []byte) (int, error) {
+	d.out = append(d.out, p...)
+	return len(p), nil
+}
+
+// deflateLevel is what Pyro5 uses.
+const deflateLevel = 4
+
+var deflaters = sync.Pool{New: func() any {
+	d := new(deflater)
+	d.w, _ = zlib.NewWriterLevel(d, deflateLevel) // the level is valid
+	return d
+}}
+
+// Deflate appends payload to dst as zlib data. dst must not overlap payload.
+func Deflate(dst []byte, payload []byte) []byte {
+	d := deflaters.Get().(*deflater)
+	d.out = dst
+	d.w.Reset(d)
+	_, _ = d.w.Write(payload) // writes to memory do not fail
+	_ = d.w.Close()
+	dst, d.out = d.out, nil
+	deflaters.Put(d)
+	return dst
+}
+
+// AppendCompressed is [Append] for senders who want compression: the payload is written
+// as zlib data, with the flag Compressed, if it has at least 200 bytes and gets shorter.
+// m is left as it was. A message that says Compressed already is only appended.
+func AppendCompressed(dst []byte, m *Message) ([]byte, error) {
+	if len(m.Payload) < compressAbove || m.Flags&Compressed != 0 {
+		return Append(dst, m)
+	}
+	packed := packs.Get().(*[]byte)
+	defer packs.Put(packed)
+	*packed = Deflate((*packed)[:0], m.Payload)
+	if len(*packed) >= len(m.Payload) {
+		return Append(dst, m)
+	}
+	c := *m
+	c.Flags |= Compressed
+	c.Payload = *packed
+	return Append(dst, &c)
+}
+
+var packs = sync.Pool{New: func() any { return new([]byte) }}

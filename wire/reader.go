@@ -1,0 +1,223 @@
+package wire
+
+import (
+	"encoding/binary"
+	"io"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// DefaultMaxBytes is the bound on payload and annotations together where none is given.
+const DefaultMaxBytes = 8 << 20
+
+const (
+	firstBuffer = 512      // what a connection costs that has not said anything
+	keepBuffer  = 64 << 10 // a larger buffer is let go once its message is done
+	stepBuffer  = 64 << 10 // how far ahead of arrived bytes a buffer may grow, at least
+	idleReads   = 100      // reads without a byte or an error before giving up
+)
+
+// Reader reads the messages of one connection. The first message decides the protocol,
+// and a message of another one after it is an error. Not safe for concurrent use.
+type Reader struct {
+	// Check, if set, is asked about each message once its header was read and before any
+	// more of it is: only header fields of the message are filled. Read returns its
+	// error unchanged.
+	Check func(*Message) error
+
+	r          io.Reader
+	max        int
+	pinned     object.Protocol // of the messages read so far
+	seen       object.Protocol // what the latest bytes claimed to be
+	buf        []byte
+	start, end int // the unread bytes are buf[start:end]
+}
+
+// NewReader returns a Reader of r that refuses messages of more than max bytes, payload
+// and annotations as they are on the wire; 0 means [DefaultMaxBytes]. It allocates no
+// buffer before the first Read, and a small one then.
+func NewReader(r io.Reader, max int) *Reader {
+	rd := &Reader{r: r}
+	rd.SetMax(max)
+	return rd
+}
+
+// SetMax changes the bound on the messages that follow; 0 means [DefaultMaxBytes].
+func (r *Reader) SetMax(max int) {
+	if max <= 0 {
+		max = DefaultMaxBytes
+	}
+	r.max = max
+}
+
+// Protocol returns the protocol that the connection's bytes claimed to be, even if they
+// turned out to be malformed; 0 if they gave no hint. It says in which generation a
+// refusal can be read.
+func (r *Reader) Protocol() object.Protocol {
+	if r.pinned != 0 {
+		return r.pinned
+	}
+	return r.seen
+}
+
+// Buffered reports how many bytes have arrived that no Read has consumed.
+func (r *Reader) Buffered() int { return r.end - r.start }
+
+// Read reads one message into m, whose memory it reuses. The slices in m alias the
+// reader's buffer until the next Read. The payload is not inflated.
+//
+// It returns io.EOF only if the stream ends before the message's first byte, and
+// io.ErrUnexpectedEOF later; other errors of the stream come unchanged, and after a
+// passed deadline Read may be called again. A malformed message is CodeInvalid, one
+// above the bound CodeTooLarge with nothing read past its header; both leave the reader
+// where it was, so that nothing more can be read. Only after CodeInvalid with Class
+// "ValueError", for a correlation id of a wrong size, m is whole and reading goes on.
+//
+// Source: doc/wire.md "Messages" and "Bad messages".
+func (r *Reader) Read(m *Message) error {
+	m.reset()
+	r.release()
+	h, err := r.header(m)
+	if err != nil {
+		return err
+	}
+	if r.Check != nil {
+		if err := r.Check(m); err != nil {
+			return err
+		}
+	}
+	if err := r.fill(h.size + h.annotations + h.payload); err != nil {
+		return err
+	}
+	from := r.start + h.size
+	middle, to := from+h.annotations, from+h.annotations+h.payload
+	err = m.annotate(r.buf[from:middle:middle])
+	if e, ok := err.(*object.Error); ok && e.Class == "" { //nolint:errorlint // annotate returns it bare
+		return err
+	}
+	m.Payload = r.buf[middle:to:to]
+	r.pinned = m.Protocol
+	r.start = to
+	return err
+}
+
+// header reads the header into m and bounds what it announces. The bytes stay unread.
+func (r *Reader) header(m *Message) (header, error) {
+	if err := r.fill(prefixBytes); err != nil {
+		return header{}, err
+	}
+	version, err := r.version()
+	if err != nil {
+		return header{}, err
+	}
+	var h header
+	if version == object.Pyro4 {
+		if err = r.fill(header4Bytes); err == nil {
+			h, err = parse4(r.buf[r.start:], m)
+		}
+	} else {
+		if err = r.fill(header5Bytes); err == nil {
+			h, err = parse5(r.buf[r.start:], m)
+		}
+	}
+	if err != nil {
+		return h, err
+	}
+	// Lengths are at most 32 bits each, so that their sum fits.
+	if n := int64(h.annotations) + int64(h.payload); n > int64(r.max) {
+		if version == object.Pyro4 {
+			return h, object.Errorf(object.CodeTooLarge, "max message size exceeded (%d where max=%d)", n, r.max)
+		}
+		return h, object.Errorf(object.CodeTooLarge, "message too large (%d, max=%d)", n, r.max)
+	}
+	if m.Type < Connect || m.Type > Ping {
+		return h, r.badType(m)
+	}
+	return h, nil
+}
+
+func (r *Reader) badType(m *Message) error {
+	if m.Protocol == object.Pyro5 && r.pinned == 0 {
+		return object.Errorf(object.CodeInvalid, "invalid msg type %d received (expected: 1)", m.Type)
+	}
+	return object.Errorf(object.CodeInvalid, "invalid msg type %d received", m.Type)
+}
+
+// version tells the generation from the first six bytes.
+func (r *Reader) version() (object.Protocol, error) {
+	b := r.buf[r.start:]
+	if string(b[:len(magic)]) != magic {
+		if r.pinned == object.Pyro4 {
+			return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
+		}
+		return 0, object.Errorf(object.CodeInvalid, "invalid data")
+	}
+	number := binary.BigEndian.Uint16(b[4:])
+	p := object.Protocol(number)
+	r.seen = claimed(number)
+	known := p == object.Pyro4 || p == object.Pyro5
+	switch {
+	case known && (r.pinned == 0 || r.pinned == p):
+		return p, nil
+	case r.Protocol() == object.Pyro4:
+		return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
+	}
+	return 0, object.Errorf(object.CodeInvalid, "invalid protocol version: %d", number)
+}
+
+// release lets go of a large buffer unless it still holds much that is unread.
+func (r *Reader) release() {
+	unread := r.end - r.start
+	if unread == 0 {
+		r.start, r.end = 0, 0
+	}
+	if cap(r.buf) > keepBuffer && unread <= firstBuffer {
+		small := make([]byte, firstBuffer)
+		copy(small, r.buf[r.start:r.end])
+		r.buf, r.start, r.end = small, 0, unread
+	}
+}
+
+// fill reads until n bytes are unread. The buffer grows with what has arrived, not with
+// what was announced: a header alone makes nobody allocate megabytes.
+func (r *Reader) fill(n int) error {
+	for idle := 0; r.end-r.start < n; {
+		r.room(n)
+		got, err := r.r.Read(r.buf[r.end:])
+		if got < 0 || got > len(r.buf)-r.end {
+			return object.Errorf(object.CodeInternal, "reader returned an impossible count")
+		}
+		r.end += got
+		switch {
+		case r.end-r.start >= n:
+			return nil
+		case err == io.EOF && r.end > r.start: //nolint:errorlint // readers return it bare
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		case got > 0:
+			idle = 0
+		default:
+			if idle++; idle == idleReads {
+				return io.ErrNoProgress
+			}
+		}
+	}
+	return nil
+}
+
+// room makes space for at least one more byte, aiming at n in all.
+func (r *Reader) room(n int) {
+	if r.start+n <= len(r.buf) || r.start == 0 && r.end < len(r.buf) {
+		return
+	}
+	unread := r.end - r.start
+	if n <= len(r.buf) || r.start > 0 && unread < len(r.buf)/2 {
+		copy(r.buf, r.buf[r.start:r.end])
+		r.start, r.end = 0, unread
+		return
+	}
+	grown := make([]byte, max(firstBuffer, min(n, max(2*unread, stepBuffer))))
+	copy(grown, r.buf[r.start:r.end])
+	r.buf, r.start, r.end = grown, 0, unread
+}
