@@ -50,8 +50,8 @@ cover: ## test coverage as a list a function and as build/cover.html
 	$(GO) tool cover -func=build/cover.out
 	$(GO) tool cover -html=build/cover.out -o build/cover.html
 
-fmt: ## format all Go files
-	gofmt -w $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')
+fmt: ## format all Go files, imports grouped as the linter wants them
+	$(TOOL) golangci-lint fmt
 
 clean: ## remove what the targets built
 	rm -rf build

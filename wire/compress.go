@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"compress/zlib"
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -69,7 +70,7 @@ func inflate(dst []byte, r io.Reader, max int) ([]byte, error) {
 		switch {
 		case room < 0:
 			return dst, object.Errorf(object.CodeTooLarge, "message too large once decompressed (max=%d)", max)
-		case err == io.EOF: //nolint:errorlint // zlib returns it bare
+		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:
 			return dst, broken("broken compressed payload", err)

@@ -34,8 +34,8 @@ const (
 // header is what the fixed part of a message says about its rest.
 type header struct {
 	size        int // bytes of the header itself
-	annotations int
-	payload     int
+	annotations uint32
+	payload     uint32
 }
 
 // claimed guesses the generation of a version field that is not spoken here, so that the
@@ -53,14 +53,14 @@ func claimed(version uint16) object.Protocol {
 // parse4 fills m from a header of Pyro4. The sizes in the result are not yet bounded.
 func parse4(b []byte, m *Message) (header, error) {
 	kind, payload := binary.BigEndian.Uint16(b[6:]), binary.BigEndian.Uint32(b[12:])
-	h := header{size: header4Bytes, annotations: int(binary.BigEndian.Uint16(b[18:]))}
+	h := header{size: header4Bytes, annotations: uint32(binary.BigEndian.Uint16(b[18:]))}
 	if binary.BigEndian.Uint16(b[22:]) != checksum4(b) {
 		return h, object.Errorf(object.CodeInvalid, "header checksum mismatch")
 	}
 	if payload > maxPayload4 {
 		return h, object.Errorf(object.CodeInvalid, "negative payload length")
 	}
-	h.payload = int(payload)
+	h.payload = payload
 	// A type of more than eight bits becomes 0, which is no type either.
 	if kind <= math.MaxUint8 {
 		m.Type = Type(kind)
@@ -78,8 +78,8 @@ func parse5(b []byte, m *Message) (header, error) {
 	if binary.BigEndian.Uint16(b[38:]) != magic5 {
 		return h, object.Errorf(object.CodeInvalid, "invalid message or protocol version")
 	}
-	h.payload = int(binary.BigEndian.Uint32(b[12:]))
-	h.annotations = int(binary.BigEndian.Uint32(b[16:]))
+	h.payload = binary.BigEndian.Uint32(b[12:])
+	h.annotations = binary.BigEndian.Uint32(b[16:])
 	bits := binary.BigEndian.Uint16(b[8:])
 	m.Protocol = object.Pyro5
 	m.Type = Type(b[6])

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"github.com/hearthhost/hearth/object"
@@ -86,19 +87,27 @@ func (r *Reader) Read(m *Message) error {
 			return err
 		}
 	}
-	if err := r.fill(h.size + h.annotations + h.payload); err != nil {
+	// The bound was checked, so that the lengths fit an int.
+	annotations, payload := int(h.annotations), int(h.payload)
+	if err := r.fill(h.size + annotations + payload); err != nil {
 		return err
 	}
 	from := r.start + h.size
-	middle, to := from+h.annotations, from+h.annotations+h.payload
+	middle, to := from+annotations, from+annotations+payload
 	err = m.annotate(r.buf[from:middle:middle])
-	if e, ok := err.(*object.Error); ok && e.Class == "" { //nolint:errorlint // annotate returns it bare
+	if err != nil && !readable(err) {
 		return err
 	}
 	m.Payload = r.buf[middle:to:to]
 	r.pinned = m.Protocol
 	r.start = to
 	return err
+}
+
+// readable reports whether an error of annotate concerns only what the message says.
+func readable(err error) bool {
+	var e *object.Error
+	return errors.As(err, &e) && e.Class != ""
 }
 
 // header reads the header into m and bounds what it announces. The bytes stay unread.
@@ -123,7 +132,6 @@ func (r *Reader) header(m *Message) (header, error) {
 	if err != nil {
 		return h, err
 	}
-	// Lengths are at most 32 bits each, so that their sum fits.
 	if n := int64(h.annotations) + int64(h.payload); n > int64(r.max) {
 		if version == object.Pyro4 {
 			return h, object.Errorf(object.CodeTooLarge, "max message size exceeded (%d where max=%d)", n, r.max)
@@ -191,7 +199,7 @@ func (r *Reader) fill(n int) error {
 		switch {
 		case r.end-r.start >= n:
 			return nil
-		case err == io.EOF && r.end > r.start: //nolint:errorlint // readers return it bare
+		case errors.Is(err, io.EOF) && r.end > r.start:
 			return io.ErrUnexpectedEOF
 		case err != nil:
 			return err

@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -42,7 +43,7 @@ func call(p object.Protocol, payload int) *wire.Message {
 func TestReadsWhatAppendWrote(t *testing.T) {
 	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
 		var stream []byte
-		sizes := []int{0, 1, 500, 511, 512, 513, 70_000, 3, 65_536, 1 << 20, 10}
+		sizes := []int{0, 1, 500, 511, 512, 513, 70_000, 3, 65_536, 90_000, 10}
 		for _, n := range sizes {
 			stream = mustAppend(t, stream, call(p, n))
 		}
@@ -56,7 +57,12 @@ func TestReadsWhatAppendWrote(t *testing.T) {
 				if err := rd.Read(&m); err != nil {
 					t.Fatalf("%s, %d bytes: %v", name, n, err)
 				}
-				if d := cmp.Diff(*call(p, n), m); d != "" {
+				want := call(p, n)
+				if !bytes.Equal(want.Payload, m.Payload) {
+					t.Fatalf("%s: payload of %d bytes differs", name, n)
+				}
+				want.Payload, m.Payload = nil, nil
+				if d := cmp.Diff(*want, m); d != "" {
 					t.Fatalf("%s, %d bytes: %s", name, n, d)
 				}
 				if v, ok := m.Annotation("ABCD"); !ok || string(v) != "last" {

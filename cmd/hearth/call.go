@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,8 +14,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-const callLong = `Call a method of an object and print the result as one line of JSON. A method that
-returns an item stream prints one line for each item.
+const callLong = `Call a method of an object and print the result as one line of JSON. With
+--stream, call a method that returns an item stream and print one line for each item.
 
 Arguments are JSON: 5, 1.5, true, null, '"text"', '[1, 2]', '{"a": 1}'. A bare word is a
 text, unless it contains any of []{}". Results keep what JSON can say exactly: integers
@@ -34,6 +35,7 @@ type callFlags struct {
 	get       string
 	set       string
 	oneway    bool
+	stream    bool
 	traceback bool
 }
 
@@ -47,6 +49,7 @@ func newCall(r *remote) *cobra.Command {
   hearth call acme.mailer send bob --kw subject='"hello, you"' --kw urgent=true
   hearth call acme.counter --get total
   hearth call acme.counter --set total=3
+  hearth call acme.counter up --stream
   hearth call acme.counter reset --oneway`,
 		Args:              func(cmd *cobra.Command, args []string) error { return f.checkArgs(cmd, args) },
 		ValidArgsFunction: r.completeMembers,
@@ -59,6 +62,7 @@ func newCall(r *remote) *cobra.Command {
 	fl.StringVar(&f.get, "get", "", "read this attribute instead of calling a method")
 	fl.StringVar(&f.set, "set", "", "write attribute=value instead of calling a method")
 	fl.BoolVar(&f.oneway, "oneway", false, "do not wait for an answer, not even for an error")
+	fl.BoolVar(&f.stream, "stream", false, "print the items of the stream that the method returns, one a line")
 	fl.BoolVar(&f.traceback, "traceback", false, "print the remote traceback, if the policy lets you see it")
 	cmd.MarkFlagsMutuallyExclusive("get", "set")
 	r.flags(cmd)
@@ -77,8 +81,12 @@ func (f *callFlags) checkArgs(cmd *cobra.Command, args []string) error {
 		return usagef("METHOD is missing: hearth describe %s lists the methods", args[0])
 	case (get || set) && len(args) > 1:
 		return usagef("unexpected argument %q: --get and --set take no method and no arguments", args[1])
-	case (get || set) && (f.oneway || len(f.kw) > 0):
-		return usagef("--oneway and --kw belong to methods, not to attributes")
+	case (get || set) && (f.oneway || f.stream || len(f.kw) > 0):
+		return usagef("--oneway, --stream and --kw belong to methods, not to attributes")
+	case f.oneway && f.stream:
+		return usagef("--oneway and --stream exclude each other: a oneway call has no answer")
+	case (f.oneway || f.stream) && len(f.kw) > 0:
+		return usagef("--kw does not go with --oneway and --stream: give the arguments by position")
 	}
 	return nil
 }
@@ -98,8 +106,12 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := r.within(cmd.Context())
-	defer cancel()
+	ctx := cmd.Context()
+	if !f.stream { // of a stream, --timeout bounds each item: the client sees to that
+		var cancel context.CancelFunc
+		ctx, cancel = r.within(ctx)
+		defer cancel()
+	}
 	err = run(ctx, c.Object(id), cmd.OutOrStdout())
 	if err == nil {
 		return nil
@@ -107,7 +119,7 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	if f.traceback {
 		printTraceback(cmd.ErrOrStderr(), err)
 	}
-	if hint := attributeHint(ctx, c, id, args[1:], err); hint != "" {
+	if hint := callHint(ctx, c, id, args[1:], err); hint != "" {
 		return fmt.Errorf("%w\n%s", r.explain(err), hint)
 	}
 	return r.explain(err)
@@ -153,14 +165,22 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 	if err != nil {
 		return nil, err
 	}
-	return invoke(method, args, kw, f.oneway), nil
+	return f.invoke(method, args, kw), nil
 }
 
 // invoke calls a method and prints its result or the items of its stream.
-func invoke(method string, args []any, kw map[string]any, oneway bool) func(context.Context, *client.Object, io.Writer) error {
+func (f *callFlags) invoke(method string, args []any, kw map[string]any) func(context.Context, *client.Object, io.Writer) error {
 	return func(ctx context.Context, o *client.Object, w io.Writer) error {
-		if oneway {
-			return o.OnewayKw(ctx, method, args, kw)
+		switch {
+		case f.oneway:
+			return o.Oneway(ctx, method, args...)
+		case f.stream:
+			for item, err := range o.Stream(ctx, method, args...) {
+				if err := printResult(w, item, err); err != nil {
+					return err
+				}
+			}
+			return nil
 		}
 		v, err := o.CallKw(ctx, method, args, kw)
 		return printResult(w, v, err)
@@ -202,21 +222,22 @@ func printTraceback(w io.Writer, err error) {
 	fmt.Fprintln(w, foreign(text))
 }
 
-// attributeHint helps whoever called an attribute like a method.
-func attributeHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
-	if len(rest) != 1 || !isRemote(err) {
-		return ""
-	}
-	d, err := describe(ctx, c, id)
-	if err != nil {
-		return ""
-	}
-	for _, m := range d.Members {
-		if string(m.Name) == rest[0] && !m.Method {
-			return fmt.Sprintf("%s is an attribute: hearth call %s --get %s", rest[0], id, rest[0])
+// callHint helps whoever called a stream or an attribute like an ordinary method.
+func callHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
+	if !isRemote(err) {
+		if len(rest) > 0 && strings.Contains(err.Error(), streamText) {
+			return fmt.Sprintf("--stream prints its items: hearth call %s %s --stream", id, rest[0])
 		}
+		return ""
 	}
-	return ""
+	if len(rest) != 1 {
+		return ""
+	}
+	m, err := c.Object(id).Metadata(ctx)
+	if err != nil || !slices.Contains(m.Attrs, rest[0]) {
+		return ""
+	}
+	return fmt.Sprintf("%s is an attribute: hearth call %s --get %s", rest[0], id, rest[0])
 }
 
 // completeMembers offers objects first, then the methods of the one that was chosen.

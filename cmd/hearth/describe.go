@@ -96,10 +96,12 @@ func memberNote(m object.Member) string {
 		return ""
 	case m.Get && m.Set:
 		return "  (read, write)"
+	case m.Get:
+		return "  (read only)"
 	case m.Set:
 		return "  (write only)"
 	}
-	return "  (read only)"
+	return "" // a daemon that does not tell
 }
 
 func printDoc(w io.Writer, indent, doc string) {

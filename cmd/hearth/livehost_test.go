@@ -37,6 +37,10 @@ listener "socket" {
 
 principal "me" { uid = %d }
 
+tenant "demo" {}
+tenant "example" {}
+tenant "other" {}
+
 permit "the tests may call" {
   principals = ["me"]
   objects    = ["demo.*", "example.*"]

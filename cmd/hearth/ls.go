@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -36,15 +38,31 @@ func registered(ctx context.Context, c *client.Client) ([]string, error) {
 	return ids, nil
 }
 
-// describe asks what one object offers.
+// describe asks what one object offers. The host's own objects, and daemons other than
+// hearth, are described by their metadata, which knows names only.
 func describe(ctx context.Context, c *client.Client, id object.ID) (described, error) {
 	var d described
 	v, err := c.Object(object.Daemon).Call(ctx, "describe", string(id))
+	if err == nil {
+		err = into(v, &d)
+		return d, err
+	}
+	var re *client.RemoteError
+	if !errors.As(err, &re) || !strings.HasPrefix(string(id), object.HostPrefix) && codec.BareClass(re.Class) != "AttributeError" {
+		return d, err
+	}
+	m, err := c.Object(id).Metadata(ctx)
 	if err != nil {
 		return d, err
 	}
-	err = into(v, &d)
-	return d, err
+	d.ID = id
+	for _, name := range m.Methods {
+		d.Members = append(d.Members, object.Member{Name: object.Method(name), Method: true, Oneway: slices.Contains(m.Oneway, name)})
+	}
+	for _, name := range m.Attrs {
+		d.Members = append(d.Members, object.Member{Name: object.Method(name)})
+	}
+	return d, nil
 }
 
 // listed is one line of hearth ls.

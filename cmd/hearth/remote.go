@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -56,7 +55,7 @@ func (r *remote) flags(cmd *cobra.Command) {
 
 // dial makes a client of at most conns connections; nothing is connected yet.
 func (r *remote) dial(conns int) (*client.Client, error) {
-	cfg := client.Config{Address: r.at, MaxConns: conns, Timeout: r.timeout}
+	cfg := client.Config{Address: r.at, Serializer: r.serializer, MaxConns: conns, Timeout: r.timeout}
 	switch r.protocol {
 	case "pyro4":
 		cfg.Protocol = object.Pyro4
@@ -68,7 +67,6 @@ func (r *remote) dial(conns int) (*client.Client, error) {
 	if !slices.Contains(serializerNames, r.serializer) {
 		return nil, usagef("--serializer %s: want one of %s", r.serializer, strings.Join(serializerNames, ", "))
 	}
-	cfg.Serializer = codec.ByName(r.serializer)
 	if err := checkAddress(r.at); err != nil {
 		return nil, err
 	}
@@ -103,6 +101,7 @@ func (r *remote) within(ctx context.Context) (context.Context, context.CancelFun
 // explain makes of a client's error one that says what to do next.
 func (r *remote) explain(err error) error {
 	var re *client.RemoteError
+	var ce *client.CallError
 	switch {
 	case err == nil:
 		return nil
@@ -112,17 +111,44 @@ func (r *remote) explain(err error) error {
 		return fmt.Errorf("no host listens at %s: start one with hearth serve, or name another with --at", r.at)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("%s may not be connected to by this user: the socket's folder or file forbids it", r.at)
-	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		return fmt.Errorf("no answer from %s within %s; whether the call ran is not known: --timeout waits longer", r.at, r.timeout)
+	case !errors.As(err, &ce):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer from %s within %s%s; --timeout waits longer", r.at, r.timeout, ran(ce))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("%s closed the connection: %w; is it a hearth host, and does it speak %s?", r.at, err, r.protocol)
+		return fmt.Errorf("%s closed the connection%s; is it a hearth host, and does it speak %s?", r.at, ran(ce), r.protocol)
+	}
+	// These two the client tells apart by their texts only; a changed text costs no more
+	// than the hint.
+	switch text := err.Error(); {
+	case strings.Contains(text, "answers in protocol"):
+		return fmt.Errorf("%s does not speak %s: try another --protocol", r.at, r.protocol)
+	case strings.Contains(text, streamText):
+		return fmt.Errorf("the method returned an item stream, which was closed again%s", ran(ce))
+	}
+	var oe *object.Error
+	if errors.As(err, &oe) && oe.Msg != "" {
+		if oe.Err != nil {
+			return fmt.Errorf("%s: %w%s", oe.Msg, oe.Err, ran(ce))
+		}
+		return fmt.Errorf("%s%s", oe.Msg, ran(ce))
 	}
 	return err
 }
 
-func isTimeout(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
+// streamText stands in the client's error for a call that opened a stream.
+const streamText = "item stream: use Stream"
+
+// ran says whether a call that failed was executed; nothing if it certainly was not,
+// which everybody expects of a call that failed.
+func ran(e *client.CallError) string {
+	switch e.Executed {
+	case client.No:
+		return ""
+	case client.Yes:
+		return " (the call was executed)"
+	}
+	return " (whether the call was executed is not known)"
 }
 
 // objectArgument reads an object's id from the command line. The host's own objects are

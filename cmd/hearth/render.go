@@ -42,6 +42,8 @@ func appendJSON(b []byte, v any) []byte {
 		return appendText(append(appendText(append(b, `{"data":`...), base64.StdEncoding.EncodeToString(v)), `,"encoding":`...), "base64", '}')
 	case time.Time:
 		return appendText(b, timeText(v))
+	case codec.Date:
+		return appendText(b, time.Unix((int64(v)-unixDay)*secondsPerDay, 0).UTC().Format(time.DateOnly))
 	case *codec.Exception:
 		return appendException(b, v)
 	case codec.Dict:
@@ -106,6 +108,12 @@ func appendFloat(b []byte, f float64) []byte {
 	return append(b, s...)
 }
 
+// unixDay is 1970-01-01 as a [codec.Date] counts days.
+const (
+	unixDay       = 719163
+	secondsPerDay = 24 * 60 * 60
+)
+
 // timeText leaves out the zone, which times on this wire do not have, and an empty
 // fraction.
 func timeText(t time.Time) string { return t.Format("2006-01-02T15:04:05.999999999") }
@@ -156,12 +164,13 @@ func keyText(k any) string {
 func appendException(b []byte, e *codec.Exception) []byte {
 	b = appendText(append(b, `{"__exception__":true,"__class__":`...), e.Class)
 	b = appendSlice(append(b, `,"args":`...), reflect.ValueOf(e.Args))
+	b = appendMap(append(b, `,"attributes":`...), e.Attributes)
 	return append(b, '}')
 }
 
 // raised is an exception as a person reads it: its bare class, then its arguments.
 func raised(class string, args []any) string {
-	class = bareClass(class)
+	class = codec.BareClass(class)
 	switch len(args) {
 	case 0:
 		return class
@@ -173,9 +182,6 @@ func raised(class string, args []any) string {
 	}
 	return class + ": " + string(appendSlice(nil, reflect.ValueOf(args)))
 }
-
-// bareClass is a class without the module in front of it.
-func bareClass(s string) string { return s[strings.LastIndexByte(s, '.')+1:] }
 
 // into reads a value that came over the wire into a Go value of our own.
 func into(v any, to any) error {

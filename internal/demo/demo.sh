@@ -46,6 +46,8 @@ listener "socket" {
 
 principal "me" { uid = $me }
 
+tenant "demo" {}
+
 permit "whoever starts the demo may call everything in it" {
   principals = ["me"]
   objects    = ["demo.*"]

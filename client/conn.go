@@ -1,0 +1,206 @@
+package client
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
+)
+
+// keepBytes is the largest buffer that an idle connection holds on to.
+const keepBytes = 256 << 10
+
+// conn is one connection after its handshake. It serves one call at a time.
+type conn struct {
+	client *Client
+	nc     net.Conn
+	in     *wire.Reader
+	seq    uint16
+
+	request, reply wire.Message
+	payload        []byte // of the request
+	out            []byte // the request as sent
+	inflated       []byte // the reply's payload, if it came compressed
+
+	deadline  bool // nc has one
+	idleSince time.Time
+}
+
+// dial opens a connection and introduces it.
+func (c *Client) dial(ctx context.Context) (*conn, error) {
+	dialing := ctx
+	if _, ok := ctx.Deadline(); !ok && c.cfg.Timeout > 0 {
+		var cancel context.CancelFunc
+		dialing, cancel = context.WithTimeout(ctx, c.cfg.Timeout)
+		defer cancel()
+	}
+	nc, err := c.cfg.Dial(dialing, c.network, c.addr)
+	if err != nil {
+		return nil, failed(dialing, No, "connecting to "+c.cfg.Address, err)
+	}
+	one := &conn{client: c, nc: nc, in: wire.NewReader(nc, c.cfg.MaxMessageBytes)}
+	c.mu.Lock()
+	closed := c.closed
+	if !closed {
+		c.open[one] = true
+	}
+	c.mu.Unlock()
+	if closed {
+		nc.Close()
+		return nil, failed(ctx, No, "", errClosed)
+	}
+	if err := one.connect(dialing); err != nil {
+		c.forget(one)
+		return nil, err
+	}
+	return one, nil
+}
+
+// connect does the handshake. Pyro5 must name an object to be told about; the daemon
+// itself is one that every server has, and naming it binds the connection to nothing.
+func (c *conn) connect(ctx context.Context) error {
+	hello := codec.Dict{{Key: "handshake", Value: "hello"}}
+	if c.client.cfg.Protocol == object.Pyro5 {
+		hello = append(hello, codec.Pair{Key: "object", Value: string(object.Daemon)})
+	}
+	var err error
+	if c.payload, err = codec.Append(c.client.ser, c.payload[:0], hello); err != nil {
+		return &CallError{Executed: No, Err: err}
+	}
+	stop := c.arm(ctx)
+	_, err = c.send(wire.Connect, 0, c.client.ser.WireID(c.client.cfg.Protocol), c.payload)
+	if err == nil {
+		err = c.in.Read(&c.reply)
+	}
+	if !stop.disarm() {
+		return failed(ctx, No, "connecting to "+c.client.cfg.Address, context.Cause(ctx))
+	}
+	switch {
+	case err != nil:
+		return failed(ctx, No, "connecting to "+c.client.cfg.Address, err)
+	case c.reply.Protocol != c.client.cfg.Protocol:
+		return nonsense(No, "the server answers in protocol %d", c.reply.Protocol)
+	case c.reply.Type == wire.ConnectFail:
+		return &CallError{Executed: No, Err: object.Errorf(object.CodeUnavailable,
+			"connection to %s rejected: %s", c.client.cfg.Address, c.reason())}
+	case c.reply.Type != wire.ConnectOK:
+		return nonsense(No, "invalid msg type %d received", c.reply.Type)
+	}
+	return nil
+}
+
+// reason is the text of a CONNECTFAIL, "?" if it cannot be read.
+func (c *conn) reason() string {
+	ser := codec.ByWire(c.reply.Protocol, c.reply.Serializer)
+	if ser == nil {
+		return "?"
+	}
+	body, err := c.body()
+	if err != nil {
+		return "?"
+	}
+	v, err := codec.Unmarshal(ser, body, codec.Limits{})
+	if text, ok := v.(string); ok && err == nil {
+		return text
+	}
+	return "?"
+}
+
+// send writes one message with the current sequence number and returns how many bytes
+// of it went out.
+func (c *conn) send(kind wire.Type, flags wire.Flags, serializer uint16, payload []byte) (whole bool, err error) {
+	c.request = wire.Message{Protocol: c.client.cfg.Protocol, Type: kind, Serializer: serializer, Flags: flags, Seq: c.seq, Payload: payload}
+	if c.client.cfg.Compress {
+		c.out, err = wire.AppendCompressed(c.out[:0], &c.request)
+	} else {
+		c.out, err = wire.Append(c.out[:0], &c.request)
+	}
+	if err != nil {
+		return false, err
+	}
+	n, err := c.nc.Write(c.out)
+	return n == len(c.out), err
+}
+
+// exchange sends a request and, unless it is oneway, reads the answer into c.reply. keep
+// says whether the connection can be used again.
+func (c *conn) exchange(ctx context.Context, kind wire.Type, flags wire.Flags, serializer uint16, payload []byte) (keep bool, err error) {
+	c.seq++
+	stop := c.arm(ctx)
+	whole, err := c.send(kind, flags, serializer, payload)
+	switch {
+	case err != nil && !whole:
+		stop.disarm()
+		return false, failed(ctx, No, "sending the request", err)
+	case err == nil && flags&wire.Oneway == 0:
+		err = c.in.Read(&c.reply)
+	}
+	// A context that ended just now may yet set a deadline: this connection is spoilt,
+	// though an answer that came counts.
+	keep = stop.disarm()
+	if err != nil {
+		return false, failed(ctx, Unknown, "waiting for the answer", err)
+	}
+	if flags&wire.Oneway != 0 {
+		return keep, nil
+	}
+	want := wire.Result
+	if kind == wire.Ping {
+		want = wire.Ping
+	}
+	switch r := &c.reply; {
+	case r.Type != want:
+		return false, nonsense(Unknown, "invalid msg type %d received", r.Type)
+	case r.Seq != c.seq:
+		return false, nonsense(Unknown, "reply sequence out of sync, got %d expected %d", r.Seq, c.seq)
+	case kind == wire.Invoke && r.Serializer != serializer:
+		return false, nonsense(Yes, "invalid serializer in response: %d", r.Serializer)
+	}
+	return keep, nil
+}
+
+// body returns the reply's payload, inflated. It is valid until the next exchange.
+func (c *conn) body() ([]byte, error) {
+	if c.reply.Flags&wire.Compressed == 0 {
+		return c.reply.Payload, nil
+	}
+	var err error
+	c.inflated, err = wire.Inflate(c.inflated[:0], c.reply.Payload, c.client.cfg.MaxMessageBytes)
+	return c.inflated, err
+}
+
+// trim lets large buffers go.
+func (c *conn) trim() {
+	for _, b := range []*[]byte{&c.payload, &c.out, &c.inflated} {
+		if cap(*b) > keepBytes {
+			*b = nil
+		}
+	}
+	c.request.Payload = nil
+}
+
+// watch is what ends a call with its context; the zero value watches nothing.
+type watch struct{ stop func() bool }
+
+// disarm reports whether the context left the connection alone.
+func (w watch) disarm() bool { return w.stop == nil || w.stop() }
+
+// arm sets the connection's deadline for one exchange, and has the end of ctx, if it
+// can end, cut the exchange short.
+func (c *conn) arm(ctx context.Context) watch {
+	deadline, ok := ctx.Deadline()
+	if !ok && c.client.cfg.Timeout > 0 {
+		deadline, ok = time.Now().Add(c.client.cfg.Timeout), true
+	}
+	if ok || c.deadline {
+		_ = c.nc.SetDeadline(deadline) // of a closed connection, the next use of which says so
+		c.deadline = ok
+	}
+	if ctx.Done() == nil {
+		return watch{}
+	}
+	return watch{context.AfterFunc(ctx, func() { _ = c.nc.SetDeadline(time.Unix(1, 0)) })}
+}

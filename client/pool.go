@@ -1,0 +1,160 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+)
+
+// idleCheck is the time after which a connection from the pool is looked at before use:
+// a server that closed it meanwhile would otherwise cost a failed call.
+const idleCheck = time.Second
+
+// Client calls objects behind one address. It is safe for concurrent use.
+type Client struct {
+	cfg           Config
+	ser           codec.Serializer
+	network, addr string
+	slots         chan struct{} // holds a token for each connection in use
+	done          chan struct{} // closed by Close
+
+	mu     sync.Mutex // guards the fields below
+	idle   []*conn    // the latest used last
+	open   map[*conn]bool
+	closed bool
+}
+
+// errClosed is the cause of errors after Close.
+var errClosed = errors.New("the client is closed")
+
+// runner lends connections: a Client from its pool, a Session its own.
+type runner interface {
+	acquire(ctx context.Context) (*conn, error)
+	// release gives the connection back; unless keep it is closed.
+	release(c *conn, keep bool)
+	// pin returns a runner that lends one and the same connection until unpin.
+	pin(ctx context.Context) (r runner, unpin func(), err error)
+}
+
+// Close closes all connections. Calls under way fail. It always returns nil.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	close(c.done)
+	for one := range c.open {
+		one.nc.Close()
+	}
+	c.idle, c.open = nil, nil
+	return nil
+}
+
+func (c *Client) acquire(ctx context.Context) (*conn, error) {
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		if err := c.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		<-c.slots
+		return nil, failed(ctx, No, "before the call", err)
+	}
+	for {
+		one, err := c.pop()
+		if err != nil {
+			<-c.slots
+			return nil, failed(ctx, No, "", err)
+		}
+		if one == nil {
+			break
+		}
+		if time.Since(one.idleSince) < idleCheck && one.in.Buffered() == 0 || one.alive() {
+			return one, nil
+		}
+		c.forget(one)
+	}
+	one, err := c.dial(ctx)
+	if err != nil {
+		<-c.slots
+		return nil, err
+	}
+	return one, nil
+}
+
+// wait takes a slot once one is free.
+func (c *Client) wait(ctx context.Context) error {
+	var timeout <-chan time.Time
+	if _, ok := ctx.Deadline(); !ok && c.cfg.Timeout > 0 {
+		t := time.NewTimer(c.cfg.Timeout)
+		defer t.Stop()
+		timeout = t.C
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return failed(ctx, No, "waiting for a connection", ctx.Err())
+	case <-timeout:
+		return &CallError{Executed: No, Err: &object.Error{Code: object.CodeDeadline, Msg: "waiting for a connection", Err: context.DeadlineExceeded}}
+	case <-c.done:
+		return failed(ctx, No, "", errClosed)
+	}
+}
+
+// pop takes the connection used last, nil if none is idle.
+func (c *Client) pop() (*conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errClosed
+	}
+	if len(c.idle) == 0 {
+		return nil, nil
+	}
+	last := len(c.idle) - 1
+	one := c.idle[last]
+	c.idle[last] = nil
+	c.idle = c.idle[:last]
+	return one, nil
+}
+
+func (c *Client) release(one *conn, keep bool) {
+	if keep {
+		one.idleSince = time.Now()
+		one.trim()
+		c.mu.Lock()
+		if keep = !c.closed; keep {
+			c.idle = append(c.idle, one)
+		}
+		c.mu.Unlock()
+	}
+	if !keep {
+		c.forget(one)
+	}
+	<-c.slots
+}
+
+func (c *Client) forget(one *conn) {
+	one.nc.Close()
+	c.mu.Lock()
+	delete(c.open, one)
+	c.mu.Unlock()
+}
+
+func (c *Client) pin(ctx context.Context) (runner, func(), error) {
+	one, err := c.acquire(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := newSession(c, one)
+	return s, func() { s.end(true) }, nil
+}

@@ -1,0 +1,155 @@
+package client_test
+
+import (
+	"bufio"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
+)
+
+// answered is one line of the client side vectors: an answer, and what a Python client
+// made of it.
+type answered struct{ Name, Hex, Note, Client string }
+
+func answers(t *testing.T, file string) []answered {
+	t.Helper()
+	f, err := os.Open(filepath.Join("..", "wire", "testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var all []answered
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, 1<<20)
+	for s.Scan() {
+		var a answered
+		if err := json.Unmarshal(s.Bytes(), &a); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, a)
+	}
+	if s.Err() != nil || len(all) < 50 {
+		t.Fatalf("%s: %d lines, %v", file, len(all), s.Err())
+	}
+	return all
+}
+
+// script answers one connection with the recorded bytes, at the CONNECT if they are an
+// answer to that, and closes it after the client has.
+func script(nc net.Conn, a answered, raw []byte) {
+	defer nc.Close()
+	in := wire.NewReader(nc, 0)
+	var m wire.Message
+	if in.Read(&m) != nil {
+		return
+	}
+	atConnect := strings.HasPrefix(a.Name, "hello.") && !strings.Contains(a.Client, "connection kept")
+	if !atConnect {
+		ok := wire.Message{Protocol: m.Protocol, Type: wire.ConnectOK, Serializer: m.Serializer, Seq: m.Seq}
+		ok.Payload, _ = codec.Append(codec.ByWire(m.Protocol, m.Serializer), nil, "hello")
+		out, _ := wire.Append(nil, &ok)
+		if _, err := nc.Write(out); err != nil || in.Read(&m) != nil {
+			return
+		}
+	}
+	if _, err := nc.Write(raw); err != nil || a.Name == "reply.partial" {
+		return
+	}
+	for in.Read(&m) == nil {
+	}
+}
+
+// unscripted vectors are not one answer to one call: silence, answers of which only the
+// handshake was recorded, a key (which this client has not), and checks against metadata
+// (which it does not make).
+func unscripted(a answered) bool {
+	for _, part := range []string{"silence", "hmac", "reply.closed", "reply.answer_to_oneway", "attribute.unknown", "attribute.set_unknown",
+		"stream.", "batch.", "hello.no_members", "hello.no_oneway_key", "hello.no_flag", "hello.empty_payload", "hello.meta_none"} {
+		if strings.Contains(a.Name, part) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAnswersThatClientsSaw(t *testing.T) {
+	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+		file := strings.ToLower(p.Module()) + "-clientside.jsonl"
+		for _, a := range answers(t, file) {
+			if unscripted(a) {
+				continue
+			}
+			t.Run(p.Module()+"/"+a.Name, func(t *testing.T) {
+				raw, err := hex.DecodeString(a.Hex)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ln, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					if nc, err := ln.Accept(); err == nil {
+						script(nc, a, raw)
+					}
+				}()
+				c := newClient(t, client.Config{Address: ln.Addr().String(), Protocol: p, Timeout: 10 * time.Second})
+				v, err := c.Object("obj").Call(t.Context(), "m")
+				c.Close()
+				ln.Close()
+				<-done
+				judge(t, a, v, err)
+			})
+		}
+	}
+}
+
+// judge compares an outcome with a Python client's: what that returned must be returned,
+// and what it raised must be an error of ours, of the server's making where it was.
+func judge(t *testing.T, a answered, v any, err error) {
+	t.Helper()
+	var remote *client.RemoteError
+	isRemote := errors.As(err, &remote)
+	switch {
+	case strings.HasPrefix(a.Client, "returns 1;"):
+		if v != int64(1) || err != nil {
+			t.Errorf("%v, %v", v, err)
+		}
+	case strings.HasPrefix(a.Client, "returns"):
+		if err != nil {
+			t.Error(err)
+		}
+	case strings.HasPrefix(a.Name, "hello.fail_"):
+		if executed(t, err) != client.No || strings.Contains(a.Client, "go away") && !strings.Contains(err.Error(), "rejected: go away") {
+			t.Errorf("%v", err)
+		}
+	case strings.HasSuffix(a.Name, "_payload") && strings.HasPrefix(a.Name, "error."):
+		if executed(t, err) != client.Yes {
+			t.Errorf("%v", err)
+		}
+	case strings.HasPrefix(a.Name, "error."):
+		// Classes are not created here, so that even unknown ones can be reported.
+		if !isRemote || remote.Class == "" {
+			t.Errorf("%v, %v", v, err)
+		}
+	case strings.HasPrefix(a.Name, "value."):
+		// Nor are objects: a dict with an unknown class may be a value or refused.
+	default:
+		if err == nil || isRemote {
+			t.Errorf("%v, %v; a Python client %s", v, err, a.Client)
+		}
+	}
+}

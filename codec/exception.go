@@ -1,0 +1,168 @@
+package codec
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Exception is an exception as a value: what an error answer carries.
+type Exception struct {
+	Class      string // qualified, for example "builtins.ValueError"
+	Args       []any
+	Attributes map[string]any // without the traceback
+	Traceback  []string       // lines, each ending in a newline; nil if it was withheld
+}
+
+// BareClass returns a class name without its module: "ValueError" for
+// "builtins.ValueError".
+func BareClass(name string) string {
+	return name[strings.LastIndexByte(name, '.')+1:]
+}
+
+// BatchWrapperClass returns the class name of the dict that holds an exception among
+// the results of a batch.
+//
+// Source: doc/wire.md "Batches".
+func BatchWrapperClass(p object.Protocol) string {
+	if p == object.Pyro4 {
+		return "Pyro4.futures._ExceptionWrapper"
+	}
+	return "Pyro5.core._ExceptionWrapper"
+}
+
+// WriteException feeds the dict that stands for e to the sink, its keys in the order in
+// which Python peers write them. A traceback of nil is written as Null.
+//
+// Source: doc/wire.md "Errors".
+func WriteException(to object.Sink, e *Exception) error {
+	w := valueWriter{to: to}
+	return w.exception(e)
+}
+
+func (w *valueWriter) exception(e *Exception) error {
+	w.begin(object.DictKind, 4)
+	w.text("__class__")
+	w.text(e.Class)
+	w.text("__exception__")
+	w.do(func() error { return w.to.Bool(true) })
+	w.text("args")
+	w.sequence(object.TupleKind, e.Args)
+	w.text("attributes")
+	w.begin(object.DictKind, len(e.Attributes)+1)
+	for _, k := range slices.Sorted(maps.Keys(e.Attributes)) {
+		w.text(k)
+		w.value(e.Attributes[k])
+	}
+	w.text(tracebackKey)
+	if e.Traceback == nil {
+		w.do(w.to.Null)
+	} else {
+		w.begin(object.ListKind, len(e.Traceback))
+		for _, line := range e.Traceback {
+			w.text(line)
+		}
+		w.end()
+	}
+	w.end()
+	w.end()
+	return w.err
+}
+
+// tracebackKey names the attribute in which Pyro carries a remote traceback.
+const tracebackKey = "_pyroTraceback"
+
+// asException returns the exception that a dict stands for, nil if it is none.
+func asException(m map[string]any) *Exception {
+	class, ok := m["__class__"].(string)
+	if !ok {
+		return nil
+	}
+	if flag, _ := m["__exception__"].(bool); !flag {
+		if module, _, ok := cutModule(class); !ok || !strings.HasSuffix(module, ".errors") {
+			return nil
+		}
+	}
+	e := &Exception{Class: class}
+	switch args := m["args"].(type) {
+	case []any:
+		e.Args = args
+	case Tuple:
+		e.Args = args
+	}
+	e.Attributes, _ = m["attributes"].(map[string]any)
+	if lines, ok := e.Attributes[tracebackKey]; ok {
+		delete(e.Attributes, tracebackKey)
+		e.Traceback = tracebackLines(lines)
+	}
+	return e
+}
+
+func tracebackLines(v any) []string {
+	var items []any
+	switch v := v.(type) {
+	case []any:
+		items = v
+	case Tuple:
+		items = v
+	default:
+		return nil
+	}
+	lines := make([]string, 0, len(items))
+	for _, item := range items {
+		if s, ok := item.(string); ok {
+			lines = append(lines, s)
+		}
+	}
+	return lines
+}
+
+// ForError returns the exception that tells a peer of protocol p about err. Of an
+// [object.Error] only the message crosses, of an internal error not even that; of any
+// other error nothing but what kind it was.
+//
+// The class is err's own where the peer knows it. None that stands for a code makes a
+// client close its connection.
+func ForError(p object.Protocol, err error) *Exception {
+	code := object.CodeOf(err)
+	var msg, class string
+	var e *object.Error
+	if errors.As(err, &e) && code != object.CodeInternal {
+		msg, class = e.Msg, e.Class
+	}
+	if msg == "" {
+		msg = strings.ReplaceAll(code.String(), "_", " ")
+	}
+	if code == object.CodeInternal || code == object.CodeOK {
+		msg = "internal error"
+	}
+	qualified, ok := ClassName(p, class)
+	switch {
+	case class == "":
+		qualified, _ = ClassName(p, classOf(code))
+	case !ok: // the name, which means nothing to the peer, still does to a reader
+		qualified, _ = ClassName(p, classOf(code))
+		msg = class + ": " + msg
+	case needsFields(qualified):
+		qualified = "builtins.UnicodeError"
+	}
+	return &Exception{Class: qualified, Args: []any{msg}}
+}
+
+// classOf is the table from codes to exception classes.
+func classOf(c object.Code) string {
+	switch c {
+	case object.CodeInvalid, object.CodeTooLarge:
+		return "ValueError"
+	case object.CodeUnauthenticated:
+		return "SecurityError"
+	case object.CodeDenied, object.CodeNotFound:
+		return "DaemonError"
+	case object.CodeDeadline:
+		return "TimeoutError"
+	}
+	return "RuntimeError" // exhausted, canceled, unavailable, raised, internal
+}

@@ -1,0 +1,297 @@
+package codec
+
+import (
+	"github.com/hearthhost/hearth/object"
+)
+
+// jsonFormat reads and writes JSON as Python's json module does: NaN, Infinity and
+// -Infinity are words, integers have any size. Beyond that, bytes travel as the dict
+// {"data": "<base64>", "encoding": "base64"}, as they do in serpent, because json has
+// no form of its own for them. It holds no state.
+//
+// Source: doc/wire.md "Payloads"; vectors in testdata/values-json.jsonl.
+type jsonFormat struct{}
+
+// ID returns [JSON].
+func (jsonFormat) ID() ID { return JSON }
+
+// Name returns "json".
+func (jsonFormat) Name() string { return "json" }
+
+// WireID returns 2 in Pyro4 messages and 3 in Pyro5 messages.
+func (jsonFormat) WireID(p object.Protocol) uint16 {
+	if p == object.Pyro4 {
+		return 2
+	}
+	return 3
+}
+
+// Decode feeds the one value of doc to the sink. Anything behind it is refused.
+func (jsonFormat) Decode(doc []byte, lim Limits, to object.Sink) error {
+	r := newJSONReader(doc, lim)
+	if err := r.value(to, 0); err != nil {
+		return err
+	}
+	return r.atEnd()
+}
+
+// The keys of a call.
+const (
+	jsonObject = 1 << iota
+	jsonMethod
+	jsonParams
+	jsonKwargs
+)
+
+// jsonCallKey returns the constant for a key of a call, 0 for any other.
+func jsonCallKey(key []byte) int {
+	switch string(key) {
+	case "object":
+		return jsonObject
+	case "method":
+		return jsonMethod
+	case "params":
+		return jsonParams
+	case "kwargs":
+		return jsonKwargs
+	}
+	return 0
+}
+
+// callKey reads the next key of a call, skipping the values of keys that a call does
+// not have; 0 at the end. Had holds the keys so far. A key that comes twice is refused:
+// scan and decoding must never look at different values.
+func (r *jsonReader) callKey(had int) (key int, err error) {
+	for {
+		text, more, err := r.key(!r.begun)
+		if err != nil || !more {
+			return 0, err
+		}
+		r.begun = true
+		switch key = jsonCallKey(text); {
+		case key&had != 0:
+			return 0, invalid("ValueError", "key %q of the call occurs twice", text)
+		case key != 0:
+			return key, nil
+		}
+		if err := r.value(noSink{}, 1); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// callComplete names the first key of want that is missing in had.
+func callComplete(had, want int) error {
+	for i, name := range [...]string{"object", "method", "params", "kwargs"} {
+		if want&^had&(1<<i) != 0 {
+			return invalid("KeyError", "'%s'", name)
+		}
+	}
+	return nil
+}
+
+// DecodeCall feeds the values of "params" and "kwargs" to the sink, in this order
+// whatever the order in the document.
+func (jsonFormat) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
+	r := newJSONReader(doc, lim)
+	if err := r.open('{', "call is not a dict"); err != nil {
+		return err
+	}
+	had, early := 0, -1
+	for {
+		key, err := r.callKey(had)
+		if err != nil {
+			return err
+		}
+		if key == 0 {
+			break
+		}
+		had |= key
+		switch {
+		case key == jsonParams:
+			err = r.sequence(to)
+			if err == nil && early >= 0 {
+				again := newJSONReader(doc, lim)
+				again.pos = early
+				err = again.keywords(to)
+			}
+		case key == jsonKwargs && had&jsonParams != 0:
+			err = r.keywords(to)
+		case key == jsonKwargs:
+			early = r.pos
+			err = r.keywords(noSink{})
+		default:
+			err = r.value(noSink{}, 1) // object and method count for nothing here
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := callComplete(had, jsonObject|jsonMethod|jsonParams|jsonKwargs); err != nil {
+		return err
+	}
+	return r.atEnd()
+}
+
+// sequence reads the positional arguments.
+func (r *jsonReader) sequence(to object.Sink) error {
+	if r.peek() != '[' {
+		return r.wrong("positional arguments are not a list")
+	}
+	return r.value(to, 1)
+}
+
+// keywords reads the keyword arguments, which are a dict even if they look like bytes.
+func (r *jsonReader) keywords(to object.Sink) error {
+	switch r.peek() {
+	case 'n':
+		return r.value(to, 1)
+	case '{':
+		return r.dict(to, 1)
+	}
+	return r.wrong("keyword arguments are neither a dict nor null")
+}
+
+// ScanCall reads object, method and the first argument, or the methods of a batch, and
+// nothing behind the last of their keys.
+func (jsonFormat) ScanCall(doc []byte, batch bool, h *Head) error {
+	h.First, h.Batch = nil, h.Batch[:0]
+	const all = jsonObject | jsonMethod | jsonParams
+	r := newJSONReader(doc, Limits{})
+	if err := r.open('{', "call is not a dict"); err != nil {
+		return err
+	}
+	for had := 0; had&all != all; {
+		key, err := r.callKey(had)
+		if err != nil {
+			return err
+		}
+		if key == 0 {
+			return callComplete(had, all)
+		}
+		had |= key
+		switch {
+		case key == jsonObject:
+			h.Object, err = r.own("object id")
+		case key == jsonMethod:
+			h.Method, err = r.own("method")
+		case key == jsonParams && batch:
+			err = r.scanBatch(h)
+		case key == jsonParams:
+			err = r.scanParams(h, had|jsonParams == all)
+		default:
+			err = r.value(noSink{}, 1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanParams reads the first argument if it is a text, and the others unless there is
+// nothing behind them that is looked for.
+func (r *jsonReader) scanParams(h *Head, last bool) error {
+	start := r.pos
+	if r.peek() == '[' {
+		start = r.pos
+		r.pos++
+		if r.peek() == '"' {
+			var err error
+			if h.First, err = r.own("first argument"); err != nil {
+				return err
+			}
+		}
+	}
+	if last {
+		return nil
+	}
+	r.pos = start
+	return r.value(noSink{}, 1)
+}
+
+// scanBatch reads the methods of a batch: a list of triples (method, positional
+// arguments, keyword arguments).
+func (r *jsonReader) scanBatch(h *Head) error {
+	if r.peek() != '[' {
+		return r.wrong("batch is not a list of calls")
+	}
+	r.pos++
+	for i := 0; ; i++ {
+		more, err := r.item(i, ']')
+		if err != nil || !more {
+			return err
+		}
+		if r.peek() != '[' {
+			return r.wrong("call in batch is not a list of three")
+		}
+		r.pos++
+		n := 0
+		for ; ; n++ {
+			more, err := r.item(n, ']')
+			if err != nil {
+				return err
+			}
+			if !more || n == 3 {
+				if more {
+					n++
+				}
+				break
+			}
+			if n == 0 {
+				var name []byte
+				if name, err = r.own("method in batch"); err != nil {
+					return err
+				}
+				h.Batch = append(h.Batch, name)
+			} else if err := r.value(noSink{}, 3); err != nil {
+				return err
+			}
+		}
+		if n != 3 {
+			return wrongCount(3, n)
+		}
+	}
+}
+
+// ScanConnect returns the object id of a CONNECT payload.
+func (jsonFormat) ScanConnect(doc []byte) (string, error) {
+	r := newJSONReader(doc, Limits{})
+	if err := r.open('{', "handshake is not a dict"); err != nil {
+		return "", err
+	}
+	var id []byte
+	handshake := false
+	for first := true; ; first = false {
+		key, more, err := r.key(first)
+		if err != nil {
+			return "", err
+		}
+		if !more {
+			break
+		}
+		handshake = handshake || string(key) == "handshake"
+		if string(key) == "object" && r.peek() != 'n' {
+			id, err = r.own("object id")
+		} else {
+			err = r.value(noSink{}, 1)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if err := r.atEnd(); err != nil {
+		return "", err
+	}
+	if !handshake {
+		return "", errNoHandshake()
+	}
+	return string(id), nil
+}
+
+// NewEncoder returns an encoder that appends one document to buf.
+func (jsonFormat) NewEncoder(buf []byte) Encoder {
+	e := &jsonEncoder{}
+	e.Reset(buf)
+	return e
+}

@@ -1,0 +1,278 @@
+package codec
+
+import (
+	"encoding/base64"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// jsonEncoder writes what Python's json.dumps writes without ASCII escapes. Tuples and
+// sets become lists, dates text in ISO form, and scalar keys texts. Lone surrogates,
+// which are not UTF-8, are escaped.
+type jsonEncoder struct {
+	buf []byte
+	nesting
+}
+
+func (e *jsonEncoder) Reset(buf []byte) {
+	e.buf = buf
+	e.reset()
+}
+
+func (e *jsonEncoder) Document() ([]byte, error) {
+	if err := e.complete(); err != nil {
+		return nil, err
+	}
+	return e.buf, nil
+}
+
+// next counts a value and writes what separates it from the one before.
+func (e *jsonEncoder) next() error {
+	if err := e.add(); err != nil {
+		return err
+	}
+	if len(e.open) == 0 {
+		return nil
+	}
+	switch f := &e.open[len(e.open)-1]; {
+	case f.count == 1:
+	case f.kind == object.DictKind && f.count&1 == 0:
+		e.buf = append(e.buf, ": "...)
+	default:
+		e.buf = append(e.buf, ", "...)
+	}
+	return nil
+}
+
+// word writes a scalar whose JSON form is its text, in quotes if it is a key.
+func (e *jsonEncoder) word(s string) error {
+	key := e.atKey()
+	if err := e.next(); err != nil {
+		return err
+	}
+	if key {
+		e.buf = append(append(append(e.buf, '"'), s...), '"')
+	} else {
+		e.buf = append(e.buf, s...)
+	}
+	return nil
+}
+
+// notKey refuses what cannot be a key.
+func (e *jsonEncoder) notKey(what string) error {
+	if e.err == nil && e.atKey() {
+		return e.fail(invalid("TypeError", "keys must be str, int, float, bool or None, not %s", what))
+	}
+	return e.next()
+}
+
+func (e *jsonEncoder) Null() error { return e.word("null") }
+
+func (e *jsonEncoder) Bool(v bool) error {
+	if v {
+		return e.word("true")
+	}
+	return e.word("false")
+}
+
+func (e *jsonEncoder) Int(v int64) error {
+	key := e.atKey()
+	if err := e.next(); err != nil {
+		return err
+	}
+	e.quote(key)
+	e.buf = strconv.AppendInt(e.buf, v, 10)
+	e.quote(key)
+	return nil
+}
+
+func (e *jsonEncoder) quote(key bool) {
+	if key {
+		e.buf = append(e.buf, '"')
+	}
+}
+
+func (e *jsonEncoder) BigInt(decimal []byte) error {
+	key := e.atKey()
+	if err := e.next(); err != nil {
+		return err
+	}
+	if err := checkDecimal(decimal); err != nil {
+		return e.fail(err)
+	}
+	e.quote(key)
+	e.buf = append(e.buf, decimal...)
+	e.quote(key)
+	return nil
+}
+
+// checkDecimal refuses integers that Python would refuse to read.
+func checkDecimal(decimal []byte) error {
+	if !isDecimal(decimal) {
+		return object.Errorf(object.CodeInternal, "integer is not in decimal")
+	}
+	digits := Limits{}.orDefaults().Digits
+	if len(decimal) > digits+1 || len(decimal) > digits && decimal[0] != '-' {
+		return tooLong(digits)
+	}
+	return nil
+}
+
+func (e *jsonEncoder) Float(v float64) error {
+	switch {
+	case math.IsNaN(v):
+		return e.word("NaN")
+	case math.IsInf(v, 1):
+		return e.word("Infinity")
+	case math.IsInf(v, -1):
+		return e.word("-Infinity")
+	}
+	key := e.atKey()
+	if err := e.next(); err != nil {
+		return err
+	}
+	e.quote(key)
+	e.buf = appendPyFloat(e.buf, v)
+	e.quote(key)
+	return nil
+}
+
+func (e *jsonEncoder) Complex(complex128) error {
+	if e.err != nil {
+		return e.err
+	}
+	return e.fail(invalid("TypeError", "json: complex numbers cannot be written"))
+}
+
+func (e *jsonEncoder) Text(v []byte) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	buf, ok := appendJSONText(e.buf, v)
+	if !ok {
+		return e.fail(invalid("TypeError", "json: a text that is not UTF-8 cannot be written"))
+	}
+	e.buf = buf
+	return nil
+}
+
+// appendJSONText appends v in quotes; ok is false if it is not UTF-8 with surrogates.
+func appendJSONText(b, v []byte) (_ []byte, ok bool) {
+	b = append(b, '"')
+	run := 0
+	for i := 0; i < len(v); {
+		c := v[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			if r, size := utf8.DecodeRune(v[i:]); r != utf8.RuneError || size != 1 {
+				i += size
+				continue
+			}
+			s, ok := surrogate(v[i:])
+			if !ok {
+				return b, false
+			}
+			b = appendHex(append(append(b, v[run:i]...), `\u`...), s, 4)
+			i += 3
+			run = i
+			continue
+		}
+		b = append(b, v[run:i]...)
+		i++
+		run = i
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, `\n`...)
+		case '\r':
+			b = append(b, `\r`...)
+		case '\t':
+			b = append(b, `\t`...)
+		case '\f':
+			b = append(b, `\f`...)
+		case '\b':
+			b = append(b, `\b`...)
+		default:
+			b = appendHex(append(b, `\u`...), rune(c), 4)
+		}
+	}
+	return append(append(b, v[run:]...), '"'), true
+}
+
+// appendHex appends n hexadecimal digits of c.
+func appendHex(b []byte, c rune, n int) []byte {
+	for n--; n >= 0; n-- {
+		b = append(b, "0123456789abcdef"[c>>(4*n)&0xf])
+	}
+	return b
+}
+
+// Bytes writes the dict that stands for bytes.
+func (e *jsonEncoder) Bytes(v []byte) error {
+	if err := e.notKey("bytes"); err != nil {
+		return err
+	}
+	e.buf = append(e.buf, `{"data": "`...)
+	e.buf = base64.StdEncoding.AppendEncode(e.buf, v)
+	e.buf = append(e.buf, `", "encoding": "base64"}`...)
+	return nil
+}
+
+func (e *jsonEncoder) DateTime(v float64) error {
+	if err := e.notKey("datetime"); err != nil {
+		return err
+	}
+	buf, ok := appendISODateTime(append(e.buf, '"'), v)
+	if !ok {
+		return e.fail(invalid("TypeError", "json: date and time outside years 1 to 9999"))
+	}
+	e.buf = append(buf, '"')
+	return nil
+}
+
+func (e *jsonEncoder) Date(day int64) error {
+	if err := e.notKey("date"); err != nil {
+		return err
+	}
+	buf, ok := appendISODate(append(e.buf, '"'), day)
+	if !ok {
+		return e.fail(invalid("TypeError", "json: date outside years 1 to 9999"))
+	}
+	e.buf = append(buf, '"')
+	return nil
+}
+
+func (e *jsonEncoder) Begin(k object.Kind, n int) error {
+	if err := e.notKey(k.String()); err != nil {
+		return err
+	}
+	if err := e.push(k, n, len(e.buf), false); err != nil {
+		return err
+	}
+	if k == object.DictKind {
+		e.buf = append(e.buf, '{')
+	} else {
+		e.buf = append(e.buf, '[')
+	}
+	return nil
+}
+
+func (e *jsonEncoder) End() error {
+	f, err := e.pop()
+	if err != nil {
+		return err
+	}
+	if f.kind == object.DictKind {
+		e.buf = append(e.buf, '}')
+	} else {
+		e.buf = append(e.buf, ']')
+	}
+	return nil
+}

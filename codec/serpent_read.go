@@ -1,0 +1,443 @@
+package codec
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// serpentReader walks one document once. A container is announced to the sink before
+// its elements, so what a '(' or '{' begins has to be known early: it is decided behind
+// the first element, which is held back in tok meanwhile.
+type serpentReader struct {
+	doc      []byte
+	pos      int
+	lim      Limits
+	elements int // how many more values the containers may hold
+	tok      serpentToken
+	scratch  []byte // of texts with escapes and of bytes
+}
+
+func newSerpentReader(doc []byte, lim Limits) serpentReader {
+	lim = lim.orDefaults()
+	return serpentReader{doc: doc, lim: lim, elements: lim.Elements}
+}
+
+// peek skips blanks and comments and returns the byte that begins the next token, 0 at
+// the end.
+func (r *serpentReader) peek() (byte, error) {
+	for r.pos < len(r.doc) {
+		switch c := r.doc[r.pos]; c {
+		case ' ', '\n', '\r', '\t':
+			r.pos++
+		case '#':
+			n := bytes.IndexByte(r.doc[r.pos:], '\n')
+			if n < 0 {
+				n = len(r.doc) - r.pos
+			}
+			comment := r.doc[r.pos : r.pos+n]
+			if !utf8.Valid(comment) {
+				return 0, notUTF8(r.pos)
+			}
+			if i := bytes.IndexByte(comment, 0); i >= 0 {
+				return 0, zeroByte(r.pos + i)
+			}
+			r.pos += n
+		case 0:
+			return 0, zeroByte(r.pos)
+		default:
+			return c, nil
+		}
+	}
+	return 0, nil
+}
+
+func zeroByte(at int) error {
+	return invalid("ValueError", "zero byte in the serpent document at %d", at)
+}
+
+func (r *serpentReader) syntax(what string) error {
+	if r.pos >= len(r.doc) {
+		return invalid("SyntaxError", "serpent document of %d bytes ends where %s", len(r.doc), what)
+	}
+	if c, size := utf8.DecodeRune(r.doc[r.pos:]); c == utf8.RuneError && size == 1 {
+		return notUTF8(r.pos)
+	}
+	return invalid("SyntaxError", "serpent: %s at byte %d", what, r.pos)
+}
+
+func (r *serpentReader) wrong(what string) error {
+	if r.pos >= len(r.doc) {
+		return r.syntax("a value must follow")
+	}
+	return invalid("TypeError", "%s (byte %d)", what, r.pos)
+}
+
+func (r *serpentReader) unhashable(k object.Kind) error {
+	return invalid("TypeError", "unhashable type: '%s' (byte %d)", k, r.pos)
+}
+
+// atEnd refuses anything but blanks and comments behind the value.
+func (r *serpentReader) atEnd() error {
+	if _, err := r.peek(); err != nil {
+		return err
+	}
+	if r.pos != len(r.doc) {
+		return r.syntax("extra data")
+	}
+	return nil
+}
+
+func (r *serpentReader) charge() error {
+	if r.elements--; r.elements < 0 {
+		return tooMany(r.lim.Elements)
+	}
+	return nil
+}
+
+// next goes to element i of a container, past the comma; more is false past its end.
+func (r *serpentReader) next(i int, end byte) (more bool, err error) {
+	c, err := r.peek()
+	if err != nil {
+		return false, err
+	}
+	if i > 0 && c == ',' {
+		r.pos++
+		if c, err = r.peek(); err != nil {
+			return false, err
+		}
+	} else if i > 0 && c != end {
+		return false, r.syntax("a comma or bracket is missing")
+	}
+	if c == end {
+		r.pos++
+		return false, nil
+	}
+	return true, nil
+}
+
+// openSequence reads the bracket of a tuple or list and returns the one that closes it.
+func (r *serpentReader) openSequence(what string) (end byte, err error) {
+	switch c, err := r.peek(); {
+	case err != nil:
+		return 0, err
+	case c == '(':
+		r.pos++
+		return ')', nil
+	case c == '[':
+		r.pos++
+		return ']', nil
+	}
+	return 0, r.wrong(what)
+}
+
+// element goes to element i of a sequence that must have want.
+func (r *serpentReader) element(i, want int, end byte) error {
+	more, err := r.next(i, end)
+	if err == nil && !more {
+		err = wrongCount(want, i)
+	}
+	if err != nil {
+		return err
+	}
+	return r.charge()
+}
+
+// closeSequence reads the end of a sequence that must have want elements.
+func (r *serpentReader) closeSequence(want int, end byte) error {
+	more, err := r.next(want, end)
+	if err == nil && more {
+		err = wrongCount(want, want+1)
+	}
+	return err
+}
+
+// value reads one value that stands inside depth containers and feeds it to the sink.
+func (r *serpentReader) value(to object.Sink, depth int, hash bool) error {
+	c, err := r.peek()
+	if err != nil {
+		return err
+	}
+	switch c {
+	case '(':
+		return r.parenthesis(to, depth, hash, false)
+	case '[':
+		if hash {
+			return r.unhashable(object.ListKind)
+		}
+		return r.list(to, depth)
+	case '{':
+		if hash {
+			return r.unhashable(object.DictKind)
+		}
+		if p, ok := readPairOfTexts(r.doc, r.pos, true); ok {
+			if ok, err := r.pair(to, &p); ok {
+				return err
+			}
+		}
+		return r.brace(to, depth, false)
+	}
+	if err := r.scalar(); err != nil {
+		return err
+	}
+	return r.emit(to)
+}
+
+// pair reads a dict that stands for bytes or for a float; ok is false if it does neither.
+func (r *serpentReader) pair(to object.Sink, p *pairOfTexts) (ok bool, err error) {
+	if b, ok := p.base64(r.scratch); ok {
+		r.pos, r.scratch = p.end, b
+		return true, to.Bytes(b)
+	}
+	if string(p.get("__class__")) != "float" {
+		return false, nil
+	}
+	v, ok := floatText(p.get("value"))
+	if !ok {
+		return false, nil
+	}
+	r.pos = p.end
+	return true, to.Float(v)
+}
+
+func (r *serpentReader) enter(depth int) error {
+	if depth >= r.lim.Depth {
+		return tooDeep(r.lim.Depth)
+	}
+	r.pos++
+	return nil
+}
+
+func (r *serpentReader) list(to object.Sink, depth int) error {
+	if err := r.enter(depth); err != nil {
+		return err
+	}
+	more, err := r.next(0, ']')
+	if err != nil {
+		return err
+	}
+	if !more {
+		return r.empty(to, object.ListKind)
+	}
+	if err := to.Begin(object.ListKind, -1); err != nil {
+		return err
+	}
+	return r.elementsFrom(0, ']', to, depth, false)
+}
+
+// elementsFrom reads the elements of a list, tuple or set from number i on, if there
+// are more, and its end. The reader stands before element 0, or behind element i-1.
+func (r *serpentReader) elementsFrom(i int, end byte, to object.Sink, depth int, hash bool) error {
+	for ; ; i++ {
+		more, err := r.next(i, end)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return to.End()
+		}
+		if err := r.charge(); err != nil {
+			return err
+		}
+		if err := r.value(to, depth+1, hash); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *serpentReader) empty(to object.Sink, k object.Kind) error {
+	if err := to.Begin(k, 0); err != nil {
+		return err
+	}
+	return to.End()
+}
+
+// parenthesis reads a tuple or, unless it must be a tuple, a scalar in parentheses. A
+// container in parentheses is not read: nobody writes it.
+func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool) error {
+	if err := r.enter(depth); err != nil {
+		return err
+	}
+	more, err := r.next(0, ')')
+	if err != nil {
+		return err
+	}
+	if !more {
+		return r.empty(to, object.TupleKind)
+	}
+	if c := r.doc[r.pos]; c != '(' && c != '[' && c != '{' {
+		if err := r.scalar(); err != nil {
+			return err
+		}
+		if c, err := r.peek(); err != nil {
+			return err
+		} else if c == ')' && !tuple {
+			r.pos++
+			return r.emit(to)
+		}
+		err = r.first(object.TupleKind, to)
+	} else if err = to.Begin(object.TupleKind, -1); err == nil {
+		if err = r.charge(); err == nil {
+			err = r.value(to, depth+1, hash)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if c, err := r.peek(); err != nil {
+		return err
+	} else if c != ',' {
+		return r.syntax("a comma must follow the first element of a tuple")
+	}
+	return r.elementsFrom(1, ')', to, depth, hash)
+}
+
+// first opens a container whose first element was held back, and lets that go.
+func (r *serpentReader) first(k object.Kind, to object.Sink) error {
+	if err := r.charge(); err != nil {
+		return err
+	}
+	if err := to.Begin(k, -1); err != nil {
+		return err
+	}
+	return r.emit(to)
+}
+
+// brace reads a dict or, unless it must be a dict, a set.
+func (r *serpentReader) brace(to object.Sink, depth int, dict bool) error {
+	start := r.pos
+	if err := r.enter(depth); err != nil {
+		return err
+	}
+	more, err := r.next(0, '}')
+	if err != nil {
+		return err
+	}
+	if !more {
+		return r.empty(to, object.DictKind)
+	}
+	kind := object.DictKind
+	if r.doc[r.pos] == '(' {
+		back := r.pos
+		if err := r.skipTuple(); err != nil {
+			return err
+		}
+		c, err := r.peek()
+		if err != nil {
+			return err
+		}
+		if c != ':' {
+			kind = object.SetKind
+		}
+		if r.pos = back; kind == object.SetKind && dict {
+			return invalid("TypeError", "set instead of a dict (byte %d)", start)
+		}
+		if err := to.Begin(kind, -1); err != nil {
+			return err
+		}
+		if err := r.charge(); err != nil {
+			return err
+		}
+		if err := r.value(to, depth+1, true); err != nil {
+			return err
+		}
+	} else {
+		if r.doc[r.pos] == '[' {
+			return r.unhashable(object.ListKind)
+		}
+		if r.doc[r.pos] == '{' {
+			return r.unhashable(object.DictKind)
+		}
+		if err := r.scalar(); err != nil {
+			return err
+		}
+		c, err := r.peek()
+		if err != nil {
+			return err
+		}
+		if c != ':' {
+			if kind = object.SetKind; dict {
+				return invalid("TypeError", "set instead of a dict (byte %d)", start)
+			}
+		}
+		if err := r.first(kind, to); err != nil {
+			return err
+		}
+	}
+	if kind == object.SetKind {
+		return r.elementsFrom(1, '}', to, depth, true)
+	}
+	return r.pairs(to, depth)
+}
+
+// pairs reads a dict from behind its first key on.
+func (r *serpentReader) pairs(to object.Sink, depth int) error {
+	for i := 1; ; i++ {
+		if err := r.colon(); err != nil {
+			return err
+		}
+		if err := r.value(to, depth+1, false); err != nil {
+			return err
+		}
+		more, err := r.next(i, '}')
+		if err != nil {
+			return err
+		}
+		if !more {
+			return to.End()
+		}
+		if err := r.charge(); err != nil {
+			return err
+		}
+		if err := r.value(to, depth+1, true); err != nil {
+			return err
+		}
+	}
+}
+
+// colon reads the colon behind a key and charges the value behind that.
+func (r *serpentReader) colon() error {
+	c, err := r.peek()
+	if err != nil {
+		return err
+	}
+	if c != ':' {
+		return r.syntax("a colon is missing")
+	}
+	r.pos++
+	return r.charge()
+}
+
+// skipTuple goes behind the tuple that begins here and must be hashable. It looks at
+// brackets and quotes only, and as no brace may stand inside, what is skipped is never
+// skipped twice.
+func (r *serpentReader) skipTuple() error {
+	for open := 0; ; {
+		c, err := r.peek()
+		if err != nil {
+			return err
+		}
+		switch c {
+		case 0:
+			return r.syntax("a bracket is not closed")
+		case '[':
+			return r.unhashable(object.ListKind)
+		case '{':
+			return r.unhashable(object.DictKind)
+		case '\'', '"':
+			if _, err := r.text(false); err != nil {
+				return err
+			}
+			continue
+		case '(':
+			open++
+		case ')':
+			open--
+		}
+		r.pos++
+		if open == 0 {
+			return nil
+		}
+	}
+}

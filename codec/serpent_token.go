@@ -1,0 +1,371 @@
+package codec
+
+import (
+	"math"
+	"unicode/utf8"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// serpentToken is a scalar that has been read but not yet fed to the sink.
+type serpentToken struct {
+	kind    byte // one of the constants below
+	integer int64
+	re, im  float64
+	b       []byte // of bytes and texts; of integers beyond int64 the decimal
+}
+
+const (
+	tokenNull = iota
+	tokenTrue
+	tokenFalse
+	tokenInt
+	tokenBigInt
+	tokenFloat
+	tokenComplex
+	tokenText
+	tokenBytes
+)
+
+// emit feeds the scalar that was read last to the sink.
+func (r *serpentReader) emit(to object.Sink) error {
+	switch t := &r.tok; t.kind {
+	case tokenNull:
+		return to.Null()
+	case tokenTrue:
+		return to.Bool(true)
+	case tokenFalse:
+		return to.Bool(false)
+	case tokenInt:
+		return to.Int(t.integer)
+	case tokenBigInt:
+		return to.BigInt(t.b)
+	case tokenFloat:
+		return to.Float(t.re)
+	case tokenComplex:
+		return to.Complex(complex(t.re, t.im))
+	case tokenText:
+		return to.Text(t.b)
+	}
+	return to.Bytes(r.tok.b)
+}
+
+// scalar reads a value that is no container.
+func (r *serpentReader) scalar() (err error) {
+	c, err := r.peek()
+	if err != nil {
+		return err
+	}
+	switch {
+	case c == '\'' || c == '"':
+		r.tok.kind = tokenText
+		r.tok.b, err = r.text(false)
+		return err
+	case isDigit(c) || c == '-' || c == '.':
+		return r.number()
+	case c == 'b' && r.pos+1 < len(r.doc) && (r.doc[r.pos+1] == '\'' || r.doc[r.pos+1] == '"'):
+		r.pos++
+		r.tok.kind = tokenBytes
+		r.tok.b, err = r.text(true)
+		return err
+	case r.take("None"):
+		r.tok.kind = tokenNull
+	case r.take("True"):
+		r.tok.kind = tokenTrue
+	case r.take("False"):
+		r.tok.kind = tokenFalse
+	case c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_':
+		return invalid("ValueError", "malformed node or string: a name at byte %d", r.pos)
+	default:
+		return r.syntax("a value must follow")
+	}
+	return nil
+}
+
+// take reads a word if it comes next.
+func (r *serpentReader) take(word string) bool {
+	if len(r.doc)-r.pos < len(word) || string(r.doc[r.pos:r.pos+len(word)]) != word {
+		return false
+	}
+	r.pos += len(word)
+	return true
+}
+
+// at returns the byte at the reader's position, 0 at the end.
+func (r *serpentReader) at() byte {
+	if r.pos == len(r.doc) {
+		return 0
+	}
+	return r.doc[r.pos]
+}
+
+// number reads an integer, a float or a complex number, which may stand without
+// parentheses too.
+func (r *serpentReader) number() error {
+	start := r.pos
+	neg := r.at() == '-'
+	if neg {
+		r.pos++
+	}
+	digits, whole, err := r.real()
+	if err != nil {
+		return err
+	}
+	switch c := r.at(); {
+	case c == 'j':
+		r.pos++
+		r.tok.kind, r.tok.re, r.tok.im = tokenComplex, 0, signed(parseFloat(digits), neg)
+		return nil
+	case c == '+' || c == '-':
+		return r.imaginary(signed(parseFloat(digits), neg))
+	case !whole:
+		r.tok.kind, r.tok.re = tokenFloat, signed(parseFloat(digits), neg)
+		return nil
+	case len(digits) > 1 && digits[0] == '0':
+		return invalid("SyntaxError", "leading zeros in the integer at byte %d", start)
+	}
+	if _, u, ok := smallDecimal(digits); ok {
+		if r.tok.integer, ok = fitsInt64(neg, u); ok {
+			r.tok.kind = tokenInt
+			return nil
+		}
+	}
+	r.tok.kind, r.tok.b = tokenBigInt, r.doc[start:r.pos:r.pos]
+	return nil
+}
+
+func signed(v float64, neg bool) float64 {
+	if neg {
+		return -v
+	}
+	return v
+}
+
+// imaginary reads the second part of a complex number, from its sign on.
+func (r *serpentReader) imaginary(re float64) error {
+	start := r.pos
+	neg := r.at() == '-'
+	r.pos++
+	if c := r.at(); !isDigit(c) && c != '.' {
+		return invalid("ValueError", "malformed node or string: an operator at byte %d", start)
+	}
+	digits, _, err := r.real()
+	if err != nil {
+		return err
+	}
+	if r.at() != 'j' {
+		return invalid("ValueError", "malformed node or string: an operator at byte %d", start)
+	}
+	r.pos++
+	r.tok.kind, r.tok.re, r.tok.im = tokenComplex, re, signed(parseFloat(digits), neg)
+	return nil
+}
+
+// real reads the digits of a number without sign; whole says that it is an integer.
+func (r *serpentReader) real() (digits []byte, whole bool, err error) {
+	start := r.pos
+	n := r.digits()
+	whole = true
+	if r.at() == '.' {
+		whole = false
+		r.pos++
+		n += r.digits()
+	}
+	if n == 0 {
+		r.pos = start
+		if c := r.at(); start > 0 && r.doc[start-1] == '-' && c != 0 {
+			return nil, false, invalid("ValueError", "malformed node or string: an operator at byte %d", start-1)
+		}
+		return nil, false, r.syntax("digits must follow")
+	}
+	if r.at()|0x20 == 'e' {
+		whole = false
+		r.pos++
+		if c := r.at(); c == '+' || c == '-' {
+			r.pos++
+		}
+		if r.digits() == 0 {
+			return nil, false, r.syntax("an exponent must follow")
+		}
+	}
+	if whole && n > r.lim.Digits {
+		return nil, false, tooLong(r.lim.Digits)
+	}
+	return r.doc[start:r.pos], whole, nil
+}
+
+// digits skips digits and returns how many there were.
+func (r *serpentReader) digits() int {
+	start := r.pos
+	for r.pos < len(r.doc) && isDigit(r.doc[r.pos]) {
+		r.pos++
+	}
+	return r.pos - start
+}
+
+// floatText reads the text of the dict that stands for a float.
+func floatText(b []byte) (v float64, ok bool) {
+	switch string(b) {
+	case "nan":
+		return math.NaN(), true
+	case "inf":
+		return math.Inf(1), true
+	case "-inf":
+		return math.Inf(-1), true
+	}
+	neg := len(b) > 0 && b[0] == '-'
+	if neg {
+		b = b[1:]
+	}
+	r := serpentReader{doc: b, lim: Limits{}.orDefaults()}
+	digits, _, err := r.real()
+	if err != nil || r.pos != len(b) {
+		return 0, false
+	}
+	return signed(parseFloat(digits), neg), true
+}
+
+// own reads a text that stays valid; what names it in the error if it is none.
+func (r *serpentReader) own(what string) ([]byte, error) {
+	c, err := r.peek()
+	if err != nil {
+		return nil, err
+	}
+	if c != '\'' && c != '"' {
+		return nil, r.wrong(what + " is not a text")
+	}
+	b, err := r.text(false)
+	r.scratch = nil // it may hold the text
+	return b, err
+}
+
+// text reads the text, or bytes, that begin at the quote under r.pos. The result aliases
+// the document or, if it holds escapes, r.scratch.
+func (r *serpentReader) text(raw bool) ([]byte, error) {
+	quote, start := r.doc[r.pos], r.pos+1
+	var high byte
+	for i := start; i < len(r.doc); i++ {
+		c := r.doc[i]
+		if c == quote {
+			b := r.doc[start:i:i]
+			if high >= utf8.RuneSelf {
+				if err := checkSerpentRun(b, start, raw); err != nil {
+					return nil, err
+				}
+			}
+			r.pos = i + 1
+			return b, nil
+		}
+		if c == '\\' {
+			return r.escapedText(start, i, raw)
+		}
+		if c < ' ' && (c == 0 || c == '\n' || c == '\r') {
+			return nil, badSerpentControl(c, i)
+		}
+		high |= c
+	}
+	return nil, unclosedSerpentText(start - 1)
+}
+
+func unclosedSerpentText(at int) error {
+	return invalid("SyntaxError", "text at byte %d has no end", at)
+}
+
+func badSerpentControl(c byte, at int) error {
+	if c == 0 {
+		return zeroByte(at)
+	}
+	return invalid("SyntaxError", "line ends inside a text at byte %d", at)
+}
+
+// checkSerpentRun checks what stands unescaped in a text or in bytes.
+func checkSerpentRun(b []byte, at int, raw bool) error {
+	if !utf8.Valid(b) {
+		return notUTF8(at)
+	}
+	if raw {
+		for _, c := range b {
+			if c >= utf8.RuneSelf {
+				return invalid("SyntaxError", "bytes at %d can only contain ASCII literal characters", at)
+			}
+		}
+	}
+	return nil
+}
+
+// escapedText reads the text, or bytes, from start on, whose first escape is at i.
+func (r *serpentReader) escapedText(start, i int, raw bool) ([]byte, error) {
+	quote := r.doc[start-1]
+	b := r.scratch[:0]
+	run := start // where what is not yet in b begins
+	for i < len(r.doc) {
+		c := r.doc[i]
+		if c != quote && c != '\\' {
+			if c < ' ' && (c == 0 || c == '\n' || c == '\r') {
+				return nil, badSerpentControl(c, i)
+			}
+			i++
+			continue
+		}
+		if err := checkSerpentRun(r.doc[run:i], run, raw); err != nil {
+			return nil, err
+		}
+		b = append(b, r.doc[run:i]...)
+		if c == quote {
+			r.pos, r.scratch = i+1, b
+			return b, nil
+		}
+		esc, n, ok := serpentEscape(r.doc[i+1:], raw)
+		if !ok {
+			return nil, invalid("SyntaxError", "invalid escape at byte %d", i)
+		}
+		if raw {
+			b = append(b, byte(esc))
+		} else {
+			b = appendEscaped(b, esc)
+		}
+		i += 1 + n
+		run = i
+	}
+	return nil, unclosedSerpentText(start - 1)
+}
+
+// serpentEscape reads what follows a backslash: n bytes that mean c. In bytes there are
+// no \u and \U, and c is a byte.
+func serpentEscape(b []byte, raw bool) (c rune, n int, ok bool) {
+	if len(b) == 0 {
+		return 0, 0, false
+	}
+	switch b[0] {
+	case '\\', '\'', '"':
+		return rune(b[0]), 1, true
+	case 'a':
+		return '\a', 1, true
+	case 'b':
+		return '\b', 1, true
+	case 'f':
+		return '\f', 1, true
+	case 'n':
+		return '\n', 1, true
+	case 'r':
+		return '\r', 1, true
+	case 't':
+		return '\t', 1, true
+	case 'v':
+		return '\v', 1, true
+	case 'x':
+		c, ok = hexRune(b[1:], 2)
+		return c, 3, ok
+	case 'u':
+		c, ok = hexRune(b[1:], 4)
+		return c, 5, ok && !raw
+	case 'U':
+		c, ok = hexRune(b[1:], 8)
+		return c, 9, ok && !raw
+	}
+	for n < len(b) && n < 3 && b[n] >= '0' && b[n] <= '7' {
+		c = c<<3 | rune(b[n]-'0')
+		n++
+	}
+	return c, n, n > 0 && (!raw || c <= 0xff)
+}

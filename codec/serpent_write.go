@@ -1,0 +1,288 @@
+package codec
+
+import (
+	"encoding/base64"
+	"math"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// serpentHeader begins every document that is written.
+const serpentHeader = "# serpent utf-8 python3.2\n"
+
+// serpentEncoder writes what Python's serpent writes, byte for byte, except that an
+// imaginary part of negative zero is written so that it can be read.
+type serpentEncoder struct {
+	buf []byte
+	nesting
+}
+
+func (e *serpentEncoder) Reset(buf []byte) {
+	e.buf = append(buf, serpentHeader...)
+	e.reset()
+}
+
+func (e *serpentEncoder) Document() ([]byte, error) {
+	if err := e.complete(); err != nil {
+		return nil, err
+	}
+	return e.buf, nil
+}
+
+// next counts a value and writes what separates it from the one before.
+func (e *serpentEncoder) next() error {
+	if err := e.add(); err != nil {
+		return err
+	}
+	if len(e.open) == 0 {
+		return nil
+	}
+	switch f := &e.open[len(e.open)-1]; {
+	case f.count == 1:
+	case f.kind == object.DictKind && f.count&1 == 0:
+		e.buf = append(e.buf, ':')
+	default:
+		e.buf = append(e.buf, ',')
+	}
+	return nil
+}
+
+// unhashable refuses what Python could not read back as a key or element of a set.
+func (e *serpentEncoder) unhashable(what string) error {
+	if e.err == nil && e.atHashable() {
+		return e.fail(invalid("TypeError", "serpent: %s as a key or in a set cannot be read by Python", what))
+	}
+	return e.next()
+}
+
+func (e *serpentEncoder) word(s string) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	e.buf = append(e.buf, s...)
+	return nil
+}
+
+func (e *serpentEncoder) Null() error { return e.word("None") }
+
+func (e *serpentEncoder) Bool(v bool) error {
+	if v {
+		return e.word("True")
+	}
+	return e.word("False")
+}
+
+func (e *serpentEncoder) Int(v int64) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	e.buf = strconv.AppendInt(e.buf, v, 10)
+	return nil
+}
+
+func (e *serpentEncoder) BigInt(decimal []byte) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	if err := checkDecimal(decimal); err != nil {
+		return e.fail(err)
+	}
+	e.buf = append(e.buf, decimal...)
+	return nil
+}
+
+func (e *serpentEncoder) Float(v float64) error {
+	if math.IsNaN(v) {
+		if err := e.unhashable("nan"); err != nil {
+			return err
+		}
+		e.buf = append(e.buf, `{'__class__':'float','value':'nan'}`...)
+		return nil
+	}
+	if err := e.next(); err != nil {
+		return err
+	}
+	e.buf = appendSerpentFloat(e.buf, v)
+	return nil
+}
+
+// appendSerpentFloat appends any float but nan; infinity as a number that overflows.
+func appendSerpentFloat(b []byte, v float64) []byte {
+	switch {
+	case math.IsInf(v, 1):
+		return append(b, "1e30000"...)
+	case math.IsInf(v, -1):
+		return append(b, "-1e30000"...)
+	}
+	return appendPyFloat(b, v)
+}
+
+func (e *serpentEncoder) Complex(v complex128) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	re, im := real(v), imag(v)
+	if math.IsNaN(re) || math.IsNaN(im) {
+		return e.fail(invalid("TypeError", "serpent: complex numbers with nan cannot be read by Python"))
+	}
+	e.buf = appendSerpentFloat(append(e.buf, '('), re)
+	if !math.Signbit(im) {
+		e.buf = append(e.buf, '+')
+	}
+	e.buf = append(appendSerpentFloat(e.buf, im), "j)"...)
+	return nil
+}
+
+func (e *serpentEncoder) Text(v []byte) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	buf, ok := appendSerpentText(e.buf, v)
+	if !ok {
+		return e.fail(invalid("TypeError", "serpent: a text that is not UTF-8 cannot be written"))
+	}
+	e.buf = buf
+	return nil
+}
+
+// appendSerpentText appends v as Python's repr spells it; ok is false if v is not UTF-8
+// with surrogates.
+func appendSerpentText(b, v []byte) (_ []byte, ok bool) {
+	quote := serpentQuote(v)
+	b = append(b, quote)
+	run := 0
+	for i := 0; i < len(v); {
+		c, size := rune(v[i]), 1
+		if c >= ' ' && c < 0x7f && c != '\\' && c != rune(quote) {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			if c, size = utf8.DecodeRune(v[i:]); c == utf8.RuneError && size == 1 {
+				if c, ok = surrogate(v[i:]); !ok {
+					return b, false
+				}
+				size = 3
+			}
+			if unicode.IsPrint(c) {
+				i += size
+				continue
+			}
+		}
+		b = append(b, v[run:i]...)
+		b = appendSerpentEscape(b, c)
+		i += size
+		run = i
+	}
+	return append(append(b, v[run:]...), quote), true
+}
+
+// serpentQuote returns the quote that Python chooses for a text.
+func serpentQuote(v []byte) byte {
+	single := false
+	for _, c := range v {
+		if c == '"' {
+			return '\''
+		}
+		single = single || c == '\''
+	}
+	if single {
+		return '"'
+	}
+	return '\''
+}
+
+func appendSerpentEscape(b []byte, c rune) []byte {
+	switch {
+	case c == '\\' || c == '\'':
+		return append(b, '\\', byte(c))
+	case c == '\n':
+		return append(b, `\n`...)
+	case c == '\r':
+		return append(b, `\r`...)
+	case c == '\t':
+		return append(b, `\t`...)
+	case c < 0x100:
+		return appendHex(append(b, `\x`...), c, 2)
+	case c < 0x10000:
+		return appendHex(append(b, `\u`...), c, 4)
+	}
+	return appendHex(append(b, `\U`...), c, 8)
+}
+
+// Bytes writes the dict that stands for bytes, blanks and all.
+func (e *serpentEncoder) Bytes(v []byte) error {
+	if err := e.unhashable("bytes"); err != nil {
+		return err
+	}
+	e.buf = append(e.buf, `{'data': '`...)
+	e.buf = base64.StdEncoding.AppendEncode(e.buf, v)
+	e.buf = append(e.buf, `', 'encoding': 'base64'}`...)
+	return nil
+}
+
+// DateTime writes text as Python's isoformat gives it.
+func (e *serpentEncoder) DateTime(v float64) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	buf, ok := appendISODateTime(append(e.buf, '\''), v)
+	if !ok {
+		return e.fail(invalid("TypeError", "serpent: date and time outside years 1 to 9999"))
+	}
+	e.buf = append(buf, '\'')
+	return nil
+}
+
+// Date writes text of the form 2001-02-03.
+func (e *serpentEncoder) Date(day int64) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	buf, ok := appendISODate(append(e.buf, '\''), day)
+	if !ok {
+		return e.fail(invalid("TypeError", "serpent: date outside years 1 to 9999"))
+	}
+	e.buf = append(buf, '\'')
+	return nil
+}
+
+func (e *serpentEncoder) Begin(k object.Kind, n int) error {
+	hash := e.atHashable()
+	if e.err == nil && hash && k != object.TupleKind {
+		return e.fail(invalid("TypeError", "unhashable type: '%s'", k))
+	}
+	if err := e.next(); err != nil {
+		return err
+	}
+	if err := e.push(k, n, len(e.buf), hash || k == object.SetKind); err != nil {
+		return err
+	}
+	e.buf = append(e.buf, "?[({{"[k])
+	return nil
+}
+
+// End closes a container. An empty set becomes an empty tuple: there is no literal for it.
+func (e *serpentEncoder) End() error {
+	f, err := e.pop()
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.kind == object.ListKind:
+		e.buf = append(e.buf, ']')
+	case f.kind == object.TupleKind && f.count == 1:
+		e.buf = append(e.buf, ",)"...)
+	case f.kind == object.TupleKind:
+		e.buf = append(e.buf, ')')
+	case f.kind == object.SetKind && f.count == 0:
+		e.buf[f.start] = '('
+		e.buf = append(e.buf, ')')
+	default:
+		e.buf = append(e.buf, '}')
+	}
+	return nil
+}

@@ -1,0 +1,270 @@
+package codec
+
+import (
+	"maps"
+	"math"
+	"math/big"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Go values for programs that want them. None is nil, a bool is a bool, an int is an
+// int64 or, outside its range, a *big.Int; a float64, complex128, string and []byte are
+// what they say. A list is a []any. A dict is a map[string]any if all its keys are texts,
+// else a [Dict]. A date and time is a [time.Time]; an exception is an *[Exception].
+//
+// Strings may hold lone surrogates as [object.Sink] describes them.
+type (
+	// Tuple is a Python tuple.
+	Tuple []any
+	// Set is a Python set or frozenset, its elements in the order in which they came.
+	Set []any
+	// Pair is a key of a [Dict] with its value.
+	Pair struct{ Key, Value any }
+	// Dict is a dict with keys of any kind, in order.
+	Dict []Pair
+	// Date is a proleptic Gregorian day number, 1 being 0001-01-01.
+	Date int64
+)
+
+// Append appends v, as one document of s, to buf. It takes the values that [Unmarshal]
+// returns, and beside them integers and floats of any size and []string.
+//
+// A map's keys are written in sorted order, so equal values give equal bytes. Of a
+// time.Time the clock in its own location counts, in microseconds; the zone is lost.
+// Errors are those of [Encoder]; values of other types are CodeInvalid with Class
+// "TypeError".
+func Append(s Serializer, buf []byte, v any) ([]byte, error) {
+	e := s.NewEncoder(buf)
+	if err := Write(e, v); err != nil {
+		return nil, err
+	}
+	return e.Document()
+}
+
+// Unmarshal returns the value of a document. Errors are those of [Serializer].Decode.
+func Unmarshal(s Serializer, doc []byte, lim Limits) (any, error) {
+	var b Builder
+	if err := s.Decode(doc, lim, &b); err != nil {
+		return nil, err
+	}
+	return b.Value(), nil
+}
+
+// AppendCall appends the payload of a call to buf, in the form that s has for calls.
+// Keyword arguments of nil are written as an empty dict, or as Null if nullKw is set, as
+// it stands in attribute calls and batches.
+//
+// Source: doc/wire.md "Calls".
+func AppendCall(s Serializer, buf []byte, objectID, method string, params []any, kwargs map[string]any, nullKw bool) ([]byte, error) {
+	e := s.NewEncoder(buf)
+	w := valueWriter{to: e}
+	named := s.ID() == JSON
+	name := func(key string) {
+		if named {
+			w.text(key)
+		}
+	}
+	if named {
+		w.begin(object.DictKind, 4)
+	} else {
+		w.begin(object.TupleKind, 4)
+	}
+	name("object")
+	w.text(objectID)
+	name("method")
+	w.text(method)
+	name("params")
+	if s.ID() == Serpent {
+		w.sequence(object.TupleKind, params)
+	} else {
+		w.sequence(object.ListKind, params)
+	}
+	name("kwargs")
+	if kwargs == nil && nullKw {
+		w.do(e.Null)
+	} else {
+		w.dict(kwargs)
+	}
+	w.end()
+	if w.err != nil {
+		return nil, w.err
+	}
+	return e.Document()
+}
+
+// UnmarshalCall returns the arguments of a call. Keyword arguments of Null are nil.
+func UnmarshalCall(s Serializer, doc []byte, lim Limits) (params []any, kwargs map[string]any, err error) {
+	var b Builder
+	if err := s.DecodeCall(doc, lim, &b); err != nil {
+		return nil, nil, err
+	}
+	switch v := b.roots[0].(type) {
+	case []any:
+		params = v
+	case Tuple:
+		params = v
+	}
+	kwargs, ok := b.roots[1].(map[string]any)
+	if !ok && b.roots[1] != nil {
+		return nil, nil, invalid("TypeError", "keywords must be strings")
+	}
+	return params, kwargs, nil
+}
+
+// Write feeds v to the sink; it takes what [Append] takes.
+func Write(to object.Sink, v any) error {
+	w := valueWriter{to: to}
+	w.value(v)
+	return w.err
+}
+
+// valueWriter feeds Go values to a sink until the first error.
+type valueWriter struct {
+	to  object.Sink
+	err error
+}
+
+func (w *valueWriter) do(f func() error) {
+	if w.err == nil {
+		w.err = f()
+	}
+}
+
+func (w *valueWriter) text(s string) {
+	if w.err == nil {
+		w.err = w.to.Text([]byte(s))
+	}
+}
+
+func (w *valueWriter) begin(k object.Kind, n int) {
+	if w.err == nil {
+		w.err = w.to.Begin(k, n)
+	}
+}
+
+func (w *valueWriter) end() { w.do(w.to.End) }
+
+func (w *valueWriter) sequence(k object.Kind, items []any) {
+	w.begin(k, len(items))
+	for _, item := range items {
+		w.value(item)
+	}
+	w.end()
+}
+
+func (w *valueWriter) dict(m map[string]any) {
+	w.begin(object.DictKind, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		w.text(k)
+		w.value(m[k])
+	}
+	w.end()
+}
+
+func (w *valueWriter) value(v any) {
+	if w.err != nil {
+		return
+	}
+	switch v := v.(type) {
+	case nil:
+		w.err = w.to.Null()
+	case bool:
+		w.err = w.to.Bool(v)
+	case float64:
+		w.err = w.to.Float(v)
+	case float32:
+		w.err = w.to.Float(float64(v))
+	case complex128:
+		w.err = w.to.Complex(v)
+	case string:
+		w.text(v)
+	case []byte:
+		w.err = w.to.Bytes(v)
+	case time.Time:
+		w.err = w.to.DateTime(clockSeconds(v))
+	case Date:
+		w.err = w.to.Date(int64(v))
+	case *Exception:
+		w.err = w.exception(v)
+	case []any:
+		w.sequence(object.ListKind, v)
+	case Tuple:
+		w.sequence(object.TupleKind, v)
+	case Set:
+		w.sequence(object.SetKind, v)
+	case map[string]any:
+		w.dict(v)
+	case Dict:
+		w.begin(object.DictKind, len(v))
+		for _, p := range v {
+			w.value(p.Key)
+			w.value(p.Value)
+		}
+		w.end()
+	case []string:
+		w.begin(object.ListKind, len(v))
+		for _, s := range v {
+			w.text(s)
+		}
+		w.end()
+	default:
+		w.integer(v)
+	}
+}
+
+// integer writes the many kinds of integers.
+func (w *valueWriter) integer(v any) {
+	switch v := v.(type) {
+	case int:
+		w.err = w.to.Int(int64(v))
+	case int8:
+		w.err = w.to.Int(int64(v))
+	case int16:
+		w.err = w.to.Int(int64(v))
+	case int32:
+		w.err = w.to.Int(int64(v))
+	case int64:
+		w.err = w.to.Int(v)
+	case uint:
+		w.unsigned(uint64(v))
+	case uint8:
+		w.err = w.to.Int(int64(v))
+	case uint16:
+		w.err = w.to.Int(int64(v))
+	case uint32:
+		w.err = w.to.Int(int64(v))
+	case uint64:
+		w.unsigned(v)
+	case *big.Int:
+		switch {
+		case v == nil:
+			w.err = w.to.Null()
+		case v.IsInt64():
+			w.err = w.to.Int(v.Int64())
+		default:
+			w.err = w.to.BigInt(v.Append(nil, 10))
+		}
+	default:
+		w.err = invalid("TypeError", "values of Go type %T cannot be serialized", v)
+	}
+}
+
+func (w *valueWriter) unsigned(v uint64) {
+	if v <= math.MaxInt64 {
+		w.err = w.to.Int(int64(v))
+		return
+	}
+	w.err = w.to.BigInt(strconv.AppendUint(nil, v, 10))
+}
+
+// clockSeconds returns what the clock of t's own location shows, as seconds of a zone
+// without a name.
+func clockSeconds(t time.Time) float64 {
+	_, offset := t.Zone()
+	t = t.Round(time.Microsecond)
+	return float64(t.Unix()+int64(offset)) + float64(t.Nanosecond()/1000)/1e6
+}

@@ -1,0 +1,221 @@
+package codec
+
+import (
+	"math"
+	"math/big"
+	"strconv"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Builder is an [object.Sink] that builds Go values of the types that [Append] knows. Of
+// equal dict keys the first stays with the last value, as in Python, for which 1, 1.0
+// and True are equal; a set keeps the first of equal elements. The zero Builder is
+// ready. Not safe for concurrent use.
+type Builder struct {
+	roots []any
+	open  []building
+}
+
+// building is a container whose end has not come yet.
+type building struct {
+	kind  object.Kind
+	items []any // of a dict: key, value, key, value, …
+	texts bool  // all keys are texts
+}
+
+// Value returns the last complete value, nil if there is none.
+func (b *Builder) Value() any {
+	if len(b.roots) == 0 {
+		return nil
+	}
+	return b.roots[len(b.roots)-1]
+}
+
+func (b *Builder) add(v any) error {
+	if len(b.open) == 0 {
+		b.roots = append(b.roots, v)
+		return nil
+	}
+	c := &b.open[len(b.open)-1]
+	if c.kind == object.DictKind && len(c.items)%2 == 0 {
+		_, text := v.(string)
+		c.texts = c.texts && text
+	}
+	c.items = append(c.items, v)
+	return nil
+}
+
+// Null implements [object.Sink], as do the other methods.
+func (b *Builder) Null() error { return b.add(nil) }
+
+// Bool adds a bool.
+func (b *Builder) Bool(v bool) error { return b.add(v) }
+
+// Int adds an int64.
+func (b *Builder) Int(v int64) error { return b.add(v) }
+
+// BigInt adds a *big.Int, or an int64 if that can hold it.
+func (b *Builder) BigInt(decimal []byte) error {
+	v, ok := new(big.Int).SetString(string(decimal), 10)
+	if !ok {
+		return object.Errorf(object.CodeInternal, "integer is not in decimal")
+	}
+	if v.IsInt64() {
+		return b.add(v.Int64())
+	}
+	return b.add(v)
+}
+
+// Float adds a float64.
+func (b *Builder) Float(v float64) error { return b.add(v) }
+
+// Complex adds a complex128.
+func (b *Builder) Complex(v complex128) error { return b.add(v) }
+
+// Text adds a string.
+func (b *Builder) Text(v []byte) error { return b.add(string(v)) }
+
+// Bytes adds a []byte of its own.
+func (b *Builder) Bytes(v []byte) error { return b.add(append([]byte{}, v...)) }
+
+// DateTime adds a [time.Time] in UTC, rounded to microseconds.
+func (b *Builder) DateTime(v float64) error {
+	if !validDateTime(v) {
+		return invalid("ValueError", "date and time is outside years 1 to 9999")
+	}
+	whole := math.Floor(v)
+	micros := math.RoundToEven((v - whole) * 1e6)
+	return b.add(time.Unix(int64(whole), int64(micros)*1000).UTC())
+}
+
+// Date adds a [Date].
+func (b *Builder) Date(day int64) error { return b.add(Date(day)) }
+
+// Begin opens a container.
+func (b *Builder) Begin(k object.Kind, n int) error {
+	if k == object.DictKind {
+		n *= 2
+	}
+	// The driver has checked n against its input, but need not have: start small.
+	b.open = append(b.open, building{kind: k, items: make([]any, 0, min(max(n, 0), 64)), texts: true})
+	return nil
+}
+
+// End closes the container that was opened last and adds it.
+func (b *Builder) End() error {
+	if len(b.open) == 0 {
+		return object.Errorf(object.CodeInternal, "end of a container that is not open")
+	}
+	c := b.open[len(b.open)-1]
+	b.open = b.open[:len(b.open)-1]
+	switch c.kind {
+	case object.TupleKind:
+		return b.add(Tuple(c.items))
+	case object.SetKind:
+		return b.add(uniqueSet(c.items))
+	case object.DictKind:
+		return b.add(c.dict())
+	}
+	return b.add(c.items)
+}
+
+// dict makes a map, a [Dict] or an exception of keys and values.
+func (c *building) dict() any {
+	if !c.texts {
+		return uniqueDict(c.items)
+	}
+	m := make(map[string]any, len(c.items)/2)
+	for i := 0; i+1 < len(c.items); i += 2 {
+		m[c.items[i].(string)] = c.items[i+1]
+	}
+	if e := asException(m); e != nil {
+		return e
+	}
+	return m
+}
+
+func uniqueDict(items []any) Dict {
+	d := make(Dict, 0, len(items)/2)
+	at := make(map[string]int, len(items)/2)
+	for i := 0; i+1 < len(items); i += 2 {
+		key := string(appendKey(nil, items[i]))
+		if j, ok := at[key]; ok && !isNaN(items[i]) {
+			d[j].Value = items[i+1]
+			continue
+		}
+		at[key] = len(d)
+		d = append(d, Pair{items[i], items[i+1]})
+	}
+	return d
+}
+
+func uniqueSet(items []any) Set {
+	s := make(Set, 0, len(items))
+	seen := make(map[string]bool, len(items))
+	for _, v := range items {
+		if key := string(appendKey(nil, v)); !seen[key] || isNaN(v) {
+			seen[key] = true
+			s = append(s, v)
+		}
+	}
+	return s
+}
+
+func isNaN(v any) bool {
+	f, ok := v.(float64)
+	return ok && math.IsNaN(f)
+}
+
+// appendKey appends bytes that are the same for values that Python takes for the same
+// key, and different for others.
+func appendKey(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return append(b, "1,"...)
+		}
+		return append(b, "0,"...)
+	case int64:
+		return append(strconv.AppendInt(b, v, 10), ',')
+	case *big.Int:
+		return append(v.Append(b, 10), ',')
+	case float64:
+		return appendFloatKey(b, v)
+	case complex128:
+		if imag(v) == 0 {
+			return appendFloatKey(b, real(v))
+		}
+		return appendFloatKey(appendFloatKey(append(b, 'c'), real(v)), imag(v))
+	case string:
+		return append(append(strconv.AppendInt(append(b, 's'), int64(len(v)), 10), ':'), v...)
+	case []byte:
+		return append(append(strconv.AppendInt(append(b, 'b'), int64(len(v)), 10), ':'), v...)
+	case time.Time:
+		return append(strconv.AppendInt(append(b, 't'), v.UnixMicro(), 10), ',')
+	case Date:
+		return append(strconv.AppendInt(append(b, 'd'), int64(v), 10), ',')
+	case Tuple:
+		return append(appendKeys(append(b, '('), v), ')')
+	case Set:
+		return append(appendKeys(append(b, '{'), v), '}')
+	}
+	return append(b, 'N')
+}
+
+func appendKeys(b []byte, items []any) []byte {
+	for _, item := range items {
+		b = appendKey(b, item)
+	}
+	return b
+}
+
+// appendFloatKey spells a float that is whole like the integer that it equals.
+func appendFloatKey(b []byte, v float64) []byte {
+	if v == math.Trunc(v) && !math.IsInf(v, 0) {
+		whole, _ := new(big.Float).SetFloat64(v).Int(nil)
+		return append(whole.Append(b, 10), ',')
+	}
+	return append(strconv.AppendFloat(append(b, 'f'), v, 'g', -1, 64), ',')
+}
