@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,8 +69,13 @@ func TestSerpentValues(t *testing.T) {
 		if diff := cmp.Diff(sorted(want), sorted(got)); diff != "" {
 			t.Errorf("Decode(%s) differs from Python (-want +got):\n%s", v.Doc, diff)
 		}
-		again, err := translate(s, v.Doc, s)
-		if v.Option != "" || strings.HasPrefix(v.Repr, "{b'k'") {
+		e := s.NewEncoder(nil)
+		if err := s.Decode(v.Doc, codec.Limits{Depth: 200}, e); err != nil {
+			t.Errorf("encoding %s again = %v", v.Repr, err)
+			continue
+		}
+		again, err := e.Document()
+		if v.Option != "" || v.Repr == "" {
 			continue // not what is written without options
 		}
 		if err != nil || !bytes.Equal(again, v.Doc) {
@@ -78,18 +84,14 @@ func TestSerpentValues(t *testing.T) {
 	}
 }
 
-// sorted makes reprs of sets with different orders equal enough to compare.
+// sorted makes the reprs of two sets with different orders equal.
 func sorted(repr string) string {
-	if strings.ContainsAny(repr, "{") && !strings.Contains(repr, ":") || strings.Contains(repr, "{'a': {") {
-		b := []byte(repr)
-		for i := range b {
-			for j := i; j > 0 && b[j] < b[j-1]; j-- {
-				b[j], b[j-1] = b[j-1], b[j]
-			}
-		}
-		return string(b)
+	if !strings.Contains(repr, "{") || strings.Contains(repr, ":") && !strings.Contains(repr, "{1, 2}") {
+		return repr
 	}
-	return repr
+	b := []byte(repr)
+	slices.Sort(b)
+	return string(b)
 }
 
 func TestSerpentJava(t *testing.T) {
@@ -133,6 +135,9 @@ func TestSerpentParse(t *testing.T) {
 				t.Errorf("%s: error %v", v.Name, err)
 			}
 			continue
+		}
+		if v.Python != "ok" {
+			continue // blanks that Python takes for indentation
 		}
 		want := asRead(v.Value)
 		switch v.Name {
@@ -188,7 +193,6 @@ func TestSerpentErrors(t *testing.T) {
 	}
 }
 
-// Tuples as first keys are looked at twice, however they nest: not more often.
 func TestSerpentAccepts(t *testing.T) {
 	t.Parallel()
 	s := codec.ByName("serpent")

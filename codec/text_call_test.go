@@ -88,8 +88,7 @@ func checkJSONInvoke(t *testing.T, name string, m conversationMessage) {
 		}
 	}
 	wantKw, _ := call["kwargs"].(map[string]any)
-	opts := cmp.Comparer(func(a, b float64) bool { return a == b || a != a && b != b })
-	if diff := cmp.Diff([]any{call["params"], wantKw}, []any{params, kwargs}, opts); diff != "" {
+	if diff := cmp.Diff([]any{call["params"], wantKw}, []any{params, kwargs}, sameNumbers); diff != "" {
 		t.Errorf("%s: UnmarshalCall differs (-want +got):\n%s", name, diff)
 	}
 }

@@ -1,0 +1,246 @@
+package codec
+
+import "github.com/hearthhost/hearth/object"
+
+// The containers of serpent.
+
+func (r *serpentReader) enter(depth int) error {
+	if depth >= r.lim.Depth {
+		return tooDeep(r.lim.Depth)
+	}
+	r.pos++
+	return nil
+}
+
+func (r *serpentReader) list(to object.Sink, depth int) error {
+	if err := r.enter(depth); err != nil {
+		return err
+	}
+	more, err := r.next(0, ']')
+	if err != nil {
+		return err
+	}
+	if !more {
+		return r.empty(to, object.ListKind)
+	}
+	if err := to.Begin(object.ListKind, -1); err != nil {
+		return err
+	}
+	return r.elementsFrom(0, ']', to, depth, false)
+}
+
+// elementsFrom reads the elements of a list, tuple or set from number i on, if there
+// are more, and its end. The reader stands before element 0, or behind element i-1.
+func (r *serpentReader) elementsFrom(i int, end byte, to object.Sink, depth int, hash bool) error {
+	for ; ; i++ {
+		more, err := r.next(i, end)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return to.End()
+		}
+		if err := r.charge(); err != nil {
+			return err
+		}
+		if err := r.value(to, depth+1, hash); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *serpentReader) empty(to object.Sink, k object.Kind) error {
+	if err := to.Begin(k, 0); err != nil {
+		return err
+	}
+	return to.End()
+}
+
+// parenthesis reads a tuple or, unless it must be a tuple, a scalar in parentheses. A
+// container in parentheses is not read: nobody writes it.
+func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool) error {
+	if err := r.enter(depth); err != nil {
+		return err
+	}
+	more, err := r.next(0, ')')
+	if err != nil {
+		return err
+	}
+	if !more {
+		return r.empty(to, object.TupleKind)
+	}
+	if c := r.at(); c != '(' && c != '[' && c != '{' {
+		if err := r.scalar(); err != nil {
+			return err
+		}
+		if c, err := r.peek(); err != nil {
+			return err
+		} else if c == ')' && !tuple {
+			r.pos++
+			return r.emit(to)
+		}
+		err = r.first(object.TupleKind, to)
+	} else if err = to.Begin(object.TupleKind, -1); err == nil {
+		if err = r.charge(); err == nil {
+			err = r.value(to, depth+1, hash)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if c, err := r.peek(); err != nil {
+		return err
+	} else if c != ',' {
+		return r.syntax("a comma must follow the first element of a tuple")
+	}
+	return r.elementsFrom(1, ')', to, depth, hash)
+}
+
+// first opens a container whose first element was held back, and lets that go.
+func (r *serpentReader) first(k object.Kind, to object.Sink) error {
+	if err := r.charge(); err != nil {
+		return err
+	}
+	if err := to.Begin(k, -1); err != nil {
+		return err
+	}
+	return r.emit(to)
+}
+
+// brace reads a dict or, unless it must be a dict, a set.
+func (r *serpentReader) brace(to object.Sink, depth int, dict bool) error {
+	start := r.pos
+	if err := r.enter(depth); err != nil {
+		return err
+	}
+	more, err := r.next(0, '}')
+	if err != nil {
+		return err
+	}
+	if !more {
+		return r.empty(to, object.DictKind)
+	}
+	kind := object.DictKind
+	if r.at() == '(' {
+		back := r.pos
+		if err := r.skipTuple(); err != nil {
+			return err
+		}
+		c, err := r.peek()
+		if err != nil {
+			return err
+		}
+		if c != ':' {
+			kind = object.SetKind
+		}
+		if r.pos = back; kind == object.SetKind && dict {
+			return invalid("TypeError", "set instead of a dict (byte %d)", start)
+		}
+		if err := to.Begin(kind, -1); err != nil {
+			return err
+		}
+		if err := r.charge(); err != nil {
+			return err
+		}
+		if err := r.value(to, depth+1, true); err != nil {
+			return err
+		}
+	} else {
+		if r.at() == '[' {
+			return r.unhashable(object.ListKind)
+		}
+		if r.at() == '{' {
+			return r.unhashable(object.DictKind)
+		}
+		if err := r.scalar(); err != nil {
+			return err
+		}
+		c, err := r.peek()
+		if err != nil {
+			return err
+		}
+		if c != ':' {
+			if kind = object.SetKind; dict {
+				return invalid("TypeError", "set instead of a dict (byte %d)", start)
+			}
+		}
+		if err := r.first(kind, to); err != nil {
+			return err
+		}
+	}
+	if kind == object.SetKind {
+		return r.elementsFrom(1, '}', to, depth, true)
+	}
+	return r.pairs(to, depth)
+}
+
+// pairs reads a dict from behind its first key on.
+func (r *serpentReader) pairs(to object.Sink, depth int) error {
+	for i := 1; ; i++ {
+		if err := r.colon(); err != nil {
+			return err
+		}
+		if err := r.value(to, depth+1, false); err != nil {
+			return err
+		}
+		more, err := r.next(i, '}')
+		if err != nil {
+			return err
+		}
+		if !more {
+			return to.End()
+		}
+		if err := r.charge(); err != nil {
+			return err
+		}
+		if err := r.value(to, depth+1, true); err != nil {
+			return err
+		}
+	}
+}
+
+// colon reads the colon behind a key and charges the value behind that.
+func (r *serpentReader) colon() error {
+	c, err := r.peek()
+	if err != nil {
+		return err
+	}
+	if c != ':' {
+		return r.syntax("a colon is missing")
+	}
+	r.pos++
+	return r.charge()
+}
+
+// skipTuple goes behind the tuple that begins here and must be hashable. It looks at
+// brackets and quotes only, and as no brace may stand inside, what is skipped is never
+// skipped twice.
+func (r *serpentReader) skipTuple() error {
+	for open := 0; ; {
+		c, err := r.peek()
+		if err != nil {
+			return err
+		}
+		switch c {
+		case 0:
+			return r.syntax("a bracket is not closed")
+		case '[':
+			return r.unhashable(object.ListKind)
+		case '{':
+			return r.unhashable(object.DictKind)
+		case '\'', '"':
+			if _, err := r.text(false); err != nil {
+				return err
+			}
+			continue
+		case '(':
+			open++
+		case ')':
+			open--
+		}
+		r.pos++
+		if open == 0 {
+			return nil
+		}
+	}
+}
