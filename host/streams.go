@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -177,3 +178,5 @@ func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Re
 	over = r.Exception
 	return r, nil
 }
+
+func serializerOf(call *object.Call) codec.Serializer { return codec.ByID(codec.ID(call.Serializer)) }
