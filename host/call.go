@@ -20,12 +20,14 @@ var errClose = errors.New("closing without an answer")
 // handle answers one message after the handshake. It reports whether the connection
 // goes on.
 func (c *conn) handle(m *wire.Message) bool {
-	switch m.Type {
-	case wire.Ping:
+	switch {
+	case signed(m):
+		return false
+	case m.Type == wire.Ping:
 		pong := &wire.Message{Protocol: c.proto, Type: wire.Ping, Serializer: m.Serializer, Seq: m.Seq, Payload: []byte("pong")}
 		c.correlate(m, pong)
 		return c.write(pong) == nil
-	case wire.Invoke:
+	case m.Type == wire.Invoke:
 		return c.invoke(m)
 	}
 	c.h.log.Info("connection closed: a message of this type cannot follow the handshake", "peer", c.caller.Peer.Addr, "type", m.Type)

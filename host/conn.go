@@ -208,6 +208,10 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(m, ser, "message used serializer that is not accepted: marshal; use serpent, json or msgpack")
 		return false
 	}
+	if signed(m) {
+		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), "hmac key config not symmetric")
+		return false
+	}
 	payload, err := c.plain(m)
 	if err != nil {
 		c.refuse(m, ser, safeText(err))
@@ -226,6 +230,13 @@ func (c *conn) connect(m *wire.Message) bool {
 		return false
 	}
 	return c.welcome(m, ser, object.ID(id), snap)
+}
+
+// signed reports whether a Pyro4 peer signed a message. There are no keys to check that
+// with, and to ignore it would let the peer believe that it was checked.
+func signed(m *wire.Message) bool {
+	_, ok := m.Annotation("HMAC")
+	return ok && m.Protocol == object.Pyro4
 }
 
 // identify asks the kernel who is at the other end.

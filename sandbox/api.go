@@ -32,30 +32,10 @@ func (s *State) openHearth() *lua.LTable {
 	})
 	def("caller", s.luaCaller)
 	def("proxy", s.luaProxy)
-	for name, k := range map[string]object.Kind{"list": object.ListKind, "setof": object.SetKind, "dict": object.DictKind} {
-		def(name, func(l *lua.LState) int {
-			src := l.OptTable(1, l.NewTable())
-			t := l.NewTable()
-			src.ForEach(t.RawSet)
-			t.Metatable = s.mt.kinds[k]
-			l.Push(t)
-			return 1
-		})
+	for name, k := range map[string]object.Kind{"list": object.ListKind, "tuple": object.TupleKind,
+		"set": object.SetKind, "dict": object.DictKind} {
+		def(name, func(l *lua.LState) int { return s.container(l, k) })
 	}
-	h.RawSetString("set", h.RawGetString("setof"))
-	def("tuple", func(l *lua.LState) int {
-		t := l.NewTable()
-		for i := 1; i <= l.GetTop(); i++ {
-			v := l.Get(i)
-			if v == lua.LNil {
-				v = s.null
-			}
-			t.RawSetInt(i, v)
-		}
-		t.Metatable = s.mt.kinds[object.TupleKind]
-		l.Push(t)
-		return 1
-	})
 	def("kw", func(l *lua.LState) int {
 		t := l.CheckTable(1)
 		out := l.NewTable()
@@ -93,6 +73,30 @@ func (s *State) openHearth() *lua.LTable {
 	}
 	h.RawSetString("log", s.readOnly(log))
 	return s.readOnly(h)
+}
+
+// container makes a marked table: of the elements of its one argument, if that is a
+// plain table, else of its arguments, among which nil counts as null.
+func (s *State) container(l *lua.LState, k object.Kind) int {
+	t := l.NewTable()
+	t.Metatable = s.mt.kinds[k]
+	src, ok := l.Get(1).(*lua.LTable)
+	switch {
+	case l.GetTop() == 1 && ok && src.Metatable == lua.LNil:
+		src.ForEach(t.RawSet)
+	case k == object.DictKind && l.GetTop() > 0:
+		l.ArgError(1, "hearth.dict takes one table")
+	default:
+		for i := 1; i <= l.GetTop(); i++ {
+			v := l.Get(i)
+			if v == lua.LNil {
+				v = s.null
+			}
+			t.RawSetInt(i, v)
+		}
+	}
+	l.Push(t)
+	return 1
 }
 
 // maxLogBytes bounds one line of a script's log.

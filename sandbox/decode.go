@@ -45,9 +45,10 @@ func (b *builder) add(v lua.LValue) error {
 		switch k := v.(type) {
 		case lua.LString:
 			c.class = c.class || k == "__class__"
-		case lua.LNumber, lua.LBool:
-		default:
-			return &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: "keys of a dict must be texts, numbers or booleans here"}
+		case lua.LNumber:
+			if math.IsNaN(float64(k)) {
+				return &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: "nan cannot be a key of a dict here"}
+			}
 		}
 		c.key = v
 		return nil

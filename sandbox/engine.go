@@ -99,7 +99,7 @@ func Load(ctx context.Context, cfg Config) (*Program, error) {
 	p := &Program{cfg: cfg, libs: map[string]*lua.FunctionProto{}}
 	var err error
 	if p.proto, err = compile(cfg.Source, cfg.File, cfg.Limits.SourceBytes); err != nil {
-		return nil, err
+		return nil, p.broken("%s", safeMessage(err))
 	}
 	for name, src := range cfg.Libs {
 		file := string(cfg.ID.Tenant()) + "/lib/" + strings.ReplaceAll(name, ".", "/") + ".lua"
@@ -117,6 +117,11 @@ func Load(ctx context.Context, cfg Config) (*Program, error) {
 	return p, nil
 }
 
+// broken is the error of a script that cannot be served.
+func (p *Program) broken(format string, args ...any) error {
+	return object.Errorf(object.CodeUnavailable, "%s does not load: %s", p.cfg.ID, fmt.Sprintf(format, args...))
+}
+
 // Description says what the object exposes.
 func (p *Program) Description() *object.Description { return p.desc }
 
@@ -127,7 +132,7 @@ func (p *Program) Mode() object.InstanceMode { return p.desc.Instance }
 // the parser sees it: its recursion is the one thing that nobody can recover from.
 func compile(src []byte, file string, max int) (proto *lua.FunctionProto, err error) {
 	broken := func(format string, a ...any) error {
-		return object.Errorf(object.CodeUnavailable, "%s does not load: %s", file, fmt.Sprintf(format, a...))
+		return object.Errorf(object.CodeUnavailable, "%s: %s", file, fmt.Sprintf(format, a...))
 	}
 	if len(src) > max {
 		return nil, broken("%d bytes: at most %d are allowed", len(src), max)

@@ -90,11 +90,11 @@ func (s *State) runScript(ctx context.Context) error {
 	v, err := s.runChunk(s.l, s.p.proto)
 	stop()
 	if err != nil {
-		return object.Errorf(object.CodeUnavailable, "%s does not load: %s", s.p.cfg.File, s.message(err))
+		return s.p.broken("%s", s.message(err))
 	}
 	t, ok := v.(*lua.LTable)
 	if !ok || s.settings[t] == nil {
-		return object.Errorf(object.CodeUnavailable, "%s does not load: it must return what hearth.object made", s.p.cfg.File)
+		return s.p.broken("it must return what hearth.object made")
 	}
 	s.object = t
 	return s.buildClass()
@@ -124,13 +124,13 @@ func (s *State) buildClass() error {
 	for _, section := range sections {
 		t, ok := s.object.RawGetString(section).(*lua.LTable)
 		if !ok {
-			return object.Errorf(object.CodeUnavailable, "%s does not load: %s was replaced by something that is no table", s.p.cfg.File, section)
+			return s.p.broken("%s was replaced by something that is no table", section)
 		}
 		var bad error
 		t.ForEach(func(k, v lua.LValue) {
 			name, ok := k.(lua.LString)
 			if !ok || !object.Method(name).Callable() || v.Type() != lua.LTFunction {
-				bad = object.Errorf(object.CodeUnavailable, "%s does not load: %s.%s must be a function with a public name", s.p.cfg.File, section, ascii(k.String()))
+				bad = s.p.broken("%s.%s must be a function with a public name", section, ascii(k.String()))
 			}
 		})
 		if bad != nil {

@@ -44,6 +44,7 @@ tenant "other" {}
 permit "the tests may call" {
   principals = ["me"]
   objects    = ["demo.*", "example.*"]
+  tracebacks = true
 }
 permit "the relay may count" {
   principals = ["object:demo.relay"]

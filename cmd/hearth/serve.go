@@ -93,8 +93,11 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// Once the first signal came, the next one is the system's to handle: it ends us.
-	context.AfterFunc(ctx, stop)
+	// Once the first signal came, the next one is the system's to handle: it ends us. The
+	// host hears of the first only when that is so.
+	serving, drain := context.WithCancel(context.WithoutCancel(ctx))
+	defer drain()
+	context.AfterFunc(ctx, func() { stop(); drain() })
 	if err := h.Listen(ctx); err != nil {
 		return explainListen(err)
 	}
@@ -104,7 +107,7 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 		}
 	}
 	greet(out, from, h.Addrs())
-	return h.Serve(ctx)
+	return h.Serve(serving)
 }
 
 // load finds the policy and says where it came from.

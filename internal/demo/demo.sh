@@ -90,7 +90,7 @@ run call demo.greeter hello '"World"'
 run call demo.relay add 10
 
 say "an item stream"
-run call demo.ticker countdown 3
+run call demo.ticker countdown 3 --stream
 
 say "an error keeps its class"
 if run call demo.errors value; then

@@ -11,7 +11,7 @@ end
 
 -- Returns all its arguments as a list; keyword arguments are the last one.
 function Echo.expose:several(...)
-  return hearth.list { ... }
+  return hearth.list(...)
 end
 
 -- Returns the Lua type of v.

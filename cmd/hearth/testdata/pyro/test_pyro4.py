@@ -551,6 +551,8 @@ class Values(EachSerializer):
                     with self.subTest(serializer=s, value=repr(value)[:60]):
                         got = p.echo(value)
                         self.assertEqual(got, want)
+                        if type(want) is float and want.is_integer() and abs(want) <= 2 ** 53:
+                            continue  # Lua has one kind of number: whole ones come back as int
                         self.assertIs(type(got), type(want))
                         self.assertEqual(types(got), types(want))
 
