@@ -17,14 +17,14 @@ var sections = [...]string{"expose", "oneway", "get", "set"}
 // openHearth makes the table hearth.
 func (s *State) openHearth() *lua.LTable {
 	l := s.l
-	h := l.NewTable()
+	h := l.CreateTable(0, 0)
 	def := func(name string, f lua.LGFunction) { h.RawSetString(name, l.NewFunction(f)) }
 	h.RawSetString("null", s.null)
 	def("object", s.luaObject)
 	def("exception", s.luaException)
 	def("stream", func(l *lua.LState) int {
 		f := l.CheckFunction(1)
-		t := l.NewTable()
+		t := l.CreateTable(0, 0)
 		t.RawSetInt(1, f)
 		t.Metatable = s.mt.stream
 		l.Push(t)
@@ -38,7 +38,7 @@ func (s *State) openHearth() *lua.LTable {
 	}
 	def("kw", func(l *lua.LState) int {
 		t := l.CheckTable(1)
-		out := l.NewTable()
+		out := l.CreateTable(0, 0)
 		t.ForEach(out.RawSet)
 		out.Metatable = s.mt.kwargs
 		l.Push(out)
@@ -67,7 +67,7 @@ func (s *State) openHearth() *lua.LTable {
 		l.Push(s.typed(complex(float64(l.CheckNumber(1)), float64(l.OptNumber(2, 0))), s.mt.complex))
 		return 1
 	})
-	log := l.NewTable()
+	log := l.CreateTable(0, 0)
 	for _, level := range []string{"debug", "info", "warn", "error"} {
 		log.RawSetString(level, l.NewFunction(func(l *lua.LState) int { return s.log(l, level) }))
 	}
@@ -78,7 +78,7 @@ func (s *State) openHearth() *lua.LTable {
 // container makes a marked table: of the elements of its one argument, if that is a
 // plain table, else of its arguments, among which nil counts as null.
 func (s *State) container(l *lua.LState, k object.Kind) int {
-	t := l.NewTable()
+	t := l.CreateTable(0, 0)
 	t.Metatable = s.mt.kinds[k]
 	src, ok := l.Get(1).(*lua.LTable)
 	switch {
@@ -117,7 +117,7 @@ func (s *State) log(l *lua.LState, level string) int {
 
 // luaObject makes an object's table out of its settings.
 func (s *State) luaObject(l *lua.LState) int {
-	settings := l.OptTable(1, l.NewTable())
+	settings := l.OptTable(1, l.CreateTable(0, fewKeys))
 	settings.ForEach(func(k, v lua.LValue) {
 		switch k.String() {
 		case "doc":
@@ -134,9 +134,9 @@ func (s *State) luaObject(l *lua.LState) int {
 			l.ArgError(1, fmt.Sprintf("there is no setting %q: there are doc and instance", k.String()))
 		}
 	})
-	t := l.NewTable()
+	t := l.CreateTable(0, fewKeys)
 	for _, name := range sections {
-		t.RawSetString(name, l.NewTable())
+		t.RawSetString(name, l.CreateTable(0, fewKeys))
 	}
 	s.settings[t] = settings
 	l.Push(t)
@@ -144,7 +144,7 @@ func (s *State) luaObject(l *lua.LState) int {
 }
 
 func (s *State) luaException(l *lua.LState) int {
-	t := l.NewTable()
+	t := l.CreateTable(0, 0)
 	t.RawSetString("class", lua.LString(l.CheckString(1)))
 	for i := 2; i <= l.GetTop(); i++ {
 		v := l.Get(i)
@@ -163,7 +163,7 @@ func (s *State) luaCaller(l *lua.LState) int {
 		l.RaiseError("hearth.caller() is for use during a call")
 	}
 	c := s.req.Caller
-	t := l.NewTable()
+	t := l.CreateTable(0, 0)
 	t.RawSetString("principal", lua.LString(c.Principal))
 	t.RawSetString("tenant", lua.LString(c.Tenant))
 	t.RawSetString("address", lua.LString(c.Peer.Addr))
@@ -187,8 +187,8 @@ func (s *State) luaProxy(l *lua.LState) int {
 	if err != nil {
 		l.ArgError(1, err.Error())
 	}
-	p := l.NewTable()
-	mt := l.NewTable()
+	p := l.CreateTable(0, 0)
+	mt := l.CreateTable(0, 0)
 	mt.RawSetString("__metatable", lua.LString("protected"))
 	mt.RawSetString("__index", l.NewFunction(func(l *lua.LState) int {
 		name := object.Method(l.CheckString(2))
@@ -237,7 +237,7 @@ func (s *State) callProxy(l *lua.LState, to object.ID, kind object.CallKind, met
 	var raised *RemoteException
 	switch {
 	case errors.As(err, &raised):
-		t := l.NewTable()
+		t := l.CreateTable(0, 0)
 		t.RawSetString("class", lua.LString(raised.Class))
 		t.RawSetInt(1, lua.LString(raised.Message))
 		t.Metatable = s.mt.exception

@@ -126,7 +126,11 @@ func (b *builder) DateTime(v float64) error {
 func (b *builder) Date(v int64) error { return b.add(b.s.typed(dateValue(v), b.s.mt.time)) }
 
 func (b *builder) Begin(k object.Kind, n int) error {
-	t := b.s.l.CreateTable(min(max(n, 0), 64), 0)
+	n = min(max(n, 0), 64)
+	t := b.s.l.CreateTable(n, 0)
+	if k == object.DictKind {
+		t = b.s.l.CreateTable(0, n)
+	}
 	t.Metatable = b.s.mt.kinds[k]
 	b.open = append(b.open, opened{t: t, kind: k})
 	return nil

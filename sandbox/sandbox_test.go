@@ -462,3 +462,14 @@ func BenchmarkEcho(b *testing.B) { benchmark(b, method("return a"), "f", 1) }
 func BenchmarkTable(b *testing.B) {
 	benchmark(b, method("return a"), "f", []any{1, "two", 3.5, []any{nil}})
 }
+
+// BenchmarkFreshInstance is what mode "call" adds to each call.
+func BenchmarkFreshInstance(b *testing.B) {
+	h := start(b, strings.Replace(method("return a"), "single", "call", 1))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := h.s.NewInstance(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

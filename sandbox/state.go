@@ -62,6 +62,9 @@ type Outcome struct {
 	Steps     int64   // VM instructions used
 }
 
+// fewKeys is the room that a small table starts with; the library's default is 32.
+const fewKeys = 4
+
 // NewState returns a state with the script run in it. Errors are safe to show.
 func (p *Program) NewState(ctx context.Context) (*State, error) {
 	s := &State{p: p, libs: map[string]*lua.LTable{}}
@@ -81,8 +84,8 @@ func (p *Program) NewState(ctx context.Context) (*State, error) {
 // runScript runs the script in fresh globals and keeps what it returns.
 func (s *State) runScript(ctx context.Context) error {
 	s.settings, s.required = map[*lua.LTable]*lua.LTable{}, map[string]lua.LValue{}
-	s.env = s.l.NewTable()
-	mt := s.l.NewTable()
+	s.env = s.l.CreateTable(0, fewKeys)
+	mt := s.l.CreateTable(0, fewKeys)
 	mt.RawSetString("__index", s.base)
 	mt.RawSetString("__metatable", lua.LString("protected"))
 	s.env.Metatable = mt
@@ -114,7 +117,7 @@ func (s *State) runChunk(l *lua.LState, proto *lua.FunctionProto) (lua.LValue, e
 
 // buildClass makes the table through which an instance finds its methods.
 func (s *State) buildClass() error {
-	s.class = s.l.NewTable()
+	s.class = s.l.CreateTable(0, fewKeys)
 	for _, section := range sections[:2] {
 		if t, ok := s.object.RawGetString(section).(*lua.LTable); ok {
 			t.ForEach(s.class.RawSet)
@@ -180,8 +183,8 @@ func (s *State) NewInstance(ctx context.Context) error {
 			return err
 		}
 	}
-	s.self = s.l.NewTable()
-	mt := s.l.NewTable()
+	s.self = s.l.CreateTable(0, fewKeys)
+	mt := s.l.CreateTable(0, fewKeys)
 	mt.RawSetString("__index", s.class)
 	s.self.Metatable = mt
 	init, ok := s.object.RawGetString("init").(*lua.LFunction)
@@ -330,7 +333,7 @@ func (s *State) apply(fn *lua.LFunction, params, kwargs *lua.LTable, skip int) (
 	case 1:
 		return l.Get(-1), nil
 	}
-	t := l.NewTable()
+	t := l.CreateTable(0, fewKeys)
 	t.Metatable = s.mt.kinds[object.TupleKind]
 	for i := 1; i <= got; i++ {
 		v := l.Get(base + i)

@@ -31,7 +31,7 @@ var kept = map[string][]string{
 // openLibs makes the script's world: empty globals plus the allow-list.
 func (s *State) openLibs() {
 	l := s.l
-	g := l.NewTable()
+	g := l.CreateTable(0, 0)
 	for _, lib := range []struct {
 		name string
 		open lua.LGFunction
@@ -42,7 +42,7 @@ func (s *State) openLibs() {
 		src, dst := l.G.Global, g
 		if lib.name != "" {
 			src = l.G.Global.RawGetString(lib.name).(*lua.LTable)
-			dst = l.NewTable()
+			dst = l.CreateTable(0, 0)
 		}
 		for _, name := range kept[lib.name] {
 			dst.RawSetString(name, src.RawGetString(name))
@@ -62,7 +62,7 @@ func (s *State) openLibs() {
 	}
 	// Methods of strings are those of the guarded library, behind a metatable that
 	// scripts can neither see nor change.
-	mt := l.NewTable()
+	mt := l.CreateTable(0, 0)
 	mt.RawSetString("__index", s.libs["string"])
 	mt.RawSetString("__metatable", lua.LString("protected"))
 	l.SetMetatable(lua.LString(""), mt)
@@ -73,7 +73,7 @@ func (s *State) openLibs() {
 
 // readOnly returns a proxy of t that can be read and not written.
 func (s *State) readOnly(t *lua.LTable) *lua.LTable {
-	p, mt := s.l.NewTable(), s.l.NewTable()
+	p, mt := s.l.CreateTable(0, 0), s.l.CreateTable(0, 0)
 	mt.RawSetString("__index", t)
 	mt.RawSetString("__metatable", lua.LString("protected"))
 	mt.RawSetString("__newindex", s.l.NewFunction(func(l *lua.LState) int {
@@ -267,7 +267,7 @@ func (s *State) guardCoroutine(t *lua.LTable) {
 // clocks is what is left of os: the time, and nothing that touches the machine.
 func (s *State) clocks() *lua.LTable {
 	l := s.l
-	t := l.NewTable()
+	t := l.CreateTable(0, 0)
 	start := time.Now()
 	t.RawSetString("time", l.NewFunction(func(l *lua.LState) int {
 		l.Push(lua.LNumber(time.Now().Unix()))

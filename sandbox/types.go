@@ -27,7 +27,7 @@ const maxBits = 14_300 // 4300 digits
 func (s *State) newMetatables() {
 	l := s.l
 	protected := func() *lua.LTable {
-		t := l.NewTable()
+		t := l.CreateTable(0, 0)
 		t.RawSetString("__metatable", lua.LString("protected"))
 		return t
 	}
@@ -223,7 +223,7 @@ func (s *State) bytesOperators() {
 		l.Push(s.typed(bytesValue(a+b), t))
 		return 1
 	}))
-	methods := l.NewTable()
+	methods := l.CreateTable(0, 0)
 	methods.RawSetString("sub", l.NewFunction(func(l *lua.LState) int {
 		b := bytesOf(l, 1)
 		i, j := l.CheckInt(2), l.OptInt(3, -1)

@@ -169,15 +169,9 @@ func (o *hosted) done(a *actor) bool {
 		return true
 	}
 	o.working--
-	if len(o.idle) >= maxIdle {
-		return false
-	}
 	o.idle = append(o.idle, a)
 	return true
 }
-
-// maxIdle is how many instances of mode "call" stay warm.
-const maxIdle = 16
 
 // endConn frees the session of a connection that closed.
 func (o *hosted) endConn(conn uint64) {
