@@ -65,6 +65,7 @@ function Echo.expose:count(n)
 end
 function Echo.expose:fail() error(hearth.exception("KeyError", "gone")) end
 function Echo.expose:spin() while true do end end
+function Echo.expose:hoard() local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end end
 return Echo`,
 	"acme/relay.lua": `
 local Relay = hearth.object { instance = "call" }
@@ -295,6 +296,16 @@ func TestDeadlineEndsASpinningScript(t *testing.T) {
 	wantRemote(t, err, "", "limit")
 	if got, err := c.Object("acme.echo").Call(ctx, "echo", 1); err != nil || got != int64(1) {
 		t.Errorf("after a limit: echo(1) = %v, %v", got, err)
+	}
+}
+
+// TestMemoryBombEndsTheWorkerAlone lets a script take more than its worker may have.
+func TestMemoryBombEndsTheWorkerAlone(t *testing.T) {
+	c := dial(t, start(t, everything), client.Config{})
+	_, err := c.Object("acme.echo").Call(t.Context(), "hoard")
+	wantRemote(t, err, "", "whether it was executed is unknown")
+	if got, err := c.Object("acme.echo").Call(t.Context(), "echo", 1); err != nil || got != int64(1) {
+		t.Errorf("after the worker ended: echo(1) = %v, %v", got, err)
 	}
 }
 

@@ -56,6 +56,10 @@ const maxProxies = 256
 // maxLogLine bounds what is kept of a line that a worker prints on its own.
 const maxLogLine = 4 << 10
 
+// maxLogLines bounds how many such lines are kept of one worker: the reason of a crash
+// comes first.
+const maxLogLines = 20
+
 var serials atomic.Uint64
 
 // start runs a worker and tells it its limits and modules.
@@ -152,12 +156,17 @@ func (p *process) kill(cause error) {
 // relay copies what a worker prints, which only its runtime does, to the log.
 func (p *process) relay(r io.Reader) {
 	lines := bufio.NewReaderSize(r, maxLogLine)
-	for {
+	for n := 0; ; n++ {
 		line, _, err := lines.ReadLine()
 		if err != nil {
+			if n > maxLogLines {
+				p.t.cfg.Log.Warn("worker printed more than is kept", "lines", n-maxLogLines)
+			}
 			return
 		}
-		p.t.cfg.Log.Warn("worker printed", "line", string(line))
+		if n < maxLogLines {
+			p.t.cfg.Log.Warn("worker printed", "line", string(line))
+		}
 	}
 }
 

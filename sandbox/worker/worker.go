@@ -21,6 +21,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -46,11 +48,32 @@ func Main() int {
 	// sleeping thread each time otherwise, which costs more than most calls do; a tenant
 	// that keeps more than one core busy is a neighbour that nobody wants anyway.
 	runtime.GOMAXPROCS(1)
+	if err := limitMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, "hearth worker:", err)
+		return 1
+	}
 	if err := Serve(conn); err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker:", err)
 		return 1
 	}
 	return 0
+}
+
+// The worker's memory: where the collector starts to work harder, and where the process
+// ends, with all the tenant's instances and nobody else's.
+const (
+	softMemoryBytes = 384 << 20
+	hardMemoryBytes = 512 << 20
+)
+
+// limitMemory bounds what the process may allocate. The limit misses memory that is not
+// writable and private: code and files, of which a worker has little.
+func limitMemory() error {
+	debug.SetMemoryLimit(softMemoryBytes)
+	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hardMemoryBytes, Max: hardMemoryBytes}); err != nil {
+		return fmt.Errorf("limiting memory: %w", err)
+	}
+	return nil
 }
 
 // Serve answers the host on conn until it closes the connection or says stop. It
