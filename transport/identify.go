@@ -1,0 +1,59 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// noUID is the user id that no user has; the kernel says it when it knows none.
+const noUID = ^uint32(0)
+
+// Identify asks the kernel which OS user is at the other end of c.
+//
+// On a Unix socket that is the user who connected (SO_PEERCRED, LOCAL_PEERCRED on
+// darwin), even if it left since. On loopback TCP, on Linux, it is the user who owns the
+// peer's socket now: the table of sockets is asked for exactly this connection. Whatever
+// is in doubt, such as a peer that has closed its end, an address that is not loopback
+// or an error of the kernel, gives Way "": there is no default user.
+//
+// Users of other user namespaces appear as the overflow uid, mostly 65534.
+//
+// It does not read from c and waits for nobody but the kernel.
+func Identify(c net.Conn) object.Peer {
+	switch c := c.(type) {
+	case *net.UnixConn:
+		p := object.Peer{Channel: "unix", Addr: "unix"}
+		if uid, ok := unixPeer(c); ok && uid != noUID {
+			p.Way, p.UID = "peer", uid
+		}
+		return p
+	case *net.TCPConn:
+		p := object.Peer{Channel: "tcp"}
+		remote, ok := addrPort(c.RemoteAddr())
+		if !ok {
+			return p
+		}
+		p.Addr = remote.String()
+		local, ok := addrPort(c.LocalAddr())
+		if !ok || !local.Addr().IsLoopback() || !remote.Addr().IsLoopback() || local.Addr().Is4() != remote.Addr().Is4() {
+			return p
+		}
+		if uid, ok := tcpPeer(c, local, remote); ok && uid != noUID {
+			p.Way, p.UID = "peer", uid
+		}
+		return p
+	}
+	return object.Peer{}
+}
+
+// addrPort returns a as numbers, v4-mapped addresses as v4.
+func addrPort(a net.Addr) (netip.AddrPort, bool) {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), ap.IsValid()
+}

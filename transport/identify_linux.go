@@ -1,0 +1,51 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// unixPeer returns the effective user id with which the peer connected.
+func unixPeer(c *net.UnixConn) (uid uint32, ok bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err != nil || credErr != nil || cred == nil {
+		return 0, false
+	}
+	return cred.Uid, true
+}
+
+// tcpPeer returns the user who owns the other end of c, which is loopback TCP.
+func tcpPeer(c *net.TCPConn, local, remote netip.AddrPort) (uid uint32, ok bool) {
+	uid, err := ownerOf(remote, local)
+	// The order matters. A peer that left could have had its port taken over by somebody
+	// else's connection; but as long as our own end lives, nobody can have one with the
+	// same addresses, so if it lives now, what was found is its peer.
+	if err != nil || !alive(c) {
+		return 0, false
+	}
+	return uid, true
+}
+
+// alive reports whether our own end of a connection still takes part in it.
+func alive(c *net.TCPConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var info *unix.TCPInfo
+	var infoErr error
+	err = raw.Control(func(fd uintptr) {
+		info, infoErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
+	return err == nil && infoErr == nil && connected(info.State)
+}

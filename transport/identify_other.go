@@ -1,0 +1,16 @@
+//go:build !linux && !darwin
+
+package transport
+
+import (
+	"net"
+	"net/netip"
+)
+
+// unixPeer identifies nobody on this system.
+func unixPeer(*net.UnixConn) (uid uint32, ok bool) { return 0, false }
+
+// tcpPeer identifies nobody on this system.
+func tcpPeer(*net.TCPConn, netip.AddrPort, netip.AddrPort) (uid uint32, ok bool) {
+	return 0, false
+}

@@ -1,0 +1,151 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How long Listen waits for what other processes might hold up.
+const (
+	lockPatience = 2 * time.Second       // another host starting in the same folder
+	lockRetry    = 20 * time.Millisecond // between attempts
+	dialPatience = 2 * time.Second       // a socket that neither takes nor refuses
+)
+
+// listenUnix binds a Unix socket that every user of the machine may connect to: the
+// kernel tells who each of them is.
+func listenUnix(ctx context.Context, path string) (*Listener, error) {
+	fail := func(err error) (*Listener, error) {
+		return nil, fmt.Errorf("listening on unix:%s: %w", path, err)
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // clients of every user pass through it
+		return fail(err)
+	}
+	if err := checkFolder(dir); err != nil {
+		return fail(err)
+	}
+	// Two hosts that start at once must not each take the other's socket for a dead one.
+	unlock, err := lockFolder(ctx, dir)
+	if err != nil {
+		return fail(err)
+	}
+	defer unlock()
+	if err := clearSocket(ctx, path); err != nil {
+		return fail(err)
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return fail(err)
+	}
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // by name it might remove another host's socket
+	}
+	made, err := os.Lstat(path)
+	if err == nil {
+		err = os.Chmod(path, 0o666) //nolint:gosec // see above; checkFolder keeps others from swapping it
+	}
+	if err != nil {
+		ln.Close()
+		os.Remove(path)
+		return fail(err)
+	}
+	return &Listener{net: ln, addr: "unix:" + path, release: func() error { return removeOwn(path, made) }}, nil
+}
+
+// checkFolder refuses a folder in which somebody else could replace the socket, and so
+// stand in for the host. Its group is trusted.
+func checkFolder(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("the owner of %s cannot be told", dir)
+	}
+	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("the folder %s belongs to uid %d, who could replace the socket: name one that the host's user owns", dir, st.Uid)
+	}
+	if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		return fmt.Errorf("anybody may write to the folder %s and so replace the socket: chmod o-w %s", dir, dir)
+	}
+	return nil
+}
+
+// lockFolder takes the folder's advisory lock, which leaves nothing behind.
+func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("locking %s: %w", dir, err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("locking %s, which another process has locked: %w", dir, ctx.Err())
+		case <-time.After(lockRetry):
+		}
+	}
+}
+
+// clearSocket removes a socket file that nobody listens on. Anything else in its place
+// is an error, and stays.
+func clearSocket(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket: remove it or name another path", path)
+	}
+	d := net.Dialer{Timeout: dialPatience}
+	c, err := d.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		c.Close()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return removeOwn(path, info)
+	case !errors.Is(err, syscall.EAGAIN): // EAGAIN: it listens, and has too much to do
+		return fmt.Errorf("finding out whether %s is in use: %w", path, err)
+	}
+	return fmt.Errorf("another host is serving on %s: %w", path, syscall.EADDRINUSE)
+}
+
+// removeOwn removes path if it is still the file that info describes.
+func removeOwn(path string, info fs.FileInfo) error {
+	now, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(now, info) {
+		return nil
+	}
+	return os.Remove(path)
+}
