@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -124,6 +125,7 @@ func TestOtherUser(t *testing.T) {
 		nw, at := network(l.Addr())
 		cmd := exec.CommandContext(t.Context(), bin, "connect", nw, at)
 		cmd.Dir = "/"
+		cmd.Env = []string{"GORACE=atexit_sleep_ms=0"} // else it lingers for a second
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
 		stop, err := cmd.StdinPipe()
 		if err != nil {
@@ -211,16 +213,23 @@ func TestHalfClosedPeer(t *testing.T) {
 // port and connects to us. The first connection must not pass for the second's.
 func TestPortTakenOver(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
-	client, first := connect(t, l)
-	port := client.LocalAddr().(*net.TCPAddr)
-	if err := client.(*net.TCPConn).SetLinger(0); err != nil {
-		t.Fatal(err)
-	}
-	client.Close() // resets
-	d := net.Dialer{LocalAddr: port}
-	again, err := d.DialContext(t.Context(), "tcp", l.Addr())
-	if err != nil {
-		t.Fatal(err)
+	var first, again net.Conn
+	for tries := 0; again == nil; tries++ {
+		var client net.Conn
+		client, first = connect(t, l)
+		if err := client.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		client.Close() // resets
+		d := net.Dialer{LocalAddr: client.LocalAddr()}
+		c, err := d.DialContext(t.Context(), "tcp", l.Addr())
+		switch {
+		case err == nil:
+			again = c
+		// Another port, if an old connection of somebody else has this one too.
+		case tries == 50 || !errors.Is(err, syscall.EADDRINUSE):
+			t.Fatal(err)
+		}
 	}
 	defer again.Close()
 	second := accept(t, l)
