@@ -12,40 +12,9 @@ import (
 // jsonEncoder writes what Python's json.dumps writes without ASCII escapes. Tuples and
 // sets become lists, dates text in ISO form, and scalar keys texts. Lone surrogates,
 // which are not UTF-8, are escaped.
-type jsonEncoder struct {
-	buf []byte
-	nesting
-}
+type jsonEncoder struct{ nesting }
 
-func (e *jsonEncoder) Reset(buf []byte) {
-	e.buf = buf
-	e.reset()
-}
-
-func (e *jsonEncoder) Document() ([]byte, error) {
-	if err := e.complete(); err != nil {
-		return nil, err
-	}
-	return e.buf, nil
-}
-
-// next counts a value and writes what separates it from the one before.
-func (e *jsonEncoder) next() error {
-	if err := e.add(); err != nil {
-		return err
-	}
-	if len(e.open) == 0 {
-		return nil
-	}
-	switch f := &e.open[len(e.open)-1]; {
-	case f.count == 1:
-	case f.kind == object.DictKind && f.count&1 == 0:
-		e.buf = append(e.buf, ": "...)
-	default:
-		e.buf = append(e.buf, ", "...)
-	}
-	return nil
-}
+func (e *jsonEncoder) next() error { return e.separate(", ", ": ") }
 
 // word writes a scalar whose JSON form is its text, in quotes if it is a key.
 func (e *jsonEncoder) word(s string) error {
@@ -106,18 +75,6 @@ func (e *jsonEncoder) BigInt(decimal []byte) error {
 	e.quote(key)
 	e.buf = append(e.buf, decimal...)
 	e.quote(key)
-	return nil
-}
-
-// checkDecimal refuses integers that Python would refuse to read.
-func checkDecimal(decimal []byte) error {
-	if !isDecimal(decimal) {
-		return object.Errorf(object.CodeInternal, "integer is not in decimal")
-	}
-	digits := Limits{}.orDefaults().Digits
-	if len(decimal) > digits+1 || len(decimal) > digits && decimal[0] != '-' {
-		return tooLong(digits)
-	}
 	return nil
 }
 

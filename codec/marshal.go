@@ -169,10 +169,7 @@ func (marshal) ScanConnect(doc []byte) (string, error) {
 			return "", err
 		}
 	}
-	if !handshake {
-		return "", errNoHandshake()
-	}
-	return string(id), nil
+	return connectID(id, handshake)
 }
 
 // NewEncoder returns an encoder that appends one document to buf.

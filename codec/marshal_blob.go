@@ -1,5 +1,7 @@
 package codec
 
+import "github.com/hearthhost/hearth/object"
+
 // ParseBlobInfo reads the BLBI annotation of a call whose argument stays serialized:
 // the marshal of a triple (info, object id, method). The info may be any plain data
 // and is skipped. Object id and method count instead of those in the payload.
@@ -26,8 +28,8 @@ func ParseBlobInfo(annotation []byte) (objectID, method string, err error) {
 
 // AppendBlobInfo appends the BLBI annotation for info (a text), object id and method.
 func AppendBlobInfo(buf []byte, info, objectID, method string) ([]byte, error) {
-	e := marshalEncoder{buf: buf}
-	_ = e.Begin(2, 3) // errors stick and come out of Document
+	e := marshalEncoder{nesting{buf: buf}}
+	_ = e.Begin(object.TupleKind, 3) // errors stick and come out of Document
 	for _, s := range []string{info, objectID, method} {
 		_ = e.Text([]byte(s))
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/big"
-	"time"
 	"unicode/utf8"
 
 	"github.com/hearthhost/hearth/object"
@@ -13,22 +12,7 @@ import (
 // marshalEncoder writes plain type codes and never references, which every Python 3
 // reads. Dates, for which marshal has no code, become text in ISO form; a set that
 // must be hashable becomes a frozenset.
-type marshalEncoder struct {
-	buf []byte
-	nesting
-}
-
-func (e *marshalEncoder) Reset(buf []byte) {
-	e.buf = buf
-	e.reset()
-}
-
-func (e *marshalEncoder) Document() ([]byte, error) {
-	if err := e.complete(); err != nil {
-		return nil, err
-	}
-	return e.buf, nil
-}
+type marshalEncoder struct{ nesting }
 
 // code counts a value and writes its type.
 func (e *marshalEncoder) code(c byte) error {
@@ -80,12 +64,8 @@ func (e *marshalEncoder) BigInt(decimal []byte) error {
 	if e.err != nil {
 		return e.err
 	}
-	if !isDecimal(decimal) {
-		return e.fail(object.Errorf(object.CodeInternal, "integer is not in decimal"))
-	}
-	digits := Limits{}.orDefaults().Digits
-	if len(decimal) > digits+1 || len(decimal) > digits && decimal[0] != '-' {
-		return e.fail(tooLong(digits))
+	if err := checkDecimal(decimal); err != nil {
+		return e.fail(err)
 	}
 	v, ok := new(big.Int).SetString(string(decimal), 10)
 	if !ok {
@@ -175,27 +155,20 @@ func (e *marshalEncoder) sized(c byte, v []byte) error {
 
 // DateTime writes text as Python's isoformat gives it.
 func (e *marshalEncoder) DateTime(v float64) error {
-	if !validDateTime(v) {
+	text, ok := appendISODateTime(nil, v)
+	if !ok {
 		return e.fail(invalid("TypeError", "marshal: date and time outside years 1 to 9999"))
 	}
-	whole := math.Floor(v)
-	t := time.Unix(int64(whole), int64(math.RoundToEven((v-whole)*1e6))*1000).UTC()
-	if t.Year() > 9999 { // rounded up
-		return e.fail(invalid("TypeError", "marshal: date and time outside years 1 to 9999"))
-	}
-	layout := "2006-01-02T15:04:05"
-	if t.Nanosecond() != 0 {
-		layout = "2006-01-02T15:04:05.000000"
-	}
-	return e.Text(t.AppendFormat(nil, layout))
+	return e.Text(text)
 }
 
 // Date writes text of the form 2001-02-03.
 func (e *marshalEncoder) Date(day int64) error {
-	if !validDate(day) {
+	text, ok := appendISODate(nil, day)
+	if !ok {
 		return e.fail(invalid("TypeError", "marshal: date outside years 1 to 9999"))
 	}
-	return e.Text(time.Date(1, 1, int(day), 0, 0, 0, 0, time.UTC).AppendFormat(nil, "2006-01-02"))
+	return e.Text(text)
 }
 
 // Begin opens a container; a count that is not yet known is filled in by End.

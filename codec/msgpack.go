@@ -170,10 +170,7 @@ func (msgpack) ScanConnect(doc []byte) (string, error) {
 	if err := r.atEnd(); err != nil {
 		return "", err
 	}
-	if !handshake {
-		return "", errNoHandshake()
-	}
-	return string(id), nil
+	return connectID(id, handshake)
 }
 
 // NewEncoder returns an encoder that appends one document to buf.

@@ -11,22 +11,7 @@ import (
 // msgpackEncoder writes the forms that Python's packer writes: the shortest integer and
 // length, always doubles. Keys must be texts or bytes, because Python refuses to read
 // others. Tuples and sets become arrays.
-type msgpackEncoder struct {
-	buf []byte
-	nesting
-}
-
-func (e *msgpackEncoder) Reset(buf []byte) {
-	e.buf = buf
-	e.reset()
-}
-
-func (e *msgpackEncoder) Document() ([]byte, error) {
-	if err := e.complete(); err != nil {
-		return nil, err
-	}
-	return e.buf, nil
-}
+type msgpackEncoder struct{ nesting }
 
 // plain counts a value that cannot be a key.
 func (e *msgpackEncoder) plain(what string) error {
@@ -98,12 +83,8 @@ func (e *msgpackEncoder) BigInt(decimal []byte) error {
 	if err := e.plain("int"); err != nil {
 		return err
 	}
-	if !isDecimal(decimal) {
-		return e.fail(object.Errorf(object.CodeInternal, "integer is not in decimal"))
-	}
-	digits := Limits{}.orDefaults().Digits
-	if len(decimal) > digits+1 || len(decimal) > digits && decimal[0] != '-' {
-		return e.fail(tooLong(digits))
+	if err := checkDecimal(decimal); err != nil {
+		return e.fail(err)
 	}
 	if neg, u, ok := smallDecimal(decimal); ok {
 		if v, ok := fitsInt64(neg, u); ok {

@@ -202,10 +202,7 @@ func (serpent) ScanConnect(doc []byte) (string, error) {
 	if err := r.atEnd(); err != nil {
 		return "", err
 	}
-	if !handshake {
-		return "", errNoHandshake()
-	}
-	return string(id), nil
+	return connectID(id, handshake)
 }
 
 // connectKey reads a key and the colon; keys that are no texts are nil.

@@ -15,40 +15,12 @@ const serpentHeader = "# serpent utf-8 python3.2\n"
 
 // serpentEncoder writes what Python's serpent writes, byte for byte, except that an
 // imaginary part of negative zero is written so that it can be read.
-type serpentEncoder struct {
-	buf []byte
-	nesting
-}
+type serpentEncoder struct{ nesting }
 
-func (e *serpentEncoder) Reset(buf []byte) {
-	e.buf = append(buf, serpentHeader...)
-	e.reset()
-}
+// Reset begins a document with its header.
+func (e *serpentEncoder) Reset(buf []byte) { e.nesting.Reset(append(buf, serpentHeader...)) }
 
-func (e *serpentEncoder) Document() ([]byte, error) {
-	if err := e.complete(); err != nil {
-		return nil, err
-	}
-	return e.buf, nil
-}
-
-// next counts a value and writes what separates it from the one before.
-func (e *serpentEncoder) next() error {
-	if err := e.add(); err != nil {
-		return err
-	}
-	if len(e.open) == 0 {
-		return nil
-	}
-	switch f := &e.open[len(e.open)-1]; {
-	case f.count == 1:
-	case f.kind == object.DictKind && f.count&1 == 0:
-		e.buf = append(e.buf, ':')
-	default:
-		e.buf = append(e.buf, ',')
-	}
-	return nil
-}
+func (e *serpentEncoder) next() error { return e.separate(",", ":") }
 
 // unhashable refuses what Python could not read back as a key or element of a set.
 func (e *serpentEncoder) unhashable(what string) error {

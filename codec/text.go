@@ -37,8 +37,7 @@ func appendISODateTime(b []byte, v float64) (_ []byte, ok bool) {
 	if !validDateTime(v) {
 		return b, false
 	}
-	whole := math.Floor(v)
-	t := time.Unix(int64(whole), int64(math.RoundToEven((v-whole)*1e6))*1000).UTC()
+	t := pointInTime(v)
 	if t.Year() > 9999 { // rounded up
 		return b, false
 	}
@@ -46,6 +45,13 @@ func appendISODateTime(b []byte, v float64) (_ []byte, ok bool) {
 		return t.AppendFormat(b, "2006-01-02T15:04:05.000000"), true
 	}
 	return t.AppendFormat(b, "2006-01-02T15:04:05"), true
+}
+
+// pointInTime returns the time of a valid [object.Sink] DateTime, in UTC, rounded to
+// microseconds.
+func pointInTime(v float64) time.Time {
+	whole := math.Floor(v)
+	return time.Unix(int64(whole), int64(math.RoundToEven((v-whole)*1e6))*1000).UTC()
 }
 
 // appendISODate appends a day number as 2001-02-03.

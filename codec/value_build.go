@@ -85,9 +85,7 @@ func (b *Builder) DateTime(v float64) error {
 	if !validDateTime(v) {
 		return invalid("ValueError", "date and time is outside years 1 to 9999")
 	}
-	whole := math.Floor(v)
-	micros := math.RoundToEven((v - whole) * 1e6)
-	return b.add(time.Unix(int64(whole), int64(micros)*1000).UTC())
+	return b.add(pointInTime(v))
 }
 
 // Date adds a [Date].

@@ -14,8 +14,9 @@ import (
 // object, a forbidden one, a forbidden method. It is a DaemonError in every generation.
 var errUnknown = &object.Error{Code: object.CodeNotFound, Msg: "unknown object", Class: "DaemonError"}
 
-// errClose ends a connection without an answer.
-var errClose = errors.New("closing without an answer")
+// errMarshal refuses the one serializer that is known and off.
+var errMarshal = &object.Error{Code: object.CodeInvalid, Class: "SerializeError",
+	Msg: "message used serializer that is not accepted: marshal; use serpent, json or msgpack"}
 
 // handle answers one message after the handshake. It reports whether the connection
 // goes on.
@@ -42,14 +43,13 @@ func (c *conn) invoke(m *wire.Message) bool {
 	oneway := m.Flags&wire.Oneway != 0
 	if ser.ID() == codec.MarshalData {
 		if !oneway {
-			c.fail(&answer, ser, &object.Error{Code: object.CodeInvalid, Class: "SerializeError",
-				Msg: "message used serializer that is not accepted: marshal; use serpent, json or msgpack"})
+			c.fail(&answer, ser, errMarshal)
 		}
 		return false
 	}
 	snap := c.h.snap.Load()
 	req, err := c.scan(m, ser, snap)
-	if err == nil && req != nil {
+	if err == nil {
 		req.Corr, req.Oneway = answer.Corr, oneway
 		if oneway && req.ID != object.Daemon && req.ID != object.NameServer {
 			c.background(snap, req)
@@ -58,11 +58,8 @@ func (c *conn) invoke(m *wire.Message) bool {
 		var r object.Reply
 		r, err = c.run(snap, req, ser)
 		if err == nil {
-			return oneway || c.reply(&answer, req, r)
+			return oneway || c.reply(&answer, ser, req, r)
 		}
-	}
-	if err == errClose { //nolint:errorlint // never wrapped
-		return false
 	}
 	if !oneway && !c.fail(&answer, ser, err) {
 		return false
@@ -92,8 +89,8 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer, snap *snapshot) (*obj
 		return nil, err
 	}
 	call := &c.call
-	call.ID = interned(c.head.Object, call.ID)
-	call.Method = interned(c.head.Method, call.Method)
+	call.ID = object.Intern(c.head.Object, call.ID)
+	call.Method = object.Intern(c.head.Method, call.Method)
 	call.Kind = object.Invoke
 	call.Batch = call.Batch[:0]
 	switch {
@@ -111,15 +108,6 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer, snap *snapshot) (*obj
 	call.Payload, call.Buffer = payload, c.result
 	call.Chain = call.Chain[:0]
 	return call, c.h.authorize(snap, call)
-}
-
-// interned returns b as a text without allocating when it is the one seen last: the
-// calls of a connection mostly name the same things.
-func interned[S ~string](b []byte, last S) S {
-	if string(b) == string(last) {
-		return last
-	}
-	return S(b)
 }
 
 // authorize decides on a call: the one place through which every call goes, from
@@ -215,9 +203,9 @@ func (c *conn) background(snap *snapshot, call *object.Call) {
 }
 
 // reply sends a result.
-func (c *conn) reply(answer *wire.Message, call *object.Call, r object.Reply) bool {
+func (c *conn) reply(answer *wire.Message, ser codec.Serializer, call *object.Call, r object.Reply) bool {
 	if r.Stream != 0 {
-		return c.openStream(answer, call, r.Stream)
+		return c.openStream(answer, ser, call, r.Stream)
 	}
 	if r.Exception {
 		answer.Flags |= wire.Exception

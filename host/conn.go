@@ -3,6 +3,7 @@ package host
 import (
 	"container/list"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -201,11 +202,11 @@ func (c *conn) connect(m *wire.Message) bool {
 		if c.proto == object.Pyro5 {
 			text = "invalid msg type %d received (expected: 1)"
 		}
-		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), object.Errorf(0, text, m.Type).Msg)
+		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), fmt.Sprintf(text, m.Type))
 		return false
 	}
 	if ser.ID() == codec.MarshalData {
-		c.refuse(m, ser, "message used serializer that is not accepted: marshal; use serpent, json or msgpack")
+		c.refuse(m, ser, errMarshal.Msg)
 		return false
 	}
 	if signed(m) {

@@ -137,8 +137,7 @@ func (s *streams) expire(now time.Time) {
 }
 
 // openStream answers a call whose result is an item stream.
-func (c *conn) openStream(answer *wire.Message, call *object.Call, number uint64) bool {
-	ser := serializerOf(call)
+func (c *conn) openStream(answer *wire.Message, ser codec.Serializer, call *object.Call, number uint64) bool {
 	backend := c.h.snap.Load().backends[call.ID.Tenant()]
 	id, ok := c.h.streams.add(&stream{owner: c.caller.Principal, conn: c.id, id: call.ID, method: call.Method,
 		backend: backend, number: number})
@@ -153,10 +152,9 @@ func (c *conn) openStream(answer *wire.Message, call *object.Call, number uint64
 
 // nextItem fetches one item of a stream, deciding anew whether its caller still may.
 func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Reply, error) {
-	terminated := &object.Error{Code: object.CodeNotFound, Class: "PyroError", Msg: "item stream terminated"}
 	st := c.h.streams.borrow(id, c.caller.Principal, c.id)
 	if st == nil {
-		return object.Reply{}, terminated
+		return object.Reply{}, object.ErrStreamGone
 	}
 	over := true
 	defer func() { c.h.streams.giveBack(id, st, over) }()
@@ -164,7 +162,7 @@ func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Re
 	item.ID, item.Kind, item.Method, item.Payload = st.id, object.Invoke, st.method, nil
 	if err := c.h.authorize(snap, &item); err != nil {
 		st.backend.CloseStream(st.number)
-		return object.Reply{}, terminated
+		return object.Reply{}, object.ErrStreamGone
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
@@ -178,5 +176,3 @@ func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Re
 	over = r.Exception
 	return r, nil
 }
-
-func serializerOf(call *object.Call) codec.Serializer { return codec.ByID(codec.ID(call.Serializer)) }

@@ -69,6 +69,10 @@ func Errorf(c Code, format string, args ...any) *Error {
 	return &Error{Code: c, Msg: fmt.Sprintf(format, args...)}
 }
 
+// ErrStreamGone is the answer to who asks for an item of a stream that has ended, or is
+// not the asker's. It is a PyroError in every generation.
+var ErrStreamGone = &Error{Code: CodeNotFound, Class: "PyroError", Msg: "item stream terminated"}
+
 // CodeOf maps any error to a code: nil to CodeOK, an [Error] anywhere in the chain to
 // its code, context errors to deadline and canceled, all else to internal.
 func CodeOf(err error) Code {

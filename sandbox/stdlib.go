@@ -109,8 +109,7 @@ func (s *State) guardBase(g *lua.LTable) {
 		}
 		return 1
 	}))
-	// A kill must not be swallowed: the state fails at its next instruction again, but
-	// a handler that is a built-in would not see one.
+	// rawset passes by __newindex, so it has to ask for itself whether a table is read-only.
 	g.RawSetString("rawset", l.NewFunction(func(l *lua.LState) int {
 		t := l.CheckTable(1)
 		if t.Metatable != lua.LNil {

@@ -31,32 +31,23 @@ func (e *Encoder) PutCall(c *object.Call) {
 	e.Raw(c.Payload)
 }
 
-// interned returns the text of b without allocating when it is the one seen last:
-// consecutive calls mostly name the same things.
-func interned[S ~string](b []byte, last S) S {
-	if string(b) == string(last) {
-		return last
-	}
-	return S(b)
-}
-
 // CallFields reads what PutCall wrote into c, whose former texts are kept where they
 // are the same. Payload aliases the body.
 func (d *Decoder) CallFields(c *object.Call) {
-	c.ID = interned(d.Bytes(), c.ID)
+	c.ID = object.Intern(d.Bytes(), c.ID)
 	c.Kind = object.CallKind(d.Byte())
-	c.Method = interned(d.Bytes(), c.Method)
+	c.Method = object.Intern(d.Bytes(), c.Method)
 	c.Batch = c.Batch[:0]
 	for range d.Count() {
 		c.Batch = append(c.Batch, object.Method(d.Text()))
 	}
 	c.Oneway = d.Bool()
 	c.Traceback = d.Bool()
-	c.Caller.Principal = interned(d.Bytes(), c.Caller.Principal)
-	c.Caller.Tenant = interned(d.Bytes(), c.Caller.Tenant)
-	c.Caller.Peer.Way = interned(d.Bytes(), c.Caller.Peer.Way)
-	c.Caller.Peer.Channel = interned(d.Bytes(), c.Caller.Peer.Channel)
-	c.Caller.Peer.Addr = interned(d.Bytes(), c.Caller.Peer.Addr)
+	c.Caller.Principal = object.Intern(d.Bytes(), c.Caller.Principal)
+	c.Caller.Tenant = object.Intern(d.Bytes(), c.Caller.Tenant)
+	c.Caller.Peer.Way = object.Intern(d.Bytes(), c.Caller.Peer.Way)
+	c.Caller.Peer.Channel = object.Intern(d.Bytes(), c.Caller.Peer.Channel)
+	c.Caller.Peer.Addr = object.Intern(d.Bytes(), c.Caller.Peer.Addr)
 	c.Caller.Peer.UID = uint32(d.Uint())
 	c.Conn = d.Uint()
 	c.Protocol = object.Protocol(d.Uint())

@@ -165,7 +165,7 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
 	p := t.owner(stream)
 	if p == nil {
-		return object.Reply{}, false, &object.Error{Code: object.CodeNotFound, Msg: "item stream terminated", Class: "PyroError"}
+		return object.Reply{}, false, object.ErrStreamGone
 	}
 	return p.request(ctx, link.Next, stream&streamMask, c)
 }

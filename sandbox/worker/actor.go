@@ -148,7 +148,7 @@ func (a *actor) serve(j *job) bool {
 	streamID := j.stream
 	if isNext {
 		if st = a.open[streamID]; st == nil {
-			j.fail(&object.Error{Code: object.CodeNotFound, Msg: "item stream terminated", Class: "PyroError"})
+			j.fail(object.ErrStreamGone)
 			return true
 		}
 	}

@@ -165,7 +165,7 @@ func (w *process) accept(j *job, typ link.Type) error {
 	w.mu.Unlock()
 	if j.stream != 0 {
 		if s == nil {
-			j.fail(&object.Error{Code: object.CodeNotFound, Msg: "item stream terminated", Class: "PyroError"})
+			j.fail(object.ErrStreamGone)
 			return nil
 		}
 		s.actor.enqueue(j)

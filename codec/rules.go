@@ -131,3 +131,24 @@ func (noSink) DateTime(float64) error       { return nil }
 func (noSink) Date(int64) error             { return nil }
 func (noSink) Begin(object.Kind, int) error { return nil }
 func (noSink) End() error                   { return nil }
+
+// checkDecimal refuses integers that Python would refuse to read.
+func checkDecimal(decimal []byte) error {
+	if !isDecimal(decimal) {
+		return object.Errorf(object.CodeInternal, "integer is not in decimal")
+	}
+	digits := Limits{}.orDefaults().Digits
+	if len(decimal) > digits+1 || len(decimal) > digits && decimal[0] != '-' {
+		return tooLong(digits)
+	}
+	return nil
+}
+
+// connectID is the end of every ScanConnect: the object id that was found, unless the
+// handshake itself was not.
+func connectID(id []byte, handshake bool) (string, error) {
+	if !handshake {
+		return "", errNoHandshake()
+	}
+	return string(id), nil
+}

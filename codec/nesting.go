@@ -11,15 +11,17 @@ type frame struct {
 	start int  // where its header stands in the buffer
 }
 
-// nesting keeps the books of an encoder: what is open, and that one document with as
-// many elements as announced comes of it. The first error sticks.
+// nesting is what all encoders share: the document so far, what is open in it, and that
+// one document with as many elements as announced comes of it. The first error sticks.
 type nesting struct {
+	buf   []byte
 	open  []frame
 	roots int
 	err   error
 }
 
-func (t *nesting) reset() { t.open, t.roots, t.err = t.open[:0], 0, nil }
+// Reset implements [Encoder].
+func (t *nesting) Reset(buf []byte) { t.buf, t.open, t.roots, t.err = buf, t.open[:0], 0, nil }
 
 func (t *nesting) fail(err error) error {
 	t.err = err
@@ -90,10 +92,32 @@ func (t *nesting) pop() (frame, error) {
 	return f, nil
 }
 
-// complete says why there is no document yet, nil if there is one.
-func (t *nesting) complete() error {
-	if t.err == nil && (t.roots != 1 || len(t.open) != 0) {
-		return object.Errorf(object.CodeInternal, "unfinished document")
+// separate counts a value and writes what separates it from the one before: the formats
+// that are text differ in blanks only.
+func (t *nesting) separate(comma, colon string) error {
+	if err := t.add(); err != nil {
+		return err
 	}
-	return t.err
+	if len(t.open) == 0 {
+		return nil
+	}
+	switch f := &t.open[len(t.open)-1]; {
+	case f.count == 1:
+	case f.kind == object.DictKind && f.count&1 == 0:
+		t.buf = append(t.buf, colon...)
+	default:
+		t.buf = append(t.buf, comma...)
+	}
+	return nil
+}
+
+// Document implements [Encoder].
+func (t *nesting) Document() ([]byte, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
+	if t.roots != 1 || len(t.open) != 0 {
+		return nil, object.Errorf(object.CodeInternal, "unfinished document")
+	}
+	return t.buf, nil
 }
