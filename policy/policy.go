@@ -1,173 +1,125 @@
-// Package policy reads policy.hcl and decides. A Policy is immutable; deciding is a pure
-// function of it, the caller and what is asked, and denies unless a rule permits.
 package policy
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
 )
 
-// Listener is one listener of the policy.
+// Policy is one immutable reading of a policy file, or the built-in policy. Its methods
+// may be called concurrently. Do not change what its fields hold.
+type Policy struct {
+	Scripts   string     // the scripts folder; absolute
+	State     string     // the folder of the host's own files; absolute
+	Listeners []Listener // in the order of the file
+	// Tenants are the declared tenants, sorted. If AllTenants is set, it is nil, and
+	// every well-formed name is a tenant.
+	Tenants    []object.Tenant
+	AllTenants bool
+
+	tenants  map[object.Tenant]struct{}
+	byUID    map[uint32]object.Principal
+	rules    map[object.Principal][]*rule // sorted by the permits' names
+	siblings *rule                        // if not nil: objects may call objects of their own tenant
+}
+
+// Listener is one listener block.
 type Listener struct {
 	Name     string
-	Address  string // as in the file, a Unix path made absolute
-	Identify []string
+	Address  string   // "127.0.0.1:7766", "[::1]:7766" or "unix:path", the path absolute
+	Identify []string // never empty
 }
 
-// Policy is one immutable generation. Safe for concurrent use.
-type Policy struct {
-	Scripts, State string // folders, absolute
-	Listeners      []Listener
+// Where things are when nothing says otherwise.
+const (
+	defaultScripts = "scripts"
+	defaultState   = "state"
+	defaultAddress = "127.0.0.1:7766"
+	defaultSocket  = "hearth.sock" // in the state folder
+)
 
-	tenants map[object.Tenant]bool // nil: every folder
-	byUID   map[uint32]object.Principal
-	rules   map[object.Principal][]rule
-	// ownTenant lets every object call the objects of its own tenant.
-	ownTenant bool
-}
-
-// rule is one permit as it concerns one principal.
-type rule struct {
-	reason     string // `policy.hcl:14: permit "…"`
-	objects    []pattern
-	methods    map[object.Method]bool // nil: all
-	tracebacks bool
-}
-
-// pattern matches object ids; '*' stands for any run of characters.
-type pattern string
-
-func (p pattern) matches(id string) bool {
-	g := string(p)
-	star, mark := -1, 0
-	i, j := 0, 0
-	for i < len(id) {
-		switch {
-		case j < len(g) && g[j] == '*':
-			star, mark = j, i
-			j++
-		case j < len(g) && g[j] == id[i]:
-			i++
-			j++
-		case star >= 0:
-			mark++
-			i, j = mark, star+1
-		default:
-			return false
-		}
-	}
-	for j < len(g) && g[j] == '*' {
-		j++
-	}
-	return j == len(g)
-}
-
-// Default is the policy of a host without a file: loopback and a Unix socket, the folders
-// scripts and state in dir, every tenant, and nobody but the OS user hostUID, who may
-// call everything. Objects may call those of their own tenant.
+// Default returns the policy of a host that has no policy file: it listens on
+// 127.0.0.1:7766 and on the Unix socket <dir>/state/hearth.sock, serves every tenant
+// folder in <dir>/scripts, lets the OS user hostUID, as principal "owner", call
+// everything and see tracebacks, and lets objects call objects of their own tenant.
+// Nobody else may anything. The error is one of making dir absolute.
 func Default(dir string, hostUID int) (*Policy, error) {
-	dir, err := filepath.Abs(dir)
+	const owner object.Principal = "owner"
+	uid, err := checkUID(hostUID)
 	if err != nil {
 		return nil, err
 	}
-	state := filepath.Join(dir, "state")
-	peer := []string{"peer"}
-	const owner object.Principal = "owner"
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, fmt.Errorf("finding the folder of the built-in policy: %w", err)
+	}
+	state := filepath.Join(dir, defaultState)
+	all := &rule{reason: `built-in policy: permit "owner"`, traceback: true, objects: []pattern{{tenant: "*", name: "*"}}}
 	return &Policy{
-		Scripts: filepath.Join(dir, "scripts"), State: state,
+		Scripts: filepath.Join(dir, defaultScripts),
+		State:   state,
 		Listeners: []Listener{
-			{Name: "local", Address: "127.0.0.1:7766", Identify: peer},
-			{Name: "socket", Address: "unix:" + filepath.Join(state, "hearth.sock"), Identify: peer},
+			{Name: "local", Address: defaultAddress, Identify: []string{wayPeer}},
+			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{wayPeer}},
 		},
-		byUID: map[uint32]object.Principal{uint32(hostUID): owner},
-		rules: map[object.Principal][]rule{owner: {{reason: "built-in policy: the owner may call everything",
-			objects: []pattern{"*"}, tracebacks: true}}},
-		ownTenant: true,
+		AllTenants: true,
+		byUID:      map[uint32]object.Principal{uid: owner},
+		rules:      map[object.Principal][]*rule{owner: {all}},
+		siblings:   &rule{reason: `built-in policy: permit "objects of the same tenant"`},
 	}, nil
 }
 
-// Principal returns who a peer is: Anonymous unless the kernel proved a declared uid.
+// checkUID returns an OS user id as the kernel tells it. os.Getuid returns -1 on systems
+// that have none.
+func checkUID(uid int) (uint32, error) {
+	if uid < 0 || int64(uid) >= 1<<32-1 {
+		return 0, fmt.Errorf("%d is not the id of an OS user", uid)
+	}
+	return uint32(uid), nil
+}
+
+// Principal returns who a peer is: the principal that declares its user id, if the
+// kernel has proven that id, else object.Anonymous. Being known is not being permitted.
 func (p *Policy) Principal(peer object.Peer) object.Principal {
-	if peer.Way == "peer" {
-		if name, ok := p.byUID[peer.UID]; ok {
-			return name
-		}
+	if peer.Way != wayPeer {
+		return object.Anonymous
+	}
+	if name, ok := p.byUID[peer.UID]; ok {
+		return name
 	}
 	return object.Anonymous
 }
 
-// Decision is the answer to whether a call may be made, and why.
-type Decision struct {
-	Permit    bool
-	Reason    string
-	Traceback bool // the caller may see tracebacks
+// Known reports whether at least one permit names the principal.
+func (p *Policy) Known(principal object.Principal) bool {
+	if len(p.rules[principal]) > 0 {
+		return true
+	}
+	id, ok := callingObject(principal)
+	return ok && p.siblings != nil && wellFormed(id) && p.Serves(id.Tenant())
 }
 
-// Decide says whether caller may call method m of object id. It allocates nothing.
-func (p *Policy) Decide(caller object.Caller, id object.ID, m object.Method) Decision {
-	if !m.Callable() {
-		return Decision{Reason: "the name is private or malformed and never callable"}
+// Serves reports whether a tenant's folder is to be served.
+func (p *Policy) Serves(tenant object.Tenant) bool {
+	if p.AllTenants {
+		return object.ValidName(string(tenant)) && tenant != hostTenant
 	}
-	var d Decision
-	rules := p.rules[caller.Principal]
-	for i := range rules {
-		r := &rules[i]
-		if (r.methods != nil && !r.methods[m]) || !r.covers(id) {
-			continue
-		}
-		if !d.Permit {
-			d.Permit, d.Reason = true, r.reason
-		}
-		d.Traceback = d.Traceback || r.tracebacks
-	}
-	if d.Permit {
-		return d
-	}
-	if p.ownTenant && caller.Tenant != "" && caller.Tenant == id.Tenant() {
-		return Decision{Permit: true, Reason: "built-in policy: objects call their own tenant's"}
-	}
-	return Decision{Reason: "no permit covers this principal, object and method"}
+	_, ok := p.tenants[tenant]
+	return ok
 }
 
-func (r *rule) covers(id object.ID) bool {
-	for _, o := range r.objects {
-		if o.matches(string(id)) {
-			return true
-		}
-	}
-	return false
-}
+// wayPeer is the one way of identification that exists.
+const wayPeer = "peer"
 
-// Visible reports whether the caller may call any method of the object.
-func (p *Policy) Visible(caller object.Caller, id object.ID) bool {
-	rules := p.rules[caller.Principal]
-	for i := range rules {
-		if rules[i].covers(id) {
-			return true
-		}
-	}
-	return p.ownTenant && caller.Tenant != "" && caller.Tenant == id.Tenant()
-}
+// hostTenant is the first part of the host's own ids.
+const hostTenant object.Tenant = "Pyro"
 
-// Known reports whether any rule names the principal.
-func (p *Policy) Known(name object.Principal) bool { return len(p.rules[name]) > 0 }
+// objectPrefix begins the principals of calling objects.
+const objectPrefix = "object:"
 
-// Serves reports whether the policy declares the tenant.
-func (p *Policy) Serves(t object.Tenant) bool { return p.tenants == nil || p.tenants[t] }
-
-// absolute makes a path of the file relative to the file's folder.
-func absolute(base, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(base, path)
-}
-
-func absoluteAddress(base, addr string) string {
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return "unix:" + absolute(base, path)
-	}
-	return addr
+// callingObject returns the object that a principal stands for, if it is one's.
+func callingObject(p object.Principal) (object.ID, bool) {
+	id, ok := strings.CutPrefix(string(p), objectPrefix)
+	return object.ID(id), ok
 }

@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// maxFileBytes bounds a policy file; the parser takes memory and stack by its length.
+const maxFileBytes = 256 << 10
+
+// Load reads a policy file. hostUID is the OS user that the host runs as, which
+// host_user = true stands for. The error is [Problems] if the file could be read, else
+// it wraps what the file system said.
+func Load(path string, hostUID int) (*Policy, error) {
+	base, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("finding the policy's folder: %w", err)
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	return Parse(path, src, base, hostUID, account)
+}
+
+// errNoAccount says that the system has no such account.
+var errNoAccount = errors.New("the system has no such account")
+
+// account returns the user id of an account.
+func account(name string) (uint32, error) {
+	u, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return 0, errNoAccount
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("its user id is %q", u.Uid)
+	}
+	uid := uint32(n)
+	// For a process whose own uid has no account, os/user built without C believes that
+	// the account is called $USER. The environment must not say who somebody is.
+	if runtime.GOOS == "linux" && int(uid) == os.Getuid() && !listed("/etc/passwd", name, u.Uid) {
+		return 0, errors.New("it cannot be told whether this account is the host's own: write host_user = true or uid = <number>")
+	}
+	return uid, nil
+}
+
+// listed reports whether a file in the format of passwd(5) gives an account this uid.
+func listed(passwd, name, uid string) bool {
+	f, err := os.Open(passwd)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if part := strings.Split(lines.Text(), ":"); len(part) >= 3 && part[0] == name {
+			return part[2] == uid
+		}
+	}
+	return false
+}

@@ -1,0 +1,117 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Problem is one thing that is wrong with a policy file.
+type Problem struct {
+	File         string // as it was given to Load or Parse
+	Line, Column int    // from 1; the column counts characters
+	Message      string
+	Hint         string // the next thing to do; may be empty
+}
+
+// String returns the problem as "file:line:column: message. hint".
+func (p Problem) String() string {
+	s := fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
+	if p.Hint != "" {
+		s += ". " + p.Hint
+	}
+	return s
+}
+
+// Problems is everything that is wrong with a policy file, by line and column. It is the
+// error of Load and Parse for a file that could be read.
+type Problems []Problem
+
+// Error returns one line a problem.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// add notes a problem at a place.
+func (ps *Problems) add(at hcl.Range, hint, format string, args ...any) {
+	*ps = append(*ps, Problem{at.Filename, at.Start.Line, at.Start.Column, oneLine(fmt.Sprintf(format, args...)), oneLine(hint)})
+}
+
+// addDiagnostics notes what the parser or an expression complains about.
+func (ps *Problems) addDiagnostics(file string, diags hcl.Diagnostics) {
+	for _, d := range diags {
+		at := hcl.Range{Filename: file, Start: hcl.InitialPos}
+		if d.Subject != nil {
+			at = *d.Subject
+		}
+		ps.add(at, strings.TrimSuffix(strings.TrimSpace(d.Detail), "."), "%s", d.Summary)
+	}
+}
+
+// sorted returns the problems by place, each once.
+func (ps Problems) sorted() Problems {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return slices.Compact(ps)
+}
+
+// oneLine keeps a message on the line that it is promised: names in it may come from
+// anywhere in the file, and the parser's own texts have paragraphs.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+// near returns a hint that names the candidate that s was probably meant to be, or "".
+func near(s string, candidates []string) string {
+	best, least := "", min(2, len(s)/2)+1
+	for _, c := range candidates {
+		if d := distance(s, c); d < least {
+			best, least = c, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// distance counts the bytes to insert, delete, replace or swap with their neighbour to
+// make b of a. Long texts are far from everything.
+func distance(a, b string) int {
+	const long = 64
+	if len(a) > long || len(b) > long {
+		return long
+	}
+	var before, last, row [long + 1]int
+	for j := range len(b) + 1 {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}

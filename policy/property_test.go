@@ -1,0 +1,246 @@
+package policy_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+)
+
+var (
+	somePrincipals = []string{"alice", "bob", "owner", "anonymous", "object:acme.relay", "object:other.x"}
+	someObjects    = []string{"acme.*", "acme.counter", "acme.c*", "*.counter", "other.*", "*.*", "*", "acme.shop.*", "other.*.x"}
+	someIDs        = []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x", "third.counter", "Pyro.Daemon", "acme", "acme.a b"}
+	someMethods    = []string{"add", "total", "reset"}
+	someNames      = []object.Method{"add", "total", "reset", "other", "_x", "a.b", ""}
+)
+
+// drawn is a permit as a model: the lists that its text is made of.
+type drawn struct {
+	principals, objects, methods []string
+	tracebacks                   bool
+}
+
+func drawPermits(t *rapid.T) []drawn {
+	some := func(from []string, least int, name string) []string {
+		return rapid.SliceOfNDistinct(rapid.SampledFrom(from), least, 3, rapid.ID[string]).Draw(t, name)
+	}
+	out := make([]drawn, rapid.IntRange(0, 5).Draw(t, "permits"))
+	for i := range out {
+		out[i] = drawn{some(somePrincipals, 1, "principals"), some(someObjects, 1, "objects"),
+			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks")}
+	}
+	return out
+}
+
+// text writes permits in an order.
+func text(permits []drawn, order []int) string {
+	var b strings.Builder
+	b.WriteString(head)
+	list := func(s []string) string { return `["` + strings.Join(s, `", "`) + `"]` }
+	for _, i := range order {
+		p := permits[i]
+		fmt.Fprintf(&b, "permit \"p%d\" {\n principals = %s\n objects = %s\n", i, list(p.principals), list(p.objects))
+		if len(p.methods) > 0 {
+			fmt.Fprintf(&b, " methods = %s\n", list(p.methods))
+		}
+		fmt.Fprintf(&b, " tracebacks = %v\n}\n", p.tracebacks)
+	}
+	return b.String()
+}
+
+func build(t *rapid.T, src string) *policy.Policy {
+	p, err := policy.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, src)
+	}
+	return p
+}
+
+// eachQuestion asks everything there is to ask about.
+func eachQuestion(f func(who object.Caller, id object.ID, m object.Method)) {
+	for _, who := range append([]string{"nobody", "", "object:acme.other"}, somePrincipals...) {
+		for _, id := range someIDs {
+			for _, m := range someNames {
+				f(caller(object.Principal(who)), id, m)
+			}
+		}
+	}
+}
+
+func inOrder(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// name is the permit of a reason, without its line.
+func name(d policy.Decision) string {
+	_, after, _ := strings.Cut(d.Reason, " ")
+	return after
+}
+
+func TestOrderMeansNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		permits := drawPermits(t)
+		order := rapid.Permutation(inOrder(len(permits))).Draw(t, "order")
+		a, b := build(t, text(permits, inOrder(len(permits)))), build(t, text(permits, order))
+		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
+			x, y := a.Decide(who, id, m), b.Decide(who, id, m)
+			if x.Permit != y.Permit || x.Traceback != y.Traceback || name(x) != name(y) {
+				t.Fatalf("Decide(%s, %s.%s) = %+v, in another order %+v", who.Principal, id, m, x, y)
+			}
+			if a.Visible(who, id) != b.Visible(who, id) {
+				t.Fatalf("Visible(%s, %s) depends on the order", who.Principal, id)
+			}
+		})
+	})
+}
+
+// TestModel compares with a reading of the permits that is slow and obvious.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		permits := drawPermits(t)
+		p := build(t, text(permits, inOrder(len(permits))))
+		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
+			var permit, trace, visible, known bool
+			for _, d := range permits {
+				if !has(d.principals, string(who.Principal)) {
+					continue
+				}
+				known = true
+				if id.Tenant() != "acme" && id.Tenant() != "other" {
+					continue
+				}
+				if _, err := object.ParseID(string(id)); err != nil || !matchesAny(d.objects, string(id)) {
+					continue
+				}
+				visible = true
+				if m.Callable() && (len(d.methods) == 0 || has(d.methods, string(m))) {
+					permit, trace = true, trace || d.tracebacks
+				}
+			}
+			got := p.Decide(who, id, m)
+			if got.Permit != permit || got.Traceback != trace || p.Visible(who, id) != visible || p.Known(who.Principal) != known {
+				t.Fatalf("%s, %s.%s: %+v, visible %v, known %v; want %v, traceback %v, visible %v, known %v", who.Principal, id, m,
+					got, p.Visible(who, id), p.Known(who.Principal), permit, trace, visible, known)
+			}
+			if got.Permit && !p.Visible(who, id) {
+				t.Fatalf("%s may call %s and does not see it", who.Principal, id)
+			}
+		})
+	})
+}
+
+func has(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesAny tries every way to split id between the stars of a pattern.
+func matchesAny(patterns []string, id string) bool {
+	var match func(p, s string) bool
+	match = func(p, s string) bool {
+		if p == "" {
+			return s == ""
+		}
+		if p[0] != '*' {
+			return s != "" && s[0] == p[0] && match(p[1:], s[1:])
+		}
+		for i := range len(s) + 1 {
+			if match(p[1:], s[i:]) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, p := range patterns {
+		if p == "*" {
+			return true
+		}
+		pt, pn, _ := strings.Cut(p, ".")
+		it, in, _ := strings.Cut(id, ".")
+		if (pt == "*" || pt == it) && match(pn, in) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestNoPermitNothing(t *testing.T) {
+	p := mustParse(t, head)
+	eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
+		if d := p.Decide(who, id, m); d.Permit || d.Traceback || p.Visible(who, id) || p.Known(who.Principal) {
+			t.Errorf("Decide(%s, %s.%s) = %+v without a permit", who.Principal, id, m, d)
+		}
+	})
+}
+
+// TestUnknownReachesNothing: whoever no permit names may nothing, whatever is asked.
+func TestUnknownReachesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		permits := drawPermits(t)
+		p := build(t, text(permits, inOrder(len(permits))))
+		who := object.Principal(rapid.OneOf(rapid.String(), rapid.SampledFrom(somePrincipals)).Draw(t, "who"))
+		for _, d := range permits {
+			if has(d.principals, string(who)) {
+				t.Skip("named")
+			}
+		}
+		id := object.ID(rapid.OneOf(rapid.String(), rapid.StringMatching(`(acme|other)\.[a-z.*]{1,9}`)).Draw(t, "id"))
+		m := object.Method(rapid.OneOf(rapid.String(), rapid.SampledFrom(someMethods)).Draw(t, "method"))
+		if d := p.Decide(caller(who), id, m); d.Permit || d.Traceback || p.Visible(caller(who), id) || p.Known(who) {
+			t.Fatalf("Decide(%q, %q.%q) = %+v", who, id, m, d)
+		}
+	})
+}
+
+// FuzzParse: no text breaks the reader, every error has a place, and what loads denies
+// what it must.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"", head, rules, "scripts = ", "permit \"x\" {", `a = "${`, "listener local {}",
+		head + `permit "p" { principals = ["nobody"] }`, "\xef\xbb\xbf" + head, head + "scripts = <<E\nx\nE\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		p, err := policy.Parse("policy.hcl", src, "/base", hostUID, accounts)
+		if err != nil {
+			if p != nil {
+				t.Fatal("a policy and an error")
+			}
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				if !strings.HasPrefix(line, "policy.hcl:") {
+					t.Errorf("a line without a place: %q", line)
+				}
+			}
+			return
+		}
+		if p.AllTenants {
+			t.Errorf("loaded: %+v", p)
+		}
+		for _, tenant := range p.Tenants {
+			if !p.Serves(tenant) || !object.ValidName(string(tenant)) || tenant == "Pyro" {
+				t.Errorf("tenant %q", tenant)
+			}
+		}
+		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
+			d := p.Decide(who, id, m)
+			if d.Permit && (!m.Callable() || !p.Serves(id.Tenant()) || !p.Known(who.Principal) || !p.Visible(who, id)) {
+				t.Errorf("Decide(%s, %s.%s) = %+v", who.Principal, id, m, d)
+			}
+		})
+		if peer := (object.Peer{}); p.Principal(peer) != object.Anonymous {
+			t.Error("the zero peer is somebody")
+		}
+	})
+}
