@@ -1,26 +1,75 @@
 package sandbox
 
 import (
-	"regexp"
 	"strings"
+
+	lua "github.com/yuin/gopher-lua"
 )
 
-var memberRE = regexp.MustCompile(`^\s*function\s+[A-Za-z_]\w*\.(expose|oneway|get|set)[.:]([A-Za-z]\w*)`)
+// docReader finds the comments above functions.
+type docReader struct {
+	p     *Program
+	lines map[string][]string // by file
+}
 
-// readDocs returns the comment right above each exposed function, by "section.name".
-func readDocs(src []byte) map[string]string {
-	docs := map[string]string{}
-	var comment []string
-	for line := range strings.Lines(string(src)) {
-		text := strings.TrimSpace(line)
-		if c, ok := strings.CutPrefix(text, "--"); ok && !strings.HasPrefix(c, "[") {
-			comment = append(comment, strings.TrimSpace(strings.TrimLeft(c, "-")))
-			continue
-		}
-		if m := memberRE.FindStringSubmatch(line); m != nil && len(comment) > 0 {
-			docs[m[1]+"."+m[2]] = strings.Join(comment, "\n")
-		}
-		comment = nil
+// above returns the comment that stands right above a function, "" if there is none:
+// lines that begin with two dashes, or one long comment.
+func (r *docReader) above(fn *lua.LFunction) string {
+	if fn == nil || fn.Proto == nil {
+		return ""
 	}
-	return docs
+	lines := r.source(fn.Proto.SourceName)
+	end := fn.Proto.LineDefined - 1 // of the lines above, counted from 0
+	if end <= 0 || end > len(lines) {
+		return ""
+	}
+	if strings.HasSuffix(strings.TrimSpace(lines[end-1]), "]]") {
+		for i := end - 1; i >= 0; i-- {
+			if text, ok := strings.CutPrefix(strings.TrimSpace(lines[i]), "--[["); ok {
+				text = strings.Join(append([]string{text}, lines[i+1:end]...), "\n")
+				return cleanDoc(strings.Split(strings.TrimSuffix(strings.TrimSpace(text), "]]"), "\n"))
+			}
+		}
+		return ""
+	}
+	begin := end
+	for begin > 0 && strings.HasPrefix(strings.TrimSpace(lines[begin-1]), "--") {
+		begin--
+	}
+	doc := make([]string, 0, end-begin)
+	for _, line := range lines[begin:end] {
+		line = strings.TrimLeft(strings.TrimSpace(line), "-")
+		doc = append(doc, strings.TrimPrefix(line, " "))
+	}
+	return cleanDoc(doc)
+}
+
+// cleanDoc joins the lines of a comment.
+func cleanDoc(lines []string) string {
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " \t\r")
+	}
+	return clip(strings.ToValidUTF8(strings.Trim(strings.Join(lines, "\n"), "\n \t"), "\uFFFD"), maxDocBytes)
+}
+
+// source returns the lines of a file of the program.
+func (r *docReader) source(file string) []string {
+	if lines, ok := r.lines[file]; ok {
+		return lines
+	}
+	if r.lines == nil {
+		r.lines = map[string][]string{}
+	}
+	var text []byte
+	if file == r.p.file {
+		text = r.p.source
+	} else {
+		for _, m := range r.p.libs {
+			if m.file == file {
+				text = m.source
+			}
+		}
+	}
+	r.lines[file] = strings.Split(string(text), "\n")
+	return r.lines[file]
 }

@@ -1,8 +1,9 @@
 package sandbox
 
 import (
-	"fmt"
+	"errors"
 	"math/big"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -11,180 +12,371 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Bounds on a result.
-const (
-	maxResultDepth    = 64
-	maxResultElements = 1_000_000
-)
-
-// writer feeds Lua values to a sink.
-type writer struct {
+// encoder feeds Lua values to a sink. It looks at tables raw: no code of the script runs
+// while it does. Not reentrant; each state has one.
+type encoder struct {
 	s        *State
 	to       object.Sink
-	proto    object.Protocol
-	depth    int
-	elements int
-	path     []string // where in the result we are, for messages
+	protocol object.Protocol
+	left     int           // elements that may still be written
+	open     []*lua.LTable // the tables being written, outermost first
+	path     []lua.LValue  // where in the value we are
+	name     string        // what the path begins with
+	scratch  []lua.LValue  // keys and values of the dicts being written
 }
 
-func typeError(format string, args ...any) error {
-	return &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: fmt.Sprintf(format, args...)}
+// begin prepares for values that messages call name, for example "result".
+func (e *encoder) begin(to object.Sink, p object.Protocol, name string) {
+	e.to, e.protocol, e.name, e.left = to, p, name, maxElements
+	e.open, e.path = e.open[:0], e.path[:0]
+	clear(e.scratch)
+	e.scratch = e.scratch[:0]
 }
 
-func (w *writer) where() string { return "result" + strings.Join(w.path, "") }
+// wrongValue is a value that cannot travel; its text names what and where.
+type wrongValue struct{ msg string }
+
+func (w *wrongValue) Error() string { return w.msg }
+
+// wrong says what is the matter with the value at the current path.
+func (e *encoder) wrong(what string) error {
+	var b strings.Builder
+	b.WriteString(e.name)
+	for _, k := range e.path {
+		switch k := k.(type) {
+		case lua.LString:
+			if object.Method(k).Callable() {
+				b.WriteByte('.')
+				b.WriteString(string(k))
+			} else {
+				b.WriteString("[" + strconv.Quote(clip(string(k), 40)) + "]")
+			}
+		case lua.LNumber:
+			b.WriteString("[" + formatNumber(float64(k)) + "]")
+		default:
+			b.WriteString("[" + k.Type().String() + "]")
+		}
+		if b.Len() > 200 {
+			b.WriteString("…")
+			break
+		}
+	}
+	b.WriteByte(' ')
+	b.WriteString(what)
+	return &wrongValue{b.String()}
+}
+
+// clip cuts a text for a message.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
 
 // value writes one value.
-func (w *writer) value(v lua.LValue) error {
-	if w.elements++; w.elements > maxResultElements {
-		return typeError("%s: more than %d values", w.where(), maxResultElements)
+func (e *encoder) value(v lua.LValue) error {
+	if e.left--; e.left < 0 {
+		return e.wrong("has more than 1000000 values")
 	}
 	switch v := v.(type) {
-	case *lua.LNilType:
-		return w.to.Null()
-	case lua.LBool:
-		return w.to.Bool(bool(v))
-	case lua.LNumber:
-		if f := float64(v); !isWhole(f) {
-			return w.to.Float(f)
-		}
-		return w.to.Int(int64(v))
 	case lua.LString:
-		return w.text(string(v))
+		return e.text(string(v))
+	case lua.LNumber:
+		if f := float64(v); integral(f) {
+			return e.to.Int(int64(f))
+		}
+		return e.to.Float(float64(v))
 	case *lua.LTable:
-		return w.table(v)
+		return e.table(v)
+	case lua.LBool:
+		return e.to.Bool(bool(v))
+	case *lua.LNilType:
+		return e.to.Null()
 	case *lua.LUserData:
-		return w.typed(v)
+		return e.userdata(v)
 	}
-	return typeError("%s is a %s: only data can be sent", w.where(), v.Type())
+	return e.wrong("is a " + v.Type().String() + ": only data can be sent")
 }
 
-func (w *writer) text(s string) error {
-	if !validText(s) {
-		return typeError("%s is not UTF-8 text: wrap it in hearth.bytes", w.where())
+// text writes a string, which must be one.
+func (e *encoder) text(s string) error {
+	if !utf8.ValidString(s) && !validWTF8(s) {
+		return e.wrong("is a text that is not UTF-8; hearth.bytes makes bytes of it")
 	}
-	return w.to.Text([]byte(s))
+	return e.to.Text(rawBytes(s))
 }
 
-// validText reports whether s is UTF-8, lone surrogates allowed.
-func validText(s string) bool {
-	if utf8.ValidString(s) {
-		return true
-	}
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
+// validWTF8 reports whether s is UTF-8 but for lone surrogates, each encoded as the
+// three bytes that UTF-8's scheme gives them.
+func validWTF8(s string) bool {
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
 		if r == utf8.RuneError && n == 1 {
-			if len(s) < 3 || s[0] != 0xED || s[1] < 0xA0 || s[1] > 0xBF || s[2] < 0x80 || s[2] > 0xBF {
+			if i+2 >= len(s) || s[i] != 0xED || s[i+1]&0xE0 != 0xA0 || s[i+2]&0xC0 != 0x80 {
 				return false
 			}
 			n = 3
 		}
-		s = s[n:]
+		i += n
 	}
 	return true
 }
 
-func (w *writer) typed(u *lua.LUserData) error {
-	switch v := u.Value.(type) {
+func (e *encoder) userdata(ud *lua.LUserData) error {
+	switch v := ud.Value.(type) {
 	case nullValue:
-		return w.to.Null()
+		return e.to.Null()
+	case bytesValue:
+		return e.to.Bytes(rawBytes(string(v)))
 	case *big.Int:
 		if v.IsInt64() {
-			return w.to.Int(v.Int64())
+			return e.to.Int(v.Int64())
 		}
-		return w.to.BigInt(v.Append(nil, 10))
+		return e.to.BigInt(v.Append(nil, 10))
 	case floatValue:
-		return w.to.Float(float64(v))
+		return e.to.Float(float64(v))
 	case complex128:
-		return w.to.Complex(v)
-	case bytesValue:
-		return w.to.Bytes([]byte(v))
-	case datetimeValue:
-		return w.to.DateTime(float64(v))
+		return e.to.Complex(v)
+	case dateTime:
+		return e.to.DateTime(float64(v))
 	case dateValue:
-		return w.to.Date(int64(v))
+		return e.to.Date(int64(v))
+	case *Stream:
+		return e.wrong("is an item stream, which can only be a method's whole result")
+	case *proxyValue:
+		return e.wrong("is a proxy of hearth.proxy, which works in this object only")
 	}
-	return typeError("%s cannot be sent", w.where())
+	return e.wrong("is a userdata")
 }
 
-// kind tells what a table is: what it is marked as, else a list if its keys are 1…n,
-// else a dict.
-func (w *writer) kind(t *lua.LTable) (object.Kind, int) {
-	for k := object.ListKind; k <= object.DictKind; k++ {
-		if t.Metatable == w.s.mt.kinds[k] {
-			if k == object.DictKind {
-				return k, count(t)
-			}
-			return k, t.Len()
+// table writes a table as what its mark says. Without one it is a list if its keys are
+// exactly 1 to n, or if it is empty, and a dict otherwise.
+func (e *encoder) table(t *lua.LTable) error {
+	for _, o := range e.open {
+		if o == t {
+			return e.wrong("is a table that contains itself")
 		}
 	}
-	if n := t.Len(); n == count(t) {
-		return object.ListKind, n
+	if len(e.open) >= maxDepth {
+		return e.wrong("is nested deeper than 64")
 	}
-	return object.DictKind, count(t)
-}
-
-func count(t *lua.LTable) int {
-	n := 0
-	t.ForEach(func(lua.LValue, lua.LValue) { n++ })
-	return n
-}
-
-func (w *writer) table(t *lua.LTable) error {
-	if w.depth++; w.depth > maxResultDepth {
-		return typeError("result is nested deeper than %d, or contains itself", maxResultDepth)
-	}
-	defer func() { w.depth-- }()
-	kind, n := w.kind(t)
-	if err := w.to.Begin(kind, n); err != nil {
-		return err
-	}
-	at := len(w.path)
-	w.path = append(w.path, "")
-	defer func() { w.path = w.path[:at] }()
+	e.open = append(e.open, t)
 	var err error
-	if kind != object.DictKind {
-		for i := 1; i <= n && err == nil; i++ {
-			w.path[at] = "[…]"
-			err = w.value(t.RawGetInt(i))
-		}
-	} else {
-		err = w.pairs(t, at)
-	}
-	if err != nil {
-		return err
-	}
-	return w.to.End()
-}
-
-// pairs writes a dict; a class dict has its __class__ first, in the caller's generation.
-func (w *writer) pairs(t *lua.LTable, at int) error {
-	class := t.RawGetString("__class__")
-	if name, ok := class.(lua.LString); ok {
-		if err := w.to.Text([]byte("__class__")); err != nil {
-			return err
-		}
-		n := string(name)
-		if rest, ok := strings.CutPrefix(n, "Pyro4."); ok && w.proto == object.Pyro5 {
-			n = "Pyro5." + rest
-		} else if rest, ok := strings.CutPrefix(n, "Pyro5."); ok && w.proto == object.Pyro4 {
-			n = "Pyro4." + rest
-		}
-		if err := w.to.Text([]byte(n)); err != nil {
-			return err
+	switch mt := &e.s.mt; t.Metatable {
+	case mt.list:
+		err = e.sequence(object.ListKind, t)
+	case mt.tuple:
+		err = e.sequence(object.TupleKind, t)
+	case mt.set:
+		err = e.sequence(object.SetKind, t)
+	case mt.dict:
+		err = e.dict(t)
+	case mt.exception:
+		err = e.exception(t)
+	case mt.kw:
+		err = e.wrong("is made by hearth.kw, which belongs at the end of a proxy call's arguments")
+	default:
+		if isSequence(t) {
+			err = e.sequence(object.ListKind, t)
+		} else {
+			err = e.dict(t)
 		}
 	}
-	var err error
-	t.ForEach(func(k, v lua.LValue) {
-		if err != nil {
-			return
-		}
-		if _, ok := class.(lua.LString); ok && k == lua.LString("__class__") {
-			return
-		}
-		w.path[at] = "[" + ascii(k.String()) + "]"
-		if err = w.value(k); err == nil {
-			err = w.value(v)
-		}
-	})
+	if err == nil {
+		e.open = e.open[:len(e.open)-1]
+	}
 	return err
+}
+
+// isSequence reports whether the keys of t are exactly 1 to n.
+func isSequence(t *lua.LTable) bool {
+	n := t.Len()
+	if !onlyUpTo(t, n) {
+		return false
+	}
+	for i := 1; i < n; i++ {
+		if t.RawGetInt(i) == lua.LNil {
+			return false
+		}
+	}
+	return true
+}
+
+// onlyUpTo reports whether t has no key but whole numbers from 1 to n, its length.
+func onlyUpTo(t *lua.LTable, n int) bool {
+	last := lua.LNil
+	if n > 0 {
+		last = number(int64(n))
+	}
+	key, _ := t.Next(last)
+	return key == lua.LNil
+}
+
+// sequence writes the elements 1 to n of t. A gap is None.
+func (e *encoder) sequence(k object.Kind, t *lua.LTable) error {
+	n := t.Len()
+	if !onlyUpTo(t, n) {
+		return e.wrong("is a " + k.String() + " with other keys than positions")
+	}
+	if n > e.left {
+		return e.wrong("has more than 1000000 values")
+	}
+	if err := e.to.Begin(k, n); err != nil {
+		return err
+	}
+	p := len(e.path)
+	e.path = append(e.path, nil)
+	for i := 1; i <= n; i++ {
+		e.path[p] = number(int64(i))
+		if err := e.value(t.RawGetInt(i)); err != nil {
+			return err
+		}
+	}
+	e.path = e.path[:p]
+	return e.to.End()
+}
+
+// dict writes a table as a dict, in the order in which its text keys were first set.
+func (e *encoder) dict(t *lua.LTable) error {
+	base := len(e.scratch)
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+		if e.scratch = append(e.scratch, k, v); len(e.scratch)-base > 2*e.left {
+			return e.wrong("has more than 1000000 values")
+		}
+	}
+	end := len(e.scratch)
+	class, _ := t.RawGetString(classKey).(lua.LString)
+	if err := e.to.Begin(object.DictKind, (end-base)/2); err != nil {
+		return err
+	}
+	p := len(e.path)
+	e.path = append(e.path, nil)
+	for i := base; i < end; i += 2 {
+		k, v := e.scratch[i], e.scratch[i+1]
+		e.path[p] = k
+		if err := e.key(k); err != nil {
+			return err
+		}
+		if class != "" {
+			v = e.classField(string(class), k, v)
+		}
+		if err := e.value(v); err != nil {
+			return err
+		}
+	}
+	e.path = e.path[:p]
+	e.scratch = e.scratch[:base]
+	return e.to.End()
+}
+
+// classField translates a field of a dict that stands for an object into the words of
+// the peer's generation.
+func (e *encoder) classField(class string, k, v lua.LValue) lua.LValue {
+	switch k {
+	case lua.LString(classKey):
+		return lua.LString(e.className(class))
+	case lua.LString("state"):
+		if state, ok := v.(*lua.LTable); ok {
+			if other, ok := e.proxyState(class, state); ok {
+				return other
+			}
+		}
+	}
+	return v
+}
+
+// key writes a dict's key: texts, numbers, booleans, tuples, and the values of hearth
+// that Python can hash.
+func (e *encoder) key(k lua.LValue) error {
+	if t, ok := k.(*lua.LTable); ok && t.Metatable != e.s.mt.tuple {
+		return e.wrong("has a table for its key; only a tuple can be one")
+	}
+	return e.value(k)
+}
+
+// exception writes an exception of hearth.exception as a value.
+func (e *encoder) exception(t *lua.LTable) error {
+	class, args, message := e.s.exceptionParts(t)
+	qualified, args := e.s.qualify(class, args, message)
+	return e.exceptionDict(qualified, args, nil)
+}
+
+// exceptionDict writes an exception in the shape in which Python peers exchange them,
+// keys in their order. A trace of nil is None.
+//
+// Source: doc/wire.md "Errors".
+func (e *encoder) exceptionDict(class string, args []lua.LValue, trace []string) error {
+	w := sinkWriter{to: e.to}
+	w.begin(object.DictKind, 4)
+	w.text(classKey)
+	w.text(class)
+	w.text("__exception__")
+	w.do(func() error { return e.to.Bool(true) })
+	w.text("args")
+	w.begin(object.TupleKind, len(args))
+	p := len(e.path)
+	e.path = append(e.path, nil)
+	for i, a := range args {
+		w.do(func() error {
+			e.path[p] = number(int64(i + 1))
+			return e.value(a)
+		})
+	}
+	w.end()
+	w.text("attributes")
+	w.begin(object.DictKind, 1)
+	w.text("_pyroTraceback")
+	if trace == nil {
+		w.do(e.to.Null)
+	} else {
+		w.begin(object.ListKind, len(trace))
+		for _, line := range trace {
+			w.text(line)
+		}
+		w.end()
+	}
+	w.end()
+	w.end()
+	if w.err == nil {
+		e.path = e.path[:p] // or it says which argument was wrong
+	}
+	return w.err
+}
+
+// sinkWriter writes fixed structure and remembers the first error.
+type sinkWriter struct {
+	to  object.Sink
+	err error
+}
+
+func (w *sinkWriter) do(f func() error) {
+	if w.err == nil {
+		w.err = f()
+	}
+}
+
+func (w *sinkWriter) text(s string) {
+	if w.err == nil {
+		w.err = w.to.Text(rawBytes(s))
+	}
+}
+
+func (w *sinkWriter) begin(k object.Kind, n int) {
+	if w.err == nil {
+		w.err = w.to.Begin(k, n)
+	}
+}
+
+func (w *sinkWriter) end() { w.do(w.to.End) }
+
+// located puts the place in front of a sink's refusal, so that the author of the script
+// learns which value it was.
+func (e *encoder) located(err error) error {
+	var w *wrongValue
+	var o *object.Error
+	if errors.As(err, &w) || !errors.As(err, &o) || o.Code != object.CodeInvalid || len(e.path) == 0 {
+		return err
+	}
+	return e.wrong("cannot be sent: " + o.Msg)
 }

@@ -2,73 +2,169 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
+
+	lua "github.com/yuin/gopher-lua"
 
 	"github.com/hearthhost/hearth/object"
 )
 
-// meter is the context that a state runs under. gopher-lua polls Done once an
-// instruction, so counting there is an exact instruction meter on the unmodified
-// library. Coroutines share their parent's context and so its meter.
+// checkEvery is how many steps pass between two looks at the caller's context, which
+// takes a lock.
+const checkEvery = 256
+
+// meter is the context of a Lua state. The VM asks Done before every instruction, which
+// makes it an exact instruction counter. Once a limit is spent every further instruction
+// fails too, so no pcall, error handler or coroutine can outlive it. Coroutines share
+// the meter of their state.
 //
-// It misses what happens inside one built-in: those are bounded one by one.
+// It measures steps and wall time; it cannot interrupt a built-in function, which
+// therefore charges for its work beforehand.
 type meter struct {
-	steps int64 // left; touched by the state's goroutine only
-	spent int64 // granted in all
-	why   atomic.Pointer[object.Error]
-	ctx   context.Context // the call's; for hearth.proxy
-	timer *time.Timer
+	left   int64 // steps left
+	next   int64 // look closer when left falls below
+	steps  int64 // steps granted
+	wall   time.Duration
+	alarm  *alarm          // rings when the wall time is spent
+	caller context.Context // of the running call
+	why    *object.Error   // the limit that was spent; set once
 }
 
-var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+// alarm rings once. It serves call after call until it does.
+type alarm struct {
+	timer *time.Timer
+	rung  atomic.Bool
+	wake  atomic.Pointer[context.CancelFunc] // of the call on another object that is waited for
+}
 
-// Done counts one instruction.
+func (a *alarm) ring() {
+	a.rung.Store(true)
+	if wake := a.wake.Load(); wake != nil {
+		(*wake)()
+	}
+}
+
+// closed is what Done returns when a limit is spent.
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// begin grants a new budget, until end.
+func (m *meter) begin(ctx context.Context, steps int64, wall time.Duration) {
+	m.steps, m.left, m.wall, m.caller = steps, steps, wall, ctx
+	m.next = max(steps-checkEvery, 0)
+	if m.alarm != nil {
+		m.alarm.timer.Reset(wall)
+		return
+	}
+	m.alarm = new(alarm)
+	m.alarm.timer = time.AfterFunc(wall, m.alarm.ring)
+}
+
+// end stops the clock.
+func (m *meter) end() {
+	m.caller = nil
+	if !m.alarm.timer.Stop() {
+		m.alarm = nil // it rings, or will: not in the next call
+	}
+}
+
+func (m *meter) used() int64 { return m.steps - m.left }
+
+// Done counts one step.
 func (m *meter) Done() <-chan struct{} {
-	m.steps--
-	if m.steps >= 0 && m.why.Load() == nil {
+	m.left--
+	if m.left >= m.next && !m.alarm.rung.Load() {
 		return nil
 	}
-	m.kill(object.Errorf(object.CodeExhausted, "limit exceeded: %d steps; the call was executed in part", m.spent))
-	return closed
+	return m.look()
 }
 
-// kill stops the state at its next instruction. The first reason stays.
-func (m *meter) kill(why *object.Error) { m.why.CompareAndSwap(nil, why) }
+// look is the rare part of Done.
+func (m *meter) look() <-chan struct{} {
+	if m.why == nil {
+		m.why = m.spent()
+	}
+	if m.why != nil {
+		m.next = 1<<63 - 1
+		return closed
+	}
+	m.next = max(m.left-checkEvery, 0)
+	return nil
+}
 
-// Err says why the state was stopped.
-func (m *meter) Err() error {
-	if why := m.why.Load(); why != nil {
-		return why
+// spent says which limit is spent, nil if none is.
+func (m *meter) spent() *object.Error {
+	if m.left < 0 {
+		return object.Errorf(object.CodeExhausted, "limit exceeded: %d steps; the call was executed in part", m.steps)
+	}
+	if m.caller != nil {
+		if err := m.caller.Err(); err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				return object.Errorf(object.CodeDeadline, "limit exceeded: the call's deadline; it was executed in part")
+			}
+			return object.Errorf(object.CodeCanceled, "the call was cancelled; it was executed in part")
+		}
+	}
+	if m.alarm.rung.Load() {
+		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part", m.wall)
 	}
 	return nil
 }
 
-// Deadline is part of context.Context.
-func (m *meter) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-// Value is part of context.Context.
-func (m *meter) Value(any) any { return nil }
-
-// start grants a call its limits; the function it returns ends them.
-func (m *meter) start(ctx context.Context, l Limits) (stop func() int64) {
-	m.steps, m.spent, m.ctx = l.Steps, l.Steps, ctx
-	m.why.Store(nil)
-	wall := func() {
-		m.kill(object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part", l.Wall))
-	}
-	if m.timer == nil {
-		m.timer = time.AfterFunc(l.Wall, wall)
-	} else {
-		m.timer.Reset(l.Wall)
-	}
-	cancel := context.AfterFunc(ctx, func() {
-		m.kill(object.Errorf(object.CodeCanceled, "the call was cancelled; it was executed in part"))
-	})
-	return func() int64 {
-		m.timer.Stop()
+// waiting returns a context for waiting inside a call: it ends with the caller's and
+// when the wall time is spent. done ends it.
+func (m *meter) waiting(ctx context.Context) (waiting context.Context, done func()) {
+	waiting, cancel := context.WithCancel(ctx)
+	m.alarm.wake.Store(&cancel)
+	if m.alarm.rung.Load() { // before it could know
 		cancel()
-		m.ctx = nil
-		return m.spent - m.steps
+	}
+	return waiting, func() {
+		m.alarm.wake.Store(nil)
+		cancel()
 	}
 }
+
+// charge takes the steps that a built-in is about to cost and raises an error in L if
+// that spends a limit. It is called before the work.
+func (m *meter) charge(L *lua.LState, steps int) {
+	m.left -= int64(steps)
+	if (m.left < m.next || m.alarm.rung.Load()) && m.look() != nil {
+		L.RaiseError("%s", m.why.Msg)
+	}
+}
+
+// chargeBytes takes the steps for making or reading n bytes.
+func (m *meter) chargeBytes(L *lua.LState, n int) {
+	if n > maxText {
+		L.RaiseError("a text of %d bytes is too long (at most %d)", n, maxText)
+	}
+	m.charge(L, n>>4)
+}
+
+// kill ends the state for a reason of ours.
+func (m *meter) kill(why *object.Error) {
+	if m.why == nil {
+		m.why = why
+	}
+	m.next = 1<<63 - 1
+}
+
+// Err is what the VM raises once Done is closed.
+func (m *meter) Err() error {
+	if m.why == nil {
+		return nil
+	}
+	return errors.New(m.why.Msg)
+}
+
+// Deadline is part of context.Context; nobody asks.
+func (m *meter) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Value is part of context.Context; there is none.
+func (m *meter) Value(any) any { return nil }

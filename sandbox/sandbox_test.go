@@ -256,7 +256,7 @@ func TestErrors(t *testing.T) {
 		{"error('plain')", "builtins.RuntimeError", "acme/thing.lua:3: plain"},
 		{"return nil + 1", "builtins.RuntimeError", "acme/thing.lua:3:"},
 		{"return print", "builtins.TypeError", "result is a function"},
-		{"return {x = {print}}", "builtins.TypeError", "result[x][…] is a function"},
+		{"return {x = {print}}", "builtins.TypeError", "result.x[1] is a function"},
 		{"local t = {}; t[1] = t; return t", "builtins.TypeError", "contains itself"},
 		{"return '\\255'", "builtins.TypeError", "hearth.bytes"},
 		{"string.upper = nil", "builtins.RuntimeError", "read-only"},

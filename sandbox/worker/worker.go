@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -225,7 +226,7 @@ func (w *process) load(id object.ID, file string, source []byte) {
 	}
 	o := newHosted(w, id)
 	w.objects[id] = o
-	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: w.libs, Env: w, Limits: w.limits}
+	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: maps.Clone(w.libs), Env: w, Limits: w.limits}
 	go o.load(context.Background(), cfg)
 }
 

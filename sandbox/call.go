@@ -1,0 +1,226 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Request is one call on an instance. The engine reads it while it runs the call and
+// keeps nothing of it.
+type Request struct {
+	Kind      object.CallKind
+	Method    object.Method   // not for Batch
+	Batch     []object.Method // the methods of a batch, in order
+	Caller    object.Caller
+	Corr      [16]byte
+	Chain     []object.ID // the objects through which the call came, outermost first
+	Protocol  object.Protocol
+	Traceback bool // exceptions carry the script's traceback
+
+	// Args drives the sink it is given with two values: the positional arguments, a list
+	// or tuple (for Get the attribute's name, for Set name and value, for Batch a list of
+	// triples of method, arguments and keyword arguments), and the keyword arguments, a
+	// dict or Null. Its error comes back from Call unchanged.
+	Args func(object.Sink) error
+	// Result takes the one value of the reply.
+	Result object.Sink
+	// ResetResult makes Result ready for a value again, forgetting what it was given.
+	ResetResult func()
+	// ClassName returns the qualified name under which the caller knows an exception
+	// class, false if it knows none. nil knows the names that Python has built in.
+	ClassName func(string) (string, bool)
+	// BatchWrapperClass is the class of the dict that ends a batch with an exception.
+	BatchWrapperClass string
+}
+
+// Outcome says what came of a call.
+type Outcome struct {
+	Exception bool    // Result holds an exception dict
+	Stream    *Stream // not nil: the result is an item stream, and Result holds nothing
+	Broken    bool    // the state is of no more use: close it
+	Steps     int64   // what the call took
+}
+
+// Call runs one call on the instance. An exception that the script raises, or a result
+// that cannot travel, is a reply like any other. An error means that there is no reply:
+// CodeExhausted, CodeDeadline or CodeCanceled for a limit, CodeNotFound for a member that
+// is not exposed or not of that kind, or the error of Request.Args or of the sink.
+func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
+	defer s.recovered(&out, &err)
+	if s.broken != nil {
+		return Outcome{Broken: true}, s.broken
+	}
+	if s.self == nil {
+		return Outcome{}, &object.Error{Code: object.CodeInternal, Err: errors.New("sandbox: a call without an instance")}
+	}
+	s.enter(ctx, r)
+	if r.Kind == object.Batch {
+		out, err = s.batch(r)
+	} else {
+		out, err = s.invoke(r)
+	}
+	s.leave(&out)
+	if out.Stream == nil && s.def.mode == object.PerCall && s.def.close != nil {
+		s.endInstance(ctx)
+	}
+	return out, err
+}
+
+// enter makes r the running call.
+func (s *State) enter(ctx context.Context, r *Request) {
+	s.ctx, s.req, s.calling, s.want = ctx, r, true, r.Traceback
+	s.meter.begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
+	s.l.SetTop(0)
+}
+
+// leave ends the running call.
+func (s *State) leave(out *Outcome) {
+	s.ctx, s.req, s.calling, s.want, s.trace = nil, nil, false, false, nil
+	s.meter.end()
+	s.l.SetTop(0)
+	out.Steps = s.meter.used()
+	out.Broken = s.broken != nil
+}
+
+// invoke runs one method, or reads or writes one attribute.
+func (s *State) invoke(r *Request) (Outcome, error) {
+	fn := s.lookup(r.Kind, r.Method)
+	if fn == nil {
+		return Outcome{}, errNoMember
+	}
+	L := s.l
+	L.Push(s.outer)
+	L.Push(fn)
+	L.Push(s.self)
+	s.build.begin(true)
+	if err := r.Args(&s.build); err != nil {
+		return Outcome{}, err
+	}
+	if err := s.build.complete(); err != nil {
+		return Outcome{}, err
+	}
+	if r.Kind != object.Invoke {
+		if err := s.attributeArguments(r.Kind); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return s.finish(r, L.GetTop()-2)
+}
+
+// lookup finds the function behind a member, nil if it is not exposed or of another kind.
+func (s *State) lookup(kind object.CallKind, name object.Method) *lua.LFunction {
+	m := s.def.members[name]
+	if m == nil {
+		return nil
+	}
+	switch kind {
+	case object.Invoke, object.Batch:
+		return m.method
+	case object.Get:
+		return m.get
+	case object.Set:
+		return m.set
+	}
+	return nil
+}
+
+// errNoMember says no more than that: the host has told the caller what there is.
+var errNoMember = &object.Error{Code: object.CodeNotFound, Class: "AttributeError", Msg: "no such method or attribute"}
+
+// attributeArguments leaves on the stack what an accessor gets of the arguments: those
+// of the message begin with the attribute's name, which the host has read already.
+func (s *State) attributeArguments(kind object.CallKind) error {
+	L := s.l
+	want := 1
+	if kind == object.Set {
+		want = 2
+	}
+	if s.build.pushed != want {
+		return invalid("TypeError", "reading an attribute takes its name, writing one its name and a value")
+	}
+	value := L.Get(-1)
+	L.SetTop(3)
+	if kind == object.Set {
+		L.Push(value)
+	}
+	return nil
+}
+
+// finish runs the function on the stack with its n arguments and writes what comes of it.
+func (s *State) finish(r *Request, n int) (Outcome, error) {
+	raised, limit := s.run(n)
+	if limit != nil {
+		return Outcome{}, limit
+	}
+	if raised != nil {
+		return s.writeRaised(r, raised)
+	}
+	if r.Kind == object.Set {
+		return Outcome{}, r.Result.Null()
+	}
+	if v, ok := valueOf(s.l.Get(1)).(*Stream); ok && s.l.GetTop() == 1 && !v.taken {
+		v.taken = true
+		return Outcome{Stream: v}, nil
+	}
+	s.enc.begin(r.Result, r.Protocol, "result")
+	if err := s.writeStack(); err != nil {
+		return s.writeFailure(r, err)
+	}
+	return Outcome{}, nil
+}
+
+// writeStack writes what a function returned: nothing is None, several values are a
+// tuple.
+func (s *State) writeStack() error {
+	L, e := s.l, &s.enc
+	n := L.GetTop()
+	switch n {
+	case 0:
+		return e.to.Null()
+	case 1:
+		return e.value(L.Get(1))
+	}
+	if err := e.to.Begin(object.TupleKind, n); err != nil {
+		return err
+	}
+	e.path = append(e.path, nil)
+	for i := 1; i <= n; i++ {
+		e.path[0] = number(int64(i))
+		if err := e.value(L.Get(i)); err != nil {
+			return err
+		}
+	}
+	e.path = e.path[:0]
+	return e.to.End()
+}
+
+// writeFailure answers with an exception that says why a result cannot be sent. A limit
+// of the sink is no such reason and comes back as it is.
+func (s *State) writeFailure(r *Request, err error) (Outcome, error) {
+	class, msg, ok := s.failure(err)
+	if !ok {
+		return Outcome{}, err
+	}
+	return s.writeException(r, class, []lua.LValue{lua.LString(msg)})
+}
+
+// failure returns class and message of the exception for a value that cannot be sent.
+func (s *State) failure(err error) (class, msg string, ok bool) {
+	err = s.enc.located(err)
+	var w *wrongValue
+	if errors.As(err, &w) {
+		return "TypeError", w.msg, true
+	}
+	var e *object.Error
+	if errors.As(err, &e) && e.Code == object.CodeInvalid {
+		if e.Class == "" {
+			return "TypeError", e.Msg, true
+		}
+		return e.Class, e.Msg, true
+	}
+	return "", "", false
+}

@@ -1,0 +1,108 @@
+package sandbox
+
+import (
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// classKey marks a dict that stands for an object of a Python class.
+const classKey = "__class__"
+
+// pyroClasses are Pyro's own classes that travel as dicts, by their Pyro4 names, with
+// their Pyro5 names.
+var pyroClasses = map[string]string{
+	"Pyro4.core.URI":                  "Pyro5.core.URI",
+	"Pyro4.core.Proxy":                "Pyro5.client.Proxy",
+	"Pyro4.core.Daemon":               "Pyro5.server.Daemon",
+	"Pyro4.futures._ExceptionWrapper": "Pyro5.core._ExceptionWrapper",
+	"Pyro4.util.SerpentSerializer":    "Pyro5.util.SerpentSerializer",
+	"Pyro4.util.JsonSerializer":       "Pyro5.util.JsonSerializer",
+	"Pyro4.util.MarshalSerializer":    "Pyro5.util.MarshalSerializer",
+	"Pyro4.util.MsgpackSerializer":    "Pyro5.util.MsgpackSerializer",
+}
+
+var pyro4Names = func() map[string]string {
+	m := make(map[string]string, len(pyroClasses))
+	for four, five := range pyroClasses {
+		m[five] = four
+	}
+	return m
+}()
+
+// checkClass refuses a dict that stands for an object which no peer should have sent.
+// What passes is data and stays data: nothing is ever made or contacted from it.
+func (s *State) checkClass(t *lua.LTable) error {
+	name, ok := t.RawGetString(classKey).(lua.LString)
+	if !ok {
+		return invalid("SerializeError", "unsupported serialized class")
+	}
+	shown := string(name)
+	if len(shown) > 100 {
+		shown = strings.ToValidUTF8(shown[:100], "") + "…"
+	}
+	if strings.Contains(string(name), "__") {
+		return invalid("SecurityError", "refused to deserialize types with double underscores in their name: %s", shown)
+	}
+	if pyroClasses[string(name)] != "" || pyro4Names[string(name)] != "" {
+		return nil
+	}
+	if s.req != nil && s.req.ClassName != nil {
+		if _, ok := s.req.ClassName(string(name)); ok {
+			return nil
+		}
+	}
+	return invalid("SerializeError", "unsupported serialized class: %s", shown)
+}
+
+// className returns the name under which a peer of protocol p knows a class.
+func (e *encoder) className(name string) string {
+	if !strings.HasPrefix(name, "Pyro") {
+		return name
+	}
+	if e.protocol == object.Pyro5 {
+		if five := pyroClasses[name]; five != "" {
+			return five
+		}
+	} else if four := pyro4Names[name]; four != "" {
+		return four
+	}
+	if module, bare, ok := strings.Cut(name, ".errors."); ok && (module == "Pyro4" || module == "Pyro5") {
+		return e.protocol.Module() + ".errors." + bare
+	}
+	return name
+}
+
+// proxyState writes the state of a proxy in the shape of the peer's generation. Pyro4's
+// has nine elements (…, timeout, key, handshake, retries, serializer), Pyro5's has six
+// (…, handshake, serializer). A key is never handed on to the other generation.
+func (e *encoder) proxyState(class string, state *lua.LTable) (*lua.LTable, bool) {
+	n := state.Len()
+	four := class == "Pyro4.core.Proxy"
+	if !four && class != "Pyro5.client.Proxy" || four == (e.protocol == object.Pyro4) {
+		return nil, false
+	}
+	var from []int // positions in state, 0 for None
+	switch {
+	case four && n == 9:
+		from = []int{1, 2, 3, 4, 7, 9}
+	case !four && n == 6:
+		from = []int{1, 2, 3, 4, 0, 0, 5, 0, 6}
+	default:
+		return nil, false
+	}
+	out := e.s.l.CreateTable(len(from), 0)
+	out.Metatable = state.Metatable
+	for i, pos := range from {
+		var v lua.LValue = e.s.null
+		if pos > 0 {
+			v = state.RawGetInt(pos)
+		} else if i == 7 {
+			v = number(0) // retries
+		}
+		out.Append(v)
+	}
+	return out, true
+}

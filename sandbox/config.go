@@ -1,0 +1,131 @@
+package sandbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Env is what the engine asks of the process around it. Its methods may be called
+// concurrently, each from the goroutine that runs a call.
+type Env interface {
+	// Log takes a line of a script. The level is "debug", "info", "warn" or "error"; the
+	// message is the script's own and may hold anything.
+	Log(id object.ID, level, msg string)
+	// Proxy runs a call of one object on another. A [*RemoteException] is raised in the
+	// script; of an [object.Error] the script sees the safe message. It returns when ctx
+	// is done, at the latest.
+	Proxy(ctx context.Context, r *ProxyCall) error
+}
+
+// ProxyCall is a call that a script makes on another object.
+type ProxyCall struct {
+	From   object.ID // the calling object, as which the call is authorised
+	To     object.ID
+	Kind   object.CallKind // Invoke, Get or Set
+	Method object.Method
+	// Chain is the objects through which the running call came, outermost first, without
+	// From.
+	Chain []object.ID
+	// Args writes two values: the positional arguments as a tuple, and the keyword
+	// arguments as a dict or Null. For Get and Set the first argument is the attribute's
+	// name.
+	Args func(object.Sink) error
+	// Result takes the one value that the call returned.
+	Result object.Sink
+	Corr   [16]byte // the running call's correlation id
+}
+
+// RemoteException is an exception that another object raised.
+type RemoteException struct {
+	Class   string // bare, for example "ValueError"
+	Args    []any  // nil, bool, string, int, int64, float64; anything else becomes text
+	Message string // what to show if there are no Args
+}
+
+// Error returns the class and the message.
+func (e *RemoteException) Error() string {
+	if e.Message == "" {
+		return e.Class
+	}
+	return e.Class + ": " + e.Message
+}
+
+// Limits bound what a script may spend. The zero value of each field means its default.
+type Limits struct {
+	// Steps is how many VM instructions one call may take: default 50 million, about a
+	// second. Built-in functions charge for work that grows with their arguments.
+	Steps int64
+	// LoadSteps is the same for running the script once when it is loaded; default Steps.
+	LoadSteps int64
+	// Wall is how long one call may take, waiting for other objects included; default 5 s.
+	// It is looked at every few hundred steps, so one long built-in can overrun it.
+	Wall time.Duration
+	// SourceBytes bounds a script and each of its modules; default 64 KiB, at most 1 MiB.
+	SourceBytes int
+	// CallDepth bounds how deep Lua functions call each other; default 10,000.
+	CallDepth int
+	// Coroutines bounds the live coroutines of a state; default 1,000.
+	Coroutines int
+}
+
+// Bounds that are not for the operator to choose.
+const (
+	maxSourceBytes = 1 << 20
+	maxNesting     = 200       // blocks and brackets in source
+	maxDepth       = 64        // containers inside each other, in and out
+	maxElements    = 1_000_000 // values of one message, keys included
+	maxArguments   = 8000      // positional arguments of a call
+	maxDigits      = 4300      // decimal digits of an integer, as in Python
+	maxText        = 32 << 20  // bytes of a text that a built-in makes
+	maxDocBytes    = 8 << 10   // of one member's documentation
+	maxLogBytes    = 8 << 10   // of one log line
+	maxProtected   = 200       // pcall inside pcall
+	maxResume      = 32        // coroutine resumed inside coroutine
+	maxRegistry    = 128 << 10 // slots of a Lua state's registers
+)
+
+func (l Limits) withDefaults() Limits {
+	set := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	if l.Steps <= 0 {
+		l.Steps = 50_000_000
+	}
+	if l.LoadSteps <= 0 {
+		l.LoadSteps = l.Steps
+	}
+	if l.Wall <= 0 {
+		l.Wall = 5 * time.Second
+	}
+	set(&l.SourceBytes, 64<<10)
+	l.SourceBytes = min(l.SourceBytes, maxSourceBytes)
+	set(&l.CallDepth, 10_000)
+	set(&l.Coroutines, 1000)
+	return l
+}
+
+// Config says what to load.
+type Config struct {
+	ID     object.ID // required
+	Source []byte    // the script; copied
+	// File names the script in messages, for example "acme/counter.lua"; default from ID.
+	File string
+	// Libs are the sources of the modules that require finds, by name. The map is read
+	// while Load runs and not kept; the sources are kept and must not change.
+	Libs   map[string][]byte
+	Env    Env // nil: log lines are dropped and every proxy call fails
+	Limits Limits
+}
+
+// nowhere is the Env of a Config without one.
+type nowhere struct{}
+
+func (nowhere) Log(object.ID, string, string) {}
+
+func (nowhere) Proxy(context.Context, *ProxyCall) error {
+	return object.Errorf(object.CodeUnavailable, "this object cannot call others")
+}

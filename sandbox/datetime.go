@@ -1,0 +1,135 @@
+package sandbox
+
+import (
+	"math"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// daysTo1970 is the day number of 1970-01-01.
+const daysTo1970 = 719163
+
+// isoDateTime writes seconds since 1970 as Python's isoformat does.
+func isoDateTime(v float64) string {
+	sec := math.Floor(v)
+	micro := int64(math.Round((v - sec) * 1e6))
+	t := time.Unix(int64(sec), micro*1000).UTC()
+	if t.Nanosecond() == 0 {
+		return t.Format("2006-01-02T15:04:05")
+	}
+	return t.Format("2006-01-02T15:04:05.000000")
+}
+
+// isoDate writes a day number as Python's isoformat does.
+func isoDate(day int64) string {
+	return time.Unix((day-daysTo1970)*86400, 0).UTC().Format("2006-01-02")
+}
+
+// Python's range of dates, which is also what every peer can say.
+const (
+	maxDay     = 3652059 // 9999-12-31
+	minSeconds = (1 - daysTo1970) * 86400
+	maxSeconds = (maxDay+1-daysTo1970)*86400 - 1e-6
+)
+
+// dateMethods gives dates and times their operators.
+func (s *State) dateMethods() {
+	seconds := func(L *lua.LState, i int) float64 {
+		v, ok := valueOf(L.Get(i)).(dateTime)
+		if !ok {
+			L.ArgError(i, "datetime expected, got "+s.typeName(L.Get(i)))
+		}
+		return float64(v)
+	}
+	day := func(L *lua.LState, i int) int64 {
+		v, ok := valueOf(L.Get(i)).(dateValue)
+		if !ok {
+			L.ArgError(i, "date expected, got "+s.typeName(L.Get(i)))
+		}
+		return int64(v)
+	}
+	boolean := func(f func(L *lua.LState) bool) lua.LGFunction {
+		return func(L *lua.LState) int {
+			L.Push(lua.LBool(f(L)))
+			return 1
+		}
+	}
+	s.methods(s.mt.datetime, map[string]lua.LGFunction{
+		"__eq": boolean(func(L *lua.LState) bool { return seconds(L, 1) == seconds(L, 2) }),
+		"__lt": boolean(func(L *lua.LState) bool { return seconds(L, 1) < seconds(L, 2) }),
+		"__le": boolean(func(L *lua.LState) bool { return seconds(L, 1) <= seconds(L, 2) }),
+		"__tostring": func(L *lua.LState) int {
+			L.Push(lua.LString(isoDateTime(seconds(L, 1))))
+			return 1
+		},
+		"seconds": func(L *lua.LState) int {
+			L.Push(lua.LNumber(seconds(L, 1)))
+			return 1
+		},
+		"date": func(L *lua.LState) int {
+			L.Push(userdata(dateValue(int64(math.Floor(seconds(L, 1)/86400))+daysTo1970), s.mt.date))
+			return 1
+		},
+	})
+	s.methods(s.mt.date, map[string]lua.LGFunction{
+		"__eq": boolean(func(L *lua.LState) bool { return day(L, 1) == day(L, 2) }),
+		"__lt": boolean(func(L *lua.LState) bool { return day(L, 1) < day(L, 2) }),
+		"__le": boolean(func(L *lua.LState) bool { return day(L, 1) <= day(L, 2) }),
+		"__tostring": func(L *lua.LState) int {
+			L.Push(lua.LString(isoDate(day(L, 1))))
+			return 1
+		},
+		"day": func(L *lua.LState) int {
+			L.Push(lua.LNumber(day(L, 1)))
+			return 1
+		},
+	})
+}
+
+// newDateTime is hearth.datetime(seconds) or hearth.datetime("2026-01-31T12:00:00").
+func (s *State) newDateTime(L *lua.LState) int {
+	var v float64
+	switch arg := L.CheckAny(1).(type) {
+	case lua.LNumber:
+		v = float64(arg)
+	case lua.LString:
+		t, err := time.Parse("2006-01-02T15:04:05", string(arg))
+		if err != nil {
+			L.ArgError(1, "want seconds since 1970 or a text like 2026-01-31T12:00:00")
+		}
+		v = float64(t.Unix()) + float64(t.Nanosecond())/1e9
+	default:
+		L.ArgError(1, "want seconds since 1970 or a text like 2026-01-31T12:00:00")
+	}
+	if !(v >= minSeconds && v <= maxSeconds) {
+		L.ArgError(1, "outside the years 1 to 9999")
+	}
+	L.Push(userdata(dateTime(v), s.mt.datetime))
+	return 1
+}
+
+// newDate is hearth.date(day) or hearth.date("2026-01-31").
+func (s *State) newDate(L *lua.LState) int {
+	var v int64
+	switch arg := L.CheckAny(1).(type) {
+	case lua.LNumber:
+		v = int64(arg)
+	case lua.LString:
+		t, err := time.Parse("2006-01-02", string(arg))
+		if err != nil {
+			L.ArgError(1, "want a day number or a text like 2026-01-31")
+		}
+		v = t.Unix()/86400 + daysTo1970
+		if t.Unix() < 0 {
+			v = int64(math.Floor(float64(t.Unix())/86400)) + daysTo1970
+		}
+	default:
+		L.ArgError(1, "want a day number or a text like 2026-01-31")
+	}
+	if v < 1 || v > maxDay {
+		L.ArgError(1, "outside the years 1 to 9999")
+	}
+	L.Push(userdata(dateValue(v), s.mt.date))
+	return 1
+}

@@ -1,0 +1,166 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// definition is what one run of a script defined.
+type definition struct {
+	table   *lua.LTable // what hearth.object returned
+	proto   *lua.LTable // the metatable of instances: they find methods, then table
+	methods *lua.LTable // the functions that can be called from outside
+	doc     string
+	mode    object.InstanceMode
+	members map[object.Method]*member
+	init    *lua.LFunction
+	close   *lua.LFunction
+}
+
+// member is one exposed name.
+type member struct {
+	method, get, set *lua.LFunction
+	oneway           bool
+}
+
+// sections are the sub-tables of an object under which its members stand.
+var sections = [...]string{"expose", "oneway", "get", "set"}
+
+// newObject is hearth.object{…}.
+func (s *State) newObject(L *lua.LState) int {
+	d := &definition{mode: object.Session}
+	if L.GetTop() > 0 {
+		options := L.CheckTable(1)
+		for k, v := options.Next(lua.LNil); k != lua.LNil; k, v = options.Next(k) {
+			text, isText := v.(lua.LString)
+			switch {
+			case k == lua.LString("doc") && isText:
+				d.doc = clip(strings.TrimSpace(strings.ToValidUTF8(string(text), "\uFFFD")), maxDocBytes)
+			case k == lua.LString("instance") && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
+				d.mode = object.InstanceMode(text)
+			case k == lua.LString("instance"):
+				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, clip(s.text(L, v), 40))
+			case k == lua.LString("doc"):
+				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Type().String())
+			default:
+				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", clip(k.String(), 40))
+			}
+		}
+	}
+	d.table = newTable(L)
+	for _, name := range sections {
+		d.table.RawSetString(name, newTable(L))
+	}
+	d.proto, d.methods = newTable(L), newTable(L)
+	d.proto.RawSetString("__index", d.methods)
+	parent := newTable(L)
+	parent.RawSetString("__index", d.table)
+	d.methods.Metatable = parent
+	if len(s.defs) >= 16 {
+		L.RaiseError("hearth.object: a script defines one object")
+	}
+	s.defs = append(s.defs, d)
+	L.Push(d.table)
+	return 1
+}
+
+// defined finds and checks the definition that a script returned.
+func (s *State) defined(v lua.LValue) (*definition, error) {
+	file := s.p.file
+	var d *definition
+	for _, other := range s.defs {
+		if other.table == v {
+			d = other
+		}
+	}
+	s.defs = s.defs[:0]
+	if d == nil {
+		return nil, fmt.Errorf("%s: the script returned a %s; it must return what hearth.object made", file, s.typeName(v))
+	}
+	d.members = map[object.Method]*member{}
+	for _, section := range sections {
+		if err := s.defineSection(d, section); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	for name, to := range map[string]**lua.LFunction{"init": &d.init, "close": &d.close} {
+		switch f := d.table.RawGetString(name).(type) {
+		case *lua.LFunction:
+			*to = f
+		case *lua.LNilType:
+		default:
+			err = fmt.Errorf("%s: %s must be a function, not a %s", file, name, f.Type())
+		}
+	}
+	return d, err
+}
+
+// defineSection reads one of an object's sub-tables.
+func (s *State) defineSection(d *definition, section string) error {
+	file := s.p.file
+	t, ok := d.table.RawGetString(section).(*lua.LTable)
+	if !ok {
+		return fmt.Errorf("%s: %s is no longer a table; add functions to it instead of replacing it", file, section)
+	}
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+		name, _ := k.(lua.LString)
+		fn, ok := v.(*lua.LFunction)
+		where := file
+		if ok && fn.Proto != nil {
+			where = fn.Proto.SourceName + ":" + formatNumber(float64(fn.Proto.LineDefined))
+		}
+		switch {
+		case !object.Method(name).Callable():
+			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, clip(k.String(), 40))
+		case !ok:
+			return fmt.Errorf("%s: %s.%s must be a function, not a %s", where, section, name, v.Type())
+		}
+		m := d.members[object.Method(name)]
+		if m == nil {
+			m = &member{}
+			d.members[object.Method(name)] = m
+		}
+		method := section == "expose" || section == "oneway"
+		if m.method != nil || method && (m.get != nil || m.set != nil) {
+			return fmt.Errorf("%s: %s.%s: the name is already exposed", where, section, name)
+		}
+		switch section {
+		case "get":
+			m.get = fn
+		case "set":
+			m.set = fn
+		default:
+			m.method, m.oneway = fn, section == "oneway"
+			d.methods.RawSetString(string(name), fn)
+		}
+	}
+	return nil
+}
+
+// describe makes the description of an object, with the documentation that stands in
+// the source.
+func (d *definition) describe(p *Program) *object.Description {
+	out := &object.Description{ID: p.id, Doc: d.doc, Instance: d.mode, Members: make([]object.Member, 0, len(d.members))}
+	docs := docReader{p: p}
+	for name, m := range d.members {
+		doc := docs.above(m.method)
+		if doc == "" {
+			doc = docs.above(m.get)
+		}
+		if doc == "" {
+			doc = docs.above(m.set)
+		}
+		out.Members = append(out.Members, object.Member{
+			Name: name, Doc: doc, Method: m.method != nil, Oneway: m.oneway, Get: m.get != nil, Set: m.set != nil,
+		})
+	}
+	sort.Slice(out.Members, func(i, j int) bool { return out.Members[i].Name < out.Members[j].Name })
+	return out
+}

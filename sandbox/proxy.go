@@ -1,0 +1,229 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// proxyValue is another object, as a script holds it.
+type proxyValue struct{ to object.ID }
+
+// maxProxyNames bounds how many method functions a state keeps for its proxies.
+const maxProxyNames = 256
+
+// newProxy is hearth.proxy(id). It calls nobody yet.
+func (s *State) newProxy(L *lua.LState) int {
+	id, err := object.ParseID(L.CheckString(1))
+	if err != nil {
+		L.ArgError(1, err.Error())
+	}
+	L.Push(userdata(&proxyValue{to: id}, s.mt.proxy))
+	return 1
+}
+
+// proxyMethods makes p:name(…) a call of the method name.
+func (s *State) proxyMethods() {
+	L := s.l
+	s.proxies["get_attribute"] = L.NewFunction(func(L *lua.LState) int {
+		p, name := checkAttribute(L, "get_attribute")
+		return s.proxyCall(L, p, object.Get, name, []lua.LValue{lua.LString(name)}, nil)
+	})
+	s.proxies["set_attribute"] = L.NewFunction(func(L *lua.LState) int {
+		p, name := checkAttribute(L, "set_attribute")
+		s.proxyCall(L, p, object.Set, name, []lua.LValue{lua.LString(name), L.Get(3)}, nil)
+		return 0
+	})
+	s.mt.proxy.RawSetString("__index", L.NewFunction(func(L *lua.LState) int {
+		name := L.CheckString(2)
+		if fn := s.proxies[name]; fn != nil {
+			L.Push(fn)
+			return 1
+		}
+		if !object.Method(name).Callable() {
+			L.RaiseError("%q can never be called", clip(name, 40))
+		}
+		fn := L.NewFunction(func(L *lua.LState) int {
+			p := checkProxy(L, name)
+			args, kwargs := s.proxyArguments(L, 2)
+			return s.proxyCall(L, p, object.Invoke, name, args, kwargs)
+		})
+		if len(s.proxies) < maxProxyNames {
+			s.proxies[name] = fn
+		}
+		L.Push(fn)
+		return 1
+	}))
+	s.mt.proxy.RawSetString("__newindex", L.NewFunction(func(L *lua.LState) int {
+		name := clip(L.CheckString(2), 40)
+		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
+		return 0
+	}))
+	s.mt.proxy.RawSetString("__tostring", L.NewFunction(func(L *lua.LState) int {
+		L.Push(lua.LString("proxy of " + checkProxy(L, "tostring").to))
+		return 1
+	}))
+}
+
+// checkProxy returns the first argument, which is a proxy if the method was called with
+// a colon.
+func checkProxy(L *lua.LState, name string) *proxyValue {
+	p, ok := valueOf(L.Get(1)).(*proxyValue)
+	if !ok {
+		L.RaiseError("call a method of another object with a colon: proxy:%s(…)", name)
+	}
+	return p
+}
+
+// checkAttribute returns the arguments of an access to an attribute.
+func checkAttribute(L *lua.LState, access string) (*proxyValue, string) {
+	p := checkProxy(L, access)
+	name := L.CheckString(2)
+	if !object.Method(name).Callable() {
+		L.ArgError(2, "not the name of an attribute")
+	}
+	return p, name
+}
+
+// proxyArguments collects the arguments from position i on; a last one that hearth.kw
+// made is the keyword arguments.
+func (s *State) proxyArguments(L *lua.LState, i int) (args []lua.LValue, kwargs *lua.LTable) {
+	n := L.GetTop()
+	if t, ok := L.Get(n).(*lua.LTable); ok && n >= i && t.Metatable == s.mt.kw {
+		kwargs = t
+		n--
+	}
+	for ; i <= n; i++ {
+		args = append(args, L.Get(i))
+	}
+	return args, kwargs
+}
+
+// proxyCall runs a call on another object and pushes its result.
+func (s *State) proxyCall(L *lua.LState, p *proxyValue, kind object.CallKind, name string, args []lua.LValue, kwargs *lua.LTable) int {
+	if !s.calling {
+		L.RaiseError("other objects can be called while a call is running, not while the script is loaded")
+	}
+	s.meter.charge(L, 1000)
+	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
+	s.build.begin(false)
+	call := &ProxyCall{
+		From: s.p.id, To: p.to, Kind: kind, Method: object.Method(name), Result: &s.build,
+		Args: func(to object.Sink) error { return s.writeProxyArguments(to, args, kwargs) },
+	}
+	if s.req != nil {
+		call.Chain, call.Corr = s.req.Chain, s.req.Corr
+	}
+	ctx, done := s.meter.waiting(s.ctx)
+	err := s.p.env.Proxy(ctx, call)
+	done()
+	if s.meter.charge(L, 0); err == nil {
+		err = s.build.complete()
+	}
+	if err != nil {
+		s.raiseProxy(L, p.to, err)
+	}
+	if len(s.build.values) == 0 {
+		L.Push(lua.LNil)
+		return 1
+	}
+	v := s.build.values[0]
+	s.build.values = s.build.values[:0]
+	L.Push(v)
+	return 1
+}
+
+// writeProxyArguments writes the tuple and the dict of a call.
+func (s *State) writeProxyArguments(to object.Sink, args []lua.LValue, kwargs *lua.LTable) error {
+	e := &s.enc
+	e.begin(to, object.Pyro5, "argument")
+	if err := to.Begin(object.TupleKind, len(args)); err != nil {
+		return err
+	}
+	e.path = append(e.path, nil)
+	for i, a := range args {
+		e.path[0] = number(int64(i + 1))
+		if err := e.value(a); err != nil {
+			return err
+		}
+	}
+	e.path = e.path[:0]
+	if err := to.End(); err != nil {
+		return err
+	}
+	if kwargs == nil {
+		return to.Null()
+	}
+	for k, _ := kwargs.Next(lua.LNil); k != lua.LNil; k, _ = kwargs.Next(k) {
+		if k.Type() != lua.LTString {
+			return &wrongValue{"the keys of hearth.kw must be texts"}
+		}
+	}
+	e.name = "keyword argument"
+	return e.dict(kwargs)
+}
+
+// raiseProxy raises what went wrong with a call on another object: its exception, or one
+// that stands for the error.
+func (s *State) raiseProxy(L *lua.LState, to object.ID, err error) {
+	class, msg := "RuntimeError", object.CodeOf(err).String()
+	var remote *RemoteException
+	var wrong *wrongValue
+	var e *object.Error
+	switch {
+	case errors.As(err, &remote):
+		L.Error(s.remoteException(remote), 1)
+	case errors.As(err, &wrong):
+		class, msg = "TypeError", wrong.msg
+	case errors.As(err, &e) && e.Code != object.CodeInternal:
+		msg = e.Msg
+		if e.Class != "" {
+			class = e.Class
+		}
+	case object.CodeOf(err) == object.CodeDeadline:
+		class, msg = "TimeoutError", "no answer in time"
+	}
+	args := L.CreateTable(1, 0)
+	args.Append(lua.LString("calling " + string(to) + ": " + msg))
+	L.Error(s.exceptionTable(class, args), 1)
+}
+
+// remoteException makes an exception of another object one of this script.
+func (s *State) remoteException(r *RemoteException) *lua.LTable {
+	args := s.l.CreateTable(len(r.Args), 0)
+	for _, a := range r.Args {
+		args.Append(s.fromGo(a))
+	}
+	if len(r.Args) == 0 && r.Message != "" {
+		args.Append(lua.LString(r.Message))
+	}
+	class := r.Class
+	if class == "" {
+		class = "RuntimeError"
+	}
+	return s.exceptionTable(class, args)
+}
+
+// fromGo makes a Lua value of an exception's argument.
+func (s *State) fromGo(v any) lua.LValue {
+	switch v := v.(type) {
+	case nil:
+		return s.null
+	case bool:
+		return lua.LBool(v)
+	case string:
+		return lua.LString(v)
+	case int:
+		return number(int64(v))
+	case int64:
+		if v >= -maxExact && v <= maxExact {
+			return number(v)
+		}
+	case float64:
+		return lua.LNumber(v)
+	}
+	return lua.LString(clip(fmt.Sprint(v), 1000))
+}

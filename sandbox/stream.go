@@ -1,0 +1,73 @@
+package sandbox
+
+import (
+	"context"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Stream is an item stream: a function of the script that returns one item after the
+// other, and nil at the end. It lives in the state that made it and is used by whoever
+// uses that.
+type Stream struct {
+	s     *State
+	fn    *lua.LFunction
+	taken bool // has been a result
+}
+
+// newStream is hearth.stream(f).
+func (s *State) newStream(L *lua.LState) int {
+	L.Push(userdata(&Stream{s: s, fn: L.CheckFunction(1)}, s.mt.stream))
+	return 1
+}
+
+// Next runs the stream for its next item, with a budget like any call's. ok is false at
+// the end; nothing is written then. After that, an exception or an error there is
+// nothing more to come. Of r it uses what concerns the caller and the result.
+func (st *Stream) Next(ctx context.Context, r *Request) (ok bool, out Outcome, err error) {
+	s := st.s
+	if s.broken != nil {
+		return false, Outcome{Broken: true}, s.broken
+	}
+	if st.fn == nil {
+		return false, Outcome{}, nil
+	}
+	defer s.recovered(&out, &err)
+	s.enter(ctx, r)
+	s.l.Push(s.outer)
+	s.l.Push(st.fn)
+	ok, out, err = st.next(r)
+	s.leave(&out)
+	if !ok || out.Exception || err != nil {
+		st.fn = nil
+	}
+	return ok, out, err
+}
+
+func (st *Stream) next(r *Request) (bool, Outcome, error) {
+	s := st.s
+	raised, limit := s.run(0)
+	if limit != nil {
+		return false, Outcome{}, limit
+	}
+	if raised != nil {
+		out, err := s.writeRaised(r, raised)
+		return true, out, err
+	}
+	if s.l.Get(1) == lua.LNil {
+		return false, Outcome{}, nil
+	}
+	s.enc.begin(r.Result, r.Protocol, "item")
+	if err := s.writeStack(); err != nil {
+		out, err := s.writeFailure(r, err)
+		return true, out, err
+	}
+	return true, Outcome{}, nil
+}
+
+// Close ends the stream early. Closing twice is fine.
+func (st *Stream) Close() { st.fn = nil }
+
+var _ object.Sink = discard{}
