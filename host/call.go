@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
@@ -107,6 +108,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer, snap *snapshot) (*obj
 	call.Caller, call.Conn, call.Protocol, call.Serializer = c.caller, c.id, c.proto, uint8(ser.ID())
 	call.Payload, call.Buffer = payload, c.result
 	call.Chain = call.Chain[:0]
+	call.Deadline = time.Now().Add(callTimeout)
 	return call, c.h.authorize(snap, call)
 }
 
@@ -158,10 +160,8 @@ func (c *conn) run(snap *snapshot, call *object.Call, ser codec.Serializer) (obj
 	case object.NameServer:
 		return c.callHost(snap, call, ser, nameServerMethods)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
 	c.touch(call.ID.Tenant())
-	return snap.backends[call.ID.Tenant()].Invoke(ctx, call)
+	return snap.backends[call.ID.Tenant()].Invoke(context.Background(), call)
 }
 
 // touch remembers that a tenant may hold a session of this connection.
@@ -190,9 +190,7 @@ func (c *conn) background(snap *snapshot, call *object.Call) {
 	c.touch(call.ID.Tenant())
 	c.oneways.Go(func() {
 		defer func() { <-c.slots }()
-		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-		defer cancel()
-		r, err := snap.backends[own.ID.Tenant()].Invoke(ctx, &own)
+		r, err := snap.backends[own.ID.Tenant()].Invoke(context.Background(), &own)
 		if r.Stream != 0 {
 			snap.backends[own.ID.Tenant()].CloseStream(r.Stream)
 		}
@@ -254,8 +252,7 @@ func (h *Host) proxy(ctx context.Context, from object.ID, call *object.Call) (ob
 	if err := h.authorize(snap, call); err != nil {
 		return object.Reply{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
+	call.Deadline = time.Now().Add(callTimeout)
 	b := snap.backends[call.ID.Tenant()]
 	r, err := b.Invoke(ctx, call)
 	if r.Stream != 0 {

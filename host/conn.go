@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/wire"
@@ -21,7 +22,8 @@ import (
 // it reads the next, as Pyro's order wants; oneway calls alone run beside it.
 type conn struct {
 	h        *Host
-	nc       net.Conn
+	socket   net.Conn // as it was accepted, for identification
+	nc       net.Conn // the same, to read and write
 	listener *transport.Listener
 	id       uint64
 	in       *wire.Reader
@@ -33,8 +35,9 @@ type conn struct {
 	caller   object.Caller
 	touched  map[object.Tenant]bool // tenants that may hold a session of this connection
 	inflated []byte
-	out      []byte // the message being written
-	result   []byte // the payload being written
+	out      []byte    // the message being written
+	writable time.Time // until when the peer must have read
+	result   []byte    // the payload being written
 	call     object.Call
 	head     codec.Head
 
@@ -43,7 +46,7 @@ type conn struct {
 }
 
 func newConn(h *Host, nc net.Conn, l *transport.Listener) *conn {
-	return &conn{h: h, nc: nc, listener: l, id: h.lastConn.Add(1)}
+	return &conn{h: h, socket: nc, nc: nonblock.Wrap(nc), listener: l, id: h.lastConn.Add(1)}
 }
 
 // drain lets the connection finish what it is at and read nothing more.
@@ -185,7 +188,11 @@ func (c *conn) write(m *wire.Message) error {
 	if err != nil {
 		return err
 	}
-	_ = c.nc.SetWriteDeadline(time.Now().Add(callTimeout))
+	// Setting a deadline costs, so one serves many messages.
+	if now := time.Now(); c.writable.Sub(now) < writeTimeout {
+		c.writable = now.Add(2 * writeTimeout)
+		_ = c.nc.SetWriteDeadline(c.writable)
+	}
 	_, err = c.nc.Write(out)
 	if c.out = out; cap(out) > 1<<20 {
 		c.out = nil
@@ -242,7 +249,7 @@ func signed(m *wire.Message) bool {
 
 // identify asks the kernel who is at the other end.
 func (c *conn) identify() {
-	c.caller.Peer = transport.Identify(c.nc)
+	c.caller.Peer = transport.Identify(c.socket)
 	c.caller.Principal = c.h.snap.Load().policy.Principal(c.caller.Peer)
 }
 

@@ -44,6 +44,7 @@ const (
 	maxHandshakeBytes = 64 << 10         // of a CONNECT message
 	maxMessageBytes   = 8 << 20          // of any other message, and of what it inflates to
 	callTimeout       = 30 * time.Second // a call, its wait for an instance included
+	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
 	drainTimeout      = 10 * time.Second
 	maxConns          = 20000 // connections in all
 	maxStrangers      = 10000 // connections that have not said who they are

@@ -164,9 +164,7 @@ func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Re
 		st.backend.CloseStream(st.number)
 		return object.Reply{}, object.ErrStreamGone
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
-	r, more, err := st.backend.Next(ctx, &item, st.number)
+	r, more, err := st.backend.Next(context.Background(), &item, st.number)
 	if err != nil {
 		return object.Reply{}, err
 	}

@@ -1,6 +1,9 @@
 package object
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // CallKind says what is asked of an object.
 type CallKind uint8
@@ -29,6 +32,11 @@ type Call struct {
 	Corr       [16]byte // correlation id
 	Traceback  bool     // the policy lets this caller see tracebacks
 	Chain      []ID     // the objects through which this call came, outermost first
+
+	// Deadline is when nobody waits for the reply any more; the zero time is never. A
+	// backend gives up then, within a second or two, or when its ctx is done. It stands
+	// here because a context with a deadline costs more than many a call.
+	Deadline time.Time
 
 	// Payload is the inflated payload as it came. It belongs to the caller of Invoke
 	// and must not be used after Invoke returned.

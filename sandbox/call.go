@@ -83,6 +83,7 @@ func (s *State) leave(out *Outcome) {
 	s.meter.end()
 	s.l.SetTop(0)
 	out.Steps = s.meter.used()
+	s.image.steps += out.Steps
 	out.Broken = s.broken != nil
 }
 

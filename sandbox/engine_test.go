@@ -383,6 +383,18 @@ func TestCallAllocates(t *testing.T) {
 	}
 }
 
+// TestFreshInstanceAllocates is the budget of mode "call" beside the call itself.
+func TestFreshInstanceAllocates(t *testing.T) {
+	h := start(t, strings.Replace(method("return a"), "single", "call", 1))
+	if n := testing.AllocsPerRun(100, func() {
+		if err := h.s.NewInstance(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 2 {
+		t.Errorf("a fresh instance allocates %v times, want at most 2: does the script run again?", n)
+	}
+}
+
 // FuzzPattern: any pattern on any text ends, by a result, an error or a limit, and the
 // positions that find returns lie in the text.
 func FuzzPattern(f *testing.F) {

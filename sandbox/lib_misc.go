@@ -115,6 +115,7 @@ func (s *State) openMath() {
 		"fmod", "frexp", "ldexp", "log", "log10", "max", "min", "modf", "pow", "rad", "sin", "sinh", "sqrt", "tan", "tanh")
 	fns["random"] = s.mathRandom
 	fns["randomseed"] = func(L *lua.LState) int {
+		s.seeded = true
 		s.random = rand.New(rand.NewPCG(math.Float64bits(float64(L.CheckNumber(1))), 0)) //nolint:gosec // not for secrets
 		return 0
 	}

@@ -194,6 +194,71 @@ return C`)
 	}
 }
 
+// TestPerCallLeavesNoTrace tries every place where one caller could leave something for
+// the next. Each method returns what it found and leaves more.
+func TestPerCallLeavesNoTrace(t *testing.T) {
+	for name, body := range map[string]string{
+		"a local":              `n = n + 1; return n`,
+		"a local set to nil":   `local was = gone; gone = nil; return was and 1 or 2`,
+		"a global":             `g = (g or 0) + 1; return g`,
+		"a global through _G":  `_G.g = (_G.g or 0) + 1; return g`,
+		"a function replaced":  `local was = helper(); helper = function() return 2 end; return was`,
+		"a global function":    `local was = ghelper(); function ghelper() return 2 end; return was`,
+		"a table":              `t[#t + 1] = 1; return #t`,
+		"a key renamed":        `local v = t.x or 2; t.x, t.y = nil, 1; return v`,
+		"deep inside":          `t.a.b.c = (t.a.b.c or 0) + 1; return t.a.b.c`,
+		"table.insert":         `table.insert(t, 1); return #t`,
+		"rawset":               `rawset(t, 1, (t[1] or 0) + 1); return t[1]`,
+		"table.sort":           `local v = s[1]; table.sort(s); return v == 3 and 1 or 2`,
+		"a metatable":          `local v = getmetatable(t) and 2 or 1; setmetatable(t, {}); return v`,
+		"inside a metatable":   `local v = mt.__index.z or 1; mt.__index.z = 2; return v`,
+		"the object":           `C.z = (C.z or 0) + 1; return C.z`,
+		"a method":             `local v = self:other(); C.expose.other = function() return 2 end; return v`,
+		"the instance":         `self.z = (self.z or 0) + 1; return self.z`,
+		"a private method":     `local v = self:private(); function C:private() return 2 end; return v`,
+		"an iterator":          `return it() == "a" and 1 or 2`,
+		"a coroutine":          `return co()`,
+		"a coroutine, resumed": `local _, v = coroutine.resume(th); return v`,
+		"a module":             `m.n = m.n + 1; return m.n`,
+		"a module, required":   `local m = require "m"; m.n = m.n + 1; return m.n`,
+		"another module":       `local o = require "o"; o.n = o.n + 1; return o.n`,
+		"a mark":               `local v = hearth.typeof(plain) == "table" and 1 or 2; hearth.list(plain); return v`,
+		"the random numbers":   `local v = math.random(1e9); math.randomseed(7); local w = math.random(1e9); math.randomseed(7); return v == w and 2 or 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := startWith(t, `
+local n, gone = 0, true
+local t, s, plain = { a = { b = {} }, x = 1 }, { 3, 1, 2 }, {}
+local mt = { __index = {} }
+local withmt = setmetatable({}, mt)
+local helper = function() return 1 end
+function ghelper() return 1 end
+local it = ("a b c"):gmatch("%a")
+local co = coroutine.wrap(function() local i = 0; while true do i = i + 1; coroutine.yield(i) end end)
+local th = coroutine.create(function() local i = 0; while true do i = i + 1; coroutine.yield(i) end end)
+local m = require "m"
+local C = hearth.object { instance = "call" }
+function C:private() return 1 end
+function C.expose:other() return 1 end
+function C.expose:f() `+body+` end
+function C.expose:quiet() return 1 end
+return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"})
+			for i := range 4 {
+				h.call("f").want(t, int64(1))
+				for range i {
+					if err := h.s.NewInstance(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					h.call("quiet").want(t, int64(1))
+				}
+				if err := h.s.NewInstance(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func TestValuesSurvive(t *testing.T) {
 	h := start(t, method("return a"))
 	for _, v := range []any{

@@ -28,6 +28,7 @@ type State struct {
 	outer   *lua.LFunction // runs the function it is given and notes where it failed
 	quiet   *lua.LFunction // runs the function it is given
 	random  *rand.Rand
+	seeded  bool                      // random is of a script's choice
 	proxies map[string]*lua.LFunction // the methods of proxies, by name
 
 	// Of the last run of the script.
@@ -36,6 +37,8 @@ type State struct {
 	def    *definition
 	loaded map[string]lua.LValue // modules; loading while they run
 	used   bool                  // an instance was made
+	image  image                 // in mode "call": what the run left
+	fixed  map[any]struct{}      // what no script can change
 
 	self *lua.LTable // the instance
 
@@ -72,7 +75,7 @@ func (p *Program) newState(ctx context.Context) (*State, error) {
 	})
 	s.build = builder{s: s, names: map[string]lua.LValue{}}
 	s.enc.s = s
-	s.random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // math.random is not for secrets
+	s.reseed()
 	s.makeMetatables()
 	s.openLibraries()
 	s.l.SetContext(&s.meter)
@@ -81,6 +84,12 @@ func (p *Program) newState(ctx context.Context) (*State, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// reseed makes random numbers that no script knows.
+func (s *State) reseed() {
+	s.random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // math.random is not for secrets
+	s.seeded = false
 }
 
 // runScript runs the script in a fresh environment, so that nothing of an earlier run
@@ -112,6 +121,9 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		return s.p.unloadable("%s", err)
 	}
 	s.def = d
+	if d.mode == object.PerCall {
+		s.takeImage()
+	}
 	return nil
 }
 
@@ -177,7 +189,8 @@ func (s *State) caught(e *lua.ApiError) lua.LValue {
 }
 
 // NewInstance makes a fresh instance and calls its init. In a state that had an instance
-// before, the script is run again, so that the new one finds nothing of the old. The
+// before, the script is run again if that one left anything that the new one could find.
+// The
 // error is CodeRaised if init failed, with its message; a limit breaks the state.
 func (s *State) NewInstance(ctx context.Context) (err error) {
 	defer s.recovered(nil, &err)
@@ -185,10 +198,13 @@ func (s *State) NewInstance(ctx context.Context) (err error) {
 		return s.broken
 	}
 	s.endInstance(ctx)
-	if s.used {
+	if s.used && !s.untouched() {
 		if err := s.runScript(ctx); err != nil {
 			return err
 		}
+	}
+	if s.seeded && s.used {
+		s.reseed()
 	}
 	s.used = true
 	s.self = newTable(s.l)
@@ -218,6 +234,7 @@ func (s *State) hook(ctx context.Context, fn *lua.LFunction) (lua.LValue, *objec
 	s.l.Push(s.self)
 	raised, limit := s.run(1)
 	s.meter.end()
+	s.image.steps += s.meter.used()
 	s.l.SetTop(0)
 	return raised, limit
 }

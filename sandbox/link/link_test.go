@@ -1,10 +1,11 @@
 package link_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,26 +30,22 @@ func TestCallSurvives(t *testing.T) {
 	var e link.Encoder
 	e.Begin(link.Call, 7)
 	e.PutCall(&want)
-	r := link.NewReader(bytes.NewReader(e.Frame()))
-	typ, id, n, err := r.Head()
-	if err != nil || typ != link.Call || id != 7 {
-		t.Fatalf("Head() = %v, %v, %v; want Call, 7", typ, id, err)
-	}
-	body, err := r.Body(nil, n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got object.Call
-	d := link.Decoder{B: body}
-	d.CallFields(&got)
-	if d.Err != nil {
-		t.Fatal(d.Err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("call changed on its way (-sent +received):\n%s", diff)
-	}
-	if _, _, _, err := r.Head(); !errors.Is(err, io.EOF) {
-		t.Errorf("Head() at the end = %v, want io.EOF", err)
+	frames := 0
+	err := received(t, e.Frame(), func(typ link.Type, id uint64, body []byte) error {
+		frames++
+		if typ != link.Call || id != 7 {
+			t.Errorf("frame %v, %v; want Call, 7", typ, id)
+		}
+		var got object.Call
+		d := link.Decoder{B: body}
+		d.CallFields(&got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("call changed on its way (-sent +received):\n%s", diff)
+		}
+		return d.Err
+	})
+	if !errors.Is(err, io.EOF) || frames != 1 {
+		t.Errorf("Run() = %v after %d frames, want io.EOF after one", err, frames)
 	}
 }
 
@@ -80,47 +77,96 @@ func TestReplySurvives(t *testing.T) {
 	}
 }
 
-// TestConcurrentWritersKeepFramesWhole has many writers share one link.
+// sockets returns the two ends of a stream socket.
+func sockets(t *testing.T) (a, b *net.UnixConn) {
+	t.Helper()
+	dir := t.TempDir()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/s", Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if a, err = net.DialUnix("unix", nil, l.Addr().(*net.UnixAddr)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = l.AcceptUnix(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a, b
+}
+
+// received hands the frames of a finished stream to handle and returns what Run does.
+func received(t *testing.T, stream []byte, handle link.Handler) error {
+	t.Helper()
+	a, b := sockets(t)
+	go func() { _, _ = a.Write(stream); a.Close() }()
+	r, err := link.NewReader(b, handle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Run(false)
+}
+
+// TestConcurrentWritersKeepFramesWhole has many writers share one link, some of whose
+// frames wait for others, and two readers, one of whom polls.
 func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
-	a, b := net.Pipe()
+	const writers, each = 16, 200
+	a, b := sockets(t)
 	w := link.NewWriter(a)
-	const writers, each = 16, 50
 	var wg sync.WaitGroup
 	for i := range writers {
 		wg.Go(func() {
 			var e link.Encoder
-			for range each {
+			send := w.Write
+			if i%2 == 0 {
+				send = w.Queue
+			}
+			for n := range each {
 				e.Begin(link.Log, uint64(i))
-				e.Raw([]byte(strings.Repeat("x", i*10)))
-				if err := w.Write(e.Frame()); err != nil {
+				e.Uint(uint64(n))
+				e.Raw([]byte(strings.Repeat("x", i*i*i*10))) // some larger than the reader's buffer together, one alone
+				if err := send(e.Frame()); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
-	go func() { wg.Wait(); a.Close() }()
-	r := link.NewReader(b)
-	seen := 0
-	var body []byte
-	for {
-		_, id, n, err := r.Head()
-		if errors.Is(err, io.EOF) {
-			break
+	next := map[uint64]uint64{}
+	all := make(chan struct{})
+	r, err := link.NewReader(b, func(typ link.Type, id uint64, body []byte) error {
+		d := link.Decoder{B: body}
+		n := d.Uint()
+		if typ != link.Log || n != next[id] || len(d.Raw()) != int(id*id*id)*10 {
+			t.Errorf("frame %d of writer %d where %d was next, type %v, %d bytes", n, id, next[id], typ, len(body))
 		}
-		if err != nil {
-			t.Fatal(err)
+		next[id]++
+		if len(next) == writers && !slices.ContainsFunc(slices.Collect(maps.Values(next)), func(n uint64) bool { return n < each }) {
+			close(all)
 		}
-		if body, err = r.Body(body, n); err != nil {
-			t.Fatal(err)
-		}
-		if n != int(id)*10 {
-			t.Fatalf("frame of writer %d has %d bytes, want %d", id, n, id*10)
-		}
-		seen++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if seen != writers*each {
-		t.Errorf("%d frames arrived, want %d", seen, writers*each)
+	polled := make(chan struct{})
+	go func() {
+		defer close(polled)
+		for {
+			select {
+			case <-all:
+				wg.Wait()
+				a.Close()
+				return
+			default:
+				r.Poll()
+			}
+		}
+	}()
+	if err := r.Run(true); !errors.Is(err, io.EOF) {
+		t.Errorf("Run() = %v, want io.EOF", err)
 	}
+	<-polled
 }
 
 func TestWriterSaysWhenTheLinkIsDead(t *testing.T) {
@@ -137,12 +183,28 @@ func TestWriterSaysWhenTheLinkIsDead(t *testing.T) {
 	}
 }
 
-func TestReaderRefusesImpossibleLengths(t *testing.T) {
-	for _, head := range []string{"\x00\x00\x00\x00", "\x08\x00\x00\x00", "\xff\xff\xff\xff"} {
-		r := link.NewReader(strings.NewReader(head + strings.Repeat("\x00", 9)))
-		if _, _, _, err := r.Head(); err == nil {
-			t.Errorf("a frame whose length is % x was accepted", head)
+func TestReaderRefusesWhatIsNoFrame(t *testing.T) {
+	for _, stream := range []string{
+		"\x00\x00\x00\x00" + "123456789",          // shorter than a head
+		"\x08\x00\x00\x00" + "123456789",          // the same by one byte
+		"\xff\xff\xff\xff" + "123456789",          // longer than any frame
+		"\x0a\x00\x00\x00" + "123456789",          // ends within the body
+		"\x09\x00\x00\x00" + "123456789" + "\x09", // ends within the next head
+	} {
+		err := received(t, []byte(stream), func(link.Type, uint64, []byte) error { return nil })
+		if err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("the stream % x ended with %v, want a complaint", stream, err)
 		}
+	}
+}
+
+func TestReaderEndsWithItsHandler(t *testing.T) {
+	var e link.Encoder
+	e.Begin(link.Stop, 0)
+	stop := errors.New("stop")
+	err := received(t, append(slices.Clone(e.Frame()), e.Frame()...), func(link.Type, uint64, []byte) error { return stop })
+	if !errors.Is(err, stop) {
+		t.Errorf("Run() = %v, want the handler's error", err)
 	}
 }
 

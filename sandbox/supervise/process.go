@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,9 @@ import (
 type process struct {
 	t       *Tenant
 	cmd     *exec.Cmd
-	conn    net.Conn
+	conn    *net.UnixConn
 	out     *link.Writer
+	in      *link.Reader
 	serial  uint64 // tells this process from those before it
 	started time.Time
 	done    chan struct{}      // closed when the process has been waited for
@@ -30,22 +32,27 @@ type process struct {
 	cancel  context.CancelFunc // ends ctx
 	proxies chan struct{}      // holds a slot for each call of its scripts under way
 
-	mu      sync.Mutex // guards what follows
-	pending map[uint64]*pending
-	last    uint64
-	loaded  map[object.ID]bool
-	asked   map[uint64]context.CancelFunc // the scripts' own calls, by the worker's id
-	cause   error                         // why it was ended or died; set once
+	spinning atomic.Bool // somebody looks for a reply; guards spin
+	spin     link.Spin
+
+	mu       sync.Mutex // guards what follows
+	pending  map[uint64]*pending
+	last     uint64
+	sweeping bool // sweep will run
+	loaded   map[object.ID]bool
+	asked    map[uint64]context.CancelFunc // the scripts' own calls, by the worker's id
+	cause    error                         // why it was ended or died; set once
 }
 
 // pending is a request that waits for its reply. Whoever takes it out of the table owns
 // it and completes it: the reader, the asker who gives up, or the end of the process.
 type pending struct {
-	answer chan struct{} // holds one token when the fields below are set
-	buf    []byte        // where the reply's payload goes
-	reply  object.Reply
-	more   bool
-	err    error
+	deadline time.Time     // zero: none
+	answer   chan struct{} // holds one token when the fields below are set
+	buf      []byte        // where the reply's payload goes
+	reply    object.Reply
+	more     bool
+	err      error
 }
 
 var pendings = sync.Pool{New: func() any { return &pending{answer: make(chan struct{}, 1)} }}
@@ -69,27 +76,31 @@ func start(t *Tenant) (*process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd := exec.Command(t.cfg.Argv[0], t.cfg.Argv[1:]...) //nolint:gosec // the host's own executable
-	cmd.Env = []string{}                                  // not nil, which would mean ours
-	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.SysProcAttr = attributes()
-	stderr, err := cmd.StderrPipe()
+	p := &process{t: t, conn: ours, out: link.NewWriter(ours), serial: serials.Add(1) & (1<<24 - 1),
+		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
+		pending: map[uint64]*pending{}, loaded: map[object.ID]bool{}, asked: map[uint64]context.CancelFunc{}}
+	if p.in, err = link.NewReader(ours, p.frame); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	p.cmd = exec.Command(t.cfg.Argv[0], t.cfg.Argv[1:]...) //nolint:gosec // the host's own executable
+	p.cmd.Env = []string{}                                 // not nil, which would mean ours
+	p.cmd.Dir = "/"
+	p.cmd.ExtraFiles = []*os.File{theirs}
+	p.cmd.SysProcAttr = attributes()
+	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		ours.Close()
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := p.cmd.Start(); err != nil {
 		ours.Close()
 		return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 	}
-	p := &process{t: t, cmd: cmd, conn: ours, out: link.NewWriter(ours), serial: serials.Add(1) & (1<<24 - 1),
-		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
-		pending: map[uint64]*pending{}, loaded: map[object.ID]bool{}, asked: map[uint64]context.CancelFunc{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.configure()
 	go p.read(stderr)
-	t.cfg.Log.Info("worker started", "pid", cmd.Process.Pid)
+	t.cfg.Log.Info("worker started", "pid", p.cmd.Process.Pid)
 	return p, nil
 }
 
@@ -117,7 +128,7 @@ func (p *process) read(stderr io.Reader) {
 		defer close(printed)
 		p.relay(stderr)
 	}()
-	err := p.frames(link.NewReader(p.conn))
+	err := p.in.Run(false)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the worker closed its socket")
 	}
@@ -170,45 +181,30 @@ func (p *process) relay(r io.Reader) {
 	}
 }
 
-// frames reads until the socket ends or the worker breaks the protocol.
-func (p *process) frames(in *link.Reader) error {
-	var body []byte
-	for {
-		typ, id, n, err := in.Head()
-		if err != nil {
+// frame takes one frame of the worker. An error ends the worker: it broke the protocol.
+func (p *process) frame(typ link.Type, id uint64, body []byte) error {
+	d := &link.Decoder{B: body}
+	switch typ {
+	case link.Reply, link.Described:
+		p.answer(id, d)
+	case link.Log:
+		p.log(d)
+	case link.Proxy:
+		d.B = bytes.Clone(body) // the call keeps it
+		if err := p.proxy(id, d); err != nil {
 			return err
 		}
-		if body, err = in.Body(body, n); err != nil {
-			return err
+	case link.Cancel:
+		p.mu.Lock()
+		cancel := p.asked[id]
+		p.mu.Unlock()
+		if cancel != nil {
+			cancel()
 		}
-		d := &link.Decoder{B: body}
-		switch typ {
-		case link.Reply, link.Described:
-			p.answer(id, d)
-		case link.Log:
-			p.log(d)
-		case link.Proxy:
-			body = nil // the call keeps it
-			if err := p.proxy(id, d); err != nil {
-				return err
-			}
-		case link.Cancel:
-			p.mu.Lock()
-			cancel := p.asked[id]
-			p.mu.Unlock()
-			if cancel != nil {
-				cancel()
-			}
-		default:
-			return fmt.Errorf("link: the worker sent a frame of type %d", typ)
-		}
-		if d.Err != nil {
-			return d.Err
-		}
-		if cap(body) > 1<<20 {
-			body = nil
-		}
+	default:
+		return fmt.Errorf("link: the worker sent a frame of type %d", typ)
 	}
+	return d.Err
 }
 
 // answer completes a request. A reply that nobody waits for any more is dropped.

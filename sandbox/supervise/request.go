@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -12,7 +14,7 @@ import (
 // request asks for a call or for a stream's next item.
 func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *object.Call) (object.Reply, bool, error) {
 	e := encoders.Get().(*link.Encoder)
-	r, more, err := p.ask(ctx, c.ID, c.Buffer, func(n uint64) []byte {
+	r, more, err := p.ask(ctx, c.ID, c.Deadline, c.Buffer, func(n uint64) []byte {
 		e.Begin(typ, n)
 		if typ == link.Next {
 			e.Uint(stream)
@@ -26,11 +28,11 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 	return r, more, err
 }
 
-// ask sends one request and waits for its reply or for ctx. The object's source is sent
+// ask sends one request and waits for its reply, its deadline or ctx. The object's source is sent
 // before its first request. frame makes the frame, given the request's id.
-func (p *process) ask(ctx context.Context, id object.ID, buf []byte, frame func(uint64) []byte) (object.Reply, bool, error) {
+func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, buf []byte, frame func(uint64) []byte) (object.Reply, bool, error) {
 	w := pendings.Get().(*pending)
-	w.buf = buf
+	w.buf, w.deadline = buf, deadline
 	p.mu.Lock()
 	if p.pending == nil {
 		p.mu.Unlock()
@@ -39,29 +41,99 @@ func (p *process) ask(ctx context.Context, id object.ID, buf []byte, frame func(
 	p.last++
 	n := p.last
 	p.pending[n] = w
+	alone := len(p.pending) == 1
+	if !p.sweeping && !deadline.IsZero() {
+		p.sweeping = true
+		time.AfterFunc(sweepEvery, p.sweep)
+	}
 	if !p.loaded[id] {
 		p.loaded[id] = true
 		p.load(id)
 	}
 	p.mu.Unlock()
 
-	if err := p.out.Write(frame(n)); err != nil {
+	send := p.out.Queue
+	if alone {
+		send = p.out.Write
+	}
+	if err := send(frame(n)); err != nil {
 		return p.unsent(n, w, err)
+	}
+	if alone && p.look(w) {
+		return w.take()
 	}
 	select {
 	case <-w.answer:
 	case <-ctx.Done():
 		if p.forget(n) {
 			p.tell(link.Cancel, n)
-			code := object.CodeOf(context.Cause(ctx))
-			return object.Reply{}, false, object.Errorf(code, "the call was given up after its deadline or by its caller; whether it was executed is unknown")
+			return object.Reply{}, false, object.Errorf(object.CodeOf(context.Cause(ctx)), "the call was cancelled; whether it was executed is unknown")
 		}
 		<-w.answer // the reader has it already and completes it
 	}
+	if alone && p.spinning.CompareAndSwap(false, true) {
+		p.spin.Slept()
+		p.spinning.Store(false)
+	}
+	return w.take()
+}
+
+// sweepEvery is how often overdue requests are looked for.
+const sweepEvery = time.Second
+
+// sweep gives up the requests whose deadline has passed. It runs while there are any
+// that have one: a timer each would cost more than most calls do.
+func (p *process) sweep() {
+	var late []*pending
+	var ids []uint64
+	now := time.Now()
+	p.mu.Lock()
+	p.sweeping = false
+	for n, w := range p.pending {
+		switch {
+		case w.deadline.IsZero():
+		case now.After(w.deadline):
+			delete(p.pending, n)
+			late, ids = append(late, w), append(ids, n)
+		case !p.sweeping:
+			p.sweeping = true
+			time.AfterFunc(sweepEvery, p.sweep)
+		}
+	}
+	p.mu.Unlock()
+	for i, w := range late {
+		p.tell(link.Cancel, ids[i])
+		w.err = object.Errorf(object.CodeDeadline, "no answer within the deadline of the call; whether it was executed is unknown")
+		w.answer <- struct{}{}
+	}
+}
+
+// take returns what the request came to, and lets go of it.
+func (w *pending) take() (object.Reply, bool, error) {
 	r, more, err := w.reply, w.more, w.err
 	w.buf, w.reply, w.err = nil, object.Reply{}, nil
 	pendings.Put(w)
 	return r, more, err
+}
+
+// look waits for the reply of the only request under way by looking for it, as long as
+// that pays. It reports whether it came.
+func (p *process) look(w *pending) bool {
+	if !p.spinning.CompareAndSwap(false, true) {
+		return false
+	}
+	defer p.spinning.Store(false)
+	for p.spin.Start(); p.spin.More(); {
+		p.in.Poll()
+		select {
+		case <-w.answer:
+			p.spin.Found()
+			return true
+		default:
+			runtime.Gosched()
+		}
+	}
+	return false
 }
 
 // unsent ends a request whose frame could not be written.

@@ -11,7 +11,7 @@ import (
 
 // socketPair returns the host's end of a new stream socket and the file to hand to the
 // worker. Both are closed on exec; the worker's is duplicated into it by os/exec.
-func socketPair() (net.Conn, *os.File, error) {
+func socketPair() (*net.UnixConn, *os.File, error) {
 	// Another start must not fork between the two steps: its worker would inherit this pair.
 	syscall.ForkLock.RLock()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -30,5 +30,5 @@ func socketPair() (net.Conn, *os.File, error) {
 		theirs.Close()
 		return nil, nil, fmt.Errorf("making a worker's socket: %w", err)
 	}
-	return conn, theirs, nil
+	return conn.(*net.UnixConn), theirs, nil //nolint:forcetypeassert // what else
 }

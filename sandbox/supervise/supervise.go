@@ -127,7 +127,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 		return nil, err
 	}
 	var e link.Encoder
-	r, _, err := p.ask(ctx, id, nil, func(n uint64) []byte {
+	r, _, err := p.ask(ctx, id, time.Time{}, nil, func(n uint64) []byte {
 		e.Begin(link.Describe, n)
 		e.Text(string(id))
 		return e.Frame()

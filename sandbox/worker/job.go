@@ -25,8 +25,9 @@ type job struct {
 	encoder codec.Encoder
 	format  codec.ID // of encoder
 	frame   link.Encoder
-	head    int  // where the reply's payload starts in frame
-	last    bool // of a stream: it has no more items
+	head    int   // where the reply's payload starts in frame
+	last    bool  // of a stream: it has no more items
+	steps   int64 // what running it took
 
 	mu        sync.Mutex // guards what follows
 	cancelled bool
@@ -41,7 +42,7 @@ const maxPooledBytes = 64 << 10
 
 func newJob(w *process, id uint64) *job {
 	j := jobs.Get().(*job)
-	j.w, j.id, j.stream = w, id, 0
+	j.w, j.id, j.stream, j.steps = w, id, 0, 0
 	return j
 }
 
@@ -63,7 +64,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream) (opened *sandbox.Stream,
 	} else {
 		out, err = s.Call(j, &j.req)
 	}
-	j.last = err != nil || !more || out.Exception
+	j.last, j.steps = err != nil || !more || out.Exception, out.Steps
 	if err != nil {
 		j.failure(asError(err))
 		return nil, out.Broken
@@ -134,10 +135,7 @@ func (j *job) fail(err *object.Error) {
 // finish sends the reply, if one is wanted, and lets go of the job.
 func (j *job) finish() {
 	w := j.w
-	w.mu.Lock()
-	delete(w.running, j.id)
-	w.mu.Unlock()
-	w.send(&j.frame)
+	w.reply(j)
 	j.mu.Lock()
 	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0
 	j.mu.Unlock()

@@ -11,6 +11,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -77,10 +79,14 @@ func limitMemory() error {
 	return nil
 }
 
-// Serve answers the host on conn until it closes the connection or says stop. It
-// returns nil then, and an error if the link broke or spoke nonsense.
+// Serve answers the host on conn, a stream socket, until it closes the connection or
+// says stop. It returns nil then, and an error if the link broke or spoke nonsense.
 func Serve(conn net.Conn) error {
 	defer conn.Close()
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("a link needs a socket, not a %T", conn)
+	}
 	w := &process{
 		out:     link.NewWriter(conn),
 		objects: map[object.ID]*hosted{},
@@ -89,8 +95,26 @@ func Serve(conn net.Conn) error {
 		streams: map[uint64]*stream{},
 		asked:   map[uint64]chan proxyReply{},
 	}
-	return w.serve(link.NewReader(conn))
+	in, err := link.NewReader(socket, w.frame)
+	if err != nil {
+		return err
+	}
+	switch err := in.Run(true); {
+	case errors.Is(err, errStop):
+		w.jobs.Wait()
+		for _, o := range w.objects {
+			o.close()
+		}
+		return nil
+	case errors.Is(err, io.EOF):
+		return nil // the host is gone; nobody wants an answer any more
+	default:
+		return err
+	}
 }
+
+// errStop says that the host wants no more.
+var errStop = errors.New("stop")
 
 // process is one worker: a link to the host and the objects of a tenant.
 type process struct {
@@ -111,42 +135,19 @@ type process struct {
 	lastAsk    uint64
 }
 
-// serve reads frames until the socket ends or a stop frame comes.
-func (w *process) serve(in *link.Reader) error {
-	for {
-		typ, id, n, err := in.Head()
-		if errors.Is(err, io.EOF) {
-			return nil // the host is gone; nobody wants an answer any more
-		}
-		if err != nil {
-			return err
-		}
-		if typ == link.Call || typ == link.Next {
-			// The job keeps its body while it waits and runs.
-			j := newJob(w, id)
-			if j.body, err = in.Body(j.body, n); err != nil {
-				return err
-			}
-			if err := w.accept(j, typ); err != nil {
-				return err
-			}
-			continue
-		}
-		body, err := in.Body(nil, n)
-		if err != nil {
-			return err
-		}
-		if typ == link.Stop {
-			w.jobs.Wait()
-			for _, o := range w.objects {
-				o.close()
-			}
-			return nil
-		}
-		if err := w.control(typ, id, &link.Decoder{B: body}); err != nil {
-			return err
-		}
+// frame takes one frame of the host.
+func (w *process) frame(typ link.Type, id uint64, body []byte) error {
+	switch typ {
+	case link.Call, link.Next:
+		// The job keeps its body while it waits and runs.
+		j := newJob(w, id)
+		j.body = append(j.body[:0], body...)
+		return w.accept(j, typ)
+	case link.Stop:
+		return errStop
 	}
+	// Others keep theirs too: sources until they are compiled, answers until they are read.
+	return w.control(typ, id, &link.Decoder{B: bytes.Clone(body)})
 }
 
 // accept takes a call or a request for a stream's next item and hands it to its object.
@@ -232,3 +233,20 @@ func (w *process) load(id object.ID, file string, source []byte) {
 
 // send writes a frame; a failure means the host is gone, and the reader will see that.
 func (w *process) send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }
+
+// longSteps is how many steps make a call so long that its reply waits for no other.
+const longSteps = 10_000
+
+// reply writes the answer to a job. If other jobs are about to be answered, it goes out
+// with theirs.
+func (w *process) reply(j *job) {
+	w.mu.Lock()
+	delete(w.running, j.id)
+	last := len(w.running) == 0
+	w.mu.Unlock()
+	if last || j.steps > longSteps {
+		_ = w.out.Write(j.frame.Frame())
+	} else {
+		_ = w.out.Queue(j.frame.Frame())
+	}
+}

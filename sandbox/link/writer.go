@@ -1,0 +1,114 @@
+package link
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+
+	"github.com/hearthhost/hearth/internal/nonblock"
+)
+
+// maxBacklogBytes bounds what waits for a peer that does not read.
+const maxBacklogBytes = 64 << 20
+
+// maxQueued is how many frames Queue lets wait for each other.
+const maxQueued = 32
+
+// ErrBacklog says that the other end does not keep up with what it is asked.
+var ErrBacklog = errors.New("the other end of the link does not keep up")
+
+// Writer writes frames. Frames that are offered while a write is under way go out
+// together in the next one. Safe for concurrent use.
+type Writer struct {
+	w io.Writer
+
+	mu      sync.Mutex // guards what follows
+	buf     []byte     // frames waiting
+	queued  int        // how many, since the last write
+	spare   []byte     // the buffer to fill next
+	writing bool       // somebody is in w.Write
+	soon    bool       // somebody will write when the goroutines that can run now have run
+	err     error      // the first failure; sticky
+}
+
+// NewWriter returns a Writer on w.
+func NewWriter(w io.Writer) *Writer {
+	if nc, ok := w.(net.Conn); ok {
+		w = nonblock.Wrap(nc)
+	}
+	return &Writer{w: w}
+}
+
+// Write sends one frame that was made by an [Encoder], and all that wait, at once. The
+// slice may be used again when Write returns. An error means that the link is dead,
+// except for [ErrBacklog].
+func (w *Writer) Write(frame []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.appendLocked(frame); err != nil {
+		return err
+	}
+	w.flushLocked()
+	return w.err
+}
+
+// Queue is Write for a frame that can wait until the goroutines that can run now have
+// run, so that their frames and this one cost one system call. A failure to write shows
+// in a later call, and in the [Reader] at the other end of the same socket.
+func (w *Writer) Queue(frame []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.appendLocked(frame); err != nil {
+		return err
+	}
+	switch {
+	case w.queued >= maxQueued:
+		w.flushLocked()
+	case !w.soon && !w.writing:
+		w.soon = true
+		go func() { // ends with the write
+			runtime.Gosched()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.soon = false
+			w.flushLocked()
+		}()
+	}
+	return w.err
+}
+
+func (w *Writer) appendLocked(frame []byte) error {
+	if w.err != nil {
+		return w.err
+	}
+	if len(w.buf)+len(frame) > maxBacklogBytes {
+		return ErrBacklog
+	}
+	w.buf = append(w.buf, frame...)
+	w.queued++
+	return nil
+}
+
+// flushLocked writes what waits, unless somebody does already, who will.
+func (w *Writer) flushLocked() {
+	if w.writing {
+		return
+	}
+	w.writing = true
+	for len(w.buf) > 0 && w.err == nil {
+		out := w.buf
+		w.buf, w.queued = w.spare[:0], 0
+		w.mu.Unlock()
+		_, err := w.w.Write(out)
+		w.mu.Lock()
+		if err != nil {
+			w.err = err
+		}
+		if w.spare = out[:0]; cap(out) > 1<<20 {
+			w.spare = nil // a rare burst must not hold its memory for ever
+		}
+	}
+	w.writing = false
+}
