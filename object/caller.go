@@ -11,14 +11,31 @@ const Anonymous Principal = "anonymous"
 // Peer is what a transport has proven about the other end of a connection. The zero
 // value proves nothing.
 type Peer struct {
-	// Way is how the peer was identified: "peer", or "" when it was not.
+	// Way is how the peer was identified: "peer", "hmac", "cert", "pyro4-hmac", or ""
+	// when it was not.
 	Way string
 	// UID is the OS user id of the peer; it counts only if Way is "peer".
 	UID uint32
-	// Channel is "unix", "tcp" or "object" (a call from one object to another).
+	// Key is the id of the key that the peer has proven to have; it counts only if Way is
+	// "hmac".
+	Key string
+	// Cert is the peer's certificate; it is set if Way is "cert", and immutable.
+	Cert *Certificate
+	// Channel is "unix", "tcp", "tls", "hmac" or "object" (a call from one object to
+	// another).
 	Channel string
 	// Addr is the peer's address as text, for logs and for hearth.caller().
 	Addr string
+}
+
+// Certificate is what a verified client certificate says.
+type Certificate struct {
+	CA         string   // path of the file of authorities under which it was verified
+	CommonName string   // of the subject; may be empty
+	DNS        []string // names, as they stand in the certificate
+	URIs       []string
+	Serial     string // lower-case hexadecimal without leading zeros
+	SHA256     string // fingerprint of the certificate, lower-case hexadecimal
 }
 
 // Caller is a principal plus facts of its connection.

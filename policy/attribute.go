@@ -39,11 +39,21 @@ func (r *reader) attributes(body *hclsyntax.Body, where string, known ...string)
 
 // block returns the attributes of a block that holds no other blocks.
 func (r *reader) block(b *hclsyntax.Block, known ...string) attributes {
+	return r.blockWith(b, nil, known...)
+}
+
+// blockWith is block for one that holds others of the given kinds.
+func (r *reader) blockWith(b *hclsyntax.Block, kinds []string, known ...string) attributes {
 	where := "a " + b.Type
 	for _, inner := range b.Body.Blocks {
+		if slices.Contains(kinds, inner.Type) {
+			continue
+		}
 		hint := ""
 		if slices.Contains(known, inner.Type) {
 			hint = "write " + inner.Type + " = …"
+		} else if hint = near(inner.Type, kinds); hint == "" && len(kinds) > 0 {
+			hint = "there is: " + strings.Join(kinds, ", ")
 		}
 		r.problems.add(inner.TypeRange, hint, "%s has no block %q", where, inner.Type)
 	}

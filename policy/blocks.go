@@ -1,131 +1,14 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
 )
-
-// ways are the ways of identification that exist.
-var ways = []string{wayPeer}
-
-// listener reads a listener block.
-func (r *reader) listener(name string, b *hclsyntax.Block) {
-	a := r.block(b, "address", "identify")
-	r.require(b, a, "address")
-	l := Listener{Name: name, Identify: slices.Clone(ways)}
-	if s, at, ok := r.text(a, "address"); ok {
-		addr, err := r.address(s)
-		if err != nil {
-			r.problems.add(at, err.Error(), "address %q cannot be listened on", s)
-		}
-		l.Address = addr
-		for _, other := range r.p.Listeners {
-			if err == nil && addr == other.Address && !strings.HasSuffix(addr, ":0") {
-				r.problems.add(at, "", "listener %q has the address %q already", other.Name, s)
-			}
-		}
-	}
-	if list, ok := r.texts(a, "identify", "leave it out for "+strings.Join(ways, ", ")); ok {
-		l.Identify = nil
-		for _, e := range list {
-			if !slices.Contains(ways, e.text) {
-				r.problems.add(e.at, "there is: "+strings.Join(ways, ", "), "there is no way of identification %q", e.text)
-			}
-			l.Identify = append(l.Identify, e.text)
-		}
-	}
-	r.p.Listeners = append(r.p.Listeners, l)
-}
-
-// address checks the form of a listener's address. The error is a hint.
-func (r *reader) address(s string) (string, error) {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		if path == "" || path[0] == '@' || strings.IndexByte(path, 0) >= 0 {
-			return "", errors.New("name the socket's path: unix:state/hearth.sock")
-		}
-		return "unix:" + r.path(path), nil
-	}
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return "", errors.New("write 127.0.0.1:port, [::1]:port or unix:path")
-	}
-	if !ap.Addr().IsLoopback() || ap.Addr().Is4In6() || ap.Addr().Zone() != "" {
-		return "", errors.New(`"peer" identifies users of this machine only: listen on 127.0.0.1, [::1] or unix:path`)
-	}
-	return ap.String(), nil
-}
-
-// principal reads a principal block: a name for one OS user.
-func (r *reader) principal(name string, b *hclsyntax.Block) {
-	at := b.LabelRanges[0]
-	switch {
-	case name == string(object.Anonymous):
-		r.problems.add(at, "", "%q is the principal of everybody who is not identified, and cannot be declared", name)
-	case strings.HasPrefix(name, objectPrefix):
-		r.problems.add(at, "permits name it without a declaration", "%q is the principal of an object, and cannot be declared", name)
-	case !validPrincipal(name):
-		r.problems.add(at, "", "principal %q: a name has letters, digits, '_', '-', '.' and '@'", name)
-	}
-	who := object.Principal(name)
-	r.principals[who] = struct{}{}
-	a := r.block(b, "user", "uid", "host_user")
-	if len(a) != 1 {
-		r.problems.add(b.TypeRange, `write one of user = "name", uid = 1000, host_user = true`, "principal %q needs exactly one of user, uid and host_user, and has %d", name, len(a))
-		return
-	}
-	uid, where, ok := r.user(a)
-	if !ok {
-		return
-	}
-	if first, taken := r.uids[uid]; taken {
-		r.problems.add(where, "", "uid %d is principal %q already, in line %d", uid, r.p.byUID[uid], first.Start.Line)
-		return
-	}
-	r.uids[uid], r.p.byUID[uid] = where, who
-}
-
-// user returns the user id that a principal's one attribute stands for.
-func (r *reader) user(a attributes) (uid uint32, at hcl.Range, ok bool) {
-	for _, attr := range a {
-		at = attr.Expr.Range()
-	}
-	if a["host_user"] != nil {
-		yes, ok := r.flag(a, "host_user")
-		if ok && yes && r.hostErr != nil {
-			r.problems.add(at, "write uid = 1000 or user = \"name\"", "host_user: %v", r.hostErr)
-			return 0, at, false
-		}
-		if ok && !yes {
-			r.problems.add(at, `write host_user = true, or name another user`, "host_user = false names nobody")
-		}
-		return r.hostUID, at, ok && yes
-	}
-	if a["uid"] != nil {
-		uid, ok = r.uid(a, "uid")
-		return uid, at, ok
-	}
-	name, at, ok := r.text(a, "user")
-	if !ok {
-		return 0, at, false
-	}
-	uid, err := r.lookup(name)
-	if err == nil && uid == 1<<32-1 {
-		err = errNoAccount
-	}
-	if err != nil {
-		r.problems.add(at, "", "user %q: %v", name, err)
-		return 0, at, false
-	}
-	return uid, at, true
-}
 
 // validPrincipal reports whether s may be a principal's name: ASCII that looks like
 // what it is, in a log too.

@@ -66,6 +66,8 @@ type reader struct {
 	principals map[object.Principal]struct{} // declared, with or without mistakes inside
 	uids       map[uint32]hcl.Range          // where a user id was given to a principal
 	labels     map[[2]string]hcl.Range       // where a kind of block got a name
+
+	authorities []string // the files of authorities that listeners take
 }
 
 // blockKinds are the blocks there are, in the order in which they are read: what

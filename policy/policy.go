@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
@@ -19,6 +20,11 @@ type Policy struct {
 	Tenants    []object.Tenant
 	AllTenants bool
 
+	// Keys are the key files of principals, for "hmac"; LegacyKeys those for
+	// "pyro4-hmac". Both are in the order of the file.
+	Keys, LegacyKeys []KeyFile
+
+	certs    []certRule
 	tenants  map[object.Tenant]struct{}
 	byUID    map[uint32]object.Principal
 	rules    map[object.Principal][]*rule // sorted by the permits' names
@@ -28,8 +34,49 @@ type Policy struct {
 // Listener is one listener block.
 type Listener struct {
 	Name     string
-	Address  string   // "127.0.0.1:7766", "[::1]:7766" or "unix:path", the path absolute
-	Identify []string // never empty
+	Address  string   // "127.0.0.1:7766", "[::1]:7766", "0.0.0.0:7767" or "unix:path", the path absolute
+	Identify []string // never empty; of Peer, HMAC, Cert, LegacyHMAC
+	Plain    bool     // connections that are neither TLS nor the HMAC channel are taken
+	TLS      *TLS     // nil: none
+	Where    string   // for messages: "policy.hcl:12"
+}
+
+// TLS is a listener's tls block. All paths are absolute.
+type TLS struct {
+	Cert, Key  string   // PEM files: the host's chain and its private key
+	ClientCA   []string // PEM files: who issues clients' certificates; nil: nobody
+	Revoked    []string // files of serial numbers that are refused
+	MinVersion string   // "1.3" or "1.2"
+}
+
+// KeyFile is a file of keys that prove to be a principal.
+type KeyFile struct {
+	Principal object.Principal
+	Path      string // absolute
+	Where     string // for messages: "policy.hcl:12"
+}
+
+// The ways of identification.
+const (
+	Peer       = "peer"       // the kernel knows the other end's user
+	HMAC       = "hmac"       // the HMAC channel
+	Cert       = "cert"       // a client certificate
+	LegacyHMAC = "pyro4-hmac" // the signatures of Pyro4
+)
+
+// certRule says whose certificate one is. Empty fields match anything.
+type certRule struct {
+	principal                                object.Principal
+	ca, commonName, dns, uri, serial, sha256 string
+}
+
+func (r *certRule) match(c *object.Certificate) bool {
+	return r.ca == c.CA &&
+		(r.commonName == "" || r.commonName == c.CommonName) &&
+		(r.dns == "" || slices.ContainsFunc(c.DNS, func(s string) bool { return strings.EqualFold(r.dns, s) })) &&
+		(r.uri == "" || slices.Contains(c.URIs, r.uri)) &&
+		(r.serial == "" || r.serial == c.Serial) &&
+		(r.sha256 == "" || r.sha256 == c.SHA256)
 }
 
 // Where things are when nothing says otherwise.
@@ -60,8 +107,8 @@ func Default(dir string, hostUID int) (*Policy, error) {
 		Scripts: filepath.Join(dir, defaultScripts),
 		State:   state,
 		Listeners: []Listener{
-			{Name: "local", Address: defaultAddress, Identify: []string{wayPeer}},
-			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{wayPeer}},
+			{Name: "local", Address: defaultAddress, Identify: []string{Peer}, Plain: true},
+			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{Peer}, Plain: true},
 		},
 		AllTenants: true,
 		byUID:      map[uint32]object.Principal{uid: owner},
@@ -80,13 +127,28 @@ func checkUID(uid int) (uint32, error) {
 }
 
 // Principal returns who a peer is: the principal that declares its user id, if the
-// kernel has proven that id, else object.Anonymous. Being known is not being permitted.
+// kernel has proven that id, or the one that its verified certificate matches; else, and
+// if two principals match, object.Anonymous. Whose key proves what, the files say that
+// Keys names. Being known is not being permitted.
 func (p *Policy) Principal(peer object.Peer) object.Principal {
-	if peer.Way != wayPeer {
-		return object.Anonymous
-	}
-	if name, ok := p.byUID[peer.UID]; ok {
-		return name
+	switch {
+	case peer.Way == Peer:
+		if name, ok := p.byUID[peer.UID]; ok {
+			return name
+		}
+	case peer.Way == Cert && peer.Cert != nil:
+		who := object.Anonymous
+		for i := range p.certs {
+			r := &p.certs[i]
+			if !r.match(peer.Cert) || r.principal == who {
+				continue
+			}
+			if who != object.Anonymous {
+				return object.Anonymous
+			}
+			who = r.principal
+		}
+		return who
 	}
 	return object.Anonymous
 }
@@ -108,9 +170,6 @@ func (p *Policy) Serves(tenant object.Tenant) bool {
 	_, ok := p.tenants[tenant]
 	return ok
 }
-
-// wayPeer is the one way of identification that exists.
-const wayPeer = "peer"
 
 // hostTenant is the first part of the host's own ids.
 const hostTenant object.Tenant = "Pyro"

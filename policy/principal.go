@@ -1,0 +1,188 @@
+package policy
+
+import (
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// principal reads a principal block: a name and what proves it.
+func (r *reader) principal(name string, b *hclsyntax.Block) {
+	at := b.LabelRanges[0]
+	switch {
+	case name == string(object.Anonymous):
+		r.problems.add(at, "", "%q is the principal of everybody who is not identified, and cannot be declared", name)
+	case strings.HasPrefix(name, objectPrefix):
+		r.problems.add(at, "permits name it without a declaration", "%q is the principal of an object, and cannot be declared", name)
+	case !validPrincipal(name):
+		r.problems.add(at, "", "principal %q: a name has letters, digits, '_', '-', '.' and '@'", name)
+	}
+	who := object.Principal(name)
+	r.principals[who] = struct{}{}
+	a := r.blockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys")
+	proofs, users := 0, attributes{}
+	for name, attr := range a {
+		proofs++
+		if name != "keys" && name != "pyro4_keys" {
+			users[name] = attr
+		}
+	}
+	for _, inner := range b.Body.Blocks {
+		if inner.Type == "cert" {
+			proofs++
+			r.cert(who, inner)
+		}
+	}
+	if proofs == 0 {
+		r.problems.add(b.TypeRange, `write user = "name", uid = 1000, host_user = true, keys = ["file"] or cert { … }`, "nothing proves to be principal %q", name)
+		return
+	}
+	r.p.Keys = append(r.p.Keys, r.keyFiles(who, a, "keys")...)
+	r.p.LegacyKeys = append(r.p.LegacyKeys, r.keyFiles(who, a, "pyro4_keys")...)
+	switch len(users) {
+	case 0:
+	case 1:
+		r.account(who, users)
+	default:
+		r.problems.add(b.TypeRange, "", "principal %q is one OS user: write one of user, uid and host_user", name)
+	}
+}
+
+// account gives a principal the user id that its one attribute stands for.
+func (r *reader) account(who object.Principal, a attributes) {
+	uid, where, ok := r.user(a)
+	if !ok {
+		return
+	}
+	if first, taken := r.uids[uid]; taken {
+		r.problems.add(where, "", "uid %d is principal %q already, in line %d", uid, r.p.byUID[uid], first.Start.Line)
+		return
+	}
+	r.uids[uid], r.p.byUID[uid] = where, who
+}
+
+// keyFiles reads a list of files with keys. A file proves to be one principal only.
+func (r *reader) keyFiles(who object.Principal, a attributes, name string) []KeyFile {
+	var out []KeyFile
+	list, _ := r.texts(a, name, "leave it out for none")
+	for _, e := range list {
+		path := r.fileOf(e, name)
+		if path == "" {
+			continue
+		}
+		same := func(k KeyFile) bool { return k.Path == path }
+		if slices.ContainsFunc(r.p.Keys, same) || slices.ContainsFunc(r.p.LegacyKeys, same) || slices.ContainsFunc(out, same) {
+			r.problems.add(e.at, "", "%s: %q is a key file of this or another principal already", name, e.text)
+			continue
+		}
+		out = append(out, KeyFile{Principal: who, Path: path, Where: r.where(e.at)})
+	}
+	return out
+}
+
+// cert reads a cert block of a principal.
+func (r *reader) cert(who object.Principal, b *hclsyntax.Block) {
+	a := r.block(b, "ca", "common_name", "dns", "uri", "serial", "sha256")
+	if len(b.Labels) > 0 {
+		r.problems.add(b.LabelRanges[0], "write cert { … }", "a cert block has no name")
+	}
+	rule := certRule{principal: who}
+	for name, to := range map[string]*string{"common_name": &rule.commonName, "dns": &rule.dns, "uri": &rule.uri, "serial": &rule.serial, "sha256": &rule.sha256} {
+		s, at, ok := r.text(a, name)
+		if ok && s == "" {
+			r.problems.add(at, "leave it out", "%s: an empty text matches nothing", name)
+		}
+		*to = s
+	}
+	if rule.commonName+rule.dns+rule.uri+rule.serial+rule.sha256 == "" {
+		r.problems.add(b.TypeRange, "write common_name, dns, uri, serial or sha256", "which certificates of the authority are meant")
+	}
+	if rule.serial != "" {
+		rule.serial = r.hexadecimal(a, "serial", rule.serial, 0)
+	}
+	if rule.sha256 != "" {
+		rule.sha256 = r.hexadecimal(a, "sha256", rule.sha256, 64)
+	}
+	rule.ca = r.authority(a, b)
+	r.p.certs = append(r.p.certs, rule)
+}
+
+// authority returns under whose authority a cert block's certificates stand: the one
+// that it names, or the only one there is.
+func (r *reader) authority(a attributes, b *hclsyntax.Block) string {
+	if s, at, ok := r.text(a, "ca"); ok {
+		path := r.fileOf(element{s, at}, "ca")
+		if path != "" && !slices.Contains(r.authorities, path) {
+			r.problems.add(at, "name a file that a listener has as client_ca", "no listener takes certificates of %q", s)
+		}
+		return path
+	}
+	switch len(r.authorities) {
+	case 1:
+		return r.authorities[0]
+	case 0:
+		r.problems.add(b.TypeRange, "add tls { client_ca = … } to a listener", "no listener takes certificates")
+	default:
+		r.problems.add(b.TypeRange, "add ca = …", "listeners take certificates of several authorities: which one issues these")
+	}
+	return ""
+}
+
+// hexadecimal returns a number in the form in which certificates are compared; n is how
+// many digits it has, 0 any.
+func (r *reader) hexadecimal(a attributes, name, s string, n int) string {
+	plain := strings.ToLower(strings.ReplaceAll(s, ":", ""))
+	even := plain
+	if n == 0 {
+		plain = strings.TrimLeft(plain, "0")
+		even = strings.Repeat("0", len(plain)%2) + plain
+	}
+	if _, err := hex.DecodeString(even); err != nil || plain == "" || len(plain) > 64 || n > 0 && len(plain) != n {
+		want := "hexadecimal digits"
+		if n > 0 {
+			want = "64 hexadecimal digits"
+		}
+		r.problems.add(a[name].Expr.Range(), "openssl and hearth ca show print it", "%s: want %s", name, want)
+	}
+	return plain
+}
+
+// user returns the user id that a principal's one attribute stands for.
+func (r *reader) user(a attributes) (uid uint32, at hcl.Range, ok bool) {
+	for _, attr := range a {
+		at = attr.Expr.Range()
+	}
+	if a["host_user"] != nil {
+		yes, ok := r.flag(a, "host_user")
+		if ok && yes && r.hostErr != nil {
+			r.problems.add(at, "write uid = 1000 or user = \"name\"", "host_user: %v", r.hostErr)
+			return 0, at, false
+		}
+		if ok && !yes {
+			r.problems.add(at, `write host_user = true, or name another user`, "host_user = false names nobody")
+		}
+		return r.hostUID, at, ok && yes
+	}
+	if a["uid"] != nil {
+		uid, ok = r.uid(a, "uid")
+		return uid, at, ok
+	}
+	name, at, ok := r.text(a, "user")
+	if !ok {
+		return 0, at, false
+	}
+	uid, err := r.lookup(name)
+	if err == nil && uid == 1<<32-1 {
+		err = errNoAccount
+	}
+	if err != nil {
+		r.problems.add(at, "", "user %q: %v", name, err)
+		return 0, at, false
+	}
+	return uid, at, true
+}
