@@ -2,12 +2,14 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"strings"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -33,6 +35,11 @@ type Config struct {
 	MaxMessageBytes int
 	// Dial opens a connection; nil means a net.Dialer. network is "tcp" or "unix".
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// TLS, if set, runs on the connection. Its ServerName must be set.
+	TLS *tls.Config
+	// KeyID and Key, if KeyID is set, open an HMAC channel, inside TLS if there is both.
+	KeyID string
+	Key   signed.Key
 	// Compress sends large payloads compressed.
 	Compress bool
 	// Timeout bounds dialling, and each call, if the context has no deadline; 0 means

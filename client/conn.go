@@ -2,11 +2,13 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -41,6 +43,9 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, failed(dialing, No, "connecting to "+c.cfg.Address, err)
 	}
+	if nc, err = c.secure(dialing, nc); err != nil {
+		return nil, failed(dialing, No, "connecting to "+c.cfg.Address, err)
+	}
 	one := &conn{client: c, nc: nc, in: wire.NewReader(nc, c.cfg.MaxMessageBytes)}
 	c.mu.Lock()
 	closed := c.closed
@@ -57,6 +62,33 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	return one, nil
+}
+
+// secure opens the channels that the configuration asks for on a new connection, which it
+// closes if that fails.
+func (c *Client) secure(ctx context.Context, nc net.Conn) (net.Conn, error) {
+	if c.cfg.TLS == nil && c.cfg.KeyID == "" {
+		return nc, nil
+	}
+	raw := nc
+	var err error
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	if c.cfg.TLS != nil {
+		t := tls.Client(nc, c.cfg.TLS)
+		nc, err = t, t.HandshakeContext(ctx)
+	}
+	if c.cfg.KeyID != "" && err == nil {
+		s := signed.Client(nc, c.cfg.KeyID, c.cfg.Key)
+		nc, err = s, s.Handshake()
+	}
+	if !stop() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return nc, nil
 }
 
 // connect does the handshake. Pyro5 must name an object to be told about; the daemon

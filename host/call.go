@@ -23,7 +23,8 @@ var errMarshal = &object.Error{Code: object.CodeInvalid, Class: "SerializeError"
 // goes on.
 func (c *conn) handle(m *wire.Message) bool {
 	switch {
-	case signed(m):
+	case !c.signedRightly(m):
+		c.h.log.Warn("connection closed: a message is not signed as it must be", "peer", c.caller.Peer.Addr)
 		return false
 	case m.Type == wire.Ping:
 		pong := &wire.Message{Protocol: c.proto, Type: wire.Ping, Serializer: m.Serializer, Seq: m.Seq, Payload: []byte("pong")}

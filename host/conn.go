@@ -14,6 +14,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -28,10 +29,13 @@ type conn struct {
 	id       uint64
 	in       *wire.Reader
 	stranger *list.Element // guarded by the host's mu
+	proof    atomic.Pointer[proof]
 	draining atomic.Bool
 
 	// The goroutine's own.
 	proto    object.Protocol
+	refusal  string     // why nobody may connect on this channel
+	legacy   *legacyKey // not nil: messages are signed in the way of Pyro4
 	caller   object.Caller
 	touched  map[object.Tenant]bool // tenants that may hold a session of this connection
 	inflated []byte
@@ -45,8 +49,15 @@ type conn struct {
 	slots   chan struct{} // holds a token for each oneway call under way
 }
 
+// proof is what made the peer of a connection known.
+type proof struct {
+	channel   *transport.Channel
+	legacy    *legacyKey
+	principal object.Principal
+}
+
 func newConn(h *Host, nc net.Conn, l *transport.Listener) *conn {
-	return &conn{h: h, socket: nc, nc: nonblock.Wrap(nc), listener: l, id: h.lastConn.Add(1)}
+	return &conn{h: h, socket: nc, nc: nc, listener: l, id: h.lastConn.Add(1)}
 }
 
 // drain lets the connection finish what it is at and read nothing more.
@@ -60,6 +71,9 @@ func (c *conn) serve() {
 	defer c.end()
 	_ = c.nc.SetReadDeadline(time.Now().Add(handshakeTimeout))
 	if c.draining.Load() {
+		return
+	}
+	if !c.open() {
 		return
 	}
 	c.in = wire.NewReader(c.nc, maxHandshakeBytes)
@@ -87,6 +101,26 @@ func (c *conn) serve() {
 	}
 }
 
+// open does the handshake of the peer's channel and learns who is there.
+func (c *conn) open() bool {
+	ch, err := c.listener.Open(c.socket)
+	switch {
+	case errors.Is(err, transport.ErrPlain):
+		c.refusal = err.Error() // a Pyro client can read that
+		c.nc = nonblock.Wrap(c.socket)
+		return true
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return false
+	case err != nil:
+		c.h.log.Info("connection refused", "peer", c.socket.RemoteAddr().String(), "err", err)
+		return false
+	}
+	c.nc = ch.Conn
+	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.vault.principal(ch.Peer)
+	c.proof.Store(&proof{channel: ch, principal: c.caller.Principal})
+	return true
+}
+
 // whole reports whether a message arrived whole although its reading failed: one with a
 // correlation id of a wrong size, which a daemon answers.
 func whole(err error) bool {
@@ -96,7 +130,7 @@ func whole(err error) bool {
 
 // reject answers a call that arrived whole with the error of its reading.
 func (c *conn) reject(m *wire.Message, err error) bool {
-	if m.Type != wire.Invoke {
+	if m.Type != wire.Invoke || c.legacy != nil {
 		return false
 	}
 	if m.Flags&wire.Oneway != 0 {
@@ -184,6 +218,9 @@ func (c *conn) lingeringClose() {
 
 // write sends one message. A peer that does not read for long is cut off.
 func (c *conn) write(m *wire.Message) error {
+	if c.legacy != nil {
+		m.Sign([]byte(c.legacy.secret))
+	}
 	out, err := wire.Append(c.out[:0], m)
 	if err != nil {
 		return err
@@ -216,8 +253,12 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(m, ser, errMarshal.Msg)
 		return false
 	}
-	if signed(m) {
-		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), "hmac key config not symmetric")
+	if c.refusal != "" {
+		c.refuse(m, ser, c.refusal)
+		return false
+	}
+	if reason := c.checkSignature(m); reason != "" {
+		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), reason)
 		return false
 	}
 	payload, err := c.plain(m)
@@ -230,7 +271,6 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(m, ser, safeText(err))
 		return false
 	}
-	c.identify()
 	snap := c.h.snap.Load()
 	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
 		c.h.log.Warn("stranger refused", "peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way, "uid", c.caller.Peer.UID)
@@ -240,17 +280,36 @@ func (c *conn) connect(m *wire.Message) bool {
 	return c.welcome(m, ser, object.ID(id), snap)
 }
 
-// signed reports whether a Pyro4 peer signed a message. There are no keys to check that
-// with, and to ignore it would let the peer believe that it was checked.
-func signed(m *wire.Message) bool {
-	_, ok := m.Annotation("HMAC")
-	return ok && m.Protocol == object.Pyro4
+// checkSignature looks whether a Pyro4 peer signs its messages, and who it is then. It
+// returns why it is refused, "" if it is not. To ignore a signature would let the peer
+// believe that it was checked.
+func (c *conn) checkSignature(m *wire.Message) string {
+	if c.proto != object.Pyro4 || !m.Signed() {
+		return ""
+	}
+	if !c.listener.TakesLegacy(c.caller.Peer.Channel) {
+		return "hmac key config not symmetric"
+	}
+	c.legacy = c.h.vault.legacyKey(m.Verify)
+	if c.legacy == nil {
+		c.h.log.Warn("signature refused", "peer", c.caller.Peer.Addr)
+		return "message hmac mismatch"
+	}
+	// What a channel proves is worth more than a signature that can be repeated.
+	if way := c.caller.Peer.Way; way == "" || way == policy.Peer {
+		c.caller.Peer.Way, c.caller.Principal = policy.LegacyHMAC, c.legacy.owner
+	}
+	c.proof.Store(&proof{channel: c.proof.Load().channel, legacy: c.legacy, principal: c.caller.Principal})
+	return ""
 }
 
-// identify asks the kernel who is at the other end.
-func (c *conn) identify() {
-	c.caller.Peer = transport.Identify(c.socket)
-	c.caller.Principal = c.h.snap.Load().policy.Principal(c.caller.Peer)
+// signedRightly reports whether a message after the handshake is signed if it must be,
+// and only then.
+func (c *conn) signedRightly(m *wire.Message) bool {
+	if c.legacy == nil {
+		return c.proto != object.Pyro4 || !m.Signed()
+	}
+	return m.Verify([]byte(c.legacy.secret))
 }
 
 // welcome answers CONNECT: with the metadata of the object that it names, if it asks.

@@ -8,6 +8,7 @@
 //	conn         one goroutine a connection; ended by the peer, a protocol error, or drain;
 //	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
 //	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
+//	vault        one goroutine that reads changed keys and certificates; ended likewise
 //	backend      one a tenant; owns a worker process; closed last
 //
 // A call keeps the snapshot (policy and catalogue) that it began with.
@@ -64,6 +65,7 @@ type Host struct {
 	cfg     Config
 	log     *slog.Logger
 	snap    atomic.Pointer[snapshot]
+	vault   *vault
 	workers []*supervise.Tenant
 	streams streams
 
@@ -88,6 +90,10 @@ func New(cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}}
 	h.streams.init()
+	var err error
+	if h.vault, err = newVault(cfg.Policy, cfg.Log); err != nil {
+		return nil, err
+	}
 	cat, err := readCatalog(cfg.Policy)
 	if err != nil {
 		return nil, err
@@ -111,7 +117,11 @@ func New(cfg Config) (*Host, error) {
 // Listen opens every listener of the policy. If one fails, the others are closed again.
 func (h *Host) Listen(ctx context.Context) error {
 	for _, l := range h.cfg.Policy.Listeners {
-		ln, err := transport.Listen(ctx, transport.Config{Address: l.Address, Identify: l.Identify})
+		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Keys: h.vault.key}
+		if l.TLS != nil {
+			cfg.TLS = func() *transport.ServerTLS { return h.vault.now.Load().tls[l.Name] }
+		}
+		ln, err := transport.Listen(ctx, cfg)
 		if err != nil {
 			h.closeListeners()
 			return fmt.Errorf("listener %q: %w", l.Name, err)
@@ -151,6 +161,8 @@ func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
 	go h.streams.sweep(sweep)
+	h.vault.warnExpiry(time.Now())
+	go h.vault.watch(sweep, h.cutRevoked)
 	for _, l := range h.listeners {
 		h.serving.Add(1)
 		go h.accept(l)
@@ -211,6 +223,26 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 		h.strangers.remove(c)
 		h.mu.Unlock()
 	}()
+}
+
+// cutRevoked closes the connections whose peers are no longer who they were.
+func (h *Host) cutRevoked(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		proof := c.proof.Load()
+		if proof == nil {
+			continue
+		}
+		err := c.listener.Revoked(proof.channel, now)
+		if err == nil && proof.legacy != nil && !h.vault.holds(proof.legacy) {
+			err = errors.New("the shared secret was revoked")
+		}
+		if err != nil {
+			h.log.Warn("connection closed", "principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
+			c.socket.Close()
+		}
+	}
 }
 
 // dropOldestStranger closes the connection that has been silent for longest.

@@ -44,7 +44,7 @@ principal "twin"  {
   cert { dns = "twin.example" }
 }
 principal "twin2" {
-  cert { sha256 = "AA:` + "bb" + `aabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabb" }
+  cert { sha256 = "AA:` + "bb" + `aabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabbaabb" }
 }
 `
 

@@ -8,8 +8,15 @@ import (
 	"strings"
 )
 
-// ways are the ways of identification that a listener may name.
-var ways = []string{"peer"}
+// The ways of identification that a listener may name.
+const (
+	wayPeer   = "peer"       // the kernel knows the other end's user
+	wayHMAC   = "hmac"       // the HMAC channel
+	wayCert   = "cert"       // a client certificate
+	wayLegacy = "pyro4-hmac" // signed Pyro4 messages: the business of who reads messages
+)
+
+var ways = []string{wayPeer, wayHMAC, wayCert, wayLegacy}
 
 // maxSocketPath is the longest path of a Unix socket, in bytes, that every system which
 // the host runs on takes: sun_path of 104 bytes (darwin) with its terminating zero.
@@ -37,20 +44,40 @@ func parseAddress(s string) (address, error) {
 	}
 	ap, err := netip.ParseAddrPort(s)
 	if err != nil {
-		return address{}, errors.New("want 127.0.0.1:port, [::1]:port or unix:path")
+		return address{}, errors.New("want 127.0.0.1:port, [::1]:port, 0.0.0.0:port or unix:path")
 	}
-	if !ap.Addr().IsLoopback() || ap.Addr().Is4In6() || ap.Addr().Zone() != "" {
-		return address{}, errors.New("not a loopback address: this version identifies peers on this machine only, so it listens on 127.0.0.1, [::1] and unix:path")
+	if ap.Addr().Is4In6() || ap.Addr().Zone() != "" {
+		return address{}, errors.New("want an address without a zone, and IPv4 as it is usually written")
 	}
 	return address{tcp: ap}, nil
 }
 
-// checkWays refuses ways of identification that do not exist. None means all that do.
-func checkWays(identify []string) error {
-	for _, way := range identify {
-		if !slices.Contains(ways, way) {
-			return fmt.Errorf("identify: there is no way %q; there is: %s", way, strings.Join(ways, ", "))
+// local reports whether only this machine reaches the address.
+func (a address) local() bool { return a.unix != "" || a.tcp.Addr().IsLoopback() }
+
+// check refuses what cannot work, and what would not hold.
+func (cfg *Config) check(a address) error {
+	for _, way := range cfg.Identify {
+		switch {
+		case !slices.Contains(ways, way):
+			return fmt.Errorf("identify: there is no way %q; there are: %s", way, strings.Join(ways, ", "))
+		case way == wayPeer && !a.local():
+			return errors.New("identify: the kernel knows the users of this machine only; want hmac or cert")
+		case way == wayHMAC && cfg.Keys == nil:
+			return errors.New("identify: hmac without keys")
+		case way == wayCert && cfg.TLS == nil:
+			return errors.New("identify: cert without TLS")
+		case way == wayLegacy && !a.local() && (cfg.TLS == nil || cfg.Plain):
+			return errors.New("identify: pyro4-hmac can be repeated by whoever sees it; across a network it needs TLS")
 		}
+	}
+	if len(cfg.Identify) == 0 && !a.local() {
+		return errors.New("identify: an address that other machines reach needs a way to identify them")
+	}
+	if !cfg.Plain && cfg.TLS == nil && !slices.Contains(cfg.Identify, wayHMAC) {
+		return errors.New("neither plain connections nor TLS nor the HMAC channel are taken")
 	}
 	return nil
 }
+
+func (cfg *Config) takes(way string) bool { return slices.Contains(cfg.Identify, way) }

@@ -7,20 +7,28 @@ import (
 	"sync"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/signed"
 )
 
 // Config says where to listen.
 type Config struct {
-	// Address is "127.0.0.1:7766" (or another loopback address; port 0 takes a free
-	// one), "[::1]:7766" or "unix:path".
+	// Address is "127.0.0.1:7766" (port 0 takes a free one), "[::1]:7766",
+	// "0.0.0.0:7767" or "unix:path".
 	Address string
-	// Identify names the ways in which peers may be identified. Only "peer" exists; none
-	// means "peer".
+	// Identify names the ways in which peers may be identified: "peer", "hmac", "cert",
+	// "pyro4-hmac". None means "peer".
 	Identify []string
+	// Plain takes connections that are neither TLS nor the HMAC channel.
+	Plain bool
+	// TLS returns what the next TLS handshake goes by; nil: TLS is not taken.
+	TLS func() *ServerTLS
+	// Keys returns the key of an id, for "hmac".
+	Keys func(id string) (signed.Key, bool)
 }
 
 // Listener accepts connections. Its methods may be called concurrently.
 type Listener struct {
+	cfg  Config
 	net  net.Listener
 	addr string
 
@@ -31,19 +39,27 @@ type Listener struct {
 
 // Listen opens a listener. The folder of a Unix socket is made if it is missing, a
 // socket file that nobody listens on is replaced; one that somebody listens on is an
-// error that wraps EADDRINUSE, as is a port that is taken. Addresses that are neither
-// loopback nor Unix sockets are CodeInvalid, and so is an unknown way of identification.
+// error that wraps EADDRINUSE, as is a port that is taken. What does not identify anybody
+// or would not hold is CodeInvalid: an unknown way, "peer" or nothing where other machines
+// connect, "pyro4-hmac" across a network without TLS.
 // ctx bounds opening only.
 func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	a, err := parseAddress(cfg.Address)
 	if err != nil {
 		return nil, invalid(cfg.Address, err)
 	}
-	if err := checkWays(cfg.Identify); err != nil {
+	if err := cfg.check(a); err != nil {
 		return nil, invalid(cfg.Address, err)
 	}
+	if len(cfg.Identify) == 0 {
+		cfg.Identify = []string{wayPeer}
+	}
 	if a.unix != "" {
-		return listenUnix(ctx, a.unix)
+		l, err := listenUnix(ctx, a.unix)
+		if err == nil {
+			l.cfg = cfg
+		}
+		return l, err
 	}
 	var lc net.ListenConfig
 	// A multipath connection has several sockets; the kernel's table is asked about one.
@@ -52,7 +68,7 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", cfg.Address, err)
 	}
-	return &Listener{net: ln, addr: ln.Addr().String()}, nil
+	return &Listener{cfg: cfg, net: ln, addr: ln.Addr().String()}, nil
 }
 
 func invalid(addr string, err error) error {

@@ -1,0 +1,292 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport"
+	"github.com/hearthhost/hearth/transport/ca"
+	"github.com/hearthhost/hearth/transport/keyfile"
+	"github.com/hearthhost/hearth/transport/signed"
+)
+
+// identities are the keys and certificates that the policy names, as they were read last.
+// One is immutable.
+type identities struct {
+	keys   map[string]ownKey               // of the HMAC channel, by id
+	legacy []*legacyKey                    // of Pyro4's signatures
+	tls    map[string]*transport.ServerTLS // by listener
+}
+
+// ownKey is a key and whom it proves.
+type ownKey struct {
+	secret signed.Key
+	owner  object.Principal
+}
+
+// legacyKey is a shared secret of Pyro4 and whom it proves.
+type legacyKey struct {
+	secret string
+	owner  object.Principal
+}
+
+// minLegacyBytes is the least that a shared secret of Pyro4 has.
+const minLegacyBytes = 16
+
+// vault reads the files of identities, and reads them again when they change. What
+// cannot be read any more keeps its last good reading, except a key file that is gone:
+// its keys are.
+type vault struct {
+	policy *policy.Policy
+	log    *slog.Logger
+	now    atomic.Pointer[identities]
+
+	// Of whoever reads: New, then one goroutine.
+	seen   map[string]stamp // of every file, when it was read
+	keys   map[string][]keyfile.Key
+	legacy map[string]string
+	tls    map[string]*transport.ServerTLS
+}
+
+// stamp tells one state of a file from another.
+type stamp struct {
+	size    int64
+	mode    fs.FileMode
+	changed time.Time
+	file    fs.FileInfo // which inode it was
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.Size(), info.Mode(), info.ModTime(), info}
+}
+
+func (s stamp) same(t stamp) bool {
+	if s.file == nil || t.file == nil {
+		return s.file == t.file
+	}
+	return s.size == t.size && s.mode == t.mode && s.changed.Equal(t.changed) && os.SameFile(s.file, t.file)
+}
+
+// newVault reads everything for the first time. The error joins all that is wrong.
+func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
+	v := &vault{policy: p, log: log, seen: map[string]stamp{}, keys: map[string][]keyfile.Key{},
+		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}}
+	v.now.Store(&identities{})
+	_, problems := v.read()
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// changed reports whether any of the files is another than when it was read, and
+// remembers what it saw.
+func (v *vault) changed(paths ...string) bool {
+	changed := false
+	for _, path := range paths {
+		now := stampOf(path)
+		if before, ok := v.seen[path]; !ok || !before.same(now) {
+			v.seen[path] = now
+			changed = true
+		}
+	}
+	return changed
+}
+
+// read reads what has changed, and reports whether anything had and what is wrong.
+func (v *vault) read() (changed bool, problems []error) {
+	complain := func(where string, err error) {
+		problems = append(problems, fmt.Errorf("%s: %w", where, err))
+	}
+	for _, f := range v.policy.Keys {
+		if !v.changed(f.Path) {
+			continue
+		}
+		changed = true
+		keys, err := keyfile.Read(f.Path)
+		if err != nil {
+			complain(f.Where, err)
+		}
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			v.keys[f.Path] = keys
+		}
+	}
+	for _, f := range v.policy.LegacyKeys {
+		if !v.changed(f.Path) {
+			continue
+		}
+		changed = true
+		secret, err := readLegacy(f.Path)
+		if err != nil {
+			complain(f.Where, err)
+		}
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			v.legacy[f.Path] = secret
+		}
+	}
+	for _, l := range v.policy.Listeners {
+		if l.TLS == nil || !v.changed(slices.Concat([]string{l.TLS.Cert, l.TLS.Key}, l.TLS.ClientCA, l.TLS.Revoked)...) {
+			continue
+		}
+		changed = true
+		t, err := readTLS(l)
+		if err != nil {
+			complain(l.Where, err)
+			continue
+		}
+		v.tls[l.Name] = t
+	}
+	if changed {
+		ids, doubles := v.compile()
+		problems = append(problems, doubles...)
+		v.now.Store(ids)
+	}
+	return changed, problems
+}
+
+// compile makes identities of what was read. A key id that stands in two files proves
+// nobody.
+func (v *vault) compile() (*identities, []error) {
+	ids := &identities{keys: map[string]ownKey{}, tls: map[string]*transport.ServerTLS{}}
+	var problems []error
+	from := map[string]policy.KeyFile{}
+	for _, f := range v.policy.Keys {
+		for _, k := range v.keys[f.Path] {
+			if first, taken := from[k.ID]; taken {
+				problems = append(problems, fmt.Errorf("%s: key id %s stands in %s and in %s: make a new key for one of them", f.Where, k.ID, first.Path, f.Path))
+				delete(ids.keys, k.ID)
+				continue
+			}
+			from[k.ID] = f
+			ids.keys[k.ID] = ownKey{signed.Key(k.Secret), f.Principal}
+		}
+	}
+	for _, f := range v.policy.LegacyKeys {
+		if secret := v.legacy[f.Path]; secret != "" {
+			ids.legacy = append(ids.legacy, &legacyKey{secret, f.Principal})
+		}
+	}
+	for name, t := range v.tls {
+		ids.tls[name] = t
+	}
+	return ids, problems
+}
+
+// readLegacy reads a shared secret: the bytes of a file, without the line's end.
+func readLegacy(path string) (string, error) {
+	if err := transport.CheckPrivate(path); err != nil {
+		return "", err
+	}
+	b, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimRight(string(b), "\r\n")
+	if len(secret) < minLegacyBytes || len(secret) > 1024 {
+		return "", fmt.Errorf("%s holds %d bytes: a shared secret has %d to 1024, and cannot be guessed", path, len(secret), minLegacyBytes)
+	}
+	return secret, nil
+}
+
+// readTLS reads the files of a listener's tls block.
+func readTLS(l policy.Listener) (*transport.ServerTLS, error) {
+	denied := map[string]bool{}
+	for _, path := range l.TLS.Revoked {
+		list, err := ca.ReadDenylist(path)
+		if err != nil {
+			return nil, err
+		}
+		for serial := range list {
+			denied[serial] = true
+		}
+	}
+	return transport.LoadTLS(transport.TLSFiles{
+		Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, Denied: denied,
+		Min12:    l.TLS.MinVersion == "1.2",
+		Required: slices.Equal(l.Identify, []string{policy.Cert}),
+	})
+}
+
+// key returns a key of the HMAC channel.
+func (v *vault) key(id string) (signed.Key, bool) {
+	k, ok := v.now.Load().keys[id]
+	return k.secret, ok
+}
+
+// principal says who a peer is.
+func (v *vault) principal(peer object.Peer) object.Principal {
+	if peer.Way != policy.HMAC {
+		return v.policy.Principal(peer)
+	}
+	if k, ok := v.now.Load().keys[peer.Key]; ok {
+		return k.owner
+	}
+	return object.Anonymous
+}
+
+// legacyKey returns the key with which verify says yes, nil if there is none. It asks for
+// all of them.
+func (v *vault) legacyKey(verify func(secret []byte) bool) *legacyKey {
+	var found *legacyKey
+	for _, k := range v.now.Load().legacy {
+		if verify([]byte(k.secret)) {
+			found = k
+		}
+	}
+	return found
+}
+
+// holds reports whether a shared secret of Pyro4 still counts.
+func (v *vault) holds(k *legacyKey) bool {
+	return slices.ContainsFunc(v.now.Load().legacy, func(o *legacyKey) bool { return *o == *k })
+}
+
+// lookEvery is how often files are looked at, and open connections when something has
+// changed: a revoked peer is cut off within a second.
+const lookEvery = 300 * time.Millisecond
+
+// watch reads files again when they change and calls revoked then, and now and then
+// because time passes, until ctx is done.
+func (v *vault) watch(ctx context.Context, revoked func(time.Time)) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			changed, problems := v.read()
+			for _, err := range problems {
+				v.log.Error("identities: the last good reading stays in force", "err", err)
+			}
+			if changed {
+				v.log.Info("identities were read again", "keys", len(v.now.Load().keys))
+			}
+			revoked(now)
+		}
+	}
+}
+
+// warnExpiry logs certificates of the host that end soon.
+func (v *vault) warnExpiry(now time.Time) {
+	const soon = 14 * 24 * time.Hour
+	for name, t := range v.now.Load().tls {
+		if left := t.Expires().Sub(now); left < soon {
+			v.log.Warn("the host's certificate expires soon: renew it", "listener", name, "expires", t.Expires().Format(time.DateOnly), "days", int(left.Hours()/24))
+		}
+	}
+}

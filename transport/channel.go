@@ -1,0 +1,210 @@
+package transport
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/signed"
+)
+
+// Channel is a connection whose other end is known as well as it can be.
+type Channel struct {
+	net.Conn             // to speak on
+	Peer     object.Peer // who is there
+
+	key  signed.Key        // Way is "hmac"
+	leaf *x509.Certificate // Way is "cert"
+	root string            // the DER of the authority that vouches for leaf
+}
+
+// ErrPlain says that a peer speaks plainly to a listener that does not take that.
+var ErrPlain = errors.New("plain connections are not taken here: use TLS or the HMAC channel")
+
+// The first bytes of channels.
+const (
+	tlsHandshake = 0x16
+	hmacMagic    = 'H' // of signed.Magic
+)
+
+// Open learns from the first byte which channel the peer of an accepted connection
+// speaks, does its handshake, and identifies the peer. It is bounded by the connection's
+// deadline. The error is ErrPlain, or says why the channel could not be opened, in which
+// case the peer has been told as much as its channel tells.
+func (l *Listener) Open(nc net.Conn) (*Channel, error) {
+	first, err := peek(nc)
+	if err != nil {
+		return nil, err
+	}
+	ch := &Channel{Conn: nonblock.Wrap(nc), Peer: peerOf(nc)}
+	switch {
+	case first == tlsHandshake:
+		if l.cfg.TLS == nil {
+			return nil, errors.New("TLS is not taken here: the listener has no tls block")
+		}
+		err = l.openTLS(ch)
+	case first == hmacMagic:
+		err = l.openHMAC(ch)
+	case !l.cfg.Plain:
+		return nil, ErrPlain
+	}
+	if err != nil {
+		return nil, err
+	}
+	if ch.Peer.Way == "" && l.cfg.takes(wayPeer) {
+		if known := Identify(nc); known.Way != "" {
+			ch.Peer.Way, ch.Peer.UID = known.Way, known.UID
+		}
+	}
+	return ch, nil
+}
+
+// peek returns the first byte that arrives, and leaves it there.
+func peek(nc net.Conn) (byte, error) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return 0, fmt.Errorf("a %T is not a socket", nc)
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var b [1]byte
+	var n int
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			n, _, failed = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) //nolint:gosec // a descriptor fits
+			if !errors.Is(failed, unix.EINTR) {
+				return !errors.Is(failed, unix.EAGAIN)
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case failed != nil:
+		return 0, failed
+	case n == 0:
+		return 0, io.EOF
+	}
+	return b[0], nil
+}
+
+// peerOf returns what is known of a peer without asking anybody.
+func peerOf(nc net.Conn) object.Peer {
+	if _, ok := nc.(*net.UnixConn); ok {
+		return object.Peer{Channel: "unix", Addr: "unix"}
+	}
+	return object.Peer{Channel: "tcp", Addr: nc.RemoteAddr().String()}
+}
+
+// openHMAC does the handshake of the HMAC channel.
+func (l *Listener) openHMAC(ch *Channel) error {
+	if !l.cfg.takes(wayHMAC) {
+		return errors.New("the HMAC channel is not taken here: the listener does not identify by hmac")
+	}
+	sc := signed.Server(ch.Conn, func(id string) (signed.Key, bool) {
+		key, ok := l.cfg.Keys(id)
+		ch.key = key
+		return key, ok
+	})
+	if err := sc.Handshake(); err != nil {
+		return err
+	}
+	if ch.Peer.Channel != "tls" {
+		ch.Peer.Channel = "hmac"
+	}
+	ch.Conn, ch.Peer.Way, ch.Peer.Key, ch.Peer.Cert, ch.leaf = sc, wayHMAC, sc.KeyID(), nil, nil
+	return nil
+}
+
+// openTLS does the TLS handshake, and that of the HMAC channel inside if there is one.
+func (l *Listener) openTLS(ch *Channel) error {
+	t := l.cfg.TLS()
+	tc := tls.Server(ch.Conn, t.config)
+	if err := tc.Handshake(); err != nil {
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	ch.Conn, ch.Peer.Channel = tc, "tls"
+	if state := tc.ConnectionState(); len(state.VerifiedChains) > 0 && l.cfg.takes(wayCert) {
+		ch.leaf = state.PeerCertificates[0]
+		ch.Peer.Way = wayCert
+		ch.Peer.Cert, ch.root = t.describe(state.VerifiedChains)
+	}
+	if !l.cfg.takes(wayHMAC) {
+		return nil
+	}
+	inner := &unread{Conn: tc}
+	if _, err := io.ReadFull(tc, inner.first[:]); err != nil {
+		return fmt.Errorf("inside TLS: %w", err)
+	}
+	inner.left = true
+	ch.Conn = inner
+	if inner.first[0] == hmacMagic {
+		return l.openHMAC(ch)
+	}
+	return nil
+}
+
+// unread is a connection whose first byte was read and is given back.
+type unread struct {
+	net.Conn
+	first [1]byte
+	left  bool
+}
+
+func (u *unread) Read(p []byte) (int, error) {
+	if u.left && len(p) > 0 {
+		u.left = false
+		p[0] = u.first[0]
+		return 1, nil
+	}
+	return u.Conn.Read(p)
+}
+
+// CloseWrite ends the writing side.
+func (u *unread) CloseWrite() error {
+	if w, ok := u.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
+// TakesLegacy reports whether signed Pyro4 messages identify their sender on a channel.
+func (l *Listener) TakesLegacy(channel string) bool {
+	a, err := parseAddress(l.cfg.Address)
+	return err == nil && l.cfg.takes(wayLegacy) && (a.local() || channel == "tls")
+}
+
+// Revoked returns why what identified the peer of a channel that Open returned counts no
+// longer: its key is gone or another, its certificate is revoked or expired, its
+// authority is gone. nil if it still does.
+func (l *Listener) Revoked(ch *Channel, now time.Time) error {
+	switch ch.Peer.Way {
+	case wayHMAC:
+		if key, ok := l.cfg.Keys(ch.Peer.Key); !ok || key != ch.key {
+			return fmt.Errorf("key %s was revoked", ch.Peer.Key)
+		}
+	case wayCert:
+		t := l.cfg.TLS()
+		switch {
+		case now.After(ch.leaf.NotAfter):
+			return fmt.Errorf("certificate %s has expired", ch.Peer.Cert.Serial)
+		case t.denied[ch.Peer.Cert.Serial]:
+			return fmt.Errorf("certificate %s was revoked", ch.Peer.Cert.Serial)
+		case t.roots[ch.root] == "":
+			return fmt.Errorf("the authority of certificate %s is not trusted any more", ch.Peer.Cert.Serial)
+		}
+	}
+	return nil
+}

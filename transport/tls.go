@@ -1,0 +1,175 @@
+package transport
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// TLSFiles says where a listener's certificates are.
+type TLSFiles struct {
+	Cert, Key string          // PEM: the host's chain and its private key
+	ClientCA  []string        // PEM: the authorities of clients' certificates
+	Min12     bool            // TLS 1.2 is enough
+	Required  bool            // a client without a certificate is refused
+	Denied    map[string]bool // serials, lower-case hexadecimal without leading zeros
+}
+
+// ServerTLS is what handshakes go by: an immutable reading of a listener's files.
+type ServerTLS struct {
+	config *tls.Config
+	roots  map[string]string // DER of an authority → its file
+	denied map[string]bool
+	leaf   *x509.Certificate
+}
+
+// LoadTLS reads a listener's certificates. The private key must be the host's own; see
+// [CheckPrivate]. The error names the file.
+//
+// Sessions are never resumed: a handshake always asks for and verifies the certificate.
+func LoadTLS(f TLSFiles) (*ServerTLS, error) {
+	if err := CheckPrivate(f.Key); err != nil {
+		return nil, err
+	}
+	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	if err != nil {
+		return nil, fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Cert, err)
+	}
+	t := &ServerTLS{roots: map[string]string{}, denied: f.Denied, leaf: leaf}
+	t.config = &tls.Config{
+		Certificates:           []tls.Certificate{pair},
+		MinVersion:             tls.VersionTLS13,
+		SessionTicketsDisabled: true,
+		VerifyConnection:       t.verify,
+	}
+	if f.Min12 {
+		t.config.MinVersion = tls.VersionTLS12
+	}
+	if len(f.ClientCA) == 0 {
+		return t, nil
+	}
+	t.config.ClientAuth = tls.VerifyClientCertIfGiven
+	if f.Required {
+		t.config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	t.config.ClientCAs = x509.NewCertPool()
+	for _, file := range f.ClientCA {
+		if err := t.addAuthorities(file); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// addAuthorities reads a PEM file of authorities.
+func (t *ServerTLS) addAuthorities(file string) error {
+	rest, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	if err != nil {
+		return err
+	}
+	n := 0
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("%s: holds a %s; want certificates only", file, block.Type)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if !cert.IsCA {
+			return fmt.Errorf("%s: the certificate of %q is no authority's", file, cert.Subject.CommonName)
+		}
+		if other := t.roots[string(cert.Raw)]; other != "" && other != file {
+			return fmt.Errorf("%s: the authority %q is in %s already", file, cert.Subject.CommonName, other)
+		}
+		t.config.ClientCAs.AddCert(cert)
+		t.roots[string(cert.Raw)] = file
+		n++
+	}
+	if n == 0 {
+		return fmt.Errorf("%s: no certificate in it", file)
+	}
+	return nil
+}
+
+// verify refuses certificates whose serial is on the list.
+func (t *ServerTLS) verify(state tls.ConnectionState) error {
+	for _, chain := range state.VerifiedChains {
+		for _, cert := range chain {
+			if s := serial(cert.SerialNumber); t.denied[s] {
+				return fmt.Errorf("certificate %s was revoked", s)
+			}
+		}
+	}
+	return nil
+}
+
+// describe says what the policy may match of a verified certificate, and which authority
+// vouches for it.
+func (t *ServerTLS) describe(chains [][]*x509.Certificate) (*object.Certificate, string) {
+	leaf := chains[0][0]
+	root := chains[0][len(chains[0])-1]
+	sum := sha256.Sum256(leaf.Raw)
+	out := &object.Certificate{CA: t.roots[string(root.Raw)], CommonName: leaf.Subject.CommonName, DNS: leaf.DNSNames,
+		Serial: serial(leaf.SerialNumber), SHA256: hex.EncodeToString(sum[:])}
+	for _, u := range leaf.URIs {
+		out.URIs = append(out.URIs, u.String())
+	}
+	return out, string(root.Raw)
+}
+
+// Expires returns when the host's own certificate ends.
+func (t *ServerTLS) Expires() time.Time { return t.leaf.NotAfter }
+
+// serial writes a serial number as it is compared.
+func serial(n *big.Int) string { return n.Text(16) }
+
+// CheckPrivate makes sure that a file with a secret is one that this process's user alone
+// can read. The error says which command mends it.
+func CheckPrivate(path string) error {
+	f, err := os.Open(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", path)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s can be read or written by others (mode %04o): run chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	if uid, ok := fileOwner(info); ok && uid != os.Geteuid() {
+		return fmt.Errorf("%s belongs to user %d and not to this process's, %d: run chown %d %s", path, uid, os.Geteuid(), os.Geteuid(), path)
+	}
+	return nil
+}
+
+// fileOwner returns the user to whom a file belongs.
+func fileOwner(info os.FileInfo) (int, bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(st.Uid), true
+}
