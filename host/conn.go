@@ -113,6 +113,7 @@ func (c *conn) open() bool {
 		return false
 	case err != nil:
 		c.h.log.Info("connection refused", "peer", c.socket.RemoteAddr().String(), "err", err)
+		c.lingeringClose()
 		return false
 	}
 	c.nc = ch.Conn

@@ -93,30 +93,48 @@ func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
 	return v, nil
 }
 
-// changed reports whether any of the files is another than when it was read, and
-// remembers what it saw.
-func (v *vault) changed(paths ...string) bool {
-	changed := false
-	for _, path := range paths {
-		now := stampOf(path)
-		if before, ok := v.seen[path]; !ok || !before.same(now) {
-			v.seen[path] = now
-			changed = true
+// files returns the files of a listener's tls block.
+func files(t *policy.TLS) []string {
+	return slices.Concat([]string{t.Cert, t.Key}, t.ClientCA, t.Revoked)
+}
+
+// changed returns the files that are others than when they were read, and remembers what
+// it saw.
+func (v *vault) changed() map[string]bool {
+	changed := map[string]bool{}
+	look := func(path string) {
+		if now := stampOf(path); !changed[path] {
+			if before, ok := v.seen[path]; !ok || !before.same(now) {
+				v.seen[path], changed[path] = now, true
+			}
+		}
+	}
+	for _, f := range slices.Concat(v.policy.Keys, v.policy.LegacyKeys) {
+		look(f.Path)
+	}
+	for _, l := range v.policy.Listeners {
+		if l.TLS != nil {
+			for _, path := range files(l.TLS) {
+				look(path)
+			}
 		}
 	}
 	return changed
 }
 
 // read reads what has changed, and reports whether anything had and what is wrong.
-func (v *vault) read() (changed bool, problems []error) {
+func (v *vault) read() (any bool, problems []error) {
+	changed := v.changed()
+	if len(changed) == 0 {
+		return false, nil
+	}
 	complain := func(where string, err error) {
 		problems = append(problems, fmt.Errorf("%s: %w", where, err))
 	}
 	for _, f := range v.policy.Keys {
-		if !v.changed(f.Path) {
+		if !changed[f.Path] {
 			continue
 		}
-		changed = true
 		keys, err := keyfile.Read(f.Path)
 		if err != nil {
 			complain(f.Where, err)
@@ -126,10 +144,9 @@ func (v *vault) read() (changed bool, problems []error) {
 		}
 	}
 	for _, f := range v.policy.LegacyKeys {
-		if !v.changed(f.Path) {
+		if !changed[f.Path] {
 			continue
 		}
-		changed = true
 		secret, err := readLegacy(f.Path)
 		if err != nil {
 			complain(f.Where, err)
@@ -139,10 +156,9 @@ func (v *vault) read() (changed bool, problems []error) {
 		}
 	}
 	for _, l := range v.policy.Listeners {
-		if l.TLS == nil || !v.changed(slices.Concat([]string{l.TLS.Cert, l.TLS.Key}, l.TLS.ClientCA, l.TLS.Revoked)...) {
+		if l.TLS == nil || !slices.ContainsFunc(files(l.TLS), func(path string) bool { return changed[path] }) {
 			continue
 		}
-		changed = true
 		t, err := readTLS(l)
 		if err != nil {
 			complain(l.Where, err)
@@ -150,12 +166,9 @@ func (v *vault) read() (changed bool, problems []error) {
 		}
 		v.tls[l.Name] = t
 	}
-	if changed {
-		ids, doubles := v.compile()
-		problems = append(problems, doubles...)
-		v.now.Store(ids)
-	}
-	return changed, problems
+	ids, doubles := v.compile()
+	v.now.Store(ids)
+	return true, append(problems, doubles...)
 }
 
 // compile makes identities of what was read. A key id that stands in two files proves

@@ -22,9 +22,9 @@ func needPyro4(t *testing.T) {
 	}
 }
 
-// client prepares a Python client of testdata/pyro against h. Pyro reads PYRO_ variables,
+// pyro prepares a Python client of testdata/pyro against h. Pyro reads PYRO_ variables,
 // so it gets none of ours; the time zone is one in which a mistake about local time shows.
-func client(t *testing.T, h *liveHost, script string) *exec.Cmd {
+func pyro(t *testing.T, h *liveHost, script string) *exec.Cmd {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "pyro", script))
 	check(t, err)
@@ -39,7 +39,7 @@ func client(t *testing.T, h *liveHost, script string) *exec.Cmd {
 func TestRealPyro4(t *testing.T) {
 	needPyro4(t)
 	h := startHost(t)
-	out, err := client(t, h, "test_pyro4.py").CombinedOutput()
+	out, err := pyro(t, h, "test_pyro4.py").CombinedOutput()
 	if err != nil {
 		t.Fatalf("testdata/pyro/test_pyro4.py: %v\n%s", err, out)
 	}
@@ -58,7 +58,7 @@ func TestOtherUserIsRefused(t *testing.T) {
 	if err := os.Chmod(h.unix, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	cmd := client(t, h, "stranger.py")
+	cmd := pyro(t, h, "stranger.py")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -67,7 +67,7 @@ func TestOtherUserIsRefused(t *testing.T) {
 	t.Logf("%s", out)
 
 	// The very same client is let in when the user is the right one.
-	cmd = client(t, h, "stranger.py")
+	cmd = pyro(t, h, "stranger.py")
 	if out, err := cmd.CombinedOutput(); err == nil {
 		t.Errorf("the host refuses its own user too, so that this test proves nothing:\n%s", out)
 	}

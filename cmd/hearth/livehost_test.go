@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,9 +16,12 @@ import (
 
 // liveHost is the real binary at work: `hearth serve` as a process of its own.
 type liveHost struct {
-	dir  string // what it was started in; others may read it
-	tcp  string // host:port
-	unix string // path of its socket
+	dir   string   // what it was started in; others may read it
+	bin   string   // the binary
+	tcp   string   // host:port, of the last TCP listener
+	ports []string // of all of them, in the policy's order
+	unix  string   // path of its socket
+	log   *lockedBuffer
 }
 
 // livePolicy lets the user of the test call what stands in demo and example, and nothing
@@ -57,6 +61,17 @@ permit "the relay may count" {
 // is an error if the daemon does not end well.
 func startHost(t *testing.T) *liveHost {
 	t.Helper()
+	h := startHostWith(t, fmt.Sprintf(livePolicy, os.Getuid()), nil)
+	if h.tcp == "" || h.unix == "" {
+		t.Fatalf("the ready file names no two addresses: tcp %q, unix %q", h.tcp, h.unix)
+	}
+	return h
+}
+
+// startHostWith is startHost with another policy, after prepare has put the files that it
+// names into the host's folder.
+func startHostWith(t *testing.T, policy string, prepare func(dir string)) *liveHost {
+	t.Helper()
 	// Not t.TempDir: a path below it is too long for a socket on some systems, and
 	// another user cannot enter it.
 	dir, err := os.MkdirTemp("", "hearth")
@@ -69,7 +84,10 @@ func startHost(t *testing.T) *liveHost {
 	check(t, os.WriteFile(filepath.Join(dir, "scripts", "other", "secret.lua"),
 		[]byte("local S = hearth.object {}\nfunction S.expose:visit() return 1 end\nreturn S\n"), 0o644))
 	check(t, os.MkdirAll(filepath.Join(dir, "state"), 0o700))
-	check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), fmt.Appendf(nil, livePolicy, os.Getuid()), 0o644))
+	check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(policy), 0o644))
+	if prepare != nil {
+		prepare(dir)
+	}
 
 	bin := filepath.Join(dir, "hearth")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
@@ -83,7 +101,7 @@ func startHost(t *testing.T) *liveHost {
 	serve := exec.CommandContext(context.WithoutCancel(t.Context()), bin, "serve",
 		"--policy", filepath.Join(dir, "policy.hcl"), "--ready-file", ready)
 	serve.Dir = dir
-	var log bytes.Buffer
+	var log lockedBuffer
 	serve.Stdout, serve.Stderr = &log, &log
 	check(t, serve.Start())
 	ended := make(chan error, 1)
@@ -96,18 +114,16 @@ func startHost(t *testing.T) *liveHost {
 			t.Logf("log of hearth serve, its end:\n%s", tail(log.String(), 60))
 		}
 	})
-	h := &liveHost{dir: dir}
+	h := &liveHost{dir: dir, bin: bin, log: &log}
 	for _, addr := range awaitFile(t, ready, ended) {
 		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 			h.unix = path
 		} else {
 			h.tcp = addr
+			h.ports = append(h.ports, addr)
 		}
 	}
-	if h.tcp == "" || h.unix == "" {
-		t.Fatalf("the ready file names no two addresses: tcp %q, unix %q", h.tcp, h.unix)
-	}
-	if !filepath.IsAbs(h.unix) {
+	if h.unix != "" && !filepath.IsAbs(h.unix) {
 		h.unix = filepath.Join(dir, h.unix)
 	}
 	return h
@@ -158,4 +174,22 @@ func check(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// lockedBuffer is a buffer that can be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/signed"
 )
 
 // defaultAddress is where a host without a policy file listens.
@@ -23,6 +24,8 @@ const defaultAddress = "127.0.0.1:7766"
 // remote is what the commands share that call a host.
 type remote struct {
 	at         string
+	atGiven    bool // on the command line: it beats the profile
+	profile    string
 	protocol   string
 	serializer string
 	timeout    time.Duration
@@ -40,6 +43,7 @@ func (r *remote) flags(cmd *cobra.Command) {
 	}
 	cmd.Annotations[calls] = "yes"
 	f := cmd.Flags()
+	f.StringVar(&r.profile, "profile", "", "JSON file that says how to reach the host and as whom: address, channel, key or certificates")
 	f.StringVar(&r.protocol, "protocol", "pyro5", "protocol to speak: pyro4 or pyro5")
 	f.StringVar(&r.serializer, "serializer", "serpent", "serializer of the values: serpent, json, msgpack or marshal")
 	f.DurationVar(&r.timeout, "timeout", 10*time.Second, "give up after this long; 0 waits for ever")
@@ -67,11 +71,24 @@ func (r *remote) dial(conns int) (*client.Client, error) {
 	if !slices.Contains(serializerNames, r.serializer) {
 		return nil, usagef("--serializer %s: want one of %s", r.serializer, strings.Join(serializerNames, ", "))
 	}
-	if err := checkAddress(r.at); err != nil {
-		return nil, err
-	}
 	if r.timeout < 0 {
 		return nil, usagef("--timeout %s: want 0 or more", r.timeout)
+	}
+	if r.profile != "" {
+		p, err := client.LoadProfile(r.profile)
+		if err != nil {
+			return nil, err
+		}
+		if r.atGiven {
+			p.Address = r.at
+		}
+		r.at = p.Address
+		if err := p.Apply(&cfg); err != nil {
+			return nil, fmt.Errorf("profile %s: %w", r.profile, err)
+		}
+	}
+	if err := checkAddress(r.at); err != nil {
+		return nil, err
 	}
 	return client.New(cfg)
 }
@@ -107,6 +124,8 @@ func (r *remote) explain(err error) error {
 		return nil
 	case errors.As(err, &re):
 		return errors.New(raised(re.Class, re.Args))
+	case errors.Is(err, signed.ErrProof):
+		return fmt.Errorf("the host at %s did not prove that it has the key of %s: the key is unknown or revoked there, or this is another host", r.at, r.profile)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("no host listens at %s: start one with hearth serve, or name another with --at", r.at)
 	case errors.Is(err, syscall.EACCES):

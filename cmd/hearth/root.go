@@ -38,7 +38,8 @@ func newRoot() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&r.at, "at", defaultAddress, "address of the host to call: host:port, [::1]:port or unix:path")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		if cmd.Flags().Changed("at") && cmd.Annotations[calls] == "" && cmd != root {
+		r.atGiven = cmd.Flags().Changed("at")
+		if r.atGiven && cmd.Annotations[calls] == "" && cmd != root {
 			return usagef("--at means nothing to %q, which calls no host", cmd.CommandPath())
 		}
 		return nil
