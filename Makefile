@@ -10,10 +10,10 @@ FUZZTIME ?= 20s
 COUNT   ?= 10
 PKG     ?= ./...
 
-.PHONY: help demo build test check lint bench fuzz cover fmt clean
+.PHONY: help demo build test test-python check lint bench fuzz cover fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## build the daemon, serve the shipped scripts on a free port and call them
 	@bash internal/demo/demo.sh build/hearth
@@ -22,8 +22,11 @@ build: ## build the static binary build/hearth
 	@mkdir -p build
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/hearth ./cmd/hearth
 
-test: ## everything CI runs: format, vet, modules, cross build, tests under the race detector
+test: ## everything CI runs: format, vet, modules, cross build, Python client, tests under the race detector
 	@bash internal/ci/test.sh '$(GO)'
+
+test-python: ## the tests of clients/python alone: seconds
+	@bash internal/ci/test-python.sh /dev/stderr
 
 check: ## the quick part of test: format, vet, build for other systems
 	@bash internal/ci/test.sh '$(GO)' quick

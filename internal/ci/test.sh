@@ -8,6 +8,7 @@ quick=${2:-}
 step() { printf '== %s\n' "$*"; }
 
 skipped=
+python_skipped=$(mktemp)
 if [ -z "$quick" ]; then
 	step "real Pyro4 for the interoperability tests"
 	if ! skipped=$(bash internal/ci/ensure-pyro.sh); then
@@ -22,6 +23,8 @@ at_end() {
 	if [ -n "$skipped" ]; then
 		printf '!! INTEROPERABILITY TESTS WERE SKIPPED: %s\n' "$skipped"
 	fi
+	sed 's/^/!! PYTHON CLIENT TESTS WERE SKIPPED: /' "$python_skipped"
+	rm -f "$python_skipped"
 	if [ $rc = 0 ]; then echo "== ok"; else echo "== FAILED"; fi
 	exit $rc
 }
@@ -44,6 +47,9 @@ $go vet ./...
 step "build for darwin"
 GOOS=darwin CGO_ENABLED=0 $go build ./...
 [ -z "$quick" ] || exit 0
+
+step "the Python client"
+bash internal/ci/test-python.sh "$python_skipped"
 
 step "tests under the race detector"
 CGO_ENABLED=1 $go test -race -timeout 8m ./...

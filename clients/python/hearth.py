@@ -1,0 +1,938 @@
+"""Client side of Hearth for Python: the signed channel, TLS and profiles, under Pyro4 and Pyro5.
+
+    import hearth
+    counter = hearth.proxy5("demo.counter", "alice.json")     # proxy4 for Pyro4
+    counter.add(5)
+
+A profile (a JSON file or a dict) says where the host is and how to reach it; the README in
+this folder describes it. connect(profile) gives the bare connected socket instead.
+
+One file, Python 3.9 or newer, standard library only. Pyro4 or Pyro5 is imported when a proxy
+of theirs is asked for. To try a profile out:
+
+    python3 hearth.py call alice.json demo.counter add 5
+
+What the channels give: "hmac" proves to each side that the other one has the key, and that
+nothing on the way was changed, replayed, reordered, dropped or cut; it hides nothing. "tls"
+hides as well. "plain" gives nothing: for loopback and Unix sockets, where the kernel says
+who is calling.
+"""
+
+import argparse
+import base64
+import binascii
+import datetime
+import errno
+import functools
+import hashlib
+import hmac
+import json
+import math
+import os
+import re
+import select
+import shlex
+import socket
+import ssl
+import stat
+import struct
+import sys
+import time
+
+__all__ = ["AuthenticationError", "IntegrityError", "KeyFileError", "ProfileError", "Key", "Profile",
+           "SignedSocket", "connect", "load_keys", "load_profile", "proxy4", "proxy5"]
+
+CONNECT_TIMEOUT = 10.0          # seconds to connect and to greet, where the caller sets no timeout
+
+_MAGIC = b"HRTHMAC1"
+_NONCE_SIZE = _PROOF_SIZE = _TAG_SIZE = _KEY_SIZE = 32
+_REPLY_SIZE = len(_MAGIC) + _NONCE_SIZE + _PROOF_SIZE
+_LENGTH_SIZE = 4
+_MAX_RECORD = 65536             # bytes of data in a record
+_READ_SIZE = 2 * _MAX_RECORD    # what one read of the network asks for
+_KEY_FILE_MAX = 1 << 20         # bytes; thousands of keys
+_MSG_WAITALL = getattr(socket, "MSG_WAITALL", 0)        # Windows may lack these two
+_MSG_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
+_AT_ONCE = 0.0                  # a deadline that never waits
+_READ, _WRITE = 1, 2            # what to wait for
+
+_new_nonce = functools.partial(os.urandom, _NONCE_SIZE)     # replaced by tests alone
+
+
+class AuthenticationError(ConnectionError):
+    """The host did not prove that it has the key. Nothing was sent to it but the key's id."""
+
+
+class IntegrityError(ConnectionError):
+    """What arrived is not what the host sent, or the stream was cut. The connection is closed for good."""
+
+
+class KeyFileError(ValueError):
+    """A key file that cannot be used: loose permissions, or a line that is no key."""
+
+
+class ProfileError(ValueError):
+    """A client profile that cannot be used."""
+
+
+# --- keys ---------------------------------------------------------------------------------
+
+class Key:
+    """A shared key and its id. Neither repr, str nor pickle show the secret."""
+
+    __slots__ = ("id", "_secret")
+
+    def __init__(self, id, secret):
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", id):
+            raise KeyFileError("a key id has 1 to 64 characters of A-Z a-z 0-9 . _ -")
+        if len(secret) != _KEY_SIZE:
+            raise KeyFileError("a key has %d bytes" % _KEY_SIZE)
+        self.id = id
+        self._secret = bytes(secret)
+
+    def __repr__(self):
+        return "<hearth.Key %r>" % self.id
+
+    def __reduce__(self):
+        raise TypeError("a key is not pickled: pass the name of its file")
+
+
+def load_keys(path):
+    """Returns the keys of a key file, the newest first. KeyFileError if anything about the file is not as it must be.
+
+    On Windows, which has neither owners nor modes in this sense, those two are not checked.
+    """
+    text = _read_private(path)
+    keys, seen = [], set()
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line or line.startswith("#"):
+            continue
+        try:
+            key = _parse_key(line)
+            if key.id in seen:
+                raise KeyFileError("the id %s stands here a second time" % key.id)
+        except KeyFileError as x:
+            raise KeyFileError("%s:%d: %s" % (path, number, x)) from None
+        seen.add(key.id)
+        keys.append(key)
+    return keys
+
+
+def _parse_key(line):
+    # No message quotes the line: it holds the key.
+    if "\r" in line:
+        raise KeyFileError("the line ends in CR LF; a key file has LF alone")
+    fields = line.split(" ")
+    if len(fields) != 4 or fields[0] != "hearth-key-1":
+        raise KeyFileError("not of the form: hearth-key-1 ID KEY CREATED, with one space between")
+    try:
+        secret = base64.b64decode(fields[2] + "=", altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        secret = b""
+    # Encoding it again finds what decodes, yet is not the one way to write these bytes.
+    if len(secret) != _KEY_SIZE or _encode_secret(secret) != fields[2]:
+        raise KeyFileError("the key is not %d bytes in base64url without padding" % _KEY_SIZE)
+    if not _is_time(fields[3]):
+        raise KeyFileError("the time is not RFC 3339 in UTC, such as 2026-01-31T12:00:00Z")
+    return Key(fields[1], secret)
+
+
+def _encode_secret(secret):
+    return base64.urlsafe_b64encode(secret).decode("ascii").rstrip("=")
+
+
+def _is_time(text):
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z", text):
+        return False
+    try:
+        datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return False
+    return True
+
+
+def _read_private(path):
+    try:
+        # O_NONBLOCK: a FIFO must not make us wait. A symlink is followed; what counts is the file itself.
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError as x:
+        raise KeyFileError("%s: cannot be opened: %s" % (path, x.strerror)) from None
+    try:
+        _check_private(path, os.fstat(fd))
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(_KEY_FILE_MAX + 1)
+    finally:
+        os.close(fd)
+    if len(data) > _KEY_FILE_MAX:
+        raise KeyFileError("%s: too large for a key file" % path)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise KeyFileError("%s: not UTF-8" % path) from None
+
+
+def _check_private(path, info):
+    if not stat.S_ISREG(info.st_mode):
+        raise KeyFileError("%s: not a regular file" % path)
+    if not hasattr(os, "geteuid"):
+        return
+    if info.st_uid != os.geteuid():
+        raise KeyFileError("%s: belongs to another user; mend it with: chown %s %s"
+                           % (path, _user_name(os.geteuid()), shlex.quote(str(path))))
+    if stat.S_IMODE(info.st_mode) not in (0o600, 0o400):
+        raise KeyFileError("%s: has mode %04o, which is not private; mend it with: chmod 600 %s"
+                           % (path, stat.S_IMODE(info.st_mode), shlex.quote(str(path))))
+
+
+def _user_name(uid):
+    import pwd
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+# --- the signed channel -------------------------------------------------------------------
+
+def _hmac(key, message):
+    return hmac.new(key, message, hashlib.sha256).digest()
+
+
+class _Schedule:
+    """What both sides derive from the key and the two greetings: the proofs, and a MAC for each direction."""
+
+    def __init__(self, key, hello, server_nonce):
+        transcript = hashlib.sha256(hello + _MAGIC + server_nonce).digest()
+        prk = _hmac(transcript, key._secret)                            # HKDF-Extract, salt = transcript
+
+        def derive(label):
+            return _hmac(prk, b"hearth hmac 1 " + label + b"\x01")      # HKDF-Expand, its first block
+
+        self.server_proof = _hmac(derive(b"server proof"), transcript)
+        self.client_proof = _hmac(derive(b"client proof"), transcript)
+        self.client_mac = hmac.new(derive(b"client record"), digestmod=hashlib.sha256)
+        self.server_mac = hmac.new(derive(b"server record"), digestmod=hashlib.sha256)
+
+
+def _tag(mac, counter, data):
+    mac = mac.copy()
+    mac.update(struct.pack(">QI", counter, len(data)))
+    mac.update(data)
+    return mac.digest()
+
+
+class SignedSocket:
+    """The client's end of the signed channel over a connected stream socket (a TLS socket too).
+
+    The constructor takes the socket over, greets the host and returns once the host has
+    proved that it has the key, within the socket's timeout (CONNECT_TIMEOUT if it has none).
+    After that the object behaves as a socket does. It is made for one thread at a time.
+
+    - recv returns verified bytes only. The first bad byte, length, order or tag, and a stream
+      that ends without the host's end record, raise IntegrityError and close the connection;
+      every later call raises the same.
+    - A timeout loses nothing. Whatever part of a record has arrived is kept for the next recv.
+      send counts a record as sent once it is sealed; a rest that the network did not take in
+      time goes out before anything else, in the next send, recv or shutdown.
+    - fileno() is readable when the network is: bytes that are verified and not yet fetched do
+      not show in select().
+    - close() and shutdown() tell the host that nothing more comes, if that needs no waiting
+      (shutdown(SHUT_WR) waits).
+    """
+
+    def __init__(self, sock, key):
+        self._sock = sock
+        self._timeout = sock.gettimeout()
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._key_id = key.id
+        self._failure = None            # the text of the IntegrityError that ended it
+        self._raw = bytearray()         # arrived, not verified
+        self._plain = bytearray()       # verified, not fetched
+        self._out = bytearray()         # sealed, not yet taken by the network
+        self._received = self._sent = 0     # records, each way
+        self._ended = False             # the host's end record came
+        self._read_shut = self._write_shut = False
+        try:
+            sock.setblocking(False)     # we do the waiting, so that a timeout cuts nothing in two
+            self._greet(key, time.monotonic() + (self._timeout or CONNECT_TIMEOUT))
+        except BaseException:
+            sock.close()
+            raise
+
+    def __repr__(self):
+        try:
+            peer = "to %r" % (self._sock.getpeername(),)
+        except OSError:
+            peer = "closed"
+        return "<hearth.SignedSocket %s with key %r>" % (peer, self._key_id)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    # -- what a socket says about itself
+
+    @property
+    def family(self):
+        return self._sock.family
+
+    @property
+    def type(self):
+        return self._sock.type
+
+    @property
+    def proto(self):
+        return self._sock.proto
+
+    @property
+    def timeout(self):
+        return self._timeout
+
+    def fileno(self):
+        return self._sock.fileno()
+
+    def getpeername(self):
+        return self._sock.getpeername()
+
+    def getsockname(self):
+        return self._sock.getsockname()
+
+    def getsockopt(self, *args):
+        return self._sock.getsockopt(*args)
+
+    def setsockopt(self, *args):
+        return self._sock.setsockopt(*args)
+
+    def gettimeout(self):
+        return self._timeout
+
+    def settimeout(self, timeout):
+        if timeout is not None:
+            timeout = float(timeout)
+            if not 0 <= timeout < math.inf:
+                raise ValueError("a timeout is a number of seconds from 0 on")
+        self._timeout = timeout
+
+    def setblocking(self, blocking):
+        self._timeout = None if blocking else 0.0
+
+    def getblocking(self):
+        return self._timeout != 0
+
+    # -- receiving
+
+    def recv(self, bufsize, flags=0):
+        """Returns up to bufsize verified bytes, b"" after the host's end record.
+
+        With MSG_WAITALL it returns exactly bufsize bytes unless the stream ends before, and a
+        timeout leaves all of them for the next call. MSG_PEEK and MSG_DONTWAIT work as well.
+        """
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        if flags & ~(_MSG_WAITALL | socket.MSG_PEEK | _MSG_DONTWAIT):
+            raise OSError(errno.EOPNOTSUPP, "recv: flags other than MSG_WAITALL, MSG_PEEK and MSG_DONTWAIT")
+        self._check()
+        deadline = _AT_ONCE if flags & _MSG_DONTWAIT else self._deadline()
+        want = bufsize if flags & _MSG_WAITALL else min(bufsize, 1)
+        try:
+            while len(self._plain) < want and not self._ended and not self._read_shut:
+                self._next_record(deadline)
+        except BlockingIOError:
+            if not self._plain:
+                raise
+        if self._ended and not self._plain:
+            self._check_silence()
+        data = bytes(self._plain[:bufsize])
+        if not flags & socket.MSG_PEEK:
+            del self._plain[:len(data)]
+        return data
+
+    def recv_into(self, buffer, nbytes=0, flags=0):
+        """Like recv, into a buffer; returns the number of bytes. nbytes 0 means the buffer's size."""
+        view = memoryview(buffer).cast("B")
+        if not 0 <= nbytes <= len(view):
+            raise ValueError("nbytes is negative, or larger than the buffer")
+        data = self.recv(nbytes or len(view), flags)
+        view[:len(data)] = data
+        return len(data)
+
+    def _next_record(self, deadline):
+        """Takes one record off the stream, or raises and leaves what there is of it in _raw."""
+        self._need(_LENGTH_SIZE, deadline)
+        length = int.from_bytes(self._raw[:_LENGTH_SIZE], "big")
+        if length > _MAX_RECORD:
+            self._fail("a record announces %d bytes, more than %d" % (length, _MAX_RECORD))
+        end = _LENGTH_SIZE + length
+        self._need(end + _TAG_SIZE, deadline)
+        data = bytes(self._raw[_LENGTH_SIZE:end])
+        tag = bytes(self._raw[end:end + _TAG_SIZE])
+        if not hmac.compare_digest(tag, _tag(self._schedule.server_mac, self._received, data)):
+            self._fail("a record was altered, replayed, reordered or dropped on the way")
+        self._received += 1
+        del self._raw[:end + _TAG_SIZE]
+        self._plain += data
+        if not data:
+            self._ended = True
+            self._check_silence()
+
+    def _need(self, size, deadline):
+        while len(self._raw) < size:
+            if not self._fill(deadline):
+                self._fail("the stream was cut: it ended %s" % ("within a record" if self._raw else "without the host's word"))
+
+    def _check_silence(self):
+        """After the end record there is nothing: fails if something has arrived nevertheless."""
+        try:
+            if not self._raw and not self._read_shut:
+                self._raw += self._sock.recv(1)
+        except OSError:
+            pass            # nothing there, or the host has gone, as it said it would
+        if self._raw:
+            self._fail("data after the end record")
+
+    def _fill(self, deadline):
+        """Adds what has arrived to _raw, waiting for it until deadline. False at the end of the stream."""
+        while True:
+            rest = self._push()
+            need = _READ
+            try:
+                chunk = self._sock.recv(_READ_SIZE)
+                self._raw += chunk
+                return bool(chunk)
+            except ssl.SSLWantWriteError:
+                need = _WRITE
+            except (BlockingIOError, ssl.SSLWantReadError):
+                pass
+            except ssl.SSLEOFError:
+                return False
+            except ssl.SSLError as x:
+                self._fail("TLS: %s" % x)
+            self._wait(need | rest, deadline)
+
+    # -- sending
+
+    def send(self, data, flags=0):
+        """Seals up to 65536 bytes as one record and sends it; returns how many bytes it took."""
+        self._check_send(flags)
+        view = memoryview(data).cast("B")[:_MAX_RECORD]
+        if not view:
+            return 0                # a record without data would be the end record
+        deadline = self._deadline()
+        self._flush(deadline)       # a timeout here: the rest of an earlier record stands in the way
+        self._seal(view)
+        try:
+            self._flush(deadline)
+        except (socket.timeout, BlockingIOError):
+            pass                    # sealed, so taken; the rest goes out with the next call
+        return len(view)
+
+    def sendall(self, data, flags=0):
+        """Sends all of data. After a timeout, as with any socket, there is no telling how much went out."""
+        self._check_send(flags)
+        view = memoryview(data).cast("B")
+        deadline = self._deadline()
+        for start in range(0, len(view), _MAX_RECORD):
+            self._flush(deadline)
+            self._seal(view[start:start + _MAX_RECORD])
+        self._flush(deadline)
+
+    def _check_send(self, flags):
+        if flags:
+            raise OSError(errno.EOPNOTSUPP, "send: flags are not supported")
+        self._check()
+        if self._write_shut:
+            raise BrokenPipeError(errno.EPIPE, "this end has said that it sends nothing more")
+
+    def _seal(self, data):
+        self._out += struct.pack(">I", len(data))
+        self._out += data
+        self._out += _tag(self._schedule.client_mac, self._sent, data)
+        self._sent += 1
+
+    def _push(self):
+        """Gives the network what it takes of _out without waiting; returns what to wait for, 0 when all is out."""
+        while self._out:
+            try:
+                del self._out[:self._sock.send(self._out)]
+            except ssl.SSLWantReadError:
+                return _READ
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                return _WRITE
+        return 0
+
+    def _flush(self, deadline):
+        need = self._push()
+        while need:
+            self._wait(need, deadline)
+            need = self._push()
+
+    # -- ending
+
+    def shutdown(self, how):
+        self._check()
+        if how in (socket.SHUT_RD, socket.SHUT_RDWR):
+            self._read_shut = True
+        if how in (socket.SHUT_WR, socket.SHUT_RDWR):
+            self._end()
+        if how == socket.SHUT_WR:
+            self._flush(self._deadline())
+            if self._tls:
+                return      # SSLSocket.shutdown drops the TLS layer in both directions
+        self._sock.shutdown(how)
+
+    def close(self):
+        """Closes the connection. Never waits and never raises; may be called twice."""
+        if self._sock.fileno() < 0:
+            return
+        try:
+            self._end()
+        except OSError:
+            pass
+        self._sock.close()
+
+    def _end(self):
+        if not self._write_shut:
+            self._write_shut = True
+            self._seal(b"")
+        self._push()
+
+    # -- common
+
+    def _greet(self, key, deadline):
+        id = key.id.encode("ascii")
+        hello = _MAGIC + bytes([len(id)]) + id + _new_nonce()
+        self._out += hello
+        try:
+            while len(self._raw) < _REPLY_SIZE and self._raw[:len(_MAGIC)] == _MAGIC[:len(self._raw)]:
+                if not self._fill(deadline):
+                    break
+        except ConnectionError as x:
+            raise AuthenticationError("%s (%s)" % (self._no_host(), x)) from x
+        if len(self._raw) < _REPLY_SIZE or not self._raw.startswith(_MAGIC):
+            raise AuthenticationError(self._no_host())
+        reply = bytes(self._raw[len(_MAGIC):_REPLY_SIZE])
+        self._schedule = _Schedule(key, hello, reply[:_NONCE_SIZE])
+        if not hmac.compare_digest(reply[_NONCE_SIZE:], self._schedule.server_proof):
+            raise AuthenticationError(
+                "the host did not prove that it has the key %r: the key was revoked or never added there (unknown key id), "
+                "the keys of this id differ (wrong key), or something between here and the host altered the greeting" % key.id)
+        del self._raw[:_REPLY_SIZE]
+        self._out += self._schedule.client_proof
+        self._flush(deadline)
+
+    def _no_host(self):
+        if not self._raw:
+            what = "the connection was closed without an answer to the greeting"
+        elif self._raw.startswith(b"PYRO"):
+            what = "a Pyro daemon without the signed channel answered (perhaps the profile should say \"plain\")"
+        elif self._raw[:1] == b"\x15":
+            what = "a TLS server answered (perhaps the profile should say \"tls\")"
+        else:
+            what = "the answer is not that of a Hearth host with the signed channel"
+        return "the host did not prove that it has the key %r: %s" % (self._key_id, what)
+
+    def _check(self):
+        if self._failure:
+            raise IntegrityError(self._failure)
+        if self._sock.fileno() < 0:
+            raise OSError(errno.EBADF, "the socket is closed")
+
+    def _fail(self, text):
+        self._failure = text
+        for buffer in (self._raw, self._plain, self._out):
+            buffer.clear()
+        self._sock.close()
+        raise IntegrityError(text)
+
+    def _deadline(self):
+        return time.monotonic() + self._timeout if self._timeout else self._timeout
+
+    def _wait(self, events, deadline):
+        """Waits until the network can do one of events; deadline None is for ever, _AT_ONCE not at all."""
+        if deadline == _AT_ONCE:
+            raise BlockingIOError(errno.EAGAIN, "nothing to be had without waiting")
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise socket.timeout("timed out")
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self._sock, (select.POLLIN if events & _READ else 0) | (select.POLLOUT if events & _WRITE else 0))
+            poll.poll(None if left is None else math.ceil(left * 1000))
+        else:
+            select.select([self._sock] if events & _READ else [], [self._sock] if events & _WRITE else [], [self._sock], left)
+
+
+# --- profiles -----------------------------------------------------------------------------
+
+_PATHS = ("key", "ca", "cert", "cert_key")
+_FIELDS = ("address", "channel", "server_name") + _PATHS
+_ALLOWED = {        # fields beside address and channel: those it must have, those it may have
+    "plain": ((), ()),
+    "hmac": (("key",), ("key",)),
+    "tls": (("ca",), ("ca", "cert", "cert_key", "server_name", "key")),
+}
+
+
+class Profile:
+    """A client profile, checked, with absolute paths; load_profile makes it. It holds no secrets.
+
+    host and port are None for a Unix socket, unix_path is None for TCP; fields the profile
+    does not have are None.
+    """
+
+    def __init__(self, fields, folder):
+        for name, value in fields.items():
+            if name not in _FIELDS:
+                raise ProfileError("unknown field %r; there are: %s" % (name, ", ".join(_FIELDS)))
+            if not isinstance(value, str) or not value or "\0" in value:
+                raise ProfileError("%s is not a text, or an empty one" % name)
+        for name in _FIELDS:
+            value = fields.get(name)
+            setattr(self, name, os.path.join(folder, value) if value and name in _PATHS else value)
+        self._check()
+        self.host, self.port, self.unix_path = _parse_address(self.address, folder)
+        if self.channel == "tls":
+            self.server_name = self.server_name or self.host
+            if not self.server_name:
+                raise ProfileError("tls over a Unix socket needs server_name, the name in the host's certificate")
+
+    def _check(self):
+        if not self.address:
+            raise ProfileError("address is missing")
+        if self.channel not in _ALLOWED:
+            raise ProfileError("channel is missing or unknown; it is one of: %s" % ", ".join(_ALLOWED))
+        must, may = _ALLOWED[self.channel]
+        for name in _PATHS + ("server_name",):
+            value = getattr(self, name)
+            if name in must and not value:
+                raise ProfileError("channel %s needs %s" % (self.channel, name))
+            if value and name not in may:
+                raise ProfileError("channel %s makes no use of %s" % (self.channel, name))
+        if bool(self.cert) != bool(self.cert_key):
+            raise ProfileError("cert and cert_key go together")
+
+
+def _parse_address(address, folder):
+    if address.startswith("unix:"):
+        if len(address) == len("unix:"):
+            raise ProfileError("address: unix: without a path")
+        return None, None, os.path.join(folder, address[len("unix:"):])
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+(?:%[^\]\s]+)?)\]|([^\s:\[\]/]+)):([0-9]{1,5})", address)
+    if not match or not 1 <= int(match.group(3)) <= 65535:
+        raise ProfileError("address is not host:port, [::1]:port or unix:path")
+    return match.group(1) or match.group(2), int(match.group(3)), None
+
+
+def load_profile(profile):
+    """Returns the Profile of a JSON file's path, or of a dict, whose paths are relative to the working directory."""
+    if isinstance(profile, Profile):
+        return profile
+    if isinstance(profile, dict):
+        return Profile(profile, os.getcwd())
+    path = os.path.abspath(profile)
+    try:
+        with open(path, encoding="utf-8") as file:
+            fields = json.load(file, object_pairs_hook=_no_duplicates)
+        if not isinstance(fields, dict):
+            raise ProfileError("not a JSON object")
+        return Profile(fields, os.path.dirname(path))
+    except OSError as x:
+        raise ProfileError("%s: cannot be read: %s" % (path, x.strerror)) from None
+    except ValueError as x:     # ProfileError, bad JSON and bad UTF-8
+        raise ProfileError("%s: %s" % (path, x)) from None
+
+
+def _no_duplicates(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ProfileError("a field stands there twice")
+    return fields
+
+
+def connect(profile, timeout=None):
+    """Connects as the profile (a path, a dict or a Profile) says; returns a socket, an SSLSocket or a SignedSocket.
+
+    timeout bounds, in seconds, each step of connecting (CONNECT_TIMEOUT if it is None or 0)
+    and is then the socket's own timeout. The key file and the certificates are read anew each
+    time, so that the next connection uses a rotated key.
+    """
+    profile = load_profile(profile)
+    key = _first_key(profile)
+    context = _tls_context(profile)
+    sock = _dial(profile, timeout or CONNECT_TIMEOUT)
+    try:
+        if context:
+            # suppress_ragged_eofs, the default, would show a cut as an orderly end.
+            sock = context.wrap_socket(sock, server_hostname=profile.server_name, suppress_ragged_eofs=False)
+        if key:
+            sock = SignedSocket(sock, key)
+        sock.settimeout(timeout or None)
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _first_key(profile):
+    if not profile.key:
+        return None
+    keys = load_keys(profile.key)
+    if not keys:
+        raise KeyFileError("%s: there is no key in it" % profile.key)
+    return keys[0]
+
+
+def _tls_context(profile):
+    if profile.channel != "tls":
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)       # checks the certificate and the name in it
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python asks OpenSSL to take a cut connection for an orderly end; see connect as well.
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    try:
+        context.load_verify_locations(cafile=profile.ca)
+    except OSError as x:
+        raise ProfileError("ca %s: %s" % (profile.ca, x)) from None
+    if profile.cert:
+        def no_password():
+            raise ProfileError("cert_key %s is encrypted; give it in plain PKCS#8" % profile.cert_key)
+        try:
+            context.load_cert_chain(profile.cert, profile.cert_key, no_password)
+        except OSError as x:
+            raise ProfileError("cert %s, cert_key %s: %s" % (profile.cert, profile.cert_key, x)) from None
+    return context
+
+
+def _dial(profile, timeout):
+    if not profile.unix_path:
+        sock = socket.create_connection((profile.host, profile.port), timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(profile.unix_path)
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+# --- Pyro proxies -------------------------------------------------------------------------
+
+_SETTINGS = {"timeout": "_pyroTimeout", "serializer": "_pyroSerializer",
+             "max_retries": "_pyroMaxRetries", "handshake": "_pyroHandshake"}
+
+
+def proxy4(object_id, profile, **settings):
+    """Returns a Pyro4.Proxy for an object of the profile's host. See proxy5 for the settings."""
+    return _proxy(_proxy4_class, object_id, profile, settings)
+
+
+def proxy5(object_id, profile, **settings):
+    """Returns a Pyro5.api.Proxy for an object of the profile's host.
+
+    It connects at the first call, and anew whenever the connection was lost, as any Pyro
+    proxy does. Settings: timeout (seconds), serializer, max_retries, handshake.
+    """
+    return _proxy(_proxy5_class, object_id, profile, settings)
+
+
+def _proxy(make_class, object_id, profile, settings):
+    profile = load_profile(profile)
+    _first_key(profile)             # what is wrong with the files is said here, not at the first call
+    _tls_context(profile)
+    for name in settings:
+        if name not in _SETTINGS:
+            raise TypeError("unknown setting %r; there are: %s" % (name, ", ".join(_SETTINGS)))
+    proxy = make_class()(_pyro_uri(object_id, profile))
+    object.__setattr__(proxy, "_hearth", (make_class, profile))
+    for name, value in settings.items():
+        setattr(proxy, _SETTINGS[name], value)
+    return proxy
+
+
+def _pyro_uri(object_id, profile):
+    """The address in Pyro's notation: for messages, and for who receives the proxy as a reference."""
+    if profile.unix_path:
+        return "PYRO:%s@./u:%s" % (object_id, profile.unix_path)
+    host = "[%s]" % profile.host if ":" in profile.host else profile.host
+    return "PYRO:%s@%s:%d" % (object_id, host, profile.port)
+
+
+def _subclass(base, create):
+    """Returns a subclass of a Pyro Proxy that makes its connections with create(proxy).
+
+    Why not the connected_socket parameter that both Pyros have: a proxy made with it does not
+    send the CONNECT message that a daemon with a listening socket waits for; it never closes
+    that socket, so that after a timeout the late answer is taken for the next one; and it
+    cannot reconnect. Replacing the method that makes connections has none of this.
+    """
+    if not hasattr(base, "_Proxy__pyroCreateConnection"):
+        raise ImportError("hearth.py does not know this version of %s" % base.__module__.partition(".")[0])
+
+    def create_connection(self, replaceUri=False, connected_socket=None):
+        if connected_socket is not None:
+            raise TypeError("a Hearth proxy makes its own connections: use proxy4 or proxy5 without connected_socket")
+        if "_hearth" not in self.__dict__:
+            raise TypeError("a Hearth proxy is made by proxy4 or proxy5")
+        return create(self)
+
+    def copy(self):
+        twin = base.__copy__(self)
+        object.__setattr__(twin, "_hearth", self._hearth)
+        return twin
+
+    def reduce(self):
+        make_class, profile = self._hearth
+        settings = {name: getattr(self, attribute) for name, attribute in _SETTINGS.items()}
+        return _proxy, (make_class, self._pyroUri.object, profile, settings)
+
+    # The base's names: sent to a host as an argument, it is a reference like any other proxy.
+    return type(base.__name__, (base,), {
+        "__module__": base.__module__, "__doc__": base.__doc__, "_Proxy__pyroCreateConnection": create_connection,
+        "__copy__": copy, "__reduce__": reduce})
+
+
+@functools.lru_cache(maxsize=None)
+def _proxy4_class():
+    from Pyro4 import core, errors, message, socketutil, util
+
+    def greet(proxy, conn):
+        serializer = util.get_serializer(proxy._pyroSerializer or core.config.SERIALIZER)
+        flags = message.FLAGS_META_ON_CONNECT if core.config.METADATA else 0
+        data, compressed = serializer.serializeData(
+            {"handshake": proxy._pyroHandshake, "object": conn.objectId}, core.config.COMPRESSION)
+        if compressed:
+            flags |= message.FLAGS_COMPRESSED
+        annotations = proxy._Proxy__annotations(False)
+        conn.send(message.Message(message.MSG_CONNECT, data, serializer.serializer_id, flags, proxy._pyroSeq,
+                                  annotations=annotations, hmac_key=proxy._pyroHmacKey).to_bytes())
+        reply = message.Message.recv(conn, [message.MSG_CONNECTOK, message.MSG_CONNECTFAIL], hmac_key=proxy._pyroHmacKey)
+        serializer = util.get_serializer_by_id(reply.serializer_id)
+        answer = serializer.deserializeData(reply.data, reply.flags & message.FLAGS_COMPRESSED) if reply.data else "?"
+        if reply.type == message.MSG_CONNECTFAIL:
+            raise errors.CommunicationError("connection to %s rejected: %s" % (proxy._pyroUri.location, answer))
+        if reply.annotations:
+            proxy._pyroResponseAnnotations(reply.annotations, reply.type)
+        if reply.flags & message.FLAGS_META_ON_CONNECT:
+            return answer["handshake"], answer["meta"]
+        return answer, None
+
+    def create(proxy):
+        with proxy._Proxy__pyroConnLock:
+            if not _create_connection(proxy, errors, socketutil, greet):
+                return False
+            if core.config.METADATA and not proxy._pyroMethods and not proxy._pyroAttrs:
+                proxy._pyroGetMetadata(proxy._pyroUri.object)
+            return True
+
+    return _subclass(core.Proxy, create)
+
+
+@functools.lru_cache(maxsize=None)
+def _proxy5_class():
+    from Pyro5 import client, config, errors, protocol, serializers, socketutil
+    from Pyro5.callcontext import current_context
+
+    def greet(proxy, conn):
+        serializer = serializers.serializers[proxy._pyroSerializer or config.SERIALIZER]
+        data = serializer.dumps({"handshake": proxy._pyroHandshake, "object": conn.objectId})
+        conn.send(protocol.SendingMessage(protocol.MSG_CONNECT, 0, proxy._pyroSeq, serializer.serializer_id, data,
+                                          annotations=current_context.annotations).data)
+        reply = protocol.recv_stub(conn, [protocol.MSG_CONNECTOK, protocol.MSG_CONNECTFAIL])
+        answer = serializers.serializers_by_id[reply.serializer_id].loads(reply.data) if reply.data else "?"
+        if reply.type == protocol.MSG_CONNECTFAIL:
+            raise errors.CommunicationError("connection to %s rejected: %s" % (proxy._pyroUri.location, answer))
+        if reply.annotations:
+            current_context.response_annotations = reply.annotations
+        proxy._pyroLocalSocket = conn.sock.getsockname()
+        return answer["handshake"], answer["meta"]
+
+    def create(proxy):
+        proxy._Proxy__check_owner()
+        return _create_connection(proxy, errors, socketutil, greet)
+
+    return _subclass(client.Proxy, create)
+
+
+def _create_connection(proxy, errors, socketutil, greet):
+    """The part of Pyro's method of this name that both generations share. False if there is a connection."""
+    if proxy._pyroConnection is not None:
+        return False
+    conn = None
+    try:
+        uri = proxy._pyroUri
+        conn = socketutil.SocketConnection(connect(proxy._hearth[1], proxy._pyroTimeout), uri.object)
+        answer, metadata = greet(proxy, conn)
+        if metadata:
+            proxy._pyroGetMetadata(uri.object, metadata)
+        proxy._pyroValidateHandshake(answer)
+    except BaseException as x:
+        if conn:
+            conn.close()
+        if isinstance(x, errors.PyroError) or not isinstance(x, Exception):
+            raise
+        raise errors.CommunicationError("cannot connect to %s: %s" % (uri.location, x)) from x
+    proxy._pyroConnection = conn
+    return True
+
+
+# --- the command --------------------------------------------------------------------------
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="hearth.py", description="Tries a Hearth client profile out.")
+    call = parser.add_subparsers(dest="verb", required=True).add_parser(
+        "call", help="call one method, print what it returns as JSON")
+    call.add_argument("--pyro", choices=("4", "5"), help="which Pyro to use (default: 5 if it is installed, else 4)")
+    call.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for the host (30)")
+    call.add_argument("profile", help="the profile, a JSON file")
+    call.add_argument("object", help="the object's id, such as demo.counter")
+    call.add_argument("method", help="a method, or an attribute to read")
+    call.add_argument("args", nargs="*", help="each one in JSON; a text is '\"in two kinds of quotes\"'")
+    options = parser.parse_args(arguments)
+    values = []
+    for number, text in enumerate(options.args, 1):
+        try:
+            values.append(json.loads(text))
+        except ValueError:
+            parser.error("argument %d is not JSON (a text needs quotes of its own: '%s')" % (number, json.dumps(text)))
+    try:
+        with _command_proxy(options) as proxy:
+            _print_result(_reach(proxy, options.method, values))
+        return 0
+    except Exception as x:
+        print("hearth.py: %s: %s" % (type(x).__name__, x), file=sys.stderr)
+        return 1
+
+
+def _command_proxy(options):
+    factories = {"4": (proxy4,), "5": (proxy5,), None: (proxy5, proxy4)}[options.pyro]
+    for factory in factories:
+        try:
+            return factory(options.object, options.profile, timeout=options.timeout)
+        except ImportError as x:
+            missing = x
+    raise ImportError("install Pyro5 or Pyro4 for calls: %s" % missing)
+
+
+def _reach(proxy, method, values):
+    proxy._pyroBind()
+    if method in proxy._pyroAttrs and not values:
+        return getattr(proxy, method)
+    return getattr(proxy, method)(*values)
+
+
+def _print_result(result):
+    if hasattr(result, "__next__"):     # an item stream: a line an item
+        for item in result:
+            print(json.dumps(item, default=repr, ensure_ascii=False), flush=True)
+    else:
+        print(json.dumps(result, default=repr, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

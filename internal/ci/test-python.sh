@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Runs the tests of the Python client. They need no host and no installation; what they
+# leave out (a Pyro or openssl that is not there) stands in lines that begin with "!!".
+# A Pyro5 that is not installed is found through PYTHONPATH.
+# usage: test-python.sh SKIPPED-FILE    appends the reason of everything that was skipped
+set -euo pipefail
+skipped=$1
+
+# Debian's own comes first: it is the one that Debian's python3-pyro4 is for.
+python=
+for p in /usr/bin/python3 python3; do
+	if "$p" -c 'import sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then
+		python=$p
+		break
+	fi
+done
+if [ -z "$python" ]; then
+	reason="all of them: no python3 of version 3.9 or newer"
+	printf '!! PYTHON CLIENT TESTS WILL BE SKIPPED: %s\n' "$reason"
+	echo "$reason" >>"$skipped"
+	exit 0
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+cd clients/python
+rc=0
+timeout 120 "$python" -B -W error::ResourceWarning -m unittest test_hearth >"$log" 2>&1 || rc=$?
+cat "$log"
+sed -n 's/^!! PYTHON CLIENT: SKIPPED: //p' "$log" >>"$skipped"
+exit $rc
