@@ -48,6 +48,7 @@ const (
 	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
 	drainTimeout      = 10 * time.Second
 	maxConns          = 20000 // connections in all
+	maxPerSource      = 1000  // connections of one other machine
 	maxStrangers      = 10000 // connections that have not said who they are
 	maxOneways        = 256   // oneway calls of one connection under way
 	maxCallDepth      = 8     // objects calling objects
@@ -75,6 +76,7 @@ type Host struct {
 	mu        sync.Mutex // guards what follows
 	conns     map[*conn]struct{}
 	strangers strangers
+	sources   sources
 	draining  bool
 	serving   sync.WaitGroup // accept loops and connections
 }
@@ -88,7 +90,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}}
+	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}}
 	h.streams.init()
 	var err error
 	if h.vault, err = newVault(cfg.Policy, cfg.Log); err != nil {
@@ -199,7 +201,7 @@ func (h *Host) accept(l *transport.Listener) {
 func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	c := newConn(h, nc, l)
 	h.mu.Lock()
-	if h.draining || len(h.conns) >= maxConns {
+	if h.draining || len(h.conns) >= maxConns || !h.sources.add(nc) {
 		h.mu.Unlock()
 		nc.Close()
 		return
@@ -220,6 +222,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 		c.serve()
 		h.mu.Lock()
 		delete(h.conns, c)
+		h.sources.remove(c.socket)
 		h.strangers.remove(c)
 		h.mu.Unlock()
 	}()

@@ -16,8 +16,9 @@ import (
 
 // liveHost is the real binary at work: `hearth serve` as a process of its own.
 type liveHost struct {
-	dir   string   // what it was started in; others may read it
-	bin   string   // the binary
+	dir   string // what it was started in; others may read it
+	bin   string // the binary
+	pid   int
 	tcp   string   // host:port, of the last TCP listener
 	ports []string // of all of them, in the policy's order
 	unix  string   // path of its socket
@@ -114,7 +115,7 @@ func startHostWith(t *testing.T, policy string, prepare func(dir string)) *liveH
 			t.Logf("log of hearth serve, its end:\n%s", tail(log.String(), 60))
 		}
 	})
-	h := &liveHost{dir: dir, bin: bin, log: &log}
+	h := &liveHost{dir: dir, bin: bin, pid: serve.Process.Pid, log: &log}
 	for _, addr := range awaitFile(t, ready, ended) {
 		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 			h.unix = path

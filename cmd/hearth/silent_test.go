@@ -2,9 +2,15 @@ package main_test
 
 import (
 	"bufio"
+	"fmt"
+	"io"
 	"net"
+	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hearthhost/hearth/client"
 )
 
 // A thousand connections that say nothing cost the others nothing: a client that was
@@ -38,6 +44,62 @@ func TestSilentConnections(t *testing.T) {
 	}
 	old.calls(t, call, 100)
 	dialGood(t, h, hello).calls(t, call, 100)
+}
+
+// TestHalfOpenChannels has a thousand clients stop in the middle of every handshake there
+// is. A client that has proven itself goes on, a new one is let in, and what the others
+// cost is small.
+func TestHalfOpenChannels(t *testing.T) {
+	const halfOpen = 1000
+	h := startIdentityHost(t)
+	key := client.Profile{Channel: "hmac", Key: "alice.key.txt"}
+	old := h.session(portSigned, key)
+	before := residentKiB(t, h.pid)
+	clientHello := "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+	stops := []struct {
+		port int
+		said string
+	}{
+		{portTLS, ""}, {portTLS, clientHello[:1]}, {portTLS, clientHello}, {portTLS, "P"},
+		{portSigned, "H"}, {portSigned, "HRTHMAC1"}, {portSigned, "HRTHMAC1\x07alice-2"},
+		{portSigned, "HRTHMAC1\x07alice-2" + strings.Repeat("n", 32)}, // and never a proof
+	}
+	for i := range halfOpen {
+		stop := stops[i%len(stops)]
+		nc, err := net.Dial("tcp", h.ports[stop.port])
+		check(t, err)
+		defer nc.Close()
+		_, _ = io.WriteString(nc, stop.said)
+		if i%100 == 0 {
+			if _, err := old.Object("me.who").Call(t.Context(), "who"); err != nil {
+				t.Fatalf("after %d half-open connections: %v", i, err)
+			}
+		}
+	}
+	for _, p := range []client.Profile{key, {Channel: "tls", CA: "ca.pem", Key: "alice.key.txt"}} {
+		if got := h.who(portTLS, p); !strings.HasPrefix(got, "alice") {
+			t.Errorf("a new client: %s", got)
+		}
+	}
+	if grown := residentKiB(t, h.pid) - before; grown > 64*halfOpen {
+		t.Errorf("%d half-open connections cost %d KiB", halfOpen, grown)
+	}
+}
+
+// residentKiB returns how much memory a process has, 0 where that cannot be asked.
+func residentKiB(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		var n int
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &n); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 // goodClient is a connection that behaves.
