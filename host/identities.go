@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/private"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -40,8 +41,11 @@ type legacyKey struct {
 	owner  object.Principal
 }
 
-// minLegacyBytes is the least that a shared secret of Pyro4 has.
-const minLegacyBytes = 16
+// A shared secret of Pyro4 has so many bytes at least, and its file at most.
+const (
+	minLegacyBytes = 16
+	maxLegacyBytes = 1024
+)
 
 // vault reads the files of identities, and reads them again when they change. What
 // cannot be read any more keeps its last good reading, except a key file that is gone:
@@ -201,16 +205,13 @@ func (v *vault) compile() (*identities, []error) {
 
 // readLegacy reads a shared secret: the bytes of a file, without the line's end.
 func readLegacy(path string) (string, error) {
-	if err := transport.CheckPrivate(path); err != nil {
-		return "", err
-	}
-	b, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	b, err := private.Read(path, maxLegacyBytes)
 	if err != nil {
 		return "", err
 	}
 	secret := strings.TrimRight(string(b), "\r\n")
-	if len(secret) < minLegacyBytes || len(secret) > 1024 {
-		return "", fmt.Errorf("%s holds %d bytes: a shared secret has %d to 1024, and cannot be guessed", path, len(secret), minLegacyBytes)
+	if len(secret) < minLegacyBytes {
+		return "", fmt.Errorf("%s holds %d bytes: a shared secret has %d at least, and cannot be guessed", path, len(secret), minLegacyBytes)
 	}
 	return secret, nil
 }

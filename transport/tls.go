@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"math/big"
 	"os"
-	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/private"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -32,15 +32,23 @@ type ServerTLS struct {
 	leaf   *x509.Certificate
 }
 
-// LoadTLS reads a listener's certificates. The private key must be the host's own; see
-// [CheckPrivate]. The error names the file.
+// maxPEMBytes bounds a file with a private key.
+const maxPEMBytes = 1 << 20
+
+// LoadTLS reads a listener's certificates. The private key must be this process's user's
+// alone. The error names the file.
 //
 // Sessions are never resumed: a handshake always asks for and verifies the certificate.
 func LoadTLS(f TLSFiles) (*ServerTLS, error) {
-	if err := CheckPrivate(f.Key); err != nil {
+	key, err := private.Read(f.Key, maxPEMBytes)
+	if err != nil {
 		return nil, err
 	}
-	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	chain, err := os.ReadFile(f.Cert) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
 		return nil, fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
 	}
@@ -140,36 +148,3 @@ func (t *ServerTLS) Expires() time.Time { return t.leaf.NotAfter }
 
 // serial writes a serial number as it is compared.
 func serial(n *big.Int) string { return n.Text(16) }
-
-// CheckPrivate makes sure that a file with a secret is one that this process's user alone
-// can read. The error says which command mends it.
-func CheckPrivate(path string) error {
-	f, err := os.Open(path) //nolint:gosec // the operator names it
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a file", path)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s can be read or written by others (mode %04o): run chmod 600 %s", path, info.Mode().Perm(), path)
-	}
-	if uid, ok := fileOwner(info); ok && uid != os.Geteuid() {
-		return fmt.Errorf("%s belongs to user %d and not to this process's, %d: run chown %d %s", path, uid, os.Geteuid(), os.Geteuid(), path)
-	}
-	return nil
-}
-
-// fileOwner returns the user to whom a file belongs.
-func fileOwner(info os.FileInfo) (int, bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, false
-	}
-	return int(st.Uid), true
-}

@@ -48,6 +48,7 @@ func newRoot() *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: "host", Title: "Host objects:"},
 		&cobra.Group{ID: "call", Title: "Call objects:"},
+		&cobra.Group{ID: "who", Title: "Identities:"},
 		&cobra.Group{ID: "other", Title: "Other:"},
 	)
 	add := func(group string, cmds ...*cobra.Command) {
@@ -58,6 +59,7 @@ func newRoot() *cobra.Command {
 	}
 	add("host", newServe(), newNew())
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r), newBench(r))
+	add("who", newKey())
 	add("other", newVersion())
 	root.AddCommand(newWorker())
 	root.SetHelpCommandGroupID("other")

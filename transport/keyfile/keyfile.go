@@ -1,43 +1,155 @@
-// Package keyfile reads files of keys of the HMAC channel.
+// Package keyfile reads and writes files of keys of the HMAC channel.
+//
+// A key file is text. Lines that are empty or begin with '#' are ignored; every other one
+// is a key:
+//
+//	hearth-key-1 <id> <32 bytes, base64url without padding> <when it was made, RFC 3339, UTC>
+//
+// The newest stands first: clients use it, and hosts take all of them, so that a key is
+// rotated by putting a new one on top, handing it out, and removing the old one.
 package keyfile
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
-	"os"
+	"io"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/hearthhost/hearth/internal/private"
 )
 
-// Key is one key of a file.
+// Limits of a file.
+const (
+	maxFileBytes = 1 << 20
+	maxIDBytes   = 64
+)
+
+const lineMagic = "hearth-key-1"
+
+// Key is one key. Whatever prints it shows its id only.
 type Key struct {
 	ID      string
 	Secret  [32]byte
 	Created time.Time
 }
 
-// Read reads a key file.
+// Format implements [fmt.Formatter] for every verb.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "key "+k.ID) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (k Key) MarshalText() ([]byte, error) { return []byte("key " + k.ID), nil }
+
+// New makes a key. The id has 1 to 64 of letters, digits, '.', '_' and '-'.
+func New(id string, now time.Time) (Key, error) {
+	if !validID(id) {
+		return Key{}, fmt.Errorf("key id %q: want 1 to %d letters, digits, '.', '_' and '-'", id, maxIDBytes)
+	}
+	k := Key{ID: id, Created: now.UTC().Truncate(time.Second)}
+	_, _ = rand.Read(k.Secret[:]) // never fails
+	return k, nil
+}
+
+func validID(id string) bool {
+	return len(id) > 0 && len(id) <= maxIDBytes && strings.IndexFunc(id, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-", c)
+	}) < 0
+}
+
+// Parse reads the text of a key file; name stands in messages. The error joins all that
+// is wrong, each with its line, and shows nothing of a key.
+func Parse(name string, text []byte) ([]Key, error) {
+	var keys []Key
+	var problems []error
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		k, err := parseLine(string(line))
+		if err == nil && slices.ContainsFunc(keys, func(o Key) bool { return o.ID == k.ID }) {
+			err = fmt.Errorf("key id %s stands here twice", k.ID)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s:%d: %w", name, n, err))
+			continue
+		}
+		keys = append(keys, k)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return keys, nil
+}
+
+func parseLine(line string) (k Key, err error) {
+	f := strings.Split(line, " ")
+	if len(f) != 4 || f[0] != lineMagic {
+		return k, errors.New("not a key: want " + lineMagic + ", id, secret and time, each once and with one space between")
+	}
+	if !validID(f[1]) {
+		return k, errors.New("the key's id is not 1 to 64 letters, digits, '.', '_' and '-'")
+	}
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(f[2])
+	if err != nil || len(secret) != len(k.Secret) {
+		return k, fmt.Errorf("the secret of key %s is not 32 bytes in base64url without padding", f[1])
+	}
+	made, err := time.Parse(time.RFC3339Nano, f[3])
+	if err != nil || !strings.HasSuffix(f[3], "Z") {
+		return k, fmt.Errorf("the time of key %s is not like 2026-01-31T12:00:00Z", f[1])
+	}
+	return Key{ID: f[1], Secret: [32]byte(secret), Created: made}, nil
+}
+
+// Read reads a key file, which must be this process's user's alone. The error names the
+// file and, where a command mends it, the command.
 func Read(path string) ([]Key, error) {
-	b, err := os.ReadFile(path)
+	text, err := private.Read(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}
-	var keys []Key
-	for i, line := range strings.Split(string(b), "\n") {
-		f := strings.Fields(line)
-		if len(f) == 0 || f[0][0] == '#' {
-			continue
-		}
-		if len(f) != 4 || f[0] != "hearth-key-1" {
-			return nil, fmt.Errorf("%s:%d: not a key", path, i+1)
-		}
-		k := Key{ID: f[1]}
-		s, err := base64.RawURLEncoding.DecodeString(f[2])
-		if err != nil || len(s) != 32 {
-			return nil, fmt.Errorf("%s:%d: not a key", path, i+1)
-		}
-		copy(k.Secret[:], s)
-		keys = append(keys, k)
+	return Parse(path, text)
+}
+
+// Create writes a new key file; if there is one the error wraps fs.ErrExist.
+func Create(path string, keys ...Key) error {
+	return private.Create(path, appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
+}
+
+// Update replaces the keys of a file. Its comments are kept, on top.
+func Update(path string, change func([]Key) ([]Key, error)) error {
+	text, err := private.Read(path, maxFileBytes)
+	if err != nil {
+		return err
 	}
-	return keys, nil
+	keys, err := Parse(path, text)
+	if err != nil {
+		return err
+	}
+	if keys, err = change(keys); err != nil {
+		return err
+	}
+	var out []byte
+	for line := range bytes.Lines(text) {
+		if line[0] == '#' {
+			out = append(out, line...)
+		}
+	}
+	return private.Replace(path, appendKeys(out, keys), 0o600)
+}
+
+func appendKeys(b []byte, keys []Key) []byte {
+	if len(b) > 0 && b[len(b)-1] != '\n' {
+		b = append(b, '\n')
+	}
+	for _, k := range keys {
+		b = fmt.Appendf(b, "%s %s %s %s\n", lineMagic, k.ID, base64.RawURLEncoding.EncodeToString(k.Secret[:]), k.Created.Format(time.RFC3339Nano))
+	}
+	return b
 }

@@ -2,15 +2,22 @@ package signed
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 var testKey = Key{1, 2, 3, 4}
@@ -300,9 +307,32 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// BenchmarkPingPong is a small message there and back over loopback TCP, as it is and in
-// the channel.
+// selfSigned returns what the two ends of a TLS connection need.
+func selfSigned(b *testing.B) (server, client *tls.Config) {
+	b.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		b.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+		&tls.Config{RootCAs: roots, ServerName: "localhost"}
+}
+
+// BenchmarkPingPong is a small message there and back over loopback TCP, as it is, in the
+// channel, and in TLS.
 func BenchmarkPingPong(b *testing.B) {
+	serverTLS, clientTLS := selfSigned(b)
 	for name, wrap := range map[string]func(net.Conn, bool) net.Conn{
 		"plain": func(nc net.Conn, _ bool) net.Conn { return nc },
 		"hmac": func(nc net.Conn, server bool) net.Conn {
@@ -310,6 +340,12 @@ func BenchmarkPingPong(b *testing.B) {
 				return Server(nc, lookup)
 			}
 			return Client(nc, "alice", testKey)
+		},
+		"tls": func(nc net.Conn, server bool) net.Conn {
+			if server {
+				return tls.Server(nc, serverTLS)
+			}
+			return tls.Client(nc, clientTLS)
 		},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/transport/keyfile"
+)
+
+const keyLong = `Make and manage key files of the HMAC channel. A key proves to be a principal: the host's
+policy names the file in keys = ["…"] of the principal, and its client has a copy. Whoever
+can read the file is that principal, so it has mode 0600 and belongs to the user who reads it.
+
+A file may hold several keys. Clients use the first; the host takes them all. To rotate
+without a failed call: hearth key rotate, copy the file to the client, then hearth key
+revoke the old id. A running host notices within a second.`
+
+func newKey() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "Make, list, rotate and revoke keys of the HMAC channel",
+		Long:  keyLong,
+		Args:  noSuchVerb,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newKeyNew(), newKeyList(), newKeyRotate(), newKeyRevoke())
+	return cmd
+}
+
+func newKeyNew() *cobra.Command {
+	var id string
+	cmd := &cobra.Command{
+		Use:   "new FILE",
+		Short: "Write a new key file",
+		Long: `Write a new file with one key. A file that exists is never overwritten; folders that are
+missing are made, for this user alone.`,
+		Example: `  hearth key new keys/alice.key`,
+		Args:    exactArgs("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			k, err := makeKey(args[0], id)
+			if err != nil {
+				return err
+			}
+			if err := keyfile.Create(args[0], k); errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("%s exists and stays as it is: hearth key rotate adds a key to it", args[0])
+			} else if err != nil {
+				return fmt.Errorf("writing a key file: %w", err)
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "wrote %s with key %s\n", args[0], k.ID)
+			fmt.Fprintf(w, "next: keys = [%q] in a principal of policy.hcl, and \"hmac\" in identify of a listener;\n", args[0])
+			fmt.Fprintf(w, "      a copy of the file, mode 0600, for the client: {\"address\": \"…\", \"channel\": \"hmac\", \"key\": %q} is its profile\n", filepath.Base(args[0]))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&id, "id", "", "the key's id (default: the file's name and eight random digits)")
+	return cmd
+}
+
+// makeKey makes a key for a file.
+func makeKey(path, id string) (keyfile.Key, error) {
+	if id == "" {
+		var b [4]byte
+		_, _ = rand.Read(b[:]) // never fails
+		base := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+		id = base + "-" + hex.EncodeToString(b[:])
+	}
+	k, err := keyfile.New(id, time.Now())
+	if err != nil {
+		return k, usagef("%w; --id names another", err)
+	}
+	return k, nil
+}
+
+// listedKey is a row of hearth key list.
+type listedKey struct {
+	File    string    `json:"file"`
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	First   bool      `json:"first"` // the one that clients use
+}
+
+func newKeyList() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list FILE...",
+		Short: "List the keys of files, without their secrets",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("FILE is missing")
+			}
+			return nil
+		},
+		Example: `  hearth key list keys/*.key`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rows := []listedKey{}
+			var problems []error
+			for _, path := range args {
+				keys, err := keyfile.Read(path)
+				if err != nil {
+					problems = append(problems, err)
+				}
+				for i, k := range keys {
+					rows = append(rows, listedKey{path, k.ID, k.Created, i == 0})
+				}
+			}
+			if err := printKeys(cmd.OutOrStdout(), rows, asJSON); err != nil {
+				return err
+			}
+			return errors.Join(problems...)
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printKeys(w io.Writer, rows []listedKey, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(rows)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "FILE\tID\tMADE\tAGE\tUSED BY")
+	for _, r := range rows {
+		users := "hosts"
+		if r.First {
+			users = "clients and hosts"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.File, r.ID, r.Created.Format(time.DateOnly), days(time.Since(r.Created)), users)
+	}
+	return tw.Flush()
+}
+
+// days writes a span of time as an operator counts it.
+func days(d time.Duration) string { return plural(int(d.Hours()/24), "day") }
+
+func newKeyRotate() *cobra.Command {
+	var id string
+	cmd := &cobra.Command{
+		Use:     "rotate FILE",
+		Short:   "Add a new key on top of a file; the others still count",
+		Example: `  hearth key rotate keys/alice.key`,
+		Args:    exactArgs("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			k, err := makeKey(args[0], id)
+			if err != nil {
+				return err
+			}
+			var old []string
+			if err := keyfile.Update(args[0], func(keys []keyfile.Key) ([]keyfile.Key, error) {
+				for _, o := range keys {
+					if o.ID == k.ID {
+						return nil, fmt.Errorf("key id %s stands in %s already", k.ID, args[0])
+					}
+					old = append(old, o.ID)
+				}
+				return append([]keyfile.Key{k}, keys...), nil
+			}); err != nil {
+				return fmt.Errorf("rotating: %w", err)
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "%s: key %s is the one to use now\n", args[0], k.ID)
+			if len(old) > 0 {
+				fmt.Fprintf(w, "next: copy the file to its client, then: hearth key revoke %s %s\n", args[0], strings.Join(old, " "))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&id, "id", "", "the new key's id (default: the file's name and eight random digits)")
+	return cmd
+}
+
+func newKeyRevoke() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "revoke FILE ID...",
+		Short: "Remove keys from a file",
+		Long: `Remove keys from a file. A running host that reads this file takes them no longer and
+cuts the connections that were opened with them, within a second.`,
+		Example: `  hearth key revoke keys/alice.key alice-3f9a2c1b
+  hearth key revoke keys/alice.key --all`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return usagef("FILE is missing")
+			case len(args) == 1 && !all:
+				return usagef("ID is missing: name the keys, or --all")
+			case len(args) > 1 && all:
+				return usagef("--all removes every key: name none")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, ids := args[0], args[1:]
+			left := 0
+			if err := keyfile.Update(path, func(keys []keyfile.Key) ([]keyfile.Key, error) {
+				var have []string
+				for _, k := range keys {
+					have = append(have, k.ID)
+				}
+				for _, id := range ids {
+					if !slices.Contains(have, id) {
+						return nil, fmt.Errorf("%s has no key %s; it has: %s", path, id, strings.Join(have, ", "))
+					}
+				}
+				keys = slices.DeleteFunc(keys, func(k keyfile.Key) bool { return all || slices.Contains(ids, k.ID) })
+				left = len(keys)
+				return keys, nil
+			}); err != nil {
+				return fmt.Errorf("revoking: %w", err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s left; a host that reads it cuts the others off within a second\n", path, plural(left, "key"))
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "remove every key of the file")
+	return cmd
+}

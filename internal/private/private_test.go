@@ -1,0 +1,97 @@
+package private_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/hearthhost/hearth/internal/private"
+)
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "secret")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := private.Read(path, 4); string(b) != "text" || err != nil {
+		t.Errorf("Read() = %q, %v", b, err)
+	}
+	if err := os.Symlink(path, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := private.Read(filepath.Join(dir, "link"), 4); err != nil {
+		t.Errorf("through a link: %v", err)
+	}
+	if _, err := private.Read(path, 3); err == nil {
+		t.Error("a file that is too large was read")
+	}
+	for _, mode := range []fs.FileMode{0o640, 0o604, 0o620, 0o602, 0o610, 0o644} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := private.Read(path, 4); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
+			t.Errorf("mode %o: %v, want the command that mends it", mode, err)
+		}
+		if _, err := private.Read(filepath.Join(dir, "link"), 4); err == nil {
+			t.Errorf("mode %o: read through a link", mode)
+		}
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chown(path, 65534, -1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := private.Read(path, 4); err == nil || !strings.Contains(err.Error(), "chown 0 "+path) {
+			t.Errorf("a foreign file: %v, want the command that mends it", err)
+		}
+	} else {
+		t.Log("SKIPPED: a file of another user: only root can make one")
+	}
+	if _, err := private.Read(dir, 4); err == nil {
+		t.Error("a folder was read")
+	}
+	if _, err := private.Read(filepath.Join(dir, "none"), 4); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := private.Read(pipe, 4); err == nil {
+		t.Error("a pipe was read")
+	}
+}
+
+func TestCreateAndReplace(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	path := filepath.Join(dir, "secret")
+	if err := private.Create(path, []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := private.Create(path, []byte("two"), 0o600); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("creating it again: %v, want fs.ErrExist", err)
+	}
+	if b, err := private.Read(path, 9); string(b) != "one" || err != nil {
+		t.Errorf("Read() = %q, %v", b, err)
+	}
+	if err := private.Replace(path, []byte("three"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := private.Read(path, 9); string(b) != "three" || err != nil {
+		t.Errorf("Read() = %q, %v", b, err)
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil || len(names) != 1 {
+		t.Errorf("files left: %v, %v", names, err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the new folder: %v, %v", info.Mode(), err)
+	}
+}
