@@ -32,8 +32,11 @@ func newKey() *cobra.Command {
 		Use:   "key",
 		Short: "Make, list, rotate and revoke keys of the HMAC channel",
 		Long:  keyLong,
-		Args:  noSuchVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  hearth key new keys/alice.key
+  hearth key rotate keys/alice.key
+  hearth key list keys/*.key`,
+		Args: noSuchVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKeyNew(), newKeyList(), newKeyRotate(), newKeyRevoke())
 	return cmd
@@ -97,6 +100,8 @@ func newKeyList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list FILE...",
 		Short: "List the keys of files, without their secrets",
+		Long: `List the keys of files: the id, when it was made, and who uses it. What cannot be read is
+said on standard error and makes the exit code 1; the rest is listed.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("FILE is missing")
@@ -150,8 +155,10 @@ func days(d time.Duration) string { return plural(int(d.Hours()/24), "day") }
 func newKeyRotate() *cobra.Command {
 	var id string
 	cmd := &cobra.Command{
-		Use:     "rotate FILE",
-		Short:   "Add a new key on top of a file; the others still count",
+		Use:   "rotate FILE",
+		Short: "Add a new key on top of a file; the others still count",
+		Long: `Put a new key on top of a file, where clients take theirs from. The others still count at
+the host, so that no call fails while the file is on its way to the client.`,
 		Example: `  hearth key rotate keys/alice.key`,
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,0 +1,429 @@
+package main
+
+import (
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/transport/ca"
+)
+
+const caLong = `A small certificate authority, for those who have none: it issues the host's certificate
+and its clients', and keeps the list of those that the host refuses.
+
+Its folder holds ca.pem, which hosts name as client_ca and clients as ca; ca.key, with which
+whoever has it can become anybody, so keep it off the host if you can; and revoked, which
+hosts name as revoked and read again when it changes.`
+
+// soonDays is how long before its end a certificate is warned of.
+const soonDays = 14
+
+func newCA() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "ca",
+		Short: "Issue, renew and revoke certificates",
+		Long:  caLong,
+		Example: `  hearth ca init
+  hearth ca issue host --server --dns host.example --ip 192.0.2.1
+  hearth ca issue alice
+  hearth ca revoke alice`,
+		Args: noSuchVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().StringVar(&dir, "dir", "ca", "the authority's folder")
+	cmd.AddCommand(newCAInit(&dir), newCAIssue(&dir), newCARenew(&dir), newCARevoke(&dir), newCAShow(&dir))
+	return cmd
+}
+
+func newCAInit(dir *string) *cobra.Command {
+	var name string
+	var validDays int
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make an authority",
+		Long: `Make an authority in the folder --dir, which is made for this user alone if it is missing. One
+that exists is never overwritten.`,
+		Example: `  hearth ca init --name "Example's hosts"`,
+		Args:    exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if validDays < 1 {
+				return usagef("--days %d: want 1 or more", validDays)
+			}
+			c, err := ca.Init(*dir, name, validDays, time.Now())
+			if errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("there is an authority in %s already, and it stays as it is: hearth ca show --dir %s", *dir, *dir)
+			} else if err != nil {
+				return fmt.Errorf("making an authority: %w", err)
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "made the authority %q in %s, valid until %s\n", name, *dir, c.Certificate().NotAfter.Format(time.DateOnly))
+			fmt.Fprintf(w, "next: hearth ca issue host --server --dns NAME, then hearth ca issue CLIENT\n")
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "hearth", "the authority's name")
+	cmd.Flags().IntVar(&validDays, "days", ca.DefaultCADays, "how long it is valid")
+	return cmd
+}
+
+// caIssue is what hearth ca issue is asked for.
+type caIssue struct {
+	server bool
+	dns    []string
+	ips    []string
+	uris   []string
+	days   int
+	out    string
+	csr    string
+}
+
+func newCAIssue(dir *string) *cobra.Command {
+	var f caIssue
+	cmd := &cobra.Command{
+		Use:   "issue NAME",
+		Short: "Issue a certificate to a client, or to a host with --server",
+		Long: `Issue a certificate with the common name NAME and write NAME.pem, the certificate and its
+authority's, and NAME.key, its private key, into the folder --out. Files that exist are
+never overwritten. With --csr the private key stays with whoever made the request, of which
+the key counts and nothing else: names are what this command line says.`,
+		Example: `  hearth ca issue alice
+  hearth ca issue build --uri spiffe://example/build --days 30
+  hearth ca issue host --server --dns host.example --ip 192.0.2.1
+  hearth ca issue alice --csr alice.csr`,
+		Args: exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := f.request(args[0])
+			if err != nil {
+				return err
+			}
+			if f.out == "" {
+				f.out = *dir
+			}
+			return issueTo(cmd.OutOrStdout(), *dir, f.out, f.csr, r)
+		},
+	}
+	fl := cmd.Flags()
+	fl.BoolVar(&f.server, "server", false, "a host's certificate, which needs --dns or --ip")
+	fl.StringArrayVar(&f.dns, "dns", nil, "a DNS name; may be repeated")
+	fl.StringArrayVar(&f.ips, "ip", nil, "an IP address; may be repeated")
+	fl.StringArrayVar(&f.uris, "uri", nil, "a URI, such as a SPIFFE id; may be repeated")
+	fl.IntVar(&f.days, "days", ca.DefaultLeafDays, "how long it is valid")
+	fl.StringVar(&f.out, "out", "", "folder to write to (default: the authority's)")
+	fl.StringVar(&f.csr, "csr", "", "certify the key of this signing request instead of a new one")
+	return cmd
+}
+
+func (f *caIssue) request(name string) (ca.Request, error) {
+	r := ca.Request{Name: name, Kind: ca.Client, DNS: f.dns, Days: f.days}
+	if f.server {
+		r.Kind = ca.Server
+		if len(f.dns)+len(f.ips) == 0 {
+			return r, usagef("--server needs the names that clients call the host by: --dns NAME or --ip ADDRESS")
+		}
+	}
+	if f.days < 1 {
+		return r, usagef("--days %d: want 1 or more", f.days)
+	}
+	for _, s := range f.ips {
+		ip := net.ParseIP(s)
+		if ip == nil {
+			return r, usagef("--ip %s: not an address", s)
+		}
+		r.IPs = append(r.IPs, ip)
+	}
+	for _, s := range f.uris {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme == "" {
+			return r, usagef("--uri %s: not a URI with a scheme, such as spiffe://example/build", s)
+		}
+		r.URIs = append(r.URIs, u)
+	}
+	return r, nil
+}
+
+// issueTo issues a certificate and writes it, and its key unless a signing request brought
+// one.
+func issueTo(w io.Writer, dir, out, csr string, r ca.Request) error {
+	c, err := ca.Open(dir)
+	if err != nil {
+		return err
+	}
+	certFile, keyFile := filepath.Join(out, r.Name+".pem"), filepath.Join(out, r.Name+".key")
+	key, err := keyFor(csr, &r)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		keyFile = ""
+	}
+	// Before anything is issued: what is not written should not be on the list.
+	for _, path := range []string{certFile, keyFile} {
+		if _, err := os.Lstat(path); err == nil && path != "" {
+			return fmt.Errorf("%s exists and stays as it is: hearth ca renew %s, or another --out", path, r.Name)
+		}
+	}
+	if key != nil {
+		text, err := ca.EncodeKey(key)
+		if err != nil {
+			return err
+		}
+		if err := private.Create(keyFile, text, 0o600); err != nil {
+			return fmt.Errorf("writing the private key: %w", err)
+		}
+	}
+	text, one, err := c.Issue(r, time.Now())
+	if err != nil {
+		if key != nil {
+			os.Remove(keyFile)
+		}
+		return fmt.Errorf("issuing: %w", err)
+	}
+	if err := private.Create(certFile, text, 0o644); err != nil {
+		return fmt.Errorf("writing certificate %s: %w", one.Serial, err)
+	}
+	tellIssued(w, dir, certFile, keyFile, one)
+	return nil
+}
+
+// keyFor sets the key to certify: that of a signing request if csr names one, else a new
+// one, which it returns.
+func keyFor(csr string, r *ca.Request) (crypto.Signer, error) {
+	if csr == "" {
+		key, err := ca.NewKey()
+		if err == nil {
+			r.PublicKey = key.Public()
+		}
+		return key, err
+	}
+	text, err := os.ReadFile(csr) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, err
+	}
+	if r.PublicKey, err = ca.ReadRequest(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", csr, err)
+	}
+	return nil, nil //nolint:nilnil // the key stays with whoever made the request
+}
+
+// tellIssued says what was written and what to do with it.
+func tellIssued(w io.Writer, dir, certFile, keyFile string, one *ca.Issued) {
+	fmt.Fprintf(w, "wrote %s, valid until %s, serial %s\n", certFile, one.Until.Format(time.DateOnly), one.Serial)
+	if keyFile != "" {
+		fmt.Fprintf(w, "wrote %s, its private key\n", keyFile)
+	}
+	if one.Kind == ca.Server {
+		fmt.Fprintf(w, "next: in a listener of policy.hcl: tls { cert = %q, key = %q, client_ca = %q, revoked = %q }, one a line\n",
+			certFile, keyFile, filepath.Join(dir, ca.CertFile), filepath.Join(dir, ca.RevokedFile))
+		return
+	}
+	fmt.Fprintf(w, "next: cert { common_name = %q } in a principal of policy.hcl; for the client these files and %s,\n", one.Name, filepath.Join(dir, ca.CertFile))
+	fmt.Fprintf(w, "      and the profile {\"address\": \"…\", \"channel\": \"tls\", \"ca\": %q, \"cert\": %q, \"cert_key\": %q}\n",
+		ca.CertFile, filepath.Base(certFile), one.Name+".key")
+}
+
+func newCARenew(dir *string) *cobra.Command {
+	var f caIssue
+	cmd := &cobra.Command{
+		Use:   "renew NAME|SERIAL",
+		Short: "Issue a certificate again, with new dates and a new key",
+		Long: `Issue a certificate with the same names as one that was issued before, replacing NAME.pem and
+NAME.key in the folder --out in one step each. The old certificate stays valid until its
+end: revoke it by its serial number if it must not.`,
+		Example: `  hearth ca renew host`,
+		Args:    exactArgs("NAME|SERIAL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.out == "" {
+				f.out = *dir
+			}
+			return f.renew(cmd.OutOrStdout(), *dir, args[0])
+		},
+	}
+	cmd.Flags().IntVar(&f.days, "days", ca.DefaultLeafDays, "how long it is valid")
+	cmd.Flags().StringVar(&f.out, "out", "", "folder to write to (default: the authority's)")
+	cmd.Flags().StringVar(&f.csr, "csr", "", "certify the key of this signing request instead of a new one")
+	return cmd
+}
+
+func (f *caIssue) renew(w io.Writer, dir, which string) error {
+	c, err := ca.Open(dir)
+	if err != nil {
+		return err
+	}
+	old, err := newest(c, which)
+	if err != nil {
+		return err
+	}
+	f.server, f.dns, f.ips, f.uris = old.Kind == ca.Server, old.DNS, old.IPs, old.URIs
+	r, err := f.request(old.Name)
+	if err != nil {
+		return err
+	}
+	certFile, keyFile := filepath.Join(f.out, r.Name+".pem"), filepath.Join(f.out, r.Name+".key")
+	key, err := keyFor(f.csr, &r)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		keyFile = ""
+	}
+	text, one, err := c.Issue(r, time.Now())
+	if err != nil {
+		return fmt.Errorf("issuing: %w", err)
+	}
+	if key != nil {
+		keyPEM, err := ca.EncodeKey(key)
+		if err != nil {
+			return err
+		}
+		// A host that reads between the two sees that they do not belong together, and keeps
+		// what it has until it looks again.
+		if err := private.Replace(keyFile, keyPEM, 0o600); err != nil {
+			return err
+		}
+	}
+	if err := private.Replace(certFile, text, 0o644); err != nil {
+		return err
+	}
+	tellIssued(w, dir, certFile, keyFile, one)
+	return nil
+}
+
+// newest returns the certificate of a serial number, or the one of a name that was issued
+// last, live or not.
+func newest(c *ca.CA, which string) (*ca.Issued, error) {
+	all, err := c.Issued()
+	if err != nil {
+		return nil, err
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Serial == strings.ToLower(which) || all[i].Name == which {
+			return all[i], nil
+		}
+	}
+	return nil, fmt.Errorf("no certificate was issued with the name or serial number %s: hearth ca show lists them", which)
+}
+
+func newCARevoke(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke NAME|SERIAL",
+		Short: "Have hosts refuse a certificate",
+		Long: `Put a certificate's serial number on the list revoked of the authority's folder. A running
+host whose policy names this very file refuses it from then on and cuts the connections that
+it opened, within a second; other hosts need a copy of the file.`,
+		Example: `  hearth ca revoke alice
+  hearth ca revoke 4f3a9c12…`,
+		Args: exactArgs("NAME|SERIAL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := ca.Open(*dir)
+			if err != nil {
+				return err
+			}
+			now := time.Now()
+			found, err := c.Find(args[0], now)
+			if errors.Is(err, ca.ErrAmbiguous) {
+				var lines []string
+				for _, one := range found {
+					lines = append(lines, fmt.Sprintf("%s, until %s", one.Serial, one.Until.Format(time.DateOnly)))
+				}
+				return fmt.Errorf("%s has several certificates: revoke one by its serial number:\n%s", args[0], strings.Join(lines, "\n"))
+			} else if err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			if found[0].Revoked {
+				fmt.Fprintf(w, "%s was revoked before\n", found[0].Serial)
+				return nil
+			}
+			if err := c.Revoke(found[0], now); err != nil {
+				return fmt.Errorf("revoking: %w", err)
+			}
+			fmt.Fprintf(w, "revoked %s of %s: hosts that read %s refuse it within a second\n", found[0].Serial, found[0].Name, filepath.Join(*dir, ca.RevokedFile))
+			return nil
+		},
+	}
+}
+
+// shownCert is a row of hearth ca show.
+type shownCert struct {
+	*ca.Issued
+	State string `json:"state"` // valid, expires soon, expired, revoked
+}
+
+func newCAShow(dir *string) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Show the authority and what it issued",
+		Long: `Show the authority and every certificate that it issued: for whom, until when, and whether it
+counts. What ends within two weeks is warned of.`,
+		Example: `  hearth ca show
+  hearth ca show --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := ca.Open(*dir)
+			if err != nil {
+				return err
+			}
+			all, err := c.Issued()
+			if err != nil {
+				return err
+			}
+			return showCA(cmd.OutOrStdout(), c, all, asJSON, time.Now())
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func showCA(w io.Writer, c *ca.CA, all []*ca.Issued, asJSON bool, now time.Time) error {
+	own := c.Certificate()
+	rows := []shownCert{}
+	for _, one := range all {
+		state := stateAt(one.Until, now)
+		if one.Revoked {
+			state = "revoked"
+		}
+		rows = append(rows, shownCert{one, state})
+	}
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(map[string]any{"name": own.Subject.CommonName, "until": own.NotAfter.UTC(), "state": stateAt(own.NotAfter, now), "certificates": rows})
+	}
+	fmt.Fprintf(w, "authority %q, valid until %s (%s)\n", own.Subject.CommonName, own.NotAfter.Format(time.DateOnly), stateAt(own.NotAfter, now))
+	if len(rows) == 0 {
+		fmt.Fprintln(w, "it has issued nothing yet: hearth ca issue NAME")
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "SERIAL\tNAME\tKIND\tUNTIL\tSTATE")
+	for _, r := range rows {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.Serial, r.Name, r.Kind, r.Until.Format(time.DateOnly), r.State)
+	}
+	return tw.Flush()
+}
+
+// stateAt says how a certificate that ends at until stands.
+func stateAt(until, now time.Time) string {
+	switch left := until.Sub(now); {
+	case left <= 0:
+		return "expired"
+	case left < soonDays*24*time.Hour:
+		return fmt.Sprintf("expires soon: in %s", days(left))
+	}
+	return "valid"
+}

@@ -1,0 +1,192 @@
+package ca
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hearthhost/hearth/internal/private"
+)
+
+// Issued is what an authority remembers of a certificate.
+type Issued struct {
+	Serial  string    `json:"serial"` // lower-case hexadecimal
+	Name    string    `json:"name"`
+	Kind    Kind      `json:"kind"`
+	DNS     []string  `json:"dns,omitempty"`
+	IPs     []string  `json:"ips,omitempty"`
+	URIs    []string  `json:"uris,omitempty"`
+	From    time.Time `json:"from"`
+	Until   time.Time `json:"until"`
+	SHA256  string    `json:"sha256"`
+	Revoked bool      `json:"-"`
+}
+
+// Live reports whether the certificate counts at a time.
+func (i *Issued) Live(now time.Time) bool { return !i.Revoked && now.Before(i.Until) }
+
+// note appends a line to the list of what was issued.
+func (c *CA) note(one *Issued) error {
+	line, err := json.Marshal(one)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(c.dir, issuedName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(line, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// Issued returns every certificate that was issued, oldest first.
+func (c *CA) Issued() ([]*Issued, error) {
+	path := filepath.Join(c.dir, issuedName)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	denied, err := ReadDenylist(filepath.Join(c.dir, RevokedFile))
+	if err != nil {
+		return nil, err
+	}
+	var all []*Issued
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		one := new(Issued)
+		if err := json.Unmarshal(line, one); err != nil {
+			return nil, fmt.Errorf("%s:%d: not a line of this list: %w", path, n, err)
+		}
+		_, one.Revoked = denied[one.Serial]
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// ErrAmbiguous says that a name has several certificates.
+var ErrAmbiguous = errors.New("several certificates have this name")
+
+// Find returns the certificate of a serial number, or the live one of a name. If there
+// are several, the error wraps ErrAmbiguous and they are returned.
+func (c *CA) Find(nameOrSerial string, now time.Time) ([]*Issued, error) {
+	all, err := c.Issued()
+	if err != nil {
+		return nil, err
+	}
+	var found, dead []*Issued
+	for _, one := range all {
+		switch {
+		case one.Serial == strings.ToLower(strings.ReplaceAll(nameOrSerial, ":", "")):
+			return []*Issued{one}, nil
+		case one.Name == nameOrSerial && one.Live(now):
+			found = append(found, one)
+		case one.Name == nameOrSerial:
+			dead = append(dead, one)
+		}
+	}
+	switch {
+	case len(found) > 1:
+		return found, fmt.Errorf("%w: name the serial number of one", ErrAmbiguous)
+	case len(found) == 1:
+		return found, nil
+	case len(dead) > 0:
+		return nil, fmt.Errorf("every certificate of %s is revoked or expired", nameOrSerial)
+	}
+	return nil, fmt.Errorf("no certificate was issued with the name or serial number %s", nameOrSerial)
+}
+
+// Revoke puts a certificate on the list of those that hosts refuse. Once more does
+// nothing.
+func (c *CA) Revoke(one *Issued, now time.Time) error {
+	unlock, err := lock(c.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	path := filepath.Join(c.dir, RevokedFile)
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	denied, err := parseDenylist(path, text)
+	if err != nil {
+		return err
+	}
+	if _, ok := denied[one.Serial]; ok {
+		return nil
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	text = fmt.Appendf(text, "%s # %s, revoked %s\n", one.Serial, one.Name, now.UTC().Format(time.RFC3339))
+	return private.Replace(path, text, 0o644)
+}
+
+// lock keeps others from changing the authority's files until unlock.
+func lock(dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a descriptor fits
+		d.Close()
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	return func() { d.Close() }, nil
+}
+
+// maxDenylistBytes bounds a list of serial numbers.
+const maxDenylistBytes = 16 << 20
+
+// ReadDenylist reads a file of serial numbers: one a line, in hexadecimal, with colons or
+// without; '#' begins a comment. It returns them in lower case without leading zeros. The
+// error joins all that is wrong, each with its line.
+func ReadDenylist(path string) (map[string]struct{}, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxDenylistBytes {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxDenylistBytes)
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, err
+	}
+	return parseDenylist(path, text)
+}
+
+func parseDenylist(path string, text []byte) (map[string]struct{}, error) {
+	out := map[string]struct{}{}
+	var problems []error
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line, _, _ = strings.Cut(line, "#")
+		s := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(line), ":", ""))
+		if s == "" {
+			continue
+		}
+		plain := strings.TrimLeft(s, "0")
+		if plain == "" || len(plain) > 64 || strings.Trim(plain, "0123456789abcdef") != "" {
+			problems = append(problems, fmt.Errorf("%s:%d: want one serial number in hexadecimal, then perhaps # and a comment", path, n))
+			continue
+		}
+		out[plain] = struct{}{}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return out, nil
+}
