@@ -53,7 +53,7 @@ func (c *conn) invoke(m *wire.Message) bool {
 	req, err := c.scan(m, ser, snap)
 	if err == nil {
 		req.Corr, req.Oneway = answer.Corr, oneway
-		if oneway && req.ID != object.Daemon && req.ID != object.NameServer {
+		if oneway && req.ID != object.Daemon && req.ID != object.NameServer && req.ID != object.Enroll {
 			c.background(snap, req)
 			return true
 		}
@@ -117,7 +117,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer, snap *snapshot) (*obj
 // outside and from other objects. The host's own objects answer to anybody whom the
 // host knows, each with what that caller may see.
 func (h *Host) authorize(snap *snapshot, call *object.Call) error {
-	if call.ID == object.Daemon || call.ID == object.NameServer {
+	if call.ID == object.Daemon || call.ID == object.NameServer || call.ID == object.Enroll && enrolling(&call.Caller) {
 		if call.Kind == object.Get || call.Kind == object.Set {
 			return errUnknown
 		}
@@ -160,6 +160,8 @@ func (c *conn) run(snap *snapshot, call *object.Call, ser codec.Serializer) (obj
 		return c.callHost(snap, call, ser, daemonMethods)
 	case object.NameServer:
 		return c.callHost(snap, call, ser, nameServerMethods)
+	case object.Enroll:
+		return c.callHost(snap, call, ser, enrollMethods)
 	}
 	c.touch(call.ID.Tenant())
 	return snap.backends[call.ID.Tenant()].Invoke(context.Background(), call)

@@ -63,12 +63,13 @@ type snapshot struct {
 
 // Host is the daemon. Make one with New, then Listen, then Serve.
 type Host struct {
-	cfg     Config
-	log     *slog.Logger
-	snap    atomic.Pointer[snapshot]
-	vault   *vault
-	workers []*supervise.Tenant
-	streams streams
+	cfg       Config
+	log       *slog.Logger
+	snap      atomic.Pointer[snapshot]
+	vault     *vault
+	enrolling sync.Mutex // one token at a time
+	workers   []*supervise.Tenant
+	streams   streams
 
 	lastConn  atomic.Uint64
 	listeners []*transport.Listener

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/transport/ca"
+	"github.com/hearthhost/hearth/transport/enroll"
 	"github.com/hearthhost/hearth/transport/keyfile"
 	"github.com/hearthhost/hearth/transport/signed"
 )
@@ -33,6 +35,7 @@ type identities struct {
 type ownKey struct {
 	secret signed.Key
 	owner  object.Principal
+	until  time.Time // of a token; zero: for ever
 }
 
 // legacyKey is a shared secret of Pyro4 and whom it proves.
@@ -60,6 +63,7 @@ type vault struct {
 	keys   map[string][]keyfile.Key
 	legacy map[string]string
 	tls    map[string]*transport.ServerTLS
+	tokens map[string]*enroll.Token // by file
 }
 
 // stamp tells one state of a file from another.
@@ -116,6 +120,9 @@ func (v *vault) changed() map[string]bool {
 	for _, f := range slices.Concat(v.policy.Keys, v.policy.LegacyKeys) {
 		look(f.Path)
 	}
+	if v.policy.Enroll != nil {
+		look(v.tokenFolder()) // whose time changes with its files
+	}
 	for _, l := range v.policy.Listeners {
 		if l.TLS != nil {
 			for _, path := range files(l.TLS) {
@@ -159,6 +166,11 @@ func (v *vault) read() (any bool, problems []error) {
 			v.legacy[f.Path] = secret
 		}
 	}
+	if changed[v.tokenFolder()] {
+		if err := v.readTokens(); err != nil {
+			complain("enrolment", err)
+		}
+	}
 	for _, l := range v.policy.Listeners {
 		if l.TLS == nil || !slices.ContainsFunc(files(l.TLS), func(path string) bool { return changed[path] }) {
 			continue
@@ -189,7 +201,12 @@ func (v *vault) compile() (*identities, []error) {
 				continue
 			}
 			from[k.ID] = f
-			ids.keys[k.ID] = ownKey{signed.Key(k.Secret), f.Principal}
+			ids.keys[k.ID] = ownKey{secret: signed.Key(k.Secret), owner: f.Principal}
+		}
+	}
+	for _, t := range v.tokens {
+		if secret, err := t.Bytes(); err == nil {
+			ids.keys[t.ID] = ownKey{signed.Key(secret), object.Principal(enrollPrefix + t.ID), t.Expires}
 		}
 	}
 	for _, f := range v.policy.LegacyKeys {
@@ -238,7 +255,29 @@ func readTLS(l policy.Listener) (*transport.ServerTLS, error) {
 // key returns a key of the HMAC channel.
 func (v *vault) key(id string) (signed.Key, bool) {
 	k, ok := v.now.Load().keys[id]
+	if ok && !k.until.IsZero() && time.Now().After(k.until) {
+		return signed.Key{}, false
+	}
 	return k.secret, ok
+}
+
+// tokenFolder is where enrolment tokens are; see package enroll.
+func (v *vault) tokenFolder() string { return TokenFolder(v.policy) }
+
+// TokenFolder returns where the tokens of a host are.
+func TokenFolder(p *policy.Policy) string { return filepath.Join(p.State, "enroll") }
+
+// readTokens reads the tokens there are, if the policy allows enrolment.
+func (v *vault) readTokens() error {
+	v.tokens = map[string]*enroll.Token{}
+	if v.policy.Enroll == nil {
+		return nil
+	}
+	all, err := enroll.List(v.tokenFolder())
+	for _, t := range all {
+		v.tokens[t.ID] = t
+	}
+	return err
 }
 
 // principal says who a peer is.

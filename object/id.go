@@ -22,6 +22,7 @@ const HostPrefix = "Pyro."
 const (
 	Daemon     ID = "Pyro.Daemon"
 	NameServer ID = "Pyro.NameServer"
+	Enroll     ID = "Pyro.Enroll" // for whoever comes with a token, and nobody else
 )
 
 // MaxIDBytes bounds the length of an id that the host will look up.

@@ -108,6 +108,18 @@ func (r *reader) tls(b *hclsyntax.Block) *TLS {
 	return t
 }
 
+// enroll reads the enroll block.
+func (r *reader) enroll(b *hclsyntax.Block) {
+	if len(b.Labels) > 0 {
+		r.problems.add(b.LabelRanges[0], "write enroll { … }", "an enroll block has no name")
+	}
+	if r.p.Enroll != nil {
+		r.problems.add(b.TypeRange, "", "there is an enroll block already")
+	}
+	a := r.block(b, "ca")
+	r.p.Enroll = &Enroll{CA: r.filePath(a, "ca")}
+}
+
 // where names a place for messages that are made later.
 func (r *reader) where(at hcl.Range) string { return fmt.Sprintf("%s:%d", r.file, at.Start.Line) }
 

@@ -82,10 +82,15 @@ func (r *reader) top(body *hclsyntax.Body) {
 		"listener": r.listener, "principal": r.principal, "tenant": r.tenant, "permit": r.permit,
 	}
 	for _, b := range body.Blocks {
+		if b.Type == "enroll" {
+			r.enroll(b)
+			continue
+		}
 		if read[b.Type] == nil {
-			hint := near(b.Type, blockKinds)
+			kinds := append(slices.Clone(blockKinds), "enroll")
+			hint := near(b.Type, kinds)
 			if hint == "" {
-				hint = "there are: " + strings.Join(blockKinds, ", ")
+				hint = "there are: " + strings.Join(kinds, ", ")
 			}
 			r.problems.add(b.TypeRange, hint, "there is no block %q", b.Type)
 		}

@@ -24,6 +24,8 @@ type Policy struct {
 	// "pyro4-hmac". Both are in the order of the file.
 	Keys, LegacyKeys []KeyFile
 
+	Enroll *Enroll // nil: nobody can be enrolled
+
 	certs    []certRule
 	tenants  map[object.Tenant]struct{}
 	byUID    map[uint32]object.Principal
@@ -47,6 +49,11 @@ type TLS struct {
 	ClientCA   []string // PEM files: who issues clients' certificates; nil: nobody
 	Revoked    []string // files of serial numbers that are refused
 	MinVersion string   // "1.3" or "1.2"
+}
+
+// Enroll is the enroll block: clients with a token get their key or certificate.
+type Enroll struct {
+	CA string // absolute path of the folder of the authority that issues certificates; "": keys only
 }
 
 // KeyFile is a file of keys that prove to be a principal.

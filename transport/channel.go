@@ -186,6 +186,23 @@ func (l *Listener) TakesLegacy(channel string) bool {
 	return err == nil && l.cfg.takes(wayLegacy) && (a.local() || channel == "tls")
 }
 
+// TakesTLS reports whether TLS is taken.
+func (l *Listener) TakesTLS() bool { return l.cfg.TLS != nil }
+
+// ServerName returns a name that the host's certificate has, "" if there is none.
+func (l *Listener) ServerName() string {
+	if l.cfg.TLS == nil {
+		return ""
+	}
+	switch leaf := l.cfg.TLS().leaf; {
+	case len(leaf.DNSNames) > 0:
+		return leaf.DNSNames[0]
+	case len(leaf.IPAddresses) > 0:
+		return leaf.IPAddresses[0].String()
+	}
+	return ""
+}
+
 // Revoked returns why what identified the peer of a channel that Open returned counts no
 // longer: its key is gone or another, its certificate is revoked or expired, its
 // authority is gone. nil if it still does.

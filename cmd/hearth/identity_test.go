@@ -75,6 +75,7 @@ principal "bob" {
     dns = "bob.example"
   }
 }
+enroll {}
 tenant "demo" {}
 tenant "me" {}
 permit "all of me" {

@@ -35,6 +35,8 @@ func TestScript(t *testing.T) {
 			"waitready": waitReady,
 			"expand":    expand,
 			"exits":     exits,
+			"retry":     retry,
+			"setvar":    setvar,
 		},
 	})
 }
@@ -77,6 +79,33 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 		text, err := os.ReadFile(path)
 		ts.Check(err)
 		ts.Check(os.WriteFile(path, []byte(os.Expand(string(text), ts.Getenv)), 0o644))
+	}
+}
+
+// setvar sets a variable to what stands in a file, without the line's end.
+func setvar(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: setvar name file")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// retry runs a program until it succeeds, for what a host is to notice by itself.
+func retry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: retry program [args...]")
+	}
+	late := time.After(20 * time.Second)
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		select {
+		case <-late:
+			ts.Check(err)
+		case <-time.After(50 * time.Millisecond): // a host tells nobody that it has looked
+		}
 	}
 }
 

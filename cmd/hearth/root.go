@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 	}
 	add("host", newServe(), newNew())
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r), newBench(r))
-	add("who", newKey(), newCA())
+	add("who", newKey(), newCA(), newEnroll(r))
 	add("other", newVersion())
 	root.AddCommand(newWorker())
 	root.SetHelpCommandGroupID("other")

@@ -144,6 +144,16 @@ func Update(path string, change func([]Key) ([]Key, error)) error {
 	return private.Replace(path, appendKeys(out, keys), 0o600)
 }
 
+// Encode returns the text of a key file.
+func Encode(keys ...Key) ([]byte, error) {
+	for _, k := range keys {
+		if !validID(k.ID) {
+			return nil, fmt.Errorf("key id %q", k.ID)
+		}
+	}
+	return appendKeys(nil, keys), nil
+}
+
 func appendKeys(b []byte, keys []Key) []byte {
 	if len(b) > 0 && b[len(b)-1] != '\n' {
 		b = append(b, '\n')

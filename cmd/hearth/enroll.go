@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/enroll"
+)
+
+const enrollLong = `Give a client its key or certificate by a one-time token, without carrying secrets about.
+
+On the host: hearth enroll new PRINCIPAL makes a token. On the client's machine: hearth
+enroll join ADDRESS TOKEN makes a key that never leaves it, and writes the files and the
+profile that the Go client, the Python client and hearth --profile read. The token is bound
+to the first key that is made with it; joining again from the same folder is fine, for
+example when the answer was lost.
+
+The policy needs a block enroll { }, with ca = "folder" for certificates, and the listener
+that is joined "hmac" in identify. The host's authority key is then on the host.`
+
+// maxTokenValid bounds how long a token is good.
+const maxTokenValid = 30 * 24 * time.Hour
+
+func newEnroll(r *remote) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "enroll",
+		Short: "Give a client its key or certificate by a one-time token",
+		Long:  enrollLong,
+		Example: `  hearth enroll new alice
+  hearth enroll join host.example:7767 hearth-enroll-1.cert.enroll-….…`,
+		Args: noSuchVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newEnrollNew(), newEnrollList(), newEnrollRevoke(), newEnrollJoin(r))
+	return cmd
+}
+
+// policyFlag adds --policy to a command that works beside a host.
+func policyFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "policy", "", "the host's policy file (default: ./policy.hcl)")
+}
+
+func newEnrollNew() *cobra.Command {
+	var policyFile string
+	var key bool
+	var valid time.Duration
+	cmd := &cobra.Command{
+		Use:   "new PRINCIPAL",
+		Short: "Make a token for a principal of the policy",
+		Long: `Make a token with which a client becomes a principal: by a certificate, or by a key with
+--key. It is good until it is used, and not longer than --valid. Whoever has it can become that
+principal, so hand it over as you would a password. A running host knows it within a second.`,
+		Example: `  hearth enroll new alice
+  hearth enroll new alice --key --valid 10m`,
+		Args: exactArgs("PRINCIPAL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if valid <= 0 || valid > maxTokenValid {
+				return usagef("--valid %s: want more than 0 and at most %s", valid, maxTokenValid)
+			}
+			f := serveFlags{policy: policyFile, dir: "."}
+			p, _, err := f.load()
+			if err != nil {
+				return err
+			}
+			kind := enroll.Cert
+			if key {
+				kind = enroll.Key
+			}
+			if err := host.CheckEnroll(p, object.Principal(args[0]), kind); err != nil {
+				return err
+			}
+			t, err := enroll.New(host.TokenFolder(p), args[0], kind, valid, time.Now())
+			if err != nil {
+				return fmt.Errorf("writing the token: %w", err)
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintln(w, t.Text())
+			fmt.Fprintf(cmd.ErrOrStderr(), "a token for %s, good until %s\nnext, on the client's machine: hearth enroll join ADDRESS -   (the token on its standard input)\n",
+				args[0], t.Expires.Format(time.RFC3339))
+			return nil
+		},
+	}
+	policyFlag(cmd, &policyFile)
+	cmd.Flags().BoolVar(&key, "key", false, "for a key of the HMAC channel instead of a certificate")
+	cmd.Flags().DurationVar(&valid, "valid", time.Hour, "how long it is good")
+	return cmd
+}
+
+// listedToken is a row of hearth enroll list.
+type listedToken struct {
+	ID        string      `json:"id"`
+	Principal string      `json:"principal"`
+	Kind      enroll.Kind `json:"kind"`
+	Expires   time.Time   `json:"expires"`
+	Used      bool        `json:"used"`
+}
+
+func newEnrollList() *cobra.Command {
+	var policyFile string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the tokens of a host",
+		Long:  `List the tokens that were made for a host: for whom, until when, and whether they were used.`,
+		Example: `  hearth enroll list
+  hearth enroll list --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f := serveFlags{policy: policyFile, dir: "."}
+			p, _, err := f.load()
+			if err != nil {
+				return err
+			}
+			all, err := enroll.List(host.TokenFolder(p))
+			rows := []listedToken{}
+			for _, t := range all {
+				rows = append(rows, listedToken{t.ID, t.Principal, t.Kind, t.Expires, t.Client != ""})
+			}
+			return errors.Join(printTokens(cmd.OutOrStdout(), rows, asJSON, time.Now()), err)
+		},
+	}
+	policyFlag(cmd, &policyFile)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printTokens(w io.Writer, rows []listedToken, asJSON bool, now time.Time) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(rows)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "TOKEN\tPRINCIPAL\tFOR\tUNTIL\tSTATE")
+	for _, r := range rows {
+		state := "waits"
+		switch {
+		case r.Used:
+			state = "used"
+		case now.After(r.Expires):
+			state = "expired"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Principal, r.Kind, r.Expires.Format(time.RFC3339), state)
+	}
+	return tw.Flush()
+}
+
+func newEnrollRevoke() *cobra.Command {
+	var policyFile string
+	cmd := &cobra.Command{
+		Use:   "revoke TOKEN-ID",
+		Short: "Remove a token",
+		Long: `Remove a token, used or not. What it was exchanged for stays: hearth key revoke and hearth ca
+revoke end that.`,
+		Example: `  hearth enroll revoke enroll-3f9a2c1b`,
+		Args:    exactArgs("TOKEN-ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f := serveFlags{policy: policyFile, dir: "."}
+			p, _, err := f.load()
+			if err != nil {
+				return err
+			}
+			if err := enroll.Remove(host.TokenFolder(p), args[0]); errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("there is no token %s: hearth enroll list shows them", args[0])
+			} else if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", args[0])
+			return nil
+		},
+	}
+	policyFlag(cmd, &policyFile)
+	return cmd
+}

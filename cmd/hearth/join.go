@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/ca"
+	"github.com/hearthhost/hearth/transport/enroll"
+	"github.com/hearthhost/hearth/transport/keyfile"
+	"github.com/hearthhost/hearth/transport/signed"
+)
+
+func newEnrollJoin(r *remote) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "join ADDRESS TOKEN",
+		Short: "Exchange a token for a key or certificate",
+		Long: `Exchange a token for a key or certificate and write what a client needs into the folder --out:
+NAME.json, the profile, and the files that it names. The private key is made here and never
+leaves. TOKEN may be -, for standard input, where other users of the machine do not see it.
+
+If it fails half-way, run it again with the same --out: the token is bound to the key that
+was made there. Files that exist are never overwritten.`,
+		Example: `  hearth enroll join host.example:7767 - < token
+  hearth call --profile alice.json acme.counter add 5`,
+		Args: exactArgs("ADDRESS", "TOKEN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkAddress(args[0]); err != nil {
+				return err
+			}
+			text := args[1]
+			if text == "-" {
+				b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 4096))
+				if err != nil {
+					return err
+				}
+				text = string(b)
+			}
+			t, err := enroll.ParseText(text)
+			if err != nil {
+				return usagef("%w", err)
+			}
+			r.at, r.timeout = args[0], 10*time.Second
+			ctx, cancel := r.within(cmd.Context())
+			defer cancel()
+			j := &joiner{remote: r, token: t, dir: out}
+			profile, err := j.join(ctx)
+			if err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "wrote %s\n", profile)
+			fmt.Fprintf(w, "next: hearth ls --profile %s\n", profile)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", ".", "folder to write to")
+	return cmd
+}
+
+// joiner exchanges one token.
+type joiner struct {
+	*remote
+	token *enroll.Token
+	dir   string
+}
+
+// join returns the path of the profile that it wrote.
+func (j *joiner) join(ctx context.Context) (string, error) {
+	secret, err := j.token.Bytes()
+	if err != nil {
+		return "", err
+	}
+	c, err := client.New(client.Config{Address: j.at, KeyID: j.token.ID, Key: signed.Key(secret), Timeout: j.timeout, MaxConns: 1})
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	service := c.Object(object.Enroll)
+	if j.token.Kind == enroll.Key {
+		return j.key(ctx, service)
+	}
+	return j.cert(ctx, service)
+}
+
+// pending returns the private key that was made for the token, making it the first time.
+func (j *joiner) pending(make func() (crypto.PrivateKey, error)) (key crypto.PrivateKey, path string, err error) {
+	path = filepath.Join(j.dir, "."+j.token.ID+".key")
+	text, err := private.Read(path, 64<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		if key, err = make(); err != nil {
+			return nil, "", err
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			return nil, "", err
+		}
+		return key, path, private.Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, "", fmt.Errorf("%s is damaged: remove it, and ask for a new token", path)
+	}
+	key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	return key, path, err
+}
+
+// ask calls the host's service and returns the texts that it answers.
+func (j *joiner) ask(ctx context.Context, service *client.Object, method, argument string) (map[string]string, error) {
+	v, err := service.Call(ctx, method, argument)
+	if errors.Is(err, signed.ErrProof) {
+		return nil, fmt.Errorf("the host at %s does not know this token: it was used up, revoked or has expired, or this is another host", j.at)
+	}
+	if err != nil {
+		return nil, j.explain(err)
+	}
+	dict, ok := v.(map[string]any)
+	out := map[string]string{}
+	for k, v := range dict {
+		s, isText := v.(string)
+		ok = ok && isText
+		out[k] = s
+	}
+	// The name becomes one of files: nothing else may come of it.
+	if name := out["principal"]; !ok || name == "" || name != filepath.Base(name) || name[0] == '.' || name[0] == '-' {
+		return nil, fmt.Errorf("the host at %s answered with what is no enrolment", j.at)
+	}
+	return out, nil
+}
+
+func (j *joiner) cert(ctx context.Context, service *client.Object) (string, error) {
+	key, pending, err := j.pending(func() (crypto.PrivateKey, error) { return ca.NewKey() })
+	if err != nil {
+		return "", err
+	}
+	signer, ok := key.(*ecdsa.PrivateKey)
+	if !ok {
+		return "", fmt.Errorf("%s is not the key of a certificate: remove it, and ask for a new token", pending)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, signer)
+	if err != nil {
+		return "", err
+	}
+	answer, err := j.ask(ctx, service, "certificate", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})))
+	if err != nil {
+		return "", err
+	}
+	name := answer["principal"]
+	keyPEM, err := ca.EncodeKey(signer)
+	if err != nil {
+		return "", err
+	}
+	p := client.Profile{Address: j.at, Channel: "tls", CA: name + ".ca.pem", Cert: name + ".pem", CertKey: name + ".key", ServerName: answer["server_name"]}
+	return j.write(pending, name, p, map[string][]byte{p.CA: []byte(answer["ca"]), p.Cert: []byte(answer["certificate"]), p.CertKey: keyPEM})
+}
+
+func (j *joiner) key(ctx context.Context, service *client.Object) (string, error) {
+	key, pending, err := j.pending(func() (crypto.PrivateKey, error) { return ecdh.X25519().GenerateKey(rand.Reader) })
+	if err != nil {
+		return "", err
+	}
+	own, ok := key.(*ecdh.PrivateKey)
+	if !ok {
+		return "", fmt.Errorf("%s is not a key of X25519: remove it, and ask for a new token", pending)
+	}
+	answer, err := j.ask(ctx, service, "key", base64.StdEncoding.EncodeToString(own.PublicKey().Bytes()))
+	if err != nil {
+		return "", err
+	}
+	nonsense := fmt.Errorf("the host at %s answered with what is no key", j.at)
+	theirs, err := base64.StdEncoding.DecodeString(answer["public"])
+	if err != nil {
+		return "", nonsense
+	}
+	public, err := ecdh.X25519().NewPublicKey(theirs)
+	if err != nil {
+		return "", nonsense
+	}
+	shared, err := own.ECDH(public)
+	if err != nil {
+		return "", nonsense
+	}
+	secret, err := enroll.DeriveKey(shared, own.PublicKey().Bytes(), theirs, j.token.ID)
+	if err != nil {
+		return "", err
+	}
+	created, err := time.Parse(time.RFC3339, answer["created"])
+	if err != nil {
+		return "", nonsense
+	}
+	text, err := keyfile.Encode(keyfile.Key{ID: answer["key_id"], Secret: secret, Created: created})
+	if err != nil {
+		return "", nonsense
+	}
+	name := answer["principal"]
+	p := client.Profile{Address: j.at, Channel: "hmac", Key: name + ".key"}
+	return j.write(pending, name, p, map[string][]byte{p.Key: text})
+}
+
+// write writes the files, the profile last, and forgets the pending key.
+func (j *joiner) write(pending, name string, p client.Profile, files map[string][]byte) (string, error) {
+	profile := filepath.Join(j.dir, name+".json")
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	for file := range files {
+		if _, err := os.Lstat(filepath.Join(j.dir, file)); err == nil {
+			return "", fmt.Errorf("%s exists and stays as it is: move it away and run this again", filepath.Join(j.dir, file))
+		}
+	}
+	for file, b := range files {
+		if err := private.Create(filepath.Join(j.dir, file), b, 0o600); err != nil {
+			return "", err
+		}
+	}
+	if err := private.Create(profile, append(text, '\n'), 0o644); err != nil {
+		return "", err
+	}
+	return profile, os.Remove(pending)
+}

@@ -1,0 +1,187 @@
+package host
+
+import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport/ca"
+	"github.com/hearthhost/hearth/transport/enroll"
+	"github.com/hearthhost/hearth/transport/keyfile"
+)
+
+// enrollPrefix begins the principals of connections that were opened with a token. No
+// policy can declare or permit one.
+const enrollPrefix = "enroll:"
+
+// enrolling reports whether a caller came with a token. It may call Pyro.Enroll, which
+// nobody else can see.
+func enrolling(caller *object.Caller) bool {
+	return strings.HasPrefix(string(caller.Principal), enrollPrefix)
+}
+
+// enrollMethods is Pyro.Enroll.
+var enrollMethods = map[object.Method]builtin{
+	"certificate": {[]string{"request"}, func(c *conn, _ *snapshot, _ *object.Call, args []any) (any, error) {
+		csr, err := text("request", args[0])
+		if err != nil {
+			return nil, err
+		}
+		public, err := ca.ReadRequest([]byte(csr))
+		if err != nil {
+			return nil, invalid(err.Error())
+		}
+		der, err := x509.MarshalPKIXPublicKey(public)
+		if err != nil {
+			return nil, err
+		}
+		return c.h.enroll(c, enroll.Cert, der, func(t *enroll.Token) (map[string]string, error) {
+			return c.h.enrollCert(c, t, public.(*ecdsa.PublicKey)) //nolint:forcetypeassert // ReadRequest wants this kind
+		})
+	}},
+	"key": {[]string{"public"}, func(c *conn, _ *snapshot, _ *object.Call, args []any) (any, error) {
+		s, err := text("public", args[0])
+		if err != nil {
+			return nil, err
+		}
+		der, err := base64.StdEncoding.DecodeString(s)
+		if err != nil {
+			return nil, invalid("public: not base64")
+		}
+		public, err := ecdh.X25519().NewPublicKey(der)
+		if err != nil {
+			return nil, invalid("public: not a key of X25519")
+		}
+		return c.h.enroll(c, enroll.Key, der, func(t *enroll.Token) (map[string]string, error) {
+			return c.h.enrollKey(t, public)
+		})
+	}},
+}
+
+func invalid(msg string) error {
+	return &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: msg}
+}
+
+// enroll answers the holder of a token, once for each public key.
+func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, issue func(*enroll.Token) (map[string]string, error)) (any, error) {
+	h.enrolling.Lock()
+	defer h.enrolling.Unlock()
+	dir := h.vault.tokenFolder()
+	t, err := enroll.Read(dir, strings.TrimPrefix(string(c.caller.Principal), enrollPrefix))
+	if err != nil || !time.Now().Before(t.Expires) {
+		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: "this token is not good any more: ask for a new one", Err: err}
+	}
+	if t.Kind != kind {
+		return nil, invalid("this token is for a " + string(t.Kind))
+	}
+	reply, used, err := t.Used(public)
+	if err != nil {
+		h.log.Warn("enrolment refused", "token", t.ID, "for", t.Principal, "peer", c.caller.Peer.Addr, "err", err)
+		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: err.Error()}
+	}
+	if !used {
+		if reply, err = issue(t); err != nil {
+			return nil, err
+		}
+		if err := t.Bind(dir, public, reply); err != nil {
+			return nil, err
+		}
+		h.log.Info("enrolled", "token", t.ID, "principal", t.Principal, "kind", string(kind), "peer", c.caller.Peer.Addr)
+	}
+	out := map[string]any{}
+	for k, v := range reply {
+		out[k] = v
+	}
+	return out, nil
+}
+
+// enrollCert issues a certificate with the principal's name.
+func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (map[string]string, error) {
+	if !c.listener.TakesTLS() {
+		return nil, invalid("this listener has no TLS: enroll at one that has")
+	}
+	if h.cfg.Policy.Enroll == nil || h.cfg.Policy.Enroll.CA == "" {
+		return nil, invalid("the host's policy has no ca in enroll")
+	}
+	authority, err := ca.Open(h.cfg.Policy.Enroll.CA)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckEnroll(h.cfg.Policy, object.Principal(t.Principal), enroll.Cert); err != nil {
+		return nil, err
+	}
+	chain, one, err := authority.Issue(ca.Request{Name: t.Principal, Kind: ca.Client, PublicKey: public}, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	reply := map[string]string{"principal": t.Principal, "certificate": string(chain), "serial": one.Serial,
+		"ca": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate().Raw}))}
+	if name := c.listener.ServerName(); name != "" {
+		reply["server_name"] = name
+	}
+	return reply, nil
+}
+
+// enrollKey agrees on a key and puts it on top of the principal's key file.
+func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (map[string]string, error) {
+	if err := CheckEnroll(h.cfg.Policy, object.Principal(t.Principal), enroll.Key); err != nil {
+		return nil, err
+	}
+	own, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	shared, err := own.ECDH(client)
+	if err != nil {
+		return nil, invalid("public: not a key that can be used")
+	}
+	secret, err := enroll.DeriveKey(shared, client.Bytes(), own.PublicKey().Bytes(), t.ID)
+	if err != nil {
+		return nil, err
+	}
+	var suffix [4]byte
+	_, _ = rand.Read(suffix[:]) // never fails
+	name := strings.ReplaceAll(t.Principal, "@", "_")
+	k := keyfile.Key{ID: name[:min(len(name), 50)] + "-" + hex.EncodeToString(suffix[:]), Secret: secret, Created: time.Now().UTC().Truncate(time.Second)}
+	i := slices.IndexFunc(h.cfg.Policy.Keys, func(f policy.KeyFile) bool { return string(f.Principal) == t.Principal })
+	if err := keyfile.Update(h.cfg.Policy.Keys[i].Path, func(keys []keyfile.Key) ([]keyfile.Key, error) {
+		return append([]keyfile.Key{k}, keys...), nil
+	}); err != nil {
+		return nil, err
+	}
+	return map[string]string{"principal": t.Principal, "key_id": k.ID, "created": k.Created.Format(time.RFC3339),
+		"public": base64.StdEncoding.EncodeToString(own.PublicKey().Bytes())}, nil
+}
+
+// CheckEnroll says why a principal could not be enrolled under a policy: what it would
+// get would prove nothing.
+func CheckEnroll(p *policy.Policy, who object.Principal, kind enroll.Kind) error {
+	switch {
+	case p.Enroll == nil:
+		return errors.New("the policy does not allow enrolment: add a block enroll { … }")
+	case kind == enroll.Key:
+		if !slices.ContainsFunc(p.Keys, func(f policy.KeyFile) bool { return f.Principal == who }) {
+			return &object.Error{Code: object.CodeInvalid, Msg: "principal " + string(who) + " has no key file: add keys = [\"…\"] to it, and make the file with hearth key new"}
+		}
+	case kind == enroll.Cert && p.Enroll.CA == "":
+		return errors.New("the policy's enroll block names no ca")
+	case kind == enroll.Cert:
+		peer := object.Peer{Way: policy.Cert, Cert: &object.Certificate{CA: filepath.Join(p.Enroll.CA, ca.CertFile), CommonName: string(who)}}
+		if p.Principal(peer) != who {
+			return &object.Error{Code: object.CodeInvalid, Msg: "a certificate with the common name " + string(who) + " would not be this principal's: add cert { common_name = \"" +
+				string(who) + "\" } to it, and " + filepath.Join(p.Enroll.CA, ca.CertFile) + " as client_ca to a listener"}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+// Package enroll keeps the tokens with which a client gets its key or certificate.
+//
+// A token is a key of the HMAC channel that is good for one thing: to ask the host, over
+// that channel, for the proof of one principal. So both ends know each other before
+// anything is asked, and nothing that crosses the wire is secret: a certificate is
+// asked for by a signing request, and a key is agreed on by X25519. The first to ask
+// binds the token to the public key that he brings; the same may ask again, in case the
+// answer was lost, and gets the same answer; nobody else does.
+package enroll
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hearthhost/hearth/internal/private"
+)
+
+// Kind says what a token is exchanged for.
+type Kind string
+
+// The kinds of token.
+const (
+	Cert Kind = "cert"
+	Key  Kind = "key"
+)
+
+// Prefix begins the ids of tokens, and so the ids of their keys of the HMAC channel.
+const Prefix = "enroll-"
+
+const (
+	textMagic    = "hearth-enroll-1"
+	extension    = ".json"
+	maxFileBytes = 64 << 10
+)
+
+// Token is a token as its file holds it. Whatever prints it shows its id only.
+type Token struct {
+	ID        string    `json:"id"`
+	Principal string    `json:"principal"`
+	Kind      Kind      `json:"kind"`
+	Secret    string    `json:"secret"` // base64url without padding
+	Expires   time.Time `json:"expires"`
+
+	// Once it was used: by whom, and the answer.
+	Client string            `json:"client,omitempty"` // SHA-256 of the public key, hexadecimal
+	Reply  map[string]string `json:"reply,omitempty"`
+}
+
+// String returns the token's id.
+func (t *Token) String() string { return t.ID }
+
+// GoString returns the token's id.
+func (t *Token) GoString() string { return t.ID }
+
+// New makes a token and writes its file into a folder, which is made if it is missing.
+func New(dir, principal string, kind Kind, valid time.Duration, now time.Time) (*Token, error) {
+	var id [4]byte
+	var secret [32]byte
+	_, _ = rand.Read(id[:]) // never fail
+	_, _ = rand.Read(secret[:])
+	t := &Token{ID: Prefix + hex.EncodeToString(id[:]), Principal: principal, Kind: kind,
+		Secret: base64.RawURLEncoding.EncodeToString(secret[:]), Expires: now.Add(valid).UTC().Truncate(time.Second)}
+	text, err := json.Marshal(t)
+	if err != nil {
+		return nil, err
+	}
+	return t, private.Create(filepath.Join(dir, t.ID+extension), append(text, '\n'), 0o600)
+}
+
+// Text returns what the client is given.
+func (t *Token) Text() string {
+	return strings.Join([]string{textMagic, string(t.Kind), t.ID, t.Secret}, ".")
+}
+
+// Bytes returns the secret as a key of the HMAC channel.
+func (t *Token) Bytes() (secret [32]byte, err error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(t.Secret)
+	if err != nil || len(b) != len(secret) {
+		return secret, fmt.Errorf("token %s is damaged", t.ID)
+	}
+	return [32]byte(b), nil
+}
+
+// ParseText takes what Text returned apart.
+func ParseText(s string) (*Token, error) {
+	f := strings.Split(strings.TrimSpace(s), ".")
+	if len(f) != 4 || f[0] != textMagic || Kind(f[1]) != Cert && Kind(f[1]) != Key || !validID(f[2]) {
+		return nil, errors.New("not a token: one begins with " + textMagic + ".")
+	}
+	t := &Token{Kind: Kind(f[1]), ID: f[2], Secret: f[3]}
+	if _, err := t.Bytes(); err != nil {
+		return nil, errors.New("the token is cut or mistyped")
+	}
+	return t, nil
+}
+
+func validID(id string) bool {
+	s, ok := strings.CutPrefix(id, Prefix)
+	return ok && len(s) == 8 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// Read reads one token's file.
+func Read(dir, id string) (*Token, error) {
+	if !validID(id) {
+		return nil, fmt.Errorf("%q is not the id of a token", id)
+	}
+	path := filepath.Join(dir, id+extension)
+	text, err := private.Read(path, maxFileBytes)
+	if err != nil {
+		return nil, err
+	}
+	t := new(Token)
+	if err := json.Unmarshal(text, t); err != nil || t.ID != id {
+		return nil, fmt.Errorf("%s is damaged: remove it", path)
+	}
+	if _, err := t.Bytes(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// List reads the tokens of a folder; a folder that is missing has none. The error joins
+// what cannot be read; the rest is returned.
+func List(dir string) ([]*Token, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []*Token
+	var problems []error
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), extension)
+		if !ok || !validID(id) {
+			continue
+		}
+		t, err := Read(dir, id)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		all = append(all, t)
+	}
+	return all, errors.Join(problems...)
+}
+
+// Bind notes who used the token, by his public key, and what he was answered.
+func (t *Token) Bind(dir string, public []byte, reply map[string]string) error {
+	bound := *t
+	bound.Client, bound.Reply = fingerprint(public), reply
+	text, err := json.Marshal(&bound)
+	if err != nil {
+		return err
+	}
+	if err := private.Replace(filepath.Join(dir, t.ID+extension), append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	*t = bound
+	return nil
+}
+
+// Used returns the answer that was given to whoever has this public key; ok is false if
+// the token is still to be used. ErrTaken: it was used by somebody else.
+func (t *Token) Used(public []byte) (reply map[string]string, ok bool, err error) {
+	switch t.Client {
+	case "":
+		return nil, false, nil
+	case fingerprint(public):
+		return t.Reply, true, nil
+	}
+	return nil, false, ErrTaken
+}
+
+// ErrTaken says that somebody else has used a token.
+var ErrTaken = errors.New("this token was used with another key: if that was not you, revoke what it was exchanged for; otherwise ask for a new one")
+
+func fingerprint(public []byte) string {
+	sum := sha256.Sum256(public)
+	return hex.EncodeToString(sum[:])
+}
+
+// Remove ends a token.
+func Remove(dir, id string) error {
+	if !validID(id) {
+		return fmt.Errorf("%q is not the id of a token", id)
+	}
+	return os.Remove(filepath.Join(dir, id+extension))
+}
+
+// DeriveKey makes the key that both sides of an X25519 exchange know. client and server
+// are the public keys.
+func DeriveKey(shared, client, server []byte, id string) (key [32]byte, err error) {
+	salt := sha256.Sum256(append(append(append([]byte(id), 0), client...), server...))
+	b, err := hkdf.Key(sha256.New, shared, salt[:], "hearth enroll 1 key", len(key))
+	if err != nil {
+		return key, err
+	}
+	return [32]byte(b), nil
+}
