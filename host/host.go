@@ -164,7 +164,6 @@ func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
 	go h.streams.sweep(sweep)
-	h.vault.warnExpiry(time.Now())
 	go h.vault.watch(sweep, h.cutRevoked)
 	for _, l := range h.listeners {
 		h.serving.Add(1)

@@ -317,6 +317,7 @@ const lookEvery = 300 * time.Millisecond
 func (v *vault) watch(ctx context.Context, revoked func(time.Time)) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	var warned time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -325,6 +326,10 @@ func (v *vault) watch(ctx context.Context, revoked func(time.Time)) {
 			changed, problems := v.read()
 			for _, err := range problems {
 				v.log.Error("identities: the last good reading stays in force", "err", err)
+			}
+			if changed || now.Sub(warned) > 24*time.Hour {
+				warned = now
+				v.warnExpiry(now)
 			}
 			if changed {
 				v.log.Info("identities were read again", "keys", len(v.now.Load().keys))

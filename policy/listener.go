@@ -116,6 +116,7 @@ func (r *reader) enroll(b *hclsyntax.Block) {
 	if r.p.Enroll != nil {
 		r.problems.add(b.TypeRange, "", "there is an enroll block already")
 	}
+	r.p.Set["enroll"] = r.where(b.TypeRange)
 	a := r.block(b, "ca")
 	r.p.Enroll = &Enroll{CA: r.filePath(a, "ca")}
 }

@@ -19,6 +19,7 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	r := &reader{
 		file: name, dir: base, lookup: lookup,
 		p: &Policy{
+			Set:     map[string]string{},
 			tenants: map[object.Tenant]struct{}{},
 			byUID:   map[uint32]object.Principal{},
 			rules:   map[object.Principal][]*rule{},
@@ -77,6 +78,9 @@ var blockKinds = []string{"listener", "principal", "tenant", "permit"}
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
 	a := r.attributes(body, "the policy", "scripts", "state")
+	for name, attr := range a {
+		r.p.Set[name] = r.where(attr.NameRange)
+	}
 	r.p.Scripts, r.p.State = r.folder(a, "scripts", defaultScripts), r.folder(a, "state", defaultState)
 	read := map[string]func(string, *hclsyntax.Block){
 		"listener": r.listener, "principal": r.principal, "tenant": r.tenant, "permit": r.permit,

@@ -26,6 +26,10 @@ type Policy struct {
 
 	Enroll *Enroll // nil: nobody can be enrolled
 
+	// Set says where the file sets scripts, state and enroll, as "policy.hcl:12"; what it
+	// does not set is missing.
+	Set map[string]string
+
 	certs    []certRule
 	tenants  map[object.Tenant]struct{}
 	byUID    map[uint32]object.Principal

@@ -26,6 +26,7 @@ type remote struct {
 	at         string
 	atGiven    bool // on the command line: it beats the profile
 	profile    string
+	env        environment // what the command took of it
 	protocol   string
 	serializer string
 	timeout    time.Duration

@@ -16,8 +16,9 @@ call under a policy that denies by default.
   hearth call acme.counter add 5     call it
 
 Exit codes: 0 done; 1 it failed or the host said no; 2 the command line makes no sense.
-Hearth reads no environment variables: what a command does stands on its command line and
-in the policy file.`
+What a command does stands on its command line and in the policy file. The environment sets
+how hearth serve logs (HEARTH_LOG_LEVEL, HEARTH_LOG_FORMAT) and nothing else, and not even
+that with --no-env.`
 
 // Annotation keys of commands.
 const (
@@ -37,7 +38,10 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&r.at, "at", defaultAddress, "address of the host to call: host:port, [::1]:port or unix:path")
+	noEnv := false
+	root.PersistentFlags().BoolVar(&noEnv, "no-env", false, "ignore the environment; so by itself where hearth has more rights than its starter")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		r.env = closeEnvironment(noEnv)
 		r.atGiven = cmd.Flags().Changed("at")
 		if r.atGiven && cmd.Annotations[calls] == "" && cmd != root {
 			return usagef("--at means nothing to %q, which calls no host", cmd.CommandPath())
@@ -57,7 +61,7 @@ func newRoot() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("host", newServe(), newNew())
+	add("host", newServe(), newNew(), newConfig(r))
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r), newBench(r))
 	add("who", newKey(), newCA(), newEnroll(r))
 	add("other", newVersion())

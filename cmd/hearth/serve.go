@@ -57,17 +57,38 @@ func newServe() *cobra.Command {
 			if f.policy != "" && cmd.Flags().Changed("dir") {
 				return usagef("--dir belongs to the built-in policy: %s names its folders itself", f.policy)
 			}
+			if _, err := logSettings(cmd, &f); err != nil {
+				return err
+			}
 			return f.serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+	f.policyFlags(cmd)
+	f.logFlags(cmd)
+	fl := cmd.Flags()
+	fl.BoolVar(&f.check, "check", false, "check the policy and the scripts folder, then exit")
+	fl.StringVar(&f.readyFile, "ready-file", "", "write the addresses to this file, one a line, once they are listened on")
+	return cmd
+}
+
+// policyFlags are the flags that say under which policy.
+func (f *serveFlags) policyFlags(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.policy, "policy", "", "policy file (default: ./policy.hcl if there is one, else the built-in policy)")
 	fl.StringVar(&f.dir, "dir", ".", "folder of the built-in policy, which holds scripts/")
-	fl.BoolVar(&f.check, "check", false, "check the policy and the scripts folder, then exit")
-	fl.StringVar(&f.readyFile, "ready-file", "", "write the addresses to this file, one a line, once they are listened on")
-	fl.StringVar(&f.logFormat, "log-format", "text", "format of the log on standard error: text or json")
-	fl.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
-	return cmd
+}
+
+// How the host logs if nothing says otherwise.
+const (
+	defaultLogFormat = "text"
+	defaultLogLevel  = "info"
+)
+
+// logFlags are the flags of the log.
+func (f *serveFlags) logFlags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.logFormat, "log-format", defaultLogFormat, "format of the log on standard error: text or json")
+	fl.StringVar(&f.logLevel, "log-level", defaultLogLevel, "least level that is logged: debug, info, warn or error")
 }
 
 // serve runs a host until a signal or the end of ctx.
@@ -76,6 +97,7 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
+	warnIgnored(log)
 	p, from, err := f.load()
 	if err != nil {
 		return err

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/policy"
+)
+
+// setting is one row of hearth config.
+type setting struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Default string `json:"default,omitempty"`
+	Source  string `json:"source"`
+}
+
+func newConfig(r *remote) *cobra.Command {
+	var f serveFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Show every setting of the host, and where it comes from",
+		Long: `Show what hearth serve would run with, given the same flags and environment: each setting, its
+value, its default, and whether a flag, the environment, a line of the policy or nothing set
+it; then the limits that nothing sets. What the policy says of principals and permits is
+summed up.`,
+		Example: `  hearth config
+  hearth config --policy /etc/hearth/policy.hcl --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, from, err := f.load()
+			if err != nil {
+				return err
+			}
+			logs, err := logSettings(cmd, &f)
+			if err != nil {
+				return err
+			}
+			rows := append(policySettings(p, from), logs...)
+			rows = append(rows, environmentSetting(r.env))
+			for _, l := range host.Limits() {
+				rows = append(rows, setting{Name: l.Name, Value: l.Value, Source: "fixed"})
+			}
+			return printSettings(cmd.OutOrStdout(), rows, asJSON)
+		},
+	}
+	f.policyFlags(cmd)
+	f.logFlags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// logSettings takes the flags of the log from the environment where they were not given.
+func logSettings(cmd *cobra.Command, f *serveFlags) ([]setting, error) {
+	format, err := fromEnvironment(cmd, "log-format", envLogFormat)
+	if err != nil {
+		return nil, err
+	}
+	level, err := fromEnvironment(cmd, "log-level", envLogLevel)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.logger(io.Discard); err != nil {
+		return nil, err
+	}
+	return []setting{
+		{"log format", f.logFormat, defaultLogFormat, format},
+		{"log level", f.logLevel, defaultLogLevel, level},
+	}, nil
+}
+
+func environmentSetting(e environment) setting {
+	s := setting{Name: "environment", Value: strings.Join(envNames, " "), Source: "fixed"}
+	if e.ignored {
+		s.Value, s.Source = "ignored", e.why
+	}
+	return s
+}
+
+// policySettings are the settings of a policy, which came from the file or text named.
+func policySettings(p *policy.Policy, from string) []setting {
+	source := func(name string) string {
+		if where := p.Set[name]; where != "" {
+			return where
+		}
+		return "default"
+	}
+	rows := []setting{
+		{"policy", from, defaultPolicyFile, from},
+		{"scripts", p.Scripts, "scripts", source("scripts")},
+		{"state", p.State, "state", source("state")},
+	}
+	rows[0].Source = "this command line"
+	for _, l := range p.Listeners {
+		where := l.Where
+		if where == "" {
+			where = "default"
+		}
+		name := "listener " + l.Name + " "
+		rows = append(rows,
+			setting{name + "address", l.Address, "", where},
+			setting{name + "identify", strings.Join(l.Identify, " "), policy.Peer, where},
+			setting{name + "plain", strconv.FormatBool(l.Plain), "where only this machine reaches", where})
+		if l.TLS != nil {
+			rows = append(rows,
+				setting{name + "tls cert", l.TLS.Cert, "", where},
+				setting{name + "tls client_ca", strings.Join(l.TLS.ClientCA, " "), "", where},
+				setting{name + "tls min_version", l.TLS.MinVersion, "1.3", where})
+		}
+	}
+	tenants := make([]string, len(p.Tenants))
+	for i, t := range p.Tenants {
+		tenants[i] = string(t)
+	}
+	served := strings.Join(tenants, " ")
+	if p.AllTenants {
+		served = "every folder of scripts"
+	}
+	enrolment := "not allowed"
+	if p.Enroll != nil {
+		enrolment = "keys"
+		if p.Enroll.CA != "" {
+			enrolment += ", and certificates of " + p.Enroll.CA
+		}
+	}
+	return append(rows,
+		setting{"tenants", served, "", from},
+		setting{"key files", strconv.Itoa(len(p.Keys)), "", from},
+		setting{"enrolment", enrolment, "not allowed", source("enroll")})
+}
+
+func printSettings(w io.Writer, rows []setting, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(rows)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "SETTING\tVALUE\tDEFAULT\tFROM")
+	for _, r := range rows {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", r.Name, r.Value, r.Default, r.Source)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,22 @@
+package host
+
+import "strconv"
+
+// Limit is one of the host's fixed limits, for those who ask.
+type Limit struct{ Name, Value string }
+
+// Limits returns the host's own limits, which nothing sets.
+func Limits() []Limit {
+	return []Limit{
+		{"message size", strconv.Itoa(maxMessageBytes>>20) + " MiB"},
+		{"time for the handshake", handshakeTimeout.String()},
+		{"time for a call", callTimeout.String()},
+		{"time to finish calls when told to stop", drainTimeout.String()},
+		{"connections", strconv.Itoa(maxConns)},
+		{"connections that have not introduced themselves", strconv.Itoa(maxStrangers)},
+		{"connections of one other machine", strconv.Itoa(maxPerSource)},
+		{"oneway calls of a connection under way", strconv.Itoa(maxOneways)},
+		{"item streams of a principal", strconv.Itoa(maxStreams)},
+		{"objects calling objects", strconv.Itoa(maxCallDepth) + " deep"},
+	}
+}
