@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -416,11 +417,12 @@ func nextPiece(src io.Reader, fromClient bool, at int) ([]byte, error) {
 }
 
 // relay stands between a client and the host and does with each message what hook says,
-// which gets the messages with their position in their direction's stream.
+// which gets the messages, one at a time, with their position in their direction's stream.
 func relay(t *testing.T, to string, hook func(fromClient bool, at int, b []byte) []byte) (addr string, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
+	var mu sync.Mutex // hook runs once at a time
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -441,7 +443,10 @@ func relay(t *testing.T, to string, hook func(fromClient bool, at int, b []byte)
 						return
 					}
 					size := len(piece)
-					if _, err := dst.Write(hook(fromClient, at, piece)); err != nil {
+					mu.Lock()
+					piece = hook(fromClient, at, piece)
+					mu.Unlock()
+					if _, err := dst.Write(piece); err != nil {
 						return
 					}
 					at += size
@@ -535,8 +540,12 @@ func TestEveryByteOnTheWay(t *testing.T) {
 func TestReplayAndSplice(t *testing.T) {
 	h := startIdentityHost(t)
 	key := h.keyOf("alice.key.txt", "alice-2")
-	record := func() (up, down [][]byte) {
+	record := func() ([][]byte, [][]byte) {
+		var mu sync.Mutex
+		var up, down [][]byte
 		addr, stop := relay(t, h.ports[portSigned], func(from bool, _ int, b []byte) []byte {
+			mu.Lock()
+			defer mu.Unlock()
 			if from {
 				up = append(up, bytes.Clone(b))
 			} else {
@@ -552,7 +561,9 @@ func TestReplayAndSplice(t *testing.T) {
 			_, err = c.Object("demo.counter").Call(t.Context(), "add", 1)
 			check(t, err)
 		}
-		return up, down
+		mu.Lock() // a goodbye may be on its way
+		defer mu.Unlock()
+		return slices.Clone(up), slices.Clone(down)
 	}
 	up, down := record()
 	if len(up) < 5 {
