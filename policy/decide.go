@@ -21,18 +21,24 @@ const (
 )
 
 // Decide says whether caller may call method m of object id. What no permit covers is
-// denied; names with a dot, private names and names outside ASCII are denied whatever a
+// denied, and what a forbid covers, whatever permits it; names with a dot, private names and names outside ASCII are denied whatever a
 // permit says, and so are ids that are malformed, the host's own, or of a tenant that is
 // not served. It knows nothing of what exists. It does not allocate.
 //
 // If several permits cover the call, Reason names the first by name of those that allow
-// tracebacks, else the first by name: the order in the file means nothing.
+// tracebacks, else the first by name; of several forbids, the first by name. The order in
+// the file means nothing.
 func (p *Policy) Decide(caller object.Caller, id object.ID, m object.Method) Decision {
 	if !m.Callable() {
 		return Decision{Reason: denyMethod}
 	}
 	if !p.addressable(id) {
 		return Decision{Reason: denyObject}
+	}
+	for _, r := range p.forbids[caller.Principal] {
+		if r.covers(id, m) {
+			return Decision{Reason: r.reason}
+		}
 	}
 	var best *rule
 	rules := p.rules[caller.Principal]
@@ -62,8 +68,9 @@ func (p *Policy) Visible(caller object.Caller, id object.ID) bool {
 	if !p.addressable(id) {
 		return false
 	}
+	forbids := p.forbids[caller.Principal]
 	for _, r := range p.rules[caller.Principal] {
-		if r.coversObject(id) {
+		if r.coversObject(id) && r.leaves(id, forbids) {
 			return true
 		}
 	}

@@ -23,8 +23,10 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 			tenants: map[object.Tenant]struct{}{},
 			byUID:   map[uint32]object.Principal{},
 			rules:   map[object.Principal][]*rule{},
+			forbids: map[object.Principal][]*rule{},
 		},
 		principals: map[object.Principal]struct{}{},
+		groups:     map[string]*group{},
 		uids:       map[uint32]hcl.Range{},
 		labels:     map[[2]string]hcl.Range{},
 	}
@@ -67,13 +69,14 @@ type reader struct {
 	principals map[object.Principal]struct{} // declared, with or without mistakes inside
 	uids       map[uint32]hcl.Range          // where a user id was given to a principal
 	labels     map[[2]string]hcl.Range       // where a kind of block got a name
+	groups     map[string]*group
 
 	authorities []string // the files of authorities that listeners take
 }
 
 // blockKinds are the blocks there are, in the order in which they are read: what
 // declares before what refers.
-var blockKinds = []string{"listener", "principal", "tenant", "permit"}
+var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", "forbid"}
 
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
@@ -83,7 +86,8 @@ func (r *reader) top(body *hclsyntax.Body) {
 	}
 	r.p.Scripts, r.p.State = r.folder(a, "scripts", defaultScripts), r.folder(a, "state", defaultState)
 	read := map[string]func(string, *hclsyntax.Block){
-		"listener": r.listener, "principal": r.principal, "tenant": r.tenant, "permit": r.permit,
+		"listener": r.listener, "principal": r.principal, "tenant": r.tenant,
+		"group": r.group, "permit": r.permit, "forbid": r.forbid,
 	}
 	for _, b := range body.Blocks {
 		if b.Type == "enroll" {
@@ -108,10 +112,15 @@ func (r *reader) top(body *hclsyntax.Body) {
 				read[kind](name, b)
 			}
 		}
+		if kind == "group" {
+			r.resolveGroups()
+		}
 	}
 	slices.Sort(r.p.Tenants)
-	for _, rules := range r.p.rules {
-		slices.SortFunc(rules, func(a, b *rule) int { return strings.Compare(a.name, b.name) })
+	for _, of := range []map[object.Principal][]*rule{r.p.rules, r.p.forbids} {
+		for _, rules := range of {
+			slices.SortFunc(rules, func(a, b *rule) int { return strings.Compare(a.name, b.name) })
+		}
 	}
 }
 

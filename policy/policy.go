@@ -33,7 +33,8 @@ type Policy struct {
 	certs    []certRule
 	tenants  map[object.Tenant]struct{}
 	byUID    map[uint32]object.Principal
-	rules    map[object.Principal][]*rule // sorted by the permits' names
+	rules    map[object.Principal][]*rule // permits, sorted by their names
+	forbids  map[object.Principal][]*rule // likewise
 	siblings *rule                        // if not nil: objects may call objects of their own tenant
 }
 

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,14 +14,24 @@ import (
 
 var (
 	somePrincipals = []string{"alice", "bob", "owner", "anonymous", "object:acme.relay", "object:other.x"}
+	someGroups     = map[string][]string{"staff": {"alice", "bob"}, "both": {"alice", "object:acme.relay"}, "all": {"alice", "bob", "owner", "anonymous"}}
+	someWho        = append([]string{"staff", "both", "all"}, somePrincipals...)
 	someObjects    = []string{"acme.*", "acme.counter", "acme.c*", "*.counter", "other.*", "*.*", "*", "acme.shop.*", "other.*.x"}
 	someIDs        = []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x", "third.counter", "Pyro.Daemon", "acme", "acme.a b"}
 	someMethods    = []string{"add", "total", "reset"}
 	someNames      = []object.Method{"add", "total", "reset", "other", "_x", "a.b", ""}
 )
 
-// drawn is a permit as a model: the lists that its text is made of.
+// someGroupsText declares someGroups, one in another.
+const someGroupsText = `
+group "all"   { members = ["staff", "owner", "anonymous"] }
+group "staff" { members = ["alice", "bob"] }
+group "both"  { members = ["alice", "object:acme.relay"] }
+`
+
+// drawn is a permit or forbid as a model: the lists that its text is made of.
 type drawn struct {
+	forbid                       bool
 	principals, objects, methods []string
 	tracebacks                   bool
 }
@@ -31,7 +42,7 @@ func drawPermits(t *rapid.T) []drawn {
 	}
 	out := make([]drawn, rapid.IntRange(0, 5).Draw(t, "permits"))
 	for i := range out {
-		out[i] = drawn{some(somePrincipals, 1, "principals"), some(someObjects, 1, "objects"),
+		out[i] = drawn{rapid.IntRange(0, 3).Draw(t, "forbid") == 0, some(someWho, 1, "principals"), some(someObjects, 1, "objects"),
 			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks")}
 	}
 	return out
@@ -40,15 +51,22 @@ func drawPermits(t *rapid.T) []drawn {
 // text writes permits in an order.
 func text(permits []drawn, order []int) string {
 	var b strings.Builder
-	b.WriteString(head)
+	b.WriteString(head + someGroupsText)
 	list := func(s []string) string { return `["` + strings.Join(s, `", "`) + `"]` }
 	for _, i := range order {
 		p := permits[i]
-		fmt.Fprintf(&b, "permit \"p%d\" {\n principals = %s\n objects = %s\n", i, list(p.principals), list(p.objects))
+		kind := "permit"
+		if p.forbid {
+			kind = "forbid"
+		}
+		fmt.Fprintf(&b, "%s \"p%d\" {\n principals = %s\n objects = %s\n", kind, i, list(p.principals), list(p.objects))
 		if len(p.methods) > 0 {
 			fmt.Fprintf(&b, " methods = %s\n", list(p.methods))
 		}
-		fmt.Fprintf(&b, " tracebacks = %v\n}\n", p.tracebacks)
+		if !p.forbid {
+			fmt.Fprintf(&b, " tracebacks = %v\n", p.tracebacks)
+		}
+		b.WriteString("}\n")
 	}
 	return b.String()
 }
@@ -110,8 +128,16 @@ func TestModel(t *testing.T) {
 		p := build(t, text(permits, inOrder(len(permits))))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
 			var permit, trace, visible, known bool
+			denied := func(m string) bool {
+				for _, d := range permits {
+					if d.forbid && d.names(who.Principal) && matchesAny(d.objects, string(id)) && (len(d.methods) == 0 || m != "" && has(d.methods, m)) {
+						return true
+					}
+				}
+				return false
+			}
 			for _, d := range permits {
-				if !has(d.principals, string(who.Principal)) {
+				if d.forbid || !d.names(who.Principal) {
 					continue
 				}
 				known = true
@@ -121,8 +147,8 @@ func TestModel(t *testing.T) {
 				if _, err := object.ParseID(string(id)); err != nil || !matchesAny(d.objects, string(id)) {
 					continue
 				}
-				visible = true
-				if m.Callable() && (len(d.methods) == 0 || has(d.methods, string(m))) {
+				visible = visible || len(d.methods) == 0 && !denied("") || slices.ContainsFunc(d.methods, func(m string) bool { return !denied(m) })
+				if m.Callable() && !denied(string(m)) && (len(d.methods) == 0 || has(d.methods, string(m))) {
 					permit, trace = true, trace || d.tracebacks
 				}
 			}
@@ -133,6 +159,26 @@ func TestModel(t *testing.T) {
 			}
 			if got.Permit && !p.Visible(who, id) {
 				t.Fatalf("%s may call %s and does not see it", who.Principal, id)
+			}
+		})
+	})
+}
+
+// names reports whether a rule is about a principal, by a group too.
+func (d *drawn) names(p object.Principal) bool {
+	return slices.ContainsFunc(d.principals, func(who string) bool { return who == string(p) || has(someGroups[who], string(p)) })
+}
+
+// TestForbidNeverWidens adds a forbid to a policy: nobody may, sees or is shown more.
+func TestForbidNeverWidens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := append(drawPermits(t), drawPermits(t)...)
+		without := slices.DeleteFunc(slices.Clone(rules), func(d drawn) bool { return d.forbid && rapid.Bool().Draw(t, "left out") })
+		more, less := build(t, text(without, inOrder(len(without)))), build(t, text(rules, inOrder(len(rules))))
+		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
+			a, b := more.Decide(who, id, m), less.Decide(who, id, m)
+			if b.Permit && !a.Permit || b.Traceback && !a.Traceback || less.Visible(who, id) && !more.Visible(who, id) {
+				t.Fatalf("a forbid lets %s more: %s.%s, %+v instead of %+v", who.Principal, id, m, b, a)
 			}
 		})
 	})
@@ -193,7 +239,7 @@ func TestUnknownReachesNothing(t *testing.T) {
 		p := build(t, text(permits, inOrder(len(permits))))
 		who := object.Principal(rapid.OneOf(rapid.String(), rapid.SampledFrom(somePrincipals)).Draw(t, "who"))
 		for _, d := range permits {
-			if has(d.principals, string(who)) {
+			if d.names(who) {
 				t.Skip("named")
 			}
 		}

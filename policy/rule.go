@@ -2,12 +2,13 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
 )
 
-// rule is a compiled permit, shared by the principals that it names.
+// rule is a compiled permit or forbid, shared by the principals that it names.
 type rule struct {
 	name      string
 	reason    string
@@ -16,7 +17,7 @@ type rule struct {
 	traceback bool
 }
 
-// covers reports whether the rule permits method m of id.
+// covers reports whether the rule is about method m of id.
 func (r *rule) covers(id object.ID, m object.Method) bool {
 	if r.methods != nil {
 		if _, ok := r.methods[m]; !ok {
@@ -26,11 +27,25 @@ func (r *rule) covers(id object.ID, m object.Method) bool {
 	return r.coversObject(id)
 }
 
-// coversObject reports whether the rule permits some method of id. A rule without any
+// coversObject reports whether the rule is about some method of id. A rule without any
 // method cannot be written.
 func (r *rule) coversObject(id object.ID) bool {
 	for i := range r.objects {
 		if r.objects[i].match(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// leaves reports whether forbids leave a method of id that the rule permits.
+func (r *rule) leaves(id object.ID, forbids []*rule) bool {
+	if r.methods == nil {
+		// Names of methods are without number: only a forbid of all of them leaves none.
+		return !slices.ContainsFunc(forbids, func(f *rule) bool { return f.methods == nil && f.coversObject(id) })
+	}
+	for m := range r.methods {
+		if !slices.ContainsFunc(forbids, func(f *rule) bool { return f.covers(id, m) }) {
 			return true
 		}
 	}
