@@ -36,3 +36,15 @@ permit "the relay may count" {
   objects    = ["demo.counter"]
   methods    = ["add", "total"]
 }
+
+# What must stay so. A file whose tests fail does not load.
+test "the relay only counts" {
+  principal = "object:demo.relay"
+  call      = "demo.counter.reset"
+  want      = "deny"
+}
+test "strangers are out" {
+  principal = "anonymous"
+  call      = "demo.echo.echo"
+  want      = "deny"
+}

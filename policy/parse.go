@@ -76,7 +76,7 @@ type reader struct {
 
 // blockKinds are the blocks there are, in the order in which they are read: what
 // declares before what refers.
-var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", "forbid"}
+var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", "forbid", "test"}
 
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
@@ -87,7 +87,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 	r.p.Scripts, r.p.State = r.folder(a, "scripts", defaultScripts), r.folder(a, "state", defaultState)
 	read := map[string]func(string, *hclsyntax.Block){
 		"listener": r.listener, "principal": r.principal, "tenant": r.tenant,
-		"group": r.group, "permit": r.permit, "forbid": r.forbid,
+		"group": r.group, "permit": r.permit, "forbid": r.forbid, "test": r.test,
 	}
 	for _, b := range body.Blocks {
 		if b.Type == "enroll" {
@@ -112,11 +112,18 @@ func (r *reader) top(body *hclsyntax.Body) {
 				read[kind](name, b)
 			}
 		}
-		if kind == "group" {
+		switch kind {
+		case "group":
 			r.resolveGroups()
+		case "forbid":
+			r.sortRules() // before tests ask them
 		}
 	}
 	slices.Sort(r.p.Tenants)
+}
+
+// sortRules makes the order of rules that of their names.
+func (r *reader) sortRules() {
 	for _, of := range []map[object.Principal][]*rule{r.p.rules, r.p.forbids} {
 		for _, rules := range of {
 			slices.SortFunc(rules, func(a, b *rule) int { return strings.Compare(a.name, b.name) })

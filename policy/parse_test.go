@@ -227,7 +227,7 @@ func TestShipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &policy.Policy{
-		Scripts: filepath.Join(root, "scripts"), State: filepath.Join(root, "state"), Tenants: []object.Tenant{"demo"},
+		Scripts: filepath.Join(root, "scripts"), State: filepath.Join(root, "state"), Tenants: []object.Tenant{"demo"}, Tests: 2,
 		Listeners: []policy.Listener{
 			{Name: "local", Address: "127.0.0.1:7766", Identify: []string{"peer"}, Plain: true},
 			{Name: "socket", Address: "unix:" + filepath.Join(root, "state", "hearth.sock"), Identify: []string{"peer"}, Plain: true},

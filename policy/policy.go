@@ -26,6 +26,8 @@ type Policy struct {
 
 	Enroll *Enroll // nil: nobody can be enrolled
 
+	Tests int // test blocks of the file, all of which passed
+
 	// Set says where the file sets scripts, state and enroll, as "policy.hcl:12"; what it
 	// does not set is missing.
 	Set map[string]string
