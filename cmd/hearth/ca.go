@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -400,9 +399,7 @@ func showCA(w io.Writer, c *ca.CA, all []*ca.Issued, asJSON bool, now time.Time)
 		rows = append(rows, shownCert{one, state})
 	}
 	if asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(map[string]any{"name": own.Subject.CommonName, "until": own.NotAfter.UTC(), "state": stateAt(own.NotAfter, now), "certificates": rows})
+		return printJSON(w, map[string]any{"name": own.Subject.CommonName, "until": own.NotAfter.UTC(), "state": stateAt(own.NotAfter, now), "certificates": rows})
 	}
 	fmt.Fprintf(w, "authority %q, valid until %s (%s)\n", own.Subject.CommonName, own.NotAfter.Format(time.DateOnly), stateAt(own.NotAfter, now))
 	if len(rows) == 0 {
