@@ -23,8 +23,7 @@ import (
 // it reads the next, as Pyro's order wants; oneway calls alone run beside it.
 type conn struct {
 	h        *Host
-	socket   net.Conn // as it was accepted, for identification
-	nc       net.Conn // the same, to read and write
+	socket   net.Conn // as it was accepted: to identify, and for others to end
 	listener *transport.Listener
 	id       uint64
 	in       *wire.Reader
@@ -33,6 +32,7 @@ type conn struct {
 	draining atomic.Bool
 
 	// The goroutine's own.
+	nc       net.Conn // the channel on the socket, to read and write
 	proto    object.Protocol
 	refusal  string     // why nobody may connect on this channel
 	legacy   *legacyKey // not nil: messages are signed in the way of Pyro4
@@ -63,13 +63,13 @@ func newConn(h *Host, nc net.Conn, l *transport.Listener) *conn {
 // drain lets the connection finish what it is at and read nothing more.
 func (c *conn) drain() {
 	c.draining.Store(true)
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 }
 
 // serve runs the connection to its end.
 func (c *conn) serve() {
 	defer c.end()
-	_ = c.nc.SetReadDeadline(time.Now().Add(handshakeTimeout))
+	_ = c.socket.SetDeadline(time.Now().Add(handshakeTimeout))
 	if c.draining.Load() {
 		return
 	}

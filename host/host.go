@@ -215,7 +215,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	h.serving.Add(1)
 	h.mu.Unlock()
 	if oldest != nil {
-		oldest.nc.Close()
+		oldest.socket.Close()
 	}
 	go func() {
 		defer h.serving.Done()
@@ -254,7 +254,7 @@ func (h *Host) dropOldestStranger() {
 	c := h.strangers.oldest()
 	h.mu.Unlock()
 	if c != nil {
-		c.nc.Close()
+		c.socket.Close()
 	}
 }
 
@@ -284,7 +284,7 @@ func (h *Host) drain() {
 		h.log.Warn("calls still in flight after the drain deadline are cut off")
 		h.mu.Lock()
 		for c := range h.conns {
-			c.nc.Close()
+			c.socket.Close()
 		}
 		h.mu.Unlock()
 	}

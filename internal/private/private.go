@@ -115,3 +115,17 @@ func syncFolder(path string) error {
 	defer d.Close()
 	return d.Sync()
 }
+
+// Lock keeps others who lock the same folder out until unlock: for reading a file,
+// changing it and replacing it without losing what somebody else changed meanwhile.
+func Lock(dir string) (unlock func(), err error) {
+	d, err := os.Open(dir) //nolint:gosec // the caller's own
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a descriptor fits
+		d.Close()
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	return func() { d.Close() }, nil
+}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/private"
@@ -112,7 +111,7 @@ func (c *CA) Find(nameOrSerial string, now time.Time) ([]*Issued, error) {
 // Revoke puts a certificate on the list of those that hosts refuse. Once more does
 // nothing.
 func (c *CA) Revoke(one *Issued, now time.Time) error {
-	unlock, err := lock(c.dir)
+	unlock, err := private.Lock(c.dir)
 	if err != nil {
 		return err
 	}
@@ -134,19 +133,6 @@ func (c *CA) Revoke(one *Issued, now time.Time) error {
 	}
 	text = fmt.Appendf(text, "%s # %s, revoked %s\n", one.Serial, one.Name, now.UTC().Format(time.RFC3339))
 	return private.Replace(path, text, 0o644)
-}
-
-// lock keeps others from changing the authority's files until unlock.
-func lock(dir string) (unlock func(), err error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a descriptor fits
-		d.Close()
-		return nil, fmt.Errorf("locking %s: %w", dir, err)
-	}
-	return func() { d.Close() }, nil
 }
 
 // maxDenylistBytes bounds a list of serial numbers.

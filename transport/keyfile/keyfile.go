@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -122,8 +123,14 @@ func Create(path string, keys ...Key) error {
 	return private.Create(path, appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
 }
 
-// Update replaces the keys of a file. Its comments are kept, on top.
+// Update replaces the keys of a file. Its comments are kept, on top. Of several at a time
+// none loses what another changed, so that a revoked key does not come back.
 func Update(path string, change func([]Key) ([]Key, error)) error {
+	unlock, err := private.Lock(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	text, err := private.Read(path, maxFileBytes)
 	if err != nil {
 		return err

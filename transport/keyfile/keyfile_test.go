@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +61,31 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(path); !strings.HasPrefix(string(text), "# ") {
 		t.Error("an update lost the comment")
+	}
+}
+
+// TestUpdatesDoNotLoseEachOther has many change one file at once.
+func TestUpdatesDoNotLoseEachOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "k")
+	if err := keyfile.Create(path); err != nil {
+		t.Fatal(err)
+	}
+	const n = 20
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			k, err := keyfile.New(fmt.Sprint("k", i), now)
+			if err == nil {
+				err = keyfile.Update(path, func(keys []keyfile.Key) ([]keyfile.Key, error) { return append(keys, k), nil })
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if keys, err := keyfile.Read(path); err != nil || len(keys) != n {
+		t.Errorf("%d of %d keys are there, %v", len(keys), n, err)
 	}
 }
 
