@@ -149,7 +149,10 @@ func (c *Conn) clientHandshake() error {
 		return err
 	}
 	answer := make([]byte, len(Magic)+nonceBytes+macBytes)
-	if _, err := io.ReadFull(c.nc, answer[:len(Magic)]); err != nil {
+	if n, err := io.ReadFull(c.nc, answer[:len(Magic)]); err != nil {
+		if n == 0 && errors.Is(err, io.EOF) {
+			return fmt.Errorf("the other end closed the connection instead of answering; is the channel taken there? %w", io.ErrUnexpectedEOF)
+		}
 		return whole(err)
 	}
 	if string(answer[:len(Magic)]) != Magic {
