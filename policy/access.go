@@ -13,12 +13,52 @@ import (
 
 // permit reads a permit block, after everything that it may refer to.
 func (r *reader) permit(name string, b *hclsyntax.Block) {
-	a := r.block(b, "principals", "objects", "methods", "tracebacks")
+	a := r.block(b, "principals", "objects", "methods", "tracebacks", "crosses_tenants")
 	compiled := r.rule(name, b, a)
 	compiled.traceback, _ = r.flag(a, "tracebacks")
+	crosses, _ := r.flag(a, "crosses_tenants")
+	needed := false
 	for _, p := range r.who(a, "name those who may") {
 		r.p.rules[p] = append(r.p.rules[p], compiled)
+		needed = r.crossing(p, compiled, b, crosses) || needed
 	}
+	if crosses && !needed && len(r.problems) == 0 {
+		r.problems.add(a["crosses_tenants"].NameRange, "leave it out", "crosses_tenants: nobody whom this permit names belongs to another tenant than its objects")
+	}
+}
+
+// crossing reports whether a permit lets a principal reach objects of another tenant than
+// its own, and complains unless the permit says that it is meant to. Since no permit does
+// without saying so, nobody does.
+func (r *reader) crossing(p object.Principal, rule *rule, b *hclsyntax.Block, meant bool) bool {
+	home := r.home(p)
+	if home == "" {
+		return false
+	}
+	for _, o := range rule.objects {
+		if o.tenant == home {
+			continue
+		}
+		if !meant {
+			r.problems.add(b.TypeRange, "add crosses_tenants = true if that is meant",
+				"%s, who belongs to tenant %s, would reach %s.%s", p, home, o.tenant, o.name)
+		}
+		return true
+	}
+	return false
+}
+
+// home returns the tenant to which a principal belongs, "" if it belongs to none, or to
+// one that is not declared, which has been complained about.
+func (r *reader) home(p object.Principal) object.Tenant {
+	home := r.homes[p]
+	if id, ok := callingObject(p); ok {
+		home = id.Tenant()
+	}
+	if _, declared := r.p.tenants[home]; !declared {
+		return ""
+	}
+	return home
 }
 
 // forbid reads a forbid block, likewise.

@@ -27,6 +27,7 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 		},
 		principals: map[object.Principal]struct{}{},
 		groups:     map[string]*group{},
+		homes:      map[object.Principal]object.Tenant{},
 		uids:       map[uint32]hcl.Range{},
 		labels:     map[[2]string]hcl.Range{},
 	}
@@ -70,6 +71,8 @@ type reader struct {
 	uids       map[uint32]hcl.Range          // where a user id was given to a principal
 	labels     map[[2]string]hcl.Range       // where a kind of block got a name
 	groups     map[string]*group
+	homes      map[object.Principal]object.Tenant // of principals that say to whom they belong
+	homeless   []element                          // tenants named by principals, to be checked once tenants are known
 
 	authorities []string // the files of authorities that listeners take
 }
@@ -113,6 +116,10 @@ func (r *reader) top(body *hclsyntax.Body) {
 			}
 		}
 		switch kind {
+		case "tenant":
+			for _, e := range r.homeless {
+				r.declared(object.Tenant(e.text), e, "tenant")
+			}
 		case "group":
 			r.resolveGroups()
 		case "forbid":

@@ -24,9 +24,16 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	}
 	who := object.Principal(name)
 	r.principals[who] = struct{}{}
-	a := r.blockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys")
+	a := r.blockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
+	if t, at, ok := r.text(a, "tenant"); ok {
+		r.homes[who] = object.Tenant(t)
+		r.homeless = append(r.homeless, element{t, at})
+	}
 	proofs, users := 0, attributes{}
 	for name, attr := range a {
+		if name == "tenant" {
+			continue // says whose it is, and proves nothing
+		}
 		proofs++
 		if name != "keys" && name != "pyro4_keys" {
 			users[name] = attr

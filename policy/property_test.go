@@ -65,6 +65,9 @@ func text(permits []drawn, order []int) string {
 		}
 		if !p.forbid {
 			fmt.Fprintf(&b, " tracebacks = %v\n", p.tracebacks)
+			if p.crosses() {
+				b.WriteString(" crosses_tenants = true\n")
+			}
 		}
 		b.WriteString("}\n")
 	}
@@ -163,6 +166,41 @@ func TestModel(t *testing.T) {
 		})
 	})
 }
+
+// crosses reports whether a permit names an object and lets it reach beyond its tenant.
+func (d *drawn) crosses() bool {
+	for _, who := range []object.Principal{"object:acme.relay", "object:other.x"} {
+		home := strings.TrimPrefix(strings.SplitN(string(who), ".", 2)[0], "object:") + "."
+		if d.names(who) && slices.ContainsFunc(d.objects, func(o string) bool { return !strings.HasPrefix(o, home) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNobodyCrosses takes the word from permits that need it: then they do not load, and
+// of what is left nobody reaches another tenant.
+func TestNobodyCrosses(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		permits := drawPermits(t)
+		text := text(permits, inOrder(len(permits)))
+		_, err := policy.Parse("policy.hcl", []byte(strings.ReplaceAll(text, " crosses_tenants = true\n", "")), "/base", hostUID, accounts)
+		needed := slices.ContainsFunc(permits, func(d drawn) bool { return !d.forbid && d.crosses() })
+		if (err != nil) != needed {
+			t.Fatalf("needed %v: %v", needed, err)
+		}
+		within := slices.DeleteFunc(permits, func(d drawn) bool { return !d.forbid && d.crosses() })
+		p := build(t, rebuild(within))
+		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
+			from, isObject := strings.CutPrefix(string(who.Principal), "object:")
+			if d := p.Decide(who, id, m); d.Permit && isObject && object.ID(from).Tenant() != id.Tenant() {
+				t.Fatalf("%s reaches %s.%s: %s", who.Principal, id, m, d.Reason)
+			}
+		})
+	})
+}
+
+func rebuild(permits []drawn) string { return text(permits, inOrder(len(permits))) }
 
 // names reports whether a rule is about a principal, by a group too.
 func (d *drawn) names(p object.Principal) bool {
