@@ -40,8 +40,9 @@ func (e *CallError) Error() string {
 		return e.Err.Error() + " (the call was not executed)"
 	case Yes:
 		return e.Err.Error() + " (the call was executed)"
+	default:
+		return e.Err.Error() + " (whether the call was executed is unknown)"
 	}
-	return e.Err.Error() + " (whether the call was executed is unknown)"
 }
 
 // Unwrap returns the cause.

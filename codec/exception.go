@@ -163,6 +163,7 @@ func classOf(c object.Code) string {
 		return "DaemonError"
 	case object.CodeDeadline:
 		return "TimeoutError"
+	default: // exhausted, canceled, unavailable, raised, internal
+		return "RuntimeError"
 	}
-	return "RuntimeError" // exhausted, canceled, unavailable, raised, internal
 }

@@ -115,8 +115,9 @@ func (b *Builder) End() error {
 		return b.add(uniqueSet(c.items))
 	case object.DictKind:
 		return b.add(c.dict())
+	default:
+		return b.add(c.items)
 	}
-	return b.add(c.items)
 }
 
 // dict makes a map, a [Dict] or an exception of keys and values.

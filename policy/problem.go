@@ -97,7 +97,7 @@ func distance(a, b string) int {
 	}
 	var before, last, row [long + 1]int
 	for j := range len(b) + 1 {
-		last[j] = j
+		last[j] = j //nolint:gosec // neither is longer than long
 	}
 	for i := 1; i <= len(a); i++ {
 		row[0] = i
@@ -108,7 +108,7 @@ func distance(a, b string) int {
 			}
 			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
+				row[j] = min(row[j], before[j-2]+1) //nolint:gosec // as above
 			}
 		}
 		before, last = last, row

@@ -24,7 +24,7 @@ func (s *State) openTable() {
 		if L.GetTop() > 1 {
 			L.CheckFunction(2)
 		}
-		s.meter.charge(L, n*bits.Len(uint(n))) //nolint:gosec // a length
+		s.meter.charge(L, n*bits.Len(uint(n)))
 		return stock["table.sort"](L)
 	}
 	s.base.RawSetString("table", s.frozenTable(s.library(fns)))
@@ -136,7 +136,7 @@ func (s *State) mathRandom(L *lua.LState) int {
 	default:
 		low, high = L.CheckInt64(1), L.CheckInt64(2)
 	}
-	if low > high || uint64(high)-uint64(low) >= maxExact { //nolint:gosec // the difference of ordered integers
+	if low > high || uint64(high)-uint64(low) >= maxExact {
 		L.ArgError(L.GetTop(), "interval is empty or too large")
 	}
 	L.Push(number(low + s.random.Int64N(high-low+1)))

@@ -335,11 +335,11 @@ func (s *State) conversion(L *lua.LState, out []byte, spec string, verb byte, ar
 		case 'c':
 			body = string([]byte{byte(n)})
 		case 'u':
-			body = f.digits(strconv.FormatUint(uint64(n), 10), "") //nolint:gosec // wraps, as in C
+			body = f.digits(strconv.FormatUint(uint64(n), 10), "")
 		case 'o':
-			body = f.digits(strconv.FormatUint(uint64(n), 8), "0") //nolint:gosec // as above
+			body = f.digits(strconv.FormatUint(uint64(n), 8), "0")
 		default:
-			body = f.digits(strconv.FormatUint(uint64(n), 16), "0x") //nolint:gosec // as above
+			body = f.digits(strconv.FormatUint(uint64(n), 16), "0x")
 			if verb == 'X' {
 				body = strings.ToUpper(body)
 			}

@@ -83,7 +83,7 @@ func peek(nc net.Conn) (byte, error) {
 	var failed error
 	err = raw.Read(func(fd uintptr) bool {
 		for {
-			n, _, failed = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) //nolint:gosec // a descriptor fits
+			n, _, failed = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 			if !errors.Is(failed, unix.EINTR) {
 				return !errors.Is(failed, unix.EAGAIN)
 			}
@@ -132,7 +132,7 @@ func (l *Listener) openHMAC(ch *Channel) error {
 func (l *Listener) openTLS(ch *Channel) error {
 	t := l.cfg.TLS()
 	tc := tls.Server(ch.Conn, t.config)
-	if err := tc.Handshake(); err != nil {
+	if err := tc.Handshake(); err != nil { //nolint:noctx // the connection has a deadline
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	ch.Conn, ch.Peer.Channel = tc, "tls"

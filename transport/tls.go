@@ -44,7 +44,7 @@ func LoadTLS(f TLSFiles) (*ServerTLS, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := os.ReadFile(f.Cert) //nolint:gosec // the operator names it
+	chain, err := os.ReadFile(f.Cert)
 	if err != nil {
 		return nil, err
 	}

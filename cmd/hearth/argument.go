@@ -39,7 +39,7 @@ func parseArgument(s string) (any, error) {
 	}
 	if strings.ContainsAny(s, `[]{}"`) {
 		quoted, _ := json.Marshal(s)
-		return nil, fmt.Errorf("%s is not JSON (%v): quote it for the shell, as in '[1, \"two\"]'; for the text itself write '%s'", s, err, quoted)
+		return nil, fmt.Errorf("%s is not JSON (%w): quote it for the shell, as in '[1, \"two\"]'; for the text itself write '%s'", s, err, quoted)
 	}
 	return s, nil
 }

@@ -49,7 +49,7 @@ func fromEnvironment(cmd *cobra.Command, flag, name string) (source string, err 
 	if f == nil || f.Changed {
 		return "flag", nil
 	}
-	v := os.Getenv(name)
+	v := os.Getenv(name) //nolint:forbidigo // the one place
 	if v == "" {
 		return "default", nil
 	}
@@ -61,7 +61,7 @@ func fromEnvironment(cmd *cobra.Command, flag, name string) (source string, err 
 
 // warnIgnored names the variables that look as if they set something.
 func warnIgnored(log *slog.Logger) {
-	for _, kv := range os.Environ() {
+	for _, kv := range os.Environ() { //nolint:forbidigo // to say what is ignored
 		name, _, _ := strings.Cut(kv, "=")
 		if strings.HasPrefix(name, "HEARTH_") && !slices.Contains(envNames, name) {
 			log.Warn("variable ignored: the environment sets nothing of this name", "name", name, "known", strings.Join(envNames, " "))

@@ -75,7 +75,7 @@ func startHostWith(t *testing.T, policy string, prepare func(dir string)) *liveH
 	t.Helper()
 	// Not t.TempDir: a path below it is too long for a socket on some systems, and
 	// another user cannot enter it.
-	dir, err := os.MkdirTemp("", "hearth")
+	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // see above
 	check(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	check(t, os.Chmod(dir, 0o755))

@@ -70,10 +70,10 @@ func newObjectID(s string) (object.ID, error) {
 // scaffold writes the script and returns its path.
 func scaffold(dir string, id object.ID) (string, error) {
 	path := filepath.Join(dir, string(id.Tenant()), filepath.FromSlash(strings.ReplaceAll(id.Name(), ".", "/"))+".lua")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // scripts are no secret
 		return "", fmt.Errorf("making the object's folder: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // as above
 	if errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("%s exists and stays as it is: choose another name, or move it away first", path)
 	}

@@ -167,8 +167,9 @@ func ran(e *client.CallError) string {
 		return ""
 	case client.Yes:
 		return " (the call was executed)"
+	default:
+		return " (whether the call was executed is not known)"
 	}
-	return " (whether the call was executed is not known)"
 }
 
 // objectArgument reads an object's id from the command line. The host's own objects are

@@ -145,9 +145,10 @@ func (w *process) frame(typ link.Type, id uint64, body []byte) error {
 		return w.accept(j, typ)
 	case link.Stop:
 		return errStop
+	default:
+		// Others keep theirs too: sources until they are compiled, answers until they are read.
+		return w.control(typ, id, &link.Decoder{B: bytes.Clone(body)})
 	}
-	// Others keep theirs too: sources until they are compiled, answers until they are read.
-	return w.control(typ, id, &link.Decoder{B: bytes.Clone(body)})
 }
 
 // accept takes a call or a request for a stream's next item and hands it to its object.

@@ -95,7 +95,7 @@ func (t *Token) Bytes() (secret [32]byte, err error) {
 func ParseText(s string) (*Token, error) {
 	f := strings.Split(strings.TrimSpace(s), ".")
 	if len(f) != 4 || f[0] != textMagic || Kind(f[1]) != Cert && Kind(f[1]) != Key || !validID(f[2]) {
-		return nil, errors.New("not a token: one begins with " + textMagic + ".")
+		return nil, fmt.Errorf("not a token: one begins with %s and a dot", textMagic)
 	}
 	t := &Token{Kind: Kind(f[1]), ID: f[2], Secret: f[3]}
 	if _, err := t.Bytes(); err != nil {

@@ -152,7 +152,7 @@ func (w *writer) end() error {
 // endLocked says that nothing more comes. Saying it again does nothing.
 func (w *writer) endLocked() error {
 	if w.err != nil {
-		return nil
+		return nil //nolint:nilerr // there is nothing left to end
 	}
 	err := w.recordLocked(nil)
 	if err == nil {
@@ -165,7 +165,7 @@ func (w *writer) recordLocked(p []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	w.buf = binary.BigEndian.AppendUint32(w.buf[:0], uint32(len(p))) //nolint:gosec // at most MaxRecord
+	w.buf = binary.BigEndian.AppendUint32(w.buf[:0], uint32(len(p)))
 	w.buf = append(w.buf, p...)
 	w.buf = append(w.buf, w.tagger.next(w.buf)...)
 	// Half a record cannot be taken back.
