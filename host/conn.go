@@ -14,7 +14,6 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -297,8 +296,8 @@ func (c *conn) checkSignature(m *wire.Message) string {
 		return "message hmac mismatch"
 	}
 	// What a channel proves is worth more than a signature that can be repeated.
-	if way := c.caller.Peer.Way; way == "" || way == policy.Peer {
-		c.caller.Peer.Way, c.caller.Principal = policy.LegacyHMAC, c.legacy.owner
+	if way := c.caller.Peer.Way; way == "" || way == object.WayPeer {
+		c.caller.Peer.Way, c.caller.Principal = object.WayLegacy, c.legacy.owner
 	}
 	c.proof.Store(&proof{channel: c.proof.Load().channel, legacy: c.legacy, principal: c.caller.Principal})
 	return ""

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -126,7 +125,7 @@ func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (ma
 		return nil, err
 	}
 	reply := map[string]string{"principal": t.Principal, "certificate": string(chain), "serial": one.Serial,
-		"ca": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate().Raw}))}
+		"ca": string(authority.PEM())}
 	if name := c.listener.ServerName(); name != "" {
 		reply["server_name"] = name
 	}
@@ -177,7 +176,7 @@ func CheckEnroll(p *policy.Policy, who object.Principal, kind enroll.Kind) error
 	case kind == enroll.Cert && p.Enroll.CA == "":
 		return errors.New("the policy's enroll block names no ca")
 	case kind == enroll.Cert:
-		peer := object.Peer{Way: policy.Cert, Cert: &object.Certificate{CA: filepath.Join(p.Enroll.CA, ca.CertFile), CommonName: string(who)}}
+		peer := object.Peer{Way: object.WayCert, Cert: &object.Certificate{CA: filepath.Join(p.Enroll.CA, ca.CertFile), CommonName: string(who)}}
 		if p.Principal(peer) != who {
 			return &object.Error{Code: object.CodeInvalid, Msg: "a certificate with the common name " + string(who) + " would not be this principal's: add cert { common_name = \"" +
 				string(who) + "\" } to it, and " + filepath.Join(p.Enroll.CA, ca.CertFile) + " as client_ca to a listener"}

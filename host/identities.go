@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,39 +60,24 @@ type vault struct {
 	now    atomic.Pointer[identities]
 
 	// Of whoever reads: New, then one goroutine.
-	seen   map[string]stamp // of every file, when it was read
+	seen   map[string]fs.FileInfo // of every file, when it was read; nil: it was not there
 	keys   map[string][]keyfile.Key
 	legacy map[string]string
 	tls    map[string]*transport.ServerTLS
 	tokens map[string]*enroll.Token // by file
 }
 
-// stamp tells one state of a file from another.
-type stamp struct {
-	size    int64
-	mode    fs.FileMode
-	changed time.Time
-	file    fs.FileInfo // which inode it was
-}
-
-func stampOf(path string) stamp {
-	info, err := os.Stat(path)
-	if err != nil {
-		return stamp{}
+// same reports whether a file is as it was; nil is one that is not there.
+func same(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
 	}
-	return stamp{info.Size(), info.Mode(), info.ModTime(), info}
-}
-
-func (s stamp) same(t stamp) bool {
-	if s.file == nil || t.file == nil {
-		return s.file == t.file
-	}
-	return s.size == t.size && s.mode == t.mode && s.changed.Equal(t.changed) && os.SameFile(s.file, t.file)
+	return a.Size() == b.Size() && a.Mode() == b.Mode() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }
 
 // newVault reads everything for the first time. The error joins all that is wrong.
 func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
-	v := &vault{policy: p, log: log, seen: map[string]stamp{}, keys: map[string][]keyfile.Key{},
+	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, keys: map[string][]keyfile.Key{},
 		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}}
 	v.now.Store(&identities{})
 	_, problems := v.read()
@@ -111,10 +97,9 @@ func files(t *policy.TLS) []string {
 func (v *vault) changed() map[string]bool {
 	changed := map[string]bool{}
 	look := func(path string) {
-		if now := stampOf(path); !changed[path] {
-			if before, ok := v.seen[path]; !ok || !before.same(now) {
-				v.seen[path], changed[path] = now, true
-			}
+		now, _ := os.Stat(path) // nil if it is not there
+		if before, ok := v.seen[path]; !ok || !same(before, now) {
+			v.seen[path], changed[path] = now, true
 		}
 	}
 	for _, f := range slices.Concat(v.policy.Keys, v.policy.LegacyKeys) {
@@ -190,7 +175,7 @@ func (v *vault) read() (any bool, problems []error) {
 // compile makes identities of what was read. A key id that stands in two files proves
 // nobody.
 func (v *vault) compile() (*identities, []error) {
-	ids := &identities{keys: map[string]ownKey{}, tls: map[string]*transport.ServerTLS{}}
+	ids := &identities{keys: map[string]ownKey{}, tls: maps.Clone(v.tls)}
 	var problems []error
 	from := map[string]policy.KeyFile{}
 	for _, f := range v.policy.Keys {
@@ -213,9 +198,6 @@ func (v *vault) compile() (*identities, []error) {
 		if secret := v.legacy[f.Path]; secret != "" {
 			ids.legacy = append(ids.legacy, &legacyKey{secret, f.Principal})
 		}
-	}
-	for name, t := range v.tls {
-		ids.tls[name] = t
 	}
 	return ids, problems
 }
@@ -248,7 +230,7 @@ func readTLS(l policy.Listener) (*transport.ServerTLS, error) {
 	return transport.LoadTLS(transport.TLSFiles{
 		Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, Denied: denied,
 		Min12:    l.TLS.MinVersion == "1.2",
-		Required: slices.Equal(l.Identify, []string{policy.Cert}),
+		Required: slices.Equal(l.Identify, []string{object.WayCert}),
 	})
 }
 
@@ -282,7 +264,7 @@ func (v *vault) readTokens() error {
 
 // principal says who a peer is.
 func (v *vault) principal(peer object.Peer) object.Principal {
-	if peer.Way != policy.HMAC {
+	if peer.Way != object.WayHMAC {
 		return v.policy.Principal(peer)
 	}
 	if k, ok := v.now.Load().keys[peer.Key]; ok {
@@ -341,9 +323,8 @@ func (v *vault) watch(ctx context.Context, revoked func(time.Time)) {
 
 // warnExpiry logs certificates of the host that end soon.
 func (v *vault) warnExpiry(now time.Time) {
-	const soon = 14 * 24 * time.Hour
 	for name, t := range v.now.Load().tls {
-		if left := t.Expires().Sub(now); left < soon {
+		if left := t.Expires().Sub(now); left < ca.Soon {
 			v.log.Warn("the host's certificate expires soon: renew it", "listener", name, "expires", t.Expires().Format(time.DateOnly), "days", int(left.Hours()/24))
 		}
 	}

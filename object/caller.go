@@ -8,18 +8,25 @@ type Principal string
 // nothing unless a rule names it.
 const Anonymous Principal = "anonymous"
 
+// The ways in which a peer is identified.
+const (
+	WayPeer   = "peer"       // the kernel knows the other end's user
+	WayHMAC   = "hmac"       // a key, in the HMAC channel
+	WayCert   = "cert"       // a client certificate, in TLS
+	WayLegacy = "pyro4-hmac" // the signatures of Pyro4's messages
+)
+
 // Peer is what a transport has proven about the other end of a connection. The zero
 // value proves nothing.
 type Peer struct {
-	// Way is how the peer was identified: "peer", "hmac", "cert", "pyro4-hmac", or ""
-	// when it was not.
+	// Way is how the peer was identified, "" when it was not.
 	Way string
-	// UID is the OS user id of the peer; it counts only if Way is "peer".
+	// UID is the OS user id of the peer; it counts only if Way is WayPeer.
 	UID uint32
 	// Key is the id of the key that the peer has proven to have; it counts only if Way is
-	// "hmac".
+	// WayHMAC.
 	Key string
-	// Cert is the peer's certificate; it is set if Way is "cert", and immutable.
+	// Cert is the peer's certificate; it is set if Way is WayCert, and immutable.
 	Cert *Certificate
 	// Channel is "unix", "tcp", "tls", "hmac" or "object" (a call from one object to
 	// another).

@@ -9,10 +9,12 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/object"
 )
 
 // ways are the ways of identification that exist.
-var ways = []string{Peer, HMAC, Cert, LegacyHMAC}
+var ways = []string{object.WayPeer, object.WayHMAC, object.WayCert, object.WayLegacy}
 
 // listener reads a listener block.
 func (r *reader) listener(name string, b *hclsyntax.Block) {
@@ -51,12 +53,12 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 // ways reads how a listener identifies its peers, and refuses what cannot be or would
 // not hold.
 func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener) []string {
-	list, ok := r.texts(a, "identify", "leave it out for "+Peer)
+	list, ok := r.texts(a, "identify", "leave it out for "+object.WayPeer)
 	if !ok {
 		if a["identify"] == nil && !local {
 			r.problems.add(b.TypeRange, `write identify = ["cert"] or ["hmac"]`, "a listener that other machines reach says how it identifies them")
 		}
-		return []string{Peer}
+		return []string{object.WayPeer}
 	}
 	var out []string
 	for _, e := range list {
@@ -67,16 +69,16 @@ func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener)
 				hint = "there are: " + strings.Join(ways, ", ")
 			}
 			r.problems.add(e.at, hint, "there is no way of identification %q", e.text)
-		case e.text == Peer && !local:
+		case e.text == object.WayPeer && !local:
 			r.problems.add(e.at, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
-		case e.text == Cert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
+		case e.text == object.WayCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
 			r.problems.add(e.at, "add a tls block with client_ca", `"cert" needs to know who issues the clients' certificates`)
-		case e.text == LegacyHMAC && !local && (l.TLS == nil || l.Plain):
+		case e.text == object.WayLegacy && !local && (l.TLS == nil || l.Plain):
 			r.problems.add(e.at, "add a tls block, and leave plain out", `"pyro4-hmac" can be repeated by whoever sees it: across a network it needs TLS`)
 		}
 		out = append(out, e.text)
 	}
-	if !l.Plain && l.TLS == nil && !slices.Contains(out, HMAC) {
+	if !l.Plain && l.TLS == nil && !slices.Contains(out, object.WayHMAC) {
 		r.problems.add(b.TypeRange, `add a tls block, or "hmac" to identify`, "nobody could speak to this listener: it takes neither plain connections nor TLS nor the HMAC channel")
 	}
 	return out

@@ -44,7 +44,7 @@ type Policy struct {
 type Listener struct {
 	Name     string
 	Address  string   // "127.0.0.1:7766", "[::1]:7766", "0.0.0.0:7767" or "unix:path", the path absolute
-	Identify []string // never empty; of Peer, HMAC, Cert, LegacyHMAC
+	Identify []string // never empty; of object.WayPeer and its kin
 	Plain    bool     // connections that are neither TLS nor the HMAC channel are taken
 	TLS      *TLS     // nil: none
 	Where    string   // for messages: "policy.hcl:12"
@@ -69,14 +69,6 @@ type KeyFile struct {
 	Path      string // absolute
 	Where     string // for messages: "policy.hcl:12"
 }
-
-// The ways of identification.
-const (
-	Peer       = "peer"       // the kernel knows the other end's user
-	HMAC       = "hmac"       // the HMAC channel
-	Cert       = "cert"       // a client certificate
-	LegacyHMAC = "pyro4-hmac" // the signatures of Pyro4
-)
 
 // certRule says whose certificate one is. Empty fields match anything.
 type certRule struct {
@@ -121,8 +113,8 @@ func Default(dir string, hostUID int) (*Policy, error) {
 		Scripts: filepath.Join(dir, defaultScripts),
 		State:   state,
 		Listeners: []Listener{
-			{Name: "local", Address: defaultAddress, Identify: []string{Peer}, Plain: true},
-			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{Peer}, Plain: true},
+			{Name: "local", Address: defaultAddress, Identify: []string{object.WayPeer}, Plain: true},
+			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{object.WayPeer}, Plain: true},
 		},
 		AllTenants: true,
 		byUID:      map[uint32]object.Principal{uid: owner},
@@ -146,11 +138,11 @@ func checkUID(uid int) (uint32, error) {
 // Keys names. Being known is not being permitted.
 func (p *Policy) Principal(peer object.Peer) object.Principal {
 	switch {
-	case peer.Way == Peer:
+	case peer.Way == object.WayPeer:
 		if name, ok := p.byUID[peer.UID]; ok {
 			return name
 		}
-	case peer.Way == Cert && peer.Cert != nil:
+	case peer.Way == object.WayCert && peer.Cert != nil:
 		who := object.Anonymous
 		for i := range p.certs {
 			r := &p.certs[i]

@@ -213,6 +213,8 @@ func (s *State) tryBatch(r *Request, results []lua.LValue, end *batchEnd) (int, 
 // discard is a sink that takes everything.
 type discard struct{}
 
+var _ object.Sink = discard{}
+
 func (discard) Null() error                  { return nil }
 func (discard) Bool(bool) error              { return nil }
 func (discard) Int(int64) error              { return nil }

@@ -149,7 +149,7 @@ func (s *State) callerTable(L *lua.LState) int {
 	t.RawSetString("correlation", lua.LString(uuidText(s.req.Corr)))
 	t.RawSetString("address", lua.LString(c.Peer.Addr))
 	t.RawSetString("channel", lua.LString(c.Peer.Channel))
-	if c.Peer.Way == "peer" {
+	if c.Peer.Way == object.WayPeer {
 		t.RawSetString("uid", number(int64(c.Peer.UID)))
 	}
 	L.Push(t)

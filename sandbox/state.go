@@ -38,6 +38,7 @@ type State struct {
 	loaded map[string]lua.LValue // modules; loading while they run
 	used   bool                  // an instance was made
 	image  image                 // in mode "call": what the run left
+	vain   int                   // images in a row that spared no run
 	fixed  map[any]struct{}      // what no script can change
 
 	self *lua.LTable // the instance

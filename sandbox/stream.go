@@ -4,8 +4,6 @@ import (
 	"context"
 
 	lua "github.com/yuin/gopher-lua"
-
-	"github.com/hearthhost/hearth/object"
 )
 
 // Stream is an item stream: a function of the script that returns one item after the
@@ -69,5 +67,3 @@ func (st *Stream) next(r *Request) (bool, Outcome, error) {
 
 // Close ends the stream early. Closing twice is fine.
 func (st *Stream) Close() { st.fn = nil }
-
-var _ object.Sink = discard{}

@@ -6,17 +6,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/hearthhost/hearth/object"
 )
 
-// The ways of identification that a listener may name.
-const (
-	wayPeer   = "peer"       // the kernel knows the other end's user
-	wayHMAC   = "hmac"       // the HMAC channel
-	wayCert   = "cert"       // a client certificate
-	wayLegacy = "pyro4-hmac" // signed Pyro4 messages: the business of who reads messages
-)
-
-var ways = []string{wayPeer, wayHMAC, wayCert, wayLegacy}
+// ways are the ways of identification that a listener may name.
+var ways = []string{object.WayPeer, object.WayHMAC, object.WayCert, object.WayLegacy}
 
 // maxSocketPath is the longest path of a Unix socket, in bytes, that every system which
 // the host runs on takes: sun_path of 104 bytes (darwin) with its terminating zero.
@@ -61,20 +56,20 @@ func (cfg *Config) check(a address) error {
 		switch {
 		case !slices.Contains(ways, way):
 			return fmt.Errorf("identify: there is no way %q; there are: %s", way, strings.Join(ways, ", "))
-		case way == wayPeer && !a.local():
+		case way == object.WayPeer && !a.local():
 			return errors.New("identify: the kernel knows the users of this machine only; want hmac or cert")
-		case way == wayHMAC && cfg.Keys == nil:
+		case way == object.WayHMAC && cfg.Keys == nil:
 			return errors.New("identify: hmac without keys")
-		case way == wayCert && cfg.TLS == nil:
+		case way == object.WayCert && cfg.TLS == nil:
 			return errors.New("identify: cert without TLS")
-		case way == wayLegacy && !a.local() && (cfg.TLS == nil || cfg.Plain):
+		case way == object.WayLegacy && !a.local() && (cfg.TLS == nil || cfg.Plain):
 			return errors.New("identify: pyro4-hmac can be repeated by whoever sees it; across a network it needs TLS")
 		}
 	}
 	if len(cfg.Identify) == 0 && !a.local() {
 		return errors.New("identify: an address that other machines reach needs a way to identify them")
 	}
-	if !cfg.Plain && cfg.TLS == nil && !slices.Contains(cfg.Identify, wayHMAC) {
+	if !cfg.Plain && cfg.TLS == nil && !slices.Contains(cfg.Identify, object.WayHMAC) {
 		return errors.New("neither plain connections nor TLS nor the HMAC channel are taken")
 	}
 	return nil

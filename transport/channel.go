@@ -60,7 +60,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ch.Peer.Way == "" && l.cfg.takes(wayPeer) {
+	if ch.Peer.Way == "" && l.cfg.takes(object.WayPeer) {
 		if known := Identify(nc); known.Way != "" {
 			ch.Peer.Way, ch.Peer.UID = known.Way, known.UID
 		}
@@ -100,17 +100,9 @@ func peek(nc net.Conn) (byte, error) {
 	return b[0], nil
 }
 
-// peerOf returns what is known of a peer without asking anybody.
-func peerOf(nc net.Conn) object.Peer {
-	if _, ok := nc.(*net.UnixConn); ok {
-		return object.Peer{Channel: "unix", Addr: "unix"}
-	}
-	return object.Peer{Channel: "tcp", Addr: nc.RemoteAddr().String()}
-}
-
 // openHMAC does the handshake of the HMAC channel.
 func (l *Listener) openHMAC(ch *Channel) error {
-	if !l.cfg.takes(wayHMAC) {
+	if !l.cfg.takes(object.WayHMAC) {
 		return errors.New("the HMAC channel is not taken here: the listener does not identify by hmac")
 	}
 	sc := signed.Server(ch.Conn, func(id string) (signed.Key, bool) {
@@ -124,7 +116,7 @@ func (l *Listener) openHMAC(ch *Channel) error {
 	if ch.Peer.Channel != "tls" {
 		ch.Peer.Channel = "hmac"
 	}
-	ch.Conn, ch.Peer.Way, ch.Peer.Key, ch.Peer.Cert, ch.leaf = sc, wayHMAC, sc.KeyID(), nil, nil
+	ch.Conn, ch.Peer.Way, ch.Peer.Key, ch.Peer.Cert, ch.leaf = sc, object.WayHMAC, sc.KeyID(), nil, nil
 	return nil
 }
 
@@ -136,12 +128,12 @@ func (l *Listener) openTLS(ch *Channel) error {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	ch.Conn, ch.Peer.Channel = tc, "tls"
-	if state := tc.ConnectionState(); len(state.VerifiedChains) > 0 && l.cfg.takes(wayCert) {
+	if state := tc.ConnectionState(); len(state.VerifiedChains) > 0 && l.cfg.takes(object.WayCert) {
 		ch.leaf = state.PeerCertificates[0]
-		ch.Peer.Way = wayCert
+		ch.Peer.Way = object.WayCert
 		ch.Peer.Cert, ch.root = t.describe(state.VerifiedChains)
 	}
-	if !l.cfg.takes(wayHMAC) {
+	if !l.cfg.takes(object.WayHMAC) {
 		return nil
 	}
 	inner := &unread{Conn: tc}
@@ -182,8 +174,7 @@ func (u *unread) CloseWrite() error {
 
 // TakesLegacy reports whether signed Pyro4 messages identify their sender on a channel.
 func (l *Listener) TakesLegacy(channel string) bool {
-	a, err := parseAddress(l.cfg.Address)
-	return err == nil && l.cfg.takes(wayLegacy) && (a.local() || channel == "tls")
+	return l.cfg.takes(object.WayLegacy) && (l.local || channel == "tls")
 }
 
 // TakesTLS reports whether TLS is taken.
@@ -208,11 +199,11 @@ func (l *Listener) ServerName() string {
 // authority is gone. nil if it still does.
 func (l *Listener) Revoked(ch *Channel, now time.Time) error {
 	switch ch.Peer.Way {
-	case wayHMAC:
+	case object.WayHMAC:
 		if key, ok := l.cfg.Keys(ch.Peer.Key); !ok || key != ch.key {
 			return fmt.Errorf("key %s was revoked", ch.Peer.Key)
 		}
-	case wayCert:
+	case object.WayCert:
 		t := l.cfg.TLS()
 		switch {
 		case now.After(ch.leaf.NotAfter):

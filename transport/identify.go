@@ -22,30 +22,37 @@ const noUID = ^uint32(0)
 //
 // It does not read from c and waits for nobody but the kernel.
 func Identify(c net.Conn) object.Peer {
+	p := peerOf(c)
+	var uid uint32
+	var ok bool
 	switch c := c.(type) {
 	case *net.UnixConn:
-		p := object.Peer{Channel: "unix", Addr: "unix"}
-		if uid, ok := unixPeer(c); ok && uid != noUID {
-			p.Way, p.UID = "peer", uid
-		}
-		return p
+		uid, ok = unixPeer(c)
 	case *net.TCPConn:
-		p := object.Peer{Channel: "tcp"}
-		remote, ok := addrPort(c.RemoteAddr())
-		if !ok {
-			return p
+		remote, known := addrPort(c.RemoteAddr())
+		local, knownToo := addrPort(c.LocalAddr())
+		if known && knownToo && local.Addr().IsLoopback() && remote.Addr().IsLoopback() && local.Addr().Is4() == remote.Addr().Is4() {
+			uid, ok = tcpPeer(c, local, remote)
 		}
-		p.Addr = remote.String()
-		local, ok := addrPort(c.LocalAddr())
-		if !ok || !local.Addr().IsLoopback() || !remote.Addr().IsLoopback() || local.Addr().Is4() != remote.Addr().Is4() {
-			return p
-		}
-		if uid, ok := tcpPeer(c, local, remote); ok && uid != noUID {
-			p.Way, p.UID = "peer", uid
-		}
-		return p
 	}
-	return object.Peer{}
+	if ok && uid != noUID {
+		p.Way, p.UID = object.WayPeer, uid
+	}
+	return p
+}
+
+// peerOf returns what is known of a peer without asking anybody.
+func peerOf(c net.Conn) (p object.Peer) {
+	switch c := c.(type) {
+	case *net.UnixConn:
+		p.Channel, p.Addr = "unix", "unix"
+	case *net.TCPConn:
+		p.Channel = "tcp"
+		if remote, ok := addrPort(c.RemoteAddr()); ok {
+			p.Addr = remote.String()
+		}
+	}
+	return p
 }
 
 // addrPort returns a as numbers, v4-mapped addresses as v4.

@@ -28,9 +28,10 @@ type Config struct {
 
 // Listener accepts connections. Its methods may be called concurrently.
 type Listener struct {
-	cfg  Config
-	net  net.Listener
-	addr string
+	cfg   Config
+	local bool // only this machine reaches it
+	net   net.Listener
+	addr  string
 
 	once    sync.Once
 	release func() error // removes what the listener left in the file system; may be nil
@@ -52,12 +53,12 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 		return nil, invalid(cfg.Address, err)
 	}
 	if len(cfg.Identify) == 0 {
-		cfg.Identify = []string{wayPeer}
+		cfg.Identify = []string{object.WayPeer}
 	}
 	if a.unix != "" {
 		l, err := listenUnix(ctx, a.unix)
 		if err == nil {
-			l.cfg = cfg
+			l.cfg, l.local = cfg, true
 		}
 		return l, err
 	}
@@ -68,7 +69,7 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", cfg.Address, err)
 	}
-	return &Listener{cfg: cfg, net: ln, addr: ln.Addr().String()}, nil
+	return &Listener{cfg: cfg, local: a.local(), net: ln, addr: ln.Addr().String()}, nil
 }
 
 func invalid(addr string, err error) error {

@@ -27,9 +27,6 @@ Its folder holds ca.pem, which hosts name as client_ca and clients as ca; ca.key
 whoever has it can become anybody, so keep it off the host if you can; and revoked, which
 hosts name as revoked and read again when it changes.`
 
-// soonDays is how long before its end a certificate is warned of.
-const soonDays = 14
-
 func newCA() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
@@ -41,7 +38,7 @@ func newCA() *cobra.Command {
   hearth ca issue alice
   hearth ca revoke alice`,
 		Args: noSuchVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: help,
 	}
 	cmd.PersistentFlags().StringVar(&dir, "dir", "ca", "the authority's folder")
 	cmd.AddCommand(newCAInit(&dir), newCAIssue(&dir), newCARenew(&dir), newCARevoke(&dir), newCAShow(&dir))
@@ -262,9 +259,12 @@ func (f *caIssue) renew(w io.Writer, dir, which string) error {
 	if err != nil {
 		return err
 	}
-	old, err := newest(c, which)
+	old, err := c.Newest(which)
 	if err != nil {
 		return err
+	}
+	if old == nil {
+		return fmt.Errorf("no certificate was issued with the name or serial number %s: hearth ca show lists them", which)
 	}
 	f.server, f.dns, f.ips, f.uris = old.Kind == ca.Server, old.DNS, old.IPs, old.URIs
 	r, err := f.request(old.Name)
@@ -299,21 +299,6 @@ func (f *caIssue) renew(w io.Writer, dir, which string) error {
 	}
 	tellIssued(w, dir, certFile, keyFile, one)
 	return nil
-}
-
-// newest returns the certificate of a serial number, or the one of a name that was issued
-// last, live or not.
-func newest(c *ca.CA, which string) (*ca.Issued, error) {
-	all, err := c.Issued()
-	if err != nil {
-		return nil, err
-	}
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Serial == strings.ToLower(which) || all[i].Name == which {
-			return all[i], nil
-		}
-	}
-	return nil, fmt.Errorf("no certificate was issued with the name or serial number %s: hearth ca show lists them", which)
 }
 
 func newCARevoke(dir *string) *cobra.Command {
@@ -419,7 +404,7 @@ func stateAt(until, now time.Time) string {
 	switch left := until.Sub(now); {
 	case left <= 0:
 		return "expired"
-	case left < soonDays*24*time.Hour:
+	case left < ca.Soon:
 		return fmt.Sprintf("expires soon: in %s", days(left))
 	}
 	return "valid"

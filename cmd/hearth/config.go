@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -106,7 +107,7 @@ func policySettings(p *policy.Policy, from string) []setting {
 		name := "listener " + l.Name + " "
 		rows = append(rows,
 			setting{name + "address", l.Address, "", where},
-			setting{name + "identify", strings.Join(l.Identify, " "), policy.Peer, where},
+			setting{name + "identify", strings.Join(l.Identify, " "), object.WayPeer, where},
 			setting{name + "plain", strconv.FormatBool(l.Plain), "where only this machine reaches", where})
 		if l.TLS != nil {
 			rows = append(rows,

@@ -37,7 +37,7 @@ func newEnroll(r *remote) *cobra.Command {
 		Example: `  hearth enroll new alice
   hearth enroll join host.example:7767 hearth-enroll-1.cert.enroll-….…`,
 		Args: noSuchVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: help,
 	}
 	cmd.AddCommand(newEnrollNew(), newEnrollList(), newEnrollRevoke(), newEnrollJoin(r))
 	return cmd
@@ -49,7 +49,7 @@ func policyFlag(cmd *cobra.Command, to *string) {
 }
 
 func newEnrollNew() *cobra.Command {
-	var policyFile string
+	f := serveFlags{dir: "."}
 	var key bool
 	var valid time.Duration
 	cmd := &cobra.Command{
@@ -65,7 +65,6 @@ principal, so hand it over as you would a password. A running host knows it with
 			if valid <= 0 || valid > maxTokenValid {
 				return usagef("--valid %s: want more than 0 and at most %s", valid, maxTokenValid)
 			}
-			f := serveFlags{policy: policyFile, dir: "."}
 			p, _, err := f.load()
 			if err != nil {
 				return err
@@ -88,7 +87,7 @@ principal, so hand it over as you would a password. A running host knows it with
 			return nil
 		},
 	}
-	policyFlag(cmd, &policyFile)
+	policyFlag(cmd, &f.policy)
 	cmd.Flags().BoolVar(&key, "key", false, "for a key of the HMAC channel instead of a certificate")
 	cmd.Flags().DurationVar(&valid, "valid", time.Hour, "how long it is good")
 	return cmd
@@ -104,7 +103,7 @@ type listedToken struct {
 }
 
 func newEnrollList() *cobra.Command {
-	var policyFile string
+	f := serveFlags{dir: "."}
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -114,7 +113,6 @@ func newEnrollList() *cobra.Command {
   hearth enroll list --json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f := serveFlags{policy: policyFile, dir: "."}
 			p, _, err := f.load()
 			if err != nil {
 				return err
@@ -127,7 +125,7 @@ func newEnrollList() *cobra.Command {
 			return errors.Join(printTokens(cmd.OutOrStdout(), rows, asJSON, time.Now()), err)
 		},
 	}
-	policyFlag(cmd, &policyFile)
+	policyFlag(cmd, &f.policy)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -152,7 +150,7 @@ func printTokens(w io.Writer, rows []listedToken, asJSON bool, now time.Time) er
 }
 
 func newEnrollRevoke() *cobra.Command {
-	var policyFile string
+	f := serveFlags{dir: "."}
 	cmd := &cobra.Command{
 		Use:   "revoke TOKEN-ID",
 		Short: "Remove a token",
@@ -161,7 +159,6 @@ revoke end that.`,
 		Example: `  hearth enroll revoke enroll-3f9a2c1b`,
 		Args:    exactArgs("TOKEN-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f := serveFlags{policy: policyFile, dir: "."}
 			p, _, err := f.load()
 			if err != nil {
 				return err
@@ -175,6 +172,6 @@ revoke end that.`,
 			return nil
 		},
 	}
-	policyFlag(cmd, &policyFile)
+	policyFlag(cmd, &f.policy)
 	return cmd
 }

@@ -110,11 +110,10 @@ func (j *joiner) pending(make func() (crypto.PrivateKey, error)) (key crypto.Pri
 		if key, err = make(); err != nil {
 			return nil, "", err
 		}
-		der, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
+		if text, err = ca.EncodeKey(key); err != nil {
 			return nil, "", err
 		}
-		return key, path, private.Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+		return key, path, private.Create(path, text, 0o600)
 	}
 	if err != nil {
 		return nil, "", err

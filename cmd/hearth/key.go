@@ -35,7 +35,7 @@ func newKey() *cobra.Command {
   hearth key rotate keys/alice.key
   hearth key list keys/*.key`,
 		Args: noSuchVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: help,
 	}
 	cmd.AddCommand(newKeyNew(), newKeyList(), newKeyRotate(), newKeyRevoke())
 	return cmd

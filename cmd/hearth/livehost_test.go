@@ -91,11 +91,7 @@ func startHostWith(t *testing.T, policy string, prepare func(dir string)) *liveH
 	}
 
 	bin := filepath.Join(dir, "hearth")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building hearth: %v\n%s", err, out)
-	}
+	buildHearth(t, bin)
 
 	ready := filepath.Join(dir, "ready")
 	// Its life ends in the cleanup, after t.Context is done.
@@ -128,6 +124,16 @@ func startHostWith(t *testing.T, policy string, prepare func(dir string)) *liveH
 		h.unix = filepath.Join(dir, h.unix)
 	}
 	return h
+}
+
+// buildHearth builds the real binary.
+func buildHearth(t *testing.T, bin string) {
+	t.Helper()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building hearth: %v\n%s", err, out)
+	}
 }
 
 // awaitFile waits until the daemon wrote the file and returns its lines.

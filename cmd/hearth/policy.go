@@ -21,7 +21,7 @@ answers are those that a host would give under this file.`,
 		Example: `  hearth policy check
   hearth policy explain alice acme.counter.add`,
 		Args: noSuchVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: help,
 	}
 	cmd.AddCommand(newPolicyCheck(), newPolicyExplain())
 	return cmd

@@ -23,11 +23,7 @@ func TestMoreRightsThanTheStarter(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	check(t, os.Chmod(dir, 0o755))
 	bin := filepath.Join(dir, "hearth")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building hearth: %v\n%s", err, out)
-	}
+	buildHearth(t, bin)
 	const owner, starter = 4242, 65534
 	check(t, os.Chown(bin, owner, owner))
 	for _, tc := range []struct {

@@ -35,7 +35,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchVerb,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          help,
 	}
 	root.PersistentFlags().StringVar(&r.at, "at", defaultAddress, "address of the host to call: host:port, [::1]:port or unix:path")
 	noEnv := false
@@ -72,6 +72,9 @@ func newRoot() *cobra.Command {
 	root.InitDefaultCompletionCmd()
 	return root
 }
+
+// help is what a command does that only holds others.
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // noSuchVerb refuses what is not a command, with the ones that may have been meant.
 func noSuchVerb(cmd *cobra.Command, args []string) error {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -17,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/private"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -125,7 +125,7 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 		return explainListen(err)
 	}
 	if f.readyFile != "" {
-		if err := writeAtomic(f.readyFile, strings.Join(h.Addrs(), "\n")+"\n"); err != nil {
+		if err := private.Replace(f.readyFile, []byte(strings.Join(h.Addrs(), "\n")+"\n"), 0o644); err != nil {
 			return fmt.Errorf("writing the ready file: %w", err)
 		}
 	}
@@ -195,18 +195,4 @@ func greet(w io.Writer, from string, addrs []string) {
 	for _, a := range addrs {
 		fmt.Fprintf(w, "listening on %s: hearth ls --at %s\n", a, a)
 	}
-}
-
-// writeAtomic writes a file that is seen whole or not at all.
-func writeAtomic(path, text string) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // fails once it was renamed
-	_, err = tmp.WriteString(text)
-	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }

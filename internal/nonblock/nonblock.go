@@ -19,15 +19,8 @@ import (
 // false if nothing has arrived yet.
 func Read(fd uintptr, p []byte) (n int, ok bool, err error) {
 	for {
-		n, errno := read(fd, p)
-		switch errno {
-		case 0:
-			return n, true, nil
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return 0, false, nil
-		default:
-			return 0, true, os.NewSyscallError("read", errno)
+		if n, errno := read(fd, p); errno != syscall.EINTR {
+			return outcome("read", n, errno)
 		}
 	}
 }
@@ -36,17 +29,21 @@ func Read(fd uintptr, p []byte) (n int, ok bool, err error) {
 // now.
 func Write(fd uintptr, p []byte) (n int, ok bool, err error) {
 	for {
-		n, errno := write(fd, p)
-		switch errno {
-		case 0:
-			return n, true, nil
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return 0, false, nil
-		default:
-			return 0, true, os.NewSyscallError("write", errno)
+		if n, errno := write(fd, p); errno != syscall.EINTR {
+			return outcome("write", n, errno)
 		}
 	}
+}
+
+// outcome says what a system call that was not interrupted came to.
+func outcome(call string, n int, errno syscall.Errno) (int, bool, error) {
+	switch errno {
+	case 0:
+		return n, true, nil
+	case syscall.EAGAIN:
+		return 0, false, nil
+	}
+	return 0, true, os.NewSyscallError(call, errno)
 }
 
 // Conn is a stream socket whose Read and Write work as described above; the rest, with

@@ -41,6 +41,7 @@ const (
 const (
 	DefaultCADays   = 3650
 	DefaultLeafDays = 90
+	Soon            = 14 * 24 * time.Hour // before its end, a certificate is warned of
 	backdate        = 5 * time.Minute
 	maxNameBytes    = 64
 	maxKeyFileBytes = 64 << 10
@@ -129,6 +130,9 @@ func Open(dir string) (*CA, error) {
 // Certificate returns the authority's own certificate.
 func (c *CA) Certificate() *x509.Certificate { return c.cert }
 
+// PEM returns the authority's own certificate as a file has it.
+func (c *CA) PEM() []byte { return encodeCert(c.cert.Raw) }
+
 // Kind says for whom a certificate is.
 type Kind string
 
@@ -198,14 +202,14 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 	if err := c.note(one); err != nil {
 		return nil, nil, err
 	}
-	return append(encodeCert(der), encodeCert(c.cert.Raw)...), one, nil
+	return append(encodeCert(der), c.PEM()...), one, nil
 }
 
 // NewKey makes a key pair for a certificate.
 func NewKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
 // EncodeKey returns a private key as PKCS#8 PEM.
-func EncodeKey(key crypto.Signer) ([]byte, error) {
+func EncodeKey(key crypto.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,7 @@ func (c *CA) Find(nameOrSerial string, now time.Time) ([]*Issued, error) {
 	var found, dead []*Issued
 	for _, one := range all {
 		switch {
-		case one.Serial == strings.ToLower(strings.ReplaceAll(nameOrSerial, ":", "")):
+		case one.Serial == plainSerial(nameOrSerial):
 			return []*Issued{one}, nil
 		case one.Name == nameOrSerial && one.Live(now):
 			found = append(found, one)
@@ -106,6 +107,24 @@ func (c *CA) Find(nameOrSerial string, now time.Time) ([]*Issued, error) {
 		return nil, fmt.Errorf("every certificate of %s is revoked or expired", nameOrSerial)
 	}
 	return nil, fmt.Errorf("no certificate was issued with the name or serial number %s", nameOrSerial)
+}
+
+// Newest returns the certificate of a serial number, or the one of a name that was issued
+// last, live or not; nil if there is none.
+func (c *CA) Newest(nameOrSerial string) (*Issued, error) {
+	all, err := c.Issued()
+	for _, one := range slices.Backward(all) {
+		if one.Serial == plainSerial(nameOrSerial) || one.Name == nameOrSerial {
+			return one, err
+		}
+	}
+	return nil, err
+}
+
+// plainSerial writes a serial number as this package does: in lower case, without colons
+// and leading zeros.
+func plainSerial(s string) string {
+	return strings.TrimLeft(strings.ToLower(strings.ReplaceAll(s, ":", "")), "0")
 }
 
 // Revoke puts a certificate on the list of those that hosts refuse. Once more does
@@ -160,11 +179,10 @@ func parseDenylist(path string, text []byte) (map[string]struct{}, error) {
 	for line := range strings.Lines(string(text)) {
 		n++
 		line, _, _ = strings.Cut(line, "#")
-		s := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(line), ":", ""))
-		if s == "" {
+		if line = strings.TrimSpace(line); strings.Trim(line, ":") == "" {
 			continue
 		}
-		plain := strings.TrimLeft(s, "0")
+		plain := plainSerial(line)
 		if plain == "" || len(plain) > 64 || strings.Trim(plain, "0123456789abcdef") != "" {
 			problems = append(problems, fmt.Errorf("%s:%d: want one serial number in hexadecimal, then perhaps # and a comment", path, n))
 			continue
