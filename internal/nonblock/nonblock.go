@@ -37,13 +37,13 @@ func Write(fd uintptr, p []byte) (n int, ok bool, err error) {
 
 // outcome says what a system call that was not interrupted came to.
 func outcome(call string, n int, errno syscall.Errno) (int, bool, error) {
-	switch errno {
-	case 0:
-		return n, true, nil
-	case syscall.EAGAIN:
+	if errno == syscall.EAGAIN {
 		return 0, false, nil
 	}
-	return 0, true, os.NewSyscallError(call, errno)
+	if errno != 0 {
+		return 0, true, os.NewSyscallError(call, errno)
+	}
+	return n, true, nil
 }
 
 // Conn is a stream socket whose Read and Write work as described above; the rest, with
