@@ -50,17 +50,21 @@ func (c *conn) invoke(m *wire.Message) bool {
 		return false
 	}
 	snap := c.h.snap.Load()
-	req, err := c.scan(m, ser, snap)
+	req, err := c.scan(m, ser)
 	if err == nil {
 		req.Corr, req.Oneway = answer.Corr, oneway
-		if oneway && req.ID != object.Daemon && req.ID != object.NameServer && req.ID != object.Enroll {
-			c.background(snap, req)
-			return true
-		}
-		var r object.Reply
-		r, err = c.run(snap, req, ser)
-		if err == nil {
-			return oneway || c.reply(&answer, ser, req, r)
+		var g grant
+		if g, err = c.h.authorize(snap, req); err == nil {
+			if oneway && req.ID != object.Daemon && req.ID != object.NameServer && req.ID != object.Enroll {
+				c.background(snap, req, g)
+				return true
+			}
+			var r object.Reply
+			r, err = c.run(snap, req, ser)
+			c.h.release(g)
+			if err == nil {
+				return oneway || c.reply(&answer, ser, req, r)
+			}
 		}
 	}
 	if !oneway && !c.fail(&answer, ser, err) {
@@ -76,8 +80,8 @@ func closes(err error) bool {
 	return errors.As(err, &e) && (e.Class == "SerializeError" || e.Class == "SecurityError")
 }
 
-// scan finds out what is asked and whether it may be, without decoding arguments.
-func (c *conn) scan(m *wire.Message, ser codec.Serializer, snap *snapshot) (*object.Call, error) {
+// scan finds out what is asked, without decoding arguments.
+func (c *conn) scan(m *wire.Message, ser codec.Serializer) (*object.Call, error) {
 	payload, err := c.plain(m)
 	if err != nil {
 		return nil, err
@@ -110,47 +114,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer, snap *snapshot) (*obj
 	call.Payload, call.Buffer = payload, c.result
 	call.Chain = call.Chain[:0]
 	call.Deadline = time.Now().Add(callTimeout)
-	return call, c.h.authorize(snap, call)
-}
-
-// authorize decides on a call: the one place through which every call goes, from
-// outside and from other objects. The host's own objects answer to anybody whom the
-// host knows, each with what that caller may see.
-func (h *Host) authorize(snap *snapshot, call *object.Call) error {
-	if call.ID == object.Daemon || call.ID == object.NameServer || call.ID == object.Enroll && enrolling(&call.Caller) {
-		if call.Kind == object.Get || call.Kind == object.Set {
-			return errUnknown
-		}
-		return nil
-	}
-	call.Traceback = true
-	decide := func(m object.Method) bool {
-		d := snap.policy.Decide(call.Caller, call.ID, m)
-		call.Traceback = call.Traceback && d.Traceback
-		if !d.Permit {
-			h.log.Info("denied", "principal", string(call.Caller.Principal), "peer", call.Caller.Peer.Addr,
-				"object", string(call.ID), "method", string(m), "reason", d.Reason)
-		}
-		return d.Permit
-	}
-	if call.Kind != object.Batch {
-		if !decide(call.Method) {
-			return errUnknown
-		}
-		return h.exists(snap, call)
-	}
-	if !slices.ContainsFunc(call.Batch, func(m object.Method) bool { return !decide(m) }) &&
-		(len(call.Batch) > 0 || snap.policy.Visible(call.Caller, call.ID)) {
-		return h.exists(snap, call)
-	}
-	return errUnknown
-}
-
-func (h *Host) exists(snap *snapshot, call *object.Call) error {
-	if !snap.catalog.has(call.ID) {
-		return errUnknown
-	}
-	return nil
+	return call, nil
 }
 
 // run executes an authorised call.
@@ -181,7 +145,7 @@ func (c *conn) touch(t object.Tenant) {
 // background runs a oneway call beside the connection, so that it need not be waited
 // for. Beyond maxOneways at a time the connection does wait, which slows its own caller
 // and nobody else.
-func (c *conn) background(snap *snapshot, call *object.Call) {
+func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	if c.slots == nil {
 		c.slots = make(chan struct{}, maxOneways)
 	}
@@ -192,7 +156,7 @@ func (c *conn) background(snap *snapshot, call *object.Call) {
 	own.Buffer, own.Chain = nil, nil
 	c.touch(call.ID.Tenant())
 	c.oneways.Go(func() {
-		defer func() { <-c.slots }()
+		defer func() { c.h.release(g); <-c.slots }()
 		r, err := snap.backends[own.ID.Tenant()].Invoke(context.Background(), &own)
 		if r.Stream != 0 {
 			snap.backends[own.ID.Tenant()].CloseStream(r.Stream)
@@ -252,9 +216,11 @@ func (h *Host) proxy(ctx context.Context, from object.ID, call *object.Call) (ob
 		return object.Reply{}, errUnknown
 	}
 	snap := h.snap.Load()
-	if err := h.authorize(snap, call); err != nil {
+	g, err := h.authorize(snap, call)
+	if err != nil {
 		return object.Reply{}, err
 	}
+	defer h.release(g)
 	call.Deadline = time.Now().Add(callTimeout)
 	b := snap.backends[call.ID.Tenant()]
 	r, err := b.Invoke(ctx, call)

@@ -164,3 +164,13 @@ func (c *catalog) has(id object.ID) bool {
 	_, ok := t.objects[id]
 	return ok
 }
+
+// ObjectIDs returns the ids of the objects that a host would serve under a policy, sorted.
+// A missing scripts folder is an error, as it is for the host.
+func ObjectIDs(p *policy.Policy) ([]object.ID, error) {
+	c, err := readCatalog(p)
+	if err != nil {
+		return nil, err
+	}
+	return c.ids, nil
+}

@@ -274,6 +274,7 @@ func (c *conn) connect(m *wire.Message) bool {
 	snap := c.h.snap.Load()
 	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
 		c.h.log.Warn("stranger refused", "peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way, "uid", c.caller.Peer.UID)
+		c.h.deny("connect", &c.caller, "", "", "denied: no permit names strangers", "", m.Corr)
 		c.refuse(m, ser, "access denied: the host does not know who you are; its operator can add your account as a principal")
 		return false
 	}

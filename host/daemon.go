@@ -83,6 +83,7 @@ func daemonRegistered(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, er
 // describe returns the object's description with the members that the caller may call.
 func (c *conn) describe(snap *snapshot, id object.ID) (*object.Description, error) {
 	if !snap.catalog.has(id) || !snap.policy.Visible(c.caller, id) {
+		c.h.deny("see", &c.caller, id, "", "denied: not an object that this principal may call", "", [16]byte{})
 		return nil, errUnknown
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)

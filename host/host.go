@@ -9,7 +9,8 @@
 //	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
 //	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
 //	vault        one goroutine that reads changed keys and certificates; ended likewise
-//	backend      one a tenant; owns a worker process; closed last
+//	backend      one a tenant; owns a worker process
+//	audit log    one goroutine that syncs it; closed last
 //
 // A call keeps the snapshot (policy and catalogue) that it began with.
 package host
@@ -25,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -70,6 +72,8 @@ type Host struct {
 	enrolling sync.Mutex // one token at a time
 	workers   []*supervise.Tenant
 	streams   streams
+	quotas    quotas
+	audit     *audit.Log // nil: there is none
 
 	lastConn  atomic.Uint64
 	listeners []*transport.Listener
@@ -117,8 +121,34 @@ func New(cfg Config) (*Host, error) {
 	return h, nil
 }
 
-// Listen opens every listener of the policy. If one fails, the others are closed again.
+// Listen opens the audit log and every listener of the policy. If one fails, the others
+// are closed again.
 func (h *Host) Listen(ctx context.Context) error {
+	if a := h.cfg.Policy.Audit; !a.Off {
+		var err error
+		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, Log: h.log})
+		if err != nil {
+			return err
+		}
+	}
+	if err := h.listen(ctx); err != nil {
+		h.closeListeners()
+		h.closeAudit()
+		return err
+	}
+	return nil
+}
+
+func (h *Host) closeAudit() {
+	if h.audit == nil {
+		return
+	}
+	if err := h.audit.Close(); err != nil {
+		h.log.Error("closing the audit log", "err", err)
+	}
+}
+
+func (h *Host) listen(ctx context.Context) error {
 	for _, l := range h.cfg.Policy.Listeners {
 		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Keys: h.vault.key}
 		if l.TLS != nil {
@@ -126,7 +156,6 @@ func (h *Host) Listen(ctx context.Context) error {
 		}
 		ln, err := transport.Listen(ctx, cfg)
 		if err != nil {
-			h.closeListeners()
 			return fmt.Errorf("listener %q: %w", l.Name, err)
 		}
 		h.listeners = append(h.listeners, ln)
@@ -294,6 +323,7 @@ func (h *Host) drain() {
 	}
 	wg.Wait()
 	<-done
+	h.closeAudit()
 }
 
 // newCorrelation returns a random version-4 UUID.

@@ -26,12 +26,32 @@ type entry struct {
 
 // entries returns the names that the caller may see, sorted, the name server first.
 func (c *conn) entries(snap *snapshot) []entry {
-	out := []entry{{string(object.NameServer), []string{"class:" + c.proto.Module() + map[object.Protocol]string{
-		object.Pyro4: ".naming.NameServer", object.Pyro5: ".nameserver.NameServer"}[c.proto]}}}
+	out := []entry{c.nameServer()}
 	for _, id := range c.visible(snap) {
-		out = append(out, entry{string(id), []string{"hearth", "tenant:" + string(id.Tenant())}})
+		out = append(out, entryOf(id))
 	}
 	return out
+}
+
+// entry returns one of the entries by its name.
+func (c *conn) entry(snap *snapshot, name string) (entry, bool) {
+	if name == string(object.NameServer) {
+		return c.nameServer(), true
+	}
+	id := object.ID(name)
+	return entryOf(id), snap.catalog.has(id) && snap.policy.Visible(c.caller, id)
+}
+
+func (c *conn) nameServer() entry {
+	class := "class:Pyro5.nameserver.NameServer"
+	if c.proto == object.Pyro4 {
+		class = "class:Pyro4.naming.NameServer"
+	}
+	return entry{string(object.NameServer), []string{class}}
+}
+
+func entryOf(id object.ID) entry {
+	return entry{string(id), []string{"hearth", "tenant:" + string(id.Tenant())}}
 }
 
 // location is where the caller reaches the host: the address it asked at.
@@ -80,15 +100,13 @@ func nsLookup(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range c.entries(snap) {
-		if e.name != name {
-			continue
-		}
+	if e, ok := c.entry(snap, name); ok {
 		if truthy(args[1]) {
 			return codec.Tuple{c.uri(name), c.tagged(e.tags)}, nil
 		}
 		return c.uri(name), nil
 	}
+	c.h.deny("see", &c.caller, object.ID(name), "", "denied: not an object that this principal may call", "", [16]byte{})
 	return nil, &object.Error{Code: object.CodeNotFound, Class: "NamingError", Msg: "unknown name: " + name}
 }
 

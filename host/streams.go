@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"sync"
 	"time"
 
@@ -160,10 +161,16 @@ func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Re
 	defer func() { c.h.streams.giveBack(id, st, over) }()
 	item := *call
 	item.ID, item.Kind, item.Method, item.Payload = st.id, object.Invoke, st.method, nil
-	if err := c.h.authorize(snap, &item); err != nil {
+	g, err := c.h.authorize(snap, &item)
+	switch {
+	case errors.Is(err, errUnknown): // the policy changed its mind
 		st.backend.CloseStream(st.number)
 		return object.Reply{}, object.ErrStreamGone
+	case err != nil: // too often, say: the item can be asked for again
+		over = false
+		return object.Reply{}, err
 	}
+	defer c.h.release(g)
 	r, more, err := st.backend.Next(context.Background(), &item, st.number)
 	if err != nil {
 		return object.Reply{}, err

@@ -13,83 +13,54 @@ import (
 
 // permit reads a permit block, after everything that it may refer to.
 func (r *reader) permit(name string, b *hclsyntax.Block) {
-	a := r.block(b, "principals", "objects", "methods", "tracebacks", "crosses_tenants")
+	a := r.block(b, "principals", "objects", "methods", "when", "tracebacks", "crosses_tenants")
 	compiled := r.rule(name, b, a)
 	compiled.traceback, _ = r.flag(a, "tracebacks")
-	crosses, _ := r.flag(a, "crosses_tenants")
+	compiled.crosses, _ = r.flag(a, "crosses_tenants")
 	needed := false
-	for _, p := range r.who(a, "name those who may") {
-		r.p.rules[p] = append(r.p.rules[p], compiled)
-		needed = r.crossing(p, compiled, b, crosses) || needed
+	for _, s := range r.who(a, "name those who may") {
+		s.permits.add(compiled, compiled.objects)
+		for _, m := range s.homes {
+			needed = r.crossing(m, compiled, b) || needed
+		}
 	}
-	if crosses && !needed && len(r.problems) == 0 {
+	if compiled.crosses && !needed && len(r.problems) == 0 {
 		r.problems.add(a["crosses_tenants"].NameRange, "leave it out", "crosses_tenants: nobody whom this permit names belongs to another tenant than its objects")
 	}
 }
 
 // crossing reports whether a permit lets a principal reach objects of another tenant than
 // its own, and complains unless the permit says that it is meant to. Since no permit does
-// without saying so, nobody does.
-func (r *reader) crossing(p object.Principal, rule *rule, b *hclsyntax.Block, meant bool) bool {
-	home := r.home(p)
-	if home == "" {
-		return false
-	}
+// without saying so, nobody does; [Policy.Prove] shows the same by asking.
+func (r *reader) crossing(m member, rule *rule, b *hclsyntax.Block) bool {
 	for _, o := range rule.objects {
-		if o.tenant == home {
+		if o.tenant == m.home {
 			continue
 		}
-		if !meant {
+		if !rule.crosses {
 			r.problems.add(b.TypeRange, "add crosses_tenants = true if that is meant",
-				"%s, who belongs to tenant %s, would reach %s.%s", p, home, o.tenant, o.name)
+				"%s, who belongs to tenant %s, would reach %s.%s", m.who, m.home, o.tenant, o.name)
 		}
 		return true
 	}
 	return false
 }
 
-// home returns the tenant to which a principal belongs, "" if it belongs to none, or to
-// one that is not declared, which has been complained about.
-func (r *reader) home(p object.Principal) object.Tenant {
-	home := r.homes[p]
-	if id, ok := callingObject(p); ok {
-		home = id.Tenant()
-	}
-	if _, declared := r.p.tenants[home]; !declared {
-		return ""
-	}
-	return home
-}
-
 // forbid reads a forbid block, likewise.
 func (r *reader) forbid(name string, b *hclsyntax.Block) {
-	a := r.block(b, "principals", "objects", "methods")
+	a := r.block(b, "principals", "objects", "methods", "when")
 	compiled := r.rule(name, b, a)
-	for _, p := range r.who(a, "name those who may not") {
-		r.p.forbids[p] = append(r.p.forbids[p], compiled)
+	compiled.forbids = true
+	for _, s := range r.who(a, "name those who may not") {
+		s.forbids.add(compiled, compiled.objects)
 	}
 }
 
 // rule reads what permits and forbids have in common, but for whom they are about.
 func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
 	r.require(b, a, "principals", "objects")
-	compiled := &rule{
-		name:   name,
-		reason: fmt.Sprintf("%s:%d %s %q", r.file, b.TypeRange.Start.Line, b.Type, name),
-	}
-	objects, _ := r.texts(a, "objects", "name those that it is about")
+	compiled := &rule{name: name, reason: r.reason(name, b), objects: r.patterns(a), when: r.condition(a)}
 	methods, _ := r.texts(a, "methods", "leave it out for every exposed one")
-	for _, e := range objects {
-		p, err := parsePattern(e.text)
-		if err != nil {
-			r.problems.add(e.at, err.Error(), "objects: %q is no pattern of objects", e.text)
-			continue
-		}
-		if p.tenant != "*" {
-			r.declared(p.tenant, e, "objects")
-		}
-		compiled.objects = append(compiled.objects, p)
-	}
 	if a["methods"] != nil {
 		// Never nil once the file says something, however wrong: nil is every method.
 		compiled.methods = map[object.Method]struct{}{}
@@ -108,28 +79,79 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
 	return compiled
 }
 
-// who returns the principals that a rule is about, groups taken apart, each once.
-func (r *reader) who(a attributes, ifEmpty string) []object.Principal {
-	var out []object.Principal
-	list, _ := r.texts(a, "principals", ifEmpty)
-	for _, e := range list {
-		members := []object.Principal{object.Principal(e.text)}
-		if g := r.groups[e.text]; g != nil {
-			members = g.all
-		} else {
-			r.named(e, "principals")
+// patterns reads a block's objects.
+func (r *reader) patterns(a attributes) []pattern {
+	var out []pattern
+	objects, _ := r.texts(a, "objects", "name those that it is about")
+	for _, e := range objects {
+		p, err := parsePattern(e.text)
+		if err != nil {
+			r.problems.add(e.at, err.Error(), "objects: %q is no pattern of objects", e.text)
+			continue
 		}
-		for _, p := range members {
-			if !slices.Contains(out, p) {
-				out = append(out, p)
-			}
+		if p.tenant != anyTenant {
+			r.declared(p.tenant, e, "objects")
 		}
+		out = append(out, p)
 	}
 	return out
 }
 
-// named complains unless a text names a principal.
-func (r *reader) named(e element, attribute string) {
+// who returns the subjects that a block is about: one for each principal or group that it
+// names.
+func (r *reader) who(a attributes, ifEmpty string) []*readSubject {
+	var out []*readSubject
+	list, _ := r.texts(a, "principals", ifEmpty)
+	for _, e := range list {
+		if r.groups[e.text] == nil {
+			r.principalNamed(e, "principals")
+		}
+		out = append(out, r.subject(e.text))
+	}
+	return out
+}
+
+// readSubject is a subject while the file is read, and who of it belongs to a tenant: for
+// each tenant one of its members.
+type readSubject struct {
+	subject
+	homes []member
+}
+
+// member is somebody who belongs to a tenant.
+type member struct {
+	who  object.Principal
+	home object.Tenant
+}
+
+// subject returns the subject of a principal or group, which is resolved.
+func (r *reader) subject(name string) *readSubject {
+	if s := r.subjects[name]; s != nil {
+		return s
+	}
+	s := &readSubject{}
+	r.subjects[name] = s
+	seen := map[object.Tenant]bool{}
+	for _, p := range r.members(name) {
+		if home := r.p.home(p); home != "" && !seen[home] {
+			seen[home] = true
+			s.homes = append(s.homes, member{p, home})
+		}
+		r.p.subjects[p] = append(r.p.subjects[p], &s.subject)
+	}
+	return s
+}
+
+// members returns the principals that a name stands for.
+func (r *reader) members(name string) []object.Principal {
+	if g := r.groups[name]; g != nil {
+		return g.all
+	}
+	return []object.Principal{object.Principal(name)}
+}
+
+// principalNamed complains unless a text names a principal.
+func (r *reader) principalNamed(e element, attribute string) {
 	if e.text == string(object.Anonymous) {
 		return
 	}
@@ -163,7 +185,8 @@ func (r *reader) named(e element, attribute string) {
 type group struct {
 	members []element
 	all     []object.Principal // every principal in it, however deep; set by resolveGroups
-	state   int                // of resolveGroups
+	has     map[object.Principal]bool
+	state   int // of resolveGroups
 }
 
 // States of a group while groups are taken apart.
@@ -186,7 +209,7 @@ func (r *reader) group(name string, b *hclsyntax.Block) {
 		r.problems.add(at, "", "group %q: a name has letters, digits, '_', '-', '.' and '@'", name)
 	}
 	members, _ := r.texts(a, "members", "name those who belong to it")
-	r.groups[name] = &group{members: members}
+	r.groups[name] = &group{members: members, has: map[object.Principal]bool{}}
 }
 
 // resolveGroups takes groups apart into principals.
@@ -197,7 +220,7 @@ func (r *reader) resolveGroups() {
 		for _, e := range g.members {
 			inner := r.groups[e.text]
 			if inner == nil {
-				r.named(e, "members")
+				r.principalNamed(e, "members")
 				g.add(object.Principal(e.text))
 				continue
 			}
@@ -216,14 +239,19 @@ func (r *reader) resolveGroups() {
 	}
 	// In one order, so that a circle is always complained about at the same place.
 	for _, name := range slices.Sorted(maps.Keys(r.groups)) {
-		if g := r.groups[name]; g.state == untouched {
+		g := r.groups[name]
+		if g.state == untouched {
 			resolve(g)
+		}
+		for _, p := range g.all {
+			r.p.groupsOf[p] = append(r.p.groupsOf[p], name)
 		}
 	}
 }
 
 func (g *group) add(p object.Principal) {
-	if !slices.Contains(g.all, p) {
+	if !g.has[p] {
+		g.has[p] = true
 		g.all = append(g.all, p)
 	}
 }

@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
 
 // Decision is the answer to "may they".
 type Decision struct {
@@ -10,6 +14,9 @@ type Decision struct {
 	Reason string
 	// Traceback says that the caller may see tracebacks of this call. False if denied.
 	Traceback bool
+	// Limits bound how often and how many at a time the principal may call the object;
+	// all of them count. Nil if denied. Do not change it.
+	Limits []*Limit
 }
 
 // Why not.
@@ -18,48 +25,88 @@ const (
 	denyObject  = "denied: not an object's id, or not of a tenant that is served"
 	denyUnknown = "denied: no permit names this principal"
 	denyNoRule  = "denied: no permit of this principal covers this object and method"
+	denyWhen    = "denied: no permit that covers this object and method applies under its condition"
 )
 
-// Decide says whether caller may call method m of object id. What no permit covers is
-// denied, and what a forbid covers, whatever permits it; names with a dot, private names and names outside ASCII are denied whatever a
-// permit says, and so are ids that are malformed, the host's own, or of a tenant that is
-// not served. It knows nothing of what exists. It does not allocate.
+// Decide says whether caller may call method m of object id now. What no permit covers is
+// denied, and what a forbid covers, whatever permits it; names with a dot, private names
+// and names outside ASCII are denied whatever a permit says, and so are ids that are
+// malformed, the host's own, or of a tenant that is not served. It knows nothing of what
+// exists. It does not allocate if it was asked the same lately and no condition fails.
+//
+// A permit or forbid with a condition counts if the condition holds. One that cannot be
+// decided, since a fact that it asks for is not known of this caller, denies: a permit
+// does not permit then, and a forbid forbids.
 //
 // If several permits cover the call, Reason names the first by name of those that allow
-// tracebacks, else the first by name; of several forbids, the first by name. The order in
-// the file means nothing.
+// tracebacks, else the first by name; of several forbids, the first by name of those
+// without condition, else the first by name. The order in the file means nothing.
 func (p *Policy) Decide(caller object.Caller, id object.ID, m object.Method) Decision {
-	if !m.Callable() {
-		return Decision{Reason: denyMethod}
+	return p.decide(&caller, id, m, nil)
+}
+
+// decide decides at a time, or now if it is nil.
+func (p *Policy) decide(caller *object.Caller, id object.ID, m object.Method, at *time.Time) Decision {
+	e := p.cache.get(caller.Principal, id, m)
+	if e == nil {
+		if !m.Callable() {
+			return Decision{Reason: denyMethod}
+		}
+		if !p.addressable(id) {
+			return Decision{Reason: denyObject}
+		}
+		e = p.entry(caller.Principal, id, m)
+		p.cache.put(e)
 	}
-	if !p.addressable(id) {
-		return Decision{Reason: denyObject}
+	if e.unconditional {
+		return e.settle(p, caller, nil)
 	}
-	for _, r := range p.forbids[caller.Principal] {
-		if r.covers(id, m) {
+	f := p.gather(caller, id, m, at)
+	d := e.settle(p, caller, f)
+	f.release()
+	return d
+}
+
+// settle decides by what was matched and, where rules have conditions, the facts.
+func (e *entry) settle(p *Policy, caller *object.Caller, f *facts) Decision {
+	for _, r := range e.forbids {
+		holds, err := r.holds(f)
+		if err != nil {
+			return Decision{Reason: r.reason + ": it cannot be told whether it applies: " + err.Error()}
+		}
+		if holds {
 			return Decision{Reason: r.reason}
 		}
 	}
-	var best *rule
-	rules := p.rules[caller.Principal]
-	for _, r := range rules {
-		if (best == nil || r.traceback) && r.covers(id, m) {
-			best = r
-			if r.traceback {
-				break
-			}
+	var failed error
+	for _, r := range e.permits {
+		holds, err := r.holds(f)
+		if holds && err == nil {
+			return Decision{Permit: true, Reason: r.reason, Traceback: r.traceback, Limits: e.limits}
+		}
+		if err != nil && failed == nil {
+			failed = err
 		}
 	}
-	if best == nil && p.sibling(caller, id) {
-		best = p.siblings
-	}
 	switch {
-	case best != nil:
-		return Decision{Permit: true, Reason: best.reason, Traceback: best.traceback}
-	case len(rules) == 0:
+	case e.sibling && caller.Tenant == e.id.Tenant():
+		return Decision{Permit: true, Reason: p.siblings.reason, Traceback: p.siblings.traceback, Limits: e.limits}
+	case failed != nil:
+		return Decision{Reason: denyWhen + ": " + failed.Error()}
+	case len(e.permits) > 0:
+		return Decision{Reason: denyWhen}
+	case !p.permitted(caller.Principal):
 		return Decision{Reason: denyUnknown}
 	}
 	return Decision{Reason: denyNoRule}
+}
+
+// holds reports whether the rule counts, by its condition. f may be nil if it has none.
+func (r *rule) holds(f *facts) (bool, error) {
+	if r.when == nil {
+		return true, nil
+	}
+	return r.when.holds(f)
 }
 
 // Visible reports whether caller may call at least one method of id, if the object has
@@ -68,27 +115,70 @@ func (p *Policy) Visible(caller object.Caller, id object.ID) bool {
 	if !p.addressable(id) {
 		return false
 	}
-	forbids := p.forbids[caller.Principal]
-	for _, r := range p.rules[caller.Principal] {
-		if r.coversObject(id) && r.leaves(id, forbids) {
+	e := p.entry(caller.Principal, id, "")
+	if e.sibling && caller.Tenant == id.Tenant() {
+		return true
+	}
+	if e.unconditional {
+		return e.reachable(nil)
+	}
+	f := p.gather(&caller, id, "", nil)
+	defer f.release()
+	return e.reachable(f)
+}
+
+// reachable reports whether the rules about an object leave a method that may be called.
+// f may be nil if no rule has a condition.
+func (e *entry) reachable(f *facts) bool {
+	for _, r := range e.permits {
+		for m := range r.methods {
+			if f != nil {
+				f.method = m
+			}
+			if r.may(f, false) && !e.forbidden(m, f) {
+				return true
+			}
+		}
+		if r.methods != nil {
+			continue
+		}
+		// Names of methods are without number: only a forbid of all of them leaves none.
+		if f != nil {
+			f.method = ""
+		}
+		if r.may(f, false) && !e.forbidden("", f) {
 			return true
 		}
 	}
-	return p.sibling(caller, id)
+	return false
+}
+
+// forbidden reports whether a forbid is about method m, or, if that is empty, about every
+// method.
+func (e *entry) forbidden(m object.Method, f *facts) bool {
+	for _, r := range e.forbids {
+		if (r.methods == nil || m != "" && r.coversMethod(m)) && r.may(f, true) {
+			return true
+		}
+	}
+	return false
+}
+
+// may reports whether a rule counts, for some method if none is known. ifUnsure is whether
+// it does if that cannot be told for another reason.
+func (r *rule) may(f *facts, ifUnsure bool) bool {
+	holds, err := r.holds(f)
+	switch {
+	case err == nil:
+		return holds
+	case f.method == "" && r.when.asksMethod:
+		return !ifUnsure
+	}
+	return ifUnsure
 }
 
 // addressable reports whether id may be asked for at all.
 func (p *Policy) addressable(id object.ID) bool { return wellFormed(id) && p.Serves(id.Tenant()) }
-
-// sibling reports whether caller is an object of id's tenant and the policy lets those
-// call each other. Principal and Tenant must both say so.
-func (p *Policy) sibling(caller object.Caller, id object.ID) bool {
-	if p.siblings == nil {
-		return false
-	}
-	from, ok := callingObject(caller.Principal)
-	return ok && wellFormed(from) && from.Tenant() == id.Tenant() && caller.Tenant == id.Tenant()
-}
 
 // wellFormed is what object.ParseID checks, without an error to explain it and so
 // without allocating; ids of the host are for Serves to refuse.

@@ -1,9 +1,12 @@
 package policy
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+	_ "time/tzdata" // a machine without zone files has them all the same
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -16,18 +19,33 @@ import (
 // host_user = true stands for, and lookup returns the user id of an OS account. The
 // error is always [Problems].
 func Parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*Policy, error) {
+	p, err := parse(name, src, base, hostUID, lookup)
+	if err != nil {
+		return nil, err
+	}
+	if failed := p.failed(); failed != nil {
+		return nil, failed
+	}
+	return p, nil
+}
+
+// parse is Parse without a look at what the tests came to.
+func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*Policy, error) {
 	r := &reader{
-		file: name, dir: base, lookup: lookup,
+		file: name, src: src, dir: base, lookup: lookup,
 		p: &Policy{
-			Set:     map[string]string{},
-			tenants: map[object.Tenant]struct{}{},
-			byUID:   map[uint32]object.Principal{},
-			rules:   map[object.Principal][]*rule{},
-			forbids: map[object.Principal][]*rule{},
+			Set:      map[string]string{},
+			tenants:  map[object.Tenant]struct{}{},
+			byUID:    map[uint32]object.Principal{},
+			homes:    map[object.Principal]object.Tenant{},
+			groupsOf: map[object.Principal][]string{},
+			subjects: map[object.Principal][]*subject{},
+			zone:     time.UTC,
+			cache:    newCache(),
 		},
 		principals: map[object.Principal]struct{}{},
 		groups:     map[string]*group{},
-		homes:      map[object.Principal]object.Tenant{},
+		subjects:   map[string]*readSubject{},
 		uids:       map[uint32]hcl.Range{},
 		labels:     map[[2]string]hcl.Range{},
 	}
@@ -52,6 +70,7 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 		return nil, r.problems
 	}
 	r.top(body)
+	r.p.declared = slices.Sorted(maps.Keys(r.principals))
 	if len(r.problems) > 0 {
 		return nil, r.problems.sorted()
 	}
@@ -61,6 +80,7 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 // reader turns the syntax tree into a policy and collects what is wrong.
 type reader struct {
 	file, dir string
+	src       []byte
 	hostUID   uint32
 	hostErr   error // why hostUID cannot be used
 	lookup    func(string) (uint32, error)
@@ -71,34 +91,40 @@ type reader struct {
 	uids       map[uint32]hcl.Range          // where a user id was given to a principal
 	labels     map[[2]string]hcl.Range       // where a kind of block got a name
 	groups     map[string]*group
-	homes      map[object.Principal]object.Tenant // of principals that say to whom they belong
-	homeless   []element                          // tenants named by principals, to be checked once tenants are known
+	subjects   map[string]*readSubject // by the name of a principal or group
+	homeless   []element               // tenants named by principals, to be checked once tenants are known
 
 	authorities []string // the files of authorities that listeners take
 }
 
 // blockKinds are the blocks there are, in the order in which they are read: what
 // declares before what refers.
-var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", "forbid", "test"}
+var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", "forbid", "limit", "test"}
 
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
-	a := r.attributes(body, "the policy", "scripts", "state")
+	a := r.attributes(body, "the policy", "scripts", "state", "timezone")
 	for name, attr := range a {
 		r.p.Set[name] = r.where(attr.NameRange)
 	}
 	r.p.Scripts, r.p.State = r.folder(a, "scripts", defaultScripts), r.folder(a, "state", defaultState)
+	r.p.Audit = defaultAudit(r.p.State)
+	r.zone(a)
 	read := map[string]func(string, *hclsyntax.Block){
 		"listener": r.listener, "principal": r.principal, "tenant": r.tenant,
-		"group": r.group, "permit": r.permit, "forbid": r.forbid, "test": r.test,
+		"group": r.group, "permit": r.permit, "forbid": r.forbid, "limit": r.limit, "test": r.test,
 	}
 	for _, b := range body.Blocks {
-		if b.Type == "enroll" {
+		switch b.Type {
+		case "enroll":
 			r.enroll(b)
+			continue
+		case "audit":
+			r.audit(b)
 			continue
 		}
 		if read[b.Type] == nil {
-			kinds := append(slices.Clone(blockKinds), "enroll")
+			kinds := append(slices.Clone(blockKinds), "audit", "enroll")
 			hint := near(b.Type, kinds)
 			if hint == "" {
 				hint = "there are: " + strings.Join(kinds, ", ")
@@ -122,20 +148,23 @@ func (r *reader) top(body *hclsyntax.Body) {
 			}
 		case "group":
 			r.resolveGroups()
-		case "forbid":
-			r.sortRules() // before tests ask them
 		}
 	}
 	slices.Sort(r.p.Tenants)
 }
 
-// sortRules makes the order of rules that of their names.
-func (r *reader) sortRules() {
-	for _, of := range []map[object.Principal][]*rule{r.p.rules, r.p.forbids} {
-		for _, rules := range of {
-			slices.SortFunc(rules, func(a, b *rule) int { return strings.Compare(a.name, b.name) })
-		}
+// zone reads the time zone of conditions.
+func (r *reader) zone(a attributes) {
+	s, at, ok := r.text(a, "timezone")
+	if !ok {
+		return
 	}
+	zone, err := time.LoadLocation(s)
+	if err != nil || s == "Local" || s == "" {
+		r.problems.add(at, `write a name like "Europe/Berlin" or "UTC"`, "timezone: %q is not known", s)
+		return
+	}
+	r.p.zone = zone
 }
 
 // label returns a block's one name, which no other block of its kind has.

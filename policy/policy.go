@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -26,18 +27,24 @@ type Policy struct {
 
 	Enroll *Enroll // nil: nobody can be enrolled
 
-	Tests int // test blocks of the file, all of which passed
+	Audit Audit
+
+	Tests []TestResult // of the file's test blocks, in their order
 
 	// Set says where the file sets scripts, state and enroll, as "policy.hcl:12"; what it
 	// does not set is missing.
 	Set map[string]string
 
+	declared []object.Principal // by principal blocks, sorted
 	certs    []certRule
 	tenants  map[object.Tenant]struct{}
 	byUID    map[uint32]object.Principal
-	rules    map[object.Principal][]*rule // permits, sorted by their names
-	forbids  map[object.Principal][]*rule // likewise
-	siblings *rule                        // if not nil: objects may call objects of their own tenant
+	homes    map[object.Principal]object.Tenant // of principals that say to whom they belong
+	groupsOf map[object.Principal][]string      // sorted
+	subjects map[object.Principal][]*subject
+	siblings *rule          // if not nil: objects may call objects of their own tenant
+	zone     *time.Location // of conditions about the time
+	cache    *cache         // the only thing here that changes
 }
 
 // Listener is one listener block.
@@ -117,8 +124,11 @@ func Default(dir string, hostUID int) (*Policy, error) {
 			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{object.WayPeer}, Plain: true},
 		},
 		AllTenants: true,
+		Audit:      defaultAudit(state),
 		byUID:      map[uint32]object.Principal{uid: owner},
-		rules:      map[object.Principal][]*rule{owner: {all}},
+		subjects:   map[object.Principal][]*subject{owner: {{permits: index[*rule]{anyTenant: {all}}}}},
+		zone:       time.UTC,
+		cache:      newCache(),
 		siblings:   &rule{reason: `built-in policy: permit "objects of the same tenant"`},
 	}, nil
 }
@@ -161,11 +171,16 @@ func (p *Policy) Principal(peer object.Peer) object.Principal {
 
 // Known reports whether at least one permit names the principal.
 func (p *Policy) Known(principal object.Principal) bool {
-	if len(p.rules[principal]) > 0 {
+	if p.permitted(principal) {
 		return true
 	}
 	id, ok := callingObject(principal)
 	return ok && p.siblings != nil && wellFormed(id) && p.Serves(id.Tenant())
+}
+
+// permitted reports whether a permit names the principal.
+func (p *Policy) permitted(principal object.Principal) bool {
+	return slices.ContainsFunc(p.subjects[principal], func(s *subject) bool { return len(s.permits) > 0 })
 }
 
 // Serves reports whether a tenant's folder is to be served.

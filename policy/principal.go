@@ -26,7 +26,7 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	r.principals[who] = struct{}{}
 	a := r.blockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
 	if t, at, ok := r.text(a, "tenant"); ok {
-		r.homes[who] = object.Tenant(t)
+		r.p.homes[who] = object.Tenant(t)
 		r.homeless = append(r.homeless, element{t, at})
 	}
 	proofs, users := 0, attributes{}
@@ -94,11 +94,19 @@ func (r *reader) keyFiles(who object.Principal, a attributes, name string) []Key
 
 // cert reads a cert block of a principal.
 func (r *reader) cert(who object.Principal, b *hclsyntax.Block) {
+	rule, a := r.certificate(b)
+	rule.principal = who
+	rule.ca = r.authority(a, b)
+	r.p.certs = append(r.p.certs, rule)
+}
+
+// certificate reads what a cert block says of certificates.
+func (r *reader) certificate(b *hclsyntax.Block) (certRule, attributes) {
 	a := r.block(b, "ca", "common_name", "dns", "uri", "serial", "sha256")
 	if len(b.Labels) > 0 {
 		r.problems.add(b.LabelRanges[0], "write cert { … }", "a cert block has no name")
 	}
-	rule := certRule{principal: who}
+	var rule certRule
 	for name, to := range map[string]*string{"common_name": &rule.commonName, "dns": &rule.dns, "uri": &rule.uri, "serial": &rule.serial, "sha256": &rule.sha256} {
 		s, at, ok := r.text(a, name)
 		if ok && s == "" {
@@ -115,8 +123,7 @@ func (r *reader) cert(who object.Principal, b *hclsyntax.Block) {
 	if rule.sha256 != "" {
 		rule.sha256 = r.hexadecimal(a, "sha256", rule.sha256, 64)
 	}
-	rule.ca = r.authority(a, b)
-	r.p.certs = append(r.p.certs, rule)
+	return rule, a
 }
 
 // authority returns under whose authority a cert block's certificates stand: the one

@@ -34,6 +34,7 @@ type drawn struct {
 	forbid                       bool
 	principals, objects, methods []string
 	tracebacks                   bool
+	when                         *someCondition // nil: none
 }
 
 func drawPermits(t *rapid.T) []drawn {
@@ -43,7 +44,18 @@ func drawPermits(t *rapid.T) []drawn {
 	out := make([]drawn, rapid.IntRange(0, 5).Draw(t, "permits"))
 	for i := range out {
 		out[i] = drawn{rapid.IntRange(0, 3).Draw(t, "forbid") == 0, some(someWho, 1, "principals"), some(someObjects, 1, "objects"),
-			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks")}
+			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks"), nil}
+	}
+	return out
+}
+
+// drawRules is drawPermits with conditions.
+func drawRules(t *rapid.T) []drawn {
+	out := drawPermits(t)
+	for i := range out {
+		if n := rapid.IntRange(-len(someConditions), len(someConditions)-1).Draw(t, "when"); n >= 0 {
+			out[i].when = &someConditions[n]
+		}
 	}
 	return out
 }
@@ -62,6 +74,9 @@ func text(permits []drawn, order []int) string {
 		fmt.Fprintf(&b, "%s \"p%d\" {\n principals = %s\n objects = %s\n", kind, i, list(p.principals), list(p.objects))
 		if len(p.methods) > 0 {
 			fmt.Fprintf(&b, " methods = %s\n", list(p.methods))
+		}
+		if p.when != nil {
+			fmt.Fprintf(&b, " when = %s\n", p.when.text)
 		}
 		if !p.forbid {
 			fmt.Fprintf(&b, " tracebacks = %v\n", p.tracebacks)
@@ -109,7 +124,7 @@ func name(d policy.Decision) string {
 
 func TestOrderMeansNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		permits := drawPermits(t)
+		permits := drawRules(t)
 		order := rapid.Permutation(inOrder(len(permits))).Draw(t, "order")
 		a, b := build(t, text(permits, inOrder(len(permits)))), build(t, text(permits, order))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
@@ -210,7 +225,7 @@ func (d *drawn) names(p object.Principal) bool {
 // TestForbidNeverWidens adds a forbid to a policy: nobody may, sees or is shown more.
 func TestForbidNeverWidens(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rules := append(drawPermits(t), drawPermits(t)...)
+		rules := append(drawRules(t), drawRules(t)...)
 		without := slices.DeleteFunc(slices.Clone(rules), func(d drawn) bool { return d.forbid && rapid.Bool().Draw(t, "left out") })
 		more, less := build(t, text(without, inOrder(len(without)))), build(t, text(rules, inOrder(len(rules))))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {

@@ -2,50 +2,39 @@ package policy
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
 )
 
-// rule is a compiled permit or forbid, shared by the principals that it names.
+// rule is a compiled permit or forbid, shared by the subjects that it names.
 type rule struct {
 	name      string
 	reason    string
 	objects   []pattern
 	methods   map[object.Method]struct{} // nil: every one
+	when      *condition                 // nil: always
+	forbids   bool
 	traceback bool
+	crosses   bool // it is meant to let principals reach other tenants' objects
 }
 
-// covers reports whether the rule is about method m of id.
-func (r *rule) covers(id object.ID, m object.Method) bool {
-	if r.methods != nil {
-		if _, ok := r.methods[m]; !ok {
-			return false
-		}
+// coversMethod reports whether the rule is about a method of this name.
+func (r *rule) coversMethod(m object.Method) bool {
+	if r.methods == nil {
+		return true
 	}
-	return r.coversObject(id)
+	_, ok := r.methods[m]
+	return ok
 }
 
 // coversObject reports whether the rule is about some method of id. A rule without any
 // method cannot be written.
-func (r *rule) coversObject(id object.ID) bool {
-	for i := range r.objects {
-		if r.objects[i].match(id) {
-			return true
-		}
-	}
-	return false
-}
+func (r *rule) coversObject(id object.ID) bool { return covers(r.objects, id) }
 
-// leaves reports whether forbids leave a method of id that the rule permits.
-func (r *rule) leaves(id object.ID, forbids []*rule) bool {
-	if r.methods == nil {
-		// Names of methods are without number: only a forbid of all of them leaves none.
-		return !slices.ContainsFunc(forbids, func(f *rule) bool { return f.methods == nil && f.coversObject(id) })
-	}
-	for m := range r.methods {
-		if !slices.ContainsFunc(forbids, func(f *rule) bool { return f.covers(id, m) }) {
+func covers(patterns []pattern, id object.ID) bool {
+	for i := range patterns {
+		if patterns[i].match(id) {
 			return true
 		}
 	}
@@ -113,3 +102,5 @@ func glob(p, s string) bool {
 	}
 	return pi == len(p)
 }
+
+func (p pattern) String() string { return string(p.tenant) + "." + p.name }

@@ -1,73 +1,128 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
 )
 
-// test reads a test block and runs it: one that fails is a problem of the file, which
-// therefore does not load. It is read after all rules.
-func (r *reader) test(name string, b *hclsyntax.Block) {
-	r.p.Tests++
-	a := r.block(b, "principal", "call", "want")
-	r.require(b, a, "principal", "call", "want")
-	who, at, ok := r.text(a, "principal")
-	if ok {
-		before := len(r.problems)
-		if r.groups[who] != nil {
-			r.problems.add(at, "write one test for each that matters", "principal: %q is a group", who)
-		} else {
-			r.named(element{who, at}, "principal")
-		}
-		ok = len(r.problems) == before
-	}
-	call, at, called := r.text(a, "call")
-	id, m, err := SplitCall(call)
-	if called && err != nil {
-		r.problems.add(at, err.Error(), "call: %q is no method of an object", call)
-	}
-	want, at, wanted := r.text(a, "want")
-	if wanted && want != "permit" && want != "deny" {
-		r.problems.add(at, `write "permit" or "deny"`, "want: %q", want)
-	}
-	if !ok || !called || err != nil || !wanted || len(r.problems) > 0 {
-		return // with a broken file, a decision means nothing
-	}
-	d := r.p.Decide(CallerOf(object.Principal(who)), id, m)
-	if got := word(d.Permit); got != want {
-		r.problems.add(b.TypeRange, "", "test %q fails: %s calling %s is a %s, want %s: %s", name, who, call, got, want, d.Reason)
-	}
+// TestResult is what a test block came to.
+type TestResult struct {
+	Name      string           `json:"name"`
+	Where     string           `json:"where"` // "policy.hcl:40"
+	Principal object.Principal `json:"principal"`
+	Call      string           `json:"call"`
+	Want      string           `json:"want"` // permit or deny
+	Got       string           `json:"got"`
+	Reason    string           `json:"reason"`
+
+	at hcl.Range
 }
 
-func word(permit bool) string {
-	if permit {
-		return "permit"
+// Passed reports whether the test got what it wants.
+func (t *TestResult) Passed() bool { return t.Got == t.Want }
+
+// failed returns the problems that failing tests are; nil if there are none.
+func (p *Policy) failed() error {
+	var out Problems
+	for _, t := range p.Tests {
+		if !t.Passed() {
+			out.add(t.at, "", "test %q fails: %s calling %s is a %s, want %s: %s", t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
+		}
 	}
-	return "deny"
+	if out == nil {
+		return nil
+	}
+	return out.sorted()
+}
+
+// test reads a test block and runs it: a file with one that fails does not load. It is
+// read after all rules.
+func (r *reader) test(name string, b *hclsyntax.Block) {
+	a := r.blockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "way", "address", "uid", "time")
+	r.require(b, a, "principal", "call", "want")
+	t := TestResult{Name: name, Where: r.where(b.TypeRange), at: b.TypeRange}
+	who, at, ok := r.text(a, "principal")
+	if ok && r.groups[who] != nil {
+		r.problems.add(at, "write one test for each that matters", "principal: %q is a group", who)
+	} else if ok {
+		r.principalNamed(element{who, at}, "principal")
+	}
+	call, at, ok := r.text(a, "call")
+	id, m, err := SplitCall(call)
+	if ok && err != nil {
+		r.problems.add(at, err.Error(), "call: %q is no method of an object", call)
+	}
+	want, at, ok := r.text(a, "want")
+	if ok && want != "permit" && want != "deny" {
+		r.problems.add(at, `write "permit" or "deny"`, "want: %q", want)
+	}
+	given := r.given(a, b)
+	if len(r.problems) > 0 {
+		return // with a broken file, a decision means nothing
+	}
+	d := r.p.DecideGiven(object.Principal(who), given, id, m)
+	t.Principal, t.Call, t.Want, t.Got, t.Reason = object.Principal(who), call, want, string(Deny), d.Reason
+	if d.Permit {
+		t.Got = string(Permit)
+	}
+	r.p.Tests = append(r.p.Tests, t)
+}
+
+// given reads the facts that a test gives.
+func (r *reader) given(a attributes, b *hclsyntax.Block) Given {
+	var g Given
+	for _, name := range GivenNames {
+		if a[name] == nil {
+			continue
+		}
+		var s string
+		var ok bool
+		if name == "uid" {
+			var n uint32
+			n, ok = r.uid(a, name)
+			s = fmt.Sprint(n)
+		} else {
+			s, _, ok = r.text(a, name)
+		}
+		if !ok {
+			continue
+		}
+		if err := g.Set(name, s); err != nil {
+			r.problems.add(a[name].Expr.Range(), err.Error(), "%s: %q", name, s)
+		}
+	}
+	for _, inner := range b.Body.Blocks {
+		if inner.Type != "cert" {
+			continue
+		}
+		c, _ := r.certificate(inner)
+		g.peer.Cert = &object.Certificate{CommonName: c.commonName, Serial: c.serial, SHA256: c.sha256}
+		if c.dns != "" {
+			g.peer.Cert.DNS = []string{c.dns}
+		}
+		if c.uri != "" {
+			g.peer.Cert.URIs = []string{c.uri}
+		}
+	}
+	return g
 }
 
 // SplitCall takes "acme.shop.cart.add" apart into object and method. The error is a hint.
 func SplitCall(call string) (object.ID, object.Method, error) {
+	errForm := errors.New("write <tenant>.<name>.<method>")
 	i := strings.LastIndexByte(call, '.')
 	if i < 0 {
-		return "", "", fmt.Errorf("write <tenant>.<name>.<method>")
+		return "", "", errForm
 	}
 	id, m := object.ID(call[:i]), object.Method(call[i+1:])
 	if _, err := object.ParseID(string(id)); err != nil {
-		return "", "", fmt.Errorf("write <tenant>.<name>.<method>")
+		return "", "", errForm
 	}
 	return id, m, nil
-}
-
-// CallerOf returns the caller that a principal is, as far as rules ask.
-func CallerOf(p object.Principal) object.Caller {
-	c := object.Caller{Principal: p}
-	if id, ok := callingObject(p); ok {
-		c.Tenant = id.Tenant()
-	}
-	return c
 }

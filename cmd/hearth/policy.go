@@ -3,12 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -16,14 +14,16 @@ func newPolicy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Check a policy file and ask it questions",
-		Long: `Check a policy file, its tests included, and ask who may what. Nothing here calls a host: the
-answers are those that a host would give under this file.`,
+		Long: `Check a policy file, its tests included, ask who may what, compare two versions, and prove that
+tenants are kept apart. Nothing here calls a host: the answers are those that a host would
+give under this file.`,
 		Example: `  hearth policy check
-  hearth policy explain alice acme.counter.add`,
+  hearth policy explain alice acme.counter.add
+  hearth policy diff policy.hcl new.hcl`,
 		Args: noSuchVerb,
 		RunE: help,
 	}
-	cmd.AddCommand(newPolicyCheck(), newPolicyExplain())
+	cmd.AddCommand(newPolicyCheck(), newPolicyTest(), newPolicyExplain(), newPolicyDiff(), newPolicyProve())
 	return cmd
 }
 
@@ -33,8 +33,9 @@ func newPolicyCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check a policy file and run its tests",
 		Long: `Check a policy file and run its tests. Everything that is wrong is listed, with file, line and
-column; the exit code is 1 then. Files that the policy names are not read: hearth serve
---check does that too.`,
+column; the exit code is 1 then. Patterns that no object of the scripts folder matches are
+warned about: the object may be yet to come, or the pattern be wrong. Key files and
+certificates that the policy names are not read: hearth serve --check does that too.`,
 		Example: `  hearth policy check
   hearth policy check --policy /etc/hearth/policy.hcl`,
 		Args: exactArgs(),
@@ -43,7 +44,15 @@ column; the exit code is 1 then. Files that the policy names are not read: heart
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s\n", from, plural(p.Tests, "test"))
+			ids, err := host.ObjectIDs(p)
+			if err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", err)
+			} else if !p.AllTenants {
+				for _, u := range p.Unmatched(ids) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: no object matches %s\n", u)
+				}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s\n", from, plural(len(p.Tests), "test"))
 			return nil
 		},
 	}
@@ -51,113 +60,187 @@ column; the exit code is 1 then. Files that the policy names are not read: heart
 	return cmd
 }
 
-// explained is the answer to who may what.
-type explained struct {
-	Principal object.Principal  `json:"principal"`
-	Call      string            `json:"call,omitempty"`
-	Decision  string            `json:"decision,omitempty"` // permit or deny
-	Reason    string            `json:"reason,omitempty"`
-	Rules     []policy.RuleInfo `json:"rules,omitempty"`
-}
-
-func newPolicyExplain() *cobra.Command {
+func newPolicyTest() *cobra.Command {
 	var f serveFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "explain PRINCIPAL [CALL] | --who CALL",
-		Short: "Say why somebody may or may not call, what somebody may, or who may",
-		Long: `Say why a principal may or may not make a call, written <tenant>.<name>.<method>, and which
-rule says so. Without CALL, list the rules about the principal. With --who, list everybody
-whom the policy names and whether he may make the call.`,
-		Example: `  hearth policy explain alice acme.counter.add
-  hearth policy explain alice
-  hearth policy explain --who acme.counter.add`,
-		RunE: nil,
-	}
-	var who string
-	cmd.Flags().StringVar(&who, "who", "", "list who may make this call")
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		switch {
-		case who != "" && len(args) > 0:
-			return usagef("--who asks about everybody: name no principal")
-		case who == "" && len(args) == 0:
-			return usagef("PRINCIPAL is missing")
-		case len(args) > 2:
-			return usagef("unexpected argument %q", args[2])
-		}
-		return nil
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		p, _, err := f.load()
-		if err != nil {
-			return err
-		}
-		rows, err := explain(p, who, args)
-		if err != nil {
-			return err
-		}
-		return printExplained(cmd.OutOrStdout(), rows, asJSON)
+		Use:   "test",
+		Short: "Run the tests of a policy file and list them",
+		Long: `Run the test blocks of a policy file and list what each came to. The exit code is 1 if one
+fails. A file with a failing test is loaded by no host; here its other tests run all the same.`,
+		Example: `  hearth policy test
+  hearth policy test --policy new.hcl --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.untested = true
+			p, from, err := f.load()
+			if err != nil {
+				return err
+			}
+			return printTests(cmd.OutOrStdout(), p.Tests, from, asJSON)
+		},
 	}
 	f.policyFlags(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// explain answers: about everybody and one call, about one principal and a call, or about
-// all that one may.
-func explain(p *policy.Policy, who string, args []string) ([]explained, error) {
-	call := who
-	if len(args) == 2 {
-		call = args[1]
-	}
-	if call == "" {
-		name := object.Principal(args[0])
-		rules := p.RulesOf(name)
-		if len(rules) == 0 {
-			return []explained{{Principal: name, Decision: "deny", Reason: "no rule is about this principal: it may nothing"}}, nil
+func printTests(w io.Writer, tests []policy.TestResult, from string, asJSON bool) error {
+	failed := 0
+	for _, t := range tests {
+		if !t.Passed() {
+			failed++
 		}
-		return []explained{{Principal: name, Rules: rules}}, nil
 	}
-	id, m, err := policy.SplitCall(call)
-	if err != nil {
-		return nil, usagef("%q is no method of an object: %w", call, err)
-	}
-	subjects := p.Subjects()
-	if len(args) > 0 {
-		subjects = []object.Principal{object.Principal(args[0])}
-	}
-	var rows []explained
-	for _, s := range subjects {
-		d := p.Decide(policy.CallerOf(s), id, m)
-		row := explained{Principal: s, Call: call, Decision: "deny", Reason: strings.TrimPrefix(d.Reason, "denied: ")}
-		if d.Permit {
-			row.Decision = "permit"
+	if asJSON {
+		if tests == nil {
+			tests = []policy.TestResult{}
 		}
-		rows = append(rows, row)
+		if err := printJSON(w, tests); err != nil {
+			return err
+		}
+	} else {
+		for _, t := range tests {
+			if t.Passed() {
+				fmt.Fprintf(w, "ok    %s: %s\n", t.Where, t.Name)
+				continue
+			}
+			fmt.Fprintf(w, "FAIL  %s: %s: %s calling %s is a %s, want %s: %s\n", t.Where, t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
+		}
+		fmt.Fprintf(w, "%s: %s, %d failed\n", from, plural(len(tests), "test"), failed)
 	}
-	return rows, nil
+	if failed > 0 {
+		return exitCode(exitFailed)
+	}
+	return nil
 }
 
-func printExplained(w io.Writer, rows []explained, asJSON bool) error {
+func newPolicyDiff() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Show which decisions differ between two policy files",
+		Long: `Show for whom, which object and which methods two policy files decide differently: the objects
+of the scripts folder of NEW, and where a pattern matches none of them, the pattern; "*" are
+all methods that no rule about the two names. The exit code is 0 if there is no difference
+and 1 if there is. A file whose tests fail is compared too.`,
+		Example: `  git show HEAD:policy.hcl > /tmp/old.hcl
+  hearth policy diff /tmp/old.hcl policy.hcl`,
+		Args: exactArgs("OLD", "NEW"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var both [2]*policy.Policy
+			for i, path := range args {
+				f := serveFlags{policy: path, untested: true}
+				p, _, err := f.load()
+				if err != nil {
+					return err
+				}
+				both[i] = p
+			}
+			ids, err := host.ObjectIDs(both[1])
+			if err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; only patterns are compared\n", err)
+			}
+			return printChanges(cmd.OutOrStdout(), policy.Diff(both[0], both[1], ids), asJSON)
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printChanges(w io.Writer, changes []policy.Change, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, rows)
-	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		if len(r.Rules) == 0 {
-			fmt.Fprintf(tw, "%s\t%s\t%s\n", r.Principal, r.Decision, r.Reason)
-			continue
+		if changes == nil {
+			changes = []policy.Change{}
 		}
-		for _, rule := range r.Rules {
-			kind, methods := "may", "every exposed method"
-			if rule.Forbid {
-				kind = "may not"
-			}
-			if rule.Methods != nil {
-				methods = strings.Join(rule.Methods, " ")
-			}
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.Principal, kind, strings.Join(rule.Objects, " "), methods, rule.Reason)
+		if err := printJSON(w, changes); err != nil {
+			return err
 		}
 	}
-	return tw.Flush()
+	for _, c := range changes {
+		if asJSON {
+			break
+		}
+		fmt.Fprintf(w, "%s calling %s: %s\n", some(c.Principals), some(c.Objects), some(c.Methods))
+		fmt.Fprintf(w, "  - %s\n  + %s\n", sayExplanation(c.Before), sayExplanation(c.After))
+	}
+	if len(changes) > 0 {
+		return exitCode(exitFailed)
+	}
+	if !asJSON {
+		fmt.Fprintln(w, "no decision differs")
+	}
+	return nil
+}
+
+// some lists the first few of many.
+func some[S ~string](list []S) string {
+	const most = 6
+	out := ""
+	for i, s := range list {
+		if i == most {
+			return fmt.Sprintf("%s and %d more", out, len(list)-most)
+		}
+		if i > 0 {
+			out += ", "
+		}
+		out += string(s)
+	}
+	return out
+}
+
+func newPolicyProve() *cobra.Command {
+	var f serveFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "prove",
+		Short: "Prove that no principal reaches another tenant but by a rule that says so",
+		Long: `Ask about every declared principal, every object of the scripts folder, as a caller and as what
+is called, and every method that rules tell apart, whether a principal can reach an object of
+another tenant than its own but by a permit with crosses_tenants = true. Conditions count as
+met, unless they forbid. The exit code is 1 if somebody can, with the rule by which. A file
+that would let somebody does not load in the first place; this shows the same by another way.`,
+		Example: `  hearth policy prove
+  hearth policy prove --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, _, err := f.load()
+			if err != nil {
+				return err
+			}
+			ids, err := host.ObjectIDs(p)
+			if err != nil {
+				return err
+			}
+			return printProof(cmd.OutOrStdout(), p.Prove(ids), asJSON)
+		},
+	}
+	f.policyFlags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printProof(w io.Writer, proof policy.Proof, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(w, proof); err != nil {
+			return err
+		}
+	} else {
+		for _, c := range proof.Counter {
+			fmt.Fprintf(w, "%s, of tenant %s, reaches %s.%s by %s\n", c.Principal, c.Tenant, c.Object, c.Method, c.Rule)
+		}
+		for _, r := range proof.Crossing {
+			fmt.Fprintf(w, "crosses tenants, as it says: %s\n", r)
+		}
+		fmt.Fprintf(w, "%s, %s: ", plural(proof.Principals, "principal"), plural(proof.Objects, "object"))
+		if proof.Counter == nil {
+			fmt.Fprintln(w, "nobody reaches another tenant without a rule that says so")
+		} else {
+			fmt.Fprintf(w, "%s\n", plural(len(proof.Counter), "counter-example"))
+		}
+	}
+	if proof.Counter != nil {
+		return exitCode(exitFailed)
+	}
+	return nil
 }

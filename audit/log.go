@@ -1,0 +1,234 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Config says where the log is and how it is kept. Path is required.
+type Config struct {
+	Path string // of the file that is written; old ones lie beside it
+	// Rotate is the size in bytes from which on a new file is begun; 0: never.
+	Rotate int64
+	// Keep is how many old files are kept; 0: all.
+	Keep int
+	// Drop says that what cannot be written is counted and left out, and that nobody
+	// waits for a record to be written. Otherwise it is an error, and the host denies.
+	Drop bool
+	// Permits says which permits are written: one in so many, 1 all, 0 none. Denials
+	// always are.
+	Permits uint64
+	Log     *slog.Logger // nil discards
+}
+
+// ErrUnwritten says that a record is not in the log. The caller must not act on the
+// decision.
+var ErrUnwritten = &object.Error{Code: object.CodeUnavailable, Msg: "the host cannot keep its audit log; not executed"}
+
+// maxQueue bounds the bytes of records that wait for one write.
+const maxQueue = 1 << 20
+
+// Log is an audit log. All methods may be called concurrently. Whoever comes first writes
+// for all who came while the write before was under way, so that many callers share one
+// system call and a lone one needs no other goroutine.
+type Log struct {
+	cfg     Config
+	permits atomic.Uint64 // decided so far, for the sample
+
+	mu      sync.Mutex // guards what follows
+	cur     *batch     // being collected
+	free    []*batch
+	dropped uint64 // not yet said in the log
+	closed  bool
+
+	writing sync.Mutex // held while a batch is written; taken before mu
+	file    file
+	out     []byte
+
+	syncStop chan struct{}
+	syncing  sync.WaitGroup
+}
+
+// batch is what one write writes.
+type batch struct {
+	lines   []byte // each the inside of a JSON object, ended by '\n'
+	led     bool   // somebody is going to write it
+	members int    // who have not seen the result yet
+	done    bool
+	err     error
+	cond    sync.Cond
+}
+
+// Open opens or makes the log and verifies its end. It fails if another process has it, or
+// if what is there is not an audit log.
+func Open(cfg Config) (*Log, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &Log{cfg: cfg, syncStop: make(chan struct{})}
+	l.file.cfg = &l.cfg
+	l.cur = l.batch()
+	if err := l.file.open(); err != nil {
+		return nil, err
+	}
+	cfg.Log.Info("audit log", "path", cfg.Path, "seq", l.file.seq, "head", l.file.headText())
+	l.syncing.Go(l.sync)
+	return l, nil
+}
+
+// Write puts a decision into the log before it returns, unless the log is one that drops.
+// The error is [ErrUnwritten].
+func (l *Log) Write(r *Record) error {
+	if r.Permit && l.cfg.Permits != 1 {
+		if l.cfg.Permits == 0 || l.permits.Add(1)%l.cfg.Permits != 1 {
+			return nil
+		}
+	}
+	return l.put(!l.cfg.Drop, func(b []byte) []byte { return r.append(b, time.Now()) })
+}
+
+// Note puts something into the log that is no decision: attrs are names and values, in
+// pairs.
+func (l *Log) Note(event string, attrs ...string) error {
+	return l.put(true, func(b []byte) []byte {
+		b = append(b, `"time":"`...)
+		b = appendTime(b, time.Now())
+		b = append(b, '"')
+		b = appendField(b, "event", event)
+		for i := 0; i+1 < len(attrs); i += 2 {
+			b = appendField(b, attrs[i], attrs[i+1])
+		}
+		return b
+	})
+}
+
+// put adds a record and, if wait is set, returns when it is written.
+func (l *Log) put(wait bool, appendTo func([]byte) []byte) error {
+	l.mu.Lock()
+	b := l.cur
+	if l.closed || len(b.lines) > maxQueue {
+		defer l.mu.Unlock()
+		if !wait {
+			l.dropped++
+			return nil
+		}
+		return ErrUnwritten
+	}
+	b.lines = append(appendTo(b.lines), '\n')
+	first := !b.led
+	b.led = true
+	if wait || first {
+		b.members++
+	}
+	switch {
+	case !first && !wait:
+		l.mu.Unlock()
+		return nil
+	case !first:
+		for !b.done {
+			b.cond.Wait()
+		}
+		defer l.mu.Unlock()
+		return l.leave(b)
+	}
+	l.mu.Unlock()
+	if !wait {
+		go func() { _ = l.lead(b) }() // ends with this one write; Close waits for it
+		return nil
+	}
+	return l.lead(b)
+}
+
+// lead writes a batch, once the one before is written, for all who are in it by then.
+func (l *Log) lead(b *batch) error {
+	l.writing.Lock()
+	l.mu.Lock()
+	l.cur = l.batch()
+	dropped := l.dropped
+	if l.dropped = 0; dropped > 0 {
+		b.lines = appendTime(append(b.lines, `"time":"`...), time.Now())
+		b.lines = fmt.Appendf(b.lines, `","event":"dropped","count":%d`+"\n", dropped)
+	}
+	l.mu.Unlock()
+	lost, err := l.file.write(b.lines)
+	l.writing.Unlock()
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && l.cfg.Drop {
+		l.dropped += lost + dropped - min(dropped, 1) // the line about the dropped is none of them
+	}
+	b.done, b.err = true, err
+	b.cond.Broadcast()
+	return l.leave(b)
+}
+
+// leave returns what became of a batch and gives it back when everybody knows.
+func (l *Log) leave(b *batch) error {
+	err := b.err
+	if b.members--; b.members == 0 && len(l.free) < 4 {
+		l.free = append(l.free, b)
+	}
+	if err != nil {
+		return ErrUnwritten
+	}
+	return nil
+}
+
+// batch returns an empty batch.
+func (l *Log) batch() *batch {
+	if n := len(l.free); n > 0 {
+		b := l.free[n-1]
+		l.free = l.free[:n-1]
+		*b = batch{lines: b.lines[:0], cond: sync.Cond{L: &l.mu}}
+		return b
+	}
+	return &batch{cond: sync.Cond{L: &l.mu}}
+}
+
+// sync puts what was written on the disk every second: after a crash of the machine, not
+// of the host, the last second may be missing.
+func (l *Log) sync() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.syncStop:
+			return
+		case <-tick.C:
+			l.file.sync()
+		}
+	}
+}
+
+// Close writes what waits, notes the end and closes the file. The error says that the end
+// is not in the log.
+func (l *Log) Close() error {
+	err := l.Note("stop") // after all that came before it
+	l.mu.Lock()
+	closed := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if closed {
+		return nil
+	}
+	close(l.syncStop)
+	l.syncing.Wait()
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.cfg.Log.Info("audit log closed", "path", l.cfg.Path, "seq", l.file.seq, "head", l.file.headText())
+	return errors.Join(err, l.file.close())
+}
+
+// Head returns the number and hash of the last record, for notes kept elsewhere.
+func (l *Log) Head() (seq uint64, hash string) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.file.seq, l.file.headText()
+}

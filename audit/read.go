@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strings"
+)
+
+// Entry is a line of the log, as it is read.
+type Entry struct {
+	Seq       uint64 `json:"seq"`
+	Time      string `json:"time"` // UTC, RFC 3339 with microseconds
+	Event     string `json:"event"`
+	Decision  string `json:"decision,omitempty"` // permit or deny
+	Principal string `json:"principal,omitempty"`
+	Object    string `json:"object,omitempty"`
+	Method    string `json:"method,omitempty"`
+	Peer      string `json:"peer,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	Why       string `json:"why,omitempty"`  // of an open record
+	Prev      string `json:"prev,omitempty"` // of an open record: the hash it goes on from
+	// Exceeding is the limit that was exceeded, if that is why not.
+	Exceeding string      `json:"exceeding,omitempty"`
+	Count     json.Number `json:"count,omitempty"` // of a dropped record
+	Hash      string      `json:"hash"`
+
+	Raw []byte `json:"-"` // the line, without its end
+}
+
+// line is an entry and its place in the chain.
+type line struct {
+	Entry
+	hashed []byte // what the hash is of
+	hash   [sha256.Size]byte
+}
+
+// maxLine bounds a line that is read. What is written is far below.
+const maxLine = 64 << 10
+
+var errNoRecord = errors.New("not a record of an audit log")
+
+// parseLine reads a line, without its end.
+func parseLine(raw []byte) (*line, error) {
+	// The hash is the last field, always as long.
+	at := len(raw) - len(hashField) - 2*sha256.Size - len(`"}`)
+	if at < 0 || !bytes.HasPrefix(raw[at:], []byte(hashField)) || !bytes.HasSuffix(raw, []byte(`"}`)) {
+		return nil, errNoRecord
+	}
+	l := &line{hashed: raw[:at]}
+	if _, err := hex.Decode(l.hash[:], raw[at+len(hashField):len(raw)-2]); err != nil {
+		return nil, errNoRecord
+	}
+	if err := json.Unmarshal(raw, &l.Entry); err != nil || l.Seq == 0 {
+		return nil, errNoRecord
+	}
+	l.Raw = raw
+	return l, nil
+}
+
+// lastRecord returns the last record of a file, nil if it is empty, and whether something
+// that is none stands after it: a crash cuts lines off.
+func lastRecord(r io.ReaderAt, size int64) (last *line, torn bool, err error) {
+	tail := make([]byte, min(size, 2*maxLine))
+	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
+		return nil, false, err
+	}
+	for len(tail) > 0 {
+		start := bytes.LastIndexByte(tail[:len(tail)-1], '\n') + 1
+		raw, whole := bytes.CutSuffix(tail[start:], []byte{'\n'})
+		if l, err := parseLine(raw); err == nil && whole {
+			return l, torn, nil
+		}
+		torn, tail = true, tail[:start]
+	}
+	if size > maxLine {
+		return nil, torn, errors.New("its end is no audit log: move the file away, and find out who wrote it")
+	}
+	return nil, torn, nil
+}
+
+// Matches reports whether the entry has every field that want has, of those a query asks
+// for: event, decision, principal, object and method.
+func (e *Entry) Matches(want *Entry) bool {
+	same := func(have, want string) bool { return want == "" || have == want }
+	return same(e.Event, want.Event) && same(e.Decision, want.Decision) && same(e.Principal, want.Principal) &&
+		same(e.Object, want.Object) && same(e.Method, want.Method)
+}
+
+// Holds reports whether a record of the log has a hash.
+func Holds(path, hash string) (bool, error) {
+	for e, err := range Entries(path) {
+		if err != nil {
+			return false, err
+		}
+		if e.Hash == strings.ToLower(hash) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Files returns the files of a log, oldest first. The last is the one that is written; it
+// may be missing.
+func Files(path string) ([]string, error) {
+	old, err := rotated(path)
+	return append(old, path), err
+}
+
+// Entries returns the records of a log, oldest first. What is no record is left out;
+// [Verify] finds it. The error comes last.
+func Entries(path string) iter.Seq2[*Entry, error] {
+	return func(yield func(*Entry, error) bool) {
+		files, err := Files(path)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, name := range files {
+			err := eachLine(name, func(_ int, raw []byte, _ bool) bool {
+				l, err := parseLine(raw)
+				return err != nil || yield(&l.Entry, nil)
+			})
+			if errors.Is(err, os.ErrNotExist) && name == path && len(files) > 1 {
+				return // the host is about to begin it
+			}
+			if err != nil {
+				if !errors.Is(err, errStopped) {
+					yield(nil, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+var errStopped = errors.New("stopped")
+
+// eachLine calls f with each line of a file, numbered from 1, and whether it has an end.
+func eachLine(name string, f func(n int, raw []byte, whole bool) bool) error {
+	h, err := os.Open(name) //nolint:gosec // the operator's log
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return scanLines(h, name, f)
+}
+
+func scanLines(from io.Reader, name string, f func(n int, raw []byte, whole bool) bool) error {
+	r := bufio.NewReaderSize(from, maxLine)
+	for n := 1; ; n++ {
+		raw, err := r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return fmt.Errorf("%s:%d: a line longer than %d bytes", name, n, maxLine)
+		}
+		whole := err == nil
+		if len(raw) > 0 && !f(n, bytes.Clone(bytes.TrimSuffix(raw, []byte("\n"))), whole) {
+			return errStopped
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Report is what [Verify] found.
+type Report struct {
+	Files   int    `json:"files"`
+	Records uint64 `json:"records"`
+	First   uint64 `json:"first"` // number of the oldest record
+	Last    uint64 `json:"last"`
+	Head    string `json:"head"` // the hash of the newest
+	// Notes are what an auditor should know and what is no break of the chain: files that
+	// were removed by age, lines that a crash cut off, files that vanished while the host
+	// wrote them.
+	Notes []string `json:"notes,omitempty"`
+	// Problems are breaks: what was changed, inserted or taken out, each with its place.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// maxProblems bounds how many are listed.
+const maxProblems = 20
+
+// Verify recomputes the whole chain of a log. The error says that it could not be read; a
+// chain that is broken is in the report.
+func Verify(path string) (*Report, error) {
+	files, err := Files(path)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{}
+	for _, name := range files {
+		v.name, v.fresh = filepath.Base(name), true
+		err := eachLine(name, v.line)
+		if errors.Is(err, os.ErrNotExist) && name == path {
+			v.note("there is no %s: the log ends with an older file", v.name)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		v.report.Files++
+	}
+	if v.torn != "" {
+		v.note("%s", v.torn)
+	}
+	if v.report.Records == 0 {
+		return nil, fmt.Errorf("%s: there is no audit log, or it is empty", path)
+	}
+	v.report.Head = hex.EncodeToString(v.head[:])
+	return &v.report, nil
+}
+
+type verifier struct {
+	report Report
+	name   string
+	fresh  bool   // no line of the file was read yet
+	begun  bool   // a record was read
+	torn   string // a line that is no record, which an open record has to follow
+	head   [sha256.Size]byte
+}
+
+func (v *verifier) note(format string, args ...any) {
+	v.report.Notes = append(v.report.Notes, fmt.Sprintf(format, args...))
+}
+
+func (v *verifier) problem(n int, format string, args ...any) {
+	if len(v.report.Problems) < maxProblems {
+		v.report.Problems = append(v.report.Problems, fmt.Sprintf("%s:%d: ", v.name, n)+fmt.Sprintf(format, args...))
+	}
+}
+
+func (v *verifier) line(n int, raw []byte, whole bool) bool {
+	fresh := v.fresh
+	v.fresh = false
+	l, err := parseLine(raw)
+	if err != nil {
+		if v.torn != "" {
+			v.problem(n-1, "not a record")
+		}
+		v.torn = fmt.Sprintf("%s:%d: a line that was cut off", v.name, n)
+		return true
+	}
+	if !whole {
+		v.torn = fmt.Sprintf("%s:%d: the last line has no end yet", v.name, n)
+		return true
+	}
+	if v.torn != "" {
+		if l.Event == "open" {
+			v.note("%s", v.torn)
+		} else {
+			v.problem(n-1, "not a record")
+		}
+		v.torn = ""
+	}
+	prev := v.head
+	if l.Event == "open" {
+		v.open(n, l, fresh, &prev)
+	} else if fresh {
+		v.problem(n, "the file does not begin with an open record: its beginning was taken out")
+	}
+	if v.begun && l.Seq != v.report.Last+1 {
+		v.problem(n, "record %d follows record %d: what was between them is missing", l.Seq, v.report.Last)
+	}
+	if link(prev, l.hashed) != l.hash {
+		v.problem(n, "record %d was changed, or what was before it", l.Seq)
+	}
+	if !v.begun {
+		v.begun, v.report.First = true, l.Seq
+	}
+	v.report.Records++
+	v.report.Last, v.head = l.Seq, l.hash
+	return true
+}
+
+// open checks an open record, which says on which hash it goes on.
+func (v *verifier) open(n int, l *line, fresh bool, prev *[sha256.Size]byte) {
+	said, err := hex.DecodeString(l.Prev)
+	if err != nil || len(said) != sha256.Size {
+		v.problem(n, "an open record without a hash to go on from")
+		return
+	}
+	switch {
+	case !v.begun && l.Seq > 1:
+		copy(prev[:], said)
+		v.note("records before %d are not here any more", l.Seq)
+	case !v.begun:
+		copy(prev[:], said)
+	case [sha256.Size]byte(said) != v.head && l.Seq > v.report.Last+1:
+		v.problem(n, "records %d to %d are missing", v.report.Last+1, l.Seq-1)
+		v.report.Last = l.Seq - 1
+		copy(prev[:], said)
+	}
+	if !fresh && l.Why == "rotation" || l.Why == "the file was removed or replaced" || l.Why == "the file was changed by somebody else" {
+		v.note("%s:%d: %s", v.name, n, l.Why)
+	}
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/audit"
+)
+
+func newAudit() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Read and verify the log of decisions",
+		Long: `Read and verify the audit log: one line of JSON for each decision, chained by hashes. The verbs
+read the file that the policy names, and the older ones beside it; they need no running host,
+and the right to read its state folder.`,
+		Example: `  hearth audit tail -n 20
+  hearth audit query --principal alice --decision deny
+  hearth audit verify`,
+		Args: noSuchVerb,
+		RunE: help,
+	}
+	cmd.AddCommand(newAuditVerify(), newAuditTail(), newAuditQuery())
+	return cmd
+}
+
+// auditFlags say which log.
+type auditFlags struct {
+	serveFlags
+	file   string
+	asJSON bool
+}
+
+func (f *auditFlags) add(cmd *cobra.Command) {
+	f.policyFlags(cmd)
+	cmd.Flags().StringVar(&f.file, "file", "", "read this file, and the older ones beside it, whatever the policy says")
+}
+
+// path returns where the log is.
+func (f *auditFlags) path() (string, error) {
+	if f.file != "" {
+		return f.file, nil
+	}
+	f.untested = true
+	p, from, err := f.load()
+	if err != nil {
+		return "", err
+	}
+	if p.Audit.Off {
+		return "", fmt.Errorf("%s switches the audit log off", from)
+	}
+	return p.Audit.Path, nil
+}
+
+func newAuditVerify() *cobra.Command {
+	var f auditFlags
+	var head string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Recompute the chain of the audit log",
+		Long: `Recompute the whole chain of the audit log and list what was changed, inserted or taken out;
+the exit code is 1 then. The chain has no key: it does not show that the end was cut off, or
+that the host's own user wrote all of it anew. Against that, keep the head that this prints,
+or that the host logs, elsewhere, and give it with --head: it must still be in the log.`,
+		Example: `  hearth audit verify
+  hearth audit verify --head 3f0c…`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, err := f.path()
+			if err != nil {
+				return err
+			}
+			report, err := audit.Verify(path)
+			if err != nil {
+				return err
+			}
+			if head != "" {
+				found, err := audit.Holds(path, head)
+				if err != nil {
+					return err
+				}
+				if !found {
+					report.Problems = append(report.Problems, "no record has the hash "+head+": the log was cut off before it, or written anew")
+				}
+			}
+			return printReport(cmd.OutOrStdout(), report, f.asJSON)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&head, "head", "", "a head from earlier, which a record must still have")
+	jsonFlag(cmd, &f.asJSON)
+	return cmd
+}
+
+func printReport(w io.Writer, r *audit.Report, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(w, r); err != nil {
+			return err
+		}
+	} else {
+		for _, n := range r.Notes {
+			fmt.Fprintf(w, "note: %s\n", n)
+		}
+		for _, p := range r.Problems {
+			fmt.Fprintf(w, "BROKEN: %s\n", p)
+		}
+		verdict := "ok"
+		if r.Problems != nil {
+			verdict = "BROKEN"
+		}
+		fmt.Fprintf(w, "%s: %s in %s, %d to %d, head %s\n", verdict,
+			plural(int(r.Records), "record"), plural(r.Files, "file"), r.First, r.Last, r.Head)
+	}
+	if r.Problems != nil {
+		return exitCode(exitFailed)
+	}
+	return nil
+}
+
+func newAuditTail() *cobra.Command {
+	var f auditFlags
+	var n int
+	var follow bool
+	cmd := &cobra.Command{
+		Use:   "tail",
+		Short: "Show the last records of the audit log",
+		Example: `  hearth audit tail
+  hearth audit tail -n 100 --follow`,
+		Long: `Show the last records of the audit log, and with --follow each new one as it comes, until
+interrupted. With --json they are shown as they stand in the log, one a line.`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if n < 0 {
+				return usagef("-n %d: want a number from 0 up", n)
+			}
+			path, err := f.path()
+			if err != nil {
+				return err
+			}
+			last := make([]*audit.Entry, 0, n)
+			var seq uint64
+			for e, err := range audit.Entries(path) {
+				if err != nil {
+					return err
+				}
+				seq = e.Seq
+				if last = append(last, e); len(last) > n {
+					last = last[1:]
+				}
+			}
+			for _, e := range last {
+				f.print(cmd.OutOrStdout(), e)
+			}
+			if !follow {
+				return nil
+			}
+			for e, err := range audit.Follow(cmd.Context(), path, seq, 200*time.Millisecond) {
+				if err != nil {
+					return err
+				}
+				f.print(cmd.OutOrStdout(), e)
+			}
+			return nil
+		},
+	}
+	f.add(cmd)
+	fl := cmd.Flags()
+	fl.IntVarP(&n, "lines", "n", 10, "how many")
+	fl.BoolVarP(&follow, "follow", "f", false, "go on with each new record")
+	jsonFlag(cmd, &f.asJSON)
+	return cmd
+}
+
+// print shows one record.
+func (f *auditFlags) print(w io.Writer, e *audit.Entry) {
+	if f.asJSON {
+		fmt.Fprintf(w, "%s\n", bytes.TrimSpace(e.Raw))
+		return
+	}
+	if e.Decision == "" {
+		fmt.Fprintf(w, "%s  %s %s\n", e.Time, e.Event, e.Why+e.Count.String())
+		return
+	}
+	what := e.Object
+	if e.Method != "" {
+		what += "." + e.Method
+	}
+	if e.Event != "call" {
+		what = e.Event + " " + what
+	}
+	reason := e.Reason
+	if e.Exceeding != "" {
+		reason = "beyond " + e.Exceeding
+	}
+	fmt.Fprintf(w, "%s  %-6s  %s  %s  from %s: %s\n", e.Time, e.Decision, e.Principal, what, e.Peer, reason)
+}
+
+func newAuditQuery() *cobra.Command {
+	var f auditFlags
+	var want audit.Entry
+	var since, until string
+	var most int
+	cmd := &cobra.Command{
+		Use:   "query",
+		Short: "Find records of the audit log",
+		Long: `Find the records of the audit log that match all that is given, oldest first. Times are as
+"2027-01-31T18:00:00Z", or a length like 2h before now. With --json records are shown as they
+stand in the log, one a line.`,
+		Example: `  hearth audit query --principal alice --since 2h
+  hearth audit query --object acme.counter --decision deny --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if want.Decision != "" && want.Decision != "permit" && want.Decision != "deny" {
+				return usagef("--decision %s: want permit or deny", want.Decision)
+			}
+			from, err := moment("--since", since)
+			if err != nil {
+				return err
+			}
+			to, err := moment("--until", until)
+			if err != nil {
+				return err
+			}
+			path, err := f.path()
+			if err != nil {
+				return err
+			}
+			shown := 0
+			for e, err := range audit.Entries(path) {
+				if err != nil {
+					return err
+				}
+				if !e.Matches(&want) || from != "" && e.Time < from || to != "" && e.Time >= to {
+					continue
+				}
+				f.print(cmd.OutOrStdout(), e)
+				if shown++; shown == most {
+					break
+				}
+			}
+			return nil
+		},
+	}
+	f.add(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&want.Principal, "principal", "", "of this principal")
+	fl.StringVar(&want.Object, "object", "", "about this object")
+	fl.StringVar(&want.Method, "method", "", "about this method")
+	fl.StringVar(&want.Decision, "decision", "", "permit or deny")
+	fl.StringVar(&want.Event, "event", "", "call, see, connect, open, stop or dropped")
+	fl.StringVar(&since, "since", "", "not before this time")
+	fl.StringVar(&until, "until", "", "before this time")
+	fl.IntVar(&most, "limit", 0, "show at most so many; 0: all")
+	jsonFlag(cmd, &f.asJSON)
+	return cmd
+}
+
+// moment reads a time of a flag as the log writes it, so that both compare as texts.
+func moment(flag, s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		ago, errAgo := time.ParseDuration(s)
+		if errAgo != nil {
+			return "", usagef(`%s %s: want a time like "2027-01-31T18:00:00Z", or a length like 2h`, flag, s)
+		}
+		at = time.Now().Add(-ago)
+	}
+	return at.UTC().Format("2006-01-02T15:04:05.000000Z"), nil
+}

@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// facts is what conditions may ask about one call.
+type facts struct {
+	p      *Policy
+	caller object.Caller
+	id     object.ID
+	method object.Method // "": not known
+	at     time.Time     // the zero time: not known
+	timed  bool          // at is set
+}
+
+var factsPool = sync.Pool{New: func() any { return new(facts) }}
+
+// gather returns the facts of a call; release gives them back. at is nil for now, which is
+// looked at once, when first asked for.
+func (p *Policy) gather(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *facts {
+	f := factsPool.Get().(*facts)
+	*f = facts{p: p, caller: *caller, id: id, method: m}
+	if at != nil {
+		f.at, f.timed = *at, true
+	}
+	return f
+}
+
+func (f *facts) release() {
+	*f = facts{}
+	factsPool.Put(f)
+}
+
+// unknown is the error of a fact that is not known of this caller.
+type unknown string
+
+func (u unknown) Error() string { return string(u) + " is not known of this caller" }
+
+// moment is a text of a fact, and an error if it is not known.
+func (f *facts) moment() (time.Time, error) {
+	if !f.timed {
+		f.at, f.timed = time.Now(), true
+	}
+	if f.at.IsZero() {
+		return f.at, unknown("time")
+	}
+	return f.at.In(f.p.zone), nil
+}
+
+// ip is the address without its port, as text.
+func (f *facts) ip() (string, error) {
+	if ap, err := netip.ParseAddrPort(f.caller.Peer.Addr); err == nil {
+		i := strings.LastIndexByte(f.caller.Peer.Addr, ':')
+		if ap.Addr().Is6() {
+			return f.caller.Peer.Addr[1 : i-1], nil
+		}
+		return f.caller.Peer.Addr[:i], nil
+	}
+	if _, err := netip.ParseAddr(f.caller.Peer.Addr); err == nil {
+		return f.caller.Peer.Addr, nil
+	}
+	return "", unknown("caller.address")
+}
+
+func (f *facts) tenant() object.Tenant {
+	if f.caller.Tenant != "" {
+		return f.caller.Tenant
+	}
+	return f.p.homes[f.caller.Principal]
+}
+
+// variable is a fact by its name in conditions: what kind of value it is, how to get it,
+// and, if only some texts make sense, which.
+type variable struct {
+	kind   kind
+	text   func(*facts) (string, error)
+	number func(*facts) (float64, error)
+	list   func(*facts) ([]string, error)
+	when   func(*facts) (time.Time, error)
+	values []string // nil: any
+}
+
+func textOf(get func(*facts) string) func(*facts) (string, error) {
+	return func(f *facts) (string, error) { return get(f), nil }
+}
+
+// ofCert is a fact of the caller's certificate.
+func ofCert(name string, get func(*object.Certificate) string) variable {
+	return variable{kind: textKind, text: func(f *facts) (string, error) {
+		if f.caller.Peer.Cert == nil {
+			return "", unknown("caller.cert." + name)
+		}
+		return get(f.caller.Peer.Cert), nil
+	}}
+}
+
+func listOfCert(name string, get func(*object.Certificate) []string) variable {
+	return variable{kind: listKind, list: func(f *facts) ([]string, error) {
+		if f.caller.Peer.Cert == nil {
+			return nil, unknown("caller.cert." + name)
+		}
+		return get(f.caller.Peer.Cert), nil
+	}}
+}
+
+var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+
+// variables are the facts that conditions know.
+var variables = map[string]variable{
+	"caller.principal": {kind: textKind, text: textOf(func(f *facts) string { return string(f.caller.Principal) })},
+	"caller.groups":    {kind: listKind, list: func(f *facts) ([]string, error) { return f.p.groupsOf[f.caller.Principal], nil }},
+	"caller.tenant":    {kind: textKind, text: textOf(func(f *facts) string { return string(f.tenant()) })},
+	"caller.channel": {kind: textKind, values: channels, text: func(f *facts) (string, error) {
+		if f.caller.Peer.Channel == "" {
+			return "", unknown("caller.channel")
+		}
+		return f.caller.Peer.Channel, nil
+	}},
+	"caller.way": {kind: textKind, values: append([]string{"none"}, ways...), text: func(f *facts) (string, error) {
+		switch {
+		case f.caller.Peer.Way != "":
+			return f.caller.Peer.Way, nil
+		case f.caller.Peer.Channel != "":
+			return "none", nil
+		}
+		return "", unknown("caller.way")
+	}},
+	"caller.address": {kind: textKind, text: (*facts).ip},
+	"caller.uid": {kind: numberKind, number: func(f *facts) (float64, error) {
+		if f.caller.Peer.Way != object.WayPeer {
+			return 0, unknown("caller.uid")
+		}
+		return float64(f.caller.Peer.UID), nil
+	}},
+	"caller.cert.common_name": ofCert("common_name", func(c *object.Certificate) string { return c.CommonName }),
+	"caller.cert.serial":      ofCert("serial", func(c *object.Certificate) string { return c.Serial }),
+	"caller.cert.sha256":      ofCert("sha256", func(c *object.Certificate) string { return c.SHA256 }),
+	"caller.cert.dns":         listOfCert("dns", func(c *object.Certificate) []string { return c.DNS }),
+	"caller.cert.uri":         listOfCert("uri", func(c *object.Certificate) []string { return c.URIs }),
+	"object.id":               {kind: textKind, text: textOf(func(f *facts) string { return string(f.id) })},
+	"object.tenant":           {kind: textKind, text: textOf(func(f *facts) string { return string(f.id.Tenant()) })},
+	"object.name":             {kind: textKind, text: textOf(func(f *facts) string { return f.id.Name() })},
+	"method": {kind: textKind, text: func(f *facts) (string, error) {
+		if f.method == "" {
+			return "", unknown("method")
+		}
+		return string(f.method), nil
+	}},
+	"time.now": {kind: momentKind, when: (*facts).moment},
+	"time.of_day": {kind: clockKind, number: func(f *facts) (float64, error) {
+		t, err := f.moment()
+		return float64(t.Hour()*3600 + t.Minute()*60 + t.Second()), err
+	}},
+	"time.weekday": {kind: textKind, values: weekdays, text: func(f *facts) (string, error) {
+		t, err := f.moment()
+		return weekdays[t.Weekday()], err
+	}},
+}
+
+// channels are the values of object.Peer.Channel.
+var channels = []string{"unix", "tcp", "tls", "hmac", "object"}
