@@ -202,33 +202,3 @@ func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool 
 	answer.Payload = doc
 	return c.write(answer) == nil
 }
-
-// proxy runs a call from one object to another, authorised as the calling object.
-func (h *Host) proxy(ctx context.Context, from object.ID, call *object.Call) (object.Reply, error) {
-	call.Caller = object.Caller{Principal: from.Principal(), Tenant: from.Tenant(),
-		Peer: object.Peer{Channel: "object", Addr: string(from)}}
-	call.Protocol, call.Conn = object.Pyro5, proxyConn
-	call.Chain = append(call.Chain, from)
-	if len(call.Chain) > maxCallDepth {
-		return object.Reply{}, object.Errorf(object.CodeExhausted, "limit exceeded: objects call each other %d deep; not executed", maxCallDepth)
-	}
-	if call.ID == object.Daemon || call.ID == object.NameServer || call.Kind == object.Batch {
-		return object.Reply{}, errUnknown
-	}
-	snap := h.snap.Load()
-	g, err := h.authorize(snap, call)
-	if err != nil {
-		return object.Reply{}, err
-	}
-	defer h.release(g)
-	call.Deadline = time.Now().Add(callTimeout)
-	b := snap.backends[call.ID.Tenant()]
-	r, err := b.Invoke(ctx, call)
-	if r.Stream != 0 {
-		b.CloseStream(r.Stream)
-	}
-	return r, err
-}
-
-// proxyConn is the connection number of calls between objects: they share one session.
-const proxyConn = 0

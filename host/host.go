@@ -73,6 +73,7 @@ type Host struct {
 	workers   []*supervise.Tenant
 	streams   streams
 	quotas    quotas
+	waits     waits
 	audit     *audit.Log // nil: there is none
 
 	lastConn  atomic.Uint64
@@ -121,22 +122,17 @@ func New(cfg Config) (*Host, error) {
 	return h, nil
 }
 
-// Listen opens the audit log and every listener of the policy. If one fails, the others
+// Listen opens every listener of the policy and the audit log. If one fails, the others
 // are closed again.
 func (h *Host) Listen(ctx context.Context) error {
-	if a := h.cfg.Policy.Audit; !a.Off {
-		var err error
+	err := h.listen(ctx)
+	if a := h.cfg.Policy.Audit; err == nil && !a.Off {
 		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, Log: h.log})
-		if err != nil {
-			return err
-		}
 	}
-	if err := h.listen(ctx); err != nil {
+	if err != nil {
 		h.closeListeners()
-		h.closeAudit()
-		return err
 	}
-	return nil
+	return err
 }
 
 func (h *Host) closeAudit() {

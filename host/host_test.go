@@ -46,6 +46,21 @@ permit "relays reach the counter" {
 }
 `
 
+// crossing is an object with one instance that calls another as soon as two of them are
+// at it.
+const crossing = `
+local X = hearth.object { instance = "single" }
+function X.expose:hello() return "hi" end
+function X.expose:back(to) return hearth.proxy(to):hello() end
+function X.expose:cross(to)
+  local gate = hearth.proxy("acme.gate")
+  gate:come()
+  while gate:count() < 2 do end
+  return hearth.proxy(to):hello()
+end
+function X.expose:around(over, to) return hearth.proxy(over):back(to) end
+return X`
+
 var scripts = map[string]string{
 	"acme/counter.lua": `
 local Counter = hearth.object { doc = "Counts.", instance = "single" }
@@ -77,6 +92,14 @@ local S = hearth.object { instance = "session" }
 function S:init() self.n = 0 end
 function S.expose:next() self.n = self.n + 1; return self.n end
 return S`,
+	"acme/gate.lua": `
+local Gate = hearth.object { instance = "single" }
+function Gate:init() self.n = 0 end
+function Gate.expose:come() self.n = self.n + 1 end
+function Gate.expose:count() return self.n end
+return Gate`,
+	"acme/left.lua":    crossing,
+	"acme/right.lua":   crossing,
 	"acme/broken.lua":  `this is not Lua`,
 	"other/hidden.lua": `local H = hearth.object {} function H.expose:hi() return "hi" end return H`,
 }
@@ -84,6 +107,13 @@ return S`,
 // start serves the scripts under a policy and returns the address. The host is drained
 // when the test ends.
 func start(t testing.TB, policyText string) string {
+	t.Helper()
+	h, _ := startHost(t, policyText)
+	return h.Addrs()[0]
+}
+
+// startHost is start for those who need the host itself, and its folder.
+func startHost(t testing.TB, policyText string) (*host.Host, string) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, src := range scripts {
@@ -123,7 +153,7 @@ func start(t testing.TB, policyText string) string {
 			t.Errorf("Serve() = %v", err)
 		}
 	})
-	return h.Addrs()[0]
+	return h, dir
 }
 
 func dial(t testing.TB, addr string, cfg client.Config) *client.Client {

@@ -21,7 +21,9 @@ type Env interface {
 
 // ProxyCall is a call that a script makes on another object.
 type ProxyCall struct {
-	From   object.ID // the calling object, as which the call is authorised
+	From object.ID // the calling object, as which the call is authorised
+	// Alone says that From has one instance, which answers nobody else during the call.
+	Alone  bool
 	To     object.ID
 	Kind   object.CallKind // Invoke, Get or Set
 	Method object.Method

@@ -111,7 +111,7 @@ func (s *State) proxyCall(L *lua.LState, p *proxyValue, kind object.CallKind, na
 	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
 	s.build.begin(false)
 	call := &ProxyCall{
-		From: s.p.id, To: p.to, Kind: kind, Method: object.Method(name), Result: &s.build,
+		From: s.p.id, Alone: s.p.Mode() == object.Single, To: p.to, Kind: kind, Method: object.Method(name), Result: &s.build,
 		Args: func(to object.Sink) error { return s.writeProxyArguments(to, args, kwargs) },
 	}
 	if s.req != nil {

@@ -184,7 +184,7 @@ func (p *process) tell(typ link.Type, v uint64) {
 // proxy runs a call that one of the tenant's objects makes, in its own goroutine, which
 // ends with the call and at the latest with the process.
 func (p *process) proxy(id uint64, d *link.Decoder) error {
-	from := object.ID(d.Text())
+	from, alone := object.ID(d.Text()), d.Bool()
 	c := new(object.Call)
 	d.CallFields(c)
 	if d.Err != nil {
@@ -204,7 +204,7 @@ func (p *process) proxy(id uint64, d *link.Decoder) error {
 	p.asked[id] = cancel
 	p.mu.Unlock()
 	go func() {
-		r, err := p.t.cfg.Proxy(ctx, from, c)
+		r, err := p.t.cfg.Proxy(ctx, from, alone, c)
 		p.mu.Lock()
 		delete(p.asked, id)
 		p.mu.Unlock()

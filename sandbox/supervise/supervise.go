@@ -38,7 +38,7 @@ type Config struct {
 	Wall    time.Duration     // wall time a call; 0 means the engine's default
 	// Proxy authorises and runs a call from one of the tenant's objects to another. It
 	// may keep the call's payload until it returns.
-	Proxy func(ctx context.Context, from object.ID, c *object.Call) (object.Reply, error)
+	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
 	Log   *slog.Logger // nil discards
 }
 

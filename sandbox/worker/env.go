@@ -49,6 +49,7 @@ func (w *process) Proxy(ctx context.Context, r *sandbox.ProxyCall) error {
 	var e link.Encoder
 	e.Begin(link.Proxy, id)
 	e.Text(string(r.From))
+	e.Bool(r.Alone)
 	e.PutCall(&object.Call{ID: r.To, Kind: r.Kind, Method: r.Method, Chain: r.Chain, Corr: r.Corr,
 		Protocol: object.Pyro5, Serializer: uint8(codec.Serpent), Payload: payload})
 	w.send(&e)

@@ -1,0 +1,286 @@
+package host_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/policy"
+)
+
+func TestRateLimit(t *testing.T) {
+	c := dial(t, start(t, everything+`
+limit "slow" {
+  principals = ["owner"]
+  objects    = ["acme.counter", "acme.echo"]
+  rate       = "3/h"
+  burst      = 3
+}
+`), client.Config{})
+	ctx := t.Context()
+	counter := c.Object("acme.counter")
+	for range 3 {
+		if _, err := counter.Call(ctx, "add", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		_, err := counter.Call(ctx, "add", 1)
+		wantRemote(t, err, "", "limit exceeded: 3/h calls of acme.counter; not executed, try again in")
+	}
+	if _, err := counter.Get(ctx, "total"); err == nil {
+		t.Error("an attribute is not counted")
+	}
+	// Another object, and another caller of the same, have counts of their own.
+	if got, err := c.Object("acme.relay").Call(ctx, "add", 1); err != nil || got != int64(4) {
+		t.Errorf("by the relay: %v, %v; want 4: refused calls were executed, or the relay is counted as its caller", got, err)
+	}
+	// A batch counts as what is in it, all or nothing.
+	echo := c.Object("acme.echo")
+	batch := echo.Batch()
+	for range 4 {
+		batch.Add("echo", []any{1}, nil)
+	}
+	_, err := batch.Run(ctx)
+	wantRemote(t, err, "", "a batch of 4 calls of acme.echo, and at most 3 may come at once; not executed")
+	batch = echo.Batch()
+	for range 3 {
+		batch.Add("echo", []any{1}, nil)
+	}
+	if _, err := batch.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, err = echo.Call(ctx, "echo", 1)
+	wantRemote(t, err, "", "limit exceeded")
+}
+
+// TestStreamItemsAreCounted: a stream that is too fast goes on later.
+func TestStreamItemsAreCounted(t *testing.T) {
+	c := dial(t, start(t, everything+`
+limit "slow" {
+  principals = ["owner"]
+  objects    = ["acme.echo"]
+  rate       = "3/h"
+  burst      = 3
+}
+`), client.Config{})
+	n := 0
+	for _, err := range c.Object("acme.echo").Stream(t.Context(), "count", 10) {
+		if err != nil {
+			wantRemote(t, err, "", "limit exceeded")
+			break
+		}
+		n++
+	}
+	if n != 2 { // the call itself is the first
+		t.Errorf("%d items", n)
+	}
+}
+
+func TestConcurrencyLimit(t *testing.T) {
+	c := dial(t, start(t, everything+`
+limit "one at a time" {
+  principals = ["owner"]
+  objects    = ["acme.echo"]
+  concurrent = 1
+}
+`), client.Config{})
+	ctx := t.Context()
+	echo := c.Object("acme.echo")
+	spun := make(chan error, 1)
+	go func() {
+		_, err := echo.Call(ctx, "spin")
+		spun <- err
+	}()
+	// Until the spinning call is under way, calls succeed; then they must not.
+	for {
+		_, err := echo.Call(ctx, "echo", 1)
+		if err != nil {
+			wantRemote(t, err, "", "limit exceeded: 1 calls of acme.echo at a time; not executed")
+			break
+		}
+		select {
+		case err := <-spun:
+			if !strings.Contains(err.Error(), "at a time") {
+				t.Fatalf("no call was refused while one was under way: %v", err)
+			}
+			// One of ours was under way when it came: again.
+			go func() {
+				_, err := echo.Call(ctx, "spin")
+				spun <- err
+			}()
+		default:
+		}
+	}
+	wantRemote(t, <-spun, "", "limit exceeded") // of its own
+	if _, err := echo.Call(ctx, "echo", 1); err != nil {
+		t.Errorf("after it ended: %v", err)
+	}
+}
+
+// TestOppositeEnds lets two objects with one instance each call the other at the same
+// time: one is told that this can never end, and the other goes on.
+func TestOppositeEnds(t *testing.T) {
+	c := dial(t, start(t, crossingPolicy), client.Config{})
+	ends := [2]string{"acme.left", "acme.right"}
+	var wg sync.WaitGroup
+	var results [2]any
+	var errs [2]error
+	for i := range ends {
+		wg.Go(func() { results[i], errs[i] = c.Object(id(ends[i])).Call(t.Context(), "cross", ends[1-i]) })
+	}
+	wg.Wait()
+	failed := 0
+	for i := range ends {
+		if errs[i] != nil {
+			wantRemote(t, errs[i], "", "deadlock: "+ends[1-i]+" waits for a call of "+ends[i])
+			failed++
+		} else if results[i] != "hi" {
+			t.Errorf("%s: %v", ends[i], results[i])
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d of two were refused: %v", failed, errs)
+	}
+	// Nobody is stuck.
+	for _, end := range ends {
+		if got, err := c.Object(id(end)).Call(t.Context(), "hello"); err != nil || got != "hi" {
+			t.Errorf("%s afterwards: %v, %v", end, got, err)
+		}
+	}
+}
+
+func TestCallCycle(t *testing.T) {
+	c := dial(t, start(t, crossingPolicy), client.Config{})
+	_, err := c.Object("acme.left").Call(t.Context(), "around", "acme.right", "acme.left")
+	wantRemote(t, err, "", "call cycle: acme.left is already waiting for this call")
+	_, err = c.Object("acme.left").Call(t.Context(), "back", "acme.left")
+	wantRemote(t, err, "", "call cycle: acme.left is already waiting for this call")
+	if got, err := c.Object("acme.left").Call(t.Context(), "back", "acme.right"); err != nil || got != "hi" {
+		t.Errorf("no cycle: %v, %v", got, err)
+	}
+}
+
+const crossingPolicy = everything + `
+permit "they call each other" {
+  principals = ["object:acme.left", "object:acme.right"]
+  objects    = ["acme.*"]
+}
+`
+
+// parse reads a policy for a host that runs.
+func parse(t *testing.T, text string) *policy.Policy {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "policy.hcl")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Load(file, os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestPolicyClosesStream: a stream that was opened under one policy ends under another
+// that does not permit it.
+func TestPolicyClosesStream(t *testing.T) {
+	h, dir := startHost(t, everything)
+	c := dial(t, h.Addrs()[0], client.Config{})
+	n := 0
+	for v, err := range c.Object("acme.echo").Stream(t.Context(), "count", 10) {
+		if n == 3 {
+			wantRemote(t, err, "", "item stream terminated")
+			break
+		}
+		if n++; err != nil || v != int64(n) {
+			t.Fatalf("item %d: %v, %v", n, v, err)
+		}
+		if n == 3 {
+			h.SetPolicy(parse(t, everything+`
+forbid "no more" {
+  principals = ["owner"]
+  objects    = ["acme.echo"]
+}
+`))
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d items", n)
+	}
+	// It stays closed when the policy opens again.
+	h.SetPolicy(parse(t, everything))
+	denied := 0
+	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Decision == "deny" && e.Object == "acme.echo" && strings.Contains(e.Reason, "no more") {
+			denied++
+		}
+	}
+	if denied != 1 {
+		t.Errorf("%d denials in the audit log", denied)
+	}
+}
+
+// TestBatchIsDecidedItemByItem: one item that is forbidden, and nothing is executed.
+func TestBatchIsDecidedItemByItem(t *testing.T) {
+	c := dial(t, start(t, everything+`
+forbid "no reset" {
+  principals = ["owner"]
+  objects    = ["acme.counter"]
+  methods    = ["reset"]
+}
+`), client.Config{})
+	counter := c.Object("acme.counter")
+	_, err := counter.Batch().Add("add", []any{1}, nil).Add("reset", nil, nil).Add("add", []any{1}, nil).Run(t.Context())
+	wantRemote(t, err, "", "unknown object")
+	if got, err := counter.Get(t.Context(), "total"); err != nil || got != int64(0) {
+		t.Errorf("total = %v, %v: something was executed", got, err)
+	}
+}
+
+// TestNoAuditNoCall: what cannot be written down is not done.
+func TestNoAuditNoCall(t *testing.T) {
+	h, _ := startHost(t, everything)
+	c := dial(t, h.Addrs()[0], client.Config{})
+	counter := c.Object("acme.counter")
+	if _, err := counter.Call(t.Context(), "add", 1); err != nil {
+		t.Fatal(err)
+	}
+	h.CloseAudit()
+	_, err := counter.Call(t.Context(), "add", 1)
+	wantRemote(t, err, "", "the host cannot keep its audit log; not executed")
+	_, err = counter.Batch().Add("add", []any{1}, nil).Run(t.Context())
+	wantRemote(t, err, "", "audit log")
+	// A denial looks as ever.
+	_, err = c.Object("acme.nosuch").Call(t.Context(), "add", 1)
+	wantRemote(t, err, "", "unknown object")
+}
+
+// TestAuditHoldsNoData: what is passed and returned is not in the log.
+func TestAuditHoldsNoData(t *testing.T) {
+	h, dir := startHost(t, everything)
+	c := dial(t, h.Addrs()[0], client.Config{})
+	const secret = "c0ffee-and-cake"
+	ctx := context.WithoutCancel(t.Context())
+	if _, err := c.Object("acme.echo").CallKw(ctx, "echo", []any{secret}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Object("acme.counter").Set(ctx, "total", 7777777); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "state", "audit.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := string(b); strings.Contains(s, secret) || strings.Contains(s, "7777777") || !strings.Contains(s, `"method":"echo"`) {
+		t.Errorf("%s", s)
+	}
+}

@@ -1,0 +1,108 @@
+package host
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// proxy runs a call from one object to another, authorised as the calling object. alone
+// says that the calling object has one instance, which answers nobody else meanwhile.
+func (h *Host) proxy(ctx context.Context, from object.ID, alone bool, call *object.Call) (object.Reply, error) {
+	call.Caller = object.Caller{Principal: from.Principal(), Tenant: from.Tenant(),
+		Peer: object.Peer{Channel: "object", Addr: string(from)}}
+	call.Protocol, call.Conn = object.Pyro5, proxyConn
+	call.Chain = append(call.Chain, from)
+	if len(call.Chain) > maxCallDepth {
+		return object.Reply{}, object.Errorf(object.CodeExhausted, "limit exceeded: objects call each other %d deep; not executed", maxCallDepth)
+	}
+	if call.ID == object.Daemon || call.ID == object.NameServer || call.ID == object.Enroll || call.Kind == object.Batch {
+		h.note(call, call.Method, "denied: objects cannot call the host's own", "")
+		return object.Reply{}, errUnknown
+	}
+	snap := h.snap.Load()
+	g, err := h.authorize(snap, call)
+	if err != nil {
+		return object.Reply{}, err
+	}
+	defer h.release(g)
+	w, err := h.waits.begin(call, alone)
+	if err != nil {
+		return object.Reply{}, err
+	}
+	defer h.waits.end(w)
+	call.Deadline = time.Now().Add(callTimeout)
+	b := snap.backends[call.ID.Tenant()]
+	r, err := b.Invoke(ctx, call)
+	if r.Stream != 0 {
+		b.CloseStream(r.Stream)
+	}
+	return r, err
+}
+
+// proxyConn is the connection number of calls between objects: they share one session.
+const proxyConn = 0
+
+// waits is who waits for whom among objects with one instance, so that those that would
+// wait for each other for ever are told instead. The zero value is empty; it is safe for
+// concurrent use.
+type waits struct {
+	mu    sync.Mutex // guards what follows
+	calls []*wait    // under way; few, since each occupies a script
+}
+
+// wait is a call from one object to another that is under way.
+type wait struct {
+	holds []object.ID // objects that answer nobody else until the call returns
+	on    object.ID
+}
+
+// begin enters a call, whose chain ends with the calling object. It is an error if the
+// object that is called waits, over however many others, for one that this call holds.
+func (ws *waits) begin(call *object.Call, alone bool) (*wait, error) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w := &wait{on: call.ID}
+	for i, id := range call.Chain {
+		// Those before the last are held if they were alone when they called.
+		if i == len(call.Chain)-1 && alone || slices.ContainsFunc(ws.calls, func(o *wait) bool { return slices.Contains(o.holds, id) }) {
+			w.holds = append(w.holds, id)
+		}
+	}
+	// A call back into the chain itself is a cycle, which the worker refuses.
+	if through, ok := ws.leads(w.on, w.holds, nil); ok && !slices.Contains(w.holds, w.on) {
+		return nil, object.Errorf(object.CodeInvalid, "deadlock: %s waits for a call of %s, which would wait for it; not executed", w.on, through)
+	}
+	ws.calls = append(ws.calls, w)
+	return w, nil
+}
+
+// leads reports whether an object waits for one of those, and for which.
+func (ws *waits) leads(from object.ID, to, seen []object.ID) (object.ID, bool) {
+	if slices.Contains(seen, from) {
+		return "", false
+	}
+	seen = append(seen, from)
+	for _, o := range ws.calls {
+		if !slices.Contains(o.holds, from) {
+			continue
+		}
+		if slices.Contains(to, o.on) {
+			return o.on, true
+		}
+		if through, ok := ws.leads(o.on, to, seen); ok {
+			return through, true
+		}
+	}
+	return "", false
+}
+
+func (ws *waits) end(w *wait) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	i := slices.Index(ws.calls, w)
+	ws.calls = slices.Delete(ws.calls, i, i+1)
+}
