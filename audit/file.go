@@ -171,9 +171,9 @@ func (f *file) lose(lines []byte, err error) (uint64, error) {
 		f.warned = now
 		does := "calls are refused"
 		if f.cfg.Drop {
-			does = "decisions are not recorded"
+			does = "decisions are counted and not recorded"
 		}
-		f.cfg.Log.Error("audit log cannot be written: "+does, "path", f.cfg.Path, "err", err)
+		f.cfg.Log.Error("audit log cannot be written", "so", does, "path", f.cfg.Path, "err", err)
 	}
 	return uint64(bytes.Count(lines, []byte("\n"))), err
 }

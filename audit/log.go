@@ -49,7 +49,6 @@ type Log struct {
 
 	writing sync.Mutex // held while a batch is written; taken before mu
 	file    file
-	out     []byte
 
 	syncStop chan struct{}
 	syncing  sync.WaitGroup

@@ -132,7 +132,9 @@ func (v *vault) read() (any bool, problems []error) {
 			continue
 		}
 		keys, err := keyfile.Read(f.Path)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) && v.policy.Enroll != nil {
+			v.log.Info("no key yet, so nobody is this principal by one", "principal", string(f.Principal), "path", f.Path)
+		} else if err != nil {
 			complain(f.Where, err)
 		}
 		if err == nil || errors.Is(err, fs.ErrNotExist) {

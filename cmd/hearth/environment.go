@@ -36,6 +36,8 @@ func closeEnvironment(noEnv bool) environment {
 	default:
 		// Go's own switches can make TLS and certificates laxer.
 		_ = os.Unsetenv("GODEBUG")
+		// And time zones, of which conditions are.
+		_ = os.Unsetenv("ZONEINFO")
 		return environment{}
 	}
 	os.Clearenv()

@@ -30,42 +30,22 @@ run() {
 }
 
 cp -R "$root/scripts" "$work/scripts"
-me=$(id -u)
-cat >"$work/policy.hcl" <<POLICY
-scripts = "scripts"
-state   = "state"
+# The shipped policy, on a free port.
+sed 's/127\.0\.0\.1:7766/127.0.0.1:0/' "$root/policy.hcl" >"$work/policy.hcl"
+cd "$work"
 
-listener "local" {
-  address  = "127.0.0.1:0"
-  identify = ["peer"]
-}
-listener "socket" {
-  address  = "unix:state/hearth.sock"
-  identify = ["peer"]
-}
+say "who may call what: the shipped policy.hcl has three tenants, four principals and its own tests"
+printf "\$ hearth policy test\n"; "$hearth" policy test
+printf "\$ hearth policy prove\n"; "$hearth" policy prove
+printf "\$ hearth policy explain clerk\n"; "$hearth" policy explain clerk
 
-principal "me" { uid = $me }
-
-tenant "demo" {}
-
-permit "whoever starts the demo may call everything in it" {
-  principals = ["me"]
-  objects    = ["demo.*"]
-}
-permit "the relay may count" {
-  principals = ["object:demo.relay"]
-  objects    = ["demo.counter"]
-  methods    = ["add"]
-}
-POLICY
-mkdir -m 700 "$work/state"
-
-say "the policy: who may call what"
-cat "$work/policy.hcl"
+say "a key for the clerk, who is not an account of this machine"
+"$hearth" key new keys/clerk.key
+cp keys/clerk.key clerk.key
 
 say "start the daemon"
-echo "\$ hearth serve --policy policy.hcl --ready-file ready"
-"$hearth" serve --policy "$work/policy.hcl" --ready-file "$work/ready" >"$work/serve.log" 2>&1 &
+echo "\$ hearth serve --ready-file ready"
+"$hearth" serve --ready-file "$work/ready" >"$work/serve.log" 2>&1 &
 pid=$!
 for _ in $(seq 100); do
 	[ -s "$work/ready" ] && break
@@ -88,6 +68,24 @@ run call demo.counter add 5
 run call demo.counter add 3
 run call demo.greeter hello '"World"'
 run call demo.relay add 10
+
+say "an object calls others as itself, never as its caller: the clerk sells, the till books"
+printf '{"address": "%s", "channel": "hmac", "key": "clerk.key"}\n' "$at" >clerk.json
+as_clerk() {
+	printf '$ hearth --profile clerk.json %s\n' "$*"
+	"$hearth" --profile clerk.json "$@"
+}
+as_clerk ls
+as_clerk call shop.till sell '"apple"' 3 50
+run call bank.ledger balance '"shop"'
+
+say "what somebody may not call looks like what is not there"
+for call in "bank.ledger book" "bank.ledger nosuch" "bank.nosuch book"; do
+	if as_clerk call $call; then
+		echo "this should have failed" >&2
+		exit 1
+	fi
+done
 
 say "an item stream"
 run call demo.ticker countdown 3 --stream
@@ -119,6 +117,10 @@ PYTHON
 else
 	say "(/usr/bin/python3 has no Pyro4: the tour of a Python client is left out)"
 fi
+
+say "every decision is in the audit log, written before it was acted on"
+printf "\$ hearth audit query --principal clerk\n"; "$hearth" audit query --principal clerk
+printf "\$ hearth audit verify\n"; "$hearth" audit verify
 
 say "stop the daemon: it finishes the calls it has and closes"
 kill -TERM "$pid"
