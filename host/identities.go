@@ -61,6 +61,7 @@ type vault struct {
 
 	// Of whoever reads: New, then one goroutine.
 	seen   map[string]fs.FileInfo // of every file, when it was read; nil: it was not there
+	failed map[string]string      // what could not be read, by file or listener, and why: read at every look
 	keys   map[string][]keyfile.Key
 	legacy map[string]string
 	tls    map[string]*transport.ServerTLS
@@ -77,7 +78,7 @@ func same(a, b fs.FileInfo) bool {
 
 // newVault reads everything for the first time. The error joins all that is wrong.
 func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
-	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, keys: map[string][]keyfile.Key{},
+	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, failed: map[string]string{}, keys: map[string][]keyfile.Key{},
 		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}}
 	v.now.Store(&identities{})
 	_, problems := v.read()
@@ -92,14 +93,21 @@ func files(t *policy.TLS) []string {
 	return slices.Concat([]string{t.Cert, t.Key}, t.ClientCA, t.Revoked)
 }
 
-// changed returns the files that are others than when they were read, and remembers what
-// it saw.
+// settled is how old a file's time must be to tell it from the next one's: clocks of file
+// systems tick slowly, and what is written twice in one tick looks the same. One from the
+// future never is.
+const settled = 2 * time.Second
+
+// changed returns the files that are others than when they were read, as true, and those
+// that may be, as false. It remembers what it saw.
 func (v *vault) changed() map[string]bool {
 	changed := map[string]bool{}
 	look := func(path string) {
 		now, _ := os.Stat(path) // nil if it is not there
 		if before, ok := v.seen[path]; !ok || !same(before, now) {
 			v.seen[path], changed[path] = now, true
+		} else if now != nil && time.Since(now.ModTime()) < settled {
+			changed[path] = false
 		}
 	}
 	for _, f := range slices.Concat(v.policy.Keys, v.policy.LegacyKeys) {
@@ -118,58 +126,82 @@ func (v *vault) changed() map[string]bool {
 	return changed
 }
 
+// reading is one reading of what has changed, and of what could not be read before: what
+// failed may have been the host's own trouble, such as a lack of descriptors, and what
+// it did not see a revocation.
+type reading struct {
+	v        *vault
+	changed  map[string]bool
+	any      bool // something is known now that was not
+	problems []error
+}
+
+// due reports whether something is to be read: it failed, or one of its files changed.
+func (k *reading) due(name string, files ...string) bool {
+	_, again := k.v.failed[name]
+	return again || slices.ContainsFunc(files, func(path string) bool { _, ok := k.changed[path]; return ok })
+}
+
+// read notes how reading something went. What fails as it did before is told once.
+func (k *reading) read(name, where string, err error, files ...string) {
+	before, again := k.v.failed[name]
+	other := slices.ContainsFunc(files, func(path string) bool { return k.changed[path] })
+	if err == nil {
+		delete(k.v.failed, name)
+		k.any = k.any || again || other
+		return
+	}
+	k.any = k.any || other
+	if k.v.failed[name] = err.Error(); other || before != err.Error() {
+		k.problems = append(k.problems, fmt.Errorf("%s: %w", where, err))
+	}
+}
+
 // read reads what has changed, and reports whether anything had and what is wrong.
 func (v *vault) read() (any bool, problems []error) {
-	changed := v.changed()
-	if len(changed) == 0 {
+	k := &reading{v: v, changed: v.changed()}
+	if len(k.changed) == 0 && len(v.failed) == 0 {
 		return false, nil
 	}
-	complain := func(where string, err error) {
-		problems = append(problems, fmt.Errorf("%s: %w", where, err))
-	}
 	for _, f := range v.policy.Keys {
-		if !changed[f.Path] {
+		if !k.due(f.Path, f.Path) {
 			continue
 		}
 		keys, err := keyfile.Read(f.Path)
-		if err != nil {
-			complain(f.Where, err)
-		}
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			v.keys[f.Path] = keys
 		}
+		k.read(f.Path, f.Where, err, f.Path)
 	}
 	for _, f := range v.policy.LegacyKeys {
-		if !changed[f.Path] {
+		if !k.due(f.Path, f.Path) {
 			continue
 		}
 		secret, err := readLegacy(f.Path)
-		if err != nil {
-			complain(f.Where, err)
-		}
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			v.legacy[f.Path] = secret
 		}
+		k.read(f.Path, f.Where, err, f.Path)
 	}
-	if changed[v.tokenFolder()] {
-		if err := v.readTokens(); err != nil {
-			complain("enrolment", err)
-		}
+	if dir := v.tokenFolder(); k.due(dir, dir) {
+		k.read(dir, "enrolment", v.readTokens(), dir)
 	}
 	for _, l := range v.policy.Listeners {
-		if l.TLS == nil || !slices.ContainsFunc(files(l.TLS), func(path string) bool { return changed[path] }) {
+		if l.TLS == nil || !k.due("listener "+l.Name, files(l.TLS)...) {
 			continue
 		}
 		t, err := readTLS(l)
-		if err != nil {
-			complain(l.Where, err)
-			continue
+		if err == nil {
+			v.tls[l.Name] = t
 		}
-		v.tls[l.Name] = t
+		k.read("listener "+l.Name, l.Where, err, files(l.TLS)...)
 	}
 	ids, doubles := v.compile()
 	v.now.Store(ids)
-	return true, append(problems, doubles...)
+	if k.any {
+		problems = doubles
+	}
+	return k.any, append(k.problems, problems...)
 }
 
 // compile makes identities of what was read. A key id that stands in two files proves
