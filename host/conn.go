@@ -65,6 +65,13 @@ func (c *conn) drain() {
 	_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 }
 
+// cut ends the connection at once: what has arrived of it and was not begun is dropped,
+// which closing the socket alone would not do.
+func (c *conn) cut() {
+	c.draining.Store(true)
+	c.socket.Close()
+}
+
 // serve runs the connection to its end.
 func (c *conn) serve() {
 	defer c.end()
@@ -117,7 +124,13 @@ func (c *conn) open() bool {
 	}
 	c.nc = ch.Conn
 	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.vault.principal(ch.Peer)
-	c.proof.Store(&proof{channel: ch, principal: c.caller.Principal})
+	proof := &proof{channel: ch, principal: c.caller.Principal}
+	c.proof.Store(proof)
+	// The handshake may have begun before something was revoked, and taken its time.
+	if err := c.h.revoked(c, proof, time.Now()); err != nil {
+		c.h.log.Info("connection refused", "peer", ch.Peer.Addr, "err", err)
+		return false
+	}
 	return true
 }
 

@@ -237,15 +237,27 @@ func (h *Host) cutRevoked(now time.Time) {
 		if proof == nil {
 			continue
 		}
-		err := c.listener.Revoked(proof.channel, now)
-		if err == nil && proof.legacy != nil && !h.vault.holds(proof.legacy) {
-			err = errors.New("the shared secret was revoked")
-		}
+		err := h.revoked(c, proof, now)
 		if err != nil {
 			h.log.Warn("connection closed", "principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
-			c.socket.Close()
+			c.cut()
 		}
 	}
+}
+
+// revoked returns why what proved who a connection's peer is does so no longer, nil if it
+// still does.
+func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
+	if err := c.listener.Revoked(p.channel, now); err != nil {
+		return err
+	}
+	if p.legacy != nil && !h.vault.holds(p.legacy) {
+		return errors.New("the shared secret was revoked")
+	}
+	if peer := p.channel.Peer; peer.Way == object.WayHMAC && h.vault.principal(peer) != p.principal {
+		return fmt.Errorf("key %s proves somebody else now", peer.Key)
+	}
+	return nil
 }
 
 // dropOldestStranger closes the connection that has been silent for longest.
