@@ -274,7 +274,13 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), reason)
 		return false
 	}
-	payload, err := c.plain(m)
+	snap := c.h.snap.Load()
+	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
+		c.h.log.Warn("stranger refused", "peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way, "uid", c.caller.Peer.UID)
+		c.refuse(m, ser, "access denied: the host does not know who you are; its operator can add your account as a principal")
+		return false
+	}
+	payload, err := c.inflate(m, maxHandshakeBytes)
 	if err != nil {
 		c.refuse(m, ser, safeText(err))
 		return false
@@ -282,12 +288,6 @@ func (c *conn) connect(m *wire.Message) bool {
 	id, err := ser.ScanConnect(payload)
 	if err != nil {
 		c.refuse(m, ser, safeText(err))
-		return false
-	}
-	snap := c.h.snap.Load()
-	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
-		c.h.log.Warn("stranger refused", "peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way, "uid", c.caller.Peer.UID)
-		c.refuse(m, ser, "access denied: the host does not know who you are; its operator can add your account as a principal")
 		return false
 	}
 	return c.welcome(m, ser, object.ID(id), snap)
@@ -357,11 +357,14 @@ func (c *conn) correlate(m, answer *wire.Message) {
 }
 
 // plain returns a message's payload, inflated if it came compressed.
-func (c *conn) plain(m *wire.Message) ([]byte, error) {
+func (c *conn) plain(m *wire.Message) ([]byte, error) { return c.inflate(m, maxMessageBytes) }
+
+// inflate is plain with a bound, in bytes, on what a payload inflates to.
+func (c *conn) inflate(m *wire.Message, max int) ([]byte, error) {
 	if m.Flags&wire.Compressed == 0 {
 		return m.Payload, nil
 	}
-	out, err := wire.Inflate(c.inflated[:0], m.Payload, maxMessageBytes)
+	out, err := wire.Inflate(c.inflated[:0], m.Payload, max)
 	if err != nil {
 		return nil, err
 	}
