@@ -117,9 +117,12 @@ func (t *ServerTLS) addAuthorities(file string) error {
 	return nil
 }
 
-// verify refuses certificates whose serial is on the list.
-func (t *ServerTLS) verify(state tls.ConnectionState) error {
-	for _, chain := range state.VerifiedChains {
+// verify refuses a handshake with certificates whose serial is on the list.
+func (t *ServerTLS) verify(state tls.ConnectionState) error { return t.allows(state.VerifiedChains) }
+
+// allows returns an error if one of the certificates is on the list.
+func (t *ServerTLS) allows(chains [][]*x509.Certificate) error {
+	for _, chain := range chains {
 		for _, cert := range chain {
 			if s := serial(cert.SerialNumber); t.denied[s] {
 				return fmt.Errorf("certificate %s was revoked", s)
@@ -129,18 +132,31 @@ func (t *ServerTLS) verify(state tls.ConnectionState) error {
 	return nil
 }
 
-// describe says what the policy may match of a verified certificate, and which authority
-// vouches for it.
-func (t *ServerTLS) describe(chains [][]*x509.Certificate) (*object.Certificate, string) {
-	leaf := chains[0][0]
-	root := chains[0][len(chains[0])-1]
+// holds returns why chains that were verified some time ago, for a peer that was described
+// then, would not be now.
+func (t *ServerTLS) holds(chains [][]*x509.Certificate, peer *object.Certificate, now time.Time) error {
+	chain := chains[0]
+	for _, cert := range chain {
+		if now.After(cert.NotAfter) {
+			return fmt.Errorf("certificate %s has expired", serial(cert.SerialNumber))
+		}
+	}
+	if t.roots[string(chain[len(chain)-1].Raw)] != peer.CA {
+		return fmt.Errorf("the authority of certificate %s is not trusted any more", peer.Serial)
+	}
+	return t.allows(chains)
+}
+
+// describe says what the policy may match of a certificate by its verified chain.
+func (t *ServerTLS) describe(chain []*x509.Certificate) *object.Certificate {
+	leaf, root := chain[0], chain[len(chain)-1]
 	sum := sha256.Sum256(leaf.Raw)
 	out := &object.Certificate{CA: t.roots[string(root.Raw)], CommonName: leaf.Subject.CommonName, DNS: leaf.DNSNames,
 		Serial: serial(leaf.SerialNumber), SHA256: hex.EncodeToString(sum[:])}
 	for _, u := range leaf.URIs {
 		out.URIs = append(out.URIs, u.String())
 	}
-	return out, string(root.Raw)
+	return out
 }
 
 // Expires returns when the host's own certificate ends.
