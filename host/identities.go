@@ -65,7 +65,8 @@ type vault struct {
 	keys   map[string][]keyfile.Key
 	legacy map[string]string
 	tls    map[string]*transport.ServerTLS
-	tokens map[string]*enroll.Token // by file
+	denied map[string]map[string]struct{} // by file
+	tokens map[string]*enroll.Token       // by file
 }
 
 // same reports whether a file is as it was; nil is one that is not there.
@@ -79,7 +80,7 @@ func same(a, b fs.FileInfo) bool {
 // newVault reads everything for the first time. The error joins all that is wrong.
 func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
 	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, failed: map[string]string{}, keys: map[string][]keyfile.Key{},
-		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}}
+		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}, denied: map[string]map[string]struct{}{}}
 	v.now.Store(&identities{})
 	_, problems := v.read()
 	if err := errors.Join(problems...); err != nil {
@@ -190,8 +191,8 @@ func (v *vault) read() (any bool, problems []error) {
 		if l.TLS == nil || !k.due("listener "+l.Name, files(l.TLS)...) {
 			continue
 		}
-		t, err := readTLS(l)
-		if err == nil {
+		t, err := v.readTLS(l)
+		if t != nil {
 			v.tls[l.Name] = t
 		}
 		k.read("listener "+l.Name, l.Where, err, files(l.TLS)...)
@@ -247,23 +248,38 @@ func readLegacy(path string) (string, error) {
 	return secret, nil
 }
 
-// readTLS reads the files of a listener's tls block.
-func readTLS(l policy.Listener) (*transport.ServerTLS, error) {
+// readTLS reads the files of a listener's tls block. With an error comes what can be read
+// of them, the rest as it was; nil the first time.
+func (v *vault) readTLS(l policy.Listener) (*transport.ServerTLS, error) {
 	denied := map[string]bool{}
+	var problems []error
 	for _, path := range l.TLS.Revoked {
 		list, err := ca.ReadDenylist(path)
 		if err != nil {
-			return nil, err
+			problems = append(problems, err)
+			// Of a list with a mistake, what it said before and what can be read of it both
+			// count: to refuse too many is the safe side.
+			list = merged(list, v.denied[path])
 		}
+		v.denied[path] = list
 		for serial := range list {
 			denied[serial] = true
 		}
 	}
-	return transport.LoadTLS(transport.TLSFiles{
+	t, err := transport.LoadTLS(transport.TLSFiles{
 		Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, Denied: denied,
 		Min12:    l.TLS.MinVersion == "1.2",
 		Required: slices.Equal(l.Identify, []string{object.WayCert}),
-	})
+	}, v.tls[l.Name])
+	return t, errors.Join(append(problems, err)...)
+}
+
+// merged returns the serial numbers of both lists.
+func merged(a, b map[string]struct{}) map[string]struct{} {
+	out := map[string]struct{}{}
+	maps.Copy(out, a)
+	maps.Copy(out, b)
+	return out
 }
 
 // key returns a key of the HMAC channel.

@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport/ca"
 	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -63,11 +66,17 @@ func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
 	write(t, filepath.Join(dir, "scripts", "acme", "gate.lua"), "return hearth.object {}")
 	write(t, filepath.Join(dir, "alice.key"), keyLine("alice-1"))
 	write(t, filepath.Join(dir, "bob.key"), "")
-	p, err := policy.Parse("policy.hcl", []byte(gatePolicy), dir, os.Getuid(), nil)
+	return serveGated(t, g, dir, gatePolicy), dir
+}
+
+// serveGated is gatedHost with another policy, whose files are in dir.
+func serveGated(t *testing.T, g *gate, dir, text string) *Host {
+	t.Helper()
+	p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err = New(Config{Policy: p, Worker: []string{"never started"}})
+	h, err := New(Config{Policy: p, Worker: []string{"never started"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +87,7 @@ func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
 	h.serving.Add(1)
 	go h.accept(h.listeners[0])
 	t.Cleanup(h.drain)
-	return h, dir
+	return h
 }
 
 // connectAs opens a connection with a key of keyLine and introduces itself.
@@ -89,7 +98,12 @@ func connectAs(t *testing.T, h *Host, id string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	c := signed.Client(nc, id, signed.Key{})
+	return introduced(t, signed.Client(nc, id, signed.Key{}))
+}
+
+// introduced returns c after the CONNECT.
+func introduced(t *testing.T, c net.Conn) net.Conn {
+	t.Helper()
 	send(t, c, &wire.Message{Type: wire.Connect, Payload: []byte(`{"handshake":"hello","object":"Pyro.Daemon"}`)})
 	var m wire.Message
 	if err := wire.NewReader(c, 0).Read(&m); err != nil || m.Type != wire.ConnectOK {
@@ -156,14 +170,122 @@ func TestKeyThatChangesHands(t *testing.T) {
 	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
 	h.vault.read()
 	h.cutRevoked(time.Now())
-	var m wire.Message
-	// The write may fail already.
+	if answers(t, c) {
+		t.Error("the connection of alice goes on with what is bob's key now")
+	}
+}
+
+// answers reports whether the host answers a ping.
+func answers(t *testing.T, c net.Conn) bool {
+	t.Helper()
 	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = c.Write(b)
-	if err := wire.NewReader(c, 0).Read(&m); err == nil {
-		t.Error("the connection of alice goes on with what is bob's key now")
+	_, _ = c.Write(b) // may fail already
+	var m wire.Message
+	return wire.NewReader(c, 0).Read(&m) == nil
+}
+
+const certPolicy = `
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["cert"]
+  plain    = false
+  tls {
+    cert      = "host.pem"
+    key       = "host.key"
+    client_ca = "ca/ca.pem"
+    revoked   = "ca/revoked"
+  }
+}
+principal "alice" {
+  cert { common_name = "alice" }
+}
+tenant "acme" {}
+permit "all" {
+  principals = ["alice"]
+  objects    = ["acme.*"]
+}
+`
+
+// TestRevocationBesideAMistake revokes a certificate while something else is wrong with
+// the listener's files: what is right of them counts.
+func TestRevocationBesideAMistake(t *testing.T) {
+	for what, mistake := range map[string]func(dir string){
+		"the host's certificate": func(dir string) { write(t, filepath.Join(dir, "host.pem"), "damaged") },
+		"the host's key":         func(dir string) { write(t, filepath.Join(dir, "host.key"), "damaged") },
+		"an authority":           func(dir string) { write(t, filepath.Join(dir, "ca", "ca.pem"), "damaged") },
+		"the list": func(dir string) {
+			f, err := os.OpenFile(filepath.Join(dir, "ca", "revoked"), os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if _, err := f.WriteString("not a serial number\n"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		authority, err := ca.Init(filepath.Join(dir, "ca"), "test", 1, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate(t, authority, dir, ca.Request{Name: "host", Kind: ca.Server, DNS: []string{"localhost"}})
+		alice := certificate(t, authority, dir, ca.Request{Name: "alice", Kind: ca.Client})
+		pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "alice.pem"), filepath.Join(dir, "alice.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := serveGated(t, newGate(), dir, certPolicy)
+		trusted := x509.NewCertPool()
+		trusted.AddCert(authority.Certificate())
+		connect := func() (net.Conn, error) {
+			return tls.Dial("tcp", h.Addrs()[0], &tls.Config{ServerName: "localhost", RootCAs: trusted, Certificates: []tls.Certificate{pair}})
+		}
+		c, err := connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		introduced(t, c)
+		if err := authority.Revoke(alice, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		mistake(dir)
+		if _, problems := h.vault.read(); len(problems) != 1 {
+			t.Errorf("%s: problems %v, want one", what, problems)
+		}
+		h.cutRevoked(time.Now())
+		if answers(t, c) {
+			t.Errorf("%s is damaged, and who is revoked stays connected", what)
+		}
+		if c, err = connect(); err == nil && answers(t, c) {
+			t.Errorf("%s is damaged, and who is revoked connects again", what)
+		}
 	}
+}
+
+// certificate issues a certificate and writes it and its key into a folder.
+func certificate(t *testing.T, authority *ca.CA, dir string, r ca.Request) *ca.Issued {
+	t.Helper()
+	key, err := ca.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyPEM, err := ca.EncodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.PublicKey = key.Public()
+	text, one, err := authority.Issue(r, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, r.Name+".pem"), string(text))
+	write(t, filepath.Join(dir, r.Name+".key"), string(keyPEM))
+	return one
 }

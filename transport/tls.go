@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -36,29 +37,14 @@ type ServerTLS struct {
 const maxPEMBytes = 1 << 20
 
 // LoadTLS reads a listener's certificates. The private key must be this process's user's
-// alone. The error names the file.
+// alone. The error joins all that cannot be read, each with its file; that is taken from
+// last, unless last is nil, so that trouble with the host's own certificate does not keep
+// a revocation out.
 //
 // Sessions are never resumed: a handshake always asks for and verifies the certificate.
-func LoadTLS(f TLSFiles) (*ServerTLS, error) {
-	key, err := private.Read(f.Key, maxPEMBytes)
-	if err != nil {
-		return nil, err
-	}
-	chain, err := os.ReadFile(f.Cert)
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return nil, fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
-	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Cert, err)
-	}
-	t := &ServerTLS{roots: map[string]string{}, denied: f.Denied, leaf: leaf}
+func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
+	t := &ServerTLS{roots: map[string]string{}, denied: f.Denied}
 	t.config = &tls.Config{
-		Certificates:           []tls.Certificate{pair},
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
 		VerifyConnection:       t.verify,
@@ -66,8 +52,46 @@ func LoadTLS(f TLSFiles) (*ServerTLS, error) {
 	if f.Min12 {
 		t.config.MinVersion = tls.VersionTLS12
 	}
+	ownErr := t.readOwn(f)
+	if ownErr != nil && last != nil {
+		t.leaf, t.config.Certificates = last.leaf, last.config.Certificates
+	}
+	err := t.readAuthorities(f)
+	if err != nil && last != nil {
+		t.roots, t.config.ClientCAs = last.roots, last.config.ClientCAs
+	}
+	if err = errors.Join(ownErr, err); err != nil && last == nil {
+		return nil, err
+	}
+	return t, err
+}
+
+// readOwn reads the host's own chain and key.
+func (t *ServerTLS) readOwn(f TLSFiles) error {
+	key, err := private.Read(f.Key, maxPEMBytes)
+	if err != nil {
+		return err
+	}
+	chain, err := os.ReadFile(f.Cert)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Cert, err)
+	}
+	t.leaf, t.config.Certificates = leaf, []tls.Certificate{pair}
+	return nil
+}
+
+// readAuthorities reads whom clients' certificates may be from, if they are asked for.
+func (t *ServerTLS) readAuthorities(f TLSFiles) error {
 	if len(f.ClientCA) == 0 {
-		return t, nil
+		return nil
 	}
 	t.config.ClientAuth = tls.VerifyClientCertIfGiven
 	if f.Required {
@@ -76,10 +100,10 @@ func LoadTLS(f TLSFiles) (*ServerTLS, error) {
 	t.config.ClientCAs = x509.NewCertPool()
 	for _, file := range f.ClientCA {
 		if err := t.addAuthorities(file); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // addAuthorities reads a PEM file of authorities.

@@ -124,7 +124,7 @@ func connectChained(t *testing.T) *chained {
 // load has the listener go by other files.
 func (c *chained) load(t *testing.T, f transport.TLSFiles) {
 	t.Helper()
-	now, err := transport.LoadTLS(f)
+	now, err := transport.LoadTLS(f, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

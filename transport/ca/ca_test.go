@@ -229,10 +229,7 @@ func FuzzDenylist(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		denied, err := ca.ReadDenylist(path)
-		if err != nil && denied != nil {
-			t.Error("a list and an error")
-		}
+		denied, _ := ca.ReadDenylist(path)
 		for serial := range denied {
 			if serial == "" || serial[0] == '0' || strings.ToLower(serial) != serial {
 				t.Errorf("serial %q", serial)

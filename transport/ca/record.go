@@ -159,7 +159,8 @@ const maxDenylistBytes = 16 << 20
 
 // ReadDenylist reads a file of serial numbers: one a line, in hexadecimal, with colons or
 // without; '#' begins a comment. It returns them in lower case without leading zeros. The
-// error joins all that is wrong, each with its line.
+// error joins all that is wrong, each with its line; what is right is returned with it. If
+// the file cannot be read at all, that is nil.
 func ReadDenylist(path string) (map[string]struct{}, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxDenylistBytes {
@@ -189,8 +190,5 @@ func parseDenylist(path string, text []byte) (map[string]struct{}, error) {
 		}
 		out[plain] = struct{}{}
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	return out, nil
+	return out, errors.Join(problems...)
 }
