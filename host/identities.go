@@ -52,8 +52,8 @@ const (
 )
 
 // vault reads the files of identities, and reads them again when they change. What
-// cannot be read any more keeps its last good reading, except a key file that is gone:
-// its keys are.
+// cannot be read any more keeps its last good reading, except a key file that is gone or
+// empty: its keys are.
 type vault struct {
 	policy *policy.Policy
 	log    *slog.Logger
@@ -179,7 +179,7 @@ func (v *vault) read() (any bool, problems []error) {
 			continue
 		}
 		secret, err := readLegacy(f.Path)
-		if err == nil || errors.Is(err, fs.ErrNotExist) {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errShort) {
 			v.legacy[f.Path] = secret
 		}
 		k.read(f.Path, f.Where, err, f.Path)
@@ -227,13 +227,31 @@ func (v *vault) compile() (*identities, []error) {
 			ids.keys[t.ID] = ownKey{signed.Key(secret), object.Principal(enrollPrefix + t.ID), t.Expires}
 		}
 	}
-	for _, f := range v.policy.LegacyKeys {
-		if secret := v.legacy[f.Path]; secret != "" {
-			ids.legacy = append(ids.legacy, &legacyKey{secret, f.Principal})
-		}
-	}
-	return ids, problems
+	return ids, append(problems, v.compileLegacy(ids)...)
 }
+
+// compileLegacy adds the shared secrets. One that two principals have proves neither.
+func (v *vault) compileLegacy(ids *identities) (problems []error) {
+	from := map[string]policy.KeyFile{}
+	for _, f := range v.policy.LegacyKeys {
+		secret := v.legacy[f.Path]
+		if secret == "" {
+			continue
+		}
+		if first, taken := from[secret]; taken && first.Principal != f.Principal {
+			problems = append(problems, fmt.Errorf("%s: the shared secret in %s is that in %s: make a new one for one of them", f.Where, f.Path, first.Path))
+			ids.legacy = slices.DeleteFunc(ids.legacy, func(k *legacyKey) bool { return k.secret == secret })
+			continue
+		}
+		from[secret] = f
+		ids.legacy = append(ids.legacy, &legacyKey{secret, f.Principal})
+	}
+	return problems
+}
+
+// errShort says that a file holds no secret. To empty it is a way to revoke the one it
+// held.
+var errShort = fmt.Errorf("a shared secret has %d at least, and cannot be guessed", minLegacyBytes)
 
 // readLegacy reads a shared secret: the bytes of a file, without the line's end.
 func readLegacy(path string) (string, error) {
@@ -243,7 +261,7 @@ func readLegacy(path string) (string, error) {
 	}
 	secret := strings.TrimRight(string(b), "\r\n")
 	if len(secret) < minLegacyBytes {
-		return "", fmt.Errorf("%s holds %d bytes: a shared secret has %d at least, and cannot be guessed", path, len(secret), minLegacyBytes)
+		return "", fmt.Errorf("%s holds %d bytes: %w", path, len(secret), errShort)
 	}
 	return secret, nil
 }

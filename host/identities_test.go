@@ -115,3 +115,46 @@ func TestTwoChangesInOneTick(t *testing.T) {
 		t.Error("the key that was replaced still counts")
 	}
 }
+
+const legacyPolicy = `
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["pyro4-hmac"]
+}
+principal "alice" { pyro4_keys = ["alice.pyro4", "alice.new"] }
+principal "bob" { pyro4_keys = ["bob.pyro4"] }
+`
+
+// TestSharedSecrets takes a secret away by emptying its file, and gives one to two
+// principals: it proves neither, whoever was the first.
+func TestSharedSecrets(t *testing.T) {
+	v, dir := openVault(t, legacyPolicy, map[string]string{
+		"alice.pyro4": "the secret of alice", "alice.new": "the secret of alice", "bob.pyro4": "the secret of bob"})
+	who := func(secret string) string {
+		k := v.legacyKey(func(s []byte) bool { return string(s) == secret })
+		if k == nil {
+			return ""
+		}
+		return string(k.owner)
+	}
+	want := func(what, secret, name string) {
+		t.Helper()
+		if got := who("the secret of " + secret); got != name {
+			t.Errorf("%s: the secret of %s proves %q, want %q", what, secret, got, name)
+		}
+	}
+	want("at first", "alice", "alice")
+	want("at first", "bob", "bob")
+
+	write(t, filepath.Join(dir, "bob.pyro4"), "")
+	if _, problems := v.read(); len(problems) != 1 {
+		t.Errorf("an empty file: problems %v, want one", problems)
+	}
+	want("emptied", "bob", "")
+
+	write(t, filepath.Join(dir, "bob.pyro4"), "the secret of alice")
+	if _, problems := v.read(); len(problems) != 1 {
+		t.Errorf("a secret of two: problems %v, want one", problems)
+	}
+	want("of two", "alice", "")
+}
