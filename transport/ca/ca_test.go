@@ -157,6 +157,26 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// TestRevokingThroughALink revokes where the list is a link to the one that hosts read.
+func TestRevokingThroughALink(t *testing.T) {
+	c, dir := newCA(t)
+	_, one := issue(t, c, ca.Request{Name: "alice", Kind: ca.Client})
+	read := filepath.Join(t.TempDir(), "denied")
+	if err := os.Rename(filepath.Join(dir, ca.RevokedFile), read); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(read, filepath.Join(dir, ca.RevokedFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Revoke(one, now); err != nil {
+		t.Fatal(err)
+	}
+	denied, err := ca.ReadDenylist(read)
+	if _, ok := denied[one.Serial]; !ok || err != nil {
+		t.Errorf("hosts read %v, %v", denied, err)
+	}
+}
+
 // TestNothingIsLost issues and revokes from many sides at once.
 func TestNothingIsLost(t *testing.T) {
 	c, dir := newCA(t)

@@ -136,6 +136,12 @@ func (c *CA) Revoke(one *Issued, now time.Time) error {
 	}
 	defer unlock()
 	path := filepath.Join(c.dir, RevokedFile)
+	// A link may lead to the file that hosts read: that one is replaced, not the link.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

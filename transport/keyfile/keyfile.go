@@ -123,9 +123,14 @@ func Create(path string, keys ...Key) error {
 	return private.Create(path, appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
 }
 
-// Update replaces the keys of a file. Its comments are kept, on top. Of several at a time
-// none loses what another changed, so that a revoked key does not come back.
+// Update replaces the keys of a file: of that which path leads to, should it be a link, as
+// hosts may name it differently. Its comments are kept, on top. Of several at a time none
+// loses what another changed, so that a revoked key does not come back.
 func Update(path string, change func([]Key) ([]Key, error)) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
 	unlock, err := private.Lock(filepath.Dir(path))
 	if err != nil {
 		return err
