@@ -116,16 +116,38 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
+// lockName is the file that is locked for a folder's others.
+const lockName = ".lock"
+
 // Lock keeps others who lock the same folder out until unlock: for reading a file,
-// changing it and replacing it without losing what somebody else changed meanwhile.
+// changing it and replacing it without losing what somebody else changed meanwhile. It
+// leaves an empty file behind that only this user can open, and so hold the lock of: a
+// folder itself can be locked for ever by whoever can read it.
 func Lock(dir string) (unlock func(), err error) {
-	d, err := os.Open(dir) //nolint:gosec // the caller's own
+	path := filepath.Join(dir, lockName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // the caller's own
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
-		d.Close()
+	info, err := f.Stat()
+	if err == nil {
+		err = check(path, info)
+	}
+	if err == nil {
+		err = flock(f)
+	}
+	if err != nil {
+		f.Close()
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
-	return func() { d.Close() }, nil
+	return func() { f.Close() }, nil
+}
+
+// flock waits for the lock of f.
+func flock(f *os.File) error {
+	for {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
 }

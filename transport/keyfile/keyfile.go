@@ -131,6 +131,9 @@ func Update(path string, change func([]Key) ([]Key, error)) error {
 	if err != nil {
 		return err
 	}
+	if _, err := private.Read(path, maxFileBytes); err != nil {
+		return err // before a lock of a user is left here who has no business with the file
+	}
 	unlock, err := private.Lock(filepath.Dir(path))
 	if err != nil {
 		return err
