@@ -160,8 +160,9 @@ func (k *reading) read(name, where string, err error, files ...string) {
 
 // read reads what has changed, and reports whether anything had and what is wrong.
 func (v *vault) read() (any bool, problems []error) {
-	k := &reading{v: v, changed: v.changed()}
-	if len(k.changed) == 0 && len(v.failed) == 0 {
+	k := &reading{v: v}
+	k.read("expired tokens", "enrolment", v.expireTokens(time.Now()))
+	if k.changed = v.changed(); len(k.changed) == 0 && len(v.failed) == 0 {
 		return false, nil
 	}
 	for _, f := range v.policy.Keys {
@@ -326,6 +327,21 @@ func (v *vault) readTokens() error {
 		v.tokens[t.ID] = t
 	}
 	return err
+}
+
+// expireTokens removes the files of tokens whose time is over.
+func (v *vault) expireTokens(now time.Time) error {
+	var problems []error
+	for _, t := range v.tokens {
+		removed, err := t.Expire(v.tokenFolder(), now)
+		if removed {
+			v.log.Info("enrolment token expired", "token", t.ID, "principal", t.Principal, "used", t.Client != "")
+		}
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // principal says who a peer is.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport/enroll"
 )
 
 const vaultPolicy = `
@@ -157,4 +158,24 @@ func TestSharedSecrets(t *testing.T) {
 		t.Errorf("a secret of two: problems %v, want one", problems)
 	}
 	want("of two", "alice", "")
+}
+
+// TestExpiredTokensAreRemoved: what is left of a token whose time is over is nothing.
+func TestExpiredTokensAreRemoved(t *testing.T) {
+	v, _ := openVault(t, "enroll {}\n"+vaultPolicy, map[string]string{"alice.key": keyLine("alice-1")})
+	dir := v.tokenFolder()
+	for _, valid := range []time.Duration{-time.Second, time.Hour} {
+		if _, err := enroll.New(dir, "alice", enroll.Key, valid, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // to see it, and to remove it
+		if _, problems := v.read(); len(problems) != 0 {
+			t.Fatal(problems)
+		}
+	}
+	left, err := enroll.List(dir)
+	if err != nil || len(left) != 1 || !left[0].Expires.After(time.Now()) {
+		t.Errorf("left are %v, %v; want the one that is good", left, err)
+	}
 }

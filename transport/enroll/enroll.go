@@ -209,6 +209,20 @@ func Remove(dir, id string) error {
 	return os.Remove(filepath.Join(dir, id+extension))
 }
 
+// Expire removes a token if its time is over, and reports whether it did. It waits for
+// nobody: a token that is being used meanwhile may be written again, and is to be removed
+// again.
+func (t *Token) Expire(dir string, now time.Time) (bool, error) {
+	if now.Before(t.Expires) {
+		return false, nil
+	}
+	err := os.Remove(filepath.Join(dir, t.ID+extension))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // DeriveKey makes the key that both sides of an X25519 exchange know. client and server
 // are the public keys.
 func DeriveKey(shared, client, server []byte, id string) (key [32]byte, err error) {
