@@ -177,6 +177,33 @@ func TestRevokingThroughALink(t *testing.T) {
 	}
 }
 
+// TestIssueCutShort leaves half a line of a certificate that nobody got: others can be
+// revoked and issued as before.
+func TestIssueCutShort(t *testing.T) {
+	c, dir := newCA(t)
+	_, one := issue(t, c, ca.Request{Name: "alice", Kind: ca.Client})
+	list := filepath.Join(dir, "issued")
+	text, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(list, append(text, text[:len(text)/2]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found, err := c.Find("alice", now)
+	if err != nil || len(found) != 1 || found[0].Serial != one.Serial {
+		t.Fatalf("Find() = %v, %v", found, err)
+	}
+	if err := c.Revoke(found[0], now); err != nil {
+		t.Error(err)
+	}
+	_, two := issue(t, c, ca.Request{Name: "bob", Kind: ca.Client})
+	all, err := c.Issued()
+	if err != nil || len(all) != 2 || !all[0].Revoked || all[1].Serial != two.Serial {
+		t.Errorf("Issued() = %v, %v", all, err)
+	}
+}
+
 // TestNothingIsLost issues and revokes from many sides at once.
 func TestNothingIsLost(t *testing.T) {
 	c, dir := newCA(t)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,21 +33,47 @@ type Issued struct {
 // Live reports whether the certificate counts at a time.
 func (i *Issued) Live(now time.Time) bool { return !i.Revoked && now.Before(i.Until) }
 
-// note appends a line to the list of what was issued.
+// note appends a line to the list of what was issued. Half a line at its end, of a
+// process that was killed or a full disk, is cut off: its certificate was never handed out.
 func (c *CA) note(one *Issued) error {
 	line, err := json.Marshal(one)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(c.dir, issuedName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	unlock, err := private.Lock(c.dir)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
+	defer unlock()
+	f, err := os.OpenFile(filepath.Join(c.dir, issuedName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	end := int64(len(whole(text)))
+	if end > 0 && text[end-1] != '\n' {
+		line = append([]byte("\n"), line...)
+	}
+	err = f.Truncate(end)
+	if err == nil {
+		_, err = f.WriteAt(append(line, '\n'), end)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// whole returns the list without half a line at its end.
+func whole(text []byte) []byte {
+	end := bytes.LastIndexByte(text, '\n') + 1
+	if json.Valid(text[end:]) {
+		return text
+	}
+	return text[:end]
 }
 
 // Issued returns every certificate that was issued, oldest first.
@@ -65,7 +92,7 @@ func (c *CA) Issued() ([]*Issued, error) {
 	}
 	var all []*Issued
 	n := 0
-	for line := range bytes.Lines(text) {
+	for line := range bytes.Lines(whole(text)) {
 		n++
 		one := new(Issued)
 		if err := json.Unmarshal(line, one); err != nil {
