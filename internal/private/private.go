@@ -13,7 +13,8 @@ import (
 
 // Read returns the content of a file that nobody but this process's user can read or
 // write: at most max bytes. The owner and mode that count are those of the very file
-// that is read; a symbolic link to it is fine. The error names the file and, where a
+// that is read; a symbolic link to it is fine, and so is any folder that satisfies [Place]:
+// where others may rename files, one principal's key would be another's. The error names the file and, where a
 // command mends it, the command; it wraps what the file system said.
 func Read(path string, max int64) ([]byte, error) {
 	// Not blocking: a pipe of that name must not make us wait.
@@ -27,6 +28,9 @@ func Read(path string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	if err := check(path, info); err != nil {
+		return nil, err
+	}
+	if err := Place(path); err != nil {
 		return nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, max+1))
