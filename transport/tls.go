@@ -33,7 +33,7 @@ type ServerTLS struct {
 	leaf   *x509.Certificate
 }
 
-// maxPEMBytes bounds a file with a private key.
+// maxPEMBytes bounds a file with a private key or authorities.
 const maxPEMBytes = 1 << 20
 
 // LoadTLS reads a listener's certificates. The private key must be this process's user's
@@ -108,7 +108,7 @@ func (t *ServerTLS) readAuthorities(f TLSFiles) error {
 
 // addAuthorities reads a PEM file of authorities.
 func (t *ServerTLS) addAuthorities(file string) error {
-	rest, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	rest, err := private.ReadPublic(file, maxPEMBytes)
 	if err != nil {
 		return err
 	}

@@ -157,3 +157,15 @@ func TestWhatVouchesIsRevoked(t *testing.T) {
 		}
 	}
 }
+
+// TestAuthorityThatAnybodyWrites has everybody able to add an authority of his own, and so
+// to be anybody.
+func TestAuthorityThatAnybodyWrites(t *testing.T) {
+	c := connectChained(t)
+	if err := os.Chmod(c.files.ClientCA[0], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := transport.LoadTLS(c.files, nil); err == nil {
+		t.Error("authorities were read from a file that everybody may write to")
+	}
+}

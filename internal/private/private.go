@@ -14,9 +14,15 @@ import (
 // Read returns the content of a file that nobody but this process's user can read or
 // write: at most max bytes. The owner and mode that count are those of the very file
 // that is read; a symbolic link to it is fine, and so is any folder that satisfies [Place]:
-// where others may rename files, one principal's key would be another's. The error names the file and, where a
-// command mends it, the command; it wraps what the file system said.
-func Read(path string, max int64) ([]byte, error) {
+// where others may rename files, one principal's key would be another's. The error names
+// the file and, where a command mends it, the command; it wraps what the file system said.
+func Read(path string, max int64) ([]byte, error) { return read(path, max, check) }
+
+// ReadPublic returns the content of a file that others may read, but not everybody write:
+// one that says whom to trust. At most max bytes.
+func ReadPublic(path string, max int64) ([]byte, error) { return read(path, max, checkPublic) }
+
+func read(path string, max int64, check func(string, fs.FileInfo) error) ([]byte, error) {
 	// Not blocking: a pipe of that name must not make us wait.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it
 	if err != nil {
@@ -30,9 +36,6 @@ func Read(path string, max int64) ([]byte, error) {
 	if err := check(path, info); err != nil {
 		return nil, err
 	}
-	if err := Place(path); err != nil {
-		return nil, err
-	}
 	b, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err == nil && int64(len(b)) > max {
 		err = fmt.Errorf("%s is larger than %d bytes", path, max)
@@ -41,6 +44,16 @@ func Read(path string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+func checkPublic(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	if mode := info.Mode().Perm(); mode&0o002 != 0 {
+		return fmt.Errorf("%s can be written by everybody (mode %04o): run chmod o-w %s", path, mode, path)
+	}
+	return way(path)
 }
 
 func check(path string, info fs.FileInfo) error {
@@ -53,7 +66,7 @@ func check(path string, info fs.FileInfo) error {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return fmt.Errorf("%s can be read or written by others (mode %04o): run chmod 600 %s", path, mode, path)
 	}
-	return nil
+	return Place(path)
 }
 
 // Create writes a new file, and is an error that wraps fs.ErrExist if there is one. The

@@ -136,3 +136,28 @@ func TestLockOfAStranger(t *testing.T) {
 		t.Errorf("a lock that others can open: %v", err)
 	}
 }
+
+// TestReadPublic reads what says whom to trust: everybody may read it, not write.
+func TestReadPublic(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, ok := range map[fs.FileMode]bool{0o600: true, 0o644: true, 0o664: true, 0o666: false, 0o602: false} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		b, err := private.ReadPublic(path, 4)
+		if ok != (err == nil) || ok && string(b) != "text" || !ok && !strings.Contains(err.Error(), "chmod o-w "+path) {
+			t.Errorf("mode %o: %q, %v", mode, b, err)
+		}
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := private.ReadPublic(pipe, 4); err == nil {
+		t.Error("a pipe was read")
+	}
+}

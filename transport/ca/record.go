@@ -195,11 +195,7 @@ const maxDenylistBytes = 16 << 20
 // error joins all that is wrong, each with its line; what is right is returned with it. If
 // the file cannot be read at all, that is nil.
 func ReadDenylist(path string) (map[string]struct{}, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxDenylistBytes {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxDenylistBytes)
-	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	text, err := private.ReadPublic(path, maxDenylistBytes)
 	if err != nil {
 		return nil, err
 	}
