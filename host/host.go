@@ -208,7 +208,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	}
 	var oldest *conn
 	if h.strangers.Len() >= maxStrangers {
-		oldest = h.strangers.oldest()
+		oldest = h.strangers.evict()
 	}
 	h.conns[c] = struct{}{}
 	h.strangers.add(c)
@@ -263,7 +263,7 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 // dropOldestStranger closes the connection that has been silent for longest.
 func (h *Host) dropOldestStranger() {
 	h.mu.Lock()
-	c := h.strangers.oldest()
+	c := h.strangers.evict()
 	h.mu.Unlock()
 	if c != nil {
 		c.socket.Close()
