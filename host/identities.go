@@ -170,6 +170,10 @@ func (v *vault) read() (any bool, problems []error) {
 			continue
 		}
 		keys, err := keyfile.Read(f.Path)
+		if errors.Is(err, keyfile.ErrLines) {
+			// A mistake adds nothing, and keeps nothing that was removed beside it.
+			v.keys[f.Path] = slices.DeleteFunc(keys, func(k keyfile.Key) bool { return !slices.Contains(v.keys[f.Path], k) })
+		}
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			v.keys[f.Path] = keys
 		}

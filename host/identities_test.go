@@ -117,6 +117,26 @@ func TestTwoChangesInOneTick(t *testing.T) {
 	}
 }
 
+// TestRevocationBesideATypingError removes a key and spoils another line of its file, which
+// a new one is put into as well.
+func TestRevocationBesideATypingError(t *testing.T) {
+	v, dir := openVault(t, vaultPolicy, map[string]string{"alice.key": keyLine("good") + keyLine("leaked")})
+	write(t, filepath.Join(dir, "alice.key"), keyLine("good")+keyLine("new")+"x"+keyLine("other"))
+	if _, problems := v.read(); len(problems) != 1 {
+		t.Errorf("problems %v, want one", problems)
+	}
+	for id, want := range map[string]bool{"good": true, "leaked": false, "new": false, "other": false} {
+		if _, ok := v.key(id); ok != want {
+			t.Errorf("key %s counts: %v, want %v", id, ok, want)
+		}
+	}
+	write(t, filepath.Join(dir, "alice.key"), keyLine("good")+keyLine("new"))
+	v.read()
+	if _, ok := v.key("new"); !ok {
+		t.Error("the mended file is not read")
+	}
+}
+
 const legacyPolicy = `
 listener "tcp" {
   address  = "127.0.0.1:0"
