@@ -65,6 +65,13 @@ func (c *conn) drain() {
 	_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 }
 
+// cut ends the connection at once: what has arrived of it and was not begun is dropped,
+// which closing the socket alone would not do.
+func (c *conn) cut() {
+	c.draining.Store(true)
+	c.socket.Close()
+}
+
 // serve runs the connection to its end.
 func (c *conn) serve() {
 	defer c.end()
@@ -117,7 +124,13 @@ func (c *conn) open() bool {
 	}
 	c.nc = ch.Conn
 	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.vault.principal(ch.Peer)
-	c.proof.Store(&proof{channel: ch, principal: c.caller.Principal})
+	proof := &proof{channel: ch, principal: c.caller.Principal}
+	c.proof.Store(proof)
+	// The handshake may have begun before something was revoked, and taken its time.
+	if err := c.h.revoked(c, proof, time.Now()); err != nil {
+		c.h.log.Info("connection refused", "peer", ch.Peer.Addr, "err", err)
+		return false
+	}
 	return true
 }
 
@@ -261,7 +274,14 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), reason)
 		return false
 	}
-	payload, err := c.plain(m)
+	snap := c.h.snap.Load()
+	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
+		c.h.log.Warn("stranger refused", "peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way, "uid", c.caller.Peer.UID)
+		c.h.deny("connect", &c.caller, "", "", "denied: no permit names strangers", "", m.Corr)
+		c.refuse(m, ser, "access denied: the host does not know who you are; its operator can add your account as a principal")
+		return false
+	}
+	payload, err := c.inflate(m, maxHandshakeBytes)
 	if err != nil {
 		c.refuse(m, ser, safeText(err))
 		return false
@@ -269,13 +289,6 @@ func (c *conn) connect(m *wire.Message) bool {
 	id, err := ser.ScanConnect(payload)
 	if err != nil {
 		c.refuse(m, ser, safeText(err))
-		return false
-	}
-	snap := c.h.snap.Load()
-	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
-		c.h.log.Warn("stranger refused", "peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way, "uid", c.caller.Peer.UID)
-		c.h.deny("connect", &c.caller, "", "", "denied: no permit names strangers", "", m.Corr)
-		c.refuse(m, ser, "access denied: the host does not know who you are; its operator can add your account as a principal")
 		return false
 	}
 	return c.welcome(m, ser, object.ID(id), snap)
@@ -345,11 +358,14 @@ func (c *conn) correlate(m, answer *wire.Message) {
 }
 
 // plain returns a message's payload, inflated if it came compressed.
-func (c *conn) plain(m *wire.Message) ([]byte, error) {
+func (c *conn) plain(m *wire.Message) ([]byte, error) { return c.inflate(m, maxMessageBytes) }
+
+// inflate is plain with a bound, in bytes, on what a payload inflates to.
+func (c *conn) inflate(m *wire.Message, max int) ([]byte, error) {
 	if m.Flags&wire.Compressed == 0 {
 		return m.Payload, nil
 	}
-	out, err := wire.Inflate(c.inflated[:0], m.Payload, maxMessageBytes)
+	out, err := wire.Inflate(c.inflated[:0], m.Payload, max)
 	if err != nil {
 		return nil, err
 	}

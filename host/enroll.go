@@ -77,6 +77,11 @@ func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, issue func(*enro
 	h.enrolling.Lock()
 	defer h.enrolling.Unlock()
 	dir := h.vault.tokenFolder()
+	unlock, err := enroll.Lock(dir) // against other hosts of this folder, and hearth enroll revoke
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	t, err := enroll.Read(dir, strings.TrimPrefix(string(c.caller.Principal), enrollPrefix))
 	if err != nil || !time.Now().Before(t.Expires) {
 		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: "this token is not good any more: ask for a new one", Err: err}
@@ -90,6 +95,10 @@ func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, issue func(*enro
 		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: err.Error()}
 	}
 	if !used {
+		// Bound first: if what follows is cut short, nobody else gets a second proof.
+		if err := t.Bind(dir, public, nil); err != nil {
+			return nil, err
+		}
 		if reply, err = issue(t); err != nil {
 			return nil, err
 		}

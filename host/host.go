@@ -44,7 +44,7 @@ type Config struct {
 // The host's own limits.
 const (
 	handshakeTimeout  = 5 * time.Second
-	maxHandshakeBytes = 64 << 10         // of a CONNECT message
+	maxHandshakeBytes = 64 << 10         // of a CONNECT message, and of what it inflates to
 	maxMessageBytes   = 8 << 20          // of any other message, and of what it inflates to
 	callTimeout       = 30 * time.Second // a call, its wait for an instance included
 	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
@@ -233,7 +233,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	}
 	var oldest *conn
 	if h.strangers.Len() >= maxStrangers {
-		oldest = h.strangers.oldest()
+		oldest = h.strangers.evict()
 	}
 	h.conns[c] = struct{}{}
 	h.strangers.add(c)
@@ -262,21 +262,33 @@ func (h *Host) cutRevoked(now time.Time) {
 		if proof == nil {
 			continue
 		}
-		err := c.listener.Revoked(proof.channel, now)
-		if err == nil && proof.legacy != nil && !h.vault.holds(proof.legacy) {
-			err = errors.New("the shared secret was revoked")
-		}
+		err := h.revoked(c, proof, now)
 		if err != nil {
 			h.log.Warn("connection closed", "principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
-			c.socket.Close()
+			c.cut()
 		}
 	}
+}
+
+// revoked returns why what proved who a connection's peer is does so no longer, nil if it
+// still does.
+func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
+	if err := c.listener.Revoked(p.channel, now); err != nil {
+		return err
+	}
+	if p.legacy != nil && !h.vault.holds(p.legacy) {
+		return errors.New("the shared secret was revoked")
+	}
+	if peer := p.channel.Peer; peer.Way == object.WayHMAC && h.vault.principal(peer) != p.principal {
+		return fmt.Errorf("key %s proves somebody else now", peer.Key)
+	}
+	return nil
 }
 
 // dropOldestStranger closes the connection that has been silent for longest.
 func (h *Host) dropOldestStranger() {
 	h.mu.Lock()
-	c := h.strangers.oldest()
+	c := h.strangers.evict()
 	h.mu.Unlock()
 	if c != nil {
 		c.socket.Close()

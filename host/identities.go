@@ -52,8 +52,8 @@ const (
 )
 
 // vault reads the files of identities, and reads them again when they change. What
-// cannot be read any more keeps its last good reading, except a key file that is gone:
-// its keys are.
+// cannot be read any more keeps its last good reading, except a key file that is gone or
+// empty: its keys are.
 type vault struct {
 	policy *policy.Policy
 	log    *slog.Logger
@@ -61,10 +61,12 @@ type vault struct {
 
 	// Of whoever reads: New, then one goroutine.
 	seen   map[string]fs.FileInfo // of every file, when it was read; nil: it was not there
+	failed map[string]string      // what could not be read, by file or listener, and why: read at every look
 	keys   map[string][]keyfile.Key
 	legacy map[string]string
 	tls    map[string]*transport.ServerTLS
-	tokens map[string]*enroll.Token // by file
+	denied map[string]map[string]struct{} // by file
+	tokens map[string]*enroll.Token       // by file
 }
 
 // same reports whether a file is as it was; nil is one that is not there.
@@ -77,8 +79,8 @@ func same(a, b fs.FileInfo) bool {
 
 // newVault reads everything for the first time. The error joins all that is wrong.
 func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
-	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, keys: map[string][]keyfile.Key{},
-		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}}
+	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, failed: map[string]string{}, keys: map[string][]keyfile.Key{},
+		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}, denied: map[string]map[string]struct{}{}}
 	v.now.Store(&identities{})
 	_, problems := v.read()
 	if err := errors.Join(problems...); err != nil {
@@ -92,14 +94,21 @@ func files(t *policy.TLS) []string {
 	return slices.Concat([]string{t.Cert, t.Key}, t.ClientCA, t.Revoked)
 }
 
-// changed returns the files that are others than when they were read, and remembers what
-// it saw.
+// settled is how old a file's time must be to tell it from the next one's: clocks of file
+// systems tick slowly, and what is written twice in one tick looks the same. One from the
+// future never is.
+const settled = 2 * time.Second
+
+// changed returns the files that are others than when they were read, as true, and those
+// that may be, as false. It remembers what it saw.
 func (v *vault) changed() map[string]bool {
 	changed := map[string]bool{}
 	look := func(path string) {
 		now, _ := os.Stat(path) // nil if it is not there
 		if before, ok := v.seen[path]; !ok || !same(before, now) {
 			v.seen[path], changed[path] = now, true
+		} else if now != nil && time.Since(now.ModTime()) < settled {
+			changed[path] = false
 		}
 	}
 	for _, f := range slices.Concat(v.policy.Keys, v.policy.LegacyKeys) {
@@ -118,60 +127,92 @@ func (v *vault) changed() map[string]bool {
 	return changed
 }
 
+// reading is one reading of what has changed, and of what could not be read before: what
+// failed may have been the host's own trouble, such as a lack of descriptors, and what
+// it did not see a revocation.
+type reading struct {
+	v        *vault
+	changed  map[string]bool
+	any      bool // something is known now that was not
+	problems []error
+}
+
+// due reports whether something is to be read: it failed, or one of its files changed.
+func (k *reading) due(name string, files ...string) bool {
+	_, again := k.v.failed[name]
+	return again || slices.ContainsFunc(files, func(path string) bool { _, ok := k.changed[path]; return ok })
+}
+
+// read notes how reading something went. What fails as it did before is told once.
+func (k *reading) read(name, where string, err error, files ...string) {
+	before, again := k.v.failed[name]
+	other := slices.ContainsFunc(files, func(path string) bool { return k.changed[path] })
+	if err == nil {
+		delete(k.v.failed, name)
+		k.any = k.any || again || other
+		return
+	}
+	k.any = k.any || other
+	if k.v.failed[name] = err.Error(); other || before != err.Error() {
+		k.problems = append(k.problems, fmt.Errorf("%s: %w", where, err))
+	}
+}
+
 // read reads what has changed, and reports whether anything had and what is wrong.
 func (v *vault) read() (any bool, problems []error) {
-	changed := v.changed()
-	if len(changed) == 0 {
+	k := &reading{v: v}
+	k.read("expired tokens", "enrolment", v.expireTokens(time.Now()))
+	if k.changed = v.changed(); len(k.changed) == 0 && len(v.failed) == 0 {
 		return false, nil
 	}
-	complain := func(where string, err error) {
-		problems = append(problems, fmt.Errorf("%s: %w", where, err))
-	}
 	for _, f := range v.policy.Keys {
-		if !changed[f.Path] {
+		if !k.due(f.Path, f.Path) {
 			continue
 		}
 		keys, err := keyfile.Read(f.Path)
+		if errors.Is(err, keyfile.ErrLines) {
+			// A mistake adds nothing, and keeps nothing that was removed beside it.
+			v.keys[f.Path] = slices.DeleteFunc(keys, func(k keyfile.Key) bool { return !slices.Contains(v.keys[f.Path], k) })
+		}
 		if errors.Is(err, fs.ErrNotExist) && v.policy.Enroll != nil {
+			// One may be handed out later.
 			v.log.Info("no key yet, so nobody is this principal by one", "principal", string(f.Principal), "path", f.Path)
-		} else if err != nil {
-			complain(f.Where, err)
+			err = nil
 		}
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			v.keys[f.Path] = keys
 		}
+		k.read(f.Path, f.Where, err, f.Path)
 	}
 	for _, f := range v.policy.LegacyKeys {
-		if !changed[f.Path] {
+		if !k.due(f.Path, f.Path) {
 			continue
 		}
 		secret, err := readLegacy(f.Path)
-		if err != nil {
-			complain(f.Where, err)
-		}
-		if err == nil || errors.Is(err, fs.ErrNotExist) {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errShort) {
 			v.legacy[f.Path] = secret
 		}
+		k.read(f.Path, f.Where, err, f.Path)
 	}
-	if changed[v.tokenFolder()] {
-		if err := v.readTokens(); err != nil {
-			complain("enrolment", err)
-		}
+	if dir := v.tokenFolder(); k.due(dir, dir) {
+		k.read(dir, "enrolment", v.readTokens(), dir)
 	}
 	for _, l := range v.policy.Listeners {
-		if l.TLS == nil || !slices.ContainsFunc(files(l.TLS), func(path string) bool { return changed[path] }) {
+		if l.TLS == nil || !k.due("listener "+l.Name, files(l.TLS)...) {
 			continue
 		}
-		t, err := readTLS(l)
-		if err != nil {
-			complain(l.Where, err)
-			continue
+		t, err := v.readTLS(l)
+		if t != nil {
+			v.tls[l.Name] = t
 		}
-		v.tls[l.Name] = t
+		k.read("listener "+l.Name, l.Where, err, files(l.TLS)...)
 	}
 	ids, doubles := v.compile()
 	v.now.Store(ids)
-	return true, append(problems, doubles...)
+	if k.any {
+		problems = doubles
+	}
+	return k.any, append(k.problems, problems...)
 }
 
 // compile makes identities of what was read. A key id that stands in two files proves
@@ -196,13 +237,31 @@ func (v *vault) compile() (*identities, []error) {
 			ids.keys[t.ID] = ownKey{signed.Key(secret), object.Principal(enrollPrefix + t.ID), t.Expires}
 		}
 	}
-	for _, f := range v.policy.LegacyKeys {
-		if secret := v.legacy[f.Path]; secret != "" {
-			ids.legacy = append(ids.legacy, &legacyKey{secret, f.Principal})
-		}
-	}
-	return ids, problems
+	return ids, append(problems, v.compileLegacy(ids)...)
 }
+
+// compileLegacy adds the shared secrets. One that two principals have proves neither.
+func (v *vault) compileLegacy(ids *identities) (problems []error) {
+	from := map[string]policy.KeyFile{}
+	for _, f := range v.policy.LegacyKeys {
+		secret := v.legacy[f.Path]
+		if secret == "" {
+			continue
+		}
+		if first, taken := from[secret]; taken && first.Principal != f.Principal {
+			problems = append(problems, fmt.Errorf("%s: the shared secret in %s is that in %s: make a new one for one of them", f.Where, f.Path, first.Path))
+			ids.legacy = slices.DeleteFunc(ids.legacy, func(k *legacyKey) bool { return k.secret == secret })
+			continue
+		}
+		from[secret] = f
+		ids.legacy = append(ids.legacy, &legacyKey{secret, f.Principal})
+	}
+	return problems
+}
+
+// errShort says that a file holds no secret. To empty it is a way to revoke the one it
+// held.
+var errShort = fmt.Errorf("a shared secret has %d at least, and cannot be guessed", minLegacyBytes)
 
 // readLegacy reads a shared secret: the bytes of a file, without the line's end.
 func readLegacy(path string) (string, error) {
@@ -212,28 +271,43 @@ func readLegacy(path string) (string, error) {
 	}
 	secret := strings.TrimRight(string(b), "\r\n")
 	if len(secret) < minLegacyBytes {
-		return "", fmt.Errorf("%s holds %d bytes: a shared secret has %d at least, and cannot be guessed", path, len(secret), minLegacyBytes)
+		return "", fmt.Errorf("%s holds %d bytes: %w", path, len(secret), errShort)
 	}
 	return secret, nil
 }
 
-// readTLS reads the files of a listener's tls block.
-func readTLS(l policy.Listener) (*transport.ServerTLS, error) {
+// readTLS reads the files of a listener's tls block. With an error comes what can be read
+// of them, the rest as it was; nil the first time.
+func (v *vault) readTLS(l policy.Listener) (*transport.ServerTLS, error) {
 	denied := map[string]bool{}
+	var problems []error
 	for _, path := range l.TLS.Revoked {
 		list, err := ca.ReadDenylist(path)
 		if err != nil {
-			return nil, err
+			problems = append(problems, err)
+			// Of a list with a mistake, what it said before and what can be read of it both
+			// count: to refuse too many is the safe side.
+			list = merged(list, v.denied[path])
 		}
+		v.denied[path] = list
 		for serial := range list {
 			denied[serial] = true
 		}
 	}
-	return transport.LoadTLS(transport.TLSFiles{
+	t, err := transport.LoadTLS(transport.TLSFiles{
 		Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, Denied: denied,
 		Min12:    l.TLS.MinVersion == "1.2",
 		Required: slices.Equal(l.Identify, []string{object.WayCert}),
-	})
+	}, v.tls[l.Name])
+	return t, errors.Join(append(problems, err)...)
+}
+
+// merged returns the serial numbers of both lists.
+func merged(a, b map[string]struct{}) map[string]struct{} {
+	out := map[string]struct{}{}
+	maps.Copy(out, a)
+	maps.Copy(out, b)
+	return out
 }
 
 // key returns a key of the HMAC channel.
@@ -262,6 +336,21 @@ func (v *vault) readTokens() error {
 		v.tokens[t.ID] = t
 	}
 	return err
+}
+
+// expireTokens removes the files of tokens whose time is over.
+func (v *vault) expireTokens(now time.Time) error {
+	var problems []error
+	for _, t := range v.tokens {
+		removed, err := t.Expire(v.tokenFolder(), now)
+		if removed {
+			v.log.Info("enrolment token expired", "token", t.ID, "principal", t.Principal, "used", t.Client != "")
+		}
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // principal says who a peer is.

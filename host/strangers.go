@@ -15,9 +15,14 @@ func (s *strangers) remove(c *conn) {
 	}
 }
 
-func (s *strangers) oldest() *conn {
-	if e := s.Front(); e != nil {
-		return e.Value.(*conn)
+// evict takes the oldest off the list and returns it, for its socket to be closed: it is no
+// candidate a second time while its goroutine has not ended. nil if there is none.
+func (s *strangers) evict() *conn {
+	e := s.Front()
+	if e == nil {
+		return nil
 	}
-	return nil
+	c := e.Value.(*conn)
+	s.remove(c)
+	return c
 }

@@ -22,9 +22,8 @@ type Channel struct {
 	net.Conn             // to speak on
 	Peer     object.Peer // who is there
 
-	key  signed.Key        // Way is "hmac"
-	leaf *x509.Certificate // Way is "cert"
-	root string            // the DER of the authority that vouches for leaf
+	key    signed.Key            // Way is "hmac"
+	chains [][]*x509.Certificate // Way is "cert": as they were verified
 }
 
 // ErrPlain says that a peer speaks plainly to a listener that does not take that.
@@ -116,7 +115,7 @@ func (l *Listener) openHMAC(ch *Channel) error {
 	if ch.Peer.Channel != "tls" {
 		ch.Peer.Channel = "hmac"
 	}
-	ch.Conn, ch.Peer.Way, ch.Peer.Key, ch.Peer.Cert, ch.leaf = sc, object.WayHMAC, sc.KeyID(), nil, nil
+	ch.Conn, ch.Peer.Way, ch.Peer.Key, ch.Peer.Cert, ch.chains = sc, object.WayHMAC, sc.KeyID(), nil, nil
 	return nil
 }
 
@@ -129,9 +128,8 @@ func (l *Listener) openTLS(ch *Channel) error {
 	}
 	ch.Conn, ch.Peer.Channel = tc, "tls"
 	if state := tc.ConnectionState(); len(state.VerifiedChains) > 0 && l.cfg.takes(object.WayCert) {
-		ch.leaf = state.PeerCertificates[0]
-		ch.Peer.Way = object.WayCert
-		ch.Peer.Cert, ch.root = t.describe(state.VerifiedChains)
+		ch.chains = state.VerifiedChains
+		ch.Peer.Way, ch.Peer.Cert = object.WayCert, t.describe(ch.chains[0])
 	}
 	if !l.cfg.takes(object.WayHMAC) {
 		return nil
@@ -195,8 +193,9 @@ func (l *Listener) ServerName() string {
 }
 
 // Revoked returns why what identified the peer of a channel that Open returned counts no
-// longer: its key is gone or another, its certificate is revoked or expired, its
-// authority is gone. nil if it still does.
+// longer: its key is gone or another, its certificate, or that of an authority which
+// vouches for it, is revoked or expired, its authority is gone or another's. nil if it
+// still does.
 func (l *Listener) Revoked(ch *Channel, now time.Time) error {
 	switch ch.Peer.Way {
 	case object.WayHMAC:
@@ -204,15 +203,7 @@ func (l *Listener) Revoked(ch *Channel, now time.Time) error {
 			return fmt.Errorf("key %s was revoked", ch.Peer.Key)
 		}
 	case object.WayCert:
-		t := l.cfg.TLS()
-		switch {
-		case now.After(ch.leaf.NotAfter):
-			return fmt.Errorf("certificate %s has expired", ch.Peer.Cert.Serial)
-		case t.denied[ch.Peer.Cert.Serial]:
-			return fmt.Errorf("certificate %s was revoked", ch.Peer.Cert.Serial)
-		case t.roots[ch.root] == "":
-			return fmt.Errorf("the authority of certificate %s is not trusted any more", ch.Peer.Cert.Serial)
-		}
+		return l.cfg.TLS().holds(ch.chains, ch.Peer.Cert, now)
 	}
 	return nil
 }

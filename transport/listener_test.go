@@ -311,3 +311,26 @@ func hasIPv6() bool {
 	l.Close()
 	return true
 }
+
+// TestFolderByAnothersLink listens where a link of another user leads: that user could
+// lead the host's clients to a socket of his own.
+func TestFolderByAnothersLink(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can make a link of another user")
+	}
+	all, own := folder(t), folder(t)
+	if err := os.Chmod(all, 0o777|fs.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(all, "state")
+	if err := os.Symlink(own, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(link, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := transport.Listen(t.Context(), transport.Config{Address: "unix:" + filepath.Join(link, "s"), Plain: true}); err == nil {
+		l.Close()
+		t.Error("a folder that somebody else's link leads to was taken")
+	}
+}

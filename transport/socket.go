@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/internal/private"
 )
 
 // How long Listen waits for what other processes might hold up.
@@ -31,7 +33,7 @@ func listenUnix(ctx context.Context, path string) (*Listener, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // clients of every user pass through it
 		return fail(err)
 	}
-	if err := checkFolder(dir); err != nil {
+	if err := private.Place(path); err != nil { // or else somebody could stand in for the host
 		return fail(err)
 	}
 	// Two hosts that start at once must not each take the other's socket for a dead one.
@@ -53,7 +55,7 @@ func listenUnix(ctx context.Context, path string) (*Listener, error) {
 	}
 	made, err := os.Lstat(path)
 	if err == nil {
-		err = os.Chmod(path, 0o666) //nolint:gosec // see above; checkFolder keeps others from swapping it
+		err = os.Chmod(path, 0o666) //nolint:gosec // see above; private.Place keeps others from swapping it
 	}
 	if err != nil {
 		ln.Close()
@@ -61,26 +63,6 @@ func listenUnix(ctx context.Context, path string) (*Listener, error) {
 		return fail(err)
 	}
 	return &Listener{net: ln, addr: "unix:" + path, release: func() error { return removeOwn(path, made) }}, nil
-}
-
-// checkFolder refuses a folder in which somebody else could replace the socket, and so
-// stand in for the host. Its group is trusted.
-func checkFolder(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fmt.Errorf("the owner of %s cannot be told", dir)
-	}
-	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("the folder %s belongs to uid %d, who could replace the socket: name one that the host's user owns", dir, st.Uid)
-	}
-	if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		return fmt.Errorf("anybody may write to the folder %s and so replace the socket: chmod o-w %s", dir, dir)
-	}
-	return nil
 }
 
 // lockFolder takes the folder's advisory lock, which leaves nothing behind.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -32,33 +33,18 @@ type ServerTLS struct {
 	leaf   *x509.Certificate
 }
 
-// maxPEMBytes bounds a file with a private key.
+// maxPEMBytes bounds a file with a private key or authorities.
 const maxPEMBytes = 1 << 20
 
 // LoadTLS reads a listener's certificates. The private key must be this process's user's
-// alone. The error names the file.
+// alone. The error joins all that cannot be read, each with its file; that is taken from
+// last, unless last is nil, so that trouble with the host's own certificate does not keep
+// a revocation out.
 //
 // Sessions are never resumed: a handshake always asks for and verifies the certificate.
-func LoadTLS(f TLSFiles) (*ServerTLS, error) {
-	key, err := private.Read(f.Key, maxPEMBytes)
-	if err != nil {
-		return nil, err
-	}
-	chain, err := os.ReadFile(f.Cert)
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return nil, fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
-	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Cert, err)
-	}
-	t := &ServerTLS{roots: map[string]string{}, denied: f.Denied, leaf: leaf}
+func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
+	t := &ServerTLS{roots: map[string]string{}, denied: f.Denied}
 	t.config = &tls.Config{
-		Certificates:           []tls.Certificate{pair},
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
 		VerifyConnection:       t.verify,
@@ -66,8 +52,46 @@ func LoadTLS(f TLSFiles) (*ServerTLS, error) {
 	if f.Min12 {
 		t.config.MinVersion = tls.VersionTLS12
 	}
+	ownErr := t.readOwn(f)
+	if ownErr != nil && last != nil {
+		t.leaf, t.config.Certificates = last.leaf, last.config.Certificates
+	}
+	err := t.readAuthorities(f)
+	if err != nil && last != nil {
+		t.roots, t.config.ClientCAs = last.roots, last.config.ClientCAs
+	}
+	if err = errors.Join(ownErr, err); err != nil && last == nil {
+		return nil, err
+	}
+	return t, err
+}
+
+// readOwn reads the host's own chain and key.
+func (t *ServerTLS) readOwn(f TLSFiles) error {
+	key, err := private.Read(f.Key, maxPEMBytes)
+	if err != nil {
+		return err
+	}
+	chain, err := os.ReadFile(f.Cert)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Cert, err)
+	}
+	t.leaf, t.config.Certificates = leaf, []tls.Certificate{pair}
+	return nil
+}
+
+// readAuthorities reads whom clients' certificates may be from, if they are asked for.
+func (t *ServerTLS) readAuthorities(f TLSFiles) error {
 	if len(f.ClientCA) == 0 {
-		return t, nil
+		return nil
 	}
 	t.config.ClientAuth = tls.VerifyClientCertIfGiven
 	if f.Required {
@@ -76,15 +100,15 @@ func LoadTLS(f TLSFiles) (*ServerTLS, error) {
 	t.config.ClientCAs = x509.NewCertPool()
 	for _, file := range f.ClientCA {
 		if err := t.addAuthorities(file); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // addAuthorities reads a PEM file of authorities.
 func (t *ServerTLS) addAuthorities(file string) error {
-	rest, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	rest, err := private.ReadPublic(file, maxPEMBytes)
 	if err != nil {
 		return err
 	}
@@ -117,9 +141,12 @@ func (t *ServerTLS) addAuthorities(file string) error {
 	return nil
 }
 
-// verify refuses certificates whose serial is on the list.
-func (t *ServerTLS) verify(state tls.ConnectionState) error {
-	for _, chain := range state.VerifiedChains {
+// verify refuses a handshake with certificates whose serial is on the list.
+func (t *ServerTLS) verify(state tls.ConnectionState) error { return t.allows(state.VerifiedChains) }
+
+// allows returns an error if one of the certificates is on the list.
+func (t *ServerTLS) allows(chains [][]*x509.Certificate) error {
+	for _, chain := range chains {
 		for _, cert := range chain {
 			if s := serial(cert.SerialNumber); t.denied[s] {
 				return fmt.Errorf("certificate %s was revoked", s)
@@ -129,18 +156,31 @@ func (t *ServerTLS) verify(state tls.ConnectionState) error {
 	return nil
 }
 
-// describe says what the policy may match of a verified certificate, and which authority
-// vouches for it.
-func (t *ServerTLS) describe(chains [][]*x509.Certificate) (*object.Certificate, string) {
-	leaf := chains[0][0]
-	root := chains[0][len(chains[0])-1]
+// holds returns why chains that were verified some time ago, for a peer that was described
+// then, would not be now.
+func (t *ServerTLS) holds(chains [][]*x509.Certificate, peer *object.Certificate, now time.Time) error {
+	chain := chains[0]
+	for _, cert := range chain {
+		if now.After(cert.NotAfter) {
+			return fmt.Errorf("certificate %s has expired", serial(cert.SerialNumber))
+		}
+	}
+	if t.roots[string(chain[len(chain)-1].Raw)] != peer.CA {
+		return fmt.Errorf("the authority of certificate %s is not trusted any more", peer.Serial)
+	}
+	return t.allows(chains)
+}
+
+// describe says what the policy may match of a certificate by its verified chain.
+func (t *ServerTLS) describe(chain []*x509.Certificate) *object.Certificate {
+	leaf, root := chain[0], chain[len(chain)-1]
 	sum := sha256.Sum256(leaf.Raw)
 	out := &object.Certificate{CA: t.roots[string(root.Raw)], CommonName: leaf.Subject.CommonName, DNS: leaf.DNSNames,
 		Serial: serial(leaf.SerialNumber), SHA256: hex.EncodeToString(sum[:])}
 	for _, u := range leaf.URIs {
 		out.URIs = append(out.URIs, u.String())
 	}
-	return out, string(root.Raw)
+	return out
 }
 
 // Expires returns when the host's own certificate ends.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/spf13/cobra"
 )
 
 // parseArgument reads one value of the command line: JSON, or a bare text that cannot be
@@ -142,16 +144,31 @@ var negative = regexp.MustCompile(`^-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 // hold this byte otherwise.
 const shield = "\x00"
 
-// shieldNegatives marks the negative numbers, which would be taken for flags.
-func shieldNegatives(args []string) []string {
+// shieldNegatives marks the negative numbers, which would be taken for flags, but where
+// they are what a flag before them is given.
+func shieldNegatives(root *cobra.Command, args []string) []string {
+	cmd, _, _ := root.Find(args) // root, if there is no such command
 	out := make([]string, len(args))
 	for i, a := range args {
-		if negative.MatchString(a) {
+		if negative.MatchString(a) && (i == 0 || !wantsValue(cmd, args[i-1])) {
 			a = shield + a
 		}
 		out[i] = a
 	}
 	return out
+}
+
+// wantsValue reports whether an argument is a flag of a command that takes the next
+// argument as its value.
+func wantsValue(cmd *cobra.Command, arg string) bool {
+	name, long := strings.CutPrefix(arg, "--")
+	f := cmd.Flag(name)
+	if !long && len(arg) == 2 && arg[0] == '-' {
+		f = cmd.Flags().ShorthandLookup(arg[1:])
+	} else if !long {
+		return false
+	}
+	return f != nil && f.NoOptDefVal == ""
 }
 
 // unshield undoes shieldNegatives, also in an error that quotes an argument.

@@ -36,7 +36,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 // run executes one command line and returns the exit code. Whatever went wrong stands on
 // the command's standard error by then.
 func run(ctx context.Context, root *cobra.Command, args []string) int {
-	root.SetArgs(shieldNegatives(args))
+	root.SetArgs(shieldNegatives(root, args))
 	cmd, err := root.ExecuteContextC(ctx)
 	var silent exitCode
 	var usage *usageError

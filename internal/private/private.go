@@ -13,9 +13,16 @@ import (
 
 // Read returns the content of a file that nobody but this process's user can read or
 // write: at most max bytes. The owner and mode that count are those of the very file
-// that is read; a symbolic link to it is fine. The error names the file and, where a
-// command mends it, the command; it wraps what the file system said.
-func Read(path string, max int64) ([]byte, error) {
+// that is read; a symbolic link to it is fine, and so is any folder that satisfies [Place]:
+// where others may rename files, one principal's key would be another's. The error names
+// the file and, where a command mends it, the command; it wraps what the file system said.
+func Read(path string, max int64) ([]byte, error) { return read(path, max, check) }
+
+// ReadPublic returns the content of a file that others may read, but not everybody write:
+// one that says whom to trust. At most max bytes.
+func ReadPublic(path string, max int64) ([]byte, error) { return read(path, max, checkPublic) }
+
+func read(path string, max int64, check func(string, fs.FileInfo) error) ([]byte, error) {
 	// Not blocking: a pipe of that name must not make us wait.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it
 	if err != nil {
@@ -39,6 +46,16 @@ func Read(path string, max int64) ([]byte, error) {
 	return b, nil
 }
 
+func checkPublic(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	if mode := info.Mode().Perm(); mode&0o002 != 0 {
+		return fmt.Errorf("%s can be written by everybody (mode %04o): run chmod o-w %s", path, mode, path)
+	}
+	return way(path)
+}
+
 func check(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", path)
@@ -49,7 +66,7 @@ func check(path string, info fs.FileInfo) error {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return fmt.Errorf("%s can be read or written by others (mode %04o): run chmod 600 %s", path, mode, path)
 	}
-	return nil
+	return Place(path)
 }
 
 // Create writes a new file, and is an error that wraps fs.ErrExist if there is one. The
@@ -116,16 +133,38 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
+// lockName is the file that is locked for a folder's others.
+const lockName = ".lock"
+
 // Lock keeps others who lock the same folder out until unlock: for reading a file,
-// changing it and replacing it without losing what somebody else changed meanwhile.
+// changing it and replacing it without losing what somebody else changed meanwhile. It
+// leaves an empty file behind that only this user can open, and so hold the lock of: a
+// folder itself can be locked for ever by whoever can read it.
 func Lock(dir string) (unlock func(), err error) {
-	d, err := os.Open(dir) //nolint:gosec // the caller's own
+	path := filepath.Join(dir, lockName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // the caller's own
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
-		d.Close()
+	info, err := f.Stat()
+	if err == nil {
+		err = check(path, info)
+	}
+	if err == nil {
+		err = flock(f)
+	}
+	if err != nil {
+		f.Close()
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
-	return func() { d.Close() }, nil
+	return func() { f.Close() }, nil
+}
+
+// flock waits for the lock of f.
+func flock(f *os.File) error {
+	for {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/internal/private"
 )
@@ -93,5 +94,70 @@ func TestCreateAndReplace(t *testing.T) {
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the new folder: %v, %v", info.Mode(), err)
+	}
+}
+
+// TestLockOfAStranger holds what locks somebody can take who may read a folder and no
+// more: they keep nobody from revoking a key in it.
+func TestLockOfAStranger(t *testing.T) {
+	dir := t.TempDir()
+	held, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(held.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		unlock, err := private.Lock(dir)
+		if err == nil {
+			unlock()
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("Lock() = %v", err)
+		}
+	case <-time.After(10 * time.Second): // a guard: it would wait for ever
+		t.Error("whoever can read the folder keeps its owner out")
+	}
+	held.Close()
+	info, err := os.Stat(filepath.Join(dir, ".lock"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the lock: %v, %v; want a file that nobody else can open", info, err)
+	}
+	if err := os.Chmod(filepath.Join(dir, ".lock"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := private.Lock(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("a lock that others can open: %v", err)
+	}
+}
+
+// TestReadPublic reads what says whom to trust: everybody may read it, not write.
+func TestReadPublic(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, ok := range map[fs.FileMode]bool{0o600: true, 0o644: true, 0o664: true, 0o666: false, 0o602: false} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		b, err := private.ReadPublic(path, 4)
+		if ok != (err == nil) || ok && string(b) != "text" || !ok && !strings.Contains(err.Error(), "chmod o-w "+path) {
+			t.Errorf("mode %o: %q, %v", mode, b, err)
+		}
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := private.ReadPublic(pipe, 4); err == nil {
+		t.Error("a pipe was read")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,21 +33,47 @@ type Issued struct {
 // Live reports whether the certificate counts at a time.
 func (i *Issued) Live(now time.Time) bool { return !i.Revoked && now.Before(i.Until) }
 
-// note appends a line to the list of what was issued.
+// note appends a line to the list of what was issued. Half a line at its end, of a
+// process that was killed or a full disk, is cut off: its certificate was never handed out.
 func (c *CA) note(one *Issued) error {
 	line, err := json.Marshal(one)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(c.dir, issuedName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	unlock, err := private.Lock(c.dir)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
+	defer unlock()
+	f, err := os.OpenFile(filepath.Join(c.dir, issuedName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	end := int64(len(whole(text)))
+	if end > 0 && text[end-1] != '\n' {
+		line = append([]byte("\n"), line...)
+	}
+	err = f.Truncate(end)
+	if err == nil {
+		_, err = f.WriteAt(append(line, '\n'), end)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// whole returns the list without half a line at its end.
+func whole(text []byte) []byte {
+	end := bytes.LastIndexByte(text, '\n') + 1
+	if json.Valid(text[end:]) {
+		return text
+	}
+	return text[:end]
 }
 
 // Issued returns every certificate that was issued, oldest first.
@@ -65,7 +92,7 @@ func (c *CA) Issued() ([]*Issued, error) {
 	}
 	var all []*Issued
 	n := 0
-	for line := range bytes.Lines(text) {
+	for line := range bytes.Lines(whole(text)) {
 		n++
 		one := new(Issued)
 		if err := json.Unmarshal(line, one); err != nil {
@@ -136,6 +163,12 @@ func (c *CA) Revoke(one *Issued, now time.Time) error {
 	}
 	defer unlock()
 	path := filepath.Join(c.dir, RevokedFile)
+	// A link may lead to the file that hosts read: that one is replaced, not the link.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -159,13 +192,10 @@ const maxDenylistBytes = 16 << 20
 
 // ReadDenylist reads a file of serial numbers: one a line, in hexadecimal, with colons or
 // without; '#' begins a comment. It returns them in lower case without leading zeros. The
-// error joins all that is wrong, each with its line.
+// error joins all that is wrong, each with its line; what is right is returned with it. If
+// the file cannot be read at all, that is nil.
 func ReadDenylist(path string) (map[string]struct{}, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxDenylistBytes {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxDenylistBytes)
-	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	text, err := private.ReadPublic(path, maxDenylistBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +219,5 @@ func parseDenylist(path string, text []byte) (map[string]struct{}, error) {
 		}
 		out[plain] = struct{}{}
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	return out, nil
+	return out, errors.Join(problems...)
 }

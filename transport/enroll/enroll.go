@@ -156,7 +156,11 @@ func List(dir string) ([]*Token, error) {
 	return all, errors.Join(problems...)
 }
 
-// Bind notes who used the token, by his public key, and what he was answered.
+// Lock keeps other processes from using or removing tokens of a folder until unlock.
+func Lock(dir string) (unlock func(), err error) { return private.Lock(dir) }
+
+// Bind notes who used the token, by his public key, and what he was answered; a reply
+// that is nil says that he is to be answered yet.
 func (t *Token) Bind(dir string, public []byte, reply map[string]string) error {
 	bound := *t
 	bound.Client, bound.Reply = fingerprint(public), reply
@@ -172,13 +176,13 @@ func (t *Token) Bind(dir string, public []byte, reply map[string]string) error {
 }
 
 // Used returns the answer that was given to whoever has this public key; ok is false if
-// the token is still to be used. ErrTaken: it was used by somebody else.
+// there is none yet. ErrTaken: the token is somebody else's.
 func (t *Token) Used(public []byte) (reply map[string]string, ok bool, err error) {
 	switch t.Client {
 	case "":
 		return nil, false, nil
 	case fingerprint(public):
-		return t.Reply, true, nil
+		return t.Reply, t.Reply != nil, nil
 	}
 	return nil, false, ErrTaken
 }
@@ -196,7 +200,27 @@ func Remove(dir, id string) error {
 	if !validID(id) {
 		return fmt.Errorf("%q is not the id of a token", id)
 	}
+	// Not while a host uses it, which would write it anew.
+	unlock, err := Lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	return os.Remove(filepath.Join(dir, id+extension))
+}
+
+// Expire removes a token if its time is over, and reports whether it did. It waits for
+// nobody: a token that is being used meanwhile may be written again, and is to be removed
+// again.
+func (t *Token) Expire(dir string, now time.Time) (bool, error) {
+	if now.Before(t.Expires) {
+		return false, nil
+	}
+	err := os.Remove(filepath.Join(dir, t.ID+extension))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // DeriveKey makes the key that both sides of an X25519 exchange know. client and server

@@ -64,6 +64,15 @@ func validID(id string) bool {
 // Parse reads the text of a key file; name stands in messages. The error joins all that
 // is wrong, each with its line, and shows nothing of a key.
 func Parse(name string, text []byte) ([]Key, error) {
+	keys, err := parse(name, text)
+	if err != nil {
+		return nil, err
+	}
+	return keys, nil
+}
+
+// parse is Parse that returns with an error what is right.
+func parse(name string, text []byte) ([]Key, error) {
 	var keys []Key
 	var problems []error
 	n := 0
@@ -83,10 +92,7 @@ func Parse(name string, text []byte) ([]Key, error) {
 		}
 		keys = append(keys, k)
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	return keys, nil
+	return keys, errors.Join(problems...)
 }
 
 func parseLine(line string) (k Key, err error) {
@@ -108,24 +114,45 @@ func parseLine(line string) (k Key, err error) {
 	return Key{ID: f[1], Secret: [32]byte(secret), Created: made}, nil
 }
 
+// ErrLines says that a file was read, and that not all of its lines are keys.
+var ErrLines = errors.New("not every line is a key")
+
 // Read reads a key file, which must be this process's user's alone. The error names the
-// file and, where a command mends it, the command.
+// file and, where a command mends it, the command. If it wraps ErrLines, the keys are those
+// of the lines that are right.
 func Read(path string) ([]Key, error) {
 	text, err := private.Read(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, text)
+	keys, err := parse(path, text)
+	if err != nil {
+		return keys, &linesError{err}
+	}
+	return keys, nil
 }
+
+// linesError is an ErrLines that reads as what is wrong with the lines.
+type linesError struct{ error }
+
+func (e *linesError) Unwrap() []error { return []error{ErrLines, e.error} }
 
 // Create writes a new key file; if there is one the error wraps fs.ErrExist.
 func Create(path string, keys ...Key) error {
 	return private.Create(path, appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
 }
 
-// Update replaces the keys of a file. Its comments are kept, on top. Of several at a time
-// none loses what another changed, so that a revoked key does not come back.
+// Update replaces the keys of a file: of that which path leads to, should it be a link, as
+// hosts may name it differently. Its comments are kept, on top. Of several at a time none
+// loses what another changed, so that a revoked key does not come back.
 func Update(path string, change func([]Key) ([]Key, error)) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	if _, err := private.Read(path, maxFileBytes); err != nil {
+		return err // before a lock of a user is left here who has no business with the file
+	}
 	unlock, err := private.Lock(filepath.Dir(path))
 	if err != nil {
 		return err

@@ -158,3 +158,21 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestRevokingThroughALink removes a key from a file that hosts name by another path.
+func TestRevokingThroughALink(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "alice.key"), filepath.Join(t.TempDir(), "link.key")
+	if err := os.WriteFile(path, []byte(line("leaked")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := keyfile.Update(link, func([]keyfile.Key) ([]keyfile.Key, error) { return nil, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := keyfile.Read(path); len(keys) != 0 || err != nil {
+		t.Errorf("the host still reads %v, %v", keys, err)
+	}
+}

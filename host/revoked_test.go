@@ -1,0 +1,291 @@
+package host
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport/ca"
+	"github.com/hearthhost/hearth/transport/signed"
+	"github.com/hearthhost/hearth/wire"
+)
+
+const gatePolicy = `
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["hmac"]
+}
+principal "alice" { keys = ["alice.key"] }
+principal "bob" { keys = ["bob.key"] }
+tenant "acme" {}
+permit "all" {
+  principals = ["alice", "bob"]
+  objects    = ["acme.*"]
+}
+`
+
+// gate is a tenant whose calls wait until it is opened.
+type gate struct {
+	object.Backend
+	entered chan struct{}
+	open    chan struct{}
+	calls   atomic.Int64
+	ended   chan struct{} // closed when the only connection has ended
+}
+
+func newGate() *gate {
+	return &gate{entered: make(chan struct{}, maxOneways), open: make(chan struct{}), ended: make(chan struct{})}
+}
+
+func (g *gate) Invoke(context.Context, *object.Call) (object.Reply, error) {
+	g.calls.Add(1)
+	g.entered <- struct{}{}
+	<-g.open
+	return object.Reply{}, nil
+}
+
+func (g *gate) EndConn(uint64) { close(g.ended) }
+
+// gatedHost accepts connections under gatePolicy and looks at no files by itself.
+func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "scripts", "acme"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "scripts", "acme", "gate.lua"), "return hearth.object {}")
+	write(t, filepath.Join(dir, "alice.key"), keyLine("alice-1"))
+	write(t, filepath.Join(dir, "bob.key"), "")
+	return serveGated(t, g, dir, gatePolicy), dir
+}
+
+// serveGated is gatedHost with another policy, whose files are in dir.
+func serveGated(t *testing.T, g *gate, dir, text string) *Host {
+	t.Helper()
+	p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(Config{Policy: p, Worker: []string{"never started"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.snap.Load().backends["acme"] = g // before anybody else sees it
+	if err := h.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.serving.Add(1)
+	go h.accept(h.listeners[0])
+	t.Cleanup(h.drain)
+	return h
+}
+
+// connectAs opens a connection with a key of keyLine and introduces itself.
+func connectAs(t *testing.T, h *Host, id string) net.Conn {
+	t.Helper()
+	nc, err := net.Dial("tcp", h.Addrs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	return introduced(t, signed.Client(nc, id, signed.Key{}))
+}
+
+// introduced returns c after the CONNECT.
+func introduced(t *testing.T, c net.Conn) net.Conn {
+	t.Helper()
+	send(t, c, &wire.Message{Type: wire.Connect, Payload: []byte(`{"handshake":"hello","object":"Pyro.Daemon"}`)})
+	var m wire.Message
+	if err := wire.NewReader(c, 0).Read(&m); err != nil || m.Type != wire.ConnectOK {
+		t.Fatalf("CONNECT was answered with %v, %v", m.Type, err)
+	}
+	return c
+}
+
+// send sends messages of Pyro5 in one piece.
+func send(t *testing.T, w io.Writer, messages ...*wire.Message) {
+	t.Helper()
+	var b []byte
+	for _, m := range messages {
+		m.Protocol, m.Serializer = object.Pyro5, codec.ByID(codec.JSON).WireID(object.Pyro5)
+		var err error
+		if b, err = wire.Append(b, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNothingRunsAfterRevocation sends more oneway calls than run at a time and is
+// revoked: what the host has received but not begun is dropped.
+func TestNothingRunsAfterRevocation(t *testing.T) {
+	g := newGate()
+	h, dir := gatedHost(t, g)
+	c := connectAs(t, h, "alice-1")
+	var calls []*wire.Message
+	for range maxOneways + 50 {
+		calls = append(calls, &wire.Message{Type: wire.Invoke, Flags: wire.Oneway,
+			Payload: []byte(`{"object":"acme.gate","method":"go","params":[],"kwargs":{}}`)})
+	}
+	send(t, c, calls...)
+	for range maxOneways {
+		<-g.entered
+	}
+	write(t, filepath.Join(dir, "alice.key"), "")
+	h.vault.read()
+	h.cutRevoked(time.Now())
+	close(g.open)
+	for {
+		select {
+		case <-g.entered:
+			continue
+		case <-g.ended:
+		}
+		break
+	}
+	// One more had been begun: it waited for one of the others to end.
+	if n := g.calls.Load(); n > maxOneways+1 {
+		t.Errorf("%d calls ran, %d of them begun after the caller was revoked", n, n-maxOneways-1)
+	}
+}
+
+// TestKeyThatChangesHands gives a key to another principal while it is in use: nobody
+// goes on as the one whose key it was.
+func TestKeyThatChangesHands(t *testing.T) {
+	h, dir := gatedHost(t, newGate())
+	c := connectAs(t, h, "alice-1")
+	write(t, filepath.Join(dir, "alice.key"), "")
+	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
+	h.vault.read()
+	h.cutRevoked(time.Now())
+	if answers(t, c) {
+		t.Error("the connection of alice goes on with what is bob's key now")
+	}
+}
+
+// answers reports whether the host answers a ping.
+func answers(t *testing.T, c net.Conn) bool {
+	t.Helper()
+	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = c.Write(b) // may fail already
+	var m wire.Message
+	return wire.NewReader(c, 0).Read(&m) == nil
+}
+
+const certPolicy = `
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["cert"]
+  plain    = false
+  tls {
+    cert      = "host.pem"
+    key       = "host.key"
+    client_ca = "ca/ca.pem"
+    revoked   = "ca/revoked"
+  }
+}
+principal "alice" {
+  cert { common_name = "alice" }
+}
+tenant "acme" {}
+permit "all" {
+  principals = ["alice"]
+  objects    = ["acme.*"]
+}
+`
+
+// TestRevocationBesideAMistake revokes a certificate while something else is wrong with
+// the listener's files: what is right of them counts.
+func TestRevocationBesideAMistake(t *testing.T) {
+	for what, mistake := range map[string]func(dir string){
+		"the host's certificate": func(dir string) { write(t, filepath.Join(dir, "host.pem"), "damaged") },
+		"the host's key":         func(dir string) { write(t, filepath.Join(dir, "host.key"), "damaged") },
+		"an authority":           func(dir string) { write(t, filepath.Join(dir, "ca", "ca.pem"), "damaged") },
+		"the list": func(dir string) {
+			f, err := os.OpenFile(filepath.Join(dir, "ca", "revoked"), os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if _, err := f.WriteString("not a serial number\n"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		authority, err := ca.Init(filepath.Join(dir, "ca"), "test", 1, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate(t, authority, dir, ca.Request{Name: "host", Kind: ca.Server, DNS: []string{"localhost"}})
+		alice := certificate(t, authority, dir, ca.Request{Name: "alice", Kind: ca.Client})
+		pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "alice.pem"), filepath.Join(dir, "alice.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := serveGated(t, newGate(), dir, certPolicy)
+		trusted := x509.NewCertPool()
+		trusted.AddCert(authority.Certificate())
+		connect := func() (net.Conn, error) {
+			return tls.Dial("tcp", h.Addrs()[0], &tls.Config{ServerName: "localhost", RootCAs: trusted, Certificates: []tls.Certificate{pair}})
+		}
+		c, err := connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		introduced(t, c)
+		if err := authority.Revoke(alice, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		mistake(dir)
+		if _, problems := h.vault.read(); len(problems) != 1 {
+			t.Errorf("%s: problems %v, want one", what, problems)
+		}
+		h.cutRevoked(time.Now())
+		if answers(t, c) {
+			t.Errorf("%s is damaged, and who is revoked stays connected", what)
+		}
+		if c, err = connect(); err == nil && answers(t, c) {
+			t.Errorf("%s is damaged, and who is revoked connects again", what)
+		}
+	}
+}
+
+// certificate issues a certificate and writes it and its key into a folder.
+func certificate(t *testing.T, authority *ca.CA, dir string, r ca.Request) *ca.Issued {
+	t.Helper()
+	key, err := ca.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyPEM, err := ca.EncodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.PublicKey = key.Public()
+	text, one, err := authority.Issue(r, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, r.Name+".pem"), string(text))
+	write(t, filepath.Join(dir, r.Name+".key"), string(keyPEM))
+	return one
+}
