@@ -179,6 +179,10 @@ func check(spec Spec, layers []Layer) error {
 	if missing == nil {
 		return nil
 	}
+	// A worker stops at the first layer that is missing: the others were not tried.
+	if tried := slices.DeleteFunc(slices.Clone(missing), func(l Layer) bool { return l.How == "" }); len(tried) > 0 {
+		missing = tried
+	}
 	return &Refused{Layers: missing}
 }
 

@@ -25,7 +25,7 @@ func Enter() (Spec, error) {
 	}
 	closeOthers()
 	layers := o.put()
-	refusal := check(o.Spec, append(slices.Clone(o.Done), layers...))
+	refusal := check(o.Spec, append(slices.Clone(o.Done), layers...)) // told by the host
 	report, err := json.Marshal(layers)
 	if err != nil {
 		return Spec{}, err
@@ -41,29 +41,46 @@ func Enter() (Spec, error) {
 	return o.Spec, refusal
 }
 
-// put puts on every layer, each on top of the last, and reports on each.
+// put puts on every layer, each on top of the last, and reports on each. It stops at one
+// that is missing and not weakened.
 func (o *orders) put() []Layer {
+	var bounded error
 	var layers []Layer
-	step := func(l Layer) { layers = append(layers, l) }
-	if o.Namespaces {
-		step(enterEmptyRoot())
+	for _, step := range []func() Layer{
+		func() Layer { return o.enterRoot() },
+		func() Layer {
+			bounded = dropBounding() // while there are capabilities left, after the last mount
+			return o.becomeUser()
+		},
+		func() Layer { return dropPrivileges(bounded) },
+		func() Layer { return setRlimits(o) },
+		undumpable,
+		dieWithParent,
+		forbidFiles,
+		filterCalls,
+	} {
+		l := step()
+		layers = append(layers, l)
+		if l.Asked && !l.Holds && !o.Spec.weakens(l.Name) {
+			break
+		}
 	}
-	// While there are capabilities left, after the last mount.
-	bounded := dropBounding()
-	step(o.becomeUser())
-	step(dropPrivileges(bounded))
-	step(setRlimits(o))
-	step(undumpable())
-	step(dieWithParent())
-	step(forbidFiles())
-	step(filterCalls())
 	return layers
+}
+
+// enterRoot exchanges the root if the host has made namespaces, and otherwise has nothing
+// to add to what the host knows of them.
+func (o *orders) enterRoot() Layer {
+	if !o.Namespaces {
+		return o.Done[slices.IndexFunc(o.Done, func(l Layer) bool { return l.Name == Namespaces })]
+	}
+	return enterEmptyRoot()
 }
 
 // onAllThreads makes a system call on every thread of the process: Go has started some,
 // and the kernel confines each for itself.
 func onAllThreads(call, a, b, c uintptr) error {
-	if _, _, errno := psx.Syscall3(call, a, b, c); errno != 0 {
+	if _, _, errno := psx.Syscall6(call, a, b, c, 0, 0, 0); errno != 0 {
 		return errno
 	}
 	return nil

@@ -62,7 +62,7 @@ const emptyFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 // mountEmpty mounts the new root on some directory that every system has.
 func mountEmpty() (at string, err error) {
 	for _, at := range []string{"/tmp", "/proc", "/dev", "/usr", "/etc"} {
-		if err = unix.Mount("hearth", at, "tmpfs", emptyFlags, "mode=0555,size=4k,nr_inodes=4"); err == nil {
+		if err = unix.Mount("hearth", at, "tmpfs", emptyFlags, "mode=0755,size=4k,nr_inodes=4"); err == nil {
 			return at, nil
 		}
 		err = fmt.Errorf("mounting a tmpfs on %s: %w", at, err)
