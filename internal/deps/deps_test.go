@@ -110,7 +110,6 @@ var doors = []struct {
 	{module: "golang.org/x/sys", at: []string{"transport", "sandbox/supervise", "sandbox/confine", "host", "cmd/hearth"},
 		test: true, why: "system calls belong to the edges: peers, processes, signals"},
 	{module: "github.com/landlock-lsm/go-landlock", at: []string{"sandbox/confine"}, why: "only confine speaks with the kernel about walls"},
-	{module: "github.com/elastic/go-seccomp-bpf", at: []string{"sandbox/confine"}, why: "only confine speaks with the kernel about walls"},
 	{module: "kernel.org/pub/linux/libs/security/libcap/psx", at: []string{"sandbox/confine"}, why: "only confine changes threads under the runtime"},
 	{module: "github.com/google/go-cmp", test: true, why: "for tests"},
 	{module: "pgregory.net/rapid", test: true, why: "for tests"},

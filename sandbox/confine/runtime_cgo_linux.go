@@ -24,7 +24,10 @@ func furnish() error {
 }
 
 // moreCalls are the system calls of a C library's threads and of the race detector.
-var moreCalls = []string{"mprotect", "rseq", "set_robust_list", "sched_getaffinity", "sched_setaffinity", "mincore", "gettimeofday", "set_tid_address"}
+var moreCalls = []uint32{
+	unix.SYS_MPROTECT, unix.SYS_RSEQ, unix.SYS_SET_ROBUST_LIST, unix.SYS_SET_TID_ADDRESS,
+	unix.SYS_SCHED_GETAFFINITY, unix.SYS_SCHED_SETAFFINITY, unix.SYS_MINCORE, unix.SYS_GETTIMEOFDAY,
+}
 
 // threadFlags are the flags with which this program starts a thread: the Go runtime's and
 // the C library's.
