@@ -169,13 +169,13 @@ func call(nr uintptr, args ...uintptr) string {
 	var a [6]uintptr
 	copy(a[:], args)
 	r, _, errno := unix.Syscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5])
-	switch errno {
-	case 0:
+	switch {
+	case errno == 0:
 		if nr == unix.SYS_CLONE && r == 0 {
 			unix.Exit(0) // a child after all
 		}
 		return fmt.Sprintf("got %d", r)
-	case unix.EPERM, unix.EACCES, unix.ENOSYS:
+	case errno == unix.EPERM || errno == unix.EACCES || errno == unix.ENOSYS:
 		return "refused: " + errno.Error()
 	}
 	return "looked at: " + errno.Error()

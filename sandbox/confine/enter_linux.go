@@ -215,7 +215,7 @@ func closeOthers() {
 	for fd := controlFD + 1; fd < looked; fd++ {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != 0 {
-			unix.Close(fd)
+			_ = unix.Close(fd)
 		}
 	}
 	_ = unix.CloseRange(looked, ^uint(0), 0)

@@ -43,7 +43,7 @@ func forbidFiles() Layer {
 		return missing(Landlock, how, remedy, err)
 	}
 	if fd, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return missing(Landlock, how, remedy, errors.New("a directory could be opened afterwards"))
 	}
 	covers := "files"

@@ -220,8 +220,8 @@ func controlPair() (ours, theirs *os.File, err error) {
 		return nil, nil, fmt.Errorf("making a worker's control socket: %w", err)
 	}
 	if err := unix.SetNonblock(fds[0], true); err != nil { // for deadlines
-		unix.Close(fds[0])
-		unix.Close(fds[1])
+		_ = unix.Close(fds[0])
+		_ = unix.Close(fds[1])
 		return nil, nil, err
 	}
 	return os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control"), nil
@@ -230,7 +230,7 @@ func controlPair() (ours, theirs *os.File, err error) {
 // tryClone reports whether a process can be cloned as attr says. It would run a program
 // that is not there, and ends by that.
 func tryClone(attr *syscall.SysProcAttr) error {
-	_, err := syscall.ForkExec("/proc/self/nothing", []string{"nothing"}, &syscall.ProcAttr{Sys: attr})
+	_, err := syscall.ForkExec("/proc/self/nothing", []string{"nothing"}, &syscall.ProcAttr{Sys: attr}) //nolint:gosec // constants
 	if errors.Is(err, syscall.ENOENT) {
 		return nil
 	}
