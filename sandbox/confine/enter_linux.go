@@ -49,10 +49,12 @@ func (o *orders) put() []Layer {
 	for _, step := range []func() Layer{
 		func() Layer { return o.enterRoot() },
 		func() Layer {
-			bounded = dropBounding() // while there are capabilities left, after the last mount
+			if o.UID != 0 {
+				bounded = dropNeeded() // while there are capabilities left, after the last mount
+			}
 			return o.becomeUser()
 		},
-		func() Layer { return dropPrivileges(bounded) },
+		func() Layer { return o.dropPrivileges(bounded) },
 		func() Layer { return setRlimits(o) },
 		undumpable,
 		dieWithParent,
@@ -111,11 +113,18 @@ func (o *orders) becomeUser() Layer {
 	return holds(UID, how)
 }
 
-// dropBounding empties the bounding set: no program, were one run, could have a
-// capability. Without CAP_SETPCAP it stays, and no_new_privs alone says so.
-func dropBounding() error {
+// needed are the capabilities that Enter uses where the host is root. The host has taken
+// all others from the worker's bounding set before its first instruction.
+var needed = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP}
+
+// keepNeeded takes all capabilities but needed from the calling thread's bounding set,
+// and so from what it starts.
+func keepNeeded() error {
 	for c := range uintptr(64) {
-		err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)
+		if slices.Contains(needed, c) {
+			continue
+		}
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		if errors.Is(err, unix.EINVAL) {
 			return nil // past the last
 		}
@@ -126,8 +135,20 @@ func dropBounding() error {
 	return nil
 }
 
-// dropPrivileges gives all capabilities up, for good.
-func dropPrivileges(bounded error) Layer {
+// dropNeeded takes the rest.
+func dropNeeded() error {
+	for _, c := range needed {
+		if err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropPrivileges gives all capabilities up, for good. In a user namespace the bounding set
+// stays full: it only bounds what running a program adds, and no_new_privs says that is
+// nothing; to empty it on all threads would take longer than everything else here.
+func (o *orders) dropPrivileges(bounded error) Layer {
 	const how = "all sets of capabilities emptied, no_new_privs set, both read back"
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return missing(NoNewPrivs, how, "", err)
@@ -144,7 +165,7 @@ func dropPrivileges(bounded error) Layer {
 		return missing(NoNewPrivs, how, "", fmt.Errorf("capabilities %x are left (%w)", left, err))
 	}
 	if bounded != nil {
-		return holds(NoNewPrivs, how+"; the bounding set stays, which no_new_privs makes useless")
+		return missing(NoNewPrivs, how, "give the host CAP_SETPCAP", fmt.Errorf("emptying the bounding set: %w", bounded))
 	}
 	return holds(NoNewPrivs, how)
 }

@@ -133,14 +133,20 @@ func privileged() bool {
 	return data[0].Effective&need == need
 }
 
-// launch starts the process from a thread that lives as long as it does: the kernel
-// kills a process with PDEATHSIG when the thread that started it ends.
+// launch starts the process from a thread of its own that lives as long as the process
+// does: the kernel kills a process with PDEATHSIG when the thread that started it ends.
 func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 	w.cmd.SysProcAttr = attr
 	started := make(chan error, 1)
 	go func() { // ends with the process, or at once if there is none
+		// Never unlocked: the thread has lost capabilities and ends with its goroutine.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		if privileged() {
+			if err := keepNeeded(); err != nil {
+				started <- fmt.Errorf("taking capabilities from a worker: %w", err)
+				return
+			}
+		}
 		err := w.cmd.Start()
 		started <- err
 		if err == nil {
