@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -22,6 +23,7 @@ import (
 type process struct {
 	t       *Tenant
 	cmd     *exec.Cmd
+	worker  *confine.Worker // waits for cmd
 	conn    *net.UnixConn
 	out     *link.Writer
 	in      *link.Reader
@@ -87,13 +89,12 @@ func start(t *Tenant) (*process, error) {
 	p.cmd.Env = []string{}                                 // not nil, which would mean ours
 	p.cmd.Dir = "/"
 	p.cmd.ExtraFiles = []*os.File{theirs}
-	p.cmd.SysProcAttr = attributes()
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		ours.Close()
 		return nil, err
 	}
-	if err := p.cmd.Start(); err != nil {
+	if p.worker, err = confine.Start(p.cmd, t.cfg.Confine); err != nil {
 		ours.Close()
 		return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 	}
@@ -101,6 +102,11 @@ func start(t *Tenant) (*process, error) {
 	p.configure()
 	go p.read(stderr)
 	t.cfg.Log.Info("worker started", "pid", p.cmd.Process.Pid)
+	for _, l := range p.worker.Layers {
+		if l.Asked && !l.Holds {
+			t.cfg.Log.Warn("worker is weakened", "layer", l.Name, "reason", l.Reason)
+		}
+	}
 	return p, nil
 }
 
@@ -134,7 +140,7 @@ func (p *process) read(stderr io.Reader) {
 	}
 	p.kill(err)
 	<-printed
-	state := p.cmd.Wait()
+	state := p.worker.Wait()
 	p.mu.Lock()
 	cause := p.cause
 	open := p.pending

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -36,6 +37,9 @@ type Config struct {
 	Libs    map[string]Script // by module name
 	Steps   int64             // VM steps a call; 0 means the engine's default
 	Wall    time.Duration     // wall time a call; 0 means the engine's default
+	// Confine says how the operating system confines the worker. Its zero value asks for
+	// everything but an own uid and a control group.
+	Confine confine.Spec
 	// Proxy authorises and runs a call from one of the tenant's objects to another. It
 	// may keep the call's payload until it returns.
 	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)

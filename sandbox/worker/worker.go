@@ -23,11 +23,11 @@ import (
 	"runtime/debug"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -37,6 +37,17 @@ const SocketFD = 3
 // Main runs a worker on the inherited socket until the host is done with it, and
 // returns the exit status of the process.
 func Main() int {
+	// One thread of Lua at a time. Handing a job from goroutine to goroutine would wake a
+	// sleeping thread each time otherwise, which costs more than most calls do; a tenant
+	// that keeps more than one core busy is a neighbour that nobody wants anyway. It also
+	// keeps the runtime from looking at its control group's files later.
+	runtime.GOMAXPROCS(1)
+	_, _ = time.Now().Zone() // reads the zone's file, while there are files
+	spec, err := confine.Enter()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts and confines it:", err)
+		return 2
+	}
 	f := os.NewFile(SocketFD, "link")
 	conn, err := net.FileConn(f)
 	if err != nil {
@@ -45,38 +56,15 @@ func Main() int {
 	}
 	f.Close()
 	// A worker's live heap is small and its garbage short-lived: let more of it pile up
-	// between collections than Go's default.
+	// between collections than Go's default, but collect hard before the limit, where the
+	// process ends with all the tenant's instances and nobody else's.
 	debug.SetGCPercent(400)
-	// One thread of Lua at a time. Handing a job from goroutine to goroutine would wake a
-	// sleeping thread each time otherwise, which costs more than most calls do; a tenant
-	// that keeps more than one core busy is a neighbour that nobody wants anyway.
-	runtime.GOMAXPROCS(1)
-	if err := limitMemory(); err != nil {
-		fmt.Fprintln(os.Stderr, "hearth worker:", err)
-		return 1
-	}
+	debug.SetMemoryLimit(spec.Memory() / 4 * 3)
 	if err := Serve(conn); err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker:", err)
 		return 1
 	}
 	return 0
-}
-
-// The worker's memory: where the collector starts to work harder, and where the process
-// ends, with all the tenant's instances and nobody else's.
-const (
-	softMemoryBytes = 384 << 20
-	hardMemoryBytes = 512 << 20
-)
-
-// limitMemory bounds what the process may allocate. The limit misses memory that is not
-// writable and private: code and files, of which a worker has little.
-func limitMemory() error {
-	debug.SetMemoryLimit(softMemoryBytes)
-	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: hardMemoryBytes, Max: hardMemoryBytes}); err != nil {
-		return fmt.Errorf("limiting memory: %w", err)
-	}
-	return nil
 }
 
 // Serve answers the host on conn, a stream socket, until it closes the connection or

@@ -1,0 +1,230 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+const cgroupRemedy = "run the host as root, or as a systemd service with Delegate=yes, or set no limit of memory, pids and cpus"
+
+// group is a control group of one worker: a directory in one hierarchy (version 2), or
+// one in each of several (version 1).
+type group struct {
+	version int
+	dirs    []string
+}
+
+func (g *group) String() string {
+	return fmt.Sprintf("version %d: %s", g.version, strings.Join(g.dirs, ", "))
+}
+
+// groupPrefix begins the name of a worker's group; the host's pid and a number follow.
+const groupPrefix = "hearth-worker-"
+
+// hostLeaf is the group into which a host moves itself, in version 2 only: a group with
+// processes of its own cannot limit those below it.
+const hostLeaf = "hearth-host"
+
+var groups atomic.Uint64
+
+// moving guards the host's move into its leaf.
+var moving sync.Mutex
+
+// setting is one file of a group and what to write.
+type setting struct{ controller, file, value string }
+
+// settings returns what spec wants, in the words of a version.
+func settings(spec Spec, version int) []setting {
+	const period = 100_000 // µs
+	quota := int64(spec.CPUs * period)
+	var all []setting
+	add := func(wanted bool, s ...setting) {
+		if wanted {
+			all = append(all, s...)
+		}
+	}
+	memory, pids := strconv.FormatInt(spec.MemoryBytes, 10), strconv.Itoa(spec.Pids)
+	if version == 2 {
+		add(spec.MemoryBytes != 0, setting{"memory", "memory.max", memory}, setting{"memory", "?memory.swap.max", "0"})
+		add(spec.Pids != 0, setting{"pids", "pids.max", pids})
+		add(spec.CPUs != 0, setting{"cpu", "cpu.max", fmt.Sprintf("%d %d", quota, period)})
+		return all
+	}
+	add(spec.MemoryBytes != 0, setting{"memory", "memory.limit_in_bytes", memory}, setting{"memory", "?memory.memsw.limit_in_bytes", memory})
+	add(spec.Pids != 0, setting{"pids", "pids.max", pids})
+	add(spec.CPUs != 0, setting{"cpu", "cpu.cfs_period_us", strconv.Itoa(period)}, setting{"cpu", "cpu.cfs_quota_us", strconv.FormatInt(quota, 10)})
+	return all
+}
+
+// newGroup makes a group with spec's limits under the host's own and moves pid there.
+func newGroup(spec Spec, pid int) (*group, error) {
+	memberships, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	return makeGroup(spec, pid, string(memberships), "/sys/fs/cgroup")
+}
+
+// makeGroup is newGroup for a process with these memberships (the text of
+// /proc/self/cgroup) where the hierarchies are mounted under root.
+func makeGroup(spec Spec, pid int, memberships, root string) (*group, error) {
+	name := fmt.Sprintf("%s%d-%d", groupPrefix, os.Getpid(), groups.Add(1))
+	g := &group{version: 1}
+	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil {
+		g.version = 2
+	}
+	made := map[string]string{} // the group's directory in each controller's hierarchy
+	for _, s := range settings(spec, g.version) {
+		dir, ok := made[s.controller]
+		if !ok {
+			base, err := g.base(s.controller, memberships, root)
+			if err == nil {
+				dir = filepath.Join(base, name)
+				err = g.mkdir(dir)
+			}
+			if err != nil {
+				g.remove()
+				return nil, fmt.Errorf("controller %s: %w", s.controller, err)
+			}
+			made[s.controller] = dir
+		}
+		file, optional := strings.CutPrefix(s.file, "?")
+		if err := write(filepath.Join(dir, file), s.value); err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
+			g.remove()
+			return nil, err
+		}
+	}
+	for _, dir := range g.dirs {
+		if err := write(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
+			g.remove()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// base returns the directory of the host's own group in a controller's hierarchy, with
+// the controller enabled for groups below.
+func (g *group) base(controller, memberships, root string) (string, error) {
+	mount := root
+	if g.version == 1 {
+		mount = filepath.Join(root, controller)
+	}
+	path, ok := membership(controller, memberships, g.version)
+	if !ok {
+		return "", errors.New("the host is in no group of it")
+	}
+	own := filepath.Join(mount, path)
+	if _, err := os.Stat(own); err != nil {
+		own = mount // inside a container only its own part is mounted
+	}
+	if g.version == 1 {
+		sweep(own)
+		return own, nil
+	}
+	own = strings.TrimSuffix(own, "/"+hostLeaf)
+	sweep(own)
+	return own, enable(own, controller)
+}
+
+// membership finds the group of a controller in the text of /proc/self/cgroup.
+func membership(controller, memberships string, version int) (string, bool) {
+	for line := range strings.Lines(memberships) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		if version == 2 && f[0] == "0" && f[1] == "" {
+			return f[2], true
+		}
+		for c := range strings.SplitSeq(f[1], ",") {
+			if version == 1 && c == controller {
+				return f[2], true
+			}
+		}
+	}
+	return "", false
+}
+
+// enable hands a controller of version 2 down to the groups below dir. If the host itself
+// is in the way, it moves into a leaf of its own first.
+func enable(dir, controller string) error {
+	moving.Lock()
+	defer moving.Unlock()
+	file := filepath.Join(dir, "cgroup.subtree_control")
+	if b, err := os.ReadFile(file); err == nil { //nolint:gosec // under /sys/fs/cgroup
+		for c := range strings.FieldsSeq(string(b)) {
+			if c == controller {
+				return nil
+			}
+		}
+	}
+	err := write(file, "+"+controller)
+	if !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	leaf := filepath.Join(dir, hostLeaf)
+	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, os.ErrExist) { //nolint:gosec // readable as its neighbours are
+		return err
+	}
+	if err := write(filepath.Join(leaf, "cgroup.procs"), strconv.Itoa(os.Getpid())); err != nil {
+		return err
+	}
+	if err := write(file, "+"+controller); err != nil {
+		return fmt.Errorf("%w (other processes are in the host's group)", err)
+	}
+	return nil
+}
+
+// mkdir makes dir, which belongs to g from then on. One directory serves all controllers
+// of version 2.
+func (g *group) mkdir(dir string) error {
+	for _, d := range g.dirs {
+		if d == dir {
+			return nil
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // readable as its neighbours are
+		return err
+	}
+	g.dirs = append(g.dirs, dir)
+	return nil
+}
+
+// remove takes the group away. It is empty: its process has been waited for.
+func (g *group) remove() {
+	for _, dir := range g.dirs {
+		_ = unix.Rmdir(dir)
+	}
+}
+
+// sweep removes the empty groups of hosts that were killed.
+func sweep(base string) {
+	old, err := filepath.Glob(filepath.Join(base, groupPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range old {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), groupPrefix), "-")
+		if n, err := strconv.Atoi(pid); err == nil && n > 0 && errors.Is(unix.Kill(n, 0), unix.ESRCH) {
+			_ = unix.Rmdir(dir) // refused as long as a process is in it
+		}
+	}
+}
+
+func write(file, value string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0) //nolint:gosec // a control file under /sys/fs/cgroup
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}

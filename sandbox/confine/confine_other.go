@@ -1,0 +1,51 @@
+//go:build !linux
+
+package confine
+
+import (
+	"errors"
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// errSystem is the reason for every layer.
+var errSystem = errors.New("hearth confines workers on Linux only, and this is " + runtime.GOOS)
+
+func absent() []Layer {
+	var layers []Layer
+	for _, name := range Names() {
+		layers = append(layers, missing(name, "nothing can be tried here", "run the host on Linux", errSystem))
+	}
+	return layers
+}
+
+// Worker is a started worker process.
+type Worker struct {
+	Layers []Layer // what became of each
+	cmd    *exec.Cmd
+}
+
+// Start starts cmd if spec weakens every layer, and refuses it otherwise.
+func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := check(spec, absent()); err != nil {
+		return nil, err
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &Worker{Layers: absent(), cmd: cmd}, nil
+}
+
+// Wait waits for the process to end, once.
+func (w *Worker) Wait() error { return w.cmd.Wait() }
+
+// Enter does nothing: Start has refused whoever wanted more.
+func Enter() (Spec, error) { return Spec{}, nil }
+
+// Probe reports for each layer that it does not hold here.
+func Probe([]string, Spec) ([]Layer, error) { return absent(), nil }

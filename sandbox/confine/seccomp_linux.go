@@ -1,0 +1,182 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// goThread are the flags with which the Go runtime starts a thread.
+const goThread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD
+
+// newNamespaces are the flags of clone that make namespaces.
+const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// setVMA is the prctl by which the Go runtime names its memory.
+const setVMA = 0x53564d41
+
+// allowed are the system calls that a worker makes, whatever their arguments: those of a
+// warm call first, for kernels that look from the top each time. None takes a path, makes
+// a descriptor for anything but waiting, or reaches another process.
+var allowed = []uint32{
+	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_FUTEX, unix.SYS_EPOLL_PWAIT, unix.SYS_NANOSLEEP, unix.SYS_SCHED_YIELD,
+	unix.SYS_CLOCK_GETTIME, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_GETTID, unix.SYS_GETPID, unix.SYS_MADVISE, unix.SYS_MUNMAP,
+	unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGACTION, unix.SYS_SIGALTSTACK, unix.SYS_RESTART_SYSCALL,
+	unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_SHUTDOWN, unix.SYS_CLOSE,
+	unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME,
+	unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EVENTFD2, unix.SYS_PIPE2,
+	unix.SYS_GETRANDOM, unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
+}
+
+// deadly are those that nobody makes by mistake.
+var deadly = []uint32{
+	unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD,
+	unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE,
+	unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_MOUNT_SETATTR,
+	unix.SYS_KEYCTL, unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY,
+	unix.SYS_BPF, unix.SYS_USERFAULTFD, unix.SYS_PERF_EVENT_OPEN, unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD,
+	unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE,
+	unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER,
+	unix.SYS_UNSHARE, unix.SYS_SETNS,
+}
+
+// What a filter may answer.
+const (
+	letThrough = unix.SECCOMP_RET_ALLOW
+	deny       = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM) // what merely looks around understands
+	notThere   = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	kill       = unix.SECCOMP_RET_KILL_PROCESS
+)
+
+// x32 is the bit by which a second set of numbers of amd64 is told from the first.
+const x32 = 0x40000000
+
+// Where struct seccomp_data has what.
+const (
+	offsetNumber = 0
+	offsetArch   = 4
+	offsetArgs   = 16 // of 8 bytes each, the lower half first
+)
+
+// program is a filter under construction. Each rule begins with the call's number in the
+// accumulator and either returns or leaves it there.
+type program []unix.SockFilter
+
+func (p *program) load(offset uint32) {
+	*p = append(*p, unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset})
+}
+
+// jump goes on after yes or no further instructions, by a comparison with k.
+func (p *program) jump(op uint16, k uint32, yes, no int) {
+	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | op | unix.BPF_K, K: k, Jt: uint8(yes), Jf: uint8(no)})
+}
+
+func (p *program) answer(action uint32) {
+	*p = append(*p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action})
+}
+
+// call answers a call whatever its arguments.
+func (p *program) call(nr, action uint32) {
+	p.jump(unix.BPF_JEQ, nr, 0, 1)
+	p.answer(action)
+}
+
+// callWith lets a call through if its argument arg, all 64 bits of it, is one of values.
+// If not, and bits has bits in common with the lower half, it answers with kill, otherwise
+// with deny.
+func (p *program) callWith(nr uint32, arg uint32, values []uint64, bits uint32) {
+	var body program
+	for _, v := range values {
+		body.load(offsetArgs + 8*arg + 4)
+		body.jump(unix.BPF_JEQ, uint32(v>>32), 0, 3)
+		body.load(offsetArgs + 8*arg)
+		body.jump(unix.BPF_JEQ, uint32(v), 0, 1)
+		body.answer(letThrough)
+	}
+	body.load(offsetArgs + 8*arg)
+	body.jump(unix.BPF_JSET, bits, 0, 1)
+	body.answer(kill)
+	body.answer(deny)
+	p.jump(unix.BPF_JEQ, nr, 0, len(body))
+	*p = append(*p, body...)
+}
+
+// callWithout lets a call through if the lower half of its argument arg has no bit of bits.
+func (p *program) callWithout(nr uint32, arg uint32, bits uint32) {
+	p.jump(unix.BPF_JEQ, nr, 0, 4)
+	p.load(offsetArgs + 8*arg)
+	p.jump(unix.BPF_JSET, bits, 0, 1)
+	p.answer(deny)
+	p.answer(letThrough)
+}
+
+// filter returns the whole program for a process of this number. A filter cannot see what
+// a pointer points to; every call that it lets through is safe whatever is there.
+func filter(pid int) program {
+	var p program
+	p.load(offsetArch)
+	p.jump(unix.BPF_JEQ, nativeArch, 1, 0)
+	p.answer(kill)
+	p.load(offsetNumber)
+	p.jump(unix.BPF_JGE, x32, 0, 1)
+	p.answer(kill)
+	for _, nr := range slices.Concat(allowed, moreCalls) {
+		p.call(nr, letThrough)
+	}
+	p.callWithout(unix.SYS_MMAP, 2, unix.PROT_EXEC)
+	p.callWith(unix.SYS_TGKILL, 0, []uint64{uint64(pid)}, 0) // between its own threads
+	p.callWith(unix.SYS_FCNTL, 1, []uint64{unix.F_GETFL, unix.F_GETFD, unix.F_SETFL, unix.F_DUPFD_CLOEXEC}, 0)
+	p.callWith(unix.SYS_PRCTL, 0, []uint64{setVMA}, 0)
+	p.callWith(unix.SYS_CLONE, 0, threadFlags, newNamespaces)
+	// Its flags are behind a pointer. Who hears this asks for clone.
+	p.call(unix.SYS_CLONE3, notThere)
+	for _, nr := range deadly {
+		p.call(nr, kill)
+	}
+	p.answer(deny)
+	return p
+}
+
+// install puts the filter on all threads. A filter needs no_new_privs, of the thread that
+// puts it on at least, even where that layer is weakened.
+func (p program) install() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	prog := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
+	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog))) //nolint:gosec // prog lives until the call returns
+	switch {
+	case errno != 0:
+		return errno
+	case r != 0:
+		return fmt.Errorf("thread %d has a filter of its own", r)
+	}
+	return nil
+}
+
+// unfiltered is set by tests only, which want to see the other layers alone.
+var unfiltered bool
+
+// filterCalls puts the filter on, and tries it.
+func filterCalls() Layer {
+	const how = "a filter on all threads"
+	const remedy = "use a kernel with CONFIG_SECCOMP_FILTER"
+	if unfiltered {
+		return missing(Seccomp, how, "", errors.New("a test left it out"))
+	}
+	if err := filter(os.Getpid()).install(); err != nil {
+		return missing(Seccomp, how, remedy, err)
+	}
+	if _, err := unix.Getpgid(0); !errors.Is(err, unix.EPERM) {
+		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
+	}
+	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 5 more with some arguments; another was refused", how, len(allowed)+len(moreCalls)))
+}
