@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"time"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -54,61 +53,23 @@ func (e *RemoteException) Error() string {
 	return e.Class + ": " + e.Message
 }
 
-// Limits bound what a script may spend. The zero value of each field means its default.
-type Limits struct {
-	// Steps is how many VM instructions one call may take: default 50 million, about a
-	// second. Built-in functions charge for work that grows with their arguments.
-	Steps int64
-	// LoadSteps is the same for running the script once when it is loaded; default Steps.
-	LoadSteps int64
-	// Wall is how long one call may take, waiting for other objects included; default 5 s.
-	// It is looked at every few hundred steps, so one long built-in can overrun it.
-	Wall time.Duration
-	// SourceBytes bounds a script and each of its modules; default 64 KiB, at most 1 MiB.
-	SourceBytes int
-	// CallDepth bounds how deep Lua functions call each other; default 10,000.
-	CallDepth int
-	// Coroutines bounds the live coroutines of a state; default 1,000.
-	Coroutines int
-}
+// Limits bound what a script may spend.
+type Limits = object.Limits
 
 // Bounds that are not for the operator to choose.
 const (
-	maxSourceBytes = 1 << 20
-	maxNesting     = 200       // blocks and brackets in source
-	maxDepth       = 64        // containers inside each other, in and out
-	maxElements    = 1_000_000 // values of one message, keys included
-	maxArguments   = 8000      // positional arguments of a call
-	maxDigits      = 4300      // decimal digits of an integer, as in Python
-	maxText        = 32 << 20  // bytes of a text that a built-in makes
-	maxDocBytes    = 8 << 10   // of one member's documentation
-	maxLogBytes    = 8 << 10   // of one log line
-	maxProtected   = 200       // pcall inside pcall
-	maxResume      = 32        // coroutine resumed inside coroutine
-	maxRegistry    = 128 << 10 // slots of a Lua state's registers
+	maxNesting   = 200       // blocks and brackets in source
+	maxDepth     = 64        // containers inside each other, in and out
+	maxElements  = 1_000_000 // values of one message, keys included
+	maxArguments = 8000      // positional arguments of a call
+	maxDigits    = 4300      // decimal digits of an integer, as in Python
+	maxText      = 32 << 20  // bytes of a text that a built-in makes
+	maxDocBytes  = 8 << 10   // of one member's documentation
+	maxLogBytes  = 8 << 10   // of one log line
+	maxProtected = 200       // pcall inside pcall
+	maxResume    = 32        // coroutine resumed inside coroutine
+	maxRegistry  = 128 << 10 // slots of a Lua state's registers
 )
-
-func (l Limits) withDefaults() Limits {
-	set := func(v *int, def int) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	if l.Steps <= 0 {
-		l.Steps = 50_000_000
-	}
-	if l.LoadSteps <= 0 {
-		l.LoadSteps = l.Steps
-	}
-	if l.Wall <= 0 {
-		l.Wall = 5 * time.Second
-	}
-	set(&l.SourceBytes, 64<<10)
-	l.SourceBytes = min(l.SourceBytes, maxSourceBytes)
-	set(&l.CallDepth, 10_000)
-	set(&l.Coroutines, 1000)
-	return l
-}
 
 // Config says what to load.
 type Config struct {

@@ -19,6 +19,7 @@ type encoder struct {
 	to       object.Sink
 	protocol object.Protocol
 	left     int           // elements that may still be written
+	bytes    int           // and bytes of texts
 	open     []*lua.LTable // the tables being written, outermost first
 	path     []lua.LValue  // where in the value we are
 	name     string        // what the path begins with
@@ -101,6 +102,9 @@ func (e *encoder) value(v lua.LValue) error {
 
 // text writes a string, which must be one.
 func (e *encoder) text(s string) error {
+	if err := e.spend(len(s)); err != nil {
+		return err
+	}
 	if !utf8.ValidString(s) && !validWTF8(s) {
 		return e.wrong("is a text that is not UTF-8; hearth.bytes makes bytes of it")
 	}
@@ -123,11 +127,22 @@ func validWTF8(s string) bool {
 	return true
 }
 
+// spend takes the bytes of a text before it is written.
+func (e *encoder) spend(n int) error {
+	if e.bytes -= n; e.bytes < 0 {
+		return e.wrong("has more than " + strconv.Itoa(e.s.p.limits.ResultBytes) + " bytes in all")
+	}
+	return nil
+}
+
 func (e *encoder) userdata(ud *lua.LUserData) error {
 	switch v := ud.Value.(type) {
 	case nullValue:
 		return e.to.Null()
 	case bytesValue:
+		if err := e.spend(len(v)); err != nil {
+			return err
+		}
 		return e.to.Bytes(rawBytes(string(v)))
 	case *big.Int:
 		if v.IsInt64() {

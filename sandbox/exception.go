@@ -153,6 +153,7 @@ func (s *State) unsendable(why, class string, args []lua.LValue) []lua.LValue {
 
 func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.LValue) error {
 	s.enc.begin(to, r.Protocol, "the exception's args")
+	s.enc.bytes = s.p.limits.ResultBytes // the result that it may be about is not sent
 	var trace []string
 	if r.Traceback {
 		trace = s.trace

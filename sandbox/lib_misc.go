@@ -266,8 +266,15 @@ func (s *State) resume(L *lua.LState) int {
 	protected := s.protected
 	s.resumed++
 	s.protected = 0
+	s.running = append(s.running, L.CheckThread(1))
 	// The VM lets the error of a wrapped coroutine through as a panic.
-	defer func() { s.resumed--; s.protected = protected }()
+	defer func() {
+		s.resumed--
+		s.protected = protected
+		if n := len(s.running); n > 0 {
+			s.running = s.running[:n-1]
+		}
+	}()
 	return stock["coroutine.resume"](L)
 }
 

@@ -48,7 +48,7 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 		}
 	}()
 	p = &Program{
-		id: cfg.ID, file: cfg.File, env: cfg.Env, limits: cfg.Limits.withDefaults(),
+		id: cfg.ID, file: cfg.File, env: cfg.Env, limits: cfg.Limits.OrDefaults(),
 		source: bytes.Clone(cfg.Source), libs: map[string]*module{},
 	}
 	if p.file == "" {

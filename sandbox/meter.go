@@ -30,6 +30,7 @@ type meter struct {
 	alarm  *alarm          // rings when the wall time is spent
 	caller context.Context // of the running call
 	why    *object.Error   // the limit that was spent; set once
+	fence  *fence
 }
 
 // alarm rings once. It serves call after call until it does.
@@ -57,6 +58,7 @@ var closed = func() chan struct{} {
 func (m *meter) begin(ctx context.Context, steps int64, wall time.Duration) {
 	m.steps, m.left, m.wall, m.caller = steps, steps, wall, ctx
 	m.next = max(steps-checkEvery, 0)
+	m.fence.begin(steps)
 	if m.alarm != nil {
 		m.alarm.timer.Reset(wall)
 		return
@@ -113,7 +115,7 @@ func (m *meter) spent() *object.Error {
 	if m.alarm.rung.Load() {
 		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part", m.wall)
 	}
-	return nil
+	return m.fence.look(m.left)
 }
 
 // waiting returns a context for waiting inside a call: it ends with the caller's and

@@ -52,6 +52,7 @@ type State struct {
 
 	protected  int           // pcalls inside each other, in the running coroutine
 	resumed    int           // coroutines inside each other
+	running    []*lua.LState // they and those that wait for them, but for l
 	coroutines *atomic.Int64 // live
 	broken     *object.Error // why nothing can run any more
 }
@@ -74,6 +75,7 @@ func (p *Program) newState(ctx context.Context) (*State, error) {
 		RegistryMaxSize:     maxRegistry,
 		RegistryGrowStep:    256,
 	})
+	s.meter.fence = newFence(s)
 	s.build = builder{s: s, names: map[string]lua.LValue{}}
 	s.enc.s = s
 	s.reseed()
@@ -152,7 +154,7 @@ func (p *Program) located(msg string) string {
 // and its n arguments. The results are on the stack, unless there is an error: the value
 // that was raised, or why the state is broken.
 func (s *State) run(n int) (raised lua.LValue, limit *object.Error) {
-	s.protected, s.resumed = 0, 0
+	s.protected, s.resumed, s.running = 0, 0, s.running[:0]
 	err := s.l.PCall(n+1, lua.MultRet, nil)
 	if s.meter.why != nil {
 		s.broken = s.meter.why

@@ -14,9 +14,8 @@ type Type uint8
 
 // Frames from the host to the worker.
 const (
-	Configure   Type = 1 // limits; the first frame
 	Lib         Type = 2 // one module of the tenant's lib folder
-	Load        Type = 3 // an object's source
+	Load        Type = 3 // an object's limits and source
 	Describe    Type = 4 // asks for Described
 	Call        Type = 5 // asks for Reply, unless it is oneway
 	Next        Type = 6 // the next item of a stream; asks for Reply

@@ -34,6 +34,8 @@ type process struct {
 	cancel  context.CancelFunc // ends ctx
 	proxies chan struct{}      // holds a slot for each call of its scripts under way
 
+	logged map[object.ID]*lines // the reader's own
+
 	spinning atomic.Bool // somebody looks for a reply; guards spin
 	spin     link.Spin
 
@@ -71,7 +73,7 @@ const maxLogLines = 20
 
 var serials atomic.Uint64
 
-// start runs a worker and tells it its limits and modules.
+// start runs a worker and tells it its modules.
 func start(t *Tenant) (*process, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -80,7 +82,7 @@ func start(t *Tenant) (*process, error) {
 	defer theirs.Close()
 	p := &process{t: t, conn: ours, out: link.NewWriter(ours), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
-		pending: map[uint64]*pending{}, loaded: map[object.ID]bool{}, asked: map[uint64]context.CancelFunc{}}
+		pending: map[uint64]*pending{}, loaded: map[object.ID]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
 	if p.in, err = link.NewReader(ours, p.frame); err != nil {
 		ours.Close()
 		return nil, err
@@ -114,10 +116,6 @@ func start(t *Tenant) (*process, error) {
 // the frames fit the writer's backlog, and a dead worker shows in read.
 func (p *process) configure() {
 	var e link.Encoder
-	e.Begin(link.Configure, 0)
-	e.Uint(uint64(p.t.cfg.Steps))
-	e.Uint(uint64(p.t.cfg.Wall / time.Microsecond))
-	_ = p.out.Write(e.Frame())
 	for name, lib := range p.t.cfg.Libs {
 		e.Begin(link.Lib, 0)
 		e.Text(name)
@@ -139,6 +137,7 @@ func (p *process) read(stderr io.Reader) {
 		err = errors.New("the worker closed its socket")
 	}
 	p.kill(err)
+	p.logDropped()
 	<-printed
 	state := p.worker.Wait()
 	p.mu.Lock()
@@ -240,6 +239,6 @@ func (p *process) log(d *link.Decoder) {
 	id, level := object.ID(d.Text()), d.Text()
 	msg := string(d.Raw())
 	if d.Err == nil && id.Tenant() == p.t.cfg.Tenant {
-		logScript(p.t.cfg.Log, level, id, msg)
+		p.logScript(level, id, msg)
 	}
 }

@@ -2,8 +2,8 @@ package supervise
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"log/slog"
 	"runtime"
 	"time"
 
@@ -165,6 +165,8 @@ func (p *process) load(id object.ID) {
 	e.Begin(link.Load, 0)
 	e.Text(string(id))
 	e.Text(s.File)
+	limits, _ := json.Marshal(p.t.limits(id)) // numbers always can be
+	e.Text(string(limits))
 	e.Raw(s.Source)
 	_ = p.out.Write(e.Frame())
 }
@@ -225,13 +227,4 @@ func (p *process) proxied(id uint64, r object.Reply, err error) {
 	e.Begin(link.ProxyReply, id)
 	e.PutReply(r, true, failed)
 	_ = p.out.Write(e.Frame())
-}
-
-// logScript writes what a script said, marked as its own.
-func logScript(log *slog.Logger, level string, id object.ID, msg string) {
-	var l slog.Level
-	if l.UnmarshalText([]byte(level)) != nil {
-		l = slog.LevelInfo
-	}
-	log.Log(context.Background(), l, "script", "object", string(id), "text", msg)
 }

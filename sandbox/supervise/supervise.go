@@ -35,8 +35,8 @@ type Config struct {
 	Argv    []string // starts a worker that speaks on descriptor 3
 	Objects map[object.ID]Script
 	Libs    map[string]Script // by module name
-	Steps   int64             // VM steps a call; 0 means the engine's default
-	Wall    time.Duration     // wall time a call; 0 means the engine's default
+	// Limits are those of objects; the zero value, and an object that is missing, has defaults.
+	Limits map[object.ID]object.Limits
 	// Confine says how the operating system confines the worker. Its zero value asks for
 	// everything but an own uid and a control group.
 	Confine confine.Spec
@@ -56,6 +56,9 @@ type Tenant struct {
 	retry   time.Time  // no start before this
 	closed  bool
 }
+
+// limits returns the limits of an object.
+func (t *Tenant) limits(id object.ID) object.Limits { return t.cfg.Limits[id].OrDefaults() }
 
 // New returns a backend that has not started anything.
 func New(cfg Config) *Tenant {
@@ -153,6 +156,9 @@ var encoders = sync.Pool{New: func() any { return new(link.Encoder) }}
 func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
 	if _, ok := t.cfg.Objects[c.ID]; !ok {
 		return object.Reply{}, object.Errorf(object.CodeNotFound, "unknown object")
+	}
+	if most := t.limits(c.ID).ArgumentBytes; len(c.Payload) > most {
+		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, %s takes at most %d; not executed", len(c.Payload), c.ID, most)
 	}
 	p, err := t.live()
 	if err != nil {

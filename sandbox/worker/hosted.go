@@ -11,17 +11,12 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// Bounds on what one object may hold at a time.
-const (
-	maxSessions = 1000 // instances of mode "session"
-	maxParallel = 64   // instances of mode "call" at work at once
-	maxQueue    = 256  // jobs waiting for an instance, before "exhausted"
-)
-
 // hosted is one loaded object and its instances.
 type hosted struct {
 	w  *process
 	id object.ID
+
+	limits object.Limits
 
 	ready chan struct{} // closed when loading ended, well or not
 	prog  *sandbox.Program
@@ -38,8 +33,8 @@ type hosted struct {
 	waiting  []*job            // mode "call": nobody is free
 }
 
-func newHosted(w *process, id object.ID) *hosted {
-	return &hosted{w: w, id: id, ready: make(chan struct{}), sessions: map[uint64]*actor{}}
+func newHosted(w *process, id object.ID, limits object.Limits) *hosted {
+	return &hosted{w: w, id: id, limits: limits.OrDefaults(), ready: make(chan struct{}), sessions: map[uint64]*actor{}}
 }
 
 // load compiles the script and lets the jobs through that came meanwhile.
@@ -117,17 +112,17 @@ func (o *hosted) route(j *job) {
 	switch mode {
 	case object.Single:
 		if o.single == nil {
-			o.single = newActor(o, maxQueue)
+			o.single = newActor(o, o.limits.Queue)
 		}
 		o.single.enqueue(j)
 	case object.Session:
 		a := o.sessions[j.call.Conn]
 		if a == nil {
-			if len(o.sessions) >= maxSessions {
-				j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d sessions of %s; not executed", maxSessions, o.id))
+			if len(o.sessions) >= o.limits.Sessions {
+				j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d sessions of %s; not executed", o.limits.Sessions, o.id))
 				return
 			}
-			a = newActor(o, maxQueue)
+			a = newActor(o, o.limits.Queue)
 			o.sessions[j.call.Conn] = a
 		}
 		a.enqueue(j)
@@ -144,13 +139,13 @@ func (o *hosted) parallelLocked(j *job) {
 		o.idle = o.idle[:len(o.idle)-1]
 		o.working++
 		a.enqueue(j)
-	case o.working < maxParallel:
+	case o.working < o.limits.Parallel:
 		o.working++
 		newActor(o, 1).enqueue(j)
-	case len(o.waiting) < maxQueue:
+	case len(o.waiting) < o.limits.Queue:
 		o.waiting = append(o.waiting, j)
 	default:
-		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls of %s are waiting; not executed", maxQueue, o.id))
+		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls of %s are waiting; not executed", o.limits.Queue, o.id))
 	}
 }
 

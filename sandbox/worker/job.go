@@ -233,6 +233,3 @@ func asError(err error) *object.Error {
 	}
 	return &object.Error{Code: object.CodeInternal, Err: err}
 }
-
-// microseconds converts a frame's unit of time.
-func microseconds(v uint64) time.Duration { return time.Duration(v) * time.Microsecond }

@@ -13,6 +13,7 @@ package worker
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -111,7 +112,6 @@ type process struct {
 	// The reader's own.
 	objects map[object.ID]*hosted
 	libs    map[string][]byte
-	limits  sandbox.Limits
 
 	jobs sync.WaitGroup // queued and running
 
@@ -174,14 +174,11 @@ func (w *process) accept(j *job, typ link.Type) error {
 // control handles every frame that is not a job.
 func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	switch typ {
-	case link.Configure:
-		w.limits.Steps = int64(d.Uint())
-		w.limits.Wall = microseconds(d.Uint())
 	case link.Lib:
 		name := d.Text()
 		w.libs[name] = d.Raw()
 	case link.Load:
-		w.load(object.ID(d.Text()), d.Text(), d.Raw())
+		return w.load(d)
 	case link.Describe:
 		if o := w.objects[object.ID(d.Text())]; o != nil {
 			go o.describe(id)
@@ -210,14 +207,24 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 
 // load replaces or adds an object. The script is compiled by the object's own
 // goroutine, never by the reader.
-func (w *process) load(id object.ID, file string, source []byte) {
+func (w *process) load(d *link.Decoder) error {
+	id, file := object.ID(d.Text()), d.Text()
+	var limits object.Limits
+	encoded, source := d.Text(), d.Raw()
+	if d.Err != nil {
+		return d.Err
+	}
+	if err := json.Unmarshal([]byte(encoded), &limits); err != nil {
+		return fmt.Errorf("link: the limits of %s: %w", id, err)
+	}
 	if old := w.objects[id]; old != nil {
 		old.close()
 	}
-	o := newHosted(w, id)
+	o := newHosted(w, id, limits)
 	w.objects[id] = o
-	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: maps.Clone(w.libs), Env: w, Limits: w.limits}
+	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: maps.Clone(w.libs), Env: w, Limits: limits}
 	go o.load(context.Background(), cfg)
+	return nil
 }
 
 // send writes a frame; a failure means the host is gone, and the reader will see that.

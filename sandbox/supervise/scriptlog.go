@@ -1,0 +1,55 @@
+package supervise
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// lines counts what one object logs in a second. The reader of the worker's frames alone
+// uses it.
+type lines struct {
+	since   time.Time
+	n       int
+	dropped int
+}
+
+// logScript writes what a script said, marked as its own, unless it says too much. What
+// was left out is told with the next line that is not.
+func (p *process) logScript(level string, id object.ID, msg string) {
+	if _, ours := p.t.cfg.Objects[id]; !ours {
+		return
+	}
+	c := p.logged[id]
+	if c == nil {
+		c = &lines{}
+		p.logged[id] = c
+	}
+	log := p.t.cfg.Log
+	if now := time.Now(); now.Sub(c.since) >= time.Second {
+		if c.dropped > 0 {
+			log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.limits(id).LogLines)
+		}
+		*c = lines{since: now}
+	}
+	if c.n++; c.n > p.t.limits(id).LogLines {
+		c.dropped++
+		return
+	}
+	var l slog.Level
+	if l.UnmarshalText([]byte(level)) != nil {
+		l = slog.LevelInfo
+	}
+	log.Log(context.Background(), l, "script", "object", string(id), "text", msg)
+}
+
+// logDropped tells of what was left out last, when the worker has ended.
+func (p *process) logDropped() {
+	for id, c := range p.logged {
+		if c.dropped > 0 {
+			p.t.cfg.Log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.limits(id).LogLines)
+		}
+	}
+}
