@@ -9,9 +9,9 @@
 // owner closes it.
 //
 // What is metered: every VM instruction counts one step, and the built-in functions that
-// work in proportion to their arguments charge for it first. What is not: the memory
-// that a script's values take and the concatenation operator, which are left to the
-// worker process's own limits.
+// work in proportion to their arguments charge for it first, ".." too. The memory that a
+// script's values take is looked at from time to time (memory.go); what escapes that is
+// left to the worker process's own limits.
 //
 // Source: doc/lua.md.
 package sandbox

@@ -194,9 +194,7 @@ func (s *State) require(L *lua.LState) int {
 			delete(s.loaded, name)
 		}
 	}()
-	fn := L.NewFunctionFromProto(m.proto)
-	fn.Env = s.env
-	L.Push(fn)
+	s.function(L, m.proto)
 	L.Push(lua.LString(name))
 	L.Call(1, 1)
 	v := L.Get(-1)

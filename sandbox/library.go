@@ -45,6 +45,7 @@ func (s *State) openLibraries() {
 	s.base = L.CreateTable(0, 64)
 	s.envMeta = protectedTable(L, "globals")
 	s.envMeta.RawSetString("__index", s.base)
+	s.joiner = L.NewFunction(s.join)
 	s.outer = L.NewFunction(func(L *lua.LState) int {
 		L.Panic = s.notice
 		L.Call(L.GetTop()-1, lua.MultRet)

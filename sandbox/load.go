@@ -95,7 +95,7 @@ func (p *Program) compile(file string, source []byte) (*lua.FunctionProto, error
 	if err != nil {
 		return nil, syntaxError(file, err)
 	}
-	proto, err := lua.Compile(chunk, file)
+	proto, err := lua.Compile(withJoin(chunk), file)
 	if err != nil {
 		return nil, syntaxError(file, err)
 	}

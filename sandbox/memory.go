@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync/atomic"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -31,17 +30,14 @@ type fence struct {
 	at      int64  // the meter's left at the last look
 	began   uint64 // bytes allocated before the running call, at its first look
 	started bool
-	samples [2]metrics.Sample
+	samples [3]metrics.Sample
 }
-
-// lastCollected is what was held after the last collection that a fence asked for, by any
-// state of the process: the next one is due when half as much has come on top.
-var lastCollected atomic.Uint64
 
 func newFence(s *State) *fence {
 	f := &fence{s: s, limit: uint64(s.p.limits.Memory)}
 	f.samples[0].Name = "/memory/classes/heap/objects:bytes"
 	f.samples[1].Name = "/gc/heap/allocs:bytes"
+	f.samples[2].Name = "/gc/heap/live:bytes" // when it was last collected
 	return f
 }
 
@@ -55,17 +51,16 @@ func (f *fence) look(left int64) *object.Error {
 	}
 	f.at = left
 	metrics.Read(f.samples[:])
-	held, allocated := f.samples[0].Value.Uint64(), f.samples[1].Value.Uint64()
+	held, allocated, live := f.samples[0].Value.Uint64(), f.samples[1].Value.Uint64(), f.samples[2].Value.Uint64()
 	if !f.started {
 		f.began, f.started = allocated, true
 	}
-	if last := lastCollected.Load(); held < f.limit || held < last+last/2 {
+	if held < f.limit || held < live+live/2 { // the next look is due when half as much has come on top
 		return nil
 	}
 	runtime.GC()
 	metrics.Read(f.samples[:])
 	held = f.samples[0].Value.Uint64()
-	lastCollected.Store(held)
 	if held < f.limit {
 		return nil
 	}
@@ -93,8 +88,8 @@ func sizeText(n int64) string {
 const (
 	tableBytes   = 160
 	elementBytes = 24  // of an array
-	keyBytes     = 110 // of a table's other part, with its value
-	textBytes    = 16
+	keyBytes     = 240 // of a table's other part, with its value
+	textBytes    = 24
 	closureBytes = 120
 	upvalueBytes = 48
 	objectBytes  = 80

@@ -27,6 +27,7 @@ type State struct {
 	envMeta *lua.LTable    // the metatable through which a script's globals find them
 	outer   *lua.LFunction // runs the function it is given and notes where it failed
 	quiet   *lua.LFunction // runs the function it is given
+	joiner  *lua.LFunction // is ".."
 	random  *rand.Rand
 	seeded  bool                      // random is of a script's choice
 	proxies map[string]*lua.LFunction // the methods of proxies, by name
@@ -106,7 +107,7 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 	s.meter.begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
 	L.SetTop(0)
 	L.Push(s.outer)
-	L.Push(s.function(s.p.main))
+	s.function(L, s.p.main)
 	raised, limit := s.run(0)
 	s.meter.end()
 	if limit != nil {
@@ -130,11 +131,14 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 	return nil
 }
 
-// function makes a function of compiled code, in the current environment.
-func (s *State) function(proto *lua.FunctionProto) *lua.LFunction {
-	fn := s.l.NewFunctionFromProto(proto)
-	fn.Env = s.env
-	return fn
+// function makes a function of a compiled script, in the current environment, and leaves
+// it on the stack of L.
+func (s *State) function(L *lua.LState, proto *lua.FunctionProto) {
+	around := L.NewFunctionFromProto(proto)
+	around.Env = s.env
+	L.Push(around)
+	L.Push(s.joiner)
+	L.Call(1, 1)
 }
 
 // unloadable is the error about a script that cannot be served.

@@ -128,6 +128,7 @@ func (s *State) fixedParts() map[any]struct{} {
 	im := imager{seen: map[any]struct{}{}, anyFunction: true}
 	im.value(s.base)
 	im.value(s.envMeta)
+	im.value(s.joiner)
 	for _, t := range []*lua.LTable{
 		s.mt.list, s.mt.tuple, s.mt.set, s.mt.dict, s.mt.kw, s.mt.exception, s.mt.null, s.mt.bytes,
 		s.mt.integer, s.mt.float, s.mt.complex, s.mt.datetime, s.mt.date, s.mt.stream, s.mt.proxy,
