@@ -29,7 +29,6 @@ import (
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/supervise"
 	"github.com/hearthhost/hearth/transport"
 )
 
@@ -70,7 +69,7 @@ type Host struct {
 	snap      atomic.Pointer[snapshot]
 	vault     *vault
 	enrolling sync.Mutex // one token at a time
-	workers   []*supervise.Tenant
+	workers   []worker
 	streams   streams
 	quotas    quotas
 	waits     waits
@@ -98,7 +97,10 @@ func New(cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}}
 	h.streams.init()
-	var err error
+	err := checkTenants(cfg.Policy)
+	if err != nil {
+		return nil, err
+	}
 	if h.vault, err = newVault(cfg.Policy, cfg.Log); err != nil {
 		return nil, err
 	}
@@ -111,10 +113,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	snap := &snapshot{policy: cfg.Policy, catalog: cat, backends: map[object.Tenant]object.Backend{}}
 	for name, t := range cat.tenants {
-		w := supervise.New(supervise.Config{
-			Tenant: name, Argv: cfg.Worker, Objects: t.objects, Libs: t.libs,
-			Proxy: h.proxy, Log: h.log,
-		})
+		w := h.newWorker(name, t)
 		h.workers = append(h.workers, w)
 		snap.backends[name] = w
 	}

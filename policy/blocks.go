@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -19,21 +17,6 @@ func validPrincipal(s string) bool {
 		}
 		return c
 	}, s))
-}
-
-// tenant reads a tenant block, which has nothing in it yet.
-func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	r.block(b)
-	switch {
-	case object.Tenant(name) == hostTenant:
-		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
-		return
-	case !object.ValidName(name):
-		r.problems.add(b.LabelRanges[0], "", "tenant %q: a name has letters, digits, '_' and '-'", name)
-		return
-	}
-	r.p.tenants[object.Tenant(name)] = struct{}{}
-	r.p.Tenants = append(r.p.Tenants, object.Tenant(name))
 }
 
 // declared complains unless a tenant is.

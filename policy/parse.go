@@ -35,7 +35,7 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 		file: name, src: src, dir: base, lookup: lookup,
 		p: &Policy{
 			Set:      map[string]string{},
-			tenants:  map[object.Tenant]struct{}{},
+			tenants:  map[object.Tenant]*TenantSettings{},
 			byUID:    map[uint32]object.Principal{},
 			homes:    map[object.Principal]object.Tenant{},
 			groupsOf: map[object.Principal][]string{},
@@ -47,6 +47,7 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 		groups:     map[string]*group{},
 		subjects:   map[string]*readSubject{},
 		uids:       map[uint32]hcl.Range{},
+		tenantUIDs: map[uint32]string{},
 		labels:     map[[2]string]hcl.Range{},
 	}
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
@@ -89,7 +90,9 @@ type reader struct {
 
 	principals map[object.Principal]struct{} // declared, with or without mistakes inside
 	uids       map[uint32]hcl.Range          // where a user id was given to a principal
-	labels     map[[2]string]hcl.Range       // where a kind of block got a name
+	tenantUIDs map[uint32]string
+	autos      []auto
+	labels     map[[2]string]hcl.Range // where a kind of block got a name
 	groups     map[string]*group
 	subjects   map[string]*readSubject // by the name of a principal or group
 	homeless   []element               // tenants named by principals, to be checked once tenants are known
@@ -103,7 +106,7 @@ var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", 
 
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
-	a := r.attributes(body, "the policy", "scripts", "state", "timezone")
+	a := r.attributes(body, "the policy", "scripts", "state", "timezone", "uids")
 	for name, attr := range a {
 		r.p.Set[name] = r.where(attr.NameRange)
 	}
@@ -146,6 +149,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			for _, e := range r.homeless {
 				r.declared(object.Tenant(e.text), e, "tenant")
 			}
+			r.autoUIDs(a)
 		case "group":
 			r.resolveGroups()
 		}

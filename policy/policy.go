@@ -37,7 +37,7 @@ type Policy struct {
 
 	declared []object.Principal // by principal blocks, sorted
 	certs    []certRule
-	tenants  map[object.Tenant]struct{}
+	tenants  map[object.Tenant]*TenantSettings
 	byUID    map[uint32]object.Principal
 	homes    map[object.Principal]object.Tenant // of principals that say to whom they belong
 	groupsOf map[object.Principal][]string      // sorted

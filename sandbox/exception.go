@@ -153,7 +153,8 @@ func (s *State) unsendable(why, class string, args []lua.LValue) []lua.LValue {
 
 func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.LValue) error {
 	s.enc.begin(to, r.Protocol, "the exception's args")
-	s.enc.bytes = s.p.limits.ResultBytes // the result that it may be about is not sent
+	// The result that it may be about is not sent, and it has to say why.
+	s.enc.bytes = max(s.p.limits.ResultBytes, 64<<10)
 	var trace []string
 	if r.Traceback {
 		trace = s.trace

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/confine"
+)
+
+// finding is what became of one wall around one tenant's worker.
+type finding struct {
+	Tenant object.Tenant `json:"tenant"`
+	Layer  string        `json:"layer"`
+	// Status is "holds", "missing" (the tenant is refused), "weakened" (missing, and the
+	// policy allows it) or "unasked" (the policy does not ask for it).
+	Status string `json:"status"`
+	How    string `json:"how,omitempty"` // what was done, or tried
+	Reason string `json:"reason,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+func newDoctor() *cobra.Command {
+	var f serveFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Try the walls around each tenant's code on this machine",
+		Long: `Start a real worker process for each tenant of the policy, as hearth serve would run now and as
+the same user, and say of each wall that the operating system puts around it whether it holds,
+how that was found out, and what to do where it does not. The exit code is 1 if a tenant would
+be refused.`,
+		Example: `  hearth doctor
+  sudo hearth doctor --policy /etc/hearth/policy.hcl --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, _, err := f.load()
+			if err != nil {
+				return err
+			}
+			exe, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("finding this program, which workers are started from: %w", err)
+			}
+			findings, err := examine(p, []string{exe, workerVerb})
+			if err != nil {
+				return err
+			}
+			return printFindings(cmd.OutOrStdout(), findings, asJSON)
+		},
+	}
+	f.policyFlags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// examine tries the walls of every tenant.
+func examine(p *policy.Policy, worker []string) ([]finding, error) {
+	tenants := p.Tenants
+	if p.AllTenants {
+		tenants = []object.Tenant{"*"}
+	}
+	out := []finding{}
+	for _, name := range tenants {
+		settings := p.Tenant(name)
+		spec := host.Confinement(&settings)
+		layers, err := confine.Probe(worker, spec)
+		if err != nil {
+			return nil, fmt.Errorf("tenant %s: %w", name, err)
+		}
+		for _, l := range layers {
+			out = append(out, diagnose(name, spec, l))
+		}
+	}
+	return out, nil
+}
+
+// diagnose says what a layer means for a tenant.
+func diagnose(name object.Tenant, spec confine.Spec, l confine.Layer) finding {
+	f := finding{Tenant: name, Layer: l.Name, How: l.How, Reason: l.Reason, Remedy: l.Remedy}
+	asked := l.Asked
+	if l.Name == confine.Cgroup { // a probe always tries it
+		asked = spec.MemoryBytes != 0 || spec.Pids != 0 || spec.CPUs != 0
+	}
+	switch {
+	case l.Holds:
+		f.Status, f.Reason, f.Remedy = "holds", "", ""
+	case !asked:
+		f.Status = "unasked"
+	case slices.Contains(spec.Weaken, l.Name):
+		f.Status = "weakened"
+	default:
+		f.Status = "missing"
+	}
+	return f
+}
+
+func printFindings(w io.Writer, findings []finding, asJSON bool) error {
+	bad := 0
+	for _, f := range findings {
+		if f.Status == "missing" {
+			bad++
+		}
+	}
+	if asJSON {
+		if err := printJSON(w, findings); err != nil {
+			return err
+		}
+	} else {
+		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, f := range findings {
+			why := f.How
+			if f.Reason != "" {
+				why = f.Reason
+			}
+			if f.Remedy != "" {
+				why += "; " + f.Remedy
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", f.Tenant, f.Layer, f.Status, why)
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+		if bad > 0 {
+			fmt.Fprintf(w, "%s missing: these tenants are refused, unless the policy weakens them by name\n", plural(bad, "wall"))
+		}
+	}
+	if bad > 0 {
+		return exitCode(exitFailed)
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const doctorPolicy = `
+listener "local" { address = "127.0.0.1:0" }
+principal "me" { host_user = true }
+tenant "plain" {}
+tenant "own" {
+  uid = 4343
+  limits { memory = "64MiB" }
+}
+`
+
+type foundWall struct{ Tenant, Layer, Status, Reason, Remedy string }
+
+// TestDoctor examines this machine as root, who can give everything, and as an ordinary
+// user, who can give no uid: then doctor fails, serve refuses, and a policy that spells the
+// weakening out is served.
+func TestDoctor(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: workers are confined on Linux")
+	}
+	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // another user must be able to enter it
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	check(t, os.Chmod(dir, 0o755))
+	bin := filepath.Join(dir, "hearth")
+	buildHearth(t, bin)
+	check(t, os.Mkdir(filepath.Join(dir, "scripts"), 0o755))
+	check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(doctorPolicy), 0o644))
+	weak := strings.Replace(doctorPolicy, "uid = 4343", "uid = 4343\n  weaken = [\"uid\", \"cgroup\"]", 1)
+	check(t, os.WriteFile(filepath.Join(dir, "weak.hcl"), []byte(weak), 0o644))
+	run := func(uid int, args ...string) (stdout, stderr string, code int) {
+		t.Helper()
+		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
+		cmd.Dir, cmd.Env = dir, []string{}
+		if uid != os.Getuid() {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+		}
+		var out, errOut bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errOut
+		_ = cmd.Run() // the code says it
+		return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
+	}
+	find := func(out string) map[string]foundWall {
+		t.Helper()
+		var all []foundWall
+		if err := json.Unmarshal([]byte(out), &all); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		by := map[string]foundWall{}
+		for _, f := range all {
+			by[f.Tenant+" "+f.Layer] = f
+		}
+		return by
+	}
+	user := os.Getuid()
+	if user == 0 {
+		out, stderr, code := run(0, "doctor", "--json")
+		walls := find(out)
+		for _, layer := range []string{"uid", "namespaces", "no-new-privs", "seccomp", "rlimits", "dumpable", "parent-death"} {
+			if f := walls["own "+layer]; f.Status != "holds" {
+				t.Errorf("as root: %+v", f)
+			}
+		}
+		for _, f := range walls {
+			if code == 0 && f.Status == "missing" || f.Status == "missing" && (f.Reason == "" || f.Remedy == "") {
+				t.Errorf("as root, code %d: %+v\n%s", code, f, stderr)
+			}
+		}
+		user = 65534
+	}
+	out, _, code := run(user, "doctor", "--json")
+	walls := find(out)
+	if f := walls["own uid"]; code != 1 || f.Status != "missing" || !strings.Contains(f.Remedy, "root") {
+		t.Errorf("as an ordinary user, code %d: %+v", code, f)
+	}
+	if f := walls["plain uid"]; f.Status == "missing" {
+		t.Errorf("a tenant that asks for no uid: %+v", f)
+	}
+	if _, stderr, code := run(user, "serve", "--check"); code != 1 || !strings.Contains(stderr, `tenant "own" wants uid 4343: only a host that is root can give it`) {
+		t.Errorf("serve --check, code %d: %s", code, stderr)
+	}
+	out, _, _ = run(user, "doctor", "--policy", "weak.hcl", "--json")
+	if f := find(out)["own uid"]; f.Status != "weakened" {
+		t.Errorf("weakened: %+v", f)
+	}
+	if _, stderr, code := run(user, "serve", "--check", "--policy", "weak.hcl"); code != 0 {
+		t.Errorf("serve --check of the weakened policy, code %d: %s", code, stderr)
+	}
+}

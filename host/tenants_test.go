@@ -1,0 +1,138 @@
+package host_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/host"
+)
+
+// limited is everything, with limits of one object, by replacing the tenant's block.
+func limited(settings string) string {
+	return strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n"+settings+"\n}", 1)
+}
+
+// TestLimitsOfAnObject hits each limit that a policy sets, and finds the object next to it
+// without.
+func TestLimitsOfAnObject(t *testing.T) {
+	for _, tc := range []struct{ limit, method, want string }{
+		{`steps = 5000`, "spin", "limit exceeded: 5000 steps"},
+		{`wall = "50ms"`, "spin", "limit exceeded: 50ms of wall time"},
+		{`memory = "8MiB"`, "hoard", "limit exceeded: 8 MiB of memory"},
+		{`source = "100B"`, "echo", "bytes of source (at most 100)"},
+	} {
+		t.Run(tc.limit, func(t *testing.T) {
+			c := dial(t, start(t, limited("object \"echo\" {\n limits { "+tc.limit+" }\n}")), client.Config{})
+			_, err := c.Object("acme.echo").Call(t.Context(), tc.method)
+			wantRemote(t, err, "", tc.want)
+			if got, err := c.Object("acme.counter").Call(t.Context(), "add", 1); err != nil || got != int64(1) {
+				t.Errorf("a neighbour: %v, %v", got, err)
+			}
+		})
+	}
+	t.Run("bytes", func(t *testing.T) {
+		c := dial(t, start(t, limited("object \"echo\" {\n limits {\n arguments = \"200B\"\n result = \"10B\"\n }\n}")), client.Config{})
+		echo := c.Object("acme.echo")
+		_, err := echo.Call(t.Context(), "echo", strings.Repeat("x", 200))
+		wantRemote(t, err, "", "acme.echo takes at most 200; not executed")
+		_, err = echo.Call(t.Context(), "echo", strings.Repeat("x", 11))
+		wantRemote(t, err, "", "has more than 10 bytes in all")
+		if got, err := echo.Call(t.Context(), "echo", "xxxxxxxxxx"); err != nil || got != "xxxxxxxxxx" {
+			t.Errorf("as much as is allowed: %v, %v", got, err)
+		}
+	})
+	t.Run("sessions", func(t *testing.T) {
+		c := dial(t, start(t, limited("object \"session\" {\n limits { sessions = 1 }\n}")), client.Config{})
+		a, err := c.Session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		if _, err := a.Object("acme.session").Call(t.Context(), "next"); err != nil {
+			t.Fatal(err)
+		}
+		b, err := c.Session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		_, err = b.Object("acme.session").Call(t.Context(), "next")
+		wantRemote(t, err, "", "limit exceeded: 1 sessions of acme.session; not executed")
+	})
+}
+
+// TestQueueLimit has more callers than may wait: some are refused at once, with nothing
+// executed, and the others are served.
+func TestQueueLimit(t *testing.T) {
+	c := dial(t, start(t, limited("object \"counter\" {\n limits { queue = 1 }\n}")), client.Config{MaxConns: 32})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	served, refused := 0, 0
+	for range 32 {
+		wg.Go(func() {
+			for range 20 {
+				_, err := c.Object("acme.counter").Call(t.Context(), "add", 1)
+				mu.Lock()
+				switch {
+				case err == nil:
+					served++
+				case strings.Contains(err.Error(), "limit exceeded: 1 calls are waiting for acme.counter; not executed"):
+					refused++
+				default:
+					t.Error(err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if got, err := c.Object("acme.counter").Get(t.Context(), "total"); err != nil || got != int64(served) || served == 0 {
+		t.Errorf("total = %v, %v; %d were served, %d refused", got, err, served, refused)
+	}
+}
+
+// TestObjectsApart gives each object a process: one that dies takes no other along, and
+// streams, sessions and calls between objects work as ever.
+func TestObjectsApart(t *testing.T) {
+	c := dial(t, start(t, limited(`isolation = "object"`)), client.Config{})
+	ctx := t.Context()
+	if got, err := c.Object("acme.relay").Call(ctx, "add", 5); err != nil || got != int64(5) {
+		t.Fatalf("relay: %v, %v", got, err)
+	}
+	var items []any
+	for v, err := range c.Object("acme.echo").Stream(ctx, "count", 3) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, v)
+	}
+	if fmt.Sprint(items) != "[1 2 3]" {
+		t.Errorf("stream: %v", items)
+	}
+	_, err := c.Object("acme.broken").Call(ctx, "x")
+	wantRemote(t, err, "", "acme/broken.lua")
+	_, err = c.Object("acme.nosuch").Call(ctx, "x")
+	wantRemote(t, err, "", "unknown object")
+	if got, err := c.Object("acme.counter").Get(ctx, "total"); err != nil || got != int64(5) {
+		t.Errorf("counter: %v, %v", got, err)
+	}
+}
+
+// TestTenantThatCannotBe: what the host cannot enforce is refused before it serves.
+func TestTenantThatCannotBe(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root can give any uid: cmd/hearth tries this as an ordinary user")
+	}
+	p := parse(t, limited(`uid = 4444`))
+	if _, err := host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}}); err == nil || !strings.Contains(err.Error(), "only a host that is root") {
+		t.Errorf("a host that is not root: %v", err)
+	}
+	p = parse(t, limited("uid = 4444\n weaken = [\"uid\"]"))
+	if _, err := host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}}); err != nil && strings.Contains(err.Error(), "only a host that is root") {
+		t.Errorf("weakened: %v", err)
+	}
+}

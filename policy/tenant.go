@@ -1,0 +1,313 @@
+package policy
+
+import (
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// TenantSettings are what a tenant block says of how a tenant's code runs. The zero value
+// is what holds for a tenant of which nothing is said.
+type TenantSettings struct {
+	// UID is the user id of the tenant's processes, which also is their group's; 0: none of
+	// their own.
+	UID uint32
+	// PerObject gives each object a worker process of its own, where it otherwise is one for
+	// the tenant.
+	PerObject bool
+	// Weaken names the walls that may be missing, of package confine.
+	Weaken []string
+	// MemoryBytes, Processes and CPUs bound a worker process by a control group; 0: not
+	// bounded so.
+	MemoryBytes int64
+	Processes   int
+	CPUs        float64
+
+	limits  object.Limits // of objects of which nothing is said
+	objects map[object.ID]object.Limits
+}
+
+// Limits returns what one of the tenant's objects may spend, zero where nothing is said.
+func (t *TenantSettings) Limits(id object.ID) object.Limits { return t.objects[id].Over(t.limits) }
+
+// Tenant returns what is said of a tenant.
+func (p *Policy) Tenant(name object.Tenant) TenantSettings {
+	if t := p.tenants[name]; t != nil {
+		return *t
+	}
+	return TenantSettings{}
+}
+
+// layers are the walls that a policy may weaken, by the names that package confine gives
+// them.
+var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock", "rlimits", "cgroup", "dumpable", "parent-death"}
+
+// tenant reads a tenant block.
+func (r *reader) tenant(name string, b *hclsyntax.Block) {
+	a := r.blockWith(b, []string{"limits", "object"}, "user", "uid", "isolation", "weaken")
+	switch {
+	case object.Tenant(name) == hostTenant:
+		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
+		return
+	case !object.ValidName(name):
+		r.problems.add(b.LabelRanges[0], "", "tenant %q: a name has letters, digits, '_' and '-'", name)
+		return
+	}
+	t := &TenantSettings{objects: map[object.ID]object.Limits{}}
+	r.p.tenants[object.Tenant(name)] = t
+	r.p.Tenants = append(r.p.Tenants, object.Tenant(name))
+	r.tenantUser(t, name, a, b)
+	if s, at, ok := r.text(a, "isolation"); ok {
+		if t.PerObject = s == "object"; !t.PerObject && s != "tenant" {
+			r.problems.add(at, `write "tenant" or "object"`, "isolation: %q", s)
+		}
+	}
+	weaken, _ := r.texts(a, "weaken", "leave it out to weaken nothing")
+	for _, e := range weaken {
+		if !slices.Contains(layers, e.text) {
+			hint := near(e.text, layers)
+			if hint == "" {
+				hint = "there are: " + strings.Join(layers, ", ")
+			}
+			r.problems.add(e.at, hint, "weaken: there is no layer %q", e.text)
+		}
+		t.Weaken = append(t.Weaken, e.text)
+	}
+	limited := false
+	for _, inner := range b.Body.Blocks {
+		switch inner.Type {
+		case "limits":
+			if limited {
+				r.problems.add(inner.TypeRange, "", "tenant %q has limits already", name)
+			}
+			limited = true
+			r.tenantLimits(t, inner)
+		case "object":
+			r.object(t, name, inner)
+		}
+	}
+}
+
+// tenantUser reads as which user a tenant's processes run.
+func (r *reader) tenantUser(t *TenantSettings, name string, a attributes, b *hclsyntax.Block) {
+	var at hcl.Range
+	switch {
+	case a["user"] != nil && a["uid"] != nil:
+		r.problems.add(b.TypeRange, "", "tenant %q is one OS user: write one of user and uid", name)
+		return
+	case a["uid"] != nil:
+		at = a["uid"].Expr.Range()
+		uid, ok := r.uid(a, "uid")
+		if !ok {
+			return
+		}
+		t.UID = uid
+	case a["user"] != nil:
+		var account string
+		var ok bool
+		if account, at, ok = r.text(a, "user"); !ok {
+			return
+		}
+		if account == "auto" {
+			r.autos = append(r.autos, auto{name, at})
+			return
+		}
+		uid, err := r.lookup(account)
+		if err != nil || uid == 1<<32-1 {
+			if err == nil {
+				err = errNoAccount
+			}
+			r.problems.add(at, "", "user %q: %v", account, err)
+			return
+		}
+		t.UID = uid
+	default:
+		return
+	}
+	if t.UID == 0 {
+		r.problems.add(at, "give the tenant an account of its own", "tenant %q would run as root", name)
+	}
+	if who, ok := r.p.byUID[t.UID]; ok {
+		r.problems.add(at, "give the tenant an account of its own", "tenant %q would run as principal %q, and could do what he may", name, who)
+	}
+	if first, taken := r.tenantUIDs[t.UID]; taken {
+		r.problems.add(at, "give each an account of its own", "uid %d is tenant %q's already", t.UID, first)
+	}
+	r.tenantUIDs[t.UID] = name
+}
+
+// auto is a tenant that wants any user id of its own.
+type auto struct {
+	tenant string
+	at     hcl.Range
+}
+
+// autoUIDs gives tenants user ids of the host's range, in the order of their names: the
+// same as long as the same tenants are declared.
+func (r *reader) autoUIDs(a attributes) {
+	var first, last uint64
+	if s, at, ok := r.text(a, "uids"); ok {
+		from, to, dash := strings.Cut(s, "-")
+		var errFrom, errTo error
+		first, errFrom = strconv.ParseUint(from, 10, 32)
+		last, errTo = strconv.ParseUint(to, 10, 32)
+		if !dash || errFrom != nil || errTo != nil || first == 0 || last < first || last == 1<<32-1 {
+			r.problems.add(at, `write "200000-265535"`, "uids: %q is no range of user ids", s)
+			return
+		}
+	} else if len(r.autos) > 0 {
+		r.problems.add(r.autos[0].at, `add uids = "200000-265535", a range that no account has`, `user = "auto" takes a user id of the host's range, and there is none`)
+		return
+	}
+	slices.SortFunc(r.autos, func(a, b auto) int { return strings.Compare(a.tenant, b.tenant) })
+	next := first
+	for _, w := range r.autos {
+		for ; next <= last; next++ {
+			_, principal := r.p.byUID[uint32(next)]
+			if _, tenant := r.tenantUIDs[uint32(next)]; !principal && !tenant && uint32(next) != r.hostUID {
+				break
+			}
+		}
+		if next > last {
+			r.problems.add(w.at, "widen uids", "uids: there is none left for tenant %q", w.tenant)
+			return
+		}
+		r.p.tenants[object.Tenant(w.tenant)].UID = uint32(next)
+		next++
+	}
+}
+
+// tenantLimits reads the limits of a tenant's workers, and of its objects where those have
+// none of their own.
+func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) {
+	a := r.block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
+	r.unnamedBlock(b)
+	if n, ok := r.bytes(a, "memory", 32<<20, 1<<40); ok {
+		t.MemoryBytes = n
+	}
+	if n, ok := r.count(a, "processes"); ok {
+		if t.Processes = n; n < 16 {
+			r.problems.add(a["processes"].Expr.Range(), "", "processes: a worker needs 16 threads at least")
+		}
+	}
+	t.CPUs, _ = r.cpus(a)
+	t.limits = r.limits(a)
+	if n, ok := r.bytes(a, "object_memory", 1<<20, 1<<40); ok {
+		t.limits.Memory = n
+	}
+}
+
+// object reads what is said of one object.
+func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block) {
+	if len(b.Labels) != 1 {
+		r.problems.add(b.TypeRange, `write object "name" { … }`, "an object has one name, and this one has %d", len(b.Labels))
+		return
+	}
+	id, err := object.ParseID(tenant + "." + b.Labels[0])
+	if err != nil {
+		r.problems.add(b.LabelRanges[0], "write the name without the tenant: \"shop.cart\"", "object %q: %v", b.Labels[0], err)
+		return
+	}
+	if _, twice := t.objects[id]; twice {
+		r.problems.add(b.LabelRanges[0], "", "there is an object %q of this tenant already", b.Labels[0])
+	}
+	r.attributes(b.Body, "an object")
+	var l object.Limits
+	for i, inner := range b.Body.Blocks {
+		if inner.Type != "limits" || i > 0 {
+			r.problems.add(inner.TypeRange, "", "an object has one block, limits")
+			continue
+		}
+		r.unnamedBlock(inner)
+		a := r.block(inner, append([]string{"memory"}, objectLimits...)...)
+		l = r.limits(a)
+		if n, ok := r.bytes(a, "memory", 1<<20, 1<<40); ok {
+			l.Memory = n
+		}
+	}
+	t.objects[id] = l
+}
+
+func (r *reader) unnamedBlock(b *hclsyntax.Block) {
+	if len(b.Labels) > 0 {
+		r.problems.add(b.LabelRanges[0], "write "+b.Type+" { … }", "a %s block has no name", b.Type)
+	}
+}
+
+// objectLimits are the limits that an object may have, but for its memory.
+var objectLimits = []string{"steps", "wall", "source", "arguments", "result", "depth", "coroutines", "queue", "parallel", "sessions", "log_lines"}
+
+// maxWall is the longest that a call may take: callers do not wait longer.
+const maxWall = 30 * time.Second
+
+// limits reads them.
+func (r *reader) limits(a attributes) object.Limits {
+	var l object.Limits
+	if attr := a["steps"]; attr != nil {
+		l.Steps = r.steps(attr)
+	}
+	if s, at, ok := r.text(a, "wall"); ok {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < time.Millisecond || d > maxWall {
+			r.problems.add(at, `write "2s" or "500ms"`, "wall: %q: want a time from 1ms to %s", s, maxWall)
+		}
+		l.Wall = d
+	}
+	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes, "result": &l.ResultBytes} {
+		most := int64(object.MaxMessageBytes)
+		if name == "source" {
+			most = object.MaxSourceBytes
+		}
+		if n, ok := r.bytes(a, name, 1, most); ok {
+			*to = int(n)
+		}
+	}
+	for name, to := range map[string]*int{"depth": &l.CallDepth, "coroutines": &l.Coroutines, "queue": &l.Queue,
+		"parallel": &l.Parallel, "sessions": &l.Sessions, "log_lines": &l.LogLines} {
+		*to, _ = r.count(a, name)
+	}
+	return l
+}
+
+// steps reads a number of VM instructions.
+func (r *reader) steps(attr *hclsyntax.Attribute) int64 {
+	v, ok := r.value(attr.Expr)
+	if !ok {
+		return 0
+	}
+	if v.Type() == cty.Number {
+		f := v.AsBigFloat()
+		if n, accuracy := f.Int64(); f.IsInt() && accuracy == big.Exact && n >= 1000 && n <= 1_000_000_000_000 {
+			return n
+		}
+	}
+	r.problems.add(attr.Expr.Range(), "50000000 is about a second", "steps: want a whole number from 1000 to 1000000000000, without quotes")
+	return 0
+}
+
+// cpus reads a number of processors, which may be a fraction.
+func (r *reader) cpus(a attributes) (float64, bool) {
+	attr := a["cpus"]
+	if attr == nil {
+		return 0, false
+	}
+	v, ok := r.value(attr.Expr)
+	if !ok {
+		return 0, false
+	}
+	if v.Type() == cty.Number {
+		if n, _ := v.AsBigFloat().Float64(); n >= 0.01 && n <= 1024 {
+			return n, true
+		}
+	}
+	r.problems.add(attr.Expr.Range(), "", "cpus: want a number of processors, like 0.5 or 2, without quotes")
+	return 0, false
+}

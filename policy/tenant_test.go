@@ -1,0 +1,65 @@
+package policy_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+)
+
+func TestTenant(t *testing.T) {
+	p := mustParse(t, head+`
+uids = "1000-1003"
+tenant "red" {
+  user      = "auto"
+  isolation = "object"
+  weaken    = ["cgroup"]
+  limits {
+    memory        = "128MiB"
+    processes     = 64
+    cpus          = 0.5
+    object_memory = "16MiB"
+    wall          = "2s"
+    steps         = 1000000
+  }
+  object "counter" {
+    limits {
+      memory    = "4MiB"
+      wall      = "500ms"
+      queue     = 3
+      arguments = "1KiB"
+      result    = "2KiB"
+    }
+  }
+  object "shop.cart" {}
+}
+tenant "blue" { user = "auto" }
+tenant "plain" {}
+`)
+	want := policy.TenantSettings{UID: 1003, PerObject: true, Weaken: []string{"cgroup"}, MemoryBytes: 128 << 20, Processes: 64, CPUs: 0.5}
+	red := p.Tenant("red")
+	// 1000 and 1001 are principals, 1002 is blue's.
+	if diff := cmp.Diff(want, red, cmpopts.IgnoreUnexported(policy.TenantSettings{})); diff != "" {
+		t.Error(diff)
+	}
+	if blue, plain := p.Tenant("blue"), p.Tenant("plain"); blue.UID != 1002 || plain.UID != 0 || plain.PerObject {
+		t.Errorf("%+v, %+v", blue, plain)
+	}
+	base := object.Limits{Steps: 1_000_000, Wall: 2 * time.Second, Memory: 16 << 20}
+	for id, want := range map[object.ID]object.Limits{
+		"red.other": base, "red.shop.cart": base,
+		"red.counter": {Steps: 1_000_000, Wall: 500 * time.Millisecond, Memory: 4 << 20, Queue: 3, ArgumentBytes: 1 << 10, ResultBytes: 2 << 10},
+	} {
+		if diff := cmp.Diff(want, red.Limits(id)); diff != "" {
+			t.Errorf("%s: %s", id, diff)
+		}
+	}
+	plain := p.Tenant("plain")
+	if got := plain.Limits("plain.x"); got != (object.Limits{}) {
+		t.Errorf("of nothing: %+v", got)
+	}
+}
