@@ -1,0 +1,6 @@
+-- expect: result true
+local O = hearth.object {}
+function O.expose:attack()
+  return os==nil or os.rename==nil
+end
+return O

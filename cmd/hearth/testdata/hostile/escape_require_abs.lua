@@ -1,0 +1,6 @@
+-- expect: error ~"require: \"/etc/passwd\" is not a module's name: want parts of letters, "
+local O = hearth.object {}
+function O.expose:attack()
+  return require("/etc/passwd")
+end
+return O

@@ -1,0 +1,6 @@
+-- expect: error ~"require: \"\\.\\./x\" is not a module's name: want parts of letters, digits,"
+local O = hearth.object {}
+function O.expose:attack()
+  return require("../x")
+end
+return O

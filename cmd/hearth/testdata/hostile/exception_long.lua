@@ -1,0 +1,6 @@
+-- expect: error ~"bad argument #1 to exception \\(class name expected\\)"
+local O = hearth.object {}
+function O.expose:attack()
+  do error(hearth.exception(("A"):rep(1e6),"x")) end
+end
+return O

@@ -1,0 +1,6 @@
+-- expect: error ~"string slice too long \\(at most 8000\\)"
+local O = hearth.object {}
+function O.expose:attack()
+  return select("#",(("x"):rep(1e6)):byte(1,-1))
+end
+return O

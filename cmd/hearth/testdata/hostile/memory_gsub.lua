@@ -1,0 +1,6 @@
+-- expect: error ~"resulting string too long \\(at most 33554432 bytes\\)"
+local O = hearth.object {}
+function O.expose:attack()
+  return #(("x"):rep(1e6)):gsub("x",("y"):rep(1e6))
+end
+return O

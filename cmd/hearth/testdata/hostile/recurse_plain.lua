@@ -1,0 +1,6 @@
+-- expect: error ~"stack overflow: functions call each other too deep"
+local O = hearth.object {}
+function O.expose:attack()
+  do local function f() return 1+f() end return f() end
+end
+return O

@@ -1,0 +1,6 @@
+-- expect: error ~"too many recursions in gettable"
+local O = hearth.object {}
+function O.expose:attack()
+  do local t={} setmetatable(t,{__index=t}) return t.x end
+end
+return O

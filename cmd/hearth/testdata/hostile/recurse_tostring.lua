@@ -1,0 +1,6 @@
+-- expect: error ~"stack overflow: functions call each other too deep"
+local O = hearth.object {}
+function O.expose:attack()
+  do local t={} setmetatable(t,{__tostring=function(t) return tostring(t) end}) return tostring(t) end
+end
+return O

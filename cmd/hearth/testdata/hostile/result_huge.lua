@@ -1,0 +1,6 @@
+-- expect: result +Inf
+local O = hearth.object {}
+function O.expose:attack()
+  return math.huge
+end
+return O

@@ -1,0 +1,6 @@
+-- expect: error ~"limit exceeded"
+local O = hearth.object {}
+function O.expose:attack()
+  do local t=setmetatable({},{__index=function(t,k) while true do end end}) return t.x end
+end
+return O

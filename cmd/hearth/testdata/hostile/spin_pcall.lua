@@ -1,0 +1,6 @@
+-- expect: error ~"limit exceeded"
+local O = hearth.object {}
+function O.expose:attack()
+  do while true do pcall(function() while true do end end) end end
+end
+return O
