@@ -9,5 +9,16 @@ func (h *Host) SetPolicy(p *policy.Policy) {
 	h.snap.Store(&next)
 }
 
+// Workers returns the process ids of the tenants' workers, 0 for one that does not run.
+func (h *Host) Workers() map[string]int {
+	out := map[string]int{}
+	for tenant, b := range h.snap.Load().backends {
+		if w, ok := b.(interface{ Running() int }); ok {
+			out[string(tenant)] = w.Running()
+		}
+	}
+	return out
+}
+
 // CloseAudit makes the audit log one that takes nothing more.
 func (h *Host) CloseAudit() { h.closeAudit() }

@@ -332,12 +332,12 @@ func TestDeadlineEndsASpinningScript(t *testing.T) {
 // TestMemoryBombEndsTheCallAlone lets a script hold more than it may: another object of
 // the same worker keeps its state.
 func TestMemoryBombEndsTheCallAlone(t *testing.T) {
-	c := dial(t, start(t, everything), client.Config{Timeout: time.Minute})
+	c := dial(t, start(t, limited("object \"echo\" {\n limits { memory = \"16MiB\" }\n}")), client.Config{Timeout: time.Minute})
 	if _, err := c.Object("acme.counter").Call(t.Context(), "add", 7); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.Object("acme.echo").Call(t.Context(), "hoard")
-	wantRemote(t, err, "", "limit exceeded: 64 MiB of memory; the call was executed in part")
+	wantRemote(t, err, "", "limit exceeded: 16 MiB of memory; the call was executed in part")
 	if got, err := c.Object("acme.counter").Get(t.Context(), "total"); err != nil || got != int64(7) {
 		t.Errorf("after a neighbour's limit: total = %v, %v", got, err)
 	}

@@ -30,7 +30,7 @@ func (h *Host) newWorker(name object.Tenant, files *tenantFiles) worker {
 	}
 	cfg := supervise.Config{
 		Tenant: name, Argv: h.cfg.Worker, Objects: files.objects, Libs: files.libs, Limits: limits,
-		Confine: Confinement(&settings), Proxy: h.proxy, Log: h.log,
+		Confine: Confinement(&settings), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
 	}
 	if !settings.PerObject {
 		return supervise.New(cfg)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
@@ -119,6 +120,24 @@ func TestObjectsApart(t *testing.T) {
 	wantRemote(t, err, "", "unknown object")
 	if got, err := c.Object("acme.counter").Get(ctx, "total"); err != nil || got != int64(5) {
 		t.Errorf("counter: %v, %v", got, err)
+	}
+}
+
+// TestIdleWorkersStop: a worker that remembers nothing is stopped, and started again by the
+// next call, which does not fail.
+func TestIdleWorkersStop(t *testing.T) {
+	h, _ := startHost(t, limited(`idle = "10ms"`))
+	c := dial(t, h.Addrs()[0], client.Config{})
+	ctx := t.Context()
+	for range 3 {
+		if got, err := c.Object("acme.echo").Call(ctx, "echo", 1); err != nil || got != int64(1) {
+			t.Fatal(got, err)
+		}
+		tick := time.NewTicker(time.Millisecond)
+		for h.Workers()["acme"] != 0 { // the test's own deadline bounds it
+			<-tick.C
+		}
+		tick.Stop()
 	}
 }
 

@@ -31,6 +31,10 @@ type TenantSettings struct {
 	Processes   int
 	CPUs        float64
 
+	// Idle is after how long a worker that nobody calls, and that remembers nothing, is
+	// stopped; 0: a default.
+	Idle time.Duration
+
 	limits  object.Limits // of objects of which nothing is said
 	objects map[object.ID]object.Limits
 }
@@ -52,7 +56,7 @@ var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock"
 
 // tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	a := r.blockWith(b, []string{"limits", "object"}, "user", "uid", "isolation", "weaken")
+	a := r.blockWith(b, []string{"limits", "object"}, "user", "uid", "isolation", "weaken", "idle")
 	switch {
 	case object.Tenant(name) == hostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
@@ -80,6 +84,13 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 			r.problems.add(e.at, hint, "weaken: there is no layer %q", e.text)
 		}
 		t.Weaken = append(t.Weaken, e.text)
+	}
+	if s, at, ok := r.text(a, "idle"); ok {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 10*time.Millisecond || d > 24*time.Hour {
+			r.problems.add(at, `write "5m"`, "idle: %q: want a time from 10ms to 24h", s)
+		}
+		t.Idle = d
 	}
 	limited := false
 	for _, inner := range b.Body.Blocks {

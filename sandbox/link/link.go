@@ -24,6 +24,7 @@ const (
 	Cancel      Type = 9  // the request of this id has no asker any more
 	ProxyReply  Type = 10 // answers Proxy
 	Stop        Type = 11 // finish what is queued, then exit
+	Idle        Type = 12 // asks whether anything is held; asks for Reply with one byte, 1 if not
 )
 
 // Frames from the worker to the host.

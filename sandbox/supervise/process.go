@@ -43,6 +43,7 @@ type process struct {
 	pending  map[uint64]*pending
 	last     uint64
 	sweeping bool // sweep will run
+	retired  bool // it takes no more requests
 	loaded   map[object.ID]bool
 	asked    map[uint64]context.CancelFunc // the scripts' own calls, by the worker's id
 	cause    error                         // why it was ended or died; set once
@@ -103,6 +104,7 @@ func start(t *Tenant) (*process, error) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.configure()
 	go p.read(stderr)
+	go p.retireWhenIdle()
 	t.cfg.Log.Info("worker started", "pid", p.cmd.Process.Pid)
 	for _, l := range p.worker.Layers {
 		if l.Asked && !l.Holds {

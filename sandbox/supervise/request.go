@@ -34,9 +34,11 @@ func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, buf
 	w := pendings.Get().(*pending)
 	w.buf, w.deadline = buf, deadline
 	p.mu.Lock()
-	if p.pending == nil {
+	if p.pending == nil || p.retired {
 		p.mu.Unlock()
-		return object.Reply{}, false, object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
+		w.buf = nil
+		pendings.Put(w)
+		return object.Reply{}, false, errEnded
 	}
 	p.last++
 	n := p.last
@@ -46,7 +48,7 @@ func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, buf
 		p.sweeping = true
 		time.AfterFunc(sweepEvery, p.sweep)
 	}
-	if !p.loaded[id] {
+	if !p.loaded[id] && id != "" {
 		p.loaded[id] = true
 		p.load(id)
 	}

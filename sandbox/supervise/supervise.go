@@ -43,7 +43,8 @@ type Config struct {
 	// Proxy authorises and runs a call from one of the tenant's objects to another. It
 	// may keep the call's payload until it returns.
 	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
-	Log   *slog.Logger // nil discards
+	Log   *slog.Logger  // nil discards
+	Idle  time.Duration // after which a worker without state is stopped; 0: DefaultIdle
 }
 
 // Tenant is the [object.Backend] of one tenant's scripts. Safe for concurrent use.
@@ -55,6 +56,7 @@ type Tenant struct {
 	crashes int        // in a row
 	retry   time.Time  // no start before this
 	closed  bool
+	leaving []*process // retired, and perhaps not ended yet
 }
 
 // limits returns the limits of an object.
@@ -66,6 +68,9 @@ func New(cfg Config) *Tenant {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Log = cfg.Log.With("tenant", string(cfg.Tenant))
+	if cfg.Idle <= 0 {
+		cfg.Idle = DefaultIdle
+	}
 	return &Tenant{cfg: cfg}
 }
 
@@ -160,15 +165,20 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 	if most := t.limits(c.ID).ArgumentBytes; len(c.Payload) > most {
 		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, %s takes at most %d; not executed", len(c.Payload), c.ID, most)
 	}
-	p, err := t.live()
-	if err != nil {
-		return object.Reply{}, err
+	for again := false; ; again = true {
+		p, err := t.live()
+		if err != nil {
+			return object.Reply{}, err
+		}
+		r, _, err := p.request(ctx, link.Call, 0, c)
+		if err == errEnded && !again { //nolint:errorlint // it is not wrapped, and this is the hot path
+			continue
+		}
+		if r.Stream != 0 {
+			r.Stream = p.own(r.Stream)
+		}
+		return r, err
 	}
-	r, _, err := p.request(ctx, link.Call, 0, c)
-	if r.Stream != 0 {
-		r.Stream = p.own(r.Stream)
-	}
-	return r, err
 }
 
 // Next implements [object.Backend].
@@ -228,17 +238,19 @@ func (t *Tenant) Running() int {
 func (t *Tenant) Close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
-	p := t.proc
-	t.mu.Unlock()
-	if p == nil {
-		return nil
+	all := t.leaving
+	if t.proc != nil {
+		t.proc.tell(link.Stop, 0)
+		all = append(all, t.proc)
 	}
-	p.tell(link.Stop, 0)
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		p.kill(errors.New("the drain deadline passed"))
-		<-p.done
+	t.mu.Unlock()
+	for _, p := range all {
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			p.kill(errors.New("the drain deadline passed"))
+			<-p.done
+		}
 	}
 	return nil
 }

@@ -149,6 +149,13 @@ func (o *hosted) parallelLocked(j *job) {
 	}
 }
 
+// remembers reports whether an instance, or a call that waits, would be missed.
+func (o *hosted) remembers() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.single != nil || len(o.sessions)+len(o.waiting)+len(o.early)+o.working > 0
+}
+
 // done takes back an actor of mode "call": it goes on with the next job that waits, or
 // idles. It reports whether the actor lives on.
 func (o *hosted) done(a *actor) bool {

@@ -199,6 +199,11 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		}
 	case link.ProxyReply:
 		w.proxyReply(id, d)
+	case link.Idle:
+		var e link.Encoder
+		e.Begin(link.Reply, id)
+		e.PutReply(object.Reply{Payload: []byte{w.idle()}}, true, nil)
+		w.send(&e)
 	default:
 		return fmt.Errorf("link: the host sent a frame of type %d", typ)
 	}
@@ -225,6 +230,23 @@ func (w *process) load(d *link.Decoder) error {
 	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: maps.Clone(w.libs), Env: w, Limits: limits}
 	go o.load(context.Background(), cfg)
 	return nil
+}
+
+// idle returns 1 if nothing would be missed if the process ended: no job, no stream, no
+// instance that remembers.
+func (w *process) idle() byte {
+	w.mu.Lock()
+	busy := len(w.running)+len(w.streams)+len(w.asked) > 0
+	w.mu.Unlock()
+	if busy {
+		return 0
+	}
+	for _, o := range w.objects {
+		if o.remembers() {
+			return 0
+		}
+	}
+	return 1
 }
 
 // send writes a frame; a failure means the host is gone, and the reader will see that.

@@ -1,0 +1,86 @@
+package supervise
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// DefaultIdle is how long a worker that nobody calls lives on.
+const DefaultIdle = 5 * time.Minute
+
+// retireWhenIdle stops the worker once nobody has called it for long and it holds nothing:
+// no instance that remembers, no stream, no call. It ends with the process.
+func (p *process) retireWhenIdle() {
+	idle := p.t.cfg.Idle
+	tick := time.NewTicker(idle)
+	defer tick.Stop()
+	seen := uint64(0)
+	for {
+		select {
+		case <-p.done:
+			return
+		case <-tick.C:
+		}
+		last, busy := p.requests()
+		if busy || last != seen {
+			seen = last
+			continue
+		}
+		if p.holdsNothing() && p.retire(seen+1) {
+			p.t.cfg.Log.Info("worker stopped: nobody called it", "pid", p.cmd.Process.Pid, "for", idle)
+			return
+		}
+		seen, _ = p.requests()
+	}
+}
+
+// requests returns the number of the last request, and whether any is under way.
+func (p *process) requests() (last uint64, busy bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last, len(p.pending)+len(p.asked) > 0
+}
+
+// holdsNothing asks the worker.
+func (p *process) holdsNothing() bool {
+	var e link.Encoder
+	r, _, err := p.ask(context.Background(), "", time.Now().Add(10*time.Second), nil, func(n uint64) []byte {
+		e.Begin(link.Idle, n)
+		return e.Frame()
+	})
+	return err == nil && len(r.Payload) == 1 && r.Payload[0] == 1
+}
+
+// retire lets no more requests in and ends the worker, unless one came after last.
+func (p *process) retire(last uint64) bool {
+	p.t.mu.Lock()
+	p.mu.Lock()
+	ok := p.last == last && len(p.pending) == 0 && p.t.proc == p
+	if ok {
+		p.retired, p.t.proc = true, nil
+		p.t.leaving = append(slices.DeleteFunc(p.t.leaving, (*process).ended), p)
+	}
+	p.mu.Unlock()
+	p.t.mu.Unlock()
+	if ok {
+		p.tell(link.Stop, 0)
+	}
+	return ok
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// errEnded says that a request came too late for this process. Nothing was executed, so
+// the next one can have it.
+var errEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
