@@ -110,7 +110,7 @@ func TestOneMistake(t *testing.T) {
 		"same uid by lookup":    head + `principal "x" { user = "alias" }`,
 		"same uid as the host":  head + `principal "x" { uid = 500 }`,
 		"no identification":     head + `principal "x" {}`,
-		"block in a tenant":     head + "tenant \"x\" {\n limits {}\n}",
+		"block in a tenant":     head + "tenant \"x\" {\n nothing {}\n}",
 		"attribute in a tenant": head + `tenant "x" { user = "x" }`,
 		"tenant Pyro":           head + `tenant "Pyro" {}`,
 		"tenant with a dot":     head + `tenant "a.b" {}`,

@@ -25,6 +25,7 @@ const (
 	Cancel      Type = 9  // the request of this id has no asker any more
 	ProxyReply  Type = 10 // answers Proxy
 	Stop        Type = 11 // finish what is queued, then exit
+	Secrets     Type = 12 // all secrets of one object; before its Load, and when they change
 )
 
 // Frames from the worker to the host.

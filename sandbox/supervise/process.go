@@ -176,7 +176,7 @@ func (p *process) relay(r io.Reader) {
 			return
 		}
 		if n < maxLogLines {
-			p.t.cfg.Log.Warn("worker printed", "line", string(line))
+			p.t.cfg.Log.Warn("worker printed", "line", p.t.redact(string(line)))
 		}
 	}
 }
@@ -234,6 +234,6 @@ func (p *process) log(d *link.Decoder) {
 	id, level := object.ID(d.Text()), d.Text()
 	msg := string(d.Raw())
 	if d.Err == nil && id.Tenant() == p.t.cfg.Tenant {
-		logScript(p.t.cfg.Log, level, id, msg)
+		logScript(p.t.cfg.Log, level, id, p.t.redact(msg))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
@@ -51,6 +52,8 @@ type Tenant struct {
 	crashes int        // in a row
 	retry   time.Time  // no start before this
 	closed  bool
+
+	secrets atomic.Pointer[Secrets] // what objects may know; nil: nothing
 }
 
 // New returns a backend that has not started anything.

@@ -125,6 +125,8 @@ type process struct {
 	libs    map[string][]byte
 	limits  sandbox.Limits
 
+	secrets secrets
+
 	jobs sync.WaitGroup // queued and running
 
 	mu         sync.Mutex // guards what follows
@@ -192,6 +194,8 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	case link.Lib:
 		name := d.Text()
 		w.libs[name] = d.Raw()
+	case link.Secrets:
+		w.secrets.read(d)
 	case link.Load:
 		w.load(object.ID(d.Text()), d.Text(), d.Raw())
 	case link.Describe:
