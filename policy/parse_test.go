@@ -227,11 +227,15 @@ func TestShipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &policy.Policy{
-		Scripts: filepath.Join(root, "scripts"), State: filepath.Join(root, "state"), Tenants: []object.Tenant{"demo"},
+		Scripts: filepath.Join(root, "scripts"), State: filepath.Join(root, "state"), Tenants: []object.Tenant{"bank", "demo", "shop"},
 		Listeners: []policy.Listener{
-			{Name: "local", Address: "127.0.0.1:7766", Identify: []string{"peer"}, Plain: true},
+			{Name: "local", Address: "127.0.0.1:7766", Identify: []string{"peer", "hmac"}, Plain: true},
 			{Name: "socket", Address: "unix:" + filepath.Join(root, "state", "hearth.sock"), Identify: []string{"peer"}, Plain: true},
 		},
+		Enroll: &policy.Enroll{},
+	}
+	for _, name := range []string{"clerk", "auditor", "partner"} {
+		want.Keys = append(want.Keys, policy.KeyFile{Principal: object.Principal(name), Path: filepath.Join(root, "keys", name+".key")})
 	}
 	if diff := cmp.Diff(want, p, fields); diff != "" {
 		t.Error(diff)
@@ -247,7 +251,9 @@ func TestShipped(t *testing.T) {
 		m      object.Method
 		permit bool
 	}{
-		{owner, "demo.echo", "echo", true}, {owner, "acme.echo", "echo", false},
+		{owner, "demo.echo", "echo", true}, {owner, "acme.echo", "echo", false}, {owner, "bank.ledger", "book", false},
+		{caller("clerk"), "shop.till", "sell", true}, {caller("clerk"), "bank.ledger", "balance", false},
+		{caller("object:shop.till"), "bank.ledger", "book", true}, {caller("object:shop.till"), "bank.ledger", "balance", false},
 		{relay, "demo.counter", "add", true}, {relay, "demo.counter", "total", true},
 		{relay, "demo.counter", "reset", false}, {relay, "demo.echo", "echo", false},
 		{caller(object.Anonymous), "demo.echo", "echo", false},
