@@ -18,7 +18,7 @@ func readSilently(f *os.File, prompt io.Writer, what string) (line []byte, ok bo
 	fd := int(f.Fd())
 	before, err := unix.IoctlGetTermios(fd, terminalGet)
 	if err != nil {
-		return nil, false, nil //nolint:nilerr // that is how one learns that it is none
+		return nil, false, nil // that is how one learns that it is none
 	}
 	silent := *before
 	silent.Lflag &^= unix.ECHO

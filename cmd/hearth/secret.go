@@ -19,7 +19,11 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-const secretLong = `Write and list the secrets of objects: passwords and tokens that scripts read by
+func newSecret() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "secret",
+		Short: "Set, rotate and list the secrets of objects",
+		Long: `Write and list the secrets of objects: passwords and tokens that scripts read by
 hearth.secret("name") instead of holding them. The policy says in which file a secret is
 and which objects of its tenant may have it:
 
@@ -31,13 +35,7 @@ and which objects of its tenant may have it:
   }
 
 With age = "secrets/smtp.age" instead of file, and identity = "keys/host.age" at the top of the
-policy, the file is encrypted. Values are never printed, and never taken from the command line.`
-
-func newSecret() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "secret",
-		Short: "Set, rotate and list the secrets of objects",
-		Long:  secretLong,
+policy, the file is encrypted. Values are never printed, and never taken from the command line.`,
 		Example: `  hearth secret set smtp
   hearth secret list
   pass show smtp | hearth secret rotate smtp`,

@@ -27,6 +27,9 @@ func (s *secrets) read(d *link.Decoder) {
 		}
 		values[name] = value
 	}
+	if d.Err != nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, value := range values {
