@@ -9,6 +9,7 @@
 //	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
 //	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
 //	vault        one goroutine that reads changed keys and certificates; ended likewise
+//	secrets      one goroutine that reads changed secrets of objects; ended likewise
 //	backend      one a tenant; owns a worker process
 //	audit log    one goroutine that syncs it; closed last
 //
@@ -68,6 +69,7 @@ type Host struct {
 	log       *slog.Logger
 	snap      atomic.Pointer[snapshot]
 	vault     *vault
+	secrets   *secrets
 	enrolling sync.Mutex // one token at a time
 	workers   []worker
 	streams   streams
@@ -104,6 +106,9 @@ func New(cfg Config) (*Host, error) {
 	if h.vault, err = newVault(cfg.Policy, cfg.Log); err != nil {
 		return nil, err
 	}
+	if h.secrets, err = newSecrets(cfg.Policy, cfg.Log); err != nil {
+		return nil, err
+	}
 	cat, err := readCatalog(cfg.Policy)
 	if err != nil {
 		return nil, err
@@ -118,6 +123,7 @@ func New(cfg Config) (*Host, error) {
 		snap.backends[name] = w
 	}
 	h.snap.Store(snap)
+	h.grantSecrets()
 	return h, nil
 }
 
@@ -189,6 +195,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	defer stopSweep()
 	go h.streams.sweep(sweep)
 	go h.vault.watch(sweep, h.cutRevoked)
+	go h.secrets.watch(sweep, h.grantSecrets)
 	for _, l := range h.listeners {
 		h.serving.Add(1)
 		go h.accept(l)

@@ -103,6 +103,14 @@ func (a apart) EndConn(conn uint64) {
 	}
 }
 
+// SetSecrets hands all of them the tenant's secrets: each tells its process those of its
+// object.
+func (a apart) SetSecrets(s *supervise.Secrets) {
+	for _, t := range a {
+		t.SetSecrets(s)
+	}
+}
+
 func (a apart) Close(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, len(a))

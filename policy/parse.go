@@ -98,6 +98,10 @@ type reader struct {
 	homeless   []element               // tenants named by principals, to be checked once tenants are known
 
 	authorities []string // the files of authorities that listeners take
+
+	identity    string // the file of the host's age identities
+	identitySet bool   // with or without a mistake
+	grantees    []grantee
 }
 
 // blockKinds are the blocks there are, in the order in which they are read: what
@@ -106,13 +110,14 @@ var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", 
 
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
-	a := r.attributes(body, "the policy", "scripts", "state", "timezone", "uids")
+	a := r.attributes(body, "the policy", "scripts", "state", "timezone", "uids", "identity")
 	for name, attr := range a {
 		r.p.Set[name] = r.where(attr.NameRange)
 	}
 	r.p.Scripts, r.p.State = r.folder(a, "scripts", defaultScripts), r.folder(a, "state", defaultState)
 	r.p.Audit = defaultAudit(r.p.State)
 	r.zone(a)
+	r.identity, r.identitySet = r.filePath(a, "identity"), a["identity"] != nil
 	read := map[string]func(string, *hclsyntax.Block){
 		"listener": r.listener, "principal": r.principal, "tenant": r.tenant,
 		"group": r.group, "permit": r.permit, "forbid": r.forbid, "limit": r.limit, "test": r.test,
@@ -150,6 +155,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 				r.declared(object.Tenant(e.text), e, "tenant")
 			}
 			r.autoUIDs(a)
+			r.grant()
 		case "group":
 			r.resolveGroups()
 		}

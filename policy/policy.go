@@ -25,6 +25,8 @@ type Policy struct {
 	// "pyro4-hmac". Both are in the order of the file.
 	Keys, LegacyKeys []KeyFile
 
+	Secrets []Secret // of all tenants, in the order of the file
+
 	Enroll *Enroll // nil: nobody can be enrolled
 
 	Audit Audit

@@ -56,7 +56,7 @@ var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock"
 
 // tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	a := r.blockWith(b, []string{"limits", "object"}, "user", "uid", "isolation", "weaken", "idle")
+	a := r.blockWith(b, []string{"limits", "object", "secret"}, "user", "uid", "isolation", "weaken", "idle")
 	switch {
 	case object.Tenant(name) == hostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
@@ -103,6 +103,8 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 			r.tenantLimits(t, inner)
 		case "object":
 			r.object(t, name, inner)
+		case "secret":
+			r.secret(object.Tenant(name), inner)
 		}
 	}
 }

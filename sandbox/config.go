@@ -16,6 +16,11 @@ type Env interface {
 	// script; of an [object.Error] the script sees the safe message. It returns when ctx
 	// is done, at the latest.
 	Proxy(ctx context.Context, r *ProxyCall) error
+	// Secret returns a secret that is granted to an object, false for any other.
+	Secret(id object.ID, name string) (value string, ok bool)
+	// Redact takes the secrets that were granted to any object of the process out of a
+	// text that is about to be logged or sent as an error.
+	Redact(text string) string
 }
 
 // ProxyCall is a call that a script makes on another object.
@@ -88,6 +93,10 @@ type Config struct {
 type nowhere struct{}
 
 func (nowhere) Log(object.ID, string, string) {}
+
+func (nowhere) Secret(object.ID, string) (string, bool) { return "", false }
+
+func (nowhere) Redact(text string) string { return text }
 
 func (nowhere) Proxy(context.Context, *ProxyCall) error {
 	return object.Errorf(object.CodeUnavailable, "this object cannot call others")

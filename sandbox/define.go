@@ -41,15 +41,15 @@ func (s *State) newObject(L *lua.LState) int {
 			text, isText := v.(lua.LString)
 			switch {
 			case k == lua.LString("doc") && isText:
-				d.doc = clip(strings.TrimSpace(strings.ToValidUTF8(string(text), "\uFFFD")), maxDocBytes)
+				d.doc = clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(string(text)), "\uFFFD")), maxDocBytes)
 			case k == lua.LString("instance") && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
 				d.mode = object.InstanceMode(text)
 			case k == lua.LString("instance"):
-				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, clip(s.text(L, v), 40))
+				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, clip(s.p.env.Redact(s.text(L, v)), 40))
 			case k == lua.LString("doc"):
 				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Type().String())
 			default:
-				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", clip(k.String(), 40))
+				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", clip(s.p.env.Redact(k.String()), 40))
 			}
 		}
 	}
@@ -118,7 +118,10 @@ func (s *State) defineSection(d *definition, section string) error {
 		}
 		switch {
 		case !object.Method(name).Callable():
-			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, clip(k.String(), 40))
+			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, clip(s.p.env.Redact(k.String()), 40))
+		case s.p.env.Redact(string(name)) != string(name):
+			// It would stand in listings and in the audit log.
+			return fmt.Errorf("%s: %s: a member's name holds a secret", where, section)
 		case !ok:
 			return fmt.Errorf("%s: %s.%s must be a function, not a %s", where, section, name, v.Type())
 		}

@@ -23,6 +23,7 @@ type encoder struct {
 	open     []*lua.LTable // the tables being written, outermost first
 	path     []lua.LValue  // where in the value we are
 	name     string        // what the path begins with
+	redact   bool          // the value is an error's: no secret may be in it
 	scratch  []lua.LValue  // keys and values of the dicts being written
 }
 
@@ -46,11 +47,12 @@ func (e *encoder) wrong(what string) error {
 	for _, k := range e.path {
 		switch k := k.(type) {
 		case lua.LString:
-			if object.Method(k).Callable() {
+			name := e.s.p.env.Redact(string(k))
+			if object.Method(name).Callable() {
 				b.WriteByte('.')
-				b.WriteString(string(k))
+				b.WriteString(name)
 			} else {
-				b.WriteString("[" + strconv.Quote(clip(string(k), 40)) + "]")
+				b.WriteString("[" + strconv.Quote(clip(name, 40)) + "]")
 			}
 		case lua.LNumber:
 			b.WriteString("[" + formatNumber(float64(k)) + "]")
@@ -102,6 +104,7 @@ func (e *encoder) value(v lua.LValue) error {
 
 // text writes a string, which must be one.
 func (e *encoder) text(s string) error {
+	s = e.shown(s)
 	if err := e.spend(len(s)); err != nil {
 		return err
 	}
@@ -109,6 +112,14 @@ func (e *encoder) text(s string) error {
 		return e.wrong("is a text that is not UTF-8; hearth.bytes makes bytes of it")
 	}
 	return e.to.Text(rawBytes(s))
+}
+
+// shown returns a text as it may be sent.
+func (e *encoder) shown(s string) string {
+	if !e.redact {
+		return s
+	}
+	return e.s.p.env.Redact(s)
 }
 
 // validWTF8 reports whether s is UTF-8 but for lone surrogates, each encoded as the
@@ -140,10 +151,11 @@ func (e *encoder) userdata(ud *lua.LUserData) error {
 	case nullValue:
 		return e.to.Null()
 	case bytesValue:
-		if err := e.spend(len(v)); err != nil {
+		s := e.shown(string(v))
+		if err := e.spend(len(s)); err != nil {
 			return err
 		}
-		return e.to.Bytes(rawBytes(string(v)))
+		return e.to.Bytes(rawBytes(s))
 	case *big.Int:
 		if v.IsInt64() {
 			return e.to.Int(v.Int64())
@@ -325,7 +337,7 @@ func (e *encoder) exceptionDict(class string, args []lua.LValue, trace []string)
 	w := sinkWriter{to: e.to}
 	w.begin(object.DictKind, 4)
 	w.text(classKey)
-	w.text(class)
+	w.text(e.shown(class))
 	w.text("__exception__")
 	w.do(func() error { return e.to.Bool(true) })
 	w.text("args")
@@ -347,7 +359,7 @@ func (e *encoder) exceptionDict(class string, args []lua.LValue, trace []string)
 	} else {
 		w.begin(object.ListKind, len(trace))
 		for _, line := range trace {
-			w.text(line)
+			w.text(e.shown(line))
 		}
 		w.end()
 	}

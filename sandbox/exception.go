@@ -75,7 +75,7 @@ func (s *State) qualify(class string, args []lua.LValue, message string) (string
 	qualified, ok := s.className(class)
 	if !ok {
 		qualified, _ = s.className("RuntimeError")
-		return qualified, []lua.LValue{lua.LString(cleanText(joinMessage(class, message)))}
+		return qualified, []lua.LValue{lua.LString(s.cleanText(joinMessage(class, message)))}
 	}
 	bare := qualified[strings.LastIndexByte(qualified, '.')+1:]
 	if want := fixedArgs[bare]; want > 0 && len(args) != want {
@@ -112,7 +112,7 @@ func (s *State) raisedParts(raised lua.LValue) (class string, args []lua.LValue)
 		return s.qualify(class, args, message)
 	}
 	class, _ = s.className("RuntimeError")
-	return class, []lua.LValue{lua.LString(cleanText(s.plainText(raised)))}
+	return class, []lua.LValue{lua.LString(s.cleanText(s.plainText(raised)))}
 }
 
 // writeException writes an exception dict as the result. class is bare or qualified.
@@ -148,7 +148,7 @@ func (s *State) unsendable(why, class string, args []lua.LValue) []lua.LValue {
 	if len(args) > 0 {
 		original += ": " + s.plainText(args[0])
 	}
-	return []lua.LValue{lua.LString(cleanText("Error serializing exception: " + why + ". Original exception: " + original))}
+	return []lua.LValue{lua.LString(s.cleanText("Error serializing exception: " + why + ". Original exception: " + original))}
 }
 
 func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.LValue) error {
@@ -159,21 +159,24 @@ func (s *State) encodeException(r *Request, to object.Sink, class string, args [
 	if r.Traceback {
 		trace = s.trace
 	}
+	s.enc.redact = true
+	defer func() { s.enc.redact = false }()
 	return s.enc.exceptionDict(class, args, trace)
 }
 
 // raisedError makes an error of what a script raised where there is no reply to put it in.
 func (s *State) raisedError(raised lua.LValue) *object.Error {
-	e := object.Errorf(object.CodeRaised, "%s", cleanText(s.plainText(raised)))
+	e := object.Errorf(object.CodeRaised, "%s", s.cleanText(s.plainText(raised)))
 	if t, ok := raised.(*lua.LTable); ok && t.Metatable == s.mt.exception {
 		class, _, message := s.exceptionParts(t)
-		e.Class, e.Msg = class, cleanText(message)
+		e.Class, e.Msg = s.p.env.Redact(class), s.cleanText(message)
 	}
 	return e
 }
 
-// cleanText makes a message that every serializer takes.
-func cleanText(t string) string {
+// cleanText makes a message that every serializer takes, and that holds no secret.
+func (s *State) cleanText(t string) string {
+	t = s.p.env.Redact(t) // before it is cut: half a secret is not found
 	return clip(strings.ToValidUTF8(t, "\uFFFD"), 64<<10)
 }
 

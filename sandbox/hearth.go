@@ -17,6 +17,7 @@ func (s *State) openHearth() {
 		"exception": s.newException,
 		"caller":    s.callerTable,
 		"proxy":     s.newProxy,
+		"secret":    s.secret,
 		"typeof": func(L *lua.LState) int {
 			L.Push(lua.LString(s.typeName(L.CheckAny(1))))
 			return 1
@@ -126,15 +127,36 @@ func (s *State) logger(level string) lua.LGFunction {
 			if i > 1 {
 				b.WriteByte(' ')
 			}
-			b.WriteString(clip(s.text(L, L.Get(i)), maxLogBytes))
+			text := s.text(L, L.Get(i))
+			s.meter.charge(L, len(text)>>6)
+			b.WriteString(clip(s.p.env.Redact(text), maxLogBytes)) // before anything cuts a secret in two
 			if b.Len() > maxLogBytes {
 				break
 			}
 		}
 		s.meter.charge(L, 100+b.Len())
-		s.p.env.Log(s.p.id, level, clip(strings.ToValidUTF8(b.String(), "\uFFFD"), maxLogBytes))
+		// Again, for a secret that came in pieces.
+		s.p.env.Log(s.p.id, level, clip(strings.ToValidUTF8(s.p.env.Redact(b.String()), "\uFFFD"), maxLogBytes))
 		return 0
 	}
+}
+
+// secret is hearth.secret(name): a value that the policy grants to this object. It is
+// asked for anew each time, so that a rotated one is there at the next call. One that
+// exists and is another object's is answered like one that does not.
+func (s *State) secret(L *lua.LState) int {
+	name := L.CheckString(1)
+	value, ok := s.p.env.Secret(s.p.id, name)
+	if !ok {
+		shown := "name"
+		if object.ValidName(name) {
+			shown = clip(s.p.env.Redact(name), 40)
+		}
+		L.RaiseError(`hearth.secret: %s has no secret of this name: the policy grants it by tenant "%s" { secret "%s" { file = "secrets/%s", objects = ["%s"] } }`,
+			s.p.id, s.p.id.Tenant(), shown, shown, s.p.id)
+	}
+	L.Push(lua.LString(value))
+	return 1
 }
 
 // callerTable is hearth.caller(): who calls, as the host has verified it.
@@ -170,7 +192,7 @@ var loading = &lua.LUserData{}
 func (s *State) require(L *lua.LState) int {
 	name := L.CheckString(1)
 	if !validModule(name) {
-		L.RaiseError("require: %q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots", clip(name, 40))
+		L.RaiseError("require: %q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots", clip(s.p.env.Redact(name), 40))
 	}
 	switch v := s.loaded[name]; v {
 	case nil:

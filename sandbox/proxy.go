@@ -44,7 +44,7 @@ func (s *State) proxyMethods() {
 			return 1
 		}
 		if !object.Method(name).Callable() {
-			L.RaiseError("%q can never be called", clip(name, 40))
+			L.RaiseError("%q can never be called", clip(s.p.env.Redact(name), 40))
 		}
 		fn := L.NewFunction(func(L *lua.LState) int {
 			p := checkProxy(L, name)
@@ -58,7 +58,7 @@ func (s *State) proxyMethods() {
 		return 1
 	}))
 	s.mt.proxy.RawSetString("__newindex", L.NewFunction(func(L *lua.LState) int {
-		name := clip(L.CheckString(2), 40)
+		name := clip(s.p.env.Redact(L.CheckString(2)), 40)
 		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
 		return 0
 	}))

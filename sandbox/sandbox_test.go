@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/internal/redact"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 )
@@ -21,7 +22,19 @@ type env struct {
 	mu    sync.Mutex
 	lines []string
 	proxy func(*sandbox.ProxyCall) error
+
+	secrets map[string]string
+	known   *redact.Set
 }
+
+func (e *env) Secret(id object.ID, name string) (string, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v, ok := e.secrets[string(id)+"/"+name]
+	return v, ok
+}
+
+func (e *env) Redact(text string) string { return e.known.Text(text) }
 
 func (e *env) Log(_ object.ID, level, msg string) {
 	e.mu.Lock()

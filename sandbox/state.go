@@ -116,7 +116,7 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		return e
 	}
 	if raised != nil {
-		return s.p.unloadable("%s", s.p.located(cleanText(s.plainText(raised))))
+		return s.p.unloadable("%s", s.p.located(s.cleanText(s.plainText(raised))))
 	}
 	v := L.Get(1)
 	L.SetTop(0)
@@ -257,7 +257,7 @@ func (s *State) endInstance(ctx context.Context) {
 		if raised, limit := s.hook(ctx, s.def.close); limit != nil {
 			s.p.env.Log(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
-			s.p.env.Log(s.p.id, "error", "close: "+clip(cleanText(s.plainText(raised)), maxLogBytes))
+			s.p.env.Log(s.p.id, "error", "close: "+clip(s.cleanText(s.plainText(raised)), maxLogBytes))
 		}
 	}
 	s.self = nil

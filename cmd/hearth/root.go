@@ -63,7 +63,7 @@ func newRoot() *cobra.Command {
 	}
 	add("host", newServe(), newNew(), newPolicy(), newAudit(), newDoctor(), newConfig(r))
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r), newBench(r))
-	add("who", newKey(), newCA(), newEnroll(r))
+	add("who", newKey(), newCA(), newEnroll(r), newSecret())
 	add("other", newVersion())
 	root.AddCommand(newWorker())
 	root.SetHelpCommandGroupID("other")

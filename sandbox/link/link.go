@@ -24,7 +24,8 @@ const (
 	Cancel      Type = 9  // the request of this id has no asker any more
 	ProxyReply  Type = 10 // answers Proxy
 	Stop        Type = 11 // finish what is queued, then exit
-	Idle        Type = 12 // asks whether anything is held; asks for Reply with one byte, 1 if not
+	Secrets     Type = 12 // all secrets of one object; before its Load, and when they change
+	Idle        Type = 13 // asks whether anything is held; asks for Reply with one byte, 1 if not
 )
 
 // Frames from the worker to the host.

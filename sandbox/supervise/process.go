@@ -183,7 +183,7 @@ func (p *process) relay(r io.Reader) {
 			return
 		}
 		if n < maxLogLines {
-			p.t.cfg.Log.Warn("worker printed", "line", string(line))
+			p.t.cfg.Log.Warn("worker printed", "line", p.t.redact(string(line)))
 		}
 	}
 }
@@ -241,6 +241,6 @@ func (p *process) log(d *link.Decoder) {
 	id, level := object.ID(d.Text()), d.Text()
 	msg := string(d.Raw())
 	if d.Err == nil && id.Tenant() == p.t.cfg.Tenant {
-		p.logScript(level, id, msg)
+		p.logScript(level, id, p.t.redact(msg))
 	}
 }

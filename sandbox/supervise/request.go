@@ -163,6 +163,7 @@ func (p *process) forget(n uint64) bool {
 // request. A failure to write shows in the request's own.
 func (p *process) load(id object.ID) {
 	s := p.t.cfg.Objects[id]
+	p.grant(id)
 	var e link.Encoder
 	e.Begin(link.Load, 0)
 	e.Text(string(id))

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
@@ -57,6 +58,8 @@ type Tenant struct {
 	retry   time.Time  // no start before this
 	closed  bool
 	leaving []*process // retired, and perhaps not ended yet
+
+	secrets atomic.Pointer[Secrets] // what objects may know; nil: nothing
 }
 
 // limits returns the limits of an object.

@@ -113,6 +113,8 @@ type process struct {
 	objects map[object.ID]*hosted
 	libs    map[string][]byte
 
+	secrets secrets
+
 	jobs sync.WaitGroup // queued and running
 
 	mu         sync.Mutex // guards what follows
@@ -177,6 +179,8 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	case link.Lib:
 		name := d.Text()
 		w.libs[name] = d.Raw()
+	case link.Secrets:
+		w.secrets.read(d)
 	case link.Load:
 		return w.load(d)
 	case link.Describe:

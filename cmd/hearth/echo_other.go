@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+import "golang.org/x/sys/unix"
+
+// The requests that read and set how a terminal behaves.
+const (
+	terminalGet = unix.TIOCGETA
+	terminalSet = unix.TIOCSETA
+)

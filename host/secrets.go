@@ -1,0 +1,154 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/hearthhost/hearth/internal/redact"
+	"github.com/hearthhost/hearth/internal/sealed"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// secrets reads the files of the objects' secrets, and reads them again when they change.
+// What cannot be read any more keeps its last good reading, except a file that is gone:
+// nobody has that secret then. No value leaves it but to the tenant's own worker.
+type secrets struct {
+	policy *policy.Policy
+	log    *slog.Logger
+
+	// Of whoever reads: New, then one goroutine.
+	seen   map[string]fs.FileInfo // of every file, when it was read; nil: it was not there
+	values map[string]string      // by file
+	failed map[string]string      // by file: what was wrong with it last
+	known  map[object.Tenant]*redact.Set
+}
+
+// newSecrets reads everything for the first time. The error joins all that is wrong.
+func newSecrets(p *policy.Policy, log *slog.Logger) (*secrets, error) {
+	s := &secrets{policy: p, log: log, seen: map[string]fs.FileInfo{}, values: map[string]string{}, failed: map[string]string{}, known: map[object.Tenant]*redact.Set{}}
+	_, problems := s.read()
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// look reports whether a file is another than when it was read, and remembers what it
+// saw. "" never is.
+func (s *secrets) look(path string, changed map[string]bool) {
+	if _, looked := changed[path]; looked || path == "" {
+		return
+	}
+	now, _ := os.Stat(path) // nil if it is not there
+	before, ok := s.seen[path]
+	changed[path] = !ok || !same(before, now)
+	s.seen[path] = now
+}
+
+// read reads what has changed, and reports whether any value did and what is wrong.
+func (s *secrets) read() (any bool, problems []error) {
+	changed := map[string]bool{}
+	for i := range s.policy.Secrets {
+		sec := &s.policy.Secrets[i]
+		s.look(sec.Path, changed)
+		s.look(sec.Identity, changed)
+		if !changed[sec.Path] && !changed[sec.Identity] {
+			continue
+		}
+		b, err := sealed.Read(sec.Path, sec.Identity)
+		if err == nil {
+			delete(s.failed, sec.Path)
+		} else {
+			if before := s.failed[sec.Path]; before != err.Error() {
+				s.failed[sec.Path] = err.Error()
+				problems = append(problems, fmt.Errorf("%s: secret %q of tenant %s: %w", sec.Where, sec.Name, sec.Tenant, err))
+			}
+			if s.seen[sec.Path] != nil {
+				delete(s.seen, sec.Path) // it is tried again at the next look, and told once
+				continue
+			}
+		}
+		before, had := s.values[sec.Path]
+		switch value := string(b); {
+		case err != nil:
+			delete(s.values, sec.Path)
+			any = any || had
+		case !had || before != value:
+			any = true
+			s.values[sec.Path] = value
+			s.known[sec.Tenant] = s.known[sec.Tenant].With(sec.Name, value)
+		}
+	}
+	return any, problems
+}
+
+// of returns what the objects of a tenant may know, nil if the policy grants nothing.
+func (s *secrets) of(tenant object.Tenant) *supervise.Secrets {
+	var out *supervise.Secrets
+	for i := range s.policy.Secrets {
+		sec := &s.policy.Secrets[i]
+		if sec.Tenant != tenant {
+			continue
+		}
+		if out == nil {
+			out = &supervise.Secrets{Of: map[object.ID]map[string]string{}, Known: s.known[tenant]}
+		}
+		value, ok := s.values[sec.Path]
+		for _, id := range sec.Objects {
+			if id.Tenant() != tenant {
+				continue // the policy does not load with one; a second look costs nothing
+			}
+			if out.Of[id] == nil {
+				out.Of[id] = map[string]string{}
+			}
+			if ok {
+				out.Of[id][sec.Name] = value
+			}
+		}
+	}
+	return out
+}
+
+// grantSecrets hands every tenant's worker its own.
+func (h *Host) grantSecrets() {
+	for tenant, b := range h.snap.Load().backends {
+		w, ok := b.(interface{ SetSecrets(s *supervise.Secrets) })
+		if !ok {
+			continue
+		}
+		if s := h.secrets.of(tenant); s != nil {
+			w.SetSecrets(s)
+		}
+	}
+}
+
+// watch reads files again when they change and calls grant then, until ctx is done.
+func (s *secrets) watch(ctx context.Context, grant func()) {
+	if len(s.policy.Secrets) == 0 {
+		return
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			changed, problems := s.read()
+			for _, err := range problems {
+				s.log.Error("secrets: the last good reading stays in force, and none of a file that is gone", "err", err)
+			}
+			if changed {
+				grant()
+				s.log.Info("secrets were read again", "secrets", len(s.values))
+			}
+		}
+	}
+}

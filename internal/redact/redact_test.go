@@ -1,0 +1,55 @@
+package redact_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/internal/redact"
+)
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	var s *redact.Set
+	s = s.With("smtp", "hunter22\n").With("key", "-----BEGIN-----\nabcdefgh\nxy\n").With("odd", "a\"b\x00cdef").With("long", "hunter22hunter22")
+	s = s.With("over", "22lapping").With("bin", "\xff\xfebinary")
+	for text, want := range map[string]string{
+		"":                                      "",
+		"nothing here":                          "nothing here",
+		"hunter22":                              "[secret smtp]",
+		"<hunter22>":                            "<[secret smtp]>",
+		"hunter22hunter22!":                     "[secret long]!",
+		"hunter22lapping":                       "[secret smtp]",
+		"the line abcdefgh of it, xy":           "the line [secret key] of it, xy",
+		`quoted: "a\"b\x00cdef"`:                `quoted: "[secret odd]"`,
+		"hunter2":                               "hunter2",
+		"valid \uFFFDbinary and \xff\xfebinary": "valid [secret bin] and [secret bin]",
+	} {
+		if got := s.Text(text); got != want {
+			t.Errorf("Text(%q) = %q, want %q", text, got, want)
+		}
+	}
+	var none *redact.Set
+	if got := none.Text("hunter22"); got != "hunter22" || !none.Empty() {
+		t.Errorf("an empty set changed a text to %q", got)
+	}
+}
+
+// FuzzText: whatever the value and the text around it, the value is not in what comes
+// out, unless the mark itself and its neighbours spell it.
+func FuzzText(f *testing.F) {
+	f.Add("hunter22", "a ", " b")
+	f.Add("line one\nline two", "", "")
+	f.Add("aaaaaa", "aaa", "aaa")
+	f.Fuzz(func(t *testing.T, value, before, after string) {
+		core := redact.Core(value)
+		if len(core) < redact.MinBytes {
+			return
+		}
+		var s *redact.Set
+		s = s.With("\x01", value)
+		got := s.Text(before + value + after)
+		if strings.Contains(strings.ReplaceAll(got, "[secret \x01]", "\x02\x03"), core) && !strings.Contains(core, "\x02") {
+			t.Errorf("Text left %q in %q", core, got)
+		}
+	})
+}

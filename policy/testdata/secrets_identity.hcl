@@ -1,0 +1,6 @@
+tenant "acme" {
+  secret "smtp" {
+    age     = "secrets/smtp.age"
+    objects = ["acme.mailer"]
+  }
+}

@@ -1,0 +1,64 @@
+package supervise
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/hearthhost/hearth/internal/redact"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// Secrets are the secrets of one tenant: the values that each object may know, by name.
+// They are not modified after they were handed over.
+type Secrets struct {
+	Of    map[object.ID]map[string]string
+	Known *redact.Set // these, and what they were before
+}
+
+// SetSecrets says what the tenant's objects may know from now on. A running worker is
+// told before any call that is asked for later.
+func (t *Tenant) SetSecrets(s *Secrets) {
+	t.secrets.Store(s)
+	t.mu.Lock()
+	p := t.proc
+	t.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.mu.Lock() // an object that is loaded later finds what was stored above
+	defer p.mu.Unlock()
+	for id := range p.loaded {
+		p.grant(id)
+	}
+}
+
+// grant sends what an object may know; callers hold mu. Objects that never had a secret
+// are not bothered.
+func (p *process) grant(id object.ID) {
+	s := p.t.secrets.Load()
+	if s == nil {
+		return
+	}
+	values, ok := s.Of[id]
+	if !ok {
+		return
+	}
+	var e link.Encoder
+	e.Begin(link.Secrets, 0)
+	e.Text(string(id))
+	e.Uint(uint64(len(values)))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		e.Text(name)
+		e.Text(values[name])
+	}
+	_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+}
+
+// redact takes the tenant's secrets out of what its worker says.
+func (t *Tenant) redact(text string) string {
+	if s := t.secrets.Load(); s != nil {
+		return s.Known.Text(text)
+	}
+	return text
+}

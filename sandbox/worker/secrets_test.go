@@ -1,0 +1,70 @@
+package worker
+
+import (
+	"testing"
+
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// secretsFrame is the body of a Secrets frame, given names and values by turns.
+func secretsFrame(id string, pairs ...string) []byte {
+	var e link.Encoder
+	e.Text(id)
+	e.Uint(uint64(len(pairs) / 2))
+	for _, s := range pairs {
+		e.Text(s)
+	}
+	return e.B
+}
+
+// TestSecrets: a frame says all that one object may know, and what it knew before stays
+// out of texts.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	w := &process{}
+	tell := func(body []byte) {
+		d := &link.Decoder{B: body}
+		if w.secrets.read(d); d.Err != nil {
+			t.Fatal(d.Err)
+		}
+	}
+	want := func(value string) {
+		t.Helper()
+		if got, ok := w.Secret("acme.a", "x"); got != value || ok != (value != "") {
+			t.Errorf("Secret = %q, %v, want %q", got, ok, value)
+		}
+	}
+	want("")
+	tell(secretsFrame("acme.a", "x", "first-value", "y", "another-value"))
+	want("first-value")
+	if got, ok := w.Secret("acme.b", "x"); ok {
+		t.Errorf("another object got %q", got)
+	}
+	tell(secretsFrame("acme.a", "x", "second-value"))
+	want("second-value")
+	if got, ok := w.Secret("acme.a", "y"); ok {
+		t.Errorf("a secret that was taken away is %q", got)
+	}
+	tell(secretsFrame("acme.a"))
+	want("")
+	if got := w.Redact("first-value second-value another-value"); got != "[secret x] [secret x] [secret y]" {
+		t.Errorf("Redact = %q", got)
+	}
+}
+
+// FuzzSecrets: no body of a Secrets frame makes the worker panic, and one that is cut
+// changes nothing.
+func FuzzSecrets(f *testing.F) {
+	f.Add(secretsFrame("acme.a", "x", "first-value"))
+	f.Add(secretsFrame("acme.a", "x", "first-value")[:12])
+	f.Add([]byte{0, 255, 255, 255, 255, 15})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := &process{}
+		d := &link.Decoder{B: body}
+		w.secrets.read(d)
+		if d.Err != nil && (len(w.secrets.of) > 0 || !w.secrets.known.Empty()) {
+			t.Errorf("a malformed frame was taken: %v", w.secrets.of)
+		}
+		w.Redact(string(body))
+	})
+}
