@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/hearthhost/hearth/internal/redact"
@@ -32,8 +34,9 @@ func (s *secrets) read(d *link.Decoder) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, value := range values {
-		if s.of[id][name] != value {
+	// In order: of two names with one value, the first is what texts show.
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if value := values[name]; s.of[id][name] != value {
 			s.known = s.known.With(name, value)
 		}
 	}
