@@ -57,7 +57,7 @@ func TestReachable(t *testing.T) {
 	}
 	slices.Sort(names)
 	got := strings.Join(slices.Compact(names), "\n") + "\n"
-	const golden = "testdata/reachable.txt"
+	const golden = "api/reachable.txt"
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
 			t.Fatal(err)

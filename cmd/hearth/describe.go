@@ -8,21 +8,32 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/api"
 )
 
 func newDescribe(r *remote) *cobra.Command {
-	var asJSON bool
+	var asJSON, ours bool
 	cmd := &cobra.Command{
-		Use:   "describe OBJECT",
+		Use:   "describe OBJECT | --api",
 		Short: "Show the methods and attributes of an object",
 		Long: `Show what an object is for, how its instances live, and every method and attribute of
 it that you may call. "oneway" methods give no answer; attributes are read with
-hearth call --get and written with --set.`,
+hearth call --get and written with --set. With --api, show instead every name that a script
+can reach, which needs no host.`,
 		Example: `  hearth describe acme.counter
-  hearth describe acme.counter --json`,
-		Args:              exactArgs("OBJECT"),
+  hearth describe acme.counter --json
+  hearth describe --api`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if ours {
+				return exactArgs()(cmd, args)
+			}
+			return exactArgs("OBJECT")(cmd, args)
+		},
 		ValidArgsFunction: r.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if ours {
+				return printAPI(cmd.OutOrStdout(), asJSON)
+			}
 			id, err := objectArgument(args[0])
 			if err != nil {
 				return err
@@ -52,9 +63,20 @@ hearth call --get and written with --set.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&ours, "api", false, "show every name that a script can reach")
 	jsonFlag(cmd, &asJSON)
 	r.flags(cmd)
 	return cmd
+}
+
+func printAPI(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, api.Entries())
+	}
+	for _, e := range api.Entries() {
+		fmt.Fprintf(w, "%s\t%s\n", e.Kind, e.Name)
+	}
+	return nil
 }
 
 var instanceText = map[object.InstanceMode]string{
