@@ -126,9 +126,24 @@ func (j *joiner) pending(make func() (crypto.PrivateKey, error)) (key crypto.Pri
 	return key, path, err
 }
 
+// How often a token that a host does not know is tried again.
+const (
+	newTokenWait  = 400 * time.Millisecond
+	maxTokenTries = 2
+)
+
 // ask calls the host's service and returns the texts that it answers.
 func (j *joiner) ask(ctx context.Context, service *client.Object, method, argument string) (map[string]string, error) {
 	v, err := service.Call(ctx, method, argument)
+	// A host looks for new tokens three times a second: one that was made a moment ago may
+	// be known at the next try.
+	for try := 0; errors.Is(err, signed.ErrProof) && try < maxTokenTries; try++ {
+		select {
+		case <-ctx.Done():
+		case <-time.After(newTokenWait):
+		}
+		v, err = service.Call(ctx, method, argument)
+	}
 	if errors.Is(err, signed.ErrProof) {
 		return nil, fmt.Errorf("the host at %s does not know this token: it was used up, revoked or has expired, or this is another host", j.at)
 	}
