@@ -21,9 +21,9 @@ func validPrincipal(s string) bool {
 	}, s))
 }
 
-// tenant reads a tenant block, which has nothing in it yet.
+// tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	r.block(b)
+	r.blockWith(b, []string{"plugin"})
 	switch {
 	case object.Tenant(name) == hostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
@@ -34,6 +34,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	}
 	r.p.tenants[object.Tenant(name)] = struct{}{}
 	r.p.Tenants = append(r.p.Tenants, object.Tenant(name))
+	r.plugins(object.Tenant(name), b)
 }
 
 // declared complains unless a tenant is.

@@ -14,6 +14,7 @@ import (
 // may be called concurrently. Do not change what its fields hold.
 type Policy struct {
 	Scripts   string     // the scripts folder; absolute
+	Plugins   string     // the folder of plugins; absolute
 	State     string     // the folder of the host's own files; absolute
 	Listeners []Listener // in the order of the file
 	// Tenants are the declared tenants, sorted. If AllTenants is set, it is nil, and
@@ -24,6 +25,8 @@ type Policy struct {
 	// Keys are the key files of principals, for "hmac"; LegacyKeys those for
 	// "pyro4-hmac". Both are in the order of the file.
 	Keys, LegacyKeys []KeyFile
+
+	Pins []Plugin // the plugins that may start, in the order of the file
 
 	Enroll *Enroll // nil: nobody can be enrolled
 
@@ -95,6 +98,7 @@ func (r *certRule) match(c *object.Certificate) bool {
 // Where things are when nothing says otherwise.
 const (
 	defaultScripts = "scripts"
+	defaultPlugins = "plugins"
 	defaultState   = "state"
 	defaultAddress = "127.0.0.1:7766"
 	defaultSocket  = "hearth.sock" // in the state folder
@@ -118,6 +122,7 @@ func Default(dir string, hostUID int) (*Policy, error) {
 	all := &rule{reason: `built-in policy: permit "owner"`, traceback: true, objects: []pattern{{tenant: "*", name: "*"}}}
 	return &Policy{
 		Scripts: filepath.Join(dir, defaultScripts),
+		Plugins: filepath.Join(dir, defaultPlugins),
 		State:   state,
 		Listeners: []Listener{
 			{Name: "local", Address: defaultAddress, Identify: []string{object.WayPeer}, Plain: true},
