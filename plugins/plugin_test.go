@@ -314,8 +314,11 @@ func TestHostile(t *testing.T) {
 				return object.CodeOf(err) == object.CodeUnavailable
 			})
 		}},
-		{"swaps", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
-			answers(t, p, id) // what runs is the sealed copy, whatever becomes of the file
+		{"silent", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			c := newCall(id, "echo", int64(1))
+			c.Deadline = time.Now().Add(200 * time.Millisecond)
+			_, err := p.Invoke(context.Background(), c)
+			wantCode(t, err, object.CodeDeadline, "not executed") // it never shakes hands
 		}},
 		{"double", func(t *testing.T, p *plugins.Plugin, id object.ID, log *logged) {
 			var wg sync.WaitGroup

@@ -117,7 +117,7 @@ var doors = []struct {
 	{module: "golang.org/x/sys", at: []string{"transport", "sandbox/supervise", "sandbox/confine", "sandbox/worker", "plugins", "host", "cmd/hearth"},
 		test: true, why: "system calls belong to the edges: peers, processes, signals"},
 	{module: "github.com/hashicorp/go-plugin", at: []string{"plugins", "plugins/sdk", "plugins/sdk/plugintest"}, why: "only plugins runs other people's programs"},
-	{module: "github.com/hashicorp/go-hclog", at: []string{"plugins", "plugins/sdk"}, why: "go-plugin wants one of its loggers, to say nothing with"},
+	{module: "github.com/hashicorp/go-hclog", at: []string{"plugins", "plugins/sdk", "plugins/sdk/plugintest"}, test: true, why: "go-plugin wants one of its loggers, to say nothing with"},
 	{module: "google.golang.org/grpc", at: []string{"plugins", "plugins/rpc", "plugins/sdk", "plugins/sdk/plugintest"}, test: true, why: "the protocol of plugins, and of nothing else"},
 	{module: "google.golang.org/protobuf", at: []string{"plugins/rpc"}, why: "the generated messages of plugins"},
 	{module: "github.com/google/go-cmp", test: true, why: "for tests"},
