@@ -59,9 +59,10 @@ type Plugin struct {
 
 // attempt is a start under way.
 type attempt struct {
-	done chan struct{}
-	proc *process
-	err  error
+	done  chan struct{}
+	abort context.CancelFunc
+	proc  *process
+	err   error
 }
 
 // New returns a backend that has not started anything.
@@ -103,9 +104,10 @@ func (p *Plugin) live(ctx context.Context) (*process, error) {
 			p.mu.Unlock()
 			return nil, err
 		}
-		a = &attempt{done: make(chan struct{})}
+		life, abort := context.WithCancel(context.Background())
+		a = &attempt{done: make(chan struct{}), abort: abort}
 		p.attempt = a
-		go p.start(a) // ends with the attempt, which is bounded in time; Close waits for it
+		go p.start(life, a) //nolint:gosec // others wait for it too. It ends with the attempt, which is bounded in time; Close waits for it
 	}
 	p.mu.Unlock()
 	select {
@@ -140,8 +142,8 @@ func (p *Plugin) file() string {
 	return fmt.Sprintf("%d %v %v", info.Size(), info.ModTime().UnixNano(), info.Mode())
 }
 
-func (p *Plugin) start(a *attempt) {
-	pr, err := start(context.Background(), p)
+func (p *Plugin) start(ctx context.Context, a *attempt) {
+	pr, err := start(ctx, p)
 	p.mu.Lock()
 	p.attempt = nil
 	if err != nil {
@@ -406,7 +408,7 @@ func (p *Plugin) Running() int {
 	if p.proc == nil {
 		return 0
 	}
-	return p.proc.run.pid
+	return int(p.proc.run.pid.Load())
 }
 
 // Close ends the plugin, softly until ctx is done, and waits. It is idempotent.
@@ -416,6 +418,7 @@ func (p *Plugin) Close(ctx context.Context) error {
 	a := p.attempt
 	p.mu.Unlock()
 	if a != nil {
+		a.abort()
 		<-a.done
 	}
 	p.mu.Lock()

@@ -92,6 +92,7 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 			grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes))},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (plugrunner.Runner, error) {
 			pr.run = newRunner(&p.cfg, img, out, cmd.Env, dir)
+			context.AfterFunc(ctx, func() { pr.run.fail(errClosed) })
 			return pr.run, nil
 		},
 	})
@@ -99,8 +100,8 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		pr.end()
 		return nil, pr.explain(err, out)
 	}
-	go pr.watch()
-	p.cfg.Log.Info("plugin started", "object", string(p.cfg.ID), "pid", pr.run.pid)
+	go pr.watch() //nolint:gosec // the process outlives the call that started it
+	p.cfg.Log.Info("plugin started", "object", string(p.cfg.ID), "pid", pr.run.pid.Load())
 	return pr, nil
 }
 
@@ -169,7 +170,7 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 // what became of the connection.
 func (pr *process) explain(err error, out *output) error {
 	var named *StartError
-	if pr.run == nil || pr.run.pid == 0 {
+	if pr.run == nil || pr.run.pid.Load() == 0 {
 		return err
 	}
 	if cause := pr.run.reason(); errors.As(cause, &named) {
@@ -216,6 +217,9 @@ func (pr *process) watch() {
 	}
 }
 
+// errClosed ends a plugin that is no longer wanted while it starts.
+var errClosed = errors.New("the host stops")
+
 // errIdle ends a plugin that nobody calls.
 var errIdle = errors.New("idle")
 
@@ -254,7 +258,7 @@ func (pr *process) end() {
 	})
 	defer late.Stop()
 	pr.client.Kill()
-	if pr.run != nil && pr.run.pid != 0 {
+	if pr.run != nil && pr.run.pid.Load() != 0 {
 		_ = pr.run.Kill(context.Background())
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,7 +40,7 @@ type runner struct {
 	stdout, stderr   *io.PipeReader
 	toStdout, toEnds *io.PipeWriter
 
-	pid  int
+	pid  atomic.Int64  // 0: none yet
 	done chan struct{} // closed when the process has been waited for
 	end  error         // how it ended; read after done
 
@@ -118,7 +119,10 @@ func (r *runner) own(cmd *exec.Cmd, started chan<- error, pipes ...*os.File) {
 		started <- err
 		return
 	}
-	r.pid = cmd.Process.Pid
+	r.pid.Store(int64(cmd.Process.Pid))
+	if r.reason() != nil { // it was not to start any more
+		r.killGroup()
+	}
 	started <- nil
 	r.end = cmd.Wait()
 	r.killGroup() // whoever it started and left behind
@@ -212,8 +216,8 @@ func (r *runner) reason() error {
 }
 
 func (r *runner) killGroup() {
-	if r.pid > 0 {
-		_ = syscall.Kill(-r.pid, syscall.SIGKILL)
+	if pid := r.pid.Load(); pid > 0 {
+		_ = syscall.Kill(-int(pid), syscall.SIGKILL)
 	}
 }
 
@@ -231,7 +235,7 @@ func (r *runner) Wait(context.Context) error { <-r.done; return r.end }
 
 // Kill ends the process and what it started, and waits for it.
 func (r *runner) Kill(context.Context) error {
-	if r.pid == 0 {
+	if r.pid.Load() == 0 {
 		return nil
 	}
 	select {
@@ -253,7 +257,7 @@ func (r *runner) Stderr() io.ReadCloser { return r.stderr }
 func (r *runner) Name() string { return string(r.cfg.ID) }
 
 // ID returns the process id.
-func (r *runner) ID() string { return strconv.Itoa(r.pid) }
+func (r *runner) ID() string { return strconv.FormatInt(r.pid.Load(), 10) }
 
 // Diagnose has nothing to say that the log has not.
 func (r *runner) Diagnose(context.Context) string { return "" }

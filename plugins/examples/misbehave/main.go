@@ -99,20 +99,20 @@ func main() {
 		_, _ = os.Stderr.WriteString("my last words\n")
 		syscall.Exit(7)
 	case "silent":
-		select {}
+		forever()
 	case "garbles":
 		for {
 			say(strings.Repeat("garbage ", 1000))
 		}
 	case "old":
 		say("1|99|unix|/tmp/x|grpc|")
-		select {}
+		forever()
 	case "elsewhere":
 		say("1|1|unix|/var/run/somebody.sock|grpc|" + strings.Repeat("x", 100))
-		select {}
+		forever()
 	case "netrpc":
 		say("1|1|unix|" + socketDir() + "/x|netrpc|")
-		select {}
+		forever()
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	case "preamble":
@@ -132,4 +132,10 @@ func main() {
 func socketDir() string {
 	dir, _ := syscall.Getenv("PLUGIN_UNIX_SOCKET_DIR")
 	return dir
+}
+
+// forever waits: a plain select would make the runtime see a deadlock.
+func forever() {
+	for range time.Tick(time.Hour) {
+	}
 }

@@ -46,7 +46,7 @@ func Run(t testing.TB, objects ...*sdk.Object) *Plugin {
 // Exec starts the program at path, until the test ends.
 func Exec(t testing.TB, path string) *Plugin {
 	t.Helper()
-	return connect(t, &goplugin.ClientConfig{Cmd: exec.Command(path), AutoMTLS: true, SkipHostEnv: true}) //nolint:gosec,noctx // the test names it
+	return connect(t, &goplugin.ClientConfig{Cmd: exec.Command(path), AutoMTLS: true, SkipHostEnv: true}) //nolint:noctx // the test names it
 }
 
 func connect(t testing.TB, cfg *goplugin.ClientConfig) *Plugin {
