@@ -107,7 +107,7 @@ func (p *Plugin) live(ctx context.Context) (*process, error) {
 		life, abort := context.WithCancel(context.Background())
 		a = &attempt{done: make(chan struct{}), abort: abort}
 		p.attempt = a
-		go p.start(life, a) //nolint:gosec // others wait for it too. It ends with the attempt, which is bounded in time; Close waits for it
+		go p.start(life, a) // others wait for it too; it ends with the attempt, which is bounded in time; Close waits for it
 	}
 	p.mu.Unlock()
 	select {
