@@ -18,9 +18,11 @@ help: ## list the targets
 demo: build ## build the daemon, serve the shipped scripts on a free port and call them
 	@bash internal/demo/demo.sh build/hearth
 
-build: ## build the static binary build/hearth
+build: ## build the static binary build/hearth and the example plugins in build/plugins/demo
 	@mkdir -p build
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/hearth ./cmd/hearth
+	@mkdir -p build/plugins/demo
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o build/plugins/demo/ ./plugins/examples/checksum ./plugins/examples/table
 
 test: ## everything CI runs: format, vet, modules, cross build, Python client, tests under the race detector
 	@bash internal/ci/test.sh '$(GO)'

@@ -127,19 +127,16 @@ func (c *conn) run(snap *snapshot, call *object.Call, ser codec.Serializer) (obj
 	case object.Enroll:
 		return c.callHost(snap, call, ser, enrollMethods)
 	}
-	c.touch(call.ID.Tenant())
-	return snap.backends[call.ID.Tenant()].Invoke(context.Background(), call)
+	return c.touch(snap.backend(call.ID)).Invoke(context.Background(), call)
 }
 
-// touch remembers that a tenant may hold a session of this connection.
-func (c *conn) touch(t object.Tenant) {
-	if c.touched[t] {
-		return
-	}
+// touch remembers that a backend may hold a session of this connection.
+func (c *conn) touch(b object.Backend) object.Backend {
 	if c.touched == nil {
-		c.touched = map[object.Tenant]bool{}
+		c.touched = map[object.Backend]bool{}
 	}
-	c.touched[t] = true
+	c.touched[b] = true
+	return b
 }
 
 // background runs a oneway call beside the connection, so that it need not be waited
@@ -154,12 +151,12 @@ func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	own.Payload = slices.Clone(call.Payload)
 	own.Batch = slices.Clone(call.Batch)
 	own.Buffer, own.Chain = nil, nil
-	c.touch(call.ID.Tenant())
+	b := c.touch(snap.backend(call.ID))
 	c.oneways.Go(func() {
 		defer func() { c.h.release(g); <-c.slots }()
-		r, err := snap.backends[own.ID.Tenant()].Invoke(context.Background(), &own)
+		r, err := b.Invoke(context.Background(), &own)
 		if r.Stream != 0 {
-			snap.backends[own.ID.Tenant()].CloseStream(r.Stream)
+			b.CloseStream(r.Stream)
 		}
 		if err != nil {
 			c.h.log.Info("oneway call failed", "object", string(own.ID), "method", string(own.Method), "err", err)

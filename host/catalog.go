@@ -21,8 +21,9 @@ import (
 // It is immutable.
 type catalog struct {
 	tenants  map[object.Tenant]*tenantFiles
-	ids      []object.ID // sorted
-	problems []problem   // what lies there and is not served
+	ids      []object.ID                  // sorted
+	plugins  map[object.ID]*policy.Plugin // by the objects that they serve
+	problems []problem                    // what lies there and is not served
 }
 
 // tenantFiles is the folder of one tenant.
@@ -51,7 +52,7 @@ func readCatalog(p *policy.Policy) (*catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the scripts folder: %w", err)
 	}
-	c := &catalog{tenants: map[object.Tenant]*tenantFiles{}}
+	c := &catalog{tenants: map[object.Tenant]*tenantFiles{}, plugins: map[object.ID]*policy.Plugin{}}
 	for _, e := range entries {
 		name := e.Name()
 		path := filepath.Join(p.Scripts, name)
@@ -66,6 +67,7 @@ func readCatalog(p *policy.Policy) (*catalog, error) {
 			c.readTenant(path, object.Tenant(name))
 		}
 	}
+	c.readPlugins(p)
 	slices.Sort(c.ids)
 	return c, nil
 }
@@ -157,6 +159,9 @@ func readFile(root *os.Root, rel string) ([]byte, error) {
 
 // has reports whether the catalogue holds an object.
 func (c *catalog) has(id object.ID) bool {
+	if c.plugins[id] != nil {
+		return true
+	}
 	t := c.tenants[id.Tenant()]
 	if t == nil {
 		return false

@@ -36,7 +36,7 @@ type conn struct {
 	refusal  string     // why nobody may connect on this channel
 	legacy   *legacyKey // not nil: messages are signed in the way of Pyro4
 	caller   object.Caller
-	touched  map[object.Tenant]bool // tenants that may hold a session of this connection
+	touched  map[object.Backend]bool // those that may hold a session of this connection
 	inflated []byte
 	out      []byte    // the message being written
 	writable time.Time // until when the peer must have read
@@ -157,11 +157,8 @@ func (c *conn) reject(m *wire.Message, err error) bool {
 func (c *conn) end() {
 	c.oneways.Wait()
 	c.nc.Close()
-	snap := c.h.snap.Load()
-	for t := range c.touched {
-		if b := snap.backends[t]; b != nil {
-			b.EndConn(c.id)
-		}
+	for b := range c.touched {
+		b.EndConn(c.id)
 	}
 	c.h.streams.orphan(c.id)
 }

@@ -88,7 +88,7 @@ func (c *conn) describe(snap *snapshot, id object.ID) (*object.Description, erro
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	full, err := snap.backends[id.Tenant()].Describe(ctx, id)
+	full, err := snap.backend(id).Describe(ctx, id)
 	if err != nil {
 		return nil, err
 	}

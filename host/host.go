@@ -10,7 +10,7 @@
 //	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
 //	vault        one goroutine that reads changed keys and certificates; ended likewise
 //	secrets      one goroutine that reads changed secrets of objects; ended likewise
-//	backend      one a tenant; owns a worker process
+//	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
 //	audit log    one goroutine that syncs it; closed last
 //
 // A call keeps the snapshot (policy and catalogue) that it began with.
@@ -29,6 +29,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
 )
@@ -37,6 +38,7 @@ import (
 type Config struct {
 	Policy  *policy.Policy
 	Worker  []string     // the command that starts a worker
+	Shim    []string     // the command that becomes a plugin; required if the policy has any
 	Log     *slog.Logger // nil discards
 	Version string       // for Pyro.Daemon.info
 }
@@ -60,7 +62,8 @@ const (
 type snapshot struct {
 	policy   *policy.Policy
 	catalog  *catalog
-	backends map[object.Tenant]object.Backend
+	backends map[object.Tenant]object.Backend // of scripts
+	plugins  map[object.ID]object.Backend
 }
 
 // Host is the daemon. Make one with New, then Listen, then Serve.
@@ -72,6 +75,7 @@ type Host struct {
 	secrets   *secrets
 	enrolling sync.Mutex // one token at a time
 	workers   []worker
+	plugins   []*plugins.Plugin
 	streams   streams
 	quotas    quotas
 	waits     waits
@@ -116,7 +120,11 @@ func New(cfg Config) (*Host, error) {
 	for _, p := range cat.problems {
 		h.log.Warn("not served", "path", p.path, "err", p.err)
 	}
-	snap := &snapshot{policy: cfg.Policy, catalog: cat, backends: map[object.Tenant]object.Backend{}}
+	if len(cat.plugins) > 0 && len(cfg.Shim) == 0 {
+		return nil, errors.New("host: Shim is required where there are plugins")
+	}
+	snap := &snapshot{policy: cfg.Policy, catalog: cat, backends: map[object.Tenant]object.Backend{}, plugins: map[object.ID]object.Backend{}}
+	h.addPlugins(snap)
 	for name, t := range cat.tenants {
 		w := h.newWorker(name, t)
 		h.workers = append(h.workers, w)
@@ -131,6 +139,9 @@ func New(cfg Config) (*Host, error) {
 // are closed again.
 func (h *Host) Listen(ctx context.Context) error {
 	err := h.listen(ctx)
+	if err == nil {
+		err = h.makePluginSockets()
+	}
 	if a := h.cfg.Policy.Audit; err == nil && !a.Off {
 		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, Log: h.log})
 	}
@@ -334,6 +345,9 @@ func (h *Host) drain() {
 	var wg sync.WaitGroup
 	for _, w := range h.workers {
 		wg.Go(func() { _ = w.Close(ctx) })
+	}
+	for _, p := range h.plugins {
+		wg.Go(func() { _ = p.Close(ctx) })
 	}
 	wg.Wait()
 	<-done

@@ -35,7 +35,7 @@ func (h *Host) proxy(ctx context.Context, from object.ID, alone bool, call *obje
 	}
 	defer h.waits.end(w)
 	call.Deadline = time.Now().Add(callTimeout)
-	b := snap.backends[call.ID.Tenant()]
+	b := snap.backend(call.ID)
 	r, err := b.Invoke(ctx, call)
 	if r.Stream != 0 {
 		b.CloseStream(r.Stream)

@@ -35,12 +35,12 @@ func (h *Host) newWorker(name object.Tenant, files *tenantFiles) worker {
 	if !settings.PerObject {
 		return supervise.New(cfg)
 	}
-	all := apart{}
+	all := &apart{map[object.ID]*supervise.Tenant{}}
 	for id, script := range files.objects {
 		one := cfg
 		one.Objects = map[object.ID]supervise.Script{id: script}
 		one.Log = h.log.With("worker", string(id))
-		all[id] = supervise.New(one)
+		all.of[id] = supervise.New(one)
 	}
 	return all
 }
@@ -68,53 +68,55 @@ func checkTenants(p *policy.Policy) error {
 
 // apart is the workers of a tenant each of whose objects has one of its own. Streams have
 // numbers that no two processes share, so each finds its own.
-type apart map[object.ID]*supervise.Tenant
+type apart struct {
+	of map[object.ID]*supervise.Tenant
+}
 
-func (a apart) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
-	if t := a[id]; t != nil {
+func (a *apart) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
+	if t := a.of[id]; t != nil {
 		return t.Describe(ctx, id)
 	}
 	return nil, errUnknown
 }
 
-func (a apart) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
-	if t := a[c.ID]; t != nil {
+func (a *apart) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
+	if t := a.of[c.ID]; t != nil {
 		return t.Invoke(ctx, c)
 	}
 	return object.Reply{}, errUnknown
 }
 
-func (a apart) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
-	if t := a[c.ID]; t != nil {
+func (a *apart) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
+	if t := a.of[c.ID]; t != nil {
 		return t.Next(ctx, c, stream)
 	}
 	return object.Reply{}, false, object.ErrStreamGone
 }
 
-func (a apart) CloseStream(stream uint64) {
-	for _, t := range a {
+func (a *apart) CloseStream(stream uint64) {
+	for _, t := range a.of {
 		t.CloseStream(stream)
 	}
 }
 
-func (a apart) EndConn(conn uint64) {
-	for _, t := range a {
+func (a *apart) EndConn(conn uint64) {
+	for _, t := range a.of {
 		t.EndConn(conn)
 	}
 }
 
 // SetSecrets hands all of them the tenant's secrets: each tells its process those of its
 // object.
-func (a apart) SetSecrets(s *supervise.Secrets) {
-	for _, t := range a {
+func (a *apart) SetSecrets(s *supervise.Secrets) {
+	for _, t := range a.of {
 		t.SetSecrets(s)
 	}
 }
 
-func (a apart) Close(ctx context.Context) error {
+func (a *apart) Close(ctx context.Context) error {
 	var wg sync.WaitGroup
-	errs := make(chan error, len(a))
-	for _, t := range a {
+	errs := make(chan error, len(a.of))
+	for _, t := range a.of {
 		wg.Go(func() { errs <- t.Close(ctx) })
 	}
 	wg.Wait()

@@ -22,12 +22,12 @@ func limited(settings string) string {
 func TestLimitsOfAnObject(t *testing.T) {
 	for _, tc := range []struct{ limit, method, want string }{
 		{`steps = 5000`, "spin", "limit exceeded: 5000 steps"},
-		{`wall = "50ms"`, "spin", "limit exceeded: 50ms of wall time"},
+		{"wall = \"50ms\"\n steps = 1000000000000", "spin", "limit exceeded: 50ms of wall time"},
 		{`memory = "8MiB"`, "hoard", "limit exceeded: 8 MiB of memory"},
 		{`source = "100B"`, "echo", "bytes of source (at most 100)"},
 	} {
 		t.Run(tc.limit, func(t *testing.T) {
-			c := dial(t, start(t, limited("object \"echo\" {\n limits { "+tc.limit+" }\n}")), client.Config{})
+			c := dial(t, start(t, limited("object \"echo\" {\n limits {\n"+tc.limit+"\n}\n}")), client.Config{})
 			_, err := c.Object("acme.echo").Call(t.Context(), tc.method)
 			wantRemote(t, err, "", tc.want)
 			if got, err := c.Object("acme.counter").Call(t.Context(), "add", 1); err != nil || got != int64(1) {

@@ -110,11 +110,12 @@ var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", 
 
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
-	a := r.attributes(body, "the policy", "scripts", "state", "timezone", "uids", "identity")
+	a := r.attributes(body, "the policy", "scripts", "plugins", "state", "timezone", "uids", "identity")
 	for name, attr := range a {
 		r.p.Set[name] = r.where(attr.NameRange)
 	}
 	r.p.Scripts, r.p.State = r.folder(a, "scripts", defaultScripts), r.folder(a, "state", defaultState)
+	r.p.Plugins = r.folder(a, "plugins", defaultPlugins)
 	r.p.Audit = defaultAudit(r.p.State)
 	r.zone(a)
 	r.identity, r.identitySet = r.filePath(a, "identity"), a["identity"] != nil

@@ -43,7 +43,7 @@ tenant "a" {}
 		t.Fatal(err)
 	}
 	want := &policy.Policy{
-		Scripts: "/srv/scripts", State: "/base/var", Tenants: []object.Tenant{"a", "b"},
+		Scripts: "/srv/scripts", Plugins: "/base/etc/plugins", State: "/base/var", Tenants: []object.Tenant{"a", "b"},
 		Listeners: []policy.Listener{
 			{Name: "v4", Address: "127.0.0.1:7766", Identify: []string{"peer"}, Plain: true},
 			{Name: "v6", Address: "[::1]:0", Identify: []string{"peer"}, Plain: true},
@@ -227,7 +227,8 @@ func TestShipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &policy.Policy{
-		Scripts: filepath.Join(root, "scripts"), State: filepath.Join(root, "state"), Tenants: []object.Tenant{"bank", "demo", "shop"},
+		Scripts: filepath.Join(root, "scripts"), Plugins: filepath.Join(root, "build", "plugins"), State: filepath.Join(root, "state"),
+		Tenants: []object.Tenant{"bank", "demo", "shop"},
 		Listeners: []policy.Listener{
 			{Name: "local", Address: "127.0.0.1:7766", Identify: []string{"peer", "hmac"}, Plain: true},
 			{Name: "socket", Address: "unix:" + filepath.Join(root, "state", "hearth.sock"), Identify: []string{"peer"}, Plain: true},

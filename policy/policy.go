@@ -14,6 +14,7 @@ import (
 // may be called concurrently. Do not change what its fields hold.
 type Policy struct {
 	Scripts   string     // the scripts folder; absolute
+	Plugins   string     // the folder of plugins; absolute
 	State     string     // the folder of the host's own files; absolute
 	Listeners []Listener // in the order of the file
 	// Tenants are the declared tenants, sorted. If AllTenants is set, it is nil, and
@@ -26,6 +27,8 @@ type Policy struct {
 	Keys, LegacyKeys []KeyFile
 
 	Secrets []Secret // of all tenants, in the order of the file
+
+	Pins []Plugin // the plugins that may start, in the order of the file
 
 	Enroll *Enroll // nil: nobody can be enrolled
 
@@ -97,6 +100,7 @@ func (r *certRule) match(c *object.Certificate) bool {
 // Where things are when nothing says otherwise.
 const (
 	defaultScripts = "scripts"
+	defaultPlugins = "plugins"
 	defaultState   = "state"
 	defaultAddress = "127.0.0.1:7766"
 	defaultSocket  = "hearth.sock" // in the state folder
@@ -120,6 +124,7 @@ func Default(dir string, hostUID int) (*Policy, error) {
 	all := &rule{reason: `built-in policy: permit "owner"`, traceback: true, objects: []pattern{{tenant: "*", name: "*"}}}
 	return &Policy{
 		Scripts: filepath.Join(dir, defaultScripts),
+		Plugins: filepath.Join(dir, defaultPlugins),
 		State:   state,
 		Listeners: []Listener{
 			{Name: "local", Address: defaultAddress, Identify: []string{object.WayPeer}, Plain: true},

@@ -56,7 +56,7 @@ var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock"
 
 // tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	a := r.blockWith(b, []string{"limits", "object", "secret"}, "user", "uid", "isolation", "weaken", "idle")
+	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "weaken", "idle")
 	switch {
 	case object.Tenant(name) == hostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
@@ -92,6 +92,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		}
 		t.Idle = d
 	}
+	r.plugins(object.Tenant(name), b)
 	limited := false
 	for _, inner := range b.Body.Blocks {
 		switch inner.Type {

@@ -96,6 +96,7 @@ func policySettings(p *policy.Policy, from string) []setting {
 	rows := []setting{
 		{"policy", from, defaultPolicyFile, from},
 		{"scripts", p.Scripts, "scripts", source("scripts")},
+		{"plugins", p.Plugins, "plugins", source("plugins")},
 		{"state", p.State, "state", source("state")},
 	}
 	rows[0].Source = "this command line"

@@ -65,7 +65,7 @@ func newRoot() *cobra.Command {
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r), newBench(r))
 	add("who", newKey(), newCA(), newEnroll(r), newSecret())
 	add("other", newVersion())
-	root.AddCommand(newWorker())
+	root.AddCommand(newWorker(), newShim())
 	root.SetHelpCommandGroupID("other")
 	root.SetCompletionCommandGroupID("other")
 	root.InitDefaultHelpCmd()

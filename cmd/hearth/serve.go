@@ -107,7 +107,7 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("finding this program, which workers are started from: %w", err)
 	}
-	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Version: thisBuild().Version})
+	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Shim: []string{exe, shimVerb}, Version: thisBuild().Version})
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}

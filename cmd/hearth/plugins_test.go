@@ -1,0 +1,144 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	hearth "github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/plugins"
+)
+
+// buildPlugins puts the example plugins into dir/plugins/demo and returns their hashes.
+func buildPlugins(t *testing.T, dir string) (sums map[string]string) {
+	t.Helper()
+	to := filepath.Join(dir, "plugins", "demo")
+	check(t, os.MkdirAll(to, 0o755))
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", to+"/", "../../plugins/examples/checksum", "../../plugins/examples/table")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building plugins: %v\n%s", err, out)
+	}
+	sums = map[string]string{}
+	for _, name := range []string{"checksum", "table"} {
+		sum, err := plugins.Sum(filepath.Join(to, name))
+		check(t, err)
+		sums[name] = sum
+	}
+	return sums
+}
+
+// TestRealPyro4CallsPlugins has the real client call plugins as it calls scripts, under
+// pins, with a neighbour whose pin is wrong; then it kills the host.
+func TestRealPyro4CallsPlugins(t *testing.T) {
+	needPyro4(t)
+	built := t.TempDir()
+	sums := buildPlugins(t, built)
+	policy := fmt.Sprintf(`
+listener "tcp" { address = "127.0.0.1:0" }
+principal "me" { host_user = true }
+tenant "demo" {
+  plugin "checksum" {
+    sha256 = %q
+    unconfined = true
+  }
+  plugin "table" {
+    sha256 = %q
+    unconfined = true
+  }
+  plugin "wrong" {
+    sha256 = "%064d"
+    unconfined = true
+  }
+}
+permit "the tests may call" {
+  principals = ["me"]
+  objects    = ["demo.*"]
+}
+`, sums["checksum"], sums["table"], 0)
+	h := startHostWith(t, policy, func(dir string) {
+		check(t, os.CopyFS(filepath.Join(dir, "plugins"), os.DirFS(filepath.Join(built, "plugins"))))
+		for _, name := range []string{"checksum", "table"} {
+			check(t, os.Chmod(filepath.Join(dir, "plugins", "demo", name), 0o755))
+		}
+		for _, name := range []string{"wrong", "unknown"} {
+			check(t, os.WriteFile(filepath.Join(dir, "plugins", "demo", name), []byte("#!/bin/sh\n"), 0o755))
+		}
+	})
+	if out, err := pyro(t, h, "plugins.py").CombinedOutput(); err != nil {
+		t.Fatalf("testdata/pyro/plugins.py: %v\n%s", err, out)
+	}
+	c, err := hearth.New(hearth.Config{Address: h.tcp})
+	check(t, err)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if v, err := c.Object("demo.wrong").Call(ctx, "x"); err == nil || !strings.Contains(err.Error(), "does not start; not executed") {
+		t.Errorf("a plugin with a wrong pin: %v, %v", v, err)
+	}
+	for _, text := range []string{"hash mismatch", "no plugin block pins it"} {
+		if !strings.Contains(h.log.String(), text) {
+			t.Errorf("the log says nothing of %q", text)
+		}
+	}
+}
+
+// TestNoPluginOutlivesTheHost kills the host without a chance to say anything.
+func TestNoPluginOutlivesTheHost(t *testing.T) {
+	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // the names of sockets are short
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	buildPlugins(t, dir)
+	check(t, os.Mkdir(filepath.Join(dir, "scripts"), 0o755))
+	bin, ready, policy := filepath.Join(dir, "hearth"), filepath.Join(dir, "ready"), filepath.Join(dir, "policy.hcl")
+	buildHearth(t, bin)
+	check(t, os.WriteFile(policy, []byte(`
+listener "tcp" { address = "127.0.0.1:0" }
+principal "me" { host_user = true }
+tenant "demo" {
+  plugin "table" {
+    unpinned = true
+    unconfined = true
+  }
+}
+permit "all" {
+  principals = ["me"]
+  objects    = ["demo.*"]
+}
+`), 0o600))
+	serve := exec.CommandContext(t.Context(), bin, "serve", "--policy", policy, "--ready-file", ready)
+	check(t, serve.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- serve.Wait() }()
+	c, err := hearth.New(hearth.Config{Address: awaitFile(t, ready, ended)[0]})
+	check(t, err)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := c.Object("demo.table").Call(ctx, "put", "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	left := children(t, serve.Process.Pid)
+	if len(left) != 1 {
+		t.Fatalf("the host has children %v, want one plugin", left)
+	}
+	check(t, serve.Process.Kill())
+	<-ended
+	for late := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", left[0])); err != nil || strings.Contains(string(stat), ") Z ") {
+			break
+		}
+		if time.Now().After(late) {
+			_ = syscall.Kill(left[0], syscall.SIGKILL)
+			t.Fatal("the plugin outlived the host")
+		}
+	}
+}

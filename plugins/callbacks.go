@@ -1,0 +1,97 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/rpc"
+)
+
+// callbacks is what a plugin may ask of the host.
+type callbacks struct {
+	rpc.UnimplementedHostServer
+	pr  *process
+	out *output
+}
+
+// serializers are the codec's numbers and names.
+var serializers = []string{1: "serpent", 2: "json", 4: "msgpack"}
+
+func serializerName(id uint8) string {
+	if int(id) < len(serializers) {
+		return serializers[id]
+	}
+	return ""
+}
+
+// Log writes a line to the object's log.
+func (c *callbacks) Log(_ context.Context, r *rpc.LogRequest) (*rpc.Nothing, error) {
+	id := object.ID(r.GetObject())
+	if !slices.Contains(c.pr.p.cfg.Objects, id) {
+		id = c.pr.p.cfg.ID
+	}
+	var level slog.Level
+	if level.UnmarshalText([]byte(r.GetLevel())) != nil {
+		level = slog.LevelInfo
+	}
+	c.out.line(level, id, r.GetText(), "log")
+	return &rpc.Nothing{}, nil
+}
+
+// Proxy calls another object. In whose name, and through whom, is what the host knows of
+// the call under way, not what the plugin says.
+func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallReply, error) {
+	pr := c.pr
+	call := &object.Call{ID: object.ID(r.GetObject()), Method: object.Method(r.GetMethod()), Payload: r.GetPayload(), Protocol: object.Pyro5}
+	from := object.ID(r.GetFrom())
+	pr.mu.Lock()
+	if under := pr.calls[r.GetCall()]; under != nil {
+		from, call.Corr, call.Chain = under.ID, under.Corr, slices.Clone(under.Chain)
+	} else if r.GetCall() != 0 {
+		from = ""
+	}
+	pr.mu.Unlock()
+	d := pr.objects[from]
+	if d == nil {
+		return failed(object.Errorf(object.CodeInvalid, "the call that this is part of is over")), nil
+	}
+	switch r.GetKind() {
+	case rpc.Kind_KIND_INVOKE, rpc.Kind_KIND_GET, rpc.Kind_KIND_SET:
+		call.Kind = object.CallKind(r.GetKind())
+	default:
+		return failed(object.Errorf(object.CodeInvalid, "objects call methods and attributes")), nil
+	}
+	n := slices.Index(serializers, r.GetSerializer())
+	if n < 1 {
+		return failed(object.Errorf(object.CodeInvalid, "no such serializer")), nil
+	}
+	call.Serializer = uint8(n)
+	select {
+	case pr.proxies <- struct{}{}:
+		defer func() { <-pr.proxies }()
+	default:
+		return failed(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls to other objects; not executed", maxProxies)), nil
+	}
+	if pr.p.cfg.Proxy == nil {
+		return failed(object.Errorf(object.CodeNotFound, "unknown object")), nil
+	}
+	reply, err := pr.p.cfg.Proxy(ctx, from, d.Instance == object.Single, call)
+	switch {
+	case err != nil:
+		return failed(err), nil
+	case reply.Stream != 0:
+		return failed(object.Errorf(object.CodeInvalid, "item streams cannot be opened by another object")), nil
+	}
+	return &rpc.CallReply{Payload: reply.Payload, Exception: reply.Exception}, nil
+}
+
+func failed(err error) *rpc.CallReply {
+	var e *object.Error
+	if !errors.As(err, &e) {
+		e = object.Errorf(object.CodeOf(err), "internal error")
+	}
+	return &rpc.CallReply{Failure: &rpc.Failure{Code: uint32(e.Code), Message: e.Msg, Class: e.Class}}
+}

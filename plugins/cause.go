@@ -1,0 +1,113 @@
+package plugins
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// Cause is why a plugin does not start.
+type Cause string
+
+// The causes.
+const (
+	CauseFile         Cause = "file cannot be read"
+	CauseMode         Cause = "not executable"
+	CausePin          Cause = "hash mismatch"
+	CauseArchitecture Cause = "wrong architecture"
+	CauseInterpreter  Cause = "missing interpreter"
+	CauseFormat       Cause = "not a program"
+	CauseNotPlugin    Cause = "not a plugin"
+	CauseVersion      Cause = "wrong protocol version"
+	CauseCrash        Cause = "ended before the handshake"
+	CauseTimeout      Cause = "no handshake in time"
+	CauseSocket       Cause = "socket path too long"
+	CauseShim         Cause = "shim failed"
+	CauseDescribe     Cause = "no usable description"
+)
+
+// StartError says why a plugin did not start. It is for the log: callers hear that it did
+// not and no more.
+type StartError struct {
+	Cause Cause
+	Text  string // what was found, and what to do
+}
+
+// Error returns cause and text.
+func (e *StartError) Error() string { return string(e.Cause) + ": " + e.Text }
+
+func startErrorf(c Cause, format string, args ...any) *StartError {
+	return &StartError{c, fmt.Sprintf(format, args...)}
+}
+
+// explainExec names the cause of a refusal to execute, from the program's first bytes.
+func explainExec(path string, head []byte, errno syscall.Errno) *StartError {
+	if interpreter, ok := shebang(head); ok {
+		if _, err := os.Stat(interpreter); err != nil {
+			return startErrorf(CauseInterpreter, "%s is a script for %s, which is not there", path, interpreter)
+		}
+	}
+	if f, err := elf.NewFile(bytes.NewReader(head)); err == nil || bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
+		if machine := elfMachine(head); machine != nativeMachine() {
+			return startErrorf(CauseArchitecture, "%s is built for %v, and this machine is %s: build it with GOARCH=%s", path, machine, runtime.GOARCH, runtime.GOARCH)
+		}
+		if errors.Is(errno, syscall.ENOENT) && f != nil {
+			return startErrorf(CauseInterpreter, "%s needs the dynamic loader %s, which is not there: build it with CGO_ENABLED=0", path, loader(f))
+		}
+	}
+	if errors.Is(errno, syscall.ENOEXEC) {
+		return startErrorf(CauseFormat, "%s is neither a program of this system nor a script that begins with #!", path)
+	}
+	return startErrorf(CauseShim, "executing %s: %v", path, errno)
+}
+
+// shebang returns the interpreter of a script.
+func shebang(head []byte) (string, bool) {
+	line, ok := bytes.CutPrefix(head, []byte("#!"))
+	if !ok {
+		return "", false
+	}
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	f := strings.Fields(string(line))
+	if len(f) == 0 {
+		return "", false
+	}
+	return f[0], true
+}
+
+func elfMachine(head []byte) elf.Machine {
+	if len(head) < 20 {
+		return 0
+	}
+	if elf.Data(head[elf.EI_DATA]) == elf.ELFDATA2MSB {
+		return elf.Machine(uint16(head[18])<<8 | uint16(head[19]))
+	}
+	return elf.Machine(uint16(head[19])<<8 | uint16(head[18]))
+}
+
+func nativeMachine() elf.Machine {
+	switch runtime.GOARCH {
+	case "amd64":
+		return elf.EM_X86_64
+	case "arm64":
+		return elf.EM_AARCH64
+	}
+	return 0
+}
+
+func loader(f *elf.File) string {
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP && p.Filesz < 4096 {
+			b := make([]byte, p.Filesz)
+			if _, err := p.ReadAt(b, 0); err == nil {
+				return strings.TrimRight(string(b), "\x00")
+			}
+		}
+	}
+	return "that it names"
+}

@@ -1,0 +1,141 @@
+// Command misbehave is a plugin for tests of the host: it does what no plugin should. How
+// stands in the name under which it runs, or is a method.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hearthhost/hearth/plugins/sdk"
+)
+
+type imp struct{}
+
+func (imp) Echo(v any) any              { return v }
+func (imp) Crash()                      { syscall.Exit(3) }
+func (imp) Hang()                       { select {} }
+func (imp) Panic()                      { panic("on purpose") }
+func (imp) Huge() []byte                { return bytes.Repeat([]byte("x"), 32<<20) }
+func (imp) Fail() error                 { return errors.New("no luck") }
+func (imp) Raise() error                { return sdk.Raise("KeyError", "gone") }
+func (imp) Env() []string               { return syscall.Environ() }
+func (imp) Pid() int                    { return syscall.Getpid() }
+func (imp) Who(ctx context.Context) any { return string(sdk.CallerOf(ctx).Principal) }
+
+func (imp) Relay(ctx context.Context, id, method string) (any, error) {
+	return sdk.Call(ctx, id, method, "relayed")
+}
+
+func (imp) Endless() iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		for i := 0; yield(i, nil); i++ {
+		}
+	}
+}
+
+// Garbage writes to the very descriptor on which the handshake went out.
+func (imp) Garbage() int {
+	n := 0
+	for range 1000 {
+		w, _ := syscall.Write(1, bytes.Repeat([]byte("1|1|tcp|garbage|"), 100))
+		n += w
+	}
+	return n
+}
+
+func (imp) Chatter() {
+	for i := range 5000 {
+		fmt.Fprintln(os.Stderr, "line", i)
+	}
+}
+
+func (imp) Descriptors() ([]string, error) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	var out []string
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			out = append(out, to)
+		}
+	}
+	return out, err
+}
+
+// Leak opens descriptors and lets go of none.
+func (imp) Leak() int {
+	n := 0
+	for ; n < 100000; n++ {
+		if _, err := syscall.Dup(2); err != nil {
+			break
+		}
+	}
+	return n
+}
+
+// Spawn leaves a process behind, which holds the pipes.
+func (imp) Spawn() (int, error) {
+	cmd := exec.CommandContext(context.Background(), "/bin/sleep", "300")
+	cmd.Stdout, cmd.Stderr = os.NewFile(1, "out"), os.NewFile(2, "err")
+	err := cmd.Start()
+	return cmd.Process.Pid, err
+}
+
+func say(line string) {
+	_, _ = os.Stdout.WriteString(line + "\n")
+}
+
+func main() {
+	_, name, _ := strings.Cut(os.Args[0], ".")
+	switch name {
+	case "crashes":
+		_, _ = os.Stderr.WriteString("my last words\n")
+		syscall.Exit(7)
+	case "silent":
+		forever()
+	case "garbles":
+		for {
+			say(strings.Repeat("garbage ", 1000))
+		}
+	case "old":
+		say("1|99|unix|/tmp/x|grpc|")
+		forever()
+	case "elsewhere":
+		say("1|1|unix|/var/run/somebody.sock|grpc|" + strings.Repeat("x", 100))
+		forever()
+	case "netrpc":
+		say("1|1|unix|" + socketDir() + "/x|netrpc|")
+		forever()
+	case "deaf":
+		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	case "preamble":
+		say("hello, I am a plugin")
+	case "dies-soon":
+		time.AfterFunc(50*time.Millisecond, func() { syscall.Exit(9) })
+	}
+	sdk.Serve(sdk.New(sdk.PerCall, "Misbehaves.", func() imp { return imp{} }).
+		Method("echo", imp.Echo, "").Method("crash", imp.Crash, "").Method("hang", imp.Hang, "").
+		Method("panic", imp.Panic, "").Method("huge", imp.Huge, "").Method("fail", imp.Fail, "").
+		Method("raise", imp.Raise, "").Method("env", imp.Env, "").Method("pid", imp.Pid, "").Method("who", imp.Who, "").
+		Method("relay", imp.Relay, "").Method("endless", imp.Endless, "").Method("garbage", imp.Garbage, "").
+		Method("chatter", imp.Chatter, "").Method("descriptors", imp.Descriptors, "").Method("leak", imp.Leak, "").
+		Method("spawn", imp.Spawn, ""))
+}
+
+func socketDir() string {
+	dir, _ := syscall.Getenv("PLUGIN_UNIX_SOCKET_DIR")
+	return dir
+}
+
+// forever waits: a plain select would make the runtime see a deadlock.
+func forever() {
+	for range time.Tick(time.Hour) {
+	}
+}

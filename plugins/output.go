@@ -1,0 +1,118 @@
+package plugins
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Bounds on what a plugin says.
+const (
+	maxLineBytes = 4 << 10
+	linesSecond  = 100
+	tailLines    = 10 // kept to explain a crash
+)
+
+// output is where the lines of one plugin go: the log, so many a second.
+type output struct {
+	log *slog.Logger
+	id  object.ID
+
+	mu      sync.Mutex // guards what follows
+	second  time.Time
+	lines   int
+	dropped int
+	last    []string
+}
+
+// line logs one line.
+func (o *output) line(level slog.Level, id object.ID, text, from string) {
+	text = clip(text)
+	o.mu.Lock()
+	if now := time.Now(); now.Sub(o.second) >= time.Second {
+		o.second, o.lines = now, 0
+	}
+	o.lines++
+	if from != "log" {
+		if len(o.last) == tailLines {
+			o.last = o.last[1:]
+		}
+		o.last = append(o.last, text)
+	}
+	if o.lines > linesSecond {
+		o.dropped++
+		o.mu.Unlock()
+		return
+	}
+	dropped := o.dropped
+	o.dropped = 0
+	o.mu.Unlock()
+	if dropped > 0 {
+		o.log.Warn("lines of a plugin were dropped", "object", string(o.id), "lines", dropped)
+	}
+	o.log.Log(context.Background(), level, "plugin", "object", string(id), "from", from, "text", text)
+}
+
+// tail returns the last lines that were printed.
+func (o *output) tail() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.last) == 0 {
+		return "it printed nothing"
+	}
+	return "its last lines: " + strings.Join(o.last, " / ")
+}
+
+func clip(s string) string {
+	if len(s) > maxLineBytes {
+		s = s[:maxLineBytes] + "…"
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
+}
+
+// eachLine calls f with each line of r, of which the first max bytes count, until r ends.
+func eachLine(r io.Reader, max int, f func(string)) {
+	in := bufio.NewReaderSize(r, max)
+	more := false
+	for {
+		line, prefix, err := in.ReadLine()
+		if err != nil {
+			return
+		}
+		if !more {
+			f(string(line))
+		}
+		more = prefix
+	}
+}
+
+// lineWriter cuts what is written into lines.
+type lineWriter struct {
+	mu   sync.Mutex // guards rest
+	rest []byte
+	f    func(string)
+}
+
+// Write never fails: what is too long is cut.
+func (w *lineWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(b)
+	for {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			break
+		}
+		w.f(string(append(w.rest, b[:min(i, maxLineBytes)]...)))
+		w.rest, b = w.rest[:0], b[i+1:]
+	}
+	w.rest = append(w.rest, b[:min(len(b), max(0, maxLineBytes-len(w.rest)))]...)
+	return n, nil
+}

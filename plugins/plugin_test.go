@@ -1,0 +1,507 @@
+//go:build linux
+
+package plugins_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins"
+)
+
+// built is the folder of the plugins of these tests.
+var built string
+
+// The test binary is its own shim, as hearth is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "shim" {
+		os.Exit(plugins.Shim())
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "plugins")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	built = dir
+	cmd := exec.Command("go", "build", "-o", dir+"/", "./examples/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("%v\n%s", err, out))
+	}
+	return m.Run()
+}
+
+// logged is a log that can be read while it is written.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// prepare puts a plugin called name, with the content of one that was built, into a folder
+// of its own, and returns what it takes to run it.
+func prepare(t testing.TB, name, from string) (plugins.Config, *logged) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "p") //nolint:usetesting // the names of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, name)
+	src, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, src, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := plugins.Sum(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &logged{}
+	id := object.ID("acme." + name)
+	return plugins.Config{ID: id, Path: path, SHA256: sum, Objects: []object.ID{id}, Shim: []string{os.Args[0], "shim"}, Dir: dir,
+		Log: slog.New(slog.NewTextHandler(log, nil))}, log
+}
+
+// runs returns the backend of cfg, which is closed with the test.
+func runs(t testing.TB, cfg plugins.Config) *plugins.Plugin {
+	t.Helper()
+	p := plugins.New(cfg)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = p.Close(ctx)
+	})
+	return p
+}
+
+func misbehaving(t testing.TB, name string) (*plugins.Plugin, *logged) {
+	t.Helper()
+	cfg, log := prepare(t, name, filepath.Join(built, "misbehave"))
+	return runs(t, cfg), log
+}
+
+func newCall(id object.ID, method string, args ...any) *object.Call {
+	payload, err := codec.AppendCall(codec.ByID(codec.Serpent), nil, string(id), method, args, nil, false)
+	if err != nil {
+		panic(err)
+	}
+	return &object.Call{ID: id, Kind: object.Invoke, Method: object.Method(method), Protocol: object.Pyro5, Serializer: uint8(codec.Serpent),
+		Caller: object.Caller{Principal: "alice"}, Conn: 1, Deadline: time.Now().Add(20 * time.Second), Payload: payload}
+}
+
+func invoke(t testing.TB, p *plugins.Plugin, id object.ID, method string, args ...any) (any, error) {
+	t.Helper()
+	r, err := p.Invoke(context.Background(), newCall(id, method, args...))
+	if err != nil {
+		return nil, err
+	}
+	v, err := codec.Unmarshal(codec.ByID(codec.Serpent), r.Payload, codec.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, nil
+}
+
+func answers(t testing.TB, p *plugins.Plugin, id object.ID) {
+	t.Helper()
+	if v, err := invoke(t, p, id, "echo", int64(42)); err != nil || v != int64(42) {
+		t.Errorf("%s: echo(42) = %v, %v", id, v, err)
+	}
+}
+
+func wantCode(t testing.TB, err error, code object.Code, text string) {
+	t.Helper()
+	if object.CodeOf(err) != code || !strings.Contains(fmt.Sprint(err), text) {
+		t.Errorf("error = %v, want code %v and %q", err, code, text)
+	}
+}
+
+// TestCauses names each reason for which a plugin does not start.
+func TestCauses(t *testing.T) {
+	script := func(text string) func(*plugins.Config) {
+		return func(c *plugins.Config) {
+			_ = os.WriteFile(c.Path, []byte(text), 0o755)
+			c.SHA256, c.Unpinned = "", true
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		cause  plugins.Cause
+		text   string
+		change func(*plugins.Config)
+	}{
+		{"gone", plugins.CauseFile, "no such file", func(c *plugins.Config) { os.Remove(c.Path) }},
+		{"mode", plugins.CauseMode, "chmod +x", func(c *plugins.Config) { _ = os.Chmod(c.Path, 0o644) }},
+		{"changed", plugins.CausePin, "the policy pins", func(c *plugins.Config) {
+			f, _ := os.OpenFile(c.Path, os.O_WRONLY|os.O_APPEND, 0)
+			_, _ = f.WriteString("x")
+			f.Close()
+		}},
+		{"unpinned", plugins.CausePin, "no SHA-256", func(c *plugins.Config) { c.SHA256 = "" }},
+		{"arch", plugins.CauseArchitecture, "GOARCH=" + runtime.GOARCH, func(c *plugins.Config) {
+			b, _ := os.ReadFile(c.Path)
+			b[18], b[19] = 21, 0 // PowerPC
+			_ = os.WriteFile(c.Path, b, 0o755)
+			c.SHA256, c.Unpinned = "", true
+		}},
+		{"interpreter", plugins.CauseInterpreter, "/nowhere/python", script("#!/nowhere/python\n")},
+		{"text", plugins.CauseFormat, "neither a program", script("just words, and no program\n")},
+		{"shell", plugins.CauseCrash, "hello from a shell", script("#!/bin/sh\necho hello from a shell\n")},
+		{"crashes", plugins.CauseCrash, "my last words", nil},
+		{"garbles", plugins.CauseNotPlugin, "never the handshake", nil},
+		{"old", plugins.CauseVersion, "99", nil},
+		{"elsewhere", plugins.CauseNotPlugin, "somebody.sock", nil},
+		{"netrpc", plugins.CauseNotPlugin, "netrpc", nil},
+		{"other", plugins.CauseDescribe, "none of the objects", func(c *plugins.Config) { c.Objects = []object.ID{c.ID + ".x"} }},
+		{"deep", plugins.CauseSocket, "107", func(c *plugins.Config) { c.Dir += strings.Repeat("/x", 40) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg, _ := prepare(t, tc.name, filepath.Join(built, "misbehave"))
+			if tc.change != nil {
+				tc.change(&cfg)
+			}
+			_, err := invoke(t, runs(t, cfg), cfg.ID, "echo", int64(1))
+			var cause *plugins.StartError
+			if !errors.As(err, &cause) || cause.Cause != tc.cause || !strings.Contains(cause.Text, tc.text) {
+				t.Fatalf("error = %v, want the cause %q with %q", err, tc.cause, tc.text)
+			}
+			wantCode(t, err, object.CodeUnavailable, "not executed")
+		})
+	}
+}
+
+// TestHostile has plugins do their worst while a neighbour goes on answering.
+func TestHostile(t *testing.T) {
+	neighbour, _ := misbehaving(t, "neighbour")
+	const good object.ID = "acme.neighbour"
+	answers(t, neighbour, good)
+	for _, tc := range []struct {
+		name string
+		do   func(t *testing.T, p *plugins.Plugin, id object.ID, log *logged)
+	}{
+		{"crash-in-call", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			_, err := invoke(t, p, id, "crash")
+			wantCode(t, err, object.CodeUnavailable, "whether it was executed is unknown")
+			eventually(t, func() bool { v, err := invoke(t, p, id, "echo", int64(1)); return err == nil && v == int64(1) })
+		}},
+		{"crash-loop", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			eventually(t, func() bool {
+				_, err := invoke(t, p, id, "crash")
+				return strings.Contains(fmt.Sprint(err), "is set aside")
+			})
+		}},
+		{"hangs", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			answers(t, p, id)
+			pid := p.Running()
+			for range 3 {
+				c := newCall(id, "hang")
+				c.Deadline = time.Now().Add(100 * time.Millisecond)
+				_, err := p.Invoke(context.Background(), c)
+				wantCode(t, err, object.CodeDeadline, "unknown")
+			}
+			eventually(t, func() bool { return p.Running() != pid && syscall.Kill(pid, 0) != nil })
+			eventually(t, func() bool { _, err := invoke(t, p, id, "echo", int64(1)); return err == nil })
+		}},
+		{"huge", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			_, err := invoke(t, p, id, "huge")
+			wantCode(t, err, object.CodeExhausted, "8 MiB")
+			answers(t, p, id)
+		}},
+		{"endless", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			r, err := p.Invoke(context.Background(), newCall(id, "endless"))
+			if err != nil || r.Stream == 0 {
+				t.Fatalf("%v, %v; want a stream", r, err)
+			}
+			for range 100 {
+				if _, more, err := p.Next(context.Background(), newCall(id, "endless"), r.Stream); err != nil || !more {
+					t.Fatal(more, err)
+				}
+			}
+			p.CloseStream(r.Stream)
+			eventually(t, func() bool {
+				_, _, err := p.Next(context.Background(), newCall(id, "endless"), r.Stream)
+				return errors.Is(err, object.ErrStreamGone) || object.CodeOf(err) == object.CodeNotFound
+			})
+		}},
+		{"deaf", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			answers(t, p, id)
+			pid := p.Running()
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			_ = p.Close(ctx)
+			if syscall.Kill(pid, 0) == nil {
+				t.Error("it runs on")
+			}
+		}},
+		{"garbage", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			if v, err := invoke(t, p, id, "garbage"); err != nil || v != int64(1600000) {
+				t.Error(v, err)
+			}
+			answers(t, p, id)
+		}},
+		{"preamble", func(t *testing.T, p *plugins.Plugin, id object.ID, log *logged) {
+			answers(t, p, id)
+			if !strings.Contains(log.String(), "hello, I am a plugin") {
+				t.Errorf("log: %s", log)
+			}
+		}},
+		{"chatter", func(t *testing.T, p *plugins.Plugin, id object.ID, log *logged) {
+			if _, err := invoke(t, p, id, "chatter"); err != nil {
+				t.Error(err)
+			}
+			answers(t, p, id)
+			if n := strings.Count(log.String(), "text="); n > 1000 {
+				t.Errorf("%d lines of 5000 were logged", n)
+			}
+		}},
+		{"leak", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			_, _ = invoke(t, p, id, "leak") // with nothing left, it may not even answer
+		}},
+		{"spawn", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			v, err := invoke(t, p, id, "spawn")
+			if err != nil {
+				t.Fatal(err)
+			}
+			child := int(v.(int64))
+			_, _ = invoke(t, p, id, "crash")
+			eventually(t, func() bool { return ended(child) })
+		}},
+		{"panics", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			v, err := invoke(t, p, id, "panic")
+			if ex, ok := v.(*codec.Exception); err != nil || !ok || ex.Class != "builtins.RuntimeError" {
+				t.Errorf("panic() = %v, %v", v, err)
+			}
+			answers(t, p, id)
+		}},
+		{"dies-soon", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			eventually(t, func() bool {
+				_, err := invoke(t, p, id, "hang")
+				return object.CodeOf(err) == object.CodeUnavailable
+			})
+		}},
+		{"silent", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			c := newCall(id, "echo", int64(1))
+			c.Deadline = time.Now().Add(200 * time.Millisecond)
+			_, err := p.Invoke(context.Background(), c)
+			wantCode(t, err, object.CodeDeadline, "not executed") // it never shakes hands
+		}},
+		{"double", func(t *testing.T, p *plugins.Plugin, id object.ID, log *logged) {
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() { answers(t, p, id) })
+			}
+			wg.Wait()
+			if n := strings.Count(log.String(), "plugin started"); n != 1 {
+				t.Errorf("it was started %d times", n)
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p, log := misbehaving(t, tc.name)
+			tc.do(t, p, object.ID("acme."+tc.name), log)
+			answers(t, neighbour, good)
+		})
+	}
+}
+
+// ended reports whether a process is gone or a zombie that nobody has waited for.
+func ended(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || bytes.Contains(b, []byte(") Z "))
+}
+
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	for late := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("not within 20 s")
+		}
+	}
+}
+
+// TestEnvironment looks at what a plugin finds around it.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("SECRET", "of the host")
+	p, _ := misbehaving(t, "looks")
+	v, err := invoke(t, p, "acme.looks", "env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kv := range v.([]any) {
+		name, _, _ := strings.Cut(kv.(string), "=")
+		if !strings.HasPrefix(name, "PLUGIN_") && name != "HEARTH_PLUGIN" {
+			t.Errorf("it has %v", kv)
+		}
+	}
+	v, err = invoke(t, p, "acme.looks", "descriptors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range v.([]any) {
+		if s := to.(string); strings.Contains(s, "memfd") || strings.Contains(s, built) {
+			t.Errorf("it has inherited %s", s)
+		}
+	}
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", p.Running()))
+	if err != nil || !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max core file size 0 0") {
+		t.Errorf("core limit: %s, %v", limits, err)
+	}
+}
+
+// TestValues sends every kind of value there and back.
+func TestValues(t *testing.T) {
+	p, _ := misbehaving(t, "echoes")
+	big := codec.Tuple{"x", int64(1), []byte{0, 255}}
+	for _, v := range []any{nil, true, int64(-1), 2.5, complex(1, 2), "ö", []any{}, map[string]any{}, big, codec.Set{int64(1)}} {
+		got, err := invoke(t, p, "acme.echoes", "echo", v)
+		if err != nil || fmt.Sprintf("%T %v", got, got) != fmt.Sprintf("%T %v", v, v) {
+			// serpent has bytes as a dict, which only its own readers undo
+			if _, tuple := v.(codec.Tuple); tuple && err == nil {
+				continue
+			}
+			t.Errorf("echo(%T %v) = %T %v, %v", v, v, got, got, err)
+		}
+	}
+}
+
+// TestProxy calls another object in the plugin's own name.
+func TestProxy(t *testing.T) {
+	cfg, _ := prepare(t, "relay", filepath.Join(built, "misbehave"))
+	var from object.ID
+	var chain []object.ID
+	cfg.Proxy = func(_ context.Context, f object.ID, _ bool, c *object.Call) (object.Reply, error) {
+		from, chain = f, c.Chain
+		if c.ID != "acme.other" {
+			return object.Reply{}, &object.Error{Code: object.CodeNotFound, Class: "DaemonError", Msg: "unknown object"}
+		}
+		doc, err := codec.Append(codec.ByID(codec.Serpent), nil, "from "+string(c.Method))
+		return object.Reply{Payload: doc}, err
+	}
+	p := runs(t, cfg)
+	c := newCall(cfg.ID, "relay", "acme.other", "hello")
+	c.Chain = []object.ID{"acme.first"}
+	r, err := p.Invoke(context.Background(), c)
+	if err != nil || !strings.Contains(string(r.Payload), "from hello") {
+		t.Fatalf("relay = %s, %v", r.Payload, err)
+	}
+	if from != cfg.ID || !slices.Equal(chain, c.Chain) {
+		t.Errorf("from %s through %v", from, chain)
+	}
+	v, err := invoke(t, p, cfg.ID, "relay", "acme.secret", "hello")
+	if ex, ok := v.(*codec.Exception); err != nil || !ok || codec.BareClass(ex.Class) != "DaemonError" {
+		t.Errorf("a forbidden relay = %v, %v", v, err)
+	}
+}
+
+// TestInPlace rewrites the executable while it runs and before it runs again.
+func TestInPlace(t *testing.T) {
+	cfg, _ := prepare(t, "rewritten", filepath.Join(built, "misbehave"))
+	p := runs(t, cfg)
+	answers(t, p, cfg.ID)
+	f, err := os.OpenFile(cfg.Path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal("the file is busy, so that it is what runs:", err)
+	}
+	if _, err := io.WriteString(f, "overwritten in place"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	answers(t, p, cfg.ID)
+	_, _ = invoke(t, p, cfg.ID, "crash")
+	eventually(t, func() bool {
+		_, err := invoke(t, p, cfg.ID, "echo", int64(1))
+		var cause *plugins.StartError
+		return errors.As(err, &cause) && cause.Cause == plugins.CausePin
+	})
+}
+
+// TestIdle stops a plugin that nobody calls, and starts it again.
+func TestIdle(t *testing.T) {
+	cfg, log := prepare(t, "sleepy", filepath.Join(built, "misbehave"))
+	cfg.Idle = 200 * time.Millisecond
+	p := runs(t, cfg)
+	answers(t, p, cfg.ID)
+	eventually(t, func() bool { return strings.Contains(log.String(), "plugin stopped") })
+	answers(t, p, cfg.ID)
+}
+
+// TestTable calls the example that keeps state, a batch and an attribute included.
+func TestTable(t *testing.T) {
+	cfg, _ := prepare(t, "table", filepath.Join(built, "table"))
+	p := runs(t, cfg)
+	if _, err := invoke(t, p, cfg.ID, "put", "a", int64(1)); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := invoke(t, p, cfg.ID, "get", "a"); err != nil || v != int64(1) {
+		t.Error(v, err)
+	}
+	v, err := invoke(t, p, cfg.ID, "get", "b")
+	if ex, ok := v.(*codec.Exception); err != nil || !ok || ex.Class != "builtins.KeyError" {
+		t.Error(v, err)
+	}
+	v, err = invoke(t, p, cfg.ID, "get", int64(1))
+	if ex, ok := v.(*codec.Exception); err != nil || !ok || ex.Class != "builtins.TypeError" {
+		t.Error(v, err)
+	}
+	c := newCall(cfg.ID, "__getattr__", "size")
+	c.Kind, c.Method = object.Get, "size"
+	if r, err := p.Invoke(context.Background(), c); err != nil || !strings.Contains(string(r.Payload), "1") {
+		t.Errorf("size = %s, %v", r.Payload, err)
+	}
+	c = newCall(cfg.ID, "<batch>", codec.Tuple{"put", codec.Tuple{"k", int64(2)}, map[string]any{}}, codec.Tuple{"get", codec.Tuple{"none"}, map[string]any{}})
+	c.Kind, c.Batch = object.Batch, []object.Method{"put", "get"}
+	if r, err := p.Invoke(context.Background(), c); err != nil || !strings.Contains(string(r.Payload), "_ExceptionWrapper") {
+		t.Errorf("batch = %s, %v", r.Payload, err)
+	}
+	if _, err := invoke(t, p, cfg.ID, "secret"); object.CodeOf(err) != object.CodeNotFound {
+		t.Errorf("secret() = %v", err)
+	}
+}
+
+func BenchmarkCall(b *testing.B) {
+	p, _ := misbehaving(b, "bench")
+	answers(b, p, "acme.bench")
+	c := newCall("acme.bench", "echo", int64(1))
+	c.Deadline = time.Now().Add(time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Invoke(context.Background(), c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,314 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	plugrunner "github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/rpc"
+)
+
+// process is one live plugin.
+type process struct {
+	p       *Plugin
+	client  *goplugin.Client
+	run     *runner
+	rpc     rpc.PluginClient
+	health  grpc_health_v1.HealthClient
+	objects map[object.ID]*object.Description
+	serial  uint64 // tells this process from those before it
+	started time.Time
+	gone    chan struct{} // closed when all of it is gone
+	proxies chan struct{} // holds a slot for each call it makes
+
+	mu      sync.Mutex // guards what follows
+	calls   map[uint64]*object.Call
+	last    uint64
+	streams map[uint64]bool
+	used    time.Time
+	overdue int // calls in a row without an answer
+}
+
+var serials atomic.Uint64
+
+// Bounds on a plugin.
+const (
+	maxProxies    = 256
+	maxMembers    = 1000
+	maxOverdue    = 3                // calls in a row without an answer, before it is ended
+	healthEvery   = 10 * time.Second // also how often idleness is looked at
+	healthTimeout = 5 * time.Second
+)
+
+// start runs the plugin up to its description.
+func start(ctx context.Context, p *Plugin) (*process, error) {
+	if n := len(p.cfg.Dir) + len("/plugin-dir1234567890/plugin1234567890"); n > 107 {
+		return nil, startErrorf(CauseSocket, "sockets in %s would have names of %d bytes, and the system takes 107: name a shorter folder with state = \"…\"", p.cfg.Dir, n)
+	}
+	if p.cfg.SHA256 == "" && !p.cfg.Unpinned {
+		return nil, startErrorf(CausePin, "no SHA-256 is pinned for %s", p.cfg.Path)
+	}
+	img, err := load(p.cfg.Path, p.cfg.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	defer img.file.Close()
+	if p.cfg.SHA256 == "" {
+		p.cfg.Log.Warn("plugin runs unpinned: whoever can write to its file decides what it does", "object", string(p.cfg.ID), "sha256", img.sum)
+	}
+	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(), gone: make(chan struct{}),
+		proxies: make(chan struct{}, maxProxies), calls: map[uint64]*object.Call{}, streams: map[uint64]bool{}}
+	out := &output{log: p.cfg.Log, id: p.cfg.ID}
+	a := &adapter{host: &callbacks{pr: pr, out: out}}
+	said := func(from string) *lineWriter {
+		return &lineWriter{f: func(s string) { out.line(slog.LevelInfo, p.cfg.ID, s, from) }}
+	}
+	pr.client = goplugin.NewClient(&goplugin.ClientConfig{
+		HandshakeConfig:  goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey, MagicCookieValue: rpc.CookieValue},
+		Plugins:          goplugin.PluginSet{rpc.Name: a},
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     startTimeout,
+		Logger:           hclog.NewNullLogger(),
+		SyncStdout:       said("stdout"),
+		SyncStderr:       said("stderr"),
+		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: p.cfg.Dir},
+		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes))},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (plugrunner.Runner, error) {
+			pr.run = newRunner(&p.cfg, img, out, cmd.Env, dir)
+			context.AfterFunc(ctx, func() { pr.run.fail(errClosed) })
+			return pr.run, nil
+		},
+	})
+	if err := pr.connect(ctx, a); err != nil {
+		pr.end()
+		return nil, pr.explain(err, out)
+	}
+	go pr.watch() //nolint:gosec // the process outlives the call that started it
+	p.cfg.Log.Info("plugin started", "object", string(p.cfg.ID), "pid", pr.run.pid.Load())
+	return pr, nil
+}
+
+// connect does the handshake and asks what there is.
+func (pr *process) connect(ctx context.Context, a *adapter) error {
+	if _, err := pr.client.Start(); err != nil {
+		return err
+	}
+	proto, err := pr.client.Client()
+	if err != nil {
+		return err
+	}
+	raw, err := proto.Dispense(rpc.Name)
+	if err != nil {
+		return err
+	}
+	conn, _ := raw.(*grpc.ClientConn)
+	pr.rpc, pr.health = rpc.NewPluginClient(conn), grpc_health_v1.NewHealthClient(conn)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	r, err := pr.rpc.Describe(ctx, &rpc.DescribeRequest{Id: string(pr.p.cfg.ID), Host: a.number})
+	if err != nil {
+		return startErrorf(CauseDescribe, "%v", err)
+	}
+	return pr.describe(r)
+}
+
+// describe takes what the plugin says it has, as far as the policy lists it.
+func (pr *process) describe(r *rpc.DescribeReply) error {
+	pr.objects = map[object.ID]*object.Description{}
+	for _, o := range r.GetObjects() {
+		id := pr.p.cfg.ID
+		if o.GetName() != "" {
+			id += object.ID("." + o.GetName())
+		}
+		if !slices.Contains(pr.p.cfg.Objects, id) {
+			pr.p.cfg.Log.Warn("plugin has an object that the policy does not list", "object", clip(string(id)))
+			continue
+		}
+		d := &object.Description{ID: id, Doc: clip(o.GetDoc()), Instance: object.InstanceMode(o.GetInstance())}
+		switch d.Instance {
+		case object.Single, object.Session, object.PerCall:
+		default:
+			return startErrorf(CauseDescribe, "%s has the instance mode %q", id, clip(o.GetInstance()))
+		}
+		if len(o.GetMembers()) > maxMembers {
+			return startErrorf(CauseDescribe, "%s has more than %d members", id, maxMembers)
+		}
+		for _, m := range o.GetMembers() {
+			name := object.Method(m.GetName())
+			if !name.Callable() || slices.ContainsFunc(d.Members, func(o object.Member) bool { return o.Name == name }) {
+				return startErrorf(CauseDescribe, "%s has a member %q, which cannot be called or stands there twice", id, clip(m.GetName()))
+			}
+			d.Members = append(d.Members, object.Member{Name: name, Doc: clip(m.GetDoc()), Method: m.GetMethod(), Oneway: m.GetOneway(), Get: m.GetGet(), Set: m.GetSet()})
+		}
+		slices.SortFunc(d.Members, func(a, b object.Member) int { return strings.Compare(string(a.Name), string(b.Name)) })
+		pr.objects[id] = d
+	}
+	if len(pr.objects) == 0 {
+		return startErrorf(CauseDescribe, "it has none of the objects that the policy lists: %v", pr.p.cfg.Objects)
+	}
+	return nil
+}
+
+// explain finds the cause of a failed start: what was seen of the process tells more than
+// what became of the connection.
+func (pr *process) explain(err error, out *output) error {
+	var named *StartError
+	if pr.run == nil || pr.run.pid.Load() == 0 {
+		return err
+	}
+	if cause := pr.run.reason(); errors.As(cause, &named) {
+		return named
+	}
+	if errors.As(err, &named) {
+		return named
+	}
+	if strings.Contains(err.Error(), "timeout") {
+		return startErrorf(CauseTimeout, "nothing within %s; %s", startTimeout, out.tail())
+	}
+	return startErrorf(CauseCrash, "%v; %s", pr.run.exit(), out.tail())
+}
+
+// watch ends with the process, which it ends if it is unwell or idle.
+func (pr *process) watch() {
+	tick := time.NewTicker(min(healthEvery, pr.p.cfg.Idle))
+	defer tick.Stop()
+	for {
+		select {
+		case <-pr.run.done:
+			cause := pr.run.reason()
+			if cause == nil {
+				cause = fmt.Errorf("it ended by itself: %w", pr.run.exit())
+			}
+			pr.p.exited(pr, cause)
+			pr.end()
+			close(pr.gone)
+			return
+		case <-tick.C:
+			if pr.idle() {
+				if pr.p.retire(pr) {
+					go pr.stop(errIdle)
+				}
+				continue
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+			_, err := pr.health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: goplugin.GRPCServiceName})
+			cancel()
+			if err != nil {
+				pr.run.fail(fmt.Errorf("it did not answer a health check: %w", err))
+			}
+		}
+	}
+}
+
+// errClosed ends a plugin that is no longer wanted while it starts.
+var errClosed = errors.New("the host stops")
+
+// errIdle ends a plugin that nobody calls.
+var errIdle = errors.New("idle")
+
+// idle reports whether the plugin may be stopped: nobody calls it, and it holds nothing
+// that callers would miss.
+func (pr *process) idle() bool {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	if len(pr.calls) > 0 || len(pr.streams) > 0 || time.Since(pr.used) < pr.p.cfg.Idle {
+		return false
+	}
+	for _, d := range pr.objects {
+		if d.Instance != object.PerCall {
+			return false
+		}
+	}
+	return true
+}
+
+// stop asks the plugin to end, and makes it after a while.
+func (pr *process) stop(cause error) {
+	pr.run.mu.Lock()
+	if pr.run.cause == nil {
+		pr.run.cause = cause
+	}
+	pr.run.mu.Unlock()
+	pr.end()
+}
+
+// end lets go of connection, process and sockets, whatever state they are in.
+func (pr *process) end() {
+	late := time.AfterFunc(stopTimeout, func() {
+		if pr.run != nil {
+			_ = pr.run.Kill(context.Background())
+		}
+	})
+	defer late.Stop()
+	pr.client.Kill()
+	if pr.run != nil && pr.run.pid.Load() != 0 {
+		_ = pr.run.Kill(context.Background())
+	}
+}
+
+// begin enters a call.
+func (pr *process) begin(c *object.Call) uint64 {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	pr.last++
+	pr.calls[pr.last] = c
+	return pr.last
+}
+
+// finish leaves a call. A plugin that lets call after call wait is ended.
+func (pr *process) finish(n uint64, err error) {
+	pr.mu.Lock()
+	delete(pr.calls, n)
+	pr.used = time.Now()
+	if object.CodeOf(err) == object.CodeDeadline {
+		pr.overdue++
+	} else {
+		pr.overdue = 0
+	}
+	hung := pr.overdue >= maxOverdue
+	pr.mu.Unlock()
+	if hung {
+		pr.run.fail(fmt.Errorf("it left %d calls in a row without an answer", maxOverdue))
+	}
+}
+
+// adapter is the plugin in go-plugin's terms.
+type adapter struct {
+	goplugin.NetRPCUnsupportedPlugin
+	host   rpc.HostServer
+	number uint32 // of the host's service
+}
+
+// GRPCServer implements go-plugin's GRPCPlugin, for the other side, which this is not.
+func (a *adapter) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
+	return errors.New("plugins: the host is no plugin")
+}
+
+// GRPCClient implements go-plugin's GRPCPlugin: it offers the host's service and returns
+// the connection.
+func (a *adapter) GRPCClient(_ context.Context, broker *goplugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	a.number = broker.NextId()
+	go broker.AcceptAndServe(a.number, func(opts []grpc.ServerOption) *grpc.Server {
+		s := grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxSendMsgSize(rpc.MaxMessageBytes))...)
+		rpc.RegisterHostServer(s, a.host)
+		return s
+	})
+	return conn, nil
+}

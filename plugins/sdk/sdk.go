@@ -1,0 +1,170 @@
+// Package sdk is for authors of plugins: executables that a Hearth host serves as objects.
+//
+//	type greeter struct{}
+//
+//	func (greeter) Hello(name string) string { return "Hello, " + name + "!" }
+//
+//	func main() {
+//		sdk.Serve(sdk.New(sdk.PerCall, "Greets.", func() greeter { return greeter{} }).
+//			Method("hello", greeter.Hello, "Says hello."))
+//	}
+//
+// doc/plugins.md has the rest. Nothing here is needed to host plugins.
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/rpc"
+)
+
+// Exception is an error that callers get as an exception of a class of theirs.
+type Exception struct {
+	Class string // "ValueError"; one that the caller does not know becomes a RuntimeError
+	Args  []any
+}
+
+// Raise returns an error that raises an exception at the caller. Any other error is a
+// RuntimeError with its text.
+func Raise(class string, args ...any) error { return &Exception{Class: class, Args: args} }
+
+// Error returns the class and the first argument.
+func (e *Exception) Error() string {
+	if len(e.Args) == 0 {
+		return e.Class
+	}
+	return fmt.Sprintf("%s: %v", e.Class, e.Args[0])
+}
+
+// Caller is who calls.
+type Caller = object.Caller
+
+type callKey struct{}
+
+// under is the call that a context belongs to.
+type under struct {
+	s      *server
+	id     uint64
+	object string
+	caller Caller
+	corr   [16]byte
+}
+
+func underway(ctx context.Context) *under {
+	u, _ := ctx.Value(callKey{}).(*under)
+	return u
+}
+
+// CallerOf returns who makes the call that ctx belongs to.
+func CallerOf(ctx context.Context) Caller {
+	if u := underway(ctx); u != nil {
+		return u.caller
+	}
+	return Caller{}
+}
+
+// Correlation returns the id under which logs know the call.
+func Correlation(ctx context.Context) [16]byte {
+	if u := underway(ctx); u != nil {
+		return u.corr
+	}
+	return [16]byte{}
+}
+
+// Log writes a line to the host's log; level is "debug", "info", "warn" or "error".
+func Log(ctx context.Context, level, text string) {
+	u := underway(ctx)
+	if u == nil || u.s.host == nil {
+		return
+	}
+	_, _ = u.s.host.Log(ctx, &rpc.LogRequest{Object: u.object, Level: level, Text: text})
+}
+
+// Call calls a method of another object, for which the policy has to permit
+// "object:<this one's id>". An exception there is an [*Exception] here.
+func Call(ctx context.Context, id, method string, args ...any) (any, error) {
+	u := underway(ctx)
+	if u == nil || u.s.host == nil {
+		return nil, errors.New("sdk: other objects are called during a call, with its context, under a host")
+	}
+	ser := codec.ByID(codec.Serpent)
+	for i := range args {
+		args[i] = plain(args[i])
+	}
+	payload, err := codec.AppendCall(ser, nil, id, method, args, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	r, err := u.s.host.Proxy(ctx, &rpc.ProxyRequest{Call: u.id, From: u.object, Object: id, Kind: rpc.Kind_KIND_INVOKE,
+		Method: method, Serializer: ser.Name(), Payload: payload})
+	if err != nil {
+		return nil, err
+	}
+	if f := r.GetFailure(); f != nil {
+		ex := codec.ForError(object.Pyro5, &object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()})
+		return nil, Raise(codec.BareClass(ex.Class), ex.Args...)
+	}
+	v, err := codec.Unmarshal(ser, r.GetPayload(), codec.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	if ex, ok := v.(*codec.Exception); ok && r.GetException() {
+		return nil, Raise(codec.BareClass(ex.Class), ex.Args...)
+	}
+	return v, nil
+}
+
+// Serve makes this process the plugin that the host started. It returns when the host has
+// no more use for it.
+func Serve(objects ...*Object) {
+	goplugin.Serve(Config(nil, objects...))
+}
+
+// Config is what [Serve] runs, for tests of plugins.
+func Config(test *goplugin.ServeTestConfig, objects ...*Object) *goplugin.ServeConfig {
+	return &goplugin.ServeConfig{
+		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey, MagicCookieValue: rpc.CookieValue},
+		Plugins:         goplugin.PluginSet{rpc.Name: &adapter{objects: objects}},
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxSendMsgSize(rpc.MaxMessageBytes))...)
+		},
+		Logger: hclog.NewNullLogger(),
+		Test:   test,
+	}
+}
+
+// adapter is the plugin in go-plugin's terms.
+type adapter struct {
+	goplugin.NetRPCUnsupportedPlugin
+	objects []*Object
+}
+
+// GRPCServer implements go-plugin's GRPCPlugin.
+func (a *adapter) GRPCServer(broker *goplugin.GRPCBroker, s *grpc.Server) error {
+	srv, err := newServer(a.objects)
+	if err != nil {
+		return err
+	}
+	srv.dial = func(id uint32) (rpc.HostClient, error) {
+		conn, err := broker.Dial(id)
+		if err != nil {
+			return nil, err
+		}
+		return rpc.NewHostClient(conn), nil
+	}
+	rpc.RegisterPluginServer(s, srv)
+	return nil
+}
+
+// GRPCClient implements go-plugin's GRPCPlugin, for the other side, which this is not.
+func (a *adapter) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, errors.New("sdk: a plugin is no host")
+}

@@ -1,0 +1,375 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/rpc"
+)
+
+// server answers the host.
+type server struct {
+	rpc.UnimplementedPluginServer
+	dial func(uint32) (rpc.HostClient, error)
+
+	byName map[string]*Object
+	id     string         // set by Describe, before any call
+	host   rpc.HostClient // likewise; nil: none
+
+	mu       sync.Mutex // guards what follows
+	singles  map[*Object]*instance
+	sessions map[uint64]map[*Object]*instance
+	streams  map[uint64]*stream
+	last     uint64
+}
+
+// instance is live state, used by one call at a time.
+type instance struct {
+	mu sync.Mutex
+	v  any
+}
+
+// stream is an open item stream.
+type stream struct {
+	mu     sync.Mutex
+	next   func() (any, error, bool)
+	stop   func()
+	cancel context.CancelFunc
+}
+
+func newServer(objects []*Object) (*server, error) {
+	s := &server{byName: map[string]*Object{}, singles: map[*Object]*instance{},
+		sessions: map[uint64]map[*Object]*instance{}, streams: map[uint64]*stream{}}
+	for _, o := range objects {
+		if s.byName[o.name] != nil {
+			return nil, fmt.Errorf("sdk: two objects are called %q", o.name)
+		}
+		s.byName[o.name] = o
+	}
+	return s, nil
+}
+
+// Describe says what there is, and learns who this plugin is.
+func (s *server) Describe(_ context.Context, r *rpc.DescribeRequest) (*rpc.DescribeReply, error) {
+	s.id = r.GetId()
+	if r.GetHost() != 0 && s.host == nil {
+		host, err := s.dial(r.GetHost())
+		if err != nil {
+			return nil, err
+		}
+		s.host = host
+	}
+	out := &rpc.DescribeReply{}
+	for _, o := range s.byName {
+		d := &rpc.Object{Name: o.name, Doc: o.doc, Instance: string(o.mode)}
+		for _, n := range o.names() {
+			m := o.members[n]
+			d.Members = append(d.Members, &rpc.Member{Name: n, Doc: m.doc, Method: m.method != nil, Oneway: m.oneway, Get: m.get != nil, Set: m.set != nil})
+		}
+		out.Objects = append(out.Objects, d)
+	}
+	return out, nil
+}
+
+// object finds the object that an id means.
+func (s *server) object(id string) *Object {
+	if id == s.id {
+		return s.byName[""]
+	}
+	name, ok := strings.CutPrefix(id, s.id+".")
+	if !ok {
+		return nil
+	}
+	return s.byName[name]
+}
+
+var errNoMember = &object.Error{Code: object.CodeNotFound, Class: "AttributeError", Msg: "no such method or attribute"}
+
+// Call runs one call.
+func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, error) {
+	o := s.object(r.GetObject())
+	ser := codec.ByName(r.GetSerializer())
+	if o == nil || ser == nil {
+		return failure(object.Errorf(object.CodeNotFound, "unknown object")), nil
+	}
+	args, kwargs, err := codec.UnmarshalCall(ser, r.GetPayload(), codec.Limits{})
+	if err != nil {
+		return failure(err), nil
+	}
+	// A stream's source outlives the call, so the call's end must not end its context.
+	live, cancel := context.WithCancel(s.context(context.WithoutCancel(ctx), r))
+	unlink := context.AfterFunc(ctx, cancel)
+	v, err := s.run(live, o, r, args, kwargs)
+	unlink()
+	if seq, ok := v.(sequence); ok && err == nil {
+		next, stop := iter.Pull2(iter.Seq2[any, error](seq.all))
+		return &rpc.CallReply{Stream: s.open(&stream{next: next, stop: stop, cancel: cancel})}, nil
+	}
+	cancel()
+	return s.reply(ser, r, v, err), nil
+}
+
+// context is a call's: it knows who calls.
+func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Context {
+	c := r.GetCaller()
+	u := &under{s: s, id: r.GetCall(), object: r.GetObject(), caller: Caller{Principal: object.Principal(c.GetPrincipal()),
+		Tenant: object.Tenant(c.GetTenant()), Peer: object.Peer{Way: c.GetWay(), Channel: c.GetChannel(), Addr: c.GetAddress()}}}
+	copy(u.corr[:], r.GetCorrelation())
+	return context.WithValue(ctx, callKey{}, u)
+}
+
+// run finds the instance and calls it.
+func (s *server) run(ctx context.Context, o *Object, r *rpc.CallRequest, args []any, kwargs Kwargs) (v any, err error) {
+	in, release := s.instance(o, r.GetConn())
+	defer release()
+	if r.GetKind() == rpc.Kind_KIND_BATCH {
+		return s.batch(ctx, o, in, r, args)
+	}
+	f, err := o.lookup(r.GetKind(), r.GetMethod())
+	if err != nil {
+		return nil, err
+	}
+	if r.GetKind() != rpc.Kind_KIND_INVOKE && len(args) > 0 {
+		args = args[1:] // the attribute's name, which the host has read
+	}
+	return s.protected(ctx, f, in, args, kwargs)
+}
+
+func (o *Object) lookup(kind rpc.Kind, name string) (*function, error) {
+	m := o.members[name]
+	if m == nil {
+		return nil, errNoMember
+	}
+	f := m.method
+	switch kind {
+	case rpc.Kind_KIND_GET:
+		f = m.get
+	case rpc.Kind_KIND_SET:
+		f = m.set
+	default:
+	}
+	if f == nil {
+		return nil, errNoMember
+	}
+	return f, nil
+}
+
+// protected calls f, and makes a panic an error.
+func (s *server) protected(ctx context.Context, f *function, in any, args []any, kwargs Kwargs) (v any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(os.Stderr, "panic: %v\n%s", p, debug.Stack())
+			err = Raise("RuntimeError", "the object panicked")
+		}
+	}()
+	return f.call(ctx, in, args, kwargs)
+}
+
+// batch runs several methods in order, up to the first exception.
+func (s *server) batch(ctx context.Context, o *Object, in any, r *rpc.CallRequest, calls []any) (any, error) {
+	wrong := &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: "a batch takes a list of calls"}
+	if len(calls) != len(r.GetBatch()) {
+		return nil, wrong
+	}
+	out := []any{}
+	for i, name := range r.GetBatch() {
+		f, err := o.lookup(rpc.Kind_KIND_INVOKE, name)
+		if err != nil {
+			return nil, err
+		}
+		triple := list(calls[i])
+		if len(triple) != 3 {
+			return nil, wrong
+		}
+		kwargs, _ := triple[2].(map[string]any)
+		v, err := s.protected(ctx, f, in, list(triple[1]), kwargs)
+		if _, ok := v.(sequence); ok && err == nil {
+			err = Raise("TypeError", "an item stream cannot be opened in a batch")
+		}
+		if err != nil {
+			p := object.Protocol(r.GetProtocol())
+			return append(out, Dict{{Key: "__class__", Value: codec.BatchWrapperClass(p)}, {Key: "exception", Value: exception(p, err)}}), nil
+		}
+		out = append(out, plain(v))
+	}
+	return out, nil
+}
+
+func list(v any) []any {
+	switch v := v.(type) {
+	case []any:
+		return v
+	case Tuple:
+		return v
+	}
+	return nil
+}
+
+// instance returns the instance that the object's mode wants, and what lets go of it.
+func (s *server) instance(o *Object, conn uint64) (any, func()) {
+	if o.mode == PerCall {
+		v := o.make()
+		return v, func() { closeInstance(v) }
+	}
+	s.mu.Lock()
+	held := s.singles
+	if o.mode == Session {
+		if held = s.sessions[conn]; held == nil {
+			held = map[*Object]*instance{}
+			s.sessions[conn] = held
+		}
+	}
+	in := held[o]
+	if in == nil {
+		in = &instance{}
+		held[o] = in
+	}
+	s.mu.Unlock()
+	in.mu.Lock()
+	if in.v == nil {
+		in.v = o.make()
+	}
+	return in.v, in.mu.Unlock
+}
+
+func (s *server) open(st *stream) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last++
+	s.streams[s.last] = st
+	return s.last
+}
+
+// Next asks for an item.
+func (s *server) Next(ctx context.Context, r *rpc.NextRequest) (*rpc.CallReply, error) {
+	s.mu.Lock()
+	st := s.streams[r.GetStream()]
+	s.mu.Unlock()
+	if st == nil {
+		return failure(object.ErrStreamGone), nil
+	}
+	ser := codec.ByName(r.GetCall().GetSerializer())
+	if ser == nil {
+		return failure(object.Errorf(object.CodeInvalid, "no such serializer")), nil
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	unlink := context.AfterFunc(ctx, st.cancel)
+	v, err, ok := st.pull()
+	unlink()
+	if ok && err == nil {
+		return s.reply(ser, r.GetCall(), v, nil), nil
+	}
+	s.drop(r.GetStream())
+	st.cancel()
+	st.stop()
+	if err != nil {
+		return s.reply(ser, r.GetCall(), nil, err), nil
+	}
+	return &rpc.CallReply{End: true}, nil
+}
+
+// pull returns the next item; a panic of the source is its error.
+func (st *stream) pull() (v any, err error, ok bool) { //nolint:revive // in the order of iter.Pull2
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(os.Stderr, "panic: %v\n%s", p, debug.Stack())
+			v, err, ok = nil, Raise("RuntimeError", "the object panicked"), true
+		}
+	}()
+	return st.next()
+}
+
+func (s *server) drop(id uint64) *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[id]
+	delete(s.streams, id)
+	return st
+}
+
+// CloseStream ends a stream early.
+func (s *server) CloseStream(_ context.Context, r *rpc.CloseStreamRequest) (*rpc.Nothing, error) {
+	if st := s.drop(r.GetStream()); st != nil {
+		st.cancel()
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		st.stop()
+	}
+	return &rpc.Nothing{}, nil
+}
+
+// EndConn frees a connection's sessions.
+func (s *server) EndConn(_ context.Context, r *rpc.EndConnRequest) (*rpc.Nothing, error) {
+	s.mu.Lock()
+	held := s.sessions[r.GetConn()]
+	delete(s.sessions, r.GetConn())
+	s.mu.Unlock()
+	for _, in := range held {
+		in.mu.Lock()
+		closeInstance(in.v)
+		in.mu.Unlock()
+	}
+	return &rpc.Nothing{}, nil
+}
+
+// reply encodes a result or an exception.
+func (s *server) reply(ser codec.Serializer, r *rpc.CallRequest, v any, err error) *rpc.CallReply {
+	var coded *object.Error
+	if errors.As(err, &coded) {
+		return failure(err)
+	}
+	p := object.Protocol(r.GetProtocol())
+	if err == nil {
+		doc, encErr := codec.Append(ser, nil, plain(v))
+		if encErr == nil {
+			return &rpc.CallReply{Payload: doc}
+		}
+		if errors.As(encErr, &coded) {
+			return failure(encErr)
+		}
+		err = encErr
+	}
+	doc, encErr := codec.Append(ser, nil, exception(p, err))
+	if encErr != nil {
+		return failure(encErr)
+	}
+	return &rpc.CallReply{Payload: doc, Exception: true}
+}
+
+// exception is the exception that an error raises at a peer.
+func exception(p object.Protocol, err error) *codec.Exception {
+	var own *Exception
+	if !errors.As(err, &own) {
+		own = &Exception{Class: "RuntimeError", Args: []any{err.Error()}}
+	}
+	args := make([]any, len(own.Args))
+	for i, a := range own.Args {
+		args[i] = plain(a)
+	}
+	class, known := codec.ClassName(p, own.Class)
+	switch {
+	case !known:
+		class, _ = codec.ClassName(p, "RuntimeError")
+		args = []any{own.Error()}
+	case strings.HasPrefix(own.Class, "Unicode"): // some of them cannot be made of a message alone
+		class, _ = codec.ClassName(p, "UnicodeError")
+	}
+	return &codec.Exception{Class: class, Args: args}
+}
+
+func failure(err error) *rpc.CallReply {
+	var e *object.Error
+	if !errors.As(err, &e) {
+		e = object.Errorf(object.CodeInternal, "internal error")
+	}
+	return &rpc.CallReply{Failure: &rpc.Failure{Code: uint32(e.Code), Message: e.Msg, Class: e.Class}}
+}
