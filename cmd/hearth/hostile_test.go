@@ -30,6 +30,19 @@ const (
 //	-- expect: result TEXT   the call returns a value that prints as TEXT
 //	-- expect: error ~"RE"   the call, or loading the script for it, fails with such a message
 func TestHostile(t *testing.T) {
+	hostile(t, os.Getuid())
+}
+
+// TestHostileToAnOrdinaryUser is TestHostile for a host that is not root.
+func TestHostileToAnOrdinaryUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("TestHostile is run by an ordinary user already")
+	}
+	hostile(t, 65534)
+}
+
+func hostile(t *testing.T, uid int) {
+	t.Helper()
 	files, err := filepath.Glob("testdata/hostile/*.lua")
 	check(t, err)
 	policy := fmt.Sprintf("scripts = \"scripts\"\nlistener \"tcp\" {\n  address  = \"127.0.0.1:0\"\n  identify = [\"peer\"]\n}\nprincipal \"me\" { uid = %d }\ntenant \"demo\" {}\n", os.Getuid())
@@ -39,7 +52,7 @@ func TestHostile(t *testing.T) {
 		objects += fmt.Sprintf(`, "hostile%d.*"`, i)
 	}
 	policy += "permit \"all\" {\n  principals = [\"me\"]\n  objects    = [" + objects + "]\n}\n"
-	h := startHostWith(t, policy, func(dir string) {
+	h := startHostAs(t, uid, policy, func(dir string) {
 		for i, file := range files {
 			text, err := os.ReadFile(file)
 			check(t, err)

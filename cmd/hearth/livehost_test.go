@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -73,6 +74,12 @@ func startHost(t *testing.T) *liveHost {
 // names into the host's folder.
 func startHostWith(t *testing.T, policy string, prepare func(dir string)) *liveHost {
 	t.Helper()
+	return startHostAs(t, os.Getuid(), policy, prepare)
+}
+
+// startHostAs is startHostWith for a host that another user runs.
+func startHostAs(t *testing.T, uid int, policy string, prepare func(dir string)) *liveHost {
+	t.Helper()
 	// Not t.TempDir: a path below it is too long for a socket on some systems, and
 	// another user cannot enter it.
 	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // see above
@@ -98,6 +105,12 @@ func startHostWith(t *testing.T, policy string, prepare func(dir string)) *liveH
 	serve := exec.CommandContext(context.WithoutCancel(t.Context()), bin, "serve",
 		"--policy", filepath.Join(dir, "policy.hcl"), "--ready-file", ready)
 	serve.Dir = dir
+	if uid != os.Getuid() {
+		check(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, uid, uid))
+		}))
+		serve.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+	}
 	var log lockedBuffer
 	serve.Stdout, serve.Stderr = &log, &log
 	check(t, serve.Start())

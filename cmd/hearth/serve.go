@@ -103,6 +103,9 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := ownPolicy(from); err != nil {
+		return err
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program, which workers are started from: %w", err)
@@ -135,6 +138,25 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	greet(out, from, h.Addrs())
 	return h.Serve(serving)
+}
+
+// ownPolicy refuses a policy file that somebody else could have written: who writes it
+// decides everything. from is what load returns; the built-in policy is no file.
+func ownPolicy(from string) error {
+	info, err := os.Stat(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the policy: %w", err)
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("everybody may write to %s, and so decide who may what: chmod o-w %s", from, from)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Getuid() {
+		return fmt.Errorf("%s belongs to user %d, who could decide who may what here: chown it to the host's user or to root", from, st.Uid)
+	}
+	return nil
 }
 
 // load finds the policy and says where it came from.
