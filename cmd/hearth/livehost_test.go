@@ -139,6 +139,22 @@ func startHostAs(t *testing.T, uid int, policy string, prepare func(dir string))
 	return h
 }
 
+// awaitLog waits until the host's log has a text: a line may arrive after the answer to the
+// call that it is about.
+func (h *liveHost) awaitLog(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(h.log.String(), text) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Errorf("the log says nothing of %q", text)
+			return
+		}
+	}
+}
+
 // buildHearth builds the real binary.
 func buildHearth(t *testing.T, bin string) {
 	t.Helper()

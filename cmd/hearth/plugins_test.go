@@ -85,9 +85,7 @@ permit "the tests may call" {
 		t.Errorf("a plugin with a wrong pin: %v, %v", v, err)
 	}
 	for _, text := range []string{"hash mismatch", "no plugin block pins it"} {
-		if !strings.Contains(h.log.String(), text) {
-			t.Errorf("the log says nothing of %q", text)
-		}
+		h.awaitLog(ctx, t, text)
 	}
 }
 
