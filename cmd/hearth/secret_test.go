@@ -189,7 +189,9 @@ func TestSecretsByAttack(t *testing.T) {
 
 	// A file that others can read keeps the last good value; one that is gone takes it away.
 	put(h.dir, "secrets/smtp", "loose-and-lost", 0o644)
-	waitLog(t, h, "run chmod 600")
+	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	h.awaitLog(soon, t, "run chmod 600")
 	if got := call("call", "vault.mailer", "value"); !strings.Contains(got, rotated) {
 		t.Errorf("after a loose file: %q", got)
 	}
@@ -223,16 +225,6 @@ func TestSecretsByAttack(t *testing.T) {
 			if strings.Contains(text, v) {
 				t.Errorf("%s holds %q", place, v)
 			}
-		}
-	}
-}
-
-// waitLog waits for a text in the host's log.
-func waitLog(t *testing.T, h *liveHost, text string) {
-	t.Helper()
-	for late := time.Now().Add(10 * time.Second); !strings.Contains(h.log.String(), text); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(late) {
-			t.Fatalf("the log does not say %q within 10 s", text)
 		}
 	}
 }
