@@ -203,23 +203,32 @@ func (f *file) look() {
 	f.cfg.Log.Error("audit log was removed or replaced", "path", f.cfg.Path, "seq", f.seq, "head", f.headText())
 	f.f.Store(nil)
 	h.Close()
-	n, err := os.OpenFile(f.cfg.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	err = f.begin("the file was removed or replaced")
 	if errors.Is(err, fs.ErrExist) {
 		// Not ours, so not written to; kept as evidence.
 		if err = os.Rename(f.cfg.Path, f.cfg.Path+".foreign-"+strconv.FormatUint(f.seq, 10)); err == nil {
-			n, err = os.OpenFile(f.cfg.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+			err = f.begin("the file was removed or replaced")
 		}
-	}
-	if err == nil {
-		err = syscall.Flock(int(n.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	}
 	if err != nil {
 		f.cfg.Log.Error("audit log cannot be made anew", "path", f.cfg.Path, "err", err)
-		return
 	}
-	f.f.Store(n)
+}
+
+// begin makes a new file where none is, which goes on with the chain.
+func (f *file) begin(why string) error {
+	h, err := os.OpenFile(f.cfg.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(h.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		h.Close()
+		return err
+	}
+	f.f.Store(h)
 	f.size = 0
-	_, _ = f.write(f.opening("the file was removed or replaced"))
+	_, _ = f.write(f.opening(why))
+	return nil
 }
 
 // endLine ends a line without end, which stays as evidence, so that others can follow.
@@ -250,17 +259,10 @@ func (f *file) rotate() {
 	f.cfg.Log.Info("audit log rotated", "path", f.cfg.Path, "seq", f.seq, "head", f.headText())
 	f.f.Store(nil)
 	h.Close()
-	n, err := os.OpenFile(f.cfg.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-	if err == nil {
-		err = syscall.Flock(int(n.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	}
-	if err != nil {
+	if err := f.begin("rotation"); err != nil {
 		f.cfg.Log.Error("audit log cannot be begun anew", "path", f.cfg.Path, "err", err)
 		return // the next write tries again
 	}
-	f.f.Store(n)
-	f.size = 0
-	_, _ = f.write(f.opening("rotation"))
 	if f.cfg.Keep > 0 {
 		f.removeOld()
 	}

@@ -44,17 +44,20 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 		return grant{}, nil
 	}
 	// Each is decided, and the limits count them all, when the last one is.
-	last := len(call.Batch) - 1
-	for _, m := range call.Batch[:last] {
+	var g grant
+	for i, m := range call.Batch {
+		n := 0
+		if i == len(call.Batch)-1 {
+			n = len(call.Batch)
+		}
 		d := snap.policy.Decide(call.Caller, call.ID, m)
 		call.Traceback = call.Traceback && d.Traceback
-		if _, err := h.settle(call, m, &d, exists, 0); err != nil {
+		var err error
+		if g, err = h.settle(call, m, &d, exists, n); err != nil {
 			return grant{}, err
 		}
 	}
-	d := snap.policy.Decide(call.Caller, call.ID, call.Batch[last])
-	call.Traceback = call.Traceback && d.Traceback
-	return h.settle(call, call.Batch[last], &d, exists, len(call.Batch))
+	return g, nil
 }
 
 // settle does what a decision says and writes it down. n is how many calls begin; 0: none

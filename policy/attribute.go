@@ -25,11 +25,7 @@ func (r *reader) attributes(body *hclsyntax.Body, where string, known ...string)
 	out := attributes{}
 	for name, a := range body.Attributes {
 		if !slices.Contains(known, name) {
-			hint := near(name, known)
-			if hint == "" && len(known) > 0 {
-				hint = "there are: " + strings.Join(known, ", ")
-			}
-			r.problems.add(a.NameRange, hint, "%s has no attribute %q", where, name)
+			r.problems.add(a.NameRange, oneOf(name, known), "%s has no attribute %q", where, name)
 			continue
 		}
 		out[name] = a
@@ -122,6 +118,27 @@ func (r *reader) flag(a attributes, name string) (v, ok bool) {
 		return false, false
 	}
 	return got.True(), true
+}
+
+// whole returns an attribute that is a whole number within bounds; ok is false if it is
+// missing or wrong.
+func (r *reader) whole(a attributes, name string, least, most int64, hint string) (n int64, ok bool) {
+	attr := a[name]
+	if attr == nil {
+		return 0, false
+	}
+	v, ok := r.value(attr.Expr)
+	if !ok {
+		return 0, false
+	}
+	if v.Type() == cty.Number {
+		f := v.AsBigFloat()
+		if n, accuracy := f.Int64(); f.IsInt() && accuracy == big.Exact && n >= least && n <= most {
+			return n, true
+		}
+	}
+	r.problems.add(attr.Expr.Range(), hint, "%s: want a whole number from %d to %d, without quotes", name, least, most)
+	return 0, false
 }
 
 // uid returns an attribute that is a user id; ok is false if it is missing or wrong.

@@ -2,13 +2,11 @@ package policy
 
 import (
 	"fmt"
-	"math/big"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -80,22 +78,8 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 
 // count returns a whole number from 1 up; ok is false if it is missing or wrong.
 func (r *reader) count(a attributes, name string) (n int, ok bool) {
-	attr := a[name]
-	if attr == nil {
-		return 0, false
-	}
-	v, ok := r.value(attr.Expr)
-	if !ok {
-		return 0, false
-	}
-	if v.Type() == cty.Number {
-		f := v.AsBigFloat()
-		if i, accuracy := f.Int64(); f.IsInt() && accuracy == big.Exact && i >= 1 && i <= maxCount {
-			return int(i), true
-		}
-	}
-	r.problems.add(attr.Expr.Range(), "", "%s: want a whole number from 1 to %d, without quotes", name, maxCount)
-	return 0, false
+	i, ok := r.whole(a, name, 1, maxCount, "")
+	return int(i), ok
 }
 
 // reason is what stands for a block in messages and the log.

@@ -64,11 +64,7 @@ func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener)
 	for _, e := range list {
 		switch {
 		case !slices.Contains(ways, e.text):
-			hint := near(e.text, ways)
-			if hint == "" {
-				hint = "there are: " + strings.Join(ways, ", ")
-			}
-			r.problems.add(e.at, hint, "there is no way of identification %q", e.text)
+			r.problems.add(e.at, oneOf(e.text, ways), "there is no way of identification %q", e.text)
 		case e.text == object.WayPeer && !local:
 			r.problems.add(e.at, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
 		case e.text == object.WayCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):

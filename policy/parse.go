@@ -134,11 +134,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 		}
 		if read[b.Type] == nil {
 			kinds := append(slices.Clone(blockKinds), "audit", "enroll")
-			hint := near(b.Type, kinds)
-			if hint == "" {
-				hint = "there are: " + strings.Join(kinds, ", ")
-			}
-			r.problems.add(b.TypeRange, hint, "there is no block %q", b.Type)
+			r.problems.add(b.TypeRange, oneOf(b.Type, kinds), "there is no block %q", b.Type)
 		}
 	}
 	for _, kind := range blockKinds {

@@ -88,6 +88,14 @@ func near(s string, candidates []string) string {
 	return fmt.Sprintf("did you mean %q?", best)
 }
 
+// oneOf is [near], or, where nothing is, all that there is.
+func oneOf(s string, candidates []string) string {
+	if hint := near(s, candidates); hint != "" || len(candidates) == 0 {
+		return hint
+	}
+	return "there are: " + strings.Join(candidates, ", ")
+}
+
 // distance counts the bytes to insert, delete, replace or swap with their neighbour to
 // make b of a. Long texts are far from everything.
 func distance(a, b string) int {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,11 +76,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	weaken, _ := r.texts(a, "weaken", "leave it out to weaken nothing")
 	for _, e := range weaken {
 		if !slices.Contains(layers, e.text) {
-			hint := near(e.text, layers)
-			if hint == "" {
-				hint = "there are: " + strings.Join(layers, ", ")
-			}
-			r.problems.add(e.at, hint, "weaken: there is no layer %q", e.text)
+			r.problems.add(e.at, oneOf(e.text, layers), "weaken: there is no layer %q", e.text)
 		}
 		t.Weaken = append(t.Weaken, e.text)
 	}
@@ -265,9 +260,7 @@ const maxWall = 30 * time.Second
 // limits reads them.
 func (r *reader) limits(a attributes) object.Limits {
 	var l object.Limits
-	if attr := a["steps"]; attr != nil {
-		l.Steps = r.steps(attr)
-	}
+	l.Steps, _ = r.whole(a, "steps", 1000, 1_000_000_000_000, "50000000 is about a second")
 	if s, at, ok := r.text(a, "wall"); ok {
 		d, err := time.ParseDuration(s)
 		if err != nil || d < time.Millisecond || d > maxWall {
@@ -289,22 +282,6 @@ func (r *reader) limits(a attributes) object.Limits {
 		*to, _ = r.count(a, name)
 	}
 	return l
-}
-
-// steps reads a number of VM instructions.
-func (r *reader) steps(attr *hclsyntax.Attribute) int64 {
-	v, ok := r.value(attr.Expr)
-	if !ok {
-		return 0
-	}
-	if v.Type() == cty.Number {
-		f := v.AsBigFloat()
-		if n, accuracy := f.Int64(); f.IsInt() && accuracy == big.Exact && n >= 1000 && n <= 1_000_000_000_000 {
-			return n
-		}
-	}
-	r.problems.add(attr.Expr.Range(), "50000000 is about a second", "steps: want a whole number from 1000 to 1000000000000, without quotes")
-	return 0
 }
 
 // cpus reads a number of processors, which may be a fraction.

@@ -179,11 +179,7 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 			names = append(names, n)
 		}
 		slices.Sort(names)
-		hint := near(name, names)
-		if hint == "" {
-			hint = "there are: " + strings.Join(names, ", ")
-		}
-		return c.fail(e.Range(), hint, "when: there is no %q", name)
+		return c.fail(e.Range(), oneOf(name, names), "when: there is no %q", name)
 	}
 	c.asksMethod = c.asksMethod || name == "method"
 	return term{kind: v.kind, text: v.text, number: v.number, list: v.list, moment: v.when, fact: name, at: e.Range()}, true
@@ -339,11 +335,7 @@ func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
 		}
 	default:
 		if values := variables[fact].values; values != nil && !slices.Contains(values, s) {
-			hint := near(s, values)
-			if hint == "" {
-				hint = "there are: " + strings.Join(values, ", ")
-			}
-			c.r.problems.add(at, hint, "%s is never %q", fact, s)
+			c.r.problems.add(at, oneOf(s, values), "%s is never %q", fact, s)
 		}
 	}
 	return len(c.r.problems) == before
@@ -362,11 +354,7 @@ func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 	want, ok := signatures[e.Name]
 	if !ok {
 		names := []string{"contains", "startswith", "endswith", "in_network"}
-		hint := near(e.Name, names)
-		if hint == "" {
-			hint = "there are: " + strings.Join(names, ", ")
-		}
-		return c.fail(e.NameRange, hint, "when: there is no function %q", e.Name)
+		return c.fail(e.NameRange, oneOf(e.Name, names), "when: there is no function %q", e.Name)
 	}
 	var args []term
 	for _, inner := range e.Args {
