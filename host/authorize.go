@@ -29,7 +29,7 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 		}
 		return grant{}, nil
 	}
-	exists := snap.catalog.has(call.ID)
+	exists := snap.has(call.ID)
 	call.Traceback = true
 	if call.Kind != object.Batch {
 		d := snap.policy.Decide(call.Caller, call.ID, call.Method)

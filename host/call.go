@@ -127,7 +127,25 @@ func (c *conn) run(snap *snapshot, call *object.Call, ser codec.Serializer) (obj
 	case object.Enroll:
 		return c.callHost(snap, call, ser, enrollMethods)
 	}
-	return c.touch(snap.backend(call.ID)).Invoke(context.Background(), call)
+	r, b, err := c.h.invoke(context.Background(), c.touch(snap.backend(call.ID)), call)
+	c.ran = b
+	return r, err
+}
+
+// invoke runs a call in a backend, or, if that has just been replaced, in its successor. It
+// returns who ran it.
+func (h *Host) invoke(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
+	r, err := b.Invoke(ctx, call)
+	if err != object.ErrRetired { //nolint:errorlint // it is not wrapped, and this is the hot path
+		return r, b, err
+	}
+	snap := h.snap.Load()
+	if !snap.has(call.ID) {
+		return object.Reply{}, b, errUnknown
+	}
+	b = snap.backend(call.ID)
+	r, err = b.Invoke(ctx, call)
+	return r, b, err
 }
 
 // touch remembers that a backend may hold a session of this connection.
@@ -154,7 +172,7 @@ func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	b := c.touch(snap.backend(call.ID))
 	c.oneways.Go(func() {
 		defer func() { c.h.release(g); <-c.slots }()
-		r, err := b.Invoke(context.Background(), &own)
+		r, b, err := c.h.invoke(context.Background(), b, &own)
 		if r.Stream != 0 {
 			b.CloseStream(r.Stream)
 		}

@@ -37,6 +37,7 @@ type conn struct {
 	legacy   *legacyKey // not nil: messages are signed in the way of Pyro4
 	caller   object.Caller
 	touched  map[object.Backend]bool // those that may hold a session of this connection
+	ran      object.Backend          // the last call
 	inflated []byte
 	out      []byte    // the message being written
 	writable time.Time // until when the peer must have read
@@ -123,7 +124,7 @@ func (c *conn) open() bool {
 		return false
 	}
 	c.nc = ch.Conn
-	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.vault.principal(ch.Peer)
+	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.snap.Load().vault.principal(ch.Peer)
 	proof := &proof{channel: ch, principal: c.caller.Principal}
 	c.proof.Store(proof)
 	// The handshake may have begun before something was revoked, and taken its time.
@@ -301,7 +302,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 	if !c.listener.TakesLegacy(c.caller.Peer.Channel) {
 		return "hmac key config not symmetric"
 	}
-	c.legacy = c.h.vault.legacyKey(m.Verify)
+	c.legacy = c.h.snap.Load().vault.legacyKey(m.Verify)
 	if c.legacy == nil {
 		c.h.log.Warn("signature refused", "peer", c.caller.Peer.Addr)
 		return "message hmac mismatch"

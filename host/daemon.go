@@ -59,7 +59,7 @@ func init() { //nolint:gochecknoinits // the tables and the methods refer to eac
 // visible returns the ids of the objects that the caller may call, sorted.
 func (c *conn) visible(snap *snapshot) []object.ID {
 	var ids []object.ID
-	for _, id := range snap.catalog.ids {
+	for _, id := range snap.ids {
 		if snap.policy.Visible(c.caller, id) {
 			ids = append(ids, id)
 		}
@@ -82,7 +82,7 @@ func daemonRegistered(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, er
 
 // describe returns the object's description with the members that the caller may call.
 func (c *conn) describe(snap *snapshot, id object.ID) (*object.Description, error) {
-	if !snap.catalog.has(id) || !snap.policy.Visible(c.caller, id) {
+	if !snap.has(id) || !snap.policy.Visible(c.caller, id) {
 		c.h.deny("see", &c.caller, id, "", "denied: not an object that this principal may call", "", [16]byte{})
 		return nil, errUnknown
 	}

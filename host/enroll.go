@@ -76,7 +76,7 @@ func invalid(msg string) error {
 func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, issue func(*enroll.Token) (map[string]string, error)) (any, error) {
 	h.enrolling.Lock()
 	defer h.enrolling.Unlock()
-	dir := h.vault.tokenFolder()
+	dir := h.snap.Load().vault.tokenFolder()
 	unlock, err := enroll.Lock(dir) // against other hosts of this folder, and hearth enroll revoke
 	if err != nil {
 		return nil, err
@@ -119,14 +119,14 @@ func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (ma
 	if !c.listener.TakesTLS() {
 		return nil, invalid("this listener has no TLS: enroll at one that has")
 	}
-	if h.cfg.Policy.Enroll == nil || h.cfg.Policy.Enroll.CA == "" {
+	if h.snap.Load().policy.Enroll == nil || h.snap.Load().policy.Enroll.CA == "" {
 		return nil, invalid("the host's policy has no ca in enroll")
 	}
-	authority, err := ca.Open(h.cfg.Policy.Enroll.CA)
+	authority, err := ca.Open(h.snap.Load().policy.Enroll.CA)
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckEnroll(h.cfg.Policy, object.Principal(t.Principal), enroll.Cert); err != nil {
+	if err := CheckEnroll(h.snap.Load().policy, object.Principal(t.Principal), enroll.Cert); err != nil {
 		return nil, err
 	}
 	chain, one, err := authority.Issue(ca.Request{Name: t.Principal, Kind: ca.Client, PublicKey: public}, time.Now())
@@ -143,7 +143,7 @@ func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (ma
 
 // enrollKey agrees on a key and puts it on top of the principal's key file.
 func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (map[string]string, error) {
-	if err := CheckEnroll(h.cfg.Policy, object.Principal(t.Principal), enroll.Key); err != nil {
+	if err := CheckEnroll(h.snap.Load().policy, object.Principal(t.Principal), enroll.Key); err != nil {
 		return nil, err
 	}
 	own, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -162,8 +162,8 @@ func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (map[string]st
 	_, _ = rand.Read(suffix[:]) // never fails
 	name := strings.ReplaceAll(t.Principal, "@", "_")
 	k := keyfile.Key{ID: name[:min(len(name), 50)] + "-" + hex.EncodeToString(suffix[:]), Secret: secret, Created: time.Now().UTC().Truncate(time.Second)}
-	i := slices.IndexFunc(h.cfg.Policy.Keys, func(f policy.KeyFile) bool { return string(f.Principal) == t.Principal })
-	if err := keyfile.Update(h.cfg.Policy.Keys[i].Path, func(keys []keyfile.Key) ([]keyfile.Key, error) {
+	i := slices.IndexFunc(h.snap.Load().policy.Keys, func(f policy.KeyFile) bool { return string(f.Principal) == t.Principal })
+	if err := keyfile.Update(h.snap.Load().policy.Keys[i].Path, func(keys []keyfile.Key) ([]keyfile.Key, error) {
 		return append([]keyfile.Key{k}, keys...), nil
 	}); err != nil {
 		return nil, err

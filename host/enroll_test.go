@@ -18,7 +18,7 @@ import (
 func withToken(t *testing.T) (*Host, string, *enroll.Token, *conn) {
 	t.Helper()
 	h, _ := gatedHost(t, newGate())
-	dir := h.vault.tokenFolder()
+	dir := h.snap.Load().vault.tokenFolder()
 	tok, err := enroll.New(dir, "alice", enroll.Key, time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)

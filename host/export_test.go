@@ -12,8 +12,8 @@ func (h *Host) SetPolicy(p *policy.Policy) {
 // Workers returns the process ids of the tenants' workers, 0 for one that does not run.
 func (h *Host) Workers() map[string]int {
 	out := map[string]int{}
-	for tenant, b := range h.snap.Load().backends {
-		if w, ok := b.(interface{ Running() int }); ok {
+	for tenant, t := range h.snap.Load().tenants {
+		if w, ok := t.worker.(interface{ Running() int }); ok {
 			out[string(tenant)] = w.Running()
 		}
 	}

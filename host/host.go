@@ -8,12 +8,15 @@
 //	conn         one goroutine a connection; ended by the peer, a protocol error, or drain;
 //	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
 //	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
-//	vault        one goroutine that reads changed keys and certificates; ended likewise
-//	secrets      one goroutine that reads changed secrets of objects; ended likewise
+//	files        one goroutine that reads changed keys, certificates and secrets of objects;
+//	             ended likewise
+//	reloader     one goroutine that takes what has changed into the next snapshot, and one
+//	             for each tenant or plugin of which a version is tried; ended likewise
+//	leaving      one goroutine for each worker or plugin that is not served any more
 //	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
 //	audit log    one goroutine that syncs it; closed last
 //
-// A call keeps the snapshot (policy and catalogue) that it began with.
+// A call keeps the snapshot (policy, identities and objects) that it began with.
 package host
 
 import (
@@ -29,9 +32,9 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
+	"github.com/hearthhost/hearth/transport/signed"
 )
 
 // Config says what a host serves. Policy and Worker are required.
@@ -41,6 +44,10 @@ type Config struct {
 	Shim    []string     // the command that becomes a plugin; required if the policy has any
 	Log     *slog.Logger // nil discards
 	Version string       // for Pyro.Daemon.info
+	// PolicyFile is the file that Policy was read from, and Load reads it again when it has
+	// changed; "" and nil: it does not change.
+	PolicyFile string
+	Load       func() (*policy.Policy, error)
 }
 
 // The host's own limits.
@@ -58,24 +65,18 @@ const (
 	maxCallDepth      = 8     // objects calling objects
 )
 
-// snapshot is one immutable generation of policy and catalogue.
-type snapshot struct {
-	policy   *policy.Policy
-	catalog  *catalog
-	backends map[object.Tenant]object.Backend // of scripts
-	plugins  map[object.ID]object.Backend
-}
-
 // Host is the daemon. Make one with New, then Listen, then Serve.
 type Host struct {
 	cfg       Config
 	log       *slog.Logger
 	snap      atomic.Pointer[snapshot]
-	vault     *vault
-	secrets   *secrets
+	reloader  *reloader
+	refusals  atomic.Pointer[[]Refusal]
+	reloads   reloads
+	life      context.Context // of what leaves; ends when the host drains
+	endLife   context.CancelFunc
+	leaving   sync.WaitGroup
 	enrolling sync.Mutex // one token at a time
-	workers   []worker
-	plugins   []*plugins.Plugin
 	streams   streams
 	quotas    quotas
 	waits     waits
@@ -102,36 +103,27 @@ func New(cfg Config) (*Host, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}}
+	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
 	err := checkTenants(cfg.Policy)
 	if err != nil {
 		return nil, err
 	}
-	if h.vault, err = newVault(cfg.Policy, cfg.Log); err != nil {
+	snap := &snapshot{policy: cfg.Policy, starting: true, tenants: map[object.Tenant]*served{}, plugins: map[object.ID]*servedPlugin{}}
+	if snap.vault, err = newVault(cfg.Policy, cfg.Log); err != nil {
 		return nil, err
 	}
-	if h.secrets, err = newSecrets(cfg.Policy, cfg.Log); err != nil {
+	if snap.secrets, err = newSecrets(cfg.Policy, nil, cfg.Log); err != nil {
 		return nil, err
 	}
-	cat, err := readCatalog(cfg.Policy)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range cat.problems {
-		h.log.Warn("not served", "path", p.path, "err", p.err)
-	}
-	if len(cat.plugins) > 0 && len(cfg.Shim) == 0 {
+	if len(cfg.Policy.Pins) > 0 && len(cfg.Shim) == 0 {
 		return nil, errors.New("host: Shim is required where there are plugins")
 	}
-	snap := &snapshot{policy: cfg.Policy, catalog: cat, backends: map[object.Tenant]object.Backend{}, plugins: map[object.ID]object.Backend{}}
-	h.addPlugins(snap)
-	for name, t := range cat.tenants {
-		w := h.newWorker(name, t)
-		h.workers = append(h.workers, w)
-		snap.backends[name] = w
-	}
 	h.snap.Store(snap)
-	h.grantSecrets()
+	h.reloader = newReloader(h)
+	if err := h.reloader.first(); err != nil {
+		return nil, err
+	}
 	return h, nil
 }
 
@@ -162,9 +154,9 @@ func (h *Host) closeAudit() {
 
 func (h *Host) listen(ctx context.Context) error {
 	for _, l := range h.cfg.Policy.Listeners {
-		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Keys: h.vault.key}
+		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Keys: func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
 		if l.TLS != nil {
-			cfg.TLS = func() *transport.ServerTLS { return h.vault.now.Load().tls[l.Name] }
+			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().vault.now.Load().tls[l.Name] }
 		}
 		ln, err := transport.Listen(ctx, cfg)
 		if err != nil {
@@ -187,8 +179,8 @@ func (h *Host) Addrs() []string {
 
 // Objects returns the number of objects and tenants in the catalogue.
 func (h *Host) Objects() (objects, tenants int) {
-	c := h.snap.Load().catalog
-	return len(c.ids), len(c.tenants)
+	s := h.snap.Load()
+	return len(s.ids), len(s.tenants)
 }
 
 func (h *Host) closeListeners() {
@@ -205,14 +197,16 @@ func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
 	go h.streams.sweep(sweep)
-	go h.vault.watch(sweep, h.cutRevoked)
-	go h.secrets.watch(sweep, h.grantSecrets)
+	go h.watchFiles(sweep)
+	reloading := make(chan struct{})
+	go func() { defer close(reloading); h.reloader.watch(sweep) }()
 	for _, l := range h.listeners {
 		h.serving.Add(1)
 		go h.accept(l)
 	}
 	<-ctx.Done()
 	h.log.Info("draining")
+	<-reloading
 	h.drain()
 	return nil
 }
@@ -293,11 +287,18 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 	if err := c.listener.Revoked(p.channel, now); err != nil {
 		return err
 	}
-	if p.legacy != nil && !h.vault.holds(p.legacy) {
-		return errors.New("the shared secret was revoked")
+	vault := h.snap.Load().vault
+	if p.legacy != nil {
+		if !vault.holds(p.legacy) {
+			return errors.New("the shared secret was revoked")
+		}
+		return nil
 	}
-	if peer := p.channel.Peer; peer.Way == object.WayHMAC && h.vault.principal(peer) != p.principal {
-		return fmt.Errorf("key %s proves somebody else now", peer.Key)
+	if peer := p.channel.Peer; vault.principal(peer) != p.principal {
+		if peer.Way == object.WayHMAC {
+			return fmt.Errorf("key %s proves somebody else now", peer.Key)
+		}
+		return errors.New("the peer is somebody else under the policy now")
 	}
 	return nil
 }
@@ -322,6 +323,7 @@ func (h *Host) introduced(c *conn) {
 // drain ends everything in order: listeners, idle connections, calls, workers.
 func (h *Host) drain() {
 	h.closeListeners()
+	h.endLife()
 	h.mu.Lock()
 	h.draining = true
 	for c := range h.conns {
@@ -343,13 +345,15 @@ func (h *Host) drain() {
 		h.mu.Unlock()
 	}
 	var wg sync.WaitGroup
-	for _, w := range h.workers {
-		wg.Go(func() { _ = w.Close(ctx) })
+	snap := h.snap.Load()
+	for _, t := range snap.tenants {
+		wg.Go(func() { _ = t.worker.Close(ctx) })
 	}
-	for _, p := range h.plugins {
-		wg.Go(func() { _ = p.Close(ctx) })
+	for _, p := range snap.plugins {
+		wg.Go(func() { _ = p.backend.Close(ctx) })
 	}
 	wg.Wait()
+	h.leaving.Wait()
 	<-done
 	h.closeAudit()
 }

@@ -67,6 +67,7 @@ type vault struct {
 	tls    map[string]*transport.ServerTLS
 	denied map[string]map[string]struct{} // by file
 	tokens map[string]*enroll.Token       // by file
+	warned time.Time                      // of certificates that expire
 }
 
 // same reports whether a file is as it was; nil is one that is not there.
@@ -89,8 +90,8 @@ func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
 	return v, nil
 }
 
-// files returns the files of a listener's tls block.
-func files(t *policy.TLS) []string {
+// filesOf returns the files of a listener's tls block.
+func filesOf(t *policy.TLS) []string {
 	return slices.Concat([]string{t.Cert, t.Key}, t.ClientCA, t.Revoked)
 }
 
@@ -107,7 +108,7 @@ func (v *vault) changed() map[string]bool {
 		now, _ := os.Stat(path) // nil if it is not there
 		if before, ok := v.seen[path]; !ok || !same(before, now) {
 			v.seen[path], changed[path] = now, true
-		} else if now != nil && time.Since(now.ModTime()) < settled {
+		} else if now != nil && fresh(now) {
 			changed[path] = false
 		}
 	}
@@ -119,7 +120,7 @@ func (v *vault) changed() map[string]bool {
 	}
 	for _, l := range v.policy.Listeners {
 		if l.TLS != nil {
-			for _, path := range files(l.TLS) {
+			for _, path := range filesOf(l.TLS) {
 				look(path)
 			}
 		}
@@ -198,14 +199,14 @@ func (v *vault) read() (any bool, problems []error) {
 		k.read(dir, "enrolment", v.readTokens(), dir)
 	}
 	for _, l := range v.policy.Listeners {
-		if l.TLS == nil || !k.due("listener "+l.Name, files(l.TLS)...) {
+		if l.TLS == nil || !k.due("listener "+l.Name, filesOf(l.TLS)...) {
 			continue
 		}
 		t, err := v.readTLS(l)
 		if t != nil {
 			v.tls[l.Name] = t
 		}
-		k.read("listener "+l.Name, l.Where, err, files(l.TLS)...)
+		k.read("listener "+l.Name, l.Where, err, filesOf(l.TLS)...)
 	}
 	ids, doubles := v.compile()
 	v.now.Store(ids)
@@ -385,30 +386,38 @@ func (v *vault) holds(k *legacyKey) bool {
 // changed: a revoked peer is cut off within a second.
 const lookEvery = 300 * time.Millisecond
 
-// watch reads files again when they change and calls revoked then, and now and then
-// because time passes, until ctx is done.
-func (v *vault) watch(ctx context.Context, revoked func(time.Time)) {
+// watchFiles reads keys, certificates and secrets again when they change, and cuts off whom
+// that concerns, and now and then because time passes, until ctx is done.
+func (h *Host) watchFiles(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	var warned time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			changed, problems := v.read()
-			for _, err := range problems {
-				v.log.Error("identities: the last good reading stays in force", "err", err)
+			snap := h.snap.Load()
+			snap.vault.look(now)
+			h.cutRevoked(now)
+			if snap.secrets.look() {
+				h.grantSecrets(h.snap.Load())
 			}
-			if changed || now.Sub(warned) > 24*time.Hour {
-				warned = now
-				v.warnExpiry(now)
-			}
-			if changed {
-				v.log.Info("identities were read again", "keys", len(v.now.Load().keys))
-			}
-			revoked(now)
 		}
+	}
+}
+
+// look reads what has changed and tells of it.
+func (v *vault) look(now time.Time) {
+	changed, problems := v.read()
+	for _, err := range problems {
+		v.log.Error("identities: the last good reading stays in force", "err", err)
+	}
+	if changed || now.Sub(v.warned) > 24*time.Hour {
+		v.warned = now
+		v.warnExpiry(now)
+	}
+	if changed {
+		v.log.Info("identities were read again", "keys", len(v.now.Load().keys))
 	}
 }
 

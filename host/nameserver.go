@@ -39,7 +39,7 @@ func (c *conn) entry(snap *snapshot, name string) (entry, bool) {
 		return c.nameServer(), true
 	}
 	id := object.ID(name)
-	return entryOf(id), snap.catalog.has(id) && snap.policy.Visible(c.caller, id)
+	return entryOf(id), snap.has(id) && snap.policy.Visible(c.caller, id)
 }
 
 func (c *conn) nameServer() entry {

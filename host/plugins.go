@@ -3,17 +3,18 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/policy"
 )
 
 // readPlugins adds the plugins that the policy lets start and that are there.
-func (c *catalog) readPlugins(p *policy.Policy) {
+func (c *files) readPlugins(p *policy.Policy) {
 	pinned := map[string]bool{}
 	for i := range p.Pins {
 		pin := &p.Pins[i]
@@ -35,7 +36,6 @@ func (c *catalog) readPlugins(p *policy.Policy) {
 		}
 		for _, id := range pin.Objects {
 			c.plugins[id] = pin
-			c.ids = append(c.ids, id)
 		}
 	}
 	c.findUnpinned(p, pinned)
@@ -46,7 +46,7 @@ func pluginPath(p *policy.Policy, pin *policy.Plugin) string {
 }
 
 // findUnpinned reports the executables that no plugin block names.
-func (c *catalog) findUnpinned(p *policy.Policy, pinned map[string]bool) {
+func (c *files) findUnpinned(p *policy.Policy, pinned map[string]bool) {
 	tenants, err := os.ReadDir(p.Plugins)
 	if err != nil {
 		return // there are none
@@ -71,24 +71,47 @@ func (c *catalog) findUnpinned(p *policy.Policy, pinned map[string]bool) {
 	}
 }
 
-// addPlugins prepares a backend for each plugin; it starts nothing.
-func (h *Host) addPlugins(snap *snapshot) {
-	made := map[object.ID]*plugins.Plugin{}
-	for id, pin := range snap.catalog.plugins {
-		b := made[pin.ID]
-		if b == nil {
-			b = plugins.New(plugins.Config{
-				ID: pin.ID, Path: pluginPath(snap.policy, pin), SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
-				Shim: h.cfg.Shim, Dir: h.pluginSockets(), Proxy: h.proxy, Log: h.log,
-			})
-			made[pin.ID] = b
-			h.plugins = append(h.plugins, b)
-			if pin.Unpinned {
-				h.log.Warn("plugin is not pinned: whoever can write to its file decides what it does", "object", string(pin.ID), "policy", pin.Where)
-			}
-		}
-		snap.plugins[id] = b
+// servedPlugin is one plugin, with what it was made of.
+type servedPlugin struct {
+	backend *plugins.Plugin
+	pin     policy.Plugin
+	path    string
+	file    fs.FileInfo // nil: it could not be looked at
+}
+
+// newPlugin prepares a plugin; it starts nothing.
+func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
+	path := pluginPath(p, pin)
+	if pin.Unpinned {
+		h.log.Warn("plugin is not pinned: whoever can write to its file decides what it does", "object", string(pin.ID), "policy", pin.Where)
 	}
+	info, _ := os.Stat(path)
+	return &servedPlugin{pin: *pin, path: path, file: info, backend: plugins.New(plugins.Config{
+		ID: pin.ID, Path: path, SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
+		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Proxy: h.proxy, Log: h.log,
+	})}
+}
+
+// is reports whether a plugin is what a policy asks for and what lies in its file.
+func (s *servedPlugin) is(p *policy.Policy, pin *policy.Plugin) bool {
+	was, now := s.pin, *pin
+	was.Where, now.Where = "", ""
+	if s.path != pluginPath(p, pin) || !reflect.DeepEqual(was, now) {
+		return false
+	}
+	info, err := os.Stat(s.path)
+	if err != nil || s.file != nil && same(s.file, info) && !fresh(info) {
+		return true // what runs is a copy
+	}
+	if pin.SHA256 == "" {
+		return s.file != nil && same(s.file, info)
+	}
+	sum, err := plugins.Sum(s.path)
+	if err == nil && sum == pin.SHA256 {
+		s.file = info
+		return true
+	}
+	return false
 }
 
 // pluginSockets is the folder of the sockets between host and plugins.
@@ -97,9 +120,6 @@ func (h *Host) pluginSockets() string { return filepath.Join(h.cfg.Policy.State,
 // makePluginSockets makes that folder, which nobody else may enter, without what a host
 // that was killed has left there.
 func (h *Host) makePluginSockets() error {
-	if len(h.plugins) == 0 {
-		return nil
-	}
 	if err := os.RemoveAll(h.pluginSockets()); err != nil {
 		return fmt.Errorf("clearing the folder of plugins' sockets: %w", err)
 	}
@@ -107,12 +127,4 @@ func (h *Host) makePluginSockets() error {
 		return fmt.Errorf("making the folder of plugins' sockets: %w", err)
 	}
 	return nil
-}
-
-// backend returns who runs an object of the catalogue.
-func (s *snapshot) backend(id object.ID) object.Backend {
-	if b := s.plugins[id]; b != nil {
-		return b
-	}
-	return s.backends[id.Tenant()]
 }

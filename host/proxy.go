@@ -35,8 +35,7 @@ func (h *Host) proxy(ctx context.Context, from object.ID, alone bool, call *obje
 	}
 	defer h.waits.end(w)
 	call.Deadline = time.Now().Add(callTimeout)
-	b := snap.backend(call.ID)
-	r, err := b.Invoke(ctx, call)
+	r, b, err := h.invoke(ctx, snap.backend(call.ID), call)
 	if r.Stream != 0 {
 		b.CloseStream(r.Stream)
 	}

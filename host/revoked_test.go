@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/supervise"
 	"github.com/hearthhost/hearth/transport/ca"
 	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
@@ -69,6 +70,17 @@ func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
 	return serveGated(t, g, dir, gatePolicy), dir
 }
 
+// gated is a gate in the place of a tenant's worker.
+type gated struct{ *gate }
+
+func (gated) Try(context.Context, *supervise.Version) (*object.Description, error) { return nil, nil }
+func (gated) Use(*supervise.Version)                                               {}
+func (gated) Forget(*supervise.Version)                                            {}
+func (gated) Remove(object.ID)                                                     {}
+func (gated) SetSecrets(*supervise.Secrets)                                        {}
+func (gated) Retire(context.Context)                                               {}
+func (gated) Close(context.Context) error                                          { return nil }
+
 // serveGated is gatedHost with another policy, whose files are in dir.
 func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	t.Helper()
@@ -80,7 +92,11 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.snap.Load().backends["acme"] = g // before anybody else sees it
+	snap := h.snap.Load() // before anybody else sees it
+	if snap.tenants["acme"] == nil {
+		snap.tenants["acme"] = &served{}
+	}
+	snap.tenants["acme"].worker = gated{g}
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +160,7 @@ func TestNothingRunsAfterRevocation(t *testing.T) {
 		<-g.entered
 	}
 	write(t, filepath.Join(dir, "alice.key"), "")
-	h.vault.read()
+	h.snap.Load().vault.read()
 	h.cutRevoked(time.Now())
 	close(g.open)
 	for {
@@ -168,7 +184,7 @@ func TestKeyThatChangesHands(t *testing.T) {
 	c := connectAs(t, h, "alice-1")
 	write(t, filepath.Join(dir, "alice.key"), "")
 	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
-	h.vault.read()
+	h.snap.Load().vault.read()
 	h.cutRevoked(time.Now())
 	if answers(t, c) {
 		t.Error("the connection of alice goes on with what is bob's key now")
@@ -256,7 +272,7 @@ func TestRevocationBesideAMistake(t *testing.T) {
 			t.Fatal(err)
 		}
 		mistake(dir)
-		if _, problems := h.vault.read(); len(problems) != 1 {
+		if _, problems := h.snap.Load().vault.read(); len(problems) != 1 {
 			t.Errorf("%s: problems %v, want one", what, problems)
 		}
 		h.cutRevoked(time.Now())

@@ -1,13 +1,13 @@
 package host
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
-	"time"
+	"sync"
 
 	"github.com/hearthhost/hearth/internal/redact"
 	"github.com/hearthhost/hearth/internal/sealed"
@@ -23,16 +23,22 @@ type secrets struct {
 	policy *policy.Policy
 	log    *slog.Logger
 
-	// Of whoever reads: New, then one goroutine.
+	mu     sync.Mutex             // guards what follows
 	seen   map[string]fs.FileInfo // of every file, when it was read; nil: it was not there
 	values map[string]string      // by file
 	failed map[string]string      // by file: what was wrong with it last
 	known  map[object.Tenant]*redact.Set
 }
 
-// newSecrets reads everything for the first time. The error joins all that is wrong.
-func newSecrets(p *policy.Policy, log *slog.Logger) (*secrets, error) {
+// newSecrets reads everything for the first time. The error joins all that is wrong. What
+// the one before knew stays out of logs; nil: there was none.
+func newSecrets(p *policy.Policy, before *secrets, log *slog.Logger) (*secrets, error) {
 	s := &secrets{policy: p, log: log, seen: map[string]fs.FileInfo{}, values: map[string]string{}, failed: map[string]string{}, known: map[object.Tenant]*redact.Set{}}
+	if before != nil {
+		before.mu.Lock()
+		s.known = maps.Clone(before.known)
+		before.mu.Unlock()
+	}
 	_, problems := s.read()
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
@@ -40,9 +46,9 @@ func newSecrets(p *policy.Policy, log *slog.Logger) (*secrets, error) {
 	return s, nil
 }
 
-// look reports whether a file is another than when it was read, and remembers what it
+// stat reports whether a file is another than when it was read, and remembers what it
 // saw. "" never is.
-func (s *secrets) look(path string, changed map[string]bool) {
+func (s *secrets) stat(path string, changed map[string]bool) {
 	if _, looked := changed[path]; looked || path == "" {
 		return
 	}
@@ -54,11 +60,13 @@ func (s *secrets) look(path string, changed map[string]bool) {
 
 // read reads what has changed, and reports whether any value did and what is wrong.
 func (s *secrets) read() (any bool, problems []error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	changed := map[string]bool{}
 	for i := range s.policy.Secrets {
 		sec := &s.policy.Secrets[i]
-		s.look(sec.Path, changed)
-		s.look(sec.Identity, changed)
+		s.stat(sec.Path, changed)
+		s.stat(sec.Identity, changed)
 		if !changed[sec.Path] && !changed[sec.Identity] {
 			continue
 		}
@@ -91,6 +99,8 @@ func (s *secrets) read() (any bool, problems []error) {
 
 // of returns what the objects of a tenant may know, nil if the policy grants nothing.
 func (s *secrets) of(tenant object.Tenant) *supervise.Secrets {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out *supervise.Secrets
 	for i := range s.policy.Secrets {
 		sec := &s.policy.Secrets[i]
@@ -117,38 +127,20 @@ func (s *secrets) of(tenant object.Tenant) *supervise.Secrets {
 }
 
 // grantSecrets hands every tenant's worker its own.
-func (h *Host) grantSecrets() {
-	for tenant, b := range h.snap.Load().backends {
-		w, ok := b.(interface{ SetSecrets(s *supervise.Secrets) })
-		if !ok {
-			continue
-		}
-		if s := h.secrets.of(tenant); s != nil {
-			w.SetSecrets(s)
-		}
+func (h *Host) grantSecrets(snap *snapshot) {
+	for tenant, t := range snap.tenants {
+		t.worker.SetSecrets(snap.secrets.of(tenant))
 	}
 }
 
-// watch reads files again when they change and calls grant then, until ctx is done.
-func (s *secrets) watch(ctx context.Context, grant func()) {
-	if len(s.policy.Secrets) == 0 {
-		return
+// look reads what has changed and tells of it. It reports whether a value has.
+func (s *secrets) look() bool {
+	changed, problems := s.read()
+	for _, err := range problems {
+		s.log.Error("secrets: the last good reading stays in force, and none of a file that is gone", "err", err)
 	}
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			changed, problems := s.read()
-			for _, err := range problems {
-				s.log.Error("secrets: the last good reading stays in force, and none of a file that is gone", "err", err)
-			}
-			if changed {
-				grant()
-				s.log.Info("secrets were read again", "secrets", len(s.values))
-			}
-		}
+	if changed {
+		s.log.Info("secrets were read again")
 	}
+	return changed
 }

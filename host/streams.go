@@ -139,7 +139,7 @@ func (s *streams) expire(now time.Time) {
 
 // openStream answers a call whose result is an item stream.
 func (c *conn) openStream(answer *wire.Message, ser codec.Serializer, call *object.Call, number uint64) bool {
-	backend := c.h.snap.Load().backend(call.ID)
+	backend := c.touch(c.ran)
 	id, ok := c.h.streams.add(&stream{owner: c.caller.Principal, conn: c.id, id: call.ID, method: call.Method,
 		backend: backend, number: number})
 	if !ok {

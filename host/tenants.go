@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -18,31 +21,36 @@ import (
 // worker is what a tenant's scripts run in: one process, or one an object.
 type worker interface {
 	object.Backend
+	// Try, Use, Forget and Remove change what it runs; see package supervise.
+	Try(ctx context.Context, v *supervise.Version) (*object.Description, error)
+	Use(v *supervise.Version)
+	Forget(v *supervise.Version)
+	Remove(id object.ID)
+	SetSecrets(s *supervise.Secrets)
+	// Retire waits until nothing is under way, or ctx is done.
+	Retire(ctx context.Context)
 	Close(ctx context.Context) error
 }
 
 // newWorker prepares a tenant's worker; it starts nothing.
-func (h *Host) newWorker(name object.Tenant, files *tenantFiles) worker {
-	settings := h.cfg.Policy.Tenant(name)
-	limits := map[object.ID]object.Limits{}
-	for id := range files.objects {
-		limits[id] = settings.Limits(id)
-	}
+func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version) worker {
 	cfg := supervise.Config{
-		Tenant: name, Argv: h.cfg.Worker, Objects: files.objects, Libs: files.libs, Limits: limits,
-		Confine: Confinement(&settings), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
+		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
 	}
 	if !settings.PerObject {
-		return supervise.New(cfg)
+		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)
 	}
-	all := &apart{map[object.ID]*supervise.Tenant{}}
-	for id, script := range files.objects {
-		one := cfg
-		one.Objects = map[object.ID]supervise.Script{id: script}
-		one.Log = h.log.With("worker", string(id))
-		all.of[id] = supervise.New(one)
+	a := &apart{cfg: cfg}
+	a.of.Store(&map[object.ID]*supervise.Tenant{})
+	for _, v := range objects {
+		a.Use(v)
 	}
-	return all
+	return a
+}
+
+// sameWalls reports whether a worker of one settings is one of the other.
+func sameWalls(a, b *policy.TenantSettings) bool {
+	return a.PerObject == b.PerObject && a.Idle == b.Idle && reflect.DeepEqual(Confinement(a), Confinement(b))
 }
 
 // Confinement is how the operating system confines a tenant's workers under a policy.
@@ -69,38 +77,106 @@ func checkTenants(p *policy.Policy) error {
 // apart is the workers of a tenant each of whose objects has one of its own. Streams have
 // numbers that no two processes share, so each finds its own.
 type apart struct {
-	of map[object.ID]*supervise.Tenant
+	cfg     supervise.Config
+	of      atomic.Pointer[map[object.ID]*supervise.Tenant] // a map is not modified
+	mu      sync.Mutex                                      // held to put another map there; guards what follows
+	secrets *supervise.Secrets
+	leaving sync.WaitGroup // workers of objects that are no more
+	closed  bool
+}
+
+// get returns the worker of an object, making one if there is none.
+func (a *apart) get(id object.ID) *supervise.Tenant {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := (*a.of.Load())[id]; t != nil {
+		return t
+	}
+	cfg := a.cfg
+	if cfg.Log != nil {
+		cfg.Log = cfg.Log.With("worker", string(id))
+	}
+	t := supervise.New(cfg)
+	if a.secrets != nil {
+		t.SetSecrets(a.secrets)
+	}
+	all := maps.Clone(*a.of.Load())
+	all[id] = t
+	a.of.Store(&all)
+	return t
+}
+
+// drop ends the worker of an object that is no more, once it has answered.
+func (a *apart) drop(id object.ID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := (*a.of.Load())[id]
+	if t == nil || a.closed {
+		return
+	}
+	all := maps.Clone(*a.of.Load())
+	delete(all, id)
+	a.of.Store(&all)
+	a.leaving.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		_ = t.Close(ctx)
+	})
+}
+
+// Try, Use, Forget and Remove are those of the object's own worker.
+func (a *apart) Try(ctx context.Context, v *supervise.Version) (*object.Description, error) {
+	d, err := a.get(v.ID).Try(ctx, v)
+	if err != nil {
+		a.Forget(v)
+	}
+	return d, err
+}
+
+func (a *apart) Use(v *supervise.Version) { a.get(v.ID).Use(v) }
+
+func (a *apart) Forget(v *supervise.Version) {
+	t := a.get(v.ID)
+	t.Forget(v)
+	if !t.Has(v.ID) {
+		a.drop(v.ID)
+	}
+}
+
+func (a *apart) Remove(id object.ID) {
+	a.get(id).Remove(id)
+	a.drop(id)
 }
 
 func (a *apart) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
-	if t := a.of[id]; t != nil {
+	if t := (*a.of.Load())[id]; t != nil {
 		return t.Describe(ctx, id)
 	}
 	return nil, errUnknown
 }
 
 func (a *apart) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
-	if t := a.of[c.ID]; t != nil {
+	if t := (*a.of.Load())[c.ID]; t != nil {
 		return t.Invoke(ctx, c)
 	}
 	return object.Reply{}, errUnknown
 }
 
 func (a *apart) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
-	if t := a.of[c.ID]; t != nil {
+	if t := (*a.of.Load())[c.ID]; t != nil {
 		return t.Next(ctx, c, stream)
 	}
 	return object.Reply{}, false, object.ErrStreamGone
 }
 
 func (a *apart) CloseStream(stream uint64) {
-	for _, t := range a.of {
+	for _, t := range *a.of.Load() {
 		t.CloseStream(stream)
 	}
 }
 
 func (a *apart) EndConn(conn uint64) {
-	for _, t := range a.of {
+	for _, t := range *a.of.Load() {
 		t.EndConn(conn)
 	}
 }
@@ -108,22 +184,38 @@ func (a *apart) EndConn(conn uint64) {
 // SetSecrets hands all of them the tenant's secrets: each tells its process those of its
 // object.
 func (a *apart) SetSecrets(s *supervise.Secrets) {
-	for _, t := range a.of {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.secrets = s
+	for _, t := range *a.of.Load() {
 		t.SetSecrets(s)
 	}
 }
 
-func (a *apart) Close(ctx context.Context) error {
+func (a *apart) Retire(ctx context.Context) {
 	var wg sync.WaitGroup
-	errs := make(chan error, len(a.of))
-	for _, t := range a.of {
+	for _, t := range *a.of.Load() {
+		wg.Go(func() { t.Retire(ctx) })
+	}
+	wg.Wait()
+}
+
+func (a *apart) Close(ctx context.Context) error {
+	a.mu.Lock()
+	a.closed = true
+	all := *a.of.Load()
+	a.mu.Unlock()
+	var wg sync.WaitGroup
+	errs := make(chan error, len(all))
+	for _, t := range all {
 		wg.Go(func() { errs <- t.Close(ctx) })
 	}
 	wg.Wait()
+	a.leaving.Wait()
 	close(errs)
-	var all []error
+	var joined []error
 	for err := range errs {
-		all = append(all, err)
+		joined = append(joined, err)
 	}
-	return errors.Join(all...)
+	return errors.Join(joined...)
 }

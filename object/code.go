@@ -73,6 +73,10 @@ func Errorf(c Code, format string, args ...any) *Error {
 // not the asker's. It is a PyroError in every generation.
 var ErrStreamGone = &Error{Code: CodeNotFound, Class: "PyroError", Msg: "item stream terminated"}
 
+// ErrRetired is the answer of a backend that serves nobody any more: another does, or the
+// host is about to end. Nothing was executed.
+var ErrRetired = &Error{Code: CodeUnavailable, Msg: "the host is shutting down; not executed"}
+
 // CodeOf maps any error to a code: nil to CodeOK, an [Error] anywhere in the chain to
 // its code, context errors to deadline and canceled, all else to internal.
 func CodeOf(err error) Code {

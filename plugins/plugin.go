@@ -92,7 +92,7 @@ func (p *Plugin) live(ctx context.Context) (*process, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, object.Errorf(object.CodeUnavailable, "the host is shutting down; not executed")
+		return nil, object.ErrRetired
 	}
 	if pr := p.proc; pr != nil {
 		p.mu.Unlock()

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,12 @@ func load(path string, hostUID int, parse func(string, []byte, string, int, func
 	if err != nil {
 		return nil, fmt.Errorf("reading the policy: %w", err)
 	}
-	return parse(path, src, base, hostUID, account)
+	p, err := parse(path, src, base, hostUID, account)
+	if err != nil {
+		return nil, err
+	}
+	p.Sum = sha256.Sum256(src)
+	return p, nil
 }
 
 // errNoAccount says that the system has no such account.

@@ -21,6 +21,8 @@ type definition struct {
 	members map[object.Method]*member
 	init    *lua.LFunction
 	close   *lua.LFunction
+	// handover returns the state that the next version's init gets; only of mode "single".
+	handover *lua.LFunction
 }
 
 // member is one exposed name.
@@ -90,7 +92,7 @@ func (s *State) defined(v lua.LValue) (*definition, error) {
 		}
 	}
 	var err error
-	for name, to := range map[string]**lua.LFunction{"init": &d.init, "close": &d.close} {
+	for name, to := range map[string]**lua.LFunction{"init": &d.init, "close": &d.close, "handover": &d.handover} {
 		switch f := d.table.RawGetString(name).(type) {
 		case *lua.LFunction:
 			*to = f
@@ -98,6 +100,9 @@ func (s *State) defined(v lua.LValue) (*definition, error) {
 		default:
 			err = fmt.Errorf("%s: %s must be a function, not a %s", file, name, f.Type())
 		}
+	}
+	if err == nil && d.handover != nil && d.mode != object.Single {
+		err = fmt.Errorf("%s: handover belongs to an object with instance = \"single\": other instances are never replaced", file)
 	}
 	return d, err
 }

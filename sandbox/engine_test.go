@@ -334,7 +334,7 @@ func TestHooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *object.Error
-	if err := s.NewInstance(t.Context()); !errors.As(err, &e) || e.Code != object.CodeRaised || e.Class != "KeyError" {
+	if err := s.NewInstance(t.Context(), nil); !errors.As(err, &e) || e.Code != object.CodeRaised || e.Class != "KeyError" {
 		t.Errorf("init: %v", err)
 	}
 }
@@ -357,7 +357,7 @@ func TestSharedCode(t *testing.T) {
 			}
 			defer s.Close(context.Background())
 			h := &host{t: t, p: p, s: s}
-			if err := s.NewInstance(context.Background()); err != nil {
+			if err := s.NewInstance(context.Background(), nil); err != nil {
 				t.Error(err)
 				return
 			}
@@ -387,7 +387,7 @@ func TestCallAllocates(t *testing.T) {
 func TestFreshInstanceAllocates(t *testing.T) {
 	h := start(t, strings.Replace(method("return a"), "single", "call", 1))
 	if n := testing.AllocsPerRun(100, func() {
-		if err := h.s.NewInstance(t.Context()); err != nil {
+		if err := h.s.NewInstance(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 2 {
@@ -413,7 +413,7 @@ func FuzzPattern(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer s.Close(t.Context())
-		if err := s.NewInstance(t.Context()); err != nil {
+		if err := s.NewInstance(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		h := &host{t: t, p: p, s: s}

@@ -23,7 +23,7 @@ func startLimited(t *testing.T, src string, limits sandbox.Limits) *host {
 	if h.s, err = h.p.NewState(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.s.NewInstance(context.Background()); err != nil {
+	if err := h.s.NewInstance(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.s.Close(context.Background()) })

@@ -75,7 +75,7 @@ func startWith(t testing.TB, src string, libs map[string]string) *host {
 	if h.s, err = h.p.NewState(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.s.NewInstance(t.Context()); err != nil {
+	if err := h.s.NewInstance(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -201,7 +201,7 @@ function C.expose:f() n = n + 1; seen = seen + 1; self.x = (self.x or 0) + 1; re
 return C`)
 	for range 3 {
 		h.call("f").want(t, int64(3))
-		if err := h.s.NewInstance(t.Context()); err != nil {
+		if err := h.s.NewInstance(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -259,12 +259,12 @@ return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"})
 			for i := range 4 {
 				h.call("f").want(t, int64(1))
 				for range i {
-					if err := h.s.NewInstance(t.Context()); err != nil {
+					if err := h.s.NewInstance(t.Context(), nil); err != nil {
 						t.Fatal(err)
 					}
 					h.call("quiet").want(t, int64(1))
 				}
-				if err := h.s.NewInstance(t.Context()); err != nil {
+				if err := h.s.NewInstance(t.Context(), nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -497,7 +497,7 @@ func TestNobodySharesAnything(t *testing.T) {
 		}
 		h := &host{t: t, p: p, s: s}
 		wg.Go(func() {
-			if err := s.NewInstance(context.Background()); err != nil {
+			if err := s.NewInstance(context.Background(), nil); err != nil {
 				t.Error(err)
 			}
 			for i := range int64(20) {
@@ -546,7 +546,7 @@ func BenchmarkFreshInstance(b *testing.B) {
 	h := start(b, strings.Replace(method("return a"), "single", "call", 1))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := h.s.NewInstance(context.Background()); err != nil {
+		if err := h.s.NewInstance(context.Background(), nil); err != nil {
 			b.Fatal(err)
 		}
 	}

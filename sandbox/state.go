@@ -195,11 +195,12 @@ func (s *State) caught(e *lua.ApiError) lua.LValue {
 	return nil
 }
 
-// NewInstance makes a fresh instance and calls its init. In a state that had an instance
-// before, the script is run again if that one left anything that the new one could find.
-// The
-// error is CodeRaised if init failed, with its message; a limit breaks the state.
-func (s *State) NewInstance(ctx context.Context) (err error) {
+// NewInstance makes a fresh instance and calls its init, with the state that the version
+// before handed over, if there is any: inherited writes it as one value; nil is none. In a
+// state that had an instance before, the script is run again if that one left anything that
+// the new one could find. The error is CodeRaised if init failed, with its message; a limit
+// breaks the state.
+func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) error) (err error) {
 	defer s.recovered(nil, &err)
 	if s.broken != nil {
 		return s.broken
@@ -219,7 +220,14 @@ func (s *State) NewInstance(ctx context.Context) (err error) {
 	if s.def.init == nil {
 		return nil
 	}
-	raised, limit := s.hook(ctx, s.def.init)
+	leave := s.enterHook(ctx, s.def.init)
+	defer leave()
+	if inherited != nil {
+		if err := s.pushInherited(inherited); err != nil {
+			return err
+		}
+	}
+	raised, limit := s.run(s.l.GetTop() - 2)
 	if limit != nil {
 		return limit
 	}
@@ -230,20 +238,21 @@ func (s *State) NewInstance(ctx context.Context) (err error) {
 	return nil
 }
 
-// hook runs init or close on the instance.
-func (s *State) hook(ctx context.Context, fn *lua.LFunction) (lua.LValue, *object.Error) {
+// enterHook begins a call of init, close or handover on the instance: they are on the
+// stack when it returns. leave ends it.
+func (s *State) enterHook(ctx context.Context, fn *lua.LFunction) (leave func()) {
 	s.meter.begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
 	s.ctx, s.calling = ctx, true
-	defer func() { s.ctx, s.calling = nil, false }()
 	s.l.SetTop(0)
 	s.l.Push(s.outer)
 	s.l.Push(fn)
 	s.l.Push(s.self)
-	raised, limit := s.run(1)
-	s.meter.end()
-	s.image.steps += s.meter.used()
-	s.l.SetTop(0)
-	return raised, limit
+	return func() {
+		s.meter.end()
+		s.ctx, s.calling = nil, false
+		s.image.steps += s.meter.used()
+		s.l.SetTop(0)
+	}
 }
 
 // endInstance calls close on the instance, if there is one. What close raises goes to
@@ -254,7 +263,10 @@ func (s *State) endInstance(ctx context.Context) {
 		return
 	}
 	if s.def.close != nil {
-		if raised, limit := s.hook(ctx, s.def.close); limit != nil {
+		leave := s.enterHook(ctx, s.def.close)
+		raised, limit := s.run(1)
+		leave()
+		if limit != nil {
 			s.p.env.Log(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
 			s.p.env.Log(s.p.id, "error", "close: "+clip(s.cleanText(s.plainText(raised)), maxLogBytes))

@@ -42,6 +42,8 @@ type serveFlags struct {
 	readyFile string
 	logFormat string
 	logLevel  string
+
+	found string // the policy file; "": the built-in policy
 }
 
 func newServe() *cobra.Command {
@@ -110,7 +112,8 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("finding this program, which workers are started from: %w", err)
 	}
-	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Shim: []string{exe, shimVerb}, Version: thisBuild().Version})
+	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
+		PolicyFile: f.found, Load: f.again})
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
@@ -176,6 +179,7 @@ func (f *serveFlags) load() (p *policy.Policy, from string, err error) {
 		if f.untested {
 			load = policy.LoadUntested
 		}
+		f.found = path
 		p, err = load(path, os.Getuid())
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, "", fmt.Errorf("there is no policy file %s: leave --policy out for the built-in policy", path)
@@ -187,6 +191,14 @@ func (f *serveFlags) load() (p *policy.Policy, from string, err error) {
 		return nil, "", fmt.Errorf("the built-in policy in %s: %w", f.dir, err)
 	}
 	return p, fmt.Sprintf("the built-in policy (no %s here)", defaultPolicyFile), nil
+}
+
+// again loads the policy file again.
+func (f *serveFlags) again() (*policy.Policy, error) {
+	if err := ownPolicy(f.found); err != nil {
+		return nil, err
+	}
+	return policy.Load(f.found, os.Getuid())
 }
 
 // logger makes the log from the flags.

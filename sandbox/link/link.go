@@ -14,8 +14,8 @@ type Type uint8
 
 // Frames from the host to the worker.
 const (
-	Lib         Type = 2 // one module of the tenant's lib folder
-	Load        Type = 3 // an object's limits and source
+	Libs        Type = 2 // the modules of the tenant's lib folder, as one set
+	Load        Type = 3 // a version of an object, not yet in use; asks for Described, unless its id is 0
 	Describe    Type = 4 // asks for Described
 	Call        Type = 5 // asks for Reply, unless it is oneway
 	Next        Type = 6 // the next item of a stream; asks for Reply
@@ -25,7 +25,11 @@ const (
 	ProxyReply  Type = 10 // answers Proxy
 	Stop        Type = 11 // finish what is queued, then exit
 	Secrets     Type = 12 // all secrets of one object; before its Load, and when they change
-	Idle        Type = 13 // asks whether anything is held; asks for Reply with one byte, 1 if not
+	Idle        Type = 13 // asks whether anything is held; asks for Reply with one byte: 0 calls or streams, 1 instances, 2 nothing
+	Use         Type = 14 // a version that was loaded answers calls from now on
+	Forget      Type = 15 // a version that was loaded will not be used
+	Remove      Type = 16 // an object is no more
+	DropLibs    Type = 17 // a set of modules is not asked for any more
 )
 
 // Frames from the worker to the host.

@@ -25,12 +25,12 @@ func (p *process) retireWhenIdle() {
 			return
 		case <-tick.C:
 		}
-		last, busy := p.requests()
-		if busy || last != seen {
+		last, pending := p.requests()
+		if pending || last != seen {
 			seen = last
 			continue
 		}
-		if p.holdsNothing() && p.retire(seen+1) {
+		if held, _ := p.holds(); held == nothing && p.retire(seen+1) {
 			p.t.cfg.Log.Info("worker stopped: nobody called it", "pid", p.cmd.Process.Pid, "for", idle)
 			return
 		}
@@ -39,20 +39,59 @@ func (p *process) retireWhenIdle() {
 }
 
 // requests returns the number of the last request, and whether any is under way.
-func (p *process) requests() (last uint64, busy bool) {
+func (p *process) requests() (last uint64, pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.last, len(p.pending)+len(p.asked) > 0
 }
 
-// holdsNothing asks the worker.
-func (p *process) holdsNothing() bool {
+// What a worker may hold, from the most to the least; its answer to [link.Idle].
+const (
+	busy    = 0 // calls or streams
+	waiting = 1 // instances that remember
+	nothing = 2
+)
+
+// holds asks the worker.
+func (p *process) holds() (byte, error) {
 	var e link.Encoder
 	r, _, err := p.ask(context.Background(), "", time.Now().Add(10*time.Second), nil, func(n uint64) []byte {
 		e.Begin(link.Idle, n)
 		return e.Frame()
 	})
-	return err == nil && len(r.Payload) == 1 && r.Payload[0] == 1
+	if err != nil || len(r.Payload) != 1 {
+		return busy, err
+	}
+	return r.Payload[0], nil
+}
+
+// retirePause is how often a worker that leaves is asked whether it is done.
+const retirePause = 200 * time.Millisecond
+
+// Retire waits until no call is under way and no stream open, or ctx is done. Nobody is to
+// ask for anything new.
+func (t *Tenant) Retire(ctx context.Context) {
+	tick := time.NewTicker(retirePause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		t.mu.Lock()
+		p := t.proc
+		t.mu.Unlock()
+		if p == nil {
+			return
+		}
+		if _, pending := p.requests(); pending {
+			continue
+		}
+		if held, err := p.holds(); err == nil && held != busy {
+			return
+		}
+	}
 }
 
 // retire lets no more requests in and ends the worker, unless one came after last.

@@ -42,9 +42,12 @@ type process struct {
 	mu       sync.Mutex // guards what follows
 	pending  map[uint64]*pending
 	last     uint64
-	sweeping bool // sweep will run
-	retired  bool // it takes no more requests
-	loaded   map[object.ID]bool
+	sweeping bool                          // sweep will run
+	retired  bool                          // it takes no more requests
+	known    map[object.ID]bool            // every object of which it has loaded a version
+	loaded   map[object.ID]*Version        // in use in the worker
+	tried    map[*Version]bool             // loaded there, and not in use
+	libs     map[*Libs]bool                // known there
 	asked    map[uint64]context.CancelFunc // the scripts' own calls, by the worker's id
 	cause    error                         // why it was ended or died; set once
 }
@@ -74,7 +77,7 @@ const maxLogLines = 20
 
 var serials atomic.Uint64
 
-// start runs a worker and tells it its modules.
+// start runs a worker, which knows nothing yet.
 func start(t *Tenant) (*process, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -83,7 +86,7 @@ func start(t *Tenant) (*process, error) {
 	defer theirs.Close()
 	p := &process{t: t, conn: ours, out: link.NewWriter(ours), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
-		pending: map[uint64]*pending{}, loaded: map[object.ID]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
+		pending: map[uint64]*pending{}, known: map[object.ID]bool{}, loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
 	if p.in, err = link.NewReader(ours, p.frame); err != nil {
 		ours.Close()
 		return nil, err
@@ -102,7 +105,6 @@ func start(t *Tenant) (*process, error) {
 		return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.configure()
 	go p.read(stderr)
 	go p.retireWhenIdle()
 	t.cfg.Log.Info("worker started", "pid", p.cmd.Process.Pid)
@@ -112,18 +114,6 @@ func start(t *Tenant) (*process, error) {
 		}
 	}
 	return p, nil
-}
-
-// configure sends what a worker needs before its first object. The write cannot block:
-// the frames fit the writer's backlog, and a dead worker shows in read.
-func (p *process) configure() {
-	var e link.Encoder
-	for name, lib := range p.t.cfg.Libs {
-		e.Begin(link.Lib, 0)
-		e.Text(name)
-		e.Raw(lib.Source)
-		_ = p.out.Write(e.Frame())
-	}
 }
 
 // read handles the worker's frames until the socket ends, then waits for the process

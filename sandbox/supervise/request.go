@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"runtime"
 	"time"
@@ -48,8 +47,7 @@ func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, buf
 		p.sweeping = true
 		time.AfterFunc(sweepEvery, p.sweep)
 	}
-	if !p.loaded[id] && id != "" {
-		p.loaded[id] = true
+	if id != "" && p.loaded[id] == nil {
 		p.load(id)
 	}
 	p.mu.Unlock()
@@ -159,31 +157,15 @@ func (p *process) forget(n uint64) bool {
 	return ok
 }
 
-// load sends an object's source; callers hold mu, so it precedes the object's first
-// request. A failure to write shows in the request's own.
-func (p *process) load(id object.ID) {
-	s := p.t.cfg.Objects[id]
-	p.grant(id)
-	var e link.Encoder
-	e.Begin(link.Load, 0)
-	e.Text(string(id))
-	e.Text(s.File)
-	limits, _ := json.Marshal(p.t.limits(id)) // numbers always can be
-	e.Text(string(limits))
-	e.Raw(s.Source)
-	_ = p.out.Write(e.Frame())
-}
-
 // tell sends a frame that has no answer.
 func (p *process) tell(typ link.Type, v uint64) {
-	var e link.Encoder
-	if typ == link.Cancel {
-		e.Begin(typ, v)
-	} else {
-		e.Begin(typ, 0)
-		e.Uint(v)
+	if typ != link.Cancel {
+		p.send(typ, v)
+		return
 	}
-	_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+	var e link.Encoder
+	e.Begin(typ, v)
+	_ = p.out.Write(e.Frame())
 }
 
 // proxy runs a call that one of the tenant's objects makes, in its own goroutine, which
@@ -195,7 +177,7 @@ func (p *process) proxy(id uint64, d *link.Decoder) error {
 	if d.Err != nil {
 		return d.Err
 	}
-	if _, ok := p.t.cfg.Objects[from]; !ok {
+	if !p.knows(from) {
 		return errors.New("link: the worker speaks for an object that it does not have")
 	}
 	select {

@@ -35,7 +35,7 @@ func mute(t *testing.T) (*process, <-chan link.Type) {
 	go func() { defer close(ended); _ = in.Run(false) }()
 	t.Cleanup(func() { ours.Close(); theirs.Close(); <-ended })
 	p := &process{t: New(Config{Tenant: "acme"}), conn: ours, out: link.NewWriter(ours),
-		pending: map[uint64]*pending{}, loaded: map[object.ID]bool{"acme.x": true}}
+		pending: map[uint64]*pending{}, loaded: map[object.ID]*Version{"acme.x": NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{})}}
 	if p.in, err = link.NewReader(ours, p.frame); err != nil {
 		t.Fatal(err)
 	}

@@ -19,9 +19,10 @@ type lines struct {
 // logScript writes what a script said, marked as its own, unless it says too much. What
 // was left out is told with the next line that is not.
 func (p *process) logScript(level string, id object.ID, msg string) {
-	if _, ours := p.t.cfg.Objects[id]; !ours {
+	if !p.knows(id) {
 		return
 	}
+	most := p.t.logLines(id)
 	c := p.logged[id]
 	if c == nil {
 		c = &lines{}
@@ -30,11 +31,11 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 	log := p.t.cfg.Log
 	if now := time.Now(); now.Sub(c.since) >= time.Second {
 		if c.dropped > 0 {
-			log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.limits(id).LogLines)
+			log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
 		}
 		*c = lines{since: now}
 	}
-	if c.n++; c.n > p.t.limits(id).LogLines {
+	if c.n++; c.n > most {
 		c.dropped++
 		return
 	}
@@ -49,7 +50,16 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 func (p *process) logDropped() {
 	for id, c := range p.logged {
 		if c.dropped > 0 {
-			p.t.cfg.Log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.limits(id).LogLines)
+			p.t.cfg.Log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
 		}
 	}
+}
+
+// logLines returns how many lines an object may log a second. It may have been removed while
+// it runs.
+func (t *Tenant) logLines(id object.ID) int {
+	if v := t.version(id); v != nil {
+		return v.Limits.LogLines
+	}
+	return object.Limits{}.OrDefaults().LogLines
 }

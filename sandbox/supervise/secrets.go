@@ -17,8 +17,15 @@ type Secrets struct {
 }
 
 // SetSecrets says what the tenant's objects may know from now on. A running worker is
-// told before any call that is asked for later.
+// told before any call that is asked for later. nil is none: what was known is taken away.
 func (t *Tenant) SetSecrets(s *Secrets) {
+	before := t.secrets.Load()
+	if s == nil && before == nil {
+		return
+	}
+	if before != nil {
+		s = s.after(before)
+	}
 	t.secrets.Store(s)
 	t.mu.Lock()
 	p := t.proc
@@ -26,9 +33,9 @@ func (t *Tenant) SetSecrets(s *Secrets) {
 	if p == nil {
 		return
 	}
-	p.mu.Lock() // an object that is loaded later finds what was stored above
+	p.mu.Lock() // an object that is known later finds what was stored above
 	defer p.mu.Unlock()
-	for id := range p.loaded {
+	for id := range p.known {
 		p.grant(id)
 	}
 }
@@ -61,4 +68,19 @@ func (t *Tenant) redact(text string) string {
 		return s.Known.Text(text)
 	}
 	return text
+}
+
+// after returns s with nothing for the objects that had something before.
+func (s *Secrets) after(before *Secrets) *Secrets {
+	out := &Secrets{Of: map[object.ID]map[string]string{}, Known: before.Known}
+	if s != nil {
+		out.Known = s.Known
+		maps.Copy(out.Of, s.Of)
+	}
+	for id := range before.Of {
+		if _, ok := out.Of[id]; !ok {
+			out.Of[id] = nil
+		}
+	}
+	return out
 }

@@ -23,21 +23,10 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// Script is the source of one object or of one lib module.
-type Script struct {
-	File   string // for messages, relative to the scripts folder, for example "acme/counter.lua"
-	Source []byte
-}
-
-// Config says whose worker it is and what it runs. Objects and Libs are not modified
-// after New.
+// Config says whose worker it is.
 type Config struct {
-	Tenant  object.Tenant
-	Argv    []string // starts a worker that speaks on descriptor 3
-	Objects map[object.ID]Script
-	Libs    map[string]Script // by module name
-	// Limits are those of objects; the zero value, and an object that is missing, has defaults.
-	Limits map[object.ID]object.Limits
+	Tenant object.Tenant
+	Argv   []string // starts a worker that speaks on descriptor 3
 	// Confine says how the operating system confines the worker. Its zero value asks for
 	// everything but an own uid and a control group.
 	Confine confine.Spec
@@ -52,6 +41,9 @@ type Config struct {
 type Tenant struct {
 	cfg Config
 
+	objects atomic.Pointer[map[object.ID]*Version] // in use; a map is not modified
+	change  sync.Mutex                             // held to put another map there
+
 	mu      sync.Mutex // guards what follows
 	proc    *process   // nil: none is running
 	crashes int        // in a row
@@ -62,11 +54,8 @@ type Tenant struct {
 	secrets atomic.Pointer[Secrets] // what objects may know; nil: nothing
 }
 
-// limits returns the limits of an object.
-func (t *Tenant) limits(id object.ID) object.Limits { return t.cfg.Limits[id].OrDefaults() }
-
-// New returns a backend that has not started anything.
-func New(cfg Config) *Tenant {
+// New returns a backend that has not started anything and has these objects.
+func New(cfg Config, objects ...*Version) *Tenant {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -74,8 +63,20 @@ func New(cfg Config) *Tenant {
 	if cfg.Idle <= 0 {
 		cfg.Idle = DefaultIdle
 	}
-	return &Tenant{cfg: cfg}
+	t := &Tenant{cfg: cfg}
+	all := make(map[object.ID]*Version, len(objects))
+	for _, v := range objects {
+		all[v.ID] = v
+	}
+	t.objects.Store(&all)
+	return t
 }
+
+// Has reports whether an object is in use.
+func (t *Tenant) Has(id object.ID) bool { return t.version(id) != nil }
+
+// version returns the version of an object that is in use, nil if there is no such object.
+func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id] }
 
 // live returns the running process, starting one if there is none. After a crash it
 // refuses with CodeUnavailable until the back-off is over.
@@ -83,7 +84,7 @@ func (t *Tenant) live() (*process, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return nil, object.Errorf(object.CodeUnavailable, "the host is shutting down; not executed")
+		return nil, object.ErrRetired
 	}
 	if t.proc != nil {
 		return t.proc, nil
@@ -134,8 +135,8 @@ func (t *Tenant) exited(p *process, cause error) {
 
 // Describe implements [object.Backend].
 func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
-	if _, ok := t.cfg.Objects[id]; !ok {
-		return nil, object.Errorf(object.CodeNotFound, "unknown object")
+	if t.version(id) == nil {
+		return nil, errUnknown
 	}
 	p, err := t.live()
 	if err != nil {
@@ -150,6 +151,11 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	if err != nil {
 		return nil, err
 	}
+	return description(id, r)
+}
+
+// description reads what a worker says that an object exposes.
+func description(id object.ID, r object.Reply) (*object.Description, error) {
 	d := new(object.Description)
 	if err := json.Unmarshal(r.Payload, d); err != nil {
 		return nil, fmt.Errorf("reading the description of %s: %w", id, err)
@@ -158,14 +164,18 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	return d, nil
 }
 
+// errUnknown is the answer about an object that the tenant does not have.
+var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
+
 var encoders = sync.Pool{New: func() any { return new(link.Encoder) }}
 
 // Invoke implements [object.Backend].
 func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
-	if _, ok := t.cfg.Objects[c.ID]; !ok {
-		return object.Reply{}, object.Errorf(object.CodeNotFound, "unknown object")
+	v := t.version(c.ID)
+	if v == nil {
+		return object.Reply{}, errUnknown
 	}
-	if most := t.limits(c.ID).ArgumentBytes; len(c.Payload) > most {
+	if most := v.Limits.ArgumentBytes; len(c.Payload) > most {
 		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, %s takes at most %d; not executed", len(c.Payload), c.ID, most)
 	}
 	for again := false; ; again = true {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -18,22 +19,35 @@ type actor struct {
 	// streams is set on an actor of mode "call" that opened one: it serves that and no
 	// other call, and ends with it.
 	streams bool
+	// after is set on the actor of a replaced "single": it begins when that one has handed
+	// over, and inherited is what it got, until an instance took it.
+	after     *estate
+	inherited []byte
 
 	mu    sync.Mutex // guards what follows
 	queue []*job
 	max   int
 	ends  []uint64 // streams to close
-	ended bool     // stop when the queue is empty
+	ended bool     // stop when the queue is empty and no stream is open
+	cut   bool     // streams end with it
+	heir  *estate  // not nil: what to hand over, then
 	wake  chan struct{}
+}
+
+// estate is the state of a "single" on its way from one version to the next.
+type estate struct {
+	settled chan struct{} // closed when state is set
+	state   []byte        // nil: the next instance starts afresh
 }
 
 // stream says in which actor a stream lives.
 type stream struct{ actor *actor }
 
-// newActor starts an actor whose queue holds max jobs. It ends by stop, by itself when
-// its object wants no more of it, or with the process.
-func newActor(o *hosted, max int) *actor {
-	a := &actor{o: o, max: max, open: map[uint64]*sandbox.Stream{}, wake: make(chan struct{}, 1)}
+// newActor starts an actor whose queue holds max jobs, and which waits for an estate if
+// after is not nil. It ends by stop, by itself when its object wants no more of it, or with
+// the process.
+func newActor(o *hosted, max int, after *estate) *actor {
+	a := &actor{o: o, max: max, after: after, open: map[uint64]*sandbox.Stream{}, wake: make(chan struct{}, 1)}
 	go a.loop()
 	return a
 }
@@ -41,8 +55,8 @@ func newActor(o *hosted, max int) *actor {
 // enqueue gives the actor a job, or answers it if the queue is full.
 func (a *actor) enqueue(j *job) {
 	a.mu.Lock()
-	if len(a.queue) >= a.max || a.ended {
-		ended := a.ended
+	ended := a.ended && (j.stream == 0 || a.cut)
+	if len(a.queue) >= a.max || ended {
 		a.mu.Unlock()
 		if ended {
 			j.fail(object.Errorf(object.CodeUnavailable, "the instance has ended; not executed"))
@@ -64,12 +78,22 @@ func (a *actor) nudge() {
 	}
 }
 
-// stop lets the actor finish its queue and end.
-func (a *actor) stop() {
+// stop lets the actor finish its queue and its streams, and end; cut ends the streams too.
+func (a *actor) stop(cut bool) {
 	a.mu.Lock()
-	a.ended = true
+	a.ended, a.cut = true, a.cut || cut
 	a.mu.Unlock()
 	a.nudge()
+}
+
+// bequeath is stop for an actor whose instance hands its state over.
+func (a *actor) bequeath() *estate {
+	e := &estate{settled: make(chan struct{})}
+	a.mu.Lock()
+	a.ended, a.heir = true, e
+	a.mu.Unlock()
+	a.nudge()
+	return e
 }
 
 // endStream closes one stream of the actor, soon.
@@ -83,8 +107,12 @@ func (a *actor) endStream(id uint64) {
 // loop runs jobs until the actor is told to stop.
 func (a *actor) loop() {
 	defer a.end()
+	if a.after != nil {
+		<-a.after.settled
+		a.inherited, a.after = a.after.state, nil
+	}
 	for {
-		j, ends, ended := a.take()
+		j, ends, over := a.take()
 		for _, id := range ends {
 			if st := a.open[id]; st != nil {
 				delete(a.open, id)
@@ -100,8 +128,11 @@ func (a *actor) loop() {
 			}
 			continue
 		}
-		if ended {
-			return
+		if over != going {
+			a.settle()
+			if over == cutOff || len(a.open) == 0 {
+				return
+			}
 		}
 		<-a.wake
 	}
@@ -109,9 +140,10 @@ func (a *actor) loop() {
 
 // end frees the state and answers whatever came too late.
 func (a *actor) end() {
+	a.settle()
 	a.discard()
 	a.mu.Lock()
-	a.ended = true
+	a.ended, a.cut = true, true
 	late := a.queue
 	a.queue = nil
 	a.mu.Unlock()
@@ -120,9 +152,53 @@ func (a *actor) end() {
 	}
 }
 
-// take returns the next job, if any, the streams to close, and whether to stop when
-// there is no job.
-func (a *actor) take() (j *job, ends []uint64, ended bool) {
+// settle hands the instance's state over, if somebody waits for it.
+func (a *actor) settle() {
+	a.mu.Lock()
+	e := a.heir
+	a.heir = nil
+	a.mu.Unlock()
+	if e == nil {
+		return
+	}
+	e.state = a.handover()
+	close(e.settled)
+}
+
+// handover returns the state that the instance hands over, nil if it has none. One that
+// was inherited and not taken yet goes on.
+func (a *actor) handover() []byte {
+	if a.state == nil {
+		return a.inherited
+	}
+	enc := codec.ByID(codec.Serpent).NewEncoder(nil)
+	ok, err := a.state.Handover(context.Background(), enc)
+	if !ok && err == nil {
+		return a.inherited
+	}
+	var doc []byte
+	if err == nil {
+		doc, err = enc.Document()
+	}
+	if err != nil {
+		a.o.w.Log(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts afresh")
+		return nil
+	}
+	return doc
+}
+
+// over says whether an actor goes on when it has no job.
+type over uint8
+
+const (
+	going  over = iota
+	ending      // until its streams have ended
+	cutOff
+)
+
+// take returns the next job, if any, the streams to close, and whether to go on when there
+// is no job.
+func (a *actor) take() (j *job, ends []uint64, o over) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.queue) > 0 {
@@ -132,7 +208,13 @@ func (a *actor) take() (j *job, ends []uint64, ended bool) {
 		a.queue = a.queue[:n]
 	}
 	ends, a.ends = a.ends, nil
-	return j, ends, a.ended
+	switch {
+	case a.cut:
+		o = cutOff
+	case a.ended:
+		o = ending
+	}
+	return j, ends, o
 }
 
 // serve runs one job to its reply. It reports whether the actor goes on.
@@ -164,6 +246,9 @@ func (a *actor) serve(j *job) bool {
 		a.drop(streamID)
 	}
 	if broken {
+		if a.o.prog.Mode() == object.Single {
+			a.inherited = a.handover() // of the thrown away instance
+		}
 		a.discard()
 	}
 	j.finish()
@@ -184,11 +269,20 @@ func (a *actor) ready(fresh bool) *object.Error {
 	if !fresh {
 		return nil
 	}
-	if err := a.state.NewInstance(context.Background()); err != nil {
-		a.discard()
+	if err := a.state.NewInstance(context.Background(), a.inheritance()); err != nil {
+		a.discard() // and keep what was inherited: a better version may take it
 		return asError(err)
 	}
+	a.inherited = nil
 	return nil
+}
+
+// inheritance writes what was inherited; it is nil if nothing was.
+func (a *actor) inheritance() func(object.Sink) error {
+	if a.inherited == nil {
+		return nil
+	}
+	return func(to object.Sink) error { return codec.ByID(codec.Serpent).Decode(a.inherited, codec.Limits{}, to) }
 }
 
 // publish makes an opened stream known and turns the job's reply into its number.

@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"time"
+	"weak"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// hosted is one loaded object and its instances.
+// hosted is one loaded version of an object, and its instances. When another takes its
+// place it is retired: it finishes what it has begun, keeps its sessions and streams until
+// they end, but no longer than drainTimeout, and what waited for it goes to its heir.
 type hosted struct {
 	w  *process
 	id object.ID
@@ -23,8 +27,10 @@ type hosted struct {
 	err   *object.Error // why there is no prog
 
 	mu       sync.Mutex // guards what follows
-	closed   bool
-	early    []*job // came before loading ended
+	retired  bool
+	heir     *hosted // of a retired one; nil: the object is no more
+	prev     *hosted // the version before, while it may have sessions
+	early    []*job  // came before loading ended
 	loaded   bool
 	single   *actor
 	sessions map[uint64]*actor // by connection
@@ -61,14 +67,18 @@ func (o *hosted) load(ctx context.Context, cfg sandbox.Config) {
 	}
 }
 
-// describe answers a Describe frame once the object is loaded.
-func (o *hosted) describe(id uint64) {
+// describe answers a Describe frame, or a Load frame that asks how it went, once the object
+// is loaded. That its script is wrong is what the latter asks for, and no error.
+func (o *hosted) describe(id uint64, tried bool) {
 	<-o.ready
 	var e link.Encoder
 	e.Begin(link.Described, id)
-	if o.err != nil {
+	switch {
+	case o.err != nil && tried:
+		e.PutReply(object.Reply{Exception: true, Payload: []byte(o.err.Error())}, true, nil)
+	case o.err != nil:
 		e.PutReply(object.Reply{}, false, o.err)
-	} else {
+	default:
 		doc, err := json.Marshal(o.prog.Description())
 		if err != nil {
 			e.PutReply(object.Reply{}, false, asError(err))
@@ -104,15 +114,20 @@ func (o *hosted) route(j *job) {
 		return
 	}
 	o.mu.Lock()
+	if o.retired {
+		heir := o.heir
+		o.mu.Unlock()
+		heir.succeed(j)
+		return
+	}
 	defer o.mu.Unlock()
-	if o.closed {
-		j.fail(object.Errorf(object.CodeUnavailable, "the object was replaced; not executed"))
+	if o.prev != nil && o.offerPrevLocked(j) {
 		return
 	}
 	switch mode {
 	case object.Single:
 		if o.single == nil {
-			o.single = newActor(o, o.limits.Queue)
+			o.single = newActor(o, o.limits.Queue, nil)
 		}
 		o.single.enqueue(j)
 	case object.Session:
@@ -122,7 +137,7 @@ func (o *hosted) route(j *job) {
 				j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d sessions of %s; not executed", o.limits.Sessions, o.id))
 				return
 			}
-			a = newActor(o, o.limits.Queue)
+			a = newActor(o, o.limits.Queue, nil)
 			o.sessions[j.call.Conn] = a
 		}
 		a.enqueue(j)
@@ -141,7 +156,7 @@ func (o *hosted) parallelLocked(j *job) {
 		a.enqueue(j)
 	case o.working < o.limits.Parallel:
 		o.working++
-		newActor(o, 1).enqueue(j)
+		newActor(o, 1, nil).enqueue(j)
 	case len(o.waiting) < o.limits.Queue:
 		o.waiting = append(o.waiting, j)
 	default:
@@ -153,7 +168,7 @@ func (o *hosted) parallelLocked(j *job) {
 func (o *hosted) remembers() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.single != nil || len(o.sessions)+len(o.waiting)+len(o.early)+o.working > 0
+	return o.single != nil || len(o.sessions)+len(o.waiting)+len(o.early)+o.working > 0 || o.prev != nil && o.prev.remembers()
 }
 
 // done takes back an actor of mode "call": it goes on with the next job that waits, or
@@ -161,7 +176,8 @@ func (o *hosted) remembers() bool {
 func (o *hosted) done(a *actor) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
+	if o.retired {
+		o.working--
 		return false
 	}
 	if len(o.waiting) > 0 {
@@ -175,37 +191,136 @@ func (o *hosted) done(a *actor) bool {
 	return true
 }
 
-// endConn frees the session of a connection that closed.
+// endConn frees the session of a connection that closed, in every version.
 func (o *hosted) endConn(conn uint64) {
 	o.mu.Lock()
-	a := o.sessions[conn]
+	a, prev := o.sessions[conn], o.prev
 	delete(o.sessions, conn)
 	o.mu.Unlock()
 	if a != nil {
-		a.stop()
+		a.stop(false)
+	}
+	if prev != nil {
+		prev.endConn(conn)
 	}
 }
 
-// close ends every instance once its queue is empty. Jobs that come later are refused.
-func (o *hosted) close() {
+// drainTimeout is how long sessions and streams of a replaced version live on.
+const drainTimeout = time.Minute
+
+// errReplaced answers a call that an object which is no more cannot have.
+var errReplaced = object.Errorf(object.CodeNotFound, "unknown object")
+
+// retire puts heir in the place of o; nil if the object is no more.
+func (o *hosted) retire(heir *hosted) {
 	o.mu.Lock()
-	o.closed = true
-	actors := o.idle
-	if o.single != nil {
-		actors = append(actors, o.single)
-	}
-	for _, a := range o.sessions {
-		actors = append(actors, a)
-	}
-	o.idle, o.single = nil, nil
-	clear(o.sessions)
-	waiting := o.waiting
-	o.waiting = nil
+	o.retired, o.heir = true, heir
+	idle, single, moved := o.idle, o.single, append(o.early, o.waiting...)
+	o.idle, o.single, o.early, o.waiting = nil, nil, nil, nil
 	o.mu.Unlock()
-	for _, j := range waiting {
-		j.fail(object.Errorf(object.CodeUnavailable, "the object was replaced; not executed"))
+	if heir != nil {
+		heir.inherit(o, single)
+	} else if single != nil {
+		single.stop(false)
 	}
-	for _, a := range actors {
-		a.stop()
+	for _, a := range idle {
+		a.stop(false)
+	}
+	for _, j := range moved {
+		heir.succeed(j)
+	}
+	left := weak.Make(o) // an instance that lives holds it
+	time.AfterFunc(drainTimeout, func() {
+		if o := left.Value(); o != nil {
+			o.cut()
+		}
+	})
+}
+
+// inherit makes o the next version of old, whose one instance, if there is any, hands over.
+// No job has come yet.
+func (o *hosted) inherit(old *hosted, single *actor) {
+	sessions, loaded := old.holdsSessions(), false
+	select {
+	case <-o.ready: // as it is, but for what is used without having been tried
+		loaded = o.prog != nil
+	default:
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if sessions {
+		o.prev = old
+	}
+	switch {
+	case single == nil:
+	case loaded && o.prog.Mode() == object.Single:
+		o.single = newActor(o, o.limits.Queue, single.bequeath())
+	default:
+		single.stop(false)
+	}
+}
+
+// succeed takes a job that waited for an earlier version. o is nil if the object is no
+// more.
+func (o *hosted) succeed(j *job) {
+	if o == nil {
+		j.fail(errReplaced)
+		return
+	}
+	o.dispatch(j)
+}
+
+// offer gives a job to the session that its connection has in this version, or in one
+// before. It reports whether there was one.
+func (o *hosted) offer(j *job) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if a := o.sessions[j.call.Conn]; a != nil {
+		a.enqueue(j)
+		return true
+	}
+	return o.prev != nil && o.offerPrevLocked(j)
+}
+
+// offerPrevLocked is offer for the versions before, which are forgotten when they have no
+// sessions any more: a retired one gets none.
+func (o *hosted) offerPrevLocked(j *job) bool {
+	if o.prev.offer(j) {
+		return true
+	}
+	if !o.prev.holdsSessions() {
+		o.prev = nil
+	}
+	return false
+}
+
+// holdsSessions reports whether this version or one before has sessions.
+func (o *hosted) holdsSessions() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.prev != nil && !o.prev.holdsSessions() {
+		o.prev = nil
+	}
+	return len(o.sessions) > 0 || o.prev != nil
+}
+
+// cut ends what is left of a retired version.
+func (o *hosted) cut() {
+	o.mu.Lock()
+	var left []*actor
+	for _, a := range o.sessions {
+		left = append(left, a)
+	}
+	clear(o.sessions)
+	o.mu.Unlock()
+	o.w.mu.Lock()
+	for _, s := range o.w.streams {
+		if s.actor.o == o {
+			left = append(left, s.actor)
+		}
+	}
+	o.w.mu.Unlock()
+	for _, a := range left {
+		a.stop(true)
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -79,7 +78,8 @@ func Serve(conn net.Conn) error {
 	w := &process{
 		out:     link.NewWriter(conn),
 		objects: map[object.ID]*hosted{},
-		libs:    map[string][]byte{},
+		loaded:  map[uint64]*hosted{},
+		libs:    map[uint64]map[string][]byte{},
 		running: map[uint64]*job{},
 		streams: map[uint64]*stream{},
 		asked:   map[uint64]chan proxyReply{},
@@ -92,7 +92,8 @@ func Serve(conn net.Conn) error {
 	case errors.Is(err, errStop):
 		w.jobs.Wait()
 		for _, o := range w.objects {
-			o.close()
+			o.retire(nil)
+			o.cut()
 		}
 		return nil
 	case errors.Is(err, io.EOF):
@@ -110,8 +111,9 @@ type process struct {
 	out *link.Writer
 
 	// The reader's own.
-	objects map[object.ID]*hosted
-	libs    map[string][]byte
+	objects map[object.ID]*hosted        // the versions in use
+	loaded  map[uint64]*hosted           // those that are not in use yet, by number
+	libs    map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
 	secrets secrets
 
@@ -176,16 +178,27 @@ func (w *process) accept(j *job, typ link.Type) error {
 // control handles every frame that is not a job.
 func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	switch typ {
-	case link.Lib:
-		name := d.Text()
-		w.libs[name] = d.Raw()
+	case link.Libs:
+		w.addLibs(d)
+	case link.DropLibs:
+		delete(w.libs, d.Uint())
 	case link.Secrets:
 		w.secrets.read(d)
 	case link.Load:
-		return w.load(d)
+		return w.load(id, d)
+	case link.Use:
+		return w.use(d.Uint())
+	case link.Forget:
+		delete(w.loaded, d.Uint())
+	case link.Remove:
+		if o := w.objects[object.ID(d.Text())]; o != nil {
+			delete(w.objects, o.id)
+			o.retire(nil)
+			o.cut()
+		}
 	case link.Describe:
 		if o := w.objects[object.ID(d.Text())]; o != nil {
-			go o.describe(id)
+			go o.describe(id, false)
 		}
 	case link.CloseStream:
 		w.closeStream(d.Uint())
@@ -214,9 +227,23 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	return d.Err
 }
 
-// load replaces or adds an object. The script is compiled by the object's own
-// goroutine, never by the reader.
-func (w *process) load(d *link.Decoder) error {
+// addLibs takes a set of modules.
+func (w *process) addLibs(d *link.Decoder) {
+	number, n := d.Uint(), d.Count()
+	libs := map[string][]byte{}
+	for range n {
+		name := d.Text()
+		libs[name] = d.Bytes()
+	}
+	if d.Err == nil {
+		w.libs[number] = libs
+	}
+}
+
+// load adds a version of an object, which is not in use yet. The script is compiled by the
+// object's own goroutine, never by the reader. It says how that went if request is not 0.
+func (w *process) load(request uint64, d *link.Decoder) error {
+	number, libs := d.Uint(), d.Uint()
 	id, file := object.ID(d.Text()), d.Text()
 	var limits object.Limits
 	encoded, source := d.Text(), d.Raw()
@@ -226,18 +253,33 @@ func (w *process) load(d *link.Decoder) error {
 	if err := json.Unmarshal([]byte(encoded), &limits); err != nil {
 		return fmt.Errorf("link: the limits of %s: %w", id, err)
 	}
-	if old := w.objects[id]; old != nil {
-		old.close()
-	}
 	o := newHosted(w, id, limits)
-	w.objects[id] = o
-	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: maps.Clone(w.libs), Env: w, Limits: limits}
+	w.loaded[number] = o
+	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: w.libs[libs], Env: w, Limits: limits}
 	go o.load(context.Background(), cfg)
+	if request != 0 {
+		go o.describe(request, true)
+	}
 	return nil
 }
 
-// idle returns 1 if nothing would be missed if the process ended: no job, no stream, no
-// instance that remembers.
+// use makes a version that was loaded the one that answers calls.
+func (w *process) use(number uint64) error {
+	o := w.loaded[number]
+	if o == nil {
+		return fmt.Errorf("link: the host uses version %d, which it did not load", number)
+	}
+	delete(w.loaded, number)
+	old := w.objects[o.id]
+	w.objects[o.id] = o
+	if old != nil {
+		old.retire(o)
+	}
+	return nil
+}
+
+// idle returns 0 if a job or a stream would be missed if the process ended, 1 if an
+// instance that remembers would, and 2 if nothing would.
 func (w *process) idle() byte {
 	w.mu.Lock()
 	busy := len(w.running)+len(w.streams)+len(w.asked) > 0
@@ -247,10 +289,10 @@ func (w *process) idle() byte {
 	}
 	for _, o := range w.objects {
 		if o.remembers() {
-			return 0
+			return 1
 		}
 	}
-	return 1
+	return 2
 }
 
 // send writes a frame; a failure means the host is gone, and the reader will see that.

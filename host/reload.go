@@ -1,0 +1,365 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/internal/watch"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// How changes are found and taken.
+const (
+	rescanEvery = 5 * time.Second        // everything is looked at, for what no event told of
+	settleTime  = time.Second            // before a file that is gone, or half written, is believed
+	againAfter  = 200 * time.Millisecond // when something has to settle
+	maxTried    = 100                    // new objects of a tenant at once that are tried before their first call
+	maxJobs     = 8                      // tenants and plugins whose versions are tried at a time
+	jobTimeout  = time.Minute            // for all that is tried of one
+)
+
+// reloader makes the next snapshot of the files as they are now, and serves it. It belongs
+// to one goroutine, first New's and then that of watch. What runs tenants' code, which may
+// take its time, runs beside it as a job, one a tenant or plugin; what a job found is taken
+// into service here again.
+type reloader struct {
+	h       *Host
+	reader  reader
+	watched *watch.Folders // nil: there are no events
+
+	next    *snapshot               // being made
+	retired []func(context.Context) // ends what the last snapshot had
+	waits   bool                    // something has to settle
+
+	sum     [32]byte                 // of the policy file as it was looked at last
+	gone    map[object.ID]time.Time  // missing since then, and still served
+	refused map[string]*refusal      // by object, or by what else it is
+	jobs    map[string]bool          // under way
+	late    map[object.Tenant]bool   // has changed during its job
+	done    chan func(old *snapshot) // what jobs want to have done
+	slots   chan struct{}            // holds one for each job
+	asked   chan chan<- struct{}     // Reload
+	asking  []chan<- struct{}        // answered when all is taken
+}
+
+// reloads counts what was taken and what was refused.
+type reloads struct{ taken, refused atomic.Uint64 }
+
+func newReloader(h *Host) *reloader {
+	return &reloader{h: h, gone: map[object.ID]time.Time{}, refused: map[string]*refusal{}, jobs: map[string]bool{},
+		late: map[object.Tenant]bool{}, done: make(chan func(*snapshot)), slots: make(chan struct{}, maxJobs), asked: make(chan chan<- struct{})}
+}
+
+// Reload has the host look at all its files now, and returns when what has changed is
+// served or refused. Without it that happens by itself, soon. It is an error if ctx is done
+// before, or the host does not serve.
+func (h *Host) Reload(ctx context.Context) error {
+	answer := make(chan struct{})
+	select {
+	case h.reloader.asked <- answer:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-answer:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// first makes the snapshot that the host starts with. A missing folder of scripts is an
+// error.
+func (l *reloader) first() error {
+	p := l.h.snap.Load().policy
+	l.sum = p.Sum
+	f, err := l.reader.read(p, nil)
+	if err != nil {
+		return err
+	}
+	l.change(func(*snapshot) {
+		l.problems(f)
+		l.scripts(context.Background(), f)
+		l.plugins(context.Background(), f)
+	})
+	return nil
+}
+
+// watch takes changes as they come, until ctx is done.
+func (l *reloader) watch(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer l.drain()
+	defer cancel()
+	var events <-chan struct{}
+	if w, err := watch.New(); err != nil {
+		l.h.log.Warn("no file events: changes are found by looking; raise fs.inotify.max_user_instances", "every", rescanEvery, "err", err)
+	} else {
+		defer w.Close()
+		l.watched, events = w, w.Changed()
+	}
+	rescan, again, look := time.NewTicker(rescanEvery), time.NewTimer(0), time.NewTicker(lookEvery)
+	defer rescan.Stop()
+	defer again.Stop()
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-events:
+			l.reload(ctx, l.taken())
+		case <-again.C:
+			l.cover()
+			l.reload(ctx, nil)
+		case <-rescan.C:
+			l.cover()
+			l.reload(ctx, nil)
+		case <-look.C:
+			if !l.policyChanged() {
+				continue
+			}
+			l.reload(ctx, nil)
+		case answer := <-l.asked:
+			l.asking = append(l.asking, answer)
+			l.reload(ctx, nil)
+		case do := <-l.done:
+			l.change(do)
+			if len(l.late) > 0 {
+				which := l.late
+				l.late = map[object.Tenant]bool{}
+				l.reload(ctx, which)
+			}
+		}
+		if l.waits {
+			again.Reset(againAfter)
+		} else if len(l.jobs) == 0 {
+			for _, answer := range l.asking {
+				close(answer)
+			}
+			l.asking = nil
+		}
+	}
+}
+
+// drain waits for the jobs, whose context is done.
+func (l *reloader) drain() {
+	for len(l.jobs) > 0 {
+		l.change(<-l.done)
+	}
+}
+
+// start runs something beside the reloader, unless that of the same key still runs. finish
+// is what to do with what it found; next is being made then.
+func (l *reloader) start(ctx context.Context, key string, run func(context.Context), finish func(old *snapshot)) {
+	l.jobs[key] = true
+	go func() { // ends with run, which ctx bounds
+		l.slots <- struct{}{}
+		ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+		run(ctx)
+		cancel()
+		<-l.slots
+		l.done <- func(old *snapshot) {
+			delete(l.jobs, key)
+			finish(old)
+		}
+	}()
+}
+
+// change makes the next snapshot by do, given the last, and serves it.
+func (l *reloader) change(do func(old *snapshot)) {
+	old := l.h.snap.Load()
+	next := *old
+	next.starting = false
+	next.tenants, next.plugins = maps.Clone(old.tenants), maps.Clone(old.plugins)
+	l.next, l.retired, l.waits = &next, nil, false
+	do(old)
+	next.index()
+	l.h.snap.Store(&next)
+	// What was in force until now may be gone.
+	for name, was := range old.tenants {
+		now := next.tenants[name]
+		if now == nil || now.worker != was.worker {
+			continue // all of it leaves
+		}
+		for id := range was.objects {
+			if now.objects[id] == nil {
+				now.worker.Remove(id)
+			}
+		}
+	}
+	if next.policy != old.policy {
+		l.h.grantSecrets(&next)
+		l.h.cutRevoked(time.Now())
+	}
+	for _, leave := range l.retired {
+		l.h.leaving.Go(func() { leave(l.h.life) })
+	}
+	l.publish()
+}
+
+// reload takes what has changed: of some tenants' files, or of all files and the policy if
+// which is nil.
+func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
+	l.change(func(old *snapshot) {
+		if which == nil && l.policy(old) {
+			l.reader = reader{}
+		}
+		f, err := l.reader.read(l.next.policy, which)
+		l.refuse("scripts", "", l.next.policy.Scripts, err)
+		if err != nil {
+			f = l.reader.last // the folder may come back: what was read stays
+		}
+		if f == nil {
+			l.next.policy, l.next.vault, l.next.secrets = old.policy, old.vault, old.secrets
+			l.sum = [32]byte{}
+			return
+		}
+		l.problems(f)
+		l.scripts(ctx, f)
+		l.plugins(ctx, f)
+	})
+}
+
+// cover watches the folders that the policy names, and what was made below them.
+func (l *reloader) cover() {
+	if l.watched == nil {
+		return
+	}
+	p := l.h.snap.Load().policy
+	if err := l.watched.Cover(p.Scripts, p.Plugins); l.refuse("watching", "", p.Scripts, err) && err != nil {
+		l.h.log.Warn("not all folders can be watched: changes there are found by looking; raise fs.inotify.max_user_watches", "every", rescanEvery, "err", err)
+	}
+}
+
+// taken returns the tenants whose files may have changed, nil for all of them.
+func (l *reloader) taken() map[object.Tenant]bool {
+	paths, all := l.watched.Take()
+	if all {
+		return nil
+	}
+	root := l.h.snap.Load().policy.Scripts
+	which := map[object.Tenant]bool{}
+	for _, path := range paths {
+		rel, err := filepath.Rel(root, path)
+		if err != nil || rel == "." {
+			return nil
+		}
+		name, _, _ := strings.Cut(rel, string(filepath.Separator))
+		which[object.Tenant(name)] = true
+	}
+	return which
+}
+
+// leaver is what ends when its last call has.
+type leaver interface {
+	Retire(ctx context.Context)
+	Close(ctx context.Context) error
+}
+
+// stragglers is how long a call may be on its way to what the snapshot before had.
+const stragglers = time.Second
+
+// leave ends something that nobody new is told of: once nothing is under way in it, or its
+// time is over, or ctx is done.
+func leave(what leaver) func(ctx context.Context) {
+	return func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, lingerTimeout)
+		defer cancel()
+		select {
+		case <-time.After(stragglers):
+			what.Retire(ctx)
+		case <-ctx.Done():
+		}
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		_ = what.Close(ending)
+	}
+}
+
+// lingerTimeout bounds how long streams go on in what is no longer served.
+const lingerTimeout = time.Minute
+
+// Refusal is something that is not served, or not as it lies in its file.
+type Refusal struct {
+	ID   object.ID `json:"id,omitempty"` // "" for the policy, and for what is no object
+	Path string    `json:"path"`
+	Err  string    `json:"error"`
+	At   time.Time `json:"at"`
+}
+
+// refusal is a Refusal with what it is about, so that it is not tried again as it is.
+type refusal struct {
+	Refusal
+	version *supervise.Version
+	plugin  *servedPlugin
+}
+
+// refuse notes that something is wrong, or with nil that it no longer is. It reports
+// whether that is news.
+func (l *reloader) refuse(key string, id object.ID, path string, err error) bool {
+	before := l.refused[key]
+	if err == nil {
+		delete(l.refused, key)
+		return before != nil
+	}
+	if before != nil && before.Err == errorText(err) {
+		return false
+	}
+	l.refused[key] = &refusal{Refusal: Refusal{ID: id, Path: path, Err: errorText(err), At: time.Now()}}
+	return true
+}
+
+// problems tells of what lies in the folders and is not served.
+func (l *reloader) problems(f *files) {
+	all := slices.Clone(f.problems)
+	for _, t := range f.tenants {
+		all = append(all, t.problems...)
+	}
+	now := map[string]bool{}
+	for _, p := range all {
+		key := "file " + p.path
+		now[key] = true
+		if l.refuse(key, "", p.path, p.err) {
+			l.h.log.Warn("not served", "path", p.path, "err", p.err)
+		}
+	}
+	for key := range l.refused {
+		if strings.HasPrefix(key, "file ") && !now[key] {
+			delete(l.refused, key)
+		}
+	}
+}
+
+// publish makes known what is refused.
+func (l *reloader) publish() {
+	out := make([]Refusal, 0, len(l.refused))
+	for _, key := range slices.Sorted(maps.Keys(l.refused)) {
+		out = append(out, l.refused[key].Refusal)
+	}
+	l.h.refusals.Store(&out)
+}
+
+// Refusals returns what is not served, or not as it lies in its file.
+func (h *Host) Refusals() []Refusal { return *h.refusals.Load() }
+
+// errorText is an error as an operator reads it.
+func errorText(err error) string {
+	var e *object.Error
+	if errors.As(err, &e) && e.Msg != "" && e.Err == nil {
+		return e.Msg
+	}
+	return err.Error()
+}
+
+// record writes into the audit log what has happened to an object.
+func (h *Host) record(event string, id object.ID, detail string) {
+	if h.audit != nil {
+		_ = h.audit.Note(event, "object", string(id), "detail", detail)
+	}
+}

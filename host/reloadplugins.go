@@ -1,0 +1,101 @@
+package host
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+)
+
+// plugins brings the plugins into the next snapshot: what is as it was, and what is gone.
+// What has changed is tried by jobs.
+func (l *reloader) plugins(ctx context.Context, f *files) {
+	before := map[object.ID]*servedPlugin{}
+	for _, p := range l.next.plugins {
+		before[p.pin.ID] = p
+	}
+	wanted := map[object.ID]*policy.Plugin{}
+	for _, pin := range f.plugins {
+		wanted[pin.ID] = pin
+	}
+	for id, was := range before {
+		named := slices.ContainsFunc(l.next.policy.Pins, func(p policy.Plugin) bool { return p.ID == id })
+		if wanted[id] != nil {
+			delete(l.gone, id)
+		} else if !l.lingers(id, named) {
+			l.unserve(was)
+			l.h.log.Info("plugin is gone", "object", string(id))
+			l.h.record("removed", id, "")
+		}
+	}
+	for id, pin := range wanted {
+		l.plugin(ctx, before[id], pin)
+	}
+}
+
+// unserve takes a plugin out of the next snapshot.
+func (l *reloader) unserve(was *servedPlugin) {
+	for _, id := range was.pin.Objects {
+		if l.next.plugins[id] == was {
+			delete(l.next.plugins, id)
+		}
+	}
+	l.retired = append(l.retired, leave(was.backend))
+}
+
+// serve puts a plugin into the next snapshot, in the place of another one or of none.
+func (l *reloader) serve(was, now *servedPlugin) {
+	if was != nil {
+		l.unserve(was)
+	}
+	for _, id := range now.pin.Objects {
+		l.next.plugins[id] = now
+	}
+}
+
+// plugin looks whether a plugin is what the policy and its file want it to be.
+func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Plugin) {
+	key := "plugin " + string(pin.ID)
+	if was != nil && was.is(l.next.policy, pin) {
+		delete(l.refused, key)
+		return
+	}
+	if r := l.refused[key]; l.jobs[key] || r != nil && r.plugin != nil && r.plugin.is(l.next.policy, pin) {
+		return
+	}
+	now := l.h.newPlugin(l.next.policy, pin)
+	if l.h.snap.Load().starting {
+		l.serve(was, now)
+		return
+	}
+	var err error
+	run := func(ctx context.Context) { _, err = now.backend.Describe(ctx, pin.Objects[0]) }
+	l.start(ctx, key, run, func(*snapshot) {
+		was := l.next.plugins[pin.Objects[0]]
+		if was != nil && was.pin.ID != pin.ID {
+			was = nil
+		}
+		if err == nil && slices.ContainsFunc(l.next.policy.Pins, func(p policy.Plugin) bool { return now.is(l.next.policy, &p) }) {
+			l.serve(was, now)
+			delete(l.refused, key)
+			l.h.log.Info("plugin changed", "object", string(pin.ID))
+			l.h.record("reloaded", pin.ID, pin.SHA256)
+			l.h.reloads.taken.Add(1)
+			return
+		}
+		l.retired = append(l.retired, leave(now.backend))
+		if err == nil || now.file != nil && time.Since(now.file.ModTime()) < settleTime {
+			l.waits = true // it changed meanwhile, or the rest of it is on its way
+			return
+		}
+		news := l.refuse(key, pin.ID, now.path, err)
+		l.refused[key].plugin = now // not again as it is
+		if news {
+			l.h.log.Error("plugin was not taken: what was served before, if anything, stays in service", "object", string(pin.ID), "path", now.path, "err", err)
+			l.h.record("refused", pin.ID, errorText(err))
+			l.h.reloads.refused.Add(1)
+		}
+	})
+}

@@ -1,0 +1,74 @@
+package host
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+)
+
+// policyChanged reports whether the policy file is another than when it was looked at last.
+func (l *reloader) policyChanged() bool {
+	if l.h.cfg.PolicyFile == "" {
+		return false
+	}
+	text, err := os.ReadFile(l.h.cfg.PolicyFile)
+	return err == nil && sha256.Sum256(text) != l.sum
+}
+
+// policy reads the policy file, if it has changed or was refused, and reports whether the
+// next snapshot has another.
+func (l *reloader) policy(old *snapshot) bool {
+	path := l.h.cfg.PolicyFile
+	if path == "" || l.h.cfg.Load == nil {
+		return false
+	}
+	text, err := os.ReadFile(path)
+	sum := sha256.Sum256(text)
+	if err == nil && sum == l.sum && l.refused["policy"] == nil {
+		return false
+	}
+	l.sum = sum
+	if err == nil {
+		err = l.adopt(old)
+	}
+	if news := l.refuse("policy", "", path, err); err != nil {
+		if news {
+			l.h.log.Error("the policy was not taken: the last good one stays in force", "path", path, "err", err)
+			l.h.record("policy refused", "", errorText(err))
+			l.h.reloads.refused.Add(1)
+		}
+		return false
+	}
+	if l.next.policy == old.policy {
+		return false
+	}
+	l.h.log.Info("policy changed", "path", path)
+	l.h.record("policy changed", "", fmt.Sprintf("%x", sum))
+	l.h.reloads.taken.Add(1)
+	return true
+}
+
+// adopt puts the policy of the file into the next snapshot, with the keys and secrets that
+// it names.
+func (l *reloader) adopt(old *snapshot) error {
+	p, err := l.h.cfg.Load()
+	if err != nil || p.Sum == old.policy.Sum {
+		return err
+	}
+	if what := p.Fixed(old.policy); what != "" {
+		return fmt.Errorf("%s changed, which a running host cannot take: restart it, or run hearth upgrade; nothing of the new file is in force until then", what)
+	}
+	if err := checkTenants(p); err != nil {
+		return err
+	}
+	v, err := newVault(p, l.h.log)
+	if err != nil {
+		return err
+	}
+	s, err := newSecrets(p, old.secrets, l.h.log)
+	if err != nil {
+		return err
+	}
+	l.next.policy, l.next.vault, l.next.secrets = p, v, s
+	return nil
+}

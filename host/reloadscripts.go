@@ -1,0 +1,240 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// candidate is a version on its way into service.
+type candidate struct {
+	version *supervise.Version
+	path    string
+	young   bool // its files may be half written
+	added   bool // there is no version before
+	err     error
+}
+
+// scripts brings the tenants into the next snapshot: what is as it was, and what is gone.
+// What has changed is tried by jobs.
+func (l *reloader) scripts(ctx context.Context, f *files) {
+	for name := range f.tenants {
+		l.tenant(ctx, name, f.tenants[name])
+	}
+	for name := range maps.Clone(l.next.tenants) {
+		if f.tenants[name] != nil {
+			continue
+		}
+		l.tenant(ctx, name, &tenantFiles{})
+		if t := l.next.tenants[name]; len(t.objects) == 0 {
+			delete(l.next.tenants, name)
+			l.retired = append(l.retired, leave(t.worker))
+			l.h.log.Info("tenant is gone", "tenant", string(name))
+		}
+	}
+}
+
+// tenant brings one tenant into the next snapshot.
+func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenantFiles) {
+	was := l.next.tenants[name]
+	libs := make(map[string]supervise.Script, len(found.libs))
+	for lib, s := range found.libs {
+		libs[lib] = s.Script
+	}
+	var now *served
+	if was == nil {
+		now = l.newTenant(name, libs)
+	} else {
+		now = l.keep(name, was, found)
+		if !sameLibs(libs, was.libs.Scripts) {
+			now.libs = supervise.NewLibs(libs)
+		}
+	}
+	l.next.tenants[name] = now
+	all := l.candidates(now, found)
+	if len(all) == 0 {
+		return
+	}
+	key := "tenant " + string(name)
+	if l.jobs[key] {
+		l.late[name] = true
+		return
+	}
+	if l.h.snap.Load().starting { // each is loaded by its first call
+		for _, c := range all {
+			now.objects[c.version.ID] = c.version
+			now.worker.Use(c.version)
+		}
+		return
+	}
+	worker := now.worker
+	l.start(ctx, key, func(ctx context.Context) { try(ctx, worker, all) }, func(*snapshot) {
+		now := l.next.tenants[name]
+		if now == nil || now.worker != worker { // it was to be another meanwhile
+			for _, c := range all {
+				worker.Forget(c.version)
+			}
+			l.late[name] = true
+			return
+		}
+		now = &served{worker: now.worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
+		l.next.tenants[name] = now
+		for _, c := range all {
+			l.decide(now, c)
+		}
+	})
+}
+
+// newTenant is a tenant that was not there before.
+func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *served {
+	now := &served{settings: l.next.policy.Tenant(name), objects: map[object.ID]*supervise.Version{}, libs: supervise.NewLibs(libs)}
+	now.worker = l.h.newWorker(name, &now.settings, nil)
+	now.worker.SetSecrets(l.next.secrets.of(name))
+	return now
+}
+
+// keep is a tenant with the objects that it had, but for those whose files have been gone
+// for long.
+func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *served {
+	now := &served{worker: was.worker, settings: l.next.policy.Tenant(name), objects: maps.Clone(was.objects), libs: was.libs}
+	for id := range was.objects {
+		if _, there := found.objects[id]; there {
+			delete(l.gone, id)
+		} else if !l.lingers(id, l.next.policy.Serves(name)) {
+			delete(now.objects, id)
+			l.h.log.Info("object is gone", "object", string(id))
+			l.h.record("removed", id, "")
+		}
+	}
+	same := sameWalls(&was.settings, &now.settings)
+	for id, v := range now.objects {
+		if limits := now.settings.Limits(id).OrDefaults(); !same || limits != v.Limits {
+			now.objects[id] = supervise.NewVersion(id, v.Script, v.Libs, limits)
+			if same {
+				now.worker.Use(now.objects[id])
+			}
+		}
+	}
+	if !same {
+		now.worker = l.h.newWorker(name, &now.settings, now.objects)
+		now.worker.SetSecrets(l.next.secrets.of(name))
+		l.retired = append(l.retired, leave(was.worker))
+		l.h.log.Info("tenant gets a new worker: the policy gives it other walls", "tenant", string(name))
+	}
+	return now
+}
+
+// lingers reports whether what is gone is served for a while yet: somebody may be about to
+// put another there. named says that the policy has not taken it away, which counts at once.
+func (l *reloader) lingers(id object.ID, named bool) bool {
+	since, known := l.gone[id]
+	if !known {
+		since = time.Now()
+		l.gone[id] = since
+	}
+	if named && time.Since(since) < settleTime {
+		l.waits = true
+		return true
+	}
+	delete(l.gone, id)
+	return false
+}
+
+// candidates returns what lies in a tenant's folder and is not what is served, nor known
+// not to load.
+func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
+	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.libs)), script.young)
+	var out []*candidate
+	for id, s := range found.objects {
+		cur := now.objects[id]
+		r := l.refused[string(id)]
+		switch {
+		case l.next.plugins[id] != nil:
+			continue // until the plugin is gone
+		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !touches(cur, now.libs):
+			if r != nil {
+				delete(l.refused, string(id))
+				l.h.log.Info("object is as it is served again", "object", string(id))
+			}
+			continue
+		}
+		v := supervise.NewVersion(id, s.Script, now.libs, now.settings.Limits(id))
+		if r != nil && r.version != nil && bytes.Equal(r.version.Script.Source, s.Source) && r.version.Limits == v.Limits &&
+			sameLibs(r.version.Libs.Scripts, now.libs.Scripts) {
+			continue
+		}
+		out = append(out, &candidate{version: v, path: filepath.Join(l.next.policy.Scripts, filepath.FromSlash(s.File)),
+			young: s.young() || libsYoung, added: cur == nil})
+	}
+	return out
+}
+
+// try loads versions beside those in use, two at a time. Of very many new ones each is
+// loaded by its first call, as when the host starts.
+func try(ctx context.Context, in worker, all []*candidate) {
+	added := 0
+	for _, c := range all {
+		if c.added {
+			added++
+		}
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 2)
+	for _, c := range all {
+		if c.added && added > maxTried {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			_, c.err = in.Try(ctx, c.version)
+			<-slots
+		})
+	}
+	wg.Wait()
+}
+
+// decide takes a version that has been tried into service, or not.
+func (l *reloader) decide(now *served, c *candidate) {
+	id := c.version.ID
+	if c.err == nil {
+		now.objects[id] = c.version
+		now.worker.Use(c.version)
+		delete(l.refused, string(id))
+		what := "object changed"
+		if c.added {
+			what = "object added"
+		}
+		l.h.log.Info(what, "object", string(id), "version", c.version.Sum())
+		l.h.record("reloaded", id, c.version.Sum())
+		l.h.reloads.taken.Add(1)
+		return
+	}
+	var unloadable *supervise.LoadError
+	isScript := errors.As(c.err, &unloadable)
+	if isScript && c.young {
+		l.waits = true // the rest of it may be on its way
+		return
+	}
+	news := l.refuse(string(id), id, c.path, c.err)
+	if isScript {
+		l.refused[string(id)].version = c.version // not again as it is
+	}
+	if !news {
+		return
+	}
+	stays := "the version before stays in service"
+	if c.added {
+		stays = "it is not served"
+	}
+	l.h.log.Error("object was not taken: "+stays, "object", string(id), "path", c.path, "err", errorText(c.err))
+	l.h.record("refused", id, errorText(c.err))
+	l.h.reloads.refused.Add(1)
+}

@@ -1,0 +1,249 @@
+package supervise
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// Script is the source of one object or of one lib module.
+type Script struct {
+	File   string // for messages, relative to the scripts folder, for example "acme/counter.lua"
+	Source []byte
+}
+
+// Libs are the modules that an object may require. They do not change.
+type Libs struct {
+	Scripts map[string]Script // by module name
+	number  uint64            // names them on the link
+}
+
+// Version is one reading of an object: its script, its modules and its limits, which stay
+// together. Make one with NewVersion; it does not change.
+type Version struct {
+	ID     object.ID
+	Script Script
+	Libs   *Libs
+	Limits object.Limits // none is zero
+
+	number uint64 // names it on the link
+}
+
+var numbers atomic.Uint64 // of versions and of modules
+
+// NewLibs returns modules as versions want them.
+func NewLibs(scripts map[string]Script) *Libs {
+	return &Libs{Scripts: scripts, number: numbers.Add(1)}
+}
+
+// NewVersion returns a version of an object. A limit that is zero has its default.
+func NewVersion(id object.ID, script Script, libs *Libs, limits object.Limits) *Version {
+	return &Version{ID: id, Script: script, Libs: libs, Limits: limits.OrDefaults(), number: numbers.Add(1)}
+}
+
+// Sum names what a version is made of: the beginning of the SHA-256 of its script, in
+// hexadecimal.
+func (v *Version) Sum() string {
+	sum := sha256.Sum256(v.Script.Source)
+	return hex.EncodeToString(sum[:6])
+}
+
+// LoadError says that a script is wrong, and where.
+type LoadError struct{ Msg string }
+
+// Error returns the message, which names file and line.
+func (e *LoadError) Error() string { return e.Msg }
+
+// Try loads a version beside the one in use, without any call noticing, and returns what it
+// exposes. The error is a [*LoadError] if the script is wrong.
+// Follow it with Use or Forget.
+func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, error) {
+	for again := false; ; again = true {
+		p, err := t.live()
+		if err != nil {
+			return nil, err
+		}
+		r, _, err := p.ask(ctx, "", time.Now().Add(tryTimeout), nil, func(n uint64) []byte {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.tried[v] = true
+			return p.loadFrame(v, n)
+		})
+		if err == errEnded && !again { //nolint:errorlint // it is not wrapped
+			continue
+		}
+		if err == nil && r.Exception {
+			err = &LoadError{string(r.Payload)}
+		}
+		if err != nil {
+			t.Forget(v)
+			return nil, err
+		}
+		return description(v.ID, r)
+	}
+}
+
+// tryTimeout bounds how long the loading of a version may take in all.
+const tryTimeout = 20 * time.Second
+
+// Use makes a version the one that answers the calls that begin from now on. Those that
+// have begun end on the version that they began with, and sessions and streams stay there.
+func (t *Tenant) Use(v *Version) {
+	t.put(v.ID, v)
+	t.inProcess(func(p *process) { p.use(v) })
+}
+
+// Forget lets go of a version that was tried and will not be used.
+func (t *Tenant) Forget(v *Version) {
+	t.inProcess(func(p *process) {
+		if p.tried[v] {
+			delete(p.tried, v)
+			p.send(link.Forget, v.number)
+			p.dropLibs()
+		}
+	})
+}
+
+// Remove takes an object away. Calls that have begun end in order.
+func (t *Tenant) Remove(id object.ID) {
+	t.put(id, nil)
+	t.inProcess(func(p *process) {
+		if p.loaded[id] == nil {
+			return
+		}
+		delete(p.loaded, id)
+		var e link.Encoder
+		e.Begin(link.Remove, 0)
+		e.Text(string(id))
+		_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+		p.dropLibs()
+	})
+}
+
+// put sets the version of an object that is in use; nil: there is no such object any more.
+func (t *Tenant) put(id object.ID, v *Version) {
+	t.change.Lock()
+	defer t.change.Unlock()
+	all := maps.Clone(*t.objects.Load())
+	if all[id] = v; v == nil {
+		delete(all, id)
+	}
+	t.objects.Store(&all)
+}
+
+// inProcess does something with the running process, if there is one, holding its mu.
+func (t *Tenant) inProcess(do func(p *process)) {
+	t.mu.Lock()
+	p := t.proc
+	t.mu.Unlock()
+	if p != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		do(p)
+	}
+}
+
+// use tells the worker which version answers; callers hold mu. One that was tried in a
+// process before this one is loaded now, if the object is in use here at all: else its
+// first call does that.
+func (p *process) use(v *Version) {
+	switch {
+	case p.loaded[v.ID] == v:
+		return
+	case p.tried[v]:
+		delete(p.tried, v)
+	case p.loaded[v.ID] == nil:
+		return
+	default:
+		_ = p.out.Write(p.loadFrame(v, 0))
+	}
+	p.loaded[v.ID] = v
+	p.send(link.Use, v.number)
+	p.dropLibs()
+}
+
+// load has the worker load and use an object's version before its first call; callers hold
+// mu. A failure to write shows in the call's own.
+func (p *process) load(id object.ID) {
+	v := p.t.version(id)
+	if v == nil {
+		return // it was removed meanwhile: the worker answers that it is unknown
+	}
+	_ = p.out.Write(p.loadFrame(v, 0))
+	p.loaded[id] = v
+	p.send(link.Use, v.number)
+}
+
+// loadFrame returns the frame that makes the worker load a version, and sends its secrets,
+// and its modules if the worker has not got them; callers hold mu. The worker says how it
+// went if request is not 0.
+func (p *process) loadFrame(v *Version, request uint64) []byte {
+	p.known[v.ID] = true
+	p.grant(v.ID)
+	if !p.libs[v.Libs] {
+		p.libs[v.Libs] = true
+		var e link.Encoder
+		e.Begin(link.Libs, 0)
+		e.Uint(v.Libs.number)
+		e.Uint(uint64(len(v.Libs.Scripts)))
+		for _, name := range slices.Sorted(maps.Keys(v.Libs.Scripts)) {
+			e.Text(name)
+			e.Text(string(v.Libs.Scripts[name].Source))
+		}
+		_ = p.out.Write(e.Frame())
+	}
+	var e link.Encoder
+	e.Begin(link.Load, request)
+	e.Uint(v.number)
+	e.Uint(v.Libs.number)
+	e.Text(string(v.ID))
+	e.Text(v.Script.File)
+	limits, _ := json.Marshal(v.Limits) // numbers always can be
+	e.Text(string(limits))
+	e.Raw(v.Script.Source)
+	return e.Frame()
+}
+
+// dropLibs lets go of the modules that no version wants any more; callers hold mu.
+func (p *process) dropLibs() {
+	wanted := map[*Libs]bool{}
+	for _, v := range p.loaded {
+		wanted[v.Libs] = true
+	}
+	for v := range p.tried {
+		wanted[v.Libs] = true
+	}
+	for _, v := range *p.t.objects.Load() {
+		wanted[v.Libs] = true
+	}
+	for l := range p.libs {
+		if !wanted[l] {
+			delete(p.libs, l)
+			p.send(link.DropLibs, l.number)
+		}
+	}
+}
+
+// send sends a frame that holds one number and has no answer.
+func (p *process) send(typ link.Type, v uint64) {
+	var e link.Encoder
+	e.Begin(typ, 0)
+	e.Uint(v)
+	_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+}
+
+// knows reports whether the worker has ever been given a version of an object, so that it
+// may speak for it.
+func (p *process) knows(id object.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known[id]
+}
