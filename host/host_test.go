@@ -137,7 +137,8 @@ func startHost(t testing.TB, policyText string) (*host.Host, string) {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{os.Args[0], "worker"}, Version: "test"})
+	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{os.Args[0], "worker"}, Version: "test",
+		PolicyFile: file, Load: func() (*policy.Policy, error) { return policy.Load(file, os.Getuid()) }})
 	if err != nil {
 		t.Fatal(err)
 	}

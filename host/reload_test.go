@@ -1,0 +1,428 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/object"
+)
+
+// live is a host whose files a test changes.
+type live struct {
+	*testing.T
+	h   *host.Host
+	dir string
+	c   *client.Client
+	age time.Duration // of the next file, so that each is told from the one before
+}
+
+func liveHost(t *testing.T, policy string) *live {
+	h, dir := startHost(t, policy)
+	return &live{T: t, h: h, dir: dir, c: dial(t, h.Addrs()[0], client.Config{}), age: 1000 * time.Hour}
+}
+
+// put writes a file that nobody takes for half written: it is old.
+func (l *live) put(name, text string) {
+	l.Helper()
+	path := filepath.Join(l.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		l.Fatal(err)
+	}
+	aside := path + ".new"
+	if err := os.WriteFile(aside, []byte(text), 0o600); err != nil {
+		l.Fatal(err)
+	}
+	l.age -= time.Minute
+	at := time.Now().Add(-l.age)
+	if err := errors.Join(os.Chtimes(aside, at, at), os.Rename(aside, path)); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// reload waits until what has changed is served or refused.
+func (l *live) reload() {
+	l.Helper()
+	if err := l.h.Reload(l.Context()); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// want calls a method without arguments.
+func (l *live) want(id object.ID, method string, want any) {
+	l.Helper()
+	if got, err := l.c.Object(id).Call(l.Context(), method); err != nil || got != want {
+		l.Errorf("%s.%s() = %v, %v; want %v", id, method, got, err, want)
+	}
+}
+
+// unknown calls a method that nobody may know of.
+func (l *live) unknown(id object.ID, method string) {
+	l.Helper()
+	_, err := l.c.Object(id).Call(l.Context(), method)
+	wantRemote(l.T, err, "", "unknown object")
+}
+
+// version is a script whose only method says which one it is.
+func version(n int) string {
+	return fmt.Sprintf(`local V = hearth.object { instance = "call" }
+function V.expose:version() return %d end
+return V`, n)
+}
+
+func TestReloadScripts(t *testing.T) {
+	l := liveHost(t, everything)
+	l.unknown("acme.v", "version")
+	l.put("scripts/acme/v.lua", version(1))
+	l.reload()
+	l.want("acme.v", "version", int64(1))
+	l.put("scripts/acme/v.lua", version(2))
+	l.reload()
+	l.want("acme.v", "version", int64(2))
+
+	// A version that fails changes nothing, and says where it is wrong.
+	l.put("scripts/acme/v.lua", "local V = hearth.object {}\nfunction V.expose:version() return 3")
+	l.reload()
+	l.want("acme.v", "version", int64(2))
+	refused := map[object.ID]string{}
+	for _, r := range l.h.Refusals() {
+		refused[r.ID] = r.Err
+	}
+	if !strings.Contains(refused["acme.v"], "acme/v.lua") {
+		t.Errorf("refused: %v, want acme.v and where it is wrong", refused)
+	}
+	l.put("scripts/acme/v.lua", version(4))
+	l.reload()
+	l.want("acme.v", "version", int64(4))
+	for _, r := range l.h.Refusals() {
+		if r.ID == "acme.v" {
+			t.Errorf("still refused: %v", r)
+		}
+	}
+
+	if err := os.Rename(filepath.Join(l.dir, "scripts/acme/v.lua"), filepath.Join(l.dir, "scripts/acme/w.lua")); err != nil {
+		t.Fatal(err)
+	}
+	l.reload()
+	l.want("acme.w", "version", int64(4))
+	l.unknown("acme.v", "version")
+}
+
+// TestReloadByItself waits for nothing but calls: the events of the file system do.
+func TestReloadByItself(t *testing.T) {
+	l := liveHost(t, everything)
+	l.put("scripts/acme/deep/down/v.lua", version(1))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for n := 1; n <= 5; n++ {
+		l.put("scripts/acme/deep/down/v.lua", version(n))
+		for got := any(nil); got != int64(n); {
+			var err error
+			if got, err = l.c.Object("acme.deep.down.v").Call(ctx, "version"); ctx.Err() != nil {
+				t.Fatalf("version %d: %v, %v", n, got, err)
+			}
+		}
+	}
+}
+
+func TestReloadModules(t *testing.T) {
+	l := liveHost(t, everything)
+	uses := func(lib string) string {
+		return `local S = hearth.object { instance = "single" }
+local lib = ` + lib + `
+function S:init() self.n = 0 end
+function S.expose:lib() self.n = self.n + 1; return lib.version end
+function S.expose:calls() return self.n end
+return S`
+	}
+	l.put("scripts/acme/lib/a.lua", `return { version = require("b").version }`)
+	l.put("scripts/acme/lib/b.lua", `return { version = 1 }`)
+	l.put("scripts/acme/user.lua", uses(`require "a"`))
+	l.put("scripts/acme/late.lua", uses(`{ version = require(("%s"):format("b")).version }`))
+	l.put("scripts/acme/other.lua", uses(`{ version = 0 }`))
+	l.reload()
+	l.want("acme.user", "lib", int64(1))
+	l.want("acme.late", "lib", int64(1))
+	l.want("acme.other", "lib", int64(0))
+
+	l.put("scripts/acme/lib/b.lua", `return { version = 2 }`)
+	l.reload()
+	l.want("acme.user", "lib", int64(2))
+	l.want("acme.late", "lib", int64(2))
+	l.want("acme.other", "lib", int64(0))
+	l.want("acme.other", "calls", int64(2)) // nothing that it runs on has changed
+
+	// A module that does not compile leaves its users as they are.
+	l.put("scripts/acme/lib/b.lua", `return {`)
+	l.reload()
+	l.want("acme.user", "lib", int64(2))
+	l.want("acme.user", "calls", int64(2))
+}
+
+// TestReloadKeepsWhatHasBegun changes an object under a session, a stream and a call.
+func TestReloadKeepsWhatHasBegun(t *testing.T) {
+	l := liveHost(t, everything)
+	script := func(v int) string {
+		return fmt.Sprintf(`local S = hearth.object { instance = "session" }
+function S.expose:version() return %[1]d end
+function S.expose:slow() hearth.proxy("acme.gate"):come(); while hearth.proxy("acme.gate"):count() < 2 do end; return %[1]d end
+function S.expose:items() local i = 0; return hearth.stream(function() i = i + 1; if i <= 3 then return %[1]d end end) end
+return S`, v)
+	}
+	l.put("policy.hcl", everything+`
+permit "s reaches the gate" {
+  principals = ["object:acme.s"]
+  objects    = ["acme.gate"]
+}`)
+	l.put("scripts/acme/s.lua", script(1))
+	l.reload()
+	session, err := l.c.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	old := session.Object("acme.s")
+	want := func(o *client.Object, want int64) {
+		t.Helper()
+		if got, err := o.Call(t.Context(), "version"); err != nil || got != want {
+			t.Errorf("version() = %v, %v; want %d", got, err, want)
+		}
+	}
+	want(old, 1)
+	slow := make(chan any, 1)
+	go func() {
+		got, err := l.c.Object("acme.s").Call(t.Context(), "slow")
+		if err != nil {
+			got = err
+		}
+		slow <- got
+	}()
+	for n := any(int64(0)); n == int64(0); { // until the call is under way
+		if n, err = l.c.Object("acme.gate").Call(t.Context(), "count"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for v, err := range l.c.Object("acme.s").Stream(t.Context(), "items") {
+		if err != nil || v != int64(1) {
+			t.Errorf("item = %v, %v; want 1", v, err)
+		}
+		l.put("scripts/acme/s.lua", script(2))
+		l.reload()
+	}
+	want(l.newSession().Object("acme.s"), 2)
+	want(old, 1)
+	if _, err := l.c.Object("acme.gate").Call(t.Context(), "come"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-slow; got != int64(1) {
+		t.Errorf("a call that had begun returned %v, want 1", got)
+	}
+}
+
+func (l *live) newSession() *client.Session {
+	l.Helper()
+	s, err := l.c.Session(l.Context())
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestHandover(t *testing.T) {
+	l := liveHost(t, everything)
+	script := func(init, handover string) string {
+		return `local S = hearth.object { instance = "single" }
+function S:init(state) ` + init + ` end
+function S.expose:add(k) self.n = self.n + k; return self.n end
+function S.expose:n() return self.n end
+function S.expose:spin() while true do end end
+` + handover + `
+return S`
+	}
+	const keeps = `function S:handover() return { n = self.n, tags = { "a", "b" } } end`
+	l.put("scripts/acme/s.lua", script("self.n = state and state.n or 0", keeps))
+	l.reload()
+	if _, err := l.c.Object("acme.s").Call(t.Context(), "add", 40); err != nil {
+		t.Fatal(err)
+	}
+	l.put("scripts/acme/s.lua", script("self.n = state.n + #state.tags", keeps))
+	l.reload()
+	l.want("acme.s", "n", int64(42))
+
+	// What a limit threw away is handed over too.
+	_, err := l.c.Object("acme.s").Call(t.Context(), "spin")
+	wantRemote(t, err, "", "limit exceeded")
+	l.want("acme.s", "n", int64(44))
+
+	// A version whose init cannot take the state says so, and loses nothing.
+	l.put("scripts/acme/s.lua", script(`error("no: " .. state.n)`, keeps))
+	l.reload()
+	_, err = l.c.Object("acme.s").Call(t.Context(), "n")
+	wantRemote(t, err, "", "no: 44")
+	l.put("scripts/acme/s.lua", script("self.n = state.n", keeps))
+	l.reload()
+	l.want("acme.s", "n", int64(44))
+
+	// What raises, or cannot travel, is told; the next instance starts afresh.
+	l.put("scripts/acme/s.lua", script("self.n = state and state.n or 7", `function S:handover() return print end`))
+	l.reload()
+	l.want("acme.s", "n", int64(44))
+	l.put("scripts/acme/s.lua", script("self.n = state and state.n or 8", ""))
+	l.reload()
+	l.want("acme.s", "n", int64(8))
+
+	l.put("scripts/acme/s.lua", strings.Replace(script("self.n = 0", keeps), `"single"`, `"call"`, 1))
+	l.reload()
+	l.want("acme.s", "n", int64(8))
+}
+
+func TestReloadPolicy(t *testing.T) {
+	l := liveHost(t, everything)
+	l.put("scripts/third/v.lua", version(1))
+	l.reload()
+	l.unknown("third.v", "version")
+	more := everything + `
+tenant "third" {
+  limits { steps = 100000 }
+}
+permit "owner may call third" {
+  principals = ["owner"]
+  objects    = ["third.*"]
+}`
+	l.put("policy.hcl", more)
+	l.reload()
+	l.want("third.v", "version", int64(1))
+
+	// What does not check, and what a running host cannot take, leaves the last good one.
+	for _, bad := range []string{
+		`tenant "acme" { nonsense = 1 }`,
+		strings.Replace(everything, "127.0.0.1:0", "127.0.0.1:1", 1),
+		"state = \"elsewhere\"\n" + everything,
+	} {
+		l.put("policy.hcl", bad)
+		l.reload()
+		l.want("third.v", "version", int64(1))
+		refused := ""
+		for _, r := range l.h.Refusals() {
+			if strings.HasSuffix(r.Path, "policy.hcl") {
+				refused = r.Err
+			}
+		}
+		if refused == "" {
+			t.Errorf("the policy %q was taken, or nobody says why not", bad)
+		}
+	}
+
+	// A tenant that the policy no longer has is gone at once, and so is a permit.
+	l.put("policy.hcl", strings.Replace(everything, `"acme.*"`, `"acme.relay"`, 1))
+	l.reload()
+	l.unknown("third.v", "version")
+	l.unknown("acme.echo", "echo")
+	l.put("policy.hcl", everything)
+	l.reload()
+	l.want("acme.echo", "echo", nil)
+}
+
+// TestReloadWalls gives a tenant another kind of worker while it is called.
+func TestReloadWalls(t *testing.T) {
+	l := liveHost(t, everything)
+	stop := l.hammer("acme.echo", 4)
+	for range 3 {
+		l.put("policy.hcl", strings.Replace(everything, `tenant "acme" {}`, `tenant "acme" { isolation = "object" }`, 1))
+		l.reload()
+		l.put("policy.hcl", everything)
+		l.reload()
+	}
+	stop()
+}
+
+// hammer calls echo from several connections until the function is called that it returns.
+// Every call must succeed.
+func (l *live) hammer(id object.ID, callers int) (stop func()) {
+	var wg sync.WaitGroup
+	var over atomic.Bool
+	for n := range callers {
+		c := dial(l.T, l.h.Addrs()[0], client.Config{})
+		wg.Go(func() {
+			for i := 0; !over.Load(); i++ {
+				want := fmt.Sprintf("%d/%d", n, i)
+				if got, err := c.Object(id).Call(l.Context(), "echo", want); err != nil || got != want {
+					l.Errorf("echo(%s) = %v, %v", want, got, err)
+					return
+				}
+			}
+		})
+	}
+	return func() { over.Store(true); wg.Wait() }
+}
+
+// TestSaveDances replaces a file in the ways of editors and of mounted volumes, under calls.
+func TestSaveDances(t *testing.T) {
+	l := liveHost(t, everything)
+	path := func(name string) string { return filepath.Join(l.dir, "scripts/acme", name) }
+	script := func(n int) string {
+		return fmt.Sprintf("local E = hearth.object { instance = \"call\" }\nfunction E.expose:echo(v) return v end\nfunction E.expose:version() return %d end\nreturn E\n", n)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.put("scripts/acme/e.lua", script(0))
+	l.reload()
+	stop := l.hammer("acme.e", 2)
+	for n, dance := range []func(text string){
+		func(text string) { must(os.WriteFile(path("e.lua"), []byte(text), 0o600)) },
+		func(text string) { // aside, then over it
+			must(os.WriteFile(path("e.lua.tmp"), []byte(text), 0o600))
+			must(os.Rename(path("e.lua.tmp"), path("e.lua")))
+		},
+		func(text string) { // the old one away, then a new one
+			must(os.Rename(path("e.lua"), path("e.lua~")))
+			must(os.WriteFile(path("e.lua"), []byte(text), 0o600))
+		},
+		func(text string) { // in halves
+			f, err := os.Create(path("e.lua"))
+			must(err)
+			_, err = f.WriteString(text[:len(text)/2])
+			must(err)
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			_ = l.h.Reload(ctx) // which waits for the rest, and we do not
+			cancel()
+			_, err = f.WriteString(text[len(text)/2:])
+			must(errors.Join(err, f.Close()))
+		},
+		func(text string) { // a link into a folder that is swapped as a whole
+			for _, v := range []string{script(-1), text} {
+				data, err := os.MkdirTemp(filepath.Dir(path("x")), "..v")
+				must(err)
+				must(os.WriteFile(filepath.Join(data, "e.lua"), []byte(v), 0o600))
+				must(os.Symlink(filepath.Base(data), path("..data_tmp")))
+				must(os.Rename(path("..data_tmp"), path("..data")))
+				must(os.Symlink("..data/e.lua", path("e.lua.tmp")))
+				must(os.Rename(path("e.lua.tmp"), path("e.lua")))
+			}
+		},
+	} {
+		dance(script(n + 1))
+		l.reload()
+		l.want("acme.e", "version", int64(n+1))
+	}
+	// The whole folder goes away and comes back.
+	must(os.Rename(filepath.Dir(path("x")), filepath.Join(l.dir, "away")))
+	must(os.Rename(filepath.Join(l.dir, "away"), filepath.Dir(path("x"))))
+	l.reload()
+	l.want("acme.e", "version", int64(5))
+	stop()
+}
