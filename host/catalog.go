@@ -55,6 +55,3 @@ func (s *snapshot) index() {
 	}
 	slices.Sort(s.ids)
 }
-
-// principal says who a peer is.
-func (s *snapshot) principal(peer object.Peer) object.Principal { return s.vault.principal(peer) }

@@ -101,7 +101,7 @@ func (l *reloader) watch(ctx context.Context) {
 	if w, err := watch.New(); err != nil {
 		l.h.log.Warn("no file events: changes are found by looking; raise fs.inotify.max_user_instances", "every", rescanEvery, "err", err)
 	} else {
-		defer w.Close()
+		defer func() { _ = w.Close() }()
 		l.watched, events = w, w.Changed()
 	}
 	rescan, again, look := time.NewTicker(rescanEvery), time.NewTimer(0), time.NewTicker(lookEvery)

@@ -405,7 +405,7 @@ func TestSaveDances(t *testing.T) {
 		},
 		func(text string) { // a link into a folder that is swapped as a whole
 			for _, v := range []string{script(-1), text} {
-				data, err := os.MkdirTemp(filepath.Dir(path("x")), "..v")
+				data, err := os.MkdirTemp(filepath.Dir(path("x")), "..v") //nolint:usetesting // inside of the folder
 				must(err)
 				must(os.WriteFile(filepath.Join(data, "e.lua"), []byte(v), 0o600))
 				must(os.Symlink(filepath.Base(data), path("..data_tmp")))

@@ -208,11 +208,7 @@ func (l *reloader) decide(now *served, c *candidate) {
 		now.objects[id] = c.version
 		now.worker.Use(c.version)
 		delete(l.refused, string(id))
-		what := "object changed"
-		if c.added {
-			what = "object added"
-		}
-		l.h.log.Info(what, "object", string(id), "version", c.version.Sum())
+		l.h.log.Info("object changed", "object", string(id), "version", c.version.Sum(), "new", c.added)
 		l.h.record("reloaded", id, c.version.Sum())
 		l.h.reloads.taken.Add(1)
 		return
@@ -230,11 +226,11 @@ func (l *reloader) decide(now *served, c *candidate) {
 	if !news {
 		return
 	}
-	stays := "the version before stays in service"
+	served := "the version before"
 	if c.added {
-		stays = "it is not served"
+		served = "nothing"
 	}
-	l.h.log.Error("object was not taken: "+stays, "object", string(id), "path", c.path, "err", errorText(c.err))
+	l.h.log.Error("object was not taken", "object", string(id), "path", c.path, "served", served, "err", errorText(c.err))
 	l.h.record("refused", id, errorText(c.err))
 	l.h.reloads.refused.Add(1)
 }
