@@ -62,6 +62,8 @@ const (
 type reader struct {
 	last *files // nil: nothing was read
 	seen map[object.Tenant]map[string]script
+
+	unpinned map[string]unpinned
 }
 
 // read reads the folders that a policy names: those of some tenants, and what it has not
@@ -93,7 +95,7 @@ func (r *reader) read(p *policy.Policy, which map[object.Tenant]bool) (*files, e
 			f.tenants[name], seen[name] = readTenant(path, name, r.seen[name])
 		}
 	}
-	f.readPlugins(p)
+	r.readPlugins(f, p)
 	r.last, r.seen = f, seen
 	return f, nil
 }

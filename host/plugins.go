@@ -14,7 +14,7 @@ import (
 )
 
 // readPlugins adds the plugins that the policy lets start and that are there.
-func (c *files) readPlugins(p *policy.Policy) {
+func (r *reader) readPlugins(c *files, p *policy.Policy) {
 	pinned := map[string]bool{}
 	for i := range p.Pins {
 		pin := &p.Pins[i]
@@ -38,35 +38,47 @@ func (c *files) readPlugins(p *policy.Policy) {
 			c.plugins[id] = pin
 		}
 	}
-	c.findUnpinned(p, pinned)
+	r.findUnpinned(c, p, pinned)
 }
 
 func pluginPath(p *policy.Policy, pin *policy.Plugin) string {
 	return filepath.Join(p.Plugins, string(pin.ID.Tenant()), pin.ID.Name())
 }
 
+// unpinned is an executable that no plugin block names, as it was when its sum was made.
+type unpinned struct {
+	file fs.FileInfo
+	why  error
+}
+
 // findUnpinned reports the executables that no plugin block names.
-func (c *files) findUnpinned(p *policy.Policy, pinned map[string]bool) {
+func (r *reader) findUnpinned(c *files, p *policy.Policy, pinned map[string]bool) {
+	before := r.unpinned
+	r.unpinned = map[string]unpinned{}
 	tenants, err := os.ReadDir(p.Plugins)
 	if err != nil {
 		return // there are none
 	}
 	for _, t := range tenants {
-		files, err := os.ReadDir(filepath.Join(p.Plugins, t.Name()))
+		found, err := os.ReadDir(filepath.Join(p.Plugins, t.Name()))
 		if err != nil {
 			continue
 		}
-		for _, f := range files {
+		for _, f := range found {
 			path := filepath.Join(p.Plugins, t.Name(), f.Name())
 			info, err := f.Info()
 			if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 || strings.HasPrefix(f.Name(), ".") || pinned[path] {
 				continue
 			}
-			why := errors.New("no plugin block pins it")
-			if sum, err := plugins.Sum(path); err == nil {
-				why = fmt.Errorf("no plugin block pins it: add plugin %q with sha256 = %q and unconfined = true to tenant %q", f.Name(), sum, t.Name())
+			u, known := before[path]
+			if !known || !same(u.file, info) {
+				u = unpinned{info, errors.New("no plugin block pins it")}
+				if sum, err := plugins.Sum(path); err == nil {
+					u.why = fmt.Errorf("no plugin block pins it: add plugin %q with sha256 = %q and unconfined = true to tenant %q", f.Name(), sum, t.Name())
+				}
 			}
-			c.problem(path, why)
+			r.unpinned[path] = u
+			c.problem(path, u.why)
 		}
 	}
 }
