@@ -1,6 +1,17 @@
 package host
 
-import "github.com/hearthhost/hearth/policy"
+import (
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+)
+
+// PolicyOf returns the policy that is in force.
+func PolicyOf(h *Host) *policy.Policy { return h.snap.Load().policy }
+
+// SourceOf returns the script that serves as an object.
+func SourceOf(h *Host, id object.ID) string {
+	return string(h.snap.Load().tenants[id.Tenant()].objects[id].Script.Source)
+}
 
 // SetPolicy lets another policy decide from now on.
 func (h *Host) SetPolicy(p *policy.Policy) {

@@ -38,15 +38,17 @@ type reloader struct {
 	retired []func(context.Context) // ends what the last snapshot had
 	waits   bool                    // something has to settle
 
-	sum     [32]byte                 // of the policy file as it was looked at last
-	gone    map[object.ID]time.Time  // missing since then, and still served
-	refused map[string]*refusal      // by object, or by what else it is
-	jobs    map[string]bool          // under way
-	late    map[object.Tenant]bool   // has changed during its job
-	done    chan func(old *snapshot) // what jobs want to have done
-	slots   chan struct{}            // holds one for each job
-	asked   chan chan<- struct{}     // Reload
-	asking  []chan<- struct{}        // answered when all is taken
+	sum     [32]byte                   // of the policy file as it was looked at last
+	gone    map[object.ID]time.Time    // missing since then, and still served
+	refused map[string]*refusal        // by object, or by what else it is
+	jobs    map[string]bool            // under way
+	late    map[object.Tenant]bool     // has changed during its job
+	done    chan func(old *snapshot)   // what jobs want to have done
+	slots   chan struct{}              // holds one for each job
+	ops     chan func(context.Context) // what others want this goroutine to do
+	history history
+	began   time.Time
+	asking  []chan<- struct{} // answered when all is taken
 }
 
 // reloads counts what was taken and what was refused.
@@ -54,7 +56,8 @@ type reloads struct{ taken, refused atomic.Uint64 }
 
 func newReloader(h *Host) *reloader {
 	return &reloader{h: h, gone: map[object.ID]time.Time{}, refused: map[string]*refusal{}, jobs: map[string]bool{},
-		late: map[object.Tenant]bool{}, done: make(chan func(*snapshot)), slots: make(chan struct{}, maxJobs), asked: make(chan chan<- struct{})}
+		late: map[object.Tenant]bool{}, done: make(chan func(*snapshot)), slots: make(chan struct{}, maxJobs), ops: make(chan func(context.Context)),
+		history: history{filepath.Join(h.cfg.Policy.State, "history")}, began: time.Now()}
 }
 
 // Reload has the host look at all its files now, and returns when what has changed is
@@ -62,10 +65,12 @@ func newReloader(h *Host) *reloader {
 // before, or the host does not serve.
 func (h *Host) Reload(ctx context.Context) error {
 	answer := make(chan struct{})
-	select {
-	case h.reloader.asked <- answer:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	err := h.inReloader(ctx, func(ctx context.Context) {
+		h.reloader.asking = append(h.reloader.asking, answer)
+		h.reloader.reload(ctx, nil)
+	})
+	if err != nil {
+		return err
 	}
 	select {
 	case <-answer:
@@ -125,9 +130,8 @@ func (l *reloader) watch(ctx context.Context) {
 				continue
 			}
 			l.reload(ctx, nil)
-		case answer := <-l.asked:
-			l.asking = append(l.asking, answer)
-			l.reload(ctx, nil)
+		case do := <-l.ops:
+			do(ctx)
 		case do := <-l.done:
 			l.change(do)
 			if len(l.late) > 0 {
@@ -177,7 +181,7 @@ func (l *reloader) change(do func(old *snapshot)) {
 	next := *old
 	next.starting = false
 	next.tenants, next.plugins = maps.Clone(old.tenants), maps.Clone(old.plugins)
-	l.next, l.retired, l.waits = &next, nil, false
+	l.next, l.retired = &next, nil
 	do(old)
 	next.index()
 	l.h.snap.Store(&next)
@@ -206,6 +210,9 @@ func (l *reloader) change(do func(old *snapshot)) {
 // reload takes what has changed: of some tenants' files, or of all files and the policy if
 // which is nil.
 func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
+	if which == nil {
+		l.waits = false // who still waits says so again
+	}
 	l.change(func(old *snapshot) {
 		if which == nil && l.policy(old) {
 			l.reader = reader{}

@@ -426,3 +426,80 @@ func TestSaveDances(t *testing.T) {
 	l.want("acme.e", "version", int64(5))
 	stop()
 }
+
+func TestRollback(t *testing.T) {
+	l := liveHost(t, everything)
+	ctx := t.Context()
+	l.put("scripts/acme/lib/a.lua", "return {}")
+	l.put("scripts/acme/v.lua", version(1))
+	l.reload()
+	if _, err := l.h.Rollback(ctx, "acme.v", ""); err == nil || !strings.Contains(err.Error(), "no version before") {
+		t.Errorf("an object that never changed: %v", err)
+	}
+	for n := 2; n <= 3; n++ {
+		l.put("scripts/acme/v.lua", version(n))
+		l.reload()
+	}
+	serving := func() (at, of int, inFile bool) {
+		t.Helper()
+		all, err := l.h.History(ctx, "acme.v")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range all {
+			if p.Serving {
+				at, inFile = i+1, p.InFile
+			}
+		}
+		return at, len(all), inFile
+	}
+	if at, of, inFile := serving(); at != 3 || of != 3 || !inFile {
+		t.Errorf("version %d of %d serves, in the file: %v; want 3 of 3, true", at, of, inFile)
+	}
+	all, err := l.h.History(ctx, "acme.v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rollback := func(version string, want int64) {
+		t.Helper()
+		if _, err := l.h.Rollback(ctx, "acme.v", version); err != nil {
+			t.Fatal(err)
+		}
+		l.want("acme.v", "version", want)
+	}
+	rollback("", 2)
+	rollback("", 1)
+	if at, _, inFile := serving(); at != 1 || inFile {
+		t.Errorf("version %d serves, in the file: %v; want 1, false", at, inFile)
+	}
+	// It stays until the file changes: over a reload, another module, and a restart.
+	l.put("scripts/acme/lib/a.lua", "return { 1 }")
+	l.reload()
+	l.want("acme.v", "version", int64(1))
+	again, err := host.New(host.Config{Policy: host.PolicyOf(l.h), Worker: []string{os.Args[0], "worker"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if source := host.SourceOf(again, "acme.v"); source != version(1) {
+		t.Errorf("after a restart serves %q, want version 1", source)
+	}
+	rollback(all[2].Version[:4], 3)
+	rollback(all[0].Version, 1)
+	l.put("scripts/acme/v.lua", version(4))
+	l.reload()
+	l.want("acme.v", "version", int64(4))
+
+	if _, err := l.h.Rollback(ctx, "acme.v", "nonsense"); err == nil || !strings.Contains(err.Error(), "no version nonsense") {
+		t.Errorf("a version that is not there: %v", err)
+	}
+	if _, err := l.h.Rollback(ctx, "acme.none", ""); err == nil || !strings.Contains(err.Error(), "no object acme.none") {
+		t.Errorf("an object that is not there: %v", err)
+	}
+	for n := 10; n < 30; n++ {
+		l.put("scripts/acme/v.lua", version(n))
+		l.reload()
+	}
+	if _, of, _ := serving(); of != 10 {
+		t.Errorf("%d versions are kept, want 10", of)
+	}
+}

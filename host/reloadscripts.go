@@ -171,6 +171,16 @@ func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
 			sameLibs(r.version.Libs.Scripts, now.libs.Scripts) {
 			continue
 		}
+		past, err := l.history.insteadOf(v)
+		if l.refuse("history "+string(id), id, l.history.folder(id), err) && err != nil {
+			l.h.log.Error("what is to serve instead cannot be told: the file counts", "object", string(id), "err", err)
+		}
+		if past != nil {
+			if cur != nil && sumOf(cur) == past.Version {
+				continue
+			}
+			v = past.again(id, now.settings.Limits(id))
+		}
 		out = append(out, &candidate{version: v, path: filepath.Join(l.next.policy.Scripts, filepath.FromSlash(s.File)),
 			young: s.young() || libsYoung, added: cur == nil})
 	}
@@ -205,11 +215,12 @@ func try(ctx context.Context, in worker, all []*candidate) {
 func (l *reloader) decide(now *served, c *candidate) {
 	id := c.version.ID
 	if c.err == nil {
+		l.keepPast(now.objects[id], c.version)
 		now.objects[id] = c.version
 		now.worker.Use(c.version)
 		delete(l.refused, string(id))
-		l.h.log.Info("object changed", "object", string(id), "version", c.version.Sum(), "new", c.added)
-		l.h.record("reloaded", id, c.version.Sum())
+		l.h.log.Info("object changed", "object", string(id), "version", sumOf(c.version), "new", c.added)
+		l.h.record("reloaded", id, sumOf(c.version))
 		l.h.reloads.taken.Add(1)
 		return
 	}

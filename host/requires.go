@@ -2,7 +2,12 @@ package host
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -26,33 +31,46 @@ func requires(source []byte) (names []string, all bool) {
 	return names, len(found) < len(word.FindAllIndex(source, -1))
 }
 
-// touches reports whether a script runs on another source of any module with libs in the
-// place of the modules that it has.
+// touches reports whether a version would be another with libs in the place of the modules
+// that it has.
 func touches(v *supervise.Version, libs *supervise.Libs) bool {
-	if v.Libs == libs {
-		return false
-	}
-	seen := map[string]bool{}
-	var differs func(source []byte) bool
-	differs = func(source []byte) bool {
-		names, all := requires(source)
+	return v.Libs != libs && !sameLibs(asked(v), asked(&supervise.Version{Script: v.Script, Libs: libs}))
+}
+
+// asked returns the modules that a version may ask for: by what stands in its sources, or
+// all of them.
+func asked(v *supervise.Version) map[string]supervise.Script {
+	out := map[string]supervise.Script{}
+	todo := [][]byte{v.Script.Source}
+	for len(todo) > 0 {
+		names, all := requires(todo[0])
+		todo = todo[1:]
 		if all {
-			return !sameLibs(v.Libs.Scripts, libs.Scripts)
+			return v.Libs.Scripts
 		}
 		for _, name := range names {
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			old, had := v.Libs.Scripts[name]
-			now, has := libs.Scripts[name]
-			if had != has || !bytes.Equal(old.Source, now.Source) || has && differs(now.Source) {
-				return true
+			lib, there := v.Libs.Scripts[name]
+			if _, seen := out[name]; there && !seen {
+				out[name] = lib
+				todo = append(todo, lib.Source)
 			}
 		}
-		return false
 	}
-	return differs(v.Script.Source)
+	return out
+}
+
+// sumOf names what a version is made of: the beginning of a SHA-256 of its script and of the
+// modules that it may ask for, in hexadecimal.
+func sumOf(v *supervise.Version) string {
+	h := sha256.New()
+	libs := asked(v)
+	put := func(text []byte) { _, _ = fmt.Fprintf(h, "%d:%s", len(text), text) }
+	put(v.Script.Source)
+	for _, name := range slices.Sorted(maps.Keys(libs)) {
+		put([]byte(name))
+		put(libs[name].Source)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
 // sameLibs reports whether two sets of modules are the same.

@@ -2,8 +2,6 @@ package supervise
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -47,13 +45,6 @@ func NewLibs(scripts map[string]Script) *Libs {
 // NewVersion returns a version of an object. A limit that is zero has its default.
 func NewVersion(id object.ID, script Script, libs *Libs, limits object.Limits) *Version {
 	return &Version{ID: id, Script: script, Libs: libs, Limits: limits.OrDefaults(), number: numbers.Add(1)}
-}
-
-// Sum names what a version is made of: the beginning of the SHA-256 of its script, in
-// hexadecimal.
-func (v *Version) Sum() string {
-	sum := sha256.Sum256(v.Script.Source)
-	return hex.EncodeToString(sum[:6])
 }
 
 // LoadError says that a script is wrong, and where.

@@ -1,0 +1,171 @@
+package host
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// maxHistory is how many versions of an object are kept.
+const maxHistory = 10
+
+// Past is one version of an object that was served, or is.
+type Past struct {
+	Version string    `json:"version"` // of its script and modules, as the log names it
+	Taken   time.Time `json:"taken"`   // into service, or when the host started
+	Serving bool      `json:"serving"`
+	// InFile says that it is what lies in the scripts folder. Another one serves if it was
+	// refused, or after a rollback.
+	InFile bool `json:"in_file"`
+}
+
+// history keeps the versions of objects that have changed, each in a file of the state
+// folder, so that one can be put back.
+type history struct{ dir string }
+
+// pastVersion is such a file.
+type pastVersion struct {
+	Version string            `json:"version"`
+	Taken   time.Time         `json:"taken"`
+	File    string            `json:"file"`
+	Source  []byte            `json:"source"`
+	Libs    map[string][]byte `json:"libs,omitempty"` // those that the script may ask for
+
+	path string
+}
+
+func (h history) folder(id object.ID) string { return filepath.Join(h.dir, string(id)) }
+
+// add keeps a version, and forgets the oldest of too many. One that is the newest already
+// is not kept twice.
+func (h history) add(v *supervise.Version, taken time.Time) error {
+	all, err := h.list(v.ID)
+	if err != nil {
+		return err
+	}
+	sum := sumOf(v)
+	if n := len(all); n > 0 && all[n-1].Version == sum {
+		return nil
+	}
+	past := pastVersion{Version: sum, Taken: taken.UTC(), File: v.Script.File, Source: v.Script.Source, Libs: map[string][]byte{}}
+	for name, lib := range asked(v) {
+		past.Libs[name] = lib.Source
+	}
+	text, err := json.Marshal(past)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(h.folder(v.ID), 0o700); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%019d-%s.json", taken.UnixNano(), sum)
+	if err := private.Replace(filepath.Join(h.folder(v.ID), name), text, 0o600); err != nil {
+		return err
+	}
+	var errs []error
+	for len(all) >= maxHistory {
+		errs = append(errs, os.Remove(all[0].path))
+		all = all[1:]
+	}
+	return errors.Join(errs...)
+}
+
+// list returns the versions of an object that were kept, oldest first.
+func (h history) list(id object.ID) ([]pastVersion, error) {
+	entries, err := os.ReadDir(h.folder(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []pastVersion
+	for _, e := range entries { // sorted by name, which begins with the time
+		if strings.HasPrefix(e.Name(), ".") || e.Name() == insteadFile || !strings.HasSuffix(e.Name(), ".json") {
+			continue
+		}
+		past := pastVersion{path: filepath.Join(h.folder(id), e.Name())}
+		text, err := os.ReadFile(past.path)
+		if err == nil {
+			err = json.Unmarshal(text, &past)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("history of %s: %w", id, err)
+		}
+		all = append(all, past)
+	}
+	return all, nil
+}
+
+// insteadFile says which version serves instead of the one that lies in the scripts folder,
+// after a rollback.
+const insteadFile = "instead.json"
+
+// instead is that file: it counts as long as Of lies there.
+type instead struct {
+	Of      string `json:"of"`
+	Version string `json:"version"`
+}
+
+// setInstead has a version serve instead of another from now on; no longer, if they are the
+// same.
+func (h history) setInstead(id object.ID, i instead) error {
+	path := filepath.Join(h.folder(id), insteadFile)
+	if i.Of == i.Version {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	text, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	return private.Replace(path, text, 0o600)
+}
+
+// insteadOf returns the version that serves instead of one, nil if none does.
+func (h history) insteadOf(v *supervise.Version) (*pastVersion, error) {
+	text, err := os.ReadFile(filepath.Join(h.folder(v.ID), insteadFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var i instead
+	if err == nil {
+		err = json.Unmarshal(text, &i)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("history of %s: %w", v.ID, err)
+	}
+	if i.Of != sumOf(v) {
+		return nil, nil
+	}
+	all, err := h.list(v.ID)
+	if err != nil {
+		return nil, err
+	}
+	n := slices.IndexFunc(all, func(p pastVersion) bool { return p.Version == i.Version })
+	if n < 0 {
+		return nil, fmt.Errorf("history of %s: version %s is not kept any more", v.ID, i.Version)
+	}
+	return &all[n], nil
+}
+
+// again makes a version of what was kept.
+func (p *pastVersion) again(id object.ID, limits object.Limits) *supervise.Version {
+	libs := make(map[string]supervise.Script, len(p.Libs))
+	for name, source := range p.Libs {
+		libs[name] = supervise.Script{File: string(id.Tenant()) + "/lib/" + strings.ReplaceAll(name, ".", "/") + ".lua", Source: source}
+	}
+	return supervise.NewVersion(id, supervise.Script{File: p.File, Source: p.Source}, supervise.NewLibs(libs), limits)
+}

@@ -1,0 +1,211 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// History returns the versions of a script's object that are known, oldest first.
+func (h *Host) History(ctx context.Context, id object.ID) (all []Past, err error) {
+	if doErr := h.inReloader(ctx, func(context.Context) { all, err = h.reloader.past(id) }); doErr != nil {
+		return nil, doErr
+	}
+	return all, err
+}
+
+// Rollback puts a version of an object back into service: that of History whose name begins
+// with version, or, if that is "", the one before the one that serves. It stays until the
+// object's file, or a module of it, is changed, and over a restart. It returns the name of
+// the version.
+func (h *Host) Rollback(ctx context.Context, id object.ID, version string) (name string, err error) {
+	done := make(chan error, 1)
+	err = h.inReloader(ctx, func(ctx context.Context) {
+		name, err = h.reloader.rollback(ctx, id, version, done)
+		if err != nil {
+			done <- err
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	select {
+	case err := <-done:
+		return name, err
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
+
+// inReloader has the reloader's goroutine do something, and returns when it has.
+func (h *Host) inReloader(ctx context.Context, do func(context.Context)) error {
+	done := make(chan struct{})
+	select {
+	case h.reloader.ops <- func(ctx context.Context) { defer close(done); do(ctx) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// scripted returns the version of an object that serves. The error says why there is none.
+func (l *reloader) scripted(id object.ID) (*served, *supervise.Version, error) {
+	snap := l.h.snap.Load()
+	if snap.plugins[id] != nil {
+		return nil, nil, fmt.Errorf("%s is a plugin: put its former file back, and its former sum into the policy", id)
+	}
+	t := snap.tenants[id.Tenant()]
+	if t == nil || t.objects[id] == nil {
+		return nil, nil, fmt.Errorf("there is no object %s: hearth ls lists those that there are", id)
+	}
+	return t, t.objects[id], nil
+}
+
+// past returns the versions of an object, oldest first.
+func (l *reloader) past(id object.ID) ([]Past, error) {
+	_, cur, err := l.scripted(id)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := l.history.list(id)
+	if err != nil {
+		return nil, err
+	}
+	serving, lying := sumOf(cur), l.lying(id)
+	out := make([]Past, 0, len(kept)+2)
+	for _, p := range kept {
+		out = append(out, Past{Version: p.Version, Taken: p.Taken})
+	}
+	if len(out) == 0 {
+		out = append(out, Past{Version: serving, Taken: l.began})
+	}
+	// The last of each name counts: a version may have come back.
+	mark := func(version string, set func(*Past)) {
+		for i := len(out) - 1; i >= 0; i-- {
+			if out[i].Version == version {
+				set(&out[i])
+				return
+			}
+		}
+	}
+	mark(serving, func(p *Past) { p.Serving = true })
+	mark(lying, func(p *Past) { p.InFile = true })
+	return out, nil
+}
+
+// lying names the version that lies in the scripts folder, "" if none does.
+func (l *reloader) lying(id object.ID) string {
+	t := l.reader.last.tenants[id.Tenant()]
+	if t == nil {
+		return ""
+	}
+	s, ok := t.objects[id]
+	if !ok {
+		return ""
+	}
+	libs := map[string]supervise.Script{}
+	for name, lib := range t.libs {
+		libs[name] = lib.Script
+	}
+	return sumOf(supervise.NewVersion(id, s.Script, supervise.NewLibs(libs), object.Limits{}))
+}
+
+// rollback starts to put a version back. What becomes of it is sent to done.
+func (l *reloader) rollback(ctx context.Context, id object.ID, version string, done chan<- error) (string, error) {
+	t, cur, err := l.scripted(id)
+	if err != nil {
+		return "", err
+	}
+	kept, err := l.history.list(id)
+	if err != nil {
+		return "", err
+	}
+	past, err := choose(kept, id, sumOf(cur), version)
+	if err != nil {
+		return "", err
+	}
+	key := "tenant " + string(id.Tenant())
+	if l.jobs[key] {
+		return "", fmt.Errorf("objects of %s are just being reloaded: try again", id.Tenant())
+	}
+	c := &candidate{version: past.again(id, t.settings.Limits(id)), path: past.path}
+	worker := t.worker
+	l.start(ctx, key, func(ctx context.Context) { try(ctx, worker, []*candidate{c}) }, func(*snapshot) {
+		now := l.next.tenants[id.Tenant()]
+		if c.err == nil && (now == nil || now.worker != worker || now.objects[id] != cur) {
+			c.err = fmt.Errorf("%s has changed meanwhile: try again", id)
+			worker.Forget(c.version)
+		}
+		if c.err == nil {
+			c.err = l.history.setInstead(id, instead{Of: l.lying(id), Version: past.Version})
+		}
+		if c.err != nil {
+			done <- c.err
+			return
+		}
+		now = &served{worker: worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
+		now.objects[id] = c.version
+		l.next.tenants[id.Tenant()] = now
+		worker.Use(c.version)
+		l.h.log.Warn("object was rolled back, until its file changes", "object", string(id), "version", past.Version, "from", sumOf(cur))
+		l.h.record("rolled back", id, past.Version)
+		done <- nil
+	})
+	return past.Version, nil
+}
+
+// choose returns the version that a rollback asks for.
+func choose(kept []pastVersion, id object.ID, serving, version string) (*pastVersion, error) {
+	var found *pastVersion
+	at := len(kept)
+	for i := range kept {
+		if kept[i].Version == serving {
+			at = i
+		}
+	}
+	for i := range kept {
+		p := &kept[i]
+		switch {
+		case version == "" && i < at && p.Version != serving:
+			found = p
+		case version != "" && strings.HasPrefix(p.Version, version):
+			if found != nil && found.Version != p.Version {
+				return nil, fmt.Errorf("several versions of %s begin with %s: say more of its name", id, version)
+			}
+			found = p
+		}
+	}
+	switch {
+	case found == nil && version == "":
+		return nil, fmt.Errorf("%s has no version before the one that serves", id)
+	case found == nil:
+		return nil, fmt.Errorf("%s has no version %s: hearth history %s lists them", id, version, id)
+	case found.Version == serving:
+		return nil, fmt.Errorf("version %s of %s serves already", serving, id)
+	}
+	return found, nil
+}
+
+// keepPast puts what was taken into service into the history, and before that what it
+// replaces, if that is not there yet.
+func (l *reloader) keepPast(before, now *supervise.Version) {
+	if before == nil {
+		return
+	}
+	kept, err := l.history.list(now.ID)
+	if err == nil && len(kept) == 0 {
+		err = l.history.add(before, l.began)
+	}
+	if err == nil {
+		err = l.history.add(now, time.Now())
+	}
+	if err != nil {
+		l.h.log.Warn("a version cannot be kept: it cannot be rolled back to", "object", string(now.ID), "err", err)
+	}
+}
