@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,8 +160,9 @@ type auto struct {
 	at     hcl.Range
 }
 
-// autoUIDs gives tenants user ids of the host's range, in the order of their names: the
-// same as long as the same tenants are declared.
+// autoUIDs gives tenants user ids of the host's range: each one that its name chooses, or
+// the next that is free, so that a tenant keeps its own when others come and go, but for
+// rare clashes. Tenants that swap ids would meet what is left of each other's processes.
 func (r *reader) autoUIDs(a attributes) {
 	var first, last uint64
 	if s, at, ok := r.text(a, "uids"); ok {
@@ -177,20 +179,24 @@ func (r *reader) autoUIDs(a attributes) {
 		return
 	}
 	slices.SortFunc(r.autos, func(a, b auto) int { return strings.Compare(a.tenant, b.tenant) })
-	next := first
+	size := last - first + 1
 	for _, w := range r.autos {
-		for ; next <= last; next++ {
-			_, principal := r.p.byUID[uint32(next)]
-			if _, tenant := r.tenantUIDs[uint32(next)]; !principal && !tenant && uint32(next) != r.hostUID {
-				break
+		name := fnv.New64a()
+		_, _ = name.Write([]byte(w.tenant))
+		start, found := name.Sum64()%size, false
+		for i := uint64(0); i < size && !found; i++ {
+			uid := uint32(first + (start+i)%size)
+			_, principal := r.p.byUID[uid]
+			_, tenant := r.tenantUIDs[uid]
+			if found = !principal && !tenant && uid != r.hostUID; found {
+				r.tenantUIDs[uid] = w.tenant
+				r.p.tenants[object.Tenant(w.tenant)].UID = uid
 			}
 		}
-		if next > last {
+		if !found {
 			r.problems.add(w.at, "widen uids", "uids: there is none left for tenant %q", w.tenant)
 			return
 		}
-		r.p.tenants[object.Tenant(w.tenant)].UID = uint32(next)
-		next++
 	}
 }
 

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,25 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
+
+// TestAutoUIDsStay: a tenant keeps the user id that it was given when others come and go.
+func TestAutoUIDsStay(t *testing.T) {
+	text := head + "uids = \"200000-265535\"\n"
+	had := map[object.Tenant]uint32{}
+	for n := range 50 {
+		text += fmt.Sprintf("tenant \"t%d\" { user = \"auto\" }\n", 100-n)
+		p := mustParse(t, text)
+		for name, uid := range had {
+			if now := p.Tenant(name).UID; now != uid {
+				t.Errorf("with %d tenants %s has uid %d, and had %d", n+1, name, now, uid)
+			}
+		}
+		name := object.Tenant(fmt.Sprintf("t%d", 100-n))
+		if had[name] = p.Tenant(name).UID; had[name] < 200000 || had[name] > 265535 {
+			t.Errorf("%s has uid %d", name, had[name])
+		}
+	}
+}
 
 func TestTenant(t *testing.T) {
 	p := mustParse(t, head+`
