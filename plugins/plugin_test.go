@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,8 +30,15 @@ var built string
 
 // The test binary is its own shim, as hearth is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "shim" {
-		os.Exit(plugins.Shim())
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "shim":
+			os.Exit(plugins.Shim())
+		case "shim-moved":
+			os.Exit(shimOnAnotherThread())
+		case "host":
+			os.Exit(shortLivedHost())
+		}
 	}
 	os.Exit(run(m))
 }
@@ -124,17 +130,29 @@ func newCall(id object.ID, method string, args ...any) *object.Call {
 		Caller: object.Caller{Principal: "alice"}, Conn: 1, Deadline: time.Now().Add(20 * time.Second), Payload: payload}
 }
 
-func invoke(t testing.TB, p *plugins.Plugin, id object.ID, method string, args ...any) (any, error) {
-	t.Helper()
+// errReply is what call returns for a reply that is no value.
+var errReply = errors.New("the reply cannot be read")
+
+// call calls a method and reads the reply.
+func call(p *plugins.Plugin, id object.ID, method string, args ...any) (any, error) {
 	r, err := p.Invoke(context.Background(), newCall(id, method, args...))
 	if err != nil {
 		return nil, err
 	}
 	v, err := codec.Unmarshal(codec.ByID(codec.Serpent), r.Payload, codec.Limits{})
 	if err != nil {
-		t.Fatal(err)
+		return nil, fmt.Errorf("%w: %w", errReply, err)
 	}
 	return v, nil
+}
+
+func invoke(t testing.TB, p *plugins.Plugin, id object.ID, method string, args ...any) (any, error) {
+	t.Helper()
+	v, err := call(p, id, method, args...)
+	if errors.Is(err, errReply) {
+		t.Fatal(err)
+	}
+	return v, err
 }
 
 func answers(t testing.TB, p *plugins.Plugin, id object.ID) {
@@ -339,10 +357,11 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// ended reports whether a process is gone or a zombie that nobody has waited for.
+// ended reports whether a process is gone, about to be, or a zombie that nobody has waited
+// for.
 func ended(pid int) bool {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	return err != nil || bytes.Contains(b, []byte(") Z "))
+	s := state(pid)
+	return s == "" || s == "Z" || s == "X"
 }
 
 func eventually(t *testing.T, ok func() bool) {

@@ -1,0 +1,120 @@
+package plugins_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins"
+)
+
+// shimOnAnotherThread is the shim on a thread that is not the first of its process, as it
+// happens when the Go scheduler is busy.
+func shimOnAnotherThread() int {
+	runtime.LockOSThread() // keeps the first thread away from the other goroutine
+	code := make(chan int)
+	go func() { code <- plugins.Shim() }()
+	return <-code
+}
+
+// hostOrders is what a host that is about to die is told.
+type hostOrders struct {
+	ID    object.ID
+	Path  string
+	Shim  []string
+	Dir   string
+	Calls []string // of methods, one after the other, whose results it prints
+}
+
+// shortLivedHost runs a plugin, prints its process id and what its calls came to, and
+// waits to be killed.
+func shortLivedHost() int {
+	var o hostOrders
+	if err := json.Unmarshal([]byte(os.Args[2]), &o); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	p := plugins.New(plugins.Config{ID: o.ID, Path: o.Path, Unpinned: true, Objects: []object.ID{o.ID}, Shim: o.Shim, Dir: o.Dir})
+	for _, method := range o.Calls {
+		v, err := call(p, o.ID, method)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		fmt.Println(v)
+	}
+	fmt.Println(p.Running())
+	_, _ = os.Stdin.Read(make([]byte, 1)) // for ever: nobody writes
+	return 0
+}
+
+// doomed starts a host with a plugin, and returns the host and the lines that it printed.
+func doomed(t *testing.T, o hostOrders) (*exec.Cmd, []string) {
+	t.Helper()
+	orders, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := exec.CommandContext(t.Context(), os.Args[0], "host", string(orders))
+	host.Stderr = os.Stderr
+	stdin, err := host.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stdin.Close() })
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = host.Process.Kill() })
+	var lines []string
+	for in := bufio.NewScanner(out); len(lines) < len(o.Calls)+1; {
+		if !in.Scan() {
+			t.Fatalf("the host ended after %q: %v", lines, host.Wait())
+		}
+		lines = append(lines, in.Text())
+	}
+	return host, lines
+}
+
+// TestDeathOfTheHost kills a host without a chance to say anything. Its plugin dies with
+// it, on whatever thread the shim became the plugin.
+func TestDeathOfTheHost(t *testing.T) {
+	for _, shim := range []string{"shim", "shim-moved"} {
+		t.Run(shim, func(t *testing.T) {
+			cfg, _ := prepare(t, "orphan", filepath.Join(built, "misbehave"))
+			host, lines := doomed(t, hostOrders{ID: cfg.ID, Path: cfg.Path, Shim: []string{os.Args[0], shim}, Dir: cfg.Dir, Calls: []string{"pid"}})
+			pid, err := strconv.Atoi(lines[len(lines)-1])
+			if err != nil || pid <= 0 || ended(pid) {
+				t.Fatalf("the host printed %q", lines)
+			}
+			if err := host.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = host.Wait()
+			eventually(t, func() bool { return ended(pid) })
+		})
+	}
+}
+
+// state is the third field of a process's stat file, "" if there is no such process.
+func state(pid int) string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')'):]), " ")
+	s, _, _ := strings.Cut(rest, " ")
+	return s
+}
