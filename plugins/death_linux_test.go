@@ -14,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
 // shimOnAnotherThread is the shim on a thread that is not the first of its process, as it
@@ -27,11 +28,13 @@ func shimOnAnotherThread() int {
 
 // hostOrders is what a host that is about to die is told.
 type hostOrders struct {
-	ID    object.ID
-	Path  string
-	Shim  []string
-	Dir   string
-	Calls []string // of methods, one after the other, whose results it prints
+	ID         object.ID
+	Path       string
+	Shim       []string
+	Dir        string
+	Confine    confine.Program
+	Unconfined bool
+	Calls      []string // of methods, one after the other, whose results it prints
 }
 
 // shortLivedHost runs a plugin, prints its process id and what its calls came to, and
@@ -42,7 +45,8 @@ func shortLivedHost() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	p := plugins.New(plugins.Config{ID: o.ID, Path: o.Path, Unpinned: true, Objects: []object.ID{o.ID}, Shim: o.Shim, Dir: o.Dir})
+	p := plugins.New(plugins.Config{ID: o.ID, Path: o.Path, Unpinned: true, Objects: []object.ID{o.ID}, Shim: o.Shim, Dir: o.Dir,
+		Confine: o.Confine, Unconfined: o.Unconfined})
 	for _, method := range o.Calls {
 		v, err := call(p, o.ID, method)
 		if err != nil {
@@ -89,21 +93,39 @@ func doomed(t *testing.T, o hostOrders) (*exec.Cmd, []string) {
 }
 
 // TestDeathOfTheHost kills a host without a chance to say anything. Its plugin dies with
-// it, on whatever thread the shim became the plugin.
+// it, on whatever thread the shim became the plugin, and so does what the plugin has left
+// behind behind its walls.
 func TestDeathOfTheHost(t *testing.T) {
-	for _, shim := range []string{"shim", "shim-moved"} {
-		t.Run(shim, func(t *testing.T) {
+	forks := confine.Program{Fork: true}
+	for _, tc := range []struct {
+		name string
+		with hostOrders
+	}{
+		{"confined", hostOrders{Shim: []string{os.Args[0], "shim"}, Calls: []string{"pid"}}},
+		{"confined, moved", hostOrders{Shim: []string{os.Args[0], "shim-moved"}, Calls: []string{"pid"}}},
+		{"daemons", hostOrders{Shim: []string{os.Args[0], "shim-moved"}, Calls: []string{"daemonise"}, Confine: forks}},
+		{"unconfined", hostOrders{Shim: []string{os.Args[0], "shim"}, Calls: []string{"pid"}, Unconfined: true}},
+		{"unconfined, moved", hostOrders{Shim: []string{os.Args[0], "shim-moved"}, Calls: []string{"pid"}, Unconfined: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
 			cfg, _ := prepare(t, "orphan", filepath.Join(built, "misbehave"))
-			host, lines := doomed(t, hostOrders{ID: cfg.ID, Path: cfg.Path, Shim: []string{os.Args[0], shim}, Dir: cfg.Dir, Calls: []string{"pid"}})
+			tc.with.ID, tc.with.Path, tc.with.Dir = cfg.ID, cfg.Path, cfg.Dir
+			host, lines := doomed(t, tc.with)
 			pid, err := strconv.Atoi(lines[len(lines)-1])
 			if err != nil || pid <= 0 || ended(pid) {
 				t.Fatalf("the host printed %q", lines)
+			}
+			all := append(childrenOf(t, pid), pid)
+			if forked := len(all) > 1; forked != tc.with.Confine.Fork {
+				t.Fatalf("the plugin's processes are %v", all)
 			}
 			if err := host.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
 			_ = host.Wait()
-			eventually(t, func() bool { return ended(pid) })
+			for _, pid := range all {
+				eventually(t, func() bool { return ended(pid) })
+			}
 		})
 	}
 }

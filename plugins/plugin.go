@@ -23,6 +23,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
+	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
 // Config says which executable it is and what it serves. ID, Path, Objects, Shim and Dir
@@ -34,7 +35,11 @@ type Config struct {
 	Unpinned bool        // any content will do, which is logged at every start
 	Objects  []object.ID // what it may serve: ID itself, or names below it
 	Shim     []string    // starts [Shim]
-	Dir      string      // for sockets: a folder that is only this user's
+	// Confine is what walls are around it; the zero value is all of them. Unconfined puts up
+	// none: it runs with all the rights of the host's user, which is logged at every start.
+	Confine    confine.Program
+	Unconfined bool
+	Dir        string // for sockets: a folder that is only this user's
 	// Idle is after what time without a call a plugin is stopped that has no state to
 	// lose, which is one whose objects are all of mode "call"; 0 means 5 minutes.
 	Idle time.Duration
