@@ -115,13 +115,20 @@ func TestWalls(t *testing.T) {
 		} {
 			t.Run(tc.name, func(t *testing.T) {
 				p, id := asking, asker
+				var log *logged
 				if tc.want == "gone" {
-					p, id = confined(t, tc.name, base)
+					var cfg plugins.Config
+					cfg, log = prepare(t, tc.name, filepath.Join(built, "misbehave"))
+					cfg.Confine = base
+					p, id = runs(t, cfg), cfg.ID
 				}
 				got := said(t, p, id, "raw", append([]any{tc.nr}, tc.args...)...)
 				// Under the race detector the shim's root has a /proc, which is as shut as the rest.
 				if got != tc.want && !(tc.name == "own-processes" && got == "permission denied") {
 					t.Errorf("%q, want %q", got, tc.want)
+				}
+				if log != nil {
+					eventually(t, func() bool { return strings.Contains(log.String(), "what no plugin may have") })
 				}
 			})
 		}
@@ -466,7 +473,7 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	}
 	const user = 61234
 	cmd := exec.CommandContext(t.Context(), exe, "-test.timeout=5m", "-test.run",
-		"^(TestWalls|TestReach|TestResources|TestPester|TestDescendants|TestRuntime|TestFiles|TestUIDWithoutRoot|TestHostile|TestDeathOfTheHost|TestProxy)$")
+		"^(TestWalls|TestReach|TestResources|TestPester|TestDescendants|TestRuntime|TestFiles|TestUIDWithoutRoot|TestHostile|TestDeathOfTheHost|TestWithoutNamespaces|TestProxy)$")
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), builtVariable + "=" + built}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}

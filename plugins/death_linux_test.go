@@ -10,7 +10,10 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
@@ -34,6 +37,7 @@ type hostOrders struct {
 	Dir        string
 	Confine    confine.Program
 	Unconfined bool
+	Unspaced   bool     // the host may make no namespaces
 	Calls      []string // of methods, one after the other, whose results it prints
 }
 
@@ -45,13 +49,18 @@ func shortLivedHost() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if o.Unspaced {
+		if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	p := plugins.New(plugins.Config{ID: o.ID, Path: o.Path, Unpinned: true, Objects: []object.ID{o.ID}, Shim: o.Shim, Dir: o.Dir,
 		Confine: o.Confine, Unconfined: o.Unconfined})
 	for _, method := range o.Calls {
 		v, err := call(p, o.ID, method)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+			v = err
 		}
 		fmt.Println(v)
 	}
@@ -69,6 +78,12 @@ func doomed(t *testing.T, o hostOrders) (*exec.Cmd, []string) {
 	}
 	host := exec.CommandContext(t.Context(), os.Args[0], "host", string(orders))
 	host.Stderr = os.Stderr
+	if o.Unspaced {
+		const inside = 1000
+		host.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, AmbientCaps: []uintptr{unix.CAP_SYS_RESOURCE},
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: inside, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: inside, HostID: os.Getgid(), Size: 1}}}
+	}
 	stdin, err := host.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +143,31 @@ func TestDeathOfTheHost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWithoutNamespaces has a host that may make none: the plugin is refused with the
+// reason, or runs with the walls that are left, if the policy says so.
+func TestWithoutNamespaces(t *testing.T) {
+	cfg, _ := prepare(t, "bare", filepath.Join(built, "misbehave"))
+	o := hostOrders{ID: cfg.ID, Path: cfg.Path, Dir: cfg.Dir, Shim: []string{os.Args[0], "shim"}, Unspaced: true, Calls: []string{"pid"}}
+	if _, lines := doomed(t, o); !strings.Contains(lines[0], "cannot be confined: namespaces: ") || !strings.Contains(lines[0], `weaken = ["namespaces"]`) {
+		t.Errorf("not weakened: %s", lines[0])
+	}
+	o.Confine.Weaken = []string{confine.Namespaces}
+	o.Calls = []string{"pid", "daemonise", "spawn"}
+	host, lines := doomed(t, o)
+	pid, err := strconv.Atoi(lines[3])
+	if err != nil || pid <= 0 || ended(pid) {
+		t.Fatalf("the host printed %q", lines)
+	}
+	if lines[1] == "3" || !strings.Contains(lines[1]+lines[2], notPermitted) {
+		t.Errorf("it could make processes: %q", lines)
+	}
+	if err := host.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = host.Wait()
+	eventually(t, func() bool { return ended(pid) })
 }
 
 // state is the third field of a process's stat file, "" if there is no such process.

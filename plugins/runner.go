@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hearthhost/hearth/plugins/rpc"
@@ -223,6 +224,12 @@ func (r *runner) exit() error {
 	<-r.done
 	if r.end == nil {
 		return errors.New("exit status 0")
+	}
+	var exit *exec.ExitError
+	if errors.As(r.end, &exit) {
+		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() && ws.Signal() == syscall.SIGSYS {
+			return fmt.Errorf("it asked the kernel for what no plugin may have: %w", r.end)
+		}
 	}
 	return r.end
 }

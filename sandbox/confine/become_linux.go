@@ -98,7 +98,7 @@ func (b *become) setRlimits() Layer {
 	const how = "core 0, fsize, memlock 0, data, nofile and nproc"
 	nproc := uint64(4096) // of a uid that others share: its control group bounds it
 	if b.UID != 0 && b.Spec.UID != 0 || b.UID == 0 && b.Namespaces {
-		nproc = defaultProgramPids
+		nproc = uint64(max(defaultProgramPids, b.Spec.Pids))
 	}
 	return bound(how, []rlimit{
 		{"core", unix.RLIMIT_CORE, 0},
