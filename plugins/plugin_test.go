@@ -511,16 +511,3 @@ func TestTable(t *testing.T) {
 		t.Errorf("secret() = %v", err)
 	}
 }
-
-func BenchmarkCall(b *testing.B) {
-	p, _ := misbehaving(b, "bench")
-	answers(b, p, "acme.bench")
-	c := newCall("acme.bench", "echo", int64(1))
-	c.Deadline = time.Now().Add(time.Hour)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := p.Invoke(context.Background(), c); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
