@@ -293,7 +293,7 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Contex
 	n := pr.begin(c)
 	r, err := do(ctx, pr, n)
 	if err != nil {
-		err = outcome(err)
+		err = outcome(ctx, err)
 	}
 	pr.finish(n, err)
 	if err != nil {
@@ -322,10 +322,14 @@ func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
 }
 
 // outcome says what became of a call that got no answer.
-func outcome(err error) error {
+func outcome(ctx context.Context, err error) error {
 	const unknown = "; whether it was executed is unknown"
 	code, msg := object.CodeInternal, ""
-	switch status.Code(err) {
+	why := status.Code(err)
+	if why == codes.Canceled && ctx.Err() == nil {
+		why = codes.Unavailable // the connection was closed under the call, after the plugin's end
+	}
+	switch why {
 	case codes.DeadlineExceeded:
 		code, msg = object.CodeDeadline, "no answer within the deadline of the call"+unknown
 	case codes.Canceled:

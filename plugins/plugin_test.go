@@ -479,6 +479,26 @@ func TestIdle(t *testing.T) {
 	answers(t, p, cfg.ID)
 }
 
+// TestCloseWhileItStarts closes a plugin whose shim says nothing.
+func TestCloseWhileItStarts(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip("SKIPPED: there is no sleep")
+	}
+	for _, unconfined := range []bool{false, true} {
+		cfg, _ := prepare(t, "mute", filepath.Join(built, "misbehave"))
+		cfg.Shim, cfg.Unconfined = []string{sleep, "300"}, unconfined
+		p := plugins.New(cfg)
+		c := newCall(cfg.ID, "echo", int64(1))
+		c.Deadline = time.Now().Add(50 * time.Millisecond)
+		_, err := p.Invoke(context.Background(), c)
+		wantCode(t, err, object.CodeDeadline, "not executed")
+		if err := p.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestTable calls the example that keeps state, a batch and an attribute included.
 func TestTable(t *testing.T) {
 	cfg, _ := prepare(t, "table", filepath.Join(built, "table"))

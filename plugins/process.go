@@ -177,7 +177,7 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 // what became of the connection.
 func (pr *process) explain(err error, out *output) error {
 	var named *StartError
-	if pr.run == nil || pr.run.pid.Load() == 0 && pr.run.reason() == nil {
+	if pr.run == nil || pr.run.pid.Load() == 0 { // there was no process, and err says why
 		return err
 	}
 	if cause := pr.run.reason(); errors.As(cause, &named) {
