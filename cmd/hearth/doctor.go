@@ -90,7 +90,7 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 				return nil, fmt.Errorf("plugin %s: %w", pin.ID, err)
 			}
 			for _, l := range layers {
-				out = append(out, diagnose(finding{Tenant: name, Plugin: pin.ID.Name()}, spec, l))
+				out = append(out, diagnose(finding{Tenant: name, Plugin: pin.ID.Name()}, program.Wanted(), l))
 			}
 		}
 	}

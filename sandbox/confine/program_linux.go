@@ -29,6 +29,16 @@ func (p *Program) Group() (gid uint32, other bool) {
 	return p.GID, true
 }
 
+// Wanted returns the Spec under which a program runs: its own, and a bound on processes
+// where its uid is nobody's, of which what others have counts as its own.
+func (p *Program) Wanted() Spec {
+	s := p.Spec
+	if privileged() && s.UID == 0 && s.Pids == 0 {
+		s.Pids = defaultProgramPids
+	}
+	return s
+}
+
 // imageFD is the number under which the process that becomes a program has its executable.
 const imageFD = 3
 
@@ -71,9 +81,7 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 	if len(cmd.ExtraFiles) != 1 {
 		return nil, errors.New("a program inherits its executable and nothing else")
 	}
-	if privileged() && p.UID == 0 && p.Pids == 0 {
-		p.Pids = defaultProgramPids // the uid is nobody's, and what others have of it counts as its own
-	}
+	p.Spec = p.Wanted()
 	base, attr := plan(p.Spec)
 	o := programOrders{orders: base, Program: p, Try: try}
 	dir := Sockets

@@ -11,6 +11,9 @@ import (
 // Group returns nothing: no program runs.
 func (*Program) Group() (gid uint32, other bool) { return 0, false }
 
+// Wanted returns the Spec as it is.
+func (p *Program) Wanted() Spec { return p.Spec }
+
 // Process is a started program.
 type Process struct {
 	Layers []Layer  // what became of each
