@@ -472,10 +472,11 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	const user = 61234
-	cmd := exec.CommandContext(t.Context(), exe, "-test.timeout=5m", "-test.run",
+	cmd := exec.CommandContext(t.Context(), exe, "-test.timeout=9m", "-test.run",
 		"^(TestWalls|TestReach|TestResources|TestPester|TestDescendants|TestRuntime|TestFiles|TestUIDWithoutRoot|TestHostile|TestDeathOfTheHost|TestWithoutNamespaces|TestProxy)$")
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), builtVariable + "=" + built}
+	path, _ := syscall.Getenv("PATH")
+	cmd.Env = []string{"PATH=" + path, builtVariable + "=" + built}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("as user %d: %v\n%s", user, err, out)

@@ -62,9 +62,9 @@ func shortLivedHost() int {
 		if err != nil {
 			v = err
 		}
-		fmt.Println(v)
+		fmt.Fprintln(os.Stdout, v)
 	}
-	fmt.Println(p.Running())
+	fmt.Fprintln(os.Stdout, p.Running())
 	_, _ = os.Stdin.Read(make([]byte, 1)) // for ever: nobody writes
 	return 0
 }

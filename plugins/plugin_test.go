@@ -52,7 +52,8 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	if built = os.Getenv(builtVariable); built != "" {
+	if already, ok := syscall.Getenv(builtVariable); ok {
+		built = already
 		return m.Run()
 	}
 	built = dir
