@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
 // readPlugins adds the plugins that the policy lets start and that are there.
@@ -74,7 +76,7 @@ func (r *reader) findUnpinned(c *files, p *policy.Policy, pinned map[string]bool
 			if !known || !same(u.file, info) {
 				u = unpinned{info, errors.New("no plugin block pins it")}
 				if sum, err := plugins.Sum(path); err == nil {
-					u.why = fmt.Errorf("no plugin block pins it: add plugin %q with sha256 = %q and unconfined = true to tenant %q", f.Name(), sum, t.Name())
+					u.why = fmt.Errorf("no plugin block pins it: add plugin %q with sha256 = %q to tenant %q", f.Name(), sum, t.Name())
 				}
 			}
 			r.unpinned[path] = u
@@ -88,6 +90,8 @@ type servedPlugin struct {
 	backend *plugins.Plugin
 	pin     policy.Plugin
 	path    string
+	walls   confine.Program
+	idle    time.Duration
 	file    fs.FileInfo // nil: it could not be looked at
 }
 
@@ -98,9 +102,12 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 		h.log.Warn("plugin is not pinned: whoever can write to its file decides what it does", "object", string(pin.ID), "policy", pin.Where)
 	}
 	info, _ := os.Stat(path)
-	return &servedPlugin{pin: *pin, path: path, file: info, backend: plugins.New(plugins.Config{
+	settings := p.Tenant(pin.ID.Tenant())
+	walls := PluginConfinement(&settings, pin)
+	return &servedPlugin{pin: *pin, path: path, file: info, walls: walls, idle: settings.Idle, backend: plugins.New(plugins.Config{
 		ID: pin.ID, Path: path, SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
-		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Proxy: h.proxy, Log: h.log,
+		Confine: walls, Unconfined: pin.Unconfined,
+		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
 	})}
 }
 
@@ -108,6 +115,10 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 func (s *servedPlugin) is(p *policy.Policy, pin *policy.Plugin) bool {
 	was, now := s.pin, *pin
 	was.Where, now.Where = "", ""
+	settings := p.Tenant(pin.ID.Tenant())
+	if s.idle != settings.Idle || !reflect.DeepEqual(s.walls, PluginConfinement(&settings, pin)) {
+		return false
+	}
 	if s.path != pluginPath(p, pin) || !reflect.DeepEqual(was, now) {
 		return false
 	}
@@ -124,6 +135,27 @@ func (s *servedPlugin) is(p *policy.Policy, pin *policy.Plugin) bool {
 		return true
 	}
 	return false
+}
+
+// PluginConfinement is how the operating system confines a plugin of a tenant: as the
+// tenant's workers, but for what its block says that it needs.
+func PluginConfinement(t *policy.TenantSettings, pin *policy.Plugin) confine.Program {
+	return confine.Program{Spec: Confinement(t), Runtime: pin.Runtime, Files: pin.Files, TmpBytes: pin.TmpBytes, Fork: pin.Fork}
+}
+
+// checkPlugins refuses what can be told beforehand not to be possible.
+func checkPlugins(p *policy.Policy) []error {
+	var errs []error
+	for i := range p.Pins {
+		pin := &p.Pins[i]
+		settings := p.Tenant(pin.ID.Tenant())
+		program := PluginConfinement(&settings, pin)
+		program.Spec = confine.Spec{} // its tenant's, checked there
+		if err := program.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: plugin %q: %w", pin.Where, pin.ID, err))
+		}
+	}
+	return errs
 }
 
 // pluginSockets is the folder of the sockets between host and plugins.

@@ -71,7 +71,7 @@ func checkTenants(p *policy.Policy) error {
 			errs = append(errs, fmt.Errorf(`tenant %q wants uid %d: only a host that is root can give it; run the host as root, or write weaken = ["uid"]`, name, t.UID))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, checkPlugins(p)...)...)
 }
 
 // apart is the workers of a tenant each of whose objects has one of its own. Streams have

@@ -8,12 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
@@ -28,9 +30,10 @@ func (bare) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *grpc.Cli
 	return rpc.NewPluginClient(conn), nil
 }
 
-// BenchmarkBare is BenchmarkCall without a supervisor: what go-plugin and gRPC cost. EndConn
-// of a connection that nobody has is the least that can be asked.
-func BenchmarkBare(b *testing.B) {
+// dialBare starts a plugin as go-plugin does by itself: by gRPC with AutoMTLS, without a
+// supervisor or walls.
+func dialBare(b *testing.B) rpc.PluginClient {
+	b.Helper()
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey, MagicCookieValue: rpc.CookieValue},
 		Plugins:          goplugin.PluginSet{rpc.Name: bare{}},
@@ -39,7 +42,7 @@ func BenchmarkBare(b *testing.B) {
 		Logger:           hclog.NewNullLogger(),
 		Cmd:              exec.Command(filepath.Join(built, "misbehave")),
 	})
-	defer client.Kill()
+	b.Cleanup(client.Kill)
 	proto, err := client.Client()
 	if err != nil {
 		b.Fatal(err)
@@ -52,32 +55,61 @@ func BenchmarkBare(b *testing.B) {
 	if _, err := p.Describe(b.Context(), &rpc.DescribeRequest{Id: "acme.bench"}); err != nil {
 		b.Fatal(err)
 	}
-	b.Run("nothing", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := p.EndConn(b.Context(), &rpc.EndConnRequest{Conn: 1}); err != nil {
+	return p
+}
+
+// BenchmarkPlugin is a call of a plugin behind its walls, beside the same call by go-plugin
+// and gRPC alone: in turns, so that a busy machine slows both. "x-bare" is their ratio.
+func BenchmarkPlugin(b *testing.B) {
+	direct := dialBare(b)
+	cfg, _ := prepare(b, "bench", filepath.Join(built, "misbehave"))
+	p := runs(b, cfg)
+	answers(b, p, cfg.ID)
+	c := newCall(cfg.ID, "echo", int64(1))
+	c.Deadline = time.Now().Add(time.Hour)
+	const turns = 64
+	var ours, theirs time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		for range turns {
+			if _, err := p.Invoke(context.Background(), c); err != nil {
 				b.Fatal(err)
 			}
 		}
-	})
-	b.Run("echo", func(b *testing.B) {
-		c := newCall("acme.bench", "echo", int64(1))
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := p.Call(b.Context(), &rpc.CallRequest{Object: "acme.bench", Kind: rpc.Kind_KIND_INVOKE, Method: "echo", Protocol: 502,
+		middle := time.Now()
+		for range turns {
+			if _, err := direct.Call(b.Context(), &rpc.CallRequest{Object: string(cfg.ID), Kind: rpc.Kind_KIND_INVOKE, Method: "echo", Protocol: 502,
 				Serializer: codec.ByID(codec.Serpent).Name(), Payload: c.Payload}); err != nil {
 				b.Fatal(err)
 			}
 		}
-	})
+		ours, theirs = ours+middle.Sub(begin), theirs+time.Since(middle)
+	}
+	n := float64(b.N * turns)
+	b.ReportMetric(float64(ours.Nanoseconds())/n, "ns/call")
+	b.ReportMetric(float64(theirs.Nanoseconds())/n, "ns/bare")
+	b.ReportMetric(float64(ours)/float64(theirs), "x-bare")
+	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkStart is a plugin's way from nothing to its first answer.
+// BenchmarkStart is a plugin's way from nothing to its first answer, behind its walls and
+// without any.
 func BenchmarkStart(b *testing.B) {
-	cfg, _ := prepare(b, "start", filepath.Join(built, "misbehave"))
-	for b.Loop() {
-		p := runs(b, cfg)
-		answers(b, p, cfg.ID)
-		_ = p.Close(context.Background())
+	for _, unconfined := range []bool{false, true} {
+		name := "confined"
+		if unconfined {
+			name = "unconfined"
+		}
+		b.Run(name, func(b *testing.B) {
+			cfg, _ := prepare(b, "start", filepath.Join(built, "misbehave"))
+			cfg.Unconfined = unconfined
+			for b.Loop() {
+				p := plugins.New(cfg)
+				answers(b, p, cfg.ID)
+				b.StopTimer()
+				_ = p.Close(context.Background())
+				b.StartTimer()
+			}
+		})
 	}
 }

@@ -28,6 +28,7 @@ const (
 	CauseTimeout      Cause = "no handshake in time"
 	CauseSocket       Cause = "socket path too long"
 	CauseShim         Cause = "shim failed"
+	CauseWalls        Cause = "cannot be confined"
 	CauseDescribe     Cause = "no usable description"
 )
 
@@ -57,7 +58,7 @@ func explainExec(path string, head []byte, errno syscall.Errno) *StartError {
 			return startErrorf(CauseArchitecture, "%s is built for %v, and this machine is %s: build it with GOARCH=%s", path, machine, runtime.GOARCH, runtime.GOARCH)
 		}
 		if errors.Is(errno, syscall.ENOENT) && f != nil {
-			return startErrorf(CauseInterpreter, "%s needs the dynamic loader %s, which is not there: build it with CGO_ENABLED=0", path, loader(f))
+			return startErrorf(CauseInterpreter, "%s needs the dynamic loader %q, which is not there: build it with CGO_ENABLED=0", path, loader(f))
 		}
 	}
 	if errors.Is(errno, syscall.ENOEXEC) {
@@ -100,6 +101,7 @@ func nativeMachine() elf.Machine {
 	return 0
 }
 
+// loader returns the dynamic loader that a program names, "" if it needs none.
 func loader(f *elf.File) string {
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP && p.Filesz < 4096 {
@@ -109,5 +111,5 @@ func loader(f *elf.File) string {
 			}
 		}
 	}
-	return "that it names"
+	return ""
 }

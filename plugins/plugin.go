@@ -23,6 +23,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
+	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
 // Config says which executable it is and what it serves. ID, Path, Objects, Shim and Dir
@@ -34,7 +35,11 @@ type Config struct {
 	Unpinned bool        // any content will do, which is logged at every start
 	Objects  []object.ID // what it may serve: ID itself, or names below it
 	Shim     []string    // starts [Shim]
-	Dir      string      // for sockets: a folder that is only this user's
+	// Confine is what walls are around it; the zero value is all of them. Unconfined puts up
+	// none: it runs with all the rights of the host's user, which is logged at every start.
+	Confine    confine.Program
+	Unconfined bool
+	Dir        string // for sockets: a folder that is only this user's
 	// Idle is after what time without a call a plugin is stopped that has no state to
 	// lose, which is one whose objects are all of mode "call"; 0 means 5 minutes.
 	Idle time.Duration
@@ -288,7 +293,7 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Contex
 	n := pr.begin(c)
 	r, err := do(ctx, pr, n)
 	if err != nil {
-		err = outcome(err)
+		err = outcome(ctx, err)
 	}
 	pr.finish(n, err)
 	if err != nil {
@@ -317,10 +322,14 @@ func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
 }
 
 // outcome says what became of a call that got no answer.
-func outcome(err error) error {
+func outcome(ctx context.Context, err error) error {
 	const unknown = "; whether it was executed is unknown"
 	code, msg := object.CodeInternal, ""
-	switch status.Code(err) {
+	why := status.Code(err)
+	if why == codes.Canceled && ctx.Err() == nil {
+		why = codes.Unavailable // the connection was closed under the call, after the plugin's end
+	}
+	switch why {
 	case codes.DeadlineExceeded:
 		code, msg = object.CodeDeadline, "no answer within the deadline of the call"+unknown
 	case codes.Canceled:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,6 +71,12 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	if p.cfg.SHA256 == "" {
 		p.cfg.Log.Warn("plugin runs unpinned: whoever can write to its file decides what it does", "object", string(p.cfg.ID), "sha256", img.sum)
 	}
+	sockets := &goplugin.UnixSocketConfig{TempDir: p.cfg.Dir}
+	if p.cfg.Unconfined {
+		p.cfg.Log.Warn("plugin runs unconfined: it may do whatever the host's user may", "object", string(p.cfg.ID))
+	} else if gid, other := p.cfg.Confine.Group(); other {
+		sockets.Group = strconv.FormatUint(uint64(gid), 10) // may use the sockets that the host makes for it
+	}
 	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(), gone: make(chan struct{}),
 		proxies: make(chan struct{}, maxProxies), calls: map[uint64]*object.Call{}, streams: map[uint64]bool{}}
 	out := &output{log: p.cfg.Log, id: p.cfg.ID}
@@ -87,7 +94,7 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		Logger:           hclog.NewNullLogger(),
 		SyncStdout:       said("stdout"),
 		SyncStderr:       said("stderr"),
-		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: p.cfg.Dir},
+		UnixSocketConfig: sockets,
 		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes))},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (plugrunner.Runner, error) {
@@ -170,7 +177,7 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 // what became of the connection.
 func (pr *process) explain(err error, out *output) error {
 	var named *StartError
-	if pr.run == nil || pr.run.pid.Load() == 0 {
+	if pr.run == nil || pr.run.pid.Load() == 0 { // there was no process, and err says why
 		return err
 	}
 	if cause := pr.run.reason(); errors.As(cause, &named) {
@@ -258,9 +265,13 @@ func (pr *process) end() {
 	})
 	defer late.Stop()
 	pr.client.Kill()
-	if pr.run != nil && pr.run.pid.Load() != 0 {
+	if pr.run == nil {
+		return
+	}
+	if pr.run.pid.Load() != 0 {
 		_ = pr.run.Kill(context.Background())
 	}
+	pr.run.release()
 }
 
 // begin enters a call.

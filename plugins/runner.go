@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,16 +39,26 @@ type runner struct {
 	stdout, stderr   *io.PipeReader
 	toStdout, toEnds *io.PipeWriter
 
+	inside string        // dir as the plugin sees it; settled with ready
+	ready  chan struct{} // closed at the end of Start, before which no handshake counts
+
 	pid  atomic.Int64  // 0: none yet
 	done chan struct{} // closed when the process has been waited for
 	end  error         // how it ended; read after done
 
-	mu    sync.Mutex // guards cause
-	cause error      // the first reason to end it
+	life  context.Context    //nolint:containedctx // ends with the first reason to end it
+	abort context.CancelFunc // ends life
+
+	mu       sync.Mutex // guards what follows
+	cause    error      // the first reason to end it
+	kill     func()     // ends the process; nil: it has none, or none any more
+	sockets  *os.File   // the folder to which dir leads; nil: dir is one itself
+	released bool       // sockets is closed
 }
 
-// passed are the variables that go-plugin's handshake needs; a plugin gets no others.
-var passed = []string{"HEARTH_PLUGIN", "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_CLIENT_CERT", "PLUGIN_UNIX_SOCKET_DIR"}
+// passed are the variables that go-plugin's handshake needs, as they are; a plugin gets
+// them, dirVariable, and no others.
+var passed = []string{"HEARTH_PLUGIN", "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_CLIENT_CERT"}
 
 // scrub keeps the variables that are passed.
 func scrub(env []string) []string {
@@ -60,15 +69,17 @@ func scrub(env []string) []string {
 }
 
 func newRunner(cfg *Config, img *image, out *output, env []string, dir string) *runner {
-	r := &runner{cfg: cfg, img: img, out: out, env: scrub(env), dir: dir, done: make(chan struct{})}
+	r := &runner{cfg: cfg, img: img, out: out, env: scrub(env), dir: dir, inside: dir, done: make(chan struct{}), ready: make(chan struct{})}
+	r.life, r.abort = context.WithCancel(context.Background())
 	r.stdout, r.toStdout = io.Pipe()
 	r.stderr, r.toEnds = io.Pipe()
 	return r
 }
 
 // Start starts the process and returns when the shim has become the plugin.
-func (r *runner) Start(context.Context) error {
-	var ours, theirs [3]*os.File // stdout, stderr, status
+func (r *runner) Start(ctx context.Context) error {
+	defer close(r.ready)
+	var ours, theirs [2]*os.File // stdout, stderr
 	defer func() {
 		for _, f := range theirs {
 			f.Close()
@@ -80,56 +91,21 @@ func (r *runner) Start(context.Context) error {
 			return err
 		}
 	}
+	go r.relay(ours[0], ours[1])                          // ends with the process, or with theirs if there is none
 	cmd := exec.Command(r.cfg.Shim[0], r.cfg.Shim[1:]...) //nolint:gosec,noctx // the host's own executable, which lives as long as it is needed
 	cmd.Args[0] = string(r.cfg.ID)
 	cmd.Env, cmd.Dir = r.env, "/"
 	cmd.Stdout, cmd.Stderr = theirs[0], theirs[1]
-	cmd.ExtraFiles = []*os.File{r.img.file, theirs[2]}
-	cmd.SysProcAttr = attributes()
-	started := make(chan error)
-	go r.own(cmd, started, ours[0], ours[1])
-	err := <-started
-	if err != nil {
-		ours[0].Close()
-		ours[1].Close()
-		ours[2].Close()
-		r.toStdout.Close()
-		r.toEnds.Close()
-		return startErrorf(CauseShim, "%v", err)
+	cmd.ExtraFiles = []*os.File{r.img.file}
+	lastWords := func() {
+		for _, p := range ours {
+			_ = p.SetReadDeadline(time.Now().Add(lastWords)) // a descendant may still hold the other end
+		}
 	}
-	go r.relay(ours[0], ours[1])
-	theirs[2].Close()
-	defer ours[2].Close()
-	_ = ours[2].SetReadDeadline(time.Now().Add(startTimeout))
-	status, _ := io.ReadAll(io.LimitReader(ours[2], 16))
-	if len(status) > 0 {
-		n, _ := strconv.Atoi(string(status))
-		err := explainExec(r.cfg.Path, r.img.head, syscall.Errno(n))
-		r.fail(err)
-		return err
+	if r.cfg.Unconfined {
+		return r.startUnconfined(cmd, lastWords)
 	}
-	return nil
-}
-
-// own starts the process and waits for it, on a thread that is kept for it: the system
-// kills the process when the thread that started it ends.
-func (r *runner) own(cmd *exec.Cmd, started chan<- error, pipes ...*os.File) {
-	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-	if err := cmd.Start(); err != nil {
-		started <- err
-		return
-	}
-	r.pid.Store(int64(cmd.Process.Pid))
-	if r.reason() != nil { // it was not to start any more
-		r.killGroup()
-	}
-	started <- nil
-	r.end = cmd.Wait()
-	r.killGroup() // whoever it started and left behind
-	for _, p := range pipes {
-		_ = p.SetReadDeadline(time.Now().Add(lastWords)) // a descendant may still hold the other end
-	}
-	close(r.done)
+	return r.startConfined(ctx, cmd, lastWords)
 }
 
 // relay takes what the process prints until it ends.
@@ -145,7 +121,8 @@ func (r *runner) relay(stdout, stderr *os.File) {
 			r.out.line(slog.LevelInfo, r.cfg.ID, s, "stdout")
 			return
 		}
-		switch err := checkHandshake(s, r.dir); {
+		<-r.ready
+		switch err := checkHandshake(s, r.inside); {
 		case err == nil:
 			shaken = true
 			_, _ = io.WriteString(r.toStdout, s+"\n")
@@ -201,11 +178,8 @@ func (r *runner) fail(cause error) {
 		r.cause = cause
 	}
 	r.mu.Unlock()
-	select {
-	case <-r.done: // its number may be another's by now
-	default:
-		r.killGroup()
-	}
+	r.abort()
+	r.killNow()
 }
 
 // reason returns why the process ended, or is about to.
@@ -215,9 +189,33 @@ func (r *runner) reason() error {
 	return r.cause
 }
 
-func (r *runner) killGroup() {
-	if pid := r.pid.Load(); pid > 0 {
-		_ = syscall.Kill(-int(pid), syscall.SIGKILL)
+// killNow ends the process, if there is one.
+func (r *runner) killNow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kill != nil {
+		r.kill()
+	}
+}
+
+// killedBy says how the process is ended; nil that it must not be any more. What was to
+// end before it began ends here.
+func (r *runner) killedBy(kill func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kill = kill; kill != nil && r.cause != nil {
+		kill()
+	}
+}
+
+// release lets go of the folder of the sockets, once nobody speaks by them any more.
+func (r *runner) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sockets != nil && !r.released {
+		r.released = true
+		_ = os.Remove(r.dir) // it leads to the descriptor, whose number will be another's
+		r.sockets.Close()
 	}
 }
 
@@ -226,6 +224,12 @@ func (r *runner) exit() error {
 	<-r.done
 	if r.end == nil {
 		return errors.New("exit status 0")
+	}
+	var exit *exec.ExitError
+	if errors.As(r.end, &exit) {
+		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() && ws.Signal() == syscall.SIGSYS {
+			return fmt.Errorf("it asked the kernel for what no plugin may have: %w", r.end)
+		}
 	}
 	return r.end
 }
@@ -238,12 +242,8 @@ func (r *runner) Kill(context.Context) error {
 	if r.pid.Load() == 0 {
 		return nil
 	}
-	select {
-	case <-r.done: // its number may be another's by now
-	default:
-		r.killGroup()
-		<-r.done
-	}
+	r.killNow()
+	<-r.done
 	return nil
 }
 
@@ -262,15 +262,21 @@ func (r *runner) ID() string { return strconv.FormatInt(r.pid.Load(), 10) }
 // Diagnose has nothing to say that the log has not.
 func (r *runner) Diagnose(context.Context) string { return "" }
 
-// PluginToHost translates nothing.
+// PluginToHost translates the name of a socket that the plugin has made.
 func (r *runner) PluginToHost(network, addr string) (string, string, error) {
-	if network != "unix" {
-		return "", "", fmt.Errorf("network %q", network)
-	}
-	return network, addr, nil
+	return translate(network, addr, r.inside, r.dir)
 }
 
-// HostToPlugin translates nothing.
+// HostToPlugin translates the name of a socket that the host has made.
 func (r *runner) HostToPlugin(network, addr string) (string, string, error) {
-	return network, addr, nil
+	return translate(network, addr, r.dir, r.inside)
+}
+
+// translate takes a socket's name from one view of its folder to the other. No other name
+// has a translation.
+func translate(network, addr, from, to string) (string, string, error) {
+	if network != "unix" || filepath.Dir(addr) != from || filepath.Clean(addr) != addr {
+		return "", "", fmt.Errorf("%s %q is no socket in the plugin's folder", network, addr)
+	}
+	return network, filepath.Join(to, filepath.Base(addr)), nil
 }

@@ -97,6 +97,8 @@ type reader struct {
 	subjects   map[string]*readSubject // by the name of a principal or group
 	homeless   []element               // tenants named by principals, to be checked once tenants are known
 
+	shown []element // paths that plugins see
+
 	authorities []string // the files of authorities that listeners take
 
 	identity    string // the file of the host's age identities
@@ -157,6 +159,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			r.resolveGroups()
 		}
 	}
+	r.checkShown()
 	slices.Sort(r.p.Tenants)
 }
 

@@ -2,6 +2,9 @@ package policy
 
 import (
 	"encoding/hex"
+	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -15,7 +18,13 @@ type Plugin struct {
 	SHA256   string      // of the executable, lower-case hexadecimal; "" if it is not pinned
 	Unpinned bool        // any content may start
 	Objects  []object.ID // what it serves: ID itself, or names below it
-	Where    string      // for messages: "policy.hcl:12"
+	// Unconfined puts no walls around it. If it is set, the following are not.
+	Unconfined bool
+	Runtime    []string // files and folders of the system that it reads and runs from; absolute
+	Files      []string // files and folders that it reads; absolute
+	TmpBytes   int64    // the size of its own /tmp; 0: it has none
+	Fork       bool     // it may make processes
+	Where      string   // for messages: "policy.hcl:12"
 }
 
 // plugins reads the plugin blocks of a tenant.
@@ -44,7 +53,7 @@ func (r *reader) plugins(tenant object.Tenant, b *hclsyntax.Block) {
 
 // plugin reads one plugin block.
 func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
-	a := r.block(b, "sha256", "unpinned", "unconfined", "objects")
+	a := r.block(b, "sha256", "unpinned", "objects", "runtime", "files", "tmp", "fork", "unconfined")
 	p := Plugin{ID: id, Where: r.where(b.TypeRange)}
 	sum, at, pinned := r.text(a, "sha256")
 	if pinned {
@@ -54,9 +63,7 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 		p.SHA256 = strings.ToLower(sum)
 	}
 	p.Unpinned, _ = r.flag(a, "unpinned")
-	if ok, _ := r.flag(a, "unconfined"); !ok {
-		r.problems.add(b.TypeRange, "add unconfined = true to run it with all the rights of the host's user", "plugin %q: the operating system does not confine plugins yet", id)
-	}
+	r.pluginWalls(&p, a)
 	switch {
 	case p.Unpinned && a["sha256"] != nil:
 		r.problems.add(a["unpinned"].NameRange, "", "sha256 and unpinned = true contradict each other")
@@ -80,4 +87,77 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 		}
 	}
 	r.p.Pins = append(r.p.Pins, p)
+}
+
+// maxTmp is the largest /tmp of a plugin's own.
+const maxTmp = 16 << 30
+
+// pluginWalls reads what a plugin's walls let through.
+func (r *reader) pluginWalls(p *Plugin, a attributes) {
+	p.Unconfined, _ = r.flag(a, "unconfined")
+	p.Fork, _ = r.flag(a, "fork")
+	p.Runtime = r.shownPaths(a, "runtime")
+	p.Files = r.shownPaths(a, "files")
+	p.TmpBytes, _ = r.bytes(a, "tmp", 1<<12, maxTmp)
+	if !p.Unconfined {
+		return
+	}
+	for _, name := range []string{"runtime", "files", "tmp", "fork"} {
+		if a[name] != nil {
+			r.problems.add(a[name].NameRange, "leave one of them out", "%s says what the walls let through, and unconfined = true that there are none", name)
+		}
+	}
+}
+
+// shownPaths reads paths that a plugin sees.
+func (r *reader) shownPaths(a attributes, name string) []string {
+	var paths []string
+	list, _ := r.texts(a, name, "leave it out to show nothing")
+	for _, e := range list {
+		switch {
+		case !filepath.IsAbs(e.text) || filepath.Clean(e.text) != e.text:
+			r.problems.add(e.at, `write "/usr/lib"`, "%s: %q is no absolute path without detours", name, e.text)
+			continue
+		case e.text == "/":
+			r.problems.add(e.at, "name the folders that it needs", "%s: / is everything", name)
+			continue
+		}
+		paths = append(paths, e.text)
+		r.shown = append(r.shown, e)
+	}
+	return paths
+}
+
+// checkShown refuses to show a plugin what is the host's own, once all of that is known.
+func (r *reader) checkShown() {
+	private := map[string]string{r.dir: "the folder of the policy", r.p.State: "the host's state", r.p.Scripts: "the scripts of all tenants",
+		r.p.Plugins: "the plugins of all tenants", r.p.Audit.Path: "the audit log"}
+	for _, k := range slices.Concat(r.p.Keys, r.p.LegacyKeys) {
+		private[k.Path] = "a key"
+	}
+	for _, s := range r.p.Secrets {
+		private[s.Path], private[s.Identity] = "a secret", "what decrypts secrets"
+	}
+	for _, l := range r.p.Listeners {
+		if l.TLS != nil {
+			private[l.TLS.Key] = "a private key"
+		}
+	}
+	delete(private, "")
+	for _, e := range r.shown {
+		for _, path := range slices.Sorted(maps.Keys(private)) {
+			if within(path, e.text) {
+				r.problems.add(e.at, "name what it needs and no more", "%s holds %s, %s, which no plugin may see", e.text, path, private[path])
+				break
+			}
+		}
+		if within(e.text, r.p.State) {
+			r.problems.add(e.at, "", "%s is part of the host's state, which no plugin may see", e.text)
+		}
+	}
+}
+
+// within reports whether path is folder or lies in it.
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
 }

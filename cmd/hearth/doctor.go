@@ -15,9 +15,10 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// finding is what became of one wall around one tenant's worker.
+// finding is what became of one wall around one tenant's worker, or one of its plugins.
 type finding struct {
 	Tenant object.Tenant `json:"tenant"`
+	Plugin string        `json:"plugin,omitempty"` // of the tenant; "": its worker
 	Layer  string        `json:"layer"`
 	// Status is "holds", "missing" (the tenant is refused), "weakened" (missing, and the
 	// policy allows it) or "unasked" (the policy does not ask for it).
@@ -33,8 +34,8 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Try the walls around each tenant's code on this machine",
-		Long: `Start a real worker process for each tenant of the policy, as hearth serve would run now and as
-the same user, and say of each wall that the operating system puts around it whether it holds,
+		Long: `Start a real worker process for each tenant of the policy, and the process that becomes each of its
+plugins, as hearth serve would run them now and as the same user, and say of each wall that the operating system puts around it whether it holds,
 how that was found out, and what to do where it does not. The exit code is 1 if a tenant would
 be refused.`,
 		Example: `  hearth doctor
@@ -49,7 +50,7 @@ be refused.`,
 			if err != nil {
 				return fmt.Errorf("finding this program, which workers are started from: %w", err)
 			}
-			findings, err := examine(p, []string{exe, workerVerb})
+			findings, err := examine(p, []string{exe, workerVerb}, []string{exe, shimVerb})
 			if err != nil {
 				return err
 			}
@@ -62,7 +63,7 @@ be refused.`,
 }
 
 // examine tries the walls of every tenant.
-func examine(p *policy.Policy, worker []string) ([]finding, error) {
+func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 	tenants := p.Tenants
 	if p.AllTenants {
 		tenants = []object.Tenant{"*"}
@@ -76,15 +77,29 @@ func examine(p *policy.Policy, worker []string) ([]finding, error) {
 			return nil, fmt.Errorf("tenant %s: %w", name, err)
 		}
 		for _, l := range layers {
-			out = append(out, diagnose(name, spec, l))
+			out = append(out, diagnose(finding{Tenant: name}, spec, l))
+		}
+		for i := range p.Pins {
+			pin := &p.Pins[i]
+			if pin.ID.Tenant() != name || pin.Unconfined {
+				continue
+			}
+			program := host.PluginConfinement(&settings, pin)
+			layers, err := confine.ProbeProgram(shim, program)
+			if err != nil {
+				return nil, fmt.Errorf("plugin %s: %w", pin.ID, err)
+			}
+			for _, l := range layers {
+				out = append(out, diagnose(finding{Tenant: name, Plugin: pin.ID.Name()}, program.Wanted(), l))
+			}
 		}
 	}
 	return out, nil
 }
 
-// diagnose says what a layer means for a tenant.
-func diagnose(name object.Tenant, spec confine.Spec, l confine.Layer) finding {
-	f := finding{Tenant: name, Layer: l.Name, How: l.How, Reason: l.Reason, Remedy: l.Remedy}
+// diagnose says in f what a layer means for a tenant's worker or plugin.
+func diagnose(f finding, spec confine.Spec, l confine.Layer) finding {
+	f.Layer, f.How, f.Reason, f.Remedy = l.Name, l.How, l.Reason, l.Remedy
 	asked := l.Asked
 	if l.Name == confine.Cgroup { // a probe always tries it
 		asked = spec.MemoryBytes != 0 || spec.Pids != 0 || spec.CPUs != 0
@@ -123,13 +138,17 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 			if f.Remedy != "" {
 				why += "; " + f.Remedy
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", f.Tenant, f.Layer, f.Status, why)
+			who := string(f.Tenant)
+			if f.Plugin != "" {
+				who += "." + f.Plugin
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", who, f.Layer, f.Status, why)
 		}
 		if err := tw.Flush(); err != nil {
 			return err
 		}
 		if bad > 0 {
-			fmt.Fprintf(w, "%s missing: these tenants are refused, unless the policy weakens them by name\n", plural(bad, "wall"))
+			fmt.Fprintf(w, "%s missing: these tenants and plugins are refused, unless the policy weakens them by name\n", plural(bad, "wall"))
 		}
 	}
 	if bad > 0 {

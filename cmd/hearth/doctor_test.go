@@ -20,10 +20,15 @@ tenant "plain" {}
 tenant "own" {
   uid = 4343
   limits { memory = "64MiB" }
+  plugin "tool" { unpinned = true }
+  plugin "free" {
+    unpinned   = true
+    unconfined = true
+  }
 }
 `
 
-type foundWall struct{ Tenant, Layer, Status, Reason, Remedy string }
+type foundWall struct{ Tenant, Plugin, Layer, Status, Reason, Remedy string }
 
 // TestDoctor examines this machine as root, who can give everything, and as an ordinary
 // user, who can give no uid: then doctor fails, serve refuses, and a policy that spells the
@@ -62,7 +67,7 @@ func TestDoctor(t *testing.T) {
 		}
 		by := map[string]foundWall{}
 		for _, f := range all {
-			by[f.Tenant+" "+f.Layer] = f
+			by[strings.TrimSuffix(f.Tenant+"."+f.Plugin, ".")+" "+f.Layer] = f
 		}
 		return by
 	}
@@ -71,8 +76,10 @@ func TestDoctor(t *testing.T) {
 		out, stderr, code := run(0, "doctor", "--json")
 		walls := find(out)
 		for _, layer := range []string{"uid", "namespaces", "no-new-privs", "seccomp", "rlimits", "dumpable", "parent-death"} {
-			if f := walls["own "+layer]; f.Status != "holds" {
-				t.Errorf("as root: %+v", f)
+			for _, who := range []string{"own ", "own.tool "} {
+				if f := walls[who+layer]; f.Status != "holds" {
+					t.Errorf("as root: %+v", f)
+				}
 			}
 		}
 		for _, f := range walls {
@@ -86,6 +93,12 @@ func TestDoctor(t *testing.T) {
 	walls := find(out)
 	if f := walls["own uid"]; code != 1 || f.Status != "missing" || !strings.Contains(f.Remedy, "root") {
 		t.Errorf("as an ordinary user, code %d: %+v", code, f)
+	}
+	if f := walls["own.tool namespaces"]; f.Status != "holds" {
+		t.Errorf("a plugin as an ordinary user: %+v", f)
+	}
+	if f, found := walls["own.free seccomp"]; found {
+		t.Errorf("an unconfined plugin: %+v", f)
 	}
 	if f := walls["plain uid"]; f.Status == "missing" {
 		t.Errorf("a tenant that asks for no uid: %+v", f)

@@ -48,15 +48,12 @@ principal "me" { host_user = true }
 tenant "demo" {
   plugin "checksum" {
     sha256 = %q
-    unconfined = true
   }
   plugin "table" {
     sha256 = %q
-    unconfined = true
   }
   plugin "wrong" {
     sha256 = "%064d"
-    unconfined = true
   }
 }
 permit "the tests may call" {
@@ -104,7 +101,6 @@ principal "me" { host_user = true }
 tenant "demo" {
   plugin "table" {
     unpinned = true
-    unconfined = true
   }
 }
 permit "all" {
@@ -131,7 +127,8 @@ permit "all" {
 	check(t, serve.Process.Kill())
 	<-ended
 	for late := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", left[0])); err != nil || strings.Contains(string(stat), ") Z ") {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", left[0]))
+		if err != nil || strings.Contains(string(stat), ") Z ") || strings.Contains(string(stat), ") X ") {
 			break
 		}
 		if time.Now().After(late) {

@@ -23,5 +23,19 @@ tenant "acme" {
     unpinned = true
     objects  = []
   }
+  plugin "free" {
+    unpinned   = true
+    unconfined = true
+    runtime    = ["/usr"]
+    fork       = true
+  }
+  plugin "sees" {
+    unpinned   = true
+    unconfined = "yes"
+    runtime    = ["usr", "/usr/../etc", "/", "/base"]
+    files      = ["/base/state/x", "/base/scripts", "/base/data"]
+    tmp        = "much"
+    fork       = 1
+  }
   plugim "x" {}
 }

@@ -15,6 +15,9 @@
 //  3. Enter reports every layer and closes the control socket. Start reads the report,
 //     and kills a worker that lacks a layer.
 //
+// For a plugin, which is a program of somebody else's, [StartProgram] and [Become] do the
+// same, and Become then executes it.
+//
 // What it leaves to others: what a script may do inside the process (package sandbox),
 // what crosses the socket (package link), which Spec a tenant gets (the policy).
 package confine

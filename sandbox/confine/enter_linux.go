@@ -178,11 +178,7 @@ func setRlimits(o *orders) Layer {
 		// Of a uid, or one in a user namespace, that is the worker's alone.
 		nproc = maxThreads
 	}
-	for _, l := range []struct {
-		name     string
-		resource int
-		max      uint64
-	}{
+	return bound(how, []rlimit{
 		{"core", unix.RLIMIT_CORE, 0},
 		{"fsize", unix.RLIMIT_FSIZE, 0},
 		{"memlock", unix.RLIMIT_MEMLOCK, 0},
@@ -190,12 +186,24 @@ func setRlimits(o *orders) Layer {
 		{"nofile", unix.RLIMIT_NOFILE, maxFiles},
 		{"nproc", unix.RLIMIT_NPROC, nproc},
 		{"msgqueue", unix.RLIMIT_MSGQUEUE, 0},
-	} {
+	})
+}
+
+// rlimit is one limit of a process.
+type rlimit struct {
+	name     string
+	resource int
+	max      uint64
+}
+
+// bound sets limits. Lower ones stay lower.
+func bound(how string, limits []rlimit) Layer {
+	for _, l := range limits {
 		var old unix.Rlimit
 		if err := unix.Getrlimit(l.resource, &old); err != nil {
 			return missing(Rlimits, how, "", fmt.Errorf("%s: %w", l.name, err))
 		}
-		limit := min(l.max, old.Max) // lower stays lower
+		limit := min(l.max, old.Max)
 		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
 			return missing(Rlimits, how, "", fmt.Errorf("%s: %w", l.name, err))
 		}

@@ -21,8 +21,10 @@ const scopedSignals = 1 << (2 - 1)
 // forbidFiles denies every access to files and every other thing that the kernel's
 // Landlock knows of. It does not take away what is open: the socket and the standard
 // descriptors.
-func forbidFiles() Layer {
-	const how = "a Landlock domain without any rule"
+func forbidFiles() Layer { return restrictFiles("a Landlock domain without any rule") }
+
+// restrictFiles is forbidFiles but for what rules allow, which is never the root.
+func restrictFiles(how string, rules ...landlock.Rule) Layer {
 	const remedy = "use a kernel from 5.13 with landlock among the security modules of its command line (lsm=)"
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, askVersion)
 	if errno != 0 {
@@ -39,7 +41,7 @@ func forbidFiles() Layer {
 	if !scoped {
 		cfg.Scoped = 0
 	}
-	if err := cfg.BestEffort().Restrict(); err != nil {
+	if err := cfg.BestEffort().Restrict(rules...); err != nil {
 		return missing(Landlock, how, remedy, err)
 	}
 	if fd, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {

@@ -30,7 +30,7 @@ func exchangeRoot() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making the mounts private: %w", err)
 	}
-	at, err := mountEmpty()
+	at, err := mountEmpty("mode=0755,size=4k,nr_inodes=4")
 	if err != nil {
 		return err
 	}
@@ -60,9 +60,9 @@ func exchangeRoot() error {
 const emptyFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
 // mountEmpty mounts the new root on some directory that every system has.
-func mountEmpty() (at string, err error) {
+func mountEmpty(options string) (at string, err error) {
 	for _, at := range []string{"/tmp", "/proc", "/dev", "/usr", "/etc"} {
-		if err = unix.Mount("hearth", at, "tmpfs", emptyFlags, "mode=0755,size=4k,nr_inodes=4"); err == nil {
+		if err = unix.Mount("hearth", at, "tmpfs", emptyFlags, options); err == nil {
 			return at, nil
 		}
 		err = fmt.Errorf("mounting a tmpfs on %s: %w", at, err)

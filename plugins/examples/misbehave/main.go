@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -58,17 +57,6 @@ func (imp) Chatter() {
 	}
 }
 
-func (imp) Descriptors() ([]string, error) {
-	entries, err := os.ReadDir("/proc/self/fd")
-	var out []string
-	for _, e := range entries {
-		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
-			out = append(out, to)
-		}
-	}
-	return out, err
-}
-
 // Leak opens descriptors and lets go of none.
 func (imp) Leak() int {
 	n := 0
@@ -78,14 +66,6 @@ func (imp) Leak() int {
 		}
 	}
 	return n
-}
-
-// Spawn leaves a process behind, which holds the pipes.
-func (imp) Spawn() (int, error) {
-	cmd := exec.CommandContext(context.Background(), "/bin/sleep", "300")
-	cmd.Stdout, cmd.Stderr = os.NewFile(1, "out"), os.NewFile(2, "err")
-	err := cmd.Start()
-	return cmd.Process.Pid, err
 }
 
 func say(line string) {
@@ -120,13 +100,12 @@ func main() {
 	case "dies-soon":
 		time.AfterFunc(50*time.Millisecond, func() { syscall.Exit(9) })
 	}
-	sdk.Serve(sdk.New(sdk.PerCall, "Misbehaves.", func() imp { return imp{} }).
+	sdk.Serve(attacks(sdk.New(sdk.PerCall, "Misbehaves.", func() imp { return imp{} }).
 		Method("echo", imp.Echo, "").Method("crash", imp.Crash, "").Method("hang", imp.Hang, "").
 		Method("panic", imp.Panic, "").Method("huge", imp.Huge, "").Method("fail", imp.Fail, "").
 		Method("raise", imp.Raise, "").Method("env", imp.Env, "").Method("pid", imp.Pid, "").Method("who", imp.Who, "").
 		Method("relay", imp.Relay, "").Method("endless", imp.Endless, "").Method("garbage", imp.Garbage, "").
-		Method("chatter", imp.Chatter, "").Method("descriptors", imp.Descriptors, "").Method("leak", imp.Leak, "").
-		Method("spawn", imp.Spawn, ""))
+		Method("chatter", imp.Chatter, "").Method("leak", imp.Leak, "")))
 }
 
 func socketDir() string {

@@ -1,0 +1,124 @@
+package confine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// image is what a process is about to execute.
+type image struct {
+	fd        int
+	argv      []string
+	inherited bool // descriptor 3 stays open: an interpreter reads it
+}
+
+// scriptPath is where a script lies in its own root.
+const scriptPath = "/plugin"
+
+// maxInterpreterBytes bounds the copy of an interpreter.
+const maxInterpreterBytes = 256 << 20
+
+// isScript reports whether a file begins with "#!".
+func isScript(fd int) bool {
+	var head [2]byte
+	n, err := unix.Pread(fd, head[:], 0)
+	return err == nil && n == len(head) && string(head[:]) == "#!"
+}
+
+// prepare finds the interpreter of a script, as the kernel would, and two things that it
+// would not: env's work is done here, since the filter allows one execution and no more;
+// and a copy of the interpreter is executed, which cannot be read, since the kernel lets
+// others look into a process whose file can be.
+func (m *image) prepare(rooted bool) error {
+	if !isScript(m.fd) {
+		return nil
+	}
+	line := make([]byte, 256)
+	n, err := unix.Pread(m.fd, line, 0)
+	if err != nil {
+		return err
+	}
+	path, arg, err := interpreter(line[:n])
+	if err != nil {
+		return err
+	}
+	script := scriptPath
+	if !rooted {
+		script, m.inherited = fmt.Sprintf("/proc/self/fd/%d", imageFD), true
+	}
+	m.argv = []string{path}
+	if arg != "" {
+		m.argv = append(m.argv, arg)
+	}
+	m.argv = append(m.argv, script)
+	m.fd, err = unreadable(path)
+	return err
+}
+
+// interpreter reads the first line of a script.
+func interpreter(text []byte) (path, arg string, err error) {
+	line, _, whole := bytes.Cut(text[2:], []byte("\n"))
+	if !whole {
+		return "", "", errors.New("the script's first line is too long")
+	}
+	path, arg, _ = strings.Cut(strings.TrimSpace(string(line)), " ")
+	arg = strings.TrimSpace(arg)
+	if filepath.Base(path) == "env" {
+		if arg == "" || strings.ContainsAny(arg, "-= \t/") {
+			return "", "", fmt.Errorf("the script's first line has more for env than one name, %q: name the interpreter by its path", arg)
+		}
+		for _, dir := range []string{"/usr/local/bin", "/usr/bin", "/bin"} {
+			if info, err := os.Stat(filepath.Join(dir, arg)); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+				return filepath.Join(dir, arg), "", nil
+			}
+		}
+		return "", "", fmt.Errorf("the script wants %s, and there is none in /usr/local/bin, /usr/bin or /bin of what the plugin sees: "+
+			"add what it needs to its runtime = [\"/usr\", \"/lib\", \"/lib64\"], or name the interpreter by its path", arg)
+	}
+	if !filepath.IsAbs(path) {
+		return "", "", fmt.Errorf("the script's interpreter %q is no absolute path", path)
+	}
+	return path, arg, nil
+}
+
+// unreadable returns a copy of a program that can be executed, and by nobody read.
+func unreadable(path string) (int, error) {
+	from, err := os.Open(path) //nolint:gosec // of what the policy lets the program see
+	if err != nil {
+		return -1, fmt.Errorf("the script's interpreter: %w: add what it needs to the plugin's runtime = [\"/usr\", \"/lib\", \"/lib64\"]", err)
+	}
+	defer from.Close()
+	const flags = unix.MFD_CLOEXEC
+	fd, err := unix.MemfdCreate(filepath.Base(path), flags|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
+		fd, err = unix.MemfdCreate(filepath.Base(path), flags)
+	}
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	to := os.NewFile(uintptr(fd), path)
+	n, err := io.Copy(to, io.LimitReader(from, maxInterpreterBytes+1))
+	if err == nil && n > maxInterpreterBytes {
+		err = errors.New("it is too large")
+	}
+	if err == nil && isScript(fd) {
+		err = errors.New("it is a script itself: name the program that runs it")
+	}
+	if err == nil {
+		err = unix.Fchmod(fd, 0o111)
+	}
+	if err != nil {
+		to.Close()
+		return -1, fmt.Errorf("the script's interpreter %s: %w", path, err)
+	}
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, controlFD+1) // to is closed by its finalizer
+	to.Close()
+	return dup, err
+}
