@@ -120,11 +120,13 @@ func (r *runner) own(cmd *exec.Cmd, started chan<- error, pipes ...*os.File) {
 		return
 	}
 	r.pid.Store(int64(cmd.Process.Pid))
+	r.cfg.Account.Started(cmd.Process.Pid)
 	if r.reason() != nil { // it was not to start any more
 		r.killGroup()
 	}
 	started <- nil
 	r.end = cmd.Wait()
+	r.cfg.Account.Ended(cmd.Process.Pid, cmd.ProcessState)
 	r.killGroup() // whoever it started and left behind
 	for _, p := range pipes {
 		_ = p.SetReadDeadline(time.Now().Add(lastWords)) // a descendant may still hold the other end
