@@ -8,6 +8,7 @@
 //	conn         one goroutine a connection; ended by the peer, a protocol error, or drain;
 //	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
 //	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
+//	ledger       one goroutine that looks at processes; ended likewise
 //	files        one goroutine that reads changed keys, certificates and secrets of objects;
 //	             ended likewise
 //	reloader     one goroutine that takes what has changed into the next snapshot, and one
@@ -79,6 +80,7 @@ type Host struct {
 	enrolling sync.Mutex // one token at a time
 	streams   streams
 	quotas    quotas
+	ledger    ledger
 	waits     waits
 	audit     *audit.Log // nil: there is none
 
@@ -105,6 +107,7 @@ func New(cfg Config) (*Host, error) {
 	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
+	h.ledger.init()
 	err := checkTenants(cfg.Policy)
 	if err != nil {
 		return nil, err
@@ -197,6 +200,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
 	go h.streams.sweep(sweep)
+	go h.ledger.watch(sweep)
 	go h.watchFiles(sweep)
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
@@ -239,6 +243,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	h.mu.Lock()
 	if h.draining || len(h.conns) >= maxConns || !h.sources.add(nc) {
 		h.mu.Unlock()
+		h.ledger.turned.Add(1)
 		nc.Close()
 		return
 	}

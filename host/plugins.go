@@ -89,6 +89,7 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 	return &servedPlugin{pin: *pin, path: path, file: info, backend: plugins.New(plugins.Config{
 		ID: pin.ID, Path: path, SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
 		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Proxy: h.proxy, Log: h.log,
+		Account: &h.ledger.tenant(pin.ID.Tenant()).processes,
 	})}
 }
 

@@ -180,6 +180,7 @@ func (l *reloader) change(do func(old *snapshot)) {
 	l.next, l.retired, l.waits = &next, nil, false
 	do(old)
 	next.index()
+	l.h.ledger.open(next.ids)
 	l.h.snap.Store(&next)
 	// What was in force until now may be gone.
 	for name, was := range old.tenants {

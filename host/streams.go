@@ -171,7 +171,7 @@ func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Re
 		return object.Reply{}, err
 	}
 	defer c.h.release(g)
-	r, more, err := st.backend.Next(context.Background(), &item, st.number)
+	r, more, err := c.h.next(context.Background(), st.backend, &item, st.number)
 	if err != nil {
 		return object.Reply{}, err
 	}
