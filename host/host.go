@@ -14,6 +14,8 @@
 //	reloader     one goroutine that takes what has changed into the next snapshot, and one
 //	             for each tenant or plugin of which a version is tried; ended likewise
 //	leaving      one goroutine for each worker or plugin that is not served any more
+//	doors        one goroutine a listener of the admin socket and of metrics; closed after
+//	             the backends, so that a drain can be watched
 //	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
 //	audit log    one goroutine that syncs it; closed last
 //
@@ -73,7 +75,6 @@ type Host struct {
 	snap      atomic.Pointer[snapshot]
 	reloader  *reloader
 	refusals  atomic.Pointer[[]Refusal]
-	reloads   reloads
 	life      context.Context // of what leaves; ends when the host drains
 	endLife   context.CancelFunc
 	leaving   sync.WaitGroup
@@ -81,6 +82,8 @@ type Host struct {
 	streams   streams
 	quotas    quotas
 	ledger    ledger
+	reloads   reloads
+	doors     doors
 	waits     waits
 	audit     *audit.Log // nil: there is none
 
@@ -137,11 +140,15 @@ func (h *Host) Listen(ctx context.Context) error {
 	if err == nil {
 		err = h.makePluginSockets()
 	}
+	if err == nil {
+		err = h.openDoors(ctx)
+	}
 	if a := h.cfg.Policy.Audit; err == nil && !a.Off {
 		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, Log: h.log})
 	}
 	if err != nil {
 		h.closeListeners()
+		h.closeDoors()
 	}
 	return err
 }
@@ -204,6 +211,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	go h.watchFiles(sweep)
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
+	h.serveDoors()
 	for _, l := range h.listeners {
 		h.serving.Add(1)
 		go h.accept(l)
@@ -360,6 +368,7 @@ func (h *Host) drain() {
 	wg.Wait()
 	h.leaving.Wait()
 	<-done
+	h.closeDoors()
 	h.closeAudit()
 }
 

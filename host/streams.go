@@ -59,6 +59,13 @@ func (s *streams) add(st *stream) (id string, ok bool) {
 	return id, true
 }
 
+// count returns how many are open.
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
 // borrow returns the caller's stream for fetching one item, nil if there is none of
 // that id that is the caller's and not in use.
 func (s *streams) borrow(id string, caller object.Principal, conn uint64) *stream {

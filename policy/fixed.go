@@ -10,6 +10,8 @@ func (p *Policy) Fixed(before *Policy) string {
 		return "state"
 	case p.Audit != before.Audit:
 		return "the audit block"
+	case p.Admin.Address != before.Admin.Address:
+		return "the admin block"
 	case !reflect.DeepEqual(anywhere(p.Listeners), anywhere(before.Listeners)):
 		return "a listener"
 	}

@@ -97,6 +97,7 @@ type reader struct {
 	subjects   map[string]*readSubject // by the name of a principal or group
 	homeless   []element               // tenants named by principals, to be checked once tenants are known
 
+	adminAt     hcl.Range
 	authorities []string // the files of authorities that listeners take
 
 	identity    string // the file of the host's age identities
@@ -131,9 +132,12 @@ func (r *reader) top(body *hclsyntax.Body) {
 		case "audit":
 			r.audit(b)
 			continue
+		case "admin":
+			r.admin(b)
+			continue
 		}
 		if read[b.Type] == nil {
-			kinds := append(slices.Clone(blockKinds), "audit", "enroll")
+			kinds := append(slices.Clone(blockKinds), "audit", "admin", "enroll")
 			r.problems.add(b.TypeRange, oneOf(b.Type, kinds), "there is no block %q", b.Type)
 		}
 	}
@@ -157,6 +161,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			r.resolveGroups()
 		}
 	}
+	r.adminClash()
 	slices.Sort(r.p.Tenants)
 }
 

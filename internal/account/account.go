@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -115,8 +116,14 @@ func (p *Processes) Spent() Spent {
 	return s
 }
 
-// Self returns what this process itself has spent; zeros where the system has no /proc.
+// Self returns what this process itself has spent, without its children; memory is 0 where
+// the system has no /proc.
 func Self() Spent {
 	r, _ := look(os.Getpid())
-	return Spent{CPU: r.cpu, MemoryBytes: r.memory, PeakBytes: r.peak, Running: 1}
+	s := Spent{MemoryBytes: r.memory, PeakBytes: r.peak, Running: 1}
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
+		s.CPU = time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	return s
 }

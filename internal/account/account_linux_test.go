@@ -99,7 +99,7 @@ func TestParseStat(t *testing.T) {
 }
 
 func TestSelf(t *testing.T) {
-	if s := Self(); s.MemoryBytes <= 0 || s.PeakBytes < s.MemoryBytes {
+	if s := Self(); s.MemoryBytes <= 0 || s.CPU <= 0 || s.PeakBytes < s.MemoryBytes {
 		t.Errorf("Self() = %+v", s)
 	}
 }
