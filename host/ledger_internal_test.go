@@ -110,3 +110,13 @@ func TestNamesFillNoBooks(t *testing.T) {
 		t.Error("an object beyond the bound has no account in common with others")
 	}
 }
+
+// BenchmarkEnter is what accounting adds to a call.
+func BenchmarkEnter(b *testing.B) {
+	h, none := newLedgerHost(), &instant{}
+	call := &object.Call{ID: "acme.echo", Payload: []byte("abc")}
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = h.invoke(context.Background(), none, call)
+	}
+}
