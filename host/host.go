@@ -17,6 +17,7 @@
 //	doors        one goroutine a listener of the admin socket and of metrics; closed after
 //	             the backends, so that a drain can be watched
 //	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
+//	tracer       one goroutine, if there is one; ended after the calls
 //	audit log    one goroutine that syncs it; closed last
 //
 // A call keeps the snapshot (policy, identities and objects) that it began with.
@@ -84,6 +85,7 @@ type Host struct {
 	ledger    ledger
 	reloads   reloads
 	doors     doors
+	tracer    *tracer // nil: nothing is traced
 	waits     waits
 	audit     *audit.Log // nil: there is none
 
@@ -206,6 +208,7 @@ func (h *Host) closeListeners() {
 func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
+	h.tracer = h.newTracer(h.cfg.Policy.Trace)
 	go h.streams.sweep(sweep)
 	go h.ledger.watch(sweep)
 	go h.watchFiles(sweep)
@@ -369,6 +372,7 @@ func (h *Host) drain() {
 	h.leaving.Wait()
 	<-done
 	h.closeDoors()
+	h.tracer.close()
 	h.closeAudit()
 }
 

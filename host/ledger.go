@@ -181,12 +181,8 @@ func (a *objectAccount) end(from time.Time, r *object.Reply, err error) {
 	a.nanos.Add(uint64(took))
 	a.bytesOut.Add(uint64(len(r.Payload)))
 	a.steps.Add(r.Steps)
-	if err != nil || r.Exception {
-		code := object.CodeRaised
-		if err != nil {
-			code = object.CodeOf(err)
-		}
-		a.failed[min(int(code), codes-1)].Add(1)
+	if code, failed := failure(r, err); failed {
+		a.failed[code].Add(1)
 	}
 	class := 0
 	for class < len(callTimes) && took > callTimes[class] {
@@ -195,12 +191,25 @@ func (a *objectAccount) end(from time.Time, r *object.Reply, err error) {
 	a.took[class].Add(1)
 }
 
+// failure returns how a call failed, if it did.
+func failure(r *object.Reply, err error) (code object.Code, failed bool) {
+	switch {
+	case err != nil:
+		return min(object.CodeOf(err), object.CodeInternal), true
+	case r.Exception:
+		return object.CodeRaised, true
+	}
+	return object.CodeOK, false
+}
+
 // invoke runs a call that was authorised, and enters it. It returns who ran it.
 func (h *Host) invoke(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
 	a := h.ledger.of(call.ID)
 	from := a.begin(call)
+	span := h.tracer.begin(call, from)
 	r, b, err := h.passOn(ctx, b, call)
 	a.end(from, &r, err)
+	h.tracer.end(span, call, &r, err)
 	return r, b, err
 }
 
@@ -209,7 +218,9 @@ func (h *Host) invoke(ctx context.Context, b object.Backend, call *object.Call) 
 func (h *Host) next(ctx context.Context, b object.Backend, call *object.Call, stream uint64) (object.Reply, bool, error) {
 	a := h.ledger.of(call.ID)
 	from := a.begin(call)
+	span := h.tracer.begin(call, from)
 	r, more, err := b.Next(ctx, call, stream)
 	a.end(from, &r, err)
+	h.tracer.end(span, call, &r, err)
 	return r, more, err
 }

@@ -142,7 +142,7 @@ func (h *Host) tenantMetrics(e *exposition) {
 var callCodes = []object.Code{object.CodeInvalid, object.CodeTooLarge, object.CodeUnauthenticated, object.CodeDenied, object.CodeNotFound,
 	object.CodeExhausted, object.CodeDeadline, object.CodeCanceled, object.CodeUnavailable, object.CodeRaised, object.CodeInternal}
 
-// auditMetrics are about the log of decisions.
+// auditMetrics are about the log of decisions, and about traces.
 func (h *Host) auditMetrics(e *exposition) {
 	var written, lost uint64
 	if h.audit != nil {
@@ -154,6 +154,10 @@ func (h *Host) auditMetrics(e *exposition) {
 	e.count(lost)
 	e.family("hearth_audit_refused_total", counter, "Calls that were refused because the audit log could not be written.")
 	e.count(h.ledger.unaudited.Load())
+	e.family("hearth_trace_spans_total", counter, "Spans, by whether the collector has taken them.")
+	sent, dropped := h.tracer.counts()
+	e.count(sent, "result", "sent")
+	e.count(dropped, "result", "dropped")
 }
 
 // processMetrics are about the host's own process, by the names that dashboards know.

@@ -12,6 +12,8 @@ func (p *Policy) Fixed(before *Policy) string {
 		return "the audit block"
 	case p.Admin.Address != before.Admin.Address:
 		return "the admin block"
+	case p.Trace != before.Trace:
+		return "the trace block"
 	case !reflect.DeepEqual(anywhere(p.Listeners), anywhere(before.Listeners)):
 		return "a listener"
 	}

@@ -135,9 +135,12 @@ func (r *reader) top(body *hclsyntax.Body) {
 		case "admin":
 			r.admin(b)
 			continue
+		case "trace":
+			r.trace(b)
+			continue
 		}
 		if read[b.Type] == nil {
-			kinds := append(slices.Clone(blockKinds), "audit", "admin", "enroll")
+			kinds := append(slices.Clone(blockKinds), "audit", "admin", "trace", "enroll")
 			r.problems.add(b.TypeRange, oneOf(b.Type, kinds), "there is no block %q", b.Type)
 		}
 	}

@@ -137,7 +137,8 @@ func policySettings(p *policy.Policy, from string) []setting {
 		setting{"tenants", served, "", from},
 		setting{"key files", strconv.Itoa(len(p.Keys)), "", from},
 		setting{"enrolment", enrolment, "not allowed", source("enroll")},
-		setting{"metrics address", cmp.Or(p.Admin.Address, "none"), "none", source("admin")})
+		setting{"metrics address", cmp.Or(p.Admin.Address, "none"), "none", source("admin")},
+		setting{"trace endpoint", cmp.Or(p.Trace.Endpoint, "none"), "none", source("trace")})
 }
 
 func printSettings(w io.Writer, rows []setting, asJSON bool) error {

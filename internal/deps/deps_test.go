@@ -94,7 +94,7 @@ var edges = []edge{
 	{pkg: "plugins/examples/table", may: []string{"plugins/sdk"}, why: "authors have the SDK and nothing else"},
 	{pkg: "plugins/examples/misbehave", may: []string{"plugins/sdk"}, why: "authors have the SDK and nothing else"},
 	{pkg: "client", may: []string{"object", "wire", "codec", "transport/signed", "transport/keyfile"}, why: "a client speaks the protocol and has no part of the host in it"},
-	{pkg: "host", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "sandbox/supervise", "sandbox/confine", "sandbox/link", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/account", "internal/nonblock", "internal/private", "internal/redact", "internal/sealed", "internal/watch"},
+	{pkg: "host", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "sandbox/supervise", "sandbox/confine", "sandbox/link", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/account", "internal/nonblock", "internal/otlp", "internal/private", "internal/redact", "internal/sealed", "internal/watch"},
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process"},
 	{pkg: "cmd/hearth", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "host", "client", "sandbox/worker", "sandbox/supervise", "sandbox/confine", "sandbox/api", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/private", "internal/sealed"},
 		why: "a command starts things and does nothing itself"},
@@ -104,6 +104,7 @@ var edges = []edge{
 	{pkg: "internal/sealed", may: []string{"internal/private", "internal/redact"}, why: "it reads and writes files with secrets, and knows not whose"},
 	{pkg: "internal/watch", why: "it tells of changes in folders and knows nothing"},
 	{pkg: "internal/nonblock", why: "it makes system calls and knows nothing"},
+	{pkg: "internal/otlp", why: "it sends spans and knows nothing of what they are about"},
 	{pkg: "internal/deps", why: "it only draws the graph"},
 }
 
