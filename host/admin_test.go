@@ -384,3 +384,42 @@ func TestMetricsAddressInUse(t *testing.T) {
 		t.Errorf("the admin socket is left behind: %v", err)
 	}
 }
+
+// TestReloadShows: a change that is refused can be seen, and one that is taken; neither
+// resets what was counted.
+func TestReloadShows(t *testing.T) {
+	h, dir := startHost(t, everything)
+	c := dial(t, h.Addrs()[0], client.Config{})
+	change := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "scripts", "acme", "counter.lua"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Object("acme.counter").Call(t.Context(), "add", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(scripts["acme/counter.lua"] + "\n-- as it was")
+	change("this is not Lua")
+	_, text := admin(t, dir, "/metrics")
+	got := parseMetrics(t, text)
+	if n := got[`hearth_reloads_total{result="taken"}`]; n < 1 {
+		t.Errorf("%v changes taken, want one at least", n)
+	}
+	if n := got[`hearth_reloads_total{result="refused"}`]; n < 1 || got["hearth_refusals"] < 1 || got["hearth_policy_refused"] != 0 || got["hearth_reload_time_seconds"] <= 0 {
+		t.Errorf("%v changes refused, %v in force, want one at least:\n%s", n, got["hearth_refusals"], text)
+	}
+	if s := h.Status(); len(s.Refusals) == 0 || s.Refusals[0].ID != "acme.counter" {
+		t.Errorf("refusals: %+v", s.Refusals)
+	}
+	change(scripts["acme/counter.lua"])
+	if u := usage(t, dir, "acme"); u.Calls.Calls != 3 {
+		t.Errorf("%d calls are counted, want 3", u.Calls.Calls)
+	}
+	if s := h.Status(); slices.ContainsFunc(s.Refusals, func(r host.Refusal) bool { return r.ID == "acme.counter" }) {
+		t.Errorf("it is as it was, and still refused: %+v", s.Refusals)
+	}
+}
