@@ -316,6 +316,10 @@ func TestDropAndCount(t *testing.T) {
 	}
 	mend()
 	l.Close()
+	// Two, the mark, the line about the dropped, and the end.
+	if written, lost := l.Counts(); written != 5 || lost != 4 {
+		t.Errorf("Counts() = %d written, %d lost; want 5 and 4", written, lost)
+	}
 	intact(t, path)
 	b, err := os.ReadFile(path)
 	if err != nil {

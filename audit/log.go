@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,6 +41,8 @@ const maxQueue = 1 << 20
 type Log struct {
 	cfg     Config
 	permits atomic.Uint64 // decided so far, for the sample
+	written atomic.Uint64 // records, since the log was opened
+	lost    atomic.Uint64 // those that were left out
 
 	mu      sync.Mutex // guards what follows
 	cur     *batch     // being collected
@@ -115,6 +118,7 @@ func (l *Log) put(wait bool, appendTo func([]byte) []byte) error {
 		defer l.mu.Unlock()
 		if !wait {
 			l.dropped++
+			l.lost.Add(1)
 			return nil
 		}
 		return ErrUnwritten
@@ -156,12 +160,17 @@ func (l *Log) lead(b *batch) error {
 	}
 	l.mu.Unlock()
 	lost, err := l.file.write(b.lines)
+	if err == nil {
+		l.written.Add(uint64(bytes.Count(b.lines, []byte("\n"))))
+	}
 	l.writing.Unlock()
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil && l.cfg.Drop {
-		l.dropped += lost + dropped - min(dropped, 1) // the line about the dropped is none of them
+		lost -= min(dropped, 1) // the line about the dropped is none of them
+		l.dropped += lost + dropped
+		l.lost.Add(lost)
 	}
 	b.done, b.err = true, err
 	b.cond.Broadcast()
@@ -224,6 +233,10 @@ func (l *Log) Close() error {
 	l.cfg.Log.Info("audit log closed", "path", l.cfg.Path, "seq", l.file.seq, "head", l.file.headText())
 	return errors.Join(err, l.file.close())
 }
+
+// Counts returns how many records were written since the log was opened, and how many were
+// left out, which only a log that drops does. It waits for nobody.
+func (l *Log) Counts() (written, lost uint64) { return l.written.Load(), l.lost.Load() }
 
 // Head returns the number and hash of the last record, for notes kept elsewhere.
 func (l *Log) Head() (seq uint64, hash string) {

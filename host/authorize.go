@@ -84,6 +84,7 @@ func (h *Host) settle(call *object.Call, m object.Method, d *policy.Decision, ex
 	}
 	err := h.audit.Write(&audit.Record{Event: "call", Permit: true, Caller: &call.Caller, Object: call.ID, Method: m, Reason: d.Reason, Call: call.Corr})
 	if err != nil {
+		h.ledger.unaudited.Add(1)
 		h.release(g)
 		return grant{}, err
 	}
@@ -97,8 +98,9 @@ func (h *Host) note(call *object.Call, m object.Method, reason, exceeding string
 	h.deny("call", &call.Caller, call.ID, m, reason, exceeding, call.Corr)
 }
 
-// deny writes a denial into the audit log.
+// deny counts a denial and writes it into the audit log.
 func (h *Host) deny(event string, caller *object.Caller, id object.ID, m object.Method, reason, exceeding string, corr [16]byte) {
+	h.ledger.deny(event, id, exceeding != "")
 	if h.audit == nil {
 		return
 	}

@@ -132,9 +132,9 @@ func (c *conn) run(snap *snapshot, call *object.Call, ser codec.Serializer) (obj
 	return r, err
 }
 
-// invoke runs a call in a backend, or, if that has just been replaced, in its successor. It
+// passOn runs a call in a backend, or, if that has just been replaced, in its successor. It
 // returns who ran it.
-func (h *Host) invoke(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
+func (h *Host) passOn(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
 	r, err := b.Invoke(ctx, call)
 	if err != object.ErrRetired { //nolint:errorlint // it is not wrapped, and this is the hot path
 		return r, b, err

@@ -8,12 +8,16 @@
 //	conn         one goroutine a connection; ended by the peer, a protocol error, or drain;
 //	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
 //	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
+//	ledger       one goroutine that looks at processes; ended likewise
 //	files        one goroutine that reads changed keys, certificates and secrets of objects;
 //	             ended likewise
 //	reloader     one goroutine that takes what has changed into the next snapshot, and one
 //	             for each tenant or plugin of which a version is tried; ended likewise
 //	leaving      one goroutine for each worker or plugin that is not served any more
+//	doors        one goroutine a listener of the admin socket and of metrics; closed after
+//	             the backends, so that a drain can be watched
 //	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
+//	tracer       one goroutine, if there is one; ended after the calls
 //	audit log    one goroutine that syncs it; closed last
 //
 // A call keeps the snapshot (policy, identities and objects) that it began with.
@@ -72,13 +76,16 @@ type Host struct {
 	snap      atomic.Pointer[snapshot]
 	reloader  *reloader
 	refusals  atomic.Pointer[[]Refusal]
-	reloads   reloads
 	life      context.Context // of what leaves; ends when the host drains
 	endLife   context.CancelFunc
 	leaving   sync.WaitGroup
 	enrolling sync.Mutex // one token at a time
 	streams   streams
 	quotas    quotas
+	ledger    ledger
+	reloads   reloads
+	doors     doors
+	tracer    *tracer // nil: nothing is traced
 	waits     waits
 	audit     *audit.Log // nil: there is none
 
@@ -105,6 +112,7 @@ func New(cfg Config) (*Host, error) {
 	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
+	h.ledger.init()
 	err := checkTenants(cfg.Policy)
 	if err != nil {
 		return nil, err
@@ -134,11 +142,15 @@ func (h *Host) Listen(ctx context.Context) error {
 	if err == nil {
 		err = h.makePluginSockets()
 	}
+	if err == nil {
+		err = h.openDoors(ctx)
+	}
 	if a := h.cfg.Policy.Audit; err == nil && !a.Off {
 		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, Log: h.log})
 	}
 	if err != nil {
 		h.closeListeners()
+		h.closeDoors()
 	}
 	return err
 }
@@ -196,10 +208,13 @@ func (h *Host) closeListeners() {
 func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
+	h.tracer = h.newTracer(h.cfg.Policy.Trace)
 	go h.streams.sweep(sweep)
+	go h.ledger.watch(sweep)
 	go h.watchFiles(sweep)
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
+	h.serveDoors()
 	for _, l := range h.listeners {
 		h.serving.Add(1)
 		go h.accept(l)
@@ -239,6 +254,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	h.mu.Lock()
 	if h.draining || len(h.conns) >= maxConns || !h.sources.add(nc) {
 		h.mu.Unlock()
+		h.ledger.turned.Add(1)
 		nc.Close()
 		return
 	}
@@ -355,6 +371,8 @@ func (h *Host) drain() {
 	wg.Wait()
 	h.leaving.Wait()
 	<-done
+	h.closeDoors()
+	h.tracer.close()
 	h.closeAudit()
 }
 

@@ -115,6 +115,25 @@ func start(t testing.TB, policyText string) string {
 // startHost is start for those who need the host itself, and its folder.
 func startHost(t testing.TB, policyText string) (*host.Host, string) {
 	t.Helper()
+	h, dir := makeHost(t, policyText)
+	if err := h.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve() = %v", err)
+		}
+	})
+	return h, dir
+}
+
+// makeHost is startHost for a host that does not listen yet.
+func makeHost(t testing.TB, policyText string) (*host.Host, string) {
+	t.Helper()
 	dir := t.TempDir()
 	for name, src := range scripts {
 		path := filepath.Join(dir, "scripts", name)
@@ -142,18 +161,6 @@ func startHost(t testing.TB, policyText string) (*host.Host, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Listen(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- h.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Serve() = %v", err)
-		}
-	})
 	return h, dir
 }
 

@@ -108,6 +108,7 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 		ID: pin.ID, Path: path, SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
 		Confine: walls, Unconfined: pin.Unconfined,
 		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
+		Account: &h.ledger.tenant(pin.ID.Tenant()).processes,
 	})}
 }
 

@@ -51,8 +51,16 @@ type reloader struct {
 	asking  []chan<- struct{} // answered when all is taken
 }
 
-// reloads counts what was taken and what was refused.
-type reloads struct{ taken, refused atomic.Uint64 }
+// reloads counts what was taken and what was refused: objects, plugins and policies.
+type reloads struct {
+	taken, refused atomic.Uint64
+	last           atomic.Int64 // when something was taken, in ns since 1970; 0: never
+}
+
+func (r *reloads) take() {
+	r.taken.Add(1)
+	r.last.Store(time.Now().UnixNano())
+}
 
 func newReloader(h *Host) *reloader {
 	return &reloader{h: h, gone: map[object.ID]time.Time{}, refused: map[string]*refusal{}, jobs: map[string]bool{},
@@ -184,6 +192,7 @@ func (l *reloader) change(do func(old *snapshot)) {
 	l.next, l.retired = &next, nil
 	do(old)
 	next.index()
+	l.h.ledger.open(next.ids)
 	l.h.snap.Store(&next)
 	// What was in force until now may be gone.
 	for name, was := range old.tenants {

@@ -82,7 +82,7 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 			delete(l.refused, key)
 			l.h.log.Info("plugin changed", "object", string(pin.ID))
 			l.h.record("reloaded", pin.ID, pin.SHA256)
-			l.h.reloads.taken.Add(1)
+			l.h.reloads.take()
 			return
 		}
 		l.retired = append(l.retired, leave(now.backend))

@@ -44,7 +44,7 @@ func (l *reloader) policy(old *snapshot) bool {
 	}
 	l.h.log.Info("policy changed", "path", path)
 	l.h.record("policy changed", "", fmt.Sprintf("%x", sum))
-	l.h.reloads.taken.Add(1)
+	l.h.reloads.take()
 	return true
 }
 

@@ -221,7 +221,7 @@ func (l *reloader) decide(now *served, c *candidate) {
 		delete(l.refused, string(id))
 		l.h.log.Info("object changed", "object", string(id), "version", sumOf(c.version), "new", c.added)
 		l.h.record("reloaded", id, sumOf(c.version))
-		l.h.reloads.taken.Add(1)
+		l.h.reloads.take()
 		return
 	}
 	var unloadable *supervise.LoadError

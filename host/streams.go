@@ -59,6 +59,13 @@ func (s *streams) add(st *stream) (id string, ok bool) {
 	return id, true
 }
 
+// count returns how many are open.
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
 // borrow returns the caller's stream for fetching one item, nil if there is none of
 // that id that is the caller's and not in use.
 func (s *streams) borrow(id string, caller object.Principal, conn uint64) *stream {
@@ -171,7 +178,7 @@ func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Re
 		return object.Reply{}, err
 	}
 	defer c.h.release(g)
-	r, more, err := st.backend.Next(context.Background(), &item, st.number)
+	r, more, err := c.h.next(context.Background(), st.backend, &item, st.number)
 	if err != nil {
 		return object.Reply{}, err
 	}

@@ -51,6 +51,9 @@ type Reply struct {
 	Payload   []byte
 	Exception bool   // Payload is an exception dict
 	Stream    uint64 // not 0: an item stream was opened; Payload is empty
+	// Steps is how many VM instructions it took, for backends that count them. It is set
+	// beside an error, too: what was refused half-way has cost as much.
+	Steps uint64
 }
 
 // InstanceMode says how many instances of an object there are.

@@ -50,9 +50,11 @@ func (r *runner) startConfined(ctx context.Context, cmd *exec.Cmd, lastWords fun
 		}
 	}
 	r.pid.Store(int64(pr.Pid()))
+	r.cfg.Account.Started(pr.Pid())
 	r.killedBy(pr.Kill)
 	go func() { // ends with the process
 		r.end = pr.Wait()
+		r.cfg.Account.Ended(pr.Pid(), cmd.ProcessState)
 		lastWords()
 		close(r.done)
 	}()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/account"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -22,8 +23,9 @@ const (
 
 // output is where the lines of one plugin go: the log, so many a second.
 type output struct {
-	log *slog.Logger
-	id  object.ID
+	log     *slog.Logger
+	id      object.ID
+	account *account.Processes
 
 	mu      sync.Mutex // guards what follows
 	second  time.Time
@@ -48,6 +50,7 @@ func (o *output) line(level slog.Level, id object.ID, text, from string) {
 	}
 	if o.lines > linesSecond {
 		o.dropped++
+		o.account.DroppedLine()
 		o.mu.Unlock()
 		return
 	}

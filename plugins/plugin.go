@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/hearthhost/hearth/internal/account"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -45,7 +46,9 @@ type Config struct {
 	Idle time.Duration
 	// Proxy authorises and runs a call from one of the objects to another.
 	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
-	Log   *slog.Logger // nil discards
+	// Account counts what the tenant's processes spend; several backends may share one.
+	Account *account.Processes // nil: nobody asks
+	Log     *slog.Logger       // nil discards
 }
 
 // Plugin is the [object.Backend] of one executable. Safe for concurrent use.
@@ -77,6 +80,9 @@ func New(cfg Config) *Plugin {
 	}
 	if cfg.Idle <= 0 {
 		cfg.Idle = 5 * time.Minute
+	}
+	if cfg.Account == nil {
+		cfg.Account = new(account.Processes)
 	}
 	cfg.Log = cfg.Log.With("tenant", string(cfg.ID.Tenant()))
 	return &Plugin{cfg: cfg}
@@ -177,6 +183,7 @@ func goneOf(pr *process) <-chan struct{} {
 
 func (p *Plugin) crashedLocked() {
 	p.crashes++
+	p.cfg.Account.Crashed()
 	switch {
 	case p.crashes >= maxCrashes:
 		p.setAside, p.retry = p.file(), time.Now().Add(asideFor)

@@ -48,6 +48,7 @@ func (r *runner) own(cmd *exec.Cmd, started chan<- error, lastWords func()) {
 	}
 	pid := cmd.Process.Pid
 	r.pid.Store(int64(pid))
+	r.cfg.Account.Started(pid)
 	group := func() { _ = syscall.Kill(-pid, syscall.SIGKILL) }
 	r.killedBy(group)
 	started <- nil
@@ -56,6 +57,7 @@ func (r *runner) own(cmd *exec.Cmd, started chan<- error, lastWords func()) {
 	r.killedBy(nil)
 	group() // whoever it started and left behind
 	r.end = cmd.Wait()
+	r.cfg.Account.Ended(pid, cmd.ProcessState)
 	lastWords()
 	close(r.done)
 }

@@ -41,6 +41,9 @@ func (r *reader) block(b *hclsyntax.Block, known ...string) attributes {
 // blockWith is block for one that holds others of the given kinds.
 func (r *reader) blockWith(b *hclsyntax.Block, kinds []string, known ...string) attributes {
 	where := "a " + b.Type
+	if strings.ContainsRune("aeiou", rune(b.Type[0])) {
+		where = "an " + b.Type
+	}
 	for _, inner := range b.Body.Blocks {
 		if slices.Contains(kinds, inner.Type) {
 			continue

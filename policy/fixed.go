@@ -10,6 +10,10 @@ func (p *Policy) Fixed(before *Policy) string {
 		return "state"
 	case p.Audit != before.Audit:
 		return "the audit block"
+	case p.Admin.Address != before.Admin.Address:
+		return "the admin block"
+	case p.Trace != before.Trace:
+		return "the trace block"
 	case !reflect.DeepEqual(anywhere(p.Listeners), anywhere(before.Listeners)):
 		return "a listener"
 	}

@@ -99,6 +99,7 @@ type reader struct {
 
 	shown []element // paths that plugins see
 
+	adminAt     hcl.Range
 	authorities []string // the files of authorities that listeners take
 
 	identity    string // the file of the host's age identities
@@ -133,9 +134,15 @@ func (r *reader) top(body *hclsyntax.Body) {
 		case "audit":
 			r.audit(b)
 			continue
+		case "admin":
+			r.admin(b)
+			continue
+		case "trace":
+			r.trace(b)
+			continue
 		}
 		if read[b.Type] == nil {
-			kinds := append(slices.Clone(blockKinds), "audit", "enroll")
+			kinds := append(slices.Clone(blockKinds), "audit", "admin", "trace", "enroll")
 			r.problems.add(b.TypeRange, oneOf(b.Type, kinds), "there is no block %q", b.Type)
 		}
 	}
@@ -160,6 +167,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 		}
 	}
 	r.checkShown()
+	r.adminClash()
 	slices.Sort(r.p.Tenants)
 }
 

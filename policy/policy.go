@@ -34,13 +34,17 @@ type Policy struct {
 
 	Audit Audit
 
+	Admin Admin
+
+	Trace Trace
+
 	Tests []TestResult // of the file's test blocks, in their order
 
 	// Sum is the SHA-256 of the file that Load read; zero for any other policy.
 	Sum [32]byte
 
-	// Set says where the file sets scripts, state and enroll, as "policy.hcl:12"; what it
-	// does not set is missing.
+	// Set says where the file sets scripts, state, enroll, admin and trace, as "policy.hcl:12";
+	// what it does not set is missing.
 	Set map[string]string
 
 	declared []object.Principal // by principal blocks, sorted

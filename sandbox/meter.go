@@ -30,6 +30,7 @@ type meter struct {
 	alarm  *alarm          // rings when the wall time is spent
 	caller context.Context // of the running call
 	why    *object.Error   // the limit that was spent; set once
+	total  int64           // steps of all budgets that have ended, since spent was asked last
 	fence  *fence
 }
 
@@ -70,6 +71,7 @@ func (m *meter) begin(ctx context.Context, steps int64, wall time.Duration) {
 // end stops the clock.
 func (m *meter) end() {
 	m.caller = nil
+	m.total += m.used()
 	if !m.alarm.timer.Stop() {
 		m.alarm = nil // it rings, or will: not in the next call
 	}

@@ -238,6 +238,14 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	return nil
 }
 
+// Spent returns the steps that the state has taken since it was asked last: for running
+// the script, for init and close, and for calls.
+func (s *State) Spent() int64 {
+	n := s.meter.total
+	s.meter.total = 0
+	return n
+}
+
 // enterHook begins a call of init, close or handover on the instance: they are on the
 // stack when it returns. leave ends it.
 func (s *State) enterHook(ctx context.Context, fn *lua.LFunction) (leave func()) {

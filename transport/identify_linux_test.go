@@ -106,12 +106,10 @@ func TestOwnUser(t *testing.T) {
 	}
 }
 
-// TestOtherUser: somebody else connects and must not be taken for the host's user.
-func TestOtherUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root may become another user")
-	}
-	// A copy, since the one that go test made is in a folder that others cannot enter.
+// attacker returns a copy of the test binary, since the one that go test made is in a
+// folder that others cannot enter.
+func attacker(t *testing.T) string {
+	t.Helper()
 	bin := filepath.Join(folder(t), "attacker")
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
@@ -120,13 +118,29 @@ func TestOtherUser(t *testing.T) {
 	if err := os.WriteFile(bin, self, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return bin
+}
+
+// asStranger makes the command of an attacker that connects as another user.
+func asStranger(t *testing.T, bin, network, addr string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), bin, "connect", network, addr)
+	cmd.Dir = "/"
+	cmd.Env = []string{"GORACE=atexit_sleep_ms=0"} // else it lingers for a second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+	return cmd
+}
+
+// TestOtherUser: somebody else connects and must not be taken for the host's user.
+func TestOtherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may become another user")
+	}
+	bin := attacker(t)
 	for _, addr := range addresses(t) {
 		l := listen(t, addr)
 		nw, at := network(l.Addr())
-		cmd := exec.CommandContext(t.Context(), bin, "connect", nw, at)
-		cmd.Dir = "/"
-		cmd.Env = []string{"GORACE=atexit_sleep_ms=0"} // else it lingers for a second
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+		cmd := asStranger(t, bin, nw, at)
 		stop, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -26,11 +26,21 @@ const (
 // listenUnix binds a Unix socket that every user of the machine may connect to: the
 // kernel tells who each of them is.
 func listenUnix(ctx context.Context, path string) (*Listener, error) {
-	fail := func(err error) (*Listener, error) {
-		return nil, fmt.Errorf("listening on unix:%s: %w", path, err)
+	ln, release, err := bindUnix(ctx, path, 0o755, 0o666) // private.Place keeps others from swapping it
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{net: ln, addr: "unix:" + path, release: release}, nil
+}
+
+// bindUnix binds a Unix socket of a mode, in a folder that is made with one if it is
+// missing. release removes the file if it is still this one.
+func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *net.UnixListener, release func() error, err error) {
+	fail := func(err error) (*net.UnixListener, func() error, error) {
+		return nil, nil, fmt.Errorf("listening on unix:%s: %w", path, err)
 	}
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // clients of every user pass through it
+	if err := os.MkdirAll(dir, folder); err != nil {
 		return fail(err)
 	}
 	if err := private.Place(path); err != nil { // or else somebody could stand in for the host
@@ -45,24 +55,21 @@ func listenUnix(ctx context.Context, path string) (*Listener, error) {
 	if err := clearSocket(ctx, path); err != nil {
 		return fail(err)
 	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "unix", path)
+	ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return fail(err)
 	}
-	if u, ok := ln.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false) // by name it might remove another host's socket
-	}
+	ln.SetUnlinkOnClose(false) // by name it might remove another host's socket
 	made, err := os.Lstat(path)
 	if err == nil {
-		err = os.Chmod(path, 0o666) //nolint:gosec // see above; private.Place keeps others from swapping it
+		err = os.Chmod(path, mode)
 	}
 	if err != nil {
 		ln.Close()
 		os.Remove(path)
 		return fail(err)
 	}
-	return &Listener{net: ln, addr: "unix:" + path, release: func() error { return removeOwn(path, made) }}, nil
+	return ln, func() error { return removeOwn(path, made) }, nil
 }
 
 // lockFolder takes the folder's advisory lock, which leaves nothing behind.

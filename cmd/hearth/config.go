@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -135,7 +136,9 @@ func policySettings(p *policy.Policy, from string) []setting {
 	return append(rows,
 		setting{"tenants", served, "", from},
 		setting{"key files", strconv.Itoa(len(p.Keys)), "", from},
-		setting{"enrolment", enrolment, "not allowed", source("enroll")})
+		setting{"enrolment", enrolment, "not allowed", source("enroll")},
+		setting{"metrics address", cmp.Or(p.Admin.Address, "none"), "none", source("admin")},
+		setting{"trace endpoint", cmp.Or(p.Trace.Endpoint, "none"), "none", source("trace")})
 }
 
 func printSettings(w io.Writer, rows []setting, asJSON bool) error {

@@ -76,15 +76,21 @@ type listed struct {
 }
 
 func newLs(r *remote) *cobra.Command {
-	var asJSON, all bool
+	var asJSON, all, workers bool
+	var door admin
 	cmd := &cobra.Command{
 		Use:   "ls [PREFIX]",
 		Short: "List the objects that you may call",
 		Long: `List the objects of a host that you may call, with how many methods and attributes
 each has and the first line of its doc. An object that does not load is listed with the
-error. What you may not call is not listed: ask the host's operator.`,
+error. What you may not call is not listed: ask the host's operator.
+
+With --workers, list the workers and plugins of the host and their state instead. That is for
+the user who runs the host, and root: it asks at the admin socket in the state folder of the
+policy.`,
 		Example: `  hearth ls
   hearth ls acme.
+  hearth ls --workers
   hearth ls --json --at unix:state/hearth.sock`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -94,6 +100,15 @@ error. What you may not call is not listed: ask the host's operator.`,
 		},
 		ValidArgsFunction: r.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if workers {
+				if r.atGiven || r.profile != "" || all {
+					return usagef("--workers asks at the admin socket of a host on this machine: it goes with --policy, --dir or --socket alone")
+				}
+				return door.listWorkers(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), asJSON)
+			}
+			if door.socket != "" || door.policy != "" || cmd.Flags().Changed("dir") {
+				return usagef("--policy, --dir and --socket belong to --workers; --at names the host whose objects are listed")
+			}
 			list, err := r.list(cmd.Context(), strings.Join(args, ""), all)
 			if err != nil {
 				return r.explain(err)
@@ -108,6 +123,8 @@ error. What you may not call is not listed: ask the host's operator.`,
 			return printList(cmd.OutOrStdout(), list)
 		},
 	}
+	cmd.Flags().BoolVar(&workers, "workers", false, "list workers and plugins, and their state, instead")
+	door.flags(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also the host's own objects")
 	jsonFlag(cmd, &asJSON)
 	r.flags(cmd)

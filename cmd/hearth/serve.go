@@ -207,14 +207,20 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
 		return nil, usagef("--log-level %s: want debug, info, warn or error", f.logLevel)
 	}
-	opts := &slog.HandlerOptions{Level: level}
+	opts := slog.HandlerOptions{Level: level}
+	var handler func(io.Writer, *slog.HandlerOptions) slog.Handler
 	switch f.logFormat {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
+		handler = func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) }
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+		handler = func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, o) }
+	default:
+		return nil, usagef("--log-format %s: want text or json", f.logFormat)
 	}
-	return nil, usagef("--log-format %s: want text or json", f.logFormat)
+	if toJournal(w) {
+		return slog.New(newJournal(w, opts, handler)), nil
+	}
+	return slog.New(handler(w, &opts)), nil
 }
 
 // explainListen adds the next thing to do to the usual reasons.

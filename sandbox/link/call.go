@@ -1,6 +1,10 @@
 package link
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"encoding/binary"
+
+	"github.com/hearthhost/hearth/object"
+)
 
 // PutCall appends what a worker needs to know of a call: for [Call], [Next] and [Proxy]
 // frames. The payload comes last.
@@ -61,8 +65,10 @@ func (d *Decoder) CallFields(c *object.Call) {
 }
 
 // PutReply appends the fields of a [Reply] or [ProxyReply] frame: a reply, or an error.
-// more is the answer of [object.Backend] Next: whether there was an item.
+// more is the answer of [object.Backend] Next: whether there was an item. The steps come
+// first and take eight bytes whatever they are, so that SetSteps can fill them in.
 func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
+	e.B = binary.LittleEndian.AppendUint64(e.B, r.Steps)
 	if err != nil {
 		e.Byte(byte(err.Code))
 		e.Text(err.Msg)
@@ -76,8 +82,16 @@ func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
 	e.Raw(r.Payload)
 }
 
-// ReplyFields reads what PutReply wrote. Payload aliases the body.
+// SetSteps says how many steps a reply took, in a frame that Begin and PutReply began:
+// they are known only when the rest is written.
+func (e *Encoder) SetSteps(n uint64) { binary.LittleEndian.PutUint64(e.B[headBytes:], n) }
+
+// ReplyFields reads what PutReply wrote. Payload aliases the body. Steps is set beside an
+// error, too.
 func (d *Decoder) ReplyFields() (r object.Reply, more bool, err *object.Error) {
+	var steps [8]byte
+	d.Fixed(steps[:])
+	r.Steps = binary.LittleEndian.Uint64(steps[:])
 	if code := object.Code(d.Byte()); code != object.CodeOK {
 		return r, false, &object.Error{Code: code, Msg: d.Text(), Class: d.Text()}
 	}

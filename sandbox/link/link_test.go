@@ -65,6 +65,8 @@ func TestReplySurvives(t *testing.T) {
 			var e link.Encoder
 			e.Begin(link.Reply, 1)
 			e.PutReply(tc.r, tc.more, tc.err)
+			e.SetSteps(1 << 60)
+			tc.r.Steps = 1 << 60
 			d := link.Decoder{B: e.Frame()[13:]}
 			r, more, err := d.ReplyFields()
 			if d.Err != nil {
@@ -241,6 +243,23 @@ func FuzzReplyFields(f *testing.F) {
 		d := link.Decoder{B: body}
 		d.ReplyFields()
 	})
+}
+
+// TestReplyFrameAllocatesNothing is the budget of an answer, steps included.
+func TestReplyFrameAllocatesNothing(t *testing.T) {
+	var e link.Encoder
+	payload := []byte("payload")
+	if n := testing.AllocsPerRun(100, func() {
+		e.Begin(link.Reply, 7)
+		e.PutReply(object.Reply{Payload: payload}, true, nil)
+		e.SetSteps(12345)
+		d := link.Decoder{B: e.Frame()[13:]}
+		if r, _, _ := d.ReplyFields(); r.Steps != 12345 || d.Err != nil {
+			t.Fatal(r, d.Err)
+		}
+	}); n != 0 {
+		t.Errorf("a reply's frame allocates %v times", n)
+	}
 }
 
 func BenchmarkCallFrame(b *testing.B) {

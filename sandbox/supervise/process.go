@@ -104,6 +104,7 @@ func start(t *Tenant) (*process, error) {
 		ours.Close()
 		return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 	}
+	t.cfg.Account.Started(p.cmd.Process.Pid)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	go p.read(stderr)
 	go p.retireWhenIdle()
@@ -132,6 +133,7 @@ func (p *process) read(stderr io.Reader) {
 	p.logDropped()
 	<-printed
 	state := p.worker.Wait()
+	p.t.cfg.Account.Ended(p.cmd.Process.Pid, p.cmd.ProcessState)
 	p.mu.Lock()
 	cause := p.cause
 	open := p.pending

@@ -37,6 +37,7 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 	}
 	if c.n++; c.n > most {
 		c.dropped++
+		p.t.cfg.Account.DroppedLine()
 		return
 	}
 	var l slog.Level

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/account"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -33,8 +34,10 @@ type Config struct {
 	// Proxy authorises and runs a call from one of the tenant's objects to another. It
 	// may keep the call's payload until it returns.
 	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
-	Log   *slog.Logger  // nil discards
-	Idle  time.Duration // after which a worker without state is stopped; 0: DefaultIdle
+	// Account counts what the tenant's processes spend; several backends may share one.
+	Account *account.Processes // nil: nobody asks
+	Log     *slog.Logger       // nil discards
+	Idle    time.Duration      // after which a worker without state is stopped; 0: DefaultIdle
 }
 
 // Tenant is the [object.Backend] of one tenant's scripts. Safe for concurrent use.
@@ -58,6 +61,9 @@ type Tenant struct {
 func New(cfg Config, objects ...*Version) *Tenant {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Account == nil {
+		cfg.Account = new(account.Processes)
 	}
 	cfg.Log = cfg.Log.With("tenant", string(cfg.Tenant))
 	if cfg.Idle <= 0 {
@@ -110,6 +116,7 @@ const (
 
 func (t *Tenant) backOffLocked() {
 	t.crashes++
+	t.cfg.Account.Crashed()
 	if t.crashes > 1 {
 		t.retry = time.Now().Add(min(firstBackOff<<min(t.crashes-2, 10), lastBackOff))
 	}

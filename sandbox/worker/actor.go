@@ -221,7 +221,7 @@ func (a *actor) take() (j *job, ends []uint64, o over) {
 func (a *actor) serve(j *job) bool {
 	perCall := a.o.prog.Mode() == object.PerCall
 	isNext := j.stream != 0
-	if err := a.ready(perCall && !isNext); err != nil {
+	if err := a.ready(j, perCall && !isNext); err != nil {
 		j.failure(err)
 		j.finish()
 		return !perCall || isNext || a.o.done(a)
@@ -256,8 +256,8 @@ func (a *actor) serve(j *job) bool {
 }
 
 // ready sees to it that there is a state with an instance in it; fresh asks for a new
-// instance.
-func (a *actor) ready(fresh bool) *object.Error {
+// instance. What that takes counts as the job's.
+func (a *actor) ready(j *job, fresh bool) *object.Error {
 	if a.state == nil {
 		s, err := a.o.prog.NewState(context.Background())
 		if err != nil {
@@ -269,7 +269,9 @@ func (a *actor) ready(fresh bool) *object.Error {
 	if !fresh {
 		return nil
 	}
-	if err := a.state.NewInstance(context.Background(), a.inheritance()); err != nil {
+	err := a.state.NewInstance(context.Background(), a.inheritance())
+	j.steps += a.state.Spent()
+	if err != nil {
 		a.discard() // and keep what was inherited: a better version may take it
 		return asError(err)
 	}

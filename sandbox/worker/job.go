@@ -27,7 +27,7 @@ type job struct {
 	frame   link.Encoder
 	head    int   // where the reply's payload starts in frame
 	last    bool  // of a stream: it has no more items
-	steps   int64 // what running it took
+	steps   int64 // what it took, making an instance for it included
 
 	mu        sync.Mutex // guards what follows
 	cancelled bool
@@ -64,7 +64,8 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream) (opened *sandbox.Stream,
 	} else {
 		out, err = s.Call(j, &j.req)
 	}
-	j.last, j.steps = err != nil || !more || out.Exception, out.Steps
+	j.last = err != nil || !more || out.Exception
+	j.steps += s.Spent()
 	if err != nil {
 		j.failure(asError(err))
 		return nil, out.Broken
@@ -135,6 +136,7 @@ func (j *job) fail(err *object.Error) {
 // finish sends the reply, if one is wanted, and lets go of the job.
 func (j *job) finish() {
 	w := j.w
+	j.frame.SetSteps(uint64(j.steps))
 	w.reply(j)
 	j.mu.Lock()
 	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/host"
+)
+
+// admin is what the commands share that ask a running host at its admin socket.
+type admin struct {
+	serveFlags
+	socket string
+}
+
+func (a *admin) flags(cmd *cobra.Command) {
+	a.policyFlags(cmd)
+	cmd.Flags().StringVar(&a.socket, "socket", "", "ask at this admin socket, whatever the policy says")
+}
+
+// path returns where the admin socket is.
+func (a *admin) path() (string, error) {
+	if a.socket != "" {
+		return a.socket, nil
+	}
+	a.untested = true
+	p, _, err := a.load()
+	if err != nil {
+		return "", fmt.Errorf("%w\nto ask a running host while its policy is being changed, name its socket with --socket", err)
+	}
+	return host.AdminSocket(p), nil
+}
+
+// adminTimeout bounds one question.
+const adminTimeout = 30 * time.Second
+
+// maxAdminAnswer bounds an answer, in bytes.
+const maxAdminAnswer = 256 << 20
+
+// ask makes one request, such as GET /v1/status, and reads the answer into to. body is
+// what a POST says, or nil.
+func (a *admin) ask(ctx context.Context, method, what string, body io.Reader, to any) error {
+	path, err := a.path()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	tr := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://hearth"+what, body)
+	if err != nil {
+		return err
+	}
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		return explainAdmin(path, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswer))
+	if err != nil {
+		return explainAdmin(path, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		if err := json.Unmarshal(answer, to); err != nil {
+			return fmt.Errorf("the host at %s answered something else than expected: %w", path, err)
+		}
+		return nil
+	}
+	var said struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(answer, &said) == nil && said.Error != "" {
+		return errors.New(said.Error)
+	}
+	return fmt.Errorf("the host at %s answered %s: is it of another version than this command?", path, resp.Status)
+}
+
+// explainAdmin adds the next thing to do to the usual reasons.
+func explainAdmin(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no host answers at %s\nstart one with hearth serve, or name the policy of the one that runs with --policy", path)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("the host at %s answers the user who runs it, and root, and nobody else", path)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer from %s within %s", path, adminTimeout)
+	}
+	return fmt.Errorf("asking the host at %s: %w", path, err)
+}

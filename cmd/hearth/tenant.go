@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/host"
+)
+
+func newTenant() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "tenant",
+		Short: "See what tenants cost",
+		Long: `See what the tenants of a running host cost. The verbs ask at the admin socket in its state folder,
+which answers the user who runs the host, and root.`,
+		Example: `  hearth tenant usage
+  hearth tenant usage acme`,
+		Args: noSuchVerb,
+		RunE: help,
+	}
+	cmd.AddCommand(newTenantUsage())
+	return cmd
+}
+
+func newTenantUsage() *cobra.Command {
+	var door admin
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "usage [TENANT]",
+		Short: "Show what tenants have spent since the host started",
+		Long: `Show what each tenant has spent since the host started: calls, errors, denials, bytes, steps of
+scripts, processor time and memory of its workers and plugins. With TENANT, show one of them,
+object by object. Steps are counted by the workers, time and memory by the kernel.`,
+		Example: `  hearth tenant usage
+  hearth tenant usage acme
+  hearth tenant usage --json --policy /etc/hearth/policy.hcl`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("unexpected argument %q: one TENANT at most", args[1])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			what, one := "/v1/usage", len(args) == 1 && args[0] != ""
+			if one {
+				what += "?tenant=" + url.QueryEscape(args[0])
+			}
+			var u host.Usage
+			if err := door.ask(cmd.Context(), http.MethodGet, what, nil, &u); err != nil {
+				return err
+			}
+			switch {
+			case asJSON:
+				return printJSON(cmd.OutOrStdout(), u)
+			case one && len(u.Tenants) == 1:
+				return printTenant(cmd.OutOrStdout(), u.Since, &u.Tenants[0])
+			}
+			return printUsage(cmd.OutOrStdout(), &u)
+		},
+	}
+	door.flags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// printUsage writes a line a tenant.
+func printUsage(out io.Writer, u *host.Usage) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TENANT\tCALLS\tFAILED\tDENIED\tIN\tOUT\tSTEPS\tCPU\tMEMORY\tPEAK\tRUNNING\tCRASHES")
+	for _, t := range u.Tenants {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n", foreign(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
+			size(t.BytesIn), size(t.BytesOut), t.Steps, seconds(t.CPUSeconds), size(uint64(t.MemoryBytes)), size(uint64(t.PeakBytes)), t.Processes, t.Crashes)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	since := "since " + u.Since.Format(time.RFC3339)
+	if u.Elsewhere > 0 {
+		since += "; denied beside, about what belongs to no tenant: " + strconv.FormatUint(u.Elsewhere, 10)
+	}
+	_, err := fmt.Fprintln(out, since)
+	return err
+}
+
+// printTenant writes one tenant, object by object.
+func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s since %s\n", foreign(string(t.Tenant)), since.Format(time.RFC3339))
+	fmt.Fprintf(w, "  calls\t%d, and %d in flight%s\n", t.Calls.Calls, t.InFlight, mean(t.Calls))
+	var errs []string
+	for _, code := range slices.Sorted(maps.Keys(t.Errors)) {
+		errs = append(errs, fmt.Sprintf("%d %s", t.Errors[code], foreign(code)))
+	}
+	if errs == nil {
+		errs = []string{"none"}
+	}
+	fmt.Fprintf(w, "  failed\t%s\n", strings.Join(errs, ", "))
+	fmt.Fprintf(w, "  denied\t%d by the policy, %d by its limits\n", t.Denied, t.Limited)
+	fmt.Fprintf(w, "  bytes\t%s in, %s out\n", size(t.BytesIn), size(t.BytesOut))
+	fmt.Fprintf(w, "  steps\t%d\n", t.Steps)
+	fmt.Fprintf(w, "  cpu\t%s\n", seconds(t.CPUSeconds))
+	fmt.Fprintf(w, "  memory\t%s now, %s at most in one process\n", size(uint64(t.MemoryBytes)), size(uint64(t.PeakBytes)))
+	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n", t.Processes, plural(int(t.Starts), "start"), plurals(t.Crashes, "crash", "crashes"))
+	fmt.Fprintf(w, "  log\t%s dropped\n", plural(int(t.LogDropped), "line"))
+	if len(t.Objects) > 0 {
+		fmt.Fprintln(w, "\nOBJECT\tCALLS\tFAILED\tIN\tOUT\tSTEPS\tTIME")
+	}
+	for _, o := range t.Objects {
+		name := string(o.ID)
+		if name == "" {
+			name = "(others)"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n", foreign(name), o.Calls.Calls, failed(o.Errors), size(o.BytesIn), size(o.BytesOut), o.Steps, seconds(o.Seconds))
+	}
+	return w.Flush()
+}
+
+// mean says how long calls took, if there were any.
+func mean(c host.Calls) string {
+	if c.Calls == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %.3g ms each", c.Seconds/float64(c.Calls)*1e3)
+}
+
+func failed(errors map[string]uint64) uint64 {
+	sum := uint64(0)
+	for _, n := range errors {
+		sum += n
+	}
+	return sum
+}
+
+// seconds is a length of time as a person reads it.
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return d.Round(10 * time.Microsecond).String()
+}
+
+// size is a number of bytes as a person reads it.
+func size(n uint64) string {
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return strconv.FormatUint(n, 10) + "B"
+	}
+	v, i := float64(n)/(1<<10), 0
+	for ; v >= 999.5 && i < len(units)-1; i++ {
+		v /= 1 << 10
+	}
+	return fmt.Sprintf("%.3g%ciB", v, units[i])
+}
+
+// plurals is plural for a word that has its own.
+func plurals(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatUint(n, 10) + " " + many
+}
+
+// listWorkers lists the host's workers and plugins whose names begin with prefix.
+func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, asJSON bool) error {
+	var s host.Status
+	if err := a.ask(ctx, http.MethodGet, "/v1/status", nil, &s); err != nil {
+		return err
+	}
+	s.Workers = slices.DeleteFunc(s.Workers, func(w host.WorkerStatus) bool { return !strings.HasPrefix(w.Name, prefix) })
+	if asJSON {
+		return printJSON(out, s.Workers)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, p := range s.Workers {
+		pid := ""
+		if p.PID != 0 {
+			pid = "\tpid " + strconv.Itoa(p.PID)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s%s\n", foreign(p.Name), foreign(p.Kind), foreign(p.State), pid)
+	}
+	return w.Flush()
+}

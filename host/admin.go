@@ -1,0 +1,188 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport"
+)
+
+// AdminSocket returns the path of the admin socket of a host under a policy: HTTP on a
+// Unix socket that answers the host's own user and root, and nobody else.
+func AdminSocket(p *policy.Policy) string { return filepath.Join(p.State, "admin.sock") }
+
+// verbs is what the admin socket answers. What only looks is a GET, what changes something
+// a POST; all but the metrics is JSON.
+func (h *Host) verbs() *http.ServeMux {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status(), nil) })
+	m.HandleFunc("GET /v1/usage", func(w http.ResponseWriter, r *http.Request) {
+		u, err := h.Usage(object.Tenant(r.URL.Query().Get("tenant")))
+		answer(w, u, err)
+	})
+	m.HandleFunc("GET /metrics", h.showMetrics)
+	return m
+}
+
+// publicVerbs is what the loopback listener answers, to whoever asks.
+func (h *Host) publicVerbs() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /metrics", h.showMetrics)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A page in a browser on this machine can be sent here under its own site's name.
+		if !thisMachine(r.Host) {
+			http.Error(w, "ask for this machine by its address", http.StatusForbidden)
+			return
+		}
+		m.ServeHTTP(w, r)
+	})
+}
+
+// thisMachine reports whether the Host of a request is a loopback address or localhost.
+func thisMachine(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	ip, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// answer writes a result, or an error as {"error": "…"}.
+func answer(w http.ResponseWriter, v any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		status := http.StatusInternalServerError
+		switch object.CodeOf(err) {
+		case object.CodeNotFound:
+			status = http.StatusNotFound
+		case object.CodeInvalid:
+			status = http.StatusBadRequest
+		case object.CodeUnavailable:
+			status = http.StatusServiceUnavailable
+		default:
+		}
+		w.WriteHeader(status)
+		v = map[string]string{"error": safeText(err)}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // who asked has gone
+}
+
+// doors are the listeners beside those for calls, and their servers.
+type doors struct {
+	open    []door
+	metrics string // the address of the loopback listener; "": there is none
+	serving sync.WaitGroup
+}
+
+type door struct {
+	ln     net.Listener
+	server *http.Server
+}
+
+// Bounds on the doors.
+const (
+	maxDoorConns  = 32 // of each
+	doorTimeout   = 30 * time.Second
+	doorIdle      = time.Minute
+	maxDoorHeader = 16 << 10
+)
+
+// openDoors opens the admin socket and, if the policy wants it, the listener of metrics.
+func (h *Host) openDoors(ctx context.Context) error {
+	path := AdminSocket(h.cfg.Policy)
+	own, err := transport.ListenOwn(ctx, path, func(uid uint32) {
+		h.log.Warn("admin socket: connection of another user refused", "uid", uid)
+	})
+	switch {
+	case object.CodeOf(err) == object.CodeTooLarge:
+		// Hosts under such a path have always run, and nobody's calls need the socket.
+		h.log.Warn(`no admin socket: its path is too long; name a shorter folder with state = "…"`, "path", path)
+	case err != nil:
+		return fmt.Errorf("admin socket: %w", err)
+	default:
+		h.addDoor(own, h.verbs())
+	}
+	at := h.cfg.Policy.Admin
+	if at.Address == "" {
+		return nil
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", at.Address)
+	if err != nil {
+		return fmt.Errorf("%s: listening for metrics on %s: %w", at.Where, at.Address, err)
+	}
+	h.doors.metrics = ln.Addr().String()
+	h.addDoor(ln, h.publicVerbs())
+	h.log.Info("metrics for every user of this machine", "address", "http://"+h.doors.metrics+"/metrics")
+	return nil
+}
+
+func (h *Host) addDoor(ln net.Listener, verbs http.Handler) {
+	s := &http.Server{Handler: verbs, MaxHeaderBytes: maxDoorHeader, ReadTimeout: doorTimeout, WriteTimeout: doorTimeout,
+		IdleTimeout: doorIdle, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn)}
+	h.doors.open = append(h.doors.open, door{&bounded{Listener: ln, room: make(chan struct{}, maxDoorConns)}, s})
+}
+
+// serveDoors starts to answer at each door; closeDoors ends that and waits.
+func (h *Host) serveDoors() {
+	for _, d := range h.doors.open {
+		h.doors.serving.Go(func() {
+			if err := d.server.Serve(d.ln); !errors.Is(err, http.ErrServerClosed) {
+				h.log.Error("admin: no longer answering", "address", d.ln.Addr().String(), "err", err)
+			}
+		})
+	}
+}
+
+func (h *Host) closeDoors() {
+	for _, d := range h.doors.open {
+		_ = d.server.Close()
+		_ = d.ln.Close() // if it was never served
+	}
+	h.doors.serving.Wait()
+	h.doors.open = nil
+}
+
+// bounded is a listener that has so many connections at a time: more wait to be accepted,
+// and the host's descriptors are for calls.
+type bounded struct {
+	net.Listener
+	room chan struct{}
+}
+
+// Accept waits for room first.
+func (b *bounded) Accept() (net.Conn, error) {
+	b.room <- struct{}{}
+	c, err := b.Listener.Accept()
+	if err != nil {
+		<-b.room
+		return nil, err
+	}
+	return &boundedConn{Conn: c, b: b}, nil
+}
+
+// boundedConn gives its room back when it is closed.
+type boundedConn struct {
+	net.Conn
+	b    *bounded
+	once sync.Once
+}
+
+func (c *boundedConn) Close() error {
+	c.once.Do(func() { <-c.b.room })
+	return c.Conn.Close()
+}

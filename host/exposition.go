@@ -1,0 +1,78 @@
+package host
+
+import (
+	"strconv"
+	"strings"
+)
+
+// exposition is a text in Prometheus' exposition format 0.0.4: families of samples, each
+// family in one piece. Names and help are ours and need no escaping; values of labels are
+// escaped.
+//
+// Source: prometheus.io/docs/instrumenting/exposition_formats.
+type exposition struct {
+	b    []byte
+	name string // of the family
+}
+
+// The types of families.
+const (
+	counter   = "counter"
+	gauge     = "gauge"
+	histogram = "histogram"
+)
+
+// family begins one.
+func (e *exposition) family(name, kind, help string) {
+	e.name = name
+	e.b = append(e.b, "# HELP "+name+" "+help+"\n# TYPE "+name+" "+kind+"\n"...)
+}
+
+// count adds a sample that is a whole number. labels are names and values, in pairs.
+func (e *exposition) count(n uint64, labels ...string) {
+	e.key("", labels)
+	e.b = append(strconv.AppendUint(e.b, n, 10), '\n')
+}
+
+// value adds a sample.
+func (e *exposition) value(v float64, labels ...string) {
+	e.key("", labels)
+	e.b = append(strconv.AppendFloat(e.b, v, 'g', -1, 64), '\n')
+}
+
+// times adds a histogram of the times of calls.
+func (e *exposition) times(t *tally, labels ...string) {
+	sum := uint64(0)
+	for i, n := range t.took {
+		bound := "+Inf"
+		if i < len(callTimes) {
+			bound = strconv.FormatFloat(callTimes[i].Seconds(), 'g', -1, 64)
+		}
+		sum += n
+		e.key("_bucket", append(labels[:len(labels):len(labels)], "le", bound))
+		e.b = append(strconv.AppendUint(e.b, sum, 10), '\n')
+	}
+	e.key("_sum", labels)
+	e.b = append(strconv.AppendFloat(e.b, float64(t.nanos)/1e9, 'g', -1, 64), '\n')
+	e.key("_count", labels)
+	e.b = append(strconv.AppendUint(e.b, sum, 10), '\n')
+}
+
+var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// key writes a sample up to its value.
+func (e *exposition) key(suffix string, labels []string) {
+	e.b = append(e.b, e.name+suffix...)
+	for i := 0; i+1 < len(labels); i += 2 {
+		open := byte('{')
+		if i > 0 {
+			open = ','
+		}
+		e.b = append(e.b, open)
+		e.b = append(e.b, labels[i]+`="`+labelEscapes.Replace(labels[i+1])+`"`...)
+	}
+	if len(labels) > 1 {
+		e.b = append(e.b, '}')
+	}
+	e.b = append(e.b, ' ')
+}

@@ -1,0 +1,1 @@
+admin { address = "localhost:9766" }

@@ -1,0 +1,1 @@
+admin { address = "unix:state/other.sock" }
