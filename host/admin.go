@@ -31,6 +31,19 @@ func (h *Host) verbs() *http.ServeMux {
 		u, err := h.Usage(object.Tenant(r.URL.Query().Get("tenant")))
 		answer(w, u, err)
 	})
+	m.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		err := h.Reload(r.Context())
+		answer(w, h.Refusals(), err)
+	})
+	m.HandleFunc("GET /v1/history", func(w http.ResponseWriter, r *http.Request) {
+		all, err := h.History(r.Context(), object.ID(r.URL.Query().Get("object")))
+		answer(w, all, err)
+	})
+	m.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		version, err := h.Rollback(r.Context(), object.ID(q.Get("object")), q.Get("to"))
+		answer(w, map[string]string{"version": version}, err)
+	})
 	m.HandleFunc("GET /metrics", h.showMetrics)
 	return m
 }

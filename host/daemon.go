@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
@@ -160,5 +161,20 @@ func daemonDescribe(c *conn, snap *snapshot, _ *object.Call, args []any) (any, e
 		members = append(members, map[string]any{"name": string(m.Name), "doc": m.Doc, "method": m.Method,
 			"oneway": m.Oneway, "get": m.Get, "set": m.Set})
 	}
-	return map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}, nil
+	out := map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}
+	if refused := c.refused(snap, d); refused != "" {
+		out["refused"] = refused
+	}
+	return out, nil
+}
+
+// refused says why another version of an object than that in its file serves, to a caller
+// who may see tracebacks of it; "" if none does.
+func (c *conn) refused(snap *snapshot, d *object.Description) string {
+	all := c.h.Refusals()
+	i := slices.IndexFunc(all, func(r Refusal) bool { return r.ID == d.ID })
+	if i < 0 || !slices.ContainsFunc(d.Members, func(m object.Member) bool { return snap.policy.Decide(c.caller, d.ID, m.Name).Traceback }) {
+		return ""
+	}
+	return all[i].Err
 }

@@ -2,7 +2,7 @@ package host
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"maps"
 	"strings"
 	"time"
@@ -58,11 +58,11 @@ func (h *Host) inReloader(ctx context.Context, do func(context.Context)) error {
 func (l *reloader) scripted(id object.ID) (*served, *supervise.Version, error) {
 	snap := l.h.snap.Load()
 	if snap.plugins[id] != nil {
-		return nil, nil, fmt.Errorf("%s is a plugin: put its former file back, and its former sum into the policy", id)
+		return nil, nil, object.Errorf(object.CodeInvalid, "%s is a plugin: put its former file back, and its former sum into the policy", id)
 	}
 	t := snap.tenants[id.Tenant()]
 	if t == nil || t.objects[id] == nil {
-		return nil, nil, fmt.Errorf("there is no object %s: hearth ls lists those that there are", id)
+		return nil, nil, object.Errorf(object.CodeNotFound, "there is no object %s: hearth ls lists those that there are", id)
 	}
 	return t, t.objects[id], nil
 }
@@ -132,20 +132,24 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 	}
 	key := "tenant " + string(id.Tenant())
 	if l.jobs[key] {
-		return "", fmt.Errorf("objects of %s are just being reloaded: try again", id.Tenant())
+		return "", object.Errorf(object.CodeInvalid, "objects of %s are just being reloaded: try again", id.Tenant())
 	}
 	c := &candidate{version: past.again(id, t.settings.Limits(id)), path: past.path}
 	worker := t.worker
 	l.start(ctx, key, func(ctx context.Context) { try(ctx, worker, []*candidate{c}) }, func(*snapshot) {
 		now := l.next.tenants[id.Tenant()]
 		if c.err == nil && (now == nil || now.worker != worker || now.objects[id] != cur) {
-			c.err = fmt.Errorf("%s has changed meanwhile: try again", id)
+			c.err = object.Errorf(object.CodeInvalid, "%s has changed meanwhile: try again", id)
 			worker.Forget(c.version)
 		}
 		if c.err == nil {
 			c.err = l.history.setInstead(id, instead{Of: l.lying(id), Version: past.Version})
 		}
 		if c.err != nil {
+			var unloadable *supervise.LoadError
+			if errors.As(c.err, &unloadable) {
+				c.err = object.Errorf(object.CodeInvalid, "version %s does not load: %s", past.Version, unloadable.Msg)
+			}
 			done <- c.err
 			return
 		}
@@ -176,18 +180,18 @@ func choose(kept []pastVersion, id object.ID, serving, version string) (*pastVer
 			found = p
 		case version != "" && strings.HasPrefix(p.Version, version):
 			if found != nil && found.Version != p.Version {
-				return nil, fmt.Errorf("several versions of %s begin with %s: say more of its name", id, version)
+				return nil, object.Errorf(object.CodeInvalid, "several versions of %s begin with %s: say more of its name", id, version)
 			}
 			found = p
 		}
 	}
 	switch {
 	case found == nil && version == "":
-		return nil, fmt.Errorf("%s has no version before the one that serves", id)
+		return nil, object.Errorf(object.CodeInvalid, "%s has no version before the one that serves", id)
 	case found == nil:
-		return nil, fmt.Errorf("%s has no version %s: hearth history %s lists them", id, version, id)
+		return nil, object.Errorf(object.CodeInvalid, "%s has no version %s: hearth history %s lists them", id, version, id)
 	case found.Version == serving:
-		return nil, fmt.Errorf("version %s of %s serves already", serving, id)
+		return nil, object.Errorf(object.CodeInvalid, "version %s of %s serves already", serving, id)
 	}
 	return found, nil
 }

@@ -21,7 +21,8 @@ import (
 // why it does not load.
 type described struct {
 	object.Description
-	Error string `json:"error,omitempty"`
+	Error   string `json:"error,omitempty"`
+	Refused string `json:"refused,omitempty"` // why what lies in its file does not serve
 }
 
 // registered asks for the ids of the objects that the caller may call, sorted.
@@ -73,6 +74,7 @@ type listed struct {
 	Attributes int                 `json:"attributes"`
 	Doc        string              `json:"doc,omitempty"`
 	Error      string              `json:"error,omitempty"`
+	Refused    string              `json:"refused,omitempty"` // why what lies in its file does not serve
 }
 
 func newLs(r *remote) *cobra.Command {
@@ -83,7 +85,9 @@ func newLs(r *remote) *cobra.Command {
 		Short: "List the objects that you may call",
 		Long: `List the objects of a host that you may call, with how many methods and attributes
 each has and the first line of its doc. An object that does not load is listed with the
-error. What you may not call is not listed: ask the host's operator.
+error, and one whose file was changed for the worse, and so serves an older version, with the
+reason, if the policy lets you see tracebacks. What you may not call is not listed: ask the host's
+operator.
 
 With --workers, list the workers and plugins of the host and their state instead. That is for
 the user who runs the host, and root: it asks at the admin socket in the state folder of the
@@ -153,7 +157,7 @@ func (r *remote) list(ctx context.Context, prefix string, all bool) ([]listed, e
 		if err != nil && !isRemote(err) {
 			return nil, err
 		}
-		l := listed{ID: object.ID(id), Instance: d.Instance, Error: d.Error}
+		l := listed{ID: object.ID(id), Instance: d.Instance, Error: d.Error, Refused: d.Refused}
 		if err != nil {
 			l.Error = r.explain(err).Error()
 		}
@@ -182,6 +186,9 @@ func printList(out io.Writer, list []listed) error {
 			what += ", " + plural(l.Attributes, "attribute")
 		}
 		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", l.ID, what, foreign(l.Doc)), "\t"))
+		if l.Refused != "" {
+			fmt.Fprintf(w, "\tits file is refused, and an older version serves: %s\n", strings.ReplaceAll(foreign(l.Refused), "\n", " "))
+		}
 	}
 	return w.Flush()
 }
