@@ -96,13 +96,14 @@ var edges = []edge{
 	{pkg: "client", may: []string{"object", "wire", "codec", "transport/signed", "transport/keyfile"}, why: "a client speaks the protocol and has no part of the host in it"},
 	{pkg: "host", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "sandbox/supervise", "sandbox/confine", "sandbox/link", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/nonblock", "internal/private", "internal/redact", "internal/sealed", "internal/watch"},
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process"},
-	{pkg: "cmd/hearth", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "host", "client", "sandbox/worker", "sandbox/supervise", "sandbox/confine", "sandbox/api", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/private", "internal/sealed"},
+	{pkg: "cmd/hearth", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "host", "client", "sandbox/worker", "sandbox/supervise", "sandbox/confine", "sandbox/api", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/private", "internal/sealed", "internal/systemd"},
 		why: "a command starts things and does nothing itself"},
 	{pkg: "internal/private", why: "it reads and writes files and knows nothing"},
 	{pkg: "internal/redact", why: "it looks for texts in texts and knows nothing"},
 	{pkg: "internal/sealed", may: []string{"internal/private", "internal/redact"}, why: "it reads and writes files with secrets, and knows not whose"},
 	{pkg: "internal/watch", why: "it tells of changes in folders and knows nothing"},
 	{pkg: "internal/nonblock", why: "it makes system calls and knows nothing"},
+	{pkg: "internal/systemd", why: "it reads variables, writes lines, and knows nothing of hosts"},
 	{pkg: "internal/deps", why: "it only draws the graph"},
 }
 
