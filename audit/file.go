@@ -27,6 +27,7 @@ type file struct {
 	head  [sha256.Size]byte
 	out   []byte
 	dirty atomic.Bool
+	turn  *os.File // its lock is the turn to write; nil: nobody else writes
 
 	looked time.Time // when the path was last compared with the file
 	warned time.Time // when a failure was last logged
@@ -39,6 +40,13 @@ func (f *file) headText() string { return hex.EncodeToString(f.head[:]) }
 func (f *file) open() error {
 	if err := os.MkdirAll(filepath.Dir(f.cfg.Path), 0o700); err != nil {
 		return fmt.Errorf("making the folder of the audit log: %w", err)
+	}
+	if from := f.cfg.From; from != nil {
+		f.cfg.From = nil // a later try opens by name
+		if ok, err := f.openShared(from); ok {
+			return err
+		}
+		from.Close()
 	}
 	h, err := os.OpenFile(f.cfg.Path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
@@ -108,6 +116,9 @@ func (f *file) opening(why string) []byte {
 // write chains lines and appends them, all or none. It returns how many were lost, with
 // an error.
 func (f *file) write(lines []byte) (lost uint64, err error) {
+	if f.turn != nil {
+		return f.writeInTurn(lines)
+	}
 	if now := time.Now(); now.Sub(f.looked) > time.Second {
 		f.looked = now
 		f.look()
@@ -117,6 +128,14 @@ func (f *file) write(lines []byte) (lost uint64, err error) {
 			return f.lose(lines, err)
 		}
 	}
+	if lost, err = f.chain(lines); err == nil && f.cfg.Rotate > 0 && f.size >= f.cfg.Rotate {
+		f.rotate()
+	}
+	return lost, err
+}
+
+// chain is write for a file that is open and looked at.
+func (f *file) chain(lines []byte) (lost uint64, err error) {
 	seq, head := f.seq, f.head
 	f.out = f.out[:0]
 	for line := range bytes.Lines(lines) {
@@ -145,9 +164,6 @@ func (f *file) write(lines []byte) (lost uint64, err error) {
 	f.warned = time.Time{}
 	if cap(f.out) > 4*maxQueue {
 		f.out = nil
-	}
-	if f.cfg.Rotate > 0 && f.size >= f.cfg.Rotate {
-		f.rotate()
 	}
 	return 0, nil
 }
@@ -338,6 +354,7 @@ func (f *file) sync() {
 }
 
 func (f *file) close() error {
+	f.closeTurn()
 	h := f.f.Swap(nil)
 	if h == nil {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,10 @@ type Config struct {
 	// Permits says which permits are written: one in so many, 1 all, 0 none. Denials
 	// always are.
 	Permits uint64
-	Log     *slog.Logger // nil discards
+	// From is the log's file as another process shares it ([Log.Share]); nil: nobody does.
+	// It belongs to the log then, even if opening fails.
+	From *os.File
+	Log  *slog.Logger // nil discards
 }
 
 // ErrUnwritten says that a record is not in the log. The caller must not act on the
@@ -50,8 +54,9 @@ type Log struct {
 	dropped uint64 // not yet said in the log
 	closed  bool
 
-	writing sync.Mutex // held while a batch is written; taken before mu
+	writing sync.Mutex // held while a batch is written; taken before mu; guards what follows
 	file    file
+	leaving bool // another process goes on with the log
 
 	syncStop chan struct{}
 	syncing  sync.WaitGroup
@@ -218,7 +223,13 @@ func (l *Log) sync() {
 // Close writes what waits, notes the end and closes the file. The error says that the end
 // is not in the log.
 func (l *Log) Close() error {
-	err := l.Note("stop") // after all that came before it
+	var why []string
+	l.writing.Lock()
+	if l.leaving {
+		why = []string{"why", "handed over"}
+	}
+	l.writing.Unlock()
+	err := l.Note("stop", why...) // after all that came before it
 	l.mu.Lock()
 	closed := l.closed
 	l.closed = true

@@ -150,6 +150,33 @@ func (h *Host) addDoor(ln net.Listener, verbs http.Handler) {
 	h.doors.open = append(h.doors.open, door{&bounded{Listener: ln, room: make(chan struct{}, maxDoorConns)}, s})
 }
 
+// How long, and how often, a host tries to open the doors of the one that it succeeds.
+const (
+	doorsPatience = 30 * time.Second
+	doorsPause    = 50 * time.Millisecond
+)
+
+// takeDoors answers at the doors, which the host before, if there is one, is about to
+// leave.
+func (h *Host) takeDoors(ctx context.Context) {
+	if h.cfg.Inherited.Predecessor != 0 {
+		ctx, cancel := context.WithTimeout(ctx, doorsPatience)
+		defer cancel()
+		tick := time.NewTicker(doorsPause)
+		defer tick.Stop()
+		for err := h.openDoors(ctx); err != nil; err = h.openDoors(ctx) {
+			h.closeDoors()
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				h.log.Error("no admin socket, and no metrics: the host before has not left them", "err", err)
+				return
+			}
+		}
+	}
+	h.serveDoors()
+}
+
 // serveDoors starts to answer at each door; closeDoors ends that and waits.
 func (h *Host) serveDoors() {
 	for _, d := range h.doors.open {

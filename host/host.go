@@ -52,6 +52,8 @@ type Config struct {
 	// changed; "" and nil: it does not change.
 	PolicyFile string
 	Load       func() (*policy.Policy, error)
+	// Inherited is what the host was given instead of making it; the zero value is nothing.
+	Inherited Inheritance
 }
 
 // The host's own limits.
@@ -88,9 +90,12 @@ type Host struct {
 	tracer    *tracer // nil: nothing is traced
 	waits     waits
 	audit     *audit.Log // nil: there is none
+	lock      stateLock
+	retired   chan retirement // holds one
 
 	lastConn  atomic.Uint64
 	listeners []*transport.Listener
+	took      []string // names of those whose sockets were given
 
 	mu        sync.Mutex // guards what follows
 	conns     map[*conn]struct{}
@@ -109,7 +114,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}}
+	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}, retired: make(chan retirement, 1)}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
 	h.ledger.init()
@@ -138,19 +143,24 @@ func New(cfg Config) (*Host, error) {
 // Listen opens every listener of the policy and the audit log. If one fails, the others
 // are closed again.
 func (h *Host) Listen(ctx context.Context) error {
+	in := &h.cfg.Inherited
 	err := h.listen(ctx)
 	if err == nil {
-		err = h.makePluginSockets()
+		err = h.lock.take(ctx, h.cfg.Policy.State, in.Lock)
 	}
 	if err == nil {
+		err = h.makePluginSockets(in.Predecessor)
+	}
+	if err == nil && in.Predecessor == 0 { // which has them still
 		err = h.openDoors(ctx)
 	}
 	if a := h.cfg.Policy.Audit; err == nil && !a.Off {
-		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, Log: h.log})
+		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, From: in.Audit, Log: h.log})
 	}
 	if err != nil {
 		h.closeListeners()
 		h.closeDoors()
+		h.lock.release(false)
 	}
 	return err
 }
@@ -165,8 +175,13 @@ func (h *Host) closeAudit() {
 }
 
 func (h *Host) listen(ctx context.Context) error {
+	given, err := h.cfg.Inherited.take(h.cfg.Policy.Listeners)
+	if err != nil {
+		return err
+	}
 	for _, l := range h.cfg.Policy.Listeners {
-		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Keys: func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
+		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: given[l.Name],
+			Keys: func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
 		if l.TLS != nil {
 			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().vault.now.Load().tls[l.Name] }
 		}
@@ -175,6 +190,9 @@ func (h *Host) listen(ctx context.Context) error {
 			return fmt.Errorf("listener %q: %w", l.Name, err)
 		}
 		h.listeners = append(h.listeners, ln)
+		if given[l.Name] != nil {
+			h.took = append(h.took, l.Name)
+		}
 	}
 	return nil
 }
@@ -203,8 +221,9 @@ func (h *Host) closeListeners() {
 	}
 }
 
-// Serve answers until ctx is done, then drains: it accepts no more, finishes the calls
-// in flight, closes connections and workers, and returns nil.
+// Serve answers until ctx is done or [Host.Retire] makes room for another host, then
+// drains: it accepts no more, finishes the calls in flight, closes connections and workers,
+// and returns nil.
 func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
@@ -214,14 +233,23 @@ func (h *Host) Serve(ctx context.Context) error {
 	go h.watchFiles(sweep)
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
-	h.serveDoors()
+	doors := make(chan struct{})
+	go func() { defer close(doors); h.takeDoors(sweep) }()
 	for _, l := range h.listeners {
 		h.serving.Add(1)
 		go h.accept(l)
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case r := <-h.retired:
+		<-doors
+		h.closeDoors()
+		h.goOn(ctx, r)
+	}
 	h.log.Info("draining")
+	stopSweep()
 	<-reloading
+	<-doors
 	h.drain()
 	return nil
 }
@@ -373,7 +401,9 @@ func (h *Host) drain() {
 	<-done
 	h.closeDoors()
 	h.tracer.close()
+	h.endPluginSockets()
 	h.closeAudit()
+	h.lock.release(true)
 }
 
 // newCorrelation returns a random version-4 UUID.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -159,17 +160,40 @@ func checkPlugins(p *policy.Policy) []error {
 	return errs
 }
 
-// pluginSockets is the folder of the sockets between host and plugins.
-func (h *Host) pluginSockets() string { return filepath.Join(h.cfg.Policy.State, "plugins") }
+// pluginSockets is the folder of the sockets between this host and plugins: one of its
+// process's own, since another host may still be at work, or already.
+func (h *Host) pluginSockets() string {
+	return filepath.Join(h.cfg.Policy.State, "plugins", strconv.Itoa(os.Getpid()))
+}
 
-// makePluginSockets makes that folder, which nobody else may enter, without what a host
-// that was killed has left there.
-func (h *Host) makePluginSockets() error {
-	if err := os.RemoveAll(h.pluginSockets()); err != nil {
+// makePluginSockets makes the folder of sockets, which nobody else may enter, and removes
+// what others have left: all but the predecessor's, 0 if there is none.
+func (h *Host) makePluginSockets(predecessor int) error {
+	own := h.pluginSockets()
+	if err := clearFolder(filepath.Dir(own), strconv.Itoa(predecessor)); err != nil {
 		return fmt.Errorf("clearing the folder of plugins' sockets: %w", err)
 	}
-	if err := os.MkdirAll(h.pluginSockets(), 0o700); err != nil {
+	if err := os.MkdirAll(own, 0o700); err != nil {
 		return fmt.Errorf("making the folder of plugins' sockets: %w", err)
 	}
 	return nil
+}
+
+// clearFolder removes what is in a folder, but for one entry.
+func clearFolder(dir, but string) error {
+	all, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range all {
+		if e.Name() != but {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// endPluginSockets removes what is left of the folder.
+func (h *Host) endPluginSockets() {
+	_ = os.RemoveAll(h.pluginSockets()) // the next host would
 }

@@ -24,6 +24,9 @@ type Config struct {
 	TLS func() *ServerTLS
 	// Keys returns the key of an id, for "hmac".
 	Keys func(id string) (signed.Key, bool)
+	// Socket is a socket that listens on Address already; nil: a new one is made. Listen
+	// takes it over if there is no error.
+	Socket *Socket
 }
 
 // Listener accepts connections. Its methods may be called concurrently.
@@ -35,6 +38,8 @@ type Listener struct {
 
 	once    sync.Once
 	release func() error // removes what the listener left in the file system; may be nil
+	adopted func() error // becomes release with Adopt
+	keep    bool         // the socket's file is somebody else's
 	err     error        // of closing
 }
 
@@ -54,6 +59,9 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	}
 	if len(cfg.Identify) == 0 {
 		cfg.Identify = []string{object.WayPeer}
+	}
+	if cfg.Socket != nil {
+		return inherit(cfg, a)
 	}
 	if a.unix != "" {
 		l, err := listenUnix(ctx, a.unix)

@@ -46,7 +46,11 @@ summed up.`,
 				return err
 			}
 			rows := append(policySettings(p, from), logs...)
-			rows = append(rows, environmentSetting(r.env))
+			if r.env.err != nil {
+				return r.env.err
+			}
+			rows = append(rows, f.drainSetting(cmd), environmentSetting(r.env))
+			rows = append(rows, managerSettings(r.env.manager)...)
 			for _, l := range host.Limits() {
 				rows = append(rows, setting{Name: l.Name, Value: l.Value, Source: "fixed"})
 			}
@@ -55,6 +59,7 @@ summed up.`,
 	}
 	f.policyFlags(cmd)
 	f.logFlags(cmd)
+	f.drainFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

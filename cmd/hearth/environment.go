@@ -4,13 +4,17 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/internal/systemd"
 )
 
 // The environment may set how hearth serve logs, and nothing else: where it listens, who
-// somebody is and what he may do stand in the policy alone.
+// somebody is and what he may do stand in the policy alone. What a service manager says in
+// variables are no settings but facts: that sockets are open already, and whom to tell.
 const (
 	envLogLevel  = "HEARTH_LOG_LEVEL"
 	envLogFormat = "HEARTH_LOG_FORMAT"
@@ -18,30 +22,70 @@ const (
 
 var envNames = []string{envLogLevel, envLogFormat}
 
+// envHandover says on which descriptor a host hears from the one whose place it takes. It is
+// believed only as far as to ask the kernel who is at the other end; so it counts with
+// --no-env too.
+const envHandover = "HEARTH_HANDOVER"
+
 // environment is what the command took of its environment.
 type environment struct {
 	ignored bool   // nothing
 	why     string // it was ignored
+
+	handover string        // the value of envHandover
+	manager  systemd.Facts // what a service manager handed to the process; nothing if it is ignored
+	err      error         // why that cannot be read
 }
 
 // closeEnvironment forgets every variable if noEnv says so or the process has more rights
-// than whoever started it.
+// than whoever started it. Those that tell of descriptors and of the service manager are
+// taken out in any case: they are about this process, and no program that it starts may
+// take them for its own.
 func closeEnvironment(noEnv bool) environment {
-	why := ""
+	e := environment{handover: os.Getenv(envHandover)} //nolint:forbidigo // see there
+	_ = os.Unsetenv(envHandover)
+	e.manager, e.err = systemd.Take()
 	switch {
 	case privileged():
-		why = "the process has more rights than whoever started it"
+		e.why = "the process has more rights than whoever started it"
 	case noEnv:
-		why = "--no-env"
+		e.why = "--no-env"
 	default:
 		// Go's own switches can make TLS and certificates laxer.
 		_ = os.Unsetenv("GODEBUG")
 		// And time zones, of which conditions are.
 		_ = os.Unsetenv("ZONEINFO")
-		return environment{}
+		return e
 	}
 	os.Clearenv()
-	return environment{ignored: true, why: why}
+	for _, s := range e.manager.Sockets {
+		s.File.Close()
+	}
+	e.ignored, e.manager, e.err = true, systemd.Facts{}, nil
+	return e
+}
+
+// managerSettings shows what a service manager handed to the process.
+func managerSettings(m systemd.Facts) []setting {
+	row := func(name, value, variable string) setting {
+		if value == "" {
+			return setting{name, "none", "none", "default"}
+		}
+		return setting{name, value, "none", "environment " + variable}
+	}
+	var sockets []string
+	for _, s := range m.Sockets {
+		sockets = append(sockets, strconv.Quote(s.Name))
+	}
+	watchdog := ""
+	if m.Watchdog != 0 {
+		watchdog = m.Watchdog.String()
+	}
+	return []setting{
+		row("inherited sockets", strings.Join(sockets, " "), "LISTEN_FDS"),
+		row("service manager", m.Notify, "NOTIFY_SOCKET"),
+		row("watchdog", watchdog, "WATCHDOG_USEC"),
+	}
 }
 
 // fromEnvironment sets a flag that was not given from a variable, and returns where the

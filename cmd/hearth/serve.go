@@ -12,12 +12,14 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/private"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport"
 )
 
 const serveLong = `Serve the objects in the scripts folder until the process is told to stop.
@@ -28,7 +30,16 @@ serves the folder --dir on 127.0.0.1:7766 and a Unix socket, to the user who sta
 and to nobody else.
 
 SIGINT and SIGTERM drain: no new connections, calls in flight finish, workers end. A
-second signal stops at once.`
+second signal stops at once.
+
+SIGHUP, or hearth upgrade, puts a new process into the place of this one: the program that
+is now where this one was started from, with the same arguments. It takes over the sockets;
+what is connected goes on in the old process for --drain at most. If the new one does not
+get ready, nothing changes but a line in the log. (A host that was started from a terminal
+takes SIGHUP for the terminal's end, and drains.)
+
+A service manager may open the listeners of the policy beforehand (LISTEN_FDS) and hears how
+the host is (NOTIFY_SOCKET, WATCHDOG_USEC), in the ways of systemd.`
 
 // defaultPolicyFile is looked for in the current directory.
 const defaultPolicyFile = "policy.hcl"
@@ -42,11 +53,12 @@ type serveFlags struct {
 	readyFile string
 	logFormat string
 	logLevel  string
+	drain     time.Duration // how long connections go on after an upgrade
 
 	found string // the policy file; "": the built-in policy
 }
 
-func newServe() *cobra.Command {
+func newServe(r *remote) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -63,11 +75,15 @@ func newServe() *cobra.Command {
 			if _, err := logSettings(cmd, &f); err != nil {
 				return err
 			}
-			return f.serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if f.drain < 0 || f.drain > maxDrain {
+				return usagef("--drain %s: want a length from 0 to %s", f.drain, maxDrain)
+			}
+			return f.serve(cmd.Context(), r.env, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f.policyFlags(cmd)
 	f.logFlags(cmd)
+	f.drainFlag(cmd)
 	fl := cmd.Flags()
 	fl.BoolVar(&f.check, "check", false, "check the policy and the scripts folder, then exit")
 	fl.StringVar(&f.readyFile, "ready-file", "", "write the addresses to this file, one a line, once they are listened on")
@@ -94,13 +110,38 @@ func (f *serveFlags) logFlags(cmd *cobra.Command) {
 	fl.StringVar(&f.logLevel, "log-level", defaultLogLevel, "least level that is logged: debug, info, warn or error")
 }
 
+// How long what is connected goes on in a host that another one has taken the place of.
+const (
+	defaultDrain = time.Minute
+	maxDrain     = 24 * time.Hour
+)
+
+// drainFlag is the flag of that.
+func (f *serveFlags) drainFlag(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&f.drain, "drain", defaultDrain, "after an upgrade, how long connections to the old process may go on")
+}
+
+// drainSetting shows it.
+func (f *serveFlags) drainSetting(cmd *cobra.Command) setting {
+	source := "default"
+	if cmd.Flags().Changed("drain") {
+		source = "flag"
+	}
+	return setting{"drain", f.drain.String(), defaultDrain.String(), source}
+}
+
 // serve runs a host until a signal or the end of ctx.
-func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
+func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.Writer) (err error) {
 	log, err := f.logger(errOut)
 	if err != nil {
 		return err
 	}
 	warnIgnored(log)
+	pre, given, err := f.inherited(env)
+	if err != nil {
+		return err
+	}
+	defer func() { pre.failed(err) }()
 	p, from, err := f.load()
 	if err != nil {
 		return err
@@ -108,12 +149,12 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 	if err := ownPolicy(from); err != nil {
 		return err
 	}
-	exe, err := os.Executable()
+	exe, err := ownProgram()
 	if err != nil {
-		return fmt.Errorf("finding this program, which workers are started from: %w", err)
+		return err
 	}
 	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
-		PolicyFile: f.found, Load: f.again})
+		PolicyFile: f.found, Load: f.again, Inherited: given})
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
@@ -121,7 +162,9 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 		fmt.Fprintf(out, "%s: ok\n", from)
 		return nil
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	up := newUpgrader(h, log, env, pre, f.drain)
+	defer up.signals.stop()
+	ctx, stop := signal.NotifyContext(ctx, up.signals.ending...)
 	defer stop()
 	// Once the first signal came, the next one is the system's to handle: it ends us. The
 	// host hears of the first only when that is so.
@@ -133,14 +176,38 @@ func (f *serveFlags) serve(ctx context.Context, out, errOut io.Writer) error {
 	}
 	if f.readyFile != "" {
 		if err := private.Replace(f.readyFile, []byte(strings.Join(h.Addrs(), "\n")+"\n"), 0o644); err != nil {
+			h.Close()
 			return fmt.Errorf("writing the ready file: %w", err)
 		}
+	}
+	if err := up.begin(ctx); err != nil {
+		h.Close()
+		return err
 	}
 	// The other half of the machine is the workers'. On few cores fewer threads are also
 	// the faster host: a reply then wakes no thread on its way.
 	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	greet(out, from, h.Addrs())
-	return h.Serve(serving)
+	ended := up.run(serving, drain)
+	err = h.Serve(serving)
+	drain()
+	ended()
+	return err
+}
+
+// inherited returns what the process was given: by the host before, pre, or by a service
+// manager. pre is nil if there is no host before.
+func (f *serveFlags) inherited(env environment) (pre *predecessor, given host.Inheritance, err error) {
+	if env.err != nil {
+		return nil, given, env.err
+	}
+	if env.handover != "" {
+		return takePredecessor(env.handover)
+	}
+	for _, s := range env.manager.Sockets {
+		given.Sockets = append(given.Sockets, transport.Socket{Name: s.Name, File: s.File, Keep: true})
+	}
+	return nil, given, nil
 }
 
 // ownPolicy refuses a policy file that somebody else could have written: who writes it

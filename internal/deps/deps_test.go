@@ -96,7 +96,7 @@ var edges = []edge{
 	{pkg: "client", may: []string{"object", "wire", "codec", "transport/signed", "transport/keyfile"}, why: "a client speaks the protocol and has no part of the host in it"},
 	{pkg: "host", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "sandbox/supervise", "sandbox/confine", "sandbox/link", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/account", "internal/nonblock", "internal/otlp", "internal/private", "internal/redact", "internal/sealed", "internal/watch"},
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process"},
-	{pkg: "cmd/hearth", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "host", "client", "sandbox/worker", "sandbox/supervise", "sandbox/confine", "sandbox/api", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/private", "internal/sealed"},
+	{pkg: "cmd/hearth", may: []string{"object", "transport", "wire", "codec", "policy", "audit", "host", "client", "sandbox/worker", "sandbox/supervise", "sandbox/confine", "sandbox/api", "plugins", "transport/signed", "transport/keyfile", "transport/ca", "transport/enroll", "internal/private", "internal/sealed", "internal/systemd"},
 		why: "a command starts things and does nothing itself"},
 	{pkg: "internal/account", why: "it asks the kernel about processes and knows nothing"},
 	{pkg: "internal/private", why: "it reads and writes files and knows nothing"},
@@ -105,6 +105,7 @@ var edges = []edge{
 	{pkg: "internal/watch", why: "it tells of changes in folders and knows nothing"},
 	{pkg: "internal/nonblock", why: "it makes system calls and knows nothing"},
 	{pkg: "internal/otlp", why: "it sends spans and knows nothing of what they are about"},
+	{pkg: "internal/systemd", why: "it reads variables, writes lines, and knows nothing of hosts"},
 	{pkg: "internal/deps", why: "it only draws the graph"},
 }
 

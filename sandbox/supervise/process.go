@@ -92,6 +92,7 @@ func start(t *Tenant) (*process, error) {
 		return nil, err
 	}
 	p.cmd = exec.Command(t.cfg.Argv[0], t.cfg.Argv[1:]...) //nolint:gosec,noctx // the host's own executable, which lives as long as it is needed
+	p.cmd.Args[0] = "hearth"                               // whatever name it is found by
 	p.cmd.Env = []string{}                                 // not nil, which would mean ours
 	p.cmd.Dir = "/"
 	p.cmd.ExtraFiles = []*os.File{theirs}
