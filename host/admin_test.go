@@ -92,7 +92,7 @@ limit "few" {
 	wantRemote(t, err, "builtins.KeyError", "gone")
 	_, err = c.Object("acme.echo").Call(ctx, "spin")
 	wantRemote(t, err, "", "100000 steps")
-	for range c.Object("acme.echo").Stream(ctx, "count", 3) { //nolint:revive // to its end
+	for range c.Object("acme.echo").Stream(ctx, "count", 3) { // to its end
 	}
 	if _, err := c.Object("acme.relay").Call(ctx, "add", 1); err != nil { // counts for both
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *n
 		err = os.Chmod(path, mode)
 	}
 	if err != nil {
-		ln.Close()
+		_ = ln.Close()
 		os.Remove(path)
 		return fail(err)
 	}

@@ -68,7 +68,7 @@ func (a *admin) ask(ctx context.Context, method, what string, body io.Reader, to
 	if err != nil {
 		return explainAdmin(path, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswer))
 	if err != nil {
 		return explainAdmin(path, err)

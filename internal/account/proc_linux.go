@@ -14,7 +14,7 @@ const tick = time.Second / 100
 // show it.
 func look(pid int) (r reading, ok bool) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	stat, err := os.ReadFile(dir + "/stat")
+	stat, err := os.ReadFile(dir + "/stat") //nolint:gosec // a number
 	if err != nil {
 		return reading{}, false
 	}
@@ -22,7 +22,7 @@ func look(pid int) (r reading, ok bool) {
 		return reading{}, false
 	}
 	// A process that is ending has no memory any more, and these lines are missing.
-	if status, err := os.ReadFile(dir + "/status"); err == nil {
+	if status, err := os.ReadFile(dir + "/status"); err == nil { //nolint:gosec // a number
 		r.memory, r.peak = kilobytes(status, "\nVmRSS:"), kilobytes(status, "\nVmHWM:")
 	}
 	return r, true
