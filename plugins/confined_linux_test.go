@@ -407,6 +407,17 @@ func TestRuntime(t *testing.T) {
 	}
 }
 
+// TestHalfARoot has a tenant that can do without namespaces, and a root that cannot be
+// made in those that there are: the plugin does not run in what came of it.
+func TestHalfARoot(t *testing.T) {
+	p, id := confined(t, "half", confine.Program{Spec: confine.Spec{Weaken: confine.Names()}, Files: []string{"/nowhere"}})
+	_, err := invoke(t, p, id, "echo", int64(1))
+	var cause *plugins.StartError
+	if !errors.As(err, &cause) || !strings.Contains(cause.Text, "/nowhere: no such file") {
+		t.Errorf("error = %v", err)
+	}
+}
+
 // TestFiles shows a plugin one folder and not its neighbour.
 func TestFiles(t *testing.T) {
 	dir, err := os.MkdirTemp("", "f") //nolint:usetesting // other users have to reach it
