@@ -304,6 +304,28 @@ func TestPester(t *testing.T) {
 	}
 }
 
+// TestHoard keeps all the connections to the host that a plugin can get: they are few.
+func TestHoard(t *testing.T) {
+	cfg, _ := prepare(t, "hoard", filepath.Join(built, "misbehave"))
+	p := runs(t, cfg)
+	answers(t, p, cfg.ID)
+	descriptors := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	before := descriptors()
+	got, err := strconv.Atoi(said(t, p, cfg.ID, "hoard", "/sockets"))
+	if err != nil || got < 100 {
+		t.Fatalf("it got %d connections, %v", got, err)
+	}
+	const few = 20
+	eventually(t, func() bool { return descriptors() < before+few })
+	answers(t, p, cfg.ID)
+}
+
 // childrenOf returns the processes whose parent is pid, and theirs.
 func childrenOf(t *testing.T, pid int) (all []int) {
 	t.Helper()
@@ -407,6 +429,17 @@ func TestRuntime(t *testing.T) {
 	}
 }
 
+// TestHalfARoot has a tenant that can do without namespaces, and a root that cannot be
+// made in those that there are: the plugin does not run in what came of it.
+func TestHalfARoot(t *testing.T) {
+	p, id := confined(t, "half", confine.Program{Spec: confine.Spec{Weaken: confine.Names()}, Files: []string{"/nowhere"}})
+	_, err := invoke(t, p, id, "echo", int64(1))
+	var cause *plugins.StartError
+	if !errors.As(err, &cause) || !strings.Contains(cause.Text, "/nowhere: no such file") {
+		t.Errorf("error = %v", err)
+	}
+}
+
 // TestFiles shows a plugin one folder and not its neighbour.
 func TestFiles(t *testing.T) {
 	dir, err := os.MkdirTemp("", "f") //nolint:usetesting // other users have to reach it
@@ -473,7 +506,7 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	}
 	const user = 61234
 	cmd := exec.CommandContext(t.Context(), exe, "-test.timeout=9m", "-test.run",
-		"^(TestWalls|TestReach|TestResources|TestPester|TestDescendants|TestRuntime|TestFiles|TestUIDWithoutRoot|TestHostile|TestDeathOfTheHost|TestWithoutNamespaces|TestProxy)$")
+		"^(TestWalls|TestReach|TestResources|TestPester|TestHoard|TestHalfARoot|TestDescendants|TestRuntime|TestFiles|TestUIDWithoutRoot|TestHostile|TestDeathOfTheHost|TestWithoutNamespaces|TestProxy)$")
 	cmd.Dir = "/"
 	path, _ := syscall.Getenv("PATH")
 	cmd.Env = []string{"PATH=" + path, builtVariable + "=" + built}

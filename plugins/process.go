@@ -28,6 +28,7 @@ type process struct {
 	p       *Plugin
 	client  *goplugin.Client
 	run     *runner
+	own     *hostServer // what the plugin calls
 	rpc     rpc.PluginClient
 	health  grpc_health_v1.HealthClient
 	objects map[object.ID]*object.Description
@@ -80,11 +81,12 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(), gone: make(chan struct{}),
 		proxies: make(chan struct{}, maxProxies), calls: map[uint64]*object.Call{}, streams: map[uint64]bool{}}
 	out := &output{log: p.cfg.Log, id: p.cfg.ID, account: p.cfg.Account}
-	a := &adapter{host: &callbacks{pr: pr, out: out}}
+	pr.own = &hostServer{service: &callbacks{pr: pr, out: out}}
+	a := &adapter{own: pr.own}
 	said := func(from string) *lineWriter {
 		return &lineWriter{f: func(s string) { out.line(slog.LevelInfo, p.cfg.ID, s, from) }}
 	}
-	pr.client = goplugin.NewClient(&goplugin.ClientConfig{
+	cfg := &goplugin.ClientConfig{
 		HandshakeConfig:  goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey, MagicCookieValue: rpc.CookieValue},
 		Plugins:          goplugin.PluginSet{rpc.Name: a},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
@@ -102,7 +104,8 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 			context.AfterFunc(ctx, func() { pr.run.fail(errClosed) })
 			return pr.run, nil
 		},
-	})
+	}
+	pr.client, a.client = goplugin.NewClient(cfg), cfg
 	if err := pr.connect(ctx, a); err != nil {
 		pr.end()
 		return nil, pr.explain(err, out)
@@ -265,6 +268,7 @@ func (pr *process) end() {
 	})
 	defer late.Stop()
 	pr.client.Kill()
+	pr.own.stop()
 	if pr.run == nil {
 		return
 	}
@@ -298,28 +302,4 @@ func (pr *process) finish(n uint64, err error) {
 	if hung {
 		pr.run.fail(fmt.Errorf("it left %d calls in a row without an answer", maxOverdue))
 	}
-}
-
-// adapter is the plugin in go-plugin's terms.
-type adapter struct {
-	goplugin.NetRPCUnsupportedPlugin
-	host   rpc.HostServer
-	number uint32 // of the host's service
-}
-
-// GRPCServer implements go-plugin's GRPCPlugin, for the other side, which this is not.
-func (a *adapter) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
-	return errors.New("plugins: the host is no plugin")
-}
-
-// GRPCClient implements go-plugin's GRPCPlugin: it offers the host's service and returns
-// the connection.
-func (a *adapter) GRPCClient(_ context.Context, broker *goplugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	a.number = broker.NextId()
-	go broker.AcceptAndServe(a.number, func(opts []grpc.ServerOption) *grpc.Server {
-		s := grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxSendMsgSize(rpc.MaxMessageBytes))...)
-		rpc.RegisterHostServer(s, a.host)
-		return s
-	})
-	return conn, nil
 }

@@ -121,6 +121,9 @@ func (r *reader) shownPaths(a attributes, name string) []string {
 		case e.text == "/":
 			r.problems.add(e.at, "name the folders that it needs", "%s: / is everything", name)
 			continue
+		case within(e.text, "/proc") || within(e.text, "/sys") || within(e.text, "/dev"):
+			r.problems.add(e.at, "", "%s: %s shows the machine, and no plugin may see that", name, e.text)
+			continue
 		}
 		paths = append(paths, e.text)
 		r.shown = append(r.shown, e)

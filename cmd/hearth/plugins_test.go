@@ -86,6 +86,61 @@ permit "the tests may call" {
 	}
 }
 
+// TestPluginWalls has a plugin look for a file that its policy shows it later: what its
+// walls let through changes with the policy, and nothing else does.
+func TestPluginWalls(t *testing.T) {
+	shown := t.TempDir()
+	var dir string
+	policy := func(more string) string {
+		return `
+listener "tcp" { address = "127.0.0.1:0" }
+principal "me" { host_user = true }
+tenant "demo" {
+  plugin "misbehave" {
+    unpinned = true
+    ` + more + `
+  }
+}
+permit "the tests may call" {
+  principals = ["me"]
+  objects    = ["demo.*"]
+}
+`
+	}
+	h := startHostWith(t, policy(""), func(at string) {
+		dir = at
+		to := filepath.Join(dir, "plugins", "demo")
+		check(t, os.MkdirAll(to, 0o755))
+		build := exec.CommandContext(t.Context(), "go", "build", "-o", to+"/", "../../plugins/examples/misbehave")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("building a plugin: %v\n%s", err, out)
+		}
+		check(t, os.WriteFile(filepath.Join(shown, "x"), []byte("shown"), 0o644))
+	})
+	c, err := hearth.New(hearth.Config{Address: h.tcp})
+	check(t, err)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	o := c.Object("demo.misbehave")
+	for _, path := range []string{filepath.Join(shown, "x"), filepath.Join(dir, "policy.hcl"), "/etc/passwd"} {
+		if v, err := o.Call(ctx, "read", path); err == nil || !strings.Contains(err.Error(), "no such file") {
+			t.Errorf("%s: %v, %v", path, v, err)
+		}
+	}
+	next := filepath.Join(dir, "next")
+	check(t, os.WriteFile(next, []byte(policy(fmt.Sprintf("files = [%q]", shown))), 0o644))
+	check(t, os.Rename(next, filepath.Join(dir, "policy.hcl")))
+	h.awaitLog(ctx, t, "plugin changed")
+	if v, err := o.Call(ctx, "read", filepath.Join(shown, "x")); err != nil || v != "shown" {
+		t.Errorf("what the policy shows: %v, %v", v, err)
+	}
+	if v, err := o.Call(ctx, "read", filepath.Join(dir, "policy.hcl")); err == nil {
+		t.Errorf("what it does not: %v", v)
+	}
+}
+
 // TestNoPluginOutlivesTheHost kills the host without a chance to say anything.
 func TestNoPluginOutlivesTheHost(t *testing.T) {
 	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // the names of sockets are short

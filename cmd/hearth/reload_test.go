@@ -45,7 +45,6 @@ principal "svc" { keys = ["svc.key"] }
 tenant "demo" {
   plugin "table" {
     unpinned   = true
-    unconfined = true
   }
 }
 permit "the tests may call" {

@@ -21,7 +21,7 @@ func attacks(o *sdk.Object) *sdk.Object {
 		Method("list", imp.List, "").Method("dial", imp.Dial, "").Method("fill", imp.Fill, "").Method("crowd", imp.Crowd, "").
 		Method("link", imp.Link, "").Method("raw", imp.Raw, "").Method("bomb", imp.Bomb, "").Method("threads", imp.Threads, "").
 		Method("daemonise", imp.Daemonise, "").Method("memory", imp.Memory, "").Method("shared", imp.Shared, "").
-		Method("elsewhere", imp.Elsewhere, "").Method("pester", imp.Pester, "")
+		Method("elsewhere", imp.Elsewhere, "").Method("pester", imp.Pester, "").Method("hoard", imp.Hoard, "")
 }
 
 // Descriptors lists what is open, by asking for each number.
@@ -240,3 +240,26 @@ func (imp) Pester(dir string) (int, error) {
 	}
 	return n, nil
 }
+
+// Hoard connects to every socket that it can see, as often as it can, and keeps what it
+// gets. It says how often it could.
+func (imp) Hoard(dir string) (int, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, e := range entries {
+		for range 300 {
+			c, err := net.DialTimeout("unix", filepath.Join(dir, e.Name()), time.Second) //nolint:noctx // bounded
+			if err != nil {
+				break
+			}
+			hoard = append(hoard, c)
+			n++
+		}
+	}
+	return n, nil
+}
+
+var hoard []net.Conn
