@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,25 +16,6 @@ import (
 
 	hearth "github.com/hearthhost/hearth/client"
 )
-
-// children returns the processes whose parent is pid.
-func children(t *testing.T, pid int) (out []int) {
-	t.Helper()
-	all, err := filepath.Glob("/proc/[0-9]*/stat")
-	check(t, err)
-	for _, path := range all {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		if f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); f[1] == strconv.Itoa(pid) {
-			n, err := strconv.Atoi(strings.Split(path, "/")[2])
-			check(t, err)
-			out = append(out, n)
-		}
-	}
-	return out
-}
 
 // TestCrashes kills a worker and then the host without a chance to say anything: a killed
 // worker costs its own calls and comes back, and nobody outlives the host.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main_test
 
 import (
@@ -5,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -22,17 +25,8 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// reloads is how many changes TestReloadsUnderLoad makes; HEARTH_RELOADS asks for more.
-func reloads(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("HEARTH_RELOADS")
-	if text == "" {
-		return 100
-	}
-	n, err := strconv.Atoi(text)
-	check(t, err)
-	return n
-}
+// reloads is how many changes TestReloadsUnderLoad makes.
+var reloads = flag.Int("reloads", 100, "changes that TestReloadsUnderLoad makes")
 
 // underLoad is the policy of TestReloadsUnderLoad; the comment makes each another.
 const underLoad = `# %d
@@ -193,7 +187,7 @@ return V
 	}
 	before := h.holds(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	for range reloads(t) {
+	for range *reloads {
 		if change(random.IntN(20)); t.Failed() {
 			break
 		}
