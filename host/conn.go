@@ -14,6 +14,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -54,6 +55,7 @@ type proof struct {
 	channel   *transport.Channel
 	legacy    *legacyKey
 	principal object.Principal
+	under     atomic.Pointer[policy.Policy] // the last policy under which it was that one
 }
 
 func newConn(h *Host, nc net.Conn, l *transport.Listener) *conn {

@@ -331,19 +331,25 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 	if err := c.listener.Revoked(p.channel, now); err != nil {
 		return err
 	}
-	vault := h.snap.Load().vault
+	snap := h.snap.Load()
+	vault := snap.vault
 	if p.legacy != nil {
 		if !vault.holds(p.legacy) {
 			return errors.New("the shared secret was revoked")
 		}
 		return nil
 	}
-	if peer := p.channel.Peer; vault.principal(peer) != p.principal {
+	peer := p.channel.Peer
+	if peer.Way != object.WayHMAC && p.under.Load() == snap.policy {
+		return nil // keys change by themselves, and all else with the policy
+	}
+	if vault.principal(peer) != p.principal {
 		if peer.Way == object.WayHMAC {
 			return fmt.Errorf("key %s proves somebody else now", peer.Key)
 		}
 		return errors.New("the peer is somebody else under the policy now")
 	}
+	p.under.Store(snap.policy)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,7 @@ type reloader struct {
 	waits   bool                    // something has to settle
 
 	sum     [32]byte                   // of the policy file as it was looked at last
+	file    fs.FileInfo                // when it was
 	gone    map[object.ID]time.Time    // missing since then, and still served
 	refused map[string]*refusal        // by object, or by what else it is
 	jobs    map[string]bool            // under way
@@ -200,10 +202,14 @@ func (l *reloader) change(do func(old *snapshot)) {
 		if now == nil || now.worker != was.worker {
 			continue // all of it leaves
 		}
+		var gone []object.ID
 		for id := range was.objects {
 			if now.objects[id] == nil {
-				now.worker.Remove(id)
+				gone = append(gone, id)
 			}
+		}
+		if len(gone) > 0 {
+			now.worker.Remove(gone...)
 		}
 	}
 	if next.policy != old.policy {

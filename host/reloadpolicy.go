@@ -11,8 +11,16 @@ func (l *reloader) policyChanged() bool {
 	if l.h.cfg.PolicyFile == "" {
 		return false
 	}
+	info, err := os.Stat(l.h.cfg.PolicyFile)
+	if err != nil || l.file != nil && same(l.file, info) && !fresh(info) {
+		return false
+	}
 	text, err := os.ReadFile(l.h.cfg.PolicyFile)
-	return err == nil && sha256.Sum256(text) != l.sum
+	if err != nil {
+		return false
+	}
+	l.file = info
+	return sha256.Sum256(text) != l.sum
 }
 
 // policy reads the policy file, if it has changed or was refused, and reports whether the

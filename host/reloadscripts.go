@@ -71,8 +71,8 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 	if l.h.snap.Load().starting { // each is loaded by its first call
 		for _, c := range all {
 			now.objects[c.version.ID] = c.version
-			now.worker.Use(c.version)
 		}
+		now.worker.Use(slices.Collect(maps.Values(now.objects))...)
 		return
 	}
 	worker := now.worker
@@ -87,9 +87,13 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 		}
 		now = &served{worker: now.worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
 		l.next.tenants[name] = now
+		var taken []*supervise.Version
 		for _, c := range all {
-			l.decide(now, c)
+			if l.decide(now, c) {
+				taken = append(taken, c.version)
+			}
 		}
+		worker.Use(taken...)
 	})
 }
 
@@ -115,13 +119,17 @@ func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *se
 		}
 	}
 	same := sameWalls(&was.settings, &now.settings)
+	var changed []*supervise.Version
 	for id, v := range now.objects {
 		if limits := now.settings.Limits(id).OrDefaults(); !same || limits != v.Limits {
 			now.objects[id] = supervise.NewVersion(id, v.Script, v.Libs, limits)
 			if same {
-				now.worker.Use(now.objects[id])
+				changed = append(changed, now.objects[id])
 			}
 		}
+	}
+	if len(changed) > 0 {
+		now.worker.Use(changed...)
 	}
 	if !same {
 		now.worker = l.h.newWorker(name, &now.settings, now.objects)
@@ -211,31 +219,30 @@ func try(ctx context.Context, in worker, all []*candidate) {
 	wg.Wait()
 }
 
-// decide takes a version that has been tried into service, or not.
-func (l *reloader) decide(now *served, c *candidate) {
+// decide takes a version that has been tried into the next snapshot, or not.
+func (l *reloader) decide(now *served, c *candidate) (taken bool) {
 	id := c.version.ID
 	if c.err == nil {
 		l.keepPast(now.objects[id], c.version)
 		now.objects[id] = c.version
-		now.worker.Use(c.version)
 		delete(l.refused, string(id))
 		l.h.log.Info("object changed", "object", string(id), "version", sumOf(c.version), "new", c.added)
 		l.h.record("reloaded", id, sumOf(c.version))
 		l.h.reloads.take()
-		return
+		return true
 	}
 	var unloadable *supervise.LoadError
 	isScript := errors.As(c.err, &unloadable)
 	if isScript && c.young {
 		l.waits = true // the rest of it may be on its way
-		return
+		return false
 	}
 	news := l.refuse(string(id), id, c.path, c.err)
 	if isScript {
 		l.refused[string(id)].version = c.version // not again as it is
 	}
 	if !news {
-		return
+		return false
 	}
 	served := "the version before"
 	if c.added {
@@ -244,4 +251,5 @@ func (l *reloader) decide(now *served, c *candidate) {
 	l.h.log.Error("object was not taken", "object", string(id), "path", c.path, "served", served, "err", errorText(c.err))
 	l.h.record("refused", id, errorText(c.err))
 	l.h.reloads.refused.Add(1)
+	return false
 }

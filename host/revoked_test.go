@@ -74,9 +74,9 @@ func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
 type gated struct{ *gate }
 
 func (gated) Try(context.Context, *supervise.Version) (*object.Description, error) { return nil, nil }
-func (gated) Use(*supervise.Version)                                               {}
+func (gated) Use(...*supervise.Version)                                            {}
 func (gated) Forget(*supervise.Version)                                            {}
-func (gated) Remove(object.ID)                                                     {}
+func (gated) Remove(...object.ID)                                                  {}
 func (gated) SetSecrets(*supervise.Secrets)                                        {}
 func (gated) Retire(context.Context)                                               {}
 func (gated) Close(context.Context) error                                          { return nil }

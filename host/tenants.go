@@ -23,9 +23,9 @@ type worker interface {
 	object.Backend
 	// Try, Use, Forget and Remove change what it runs; see package supervise.
 	Try(ctx context.Context, v *supervise.Version) (*object.Description, error)
-	Use(v *supervise.Version)
+	Use(all ...*supervise.Version)
 	Forget(v *supervise.Version)
-	Remove(id object.ID)
+	Remove(ids ...object.ID)
 	SetSecrets(s *supervise.Secrets)
 	// Retire waits until nothing is under way, or ctx is done.
 	Retire(ctx context.Context)
@@ -134,7 +134,11 @@ func (a *apart) Try(ctx context.Context, v *supervise.Version) (*object.Descript
 	return d, err
 }
 
-func (a *apart) Use(v *supervise.Version) { a.get(v.ID).Use(v) }
+func (a *apart) Use(all ...*supervise.Version) {
+	for _, v := range all {
+		a.get(v.ID).Use(v)
+	}
+}
 
 func (a *apart) Forget(v *supervise.Version) {
 	t := a.get(v.ID)
@@ -144,9 +148,11 @@ func (a *apart) Forget(v *supervise.Version) {
 	}
 }
 
-func (a *apart) Remove(id object.ID) {
-	a.get(id).Remove(id)
-	a.drop(id)
+func (a *apart) Remove(ids ...object.ID) {
+	for _, id := range ids {
+		a.get(id).Remove(id)
+		a.drop(id)
+	}
 }
 
 func (a *apart) Describe(ctx context.Context, id object.ID) (*object.Description, error) {

@@ -85,11 +85,20 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 // tryTimeout bounds how long the loading of a version may take in all.
 const tryTimeout = 20 * time.Second
 
-// Use makes a version the one that answers the calls that begin from now on. Those that
-// have begun end on the version that they began with, and sessions and streams stay there.
-func (t *Tenant) Use(v *Version) {
-	t.put(v.ID, v)
-	t.inProcess(func(p *process) { p.use(v) })
+// Use makes versions those that answer the calls that begin from now on. Those that have
+// begun end on the version that they began with, and sessions and streams stay there.
+func (t *Tenant) Use(all ...*Version) {
+	t.put(func(objects map[object.ID]*Version) {
+		for _, v := range all {
+			objects[v.ID] = v
+		}
+	})
+	t.inProcess(func(p *process) {
+		for _, v := range all {
+			p.use(v)
+		}
+		p.dropLibs()
+	})
 }
 
 // Forget lets go of a version that was tried and will not be used.
@@ -103,30 +112,34 @@ func (t *Tenant) Forget(v *Version) {
 	})
 }
 
-// Remove takes an object away. Calls that have begun end in order.
-func (t *Tenant) Remove(id object.ID) {
-	t.put(id, nil)
-	t.inProcess(func(p *process) {
-		if p.loaded[id] == nil {
-			return
+// Remove takes objects away. Calls that have begun end in order.
+func (t *Tenant) Remove(ids ...object.ID) {
+	t.put(func(objects map[object.ID]*Version) {
+		for _, id := range ids {
+			delete(objects, id)
 		}
-		delete(p.loaded, id)
-		var e link.Encoder
-		e.Begin(link.Remove, 0)
-		e.Text(string(id))
-		_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+	})
+	t.inProcess(func(p *process) {
+		for _, id := range ids {
+			if p.loaded[id] == nil {
+				continue
+			}
+			delete(p.loaded, id)
+			var e link.Encoder
+			e.Begin(link.Remove, 0)
+			e.Text(string(id))
+			_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+		}
 		p.dropLibs()
 	})
 }
 
-// put sets the version of an object that is in use; nil: there is no such object any more.
-func (t *Tenant) put(id object.ID, v *Version) {
+// put changes which objects there are.
+func (t *Tenant) put(change func(map[object.ID]*Version)) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	all := maps.Clone(*t.objects.Load())
-	if all[id] = v; v == nil {
-		delete(all, id)
-	}
+	change(all)
 	t.objects.Store(&all)
 }
 
@@ -158,7 +171,6 @@ func (p *process) use(v *Version) {
 	}
 	p.loaded[v.ID] = v
 	p.send(link.Use, v.number)
-	p.dropLibs()
 }
 
 // load has the worker load and use an object's version before its first call; callers hold
