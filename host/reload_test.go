@@ -333,6 +333,32 @@ permit "owner may call third" {
 	l.want("acme.echo", "echo", nil)
 }
 
+// TestReloadPolicyCutsOff: a connection whose peer the policy no longer knows, or knows as
+// somebody else, is closed; what is connected and still the same goes on.
+func TestReloadPolicyCutsOff(t *testing.T) {
+	l := liveHost(t, everything)
+	open := l.newSession()
+	call := func() error {
+		_, err := open.Object("acme.echo").Call(t.Context(), "echo", 1)
+		return err
+	}
+	if err := call(); err != nil {
+		t.Fatal(err)
+	}
+	l.put("policy.hcl", everything+"# another")
+	l.reload()
+	if err := call(); err != nil {
+		t.Errorf("a connection that the new policy does not concern: %v", err)
+	}
+	renamed := strings.NewReplacer(`principal "owner"`, `principal "somebody"`, `["owner"]`, `["somebody"]`).Replace(everything)
+	l.put("policy.hcl", renamed)
+	l.reload()
+	if err := call(); err == nil || object.CodeOf(err) == object.CodeNotFound {
+		t.Errorf("a connection of somebody else now: %v, want it closed", err)
+	}
+	l.want("acme.echo", "echo", nil) // a new connection is somebody's
+}
+
 // TestReloadWalls gives a tenant another kind of worker while it is called.
 func TestReloadWalls(t *testing.T) {
 	l := liveHost(t, everything)

@@ -1,0 +1,92 @@
+package host_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// pair is what a model object answers: the versions of its script and of its module.
+type pair struct{ script, lib int }
+
+// file is what lies in a model's file: a version, 0 for none, negative for one that is wrong.
+type file int
+
+// TestReloadModel changes two objects and a module at random and compares, after each step,
+// what they answer with a model: a good version serves with the module as it is now, a wrong
+// one leaves what served, and what is gone is unknown. One call asks twice, and its answers
+// are of one version.
+func TestReloadModel(t *testing.T) {
+	l := liveHost(t, everything)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	ids := []string{"a", "b"}
+	files := map[string]file{}
+	serves := map[string]pair{}
+	lib := file(1)
+	put := func(name, text string, f file) {
+		if f < 0 {
+			text += "\nthis is not Lua"
+		}
+		l.put("scripts/acme/"+name+".lua", text)
+	}
+	putLib := func() { put("lib/m", fmt.Sprintf("return %d", lib), lib) }
+	putLib()
+	n := 1
+	step := func() string {
+		n++
+		f := file(n)
+		if random.IntN(3) == 0 {
+			f = -f
+		}
+		switch what := random.IntN(8); {
+		case what < 2:
+			lib = f
+			putLib()
+			return fmt.Sprintf("module %d", f)
+		case what < 3:
+			id := ids[random.IntN(2)]
+			files[id] = 0
+			if err := os.Remove(filepath.Join(l.dir, "scripts/acme", id+".lua")); err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+			return "remove " + id
+		default:
+			id := ids[random.IntN(2)]
+			files[id] = f
+			put(id, fmt.Sprintf(`local M, lib = hearth.object { instance = "call" }, require "m"
+function M.expose:pair() local s, l = %[1]d, lib; for i = 1, 1000 do end; return { { s, l }, { %[1]d, lib } } end
+return M`, f), f)
+			return fmt.Sprintf("%s %d", id, f)
+		}
+	}
+	for range 40 {
+		did := step()
+		l.reload()
+		for _, id := range ids {
+			switch f := files[id]; {
+			case f == 0:
+				delete(serves, id)
+			case f > 0 && lib > 0:
+				serves[id] = pair{int(f), int(lib)}
+			}
+			want, served := serves[id]
+			got, err := l.c.Object(object.ID("acme."+id)).Call(t.Context(), "pair")
+			if !served {
+				wantRemote(t, err, "", "unknown object")
+				continue
+			}
+			one := []any{int64(want.script), int64(want.lib)}
+			if diff := cmp.Diff(any([]any{one, one}), got); err != nil || diff != "" {
+				t.Fatalf("after %q: %s: %v\n%s", did, id, err, diff)
+			}
+		}
+	}
+}
