@@ -30,7 +30,8 @@ type files struct {
 // tenantFiles is the folder of one tenant.
 type tenantFiles struct {
 	objects  map[object.ID]script
-	libs     map[string]script // by module name
+	libs     map[string]script    // by module name
+	tests    map[object.ID]script // by the object that they are of
 	problems []problem
 }
 
@@ -120,7 +121,7 @@ func (f *files) has(id object.ID) bool {
 // readTenant reads one tenant's folder, but for the files that are as they were before. It
 // returns what there is, and all files by their paths.
 func readTenant(root string, tenant object.Tenant, before map[string]script) (*tenantFiles, map[string]script) {
-	t := &tenantFiles{objects: map[object.ID]script{}, libs: map[string]script{}}
+	t := &tenantFiles{objects: map[object.ID]script{}, libs: map[string]script{}, tests: map[object.ID]script{}}
 	seen := make(map[string]script, len(before))
 	folder, err := os.OpenRoot(root)
 	if err != nil {
@@ -137,7 +138,7 @@ func readTenant(root string, tenant object.Tenant, before map[string]script) (*t
 			return nil
 		case e.IsDir() && hidden:
 			return fs.SkipDir
-		case e.IsDir() || hidden || !strings.HasSuffix(path, ".lua") || strings.HasSuffix(path, "_test.lua"):
+		case e.IsDir() || hidden || !strings.HasSuffix(path, ".lua"):
 			return nil
 		}
 		rel, err := filepath.Rel(root, path)
@@ -151,11 +152,17 @@ func readTenant(root string, tenant object.Tenant, before map[string]script) (*t
 			return nil
 		}
 		s.File = string(tenant) + "/" + rel
+		of, isTest := strings.CutSuffix(rel, "_test.lua")
+		if isTest {
+			rel = of + ".lua"
+		}
 		id, lib, err := named(tenant, rel)
 		switch {
 		case err != nil:
 			t.problem(path, err)
 			return nil
+		case isTest:
+			t.tests[id] = s
 		case lib == "":
 			t.objects[id] = s
 		case libBytes+len(s.Source) > maxLibBytes:

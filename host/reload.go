@@ -319,6 +319,7 @@ type Refusal struct {
 type refusal struct {
 	Refusal
 	version *supervise.Version
+	tests   string // that it had to pass
 	plugin  *servedPlugin
 }
 

@@ -529,3 +529,47 @@ func TestRollback(t *testing.T) {
 		t.Errorf("%d versions are kept, want 10", of)
 	}
 }
+
+// TestGate: with gate = "tests" a version serves once it has passed the tests beside it.
+func TestGate(t *testing.T) {
+	for name, block := range map[string]string{"one worker": `gate = "tests"`, "a worker each": "gate = \"tests\"\n isolation = \"object\""} {
+		t.Run(name, func(t *testing.T) {
+			l := liveHost(t, strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n"+block+"\n}", 1))
+			refused := func() string {
+				for _, r := range l.h.Refusals() {
+					if r.ID == "acme.v" {
+						return r.Err
+					}
+				}
+				return ""
+			}
+			small := func(most int) string {
+				return fmt.Sprintf("return { small = function() assert(new():version() < %d, \"too large\") end }", most)
+			}
+			l.put("scripts/acme/v_test.lua", small(3))
+			l.put("scripts/acme/v.lua", version(7))
+			l.reload()
+			l.unknown("acme.v", "version")
+			if got := refused(); !strings.Contains(got, "acme/v_test.lua: test small failed") || !strings.Contains(got, "too large") {
+				t.Errorf("refused: %q", got)
+			}
+			l.put("scripts/acme/v.lua", version(1))
+			l.reload()
+			l.want("acme.v", "version", int64(1))
+			l.put("scripts/acme/v.lua", version(9))
+			l.reload()
+			l.want("acme.v", "version", int64(1))
+			// Other tests are another chance.
+			l.put("scripts/acme/v_test.lua", small(10))
+			l.reload()
+			l.want("acme.v", "version", int64(9))
+			if got := refused(); got != "" {
+				t.Errorf("still refused: %s", got)
+			}
+			l.put("scripts/acme/v_test.lua", "this is not Lua")
+			l.put("scripts/acme/v.lua", version(2))
+			l.reload()
+			l.want("acme.v", "version", int64(9))
+		})
+	}
+}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,8 +20,9 @@ import (
 type candidate struct {
 	version *supervise.Version
 	path    string
-	young   bool // its files may be half written
-	added   bool // there is no version before
+	young   bool              // its files may be half written
+	added   bool              // there is no version before
+	tests   *supervise.Script // to pass first; nil: none
 	err     error
 }
 
@@ -176,7 +179,7 @@ func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
 		}
 		v := supervise.NewVersion(id, s.Script, now.libs, now.settings.Limits(id))
 		if r != nil && r.version != nil && bytes.Equal(r.version.Script.Source, s.Source) && r.version.Limits == v.Limits &&
-			sameLibs(r.version.Libs.Scripts, now.libs.Scripts) {
+			sameLibs(r.version.Libs.Scripts, now.libs.Scripts) && r.tests == found.gate(id, now) {
 			continue
 		}
 		past, err := l.history.insteadOf(v)
@@ -189,10 +192,22 @@ func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
 			}
 			v = past.again(id, now.settings.Limits(id))
 		}
-		out = append(out, &candidate{version: v, path: filepath.Join(l.next.policy.Scripts, filepath.FromSlash(s.File)),
-			young: s.young() || libsYoung, added: cur == nil})
+		c := &candidate{version: v, path: filepath.Join(l.next.policy.Scripts, filepath.FromSlash(s.File)),
+			young: s.young() || libsYoung, added: cur == nil}
+		if test := found.tests[id]; found.gate(id, now) != "" && past == nil {
+			c.tests, c.young = &test.Script, c.young || test.young()
+		}
+		out = append(out, c)
 	}
 	return out
+}
+
+// gate returns the tests that an object has to pass, "" if there are none.
+func (t *tenantFiles) gate(id object.ID, of *served) string {
+	if !of.settings.Gate {
+		return ""
+	}
+	return string(t.tests[id].Source)
 }
 
 // try loads versions beside those in use, two at a time. Of very many new ones each is
@@ -212,11 +227,37 @@ func try(ctx context.Context, in worker, all []*candidate) {
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
-			_, c.err = in.Try(ctx, c.version)
+			if c.tests != nil {
+				if c.err = passes(ctx, in, c); c.err != nil {
+					in.Forget(c.version)
+				}
+			}
+			if c.err == nil {
+				_, c.err = in.Try(ctx, c.version)
+			}
 			<-slots
 		})
 	}
 	wg.Wait()
+}
+
+// passes runs the tests that a version has to pass. That it does not is an error of the
+// version.
+func passes(ctx context.Context, in worker, c *candidate) error {
+	results, err := in.Test(ctx, c.version, *c.tests)
+	if err != nil {
+		return err
+	}
+	var failed []string
+	for _, r := range results {
+		if r.Err != "" {
+			failed = append(failed, fmt.Sprintf("%s: test %s failed: %s", c.tests.File, r.Name, r.Err))
+		}
+	}
+	if len(failed) > 0 {
+		return &supervise.LoadError{Msg: strings.Join(failed, "; ")}
+	}
+	return nil
 }
 
 // decide takes a version that has been tried into the next snapshot, or not.
@@ -239,7 +280,11 @@ func (l *reloader) decide(now *served, c *candidate) (taken bool) {
 	}
 	news := l.refuse(string(id), id, c.path, c.err)
 	if isScript {
-		l.refused[string(id)].version = c.version // not again as it is
+		r := l.refused[string(id)]
+		r.version = c.version // not again as it is
+		if c.tests != nil {
+			r.tests = string(c.tests.Source)
+		}
 	}
 	if !news {
 		return false

@@ -75,11 +75,14 @@ type gated struct{ *gate }
 
 func (gated) Try(context.Context, *supervise.Version) (*object.Description, error) { return nil, nil }
 func (gated) Use(...*supervise.Version)                                            {}
-func (gated) Forget(*supervise.Version)                                            {}
-func (gated) Remove(...object.ID)                                                  {}
-func (gated) SetSecrets(*supervise.Secrets)                                        {}
-func (gated) Retire(context.Context)                                               {}
-func (gated) Close(context.Context) error                                          { return nil }
+func (gated) Test(context.Context, *supervise.Version, supervise.Script) ([]supervise.TestResult, error) {
+	return nil, nil
+}
+func (gated) Forget(*supervise.Version)     {}
+func (gated) Remove(...object.ID)           {}
+func (gated) SetSecrets(*supervise.Secrets) {}
+func (gated) Retire(context.Context)        {}
+func (gated) Close(context.Context) error   { return nil }
 
 // serveGated is gatedHost with another policy, whose files are in dir.
 func serveGated(t *testing.T, g *gate, dir, text string) *Host {

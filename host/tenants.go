@@ -23,6 +23,7 @@ type worker interface {
 	object.Backend
 	// Try, Use, Forget and Remove change what it runs; see package supervise.
 	Try(ctx context.Context, v *supervise.Version) (*object.Description, error)
+	Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error)
 	Use(all ...*supervise.Version)
 	Forget(v *supervise.Version)
 	Remove(ids ...object.ID)
@@ -132,6 +133,11 @@ func (a *apart) Try(ctx context.Context, v *supervise.Version) (*object.Descript
 		a.Forget(v)
 	}
 	return d, err
+}
+
+// Test runs tests in the object's own worker.
+func (a *apart) Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error) {
+	return a.get(v.ID).Test(ctx, v, tests)
 }
 
 func (a *apart) Use(all ...*supervise.Version) {

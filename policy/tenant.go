@@ -34,6 +34,8 @@ type TenantSettings struct {
 	// Idle is after how long a worker that nobody calls, and that remembers nothing, is
 	// stopped; 0: a default.
 	Idle time.Duration
+	// Gate says that a changed script has to pass its tests before it serves.
+	Gate bool
 
 	limits  object.Limits // of objects of which nothing is said
 	objects map[object.ID]object.Limits
@@ -56,7 +58,7 @@ var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock"
 
 // tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "weaken", "idle")
+	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "weaken", "idle", "gate")
 	switch {
 	case object.Tenant(name) == hostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
@@ -87,6 +89,12 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 			r.problems.add(at, `write "5m"`, "idle: %q: want a time from 10ms to 24h", s)
 		}
 		t.Idle = d
+	}
+	if s, at, ok := r.text(a, "gate"); ok {
+		if s != "tests" {
+			r.problems.add(at, `write gate = "tests", or leave it out`, "gate: %q is no way to check a changed script", s)
+		}
+		t.Gate = true
 	}
 	r.plugins(object.Tenant(name), b)
 	limited := false

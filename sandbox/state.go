@@ -67,6 +67,16 @@ func (p *Program) NewState(ctx context.Context) (*State, error) {
 }
 
 func (p *Program) newState(ctx context.Context) (*State, error) {
+	s := p.emptyState()
+	if err := s.runScript(ctx); err != nil {
+		s.l.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// emptyState makes a state in which nothing has run.
+func (p *Program) emptyState() *State {
 	s := &State{p: p, proxies: map[string]*lua.LFunction{}, coroutines: new(atomic.Int64)}
 	s.l = lua.NewState(lua.Options{
 		SkipOpenLibs:        true,
@@ -83,11 +93,7 @@ func (p *Program) newState(ctx context.Context) (*State, error) {
 	s.makeMetatables()
 	s.openLibraries()
 	s.l.SetContext(&s.meter)
-	if err := s.runScript(ctx); err != nil {
-		s.l.Close()
-		return nil, err
-	}
-	return s, nil
+	return s
 }
 
 // reseed makes random numbers that no script knows.

@@ -30,6 +30,7 @@ const (
 	Forget      Type = 15 // a version that was loaded will not be used
 	Remove      Type = 16 // an object is no more
 	DropLibs    Type = 17 // a set of modules is not asked for any more
+	Test        Type = 18 // runs the tests of a version; asks for Described
 )
 
 // Frames from the worker to the host.

@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -81,6 +82,47 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 		return description(v.ID, r)
 	}
 }
+
+// TestResult is what came of one test of a script.
+type TestResult struct {
+	Name string `json:"name"`
+	Err  string `json:"error,omitempty"` // "" if it passed
+}
+
+// Test runs a script with tests of a version, without any call noticing. The error is a
+// [*LoadError] if the version or the tests do not load.
+func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResult, error) {
+	p, err := t.live()
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := p.ask(ctx, "", time.Now().Add(testTimeout), nil, func(n uint64) []byte {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.tried[v] = true // its modules are wanted
+		var e link.Encoder
+		e.Begin(link.Test, n)
+		e.Text(tests.File)
+		e.Text(string(tests.Source))
+		p.putVersion(&e, v)
+		return e.Frame()
+	})
+	t.Forget(v)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Exception:
+		return nil, &LoadError{string(r.Payload)}
+	}
+	var results []TestResult
+	if err := json.Unmarshal(r.Payload, &results); err != nil {
+		return nil, fmt.Errorf("reading the results of %s: %w", tests.File, err)
+	}
+	return results, nil
+}
+
+// testTimeout bounds how long the tests of one object may take in all.
+const testTimeout = time.Minute
 
 // tryTimeout bounds how long the loading of a version may take in all.
 const tryTimeout = 20 * time.Second
@@ -185,26 +227,32 @@ func (p *process) load(id object.ID) {
 	p.send(link.Use, v.number)
 }
 
-// loadFrame returns the frame that makes the worker load a version, and sends its secrets,
-// and its modules if the worker has not got them; callers hold mu. The worker says how it
-// went if request is not 0.
+// loadFrame returns the frame that makes the worker load a version; callers hold mu. The
+// worker says how it went if request is not 0.
 func (p *process) loadFrame(v *Version, request uint64) []byte {
+	var e link.Encoder
+	e.Begin(link.Load, request)
+	p.putVersion(&e, v)
+	return e.Frame()
+}
+
+// putVersion puts a version into a frame, as the last of it, and sends what it needs before;
+// callers hold mu.
+func (p *process) putVersion(e *link.Encoder, v *Version) {
 	p.known[v.ID] = true
 	p.grant(v.ID)
 	if !p.libs[v.Libs] {
 		p.libs[v.Libs] = true
-		var e link.Encoder
-		e.Begin(link.Libs, 0)
-		e.Uint(v.Libs.number)
-		e.Uint(uint64(len(v.Libs.Scripts)))
+		var libs link.Encoder
+		libs.Begin(link.Libs, 0)
+		libs.Uint(v.Libs.number)
+		libs.Uint(uint64(len(v.Libs.Scripts)))
 		for _, name := range slices.Sorted(maps.Keys(v.Libs.Scripts)) {
-			e.Text(name)
-			e.Text(string(v.Libs.Scripts[name].Source))
+			libs.Text(name)
+			libs.Text(string(v.Libs.Scripts[name].Source))
 		}
-		_ = p.out.Write(e.Frame())
+		_ = p.out.Write(libs.Frame())
 	}
-	var e link.Encoder
-	e.Begin(link.Load, request)
 	e.Uint(v.number)
 	e.Uint(v.Libs.number)
 	e.Text(string(v.ID))
@@ -212,7 +260,6 @@ func (p *process) loadFrame(v *Version, request uint64) []byte {
 	limits, _ := json.Marshal(v.Limits) // numbers always can be
 	e.Text(string(limits))
 	e.Raw(v.Script.Source)
-	return e.Frame()
 }
 
 // dropLibs lets go of the modules that no version wants any more; callers hold mu.

@@ -186,6 +186,8 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		w.secrets.read(d)
 	case link.Load:
 		return w.load(id, d)
+	case link.Test:
+		return w.test(id, d)
 	case link.Use:
 		return w.use(d.Uint())
 	case link.Forget:
@@ -243,23 +245,56 @@ func (w *process) addLibs(d *link.Decoder) {
 // load adds a version of an object, which is not in use yet. The script is compiled by the
 // object's own goroutine, never by the reader. It says how that went if request is not 0.
 func (w *process) load(request uint64, d *link.Decoder) error {
-	number, libs := d.Uint(), d.Uint()
-	id, file := object.ID(d.Text()), d.Text()
-	var limits object.Limits
-	encoded, source := d.Text(), d.Raw()
-	if d.Err != nil {
-		return d.Err
+	number, cfg, err := w.version(d)
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal([]byte(encoded), &limits); err != nil {
-		return fmt.Errorf("link: the limits of %s: %w", id, err)
-	}
-	o := newHosted(w, id, limits)
+	o := newHosted(w, cfg.ID, cfg.Limits)
 	w.loaded[number] = o
-	cfg := sandbox.Config{ID: id, Source: source, File: file, Libs: w.libs[libs], Env: w, Limits: limits}
 	go o.load(context.Background(), cfg)
 	if request != 0 {
 		go o.describe(request, true)
 	}
+	return nil
+}
+
+// version reads what makes a version.
+func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, err error) {
+	number, libs := d.Uint(), d.Uint()
+	cfg = sandbox.Config{ID: object.ID(d.Text()), File: d.Text(), Libs: w.libs[libs], Env: w}
+	encoded := d.Text()
+	cfg.Source = d.Raw()
+	if d.Err != nil {
+		return 0, cfg, d.Err
+	}
+	if err := json.Unmarshal([]byte(encoded), &cfg.Limits); err != nil {
+		return 0, cfg, fmt.Errorf("link: the limits of %s: %w", cfg.ID, err)
+	}
+	return number, cfg, nil
+}
+
+// test runs the tests of a version, beside everything else.
+func (w *process) test(request uint64, d *link.Decoder) error {
+	file, source := d.Text(), d.Bytes()
+	_, cfg, err := w.version(d)
+	if err != nil {
+		return err
+	}
+	go func() { // ends with the tests, each of which has a budget
+		results, err := sandbox.RunTests(context.Background(), cfg, file, source)
+		var doc []byte
+		if err == nil {
+			doc, err = json.Marshal(results)
+		}
+		var e link.Encoder
+		e.Begin(link.Described, request)
+		if err != nil {
+			e.PutReply(object.Reply{Exception: true, Payload: []byte(asError(err).Error())}, true, nil)
+		} else {
+			e.PutReply(object.Reply{Payload: doc}, true, nil)
+		}
+		w.send(&e)
+	}()
 	return nil
 }
 

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/host"
+)
+
+func newTest() *cobra.Command {
+	var f serveFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "test [PREFIX]",
+		Short: "Run the tests of scripts",
+		Long: `Run the tests of the scripts in the scripts folder, or of the objects whose ids begin with PREFIX.
+The tests of scripts/acme/counter.lua are in scripts/acme/counter_test.lua: a script that returns a
+table of functions, in which new() makes an instance of the object. No host needs to run. The exit
+status is 1 if a test fails.`,
+		Example: `  hearth test
+  hearth test acme.counter
+  hearth test --dir my --json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("unexpected argument %q: one PREFIX at most", args[1])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.untested = true
+			p, _, err := f.load()
+			if err != nil {
+				return err
+			}
+			exe, err := ownProgram()
+			if err != nil {
+				return err
+			}
+			prefix := ""
+			if len(args) == 1 {
+				prefix = args[0]
+			}
+			out := cmd.OutOrStdout()
+			all, ran, failed := []*host.Tested{}, 0, 0
+			err = host.Test(cmd.Context(), host.Config{Policy: p, Worker: []string{exe, workerVerb}}, prefix, func(t *host.Tested) {
+				all = append(all, t)
+				if t.Err != "" {
+					failed++
+					if !asJSON {
+						fmt.Fprintf(out, "FAIL  %s  %s\n", t.ID, t.Err)
+					}
+				}
+				for _, r := range t.Tests {
+					ran++
+					state, why := "ok  ", ""
+					if r.Err != "" {
+						failed++
+						state, why = "FAIL", ": "+r.Err
+					}
+					if !asJSON {
+						fmt.Fprintf(out, "%s  %s  %s%s\n", state, t.ID, r.Name, foreign(why))
+					}
+				}
+			})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if err := printJSON(out, all); err != nil {
+					return err
+				}
+			}
+			switch {
+			case failed > 0:
+				return fmt.Errorf("%s failed", plural(failed, "test"))
+			case ran == 0:
+				fmt.Fprintf(cmd.ErrOrStderr(), "no tests in %s: those of counter.lua would be in counter_test.lua beside it\n", p.Scripts)
+			}
+			return nil
+		},
+	}
+	f.policyFlags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}

@@ -1,0 +1,76 @@
+package host
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// Tested is what came of the tests of one object.
+type Tested struct {
+	ID    object.ID              `json:"id"`
+	File  string                 `json:"file"` // of the tests, relative to the scripts folder
+	Tests []supervise.TestResult `json:"tests"`
+	Err   string                 `json:"error,omitempty"` // why none ran
+}
+
+// Test runs the tests of the objects whose ids begin with prefix, each tenant's in a worker
+// of its own that is confined as far as this user can confine it, and hands what came of
+// each to report. Of Config it needs Policy and Worker. The error is that there is nothing
+// to read, or that ctx is done.
+func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) error {
+	f, err := new(reader).read(cfg.Policy, nil)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.tenants)) {
+		t := f.tenants[name]
+		ids := slices.DeleteFunc(slices.Sorted(maps.Keys(t.tests)), func(id object.ID) bool { return !strings.HasPrefix(string(id), prefix) })
+		if len(ids) == 0 {
+			continue
+		}
+		if err := testTenant(ctx, cfg, name, t, ids, report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func testTenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, ids []object.ID, report func(*Tested)) error {
+	settings := cfg.Policy.Tenant(name)
+	walls := Confinement(&settings)
+	walls.UID, walls.GID = 0, 0 // of who runs the tests
+	walls.Weaken = append(slices.Clone(walls.Weaken), confine.UID, confine.Cgroup)
+	w := supervise.New(supervise.Config{Tenant: name, Argv: cfg.Worker, Confine: walls, Log: slog.New(slog.DiscardHandler),
+		Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) { return object.Reply{}, errUnknown }})
+	defer func() { _ = w.Close(ctx) }()
+	libs := make(map[string]supervise.Script, len(t.libs))
+	for lib, s := range t.libs {
+		libs[lib] = s.Script
+	}
+	shared := supervise.NewLibs(libs)
+	for _, id := range ids {
+		out := &Tested{ID: id, File: t.tests[id].File}
+		s, there := t.objects[id]
+		var err error
+		if there {
+			out.Tests, err = w.Test(ctx, supervise.NewVersion(id, s.Script, shared, settings.Limits(id)), t.tests[id].Script)
+		} else {
+			err = object.Errorf(object.CodeNotFound, "there is no object %s beside it", id)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			out.Err = errorText(err)
+		}
+		report(out)
+	}
+	return nil
+}
