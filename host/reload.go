@@ -77,6 +77,9 @@ func (h *Host) Reload(ctx context.Context) error {
 	answer := make(chan struct{})
 	err := h.inReloader(ctx, func(ctx context.Context) {
 		h.reloader.asking = append(h.reloader.asking, answer)
+		for _, r := range h.reloader.refused { // what is asked for is tried again, as it is
+			r.version, r.plugin = nil, nil
+		}
 		h.reloader.reload(ctx, nil)
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/backoff"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -37,6 +38,11 @@ type WorkerStatus struct {
 	Kind   string        `json:"kind"` // KindWorker, KindPlugin
 	State  string        `json:"state"`
 	PID    int           `json:"pid,omitempty"`
+	// Crashes are those in a row, Retry is when it may be started again after one, and Cause
+	// is why it crashed last.
+	Crashes int       `json:"crashes,omitempty"`
+	Retry   time.Time `json:"retry,omitzero"`
+	Cause   string    `json:"cause,omitempty"`
 }
 
 // The kinds of process, and their states.
@@ -45,10 +51,12 @@ const (
 	KindPlugin = "plugin"
 
 	StateRunning = "running"
-	StateIdle    = "idle" // no process: the next call starts one
+	StateIdle    = "idle"    // no process: the next call starts one
+	StateBackOff = "backoff" // it crashed, and is not started again yet
+	StateAside   = "aside"   // it crashed too often, and is not started before something changes
 )
 
-var workerStateNames = []string{StateRunning, StateIdle}
+var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateAside}
 
 // ReloadStatus counts the changes of objects, plugins and policy since the host started.
 type ReloadStatus struct {
@@ -78,9 +86,7 @@ func (h *Host) Status() *Status {
 }
 
 // process is a backend that knows its process.
-type process interface {
-	Running() int // its number, 0 if there is none
-}
+type process interface{ Status() backoff.Status }
 
 // workerStates returns the states of the workers and plugins of the current snapshot.
 func (h *Host) workerStates() []WorkerStatus {
@@ -89,8 +95,21 @@ func (h *Host) workerStates() []WorkerStatus {
 	add := func(name string, tenant object.Tenant, kind string, p any) {
 		w := WorkerStatus{Name: name, Tenant: tenant, Kind: kind, State: StateIdle}
 		if p, ok := p.(process); ok {
-			if w.PID = p.Running(); w.PID != 0 {
+			now := p.Status()
+			w.PID, w.Crashes = now.PID, now.Crashes
+			switch {
+			case now.PID != 0:
 				w.State = StateRunning
+			case now.Aside:
+				w.State = StateAside
+			case now.Wait > 0:
+				w.State = StateBackOff
+			}
+			if now.Wait > 0 {
+				w.Retry = time.Now().Add(now.Wait)
+			}
+			if now.Crashes > 0 && now.Cause != nil {
+				w.Cause = now.Cause.Error()
 			}
 		}
 		out = append(out, w)

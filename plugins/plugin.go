@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hearthhost/hearth/internal/account"
+	"github.com/hearthhost/hearth/internal/backoff"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -59,9 +60,8 @@ type Plugin struct {
 	proc     *process   // nil: none is running
 	attempt  *attempt   // not nil: one is being started
 	old      []*process // stopping
-	crashes  int        // in a row
-	retry    time.Time  // no start before this
-	setAside string     // the file as it was when it had crashed too often; "" if it has not
+	backoff  backoff.State
+	setAside string // the file as it was when it had crashed too often; "" if it has not
 	closed   bool
 }
 
@@ -88,14 +88,9 @@ func New(cfg Config) *Plugin {
 	return &Plugin{cfg: cfg}
 }
 
-// The back-off after crashes in a row: none after the first, then doubling; after
-// maxCrashes the plugin is set aside until its file changes or a while has passed.
-const (
-	firstBackOff = 100 * time.Millisecond
-	lastBackOff  = 30 * time.Second
-	maxCrashes   = 5
-	asideFor     = 10 * time.Minute
-)
+// rule says when a plugin that crashes is set aside until its file changes or a while has
+// passed.
+var rule = backoff.Rule{Most: 5, Aside: 10 * time.Minute}
 
 // live returns the running process, starting one if there is none. Whoever comes while it
 // starts waits for the same one.
@@ -130,15 +125,14 @@ func (p *Plugin) live(ctx context.Context) (*process, error) {
 }
 
 func (p *Plugin) mayStartLocked() error {
-	wait := time.Until(p.retry)
-	if wait <= 0 {
+	wait, aside := p.backoff.Wait()
+	switch {
+	case wait == 0:
 		return nil
-	}
-	if p.setAside != "" {
-		if p.setAside == p.file() {
-			return object.Errorf(object.CodeUnavailable, "the plugin %s crashed %d times in a row and is set aside; not executed", p.cfg.ID, maxCrashes)
-		}
-		p.crashes, p.setAside = 0, ""
+	case aside && p.setAside == p.file():
+		return object.Errorf(object.CodeUnavailable, "the plugin %s crashed %d times in a row and is set aside until its file changes, or for %s; not executed", p.cfg.ID, rule.Most, wait.Round(time.Second))
+	case aside:
+		p.backoff.Forgive()
 		return nil
 	}
 	return object.Errorf(object.CodeUnavailable, "the plugin %s does not run and is started again in %s; not executed", p.cfg.ID, wait.Round(100*time.Millisecond))
@@ -158,8 +152,8 @@ func (p *Plugin) start(ctx context.Context, a *attempt) {
 	p.mu.Lock()
 	p.attempt = nil
 	if err != nil {
-		p.crashedLocked()
-		p.cfg.Log.Error("plugin does not start", "object", string(p.cfg.ID), "err", err, "crashes", p.crashes)
+		p.cfg.Log.Error("plugin does not start", "object", string(p.cfg.ID), "err", err, "crashes", p.backoff.Crashes()+1)
+		p.crashedLocked(0, err)
 		a.err = &object.Error{Code: object.CodeUnavailable, Msg: fmt.Sprintf("the plugin %s does not start; not executed", p.cfg.ID), Err: err}
 	} else {
 		a.proc, p.proc = pr, pr
@@ -181,16 +175,11 @@ func goneOf(pr *process) <-chan struct{} {
 	return pr.run.done
 }
 
-func (p *Plugin) crashedLocked() {
-	p.crashes++
+func (p *Plugin) crashedLocked(ran time.Duration, cause error) {
 	p.cfg.Account.Crashed()
-	switch {
-	case p.crashes >= maxCrashes:
-		p.setAside, p.retry = p.file(), time.Now().Add(asideFor)
-		p.cfg.Log.Error("plugin is set aside until its file changes", "object", string(p.cfg.ID), "crashes", p.crashes)
-		p.crashes = maxCrashes - 1 // one more try after that time
-	case p.crashes > 1:
-		p.setAside, p.retry = "", time.Now().Add(min(firstBackOff<<(p.crashes-2), lastBackOff))
+	if p.backoff.Crashed(rule, ran, cause) {
+		p.setAside = p.file()
+		p.cfg.Log.Error("plugin is set aside until its file changes", "object", string(p.cfg.ID), "crashes", rule.Most, "or_for", rule.Aside)
 	}
 }
 
@@ -205,11 +194,19 @@ func (p *Plugin) exited(pr *process, cause error) {
 		p.cfg.Log.Info("plugin stopped", "object", string(p.cfg.ID), "err", cause)
 		return
 	}
-	if time.Since(pr.started) > lastBackOff {
-		p.crashes = 0
+	p.cfg.Log.Warn("plugin ended", "object", string(p.cfg.ID), "err", cause, "crashes", p.backoff.Crashes()+1)
+	p.crashedLocked(time.Since(pr.started), cause)
+}
+
+// Status returns what the plugin is at.
+func (p *Plugin) Status() backoff.Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pid := 0
+	if p.proc != nil {
+		pid = int(p.proc.run.pid.Load())
 	}
-	p.crashedLocked()
-	p.cfg.Log.Warn("plugin ended", "object", string(p.cfg.ID), "err", cause, "crashes", p.crashes)
+	return p.backoff.Status(pid)
 }
 
 // retire takes an idle process out of use. It reports whether it was in use.
@@ -418,14 +415,7 @@ func (p *Plugin) EndConn(conn uint64) {
 }
 
 // Running returns the process id of the plugin, 0 if it does not run.
-func (p *Plugin) Running() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.proc == nil {
-		return 0
-	}
-	return int(p.proc.run.pid.Load())
-}
+func (p *Plugin) Running() int { return p.Status().PID }
 
 // Close ends the plugin, softly until ctx is done, and waits. It is idempotent.
 func (p *Plugin) Close(ctx context.Context) error {

@@ -192,6 +192,13 @@ func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, a
 			pid = "\tpid " + strconv.Itoa(p.PID)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s%s\n", foreign(p.Name), foreign(p.Kind), foreign(p.State), pid)
+		if p.Crashes > 0 {
+			again := ""
+			if !p.Retry.IsZero() {
+				again = ", started again after " + p.Retry.Local().Format(time.TimeOnly)
+			}
+			fmt.Fprintf(w, "\t%s in a row%s: %s\n", plurals(uint64(p.Crashes), "crash", "crashes"), again, strings.ReplaceAll(foreign(p.Cause), "\n", " "))
+		}
 	}
 	return w.Flush()
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/internal/account"
+	"github.com/hearthhost/hearth/internal/backoff"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -49,8 +50,7 @@ type Tenant struct {
 
 	mu      sync.Mutex // guards what follows
 	proc    *process   // nil: none is running
-	crashes int        // in a row
-	retry   time.Time  // no start before this
+	backoff backoff.State
 	closed  bool
 	leaving []*process // retired, and perhaps not ended yet
 
@@ -95,31 +95,52 @@ func (t *Tenant) live() (*process, error) {
 	if t.proc != nil {
 		return t.proc, nil
 	}
-	if wait := time.Until(t.retry); wait > 0 {
+	switch wait, aside := t.backoff.Wait(); {
+	case aside:
+		return nil, object.Errorf(object.CodeUnavailable,
+			"the worker of tenant %s crashed %d times in a row and is set aside until a script of the tenant changes, or for %s; not executed", t.cfg.Tenant, rule.Most, wait.Round(time.Second))
+	case wait > 0:
 		return nil, object.Errorf(object.CodeUnavailable,
 			"the worker of tenant %s crashed and is started again in %s; not executed", t.cfg.Tenant, wait.Round(100*time.Millisecond))
 	}
 	p, err := start(t)
 	if err != nil {
-		t.backOffLocked()
+		t.crashedLocked(0, err)
 		return nil, &object.Error{Code: object.CodeUnavailable, Msg: "the tenant's worker could not be started; not executed", Err: err}
 	}
 	t.proc = p
 	return p, nil
 }
 
-// The back-off after crashes in a row: none after the first, then doubling.
-const (
-	firstBackOff = 100 * time.Millisecond
-	lastBackOff  = 30 * time.Second
-)
+// rule says when a worker that crashes is set aside. A caller may be able to crash it, so
+// that is no sooner and no longer than it has to be.
+var rule = backoff.Rule{Most: 10, Aside: 5 * time.Minute}
 
-func (t *Tenant) backOffLocked() {
-	t.crashes++
+func (t *Tenant) crashedLocked(ran time.Duration, cause error) {
 	t.cfg.Account.Crashed()
-	if t.crashes > 1 {
-		t.retry = time.Now().Add(min(firstBackOff<<min(t.crashes-2, 10), lastBackOff))
+	if t.backoff.Crashed(rule, ran, cause) {
+		t.cfg.Log.Error("worker is set aside until a script of the tenant changes", "crashes", rule.Most, "or_for", rule.Aside, "err", cause)
 	}
+}
+
+// forgive lets a worker that was set aside start again: what it runs has changed.
+func (t *Tenant) forgive() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, aside := t.backoff.Wait(); aside {
+		t.backoff.Forgive()
+	}
+}
+
+// Status returns what the worker is at.
+func (t *Tenant) Status() backoff.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	pid := 0
+	if t.proc != nil {
+		pid = t.proc.cmd.Process.Pid
+	}
+	return t.backoff.Status(pid)
 }
 
 // exited is told by a process that it has ended, once.
@@ -133,11 +154,8 @@ func (t *Tenant) exited(p *process, cause error) {
 	if t.closed {
 		return
 	}
-	if time.Since(p.started) > lastBackOff {
-		t.crashes = 0 // it ran well for a while: not a crash loop
-	}
-	t.backOffLocked()
-	t.cfg.Log.Warn("worker ended", "err", cause, "crashes", t.crashes)
+	t.cfg.Log.Warn("worker ended", "err", cause, "crashes", t.backoff.Crashes()+1)
+	t.crashedLocked(time.Since(p.started), cause)
 }
 
 // Describe implements [object.Backend].
@@ -244,14 +262,7 @@ func (t *Tenant) owner(stream uint64) *process {
 }
 
 // Running returns the process id of the worker, 0 if none is running.
-func (t *Tenant) Running() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.proc == nil {
-		return 0
-	}
-	return t.proc.cmd.Process.Pid
-}
+func (t *Tenant) Running() int { return t.Status().PID }
 
 // Close lets the worker finish what it has been asked, until ctx is done, then ends it,
 // and waits. It is idempotent.

@@ -58,6 +58,7 @@ func (e *LoadError) Error() string { return e.Msg }
 // exposes. The error is a [*LoadError] if the script is wrong.
 // Follow it with Use or Forget.
 func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, error) {
+	t.forgive()
 	for again := false; ; again = true {
 		p, err := t.live()
 		if err != nil {
@@ -72,15 +73,31 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 		if err == errEnded && !again { //nolint:errorlint // it is not wrapped
 			continue
 		}
-		if err == nil && r.Exception {
-			err = &LoadError{string(r.Payload)}
-		}
-		if err != nil {
+		if err = p.blamed(ctx, r, err, tryTimeout); err != nil {
 			t.Forget(v)
 			return nil, err
 		}
 		return description(v.ID, r)
 	}
+}
+
+// blamed makes an error of what a version brought about, which is its own fault: else it
+// would be tried again and again, each time at the cost of the tenant's instances.
+func (p *process) blamed(ctx context.Context, r object.Reply, err error, most time.Duration) error {
+	p.mu.Lock()
+	ended := p.pending == nil
+	p.mu.Unlock()
+	switch {
+	case err == nil && r.Exception:
+		return &LoadError{string(r.Payload)}
+	case err == nil || ctx.Err() != nil:
+		return err
+	case object.CodeOf(err) == object.CodeDeadline:
+		return &LoadError{fmt.Sprintf("it is not done after %s", most)}
+	case ended:
+		return &LoadError{fmt.Sprintf("the worker ended of it, or meanwhile: %v", err)}
+	}
+	return err
 }
 
 // TestResult is what came of one test of a script.
@@ -92,6 +109,7 @@ type TestResult struct {
 // Test runs a script with tests of a version, without any call noticing. The error is a
 // [*LoadError] if the version or the tests do not load.
 func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResult, error) {
+	t.forgive()
 	p, err := t.live()
 	if err != nil {
 		return nil, err
@@ -108,11 +126,8 @@ func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResu
 		return e.Frame()
 	})
 	t.Forget(v)
-	switch {
-	case err != nil:
+	if err = p.blamed(ctx, r, err, testTimeout); err != nil {
 		return nil, err
-	case r.Exception:
-		return nil, &LoadError{string(r.Payload)}
 	}
 	var results []TestResult
 	if err := json.Unmarshal(r.Payload, &results); err != nil {

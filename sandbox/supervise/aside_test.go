@@ -1,0 +1,45 @@
+package supervise
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// TestSetAside: a worker that crashes again and again is not started any more, until what it
+// runs changes.
+func TestSetAside(t *testing.T) {
+	v := NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{})
+	tenant := New(Config{Tenant: "acme", Argv: []string{"/nonexistent/worker"}}, v)
+	call := func() error {
+		_, err := tenant.Invoke(t.Context(), &object.Call{ID: "acme.x"})
+		return err
+	}
+	if err := call(); err == nil || !strings.Contains(err.Error(), "could not be started; not executed") {
+		t.Fatalf("the first start: %v", err)
+	}
+	if err := call(); err == nil || !strings.Contains(err.Error(), "could not be started; not executed") {
+		t.Fatalf("there is no pause after one crash: %v", err)
+	}
+	if s := tenant.Status(); s.Aside || s.Wait <= 0 || s.Crashes != 2 || s.Cause == nil {
+		t.Errorf("after two crashes: %+v", s)
+	}
+	why := errors.New("why")
+	tenant.mu.Lock()
+	for range rule.Most {
+		tenant.crashedLocked(time.Second, why)
+	}
+	tenant.mu.Unlock()
+	if err := call(); object.CodeOf(err) != object.CodeUnavailable || !strings.Contains(err.Error(), "crashed 10 times in a row and is set aside until a script of the tenant changes") {
+		t.Errorf("a call of what is set aside: %v", err)
+	}
+	if s := tenant.Status(); !s.Aside || s.Cause != why || s.PID != 0 {
+		t.Errorf("what is set aside: %+v", s)
+	}
+	if _, err := tenant.Try(t.Context(), v); err == nil || !strings.Contains(err.Error(), "could not be started") {
+		t.Errorf("another version is not tried: %v", err)
+	}
+}
