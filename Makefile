@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 COUNT   ?= 10
 PKG     ?= ./...
 
-.PHONY: help demo build test test-python check lint bench fuzz cover fmt clean
+.PHONY: help demo build test test-python check lint bench fuzz cover fmt package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ cover: ## test coverage as a list a function and as build/cover.html
 
 fmt: ## format all Go files, imports grouped as the linter wants them
 	$(TOOL) golangci-lint fmt
+
+package: ## a deb and an rpm in build/ (fetches nfpm), for ARCH if it is set
+	@bash internal/ci/package.sh '$(GO)'
 
 clean: ## remove what the targets built
 	rm -rf build

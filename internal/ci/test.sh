@@ -8,6 +8,7 @@ quick=${2:-}
 step() { printf '== %s\n' "$*"; }
 
 skipped=
+unpackaged=
 python_skipped=$(mktemp)
 if [ -z "$quick" ]; then
 	step "real Pyro4 for the interoperability tests"
@@ -22,6 +23,9 @@ at_end() {
 	rc=$?
 	if [ -n "$skipped" ]; then
 		printf '!! INTEROPERABILITY TESTS WERE SKIPPED: %s\n' "$skipped"
+	fi
+	if [ -n "$unpackaged" ]; then
+		printf '!! THE PACKAGES WERE NOT BUILT: %s\n' "$unpackaged"
 	fi
 	sed 's/^/!! PYTHON CLIENT TESTS WERE SKIPPED: /' "$python_skipped"
 	rm -f "$python_skipped"
@@ -50,6 +54,17 @@ GOOS=darwin CGO_ENABLED=0 $go build ./...
 
 step "the Python client"
 bash internal/ci/test-python.sh "$python_skipped"
+
+step "packages"
+rc=0
+unpackaged=$(bash internal/ci/test-package.sh "$go") || rc=$?
+if [ $rc = 3 ]; then
+	printf '!! THE PACKAGES ARE NOT BUILT: %s\n' "$unpackaged"
+elif [ $rc != 0 ]; then
+	exit 1
+else
+	unpackaged=
+fi
 
 step "tests under the race detector"
 CGO_ENABLED=1 $go test -race -timeout 15m ./...

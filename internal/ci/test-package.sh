@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Builds the packages and looks whether the deb holds what it must, and runs.
+# usage: test-package.sh GO; prints the reason and returns 3 if it must be skipped
+set -euo pipefail
+go=${1:-go}
+if ! $go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0 --version >/dev/null 2>&1; then
+	echo "nfpm cannot be fetched"
+	exit 3
+fi
+if ! command -v dpkg-deb >/dev/null; then
+	echo "there is no dpkg-deb"
+	exit 3
+fi
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+git archive --format=tar HEAD >"$dir/tree.tar" 2>/dev/null || { echo "this is no git checkout"; exit 3; }
+mkdir "$dir/tree" && tar -xf "$dir/tree.tar" -C "$dir/tree"
+(cd "$dir/tree" && bash internal/ci/package.sh "$go") >&2
+deb=$(ls "$dir"/tree/build/hearth_*.deb)
+ls "$dir"/tree/build/hearth-*.rpm >&2
+dpkg-deb -x "$deb" "$dir/root"
+for f in usr/bin/hearth usr/lib/systemd/system/hearth.service usr/lib/systemd/system/hearth.socket etc/hearth/policy.hcl usr/share/doc/hearth/README.md usr/share/bash-completion/completions/hearth; do
+	[ -s "$dir/root/$f" ] || { echo "the deb has no /$f" >&2; exit 1; }
+done
+dpkg-deb -I "$deb" conffiles | grep -qx /etc/hearth/policy.hcl || { echo "/etc/hearth/policy.hcl is no configuration file: an upgrade would replace it" >&2; exit 1; }
+"$dir/root/usr/bin/hearth" version >&2
+"$dir/root/usr/bin/hearth" policy check --policy "$dir/root/etc/hearth/policy.hcl" >&2
+if command -v systemd-analyze >/dev/null; then
+	mkdir -p "$dir/unit"
+	sed "s|/usr/bin/hearth|$dir/root/usr/bin/hearth|" "$dir/root/usr/lib/systemd/system/hearth.service" >"$dir/unit/hearth.service"
+	cp "$dir/root/usr/lib/systemd/system/hearth.socket" "$dir/unit/"
+	systemd-analyze verify "$dir/unit/hearth.service" "$dir/unit/hearth.socket" >&2
+fi
