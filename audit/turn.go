@@ -105,7 +105,7 @@ func (f *file) openShared(h *os.File) (ok bool, err error) {
 	}
 	theirs, err := os.Lstat(f.cfg.Path)
 	if err != nil || !os.SameFile(ours, theirs) {
-		return false, nil
+		return false, nil //nolint:nilerr // whatever is there, it is another log
 	}
 	if f.turn, err = openTurn(f.cfg.Path); err != nil {
 		h.Close()

@@ -185,7 +185,7 @@ func (h *Host) goOn(ctx context.Context, r retirement) {
 	h.mu.Lock()
 	open := len(h.conns)
 	h.mu.Unlock()
-	h.log.Info("another host has taken over: what is connected here goes on", "connections", open, "at most", r.patience)
+	h.log.Info("another host has taken over: what is connected here goes on", "connections", open, "at_most", r.patience)
 	done := make(chan struct{})
 	go func() { h.serving.Wait(); close(done) }() // ends with the last connection, which drain waits for
 	timer := time.NewTimer(r.patience)

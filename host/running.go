@@ -66,7 +66,7 @@ func (s *stateLock) take(ctx context.Context, dir string, given *os.File) error 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the state folder: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // in the state folder
 	if err != nil {
 		return fmt.Errorf("locking the state folder: %w", err)
 	}
@@ -97,7 +97,7 @@ func (s *stateLock) share() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sharing the lock of the state folder: %w", err)
 	}
-	return os.NewFile(uintptr(fd), s.f.Name()), nil //nolint:gosec // a descriptor
+	return os.NewFile(uintptr(fd), s.f.Name()), nil
 }
 
 // release ends the lock, unless a successor has it; forget removes what the host said of

@@ -48,7 +48,9 @@ func testTenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFi
 	walls.UID, walls.GID = 0, 0 // of who runs the tests
 	walls.Weaken = append(slices.Clone(walls.Weaken), confine.UID, confine.Cgroup)
 	w := supervise.New(supervise.Config{Tenant: name, Argv: cfg.Worker, Confine: walls, Log: slog.New(slog.DiscardHandler),
-		Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) { return object.Reply{}, errUnknown }})
+		Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+			return object.Reply{}, errUnknown
+		}})
 	defer func() { _ = w.Close(ctx) }()
 	libs := make(map[string]supervise.Script, len(t.libs))
 	for lib, s := range t.libs {

@@ -43,9 +43,9 @@ func (s *Socket) Addr() (string, error) {
 	}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String(), nil //nolint:gosec // a port
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String(), nil
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)).String(), nil //nolint:gosec // a port
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)).String(), nil
 	case *unix.SockaddrUnix:
 		if sa.Name != "" && sa.Name[0] != '@' {
 			return "unix:" + sa.Name, nil
@@ -159,7 +159,7 @@ func (l *Listener) Share(name string) (Socket, error) {
 	if err = errors.Join(errControl, err); err != nil {
 		return s, fmt.Errorf("sharing the socket of %s: %w", l.addr, err)
 	}
-	s.File = os.NewFile(uintptr(dup), name) //nolint:gosec // a descriptor
+	s.File = os.NewFile(uintptr(dup), name)
 	return s, nil
 }
 

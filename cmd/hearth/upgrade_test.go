@@ -300,9 +300,9 @@ func TestFailingUpgrade(t *testing.T) {
 	check(t, err)
 	defer session.Close()
 	for _, tc := range []struct {
-		name   string
-		break_ func()
-		want   string
+		name  string
+		spoil func()
+		want  string
 	}{
 		{"no program", func() { l.replace(t, []byte("\x7fELF garbage"), 0o755) }, "exec format error"},
 		{"not executable", func() { l.replace(t, good, 0o644) }, "not an executable file"},
@@ -326,7 +326,7 @@ test "wrong" {
 			check(t, os.WriteFile(l.path("policy.hcl"), []byte(policy+"listener \"more\" {\n  address  = \""+strings.Replace(l.tcp, "127.0.0.1", "0.0.0.0", 1)+"\"\n  identify = [\"hmac\"]\n}\n"), 0o600))
 		}, "address already in use"},
 	} {
-		tc.break_()
+		tc.spoil()
 		out, err := l.upgrade(t)
 		var failed *exec.ExitError
 		if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(out, tc.want) {

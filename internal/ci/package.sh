@@ -13,5 +13,5 @@ mkdir -p build/completion
 CGO_ENABLED=0 GOARCH=$ARCH $go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o build/hearth ./cmd/hearth
 CGO_ENABLED=0 $go run ./cmd/hearth completion bash >build/completion/hearth.bash
 for kind in deb rpm; do
-	GOFLAGS=-mod=mod $go run "$nfpm" package -f packaging/nfpm.yaml -p "$kind" -t build/
+	$go run "$nfpm" package -f packaging/nfpm.yaml -p "$kind" -t build/
 done

@@ -15,15 +15,15 @@ import (
 
 // TestMain runs, as the program that a manager starts, what TestSockets looks at.
 func TestMain(m *testing.M) {
-	if os.Getenv("SYSTEMD_TEST") == "" {
+	if os.Getenv("SYSTEMD_TEST") == "" { //nolint:forbidigo // the program under test is this one
 		os.Exit(m.Run())
 	}
-	if os.Getenv("LISTEN_PID") == "self" { // whoever starts us cannot know it yet
+	if os.Getenv("LISTEN_PID") == "self" { //nolint:forbidigo // whoever starts us cannot know it yet
 		os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
 	f, err := systemd.Take()
 	for _, name := range systemd.Variables {
-		if v, ok := os.LookupEnv(name); ok {
+		if v, ok := os.LookupEnv(name); ok { //nolint:forbidigo // what is left of them is what is tested
 			os.Stdout.WriteString(name + " is left: " + v + "\n")
 		}
 	}
