@@ -2,7 +2,6 @@ package plugintest_test
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"os"
 	"os/exec"
@@ -42,36 +41,7 @@ func TestRun(t *testing.T) {
 		Method("hello", greeter.Hello, "").Method("sum", greeter.Sum, "").Method("refuse", greeter.Refuse, "").
 		Method("who", greeter.Who, "").Method("count", greeter.Count, "")
 	p := plugintest.Run(t, o)
-	for _, tc := range []struct {
-		method string
-		args   []any
-		want   any
-	}{
-		{"hello", []any{"World"}, "Hello, World!"},
-		{"sum", []any{1, 2, 3}, int64(6)},
-		{"who", nil, "tester"},
-	} {
-		if got, err := p.Call(t.Context(), "", tc.method, tc.args...); err != nil || got != tc.want {
-			t.Errorf("%s(%v) = %v, %v; want %v", tc.method, tc.args, got, err, tc.want)
-		}
-	}
-	var ex *sdk.Exception
-	if _, err := p.Call(t.Context(), "", "refuse"); !errors.As(err, &ex) || ex.Class != "ValueError" {
-		t.Errorf("refuse() = %v", err)
-	}
-	if _, err := p.Call(t.Context(), "", "hello", 3); !errors.As(err, &ex) || ex.Class != "TypeError" {
-		t.Errorf("hello(3) = %v", err)
-	}
-	n := int64(0)
-	for v, err := range p.Items(t.Context(), "", "count", 5) {
-		if err != nil || v != n {
-			t.Errorf("item %d = %v, %v", n, v, err)
-		}
-		n++
-	}
-	if n != 5 {
-		t.Errorf("%d items, want 5", n)
-	}
+	greets(t, p)
 }
 
 func TestExec(t *testing.T) {

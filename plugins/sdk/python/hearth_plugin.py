@@ -1,0 +1,928 @@
+"""The SDK for plugins in Python: an executable that a Hearth host serves as objects.
+
+    import hearth_plugin as hearth
+
+    @hearth.plugin(mode="call")
+    class Greeter:
+        "Greets."
+
+        @hearth.method
+        def hello(self, name: str):
+            "Says hello."
+            return "Hello, " + name + "!"
+
+    hearth.serve(Greeter)
+
+doc/plugins.md, "In Python", has the rest. It needs Python 3.9, grpcio and cryptography
+(Debian: python3-grpcio python3-cryptography) and nothing else: the few messages of
+plugins/rpc/plugin.proto are read and written here by hand.
+"""
+
+import ast
+import asyncio
+import base64
+import concurrent.futures
+import contextlib
+import datetime
+import decimal
+import inspect
+import json
+import math
+import os
+import re
+import struct
+import sys
+import threading
+import traceback
+import typing
+import uuid
+
+COOKIE = ("HEARTH_PLUGIN", "9bd2c5f1a9ab4f0e8f5ae3c1a7d6b2e4")
+MAX_MESSAGE = (8 << 20) + (64 << 10)  # bytes; the host takes no more
+MAX_DEPTH = 64  # nested containers in a payload
+THREADS = 64  # calls at a time; the others wait
+
+# --- What authors use -------------------------------------------------------------------
+
+
+class RemoteError(Exception):
+    """What another object raised: its class without the module, and its arguments."""
+
+    def __init__(self, class_name, *args):
+        super().__init__(*args)
+        self.class_name = class_name
+
+    def __str__(self):
+        return ": ".join([self.class_name, *(str(a) for a in self.args[:1])])
+
+
+class Raise(Exception):
+    """Raises the exception class of this name at the caller, like Raise("KeyError", key).
+
+    Python's own classes cross by themselves; this is for Pyro's ("NamingError")."""
+
+    def __init__(self, class_name, *args):
+        super().__init__(*args)
+        self.class_name = class_name
+
+
+class Caller(typing.NamedTuple):
+    """Who makes a call."""
+
+    principal: str = ""
+    tenant: str = ""  # of a calling object
+    way: str = ""  # how it was identified
+    channel: str = ""  # "unix", "tcp", "tls", "hmac" or "object"
+    address: str = ""
+
+
+class _Member:
+    def __init__(self, kind, function, oneway=False):
+        self.kind, self.function, self.oneway, self.setter_function = kind, function, oneway, None
+        self.doc = inspect.getdoc(function) or ""
+
+    def __set_name__(self, owner, name):
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,254}", name):
+            raise TypeError("%r can never be called: a letter, then letters, digits and '_'" % name)
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        if self.kind == "attribute":
+            return self.function(instance)
+        return self.function.__get__(instance, owner)
+
+    def __set__(self, instance, value):
+        if self.setter_function is None:
+            raise AttributeError("it cannot be set")
+        self.setter_function(instance, value)
+
+    def setter(self, function):
+        """Makes the attribute settable: used like property's."""
+        if self.kind != "attribute":
+            raise TypeError("only an attribute has a setter")
+        self.setter_function = function
+        return self
+
+
+def method(function):
+    """Exposes a method. One that is a generator is an item stream."""
+    return _Member("method", function)
+
+
+def oneway(function):
+    """Exposes a method whose callers do not wait."""
+    return _Member("method", function, oneway=True)
+
+
+def attribute(function):
+    """Exposes an attribute: the function returns it; @name.setter makes it settable."""
+    return _Member("attribute", function)
+
+
+def plugin(mode="single", name=""):
+    """Makes a class an object: the plugin's own, or <plugin>.<name>.
+
+    mode is "single" (one instance, one call at a time), "session" (one a connection) or
+    "call" (a fresh one each call, in parallel). An instance's close() is called at its end.
+    """
+    if mode not in ("single", "session", "call"):
+        raise ValueError("the mode is %r, and must be 'single', 'session' or 'call'" % (mode,))
+    if name and not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name):
+        raise ValueError("%r is not an object's name" % (name,))
+
+    def mark(cls):
+        cls._hearth_plugin = (mode, name)
+        return cls
+
+    return mark
+
+
+_local = threading.local()
+
+
+def caller():
+    """Who makes the call under way."""
+    under = getattr(_local, "call", None)
+    if under is None:
+        return Caller()
+    c = under.get("caller") or {}
+    return Caller(*(c.get(f, "") for f in Caller._fields))
+
+
+def log(level, text):
+    """Writes a line to the host's log; level is "debug", "info", "warn" or "error"."""
+    under, server = getattr(_local, "call", None), getattr(_local, "server", None)
+    if server is not None and server.host is not None:
+        server.ask("Log", {"object": under["object"], "level": level, "text": str(text)}, LOG_REQUEST, {})
+
+
+def call(object_id, method_name, *args, **kwargs):
+    """Calls another object as the principal "object:<own id>". Only during a call."""
+    under, server = getattr(_local, "call", None), getattr(_local, "server", None)
+    if server is None or server.host is None:
+        raise RuntimeError("other objects are called during a call, in its thread, under a host")
+    payload = (SERPENT_HEAD + serpent_text((object_id, method_name, args, kwargs))).encode("utf-8", "surrogatepass")
+    reply = server.ask("Proxy", {"call": under.get("call", 0), "from": under["object"], "object": object_id, "kind": INVOKE,
+                                 "method": method_name, "serializer": "serpent", "payload": payload}, PROXY_REQUEST, CALL_REPLY)
+    failed = reply.get("failure")
+    if failed is not None:
+        raise RemoteError(failed.get("class") or "RuntimeError", failed.get("message", ""))
+    value = decode("serpent", reply.get("payload", b""))
+    if reply.get("exception"):
+        value = value if isinstance(value, dict) else {}
+        raise RemoteError(str(value.get("__class__", "RuntimeError")).rpartition(".")[2], *value.get("args", ()))
+    return value
+
+
+class proxy:
+    """Another object: proxy("acme.ledger").book(3) is call("acme.ledger", "book", 3)."""
+
+    def __init__(self, object_id):
+        self._id = object_id
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: call(self._id, name, *args, **kwargs)
+
+
+def serve(*classes):
+    """Makes this process the plugin that the host started; returns when it is to end."""
+    if os.environ.get(COOKIE[0]) != COOKIE[1]:
+        sys.exit("This is a plugin: a Hearth host starts it. See doc/plugins.md.")
+    if "1" not in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "1").split(","):
+        sys.exit("hearth_plugin: the host does not speak version 1 of the plugin protocol")
+    server = Server(classes)
+    sys.stdout.reconfigure(line_buffering=True)
+    asyncio.run(server.run())
+    sys.stdout.flush()
+    os._exit(0)  # a call that hangs in its thread does not keep us
+
+
+# --- Messages: protobuf, as far as plugin.proto and go-plugin use it ----------------------
+# A message is a dict; a layout is {number: (name, type)}. A type is "int", "bool", "text",
+# "bytes" or the layout of a message; a list of one type is a repeated field.
+
+NOTHING = {}
+MEMBER = {1: ("name", "text"), 2: ("doc", "text"), 3: ("method", "bool"), 4: ("oneway", "bool"), 5: ("get", "bool"), 6: ("set", "bool")}
+OBJECT = {1: ("name", "text"), 2: ("doc", "text"), 3: ("instance", "text"), 4: ("members", [MEMBER])}
+DESCRIBE_REQUEST = {1: ("id", "text"), 2: ("host", "int")}
+DESCRIBE_REPLY = {1: ("objects", [OBJECT])}
+CALLER = {i + 1: (f, "text") for i, f in enumerate(Caller._fields)}
+CALL_REQUEST = {1: ("call", "int"), 2: ("object", "text"), 3: ("kind", "int"), 4: ("method", "text"), 5: ("batch", ["text"]),
+                6: ("oneway", "bool"), 7: ("traceback", "bool"), 8: ("caller", CALLER), 9: ("conn", "int"), 10: ("protocol", "int"),
+                11: ("serializer", "text"), 12: ("correlation", "bytes"), 13: ("deadline_micros", "int"), 14: ("payload", "bytes")}
+FAILURE = {1: ("code", "int"), 2: ("message", "text"), 3: ("class", "text")}
+CALL_REPLY = {1: ("payload", "bytes"), 2: ("exception", "bool"), 3: ("stream", "int"), 4: ("end", "bool"), 5: ("failure", FAILURE)}
+NEXT_REQUEST = {1: ("stream", "int"), 2: ("call", CALL_REQUEST)}
+STREAM_REQUEST = {1: ("stream", "int")}
+CONN_REQUEST = {1: ("conn", "int")}
+LOG_REQUEST = {1: ("object", "text"), 2: ("level", "text"), 3: ("text", "text")}
+PROXY_REQUEST = {1: ("call", "int"), 2: ("from", "text"), 3: ("object", "text"), 4: ("kind", "int"), 5: ("method", "text"),
+                 6: ("serializer", "text"), 7: ("payload", "bytes")}
+HEALTH_REQUEST = {1: ("service", "text")}
+HEALTH_REPLY = {1: ("status", "int")}
+CONN_INFO = {1: ("service_id", "int"), 2: ("network", "text"), 3: ("address", "text")}
+INVOKE, GET, SET, BATCH = 1, 2, 3, 4
+
+
+def varint(n):
+    out = bytearray()
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def pack(message, layout):
+    """Writes a message."""
+    out = []
+    for number, (name, kind) in layout.items():
+        value = message.get(name)
+        if value is None:
+            continue
+        for v in value if isinstance(kind, list) else [value]:
+            of = kind[0] if isinstance(kind, list) else kind
+            if of in ("int", "bool"):
+                out.append(varint(number << 3) + varint(int(v)))
+                continue
+            if isinstance(of, dict):
+                v = pack(v, of)
+            elif of == "text":
+                v = v.encode("utf-8", "replace")
+            out += varint(number << 3 | 2), varint(len(v)), v
+    return b"".join(out)
+
+
+def unpack(data, layout):
+    """Reads a message; fields that the layout does not know are skipped."""
+    out, at = {}, 0
+
+    def number():
+        nonlocal at
+        n = shift = 0
+        while True:
+            b = data[at]
+            at += 1
+            n |= (b & 0x7F) << shift
+            if b < 0x80:
+                return n & 0xFFFFFFFFFFFFFFFF
+            shift += 7
+            if shift > 63:
+                raise ValueError("a number of more than 64 bits")
+
+    while at < len(data):
+        key = number()
+        name, kind = layout.get(key >> 3, (None, None))
+        of = kind[0] if isinstance(kind, list) else kind
+        if key & 7 == 0:
+            v = number()
+            v = bool(v) if of == "bool" else v
+        elif key & 7 in (1, 2, 5):
+            size = number() if key & 7 == 2 else 8 if key & 7 == 1 else 4
+            v = data[at:at + size]
+            if len(v) != size:
+                raise ValueError("the message is cut off")
+            at += size
+            if isinstance(of, dict):
+                v = unpack(v, of)
+            elif of == "text":
+                v = v.decode("utf-8")
+        else:
+            raise ValueError("wire type %d" % (key & 7))
+        if name is None:
+            continue
+        if isinstance(kind, list):
+            out.setdefault(name, []).append(v)
+        else:
+            out[name] = v
+    return out
+
+
+# --- Values: serpent, json and msgpack as Pyro uses them ----------------------------------
+
+SERPENT_HEAD = "# serpent utf-8 python3.2\n"
+_tokens = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[\[({]|[\])}]""", re.S)
+
+
+def check_depth(text):
+    """Refuses what the parsers, which recurse, could be broken with."""
+    depth = 0
+    for m in _tokens.finditer(text):
+        c = text[m.start()]
+        if c in "[({":
+            depth += 1
+            if depth > MAX_DEPTH + 2:
+                raise ValueError("more than %d nested containers" % MAX_DEPTH)
+        elif c in "])}":
+            depth -= 1
+
+
+def restore(v):
+    """Makes bytes and nan of the dicts that stand for them."""
+    if isinstance(v, dict):
+        if v.keys() == {"data", "encoding"} and v["encoding"] == "base64" and isinstance(v["data"], str):
+            return base64.b64decode(v["data"], validate=True)
+        if v.keys() == {"__class__", "value"} and v["__class__"] == "float" and v["value"] == "nan":
+            return math.nan
+        return {restore(k): restore(e) for k, e in v.items()}
+    if isinstance(v, (list, tuple)):
+        return type(v)(restore(e) for e in v)
+    return v
+
+
+def decode(serializer, payload):
+    """Returns the value of a payload. Nothing that it says is executed."""
+    if serializer == "msgpack":
+        value, at = _unpack_msgpack(payload, 0, 0)
+        if at != len(payload):
+            raise ValueError("extra data after the value")
+        return value
+    text = payload.decode("utf-8", "surrogatepass")
+    check_depth(text)
+    return restore(json.loads(text) if serializer == "json" else ast.literal_eval(text))
+
+
+def decode_call(serializer, payload):
+    """Returns a call's positional and keyword arguments."""
+    v = decode(serializer, payload)
+    if isinstance(v, dict):
+        args, kwargs = v["params"], v["kwargs"]
+    else:
+        _, _, args, kwargs = v
+    kwargs = kwargs or {}
+    if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict) or not all(isinstance(k, str) for k in kwargs):
+        raise TypeError("a call is a list of arguments and a dict of keyword arguments")
+    return list(args), kwargs
+
+
+def encode(serializer, v):
+    """Writes one value. TypeError for what no caller could read."""
+    if serializer == "msgpack":
+        out = []
+        _pack_msgpack(v, out, 0)
+        return b"".join(out)
+    if serializer == "json":
+        return json.dumps(_json_value(v, 0), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return (SERPENT_HEAD + serpent_text(v)).encode("utf-8", "surrogatepass")
+
+
+def _scalar(v):
+    """Makes the text of the types that travel as text in every serializer."""
+    if isinstance(v, (uuid.UUID, decimal.Decimal)):
+        return str(v)
+    if isinstance(v, (datetime.date, datetime.time)):
+        return v.isoformat()
+    if isinstance(v, datetime.timedelta):
+        return v.total_seconds()
+    raise TypeError("a %s cannot be sent: make plain values of it" % type(v).__name__)
+
+
+def _deeper(depth):
+    if depth >= MAX_DEPTH:
+        raise TypeError("more than %d nested containers" % MAX_DEPTH)
+    return depth + 1
+
+
+def serpent_text(v, depth=0):
+    if v is None or isinstance(v, (bool, str)):
+        return repr(v) if not isinstance(v, str) else repr(str(v)).replace("\x00", "\\x00")
+    if isinstance(v, int):
+        return int.__repr__(v)
+    if isinstance(v, float):
+        if math.isnan(v):
+            return "{'__class__':'float','value':'nan'}"
+        return repr(float(v)) if math.isfinite(v) else "1e30000" if v > 0 else "-1e30000"
+    if isinstance(v, complex):
+        if math.isnan(v.real) or math.isnan(v.imag):
+            raise TypeError("complex numbers with nan cannot be sent")
+        im = serpent_text(v.imag)
+        return "(%s%s%sj)" % (serpent_text(v.real), "" if im[0] == "-" else "+", im)
+    if isinstance(v, (bytes, bytearray, memoryview)):
+        return "{'data': '%s', 'encoding': 'base64'}" % base64.b64encode(v).decode()
+    depth = _deeper(depth) if isinstance(v, (list, tuple, set, frozenset, dict)) else depth
+    if isinstance(v, list):
+        return "[" + ",".join(serpent_text(e, depth) for e in v) + "]"
+    if isinstance(v, (set, frozenset)) and v:
+        for e in v:
+            _key(e)
+        return "{" + ",".join(serpent_text(e, depth) for e in v) + "}"
+    if isinstance(v, (tuple, set, frozenset)):  # there is no literal of an empty set
+        return "(" + ",".join(serpent_text(e, depth) for e in v) + (",)" if len(v) == 1 else ")")
+    if isinstance(v, dict):
+        for k in v:
+            _key(k)
+        return "{" + ",".join(serpent_text(k, depth) + ":" + serpent_text(e, depth) for k, e in v.items()) + "}"
+    return serpent_text(_scalar(v))
+
+
+def _key(k):
+    if isinstance(k, (bytes, frozenset)) or isinstance(k, float) and math.isnan(k):
+        raise TypeError("serpent: a %s as a key or in a set cannot be read" % type(k).__name__)
+    if isinstance(k, tuple):
+        for e in k:
+            _key(e)
+
+
+def _json_value(v, depth):
+    if v is None or isinstance(v, (bool, int, float, str)):
+        return v
+    if isinstance(v, (bytes, bytearray, memoryview)):
+        return {"data": base64.b64encode(v).decode(), "encoding": "base64"}
+    if isinstance(v, (list, tuple, set, frozenset)):
+        return [_json_value(e, _deeper(depth)) for e in v]
+    if isinstance(v, dict):
+        return {(k if k is None or isinstance(k, (bool, int, float, str)) else _scalar(k)): _json_value(e, _deeper(depth)) for k, e in v.items()}
+    return _scalar(v)
+
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def _pack_msgpack(v, out, depth):
+    def sized(n, fix, limit, codes):
+        if fix is not None and n < limit:
+            return bytes([fix | n])
+        for size, code in codes:
+            if n < 1 << 8 * size:
+                return bytes([code]) + n.to_bytes(size, "big")
+        raise TypeError("too large for msgpack")
+
+    if v is None or isinstance(v, bool):
+        out.append(b"\xc0" if v is None else b"\xc3" if v else b"\xc2")
+    elif isinstance(v, int):
+        if 0 <= v < 1 << 64:
+            out.append(sized(v, 0, 0x80, ((1, 0xCC), (2, 0xCD), (4, 0xCE), (8, 0xCF))))
+        elif -(1 << 63) <= v < 0:
+            out.append(struct.pack("b", v) if v >= -32 else b"\xd3" + struct.pack(">q", v))
+        else:
+            text = b"%d" % v
+            out += sized(len(text), None, 0, ((1, 0xC7), (2, 0xC8))), b"\x31", text
+    elif isinstance(v, float):
+        out.append(b"\xcb" + struct.pack(">d", v))
+    elif isinstance(v, complex):
+        out.append(b"\xd8\x30" + struct.pack("<dd", v.real, v.imag))
+    elif isinstance(v, str):
+        text = v.encode("utf-8")
+        out += sized(len(text), 0xA0, 32, ((1, 0xD9), (2, 0xDA), (4, 0xDB))), text
+    elif isinstance(v, (bytes, bytearray, memoryview)):
+        v = bytes(v)
+        out += sized(len(v), None, 0, ((1, 0xC4), (2, 0xC5), (4, 0xC6))), v
+    elif isinstance(v, datetime.datetime):
+        clock = v.replace(tzinfo=None)  # the clock counts, as in Pyro
+        out.append(b"\xd7\x32" + struct.pack("<d", (clock - _EPOCH).total_seconds()))
+    elif isinstance(v, datetime.date):
+        out.append(b"\xd7\x33" + struct.pack("<q", v.toordinal()))
+    elif isinstance(v, (list, tuple, set, frozenset)):
+        out.append(sized(len(v), 0x90, 16, ((2, 0xDC), (4, 0xDD))))
+        for e in v:
+            _pack_msgpack(e, out, _deeper(depth))
+    elif isinstance(v, dict):
+        out.append(sized(len(v), 0x80, 16, ((2, 0xDE), (4, 0xDF))))
+        for k, e in v.items():
+            if not isinstance(k, (str, bytes)):
+                raise TypeError("msgpack: only texts and bytes can be keys")
+            _pack_msgpack(k, out, depth)
+            _pack_msgpack(e, out, _deeper(depth))
+    else:
+        _pack_msgpack(_scalar(v), out, depth)
+
+
+_NUMBERS = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
+
+
+def _unpack_msgpack(data, at, depth):
+    def take(n):
+        nonlocal at
+        if at + n > len(data):
+            raise ValueError("the payload is cut off")
+        at += n
+        return data[at - n:at]
+
+    def size(n):
+        return int.from_bytes(take(n), "big")
+
+    if depth > MAX_DEPTH + 2:
+        raise ValueError("more than %d nested containers" % MAX_DEPTH)
+    c = take(1)[0]
+    if c < 0x80:
+        return c, at
+    if c >= 0xE0:
+        return c - 256, at
+    if c in (0xC0, 0xC2, 0xC3):
+        return {0xC0: None, 0xC2: False, 0xC3: True}[c], at
+    if c in _NUMBERS:
+        form = _NUMBERS[c]
+        return struct.unpack(form, take(struct.calcsize(form)))[0], at
+    if 0xA0 <= c < 0xC0 or 0xD9 <= c <= 0xDB:
+        return take(c & 31 if c < 0xC0 else size(1 << c - 0xD9)).decode("utf-8"), at
+    if 0xC4 <= c <= 0xC6:
+        return bytes(take(size(1 << c - 0xC4))), at
+    if 0xC7 <= c <= 0xC9 or 0xD4 <= c <= 0xD8:
+        n = size(1 << c - 0xC7) if c < 0xD4 else 1 << c - 0xD4
+        code, body = take(1)[0], take(n)
+        if code == 0x30 and n == 16:
+            return complex(*struct.unpack("<dd", body)), at
+        if code == 0x31:
+            return int(body.decode("ascii")), at
+        if code == 0x32 and n == 8:
+            return _EPOCH + datetime.timedelta(seconds=struct.unpack("<d", body)[0]), at
+        if code == 0x33 and n in (4, 8):
+            return datetime.date.fromordinal(int.from_bytes(body, "little", signed=True)), at
+        raise ValueError("invalid ext code for msgpack: %d" % code)
+    if 0x90 <= c < 0xA0 or c in (0xDC, 0xDD):
+        out = []
+        for _ in range(c & 15 if c < 0xA0 else size(2 << c - 0xDC)):
+            v, at = _unpack_msgpack(data, at, depth + 1)
+            out.append(v)
+        return out, at
+    if 0x80 <= c < 0x90 or c in (0xDE, 0xDF):
+        out = {}
+        for _ in range(c & 15 if c < 0x90 else size(2 << c - 0xDE)):
+            k, at = _unpack_msgpack(data, at, depth + 1)
+            out[k], at = _unpack_msgpack(data, at, depth + 1)
+        return out, at
+    raise ValueError("byte 0x%02x begins no value" % c)
+
+
+# --- Arguments and exceptions ---------------------------------------------------------------
+
+# Types that travel as text or as a list where the serializer has none of their own.
+_FROM = {uuid.UUID: (str,), decimal.Decimal: (str, int), datetime.datetime: (str,), datetime.date: (str,),
+         tuple: (list,), set: (list, tuple), frozenset: (list, tuple, set), list: (tuple,), float: (int,), complex: (int, float)}
+
+
+def fit(v, want, what):
+    """Makes an argument what its annotation says, or raises TypeError."""
+    if isinstance(v, want) and not (isinstance(v, bool) and want in (int, float, complex)) \
+            and not (want is datetime.date and isinstance(v, datetime.datetime)):
+        return v
+    if isinstance(v, _FROM.get(want, ())) and not isinstance(v, bool):
+        try:
+            return want.fromisoformat(v) if want in (datetime.datetime, datetime.date) else want(v)
+        except (ValueError, ArithmeticError, TypeError):
+            pass
+    raise TypeError("%s: want %s, not %s" % (what, want.__name__, type(v).__name__))
+
+
+_FITTED = frozenset(_FROM) | {int, str, bytes, dict, bool}
+
+
+def arguments(function, args, kwargs):
+    """Binds the arguments of a call to a bound method, in the types of its annotations."""
+    signature = inspect.signature(function)
+    bound = signature.bind(*args, **kwargs)
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:  # an annotation that names nothing is no business of callers
+        hints = {}
+    for name, p in signature.parameters.items():
+        want = hints.get(name)
+        if name not in bound.arguments or want not in _FITTED:
+            continue
+        v = bound.arguments[name]
+        if p.kind is p.VAR_POSITIONAL:
+            v = tuple(fit(e, want, name) for e in v)
+        elif p.kind is p.VAR_KEYWORD:
+            v = {k: fit(e, want, k) for k, e in v.items()}
+        else:
+            v = fit(v, want, name)
+        bound.arguments[name] = v
+    return bound.args, bound.kwargs
+
+
+_PYRO = frozenset("PyroError CommunicationError ConnectionClosedError ProtocolError MessageTooLargeError SerializeError "
+                  "NamingError DaemonError SecurityError".split())
+_NEVER = ("BaseExceptionGroup", "ExceptionGroup", "EncodingWarning", "PythonFinalizationError")
+
+
+def _known(name):
+    """The qualified name of an exception class that callers of every generation know."""
+    cls = vars(__import__("builtins")).get(name)
+    if isinstance(cls, type) and issubclass(cls, Exception) and name not in _NEVER:
+        return "builtins." + ("UnicodeError" if name.startswith("Unicode") and name != "UnicodeWarning" else name)
+    return None
+
+
+def exception_value(e, protocol):
+    """The dict that raises e at the caller."""
+    class_name = getattr(e, "class_name", None) if isinstance(e, (Raise, RemoteError)) else type(e).__name__
+    args = e.args
+    name = _known(class_name) if isinstance(e, (Raise, RemoteError)) or type(e).__module__ == "builtins" else None
+    if name is None and isinstance(e, (Raise, RemoteError)) and class_name in _PYRO:
+        name = "Pyro%d.errors.%s" % (4 if protocol == 48 else 5, class_name)
+    if name is None:
+        name, args = "builtins.RuntimeError", ("%s: %s" % (class_name, ", ".join(map(str, e.args))),)
+    if name == "builtins.UnicodeError" and len(args) > 1:
+        args = (str(e),)
+    return {"__class__": name, "__exception__": True, "args": tuple(args), "attributes": {"_pyroTraceback": None}}
+
+
+def failure(code, message, class_name=""):
+    return {"failure": {"code": code, "message": message, "class": class_name}}
+
+
+INVALID, NOT_FOUND = 1, 5
+
+# --- The server -----------------------------------------------------------------------------
+
+
+class _Instance:
+    """Live state, used by one call at a time."""
+
+    def __init__(self, cls):
+        self.cls, self.lock, self.value = cls, threading.Lock(), None
+
+    def get(self):
+        if self.value is None:
+            self.value = self.cls()
+        return self.value
+
+    def close(self):
+        with contextlib.suppress(AttributeError):
+            self.value.close()
+
+
+class Server:
+    """Answers the host. serve() makes one."""
+
+    def __init__(self, classes):
+        self.objects, self.members = {}, {}
+        for cls in classes:
+            if "_hearth_plugin" not in vars(cls):
+                raise TypeError("%s is no object: put @plugin() before it" % cls.__name__)
+            mode, name = cls._hearth_plugin
+            if name in self.objects:
+                raise TypeError("two objects are called %r" % name)
+            self.objects[name] = (mode, cls)
+            found = {}
+            for base in reversed(cls.__mro__):
+                for n, m in vars(base).items():
+                    found.pop(n, None)  # what hides an exposed member is not exposed by that
+                    if isinstance(m, _Member):
+                        found[n] = m
+            self.members[name] = found
+        self.id, self.host, self.loop, self.channel = "", None, None, None
+        self.lock = threading.Lock()  # guards what follows
+        self.held, self.streams, self.last = {}, {}, 0
+        self.pool = concurrent.futures.ThreadPoolExecutor(THREADS)
+
+    # How the host reaches us.
+
+    async def run(self):
+        import grpc  # here, so that tools can read this file without it
+
+        self.loop, self.done = asyncio.get_running_loop(), asyncio.Event()
+        self.infos, self.arrived = {}, asyncio.Condition()
+        folder = os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or __import__("tempfile").mkdtemp()
+        path = os.path.join(folder, "plugin%d" % os.getpid())
+        self.client_cert = os.environ.get("PLUGIN_CLIENT_CERT", "").encode()
+        if not self.client_cert:
+            sys.exit("hearth_plugin: no PLUGIN_CLIENT_CERT: the host must use mutual TLS")
+        self.key, self.cert, der = certificate()
+        options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)]
+        server = grpc.aio.server(options=options)
+        server.add_generic_rpc_handlers(tuple(
+            grpc.method_handlers_generic_handler(service, handlers) for service, handlers in self.services(grpc).items()))
+        server.add_secure_port("unix:" + path, grpc.ssl_server_credentials(
+            [(self.key, self.cert)], root_certificates=self.client_cert, require_client_auth=True))
+        await server.start()
+        print("1|1|unix|%s|grpc|%s" % (path, base64.b64encode(der).decode().rstrip("=")), flush=True)
+        await self.done.wait()
+        await server.stop(0.5)
+        for instances in list(self.held.values()):
+            for i in instances.values():
+                i.close()
+
+    def services(self, grpc):
+        def unary(answer, request, reply, in_thread=True):
+            async def handle(data, context):
+                r = unpack(data, request)
+                v = await (self.loop.run_in_executor(self.pool, answer, r) if in_thread else answer(r))
+                return pack(v, reply)
+            return grpc.unary_unary_rpc_method_handler(handle)
+
+        async def health(r):
+            return {"status": 1 if r.get("service", "") in ("", "plugin") else 3}
+
+        async def shutdown(r):
+            self.loop.call_later(0.05, self.done.set)  # after the answer
+            return {}
+
+        async def broker(requests, context):
+            async for data in requests:
+                info = unpack(data, CONN_INFO)
+                async with self.arrived:
+                    self.infos[info.get("service_id", 0)] = info
+                    self.arrived.notify_all()
+            return
+            yield
+
+        return {
+            "hearth.plugin.v1.Plugin": {
+                "Describe": unary(self.describe, DESCRIBE_REQUEST, DESCRIBE_REPLY, in_thread=False),
+                "Call": unary(self.call, CALL_REQUEST, CALL_REPLY),
+                "Next": unary(self.next, NEXT_REQUEST, CALL_REPLY),
+                "CloseStream": unary(self.close_stream, STREAM_REQUEST, NOTHING),
+                "EndConn": unary(self.end_conn, CONN_REQUEST, NOTHING),
+            },
+            "grpc.health.v1.Health": {"Check": unary(health, HEALTH_REQUEST, HEALTH_REPLY, in_thread=False)},
+            "plugin.GRPCController": {"Shutdown": unary(shutdown, NOTHING, NOTHING, in_thread=False)},
+            "plugin.GRPCBroker": {"StartStream": grpc.stream_stream_rpc_method_handler(broker)},
+        }
+
+    async def describe(self, r):
+        self.id = r.get("id", "")
+        if r.get("host") and self.host is None:
+            async with self.arrived:
+                await asyncio.wait_for(self.arrived.wait_for(lambda: r["host"] in self.infos), 8)
+            self.dial(self.infos.pop(r["host"]))
+        return {"objects": [{
+            "name": name, "doc": inspect.getdoc(cls) or "", "instance": mode,
+            "members": [{"name": n, "doc": m.doc, "method": m.kind == "method", "oneway": m.oneway, "get": m.kind == "attribute",
+                         "set": m.setter_function is not None} for n, m in sorted(self.members[name].items())],
+        } for name, (mode, cls) in self.objects.items()]}
+
+    def dial(self, info):
+        import grpc
+
+        self.host = grpc.aio.secure_channel("unix:" + info["address"], grpc.ssl_channel_credentials(
+            root_certificates=self.client_cert, private_key=self.key, certificate_chain=self.cert), options=[
+                ("grpc.ssl_target_name_override", "localhost"), ("grpc.default_authority", "localhost"),
+                ("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)])
+
+    def ask(self, name, message, request, reply):
+        """Calls the host, from a call's thread."""
+        async def send():
+            return await self.host.unary_unary("/hearth.plugin.v1.Host/" + name)(pack(message, request))
+        return unpack(asyncio.run_coroutine_threadsafe(send(), self.loop).result(), reply)
+
+    # The calls, each in a thread of the pool.
+
+    def call(self, r):
+        object_id = r.get("object", "")
+        name = "" if object_id == self.id else object_id[len(self.id) + 1:] if object_id.startswith(self.id + ".") else None
+        if name not in self.objects or r.get("serializer") not in ("serpent", "json", "msgpack"):
+            return failure(NOT_FOUND, "unknown object")
+        try:
+            args, kwargs = decode_call(r["serializer"], r.get("payload", b""))
+        except Exception as e:  # whatever it is, the bytes are the caller's
+            return failure(INVALID, "the arguments cannot be read: %s" % type(e).__name__, "ValueError")
+        kind, method_name = r.get("kind", 0), r.get("method", "")
+        names = r.get("batch", []) if kind == BATCH else [method_name]
+        if kind not in (INVOKE, GET, SET, BATCH) or not all(self.exposes(name, n, kind) for n in names):
+            return failure(NOT_FOUND, "no such method or attribute", "AttributeError")
+        with self.under(r):
+            try:
+                with self.instance(name, r.get("conn", 0)) as instance:
+                    if kind == BATCH:
+                        v = self.batch(instance, r, names, args)
+                    elif kind == GET:
+                        v = self.members[name][method_name].function(instance)
+                    elif kind == SET:
+                        set_it = self.members[name][method_name].setter_function.__get__(instance)
+                        args, kwargs = arguments(set_it, args[1:], {})
+                        v = set_it(*args)
+                    else:
+                        v = self.invoke(instance, name, method_name, args, kwargs)
+            except Exception as e:
+                return self.raised(r, e)
+        if inspect.isgenerator(v):
+            with self.lock:
+                self.last += 1
+                self.streams[self.last] = (v, threading.Lock())
+                return {"stream": self.last}
+        return self.value(r, v)
+
+    def exposes(self, name, member, kind):
+        m = self.members[name].get(member)
+        if m is None:
+            return False
+        if kind == SET:
+            return m.setter_function is not None
+        return m.kind == ("attribute" if kind == GET else "method")
+
+    def invoke(self, instance, name, method_name, args, kwargs):
+        bound = self.members[name][method_name].function.__get__(instance)
+        args, kwargs = arguments(bound, args, kwargs)
+        return bound(*args, **kwargs)
+
+    def batch(self, instance, r, names, calls):
+        name, out = instance._hearth_plugin[1], []
+        if len(calls) != len(names):
+            raise TypeError("a batch takes a list of calls")
+        for n, one in zip(names, calls):
+            try:
+                if not isinstance(one, (list, tuple)) or len(one) != 3:
+                    raise TypeError("a batch takes a list of calls")
+                v = self.invoke(instance, name, n, one[1] or (), one[2] or {})
+                if inspect.isgenerator(v):
+                    raise TypeError("an item stream cannot be opened in a batch")
+                out.append(v)
+            except Exception as e:
+                self.say(e)
+                wrapper = "Pyro4.futures._ExceptionWrapper" if r.get("protocol") == 48 else "Pyro5.core._ExceptionWrapper"
+                out.append({"__class__": wrapper, "exception": exception_value(e, r.get("protocol"))})
+                break
+        return out
+
+    def next(self, r):
+        number, c = r.get("stream", 0), r.get("call") or {}
+        with self.lock:
+            stream = self.streams.get(number)
+        if stream is None:
+            return failure(NOT_FOUND, "item stream terminated", "PyroError")
+        with stream[1], self.under(c):
+            try:
+                return self.value(c, next(stream[0]))
+            except StopIteration:
+                reply = {"end": True}
+            except Exception as e:
+                reply = self.raised(c, e)
+        with self.lock:
+            self.streams.pop(number, None)
+        return reply
+
+    def close_stream(self, r):
+        with self.lock:
+            stream = self.streams.pop(r.get("stream", 0), None)
+        if stream is not None:
+            with stream[1]:
+                stream[0].close()
+        return {}
+
+    def end_conn(self, r):
+        with self.lock:
+            instances = self.held.pop(r.get("conn", 0), {}) if r.get("conn") else {}
+        for i in instances.values():
+            with i.lock:
+                i.close()
+        return {}
+
+    @contextlib.contextmanager
+    def under(self, r):
+        _local.call, _local.server = r, self
+        try:
+            yield
+        finally:
+            _local.call = _local.server = None
+
+    @contextlib.contextmanager
+    def instance(self, name, conn):
+        mode, cls = self.objects[name]
+        if mode == "call":
+            held = _Instance(cls)
+            try:
+                yield held.get()
+            finally:
+                held.close()
+            return
+        with self.lock:
+            held = self.held.setdefault(conn if mode == "session" else 0, {}).setdefault((mode, name), _Instance(cls))
+        with held.lock:
+            yield held.get()
+
+    def value(self, r, v):
+        try:
+            return {"payload": encode(r["serializer"], v)}
+        except Exception as e:
+            return self.raised(r, e if isinstance(e, TypeError) else TypeError("the result cannot be sent: %s" % e))
+
+    def raised(self, r, e):
+        self.say(e)
+        try:
+            payload = encode(r["serializer"], exception_value(e, r.get("protocol")))
+        except Exception:  # arguments of the exception that cannot be sent
+            payload = encode(r["serializer"], exception_value(RuntimeError("%s: %s" % (type(e).__name__, e)), 0))
+        return {"payload": payload, "exception": True}
+
+    def say(self, e):
+        """Prints what was not raised on purpose; the host logs it."""
+        if not isinstance(e, (Raise, RemoteError, KeyError, ValueError, TypeError)):
+            traceback.print_exception(type(e), e, e.__traceback__)
+
+
+def certificate():
+    """A new key and certificate for this process: (key PEM, certificate PEM, DER)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.utcnow()
+    cert = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=1)).not_valid_after(now + datetime.timedelta(days=10000))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(True, False, True, False, True, True, False, False, False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    return private, cert.public_bytes(serialization.Encoding.PEM), cert.public_bytes(serialization.Encoding.DER)
