@@ -73,9 +73,11 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 	var err error
 	run := func(ctx context.Context) { _, err = now.backend.Describe(ctx, pin.Objects[0]) }
 	l.start(ctx, key, run, func(*snapshot) {
-		was := l.next.plugins[pin.Objects[0]]
-		if was != nil && was.pin.ID != pin.ID {
-			was = nil
+		var was *servedPlugin
+		for _, p := range l.next.plugins { // whatever objects it has
+			if p.pin.ID == pin.ID {
+				was = p
+			}
 		}
 		if err == nil && slices.ContainsFunc(l.next.policy.Pins, func(p policy.Plugin) bool { return now.is(l.next.policy, &p) }) {
 			l.serve(was, now)
