@@ -50,12 +50,13 @@ type problem struct {
 	err  error
 }
 
-// maxSourceBytes bounds what is read of one file; the engine's own bound is lower and
-// says so with the object's name. maxLibBytes bounds the modules of one tenant together,
-// which every version of an object keeps.
+// Bounds on what is read of a tenant's folder, which may be the tenant's to write to. The
+// engine's own bound of a script is lower and says so with the object's name.
 const (
-	maxSourceBytes = 1 << 20
-	maxLibBytes    = 8 << 20
+	maxSourceBytes = 1 << 20  // of one file
+	maxLibBytes    = 8 << 20  // of the modules together, which every version of an object keeps
+	maxTenantBytes = 64 << 20 // of all files together
+	maxEntries     = 20_000   // files and folders, of whatever kind
 )
 
 // reader reads the folders of scripts, and only what has changed of them. Its zero value
@@ -129,8 +130,12 @@ func readTenant(root string, tenant object.Tenant, before map[string]script) (*t
 		return t, seen
 	}
 	defer folder.Close()
-	libBytes := 0
+	libBytes, total, entries := 0, 0, 0
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if entries++; entries > maxEntries {
+			t.problem(root, fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
+			return fs.SkipAll
+		}
 		hidden := path != root && strings.HasPrefix(e.Name(), ".") // an editor's, or the inside of a mounted volume
 		switch {
 		case err != nil:
@@ -150,6 +155,10 @@ func readTenant(root string, tenant object.Tenant, before map[string]script) (*t
 		if err != nil {
 			t.problem(path, err)
 			return nil
+		}
+		if total += len(s.Source); total > maxTenantBytes {
+			t.problem(root, fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes))
+			return fs.SkipAll
 		}
 		s.File = string(tenant) + "/" + rel
 		of, isTest := strings.CutSuffix(rel, "_test.lua")

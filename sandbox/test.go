@@ -52,6 +52,8 @@ func (alone) Proxy(context.Context, *ProxyCall) error {
 	return object.Errorf(object.CodeUnavailable, "a test calls no other objects")
 }
 
+func (alone) Secret(object.ID, string) (string, bool) { return "", false }
+
 // tests returns the names of the tests, sorted.
 func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error) {
 	s := p.emptyState()

@@ -5,10 +5,12 @@ package watch
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -21,12 +23,21 @@ const (
 	latest = 150 * time.Millisecond
 )
 
+// maxFolders bounds how many folders are watched: whoever owns one can make any number in it,
+// and the system has so many watches for all programs of a user.
+const maxFolders = 16_384
+
+// errMany says that there are more.
+var errMany = fmt.Errorf("more than %d folders", maxFolders)
+
 // Folders watches folders with all that is below them. Its methods may be called
 // concurrently.
 type Folders struct {
 	fsn  *fsnotify.Watcher
 	told chan struct{}
 	done chan struct{}
+
+	watched atomic.Int64 // about how many folders
 
 	mu    sync.Mutex // guards what follows
 	dirty map[string]bool
@@ -62,13 +73,13 @@ func (f *Folders) Take() (paths []string, all bool) {
 }
 
 // Cover watches these folders and all below them, as far as they are not watched yet. One
-// that is missing is left out, with what is hidden. The error is that there are more than
-// the system watches.
+// that is missing is left out, with what is hidden. The error is that there are too many.
 func (f *Folders) Cover(roots ...string) error {
 	watched := map[string]bool{}
 	for _, path := range f.fsn.WatchList() {
 		watched[path] = true
 	}
+	f.watched.Store(int64(len(watched)))
 	var problem error
 	for _, root := range roots {
 		problem = errors.Join(problem, f.cover(root, watched))
@@ -87,6 +98,9 @@ func (f *Folders) cover(root string, watched map[string]bool) error {
 			return fs.SkipDir
 		case watched[path]:
 			return nil
+		}
+		if f.watched.Add(1) > maxFolders {
+			return errMany
 		}
 		if err := f.fsn.Add(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
