@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -110,6 +111,8 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 		Confine: walls, Unconfined: pin.Unconfined,
 		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
 		Account: &h.ledger.tenant(pin.ID.Tenant()).processes,
+		Secret:  func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.value(id, name) },
+		Redact:  func(text string) string { return h.snap.Load().secrets.redact(pin.ID.Tenant(), text) },
 	})}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/hearthhost/hearth/internal/redact"
@@ -124,6 +125,28 @@ func (s *secrets) of(tenant object.Tenant) *supervise.Secrets {
 		}
 	}
 	return out
+}
+
+// value returns a secret of an object.
+func (s *secrets) value(id object.ID, name string) (value string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.policy.Secrets {
+		sec := &s.policy.Secrets[i]
+		if sec.Tenant == id.Tenant() && sec.Name == name && slices.Contains(sec.Objects, id) {
+			value, ok = s.values[sec.Path]
+			return value, ok
+		}
+	}
+	return "", false
+}
+
+// redact takes the secrets of a tenant out of a text.
+func (s *secrets) redact(tenant object.Tenant, text string) string {
+	s.mu.Lock()
+	known := s.known[tenant]
+	s.mu.Unlock()
+	return known.Text(text)
 }
 
 // grantSecrets hands every tenant's worker its own.

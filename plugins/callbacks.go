@@ -88,6 +88,19 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	return &rpc.CallReply{Payload: reply.Payload, Exception: reply.Exception}, nil
 }
 
+// Secret returns a secret of the object whose call is under way. The host knows which that
+// is; who asks outside of a call gets none.
+func (c *callbacks) Secret(_ context.Context, r *rpc.SecretRequest) (*rpc.SecretReply, error) {
+	c.pr.mu.Lock()
+	under := c.pr.calls[r.GetCall()]
+	c.pr.mu.Unlock()
+	if under == nil || c.pr.p.cfg.Secret == nil {
+		return &rpc.SecretReply{}, nil
+	}
+	value, ok := c.pr.p.cfg.Secret(under.ID, r.GetName())
+	return &rpc.SecretReply{Granted: ok, Value: value}, nil
+}
+
 func failed(err error) *rpc.CallReply {
 	var e *object.Error
 	if !errors.As(err, &e) {

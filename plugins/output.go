@@ -26,6 +26,7 @@ type output struct {
 	log     *slog.Logger
 	id      object.ID
 	account *account.Processes
+	redact  func(string) string // nil: as it is
 
 	mu      sync.Mutex // guards what follows
 	second  time.Time
@@ -36,6 +37,9 @@ type output struct {
 
 // line logs one line.
 func (o *output) line(level slog.Level, id object.ID, text, from string) {
+	if o.redact != nil {
+		text = o.redact(text) // before it is cut: half a secret is not found
+	}
 	text = clip(text)
 	o.mu.Lock()
 	if now := time.Now(); now.Sub(o.second) >= time.Second {

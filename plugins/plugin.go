@@ -47,6 +47,10 @@ type Config struct {
 	Idle time.Duration
 	// Proxy authorises and runs a call from one of the objects to another.
 	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
+	// Secret returns a secret that is granted to an object; nil: there are none. Redact takes
+	// the tenant's secrets out of what is logged; nil changes nothing.
+	Secret func(id object.ID, name string) (value string, ok bool)
+	Redact func(text string) string
 	// Account counts what the tenant's processes spend; several backends may share one.
 	Account *account.Processes // nil: nobody asks
 	Log     *slog.Logger       // nil discards

@@ -448,6 +448,27 @@ func TestProxy(t *testing.T) {
 	}
 }
 
+// TestSecret: a plugin gets the secrets of the object that is called, and what it logs of them
+// is taken out.
+func TestSecret(t *testing.T) {
+	cfg, log := prepare(t, "knows", filepath.Join(built, "misbehave"))
+	cfg.Secret = func(id object.ID, name string) (string, bool) {
+		return "open sesame", id == cfg.ID && name == "smtp"
+	}
+	cfg.Redact = func(text string) string { return strings.ReplaceAll(text, "open sesame", "[secret]") }
+	p := runs(t, cfg)
+	if got, err := invoke(t, p, cfg.ID, "secret", "smtp"); err != nil || got != int64(len("open sesame")) {
+		t.Errorf("secret(smtp) = %v, %v", got, err)
+	}
+	if v, err := invoke(t, p, cfg.ID, "secret", "imap"); err != nil || !strings.Contains(fmt.Sprint(v), "grants no secret") {
+		t.Errorf("secret(imap) = %v, %v", v, err)
+	}
+	eventually(t, func() bool { return strings.Contains(log.String(), "the secret is [secret]") })
+	if strings.Contains(log.String(), "open sesame") {
+		t.Error("the log holds the secret")
+	}
+}
+
 // TestInPlace rewrites the executable while it runs and before it runs again.
 func TestInPlace(t *testing.T) {
 	cfg, _ := prepare(t, "rewritten", filepath.Join(built, "misbehave"))

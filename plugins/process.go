@@ -80,7 +80,7 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	}
 	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(), gone: make(chan struct{}),
 		proxies: make(chan struct{}, maxProxies), calls: map[uint64]*object.Call{}, streams: map[uint64]bool{}}
-	out := &output{log: p.cfg.Log, id: p.cfg.ID, account: p.cfg.Account}
+	out := &output{log: p.cfg.Log, id: p.cfg.ID, account: p.cfg.Account, redact: p.cfg.Redact}
 	pr.own = &hostServer{service: &callbacks{pr: pr, out: out}}
 	a := &adapter{own: pr.own}
 	said := func(from string) *lineWriter {

@@ -26,6 +26,10 @@ func TestPythonPlugin(t *testing.T) {
 listener "tcp" { address = "127.0.0.1:0" }
 principal "me" { host_user = true }
 tenant "demo" {
+  secret "smtp" {
+    file    = "smtp.secret"
+    objects = ["demo.snake"]
+  }
   plugin "snake" {
     unpinned   = true
     unconfined = true
@@ -44,6 +48,7 @@ permit "the tests, and the greeter, may call" {
 			check(t, err)
 			check(t, os.WriteFile(filepath.Join(from, to), text, 0o600))
 		}
+		check(t, os.WriteFile(filepath.Join(dir, "smtp.secret"), []byte("open sesame"), 0o600))
 		check(t, os.MkdirAll(filepath.Join(dir, "plugins", "demo"), 0o755))
 		pack := exec.CommandContext(t.Context(), systemPython, "-m", "zipapp", from, "-p", systemPython+" -I", "-o", filepath.Join(dir, "plugins", "demo", "snake"))
 		if out, err := pack.CombinedOutput(); err != nil {
@@ -55,6 +60,10 @@ permit "the tests, and the greeter, may call" {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	h.awaitLog(ctx, t, "the secret is [secret smtp]")
+	if strings.Contains(h.log.String(), "open sesame") {
+		t.Error("the log holds a secret")
+	}
 	check(t, os.WriteFile(filepath.Join(h.dir, "policy.hcl"), []byte(fmt.Sprintf(policy, `objects = ["counter"]`)), 0o600))
 	h.awaitLog(ctx, t, "plugin changed")
 	c, err := client.New(client.Config{Address: h.tcp})

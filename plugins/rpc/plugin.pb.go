@@ -864,6 +864,110 @@ func (x *EndConnRequest) GetConn() uint64 {
 	return 0
 }
 
+type SecretRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          uint64                 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"` // under way
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SecretRequest) Reset() {
+	*x = SecretRequest{}
+	mi := &file_plugin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SecretRequest) ProtoMessage() {}
+
+func (x *SecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SecretRequest.ProtoReflect.Descriptor instead.
+func (*SecretRequest) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SecretRequest) GetCall() uint64 {
+	if x != nil {
+		return x.Call
+	}
+	return 0
+}
+
+func (x *SecretRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type SecretReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Granted       bool                   `protobuf:"varint,1,opt,name=granted,proto3" json:"granted,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SecretReply) Reset() {
+	*x = SecretReply{}
+	mi := &file_plugin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SecretReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SecretReply) ProtoMessage() {}
+
+func (x *SecretReply) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SecretReply.ProtoReflect.Descriptor instead.
+func (*SecretReply) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SecretReply) GetGranted() bool {
+	if x != nil {
+		return x.Granted
+	}
+	return false
+}
+
+func (x *SecretReply) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 type LogRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
@@ -875,7 +979,7 @@ type LogRequest struct {
 
 func (x *LogRequest) Reset() {
 	*x = LogRequest{}
-	mi := &file_plugin_proto_msgTypes[12]
+	mi := &file_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +991,7 @@ func (x *LogRequest) String() string {
 func (*LogRequest) ProtoMessage() {}
 
 func (x *LogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[12]
+	mi := &file_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1004,7 @@ func (x *LogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogRequest.ProtoReflect.Descriptor instead.
 func (*LogRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{12}
+	return file_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LogRequest) GetObject() string {
@@ -939,7 +1043,7 @@ type ProxyRequest struct {
 
 func (x *ProxyRequest) Reset() {
 	*x = ProxyRequest{}
-	mi := &file_plugin_proto_msgTypes[13]
+	mi := &file_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1055,7 @@ func (x *ProxyRequest) String() string {
 func (*ProxyRequest) ProtoMessage() {}
 
 func (x *ProxyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[13]
+	mi := &file_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1068,7 @@ func (x *ProxyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProxyRequest.ProtoReflect.Descriptor instead.
 func (*ProxyRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{13}
+	return file_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProxyRequest) GetCall() uint64 {
@@ -1079,7 +1183,13 @@ const file_plugin_proto_rawDesc = "" +
 	"\x12CloseStreamRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\x04R\x06stream\"$\n" +
 	"\x0eEndConnRequest\x12\x12\n" +
-	"\x04conn\x18\x01 \x01(\x04R\x04conn\"N\n" +
+	"\x04conn\x18\x01 \x01(\x04R\x04conn\"7\n" +
+	"\rSecretRequest\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"=\n" +
+	"\vSecretReply\x12\x18\n" +
+	"\agranted\x18\x01 \x01(\bR\agranted\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"N\n" +
 	"\n" +
 	"LogRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x14\n" +
@@ -1107,10 +1217,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\x04Call\x12\x1d.hearth.plugin.v1.CallRequest\x1a\x1b.hearth.plugin.v1.CallReply\x12B\n" +
 	"\x04Next\x12\x1d.hearth.plugin.v1.NextRequest\x1a\x1b.hearth.plugin.v1.CallReply\x12N\n" +
 	"\vCloseStream\x12$.hearth.plugin.v1.CloseStreamRequest\x1a\x19.hearth.plugin.v1.Nothing\x12F\n" +
-	"\aEndConn\x12 .hearth.plugin.v1.EndConnRequest\x1a\x19.hearth.plugin.v1.Nothing2\x8c\x01\n" +
+	"\aEndConn\x12 .hearth.plugin.v1.EndConnRequest\x1a\x19.hearth.plugin.v1.Nothing2\xd6\x01\n" +
 	"\x04Host\x12>\n" +
 	"\x03Log\x12\x1c.hearth.plugin.v1.LogRequest\x1a\x19.hearth.plugin.v1.Nothing\x12D\n" +
-	"\x05Proxy\x12\x1e.hearth.plugin.v1.ProxyRequest\x1a\x1b.hearth.plugin.v1.CallReplyB*Z(github.com/hearthhost/hearth/plugins/rpcb\x06proto3"
+	"\x05Proxy\x12\x1e.hearth.plugin.v1.ProxyRequest\x1a\x1b.hearth.plugin.v1.CallReply\x12H\n" +
+	"\x06Secret\x12\x1f.hearth.plugin.v1.SecretRequest\x1a\x1d.hearth.plugin.v1.SecretReplyB*Z(github.com/hearthhost/hearth/plugins/rpcb\x06proto3"
 
 var (
 	file_plugin_proto_rawDescOnce sync.Once
@@ -1125,7 +1236,7 @@ func file_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_plugin_proto_goTypes = []any{
 	(Kind)(0),                  // 0: hearth.plugin.v1.Kind
 	(*Nothing)(nil),            // 1: hearth.plugin.v1.Nothing
@@ -1140,8 +1251,10 @@ var file_plugin_proto_goTypes = []any{
 	(*NextRequest)(nil),        // 10: hearth.plugin.v1.NextRequest
 	(*CloseStreamRequest)(nil), // 11: hearth.plugin.v1.CloseStreamRequest
 	(*EndConnRequest)(nil),     // 12: hearth.plugin.v1.EndConnRequest
-	(*LogRequest)(nil),         // 13: hearth.plugin.v1.LogRequest
-	(*ProxyRequest)(nil),       // 14: hearth.plugin.v1.ProxyRequest
+	(*SecretRequest)(nil),      // 13: hearth.plugin.v1.SecretRequest
+	(*SecretReply)(nil),        // 14: hearth.plugin.v1.SecretReply
+	(*LogRequest)(nil),         // 15: hearth.plugin.v1.LogRequest
+	(*ProxyRequest)(nil),       // 16: hearth.plugin.v1.ProxyRequest
 }
 var file_plugin_proto_depIdxs = []int32{
 	4,  // 0: hearth.plugin.v1.DescribeReply.objects:type_name -> hearth.plugin.v1.Object
@@ -1156,17 +1269,19 @@ var file_plugin_proto_depIdxs = []int32{
 	10, // 9: hearth.plugin.v1.Plugin.Next:input_type -> hearth.plugin.v1.NextRequest
 	11, // 10: hearth.plugin.v1.Plugin.CloseStream:input_type -> hearth.plugin.v1.CloseStreamRequest
 	12, // 11: hearth.plugin.v1.Plugin.EndConn:input_type -> hearth.plugin.v1.EndConnRequest
-	13, // 12: hearth.plugin.v1.Host.Log:input_type -> hearth.plugin.v1.LogRequest
-	14, // 13: hearth.plugin.v1.Host.Proxy:input_type -> hearth.plugin.v1.ProxyRequest
-	3,  // 14: hearth.plugin.v1.Plugin.Describe:output_type -> hearth.plugin.v1.DescribeReply
-	8,  // 15: hearth.plugin.v1.Plugin.Call:output_type -> hearth.plugin.v1.CallReply
-	8,  // 16: hearth.plugin.v1.Plugin.Next:output_type -> hearth.plugin.v1.CallReply
-	1,  // 17: hearth.plugin.v1.Plugin.CloseStream:output_type -> hearth.plugin.v1.Nothing
-	1,  // 18: hearth.plugin.v1.Plugin.EndConn:output_type -> hearth.plugin.v1.Nothing
-	1,  // 19: hearth.plugin.v1.Host.Log:output_type -> hearth.plugin.v1.Nothing
-	8,  // 20: hearth.plugin.v1.Host.Proxy:output_type -> hearth.plugin.v1.CallReply
-	14, // [14:21] is the sub-list for method output_type
-	7,  // [7:14] is the sub-list for method input_type
+	15, // 12: hearth.plugin.v1.Host.Log:input_type -> hearth.plugin.v1.LogRequest
+	16, // 13: hearth.plugin.v1.Host.Proxy:input_type -> hearth.plugin.v1.ProxyRequest
+	13, // 14: hearth.plugin.v1.Host.Secret:input_type -> hearth.plugin.v1.SecretRequest
+	3,  // 15: hearth.plugin.v1.Plugin.Describe:output_type -> hearth.plugin.v1.DescribeReply
+	8,  // 16: hearth.plugin.v1.Plugin.Call:output_type -> hearth.plugin.v1.CallReply
+	8,  // 17: hearth.plugin.v1.Plugin.Next:output_type -> hearth.plugin.v1.CallReply
+	1,  // 18: hearth.plugin.v1.Plugin.CloseStream:output_type -> hearth.plugin.v1.Nothing
+	1,  // 19: hearth.plugin.v1.Plugin.EndConn:output_type -> hearth.plugin.v1.Nothing
+	1,  // 20: hearth.plugin.v1.Host.Log:output_type -> hearth.plugin.v1.Nothing
+	8,  // 21: hearth.plugin.v1.Host.Proxy:output_type -> hearth.plugin.v1.CallReply
+	14, // 22: hearth.plugin.v1.Host.Secret:output_type -> hearth.plugin.v1.SecretReply
+	15, // [15:23] is the sub-list for method output_type
+	7,  // [7:15] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -1183,7 +1298,7 @@ func file_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -286,8 +286,9 @@ var Plugin_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Host_Log_FullMethodName   = "/hearth.plugin.v1.Host/Log"
-	Host_Proxy_FullMethodName = "/hearth.plugin.v1.Host/Proxy"
+	Host_Log_FullMethodName    = "/hearth.plugin.v1.Host/Log"
+	Host_Proxy_FullMethodName  = "/hearth.plugin.v1.Host/Proxy"
+	Host_Secret_FullMethodName = "/hearth.plugin.v1.Host/Secret"
 )
 
 // HostClient is the client API for Host service.
@@ -299,6 +300,8 @@ type HostClient interface {
 	Log(ctx context.Context, in *LogRequest, opts ...grpc.CallOption) (*Nothing, error)
 	// Proxy calls another object, authorised as the object whose call is under way.
 	Proxy(ctx context.Context, in *ProxyRequest, opts ...grpc.CallOption) (*CallReply, error)
+	// Secret returns a secret that the policy grants to the object whose call is under way.
+	Secret(ctx context.Context, in *SecretRequest, opts ...grpc.CallOption) (*SecretReply, error)
 }
 
 type hostClient struct {
@@ -329,6 +332,16 @@ func (c *hostClient) Proxy(ctx context.Context, in *ProxyRequest, opts ...grpc.C
 	return out, nil
 }
 
+func (c *hostClient) Secret(ctx context.Context, in *SecretRequest, opts ...grpc.CallOption) (*SecretReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SecretReply)
+	err := c.cc.Invoke(ctx, Host_Secret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServer is the server API for Host service.
 // All implementations must embed UnimplementedHostServer
 // for forward compatibility.
@@ -338,6 +351,8 @@ type HostServer interface {
 	Log(context.Context, *LogRequest) (*Nothing, error)
 	// Proxy calls another object, authorised as the object whose call is under way.
 	Proxy(context.Context, *ProxyRequest) (*CallReply, error)
+	// Secret returns a secret that the policy grants to the object whose call is under way.
+	Secret(context.Context, *SecretRequest) (*SecretReply, error)
 	mustEmbedUnimplementedHostServer()
 }
 
@@ -353,6 +368,9 @@ func (UnimplementedHostServer) Log(context.Context, *LogRequest) (*Nothing, erro
 }
 func (UnimplementedHostServer) Proxy(context.Context, *ProxyRequest) (*CallReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Proxy not implemented")
+}
+func (UnimplementedHostServer) Secret(context.Context, *SecretRequest) (*SecretReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Secret not implemented")
 }
 func (UnimplementedHostServer) mustEmbedUnimplementedHostServer() {}
 func (UnimplementedHostServer) testEmbeddedByValue()              {}
@@ -411,6 +429,24 @@ func _Host_Proxy_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Host_Secret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServer).Secret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Host_Secret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServer).Secret(ctx, req.(*SecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Host_ServiceDesc is the grpc.ServiceDesc for Host service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -425,6 +461,10 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Proxy",
 			Handler:    _Host_Proxy_Handler,
+		},
+		{
+			MethodName: "Secret",
+			Handler:    _Host_Secret_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -88,6 +88,23 @@ func Log(ctx context.Context, level, text string) {
 	_, _ = u.s.host.Log(ctx, &rpc.LogRequest{Object: u.object, Level: level, Text: text})
 }
 
+// Secret returns a secret that the policy grants to the object whose call ctx belongs to. Ask
+// each time: it may be another one tomorrow. The error says that there is none.
+func Secret(ctx context.Context, name string) (string, error) {
+	u := underway(ctx)
+	if u == nil || u.s.host == nil {
+		return "", errors.New("sdk: secrets are had during a call, with its context, under a host")
+	}
+	r, err := u.s.host.Secret(ctx, &rpc.SecretRequest{Call: u.id, Name: name})
+	if err != nil {
+		return "", err
+	}
+	if !r.GetGranted() {
+		return "", fmt.Errorf("sdk: the policy grants no secret %q to %s", name, u.object)
+	}
+	return r.GetValue(), nil
+}
+
 // Call calls a method of another object, for which the policy has to permit
 // "object:<this one's id>". An exception there is an [*Exception] here.
 func Call(ctx context.Context, id, method string, args ...any) (any, error) {

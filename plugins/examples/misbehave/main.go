@@ -34,6 +34,12 @@ func (imp) Relay(ctx context.Context, id, method string) (any, error) {
 	return sdk.Call(ctx, id, method, "relayed")
 }
 
+func (imp) Secret(ctx context.Context, name string) (int, error) {
+	secret, err := sdk.Secret(ctx, name)
+	sdk.Log(ctx, "info", "the secret is "+secret)
+	return len(secret), err
+}
+
 func (imp) Endless() iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		for i := 0; yield(i, nil); i++ {
@@ -104,7 +110,7 @@ func main() {
 		Method("echo", imp.Echo, "").Method("crash", imp.Crash, "").Method("hang", imp.Hang, "").
 		Method("panic", imp.Panic, "").Method("huge", imp.Huge, "").Method("fail", imp.Fail, "").
 		Method("raise", imp.Raise, "").Method("env", imp.Env, "").Method("pid", imp.Pid, "").Method("who", imp.Who, "").
-		Method("relay", imp.Relay, "").Method("endless", imp.Endless, "").Method("garbage", imp.Garbage, "").
+		Method("relay", imp.Relay, "").Method("secret", imp.Secret, "").Method("endless", imp.Endless, "").Method("garbage", imp.Garbage, "").
 		Method("chatter", imp.Chatter, "").Method("leak", imp.Leak, "")))
 }
 

@@ -53,6 +53,13 @@ class Greeter:
         hearth.log("info", "forwarding to " + object_id)
         return hearth.call(object_id, method, argument)
 
+    @hearth.method
+    def knows(self, name: str):
+        "Tells how long a secret is that the policy grants. What is logged of it is not the secret."
+        secret = hearth.secret(name)
+        hearth.log("info", "the secret is " + secret)
+        return len(secret)
+
     def hidden(self):
         return "never reached from outside"
 

@@ -157,6 +157,17 @@ def log(level, text):
         server.ask("Log", {"object": under["object"], "level": level, "text": str(text)}, LOG_REQUEST, {})
 
 
+def secret(name):
+    """A secret that the policy grants to the object of the call under way; KeyError if none is."""
+    under, server = getattr(_local, "call", None), getattr(_local, "server", None)
+    if server is None or server.host is None:
+        raise RuntimeError("secrets are had during a call, in its thread, under a host")
+    reply = server.ask("Secret", {"call": under.get("call", 0), "name": name}, SECRET_REQUEST, SECRET_REPLY)
+    if not reply.get("granted"):
+        raise KeyError("the policy grants no secret %r to %s" % (name, under["object"]))
+    return reply.get("value", "")
+
+
 def call(object_id, method_name, *args, **kwargs):
     """Calls another object as the principal "object:<own id>". Only during a call."""
     under, server = getattr(_local, "call", None), getattr(_local, "server", None)
@@ -218,6 +229,8 @@ CALL_REPLY = {1: ("payload", "bytes"), 2: ("exception", "bool"), 3: ("stream", "
 NEXT_REQUEST = {1: ("stream", "int"), 2: ("call", CALL_REQUEST)}
 STREAM_REQUEST = {1: ("stream", "int")}
 CONN_REQUEST = {1: ("conn", "int")}
+SECRET_REQUEST = {1: ("call", "int"), 2: ("name", "text")}
+SECRET_REPLY = {1: ("granted", "bool"), 2: ("value", "text")}
 LOG_REQUEST = {1: ("object", "text"), 2: ("level", "text"), 3: ("text", "text")}
 PROXY_REQUEST = {1: ("call", "int"), 2: ("from", "text"), 3: ("object", "text"), 4: ("kind", "int"), 5: ("method", "text"),
                  6: ("serializer", "text"), 7: ("payload", "bytes")}

@@ -14,6 +14,13 @@ assert list(greeter.count(3)) == [0, 1, 2]
 value = {"a": (1, 2, {3}), "b": None, "c": [1.5, b"\x00\xff".decode("latin-1"), 3 + 4j]}
 assert greeter.echo(value) == value
 assert greeter.forward("demo.counter", "add", 5) == 5
+assert greeter.knows("smtp") == len("open sesame")
+try:
+    greeter.knows("imap")
+except KeyError:
+    pass
+else:
+    raise SystemExit("a secret that nobody granted is known")
 try:
     greeter.refuse()
 except ValueError as x:
