@@ -1,0 +1,109 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/client"
+)
+
+// TestServiceManager starts the real binary as systemd does: with an open socket, and with
+// one to be told at. It is told when the host is ready, and when it ends; the watchdog hears
+// of it in between; and a socket that no listener of the policy has is refused.
+func TestServiceManager(t *testing.T) {
+	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // the names of sockets are short
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	bin := filepath.Join(dir, "hearth")
+	buildHearth(t, bin)
+	check(t, os.CopyFS(filepath.Join(dir, "scripts"), os.DirFS("../../scripts")))
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // as systemd's are
+	ln, err := plain.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	check(t, err)
+	defer ln.Close()
+	socket, err := ln.(*net.TCPListener).File()
+	check(t, err)
+	defer socket.Close()
+	at := ln.Addr().String()
+	policy := func(address string) {
+		t.Helper()
+		check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(`
+listener "local" { address = "`+address+`" }
+principal "me" { host_user = true }
+tenant "demo" {}
+permit "all" {
+  principals = ["me"]
+  objects    = ["demo.*"]
+}
+`), 0o600))
+	}
+	told, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	check(t, err)
+	defer told.Close()
+	check(t, told.SetReadDeadline(time.Now().Add(time.Minute)))
+	// Only the process itself knows its number before it runs.
+	command := func(name string) *exec.Cmd {
+		c := exec.CommandContext(t.Context(), "/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" serve --policy policy.hcl`, bin)
+		c.Dir, c.ExtraFiles = dir, []*os.File{socket}
+		c.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name, "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=200000")
+		return c
+	}
+
+	policy("127.0.0.1:1")
+	out, err := command("local").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), at) {
+		t.Errorf("a socket with the name of a listener that has another address: %v\n%s", err, out)
+	}
+
+	policy(at)
+	serve := command("local")
+	var log lockedBuffer
+	serve.Stdout, serve.Stderr = &log, &log
+	check(t, serve.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- serve.Wait() }()
+	t.Cleanup(func() { _ = serve.Process.Kill() })
+	hear := func(what string) {
+		t.Helper()
+		b := make([]byte, 4096)
+		for {
+			n, err := told.Read(b)
+			if err != nil {
+				t.Fatalf("never told %s: %v\n%s", what, err, log.String())
+			}
+			if strings.Contains(string(b[:n]), what) {
+				return
+			}
+		}
+	}
+	hear("READY=1")
+	c, err := client.New(client.Config{Address: at})
+	check(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if got, err := c.Object("demo.counter").Call(ctx, "add", 2); err != nil || got != int64(2) {
+		t.Errorf("through the socket that was handed over: %v, %v", got, err)
+	}
+	check(t, c.Close())
+	hear("WATCHDOG=1")
+	check(t, serve.Process.Signal(syscall.SIGTERM))
+	hear("STOPPING=1")
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("hearth serve: %v\n%s", err, log.String())
+		}
+	case <-ctx.Done():
+		t.Fatalf("the host does not end\n%s", log.String())
+	}
+}
