@@ -281,9 +281,21 @@ return S`
 	l.reload()
 	l.want("acme.s", "n", int64(8))
 
+	// Other limits are another version, too.
+	l.put("scripts/acme/s.lua", script("self.n = state and state.n or 0", keeps))
+	l.reload()
+	if _, err := l.c.Object("acme.s").Call(t.Context(), "add", 5); err != nil {
+		t.Fatal(err)
+	}
+	for _, wall := range []string{"3s", "4s"} { // the first is called never
+		l.put("policy.hcl", limited("object \"s\" {\n limits {\n wall = \""+wall+"\"\n}\n}"))
+		l.reload()
+	}
+	l.want("acme.s", "n", int64(5))
+
 	l.put("scripts/acme/s.lua", strings.Replace(script("self.n = 0", keeps), `"single"`, `"call"`, 1))
 	l.reload()
-	l.want("acme.s", "n", int64(8))
+	l.want("acme.s", "n", int64(5))
 }
 
 func TestReloadPolicy(t *testing.T) {

@@ -225,6 +225,10 @@ func try(ctx context.Context, in worker, all []*candidate) {
 		if c.added && added > maxTried {
 			continue
 		}
+		if ctx.Err() != nil {
+			c.err = context.Cause(ctx)
+			continue
+		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			if c.tests != nil {

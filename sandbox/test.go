@@ -40,6 +40,9 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 		return nil, err
 	}
 	for _, name := range names {
+		if ctx.Err() != nil {
+			return nil, p.unloadable("%s: the tests take too long together", p.file)
+		}
 		results = append(results, TestResult{name, p.test(ctx, subject, name)})
 	}
 	return results, nil

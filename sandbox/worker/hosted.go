@@ -30,6 +30,7 @@ type hosted struct {
 	retired  bool
 	heir     *hosted // of a retired one; nil: the object is no more
 	prev     *hosted // the version before, while it may have sessions
+	estate   *estate // what the "single" before hands over, until there is one here
 	early    []*job  // came before loading ended
 	loaded   bool
 	single   *actor
@@ -127,7 +128,8 @@ func (o *hosted) route(j *job) {
 	switch mode {
 	case object.Single:
 		if o.single == nil {
-			o.single = newActor(o, o.limits.Queue, nil)
+			o.single = newActor(o, o.limits.Queue, o.estate)
+			o.estate = nil
 		}
 		o.single.enqueue(j)
 	case object.Session:
@@ -168,7 +170,7 @@ func (o *hosted) parallelLocked(j *job) {
 func (o *hosted) remembers() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.single != nil || len(o.sessions)+len(o.waiting)+len(o.early)+o.working > 0 || o.prev != nil && o.prev.remembers()
+	return o.single != nil || o.estate != nil || len(o.sessions)+len(o.waiting)+len(o.early)+o.working > 0 || o.prev != nil && o.prev.remembers()
 }
 
 // done takes back an actor of mode "call": it goes on with the next job that waits, or
@@ -215,13 +217,17 @@ var errReplaced = object.Errorf(object.CodeNotFound, "unknown object")
 func (o *hosted) retire(heir *hosted) {
 	o.mu.Lock()
 	o.retired, o.heir = true, heir
-	idle, single, moved := o.idle, o.single, append(o.early, o.waiting...)
-	o.idle, o.single, o.early, o.waiting = nil, nil, nil, nil
+	idle, single, left, moved := o.idle, o.single, o.estate, append(o.early, o.waiting...)
+	o.idle, o.single, o.estate, o.early, o.waiting = nil, nil, nil, nil, nil
 	o.mu.Unlock()
-	if heir != nil {
-		heir.inherit(o, single)
-	} else if single != nil {
+	switch {
+	case heir != nil && single != nil:
+		left = single.bequeath()
+	case single != nil:
 		single.stop(false)
+	}
+	if heir != nil {
+		heir.inherit(o, left)
 	}
 	for _, a := range idle {
 		a.stop(false)
@@ -229,34 +235,23 @@ func (o *hosted) retire(heir *hosted) {
 	for _, j := range moved {
 		heir.succeed(j)
 	}
-	left := weak.Make(o) // an instance that lives holds it
+	alive := weak.Make(o) // an instance that lives holds it
 	time.AfterFunc(drainTimeout, func() {
-		if o := left.Value(); o != nil {
+		if o := alive.Value(); o != nil {
 			o.cut()
 		}
 	})
 }
 
-// inherit makes o the next version of old, whose one instance, if there is any, hands over.
-// No job has come yet.
-func (o *hosted) inherit(old *hosted, single *actor) {
-	sessions, loaded := old.holdsSessions(), false
-	select {
-	case <-o.ready: // as it is, but for what is used without having been tried
-		loaded = o.prog != nil
-	default:
-	}
+// inherit makes o the next version of old; left is what that one's instance hands over, nil
+// if there is none. No job has come yet.
+func (o *hosted) inherit(old *hosted, left *estate) {
+	sessions := old.holdsSessions()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.estate = left
 	if sessions {
 		o.prev = old
-	}
-	switch {
-	case single == nil:
-	case loaded && o.prog.Mode() == object.Single:
-		o.single = newActor(o, o.limits.Queue, single.bequeath())
-	default:
-		single.stop(false)
 	}
 }
 

@@ -280,8 +280,10 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 	if err != nil {
 		return err
 	}
-	go func() { // ends with the tests, each of which has a budget
-		results, err := sandbox.RunTests(context.Background(), cfg, file, source)
+	go func() { // ends with the tests, each of which has a budget, or with the time for all
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+		defer cancel()
+		results, err := sandbox.RunTests(ctx, cfg, file, source)
 		var doc []byte
 		if err == nil {
 			doc, err = json.Marshal(results)
@@ -297,6 +299,9 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 	}()
 	return nil
 }
+
+// testTimeout is how long the tests of one object may take together.
+const testTimeout = 50 * time.Second
 
 // use makes a version that was loaded the one that answers calls.
 func (w *process) use(number uint64) error {
