@@ -18,6 +18,9 @@ type Env interface {
 	Proxy(ctx context.Context, r *ProxyCall) error
 	// Secret returns a secret that is granted to an object, false for any other.
 	Secret(id object.ID, name string) (value string, ok bool)
+	// Long is told, once, of a call that has been running for longer than most: others of the
+	// process may have to wait for it.
+	Long()
 	// Redact takes the secrets that were granted to any object of the process out of a
 	// text that is about to be logged or sent as an error.
 	Redact(text string) string
@@ -95,6 +98,8 @@ type nowhere struct{}
 func (nowhere) Log(object.ID, string, string) {}
 
 func (nowhere) Secret(object.ID, string) (string, bool) { return "", false }
+
+func (nowhere) Long() {}
 
 func (nowhere) Redact(text string) string { return text }
 

@@ -32,7 +32,19 @@ type meter struct {
 	why    *object.Error   // the limit that was spent; set once
 	total  int64           // steps of all budgets that have ended, since spent was asked last
 	fence  *fence
+
+	looks int       // of this run
+	since time.Time // of the first look at the clock
+	long  func()    // told when a run takes long; nil: it was, or nobody wants to hear
+	tell  func()    // what long is at the beginning of each run
 }
+
+// How often the clock is looked at, in looks, and when a run is long. The alarm alone would
+// do, but that it needs somebody to ring it, and the script may have the only processor.
+const (
+	lookAtClock = 16
+	longRun     = 5 * time.Millisecond
+)
 
 // alarm rings once. It serves call after call until it does.
 type alarm struct {
@@ -59,6 +71,7 @@ var closed = func() chan struct{} {
 func (m *meter) begin(ctx context.Context, steps int64, wall time.Duration) {
 	m.steps, m.left, m.wall, m.caller = steps, steps, wall, ctx
 	m.next = max(steps-checkEvery, 0)
+	m.looks, m.since, m.long = 0, time.Time{}, m.tell
 	m.fence.begin(steps)
 	if m.alarm != nil {
 		m.alarm.timer.Reset(wall)
@@ -114,10 +127,25 @@ func (m *meter) spent() *object.Error {
 			return object.Errorf(object.CodeCanceled, "the call was cancelled; it was executed in part")
 		}
 	}
-	if m.alarm.rung.Load() {
+	if m.looks++; m.alarm.rung.Load() || m.looks%lookAtClock == 0 && m.late() {
 		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part", m.wall)
 	}
 	return m.fence.look(m.left)
+}
+
+// late looks at the clock, and reports whether the wall time is spent.
+func (m *meter) late() bool {
+	now := time.Now()
+	if m.since.IsZero() {
+		m.since = now
+		return false
+	}
+	ran := now.Sub(m.since)
+	if ran > longRun && m.long != nil {
+		m.long()
+		m.long = nil
+	}
+	return ran > m.wall
 }
 
 // waiting returns a context for waiting inside a call: it ends with the caller's and

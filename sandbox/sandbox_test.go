@@ -34,6 +34,8 @@ func (e *env) Secret(id object.ID, name string) (string, bool) {
 	return v, ok
 }
 
+func (e *env) Long() {}
+
 func (e *env) Redact(text string) string { return e.known.Text(text) }
 
 func (e *env) Log(_ object.ID, level, msg string) {

@@ -87,6 +87,7 @@ func (p *Program) emptyState() *State {
 		RegistryGrowStep:    256,
 	})
 	s.meter.fence = newFence(s)
+	s.meter.tell = p.env.Long
 	s.build = builder{s: s, names: map[string]lua.LValue{}}
 	s.enc.s = s
 	s.reseed()

@@ -84,7 +84,7 @@ var edges = []edge{
 	{pkg: "sandbox/confine", why: "walls know nothing of what is behind them"},
 	{pkg: "sandbox/supervise", may: []string{"internal/backoff", "object", "sandbox/link", "sandbox/confine", "internal/account", "internal/redact"},
 		why: "it runs in the host's process, where no Lua and no codec of arguments may be"},
-	{pkg: "sandbox/worker", may: []string{"object", "codec", "sandbox", "sandbox/link", "sandbox/confine", "internal/redact"},
+	{pkg: "sandbox/worker", may: []string{"object", "codec", "internal/nonblock", "sandbox", "sandbox/link", "sandbox/confine", "internal/redact"},
 		why: "the worker process joins codec and engine, and no more than it needs may run there"},
 	{pkg: "plugins", may: []string{"internal/backoff", "object", "plugins/rpc", "sandbox/confine", "internal/account"}, why: "it runs in the host's process, where no codec of arguments may be"},
 	{pkg: "plugins/rpc", why: "the protocol of plugins is generated and knows nothing"},

@@ -20,8 +20,8 @@ func write(fd uintptr, p []byte) (int, syscall.Errno) {
 // Yield lets other threads of the machine have this one's processor.
 func Yield() { _, _, _ = syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0) }
 
-// Slept is called by who has waited for a descriptor and is about to run what may take long
-// on the only processor. While all is idle, the runtime's monitor sleeps too, for up to a
-// minute: without it no timer fires and nobody is preempted. What wakes it is a system call
-// that the scheduler sees, and those of this package are none.
-func Slept() { _, _, _ = syscall.Syscall(syscall.SYS_GETPID, 0, 0, 0) }
+// Long is called by who has waited for a descriptor and now runs for long on the only
+// processor. While all is idle, the runtime's monitor sleeps too, for up to a minute:
+// without it no timer fires and nobody is preempted. What wakes it is a system call that the
+// scheduler sees, and those of this package are none.
+func Long() { _, _, _ = syscall.Syscall(syscall.SYS_GETPID, 0, 0, 0) }

@@ -17,8 +17,8 @@ func write(fd uintptr, p []byte) (int, syscall.Errno) {
 	return n, number(err)
 }
 
-// Slept has nothing to do: the scheduler sees these system calls.
-func Slept() {}
+// Long has nothing to do: the scheduler sees these system calls.
+func Long() {}
 
 // number returns the system's error number.
 func number(err error) syscall.Errno {

@@ -50,7 +50,6 @@ func (r *Reader) Run(linger bool) error {
 	err := r.raw.Read(func(fd uintptr) bool {
 		if linger {
 			r.spin.Slept()
-			nonblock.Slept() // or a script that runs now would outlast its wall time
 		}
 		// The system tells once that something came. To hear of what comes next, the end
 		// included, we must have read until there was nothing.

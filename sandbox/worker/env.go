@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -18,6 +19,10 @@ func (w *process) Log(id object.ID, level, msg string) {
 	e.Raw([]byte(msg))
 	w.send(&e)
 }
+
+// Long sees to it that a script which runs for long is preempted. It implements
+// [sandbox.Env].
+func (w *process) Long() { nonblock.Long() }
 
 // proxyReply is the host's answer to a call from one object to another.
 type proxyReply struct {
