@@ -76,7 +76,7 @@ func (o *hosted) describe(id uint64, tried bool) {
 	e.Begin(link.Described, id)
 	switch {
 	case o.err != nil && tried:
-		e.PutReply(object.Reply{Exception: true, Payload: []byte(o.err.Error())}, true, nil)
+		e.PutReply(object.Reply{Exception: true, Payload: []byte(reason(o.err))}, true, nil)
 	case o.err != nil:
 		e.PutReply(object.Reply{}, false, o.err)
 	default:
@@ -88,6 +88,14 @@ func (o *hosted) describe(id uint64, tried bool) {
 		}
 	}
 	o.w.send(&e)
+}
+
+// reason is what an author reads of an error.
+func reason(err *object.Error) string {
+	if err.Msg == "" {
+		return err.Error()
+	}
+	return err.Msg
 }
 
 // dispatch hands a job to an instance, now or when the object is loaded.

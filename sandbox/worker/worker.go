@@ -291,7 +291,7 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 		var e link.Encoder
 		e.Begin(link.Described, request)
 		if err != nil {
-			e.PutReply(object.Reply{Exception: true, Payload: []byte(asError(err).Error())}, true, nil)
+			e.PutReply(object.Reply{Exception: true, Payload: []byte(reason(asError(err)))}, true, nil)
 		} else {
 			e.PutReply(object.Reply{Payload: doc}, true, nil)
 		}
