@@ -28,18 +28,38 @@ func TestSetAside(t *testing.T) {
 		t.Errorf("after two crashes: %+v", s)
 	}
 	why := errors.New("why")
-	tenant.mu.Lock()
-	for range rule.Most {
-		tenant.crashedLocked(time.Second, why)
+	setAside := func() {
+		t.Helper()
+		tenant.mu.Lock()
+		for range rule.Most {
+			tenant.crashedLocked(time.Second, why)
+		}
+		tenant.mu.Unlock()
+		if err := call(); object.CodeOf(err) != object.CodeUnavailable || !strings.Contains(err.Error(), "crashed 10 times in a row and is set aside until one of its objects changes") {
+			t.Errorf("a call of what is set aside: %v", err)
+		}
+		if s := tenant.Status(); !s.Aside || s.Cause != why || s.PID != 0 {
+			t.Errorf("what is set aside: %+v", s)
+		}
 	}
-	tenant.mu.Unlock()
-	if err := call(); object.CodeOf(err) != object.CodeUnavailable || !strings.Contains(err.Error(), "crashed 10 times in a row and is set aside until a script of the tenant changes") {
-		t.Errorf("a call of what is set aside: %v", err)
-	}
-	if s := tenant.Status(); !s.Aside || s.Cause != why || s.PID != 0 {
-		t.Errorf("what is set aside: %+v", s)
-	}
+	started := func() bool { return strings.Contains(call().Error(), "could not be started") }
+
+	setAside()
+	tenant.Use()
 	if _, err := tenant.Try(t.Context(), v); err == nil || !strings.Contains(err.Error(), "could not be started") {
 		t.Errorf("another version is not tried: %v", err)
+	}
+	if !tenant.Status().Aside || started() {
+		t.Error("a version that was refused had the worker start again")
+	}
+	setAside()
+	tenant.Use(NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{Steps: 1}))
+	if !started() {
+		t.Error("other limits do not have it start again")
+	}
+	setAside()
+	tenant.Remove("acme.y")
+	if !started() {
+		t.Error("an object that is gone does not have it start again")
 	}
 }

@@ -85,8 +85,9 @@ func (t *Tenant) Has(id object.ID) bool { return t.version(id) != nil }
 func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id] }
 
 // live returns the running process, starting one if there is none. After a crash it
-// refuses with CodeUnavailable until the back-off is over.
-func (t *Tenant) live() (*process, error) {
+// refuses with CodeUnavailable until the back-off is over; a trial of something new does
+// not care that what there is was set aside.
+func (t *Tenant) live(trial bool) (*process, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -96,9 +97,10 @@ func (t *Tenant) live() (*process, error) {
 		return t.proc, nil
 	}
 	switch wait, aside := t.backoff.Wait(); {
+	case aside && trial:
 	case aside:
 		return nil, object.Errorf(object.CodeUnavailable,
-			"the worker of tenant %s crashed %d times in a row and is set aside until a script of the tenant changes, or for %s; not executed", t.cfg.Tenant, rule.Most, wait.Round(time.Second))
+			"the worker of tenant %s crashed %d times in a row and is set aside until one of its objects changes, or for %s; not executed", t.cfg.Tenant, rule.Most, wait.Round(time.Second))
 	case wait > 0:
 		return nil, object.Errorf(object.CodeUnavailable,
 			"the worker of tenant %s crashed and is started again in %s; not executed", t.cfg.Tenant, wait.Round(100*time.Millisecond))
@@ -119,11 +121,11 @@ var rule = backoff.Rule{Most: 10, Aside: 5 * time.Minute}
 func (t *Tenant) crashedLocked(ran time.Duration, cause error) {
 	t.cfg.Account.Crashed()
 	if t.backoff.Crashed(rule, ran, cause) {
-		t.cfg.Log.Error("worker is set aside until a script of the tenant changes", "crashes", rule.Most, "or_for", rule.Aside, "err", cause)
+		t.cfg.Log.Error("worker is set aside until one of its objects changes", "crashes", rule.Most, "or_for", rule.Aside, "err", cause)
 	}
 }
 
-// forgive lets a worker that was set aside start again: what it runs has changed.
+// forgive lets a worker that was set aside start again: what it serves has changed.
 func (t *Tenant) forgive() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -163,7 +165,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	if t.version(id) == nil {
 		return nil, errUnknown
 	}
-	p, err := t.live()
+	p, err := t.live(false)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +206,7 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, %s takes at most %d; not executed", len(c.Payload), c.ID, most)
 	}
 	for again := false; ; again = true {
-		p, err := t.live()
+		p, err := t.live(false)
 		if err != nil {
 			return object.Reply{}, err
 		}

@@ -58,9 +58,8 @@ func (e *LoadError) Error() string { return e.Msg }
 // exposes. The error is a [*LoadError] if the script is wrong.
 // Follow it with Use or Forget.
 func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, error) {
-	t.forgive()
 	for again := false; ; again = true {
-		p, err := t.live()
+		p, err := t.live(true)
 		if err != nil {
 			return nil, err
 		}
@@ -109,8 +108,7 @@ type TestResult struct {
 // Test runs a script with tests of a version, without any call noticing. The error is a
 // [*LoadError] if the version or the tests do not load.
 func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResult, error) {
-	t.forgive()
-	p, err := t.live()
+	p, err := t.live(true)
 	if err != nil {
 		return nil, err
 	}
@@ -145,11 +143,15 @@ const tryTimeout = 20 * time.Second
 // Use makes versions those that answer the calls that begin from now on. Those that have
 // begun end on the version that they began with, and sessions and streams stay there.
 func (t *Tenant) Use(all ...*Version) {
+	if len(all) == 0 {
+		return
+	}
 	t.put(func(objects map[object.ID]*Version) {
 		for _, v := range all {
 			objects[v.ID] = v
 		}
 	})
+	t.forgive()
 	t.inProcess(func(p *process) {
 		for _, v := range all {
 			p.use(v)
@@ -176,6 +178,7 @@ func (t *Tenant) Remove(ids ...object.ID) {
 			delete(objects, id)
 		}
 	})
+	t.forgive()
 	t.inProcess(func(p *process) {
 		for _, id := range ids {
 			if p.loaded[id] == nil {
