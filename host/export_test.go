@@ -33,3 +33,6 @@ func (h *Host) Workers() map[string]int {
 
 // CloseAudit makes the audit log one that takes nothing more.
 func (h *Host) CloseAudit() { h.closeAudit() }
+
+// Spares returns the process ids of the workers that nobody has taken.
+func (h *Host) Spares() []int { return h.spares.Ready() }

@@ -16,6 +16,8 @@
 //	leaving      one goroutine for each worker or plugin that is not served any more
 //	doors        one goroutine a listener of the admin socket and of metrics; closed after
 //	             the backends, so that a drain can be watched
+//	spares       one goroutine while worker processes are started in advance; ended before
+//	             the drain
 //	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
 //	tracer       one goroutine, if there is one; ended after the calls
 //	audit log    one goroutine that syncs it; closed last
@@ -37,6 +39,7 @@ import (
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/supervise"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/transport/signed"
 )
@@ -52,6 +55,7 @@ type Config struct {
 	// changed; "" and nil: it does not change.
 	PolicyFile string
 	Load       func() (*policy.Policy, error)
+	Spares     int // worker processes that are started in advance and wait for a tenant; 0: none
 	// Inherited is what the host was given instead of making it; the zero value is nothing.
 	Inherited Inheritance
 }
@@ -84,6 +88,7 @@ type Host struct {
 	enrolling sync.Mutex // one token at a time
 	streams   streams
 	quotas    quotas
+	spares    *supervise.Spares // nil: none
 	ledger    ledger
 	reloads   reloads
 	doors     doors
@@ -115,6 +120,9 @@ func New(cfg Config) (*Host, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}, retired: make(chan retirement, 1)}
+	if cfg.Spares > 0 {
+		h.spares = supervise.NewSpares(cfg.Worker, cfg.Spares, cfg.Log)
+	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
 	h.ledger.init()
@@ -228,6 +236,9 @@ func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
 	h.tracer = h.newTracer(h.cfg.Policy.Trace)
+	if _, tenants := h.Objects(); tenants > 0 {
+		h.spares.Fill()
+	}
 	go h.streams.sweep(sweep)
 	go h.ledger.watch(sweep)
 	go h.watchFiles(sweep)
@@ -241,7 +252,9 @@ func (h *Host) Serve(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
+		h.spares.Close()
 	case r := <-h.retired:
+		h.spares.Close()
 		<-doors
 		h.closeDoors()
 		h.goOn(ctx, r)

@@ -113,9 +113,9 @@ func start(t testing.TB, policyText string) string {
 }
 
 // startHost is start for those who need the host itself, and its folder.
-func startHost(t testing.TB, policyText string) (*host.Host, string) {
+func startHost(t testing.TB, policyText string, with ...func(*host.Config)) (*host.Host, string) {
 	t.Helper()
-	h, dir := makeHost(t, policyText)
+	h, dir := makeHost(t, policyText, with...)
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func startHost(t testing.TB, policyText string) (*host.Host, string) {
 }
 
 // makeHost is startHost for a host that does not listen yet.
-func makeHost(t testing.TB, policyText string) (*host.Host, string) {
+func makeHost(t testing.TB, policyText string, with ...func(*host.Config)) (*host.Host, string) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, src := range scripts {
@@ -156,8 +156,12 @@ func makeHost(t testing.TB, policyText string) (*host.Host, string) {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{os.Args[0], "worker"}, Version: "test",
-		PolicyFile: file, Load: func() (*policy.Policy, error) { return policy.Load(file, os.Getuid()) }})
+	cfg := host.Config{Policy: p, Log: log, Worker: []string{os.Args[0], "worker"}, Version: "test",
+		PolicyFile: file, Load: func() (*policy.Policy, error) { return policy.Load(file, os.Getuid()) }}
+	for _, set := range with {
+		set(&cfg)
+	}
+	h, err := host.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ type worker interface {
 func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version) worker {
 	cfg := supervise.Config{
 		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
-		Account: &h.ledger.tenant(name).processes,
+		Spares: h.spares, Account: &h.ledger.tenant(name).processes,
 	}
 	if !settings.PerObject {
 		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)

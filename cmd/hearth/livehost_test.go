@@ -156,7 +156,7 @@ func (h *liveHost) awaitLog(ctx context.Context, t *testing.T, text string) {
 }
 
 // buildHearth builds the real binary.
-func buildHearth(t *testing.T, bin string) {
+func buildHearth(t testing.TB, bin string) {
 	t.Helper()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -8,6 +8,8 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
 // Set by the build: -ldflags "-X main.version=v1.2.3 -X main.commit=0123abc". Empty ones
@@ -18,5 +20,8 @@ var (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == workerVerb { // a tenant waits for it: no time for the rest
+		os.Exit(worker.Main())
+	}
 	os.Exit(run(context.Background(), newRoot(), os.Args[1:]))
 }

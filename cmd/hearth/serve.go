@@ -51,6 +51,7 @@ type serveFlags struct {
 	dir       string
 	check     bool
 	readyFile string
+	spares    int
 	logFormat string
 	logLevel  string
 	drain     time.Duration // how long connections go on after an upgrade
@@ -78,6 +79,9 @@ func newServe(r *remote) *cobra.Command {
 			if f.drain < 0 || f.drain > maxDrain {
 				return usagef("--drain %s: want a length from 0 to %s", f.drain, maxDrain)
 			}
+			if f.spares < 0 || f.spares > maxSpares {
+				return usagef("--spares %d: want a number from 0 to %d", f.spares, maxSpares)
+			}
 			return f.serve(cmd.Context(), r.env, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -87,8 +91,16 @@ func newServe(r *remote) *cobra.Command {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.check, "check", false, "check the policy and the scripts folder, then exit")
 	fl.StringVar(&f.readyFile, "ready-file", "", "write the addresses to this file, one a line, once they are listened on")
+	fl.IntVar(&f.spares, "spares", defaultSpares, "workers that are started in advance, so that a tenant's first call is quick; some 4 MB each")
 	return cmd
 }
+
+// How many workers may wait for a tenant: by default two tenants may be called for the first
+// time at once.
+const (
+	defaultSpares = 2
+	maxSpares     = 64
+)
 
 // policyFlags are the flags that say under which policy.
 func (f *serveFlags) policyFlags(cmd *cobra.Command) {
@@ -153,7 +165,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if err != nil {
 		return err
 	}
-	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
+	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Spares: f.spares, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
 		PolicyFile: f.found, Load: f.again, Inherited: given})
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)

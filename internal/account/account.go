@@ -26,7 +26,7 @@ type Processes struct {
 
 // process is one that runs.
 type process struct {
-	born uint64 // tells it from a later one with its number
+	born uint64 // tells it from a later one with its number; 0: it was not looked at yet
 	last reading
 }
 
@@ -57,15 +57,14 @@ type Spent struct {
 	LogDropped uint64 // lines that were logged too fast and left out
 }
 
-// Started enters a process.
+// Started enters a process. It does not look at it: somebody waits for its first answer.
 func (p *Processes) Started(pid int) {
-	r, _ := look(pid)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.live == nil {
 		p.live = map[int]*process{}
 	}
-	p.live[pid] = &process{born: r.born, last: r}
+	p.live[pid] = new(process)
 	p.starts++
 }
 
@@ -104,9 +103,9 @@ func (p *Processes) Spent() Spent {
 	s := Spent{CPU: p.ended, Running: len(p.live), Starts: p.starts, Crashes: p.crashes, LogDropped: p.dropped.Load()}
 	for pid, one := range p.live {
 		// One that has just ended may have been waited for, and its number be another's.
-		if r, ok := look(pid); ok && r.born == one.born {
+		if r, ok := look(pid); ok && (one.born == 0 || one.born == r.born) {
 			r.cpu, r.peak = max(r.cpu, one.last.cpu), max(r.peak, one.last.peak)
-			one.last = r
+			one.born, one.last = r.born, r
 			s.MemoryBytes += r.memory
 		}
 		s.CPU += one.last.cpu

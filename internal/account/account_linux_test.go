@@ -75,6 +75,7 @@ func TestProcesses(t *testing.T) {
 func TestNumberOfAnother(t *testing.T) {
 	var p Processes
 	p.Started(os.Getpid())
+	p.Spent()
 	p.live[os.Getpid()].born--
 	if s := p.Spent(); s.MemoryBytes != 0 {
 		t.Errorf("another's memory counts: %+v", s)

@@ -107,7 +107,7 @@ func pair() (ours, theirs *os.File, err error) {
 
 // inside is the worker's side: after confinement it answers each line of its socket.
 func inside() int {
-	if _, err := confine.Enter(); err != nil {
+	if _, err := confine.Enter(func() {}); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}

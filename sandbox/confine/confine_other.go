@@ -41,11 +41,23 @@ func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	return &Worker{Layers: absent(), cmd: cmd}, nil
 }
 
+// Prepare refuses: what is not confined gains nothing from being started early.
+func Prepare(*exec.Cmd) (*Worker, error) { return nil, &Refused{Layers: absent()} }
+
+// Confine is not reached: Prepare has refused.
+func (w *Worker) Confine(Spec) error { return errSystem }
+
+// End ends the process and waits for it.
+func (w *Worker) End() {
+	_ = w.cmd.Process.Kill()
+	_ = w.Wait()
+}
+
 // Wait waits for the process to end, once.
 func (w *Worker) Wait() error { return w.cmd.Wait() }
 
 // Enter does nothing: Start has refused whoever wanted more.
-func Enter() (Spec, error) { return Spec{}, nil }
+func Enter(func()) (Spec, error) { return Spec{}, nil }
 
 // Probe reports for each layer that it does not hold here.
 func Probe([]string, Spec) ([]Layer, error) { return absent(), nil }

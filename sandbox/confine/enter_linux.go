@@ -10,21 +10,28 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// Enter confines the calling process by the orders that wait on its control socket, and
+// Enter confines the calling process by the orders that come on its control socket, and
 // reports. A worker calls it before it reads anything else and before it starts anything
 // that holds files open; after it, no file can be opened. It returns the Spec under which
 // the process now runs. After an error the process must end.
-func Enter() (Spec, error) {
-	line, err := readLine(controlFD)
+//
+// If the process has been started in advance, warm is called first.
+func Enter(warm func()) (Spec, error) {
+	closeOthers()
+	begun := begin()
+	line, err := askForOrders()
+	if err == nil && line[0] == '\n' {
+		warm()
+		line, err = askForOrders()
+	}
 	if err != nil {
-		return Spec{}, fmt.Errorf("reading the control socket: %w", err)
+		return Spec{}, err
 	}
 	var o orders
 	if err := json.Unmarshal(line, &o); err != nil {
 		return Spec{}, fmt.Errorf("reading the orders: %w", err)
 	}
-	closeOthers()
-	layers := o.put()
+	layers := o.put(begun)
 	refusal := check(o.Spec, append(slices.Clone(o.Done), layers...)) // told by the host
 	report, err := json.Marshal(layers)
 	if err != nil {
@@ -41,24 +48,51 @@ func Enter() (Spec, error) {
 	return o.Spec, refusal
 }
 
-// put puts on every layer, each on top of the last, and reports on each. It stops at one
-// that is missing and not weakened.
-func (o *orders) put() []Layer {
-	var bounded error
+// askForOrders greets the host and returns the line that it says then.
+func askForOrders() ([]byte, error) {
+	if err := writeAll(controlFD, []byte(greeting)); err != nil {
+		return nil, fmt.Errorf("greeting the host on the control socket: %w", err)
+	}
+	line, err := readLine(controlFD)
+	if err != nil {
+		return nil, fmt.Errorf("reading the control socket: %w", err)
+	}
+	return line, nil
+}
+
+// beginning is what a process does before it knows whose it is.
+type beginning struct {
+	root, files Layer
+	bounded     error // why the bounding set of capabilities is not empty
+}
+
+// begin puts on the layers that are the same for everybody.
+func begin() beginning {
+	b := beginning{root: enterEmptyRoot()}
+	if unix.Geteuid() == 0 {
+		b.bounded = dropNeeded() // after the last mount; what the process may do now, it still may
+	}
+	b.files = forbidFiles()
+	return b
+}
+
+// put puts on every other layer, each on top of the last, and reports on each. It stops at
+// one that is missing and not weakened.
+func (o *orders) put(begun beginning) []Layer {
 	var layers []Layer
 	for _, step := range []func() Layer{
-		func() Layer { return o.enterRoot() },
 		func() Layer {
-			if o.UID != 0 {
-				bounded = dropNeeded() // while there are capabilities left, after the last mount
+			if !o.Namespaces { // the host knows why
+				return o.Done[slices.IndexFunc(o.Done, func(l Layer) bool { return l.Name == Namespaces })]
 			}
-			return o.becomeUser()
+			return begun.root
 		},
-		func() Layer { return o.dropPrivileges(bounded) },
+		func() Layer { return begun.files },
+		o.becomeUser,
+		func() Layer { return o.dropPrivileges(begun.bounded) },
 		func() Layer { return setRlimits(o) },
 		undumpable,
 		dieWithParent,
-		forbidFiles,
 		filterCalls,
 	} {
 		l := step()
@@ -68,15 +102,6 @@ func (o *orders) put() []Layer {
 		}
 	}
 	return layers
-}
-
-// enterRoot exchanges the root if the host has made namespaces, and otherwise has nothing
-// to add to what the host knows of them.
-func (o *orders) enterRoot() Layer {
-	if !o.Namespaces {
-		return o.Done[slices.IndexFunc(o.Done, func(l Layer) bool { return l.Name == Namespaces })]
-	}
-	return enterEmptyRoot()
 }
 
 // onAllThreads makes a system call on every thread of the process: Go has started some,
@@ -241,10 +266,19 @@ func dieWithParent() Layer {
 // socket and the control socket. The runtime's own, which are no files, stay.
 func closeOthers() {
 	const looked = 1024
-	for fd := controlFD + 1; fd < looked; fd++ {
+	var open []unix.PollFd
+	for fd := int32(controlFD + 1); fd < looked; fd++ {
+		open = append(open, unix.PollFd{Fd: fd})
+	}
+	// One call tells which are not open; where it fails, all may be.
+	_, _ = unix.Poll(open, 0)
+	for _, p := range open {
+		if p.Revents&unix.POLLNVAL != 0 {
+			continue
+		}
 		var st unix.Stat_t
-		if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != 0 {
-			_ = unix.Close(fd)
+		if err := unix.Fstat(int(p.Fd), &st); err == nil && st.Mode&unix.S_IFMT != 0 {
+			_ = unix.Close(int(p.Fd))
 		}
 	}
 	_ = unix.CloseRange(looked, ^uint(0), 0)

@@ -82,15 +82,11 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 		return nil, errors.New("a program inherits its executable and nothing else")
 	}
 	p.Spec = p.Wanted()
-	base, attr := plan(p.Spec)
-	o := programOrders{orders: base, Program: p, Try: try}
+	attr, missed := cloning(p.Spec)
+	o := programOrders{orders: plan(p.Spec, missed), Program: p, Try: try}
 	dir := Sockets
-	if p.weakens(Namespaces) {
-		if err := tryClone(attr); err != nil {
-			o.Namespaces, dir = false, p.Dir
-			o.Done = append(o.Done, missing(Namespaces, "cloning a process", namespaceRemedy(), err))
-			attr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: attr.Pdeathsig}
-		}
+	if missed != nil {
+		dir = p.Dir
 	}
 	if p.DirVariable != "" {
 		cmd.Env = append(slices.Clip(cmd.Env), p.DirVariable+"="+dir)

@@ -20,6 +20,12 @@ import (
 // controlFD is the worker's number of the control socket; its first own is 3.
 const controlFD = 4
 
+// greeting is what a worker says first on its control socket: it waits for its orders.
+const greeting = "?"
+
+// notYet is what it hears if there are no orders yet: it greets again when it is warm.
+const notYet = "\n"
+
 // patience is how long a worker may take from its start to its report: a thousand times
 // what it takes, for machines that are that busy.
 const patience = 20 * time.Second
@@ -35,14 +41,15 @@ type orders struct {
 	Done       []Layer // what became of those that the host puts on
 }
 
-// Worker is a started and confined worker process. Its cmd belongs to it: end it with
-// cmd.Process.Kill, and wait with Wait.
+// Worker is a started worker process, confined once Confine has returned. Its cmd belongs
+// to it: end it with cmd.Process.Kill, and wait with Wait.
 type Worker struct {
-	Layers []Layer // what became of each, in the order of Names
+	Layers []Layer // what became of each, in the order of Names; nil before Confine
 
-	cmd   *exec.Cmd
-	group *group        // nil: none
-	ended chan struct{} // closed when the process has been waited for
+	cmd     *exec.Cmd
+	control *os.File      // on which it waits for its orders; nil once it has them
+	group   *group        // nil: none
+	ended   chan struct{} // closed when the process has been waited for
 }
 
 // Start starts cmd as a worker confined by spec and returns when all layers hold. The
@@ -53,45 +60,122 @@ func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if len(cmd.ExtraFiles) != 1 {
-		return nil, errors.New("a worker inherits its socket and nothing else")
+	attr, missed := cloning(spec)
+	w, err := prepare(cmd, attr)
+	if err == nil {
+		err = w.confine(spec, missed)
 	}
-	o, attr := plan(spec)
-	ours, theirs, err := controlPair()
 	if err != nil {
-		return nil, err
-	}
-	defer ours.Close()
-	cmd.ExtraFiles = append(slices.Clip(cmd.ExtraFiles), theirs)
-	w := &Worker{cmd: cmd, ended: make(chan struct{})}
-	if spec.weakens(Namespaces) {
-		if err := tryClone(attr); err != nil {
-			o.Namespaces = false
-			o.Done = append(o.Done, missing(Namespaces, "cloning a process", namespaceRemedy(), err))
-			attr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: attr.Pdeathsig}
-		}
-	}
-	err = w.launch(attr)
-	theirs.Close()
-	if err != nil {
-		if attr.Cloneflags != 0 && namespaceTrouble(err) {
-			return nil, &Refused{Layers: []Layer{missing(Namespaces, "cloning the process", namespaceRemedy(), err)}}
-		}
-		return nil, err
-	}
-	if err := w.confine(ours, o); err != nil {
-		_ = cmd.Process.Kill()
-		if state := w.Wait(); state != nil && errors.Is(err, io.EOF) {
-			err = fmt.Errorf("the worker ended before it was confined: %w", state)
-		}
 		return nil, err
 	}
 	return w, nil
 }
 
-// plan settles what the host does for spec, by what the host may do.
-func plan(spec Spec) (orders, *syscall.SysProcAttr) {
-	o := orders{Spec: spec, Namespaces: true}
+// Prepare starts cmd as Start does, in its namespaces, and returns when the process has
+// called Enter, has made itself warm, and waits for Confine. It ends with the host.
+func Prepare(cmd *exec.Cmd) (*Worker, error) {
+	w, err := prepare(cmd, inNamespaces())
+	if err != nil {
+		return nil, err
+	}
+	if _, err = w.control.WriteString(notYet); err == nil {
+		err = w.greeted()
+	}
+	if err != nil {
+		return nil, w.failed(err)
+	}
+	return w, nil
+}
+
+// Confine confines a worker that was prepared. The error is as Start's, and the worker has
+// been ended and waited for after one.
+func (w *Worker) Confine(spec Spec) error {
+	if err := spec.Validate(); err != nil {
+		w.End()
+		return err
+	}
+	return w.confine(spec, nil)
+}
+
+// End ends the process and waits for it, instead of Confine.
+func (w *Worker) End() {
+	_ = w.cmd.Process.Kill()
+	_ = w.Wait()
+}
+
+// prepare starts the process.
+func prepare(cmd *exec.Cmd, attr *syscall.SysProcAttr) (*Worker, error) {
+	if len(cmd.ExtraFiles) != 1 {
+		return nil, errors.New("a worker inherits its socket and nothing else")
+	}
+	ours, theirs, err := controlPair()
+	if err != nil {
+		return nil, err
+	}
+	cmd.ExtraFiles = append(slices.Clip(cmd.ExtraFiles), theirs)
+	w := &Worker{cmd: cmd, control: ours, ended: make(chan struct{})}
+	err = w.launch(attr)
+	theirs.Close() // so that the process alone holds it, whose end it tells
+	if err != nil {
+		ours.Close()
+		if attr.Cloneflags != 0 && namespaceTrouble(err) {
+			return nil, &Refused{Layers: []Layer{missing(Namespaces, "cloning the process", namespaceRemedy(), err)}}
+		}
+		return nil, err
+	}
+	if err := w.greeted(); err != nil {
+		return nil, w.failed(err)
+	}
+	return w, nil
+}
+
+// greeted waits until the process waits for its orders.
+func (w *Worker) greeted() error {
+	if err := w.control.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(w.control, make([]byte, len(greeting))); err != nil {
+		return fmt.Errorf("waiting for the worker: %w", err)
+	}
+	return nil
+}
+
+// failed ends the process because of err, and returns why.
+func (w *Worker) failed(err error) error {
+	_ = w.cmd.Process.Kill()
+	if state := w.Wait(); state != nil && errors.Is(err, io.EOF) {
+		return fmt.Errorf("the worker ended before it was confined: %w", state)
+	}
+	return err
+}
+
+// confine has the process confine itself. missed is what became of its namespaces if it
+// was started without.
+func (w *Worker) confine(spec Spec, missed *Layer) error {
+	if err := w.order(plan(spec, missed)); err != nil {
+		return w.failed(err)
+	}
+	w.control.Close()
+	w.control = nil
+	return nil
+}
+
+// cloning is how a process of spec is cloned: without namespaces only if spec does without
+// and there are none, which missed says.
+func cloning(spec Spec) (attr *syscall.SysProcAttr, missed *Layer) {
+	attr = inNamespaces()
+	if !spec.weakens(Namespaces) {
+		return attr, nil
+	}
+	if err := tryClone(attr); err != nil {
+		l := missing(Namespaces, "cloning a process", namespaceRemedy(), err)
+		return &syscall.SysProcAttr{Setsid: true, Pdeathsig: attr.Pdeathsig}, &l
+	}
+	return attr, nil
+}
+
+// inNamespaces is how a process is cloned that gets them, by what the host may do.
+func inNamespaces() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{
 		// In a session of its own, so that a Ctrl-C meant for the host lets it finish.
 		Setsid:     true,
@@ -99,11 +183,7 @@ func plan(spec Spec) (orders, *syscall.SysProcAttr) {
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 	}
 	if privileged() {
-		o.UID, o.GID = spec.UID, spec.GID
-		if spec.UID == 0 {
-			o.UID, o.GID = nobody, nobody
-		}
-		return o, attr
+		return attr
 	}
 	// One uid is all that an ordinary user may map. Inside it has another name than root's,
 	// so that nothing there gives capabilities to it; those that Enter needs are ambient.
@@ -111,12 +191,28 @@ func plan(spec Spec) (orders, *syscall.SysProcAttr) {
 	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getuid(), Size: 1}}
 	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getgid(), Size: 1}}
 	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP}
+	return attr
+}
+
+// plan settles what the worker does for spec, by what the host may do.
+func plan(spec Spec, missed *Layer) orders {
+	o := orders{Spec: spec, Namespaces: missed == nil}
+	if missed != nil {
+		o.Done = append(o.Done, *missed)
+	}
+	if privileged() {
+		o.UID, o.GID = spec.UID, spec.GID
+		if spec.UID == 0 {
+			o.UID, o.GID = nobody, nobody
+		}
+		return o
+	}
 	if spec.UID != 0 {
 		o.Done = append(o.Done, missing(UID, "looking at the host's capabilities",
 			"run the host as root, or give the tenant no uid of its own",
 			fmt.Errorf("only a host that is root can run a worker as uid %d", spec.UID)))
 	}
-	return o, attr
+	return o
 }
 
 // nobody is the uid and gid that by custom owns nothing.
@@ -156,8 +252,9 @@ func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 	return <-started
 }
 
-// confine sends the orders and checks the report.
-func (w *Worker) confine(ctl *os.File, o orders) error {
+// order sends the orders and checks the report.
+func (w *Worker) order(o orders) error {
+	ctl := w.control
 	o.Done = append(o.Done, w.enterGroup(o.Spec))
 	if err := check(o.Spec, o.unreported()); err != nil {
 		return err
@@ -213,6 +310,9 @@ func (w *Worker) enterGroup(spec Spec) Layer {
 func (w *Worker) Wait() error {
 	err := w.cmd.Wait()
 	close(w.ended)
+	if w.control != nil {
+		w.control.Close()
+	}
 	if w.group != nil {
 		w.group.remove()
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"sync"
 	"sync/atomic"
@@ -79,35 +78,25 @@ var serials atomic.Uint64
 
 // start runs a worker, which knows nothing yet.
 func start(t *Tenant) (*process, error) {
-	ours, theirs, err := socketPair()
-	if err != nil {
-		return nil, err
+	w := t.cfg.Spares.take(t.cfg.Confine)
+	if w == nil {
+		var err error
+		w, err = spawn(t.cfg.Argv, func(cmd *exec.Cmd) (*confine.Worker, error) { return confine.Start(cmd, t.cfg.Confine) })
+		if err != nil {
+			return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
+		}
 	}
-	defer theirs.Close()
-	p := &process{t: t, conn: ours, out: link.NewWriter(ours), serial: serials.Add(1) & (1<<24 - 1),
+	p := &process{t: t, cmd: w.cmd, worker: w.worker, conn: w.conn, out: link.NewWriter(w.conn), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
 		pending: map[uint64]*pending{}, known: map[object.ID]bool{}, loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
-	if p.in, err = link.NewReader(ours, p.frame); err != nil {
-		ours.Close()
+	var err error
+	if p.in, err = link.NewReader(w.conn, p.frame); err != nil {
+		w.drop()
 		return nil, err
-	}
-	p.cmd = exec.Command(t.cfg.Argv[0], t.cfg.Argv[1:]...) //nolint:gosec,noctx // the host's own executable, which lives as long as it is needed
-	p.cmd.Args[0] = "hearth"                               // whatever name it is found by
-	p.cmd.Env = []string{}                                 // not nil, which would mean ours
-	p.cmd.Dir = "/"
-	p.cmd.ExtraFiles = []*os.File{theirs}
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		ours.Close()
-		return nil, err
-	}
-	if p.worker, err = confine.Start(p.cmd, t.cfg.Confine); err != nil {
-		ours.Close()
-		return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 	}
 	t.cfg.Account.Started(p.cmd.Process.Pid)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	go p.read(stderr)
+	go p.read(w.stderr)
 	go p.retireWhenIdle()
 	t.cfg.Log.Info("worker started", "pid", p.cmd.Process.Pid)
 	for _, l := range p.worker.Layers {

@@ -37,6 +37,7 @@ type Config struct {
 	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
 	// Account counts what the tenant's processes spend; several backends may share one.
 	Account *account.Processes // nil: nobody asks
+	Spares  *Spares            // of Argv; several backends may share them; nil: none
 	Log     *slog.Logger       // nil discards
 	Idle    time.Duration      // after which a worker without state is stopped; 0: DefaultIdle
 }

@@ -43,7 +43,7 @@ func Main() int {
 	// keeps the runtime from looking at its control group's files later.
 	runtime.GOMAXPROCS(1)
 	_, _ = time.Now().Zone() // reads the zone's file, while there are files
-	spec, err := confine.Enter()
+	spec, err := confine.Enter(warm)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts and confines it:", err)
 		return 2

@@ -1,0 +1,49 @@
+package main_test
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// BenchmarkColdStart measures the first call of a tenant whose worker does not run, from
+// the host's decision to its answer, with the real binary: with a worker to be started
+// (spares=0), and with one that waits for its tenant (spares=1).
+func BenchmarkColdStart(b *testing.B) {
+	bin := filepath.Join(b.TempDir(), "hearth")
+	buildHearth(b, bin)
+	script := supervise.Script{File: "acme/echo.lua", Source: []byte(`
+local Echo = hearth.object {}
+function Echo.expose:echo(v) return v end
+return Echo`)}
+	version := supervise.NewVersion("acme.echo", script, supervise.NewLibs(nil), object.Limits{})
+	argv := []string{bin, "worker"}
+	for _, most := range []int{0, 1} {
+		b.Run(map[int]string{0: "spares=0", 1: "spares=1"}[most], func(b *testing.B) {
+			spares := supervise.NewSpares(argv, most, slog.New(slog.DiscardHandler))
+			defer spares.Close()
+			spares.Fill()
+			for b.Loop() {
+				b.StopTimer()
+				for tick := time.NewTicker(time.Millisecond); len(spares.Ready()) < most; {
+					<-tick.C
+				}
+				b.StartTimer()
+				tenant := supervise.New(supervise.Config{Tenant: "acme", Argv: argv, Spares: spares}, version)
+				r, err := tenant.Invoke(b.Context(), &object.Call{ID: "acme.echo", Kind: object.Invoke, Method: "echo", Protocol: object.Pyro5, Serializer: uint8(codec.JSON),
+					Payload: []byte(`{"object":"acme.echo","method":"echo","params":["x"],"kwargs":{}}`)})
+				b.StopTimer()
+				if err != nil || r.Exception {
+					b.Fatal(err, string(r.Payload))
+				}
+				_ = tenant.Close(b.Context())
+				b.StartTimer()
+			}
+		})
+	}
+}

@@ -1,0 +1,189 @@
+package supervise
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/sandbox/confine"
+)
+
+// Spares holds worker processes that have been started and belong to nobody yet: they wait,
+// in namespaces of their own, to be told whose they are and to be confined. A tenant's first
+// call then does not wait for a process to start. Safe for concurrent use; nil holds none.
+//
+// A spare goes to one tenant and never comes back.
+type Spares struct {
+	argv []string
+	log  *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	most    int
+	ready   []*spawned
+	filling bool // fill runs, or is about to
+	closed  bool
+	fills   sync.WaitGroup
+}
+
+// refillPause keeps the start of the next spare away from the call that took the last one.
+const refillPause = 100 * time.Millisecond
+
+// NewSpares returns spares that will hold up to so many processes of a worker's command.
+func NewSpares(argv []string, most int, log *slog.Logger) *Spares {
+	return &Spares{argv: argv, most: most, log: log}
+}
+
+// Fill has spares started on the side, until Close.
+func (s *Spares) Fill() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refill(0)
+}
+
+// Ready returns the process ids of the spares.
+func (s *Spares) Ready() []int {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pids := make([]int, len(s.ready))
+	for i, w := range s.ready {
+		pids[i] = w.cmd.Process.Pid
+	}
+	return pids
+}
+
+// refill has spares started after a pause, if there is room; callers hold mu.
+func (s *Spares) refill(pause time.Duration) {
+	if s.filling || s.closed || len(s.ready) >= s.most {
+		return
+	}
+	s.filling = true
+	s.fills.Add(1)
+	time.AfterFunc(pause, s.fill)
+}
+
+// fill starts processes until there are enough. If one cannot be, the next that is taken
+// has it tried again.
+func (s *Spares) fill() {
+	defer s.fills.Done()
+	for s.lacks() {
+		w, err := spawn(s.argv, confine.Prepare)
+		s.mu.Lock()
+		switch refused := new(confine.Refused); {
+		case err == nil && !s.closed:
+			s.ready = append(s.ready, w)
+			w = nil
+		case errors.As(err, &refused):
+			s.most = 0 // not on this machine: the tenants' own starts say why
+		case err != nil:
+			s.filling = false
+			s.log.Warn("no worker could be started in advance: a tenant's first call takes longer", "err", err)
+		}
+		again := s.filling
+		s.mu.Unlock()
+		if w != nil {
+			w.drop()
+		}
+		if !again {
+			return
+		}
+	}
+}
+
+// lacks reports whether fill has to go on.
+func (s *Spares) lacks() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filling = !s.closed && len(s.ready) < s.most
+	return s.filling
+}
+
+// take returns a spare confined by spec, nil if there is none that can be.
+func (s *Spares) take(spec confine.Spec) *spawned {
+	for s != nil {
+		s.mu.Lock()
+		n := len(s.ready)
+		if n == 0 {
+			s.refill(refillPause)
+			s.mu.Unlock()
+			return nil
+		}
+		w := s.ready[n-1]
+		s.ready = s.ready[:n-1]
+		s.refill(refillPause)
+		s.mu.Unlock()
+		err := w.worker.Confine(spec)
+		if err == nil {
+			return w
+		}
+		w.conn.Close()
+		if refused := new(confine.Refused); errors.As(err, &refused) {
+			return nil // so will the next be, and says why
+		}
+		s.log.Warn("a worker that was started in advance is of no use", "err", err)
+	}
+	return nil
+}
+
+// Close ends the processes that nobody has taken. It is idempotent.
+func (s *Spares) Close() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	s.closed = true
+	all := s.ready
+	s.ready = nil
+	s.mu.Unlock()
+	s.fills.Wait()
+	for _, w := range all {
+		w.drop()
+	}
+}
+
+// spawned is a worker process that nothing has been said to on its link.
+type spawned struct {
+	cmd    *exec.Cmd
+	worker *confine.Worker // waits for cmd
+	conn   *net.UnixConn   // the host's end of the link
+	stderr io.Reader
+}
+
+// spawn starts a worker's command by launch.
+func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*spawned, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the host's own executable, which lives as long as it is needed
+	cmd.Args[0] = "hearth"                    // whatever name it is found by
+	cmd.Env = []string{}                      // not nil, which would mean ours
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{theirs}
+	w := &spawned{cmd: cmd, conn: ours}
+	if w.stderr, err = cmd.StderrPipe(); err == nil {
+		w.worker, err = launch(cmd)
+	}
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// drop ends a process that has not been confined.
+func (w *spawned) drop() {
+	w.worker.End()
+	w.conn.Close()
+}
