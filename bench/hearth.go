@@ -48,7 +48,7 @@ principal "load" {
 tenant "bench" {}
 permit "the load may work" {
   principals = ["load"]
-  objects    = ["bench.*"]
+  objects    = ["*"]
   methods    = ["add", "echo"]
 }
 audit { keep = 1 }
@@ -63,18 +63,26 @@ type hearth struct {
 	calls uint64 // that were measured
 }
 
-// startHearth runs a host that serves bench.work and so many more objects like it.
+// startHearth runs a host that serves bench.work and so many more objects like it, in tenants
+// of their own.
 func startHearth(ctx context.Context, bin, dir string, more int) (*hearth, error) {
-	scripts := filepath.Join(dir, "scripts", "bench")
-	if err := errors.Join(os.MkdirAll(scripts, 0o755), os.Mkdir(filepath.Join(dir, "state"), 0o700),
-		os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(hearthPolicy), 0o600),
-		os.WriteFile(filepath.Join(scripts, "work.lua"), []byte(workScript), 0o600)); err != nil {
-		return nil, fmt.Errorf("preparing Hearth: %w", err)
-	}
+	policy := hearthPolicy
+	ids := []object.ID{workID}
 	for i := range more {
-		if err := os.WriteFile(filepath.Join(scripts, many(i)+".lua"), []byte(workScript), 0o600); err != nil {
+		ids = append(ids, many(i))
+		if i%perTenant == 0 {
+			policy += fmt.Sprintf("tenant %q {}\n", many(i).Tenant())
+		}
+	}
+	for _, id := range ids {
+		folder, name, _ := strings.Cut(string(id), ".")
+		folder = filepath.Join(dir, "scripts", folder)
+		if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, name+".lua"), []byte(workScript), 0o600)); err != nil { //nolint:gosec // a folder for the host to read
 			return nil, fmt.Errorf("preparing Hearth: %w", err)
 		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "state"), 0o700), os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(policy), 0o600)); err != nil {
+		return nil, fmt.Errorf("preparing Hearth: %w", err)
 	}
 	for _, line := range []string{"key new load.key", "ca init", "ca issue host --server --ip 127.0.0.1", "ca issue load"} {
 		cmd := exec.CommandContext(ctx, bin, strings.Fields(line)...)
@@ -105,8 +113,14 @@ func startHearth(ctx context.Context, bin, dir string, more int) (*hearth, error
 	return h, nil
 }
 
+// perTenant is how many of many objects a tenant has: each keeps a Lua machine, and a worker
+// has memory for about twice as many.
+const perTenant = 1000
+
 // many names the further objects.
-func many(i int) string { return fmt.Sprintf("o%05d", i) }
+func many(i int) object.ID {
+	return object.ID(fmt.Sprintf("many%d.o%05d", i/perTenant, i))
+}
 
 // peer is the host as a subject, by one of its channels: "plain", "hmac" or "tls".
 func (h *hearth) peer(name, channel string) (*peer, error) {

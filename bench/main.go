@@ -94,7 +94,7 @@ func comparison(ctx context.Context, args []string, out, errs io.Writer) error {
 		}
 	}
 	b, err := measureAll(ctx, cfg, errs)
-	if err != nil {
+	if b == nil {
 		return err
 	}
 	command := "make bench-peers"
@@ -103,6 +103,9 @@ func comparison(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	text := b.table(began, m, command)
 	fmt.Fprintln(out, text)
+	if err != nil {
+		return fmt.Errorf("it did not come to its end, and wrote nothing: %w", err)
+	}
 	b.tell("it took %s", time.Since(began).Round(time.Second))
 	for _, s := range b.skips {
 		b.tell("!! WAS NOT MEASURED: %s", s)

@@ -43,13 +43,14 @@ type bench struct {
 	dir    string // of the servers' files; deleted at the end
 	out    io.Writer
 	hearth *hearth
+	hosts  []*hearth        // all that were started
 	peers  map[string]*peer // by name; those that are missing are in skips
 	skips  []string
 	rows   []row
 }
 
 // measureAll runs the servers, measures, and ends them, however it goes. The bench has what
-// was measured.
+// was measured, even if there is an error; it is nil if nothing could be.
 func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("it took longer than %s", longest))
 	defer cancel()
@@ -72,9 +73,12 @@ func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) 
 	for _, step := range []func(context.Context) error{b.start, b.compare, b.channels, b.prove, b.connections, b.objects} {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
-				return nil, cause // what it made of the step is of no interest
+				return b, cause // what it made of the step is of no interest
 			}
-			return nil, err
+			for _, h := range b.hosts {
+				b.tell("the end of the log in %s:\n%s", filepath.Base(h.dir), h.p.log)
+			}
+			return b, err
 		}
 	}
 	return b, nil

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/object"
 )
 
 // spareFiles is what this process and a host have open besides connections.
@@ -113,7 +112,7 @@ func openFiles() uint64 {
 // number has a host of its own. Before it is measured each object is called once, so
 // that its script has run.
 func (b *bench) objects(ctx context.Context) error {
-	r := row{load: fmt.Sprintf("objects, all called in turn over %d connections", busy), work: add.name}
+	r := row{load: fmt.Sprintf("objects (in tenants of %s at most), called in turn over %d connections", thousands(perTenant), busy), work: add.name}
 	if !b.wanted(r.load, r.work) {
 		return nil
 	}
@@ -156,7 +155,7 @@ type spread struct {
 func newSpread(c *pyroCaller, n, first int) *spread {
 	s := &spread{pyroCaller: c, next: first}
 	for i := range n {
-		s.over = append(s.over, c.session.Object(object.ID("bench."+many(i))))
+		s.over = append(s.over, c.session.Object(many(i)))
 	}
 	return s
 }
@@ -188,5 +187,6 @@ func (b *bench) anotherHearth(ctx context.Context, name string, objects int) (*h
 	if err != nil {
 		return nil, err
 	}
+	b.hosts = append(b.hosts, h)
 	return h, nil
 }
