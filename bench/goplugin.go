@@ -50,7 +50,7 @@ func startPlugin() (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "serve-plugin") //nolint:noctx // Kill ends it
+	cmd := exec.Command(self, "serve-plugin") //nolint:gosec,noctx // this program; Kill ends it
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  pluginHandshake,
 		Plugins:          goplugin.PluginSet{"work": workPlugin{}},

@@ -56,7 +56,7 @@ func startGRPC(ctx context.Context) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "serve-grpc") //nolint:noctx // stop ends it
+	cmd := exec.Command(self, "serve-grpc") //nolint:gosec,noctx // this program; stop ends it
 	cmd.Env = plain()
 	p, err := start("the gRPC server", true, cmd)
 	if err != nil {

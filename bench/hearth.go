@@ -85,14 +85,14 @@ func startHearth(ctx context.Context, bin, dir string, more int) (*hearth, error
 		return nil, fmt.Errorf("preparing Hearth: %w", err)
 	}
 	for _, line := range []string{"key new load.key", "ca init", "ca issue host --server --ip 127.0.0.1", "ca issue load"} {
-		cmd := exec.CommandContext(ctx, bin, strings.Fields(line)...)
+		cmd := exec.CommandContext(ctx, bin, strings.Fields(line)...) //nolint:gosec // the binary that is to be measured
 		cmd.Dir, cmd.Env = dir, plain()
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("hearth %s: %w\n%s", line, err, out)
 		}
 	}
 	ready := filepath.Join(dir, "ready")
-	cmd := exec.Command(bin, "serve", "--policy", "policy.hcl", "--ready-file", ready) //nolint:noctx // stop ends it, in order
+	cmd := exec.Command(bin, "serve", "--policy", "policy.hcl", "--ready-file", ready) //nolint:gosec,noctx // likewise; stop ends it, in order
 	cmd.Dir, cmd.Env = dir, plain()
 	p, err := start("hearth serve", false, cmd)
 	if err != nil {

@@ -27,7 +27,7 @@ var colours = []string{"#d9541e", "#2f7fd1", "#b8860b", "#2e9e6b", "#8f6fc4"}
 func (b *bench) plot(now time.Time, m machine) string {
 	var bars strings.Builder
 	rows, lowest, highest := b.plotted()
-	from, to := math.Floor(math.Log10(lowest)), math.Ceil(math.Log10(highest))
+	from, to := math.Floor(math.Log10(lowest/2)), math.Ceil(math.Log10(highest))
 	x := func(rate float64) float64 {
 		return plotLeft + (math.Log10(rate)-from)/(to-from)*(plotWidth-plotLeft-plotRight)
 	}

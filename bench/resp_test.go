@@ -50,7 +50,7 @@ func TestRespSend(t *testing.T) {
 
 // The end of the run ends a connection on which nothing comes.
 func TestRespEnds(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

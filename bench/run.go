@@ -59,7 +59,11 @@ func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			b.tell("%v", err)
+		}
+	}()
 	// A worker of another user passes through.
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
 		return nil, err
