@@ -62,7 +62,7 @@ func decimals(x float64) int {
 
 // times writes a ratio: "0.45", "3.2", "12"; "–" where there is none.
 func times(x float64) string {
-	if x <= 0 {
+	if x = round2(x); x <= 0 {
 		return "–"
 	}
 	return strconv.FormatFloat(x, 'f', decimals(x), 64)
