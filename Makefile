@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 COUNT   ?= 10
 PKG     ?= ./...
 
-.PHONY: help demo build test test-python check lint bench fuzz cover fmt package clean
+.PHONY: help demo build test test-python check lint bench bench-peers fuzz cover fmt package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ bench: ## benchmarks, COUNT times each (10), summarised by benchstat
 	@mkdir -p build
 	$(GO) test -run '^$$' -bench . -benchmem -count=$(COUNT) $(PKG) | tee build/bench.txt
 	$(TOOL) benchstat build/bench.txt
+
+bench-peers: build ## Hearth beside Pyro4, Redis, gRPC and go-plugin: under 6 minutes, writes into doc/performance.md
+	@bash internal/ci/ensure-peers.sh
+	CGO_ENABLED=0 $(GO) build -trimpath -o build/bench ./bench
+	build/bench -doc doc/performance.md -svg doc/bench-peers.svg
 
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	@set -eo pipefail; for pkg in $$($(GO) list $(PKG)); do \

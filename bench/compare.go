@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The sizes of the loads.
+const (
+	busy      = 50 // connections that call at the same time
+	batchSize = 16
+)
+
+const oneCaller = "1 Go caller"
+
+// whyNoPyro stands where Python clients would.
+const whyNoPyro = "no Pyro4 here"
+
+// errRefused says that a peer does not do what was asked, by design.
+var errRefused = errors.New("refused")
+
+// goRow is a row of a load by this program, with all subjects.
+func (b *bench) goRow(load string, n int, w work, batch int) row {
+	r := row{load: load, work: w.name}
+	for _, name := range subjects {
+		c := cell{subject: name}
+		p := b.peers[name]
+		switch {
+		case p == nil:
+			c.why = "not here"
+		case batch > 1 && (name == nameGRPC || name == namePlugin):
+			c.why = "n/a"
+		default:
+			c.host = p.host
+			c.run = func(ctx context.Context, d time.Duration) (*sample, error) {
+				return p.measure(ctx, n, &w, batch, d)
+			}
+		}
+		r.cells = append(r.cells, c)
+	}
+	return r
+}
+
+// measure opens connections, measures with them, and closes them.
+func (p *peer) measure(ctx context.Context, n int, w *work, batch int, d time.Duration) (*sample, error) {
+	callers, err := dialAll(ctx, n, p.dial)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(callers)
+	s, err := measure(ctx, callers, w, batch, d)
+	if err != nil && p.host != nil && len(w.blob) > hearthMessageBytes && ctx.Err() == nil {
+		// It closes the connection after a head that announces too much, so that the sender
+		// may never come to read why.
+		return nil, fmt.Errorf("%w: a message to Hearth has at most %d MiB", errRefused, hearthMessageBytes>>20)
+	}
+	return s, err
+}
+
+// hearthMessageBytes is how long a message to Hearth may be. Nothing is refused here by this
+// number: it tells what Hearth refuses from what goes wrong.
+const hearthMessageBytes = 8 << 20
+
+// pythonRow is a row of a load by unmodified Pyro4 clients.
+func (b *bench) pythonRow(load string, n int, w work) row {
+	r := row{load: load, work: w.name}
+	for _, name := range []string{nameHearth, namePyro} {
+		c := cell{subject: name}
+		if p := b.peers[name]; p == nil || b.peers[namePyro] == nil {
+			c.why = whyNoPyro
+		} else {
+			c.host = p.host
+			c.run = func(ctx context.Context, d time.Duration) (*sample, error) {
+				return measurePython(ctx, p.uri, n, &w, d)
+			}
+		}
+		r.cells = append(r.cells, c)
+	}
+	return r
+}
+
+// compare measures all peers.
+func (b *bench) compare(ctx context.Context) error {
+	var rows []row
+	for _, w := range []work{add, echo} {
+		rows = append(rows,
+			b.goRow(oneCaller, 1, w, 1),
+			b.goRow(fmt.Sprintf("%d connections", busy), busy, w, 1),
+			b.goRow(fmt.Sprintf("%d connections, batches of %d", busy, batchSize), busy, w, batchSize),
+			b.pythonRow("1 Python client", 1, w),
+			b.pythonRow("4 Python clients", 4, w))
+	}
+	for _, mb := range b.cfg.blobsMB {
+		rows = append(rows, b.goRow(oneCaller, 1, blobOf(mb), 1))
+	}
+	return b.rounds(ctx, rows)
+}
+
+// The ways to reach Hearth.
+var ways = []struct{ name, subject string }{{"plain", "plain"}, {"hmac", "HMAC channel"}, {"tls", "mutual TLS"}}
+
+// channels measures what Hearth's channels cost.
+func (b *bench) channels(ctx context.Context) error {
+	var rows []row
+	for _, load := range []struct {
+		name string
+		n    int
+	}{{oneCaller, 1}, {fmt.Sprintf("%d connections", busy), busy}} {
+		for _, w := range []work{add, echo} {
+			r := row{load: load.name, work: w.name}
+			for _, ch := range ways {
+				p, err := b.hearth.peer(ch.subject, ch.name)
+				if err != nil {
+					return err
+				}
+				if err := p.verify(ctx); err != nil {
+					return err
+				}
+				r.cells = append(r.cells, cell{subject: ch.subject, host: b.hearth, run: func(ctx context.Context, d time.Duration) (*sample, error) {
+					return p.measure(ctx, load.n, &w, 1, d)
+				}})
+			}
+			rows = append(rows, r)
+		}
+	}
+	return b.rounds(ctx, rows)
+}

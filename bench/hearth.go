@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/object"
+)
+
+//go:embed peers/work.lua
+var workScript string
+
+// hearthPolicy is what the host runs by. Nothing is weakened or left out: who calls is asked
+// of the kernel, of a key or of a certificate; a rule permits; every decision is written down
+// before it is acted on; the script runs behind all walls, within its limits.
+const hearthPolicy = `
+scripts = "scripts"
+state   = "state"
+
+listener "local" {
+  address  = "127.0.0.1:0"
+  identify = ["peer", "hmac"]
+}
+listener "tls" {
+  address  = "127.0.0.1:0"
+  identify = ["cert"]
+  tls {
+    cert      = "ca/host.pem"
+    key       = "ca/host.key"
+    client_ca = "ca/ca.pem"
+    revoked   = "ca/revoked"
+  }
+}
+principal "load" {
+  host_user = true
+  keys      = ["load.key"]
+  cert { common_name = "load" }
+}
+tenant "bench" {}
+permit "the load may work" {
+  principals = ["load"]
+  objects    = ["*"]
+  methods    = ["add", "echo"]
+}
+audit { keep = 1 }
+`
+
+// hearth is a host at work, in a folder of its own.
+type hearth struct {
+	p     *process
+	dir   string
+	plain string // address of the listener for peers and keys
+	tls   string
+	calls uint64 // that were measured
+}
+
+// startHearth runs a host that serves bench.work and so many more objects like it, in tenants
+// of their own.
+func startHearth(ctx context.Context, bin, dir string, more int) (*hearth, error) {
+	policy := hearthPolicy
+	ids := []object.ID{workID}
+	for i := range more {
+		ids = append(ids, many(i))
+		if i%perTenant == 0 {
+			policy += fmt.Sprintf("tenant %q {}\n", many(i).Tenant())
+		}
+	}
+	for _, id := range ids {
+		folder, name, _ := strings.Cut(string(id), ".")
+		folder = filepath.Join(dir, "scripts", folder)
+		if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, name+".lua"), []byte(workScript), 0o600)); err != nil { //nolint:gosec // a folder for the host to read
+			return nil, fmt.Errorf("preparing Hearth: %w", err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "state"), 0o700), os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(policy), 0o600)); err != nil {
+		return nil, fmt.Errorf("preparing Hearth: %w", err)
+	}
+	for _, line := range []string{"key new load.key", "ca init", "ca issue host --server --ip 127.0.0.1", "ca issue load"} {
+		cmd := exec.CommandContext(ctx, bin, strings.Fields(line)...) //nolint:gosec // the binary that is to be measured
+		cmd.Dir, cmd.Env = dir, plain()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("hearth %s: %w\n%s", line, err, out)
+		}
+	}
+	ready := filepath.Join(dir, "ready")
+	cmd := exec.Command(bin, "serve", "--policy", "policy.hcl", "--ready-file", ready) //nolint:gosec,noctx // likewise; stop ends it, in order
+	cmd.Dir, cmd.Env = dir, plain()
+	p, err := start("hearth serve", false, cmd)
+	if err != nil {
+		return nil, err
+	}
+	h := &hearth{p: p, dir: dir}
+	err = p.await(ctx, func() bool {
+		text, err := os.ReadFile(ready) //nolint:gosec // in our folder
+		if addrs := strings.Fields(string(text)); err == nil && len(addrs) == 2 {
+			h.plain, h.tls = addrs[0], addrs[1]
+		}
+		return h.tls != ""
+	})
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return h, nil
+}
+
+// perTenant is how many of many objects a tenant has: each keeps a Lua machine, and a worker
+// has memory for about twice as many.
+const perTenant = 1000
+
+// many names the further objects.
+func many(i int) object.ID {
+	return object.ID(fmt.Sprintf("many%d.o%05d", i/perTenant, i))
+}
+
+// peer is the host as a subject, by one of its channels: "plain", "hmac" or "tls".
+func (h *hearth) peer(name, channel string) (*peer, error) {
+	profile := client.Profile{Address: h.plain, Channel: channel}
+	switch channel {
+	case "hmac":
+		profile.Key = "load.key"
+	case "tls":
+		profile.Address, profile.CA, profile.Cert, profile.CertKey = h.tls, "ca/ca.pem", "ca/load.pem", "ca/load.key"
+	}
+	cfg, err := h.config(profile)
+	if err != nil {
+		return nil, err
+	}
+	return &peer{name: name, uri: "PYRO:" + workID + "@" + h.plain, pid: h.p.cmd.Process.Pid, host: h, stop: h.p.stop,
+		dial: func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) }}, nil
+}
+
+// config reads a profile as every client does, from a file.
+func (h *hearth) config(profile client.Profile) (client.Config, error) {
+	cfg := client.Config{Protocol: object.Pyro4} // as the Pyro daemon has it
+	text, err := json.Marshal(profile)
+	if err != nil {
+		return cfg, err
+	}
+	path := filepath.Join(h.dir, profile.Channel+".json")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return cfg, err
+	}
+	read, err := client.LoadProfile(path)
+	if err != nil {
+		return cfg, err
+	}
+	return cfg, read.Apply(&cfg)
+}
+
+// prove compares the audit log with the calls that were measured: that every one of them is in
+// it shows that they were decided on and written down.
+func (h *hearth) prove() error {
+	n, err := h.audited()
+	if err != nil {
+		return err
+	}
+	if n < h.calls {
+		return fmt.Errorf("hearth's audit log has %d records, and there were %d calls: it was not measured with its protections on", n, h.calls)
+	}
+	return nil
+}
+
+// audited is how many records the host's audit log has.
+func (h *hearth) audited() (uint64, error) {
+	f, err := os.Open(filepath.Join(h.dir, "state", "audit.jsonl"))
+	if err != nil {
+		return 0, fmt.Errorf("looking for Hearth's audit log: %w", err)
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	last := make([]byte, min(end, 16<<10))
+	if _, err := f.ReadAt(last, end-int64(len(last))); err != nil {
+		return 0, err
+	}
+	text := strings.TrimSuffix(string(last), "\n")
+	var record struct {
+		Seq uint64 `json:"seq"`
+	}
+	if err := json.Unmarshal([]byte(text[strings.LastIndexByte(text, '\n')+1:]), &record); err != nil {
+		return 0, fmt.Errorf("reading the end of Hearth's audit log: %w", err)
+	}
+	return record.Seq, nil
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os/exec"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/object"
+)
+
+//go:embed peers/daemon.py
+var pyroDaemon string
+
+// python is Debian's: its packages have the real Pyro4.
+const python = "/usr/bin/python3"
+
+// workID names the object that Hearth and the Pyro daemon serve.
+const workID = "bench.work"
+
+// startPyro runs the real Pyro4 daemon.
+func startPyro(ctx context.Context, dir string) (*peer, error) {
+	version, err := firstLine(ctx, python, "-c", "import Pyro4, msgpack, serpent, platform\nprint('Pyro4', Pyro4.__version__, 'on Python', platform.python_version())")
+	if err != nil {
+		return nil, skipf("%s cannot import Pyro4, msgpack and serpent: install Debian's python3-pyro4, python3-msgpack and python3-serpent", python)
+	}
+	cmd := exec.Command(python, "-c", pyroDaemon) //nolint:gosec,noctx // ours; stop ends it
+	cmd.Env, cmd.Dir = plain(), dir
+	p, err := start("the Pyro4 daemon", true, cmd)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := p.line(ctx)
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return &peer{name: namePyro, version: version, uri: "PYRO:" + workID + "@" + addr, pid: p.cmd.Process.Pid, stop: p.stop,
+		dial: func(ctx context.Context) (caller, error) {
+			return dialPyro(ctx, client.Config{Address: addr, Protocol: object.Pyro4}, workID)
+		}}, nil
+}
+
+// pyroCaller calls Hearth or the Pyro daemon over one connection. Blobs go over another one
+// by msgpack, which has bytes; all else by serpent, which is what Pyro4 clients speak if they
+// are not told otherwise. Calls take no heed of their context, since watching it would be
+// work that is not the server's: the end of the context that it was dialled with closes it.
+type pyroCaller struct {
+	client  *client.Client
+	session *client.Session
+	object  *client.Object
+	dial    func(serializer string) (*pyroCaller, error)
+	blobs   *pyroCaller // dialled by the first blob; itself if it speaks msgpack
+	unhook  func() bool
+}
+
+// dialPyro opens a connection.
+func dialPyro(ctx context.Context, cfg client.Config, id object.ID) (*pyroCaller, error) {
+	cfg.MaxConns, cfg.MaxMessageBytes = 1, maxBlob
+	c, err := client.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.Session(ctx)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	p := &pyroCaller{client: c, session: s, object: s.Object(id), unhook: context.AfterFunc(ctx, func() { c.Close() })}
+	p.dial = func(serializer string) (*pyroCaller, error) {
+		cfg.Serializer = serializer
+		return dialPyro(ctx, cfg, id)
+	}
+	if cfg.Serializer == blobSerializer {
+		p.blobs = p
+	}
+	return p, nil
+}
+
+const blobSerializer = "msgpack"
+
+// call implements caller.
+func (p *pyroCaller) call(_ context.Context, w *work) error {
+	o := p.object
+	if w.blob != nil {
+		if p.blobs == nil {
+			var err error
+			if p.blobs, err = p.dial(blobSerializer); err != nil {
+				return err
+			}
+		}
+		o = p.blobs.object
+	}
+	v, err := o.Call(context.Background(), w.method, arguments(w)...)
+	if err != nil {
+		return err
+	}
+	return checkValue(w, v)
+}
+
+// batch implements caller: Pyro's batches.
+func (p *pyroCaller) batch(_ context.Context, w *work, n int) error {
+	b := p.object.Batch()
+	for range n {
+		b.Add(w.method, arguments(w), nil)
+	}
+	results, err := b.Run(context.Background())
+	if err != nil {
+		return err
+	}
+	if len(results) != n {
+		return fmt.Errorf("%w: a batch of %d has %d results", errWrong, n, len(results))
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			return r.Err
+		}
+		if err := checkValue(w, r.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pyroCaller) close() {
+	p.unhook()
+	p.client.Close()
+	if p.blobs != nil && p.blobs != p {
+		p.blobs.close()
+	}
+}
+
+func arguments(w *work) []any {
+	switch {
+	case w.method == "add":
+		return []any{w.a, w.b}
+	case w.blob != nil:
+		return []any{w.blob}
+	default:
+		return []any{w.text}
+	}
+}
+
+// checkValue checks an answer that has whatever type the client's codec gave it.
+func checkValue(w *work, v any) error {
+	switch v := v.(type) {
+	case int64:
+		if w.method == "add" {
+			return w.number(v)
+		}
+	case string:
+		if w.text != "" {
+			return w.same(v)
+		}
+	case []byte:
+		if w.blob != nil {
+			return w.sameBlob(v)
+		}
+	}
+	return fmt.Errorf("%w: %s gave a %T", errWrong, w.name, v)
+}

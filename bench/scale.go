@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hearthhost/hearth/client"
+)
+
+// spareFiles is what this process and a host have open besides connections.
+const spareFiles = 500
+
+// connections measures how Hearth does with ever more connections open, of which some are
+// busy and the others wait. Each number has a host of its own, whose connections stay open
+// until all is measured.
+func (b *bench) connections(ctx context.Context) error {
+	r := row{load: fmt.Sprintf("connections open, %d of them busy at most", busy), work: add.name}
+	if !b.wanted(r.load, r.work) {
+		return nil
+	}
+	var held [][]caller
+	for _, n := range b.cfg.conns {
+		c := cell{subject: thousands(n)}
+		if limit := openFiles(); limit < uint64(n+spareFiles) {
+			c.why = fmt.Sprintf("ulimit -n is %d", limit)
+			b.skip("%d connections: the hard limit of open files (ulimit -Hn) is %d, and %d are needed", n, limit, n+spareFiles)
+			r.cells = append(r.cells, c)
+			continue
+		}
+		h, err := b.anotherHearth(ctx, fmt.Sprintf("conns-%d", n), 0)
+		if err != nil {
+			return err
+		}
+		defer h.p.stop()
+		cfg, err := h.config(client.Profile{Address: h.plain, Channel: "plain"})
+		if err != nil {
+			return err
+		}
+		all, err := openMany(ctx, cfg, n)
+		defer closeAll(all)
+		if err != nil {
+			return fmt.Errorf("opening %d connections: %w", n, err)
+		}
+		held = append(held, all)
+		c.host, c.run = h, func(ctx context.Context, d time.Duration) (*sample, error) {
+			return measure(ctx, all[:min(busy, n)], &add, 1, d)
+		}
+		r.cells = append(r.cells, c)
+	}
+	if err := b.rounds(ctx, []row{r}); err != nil {
+		return err
+	}
+	// Those that waited must be there still, or nothing was shown.
+	for _, all := range held {
+		for i, c := range all {
+			if err := c.call(ctx, &add); err != nil {
+				return fmt.Errorf("of %d open connections number %d is gone: %w", len(all), i, err)
+			}
+		}
+	}
+	return nil
+}
+
+// openMany opens connections, several at a time.
+func openMany(ctx context.Context, cfg client.Config, n int) ([]caller, error) {
+	all := make([]caller, 0, n)
+	var (
+		mu    sync.Mutex // guards all and first
+		first error
+		wg    sync.WaitGroup
+		next  = make(chan struct{})
+	)
+	for range min(n, 4*runtime.NumCPU()) {
+		wg.Go(func() {
+			for range next {
+				c, err := dialPyro(ctx, cfg, workID)
+				mu.Lock()
+				if err == nil {
+					all = append(all, c)
+				} else if first == nil {
+					first = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for range n {
+		next <- struct{}{}
+	}
+	close(next)
+	wg.Wait()
+	return all, first
+}
+
+// openFiles is how many files this process may open, and the hosts that it starts: Go raises
+// the soft limit to the hard one, in both.
+func openFiles() uint64 {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 0
+	}
+	return l.Max
+}
+
+// objects measures how Hearth does with ever more objects, called one after the other. Each
+// number has a host of its own. Before it is measured each object is called once, so
+// that its script has run.
+func (b *bench) objects(ctx context.Context) error {
+	r := row{load: fmt.Sprintf("objects (in tenants of %s at most), called in turn over %d connections", thousands(perTenant), busy), work: add.name}
+	if !b.wanted(r.load, r.work) {
+		return nil
+	}
+	for _, n := range b.cfg.objects {
+		h, err := b.anotherHearth(ctx, fmt.Sprintf("objects-%d", n), n)
+		if err != nil {
+			return err
+		}
+		defer h.p.stop()
+		cfg, err := h.config(client.Profile{Address: h.plain, Channel: "plain"})
+		if err != nil {
+			return err
+		}
+		callers, err := dialAll(ctx, busy, func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) })
+		if err != nil {
+			return err
+		}
+		for i, c := range callers {
+			callers[i] = newSpread(c.(*pyroCaller), n, i*n/busy)
+		}
+		defer closeAll(callers)
+		if err := callers[0].(*spread).all(ctx); err != nil {
+			return fmt.Errorf("%d objects: %w", n, err)
+		}
+		c := cell{subject: thousands(n), host: h, run: func(ctx context.Context, d time.Duration) (*sample, error) {
+			return measure(ctx, callers, &add, 1, d)
+		}}
+		r.cells = append(r.cells, c)
+	}
+	return b.rounds(ctx, []row{r})
+}
+
+// spread is a connection over which many objects are called in turn.
+type spread struct {
+	*pyroCaller
+	over []*client.Object
+	next int
+}
+
+func newSpread(c *pyroCaller, n, first int) *spread {
+	s := &spread{pyroCaller: c, next: first}
+	for i := range n {
+		s.over = append(s.over, c.session.Object(many(i)))
+	}
+	return s
+}
+
+// call implements caller.
+func (s *spread) call(ctx context.Context, w *work) error {
+	s.object = s.over[s.next]
+	s.next = (s.next + 1) % len(s.over)
+	return s.pyroCaller.call(ctx, w)
+}
+
+// all calls every object once.
+func (s *spread) all(ctx context.Context) error {
+	for range s.over {
+		if err := s.call(ctx, &add); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// anotherHearth starts a host besides the one that is compared. The caller stops it.
+func (b *bench) anotherHearth(ctx context.Context, name string, objects int) (*hearth, error) {
+	dir := filepath.Join(b.dir, name)
+	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // a worker of another user passes through
+		return nil, err
+	}
+	h, err := startHearth(ctx, b.cfg.hearth, dir, objects)
+	if err != nil {
+		return nil, err
+	}
+	b.hosts = append(b.hosts, h)
+	return h, nil
+}
