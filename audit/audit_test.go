@@ -345,6 +345,33 @@ func TestSample(t *testing.T) {
 	}
 }
 
+// TestWriteEach: the records of a batch stand one after the other, and count one by one.
+func TestWriteEach(t *testing.T) {
+	for permits, want := range map[uint64]uint64{1: 9, 3: 3} {
+		path := filepath.Join(t.TempDir(), "audit.jsonl")
+		l := open(t, audit.Config{Path: path, Permits: permits})
+		for range 3 {
+			r := record(1)
+			if err := l.WriteEach(r, []audit.Item{{Method: "a", Reason: "1"}, {Method: "b", Reason: "2"}, {Method: "c", Reason: "3"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r := intact(t, path); r.Records != want+1 {
+			t.Errorf("one permit in %d: %d records, want %d", permits, r.Records-1, want)
+		}
+		if written, _ := l.Counts(); written != want {
+			t.Errorf("one permit in %d: %d were written, want %d", permits, written, want)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(b), `"method":"a","reason":"1"`); n != 3 {
+			t.Errorf("one permit in %d: the first item is there %d times", permits, n)
+		}
+	}
+}
+
 func TestConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	l := open(t, audit.Config{Path: path, Rotate: 20_000})

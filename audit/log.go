@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,12 +93,38 @@ func Open(cfg Config) (*Log, error) {
 // Write puts a decision into the log before it returns, unless the log is one that drops.
 // The error is [ErrUnwritten].
 func (l *Log) Write(r *Record) error {
-	if r.Permit && l.cfg.Permits != 1 {
-		if l.cfg.Permits == 0 || l.permits.Add(1)%l.cfg.Permits != 1 {
-			return nil
-		}
+	if !l.wants(r) {
+		return nil
 	}
-	return l.put(!l.cfg.Drop, func(b []byte) []byte { return r.append(b, time.Now()) })
+	return l.put(!l.cfg.Drop, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
+}
+
+// Item is what differs between the decisions on the calls of one batch.
+type Item struct {
+	Method object.Method
+	Reason string
+}
+
+// WriteEach is Write for a record of each item, all of which are written or none. r is what
+// they share, and its method and reason are those of the last item afterwards.
+func (l *Log) WriteEach(r *Record, items []Item) error {
+	items = slices.DeleteFunc(items, func(Item) bool { return !l.wants(r) })
+	if len(items) == 0 {
+		return nil
+	}
+	return l.put(!l.cfg.Drop, func(b []byte) []byte {
+		now := time.Now()
+		for _, i := range items {
+			r.Method, r.Reason = i.Method, i.Reason
+			b = append(r.append(b, now), '\n')
+		}
+		return b
+	})
+}
+
+// wants reports whether a record is one that is kept: of permits, perhaps a sample is.
+func (l *Log) wants(r *Record) bool {
+	return !r.Permit || l.cfg.Permits == 1 || l.cfg.Permits > 0 && l.permits.Add(1)%l.cfg.Permits == 1
 }
 
 // Note puts something into the log that is no decision: attrs are names and values, in
@@ -111,24 +138,25 @@ func (l *Log) Note(event string, attrs ...string) error {
 		for i := 0; i+1 < len(attrs); i += 2 {
 			b = appendField(b, attrs[i], attrs[i+1])
 		}
-		return b
+		return append(b, '\n')
 	})
 }
 
-// put adds a record and, if wait is set, returns when it is written.
+// put adds lines, each with its end, and, if wait is set, returns when they are written.
 func (l *Log) put(wait bool, appendTo func([]byte) []byte) error {
 	l.mu.Lock()
 	b := l.cur
 	if l.closed || len(b.lines) > maxQueue {
 		defer l.mu.Unlock()
 		if !wait {
-			l.dropped++
-			l.lost.Add(1)
+			n := uint64(bytes.Count(appendTo(nil), []byte("\n")))
+			l.dropped += n
+			l.lost.Add(n)
 			return nil
 		}
 		return ErrUnwritten
 	}
-	b.lines = append(appendTo(b.lines), '\n')
+	b.lines = appendTo(b.lines)
 	first := !b.led
 	b.led = true
 	if wait || first {

@@ -229,20 +229,36 @@ forbid "no more" {
 	}
 }
 
-// TestBatchIsDecidedItemByItem: one item that is forbidden, and nothing is executed.
+// TestBatchIsDecidedItemByItem: one item that is forbidden, and nothing is executed, nor said
+// to be.
 func TestBatchIsDecidedItemByItem(t *testing.T) {
-	c := dial(t, start(t, everything+`
+	h, dir := startHost(t, everything+`
 forbid "no reset" {
   principals = ["owner"]
   objects    = ["acme.counter"]
   methods    = ["reset"]
 }
-`), client.Config{})
-	counter := c.Object("acme.counter")
+`)
+	counter := dial(t, h.Addrs()[0], client.Config{}).Object("acme.counter")
 	_, err := counter.Batch().Add("add", []any{1}, nil).Add("reset", nil, nil).Add("add", []any{1}, nil).Run(t.Context())
 	wantRemote(t, err, "", "unknown object")
 	if got, err := counter.Get(t.Context(), "total"); err != nil || got != int64(0) {
 		t.Errorf("total = %v, %v: something was executed", got, err)
+	}
+	if _, err := counter.Batch().Add("add", []any{1}, nil).Add("add", []any{1}, nil).Run(t.Context()); err != nil {
+		t.Error(err)
+	}
+	var decisions []string
+	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Event == "call" {
+			decisions = append(decisions, e.Decision+" "+string(e.Method))
+		}
+	}
+	if got, want := strings.Join(decisions, ", "), "deny reset, permit total, permit add, permit add"; got != want {
+		t.Errorf("the audit log has %s; want %s", got, want)
 	}
 }
 

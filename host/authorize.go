@@ -34,7 +34,7 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 	if call.Kind != object.Batch {
 		d := snap.policy.Decide(call.Caller, call.ID, call.Method)
 		call.Traceback = d.Traceback
-		return h.settle(call, call.Method, &d, exists, 1)
+		return h.settle(call, call.Method, &d, exists)
 	}
 	if len(call.Batch) == 0 {
 		if !exists || !snap.policy.Visible(call.Caller, call.ID) {
@@ -43,46 +43,65 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 		}
 		return grant{}, nil
 	}
-	// Each is decided, and the limits count them all, when the last one is.
-	var g grant
+	// All are decided before anything is written or counted: nothing of a batch is executed
+	// if one may not be.
+	items := make([]audit.Item, len(call.Batch))
+	var d policy.Decision
 	for i, m := range call.Batch {
-		n := 0
-		if i == len(call.Batch)-1 {
-			n = len(call.Batch)
-		}
-		d := snap.policy.Decide(call.Caller, call.ID, m)
+		d = snap.policy.Decide(call.Caller, call.ID, m)
 		call.Traceback = call.Traceback && d.Traceback
-		var err error
-		if g, err = h.settle(call, m, &d, exists, n); err != nil {
+		if err := h.refuse(call, m, &d, exists); err != nil {
 			return grant{}, err
 		}
+		items[i] = audit.Item{Method: m, Reason: d.Reason}
+	}
+	g, err := h.take(call, items[len(items)-1].Method, &d, len(items))
+	if err != nil || h.audit == nil {
+		return g, err
+	}
+	return h.written(g, h.audit.WriteEach(&audit.Record{Event: "call", Permit: true, Caller: &call.Caller, Object: call.ID, Call: call.Corr}, items))
+}
+
+// settle does what a decision on one call says and writes it down.
+func (h *Host) settle(call *object.Call, m object.Method, d *policy.Decision, exists bool) (grant, error) {
+	if err := h.refuse(call, m, d, exists); err != nil {
+		return grant{}, err
+	}
+	g, err := h.take(call, m, d, 1)
+	if err != nil || h.audit == nil {
+		return g, err
+	}
+	return h.written(g, h.audit.Write(&audit.Record{Event: "call", Permit: true, Caller: &call.Caller, Object: call.ID, Method: m, Reason: d.Reason, Call: call.Corr}))
+}
+
+// refuse is the error for what a decision does not permit, or is not there, and notes it.
+func (h *Host) refuse(call *object.Call, m object.Method, d *policy.Decision, exists bool) error {
+	switch {
+	case !d.Permit:
+		h.note(call, m, d.Reason, "")
+		return errUnknown
+	case !exists:
+		h.note(call, m, "denied: there is no such object; else by "+d.Reason, "")
+		return errUnknown
+	}
+	return nil
+}
+
+// take counts n calls that begin against the limits of a decision.
+func (h *Host) take(call *object.Call, m object.Method, d *policy.Decision, n int) (grant, error) {
+	if len(d.Limits) == 0 {
+		return grant{}, nil
+	}
+	g := grant{d.Limits, call.Caller.Principal, call.ID}
+	if l, err := h.quotas.take(d.Limits, g.who, g.id, n, time.Now()); err != nil {
+		h.note(call, m, d.Reason, l.Reason)
+		return grant{}, err
 	}
 	return g, nil
 }
 
-// settle does what a decision says and writes it down. n is how many calls begin; 0: none
-// yet.
-func (h *Host) settle(call *object.Call, m object.Method, d *policy.Decision, exists bool, n int) (grant, error) {
-	switch {
-	case !d.Permit:
-		h.note(call, m, d.Reason, "")
-		return grant{}, errUnknown
-	case !exists:
-		h.note(call, m, "denied: there is no such object; else by "+d.Reason, "")
-		return grant{}, errUnknown
-	}
-	g := grant{}
-	if n > 0 && len(d.Limits) > 0 {
-		g = grant{d.Limits, call.Caller.Principal, call.ID}
-		if l, err := h.quotas.take(d.Limits, g.who, g.id, n, time.Now()); err != nil {
-			h.note(call, m, d.Reason, l.Reason)
-			return grant{}, err
-		}
-	}
-	if h.audit == nil {
-		return g, nil
-	}
-	err := h.audit.Write(&audit.Record{Event: "call", Permit: true, Caller: &call.Caller, Object: call.ID, Method: m, Reason: d.Reason, Call: call.Corr})
+// written passes on a grant that was written down, unless err says that it was not.
+func (h *Host) written(g grant, err error) (grant, error) {
 	if err != nil {
 		h.ledger.unaudited.Add(1)
 		h.release(g)
