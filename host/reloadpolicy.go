@@ -64,7 +64,7 @@ func (l *reloader) adopt(old *snapshot) error {
 		return err
 	}
 	if what := p.Fixed(old.policy); what != "" {
-		return fmt.Errorf("%s changed, which a running host cannot take: restart it, or run hearth upgrade; nothing of the new file is in force until then", what)
+		return fmt.Errorf("%s changed, which a running host cannot take: run hearth upgrade; nothing of the new file is in force until then", what)
 	}
 	if err := checkTenants(p); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -305,6 +306,10 @@ func explainListen(err error) error {
 func greet(w io.Writer, from string, addrs []string) {
 	fmt.Fprintf(w, "serving under %s\n", from)
 	for _, a := range addrs {
-		fmt.Fprintf(w, "listening on %s: hearth ls --at %s\n", a, a)
+		hint := ""
+		if at, err := netip.ParseAddrPort(a); err != nil || at.Addr().IsLoopback() {
+			hint = ": hearth ls --at " + a // elsewhere it takes a profile
+		}
+		fmt.Fprintf(w, "listening on %s%s\n", a, hint)
 	}
 }
