@@ -25,8 +25,9 @@ type Entry struct {
 	Method    string `json:"method,omitempty"`
 	Peer      string `json:"peer,omitempty"`
 	Reason    string `json:"reason,omitempty"`
-	Why       string `json:"why,omitempty"`  // of an open record
-	Prev      string `json:"prev,omitempty"` // of an open record: the hash it goes on from
+	Detail    string `json:"detail,omitempty"` // of a change of objects or the policy: which version, or why not
+	Why       string `json:"why,omitempty"`    // of an open record
+	Prev      string `json:"prev,omitempty"`   // of an open record: the hash it goes on from
 	// Exceeding is the limit that was exceeded, if that is why not.
 	Exceeding string      `json:"exceeding,omitempty"`
 	Count     json.Number `json:"count,omitempty"` // of a dropped record

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -178,6 +179,8 @@ func CheckEnroll(p *policy.Policy, who object.Principal, kind enroll.Kind) error
 	switch {
 	case p.Enroll == nil:
 		return errors.New("the policy does not allow enrolment: add a block enroll { … }")
+	case !p.Knows(who):
+		return &object.Error{Code: object.CodeInvalid, Msg: fmt.Sprintf("the policy declares no principal %q: add a block principal %q { … }", who, who)}
 	case kind == enroll.Key:
 		if !slices.ContainsFunc(p.Keys, func(f policy.KeyFile) bool { return f.Principal == who }) {
 			return &object.Error{Code: object.CodeInvalid, Msg: "principal " + string(who) + " has no key file: add keys = [\"…\"] to it, and make the file with hearth key new"}

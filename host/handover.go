@@ -188,6 +188,10 @@ func (h *Host) goOn(ctx context.Context, r retirement) {
 	h.log.Info("another host has taken over: what is connected here goes on", "connections", open, "at_most", r.patience)
 	done := make(chan struct{})
 	go func() { h.serving.Wait(); close(done) }() // ends with the last connection, which drain waits for
+	// A policy that was refused for what an upgrade is needed for counts here from now on.
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { _ = h.Reload(looking) }() // what is wrong is in the log
 	timer := time.NewTimer(r.patience)
 	defer timer.Stop()
 	select {

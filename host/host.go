@@ -162,7 +162,9 @@ func (h *Host) Listen(ctx context.Context) error {
 	if err == nil && in.Predecessor == 0 { // which has them still
 		err = h.openDoors(ctx)
 	}
-	if a := h.cfg.Policy.Audit; err == nil && !a.Off {
+	if a := h.cfg.Policy.Audit; err == nil && a.Off {
+		h.log.Warn("no audit log: the policy switches it off")
+	} else if err == nil {
 		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, From: in.Audit, Log: h.log})
 	}
 	if err != nil {

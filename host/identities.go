@@ -183,6 +183,9 @@ func (v *vault) read() (any bool, problems []error) {
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			v.keys[f.Path] = keys
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: hearth key new makes one", err)
+		}
 		k.read(f.Path, f.Where, err, f.Path)
 	}
 	for _, f := range v.policy.LegacyKeys {

@@ -248,6 +248,7 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 		l.problems(f)
 		l.scripts(ctx, f)
 		l.plugins(ctx, f)
+		l.forget(f)
 	})
 }
 
@@ -360,6 +361,28 @@ func (l *reloader) problems(f *files) {
 			delete(l.refused, key)
 		}
 	}
+}
+
+// forget drops the refusals of what neither lies in the folders any more nor is served.
+func (l *reloader) forget(f *files) {
+	there := map[object.ID]bool{}
+	for _, t := range f.tenants {
+		for id := range t.objects {
+			there[id] = true
+		}
+	}
+	for _, t := range l.next.tenants {
+		for id := range t.objects {
+			there[id] = true
+		}
+	}
+	for _, pin := range f.plugins {
+		there[pin.ID] = true
+	}
+	for _, p := range l.next.plugins {
+		there[p.pin.ID] = true
+	}
+	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool { return r.ID != "" && !there[r.ID] })
 }
 
 // publish makes known what is refused.

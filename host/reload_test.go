@@ -117,6 +117,31 @@ func TestReloadScripts(t *testing.T) {
 	l.unknown("acme.v", "version")
 }
 
+// TestRefusedAndRemoved: a script that was never served, as it does not load, is no longer
+// refused once its file is gone; nor is one that was.
+func TestRefusedAndRemoved(t *testing.T) {
+	l := liveHost(t, everything)
+	l.put("scripts/acme/v.lua", version(1))
+	l.reload()
+	for _, name := range []string{"scripts/acme/v.lua", "scripts/acme/w.lua"} {
+		l.put(name, "local V = = 1")
+	}
+	l.reload()
+	if got := l.h.Refusals(); len(got) != 2 {
+		t.Fatalf("refused: %v, want two", got)
+	}
+	for _, name := range []string{"scripts/acme/v.lua", "scripts/acme/w.lua"} {
+		if err := os.Remove(filepath.Join(l.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.reload()
+	if got := l.h.Refusals(); len(got) != 0 {
+		t.Errorf("still refused: %v", got)
+	}
+	l.unknown("acme.v", "version")
+}
+
 // TestReloadByItself waits for nothing but calls: the events of the file system do.
 func TestReloadByItself(t *testing.T) {
 	l := liveHost(t, everything)

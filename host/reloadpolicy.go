@@ -63,8 +63,10 @@ func (l *reloader) adopt(old *snapshot) error {
 	if err != nil || p.Sum == old.policy.Sum {
 		return err
 	}
-	if what := p.Fixed(old.policy); what != "" {
-		return fmt.Errorf("%s changed, which a running host cannot take: restart it, or run hearth upgrade; nothing of the new file is in force until then", what)
+	if l.h.lock.left.Load() {
+		p.Keep(old.policy)
+	} else if what := p.Fixed(old.policy); what != "" {
+		return fmt.Errorf("%s changed, which a running host cannot take: run hearth upgrade; nothing of the new file is in force until then", what)
 	}
 	if err := checkTenants(p); err != nil {
 		return err

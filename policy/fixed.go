@@ -20,6 +20,13 @@ func (p *Policy) Fixed(before *Policy) string {
 	return ""
 }
 
+// Keep gives p what [Policy.Fixed] compares as before has it. It is for a host whose successor
+// runs under the policy of the file already: for the connections that are left to it the rest of
+// that policy counts. Call it before p is shared.
+func (p *Policy) Keep(before *Policy) {
+	p.State, p.Audit, p.Admin, p.Trace, p.Listeners = before.State, before.Audit, before.Admin, before.Trace, before.Listeners
+}
+
 // anywhere is listeners without where in the file they stand.
 func anywhere(all []Listener) []Listener {
 	out := make([]Listener, len(all))

@@ -152,8 +152,8 @@ func (s *State) secret(L *lua.LState) int {
 		if object.ValidName(name) {
 			shown = clip(s.p.env.Redact(name), 40)
 		}
-		L.RaiseError(`hearth.secret: %s has no secret of this name: the policy grants it by tenant "%s" { secret "%s" { file = "secrets/%s", objects = ["%s"] } }`,
-			s.p.id, s.p.id.Tenant(), shown, shown, s.p.id)
+		L.RaiseError(`hearth.secret: %s has no secret of this name: the policy grants it by file = "secrets/%s" and objects = ["%s"] in a block secret "%s" of tenant "%s"`,
+			s.p.id, shown, s.p.id, shown, s.p.id.Tenant())
 	}
 	L.Push(lua.LString(value))
 	return 1

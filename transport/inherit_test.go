@@ -100,6 +100,33 @@ func TestInheritedSocketElsewhere(t *testing.T) {
 	}
 }
 
+// TestAllOfIPv4: a listener on 0.0.0.0 takes IPv4 alone, as it says, and its successor takes
+// the socket for what it is.
+func TestAllOfIPv4(t *testing.T) {
+	t.Parallel()
+	cfg := transport.Config{Address: "0.0.0.0:0", Identify: []string{"pyro4-hmac"},
+		TLS: func() *transport.ServerTLS { return nil }}
+	old, err := transport.Listen(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if at := old.Addr(); !strings.HasPrefix(at, "0.0.0.0:") {
+		t.Errorf("0.0.0.0 listens on %s", at)
+	}
+	cfg.Address = old.Addr()
+	s, err := old.Share("wan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Socket = &s
+	next, err := transport.Listen(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("the successor: %v", err)
+	}
+	next.Close()
+}
+
 // TestHandedOverSocket has two listeners on one socket, as a host and its successor: the
 // file lives until the last one that owns it is closed, and the first one's leaving wakes its
 // Accept and leaves the other alone.

@@ -73,7 +73,11 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	var lc net.ListenConfig
 	// A multipath connection has several sockets; the kernel's table is asked about one.
 	lc.SetMultipathTCP(false)
-	ln, err := lc.Listen(ctx, "tcp", a.tcp.String())
+	network := "tcp"
+	if a.tcp.Addr().Is4() {
+		network = "tcp4" // or else 0.0.0.0 would mean [::], and be told from it by nobody but the policy
+	}
+	ln, err := lc.Listen(ctx, network, a.tcp.String())
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", cfg.Address, err)
 	}

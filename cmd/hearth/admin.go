@@ -36,7 +36,7 @@ func (a *admin) path() (string, error) {
 	a.untested = true
 	p, _, err := a.load()
 	if err != nil {
-		return "", fmt.Errorf("%w\nto ask a running host while its policy is being changed, name its socket with --socket", err)
+		return "", fmt.Errorf("%w\nto ask a running host while its policy does not load, name its socket: --socket STATE/admin.sock, where STATE is its state folder (state, beside the policy, if that names no other)", err)
 	}
 	return host.AdminSocket(p), nil
 }

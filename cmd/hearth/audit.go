@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,6 +58,14 @@ func (f *auditFlags) path() (string, error) {
 		return "", fmt.Errorf("%s switches the audit log off", from)
 	}
 	return p.Audit.Path, nil
+}
+
+// explainNoLog adds where else to look, if there is no log.
+func explainNoLog(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no audit log: %w\nname the policy of the host with --policy, or the log with --file", err)
+	}
+	return err
 }
 
 func newAuditVerify() *cobra.Command {
@@ -145,7 +157,7 @@ interrupted. With --json they are shown as they stand in the log, one a line.`,
 			var seq uint64
 			for e, err := range audit.Entries(path) {
 				if err != nil {
-					return err
+					return explainNoLog(err)
 				}
 				seq = e.Seq
 				if last = append(last, e); len(last) > n {
@@ -182,7 +194,9 @@ func (f *auditFlags) print(w io.Writer, e *audit.Entry) {
 		return
 	}
 	if e.Decision == "" {
-		fmt.Fprintf(w, "%s  %s %s\n", e.Time, e.Event, e.Why+e.Count.String())
+		said := []string{e.Time + " ", e.Event, e.Object, e.Detail, e.Why, e.Count.String()}
+		said = slices.DeleteFunc(said, func(s string) bool { return s == "" })
+		fmt.Fprintln(w, strings.Join(said, " "))
 		return
 	}
 	what := e.Object
@@ -232,7 +246,7 @@ stand in the log, one a line.`,
 			shown := 0
 			for e, err := range audit.Entries(path) {
 				if err != nil {
-					return err
+					return explainNoLog(err)
 				}
 				if !e.Matches(&want) || from != "" && e.Time < from || to != "" && e.Time >= to {
 					continue
@@ -251,7 +265,7 @@ stand in the log, one a line.`,
 	fl.StringVar(&want.Object, "object", "", "about this object")
 	fl.StringVar(&want.Method, "method", "", "about this method")
 	fl.StringVar(&want.Decision, "decision", "", "permit or deny")
-	fl.StringVar(&want.Event, "event", "", "call, see, connect, open, stop or dropped")
+	fl.StringVar(&want.Event, "event", "", "call, see, connect, open, stop, dropped, reloaded, refused, removed, 'rolled back', 'policy changed' or 'policy refused'")
 	fl.StringVar(&since, "since", "", "not before this time")
 	fl.StringVar(&until, "until", "", "before this time")
 	fl.IntVar(&most, "limit", 0, "show at most so many; 0: all")

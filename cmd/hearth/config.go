@@ -138,12 +138,14 @@ func policySettings(p *policy.Policy, from string) []setting {
 			enrolment += ", and certificates of " + p.Enroll.CA
 		}
 	}
-	return append(rows,
+	rows = append(rows,
 		setting{"tenants", served, "", from},
 		setting{"key files", strconv.Itoa(len(p.Keys)), "", from},
 		setting{"enrolment", enrolment, "not allowed", source("enroll")},
 		setting{"metrics address", cmp.Or(p.Admin.Address, "none"), "none", source("admin")},
 		setting{"trace endpoint", cmp.Or(p.Trace.Endpoint, "none"), "none", source("trace")})
+	rows = append(rows, auditSettings(p.Audit, source("audit"))...)
+	return append(rows, weakenedSettings(p, from)...)
 }
 
 func printSettings(w io.Writer, rows []setting, asJSON bool) error {

@@ -42,7 +42,7 @@ The exit status is 1 if anything is refused.`,
 				return err
 			}
 			if len(refused) > 0 {
-				return fmt.Errorf("%d of the files are not served as they are", len(refused))
+				return fmt.Errorf("not everything is served as it lies there: %d refused", len(refused))
 			}
 			return nil
 		},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -167,8 +168,11 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	}
 	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Spares: f.spares, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
 		PolicyFile: f.found, Load: f.again, Inherited: given})
+	if err != nil && !strings.HasPrefix(err.Error(), from) { // or it says where in the file
+		err = fmt.Errorf("%s: %w", from, err)
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", from, err)
+		return err
 	}
 	if f.check {
 		fmt.Fprintf(out, "%s: ok\n", from)
@@ -317,6 +321,10 @@ func explainListen(err error) error {
 func greet(w io.Writer, from string, addrs []string) {
 	fmt.Fprintf(w, "serving under %s\n", from)
 	for _, a := range addrs {
-		fmt.Fprintf(w, "listening on %s: hearth ls --at %s\n", a, a)
+		hint := ""
+		if at, err := netip.ParseAddrPort(a); err != nil || at.Addr().IsLoopback() {
+			hint = ": hearth ls --at " + a // elsewhere it takes a profile
+		}
+		fmt.Fprintf(w, "listening on %s%s\n", a, hint)
 	}
 }

@@ -17,7 +17,7 @@ func newTest() *cobra.Command {
 		Long: `Run the tests of the scripts in the scripts folder, or of the objects whose ids begin with PREFIX.
 The tests of scripts/acme/counter.lua are in scripts/acme/counter_test.lua: a script that returns a
 table of functions, in which new() makes an instance of the object. No host needs to run. The exit
-status is 1 if a test fails.`,
+status is 1 if a test fails, or none is found for PREFIX.`,
 		Example: `  hearth test
   hearth test acme.counter
   hearth test --dir my --json`,
@@ -74,6 +74,8 @@ status is 1 if a test fails.`,
 			switch {
 			case failed > 0:
 				return fmt.Errorf("%s failed", plural(failed, "test"))
+			case ran == 0 && len(args) > 0: // a name that was mistyped passes nothing
+				return fmt.Errorf("no tests of objects that begin with %s", args[0])
 			case ran == 0:
 				fmt.Fprintf(cmd.ErrOrStderr(), "no tests in %s: those of counter.lua would be in counter_test.lua beside it\n", p.Scripts)
 			}

@@ -425,6 +425,43 @@ func TestConnectedStays(t *testing.T) {
 	l.verified(t)
 }
 
+// TestConnectedObeys: what is still connected to the old host is under the policy of the new one,
+// though that has another listener, which the old host cannot take.
+func TestConnectedObeys(t *testing.T) {
+	l := startLine(t, fmt.Sprintf(linePolicy, ""), nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	c, err := hearth.New(hearth.Config{Address: l.tcp})
+	check(t, err)
+	defer c.Close()
+	session, err := c.Session(ctx)
+	check(t, err)
+	defer session.Close()
+	visit := func() error {
+		_, err := session.Object("demo.session").Call(ctx, "visit")
+		return err
+	}
+	check(t, visit())
+	pid := l.pid(t)
+	check(t, os.WriteFile(l.path("policy.hcl"), []byte(fmt.Sprintf(linePolicy, "")+`
+listener "more" { address = "127.0.0.1:0" }
+forbid "no more visits" {
+  principals = ["me"]
+  objects    = ["demo.session"]
+}
+`), 0o600))
+	l.mustUpgrade(t)
+	for err = visit(); err == nil; err = visit() { // within ctx
+		time.Sleep(5 * time.Millisecond)
+	}
+	if !strings.Contains(err.Error(), "unknown object") {
+		t.Errorf("a call that the new policy forbids: %v", err)
+	}
+	if _, err := session.Object("demo.echo").Call(ctx, "echo", "x"); err != nil || !alive(pid) {
+		t.Errorf("one that it permits: %v; the old host lives: %t", err, alive(pid))
+	}
+}
+
 // TestDrainEnds: with no patience the old host closes what is connected; with the new one's
 // end, the old one ends too.
 func TestDrainEnds(t *testing.T) {
