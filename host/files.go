@@ -1,17 +1,14 @@
 package host
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
@@ -118,133 +115,6 @@ func (f *files) has(id object.ID) bool {
 	_, ok := t.objects[id]
 	return ok
 }
-
-// readTenant reads one tenant's folder, but for the files that are as they were before. It
-// returns what there is, and all files by their paths.
-func readTenant(root string, tenant object.Tenant, before map[string]script) (*tenantFiles, map[string]script) {
-	t := &tenantFiles{objects: map[object.ID]script{}, libs: map[string]script{}, tests: map[object.ID]script{}}
-	seen := make(map[string]script, len(before))
-	folder, err := os.OpenRoot(root)
-	if err != nil {
-		t.problem(root, err)
-		return t, seen
-	}
-	defer folder.Close()
-	libBytes, total, entries := 0, 0, 0
-	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if entries++; entries > maxEntries {
-			t.problem(root, fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
-			return fs.SkipAll
-		}
-		hidden := path != root && strings.HasPrefix(e.Name(), ".") // an editor's, or the inside of a mounted volume
-		switch {
-		case err != nil:
-			t.problem(path, err)
-			return nil
-		case e.IsDir() && hidden:
-			return fs.SkipDir
-		case e.IsDir() || hidden || !strings.HasSuffix(path, ".lua"):
-			return nil
-		}
-		rel, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		rel = filepath.ToSlash(rel)
-		s, err := readScript(folder, rel, before[path])
-		if err != nil {
-			t.problem(path, err)
-			return nil
-		}
-		if total += len(s.Source); total > maxTenantBytes {
-			t.problem(root, fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes))
-			return fs.SkipAll
-		}
-		s.File = string(tenant) + "/" + rel
-		of, isTest := strings.CutSuffix(rel, "_test.lua")
-		if isTest {
-			rel = of + ".lua"
-		}
-		id, lib, err := named(tenant, rel)
-		switch {
-		case err != nil:
-			t.problem(path, err)
-			return nil
-		case isTest:
-			t.tests[id] = s
-		case lib == "":
-			t.objects[id] = s
-		case libBytes+len(s.Source) > maxLibBytes:
-			t.problem(path, fmt.Errorf("the modules of tenant %s have more than %d bytes together", tenant, maxLibBytes))
-			return nil
-		default:
-			libBytes += len(s.Source)
-			t.libs[lib] = s
-		}
-		seen[path] = s
-		return nil
-	})
-	if err != nil {
-		t.problem(root, err)
-	}
-	return t, seen
-}
-
-func (t *tenantFiles) problem(path string, err error) {
-	t.problems = append(t.problems, problem{path, err})
-}
-
-// named says what a file of a tenant's folder is: an object, or a module.
-func named(tenant object.Tenant, rel string) (id object.ID, lib string, err error) {
-	name := strings.ReplaceAll(strings.TrimSuffix(rel, ".lua"), "/", ".")
-	if strings.Count(name, ".") != strings.Count(rel, "/") {
-		return "", "", errors.New("a dot in a file or folder name: an object's name has letters, digits, '_' and '-'")
-	}
-	if id, err = object.ParseID(string(tenant) + "." + name); err != nil {
-		return "", "", err
-	}
-	lib, _ = strings.CutPrefix(name, "lib.")
-	if lib == name {
-		lib = ""
-	}
-	return id, lib, nil
-}
-
-// readScript reads a regular file of bounded size: not a pipe that never ends, and not a
-// link that leads out of the tenant's folder to somebody else's file. One that is as it was
-// before is not read again.
-func readScript(root *os.Root, rel string, before script) (script, error) {
-	f, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return script{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return script{}, err
-	}
-	if !info.Mode().IsRegular() {
-		return script{}, errors.New("not a regular file")
-	}
-	if before.read != nil && same(before.read, info) && !fresh(info) {
-		return before, nil
-	}
-	src, err := io.ReadAll(io.LimitReader(f, maxSourceBytes+1))
-	if err != nil {
-		return script{}, err
-	}
-	if len(src) > maxSourceBytes {
-		return script{}, fmt.Errorf("larger than %d bytes", maxSourceBytes)
-	}
-	if bytes.Equal(src, before.Source) {
-		src = before.Source // one copy of it is enough
-	}
-	return script{Script: supervise.Script{Source: src}, read: info}, nil
-}
-
-// fresh reports whether a file may have been written in the same tick of the clock as
-// another version of it, so that its time proves nothing. One from the future always may.
-func fresh(info fs.FileInfo) bool { return time.Since(info.ModTime()) < settled }
 
 // ObjectIDs returns the ids of the objects that a host would serve under a policy, sorted.
 // A missing scripts folder is an error, as it is for the host.

@@ -1,0 +1,188 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// readTenant reads one tenant's folder, but for the files that are as they were before. It
+// returns what there is, and all files by their paths. What is there and cannot be read is
+// as it was before.
+func readTenant(root string, tenant object.Tenant, before map[string]script) (*tenantFiles, map[string]script) {
+	r := tenantReader{root: root, tenant: tenant, before: before, seen: make(map[string]script, len(before)),
+		found: &tenantFiles{objects: map[object.ID]script{}, libs: map[string]script{}, tests: map[object.ID]script{}}}
+	folder, err := os.OpenRoot(root)
+	switch {
+	case err == nil:
+		defer folder.Close()
+		r.walk(folder)
+	case !errors.Is(err, fs.ErrNotExist):
+		r.keep(root, err)
+	}
+	return r.found, r.seen
+}
+
+// tenantReader reads one tenant's folder, once.
+type tenantReader struct {
+	root   string
+	tenant object.Tenant
+	before map[string]script // by path
+
+	found    *tenantFiles
+	seen     map[string]script // by path
+	total    int               // bytes of all scripts
+	libBytes int               // of modules
+}
+
+func (r *tenantReader) walk(folder *os.Root) {
+	entries := 0
+	err := filepath.WalkDir(r.root, func(path string, e fs.DirEntry, err error) error {
+		if entries++; entries > maxEntries {
+			r.keep(r.root, fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
+			return fs.SkipAll
+		}
+		hidden := path != r.root && strings.HasPrefix(e.Name(), ".") // an editor's, or the inside of a mounted volume
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			r.keep(path, err)
+			return nil
+		case e.IsDir() && hidden:
+			return fs.SkipDir
+		case e.IsDir() || hidden || !strings.HasSuffix(path, ".lua"):
+			return nil
+		}
+		rel, err := filepath.Rel(r.root, path)
+		if err != nil {
+			return err
+		}
+		s, err := readScript(folder, filepath.ToSlash(rel), r.before[path])
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			r.found.problem(path, err) // gone meanwhile, or a link to nothing
+			return nil
+		case err != nil:
+			r.keep(path, err)
+			return nil
+		case r.total+len(s.Source) > maxTenantBytes:
+			r.keep(r.root, fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes))
+			return fs.SkipAll
+		}
+		r.take(path, s)
+		return nil
+	})
+	if err != nil {
+		r.keep(r.root, err)
+	}
+}
+
+// keep notes a problem with what lies at a path, and takes what lay there or below it before.
+func (r *tenantReader) keep(path string, err error) {
+	r.found.problem(path, err)
+	for at, s := range r.before {
+		if _, read := r.seen[at]; !read && (at == path || strings.HasPrefix(at, path+string(filepath.Separator))) {
+			r.take(at, s)
+		}
+	}
+}
+
+// take finds out what a file is.
+func (r *tenantReader) take(path string, s script) {
+	rel, err := filepath.Rel(r.root, path)
+	if err != nil {
+		r.found.problem(path, err)
+		return
+	}
+	rel = filepath.ToSlash(rel)
+	s.File = string(r.tenant) + "/" + rel
+	r.total += len(s.Source)
+	of, isTest := strings.CutSuffix(rel, "_test.lua")
+	if isTest {
+		rel = of + ".lua"
+	}
+	id, lib, err := named(r.tenant, rel)
+	switch {
+	case err != nil:
+		r.found.problem(path, err)
+		return
+	case isTest:
+		r.found.tests[id] = s
+	case lib == "":
+		r.found.objects[id] = s
+	case r.libBytes+len(s.Source) > maxLibBytes:
+		r.found.problem(path, fmt.Errorf("the modules of tenant %s have more than %d bytes together", r.tenant, maxLibBytes))
+		return
+	default:
+		r.libBytes += len(s.Source)
+		r.found.libs[lib] = s
+	}
+	r.seen[path] = s
+}
+
+func (t *tenantFiles) problem(path string, err error) {
+	t.problems = append(t.problems, problem{path, err})
+}
+
+// named says what a file of a tenant's folder is: an object, or a module.
+func named(tenant object.Tenant, rel string) (id object.ID, lib string, err error) {
+	name := strings.ReplaceAll(strings.TrimSuffix(rel, ".lua"), "/", ".")
+	if strings.Count(name, ".") != strings.Count(rel, "/") {
+		return "", "", errors.New("a dot in a file or folder name: an object's name has letters, digits, '_' and '-'")
+	}
+	if id, err = object.ParseID(string(tenant) + "." + name); err != nil {
+		return "", "", err
+	}
+	lib, _ = strings.CutPrefix(name, "lib.")
+	if lib == name {
+		lib = ""
+	}
+	return id, lib, nil
+}
+
+// readScript reads a regular file of bounded size: not a pipe that never ends, and not a
+// link that leads out of the tenant's folder to somebody else's file. One that is as it was
+// before is not read again.
+func readScript(root *os.Root, rel string, before script) (script, error) {
+	f, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return script{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return script{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return script{}, errors.New("not a regular file")
+	}
+	if before.read != nil && same(before.read, info) && !fresh(info) {
+		return before, nil
+	}
+	src, err := io.ReadAll(io.LimitReader(f, maxSourceBytes+1))
+	if err != nil {
+		return script{}, err
+	}
+	if len(src) > maxSourceBytes {
+		return script{}, fmt.Errorf("larger than %d bytes", maxSourceBytes)
+	}
+	if bytes.Equal(src, before.Source) {
+		src = before.Source // one copy of it is enough
+	}
+	return script{Script: supervise.Script{Source: src}, read: info}, nil
+}
+
+// fresh reports whether a file may have been written in the same tick of the clock as
+// another version of it, so that its time proves nothing. One from the future always may.
+func fresh(info fs.FileInfo) bool { return time.Since(info.ModTime()) < settled }

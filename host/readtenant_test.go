@@ -1,0 +1,68 @@
+package host_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestWhatCannotBeRead: what lies in the folder and cannot be read any more changes nothing,
+// and is said; what is gone is gone.
+func TestWhatCannotBeRead(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		spoil func(path string) error
+		want  string
+	}{
+		{"a pipe", func(path string) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)) }, "not a regular file"},
+		{"a link that leads out", func(path string) error { return errors.Join(os.Remove(path), os.Symlink("/etc/hostname", path)) }, "escapes"},
+		{"a link to itself", func(path string) error { return errors.Join(os.Remove(path), os.Symlink(filepath.Base(path), path)) }, "too many levels"},
+		{"too large", func(path string) error { return os.Truncate(path, 2<<20) }, "larger than"},
+		{"no leave to read the file", func(path string) error { return os.Chmod(path, 0) }, "permission denied"},
+		{"no leave to read its folder", func(path string) error { return os.Chmod(filepath.Dir(path), 0) }, "permission denied"},
+		{"no leave to read the tenant's folder", func(path string) error { return os.Chmod(filepath.Dir(filepath.Dir(path)), 0) }, "permission denied"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.want == "permission denied" && os.Geteuid() == 0 {
+				t.Skip("root may read everything")
+			}
+			l := liveHost(t, everything)
+			l.put("scripts/acme/deep/v.lua", version(1))
+			l.put("scripts/acme/w.lua", version(1))
+			l.reload()
+			l.want("acme.deep.v", "version", int64(1))
+			path := filepath.Join(l.dir, "scripts/acme/deep/v.lua")
+			t.Cleanup(func() {
+				for p := path; p != l.dir; p = filepath.Dir(p) {
+					_ = os.Chmod(p, 0o700)
+				}
+			})
+			if err := tc.spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 { // longer than what is gone lingers
+				l.reload()
+			}
+			l.want("acme.deep.v", "version", int64(1))
+			l.want("acme.w", "version", int64(1))
+			said := false
+			for _, r := range l.h.Refusals() {
+				said = said || strings.Contains(r.Err, tc.want)
+			}
+			if !said {
+				t.Errorf("refusals %v; want one that says %q", l.h.Refusals(), tc.want)
+			}
+			if tc.want == "permission denied" {
+				return
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			l.reload()
+			l.unknown("acme.deep.v", "version")
+		})
+	}
+}
