@@ -254,7 +254,7 @@ forbid "no reset" {
 			t.Fatal(err)
 		}
 		if e.Event == "call" {
-			decisions = append(decisions, e.Decision+" "+string(e.Method))
+			decisions = append(decisions, e.Decision+" "+e.Method)
 		}
 	}
 	if got, want := strings.Join(decisions, ", "), "deny reset, permit total, permit add, permit add"; got != want {

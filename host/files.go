@@ -39,7 +39,11 @@ type script struct {
 }
 
 // young reports whether a file was written just now, and perhaps not to its end.
-func (s script) young() bool { return time.Since(s.read.ModTime()) < settleTime }
+func (s script) young() bool { return young(s.read) }
+
+// young is as it says of a file. One from the future is not: it would be for as long as a
+// clock has been set back.
+func young(file fs.FileInfo) bool { return time.Since(file.ModTime()).Abs() < settleTime }
 
 // problem is a file that is not served, and why.
 type problem struct {

@@ -119,6 +119,24 @@ func TestReloadScripts(t *testing.T) {
 
 // TestRefusedAndRemoved: a script that was never served, as it does not load, is no longer
 // refused once its file is gone; nor is one that was.
+// TestClockSetBack: a file from the future is taken, or refused, as any other.
+func TestClockSetBack(t *testing.T) {
+	l := liveHost(t, everything)
+	l.age = -24 * time.Hour
+	l.put("scripts/acme/v.lua", version(1))
+	l.reload()
+	l.want("acme.v", "version", int64(1))
+	l.put("scripts/acme/v.lua", "this is not Lua")
+	l.reload()
+	l.want("acme.v", "version", int64(1))
+	if len(l.h.Refusals()) == 0 {
+		t.Error("nothing is said of the script that is wrong")
+	}
+	l.put("scripts/acme/v.lua", version(2))
+	l.reload()
+	l.want("acme.v", "version", int64(2))
+}
+
 func TestRefusedAndRemoved(t *testing.T) {
 	l := liveHost(t, everything)
 	l.put("scripts/acme/v.lua", version(1))

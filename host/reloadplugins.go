@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -88,7 +87,7 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 			return
 		}
 		l.retired = append(l.retired, leave(now.backend))
-		if err == nil || now.file != nil && time.Since(now.file.ModTime()) < settleTime {
+		if err == nil || now.file != nil && young(now.file) {
 			l.waits = true // it changed meanwhile, or the rest of it is on its way
 			return
 		}
