@@ -1,0 +1,6 @@
+//go:build !linux
+
+package worker
+
+// warm does nothing: no worker is started in advance here.
+func warm() {}
