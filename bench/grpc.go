@@ -58,13 +58,8 @@ func startGRPC(ctx context.Context) (*peer, error) {
 	}
 	cmd := exec.Command(self, "serve-grpc") //nolint:gosec,noctx // this program; stop ends it
 	cmd.Env = plain()
-	p, err := start("the gRPC server", true, cmd)
+	p, addr, err := startSaying(ctx, "the gRPC server", cmd)
 	if err != nil {
-		return nil, err
-	}
-	addr, err := p.line(ctx)
-	if err != nil {
-		p.stop()
 		return nil, err
 	}
 	return &peer{name: nameGRPC, version: "grpc-go " + grpc.Version, pid: p.cmd.Process.Pid, stop: p.stop, dial: func(context.Context) (caller, error) {

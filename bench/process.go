@@ -68,6 +68,18 @@ func start(name string, speaks bool, cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
+// startSaying runs a server that says on a line of its own where it listens.
+func startSaying(ctx context.Context, name string, cmd *exec.Cmd) (p *process, addr string, err error) {
+	if p, err = start(name, true, cmd); err != nil {
+		return nil, "", err
+	}
+	if addr, err = p.line(ctx); err != nil {
+		p.stop()
+		return nil, "", err
+	}
+	return p, addr, nil
+}
+
 // line reads a line of the server's output.
 func (p *process) line(ctx context.Context) (string, error) {
 	type result struct {

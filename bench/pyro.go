@@ -27,13 +27,8 @@ func startPyro(ctx context.Context, dir string) (*peer, error) {
 	}
 	cmd := exec.Command(python, "-c", pyroDaemon) //nolint:gosec,noctx // ours; stop ends it
 	cmd.Env, cmd.Dir = plain(), dir
-	p, err := start("the Pyro4 daemon", true, cmd)
+	p, addr, err := startSaying(ctx, "the Pyro4 daemon", cmd)
 	if err != nil {
-		return nil, err
-	}
-	addr, err := p.line(ctx)
-	if err != nil {
-		p.stop()
 		return nil, err
 	}
 	return &peer{name: namePyro, version: version, uri: "PYRO:" + workID + "@" + addr, pid: p.cmd.Process.Pid, stop: p.stop,
