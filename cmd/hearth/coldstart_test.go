@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -24,13 +25,15 @@ return Echo`)}
 	version := supervise.NewVersion("acme.echo", script, supervise.NewLibs(nil), object.Limits{})
 	argv := []string{bin, "worker"}
 	for _, most := range []int{0, 1} {
-		b.Run(map[int]string{0: "spares=0", 1: "spares=1"}[most], func(b *testing.B) {
+		b.Run(fmt.Sprintf("spares=%d", most), func(b *testing.B) {
 			spares := supervise.NewSpares(argv, most, slog.New(slog.DiscardHandler))
 			defer spares.Close()
 			spares.Fill()
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
 			for b.Loop() {
 				b.StopTimer()
-				for tick := time.NewTicker(time.Millisecond); len(spares.Ready()) < most; {
+				for len(spares.Ready()) < most {
 					<-tick.C
 				}
 				b.StartTimer()

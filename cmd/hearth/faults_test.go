@@ -24,8 +24,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// kills is how many workers and plugins TestKillsUnderLoad kills. One that crashes ten times
-// in a row is set aside, and a plugin after five.
+// kills is what TestKillsUnderLoad kills, in order. A worker that crashes ten times in a row
+// is set aside, and a plugin after five.
 var kills = []string{"worker", "plugin", "worker", "worker", "plugin", "worker", "plugin", "worker", "worker"}
 
 // faulty is the policy of the tests of faults: one tenant that suffers, one that must not.
@@ -125,7 +125,7 @@ func TestKillsUnderLoad(t *testing.T) {
 	for _, what := range kills {
 		// The next of them, once it runs; then some calls more, so that it is amid some.
 		var pid int
-		h.await(ctx, t, what+" to run", func() bool {
+		await(ctx, t, what+" to run", func() bool {
 			all := started[what].FindAllStringSubmatch(h.log.String(), -1)
 			if len(all) <= killed[what] {
 				return false
@@ -134,7 +134,7 @@ func TestKillsUnderLoad(t *testing.T) {
 			return slices.Contains(children(t, h.pid), pid)
 		})
 		enough := answers.Load() + random.Int64N(300)
-		h.await(ctx, t, "calls to be answered", func() bool { return answers.Load() >= enough })
+		await(ctx, t, "calls to be answered", func() bool { return answers.Load() >= enough })
 		check(t, syscall.Kill(pid, syscall.SIGKILL))
 		killed[what]++
 		if t.Failed() {
@@ -146,7 +146,7 @@ func TestKillsUnderLoad(t *testing.T) {
 		func() error { _, err := h.callOnce(ctx, "demo.e", "echo", 1); return err },
 		func() error { _, err := h.callOnce(ctx, "demo.table", "keys"); return err },
 	} {
-		h.await(ctx, t, "an answer after all that", func() bool { return call() == nil })
+		await(ctx, t, "an answer after all that", func() bool { return call() == nil })
 	}
 	over.Store(true)
 	load.Wait()
@@ -155,21 +155,7 @@ func TestKillsUnderLoad(t *testing.T) {
 		t.Errorf("testdata/pyro/faults.py: %v\n%s", err, said.String())
 	}
 	t.Logf("%d answers, %d errors; the Pyro4 client had %s", answers.Load(), failures.Load(), strings.TrimSpace(said.String()))
-	h.await(ctx, t, "what was killed to be gone", func() bool { return len(children(t, h.pid)) == 5 }) // two workers, a plugin, two spares
-}
-
-// await waits until something is so.
-func (h *liveHost) await(ctx context.Context, t *testing.T, what string, so func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !so() && !t.Failed() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waiting for %s: never", what)
-		}
-	}
+	await(ctx, t, "what was killed to be gone", func() bool { return len(children(t, h.pid)) == 5 }) // two workers, a plugin, two spares
 }
 
 // callOnce makes a call on a connection of its own.
@@ -186,17 +172,18 @@ func (h *liveHost) callOnce(ctx context.Context, id, method string, args ...any)
 	return c.Object(object.ID(id)).Call(ctx, method, args...)
 }
 
-// TestHostKilledUnderLoad kills the host amid calls, and starts it again: its audit log is
-// whole, nothing of it is left, and it serves.
-func TestHostKilledUnderLoad(t *testing.T) {
+// echoHost prepares a host that serves demo.e on a socket, with more in its policy, and does
+// not start it.
+func echoHost(t *testing.T, more string) *liveHost {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // a socket's path is short
 	check(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	bin := filepath.Join(dir, "hearth")
-	buildHearth(t, bin)
+	h := &liveHost{dir: dir, bin: filepath.Join(dir, "hearth"), unix: filepath.Join(dir, "h.sock")}
+	buildHearth(t, h.bin)
 	check(t, os.MkdirAll(filepath.Join(dir, "scripts/demo"), 0o755))
 	check(t, os.WriteFile(filepath.Join(dir, "scripts/demo/e.lua"), []byte(echoing), 0o644))
-	check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(`
+	check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(more+`
 listener "unix" { address = "unix:h.sock" }
 principal "me" { host_user = true }
 tenant "demo" {}
@@ -205,19 +192,33 @@ permit "the tests may call" {
   objects    = ["demo.*"]
 }
 `), 0o600))
-	h := &liveHost{dir: dir, unix: filepath.Join(dir, "h.sock")}
+	return h
+}
+
+// verifyAudit runs hearth audit verify.
+func (h *liveHost) verifyAudit(ctx context.Context, t *testing.T, path string) {
+	t.Helper()
+	if out, err := exec.CommandContext(ctx, h.bin, "audit", "verify", "--file", path).CombinedOutput(); err != nil {
+		t.Errorf("hearth audit verify: %v\n%s", err, out)
+	}
+}
+
+// TestHostKilledUnderLoad kills the host amid calls, and starts it again: its audit log is
+// whole, nothing of it is left, and it serves.
+func TestHostKilledUnderLoad(t *testing.T) {
+	h := echoHost(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for round := range 3 {
-		serve := exec.CommandContext(ctx, bin, "serve", "--policy", filepath.Join(dir, "policy.hcl"))
+		serve := exec.CommandContext(ctx, h.bin, "serve", "--policy", filepath.Join(h.dir, "policy.hcl"))
 		var log lockedBuffer
-		serve.Stdout, serve.Stderr, serve.Dir = &log, &log, dir
+		serve.Stdout, serve.Stderr, serve.Dir = &log, &log, h.dir
 		check(t, serve.Start())
-		h.await(ctx, t, "the host to answer", func() bool {
+		await(ctx, t, "the host to answer", func() bool {
 			got, err := h.callOnce(ctx, "demo.e", "echo", round)
 			return err == nil && got == int64(round)
 		})
-		h.await(ctx, t, "spares", func() bool { return len(children(t, serve.Process.Pid)) == 3 })
+		await(ctx, t, "spares", func() bool { return len(children(t, serve.Process.Pid)) == 3 })
 		all := children(t, serve.Process.Pid)
 		var load sync.WaitGroup
 		var answers atomic.Int64
@@ -239,19 +240,16 @@ permit "the tests may call" {
 				}
 			})
 		}
-		h.await(ctx, t, "calls", func() bool { return answers.Load() > 200 })
+		await(ctx, t, "calls", func() bool { return answers.Load() > 200 })
 		check(t, serve.Process.Kill())
 		_ = serve.Wait()
 		load.Wait()
 		for _, pid := range all {
-			h.await(ctx, t, "a worker to end with its host", func() bool { return !alive(pid) })
+			await(ctx, t, "a worker to end with its host", func() bool { return !alive(pid) })
 		}
-		out, err := exec.CommandContext(ctx, bin, "audit", "verify", "--file", filepath.Join(dir, "state/audit.jsonl")).CombinedOutput()
-		if err != nil {
-			t.Errorf("round %d: hearth audit verify: %v\n%s", round, err, out)
-		}
+		h.verifyAudit(ctx, t, filepath.Join(h.dir, "state/audit.jsonl"))
 		if t.Failed() {
-			t.Logf("log of hearth serve, its end:\n%s", tail(log.String(), 30))
+			t.Logf("round %d; log of hearth serve, its end:\n%s", round, tail(log.String(), 30))
 			return
 		}
 	}
@@ -263,31 +261,14 @@ func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root may mount a file system to fill")
 	}
-	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // a socket's path is short
-	check(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	bin := filepath.Join(dir, "hearth")
-	buildHearth(t, bin)
-	check(t, os.MkdirAll(filepath.Join(dir, "scripts/demo"), 0o755))
-	check(t, os.MkdirAll(filepath.Join(dir, "full"), 0o700))
-	check(t, os.WriteFile(filepath.Join(dir, "scripts/demo/e.lua"), []byte(echoing), 0o644))
-	check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(`
-listener "unix" { address = "unix:h.sock" }
-principal "me" { host_user = true }
-tenant "demo" {}
-audit { file = "full/audit.jsonl" }
-permit "the tests may call" {
-  principals = ["me"]
-  objects    = ["demo.*"]
-}
-`), 0o600))
-	h := &liveHost{dir: dir, unix: filepath.Join(dir, "h.sock")}
+	h := echoHost(t, `audit { file = "full/audit.jsonl" }`)
+	check(t, os.MkdirAll(filepath.Join(h.dir, "full"), 0o700))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	serve := exec.CommandContext(ctx, "unshare", "-m", "sh", "-c",
-		`mount -t tmpfs -o size=256k,mode=0700 full full && exec "$0" serve --policy policy.hcl`, bin)
+		`mount -t tmpfs -o size=256k,mode=0700 full full && exec "$0" serve --policy policy.hcl`, h.bin)
 	var log lockedBuffer
-	serve.Stdout, serve.Stderr, serve.Dir = &log, &log, dir
+	serve.Stdout, serve.Stderr, serve.Dir = &log, &log, h.dir
 	check(t, serve.Start())
 	t.Cleanup(func() {
 		_ = serve.Process.Signal(syscall.SIGTERM)
@@ -297,22 +278,20 @@ permit "the tests may call" {
 		}
 	})
 	call := func() error { _, err := h.callOnce(ctx, "demo.e", "echo", 1); return err }
-	h.await(ctx, t, "the host to answer", func() bool { return call() == nil })
+	await(ctx, t, "the host to answer", func() bool { return call() == nil })
 
-	full := fmt.Sprintf("/proc/%d/root%s/full/", serve.Process.Pid, dir)
+	full := fmt.Sprintf("/proc/%d/root%s/full/", serve.Process.Pid, h.dir)
 	check(t, fill(full+"filler"))
-	h.await(ctx, t, "a refusal", func() bool { // what is left of the log's last page holds a few records
+	await(ctx, t, "a refusal", func() bool { // what is left of the log's last page holds a few records
 		err := call()
 		return err != nil && strings.Contains(err.Error(), "the host cannot keep its audit log; not executed")
 	})
 	check(t, os.Remove(full+"filler"))
-	h.await(ctx, t, "an answer, with room again", func() bool { return call() == nil })
+	await(ctx, t, "an answer, with room again", func() bool { return call() == nil })
 	text, err := os.ReadFile(full + "audit.jsonl")
 	check(t, err)
-	check(t, os.WriteFile(filepath.Join(dir, "copy.jsonl"), text, 0o600))
-	if out, err := exec.CommandContext(ctx, bin, "audit", "verify", "--file", filepath.Join(dir, "copy.jsonl")).CombinedOutput(); err != nil {
-		t.Errorf("hearth audit verify: %v\n%s", err, out)
-	}
+	check(t, os.WriteFile(filepath.Join(h.dir, "copy.jsonl"), text, 0o600))
+	h.verifyAudit(ctx, t, filepath.Join(h.dir, "copy.jsonl"))
 	if !strings.Contains(log.String(), "audit log cannot be written") {
 		t.Error("the log says nothing of it")
 	}
@@ -360,7 +339,7 @@ sys.stdin.read()`)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	h := &liveHost{}
-	h.await(ctx, t, "all instances to be taken", func() bool { return said.String() != "" })
+	await(ctx, t, "all instances to be taken", func() bool { return said.String() != "" })
 	if said.String() != "taken\n" {
 		t.Skipf("SKIPPED: file events cannot be exhausted here: %s", said.String())
 	}
@@ -379,7 +358,7 @@ permit "root may call" {
 	h.awaitLog(ctx, t, "no file events: changes are found by looking; raise fs.inotify.max_user_instances")
 	path := filepath.Join(h.dir, "scripts/demo/late.lua")
 	check(t, os.WriteFile(path, []byte(echoing), 0o644))
-	h.await(ctx, t, "the new script to serve", func() bool {
+	await(ctx, t, "the new script to serve", func() bool {
 		got, err := h.callOnce(ctx, "demo.late", "echo", 7)
 		return err == nil && got == int64(7)
 	})

@@ -139,6 +139,20 @@ func startHostAs(t *testing.T, uid int, policy string, prepare func(dir string))
 	return h
 }
 
+// await waits until something is so.
+func await(ctx context.Context, t *testing.T, what string, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !so() && !t.Failed() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waiting for %s: never", what)
+		}
+	}
+}
+
 // awaitLog waits until the host's log has a text: a line may arrive after the answer to the
 // call that it is about.
 func (h *liveHost) awaitLog(ctx context.Context, t *testing.T, text string) {

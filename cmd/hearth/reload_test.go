@@ -137,23 +137,11 @@ return V
 	check(t, python.Start())
 
 	count := func(text string) int { return strings.Count(h.log.String(), text) }
-	until := func(what string, done func() bool) {
-		t.Helper()
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for !done() && !t.Failed() {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				t.Fatalf("%s: never", what)
-			}
-		}
-	}
 	logged := func(text string, change func()) {
 		t.Helper()
 		before := count(text)
 		change()
-		until(text, func() bool { return count(text) > before })
+		await(ctx, t, text, func() bool { return count(text) > before })
 	}
 	n := 0
 	change := func(kind int) {
@@ -161,7 +149,7 @@ return V
 		switch {
 		case kind < 14:
 			put("scripts/demo/v.lua", script(n), 0o644)
-			until("version "+strconv.Itoa(n), func() bool {
+			await(ctx, t, "version "+strconv.Itoa(n), func() bool {
 				v, err := version(c)
 				if err != nil {
 					t.Error(err)
@@ -185,7 +173,7 @@ return V
 	for _, kind := range []int{0, 14, 17, 18, 19} { // each once, before anything is counted
 		change(kind)
 	}
-	until("two workers wait", func() bool { return h.holds(t).children == 4 }) // beside demo's and its plugin
+	await(ctx, t, "two workers wait", func() bool { return h.holds(t).children == 4 }) // beside demo's and its plugin
 	before := h.holds(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range *reloads {
@@ -200,7 +188,7 @@ return V
 		t.Errorf("testdata/pyro/load.py: %v\n%s", err, said.String())
 	}
 	t.Logf("%d changes; the Pyro4 client made %s calls", n, strings.TrimSpace(said.String()))
-	until("the host holds no more than before", func() bool {
+	await(ctx, t, "the host holds no more than before", func() bool {
 		after := h.holds(t)
 		return after.files <= before.files+2 && after.children == before.children
 	})

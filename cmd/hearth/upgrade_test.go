@@ -451,9 +451,7 @@ forbid "no more visits" {
 }
 `), 0o600))
 	l.mustUpgrade(t)
-	for err = visit(); err == nil; err = visit() { // within ctx
-		time.Sleep(5 * time.Millisecond)
-	}
+	await(ctx, t, "the new policy to count", func() bool { err = visit(); return err != nil })
 	if !strings.Contains(err.Error(), "unknown object") {
 		t.Errorf("a call that the new policy forbids: %v", err)
 	}
