@@ -96,7 +96,7 @@ func (l *Log) Write(r *Record) error {
 	if !l.wants(r) {
 		return nil
 	}
-	return l.put(!l.cfg.Drop, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
+	return l.put(!l.cfg.Drop, 1, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
 }
 
 // Item is what differs between the decisions on the calls of one batch.
@@ -106,13 +106,13 @@ type Item struct {
 }
 
 // WriteEach is Write for a record of each item, all of which are written or none. r is what
-// they share, and its method and reason are those of the last item afterwards.
+// they share; its method and reason, and the items, are the log's to change.
 func (l *Log) WriteEach(r *Record, items []Item) error {
 	items = slices.DeleteFunc(items, func(Item) bool { return !l.wants(r) })
 	if len(items) == 0 {
 		return nil
 	}
-	return l.put(!l.cfg.Drop, func(b []byte) []byte {
+	return l.put(!l.cfg.Drop, len(items), func(b []byte) []byte {
 		now := time.Now()
 		for _, i := range items {
 			r.Method, r.Reason = i.Method, i.Reason
@@ -130,7 +130,7 @@ func (l *Log) wants(r *Record) bool {
 // Note puts something into the log that is no decision: attrs are names and values, in
 // pairs.
 func (l *Log) Note(event string, attrs ...string) error {
-	return l.put(true, func(b []byte) []byte {
+	return l.put(true, 1, func(b []byte) []byte {
 		b = append(b, `"time":"`...)
 		b = appendTime(b, time.Now())
 		b = append(b, '"')
@@ -142,16 +142,15 @@ func (l *Log) Note(event string, attrs ...string) error {
 	})
 }
 
-// put adds lines, each with its end, and, if wait is set, returns when they are written.
-func (l *Log) put(wait bool, appendTo func([]byte) []byte) error {
+// put adds n lines, each with its end, and, if wait is set, returns when they are written.
+func (l *Log) put(wait bool, n int, appendTo func([]byte) []byte) error {
 	l.mu.Lock()
 	b := l.cur
 	if l.closed || len(b.lines) > maxQueue {
 		defer l.mu.Unlock()
 		if !wait {
-			n := uint64(bytes.Count(appendTo(nil), []byte("\n")))
-			l.dropped += n
-			l.lost.Add(n)
+			l.dropped += uint64(n)
+			l.lost.Add(uint64(n))
 			return nil
 		}
 		return ErrUnwritten

@@ -17,7 +17,7 @@ import (
 )
 
 // readTenant reads one tenant's folder, but for the files that are as they were before. It
-// returns what there is, and all files by their paths. What is there and cannot be read is
+// returns what there is, and all files by their paths in it. What is there and cannot be read is
 // as it was before.
 func readTenant(root string, tenant object.Tenant, before map[string]script) (*tenantFiles, map[string]script) {
 	r := tenantReader{root: root, tenant: tenant, before: before, seen: make(map[string]script, len(before)),
@@ -28,7 +28,7 @@ func readTenant(root string, tenant object.Tenant, before map[string]script) (*t
 		defer folder.Close()
 		r.walk(folder)
 	case !errors.Is(err, fs.ErrNotExist):
-		r.keep(root, err)
+		r.keep(".", err)
 	}
 	return r.found, r.seen
 }
@@ -37,10 +37,10 @@ func readTenant(root string, tenant object.Tenant, before map[string]script) (*t
 type tenantReader struct {
 	root   string
 	tenant object.Tenant
-	before map[string]script // by path
+	before map[string]script // by path in the folder, with slashes
 
 	found    *tenantFiles
-	seen     map[string]script // by path
+	seen     map[string]script // likewise
 	total    int               // bytes of all scripts
 	libBytes int               // of modules
 }
@@ -48,8 +48,13 @@ type tenantReader struct {
 func (r *tenantReader) walk(folder *os.Root) {
 	entries := 0
 	err := filepath.WalkDir(r.root, func(path string, e fs.DirEntry, err error) error {
+		rel, relErr := filepath.Rel(r.root, path)
+		if relErr != nil {
+			return relErr
+		}
+		rel = filepath.ToSlash(rel)
 		if entries++; entries > maxEntries {
-			r.keep(r.root, fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
+			r.keep(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
 			return fs.SkipAll
 		}
 		hidden := path != r.root && strings.HasPrefix(e.Name(), ".") // an editor's, or the inside of a mounted volume
@@ -57,78 +62,74 @@ func (r *tenantReader) walk(folder *os.Root) {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
 		case err != nil:
-			r.keep(path, err)
+			r.keep(rel, err)
 			return nil
 		case e.IsDir() && hidden:
 			return fs.SkipDir
 		case e.IsDir() || hidden || !strings.HasSuffix(path, ".lua"):
 			return nil
 		}
-		rel, err := filepath.Rel(r.root, path)
-		if err != nil {
-			return err
-		}
-		s, err := readScript(folder, filepath.ToSlash(rel), r.before[path])
+		s, err := readScript(folder, rel, r.before[rel])
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			r.found.problem(path, err) // gone meanwhile, or a link to nothing
+			r.problem(rel, err) // gone meanwhile, or a link to nothing
 			return nil
 		case err != nil:
-			r.keep(path, err)
+			r.keep(rel, err)
 			return nil
 		case r.total+len(s.Source) > maxTenantBytes:
-			r.keep(r.root, fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes))
+			r.keep(".", fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes))
 			return fs.SkipAll
 		}
-		r.take(path, s)
+		r.take(rel, s)
 		return nil
 	})
 	if err != nil {
-		r.keep(r.root, err)
+		r.keep(".", err)
 	}
 }
 
-// keep notes a problem with what lies at a path, and takes what lay there or below it before.
-func (r *tenantReader) keep(path string, err error) {
-	r.found.problem(path, err)
+func (r *tenantReader) problem(rel string, err error) {
+	r.found.problem(filepath.Join(r.root, filepath.FromSlash(rel)), err)
+}
+
+// keep notes a problem with what lies at a path, "." being the folder itself, and takes what
+// lay there or below it before.
+func (r *tenantReader) keep(rel string, err error) {
+	r.problem(rel, err)
 	for at, s := range r.before {
-		if _, read := r.seen[at]; !read && (at == path || strings.HasPrefix(at, path+string(filepath.Separator))) {
+		if _, read := r.seen[at]; !read && (rel == "." || at == rel || strings.HasPrefix(at, rel+"/")) {
 			r.take(at, s)
 		}
 	}
 }
 
 // take finds out what a file is.
-func (r *tenantReader) take(path string, s script) {
-	rel, err := filepath.Rel(r.root, path)
-	if err != nil {
-		r.found.problem(path, err)
-		return
-	}
-	rel = filepath.ToSlash(rel)
+func (r *tenantReader) take(rel string, s script) {
 	s.File = string(r.tenant) + "/" + rel
 	r.total += len(s.Source)
+	serves := rel
 	of, isTest := strings.CutSuffix(rel, "_test.lua")
 	if isTest {
-		rel = of + ".lua"
+		serves = of + ".lua"
 	}
-	id, lib, err := named(r.tenant, rel)
+	id, lib, err := named(r.tenant, serves)
 	switch {
 	case err != nil:
-		r.found.problem(path, err)
+		r.problem(rel, err)
 		return
 	case isTest:
 		r.found.tests[id] = s
 	case lib == "":
 		r.found.objects[id] = s
 	case r.libBytes+len(s.Source) > maxLibBytes:
-		r.found.problem(path, fmt.Errorf("the modules of tenant %s have more than %d bytes together", r.tenant, maxLibBytes))
+		r.problem(rel, fmt.Errorf("the modules of tenant %s have more than %d bytes together", r.tenant, maxLibBytes))
 		return
 	default:
 		r.libBytes += len(s.Source)
 		r.found.libs[lib] = s
 	}
-	r.seen[path] = s
+	r.seen[rel] = s
 }
 
 func (t *tenantFiles) problem(path string, err error) {

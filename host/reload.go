@@ -365,24 +365,7 @@ func (l *reloader) problems(f *files) {
 
 // forget drops the refusals of what neither lies in the folders any more nor is served.
 func (l *reloader) forget(f *files) {
-	there := map[object.ID]bool{}
-	for _, t := range f.tenants {
-		for id := range t.objects {
-			there[id] = true
-		}
-	}
-	for _, t := range l.next.tenants {
-		for id := range t.objects {
-			there[id] = true
-		}
-	}
-	for _, pin := range f.plugins {
-		there[pin.ID] = true
-	}
-	for _, p := range l.next.plugins {
-		there[p.pin.ID] = true
-	}
-	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool { return r.ID != "" && !there[r.ID] })
+	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool { return r.ID != "" && !f.has(r.ID) && !l.next.has(r.ID) })
 }
 
 // publish makes known what is refused.

@@ -19,8 +19,8 @@ type Audit struct {
 	Keep    int   // old files that are kept; 0: all
 }
 
-// defaultAudit is what holds where the file says nothing.
-func defaultAudit(state string) Audit {
+// DefaultAudit is what holds where the file says nothing.
+func DefaultAudit(state string) Audit {
 	return Audit{Path: filepath.Join(state, "audit.jsonl"), Permits: 1, Rotate: 64 << 20, Keep: 16}
 }
 

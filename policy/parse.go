@@ -119,7 +119,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 	}
 	r.p.Scripts, r.p.State = r.folder(a, "scripts", defaultScripts), r.folder(a, "state", defaultState)
 	r.p.Plugins = r.folder(a, "plugins", defaultPlugins)
-	r.p.Audit = defaultAudit(r.p.State)
+	r.p.Audit = DefaultAudit(r.p.State)
 	r.zone(a)
 	r.identity, r.identitySet = r.filePath(a, "identity"), a["identity"] != nil
 	read := map[string]func(string, *hclsyntax.Block){

@@ -138,7 +138,7 @@ func Default(dir string, hostUID int) (*Policy, error) {
 			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{object.WayPeer}, Plain: true},
 		},
 		AllTenants: true,
-		Audit:      defaultAudit(state),
+		Audit:      DefaultAudit(state),
 		byUID:      map[uint32]object.Principal{uid: owner},
 		subjects:   map[object.Principal][]*subject{owner: {{permits: index[*rule]{anyTenant: {all}}}}},
 		zone:       time.UTC,

@@ -28,12 +28,13 @@ func auditSettings(a policy.Audit, where string) []setting {
 	if a.Keep != 0 {
 		keep = strconv.Itoa(a.Keep)
 	}
+	usual := policy.DefaultAudit("state")
 	return []setting{
 		{"audit log", a.Path, "audit.jsonl in state", where},
 		{"audit permits", permits, "all", where},
 		{"audit on_failure", onFailure, "deny", where},
-		{"audit rotate", strconv.FormatInt(a.Rotate, 10), strconv.Itoa(64 << 20), where},
-		{"audit keep", keep, "16", where},
+		{"audit rotate", strconv.FormatInt(a.Rotate, 10), strconv.FormatInt(usual.Rotate, 10), where},
+		{"audit keep", keep, strconv.Itoa(usual.Keep), where},
 	}
 }
 

@@ -168,11 +168,11 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	}
 	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Spares: f.spares, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
 		PolicyFile: f.found, Load: f.again, Inherited: given})
-	if err != nil && !strings.HasPrefix(err.Error(), from) { // or it says where in the file
-		err = fmt.Errorf("%s: %w", from, err)
-	}
 	if err != nil {
-		return err
+		if strings.HasPrefix(err.Error(), from) { // it says where in the file
+			return err
+		}
+		return fmt.Errorf("%s: %w", from, err)
 	}
 	if f.check {
 		fmt.Fprintf(out, "%s: ok\n", from)

@@ -8,10 +8,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"syscall"
 	"time"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/internal/systemd"
 )
 
@@ -31,9 +31,9 @@ type successor struct {
 
 // start runs the program with this process's arguments and gives it what in holds.
 func start(program string, in *host.Inheritance, m systemd.Facts, upgrades uint64) (*successor, error) {
-	ours, theirs, err := handoverPair()
+	ours, theirs, err := socketpair.New()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making a channel to the new host: %w", err)
 	}
 	defer theirs.Close()
 	will := bequest{Lock: in.Lock != nil, Audit: in.Audit != nil, Upgrades: upgrades, Notify: m.Notify, Watchdog: m.Watchdog}
@@ -62,29 +62,6 @@ func start(program string, in *host.Inheritance, m systemd.Facts, upgrades uint6
 		return nil, s.end(err)
 	}
 	return s, nil
-}
-
-// handoverPair makes the channel between two hosts.
-func handoverPair() (ours net.Conn, theirs *os.File, err error) {
-	syscall.ForkLock.RLock()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fds[0])
-		syscall.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return nil, nil, fmt.Errorf("making a channel to the new host: %w", err)
-	}
-	f := os.NewFile(uintptr(fds[0]), "handover")
-	theirs = os.NewFile(uintptr(fds[1]), "handover")
-	ours, err = net.FileConn(f)
-	f.Close()
-	if err != nil {
-		theirs.Close()
-		return nil, nil, fmt.Errorf("making a channel to the new host: %w", err)
-	}
-	return ours, theirs, nil
 }
 
 func (s *successor) say(v any) error {

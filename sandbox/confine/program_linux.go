@@ -107,9 +107,6 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 	err = pr.w.launch(attr)
 	theirs.Close()
 	if err != nil {
-		if attr.Cloneflags != 0 && namespaceTrouble(err) {
-			return nil, &Refused{Layers: []Layer{missing(Namespaces, "cloning the process", namespaceRemedy(), err)}}
-		}
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, pr.Kill)

@@ -118,9 +118,6 @@ func prepare(cmd *exec.Cmd, attr *syscall.SysProcAttr) (*Worker, error) {
 	theirs.Close() // so that the process alone holds it, whose end it tells
 	if err != nil {
 		ours.Close()
-		if attr.Cloneflags != 0 && namespaceTrouble(err) {
-			return nil, &Refused{Layers: []Layer{missing(Namespaces, "cloning the process", namespaceRemedy(), err)}}
-		}
 		return nil, err
 	}
 	if err := w.greeted(); err != nil {
@@ -230,7 +227,8 @@ func privileged() bool {
 }
 
 // launch starts the process from a thread of its own that lives as long as the process
-// does: the kernel kills a process with PDEATHSIG when the thread that started it ends.
+// does: the kernel kills a process with PDEATHSIG when the thread that started it ends. The
+// error is a *Refused if there are no namespaces for it.
 func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 	w.cmd.SysProcAttr = attr
 	started := make(chan error, 1)
@@ -249,7 +247,11 @@ func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 			<-w.ended
 		}
 	}()
-	return <-started
+	err := <-started
+	if err != nil && attr.Cloneflags != 0 && namespaceTrouble(err) {
+		return &Refused{Layers: []Layer{missing(Namespaces, "cloning the process", namespaceRemedy(), err)}}
+	}
+	return err
 }
 
 // order sends the orders and checks the report.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os/exec"
 	"sync"
 	"sync/atomic"
@@ -20,10 +19,8 @@ import (
 
 // process is one live worker.
 type process struct {
-	t       *Tenant
-	cmd     *exec.Cmd
-	worker  *confine.Worker // waits for cmd
-	conn    *net.UnixConn
+	t *Tenant
+	*spawned
 	out     *link.Writer
 	in      *link.Reader
 	serial  uint64 // tells this process from those before it
@@ -86,7 +83,7 @@ func start(t *Tenant) (*process, error) {
 			return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 		}
 	}
-	p := &process{t: t, cmd: w.cmd, worker: w.worker, conn: w.conn, out: link.NewWriter(w.conn), serial: serials.Add(1) & (1<<24 - 1),
+	p := &process{t: t, spawned: w, out: link.NewWriter(w.conn), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
 		pending: map[uint64]*pending{}, known: map[object.ID]bool{}, loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
 	var err error
@@ -96,7 +93,7 @@ func start(t *Tenant) (*process, error) {
 	}
 	t.cfg.Account.Started(p.cmd.Process.Pid)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	go p.read(w.stderr)
+	go p.read()
 	go p.retireWhenIdle()
 	t.cfg.Log.Info("worker started", "pid", p.cmd.Process.Pid)
 	for _, l := range p.worker.Layers {
@@ -109,11 +106,11 @@ func start(t *Tenant) (*process, error) {
 
 // read handles the worker's frames until the socket ends, then waits for the process
 // and answers everything that is still open.
-func (p *process) read(stderr io.Reader) {
+func (p *process) read() {
 	printed := make(chan struct{})
 	go func() { // ends when the worker's stderr does, at the latest with the worker
 		defer close(printed)
-		p.relay(stderr)
+		p.relay(p.stderr)
 	}()
 	err := p.in.Run(false)
 	if errors.Is(err, io.EOF) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
@@ -14,7 +15,7 @@ import (
 // mute returns a process whose worker never answers, and what it was told.
 func mute(t *testing.T) (*process, <-chan link.Type) {
 	t.Helper()
-	ours, file, err := socketPair()
+	ours, file, err := socketpair.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func mute(t *testing.T) (*process, <-chan link.Type) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = in.Run(false) }()
 	t.Cleanup(func() { ours.Close(); theirs.Close(); <-ended })
-	p := &process{t: New(Config{Tenant: "acme"}), conn: ours, out: link.NewWriter(ours),
+	p := &process{t: New(Config{Tenant: "acme"}), spawned: &spawned{conn: ours}, out: link.NewWriter(ours),
 		pending: map[uint64]*pending{}, loaded: map[object.ID]*Version{"acme.x": NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{})}}
 	if p.in, err = link.NewReader(ours, p.frame); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
@@ -100,7 +102,7 @@ func (s *Spares) fill() {
 	}
 }
 
-// lacks reports whether fill has to go on.
+// lacks reports whether fill goes on, and notes it.
 func (s *Spares) lacks() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,18 +112,10 @@ func (s *Spares) lacks() bool {
 
 // take returns a spare confined by spec, nil if there is none that can be.
 func (s *Spares) take(spec confine.Spec) *spawned {
-	for s != nil {
-		s.mu.Lock()
-		n := len(s.ready)
-		if n == 0 {
-			s.refill(refillPause)
-			s.mu.Unlock()
-			return nil
-		}
-		w := s.ready[n-1]
-		s.ready = s.ready[:n-1]
-		s.refill(refillPause)
-		s.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	for w := s.pop(); w != nil; w = s.pop() {
 		err := w.worker.Confine(spec)
 		if err == nil {
 			return w
@@ -133,6 +127,18 @@ func (s *Spares) take(spec confine.Spec) *spawned {
 		s.log.Warn("a worker that was started in advance is of no use", "err", err)
 	}
 	return nil
+}
+
+// pop returns a spare, nil if there is none, and has another started.
+func (s *Spares) pop() (w *spawned) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.ready); n > 0 {
+		w = s.ready[n-1]
+		s.ready = s.ready[:n-1]
+	}
+	s.refill(refillPause)
+	return w
 }
 
 // Close ends the processes that nobody has taken. It is idempotent.
@@ -161,9 +167,9 @@ type spawned struct {
 
 // spawn starts a worker's command by launch.
 func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*spawned, error) {
-	ours, theirs, err := socketPair()
+	ours, theirs, err := socketpair.New()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making a worker's socket: %w", err)
 	}
 	defer theirs.Close()
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the host's own executable, which lives as long as it is needed
@@ -182,7 +188,7 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*spa
 	return w, nil
 }
 
-// drop ends a process that has not been confined.
+// drop ends a process that serves nobody yet.
 func (w *spawned) drop() {
 	w.worker.End()
 	w.conn.Close()

@@ -271,13 +271,7 @@ func (p *process) putVersion(e *link.Encoder, v *Version) {
 		}
 		_ = p.out.Write(libs.Frame())
 	}
-	e.Uint(v.number)
-	e.Uint(v.Libs.number)
-	e.Text(string(v.ID))
-	e.Text(v.Script.File)
-	limits, _ := json.Marshal(v.Limits) // numbers always can be
-	e.Text(string(limits))
-	e.Raw(v.Script.Source)
+	e.PutVersion(&link.Version{Number: v.number, Libs: v.Libs.number, ID: v.ID, File: v.Script.File, Limits: v.Limits, Source: v.Script.Source})
 }
 
 // dropLibs lets go of the modules that no version wants any more; callers hold mu.

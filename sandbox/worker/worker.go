@@ -260,17 +260,8 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 
 // version reads what makes a version.
 func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, err error) {
-	number, libs := d.Uint(), d.Uint()
-	cfg = sandbox.Config{ID: object.ID(d.Text()), File: d.Text(), Libs: w.libs[libs], Env: w}
-	encoded := d.Text()
-	cfg.Source = d.Raw()
-	if d.Err != nil {
-		return 0, cfg, d.Err
-	}
-	if err := json.Unmarshal([]byte(encoded), &cfg.Limits); err != nil {
-		return 0, cfg, fmt.Errorf("link: the limits of %s: %w", cfg.ID, err)
-	}
-	return number, cfg, nil
+	v, err := d.VersionFields()
+	return v.Number, sandbox.Config{ID: v.ID, File: v.File, Source: v.Source, Limits: v.Limits, Libs: w.libs[v.Libs], Env: w}, err
 }
 
 // test runs the tests of a version, beside everything else.

@@ -1,15 +1,13 @@
 package worker
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"runtime"
-	"syscall"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
@@ -26,13 +24,14 @@ func warm() {
 
 // rehearse has a worker answer calls of an object of its own, as it will those of a tenant.
 func rehearse() (err error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	ours, file, err := socketpair.New()
 	if err != nil {
-		return os.NewSyscallError("socketpair", err)
+		return err
 	}
-	ours, err := end(fds[0])
-	theirs, err2 := end(fds[1])
-	if err := errors.Join(err, err2); err != nil {
+	theirs, err := net.FileConn(file)
+	file.Close() // it is duplicated
+	if err != nil {
+		ours.Close()
 		return err
 	}
 	served := make(chan error, 1)
@@ -66,13 +65,7 @@ func rehearse() (err error) {
 	const self, number = object.ID("warm.self"), 1
 	send(link.Libs, 0, func(e *link.Encoder) { e.Uint(number); e.Uint(0) })
 	send(link.Load, 0, func(e *link.Encoder) {
-		limits, _ := json.Marshal(object.Limits{}.OrDefaults()) // numbers always can be
-		e.Uint(number)
-		e.Uint(number)
-		e.Text(string(self))
-		e.Text("warm.lua")
-		e.Text(string(limits))
-		e.Raw([]byte(warmScript))
+		e.PutVersion(&link.Version{Number: number, Libs: number, ID: self, File: "warm.lua", Limits: object.Limits{}.OrDefaults(), Source: []byte(warmScript)})
 	})
 	send(link.Use, 0, func(e *link.Encoder) { e.Uint(number) })
 	for _, c := range []object.Call{
@@ -93,14 +86,3 @@ const warmScript = `
 local Warm = hearth.object { instance = "call" }
 function Warm.expose:twice(s) return { s .. s, ("%d"):format(#s), s:upper():find("X") } end
 return Warm`
-
-// end is a connection on one end of a pair of sockets.
-func end(fd int) (*net.UnixConn, error) {
-	f := os.NewFile(uintptr(fd), "pair")
-	defer f.Close() // it is duplicated
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, err
-	}
-	return c.(*net.UnixConn), nil //nolint:forcetypeassert // what else
-}

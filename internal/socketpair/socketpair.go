@@ -1,0 +1,34 @@
+// Package socketpair makes two sockets that are connected with each other: one to keep, and
+// one to give to a process.
+package socketpair
+
+import (
+	"net"
+	"os"
+	"syscall"
+)
+
+// New returns our end of a new pair of stream sockets and the file of the other end, both of
+// which are closed on exec: os/exec duplicates the file into the process that it starts.
+func New() (ours *net.UnixConn, theirs *os.File, err error) {
+	// Another start must not fork between the two steps: its process would inherit this pair.
+	syscall.ForkLock.RLock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs = os.NewFile(uintptr(fds[1]), "socketpair")
+	f := os.NewFile(uintptr(fds[0]), "socketpair")
+	defer f.Close() // net.FileConn duplicates it
+	conn, err := net.FileConn(f)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return conn.(*net.UnixConn), theirs, nil //nolint:forcetypeassert // what else
+}

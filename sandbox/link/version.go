@@ -1,0 +1,44 @@
+package link
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Version is what a [Load] or [Test] frame says of a version of an object.
+type Version struct {
+	Number uint64 // names it
+	Libs   uint64 // the modules that it may require, as a [Libs] frame named them
+	ID     object.ID
+	File   string // for messages
+	Limits object.Limits
+	Source []byte
+}
+
+// PutVersion appends a version, as the last of a frame.
+func (e *Encoder) PutVersion(v *Version) {
+	e.Uint(v.Number)
+	e.Uint(v.Libs)
+	e.Text(string(v.ID))
+	e.Text(v.File)
+	limits, _ := json.Marshal(v.Limits) // numbers always can be
+	e.Text(string(limits))
+	e.Raw(v.Source)
+}
+
+// VersionFields reads what PutVersion wrote. Source aliases the body.
+func (d *Decoder) VersionFields() (v Version, err error) {
+	v.Number, v.Libs = d.Uint(), d.Uint()
+	v.ID, v.File = object.ID(d.Text()), d.Text()
+	limits := d.Text()
+	v.Source = d.Raw()
+	if d.Err != nil {
+		return v, d.Err
+	}
+	if err := json.Unmarshal([]byte(limits), &v.Limits); err != nil {
+		return v, fmt.Errorf("link: the limits of %s: %w", v.ID, err)
+	}
+	return v, nil
+}
