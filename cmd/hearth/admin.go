@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"time"
 
@@ -56,22 +58,30 @@ func (a *admin) ask(ctx context.Context, method, what string, body io.Reader, to
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	tr := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}}
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return explainAdmin(path, err)
+	}
+	defer func() { _ = conn.Close() }()
+	// No http.Transport: it puts an error of its own, which it does not export, in the
+	// place of the one that tells a refusal.
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	req, err := http.NewRequestWithContext(ctx, method, "http://hearth"+what, body)
 	if err != nil {
 		return err
 	}
-	resp, err := tr.RoundTrip(req)
+	req.Close = true
+	if err := req.Write(conn); err != nil {
+		return explainAdmin(path, err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
 	if err != nil {
 		return explainAdmin(path, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswer))
 	if err != nil {
-		return explainAdmin(path, err)
+		return fmt.Errorf("the answer of the host at %s ended early: %w", path, err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		if err := json.Unmarshal(answer, to); err != nil {
@@ -93,9 +103,9 @@ func explainAdmin(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no host answers at %s\nstart one with hearth serve, or name the policy of the one that runs with --policy", path)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("the host at %s answers the user who runs it, and root, and nobody else", path)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("no answer from %s within %s", path, adminTimeout)
 	}
 	return fmt.Errorf("asking the host at %s: %w", path, err)
