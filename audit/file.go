@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/hearthhost/hearth/internal/nonblock"
 )
 
 // file is the file that is written, and its place in the chain. But for sync, its methods
@@ -151,7 +153,7 @@ func (f *file) chain(lines []byte) (lost uint64, err error) {
 		f.out = append(f.out, "\"}\n"...)
 	}
 	h := f.f.Load()
-	if _, err := h.WriteAt(f.out, f.size); err != nil {
+	if err := f.append(h); err != nil {
 		// Take away what was written of it, so that the next try goes on in order.
 		if cut := h.Truncate(f.size); cut != nil {
 			err = errors.Join(err, cut)
@@ -166,6 +168,17 @@ func (f *file) chain(lines []byte) (lost uint64, err error) {
 		f.out = nil
 	}
 	return 0, nil
+}
+
+// append writes out behind the complete lines. Where every caller waits for it, Go's scheduler
+// is not told: handing the processor on for these microseconds, and getting it back, takes
+// longer than the write. Where nobody waits, nobody shall, even for a disk that hangs.
+func (f *file) append(h *os.File) error {
+	if f.cfg.Drop {
+		_, err := h.WriteAt(f.out, f.size)
+		return err
+	}
+	return nonblock.WriteAt(h.Fd(), f.out, f.size)
 }
 
 // hashField stands between what a line's hash is of, and the hash.

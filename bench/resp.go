@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"strconv"
+
+	"github.com/hearthhost/hearth/internal/nonblock"
 )
 
 // resp is a connection to Redis: as much of its protocol as the load needs, and no more
@@ -28,6 +30,7 @@ func dialResp(ctx context.Context, addr string) (*resp, error) {
 		return nil, err
 	}
 	unhook := context.AfterFunc(ctx, func() { nc.Close() })
+	nc = nonblock.Wrap(nc) // as our own client has it
 	return &resp{nc: nc, unhook: unhook, r: bufio.NewReaderSize(nc, 64<<10), w: bufio.NewWriterSize(nc, 64<<10)}, nil
 }
 

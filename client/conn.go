@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
@@ -43,7 +44,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, failed(dialing, No, "connecting to "+c.cfg.Address, err)
 	}
-	if nc, err = c.secure(dialing, nc); err != nil {
+	if nc, err = c.secure(dialing, nonblock.Wrap(nc)); err != nil {
 		return nil, failed(dialing, No, "connecting to "+c.cfg.Address, err)
 	}
 	one := &conn{client: c, nc: nc, in: wire.NewReader(nc, c.cfg.MaxMessageBytes)}
