@@ -53,6 +53,7 @@ func (c *conn) invoke(m *wire.Message) bool {
 	req, err := c.scan(m, ser)
 	if err == nil {
 		req.Corr, req.Oneway = answer.Corr, oneway
+		c.takeTurn(snap, req.ID)
 		var g grant
 		if g, err = c.h.authorize(snap, req); err == nil {
 			if oneway && req.ID != object.Daemon && req.ID != object.NameServer && req.ID != object.Enroll {
@@ -71,6 +72,15 @@ func (c *conn) invoke(m *wire.Message) bool {
 		return false
 	}
 	return !closes(err)
+}
+
+// takeTurn waits for a turn to call an object, unless the connection has it already.
+func (c *conn) takeTurn(snap *snapshot, id object.ID) {
+	c.sharer, c.weight = snap.sharer(id)
+	if c.turn.tenant != c.sharer {
+		c.h.turns.end(&c.turn, false)
+		c.h.turns.begin(&c.turn, c.sharer, c.weight, time.Now())
+	}
 }
 
 // closes reports whether a Python daemon would close the connection after answering with

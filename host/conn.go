@@ -45,6 +45,9 @@ type conn struct {
 	result   []byte    // the payload being written
 	call     object.Call
 	head     codec.Head
+	turn     turn
+	sharer   object.Tenant // whose share the last call was of, and its weight
+	weight   float64
 
 	oneways sync.WaitGroup
 	slots   chan struct{} // holds a token for each oneway call under way
@@ -99,6 +102,11 @@ func (c *conn) serve() {
 	c.in.SetMax(maxMessageBytes)
 	_ = c.nc.SetReadDeadline(time.Time{})
 	for !c.draining.Load() {
+		// Where turns are taken, the next call waits for one before it is even read: it is
+		// most likely of the same tenant. If nothing has come yet, the turn is given back.
+		if now := time.Now(); c.sharer != "" && c.h.turns.crowded(now) {
+			c.h.turns.begin(&c.turn, c.sharer, c.weight, now)
+		}
 		err := c.in.Read(&m)
 		if err != nil && !whole(err) {
 			c.debugReadError(err)
@@ -107,6 +115,7 @@ func (c *conn) serve() {
 		if err != nil && !c.reject(&m, err) || err == nil && !c.handle(&m) {
 			return
 		}
+		c.h.turns.end(&c.turn, true)
 	}
 }
 
@@ -126,6 +135,7 @@ func (c *conn) open() bool {
 		return false
 	}
 	c.nc = ch.Conn
+	ch.OnIdle(func() { c.h.turns.end(&c.turn, false) })
 	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.snap.Load().vault.principal(ch.Peer)
 	proof := &proof{channel: ch, principal: c.caller.Principal}
 	c.proof.Store(proof)
@@ -158,6 +168,7 @@ func (c *conn) reject(m *wire.Message, err error) bool {
 
 // end frees what the connection held.
 func (c *conn) end() {
+	c.h.turns.end(&c.turn, true)
 	c.oneways.Wait()
 	c.nc.Close()
 	for b := range c.touched {

@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,6 +89,7 @@ type Host struct {
 	enrolling sync.Mutex // one token at a time
 	streams   streams
 	quotas    quotas
+	turns     turns
 	spares    *supervise.Spares // nil: none
 	ledger    ledger
 	reloads   reloads
@@ -125,6 +127,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
+	h.turns.init(runtime.NumCPU())
 	h.ledger.init()
 	err := checkTenants(cfg.Policy)
 	if err != nil {

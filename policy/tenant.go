@@ -34,6 +34,8 @@ type TenantSettings struct {
 	// Idle is after how long a worker that nobody calls, and that remembers nothing, is
 	// stopped; 0: a default.
 	Idle time.Duration
+	// Weight is the tenant's share of the host when others want it too; 0: 1.
+	Weight int
 	// Gate says that a changed script has to pass its tests before it serves.
 	Gate bool
 
@@ -52,13 +54,21 @@ func (p *Policy) Tenant(name object.Tenant) TenantSettings {
 	return TenantSettings{}
 }
 
+// Weight returns a tenant's share of the host against those of others, 1 if nothing is said.
+func (p *Policy) Weight(name object.Tenant) float64 {
+	if t := p.tenants[name]; t != nil && t.Weight > 0 {
+		return float64(t.Weight)
+	}
+	return 1
+}
+
 // layers are the walls that a policy may weaken, by the names that package confine gives
 // them.
 var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock", "rlimits", "cgroup", "dumpable", "parent-death"}
 
 // tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "weaken", "idle", "gate")
+	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "weaken", "idle", "gate", "weight")
 	switch {
 	case object.Tenant(name) == hostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
@@ -89,6 +99,9 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 			r.problems.add(at, `write "5m"`, "idle: %q: want a time from 10ms to 24h", s)
 		}
 		t.Idle = d
+	}
+	if n, ok := r.whole(a, "weight", 1, 1000, "2 is twice the share of a tenant that says nothing"); ok {
+		t.Weight = int(n)
 	}
 	if s, at, ok := r.text(a, "gate"); ok {
 		if s != "tests" {

@@ -83,3 +83,21 @@ tenant "plain" {}
 		t.Errorf("of nothing: %+v", got)
 	}
 }
+
+// TestWeight: a tenant's share is what its block says, and 1 if it says nothing.
+func TestWeight(t *testing.T) {
+	p := mustParse(t, head+`
+tenant "big" { weight = 3 }
+tenant "plain" {}
+`)
+	for name, want := range map[object.Tenant]float64{"big": 3, "plain": 1, "unknown": 1} {
+		if got := p.Weight(name); got != want {
+			t.Errorf("Weight(%s) = %v, want %v", name, got, want)
+		}
+	}
+	for _, weight := range []string{"0", "1001", "-1", "1.5", `"2"`} {
+		if _, err := policy.Parse("policy.hcl", []byte(head+"tenant \"big\" { weight = "+weight+" }"), "/base", hostUID, accounts); err == nil {
+			t.Errorf("weight = %s loads", weight)
+		}
+	}
+}

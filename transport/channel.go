@@ -22,8 +22,17 @@ type Channel struct {
 	net.Conn             // to speak on
 	Peer     object.Peer // who is there
 
+	socket net.Conn              // below it
 	key    signed.Key            // Way is "hmac"
 	chains [][]*x509.Certificate // Way is "cert": as they were verified
+}
+
+// OnIdle has f called whenever nothing has arrived and a read is about to wait, by the
+// goroutine that reads. It is set while nobody reads.
+func (c *Channel) OnIdle(f func()) {
+	if n, ok := c.socket.(*nonblock.Conn); ok {
+		n.OnIdle(f)
+	}
 }
 
 // ErrPlain says that a peer speaks plainly to a listener that does not take that.
@@ -45,6 +54,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 		return nil, err
 	}
 	ch := &Channel{Conn: nonblock.Wrap(nc), Peer: peerOf(nc)}
+	ch.socket = ch.Conn
 	switch {
 	case first == tlsHandshake:
 		if l.cfg.TLS == nil {

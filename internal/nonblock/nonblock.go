@@ -78,6 +78,7 @@ type Conn struct {
 	in, out  operation
 	readFunc func(uintptr) bool // made once: a closure a call would be an allocation
 	outFunc  func(uintptr) bool
+	idle     func()
 }
 
 // operation is what the functions above work on.
@@ -100,6 +101,9 @@ func Wrap(nc net.Conn) net.Conn {
 	c := &Conn{Conn: nc, raw: raw}
 	c.readFunc = func(fd uintptr) (ok bool) {
 		c.in.n, ok, c.in.err = Read(fd, c.in.p)
+		if !ok && c.idle != nil {
+			c.idle()
+		}
 		return ok
 	}
 	c.outFunc = func(fd uintptr) bool {
@@ -116,6 +120,10 @@ func Wrap(nc net.Conn) net.Conn {
 	}
 	return c
 }
+
+// OnIdle has f called whenever Read found nothing and is about to wait, by the goroutine
+// that reads. It is set before the first Read.
+func (c *Conn) OnIdle(f func()) { c.idle = f }
 
 // Read implements [net.Conn].
 func (c *Conn) Read(p []byte) (int, error) {

@@ -1,0 +1,205 @@
+package host
+
+import (
+	"container/heap"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// turns shares the host's processors between tenants. While calls of one tenant alone come,
+// they all begin at once. While those of several do, so few are under way at a time that the
+// next one never waits for long, and the next one is of the tenant that has had least, by its
+// weight: whoever floods the host waits behind his own calls. Safe for concurrent use.
+//
+// A call holds a turn from before it is decided on until it is answered, but no longer than
+// maxTurn: turns are for what the host does, not for what an object waits for. Calls of
+// objects to others hold none, or two could wait for each other.
+type turns struct {
+	most   int          // how many at a time
+	shared atomic.Int64 // until when calls of several tenants count as coming, in Unix nanoseconds
+
+	mu      sync.Mutex // guards what follows
+	last    object.Tenant
+	queues  map[object.Tenant]*turnQueue
+	waiting turnQueues // those in which somebody waits
+	clock   float64    // what the queue that was served last had had then
+	held    int
+	oldest  *turn // of those that are held, which are linked in the order of their beginning
+	newest  *turn
+	timer   *time.Timer // runs while somebody waits
+	runs    bool        // the timer does
+}
+
+// turnQueue is who waits of one tenant, and what it has had.
+type turnQueue struct {
+	had         float64 // turns, by weight
+	first, last *turn   // linked by next
+}
+
+// turn is one connection's place in a queue, and then its right to go on. Its zero value is
+// ready; a connection has one.
+type turn struct {
+	tenant      object.Tenant // whose it is; "" if it neither waits nor was held
+	weight      float64
+	held        bool
+	begun       time.Time
+	older, next *turn         // among those that are held, or wait
+	ready       chan struct{} // holds a token when a turn that was waited for is held
+}
+
+const (
+	turnsEach = 8                      // turns at a time for each processor
+	maxTurn   = 2 * time.Millisecond   // how long one counts
+	sharedFor = 500 * time.Millisecond // how long after a call of another tenant
+)
+
+// nobody has the calls of what is not there, and of the host's own objects.
+const nobody object.Tenant = "Pyro"
+
+func (t *turns) init(processors int) {
+	t.most = turnsEach * processors
+	t.queues = map[object.Tenant]*turnQueue{}
+	t.timer = time.AfterFunc(time.Hour, t.expire)
+	t.timer.Stop()
+}
+
+// crowded reports whether turns are taken at all now.
+func (t *turns) crowded(now time.Time) bool { return now.UnixNano() < t.shared.Load() }
+
+// begin waits until a call of a tenant may begin. It returns at once, without a turn, if
+// there is nobody to share with.
+func (t *turns) begin(one *turn, tenant object.Tenant, weight float64, now time.Time) {
+	t.mu.Lock()
+	if tenant != t.last {
+		if t.last != "" {
+			t.shared.Store(now.Add(sharedFor).UnixNano())
+		}
+		t.last = tenant
+	}
+	if !t.crowded(now) {
+		t.mu.Unlock()
+		return
+	}
+	one.tenant, one.weight, one.next = tenant, weight, nil
+	q := t.queues[tenant]
+	if q == nil {
+		q = &turnQueue{}
+		t.queues[tenant] = q
+	}
+	if q.first == nil {
+		q.had = max(q.had, t.clock) // what was not asked for is not owed
+	}
+	if t.held < t.most && len(t.waiting) == 0 {
+		t.giveLocked(q, one, now)
+		t.mu.Unlock()
+		return
+	}
+	if one.ready == nil {
+		one.ready = make(chan struct{}, 1)
+	}
+	if q.first == nil {
+		q.first, q.last = one, one
+		heap.Push(&t.waiting, q)
+	} else {
+		q.last.next, q.last = one, one
+	}
+	if !t.runs {
+		t.runs = true
+		t.timer.Reset(maxTurn)
+	}
+	t.mu.Unlock()
+	<-one.ready
+}
+
+func (t *turns) giveLocked(q *turnQueue, one *turn, now time.Time) {
+	q.had += 1 / one.weight
+	t.held++
+	one.held, one.begun, one.older, one.next = true, now, t.newest, nil
+	if t.newest != nil {
+		t.newest.next = one
+	} else {
+		t.oldest = one
+	}
+	t.newest = one
+}
+
+// end gives a turn back, if one is held. One that was not used is not counted.
+func (t *turns) end(one *turn, used bool) {
+	if one.tenant == "" {
+		return
+	}
+	t.mu.Lock()
+	if !used {
+		t.queues[one.tenant].had -= 1 / one.weight
+	}
+	if one.held {
+		t.takeBackLocked(one)
+		t.nextLocked(time.Now())
+	}
+	t.mu.Unlock()
+	one.tenant = ""
+}
+
+func (t *turns) takeBackLocked(one *turn) {
+	t.held--
+	if one.held = false; one.older != nil {
+		one.older.next = one.next
+	} else {
+		t.oldest = one.next
+	}
+	if one.next != nil {
+		one.next.older = one.older
+	} else {
+		t.newest = one.older
+	}
+	one.older, one.next = nil, nil
+}
+
+// nextLocked gives turns to those who wait, as long as there are any.
+func (t *turns) nextLocked(now time.Time) {
+	for len(t.waiting) > 0 && t.held < t.most {
+		q := t.waiting[0]
+		t.clock = q.had
+		one := q.first
+		q.first = one.next
+		t.giveLocked(q, one, now)
+		if q.first != nil {
+			heap.Fix(&t.waiting, 0)
+		} else {
+			heap.Pop(&t.waiting)
+		}
+		one.ready <- struct{}{}
+	}
+}
+
+// expire takes back the turns that were held for long, while somebody waits.
+func (t *turns) expire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	for t.oldest != nil && now.Sub(t.oldest.begun) >= maxTurn {
+		t.takeBackLocked(t.oldest)
+	}
+	t.nextLocked(now)
+	if t.runs = len(t.waiting) > 0; t.runs {
+		t.timer.Reset(maxTurn)
+	}
+}
+
+// turnQueues is a heap of queues, the one that has had least first.
+type turnQueues []*turnQueue
+
+func (q turnQueues) Len() int           { return len(q) }
+func (q turnQueues) Less(i, j int) bool { return q[i].had < q[j].had }
+func (q turnQueues) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *turnQueues) Push(x any)        { *q = append(*q, x.(*turnQueue)) } //nolint:forcetypeassert // heap passes what we push
+func (q *turnQueues) Pop() any {
+	last := len(*q) - 1
+	x := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	return x
+}

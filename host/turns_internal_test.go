@@ -1,0 +1,223 @@
+package host
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// sharing returns turns, so many at a time, that two tenants make use of.
+func sharing(most int) *turns {
+	t := new(turns)
+	t.init(1)
+	t.most = most
+	t.begin(new(turn), "a", 1, time.Now())
+	t.begin(new(turn), "b", 1, time.Now()) // shares from now on; nobody holds a's
+	t.oldest, t.newest, t.held = nil, nil, 0
+	for _, q := range t.queues {
+		q.had = 0
+	}
+	return t
+}
+
+// TestTurnsAlone has one tenant call alone: nobody waits, and no turn is held.
+func TestTurnsAlone(t *testing.T) {
+	var all turns
+	all.init(1)
+	for range 10 * all.most {
+		all.begin(new(turn), "a", 1, time.Now())
+	}
+	if all.held != 0 || len(all.queues) != 0 {
+		t.Errorf("%d turns are held and there are %d queues, want none: there is nobody to share with", all.held, len(all.queues))
+	}
+}
+
+// TestTurnsFlood has one tenant wait with a hundred calls, and another come then: it is next.
+func TestTurnsFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := sharing(2)
+		begun := make(chan object.Tenant, 200)
+		ask := func(tenant object.Tenant, weight float64) *turn {
+			one := new(turn)
+			go func() {
+				all.begin(one, tenant, weight, time.Now())
+				begun <- tenant
+			}()
+			synctest.Wait()
+			return one
+		}
+		first := ask("a", 1)
+		second := ask("a", 1)
+		rest := make([]*turn, 100)
+		for i := range rest {
+			rest[i] = ask("a", 1)
+		}
+		late := ask("b", 1)
+		if got := drained(begun); got != "aa" {
+			t.Fatalf("%q began while two turns are held, want aa", got)
+		}
+		all.end(first, true)
+		synctest.Wait()
+		if got := drained(begun); got != "b" {
+			t.Fatalf("%q is next, want b: it has had least", got)
+		}
+		all.end(second, true)
+		all.end(late, true)
+		for _, one := range rest {
+			synctest.Wait()
+			all.end(one, true)
+		}
+		synctest.Wait()
+		if got := drained(begun); got != strings.Repeat("a", 100) {
+			t.Errorf("%d of those that waited began, want 100", len(got))
+		}
+		if all.held != 0 || all.oldest != nil || all.newest != nil || len(all.waiting) != 0 {
+			t.Errorf("%d turns are held at the end, and %d queues wait", all.held, len(all.waiting))
+		}
+	})
+}
+
+func drained(c chan object.Tenant) string {
+	var b strings.Builder
+	for {
+		select {
+		case tenant := <-c:
+			b.WriteString(string(tenant))
+		default:
+			return b.String()
+		}
+	}
+}
+
+// TestTurnsByWeight has tenants of weights 3 and 1 wait all the time: they begin 3 to 1, and
+// in the order in which they came within each.
+func TestTurnsByWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := sharing(1)
+		gate := new(turn)
+		all.begin(gate, "gate", 1, time.Now())
+		type began struct {
+			tenant object.Tenant
+			n      int
+		}
+		var order []began // one goroutine at a time has the turn
+		var done sync.WaitGroup
+		for n := range 40 {
+			for tenant, weight := range map[object.Tenant]float64{"heavy": 3, "light": 1} {
+				done.Go(func() {
+					var one turn
+					all.begin(&one, tenant, weight, time.Now())
+					order = append(order, began{tenant, n})
+					all.end(&one, true)
+				})
+				synctest.Wait()
+			}
+		}
+		all.end(gate, true)
+		done.Wait()
+		count := map[object.Tenant]int{}
+		for _, b := range order[:40] {
+			if b.n != count[b.tenant] {
+				t.Fatalf("call %d of %s began when %d of its calls had: %v", b.n, b.tenant, count[b.tenant], order)
+			}
+			count[b.tenant]++
+		}
+		if count["heavy"] < 29 || count["heavy"] > 31 {
+			t.Errorf("of the first 40 calls %d are of the tenant of weight 3, want 30 or so", count["heavy"])
+		}
+	})
+}
+
+// TestTurnsExpire has calls that wait for their objects: they hold up others for a moment only.
+func TestTurnsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := sharing(1)
+		slow := new(turn)
+		all.begin(slow, "a", 1, time.Now())
+		start := time.Now()
+		quick := new(turn)
+		all.begin(quick, "b", 1, time.Now())
+		if waited := time.Since(start); waited > 2*maxTurn {
+			t.Errorf("the second call waited for %s, want at most %s", waited, 2*maxTurn)
+		}
+		all.end(slow, true) // gives nothing back twice
+		if all.held != 1 || all.oldest != quick || all.newest != quick {
+			t.Errorf("%d turns are held, want the second call's alone", all.held)
+		}
+		all.end(quick, true)
+		if all.held != 0 {
+			t.Errorf("%d turns are held at the end", all.held)
+		}
+	})
+}
+
+// TestTurnsUnused has a tenant take turns and give them back unused: they do not count.
+func TestTurnsUnused(t *testing.T) {
+	all := sharing(1)
+	var one turn
+	for range 1000 {
+		all.begin(&one, "a", 1, time.Now())
+		all.end(&one, false)
+	}
+	if had := all.queues["a"].had; had != 0 {
+		t.Errorf("the tenant has had %v turns, want 0", had)
+	}
+}
+
+// TestTurnsAtOnce has many calls of many tenants come at once, some slow: all begin, no more
+// than there are turns at a time, and none is left.
+func TestTurnsAtOnce(t *testing.T) {
+	all := sharing(4)
+	var done sync.WaitGroup
+	for tenant := range 8 {
+		for range 50 {
+			done.Go(func() {
+				var one turn
+				for range 20 {
+					all.begin(&one, object.Tenant(fmt.Sprint("t", tenant)), float64(1+tenant), time.Now())
+					all.mu.Lock()
+					if all.held > all.most || all.held < 0 {
+						t.Errorf("%d turns are held, want at most %d", all.held, all.most)
+					}
+					all.mu.Unlock()
+					all.end(&one, true)
+				}
+			})
+		}
+	}
+	done.Wait()
+	if all.held != 0 || len(all.waiting) != 0 || all.oldest != nil || all.newest != nil {
+		t.Errorf("%d turns are held at the end, and %d queues wait", all.held, len(all.waiting))
+	}
+}
+
+// TestSharer: names that callers make up, and the host's own objects, are nobody's share.
+func TestSharer(t *testing.T) {
+	p, err := policy.Parse("policy.hcl", []byte("tenant \"acme\" { weight = 3 }\nlistener \"l\" { address = \"127.0.0.1:0\" }\n"), "", 0, func(string) (uint32, error) { return 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap := &snapshot{policy: p, tenants: map[object.Tenant]*served{"acme": {objects: map[object.ID]*supervise.Version{"acme.counter": {}}}}}
+	for id, want := range map[object.ID]struct {
+		tenant object.Tenant
+		weight float64
+	}{
+		"acme.counter":    {"acme", 3},
+		"acme.none":       {nobody, 1},
+		"other.counter":   {nobody, 1},
+		"":                {nobody, 1},
+		object.Daemon:     {nobody, 1},
+		object.NameServer: {nobody, 1},
+	} {
+		if tenant, weight := snap.sharer(id); tenant != want.tenant || weight != want.weight {
+			t.Errorf("sharer(%q) = %s, %v, want %s, %v", id, tenant, weight, want.tenant, want.weight)
+		}
+	}
+}
