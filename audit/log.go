@@ -114,9 +114,16 @@ func (l *Log) WriteEach(r *Record, items []Item) error {
 	}
 	return l.put(!l.cfg.Drop, len(items), func(b []byte) []byte {
 		now := time.Now()
-		for _, i := range items {
+		var last []byte
+		for n, i := range items {
+			if n > 0 && i == items[n-1] {
+				b = append(b, last...) // most batches call one method many times
+				continue
+			}
 			r.Method, r.Reason = i.Method, i.Reason
+			from := len(b)
 			b = append(r.append(b, now), '\n')
+			last = b[from:]
 		}
 		return b
 	})

@@ -19,10 +19,17 @@ func (s *State) batch(r *Request) (Outcome, error) {
 			return Outcome{}, errNoMember
 		}
 	}
-	calls, err := s.batchCalls(r)
-	if err != nil {
+	if err := s.readBatch(r); err != nil {
 		return Outcome{}, err
 	}
+	// A call to another object, in the middle of this, uses the builder, too.
+	args, calls := s.build.values, s.build.calls
+	s.build.values, s.build.calls = nil, nil
+	defer func() {
+		clear(args)
+		clear(calls)
+		s.build.values, s.build.calls = args[:0], calls[:0]
+	}()
 	results := make([]lua.LValue, 0, len(fns))
 	var end *batchEnd
 	for i, fn := range fns {
@@ -30,8 +37,15 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		s.l.Push(s.outer)
 		s.l.Push(fn)
 		s.l.Push(s.self)
-		if err := s.pushTriple(calls.RawGetInt(i + 1)); err != nil {
-			return Outcome{}, err
+		from := 0
+		if i > 0 {
+			from = calls[i-1].end
+		}
+		for _, v := range args[from:calls[i].end] {
+			s.l.Push(v)
+		}
+		if kwargs := calls[i].kwargs; kwargs != nil {
+			s.l.Push(kwargs)
 		}
 		raised, limit := s.run(s.l.GetTop() - 2)
 		if limit != nil {
@@ -58,65 +72,17 @@ type batchEnd struct {
 	args  []lua.LValue
 }
 
-// batchCalls reads the list of triples.
-func (s *State) batchCalls(r *Request) (*lua.LTable, error) {
-	s.build.begin(false)
+// readBatch reads the arguments of all calls into the builder.
+func (s *State) readBatch(r *Request) error {
+	s.build.begin(forBatch)
 	if err := r.Args(&s.build); err != nil {
-		return nil, err
+		return err
 	}
-	var calls *lua.LTable
-	if len(s.build.values) == 2 {
-		calls, _ = s.build.values[0].(*lua.LTable)
+	if err := s.build.complete(); err != nil {
+		return err
 	}
-	if calls == nil || s.mark(calls) != "list" && s.mark(calls) != "tuple" || calls.Len() != len(r.Batch) {
-		return nil, invalid("TypeError", "a batch takes a list of calls")
-	}
-	return calls, nil
-}
-
-// pushTriple pushes the arguments of one call of a batch.
-func (s *State) pushTriple(v lua.LValue) error {
-	wrong := invalid("TypeError", "a call in a batch is its method, a list of arguments and a dict of keyword arguments")
-	triple, ok := v.(*lua.LTable)
-	if !ok || s.mark(triple) != "list" && s.mark(triple) != "tuple" || triple.Len() != 3 {
-		return wrong
-	}
-	args, ok := triple.RawGetInt(2).(*lua.LTable)
-	if !ok || s.mark(args) != "list" && s.mark(args) != "tuple" {
-		return wrong
-	}
-	n := args.Len()
-	if n > maxArguments {
-		return object.Errorf(object.CodeTooLarge, "more than %d arguments", maxArguments)
-	}
-	for i := 1; i <= n; i++ {
-		v := args.RawGetInt(i)
-		if v == s.null {
-			v = lua.LNil
-		}
-		s.l.Push(v)
-	}
-	switch kwargs := triple.RawGetInt(3).(type) {
-	case *lua.LUserData:
-		if kwargs != s.null {
-			return wrong
-		}
-	case *lua.LTable:
-		if s.mark(kwargs) != "dict" {
-			return wrong
-		}
-		empty := true
-		for k, _ := kwargs.Next(lua.LNil); k != lua.LNil; k, _ = kwargs.Next(k) {
-			if empty = false; k.Type() != lua.LTString {
-				return wrong
-			}
-		}
-		if !empty {
-			kwargs.Metatable = lua.LNil
-			s.l.Push(kwargs)
-		}
-	default:
-		return wrong
+	if len(s.build.calls) != len(r.Batch) {
+		return invalid("TypeError", "a batch takes a list of calls")
 	}
 	return nil
 }

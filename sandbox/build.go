@@ -9,33 +9,61 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// builder is the sink that makes Lua values. It has two uses: as the arguments of a call
-// it takes two values, the positional arguments, which it pushes on the Lua stack one by
-// one, and the keyword arguments, which it pushes as a last table if there are any;
-// otherwise it keeps each value it is given in values.
+// builder is the sink that makes Lua values. What it makes them of is its use: of each value
+// it is given; of the two that make a call, the positional arguments, which it pushes on the
+// Lua stack one by one, and the keyword arguments, which it pushes as a last table if there
+// are any; or of the list of calls that makes a batch, and a dict that means nothing.
 type builder struct {
 	s      *State
-	call   bool // the next values are arguments and keyword arguments
-	phase  int  // of a call: how many of the two are complete
-	pushed int  // arguments on the stack
-	values []lua.LValue
+	use    use
+	phase  int          // of a call or batch: how many of the two values are complete
+	pushed int          // arguments of the call that is read
+	values []lua.LValue // the values; of a batch, the positional arguments of all its calls
+	calls  []batchCall
 	left   int // elements that may still come
 	frames []frame
 	names  map[string]lua.LValue // texts that were keys, to spare allocating them again
 }
 
-// frame is one open container.
-type frame struct {
-	t      *lua.LTable // nil for the positional arguments themselves
-	key    lua.LValue  // of a dict: the key whose value comes next, nil if a key comes next
-	kind   object.Kind
-	kwargs bool
-	class  bool // has the key "__class__"
+type use uint8
+
+const (
+	forValues use = iota
+	forCall
+	forBatch
+)
+
+// batchCall is one call of a batch: its positional arguments are those up to end, from the
+// end of the one before.
+type batchCall struct {
+	end    int
+	kwargs *lua.LTable // nil: none
 }
 
-func (b *builder) begin(call bool) {
-	b.call, b.phase, b.pushed, b.left = call, 0, 0, maxElements
-	b.frames, b.values = b.frames[:0], b.values[:0]
+// frame is one open container.
+type frame struct {
+	role  role
+	t     *lua.LTable // of an ordinary one, or of keyword arguments once there is one
+	key   lua.LValue  // of a dict: the key whose value comes next, nil if a key comes next
+	kind  object.Kind
+	class bool // has the key "__class__"
+	at    int  // of a call of a batch: how many of its three values are complete
+}
+
+// role is what a container is to a call. The zero value is an ordinary one.
+type role uint8
+
+const (
+	ordinary   role = iota
+	positional      // the positional arguments of a call
+	keywords        // its keyword arguments
+	batchCalls      // the list of a batch's calls
+	triple          // one of them: method, positional arguments, keyword arguments
+)
+
+func (b *builder) begin(u use) {
+	b.use, b.phase, b.pushed, b.left = u, 0, 0, maxElements
+	b.frames, b.values, b.calls = b.frames[:0], b.values[:0], b.calls[:0]
 }
 
 func invalid(class, format string, args ...any) *object.Error {
@@ -51,19 +79,31 @@ func (b *builder) put(v lua.LValue) error {
 	}
 	n := len(b.frames)
 	if n == 0 {
-		if b.call {
-			return invalid("TypeError", "the arguments are not a list, or the keyword arguments not a dict")
+		switch {
+		case b.use == forBatch && b.phase == 1:
+			b.phase = 2
+			return nil
+		case b.use != forValues:
+			return errArguments
 		}
 		b.values = append(b.values, v)
 		return nil
 	}
 	f := &b.frames[n-1]
 	switch {
-	case f.t == nil:
+	case f.role == positional:
 		if b.pushed++; b.pushed > maxArguments {
 			return object.Errorf(object.CodeTooLarge, "more than %d arguments", maxArguments)
 		}
-		b.s.l.Push(v)
+		if b.use == forBatch {
+			b.values = append(b.values, v)
+		} else {
+			b.s.l.Push(v)
+		}
+	case f.role == triple && f.at == 0:
+		f.at++ // the method, which the host has read
+	case f.role == batchCalls || f.role == triple:
+		return errTriple
 	case f.kind != object.DictKind:
 		f.t.Append(v)
 	case f.key == nil:
@@ -74,6 +114,12 @@ func (b *builder) put(v lua.LValue) error {
 	return nil
 }
 
+// errArguments and errTriple say that a call, and one of a batch, is not made of what it should be.
+var (
+	errArguments = invalid("TypeError", "the arguments are not a list, or the keyword arguments not a dict")
+	errTriple    = invalid("TypeError", "a call in a batch is its method, a list of arguments and a dict of keyword arguments")
+)
+
 // setKey takes v as the next key of a dict. What is no text, number or boolean is a key
 // by identity: it goes back as it came, but only pairs finds it.
 func (b *builder) setKey(f *frame, v lua.LValue) error {
@@ -82,7 +128,7 @@ func (b *builder) setKey(f *frame, v lua.LValue) error {
 		f.class = f.class || k == classKey
 		return nil
 	}
-	if f.kwargs {
+	if f.role == keywords {
 		return invalid("TypeError", "keywords must be texts")
 	}
 	if n, ok := v.(lua.LNumber); ok && math.IsNaN(float64(n)) {
@@ -96,6 +142,9 @@ func (b *builder) setKey(f *frame, v lua.LValue) error {
 func (b *builder) setField(f *frame, v lua.LValue) {
 	k := f.key
 	f.key = nil
+	if f.t == nil { // the first keyword
+		f.t = b.s.l.CreateTable(0, 1)
+	}
 	switch k := k.(type) {
 	case lua.LString:
 		f.t.RawSetString(string(k), v)
@@ -113,19 +162,25 @@ func (b *builder) setField(f *frame, v lua.LValue) {
 }
 
 // Null is None: nil as an argument, hearth.null inside containers, where nil would be
-// nothing at all.
+// nothing at all. As keyword arguments it is none.
 func (b *builder) Null() error {
-	if n := len(b.frames); n == 0 {
-		if b.call && b.phase == 1 {
+	n := len(b.frames)
+	if n == 0 {
+		switch {
+		case b.use == forCall && b.phase == 1:
 			b.phase = 2
 			return nil
-		}
-		if !b.call {
+		case b.use == forValues:
 			b.values = append(b.values, lua.LNil)
 			return nil
 		}
-	} else if b.frames[n-1].t == nil {
+		return b.put(b.s.null)
+	}
+	switch f := &b.frames[n-1]; {
+	case f.role == positional:
 		return b.put(lua.LNil)
+	case f.role == triple && f.at == 2:
+		return b.endKeywords(nil)
 	}
 	return b.put(b.s.null)
 }
@@ -159,7 +214,7 @@ func (b *builder) Complex(v complex128) error { return b.put(userdata(v, b.s.mt.
 // Text is a string. Short keys are remembered: they come again with every call.
 func (b *builder) Text(v []byte) error {
 	if n := len(b.frames); n > 0 && len(v) <= 32 {
-		if f := &b.frames[n-1]; f.kind == object.DictKind && f.key == nil && f.t != nil {
+		if f := &b.frames[n-1]; f.kind == object.DictKind && f.key == nil {
 			if k, ok := b.names[string(v)]; ok {
 				return b.put(k)
 			}
@@ -184,15 +239,15 @@ func (b *builder) Date(day int64) error { return b.put(userdata(dateValue(day), 
 
 // Begin opens a container.
 func (b *builder) Begin(k object.Kind, n int) error {
-	if len(b.frames) == 0 && b.call {
-		if b.phase == 0 && (k == object.ListKind || k == object.TupleKind) {
-			b.frames = append(b.frames, frame{kind: k})
-			return nil
+	r, err := b.role(k)
+	if err != nil {
+		return err
+	}
+	if r != ordinary {
+		if r == positional {
+			b.pushed = 0
 		}
-		if b.phase != 1 || k != object.DictKind {
-			return invalid("TypeError", "the arguments are not a list, or the keyword arguments not a dict")
-		}
-		b.frames = append(b.frames, frame{kind: k, t: b.s.l.CreateTable(0, room(n)), kwargs: true})
+		b.frames = append(b.frames, frame{role: r, kind: k})
 		return nil
 	}
 	// One more than in a value: a call's arguments are a container themselves.
@@ -225,6 +280,37 @@ func (b *builder) Begin(k object.Kind, n int) error {
 	return nil
 }
 
+// role is what a container that begins is to the call or batch that is read.
+func (b *builder) role(k object.Kind) (role, error) {
+	sequence := k == object.ListKind || k == object.TupleKind
+	if d := len(b.frames); d > 0 {
+		switch f := &b.frames[d-1]; {
+		case f.role == batchCalls && sequence:
+			return triple, nil
+		case f.role == batchCalls:
+			return 0, errTriple
+		case f.role != triple || f.at == 0:
+			return ordinary, nil
+		case f.at == 1 && sequence:
+			return positional, nil
+		case f.at == 2 && k == object.DictKind:
+			return keywords, nil
+		}
+		return 0, errTriple
+	}
+	switch {
+	case b.use == forValues, b.use == forBatch && b.phase == 1:
+		return ordinary, nil
+	case b.use == forCall && b.phase == 0 && sequence:
+		return positional, nil
+	case b.use == forCall && b.phase == 1 && k == object.DictKind:
+		return keywords, nil
+	case b.use == forBatch && b.phase == 0 && sequence:
+		return batchCalls, nil
+	}
+	return 0, errArguments
+}
+
 // room is how many elements to make room for: what was announced, but not on its word
 // alone if that is much.
 func room(n int) int {
@@ -244,15 +330,18 @@ func (b *builder) End() error {
 		return object.Errorf(object.CodeTooLarge, "more than %d values, or dict keys too far apart for a Lua table", maxElements)
 	}
 	switch {
-	case f.t == nil:
+	case f.role == positional && b.use == forBatch:
+		b.frames[n-1].at++
+		return nil
+	case f.role == positional, f.role == batchCalls:
 		b.phase = 1
 		return nil
-	case f.kwargs:
-		b.phase = 2
-		if key, _ := f.t.Next(lua.LNil); key != lua.LNil {
-			b.s.l.Push(f.t)
-			b.pushed++
-		}
+	case f.role == keywords:
+		return b.endKeywords(f.t)
+	case f.role == triple && f.at != 3:
+		return errTriple
+	case f.role == triple:
+		b.left--
 		return nil
 	case f.class:
 		if err := b.s.checkClass(f.t); err != nil {
@@ -262,9 +351,24 @@ func (b *builder) End() error {
 	return b.put(f.t)
 }
 
+// endKeywords takes the keyword arguments of a call, nil if there are none.
+func (b *builder) endKeywords(t *lua.LTable) error {
+	if b.use == forBatch {
+		b.frames[len(b.frames)-1].at++
+		b.calls = append(b.calls, batchCall{end: len(b.values), kwargs: t})
+		return nil
+	}
+	b.phase = 2
+	if t != nil {
+		b.s.l.Push(t)
+		b.pushed++
+	}
+	return nil
+}
+
 // complete reports whether everything that was announced has come.
 func (b *builder) complete() error {
-	if len(b.frames) > 0 || b.call && b.phase != 2 {
+	if len(b.frames) > 0 || b.use != forValues && b.phase != 2 {
 		return invalid("", "the arguments end too early, after %d", b.pushed)
 	}
 	return nil

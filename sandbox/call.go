@@ -98,7 +98,7 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	L.Push(s.outer)
 	L.Push(fn)
 	L.Push(s.self)
-	s.build.begin(true)
+	s.build.begin(forCall)
 	if err := r.Args(&s.build); err != nil {
 		return Outcome{}, err
 	}

@@ -241,6 +241,45 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestBatchArguments: each call of a batch gets its own arguments, also if one before it called
+// another object, whose values come the same way; and what is no call of a batch is refused
+// before any is run.
+func TestBatchArguments(t *testing.T) {
+	h := start(t, "local T = hearth.object{}\nlocal ran = 0\nfunction T.expose:f(...) ran = ran + 1; hearth.proxy('acme.other'):add(...); return {...} end\nfunction T.expose:ran() return ran end\nreturn T")
+	h.e.proxy = func(r *sandbox.ProxyCall) error {
+		var b codec.Builder
+		if err := r.Args(&b); err != nil {
+			return err
+		}
+		return r.Result.Int(42)
+	}
+	named := codec.Tuple{"f", []any{3}, map[string]any{"k": 4}}
+	_, v, err := h.batch([]object.Method{"f", "f", "f", "f"}, []any{triple("f", 1, 2), triple("f"), named, codec.Tuple{"f", codec.Tuple{5, []any{6}}, nil}})
+	want := []any{[]any{int64(1), int64(2)}, []any{}, []any{int64(3), map[string]any{"k": int64(4)}}, []any{int64(5), []any{int64(6)}}}
+	if diff := cmp.Diff(want, v); diff != "" || err != nil {
+		t.Errorf("batch: %v\n%s", err, diff)
+	}
+	for name, call := range map[string]any{
+		"a text":             "f",
+		"nothing":            nil,
+		"a dict":             map[string]any{"f": 1},
+		"no arguments":       codec.Tuple{"f"},
+		"no keywords":        codec.Tuple{"f", codec.Tuple{}},
+		"too much":           codec.Tuple{"f", codec.Tuple{}, map[string]any{}, 1},
+		"a number for args":  codec.Tuple{"f", 1, map[string]any{}},
+		"null for args":      codec.Tuple{"f", nil, map[string]any{}},
+		"a dict for args":    codec.Tuple{"f", map[string]any{}, map[string]any{}},
+		"a list as keywords": codec.Tuple{"f", codec.Tuple{}, []any{}},
+		"a number for those": codec.Tuple{"f", codec.Tuple{}, 1},
+		"keys of no text":    codec.Tuple{"f", codec.Tuple{}, codec.Dict{{Key: 1, Value: 2}}},
+	} {
+		if _, v, err := h.batch([]object.Method{"f", "f"}, []any{triple("f", 1), call}); object.CodeOf(err) != object.CodeInvalid {
+			t.Errorf("a batch with %s in place of a call = %v, %v, want it refused", name, v, err)
+		}
+	}
+	h.call("ran").want(t, int64(4))
+}
+
 // TestAttacks are bombs that a pattern, a text or the unwinding of the stack carries.
 func TestAttacks(t *testing.T) {
 	for _, body := range []string{

@@ -59,7 +59,7 @@ func (s *State) mend() bool {
 
 // pushInherited lays the state that was handed over behind the instance on the stack.
 func (s *State) pushInherited(value func(object.Sink) error) error {
-	s.build.begin(true)
+	s.build.begin(forCall)
 	b := &s.build
 	if err := b.Begin(object.TupleKind, 1); err != nil {
 		return err
