@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 COUNT   ?= 10
 PKG     ?= ./...
 
-.PHONY: help demo build test test-python check lint bench bench-peers fuzz cover fmt package clean
+.PHONY: help demo build test test-python check lint bench pgo bench-peers fuzz cover fmt package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: ## benchmarks, COUNT times each (10), summarised by benchstat
 	@mkdir -p build
 	$(GO) test -run '^$$' -bench . -benchmem -count=$(COUNT) $(PKG) | tee build/bench.txt
 	$(TOOL) benchstat build/bench.txt
+
+pgo: ## make cmd/hearth/default.pgo anew, the profile by which the binary is optimised: a minute
+	@bash internal/ci/pgo.sh '$(GO)'
 
 bench-peers: build ## Hearth beside Pyro4, Redis, gRPC and go-plugin: under 6 minutes, writes into doc/performance.md
 	@bash internal/ci/ensure-peers.sh
