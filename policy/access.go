@@ -39,7 +39,7 @@ func (r *reader) crossing(m member, rule *rule, b *hclsyntax.Block) bool {
 		}
 		if !rule.crosses {
 			r.problems.add(b.TypeRange, "add crosses_tenants = true if that is meant",
-				"%s, who belongs to tenant %s, would reach %s.%s", m.who, m.home, o.tenant, o.name)
+				"permit %q: %s, who belongs to tenant %s, would reach %s.%s", rule.name, m.who, m.home, o.tenant, o.name)
 		}
 		return true
 	}

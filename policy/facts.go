@@ -55,6 +55,9 @@ func (f *facts) moment() (time.Time, error) {
 
 // ip is the address without its port, as text.
 func (f *facts) ip() (string, error) {
+	if f.caller.Peer.Channel == "object" { // its address is an id, which may look like one
+		return "", unknown("caller.address")
+	}
 	if ap, err := netip.ParseAddrPort(f.caller.Peer.Addr); err == nil {
 		i := strings.LastIndexByte(f.caller.Peer.Addr, ':')
 		if ap.Addr().Is6() {
