@@ -35,6 +35,25 @@ type drawn struct {
 	principals, objects, methods []string
 	tracebacks                   bool
 	when                         *someCondition // nil: none
+	in                           *world
+}
+
+// world is what the rules of a policy are about: who belongs together, and to whom.
+type world struct {
+	groups map[string][]string // everybody who is in a group, however deep
+	homes  map[string]string   // tenants of principals that belong to one
+	text   string              // the file up to the rules
+}
+
+// plain is a world in which nobody but objects belongs to a tenant.
+var plain = &world{someGroups, nil, head + someGroupsText}
+
+// home returns the tenant to which a principal belongs, "" if it belongs to none.
+func (w *world) home(who string) string {
+	if id, ok := strings.CutPrefix(who, "object:"); ok {
+		return string(object.ID(id).Tenant())
+	}
+	return w.homes[who]
 }
 
 func drawPermits(t *rapid.T) []drawn {
@@ -44,7 +63,7 @@ func drawPermits(t *rapid.T) []drawn {
 	out := make([]drawn, rapid.IntRange(0, 5).Draw(t, "permits"))
 	for i := range out {
 		out[i] = drawn{rapid.IntRange(0, 3).Draw(t, "forbid") == 0, some(someWho, 1, "principals"), some(someObjects, 1, "objects"),
-			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks"), nil}
+			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks"), nil, plain}
 	}
 	return out
 }
@@ -63,30 +82,36 @@ func drawRules(t *rapid.T) []drawn {
 // text writes permits in an order.
 func text(permits []drawn, order []int) string {
 	var b strings.Builder
-	b.WriteString(head + someGroupsText)
-	list := func(s []string) string { return `["` + strings.Join(s, `", "`) + `"]` }
+	b.WriteString(plain.text)
 	for _, i := range order {
-		p := permits[i]
-		kind := "permit"
-		if p.forbid {
-			kind = "forbid"
-		}
-		fmt.Fprintf(&b, "%s \"p%d\" {\n principals = %s\n objects = %s\n", kind, i, list(p.principals), list(p.objects))
-		if len(p.methods) > 0 {
-			fmt.Fprintf(&b, " methods = %s\n", list(p.methods))
-		}
-		if p.when != nil {
-			fmt.Fprintf(&b, " when = %s\n", p.when.text)
-		}
-		if !p.forbid {
-			fmt.Fprintf(&b, " tracebacks = %v\n", p.tracebacks)
-			if p.crosses() {
-				b.WriteString(" crosses_tenants = true\n")
-			}
-		}
-		b.WriteString("}\n")
+		permits[i].write(&b, i)
 	}
 	return b.String()
+}
+
+func list(s []string) string { return `["` + strings.Join(s, `", "`) + `"]` }
+
+// write writes a rule, whose name is made of its number.
+func (d *drawn) write(b *strings.Builder, i int) {
+	p := d
+	kind := "permit"
+	if p.forbid {
+		kind = "forbid"
+	}
+	fmt.Fprintf(b, "%s \"p%d\" {\n principals = %s\n objects = %s\n", kind, i, list(p.principals), list(p.objects))
+	if len(p.methods) > 0 {
+		fmt.Fprintf(b, " methods = %s\n", list(p.methods))
+	}
+	if p.when != nil {
+		fmt.Fprintf(b, " when = %s\n", p.when.text)
+	}
+	if !p.forbid {
+		fmt.Fprintf(b, " tracebacks = %v\n", p.tracebacks)
+		if p.crosses() {
+			b.WriteString(" crosses_tenants = true\n")
+		}
+	}
+	b.WriteString("}\n")
 }
 
 func build(t *rapid.T, src string) *policy.Policy {
@@ -184,13 +209,11 @@ func TestModel(t *testing.T) {
 
 // crosses reports whether a permit names an object and lets it reach beyond its tenant.
 func (d *drawn) crosses() bool {
-	for _, who := range []object.Principal{"object:acme.relay", "object:other.x"} {
-		home := strings.TrimPrefix(strings.SplitN(string(who), ".", 2)[0], "object:") + "."
-		if d.names(who) && slices.ContainsFunc(d.objects, func(o string) bool { return !strings.HasPrefix(o, home) }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(somePrincipals, func(who string) bool {
+		home := d.in.home(who)
+		return home != "" && d.names(object.Principal(who)) &&
+			slices.ContainsFunc(d.objects, func(o string) bool { return !strings.HasPrefix(o, home+".") })
+	})
 }
 
 // TestNobodyCrosses takes the word from permits that need it: then they do not load, and
@@ -219,7 +242,7 @@ func rebuild(permits []drawn) string { return text(permits, inOrder(len(permits)
 
 // names reports whether a rule is about a principal, by a group too.
 func (d *drawn) names(p object.Principal) bool {
-	return slices.ContainsFunc(d.principals, func(who string) bool { return who == string(p) || has(someGroups[who], string(p)) })
+	return slices.ContainsFunc(d.principals, func(who string) bool { return who == string(p) || has(d.in.groups[who], string(p)) })
 }
 
 // TestForbidNeverWidens adds a forbid to a policy: nobody may, sees or is shown more.
