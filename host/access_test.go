@@ -11,6 +11,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/wire"
@@ -240,6 +241,60 @@ forbid "no more" {
 	}
 	if denied != 6 {
 		t.Errorf("%d denials in the audit log, want one for each stream", denied)
+	}
+}
+
+// TestReadOnlyAttribute: who may read an attribute does not set it, nor is told that it could
+// be; what the policy permits and an object has not shows nothing of the object.
+func TestReadOnlyAttribute(t *testing.T) {
+	h, dir := startHost(t, strings.Replace(onlyAdd, `["add"]`, `["total"]`, 1)+`
+permit "nothing that it has" {
+  principals = ["owner"]
+  objects    = ["acme.echo"]
+  methods    = ["total"]
+}
+`)
+	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+		for _, serializer := range []string{"serpent", "json", "msgpack"} {
+			r := dialRaw(t, h.Addrs()[0], proto, serializer)
+			unknown := r.call("acme.nosuch", "add", 1)
+			for what, got := range map[string][]byte{
+				"setting it":           r.call("acme.counter", "__setattr__", "total", 7),
+				"calling by that name": r.call("acme.counter", "total=", 7),
+				"getting by that name": r.call("acme.counter", "__getattr__", "total="),
+				"a batch":              r.batch("acme.counter", "total="),
+				"metadata":             r.call("Pyro.Daemon", "get_metadata", "acme.echo"),
+				"describe":             r.call("Pyro.Daemon", "describe", "acme.echo"),
+			} {
+				if !bytes.Equal(got, unknown) {
+					t.Errorf("%d/%s: %s: %q", proto, serializer, what, got)
+				}
+			}
+			r.call("acme.counter", "__getattr__", "total")
+			if v, err := codec.Unmarshal(r.ser, r.last.Payload, codec.Limits{}); r.last.Flags&wire.Exception != 0 || err != nil || v != int64(0) {
+				t.Errorf("%d/%s: total is %v, %v", proto, serializer, v, err)
+			}
+		}
+	}
+	d, err := dial(t, h.Addrs()[0], client.Config{}).Object(object.Daemon).Call(t.Context(), "describe", "acme.counter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	members, _ := d.(map[string]any)["members"].([]any)
+	if len(members) != 1 || members[0].(map[string]any)["get"] != true || members[0].(map[string]any)["set"] != false {
+		t.Errorf("described as %v", members)
+	}
+	set := 0
+	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Decision == "deny" && e.Object == "acme.counter" && e.Method == "total=" {
+			set++
+		}
+	}
+	if set != 24 { // four ways, of six kinds of connection
+		t.Errorf("%d denials of setting in the audit log", set)
 	}
 }
 

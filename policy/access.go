@@ -66,7 +66,7 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
 		compiled.methods = map[object.Method]struct{}{}
 	}
 	for _, e := range methods {
-		if m := object.Method(e.text); m.Callable() {
+		if m := object.Method(e.text); callable(m) {
 			compiled.methods[m] = struct{}{}
 			continue
 		}

@@ -52,6 +52,8 @@ tenant "blue" {}
 `, says: []saying{
 		{"carla", "red.orders.list", "time=2027-01-29T08:00:00Z", true}, // a Friday
 		{"dan", "blue.a.b.status", "time=2027-01-29T17:59:59Z", true},
+		{"dan", "blue.counter.total", "time=2027-01-29T12:00:00Z", true},
+		{"dan", "blue.counter.total=", "time=2027-01-29T12:00:00Z", false},
 		{"dan", "blue.orders.place", "time=2027-01-29T12:00:00Z", false},
 		{"dan", "blue.orders.list", "time=2027-01-29T18:00:00Z", false},
 		{"dan", "blue.orders.list", "time=2027-01-30T12:00:00Z", false},

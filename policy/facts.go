@@ -25,7 +25,7 @@ var factsPool = sync.Pool{New: func() any { return new(facts) }}
 // looked at once, when first asked for.
 func (p *Policy) gather(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *facts {
 	f := factsPool.Get().(*facts)
-	*f = facts{p: p, caller: *caller, id: id, method: m}
+	*f = facts{p: p, caller: *caller, id: id, method: named(m)}
 	if at != nil {
 		f.at, f.timed = *at, true
 	}

@@ -18,8 +18,8 @@ var (
 	someWho        = append([]string{"staff", "both", "all"}, somePrincipals...)
 	someObjects    = []string{"acme.*", "acme.counter", "acme.c*", "*.counter", "other.*", "*.*", "*", "acme.shop.*", "other.*.x"}
 	someIDs        = []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x", "third.counter", "Pyro.Daemon", "acme", "acme.a b"}
-	someMethods    = []string{"add", "total", "reset"}
-	someNames      = []object.Method{"add", "total", "reset", "other", "_x", "a.b", ""}
+	someMethods    = []string{"add", "total", "reset", "total="}
+	someNames      = []object.Method{"add", "total", "reset", "other", "total=", "other=", "_x", "a.b", ""}
 )
 
 // someGroupsText declares someGroups, one in another.
@@ -133,6 +133,25 @@ func eachQuestion(f func(who object.Caller, id object.ID, m object.Method)) {
 	}
 }
 
+// ask decides on a call, or on the setting of an attribute, as rules name it.
+func ask(p *policy.Policy, who object.Caller, id object.ID, m object.Method) policy.Decision {
+	if a := attribute(m); a != m {
+		return p.DecideSet(who, id, a)
+	}
+	return p.Decide(who, id, m)
+}
+
+// attribute is m, or the attribute of which it is the setting.
+func attribute(m object.Method) object.Method {
+	return object.Method(strings.TrimSuffix(string(m), "="))
+}
+
+// covers reports whether a rule is about a method, "" being all of them: a forbid of an
+// attribute is about setting it too.
+func (d *drawn) covers(m string) bool {
+	return len(d.methods) == 0 || m != "" && (has(d.methods, m) || d.forbid && has(d.methods, string(attribute(object.Method(m)))))
+}
+
 func inOrder(n int) []int {
 	out := make([]int, n)
 	for i := range out {
@@ -153,7 +172,7 @@ func TestOrderMeansNothing(t *testing.T) {
 		order := rapid.Permutation(inOrder(len(permits))).Draw(t, "order")
 		a, b := build(t, text(permits, inOrder(len(permits)))), build(t, text(permits, order))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
-			x, y := a.Decide(who, id, m), b.Decide(who, id, m)
+			x, y := ask(a, who, id, m), ask(b, who, id, m)
 			if x.Permit != y.Permit || x.Traceback != y.Traceback || name(x) != name(y) {
 				t.Fatalf("Decide(%s, %s.%s) = %+v, in another order %+v", who.Principal, id, m, x, y)
 			}
@@ -173,7 +192,7 @@ func TestModel(t *testing.T) {
 			var permit, trace, visible, known bool
 			denied := func(m string) bool {
 				for _, d := range permits {
-					if d.forbid && d.names(who.Principal) && matchesAny(d.objects, string(id)) && (len(d.methods) == 0 || m != "" && has(d.methods, m)) {
+					if d.forbid && d.names(who.Principal) && matchesAny(d.objects, string(id)) && d.covers(m) {
 						return true
 					}
 				}
@@ -191,11 +210,11 @@ func TestModel(t *testing.T) {
 					continue
 				}
 				visible = visible || len(d.methods) == 0 && !denied("") || slices.ContainsFunc(d.methods, func(m string) bool { return !denied(m) })
-				if m.Callable() && !denied(string(m)) && (len(d.methods) == 0 || has(d.methods, string(m))) {
+				if attribute(m).Callable() && !denied(string(m)) && d.covers(string(m)) {
 					permit, trace = true, trace || d.tracebacks
 				}
 			}
-			got := p.Decide(who, id, m)
+			got := ask(p, who, id, m)
 			if got.Permit != permit || got.Traceback != trace || p.Visible(who, id) != visible || p.Known(who.Principal) != known {
 				t.Fatalf("%s, %s.%s: %+v, visible %v, known %v; want %v, traceback %v, visible %v, known %v", who.Principal, id, m,
 					got, p.Visible(who, id), p.Known(who.Principal), permit, trace, visible, known)
@@ -231,7 +250,7 @@ func TestNobodyCrosses(t *testing.T) {
 		p := build(t, rebuild(within))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
 			from, isObject := strings.CutPrefix(string(who.Principal), "object:")
-			if d := p.Decide(who, id, m); d.Permit && isObject && object.ID(from).Tenant() != id.Tenant() {
+			if d := ask(p, who, id, m); d.Permit && isObject && object.ID(from).Tenant() != id.Tenant() {
 				t.Fatalf("%s reaches %s.%s: %s", who.Principal, id, m, d.Reason)
 			}
 		})
@@ -252,7 +271,7 @@ func TestForbidNeverWidens(t *testing.T) {
 		without := slices.DeleteFunc(slices.Clone(rules), func(d drawn) bool { return d.forbid && rapid.Bool().Draw(t, "left out") })
 		more, less := build(t, text(without, inOrder(len(without)))), build(t, text(rules, inOrder(len(rules))))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
-			a, b := more.Decide(who, id, m), less.Decide(who, id, m)
+			a, b := ask(more, who, id, m), ask(less, who, id, m)
 			if b.Permit && !a.Permit || b.Traceback && !a.Traceback || less.Visible(who, id) && !more.Visible(who, id) {
 				t.Fatalf("a forbid lets %s more: %s.%s, %+v instead of %+v", who.Principal, id, m, b, a)
 			}
