@@ -170,6 +170,30 @@ func TestCallCycle(t *testing.T) {
 	}
 }
 
+// TestCallDepth: objects that call each other ever deeper are told so before anything ends them.
+func TestCallDepth(t *testing.T) {
+	l := liveHost(t, everything+`
+permit "itself" {
+  principals = ["object:acme.deep"]
+  objects    = ["acme.deep"]
+}
+`)
+	l.put("scripts/acme/deep.lua", `
+local D = hearth.object { instance = "call" }
+function D.expose:down(n)
+  if n == 0 then return 0 end
+  return hearth.proxy("acme.deep"):down(n - 1) + 1
+end
+return D`)
+	l.reload()
+	deep := l.c.Object("acme.deep")
+	if got, err := deep.Call(t.Context(), "down", 8); err != nil || got != int64(8) {
+		t.Errorf("8 deep: %v, %v", got, err)
+	}
+	_, err := deep.Call(t.Context(), "down", 9)
+	wantRemote(t, err, "", "limit exceeded: objects call each other 8 deep; not executed")
+}
+
 const crossingPolicy = everything + `
 permit "they call each other" {
   principals = ["object:acme.left", "object:acme.right"]
