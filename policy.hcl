@@ -51,8 +51,8 @@ permit "the clerk sells" {
 }
 permit "the auditor looks, and changes nothing" {
   principals = ["auditor"]
-  objects    = ["*"]
-  methods    = ["count", "total", "balance", "statement"]
+  objects    = ["bank.ledger", "shop.stock", "demo.counter"]
+  methods    = ["count", "total", "balance", "statement"] # to set total would be "total="
 }
 permit "the partner asks what there is, by day" {
   principals = ["partner"]
@@ -126,6 +126,16 @@ test "not even the owner books by hand" {
 test "the clerk does not see the bank" {
   principal = "clerk"
   call      = "bank.ledger.balance"
+  want      = "deny"
+}
+test "the auditor reads the counter" {
+  principal = "auditor"
+  call      = "demo.counter.total"
+  want      = "permit"
+}
+test "and does not set it" {
+  principal = "auditor"
+  call      = "demo.counter.total="
   want      = "deny"
 }
 test "the partner asks at noon" {

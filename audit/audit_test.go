@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -161,6 +162,20 @@ func TestRotation(t *testing.T) {
 	}
 	if r := intact(t, path); r.First == 1 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "not here any more") {
 		t.Errorf("%+v", r)
+	}
+	// Lines taken from the end or the beginning of a file in the middle.
+	middle, err := os.ReadFile(files[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := bytes.SplitAfter(bytes.TrimSuffix(middle, []byte("\n")), []byte("\n"))
+	for what, left := range map[string][][]byte{"its last line": all[:len(all)-1], "all but its first": all[:1], "its first line": all[1:], "its second line": slices.Delete(slices.Clone(all), 1, 2)} {
+		if err := os.WriteFile(files[1], bytes.Join(left, nil), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := audit.Verify(path); err != nil || r.Problems == nil {
+			t.Errorf("%s is missing in the middle: %+v, %v", what, r, err)
+		}
 	}
 	if err := os.Remove(files[1]); err != nil {
 		t.Fatal(err)
@@ -327,6 +342,107 @@ func TestDropAndCount(t *testing.T) {
 	}
 	if !bytes.Contains(b, []byte(`"event":"dropped","count":4`)) || bytes.Contains(b, []byte(`"m3"`)) {
 		t.Errorf("%s", b)
+	}
+}
+
+// TestHangingSink: while a disk hangs a bounded number of records waits. What comes then is
+// refused, or, if the policy says so, counted; nobody waits for what is counted.
+func TestHangingSink(t *testing.T) {
+	for _, drop := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "audit.jsonl")
+		l := open(t, audit.Config{Path: path, Drop: drop})
+		goOn := l.Hang()
+		const bytes = 1 << 20 // of the queue
+		var wg sync.WaitGroup
+		refused := make(chan error, 1)
+		begun, written := 0, 0
+		long := record(1)
+		long.Reason = strings.Repeat("x", 1000)
+		var results []chan error
+		for begun < 2*bytes/1000 {
+			begun++
+			if drop {
+				if err := l.Write(long); err != nil {
+					t.Fatalf("record %d: %v", begun, err)
+				}
+				continue
+			}
+			result := make(chan error, 1)
+			results = append(results, result)
+			wg.Go(func() {
+				err := l.Write(long)
+				result <- err
+				if err != nil {
+					select {
+					case refused <- err:
+					default:
+					}
+				}
+			})
+		}
+		if !drop {
+			if err := <-refused; !errors.Is(err, audit.ErrUnwritten) { // while the disk still hangs
+				t.Errorf("beyond the queue: %v", err)
+			}
+		}
+		goOn()
+		wg.Wait()
+		for _, r := range results {
+			if <-r == nil {
+				written++
+			}
+		}
+		for n, _ := l.Counts(); n == 0; n, _ = l.Counts() { // until there is room for the end
+			runtime.Gosched()
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		n, lost := l.Counts()
+		if drop {
+			written = begun - int(lost)
+		}
+		// Of those who wait, some may have come when the disk went on.
+		if written == 0 || written >= begun || drop && written > bytes/1000+1 {
+			t.Errorf("drop %v: %d of %d records were written", drop, written, begun)
+		}
+		intact(t, path)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(string(b), `"event":"call"`); got != written {
+			t.Errorf("drop %v: %d calls are in the log, and %d are said to be; %d records, %d lost", drop, got, written, n, lost)
+		}
+		if said := strings.Contains(string(b), fmt.Sprintf(`"event":"dropped","count":%d`, lost)); said != drop {
+			t.Errorf("drop %v: the log says how many are missing: %v", drop, said)
+		}
+	}
+}
+
+// TestVanishedUnseen removes the file of a log that nobody writes to.
+func TestVanishedUnseen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := open(t, audit.Config{Path: path})
+	write(t, l, 0, 3)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("nobody noticed")
+		}
+	}
+	l.Close()
+	if r := intact(t, path); r.First != 5 || len(r.Notes) != 2 || !strings.Contains(r.Notes[1], "removed or replaced") {
+		t.Errorf("%+v", r)
 	}
 }
 

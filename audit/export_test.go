@@ -24,6 +24,12 @@ func (l *Log) Break() (mend func()) {
 	}
 }
 
+// Hang lets the disk hang until the result is called.
+func (l *Log) Hang() (goOn func()) {
+	l.writing.Lock()
+	return l.writing.Unlock
+}
+
 // Look makes the next write compare the path with the file.
 func (l *Log) Look() {
 	l.writing.Lock()

@@ -240,7 +240,8 @@ func (l *Log) batch() *batch {
 }
 
 // sync puts what was written on the disk every second: after a crash of the machine, not
-// of the host, the last second may be missing.
+// of the host, the last second may be missing. And it looks for the file, also when nobody
+// writes.
 func (l *Log) sync() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -250,6 +251,12 @@ func (l *Log) sync() {
 			return
 		case <-tick.C:
 			l.file.sync()
+			if l.writing.TryLock() { // who has it looks as well
+				if l.file.turn == nil {
+					l.file.look()
+				}
+				l.writing.Unlock()
+			}
 		}
 	}
 }

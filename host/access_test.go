@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -10,7 +11,10 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/wire"
 )
 
 func TestRateLimit(t *testing.T) {
@@ -166,6 +170,30 @@ func TestCallCycle(t *testing.T) {
 	}
 }
 
+// TestCallDepth: objects that call each other ever deeper are told so before anything ends them.
+func TestCallDepth(t *testing.T) {
+	l := liveHost(t, everything+`
+permit "itself" {
+  principals = ["object:acme.deep"]
+  objects    = ["acme.deep"]
+}
+`)
+	l.put("scripts/acme/deep.lua", `
+local D = hearth.object { instance = "call" }
+function D.expose:down(n)
+  if n == 0 then return 0 end
+  return hearth.proxy("acme.deep"):down(n - 1) + 1
+end
+return D`)
+	l.reload()
+	deep := l.c.Object("acme.deep")
+	if got, err := deep.Call(t.Context(), "down", 8); err != nil || got != int64(8) {
+		t.Errorf("8 deep: %v, %v", got, err)
+	}
+	_, err := deep.Call(t.Context(), "down", 9)
+	wantRemote(t, err, "", "limit exceeded: objects call each other 8 deep; not executed")
+}
+
 const crossingPolicy = everything + `
 permit "they call each other" {
   principals = ["object:acme.left", "object:acme.right"]
@@ -187,45 +215,139 @@ func parse(t *testing.T, text string) *policy.Policy {
 	return p
 }
 
-// TestPolicyClosesStream: a stream that was opened under one policy ends under another
-// that does not permit it.
+// TestPolicyClosesStream: a stream that was opened under one policy ends when the file is
+// changed to one that does not permit it.
 func TestPolicyClosesStream(t *testing.T) {
-	h, dir := startHost(t, everything)
-	c := dial(t, h.Addrs()[0], client.Config{})
-	n := 0
-	for v, err := range c.Object("acme.echo").Stream(t.Context(), "count", 10) {
-		if n == 3 {
-			wantRemote(t, err, "", "item stream terminated")
-			break
+	l := liveHost(t, everything)
+	for _, one := range []struct {
+		proto      object.Protocol
+		serializer string
+	}{{object.Pyro4, "serpent"}, {object.Pyro4, "json"}, {object.Pyro4, "msgpack"}, {object.Pyro5, "serpent"}, {object.Pyro5, "json"}, {object.Pyro5, "msgpack"}} {
+		r := dialRaw(t, l.h.Addrs()[0], one.proto, one.serializer)
+		r.call("acme.echo", "count", 10)
+		id, ok := r.last.Annotation("STRM")
+		if !ok {
+			t.Fatalf("no stream: %q", r.last.Payload)
 		}
-		if n++; err != nil || v != int64(n) {
-			t.Fatalf("item %d: %v, %v", n, v, err)
+		stream := string(id)
+		next := func() []byte { return r.call("Pyro.Daemon", "get_next_stream_item", stream) }
+		for i := range 3 {
+			if next(); r.last.Flags&wire.Exception != 0 {
+				t.Fatalf("%v: item %d: %q", one, i+1, r.last.Payload)
+			}
 		}
-		if n == 3 {
-			h.SetPolicy(parse(t, everything+`
+		l.put("policy.hcl", everything+`
 forbid "no more" {
   principals = ["owner"]
   objects    = ["acme.echo"]
 }
-`))
+`)
+		l.reload()
+		got := next()
+		if want := r.call("Pyro.Daemon", "get_next_stream_item", strings.Repeat("A", len(stream))); !bytes.Equal(got, want) {
+			t.Errorf("%v: the item is %q; want what an id gets that there is not: %q", one, got, want)
+		}
+		// It stays closed when the policy opens again.
+		l.put("policy.hcl", everything)
+		l.reload()
+		if again := next(); !bytes.Equal(again, got) {
+			t.Errorf("%v: it is open again: %q", one, again)
 		}
 	}
-	if n != 3 {
-		t.Errorf("%d items", n)
-	}
-	// It stays closed when the policy opens again.
-	h.SetPolicy(parse(t, everything))
 	denied := 0
+	for e, err := range audit.Entries(filepath.Join(l.dir, "state", "audit.jsonl")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Decision == "deny" && e.Object == "acme.echo" && e.Method == "count" && strings.Contains(e.Reason, "no more") {
+			denied++
+		}
+	}
+	if denied != 6 {
+		t.Errorf("%d denials in the audit log, want one for each stream", denied)
+	}
+}
+
+// TestReadOnlyAttribute: who may read an attribute does not set it, nor is told that it could
+// be; what the policy permits and an object has not shows nothing of the object.
+func TestReadOnlyAttribute(t *testing.T) {
+	h, dir := startHost(t, strings.Replace(onlyAdd, `["add"]`, `["total"]`, 1)+`
+permit "nothing that it has" {
+  principals = ["owner"]
+  objects    = ["acme.echo"]
+  methods    = ["total"]
+}
+`)
+	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+		for _, serializer := range []string{"serpent", "json", "msgpack"} {
+			r := dialRaw(t, h.Addrs()[0], proto, serializer)
+			unknown := r.call("acme.nosuch", "add", 1)
+			for what, got := range map[string][]byte{
+				"setting it":           r.call("acme.counter", "__setattr__", "total", 7),
+				"calling by that name": r.call("acme.counter", "total=", 7),
+				"getting by that name": r.call("acme.counter", "__getattr__", "total="),
+				"a batch":              r.batch("acme.counter", "total="),
+				"metadata":             r.call("Pyro.Daemon", "get_metadata", "acme.echo"),
+				"describe":             r.call("Pyro.Daemon", "describe", "acme.echo"),
+			} {
+				if !bytes.Equal(got, unknown) {
+					t.Errorf("%d/%s: %s: %q", proto, serializer, what, got)
+				}
+			}
+			r.call("acme.counter", "__getattr__", "total")
+			if v, err := codec.Unmarshal(r.ser, r.last.Payload, codec.Limits{}); r.last.Flags&wire.Exception != 0 || err != nil || v != int64(0) {
+				t.Errorf("%d/%s: total is %v, %v", proto, serializer, v, err)
+			}
+		}
+	}
+	d, err := dial(t, h.Addrs()[0], client.Config{}).Object(object.Daemon).Call(t.Context(), "describe", "acme.counter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	members, _ := d.(map[string]any)["members"].([]any)
+	if len(members) != 1 || members[0].(map[string]any)["get"] != true || members[0].(map[string]any)["set"] != false {
+		t.Errorf("described as %v", members)
+	}
+	set := 0
 	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Decision == "deny" && e.Object == "acme.echo" && strings.Contains(e.Reason, "no more") {
-			denied++
+		if e.Decision == "deny" && e.Object == "acme.counter" && e.Method == "total=" {
+			set++
 		}
 	}
-	if denied != 1 {
-		t.Errorf("%d denials in the audit log", denied)
+	if set != 24 { // four ways, of six kinds of connection
+		t.Errorf("%d denials of setting in the audit log", set)
+	}
+}
+
+// TestObjectsHaveOwnSessions: what an object left with another is not there for a third.
+func TestObjectsHaveOwnSessions(t *testing.T) {
+	l := liveHost(t, everything+`
+permit "they call it" {
+  principals = ["object:acme.one", "object:acme.two", "object:other.three"]
+  objects    = ["acme.session"]
+  crosses_tenants = true
+}
+permit "and are called" {
+  principals = ["owner"]
+  objects    = ["other.three"]
+}
+`)
+	const script = `
+local X = hearth.object { instance = "call" }
+function X.expose:next() return hearth.proxy("acme.session"):next() end
+return X`
+	ids := []object.ID{"acme.one", "acme.two", "other.three"}
+	for _, id := range ids {
+		l.put("scripts/"+strings.Replace(string(id), ".", "/", 1)+".lua", script)
+	}
+	l.reload()
+	for n := range int64(2) {
+		for _, id := range ids {
+			l.want(id, "next", n+1)
+		}
 	}
 }
 

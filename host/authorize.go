@@ -32,9 +32,15 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 	exists := snap.has(call.ID)
 	call.Traceback = true
 	if call.Kind != object.Batch {
-		d := snap.policy.Decide(call.Caller, call.ID, call.Method)
+		m, d := call.Method, policy.Decision{}
+		if call.Kind == object.Set {
+			d = snap.policy.DecideSet(call.Caller, call.ID, m)
+			m += "=" // in the log too
+		} else {
+			d = snap.policy.Decide(call.Caller, call.ID, m)
+		}
 		call.Traceback = d.Traceback
-		return h.settle(call, call.Method, &d, exists)
+		return h.settle(call, m, &d, exists)
 	}
 	if len(call.Batch) == 0 {
 		if !exists || !snap.policy.Visible(call.Caller, call.ID) {

@@ -96,9 +96,17 @@ func (c *conn) describe(snap *snapshot, id object.ID) (*object.Description, erro
 	d := *full
 	d.Members = nil
 	for _, m := range full.Members {
-		if snap.policy.Decide(c.caller, id, m.Name).Permit {
+		may := (m.Method || m.Oneway || m.Get) && snap.policy.Decide(c.caller, id, m.Name).Permit
+		m.Method, m.Oneway, m.Get = m.Method && may, m.Oneway && may, m.Get && may
+		m.Set = m.Set && snap.policy.DecideSet(c.caller, id, m.Name).Permit
+		if may || m.Set {
 			d.Members = append(d.Members, m)
 		}
+	}
+	if d.Members == nil && full.Members != nil {
+		// The policy permits methods that the object has not, and it has others.
+		c.h.deny("see", &c.caller, id, "", "denied: it has nothing that this principal may call", "", [16]byte{})
+		return nil, errUnknown
 	}
 	return &d, nil
 }

@@ -13,13 +13,6 @@ func SourceOf(h *Host, id object.ID) string {
 	return string(h.snap.Load().tenants[id.Tenant()].objects[id].Script.Source)
 }
 
-// SetPolicy lets another policy decide from now on.
-func (h *Host) SetPolicy(p *policy.Policy) {
-	next := *h.snap.Load()
-	next.policy = p
-	h.snap.Store(&next)
-}
-
 // Workers returns the process ids of the tenants' workers, 0 for one that does not run.
 func (h *Host) Workers() map[string]int {
 	out := map[string]int{}

@@ -96,6 +96,7 @@ type Host struct {
 	doors     doors
 	tracer    *tracer // nil: nothing is traced
 	waits     waits
+	callers   callers
 	audit     *audit.Log // nil: there is none
 	lock      stateLock
 	retired   chan retirement // holds one

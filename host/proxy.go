@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
@@ -14,7 +15,7 @@ import (
 func (h *Host) proxy(ctx context.Context, from object.ID, alone bool, call *object.Call) (object.Reply, error) {
 	call.Caller = object.Caller{Principal: from.Principal(), Tenant: from.Tenant(),
 		Peer: object.Peer{Channel: "object", Addr: string(from)}}
-	call.Protocol, call.Conn = object.Pyro5, proxyConn
+	call.Protocol, call.Conn = object.Pyro5, h.callers.number(from, &h.lastConn)
 	call.Chain = append(call.Chain, from)
 	if len(call.Chain) > maxCallDepth {
 		return object.Reply{}, object.Errorf(object.CodeExhausted, "limit exceeded: objects call each other %d deep; not executed", maxCallDepth)
@@ -42,8 +43,28 @@ func (h *Host) proxy(ctx context.Context, from object.ID, alone bool, call *obje
 	return r, err
 }
 
-// proxyConn is the connection number of calls between objects: they share one session.
-const proxyConn = 0
+// callers are the connection numbers of objects that call others: each has its own, and so
+// sessions of its own, for as long as the host runs. The zero value is empty; it is safe for
+// concurrent use.
+type callers struct {
+	mu sync.Mutex // guards what follows
+	of map[object.ID]uint64
+}
+
+// number returns an object's, which is the next after last if it has none yet.
+func (c *callers) number(id object.ID, last *atomic.Uint64) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, ok := c.of[id]
+	if !ok {
+		if c.of == nil {
+			c.of = map[object.ID]uint64{}
+		}
+		n = last.Add(1)
+		c.of[id] = n
+	}
+	return n
+}
 
 // waits is who waits for whom among objects with one instance, so that those that would
 // wait for each other for ever are told instead. The zero value is empty; it is safe for

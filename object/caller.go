@@ -39,7 +39,7 @@ type Peer struct {
 type Certificate struct {
 	CA         string   // path of the file of authorities under which it was verified
 	CommonName string   // of the subject; may be empty
-	DNS        []string // names, as they stand in the certificate
+	DNS        []string // names, in lower case
 	URIs       []string
 	Serial     string // lower-case hexadecimal without leading zeros
 	SHA256     string // fingerprint of the certificate, lower-case hexadecimal

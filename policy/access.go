@@ -39,7 +39,7 @@ func (r *reader) crossing(m member, rule *rule, b *hclsyntax.Block) bool {
 		}
 		if !rule.crosses {
 			r.problems.add(b.TypeRange, "add crosses_tenants = true if that is meant",
-				"%s, who belongs to tenant %s, would reach %s.%s", m.who, m.home, o.tenant, o.name)
+				"permit %q: %s, who belongs to tenant %s, would reach %s.%s", rule.name, m.who, m.home, o.tenant, o.name)
 		}
 		return true
 	}
@@ -66,7 +66,7 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
 		compiled.methods = map[object.Method]struct{}{}
 	}
 	for _, e := range methods {
-		if m := object.Method(e.text); m.Callable() {
+		if m := object.Method(e.text); callable(m) {
 			compiled.methods[m] = struct{}{}
 			continue
 		}

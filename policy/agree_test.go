@@ -1,6 +1,10 @@
 package policy_test
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +42,7 @@ func (f someFacts) given(t *rapid.T) policy.Given {
 // cannot be decided.
 type someCondition struct {
 	text string
-	eval func(who object.Principal, id object.ID, m object.Method, f someFacts) (holds, known bool)
+	eval func(w *world, who object.Principal, id object.ID, m object.Method, f someFacts) (holds, known bool)
 }
 
 // channelOf is the channel that a condition sees: calls of objects have one of their own.
@@ -52,93 +56,226 @@ func channelOf(who object.Principal, f someFacts) string {
 func isObject(who object.Principal) bool { return len(who) > 7 && who[:7] == "object:" }
 
 var someConditions = []someCondition{
-	{`true`, func(object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return true, true }},
-	{`!(1 == 1)`, func(object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return false, true }},
-	{`caller.channel == "tls"`, func(who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+	{`true`, func(*world, object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return true, true }},
+	{`!(1 == 1)`, func(*world, object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return false, true }},
+	{`caller.channel == "tls"`, func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 		return channelOf(who, f) == "tls", channelOf(who, f) != ""
 	}},
-	{`caller.uid >= 1001`, func(_ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+	{`caller.uid >= 1001`, func(_ *world, _ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 		return f.uid == "1001", f.uid != ""
 	}},
-	{`in_network(caller.address, "10.0.0.0/8", "2001:db8::/32")`, func(who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+	{`in_network(caller.address, "10.0.0.0/8", "2001:db8::/32")`, func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 		return f.address == "10.1.2.3" || f.address == "2001:db8::7", f.address != "" && !isObject(who)
 	}},
 	{`time.of_day >= "09:00" && time.of_day < "18:00" && !contains(["saturday", "sunday"], time.weekday)`,
-		func(_ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+		func(_ *world, _ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 			return f.at == "2026-11-23T09:30:00Z", f.at != ""
 		}},
-	{`time.now < "2026-11-25T00:00:00+01:00"`, func(_ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+	{`time.now < "2026-11-25T00:00:00+01:00"`, func(_ *world, _ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 		at, _ := time.Parse(time.RFC3339, f.at)
 		return at.Day() == 23, f.at != ""
 	}},
-	{`method == "add" || contains(caller.groups, "staff")`, func(who object.Principal, _ object.ID, m object.Method, _ someFacts) (bool, bool) {
-		return m == "add" || who == "alice" || who == "bob", true
+	{`method == "add" || contains(caller.groups, "staff")`, func(w *world, who object.Principal, _ object.ID, m object.Method, _ someFacts) (bool, bool) {
+		return m == "add" || has(w.groups["staff"], string(who)), true
 	}},
-	{`object.tenant == "acme" && caller.principal != "bob"`, func(who object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
+	{`object.tenant == "acme" && caller.principal != "bob"`, func(_ *world, who object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
 		return id.Tenant() == "acme" && who != "bob", true
 	}},
-	{`caller.channel == "unix" || caller.address == "127.0.0.1"`, func(who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+	{`caller.channel == "unix" || caller.address == "127.0.0.1"`, func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 		if channelOf(who, f) == "unix" {
 			return true, true
 		}
 		return f.address == "127.0.0.1", channelOf(who, f) != "" && f.address != "" && !isObject(who)
 	}},
-	{`caller.tenant == object.tenant`, func(who object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
-		return isObject(who) && object.ID(who[7:]).Tenant() == id.Tenant(), true
+	{`caller.tenant == object.tenant`, func(w *world, who object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
+		return w.home(string(who)) == string(id.Tenant()), true
 	}},
-	{`startswith(object.name, "c") && endswith(object.id, "r")`, func(_ object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
+	{`startswith(object.name, "c") && endswith(object.id, "r")`, func(_ *world, _ object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
 		return id == "acme.counter" || id == "other.counter" || id == "third.counter", true
 	}},
 }
 
-// TestAgree compares what Decide, Explain, Prove and Diff say with a reading of the rules
-// that is slow and obvious, in more than 100,000 cases.
+// drawWorld draws groups, in each other too, and who belongs to a tenant.
+func drawWorld(t *rapid.T) *world {
+	w := &world{groups: map[string][]string{}, homes: map[string]string{}}
+	var text strings.Builder
+	text.WriteString("listener \"local\" { address = \"127.0.0.1:7766\" }\ntenant \"acme\" {}\ntenant \"other\" {}\n")
+	for i, who := range []string{"alice", "bob", "owner"} {
+		fmt.Fprintf(&text, "principal %q {\n uid = %d\n", who, 1000+i)
+		if home := rapid.SampledFrom([]string{"", "acme", "other"}).Draw(t, "home"); home != "" {
+			w.homes[who] = home
+			fmt.Fprintf(&text, " tenant = %q\n", home)
+		}
+		text.WriteString("}\n")
+	}
+	may := somePrincipals
+	for _, group := range []string{"staff", "both", "all"} {
+		members := rapid.SliceOfNDistinct(rapid.SampledFrom(may), 1, 3, rapid.ID[string]).Draw(t, group)
+		fmt.Fprintf(&text, "group %q { members = %s }\n", group, list(members))
+		for _, m := range members {
+			w.groups[group] = append(w.groups[group], m)
+			w.groups[group] = append(w.groups[group], w.groups[m]...)
+		}
+		may = append([]string{group}, may...)
+	}
+	w.text = text.String()
+	return w
+}
+
+// drawnLimit is a limit as a model.
+type drawnLimit struct {
+	name  string
+	about drawn
+}
+
+// drawPolicy draws a world, and rules and limits in it.
+func drawPolicy(t *rapid.T) (src string, rules []drawn, limits []drawnLimit) {
+	w := drawWorld(t)
+	rules = drawRules(t)
+	var b strings.Builder
+	b.WriteString(w.text)
+	for i := range rules {
+		rules[i].in = w
+		rules[i].write(&b, i)
+	}
+	some := func(from []string, name string) []string {
+		return rapid.SliceOfNDistinct(rapid.SampledFrom(from), 1, 2, rapid.ID[string]).Draw(t, name)
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "limits") {
+		l := drawnLimit{fmt.Sprintf("l%d", i), drawn{principals: some(someWho, "limited"), objects: some(someObjects, "limited objects"), in: w}}
+		fmt.Fprintf(&b, "limit %q {\n principals = %s\n objects = %s\n rate = \"1/s\"\n}\n", l.name, list(l.about.principals), list(l.about.objects))
+		limits = append(limits, l)
+	}
+	return b.String(), rules, limits
+}
+
+// limitsOf are the names of the limits of a principal's calls of an object.
+func limitsOf(limits []drawnLimit, who object.Principal, id object.ID) (out []string) {
+	for _, l := range limits {
+		if l.about.names(who) && matchesAny(l.about.objects, string(id)) {
+			out = append(out, l.name)
+		}
+	}
+	return out
+}
+
+func names(limits []*policy.Limit) (out []string) {
+	for _, l := range limits {
+		out = append(out, l.Name)
+	}
+	return out
+}
+
+// served are objects of tenants that are: each of someObjects matches one.
+var served = []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x"}
+
+// TestAgree compares what Decide, Explain, Visible, LimitsOf and Prove say with a reading of
+// the rules that is slow and obvious. A case is a question about an object that could be
+// there and a method that could be called, asked of one random policy with one set of facts.
 func TestAgree(t *testing.T) {
-	cases := 0
-	rapid.Check(t, func(t *rapid.T) {
-		rules := drawRules(t)
-		p := build(t, rebuild(rules))
+	cases, permits, forbids, depends, crosses := 0, 0, 0, 0, 0
+	ask := func(t *rapid.T) {
+		src, rules, limits := drawPolicy(t)
+		p := build(t, src)
 		f := rapid.SampledFrom(someGiven).Draw(t, "facts")
 		given := f.given(t)
+		crossing := map[string]bool{}
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
-			cases += 3
-			want, depends := model(rules, who.Principal, id, m, f)
+			want, unsure := model(rules, who.Principal, id, m, f)
 			got := p.DecideGiven(who.Principal, given, id, m)
 			if got.Permit != want {
-				t.Fatalf("%s calling %s.%s, given %+v: %+v, want %v", who.Principal, id, m, f, got, want)
+				t.Fatalf("%s calling %s.%s, given %+v: %+v, want %v\n%s", who.Principal, id, m, f, got, want, src)
 			}
 			e := p.Explain(who.Principal, id, m)
 			switch {
-			case (e.Outcome == policy.Depends) != depends:
-				t.Fatalf("%s calling %s.%s: explained as %+v, depends: %v", who.Principal, id, m, e, depends)
-			case e.Outcome == policy.Permit != want && !depends:
-				t.Fatalf("%s calling %s.%s: explained as %+v, and decided as %+v", who.Principal, id, m, e, got)
-			case depends && len(e.Conditions) == 0:
-				t.Fatalf("%s calling %s.%s depends on nothing: %+v", who.Principal, id, m, e)
+			case (e.Outcome == policy.Depends) != unsure:
+				t.Fatalf("%s calling %s.%s: explained as %+v, depends: %v\n%s", who.Principal, id, m, e, unsure, src)
+			case e.Outcome == policy.Permit != want && !unsure:
+				t.Fatalf("%s calling %s.%s: explained as %+v, and decided as %+v\n%s", who.Principal, id, m, e, got, src)
+			case unsure && len(e.Conditions) == 0:
+				t.Fatalf("%s calling %s.%s depends on nothing: %+v\n%s", who.Principal, id, m, e, src)
+			case want && !slices.Equal(names(got.Limits), limitsOf(limits, who.Principal, id)), !want && got.Limits != nil:
+				t.Fatalf("%s calling %s: limits %v, want %v\n%s", who.Principal, id, names(got.Limits), limitsOf(limits, who.Principal, id), src)
+			}
+			if ask(p, who, id, m).Permit && !p.Visible(who, id) {
+				t.Fatalf("%s may call %s.%s and does not see it\n%s", who.Principal, id, m, src)
+			}
+			if !slices.Contains(served, id) || !attribute(m).Callable() {
+				return
+			}
+			cases++
+			switch {
+			case unsure:
+				depends++
+			case want:
+				permits++
+			case strings.Contains(e.Reason, " forbid "):
+				forbids++
+			}
+			if home := homeIn(rules, who.Principal); home != "" && home != string(id.Tenant()) {
+				for _, rule := range reaching(rules, who.Principal, id, m) {
+					crossing[rule] = true
+				}
 			}
 		})
-		if proof := p.Prove(someIDs); proof.Counter != nil {
-			t.Fatalf("a policy that loads crosses tenants: %+v", proof)
+		proof := p.Prove(served)
+		var said []string
+		for _, reason := range proof.Crossing {
+			said = append(said, reason[strings.IndexByte(reason, ' ')+1:])
 		}
-	})
-	if cases < 100_000 {
-		t.Errorf("%d cases", cases)
+		slices.Sort(said)
+		if want := slices.Sorted(maps.Keys(crossing)); proof.Counter != nil || !slices.Equal(said, want) {
+			t.Fatalf("proved: %+v; want by %v\n%s", proof, want, src)
+		}
+		crosses += len(said)
 	}
+	for cases < 100_000 && !t.Failed() {
+		rapid.Check(t, ask)
+	}
+	// Each answer is there often enough to mean something.
+	if least := cases / 200; permits < least || forbids < least || depends < least || crosses == 0 {
+		t.Errorf("of %d cases %d are permits, %d forbids, %d depend; %d rules cross tenants", cases, permits, forbids, depends, crosses)
+	}
+	t.Logf("%d cases: %d permits, %d forbids, %d depend; %d rules cross tenants", cases, permits, forbids, depends, crosses)
+}
+
+// homeIn returns the tenant to which a principal belongs.
+func homeIn(rules []drawn, who object.Principal) string {
+	if len(rules) == 0 {
+		return ""
+	}
+	return rules[0].in.home(string(who))
+}
+
+// reaching are the permits by which a call may be permitted, whatever the facts.
+func reaching(rules []drawn, who object.Principal, id object.ID, m object.Method) (out []string) {
+	for i, d := range rules {
+		if !d.names(who) || !matchesAny(d.objects, string(id)) || !d.covers(string(m)) {
+			continue
+		}
+		if d.forbid && d.when == nil {
+			return nil
+		}
+		if !d.forbid {
+			out = append(out, fmt.Sprintf("permit \"p%d\"", i))
+		}
+	}
+	return out
 }
 
 // model decides by reading the rules one by one.
 func model(rules []drawn, who object.Principal, id object.ID, m object.Method, f someFacts) (permit, depends bool) {
-	if _, err := object.ParseID(string(id)); err != nil || !m.Callable() || id.Tenant() != "acme" && id.Tenant() != "other" {
+	if _, err := object.ParseID(string(id)); err != nil || !attribute(m).Callable() || id.Tenant() != "acme" && id.Tenant() != "other" {
 		return false, false
 	}
 	var forbidden, always, sometimes, unsure bool
 	for _, d := range rules {
-		if !d.names(who) || !matchesAny(d.objects, string(id)) || len(d.methods) > 0 && !has(d.methods, string(m)) {
+		if !d.names(who) || !matchesAny(d.objects, string(id)) || !d.covers(string(m)) {
 			continue
 		}
 		holds, known := true, true
 		if d.when != nil {
-			holds, known = d.when.eval(who, id, m, f)
+			holds, known = d.when.eval(d.in, who, id, attribute(m), f)
 		}
 		switch {
 		case d.forbid && d.when == nil:
@@ -159,7 +296,7 @@ func model(rules []drawn, who object.Principal, id object.ID, m object.Method, f
 // TestProveFindsAll takes the word from permits that say that they cross, after loading:
 // then Prove must find each decision by which somebody crosses, and no other.
 func TestProveFindsAll(t *testing.T) {
-	ids := []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x"}
+	ids := served
 	rapid.Check(t, func(t *rapid.T) {
 		p := build(t, rebuild(drawRules(t)))
 		before := p.Prove(ids)
@@ -171,9 +308,18 @@ func TestProveFindsAll(t *testing.T) {
 		if (len(found) > 0) != (len(before.Crossing) > 0) {
 			t.Fatalf("crossing %v, counter-examples %v", before.Crossing, found)
 		}
+		for _, c := range p.Prove(ids).Counter {
+			m := c.Method
+			if m == "*" {
+				m = "other"
+			}
+			if c.Tenant == c.Object.Tenant() || !strings.Contains(c.Rule, " permit ") || p.Explain(c.Principal, c.Object, m).Outcome == policy.Deny {
+				t.Fatalf("not a counter-example: %+v", c)
+			}
+		}
 		for _, who := range append([]object.Principal{"object:acme.relay", "object:other.x"}, principalsOf(ids)...) {
 			for _, id := range ids {
-				for _, m := range []object.Method{"add", "total", "reset", "other"} {
+				for _, m := range []object.Method{"add", "total", "reset", "other", "total="} {
 					crosses := object.ID(who[7:]).Tenant() != id.Tenant() && p.Explain(who, id, m).Outcome != policy.Deny
 					if crosses && !anyClass(found, id, string(m)) && !anyClass(found, id, "*") {
 						t.Fatalf("%s reaches %s.%s and no counter-example says so: %v", who, id, m, found)
@@ -205,7 +351,7 @@ func principalsOf(ids []object.ID) []object.Principal {
 
 // TestDiff: two policies differ where their explanations do, and nowhere else.
 func TestDiff(t *testing.T) {
-	ids := []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x"}
+	ids := served
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := build(t, rebuild(drawRules(t))), build(t, rebuild(drawRules(t)))
 		changed := map[[3]string]policy.Change{}

@@ -7,14 +7,94 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
 
-// inPart are the problems that a recipe may have, since it is a part of a file.
-var inPart = regexp.MustCompile(`there is no (principal|tenant|group) |the system has no such account|needs |no listener takes certificates`)
+// recipe is what a recipe of doc/policy.md, which is a part of a file, needs of the rest, and
+// what it then says.
+type recipe struct {
+	title string // how its paragraph begins
+	rest  string
+	limit map[string]string // by "principal object": the limits of those calls
+	says  []saying
+}
 
-// TestCookbook reads each recipe of doc/policy.md: but for what other parts of a file
-// declare, it loads.
+// saying is a call and what becomes of it. given are facts, "name=value" by spaces.
+type saying struct {
+	who, call, given string
+	permit           bool
+}
+
+const aListener = "listener \"local\" { address = \"127.0.0.1:7766\" }\n"
+
+var recipes = []recipe{
+	{title: "One user at home.", says: []saying{
+		{"me", "home.kitchen.light", "", true},
+		{"object:home.kitchen", "home.heating.warm", "", true},
+		{"object:home.garage", "home.heating.warm", "", false},
+		{"anonymous", "home.kitchen.light", "", false},
+	}},
+	{title: "Two teams on one host", rest: aListener, says: []saying{
+		{"ann", "red.orders.list", "", true},
+		{"ann", "red.status.summary", "", true},
+		{"ann", "blue.orders.list", "", false},
+		{"bob", "blue.orders.list", "", true},
+		{"bob", "red.status.summary", "", true},
+		{"bob", "red.status.reset", "", false},
+		{"bob", "red.orders.list", "", false},
+	}},
+	{title: "Support that only reads", rest: aListener + `
+principal "carla" { uid = 1 }
+principal "dan"   { uid = 2 }
+tenant "red" {}
+tenant "blue" {}
+`, says: []saying{
+		{"carla", "red.orders.list", "time=2027-01-29T08:00:00Z", true}, // a Friday
+		{"dan", "blue.a.b.status", "time=2027-01-29T17:59:59Z", true},
+		{"dan", "blue.counter.total", "time=2027-01-29T12:00:00Z", true},
+		{"dan", "blue.counter.total=", "time=2027-01-29T12:00:00Z", false},
+		{"dan", "blue.orders.place", "time=2027-01-29T12:00:00Z", false},
+		{"dan", "blue.orders.list", "time=2027-01-29T18:00:00Z", false},
+		{"dan", "blue.orders.list", "time=2027-01-30T12:00:00Z", false},
+		{"dan", "blue.salaries.list", "time=2027-01-29T12:00:00Z", false},
+		{"dan", "blue.orders.list", "", false},
+	}},
+	{title: "A public method", rest: aListener + `tenant "demo" {}`, limit: map[string]string{"anonymous demo.clock": "20/s, 4 at a time"}, says: []saying{
+		{"anonymous", "demo.clock.now", "", true},
+		{"anonymous", "demo.clock.set", "", false},
+		{"anonymous", "demo.counter.now", "", false},
+	}},
+	{title: "A partner over mutual TLS", rest: `tenant "shop" {}`, limit: map[string]string{"partner shop.orders": "10/s"}, says: []saying{
+		{"partner", "shop.orders.place", "channel=tls way=cert address=192.0.2.9", true},
+		{"partner", "shop.orders.status", "channel=tls way=cert address=2001:db8:7::1", true},
+		{"partner", "shop.orders.cancel", "channel=tls way=cert address=192.0.2.9", false},
+		{"partner", "shop.orders.place", "channel=tls way=cert address=198.51.100.9", false},
+		{"partner", "shop.orders.place", "channel=tls way=cert", false},
+		{"anonymous", "shop.orders.place", "channel=tls address=192.0.2.9", false},
+	}},
+	{title: "Break-glass", rest: aListener + `tenant "shop" {}`, says: []saying{
+		{"emergency", "shop.orders.list", "time=2027-01-31T05:59:59Z", true},
+		{"emergency", "shop.orders.list", "time=2027-01-31T06:00:00Z", false},
+		{"emergency", "shop.orders.list", "", false},
+	}},
+	{title: "One who may not what the others may", rest: aListener + `
+principal "carol" { uid = 1 }
+principal "cindy" { uid = 2 }
+tenant "shop" {}
+permit "the till" {
+  principals = ["carol", "cindy"]
+  objects    = ["shop.till"]
+}
+`, says: []saying{
+		{"carol", "shop.till.empty", "", false},
+		{"carol", "shop.till.sell", "", true},
+		{"cindy", "shop.till.empty", "", true},
+	}},
+}
+
+// TestCookbook reads each recipe of doc/policy.md with what it needs of a file around it, and
+// asks it what it promises.
 func TestCookbook(t *testing.T) {
 	doc, err := os.ReadFile("../doc/policy.md")
 	if err != nil {
@@ -24,24 +104,55 @@ func TestCookbook(t *testing.T) {
 	if !found {
 		t.Fatal("doc/policy.md has no cookbook")
 	}
-	recipes := 0
-	for _, part := range regexp.MustCompile(`(?m)^    .*\n(?:(?:    .*)?\n)*`).FindAllString(cookbook, -1) {
-		if !strings.Contains(part, "{") {
-			continue // a command
-		}
-		recipes++
-		_, err := policy.Parse("recipe", []byte(part), "/base", hostUID, accounts)
-		var problems policy.Problems
-		if err != nil && !errors.As(err, &problems) {
+	block := regexp.MustCompile(`(?m)^    .*\n(?:(?:    .*)?\n)*`)
+	for _, r := range recipes {
+		t.Run(r.title, func(t *testing.T) {
+			_, after, found := strings.Cut(strings.ReplaceAll(cookbook, "**", ""), "\n"+r.title)
+			if !found {
+				t.Fatal("it is not in the cookbook")
+			}
+			src := r.rest + "\n" + block.FindString(after)
+			p, err := policy.Parse("recipe", []byte(src), "/base", hostUID, func(user string) (uint32, error) {
+				uid, ok := map[string]uint32{"ann": 1, "bob": 2}[user]
+				if !ok {
+					return 0, errors.New("the system has no such account")
+				}
+				return uid, nil
+			})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, src)
+			}
+			for _, s := range r.says {
+				id, m, err := policy.SplitCall(s.call)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := p.DecideGiven(object.Principal(s.who), givenOf(t, s.given), id, m); d.Permit != s.permit {
+					t.Errorf("%s calling %s, given %q: %+v, want %v", s.who, s.call, s.given, d, s.permit)
+				}
+			}
+			for about, want := range r.limit {
+				who, id, _ := strings.Cut(about, " ")
+				if l := p.LimitsOf(object.Principal(who), object.ID(id)); len(l) != 1 || l[0].String() != want {
+					t.Errorf("limits of %s: %v, want %s", about, l, want)
+				}
+			}
+		})
+	}
+	if n := len(block.FindAllString(cookbook, -1)); n != len(recipes)+1 { // the last are commands
+		t.Errorf("the cookbook has %d recipes, and %d are tested", n-1, len(recipes))
+	}
+}
+
+// givenOf reads "name=value" by spaces.
+func givenOf(t *testing.T, s string) policy.Given {
+	t.Helper()
+	var g policy.Given
+	for _, fact := range strings.Fields(s) {
+		name, value, _ := strings.Cut(fact, "=")
+		if err := g.Set(name, value); err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range problems {
-			if !inPart.MatchString(p.String()) {
-				t.Errorf("%s\n%s", p, part)
-			}
-		}
 	}
-	if recipes < 7 {
-		t.Errorf("%d recipes", recipes)
-	}
+	return g
 }

@@ -42,14 +42,26 @@ const (
 // tracebacks, else the first by name; of several forbids, the first by name of those
 // without condition, else the first by name. The order in the file means nothing.
 func (p *Policy) Decide(caller object.Caller, id object.ID, m object.Method) Decision {
+	if named(m) != m { // as rules name a setting, and nobody a method
+		return Decision{Reason: denyMethod}
+	}
 	return p.decide(&caller, id, m, nil)
 }
 
-// decide decides at a time, or now if it is nil.
+// DecideSet is [Policy.Decide] for setting attribute m: what a permit with methods permits
+// if they have "m=", and a forbid with methods forbids if they have "m=" or "m".
+func (p *Policy) DecideSet(caller object.Caller, id object.ID, m object.Method) Decision {
+	if named(m) != m {
+		return Decision{Reason: denyMethod}
+	}
+	return p.decide(&caller, id, setting(m), nil)
+}
+
+// decide decides at a time, or now if it is nil, on what rules may name.
 func (p *Policy) decide(caller *object.Caller, id object.ID, m object.Method, at *time.Time) Decision {
 	e := p.cache.get(caller.Principal, id, m)
 	if e == nil {
-		if !m.Callable() {
+		if !callable(m) {
 			return Decision{Reason: denyMethod}
 		}
 		if !p.addressable(id) {
@@ -133,7 +145,7 @@ func (e *entry) reachable(f *facts) bool {
 	for _, r := range e.permits {
 		for m := range r.methods {
 			if f != nil {
-				f.method = m
+				f.method = named(m)
 			}
 			if r.may(f, false) && !e.forbidden(m, f) {
 				return true

@@ -134,6 +134,55 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestSetting: leave to read an attribute is none to set it, and a forbid of one is of both.
+func TestSetting(t *testing.T) {
+	p := mustParse(t, rules+`
+permit "sets" {
+  principals = ["bob"]
+  objects    = ["acme.counter"]
+  methods    = ["limit=", "level", "level="]
+}
+forbid "no level" {
+  principals = ["bob"]
+  objects    = ["acme.*"]
+  methods    = ["level"]
+}
+permit "alice sets" {
+  principals = ["alice"]
+  objects    = ["other.thing"]
+}
+forbid "but one" {
+  principals = ["alice"]
+  objects    = ["other.thing"]
+  methods    = ["fixed="]
+}
+`)
+	for _, tt := range []struct {
+		who, id, attribute string
+		get, set           bool
+	}{
+		{"alice", "acme.counter", "total", true, false},
+		{"alice", "acme.shop.cart", "total", true, true}, // every one
+		{"bob", "acme.counter", "limit", false, true},
+		{"bob", "acme.counter", "level", false, false},
+		{"alice", "other.thing", "free", true, true},
+		{"alice", "other.thing", "fixed", true, false},
+		{"alice", "other.thing", "fixed=", false, false},
+		{"alice", "acme.shop.cart", "_x", false, false},
+		{"alice", "acme.shop.cart", "", false, false},
+		{"alice", "acme.shop.cart", "=", false, false},
+		{"bob", "acme.counter", "limit=", false, false},
+	} {
+		for range 2 { // the second time it is remembered
+			who := caller(object.Principal(tt.who))
+			get, set := p.Decide(who, object.ID(tt.id), object.Method(tt.attribute)), p.DecideSet(who, object.ID(tt.id), object.Method(tt.attribute))
+			if get.Permit != tt.get || set.Permit != tt.set {
+				t.Errorf("%s and %s.%s: %+v, setting %+v; want %v, %v", tt.who, tt.id, tt.attribute, get, set, tt.get, tt.set)
+			}
+		}
+	}
+}
+
 func TestVisibleAndKnown(t *testing.T) {
 	p := mustParse(t, rules)
 	for who, ids := range map[string]map[string]bool{

@@ -34,7 +34,7 @@ type Explanation struct {
 // depend on them.
 func (p *Policy) Explain(who object.Principal, id object.ID, m object.Method) Explanation {
 	switch {
-	case !m.Callable():
+	case !callable(m):
 		return Explanation{Outcome: Deny, Reason: denyMethod}
 	case !p.addressable(id):
 		return Explanation{Outcome: Deny, Reason: denyObject}

@@ -25,7 +25,7 @@ var factsPool = sync.Pool{New: func() any { return new(facts) }}
 // looked at once, when first asked for.
 func (p *Policy) gather(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *facts {
 	f := factsPool.Get().(*facts)
-	*f = facts{p: p, caller: *caller, id: id, method: m}
+	*f = facts{p: p, caller: *caller, id: id, method: named(m)}
 	if at != nil {
 		f.at, f.timed = *at, true
 	}
@@ -55,6 +55,9 @@ func (f *facts) moment() (time.Time, error) {
 
 // ip is the address without its port, as text.
 func (f *facts) ip() (string, error) {
+	if f.caller.Peer.Channel == "object" { // its address is an id, which may look like one
+		return "", unknown("caller.address")
+	}
 	if ap, err := netip.ParseAddrPort(f.caller.Peer.Addr); err == nil {
 		i := strings.LastIndexByte(f.caller.Peer.Addr, ':')
 		if ap.Addr().Is6() {

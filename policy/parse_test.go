@@ -170,6 +170,8 @@ func TestOneMistake(t *testing.T) {
 		"nothing":               permit(`principals = ["bob"]` + "\n" + `objects = []`),
 		"no method":             permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = []`),
 		"every method":          permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = ["*"]`),
+		"setting of nothing":    permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = ["="]`),
+		"setting twice":         permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = ["x=="]`),
 		"private method":        permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = ["_x"]`),
 		"null methods":          permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = null`),
 		"tracebacks as text":    permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `tracebacks = "true"`),
@@ -283,6 +285,7 @@ func TestShipped(t *testing.T) {
 		{caller("clerk"), "shop.till", "sell", true}, {caller("clerk"), "bank.ledger", "balance", false},
 		{caller("object:shop.till"), "bank.ledger", "book", true}, {caller("object:shop.till"), "bank.ledger", "balance", false},
 		{relay, "demo.counter", "add", true}, {relay, "demo.counter", "total", true},
+		{caller("auditor"), "demo.counter", "total", true}, {caller("auditor"), "demo.counter", "count", true}, {caller("auditor"), "demo.echo", "count", false},
 		{relay, "demo.counter", "reset", false}, {relay, "demo.echo", "echo", false},
 		{caller(object.Anonymous), "demo.echo", "echo", false},
 	} {

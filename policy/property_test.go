@@ -18,8 +18,8 @@ var (
 	someWho        = append([]string{"staff", "both", "all"}, somePrincipals...)
 	someObjects    = []string{"acme.*", "acme.counter", "acme.c*", "*.counter", "other.*", "*.*", "*", "acme.shop.*", "other.*.x"}
 	someIDs        = []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x", "third.counter", "Pyro.Daemon", "acme", "acme.a b"}
-	someMethods    = []string{"add", "total", "reset"}
-	someNames      = []object.Method{"add", "total", "reset", "other", "_x", "a.b", ""}
+	someMethods    = []string{"add", "total", "reset", "total="}
+	someNames      = []object.Method{"add", "total", "reset", "other", "total=", "other=", "_x", "a.b", ""}
 )
 
 // someGroupsText declares someGroups, one in another.
@@ -35,6 +35,25 @@ type drawn struct {
 	principals, objects, methods []string
 	tracebacks                   bool
 	when                         *someCondition // nil: none
+	in                           *world
+}
+
+// world is what the rules of a policy are about: who belongs together, and to whom.
+type world struct {
+	groups map[string][]string // everybody who is in a group, however deep
+	homes  map[string]string   // tenants of principals that belong to one
+	text   string              // the file up to the rules
+}
+
+// plain is a world in which nobody but objects belongs to a tenant.
+var plain = &world{someGroups, nil, head + someGroupsText}
+
+// home returns the tenant to which a principal belongs, "" if it belongs to none.
+func (w *world) home(who string) string {
+	if id, ok := strings.CutPrefix(who, "object:"); ok {
+		return string(object.ID(id).Tenant())
+	}
+	return w.homes[who]
 }
 
 func drawPermits(t *rapid.T) []drawn {
@@ -44,7 +63,7 @@ func drawPermits(t *rapid.T) []drawn {
 	out := make([]drawn, rapid.IntRange(0, 5).Draw(t, "permits"))
 	for i := range out {
 		out[i] = drawn{rapid.IntRange(0, 3).Draw(t, "forbid") == 0, some(someWho, 1, "principals"), some(someObjects, 1, "objects"),
-			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks"), nil}
+			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks"), nil, plain}
 	}
 	return out
 }
@@ -63,30 +82,36 @@ func drawRules(t *rapid.T) []drawn {
 // text writes permits in an order.
 func text(permits []drawn, order []int) string {
 	var b strings.Builder
-	b.WriteString(head + someGroupsText)
-	list := func(s []string) string { return `["` + strings.Join(s, `", "`) + `"]` }
+	b.WriteString(plain.text)
 	for _, i := range order {
-		p := permits[i]
-		kind := "permit"
-		if p.forbid {
-			kind = "forbid"
-		}
-		fmt.Fprintf(&b, "%s \"p%d\" {\n principals = %s\n objects = %s\n", kind, i, list(p.principals), list(p.objects))
-		if len(p.methods) > 0 {
-			fmt.Fprintf(&b, " methods = %s\n", list(p.methods))
-		}
-		if p.when != nil {
-			fmt.Fprintf(&b, " when = %s\n", p.when.text)
-		}
-		if !p.forbid {
-			fmt.Fprintf(&b, " tracebacks = %v\n", p.tracebacks)
-			if p.crosses() {
-				b.WriteString(" crosses_tenants = true\n")
-			}
-		}
-		b.WriteString("}\n")
+		permits[i].write(&b, i)
 	}
 	return b.String()
+}
+
+func list(s []string) string { return `["` + strings.Join(s, `", "`) + `"]` }
+
+// write writes a rule, whose name is made of its number.
+func (d *drawn) write(b *strings.Builder, i int) {
+	p := d
+	kind := "permit"
+	if p.forbid {
+		kind = "forbid"
+	}
+	fmt.Fprintf(b, "%s \"p%d\" {\n principals = %s\n objects = %s\n", kind, i, list(p.principals), list(p.objects))
+	if len(p.methods) > 0 {
+		fmt.Fprintf(b, " methods = %s\n", list(p.methods))
+	}
+	if p.when != nil {
+		fmt.Fprintf(b, " when = %s\n", p.when.text)
+	}
+	if !p.forbid {
+		fmt.Fprintf(b, " tracebacks = %v\n", p.tracebacks)
+		if p.crosses() {
+			b.WriteString(" crosses_tenants = true\n")
+		}
+	}
+	b.WriteString("}\n")
 }
 
 func build(t *rapid.T, src string) *policy.Policy {
@@ -106,6 +131,25 @@ func eachQuestion(f func(who object.Caller, id object.ID, m object.Method)) {
 			}
 		}
 	}
+}
+
+// ask decides on a call, or on the setting of an attribute, as rules name it.
+func ask(p *policy.Policy, who object.Caller, id object.ID, m object.Method) policy.Decision {
+	if a := attribute(m); a != m {
+		return p.DecideSet(who, id, a)
+	}
+	return p.Decide(who, id, m)
+}
+
+// attribute is m, or the attribute of which it is the setting.
+func attribute(m object.Method) object.Method {
+	return object.Method(strings.TrimSuffix(string(m), "="))
+}
+
+// covers reports whether a rule is about a method, "" being all of them: a forbid of an
+// attribute is about setting it too.
+func (d *drawn) covers(m string) bool {
+	return len(d.methods) == 0 || m != "" && (has(d.methods, m) || d.forbid && has(d.methods, string(attribute(object.Method(m)))))
 }
 
 func inOrder(n int) []int {
@@ -128,7 +172,7 @@ func TestOrderMeansNothing(t *testing.T) {
 		order := rapid.Permutation(inOrder(len(permits))).Draw(t, "order")
 		a, b := build(t, text(permits, inOrder(len(permits)))), build(t, text(permits, order))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
-			x, y := a.Decide(who, id, m), b.Decide(who, id, m)
+			x, y := ask(a, who, id, m), ask(b, who, id, m)
 			if x.Permit != y.Permit || x.Traceback != y.Traceback || name(x) != name(y) {
 				t.Fatalf("Decide(%s, %s.%s) = %+v, in another order %+v", who.Principal, id, m, x, y)
 			}
@@ -148,7 +192,7 @@ func TestModel(t *testing.T) {
 			var permit, trace, visible, known bool
 			denied := func(m string) bool {
 				for _, d := range permits {
-					if d.forbid && d.names(who.Principal) && matchesAny(d.objects, string(id)) && (len(d.methods) == 0 || m != "" && has(d.methods, m)) {
+					if d.forbid && d.names(who.Principal) && matchesAny(d.objects, string(id)) && d.covers(m) {
 						return true
 					}
 				}
@@ -166,11 +210,11 @@ func TestModel(t *testing.T) {
 					continue
 				}
 				visible = visible || len(d.methods) == 0 && !denied("") || slices.ContainsFunc(d.methods, func(m string) bool { return !denied(m) })
-				if m.Callable() && !denied(string(m)) && (len(d.methods) == 0 || has(d.methods, string(m))) {
+				if attribute(m).Callable() && !denied(string(m)) && d.covers(string(m)) {
 					permit, trace = true, trace || d.tracebacks
 				}
 			}
-			got := p.Decide(who, id, m)
+			got := ask(p, who, id, m)
 			if got.Permit != permit || got.Traceback != trace || p.Visible(who, id) != visible || p.Known(who.Principal) != known {
 				t.Fatalf("%s, %s.%s: %+v, visible %v, known %v; want %v, traceback %v, visible %v, known %v", who.Principal, id, m,
 					got, p.Visible(who, id), p.Known(who.Principal), permit, trace, visible, known)
@@ -184,13 +228,11 @@ func TestModel(t *testing.T) {
 
 // crosses reports whether a permit names an object and lets it reach beyond its tenant.
 func (d *drawn) crosses() bool {
-	for _, who := range []object.Principal{"object:acme.relay", "object:other.x"} {
-		home := strings.TrimPrefix(strings.SplitN(string(who), ".", 2)[0], "object:") + "."
-		if d.names(who) && slices.ContainsFunc(d.objects, func(o string) bool { return !strings.HasPrefix(o, home) }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(somePrincipals, func(who string) bool {
+		home := d.in.home(who)
+		return home != "" && d.names(object.Principal(who)) &&
+			slices.ContainsFunc(d.objects, func(o string) bool { return !strings.HasPrefix(o, home+".") })
+	})
 }
 
 // TestNobodyCrosses takes the word from permits that need it: then they do not load, and
@@ -208,7 +250,7 @@ func TestNobodyCrosses(t *testing.T) {
 		p := build(t, rebuild(within))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
 			from, isObject := strings.CutPrefix(string(who.Principal), "object:")
-			if d := p.Decide(who, id, m); d.Permit && isObject && object.ID(from).Tenant() != id.Tenant() {
+			if d := ask(p, who, id, m); d.Permit && isObject && object.ID(from).Tenant() != id.Tenant() {
 				t.Fatalf("%s reaches %s.%s: %s", who.Principal, id, m, d.Reason)
 			}
 		})
@@ -219,7 +261,7 @@ func rebuild(permits []drawn) string { return text(permits, inOrder(len(permits)
 
 // names reports whether a rule is about a principal, by a group too.
 func (d *drawn) names(p object.Principal) bool {
-	return slices.ContainsFunc(d.principals, func(who string) bool { return who == string(p) || has(someGroups[who], string(p)) })
+	return slices.ContainsFunc(d.principals, func(who string) bool { return who == string(p) || has(d.in.groups[who], string(p)) })
 }
 
 // TestForbidNeverWidens adds a forbid to a policy: nobody may, sees or is shown more.
@@ -229,7 +271,7 @@ func TestForbidNeverWidens(t *testing.T) {
 		without := slices.DeleteFunc(slices.Clone(rules), func(d drawn) bool { return d.forbid && rapid.Bool().Draw(t, "left out") })
 		more, less := build(t, text(without, inOrder(len(without)))), build(t, text(rules, inOrder(len(rules))))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
-			a, b := more.Decide(who, id, m), less.Decide(who, id, m)
+			a, b := ask(more, who, id, m), ask(less, who, id, m)
 			if b.Permit && !a.Permit || b.Traceback && !a.Traceback || less.Visible(who, id) && !more.Visible(who, id) {
 				t.Fatalf("a forbid lets %s more: %s.%s, %+v instead of %+v", who.Principal, id, m, b, a)
 			}

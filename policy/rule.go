@@ -19,14 +19,29 @@ type rule struct {
 	crosses   bool // it is meant to let principals reach other tenants' objects
 }
 
-// coversMethod reports whether the rule is about a method of this name.
+// coversMethod reports whether the rule is about a method of this name. A forbid of an
+// attribute is about setting it too; a permit of one is about reading it.
 func (r *rule) coversMethod(m object.Method) bool {
 	if r.methods == nil {
 		return true
 	}
 	_, ok := r.methods[m]
+	if base := named(m); !ok && r.forbids && base != m {
+		_, ok = r.methods[base]
+	}
 	return ok
 }
+
+// setting is how rules name the setting of an attribute: "total=".
+func setting(m object.Method) object.Method { return m + "=" }
+
+// named is the method or attribute that something which rules name is about.
+func named(m object.Method) object.Method {
+	return object.Method(strings.TrimSuffix(string(m), "="))
+}
+
+// callable reports whether what rules may name can be called, read or set.
+func callable(m object.Method) bool { return named(m).Callable() }
 
 // coversObject reports whether the rule is about some method of id. A rule without any
 // method cannot be written.

@@ -151,18 +151,21 @@ const anyOther object.Method = "*"
 // methods returns the methods that the rules about a pair tell apart, sorted: those that
 // they name, and anyOther.
 func (u *universe) methods(who object.Principal, id object.ID) []object.Method {
-	named := map[object.Method]struct{}{anyOther: {}}
+	apart := map[object.Method]struct{}{anyOther: {}}
 	for _, p := range u.policies {
 		m := p.match(who, id, "")
 		for _, list := range [...][]*rule{m.permits, m.forbids} {
 			for _, r := range list {
 				for name := range r.methods {
-					named[name] = struct{}{}
+					apart[name] = struct{}{}
+					if r.forbids && named(name) == name { // its setting too, unless it is a method
+						apart[setting(name)] = struct{}{}
+					}
 				}
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(named))
+	return slices.Sorted(maps.Keys(apart))
 }
 
 // unnamed is a method that can be called and that no rule names.

@@ -145,6 +145,9 @@ func (c *compiler) literal(v cty.Value, at hcl.Range) (term, bool) {
 }
 
 func (c *compiler) fixedList(e *hclsyntax.TupleConsExpr) (term, bool) {
+	if len(e.Exprs) == 0 {
+		return c.fail(e.Range(), "", "when: the list is empty: nothing is in it")
+	}
 	var list []string
 	for _, inner := range e.Exprs {
 		t, ok := c.compile(inner)
@@ -330,8 +333,16 @@ func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
 			c.r.problems.add(at, "a method is a letter, then letters, digits and '_'", "%s: %q can never be called", fact, s)
 		}
 	case "caller.address":
-		if ip, err := netip.ParseAddr(s); err != nil || ip.String() != s {
+		if ip, err := netip.ParseAddr(s); err != nil || ip.String() != s || ip.Is4In6() {
 			c.r.problems.add(at, `write an address as "192.0.2.7", or in_network(caller.address, "192.0.2.0/24")`, "%s: %q is no address", fact, s)
+		}
+	case "caller.cert.serial", "caller.cert.sha256":
+		if s == "" || strings.Trim(s, "0123456789abcdef") != "" || s[0] == '0' && fact == "caller.cert.serial" || len(s) != 64 && fact == "caller.cert.sha256" {
+			c.r.problems.add(at, "write it as the audit log and hearth ca show do: hexadecimal digits in lower case, without colons, a serial number without leading zeros", "%s is never %q", fact, s)
+		}
+	case "caller.cert.dns":
+		if s != strings.ToLower(s) {
+			c.r.problems.add(at, "names of hosts are compared in lower case", "%s is never %q", fact, s)
 		}
 	default:
 		if values := variables[fact].values; values != nil && !slices.Contains(values, s) {
@@ -425,7 +436,7 @@ func (c *compiler) inNetwork(out term, args []term) (term, bool) {
 			return c.fail(t.at, `write "192.0.2.0/24"`, "when: in_network: a network stands in the file")
 		}
 		p, err := netip.ParsePrefix(*t.fixed)
-		if err != nil || p != p.Masked() {
+		if err != nil || p != p.Masked() || p.Addr().Is4In6() {
 			return c.fail(t.at, `write "192.0.2.0/24" or "2001:db8::/32", with no bit set beyond its length`, "when: in_network: %q is no network", *t.fixed)
 		}
 		networks = append(networks, p)

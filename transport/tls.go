@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/private"
@@ -175,8 +176,11 @@ func (t *ServerTLS) holds(chains [][]*x509.Certificate, peer *object.Certificate
 func (t *ServerTLS) describe(chain []*x509.Certificate) *object.Certificate {
 	leaf, root := chain[0], chain[len(chain)-1]
 	sum := sha256.Sum256(leaf.Raw)
-	out := &object.Certificate{CA: t.roots[string(root.Raw)], CommonName: leaf.Subject.CommonName, DNS: leaf.DNSNames,
+	out := &object.Certificate{CA: t.roots[string(root.Raw)], CommonName: leaf.Subject.CommonName,
 		Serial: serial(leaf.SerialNumber), SHA256: hex.EncodeToString(sum[:])}
+	for _, name := range leaf.DNSNames {
+		out.DNS = append(out.DNS, strings.ToLower(name)) // as names of hosts are compared
+	}
 	for _, u := range leaf.URIs {
 		out.URIs = append(out.URIs, u.String())
 	}

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -79,6 +80,7 @@ func connectChained(t *testing.T) *chained {
 	})
 	c.client = certify(t, c.middle, 3, "alice", func(x *x509.Certificate) {
 		x.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		x.DNSNames = []string{"Alice.Example"}
 	})
 	host := certify(t, nil, 4, "host", func(*x509.Certificate) {})
 	key, err := x509.MarshalPKCS8PrivateKey(host.key)
@@ -115,7 +117,8 @@ func connectChained(t *testing.T) *chained {
 	if c.channel, err = c.listener.Open(accepted); err != nil {
 		t.Fatal(err)
 	}
-	if p := c.channel.Peer; p.Way != object.WayCert || p.Cert.CommonName != "alice" || p.Cert.CA != c.files.ClientCA[0] {
+	if p := c.channel.Peer; p.Way != object.WayCert || p.Cert.CommonName != "alice" || p.Cert.CA != c.files.ClientCA[0] ||
+		!slices.Equal(p.Cert.DNS, []string{"alice.example"}) {
 		t.Fatalf("the peer is %+v, its certificate %+v", p, p.Cert)
 	}
 	return c

@@ -5,10 +5,15 @@ local Till = hearth.object {
   instance = "call",
 }
 
+-- Whether v is a whole number; neither infinity nor what is no number at all is one.
+local function whole(v)
+  return type(v) == "number" and v == math.floor(v) and v < 2^53
+end
+
 -- Sells n of an item at a price in cents each, and returns what was taken.
 function Till.expose:sell(item, n, price)
-  if type(n) ~= "number" or n < 1 or type(price) ~= "number" or price < 0 then
-    error(hearth.exception("ValueError", "sell(item, n, price): n from 1 up, price from 0 up"))
+  if not whole(n) or n < 1 or not whole(price) or price < 0 then
+    error(hearth.exception("ValueError", "sell(item, n, price): whole numbers, n from 1 up, price from 0 up"))
   end
   hearth.proxy("shop.stock"):take(item, n)
   hearth.proxy("bank.ledger"):book("shop", n * price)
