@@ -54,7 +54,7 @@ func (o *output) line(level slog.Level, id object.ID, text, from string) {
 	}
 	if o.lines > linesSecond {
 		o.dropped++
-		o.account.DroppedLine()
+		o.account.DroppedLines(1)
 		o.mu.Unlock()
 		return
 	}

@@ -63,9 +63,14 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 	} else {
 		out, err = s.invoke(r)
 	}
+	ends := out.Stream == nil && s.def.mode == object.PerCall && s.def.close != nil && s.broken == nil
+	if ends {
+		s.meter.pause() // close has what the call left
+	}
 	s.leave(&out)
-	if out.Stream == nil && s.def.mode == object.PerCall && s.def.close != nil {
+	if ends {
 		s.endInstance(ctx)
+		out.Steps, out.Broken = s.meter.used(), s.broken != nil
 	}
 	return out, err
 }
@@ -84,7 +89,7 @@ func (s *State) leave(out *Outcome) {
 	s.meter.end()
 	s.l.SetTop(0)
 	out.Steps = s.meter.used()
-	s.image.steps += out.Steps
+	s.image.steps += s.meter.lap()
 	out.Broken = s.broken != nil
 }
 

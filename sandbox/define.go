@@ -51,7 +51,7 @@ func (s *State) newObject(L *lua.LState) int {
 			case k == lua.LString("doc"):
 				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Type().String())
 			default:
-				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", clip(s.p.env.Redact(k.String()), 40))
+				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", clip(s.p.env.Redact(s.plain(k)), 40))
 			}
 		}
 	}
@@ -123,7 +123,7 @@ func (s *State) defineSection(d *definition, section string) error {
 		}
 		switch {
 		case !object.Method(name).Callable():
-			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, clip(s.p.env.Redact(k.String()), 40))
+			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, clip(s.p.env.Redact(s.plain(k)), 40))
 		case s.p.env.Redact(string(name)) != string(name):
 			// It would stand in listings and in the audit log.
 			return fmt.Errorf("%s: %s: a member's name holds a secret", where, section)

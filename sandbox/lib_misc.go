@@ -235,10 +235,12 @@ func (s *State) newCoroutine(L *lua.LState) *lua.LState {
 	L.CheckFunction(1)
 	if s.coroutines.Load() >= int64(s.p.limits.Coroutines) {
 		// Some may only wait to be collected. Their cleanups run soon after the collector,
-		// not at once, so the next attempt may fare better than this one.
+		// not at once, so the next attempt may fare better than this one even so.
 		s.meter.charge(L, 100_000)
 		runtime.GC()
-		runtime.Gosched()
+		for i := 0; i < 100 && s.coroutines.Load() >= int64(s.p.limits.Coroutines); i++ {
+			runtime.Gosched()
+		}
 		if s.coroutines.Load() >= int64(s.p.limits.Coroutines) {
 			L.RaiseError("too many coroutines (at most %d)", s.p.limits.Coroutines)
 		}

@@ -1,6 +1,9 @@
 package sandbox
 
 import (
+	"fmt"
+	"hash/maphash"
+
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -123,5 +126,18 @@ func (s *State) text(L *lua.LState, v lua.LValue) string {
 	case lua.LNumber:
 		return v.String()
 	}
-	return L.ToStringMeta(v).String()
+	if L.GetMetaField(v, "__tostring").Type() == lua.LTFunction {
+		v = L.ToStringMeta(v)
+	}
+	return s.plain(v)
+}
+
+// plain shows a value without running any code. What has no text of its own is told from
+// others by a number, which does not say where in memory it is: the VM would print that.
+func (s *State) plain(v lua.LValue) string {
+	switch v.(type) {
+	case *lua.LTable, *lua.LFunction, *lua.LUserData, *lua.LState:
+		return fmt.Sprintf("%s: 0x%016x", v.Type(), maphash.Comparable(s.names, v))
+	}
+	return v.String()
 }

@@ -31,6 +31,8 @@ type meter struct {
 	caller context.Context // of the running call
 	why    *object.Error   // the limit that was spent; set once
 	total  int64           // steps of all budgets that have ended, since spent was asked last
+	open   bool            // a budget that the next begin goes on with
+	lapped int64           // steps that were left when lap was called last
 	fence  *fence
 
 	looks int       // of this run
@@ -67,9 +69,21 @@ var closed = func() chan struct{} {
 	return c
 }()
 
-// begin grants a new budget, until end.
+// begin grants a new budget, until end, or goes on with one that was left open: what is
+// done for a call before and after its method is the call's own.
 func (m *meter) begin(ctx context.Context, steps int64, wall time.Duration) {
-	m.steps, m.left, m.wall, m.caller = steps, steps, wall, ctx
+	if m.open {
+		more := steps - m.steps
+		m.open, m.caller, m.steps = false, ctx, steps
+		m.left, m.lapped, m.fence.at = m.left+more, m.lapped+more, m.fence.at+more
+		m.next = max(m.left-checkEvery, 0)
+		if m.alarm.rung.Load() { // in the pause: nobody ran
+			m.looks, m.since = 0, time.Time{}
+			m.arm()
+		}
+		return
+	}
+	m.steps, m.left, m.lapped, m.wall, m.caller = steps, steps, steps, wall, ctx
 	m.next = max(steps-checkEvery, 0)
 	m.looks, m.since, m.long = 0, time.Time{}, m.tell
 	m.fence.begin(steps)
@@ -77,13 +91,29 @@ func (m *meter) begin(ctx context.Context, steps int64, wall time.Duration) {
 		m.alarm.timer.Reset(wall)
 		return
 	}
-	m.alarm = new(alarm)
-	m.alarm.timer = time.AfterFunc(wall, m.alarm.ring)
+	m.arm()
 }
 
-// end stops the clock.
+// arm sets a new alarm.
+func (m *meter) arm() {
+	m.alarm = new(alarm)
+	m.alarm.timer = time.AfterFunc(m.wall, m.alarm.ring)
+}
+
+// pause is what comes before end for a budget that the next begin goes on with: that end,
+// and only that, leaves it open.
+func (m *meter) pause() { m.open, m.caller = true, nil }
+
+// end stops the clock, unless there is a pause.
 func (m *meter) end() {
-	m.caller = nil
+	if !m.open {
+		m.close()
+	}
+}
+
+// close ends a budget that was left open, too.
+func (m *meter) close() {
+	m.open, m.caller = false, nil
 	m.total += m.used()
 	if !m.alarm.timer.Stop() {
 		m.alarm = nil // it rings, or will: not in the next call
@@ -91,6 +121,13 @@ func (m *meter) end() {
 }
 
 func (m *meter) used() int64 { return m.steps - m.left }
+
+// lap returns the steps since it was called last, of this budget.
+func (m *meter) lap() int64 {
+	n := m.lapped - m.left
+	m.lapped = m.left
+	return n
+}
 
 // Done counts one step.
 func (m *meter) Done() <-chan struct{} {

@@ -28,25 +28,32 @@ func (s *State) newProxy(L *lua.LState) int {
 // proxyMethods makes p:name(…) a call of the method name.
 func (s *State) proxyMethods() {
 	L := s.l
-	s.proxies["get_attribute"] = L.NewFunction(func(L *lua.LState) int {
+	get := L.NewFunction(func(L *lua.LState) int {
 		p, name := checkAttribute(L, "get_attribute")
 		return s.proxyCall(L, p, object.Get, name, []lua.LValue{lua.LString(name)}, nil)
 	})
-	s.proxies["set_attribute"] = L.NewFunction(func(L *lua.LState) int {
+	set := L.NewFunction(func(L *lua.LState) int {
 		p, name := checkAttribute(L, "set_attribute")
 		s.proxyCall(L, p, object.Set, name, []lua.LValue{lua.LString(name), L.Get(3)}, nil)
 		return 0
 	})
 	s.mt.proxy.RawSetString("__index", L.NewFunction(func(L *lua.LState) int {
 		name := L.CheckString(2)
-		if fn := s.proxies[name]; fn != nil {
+		fn := s.proxies[name]
+		switch name {
+		case "get_attribute":
+			fn = get
+		case "set_attribute":
+			fn = set
+		}
+		if fn != nil {
 			L.Push(fn)
 			return 1
 		}
 		if !object.Method(name).Callable() {
 			L.RaiseError("%q can never be called", clip(s.p.env.Redact(name), 40))
 		}
-		fn := L.NewFunction(func(L *lua.LState) int {
+		fn = L.NewFunction(func(L *lua.LState) int {
 			p := checkProxy(L, name)
 			args, kwargs := s.proxyArguments(L, 2)
 			return s.proxyCall(L, p, object.Invoke, name, args, kwargs)

@@ -3,7 +3,9 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"sync/atomic"
 
@@ -31,6 +33,7 @@ type State struct {
 	random  *rand.Rand
 	seeded  bool                      // random is of a script's choice
 	proxies map[string]*lua.LFunction // the methods of proxies, by name
+	names   maphash.Seed              // of what tostring shows for an address
 
 	// Of the last run of the script.
 	env    *lua.LTable
@@ -77,7 +80,7 @@ func (p *Program) newState(ctx context.Context) (*State, error) {
 
 // emptyState makes a state in which nothing has run.
 func (p *Program) emptyState() *State {
-	s := &State{p: p, proxies: map[string]*lua.LFunction{}, coroutines: new(atomic.Int64)}
+	s := &State{p: p, proxies: map[string]*lua.LFunction{}, names: maphash.MakeSeed(), coroutines: new(atomic.Int64)}
 	s.l = lua.NewState(lua.Options{
 		SkipOpenLibs:        true,
 		CallStackSize:       p.limits.CallDepth,
@@ -111,12 +114,19 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 	s.env.Metatable = s.envMeta
 	s.env.RawSetString("_G", s.env)
 	s.loaded, s.used, s.self, s.defs = nil, false, nil, s.defs[:0]
+	if s.seeded {
+		s.reseed() // the script may choose again
+	}
 	s.meter.begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
 	L.SetTop(0)
 	L.Push(s.outer)
 	s.function(L, s.p.main)
 	raised, limit := s.run(0)
+	if raised == nil && limit == nil {
+		s.meter.pause()
+	}
 	s.meter.end()
+	s.meter.lap()
 	if limit != nil {
 		e := s.p.unloadable("%s: %s", s.p.file, limit.Msg)
 		e.Err = limit.Err
@@ -166,6 +176,7 @@ func (p *Program) located(msg string) string {
 // that was raised, or why the state is broken.
 func (s *State) run(n int) (raised lua.LValue, limit *object.Error) {
 	s.protected, s.resumed, s.running = 0, 0, s.running[:0]
+	s.l.G.CurrentThread = s.l // a coroutine that yielded where it cannot may have left another
 	err := s.l.PCall(n+1, lua.MultRet, nil)
 	if s.meter.why != nil {
 		s.broken = s.meter.why
@@ -186,6 +197,9 @@ func (s *State) run(n int) (raised lua.LValue, limit *object.Error) {
 	return nil, s.broken
 }
 
+// address finds what the VM prints for a table or a function; [State.plain] has more digits.
+var address = regexp.MustCompile(`\b(table|function|userdata|thread|channel): 0x[0-9a-f]{1,12}\b`)
+
 // stackOverflow is how the VM says that functions nest too deep.
 const stackOverflow = "lua callstack overflow"
 
@@ -193,6 +207,10 @@ const stackOverflow = "lua callstack overflow"
 // none: nobody knows what it left behind, so it ends the state.
 func (s *State) caught(e *lua.ApiError) lua.LValue {
 	if e.Type != lua.ApiErrorPanic {
+		// The VM shows what a script tried to use as a key by its address.
+		if msg, ok := e.Object.(lua.LString); ok && strings.Contains(string(msg), ": 0x") {
+			return lua.LString(address.ReplaceAllString(string(msg), "$1"))
+		}
 		return e.Object
 	}
 	if e.Object.String() == stackOverflow {
@@ -205,21 +223,27 @@ func (s *State) caught(e *lua.ApiError) lua.LValue {
 // NewInstance makes a fresh instance and calls its init, with the state that the version
 // before handed over, if there is any: inherited writes it as one value; nil is none. In a
 // state that had an instance before, the script is run again if that one left anything that
-// the new one could find. The error is CodeRaised if init failed, with its message; a limit
-// breaks the state.
+// the new one could find. What this takes is part of the budget of the call that follows.
+// The error is CodeRaised if init failed, with its message; a limit breaks the state.
 func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) error) (err error) {
 	defer s.recovered(nil, &err)
 	if s.broken != nil {
 		return s.broken
 	}
 	s.endInstance(ctx)
-	if s.used && !s.untouched() {
-		if err := s.runScript(ctx); err != nil {
-			return err
+	if s.used {
+		if s.meter.open {
+			s.meter.close()
 		}
-	}
-	if s.seeded && s.used {
-		s.reseed()
+		if s.broken != nil { // by close
+			return s.broken
+		}
+		if s.seeded || !s.untouched() {
+			if err := s.runScript(ctx); err != nil {
+				return err
+			}
+		}
+		s.forget()
 	}
 	s.used = true
 	s.self = newTable(s.l)
@@ -242,7 +266,16 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 		s.self = nil
 		return s.raisedError(raised)
 	}
+	s.meter.pause()
 	return nil
+}
+
+// forget lets go of what the instances before could be told by, though no variable holds it.
+func (s *State) forget() {
+	if s.coroutines.Load() > 0 { // they wait to be collected
+		s.coroutines = new(atomic.Int64)
+	}
+	clear(s.proxies)
 }
 
 // Spent returns the steps that the state has taken since it was asked last: for running
@@ -265,7 +298,7 @@ func (s *State) enterHook(ctx context.Context, fn *lua.LFunction) (leave func())
 	return func() {
 		s.meter.end()
 		s.ctx, s.calling = nil, false
-		s.image.steps += s.meter.used()
+		s.image.steps += s.meter.lap()
 		s.l.SetTop(0)
 	}
 }
@@ -299,6 +332,9 @@ func (s *State) Close(ctx context.Context) {
 	var err error
 	defer s.recovered(nil, &err)
 	s.endInstance(ctx)
+	if s.meter.open {
+		s.meter.close()
+	}
 	s.broken = object.Errorf(object.CodeUnavailable, "the instance has ended")
 	s.l.Close()
 	s.l, s.self, s.def, s.env = nil, nil, nil, nil

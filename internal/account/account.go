@@ -92,8 +92,8 @@ func (p *Processes) Crashed() {
 	p.crashes++
 }
 
-// DroppedLine counts a line of the log that was left out.
-func (p *Processes) DroppedLine() { p.dropped.Add(1) }
+// DroppedLines counts lines of the log that were left out.
+func (p *Processes) DroppedLines(n uint64) { p.dropped.Add(n) }
 
 // Spent looks at the running processes and returns what the account has come to. CPU,
 // PeakBytes and the counts never become less.

@@ -64,7 +64,7 @@ func TestProcesses(t *testing.T) {
 		t.Errorf("ended: %+v after %+v", ended, live)
 	}
 	p.Crashed()
-	p.DroppedLine()
+	p.DroppedLines(1)
 	if s := p.Spent(); s.Crashes != 1 || s.LogDropped != 1 {
 		t.Errorf("counts: %+v", s)
 	}

@@ -39,6 +39,7 @@ const (
 	Described Type = 65
 	Log       Type = 66
 	Proxy     Type = 67 // a script calls another object; asks for ProxyReply
+	LeftOut   Type = 68 // lines of an object's log were left out; the id is how many
 )
 
 const headBytes = 4 + 1 + 8

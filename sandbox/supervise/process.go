@@ -67,6 +67,9 @@ const maxProxies = 256
 // maxLogLine bounds what is kept of a line that a worker prints on its own.
 const maxLogLine = 4 << 10
 
+// maxLeftOut bounds how many lines a worker is believed to have left out at once.
+const maxLeftOut = 1 << 30
+
 // maxLogLines bounds how many such lines are kept of one worker: the reason of a crash
 // comes first.
 const maxLogLines = 20
@@ -175,6 +178,8 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 		p.answer(id, d)
 	case link.Log:
 		p.log(d)
+	case link.LeftOut:
+		p.leftOut(object.ID(d.Text()), min(id, maxLeftOut))
 	case link.Proxy:
 		d.B = bytes.Clone(body) // the call keeps it
 		if err := p.proxy(id, d); err != nil {

@@ -23,11 +23,7 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 		return
 	}
 	most := p.t.logLines(id)
-	c := p.logged[id]
-	if c == nil {
-		c = &lines{}
-		p.logged[id] = c
-	}
+	c := p.linesOf(id)
 	log := p.t.cfg.Log
 	if now := time.Now(); now.Sub(c.since) >= time.Second {
 		if c.dropped > 0 {
@@ -37,7 +33,7 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 	}
 	if c.n++; c.n > most {
 		c.dropped++
-		p.t.cfg.Account.DroppedLine()
+		p.t.cfg.Account.DroppedLines(1)
 		return
 	}
 	var l slog.Level
@@ -45,6 +41,23 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 		l = slog.LevelInfo
 	}
 	log.Log(context.Background(), l, "script", "object", string(id), "text", msg)
+}
+
+// leftOut counts lines that the worker did not send: it knows what would become of them.
+func (p *process) leftOut(id object.ID, n uint64) {
+	if p.knows(id) {
+		p.linesOf(id).dropped += int(n)
+		p.t.cfg.Account.DroppedLines(n)
+	}
+}
+
+func (p *process) linesOf(id object.ID) *lines {
+	c := p.logged[id]
+	if c == nil {
+		c = &lines{}
+		p.logged[id] = c
+	}
+	return c
 }
 
 // logDropped tells of what was left out last, when the worker has ended.

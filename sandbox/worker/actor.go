@@ -180,6 +180,9 @@ func (a *actor) handover() []byte {
 	if err == nil {
 		doc, err = enc.Document()
 	}
+	if err == nil { // what cannot be read would be in the way of every instance to come
+		err = a.state.Inheritable(func(to object.Sink) error { return decode(doc, to) })
+	}
 	if err != nil {
 		a.o.w.Log(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts afresh")
 		return nil
@@ -245,13 +248,13 @@ func (a *actor) serve(j *job) bool {
 	if isNext && j.last {
 		a.drop(streamID)
 	}
+	j.finish() // its caller waits for neither handover nor close
 	if broken {
 		if a.o.prog.Mode() == object.Single {
 			a.inherited = a.handover() // of the thrown away instance
 		}
 		a.discard()
 	}
-	j.finish()
 	return !perCall || a.streams || a.o.done(a)
 }
 
@@ -284,7 +287,12 @@ func (a *actor) inheritance() func(object.Sink) error {
 	if a.inherited == nil {
 		return nil
 	}
-	return func(to object.Sink) error { return codec.ByID(codec.Serpent).Decode(a.inherited, codec.Limits{}, to) }
+	return func(to object.Sink) error { return decode(a.inherited, to) }
+}
+
+// decode reads a state that was handed over.
+func decode(doc []byte, to object.Sink) error {
+	return codec.ByID(codec.Serpent).Decode(doc, codec.Limits{}, to)
 }
 
 // publish makes an opened stream known and turns the job's reply into its number.

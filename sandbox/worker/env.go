@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"time"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/internal/nonblock"
@@ -12,11 +13,22 @@ import (
 
 // Log sends a line of a script to the host's log. It implements [sandbox.Env].
 func (w *process) Log(id object.ID, level, msg string) {
+	if !w.lines.pass(id, time.Now()) {
+		return
+	}
 	var e link.Encoder
 	e.Begin(link.Log, 0)
 	e.Text(string(id))
 	e.Text(level)
 	e.Raw([]byte(msg))
+	w.send(&e)
+}
+
+// leftOut tells the host how many lines of an object were left out.
+func (w *process) leftOut(id object.ID, n uint64) {
+	var e link.Encoder
+	e.Begin(link.LeftOut, n)
+	e.Text(string(id))
 	w.send(&e)
 }
 

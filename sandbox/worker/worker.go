@@ -84,6 +84,7 @@ func Serve(conn net.Conn) error {
 		streams: map[uint64]*stream{},
 		asked:   map[uint64]chan proxyReply{},
 	}
+	w.lines.tell = w.leftOut
 	in, err := link.NewReader(socket, w.frame)
 	if err != nil {
 		return err
@@ -116,6 +117,7 @@ type process struct {
 	libs    map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
 	secrets secrets
+	lines   lines
 
 	jobs sync.WaitGroup // queued and running
 
@@ -250,6 +252,7 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 		return err
 	}
 	o := newHosted(w, cfg.ID, cfg.Limits)
+	w.lines.allow(o.id, o.limits.LogLines)
 	w.loaded[number] = o
 	go o.load(context.Background(), cfg)
 	if request != 0 {

@@ -1,0 +1,107 @@
+package sandbox_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox"
+)
+
+// spend is a script whose init, method and close take as many rounds of a loop as it says.
+func spend(mode, init, call, end string) string {
+	return "local T = hearth.object { instance = '" + mode + "' }\n" +
+		"local function take(n) for i = 1, n do end end\n" +
+		"function T:init() take(" + init + ") end\n" +
+		"function T:close() take(" + end + ") end\n" +
+		"function T.expose:f() take(" + call + ") return 1 end\nreturn T"
+}
+
+// TestOneBudget: init, the method and close of a call have one budget together, and a close
+// that spends the rest costs the instance, not the caller and nobody after him.
+func TestOneBudget(t *testing.T) {
+	limits := sandbox.Limits{Steps: 100_000}
+	if a := startLimited(t, spend("call", "60000", "1", "1"), limits).call("f"); a.err != nil {
+		t.Errorf("within the budget: %v", a.err)
+	}
+	a := startLimited(t, spend("call", "60000", "60000", "1"), limits).call("f")
+	if object.CodeOf(a.err) != object.CodeExhausted || !strings.Contains(a.err.Error(), "limit exceeded: 100000 steps") || !a.out.Broken {
+		t.Errorf("init and method together beyond it: %v, %+v", a.err, a.out)
+	}
+	if a.out.Steps < 100_000 || a.out.Steps > 101_000 {
+		t.Errorf("it took %d steps, want 100000", a.out.Steps)
+	}
+	h := startLimited(t, spend("call", "1", "60000", "60000"), limits)
+	h.call("f").want(t, int64(1))
+	if want := []string{"error: close: limit exceeded: 100000 steps; the call was executed in part"}; len(h.e.lines) != 1 || h.e.lines[0] != want[0] {
+		t.Errorf("log %q, want %q", h.e.lines, want)
+	}
+	if a := h.call("f"); !a.out.Broken {
+		t.Errorf("the state goes on after a close that a limit ended: %+v, %v", a.out, a.err)
+	}
+	// Each call has a budget of its own.
+	h = startLimited(t, spend("call", "30000", "30000", "30000"), limits)
+	for range 3 {
+		h.call("f").want(t, int64(1))
+		if err := h.s.NewInstance(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSeedOfScript: what the script seeded is what every instance of mode "call" begins with.
+func TestSeedOfScript(t *testing.T) {
+	h := start(t, "math.randomseed(5)\nlocal T = hearth.object { instance = 'call' }\nfunction T.expose:f() return math.random(1e9) end\nreturn T")
+	first := h.call("f").value
+	for range 3 {
+		if err := h.s.NewInstance(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		h.call("f").want(t, first)
+	}
+}
+
+// TestCoroutinesOfTheOneBefore do not count for an instance.
+func TestCoroutinesOfTheOneBefore(t *testing.T) {
+	h := startLimited(t, "local T = hearth.object { instance = 'call' }\nlocal all = {}\nfunction T.expose:f()\n"+
+		"  for i = 1, 10 do all[i] = coroutine.create(print) end\n  return #all\nend\nreturn T", sandbox.Limits{Coroutines: 10})
+	for range 5 {
+		h.call("f").want(t, int64(10))
+		if err := h.s.NewInstance(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestNoAddresses: neither tostring nor the VM's messages tell where in memory a value lies.
+func TestNoAddresses(t *testing.T) {
+	start(t, method(`
+  local t, u = {}, {}
+  assert(tostring(t) == tostring(t) and tostring(t) ~= tostring(u), "tables are told from each other")
+  assert(tostring(t):match("^table: 0x%x+$") and #tostring(t) == 25, tostring(t))
+  assert(tostring(print):match("^function: 0x%x+$"), "functions too")
+  local nothing
+  for _, f in ipairs { function() return nothing[t] end, function() nothing[print] = 1 end, function() t[u]() end, function() return t < u end } do
+    local _, msg = pcall(f)
+    assert(not msg:match("0x"), msg)
+  end
+  local _, msg = pcall(error, "of the script: " .. tostring(t), 0)
+  assert(msg == "of the script: " .. tostring(t), msg)
+  return 1`)).call("f").want(t, int64(1))
+}
+
+// TestInheritable: a state that no init could read is found out when it is handed over.
+func TestInheritable(t *testing.T) {
+	h := start(t, counter)
+	if err := h.s.Inheritable(func(to object.Sink) error { return to.Text([]byte("x")) }); err != nil {
+		t.Errorf("a text: %v", err)
+	}
+	err := h.s.Inheritable(func(to object.Sink) error {
+		return errors.Join(to.Begin(object.DictKind, 1), to.Text([]byte("__class__")), to.Text([]byte("os.system")), to.End())
+	})
+	if object.CodeOf(err) != object.CodeInvalid {
+		t.Errorf("an object of a foreign class: %v, want it refused", err)
+	}
+	h.call("add", 1).want(t, int64(1))
+}
