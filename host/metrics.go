@@ -40,7 +40,13 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.family("hearth_objects", gauge, "Objects that are served.")
 	e.count(uint64(s.Objects))
 	e.family("hearth_refusals", gauge, "What is not served, or not as it lies in its file.")
-	e.count(uint64(len(s.Refusals)))
+	refused := 0
+	for _, r := range s.Refusals {
+		if !r.Note {
+			refused++
+		}
+	}
+	e.count(uint64(refused))
 	e.family("hearth_policy_refused", gauge, "1 if the policy file holds a policy that does not load, and an older one is in force.")
 	e.count(one(s.Reloads.PolicyRefused))
 

@@ -317,6 +317,8 @@ type Refusal struct {
 	Path string    `json:"path"`
 	Err  string    `json:"error"`
 	At   time.Time `json:"at"`
+	// Note says that nothing is wrong: it is left alone, for nobody has asked for it.
+	Note bool `json:"note,omitempty"`
 }
 
 // refusal is a Refusal with what it is about, so that it is not tried again as it is.
@@ -353,6 +355,7 @@ func (l *reloader) problems(f *files) {
 		key := "file " + p.path
 		now[key] = true
 		if l.refuse(key, "", p.path, p.err) {
+			l.refused[key].Note = errors.Is(p.err, errNoTenant)
 			l.h.log.Warn("not served", "path", p.path, "err", p.err)
 		}
 	}
