@@ -62,6 +62,7 @@ const (
 	maxLibBytes    = 8 << 20  // of the modules together, which every version of an object keeps
 	maxTenantBytes = 64 << 20 // of all files together
 	maxEntries     = 20_000   // files and folders, of whatever kind
+	maxProblems    = 100      // that are told
 )
 
 // reader reads the folders of scripts, and only what has changed of them. Its zero value

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 
 	"github.com/hearthhost/hearth/internal/account"
@@ -176,5 +177,11 @@ func processMetrics(e *exposition) {
 		e.count(uint64(self.MemoryBytes))
 	}
 	e.family("go_goroutines", gauge, "Goroutines of the host.")
-	e.value(float64(runtime.NumGoroutine()))
+	e.count(uint64(runtime.NumGoroutine()))
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	e.family("go_gc_heap_live_bytes", gauge, "What the host's last garbage collection found in use.")
+	e.count(heap[0].Value.Uint64())
+	e.family("go_memory_classes_heap_objects_bytes", gauge, "What is on the host's heap, garbage that was not collected yet included.")
+	e.count(heap[1].Value.Uint64())
 }

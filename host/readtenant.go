@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/tree"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -46,47 +47,39 @@ type tenantReader struct {
 }
 
 func (r *tenantReader) walk(folder *os.Root) {
-	entries := 0
-	err := filepath.WalkDir(r.root, func(path string, e fs.DirEntry, err error) error {
-		rel, relErr := filepath.Rel(r.root, path)
-		if relErr != nil {
-			return relErr
-		}
-		rel = filepath.ToSlash(rel)
-		if entries++; entries > maxEntries {
-			r.keep(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
-			return fs.SkipAll
-		}
-		hidden := path != r.root && strings.HasPrefix(e.Name(), ".") // an editor's, or the inside of a mounted volume
+	err := tree.Walk(folder, maxEntries, func(rel string, e fs.DirEntry) (enter bool, err error) {
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
-		case err != nil:
-			r.keep(rel, err)
-			return nil
-		case e.IsDir() && hidden:
-			return fs.SkipDir
-		case e.IsDir() || hidden || !strings.HasSuffix(path, ".lua"):
-			return nil
+		case strings.HasPrefix(e.Name(), "."): // an editor's, or the inside of a mounted volume
+			return false, nil
+		case e.IsDir():
+			return true, nil
+		case strings.HasSuffix(rel, ".lua"):
+			return false, r.file(folder, rel)
 		}
-		s, err := readScript(folder, rel, r.before[rel])
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			r.problem(rel, err) // gone meanwhile, or a link to nothing
-			return nil
-		case err != nil:
-			r.keep(rel, err)
-			return nil
-		case r.total+len(s.Source) > maxTenantBytes:
-			r.keep(".", fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes))
-			return fs.SkipAll
-		}
-		r.take(rel, s)
-		return nil
-	})
-	if err != nil {
+		return false, nil
+	}, r.keep)
+	switch {
+	case errors.Is(err, tree.ErrMany):
+		r.keep(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
+	case err != nil:
 		r.keep(".", err)
 	}
+}
+
+// file reads one file. The error says that there is no room for it.
+func (r *tenantReader) file(folder *os.Root, rel string) error {
+	s, err := readScript(folder, rel, r.before[rel])
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.problem(rel, err) // gone meanwhile, or a link to nothing
+	case err != nil:
+		r.keep(rel, err)
+	case r.total+len(s.Source) > maxTenantBytes:
+		return fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes)
+	default:
+		r.take(rel, s)
+	}
+	return nil
 }
 
 func (r *tenantReader) problem(rel string, err error) {
@@ -132,9 +125,19 @@ func (r *tenantReader) take(rel string, s script) {
 	r.seen[rel] = s
 }
 
+// problem notes what is wrong with a file, as one of the first maxProblems: who may write
+// here could make any number of them.
 func (t *tenantFiles) problem(path string, err error) {
-	t.problems = append(t.problems, problem{path, err})
+	switch n := len(t.problems); {
+	case n < maxProblems:
+		t.problems = append(t.problems, problem{path, err})
+	case n == maxProblems:
+		t.problems = append(t.problems, problem{filepath.Dir(path), errMoreProblems})
+	}
 }
+
+// errMoreProblems stands for those that are not told.
+var errMoreProblems = fmt.Errorf("more than %d files of this tenant cannot be served: the rest of them is not told", maxProblems)
 
 // named says what a file of a tenant's folder is: an object, or a module.
 func named(tenant object.Tenant, rel string) (id object.ID, lib string, err error) {
