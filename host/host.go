@@ -126,7 +126,7 @@ func New(cfg Config) (*Host, error) {
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
 	h.ledger.init()
-	err := checkTenants(cfg.Policy)
+	err := errors.Join(checkTenants(cfg.Policy), checkFolders(cfg.Policy))
 	if err != nil {
 		return nil, err
 	}

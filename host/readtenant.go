@@ -47,7 +47,7 @@ type tenantReader struct {
 }
 
 func (r *tenantReader) walk(folder *os.Root) {
-	err := tree.Walk(folder, maxEntries, func(rel string, e fs.DirEntry) (enter bool, err error) {
+	err := tree.Walk(folder, maxEntries, notEverybodys, func(rel string, e fs.DirEntry) (enter bool, err error) {
 		switch {
 		case strings.HasPrefix(e.Name(), "."): // an editor's, or the inside of a mounted volume
 			return false, nil
@@ -65,6 +65,16 @@ func (r *tenantReader) walk(folder *os.Root) {
 		r.keep(".", err)
 	}
 }
+
+// notEverybodys refuses what everybody may write to.
+func notEverybodys(info fs.FileInfo) error {
+	if info.Mode().Perm()&0o002 != 0 {
+		return errEverybodys
+	}
+	return nil
+}
+
+var errEverybodys = errors.New("everybody may write to it, and so decide what it says")
 
 // file reads one file. The error says that there is no room for it.
 func (r *tenantReader) file(folder *os.Root, rel string) error {
@@ -89,6 +99,9 @@ func (r *tenantReader) problem(rel string, err error) {
 // keep notes a problem with what lies at a path, "." being the folder itself, and takes what
 // lay there or below it before.
 func (r *tenantReader) keep(rel string, err error) {
+	if errors.Is(err, errEverybodys) {
+		err = fmt.Errorf("%w: run chmod o-w %s", err, filepath.Join(r.root, filepath.FromSlash(rel)))
+	}
 	r.problem(rel, err)
 	for at, s := range r.before {
 		if _, read := r.seen[at]; !read && (rel == "." || at == rel || strings.HasPrefix(at, rel+"/")) {
@@ -170,6 +183,9 @@ func readScript(root *os.Root, rel string, before script) (script, error) {
 	}
 	if !info.Mode().IsRegular() {
 		return script{}, errors.New("not a regular file")
+	}
+	if err := notEverybodys(info); err != nil {
+		return script{}, err
 	}
 	if before.read != nil && same(before.read, info) && !fresh(info) {
 		return before, nil

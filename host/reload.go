@@ -290,8 +290,14 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 		if which == nil && l.policy(old) {
 			l.reader = reader{}
 		}
-		f, err := l.reader.read(l.next.policy, which)
-		l.refuse("scripts", "", l.next.policy.Scripts, err)
+		var f *files
+		err := ownFolders(l.next.policy)
+		if err == nil {
+			f, err = l.reader.read(l.next.policy, which)
+		}
+		if l.refuse("scripts", "", l.next.policy.Scripts, err) && err != nil {
+			l.h.log.Error("scripts and plugins were not read: what was read last stays in service", "err", err)
+		}
 		if err != nil {
 			f = l.reader.last // the folder may come back: what was read stays
 		}

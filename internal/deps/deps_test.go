@@ -86,7 +86,7 @@ var edges = []edge{
 		why: "it runs in the host's process, where no Lua and no codec of arguments may be"},
 	{pkg: "sandbox/worker", may: []string{"object", "codec", "internal/nonblock", "sandbox", "sandbox/link", "sandbox/confine", "internal/redact", "internal/socketpair"},
 		why: "the worker process joins codec and engine, and no more than it needs may run there"},
-	{pkg: "plugins", may: []string{"internal/backoff", "object", "plugins/rpc", "sandbox/confine", "internal/account"}, why: "it runs in the host's process, where no codec of arguments may be"},
+	{pkg: "plugins", may: []string{"internal/backoff", "internal/private", "object", "plugins/rpc", "sandbox/confine", "internal/account"}, why: "it runs in the host's process, where no codec of arguments may be"},
 	{pkg: "plugins/rpc", why: "the protocol of plugins is generated and knows nothing"},
 	{pkg: "plugins/sdk", may: []string{"object", "codec", "plugins/rpc"}, why: "it runs in the plugin's process and has no part of the host in it"},
 	{pkg: "plugins/sdk/plugintest", may: []string{"object", "codec", "plugins", "plugins/rpc", "plugins/sdk"}, why: "it joins a plugin and what runs it, for tests"},

@@ -24,17 +24,18 @@ var ErrMany = errors.New("there is more in it: the rest is not looked at")
 // Walk calls visit for what lies in a folder and below, at most max files and folders, each
 // folder's in the order of their names, and enters the folders for which it returns true. Paths
 // are relative, with slashes. What is put in the place of a folder, such as a link, leads
-// nowhere else than below root. failed is told of each folder that cannot be read, "." being
-// root itself, but not of one that is gone.
+// nowhere else than below root. admit, unless it is nil, looks at each folder once it is open, and
+// its error says that the folder is not to be read. failed is told of each folder that is not or
+// cannot be read, "." being root itself, but not of one that is gone.
 //
 // It returns [ErrMany] if there is more, or what visit returned. Memory is bounded by max, not
 // by the folder.
-func Walk(root *os.Root, max int, visit func(rel string, e fs.DirEntry) (enter bool, err error), failed func(rel string, err error)) error {
+func Walk(root *os.Root, max int, admit func(fs.FileInfo) error, visit func(rel string, e fs.DirEntry) (enter bool, err error), failed func(rel string, err error)) error {
 	todo := []string{"."}
 	for len(todo) > 0 {
 		dir := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		entries, err := read(root, dir, max+1)
+		entries, err := read(root, dir, admit, max+1)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
@@ -69,12 +70,21 @@ func Walk(root *os.Root, max int, visit func(rel string, e fs.DirEntry) (enter b
 }
 
 // read returns at most max entries of a folder.
-func read(root *os.Root, dir string, max int) ([]fs.DirEntry, error) {
+func read(root *os.Root, dir string, admit func(fs.FileInfo) error, max int) ([]fs.DirEntry, error) {
 	f, err := root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if admit != nil {
+		info, err := f.Stat()
+		if err == nil {
+			err = admit(info)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	entries, err := f.ReadDir(max)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err

@@ -22,7 +22,7 @@ func walk(t *testing.T, dir string, max int) (visited, failed []string, err erro
 		t.Fatal(err)
 	}
 	defer root.Close()
-	err = tree.Walk(root, max, func(rel string, _ fs.DirEntry) (bool, error) {
+	err = tree.Walk(root, max, nil, func(rel string, _ fs.DirEntry) (bool, error) {
 		visited = append(visited, rel)
 		return filepath.Base(rel) != "skipped", nil
 	}, func(rel string, err error) { failed = append(failed, rel+": "+err.Error()) })

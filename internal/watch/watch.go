@@ -170,7 +170,7 @@ func (f *Folders) cover(path string, again bool) error {
 		return nil //nolint:nilerr // it is gone, or not ours to read: nothing to watch
 	}
 	defer dir.Close()
-	err = tree.Walk(dir, maxEntries, func(rel string, e fs.DirEntry) (bool, error) {
+	err = tree.Walk(dir, maxEntries, nil, func(rel string, e fs.DirEntry) (bool, error) {
 		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			return false, nil
 		}
