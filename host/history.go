@@ -39,7 +39,8 @@ type Past struct {
 // history keeps the versions of objects that have changed, each in a file of the state
 // folder, so that one can be put back.
 type history struct {
-	dir string
+	dir  string
+	most int64 // bytes of a tenant; maxHistoryBytes but in tests
 
 	mu   sync.Mutex              // guards what follows
 	held map[object.Tenant]int64 // bytes
@@ -61,12 +62,12 @@ func (h *history) folder(id object.ID) string { return filepath.Join(h.dir, stri
 // add keeps a version, and forgets the oldest of too many. One that is the newest already
 // is not kept twice.
 func (h *history) add(v *supervise.Version, taken time.Time) error {
-	all, err := h.list(v.ID)
+	all, err := h.names(v.ID)
 	if err != nil {
 		return err
 	}
 	sum := sumOf(v)
-	if n := len(all); n > 0 && all[n-1].Version == sum {
+	if n := len(all); n > 0 && strings.HasSuffix(all[n-1], "-"+sum+".json") {
 		return nil
 	}
 	past := pastVersion{Version: sum, Taken: taken.UTC(), File: v.Script.File, Source: v.Script.Source, Libs: map[string][]byte{}}
@@ -89,7 +90,7 @@ func (h *history) add(v *supervise.Version, taken time.Time) error {
 	}
 	var errs []error
 	for len(all) >= maxHistory {
-		errs = append(errs, os.Remove(all[0].path))
+		errs = append(errs, os.Remove(filepath.Join(h.folder(v.ID), all[0])))
 		all = all[1:]
 	}
 	return errors.Join(errs...)
@@ -98,15 +99,15 @@ func (h *history) add(v *supervise.Version, taken time.Time) error {
 // room takes so many bytes of what a tenant may have, and removes its oldest versions if they
 // are too many. What was removed otherwise counts until then.
 func (h *history) room(tenant object.Tenant, bytes int64) error {
-	if bytes > maxHistoryBytes/4 {
-		return fmt.Errorf("with the modules that it may ask for it has more than %d bytes", maxHistoryBytes/4)
+	if bytes > h.most/4 {
+		return fmt.Errorf("with the modules that it may ask for it has more than %d bytes", h.most/4)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	held, known := h.held[tenant]
-	if !known || held+bytes > maxHistoryBytes {
+	if !known || held+bytes > h.most {
 		var err error
-		if held, err = h.trim(tenant, maxHistoryBytes*3/4); err != nil {
+		if held, err = h.trim(tenant, h.most*3/4); err != nil {
 			return err
 		}
 	}
@@ -158,21 +159,30 @@ func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error)
 	return held, nil
 }
 
-// list returns the versions of an object that were kept, oldest first.
-func (h *history) list(id object.ID) ([]pastVersion, error) {
+// names returns the names of the files of an object's versions, oldest first: they begin with
+// the time, and end with the version.
+func (h *history) names(id object.ID) (names []string, err error) {
 	entries, err := os.ReadDir(h.folder(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	for _, e := range entries { // sorted
+		if !strings.HasPrefix(e.Name(), ".") && e.Name() != insteadFile && strings.HasSuffix(e.Name(), ".json") {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// list returns the versions of an object that were kept, oldest first.
+func (h *history) list(id object.ID) ([]pastVersion, error) {
+	names, err := h.names(id)
 	if err != nil {
 		return nil, err
 	}
 	var all []pastVersion
-	for _, e := range entries { // sorted by name, which begins with the time
-		if strings.HasPrefix(e.Name(), ".") || e.Name() == insteadFile || !strings.HasSuffix(e.Name(), ".json") {
-			continue
-		}
-		past := pastVersion{path: filepath.Join(h.folder(id), e.Name())}
+	for _, name := range names {
+		past := pastVersion{path: filepath.Join(h.folder(id), name)}
 		text, err := os.ReadFile(past.path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // to make room

@@ -202,7 +202,7 @@ func (l *reloader) keepPast(before, now *supervise.Version) {
 	if before == nil {
 		return
 	}
-	kept, err := l.history.list(now.ID)
+	kept, err := l.history.names(now.ID)
 	if err == nil && len(kept) == 0 {
 		err = l.history.add(before, l.began)
 	}
