@@ -253,6 +253,10 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%s = %v (there: %v), want %v", name, v, ok, want)
 			}
 		}
+		// Nothing is known to live before the first collection.
+		if _, live := got["go_gc_heap_live_bytes"]; !live || got["go_memory_classes_heap_objects_bytes"] <= 0 || got["go_goroutines"] < 5 {
+			t.Errorf("the host's heap or goroutines are missing:\n%s", text)
+		}
 		if got[`hearth_steps_total{tenant="acme"}`] <= 0 || got["hearth_audit_records_total"] < 7 || got["process_cpu_seconds_total"] <= 0 {
 			t.Errorf("steps, audit records or the host's time are missing:\n%s", text)
 		}

@@ -51,6 +51,10 @@ type problem struct {
 	err  error
 }
 
+// errNoTenant says that a folder is no tenant's, which is no mistake: another host may serve
+// it, or none yet.
+var errNoTenant = errors.New("the policy has no tenant")
+
 // Bounds on what is read of a tenant's folder, which may be the tenant's to write to. The
 // engine's own bound of a script is lower and says so with the object's name.
 const (
@@ -58,6 +62,7 @@ const (
 	maxLibBytes    = 8 << 20  // of the modules together, which every version of an object keeps
 	maxTenantBytes = 64 << 20 // of all files together
 	maxEntries     = 20_000   // files and folders, of whatever kind
+	maxProblems    = 100      // that are told
 )
 
 // reader reads the folders of scripts, and only what has changed of them. Its zero value
@@ -91,7 +96,7 @@ func (r *reader) read(p *policy.Policy, which map[object.Tenant]bool) (*files, e
 		case !object.ValidName(e.Name()) || name == "Pyro":
 			f.problem(path, errors.New("not a tenant's name: letters, digits, '_' and '-', and not Pyro"))
 		case !p.Serves(name):
-			f.problem(path, fmt.Errorf("the policy has no tenant %q { }", name))
+			f.problem(path, fmt.Errorf("%w %q { }", errNoTenant, name))
 		case which != nil && !which[name] && r.last != nil && r.last.tenants[name] != nil:
 			f.tenants[name], seen[name] = r.last.tenants[name], r.seen[name]
 		default:

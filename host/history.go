@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/private"
@@ -16,8 +17,14 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// maxHistory is how many versions of an object are kept.
-const maxHistory = 10
+// Bounds on what is kept: versions of an object, and bytes of a tenant's objects, those that
+// are gone included. A tenant may change its files as often as it likes, and what fills the
+// state folder keeps the audit log from being written.
+const (
+	maxHistory      = 10
+	maxHistoryBytes = 64 << 20
+	leastPastBytes  = 4 << 10 // that a file takes
+)
 
 // Past is one version of an object that was served, or is.
 type Past struct {
@@ -31,7 +38,13 @@ type Past struct {
 
 // history keeps the versions of objects that have changed, each in a file of the state
 // folder, so that one can be put back.
-type history struct{ dir string }
+type history struct {
+	dir  string
+	most int64 // bytes of a tenant; maxHistoryBytes but in tests
+
+	mu   sync.Mutex              // guards what follows
+	held map[object.Tenant]int64 // bytes
+}
 
 // pastVersion is such a file.
 type pastVersion struct {
@@ -44,17 +57,17 @@ type pastVersion struct {
 	path string
 }
 
-func (h history) folder(id object.ID) string { return filepath.Join(h.dir, string(id)) }
+func (h *history) folder(id object.ID) string { return filepath.Join(h.dir, string(id)) }
 
 // add keeps a version, and forgets the oldest of too many. One that is the newest already
 // is not kept twice.
-func (h history) add(v *supervise.Version, taken time.Time) error {
-	all, err := h.list(v.ID)
+func (h *history) add(v *supervise.Version, taken time.Time) error {
+	all, err := h.names(v.ID)
 	if err != nil {
 		return err
 	}
 	sum := sumOf(v)
-	if n := len(all); n > 0 && all[n-1].Version == sum {
+	if n := len(all); n > 0 && strings.HasSuffix(all[n-1], "-"+sum+".json") {
 		return nil
 	}
 	past := pastVersion{Version: sum, Taken: taken.UTC(), File: v.Script.File, Source: v.Script.Source, Libs: map[string][]byte{}}
@@ -69,33 +82,111 @@ func (h history) add(v *supervise.Version, taken time.Time) error {
 		return err
 	}
 	name := fmt.Sprintf("%019d-%s.json", taken.UnixNano(), sum)
+	if err := h.room(v.ID.Tenant(), max(int64(len(text)), leastPastBytes)); err != nil {
+		return err
+	}
 	if err := private.Replace(filepath.Join(h.folder(v.ID), name), text, 0o600); err != nil {
 		return err
 	}
 	var errs []error
 	for len(all) >= maxHistory {
-		errs = append(errs, os.Remove(all[0].path))
+		errs = append(errs, os.Remove(filepath.Join(h.folder(v.ID), all[0])))
 		all = all[1:]
 	}
 	return errors.Join(errs...)
 }
 
-// list returns the versions of an object that were kept, oldest first.
-func (h history) list(id object.ID) ([]pastVersion, error) {
+// room takes so many bytes of what a tenant may have, and removes its oldest versions if they
+// are too many. What was removed otherwise counts until then.
+func (h *history) room(tenant object.Tenant, bytes int64) error {
+	if bytes > h.most/4 {
+		return fmt.Errorf("with the modules that it may ask for it has more than %d bytes", h.most/4)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	held, known := h.held[tenant]
+	if !known || held+bytes > h.most {
+		var err error
+		if held, err = h.trim(tenant, h.most*3/4); err != nil {
+			return err
+		}
+	}
+	if h.held == nil {
+		h.held = map[object.Tenant]int64{}
+	}
+	h.held[tenant] = held + bytes
+	return nil
+}
+
+// trim removes the oldest versions of a tenant's objects beyond so many bytes, and returns how
+// many there are then.
+func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error) {
+	objects, err := os.ReadDir(h.dir)
+	if err != nil {
+		return 0, err
+	}
+	type kept struct {
+		name, path string
+		bytes      int64
+	}
+	var all []kept
+	for _, o := range objects {
+		if object.ID(o.Name()).Tenant() != tenant {
+			continue
+		}
+		versions, err := os.ReadDir(filepath.Join(h.dir, o.Name()))
+		if err != nil {
+			return 0, err
+		}
+		for _, v := range versions {
+			if info, err := v.Info(); err == nil && v.Name() != insteadFile {
+				all = append(all, kept{v.Name(), filepath.Join(h.dir, o.Name(), v.Name()), max(info.Size(), leastPastBytes)})
+				held += all[len(all)-1].bytes
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b kept) int { return strings.Compare(a.name, b.name) })
+	for _, v := range all {
+		if held <= most {
+			break
+		}
+		if err := os.Remove(v.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+		_ = os.Remove(filepath.Dir(v.path)) // if that was its last
+		held -= v.bytes
+	}
+	return held, nil
+}
+
+// names returns the names of the files of an object's versions, oldest first: they begin with
+// the time, and end with the version.
+func (h *history) names(id object.ID) (names []string, err error) {
 	entries, err := os.ReadDir(h.folder(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	for _, e := range entries { // sorted
+		if !strings.HasPrefix(e.Name(), ".") && e.Name() != insteadFile && strings.HasSuffix(e.Name(), ".json") {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// list returns the versions of an object that were kept, oldest first.
+func (h *history) list(id object.ID) ([]pastVersion, error) {
+	names, err := h.names(id)
 	if err != nil {
 		return nil, err
 	}
 	var all []pastVersion
-	for _, e := range entries { // sorted by name, which begins with the time
-		if strings.HasPrefix(e.Name(), ".") || e.Name() == insteadFile || !strings.HasSuffix(e.Name(), ".json") {
-			continue
-		}
-		past := pastVersion{path: filepath.Join(h.folder(id), e.Name())}
+	for _, name := range names {
+		past := pastVersion{path: filepath.Join(h.folder(id), name)}
 		text, err := os.ReadFile(past.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // to make room
+		}
 		if err == nil {
 			err = json.Unmarshal(text, &past)
 		}
@@ -119,7 +210,7 @@ type instead struct {
 
 // setInstead has a version serve instead of another from now on; no longer, if they are the
 // same.
-func (h history) setInstead(id object.ID, i instead) error {
+func (h *history) setInstead(id object.ID, i instead) error {
 	path := filepath.Join(h.folder(id), insteadFile)
 	if i.Of == i.Version {
 		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
@@ -135,7 +226,7 @@ func (h history) setInstead(id object.ID, i instead) error {
 }
 
 // insteadOf returns the version that serves instead of one, nil if none does.
-func (h history) insteadOf(v *supervise.Version) (*pastVersion, error) {
+func (h *history) insteadOf(v *supervise.Version) (*pastVersion, error) {
 	text, err := os.ReadFile(filepath.Join(h.folder(v.ID), insteadFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -130,7 +130,7 @@ func New(cfg Config) (*Host, error) {
 	h.streams.init()
 	h.turns.init(runtime.NumCPU())
 	h.ledger.init()
-	err := checkTenants(cfg.Policy)
+	err := errors.Join(checkTenants(cfg.Policy), checkFolders(cfg.Policy))
 	if err != nil {
 		return nil, err
 	}

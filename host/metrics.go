@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 
 	"github.com/hearthhost/hearth/internal/account"
@@ -40,7 +41,13 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.family("hearth_objects", gauge, "Objects that are served.")
 	e.count(uint64(s.Objects))
 	e.family("hearth_refusals", gauge, "What is not served, or not as it lies in its file.")
-	e.count(uint64(len(s.Refusals)))
+	refused := 0
+	for _, r := range s.Refusals {
+		if !r.Note {
+			refused++
+		}
+	}
+	e.count(uint64(refused))
 	e.family("hearth_policy_refused", gauge, "1 if the policy file holds a policy that does not load, and an older one is in force.")
 	e.count(one(s.Reloads.PolicyRefused))
 
@@ -170,5 +177,11 @@ func processMetrics(e *exposition) {
 		e.count(uint64(self.MemoryBytes))
 	}
 	e.family("go_goroutines", gauge, "Goroutines of the host.")
-	e.value(float64(runtime.NumGoroutine()))
+	e.count(uint64(runtime.NumGoroutine()))
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	e.family("go_gc_heap_live_bytes", gauge, "What the host's last garbage collection found in use.")
+	e.count(heap[0].Value.Uint64())
+	e.family("go_memory_classes_heap_objects_bytes", gauge, "What is on the host's heap, garbage that was not collected yet included.")
+	e.count(heap[1].Value.Uint64())
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/tree"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -46,47 +47,49 @@ type tenantReader struct {
 }
 
 func (r *tenantReader) walk(folder *os.Root) {
-	entries := 0
-	err := filepath.WalkDir(r.root, func(path string, e fs.DirEntry, err error) error {
-		rel, relErr := filepath.Rel(r.root, path)
-		if relErr != nil {
-			return relErr
-		}
-		rel = filepath.ToSlash(rel)
-		if entries++; entries > maxEntries {
-			r.keep(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
-			return fs.SkipAll
-		}
-		hidden := path != r.root && strings.HasPrefix(e.Name(), ".") // an editor's, or the inside of a mounted volume
+	err := tree.Walk(folder, maxEntries, notEverybodys, func(rel string, e fs.DirEntry) (enter bool, err error) {
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
-		case err != nil:
-			r.keep(rel, err)
-			return nil
-		case e.IsDir() && hidden:
-			return fs.SkipDir
-		case e.IsDir() || hidden || !strings.HasSuffix(path, ".lua"):
-			return nil
+		case strings.HasPrefix(e.Name(), "."): // an editor's, or the inside of a mounted volume
+			return false, nil
+		case e.IsDir():
+			return true, nil
+		case strings.HasSuffix(rel, ".lua"):
+			return false, r.file(folder, rel)
 		}
-		s, err := readScript(folder, rel, r.before[rel])
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			r.problem(rel, err) // gone meanwhile, or a link to nothing
-			return nil
-		case err != nil:
-			r.keep(rel, err)
-			return nil
-		case r.total+len(s.Source) > maxTenantBytes:
-			r.keep(".", fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes))
-			return fs.SkipAll
-		}
-		r.take(rel, s)
-		return nil
-	})
-	if err != nil {
+		return false, nil
+	}, r.keep)
+	switch {
+	case errors.Is(err, tree.ErrMany):
+		r.keep(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
+	case err != nil:
 		r.keep(".", err)
 	}
+}
+
+// notEverybodys refuses what everybody may write to.
+func notEverybodys(info fs.FileInfo) error {
+	if info.Mode().Perm()&0o002 != 0 {
+		return errEverybodys
+	}
+	return nil
+}
+
+var errEverybodys = errors.New("everybody may write to it, and so decide what it says")
+
+// file reads one file. The error says that there is no room for it.
+func (r *tenantReader) file(folder *os.Root, rel string) error {
+	s, err := readScript(folder, rel, r.before[rel])
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.problem(rel, err) // gone meanwhile, or a link to nothing
+	case err != nil:
+		r.keep(rel, err)
+	case r.total+len(s.Source) > maxTenantBytes:
+		return fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes)
+	default:
+		r.take(rel, s)
+	}
+	return nil
 }
 
 func (r *tenantReader) problem(rel string, err error) {
@@ -96,6 +99,9 @@ func (r *tenantReader) problem(rel string, err error) {
 // keep notes a problem with what lies at a path, "." being the folder itself, and takes what
 // lay there or below it before.
 func (r *tenantReader) keep(rel string, err error) {
+	if errors.Is(err, errEverybodys) {
+		err = fmt.Errorf("%w: run chmod o-w %s", err, filepath.Join(r.root, filepath.FromSlash(rel)))
+	}
 	r.problem(rel, err)
 	for at, s := range r.before {
 		if _, read := r.seen[at]; !read && (rel == "." || at == rel || strings.HasPrefix(at, rel+"/")) {
@@ -132,9 +138,19 @@ func (r *tenantReader) take(rel string, s script) {
 	r.seen[rel] = s
 }
 
+// problem notes what is wrong with a file, as one of the first maxProblems: who may write
+// here could make any number of them.
 func (t *tenantFiles) problem(path string, err error) {
-	t.problems = append(t.problems, problem{path, err})
+	switch n := len(t.problems); {
+	case n < maxProblems:
+		t.problems = append(t.problems, problem{path, err})
+	case n == maxProblems:
+		t.problems = append(t.problems, problem{filepath.Dir(path), errMoreProblems})
+	}
 }
+
+// errMoreProblems stands for those that are not told.
+var errMoreProblems = fmt.Errorf("more than %d files of this tenant cannot be served: the rest of them is not told", maxProblems)
 
 // named says what a file of a tenant's folder is: an object, or a module.
 func named(tenant object.Tenant, rel string) (id object.ID, lib string, err error) {
@@ -167,6 +183,9 @@ func readScript(root *os.Root, rel string, before script) (script, error) {
 	}
 	if !info.Mode().IsRegular() {
 		return script{}, errors.New("not a regular file")
+	}
+	if err := notEverybodys(info); err != nil {
+		return script{}, err
 	}
 	if before.read != nil && same(before.read, info) && !fresh(info) {
 		return before, nil

@@ -18,12 +18,15 @@ import (
 
 // How changes are found and taken.
 const (
-	rescanEvery = 5 * time.Second        // everything is looked at, for what no event told of
-	settleTime  = time.Second            // before a file that is gone, or half written, is believed
-	againAfter  = 200 * time.Millisecond // when something has to settle
-	maxTried    = 100                    // new objects of a tenant at once that are tried before their first call
-	maxJobs     = 8                      // tenants and plugins whose versions are tried at a time
-	jobTimeout  = time.Minute            // for all that is tried of one
+	rescanEvery  = 5 * time.Second        // everything is looked at, for what no event told of
+	settleTime   = time.Second            // before a file that is gone, or half written, is believed
+	settleMost   = 5 * time.Second        // however often it is written meanwhile
+	settleRounds = 25                     // of looking again, which is as long: who waits for a reload waits no longer
+	restFactor   = 4                      // after a look because of events comes so many times as long without one
+	againAfter   = 200 * time.Millisecond // when something has to settle
+	maxTried     = 100                    // new objects of a tenant at once that are tried before their first call
+	maxJobs      = 8                      // tenants and plugins whose versions are tried at a time
+	jobTimeout   = time.Minute            // for all that is tried of one
 )
 
 // reloader makes the next snapshot of the files as they are now, and serves it. It belongs
@@ -37,20 +40,29 @@ type reloader struct {
 
 	next    *snapshot               // being made
 	retired []func(context.Context) // ends what the last snapshot had
-	waits   bool                    // something has to settle
+	waits   map[object.Tenant]bool  // whose files have to settle
 
 	sum     [32]byte                   // of the policy file as it was looked at last
 	file    fs.FileInfo                // when it was
 	gone    map[object.ID]time.Time    // missing since then, and still served
+	unripe  map[object.ID]time.Time    // may have been half written since then
 	refused map[string]*refusal        // by object, or by what else it is
-	jobs    map[string]bool            // under way
+	jobs    map[string]uint64          // under way, and the how manieth each is
+	started uint64                     // jobs
 	late    map[object.Tenant]bool     // has changed during its job
 	done    chan func(old *snapshot)   // what jobs want to have done
 	slots   chan struct{}              // holds one for each job
 	ops     chan func(context.Context) // what others want this goroutine to do
 	history history
 	began   time.Time
-	asking  []chan<- struct{} // answered when all is taken
+	asking  []*waiter // answered when all is taken
+}
+
+// waiter is somebody who waits until what has changed is taken.
+type waiter struct {
+	answer chan struct{}
+	rounds int    // of looking again, and of jobs that have ended, since
+	upTo   uint64 // of jobs; 0: it may settle yet
 }
 
 // reloads counts what was taken and what was refused: objects, plugins and policies.
@@ -65,18 +77,18 @@ func (r *reloads) take() {
 }
 
 func newReloader(h *Host) *reloader {
-	return &reloader{h: h, gone: map[object.ID]time.Time{}, refused: map[string]*refusal{}, jobs: map[string]bool{},
+	return &reloader{h: h, gone: map[object.ID]time.Time{}, unripe: map[object.ID]time.Time{}, waits: map[object.Tenant]bool{}, refused: map[string]*refusal{}, jobs: map[string]uint64{},
 		late: map[object.Tenant]bool{}, done: make(chan func(*snapshot)), slots: make(chan struct{}, maxJobs), ops: make(chan func(context.Context)),
-		history: history{filepath.Join(h.cfg.Policy.State, "history")}, began: time.Now()}
+		history: history{dir: filepath.Join(h.cfg.Policy.State, "history"), most: maxHistoryBytes}, began: time.Now()}
 }
 
 // Reload has the host look at all its files now, and returns when what has changed is
-// served or refused. Without it that happens by itself, soon. It is an error if ctx is done
-// before, or the host does not serve.
+// served or refused; what goes on changing, when that was looked at for long. Without it that happens
+// by itself, soon. It is an error if ctx is done before, or the host does not serve.
 func (h *Host) Reload(ctx context.Context) error {
 	answer := make(chan struct{})
 	err := h.inReloader(ctx, func(ctx context.Context) {
-		h.reloader.asking = append(h.reloader.asking, answer)
+		h.reloader.asking = append(h.reloader.asking, &waiter{answer: answer})
 		for _, r := range h.reloader.refused { // what is asked for is tried again, as it is
 			r.version, r.plugin = nil, nil
 		}
@@ -122,46 +134,85 @@ func (l *reloader) watch(ctx context.Context) {
 		defer func() { _ = w.Close() }()
 		l.watched, events = w, w.Changed()
 	}
-	rescan, again, look := time.NewTicker(rescanEvery), time.NewTimer(0), time.NewTicker(lookEvery)
+	rescan, again, look, rest := time.NewTicker(rescanEvery), time.NewTimer(0), time.NewTicker(lookEvery), time.NewTimer(0)
 	defer rescan.Stop()
 	defer again.Stop()
 	defer look.Stop()
+	defer rest.Stop()
+	heard := events                // nil while the reloader rests
+	covered, armed := false, false // again is set
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-events:
+		case <-heard:
+			// Whoever owns a folder can change it without end: that is not all that is done.
+			begun := time.Now()
 			l.reload(ctx, l.taken())
+			heard = nil
+			rest.Reset(restFactor * time.Since(begun))
+		case <-rest.C:
+			heard = events
 		case <-again.C:
-			l.cover()
-			l.reload(ctx, nil)
+			armed = false
+			l.round()
+			if !covered {
+				covered = true
+				l.cover()
+				l.reload(ctx, nil)
+			} else if len(l.waits) > 0 {
+				l.reload(ctx, l.waits)
+			}
 		case <-rescan.C:
 			l.cover()
 			l.reload(ctx, nil)
 		case <-look.C:
-			if !l.policyChanged() {
-				continue
+			if l.policyChanged() {
+				l.reload(ctx, nil)
 			}
-			l.reload(ctx, nil)
 		case do := <-l.ops:
 			do(ctx)
 		case do := <-l.done:
 			l.change(do)
+			l.round()
 			if len(l.late) > 0 {
 				which := l.late
 				l.late = map[object.Tenant]bool{}
 				l.reload(ctx, which)
 			}
 		}
-		if l.waits {
+		if len(l.waits) > 0 && !armed {
+			armed = true
 			again.Reset(againAfter)
-		} else if len(l.jobs) == 0 {
-			for _, answer := range l.asking {
-				close(answer)
-			}
-			l.asking = nil
+		}
+		l.asking = slices.DeleteFunc(l.asking, l.answered)
+	}
+}
+
+// round notes that something has been looked at again.
+func (l *reloader) round() {
+	for _, a := range l.asking {
+		a.rounds++
+	}
+}
+
+// answered answers somebody who waits if nothing has to settle and no job is under way; or,
+// when something did not settle in many rounds, if none is that was then.
+func (l *reloader) answered(a *waiter) bool {
+	quiet := len(l.waits) == 0 && len(l.jobs) == 0
+	if !quiet && a.upTo == 0 && a.rounds > settleRounds && len(l.late) == 0 {
+		a.upTo = max(l.started, 1)
+	}
+	for _, n := range l.jobs {
+		if n <= a.upTo {
+			return false
 		}
 	}
+	if quiet || a.upTo > 0 {
+		close(a.answer)
+		return true
+	}
+	return false
 }
 
 // drain waits for the jobs, whose context is done.
@@ -174,7 +225,8 @@ func (l *reloader) drain() {
 // start runs something beside the reloader, unless that of the same key still runs. finish
 // is what to do with what it found; next is being made then.
 func (l *reloader) start(ctx context.Context, key string, run func(context.Context), finish func(old *snapshot)) {
-	l.jobs[key] = true
+	l.started++
+	l.jobs[key] = l.started
 	go func() { // ends with run, which ctx bounds
 		l.slots <- struct{}{}
 		ctx, cancel := context.WithTimeout(ctx, jobTimeout)
@@ -228,15 +280,24 @@ func (l *reloader) change(do func(old *snapshot)) {
 // reload takes what has changed: of some tenants' files, or of all files and the policy if
 // which is nil.
 func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
-	if which == nil {
-		l.waits = false // who still waits says so again
+	waited := l.waits // who still waits says so again
+	l.waits = map[object.Tenant]bool{}
+	if which != nil {
+		maps.Copy(l.waits, waited)
+		maps.DeleteFunc(l.waits, func(t object.Tenant, _ bool) bool { return which[t] })
 	}
 	l.change(func(old *snapshot) {
 		if which == nil && l.policy(old) {
 			l.reader = reader{}
 		}
-		f, err := l.reader.read(l.next.policy, which)
-		l.refuse("scripts", "", l.next.policy.Scripts, err)
+		var f *files
+		err := ownFolders(l.next.policy)
+		if err == nil {
+			f, err = l.reader.read(l.next.policy, which)
+		}
+		if l.refuse("scripts", "", l.next.policy.Scripts, err) && err != nil {
+			l.h.log.Error("scripts and plugins were not read: what was read last stays in service", "err", err)
+		}
 		if err != nil {
 			f = l.reader.last // the folder may come back: what was read stays
 		}
@@ -282,6 +343,21 @@ func (l *reloader) taken() map[object.Tenant]bool {
 	return which
 }
 
+// ripens reports whether an object whose file was written just now may be half written, and
+// has it looked at again; somebody who writes it all the time is not waited for.
+func (l *reloader) ripens(id object.ID) bool {
+	since, known := l.unripe[id]
+	if !known {
+		since = time.Now()
+		l.unripe[id] = since
+	}
+	if time.Since(since) > settleMost {
+		return false
+	}
+	l.waits[id.Tenant()] = true
+	return true
+}
+
 // leaver is what ends when its last call has.
 type leaver interface {
 	Retire(ctx context.Context)
@@ -317,6 +393,8 @@ type Refusal struct {
 	Path string    `json:"path"`
 	Err  string    `json:"error"`
 	At   time.Time `json:"at"`
+	// Note says that nothing is wrong: it is left alone, for nobody has asked for it.
+	Note bool `json:"note,omitempty"`
 }
 
 // refusal is a Refusal with what it is about, so that it is not tried again as it is.
@@ -353,6 +431,7 @@ func (l *reloader) problems(f *files) {
 		key := "file " + p.path
 		now[key] = true
 		if l.refuse(key, "", p.path, p.err) {
+			l.refused[key].Note = errors.Is(p.err, errNoTenant)
 			l.h.log.Warn("not served", "path", p.path, "err", p.err)
 		}
 	}
@@ -365,6 +444,7 @@ func (l *reloader) problems(f *files) {
 
 // forget drops the refusals of what neither lies in the folders any more nor is served.
 func (l *reloader) forget(f *files) {
+	maps.DeleteFunc(l.unripe, func(id object.ID, _ time.Time) bool { return !f.has(id) })
 	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool { return r.ID != "" && !f.has(r.ID) && !l.next.has(r.ID) })
 }
 

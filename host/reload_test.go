@@ -117,8 +117,6 @@ func TestReloadScripts(t *testing.T) {
 	l.unknown("acme.v", "version")
 }
 
-// TestRefusedAndRemoved: a script that was never served, as it does not load, is no longer
-// refused once its file is gone; nor is one that was.
 // TestClockSetBack: a file from the future is taken, or refused, as any other.
 func TestClockSetBack(t *testing.T) {
 	l := liveHost(t, everything)
@@ -137,6 +135,8 @@ func TestClockSetBack(t *testing.T) {
 	l.want("acme.v", "version", int64(2))
 }
 
+// TestRefusedAndRemoved: a script that was never served, as it does not load, is no longer
+// refused once its file is gone; nor is one that was.
 func TestRefusedAndRemoved(t *testing.T) {
 	l := liveHost(t, everything)
 	l.put("scripts/acme/v.lua", version(1))

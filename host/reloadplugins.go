@@ -61,7 +61,7 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 		delete(l.refused, key)
 		return
 	}
-	if r := l.refused[key]; l.jobs[key] || r != nil && r.plugin != nil && r.plugin.is(l.next.policy, pin) {
+	if r := l.refused[key]; l.jobs[key] != 0 || r != nil && r.plugin != nil && r.plugin.is(l.next.policy, pin) {
 		return
 	}
 	now := l.h.newPlugin(l.next.policy, pin)
@@ -81,16 +81,21 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 		if err == nil && slices.ContainsFunc(l.next.policy.Pins, func(p policy.Plugin) bool { return now.is(l.next.policy, &p) }) {
 			l.serve(was, now)
 			delete(l.refused, key)
+			delete(l.unripe, pin.ID)
 			l.h.log.Info("plugin changed", "object", string(pin.ID))
 			l.h.record("reloaded", pin.ID, pin.SHA256)
 			l.h.reloads.take()
 			return
 		}
 		l.retired = append(l.retired, leave(now.backend))
-		if err == nil || now.file != nil && young(now.file) {
-			l.waits = true // it changed meanwhile, or the rest of it is on its way
+		if err == nil { // it changed meanwhile
+			l.waits[pin.ID.Tenant()] = true
 			return
 		}
+		if now.file != nil && young(now.file) && l.ripens(pin.ID) {
+			return
+		}
+		delete(l.unripe, pin.ID)
 		news := l.refuse(key, pin.ID, now.path, err)
 		l.refused[key].plugin = now // not again as it is
 		if news {

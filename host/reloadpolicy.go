@@ -2,6 +2,7 @@ package host
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 )
@@ -68,7 +69,7 @@ func (l *reloader) adopt(old *snapshot) error {
 	} else if what := p.Fixed(old.policy); what != "" {
 		return fmt.Errorf("%s changed, which a running host cannot take: run hearth upgrade; nothing of the new file is in force until then", what)
 	}
-	if err := checkTenants(p); err != nil {
+	if err := errors.Join(checkTenants(p), checkFolders(p)); err != nil {
 		return err
 	}
 	v, err := newVault(p, l.h.log)

@@ -19,9 +19,10 @@ import (
 // candidate is a version on its way into service.
 type candidate struct {
 	version *supervise.Version
+	was     *supervise.Version // the one before; nil: none, or this is a rollback
 	path    string
 	young   bool              // its files may be half written
-	added   bool              // there is no version before
+	sum     string            // of the version, once it has been tried
 	tests   *supervise.Script // to pass first; nil: none
 	err     error
 }
@@ -67,7 +68,7 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 		return
 	}
 	key := "tenant " + string(name)
-	if l.jobs[key] {
+	if l.jobs[key] != 0 {
 		l.late[name] = true
 		return
 	}
@@ -79,7 +80,7 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 		return
 	}
 	worker := now.worker
-	l.start(ctx, key, func(ctx context.Context) { try(ctx, worker, all) }, func(*snapshot) {
+	l.start(ctx, key, func(ctx context.Context) { l.try(ctx, worker, all) }, func(*snapshot) {
 		now := l.next.tenants[name]
 		if now == nil || now.worker != worker { // it was to be another meanwhile
 			for _, c := range all {
@@ -152,7 +153,7 @@ func (l *reloader) lingers(id object.ID, named bool) bool {
 		l.gone[id] = since
 	}
 	if named && time.Since(since) < settleTime {
-		l.waits = true
+		l.waits[id.Tenant()] = true
 		return true
 	}
 	delete(l.gone, id)
@@ -164,13 +165,14 @@ func (l *reloader) lingers(id object.ID, named bool) bool {
 func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
 	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.libs)), script.young)
 	var out []*candidate
+	var libs asking
 	for id, s := range found.objects {
 		cur := now.objects[id]
 		r := l.refused[string(id)]
 		switch {
 		case l.next.plugins[id] != nil:
 			continue // until the plugin is gone
-		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !touches(cur, now.libs):
+		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !libs.touches(cur, now.libs):
 			if r != nil {
 				delete(l.refused, string(id))
 				l.h.log.Info("object is as it is served again", "object", string(id))
@@ -193,7 +195,7 @@ func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
 			v = past.again(id, now.settings.Limits(id))
 		}
 		c := &candidate{version: v, path: filepath.Join(l.next.policy.Scripts, filepath.FromSlash(s.File)),
-			young: s.young() || libsYoung, added: cur == nil}
+			young: s.young() || libsYoung, was: cur}
 		if test := found.tests[id]; found.gate(id, now) != "" && past == nil {
 			c.tests, c.young = &test.Script, c.young || test.young()
 		}
@@ -210,19 +212,20 @@ func (t *tenantFiles) gate(id object.ID, of *served) string {
 	return string(t.tests[id].Source)
 }
 
-// try loads versions beside those in use, two at a time. Of very many new ones each is
-// loaded by its first call, as when the host starts.
-func try(ctx context.Context, in worker, all []*candidate) {
+// try loads versions beside those in use, two at a time, and keeps those that can serve. Of
+// very many new ones each is loaded by its first call, as when the host starts. It runs beside
+// the reloader's goroutine, since all of it takes as long as the tenant makes it.
+func (l *reloader) try(ctx context.Context, in worker, all []*candidate) {
 	added := 0
 	for _, c := range all {
-		if c.added {
+		if c.was == nil {
 			added++
 		}
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 2)
 	for _, c := range all {
-		if c.added && added > maxTried {
+		if c.was == nil && added > maxTried {
 			continue
 		}
 		if ctx.Err() != nil {
@@ -243,6 +246,15 @@ func try(ctx context.Context, in worker, all []*candidate) {
 		})
 	}
 	wg.Wait()
+	for _, c := range all {
+		if c.err != nil {
+			continue
+		}
+		c.sum = sumOf(c.version)
+		if c.was != nil && ctx.Err() == nil {
+			l.keepPast(c.was, c.version)
+		}
+	}
 }
 
 // passes runs the tests that a version has to pass. That it does not is an error of the
@@ -268,20 +280,20 @@ func passes(ctx context.Context, in worker, c *candidate) error {
 func (l *reloader) decide(now *served, c *candidate) (taken bool) {
 	id := c.version.ID
 	if c.err == nil {
-		l.keepPast(now.objects[id], c.version)
 		now.objects[id] = c.version
 		delete(l.refused, string(id))
-		l.h.log.Info("object changed", "object", string(id), "version", sumOf(c.version), "new", c.added)
-		l.h.record("reloaded", id, sumOf(c.version))
+		delete(l.unripe, id)
+		l.h.log.Info("object changed", "object", string(id), "version", c.sum, "new", c.was == nil)
+		l.h.record("reloaded", id, c.sum)
 		l.h.reloads.take()
 		return true
 	}
 	var unloadable *supervise.LoadError
 	isScript := errors.As(c.err, &unloadable)
-	if isScript && c.young {
-		l.waits = true // the rest of it may be on its way
+	if isScript && c.young && l.ripens(id) {
 		return false
 	}
+	delete(l.unripe, id)
 	news := l.refuse(string(id), id, c.path, c.err)
 	if isScript {
 		r := l.refused[string(id)]
@@ -294,7 +306,7 @@ func (l *reloader) decide(now *served, c *candidate) (taken bool) {
 		return false
 	}
 	served := "the version before"
-	if c.added {
+	if c.was == nil {
 		served = "nothing"
 	}
 	l.h.log.Error("object was not taken", "object", string(id), "path", c.path, "served", served, "err", errorText(c.err))

@@ -6,57 +6,125 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// literal is a call of require whose module stands there.
-var literal = regexp.MustCompile(`\brequire\s*\(?\s*["']([A-Za-z0-9_.-]+)["']`)
+// maxAsked bounds how many modules, each as often as another asks for it, are followed from an
+// object: modules are their tenant's to write, and of one with more it is taken that it may ask
+// for all.
+const maxAsked = 1000
 
-// word is any mention of require.
-var word = regexp.MustCompile(`\brequire\b`)
+// needs is what a source asks for.
+type needs struct {
+	modules []string
+	all     bool // nobody can tell
+}
 
-// requires returns the modules that a source asks for; all says that nobody can tell. It
-// takes a mention in a comment for a call: to reload once too often does no harm.
-func requires(source []byte) (names []string, all bool) {
-	if !bytes.Contains(source, []byte("require")) {
-		return nil, false
+var wordRequire = []byte("require")
+
+// requires returns the modules that a source asks for. It takes a mention in a comment for a
+// call: to reload once too often does no harm.
+func requires(source []byte) (n needs) {
+	for {
+		i := bytes.Index(source, wordRequire)
+		if i < 0 {
+			return n
+		}
+		before := i > 0 && inWord(source[i-1])
+		source = source[i+len(wordRequire):]
+		if before || len(source) > 0 && inWord(source[0]) {
+			continue // a part of another word
+		}
+		rest := bytes.TrimLeft(source, " \t\r\n")
+		rest = bytes.TrimLeft(bytes.TrimPrefix(rest, []byte("(")), " \t\r\n")
+		name := 0
+		for name+1 < len(rest) && (inWord(rest[name+1]) || rest[name+1] == '.' || rest[name+1] == '-') {
+			name++
+		}
+		if name == 0 || rest[0] != '"' && rest[0] != '\'' || name+1 == len(rest) || rest[name+1] != rest[0] || len(n.modules) == maxAsked {
+			return needs{all: true}
+		}
+		n.modules = append(n.modules, string(rest[1:name+1]))
 	}
-	found := literal.FindAllSubmatch(source, -1)
-	for _, m := range found {
-		names = append(names, string(m[1]))
+}
+
+// inWord reports whether a byte is part of a name.
+func inWord(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// asking finds out which modules versions ask for, each source once. The zero value is ready.
+type asking struct {
+	needs map[*byte]needs             // by where a source begins
+	same  map[[2]*supervise.Libs]bool // what sameLibs says
+}
+
+func (a *asking) of(source []byte) needs {
+	if len(source) == 0 {
+		return needs{}
 	}
-	return names, len(found) < len(word.FindAllIndex(source, -1))
+	n, known := a.needs[&source[0]]
+	if !known {
+		n = requires(source)
+		if a.needs == nil {
+			a.needs = map[*byte]needs{}
+		}
+		a.needs[&source[0]] = n
+	}
+	return n
 }
 
 // touches reports whether a version would be another with libs in the place of the modules
 // that it has.
-func touches(v *supervise.Version, libs *supervise.Libs) bool {
-	return v.Libs != libs && !sameLibs(asked(v), asked(&supervise.Version{Script: v.Script, Libs: libs}))
+func (a *asking) touches(v *supervise.Version, libs *supervise.Libs) bool {
+	if v.Libs == libs {
+		return false
+	}
+	was, is := a.asked(v.Script, v.Libs), a.asked(v.Script, libs)
+	if was != nil && is != nil {
+		return !sameLibs(was, is)
+	}
+	pair := [2]*supervise.Libs{v.Libs, libs}
+	same, known := a.same[pair]
+	if !known {
+		same = sameLibs(v.Libs.Scripts, libs.Scripts)
+		if a.same == nil {
+			a.same = map[[2]*supervise.Libs]bool{}
+		}
+		a.same[pair] = same
+	}
+	return !same
 }
 
-// asked returns the modules that a version may ask for: by what stands in its sources, or
-// all of them.
-func asked(v *supervise.Version) map[string]supervise.Script {
+// asked returns the modules that a script may ask for, directly and through others, by what
+// stands in their sources; nil says all of them.
+func (a *asking) asked(s supervise.Script, libs *supervise.Libs) map[string]supervise.Script {
 	out := map[string]supervise.Script{}
-	todo := [][]byte{v.Script.Source}
-	for len(todo) > 0 {
-		names, all := requires(todo[0])
-		todo = todo[1:]
-		if all {
-			return v.Libs.Scripts
+	todo := [][]byte{s.Source}
+	for seen := 0; len(todo) > 0; todo = todo[1:] {
+		n := a.of(todo[0])
+		if seen += len(n.modules); n.all || seen > maxAsked {
+			return nil
 		}
-		for _, name := range names {
-			lib, there := v.Libs.Scripts[name]
-			if _, seen := out[name]; there && !seen {
+		for _, name := range n.modules {
+			lib, there := libs.Scripts[name]
+			if _, known := out[name]; there && !known {
 				out[name] = lib
 				todo = append(todo, lib.Source)
 			}
 		}
 	}
 	return out
+}
+
+// asked returns the modules that a version may ask for.
+func asked(v *supervise.Version) map[string]supervise.Script {
+	if out := new(asking).asked(v.Script, v.Libs); out != nil {
+		return out
+	}
+	return v.Libs.Scripts
 }
 
 // sumOf names what a version is made of: the beginning of a SHA-256 of its script and of the

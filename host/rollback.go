@@ -131,12 +131,12 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 		return "", err
 	}
 	key := "tenant " + string(id.Tenant())
-	if l.jobs[key] {
+	if l.jobs[key] != 0 {
 		return "", object.Errorf(object.CodeInvalid, "objects of %s are just being reloaded: try again", id.Tenant())
 	}
 	c := &candidate{version: past.again(id, t.settings.Limits(id)), path: past.path}
 	worker := t.worker
-	l.start(ctx, key, func(ctx context.Context) { try(ctx, worker, []*candidate{c}) }, func(*snapshot) {
+	l.start(ctx, key, func(ctx context.Context) { l.try(ctx, worker, []*candidate{c}) }, func(*snapshot) {
 		now := l.next.tenants[id.Tenant()]
 		if c.err == nil && (now == nil || now.worker != worker || now.objects[id] != cur) {
 			c.err = object.Errorf(object.CodeInvalid, "%s has changed meanwhile: try again", id)
@@ -202,7 +202,7 @@ func (l *reloader) keepPast(before, now *supervise.Version) {
 	if before == nil {
 		return
 	}
-	kept, err := l.history.list(now.ID)
+	kept, err := l.history.names(now.ID)
 	if err == nil && len(kept) == 0 {
 		err = l.history.add(before, l.began)
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"github.com/hearthhost/hearth/internal/private"
 )
 
 // maxImageBytes bounds a plugin's executable.
@@ -68,6 +70,11 @@ func load(path, pin string) (*image, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if pin == "" { // the file alone says what it is
+		if err := private.Executable(path); err != nil {
+			return nil, startErrorf(CauseMode, "%v", err)
+		}
+	}
 	to, err := newMemory(path)
 	if err != nil {
 		return nil, startErrorf(CauseShim, "%v", err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -59,4 +60,37 @@ func FuzzCheckHandshake(f *testing.F) {
 	f.Add("1|1|unix|/d/plugin1|grpc|xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
 	f.Add("1|1|unix|/d/../e/plugin1|grpc|x")
 	f.Fuzz(func(t *testing.T, line string) { _ = checkHandshake(line, "/d") })
+}
+
+// TestUnpinnedThatAnybodyWrites: without a pin the file alone says what runs.
+func TestUnpinnedThatAnybodyWrites(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plugins")
+	path := filepath.Join(dir, "x")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/true\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := Sum(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, mode := range map[string]os.FileMode{path: 0o757, dir: 0o777 | os.ModeSticky} {
+		if err := os.Chmod(at, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := load(path, ""); err == nil || !strings.Contains(err.Error(), "chmod o-w "+at) {
+			t.Errorf("%s of mode %v: %v, want the command that mends it", at, mode, err)
+		}
+		img, err := load(path, sum)
+		if err != nil {
+			t.Errorf("pinned, %s of mode %v: %v", at, mode, err)
+			continue
+		}
+		img.file.Close()
+		if err := os.Chmod(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

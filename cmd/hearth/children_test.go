@@ -10,7 +10,7 @@ import (
 )
 
 // children returns the processes whose parent is pid.
-func children(t *testing.T, pid int) (out []int) {
+func children(t testing.TB, pid int) (out []int) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/stat")
 	check(t, err)

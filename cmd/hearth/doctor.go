@@ -21,7 +21,8 @@ type finding struct {
 	Plugin string        `json:"plugin,omitempty"` // of the tenant; "": its worker
 	Layer  string        `json:"layer"`
 	// Status is "holds", "missing" (the tenant is refused), "weakened" (missing, and the
-	// policy allows it) or "unasked" (the policy does not ask for it).
+	// policy allows it, or takes all of them away) or "unasked" (the policy does not ask for
+	// it).
 	Status string `json:"status"`
 	How    string `json:"how,omitempty"` // what was done, or tried
 	Reason string `json:"reason,omitempty"`
@@ -81,7 +82,12 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 		}
 		for i := range p.Pins {
 			pin := &p.Pins[i]
-			if pin.ID.Tenant() != name || pin.Unconfined {
+			switch {
+			case pin.ID.Tenant() != name:
+				continue
+			case pin.Unconfined:
+				out = append(out, finding{Tenant: name, Plugin: pin.ID.Name(), Layer: "all", Status: "weakened",
+					Reason: fmt.Sprintf("unconfined = true at %s: there is no wall around it, and it may do whatever the host's user may", pin.Where)})
 				continue
 			}
 			program := host.PluginConfinement(&settings, pin)

@@ -97,7 +97,7 @@ func TestDoctor(t *testing.T) {
 	if f := walls["own.tool namespaces"]; f.Status != "holds" {
 		t.Errorf("a plugin as an ordinary user: %+v", f)
 	}
-	if f, found := walls["own.free seccomp"]; found {
+	if f := walls["own.free all"]; f.Status != "weakened" || !strings.Contains(f.Reason, "unconfined = true at policy.hcl:9") {
 		t.Errorf("an unconfined plugin: %+v", f)
 	}
 	if f := walls["plain uid"]; f.Status == "missing" {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -25,7 +26,8 @@ is served, and list what is refused and why. The host does this by itself, soon 
 this is for file systems that tell of none, and for deployments that want to know. It asks at the
 admin socket, which answers the user who runs the host, and root.
 
-The exit status is 1 if anything is refused.`,
+The exit status is 1 if anything is refused. A folder that is no tenant of the policy is told as a note,
+and is no mistake.`,
 		Example: `  hearth reload
   hearth reload --json --policy /etc/hearth/policy.hcl`,
 		Args: exactArgs(),
@@ -41,8 +43,14 @@ The exit status is 1 if anything is refused.`,
 			} else if err := printRefusals(cmd.OutOrStdout(), refused); err != nil {
 				return err
 			}
-			if len(refused) > 0 {
-				return fmt.Errorf("not everything is served as it lies there: %d refused", len(refused))
+			wrong := 0
+			for _, r := range refused {
+				if !r.Note {
+					wrong++
+				}
+			}
+			if wrong > 0 {
+				return fmt.Errorf("not everything is served as it lies there: %d refused", wrong)
 			}
 			return nil
 		},
@@ -58,7 +66,12 @@ func printRefusals(out io.Writer, refused []host.Refusal) error {
 		if name == "" {
 			name = r.Path
 		}
-		if _, err := fmt.Fprintf(out, "%s: %s\n", name, r.Err); err != nil {
+		if r.Note {
+			name = "note: " + name
+		}
+		// Names of files are their tenant's to choose, newlines and all.
+		line := strings.ReplaceAll(foreign(name+": "+r.Err), "\n", "\n  ")
+		if _, err := fmt.Fprintln(out, line); err != nil {
 			return err
 		}
 	}

@@ -9,9 +9,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +53,8 @@ permit "the tests may call" {
 
 // TestReloadsUnderLoad changes a script, a module, a plugin, the policy and keys in random
 // order under load from a real Pyro4 client and from our own over two channels. No call may
-// fail or see two versions, and the host may hold nothing more afterwards.
+// fail or see two versions, and the host may hold nothing more afterwards: no descriptor,
+// process or goroutine, and no more memory in the second half of the changes than in the first.
 func TestReloadsUnderLoad(t *testing.T) {
 	needPyro4(t)
 	built := t.TempDir()
@@ -176,10 +181,12 @@ return V
 	await(ctx, t, "two workers wait", func() bool { return h.holds(t).children == 4 }) // beside demo's and its plugin
 	before := h.holds(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	for range *reloads {
+	var memory [2]lowest // of the first and the second half
+	for i := range *reloads {
 		if change(random.IntN(20)); t.Failed() {
 			break
 		}
+		memory[2*i / *reloads].look(h.holds(t))
 	}
 	over.Store(true)
 	load.Wait()
@@ -190,15 +197,30 @@ return V
 	t.Logf("%d changes; the Pyro4 client made %s calls", n, strings.TrimSpace(said.String()))
 	await(ctx, t, "the host holds no more than before", func() bool {
 		after := h.holds(t)
-		return after.files <= before.files+2 && after.children == before.children
+		return after.files <= before.files+2 && after.children == before.children && after.goroutines <= before.goroutines+2
 	})
 	if t.Failed() {
 		t.Logf("before %+v, after %+v", before, h.holds(t))
+		return
+	}
+	// What the host holds at the least in one half of the changes it holds in the other too, but
+	// for what a garbage collector makes of it. A heap may double before it is collected.
+	t.Logf("the least of each half of the changes: %+v", memory)
+	was, is := memory[0], memory[1]
+	if is.heap > was.heap+was.heap/4+1<<20 {
+		t.Errorf("the host's heap grows with each change: %d bytes at the least, then %d", was.heap, is.heap)
+	}
+	if is.worker > was.worker+was.worker/4+16<<20 {
+		t.Errorf("the tenant's worker grows with each change: %d bytes at the least, then %d", was.worker, is.worker)
 	}
 }
 
 // held is what a host holds of the system.
-type held struct{ files, children int }
+type held struct {
+	files, children, goroutines int
+	heap                        int // bytes that its last garbage collection found in use
+	worker                      int // bytes of memory of the tenant demo's worker
+}
 
 func (h *liveHost) holds(t *testing.T) held {
 	t.Helper()
@@ -206,5 +228,50 @@ func (h *liveHost) holds(t *testing.T) held {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
-	return held{len(files), len(children(t, h.pid))}
+	all := h.metrics(t)
+	worker := regexp.MustCompile(`msg="worker started" tenant=demo pid=(\d+)`).FindStringSubmatch(h.log.String())
+	if worker == nil {
+		t.Fatal("the log does not say which process the worker is")
+	}
+	text, err := os.ReadFile("/proc/" + worker[1] + "/statm")
+	check(t, err) // the one that was started first works to the end
+	resident, err := strconv.Atoi(strings.Fields(string(text))[1])
+	check(t, err)
+	return held{len(files), len(children(t, h.pid)), all["go_goroutines"], all["go_gc_heap_live_bytes"], resident * os.Getpagesize()}
+}
+
+// metrics asks for the host's metrics. Those that are no whole numbers are left out.
+func (h *liveHost) metrics(t *testing.T) map[string]int {
+	t.Helper()
+	door := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.dir, "state", "admin.sock"))
+	}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://hearth/metrics", nil)
+	check(t, err)
+	answer, err := door.RoundTrip(req)
+	check(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	check(t, err)
+	all := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name != "#" {
+			if n, err := strconv.Atoi(value); err == nil {
+				all[name] = n
+			}
+		}
+	}
+	return all
+}
+
+// lowest is the least memory that was held, of several looks.
+type lowest struct{ heap, worker int }
+
+func (l *lowest) look(now held) {
+	if l.heap == 0 || now.heap < l.heap {
+		l.heap = now.heap
+	}
+	if l.worker == 0 || now.worker < l.worker {
+		l.worker = now.worker
+	}
 }

@@ -18,7 +18,8 @@ import (
 
 // TestServiceManager starts the real binary as systemd does: with an open socket, and with
 // one to be told at. It is told when the host is ready, and when it ends; the watchdog hears
-// of it in between; and a socket that no listener of the policy has is refused.
+// of it in between; and a socket that no listener of the policy has is refused. The arguments are
+// those of the unit in the packages.
 func TestServiceManager(t *testing.T) {
 	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // the names of sockets are short
 	check(t, err)
@@ -51,9 +52,18 @@ permit "all" {
 	check(t, err)
 	defer told.Close()
 	check(t, told.SetReadDeadline(time.Now().Add(time.Minute)))
+	// As the unit of the packages starts it.
+	unit, err := os.ReadFile("../../packaging/hearth.service")
+	check(t, err)
+	_, start, found := strings.Cut(string(unit), "\nExecStart=/usr/bin/hearth ")
+	start, _, _ = strings.Cut(start, "\n")
+	if !found || !strings.Contains(start, "/etc/hearth/policy.hcl") {
+		t.Fatalf("the unit starts %q", start)
+	}
+	start = strings.Replace(start, "/etc/hearth/policy.hcl", "policy.hcl", 1)
 	// Only the process itself knows its number before it runs.
 	command := func(name string) *exec.Cmd {
-		c := exec.CommandContext(t.Context(), "/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" serve --policy policy.hcl`, bin)
+		c := exec.CommandContext(t.Context(), "/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" `+start, bin)
 		c.Dir, c.ExtraFiles = dir, []*os.File{socket}
 		c.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name, "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=200000")
 		return c

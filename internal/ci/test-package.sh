@@ -23,6 +23,11 @@ for f in usr/bin/hearth usr/lib/systemd/system/hearth.service usr/lib/systemd/sy
 	[ -s "$dir/root/$f" ] || { echo "the deb has no /$f" >&2; exit 1; }
 done
 dpkg-deb -I "$deb" conffiles | grep -qx /etc/hearth/policy.hcl || { echo "/etc/hearth/policy.hcl is no configuration file: an upgrade would replace it" >&2; exit 1; }
+# With it the host would not hear from systemd, nor systemd from the host.
+if grep '^Exec.*--no-env' "$dir/root/usr/lib/systemd/system/hearth.service" >&2; then
+	echo "the unit ignores its environment" >&2
+	exit 1
+fi
 "$dir/root/usr/bin/hearth" version >&2
 "$dir/root/usr/bin/hearth" policy check --policy "$dir/root/etc/hearth/policy.hcl" >&2
 if command -v systemd-analyze >/dev/null; then

@@ -37,6 +37,37 @@ func Place(path string) error {
 	return nil
 }
 
+// Folder refuses a folder to which somebody else than this process's user and root may add
+// files: as [Place] does of a path in it, and if everybody may write to it, whether or not they
+// may also replace what is there. It must exist.
+func Folder(path string) error {
+	if err := Place(filepath.Join(path, "any")); err != nil {
+		return err
+	}
+	return notEverybodys(path)
+}
+
+// Executable refuses a file that everybody may write to, replace, or have put there.
+func Executable(path string) error {
+	if err := way(path); err != nil {
+		return err
+	}
+	for _, p := range []string{path, filepath.Dir(path)} {
+		if err := notEverybodys(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notEverybodys(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&0o002 != 0 {
+		err = fmt.Errorf("anybody may write to %s: chmod o-w %s", path, path)
+	}
+	return err
+}
+
 // way looks at what leads to a path.
 func way(path string) error {
 	for p := path; p != filepath.Dir(p); p = filepath.Dir(p) {

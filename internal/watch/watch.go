@@ -7,13 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/hearthhost/hearth/internal/tree"
 )
 
 // A change is told when nothing more has happened for quiet, and at the latest when latest
@@ -23,12 +25,17 @@ const (
 	latest = 150 * time.Millisecond
 )
 
-// maxFolders bounds how many folders are watched: whoever owns one can make any number in it,
-// and the system has so many watches for all programs of a user.
-const maxFolders = 16_384
+// Bounds on what is watched, since whoever owns a folder can make any number in it: the system
+// has so many watches for all programs of a user, and nobody may take them from others.
+const (
+	maxFolders = 16_384
+	maxOfOne   = 1_024  // of them in one folder of a root
+	maxEntries = 20_000 // files and folders that are looked at in one folder of a root
+	maxDirty   = 10_000 // paths that are remembered until they are taken
+)
 
 // errMany says that there are more.
-var errMany = fmt.Errorf("more than %d folders", maxFolders)
+var errMany = errors.New("too many folders")
 
 // Folders watches folders with all that is below them. Its methods may be called
 // concurrently.
@@ -37,11 +44,14 @@ type Folders struct {
 	told chan struct{}
 	done chan struct{}
 
-	watched atomic.Int64 // about how many folders
+	covering sync.Mutex // guards what follows
+	roots    []string
+	watched  map[string]bool
+	of       map[string]int // how many of them are in one folder of a root
 
-	mu    sync.Mutex // guards what follows
-	dirty map[string]bool
-	lost  bool // events were
+	mu    sync.Mutex      // guards what follows
+	dirty map[string]bool // paths, and whether they are new
+	lost  bool            // events were
 }
 
 // New returns a watcher of nothing yet. The error is that the system gives no watcher.
@@ -50,7 +60,8 @@ func New() (*Folders, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Folders{fsn: fsn, told: make(chan struct{}, 1), done: make(chan struct{}), dirty: map[string]bool{}}
+	f := &Folders{fsn: fsn, told: make(chan struct{}, 1), done: make(chan struct{}), dirty: map[string]bool{},
+		watched: map[string]bool{}, of: map[string]int{}}
 	go f.run() // ends with fsn
 	return f, nil
 }
@@ -58,55 +69,117 @@ func New() (*Folders, error) {
 // Changed is sent to when there is something to take.
 func (f *Folders) Changed() <-chan struct{} { return f.told }
 
-// Take returns the paths that something has happened to since it was last called. all says
-// that they are not all.
+// Take returns the paths that something has happened to since it was last called, and watches
+// those that are new folders. all says that they are not all.
 func (f *Folders) Take() (paths []string, all bool) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for path := range f.dirty {
+	dirty, all := f.dirty, f.lost
+	f.dirty, f.lost = map[string]bool{}, false
+	f.mu.Unlock()
+	f.covering.Lock()
+	defer f.covering.Unlock()
+	for path, made := range dirty {
 		paths = append(paths, path)
+		if !made || strings.HasPrefix(filepath.Base(path), ".") {
+			continue
+		}
+		if info, err := os.Lstat(path); err == nil && info.IsDir() {
+			// What the folder holds is found by whoever looks at it now. That it cannot be
+			// watched shows when all are covered again.
+			_ = f.cover(path, true)
+		}
 	}
-	all = f.lost
-	clear(f.dirty)
-	f.lost = false
 	return paths, all
 }
 
 // Cover watches these folders and all below them, as far as they are not watched yet. One
-// that is missing is left out, with what is hidden. The error is that there are too many.
+// that is missing is left out, with what is hidden. The error is that there are too many, or too
+// many in one folder of them, which costs the others nothing.
 func (f *Folders) Cover(roots ...string) error {
-	watched := map[string]bool{}
+	f.covering.Lock()
+	defer f.covering.Unlock()
+	f.roots, f.watched, f.of = roots, map[string]bool{}, map[string]int{}
 	for _, path := range f.fsn.WatchList() {
-		watched[path] = true
+		f.watched[path] = true
+		f.of[f.top(path)]++
 	}
-	f.watched.Store(int64(len(watched)))
 	var problem error
 	for _, root := range roots {
-		problem = errors.Join(problem, f.cover(root, watched))
+		if err := f.add(root, false); err != nil {
+			return err
+		}
+		entries, err := os.ReadDir(root)
+		if err != nil {
+			continue // it is gone, or not ours to read: nothing to watch
+		}
+		for _, e := range entries {
+			if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+				continue
+			}
+			if err := f.cover(filepath.Join(root, e.Name()), false); err != nil && problem == nil {
+				problem = err
+			}
+		}
 	}
 	return problem
 }
 
-func (f *Folders) cover(root string, watched map[string]bool) error {
-	return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return nil //nolint:nilerr // it is gone, or not ours to read: nothing to watch
-		case !e.IsDir():
-			return nil
-		case path != root && strings.HasPrefix(e.Name(), "."):
-			return fs.SkipDir
-		case watched[path]:
-			return nil
+// top returns the folder of a root that a path is in, or the path if it is in none.
+func (f *Folders) top(path string) string {
+	for _, root := range f.roots {
+		if rel, ok := strings.CutPrefix(path, root+string(filepath.Separator)); ok {
+			first, _, _ := strings.Cut(rel, string(filepath.Separator))
+			return filepath.Join(root, first)
 		}
-		if f.watched.Add(1) > maxFolders {
-			return errMany
-		}
-		if err := f.fsn.Add(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	}
+	return path
+}
+
+// add watches one folder; again says that another one of that name may have been watched.
+func (f *Folders) add(path string, again bool) error {
+	top, known := f.top(path), f.watched[path]
+	switch {
+	case known && !again:
 		return nil
-	})
+	case known: // and counted
+	case len(f.watched) >= maxFolders:
+		return fmt.Errorf("%w: more than %d", errMany, maxFolders)
+	case f.of[top] >= maxOfOne:
+		return fmt.Errorf("%w: more than %d in %s", errMany, maxOfOne, top)
+	}
+	if err := f.fsn.Add(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if !known {
+		f.watched[path] = true
+		f.of[top]++
+	}
+	return nil
+}
+
+// cover watches a folder and those below, as add does.
+func (f *Folders) cover(path string, again bool) error {
+	if err := f.add(path, again); err != nil {
+		return err
+	}
+	dir, err := os.OpenRoot(path)
+	if err != nil {
+		return nil //nolint:nilerr // it is gone, or not ours to read: nothing to watch
+	}
+	defer dir.Close()
+	err = tree.Walk(dir, maxEntries, nil, func(rel string, e fs.DirEntry) (bool, error) {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			return false, nil
+		}
+		return true, f.add(filepath.Join(path, filepath.FromSlash(rel)), again)
+	}, func(string, error) {}) // likewise
+	if errors.Is(err, tree.ErrMany) {
+		return nil // what was not looked at is not served either
+	}
+	return err
 }
 
 // Close ends the watching.
@@ -155,14 +228,13 @@ func (f *Folders) run() {
 	}
 }
 
-// event notes a path, and watches it if it is a new folder.
+// event notes a path. It does nothing that takes long: more events wait.
 func (f *Folders) event(e fsnotify.Event) {
-	if e.Has(fsnotify.Create) && !strings.HasPrefix(filepath.Base(e.Name), ".") {
-		// What the folder holds already is found by whoever looks at it now. That it cannot
-		// be watched shows when all are covered again.
-		_ = f.cover(e.Name, nil)
-	}
 	f.mu.Lock()
-	f.dirty[e.Name] = true
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	if len(f.dirty) >= maxDirty {
+		f.lost = true
+		return
+	}
+	f.dirty[e.Name] = f.dirty[e.Name] || e.Has(fsnotify.Create)
 }

@@ -1,9 +1,11 @@
 package watch_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,4 +77,39 @@ func TestFolders(t *testing.T) {
 	told(sub)
 	write(b)
 	told(b)
+}
+
+// TestOneWhoMakesFolders: what one makes of them beyond measure is not watched, and what lies
+// after it is.
+func TestOneWhoMakesFolders(t *testing.T) {
+	dir := t.TempDir()
+	for n := range 1100 {
+		if err := os.MkdirAll(filepath.Join(dir, "acme", fmt.Sprint(n)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := filepath.Join(dir, "zeta", "lib")
+	if err := os.MkdirAll(last, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := watch.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	if err := f.Cover(dir); err == nil || !strings.Contains(err.Error(), "more than 1024 in "+filepath.Join(dir, "acme")) {
+		t.Errorf("Cover() = %v, want it to say whose folders are too many", err)
+	}
+	path := filepath.Join(last, "b")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-f.Changed():
+		if paths, all := f.Take(); all || !slices.Contains(paths, path) {
+			t.Errorf("told of %v, want %s", paths, path)
+		}
+	case <-time.After(time.Minute):
+		t.Error("nobody told of the neighbour's file")
+	}
 }

@@ -103,11 +103,18 @@ func TestHandshakeRefuses(t *testing.T) {
 		{"another key", "alice", Key{9}},
 		{"an unknown id", "mallory", testKey},
 		{"an unknown id and another key", "mallory", Key{9}},
+		{"an id that drives a terminal", "\x1b]0;x\a\nlevel=INFO \u202e" + strings.Repeat("\xff", 40), testKey},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, server, cerr, serr := handshake(t, tc.id, tc.key, nil)
 			if !errors.Is(cerr, ErrProof) || serr == nil || server.KeyID() != "" {
-				t.Errorf("client: %v; server: %v, key id %q", cerr, serr, server.KeyID())
+				t.Fatalf("client: %v; server: %v, key id %q", cerr, serr, server.KeyID())
+			}
+			// Whose key it was is told to who reads the log, whether there is such a key or not.
+			said := serr.Error()
+			want := fmt.Sprintf("HMAC channel: key id %+q: unknown, or the client has another key for it", tc.id)
+			if !strings.HasPrefix(said, want) || len(said) > 400 || strings.ContainsFunc(said, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("server: %q (%d bytes), want plain text that begins with %q", said, len(said), want)
 			}
 		})
 	}

@@ -65,6 +65,9 @@ var (
 	ErrProof = errors.New("the other end did not prove that it has the key")
 	// ErrIntegrity says that what arrived is not what the other end sent.
 	ErrIntegrity = errors.New("a record was altered, lost, repeated or reordered on its way")
+	// errLeft says that a client did not like the server's proof: its key is another, or the
+	// server has none of that id.
+	errLeft = fmt.Errorf("unknown, or the client has another key for it: it left at the host's proof (%w)", io.ErrUnexpectedEOF)
 	// errHello says that the other end speaks something else.
 	errHello = errors.New("the other end does not speak the HMAC channel")
 )
@@ -191,6 +194,16 @@ func (c *Conn) serverHandshake() error {
 		return whole(err)
 	}
 	id := string(hello[len(head) : len(head)+n])
+	if err := c.serverProves(id, hello); err != nil {
+		// Anybody may name any id: it is told escaped, and the same of one that nobody has.
+		return fmt.Errorf("key id %+q: %w", id, err)
+	}
+	c.id = id
+	return nil
+}
+
+// serverProves answers the hello of a client that says which key it has.
+func (c *Conn) serverProves(id string, hello []byte) error {
 	key, known := c.find(id)
 	key = choose(known, key, decoy(id))
 	greeting := append([]byte(Magic), random()...)
@@ -202,7 +215,9 @@ func (c *Conn) serverHandshake() error {
 		return err
 	}
 	proof := make([]byte, macBytes)
-	if _, err := io.ReadFull(c.nc, proof); err != nil {
+	if n, err := io.ReadFull(c.nc, proof); n == 0 && errors.Is(err, io.EOF) {
+		return errLeft
+	} else if err != nil {
 		return whole(err)
 	}
 	// A decoy's proof cannot be known to anybody; that it would not count either is the
@@ -210,7 +225,6 @@ func (c *Conn) serverHandshake() error {
 	if !hmac.Equal(proof, k.clientProof) || !known {
 		return ErrProof
 	}
-	c.id = id
 	c.in.init(c.nc, k.clientRecord)
 	c.out.init(c.nc, k.serverRecord)
 	return nil

@@ -1,0 +1,68 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/policy"
+)
+
+// checkFolders refuses folders that lie in each other: what a tenant may write must not be
+// what the host remembers, nor one kind of code be taken for another. The audit log may be in
+// the state folder. It refuses those, too, that are not the host's own.
+func checkFolders(p *policy.Policy) error {
+	type folder struct{ what, path string }
+	all := []folder{{"scripts", real(p.Scripts)}, {"plugins", real(p.Plugins)}, {"state", real(p.State)}}
+	if !p.Audit.Off {
+		all = append(all, folder{"the audit log", real(filepath.Dir(p.Audit.Path))})
+	}
+	var errs []error
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if (within(a.path, b.path) || within(b.path, a.path)) && (a.what != "state" || b.what != "the audit log") {
+				errs = append(errs, fmt.Errorf("the folders of %s (%s) and %s (%s) are one, or one lies in the other: name them apart", a.what, a.path, b.what, b.path))
+			}
+		}
+	}
+	if err := ownFolder("state", p.State); err != nil {
+		errs = append(errs, err)
+	}
+	if err := private.Place(p.Audit.Path); !p.Audit.Off && err != nil && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, fmt.Errorf("the audit log: %w", err))
+	}
+	return errors.Join(append(errs, ownFolders(p))...)
+}
+
+// ownFolders refuses folders to which others may add scripts or plugins.
+func ownFolders(p *policy.Policy) error {
+	return errors.Join(ownFolder("scripts", p.Scripts), ownFolder("plugins", p.Plugins))
+}
+
+// ownFolder refuses one, if it is there.
+func ownFolder(what, path string) error {
+	if err := private.Folder(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the folder of %s: %w", what, err)
+	}
+	return nil
+}
+
+// real returns where a path leads, as far as it exists.
+func real(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	if dir := filepath.Dir(path); dir != path {
+		return filepath.Join(real(dir), filepath.Base(path))
+	}
+	return path
+}
+
+// within reports whether a path is a folder or lies in it.
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, string(os.PathSeparator))+string(os.PathSeparator))
+}
