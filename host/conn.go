@@ -96,7 +96,8 @@ func (c *conn) serve() {
 		return
 	}
 	c.h.introduced(c)
-	c.in.SetMax(maxMessageBytes)
+	c.in.SetMax(object.DefaultMessageBytes)
+	c.in.Limit = c.messageBytes
 	_ = c.nc.SetReadDeadline(time.Time{})
 	for !c.draining.Load() {
 		err := c.in.Read(&m)
@@ -358,7 +359,16 @@ func (c *conn) correlate(m, answer *wire.Message) {
 }
 
 // plain returns a message's payload, inflated if it came compressed.
-func (c *conn) plain(m *wire.Message) ([]byte, error) { return c.inflate(m, maxMessageBytes) }
+func (c *conn) plain(m *wire.Message) ([]byte, error) { return c.inflate(m, c.messageBytes()) }
+
+// messageBytes is how long a message may be, and what it inflates to. Which object it calls
+// is known only when it has been read; strangers get the default, whatever objects take.
+func (c *conn) messageBytes() int {
+	if c.caller.Principal == object.Anonymous {
+		return object.DefaultMessageBytes
+	}
+	return c.h.snap.Load().policy.MessageBytes()
+}
 
 // inflate is plain with a bound, in bytes, on what a payload inflates to.
 func (c *conn) inflate(m *wire.Message, max int) ([]byte, error) {

@@ -26,6 +26,10 @@ type Reader struct {
 	// error unchanged.
 	Check func(*Message) error
 
+	// Limit, if set, is asked about a message that is above the bound how long it may be,
+	// in bytes, where that depends on what can change while the reader waits.
+	Limit func() int
+
 	r          io.Reader
 	max        int
 	pinned     object.Protocol // of the messages read so far
@@ -133,10 +137,17 @@ func (r *Reader) header(m *Message) (header, error) {
 		return h, err
 	}
 	if n := int64(h.annotations) + int64(h.payload); n > int64(r.max) {
-		if version == object.Pyro4 {
-			return h, object.Errorf(object.CodeTooLarge, "max message size exceeded (%d where max=%d)", n, r.max)
+		most := r.max
+		if r.Limit != nil {
+			most = max(most, r.Limit())
 		}
-		return h, object.Errorf(object.CodeTooLarge, "message too large (%d, max=%d)", n, r.max)
+		switch {
+		case n <= int64(most):
+		case version == object.Pyro4:
+			return h, object.Errorf(object.CodeTooLarge, "max message size exceeded (%d where max=%d)", n, most)
+		default:
+			return h, object.Errorf(object.CodeTooLarge, "message too large (%d, max=%d)", n, most)
+		}
 	}
 	if m.Type < Connect || m.Type > Ping {
 		return h, r.badType(m)

@@ -83,7 +83,7 @@ func (w *Writer) appendLocked(frame []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	if len(w.buf)+len(frame) > maxBacklogBytes {
+	if len(w.buf) > 0 && len(w.buf)+len(frame) > maxBacklogBytes {
 		return ErrBacklog
 	}
 	w.buf = append(w.buf, frame...)

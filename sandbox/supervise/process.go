@@ -38,6 +38,7 @@ type process struct {
 	mu       sync.Mutex // guards what follows
 	pending  map[uint64]*pending
 	last     uint64
+	message  int                           // the longest result that any of its versions may give, in bytes
 	sweeping bool                          // sweep will run
 	retired  bool                          // it takes no more requests
 	known    map[object.ID]bool            // every object of which it has loaded a version
@@ -85,12 +86,13 @@ func start(t *Tenant) (*process, error) {
 	}
 	p := &process{t: t, spawned: w, out: link.NewWriter(w.conn), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
-		pending: map[uint64]*pending{}, known: map[object.ID]bool{}, loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
+		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]bool{}, loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
 	var err error
 	if p.in, err = link.NewReader(w.conn, p.frame); err != nil {
 		w.drop()
 		return nil, err
 	}
+	p.in.Limit(link.FrameBytes(p.message))
 	t.cfg.Account.Started(p.cmd.Process.Pid)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	go p.read()
