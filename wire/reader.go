@@ -14,7 +14,8 @@ const DefaultMaxBytes = 8 << 20
 const (
 	firstBuffer = 512      // what a connection costs that has not said anything
 	keepBuffer  = 64 << 10 // a larger buffer is let go once its message is done
-	stepBuffer  = 64 << 10 // how far ahead of arrived bytes a buffer may grow, at least
+	stepBuffer  = 64 << 10 // how far a buffer may grow ahead of the bytes that arrived
+	aheadFactor = 16       // and how many times as far as they go, if that is more: megabytes are copied twice then
 	idleReads   = 100      // reads without a byte or an error before giving up
 )
 
@@ -236,7 +237,7 @@ func (r *Reader) room(n int) {
 		r.start, r.end = 0, unread
 		return
 	}
-	grown := make([]byte, max(firstBuffer, min(n, max(2*unread, stepBuffer))))
+	grown := make([]byte, max(firstBuffer, min(n, max(aheadFactor*unread, stepBuffer))))
 	copy(grown, r.buf[r.start:r.end])
 	r.buf, r.start, r.end = grown, 0, unread
 }
