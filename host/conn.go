@@ -230,12 +230,20 @@ func (c *conn) lingeringClose() {
 	c.nc.Close()
 }
 
+// largePayload is the size from which a payload is written by itself.
+const largePayload = 64 << 10
+
 // write sends one message. A peer that does not read for long is cut off.
 func (c *conn) write(m *wire.Message) error {
 	if c.legacy != nil {
 		m.Sign([]byte(c.legacy.secret))
 	}
-	out, err := wire.Append(c.out[:0], m)
+	var large []byte // the payload, if it is not worth copying
+	appendTo := wire.Append
+	if len(m.Payload) > largePayload {
+		appendTo, large = wire.AppendHead, m.Payload
+	}
+	out, err := appendTo(c.out[:0], m)
 	if err != nil {
 		return err
 	}
@@ -245,6 +253,9 @@ func (c *conn) write(m *wire.Message) error {
 		_ = c.nc.SetWriteDeadline(c.writable)
 	}
 	_, err = c.nc.Write(out)
+	if err == nil && large != nil {
+		_, err = c.nc.Write(large)
+	}
 	if c.out = out; cap(out) > 1<<20 {
 		c.out = nil
 	}
