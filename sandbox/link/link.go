@@ -45,6 +45,10 @@ const (
 
 const headBytes = 4 + 1 + 8
 
+// Large is the size from which bytes go through a link uncopied: a frame's body of more
+// comes in memory of its own, which its handler may keep.
+const Large = readBuffer
+
 // MaxFrameBytes bounds any frame.
 const MaxFrameBytes = 2*object.MaxMessageBytes + 1<<20
 

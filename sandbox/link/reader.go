@@ -15,8 +15,8 @@ import (
 // readBuffer is what a Reader holds when no frame needs more.
 const readBuffer = 64 << 10
 
-// Handler takes one frame. The body is the handler's until it returns. An error ends the
-// link.
+// Handler takes one frame. The body is the handler's until it returns, one of more than
+// [Large] bytes for good. An error ends the link.
 type Handler func(t Type, id uint64, body []byte) error
 
 // Reader reads the frames of one socket. [Reader.Run] waits for them; [Reader.Poll] lets

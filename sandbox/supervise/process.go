@@ -207,7 +207,9 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 	}
 	reply, more, failed := d.ReplyFields()
 	w.reply, w.more, w.err = reply, more, nil
-	w.reply.Payload = append(w.buf[:0], reply.Payload...)
+	if len(reply.Payload) <= link.Large { // what is larger is ours
+		w.reply.Payload = append(w.buf[:0], reply.Payload...)
+	}
 	switch {
 	case d.Err != nil:
 		w.err = &object.Error{Code: object.CodeInternal, Err: d.Err}

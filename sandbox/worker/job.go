@@ -19,7 +19,7 @@ type job struct {
 	id     uint64
 	stream uint64 // not 0: asks for the next item of this stream
 	call   object.Call
-	body   []byte // the frame's body, which call.Payload aliases
+	body   []byte // the frame's body, which call.Payload aliases, unless it is large
 
 	req     sandbox.Request
 	encoder codec.Encoder
