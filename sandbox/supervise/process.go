@@ -219,10 +219,15 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 	w.answer <- struct{}{}
 }
 
+// maxScriptLine bounds a line of a script in bytes: the engine cuts them shorter, but a worker
+// that was taken over does not.
+const maxScriptLine = 16 << 10
+
 // log writes a script's own line.
 func (p *process) log(d *link.Decoder) {
 	id, level := object.ID(d.Text()), d.Text()
-	msg := string(d.Raw())
+	raw := d.Raw()
+	msg := string(raw[:min(len(raw), maxScriptLine)])
 	if d.Err == nil && id.Tenant() == p.t.cfg.Tenant {
 		p.logScript(level, id, p.t.redact(msg))
 	}
