@@ -7,10 +7,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL    := $(GO) tool -modfile=internal/tools/go.mod
 FUZZTIME ?= 20s
+SOAK    ?= 30m
 COUNT   ?= 10
 PKG     ?= ./...
 
-.PHONY: help demo build test test-python check lint bench pgo bench-peers fuzz cover fmt package clean
+.PHONY: help demo build test test-python check lint bench pgo bench-peers fuzz soak cover fmt package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,13 +50,16 @@ bench-peers: build ## Hearth beside Pyro4, Redis, gRPC and go-plugin: under 6 mi
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/bench ./bench
 	build/bench -doc doc/performance.md -svg doc/bench-peers.svg
 
-fuzz: ## every fuzz target for FUZZTIME (20s) each
+fuzz: ## every fuzz target for FUZZTIME (20s) each; PKG=./wire for those of one package
 	@set -eo pipefail; for pkg in $$($(GO) list $(PKG)); do \
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "== $$pkg $$f"; \
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+soak: ## a real host under mixed load, reloads and hostile scripts for SOAK (30m): fails if it leaks or a call does
+	$(GO) test ./cmd/hearth -run '^TestSoak$$' -count=1 -v -timeout 0 -soak $(SOAK)
 
 cover: ## test coverage as a list a function and as build/cover.html
 	@mkdir -p build

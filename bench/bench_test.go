@@ -64,7 +64,7 @@ func TestQuick(t *testing.T) {
 			for i := range b.rows {
 				r := &b.rows[i]
 				c := r.cell(name)
-				if c == nil || c.why == "n/a" || (c.why == "refused" && r.mb() > 8) || c.why == whyNoPyro {
+				if c == nil || c.why == "n/a" || c.why == whyNoPyro {
 					continue
 				}
 				if len(c.samples) != cfg.rounds || c.samples[0].calls == 0 {

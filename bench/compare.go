@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -17,9 +16,6 @@ const oneCaller = "1 Go caller"
 
 // whyNoPyro stands where Python clients would.
 const whyNoPyro = "no Pyro4 here"
-
-// errRefused says that a peer does not do what was asked, by design.
-var errRefused = errors.New("refused")
 
 // goRow is a row of a load by this program, with all subjects.
 func (b *bench) goRow(load string, n int, w work, batch int) row {
@@ -50,18 +46,8 @@ func (p *peer) measure(ctx context.Context, n int, w *work, batch int, d time.Du
 		return nil, err
 	}
 	defer closeAll(callers)
-	s, err := measure(ctx, callers, w, batch, d)
-	if err != nil && p.host != nil && len(w.blob) > hearthMessageBytes && ctx.Err() == nil {
-		// It closes the connection after a head that announces too much, so that the sender
-		// may never come to read why.
-		return nil, fmt.Errorf("%w: a message to Hearth has at most %d MiB", errRefused, hearthMessageBytes>>20)
-	}
-	return s, err
+	return measure(ctx, callers, w, batch, d)
 }
-
-// hearthMessageBytes is how long a message to Hearth may be. Nothing is refused here by this
-// number: it tells what Hearth refuses from what goes wrong.
-const hearthMessageBytes = 8 << 20
 
 // pythonRow is a row of a load by unmodified Pyro4 clients.
 func (b *bench) pythonRow(load string, n int, w work) row {

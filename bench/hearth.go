@@ -45,7 +45,12 @@ principal "load" {
   keys      = ["load.key"]
   cert { common_name = "load" }
 }
-tenant "bench" {}
+tenant "bench" {
+  limits {
+    arguments = "16MiB"
+    result    = "16MiB"
+  }
+}
 permit "the load may work" {
   principals = ["load"]
   objects    = ["*"]

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,11 +37,6 @@ func (b *bench) rounds(ctx context.Context, rows []row) error {
 					continue
 				}
 				s, err := c.run(ctx, b.cfg.each)
-				if errors.Is(err, errRefused) {
-					c.run, c.why = nil, "refused"
-					b.skip("%s, %s, %s: %v", r.load, r.work, c.subject, err)
-					continue
-				}
 				if err != nil {
 					return fmt.Errorf("%s, %s, %s: %w", r.load, r.work, c.subject, err)
 				}

@@ -146,15 +146,24 @@ func (c *conn) reason() string {
 // of it went out.
 func (c *conn) send(kind wire.Type, flags wire.Flags, serializer uint16, payload []byte) (whole bool, err error) {
 	c.request = wire.Message{Protocol: c.client.cfg.Protocol, Type: kind, Serializer: serializer, Flags: flags, Seq: c.seq, Payload: payload}
-	if c.client.cfg.Compress {
+	var large []byte // the payload, if it is not worth copying
+	switch {
+	case c.client.cfg.Compress:
 		c.out, err = wire.AppendCompressed(c.out[:0], &c.request)
-	} else {
+	case len(payload) > keepBytes:
+		large = payload
+		c.out, err = wire.AppendHead(c.out[:0], &c.request)
+	default:
 		c.out, err = wire.Append(c.out[:0], &c.request)
 	}
 	if err != nil {
 		return false, err
 	}
 	n, err := c.nc.Write(c.out)
+	if err == nil && large != nil {
+		n, err = c.nc.Write(large)
+		return n == len(large), err
+	}
 	return n == len(c.out), err
 }
 

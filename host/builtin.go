@@ -24,6 +24,9 @@ func (c *conn) callHost(snap *snapshot, call *object.Call, ser codec.Serializer,
 		return object.Reply{}, &object.Error{Code: object.CodeNotFound, Class: "AttributeError",
 			Msg: fmt.Sprintf("%s has no such method", call.ID)}
 	}
+	if n := len(call.Payload); n > object.DefaultMessageBytes { // tenants' limits are for their objects
+		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes; not executed", n)
+	}
 	params, kwargs, err := codec.UnmarshalCall(ser, call.Payload, codec.Limits{})
 	if err != nil {
 		return object.Reply{}, err

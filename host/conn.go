@@ -99,7 +99,8 @@ func (c *conn) serve() {
 		return
 	}
 	c.h.introduced(c)
-	c.in.SetMax(maxMessageBytes)
+	c.in.SetMax(object.DefaultMessageBytes)
+	c.in.Limit = c.messageBytes
 	_ = c.nc.SetReadDeadline(time.Time{})
 	for !c.draining.Load() {
 		// Where turns are taken, the next call waits for one before it is even read: it is
@@ -240,12 +241,20 @@ func (c *conn) lingeringClose() {
 	c.nc.Close()
 }
 
+// largePayload is the size from which a payload is written by itself.
+const largePayload = 64 << 10
+
 // write sends one message. A peer that does not read for long is cut off.
 func (c *conn) write(m *wire.Message) error {
 	if c.legacy != nil {
 		m.Sign([]byte(c.legacy.secret))
 	}
-	out, err := wire.Append(c.out[:0], m)
+	var large []byte // the payload, if it is not worth copying
+	appendTo := wire.Append
+	if len(m.Payload) > largePayload {
+		appendTo, large = wire.AppendHead, m.Payload
+	}
+	out, err := appendTo(c.out[:0], m)
 	if err != nil {
 		return err
 	}
@@ -255,6 +264,9 @@ func (c *conn) write(m *wire.Message) error {
 		_ = c.nc.SetWriteDeadline(c.writable)
 	}
 	_, err = c.nc.Write(out)
+	if err == nil && large != nil {
+		_, err = c.nc.Write(large)
+	}
 	if c.out = out; cap(out) > 1<<20 {
 		c.out = nil
 	}
@@ -369,7 +381,16 @@ func (c *conn) correlate(m, answer *wire.Message) {
 }
 
 // plain returns a message's payload, inflated if it came compressed.
-func (c *conn) plain(m *wire.Message) ([]byte, error) { return c.inflate(m, maxMessageBytes) }
+func (c *conn) plain(m *wire.Message) ([]byte, error) { return c.inflate(m, c.messageBytes()) }
+
+// messageBytes is how long a message may be, and what it inflates to. Which object it calls
+// is known only when it has been read; strangers get the default, whatever objects take.
+func (c *conn) messageBytes() int {
+	if c.caller.Principal == object.Anonymous {
+		return object.DefaultMessageBytes
+	}
+	return c.h.snap.Load().policy.MessageBytes()
+}
 
 // inflate is plain with a bound, in bytes, on what a payload inflates to.
 func (c *conn) inflate(m *wire.Message, max int) ([]byte, error) {

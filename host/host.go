@@ -65,7 +65,6 @@ type Config struct {
 const (
 	handshakeTimeout  = 5 * time.Second
 	maxHandshakeBytes = 64 << 10         // of a CONNECT message, and of what it inflates to
-	maxMessageBytes   = 8 << 20          // of any other message, and of what it inflates to
 	callTimeout       = 30 * time.Second // a call, its wait for an instance included
 	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
 	drainTimeout      = 10 * time.Second

@@ -79,6 +79,7 @@ function Echo.expose:count(n)
   return hearth.stream(function() i = i + 1; if i <= n then return i end end)
 end
 function Echo.expose:fail() error(hearth.exception("KeyError", "gone")) end
+function Echo.expose:controls(n) return ("\1"):rep(n) end
 function Echo.expose:spin() while true do end end
 function Echo.expose:hoard() local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end end
 return Echo`,

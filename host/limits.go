@@ -1,6 +1,10 @@
 package host
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/hearthhost/hearth/object"
+)
 
 // Limit is one of the host's fixed limits, for those who ask.
 type Limit struct{ Name, Value string }
@@ -8,7 +12,7 @@ type Limit struct{ Name, Value string }
 // Limits returns the host's own limits, which nothing sets.
 func Limits() []Limit {
 	return []Limit{
-		{"message size", strconv.Itoa(maxMessageBytes>>20) + " MiB"},
+		{"message size of strangers", strconv.Itoa(object.DefaultMessageBytes>>20) + " MiB"},
 		{"time for the handshake", handshakeTimeout.String()},
 		{"time for a call", callTimeout.String()},
 		{"time to finish calls when told to stop", drainTimeout.String()},

@@ -19,7 +19,7 @@ type Limits struct {
 	// SourceBytes bounds a script and each of its modules; default 64 KiB, at most 1 MiB.
 	SourceBytes int `json:"source,omitempty"`
 	// ArgumentBytes bounds a call's payload as it comes, and ResultBytes what a result
-	// takes; default 8 MiB, which is also the most.
+	// takes; default 8 MiB, at most 32 MiB.
 	ArgumentBytes int `json:"arguments,omitempty"`
 	ResultBytes   int `json:"result,omitempty"`
 	// CallDepth bounds how deep Lua functions call each other; default 10,000.
@@ -40,8 +40,12 @@ type Limits struct {
 // Bounds that limits cannot pass.
 const (
 	MaxSourceBytes  = 1 << 20
-	MaxMessageBytes = 8 << 20 // of a call or an answer
+	MaxMessageBytes = 32 << 20 // of a call or an answer
 )
+
+// DefaultMessageBytes is the bound on a call's payload, and on a result, where nothing else
+// is said.
+const DefaultMessageBytes = 8 << 20
 
 // OrDefaults returns the limits with defaults in place of zeros.
 func (l Limits) OrDefaults() Limits {
@@ -50,8 +54,8 @@ func (l Limits) OrDefaults() Limits {
 	l.Wall = orDefault(l.Wall, 5*time.Second)
 	l.Memory = orDefault(l.Memory, 64<<20)
 	l.SourceBytes = min(orDefault(l.SourceBytes, 64<<10), MaxSourceBytes)
-	l.ArgumentBytes = min(orDefault(l.ArgumentBytes, MaxMessageBytes), MaxMessageBytes)
-	l.ResultBytes = min(orDefault(l.ResultBytes, MaxMessageBytes), MaxMessageBytes)
+	l.ArgumentBytes = min(orDefault(l.ArgumentBytes, DefaultMessageBytes), MaxMessageBytes)
+	l.ResultBytes = min(orDefault(l.ResultBytes, DefaultMessageBytes), MaxMessageBytes)
 	l.CallDepth = orDefault(l.CallDepth, 10_000)
 	l.Coroutines = orDefault(l.Coroutines, 1000)
 	l.Queue = orDefault(l.Queue, 256)

@@ -248,6 +248,9 @@ var errNoObject = object.Errorf(object.CodeNotFound, "the plugin has no such obj
 
 // Invoke implements [object.Backend].
 func (p *Plugin) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
+	if n := len(c.Payload); n > object.DefaultMessageBytes { // tenants' limits are for their scripts
+		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed", n, object.DefaultMessageBytes)
+	}
 	r, _, err := p.ask(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
 		r, err := pr.rpc.Call(ctx, request(c, n, c.Payload))
 		if s := r.GetStream(); s != 0 && r.GetFailure() == nil {

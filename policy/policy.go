@@ -47,6 +47,7 @@ type Policy struct {
 	// what it does not set is missing.
 	Set map[string]string
 
+	message  int                // the most bytes of a call's message that any block says, 0: none does
 	declared []object.Principal // by principal blocks, sorted
 	certs    []certRule
 	tenants  map[object.Tenant]*TenantSettings

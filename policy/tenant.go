@@ -62,6 +62,10 @@ func (p *Policy) Weight(name object.Tenant) float64 {
 	return 1
 }
 
+// MessageBytes is how long a call's message may be where it is not known yet which object is
+// called: as long as the object that takes the longest has it, and never less than the default.
+func (p *Policy) MessageBytes() int { return max(p.message, object.DefaultMessageBytes) }
+
 // layers are the walls that a policy may weaken, by the names that package confine gives
 // them.
 var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock", "rlimits", "cgroup", "dumpable", "parent-death"}
@@ -304,6 +308,7 @@ func (r *reader) limits(a attributes) object.Limits {
 			*to = int(n)
 		}
 	}
+	r.p.message = max(r.p.message, l.ArgumentBytes)
 	for name, to := range map[string]*int{"depth": &l.CallDepth, "coroutines": &l.Coroutines, "queue": &l.Queue,
 		"parallel": &l.Parallel, "sessions": &l.Sessions, "log_lines": &l.LogLines} {
 		*to, _ = r.count(a, name)

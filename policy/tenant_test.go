@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,5 +100,21 @@ tenant "plain" {}
 		if _, err := policy.Parse("policy.hcl", []byte(head+"tenant \"big\" { weight = "+weight+" }"), "/base", hostUID, accounts); err == nil {
 			t.Errorf("weight = %s loads", weight)
 		}
+	}
+}
+
+func TestMessageBytes(t *testing.T) {
+	for blocks, want := range map[string]int{
+		"": object.DefaultMessageBytes,
+		"tenant \"red\" {\n limits { arguments = \"1KiB\" }\n}":                                                                                object.DefaultMessageBytes,
+		"tenant \"red\" {\n limits { arguments = \"10MiB\" }\n object \"big\" {\n limits { arguments = \"12MiB\" }\n }\n}\ntenant \"blue\" {}": 12 << 20,
+	} {
+		if got := mustParse(t, head+blocks).MessageBytes(); got != want {
+			t.Errorf("%s\nMessageBytes() = %d, want %d", blocks, got, want)
+		}
+	}
+	_, err := policy.Parse("policy.hcl", []byte(head+"tenant \"red\" {\n limits { arguments = \"33MiB\" }\n}"), "/base", hostUID, accounts)
+	if err == nil || !strings.Contains(err.Error(), "want a size from 1B to 32MiB") {
+		t.Errorf("33MiB: %v", err)
 	}
 }

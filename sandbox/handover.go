@@ -60,7 +60,7 @@ func (s *State) mend() bool {
 // Inheritable reports why a state that was handed over, which value writes, cannot be the
 // argument of an init; nil if it can. It is asked by who called Handover.
 func (s *State) Inheritable(value func(object.Sink) error) error {
-	s.build.begin(false)
+	s.build.begin(forValues)
 	defer func() { s.build.values = s.build.values[:0] }()
 	if err := value(&s.build); err != nil {
 		return err

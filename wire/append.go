@@ -14,6 +14,19 @@ import (
 // the generation's length fields cannot hold m, and with CodeInvalid for anything else
 // that it cannot say. Flags that m.Protocol does not have are left out.
 func Append(dst []byte, m *Message) ([]byte, error) {
+	dst, err := appendHead(dst, m, len(m.Payload))
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, m.Payload...), nil
+}
+
+// AppendHead is [Append] without the payload, for those who write a large one by itself: it
+// comes right behind.
+func AppendHead(dst []byte, m *Message) ([]byte, error) { return appendHead(dst, m, 0) }
+
+// appendHead appends all of m but its payload, and makes room for more bytes behind that.
+func appendHead(dst []byte, m *Message, more int) ([]byte, error) {
 	size, err := m.annotationBytes()
 	if err != nil {
 		return dst, err
@@ -25,7 +38,7 @@ func Append(dst []byte, m *Message) ([]byte, error) {
 		if size > maxAnnotations4 || len(m.Payload) > maxPayload4 {
 			return dst, tooLong(m, size)
 		}
-		dst = append4(slices.Grow(dst, header4Bytes+size+len(m.Payload)), m, size)
+		dst = append4(slices.Grow(dst, header4Bytes+size+more), m, size)
 	case m.Protocol == object.Pyro5:
 		if m.Serializer > math.MaxUint8 {
 			return dst, object.Errorf(object.CodeInvalid, "serializer %d", m.Serializer)
@@ -33,11 +46,11 @@ func Append(dst []byte, m *Message) ([]byte, error) {
 		if int64(size) > math.MaxUint32 || int64(len(m.Payload)) > math.MaxUint32 {
 			return dst, tooLong(m, size)
 		}
-		dst = append5(slices.Grow(dst, header5Bytes+size+len(m.Payload)), m, size)
+		dst = append5(slices.Grow(dst, header5Bytes+size+more), m, size)
 	default:
 		return dst, object.Errorf(object.CodeInvalid, "protocol %d", m.Protocol)
 	}
-	return append(dst, m.Payload...), nil
+	return dst, nil
 }
 
 func tooLong(m *Message, annotations int) error {

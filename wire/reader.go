@@ -14,7 +14,8 @@ const DefaultMaxBytes = 8 << 20
 const (
 	firstBuffer = 512      // what a connection costs that has not said anything
 	keepBuffer  = 64 << 10 // a larger buffer is let go once its message is done
-	stepBuffer  = 64 << 10 // how far ahead of arrived bytes a buffer may grow, at least
+	stepBuffer  = 64 << 10 // how far a buffer may grow ahead of the bytes that arrived
+	aheadFactor = 16       // and how many times as far as they go, if that is more: megabytes are copied twice then
 	idleReads   = 100      // reads without a byte or an error before giving up
 )
 
@@ -25,6 +26,10 @@ type Reader struct {
 	// more of it is: only header fields of the message are filled. Read returns its
 	// error unchanged.
 	Check func(*Message) error
+
+	// Limit, if set, is asked about a message that is above the bound how long it may be,
+	// in bytes, where that depends on what can change while the reader waits.
+	Limit func() int
 
 	r          io.Reader
 	max        int
@@ -133,10 +138,17 @@ func (r *Reader) header(m *Message) (header, error) {
 		return h, err
 	}
 	if n := int64(h.annotations) + int64(h.payload); n > int64(r.max) {
-		if version == object.Pyro4 {
-			return h, object.Errorf(object.CodeTooLarge, "max message size exceeded (%d where max=%d)", n, r.max)
+		most := r.max
+		if r.Limit != nil {
+			most = max(most, r.Limit())
 		}
-		return h, object.Errorf(object.CodeTooLarge, "message too large (%d, max=%d)", n, r.max)
+		switch {
+		case n <= int64(most):
+		case version == object.Pyro4:
+			return h, object.Errorf(object.CodeTooLarge, "max message size exceeded (%d where max=%d)", n, most)
+		default:
+			return h, object.Errorf(object.CodeTooLarge, "message too large (%d, max=%d)", n, most)
+		}
 	}
 	if m.Type < Connect || m.Type > Ping {
 		return h, r.badType(m)
@@ -225,7 +237,7 @@ func (r *Reader) room(n int) {
 		r.start, r.end = 0, unread
 		return
 	}
-	grown := make([]byte, max(firstBuffer, min(n, max(2*unread, stepBuffer))))
+	grown := make([]byte, max(firstBuffer, min(n, max(aheadFactor*unread, stepBuffer))))
 	copy(grown, r.buf[r.start:r.end])
 	r.buf, r.start, r.end = grown, 0, unread
 }

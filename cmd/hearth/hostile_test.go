@@ -72,7 +72,7 @@ func hostile(t *testing.T, uid int) {
 			}
 			defer c.Close()
 			for i := lane; i < len(files); i += hostileTenants {
-				attackOnce(t, c, fmt.Sprintf("hostile%d", lane), files[i])
+				attackOnce(t, c, fmt.Sprintf("hostile%d", lane), files[i], false)
 			}
 		})
 	}
@@ -82,8 +82,9 @@ func hostile(t *testing.T, uid int) {
 	}
 }
 
-// attackOnce makes the script's call and then one to the neighbour.
-func attackOnce(t *testing.T, c *hearth.Client, tenant, file string) {
+// attackOnce makes the script's call and then one to the neighbour. Where the machine is busy
+// beyond measure, time may end a call before the limit that is meant to.
+func attackOnce(t *testing.T, c *hearth.Client, tenant, file string, busy bool) {
 	t.Helper()
 	name := strings.TrimSuffix(filepath.Base(file), ".lua")
 	text, err := os.ReadFile(file)
@@ -100,6 +101,8 @@ func attackOnce(t *testing.T, c *hearth.Client, tenant, file string) {
 		t.Errorf("%s: the call hangs", name)
 	} else if err != nil && strings.Contains(err.Error(), "worker") {
 		t.Errorf("%s ended its tenant's worker: %v", name, err)
+	} else if busy && err != nil && strings.Contains(err.Error(), "of wall time") {
+		t.Logf("%s: time ended it", name)
 	} else if want, ok := strings.CutPrefix(first, "-- expect: result "); ok {
 		if err != nil || fmt.Sprint(got) != want {
 			t.Errorf("%s: attack = %.200v, %.200v; want %s", name, got, err, want)

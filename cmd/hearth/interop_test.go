@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,11 +16,19 @@ const python = "/usr/bin/python3"
 // needPyro4 skips the test where there is no Pyro4 to test with.
 func needPyro4(t *testing.T) {
 	t.Helper()
+	if err := noPyro4(t); err != nil {
+		t.Skipf("SKIPPED: no interoperability with the real Pyro4 was tested: %v", err)
+	}
+}
+
+// noPyro4 says why there is no Pyro4 to test with; nil: there is one.
+func noPyro4(t *testing.T) error {
+	t.Helper()
 	out, err := exec.CommandContext(t.Context(), python, "-c", "import Pyro4, msgpack, serpent").CombinedOutput()
 	if err != nil {
-		t.Skipf("SKIPPED: no interoperability with the real Pyro4 was tested: %s cannot import it "+
-			"(apt-get install python3-pyro4 python3-msgpack python3-serpent): %v\n%s", python, err, out)
+		return fmt.Errorf("%s cannot import it (apt-get install python3-pyro4 python3-msgpack python3-serpent): %w\n%s", python, err, out)
 	}
+	return nil
 }
 
 // pyro prepares a Python client of testdata/pyro against h. Pyro reads PYRO_ variables,

@@ -9,6 +9,12 @@ import (
 // PutCall appends what a worker needs to know of a call: for [Call], [Next] and [Proxy]
 // frames. The payload comes last.
 func (e *Encoder) PutCall(c *object.Call) {
+	e.PutCallHead(c)
+	e.Raw(c.Payload)
+}
+
+// PutCallHead is PutCall without the payload, which is to come right behind.
+func (e *Encoder) PutCallHead(c *object.Call) {
 	e.Text(string(c.ID))
 	e.Byte(byte(c.Kind))
 	e.Text(string(c.Method))
@@ -32,7 +38,6 @@ func (e *Encoder) PutCall(c *object.Call) {
 	for _, id := range c.Chain {
 		e.Text(string(id))
 	}
-	e.Raw(c.Payload)
 }
 
 // CallFields reads what PutCall wrote into c, whose former texts are kept where they

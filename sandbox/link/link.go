@@ -9,6 +9,8 @@
 // attack and nothing in between.
 package link
 
+import "github.com/hearthhost/hearth/object"
+
 // Type says what a frame asks or answers.
 type Type uint8
 
@@ -44,5 +46,13 @@ const (
 
 const headBytes = 4 + 1 + 8
 
-// MaxFrameBytes bounds one frame: the largest message plus room for its head fields.
-const MaxFrameBytes = 17 << 20
+// Large is the size from which bytes go through a link uncopied: a frame's body of more
+// comes in memory of its own, which its handler may keep.
+const Large = readBuffer
+
+// MaxFrameBytes bounds any frame.
+const MaxFrameBytes = 2*object.MaxMessageBytes + 1<<20
+
+// FrameBytes bounds a frame with a message of so many bytes: with what texts grow by when a
+// serializer escapes them, and with head fields.
+func FrameBytes(message int) int { return 2*message + 1<<20 }

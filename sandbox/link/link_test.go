@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"maps"
@@ -275,6 +276,75 @@ func BenchmarkCallFrame(b *testing.B) {
 		d.CallFields(&got)
 		if d.Err != nil {
 			b.Fatal(d.Err)
+		}
+	}
+}
+
+// TestLargeFramesAreTheirHandlers has two writers share a link, one with large frames in two
+// parts: each arrives whole and in order, and its bytes stay as they came while others follow.
+func TestLargeFramesAreTheirHandlers(t *testing.T) {
+	const each = 20
+	a, b := sockets(t)
+	w := link.NewWriter(a)
+	size := func(n int) int { return link.Large + n*n*n*100 }
+	var wg sync.WaitGroup
+	for i := range 2 {
+		wg.Go(func() {
+			var e link.Encoder
+			for n := range each {
+				e.Begin(link.Log, uint64(i))
+				e.Uint(uint64(n))
+				raw := bytes.Repeat([]byte{byte(n)}, size(n)*i+1)
+				if err := w.WriteBefore(e.FrameBefore(raw), raw); err != nil {
+					t.Error(err)
+				}
+				clear(raw) // it is ours again
+			}
+		})
+	}
+	go func() { wg.Wait(); a.Close() }()
+	next := map[uint64]uint64{}
+	var kept [][]byte
+	r, err := link.NewReader(b, func(_ link.Type, id uint64, body []byte) error {
+		d := link.Decoder{B: body}
+		if n := d.Uint(); n != next[id] {
+			t.Errorf("frame %d of writer %d where %d was next", n, id, next[id])
+		}
+		next[id]++
+		if len(body) > link.Large {
+			kept = append(kept, d.Raw())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(false); !errors.Is(err, io.EOF) || next[0] != each || next[1] != each || len(kept) != each {
+		t.Fatalf("Run() = %v after %v frames, %d of them large", err, next, len(kept))
+	}
+	for n, raw := range kept {
+		if !bytes.Equal(raw, bytes.Repeat([]byte{byte(n)}, size(n)+1)) {
+			t.Errorf("large frame %d changed after it was handled", n)
+		}
+	}
+}
+
+// TestLimit: the host bounds what a worker may say, and may let it say more later.
+func TestLimit(t *testing.T) {
+	for _, limit := range []int{200_000, 100_000} {
+		a, b := sockets(t)
+		var e link.Encoder
+		e.Begin(link.Reply, 1)
+		e.Raw(make([]byte, 150_000))
+		go func() { _, _ = a.Write(e.Frame()); a.Close() }()
+		frames := 0
+		r, err := link.NewReader(b, func(link.Type, uint64, []byte) error { frames++; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Limit(limit)
+		if err := r.Run(false); errors.Is(err, io.EOF) != (limit > 150_000) || (frames == 1) != (limit > 150_000) {
+			t.Errorf("limit %d: %d frames, %v", limit, frames, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
@@ -14,8 +15,8 @@ import (
 // readBuffer is what a Reader holds when no frame needs more.
 const readBuffer = 64 << 10
 
-// Handler takes one frame. The body is the handler's until it returns. An error ends the
-// link.
+// Handler takes one frame. The body is the handler's until it returns, one of more than
+// [Large] bytes for good. An error ends the link.
 type Handler func(t Type, id uint64, body []byte) error
 
 // Reader reads the frames of one socket. [Reader.Run] waits for them; [Reader.Poll] lets
@@ -25,6 +26,7 @@ type Reader struct {
 	raw    syscall.RawConn
 	handle Handler
 	spin   Spin
+	max    atomic.Int64 // see Limit
 
 	mu         sync.Mutex // the right to read; guards what follows
 	buf        []byte
@@ -38,8 +40,14 @@ func NewReader(conn syscall.Conn, handle Handler) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
-	return &Reader{raw: raw, handle: handle, buf: make([]byte, readBuffer)}, nil
+	r := &Reader{raw: raw, handle: handle, buf: make([]byte, readBuffer)}
+	r.Limit(MaxFrameBytes)
+	return r, nil
 }
+
+// Limit sets how long a frame may be, in bytes; it is [MaxFrameBytes] at first. A longer one
+// ends the link. Safe for concurrent use.
+func (r *Reader) Limit(max int) { r.max.Store(int64(max)) }
 
 // Run handles frames until the socket ends, and returns io.EOF if it ended between two
 // frames, else what went wrong. It is called once.
@@ -145,7 +153,7 @@ func (r *Reader) framesLocked() error {
 			break
 		}
 		n := int(binary.LittleEndian.Uint32(b))
-		if n < headBytes-4 || n > MaxFrameBytes {
+		if n < headBytes-4 || int64(n) > r.max.Load() {
 			return fmt.Errorf("link: frame of %d bytes", n)
 		}
 		if len(b) < 4+n {

@@ -44,13 +44,21 @@ func NewWriter(w io.Writer) *Writer {
 // Write sends one frame that was made by an [Encoder], and all that wait, at once. The
 // slice may be used again when Write returns. An error means that the link is dead,
 // except for [ErrBacklog].
-func (w *Writer) Write(frame []byte) error {
+func (w *Writer) Write(frame []byte) error { return w.WriteBefore(frame, nil) }
+
+// WriteBefore is Write for a frame and its last field, as [Encoder.FrameBefore] wants it.
+// What is [Large] is not copied, unless somebody else is writing.
+func (w *Writer) WriteBefore(frame, raw []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.appendLocked(frame); err != nil {
+	if w.err == nil && !w.writing && len(frame)+len(raw) > Large {
+		w.flushLocked(frame, raw)
+		return w.err
+	}
+	if err := w.appendLocked(frame, raw); err != nil {
 		return err
 	}
-	w.flushLocked()
+	w.flushLocked(nil, nil)
 	return w.err
 }
 
@@ -58,14 +66,17 @@ func (w *Writer) Write(frame []byte) error {
 // run, so that their frames and this one cost one system call. A failure to write shows
 // in a later call, and in the [Reader] at the other end of the same socket.
 func (w *Writer) Queue(frame []byte) error {
+	if len(frame) > Large {
+		return w.Write(frame)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.appendLocked(frame); err != nil {
+	if err := w.appendLocked(frame, nil); err != nil {
 		return err
 	}
 	switch {
 	case w.queued >= maxQueued:
-		w.flushLocked()
+		w.flushLocked(nil, nil)
 	case !w.soon && !w.writing:
 		w.soon = true
 		go func() { // ends with the write
@@ -73,35 +84,37 @@ func (w *Writer) Queue(frame []byte) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.soon = false
-			w.flushLocked()
+			w.flushLocked(nil, nil)
 		}()
 	}
 	return w.err
 }
 
-func (w *Writer) appendLocked(frame []byte) error {
+func (w *Writer) appendLocked(frame, raw []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	if len(w.buf)+len(frame) > maxBacklogBytes {
+	if len(w.buf) > 0 && len(w.buf)+len(frame)+len(raw) > maxBacklogBytes {
 		return ErrBacklog
 	}
-	w.buf = append(w.buf, frame...)
+	w.buf = append(append(w.buf, frame...), raw...)
 	w.queued++
 	return nil
 }
 
-// flushLocked writes what waits, unless somebody does already, who will.
-func (w *Writer) flushLocked() {
+// flushLocked writes what waits, unless somebody does already, who will; and behind it a
+// frame in two parts, if there is one: then nobody may be writing.
+func (w *Writer) flushLocked(frame, raw []byte) {
 	if w.writing {
 		return
 	}
 	w.writing = true
-	for len(w.buf) > 0 && w.err == nil {
+	for len(w.buf)+len(frame) > 0 && w.err == nil {
 		out := w.buf
 		w.buf, w.queued = w.spare[:0], 0
 		w.mu.Unlock()
-		_, err := w.w.Write(out)
+		err := w.put(out, frame, raw)
+		frame, raw = nil, nil
 		w.mu.Lock()
 		if err != nil {
 			w.err = err
@@ -111,4 +124,17 @@ func (w *Writer) flushLocked() {
 		}
 	}
 	w.writing = false
+}
+
+// put writes parts of a stream, in order.
+func (w *Writer) put(parts ...[]byte) error {
+	for _, p := range parts {
+		if len(p) == 0 {
+			continue
+		}
+		if _, err := w.w.Write(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -38,6 +38,7 @@ type process struct {
 	mu       sync.Mutex // guards what follows
 	pending  map[uint64]*pending
 	last     uint64
+	message  int                           // the longest result that any of its versions may give, in bytes
 	sweeping bool                          // sweep will run
 	retired  bool                          // it takes no more requests
 	known    map[object.ID]bool            // every object of which it has loaded a version
@@ -88,12 +89,13 @@ func start(t *Tenant) (*process, error) {
 	}
 	p := &process{t: t, spawned: w, out: link.NewWriter(w.conn), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
-		pending: map[uint64]*pending{}, known: map[object.ID]bool{}, loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
+		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]bool{}, loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
 	var err error
 	if p.in, err = link.NewReader(w.conn, p.frame); err != nil {
 		w.drop()
 		return nil, err
 	}
+	p.in.Limit(link.FrameBytes(p.message))
 	t.cfg.Account.Started(p.cmd.Process.Pid)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	go p.read()
@@ -210,7 +212,9 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 	}
 	reply, more, failed := d.ReplyFields()
 	w.reply, w.more, w.err = reply, more, nil
-	w.reply.Payload = append(w.buf[:0], reply.Payload...)
+	if len(reply.Payload) <= link.Large { // what is larger is ours
+		w.reply.Payload = append(w.buf[:0], reply.Payload...)
+	}
 	switch {
 	case d.Err != nil:
 		w.err = &object.Error{Code: object.CodeInternal, Err: d.Err}
@@ -220,10 +224,15 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 	w.answer <- struct{}{}
 }
 
+// maxScriptLine bounds a line of a script in bytes: the engine cuts them shorter, but a worker
+// that was taken over does not.
+const maxScriptLine = 16 << 10
+
 // log writes a script's own line.
 func (p *process) log(d *link.Decoder) {
 	id, level := object.ID(d.Text()), d.Text()
-	msg := string(d.Raw())
+	raw := d.Raw()
+	msg := string(raw[:min(len(raw), maxScriptLine)])
 	if d.Err == nil && id.Tenant() == p.t.cfg.Tenant {
 		p.logScript(level, id, p.t.redact(msg))
 	}

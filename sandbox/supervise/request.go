@@ -13,14 +13,21 @@ import (
 // request asks for a call or for a stream's next item.
 func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *object.Call) (object.Reply, bool, error) {
 	e := encoders.Get().(*link.Encoder)
-	r, more, err := p.ask(ctx, c.ID, c.Deadline, c.Buffer, func(n uint64) []byte {
+	var large []byte // the payload, if it is
+	if len(c.Payload) > link.Large {
+		large = c.Payload
+	}
+	r, more, err := p.askBefore(ctx, c.ID, c.Deadline, c.Buffer, func(n uint64) []byte {
 		e.Begin(typ, n)
 		if typ == link.Next {
 			e.Uint(stream)
 		}
-		e.PutCall(c)
-		return e.Frame()
-	})
+		e.PutCallHead(c)
+		if large == nil {
+			e.Raw(c.Payload)
+		}
+		return e.FrameBefore(large)
+	}, large)
 	if cap(e.B) <= 64<<10 {
 		encoders.Put(e)
 	}
@@ -30,6 +37,11 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 // ask sends one request and waits for its reply, its deadline or ctx. The object's source is sent
 // before its first request. frame makes the frame, given the request's id.
 func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, buf []byte, frame func(uint64) []byte) (object.Reply, bool, error) {
+	return p.askBefore(ctx, id, deadline, buf, frame, nil)
+}
+
+// askBefore is ask with a frame that ends before its last field, if large is not nil.
+func (p *process) askBefore(ctx context.Context, id object.ID, deadline time.Time, buf []byte, frame func(uint64) []byte, large []byte) (object.Reply, bool, error) {
 	w := pendings.Get().(*pending)
 	w.buf, w.deadline = buf, deadline
 	p.mu.Lock()
@@ -52,11 +64,13 @@ func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, buf
 	}
 	p.mu.Unlock()
 
-	send := p.out.Queue
-	if alone {
-		send = p.out.Write
+	var err error
+	if alone || large != nil {
+		err = p.out.WriteBefore(frame(n), large)
+	} else {
+		err = p.out.Queue(frame(n))
 	}
-	if err := send(frame(n)); err != nil {
+	if err != nil {
 		return p.unsent(n, w, err)
 	}
 	if alone && p.look(w) {

@@ -258,6 +258,10 @@ func (p *process) loadFrame(v *Version, request uint64) []byte {
 // callers hold mu.
 func (p *process) putVersion(e *link.Encoder, v *Version) {
 	p.known[v.ID] = true
+	if v.Limits.ResultBytes > p.message {
+		p.message = v.Limits.ResultBytes
+		p.in.Limit(link.FrameBytes(p.message))
+	}
 	p.grant(v.ID)
 	if !p.libs[v.Libs] {
 		p.libs[v.Libs] = true

@@ -237,7 +237,7 @@ func (a *actor) serve(j *job) bool {
 			return true
 		}
 	}
-	opened, broken := j.run(a.state, st)
+	opened, broken := j.run(a.state, st, link.FrameBytes(a.o.limits.ResultBytes))
 	if opened != nil {
 		a.publish(j, opened)
 		if perCall && !a.streams {

@@ -19,11 +19,12 @@ type job struct {
 	id     uint64
 	stream uint64 // not 0: asks for the next item of this stream
 	call   object.Call
-	body   []byte // the frame's body, which call.Payload aliases
+	body   []byte // the frame's body, which call.Payload aliases, unless it is large
 
 	req     sandbox.Request
 	encoder codec.Encoder
 	format  codec.ID // of encoder
+	written written  // around encoder, if it escapes texts
 	frame   link.Encoder
 	head    int   // where the reply's payload starts in frame
 	last    bool  // of a stream: it has no more items
@@ -46,9 +47,9 @@ func newJob(w *process, id uint64) *job {
 	return j
 }
 
-// run asks the state for what the job wants. The reply is in j.frame afterwards.
-// It reports whether the state can be used again.
-func (j *job) run(s *sandbox.State, st *sandbox.Stream) (opened *sandbox.Stream, broken bool) {
+// run asks the state for what the job wants. The reply is in j.frame afterwards, which has
+// max bytes at most. It reports whether the state can be used again.
+func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbox.Stream, broken bool) {
 	ser := codec.ByID(codec.ID(j.call.Serializer))
 	if ser == nil {
 		j.failure(object.Errorf(object.CodeInternal, "serializer %d", j.call.Serializer))
@@ -56,6 +57,10 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream) (opened *sandbox.Stream,
 	}
 	j.begin(ser)
 	j.request(ser)
+	if escapes(j.format) {
+		j.written = written{Encoder: j.encoder, max: max}
+		j.req.Result = &j.written
+	}
 	var out sandbox.Outcome
 	var err error
 	more := true
@@ -77,6 +82,10 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream) (opened *sandbox.Stream,
 	if more {
 		if doc, err = j.encoder.Document(); err != nil {
 			j.failure(asError(err))
+			return nil, out.Broken
+		}
+		if len(doc) > max {
+			j.failure(tooLong(max))
 			return nil, out.Broken
 		}
 		j.frame.B = doc
@@ -111,10 +120,13 @@ func (j *job) request(ser codec.Serializer) {
 	j.req = sandbox.Request{
 		Kind: c.Kind, Method: c.Method, Batch: c.Batch,
 		Caller: c.Caller, Corr: c.Corr, Chain: c.Chain, Protocol: c.Protocol, Traceback: c.Traceback,
-		Args:        func(to object.Sink) error { return ser.DecodeCall(c.Payload, codec.Limits{}, to) },
-		Result:      j.encoder,
-		ResetResult: func() { j.encoder.Reset(j.frame.B[:j.head]) },
-		ClassName:   func(name string) (string, bool) { return codec.ClassName(c.Protocol, name) },
+		Args:   func(to object.Sink) error { return ser.DecodeCall(c.Payload, codec.Limits{}, to) },
+		Result: j.encoder,
+		ResetResult: func() {
+			j.encoder.Reset(j.frame.B[:j.head])
+			j.written.texts, j.written.more = 0, 0
+		},
+		ClassName: func(name string) (string, bool) { return codec.ClassName(c.Protocol, name) },
 	}
 	if c.Kind == object.Batch {
 		j.req.BatchWrapperClass = codec.BatchWrapperClass(c.Protocol)

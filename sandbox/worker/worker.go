@@ -135,8 +135,11 @@ func (w *process) frame(typ link.Type, id uint64, body []byte) error {
 	case link.Call, link.Next:
 		// The job keeps its body while it waits and runs.
 		j := newJob(w, id)
+		if len(body) > link.Large { // it is ours
+			return w.accept(j, typ, body)
+		}
 		j.body = append(j.body[:0], body...)
-		return w.accept(j, typ)
+		return w.accept(j, typ, j.body)
 	case link.Stop:
 		return errStop
 	default:
@@ -146,8 +149,8 @@ func (w *process) frame(typ link.Type, id uint64, body []byte) error {
 }
 
 // accept takes a call or a request for a stream's next item and hands it to its object.
-func (w *process) accept(j *job, typ link.Type) error {
-	d := link.Decoder{B: j.body}
+func (w *process) accept(j *job, typ link.Type, body []byte) error {
+	d := link.Decoder{B: body}
 	if typ == link.Next {
 		j.stream = d.Uint()
 	}

@@ -1,0 +1,57 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/client"
+)
+
+// TestLargeMessages lets one object take and give more than others, and hits the bounds of
+// it and of a neighbour.
+func TestLargeMessages(t *testing.T) {
+	const most = 20 << 20
+	addr := start(t, limited("object \"echo\" {\n limits {\n arguments = \"12MiB\"\n result = \"12MiB\"\n }\n}"))
+	c := dial(t, addr, client.Config{Serializer: "msgpack", MaxMessageBytes: most})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // nothing here waits for its end
+	defer cancel()
+	echo := c.Object("acme.echo")
+	for _, n := range []int{1, 8<<20 - 100, 8<<20 + 100, 12<<20 - 100} {
+		blob := bytes.Repeat([]byte("Hearth!"), n/7+1)
+		got, err := echo.Call(ctx, "echo", blob)
+		if b, ok := got.([]byte); err != nil || !ok || !bytes.Equal(b, blob) {
+			t.Fatalf("%d bytes came back as a %T of other content: %v", n, got, err)
+		}
+	}
+	_, err := c.Object("acme.counter").Call(ctx, "add", make([]byte, 9<<20))
+	wantRemote(t, err, "", "acme.counter takes at most 8388608; not executed")
+	_, err = c.Object("Pyro.Daemon").Call(ctx, "ping", make([]byte, 9<<20))
+	wantRemote(t, err, "", "limit exceeded: arguments of 9437")
+	if _, err := echo.Call(ctx, "echo", make([]byte, 12<<20)); err == nil {
+		t.Error("a message above what any object takes was answered")
+	}
+	if got, err := echo.Call(ctx, "echo", 1); err != nil || got != int64(1) {
+		t.Errorf("afterwards: %v, %v", got, err)
+	}
+}
+
+// TestResultsThatGrow has a result of allowed size that its serializer makes many times as
+// long: that call fails, and the tenant's worker and its instances live on.
+func TestResultsThatGrow(t *testing.T) {
+	c := dial(t, start(t, everything), client.Config{Serializer: "json", MaxMessageBytes: 64 << 20})
+	if _, err := c.Object("acme.counter").Call(t.Context(), "add", 7); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Object("acme.echo").Call(t.Context(), "controls", 8<<20)
+	wantRemote(t, err, "", "once it is written")
+	if got, err := c.Object("acme.counter").Get(t.Context(), "total"); err != nil || got != int64(7) {
+		t.Errorf("the counter, afterwards: %v, %v", got, err)
+	}
+	got, err := c.Object("acme.echo").Call(t.Context(), "controls", 1<<20)
+	if text, ok := got.(string); err != nil || !ok || len(text) != 1<<20 || strings.Trim(text, "\x01") != "" {
+		t.Errorf("a result that grows less: %T, %v", got, err)
+	}
+}

@@ -1,0 +1,43 @@
+package worker
+
+import (
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+)
+
+// written is the encoder of a serializer that escapes characters of texts. It refuses a result
+// before that makes it longer than a frame may be: a text of control characters takes up to
+// six times its size, which would otherwise cost the worker its memory, or the host's trust.
+type written struct {
+	codec.Encoder
+	max   int // bytes
+	texts int // so far, as they are
+	more  int // what escaping adds, counted from where it might matter
+}
+
+// escapes reports whether a serializer makes texts longer.
+func escapes(id codec.ID) bool { return id == codec.Serpent || id == codec.JSON }
+
+// Text implements [object.Sink].
+func (w *written) Text(v []byte) error {
+	if w.texts += len(v); 6*w.texts > w.max {
+		for _, c := range v {
+			switch {
+			case c >= ' ' && c != '"' && c != '\'' && c != '\\' && c != 0x7f:
+			case c > ' ' && c != 0x7f || c == '\n' || c == '\r' || c == '\t':
+				w.more++
+			default:
+				w.more += 5
+			}
+		}
+		if w.texts+w.more > w.max {
+			return tooLong(w.max)
+		}
+	}
+	return w.Encoder.Text(v)
+}
+
+// tooLong refuses a result of a frame that would be longer than max.
+func tooLong(max int) *object.Error {
+	return object.Errorf(object.CodeTooLarge, "limit exceeded: the result takes more than %d bytes once it is written; it was executed", max)
+}

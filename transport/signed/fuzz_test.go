@@ -1,0 +1,76 @@
+package signed
+
+import (
+	"bytes"
+	"testing"
+)
+
+// FuzzServer plays a client who has no key against a server that knows one: whatever he
+// sends, the handshake fails, nothing of it is ever read, and the server has said no more
+// than its greeting.
+func FuzzServer(f *testing.F) {
+	hello := append([]byte("HRTHMAC1\x05alice"), make([]byte, 32)...)
+	f.Add(hello)
+	f.Add(append(bytes.Clone(hello), make([]byte, 32)...))
+	f.Add(append(append(bytes.Clone(hello), make([]byte, 32)...), 0, 0, 0, 1, 'x'))
+	f.Add([]byte("HRTHMAC1\x00"))
+	f.Add([]byte("HRTHMAC1\xff"))
+	f.Add([]byte("PYRO"))
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		up, down := new(wire), new(wire)
+		up.delivered.Write(sent)
+		up.closed = true
+		s := Server(&end{to: down, from: up}, lookup)
+		if err := s.Handshake(); err == nil {
+			t.Fatal("a client without a key was taken")
+		}
+		var got [16]byte
+		if n, err := s.Read(got[:]); n > 0 || err == nil {
+			t.Fatalf("%d bytes were read behind a failed handshake", n)
+		}
+		said := 0
+		for _, b := range down.sent {
+			said += len(b)
+		}
+		if most := len("HRTHMAC1") + 32 + 32; said > most {
+			t.Errorf("the server said %d bytes, more than its greeting of %d", said, most)
+		}
+	})
+}
+
+// FuzzRecords sends bytes of somebody in the middle behind a true handshake: none of them is
+// ever read.
+func FuzzRecords(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 1, 'x'}, uint8(0))
+	f.Add(append([]byte{0, 0, 0, 1, 'x'}, make([]byte, 32)...), uint8(1))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff}, uint8(2))
+	f.Fuzz(func(t *testing.T, forged []byte, truly uint8) {
+		c := newChannel(t, testKey)
+		c.up.sent = nil
+		var want []byte
+		for i := range int(truly % 4) {
+			p := bytes.Repeat([]byte{byte(i)}, i+1)
+			if _, err := c.client.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, p...)
+		}
+		for _, b := range c.up.sent {
+			c.up.delivered.Write(b)
+		}
+		c.up.delivered.Write(forged)
+		c.up.closed = true
+		var got []byte
+		for {
+			var p [64]byte
+			n, err := c.server.Read(p[:])
+			got = append(got, p[:n]...)
+			if err != nil {
+				break
+			}
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("% x was read where % x was sent", got, want)
+		}
+	})
+}
