@@ -24,6 +24,8 @@ func TestLimitsOfAnObject(t *testing.T) {
 		{`steps = 5000`, "spin", "limit exceeded: 5000 steps"},
 		{"wall = \"50ms\"\n steps = 1000000000000", "spin", "limit exceeded: 50ms of wall time"},
 		{`memory = "8MiB"`, "hoard", "limit exceeded: 8 MiB of memory"},
+		{`depth = 100`, "nest", "stack overflow"},
+		{`coroutines = 20`, "coroutines", "too many coroutines (at most 20)"},
 		{`source = "100B"`, "echo", "bytes of source (at most 100)"},
 	} {
 		t.Run(tc.limit, func(t *testing.T) {

@@ -3,19 +3,17 @@
 package main_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	hearth "github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/object"
 )
 
 const (
@@ -23,12 +21,9 @@ const (
 	hostileGrowth  = 256 << 10 // KiB by which the host's own process may grow over the corpus
 )
 
-// TestHostile serves the scripts in testdata/hostile, calls the method attack of each and
-// wants what its first line expects, while a neighbour tenant answers as ever and no script
-// ends its worker. The line is
-//
-//	-- expect: result TEXT   the call returns a value that prints as TEXT
-//	-- expect: error ~"RE"   the call, or loading the script for it, fails with such a message
+// TestHostile serves the scripts in testdata/hostile, makes the calls that each names on its
+// first lines (see [hostileStep]) and wants what they expect, while a neighbour tenant answers as
+// ever, no script ends its worker, and none forges a line of the log.
 func TestHostile(t *testing.T) {
 	hostile(t, os.Getuid())
 }
@@ -43,36 +38,62 @@ func TestHostileToAnOrdinaryUser(t *testing.T) {
 
 func hostile(t *testing.T, uid int) {
 	t.Helper()
-	files, err := filepath.Glob("testdata/hostile/*.lua")
-	check(t, err)
-	policy := fmt.Sprintf("scripts = \"scripts\"\nlistener \"tcp\" {\n  address  = \"127.0.0.1:0\"\n  identify = [\"peer\"]\n}\nprincipal \"me\" { uid = %d }\ntenant \"demo\" {}\n", os.Getuid())
-	objects := `"demo.*"`
+	scripts := hostileScripts(t)
+	keys := t.TempDir()
+	policy := fmt.Sprintf(`
+scripts = "scripts"
+state   = "state"
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["peer", "hmac"]
+}
+principal "me"    { uid = %d }
+principal "alice" { keys = ["alice.key"] }
+principal "bob"   { keys = ["bob.key"] }
+tenant "demo" {}
+tenant "foreign" {}
+`, os.Getuid())
+	objects := `"demo.*", "foreign.*"`
 	for i := range hostileTenants {
 		policy += fmt.Sprintf("tenant \"hostile%d\" {}\n", i)
 		objects += fmt.Sprintf(`, "hostile%d.*"`, i)
 	}
-	policy += "permit \"all\" {\n  principals = [\"me\"]\n  objects    = [" + objects + "]\n}\n"
+	policy += "permit \"all\" {\n  principals = [\"me\", \"alice\", \"bob\"]\n  objects    = [" + objects + "]\n}\n"
 	h := startHostAs(t, uid, policy, func(dir string) {
-		for i, file := range files {
-			text, err := os.ReadFile(file)
+		for i, s := range scripts {
+			s.write(t, dir, fmt.Sprintf("hostile%d", i%hostileTenants))
+		}
+		for _, who := range []string{"alice", "bob"} {
+			writeKeys(t, filepath.Join(keys, who+".key"), who+"-1")
+			text, err := os.ReadFile(filepath.Join(keys, who+".key"))
 			check(t, err)
-			folder := filepath.Join(dir, "scripts", fmt.Sprintf("hostile%d", i%hostileTenants))
-			check(t, os.MkdirAll(folder, 0o755))
-			check(t, os.WriteFile(filepath.Join(folder, filepath.Base(file)), text, 0o644))
+			check(t, os.WriteFile(filepath.Join(dir, who+".key"), text, 0o600))
 		}
 	})
+	clients := map[string]*hearth.Client{}
+	for who, p := range map[string]hearth.Profile{
+		"me":    {Channel: "plain"},
+		"alice": {Channel: "hmac", Key: filepath.Join(keys, "alice.key")},
+		"bob":   {Channel: "hmac", Key: filepath.Join(keys, "bob.key")},
+	} {
+		p.Address = h.tcp
+		var cfg hearth.Config
+		check(t, p.Apply(&cfg))
+		c, err := hearth.New(cfg)
+		check(t, err)
+		t.Cleanup(func() { c.Close() })
+		clients[who] = c
+	}
 	before := residentKiB(t, h.pid)
 	var all sync.WaitGroup
 	for lane := range hostileTenants {
 		all.Go(func() {
-			c, err := hearth.New(hearth.Config{Address: h.tcp})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer c.Close()
-			for i := lane; i < len(files); i += hostileTenants {
-				attackOnce(t, c, fmt.Sprintf("hostile%d", lane), files[i], false)
+			for i := lane; i < len(scripts); i += hostileTenants {
+				a := &attack{t: t, h: h, uid: uid, clients: clients, script: scripts[i], tenant: fmt.Sprintf("hostile%d", lane)}
+				a.run()
+				near, done := context.WithTimeout(t.Context(), time.Minute)
+				a.neighbour(near)
+				done()
 			}
 		})
 	}
@@ -80,44 +101,63 @@ func hostile(t *testing.T, uid int) {
 	if grown := residentKiB(t, h.pid) - before; grown > hostileGrowth {
 		t.Errorf("the host grew by %d KiB, want at most %d", grown, hostileGrowth)
 	}
+	log := h.log.String()
+	if strings.Contains(log, `msg="worker ended"`) {
+		t.Error("a worker ended")
+	}
+	if i := strings.IndexFunc(log, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f || r == 0x202e }); i >= 0 {
+		t.Errorf("the log holds %q", log[max(0, i-40):min(len(log), i+40)])
+	}
+	for line := range strings.Lines(log) {
+		if !strings.HasPrefix(line, "time=") && !strings.HasPrefix(line, "serving under ") && !strings.HasPrefix(line, "listening on ") {
+			t.Errorf("a line of the log is forged: %.200s", line)
+		}
+	}
 }
 
-// attackOnce makes the script's call and then one to the neighbour. Where the machine is busy
-// beyond measure, time may end a call before the limit that is meant to.
-func attackOnce(t *testing.T, c *hearth.Client, tenant, file string, busy bool) {
+// hostileScript is one script of the corpus.
+type hostileScript struct {
+	name  string
+	text  []byte
+	steps []hostileStep
+}
+
+// single reports whether one call by me is all of it, which can be made again and again.
+func (s *hostileScript) single() bool {
+	return len(s.steps) == 1 && s.steps[0].verb == "call" && s.steps[0].who == "me"
+}
+
+func hostileScripts(t *testing.T) (all []*hostileScript) {
 	t.Helper()
-	name := strings.TrimSuffix(filepath.Base(file), ".lua")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	// The bound tells a call that hangs from one that a limit ends.
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	got, err := c.Object(object.ID(tenant+"."+name)).Call(ctx, "attack")
-	if ctx.Err() != nil {
-		t.Errorf("%s: the call hangs", name)
-	} else if err != nil && strings.Contains(err.Error(), "worker") {
-		t.Errorf("%s ended its tenant's worker: %v", name, err)
-	} else if busy && err != nil && strings.Contains(err.Error(), "of wall time") {
-		t.Logf("%s: time ended it", name)
-	} else if want, ok := strings.CutPrefix(first, "-- expect: result "); ok {
-		if err != nil || fmt.Sprint(got) != want {
-			t.Errorf("%s: attack = %.200v, %.200v; want %s", name, got, err, want)
+	files, err := filepath.Glob("testdata/hostile/*.lua")
+	check(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		check(t, err)
+		s := &hostileScript{name: strings.TrimSuffix(filepath.Base(file), ".lua"), text: text}
+		if s.steps, err = parseSteps(string(text)); err != nil {
+			t.Fatalf("%s: %v", file, err)
 		}
-	} else if want, ok := strings.CutPrefix(first, "-- expect: error ~"); ok {
-		re, bad := strconv.Unquote(want)
-		if bad != nil || err == nil || !regexp.MustCompile(re).MatchString(err.Error()) {
-			t.Errorf("%s: attack = %.200v, %.300v; want an error like %s", name, got, err, want)
-		}
-	} else {
-		t.Errorf("%s: no expectation on the first line: %s", name, first)
+		all = append(all, s)
 	}
-	near, done := context.WithTimeout(t.Context(), 30*time.Second)
-	defer done()
-	if got, err := c.Object("demo.echo").Call(near, "echo", name); err != nil || got != name {
-		t.Errorf("after %s the neighbour answers %v, %v", name, got, err)
+	return all
+}
+
+// write puts the script in the folder of its tenant, its twin beside it, and another into
+// the foreign tenant's; with them goes a module that all may require.
+func (s *hostileScript) write(t *testing.T, dir, tenant string) {
+	t.Helper()
+	lib, err := os.ReadFile("testdata/hostile/lib/shared.lua")
+	check(t, err)
+	for path, text := range map[string][]byte{
+		filepath.Join(tenant, s.name+".lua"):      s.text,
+		filepath.Join(tenant, s.name+"_twin.lua"): s.text,
+		filepath.Join("foreign", s.name+".lua"):   s.text,
+		filepath.Join(tenant, "lib/shared.lua"):   lib,
+		filepath.Join("foreign/lib/shared.lua"):   lib,
+	} {
+		path = filepath.Join(dir, "scripts", path)
+		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		check(t, os.WriteFile(path, bytes.Clone(text), 0o644))
 	}
 }

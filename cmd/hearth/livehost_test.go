@@ -72,13 +72,13 @@ func startHost(t *testing.T) *liveHost {
 
 // startHostWith is startHost with another policy, after prepare has put the files that it
 // names into the host's folder.
-func startHostWith(t *testing.T, policy string, prepare func(dir string)) *liveHost {
+func startHostWith(t testing.TB, policy string, prepare func(dir string)) *liveHost {
 	t.Helper()
 	return startHostAs(t, os.Getuid(), policy, prepare)
 }
 
 // startHostAs is startHostWith for a host that another user runs.
-func startHostAs(t *testing.T, uid int, policy string, prepare func(dir string)) *liveHost {
+func startHostAs(t testing.TB, uid int, policy string, prepare func(dir string)) *liveHost {
 	t.Helper()
 	// Not t.TempDir: a path below it is too long for a socket on some systems, and
 	// another user cannot enter it.
@@ -180,7 +180,7 @@ func buildHearth(t testing.TB, bin string) {
 }
 
 // awaitFile waits until the daemon wrote the file and returns its lines.
-func awaitFile(t *testing.T, path string, ended <-chan error) []string {
+func awaitFile(t testing.TB, path string, ended <-chan error) []string {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,12 +167,10 @@ func startSoak(t *testing.T) *soaked {
 		ca := newAuthority(t, dir, "ca")
 		ca.issue("host", forServer)
 		ca.issue("svccert", nil)
-		files, err := filepath.Glob("testdata/hostile/*.lua")
-		check(t, err)
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			check(t, err)
-			s.put("scripts/hostile0/"+filepath.Base(file), string(text), 0o644)
+		for _, one := range hostileScripts(t) {
+			if one.single() {
+				s.put("scripts/hostile0/"+one.name+".lua", string(one.text), 0o644)
+			}
 		}
 		s.put("scripts/demo/lib/twice.lua", "return function(a, b) return a, b end\n", 0o644)
 		s.put("scripts/demo/v.lua", versionScript(0), 0o644)
@@ -427,14 +426,16 @@ func (s *soaked) changes() {
 	})
 }
 
-// hostile calls the hostile scripts, one after another.
+// hostile calls the hostile scripts that are one call, one after another, and the neighbour
+// after each.
 func (s *soaked) hostile() {
-	files, err := filepath.Glob("testdata/hostile/*.lua")
-	check(s.t, err)
-	rand.New(rand.NewPCG(5, 6)).Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
-	c := s.client(hearth.Config{})
+	all := slices.DeleteFunc(hostileScripts(s.t), func(one *hostileScript) bool { return !one.single() })
+	rand.New(rand.NewPCG(5, 6)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	clients := map[string]*hearth.Client{"me": s.client(hearth.Config{})}
 	s.again("hostile scripts", func(n int) error {
-		attackOnce(s.t, c, "hostile0", files[n%len(files)], true)
+		a := &attack{t: s.t, h: s.h, uid: os.Getuid(), clients: clients, script: all[n%len(all)], tenant: "hostile0", busy: true}
+		a.run()
+		a.neighbour(s.ctx)
 		return nil
 	})
 }

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,8 +13,22 @@ import (
 // TestLines: a second's lines pass and no others, and how many did not is told.
 func TestLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // guards told
 		told := map[object.ID][]uint64{}
-		l := lines{tell: func(id object.ID, n uint64) { told[id] = append(told[id], n) }}
+		l := lines{tell: func(id object.ID, n uint64) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[id] = append(told[id], n)
+		}}
+		want := func(want ...uint64) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(told["acme.o"], want) || len(told) > 1 {
+				t.Errorf("told %v, want %v of acme.o and nothing else", told, want)
+			}
+		}
 		log := func(id object.ID, n int) (passed int) {
 			for range n {
 				if l.pass(id, time.Now()) {
@@ -32,22 +48,14 @@ func TestLines(t *testing.T) {
 		if n := log("acme.p", 1); n != 1 {
 			t.Error("another object's line is left out")
 		}
-		if len(told) != 0 {
-			t.Errorf("told at once: %v", told)
-		}
+		want() // not at once
 		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if len(told) != 1 || len(told["acme.o"]) != 1 || told["acme.o"][0] != 7 {
-			t.Errorf("told %v, want 7 of acme.o", told)
-		}
+		want(7)
 		l.allow("acme.o", 2) // a new version
 		if n := log("acme.o", 10); n != 2 {
 			t.Errorf("%d lines pass in a later second, want 2", n)
 		}
 		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if len(told["acme.o"]) != 2 || told["acme.o"][1] != 8 {
-			t.Errorf("told %v, want 7 and 8", told)
-		}
+		want(7, 8)
 	})
 }

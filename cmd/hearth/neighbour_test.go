@@ -1,0 +1,101 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	hearth "github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/object"
+)
+
+// neighbourAttacks are the bodies of methods that a tenant is kept busy with.
+var neighbourAttacks = []struct{ name, body string }{
+	{"cpu", "while true do pcall(string.rep, 'x', 100) end"},
+	{"memory", "local t = {} while true do t[#t + 1] = { #t, tostring(#t) } end"},
+	{"garbage", "while true do local _ = ('x'):rep(1e6) end"},
+	{"logs", "while true do print(('x'):rep(1000)) end"},
+	{"results", "return ('x'):rep(8e6)"},
+}
+
+// BenchmarkNeighbour measures a tenant's calls at the real binary, one after the other, while
+// nothing else happens and while four callers keep another tenant at an attack. ns/op is of
+// the calls under attack; beside it stand the 50th and 99th percentile of both, and the ratio
+// of the 99th ones. The attacks take what their limits give: one processor's worth.
+func BenchmarkNeighbour(b *testing.B) {
+	h := startHostWith(b, fmt.Sprintf(`
+scripts = "scripts"
+state   = "state"
+listener "tcp" { address = "127.0.0.1:0" }
+principal "me" { uid = %d }
+tenant "demo" {}
+tenant "hostile" {}
+permit "all" {
+  principals = ["me"]
+  objects    = ["*.*"]
+}
+`, os.Getuid()), func(dir string) {
+		check(b, os.MkdirAll(filepath.Join(dir, "scripts", "hostile"), 0o755))
+		for _, a := range neighbourAttacks {
+			text := "local O = hearth.object { instance = 'call' }\nfunction O.expose:attack() " + a.body + " end\nreturn O\n"
+			check(b, os.WriteFile(filepath.Join(dir, "scripts", "hostile", a.name+".lua"), []byte(text), 0o644))
+		}
+	})
+	c, err := hearth.New(hearth.Config{Address: h.tcp})
+	check(b, err)
+	b.Cleanup(func() { c.Close() })
+	call := func() time.Duration {
+		began := time.Now()
+		if v, err := c.Object("demo.echo").Call(b.Context(), "echo", "x"); err != nil || v != "x" {
+			b.Fatalf("echo = %v, %v", v, err)
+		}
+		return time.Since(began)
+	}
+	for range 500 { // the worker starts, buffers grow
+		call()
+	}
+	for _, a := range neighbourAttacks {
+		b.Run(a.name, func(b *testing.B) {
+			quiet := make([]time.Duration, 2000)
+			for i := range quiet {
+				quiet[i] = call()
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			var attackers sync.WaitGroup
+			begun := make(chan struct{}, 4)
+			for range 4 {
+				attackers.Go(func() {
+					begun <- struct{}{}
+					for ctx.Err() == nil {
+						_, _ = c.Object(object.ID("hostile."+a.name)).Call(ctx, "attack")
+					}
+				})
+			}
+			for range 4 {
+				<-begun
+			}
+			var loaded []time.Duration
+			for b.Loop() {
+				loaded = append(loaded, call())
+			}
+			b.StopTimer()
+			stop()
+			attackers.Wait()
+			slices.Sort(quiet)
+			slices.Sort(loaded)
+			at := func(of []time.Duration, percent int) float64 {
+				return float64(of[len(of)*percent/100].Nanoseconds()) / 1e3
+			}
+			b.ReportMetric(at(quiet, 50), "quiet-p50-µs")
+			b.ReportMetric(at(quiet, 99), "quiet-p99-µs")
+			b.ReportMetric(at(loaded, 50), "p50-µs")
+			b.ReportMetric(at(loaded, 99), "p99-µs")
+			b.ReportMetric(at(loaded, 99)/at(quiet, 99), "p99-ratio")
+		})
+	}
+}
