@@ -120,7 +120,7 @@ func TestSoak(t *testing.T) {
 type soaked struct {
 	t      *testing.T
 	h      *liveHost
-	ctx    context.Context //nolint:containedctx // of all calls: it is the test's
+	ctx    context.Context // of all calls
 	load   sync.WaitGroup
 	over   atomic.Bool
 	counts tally
