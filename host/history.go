@@ -44,6 +44,7 @@ type history struct {
 
 	mu   sync.Mutex              // guards what follows
 	held map[object.Tenant]int64 // bytes
+	took map[object.Tenant]int64 // bytes ever
 }
 
 // pastVersion is such a file.
@@ -99,8 +100,8 @@ func (h *history) add(v *supervise.Version, taken time.Time) error {
 // room takes so many bytes of what a tenant may have, and removes its oldest versions if they
 // are too many. What was removed otherwise counts until then.
 func (h *history) room(tenant object.Tenant, bytes int64) error {
-	if bytes > h.most/4 {
-		return fmt.Errorf("with the modules that it may ask for it has more than %d bytes", h.most/4)
+	if bytes > h.most/16 {
+		return fmt.Errorf("with the modules that it may ask for it has more than %d bytes", h.most/16)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -112,10 +113,18 @@ func (h *history) room(tenant object.Tenant, bytes int64) error {
 		}
 	}
 	if h.held == nil {
-		h.held = map[object.Tenant]int64{}
+		h.held, h.took = map[object.Tenant]int64{}, map[object.Tenant]int64{}
 	}
 	h.held[tenant] = held + bytes
+	h.took[tenant] += bytes
 	return nil
+}
+
+// ever returns how many bytes were written of a tenant's versions.
+func (h *history) ever(tenant object.Tenant) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.took[tenant]
 }
 
 // trim removes the oldest versions of a tenant's objects beyond so many bytes, and returns how

@@ -246,14 +246,25 @@ func (l *reloader) try(ctx context.Context, in worker, all []*candidate) {
 		})
 	}
 	wg.Wait()
+	tenant := all[0].version.ID.Tenant()
+	before, left := l.history.ever(tenant), 0
 	for _, c := range all {
 		if c.err != nil {
 			continue
 		}
 		c.sum = sumOf(c.version)
-		if c.was != nil && ctx.Err() == nil {
-			l.keepPast(c.was, c.version)
+		if c.was == nil {
+			continue
 		}
+		// One change of a module can be one of very many objects.
+		if ctx.Err() != nil || l.history.ever(tenant)-before > l.history.most/2 {
+			left++
+			continue
+		}
+		l.keepPast(c.was, c.version)
+	}
+	if left > 0 {
+		l.h.log.Warn("too much has changed at once: not all versions are kept to be rolled back to", "tenant", string(tenant), "objects", left)
 	}
 }
 
