@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,21 +36,33 @@ func toJournal(w io.Writer) bool {
 	return ok && os.Getenv(envJournal) == fmt.Sprintf("%d:%d", st.Dev, st.Ino) //nolint:forbidigo // the one place; it decides nothing but the look of the log
 }
 
-// priorities are the levels as the journal has them, most urgent first.
+// journalSocket is where the journal takes entries with fields. A variable for tests.
 //
-// Source: sd-daemon(3).
-var priorities = []struct {
-	from   slog.Level
-	prefix string
-}{{slog.LevelError, "<3>"}, {slog.LevelWarn, "<4>"}, {slog.LevelInfo, "<6>"}, {slog.LevelDebug, "<7>"}}
+// Source: systemd's "Native Journal Protocol".
+var journalSocket = "/run/systemd/journal/socket"
 
-// journal is a handler for the journal: each line begins with its priority, which the
-// journal takes off and files it under, and has no time, which the journal knows.
+// journal is a handler for the journal. What is logged is an entry with the line as its
+// message, its priority, and each attribute as a field, HEARTH_TENANT for example, by which
+// journalctl finds it. Where the journal's socket cannot be reached it is a line of the
+// stream that the journal reads, which begins with its priority. Lines have no time, which the
+// journal knows.
 type journal struct {
-	by []slog.Handler // in the order of priorities; they differ in the prefix alone
+	to     *journalOutput
+	line   slog.Handler // writes into the output's line
+	fields []byte       // of the attributes that all entries have
+	group  string       // of those that follow, as a part of a field's name
 }
 
-// newJournal makes one of a kind of handler on w.
+// journalOutput is where entries go.
+type journalOutput struct {
+	mu     sync.Mutex // guards what follows
+	stream io.Writer
+	socket net.Conn // nil: there is none
+	line   bytes.Buffer
+	entry  []byte
+}
+
+// newJournal makes one of a kind of handler, for a stream that the journal reads.
 func newJournal(w io.Writer, opts slog.HandlerOptions, handler func(io.Writer, *slog.HandlerOptions) slog.Handler) *journal {
 	opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && a.Key == slog.TimeKey {
@@ -54,57 +70,107 @@ func newJournal(w io.Writer, opts slog.HandlerOptions, handler func(io.Writer, *
 		}
 		return a
 	}
-	j, mu := &journal{}, new(sync.Mutex)
-	for _, p := range priorities {
-		j.by = append(j.by, handler(&prefixed{w: w, mu: mu, prefix: p.prefix}, &opts))
+	to := &journalOutput{stream: w}
+	if c, err := net.Dial("unixgram", journalSocket); err == nil { //nolint:noctx // a datagram socket of this machine
+		to.socket = c
 	}
-	return j
+	return &journal{to: to, line: handler(&to.line, &opts)}
 }
 
 // Enabled implements [slog.Handler].
-func (j *journal) Enabled(ctx context.Context, l slog.Level) bool { return j.by[0].Enabled(ctx, l) }
+func (j *journal) Enabled(ctx context.Context, l slog.Level) bool { return j.line.Enabled(ctx, l) }
 
 // Handle implements [slog.Handler].
 func (j *journal) Handle(ctx context.Context, r slog.Record) error {
-	for i, p := range priorities {
-		if r.Level >= p.from {
-			return j.by[i].Handle(ctx, r)
-		}
+	to := j.to
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	to.line.Reset()
+	if err := j.line.Handle(ctx, r); err != nil {
+		return err
 	}
-	return j.by[len(j.by)-1].Handle(ctx, r)
+	line := bytes.TrimSuffix(to.line.Bytes(), []byte("\n"))
+	if to.socket != nil {
+		b := appendJournalField(to.entry[:0], "MESSAGE", line)
+		b = appendJournalField(b, "PRIORITY", []byte{priority(r.Level)})
+		b = appendJournalField(b, "SYSLOG_IDENTIFIER", []byte("hearth"))
+		b = append(b, j.fields...)
+		r.Attrs(func(a slog.Attr) bool { b = appendJournalAttr(b, j.group, a); return true })
+		to.entry = b
+		if _, err := to.socket.Write(b); err == nil {
+			return nil
+		}
+		// It is too large, or the journal is being started anew.
+	}
+	_, err := fmt.Fprintf(to.stream, "<%c>%s\n", priority(r.Level), line)
+	return err
+}
+
+// priority is a level as the journal has it.
+//
+// Source: sd-daemon(3).
+func priority(l slog.Level) byte {
+	switch {
+	case l >= slog.LevelError:
+		return '3'
+	case l >= slog.LevelWarn:
+		return '4'
+	case l >= slog.LevelInfo:
+		return '6'
+	}
+	return '7'
 }
 
 // WithAttrs implements [slog.Handler].
 func (j *journal) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return j.each(func(h slog.Handler) slog.Handler { return h.WithAttrs(attrs) })
-}
-
-// WithGroup implements [slog.Handler].
-func (j *journal) WithGroup(name string) slog.Handler {
-	return j.each(func(h slog.Handler) slog.Handler { return h.WithGroup(name) })
-}
-
-func (j *journal) each(f func(slog.Handler) slog.Handler) *journal {
-	out := &journal{}
-	for _, h := range j.by {
-		out.by = append(out.by, f(h))
+	out := &journal{to: j.to, line: j.line.WithAttrs(attrs), fields: slices.Clone(j.fields), group: j.group}
+	for _, a := range attrs {
+		out.fields = appendJournalAttr(out.fields, j.group, a)
 	}
 	return out
 }
 
-// prefixed writes each line, of which a handler writes one at a time, behind a prefix, and
-// in one piece.
-type prefixed struct {
-	w      io.Writer
-	mu     *sync.Mutex // guards w; all prefixes share it
-	prefix string
+// WithGroup implements [slog.Handler].
+func (j *journal) WithGroup(name string) slog.Handler {
+	return &journal{to: j.to, line: j.line.WithGroup(name), fields: j.fields, group: j.group + name + "_"}
 }
 
-func (p *prefixed) Write(line []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, err := io.WriteString(p.w, p.prefix+strings.TrimSuffix(string(line), "\n")+"\n"); err != nil {
-		return 0, err
+// appendJournalAttr appends an attribute as a field, a group as one for each of its own.
+func appendJournalAttr(b []byte, group string, a slog.Attr) []byte {
+	v := a.Value.Resolve()
+	if v.Kind() == slog.KindGroup {
+		if a.Key != "" {
+			group += a.Key + "_"
+		}
+		for _, inner := range v.Group() {
+			b = appendJournalAttr(b, group, inner)
+		}
+		return b
 	}
-	return len(line), nil
+	if a.Key == "" {
+		return b
+	}
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z':
+			return r - 'a' + 'A'
+		case 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+			return r
+		}
+		return '_'
+	}, "hearth_"+group+a.Key)
+	return appendJournalField(b, name, []byte(v.String()))
+}
+
+// appendJournalField appends a field: in a line, or, if the value has several, with its length
+// before it.
+func appendJournalField(b []byte, name string, value []byte) []byte {
+	b = append(b, name...)
+	if bytes.IndexByte(value, '\n') < 0 {
+		b = append(b, '=')
+	} else {
+		b = append(b, '\n')
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(value)))
+	}
+	return append(append(b, value...), '\n')
 }
