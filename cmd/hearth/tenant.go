@@ -131,7 +131,7 @@ func mean(c host.Calls) string {
 	if c.Calls == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %.3g ms each", c.Seconds/float64(c.Calls)*1e3)
+	return "; " + seconds(c.Seconds/float64(c.Calls)) + " each"
 }
 
 func failed(errors map[string]uint64) uint64 {
