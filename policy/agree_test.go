@@ -239,6 +239,99 @@ func TestAgree(t *testing.T) {
 	t.Logf("%d cases: %d permits, %d forbids, %d depend; %d rules cross tenants", cases, permits, forbids, depends, crosses)
 }
 
+// TestReach: what Reach lists is what Explain and, given the facts, Decide say, and what it does
+// not list is denied: of objects that there are, and of those to come for each pattern without any.
+func TestReach(t *testing.T) {
+	said := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		src, rules, _ := drawPolicy(t)
+		p := build(t, src)
+		f := rapid.SampledFrom(someGiven).Draw(t, "facts")
+		given := f.given(t)
+		ids := rapid.SliceOfDistinct(rapid.SampledFrom(served), rapid.ID[object.ID]).Draw(t, "objects")
+		for _, name := range append([]string{"nobody", "object:acme.other"}, somePrincipals...) {
+			who := object.Principal(name)
+			always, now := p.Reach(who, nil, ids), p.Reach(who, &given, ids)
+			for id, label := range listable(rules, who, ids) {
+				for _, m := range []object.Method{"add", "total", "reset", "other", "total=", "other="} {
+					e, d := p.Explain(who, id, m), p.DecideGiven(who, given, id, m)
+					row, _ := listedAs(t, always, label, m)
+					if row.Outcome != e.Outcome || row.Outcome == policy.Permit && row.Reason != e.Reason || !slices.Equal(row.Conditions, e.Conditions) {
+						t.Fatalf("%s calling %s.%s is listed as %+v and explained as %+v: %+v\n%s", who, id, m, row, e, always, src)
+					}
+					said[string(row.Outcome)]++
+					row, byName := listedAs(t, now, label, m)
+					switch {
+					case row.Outcome == policy.Depends && (e.Outcome != policy.Depends || byName && label == string(id)):
+						t.Fatalf("%s calling %s.%s, given %+v, is listed as %+v: it is settled\n%s", who, id, m, f, row, src)
+					case row.Outcome == policy.Depends:
+						said["depends still"]++
+					case (row.Outcome == policy.Permit) != d.Permit:
+						t.Fatalf("%s calling %s.%s, given %+v, is listed as %+v and decided as %+v\n%s", who, id, m, f, row, d, src)
+					}
+					if label != string(id) && row.Outcome != policy.Deny {
+						said["to come"]++
+					}
+				}
+			}
+		}
+	})
+	for _, what := range []string{"permit", "deny", "depends", "depends still", "to come"} {
+		if said[what] == 0 {
+			t.Errorf("nothing is listed as %s", what)
+		}
+	}
+}
+
+// listable are the objects that a listing of what somebody may call is about, each as it is
+// written there: those that there are, and for each pattern that covers none of a tenant's one that
+// no narrower pattern covers.
+func listable(rules []drawn, who object.Principal, ids []object.ID) map[object.ID]string {
+	out := map[object.ID]string{}
+	for _, id := range ids {
+		out[id] = string(id)
+	}
+	for _, d := range rules {
+		for _, o := range d.objects {
+			if o == "*" {
+				o = "*.*"
+			}
+			for _, tenant := range []string{"acme", "other"} {
+				home, name, _ := strings.Cut(o, ".")
+				label := tenant + "." + name
+				if !d.names(who) || home != "*" && home != tenant ||
+					slices.ContainsFunc(ids, func(id object.ID) bool { return matchesAny([]string{label}, string(id)) }) {
+					continue
+				}
+				out[object.ID(strings.ReplaceAll(label, "*", "Z.Z"))] = label
+			}
+		}
+	}
+	return out
+}
+
+// listedAs is what a listing says about a call, and whether it names the method: an object to come
+// may stand there for every tenant.
+func listedAs(t *rapid.T, list []policy.Reach, label string, m object.Method) (out policy.Reach, byName bool) {
+	out.Outcome = policy.Deny
+	found := false
+	for _, r := range list {
+		_, name, _ := strings.Cut(label, ".")
+		if !slices.Contains(r.Objects, label) && !slices.Contains(r.Objects, "*."+name) {
+			continue
+		}
+		named := slices.Contains(r.Methods, m)
+		if !named && (!slices.Contains(r.Methods, "*") || slices.Contains(r.Except, m)) {
+			continue
+		}
+		if found {
+			t.Fatalf("%s.%s is listed twice: %+v", label, m, list)
+		}
+		out, byName, found = r, named, true
+	}
+	return out, byName
+}
+
 // homeIn returns the tenant to which a principal belongs.
 func homeIn(rules []drawn, who object.Principal) string {
 	if len(rules) == 0 {

@@ -86,12 +86,10 @@ type RuleInfo struct {
 
 // RulesOf returns the rules about a principal: forbids, permits, limits, each kind by name.
 func (p *Policy) RulesOf(who object.Principal) []RuleInfo {
-	var forbids, permits []*rule
+	permits, forbids := p.rulesAbout(who)
 	var limits []*Limit
 	seen := map[any]bool{}
 	for _, s := range p.subjects[who] {
-		forbids = append(forbids, s.forbids.all(seen)...)
-		permits = append(permits, s.permits.all(seen)...)
 		limits = append(limits, s.limits.all(seen)...)
 	}
 	var out []RuleInfo

@@ -17,23 +17,22 @@ type universe struct {
 	objects    [][]target
 }
 
-// target is an object, or, where a pattern has none yet, one that could be.
+// target is an object, or, where a pattern has none of a tenant yet, one that could be.
 type target struct {
-	id    object.ID
-	label string // the id, or the pattern
+	id     object.ID
+	label  string // the id, or the pattern with that tenant
+	coming bool   // it could be
 }
 
 // newUniverse sorts all principals and objects into classes: the objects that there are,
-// and one for each pattern that covers none of them.
+// and one for each pattern and tenant of which there is none.
 func newUniverse(ids []object.ID, policies ...*Policy) *universe {
 	u := &universe{policies: policies}
 	who := map[object.Principal]struct{}{object.Anonymous: {}}
-	targets := map[object.ID]string{}
 	for _, id := range ids {
 		who[id.Principal()] = struct{}{}
-		targets[id] = string(id)
 	}
-	patterns := map[pattern]int{}
+	patterns := map[pattern]bool{}
 	for _, p := range policies {
 		for _, name := range p.declared {
 			who[name] = struct{}{}
@@ -42,41 +41,30 @@ func newUniverse(ids []object.ID, policies ...*Policy) *universe {
 			who[name] = struct{}{}
 		}
 		for o := range p.patterns() {
-			if _, ok := patterns[o]; !ok {
-				patterns[o] = len(patterns)
-			}
+			patterns[o] = true
 		}
 	}
-	for o := range patterns {
-		if slices.ContainsFunc(ids, func(id object.ID) bool { return o.match(id) }) {
-			continue
-		}
-		for _, id := range u.examples(o) {
-			if targets[id] == "" || len(o.String()) < len(targets[id]) {
-				targets[id] = o.String()
-			}
-		}
-	}
-	u.classify(slices.Sorted(maps.Keys(who)), targets, slices.Collect(maps.Keys(patterns)))
+	u.sortPrincipals(slices.Sorted(maps.Keys(who)))
+	u.sortObjects(ids, slices.Collect(maps.Keys(patterns)))
 	return u
 }
 
-// examples returns what a pattern could cover: an object of each tenant that it may mean.
-func (u *universe) examples(o pattern) []object.ID {
-	name := "." + strings.ReplaceAll(o.name, "*", "any")
+// tenants are those that a pattern may mean.
+func (u *universe) tenants(o pattern) []object.Tenant {
 	if o.tenant != anyTenant {
-		return []object.ID{object.ID(string(o.tenant) + name)}
+		return []object.Tenant{o.tenant}
 	}
-	var out []object.ID
+	var out []object.Tenant
 	for _, p := range u.policies {
-		for _, t := range p.Tenants {
-			out = append(out, object.ID(string(t)+name))
+		out = append(out, p.Tenants...)
+		if p.AllTenants {
+			out = append(out, "any")
 		}
 	}
 	return out
 }
 
-func (u *universe) classify(who []object.Principal, targets map[object.ID]string, patterns []pattern) {
+func (u *universe) sortPrincipals(who []object.Principal) {
 	at := map[string]int{}
 	for _, name := range who {
 		var key strings.Builder
@@ -94,7 +82,26 @@ func (u *universe) classify(who []object.Principal, targets map[object.ID]string
 		at[k] = len(u.principals)
 		u.principals = append(u.principals, []object.Principal{name})
 	}
-	at = map[string]int{}
+}
+
+func (u *universe) sortObjects(ids []object.ID, patterns []pattern) {
+	targets := map[object.ID]target{}
+	there := map[object.Tenant][]object.ID{}
+	for _, id := range ids {
+		targets[id] = target{id: id, label: string(id)}
+		there[id.Tenant()] = append(there[id.Tenant()], id)
+	}
+	star := unwritten(patterns)
+	for _, o := range patterns {
+		for _, t := range u.tenants(o) {
+			if !slices.ContainsFunc(there[t], o.match) {
+				label := pattern{t, o.name}.String()
+				id := object.ID(strings.ReplaceAll(label, "*", star))
+				targets[id] = target{id, label, true}
+			}
+		}
+	}
+	at := map[string]int{}
 	for _, id := range slices.Sorted(maps.Keys(targets)) {
 		key := []byte(string(id.Tenant()) + ":")
 		for i := range patterns {
@@ -104,33 +111,53 @@ func (u *universe) classify(who []object.Principal, targets map[object.ID]string
 			}
 			key = append(key, bit)
 		}
-		t := target{id, targets[id]}
 		if i, ok := at[string(key)]; ok {
-			u.objects[i] = append(u.objects[i], t)
+			u.objects[i] = append(u.objects[i], targets[id])
 			continue
 		}
 		at[string(key)] = len(u.objects)
-		u.objects = append(u.objects, []target{t})
+		u.objects = append(u.objects, []target{targets[id]})
 	}
+}
+
+// unwritten returns what stands for the '*' of patterns in an object that could be: a
+// character that is in none of their names, so that another pattern covers the object only
+// if it covers all that the first one does.
+func unwritten(patterns []pattern) string {
+	const some = "xyzabcdefghijklmnopqrstuvwABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+	for _, c := range some {
+		if !slices.ContainsFunc(patterns, func(o pattern) bool { return strings.ContainsRune(o.name, c) }) {
+			return string(c)
+		}
+	}
+	return some // hardly a part of a name that somebody has written
 }
 
 // patterns returns every pattern of the policy's permits and forbids, and in which it is.
 func (p *Policy) patterns() map[pattern]map[string]bool {
 	out := map[pattern]map[string]bool{}
-	for _, subjects := range p.subjects {
-		for _, s := range subjects {
-			seen := map[any]bool{}
-			for _, r := range append(s.permits.all(seen), s.forbids.all(seen)...) {
-				for _, o := range r.objects {
-					if out[o] == nil {
-						out[o] = map[string]bool{}
-					}
-					out[o][r.reason] = true
+	for who := range p.subjects {
+		permits, forbids := p.rulesAbout(who)
+		for _, r := range append(permits, forbids...) {
+			for _, o := range r.objects {
+				if out[o] == nil {
+					out[o] = map[string]bool{}
 				}
+				out[o][r.reason] = true
 			}
 		}
 	}
 	return out
+}
+
+// rulesAbout returns the permits and forbids about a principal, each once, in no order.
+func (p *Policy) rulesAbout(who object.Principal) (permits, forbids []*rule) {
+	seen := map[any]bool{}
+	for _, s := range p.subjects[who] {
+		permits = append(permits, s.permits.all(seen)...)
+		forbids = append(forbids, s.forbids.all(seen)...)
+	}
+	return permits, forbids
 }
 
 // home returns the tenant to which a principal belongs, "" if it belongs to none.

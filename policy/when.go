@@ -22,6 +22,7 @@ import (
 type condition struct {
 	source     string // as it stands in the file, on one line
 	asksMethod bool
+	asksObject bool
 	eval       func(*facts) (bool, error)
 }
 
@@ -71,13 +72,14 @@ func (r *reader) condition(a attributes) *condition {
 		t.truth = func(*facts) (bool, error) { return false, nil }
 	}
 	text := string(attr.Expr.Range().SliceBytes(r.src))
-	return &condition{source: strings.Join(strings.Fields(text), " "), asksMethod: c.asksMethod, eval: t.truth}
+	return &condition{source: strings.Join(strings.Fields(text), " "), asksMethod: c.asksMethod, asksObject: c.asksObject, eval: t.truth}
 }
 
 // compiler compiles one condition.
 type compiler struct {
 	r          *reader
 	asksMethod bool
+	asksObject bool
 }
 
 func (c *compiler) fail(at hcl.Range, hint, format string, args ...any) (term, bool) {
@@ -185,6 +187,7 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 		return c.fail(e.Range(), oneOf(name, names), "when: there is no %q", name)
 	}
 	c.asksMethod = c.asksMethod || name == "method"
+	c.asksObject = c.asksObject || name == "object.id" || name == "object.name"
 	return term{kind: v.kind, text: v.text, number: v.number, list: v.list, moment: v.when, fact: name, at: e.Range()}, true
 }
 

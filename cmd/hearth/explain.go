@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -20,6 +21,7 @@ type explained struct {
 	Reason    string            `json:"reason,omitempty"`
 	Depends   []string          `json:"conditions,omitempty"`
 	Limits    []string          `json:"limits,omitempty"`
+	Reach     []policy.Reach    `json:"reach,omitempty"`
 	Rules     []policy.RuleInfo `json:"rules,omitempty"`
 }
 
@@ -27,6 +29,7 @@ type explained struct {
 type explainFlags struct {
 	serveFlags
 	who   string
+	rules bool
 	given map[string]*string
 }
 
@@ -35,12 +38,18 @@ func newPolicyExplain() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain PRINCIPAL [CALL] | --who CALL",
-		Short: "Say why somebody may or may not call, what somebody may, or who may",
+		Short: "Say why somebody may or may not call, what somebody can reach, or who may call",
 		Long: `Say why a principal may or may not make a call, written <tenant>.<name>.<method>, and which
-rule says so. Without CALL, list the rules about the principal. With --who, list everybody
-whom the policy names and whether he may make the call. What depends on conditions is said to
-depend, and on which; with --channel, --way, --address, --uid or --time, of the caller and the
-moment, it is decided, and a fact that is not given is one that is not known.`,
+rule says so. Without CALL, list what the principal can reach: the objects of the scripts and
+plugins folders, and where a pattern of a rule has no object of a tenant yet, the pattern,
+which is about those to come that no narrower one covers; each with the methods, as rules name
+them, and the rule that permits. What is not listed is denied. With --rules, list the rules
+about the principal instead, limits among them. With --who, list everybody whom the policy
+names and whether he may make the call.
+
+What depends on conditions is said to depend, and on which; with --channel, --way, --address,
+--uid or --time, of the caller and the moment, it is decided, and a fact that is not given is
+one that is not known.`,
 		Example: `  hearth policy explain alice acme.counter.add
   hearth policy explain alice acme.counter.add --channel tls --address 192.0.2.7
   hearth policy explain alice
@@ -53,11 +62,13 @@ moment, it is decided, and a fact that is not given is one that is not known.`,
 				return usagef("PRINCIPAL is missing")
 			case len(args) > 2:
 				return usagef("unexpected argument %q", args[2])
+			case f.rules && len(args) != 1:
+				return usagef("--rules is about one PRINCIPAL, and no call")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			given, any, err := f.facts(cmd)
+			given, some, err := f.facts(cmd)
 			if err != nil {
 				return err
 			}
@@ -65,16 +76,28 @@ moment, it is decided, and a fact that is not given is one that is not known.`,
 			if err != nil {
 				return err
 			}
-			q := question{policy: p, given: given, decided: any}
-			rows, err := q.answer(f.who, args)
-			if err != nil {
-				return err
+			q := question{policy: p, given: given, decided: some}
+			var rows []explained
+			switch {
+			case f.rules:
+				rows = q.rules(object.Principal(args[0]))
+			case len(args) == 1:
+				ids, err := host.ObjectIDs(p)
+				if err != nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; only patterns are listed\n", err)
+				}
+				rows = q.reach(object.Principal(args[0]), ids)
+			default:
+				if rows, err = q.calls(f.who, args); err != nil {
+					return err
+				}
 			}
 			return printExplained(cmd.OutOrStdout(), rows, asJSON)
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.who, "who", "", "list who may make this call")
+	fl.BoolVar(&f.rules, "rules", false, "list the rules about the principal, not what it can reach")
 	for name, usage := range map[string]string{
 		"channel": "decide for a caller on this channel: unix, tcp, tls or hmac",
 		"way":     "decide for a caller identified in this way: peer, hmac, cert or pyro4-hmac",
@@ -110,20 +133,20 @@ type question struct {
 	decided bool // facts are given
 }
 
-// answer answers: about everybody and one call, about one principal and a call, or about
-// all that one may.
-func (q *question) answer(who string, args []string) ([]explained, error) {
+// rules answers which rules are about a principal.
+func (q *question) rules(who object.Principal) []explained {
+	row := explained{Principal: who, Rules: q.policy.RulesOf(who)}
+	if len(row.Rules) == 0 {
+		row.Decision, row.Reason = policy.Deny, q.stranger(who, "no rule is about this principal")
+	}
+	return []explained{row}
+}
+
+// calls answers about a call, of one principal or of everybody.
+func (q *question) calls(who string, args []string) ([]explained, error) {
 	call := who
 	if len(args) == 2 {
 		call = args[1]
-	}
-	if call == "" {
-		name := object.Principal(args[0])
-		rules := q.policy.RulesOf(name)
-		if len(rules) == 0 {
-			return []explained{{Principal: name, Decision: policy.Deny, Reason: q.stranger(name, "no rule is about this principal: it may nothing")}}, nil
-		}
-		return []explained{{Principal: name, Rules: rules}}, nil
 	}
 	id, m, err := policy.SplitCall(call)
 	if err != nil {
@@ -180,12 +203,15 @@ func printExplained(w io.Writer, rows []explained, asJSON bool) error {
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
-		if len(r.Rules) == 0 {
+		if r.Decision != "" {
 			fmt.Fprintf(tw, "%s\t%s\t%s\n", r.Principal, r.Decision, r.Reason)
 			for _, line := range append(r.Depends, r.Limits...) {
 				fmt.Fprintf(tw, "\t\t%s\n", line)
 			}
 			continue
+		}
+		for _, reach := range r.Reach {
+			printReach(tw, reach)
 		}
 		for _, rule := range r.Rules {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.Principal, kindWords[rule.Kind], strings.Join(rule.Objects, " "), ruleWords(rule), rule.Reason)
@@ -198,7 +224,7 @@ var kindWords = map[string]string{"permit": "may", "forbid": "may not", "limit":
 
 // ruleWords says what of the objects a rule is about, and when.
 func ruleWords(r policy.RuleInfo) string {
-	words := "every exposed method"
+	words := everyMethod
 	if r.Methods != nil {
 		words = strings.Join(r.Methods, " ")
 	}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+)
+
+// reach answers what a principal may call.
+func (q *question) reach(who object.Principal, ids []object.ID) []explained {
+	var given *policy.Given
+	if q.decided {
+		given = &q.given
+	}
+	row := explained{Principal: who, Reach: q.policy.Reach(who, given, ids)}
+	if len(row.Reach) == 0 {
+		row.Decision, row.Reason = policy.Deny, q.stranger(who, "there is nothing that this principal may call")
+	}
+	return []explained{row}
+}
+
+// printReach prints one answer: of which objects, which methods, and by which rule.
+func printReach(w io.Writer, r policy.Reach) {
+	fmt.Fprintf(w, "%s: %s\n", folded(r.Objects), reachWords(r))
+	if r.Outcome == policy.Permit {
+		fmt.Fprintf(w, "  permit: %s\n", r.Reason)
+	}
+	for _, line := range r.Conditions {
+		fmt.Fprintf(w, "  depends: %s\n", line)
+	}
+}
+
+// folded joins texts with commas, in lines that fit a terminal.
+func folded(list []string) string {
+	var b strings.Builder
+	column := 0
+	for i, s := range list {
+		switch {
+		case i > 0 && column+len(s) > 76:
+			b.WriteString(",\n")
+			column = 0
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(s)
+		column += len(s) + len(", ")
+	}
+	return b.String()
+}
+
+// everyMethod is what a rule that names no methods is about.
+const everyMethod = "every exposed method"
+
+// reachWords says which methods a row of what somebody can reach is about.
+func reachWords(r policy.Reach) string {
+	words := joined(r.Methods)
+	if words == "*" {
+		words = everyMethod
+	}
+	if len(r.Except) > 0 {
+		words += " but " + joined(r.Except)
+	}
+	return words
+}
+
+func joined(methods []object.Method) string {
+	texts := make([]string, len(methods))
+	for i, m := range methods {
+		texts[i] = string(m)
+	}
+	return strings.Join(texts, ", ")
+}
