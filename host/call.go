@@ -27,6 +27,7 @@ func (c *conn) handle(m *wire.Message) bool {
 		c.h.log.Warn("connection closed: a message is not signed as it must be", "peer", c.caller.Peer.Addr)
 		return false
 	case m.Type == wire.Ping:
+		c.takeTurn(c.own, 1, time.Now())
 		pong := &wire.Message{Protocol: c.proto, Type: wire.Ping, Serializer: m.Serializer, Seq: m.Seq, Payload: []byte("pong")}
 		c.correlate(m, pong)
 		return c.write(pong) == nil
@@ -51,9 +52,11 @@ func (c *conn) invoke(m *wire.Message) bool {
 	}
 	snap := c.h.snap.Load()
 	req, err := c.scan(m, ser)
-	if err == nil {
+	if err != nil {
+		c.takeTurn(c.own, 1, time.Now()) // it was read already, but the next one is not
+	} else {
 		req.Corr, req.Oneway = answer.Corr, oneway
-		c.takeTurn(snap, req.ID)
+		c.share(snap, req)
 		var g grant
 		if g, err = c.h.authorize(snap, req); err == nil {
 			if oneway && req.ID != object.Daemon && req.ID != object.NameServer && req.ID != object.Enroll {
@@ -74,12 +77,24 @@ func (c *conn) invoke(m *wire.Message) bool {
 	return !closes(err)
 }
 
-// takeTurn waits for a turn to call an object, unless the connection has it already.
-func (c *conn) takeTurn(snap *snapshot, id object.ID) {
-	c.sharer, c.weight = snap.sharer(id)
-	if c.turn.tenant != c.sharer {
+// share waits for a turn to do a call: the tenant's whose object it is of. What is not there
+// or not permitted is of the caller's own share, or it could keep others from an object that
+// they may call, and how long it waits would tell him whether there is one.
+func (c *conn) share(snap *snapshot, call *object.Call) {
+	now := time.Now()
+	sharer, weight := snap.sharer(call.ID)
+	if sharer == nobody || c.h.turns.crowded(now) && !snap.permits(call) {
+		sharer, weight = c.own, 1
+	}
+	c.takeTurn(sharer, weight, now)
+}
+
+// takeTurn waits for a turn of a share, unless the connection has it already.
+func (c *conn) takeTurn(sharer object.Tenant, weight float64, now time.Time) {
+	c.sharer, c.weight = sharer, weight
+	if c.turn.tenant != sharer {
 		c.h.turns.end(&c.turn, false)
-		c.h.turns.begin(&c.turn, c.sharer, c.weight, time.Now())
+		c.h.turns.begin(&c.turn, sharer, weight, now)
 	}
 }
 

@@ -39,6 +39,19 @@ func (s *snapshot) has(id object.ID) bool {
 	return t != nil && t.objects[id] != nil
 }
 
+// permits reports whether the policy lets a call be made, or begun if it is a batch.
+func (s *snapshot) permits(call *object.Call) bool {
+	switch {
+	case call.Kind == object.Set:
+		return s.policy.DecideSet(call.Caller, call.ID, call.Method).Permit
+	case call.Kind != object.Batch:
+		return s.policy.Decide(call.Caller, call.ID, call.Method).Permit
+	case len(call.Batch) == 0:
+		return false
+	}
+	return s.policy.Decide(call.Caller, call.ID, call.Batch[0]).Permit
+}
+
 // sharer returns whose share of the host a call of an object is of, and that one's weight.
 func (s *snapshot) sharer(id object.ID) (object.Tenant, float64) {
 	if !s.has(id) {

@@ -46,7 +46,8 @@ type conn struct {
 	call     object.Call
 	head     codec.Head
 	turn     turn
-	sharer   object.Tenant // whose share the last call was of, and its weight
+	own      object.Tenant // the share of what is no tenant's
+	sharer   object.Tenant // whose share the last message was of, and its weight
 	weight   float64
 
 	oneways sync.WaitGroup
@@ -99,13 +100,15 @@ func (c *conn) serve() {
 		return
 	}
 	c.h.introduced(c)
+	c.own = own(c.caller.Principal)
+	c.sharer, c.weight = c.own, 1
 	c.in.SetMax(object.DefaultMessageBytes)
 	c.in.Limit = c.messageBytes
 	_ = c.nc.SetReadDeadline(time.Time{})
 	for !c.draining.Load() {
 		// Where turns are taken, the next call waits for one before it is even read: it is
 		// most likely of the same tenant. If nothing has come yet, the turn is given back.
-		if now := time.Now(); c.sharer != "" && c.h.turns.crowded(now) {
+		if now := time.Now(); c.h.turns.crowded(now) {
 			c.h.turns.begin(&c.turn, c.sharer, c.weight, now)
 		}
 		err := c.in.Read(&m)
@@ -160,6 +163,7 @@ func (c *conn) reject(m *wire.Message, err error) bool {
 	if m.Type != wire.Invoke || c.legacy != nil {
 		return false
 	}
+	c.takeTurn(c.own, 1, time.Now())
 	if m.Flags&wire.Oneway != 0 {
 		return true
 	}

@@ -25,7 +25,7 @@ type turns struct {
 	last    object.Tenant
 	queues  map[object.Tenant]*turnQueue
 	waiting turnQueues // those in which somebody waits
-	clock   float64    // what the queue that was served last had had then
+	clock   float64    // the most that a queue had had when it was served
 	held    int
 	oldest  *turn // of those that are held, which are linked in the order of their beginning
 	newest  *turn
@@ -37,6 +37,7 @@ type turns struct {
 type turnQueue struct {
 	had         float64 // turns, by weight
 	first, last *turn   // linked by next
+	at          int     // where it is in waiting, if somebody waits
 }
 
 // turn is one connection's place in a queue, and then its right to go on. Its zero value is
@@ -56,8 +57,13 @@ const (
 	sharedFor = 500 * time.Millisecond // how long after a call of another tenant
 )
 
-// nobody has the calls of what is not there, and of the host's own objects.
+// nobody's are what is not there, and the host's own objects: who asks for them waits in a
+// queue of his own.
 const nobody object.Tenant = "Pyro"
+
+// own returns what a principal's queue is called for what it does that is no tenant's share.
+// No tenant is called so.
+func own(who object.Principal) object.Tenant { return nobody + "." + object.Tenant(who) }
 
 func (t *turns) init(processors int) {
 	t.most = turnsEach * processors
@@ -115,6 +121,7 @@ func (t *turns) begin(one *turn, tenant object.Tenant, weight float64, now time.
 }
 
 func (t *turns) giveLocked(q *turnQueue, one *turn, now time.Time) {
+	t.clock = max(t.clock, q.had)
 	q.had += 1 / one.weight
 	t.held++
 	one.held, one.begun, one.older, one.next = true, now, t.newest, nil
@@ -133,7 +140,10 @@ func (t *turns) end(one *turn, used bool) {
 	}
 	t.mu.Lock()
 	if !used {
-		t.queues[one.tenant].had -= 1 / one.weight
+		q := t.queues[one.tenant]
+		if q.had -= 1 / one.weight; q.first != nil {
+			heap.Fix(&t.waiting, q.at)
+		}
 	}
 	if one.held {
 		t.takeBackLocked(one)
@@ -162,7 +172,6 @@ func (t *turns) takeBackLocked(one *turn) {
 func (t *turns) nextLocked(now time.Time) {
 	for len(t.waiting) > 0 && t.held < t.most {
 		q := t.waiting[0]
-		t.clock = q.had
 		one := q.first
 		q.first = one.next
 		t.giveLocked(q, one, now)
@@ -194,8 +203,17 @@ type turnQueues []*turnQueue
 
 func (q turnQueues) Len() int           { return len(q) }
 func (q turnQueues) Less(i, j int) bool { return q[i].had < q[j].had }
-func (q turnQueues) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *turnQueues) Push(x any)        { *q = append(*q, x.(*turnQueue)) } //nolint:forcetypeassert // heap passes what we push
+func (q turnQueues) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].at, q[j].at = i, j
+}
+
+func (q *turnQueues) Push(x any) {
+	one := x.(*turnQueue) //nolint:forcetypeassert // heap passes what we push
+	one.at = len(*q)
+	*q = append(*q, one)
+}
+
 func (q *turnQueues) Pop() any {
 	last := len(*q) - 1
 	x := (*q)[last]

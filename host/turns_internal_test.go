@@ -171,6 +171,90 @@ func TestTurnsUnused(t *testing.T) {
 	}
 }
 
+// TestTurnsEarlier has a tenant call for long without anybody having to wait, and then one
+// that was silent flood the host: what the first had while there was enough is not held
+// against it.
+func TestTurnsEarlier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := sharing(1)
+		var one turn
+		for range 1000 {
+			all.begin(&one, "early", 1, time.Now())
+			all.end(&one, true)
+		}
+		gate := new(turn)
+		all.begin(gate, "gate", 1, time.Now())
+		begun := make(chan object.Tenant, 40)
+		var done sync.WaitGroup
+		for range 20 {
+			for _, tenant := range []object.Tenant{"late", "early"} {
+				done.Go(func() {
+					var one turn
+					all.begin(&one, tenant, 1, time.Now())
+					begun <- tenant
+					all.end(&one, true)
+				})
+				synctest.Wait()
+			}
+		}
+		all.end(gate, true)
+		done.Wait()
+		early := 0
+		for range 10 {
+			if <-begun == "early" {
+				early++
+			}
+		}
+		if early < 4 || early > 6 {
+			t.Errorf("of the first 10 calls that waited %d are of the tenant that called before, want 5 or so", early)
+		}
+	})
+}
+
+// TestTurnsUnusedWaiting has a turn come back unused while others of its tenant wait: the one
+// who has had least is next all the same.
+func TestTurnsUnusedWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := sharing(2)
+		gate, idle := new(turn), new(turn)
+		all.begin(gate, "gate", 1, time.Now())
+		all.begin(idle, "d", 1, time.Now())
+		begun := make(chan object.Tenant, 5)
+		var done sync.WaitGroup
+		for tenant, had := range map[object.Tenant]float64{"a": 0.1, "b": 0.5, "c": 0.6, "e": 1.1, "d": 1} {
+			all.mu.Lock()
+			if q := all.queues[tenant]; q == nil {
+				all.queues[tenant] = new(turnQueue)
+			}
+			all.queues[tenant].had = had
+			all.mu.Unlock()
+		}
+		for _, tenant := range []object.Tenant{"a", "b", "c", "d", "e"} { // d is under b then
+			done.Go(func() {
+				var one turn
+				all.begin(&one, tenant, 1, time.Now())
+				begun <- tenant
+				all.end(&one, true)
+			})
+			synctest.Wait()
+		}
+		all.end(idle, false)
+		done.Wait()
+		all.end(gate, true)
+		close(begun)
+		if got := drainedAll(begun); got != "dabce" {
+			t.Errorf("they began in the order %q, want dabce", got)
+		}
+	})
+}
+
+func drainedAll(c chan object.Tenant) (s string) {
+	for tenant := range c {
+		s += string(tenant)
+	}
+	return s
+}
+
 // TestTurnsAtOnce has many calls of many tenants come at once, some slow: all begin, no more
 // than there are turns at a time, and none is left.
 func TestTurnsAtOnce(t *testing.T) {
@@ -195,6 +279,52 @@ func TestTurnsAtOnce(t *testing.T) {
 	done.Wait()
 	if all.held != 0 || len(all.waiting) != 0 || all.oldest != nil || all.newest != nil {
 		t.Errorf("%d turns are held at the end, and %d queues wait", all.held, len(all.waiting))
+	}
+}
+
+// TestShare: what a caller may not do is of his own share, whether the object is there or not.
+func TestShare(t *testing.T) {
+	p, err := policy.Parse("policy.hcl", []byte(`
+		tenant "acme" { weight = 3 }
+		listener "l" { address = "127.0.0.1:0" }
+		principal "alice" { uid = 1 }
+		principal "mallory" { uid = 2 }
+		permit "alice reads" {
+			principals = ["alice"]
+			objects    = ["acme.*"]
+			methods    = ["total"]
+		}`), "", 0, func(string) (uint32, error) { return 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap := &snapshot{policy: p, tenants: map[object.Tenant]*served{"acme": {objects: map[object.ID]*supervise.Version{"acme.counter": {}}}}}
+	h := new(Host)
+	h.turns.init(1)
+	h.turns.begin(new(turn), "a", 1, time.Now())
+	h.turns.begin(new(turn), "b", 1, time.Now()) // shares from now on
+	for _, tc := range []struct {
+		who  object.Principal
+		call object.Call
+		want object.Tenant
+	}{
+		{"alice", object.Call{ID: "acme.counter", Method: "total"}, "acme"},
+		{"alice", object.Call{ID: "acme.counter", Method: "total", Kind: object.Get}, "acme"},
+		{"alice", object.Call{ID: "acme.counter", Kind: object.Batch, Batch: []object.Method{"total"}}, "acme"},
+		{"alice", object.Call{ID: "acme.counter", Method: "total", Kind: object.Set}, "Pyro.alice"},
+		{"alice", object.Call{ID: "acme.counter", Method: "add"}, "Pyro.alice"},
+		{"alice", object.Call{ID: "acme.counter", Kind: object.Batch}, "Pyro.alice"},
+		{"alice", object.Call{ID: "acme.none", Method: "total"}, "Pyro.alice"},
+		{"alice", object.Call{ID: object.NameServer, Method: "list"}, "Pyro.alice"},
+		{"mallory", object.Call{ID: "acme.counter", Method: "total"}, "Pyro.mallory"},
+		{"mallory", object.Call{ID: "acme.none", Method: "total"}, "Pyro.mallory"},
+	} {
+		c := &conn{h: h, own: own(tc.who)}
+		tc.call.Caller.Principal = tc.who
+		c.share(snap, &tc.call)
+		h.turns.end(&c.turn, true)
+		if c.sharer != tc.want || (tc.want == "acme") != (c.weight == 3) {
+			t.Errorf("%s: %s.%s %v %v is of the share %q of weight %v, want %q", tc.who, tc.call.ID, tc.call.Method, tc.call.Kind, tc.call.Batch, c.sharer, c.weight, tc.want)
+		}
 	}
 }
 

@@ -1,0 +1,313 @@
+package sandbox
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// node is a value that a serializer reads: a container of kind with parts, which are keys and
+// values of a dict in turn, or a leaf.
+type node struct {
+	container bool
+	kind      object.Kind
+	parts     []node
+	leaf      byte // 'n' None, 't' True, 'i' a number, 'I' a large one, else a text
+}
+
+// nodesOf makes the values of a payload of any bytes.
+func nodesOf(b []byte) []node {
+	stack := [][]node{nil}
+	kinds := []object.Kind{}
+	shut := func() {
+		d := len(kinds) - 1
+		n := node{container: true, kind: kinds[d], parts: stack[d+1]}
+		if n.kind == object.DictKind && len(n.parts)%2 == 1 {
+			n.parts = append(n.parts, node{leaf: 'n'})
+		}
+		kinds, stack = kinds[:d], append(stack[:d], append(stack[d], n))
+	}
+	for _, c := range b {
+		switch c {
+		case '[', '(', '<', '{':
+			kinds = append(kinds, map[byte]object.Kind{'[': object.ListKind, '(': object.TupleKind, '<': object.SetKind, '{': object.DictKind}[c])
+			stack = append(stack, nil)
+		case ')':
+			if len(kinds) > 0 {
+				shut()
+			}
+		default:
+			d := len(stack) - 1
+			stack[d] = append(stack[d], node{leaf: c})
+		}
+	}
+	for len(kinds) > 0 {
+		shut()
+	}
+	return stack[0]
+}
+
+// send has a sink told of a value.
+func (n node) send(to object.Sink) error {
+	switch {
+	case !n.container && n.leaf == 'n':
+		return to.Null()
+	case !n.container && n.leaf == 't':
+		return to.Bool(true)
+	case !n.container && n.leaf == 'i':
+		return to.Int(7)
+	case !n.container && n.leaf == 'I':
+		return to.Int(1 << 60)
+	case !n.container:
+		return to.Text([]byte{n.leaf})
+	}
+	size := len(n.parts)
+	if n.kind == object.DictKind {
+		size /= 2
+	}
+	if err := to.Begin(n.kind, size); err != nil {
+		return err
+	}
+	for _, p := range n.parts {
+		if err := p.send(to); err != nil {
+			return err
+		}
+	}
+	return to.End()
+}
+
+// sequence reports whether n is a list or a tuple.
+func (n node) sequence() bool {
+	return n.container && (n.kind == object.ListKind || n.kind == object.TupleKind)
+}
+
+// hashable reports whether no key in n is a list, set or dict.
+func (n node) hashable() bool {
+	for i, p := range n.parts {
+		if n.kind == object.DictKind && i%2 == 0 && p.container && p.kind != object.TupleKind || !p.hashable() {
+			return false
+		}
+	}
+	return true
+}
+
+// show writes a value as [shown] writes what is made of it.
+func (n node) show() string {
+	if !n.container {
+		switch n.leaf {
+		case 'n':
+			return "null"
+		case 't':
+			return "true"
+		case 'i':
+			return "7"
+		case 'I':
+			return "userdata"
+		}
+		return fmt.Sprintf("%q", string([]byte{n.leaf}))
+	}
+	if n.kind == object.DictKind {
+		return n.showDict("dict")
+	}
+	var parts []string
+	for _, p := range n.parts {
+		parts = append(parts, p.show())
+	}
+	return n.kind.String() + fmt.Sprint(parts)
+}
+
+func (n node) showDict(name string) string {
+	fields := map[string]string{}
+	for i := 0; i < len(n.parts); i += 2 {
+		k := n.parts[i].show()
+		if n.parts[i].container || n.parts[i].leaf == 'I' {
+			k = fmt.Sprintf("%s\x00%d", k, i) // a key by identity
+		}
+		fields[k] = n.parts[i+1].show()
+	}
+	var parts []string
+	for k, v := range fields {
+		k, _, _ = strings.Cut(k, "\x00")
+		parts = append(parts, k+"="+v)
+	}
+	slices.Sort(parts)
+	return name + fmt.Sprint(parts)
+}
+
+// call shows a call of these arguments, which is "" if they are none.
+func (n node) call(kwargs node) string {
+	none := !kwargs.container && kwargs.leaf == 'n'
+	if !n.sequence() || !n.hashable() || !none && (!kwargs.container || kwargs.kind != object.DictKind || !kwargs.hashable()) {
+		return ""
+	}
+	var args []string
+	for _, p := range n.parts {
+		if args = append(args, p.show()); args[len(args)-1] == "null" {
+			args[len(args)-1] = "nil"
+		}
+	}
+	for i := 0; i < len(kwargs.parts); i += 2 {
+		if k := kwargs.parts[i]; k.container || strings.IndexByte("ntiI", k.leaf) >= 0 {
+			return ""
+		}
+	}
+	if len(kwargs.parts) > 0 {
+		args = append(args, kwargs.showDict("table"))
+	}
+	return "call" + fmt.Sprint(args)
+}
+
+// shown shows a Lua value.
+func shown(s *State, v lua.LValue) string {
+	switch v := v.(type) {
+	case lua.LString:
+		return fmt.Sprintf("%q", string(v))
+	case *lua.LUserData:
+		if v == s.null {
+			return "null"
+		}
+		return "userdata"
+	case *lua.LTable:
+		mark := s.mark(v)
+		var parts []string
+		if mark != "dict" && mark != "" {
+			for i := range v.Len() {
+				parts = append(parts, shown(s, v.RawGetInt(i+1)))
+			}
+			return mark + fmt.Sprint(parts)
+		}
+		v.ForEach(func(k, e lua.LValue) { parts = append(parts, shown(s, k)+"="+shown(s, e)) })
+		slices.Sort(parts)
+		return map[string]string{"": "table", "dict": "dict"}[mark] + fmt.Sprint(parts)
+	}
+	return v.String()
+}
+
+func shownCall(s *State, args []lua.LValue, kwargs *lua.LTable) string {
+	var parts []string
+	for _, v := range args {
+		parts = append(parts, shown(s, v))
+	}
+	if kwargs != nil {
+		parts = append(parts, shown(s, kwargs))
+	}
+	return "call" + fmt.Sprint(parts)
+}
+
+// FuzzBuilder reads payloads of any shape as calls and as batches, all into one builder: what
+// is no call is refused, and each call has the arguments that stand in it, and no others.
+func FuzzBuilder(f *testing.F) {
+	for _, seed := range []string{
+		"[a[b)){x1)", "(n)n", "[)[)", "[){t1)", "[){(a)1)", "{)[)", "[)", "[)n[)", "a{)", "[a){x1x2)",
+		"[[m[a)n)[m(b(c)){x1)))n", "[[m[a){)))n", "[[m[){x1y2)[m[a)n)[m[b){z3)))[a", "[)n", "[)n[)", "[[m[a)))n", "[[m[a)nn))n", "[[m[a)a))n",
+		"[m)n", "[{a1))n", "[[{a1)[a)n))n", "[[m<a)n))n", "[[[[)[)n)[a)n))n", "[[m[a){[)1)))n", "[{<a)1))n", "[{(a)1(a)2n3n4)){a{b[c)))", "[{I1I2))n",
+	} {
+		f.Add([]byte(seed))
+	}
+	p, err := Load(f.Context(), Config{ID: "acme.thing", Source: []byte("return hearth.object{}")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	s, err := p.NewState(f.Context())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) { s.checkBuilder(t, payload) })
+}
+
+// TestBuilder is FuzzBuilder with payloads that are most often nearly right.
+func TestBuilder(t *testing.T) {
+	p, err := Load(t.Context(), Config{ID: "acme.thing", Source: []byte("return hearth.object{}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.NewState(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{"[", "(", "{", "<", ")", ")", "n", "t", "i", "I", "a", "b", "[a)", "[)", "{x1)", "n", "[m[a){x1))", "(m(b)n)", "[m[n)n)"}
+	for range 20_000 {
+		var b []byte
+		if random.IntN(2) == 0 {
+			b = append(b, "[[m"...)
+		}
+		for range random.IntN(12) {
+			b = append(b, pieces[random.IntN(len(pieces))]...)
+		}
+		if random.IntN(2) == 0 {
+			b = append(b, "))n"...)
+		}
+		s.checkBuilder(t, b)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// checkBuilder reads a payload as a call and as a batch.
+func (s *State) checkBuilder(t *testing.T, payload []byte) {
+	if len(payload) > 1000 || strings.Count(string(payload), "[")+strings.Count(string(payload), "(")+strings.Count(string(payload), "<")+strings.Count(string(payload), "{") > maxDepth-3 {
+		return // deeper than is read
+	}
+	nodes, b := nodesOf(payload), &s.build
+	send := func(u use) error {
+		s.l.SetTop(0)
+		b.begin(u)
+		for _, n := range nodes {
+			if err := n.send(b); err != nil {
+				return err
+			}
+		}
+		return b.complete()
+	}
+
+	want, got := "", ""
+	if len(nodes) == 2 {
+		want = nodes[0].call(nodes[1])
+	}
+	if send(forCall) == nil {
+		var args []lua.LValue
+		for i := range s.l.GetTop() {
+			args = append(args, s.l.Get(i+1))
+		}
+		if got = shownCall(s, args, nil); b.pushed != len(args) {
+			t.Errorf("%q: %d arguments are on the stack, and %d are said to be", payload, len(args), b.pushed)
+		}
+	}
+	if got != want {
+		t.Errorf("%q as a call is %q, want %q", payload, got, want)
+	}
+
+	want, got = "", ""
+	if len(nodes) == 2 && nodes[0].sequence() && nodes[1].hashable() {
+		want = "batch"
+		for _, triple := range nodes[0].parts {
+			if !triple.sequence() || len(triple.parts) != 3 || !triple.parts[0].hashable() || triple.parts[1].call(triple.parts[2]) == "" {
+				want = ""
+				break
+			}
+			want += " " + triple.parts[1].call(triple.parts[2])
+		}
+	}
+	if send(forBatch) == nil {
+		got = "batch"
+		from := 0
+		for _, c := range b.calls {
+			got += " " + shownCall(s, b.values[from:c.end], c.kwargs)
+			from = c.end
+		}
+		if s.l.GetTop() != 0 || from != len(b.values) {
+			t.Errorf("%q: %d values lie on the stack, and %d are of no call", payload, s.l.GetTop(), len(b.values)-from)
+		}
+	}
+	if got != want {
+		t.Errorf("%q as a batch is %q, want %q", payload, got, want)
+	}
+}
