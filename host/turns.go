@@ -2,6 +2,7 @@ package host
 
 import (
 	"container/heap"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,8 @@ type turns struct {
 
 	mu      sync.Mutex // guards what follows
 	last    object.Tenant
+	aside   int       // calls that are no tenant's
+	from    time.Time // since when they are counted
 	queues  map[object.Tenant]*turnQueue
 	waiting turnQueues // those in which somebody waits
 	clock   float64    // the most that a queue had had when it was served
@@ -55,6 +58,7 @@ const (
 	turnsEach = 8                      // turns at a time for each processor
 	maxTurn   = 2 * time.Millisecond   // how long one counts
 	sharedFor = 500 * time.Millisecond // how long after a call of another tenant
+	maxAside  = 100                    // calls in that time that are no tenant's, and make no crowd
 )
 
 // nobody's are what is not there, and the host's own objects: who asks for them waits in a
@@ -63,7 +67,9 @@ const nobody object.Tenant = "Pyro"
 
 // own returns what a principal's queue is called for what it does that is no tenant's share.
 // No tenant is called so.
-func own(who object.Principal) object.Tenant { return nobody + "." + object.Tenant(who) }
+func own(who object.Principal) object.Tenant { return object.Tenant(ownPrefix + string(who)) }
+
+const ownPrefix = string(nobody) + "."
 
 func (t *turns) init(processors int) {
 	t.most = turnsEach * processors
@@ -79,7 +85,7 @@ func (t *turns) crowded(now time.Time) bool { return now.UnixNano() < t.shared.L
 // there is nobody to share with.
 func (t *turns) begin(one *turn, tenant object.Tenant, weight float64, now time.Time) {
 	t.mu.Lock()
-	if tenant != t.last {
+	if tenant != t.last && !t.asideLocked(tenant, now) {
 		if t.last != "" {
 			t.shared.Store(now.Add(sharedFor).UnixNano())
 		}
@@ -118,6 +124,19 @@ func (t *turns) begin(one *turn, tenant object.Tenant, weight float64, now time.
 	}
 	t.mu.Unlock()
 	<-one.ready
+}
+
+// asideLocked reports whether a call is one of the few that come with others without being
+// their rivals: a client that connects asks what its object is.
+func (t *turns) asideLocked(tenant object.Tenant, now time.Time) bool {
+	if !strings.HasPrefix(string(tenant), ownPrefix) {
+		return false
+	}
+	if now.Sub(t.from) > sharedFor {
+		t.from, t.aside = now, 0
+	}
+	t.aside++
+	return t.aside <= maxAside
 }
 
 func (t *turns) giveLocked(q *turnQueue, one *turn, now time.Time) {

@@ -39,6 +39,37 @@ func TestTurnsAlone(t *testing.T) {
 	}
 }
 
+// TestTurnsAside has clients of one tenant ask what its objects are, which takes no turns of it;
+// whoever asks without end is somebody to share with.
+func TestTurnsAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all turns
+		all.init(1)
+		call := func(tenant object.Tenant) {
+			var one turn
+			all.begin(&one, tenant, 1, time.Now())
+			all.end(&one, true)
+		}
+		for range 10 {
+			for range maxAside {
+				call("a")
+				call(own("alice"))
+			}
+			if all.crowded(time.Now()) {
+				t.Fatalf("%d questions beside calls of one tenant make a crowd", maxAside)
+			}
+			time.Sleep(2 * sharedFor)
+		}
+		for range maxAside + 1 {
+			call("a")
+			call(own("alice"))
+		}
+		if !all.crowded(time.Now()) {
+			t.Error("questions without end are shared with nobody")
+		}
+	})
+}
+
 // TestTurnsFlood has one tenant wait with a hundred calls, and another come then: it is next.
 func TestTurnsFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
