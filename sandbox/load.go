@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -100,7 +101,23 @@ func (p *Program) compile(file string, source []byte) (*lua.FunctionProto, error
 	if err != nil {
 		return nil, syntaxError(file, err)
 	}
+	fit(proto)
 	return proto, nil
+}
+
+// fit gives a function, and those in it, memory for what they have: the compiler makes room for
+// hundreds of instructions in each, some 15 KiB, and it would stay for as long as the program.
+func fit(f *lua.FunctionProto) {
+	f.Code = slices.Clone(f.Code)
+	f.Constants = slices.Clone(f.Constants)
+	f.FunctionPrototypes = slices.Clone(f.FunctionPrototypes)
+	f.DbgSourcePositions = slices.Clone(f.DbgSourcePositions)
+	f.DbgLocals = slices.Clone(f.DbgLocals)
+	f.DbgCalls = slices.Clone(f.DbgCalls)
+	f.DbgUpvalues = slices.Clone(f.DbgUpvalues)
+	for _, inner := range f.FunctionPrototypes {
+		fit(inner)
+	}
 }
 
 // syntaxError says file, line and what is wrong there.
