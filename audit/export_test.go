@@ -43,3 +43,9 @@ func VerifyBytes(b []byte) (*Report, error) {
 	err := scanLines(bytes.NewReader(b), "log", v.line)
 	return &v.report, err
 }
+
+// Files returns the files of a log, oldest first. The last is the one that is written.
+func Files(path string) ([]string, error) {
+	old, err := rotated(path)
+	return append(old, path), err
+}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -108,36 +109,82 @@ func Holds(path, hash string) (bool, error) {
 	return false, nil
 }
 
-// Files returns the files of a log, oldest first. The last is the one that is written; it
-// may be missing.
-func Files(path string) ([]string, error) {
-	old, err := rotated(path)
-	return append(old, path), err
+// snapshot returns the files of a log at one moment: those that were set aside, oldest first,
+// and the one that is written, open; nil if it is missing. A host that runs may set it aside
+// meanwhile, and remove old ones.
+func snapshot(path string) (old []string, current *os.File, err error) {
+	const tries = 100 // each is in vain only if a file comes, or comes and goes, while names are listed
+	missing := false
+	for range tries {
+		current, err = os.Open(path) //nolint:gosec // the operator's log
+		if missing = errors.Is(err, os.ErrNotExist); err != nil && !missing {
+			return nil, nil, err
+		}
+		// Whatever was set aside before the file is in the first list; the file itself is in the
+		// second, if it was set aside after the first.
+		for range 2 {
+			if old, err = rotated(path); err != nil || missing {
+				break
+			}
+			if sameFile(current, path) {
+				return old, current, nil
+			}
+			if i := slices.IndexFunc(old, func(name string) bool { return sameFile(current, name) }); i >= 0 {
+				return old[:i], current, nil
+			}
+		}
+		if !missing {
+			current.Close()
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if missing {
+		return old, nil, nil
+	}
+	return nil, nil, fmt.Errorf("%s: files are set aside faster than they can be read", path)
+}
+
+func sameFile(h *os.File, name string) bool {
+	ours, err := h.Stat()
+	theirs, errName := os.Stat(name)
+	return err == nil && errName == nil && os.SameFile(ours, theirs)
 }
 
 // Entries returns the records of a log, oldest first. What is no record is left out;
 // [Verify] finds it. The error comes last.
 func Entries(path string) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		files, err := Files(path)
+		each := func(_ int, raw []byte, _ bool) bool {
+			l, err := parseLine(raw)
+			return err != nil || yield(&l.Entry, nil)
+		}
+		old, current, err := snapshot(path)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		for _, name := range files {
-			err := eachLine(name, func(_ int, raw []byte, _ bool) bool {
-				l, err := parseLine(raw)
-				return err != nil || yield(&l.Entry, nil)
-			})
-			if errors.Is(err, os.ErrNotExist) && name == path && len(files) > 1 {
-				return // the host is about to begin it
-			}
-			if err != nil {
+		if current != nil {
+			defer current.Close()
+		}
+		for _, name := range old {
+			// One that is gone was removed by age.
+			if err := eachLine(name, each); err != nil && !errors.Is(err, os.ErrNotExist) {
 				if !errors.Is(err, errStopped) {
 					yield(nil, err)
 				}
 				return
 			}
+		}
+		switch {
+		case current != nil:
+			err = scanLines(current, path, each)
+		case len(old) == 0:
+			_, err = os.Stat(path) // which says that it is missing
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(nil, err)
 		}
 	}
 }

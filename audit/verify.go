@@ -30,19 +30,31 @@ const maxProblems = 20
 // Verify recomputes the whole chain of a log. The error says that it could not be read; a
 // chain that is broken is in the report.
 func Verify(path string) (*Report, error) {
-	files, err := Files(path)
+	old, current, err := snapshot(path)
 	if err != nil {
 		return nil, err
 	}
+	if current != nil {
+		defer current.Close()
+	}
 	v := &verifier{}
-	for _, name := range files {
-		v.name, v.fresh = filepath.Base(name), true
+	for i, name := range old {
+		v.file(name)
 		err := eachLine(name, v.line)
-		if errors.Is(err, os.ErrNotExist) && name == path {
-			v.note("there is no %s: the log ends with an older file", v.name)
+		if errors.Is(err, os.ErrNotExist) {
+			v.gone(old[:i])
 			continue
 		}
 		if err != nil {
+			return nil, err
+		}
+		v.report.Files++
+	}
+	v.file(path)
+	if current == nil {
+		v.note("there is no %s: the log ends with an older file", v.name)
+	} else {
+		if err := scanLines(current, path, v.line); err != nil {
 			return nil, err
 		}
 		v.report.Files++
@@ -64,6 +76,22 @@ type verifier struct {
 	begun  bool   // a record was read
 	torn   string // a line that is no record, which an open record has to follow
 	head   [sha256.Size]byte
+}
+
+// file begins with the next file.
+func (v *verifier) file(name string) { v.name, v.fresh = filepath.Base(name), true }
+
+// gone is told of a file that was there a moment ago. A host that runs removes the oldest: if
+// all before it are gone too, the log now begins after it, and what was read is no part of it
+// any more. Else it was taken out, which the next file shows.
+func (v *verifier) gone(before []string) {
+	for _, name := range before {
+		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
+			return
+		}
+	}
+	v.begun, v.torn = false, ""
+	v.report.Files, v.report.Records = 0, 0
 }
 
 func (v *verifier) note(format string, args ...any) {
