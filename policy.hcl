@@ -3,7 +3,7 @@
 # changed file, `hearth policy explain clerk shop.till.sell` says why somebody may.
 
 scripts = "scripts" # a folder a tenant; relative to this file
-plugins = "build/plugins" # executables, a folder a tenant, each with its pin; doc/plugins.md
+# plugins = "build/plugins" # executables, a folder a tenant, each with its pin; doc/plugins.md
 state   = "state"   # the host's own files: its socket, the audit log
 
 # Where to listen. "peer" asks the kernel which account is at the other end, so only this

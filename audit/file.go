@@ -163,7 +163,10 @@ func (f *file) chain(lines []byte) (lost uint64, err error) {
 	f.seq, f.head = seq, head
 	f.size += int64(len(f.out))
 	f.dirty.Store(true)
-	f.warned = time.Time{}
+	if !f.warned.IsZero() {
+		f.warned = time.Time{}
+		f.cfg.Log.Info("audit log is written again", "path", f.cfg.Path, "seq", f.seq)
+	}
 	if cap(f.out) > 4*maxQueue {
 		f.out = nil
 	}

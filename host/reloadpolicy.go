@@ -37,6 +37,7 @@ func (l *reloader) policy(old *snapshot) bool {
 		return false
 	}
 	l.sum = sum
+	mended := l.refused["policy"] != nil
 	if err == nil {
 		err = l.adopt(old)
 	}
@@ -49,6 +50,9 @@ func (l *reloader) policy(old *snapshot) bool {
 		return false
 	}
 	if l.next.policy == old.policy {
+		if mended {
+			l.h.log.Info("the policy file holds again what is in force", "path", path)
+		}
 		return false
 	}
 	l.h.log.Info("policy changed", "path", path)

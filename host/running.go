@@ -130,6 +130,9 @@ func FindRunning(p *policy.Policy) (*Running, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("the host's state folder %s is for the user who runs it, and root, and nobody else", p.State)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("looking for a host: %w", err)
 	}

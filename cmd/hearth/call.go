@@ -99,7 +99,7 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	}
 	run, err := f.plan(args[1:])
 	if err != nil {
-		return err
+		return meant(err, id, args[1:])
 	}
 	c, err := r.dial(1)
 	if err != nil {
@@ -166,6 +166,21 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 		return nil, err
 	}
 	return f.invoke(method, args, kw), nil
+}
+
+// meant adds to the error about a word that no method is called what the command line may
+// have been meant to say: the name of a call as policies write it, or the setting of an attribute.
+func meant(err error, id object.ID, rest []string) error {
+	if len(rest) == 0 || object.Method(rest[0]).Callable() {
+		return err
+	}
+	if name, _, set := strings.Cut(rest[0], "="); set && object.Method(name).Callable() {
+		return fmt.Errorf("%w\nto set an attribute: hearth call %s --set %s", err, id, rest[0])
+	}
+	if i := strings.LastIndexByte(string(id), '.'); strings.Count(string(id), ".") > 1 {
+		return fmt.Errorf("%w\nobject and method are two words: hearth call %s %s", err, id[:i], id[i+1:])
+	}
+	return err
 }
 
 // invoke calls a method and prints its result or the items of its stream.

@@ -295,6 +295,9 @@ func TestDiskFull(t *testing.T) {
 	if !strings.Contains(log.String(), "audit log cannot be written") {
 		t.Error("the log says nothing of it")
 	}
+	if !strings.Contains(log.String(), "audit log is written again") {
+		t.Error("the log does not say that it is over")
+	}
 }
 
 // fill writes a file until the disk is full.

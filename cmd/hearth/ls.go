@@ -121,7 +121,7 @@ policy.`,
 				return printJSON(cmd.OutOrStdout(), list)
 			}
 			if len(list) == 0 {
-				fmt.Fprintln(cmd.ErrOrStderr(), "no object that you may call; hearth new acme.counter writes one")
+				fmt.Fprintln(cmd.ErrOrStderr(), noObjects(strings.Join(args, "")))
 				return nil
 			}
 			return printList(cmd.OutOrStdout(), list)
@@ -133,6 +133,14 @@ policy.`,
 	jsonFlag(cmd, &asJSON)
 	r.flags(cmd)
 	return cmd
+}
+
+// noObjects says that there are none, and what to do.
+func noObjects(prefix string) string {
+	if prefix != "" {
+		return fmt.Sprintf("no object that you may call begins with %s; hearth reload, on the host, says what is not served", prefix)
+	}
+	return "no object that you may call; hearth new acme.counter writes one"
 }
 
 // list describes every object that begins with prefix.

@@ -125,14 +125,14 @@ func (r *remote) explain(err error) error {
 		return nil
 	case errors.As(err, &re):
 		return errors.New(raised(re.Class, re.Args))
+	case !errors.As(err, &ce): // nothing was called: a file of the profile, say
+		return err
 	case errors.Is(err, signed.ErrProof):
 		return fmt.Errorf("the host at %s did not prove that it has the key of %s: the key is unknown or revoked there, or this is another host", r.at, r.profile)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("no host listens at %s: start one with hearth serve, or name another with --at", r.at)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("%s may not be connected to by this user: the socket's folder or file forbids it", r.at)
-	case !errors.As(err, &ce):
-		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer from %s within %s%s; --timeout waits longer", r.at, r.timeout, ran(ce))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

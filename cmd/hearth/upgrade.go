@@ -87,8 +87,22 @@ func upgrade(ctx context.Context, p *policy.Policy) (was, now *host.Running, err
 			return nil, nil, fmt.Errorf("not upgraded, process %d goes on: %s", now.PID, now.Failure)
 		case now.Upgrades > was.Upgrades:
 			return was, now, nil
+		case ended(was.PID):
+			// It left to another, which writes itself down first: it could have done so after the look.
+			if now, err = host.FindRunning(p); err == nil && now != nil && now.PID == was.PID {
+				return nil, nil, unwritten(was.PID)
+			}
 		}
 	}
+}
+
+// ended reports whether there is no such process.
+func ended(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// unwritten is the error for a host that is not the one that its state folder names.
+func unwritten(pid int) error {
+	return fmt.Errorf(`process %d has ended, and the host that took its place cannot write down that it runs
+its log says why: is the disk of the state folder full? It tries again every second`, pid)
 }
 
 // tellUpgrade signals a host. The number stands in a file that its user writes, so who asks
@@ -101,6 +115,9 @@ func tellUpgrade(r *host.Running) error {
 	defer func() { _ = proc.Release() }()
 	// Not the owner of the folder, which is root's where a program keeps others from looking.
 	facts, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID))
+	if errors.Is(err, os.ErrNotExist) && ended(r.PID) {
+		return unwritten(r.PID)
+	}
 	if err != nil {
 		return fmt.Errorf("process %d: %w", r.PID, err)
 	}

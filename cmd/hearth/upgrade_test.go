@@ -363,6 +363,43 @@ test "wrong" {
 	}
 }
 
+// TestUnwritten keeps a host that took over from writing down that it runs, as a full disk does:
+// hearth upgrade says so at once, and finds the host when it can be written.
+func TestUnwritten(t *testing.T) {
+	l := startLine(t, fmt.Sprintf(linePolicy, ""), nil)
+	was := l.pid(t)
+	file := l.path("state/host.json")
+	text, err := os.ReadFile(file)
+	check(t, err)
+	// A mount point cannot be replaced, and reads like the file that it hides.
+	if err := syscall.Mount(file, file, "", syscall.MS_BIND, ""); err != nil {
+		t.Skipf("SKIPPED: no bind mount: %v", err)
+	}
+	mounted := true
+	unmount := func() {
+		if mounted {
+			check(t, syscall.Unmount(file, syscall.MNT_DETACH))
+			mounted = false
+		}
+	}
+	t.Cleanup(unmount)
+	for _, when := range []string{"during the upgrade", "later"} {
+		out, err := l.upgrade(t)
+		if err == nil || !strings.Contains(out, fmt.Sprintf("process %d has ended, and the host that took its place cannot write down that it runs", was)) {
+			t.Errorf("%s: %v: %s", when, err, out)
+		}
+		if now, err := os.ReadFile(file); err != nil || string(now) != string(text) {
+			t.Errorf("%s: host.json holds %q, %v; want %q", when, now, err, text)
+		}
+		check(t, callOnce(t.Context(), l.tcp))
+	}
+	unmount()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	await(ctx, t, "the host to write down that it runs", func() bool { return l.pid(t) != was })
+	l.mustUpgrade(t)
+}
+
 // callOnce calls with a client of its own. A worker that was just killed may cost a call.
 func callOnce(ctx context.Context, addr string) error {
 	c, err := hearth.New(hearth.Config{Address: addr})

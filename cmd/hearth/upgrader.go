@@ -25,6 +25,7 @@ type upgrader struct {
 	pre     *predecessor // nil: there is none
 	drain   time.Duration
 	running host.Running
+	untold  bool // running could not be written down: loop tries again
 }
 
 // newUpgrader takes the signals from now on.
@@ -72,14 +73,24 @@ func (u *upgrader) begin(ctx context.Context) error {
 		}
 		u.host.Adopt()
 	}
-	if err := u.host.Announce(u.running); err != nil {
+	if err := u.announce(); err != nil {
 		if u.pre == nil {
 			return err
 		}
-		u.log.Error("hearth upgrade will not find this host", "err", err) // the one before has left
+		u.log.Error("hearth upgrade does not find this host until this can be written", "err", err) // the one before has left
 	}
 	u.manager.tell("READY=1", status(u.host))
 	return nil
+}
+
+// announceAgain is how long a host waits that could not write down that it runs.
+const announceAgain = time.Second
+
+// announce writes down which host runs.
+func (u *upgrader) announce() error {
+	err := u.host.Announce(u.running)
+	u.untold = err != nil
+	return err
 }
 
 // run does what there is to do beside serving, until serving is done. drain ends serving.
@@ -116,9 +127,18 @@ func (u *upgrader) run(serving context.Context, drain func()) (ended func()) {
 // loop upgrades whenever a signal says so, until one attempt succeeds.
 func (u *upgrader) loop(serving context.Context, drain func()) {
 	for {
+		var again <-chan time.Time
+		if u.untold {
+			again = time.After(announceAgain)
+		}
 		select {
 		case <-serving.Done():
 			return
+		case <-again:
+			if u.announce() == nil {
+				u.log.Info("hearth upgrade finds this host again")
+			}
+			continue
 		case <-u.signals.upgrade:
 		}
 		if !u.alone(serving) {
@@ -137,8 +157,8 @@ func (u *upgrader) loop(serving context.Context, drain func()) {
 		u.log.Error("not upgraded: this host goes on", "err", err)
 		u.running.Upgrades++
 		u.running.Failure = err.Error()
-		if err := u.host.Announce(u.running); err != nil {
-			u.log.Error("hearth upgrade will not hear of it", "err", err)
+		if err := u.announce(); err != nil {
+			u.log.Error("hearth upgrade does not hear of it until this can be written", "err", err)
 		}
 		u.manager.tell("READY=1", status(u.host))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,18 +113,15 @@ func start(t *Tenant) (*process, error) {
 // read handles the worker's frames until the socket ends, then waits for the process
 // and answers everything that is still open.
 func (p *process) read() {
-	printed := make(chan struct{})
-	go func() { // ends when the worker's stderr does, at the latest with the worker
-		defer close(printed)
-		p.relay(p.stderr)
-	}()
+	printed := make(chan string, 1)
+	go func() { printed <- p.relay(p.stderr) }() // ends when the worker's stderr does, at the latest with the worker
 	err := p.in.Run(false)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the worker closed its socket")
 	}
 	p.kill(err)
 	p.logDropped()
-	<-printed
+	first := <-printed
 	state := p.worker.Wait()
 	p.t.cfg.Account.Ended(p.cmd.Process.Pid, p.cmd.ProcessState)
 	p.mu.Lock()
@@ -132,7 +130,7 @@ func (p *process) read() {
 	p.pending = nil
 	p.mu.Unlock()
 	if state != nil {
-		cause = fmt.Errorf("%w (%w)", cause, state)
+		cause = fmt.Errorf("%w (%w%s)", cause, state, lastWords(first))
 	}
 	p.cancel()
 	p.t.exited(p, cause)
@@ -155,8 +153,9 @@ func (p *process) kill(cause error) {
 	p.conn.Close()
 }
 
-// relay copies what a worker prints, which only its runtime does, to the log.
-func (p *process) relay(r io.Reader) {
+// relay copies what a worker prints, which only its runtime does, to the log. It returns the
+// first line.
+func (p *process) relay(r io.Reader) (first string) {
 	lines := bufio.NewReaderSize(r, maxLogLine)
 	for n := 0; ; n++ {
 		line, _, err := lines.ReadLine()
@@ -164,12 +163,32 @@ func (p *process) relay(r io.Reader) {
 			if n > maxLogLines {
 				p.t.cfg.Log.Warn("worker printed more than is kept", "lines", n-maxLogLines)
 			}
-			return
+			return first
 		}
+		text := ""
 		if n < maxLogLines {
-			p.t.cfg.Log.Warn("worker printed", "line", p.t.redact(string(line)))
+			text = p.t.redact(string(line))
+			p.t.cfg.Log.Warn("worker printed", "line", text)
+		}
+		if n == 0 {
+			first = text
 		}
 	}
+}
+
+// maxLastWords bounds what of a worker's last words stands in the cause of its end.
+const maxLastWords = 200
+
+// lastWords makes of the first line that a worker printed, which is what its runtime died of,
+// the end of the cause of its end.
+func lastWords(line string) string {
+	if line == "" {
+		return ""
+	}
+	if strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory") {
+		return `, out of memory: limits { memory = "…" } of the tenant is what it may have, object_memory what each object may`
+	}
+	return ", " + strings.ToValidUTF8(line[:min(len(line), maxLastWords)], "")
 }
 
 // frame takes one frame of the worker. An error ends the worker: it broke the protocol.

@@ -1,0 +1,25 @@
+package supervise
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// TestLastWords: what a worker's runtime died of stands in the cause of its end, bounded.
+func TestLastWords(t *testing.T) {
+	for _, tc := range []struct{ printed, want string }{
+		{"", ""},
+		{"fatal error: runtime: out of memory\n\nruntime stack:\n", `, out of memory: limits { memory = "…" }`},
+		{"runtime: cannot allocate memory\nfatal error: x\n", ", out of memory: "},
+		{"SIGSYS: bad system call\nPC=0x4\n", ", SIGSYS: bad system call"},
+		{strings.Repeat("é", 10000) + "\n", ", " + strings.Repeat("é", maxLastWords/2)},
+		{"\nlater", ""},
+	} {
+		p := &process{t: New(Config{Tenant: "acme", Log: slog.New(slog.DiscardHandler)})}
+		got := lastWords(p.relay(strings.NewReader(tc.printed)))
+		if !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" || len(got) > maxLastWords+len(", ") {
+			t.Errorf("of %.40q: %q, want %q", tc.printed, got, tc.want)
+		}
+	}
+}
