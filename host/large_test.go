@@ -55,3 +55,17 @@ func TestResultsThatGrow(t *testing.T) {
 		t.Errorf("a result that grows less: %T, %v", got, err)
 	}
 }
+
+// TestArgumentsThatGrow has an object pass on a text that gets many times as long between
+// objects: that call fails, and the tenant's worker and its instances live on.
+func TestArgumentsThatGrow(t *testing.T) {
+	c := dial(t, start(t, everything), client.Config{Serializer: "msgpack"})
+	if _, err := c.Object("acme.counter").Call(t.Context(), "add", 7); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Object("acme.relay").Call(t.Context(), "add", strings.Repeat("\x01", 7<<20))
+	wantRemote(t, err, "", "the arguments take more than")
+	if got, err := c.Object("acme.counter").Get(t.Context(), "total"); err != nil || got != int64(7) {
+		t.Errorf("the counter, afterwards: %v, %v", got, err)
+	}
+}

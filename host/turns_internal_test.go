@@ -272,18 +272,10 @@ func TestTurnsUnusedWaiting(t *testing.T) {
 		all.end(idle, false)
 		done.Wait()
 		all.end(gate, true)
-		close(begun)
-		if got := drainedAll(begun); got != "dabce" {
+		if got := drained(begun); got != "dabce" {
 			t.Errorf("they began in the order %q, want dabce", got)
 		}
 	})
-}
-
-func drainedAll(c chan object.Tenant) (s string) {
-	for tenant := range c {
-		s += string(tenant)
-	}
-	return s
 }
 
 // TestTurnsAtOnce has many calls of many tenants come at once, some slow: all begin, no more

@@ -210,27 +210,13 @@ func FuzzBuilder(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	p, err := Load(f.Context(), Config{ID: "acme.thing", Source: []byte("return hearth.object{}")})
-	if err != nil {
-		f.Fatal(err)
-	}
-	s, err := p.NewState(f.Context())
-	if err != nil {
-		f.Fatal(err)
-	}
+	s := thing(f)
 	f.Fuzz(func(t *testing.T, payload []byte) { s.checkBuilder(t, payload) })
 }
 
 // TestBuilder is FuzzBuilder with payloads that are most often nearly right.
 func TestBuilder(t *testing.T) {
-	p, err := Load(t.Context(), Config{ID: "acme.thing", Source: []byte("return hearth.object{}")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := p.NewState(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := thing(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{"[", "(", "{", "<", ")", ")", "n", "t", "i", "I", "a", "b", "[a)", "[)", "{x1)", "n", "[m[a){x1))", "(m(b)n)", "[m[n)n)"}
 	for range 20_000 {

@@ -13,10 +13,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestReachable walks everything that a script can reach from its globals and from the
-// values it is given, by any access that the language has, and compares the names with a
-// list that a person has read. It is internal because the walk is the VM's.
-func TestReachable(t *testing.T) {
+// thing returns a state with an object that exposes nothing.
+func thing(t testing.TB) *State {
+	t.Helper()
 	p, err := Load(t.Context(), Config{ID: "acme.thing", Source: []byte("return hearth.object{}")})
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +24,14 @@ func TestReachable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// TestReachable walks everything that a script can reach from its globals and from the
+// values it is given, by any access that the language has, and compares the names with a
+// list that a person has read. It is internal because the walk is the VM's.
+func TestReachable(t *testing.T) {
+	s := thing(t)
 	var names []string
 	seen := map[lua.LValue]bool{}
 	var walk func(path string, v lua.LValue)

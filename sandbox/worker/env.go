@@ -47,7 +47,7 @@ type proxyReply struct {
 // [sandbox.Env].
 func (w *process) Proxy(ctx context.Context, r *sandbox.ProxyCall) error {
 	ser := codec.ByID(codec.Serpent)
-	payload, err := proxyPayload(ser, r)
+	payload, err := proxyPayload(ser, r, link.FrameBytes(int(w.message.Load()))-maxProxyHead)
 	if err != nil {
 		return err
 	}
@@ -80,8 +80,12 @@ func (w *process) Proxy(ctx context.Context, r *sandbox.ProxyCall) error {
 	}
 }
 
-// proxyPayload writes the call's payload: object, method, arguments, keyword arguments.
-func proxyPayload(ser codec.Serializer, r *sandbox.ProxyCall) ([]byte, error) {
+// maxProxyHead is room for what a frame says of a call between objects besides its payload.
+const maxProxyHead = 64 << 10
+
+// proxyPayload writes the call's payload, of max bytes at most: object, method, arguments,
+// keyword arguments.
+func proxyPayload(ser codec.Serializer, r *sandbox.ProxyCall, max int) ([]byte, error) {
 	enc := ser.NewEncoder(nil)
 	if err := enc.Begin(object.TupleKind, 4); err != nil {
 		return nil, err
@@ -92,13 +96,17 @@ func proxyPayload(ser codec.Serializer, r *sandbox.ProxyCall) ([]byte, error) {
 	if err := enc.Text([]byte(r.Method)); err != nil {
 		return nil, err
 	}
-	if err := r.Args(enc); err != nil {
+	if err := r.Args(&written{Encoder: enc, max: max, args: true}); err != nil {
 		return nil, err
 	}
 	if err := enc.End(); err != nil {
 		return nil, err
 	}
-	return enc.Document()
+	doc, err := enc.Document()
+	if err == nil && len(doc) > max {
+		err = argumentsTooLong(max)
+	}
+	return doc, err
 }
 
 // feedProxyReply gives the script the result, or the exception as an error.

@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -85,6 +86,7 @@ func Serve(conn net.Conn) error {
 		asked:   map[uint64]chan proxyReply{},
 	}
 	w.lines.tell = w.leftOut
+	w.message.Store(object.DefaultMessageBytes)
 	in, err := link.NewReader(socket, w.frame)
 	if err != nil {
 		return err
@@ -118,6 +120,7 @@ type process struct {
 
 	secrets secrets
 	lines   lines
+	message atomic.Int64 // the longest result that any object may give, in bytes, as the host knows
 
 	jobs sync.WaitGroup // queued and running
 
@@ -256,6 +259,7 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 	}
 	o := newHosted(w, cfg.ID, cfg.Limits)
 	w.lines.allow(o.id, o.limits.LogLines)
+	w.message.Store(max(w.message.Load(), int64(o.limits.ResultBytes)))
 	w.loaded[number] = o
 	go o.load(context.Background(), cfg)
 	if request != 0 {

@@ -5,14 +5,15 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// written is the encoder of a serializer that escapes characters of texts. It refuses a result
-// before that makes it longer than a frame may be: a text of control characters takes up to
+// written is the encoder of a serializer that escapes characters of texts. It refuses a result,
+// or arguments, before that makes them longer than a frame may be: a text of control characters takes up to
 // six times its size, which would otherwise cost the worker its memory, or the host's trust.
 type written struct {
 	codec.Encoder
 	max   int // bytes
 	texts int // so far, as they are
 	more  int // what escaping adds, counted from where it might matter
+	args  bool
 }
 
 // escapes reports whether a serializer makes texts longer.
@@ -31,6 +32,9 @@ func (w *written) Text(v []byte) error {
 			}
 		}
 		if w.texts+w.more > w.max {
+			if w.args {
+				return argumentsTooLong(w.max)
+			}
 			return tooLong(w.max)
 		}
 	}
@@ -40,4 +44,9 @@ func (w *written) Text(v []byte) error {
 // tooLong refuses a result of a frame that would be longer than max.
 func tooLong(max int) *object.Error {
 	return object.Errorf(object.CodeTooLarge, "limit exceeded: the result takes more than %d bytes once it is written; it was executed", max)
+}
+
+// argumentsTooLong is tooLong for what a script passes to another object.
+func argumentsTooLong(max int) *object.Error {
+	return object.Errorf(object.CodeTooLarge, "limit exceeded: the arguments take more than %d bytes once they are written; not executed", max)
 }
