@@ -70,7 +70,36 @@ func newRoot() *cobra.Command {
 	root.SetCompletionCommandGroupID("other")
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	ours(root)
 	return root
+}
+
+// ours makes of cobra's own commands, which shrug at a word that they do not know, commands like the others.
+func ours(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.RunE = helpAbout
+		case "completion":
+			c.Args, c.RunE = noSuchVerb, help
+			for _, shell := range c.Commands() {
+				shell.Args = exactArgs()
+			}
+		}
+	}
+}
+
+// helpAbout prints the help of the command that is named.
+func helpAbout(cmd *cobra.Command, args []string) error {
+	about, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return usagef("%w", err)
+	}
+	if len(rest) > 0 {
+		return noSuchVerb(about, rest)
+	}
+	about.InitDefaultHelpFlag()
+	return about.Help()
 }
 
 // help is what a command does that only holds others.
