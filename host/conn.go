@@ -46,6 +46,7 @@ type conn struct {
 	call     object.Call
 	head     codec.Head
 	turn     turn
+	partly   bool          // the rest of a message has a deadline
 	own      object.Tenant // the share of what is no tenant's
 	sharer   object.Tenant // whose share the last message was of, and its weight
 	weight   float64
@@ -112,6 +113,10 @@ func (c *conn) serve() {
 			c.h.turns.begin(&c.turn, c.sharer, c.weight, now)
 		}
 		err := c.in.Read(&m)
+		if c.partly {
+			c.partly = false
+			c.readBy(time.Time{})
+		}
 		if err != nil && !whole(err) {
 			c.debugReadError(err)
 			return
@@ -139,7 +144,7 @@ func (c *conn) open() bool {
 		return false
 	}
 	c.nc = ch.Conn
-	ch.OnIdle(func() { c.h.turns.end(&c.turn, false) })
+	ch.OnIdle(c.wait)
 	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.snap.Load().vault.principal(ch.Peer)
 	proof := &proof{channel: ch, principal: c.caller.Principal}
 	c.proof.Store(proof)
@@ -169,6 +174,24 @@ func (c *conn) reject(m *wire.Message, err error) bool {
 	}
 	answer := &wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
 	return c.fail(answer, codec.ByWire(m.Protocol, m.Serializer), err)
+}
+
+// wait is told that nothing has arrived, and the connection is about to wait for it: it needs
+// no turn for that, and who has sent a part of a message must send the rest.
+func (c *conn) wait() {
+	c.h.turns.end(&c.turn, false)
+	if c.in != nil && c.own != "" && !c.partly && c.in.Buffered() > 0 {
+		c.partly = true
+		c.readBy(time.Now().Add(messageTimeout))
+	}
+}
+
+// readBy sets until when something must arrive, unless the host drains, which ends it at once.
+func (c *conn) readBy(t time.Time) {
+	_ = c.nc.SetReadDeadline(t)
+	if c.draining.Load() {
+		c.drain()
+	}
 }
 
 // end frees what the connection held.

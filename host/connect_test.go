@@ -3,11 +3,15 @@ package host
 import (
 	"bytes"
 	"compress/zlib"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -54,5 +58,31 @@ func TestCompressedConnect(t *testing.T) {
 	}
 	if got := connect(signed.Client(dial(), "alice-1", signed.Key{}), bomb); !strings.Contains(got, "large") {
 		t.Errorf("a bomb of alice: %q", got)
+	}
+}
+
+// TestHalfAMessage: who sends a part of a message and no more is cut off after a while. Who has
+// said nothing since his last message is not.
+func TestHalfAMessage(t *testing.T) {
+	was := messageTimeout
+	messageTimeout = 200 * time.Millisecond
+	t.Cleanup(func() { messageTimeout = was })
+	h, _ := gatedHost(t, newGate())
+	quiet, half := connectAs(t, h, "alice-1"), connectAs(t, h, "alice-1")
+	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping, Payload: make([]byte, 1<<20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := half.Write(b[:len(b)/2]); err != nil {
+		t.Fatal(err)
+	}
+	_ = half.SetReadDeadline(time.Now().Add(time.Minute))
+	if n, err := half.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after half a message: %d bytes, %v, want the end", n, err)
+	}
+	send(t, quiet, &wire.Message{Type: wire.Ping})
+	var m wire.Message
+	if err := wire.NewReader(quiet, 0).Read(&m); err != nil || m.Type != wire.Ping {
+		t.Errorf("a ping after silence was answered with %v, %v", m.Type, err)
 	}
 }

@@ -75,6 +75,9 @@ const (
 	maxCallDepth      = 8     // objects calling objects
 )
 
+// messageTimeout is how long a message may take to arrive whole once a part of it has.
+var messageTimeout = 2 * time.Minute // a variable for tests
+
 // Host is the daemon. Make one with New, then Listen, then Serve.
 type Host struct {
 	cfg       Config

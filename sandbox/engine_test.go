@@ -278,6 +278,14 @@ func TestBatchArguments(t *testing.T) {
 		}
 	}
 	h.call("ran").want(t, int64(4))
+	many := make([]any, 3000)
+	for i := range many {
+		many[i] = i
+	}
+	_, v, err = h.batch([]object.Method{"f", "f", "f"}, []any{triple("f", many...), triple("f", many...), triple("f", many...)})
+	if list, _ := v.([]any); err != nil || len(list) != 3 {
+		t.Errorf("a batch of three calls of %d arguments = %.200v, %v", len(many), v, err)
+	}
 }
 
 // TestAttacks are bombs that a pattern, a text or the unwinding of the stack carries.
