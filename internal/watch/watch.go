@@ -167,7 +167,7 @@ func (f *Folders) cover(path string, again bool) error {
 	}
 	dir, err := os.OpenRoot(path)
 	if err != nil {
-		return nil //nolint:nilerr // it is gone, or not ours to read: nothing to watch
+		return nil // it is gone, or not ours to read: nothing to watch
 	}
 	defer dir.Close()
 	err = tree.Walk(dir, maxEntries, nil, func(rel string, e fs.DirEntry) (bool, error) {
