@@ -256,7 +256,7 @@ func TestShipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &policy.Policy{
-		Scripts: filepath.Join(root, "scripts"), Plugins: filepath.Join(root, "build", "plugins"), State: filepath.Join(root, "state"),
+		Scripts: filepath.Join(root, "scripts"), Plugins: filepath.Join(root, "plugins"), State: filepath.Join(root, "state"),
 		Tenants: []object.Tenant{"bank", "demo", "shop"},
 		Listeners: []policy.Listener{
 			{Name: "local", Address: "127.0.0.1:7766", Identify: []string{"peer", "hmac"}, Plain: true},
