@@ -19,7 +19,7 @@ import (
 // maxTurn: turns are for what the host does, not for what an object waits for. Calls of
 // objects to others hold none, or two could wait for each other.
 type turns struct {
-	most   int          // how many at a time
+	most   int          // how many at a time, if few tenants wait
 	shared atomic.Int64 // until when calls of several tenants count as coming, in Unix nanoseconds
 
 	mu      sync.Mutex // guards what follows
@@ -55,10 +55,11 @@ type turn struct {
 }
 
 const (
-	turnsEach = 8                      // turns at a time for each processor
-	maxTurn   = 2 * time.Millisecond   // how long one counts
-	sharedFor = 500 * time.Millisecond // how long after a call of another tenant
-	maxAside  = 100                    // calls in that time that are no tenant's, and make no crowd
+	turnsEach   = 8                      // turns at a time for each processor
+	tenantsEach = 3                      // that wait, for whom there are so many turns
+	maxTurn     = 2 * time.Millisecond   // how long one counts
+	sharedFor   = 500 * time.Millisecond // how long after a call of another tenant
+	maxAside    = 100                    // calls in that time that are no tenant's, and make no crowd
 )
 
 // nobody's are what is not there, and the host's own objects: who asks for them waits in a
@@ -104,7 +105,7 @@ func (t *turns) begin(one *turn, tenant object.Tenant, weight float64, now time.
 	if q.first == nil {
 		q.had = max(q.had, t.clock) // what was not asked for is not owed
 	}
-	if t.held < t.most && len(t.waiting) == 0 {
+	if len(t.waiting) == 0 && t.held < t.roomLocked() {
 		t.giveLocked(q, one, now)
 		t.mu.Unlock()
 		return
@@ -125,6 +126,10 @@ func (t *turns) begin(one *turn, tenant object.Tenant, weight float64, now time.
 	t.mu.Unlock()
 	<-one.ready
 }
+
+// roomLocked is how many turns may be held: more where many tenants wait, or each of their
+// workers would be woken for every single call.
+func (t *turns) roomLocked() int { return t.most * max(1, len(t.waiting)/tenantsEach) }
 
 // asideLocked reports whether a call is one of the few that come with others without being
 // their rivals: a client that connects asks what its object is.
@@ -189,7 +194,7 @@ func (t *turns) takeBackLocked(one *turn) {
 
 // nextLocked gives turns to those who wait, as long as there are any.
 func (t *turns) nextLocked(now time.Time) {
-	for len(t.waiting) > 0 && t.held < t.most {
+	for len(t.waiting) > 0 && t.held < t.roomLocked() {
 		q := t.waiting[0]
 		one := q.first
 		q.first = one.next
