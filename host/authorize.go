@@ -32,13 +32,7 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 	exists := snap.has(call.ID)
 	call.Traceback = true
 	if call.Kind != object.Batch {
-		m, d := call.Method, policy.Decision{}
-		if call.Kind == object.Set {
-			d = snap.policy.DecideSet(call.Caller, call.ID, m)
-			m += "=" // in the log too
-		} else {
-			d = snap.policy.Decide(call.Caller, call.ID, m)
-		}
+		m, d := snap.decide(call)
 		call.Traceback = d.Traceback
 		return h.settle(call, m, &d, exists)
 	}

@@ -39,17 +39,22 @@ func (s *snapshot) has(id object.ID) bool {
 	return t != nil && t.objects[id] != nil
 }
 
+// decide asks the policy about a call that is no batch. It returns the method as rules and
+// the log call it.
+func (s *snapshot) decide(call *object.Call) (object.Method, policy.Decision) {
+	if call.Kind == object.Set {
+		return call.Method + "=", s.policy.DecideSet(call.Caller, call.ID, call.Method)
+	}
+	return call.Method, s.policy.Decide(call.Caller, call.ID, call.Method)
+}
+
 // permits reports whether the policy lets a call be made, or begun if it is a batch.
 func (s *snapshot) permits(call *object.Call) bool {
-	switch {
-	case call.Kind == object.Set:
-		return s.policy.DecideSet(call.Caller, call.ID, call.Method).Permit
-	case call.Kind != object.Batch:
-		return s.policy.Decide(call.Caller, call.ID, call.Method).Permit
-	case len(call.Batch) == 0:
-		return false
+	if call.Kind == object.Batch {
+		return len(call.Batch) > 0 && s.policy.Decide(call.Caller, call.ID, call.Batch[0]).Permit
 	}
-	return s.policy.Decide(call.Caller, call.ID, call.Batch[0]).Permit
+	_, d := s.decide(call)
+	return d.Permit
 }
 
 // sharer returns whose share of the host a call of an object is of, and that one's weight.
