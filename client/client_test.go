@@ -1,9 +1,12 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -268,6 +271,47 @@ func TestCompression(t *testing.T) {
 	}
 	if _, err := c.Object("acme.thing").Call(t.Context(), "echo", strings.Repeat(long, 10)); executed(t, err) != client.Yes || object.CodeOf(err) != object.CodeTooLarge {
 		t.Errorf("bomb: %v", err)
+	}
+}
+
+// TestLargeValuesAreTheirOwners: large arguments are sent from where they are and large
+// results stay where they arrived, so neither may depend on what the connection does next.
+func TestLargeValuesAreTheirOwners(t *testing.T) {
+	s := tcpServer(t)
+	random := rand.New(rand.NewChaCha8([32]byte{}))
+	for _, cfg := range []client.Config{{Serializer: "msgpack"}, {Serializer: "msgpack", Compress: true}, {Serializer: "serpent"}} {
+		cfg.Address = s.ln.Addr().String()
+		o := newClient(t, cfg).Object("acme.thing")
+		echo := func(v any) any {
+			t.Helper()
+			got, err := o.Call(t.Context(), "echo", v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		var want, got []any
+		for i := range 4 {
+			text := strings.Repeat(string(rune('a'+i)), 400_000) // answered compressed
+			want, got = append(want, text), append(got, echo(text))
+			if cfg.Serializer != "msgpack" { // to others bytes are a dict of base64
+				continue
+			}
+			blob := make([]byte, 400_000) // answered as it is
+			for j := range blob {
+				blob[j] = byte(random.Uint32())
+			}
+			want, got = append(want, bytes.Clone(blob)), append(got, echo(blob))
+			clear(blob) // the caller's again
+			if v := echo("small"); v != "small" {
+				t.Fatal(v)
+			}
+		}
+		for i := range want {
+			if !reflect.DeepEqual(want[i], got[i]) {
+				t.Errorf("%+v: large value %d changed", cfg, i)
+			}
+		}
 	}
 }
 

@@ -24,9 +24,10 @@ type conn struct {
 	seq    uint16
 
 	request, reply wire.Message
-	payload        []byte // of the request
-	out            []byte // the request as sent
-	inflated       []byte // the reply's payload, if it came compressed
+	enc            codec.Encoder // of the request's payload
+	payload        []byte        // what of it is our own
+	out            []byte        // the request as sent
+	inflated       []byte        // the reply's payload, if it came compressed
 
 	deadline  bool // nc has one
 	idleSince time.Time
@@ -104,7 +105,7 @@ func (c *conn) connect(ctx context.Context) error {
 		return &CallError{Executed: No, Err: err}
 	}
 	stop := c.arm(ctx)
-	_, err = c.send(wire.Connect, 0, c.client.ser.WireID(c.client.cfg.Protocol), c.payload)
+	_, err = c.send(wire.Connect, 0, c.client.ser.WireID(c.client.cfg.Protocol), [3][]byte{c.payload})
 	if err == nil {
 		err = c.in.Read(&c.reply)
 	}
@@ -142,34 +143,60 @@ func (c *conn) reason() string {
 	return "?"
 }
 
-// send writes one message with the current sequence number and returns how many bytes
-// of it went out.
-func (c *conn) send(kind wire.Type, flags wire.Flags, serializer uint16, payload []byte) (whole bool, err error) {
-	c.request = wire.Message{Protocol: c.client.cfg.Protocol, Type: kind, Serializer: serializer, Flags: flags, Seq: c.seq, Payload: payload}
-	var large []byte // the payload, if it is not worth copying
-	switch {
-	case c.client.cfg.Compress:
-		c.out, err = wire.AppendCompressed(c.out[:0], &c.request)
-	case len(payload) > keepBytes:
-		large = payload
-		c.out, err = wire.AppendHead(c.out[:0], &c.request)
-	default:
-		c.out, err = wire.Append(c.out[:0], &c.request)
+// encode writes the payload of a call. A large argument stays where it is.
+func (c *conn) encode(id object.ID, r request) (payload [3][]byte, err error) {
+	if c.enc == nil {
+		c.enc = c.client.ser.NewEncoder(nil)
+		if !c.client.cfg.Compress {
+			c.enc.Borrow(keepBytes)
+		}
 	}
-	if err != nil {
+	c.enc.Reset(c.payload[:0])
+	if err := codec.WriteCall(c.client.ser, c.enc, string(id), r.method, r.args, r.kw, r.nullKw); err != nil {
+		return payload, err
+	}
+	if payload, err = c.enc.Pieces(); err == nil {
+		c.payload = payload[0]
+	}
+	return payload, err
+}
+
+// send writes one message with the current sequence number, whose payload is in pieces, and
+// reports whether all of it went out.
+func (c *conn) send(kind wire.Type, flags wire.Flags, serializer uint16, payload [3][]byte) (whole bool, err error) {
+	c.request = wire.Message{Protocol: c.client.cfg.Protocol, Type: kind, Serializer: serializer, Flags: flags, Seq: c.seq, Payload: payload[0]}
+	size := len(payload[0]) + len(payload[1]) + len(payload[2])
+	if c.client.cfg.Compress || size <= keepBytes { // then it is in one piece
+		if c.client.cfg.Compress {
+			c.out, err = wire.AppendCompressed(c.out[:0], &c.request)
+		} else {
+			c.out, err = wire.Append(c.out[:0], &c.request)
+		}
+		if err != nil {
+			return false, err
+		}
+		n, err := c.nc.Write(c.out)
+		return n == len(c.out), err
+	}
+	if c.out, err = wire.AppendHead(c.out[:0], &c.request, size); err != nil {
 		return false, err
 	}
-	n, err := c.nc.Write(c.out)
-	if err == nil && large != nil {
-		n, err = c.nc.Write(large)
-		return n == len(large), err
+	left := len(c.out) + size
+	for _, p := range [...][]byte{c.out, payload[0], payload[1], payload[2]} {
+		if len(p) == 0 {
+			continue
+		}
+		n, err := c.nc.Write(p)
+		if left -= n; err != nil {
+			return left == 0, err
+		}
 	}
-	return n == len(c.out), err
+	return true, nil
 }
 
 // exchange sends a request and, unless it is oneway, reads the answer into c.reply. keep
 // says whether the connection can be used again.
-func (c *conn) exchange(ctx context.Context, kind wire.Type, flags wire.Flags, serializer uint16, payload []byte) (keep bool, err error) {
+func (c *conn) exchange(ctx context.Context, kind wire.Type, flags wire.Flags, serializer uint16, payload [3][]byte) (keep bool, err error) {
 	c.seq++
 	stop := c.arm(ctx)
 	whole, err := c.send(kind, flags, serializer, payload)
@@ -222,6 +249,9 @@ func (c *conn) trim() {
 		}
 	}
 	c.request.Payload = nil
+	if c.enc != nil {
+		c.enc.Reset(nil)
+	}
 }
 
 // watch is what ends a call with its context; the zero value watches nothing.

@@ -34,7 +34,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keep, err := one.exchange(ctx, wire.Ping, 0, pingSerializer, pingPayload)
+	keep, err := one.exchange(ctx, wire.Ping, 0, pingSerializer, [3][]byte{pingPayload})
 	c.release(one, keep)
 	return err
 }
@@ -113,12 +113,11 @@ type request struct {
 
 // invoke sends one call and, unless it is oneway, reads the answer.
 func (o *Object) invoke(ctx context.Context, one *conn, r request) (keep bool, err error) {
-	ser := o.client.ser
-	one.payload, err = codec.AppendCall(ser, one.payload[:0], string(o.id), r.method, r.args, r.kw, r.nullKw)
+	payload, err := one.encode(o.id, r)
 	if err != nil {
 		return true, &CallError{Executed: No, Err: err}
 	}
-	return one.exchange(ctx, wire.Invoke, r.flags, ser.WireID(o.client.cfg.Protocol), one.payload)
+	return one.exchange(ctx, wire.Invoke, r.flags, o.client.ser.WireID(o.client.cfg.Protocol), payload)
 }
 
 // value decodes the reply: its value, or the exception as an error.
@@ -127,7 +126,13 @@ func (c *conn) value() (any, error) {
 	if err != nil {
 		return nil, &CallError{Executed: Yes, Err: err}
 	}
-	v, err := codec.Unmarshal(c.client.ser, body, codec.Limits{})
+	decode := codec.Unmarshal
+	if len(body) > keepBytes { // neither the reader nor we would keep its memory
+		c.in.Own()
+		c.inflated = nil
+		decode = codec.UnmarshalOwn
+	}
+	v, err := decode(c.client.ser, body, codec.Limits{})
 	if err != nil {
 		return nil, &CallError{Executed: Yes, Err: err}
 	}

@@ -82,6 +82,13 @@ type Encoder interface {
 	// Document returns the finished document: buf as given to NewEncoder or Reset with
 	// the value appended. It is an error if not exactly one value was written.
 	Document() ([]byte, error)
+	// Borrow has a text or bytes of at least so many bytes stay where they are until the next
+	// Reset, one in each document, if the format writes them as they are. They must not
+	// change as long as that.
+	Borrow(least int)
+	// Pieces is Document in up to three pieces: what stands before that which was
+	// borrowed, that itself, and what stands behind it.
+	Pieces() ([3][]byte, error)
 	// Reset makes the encoder ready for another document, appended to buf.
 	Reset(buf []byte)
 }

@@ -149,7 +149,7 @@ func (e *marshalEncoder) sized(c byte, v []byte) error {
 		return e.fail(object.Errorf(object.CodeTooLarge, "value of %d bytes", len(v)))
 	}
 	e.buf = binary.LittleEndian.AppendUint32(append(e.buf, c), uint32(len(v)))
-	e.buf = append(e.buf, v...)
+	e.raw(v)
 	return nil
 }
 

@@ -86,4 +86,31 @@ func checkStable(t *testing.T, s codec.Serializer, doc []byte) {
 	if err != nil || !bytes.Equal(once, twice) {
 		t.Fatalf("encoded twice = %x, %v, want %x", twice, err, once)
 	}
+	checkPieces(t, s, doc, once)
+}
+
+// checkPieces checks that an encoder writes the same bytes if it borrows: as a document, in
+// pieces, and when it is used again.
+func checkPieces(t *testing.T, s codec.Serializer, doc, want []byte) {
+	t.Helper()
+	for _, least := range []int{1, 4, 40} {
+		e := s.NewEncoder(nil)
+		e.Borrow(least)
+		for range 2 {
+			e.Reset([]byte("before"))
+			if err := s.Decode(doc, codec.Limits{}, e); err != nil {
+				t.Fatal(err)
+			}
+			p, err := e.Pieces()
+			if got := bytes.Join(p[:], nil); err != nil || string(got) != "before"+string(want) {
+				t.Fatalf("borrowing from %d bytes = %x, %v, want %x", least, p, err, want)
+			}
+			if p[1] != nil && len(p[1]) < least {
+				t.Fatalf("borrowed %d bytes, %d is the least", len(p[1]), least)
+			}
+			if got, err := e.Document(); err != nil || string(got) != "before"+string(want) {
+				t.Fatalf("Document = %x, %v, want %x", got, err, want)
+			}
+		}
+	}
 }

@@ -142,7 +142,7 @@ func (e *msgpackEncoder) Text(v []byte) error {
 	default:
 		return e.fail(object.Errorf(object.CodeTooLarge, "text of %d bytes", n))
 	}
-	e.buf = append(e.buf, v...)
+	e.raw(v)
 	return nil
 }
 
@@ -160,7 +160,7 @@ func (e *msgpackEncoder) Bytes(v []byte) error {
 	default:
 		return e.fail(object.Errorf(object.CodeTooLarge, "bytes of length %d", n))
 	}
-	e.buf = append(e.buf, v...)
+	e.raw(v)
 	return nil
 }
 
@@ -224,6 +224,9 @@ func (e *msgpackEncoder) End() error {
 	if more := len(head) - 1; more > 0 {
 		e.buf = append(e.buf, room[:more]...)
 		copy(e.buf[f.start+len(head):], e.buf[f.start+1:len(e.buf)-more])
+		if e.at > f.start {
+			e.at += more
+		}
 	}
 	copy(e.buf[f.start:], head)
 	return nil

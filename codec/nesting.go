@@ -1,6 +1,10 @@
 package codec
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"slices"
+
+	"github.com/hearthhost/hearth/object"
+)
 
 // frame is a container that an encoder has open.
 type frame struct {
@@ -18,10 +22,29 @@ type nesting struct {
 	open  []frame
 	roots int
 	err   error
+
+	borrow   int    // see Borrow; 0 if nothing is
+	borrowed []byte // not in buf, where it belongs at:
+	at       int
 }
 
 // Reset implements [Encoder].
-func (t *nesting) Reset(buf []byte) { t.buf, t.open, t.roots, t.err = buf, t.open[:0], 0, nil }
+func (t *nesting) Reset(buf []byte) {
+	t.buf, t.open, t.roots, t.err = buf, t.open[:0], 0, nil
+	t.borrowed = nil
+}
+
+// Borrow implements [Encoder].
+func (t *nesting) Borrow(least int) { t.borrow = least }
+
+// raw appends what needs no escaping.
+func (t *nesting) raw(v []byte) {
+	if t.borrow > 0 && len(v) >= t.borrow && t.borrowed == nil {
+		t.borrowed, t.at = v, len(t.buf)
+		return
+	}
+	t.buf = append(t.buf, v...)
+}
 
 func (t *nesting) fail(err error) error {
 	t.err = err
@@ -113,11 +136,22 @@ func (t *nesting) separate(comma, colon string) error {
 
 // Document implements [Encoder].
 func (t *nesting) Document() ([]byte, error) {
-	if t.err != nil {
-		return nil, t.err
+	if t.borrowed != nil {
+		t.buf, t.borrowed = slices.Insert(t.buf, t.at, t.borrowed...), nil
 	}
-	if t.roots != 1 || len(t.open) != 0 {
-		return nil, object.Errorf(object.CodeInternal, "unfinished document")
+	p, err := t.Pieces()
+	return p[0], err
+}
+
+// Pieces implements [Encoder].
+func (t *nesting) Pieces() ([3][]byte, error) {
+	switch {
+	case t.err != nil:
+		return [3][]byte{}, t.err
+	case t.roots != 1 || len(t.open) != 0:
+		return [3][]byte{}, object.Errorf(object.CodeInternal, "unfinished document")
+	case t.borrowed == nil:
+		return [3][]byte{t.buf}, nil
 	}
-	return t.buf, nil
+	return [3][]byte{t.buf[:t.at:t.at], t.borrowed, t.buf[t.at:]}, nil
 }

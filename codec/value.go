@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/alias"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -54,6 +55,16 @@ func Unmarshal(s Serializer, doc []byte, lim Limits) (any, error) {
 	return b.Value(), nil
 }
 
+// UnmarshalOwn is [Unmarshal] of a document whose memory belongs to the value from now on: a
+// text or bytes that are most of it are not copied.
+func UnmarshalOwn(s Serializer, doc []byte, lim Limits) (any, error) {
+	b := Builder{own: doc}
+	if err := s.Decode(doc, lim, &b); err != nil {
+		return nil, err
+	}
+	return b.Value(), nil
+}
+
 // AppendCall appends the payload of a call to buf, in the form that s has for calls.
 // Keyword arguments of nil are written as an empty dict, or as Null if nullKw is set, as
 // it stands in attribute calls and batches.
@@ -61,7 +72,15 @@ func Unmarshal(s Serializer, doc []byte, lim Limits) (any, error) {
 // Source: doc/wire.md "Calls".
 func AppendCall(s Serializer, buf []byte, objectID, method string, params []any, kwargs map[string]any, nullKw bool) ([]byte, error) {
 	e := s.NewEncoder(buf)
-	w := valueWriter{to: e}
+	if err := WriteCall(s, e, objectID, method, params, kwargs, nullKw); err != nil {
+		return nil, err
+	}
+	return e.Document()
+}
+
+// WriteCall writes what [AppendCall] appends to an encoder of s.
+func WriteCall(s Serializer, to Encoder, objectID, method string, params []any, kwargs map[string]any, nullKw bool) error {
+	w := valueWriter{to: to}
 	named := s.ID() == JSON
 	name := func(key string) {
 		if named {
@@ -85,15 +104,12 @@ func AppendCall(s Serializer, buf []byte, objectID, method string, params []any,
 	}
 	name("kwargs")
 	if kwargs == nil && nullKw {
-		w.do(e.Null)
+		w.do(to.Null)
 	} else {
 		w.dict(kwargs)
 	}
 	w.end()
-	if w.err != nil {
-		return nil, w.err
-	}
-	return e.Document()
+	return w.err
 }
 
 // UnmarshalCall returns the arguments of a call. Keyword arguments of Null are nil.
@@ -136,7 +152,7 @@ func (w *valueWriter) do(f func() error) {
 
 func (w *valueWriter) text(s string) {
 	if w.err == nil {
-		w.err = w.to.Text([]byte(s))
+		w.err = w.to.Text(alias.Bytes(s))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/alias"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -16,6 +17,7 @@ import (
 type Builder struct {
 	roots []any
 	open  []building
+	own   []byte // memory that values may keep
 }
 
 // building is a container whose end has not come yet.
@@ -75,10 +77,20 @@ func (b *Builder) Float(v float64) error { return b.add(v) }
 func (b *Builder) Complex(v complex128) error { return b.add(v) }
 
 // Text adds a string.
-func (b *Builder) Text(v []byte) error { return b.add(string(v)) }
+func (b *Builder) Text(v []byte) error {
+	if alias.Most(b.own, v) {
+		return b.add(alias.Text(v))
+	}
+	return b.add(string(v))
+}
 
 // Bytes adds a []byte of its own.
-func (b *Builder) Bytes(v []byte) error { return b.add(append([]byte{}, v...)) }
+func (b *Builder) Bytes(v []byte) error {
+	if alias.Most(b.own, v) {
+		return b.add(v[:len(v):len(v)])
+	}
+	return b.add(append([]byte{}, v...))
+}
 
 // DateTime adds a [time.Time] in UTC, rounded to microseconds.
 func (b *Builder) DateTime(v float64) error {

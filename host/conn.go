@@ -277,11 +277,14 @@ func (c *conn) write(m *wire.Message) error {
 		m.Sign([]byte(c.legacy.secret))
 	}
 	var large []byte // the payload, if it is not worth copying
-	appendTo := wire.Append
+	var out []byte
+	var err error
 	if len(m.Payload) > largePayload {
-		appendTo, large = wire.AppendHead, m.Payload
+		large = m.Payload
+		out, err = wire.AppendHead(c.out[:0], m, len(large))
+	} else {
+		out, err = wire.Append(c.out[:0], m)
 	}
-	out, err := appendTo(c.out[:0], m)
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,12 @@ function Echo.expose:nest() local function f() return 1 + f() end return f() end
 function Echo.expose:coroutines() local t = {} for i = 1, 50 do t[i] = coroutine.create(print) end end
 function Echo.expose:hoard() local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end end
 return Echo`,
+	"acme/keeper.lua": `
+local Keeper = hearth.object { instance = "single" }
+function Keeper:init() self.kept = {} end
+function Keeper.expose:keep(k, v) self.kept[k] = v; return v end
+function Keeper.expose:all() return self.kept end
+return Keeper`,
 	"acme/relay.lua": `
 local Relay = hearth.object { instance = "call" }
 function Relay.expose:add(k) return hearth.proxy("acme.counter"):add(k) end

@@ -38,6 +38,29 @@ func TestLargeMessages(t *testing.T) {
 	}
 }
 
+// TestLargeValuesStay: an object keeps large values, which are not copied on their way to it
+// and back, while others come and go.
+func TestLargeValuesStay(t *testing.T) {
+	keeper := dial(t, start(t, everything), client.Config{Serializer: "msgpack"}).Object("acme.keeper")
+	text := func(i int) string { return strings.Repeat(string(rune('a'+i)), 200_000+i) }
+	for i := range 5 {
+		got, err := keeper.Call(t.Context(), "keep", i+1, text(i))
+		if err != nil || got != text(i) {
+			t.Fatalf("value %d came back changed: %v", i, err)
+		}
+	}
+	all, err := keeper.Call(t.Context(), "all")
+	list, _ := all.([]any)
+	if err != nil || len(list) != 5 {
+		t.Fatalf("%T, %v", all, err)
+	}
+	for i, v := range list {
+		if v != text(i) {
+			t.Errorf("value %d changed while it was kept", i)
+		}
+	}
+}
+
 // TestResultsThatGrow has a result of allowed size that its serializer makes many times as
 // long: that call fails, and the tenant's worker and its instances live on.
 func TestResultsThatGrow(t *testing.T) {

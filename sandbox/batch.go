@@ -74,7 +74,7 @@ type batchEnd struct {
 
 // readBatch reads the arguments of all calls into the builder.
 func (s *State) readBatch(r *Request) error {
-	s.build.begin(forBatch)
+	s.build.begin(forBatch, r.Own)
 	if err := r.Args(&s.build); err != nil {
 		return err
 	}

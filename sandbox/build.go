@@ -6,6 +6,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/hearthhost/hearth/internal/alias"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -16,6 +17,7 @@ import (
 type builder struct {
 	s      *State
 	use    use
+	own    []byte       // memory that the values may keep
 	phase  int          // of a call or batch: how many of the two values are complete
 	pushed int          // arguments of the call that is read
 	values []lua.LValue // the values; of a batch, the positional arguments of all its calls
@@ -61,8 +63,9 @@ const (
 	triple          // one of them: method, positional arguments, keyword arguments
 )
 
-func (b *builder) begin(u use) {
-	b.use, b.phase, b.pushed, b.left = u, 0, 0, maxElements
+// begin makes the builder ready for a use. Texts may keep what is in own.
+func (b *builder) begin(u use, own []byte) {
+	b.use, b.own, b.phase, b.pushed, b.left = u, own, 0, 0, maxElements
 	b.frames, b.values, b.calls = b.frames[:0], b.values[:0], b.calls[:0]
 }
 
@@ -225,11 +228,18 @@ func (b *builder) Text(v []byte) error {
 			return b.put(k)
 		}
 	}
-	return b.put(lua.LString(v))
+	return b.put(lua.LString(b.text(v)))
+}
+
+func (b *builder) text(v []byte) string {
+	if alias.Most(b.own, v) {
+		return alias.Text(v)
+	}
+	return string(v)
 }
 
 // Bytes is a value of hearth.bytes.
-func (b *builder) Bytes(v []byte) error { return b.put(userdata(bytesValue(v), b.s.mt.bytes)) }
+func (b *builder) Bytes(v []byte) error { return b.put(userdata(bytesValue(b.text(v)), b.s.mt.bytes)) }
 
 // DateTime is a value of hearth.datetime.
 func (b *builder) DateTime(v float64) error { return b.put(userdata(dateTime(v), b.s.mt.datetime)) }
@@ -366,8 +376,9 @@ func (b *builder) endKeywords(t *lua.LTable) error {
 	return nil
 }
 
-// complete reports whether everything that was announced has come.
+// complete reports whether everything that was announced has come. Nothing more does.
 func (b *builder) complete() error {
+	b.own = nil
 	if len(b.frames) > 0 || b.use != forValues && b.phase != 2 {
 		return invalid("", "the arguments end too early, after %d", b.pushed)
 	}

@@ -245,7 +245,7 @@ func (s *State) checkBuilder(t *testing.T, payload []byte) {
 	nodes, b := nodesOf(payload), &s.build
 	send := func(u use) error {
 		s.l.SetTop(0)
-		b.begin(u)
+		b.begin(u, nil)
 		for _, n := range nodes {
 			if err := n.send(b); err != nil {
 				return err

@@ -26,6 +26,9 @@ type Request struct {
 	// triples of method, arguments and keyword arguments), and the keyword arguments, a
 	// dict or Null. Its error comes back from Call unchanged.
 	Args func(object.Sink) error
+	// Own is memory that nobody writes to any more: texts among the arguments that are most
+	// of it stay there and are not copied. It may be nil.
+	Own []byte
 	// Result takes the one value of the reply.
 	Result object.Sink
 	// ResetResult makes Result ready for a value again, forgetting what it was given.
@@ -103,7 +106,7 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	L.Push(s.outer)
 	L.Push(fn)
 	L.Push(s.self)
-	s.build.begin(forCall)
+	s.build.begin(forCall, r.Own)
 	if err := r.Args(&s.build); err != nil {
 		return Outcome{}, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/hearthhost/hearth/internal/alias"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -111,7 +112,7 @@ func (e *encoder) text(s string) error {
 	if !utf8.ValidString(s) && !validWTF8(s) {
 		return e.wrong("is a text that is not UTF-8; hearth.bytes makes bytes of it")
 	}
-	return e.to.Text(rawBytes(s))
+	return e.to.Text(alias.Bytes(s))
 }
 
 // shown returns a text as it may be sent.
@@ -155,7 +156,7 @@ func (e *encoder) userdata(ud *lua.LUserData) error {
 		if err := e.spend(len(s)); err != nil {
 			return err
 		}
-		return e.to.Bytes(rawBytes(s))
+		return e.to.Bytes(alias.Bytes(s))
 	case *big.Int:
 		if v.IsInt64() {
 			return e.to.Int(v.Int64())
@@ -385,7 +386,7 @@ func (w *sinkWriter) do(f func() error) {
 
 func (w *sinkWriter) text(s string) {
 	if w.err == nil {
-		w.err = w.to.Text(rawBytes(s))
+		w.err = w.to.Text(alias.Bytes(s))
 	}
 }
 

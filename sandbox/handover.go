@@ -60,7 +60,7 @@ func (s *State) mend() bool {
 // Inheritable reports why a state that was handed over, which value writes, cannot be the
 // argument of an init; nil if it can. It is asked by who called Handover.
 func (s *State) Inheritable(value func(object.Sink) error) error {
-	s.build.begin(forValues)
+	s.build.begin(forValues, nil)
 	defer func() { s.build.values = s.build.values[:0] }()
 	if err := value(&s.build); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (s *State) Inheritable(value func(object.Sink) error) error {
 
 // pushInherited lays the state that was handed over behind the instance on the stack.
 func (s *State) pushInherited(value func(object.Sink) error) error {
-	s.build.begin(forCall)
+	s.build.begin(forCall, nil)
 	b := &s.build
 	if err := b.Begin(object.TupleKind, 1); err != nil {
 		return err

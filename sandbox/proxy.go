@@ -116,7 +116,7 @@ func (s *State) proxyCall(L *lua.LState, p *proxyValue, kind object.CallKind, na
 	}
 	s.meter.charge(L, 1000)
 	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
-	s.build.begin(forValues)
+	s.build.begin(forValues, nil)
 	call := &ProxyCall{
 		From: s.p.id, Alone: s.p.Mode() == object.Single, To: p.to, Kind: kind, Method: object.Method(name), Result: &s.build,
 		Args: func(to object.Sink) error { return s.writeProxyArguments(to, args, kwargs) },

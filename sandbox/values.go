@@ -6,7 +6,6 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -112,12 +111,6 @@ func number(v int64) lua.LValue {
 		return smallNumbers[v]
 	}
 	return lua.LNumber(v)
-}
-
-// rawBytes lends the bytes of a text to a sink, which only reads them and only while it
-// is called.
-func rawBytes(s string) []byte {
-	return unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // read-only, see above
 }
 
 // integral reports whether f is an integer that travels as one. Negative zero does not:

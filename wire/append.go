@@ -14,19 +14,21 @@ import (
 // the generation's length fields cannot hold m, and with CodeInvalid for anything else
 // that it cannot say. Flags that m.Protocol does not have are left out.
 func Append(dst []byte, m *Message) ([]byte, error) {
-	dst, err := appendHead(dst, m, len(m.Payload))
+	dst, err := appendHead(dst, m, len(m.Payload), len(m.Payload))
 	if err != nil {
 		return dst, err
 	}
 	return append(dst, m.Payload...), nil
 }
 
-// AppendHead is [Append] without the payload, for those who write a large one by itself: it
-// comes right behind.
-func AppendHead(dst []byte, m *Message) ([]byte, error) { return appendHead(dst, m, 0) }
+// AppendHead is [Append] without the payload, for those who write a large one by itself. So
+// many bytes come right behind; m.Payload does not count.
+func AppendHead(dst []byte, m *Message, payload int) ([]byte, error) {
+	return appendHead(dst, m, payload, 0)
+}
 
 // appendHead appends all of m but its payload, and makes room for more bytes behind that.
-func appendHead(dst []byte, m *Message, more int) ([]byte, error) {
+func appendHead(dst []byte, m *Message, payload, more int) ([]byte, error) {
 	size, err := m.annotationBytes()
 	if err != nil {
 		return dst, err
@@ -35,26 +37,26 @@ func appendHead(dst []byte, m *Message, more int) ([]byte, error) {
 	case m.Type < Connect || m.Type > Ping:
 		return dst, object.Errorf(object.CodeInvalid, "message type %d", m.Type)
 	case m.Protocol == object.Pyro4:
-		if size > maxAnnotations4 || len(m.Payload) > maxPayload4 {
-			return dst, tooLong(m, size)
+		if size > maxAnnotations4 || payload > maxPayload4 {
+			return dst, tooLong(payload, size)
 		}
-		dst = append4(slices.Grow(dst, header4Bytes+size+more), m, size)
+		dst = append4(slices.Grow(dst, header4Bytes+size+more), m, payload, size)
 	case m.Protocol == object.Pyro5:
 		if m.Serializer > math.MaxUint8 {
 			return dst, object.Errorf(object.CodeInvalid, "serializer %d", m.Serializer)
 		}
-		if int64(size) > math.MaxUint32 || int64(len(m.Payload)) > math.MaxUint32 {
-			return dst, tooLong(m, size)
+		if int64(size) > math.MaxUint32 || int64(payload) > math.MaxUint32 {
+			return dst, tooLong(payload, size)
 		}
-		dst = append5(slices.Grow(dst, header5Bytes+size+more), m, size)
+		dst = append5(slices.Grow(dst, header5Bytes+size+more), m, payload, size)
 	default:
 		return dst, object.Errorf(object.CodeInvalid, "protocol %d", m.Protocol)
 	}
 	return dst, nil
 }
 
-func tooLong(m *Message, annotations int) error {
-	return object.Errorf(object.CodeTooLarge, "message too large: %d bytes of payload, %d of annotations", len(m.Payload), annotations)
+func tooLong(payload, annotations int) error {
+	return object.Errorf(object.CodeTooLarge, "message too large: %d bytes of payload, %d of annotations", payload, annotations)
 }
 
 // annotationBytes returns the size of the annotations area that m will have.
@@ -86,14 +88,14 @@ func (m *Message) omits(a *Annotation) bool {
 	return m.Protocol == object.Pyro4 && string(a.ID[:]) == corrID
 }
 
-func append4(dst []byte, m *Message, annotations int) []byte {
+func append4(dst []byte, m *Message, payload, annotations int) []byte {
 	at := len(dst)
 	dst = append(dst, magic...)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(object.Pyro4))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Type))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Flags)&flags4Mask)
 	dst = binary.BigEndian.AppendUint16(dst, m.Seq)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(m.Payload)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(payload))
 	dst = binary.BigEndian.AppendUint16(dst, m.Serializer)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(annotations))
 	dst = append(dst, 0, 0)
@@ -113,7 +115,7 @@ func append4(dst []byte, m *Message, annotations int) []byte {
 	return dst
 }
 
-func append5(dst []byte, m *Message, annotations int) []byte {
+func append5(dst []byte, m *Message, payload, annotations int) []byte {
 	bits := uint16(m.Flags & lowFlags)
 	if m.Flags&ItemStream != 0 {
 		bits |= item5
@@ -131,7 +133,7 @@ func append5(dst []byte, m *Message, annotations int) []byte {
 	dst = append(dst, byte(m.Type), byte(m.Serializer))
 	dst = binary.BigEndian.AppendUint16(dst, bits)
 	dst = binary.BigEndian.AppendUint16(dst, m.Seq)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(m.Payload)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(payload))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(annotations))
 	dst = append(dst, corr[:]...)
 	dst = append(dst, 0, 0)

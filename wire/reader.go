@@ -109,6 +109,14 @@ func (r *Reader) Read(m *Message) error {
 	return err
 }
 
+// Own makes the memory of the latest message, of a large one at least, belong to the caller:
+// no later Read writes to it.
+func (r *Reader) Own() {
+	r.buf = append(make([]byte, 0, firstBuffer), r.buf[r.start:r.end]...)
+	r.start, r.end = 0, len(r.buf)
+	r.buf = r.buf[:cap(r.buf)]
+}
+
 // readable reports whether an error of annotate concerns only what the message says.
 func readable(err error) bool {
 	var e *object.Error

@@ -76,6 +76,35 @@ func TestReadsWhatAppendWrote(t *testing.T) {
 	}
 }
 
+// TestOwn: what was taken over stays as it came, and the messages behind it arrive.
+func TestOwn(t *testing.T) {
+	var stream []byte
+	sizes := []int{70_000, 3, 100_000, 600, 80_000, 80_000, 10}
+	for i, n := range sizes {
+		m := call(object.Pyro5, n)
+		m.Payload = bytes.Repeat([]byte{byte('a' + i)}, n)
+		stream = mustAppend(t, stream, m)
+	}
+	rd := wire.NewReader(bytes.NewReader(stream), 0)
+	var kept [][]byte
+	for range sizes {
+		var m wire.Message
+		if err := rd.Read(&m); err != nil {
+			t.Fatal(err)
+		}
+		rd.Own()
+		kept = append(kept, m.Payload)
+	}
+	for i, b := range kept {
+		if !bytes.Equal(b, bytes.Repeat([]byte{byte('a' + i)}, sizes[i])) {
+			t.Errorf("message %d changed", i)
+		}
+	}
+	if err := rd.Read(new(wire.Message)); err != io.EOF {
+		t.Errorf("%v at the end", err)
+	}
+}
+
 func TestProtocolIsPinned(t *testing.T) {
 	stream := mustAppend(t, nil, call(object.Pyro4, 3))
 	stream = mustAppend(t, stream, call(object.Pyro5, 3))

@@ -15,12 +15,12 @@ func (e *Encoder) Begin(t Type, id uint64) {
 }
 
 // Frame finishes the frame and returns it. It aliases the encoder's buffer.
-func (e *Encoder) Frame() []byte { return e.FrameBefore(nil) }
+func (e *Encoder) Frame() []byte { return e.FrameBefore(0) }
 
-// FrameBefore is Frame for a frame whose last field, a raw one, is not in it and will be
-// written behind it.
-func (e *Encoder) FrameBefore(raw []byte) []byte {
-	binary.LittleEndian.PutUint32(e.B, uint32(len(e.B)-4+len(raw)))
+// FrameBefore is Frame for a frame of whose last field, a raw one, so many bytes are not in
+// it and will be written behind it.
+func (e *Encoder) FrameBefore(more int) []byte {
+	binary.LittleEndian.PutUint32(e.B, uint32(len(e.B)-4+more))
 	return e.B
 }
 

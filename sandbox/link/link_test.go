@@ -295,7 +295,7 @@ func TestLargeFramesAreTheirHandlers(t *testing.T) {
 				e.Begin(link.Log, uint64(i))
 				e.Uint(uint64(n))
 				raw := bytes.Repeat([]byte{byte(n)}, size(n)*i+1)
-				if err := w.WriteBefore(e.FrameBefore(raw), raw); err != nil {
+				if err := w.WriteBefore(e.FrameBefore(len(raw)), raw); err != nil {
 					t.Error(err)
 				}
 				clear(raw) // it is ours again

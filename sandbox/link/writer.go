@@ -44,21 +44,25 @@ func NewWriter(w io.Writer) *Writer {
 // Write sends one frame that was made by an [Encoder], and all that wait, at once. The
 // slice may be used again when Write returns. An error means that the link is dead,
 // except for [ErrBacklog].
-func (w *Writer) Write(frame []byte) error { return w.WriteBefore(frame, nil) }
+func (w *Writer) Write(frame []byte) error { return w.WriteBefore(frame) }
 
-// WriteBefore is Write for a frame and its last field, as [Encoder.FrameBefore] wants it.
-// What is [Large] is not copied, unless somebody else is writing.
-func (w *Writer) WriteBefore(frame, raw []byte) error {
+// WriteBefore is Write for a frame and the rest of its last field, as [Encoder.FrameBefore]
+// wants it. What is [Large] is not copied, unless somebody else is writing.
+func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err == nil && !w.writing && len(frame)+len(raw) > Large {
-		w.flushLocked(frame, raw)
+	size := len(frame)
+	for _, p := range rest {
+		size += len(p)
+	}
+	if w.err == nil && !w.writing && size > Large {
+		w.flushLocked(frame, rest...)
 		return w.err
 	}
-	if err := w.appendLocked(frame, raw); err != nil {
+	if err := w.appendLocked(size, frame, rest...); err != nil {
 		return err
 	}
-	w.flushLocked(nil, nil)
+	w.flushLocked(nil)
 	return w.err
 }
 
@@ -71,12 +75,12 @@ func (w *Writer) Queue(frame []byte) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.appendLocked(frame, nil); err != nil {
+	if err := w.appendLocked(len(frame), frame); err != nil {
 		return err
 	}
 	switch {
 	case w.queued >= maxQueued:
-		w.flushLocked(nil, nil)
+		w.flushLocked(nil)
 	case !w.soon && !w.writing:
 		w.soon = true
 		go func() { // ends with the write
@@ -84,27 +88,31 @@ func (w *Writer) Queue(frame []byte) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.soon = false
-			w.flushLocked(nil, nil)
+			w.flushLocked(nil)
 		}()
 	}
 	return w.err
 }
 
-func (w *Writer) appendLocked(frame, raw []byte) error {
+// appendLocked lets a frame of so many bytes wait.
+func (w *Writer) appendLocked(size int, frame []byte, rest ...[]byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	if len(w.buf) > 0 && len(w.buf)+len(frame)+len(raw) > maxBacklogBytes {
+	if len(w.buf) > 0 && len(w.buf)+size > maxBacklogBytes {
 		return ErrBacklog
 	}
-	w.buf = append(append(w.buf, frame...), raw...)
+	w.buf = append(w.buf, frame...)
+	for _, p := range rest {
+		w.buf = append(w.buf, p...)
+	}
 	w.queued++
 	return nil
 }
 
 // flushLocked writes what waits, unless somebody does already, who will; and behind it a
-// frame in two parts, if there is one: then nobody may be writing.
-func (w *Writer) flushLocked(frame, raw []byte) {
+// frame in parts, if there is one: then nobody may be writing.
+func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 	if w.writing {
 		return
 	}
@@ -113,8 +121,11 @@ func (w *Writer) flushLocked(frame, raw []byte) {
 		out := w.buf
 		w.buf, w.queued = w.spare[:0], 0
 		w.mu.Unlock()
-		err := w.put(out, frame, raw)
-		frame, raw = nil, nil
+		err := w.put(out, frame)
+		if err == nil {
+			err = w.put(rest...)
+		}
+		frame, rest = nil, nil
 		w.mu.Lock()
 		if err != nil {
 			w.err = err

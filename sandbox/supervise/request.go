@@ -26,7 +26,7 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 		if large == nil {
 			e.Raw(c.Payload)
 		}
-		return e.FrameBefore(large)
+		return e.FrameBefore(len(large))
 	}, large)
 	if cap(e.B) <= 64<<10 {
 		encoders.Put(e)

@@ -26,9 +26,10 @@ type job struct {
 	format  codec.ID // of encoder
 	written written  // around encoder, if it escapes texts
 	frame   link.Encoder
-	head    int   // where the reply's payload starts in frame
-	last    bool  // of a stream: it has no more items
-	steps   int64 // what it took, making an instance for it included
+	head    int       // where the reply's payload starts in frame
+	rest    [2][]byte // what of it is not in frame, but comes behind
+	last    bool      // of a stream: it has no more items
+	steps   int64     // what it took, making an instance for it included
 
 	mu        sync.Mutex // guards what follows
 	cancelled bool
@@ -78,17 +79,16 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	if out.Stream != nil {
 		return out.Stream, out.Broken
 	}
-	var doc []byte
 	if more {
-		if doc, err = j.encoder.Document(); err != nil {
+		doc, err := j.encoder.Pieces()
+		if err == nil && len(doc[0])+len(doc[1])+len(doc[2]) > max {
+			err = tooLong(max)
+		}
+		if err != nil {
 			j.failure(asError(err))
 			return nil, out.Broken
 		}
-		if len(doc) > max {
-			j.failure(tooLong(max))
-			return nil, out.Broken
-		}
-		j.frame.B = doc
+		j.frame.B, j.rest = doc[0], [2][]byte(doc[1:])
 	}
 	// The head was written before the outcome was known.
 	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
@@ -109,6 +109,7 @@ func (j *job) begin(ser codec.Serializer) {
 	j.head = len(j.frame.B)
 	if j.encoder == nil || j.format != ser.ID() {
 		j.encoder, j.format = ser.NewEncoder(j.frame.B), ser.ID()
+		j.encoder.Borrow(link.Large) // texts of Lua do not change
 		return
 	}
 	j.encoder.Reset(j.frame.B)
@@ -127,6 +128,9 @@ func (j *job) request(ser codec.Serializer) {
 			j.written.texts, j.written.more = 0, 0
 		},
 		ClassName: func(name string) (string, bool) { return codec.ClassName(c.Protocol, name) },
+	}
+	if len(c.Payload) > link.Large { // then it is ours
+		j.req.Own = c.Payload
 	}
 	if c.Kind == object.Batch {
 		j.req.BatchWrapperClass = codec.BatchWrapperClass(c.Protocol)
@@ -154,7 +158,10 @@ func (j *job) finish() {
 	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0
 	j.mu.Unlock()
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
-		j.call.Payload, j.w = nil, nil
+		if j.rest[0] != nil {
+			j.encoder.Reset(nil)
+		}
+		j.call.Payload, j.req.Own, j.w, j.rest = nil, nil, nil, [2][]byte{}
 		jobs.Put(j)
 	}
 	w.jobs.Done()

@@ -349,9 +349,10 @@ func (w *process) reply(j *job) {
 	delete(w.running, j.id)
 	last := len(w.running) == 0
 	w.mu.Unlock()
-	if last || j.steps > longSteps {
-		_ = w.out.Write(j.frame.Frame())
+	frame := j.frame.FrameBefore(len(j.rest[0]) + len(j.rest[1]))
+	if last || j.steps > longSteps || j.rest[0] != nil {
+		_ = w.out.WriteBefore(frame, j.rest[:]...)
 	} else {
-		_ = w.out.Queue(j.frame.Frame())
+		_ = w.out.Queue(frame)
 	}
 }

@@ -1,0 +1,95 @@
+package codec_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/internal/alias"
+	"github.com/hearthhost/hearth/object"
+)
+
+// TestBorrowedBytesStayWhereTheyAre: formats that write bytes as they are borrow the first
+// large ones and copy the rest; the others copy all.
+func TestBorrowedBytesStayWhereTheyAre(t *testing.T) {
+	large, more := bytes.Repeat([]byte("large"), 100), bytes.Repeat([]byte("more!"), 100)
+	for name, borrows := range map[string]bool{"msgpack": true, "marshal": true, "json": false, "serpent": false} {
+		s := codec.ByName(name)
+		e := s.NewEncoder(nil)
+		e.Borrow(500)
+		params := []any{large[:499], large, "text", more}
+		if err := codec.WriteCall(s, e, "o", "m", params, nil, false); err != nil {
+			t.Fatal(err)
+		}
+		p, err := e.Pieces()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := alias.Most(large, p[1]); got != borrows {
+			t.Errorf("%s: borrowed %d bytes", name, len(p[1]))
+		}
+		whole, err := codec.AppendCall(s, nil, "o", "m", params, nil, false)
+		if err != nil || !bytes.Equal(bytes.Join(p[:], nil), whole) {
+			t.Errorf("%s: the pieces are not the document: %v", name, err)
+		}
+	}
+}
+
+// TestBorrowInContainersOfUnknownLength: their headers are made wider after what was borrowed.
+func TestBorrowInContainersOfUnknownLength(t *testing.T) {
+	large := []byte(strings.Repeat("x", 100))
+	for _, name := range []string{"msgpack", "marshal"} {
+		write := func(borrow int) []byte {
+			e := codec.ByName(name).NewEncoder([]byte("head"))
+			e.Borrow(borrow)
+			ok := e.Begin(object.ListKind, -1) == nil && e.Begin(object.ListKind, -1) == nil && e.Int(1) == nil && e.End() == nil && e.Bytes(large) == nil
+			for range 20 {
+				ok = ok && e.Null() == nil
+			}
+			if !ok || e.End() != nil {
+				t.Fatal(name)
+			}
+			p, err := e.Pieces()
+			if err != nil || (p[1] != nil) != (borrow > 0) {
+				t.Fatalf("%s: %q, %v", name, p, err)
+			}
+			return bytes.Join(p[:], nil)
+		}
+		if d := cmp.Diff(write(0), write(100)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestUnmarshalOwn keeps what is most of the document where it is, and nothing else.
+func TestUnmarshalOwn(t *testing.T) {
+	for _, name := range []string{"msgpack", "marshal", "json", "serpent"} {
+		s := codec.ByName(name)
+		for _, v := range []any{strings.Repeat("t", 1000), strings.Repeat("\n\\", 1000), bytes.Repeat([]byte("b"), 1000), []any{"a", strings.Repeat("t", 1000), []byte("b")}} {
+			doc, err := codec.Append(s, nil, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := codec.Unmarshal(s, doc, codec.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := bytes.Clone(doc)
+			got, err := codec.UnmarshalOwn(s, kept, codec.Limits{})
+			if d := cmp.Diff(want, got); err != nil || d != "" {
+				t.Errorf("%s: %v %s", name, err, d)
+			}
+			if b, ok := got.([]byte); ok && name == "msgpack" && !alias.Most(kept, b) {
+				t.Error("the bytes were copied")
+			}
+			other, err := codec.Unmarshal(s, kept, codec.Limits{})
+			clear(kept)
+			if d := cmp.Diff(want, other); err != nil || d != "" {
+				t.Errorf("%s: Unmarshal keeps the document: %v %s", name, err, d)
+			}
+		}
+	}
+}
