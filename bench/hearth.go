@@ -68,15 +68,15 @@ type hearth struct {
 	calls uint64 // that were measured
 }
 
-// startHearth runs a host that serves bench.work and so many more objects like it, in tenants
-// of their own.
-func startHearth(ctx context.Context, bin, dir string, more int) (*hearth, error) {
+// startHearth runs a host that serves bench.work and many more objects like it.
+func startHearth(ctx context.Context, bin, dir string, more many) (*hearth, error) {
 	policy := hearthPolicy
 	ids := []object.ID{workID}
-	for i := range more {
-		ids = append(ids, many(i))
-		if i%perTenant == 0 {
-			policy += fmt.Sprintf("tenant %q {}\n", many(i).Tenant())
+	for i := range more.objects {
+		id := more.id(i)
+		ids = append(ids, id)
+		if i < more.tenants {
+			policy += fmt.Sprintf("tenant %q {}\n", id.Tenant())
 		}
 	}
 	for _, id := range ids {
@@ -118,13 +118,12 @@ func startHearth(ctx context.Context, bin, dir string, more int) (*hearth, error
 	return h, nil
 }
 
-// perTenant is how many of many objects a tenant has: each keeps a Lua machine, and a worker
-// has memory for about twice as many.
-const perTenant = 1000
+// many are further objects, shared out among tenants of their own. Each object keeps a Lua
+// machine; a worker has memory for about two thousand.
+type many struct{ objects, tenants int }
 
-// many names the further objects.
-func many(i int) object.ID {
-	return object.ID(fmt.Sprintf("many%d.o%05d", i/perTenant, i))
+func (m many) id(i int) object.ID {
+	return object.ID(fmt.Sprintf("many%d.o%05d", i%m.tenants, i))
 }
 
 // peer is the host as a subject, by one of its channels: "plain", "hmac" or "tls".

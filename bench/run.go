@@ -20,18 +20,19 @@ type config struct {
 	blobsMB []int          // sizes of large values
 	conns   []int          // open connections
 	objects []int          // that are served and called
+	tenants []int          // that have them
 	only    *regexp.Regexp // of "load, work"; nil: every row
 }
 
 // The full run, and one for a smoke test, whose figures mean nothing.
 func full(hearth string) config {
 	return config{hearth: hearth, rounds: 5, each: 700 * time.Millisecond,
-		blobsMB: []int{4, 10}, conns: []int{1, 100, 1000, 10000}, objects: []int{10, 1000, 10000}}
+		blobsMB: []int{4, 10}, conns: []int{1, 100, 1000, 10000}, objects: []int{10, 1000, 10000}, tenants: []int{1, 10, 100}}
 }
 
 func quick(hearth string) config {
 	return config{hearth: hearth, rounds: 1, each: 50 * time.Millisecond,
-		blobsMB: []int{1, 10}, conns: []int{1, 100}, objects: []int{10}}
+		blobsMB: []int{1, 10}, conns: []int{1, 100}, objects: []int{10}, tenants: []int{2}}
 }
 
 // longest bounds a run: one that hangs ends, and its servers with it.
@@ -96,7 +97,7 @@ func (b *bench) start(ctx context.Context) error {
 		run  func() (*peer, error)
 	}{
 		{nameHearth, func() (*peer, error) {
-			h, err := b.anotherHearth(ctx, "hearth", 0)
+			h, err := b.anotherHearth(ctx, "hearth", many{})
 			if err != nil {
 				return nil, err
 			}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -33,7 +34,7 @@ func (b *bench) connections(ctx context.Context) error {
 			r.cells = append(r.cells, c)
 			continue
 		}
-		h, err := b.anotherHearth(ctx, fmt.Sprintf("conns-%d", n), 0)
+		h, err := b.anotherHearth(ctx, fmt.Sprintf("conns-%d", n), many{})
 		if err != nil {
 			return err
 		}
@@ -108,16 +109,28 @@ func openFiles() uint64 {
 	return l.Max
 }
 
-// objects measures how Hearth does with ever more objects, called one after the other. Each
-// number has a host of its own. Before it is measured each object is called once, so
-// that its script has run.
+// objects measures how Hearth does with ever more objects of as many tenants, and with ever
+// more tenants, each of which has a worker process.
 func (b *bench) objects(ctx context.Context) error {
-	r := row{load: fmt.Sprintf("objects (in tenants of %s at most), called in turn over %d connections", thousands(perTenant), busy), work: add.name}
+	const tenants = 10
+	err := b.called(ctx, fmt.Sprintf("objects of %d tenants", tenants), b.cfg.objects, func(int) int { return tenants })
+	if err != nil {
+		return err
+	}
+	return b.called(ctx, "tenants with one object each", b.cfg.tenants, func(n int) int { return n })
+}
+
+// called measures a row with so many objects called one after the other. Each number has a
+// host of its own. Before it is measured each object is called once, so that its script has
+// run.
+func (b *bench) called(ctx context.Context, what string, numbers []int, tenants func(int) int) error {
+	r := row{load: fmt.Sprintf("%s, called in turn over %d connections", what, busy), work: add.name}
 	if !b.wanted(r.load, r.work) {
 		return nil
 	}
-	for _, n := range b.cfg.objects {
-		h, err := b.anotherHearth(ctx, fmt.Sprintf("objects-%d", n), n)
+	for _, n := range numbers {
+		m := many{n, tenants(n)}
+		h, err := b.anotherHearth(ctx, fmt.Sprintf("%s-%d", strings.Fields(what)[0], n), m)
 		if err != nil {
 			return err
 		}
@@ -131,7 +144,7 @@ func (b *bench) objects(ctx context.Context) error {
 			return err
 		}
 		for i, c := range callers {
-			callers[i] = newSpread(c.(*pyroCaller), n, i*n/busy)
+			callers[i] = newSpread(c.(*pyroCaller), m, i*n/busy)
 		}
 		defer closeAll(callers)
 		if err := callers[0].(*spread).all(ctx); err != nil {
@@ -152,10 +165,10 @@ type spread struct {
 	next int
 }
 
-func newSpread(c *pyroCaller, n, first int) *spread {
+func newSpread(c *pyroCaller, m many, first int) *spread {
 	s := &spread{pyroCaller: c, next: first}
-	for i := range n {
-		s.over = append(s.over, c.session.Object(many(i)))
+	for i := range m.objects {
+		s.over = append(s.over, c.session.Object(m.id(i)))
 	}
 	return s
 }
@@ -178,12 +191,12 @@ func (s *spread) all(ctx context.Context) error {
 }
 
 // anotherHearth starts a host besides the one that is compared. The caller stops it.
-func (b *bench) anotherHearth(ctx context.Context, name string, objects int) (*hearth, error) {
+func (b *bench) anotherHearth(ctx context.Context, name string, more many) (*hearth, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // a worker of another user passes through
 		return nil, err
 	}
-	h, err := startHearth(ctx, b.cfg.hearth, dir, objects)
+	h, err := startHearth(ctx, b.cfg.hearth, dir, more)
 	if err != nil {
 		return nil, err
 	}
