@@ -11,6 +11,21 @@ import (
 // New returns our end of a new pair of stream sockets and the file of the other end, both of
 // which are closed on exec: os/exec duplicates the file into the process that it starts.
 func New() (ours *net.UnixConn, theirs *os.File, err error) {
+	f, theirs, err := Files()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close() // net.FileConn duplicates it
+	conn, err := net.FileConn(f)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return conn.(*net.UnixConn), theirs, nil //nolint:forcetypeassert // what else
+}
+
+// Files is New with both ends as files, in blocking mode.
+func Files() (ours, theirs *os.File, err error) {
 	// Another start must not fork between the two steps: its process would inherit this pair.
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -22,13 +37,5 @@ func New() (ours *net.UnixConn, theirs *os.File, err error) {
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
-	theirs = os.NewFile(uintptr(fds[1]), "socketpair")
-	f := os.NewFile(uintptr(fds[0]), "socketpair")
-	defer f.Close() // net.FileConn duplicates it
-	conn, err := net.FileConn(f)
-	if err != nil {
-		theirs.Close()
-		return nil, nil, err
-	}
-	return conn.(*net.UnixConn), theirs, nil //nolint:forcetypeassert // what else
+	return os.NewFile(uintptr(fds[0]), "socketpair"), os.NewFile(uintptr(fds[1]), "socketpair"), nil
 }

@@ -111,13 +111,7 @@ func inside() int {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
-	f := os.NewFile(3, "link")
-	conn, err := net.FileConn(f)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "worker:", err)
-		return 1
-	}
-	f.Close()
+	conn := os.NewFile(3, "link")
 	lines := bufio.NewScanner(conn)
 	for lines.Scan() {
 		name, arg, _ := strings.Cut(lines.Text(), " ")

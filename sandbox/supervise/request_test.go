@@ -3,10 +3,10 @@ package supervise
 import (
 	"context"
 	"errors"
-	"net"
 	"testing"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -15,17 +15,16 @@ import (
 // mute returns a process whose worker never answers, and what it was told.
 func mute(t *testing.T) (*process, <-chan link.Type) {
 	t.Helper()
-	ours, file, err := socketpair.New()
+	theirs, file, err := socketpair.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := net.FileConn(file)
-	file.Close()
+	ours, err := nonblock.NewSocket(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	told := make(chan link.Type, 10)
-	in, err := link.NewReader(theirs.(*net.UnixConn), func(typ link.Type, _ uint64, _ []byte) error {
+	in, err := link.NewReader(theirs, func(typ link.Type, _ uint64, _ []byte) error {
 		told <- typ
 		return nil
 	})

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
@@ -160,18 +160,22 @@ func (s *Spares) Close() {
 // spawned is a worker process that nothing has been said to on its link.
 type spawned struct {
 	cmd    *exec.Cmd
-	worker *confine.Worker // waits for cmd
-	conn   *net.UnixConn   // the host's end of the link
+	worker *confine.Worker  // waits for cmd
+	conn   *nonblock.Socket // the host's end of the link
 	stderr io.Reader
 }
 
 // spawn starts a worker's command by launch.
 func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*spawned, error) {
-	ours, theirs, err := socketpair.New()
+	file, theirs, err := socketpair.Files()
 	if err != nil {
 		return nil, fmt.Errorf("making a worker's socket: %w", err)
 	}
 	defer theirs.Close()
+	ours, err := nonblock.NewSocket(file)
+	if err != nil {
+		return nil, fmt.Errorf("making a worker's socket: %w", err)
+	}
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the host's own executable, which lives as long as it is needed
 	cmd.Args[0] = "hearth"                    // whatever name it is found by
 	cmd.Env = []string{}                      // not nil, which would mean ours

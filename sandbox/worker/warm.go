@@ -3,10 +3,10 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"net"
 	"runtime"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -28,8 +28,7 @@ func rehearse() (err error) {
 	if err != nil {
 		return err
 	}
-	theirs, err := net.FileConn(file)
-	file.Close() // it is duplicated
+	theirs, err := nonblock.NewSocket(file)
 	if err != nil {
 		ours.Close()
 		return err

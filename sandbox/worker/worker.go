@@ -17,15 +17,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -49,13 +48,11 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts and confines it:", err)
 		return 2
 	}
-	f := os.NewFile(SocketFD, "link")
-	conn, err := net.FileConn(f)
+	conn, err := nonblock.NewSocket(os.NewFile(SocketFD, "link"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts it with a socket:", err)
 		return 2
 	}
-	f.Close()
 	// A worker's live heap is small and its garbage short-lived: let more of it pile up
 	// between collections than Go's default, but collect hard before the limit, where the
 	// process ends with all the tenant's instances and nobody else's.
@@ -68,14 +65,10 @@ func Main() int {
 	return 0
 }
 
-// Serve answers the host on conn, a stream socket, until it closes the connection or
+// Serve answers the host on conn until it closes the connection or
 // says stop. It returns nil then, and an error if the link broke or spoke nonsense.
-func Serve(conn net.Conn) error {
+func Serve(conn *nonblock.Socket) error {
 	defer conn.Close()
-	socket, ok := conn.(syscall.Conn)
-	if !ok {
-		return fmt.Errorf("a link needs a socket, not a %T", conn)
-	}
 	w := &process{
 		out:     link.NewWriter(conn),
 		objects: map[object.ID]*hosted{},
@@ -87,7 +80,7 @@ func Serve(conn net.Conn) error {
 	}
 	w.lines.tell = w.leftOut
 	w.message.Store(object.DefaultMessageBytes)
-	in, err := link.NewReader(socket, w.frame)
+	in, err := link.NewReader(conn, w.frame)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,87 @@
+package nonblock_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/socketpair"
+)
+
+// watchedFor returns the events that this process waits for of a descriptor, as the kernel shows
+// them, in each epoll that has it.
+func watchedFor(t *testing.T, fd uintptr) (events []uint32) {
+	t.Helper()
+	infos, err := filepath.Glob("/proc/self/fdinfo/*")
+	if err != nil || len(infos) == 0 {
+		t.Skip("no /proc")
+	}
+	for _, name := range infos {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // that of the folder
+		}
+		for line := range bytes.Lines(text) {
+			var tfd, mask uint64
+			if n, _ := fmt.Sscanf(string(line), "tfd: %d events: %x", &tfd, &mask); n == 2 && tfd == uint64(fd) {
+				events = append(events, uint32(mask))
+			}
+		}
+	}
+	return events
+}
+
+func waitsForRoom(events []uint32) bool {
+	return slices.ContainsFunc(events, func(e uint32) bool { return e&syscall.EPOLLOUT != 0 })
+}
+
+// TestSocketIsNotWokenByItsPeersReading: nothing waits for room in the socket, neither at first nor
+// when there was none for a while.
+func TestSocketIsNotWokenByItsPeersReading(t *testing.T) {
+	other, file, err := socketpair.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	fd := file.Fd()
+	s, err := nonblock.NewSocket(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	check := func(when string, want int) {
+		t.Helper()
+		events := watchedFor(t, fd)
+		if waitsForRoom(events) {
+			t.Errorf("%s it waits for %x", when, events)
+		}
+		if len(events) != want {
+			t.Errorf("%s it is in %d epolls, want %d", when, len(events), want)
+		}
+	}
+	check("at first", 1)
+	for range 2 {
+		wrote := make(chan error, 1)
+		go func() { _, err := s.Write(make([]byte, 4<<20)); wrote <- err }()
+		for end := time.Now().Add(time.Minute); !waitsForRoom(watchedFor(t, fd)); runtime.Gosched() {
+			if time.Now().After(end) {
+				t.Fatal("nothing waits for room, though there is none")
+			}
+		}
+		if _, err := io.CopyN(io.Discard, other, 4<<20); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-wrote; err != nil {
+			t.Fatal(err)
+		}
+		check("after much was written", 2)
+	}
+}

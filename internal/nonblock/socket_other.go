@@ -1,0 +1,25 @@
+//go:build !linux
+
+package nonblock
+
+import (
+	"net"
+	"os"
+	"syscall"
+)
+
+// Socket is one end of a pair of Unix sockets between two processes.
+type Socket struct{ net.Conn }
+
+// NewSocket takes over a socket.
+func NewSocket(f *os.File) (*Socket, error) {
+	defer f.Close() // net.FileConn duplicates it
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return &Socket{Wrap(nc)}, nil
+}
+
+// SyscallConn implements [syscall.Conn].
+func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.Conn.(syscall.Conn).SyscallConn() } //nolint:forcetypeassert // of a socket it is one

@@ -1,0 +1,126 @@
+package nonblock_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/socketpair"
+)
+
+func socket(t *testing.T) (s *nonblock.Socket, peer io.ReadWriteCloser) {
+	t.Helper()
+	other, file, err := socketpair.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = nonblock.NewSocket(file); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(); other.Close() })
+	return s, other
+}
+
+// receive reads what arrives at s until the end.
+func receive(s *nonblock.Socket) ([]byte, error) {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var got []byte
+	var failed error
+	p := make([]byte, 100_000)
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			n, ok, err := nonblock.Read(fd, p)
+			if !ok {
+				return false
+			}
+			got = append(got, p[:n]...)
+			if failed = err; n == 0 || err != nil {
+				return true
+			}
+		}
+	})
+	return got, errors.Join(err, failed)
+}
+
+// TestSocket sends what no socket buffer takes at once, many times, both ways.
+func TestSocket(t *testing.T) {
+	s, peer := socket(t)
+	sent := make([]byte, 5<<20)
+	_, _ = rand.Read(sent)
+	go func() { _, _ = io.Copy(peer, peer); peer.Close() }() // ends with the other side
+	failed := make(chan error, 1)
+	sizes := []int{1, 3 << 20, 100, len(sent) - 1 - 3<<20 - 100}
+	go func() {
+		rest := sent
+		var failure error
+		for _, n := range sizes {
+			wrote, err := s.Write(rest[:n])
+			if err == nil && wrote != n {
+				err = io.ErrShortWrite
+			}
+			failure = errors.Join(failure, err)
+			rest = rest[n:]
+		}
+		raw, err := s.SyscallConn()
+		if err == nil {
+			err = raw.Control(func(fd uintptr) { failure = errors.Join(failure, syscall.Shutdown(int(fd), syscall.SHUT_WR)) })
+		}
+		failed <- errors.Join(failure, err)
+	}()
+	got, err := receive(s)
+	if err := errors.Join(err, <-failed); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes came back otherwise than the %d that were sent", len(got), len(sent))
+	}
+}
+
+// TestSocketCloses: who waits for input and who waits for room are told.
+func TestSocketCloses(t *testing.T) {
+	s, peer := socket(t)
+	read, written := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := receive(s); read <- err }()
+	go func() { _, err := s.Write(make([]byte, 10<<20)); written <- err }()
+	if _, err := io.ReadFull(peer, make([]byte, 1<<20)); err != nil { // so that the writer has begun
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("reading: %v", err)
+	}
+	if err := <-written; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("writing: %v", err)
+	}
+	if _, err := s.Write([]byte("x")); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("writing to what is closed: %v", err)
+	}
+	if _, err := io.Copy(io.Discard, peer); err != nil {
+		t.Errorf("the peer: %v", err)
+	}
+}
+
+// TestSocketOfAPeerThatIsGone: input ends, and writing fails.
+func TestSocketOfAPeerThatIsGone(t *testing.T) {
+	s, peer := socket(t)
+	if _, err := peer.Write([]byte("last")); err != nil {
+		t.Fatal(err)
+	}
+	peer.Close()
+	if got, err := receive(s); string(got) != "last" || err != nil {
+		t.Errorf("received %q, %v", got, err)
+	}
+	if _, err := s.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("writing: %v", err)
+	}
+}
