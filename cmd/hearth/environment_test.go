@@ -10,6 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -27,8 +30,8 @@ func keyOfThePast(t *testing.T, addr string) error {
 	return err
 }
 
-// TestForgottenVariables sets those variables of Go's that would make TLS laxer and time zones
-// others, for a host and a check of its policy: neither obeys.
+// TestForgottenVariables sets those variables of Go's that would make TLS laxer, time zones
+// others, and an account of whoever has none: neither a host nor a check of its policy obeys.
 func TestForgottenVariables(t *testing.T) {
 	t.Setenv("GODEBUG", "tlsrsakex=1")
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -100,9 +103,23 @@ test "afternoon" {
   time      = "2027-01-31T11:30:00Z"
   want      = "deny"
 }
-`), 0o600))
+`), 0o644))
 	t.Setenv("ZONEINFO", zones)
 	if out, err := exec.CommandContext(t.Context(), h.bin, "policy", "test", "--policy", policy).CombinedOutput(); err != nil {
 		t.Errorf("ZONEINFO counts: %v\n%s", err, out)
+	}
+
+	if os.Getuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: only root can be somebody without an account")
+	}
+	check(t, os.WriteFile(policy, []byte(`
+listener "local" { address = "127.0.0.1:0" }
+principal "mallory" { user = "mallory-of-nowhere" }
+`), 0o644))
+	somebody := exec.CommandContext(t.Context(), h.bin, "policy", "check", "--policy", policy)
+	somebody.Env = []string{"USER=mallory-of-nowhere", "HOME=/"}
+	somebody.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
+	if out, err := somebody.CombinedOutput(); err == nil || !strings.Contains(string(out), "whether this account is the host's own") {
+		t.Errorf("USER counts: %v\n%s", err, out)
 	}
 }
