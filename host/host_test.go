@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -231,10 +232,60 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// TestProxiesAreData sends what a Pyro peer would make a connection of, to an object and to
+// the host's own: nobody calls where it points.
+func TestProxiesAreData(t *testing.T) {
+	target, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	uri := "PYRO:victim@" + target.Addr().String()
+	addr := start(t, everything)
+	for proto, class := range map[object.Protocol]string{object.Pyro4: "Pyro4.core.Proxy", object.Pyro5: "Pyro5.client.Proxy"} {
+		for _, ser := range []string{"serpent", "json", "msgpack"} {
+			c := dial(t, addr, client.Config{Protocol: proto, Serializer: ser})
+			proxy := map[string]any{"__class__": class, "state": []any{uri, []any{}, []any{}, []any{}, "hello", nil}}
+			got, err := c.Object("acme.echo").Call(t.Context(), "echo", proxy)
+			if diff := cmp.Diff(any(proxy), got); err != nil || diff != "" {
+				t.Errorf("%d/%s: %v\n%s", proto, ser, err, diff)
+			}
+			for _, arg := range []any{proxy, uri} {
+				for method, of := range map[string]object.ID{"lookup": object.NameServer, "get_metadata": object.Daemon} {
+					if got, err := c.Object(of).Call(t.Context(), method, arg); err == nil {
+						t.Errorf("%d/%s: %s of %v is %v", proto, ser, method, arg, got)
+					}
+				}
+			}
+		}
+	}
+	own, err := net.Dial("tcp", target.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	first, err := target.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if first.RemoteAddr().String() != own.LocalAddr().String() {
+		t.Error("the host has called where an argument pointed")
+	}
+}
+
 func TestExceptionsHaveTheirClass(t *testing.T) {
-	c := dial(t, start(t, everything), client.Config{})
+	h, dir := startHost(t, everything)
+	c := dial(t, h.Addrs()[0], client.Config{})
 	_, err := c.Object("acme.echo").Call(t.Context(), "fail")
 	wantRemote(t, err, "builtins.KeyError", "gone")
+	trace := ""
+	if re := new(client.RemoteError); errors.As(err, &re) {
+		trace = strings.Join(re.Traceback, "")
+	}
+	if !strings.Contains(trace, " acme/echo.lua:") || strings.Contains(trace, dir) {
+		t.Errorf("the traceback is %q: want the script's name in it, and no path of the host's", trace)
+	}
 	_, err = c.Object("acme.relay").Call(t.Context(), "forbidden", 1)
 	wantRemote(t, err, "", "unknown object")
 }

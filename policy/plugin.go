@@ -154,8 +154,11 @@ func (r *reader) checkShown() {
 				break
 			}
 		}
-		if within(e.text, r.p.State) {
+		switch {
+		case within(e.text, r.p.State):
 			r.problems.add(e.at, "", "%s is part of the host's state, which no plugin may see", e.text)
+		case e.text != r.p.Scripts && within(e.text, r.p.Scripts):
+			r.problems.add(e.at, "", "%s is part of the scripts, which no plugin may see", e.text)
 		}
 	}
 }

@@ -68,6 +68,34 @@ func TestLibraries(t *testing.T) {
 	}
 }
 
+// TestCoroutines has what the VM alone gets wrong: fewer values than a yield waits for, and a
+// coroutine that resumes one that waits for it.
+func TestCoroutines(t *testing.T) {
+	const create = "local co = coroutine.create(function(...) %s end); coroutine.resume(co, 1, 2); return coroutine.resume(co%s)"
+	for _, tc := range []struct {
+		body, more string
+		want       any
+	}{
+		{"local x = coroutine.yield(); return type(x)", "", codec.Tuple{true, "nil"}},
+		{"local a = 'a'; local x, y, z = coroutine.yield(); return a, x, y, z", ", 3", codec.Tuple{true, "a", int64(3), nil, nil}},
+		{"return select('#', coroutine.yield())", "", codec.Tuple{true, int64(0)}},
+		{"return select('#', coroutine.yield())", ", nil, nil", codec.Tuple{true, int64(2)}},
+		{"local function f() return coroutine.yield() end; local x, y = f(); return ..., x == nil, y == nil", ", 3", codec.Tuple{true, int64(1), false, true}},
+		{"local t = {coroutine.yield()}; return #t", ", 3, 4", codec.Tuple{true, int64(2)}},
+	} {
+		expr(t, fmt.Sprintf(create, tc.body, tc.more), tc.want)
+	}
+	const running = "can not resume a running thread"
+	for body, want := range map[string]any{
+		"local a a = coroutine.create(function() return coroutine.resume(a) end) return coroutine.resume(a)":                                                                                               codec.Tuple{true, false, running},
+		"local a a = coroutine.create(function() return coroutine.wrap(function() return coroutine.resume(a) end)() end) return coroutine.resume(a)":                                                       codec.Tuple{true, false, running},
+		"local a a = coroutine.wrap(function() return coroutine.wrap(function() return pcall(a) end)() end) return (a())":                                                                                  false,
+		"local a a = coroutine.create(function() local b b = coroutine.wrap(function() return coroutine.wrap(function() return coroutine.resume(a) end)() end) return b() end) return coroutine.resume(a)": codec.Tuple{true, false, running},
+	} {
+		expr(t, body, want)
+	}
+}
+
 func TestOwnValues(t *testing.T) {
 	for body, want := range map[string]any{
 		"return -hearth.int('7') / 2, -hearth.int(7) % 2":                                                        codec.Tuple{int64(-4), int64(1)},

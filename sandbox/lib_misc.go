@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -265,10 +266,17 @@ func (s *State) resume(L *lua.LState) int {
 	if s.resumed >= maxResume {
 		L.RaiseError("stack overflow: more than %d coroutines inside each other", maxResume)
 	}
+	th := L.CheckThread(1)
+	if slices.Contains(s.running, th) { // the VM knows of the innermost only
+		L.Push(lua.LFalse)
+		L.Push(lua.LString("can not resume a running thread"))
+		return 2
+	}
+	blank(th)
 	protected := s.protected
 	s.resumed++
 	s.protected = 0
-	s.running = append(s.running, L.CheckThread(1))
+	s.running = append(s.running, th)
 	// The VM lets the error of a wrapped coroutine through as a panic.
 	defer func() {
 		s.resumed--
@@ -278,6 +286,25 @@ func (s *State) resume(L *lua.LState) int {
 		}
 	}()
 	return stock["coroutine.resume"](L)
+}
+
+// blank makes nil of the results for which a coroutine waits in its yield: if fewer values
+// come, the VM leaves in their registers what is no value of Lua's, and fails at the next use.
+func blank(th *lua.LState) {
+	dbg, begun := th.GetStack(0)
+	if !begun || th.Dead {
+		return
+	}
+	v, err := th.GetInfo("f", dbg, lua.LNil)
+	fn, ok := v.(*lua.LFunction)
+	if err != nil || !ok || fn.IsG {
+		return
+	}
+	n := max(int(fn.Proto.NumUsedRegisters)-th.GetTop(), 0)
+	for range n {
+		th.Push(lua.LNil)
+	}
+	th.Pop(n) // they stay behind the top
 }
 
 func (s *State) coResume(L *lua.LState) int {

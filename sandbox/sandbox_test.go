@@ -447,6 +447,25 @@ func TestScriptsThatDoNotLoad(t *testing.T) {
 	}
 }
 
+// TestSecretInAName has a script put its secret where everybody reads it: among its methods.
+func TestSecretInAName(t *testing.T) {
+	const src = `local T = hearth.object {}
+local secret = hearth.secret("smtp")
+%s["is_" .. secret] = function() end
+return T`
+	e := &env{secrets: map[string]string{"acme.thing/smtp": "hunter22"}}
+	e.known = e.known.With("smtp", "hunter22")
+	for _, section := range []string{"T.expose", "T.oneway", "T.get", "T.set"} {
+		_, err := load(fmt.Sprintf(src, section), nil, e)
+		if err == nil || strings.Contains(err.Error(), "hunter22") || !strings.Contains(err.Error(), "a member's name holds a secret") {
+			t.Errorf("%s: %v", section, err)
+		}
+	}
+	if _, err := load(fmt.Sprintf(src, "T"), nil, e); err != nil {
+		t.Errorf("a helper, which nobody lists: %v", err)
+	}
+}
+
 func TestRequire(t *testing.T) {
 	libs := map[string]string{
 		"util":   "loads = (loads or 0) + 1; return { double = function(x) return 2 * x end, loads = loads }",

@@ -31,8 +31,8 @@ tenant "demo" {
     objects = ["demo.snake"]
   }
   plugin "snake" {
-    unpinned   = true
-    unconfined = true
+    unpinned = true
+    runtime  = [%s]
     %s
   }
 }
@@ -41,7 +41,13 @@ permit "the tests, and the greeter, may call" {
   objects    = ["demo.*"]
 }
 `
-	h := startHostWith(t, fmt.Sprintf(policy, ""), func(dir string) {
+	runtime := `"/usr"`
+	for _, dir := range []string{"/lib", "/lib64"} {
+		if _, err := os.Stat(dir); err == nil { // some machines have one of them
+			runtime += fmt.Sprintf(", %q", dir)
+		}
+	}
+	h := startHostWith(t, fmt.Sprintf(policy, runtime, ""), func(dir string) {
 		from := t.TempDir()
 		for to, source := range map[string]string{"hearth_plugin.py": "sdk/python/hearth_plugin.py", "__main__.py": "examples/python/greeter.py"} {
 			text, err := os.ReadFile(filepath.Join("../../plugins", source))
@@ -64,7 +70,7 @@ permit "the tests, and the greeter, may call" {
 	if strings.Contains(h.log.String(), "open sesame") {
 		t.Error("the log holds a secret")
 	}
-	check(t, os.WriteFile(filepath.Join(h.dir, "policy.hcl"), []byte(fmt.Sprintf(policy, `objects = ["counter"]`)), 0o600))
+	check(t, os.WriteFile(filepath.Join(h.dir, "policy.hcl"), []byte(fmt.Sprintf(policy, runtime, `objects = ["counter"]`)), 0o600))
 	h.awaitLog(ctx, t, "plugin changed")
 	c, err := client.New(client.Config{Address: h.tcp})
 	check(t, err)

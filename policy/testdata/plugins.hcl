@@ -33,7 +33,7 @@ tenant "acme" {
     unpinned   = true
     unconfined = "yes"
     runtime    = ["usr", "/usr/../etc", "/", "/base"]
-    files      = ["/base/state/x", "/base/scripts", "/base/data", "/proc/1"]
+    files      = ["/base/state/x", "/base/scripts", "/base/data", "/proc/1", "/base/scripts/other"]
     tmp        = "much"
     fork       = 1
   }
