@@ -59,3 +59,57 @@ func TestSpinLooksOnlyWhereItPays(t *testing.T) {
 		})
 	}
 }
+
+// TestSpinStopsWhereOthersCompute plays waits in which looking now and then gives the
+// processor away for long: that must stay seldom, and be forgotten when it is over.
+func TestSpinStopsWhereOthersCompute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const stall, every = 4 * time.Millisecond, 50 * time.Microsecond
+		var s link.Spin
+		looks, stalls := 0, 0
+		round := func(hogs bool) (found bool) {
+			comes := time.Now().Add(every)
+			for s.Start(); s.More(); {
+				if looks++; hogs && looks%20 == 0 {
+					stalls++
+					time.Sleep(stall)
+					continue
+				}
+				if !time.Now().Before(comes) {
+					s.Found()
+					return true
+				}
+				time.Sleep(time.Microsecond)
+			}
+			time.Sleep(time.Until(comes))
+			s.Slept()
+			return false
+		}
+		for range 100 {
+			round(false)
+		}
+		looks = 0
+		begun := time.Now()
+		for time.Since(begun) < time.Minute {
+			round(true)
+		}
+		if lost := time.Duration(stalls) * stall; stalls == 0 || lost > time.Second {
+			t.Errorf("%d stalls took %s of a minute", stalls, lost)
+		}
+		begun = time.Now()
+		for !round(false) {
+			if time.Since(begun) > time.Minute {
+				t.Fatal("a minute later nobody looks yet")
+			}
+		}
+		found := 0
+		for range 1000 {
+			if round(false) {
+				found++
+			}
+		}
+		if found < 990 {
+			t.Errorf("afterwards looking found %d of 1000", found)
+		}
+	})
+}
