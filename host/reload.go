@@ -460,13 +460,16 @@ func (l *reloader) publish() {
 // Refusals returns what is not served, or not as it lies in its file.
 func (h *Host) Refusals() []Refusal { return *h.refusals.Load() }
 
-// errorText is an error as an operator reads it.
+// errorText is an error as an operator reads it: the cause, if callers are told another thing.
 func errorText(err error) string {
 	var e *object.Error
-	if errors.As(err, &e) && e.Msg != "" && e.Err == nil {
-		return e.Msg
+	switch {
+	case !errors.As(err, &e) || e.Msg == "":
+		return err.Error()
+	case e.Err != nil:
+		return e.Err.Error()
 	}
-	return err.Error()
+	return e.Msg
 }
 
 // record writes into the audit log what has happened to an object.
