@@ -10,8 +10,8 @@ import (
 	"github.com/hearthhost/hearth/internal/nonblock"
 )
 
-// maxBacklogBytes bounds what waits for a peer that does not read.
-const maxBacklogBytes = 64 << 20
+// MaxBacklogBytes bounds what waits for a peer that does not read.
+const MaxBacklogBytes = 64 << 20
 
 // maxQueued is how many frames Queue lets wait for each other.
 const maxQueued = 32
@@ -94,7 +94,7 @@ func (w *Writer) appendLocked(frame, raw []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	if len(w.buf) > 0 && len(w.buf)+len(frame)+len(raw) > maxBacklogBytes {
+	if len(w.buf) > 0 && len(w.buf)+len(frame)+len(raw) > MaxBacklogBytes {
 		return ErrBacklog
 	}
 	w.buf = append(append(w.buf, frame...), raw...)
