@@ -7,11 +7,12 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"time"
 )
 
 // Follow returns the records after seq as they come, until ctx is done: it looks at the
-// file that often, and goes on with the next when the host begins one.
+// file that often, and goes on with the next when the host begins one, or several.
 func Follow(ctx context.Context, path string, seq uint64, every time.Duration) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		f := &follower{path: path, seq: seq}
@@ -54,14 +55,9 @@ func (f *follower) close() {
 func (f *follower) look(yield func(*Entry, error) bool) (bool, error) {
 	for {
 		if f.f == nil {
-			h, err := os.Open(f.path)
-			if errors.Is(err, os.ErrNotExist) {
-				return true, nil
+			if more, err := f.next(yield); !more || err != nil || f.f == nil {
+				return more, err
 			}
-			if err != nil {
-				return false, err
-			}
-			f.f, f.rest = h, nil
 		}
 		// Whether the path names another file is asked before the last of this one is read.
 		ours, err := f.f.Stat()
@@ -81,12 +77,7 @@ func (f *follower) look(yield func(*Entry, error) bool) (bool, error) {
 				break
 			}
 			f.rest = rest
-			l, err := parseLine(bytes.Clone(raw))
-			if err != nil || l.Seq <= f.seq {
-				continue
-			}
-			f.seq = l.Seq
-			if !yield(&l.Entry, nil) {
+			if !f.take(bytes.Clone(raw), yield) {
 				return false, nil
 			}
 		}
@@ -96,4 +87,37 @@ func (f *follower) look(yield func(*Entry, error) bool) (bool, error) {
 		f.f.Close()
 		f.f = nil
 	}
+}
+
+// next returns what is new in the files that were set aside since, and opens the one that is
+// written, if there is one. It reports whether more is wanted.
+func (f *follower) next(yield func(*Entry, error) bool) (bool, error) {
+	old, current, err := snapshot(f.path)
+	if err != nil {
+		return false, err
+	}
+	f.f, f.rest = current, nil
+	for _, name := range old {
+		if filepath.Base(name) <= filepath.Base(rotatedName(f.path, f.seq)) {
+			continue // its last record is known
+		}
+		err := eachLine(name, func(_ int, raw []byte, _ bool) bool { return f.take(raw, yield) })
+		switch {
+		case errors.Is(err, errStopped):
+			return false, nil
+		case err != nil && !errors.Is(err, os.ErrNotExist): // one that is gone was removed by age
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// take returns the record of a line, if it is one and new. It reports whether more is wanted.
+func (f *follower) take(raw []byte, yield func(*Entry, error) bool) bool {
+	l, err := parseLine(raw)
+	if err != nil || l.Seq <= f.seq {
+		return true
+	}
+	f.seq = l.Seq
+	return yield(&l.Entry, nil)
 }

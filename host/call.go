@@ -82,9 +82,10 @@ func (c *conn) invoke(m *wire.Message) bool {
 // they may call, and how long it waits would tell him whether there is one.
 func (c *conn) share(snap *snapshot, call *object.Call) {
 	now := time.Now()
-	sharer, weight := snap.sharer(call.ID)
-	if sharer == nobody || c.h.turns.crowded(now) && !snap.permits(call) {
-		sharer, weight = c.own, 1
+	sharer, weight := c.own, 1.0
+	if snap.has(call.ID) && (!c.h.turns.crowded(now) || snap.permits(call)) {
+		sharer = call.ID.Tenant()
+		weight = snap.policy.Weight(sharer)
 	}
 	c.takeTurn(sharer, weight, now)
 }

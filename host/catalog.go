@@ -57,14 +57,6 @@ func (s *snapshot) permits(call *object.Call) bool {
 	return d.Permit
 }
 
-// sharer returns whose share of the host a call of an object is of, and that one's weight.
-func (s *snapshot) sharer(id object.ID) (object.Tenant, float64) {
-	if !s.has(id) {
-		return nobody, 1
-	}
-	return id.Tenant(), s.policy.Weight(id.Tenant())
-}
-
 // backend returns who runs an object that there is.
 func (s *snapshot) backend(id object.ID) object.Backend {
 	if p := s.plugins[id]; p != nil {

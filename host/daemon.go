@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
@@ -44,6 +45,7 @@ func init() { //nolint:gochecknoinits // the tables and the methods refer to eac
 			return nil, nil
 		}},
 		"describe": {[]string{"objectId"}, daemonDescribe},
+		"refused":  {nil, daemonRefused},
 	}
 	nameServerMethods = map[object.Method]builtin{
 		"ping":         {nil, func(*conn, *snapshot, *object.Call, []any) (any, error) { return nil, nil }},
@@ -117,7 +119,7 @@ func (c *conn) metadata(snap *snapshot, id object.ID, asLists bool) (any, error)
 	var methods, oneway, attrs []any
 	switch id {
 	case object.Daemon:
-		for _, m := range []string{"ping", "info", "registered", "get_metadata", "get_next_stream_item", "close_stream", "describe"} {
+		for _, m := range []string{"ping", "info", "registered", "get_metadata", "get_next_stream_item", "close_stream", "describe", "refused"} {
 			methods = append(methods, m)
 		}
 	case object.NameServer:
@@ -172,6 +174,28 @@ func daemonDescribe(c *conn, snap *snapshot, _ *object.Call, args []any) (any, e
 	out := map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}
 	if refused := c.refused(snap, d); refused != "" {
 		out["refused"] = refused
+	}
+	return out, nil
+}
+
+// Bounds on what is told of objects that are not served: their tenant can make it long.
+const (
+	maxReasonBytes    = 200
+	maxTenantsRefused = 100 // of one tenant
+)
+
+// daemonRefused tells of the objects that do not load and so are not served at all, and why,
+// to callers who could call them and see tracebacks. It is hearth's own addition.
+func daemonRefused(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
+	out := map[string]any{}
+	told := map[object.Tenant]int{}
+	for _, r := range c.h.Refusals() {
+		if r.ID == "" || snap.has(r.ID) || told[r.ID.Tenant()] >= maxTenantsRefused || !snap.policy.Debugs(c.caller, r.ID) {
+			continue
+		}
+		told[r.ID.Tenant()]++
+		reason := strings.TrimPrefix(r.Err, string(r.ID)+" does not load: ")
+		out[string(r.ID)] = strings.ToValidUTF8(reason[:min(len(reason), maxReasonBytes)], "")
 	}
 	return out, nil
 }

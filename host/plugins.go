@@ -116,19 +116,34 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 	})}
 }
 
-// is reports whether a plugin is what a policy asks for and what lies in its file.
-func (s *servedPlugin) is(p *policy.Policy, pin *policy.Plugin) bool {
+// asked reports whether a plugin is what a policy asks for, whatever lies in its file.
+func (s *servedPlugin) asked(p *policy.Policy, pin *policy.Plugin) bool {
 	was, now := s.pin, *pin
 	was.Where, now.Where = "", ""
 	settings := p.Tenant(pin.ID.Tenant())
-	if s.idle != settings.Idle || !reflect.DeepEqual(s.walls, PluginConfinement(&settings, pin)) {
-		return false
-	}
-	if s.path != pluginPath(p, pin) || !reflect.DeepEqual(was, now) {
+	return s.idle == settings.Idle && reflect.DeepEqual(s.walls, PluginConfinement(&settings, pin)) &&
+		s.path == pluginPath(p, pin) && reflect.DeepEqual(was, now)
+}
+
+// untouched reports whether the file is as it was looked at.
+func (s *servedPlugin) untouched(info fs.FileInfo) bool {
+	return s.file != nil && same(s.file, info) && !fresh(info)
+}
+
+// failsAgain reports whether a plugin that was refused would be again: neither the policy nor
+// its file has changed.
+func (s *servedPlugin) failsAgain(p *policy.Policy, pin *policy.Plugin) bool {
+	info, err := os.Stat(s.path)
+	return err == nil && s.asked(p, pin) && s.untouched(info)
+}
+
+// is reports whether a plugin is what a policy asks for and what lies in its file.
+func (s *servedPlugin) is(p *policy.Policy, pin *policy.Plugin) bool {
+	if !s.asked(p, pin) {
 		return false
 	}
 	info, err := os.Stat(s.path)
-	if err != nil || s.file != nil && same(s.file, info) && !fresh(info) {
+	if err != nil || s.untouched(info) {
 		return true // what runs is a copy
 	}
 	if pin.SHA256 == "" {

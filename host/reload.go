@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +26,8 @@ const (
 	restFactor   = 4                      // after a look because of events comes so many times as long without one
 	againAfter   = 200 * time.Millisecond // when something has to settle
 	maxTried     = 100                    // new objects of a tenant at once that are tried before their first call
-	maxJobs      = 8                      // tenants and plugins whose versions are tried at a time
+	maxJobs      = 8                      // tenants and plugins that are begun with at a time
+	maxSlot      = time.Second            // how long one of them keeps others from that
 	jobTimeout   = time.Minute            // for all that is tried of one
 )
 
@@ -51,7 +53,7 @@ type reloader struct {
 	started uint64                     // jobs
 	late    map[object.Tenant]bool     // has changed during its job
 	done    chan func(old *snapshot)   // what jobs want to have done
-	slots   chan struct{}              // holds one for each job
+	slots   chan struct{}              // holds one for each job that has begun just now
 	ops     chan func(context.Context) // what others want this goroutine to do
 	history history
 	began   time.Time
@@ -224,15 +226,21 @@ func (l *reloader) drain() {
 
 // start runs something beside the reloader, unless that of the same key still runs. finish
 // is what to do with what it found; next is being made then.
+//
+// A slot keeps many from being begun at once; what takes long is its tenant's own doing, and
+// nobody waits for it: it goes on without one, as its calls would, in the tenant's worker.
 func (l *reloader) start(ctx context.Context, key string, run func(context.Context), finish func(old *snapshot)) {
 	l.started++
 	l.jobs[key] = l.started
 	go func() { // ends with run, which ctx bounds
 		l.slots <- struct{}{}
+		giveBack := sync.OnceFunc(func() { <-l.slots })
+		long := time.AfterFunc(maxSlot, giveBack)
 		ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 		run(ctx)
 		cancel()
-		<-l.slots
+		long.Stop()
+		giveBack()
 		l.done <- func(old *snapshot) {
 			delete(l.jobs, key)
 			finish(old)
@@ -460,13 +468,16 @@ func (l *reloader) publish() {
 // Refusals returns what is not served, or not as it lies in its file.
 func (h *Host) Refusals() []Refusal { return *h.refusals.Load() }
 
-// errorText is an error as an operator reads it.
+// errorText is an error as an operator reads it: the cause, if callers are told another thing.
 func errorText(err error) string {
 	var e *object.Error
-	if errors.As(err, &e) && e.Msg != "" && e.Err == nil {
-		return e.Msg
+	switch {
+	case !errors.As(err, &e) || e.Msg == "":
+		return err.Error()
+	case e.Err != nil:
+		return e.Err.Error()
 	}
-	return err.Error()
+	return e.Msg
 }
 
 // record writes into the audit log what has happened to an object.

@@ -117,6 +117,32 @@ func TestReloadScripts(t *testing.T) {
 	l.unknown("acme.v", "version")
 }
 
+// TestNewAndWrong: a new script that does not load is told to those who could call it and see
+// tracebacks, to nobody else, and no longer than a line.
+func TestNewAndWrong(t *testing.T) {
+	l := liveHost(t, everything+`
+permit "owner may call other, without tracebacks" {
+  principals = ["owner"]
+  objects    = ["other.*"]
+}`)
+	for _, name := range []string{"acme", "other"} {
+		l.put("scripts/"+name+"/wrong.lua", "error(string.rep('x', 5000))")
+	}
+	l.put("scripts/acme/v.lua", version(1))
+	l.reload()
+	told, err := l.c.Object("Pyro.Daemon").Call(t.Context(), "refused")
+	why, _ := told.(map[string]any)
+	text, _ := why["acme.wrong"].(string)
+	if err != nil || len(why) != 1 || !strings.HasPrefix(text, "acme/wrong.lua:1: xxx") || len(text) > 200 {
+		t.Errorf("refused() = %v, %v; want acme.wrong alone, and shortly why", told, err)
+	}
+	l.put("scripts/acme/wrong.lua", version(1))
+	l.reload()
+	if told, err = l.c.Object("Pyro.Daemon").Call(t.Context(), "refused"); err != nil || len(told.(map[string]any)) != 0 {
+		t.Errorf("refused() = %v, %v, and it serves by now", told, err)
+	}
+}
+
 // TestClockSetBack: a file from the future is taken, or refused, as any other.
 func TestClockSetBack(t *testing.T) {
 	l := liveHost(t, everything)

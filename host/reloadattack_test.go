@@ -71,6 +71,55 @@ permit "owner may call other" {
 	}
 }
 
+// TestScriptsThatTakeLong has as many tenants as are tried at a time put scripts into their
+// folders that spin until their steps are spent: a neighbour's is taken before they are done.
+func TestScriptsThatTakeLong(t *testing.T) {
+	const attackers = 8
+	policy := everything + `
+permit "owner may call other" {
+  principals = ["owner"]
+  objects    = ["other.*"]
+}`
+	for n := range attackers {
+		policy += fmt.Sprintf("\ntenant \"slow%d\" {}", n)
+	}
+	l := liveHost(t, policy)
+	for n := range attackers {
+		for i := range 90 { // a minute's work at the least
+			l.put(fmt.Sprintf("scripts/slow%d/s%d.lua", n, i), "while true do end")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	await := func(what string, is func() bool) {
+		t.Helper()
+		for tick := time.NewTicker(10 * time.Millisecond); !is(); {
+			select {
+			case <-tick.C: // a host tells nobody what it tries
+			case <-ctx.Done():
+				t.Fatal("in vain: " + what)
+			}
+		}
+	}
+	await("each of them is tried", func() bool {
+		running := 0
+		for tenant, pid := range l.h.Workers() {
+			if pid != 0 && strings.HasPrefix(tenant, "slow") {
+				running++
+			}
+		}
+		return running == attackers
+	})
+	l.put("scripts/other/v.lua", version(7))
+	await("the neighbour's script serves", func() bool {
+		got, _ := l.c.Object("other.v").Call(ctx, "version")
+		return got == int64(7)
+	})
+	if wrong := l.refusals(); strings.Contains(wrong, "slow") {
+		t.Errorf("the neighbour's script was taken after some of theirs:\n%.300s", wrong)
+	}
+}
+
 // TestFilesWithoutNumber: of very many files that are wrong so many are told, and one that is
 // right serves.
 func TestFilesWithoutNumber(t *testing.T) {

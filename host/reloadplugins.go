@@ -57,15 +57,21 @@ func (l *reloader) serve(was, now *servedPlugin) {
 // plugin looks whether a plugin is what the policy and its file want it to be.
 func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Plugin) {
 	key := "plugin " + string(pin.ID)
+	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.failsAgain(l.next.policy, pin) {
+		return
+	}
 	if was != nil && was.is(l.next.policy, pin) {
 		delete(l.refused, key)
 		return
 	}
-	if r := l.refused[key]; l.jobs[key] != 0 || r != nil && r.plugin != nil && r.plugin.is(l.next.policy, pin) {
+	if l.jobs[key] != 0 {
 		return
 	}
 	now := l.h.newPlugin(l.next.policy, pin)
 	if l.h.snap.Load().starting {
+		if pin.SHA256 != "" {
+			now.file = nil // whether it is what is pinned is looked at once the host serves
+		}
 		l.serve(was, now)
 		return
 	}

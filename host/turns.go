@@ -62,15 +62,11 @@ const (
 	maxAside    = 100                    // calls in that time that are no tenant's, and make no crowd
 )
 
-// nobody's are what is not there, and the host's own objects: who asks for them waits in a
-// queue of his own.
-const nobody object.Tenant = "Pyro"
-
-// own returns what a principal's queue is called for what it does that is no tenant's share.
-// No tenant is called so.
+// own returns what a principal's queue is called for what it does that is no tenant's share:
+// asking for what is not there, and for the host's own objects. No tenant is called so.
 func own(who object.Principal) object.Tenant { return object.Tenant(ownPrefix + string(who)) }
 
-const ownPrefix = string(nobody) + "."
+const ownPrefix = "Pyro."
 
 func (t *turns) init(processors int) {
 	t.most = turnsEach * processors

@@ -127,32 +127,41 @@ func drained(c chan object.Tenant) string {
 	}
 }
 
+// began is the n-th call of a tenant, which has its turn.
+type began struct {
+	tenant object.Tenant
+	n      int
+}
+
+// queued has calls wait, so many of each tenant in turn, behind one turn that is held, and
+// returns them in the order in which they then begin. There is one turn at a time.
+func queued(all *turns, calls int, weights map[object.Tenant]float64) []began {
+	gate := new(turn)
+	all.begin(gate, "gate", 1, time.Now())
+	var order []began // one goroutine at a time has the turn
+	var done sync.WaitGroup
+	for n := range calls {
+		for tenant, weight := range weights {
+			done.Go(func() {
+				var one turn
+				all.begin(&one, tenant, weight, time.Now())
+				order = append(order, began{tenant, n})
+				all.end(&one, true)
+			})
+			synctest.Wait()
+		}
+	}
+	all.end(gate, true)
+	done.Wait()
+	return order
+}
+
 // TestTurnsByWeight has tenants of weights 3 and 1 wait all the time: they begin 3 to 1, and
 // in the order in which they came within each.
 func TestTurnsByWeight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := sharing(1)
-		gate := new(turn)
-		all.begin(gate, "gate", 1, time.Now())
-		type began struct {
-			tenant object.Tenant
-			n      int
-		}
-		var order []began // one goroutine at a time has the turn
-		var done sync.WaitGroup
-		for n := range 40 {
-			for tenant, weight := range map[object.Tenant]float64{"heavy": 3, "light": 1} {
-				done.Go(func() {
-					var one turn
-					all.begin(&one, tenant, weight, time.Now())
-					order = append(order, began{tenant, n})
-					all.end(&one, true)
-				})
-				synctest.Wait()
-			}
-		}
-		all.end(gate, true)
-		done.Wait()
+		order := queued(all, 40, map[object.Tenant]float64{"heavy": 3, "light": 1})
 		count := map[object.Tenant]int{}
 		for _, b := range order[:40] {
 			if b.n != count[b.tenant] {
@@ -213,26 +222,9 @@ func TestTurnsEarlier(t *testing.T) {
 			all.begin(&one, "early", 1, time.Now())
 			all.end(&one, true)
 		}
-		gate := new(turn)
-		all.begin(gate, "gate", 1, time.Now())
-		begun := make(chan object.Tenant, 40)
-		var done sync.WaitGroup
-		for range 20 {
-			for _, tenant := range []object.Tenant{"late", "early"} {
-				done.Go(func() {
-					var one turn
-					all.begin(&one, tenant, 1, time.Now())
-					begun <- tenant
-					all.end(&one, true)
-				})
-				synctest.Wait()
-			}
-		}
-		all.end(gate, true)
-		done.Wait()
 		early := 0
-		for range 10 {
-			if <-begun == "early" {
+		for _, b := range queued(all, 20, map[object.Tenant]float64{"late": 1, "early": 1})[:10] {
+			if b.tenant == "early" {
 				early++
 			}
 		}
@@ -351,7 +343,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// TestSharer: names that callers make up, and the host's own objects, are nobody's share.
+// TestSharer: names that callers make up, and the host's own objects, are of the caller's own share.
 func TestSharer(t *testing.T) {
 	p, err := policy.Parse("policy.hcl", []byte("tenant \"acme\" { weight = 3 }\nlistener \"l\" { address = \"127.0.0.1:0\" }\n"), "", 0, func(string) (uint32, error) { return 0, nil })
 	if err != nil {
@@ -363,14 +355,16 @@ func TestSharer(t *testing.T) {
 		weight float64
 	}{
 		"acme.counter":    {"acme", 3},
-		"acme.none":       {nobody, 1},
-		"other.counter":   {nobody, 1},
-		"":                {nobody, 1},
-		object.Daemon:     {nobody, 1},
-		object.NameServer: {nobody, 1},
+		"acme.none":       {own("alice"), 1},
+		"other.counter":   {own("alice"), 1},
+		"":                {own("alice"), 1},
+		object.Daemon:     {own("alice"), 1},
+		object.NameServer: {own("alice"), 1},
 	} {
-		if tenant, weight := snap.sharer(id); tenant != want.tenant || weight != want.weight {
-			t.Errorf("sharer(%q) = %s, %v, want %s, %v", id, tenant, weight, want.tenant, want.weight)
+		c := &conn{h: &Host{}, own: own("alice")}
+		c.h.turns.init(1)
+		if c.share(snap, &object.Call{ID: id}); c.sharer != want.tenant || c.weight != want.weight {
+			t.Errorf("a call of %q is of the share of %s, %v, want %s, %v", id, c.sharer, c.weight, want.tenant, want.weight)
 		}
 	}
 }

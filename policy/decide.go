@@ -124,25 +124,38 @@ func (r *rule) holds(f *facts) (bool, error) {
 // Visible reports whether caller may call at least one method of id, if the object has
 // it. What is not visible must look to the caller as if it did not exist.
 func (p *Policy) Visible(caller object.Caller, id object.ID) bool {
+	return p.reaches(&caller, id, false)
+}
+
+// Debugs is [Policy.Visible] for a caller who may also see tracebacks of the call.
+func (p *Policy) Debugs(caller object.Caller, id object.ID) bool {
+	return p.reaches(&caller, id, true)
+}
+
+// reaches is [Policy.Visible], by permits that allow tracebacks alone if so wanted.
+func (p *Policy) reaches(caller *object.Caller, id object.ID, tracebacks bool) bool {
 	if !p.addressable(id) {
 		return false
 	}
 	e := p.entry(caller.Principal, id, "")
-	if e.sibling && caller.Tenant == id.Tenant() {
+	if e.sibling && caller.Tenant == id.Tenant() && (p.siblings.traceback || !tracebacks) {
 		return true
 	}
 	if e.unconditional {
-		return e.reachable(nil)
+		return e.reachable(nil, tracebacks)
 	}
-	f := p.gather(&caller, id, "", nil)
+	f := p.gather(caller, id, "", nil)
 	defer f.release()
-	return e.reachable(f)
+	return e.reachable(f, tracebacks)
 }
 
-// reachable reports whether the rules about an object leave a method that may be called.
-// f may be nil if no rule has a condition.
-func (e *entry) reachable(f *facts) bool {
+// reachable reports whether the rules about an object leave a method that may be called, and
+// tracebacks seen if so wanted. f may be nil if no rule has a condition.
+func (e *entry) reachable(f *facts, tracebacks bool) bool {
 	for _, r := range e.permits {
+		if tracebacks && !r.traceback {
+			continue
+		}
 		for m := range r.methods {
 			if f != nil {
 				f.method = named(m)

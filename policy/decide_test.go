@@ -206,6 +206,42 @@ func TestVisibleAndKnown(t *testing.T) {
 	}
 }
 
+// TestDebugs: tracebacks are seen where a permit that allows them leaves something to call.
+func TestDebugs(t *testing.T) {
+	p := mustParse(t, rules+`
+permit "bob reads one with tracebacks" {
+  principals = ["bob"]
+  objects    = ["acme.debugged"]
+  methods    = ["total"]
+  tracebacks = true
+}
+permit "bob reads another" {
+  principals = ["bob"]
+  objects    = ["acme.debugged.not"]
+}
+permit "bob reads a third with tracebacks" {
+  principals = ["bob"]
+  objects    = ["acme.third"]
+  methods    = ["total"]
+  tracebacks = true
+}
+forbid "not the third" {
+  principals = ["bob"]
+  objects    = ["acme.third"]
+  methods    = ["total"]
+}`)
+	for who, ids := range map[string]map[string]bool{
+		"alice": {"acme.shop.x": true, "acme.counter": false, "acme.none": false, "none.status": false},
+		"bob":   {"acme.shop.x": false, "acme.debugged": true, "acme.debugged.not": false, "acme.third": false},
+	} {
+		for id, want := range ids {
+			if got := p.Debugs(caller(object.Principal(who)), object.ID(id)); got != want {
+				t.Errorf("Debugs(%s, %s) = %v", who, id, got)
+			}
+		}
+	}
+}
+
 func TestPrincipal(t *testing.T) {
 	p := mustParse(t, head+`principal "root" { user = "root" }`)
 	for _, tt := range []struct {

@@ -52,7 +52,7 @@ func (f *auditFlags) path() (string, error) {
 	f.untested = true
 	p, from, err := f.load()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w\nto read a log while the policy does not load, name it: --file STATE/audit.jsonl, where STATE is the host's state folder (state, beside the policy, if that names no other)", err)
 	}
 	if p.Audit.Off {
 		return "", fmt.Errorf("%s switches the audit log off", from)

@@ -120,8 +120,10 @@ said on standard error and makes the exit code 1; the rest is listed.`,
 					rows = append(rows, listedKey{path, k.ID, k.Created, i == 0})
 				}
 			}
-			if err := printKeys(cmd.OutOrStdout(), rows, asJSON); err != nil {
-				return err
+			if len(rows) > 0 || asJSON || len(problems) == 0 {
+				if err := printKeys(cmd.OutOrStdout(), rows, asJSON); err != nil {
+					return err
+				}
 			}
 			return errors.Join(problems...)
 		},

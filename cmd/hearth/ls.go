@@ -66,6 +66,20 @@ func describe(ctx context.Context, c *client.Client, id object.ID) (described, e
 	return d, nil
 }
 
+// refused asks for the objects that are not served, since they do not load, and why. Hosts of
+// other kinds do not tell.
+func refused(ctx context.Context, c *client.Client) (map[string]string, error) {
+	v, err := c.Object(object.Daemon).Call(ctx, "refused")
+	if err != nil {
+		if isRemote(err) {
+			err = nil
+		}
+		return nil, err
+	}
+	var why map[string]string
+	return why, into(v, &why)
+}
+
 // listed is one line of hearth ls.
 type listed struct {
 	ID         object.ID           `json:"id"`
@@ -86,7 +100,8 @@ func newLs(r *remote) *cobra.Command {
 		Long: `List the objects of a host that you may call, with how many methods and attributes
 each has and the first line of its doc. An object that does not load is listed with the
 error, and one whose file was changed for the worse, and so serves an older version, with the
-reason, if the policy lets you see tracebacks. What you may not call is not listed: ask the host's
+reason, if the policy lets you see tracebacks; so is a new one that does not load and serves
+nothing. What you may not call is not listed: ask the host's
 operator.
 
 With --workers, list the workers and plugins of the host and their state instead. That is for
@@ -179,6 +194,16 @@ func (r *remote) list(ctx context.Context, prefix string, all bool) ([]listed, e
 		}
 		list = append(list, l)
 	}
+	unserved, err := refused(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	for id, why := range unserved {
+		if strings.HasPrefix(id, prefix) {
+			list = append(list, listed{ID: object.ID(id), Error: why})
+		}
+	}
+	slices.SortFunc(list, func(a, b listed) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return list, nil
 }
 

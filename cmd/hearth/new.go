@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +28,8 @@ func newNew() *cobra.Command {
 		Short: "Write the script of a new object",
 		Long: `Write the script of a new object, commented and ready to be served: acme.counter becomes
 scripts/acme/counter.lua, acme.shop.cart becomes scripts/acme/shop/cart.lua. The first
-part of the name is the tenant. A file that exists is never overwritten.`,
+part of the name is the tenant. A file that exists is never overwritten. If the policy.hcl here
+serves the folder and has no such tenant, it says what to add.`,
 		Example: `  hearth new acme.counter
   hearth new acme.shop.cart --dir /srv/hearth/scripts`,
 		Args:              exactArgs("OBJECT"),
@@ -44,6 +46,7 @@ part of the name is the tenant. A file that exists is never overwritten.`,
 			w := cmd.OutOrStdout()
 			fmt.Fprintf(w, "wrote %s\n", path)
 			fmt.Fprintf(w, "next: hearth serve, then: hearth call %s add 5\n", id)
+			hintTenant(cmd.ErrOrStderr(), dir, id)
 			return nil
 		},
 	}
@@ -65,6 +68,23 @@ func newObjectID(s string) (object.ID, error) {
 		return "", usagef("object id %q: *_test.lua files hold tests, not objects", s)
 	}
 	return id, nil
+}
+
+// hintTenant says what to add to the policy that lies here, if that serves the folder and not
+// the object's tenant. One that does not load, or lies elsewhere, is for others to tell.
+func hintTenant(w io.Writer, dir string, id object.ID) {
+	here := serveFlags{dir: ".", untested: true}
+	p, from, err := here.load()
+	if err != nil || p.Serves(id.Tenant()) {
+		return
+	}
+	ours, err := os.Stat(dir)
+	theirs, errTheirs := os.Stat(p.Scripts)
+	if err != nil || errTheirs != nil || !os.SameFile(ours, theirs) {
+		return
+	}
+	fmt.Fprintf(w, "note: %s has no tenant %q, and so serves nothing of it. Add\n  tenant %q {}\nand a permit with %s among its objects\n",
+		from, id.Tenant(), id.Tenant(), id)
 }
 
 // scaffold writes the script and returns its path.

@@ -70,7 +70,7 @@ func printRefusals(out io.Writer, refused []host.Refusal) error {
 			name = "note: " + name
 		}
 		// Names of files are their tenant's to choose, newlines and all.
-		line := strings.ReplaceAll(foreign(name+": "+r.Err), "\n", "\n  ")
+		line := strings.ReplaceAll(foreign(name+": "+strings.TrimPrefix(r.Err, name+" ")), "\n", "\n  ")
 		if _, err := fmt.Fprintln(out, line); err != nil {
 			return err
 		}

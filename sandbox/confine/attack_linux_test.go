@@ -132,6 +132,14 @@ var attacks = map[string]func(arg string) string{
 		runtime.KeepAlive(b)
 		return fmt.Sprintf("took %d bytes", n)
 	},
+	// Shared memory is none that RLIMIT_DATA counts.
+	"shared-memory": func(arg string) string {
+		b, err := unix.Mmap(-1, 0, int(number(arg)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		return verdict(fmt.Sprintf("took %d bytes", len(b)), err)
+	},
 }
 
 var atCWD = func() uintptr { fd := unix.AT_FDCWD; return uintptr(fd) }()

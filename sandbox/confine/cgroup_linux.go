@@ -20,6 +20,7 @@ const cgroupRemedy = "run the host as root, or as a systemd service with Delegat
 type group struct {
 	version int
 	dirs    []string
+	memory  int64 // its limit in bytes; 0: none
 }
 
 func (g *group) String() string {
@@ -77,7 +78,7 @@ func newGroup(spec Spec, pid int) (*group, error) {
 // /proc/self/cgroup) where the hierarchies are mounted under root.
 func makeGroup(spec Spec, pid int, memberships, root string) (*group, error) {
 	name := fmt.Sprintf("%s%d-%d", groupPrefix, os.Getpid(), groups.Add(1))
-	g := &group{version: 1}
+	g := &group{version: 1, memory: spec.MemoryBytes}
 	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil {
 		g.version = 2
 	}
@@ -197,6 +198,33 @@ func (g *group) mkdir(dir string) error {
 	}
 	g.dirs = append(g.dirs, dir)
 	return nil
+}
+
+// blame adds to how a process of the group ended that the kernel killed it for want of memory,
+// if it did: the signal alone does not tell.
+func (g *group) blame(end error) error {
+	switch {
+	case end == nil || !g.oomKilled():
+		return end
+	case g.memory == 0:
+		return fmt.Errorf("%w, out of memory: the kernel killed it, and its tenant has no limit: the machine, or the host's own control group, is short", end)
+	}
+	return fmt.Errorf(`%w, out of memory: the kernel killed it at limits { memory = "%dMiB" } of its tenant: raise that, or find what needs so much`, end, g.memory>>20)
+}
+
+// oomKilled reports whether the kernel has killed a process of the group for want of memory.
+func (g *group) oomKilled() bool {
+	for _, dir := range g.dirs {
+		for _, file := range []string{"memory.events", "memory.oom_control"} { // of version 2, of version 1
+			text, _ := os.ReadFile(filepath.Join(dir, file)) //nolint:gosec // under /sys/fs/cgroup; not there: no
+			for line := range strings.Lines(string(text)) {
+				if n, ok := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); ok && n != "0" {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // remove takes the group away. It is empty: its process has been waited for.

@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -216,5 +217,34 @@ func TestVersion2(t *testing.T) {
 	}
 	if _, err := makeGroup(spec, 4713, "0::/own\n", u.root); err == nil || !strings.Contains(err.Error(), "other processes are in the host's group") {
 		t.Errorf("with others in the host's group: %v", err)
+	}
+}
+
+// TestBlame: that the kernel killed a process for want of memory is said where it counts that,
+// in the words of both versions, and nowhere else.
+func TestBlame(t *testing.T) {
+	killed := errors.New("signal: killed")
+	for _, tc := range []struct {
+		file, text string
+		memory     int64
+		want       string
+	}{
+		{"other", "oom_kill 1\n", 64 << 20, ""},
+		{"memory.events", "low 0\nmax 7\noom 1\noom_kill 0\n", 64 << 20, ""},
+		{"memory.events", "max 9\noom_kill 2\noom_group_kill 0\n", 64 << 20, `at limits { memory = "64MiB" }`},
+		{"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", 64 << 20, `at limits { memory = "64MiB" }`},
+		{"memory.events", "oom_kill 1\n", 0, "its tenant has no limit"},
+	} {
+		g := &group{dirs: []string{t.TempDir(), t.TempDir()}, memory: tc.memory}
+		if err := os.WriteFile(filepath.Join(g.dirs[1], tc.file), []byte(tc.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := g.blame(killed)
+		if !errors.Is(got, killed) || !strings.Contains(got.Error(), tc.want) || tc.want == "" && got.Error() != killed.Error() {
+			t.Errorf("with %s %q: %v, want %q", tc.file, tc.text, got, tc.want)
+		}
+		if err := g.blame(nil); err != nil {
+			t.Errorf("of one that ended well: %v", err)
+		}
 	}
 }

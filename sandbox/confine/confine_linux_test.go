@@ -331,12 +331,13 @@ func TestCgroup(t *testing.T) {
 			}
 		})
 	}
-	if got := w.ask(t, "memory 100000000"); got != "gone" {
+	if got := w.ask(t, "shared-memory 100000000"); got != "gone" {
 		t.Errorf("memory beyond the group's limit: %s", got)
 	}
-	_ = w.cmd.Process.Kill()
-	_ = w.Wait()
-	w.stopped = true
+	err = w.Wait()
+	if w.stopped = true; err == nil || !strings.Contains(err.Error(), `killed, out of memory: the kernel killed it at limits { memory = "64MiB" }`) {
+		t.Errorf("it ended with %v, want the limit that it met", err)
+	}
 }
 
 func TestRefusals(t *testing.T) {

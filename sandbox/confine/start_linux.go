@@ -308,7 +308,8 @@ func (w *Worker) enterGroup(spec Spec) Layer {
 	return holds(Cgroup, g.String())
 }
 
-// Wait waits for the process to end, once, and clears up after it.
+// Wait waits for the process to end, once, and clears up after it. The error says if the
+// kernel killed it for want of memory.
 func (w *Worker) Wait() error {
 	err := w.cmd.Wait()
 	close(w.ended)
@@ -316,6 +317,7 @@ func (w *Worker) Wait() error {
 		w.control.Close()
 	}
 	if w.group != nil {
+		err = w.group.blame(err)
 		w.group.remove()
 	}
 	return err

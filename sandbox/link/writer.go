@@ -10,8 +10,8 @@ import (
 	"github.com/hearthhost/hearth/internal/nonblock"
 )
 
-// maxBacklogBytes bounds what waits for a peer that does not read.
-const maxBacklogBytes = 64 << 20
+// MaxBacklogBytes bounds what waits for a peer that does not read.
+const MaxBacklogBytes = 64 << 20
 
 // maxQueued is how many frames Queue lets wait for each other.
 const maxQueued = 32
@@ -99,7 +99,7 @@ func (w *Writer) appendLocked(size int, frame []byte, rest ...[]byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	if len(w.buf) > 0 && len(w.buf)+size > maxBacklogBytes {
+	if len(w.buf) > 0 && len(w.buf)+size > MaxBacklogBytes {
 		return ErrBacklog
 	}
 	w.buf = append(w.buf, frame...)

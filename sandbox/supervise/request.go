@@ -157,7 +157,8 @@ func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, e
 		return object.Reply{}, false, w.err
 	}
 	if errors.Is(err, link.ErrBacklog) {
-		return object.Reply{}, false, object.Errorf(object.CodeExhausted, "limit exceeded: the tenant's worker does not keep up; not executed")
+		return object.Reply{}, false, object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d MiB that wait for the tenant's worker, which does not keep up; not executed, try again", link.MaxBacklogBytes>>20)
 	}
 	return object.Reply{}, false, &object.Error{Code: object.CodeUnavailable, Msg: "the tenant's worker has ended; not executed", Err: err}
 }

@@ -79,3 +79,47 @@ func TestNobodyWaitsForEver(t *testing.T) {
 		})
 	}
 }
+
+// stuck is a worker's end that takes nothing until it is over.
+type stuck struct {
+	begun chan struct{} // holds a token for each write
+	over  chan struct{}
+}
+
+func (s *stuck) Write(b []byte) (int, error) {
+	s.begun <- struct{}{}
+	<-s.over
+	return len(b), nil
+}
+
+// TestBacklog: of three calls of the largest size at once, for a worker that does not read,
+// one is on its way, one waits, and one is told which limit it met and that it may try again.
+func TestBacklog(t *testing.T) {
+	p, _ := mute(t)
+	out := &stuck{make(chan struct{}, 10), make(chan struct{})}
+	p.out = link.NewWriter(out)
+	payload := make([]byte, object.MaxMessageBytes)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 3)
+	call := func() { // ends with ctx and out
+		_, _, err := p.request(ctx, link.Call, 0, &object.Call{ID: "acme.x", Payload: payload})
+		ended <- err
+	}
+	go call()
+	<-out.begun
+	go call()
+	go call()
+	err := <-ended
+	const want = "limit exceeded: 64 MiB that wait for the tenant's worker, which does not keep up; not executed, try again"
+	var e *object.Error
+	if !errors.As(err, &e) || e.Code != object.CodeExhausted || e.Msg != want {
+		t.Errorf("the third call: %v, want %q", err, want)
+	}
+	close(out.over)
+	cancel()
+	for range 2 {
+		if err := <-ended; object.CodeOf(err) != object.CodeCanceled {
+			t.Errorf("one of the first two: %v", err)
+		}
+	}
+}
