@@ -21,12 +21,12 @@ import (
 
 // admin is what the commands share that ask a running host at its admin socket.
 type admin struct {
-	serveFlags
+	policyFlags
 	socket string
 }
 
 func (a *admin) flags(cmd *cobra.Command) {
-	a.policyFlags(cmd)
+	a.policyFlags.add(cmd)
 	cmd.Flags().StringVar(&a.socket, "socket", "", "ask at this admin socket, whatever the policy says")
 }
 
@@ -35,8 +35,7 @@ func (a *admin) path() (string, error) {
 	if a.socket != "" {
 		return a.socket, nil
 	}
-	a.untested = true
-	p, _, err := a.load()
+	p, _, err := a.loadUntested()
 	if err != nil {
 		return "", fmt.Errorf("%w\nto ask a running host while its policy does not load, name its socket: --socket STATE/admin.sock, where STATE is its state folder (state, beside the policy, if that names no other)", err)
 	}

@@ -34,13 +34,13 @@ and the right to read its state folder.`,
 
 // auditFlags say which log.
 type auditFlags struct {
-	serveFlags
+	policyFlags
 	file   string
 	asJSON bool
 }
 
 func (f *auditFlags) add(cmd *cobra.Command) {
-	f.policyFlags(cmd)
+	f.policyFlags.add(cmd)
 	cmd.Flags().StringVar(&f.file, "file", "", "read this file, and the older ones beside it, whatever the policy says")
 }
 
@@ -49,8 +49,7 @@ func (f *auditFlags) path() (string, error) {
 	if f.file != "" {
 		return f.file, nil
 	}
-	f.untested = true
-	p, from, err := f.load()
+	p, from, err := f.loadUntested()
 	if err != nil {
 		return "", err
 	}

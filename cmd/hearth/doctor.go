@@ -30,7 +30,7 @@ type finding struct {
 }
 
 func newDoctor() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -58,7 +58,7 @@ be refused.`,
 			return printFindings(cmd.OutOrStdout(), findings, asJSON)
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

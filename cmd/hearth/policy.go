@@ -28,7 +28,7 @@ give under this file.`,
 }
 
 func newPolicyCheck() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check a policy file and run its tests",
@@ -56,12 +56,12 @@ certificates that the policy names are not read: hearth serve --check does that 
 			return nil
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	return cmd
 }
 
 func newPolicyTest() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "test",
@@ -72,15 +72,14 @@ fails. A file with a failing test is loaded by no host; here its other tests run
   hearth policy test --policy new.hcl --json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.untested = true
-			p, from, err := f.load()
+			p, from, err := f.loadUntested()
 			if err != nil {
 				return err
 			}
 			return printTests(cmd.OutOrStdout(), p.Tests, from, asJSON)
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -130,8 +129,8 @@ and 1 if there is. A file whose tests fail is compared too.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var both [2]*policy.Policy
 			for i, path := range args {
-				f := serveFlags{policy: path, untested: true}
-				p, _, err := f.load()
+				f := policyFlags{policy: path}
+				p, _, err := f.loadUntested()
 				if err != nil {
 					return err
 				}
@@ -190,7 +189,7 @@ func some[S ~string](list []S) string {
 }
 
 func newPolicyProve() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "prove",
@@ -215,7 +214,7 @@ that would let somebody does not load in the first place; this shows the same by
 			return printProof(cmd.OutOrStdout(), p.Prove(ids), asJSON)
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

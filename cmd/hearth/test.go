@@ -9,7 +9,7 @@ import (
 )
 
 func newTest() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "test [PREFIX]",
@@ -28,8 +28,7 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.untested = true
-			p, _, err := f.load()
+			p, _, err := f.loadUntested()
 			if err != nil {
 				return err
 			}
@@ -82,7 +81,7 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 			return nil
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
