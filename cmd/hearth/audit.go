@@ -124,7 +124,7 @@ func printReport(w io.Writer, r *audit.Report, asJSON bool) error {
 			verdict = "BROKEN"
 		}
 		fmt.Fprintf(w, "%s: %s in %s, %d to %d, head %s\n", verdict,
-			plural(int(r.Records), "record"), plural(r.Files, "file"), r.First, r.Last, r.Head)
+			plural(r.Records, "record"), plural(r.Files, "file"), r.First, r.Last, r.Head)
 	}
 	if r.Problems != nil {
 		return exitCode(exitFailed)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"text/tabwriter"
 
@@ -47,9 +46,9 @@ be refused.`,
 			if err != nil {
 				return err
 			}
-			exe, err := os.Executable()
+			exe, err := ownProgram()
 			if err != nil {
-				return fmt.Errorf("finding this program, which workers are started from: %w", err)
+				return err
 			}
 			findings, err := examine(p, []string{exe, workerVerb}, []string{exe, shimVerb})
 			if err != nil {

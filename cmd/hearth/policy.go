@@ -155,37 +155,19 @@ func printChanges(w io.Writer, changes []policy.Change, asJSON bool) error {
 		if err := printJSON(w, changes); err != nil {
 			return err
 		}
-	}
-	for _, c := range changes {
-		if asJSON {
-			break
+	} else {
+		for _, c := range changes {
+			fmt.Fprintf(w, "%s calling %s: %s\n", some(c.Principals), some(c.Objects), some(c.Methods))
+			fmt.Fprintf(w, "  - %s\n  + %s\n", sayExplanation(c.Before), sayExplanation(c.After))
 		}
-		fmt.Fprintf(w, "%s calling %s: %s\n", some(c.Principals), some(c.Objects), some(c.Methods))
-		fmt.Fprintf(w, "  - %s\n  + %s\n", sayExplanation(c.Before), sayExplanation(c.After))
+		if len(changes) == 0 {
+			fmt.Fprintln(w, "no decision differs")
+		}
 	}
 	if len(changes) > 0 {
 		return exitCode(exitFailed)
 	}
-	if !asJSON {
-		fmt.Fprintln(w, "no decision differs")
-	}
 	return nil
-}
-
-// some lists the first few of many.
-func some[S ~string](list []S) string {
-	const most = 6
-	out := ""
-	for i, s := range list {
-		if i == most {
-			return fmt.Sprintf("%s and %d more", out, len(list)-most)
-		}
-		if i > 0 {
-			out += ", "
-		}
-		out += string(s)
-	}
-	return out
 }
 
 func newPolicyProve() *cobra.Command {

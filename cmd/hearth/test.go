@@ -21,12 +21,7 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 		Example: `  hearth test
   hearth test acme.counter
   hearth test --dir my --json`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("unexpected argument %q: one PREFIX at most", args[1])
-			}
-			return nil
-		},
+		Args: atMostOne("PREFIX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, _, err := f.loadUntested()
 			if err != nil {
