@@ -166,12 +166,9 @@ func (r *reader) principalNamed(e element, attribute string) {
 	if _, ok := r.principals[object.Principal(e.text)]; ok {
 		return
 	}
-	names := []string{string(object.Anonymous)}
+	names := slices.AppendSeq([]string{string(object.Anonymous)}, maps.Keys(r.groups))
 	for p := range r.principals {
 		names = append(names, string(p))
-	}
-	for g := range r.groups {
-		names = append(names, g)
 	}
 	slices.Sort(names)
 	hint := near(e.text, names)
