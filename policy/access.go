@@ -155,7 +155,7 @@ func (r *reader) principalNamed(e element, attribute string) {
 	if e.text == string(object.Anonymous) {
 		return
 	}
-	if id, ok := callingObject(object.Principal(e.text)); ok {
+	if id, ok := object.Principal(e.text).Object(); ok {
 		if _, err := object.ParseID(string(id)); err != nil {
 			r.problems.add(e.at, "write object:<tenant>.<name>; it is one object, not a pattern", "%s: %q is no object", attribute, e.text)
 			return

@@ -140,7 +140,7 @@ func patternTexts(patterns []pattern) []string {
 
 // Knows reports whether who is somebody: declared, anonymous, or an object's principal.
 func (p *Policy) Knows(who object.Principal) bool {
-	_, isObject := callingObject(who)
+	_, isObject := who.Object()
 	_, declared := slices.BinarySearch(p.declared, who)
 	return declared || isObject || who == object.Anonymous || p.permitted(who)
 }

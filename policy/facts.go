@@ -125,7 +125,7 @@ var variables = map[string]variable{
 		}
 		return f.caller.Peer.Channel, nil
 	}},
-	"caller.way": {kind: textKind, values: append([]string{"none"}, ways...), text: func(f *facts) (string, error) {
+	"caller.way": {kind: textKind, values: append([]string{"none"}, object.Ways...), text: func(f *facts) (string, error) {
 		switch {
 		case f.caller.Peer.Way != "":
 			return f.caller.Peer.Way, nil

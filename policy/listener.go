@@ -29,9 +29,6 @@ type TLS struct {
 	MinVersion string   // "1.3" or "1.2"
 }
 
-// ways are the ways of identification that exist.
-var ways = []string{object.WayPeer, object.WayHMAC, object.WayCert, object.WayLegacy}
-
 // listener reads a listener block.
 func (r *reader) listener(name string, b *hclsyntax.Block) {
 	a := r.blockWith(b, []string{"tls"}, "address", "identify", "plain")
@@ -79,8 +76,8 @@ func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener)
 	var out []string
 	for _, e := range list {
 		switch {
-		case !slices.Contains(ways, e.text):
-			r.problems.add(e.at, oneOf(e.text, ways), "there is no way of identification %q", e.text)
+		case !slices.Contains(object.Ways, e.text):
+			r.problems.add(e.at, oneOf(e.text, object.Ways), "there is no way of identification %q", e.text)
 		case e.text == object.WayPeer && !local:
 			r.problems.add(e.at, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
 		case e.text == object.WayCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):

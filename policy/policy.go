@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
@@ -144,7 +143,7 @@ func (p *Policy) Known(principal object.Principal) bool {
 	if p.permitted(principal) {
 		return true
 	}
-	id, ok := callingObject(principal)
+	id, ok := principal.Object()
 	return ok && p.siblings != nil && wellFormed(id) && p.Serves(id.Tenant())
 }
 
@@ -156,20 +155,8 @@ func (p *Policy) permitted(principal object.Principal) bool {
 // Serves reports whether a tenant's folder is to be served.
 func (p *Policy) Serves(tenant object.Tenant) bool {
 	if p.AllTenants {
-		return object.ValidName(string(tenant)) && tenant != hostTenant
+		return object.ValidName(string(tenant)) && tenant != object.HostTenant
 	}
 	_, ok := p.tenants[tenant]
 	return ok
-}
-
-// hostTenant is the first part of the host's own ids.
-const hostTenant object.Tenant = "Pyro"
-
-// objectPrefix begins the principals of calling objects.
-const objectPrefix = "object:"
-
-// callingObject returns the object that a principal stands for, if it is one's.
-func callingObject(p object.Principal) (object.ID, bool) {
-	id, ok := strings.CutPrefix(string(p), objectPrefix)
-	return object.ID(id), ok
 }

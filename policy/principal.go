@@ -36,15 +36,16 @@ func (r *certRule) match(c *object.Certificate) bool {
 // principal reads a principal block: a name and what proves it.
 func (r *reader) principal(name string, b *hclsyntax.Block) {
 	at := b.LabelRanges[0]
+	who := object.Principal(name)
+	_, isObject := who.Object()
 	switch {
-	case name == string(object.Anonymous):
+	case who == object.Anonymous:
 		r.problems.add(at, "", "%q is the principal of everybody who is not identified, and cannot be declared", name)
-	case strings.HasPrefix(name, objectPrefix):
+	case isObject:
 		r.problems.add(at, "permits name it without a declaration", "%q is the principal of an object, and cannot be declared", name)
 	case !validPrincipal(name):
 		r.problems.add(at, "", "principal %q: a name has letters, digits, '_', '-', '.' and '@'", name)
 	}
-	who := object.Principal(name)
 	r.principals[who] = struct{}{}
 	a := r.blockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
 	if t, at, ok := r.text(a, "tenant"); ok {

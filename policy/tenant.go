@@ -74,7 +74,7 @@ var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock"
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "weaken", "idle", "gate", "weight")
 	switch {
-	case object.Tenant(name) == hostTenant:
+	case object.Tenant(name) == object.HostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
 		return
 	case !object.ValidName(name):
@@ -309,7 +309,7 @@ func (r *reader) declared(t object.Tenant, e element, attribute string) {
 	if _, ok := r.p.tenants[t]; ok {
 		return
 	}
-	if t == hostTenant {
+	if t == object.HostTenant {
 		r.problems.add(e.at, "", "%s: %q: the host's own objects are not the policy's business", attribute, e.text)
 		return
 	}
