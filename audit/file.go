@@ -95,7 +95,7 @@ func (f *file) take(h *os.File, why *string) error {
 			return err
 		}
 	}
-	f.follow(last)
+	f.goOnFrom(last)
 	return nil
 }
 
@@ -112,8 +112,8 @@ func (f *file) end(h *os.File, size int64) (last *line, torn bool, err error) {
 	return last, torn, err
 }
 
-// follow goes on from a record, unless it is nil or a host that runs knows of later ones.
-func (f *file) follow(last *line) {
+// goOnFrom goes on from a record, unless it is nil or a host that runs knows of later ones.
+func (f *file) goOnFrom(last *line) {
 	if last != nil && last.Seq >= f.seq {
 		f.seq, f.head = last.Seq, last.hash
 	}

@@ -170,7 +170,7 @@ func (f *file) catchUp() error {
 	if err != nil {
 		return err
 	}
-	f.follow(last)
+	f.goOnFrom(last)
 	if torn { // only an open record may follow it
 		_, err = f.chain(f.opening("the other host's last line was cut off"))
 	}
