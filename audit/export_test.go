@@ -49,3 +49,10 @@ func Files(path string) ([]string, error) {
 	old, err := rotated(path)
 	return append(old, path), err
 }
+
+// Head returns the number and hash of the last record.
+func (l *Log) Head() (seq uint64, hash string) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.file.seq, l.file.headText()
+}

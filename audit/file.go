@@ -81,16 +81,12 @@ func (f *file) take(h *os.File, why *string) error {
 	if err := syscall.Flock(int(h.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return errors.New("another host writes it: give each its own state folder")
 	}
-	last, torn, err := lastRecord(h, info.Size())
+	last, torn, err := f.end(h, info.Size())
 	if err != nil {
 		return err
 	}
-	f.size = info.Size()
 	if torn {
 		*why = "start, after a line that was cut off"
-		if err := f.endLine(h); err != nil {
-			return err
-		}
 	}
 	if last == nil {
 		// The first of its kind, or the first after a rotation that was cut off: the old
@@ -99,20 +95,36 @@ func (f *file) take(h *os.File, why *string) error {
 			return err
 		}
 	}
-	if last != nil && last.Seq >= f.seq { // a host that runs knows more than an older file
+	f.goOnFrom(last)
+	return nil
+}
+
+// end finds the end of a file of a size, where the next line goes, and the last record, nil if
+// there is none. What was torn is ended.
+func (f *file) end(h *os.File, size int64) (last *line, torn bool, err error) {
+	if last, torn, err = lastRecord(h, size); err != nil {
+		return nil, false, err
+	}
+	f.size = size
+	if torn {
+		err = f.endLine(h)
+	}
+	return last, torn, err
+}
+
+// goOnFrom goes on from a record, unless it is nil or a host that runs knows of later ones.
+func (f *file) goOnFrom(last *line) {
+	if last != nil && last.Seq >= f.seq {
 		f.seq, f.head = last.Seq, last.hash
 	}
-	return nil
 }
 
 // opening is the first record of a file, and of each start.
 func (f *file) opening(why string) []byte {
-	b := appendTime([]byte(`"time":"`), time.Now())
-	b = append(b, `","event":"open","why":"`...)
-	b = append(b, why...)
-	b = append(b, `","prev":"`...)
-	b = append(b, f.headText()...)
-	return append(b, "\"\n"...)
+	b := appendEvent(nil, time.Now(), "open")
+	b = appendField(b, "why", why)
+	b = appendField(b, "prev", f.headText())
+	return append(b, '\n')
 }
 
 // write chains lines and appends them, all or none. It returns how many were lost, with

@@ -138,10 +138,7 @@ func (l *Log) wants(r *Record) bool {
 // pairs.
 func (l *Log) Note(event string, attrs ...string) error {
 	return l.put(true, 1, func(b []byte) []byte {
-		b = append(b, `"time":"`...)
-		b = appendTime(b, time.Now())
-		b = append(b, '"')
-		b = appendField(b, "event", event)
+		b = appendEvent(b, time.Now(), event)
 		for i := 0; i+1 < len(attrs); i += 2 {
 			b = appendField(b, attrs[i], attrs[i+1])
 		}
@@ -194,8 +191,8 @@ func (l *Log) lead(b *batch) error {
 	l.cur = l.batch()
 	dropped := l.dropped
 	if l.dropped = 0; dropped > 0 {
-		b.lines = appendTime(append(b.lines, `"time":"`...), time.Now())
-		b.lines = fmt.Appendf(b.lines, `","event":"dropped","count":%d`+"\n", dropped)
+		b.lines = appendEvent(b.lines, time.Now(), "dropped")
+		b.lines = fmt.Appendf(b.lines, `,"count":%d`+"\n", dropped)
 	}
 	l.mu.Unlock()
 	lost, err := l.file.write(b.lines)
@@ -289,10 +286,3 @@ func (l *Log) Close() error {
 // Counts returns how many records were written since the log was opened, and how many were
 // left out, which only a log that drops does. It waits for nobody.
 func (l *Log) Counts() (written, lost uint64) { return l.written.Load(), l.lost.Load() }
-
-// Head returns the number and hash of the last record, for notes kept elsewhere.
-func (l *Log) Head() (seq uint64, hash string) {
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	return l.file.seq, l.file.headText()
-}

@@ -11,7 +11,7 @@ import (
 
 // Record is one decision, or something else that an auditor wants to know.
 type Record struct {
-	Event     string // "call", "see" (an object's description), "connect", or what a caller of [Log.Note] says
+	Event     string // "call", "see" (an object's description) or "connect"
 	Permit    bool
 	Caller    *object.Caller
 	Object    object.ID     // as it was asked for; at most maxName bytes of it are kept
@@ -26,14 +26,11 @@ const maxName = 255
 
 // append appends the record as the inside of a JSON object, from `"time":` on.
 func (r *Record) append(b []byte, now time.Time) []byte {
-	b = append(b, `"time":"`...)
-	b = appendTime(b, now)
-	b = append(b, `","event":"`...)
-	b = append(b, r.Event...)
+	b = appendEvent(b, now, r.Event)
 	if r.Permit {
-		b = append(b, `","decision":"permit"`...)
+		b = append(b, `,"decision":"permit"`...)
 	} else {
-		b = append(b, `","decision":"deny"`...)
+		b = append(b, `,"decision":"deny"`...)
 	}
 	if c := r.Caller; c != nil {
 		b = appendField(b, "principal", string(c.Principal))
@@ -59,6 +56,14 @@ func (r *Record) append(b []byte, now time.Time) []byte {
 		b = append(b, '"')
 	}
 	return b
+}
+
+// appendEvent appends what every line begins with: the time, and what happened then.
+func appendEvent(b []byte, now time.Time, event string) []byte {
+	b = append(b, `"time":"`...)
+	b = appendTime(b, now)
+	b = append(b, '"')
+	return appendField(b, "event", event)
 }
 
 // appendField appends a text field, unless it is empty. Reasons are longer than names.

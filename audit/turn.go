@@ -166,19 +166,11 @@ func (f *file) catchUp() error {
 	if info.Size() == f.size {
 		return nil
 	}
-	last, torn, err := lastRecord(h, info.Size())
+	last, torn, err := f.end(h, info.Size())
 	if err != nil {
 		return err
 	}
-	f.size = info.Size()
-	if torn {
-		if err := f.endLine(h); err != nil {
-			return err
-		}
-	}
-	if last != nil && last.Seq >= f.seq {
-		f.seq, f.head = last.Seq, last.hash
-	}
+	f.goOnFrom(last)
 	if torn { // only an open record may follow it
 		_, err = f.chain(f.opening("the other host's last line was cut off"))
 	}

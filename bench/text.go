@@ -68,7 +68,7 @@ func times(x float64) string {
 	return strconv.FormatFloat(x, 'f', decimals(x), 64)
 }
 
-// text is what was measured on a cell: a rate, or the amount of value a second if the work is
+// cellText is what was measured on a cell: a rate, or the amount of value a second if the work is
 // large, with p50 and p99 behind it.
 func (r *row) cellText(c *cell) string {
 	if len(c.samples) == 0 {

@@ -126,7 +126,7 @@ func TestStream(t *testing.T) {
 		if m := <-s.note; m != "close_stream" {
 			t.Errorf("left early: %s", m)
 		}
-		if _, err := o.Call(t.Context(), "numbers"); executed(t, err) != client.Yes || <-s.note != "close_stream" {
+		if _, err := o.Call(t.Context(), "numbers"); executed(t, err) != client.Yes || !errors.Is(err, client.ErrStream) || <-s.note != "close_stream" {
 			t.Errorf("call of a stream: %v", err)
 		}
 		for _, err := range o.Stream(t.Context(), "echo", 1) {
@@ -340,9 +340,17 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+func TestServerOfTheOtherGeneration(t *testing.T) {
+	s := tcpServer(t)
+	s.speaks.Store(uint32(object.Pyro4))
+	err := newClient(t, client.Config{Address: s.ln.Addr().String(), Protocol: object.Pyro5}).Ping(t.Context())
+	if !errors.Is(err, client.ErrProtocol) || executed(t, err) != client.No {
+		t.Errorf("ping: %v", err)
+	}
+}
+
 func BenchmarkCall(b *testing.B) {
-	s, addr := unixServer(b)
-	_ = s
+	_, addr := unixServer(b)
 	c := newClient(b, client.Config{Address: addr, Serializer: "msgpack"})
 	o, ctx := c.Object("acme.thing"), context.Background()
 	b.ReportAllocs()

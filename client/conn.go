@@ -116,7 +116,7 @@ func (c *conn) connect(ctx context.Context) error {
 	case err != nil:
 		return failed(ctx, No, "connecting to "+c.client.cfg.Address, err)
 	case c.reply.Protocol != c.client.cfg.Protocol:
-		return nonsense(No, "the server answers in protocol %d", c.reply.Protocol)
+		return &CallError{Executed: No, Err: ErrProtocol}
 	case c.reply.Type == wire.ConnectFail:
 		return &CallError{Executed: No, Err: object.Errorf(object.CodeUnavailable,
 			"connection to %s rejected: %s", c.client.cfg.Address, c.reason())}

@@ -33,6 +33,14 @@ type CallError struct {
 	Err      error
 }
 
+// What callers tell from other causes of a [CallError], by errors.Is.
+var (
+	// ErrProtocol says that the server speaks the other generation's protocol.
+	ErrProtocol = object.Errorf(object.CodeInvalid, "the server answers in another protocol")
+	// ErrStream says that the call opened an item stream, which was closed again.
+	ErrStream = object.Errorf(object.CodeInvalid, "the call opened an item stream: use Stream")
+)
+
 // Error returns the cause and whether the call was executed.
 func (e *CallError) Error() string {
 	switch e.Executed {

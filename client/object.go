@@ -91,7 +91,7 @@ func (o *Object) call(ctx context.Context, r request) (any, error) {
 	stream, err := one.stream()
 	if stream != "" {
 		o.via.release(one, keep && one.closeStream(ctx, stream))
-		return nil, nonsense(Yes, "the call opened an item stream: use Stream")
+		return nil, &CallError{Executed: Yes, Err: ErrStream}
 	}
 	if err != nil {
 		o.via.release(one, false)

@@ -4,6 +4,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -26,6 +27,8 @@ type server struct {
 	hold chan struct{} // the method "wait" answers when it is closed
 	came chan struct{} // gets a token when "wait" was called
 	note chan string   // gets the methods of oneway calls
+
+	speaks atomic.Uint32 // the protocol of all answers; 0: the caller's
 }
 
 func serve(t testing.TB, network, addr string) *server {
@@ -85,6 +88,9 @@ func (s *server) talk(nc net.Conn) {
 	var item int64
 	for in.Read(&m) == nil {
 		answer := wire.Message{Protocol: m.Protocol, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
+		if p := s.speaks.Load(); p != 0 {
+			answer.Protocol = object.Protocol(p)
+		}
 		var result any
 		switch m.Type {
 		case wire.Connect:

@@ -33,6 +33,20 @@ type Limits struct {
 	Digits   int // decimal digits of an integer; default 4300
 }
 
+// orDefaults replaces zero (and senseless) fields by their defaults.
+func (l Limits) orDefaults() Limits {
+	if l.Depth <= 0 {
+		l.Depth = 64
+	}
+	if l.Elements <= 0 {
+		l.Elements = 1_000_000
+	}
+	if l.Digits <= 0 {
+		l.Digits = 4300
+	}
+	return l
+}
+
 // Head is what [Serializer.ScanCall] finds. Its slices alias the scanned payload where
 // the text holds no escapes.
 type Head struct {
@@ -95,6 +109,12 @@ type Encoder interface {
 
 var serializers = [...]Serializer{Serpent: serpent{}, JSON: jsonFormat{}, MarshalData: marshal{}, Msgpack: msgpack{}}
 
+// The serializers by their numbers in messages, see their WireID.
+var (
+	pyro4Serializers = [...]Serializer{1: serpent{}, 2: jsonFormat{}, 3: marshal{}, 6: msgpack{}}
+	pyro5Serializers = [...]Serializer{1: serpent{}, 2: marshal{}, 3: jsonFormat{}, 4: msgpack{}}
+)
+
 // ByID returns the serializer of an id, nil if there is none.
 func ByID(id ID) Serializer {
 	if int(id) >= len(serializers) {
@@ -107,30 +127,14 @@ func ByID(id ID) Serializer {
 // it means none that is accepted. The numbers of pickle, dill and cloudpickle are
 // never accepted: reading them runs code.
 func ByWire(p object.Protocol, id uint16) Serializer {
+	list := pyro5Serializers[:]
 	if p == object.Pyro4 {
-		switch id {
-		case 1:
-			return serializers[Serpent]
-		case 2:
-			return serializers[JSON]
-		case 3:
-			return serializers[MarshalData]
-		case 6:
-			return serializers[Msgpack]
-		}
+		list = pyro4Serializers[:]
+	}
+	if int(id) >= len(list) {
 		return nil
 	}
-	switch id {
-	case 1:
-		return serializers[Serpent]
-	case 2:
-		return serializers[MarshalData]
-	case 3:
-		return serializers[JSON]
-	case 4:
-		return serializers[Msgpack]
-	}
-	return nil
+	return list[id]
 }
 
 // ByName returns the serializer called "serpent", "json", "marshal" or "msgpack", nil
@@ -143,3 +147,28 @@ func ByName(name string) Serializer {
 	}
 	return nil
 }
+
+// connectID is the end of every ScanConnect: the object id that was found, unless the
+// handshake itself was not.
+func connectID(id []byte, handshake bool) (string, error) {
+	if !handshake {
+		return "", invalid("KeyError", "'handshake'")
+	}
+	return string(id), nil
+}
+
+// noSink takes every value and keeps none: a decoder that feeds it skips and validates.
+type noSink struct{}
+
+func (noSink) Null() error                  { return nil }
+func (noSink) Bool(bool) error              { return nil }
+func (noSink) Int(int64) error              { return nil }
+func (noSink) BigInt([]byte) error          { return nil }
+func (noSink) Float(float64) error          { return nil }
+func (noSink) Complex(complex128) error     { return nil }
+func (noSink) Text([]byte) error            { return nil }
+func (noSink) Bytes([]byte) error           { return nil }
+func (noSink) DateTime(float64) error       { return nil }
+func (noSink) Date(int64) error             { return nil }
+func (noSink) Begin(object.Kind, int) error { return nil }
+func (noSink) End() error                   { return nil }

@@ -8,17 +8,12 @@ import (
 
 // jsonReader walks one document.
 type jsonReader struct {
-	doc      []byte
-	pos      int
-	lim      Limits
-	elements int    // how many more values the containers may hold
-	scratch  []byte // of texts with escapes and of bytes
-	begun    bool   // a key of the call has been read
+	textReader
+	begun bool // a key of the call has been read
 }
 
 func newJSONReader(doc []byte, lim Limits) jsonReader {
-	lim = lim.orDefaults()
-	return jsonReader{doc: doc, lim: lim, elements: lim.Elements}
+	return jsonReader{textReader: newTextReader(doc, lim)}
 }
 
 // peek skips blanks and returns the byte that begins the next token, 0 at the end.
@@ -62,13 +57,6 @@ func (r *jsonReader) open(bracket byte, what string) error {
 		return r.wrong(what)
 	}
 	r.pos++
-	return nil
-}
-
-func (r *jsonReader) charge() error {
-	if r.elements--; r.elements < 0 {
-		return tooMany(r.lim.Elements)
-	}
 	return nil
 }
 
@@ -147,7 +135,7 @@ func (r *jsonReader) list(to object.Sink, depth int) error {
 	r.pos++
 	if r.peek() == ']' {
 		r.pos++
-		return r.empty(to, object.ListKind)
+		return empty(to, object.ListKind)
 	}
 	if err := to.Begin(object.ListKind, -1); err != nil {
 		return err
@@ -173,7 +161,7 @@ func (r *jsonReader) dict(to object.Sink, depth int) error {
 	r.pos++
 	if r.peek() == '}' {
 		r.pos++
-		return r.empty(to, object.DictKind)
+		return empty(to, object.DictKind)
 	}
 	if err := to.Begin(object.DictKind, -1); err != nil {
 		return err
@@ -193,22 +181,6 @@ func (r *jsonReader) dict(to object.Sink, depth int) error {
 			return err
 		}
 	}
-}
-
-func (r *jsonReader) empty(to object.Sink, k object.Kind) error {
-	if err := to.Begin(k, 0); err != nil {
-		return err
-	}
-	return to.End()
-}
-
-// take reads a word if it comes next.
-func (r *jsonReader) take(word string) bool {
-	if len(r.doc)-r.pos < len(word) || string(r.doc[r.pos:r.pos+len(word)]) != word {
-		return false
-	}
-	r.pos += len(word)
-	return true
 }
 
 func (r *jsonReader) word(to object.Sink) error {
@@ -263,15 +235,4 @@ func (r *jsonReader) number(to object.Sink) error {
 	} else {
 		return decimalTo(to, b, r.lim.Digits, start)
 	}
-}
-
-func isDigit(c byte) bool { return c-'0' <= 9 }
-
-// digits skips digits and returns how many there were.
-func (r *jsonReader) digits() int {
-	start := r.pos
-	for r.pos < len(r.doc) && isDigit(r.doc[r.pos]) {
-		r.pos++
-	}
-	return r.pos - start
 }

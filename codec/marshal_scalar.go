@@ -81,7 +81,7 @@ func validWithSurrogates(b []byte) bool {
 			}
 			b = b[size:]
 		}
-		if len(b) < 3 || b[0] != 0xed || b[1] < 0xa0 || b[1] > 0xbf || b[2] < 0x80 || b[2] > 0xbf {
+		if _, ok := surrogate(b); !ok {
 			return false
 		}
 		b = b[3:]

@@ -2,7 +2,6 @@ package codec_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -304,22 +303,5 @@ func TestBinaryTranslate(t *testing.T) {
 		if got, err := reprOf(to, doc, codec.Limits{}); err != nil || got != c.want {
 			t.Errorf("%s to %s = %s, %v, want %s", c.hex, c.to, got, err, c.want)
 		}
-	}
-}
-
-func TestBlobInfo(t *testing.T) {
-	t.Parallel()
-	doc, err := codec.AppendBlobInfo([]byte("x"), "info", "acme.cart", "add")
-	if err != nil || hex.EncodeToString(doc) != "7829037a04696e666f7a0961636d652e636172747a03616464" {
-		t.Errorf("AppendBlobInfo = %x, %v", doc, err)
-	}
-	id, method, err := codec.ParseBlobInfo(doc[1:])
-	if err != nil || id != "acme.cart" || method != "add" {
-		t.Errorf("ParseBlobInfo = %q, %q, %v", id, method, err)
-	}
-	for hex, class := range map[string]string{"": "EOFError", "4e": "TypeError", "29024e4e": "ValueError",
-		"29034e4e4e": "TypeError", "29034e7a0161": "EOFError", "ff": "TypeError"} {
-		_, _, err := codec.ParseBlobInfo(unhex(t, hex))
-		wantError(t, "ParseBlobInfo "+hex, err, object.CodeInvalid, class)
 	}
 }

@@ -150,7 +150,6 @@ type conversationMessage struct {
 	batch      bool
 	serializer codec.Serializer
 	proto      object.Protocol
-	blbi       []byte
 	payload    []byte
 }
 
@@ -163,23 +162,13 @@ func conversation(tb testing.TB, file string) []conversationMessage {
 	for _, l := range jsonLines[line](tb, filepath.Join("../wire/testdata", file)) {
 		b := unhex(tb, l.Hex)
 		m := conversationMessage{name: l.Name, proto: object.Protocol(binary.BigEndian.Uint16(b[4:]))}
-		flags, size, id, head := binary.BigEndian.Uint16(b[8:]), int(binary.BigEndian.Uint32(b[12:])), uint16(0), 0
-		var ann []byte
+		flags, size, id := binary.BigEndian.Uint16(b[8:]), int(binary.BigEndian.Uint32(b[12:])), uint16(0)
 		if m.proto == object.Pyro4 {
-			m.typ, id, head = b[7], binary.BigEndian.Uint16(b[16:]), 6
-			ann = b[24 : 24+int(binary.BigEndian.Uint16(b[18:]))]
-			m.payload = b[24+len(ann):]
+			m.typ, id = b[7], binary.BigEndian.Uint16(b[16:])
+			m.payload = b[24+int(binary.BigEndian.Uint16(b[18:])):]
 		} else {
-			m.typ, id, head = b[6], uint16(b[7]), 8
-			ann = b[40 : 40+int(binary.BigEndian.Uint32(b[16:]))]
-			m.payload = b[40+len(ann):]
-		}
-		for len(ann) > 0 {
-			n := int(binary.BigEndian.Uint16(ann[head-2:]))
-			if string(ann[:4]) == "BLBI" {
-				m.blbi = ann[head : head+n]
-			}
-			ann = ann[head+n:]
+			m.typ, id = b[6], uint16(b[7])
+			m.payload = b[40+int(binary.BigEndian.Uint32(b[16:])):]
 		}
 		if len(m.payload) != size {
 			tb.Fatalf("%s %s: payload of %d bytes, want %d", file, l.Name, len(m.payload), size)
@@ -284,12 +273,6 @@ func checkInvoke(t *testing.T, name string, m conversationMessage, repr string) 
 	for _, method := range h.Batch {
 		if !strings.Contains(repr, pyQuote(method, true)) {
 			t.Errorf("%s: ScanCall found %q in %s", name, method, repr)
-		}
-	}
-	if m.blbi != nil {
-		id, method, err := codec.ParseBlobInfo(m.blbi)
-		if err != nil || id != "example.service" || method != "blob" {
-			t.Errorf("%s: ParseBlobInfo = %q, %q, %v", name, id, method, err)
 		}
 	}
 	var p pyRepr

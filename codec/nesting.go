@@ -6,6 +6,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
+// maxEncodeDepth is how deep encoders nest. Python's msgpack reader stops
+// at 1024 levels and marshal's at 2000; nothing honest comes near this.
+const maxEncodeDepth = 200
+
 // frame is a container that an encoder has open.
 type frame struct {
 	kind  object.Kind

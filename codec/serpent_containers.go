@@ -21,7 +21,7 @@ func (r *serpentReader) list(to object.Sink, depth int) error {
 		return err
 	}
 	if !more {
-		return r.empty(to, object.ListKind)
+		return empty(to, object.ListKind)
 	}
 	if err := to.Begin(object.ListKind, -1); err != nil {
 		return err
@@ -49,13 +49,6 @@ func (r *serpentReader) elementsFrom(i int, end byte, to object.Sink, depth int,
 	}
 }
 
-func (r *serpentReader) empty(to object.Sink, k object.Kind) error {
-	if err := to.Begin(k, 0); err != nil {
-		return err
-	}
-	return to.End()
-}
-
 // parenthesis reads a tuple or, unless it must be a tuple, a scalar in parentheses. A
 // container in parentheses is not read: nobody writes it.
 func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool) error {
@@ -67,7 +60,7 @@ func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool)
 		return err
 	}
 	if !more {
-		return r.empty(to, object.TupleKind)
+		return empty(to, object.TupleKind)
 	}
 	if c := r.at(); c != '(' && c != '[' && c != '{' {
 		if err := r.scalar(); err != nil {
@@ -118,7 +111,7 @@ func (r *serpentReader) brace(to object.Sink, depth int, dict bool) error {
 		return err
 	}
 	if !more {
-		return r.empty(to, object.DictKind)
+		return empty(to, object.DictKind)
 	}
 	kind := object.DictKind
 	if r.at() == '(' {

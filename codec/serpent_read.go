@@ -11,17 +11,12 @@ import (
 // its elements, so what a '(' or '{' begins has to be known early: it is decided behind
 // the first element, which is held back in tok meanwhile.
 type serpentReader struct {
-	doc      []byte
-	pos      int
-	lim      Limits
-	elements int // how many more values the containers may hold
-	tok      serpentToken
-	scratch  []byte // of texts with escapes and of bytes
+	textReader
+	tok serpentToken
 }
 
 func newSerpentReader(doc []byte, lim Limits) serpentReader {
-	lim = lim.orDefaults()
-	return serpentReader{doc: doc, lim: lim, elements: lim.Elements}
+	return serpentReader{textReader: newTextReader(doc, lim)}
 }
 
 // peek skips blanks and comments and returns the byte that begins the next token, 0 at
@@ -85,13 +80,6 @@ func (r *serpentReader) atEnd() error {
 	}
 	if r.pos != len(r.doc) {
 		return r.syntax("extra data")
-	}
-	return nil
-}
-
-func (r *serpentReader) charge() error {
-	if r.elements--; r.elements < 0 {
-		return tooMany(r.lim.Elements)
 	}
 	return nil
 }

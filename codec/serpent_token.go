@@ -81,15 +81,6 @@ func (r *serpentReader) scalar() (err error) {
 	return nil
 }
 
-// take reads a word if it comes next.
-func (r *serpentReader) take(word string) bool {
-	if len(r.doc)-r.pos < len(word) || string(r.doc[r.pos:r.pos+len(word)]) != word {
-		return false
-	}
-	r.pos += len(word)
-	return true
-}
-
 // at returns the byte at the reader's position, 0 at the end.
 func (r *serpentReader) at() byte {
 	if r.pos == len(r.doc) {
@@ -193,15 +184,6 @@ func (r *serpentReader) real() (digits []byte, whole bool, err error) {
 	return r.doc[start:r.pos], whole, nil
 }
 
-// digits skips digits and returns how many there were.
-func (r *serpentReader) digits() int {
-	start := r.pos
-	for r.pos < len(r.doc) && isDigit(r.doc[r.pos]) {
-		r.pos++
-	}
-	return r.pos - start
-}
-
 // floatText reads the text of the dict that stands for a float.
 func floatText(b []byte) (v float64, ok bool) {
 	switch string(b) {
@@ -216,7 +198,7 @@ func floatText(b []byte) (v float64, ok bool) {
 	if neg {
 		b = b[1:]
 	}
-	r := serpentReader{doc: b, lim: Limits{}.orDefaults()}
+	r := newSerpentReader(b, Limits{})
 	digits, _, err := r.real()
 	if err != nil || r.pos != len(b) {
 		return 0, false

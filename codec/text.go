@@ -5,11 +5,62 @@ import (
 	"encoding/base64"
 	"math"
 	"strconv"
-	"time"
 	"unicode/utf8"
+
+	"github.com/hearthhost/hearth/object"
 )
 
 // What the two text formats, serpent and json, have in common.
+
+// textReader is a place in one document.
+type textReader struct {
+	doc      []byte
+	pos      int
+	lim      Limits
+	elements int    // how many more values the containers may hold
+	scratch  []byte // of texts with escapes and of bytes
+}
+
+func newTextReader(doc []byte, lim Limits) textReader {
+	lim = lim.orDefaults()
+	return textReader{doc: doc, lim: lim, elements: lim.Elements}
+}
+
+// charge takes an element off the limit.
+func (r *textReader) charge() error {
+	if r.elements--; r.elements < 0 {
+		return tooMany(r.lim.Elements)
+	}
+	return nil
+}
+
+// take reads a word if it comes next.
+func (r *textReader) take(word string) bool {
+	if len(r.doc)-r.pos < len(word) || string(r.doc[r.pos:r.pos+len(word)]) != word {
+		return false
+	}
+	r.pos += len(word)
+	return true
+}
+
+// digits skips digits and returns how many there were.
+func (r *textReader) digits() int {
+	start := r.pos
+	for r.pos < len(r.doc) && isDigit(r.doc[r.pos]) {
+		r.pos++
+	}
+	return r.pos - start
+}
+
+func isDigit(c byte) bool { return c-'0' <= 9 }
+
+// empty feeds a container without elements to the sink.
+func empty(to object.Sink, k object.Kind) error {
+	if err := to.Begin(k, 0); err != nil {
+		return err
+	}
+	return to.End()
+}
 
 // appendPyFloat appends a finite float as Python's repr lays it out: the shortest digits
 // that read back as the same double, plainly between 1e-4 and 1e16, else with an exponent.
@@ -29,37 +80,6 @@ func appendPyFloat(b []byte, v float64) []byte {
 func parseFloat(b []byte) float64 {
 	v, _ := strconv.ParseFloat(string(b), 64) // the only error left is the range
 	return v
-}
-
-// appendISODateTime appends what Python's datetime.isoformat says; ok is false outside
-// years 1 to 9999. Fractions are rounded to microseconds.
-func appendISODateTime(b []byte, v float64) (_ []byte, ok bool) {
-	if !validDateTime(v) {
-		return b, false
-	}
-	t := pointInTime(v)
-	if t.Year() > 9999 { // rounded up
-		return b, false
-	}
-	if t.Nanosecond() != 0 {
-		return t.AppendFormat(b, "2006-01-02T15:04:05.000000"), true
-	}
-	return t.AppendFormat(b, "2006-01-02T15:04:05"), true
-}
-
-// pointInTime returns the time of a valid [object.Sink] DateTime, in UTC, rounded to
-// microseconds.
-func pointInTime(v float64) time.Time {
-	whole := math.Floor(v)
-	return time.Unix(int64(whole), int64(math.RoundToEven((v-whole)*1e6))*1000).UTC()
-}
-
-// appendISODate appends a day number as 2001-02-03.
-func appendISODate(b []byte, day int64) (_ []byte, ok bool) {
-	if !validDate(day) {
-		return b, false
-	}
-	return time.Date(1, 1, int(day), 0, 0, 0, 0, time.UTC).AppendFormat(b, "2006-01-02"), true
 }
 
 // appendEscaped appends a code point that was written as an escape. A surrogate becomes

@@ -40,8 +40,9 @@ type (
 // "TypeError".
 func Append(s Serializer, buf []byte, v any) ([]byte, error) {
 	e := s.NewEncoder(buf)
-	if err := Write(e, v); err != nil {
-		return nil, err
+	w := valueWriter{to: e}
+	if w.value(v); w.err != nil {
+		return nil, w.err
 	}
 	return e.Document()
 }
@@ -129,13 +130,6 @@ func UnmarshalCall(s Serializer, doc []byte, lim Limits) (params []any, kwargs m
 		return nil, nil, invalid("TypeError", "keywords must be strings")
 	}
 	return params, kwargs, nil
-}
-
-// Write feeds v to the sink; it takes what [Append] takes.
-func Write(to object.Sink, v any) error {
-	w := valueWriter{to: to}
-	w.value(v)
-	return w.err
 }
 
 // valueWriter feeds Go values to a sink until the first error.

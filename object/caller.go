@@ -1,5 +1,7 @@
 package object
 
+import "strings"
+
 // Principal is a verified identity: a name that the policy declares, [Anonymous], or
 // "object:<id>" for an object that calls another.
 type Principal string
@@ -8,6 +10,15 @@ type Principal string
 // nothing unless a rule names it.
 const Anonymous Principal = "anonymous"
 
+// objectPrefix begins the principals of objects.
+const objectPrefix = "object:"
+
+// Object returns the object that the principal stands for, if it is an object's.
+func (p Principal) Object() (ID, bool) {
+	id, ok := strings.CutPrefix(string(p), objectPrefix)
+	return ID(id), ok
+}
+
 // The ways in which a peer is identified.
 const (
 	WayPeer   = "peer"       // the kernel knows the other end's user
@@ -15,6 +26,9 @@ const (
 	WayCert   = "cert"       // a client certificate, in TLS
 	WayLegacy = "pyro4-hmac" // the signatures of Pyro4's messages
 )
+
+// Ways are all of these. Do not change it.
+var Ways = []string{WayPeer, WayHMAC, WayCert, WayLegacy}
 
 // Peer is what a transport has proven about the other end of a connection. The zero
 // value proves nothing.

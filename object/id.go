@@ -15,8 +15,12 @@ type ID string
 // Method names what is called on an object.
 type Method string
 
-// HostPrefix begins the ids that belong to the host itself; no tenant may have it.
-const HostPrefix = "Pyro."
+// HostPrefix begins the ids that belong to the host itself, and HostTenant is its name part,
+// which no tenant may have.
+const (
+	HostTenant Tenant = "Pyro"
+	HostPrefix        = string(HostTenant) + "."
+)
 
 // The objects that the host itself serves.
 const (
@@ -43,7 +47,7 @@ func ParseID(s string) (ID, error) {
 			return "", fmt.Errorf("object id %q: %q is not a name of letters, digits, '_' and '-'", s, p)
 		}
 	}
-	if parts[0] == "Pyro" {
+	if Tenant(parts[0]) == HostTenant {
 		return "", fmt.Errorf("object id %q: ids beginning %q belong to the host", s, HostPrefix)
 	}
 	return ID(s), nil
@@ -63,7 +67,7 @@ func (id ID) Name() string {
 
 // Principal returns the name under which the object itself is authorised when it
 // calls others: "object:" and the id.
-func (id ID) Principal() Principal { return Principal("object:" + string(id)) }
+func (id ID) Principal() Principal { return Principal(objectPrefix + string(id)) }
 
 // ValidName reports whether s is one part of an id: [A-Za-z0-9_-]+.
 func ValidName(s string) bool {

@@ -193,7 +193,7 @@ func TestReach(t *testing.T) {
 			}
 		}
 		answers(t, p, id)
-		pid := p.Running()
+		pid := p.Status().PID
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
 			t.Fatal(err)
@@ -260,7 +260,7 @@ func TestResources(t *testing.T) {
 				p, id := confined(t, tc.name, tc.with)
 				tc.check(t, said(t, p, id, tc.args[0].(string), tc.args[1:]...))
 				answers(t, neighbour, good)
-				pid := p.Running()
+				pid := p.Status().PID
 				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 				defer cancel()
 				_ = p.Close(ctx)
@@ -354,14 +354,14 @@ func TestDescendants(t *testing.T) {
 	}{
 		{"crash", func(t *testing.T, p *plugins.Plugin, id object.ID) { _, _ = invoke(t, p, id, "crash") }},
 		{"close", func(t *testing.T, p *plugins.Plugin, _ object.ID) { _ = p.Close(t.Context()) }},
-		{"kill", func(t *testing.T, p *plugins.Plugin, _ object.ID) { _ = syscall.Kill(p.Running(), syscall.SIGKILL) }},
+		{"kill", func(t *testing.T, p *plugins.Plugin, _ object.ID) { _ = syscall.Kill(p.Status().PID, syscall.SIGKILL) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p, id := confined(t, tc.name, confine.Program{Fork: true})
 			if got := said(t, p, id, "daemonise"); got != "3" {
 				t.Fatal(got)
 			}
-			left := childrenOf(t, p.Running())
+			left := childrenOf(t, p.Status().PID)
 			if len(left) != 3 {
 				t.Fatalf("it has left %v, want three processes", left)
 			}

@@ -64,7 +64,7 @@ func shortLivedHost() int {
 		}
 		fmt.Fprintln(os.Stdout, v)
 	}
-	fmt.Fprintln(os.Stdout, p.Running())
+	fmt.Fprintln(os.Stdout, p.Status().PID)
 	_, _ = os.Stdin.Read(make([]byte, 1)) // for ever: nobody writes
 	return 0
 }

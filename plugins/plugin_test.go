@@ -255,14 +255,14 @@ func TestHostile(t *testing.T) {
 		}},
 		{"hangs", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
 			answers(t, p, id)
-			pid := p.Running()
+			pid := p.Status().PID
 			for range 3 {
 				c := newCall(id, "hang")
 				c.Deadline = time.Now().Add(100 * time.Millisecond)
 				_, err := p.Invoke(context.Background(), c)
 				wantCode(t, err, object.CodeDeadline, "unknown")
 			}
-			eventually(t, func() bool { return p.Running() != pid && syscall.Kill(pid, 0) != nil })
+			eventually(t, func() bool { return p.Status().PID != pid && syscall.Kill(pid, 0) != nil })
 			eventually(t, func() bool { _, err := invoke(t, p, id, "echo", int64(1)); return err == nil })
 		}},
 		{"huge", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
@@ -288,7 +288,7 @@ func TestHostile(t *testing.T) {
 		}},
 		{"deaf", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
 			answers(t, p, id)
-			pid := p.Running()
+			pid := p.Status().PID
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			_ = p.Close(ctx)
@@ -397,7 +397,7 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("it has inherited %s", s)
 		}
 	}
-	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", p.Running()))
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", p.Status().PID))
 	if err != nil || !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max core file size 0 0") {
 		t.Errorf("core limit: %s, %v", limits, err)
 	}

@@ -227,7 +227,7 @@ func (pr *process) watch() {
 	}
 }
 
-// errClosed ends a plugin that is no longer wanted while it starts.
+// errClosed ends a plugin that is no longer wanted.
 var errClosed = errors.New("the host stops")
 
 // errIdle ends a plugin that nobody calls.
@@ -251,11 +251,7 @@ func (pr *process) idle() bool {
 
 // stop asks the plugin to end, and makes it after a while.
 func (pr *process) stop(cause error) {
-	pr.run.mu.Lock()
-	if pr.run.cause == nil {
-		pr.run.cause = cause
-	}
-	pr.run.mu.Unlock()
+	pr.run.because(cause)
 	pr.end()
 }
 

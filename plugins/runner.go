@@ -24,7 +24,7 @@ import (
 const (
 	startTimeout = 10 * time.Second
 	stopTimeout  = 2 * time.Second
-	lastWords    = 200 * time.Millisecond // for its pipes, after its end
+	lastWait     = 200 * time.Millisecond // for its pipes, after its end
 	maxPreamble  = 200                    // lines before the handshake
 )
 
@@ -58,7 +58,7 @@ type runner struct {
 
 // passed are the variables that go-plugin's handshake needs, as they are; a plugin gets
 // them, dirVariable, and no others.
-var passed = []string{"HEARTH_PLUGIN", "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_CLIENT_CERT"}
+var passed = []string{rpc.CookieKey, "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_CLIENT_CERT"}
 
 // scrub keeps the variables that are passed.
 func scrub(env []string) []string {
@@ -99,7 +99,7 @@ func (r *runner) Start(ctx context.Context) error {
 	cmd.ExtraFiles = []*os.File{r.img.file}
 	lastWords := func() {
 		for _, p := range ours {
-			_ = p.SetReadDeadline(time.Now().Add(lastWords)) // a descendant may still hold the other end
+			_ = p.SetReadDeadline(time.Now().Add(lastWait)) // a descendant may still hold the other end
 		}
 	}
 	if r.cfg.Unconfined {
@@ -171,15 +171,20 @@ func checkHandshake(line, dir string) error {
 	return nil
 }
 
-// fail ends the process. The first cause stays.
+// fail ends the process.
 func (r *runner) fail(cause error) {
+	r.because(cause)
+	r.abort()
+	r.killNow()
+}
+
+// because notes why the process is to end. The first cause stays.
+func (r *runner) because(cause error) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.cause == nil {
 		r.cause = cause
 	}
-	r.mu.Unlock()
-	r.abort()
-	r.killNow()
 }
 
 // reason returns why the process ended, or is about to.

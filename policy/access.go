@@ -155,7 +155,7 @@ func (r *reader) principalNamed(e element, attribute string) {
 	if e.text == string(object.Anonymous) {
 		return
 	}
-	if id, ok := callingObject(object.Principal(e.text)); ok {
+	if id, ok := object.Principal(e.text).Object(); ok {
 		if _, err := object.ParseID(string(id)); err != nil {
 			r.problems.add(e.at, "write object:<tenant>.<name>; it is one object, not a pattern", "%s: %q is no object", attribute, e.text)
 			return
@@ -166,12 +166,9 @@ func (r *reader) principalNamed(e element, attribute string) {
 	if _, ok := r.principals[object.Principal(e.text)]; ok {
 		return
 	}
-	names := []string{string(object.Anonymous)}
+	names := slices.AppendSeq([]string{string(object.Anonymous)}, maps.Keys(r.groups))
 	for p := range r.principals {
 		names = append(names, string(p))
-	}
-	for g := range r.groups {
-		names = append(names, g)
 	}
 	slices.Sort(names)
 	hint := near(e.text, names)

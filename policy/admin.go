@@ -16,14 +16,9 @@ type Admin struct {
 
 // admin reads the admin block.
 func (r *reader) admin(b *hclsyntax.Block) {
-	if len(b.Labels) > 0 {
-		r.problems.add(b.LabelRanges[0], "write admin { … }", "the admin block has no name")
-	}
-	if first, ok := r.p.Set["admin"]; ok {
-		r.problems.add(b.TypeRange, "", "there is an admin block already, at %s", first)
+	if !r.single(b) {
 		return
 	}
-	r.p.Set["admin"] = r.where(b.TypeRange)
 	a := r.block(b, "address")
 	s, at, ok := r.text(a, "address")
 	if !ok {

@@ -3,6 +3,7 @@ package policy
 import (
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -40,10 +41,7 @@ func (r *reader) block(b *hclsyntax.Block, known ...string) attributes {
 
 // blockWith is block for one that holds others of the given kinds.
 func (r *reader) blockWith(b *hclsyntax.Block, kinds []string, known ...string) attributes {
-	where := "a " + b.Type
-	if strings.ContainsRune("aeiou", rune(b.Type[0])) {
-		where = "an " + b.Type
-	}
+	where := article(b.Type)
 	for _, inner := range b.Body.Blocks {
 		if slices.Contains(kinds, inner.Type) {
 			continue
@@ -59,11 +57,38 @@ func (r *reader) blockWith(b *hclsyntax.Block, kinds []string, known ...string) 
 	return r.attributes(b.Body, where, known...)
 }
 
+// unnamed complains about the name of a block that has none.
+func (r *reader) unnamed(b *hclsyntax.Block) {
+	if len(b.Labels) > 0 {
+		r.problems.add(b.LabelRanges[0], "write "+b.Type+" { … }", "%s block has no name", article(b.Type))
+	}
+}
+
+// single reports whether a block without a name that stands once in the file is that one,
+// and notes where it is.
+func (r *reader) single(b *hclsyntax.Block) bool {
+	r.unnamed(b)
+	if first, ok := r.p.Set[b.Type]; ok {
+		r.problems.add(b.TypeRange, "", "there is %s block already, at %s", article(b.Type), first)
+		return false
+	}
+	r.p.Set[b.Type] = r.where(b.TypeRange)
+	return true
+}
+
+// article puts the article before a kind of block.
+func article(kind string) string {
+	if strings.ContainsRune("aeiou", rune(kind[0])) {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
 // require complains if one of the attributes is missing.
 func (r *reader) require(b *hclsyntax.Block, a attributes, names ...string) {
 	for _, name := range names {
 		if a[name] == nil {
-			r.problems.add(b.TypeRange, "add "+name+" = …", "a %s needs %s", b.Type, name)
+			r.problems.add(b.TypeRange, "add "+name+" = …", "%s needs %s", article(b.Type), name)
 		}
 	}
 }
@@ -197,4 +222,132 @@ func (r *reader) texts(a attributes, name, ifEmpty string) (list []element, ok b
 		}
 	}
 	return list, ok
+}
+
+// filePath returns an attribute that is the path of a file.
+func (r *reader) filePath(a attributes, name string) string {
+	s, at, ok := r.text(a, name)
+	if !ok {
+		return ""
+	}
+	return r.fileOf(element{s, at}, name)
+}
+
+func (r *reader) fileOf(e element, name string) string {
+	if e.text == "" || strings.IndexByte(e.text, 0) >= 0 {
+		r.problems.add(e.at, "", "%s is the path of a file", name)
+		return ""
+	}
+	return r.path(e.text)
+}
+
+// filePaths returns an attribute that is the path of a file or a list of them.
+func (r *reader) filePaths(a attributes, name string) []string {
+	attr := a[name]
+	if attr == nil {
+		return nil
+	}
+	if _, list := attr.Expr.(*hclsyntax.TupleConsExpr); !list {
+		if s := r.filePath(a, name); s != "" {
+			return []string{s}
+		}
+		return nil
+	}
+	var out []string
+	list, _ := r.texts(a, name, "leave it out for none")
+	for _, e := range list {
+		if s := r.fileOf(e, name); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// units are the suffixes of sizes.
+var units = []struct {
+	suffix string
+	bytes  int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+// bytes returns a size like "64MiB"; ok is false if it is missing or wrong.
+func (r *reader) bytes(a attributes, name string, least, most int64) (n int64, ok bool) {
+	s, at, ok := r.text(a, name)
+	if !ok {
+		return 0, false
+	}
+	for _, u := range units {
+		digits, found := strings.CutSuffix(s, u.suffix)
+		if !found {
+			continue
+		}
+		if n, err := strconv.ParseInt(digits, 10, 64); err == nil && n <= most/u.bytes && n*u.bytes >= least {
+			return n * u.bytes, true
+		}
+		break
+	}
+	r.problems.add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s", name, s, sizeText(least), sizeText(most))
+	return 0, false
+}
+
+// sizeText is a size as policies write it.
+func sizeText(n int64) string {
+	for _, u := range units {
+		if n%u.bytes == 0 && n >= u.bytes {
+			return strconv.FormatInt(n/u.bytes, 10) + u.suffix
+		}
+	}
+	return "0B"
+}
+
+// maxCount bounds a burst and a number of concurrent calls.
+const maxCount = 1_000_000
+
+// oneIn returns the n of an attribute "1/n", 1 for "all" and 0 for "none"; ok is false if it is
+// missing or none of that.
+func (r *reader) oneIn(a attributes, name string, none bool) (n uint64, ok bool) {
+	s, at, ok := r.text(a, name)
+	if !ok {
+		return 0, false
+	}
+	of, sampled := strings.CutPrefix(s, "1/")
+	n, err := strconv.ParseUint(of, 10, 32)
+	switch {
+	case s == "all":
+		return 1, true
+	case s == "none" && none:
+		return 0, true
+	case sampled && err == nil && n > 0:
+		return n, true
+	}
+	hint := `write "all" or "1/100"`
+	if none {
+		hint = `write "all", "none" or "1/100"`
+	}
+	r.problems.add(at, hint, "%s: %q", name, s)
+	return 0, false
+}
+
+// count returns a whole number from 1 up; ok is false if it is missing or wrong.
+func (r *reader) count(a attributes, name string) (n int, ok bool) {
+	i, ok := r.whole(a, name, 1, maxCount, "")
+	return int(i), ok
+}
+
+// cpus reads a number of processors, which may be a fraction.
+func (r *reader) cpus(a attributes) (float64, bool) {
+	attr := a["cpus"]
+	if attr == nil {
+		return 0, false
+	}
+	v, ok := r.value(attr.Expr)
+	if !ok {
+		return 0, false
+	}
+	if v.Type() == cty.Number {
+		if n, _ := v.AsBigFloat().Float64(); n >= 0.01 && n <= 1024 {
+			return n, true
+		}
+	}
+	r.problems.add(attr.Expr.Range(), "", "cpus: want a number of processors, like 0.5 or 2, without quotes")
+	return 0, false
 }

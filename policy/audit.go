@@ -2,8 +2,6 @@ package policy
 
 import (
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -26,14 +24,9 @@ func DefaultAudit(state string) Audit {
 
 // audit reads the audit block.
 func (r *reader) audit(b *hclsyntax.Block) {
-	if len(b.Labels) > 0 {
-		r.problems.add(b.LabelRanges[0], "write audit { … }", "the audit block has no name")
-	}
-	if first, ok := r.p.Set["audit"]; ok {
-		r.problems.add(b.TypeRange, "", "there is an audit block already, at %s", first)
+	if !r.single(b) {
 		return
 	}
-	r.p.Set["audit"] = r.where(b.TypeRange)
 	a := r.block(b, "enabled", "file", "permits", "on_failure", "rotate", "keep", "keep_all")
 	out := &r.p.Audit
 	if v, ok := r.flag(a, "enabled"); ok {
@@ -44,19 +37,8 @@ func (r *reader) audit(b *hclsyntax.Block) {
 			out.Path = path
 		}
 	}
-	if s, at, ok := r.text(a, "permits"); ok {
-		of, sampled := strings.CutPrefix(s, "1/")
-		n, err := strconv.ParseUint(of, 10, 32)
-		switch {
-		case s == "all":
-			out.Permits = 1
-		case s == "none":
-			out.Permits = 0
-		case sampled && err == nil && n > 0:
-			out.Permits = n
-		default:
-			r.problems.add(at, `write "all", "none" or "1/100"`, "permits: %q", s)
-		}
+	if n, ok := r.oneIn(a, "permits", true); ok {
+		out.Permits = n
 	}
 	if s, at, ok := r.text(a, "on_failure"); ok {
 		if out.Drop = s == "drop-and-count"; !out.Drop && s != "deny" {
@@ -75,40 +57,4 @@ func (r *reader) audit(b *hclsyntax.Block) {
 			r.problems.add(a["keep"].NameRange, "", "keep and keep_all = true contradict each other")
 		}
 	}
-}
-
-// units are the suffixes of sizes.
-var units = []struct {
-	suffix string
-	bytes  int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
-
-// bytes returns a size like "64MiB"; ok is false if it is missing or wrong.
-func (r *reader) bytes(a attributes, name string, least, most int64) (n int64, ok bool) {
-	s, at, ok := r.text(a, name)
-	if !ok {
-		return 0, false
-	}
-	for _, u := range units {
-		digits, found := strings.CutSuffix(s, u.suffix)
-		if !found {
-			continue
-		}
-		if n, err := strconv.ParseInt(digits, 10, 64); err == nil && n <= most/u.bytes && n*u.bytes >= least {
-			return n * u.bytes, true
-		}
-		break
-	}
-	r.problems.add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s", name, s, sizeText(least), sizeText(most))
-	return 0, false
-}
-
-// sizeText is a size as policies write it.
-func sizeText(n int64) string {
-	for _, u := range units {
-		if n%u.bytes == 0 && n >= u.bytes {
-			return strconv.FormatInt(n/u.bytes, 10) + u.suffix
-		}
-	}
-	return "0B"
 }

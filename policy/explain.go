@@ -49,24 +49,23 @@ func (p *Policy) Explain(who object.Principal, id object.ID, m object.Method) Ex
 	}
 	for _, r := range e.permits {
 		if r.when == nil {
-			return e.explained(r.reason)
+			return explained(r.reason, e.forbids)
 		}
 	}
 	if e.sibling {
-		return e.explained(p.siblings.reason)
+		return explained(p.siblings.reason, e.forbids)
 	}
-	e.forbids = append(e.forbids, e.permits...)
-	return e.explained("")
+	return explained("", append(e.forbids, e.permits...))
 }
 
-// explained is the outcome of a call that the rule of this reason permits unless one of
-// the forbids applies.
-func (e *entry) explained(reason string) Explanation {
-	if len(e.forbids) == 0 {
+// explained is the outcome of a call that the rule of this reason permits, unless rules have
+// conditions on which it depends.
+func explained(reason string, conditional []*rule) Explanation {
+	if len(conditional) == 0 {
 		return Explanation{Outcome: Permit, Reason: reason}
 	}
-	out := Explanation{Outcome: Depends, Reason: "depends on what conditions say", conditional: e.forbids}
-	for _, r := range e.forbids {
+	out := Explanation{Outcome: Depends, Reason: "depends on what conditions say", conditional: conditional}
+	for _, r := range conditional {
 		out.Conditions = append(out.Conditions, r.reason+" when "+r.when.source)
 	}
 	return out
@@ -141,7 +140,7 @@ func patternTexts(patterns []pattern) []string {
 
 // Knows reports whether who is somebody: declared, anonymous, or an object's principal.
 func (p *Policy) Knows(who object.Principal) bool {
-	_, isObject := callingObject(who)
+	_, isObject := who.Object()
 	_, declared := slices.BinarySearch(p.declared, who)
 	return declared || isObject || who == object.Anonymous || p.permitted(who)
 }

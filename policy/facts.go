@@ -42,7 +42,7 @@ type unknown string
 
 func (u unknown) Error() string { return string(u) + " is not known of this caller" }
 
-// moment is a text of a fact, and an error if it is not known.
+// moment is the time of the call in the zone of the policy, and an error if it is not known.
 func (f *facts) moment() (time.Time, error) {
 	if !f.timed {
 		f.at, f.timed = time.Now(), true
@@ -125,7 +125,7 @@ var variables = map[string]variable{
 		}
 		return f.caller.Peer.Channel, nil
 	}},
-	"caller.way": {kind: textKind, values: append([]string{"none"}, ways...), text: func(f *facts) (string, error) {
+	"caller.way": {kind: textKind, values: append([]string{"none"}, object.Ways...), text: func(f *facts) (string, error) {
 		switch {
 		case f.caller.Peer.Way != "":
 			return f.caller.Peer.Way, nil

@@ -34,7 +34,7 @@ func (g *Given) Set(name, value string) error {
 		return one(channels)
 	case "way":
 		g.peer.Way = value
-		return one(ways)
+		return one(object.Ways)
 	case "address":
 		g.peer.Addr = value
 		if _, err := netip.ParseAddr(value); err != nil {
@@ -66,7 +66,7 @@ func (h hint) Error() string { return string(h) }
 // DecideGiven is [Policy.Decide] for a caller of whom no more is known than what is given.
 func (p *Policy) DecideGiven(who object.Principal, g Given, id object.ID, m object.Method) Decision {
 	c := object.Caller{Principal: who, Peer: g.peer}
-	if from, ok := callingObject(who); ok {
+	if from, ok := who.Object(); ok {
 		c.Tenant = from.Tenant()
 		c.Peer.Channel, c.Peer.Addr = "object", string(from)
 	}

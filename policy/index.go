@@ -112,7 +112,7 @@ func (p *Policy) sibling(who object.Principal, id object.ID) bool {
 	if p.siblings == nil {
 		return false
 	}
-	from, ok := callingObject(who)
+	from, ok := who.Object()
 	return ok && wellFormed(from) && from.Tenant() == id.Tenant()
 }
 

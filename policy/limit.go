@@ -40,9 +40,6 @@ func (l *Limit) String() string {
 
 func (l *Limit) coversObject(id object.ID) bool { return covers(l.objects, id) }
 
-// maxCount bounds a burst and a number of concurrent calls.
-const maxCount = 1_000_000
-
 // limit reads a limit block.
 func (r *reader) limit(name string, b *hclsyntax.Block) {
 	a := r.block(b, "principals", "objects", "rate", "burst", "concurrent")
@@ -74,17 +71,6 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	for _, s := range r.who(a, "name those whose calls are counted") {
 		s.limits.add(l, l.objects)
 	}
-}
-
-// count returns a whole number from 1 up; ok is false if it is missing or wrong.
-func (r *reader) count(a attributes, name string) (n int, ok bool) {
-	i, ok := r.whole(a, name, 1, maxCount, "")
-	return int(i), ok
-}
-
-// reason is what stands for a block in messages and the log.
-func (r *reader) reason(name string, b *hclsyntax.Block) string {
-	return fmt.Sprintf("%s:%d %s %q", r.file, b.TypeRange.Start.Line, b.Type, name)
 }
 
 // LimitsOf returns the limits of a principal's calls of an object, sorted by name.

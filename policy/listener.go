@@ -2,19 +2,32 @@ package policy
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
 )
 
-// ways are the ways of identification that exist.
-var ways = []string{object.WayPeer, object.WayHMAC, object.WayCert, object.WayLegacy}
+// Listener is one listener block.
+type Listener struct {
+	Name     string
+	Address  string   // "127.0.0.1:7766", "[::1]:7766", "0.0.0.0:7767" or "unix:path", the path absolute
+	Identify []string // never empty; of object.WayPeer and its kin
+	Plain    bool     // connections that are neither TLS nor the HMAC channel are taken
+	TLS      *TLS     // nil: none
+	Where    string   // for messages: "policy.hcl:12"
+}
+
+// TLS is a listener's tls block. All paths are absolute.
+type TLS struct {
+	Cert, Key  string   // PEM files: the host's chain and its private key
+	ClientCA   []string // PEM files: who issues clients' certificates; nil: nobody
+	Revoked    []string // files of serial numbers that are refused
+	MinVersion string   // "1.3" or "1.2"
+}
 
 // listener reads a listener block.
 func (r *reader) listener(name string, b *hclsyntax.Block) {
@@ -63,8 +76,8 @@ func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener)
 	var out []string
 	for _, e := range list {
 		switch {
-		case !slices.Contains(ways, e.text):
-			r.problems.add(e.at, oneOf(e.text, ways), "there is no way of identification %q", e.text)
+		case !slices.Contains(object.Ways, e.text):
+			r.problems.add(e.at, oneOf(e.text, object.Ways), "there is no way of identification %q", e.text)
 		case e.text == object.WayPeer && !local:
 			r.problems.add(e.at, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
 		case e.text == object.WayCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
@@ -84,9 +97,7 @@ func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener)
 func (r *reader) tls(b *hclsyntax.Block) *TLS {
 	a := r.block(b, "cert", "key", "client_ca", "revoked", "min_version")
 	r.require(b, a, "cert", "key")
-	if len(b.Labels) > 0 {
-		r.problems.add(b.LabelRanges[0], "write tls { … }", "a tls block has no name")
-	}
+	r.unnamed(b)
 	t := &TLS{MinVersion: "1.3"}
 	t.Cert, t.Key = r.filePath(a, "cert"), r.filePath(a, "key")
 	t.ClientCA, t.Revoked = r.filePaths(a, "client_ca"), r.filePaths(a, "revoked")
@@ -104,61 +115,6 @@ func (r *reader) tls(b *hclsyntax.Block) *TLS {
 		}
 	}
 	return t
-}
-
-// enroll reads the enroll block.
-func (r *reader) enroll(b *hclsyntax.Block) {
-	if len(b.Labels) > 0 {
-		r.problems.add(b.LabelRanges[0], "write enroll { … }", "an enroll block has no name")
-	}
-	if r.p.Enroll != nil {
-		r.problems.add(b.TypeRange, "", "there is an enroll block already")
-	}
-	r.p.Set["enroll"] = r.where(b.TypeRange)
-	a := r.block(b, "ca")
-	r.p.Enroll = &Enroll{CA: r.filePath(a, "ca")}
-}
-
-// where names a place for messages that are made later.
-func (r *reader) where(at hcl.Range) string { return fmt.Sprintf("%s:%d", r.file, at.Start.Line) }
-
-// filePath returns an attribute that is the path of a file.
-func (r *reader) filePath(a attributes, name string) string {
-	s, at, ok := r.text(a, name)
-	if !ok {
-		return ""
-	}
-	return r.fileOf(element{s, at}, name)
-}
-
-func (r *reader) fileOf(e element, name string) string {
-	if e.text == "" || strings.IndexByte(e.text, 0) >= 0 {
-		r.problems.add(e.at, "", "%s is the path of a file", name)
-		return ""
-	}
-	return r.path(e.text)
-}
-
-// filePaths returns an attribute that is the path of a file or a list of them.
-func (r *reader) filePaths(a attributes, name string) []string {
-	attr := a[name]
-	if attr == nil {
-		return nil
-	}
-	if _, list := attr.Expr.(*hclsyntax.TupleConsExpr); !list {
-		if s := r.filePath(a, name); s != "" {
-			return []string{s}
-		}
-		return nil
-	}
-	var out []string
-	list, _ := r.texts(a, name, "leave it out for none")
-	for _, e := range list {
-		if s := r.fileOf(e, name); s != "" {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 // address checks the form of a listener's address, and tells whether only this machine

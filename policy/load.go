@@ -21,15 +21,18 @@ const maxFileBytes = 4 << 20
 // host_user = true stands for. The error is [Problems] if the file could be read, else
 // it wraps what the file system said.
 func Load(path string, hostUID int) (*Policy, error) {
-	return load(path, hostUID, Parse)
+	p, err := LoadUntested(path, hostUID)
+	if err != nil {
+		return nil, err
+	}
+	if failed := p.failed(); failed != nil {
+		return nil, failed
+	}
+	return p, nil
 }
 
 // LoadUntested is Load for a file whose tests may fail: nobody may be served by it.
 func LoadUntested(path string, hostUID int) (*Policy, error) {
-	return load(path, hostUID, parse)
-}
-
-func load(path string, hostUID int, parse func(string, []byte, string, int, func(string) (uint32, error)) (*Policy, error)) (*Policy, error) {
 	base, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("finding the policy's folder: %w", err)

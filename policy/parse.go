@@ -107,7 +107,7 @@ type reader struct {
 	grantees    []grantee
 }
 
-// blockKinds are the blocks there are, in the order in which they are read: what
+// blockKinds are the blocks that have names, in the order in which they are read: what
 // declares before what refers.
 var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", "forbid", "limit", "test"}
 
@@ -126,22 +126,12 @@ func (r *reader) top(body *hclsyntax.Body) {
 		"listener": r.listener, "principal": r.principal, "tenant": r.tenant,
 		"group": r.group, "permit": r.permit, "forbid": r.forbid, "limit": r.limit, "test": r.test,
 	}
+	single := map[string]func(*hclsyntax.Block){"audit": r.audit, "admin": r.admin, "trace": r.trace, "enroll": r.enroll}
 	for _, b := range body.Blocks {
-		switch b.Type {
-		case "enroll":
-			r.enroll(b)
-			continue
-		case "audit":
-			r.audit(b)
-			continue
-		case "admin":
-			r.admin(b)
-			continue
-		case "trace":
-			r.trace(b)
-			continue
-		}
-		if read[b.Type] == nil {
+		switch {
+		case single[b.Type] != nil:
+			single[b.Type](b)
+		case read[b.Type] == nil:
 			kinds := append(slices.Clone(blockKinds), "audit", "admin", "trace", "enroll")
 			r.problems.add(b.TypeRange, oneOf(b.Type, kinds), "there is no block %q", b.Type)
 		}

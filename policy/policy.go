@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
@@ -58,51 +57,6 @@ type Policy struct {
 	siblings *rule          // if not nil: objects may call objects of their own tenant
 	zone     *time.Location // of conditions about the time
 	cache    *cache         // the only thing here that changes
-}
-
-// Listener is one listener block.
-type Listener struct {
-	Name     string
-	Address  string   // "127.0.0.1:7766", "[::1]:7766", "0.0.0.0:7767" or "unix:path", the path absolute
-	Identify []string // never empty; of object.WayPeer and its kin
-	Plain    bool     // connections that are neither TLS nor the HMAC channel are taken
-	TLS      *TLS     // nil: none
-	Where    string   // for messages: "policy.hcl:12"
-}
-
-// TLS is a listener's tls block. All paths are absolute.
-type TLS struct {
-	Cert, Key  string   // PEM files: the host's chain and its private key
-	ClientCA   []string // PEM files: who issues clients' certificates; nil: nobody
-	Revoked    []string // files of serial numbers that are refused
-	MinVersion string   // "1.3" or "1.2"
-}
-
-// Enroll is the enroll block: clients with a token get their key or certificate.
-type Enroll struct {
-	CA string // absolute path of the folder of the authority that issues certificates; "": keys only
-}
-
-// KeyFile is a file of keys that prove to be a principal.
-type KeyFile struct {
-	Principal object.Principal
-	Path      string // absolute
-	Where     string // for messages: "policy.hcl:12"
-}
-
-// certRule says whose certificate one is. Empty fields match anything.
-type certRule struct {
-	principal                                object.Principal
-	ca, commonName, dns, uri, serial, sha256 string
-}
-
-func (r *certRule) match(c *object.Certificate) bool {
-	return r.ca == c.CA &&
-		(r.commonName == "" || r.commonName == c.CommonName) &&
-		(r.dns == "" || slices.ContainsFunc(c.DNS, func(s string) bool { return strings.EqualFold(r.dns, s) })) &&
-		(r.uri == "" || slices.Contains(c.URIs, r.uri)) &&
-		(r.serial == "" || r.serial == c.Serial) &&
-		(r.sha256 == "" || r.sha256 == c.SHA256)
 }
 
 // Where things are when nothing says otherwise.
@@ -189,7 +143,7 @@ func (p *Policy) Known(principal object.Principal) bool {
 	if p.permitted(principal) {
 		return true
 	}
-	id, ok := callingObject(principal)
+	id, ok := principal.Object()
 	return ok && p.siblings != nil && wellFormed(id) && p.Serves(id.Tenant())
 }
 
@@ -201,20 +155,8 @@ func (p *Policy) permitted(principal object.Principal) bool {
 // Serves reports whether a tenant's folder is to be served.
 func (p *Policy) Serves(tenant object.Tenant) bool {
 	if p.AllTenants {
-		return object.ValidName(string(tenant)) && tenant != hostTenant
+		return object.ValidName(string(tenant)) && tenant != object.HostTenant
 	}
 	_, ok := p.tenants[tenant]
 	return ok
-}
-
-// hostTenant is the first part of the host's own ids.
-const hostTenant object.Tenant = "Pyro"
-
-// objectPrefix begins the principals of calling objects.
-const objectPrefix = "object:"
-
-// callingObject returns the object that a principal stands for, if it is one's.
-func callingObject(p object.Principal) (object.ID, bool) {
-	id, ok := strings.CutPrefix(string(p), objectPrefix)
-	return object.ID(id), ok
 }

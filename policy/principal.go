@@ -11,18 +11,41 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
+// KeyFile is a file of keys that prove to be a principal.
+type KeyFile struct {
+	Principal object.Principal
+	Path      string // absolute
+	Where     string // for messages: "policy.hcl:12"
+}
+
+// certRule says whose certificate one is. Empty fields match anything.
+type certRule struct {
+	principal                                object.Principal
+	ca, commonName, dns, uri, serial, sha256 string
+}
+
+func (r *certRule) match(c *object.Certificate) bool {
+	return r.ca == c.CA &&
+		(r.commonName == "" || r.commonName == c.CommonName) &&
+		(r.dns == "" || slices.ContainsFunc(c.DNS, func(s string) bool { return strings.EqualFold(r.dns, s) })) &&
+		(r.uri == "" || slices.Contains(c.URIs, r.uri)) &&
+		(r.serial == "" || r.serial == c.Serial) &&
+		(r.sha256 == "" || r.sha256 == c.SHA256)
+}
+
 // principal reads a principal block: a name and what proves it.
 func (r *reader) principal(name string, b *hclsyntax.Block) {
 	at := b.LabelRanges[0]
+	who := object.Principal(name)
+	_, isObject := who.Object()
 	switch {
-	case name == string(object.Anonymous):
+	case who == object.Anonymous:
 		r.problems.add(at, "", "%q is the principal of everybody who is not identified, and cannot be declared", name)
-	case strings.HasPrefix(name, objectPrefix):
+	case isObject:
 		r.problems.add(at, "permits name it without a declaration", "%q is the principal of an object, and cannot be declared", name)
 	case !validPrincipal(name):
 		r.problems.add(at, "", "principal %q: a name has letters, digits, '_', '-', '.' and '@'", name)
 	}
-	who := object.Principal(name)
 	r.principals[who] = struct{}{}
 	a := r.blockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
 	if t, at, ok := r.text(a, "tenant"); ok {
@@ -58,6 +81,17 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	default:
 		r.problems.add(b.TypeRange, "", "principal %q is one OS user: write one of user, uid and host_user", name)
 	}
+}
+
+// validPrincipal reports whether s may be a principal's name: ASCII that looks like
+// what it is, in a log too.
+func validPrincipal(s string) bool {
+	return object.ValidName(strings.Map(func(c rune) rune {
+		if c == '.' || c == '@' {
+			return '_'
+		}
+		return c
+	}, s))
 }
 
 // account gives a principal the user id that its one attribute stands for.
@@ -103,9 +137,7 @@ func (r *reader) cert(who object.Principal, b *hclsyntax.Block) {
 // certificate reads what a cert block says of certificates.
 func (r *reader) certificate(b *hclsyntax.Block) (certRule, attributes) {
 	a := r.block(b, "ca", "common_name", "dns", "uri", "serial", "sha256")
-	if len(b.Labels) > 0 {
-		r.problems.add(b.LabelRanges[0], "write cert { … }", "a cert block has no name")
-	}
+	r.unnamed(b)
 	var rule certRule
 	for name, to := range map[string]*string{"common_name": &rule.commonName, "dns": &rule.dns, "uri": &rule.uri, "serial": &rule.serial, "sha256": &rule.sha256} {
 		s, at, ok := r.text(a, name)
@@ -190,13 +222,18 @@ func (r *reader) user(a attributes) (uid uint32, at hcl.Range, ok bool) {
 	if !ok {
 		return 0, at, false
 	}
-	uid, err := r.lookup(name)
+	uid, ok = r.accountUID(name, at)
+	return uid, at, ok
+}
+
+// accountUID returns the user id of an OS account, which stands at a place of the file.
+func (r *reader) accountUID(account string, at hcl.Range) (uid uint32, ok bool) {
+	uid, err := r.lookup(account)
 	if err == nil && uid == 1<<32-1 {
 		err = errNoAccount
 	}
 	if err != nil {
-		r.problems.add(at, "", "user %q: %v", name, err)
-		return 0, at, false
+		r.problems.add(at, "", "user %q: %v", account, err)
 	}
-	return uid, at, true
+	return uid, err == nil
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
@@ -72,7 +73,7 @@ func parsePattern(s string) (pattern, error) {
 	case len(s) > object.MaxIDBytes:
 		return pattern{}, errors.New("it is longer than an object's id may be")
 	case !ok && object.ValidName(tenant):
-		return pattern{}, errors.New("an object is <tenant>.<name>: for all of a tenant's write \"" + tenant + ".*\"")
+		return pattern{}, fmt.Errorf("an object is <tenant>.<name>: for all of a tenant's write %q", tenant+".*")
 	case tenant != "*" && strings.Contains(tenant, "*"):
 		return pattern{}, errors.New("the tenant, before the first dot, is a name or \"*\" alone")
 	case tenant != "*" && !object.ValidName(tenant):

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
@@ -111,9 +110,4 @@ func (r *reader) grant() {
 			r.declared(id.Tenant(), g.element, "objects")
 		}
 	}
-}
-
-// place is where for what is found wrong later, as exactly as what is found wrong here.
-func (r *reader) place(at hcl.Range) string {
-	return fmt.Sprintf("%s:%d:%d", r.file, at.Start.Line, at.Start.Column)
 }

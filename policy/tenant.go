@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -74,7 +74,7 @@ var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock"
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "weaken", "idle", "gate", "weight")
 	switch {
-	case object.Tenant(name) == hostTenant:
+	case object.Tenant(name) == object.HostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
 		return
 	case !object.ValidName(name):
@@ -155,15 +155,9 @@ func (r *reader) tenantUser(t *TenantSettings, name string, a attributes, b *hcl
 			r.autos = append(r.autos, auto{name, at})
 			return
 		}
-		uid, err := r.lookup(account)
-		if err != nil || uid == 1<<32-1 {
-			if err == nil {
-				err = errNoAccount
-			}
-			r.problems.add(at, "", "user %q: %v", account, err)
+		if t.UID, ok = r.accountUID(account, at); !ok {
 			return
 		}
-		t.UID = uid
 	default:
 		return
 	}
@@ -229,7 +223,7 @@ func (r *reader) autoUIDs(a attributes) {
 // none of their own.
 func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) {
 	a := r.block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
-	r.unnamedBlock(b)
+	r.unnamed(b)
 	if n, ok := r.bytes(a, "memory", 32<<20, 1<<40); ok {
 		t.MemoryBytes = n
 	}
@@ -266,7 +260,7 @@ func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block) {
 			r.problems.add(inner.TypeRange, "", "an object has one block, limits")
 			continue
 		}
-		r.unnamedBlock(inner)
+		r.unnamed(inner)
 		a := r.block(inner, append([]string{"memory"}, objectLimits...)...)
 		l = r.limits(a)
 		if n, ok := r.bytes(a, "memory", 1<<20, 1<<40); ok {
@@ -274,12 +268,6 @@ func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block) {
 		}
 	}
 	t.objects[id] = l
-}
-
-func (r *reader) unnamedBlock(b *hclsyntax.Block) {
-	if len(b.Labels) > 0 {
-		r.problems.add(b.LabelRanges[0], "write "+b.Type+" { … }", "a %s block has no name", b.Type)
-	}
 }
 
 // objectLimits are the limits that an object may have, but for its memory.
@@ -316,21 +304,23 @@ func (r *reader) limits(a attributes) object.Limits {
 	return l
 }
 
-// cpus reads a number of processors, which may be a fraction.
-func (r *reader) cpus(a attributes) (float64, bool) {
-	attr := a["cpus"]
-	if attr == nil {
-		return 0, false
+// declared complains unless a tenant is.
+func (r *reader) declared(t object.Tenant, e element, attribute string) {
+	if _, ok := r.p.tenants[t]; ok {
+		return
 	}
-	v, ok := r.value(attr.Expr)
-	if !ok {
-		return 0, false
+	if t == object.HostTenant {
+		r.problems.add(e.at, "", "%s: %q: the host's own objects are not the policy's business", attribute, e.text)
+		return
 	}
-	if v.Type() == cty.Number {
-		if n, _ := v.AsBigFloat().Float64(); n >= 0.01 && n <= 1024 {
-			return n, true
-		}
+	var names []string
+	for _, name := range r.p.Tenants {
+		names = append(names, string(name))
 	}
-	r.problems.add(attr.Expr.Range(), "", "cpus: want a number of processors, like 0.5 or 2, without quotes")
-	return 0, false
+	slices.Sort(names)
+	hint := near(string(t), names)
+	if hint == "" {
+		hint = fmt.Sprintf("declare it: tenant %q {}", t)
+	}
+	r.problems.add(e.at, hint, "%s: %q: there is no tenant %q", attribute, e.text, t)
 }

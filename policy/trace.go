@@ -2,7 +2,6 @@ package policy
 
 import (
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -17,14 +16,9 @@ type Trace struct {
 
 // trace reads the trace block.
 func (r *reader) trace(b *hclsyntax.Block) {
-	if len(b.Labels) > 0 {
-		r.problems.add(b.LabelRanges[0], "write trace { … }", "the trace block has no name")
-	}
-	if first, ok := r.p.Set["trace"]; ok {
-		r.problems.add(b.TypeRange, "", "there is a trace block already, at %s", first)
+	if !r.single(b) {
 		return
 	}
-	r.p.Set["trace"] = r.where(b.TypeRange)
 	a := r.block(b, "endpoint", "traces")
 	r.require(b, a, "endpoint")
 	r.p.Trace.Traces = 1
@@ -41,15 +35,7 @@ func (r *reader) trace(b *hclsyntax.Block) {
 			r.p.Trace.Endpoint = "http://" + ap.String()
 		}
 	}
-	if s, at, ok := r.text(a, "traces"); ok {
-		of, sampled := strings.CutPrefix(s, "1/")
-		n, err := strconv.ParseUint(of, 10, 32)
-		switch {
-		case s == "all":
-		case sampled && err == nil && n > 0:
-			r.p.Trace.Traces = n
-		default:
-			r.problems.add(at, `write "all" or "1/100"`, "traces: %q", s)
-		}
+	if n, ok := r.oneIn(a, "traces", false); ok {
+		r.p.Trace.Traces = n
 	}
 }

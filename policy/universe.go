@@ -163,7 +163,7 @@ func (p *Policy) rulesAbout(who object.Principal) (permits, forbids []*rule) {
 // home returns the tenant to which a principal belongs, "" if it belongs to none.
 func (p *Policy) home(who object.Principal) object.Tenant {
 	home := p.homes[who]
-	if id, ok := callingObject(who); ok {
+	if id, ok := who.Object(); ok {
 		home = id.Tenant()
 	}
 	if !p.Serves(home) {

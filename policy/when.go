@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -179,12 +180,7 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 	name := strings.Join(parts, ".")
 	v, ok := variables[name]
 	if !ok {
-		var names []string
-		for n := range variables {
-			names = append(names, n)
-		}
-		slices.Sort(names)
-		return c.fail(e.Range(), oneOf(name, names), "when: there is no %q", name)
+		return c.fail(e.Range(), oneOf(name, slices.Sorted(maps.Keys(variables))), "when: there is no %q", name)
 	}
 	c.asksMethod = c.asksMethod || name == "method"
 	c.asksObject = c.asksObject || name == "object.id" || name == "object.name"
@@ -318,12 +314,7 @@ func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
 		c.r.principalNamed(e, fact)
 	case "caller.groups":
 		if c.r.groups[s] == nil {
-			var names []string
-			for g := range c.r.groups {
-				names = append(names, g)
-			}
-			slices.Sort(names)
-			c.r.problems.add(at, near(s, names), "%s: there is no group %q", fact, s)
+			c.r.problems.add(at, near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
 		}
 	case "caller.tenant", "object.tenant":
 		c.r.declared(object.Tenant(s), e, fact)
@@ -367,8 +358,7 @@ var signatures = map[string][]kind{
 func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 	want, ok := signatures[e.Name]
 	if !ok {
-		names := []string{"contains", "startswith", "endswith", "in_network"}
-		return c.fail(e.NameRange, oneOf(e.Name, names), "when: there is no function %q", e.Name)
+		return c.fail(e.NameRange, oneOf(e.Name, slices.Sorted(maps.Keys(signatures))), "when: there is no function %q", e.Name)
 	}
 	var args []term
 	for _, inner := range e.Args {
@@ -391,16 +381,17 @@ func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 	case "contains":
 		return c.contains(out, args[0], args[1])
 	case "startswith":
-		out.truth = texts2(args[0].text, args[1].text, strings.HasPrefix)
+		out.truth = both(args[0].text, args[1].text, strings.HasPrefix)
 	case "endswith":
-		out.truth = texts2(args[0].text, args[1].text, strings.HasSuffix)
+		out.truth = both(args[0].text, args[1].text, strings.HasSuffix)
 	default:
 		return c.inNetwork(out, args)
 	}
 	return out, true
 }
 
-func texts2(l, r func(*facts) (string, error), f func(a, b string) bool) func(*facts) (bool, error) {
+// both asks something about two texts.
+func both(l, r func(*facts) (string, error), f func(a, b string) bool) func(*facts) (bool, error) {
 	return func(fs *facts) (bool, error) {
 		a, err := l(fs)
 		if err != nil {

@@ -10,9 +10,6 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// ways are the ways of identification that a listener may name.
-var ways = []string{object.WayPeer, object.WayHMAC, object.WayCert, object.WayLegacy}
-
 // maxSocketPath is the longest path of a Unix socket, in bytes, that every system which
 // the host runs on takes: sun_path of 104 bytes (darwin) with its terminating zero.
 const maxSocketPath = 103
@@ -54,8 +51,8 @@ func (a address) local() bool { return a.unix != "" || a.tcp.Addr().IsLoopback()
 func (cfg *Config) check(a address) error {
 	for _, way := range cfg.Identify {
 		switch {
-		case !slices.Contains(ways, way):
-			return fmt.Errorf("identify: there is no way %q; there are: %s", way, strings.Join(ways, ", "))
+		case !slices.Contains(object.Ways, way):
+			return fmt.Errorf("identify: there is no way %q; there are: %s", way, strings.Join(object.Ways, ", "))
 		case way == object.WayPeer && !a.local():
 			return errors.New("identify: the kernel knows the users of this machine only; want hmac or cert")
 		case way == object.WayHMAC && cfg.Keys == nil:

@@ -28,11 +28,15 @@ type Socket struct {
 // for streams over TCP or a named Unix socket is an error.
 func (s *Socket) Addr() (string, error) {
 	fd := int(s.File.Fd())
-	if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || v != unix.SOCK_STREAM {
-		return "", fmt.Errorf("the inherited socket %q is not one for streams (%w)", s.Name, orNo(err))
-	}
-	if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || v == 0 {
-		return "", fmt.Errorf("the inherited socket %q does not listen (%w)", s.Name, orNo(err))
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	listens, errListens := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	switch err := errors.Join(err, errListens); {
+	case err != nil:
+		return "", fmt.Errorf("asking what the inherited socket %q is: %w", s.Name, err)
+	case kind != unix.SOCK_STREAM:
+		return "", fmt.Errorf("the inherited socket %q is not one for streams", s.Name)
+	case listens == 0:
+		return "", fmt.Errorf("the inherited socket %q does not listen", s.Name)
 	}
 	if err := checkProtocol(fd); err != nil {
 		return "", fmt.Errorf("the inherited socket %q: %w", s.Name, err)
@@ -52,15 +56,6 @@ func (s *Socket) Addr() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the inherited socket %q listens neither on TCP nor on a named Unix socket", s.Name)
-}
-
-var errNo = errors.New("the kernel says no more")
-
-func orNo(err error) error {
-	if err == nil {
-		return errNo
-	}
-	return err
 }
 
 // Fits returns nil if the socket listens where a listener of this address would. With port

@@ -88,15 +88,31 @@ func TestInheritedSocketElsewhere(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+}
+
+// TestInheritedIsNoListener: what does not listen for streams is refused, and the error says so.
+func TestInheritedIsNoListener(t *testing.T) {
+	t.Parallel()
+	socket := func(kind int) *os.File {
+		fd, err := syscall.Socket(syscall.AF_INET, kind, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return os.NewFile(uintptr(fd), "")
+	}
+	file, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := os.NewFile(uintptr(fd), "")
-	defer f.Close()
-	if l, err := transport.Listen(t.Context(), transport.Config{Address: "127.0.0.1:0", Plain: true, Socket: &transport.Socket{File: f}}); err == nil {
-		l.Close()
-		t.Error("a socket that does not listen: taken")
+	for want, f := range map[string]*os.File{"does not listen": socket(syscall.SOCK_STREAM), "not one for streams": socket(syscall.SOCK_DGRAM), "asking what": file} {
+		l, err := transport.Listen(t.Context(), transport.Config{Address: "127.0.0.1:0", Plain: true, Socket: &transport.Socket{File: f}})
+		if err == nil {
+			l.Close()
+			t.Errorf("%s: taken", want)
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		f.Close()
 	}
 }
 

@@ -21,12 +21,12 @@ import (
 
 // admin is what the commands share that ask a running host at its admin socket.
 type admin struct {
-	serveFlags
+	policyFlags
 	socket string
 }
 
 func (a *admin) flags(cmd *cobra.Command) {
-	a.policyFlags(cmd)
+	a.policyFlags.add(cmd)
 	cmd.Flags().StringVar(&a.socket, "socket", "", "ask at this admin socket, whatever the policy says")
 }
 
@@ -35,8 +35,7 @@ func (a *admin) path() (string, error) {
 	if a.socket != "" {
 		return a.socket, nil
 	}
-	a.untested = true
-	p, _, err := a.load()
+	p, _, err := a.loadUntested()
 	if err != nil {
 		return "", fmt.Errorf("%w\nto ask a running host while its policy does not load, name its socket: --socket STATE/admin.sock, where STATE is its state folder (state, beside the policy, if that names no other)", err)
 	}
@@ -49,9 +48,8 @@ const adminTimeout = 30 * time.Second
 // maxAdminAnswer bounds an answer, in bytes.
 const maxAdminAnswer = 256 << 20
 
-// ask makes one request, such as GET /v1/status, and reads the answer into to. body is
-// what a POST says, or nil.
-func (a *admin) ask(ctx context.Context, method, what string, body io.Reader, to any) error {
+// ask makes one request, such as GET /v1/status, and reads the answer into to.
+func (a *admin) ask(ctx context.Context, method, what string, to any) error {
 	path, err := a.path()
 	if err != nil {
 		return err
@@ -66,7 +64,7 @@ func (a *admin) ask(ctx context.Context, method, what string, body io.Reader, to
 	// No http.Transport: it puts an error of its own, which it does not export, in the
 	// place of the one that tells a refusal.
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	req, err := http.NewRequestWithContext(ctx, method, "http://hearth"+what, body)
+	req, err := http.NewRequestWithContext(ctx, method, "http://hearth"+what, http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -34,9 +34,7 @@ func parseArgument(s string) (any, error) {
 	if err == nil {
 		return fromJSON(v)
 	}
-	switch s {
-	case "True", "False", "None":
-		word := map[string]string{"True": "true", "False": "false", "None": "null"}[s]
+	if word := map[string]string{"True": "true", "False": "false", "None": "null"}[s]; word != "" {
 		return nil, fmt.Errorf("%s is Python: write %s, or '%s' for the text", s, word, strconv.Quote(s))
 	}
 	if strings.ContainsAny(s, `[]{}"`) {

@@ -34,13 +34,13 @@ and the right to read its state folder.`,
 
 // auditFlags say which log.
 type auditFlags struct {
-	serveFlags
+	policyFlags
 	file   string
 	asJSON bool
 }
 
 func (f *auditFlags) add(cmd *cobra.Command) {
-	f.policyFlags(cmd)
+	f.policyFlags.add(cmd)
 	cmd.Flags().StringVar(&f.file, "file", "", "read this file, and the older ones beside it, whatever the policy says")
 }
 
@@ -49,8 +49,7 @@ func (f *auditFlags) path() (string, error) {
 	if f.file != "" {
 		return f.file, nil
 	}
-	f.untested = true
-	p, from, err := f.load()
+	p, from, err := f.loadUntested()
 	if err != nil {
 		return "", fmt.Errorf("%w\nto read a log while the policy does not load, name it: --file STATE/audit.jsonl, where STATE is the host's state folder (state, beside the policy, if that names no other)", err)
 	}
@@ -125,7 +124,7 @@ func printReport(w io.Writer, r *audit.Report, asJSON bool) error {
 			verdict = "BROKEN"
 		}
 		fmt.Fprintf(w, "%s: %s in %s, %d to %d, head %s\n", verdict,
-			plural(int(r.Records), "record"), plural(r.Files, "file"), r.First, r.Last, r.Head)
+			plural(r.Records, "record"), plural(r.Files, "file"), r.First, r.Last, r.Head)
 	}
 	if r.Problems != nil {
 		return exitCode(exitFailed)

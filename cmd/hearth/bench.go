@@ -206,7 +206,7 @@ func (b *benched) report(w io.Writer, asJSON bool) error {
 		}
 	} else {
 		fmt.Fprintf(w, "%s.%s, %s, %s, %s, %.1f s\n", b.Object, b.Method, b.Protocol, b.Serializer, plural(b.Callers, "caller"), b.Seconds)
-		fmt.Fprintf(w, "%.0f calls a second (%d in all, %s)\n", b.PerSecond, b.Calls, plural(int(b.Errors), "error"))
+		fmt.Fprintf(w, "%.0f calls a second (%d in all, %s)\n", b.PerSecond, b.Calls, plural(b.Errors, "error"))
 		fmt.Fprintf(w, "p50 %.2f ms, p90 %.2f ms, p99 %.2f ms\n", b.P50, b.P90, b.P99)
 		if b.FirstError != "" {
 			fmt.Fprintf(w, "first error: %s\n", foreign(b.FirstError))

@@ -240,7 +240,7 @@ func printTraceback(w io.Writer, err error) {
 // callHint helps whoever called a stream or an attribute like an ordinary method.
 func callHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
 	if !isRemote(err) {
-		if len(rest) > 0 && strings.Contains(err.Error(), streamText) {
+		if len(rest) > 0 && errors.Is(err, client.ErrStream) {
 			return fmt.Sprintf("--stream prints its items: hearth call %s %s --stream", id, rest[0])
 		}
 		return ""

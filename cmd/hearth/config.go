@@ -57,7 +57,7 @@ summed up.`,
 			return printSettings(cmd.OutOrStdout(), rows, asJSON)
 		},
 	}
-	f.policyFlags(cmd)
+	f.policyFlags.add(cmd)
 	f.logFlags(cmd)
 	f.drainFlag(cmd)
 	jsonFlag(cmd, &asJSON)

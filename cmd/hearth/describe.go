@@ -12,7 +12,7 @@ import (
 )
 
 func newDescribe(r *remote) *cobra.Command {
-	var asJSON, ours bool
+	var asJSON, names bool
 	cmd := &cobra.Command{
 		Use:   "describe OBJECT | --api",
 		Short: "Show the methods and attributes of an object",
@@ -24,14 +24,14 @@ can reach, which needs no host.`,
   hearth describe acme.counter --json
   hearth describe --api`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if ours {
+			if names {
 				return exactArgs()(cmd, args)
 			}
 			return exactArgs("OBJECT")(cmd, args)
 		},
 		ValidArgsFunction: r.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if ours {
+			if names {
 				return printAPI(cmd.OutOrStdout(), asJSON)
 			}
 			id, err := objectArgument(args[0])
@@ -63,7 +63,7 @@ can reach, which needs no host.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&ours, "api", false, "show every name that a script can reach")
+	cmd.Flags().BoolVar(&names, "api", false, "show every name that a script can reach")
 	jsonFlag(cmd, &asJSON)
 	r.flags(cmd)
 	return cmd

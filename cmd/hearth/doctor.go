@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"text/tabwriter"
 
@@ -30,7 +29,7 @@ type finding struct {
 }
 
 func newDoctor() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -47,9 +46,9 @@ be refused.`,
 			if err != nil {
 				return err
 			}
-			exe, err := os.Executable()
+			exe, err := ownProgram()
 			if err != nil {
-				return fmt.Errorf("finding this program, which workers are started from: %w", err)
+				return err
 			}
 			findings, err := examine(p, []string{exe, workerVerb}, []string{exe, shimVerb})
 			if err != nil {
@@ -58,7 +57,7 @@ be refused.`,
 			return printFindings(cmd.OutOrStdout(), findings, asJSON)
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

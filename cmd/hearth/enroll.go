@@ -43,13 +43,8 @@ func newEnroll(r *remote) *cobra.Command {
 	return cmd
 }
 
-// policyFlag adds --policy to a command that works beside a host.
-func policyFlag(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "policy", "", "the host's policy file (default: ./policy.hcl)")
-}
-
 func newEnrollNew() *cobra.Command {
-	f := serveFlags{dir: "."}
+	var f policyFlags
 	var key bool
 	var valid time.Duration
 	cmd := &cobra.Command{
@@ -87,7 +82,7 @@ principal, so hand it over as you would a password. A running host knows it with
 			return nil
 		},
 	}
-	policyFlag(cmd, &f.policy)
+	f.addFile(cmd)
 	cmd.Flags().BoolVar(&key, "key", false, "for a key of the HMAC channel instead of a certificate")
 	cmd.Flags().DurationVar(&valid, "valid", time.Hour, "how long it is good")
 	return cmd
@@ -103,7 +98,7 @@ type listedToken struct {
 }
 
 func newEnrollList() *cobra.Command {
-	f := serveFlags{dir: "."}
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -125,7 +120,7 @@ func newEnrollList() *cobra.Command {
 			return errors.Join(printTokens(cmd.OutOrStdout(), rows, asJSON, time.Now()), err)
 		},
 	}
-	policyFlag(cmd, &f.policy)
+	f.addFile(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -150,7 +145,7 @@ func printTokens(w io.Writer, rows []listedToken, asJSON bool, now time.Time) er
 }
 
 func newEnrollRevoke() *cobra.Command {
-	f := serveFlags{dir: "."}
+	var f policyFlags
 	cmd := &cobra.Command{
 		Use:   "revoke TOKEN-ID",
 		Short: "Remove a token",
@@ -172,6 +167,6 @@ revoke end that.`,
 			return nil
 		},
 	}
-	policyFlag(cmd, &f.policy)
+	f.addFile(cmd)
 	return cmd
 }

@@ -72,3 +72,13 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// atMostOne wants one argument or none.
+func atMostOne(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("unexpected argument %q: one %s at most", args[1], name)
+		}
+		return nil
+	}
+}

@@ -27,7 +27,7 @@ type explained struct {
 
 // explainFlags are the flags of explain.
 type explainFlags struct {
-	serveFlags
+	policyFlags
 	who   string
 	rules bool
 	given map[string]*string
@@ -107,7 +107,7 @@ one that is not known.`,
 	} {
 		f.given[name] = fl.String(name, "", usage)
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

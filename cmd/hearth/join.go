@@ -103,11 +103,11 @@ func (j *joiner) join(ctx context.Context) (string, error) {
 }
 
 // pending returns the private key that was made for the token, making it the first time.
-func (j *joiner) pending(make func() (crypto.PrivateKey, error)) (key crypto.PrivateKey, path string, err error) {
+func (j *joiner) pending(fresh func() (crypto.PrivateKey, error)) (key crypto.PrivateKey, path string, err error) {
 	path = filepath.Join(j.dir, "."+j.token.ID+".key")
 	text, err := private.Read(path, 64<<10)
 	if errors.Is(err, fs.ErrNotExist) {
-		if key, err = make(); err != nil {
+		if key, err = fresh(); err != nil {
 			return nil, "", err
 		}
 		if text, err = ca.EncodeKey(key); err != nil {

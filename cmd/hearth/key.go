@@ -148,9 +148,6 @@ func printKeys(w io.Writer, rows []listedKey, asJSON bool) error {
 	return tw.Flush()
 }
 
-// days writes a span of time as an operator counts it.
-func days(d time.Duration) string { return plural(int(d.Hours()/24), "day") }
-
 func newKeyRotate() *cobra.Command {
 	var id string
 	cmd := &cobra.Command{

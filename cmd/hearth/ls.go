@@ -2,18 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -111,12 +114,7 @@ policy.`,
   hearth ls acme.
   hearth ls --workers
   hearth ls --json --at unix:state/hearth.sock`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("unexpected argument %q: one PREFIX at most", args[1])
-			}
-			return nil
-		},
+		Args:              atMostOne("PREFIX"),
 		ValidArgsFunction: r.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if workers {
@@ -226,10 +224,30 @@ func printList(out io.Writer, list []listed) error {
 	return w.Flush()
 }
 
-// printJSON writes a listing, indented: people read it too.
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+// listWorkers lists the host's workers and plugins whose names begin with prefix.
+func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, asJSON bool) error {
+	var s host.Status
+	if err := a.ask(ctx, http.MethodGet, "/v1/status", &s); err != nil {
+		return err
+	}
+	s.Workers = slices.DeleteFunc(s.Workers, func(w host.WorkerStatus) bool { return !strings.HasPrefix(w.Name, prefix) })
+	if asJSON {
+		return printJSON(out, s.Workers)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, p := range s.Workers {
+		pid := ""
+		if p.PID != 0 {
+			pid = "\tpid " + strconv.Itoa(p.PID)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s%s\n", foreign(p.Name), foreign(p.Kind), foreign(p.State), pid)
+		if p.Crashes > 0 {
+			again := ""
+			if !p.Retry.IsZero() {
+				again = ", started again after " + p.Retry.Local().Format(time.TimeOnly)
+			}
+			fmt.Fprintf(w, "\t%s in a row%s: %s\n", plurals(p.Crashes, "crash", "crashes"), again, strings.ReplaceAll(foreign(p.Cause), "\n", " "))
+		}
+	}
+	return w.Flush()
 }

@@ -1,8 +1,9 @@
 // Command hearth serves Lua objects to Pyro clients, and calls them.
 //
 // Each verb stands in a file of its own name. What they share: root.go ties them
-// together, exit.go says how they end, remote.go reaches a host, argument.go reads
-// values from the command line and render.go writes them.
+// together, exit.go says how they end, policyfile.go finds the policy, remote.go reaches a
+// host as its callers do and admin.go as its operator, argument.go reads values from the
+// command line, render.go writes them and words.go tells numbers.
 package main
 
 import (

@@ -65,5 +65,3 @@ func (r *remote) ping(ctx context.Context) (pinged, error) {
 	round := time.Since(start)
 	return pinged{Address: r.at, Protocol: r.protocol, ConnectMS: ms(max(first-round, 0)), RoundMS: ms(round)}, nil
 }
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -28,7 +28,7 @@ give under this file.`,
 }
 
 func newPolicyCheck() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check a policy file and run its tests",
@@ -56,12 +56,12 @@ certificates that the policy names are not read: hearth serve --check does that 
 			return nil
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	return cmd
 }
 
 func newPolicyTest() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "test",
@@ -72,15 +72,14 @@ fails. A file with a failing test is loaded by no host; here its other tests run
   hearth policy test --policy new.hcl --json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.untested = true
-			p, from, err := f.load()
+			p, from, err := f.loadUntested()
 			if err != nil {
 				return err
 			}
 			return printTests(cmd.OutOrStdout(), p.Tests, from, asJSON)
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -130,8 +129,8 @@ and 1 if there is. A file whose tests fail is compared too.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var both [2]*policy.Policy
 			for i, path := range args {
-				f := serveFlags{policy: path, untested: true}
-				p, _, err := f.load()
+				f := policyFlags{policy: path}
+				p, _, err := f.loadUntested()
 				if err != nil {
 					return err
 				}
@@ -156,41 +155,23 @@ func printChanges(w io.Writer, changes []policy.Change, asJSON bool) error {
 		if err := printJSON(w, changes); err != nil {
 			return err
 		}
-	}
-	for _, c := range changes {
-		if asJSON {
-			break
+	} else {
+		for _, c := range changes {
+			fmt.Fprintf(w, "%s calling %s: %s\n", some(c.Principals), some(c.Objects), some(c.Methods))
+			fmt.Fprintf(w, "  - %s\n  + %s\n", sayExplanation(c.Before), sayExplanation(c.After))
 		}
-		fmt.Fprintf(w, "%s calling %s: %s\n", some(c.Principals), some(c.Objects), some(c.Methods))
-		fmt.Fprintf(w, "  - %s\n  + %s\n", sayExplanation(c.Before), sayExplanation(c.After))
+		if len(changes) == 0 {
+			fmt.Fprintln(w, "no decision differs")
+		}
 	}
 	if len(changes) > 0 {
 		return exitCode(exitFailed)
 	}
-	if !asJSON {
-		fmt.Fprintln(w, "no decision differs")
-	}
 	return nil
 }
 
-// some lists the first few of many.
-func some[S ~string](list []S) string {
-	const most = 6
-	out := ""
-	for i, s := range list {
-		if i == most {
-			return fmt.Sprintf("%s and %d more", out, len(list)-most)
-		}
-		if i > 0 {
-			out += ", "
-		}
-		out += string(s)
-	}
-	return out
-}
-
 func newPolicyProve() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "prove",
@@ -215,7 +196,7 @@ that would let somebody does not load in the first place; this shows the same by
 			return printProof(cmd.OutOrStdout(), p.Prove(ids), asJSON)
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

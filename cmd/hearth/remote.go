@@ -137,13 +137,9 @@ func (r *remote) explain(err error) error {
 		return fmt.Errorf("no answer from %s within %s%s; --timeout waits longer", r.at, r.timeout, ran(ce))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("%s closed the connection%s; is it a hearth host, and does it speak %s?", r.at, ran(ce), r.protocol)
-	}
-	// These two the client tells apart by their texts only; a changed text costs no more
-	// than the hint.
-	switch text := err.Error(); {
-	case strings.Contains(text, "answers in protocol"):
+	case errors.Is(err, client.ErrProtocol):
 		return fmt.Errorf("%s does not speak %s: try another --protocol", r.at, r.protocol)
-	case strings.Contains(text, streamText):
+	case errors.Is(err, client.ErrStream):
 		return fmt.Errorf("the method returned an item stream, which was closed again%s", ran(ce))
 	}
 	var oe *object.Error
@@ -155,9 +151,6 @@ func (r *remote) explain(err error) error {
 	}
 	return err
 }
-
-// streamText stands in the client's error for a call that opened a stream.
-const streamText = "item stream: use Stream"
 
 // ran says whether a call that failed was executed; nothing if it certainly was not,
 // which everybody expects of a call that failed.

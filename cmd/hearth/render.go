@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"math"
 	"math/big"
 	"reflect"
@@ -132,22 +134,13 @@ func appendSlice(b []byte, r reflect.Value) []byte {
 
 func appendMap(b []byte, m map[string]any) []byte {
 	b = append(b, '{')
-	for i, k := range sortedKeys(m) {
+	for i, k := range slices.Sorted(maps.Keys(m)) {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendJSON(append(appendText(b, k), ':'), m[k])
 	}
 	return append(b, '}')
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // keyText is a dict's key as JSON wants it: a text as it is, anything else as the text
@@ -201,4 +194,12 @@ func appendDict(b []byte, d codec.Dict) []byte {
 		b = appendJSON(append(appendText(b, keyText(p.Key)), ':'), p.Value)
 	}
 	return append(b, '}')
+}
+
+// printJSON writes a listing, indented: people read it too.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

@@ -48,12 +48,12 @@ policy, the file is encrypted. Values are never printed, and never taken from th
 
 // secretFlags are the flags of hearth secret set and rotate.
 type secretFlags struct {
-	serveFlags
+	policyFlags
 	tenant, from string
 }
 
 func (f *secretFlags) add(cmd *cobra.Command) {
-	f.policyFlags(cmd)
+	f.policyFlags.add(cmd)
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "the secret's tenant, where several have one of this name")
 	cmd.Flags().StringVar(&f.from, "file", "", "take the value from this file, every byte of it")
 }
@@ -120,8 +120,7 @@ a second; objects get it the next time they call hearth.secret, without a restar
 
 // find returns the one secret of a name that the policy has.
 func (f *secretFlags) find(name string) (policy.Secret, error) {
-	f.untested = true // a secret can be written before the rest is right
-	p, from, err := f.load()
+	p, from, err := f.loadUntested() // a secret can be written before the rest is right
 	if err != nil {
 		return policy.Secret{}, err
 	}
@@ -192,7 +191,7 @@ type listedSecret struct {
 }
 
 func newSecretList() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -203,8 +202,7 @@ long ago it was written. The files are not opened.`,
   hearth secret list --json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.untested = true
-			p, _, err := f.load()
+			p, _, err := f.loadUntested()
 			if err != nil {
 				return err
 			}
@@ -220,7 +218,7 @@ long ago it was written. The files are not opened.`,
 			return printSecrets(cmd.OutOrStdout(), rows, asJSON)
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -42,22 +42,15 @@ takes SIGHUP for the terminal's end, and drains.)
 A service manager may open the listeners of the policy beforehand (LISTEN_FDS) and hears how
 the host is (NOTIFY_SOCKET, WATCHDOG_USEC), in the ways of systemd.`
 
-// defaultPolicyFile is looked for in the current directory.
-const defaultPolicyFile = "policy.hcl"
-
 // serveFlags are the flags of hearth serve.
 type serveFlags struct {
-	untested  bool // the policy's tests may fail
-	policy    string
-	dir       string
+	policyFlags
 	check     bool
 	readyFile string
 	spares    int
 	logFormat string
 	logLevel  string
 	drain     time.Duration // how long connections go on after an upgrade
-
-	found string // the policy file; "": the built-in policy
 }
 
 func newServe(r *remote) *cobra.Command {
@@ -86,7 +79,7 @@ func newServe(r *remote) *cobra.Command {
 			return f.serve(cmd.Context(), r.env, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.policyFlags(cmd)
+	f.policyFlags.add(cmd)
 	f.logFlags(cmd)
 	f.drainFlag(cmd)
 	fl := cmd.Flags()
@@ -102,13 +95,6 @@ const (
 	defaultSpares = 2
 	maxSpares     = 64
 )
-
-// policyFlags are the flags that say under which policy.
-func (f *serveFlags) policyFlags(cmd *cobra.Command) {
-	fl := cmd.Flags()
-	fl.StringVar(&f.policy, "policy", "", "policy file (default: ./policy.hcl if there is one, else the built-in policy)")
-	fl.StringVar(&f.dir, "dir", ".", "folder of the built-in policy, which holds scripts/")
-}
 
 // How the host logs if nothing says otherwise.
 const (
@@ -155,19 +141,29 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		return err
 	}
 	defer func() { pre.failed(err) }()
-	p, from, err := f.load()
+	path, err := f.path()
 	if err != nil {
 		return err
 	}
-	if err := ownPolicy(from); err != nil {
+	p, from, err := f.read(path, policy.Load)
+	if err != nil {
 		return err
+	}
+	if err := ownPolicy(path); err != nil {
+		return err
+	}
+	again := func() (*policy.Policy, error) {
+		if err := ownPolicy(path); err != nil {
+			return nil, err
+		}
+		return policy.Load(path, os.Getuid())
 	}
 	exe, err := ownProgram()
 	if err != nil {
 		return err
 	}
 	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Spares: f.spares, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
-		PolicyFile: f.found, Load: f.again, Inherited: given})
+		PolicyFile: path, Load: again, Inherited: given})
 	if err != nil {
 		if strings.HasPrefix(err.Error(), from) { // it says where in the file
 			return err
@@ -224,64 +220,6 @@ func (f *serveFlags) inherited(env environment) (pre *predecessor, given host.In
 		given.Sockets = append(given.Sockets, transport.Socket{Name: s.Name, File: s.File, Keep: true})
 	}
 	return nil, given, nil
-}
-
-// ownPolicy refuses a policy file that somebody else could have written: who writes it
-// decides everything. from is what load returns; the built-in policy is no file.
-func ownPolicy(from string) error {
-	info, err := os.Stat(from)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("looking at the policy: %w", err)
-	}
-	if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("everybody may write to %s, and so decide who may what: chmod o-w %s", from, from)
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Getuid() {
-		return fmt.Errorf("%s belongs to user %d, who could decide who may what here: chown it to the host's user or to root", from, st.Uid)
-	}
-	return nil
-}
-
-// load finds the policy and says where it came from.
-func (f *serveFlags) load() (p *policy.Policy, from string, err error) {
-	path := f.policy
-	if path == "" {
-		switch _, err := os.Stat(defaultPolicyFile); {
-		case err == nil:
-			path = defaultPolicyFile
-		case !errors.Is(err, fs.ErrNotExist):
-			// It may be there: to go on with another policy would be a guess.
-			return nil, "", fmt.Errorf("looking for %s: %w", defaultPolicyFile, err)
-		}
-	}
-	if path != "" {
-		load := policy.Load
-		if f.untested {
-			load = policy.LoadUntested
-		}
-		f.found = path
-		p, err = load(path, os.Getuid())
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, "", fmt.Errorf("there is no policy file %s: leave --policy out for the built-in policy", path)
-		}
-		return p, path, err
-	}
-	p, err = policy.Default(f.dir, os.Getuid())
-	if err != nil {
-		return nil, "", fmt.Errorf("the built-in policy in %s: %w", f.dir, err)
-	}
-	return p, fmt.Sprintf("the built-in policy (no %s here)", defaultPolicyFile), nil
-}
-
-// again loads the policy file again.
-func (f *serveFlags) again() (*policy.Policy, error) {
-	if err := ownPolicy(f.found); err != nil {
-		return nil, err
-	}
-	return policy.Load(f.found, os.Getuid())
 }
 
 // logger makes the log from the flags.

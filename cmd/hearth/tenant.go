@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -45,19 +44,14 @@ object by object. Steps are counted by the workers, time and memory by the kerne
 		Example: `  hearth tenant usage
   hearth tenant usage acme
   hearth tenant usage --json --policy /etc/hearth/policy.hcl`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("unexpected argument %q: one TENANT at most", args[1])
-			}
-			return nil
-		},
+		Args: atMostOne("TENANT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what, one := "/v1/usage", len(args) == 1 && args[0] != ""
 			if one {
 				what += "?tenant=" + url.QueryEscape(args[0])
 			}
 			var u host.Usage
-			if err := door.ask(cmd.Context(), http.MethodGet, what, nil, &u); err != nil {
+			if err := door.ask(cmd.Context(), http.MethodGet, what, &u); err != nil {
 				return err
 			}
 			switch {
@@ -111,8 +105,8 @@ func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
 	fmt.Fprintf(w, "  steps\t%d\n", t.Steps)
 	fmt.Fprintf(w, "  cpu\t%s\n", seconds(t.CPUSeconds))
 	fmt.Fprintf(w, "  memory\t%s now, %s at most in one process\n", size(uint64(t.MemoryBytes)), size(uint64(t.PeakBytes)))
-	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n", t.Processes, plural(int(t.Starts), "start"), plurals(t.Crashes, "crash", "crashes"))
-	fmt.Fprintf(w, "  log\t%s dropped\n", plural(int(t.LogDropped), "line"))
+	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n", t.Processes, plural(t.Starts, "start"), plurals(t.Crashes, "crash", "crashes"))
+	fmt.Fprintf(w, "  log\t%s dropped\n", plural(t.LogDropped, "line"))
 	if len(t.Objects) > 0 {
 		fmt.Fprintln(w, "\nOBJECT\tCALLS\tFAILED\tIN\tOUT\tSTEPS\tTIME")
 	}
@@ -140,65 +134,4 @@ func failed(errors map[string]uint64) uint64 {
 		sum += n
 	}
 	return sum
-}
-
-// seconds is a length of time as a person reads it.
-func seconds(s float64) string {
-	d := time.Duration(s * float64(time.Second))
-	switch {
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	}
-	return d.Round(10 * time.Microsecond).String()
-}
-
-// size is a number of bytes as a person reads it.
-func size(n uint64) string {
-	const units = "KMGTPE"
-	if n < 1<<10 {
-		return strconv.FormatUint(n, 10) + "B"
-	}
-	v, i := float64(n)/(1<<10), 0
-	for ; v >= 999.5 && i < len(units)-1; i++ {
-		v /= 1 << 10
-	}
-	return fmt.Sprintf("%.3g%ciB", v, units[i])
-}
-
-// plurals is plural for a word that has its own.
-func plurals(n uint64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.FormatUint(n, 10) + " " + many
-}
-
-// listWorkers lists the host's workers and plugins whose names begin with prefix.
-func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, asJSON bool) error {
-	var s host.Status
-	if err := a.ask(ctx, http.MethodGet, "/v1/status", nil, &s); err != nil {
-		return err
-	}
-	s.Workers = slices.DeleteFunc(s.Workers, func(w host.WorkerStatus) bool { return !strings.HasPrefix(w.Name, prefix) })
-	if asJSON {
-		return printJSON(out, s.Workers)
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, p := range s.Workers {
-		pid := ""
-		if p.PID != 0 {
-			pid = "\tpid " + strconv.Itoa(p.PID)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s%s\n", foreign(p.Name), foreign(p.Kind), foreign(p.State), pid)
-		if p.Crashes > 0 {
-			again := ""
-			if !p.Retry.IsZero() {
-				again = ", started again after " + p.Retry.Local().Format(time.TimeOnly)
-			}
-			fmt.Fprintf(w, "\t%s in a row%s: %s\n", plurals(uint64(p.Crashes), "crash", "crashes"), again, strings.ReplaceAll(foreign(p.Cause), "\n", " "))
-		}
-	}
-	return w.Flush()
 }

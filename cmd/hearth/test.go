@@ -9,7 +9,7 @@ import (
 )
 
 func newTest() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "test [PREFIX]",
@@ -21,15 +21,9 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 		Example: `  hearth test
   hearth test acme.counter
   hearth test --dir my --json`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("unexpected argument %q: one PREFIX at most", args[1])
-			}
-			return nil
-		},
+		Args: atMostOne("PREFIX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.untested = true
-			p, _, err := f.load()
+			p, _, err := f.loadUntested()
 			if err != nil {
 				return err
 			}
@@ -82,7 +76,7 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 			return nil
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

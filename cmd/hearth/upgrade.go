@@ -17,7 +17,7 @@ import (
 )
 
 func newUpgrade() *cobra.Command {
-	var f serveFlags
+	var f policyFlags
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "upgrade",
@@ -37,8 +37,7 @@ does, in the old process, and a "single" instance begins anew in the new one.`,
 			if canUpgrade != nil {
 				return canUpgrade
 			}
-			f.untested = true // the new host looks at that
-			p, _, err := f.load()
+			p, _, err := f.loadUntested() // the new host looks at the tests
 			if err != nil {
 				return err
 			}
@@ -53,7 +52,7 @@ does, in the old process, and a "single" instance begins anew in the new one.`,
 			return nil
 		},
 	}
-	f.policyFlags(cmd)
+	f.add(cmd)
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Minute, "give up waiting after this long; what was begun goes on")
 	return cmd
 }

@@ -59,9 +59,6 @@ func (s *State) Wait() (wait time.Duration, aside bool) {
 // Crashes returns the number of crashes in a row.
 func (s *State) Crashes() int { return s.crashes }
 
-// Cause returns why it crashed last, nil if it has not.
-func (s *State) Cause() error { return s.cause }
-
 // Status is what a process is at.
 type Status struct {
 	PID     int           // 0: none is running

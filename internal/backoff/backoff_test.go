@@ -16,8 +16,8 @@ func TestBackoff(t *testing.T) {
 		for i, want := range []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, time.Minute} {
 			aside := s.Crashed(rule, time.Second, cause)
 			wait, isAside := s.Wait()
-			if wait != want || aside != (i == 3) || isAside != aside || s.Cause() != cause {
-				t.Errorf("crash %d: wait %s, aside %v and %v, cause %v; want %s", i+1, wait, aside, isAside, s.Cause(), want)
+			if wait != want || aside != (i == 3) || isAside != aside || s.Status(0).Cause != cause {
+				t.Errorf("crash %d: wait %s, aside %v and %v, cause %v; want %s", i+1, wait, aside, isAside, s.Status(0).Cause, want)
 			}
 			time.Sleep(wait)
 		}
@@ -28,8 +28,8 @@ func TestBackoff(t *testing.T) {
 			t.Error("one more crash did not set it aside again")
 		}
 		s.Forgive()
-		if wait, _ := s.Wait(); wait != 0 || s.Cause() != nil {
-			t.Errorf("what is forgiven waits %s, for %v", wait, s.Cause())
+		if wait, _ := s.Wait(); wait != 0 || s.Status(0).Cause != nil {
+			t.Errorf("what is forgiven waits %s, for %v", wait, s.Status(0).Cause)
 		}
 		for range 10 {
 			if s.Crashed(rule, time.Hour, cause) || s.Crashes() != 1 {

@@ -36,7 +36,7 @@ func Read(path, identity string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return value, Check(path, value)
+		return value, check(path, value)
 	}
 	ids, err := identities(identity)
 	if err != nil {
@@ -58,11 +58,11 @@ func Read(path, identity string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s was damaged: it does not decrypt to its end", path)
 	}
-	return value, Check(path, value)
+	return value, check(path, value)
 }
 
-// Check says whether a value can be a secret. name stands in the error.
-func Check(name string, value []byte) error {
+// check says whether a value can be a secret. name stands in the error.
+func check(name string, value []byte) error {
 	if len(value) > MaxBytes {
 		return fmt.Errorf("%s holds more than %d bytes", name, MaxBytes)
 	}
@@ -76,7 +76,7 @@ func Check(name string, value []byte) error {
 // gets the old or the new one. Folders that are missing are made, for this user alone.
 // With an identity file it is encrypted to the identities in it.
 func Write(path, identity string, value []byte) error {
-	if err := Check("the value", value); err != nil {
+	if err := check("the value", value); err != nil {
 		return err
 	}
 	out := value

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"slices"
-	"strings"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -216,14 +214,4 @@ func closeInstance(v any) {
 	if c, ok := v.(io.Closer); ok {
 		_ = c.Close()
 	}
-}
-
-// names returns the members' names, sorted.
-func (o *Object) names() []string {
-	var out []string
-	for n := range o.members {
-		out = append(out, n)
-	}
-	slices.SortFunc(out, strings.Compare)
-	return out
 }

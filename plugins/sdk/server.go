@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 
@@ -70,7 +72,7 @@ func (s *server) Describe(_ context.Context, r *rpc.DescribeRequest) (*rpc.Descr
 	out := &rpc.DescribeReply{}
 	for _, o := range s.byName {
 		d := &rpc.Object{Name: o.name, Doc: o.doc, Instance: string(o.mode)}
-		for _, n := range o.names() {
+		for _, n := range slices.Sorted(maps.Keys(o.members)) {
 			m := o.members[n]
 			d.Members = append(d.Members, &rpc.Member{Name: n, Doc: m.doc, Method: m.method != nil, Oneway: m.oneway, Get: m.get != nil, Set: m.set != nil})
 		}
@@ -166,11 +168,16 @@ func (o *Object) lookup(kind rpc.Kind, name string) (*function, error) {
 func (s *server) protected(ctx context.Context, f *function, in any, args []any, kwargs Kwargs) (v any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(os.Stderr, "panic: %v\n%s", p, debug.Stack())
-			err = Raise("RuntimeError", "the object panicked")
+			err = panicked(p)
 		}
 	}()
 	return f.call(ctx, in, args, kwargs)
+}
+
+// panicked prints where an object panicked, and returns what its caller hears.
+func panicked(p any) error {
+	fmt.Fprintf(os.Stderr, "panic: %v\n%s", p, debug.Stack())
+	return Raise("RuntimeError", "the object panicked")
 }
 
 // batch runs several methods in order, up to the first exception.
@@ -281,8 +288,7 @@ func (s *server) Next(ctx context.Context, r *rpc.NextRequest) (*rpc.CallReply, 
 func (st *stream) pull() (v any, err error, ok bool) { //nolint:revive // in the order of iter.Pull2
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(os.Stderr, "panic: %v\n%s", p, debug.Stack())
-			v, err, ok = nil, Raise("RuntimeError", "the object panicked"), true
+			v, err, ok = nil, panicked(p), true
 		}
 	}()
 	return st.next()

@@ -43,6 +43,10 @@ const (
 	DefaultLeafDays = 90
 	Soon            = 14 * 24 * time.Hour // before its end, a certificate is warned of
 	backdate        = 5 * time.Minute
+)
+
+// Bounds of a name and of the file of a key.
+const (
 	maxNameBytes    = 64
 	maxKeyFileBytes = 64 << 10
 )
@@ -60,7 +64,7 @@ func Init(dir, name string, days int, now time.Time) (*CA, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := NewKey()
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +74,7 @@ func Init(dir, name string, days int, now time.Time) (*CA, error) {
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}

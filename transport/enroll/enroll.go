@@ -34,8 +34,8 @@ const (
 	Key  Kind = "key"
 )
 
-// Prefix begins the ids of tokens, and so the ids of their keys of the HMAC channel.
-const Prefix = "enroll-"
+// idPrefix begins the ids of tokens, and so the ids of their keys of the HMAC channel.
+const idPrefix = "enroll-"
 
 const (
 	textMagic    = "hearth-enroll-1"
@@ -68,7 +68,7 @@ func New(dir, principal string, kind Kind, valid time.Duration, now time.Time) (
 	var secret [32]byte
 	_, _ = rand.Read(id[:]) // never fail
 	_, _ = rand.Read(secret[:])
-	t := &Token{ID: Prefix + hex.EncodeToString(id[:]), Principal: principal, Kind: kind,
+	t := &Token{ID: idPrefix + hex.EncodeToString(id[:]), Principal: principal, Kind: kind,
 		Secret: base64.RawURLEncoding.EncodeToString(secret[:]), Expires: now.Add(valid).UTC().Truncate(time.Second)}
 	text, err := json.Marshal(t)
 	if err != nil {
@@ -105,7 +105,7 @@ func ParseText(s string) (*Token, error) {
 }
 
 func validID(id string) bool {
-	s, ok := strings.CutPrefix(id, Prefix)
+	s, ok := strings.CutPrefix(id, idPrefix)
 	return ok && len(s) == 8 && strings.Trim(s, "0123456789abcdef") == ""
 }
 

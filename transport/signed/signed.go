@@ -356,9 +356,6 @@ func (c *Conn) Close() error {
 	return c.nc.Close()
 }
 
-// NetConn returns the connection below.
-func (c *Conn) NetConn() net.Conn { return c.nc }
-
 // SyscallConn implements [syscall.Conn], for asking the socket, not for reading it.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if sc, ok := c.nc.(syscall.Conn); ok {

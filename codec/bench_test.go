@@ -49,38 +49,62 @@ func BenchmarkBinary(b *testing.B) {
 		s := codec.ByName(name)
 		call := recordedCall(b, "pyro5-"+name+".jsonl", "call_kwargs.req")
 		large := recordedCall(b, "pyro5-"+name+".jsonl", "handshake.resp")
-		b.Run(name+"/scan", func(b *testing.B) {
-			b.ReportAllocs()
-			var h codec.Head
-			for b.Loop() {
-				if err := s.ScanCall(call, false, &h); err != nil {
-					b.Fatal(err)
-				}
+		benchmarkSerializer(b, s, call, large)
+	}
+}
+
+// benchmarkSerializer scans a call, and decodes and encodes a document.
+func benchmarkSerializer(b *testing.B, s codec.Serializer, call, doc []byte) {
+	b.Run(s.Name()+"/scan", func(b *testing.B) {
+		b.ReportAllocs()
+		var h codec.Head
+		for b.Loop() {
+			if err := s.ScanCall(call, false, &h); err != nil {
+				b.Fatal(err)
 			}
-		})
-		b.Run(name+"/decode", func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(large)))
-			for b.Loop() {
-				if err := s.Decode(large, codec.Limits{}, pyNone{}); err != nil {
-					b.Fatal(err)
-				}
+		}
+	})
+	b.Run(s.Name()+"/decode", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(doc)))
+		for b.Loop() {
+			if err := s.Decode(doc, codec.Limits{}, pyNone{}); err != nil {
+				b.Fatal(err)
 			}
-		})
-		b.Run(name+"/encode", func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(large)))
-			e := s.NewEncoder(nil)
-			buf := make([]byte, 0, 2*len(large))
-			for b.Loop() {
-				e.Reset(buf)
-				if err := s.Decode(large, codec.Limits{}, e); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := e.Document(); err != nil {
-					b.Fatal(err)
-				}
+		}
+	})
+	b.Run(s.Name()+"/encode", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(doc)))
+		e := s.NewEncoder(nil)
+		buf := make([]byte, 0, 2*len(doc))
+		for b.Loop() {
+			e.Reset(buf)
+			if err := s.Decode(doc, codec.Limits{}, e); err != nil {
+				b.Fatal(err)
 			}
-		})
+			if _, err := e.Document(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkText(b *testing.B) {
+	v := []any{}
+	for i := range 100 {
+		v = append(v, map[string]any{"name": "some text", "n": i, "x": 1.5, "list": codec.Tuple{true, nil, "é"}})
+	}
+	for _, name := range []string{"serpent", "json"} {
+		s := codec.ByName(name)
+		call, err := codec.AppendCall(s, nil, "example.service", "add", v, nil, false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		doc, err := codec.Append(s, nil, v)
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchmarkSerializer(b, s, call, doc)
 	}
 }

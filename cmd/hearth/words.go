@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// How numbers and lists are told to people.
+
+// plural returns "1 thing", "2 things".
+func plural[N int | uint64](n N, what string) string { return plurals(n, what, what+"s") }
+
+// plurals is plural for a word that has its own.
+func plurals[N int | uint64](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// days writes a span of time as an operator counts it.
+func days(d time.Duration) string { return plural(int(d.Hours()/24), "day") }
+
+// seconds is a length of time as a person reads it.
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return d.Round(10 * time.Microsecond).String()
+}
+
+// ms is a length of time in milliseconds.
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// size is a number of bytes as a person reads it.
+func size(n uint64) string {
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return strconv.FormatUint(n, 10) + "B"
+	}
+	v, i := float64(n)/(1<<10), 0
+	for ; v >= 999.5 && i < len(units)-1; i++ {
+		v /= 1 << 10
+	}
+	return fmt.Sprintf("%.3g%ciB", v, units[i])
+}
+
+// some lists the first few of many.
+func some[S ~string](list []S) string {
+	const most = 6
+	out := ""
+	for i, s := range list {
+		if i == most {
+			return fmt.Sprintf("%s and %d more", out, len(list)-most)
+		}
+		if i > 0 {
+			out += ", "
+		}
+		out += string(s)
+	}
+	return out
+}

@@ -1,0 +1,76 @@
+package codec
+
+import (
+	"bytes"
+	"math"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// isDecimal reports whether b is an integer in the one form that [object.Sink] has.
+func isDecimal(b []byte) bool {
+	digits := bytes.TrimPrefix(b, []byte{'-'})
+	if len(digits) == 0 || digits[0] == '0' && len(b) > 1 {
+		return false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// smallDecimal returns the magnitude of a decimal that fits into 64 bits.
+func smallDecimal(b []byte) (neg bool, u uint64, ok bool) {
+	if neg = b[0] == '-'; neg {
+		b = b[1:]
+	}
+	if len(b) > 20 {
+		return neg, 0, false
+	}
+	for _, c := range b {
+		d := uint64(c - '0')
+		if u > (math.MaxUint64-d)/10 {
+			return neg, 0, false
+		}
+		u = u*10 + d
+	}
+	return neg, u, true
+}
+
+// fitsInt64 turns sign and magnitude into an int64 if it can hold them.
+func fitsInt64(neg bool, u uint64) (int64, bool) {
+	if neg {
+		return -int64(u), u <= 1<<63
+	}
+	return int64(u), u <= math.MaxInt64
+}
+
+// decimalTo feeds an integer in decimal, found at a byte offset, to the sink.
+func decimalTo(to object.Sink, b []byte, maxDigits, at int) error {
+	if len(b) > maxDigits+1 || len(b) > maxDigits && b[0] != '-' {
+		return tooLong(maxDigits)
+	}
+	if !isDecimal(b) {
+		return invalid("ValueError", "integer text at byte %d is not a decimal number", at)
+	}
+	if neg, u, ok := smallDecimal(b); ok {
+		if v, ok := fitsInt64(neg, u); ok {
+			return to.Int(v)
+		}
+	}
+	return to.BigInt(b)
+}
+
+// checkDecimal refuses integers that Python would refuse to read.
+func checkDecimal(decimal []byte) error {
+	if !isDecimal(decimal) {
+		return object.Errorf(object.CodeInternal, "integer is not in decimal")
+	}
+	digits := Limits{}.orDefaults().Digits
+	if len(decimal) > digits+1 || len(decimal) > digits && decimal[0] != '-' {
+		return tooLong(digits)
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+package codec
+
+import "github.com/hearthhost/hearth/object"
+
+// invalid is an error of the document, which a peer gets as an exception of a class.
+func invalid(class, format string, args ...any) error {
+	e := object.Errorf(object.CodeInvalid, format, args...)
+	e.Class = class
+	return e
+}
+
+func tooDeep(limit int) error {
+	return object.Errorf(object.CodeTooLarge, "containers nest deeper than %d", limit)
+}
+
+func tooMany(limit int) error {
+	return object.Errorf(object.CodeTooLarge, "more than %d elements", limit)
+}
+
+func tooLong(limit int) error {
+	return object.Errorf(object.CodeTooLarge, "integer of more than %d digits", limit)
+}
+
+// wrongCount is Python's answer to an unpacking that does not come out.
+func wrongCount(want, got int) error {
+	if got < want {
+		return invalid("ValueError", "not enough values to unpack (expected %d, got %d)", want, got)
+	}
+	return invalid("ValueError", "too many values to unpack (expected %d)", want)
+}

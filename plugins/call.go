@@ -1,0 +1,189 @@
+package plugins
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/rpc"
+)
+
+// Invoke implements [object.Backend].
+func (p *Plugin) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
+	if n := len(c.Payload); n > object.DefaultMessageBytes { // tenants' limits are for their scripts
+		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed", n, object.DefaultMessageBytes)
+	}
+	r, _, err := p.ask(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
+		r, err := pr.rpc.Call(ctx, request(c, n, c.Payload))
+		if s := r.GetStream(); s != 0 && r.GetFailure() == nil {
+			r.Stream = pr.opened(s)
+		}
+		return r, err
+	})
+	return r, err
+}
+
+// Next implements [object.Backend].
+func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
+	owner := p.owner(stream)
+	if owner == nil {
+		return object.Reply{}, false, object.ErrStreamGone
+	}
+	r, more, err := p.ask(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
+		if pr != owner {
+			return failed(object.ErrStreamGone), nil
+		}
+		r, err := pr.rpc.Next(ctx, &rpc.NextRequest{Stream: stream & streamMask, Call: request(c, n, nil)})
+		if r.GetStream() != 0 {
+			r.Stream = 0 // a stream of streams
+		}
+		return r, err
+	})
+	if err != nil || !more || r.Exception {
+		owner.closed(stream & streamMask)
+	}
+	return r, more, err
+}
+
+// ask makes one request of the plugin and maps what can go wrong.
+func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Context, *process, uint64) (*rpc.CallReply, error)) (object.Reply, bool, error) {
+	if !c.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, c.Deadline)
+		defer cancel()
+	}
+	pr, err := p.live(ctx)
+	if err != nil {
+		return object.Reply{}, false, err
+	}
+	d := pr.objects[c.ID]
+	if d == nil {
+		return object.Reply{}, false, errNoObject
+	}
+	if d.Instance != object.PerCall && slices.Contains(c.Chain, c.ID) {
+		return object.Reply{}, false, object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", c.ID)
+	}
+	n := pr.begin(c)
+	r, err := do(ctx, pr, n)
+	if err != nil {
+		err = outcome(ctx, err)
+	}
+	pr.finish(n, err)
+	if err != nil {
+		return object.Reply{}, false, err
+	}
+	if f := r.GetFailure(); f != nil {
+		return object.Reply{}, false, ofPlugin(f)
+	}
+	return object.Reply{Payload: r.GetPayload(), Exception: r.GetException(), Stream: r.GetStream()}, !r.GetEnd(), nil
+}
+
+// request is a call as the plugin gets it.
+func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
+	r := &rpc.CallRequest{Call: n, Object: string(c.ID), Kind: rpc.Kind(c.Kind), Method: string(c.Method),
+		Oneway: c.Oneway, Traceback: c.Traceback, Conn: c.Conn, Protocol: uint32(c.Protocol), Serializer: serializerName(c.Serializer),
+		Correlation: c.Corr[:], Payload: payload,
+		Caller: &rpc.Caller{Principal: string(c.Caller.Principal), Tenant: string(c.Caller.Tenant),
+			Way: c.Caller.Peer.Way, Channel: c.Caller.Peer.Channel, Address: c.Caller.Peer.Addr}}
+	if !c.Deadline.IsZero() {
+		r.DeadlineMicros = c.Deadline.UnixMicro()
+	}
+	for _, m := range c.Batch {
+		r.Batch = append(r.Batch, string(m))
+	}
+	return r
+}
+
+// outcome says what became of a call that got no answer.
+func outcome(ctx context.Context, err error) error {
+	const unknown = "; whether it was executed is unknown"
+	code, msg := object.CodeInternal, ""
+	why := status.Code(err)
+	if why == codes.Canceled && ctx.Err() == nil {
+		why = codes.Unavailable // the connection was closed under the call, after the plugin's end
+	}
+	switch why {
+	case codes.DeadlineExceeded:
+		code, msg = object.CodeDeadline, "no answer within the deadline of the call"+unknown
+	case codes.Canceled:
+		code, msg = object.CodeCanceled, "the call was cancelled"+unknown
+	case codes.ResourceExhausted:
+		code, msg = object.CodeExhausted, fmt.Sprintf("limit exceeded: an answer of more than %d MiB; it was executed", rpc.MaxMessageBytes>>20)
+	case codes.Unavailable:
+		code, msg = object.CodeUnavailable, "the plugin ended during the call"+unknown
+	default:
+	}
+	return &object.Error{Code: code, Msg: msg, Err: err}
+}
+
+// ofPlugin is an error that a plugin answers with. It cannot speak for the host.
+func ofPlugin(f *rpc.Failure) error {
+	e := &object.Error{Code: object.Code(min(f.GetCode(), 255)), Msg: clip(f.GetMessage()), Class: clip(f.GetClass())}
+	switch e.Code {
+	case object.CodeInvalid, object.CodeTooLarge, object.CodeNotFound, object.CodeExhausted, object.CodeDeadline, object.CodeCanceled, object.CodeUnavailable:
+	default:
+		e.Code = object.CodeRaised
+	}
+	return e
+}
+
+// A stream is named by the process that holds it (upper bits) and its number there.
+const streamMask = 1<<40 - 1
+
+func (pr *process) opened(s uint64) uint64 {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	pr.streams[s&streamMask] = true
+	return pr.serial<<40 | s&streamMask
+}
+
+func (pr *process) closed(s uint64) {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	delete(pr.streams, s)
+	pr.used = time.Now()
+}
+
+func (p *Plugin) owner(stream uint64) *process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.proc != nil && p.proc.serial == stream>>40 {
+		return p.proc
+	}
+	return nil
+}
+
+// tellTimeout bounds what the plugin is told without waiting for an answer.
+const tellTimeout = 5 * time.Second
+
+// CloseStream implements [object.Backend].
+func (p *Plugin) CloseStream(stream uint64) {
+	if pr := p.owner(stream); pr != nil {
+		pr.closed(stream & streamMask)
+		go func() { // ends with the time or the process
+			ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
+			defer cancel()
+			_, _ = pr.rpc.CloseStream(ctx, &rpc.CloseStreamRequest{Stream: stream & streamMask})
+		}()
+	}
+}
+
+// EndConn implements [object.Backend].
+func (p *Plugin) EndConn(conn uint64) {
+	p.mu.Lock()
+	pr := p.proc
+	p.mu.Unlock()
+	if pr == nil {
+		return
+	}
+	go func() { // ends with the time or the process
+		ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
+		defer cancel()
+		_, _ = pr.rpc.EndConn(ctx, &rpc.EndConnRequest{Conn: conn})
+	}()
+}
