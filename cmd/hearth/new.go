@@ -73,8 +73,8 @@ func newObjectID(s string) (object.ID, error) {
 // hintTenant says what to add to the policy that lies here, if that serves the folder and not
 // the object's tenant. One that does not load, or lies elsewhere, is for others to tell.
 func hintTenant(w io.Writer, dir string, id object.ID) {
-	here := serveFlags{dir: ".", untested: true}
-	p, from, err := here.load()
+	here := policyFlags{dir: "."}
+	p, from, err := here.loadUntested()
 	if err != nil || p.Serves(id.Tenant()) {
 		return
 	}
