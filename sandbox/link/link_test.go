@@ -348,3 +348,57 @@ func TestLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestBacklogRefusesRequestsAlone: once too much waits for a peer that does not read, requests
+// are refused, and what later frames rely on is not: all that was taken arrives.
+func TestBacklogRefusesRequestsAlone(t *testing.T) {
+	a, b := sockets(t)
+	w := link.NewWriter(a)
+	raw := make([]byte, 16<<20)
+	frame := func(id uint64) []byte {
+		var e link.Encoder
+		e.Begin(link.Log, id)
+		return e.FrameBefore(len(raw))
+	}
+	first := make(chan error, 1)
+	go func() { first <- w.WriteBefore(frame(0), raw) }() // ends when b is read
+	if _, err := io.ReadFull(b, make([]byte, len(frame(0)))); err != nil {
+		t.Fatal(err)
+	}
+	last := uint64(0)
+	for err := error(nil); err == nil; last++ {
+		if last > 10 {
+			t.Fatal("so much waits, and nothing is refused")
+		}
+		if err = w.WriteBefore(frame(last+1), raw); err != nil && !errors.Is(err, link.ErrBacklog) {
+			t.Fatal(err)
+		}
+	}
+	var e link.Encoder
+	e.Begin(link.Log, last)
+	if err := w.Write(e.Frame()); err != nil {
+		t.Errorf("what others rely on: %v", err)
+	}
+	if _, err := io.CopyN(io.Discard, b, int64(len(raw))); err != nil {
+		t.Fatal(err)
+	}
+	ids := uint64(1)
+	r, err := link.NewReader(b, func(_ link.Type, id uint64, body []byte) error {
+		if id != ids {
+			t.Errorf("frame %d where %d was next", id, ids)
+		}
+		if ids++; id == last {
+			return io.EOF
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(false); !errors.Is(err, io.EOF) || ids != last+1 {
+		t.Errorf("Run() = %v before frame %d, %d was the last", err, ids, last)
+	}
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}

@@ -10,13 +10,13 @@ import (
 	"github.com/hearthhost/hearth/internal/nonblock"
 )
 
-// MaxBacklogBytes bounds what waits for a peer that does not read.
+// MaxBacklogBytes bounds the requests and answers that wait for a peer that does not read.
 const MaxBacklogBytes = 64 << 20
 
 // maxQueued is how many frames Queue lets wait for each other.
 const maxQueued = 32
 
-// ErrBacklog says that the other end does not keep up with what it is asked.
+// ErrBacklog says that the other end does not keep up: the frame was not written.
 var ErrBacklog = errors.New("the other end of the link does not keep up")
 
 // Writer writes frames. Frames that are offered while a write is under way go out
@@ -42,12 +42,19 @@ func NewWriter(w io.Writer) *Writer {
 }
 
 // Write sends one frame that was made by an [Encoder], and all that wait, at once. The
-// slice may be used again when Write returns. An error means that the link is dead,
-// except for [ErrBacklog].
-func (w *Writer) Write(frame []byte) error { return w.WriteBefore(frame) }
+// slice may be used again when Write returns. An error means that the link is dead. However
+// much waits, the frame is not refused: those to come may rely on it.
+func (w *Writer) Write(frame []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.appendLocked(frame)
+	w.flushLocked(nil)
+	return w.err
+}
 
-// WriteBefore is Write for a frame and the rest of its last field, as [Encoder.FrameBefore]
-// wants it. What is [Large] is not copied, unless somebody else is writing.
+// WriteBefore sends a frame and the rest of its last field, as [Encoder.FrameBefore] wants
+// it, as Write does. What is [Large] is not copied, unless somebody else is writing. It may
+// be [ErrBacklog].
 func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -59,25 +66,27 @@ func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) error {
 		w.flushLocked(frame, rest...)
 		return w.err
 	}
-	if err := w.appendLocked(size, frame, rest...); err != nil {
-		return err
+	if len(w.buf) > 0 && len(w.buf)+size > MaxBacklogBytes {
+		return ErrBacklog
 	}
+	w.appendLocked(frame, rest...)
 	w.flushLocked(nil)
 	return w.err
 }
 
-// Queue is Write for a frame that can wait until the goroutines that can run now have
+// Queue is WriteBefore for a frame that can wait until the goroutines that can run now have
 // run, so that their frames and this one cost one system call. A failure to write shows
 // in a later call, and in the [Reader] at the other end of the same socket.
 func (w *Writer) Queue(frame []byte) error {
 	if len(frame) > Large {
-		return w.Write(frame)
+		return w.WriteBefore(frame)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.appendLocked(len(frame), frame); err != nil {
-		return err
+	if len(w.buf)+len(frame) > MaxBacklogBytes {
+		return ErrBacklog
 	}
+	w.appendLocked(frame)
 	switch {
 	case w.queued >= maxQueued:
 		w.flushLocked(nil)
@@ -94,20 +103,16 @@ func (w *Writer) Queue(frame []byte) error {
 	return w.err
 }
 
-// appendLocked lets a frame of so many bytes wait.
-func (w *Writer) appendLocked(size int, frame []byte, rest ...[]byte) error {
+// appendLocked lets a frame wait, if anybody can still be written to.
+func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
 	if w.err != nil {
-		return w.err
-	}
-	if len(w.buf) > 0 && len(w.buf)+size > MaxBacklogBytes {
-		return ErrBacklog
+		return
 	}
 	w.buf = append(w.buf, frame...)
 	for _, p := range rest {
 		w.buf = append(w.buf, p...)
 	}
 	w.queued++
-	return nil
 }
 
 // flushLocked writes what waits, unless somebody does already, who will; and behind it a

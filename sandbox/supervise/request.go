@@ -226,5 +226,10 @@ func (p *process) proxied(id uint64, r object.Reply, err error) {
 	var e link.Encoder
 	e.Begin(link.ProxyReply, id)
 	e.PutReply(r, true, failed)
-	_ = p.out.Write(e.Frame())
+	if errors.Is(p.out.WriteBefore(e.Frame()), link.ErrBacklog) {
+		e.Begin(link.ProxyReply, id)
+		e.PutReply(object.Reply{}, true, object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d MiB that wait for the tenant's worker, which does not keep up; the call was executed, its result is lost", link.MaxBacklogBytes>>20))
+		_ = p.out.Write(e.Frame())
+	}
 }

@@ -343,9 +343,15 @@ func (w *process) reply(j *job) {
 	last := len(w.running) == 0
 	w.mu.Unlock()
 	frame := j.frame.FrameBefore(len(j.rest[0]) + len(j.rest[1]))
+	var err error
 	if last || j.steps > longSteps || j.rest[0] != nil {
-		_ = w.out.WriteBefore(frame, j.rest[:]...)
+		err = w.out.WriteBefore(frame, j.rest[:]...)
 	} else {
-		_ = w.out.Queue(frame)
+		err = w.out.Queue(frame)
+	}
+	if errors.Is(err, link.ErrBacklog) { // other errors mean that nobody waits
+		j.failure(object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d MiB of results that wait for the host, which does not keep up; the call was executed", link.MaxBacklogBytes>>20))
+		_ = w.out.Write(j.frame.Frame())
 	}
 }
