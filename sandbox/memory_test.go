@@ -110,6 +110,35 @@ func BenchmarkLoop(b *testing.B) {
 	benchmark(b, method("local t = {} for i = 1, 20000 do t[i % 100] = i end return #t"), "f")
 }
 
+// TestPartsDoNotHoldTheWhole: who keeps a few bytes of every large text keeps those, by whichever
+// way they were cut out.
+func TestPartsDoNotHoldTheWhole(t *testing.T) {
+	for _, cut := range []string{"a:sub(1, 16)", "a:match('^x+y')", "a:match('(x+)y')", "hearth.bytes(a):sub(1, 16)"} {
+		t.Run(cut, func(t *testing.T) {
+			h := start(t, "local T = hearth.object { instance = 'single' }\nlocal kept = {}\n"+
+				"function T.expose:f(a) kept[#kept + 1] = "+cut+" return #kept[#kept] < 20 end\nreturn T")
+			text := strings.Repeat("x", 15) + strings.Repeat("y", 1<<20)
+			before := heap()
+			for range 16 {
+				h.call("f", text).want(t, true)
+			}
+			if held := heap() - before; held > 4<<20 {
+				t.Errorf("16 parts of 16 bytes hold %d bytes", held)
+			}
+			runtime.KeepAlive(h)
+		})
+	}
+}
+
+// heap returns how many bytes are held.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // pools keep what they have for one
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // TestNothingIsKeptOfWhatCannotBeRead: a caller cannot have each instance hold megabytes by
 // arguments that end too early.
 func TestNothingIsKeptOfWhatCannotBeRead(t *testing.T) {
