@@ -2,6 +2,7 @@ package nonblock_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -83,5 +84,34 @@ func TestSocketIsNotWokenByItsPeersReading(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("after much was written")
+	}
+}
+
+// TestSocketThatIsNone: what cannot be waited for is refused, and no descriptor is left of the try.
+func TestSocketThatIsNone(t *testing.T) {
+	open := func() int {
+		all, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(all)
+	}
+	before := open()
+	for range 3 {
+		f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nonblock.NewSocket(f); !errors.Is(err, syscall.EPERM) {
+			t.Errorf("error %v, want %v", err, syscall.EPERM)
+		}
+	}
+	for range 3 {
+		s, peer := socket(t)
+		s.Close()
+		peer.Close()
+	}
+	if after := open(); after != before {
+		t.Errorf("%d descriptors, %d before", after, before)
 	}
 }
