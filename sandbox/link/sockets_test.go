@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
@@ -19,7 +18,7 @@ import (
 // in frames small and larger than the socket holds, while others poll: a wake-up that gets
 // lost, or a frame that is torn, would leave somebody waiting.
 func TestLinkOfSockets(t *testing.T) {
-	const askers, each = 4, 150
+	const askers, each = 4, 40
 	a, b, err := socketpair.Files()
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +76,7 @@ func TestLinkOfSockets(t *testing.T) {
 				for range each {
 					body := bytes.Repeat([]byte{byte(random.Uint32())}, 1+random.IntN(50))
 					if random.IntN(5) == 0 {
-						body = bytes.Repeat(body, 1+random.IntN(40_000))
+						body = bytes.Repeat(body, 1+random.IntN(10_000))
 					}
 					var f link.Encoder
 					f.Begin(link.Log, uint64(n))
@@ -88,14 +87,8 @@ func TestLinkOfSockets(t *testing.T) {
 					if random.IntN(2) == 0 {
 						e.in.Poll()
 					}
-					select {
-					case got := <-e.answers[n]:
-						if !bytes.Equal(got, body) {
-							t.Errorf("%d bytes came back otherwise than the %d that were sent", len(got), len(body))
-							return
-						}
-					case <-time.After(time.Minute):
-						t.Error("no answer")
+					if got := <-e.answers[n]; !bytes.Equal(got, body) { // for ever, if a wake-up was lost
+						t.Errorf("%d bytes came back otherwise than the %d that were sent", len(got), len(body))
 						return
 					}
 				}
