@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -312,6 +313,36 @@ func TestLargeValuesAreTheirOwners(t *testing.T) {
 				t.Errorf("%+v: large value %d changed", cfg, i)
 			}
 		}
+	}
+}
+
+// TestIdleConnectionsHoldLittle: neither the arguments behind a large one nor the last result
+// are kept by a connection that waits in the pool.
+func TestIdleConnectionsHoldLittle(t *testing.T) {
+	s := tcpServer(t)
+	c := newClient(t, client.Config{Address: s.ln.Addr().String(), Serializer: "msgpack"})
+	random := rand.New(rand.NewChaCha8([32]byte{}))
+	blob := make([]byte, 3<<20)
+	for i := range blob {
+		blob[i] = byte(random.Uint32())
+	}
+	if _, err := c.Object("acme.thing").Call(t.Context(), "echo", blob, blob); err != nil {
+		t.Fatal(err)
+	}
+	s.ln.Close()
+	s.hangUp()
+	s.wg.Wait() // now only the client holds anything
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // pools keep what they have for one
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	c.Close()
+	if held := before - heap(); held > 1<<20 {
+		t.Errorf("an idle connection held %d bytes", held)
 	}
 }
 

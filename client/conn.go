@@ -249,6 +249,9 @@ func (c *conn) trim() {
 		}
 	}
 	c.request.Payload = nil
+	if cap(c.reply.Payload) > keepBytes {
+		c.reply = wire.Message{}
+	}
 	if c.enc != nil {
 		c.enc.Reset(nil)
 	}

@@ -93,3 +93,19 @@ func TestUnmarshalOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestUnmarshalOwnOfReferences: marshal may name the same bytes twice; each value has its own.
+func TestUnmarshalOwnOfReferences(t *testing.T) {
+	doc := append([]byte("[\x02\x00\x00\x00\xf3\x64\x00\x00\x00"), bytes.Repeat([]byte("b"), 100)...)
+	doc = append(doc, "r\x00\x00\x00\x00"...)
+	v, err := codec.UnmarshalOwn(codec.ByName("marshal"), doc, codec.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := v.([]any)
+	first, second := list[0].([]byte), list[1].([]byte)
+	clear(first)
+	if !bytes.Equal(second, bytes.Repeat([]byte("b"), 100)) {
+		t.Errorf("writing to one changed the other: %q", second)
+	}
+}

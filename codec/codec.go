@@ -101,7 +101,8 @@ type Encoder interface {
 	// change as long as that.
 	Borrow(least int)
 	// Pieces is Document in up to three pieces: what stands before that which was
-	// borrowed, that itself, and what stands behind it.
+	// borrowed, that itself, and what stands behind it. The first has all the capacity, in
+	// which the last is: nothing may be appended to it as long as that is needed.
 	Pieces() ([3][]byte, error)
 	// Reset makes the encoder ready for another document, appended to buf.
 	Reset(buf []byte)

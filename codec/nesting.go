@@ -157,5 +157,5 @@ func (t *nesting) Pieces() ([3][]byte, error) {
 	case t.borrowed == nil:
 		return [3][]byte{t.buf}, nil
 	}
-	return [3][]byte{t.buf[:t.at:t.at], t.borrowed, t.buf[t.at:]}, nil
+	return [3][]byte{t.buf[:t.at], t.borrowed, t.buf[t.at:]}, nil
 }

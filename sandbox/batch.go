@@ -74,11 +74,7 @@ type batchEnd struct {
 
 // readBatch reads the arguments of all calls into the builder.
 func (s *State) readBatch(r *Request) error {
-	s.build.begin(forBatch, r.Own)
-	if err := r.Args(&s.build); err != nil {
-		return err
-	}
-	if err := s.build.complete(); err != nil {
+	if err := s.build.read(forBatch, r.Own, r.Args); err != nil {
 		return err
 	}
 	if len(s.build.calls) != len(r.Batch) {

@@ -376,9 +376,25 @@ func (b *builder) endKeywords(t *lua.LTable) error {
 	return nil
 }
 
-// complete reports whether everything that was announced has come. Nothing more does.
-func (b *builder) complete() error {
+// read builds what args feeds it. If that goes wrong nothing of it is kept: the state may be
+// called next in an hour, or never.
+func (b *builder) read(u use, own []byte, args func(object.Sink) error) error {
+	b.begin(u, own)
+	err := args(b)
+	if err == nil {
+		err = b.complete()
+	}
 	b.own = nil
+	if err != nil {
+		clear(b.frames)
+		clear(b.values)
+		clear(b.calls)
+	}
+	return err
+}
+
+// complete reports whether everything that was announced has come.
+func (b *builder) complete() error {
 	if len(b.frames) > 0 || b.use != forValues && b.phase != 2 {
 		return invalid("", "the arguments end too early, after %d", b.pushed)
 	}

@@ -106,11 +106,7 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	L.Push(s.outer)
 	L.Push(fn)
 	L.Push(s.self)
-	s.build.begin(forCall, r.Own)
-	if err := r.Args(&s.build); err != nil {
-		return Outcome{}, err
-	}
-	if err := s.build.complete(); err != nil {
+	if err := s.build.read(forCall, r.Own, r.Args); err != nil {
 		return Outcome{}, err
 	}
 	if r.Kind != object.Invoke {

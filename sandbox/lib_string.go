@@ -22,7 +22,7 @@ func (s *State) openString() {
 		"match":   func(L *lua.LState) int { return s.strFind(L, false) },
 		"rep":     s.strRep,
 		"reverse": s.strMap(reverse),
-		"sub":     strSub,
+		"sub":     s.strSub,
 		"upper":   s.strMap(upper),
 	})
 	mt := protectedTable(s.l, "string")
@@ -58,11 +58,24 @@ func (s *State) strChar(L *lua.LState) int {
 	return 1
 }
 
-func strSub(L *lua.LState) int {
+func (s *State) strSub(L *lua.LState) int {
 	t := L.CheckString(1)
 	i, j := textRange(len(t), L.CheckInt(2), L.OptInt(3, -1))
-	L.Push(lua.LString(t[i:j]))
+	L.Push(lua.LString(s.part(L, t, i, j)))
 	return 1
+}
+
+// sharedText is the longest text all of which a part of it may keep in memory.
+const sharedText = 4 << 10
+
+// part returns t[i:j]. What is less than half of a long text is copied: a script that keeps it
+// does not hold the rest, of which the fence of memory knows nothing.
+func (s *State) part(L *lua.LState, t string, i, j int) string {
+	if len(t) <= sharedText || 2*(j-i) >= len(t) {
+		return t[i:j]
+	}
+	s.meter.chargeBytes(L, j-i)
+	return strings.Clone(t[i:j])
 }
 
 func (s *State) strRep(L *lua.LState) int {

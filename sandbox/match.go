@@ -364,7 +364,7 @@ func (m *matcher) value(n, i, end int) lua.LValue {
 		if n != 0 {
 			m.l.RaiseError("invalid capture index")
 		}
-		return lua.LString(m.src[i:end])
+		return lua.LString(m.s.part(m.l, m.src, i, end))
 	}
 	switch c := m.capture[n]; c.len {
 	case captureOpen:
@@ -373,7 +373,7 @@ func (m *matcher) value(n, i, end int) lua.LValue {
 	case capturePosition:
 		return number(int64(c.start + 1))
 	default:
-		return lua.LString(m.src[c.start : c.start+c.len])
+		return lua.LString(m.s.part(m.l, m.src, c.start, c.start+c.len))
 	}
 }
 

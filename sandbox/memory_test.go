@@ -2,10 +2,13 @@ package sandbox_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
+	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 )
@@ -105,4 +108,72 @@ func TestResultIsLimited(t *testing.T) {
 
 func BenchmarkLoop(b *testing.B) {
 	benchmark(b, method("local t = {} for i = 1, 20000 do t[i % 100] = i end return #t"), "f")
+}
+
+// TestPartsDoNotHoldTheWhole: who keeps a few bytes of every large text keeps those, by whichever
+// way they were cut out.
+func TestPartsDoNotHoldTheWhole(t *testing.T) {
+	for _, cut := range []string{"a:sub(1, 16)", "a:match('^x+y')", "a:match('(x+)y')", "hearth.bytes(a):sub(1, 16)"} {
+		t.Run(cut, func(t *testing.T) {
+			h := start(t, "local T = hearth.object { instance = 'single' }\nlocal kept = {}\n"+
+				"function T.expose:f(a) kept[#kept + 1] = "+cut+" return #kept[#kept] < 20 end\nreturn T")
+			text := strings.Repeat("x", 15) + strings.Repeat("y", 1<<20)
+			before := heap()
+			for range 16 {
+				h.call("f", text).want(t, true)
+			}
+			if held := heap() - before; held > 4<<20 {
+				t.Errorf("16 parts of 16 bytes hold %d bytes", held)
+			}
+			runtime.KeepAlive(h)
+		})
+	}
+}
+
+// heap returns how many bytes are held.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // pools keep what they have for one
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestNothingIsKeptOfWhatCannotBeRead: a caller cannot have each instance hold megabytes by
+// arguments that end too early.
+func TestNothingIsKeptOfWhatCannotBeRead(t *testing.T) {
+	text := strings.Repeat("x", 100_000)
+	for name, tc := range map[string]struct {
+		kind object.CallKind
+		args []any
+	}{
+		"arguments":           {object.Invoke, []any{text}},
+		"a list":              {object.Invoke, []any{[]any{text}}},
+		"a batch":             {object.Batch, []any{codec.Tuple{"f", codec.Tuple{text}, map[string]any{}}}},
+		"a batch with a dict": {object.Batch, []any{codec.Tuple{"f", codec.Tuple{}, map[string]any{"k": text}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, method("return 1"))
+			r, _ := h.request(tc.kind, "f", nil, nil)
+			ser := codec.ByID(codec.Msgpack)
+			doc, err := codec.AppendCall(ser, nil, "acme.thing", "f", tc.args, nil, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			arrived := &doc[0]
+			kept := weak.Make(arrived)
+			r.Batch, r.Own = []object.Method{"f"}, doc
+			r.Args = func(to object.Sink) error { return ser.DecodeCall(doc[:len(doc)-1], codec.Limits{}, to) }
+			if _, err := h.s.Call(t.Context(), r); object.CodeOf(err) != object.CodeInvalid {
+				t.Fatalf("error %v, want one of the arguments", err)
+			}
+			runtime.KeepAlive(arrived)
+			r, doc, arrived = nil, nil, nil //nolint:ineffassign,wastedassign // for the collector
+			runtime.GC()
+			if kept.Value() != nil {
+				t.Error("the arguments are still there")
+			}
+			runtime.KeepAlive(h)
+		})
+	}
 }

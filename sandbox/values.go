@@ -231,7 +231,7 @@ func (s *State) bytesMethods() {
 		"sub": func(L *lua.LState) int {
 			b := text(L, 1)
 			i, j := textRange(len(b), L.OptInt(2, 1), L.OptInt(3, -1))
-			L.Push(userdata(bytesValue(b[i:j]), mt))
+			L.Push(userdata(bytesValue(s.part(L, b, i, j)), mt))
 			return 1
 		},
 		"byte": func(L *lua.LState) int { return pushBytes(L, s, text(L, 1)) },

@@ -3,7 +3,7 @@ package nonblock
 import (
 	"errors"
 	"os"
-	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -17,13 +17,10 @@ import (
 //
 // One goroutine may wait for what arrives and one write at a time.
 type Socket struct {
-	file *os.File // not known to Go's poller
-	raw  syscall.RawConn
-	in   *watched
-
-	mu     sync.Mutex // guards what follows
-	out    *watched   // made when it is needed
-	closed bool
+	file    *os.File // not known to Go's poller
+	raw     syscall.RawConn
+	in, out *watched // out is made with in: later there might be no descriptor left for it
+	closed  atomic.Bool
 
 	writing operation // as in Conn
 	write   func(fd uintptr)
@@ -49,6 +46,11 @@ func NewSocket(f *os.File) (*Socket, error) {
 	}
 	if err == nil {
 		s.in, err = s.watch(syscall.EPOLLIN | syscall.EPOLLRDHUP)
+	}
+	if err == nil {
+		if s.out, err = s.watch(0); err != nil {
+			s.in.file.Close()
+		}
 	}
 	if err != nil {
 		f.Close()
@@ -113,21 +115,9 @@ func (s *Socket) Write(p []byte) (int, error) {
 
 // writeOn writes the rest whenever there is room.
 func (s *Socket) writeOn() error {
-	s.mu.Lock()
-	var err error
-	switch {
-	case s.closed:
-		err = os.ErrClosed
-	case s.out == nil:
-		s.out, err = s.watch(0)
-	}
-	s.mu.Unlock()
-	if err != nil {
-		return err
-	}
 	asked := false
 	var failed error
-	err = s.out.raw.Read(func(ep uintptr) bool {
+	err := s.out.raw.Read(func(ep uintptr) bool {
 		failed = s.control(func(fd uintptr) error {
 			if !asked {
 				// The system may not tell of room that there is already, so this comes before a try.
@@ -148,12 +138,7 @@ func (s *Socket) writeOn() error {
 
 // told makes of what the runtime says of closed files what others can ask for.
 func (s *Socket) told(err error) error {
-	if err == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	if err != nil && s.closed.Load() {
 		return os.ErrClosed
 	}
 	return err
@@ -161,16 +146,12 @@ func (s *Socket) told(err error) error {
 
 // Close ends whoever waits or writes.
 func (s *Socket) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed.Swap(true) {
 		return os.ErrClosed
 	}
-	s.closed = true
+	// Closing what somebody waits in waits for him, and who reads may be writing: that ends first.
+	s.out.file.Close()
 	s.in.file.Close()
-	if s.out != nil {
-		s.out.file.Close()
-	}
 	return s.file.Close()
 }
 

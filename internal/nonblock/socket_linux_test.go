@@ -2,6 +2,7 @@ package nonblock_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,17 +58,17 @@ func TestSocketIsNotWokenByItsPeersReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	check := func(when string, want int) {
+	check := func(when string) {
 		t.Helper()
 		events := watchedFor(t, fd)
 		if waitsForRoom(events) {
 			t.Errorf("%s it waits for %x", when, events)
 		}
-		if len(events) != want {
-			t.Errorf("%s it is in %d epolls, want %d", when, len(events), want)
+		if len(events) != 2 {
+			t.Errorf("%s it is in %d epolls, want 2", when, len(events))
 		}
 	}
-	check("at first", 1)
+	check("at first")
 	for range 2 {
 		wrote := make(chan error, 1)
 		go func() { _, err := s.Write(make([]byte, 4<<20)); wrote <- err }()
@@ -82,6 +83,35 @@ func TestSocketIsNotWokenByItsPeersReading(t *testing.T) {
 		if err := <-wrote; err != nil {
 			t.Fatal(err)
 		}
-		check("after much was written", 2)
+		check("after much was written")
+	}
+}
+
+// TestSocketThatIsNone: what cannot be waited for is refused, and no descriptor is left of the try.
+func TestSocketThatIsNone(t *testing.T) {
+	open := func() int {
+		all, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(all)
+	}
+	before := open()
+	for range 3 {
+		f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nonblock.NewSocket(f); !errors.Is(err, syscall.EPERM) {
+			t.Errorf("error %v, want %v", err, syscall.EPERM)
+		}
+	}
+	for range 3 {
+		s, peer := socket(t)
+		s.Close()
+		peer.Close()
+	}
+	if after := open(); after != before {
+		t.Errorf("%d descriptors, %d before", after, before)
 	}
 }

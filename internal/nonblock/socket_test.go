@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
@@ -107,6 +108,45 @@ func TestSocketCloses(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, peer); err != nil {
 		t.Errorf("the peer: %v", err)
+	}
+}
+
+// TestSocketClosesUnderItsReader: who reads may write while it does, and be stuck in that; its
+// peer may end or not.
+func TestSocketClosesUnderItsReader(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		s, peer := socket(t)
+		raw, err := s.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const much = 10 << 20
+		read, closed := make(chan error, 1), make(chan error, 1)
+		go func() {
+			var failed error
+			_ = raw.Read(func(uintptr) bool {
+				_, failed = s.Write(make([]byte, much))
+				return true
+			})
+			read <- failed
+		}()
+		if _, err := io.ReadFull(peer, make([]byte, 1<<20)); err != nil { // so that the reader writes
+			t.Fatal(err)
+		}
+		go func() { closed <- s.Close() }()
+		if ends {
+			peer.Close()
+		}
+		for name, c := range map[string]<-chan error{"Close": closed, "the reader": read} {
+			select {
+			case err := <-c:
+				if name == "the reader" && !errors.Is(err, os.ErrClosed) && !(ends && errors.Is(err, syscall.EPIPE)) {
+					t.Errorf("%s: %v", name, err)
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("%s has not ended", name)
+			}
+		}
 	}
 }
 

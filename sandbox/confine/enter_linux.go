@@ -238,7 +238,7 @@ func bound(how string, limits []rlimit) Layer {
 
 const (
 	maxThreads = 128 // a worker runs some ten
-	maxFiles   = 64  // it has the standard ones, its socket, and the runtime's two
+	maxFiles   = 64  // it has the standard ones, its socket, what it waits by for that, and the runtime's two
 )
 
 func undumpable() Layer {

@@ -158,7 +158,7 @@ func (j *job) finish() {
 	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0
 	j.mu.Unlock()
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
-		if j.rest[0] != nil {
+		if j.encoder != nil {
 			j.encoder.Reset(nil)
 		}
 		j.call.Payload, j.req.Own, j.w, j.rest = nil, nil, nil, [2][]byte{}
