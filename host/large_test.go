@@ -3,7 +3,11 @@ package host_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,4 +95,43 @@ func TestArgumentsThatGrow(t *testing.T) {
 	if got, err := c.Object("acme.counter").Get(t.Context(), "total"); err != nil || got != int64(7) {
 		t.Errorf("the counter, afterwards: %v, %v", got, err)
 	}
+}
+
+// TestLargeValuesOfManyCallers: callers of one worker, each with bytes of its own, some of whom
+// give up amid a call or ask for what cannot be sent behind large values, meet nobody else's.
+func TestLargeValuesOfManyCallers(t *testing.T) {
+	addr := start(t, everything)
+	var all sync.WaitGroup
+	for n := range 4 {
+		cfg := client.Config{Serializer: []string{"msgpack", "json"}[n/3], Compress: n == 2, Timeout: time.Minute}
+		echo := dial(t, addr, cfg).Object("acme.echo")
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(n), 0))
+			for range 15 {
+				text := strings.Repeat(fmt.Sprintf("%d-%08x ", n, random.Uint32()), 6_000+random.IntN(30_000))
+				switch random.IntN(3) {
+				case 0:
+					ctx, cancel := context.WithCancel(t.Context())
+					go cancel()
+					if got, err := echo.Call(ctx, "echo", text); err == nil && got != text {
+						t.Error("the answer of a call that was given up is somebody else's")
+					}
+					cancel()
+				case 1:
+					results, err := echo.Batch().Add("echo", []any{text}, nil).Add("echo", []any{[]any{text, int64(1)}}, nil).Add("nosuch", nil, nil).Run(t.Context())
+					if err == nil || results != nil {
+						t.Errorf("a batch with a method that is not there: %v", results)
+					}
+					results, err = echo.Batch().Add("echo", []any{text}, nil).Add("echo", []any{[]any{text, int64(1)}}, nil).Run(t.Context())
+					if err != nil || results[0].Value != text || !reflect.DeepEqual(results[1].Value, []any{text, int64(1)}) {
+						t.Errorf("the results of a batch are somebody else's: %v", err)
+					}
+				}
+				if got, err := echo.Call(t.Context(), "echo", []any{"small", text, text}); err != nil || !reflect.DeepEqual(got, []any{"small", text, text}) {
+					t.Errorf("a result is somebody else's: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
