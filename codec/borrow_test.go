@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,12 +46,13 @@ func TestBorrowInContainersOfUnknownLength(t *testing.T) {
 		write := func(borrow int) []byte {
 			e := codec.ByName(name).NewEncoder([]byte("head"))
 			e.Borrow(borrow)
-			ok := e.Begin(object.ListKind, -1) == nil && e.Begin(object.ListKind, -1) == nil && e.Int(1) == nil && e.End() == nil && e.Bytes(large) == nil
-			for range 20 {
-				ok = ok && e.Null() == nil
-			}
-			if !ok || e.End() != nil {
-				t.Fatal(name)
+			list := func() error { return e.Begin(object.ListKind, -1) }
+			steps := []func() error{list, list, func() error { return e.Int(1) }, e.End, func() error { return e.Bytes(large) }}
+			steps = append(steps, slices.Repeat([]func() error{e.Null}, 20)...)
+			for _, step := range append(steps, e.End) {
+				if err := step(); err != nil {
+					t.Fatal(name, err)
+				}
 			}
 			p, err := e.Pieces()
 			if err != nil || (p[1] != nil) != (borrow > 0) {

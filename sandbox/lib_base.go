@@ -100,7 +100,7 @@ func baseSetMetatable(L *lua.LState) int {
 
 // baseToNumber is tonumber, which also takes hearth's own numbers.
 func baseToNumber(L *lua.LState) int {
-	var result lua.LValue = lua.LNil
+	result := lua.LNil
 	switch v := L.CheckAny(1).(type) {
 	case lua.LNumber:
 		result = v
