@@ -65,7 +65,8 @@ func Main() int {
 	return 0
 }
 
-// Serve answers the host on conn until it closes the connection or says stop. It returns nil then, and an error if the link broke or spoke nonsense.
+// Serve answers the host on conn until it closes the connection or says stop. It returns
+// nil then, and an error if the link broke or spoke nonsense.
 func Serve(conn *nonblock.Socket) error {
 	defer conn.Close()
 	w := &process{
