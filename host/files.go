@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -32,18 +31,22 @@ type tenantFiles struct {
 	problems []problem
 }
 
+// modules returns the tenant's modules, as versions want them.
+func (t *tenantFiles) modules() map[string]supervise.Script {
+	out := make(map[string]supervise.Script, len(t.libs))
+	for name, lib := range t.libs {
+		out[name] = lib.Script
+	}
+	return out
+}
+
 // script is one file, as it was read.
 type script struct {
 	supervise.Script
 	read fs.FileInfo
 }
 
-// young reports whether a file was written just now, and perhaps not to its end.
 func (s script) young() bool { return young(s.read) }
-
-// young is as it says of a file. One from the future is not: it would be for as long as a
-// clock has been set back.
-func young(file fs.FileInfo) bool { return time.Since(file.ModTime()).Abs() < settleTime }
 
 // problem is a file that is not served, and why.
 type problem struct {

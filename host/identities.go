@@ -70,14 +70,6 @@ type vault struct {
 	warned time.Time                      // of certificates that expire
 }
 
-// same reports whether a file is as it was; nil is one that is not there.
-func same(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.Size() == b.Size() && a.Mode() == b.Mode() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
-}
-
 // newVault reads everything for the first time. The error joins all that is wrong.
 func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
 	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, failed: map[string]string{}, keys: map[string][]keyfile.Key{},
@@ -94,11 +86,6 @@ func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
 func filesOf(t *policy.TLS) []string {
 	return slices.Concat([]string{t.Cert, t.Key}, t.ClientCA, t.Revoked)
 }
-
-// settled is how old a file's time must be to tell it from the next one's: clocks of file
-// systems tick slowly, and what is written twice in one tick looks the same. One from the
-// future never is.
-const settled = 2 * time.Second
 
 // changed returns the files that are others than when they were read, as true, and those
 // that may be, as false. It remembers what it saw.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/hearthhost/hearth/internal/tree"
 	"github.com/hearthhost/hearth/object"
@@ -202,7 +201,3 @@ func readScript(root *os.Root, rel string, before script) (script, error) {
 	}
 	return script{Script: supervise.Script{Source: src}, read: info}, nil
 }
-
-// fresh reports whether a file may have been written in the same tick of the clock as
-// another version of it, so that its time proves nothing. One from the future always may.
-func fresh(info fs.FileInfo) bool { return time.Since(info.ModTime()) < settled }

@@ -49,10 +49,7 @@ func (l *reloader) scripts(ctx context.Context, f *files) {
 // tenant brings one tenant into the next snapshot.
 func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenantFiles) {
 	was := l.next.tenants[name]
-	libs := make(map[string]supervise.Script, len(found.libs))
-	for lib, s := range found.libs {
-		libs[lib] = s.Script
-	}
+	libs := found.modules()
 	var now *served
 	if was == nil {
 		now = l.newTenant(name, libs)

@@ -109,11 +109,7 @@ func (l *reloader) lying(id object.ID) string {
 	if !ok {
 		return ""
 	}
-	libs := map[string]supervise.Script{}
-	for name, lib := range t.libs {
-		libs[name] = lib.Script
-	}
-	return sumOf(supervise.NewVersion(id, s.Script, supervise.NewLibs(libs), object.Limits{}))
+	return sumOf(supervise.NewVersion(id, s.Script, supervise.NewLibs(t.modules()), object.Limits{}))
 }
 
 // rollback starts to put a version back. What becomes of it is sent to done.
@@ -199,9 +195,6 @@ func choose(kept []pastVersion, id object.ID, serving, version string) (*pastVer
 // keepPast puts what was taken into service into the history, and before that what it
 // replaces, if that is not there yet.
 func (l *reloader) keepPast(before, now *supervise.Version) {
-	if before == nil {
-		return
-	}
 	kept, err := l.history.names(now.ID)
 	if err == nil && len(kept) == 0 {
 		err = l.history.add(before, l.began)

@@ -52,11 +52,7 @@ func testTenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFi
 			return object.Reply{}, errUnknown
 		}})
 	defer func() { _ = w.Close(ctx) }()
-	libs := make(map[string]supervise.Script, len(t.libs))
-	for lib, s := range t.libs {
-		libs[lib] = s.Script
-	}
-	shared := supervise.NewLibs(libs)
+	shared := supervise.NewLibs(t.modules())
 	for _, id := range ids {
 		out := &Tested{ID: id, File: t.tests[id].File}
 		s, there := t.objects[id]

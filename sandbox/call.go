@@ -45,7 +45,6 @@ type Outcome struct {
 	Exception bool    // Result holds an exception dict
 	Stream    *Stream // not nil: the result is an item stream, and Result holds nothing
 	Broken    bool    // the state is of no more use: close it
-	Steps     int64   // what the call took
 }
 
 // Call runs one call on the instance. An exception that the script raises, or a result
@@ -73,7 +72,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 	s.leave(&out)
 	if ends {
 		s.endInstance(ctx)
-		out.Steps, out.Broken = s.meter.used(), s.broken != nil
+		out.Broken = s.broken != nil
 	}
 	return out, err
 }
@@ -91,7 +90,6 @@ func (s *State) leave(out *Outcome) {
 	s.ctx, s.req, s.calling, s.want, s.trace = nil, nil, false, false, nil
 	s.meter.end()
 	s.l.SetTop(0)
-	out.Steps = s.meter.used()
 	s.image.steps += s.meter.lap()
 	out.Broken = s.broken != nil
 }

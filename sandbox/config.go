@@ -61,9 +61,6 @@ func (e *RemoteException) Error() string {
 	return e.Class + ": " + e.Message
 }
 
-// Limits bound what a script may spend.
-type Limits = object.Limits
-
 // Bounds that are not for the operator to choose.
 const (
 	maxNesting   = 200       // blocks and brackets in source
@@ -89,7 +86,7 @@ type Config struct {
 	// while Load runs and not kept; the sources are kept and must not change.
 	Libs   map[string][]byte
 	Env    Env // nil: log lines are dropped and every proxy call fails
-	Limits Limits
+	Limits object.Limits
 }
 
 // nowhere is the Env of a Config without one.

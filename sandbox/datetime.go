@@ -120,10 +120,7 @@ func (s *State) newDate(L *lua.LState) int {
 		if err != nil {
 			L.ArgError(1, "want a day number or a text like 2026-01-31")
 		}
-		v = t.Unix()/86400 + daysTo1970
-		if t.Unix() < 0 {
-			v = int64(math.Floor(float64(t.Unix())/86400)) + daysTo1970
-		}
+		v = t.Unix()/86400 + daysTo1970 // midnight: nothing is left over
 	default:
 		L.ArgError(1, "want a day number or a text like 2026-01-31")
 	}

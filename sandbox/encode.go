@@ -70,6 +70,11 @@ func (e *encoder) wrong(what string) error {
 	return &wrongValue{b.String()}
 }
 
+// tooMany refuses a value with more in it than a message may have.
+func (e *encoder) tooMany() error {
+	return e.wrong("has more than " + strconv.Itoa(maxElements) + " values")
+}
+
 // clip cuts a text for a message.
 func clip(s string, n int) string {
 	if len(s) <= n {
@@ -81,7 +86,7 @@ func clip(s string, n int) string {
 // value writes one value.
 func (e *encoder) value(v lua.LValue) error {
 	if e.left--; e.left < 0 {
-		return e.wrong("has more than 1000000 values")
+		return e.tooMany()
 	}
 	switch v := v.(type) {
 	case lua.LString:
@@ -187,7 +192,7 @@ func (e *encoder) table(t *lua.LTable) error {
 		}
 	}
 	if len(e.open) >= maxDepth {
-		return e.wrong("is nested deeper than 64")
+		return e.wrong("is nested deeper than " + strconv.Itoa(maxDepth))
 	}
 	e.open = append(e.open, t)
 	var err error
@@ -248,7 +253,7 @@ func (e *encoder) sequence(k object.Kind, t *lua.LTable) error {
 		return e.wrong("is a " + k.String() + " with other keys than positions")
 	}
 	if n > e.left {
-		return e.wrong("has more than 1000000 values")
+		return e.tooMany()
 	}
 	if err := e.to.Begin(k, n); err != nil {
 		return err
@@ -270,7 +275,7 @@ func (e *encoder) dict(t *lua.LTable) error {
 	base := len(e.scratch)
 	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
 		if e.scratch = append(e.scratch, k, v); len(e.scratch)-base > 2*e.left {
-			return e.wrong("has more than 1000000 values")
+			return e.tooMany()
 		}
 	}
 	end := len(e.scratch)

@@ -477,7 +477,7 @@ func FuzzPattern(f *testing.F) {
 		{"aaaaaaaaaaaaaaaa", ".-.-.-b"}, {"x]y", "[]%]]"}, {"x", "[^"}, {"x", "%"}, {"ab", "()(.)%2"}, {"", "[a-]*$"}} {
 		f.Add(s[0], s[1])
 	}
-	p, err := sandbox.Load(context.Background(), sandbox.Config{ID: "acme.thing", Limits: sandbox.Limits{Steps: 100_000}, Source: []byte(method(
+	p, err := sandbox.Load(context.Background(), sandbox.Config{ID: "acme.thing", Limits: object.Limits{Steps: 100_000}, Source: []byte(method(
 		"local i, j = string.find(tostring(a), tostring(b)); if i then assert(i >= 1 and j >= i - 1 and j <= #tostring(a)) end\nreturn (string.gsub(tostring(a), tostring(b), '%0'))"))})
 	if err != nil {
 		f.Fatal(err)

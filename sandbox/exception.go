@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"math/big"
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -251,8 +252,6 @@ func (s *State) traceback(L *lua.LState) []string {
 		lines = append(lines, "  "+dbg.Source+":"+formatNumber(float64(dbg.CurrentLine))+": in "+name+"\n")
 	}
 	lines = append(lines, "Lua traceback (most recent call last):\n")
-	for i, j := 0, len(lines)-1; i < j; i, j = i+1, j-1 {
-		lines[i], lines[j] = lines[j], lines[i]
-	}
+	slices.Reverse(lines)
 	return lines
 }

@@ -74,7 +74,7 @@ func (s *State) marker(mark *lua.LTable) lua.LGFunction {
 		if L.GetTop() == 0 {
 			L.Push(L.CreateTable(0, 0))
 		}
-		L.Push(s.marked(L, writable(L, 1), mark))
+		L.Push(s.marked(L, writable(L), mark))
 		return 1
 	}
 }

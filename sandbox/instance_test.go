@@ -6,12 +6,12 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox"
 )
 
-// spend is a script whose init, method and close take as many rounds of a loop as it says.
-func spend(mode, init, call, end string) string {
-	return "local T = hearth.object { instance = '" + mode + "' }\n" +
+// spend is a script of mode "call" whose init, method and close take as many rounds of a
+// loop as it says.
+func spend(init, call, end string) string {
+	return "local T = hearth.object { instance = 'call' }\n" +
 		"local function take(n) for i = 1, n do end end\n" +
 		"function T:init() take(" + init + ") end\n" +
 		"function T:close() take(" + end + ") end\n" +
@@ -21,18 +21,19 @@ func spend(mode, init, call, end string) string {
 // TestOneBudget: init, the method and close of a call have one budget together, and a close
 // that spends the rest costs the instance, not the caller and nobody after him.
 func TestOneBudget(t *testing.T) {
-	limits := sandbox.Limits{Steps: 100_000}
-	if a := startLimited(t, spend("call", "60000", "1", "1"), limits).call("f"); a.err != nil {
+	limits := object.Limits{Steps: 100_000}
+	if a := startLimited(t, spend("60000", "1", "1"), limits).call("f"); a.err != nil {
 		t.Errorf("within the budget: %v", a.err)
 	}
-	a := startLimited(t, spend("call", "60000", "60000", "1"), limits).call("f")
+	h := startLimited(t, spend("60000", "60000", "1"), limits)
+	a := h.call("f")
 	if object.CodeOf(a.err) != object.CodeExhausted || !strings.Contains(a.err.Error(), "limit exceeded: 100000 steps") || !a.out.Broken {
 		t.Errorf("init and method together beyond it: %v, %+v", a.err, a.out)
 	}
-	if a.out.Steps < 100_000 || a.out.Steps > 101_000 {
-		t.Errorf("it took %d steps, want 100000", a.out.Steps)
+	if n := h.s.Spent(); n < 100_000 || n > 101_000 {
+		t.Errorf("it took %d steps, want 100000", n)
 	}
-	h := startLimited(t, spend("call", "1", "60000", "60000"), limits)
+	h = startLimited(t, spend("1", "60000", "60000"), limits)
 	h.call("f").want(t, int64(1))
 	if want := []string{"error: close: limit exceeded: 100000 steps; the call was executed in part"}; len(h.e.lines) != 1 || h.e.lines[0] != want[0] {
 		t.Errorf("log %q, want %q", h.e.lines, want)
@@ -41,7 +42,7 @@ func TestOneBudget(t *testing.T) {
 		t.Errorf("the state goes on after a close that a limit ended: %+v, %v", a.out, a.err)
 	}
 	// Each call has a budget of its own.
-	h = startLimited(t, spend("call", "30000", "30000", "30000"), limits)
+	h = startLimited(t, spend("30000", "30000", "30000"), limits)
 	for range 3 {
 		h.call("f").want(t, int64(1))
 		if err := h.s.NewInstance(t.Context(), nil); err != nil {
@@ -65,7 +66,7 @@ func TestSeedOfScript(t *testing.T) {
 // TestCoroutinesOfTheOneBefore do not count for an instance.
 func TestCoroutinesOfTheOneBefore(t *testing.T) {
 	h := startLimited(t, "local T = hearth.object { instance = 'call' }\nlocal all = {}\nfunction T.expose:f()\n"+
-		"  for i = 1, 10 do all[i] = coroutine.create(print) end\n  return #all\nend\nreturn T", sandbox.Limits{Coroutines: 10})
+		"  for i = 1, 10 do all[i] = coroutine.create(print) end\n  return #all\nend\nreturn T", object.Limits{Coroutines: 10})
 	for range 5 {
 		h.call("f").want(t, int64(10))
 		if err := h.s.NewInstance(t.Context(), nil); err != nil {

@@ -81,7 +81,7 @@ func baseAssert(L *lua.LState) int {
 }
 
 func baseRawSet(L *lua.LState) int {
-	L.RawSet(writable(L, 1), L.CheckAny(2), L.CheckAny(3))
+	L.RawSet(writable(L), L.CheckAny(2), L.CheckAny(3))
 	L.SetTop(1)
 	return 1
 }

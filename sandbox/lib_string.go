@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ func (s *State) openString() {
 		"lower":   s.strMap(lower),
 		"match":   func(L *lua.LState) int { return s.strFind(L, false) },
 		"rep":     s.strRep,
-		"reverse": s.strMap(reverse),
+		"reverse": s.strMap(slices.Reverse[[]byte]),
 		"sub":     s.strSub,
 		"upper":   s.strMap(upper),
 	})
@@ -118,12 +119,6 @@ func upper(b []byte) {
 		if 'a' <= c && c <= 'z' {
 			b[i] = c &^ 0x20
 		}
-	}
-}
-
-func reverse(b []byte) {
-	for i, j := 0, len(b)-1; i < j; i, j = i+1, j-1 {
-		b[i], b[j] = b[j], b[i]
 	}
 }
 

@@ -109,9 +109,9 @@ func (s *State) frozenTable(t *lua.LTable) *lua.LTable {
 	return front
 }
 
-// writable returns argument i as a table that the script may change by raw access.
-func writable(L *lua.LState, i int) *lua.LTable {
-	t := L.CheckTable(i)
+// writable returns the first argument, a table that the script may change by raw access.
+func writable(L *lua.LState) *lua.LTable {
+	t := L.CheckTable(1)
 	if mt, ok := t.Metatable.(*lua.LTable); ok && mt.RawGetString(frozenKey) == lua.LTrue {
 		L.RaiseError("this table is read-only")
 	}

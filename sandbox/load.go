@@ -21,7 +21,7 @@ type Program struct {
 	id     object.ID
 	file   string
 	env    Env
-	limits Limits
+	limits object.Limits
 	main   *lua.FunctionProto
 	source []byte
 	desc   *object.Description

@@ -1,7 +1,6 @@
 package sandbox_test
 
 import (
-	"context"
 	"runtime"
 	"strings"
 	"testing"
@@ -10,28 +9,10 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox"
 )
 
 // small limits memory, and lets a call run long enough to pass it by any means.
-var small = sandbox.Limits{Steps: 200_000_000, Wall: time.Minute, Memory: 32 << 20}
-
-func startLimited(t *testing.T, src string, limits sandbox.Limits) *host {
-	t.Helper()
-	h := &host{t: t, e: &env{}}
-	var err error
-	if h.p, err = sandbox.Load(t.Context(), sandbox.Config{ID: "acme.thing", Source: []byte(src), Env: h.e, Limits: limits}); err != nil {
-		t.Fatal(err)
-	}
-	if h.s, err = h.p.NewState(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.s.NewInstance(context.Background(), nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.s.Close(context.Background()) })
-	return h
-}
+var small = object.Limits{Steps: 200_000_000, Wall: time.Minute, Memory: 32 << 20}
 
 // TestMemoryIsLimited holds ever more, in every place where a script can hold something,
 // and catches all it can.

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 // script has the only processor; and who has to know of a long call is told once.
 func TestWallWithoutAlarm(t *testing.T) {
 	long := 0
-	p, err := Load(t.Context(), Config{ID: "acme.x", Env: told{&long}, Limits: Limits{Steps: 1 << 40, Wall: 50 * time.Millisecond},
+	p, err := Load(t.Context(), Config{ID: "acme.x", Env: told{n: &long}, Limits: object.Limits{Steps: 1 << 40, Wall: 50 * time.Millisecond},
 		Source: []byte(`local X = hearth.object { instance = "single" } function X:init() while true do end end return X`)})
 	if err != nil {
 		t.Fatal(err)
@@ -32,14 +31,9 @@ func TestWallWithoutAlarm(t *testing.T) {
 }
 
 // told counts how often it is told of a long call.
-type told struct{ n *int }
+type told struct {
+	nowhere
+	n *int
+}
 
 func (e told) Long() { *e.n++ }
-
-func (told) Log(object.ID, string, string) {}
-
-func (told) Proxy(context.Context, *ProxyCall) error { return nil }
-
-func (told) Secret(object.ID, string) (string, bool) { return "", false }
-
-func (told) Redact(text string) string { return text }

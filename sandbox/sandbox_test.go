@@ -55,31 +55,40 @@ type host struct {
 }
 
 // quick limits let the attacks end soon: most are hit by counting, not by time.
-var quick = sandbox.Limits{Steps: 2_000_000, Wall: 3 * time.Second}
+var quick = object.Limits{Steps: 2_000_000, Wall: 3 * time.Second}
 
 func load(src string, libs map[string]string, e *env) (*sandbox.Program, error) {
-	cfg := sandbox.Config{ID: "acme.thing", Source: []byte(src), File: "acme/thing.lua", Env: e, Limits: quick, Libs: map[string][]byte{}}
+	return loadLimited(src, libs, quick, e)
+}
+
+func loadLimited(src string, libs map[string]string, limits object.Limits, e *env) (*sandbox.Program, error) {
+	cfg := sandbox.Config{ID: "acme.thing", Source: []byte(src), Env: e, Limits: limits, Libs: map[string][]byte{}}
 	for name, s := range libs {
 		cfg.Libs[name] = []byte(s)
 	}
 	return sandbox.Load(context.Background(), cfg)
 }
 
-func start(t testing.TB, src string) *host { return startWith(t, src, nil) }
+func start(t testing.TB, src string) *host { return startWith(t, src, nil, quick) }
 
-func startWith(t testing.TB, src string, libs map[string]string) *host {
+func startLimited(t testing.TB, src string, limits object.Limits) *host {
+	return startWith(t, src, nil, limits)
+}
+
+func startWith(t testing.TB, src string, libs map[string]string, limits object.Limits) *host {
 	t.Helper()
 	h := &host{t: t, e: &env{}}
 	var err error
-	if h.p, err = load(src, libs, h.e); err != nil {
+	if h.p, err = loadLimited(src, libs, limits, h.e); err != nil {
 		t.Fatal(err)
 	}
-	if h.s, err = h.p.NewState(t.Context()); err != nil {
+	if h.s, err = h.p.NewState(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.s.NewInstance(t.Context(), nil); err != nil {
+	if err := h.s.NewInstance(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { h.s.Close(context.Background()) })
 	return h
 }
 
@@ -257,7 +266,7 @@ function C:private() return 1 end
 function C.expose:other() return 1 end
 function C.expose:f() `+body+` end
 function C.expose:quiet() return 1 end
-return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"})
+return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"}, quick)
 			for i := range 4 {
 				h.call("f").want(t, int64(1))
 				for range i {
@@ -472,7 +481,7 @@ func TestRequire(t *testing.T) {
 		"loop":   "require 'loop'",
 		"broken": "(",
 	}
-	h := startWith(t, "local u = require 'util'\nlocal v = require 'util'\n"+method("return u.double(a), u == v"), libs)
+	h := startWith(t, "local u = require 'util'\nlocal v = require 'util'\n"+method("return u.double(a), u == v"), libs, quick)
 	h.call("f", 4).want(t, codec.Tuple{int64(8), true})
 	for name, text := range map[string]string{"loop": "requires itself", "broken": "lib/broken.lua"} {
 		if _, err := load("require '"+name+"'", libs, &env{}); err == nil || !strings.Contains(err.Error(), text) {

@@ -109,9 +109,7 @@ func (s *State) reseed() {
 // is left but what is read-only, and takes what it defines.
 func (s *State) runScript(ctx context.Context) *object.Error {
 	L := s.l
-	s.env = newTable(L)
-	s.env.Metatable = s.envMeta
-	s.env.RawSetString("_G", s.env)
+	s.freshEnv()
 	s.loaded, s.used, s.self, s.defs = nil, false, nil, s.defs[:0]
 	if s.seeded {
 		s.reseed() // the script may choose again
@@ -145,6 +143,13 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		s.takeImage()
 	}
 	return nil
+}
+
+// freshEnv makes the globals of a run: empty, but for what is read-only.
+func (s *State) freshEnv() {
+	s.env = newTable(s.l)
+	s.env.Metatable = s.envMeta
+	s.env.RawSetString("_G", s.env)
 }
 
 // function makes a function of a compiled script, in the current environment, and leaves

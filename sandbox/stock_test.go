@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 )
 
@@ -42,7 +43,7 @@ func TestStockScripts(t *testing.T) {
 			_, err = sandbox.Load(t.Context(), sandbox.Config{
 				ID: "acme.thing", Env: &env{}, Source: []byte("require 'script'\nreturn hearth.object {}"),
 				Libs:   map[string][]byte{"script": text},
-				Limits: sandbox.Limits{SourceBytes: 1 << 20, Steps: 2_000_000_000, Wall: time.Minute},
+				Limits: object.Limits{SourceBytes: 1 << 20, Steps: 2_000_000_000, Wall: time.Minute},
 			})
 			if err != nil {
 				t.Error(err)

@@ -109,9 +109,7 @@ func (p *Program) test(ctx context.Context, subject *Program, name string) strin
 // runTests runs the test script, in which new makes instances, and returns what it returned.
 func (s *State) runTests(ctx context.Context, subject *Program) (*lua.LTable, *object.Error) {
 	L := s.l
-	s.env = newTable(L)
-	s.env.Metatable = s.envMeta
-	s.env.RawSetString("_G", s.env)
+	s.freshEnv()
 	s.env.RawSetString("new", L.NewFunction(func(L *lua.LState) int { return s.newSubject(L, subject) }))
 	s.meter.begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
 	L.SetTop(0)
@@ -138,9 +136,7 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.LTable, *o
 func (s *State) newSubject(L *lua.LState, subject *Program) int {
 	n := L.GetTop()
 	outside := s.env
-	s.env = newTable(L)
-	s.env.Metatable = s.envMeta
-	s.env.RawSetString("_G", s.env)
+	s.freshEnv()
 	s.function(L, subject.main)
 	s.env = outside
 	L.Call(0, 1)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 )
 
@@ -18,7 +19,7 @@ function C.expose:other() return hearth.proxy("acme.other"):hi() end
 return C`
 
 func TestRunTests(t *testing.T) {
-	results, err := sandbox.RunTests(t.Context(), sandbox.Config{ID: "acme.c", Source: []byte(tested), Limits: sandbox.Limits{Steps: 100_000}},
+	results, err := sandbox.RunTests(t.Context(), sandbox.Config{ID: "acme.c", Source: []byte(tested), Limits: object.Limits{Steps: 100_000}},
 		"acme/c_test.lua", []byte(`
 local T = {}
 function T.adds()

@@ -11,7 +11,7 @@ import (
 )
 
 // What Lua cannot hold natively is a userdata whose Value is one of these types or a
-// *big.Int, complex128 or *stream. A userdata's metatable comes from its state.
+// *big.Int, complex128, *Stream or *proxyValue. A userdata's metatable comes from its state.
 type (
 	nullValue  struct{}
 	bytesValue string

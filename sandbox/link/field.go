@@ -48,8 +48,8 @@ func (e *Encoder) Text(s string) {
 // Raw appends bytes without a length; only the last field of a frame may be raw.
 func (e *Encoder) Raw(b []byte) { e.B = append(e.B, b...) }
 
-// ErrShort says that a frame's body ended before its fields did, or after.
-var ErrShort = errors.New("link: malformed frame body")
+// errShort says that a frame's body ended before its fields did, or after.
+var errShort = errors.New("link: malformed frame body")
 
 // Decoder reads the fields of a body. Errors are sticky and show in Err.
 type Decoder struct {
@@ -60,7 +60,7 @@ type Decoder struct {
 // Byte reads one byte.
 func (d *Decoder) Byte() byte {
 	if len(d.B) < 1 {
-		d.Err = ErrShort
+		d.Err = errShort
 		return 0
 	}
 	v := d.B[0]
@@ -75,7 +75,7 @@ func (d *Decoder) Bool() bool { return d.Byte() == 1 }
 func (d *Decoder) Uint() uint64 {
 	v, n := binary.Uvarint(d.B)
 	if n <= 0 {
-		d.Err, d.B = ErrShort, nil
+		d.Err, d.B = errShort, nil
 		return 0
 	}
 	d.B = d.B[n:]
@@ -86,7 +86,7 @@ func (d *Decoder) Uint() uint64 {
 func (d *Decoder) Bytes() []byte {
 	n := d.Uint()
 	if n > uint64(len(d.B)) {
-		d.Err, d.B = ErrShort, nil
+		d.Err, d.B = errShort, nil
 		return nil
 	}
 	v := d.B[:n]
@@ -101,7 +101,7 @@ func (d *Decoder) Text() string { return string(d.Bytes()) }
 func (d *Decoder) Count() int {
 	n := d.Uint()
 	if n > uint64(len(d.B)) {
-		d.Err, d.B = ErrShort, nil
+		d.Err, d.B = errShort, nil
 		return 0
 	}
 	return int(n)
@@ -110,7 +110,7 @@ func (d *Decoder) Count() int {
 // Fixed fills p.
 func (d *Decoder) Fixed(p []byte) {
 	if len(d.B) < len(p) {
-		d.Err, d.B = ErrShort, nil
+		d.Err, d.B = errShort, nil
 		return
 	}
 	d.B = d.B[copy(p, d.B):]

@@ -9,8 +9,6 @@
 // attack and nothing in between.
 package link
 
-import "github.com/hearthhost/hearth/object"
-
 // Type says what a frame asks or answers.
 type Type uint8
 
@@ -49,9 +47,6 @@ const headBytes = 4 + 1 + 8
 // Large is the size from which bytes go through a link uncopied: a frame's body of more
 // comes in memory of its own, which its handler may keep.
 const Large = readBuffer
-
-// MaxFrameBytes bounds any frame.
-const MaxFrameBytes = 2*object.MaxMessageBytes + 1<<20
 
 // FrameBytes bounds a frame with a message of so many bytes: with what texts grow by when a
 // serializer escapes them, and with head fields.

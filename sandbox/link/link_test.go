@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
@@ -80,22 +82,21 @@ func TestReplySurvives(t *testing.T) {
 	}
 }
 
-// sockets returns the two ends of a stream socket.
-func sockets(t *testing.T) (a, b *net.UnixConn) {
+// sockets returns the two ends of a link, as host and worker have them.
+func sockets(t *testing.T) (a, b *nonblock.Socket) {
 	t.Helper()
-	dir := t.TempDir()
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/s", Net: "unix"})
+	one, other, err := socketpair.Files()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	if a, err = net.DialUnix("unix", nil, l.Addr().(*net.UnixAddr)); err != nil {
+	if a, err = nonblock.NewSocket(one); err != nil {
 		t.Fatal(err)
 	}
-	if b, err = l.AcceptUnix(); err != nil {
+	t.Cleanup(func() { a.Close() })
+	if b, err = nonblock.NewSocket(other); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { a.Close(); b.Close() })
+	t.Cleanup(func() { b.Close() })
 	return a, b
 }
 
@@ -352,7 +353,16 @@ func TestLimit(t *testing.T) {
 // TestBacklogRefusesRequestsAlone: once too much waits for a peer that does not read, requests
 // are refused, and what later frames rely on is not: all that was taken arrives.
 func TestBacklogRefusesRequestsAlone(t *testing.T) {
-	a, b := sockets(t)
+	b, file, err := socketpair.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	a, err := nonblock.NewSocket(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
 	w := link.NewWriter(a)
 	raw := make([]byte, 16<<20)
 	frame := func(id uint64) []byte {

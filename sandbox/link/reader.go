@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/object"
 )
 
 // readBuffer is what a Reader holds when no frame needs more.
@@ -34,18 +35,19 @@ type Reader struct {
 	err        error
 }
 
-// NewReader returns a Reader of a stream socket, which must not be read otherwise.
+// NewReader returns a Reader of a stream socket, which must not be read otherwise. Frames may
+// be as long as those of the largest message, unless Limit says less.
 func NewReader(conn syscall.Conn, handle Handler) (*Reader, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
 	r := &Reader{raw: raw, handle: handle, buf: make([]byte, readBuffer)}
-	r.Limit(MaxFrameBytes)
+	r.Limit(FrameBytes(object.MaxMessageBytes))
 	return r, nil
 }
 
-// Limit sets how long a frame may be, in bytes; it is [MaxFrameBytes] at first. A longer one
+// Limit sets how long a frame may be, in bytes, from now on. A longer one
 // ends the link. Safe for concurrent use.
 func (r *Reader) Limit(max int) { r.max.Store(int64(max)) }
 

@@ -3,11 +3,8 @@ package link
 import (
 	"errors"
 	"io"
-	"net"
 	"runtime"
 	"sync"
-
-	"github.com/hearthhost/hearth/internal/nonblock"
 )
 
 // MaxBacklogBytes bounds the requests and answers that wait for a peer that does not read.
@@ -34,12 +31,7 @@ type Writer struct {
 }
 
 // NewWriter returns a Writer on w.
-func NewWriter(w io.Writer) *Writer {
-	if nc, ok := w.(net.Conn); ok {
-		w = nonblock.Wrap(nc)
-	}
-	return &Writer{w: w}
-}
+func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
 // Write sends one frame that was made by an [Encoder], and all that wait, at once. The
 // slice may be used again when Write returns. An error means that the link is dead. However

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -55,7 +54,7 @@ const (
 // holds asks the worker.
 func (p *process) holds() (byte, error) {
 	var e link.Encoder
-	r, _, err := p.ask(context.Background(), "", time.Now().Add(10*time.Second), nil, func(n uint64) []byte {
+	r, err := p.ask(context.Background(), "", time.Now().Add(10*time.Second), func(n uint64) []byte {
 		e.Begin(link.Idle, n)
 		return e.Frame()
 	})
@@ -106,7 +105,7 @@ func (p *process) retire(last uint64) bool {
 	p.mu.Unlock()
 	p.t.mu.Unlock()
 	if ok {
-		p.tell(link.Stop, 0)
+		p.send(link.Stop, 0)
 	}
 	return ok
 }
@@ -119,7 +118,3 @@ func (p *process) ended() bool {
 		return false
 	}
 }
-
-// errEnded says that a request came too late for this process. Nothing was executed, so
-// the next one can have it.
-var errEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")

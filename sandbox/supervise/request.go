@@ -36,11 +36,17 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 
 // ask sends one request and waits for its reply, its deadline or ctx. The object's source is sent
 // before its first request. frame makes the frame, given the request's id.
-func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, buf []byte, frame func(uint64) []byte) (object.Reply, bool, error) {
-	return p.askBefore(ctx, id, deadline, buf, frame, nil)
+func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, frame func(uint64) []byte) (object.Reply, error) {
+	r, _, err := p.askBefore(ctx, id, deadline, nil, frame, nil)
+	return r, err
 }
 
-// askBefore is ask with a frame that ends before its last field, if large is not nil.
+// errEnded says that a request came too late for this process. Nothing was executed, so
+// the next one can have it.
+var errEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
+
+// askBefore is ask with memory for the reply's payload, and with a frame that ends before its
+// last field, if large is not nil.
 func (p *process) askBefore(ctx context.Context, id object.ID, deadline time.Time, buf []byte, frame func(uint64) []byte, large []byte) (object.Reply, bool, error) {
 	w := pendings.Get().(*pending)
 	w.buf, w.deadline = buf, deadline
@@ -80,7 +86,7 @@ func (p *process) askBefore(ctx context.Context, id object.ID, deadline time.Tim
 	case <-w.answer:
 	case <-ctx.Done():
 		if p.forget(n) {
-			p.tell(link.Cancel, n)
+			p.giveUp(n)
 			return object.Reply{}, false, object.Errorf(object.CodeOf(context.Cause(ctx)), "the call was cancelled; whether it was executed is unknown")
 		}
 		<-w.answer // the reader has it already and completes it
@@ -116,7 +122,7 @@ func (p *process) sweep() {
 	}
 	p.mu.Unlock()
 	for i, w := range late {
-		p.tell(link.Cancel, ids[i])
+		p.giveUp(ids[i])
 		w.err = object.Errorf(object.CodeDeadline, "no answer within the deadline of the call; whether it was executed is unknown")
 		w.answer <- struct{}{}
 	}
@@ -172,15 +178,11 @@ func (p *process) forget(n uint64) bool {
 	return ok
 }
 
-// tell sends a frame that has no answer.
-func (p *process) tell(typ link.Type, v uint64) {
-	if typ != link.Cancel {
-		p.send(typ, v)
-		return
-	}
+// giveUp tells the worker that nobody waits for a request any more.
+func (p *process) giveUp(n uint64) {
 	var e link.Encoder
-	e.Begin(typ, v)
-	_ = p.out.Write(e.Frame())
+	e.Begin(link.Cancel, n)
+	_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
 }
 
 // proxy runs a call that one of the tenant's objects makes, in its own goroutine, which

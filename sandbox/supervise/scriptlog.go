@@ -22,16 +22,12 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 	if !p.knows(id) {
 		return
 	}
-	most := p.t.logLines(id)
 	c := p.linesOf(id)
-	log := p.t.cfg.Log
 	if now := time.Now(); now.Sub(c.since) >= time.Second {
-		if c.dropped > 0 {
-			log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
-		}
+		p.tellDropped(id, c)
 		*c = lines{since: now}
 	}
-	if c.n++; c.n > most {
+	if c.n++; c.n > p.t.logLines(id) {
 		c.dropped++
 		p.t.cfg.Account.DroppedLines(1)
 		return
@@ -40,7 +36,7 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 	if l.UnmarshalText([]byte(level)) != nil {
 		l = slog.LevelInfo
 	}
-	log.Log(context.Background(), l, "script", "object", string(id), "text", msg)
+	p.t.cfg.Log.Log(context.Background(), l, "script", "object", string(id), "text", msg)
 }
 
 // leftOut counts lines that the worker did not send: it knows what would become of them.
@@ -63,9 +59,13 @@ func (p *process) linesOf(id object.ID) *lines {
 // logDropped tells of what was left out last, when the worker has ended.
 func (p *process) logDropped() {
 	for id, c := range p.logged {
-		if c.dropped > 0 {
-			p.t.cfg.Log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
-		}
+		p.tellDropped(id, c)
+	}
+}
+
+func (p *process) tellDropped(id object.ID, c *lines) {
+	if c.dropped > 0 {
+		p.t.cfg.Log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
 	}
 }
 

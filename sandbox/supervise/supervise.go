@@ -4,8 +4,8 @@
 // is the reply to that": a worker that speaks nonsense is ended.
 //
 // Who owns what: a [Tenant] owns at most one live process; each process has one reader
-// goroutine, which ends with the socket, and one waiter, which ends with the process.
-// Close ends both and waits for them.
+// goroutine, which ends with the socket, waits for the process and answers what is still
+// open, and one that stops it when it is idle. Close ends the process and waits for it.
 package supervise
 
 import (
@@ -171,7 +171,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 		return nil, err
 	}
 	var e link.Encoder
-	r, _, err := p.ask(ctx, id, time.Time{}, nil, func(n uint64) []byte {
+	r, err := p.ask(ctx, id, time.Time{}, func(n uint64) []byte {
 		e.Begin(link.Describe, n)
 		e.Text(string(id))
 		return e.Frame()
@@ -234,7 +234,7 @@ func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 // CloseStream implements [object.Backend].
 func (t *Tenant) CloseStream(stream uint64) {
 	if p := t.owner(stream); p != nil {
-		p.tell(link.CloseStream, stream&streamMask)
+		p.send(link.CloseStream, stream&streamMask)
 	}
 }
 
@@ -244,7 +244,7 @@ func (t *Tenant) EndConn(conn uint64) {
 	p := t.proc
 	t.mu.Unlock()
 	if p != nil {
-		p.tell(link.EndConn, conn)
+		p.send(link.EndConn, conn)
 	}
 }
 
@@ -274,7 +274,7 @@ func (t *Tenant) Close(ctx context.Context) error {
 	t.closed = true
 	all := t.leaving
 	if t.proc != nil {
-		t.proc.tell(link.Stop, 0)
+		t.proc.send(link.Stop, 0)
 		all = append(all, t.proc)
 	}
 	t.mu.Unlock()

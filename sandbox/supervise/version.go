@@ -63,7 +63,7 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 		if err != nil {
 			return nil, err
 		}
-		r, _, err := p.ask(ctx, "", time.Now().Add(tryTimeout), nil, func(n uint64) []byte {
+		r, err := p.ask(ctx, "", time.Now().Add(tryTimeout), func(n uint64) []byte {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.tried[v] = true
@@ -112,7 +112,7 @@ func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResu
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := p.ask(ctx, "", time.Now().Add(testTimeout), nil, func(n uint64) []byte {
+	r, err := p.ask(ctx, "", time.Now().Add(testTimeout), func(n uint64) []byte {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.tried[v] = true // its modules are wanted

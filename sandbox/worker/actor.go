@@ -40,9 +40,6 @@ type estate struct {
 	state   []byte        // nil: the next instance starts afresh
 }
 
-// stream says in which actor a stream lives.
-type stream struct{ actor *actor }
-
 // newActor starts an actor whose queue holds max jobs, and which waits for an estate if
 // after is not nil. It ends by stop, by itself when its object wants no more of it, or with
 // the process.
@@ -301,7 +298,7 @@ func (a *actor) publish(j *job, st *sandbox.Stream) {
 	w.mu.Lock()
 	w.lastStream++
 	id := w.lastStream
-	w.streams[id] = &stream{actor: a}
+	w.streams[id] = a
 	w.mu.Unlock()
 	a.open[id] = st
 	j.frame.Begin(link.Reply, j.id)
@@ -334,11 +331,11 @@ func (a *actor) discard() {
 // closeStream ends a stream early; one that has ended already is fine.
 func (w *process) closeStream(id uint64) {
 	w.mu.Lock()
-	s := w.streams[id]
+	a := w.streams[id]
 	delete(w.streams, id)
 	w.mu.Unlock()
-	if s != nil {
-		s.actor.endStream(id)
+	if a != nil {
+		a.endStream(id)
 	}
 }
 

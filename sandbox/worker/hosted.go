@@ -218,8 +218,8 @@ func (o *hosted) endConn(conn uint64) {
 // drainTimeout is how long sessions and streams of a replaced version live on.
 const drainTimeout = time.Minute
 
-// errReplaced answers a call that an object which is no more cannot have.
-var errReplaced = object.Errorf(object.CodeNotFound, "unknown object")
+// errUnknown answers a call of an object that is not here, or no more.
+var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
 
 // retire puts heir in the place of o; nil if the object is no more.
 func (o *hosted) retire(heir *hosted) {
@@ -267,7 +267,7 @@ func (o *hosted) inherit(old *hosted, left *estate) {
 // more.
 func (o *hosted) succeed(j *job) {
 	if o == nil {
-		j.fail(errReplaced)
+		j.fail(errUnknown)
 		return
 	}
 	o.dispatch(j)
@@ -317,9 +317,9 @@ func (o *hosted) cut() {
 	clear(o.sessions)
 	o.mu.Unlock()
 	o.w.mu.Lock()
-	for _, s := range o.w.streams {
-		if s.actor.o == o {
-			left = append(left, s.actor)
+	for _, a := range o.w.streams {
+		if a.o == o {
+			left = append(left, a)
 		}
 	}
 	o.w.mu.Unlock()

@@ -65,8 +65,8 @@ func Main() int {
 	return 0
 }
 
-// Serve answers the host on conn until it closes the connection or
-// says stop. It returns nil then, and an error if the link broke or spoke nonsense.
+// Serve answers the host on conn until it closes the connection or says stop. It returns
+// nil then, and an error if the link broke or spoke nonsense.
 func Serve(conn *nonblock.Socket) error {
 	defer conn.Close()
 	w := &process{
@@ -75,7 +75,7 @@ func Serve(conn *nonblock.Socket) error {
 		loaded:  map[uint64]*hosted{},
 		libs:    map[uint64]map[string][]byte{},
 		running: map[uint64]*job{},
-		streams: map[uint64]*stream{},
+		streams: map[uint64]*actor{},
 		asked:   map[uint64]chan proxyReply{},
 	}
 	w.lines.tell = w.leftOut
@@ -119,7 +119,7 @@ type process struct {
 
 	mu         sync.Mutex // guards what follows
 	running    map[uint64]*job
-	streams    map[uint64]*stream
+	streams    map[uint64]*actor // in which each lives
 	lastStream uint64
 	asked      map[uint64]chan proxyReply // calls to other objects under way
 	lastAsk    uint64
@@ -157,19 +157,19 @@ func (w *process) accept(j *job, typ link.Type, body []byte) error {
 	w.jobs.Add(1)
 	w.mu.Lock()
 	w.running[j.id] = j
-	s := w.streams[j.stream]
+	a := w.streams[j.stream]
 	w.mu.Unlock()
 	if j.stream != 0 {
-		if s == nil {
+		if a == nil {
 			j.fail(object.ErrStreamGone)
 			return nil
 		}
-		s.actor.enqueue(j)
+		a.enqueue(j)
 		return nil
 	}
 	o := w.objects[j.call.ID]
 	if o == nil {
-		j.fail(object.Errorf(object.CodeNotFound, "unknown object"))
+		j.fail(errUnknown)
 		return nil
 	}
 	o.dispatch(j)

@@ -5,9 +5,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// written is the encoder of a serializer that escapes characters of texts. It refuses a result,
-// or arguments, before that makes them longer than a frame may be: a text of control characters takes up to
-// six times its size, which would otherwise cost the worker its memory, or the host's trust.
+// written is the encoder of a serializer that escapes characters of texts. It refuses a
+// result, or arguments, before that makes them longer than a frame may be: a text of control
+// characters takes up to six times its size, which would otherwise cost the worker its
+// memory, or the host's trust.
 type written struct {
 	codec.Encoder
 	max   int // bytes
