@@ -211,7 +211,7 @@ func acceptHeader(m *wire.Message) error {
 	if m.Type == wire.Ping || codec.ByWire(m.Protocol, m.Serializer) != nil {
 		return nil
 	}
-	return object.Errorf(object.CodeInvalid, "message used serializer that is not accepted: %d", m.Serializer)
+	return object.Errorf(object.CodeInvalid, "message used serializer that is not accepted: %d; use serpent, json or msgpack", m.Serializer)
 }
 
 // unreadable answers a first message that could not be read with CONNECTFAIL, in the
@@ -303,6 +303,19 @@ func (c *conn) write(m *wire.Message) error {
 	return err
 }
 
+// stranger says what a peer whom the policy does not name can do about it, and what the host's
+// log says of it: what the peer showed, and nothing that it did not.
+func stranger(p *object.Peer) (remedy string, shown []any) {
+	switch p.Way {
+	case object.WayPeer:
+		return "its operator can add your account as a principal", []any{"uid", p.UID}
+	case object.WayCert:
+		return fmt.Sprintf("its operator can add your certificate (common name %q) to a principal", p.Cert.CommonName),
+			[]any{"common_name", p.Cert.CommonName, "cert", p.Cert.SHA256}
+	}
+	return "show it a key or a certificate of a principal", nil
+}
+
 // connect handles the first message. It reports whether the conversation goes on.
 func (c *conn) connect(m *wire.Message) bool {
 	c.proto = m.Protocol
@@ -329,9 +342,10 @@ func (c *conn) connect(m *wire.Message) bool {
 	}
 	snap := c.h.snap.Load()
 	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
-		c.h.log.Warn("stranger refused", "peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way, "uid", c.caller.Peer.UID)
+		remedy, shown := stranger(&c.caller.Peer)
+		c.h.log.Warn("stranger refused", append([]any{"peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way}, shown...)...)
 		c.h.deny("connect", &c.caller, "", "", "denied: no permit names strangers", "", m.Corr)
-		c.refuse(m, ser, "access denied: the host does not know who you are; its operator can add your account as a principal")
+		c.refuse(m, ser, "access denied: the host does not know who you are; "+remedy)
 		return false
 	}
 	payload, err := c.inflate(m, maxHandshakeBytes)

@@ -169,6 +169,7 @@ func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (map[string]st
 	}); err != nil {
 		return nil, err
 	}
+	h.snap.Load().vault.look(time.Now()) // so that the key counts before its holder hears of it
 	return map[string]string{"principal": t.Principal, "key_id": k.ID, "created": k.Created.Format(time.RFC3339),
 		"public": base64.StdEncoding.EncodeToString(own.PublicKey().Bytes())}, nil
 }

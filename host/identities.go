@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,8 @@ type vault struct {
 	log    *slog.Logger
 	now    atomic.Pointer[identities]
 
-	// Of whoever reads: New, then one goroutine.
+	looking sync.Mutex // guards what follows, once New has read it
+
 	seen   map[string]fs.FileInfo // of every file, when it was read; nil: it was not there
 	failed map[string]string      // what could not be read, by file or listener, and why: read at every look
 	keys   map[string][]keyfile.Key
@@ -398,6 +400,8 @@ func (h *Host) watchFiles(ctx context.Context) {
 
 // look reads what has changed and tells of it.
 func (v *vault) look(now time.Time) {
+	v.looking.Lock()
+	defer v.looking.Unlock()
 	changed, problems := v.read()
 	for _, err := range problems {
 		v.log.Error("identities: the last good reading stays in force", "err", err)

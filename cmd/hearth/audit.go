@@ -203,7 +203,7 @@ func (f *auditFlags) print(w io.Writer, e *audit.Entry) {
 		what += "." + e.Method
 	}
 	if e.Event != "call" {
-		what = e.Event + " " + what
+		what = strings.TrimSpace(e.Event + " " + what)
 	}
 	reason := e.Reason
 	if e.Exceeding != "" {

@@ -404,6 +404,8 @@ func stateAt(until, now time.Time) string {
 	switch left := until.Sub(now); {
 	case left <= 0:
 		return "expired"
+	case left < 24*time.Hour:
+		return "expires soon: within a day"
 	case left < ca.Soon:
 		return fmt.Sprintf("expires soon: in %s", days(left))
 	}

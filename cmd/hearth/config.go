@@ -119,7 +119,9 @@ func policySettings(p *policy.Policy, from string) []setting {
 		if l.TLS != nil {
 			rows = append(rows,
 				setting{name + "tls cert", l.TLS.Cert, "", where},
+				setting{name + "tls key", l.TLS.Key, "", where},
 				setting{name + "tls client_ca", strings.Join(l.TLS.ClientCA, " "), "", where},
+				setting{name + "tls revoked", strings.Join(l.TLS.Revoked, " "), "", where},
 				setting{name + "tls min_version", l.TLS.MinVersion, "1.3", where})
 		}
 	}

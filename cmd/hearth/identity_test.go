@@ -122,7 +122,8 @@ func startIdentityHost(t *testing.T) *identityHost {
 			c.Subject.CommonName, c.NotAfter = "alice", time.Now().Add(-time.Minute)
 		})
 		h.ca.issue("tomorrow", func(c *x509.Certificate) {
-			c.Subject.CommonName, c.NotBefore = "alice", time.Now().Add(time.Minute)
+			c.Subject.CommonName, c.NotBefore = "alice", time.Now().Add(time.Hour)
+			c.NotAfter = c.NotBefore.Add(time.Hour)
 		})
 		h.ca.issue("server", func(c *x509.Certificate) { forServer(c); c.Subject.CommonName = "alice" })
 		h.ca.issue("mallory", nil)
@@ -209,9 +210,9 @@ func TestWhoIsCalling(t *testing.T) {
 		{"no proof, peer", portPeer, client.Profile{Channel: "plain"}, "access denied"},
 		{"TLS where there is none", portSigned, h.certs("alice"), "EOF"},
 		{"a key where only certificates count", portStrict, key("alice.key.txt"), "EOF"},
-		{"no certificate", portTLS, client.Profile{Channel: "tls", CA: "ca.pem"}, "access denied"},
+		{"no certificate", portTLS, client.Profile{Channel: "tls", CA: "ca.pem"}, "access denied: the host does not know who you are; show it a key or a certificate of a principal"},
 		{"no certificate where one is required", portStrict, client.Profile{Channel: "tls", CA: "ca.pem"}, "certificate required"},
-		{"nobody's certificate", portTLS, h.certs("mallory"), "access denied"},
+		{"nobody's certificate", portTLS, h.certs("mallory"), `its operator can add your certificate (common name "mallory") to a principal`},
 		{"the right name under another authority", portTLS, h.certs("namesake"), "access denied"},
 		{"the right name under a stranger", portTLS, h.certs("forged"), "access denied"}, // it is not asked for
 		{"the right name under a stranger, required", portStrict, h.certs("forged"), "certificate"},
@@ -224,6 +225,10 @@ func TestWhoIsCalling(t *testing.T) {
 		if got := h.who(tc.port, tc.p); !strings.Contains(got, tc.want) {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
+	}
+	// The log says what a stranger showed, and no user where the kernel was not asked.
+	if log := h.log.String(); !strings.Contains(log, "way=cert common_name=mallory cert=") || strings.Contains(log, "way=cert uid=") || strings.Contains(log, `way="" uid=`) {
+		t.Errorf("strangers with and without a certificate stand in the log so:\n%s", log)
 	}
 	for _, secret := range []string{"a shared secret of alice", readSecret(t, filepath.Join(h.dir, "alice.key.txt"))} {
 		if strings.Contains(h.log.String(), secret) {

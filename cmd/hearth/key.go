@@ -171,7 +171,9 @@ the host, so that no call fails while the file is on its way to the client.`,
 					old = append(old, o.ID)
 				}
 				return append([]keyfile.Key{k}, keys...), nil
-			}); err != nil {
+			}); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("there is no key file %s: hearth key new makes one", args[0])
+			} else if err != nil {
 				return fmt.Errorf("rotating: %w", err)
 			}
 			w := cmd.OutOrStdout()

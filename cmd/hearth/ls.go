@@ -153,7 +153,7 @@ func noObjects(prefix string) string {
 	if prefix != "" {
 		return fmt.Sprintf("no object that you may call begins with %s; hearth reload, on the host, says what is not served", prefix)
 	}
-	return "no object that you may call; hearth new acme.counter writes one"
+	return "no object that you may call; hearth new acme.counter writes one, and hearth policy explain, on the host, says who may call what"
 }
 
 // list describes every object that begins with prefix.

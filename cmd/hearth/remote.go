@@ -120,6 +120,7 @@ func (r *remote) within(ctx context.Context) (context.Context, context.CancelFun
 func (r *remote) explain(err error) error {
 	var re *client.RemoteError
 	var ce *client.CallError
+	var tlsAlert *net.OpError // crypto/tls marks so what the other end sent
 	switch {
 	case err == nil:
 		return nil
@@ -129,6 +130,8 @@ func (r *remote) explain(err error) error {
 		return err
 	case errors.Is(err, signed.ErrProof):
 		return fmt.Errorf("the host at %s did not prove that it has the key of %s: the key is unknown or revoked there, or this is another host", r.at, r.profile)
+	case errors.As(err, &tlsAlert) && tlsAlert.Op == "remote error":
+		return fmt.Errorf("the host at %s ended the TLS handshake: %w; the certificate of %s may be missing, expired, revoked or of another authority: the host's log says which", r.at, tlsAlert.Err, r.profile)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("no host listens at %s: start one with hearth serve, or name another with --at", r.at)
 	case errors.Is(err, syscall.EACCES):
