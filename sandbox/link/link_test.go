@@ -412,3 +412,43 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// failing is a peer that reads nothing, until it is gone.
+type failing struct{ begun, gone chan struct{} }
+
+func (f failing) Write([]byte) (int, error) {
+	close(f.begun)
+	<-f.gone
+	return 0, io.ErrClosedPipe
+}
+
+// TestDeadLinkIsNotSlow: whatever waits for a peer that is gone, one is told that it is gone.
+func TestDeadLinkIsNotSlow(t *testing.T) {
+	f := failing{make(chan struct{}), make(chan struct{})}
+	w := link.NewWriter(f)
+	var e link.Encoder
+	e.Begin(link.Log, 1)
+	raw := make([]byte, 40<<20)
+	first := make(chan error, 1)
+	go func() { first <- w.WriteBefore(e.FrameBefore(len(raw)), raw) }() // ends when f does
+	<-f.begun
+	var other link.Encoder
+	other.Begin(link.Log, 2)
+	frame := other.FrameBefore(len(raw))
+	if err := w.WriteBefore(frame, raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WriteBefore(frame, raw); !errors.Is(err, link.ErrBacklog) {
+		t.Errorf("while it is only slow: %v", err)
+	}
+	close(f.gone)
+	if err := <-first; !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the write that met it: %v", err)
+	}
+	if err := w.WriteBefore(frame, raw); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := w.Queue(other.Frame()); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("afterwards, in the queue: %v", err)
+	}
+}

@@ -58,7 +58,7 @@ func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) error {
 		w.flushLocked(frame, rest...)
 		return w.err
 	}
-	if len(w.buf) > 0 && len(w.buf)+size > MaxBacklogBytes {
+	if w.fullLocked(size) {
 		return ErrBacklog
 	}
 	w.appendLocked(frame, rest...)
@@ -75,7 +75,7 @@ func (w *Writer) Queue(frame []byte) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.buf)+len(frame) > MaxBacklogBytes {
+	if w.fullLocked(len(frame)) {
 		return ErrBacklog
 	}
 	w.appendLocked(frame)
@@ -93,6 +93,12 @@ func (w *Writer) Queue(frame []byte) error {
 		}()
 	}
 	return w.err
+}
+
+// fullLocked reports whether too much waits for a frame of so many bytes to wait, too. Nothing
+// waits for a peer that is gone.
+func (w *Writer) fullLocked(size int) bool {
+	return w.err == nil && len(w.buf) > 0 && len(w.buf)+size > MaxBacklogBytes
 }
 
 // appendLocked lets a frame wait, if anybody can still be written to.
