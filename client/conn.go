@@ -166,23 +166,21 @@ func (c *conn) encode(id object.ID, r request) (payload [3][]byte, err error) {
 func (c *conn) send(kind wire.Type, flags wire.Flags, serializer uint16, payload [3][]byte) (whole bool, err error) {
 	c.request = wire.Message{Protocol: c.client.cfg.Protocol, Type: kind, Serializer: serializer, Flags: flags, Seq: c.seq, Payload: payload[0]}
 	size := len(payload[0]) + len(payload[1]) + len(payload[2])
-	if c.client.cfg.Compress || size <= keepBytes { // then it is in one piece
-		if c.client.cfg.Compress {
-			c.out, err = wire.AppendCompressed(c.out[:0], &c.request)
-		} else {
-			c.out, err = wire.Append(c.out[:0], &c.request)
-		}
-		if err != nil {
-			return false, err
-		}
-		n, err := c.nc.Write(c.out)
-		return n == len(c.out), err
+	var behind [3][]byte // the payload, if it is not worth copying; else it is in one piece
+	switch {
+	case c.client.cfg.Compress:
+		c.out, err = wire.AppendCompressed(c.out[:0], &c.request)
+	case size <= keepBytes:
+		c.out, err = wire.Append(c.out[:0], &c.request)
+	default:
+		behind = payload
+		c.out, err = wire.AppendHead(c.out[:0], &c.request, size)
 	}
-	if c.out, err = wire.AppendHead(c.out[:0], &c.request, size); err != nil {
+	if err != nil {
 		return false, err
 	}
-	left := len(c.out) + size
-	for _, p := range [...][]byte{c.out, payload[0], payload[1], payload[2]} {
+	left := len(c.out) + len(behind[0]) + len(behind[1]) + len(behind[2])
+	for _, p := range [...][]byte{c.out, behind[0], behind[1], behind[2]} {
 		if len(p) == 0 {
 			continue
 		}

@@ -49,18 +49,17 @@ func Append(s Serializer, buf []byte, v any) ([]byte, error) {
 
 // Unmarshal returns the value of a document. Errors are those of [Serializer].Decode.
 func Unmarshal(s Serializer, doc []byte, lim Limits) (any, error) {
-	var b Builder
-	if err := s.Decode(doc, lim, &b); err != nil {
-		return nil, err
-	}
-	return b.Value(), nil
+	return unmarshal(s, doc, lim, &Builder{})
 }
 
 // UnmarshalOwn is [Unmarshal] of a document whose memory belongs to the value from now on: a
 // text or bytes that are most of it are not copied.
 func UnmarshalOwn(s Serializer, doc []byte, lim Limits) (any, error) {
-	b := Builder{own: doc}
-	if err := s.Decode(doc, lim, &b); err != nil {
+	return unmarshal(s, doc, lim, &Builder{own: doc})
+}
+
+func unmarshal(s Serializer, doc []byte, lim Limits, b *Builder) (any, error) {
+	if err := s.Decode(doc, lim, b); err != nil {
 		return nil, err
 	}
 	return b.Value(), nil

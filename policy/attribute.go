@@ -131,13 +131,19 @@ func (r *reader) text(a attributes, name string) (s string, at hcl.Range, ok boo
 	return s, attr.Expr.Range(), ok
 }
 
+// evaluated returns an attribute and what it is; ok is false if it is missing, or wrong, which
+// has been told.
+func (r *reader) evaluated(a attributes, name string) (attr *hclsyntax.Attribute, v cty.Value, ok bool) {
+	if attr = a[name]; attr == nil {
+		return nil, cty.NilVal, false
+	}
+	v, ok = r.value(attr.Expr)
+	return attr, v, ok
+}
+
 // flag returns a yes-or-no attribute; ok is false if it is missing or wrong.
 func (r *reader) flag(a attributes, name string) (v, ok bool) {
-	attr := a[name]
-	if attr == nil {
-		return false, false
-	}
-	got, ok := r.value(attr.Expr)
+	attr, got, ok := r.evaluated(a, name)
 	if !ok {
 		return false, false
 	}
@@ -151,11 +157,7 @@ func (r *reader) flag(a attributes, name string) (v, ok bool) {
 // whole returns an attribute that is a whole number within bounds; ok is false if it is
 // missing or wrong.
 func (r *reader) whole(a attributes, name string, least, most int64, hint string) (n int64, ok bool) {
-	attr := a[name]
-	if attr == nil {
-		return 0, false
-	}
-	v, ok := r.value(attr.Expr)
+	attr, v, ok := r.evaluated(a, name)
 	if !ok {
 		return 0, false
 	}
@@ -171,11 +173,7 @@ func (r *reader) whole(a attributes, name string, least, most int64, hint string
 
 // uid returns an attribute that is a user id; ok is false if it is missing or wrong.
 func (r *reader) uid(a attributes, name string) (uid uint32, ok bool) {
-	attr := a[name]
-	if attr == nil {
-		return 0, false
-	}
-	v, ok := r.value(attr.Expr)
+	attr, v, ok := r.evaluated(a, name)
 	if !ok {
 		return 0, false
 	}
@@ -335,11 +333,7 @@ func (r *reader) count(a attributes, name string) (n int, ok bool) {
 
 // cpus reads a number of processors, which may be a fraction.
 func (r *reader) cpus(a attributes) (float64, bool) {
-	attr := a["cpus"]
-	if attr == nil {
-		return 0, false
-	}
-	v, ok := r.value(attr.Expr)
+	attr, v, ok := r.evaluated(a, "cpus")
 	if !ok {
 		return 0, false
 	}
