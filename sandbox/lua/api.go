@@ -68,14 +68,16 @@ func (L *Thread) NewTable(array, hash int) *Table {
 
 // NewUserData returns a userdata that is counted, with size bytes of its own.
 func (L *Thread) NewUserData(v any, meta *Table, size int) Value {
-	L.Allocate(64 + size)
-	return NewUserData(v, meta)
+	L.Allocate(userDataSize + size)
+	ud := NewUserData(v, meta)
+	ud.AsUserData().size = size
+	return ud
 }
 
 // ArgError raises that an argument is wrong. It names the function as its caller does.
 func (L *Thread) ArgError(i int, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
-	kind, name := L.ci.callName()
+	kind, name := L.callName(L.ci)
 	if kind == "method" {
 		if i--; i == 0 {
 			L.RaiseError("calling '%s' on bad self (%s)", shortName(name), msg)
@@ -259,6 +261,7 @@ func (vm *VM) Clear() {
 	L.top = 1
 	L.closeUpvals(0)
 	clear(L.stack)
+	vm.raised = nil
 	L.ci, L.depth, L.handler, L.status = L.base(), 0, Nil, running
 	vm.current, vm.calls = L, 0
 }

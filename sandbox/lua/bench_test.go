@@ -39,7 +39,7 @@ func BenchmarkVM(b *testing.B) {
 		})
 		b.Run(p.name+"/vm=hearth", func(b *testing.B) {
 			vm := lua.New(lua.Limits{})
-			vm.Refill = func(int64) (int64, error) { return 1000, nil }
+			vm.Refill = func() (int64, error) { return 1000, nil }
 			g := stdlib.New(vm, stdlib.Config{}).Globals()
 			vm.Main.SetGlobals(g)
 			proto, err := lua.Compile("bench", p.body)

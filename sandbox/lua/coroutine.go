@@ -60,6 +60,7 @@ func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
 	calls := vm.calls
 	vm.calls++
 	co.calls = vm.calls
+	co.resumer = L
 	begun := co.begun
 	co.begun = true
 	L.status, co.status, vm.current = normal, running, co

@@ -43,6 +43,9 @@ func (L *Thread) message(where, format string, args ...any) Value {
 // them, and where there is none, the result is nil.
 func (L *Thread) level(n int) *frame {
 	ci := L.ci
+	if n > 16 {
+		L.vm.charge(min(n, L.depth) >> 2)
+	}
 	for ; n > 0 && ci.prev != nil; ci = ci.prev {
 		n -= 1 + ci.tails
 	}
@@ -55,6 +58,9 @@ func (L *Thread) level(n int) *frame {
 // LevelExists reports whether there is a call so many levels below the running one, replaced ones included.
 func (L *Thread) LevelExists(n int) bool {
 	ci := L.ci
+	if n > 16 {
+		L.vm.charge(min(n, L.depth) >> 2)
+	}
 	for ; n > 0 && ci.prev != nil; ci = ci.prev {
 		n -= 1 + ci.tails
 	}
@@ -82,11 +88,12 @@ func (ci *frame) line() int {
 }
 
 // callName returns what the caller of a frame calls it: the kind of name and the name, or "" and "".
-func (ci *frame) callName() (kind, name string) {
+func (L *Thread) callName(ci *frame) (kind, name string) {
 	caller := ci.prev
 	if ci.tails > 0 || caller == nil || caller.fn == nil || caller.fn.proto == nil {
 		return "", ""
 	}
+	L.chargeNames(caller)
 	return caller.fn.proto.CallName(caller.pc - 1)
 }
 
@@ -109,7 +116,7 @@ func (L *Thread) Level(n int) (l Level, ok bool) {
 		return Level{}, true
 	}
 	l = Level{Fn: ci.fn, Line: ci.line(), TailCalls: ci.tails}
-	l.Kind, l.Name = ci.callName()
+	l.Kind, l.Name = L.callName(ci)
 	return l, true
 }
 
@@ -119,11 +126,19 @@ func (L *Thread) variable(reg int) string {
 	if reg < 0 || ci.fn == nil || ci.fn.proto == nil || reg >= ci.fn.proto.registers {
 		return ""
 	}
+	L.chargeNames(ci)
 	kind, name := ci.fn.proto.RegisterName(ci.pc-1, reg)
 	if kind == "" {
 		return ""
 	}
 	return kind + " '" + shortName(name) + "'"
+}
+
+// chargeNames charges for the search of a name, which reads the code up to where it is.
+func (L *Thread) chargeNames(ci *frame) {
+	if p := ci.fn.proto; p != nil {
+		L.vm.charge((ci.pc + len(p.Locals)) >> 2)
+	}
 }
 
 // shortName cuts a name in a message: scripts choose how long it is.
@@ -173,9 +188,9 @@ func (L *Thread) Traceback(message string, level int) string {
 		b.WriteByte('\n')
 	}
 	b.WriteString("stack traceback:")
-	total := level
-	for L.LevelExists(total) {
-		total++
+	total := 0
+	for ci := L.ci; ci.prev != nil; ci = ci.prev {
+		total += 1 + ci.tails
 	}
 	for n := level; n < total; n++ {
 		if n == level+first && total-n > last {

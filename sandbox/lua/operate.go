@@ -39,7 +39,7 @@ var common = func() map[string]Value {
 		"byte char rep len lower upper floor ceil abs max min sqrt random pairs ipairs next type tostring tonumber " +
 		"setmetatable getmetatable rawget rawset rawequal select unpack pcall xpcall error assert print require " +
 		"string table math os coroutine hearth self n x y z key value name id data") {
-		m[s] = constString(s)
+		m[s] = SharedString(s)
 	}
 	return m
 }()

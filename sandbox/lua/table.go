@@ -15,6 +15,7 @@ type Table struct {
 	// absent has a bit for each metamethod that the table, as a metatable, is known not to have.
 	// Every write clears it; the bit clean is cleared with them.
 	absent  uint8
+	mark    uint16 // of the last walk that found it
 	Meta    *Table
 	array   []Value // array[i-1] holds key i
 	entries []entry // in order of insertion, up to cap(entries)

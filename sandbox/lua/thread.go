@@ -6,6 +6,7 @@ import "fmt"
 // until it returns.
 type Thread struct {
 	kind   Kind
+	mark   uint16
 	status status
 	begun  bool // its function was called
 	vm     *VM
@@ -19,6 +20,7 @@ type Thread struct {
 
 	handler Value // is called with what is raised, before the stack is unwound
 	calls   int   // vm.calls where it was resumed: a yield is possible only there
+	resumer *Thread
 	pending frame // of a call that yielded: where its results go
 }
 

@@ -50,16 +50,20 @@ var (
 
 // text is a string object.
 type text struct {
-	kind Kind
-	hash uint32 // 0: not computed yet
-	s    string
+	kind   Kind
+	shared bool   // several VMs may have it: nothing of it is written
+	mark   uint16 // of the last walk that found it
+	hash   uint32 // 0: not computed yet
+	s      string
 }
 
 // UserData is a value of the host's. Scripts can do with it what its metatable allows.
 type UserData struct {
 	kind  Kind
+	mark  uint16
 	Value any
 	Meta  *Table
+	size  int // bytes of Value, for the account of memory
 }
 
 // Nil is nil; True and False are the booleans.
@@ -86,11 +90,9 @@ func Bool(v bool) Value {
 // String returns a string. The bytes are shared, not copied.
 func String(s string) Value { return Value{ref: unsafe.Pointer(&text{kind: StringKind, s: s})} }
 
-// constString returns a string that several goroutines may use: nothing of it is computed later.
-func constString(s string) Value {
-	t := &text{kind: StringKind, s: s}
-	t.hash = hashString(s)
-	return Value{ref: unsafe.Pointer(t)}
+// SharedString returns a string that values of several VMs, and so several goroutines, may refer to.
+func SharedString(s string) Value {
+	return Value{ref: unsafe.Pointer(&text{kind: StringKind, shared: true, hash: hashString(s), s: s})}
 }
 
 // NewUserData returns a userdata with a metatable, which may be nil.

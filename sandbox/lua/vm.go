@@ -23,8 +23,8 @@ import (
 // VM is one Lua state: its main thread, its coroutines and what they share.
 type VM struct {
 	// Refill is called when the steps at hand are used up. It returns how many more may be taken until it is
-	// called again, or an error that ends the run. A VM without it never ends one. Required before any run.
-	Refill func(overdrawn int64) (steps int64, err error)
+	// called again, or an error that ends the run. A VM without it never ends one.
+	Refill func() (steps int64, err error)
 	// Allocated is the number of bytes that were allocated for values of scripts so far.
 	Allocated int64
 
@@ -35,6 +35,7 @@ type VM struct {
 	fuel    int64     // steps at hand
 	granted int64     // steps that Refill granted in all
 	calls   int       // calls of Go inside each other
+	epoch   uint16    // of the last walk
 	current *Thread   // the running one
 	raised  *Error    // on its way to whoever catches it
 	killed  error     // why the run was ended
@@ -87,6 +88,12 @@ func (vm *VM) Kill(why error) {
 	vm.Pause()
 }
 
+// Revive makes a VM usable again whose run was ended. Its values are as the run left them.
+func (vm *VM) Revive() {
+	vm.killed = nil
+	vm.Clear()
+}
+
 // Killed returns why the run was ended, nil if it was not.
 func (vm *VM) Killed() error { return vm.killed }
 
@@ -96,20 +103,17 @@ type killedPanic struct{}
 // refill gets more steps, or ends the run.
 func (vm *VM) refill() {
 	if vm.killed == nil && vm.Refill != nil {
-		n, err := vm.Refill(-vm.fuel)
+		n, err := vm.Refill()
 		if err == nil {
-			vm.fuel += n
-			vm.granted += n
-			if vm.fuel < 0 { // what was taken at once is more than is granted at once
-				vm.granted -= vm.fuel
-				vm.fuel = 0
-			}
+			vm.granted += n - vm.fuel
+			vm.fuel = n
 			return
 		}
 		vm.killed = err
-	} else if vm.killed == nil {
-		vm.fuel += 1 << 20
+	}
+	if vm.killed == nil {
 		vm.granted += 1 << 20
+		vm.fuel += 1 << 20
 		return
 	}
 	panic(killedPanic{})
@@ -195,7 +199,7 @@ func link(p *code.Proto, known map[string]Value) *Proto {
 			v, ok := known[c.String]
 			if !ok {
 				if v, ok = common[c.String]; !ok {
-					v = constString(c.String)
+					v = SharedString(c.String)
 				}
 				known[c.String] = v
 			}
@@ -212,10 +216,12 @@ func link(p *code.Proto, known map[string]Value) *Proto {
 // Function is a closure of Lua code, or a native function.
 type Function struct {
 	kind   Kind
+	mark   uint16
 	Env    *Table // the globals
 	proto  *Proto
 	upvals []*upval
 	native Native
+	ref    Value // what a native function refers to
 }
 
 // Native is a function of the host's. It finds its arguments by [Thread.Get] and the like, pushes its
@@ -237,6 +243,18 @@ func NewFunction(p *Proto, env *Table) *Function {
 
 // NewNative returns a native function.
 func NewNative(f Native) *Function { return &Function{kind: FunctionKind, native: f} }
+
+// NewIterator returns a native function that has a state of its own, such as where it is. ref is a value
+// that it refers to, which counts as in use as long as the function does.
+func NewIterator(f Native, ref Value) *Function {
+	return &Function{kind: FunctionKind, native: f, ref: ref, Env: stateful}
+}
+
+// stateful marks native functions that have a state.
+var stateful = NewTable(0, 0)
+
+// Stateful reports whether a native function has a state of its own.
+func (f *Function) Stateful() bool { return f.native != nil && f.Env == stateful }
 
 // Proto returns the code of a Lua function, nil for a native one.
 func (f *Function) Proto() *Proto { return f.proto }

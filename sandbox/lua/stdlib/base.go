@@ -83,7 +83,7 @@ func (l *Library) openBase() {
 // kindNames are the names of the types, which need not be made again and again.
 var kindNames = func() (names [8]lua.Value) {
 	for k := range names {
-		names[k] = lua.String(lua.Kind(k).String())
+		names[k] = lua.SharedString(lua.Kind(k).String())
 	}
 	return names
 }()

@@ -75,7 +75,7 @@ func (l *Library) Forget() { l.count = new(counter) }
 
 func (l *Library) wrap(L *lua.Thread) int {
 	co := l.newThread(L)
-	L.Push(lua.NewNative(func(L *lua.Thread) int {
+	L.Push(lua.NewIterator(func(L *lua.Thread) int {
 		n, err := L.Resume(co, L.Top())
 		if err == nil {
 			return n
@@ -88,6 +88,6 @@ func (l *Library) wrap(L *lua.Thread) int {
 		}
 		L.Raise(v)
 		return 0
-	}).Value())
+	}, co.Value()).Value())
 	return 1
 }

@@ -218,7 +218,7 @@ func strGmatch(L *lua.Thread) int {
 	src, pat := L.CheckString(1), L.CheckString(2)
 	i := 0
 	L.Allocate(200)
-	L.Push(lua.NewNative(func(L *lua.Thread) int {
+	L.Push(lua.NewIterator(func(L *lua.Thread) int {
 		m := newMatcher(L, src, pat)
 		for ; i <= len(src); i++ {
 			if end := m.at(i, 0); end >= 0 {
@@ -232,7 +232,7 @@ func strGmatch(L *lua.Thread) int {
 		}
 		m.settle()
 		return 0
-	}).Value())
+	}, L.Get(1)).Value())
 	return 1
 }
 
