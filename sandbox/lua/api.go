@@ -229,7 +229,7 @@ func Describe(v Value) string {
 	case StringKind:
 		return v.text().s
 	}
-	return fmt.Sprintf("%s: 0x%014x", v.Kind(), v.Identity()>>8)
+	return fmt.Sprintf("%s: 0x%016x", v.Kind(), v.Identity())
 }
 
 // Env returns the globals of the function that called the running native function, or those of the thread.

@@ -1,7 +1,7 @@
 package lua
 
 // userDataSize is the size of a userdata without its value.
-const userDataSize = 64
+const userDataSize = 80
 
 // Held returns the bytes that are in use: those of all values that can be reached from the given ones, from
 // the globals and from the stacks of the running coroutine and of those that wait for it. It stops when it
@@ -73,7 +73,7 @@ func (w *walker) visit(v Value) {
 	switch v.Kind() {
 	case TableKind:
 		t := (*Table)(v.ref)
-		w.sum += int64(t.size())
+		w.sum += int64(t.Size())
 		w.table(t.Meta)
 		for _, e := range t.array {
 			w.add(e)
@@ -98,6 +98,7 @@ func (w *walker) visit(v Value) {
 		u := (*UserData)(v.ref)
 		w.sum += userDataSize + int64(u.size)
 		w.table(u.Meta)
+		w.add(u.Ref)
 	case ThreadKind:
 		w.thread((*Thread)(v.ref))
 	}

@@ -315,8 +315,8 @@ func (t *Table) resize(array, hash int) int {
 	return max(len(t.array)*valueSize+cap(t.entries)*entrySize-was, 0) + 8
 }
 
-// size returns the bytes that the table takes.
-func (t *Table) size() int { return tableSize + len(t.array)*valueSize + cap(t.entries)*entrySize }
+// Size returns the bytes that the table takes.
+func (t *Table) Size() int { return tableSize + len(t.array)*valueSize + cap(t.entries)*entrySize }
 
 // Len returns a border: an n so that element n is not nil, or n is 0, and element n+1 is nil.
 func (t *Table) Len() int {

@@ -63,7 +63,8 @@ type UserData struct {
 	mark  uint16
 	Value any
 	Meta  *Table
-	size  int // bytes of Value, for the account of memory
+	Ref   Value // what Value refers to, which counts as in use as long as the userdata does
+	size  int   // bytes of Value, for the account of memory
 }
 
 // Nil is nil; True and False are the booleans.

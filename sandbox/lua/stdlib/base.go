@@ -52,7 +52,7 @@ func (l *Library) openBase() {
 			l.print(L, "\t")
 			return 0
 		},
-		"select": baseSelect, "tonumber": baseToNumber, "tostring": baseToString,
+		"select": baseSelect, "tonumber": ToNumber, "tostring": baseToString,
 		"type": func(L *lua.Thread) int {
 			L.Push(kindNames[L.CheckAny(1).Kind()])
 			return 1
@@ -207,7 +207,8 @@ func baseSelect(L *lua.Thread) int {
 	return n - i
 }
 
-func baseToNumber(L *lua.Thread) int {
+// ToNumber is the function tonumber.
+func ToNumber(L *lua.Thread) int {
 	base := L.OptInt(2, 10)
 	if base == 10 {
 		v := L.CheckAny(1)

@@ -71,7 +71,11 @@ func (l *Library) newThread(L *lua.Thread) *lua.Thread {
 }
 
 // Forget lets the coroutines of the run before count no longer.
-func (l *Library) Forget() { l.count = new(counter) }
+func (l *Library) Forget() {
+	if l.count.live.Load() > 0 { // they wait to be collected
+		l.count = new(counter)
+	}
+}
 
 func (l *Library) wrap(L *lua.Thread) int {
 	co := l.newThread(L)

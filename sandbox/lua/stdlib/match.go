@@ -394,7 +394,7 @@ func (m *matcher) value(n, i, end int) lua.Value {
 
 // text returns a part of the source as a string.
 func (m *matcher) text(i, end int) lua.Value {
-	m.l.PushString(part(m.l, m.src, i, end))
+	m.l.PushString(Part(m.l, m.src, i, end))
 	v := m.l.Get(-1)
 	m.l.Pop(1)
 	return v

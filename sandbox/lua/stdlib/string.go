@@ -28,8 +28,10 @@ func position(pos, n int) int {
 	return max(pos, 0)
 }
 
-func strByte(L *lua.Thread) int {
-	s := L.CheckString(1)
+func strByte(L *lua.Thread) int { return PushBytes(L, L.CheckString(1)) }
+
+// PushBytes is the function string.byte for the bytes s; the arguments are those of string.byte.
+func PushBytes(L *lua.Thread, s string) int {
 	i := position(L.OptInt(2, 1), len(s))
 	j := i
 	if !L.Get(3).IsNil() {
@@ -67,28 +69,30 @@ func strChar(L *lua.Thread) int {
 
 func strSub(L *lua.Thread) int {
 	s := L.CheckString(1)
-	i, j := position(L.CheckInt(2), len(s)), position(L.OptInt(3, -1), len(s))
-	i, j = max(i, 1), min(j, len(s))
-	if i > j {
-		return L.PushString("")
-	}
-	if i == 1 && j == len(s) {
+	i, j := Range(len(s), L.CheckInt(2), L.OptInt(3, -1))
+	if i == 0 && j == len(s) && L.Get(1).Kind() == lua.StringKind {
 		L.Push(L.Get(1))
-		if L.Get(1).Kind() != lua.StringKind {
-			L.Pop(1)
-			return L.PushString(s)
-		}
 		return 1
 	}
-	return L.PushString(part(L, s, i-1, j))
+	return L.PushString(Part(L, s, i, j))
+}
+
+// Range makes positions of a Go range of Lua's, which include the last one and count from 1, or from the end if
+// they are negative. n is the length.
+func Range(n, i, j int) (from, to int) {
+	i, j = max(position(i, n), 1), min(position(j, n), n)
+	if i > j {
+		return 0, 0
+	}
+	return i - 1, j
 }
 
 // sharedText is the longest string all of which a part of it may keep in memory.
 const sharedText = 4 << 10
 
-// part returns s[i:j]. What is less than half of a long string is copied: a script that keeps it does not
+// Part returns s[i:j]. What is less than half of a long string is copied: a script that keeps it does not
 // keep the rest, for which nothing was counted.
-func part(L *lua.Thread, s string, i, j int) string {
+func Part(L *lua.Thread, s string, i, j int) string {
 	if len(s) <= sharedText || 2*(j-i) >= len(s) {
 		return s[i:j]
 	}
