@@ -83,7 +83,7 @@ function Echo.expose:fail() error(hearth.exception("KeyError", "gone")) end
 function Echo.expose:controls(n) return ("\1"):rep(n) end
 function Echo.expose:spin() while true do end end
 function Echo.expose:nest() local function f() return 1 + f() end return f() end
-function Echo.expose:coroutines() local t = {} for i = 1, 50 do t[i] = coroutine.create(print) end end
+function Echo.expose:coroutines() local t = {} for i = 1, 50 do t[i] = coroutine.create(function() end) end end
 function Echo.expose:hoard() local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end end
 return Echo`,
 	"acme/keeper.lua": `

@@ -1,7 +1,7 @@
 package sandbox
 
 import (
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -13,7 +13,7 @@ import (
 //
 // Source: doc/wire.md "Batches".
 func (s *State) batch(r *Request) (Outcome, error) {
-	fns := make([]*lua.LFunction, len(r.Batch))
+	fns := make([]*lua.Function, len(r.Batch))
 	for i, name := range r.Batch {
 		if fns[i] = s.lookup(object.Batch, name); fns[i] == nil {
 			return Outcome{}, errNoMember
@@ -30,13 +30,12 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		clear(calls)
 		s.build.values, s.build.calls = args[:0], calls[:0]
 	}()
-	results := make([]lua.LValue, 0, len(fns))
+	results := make([]lua.Value, 0, len(fns))
 	var end *batchEnd
 	for i, fn := range fns {
-		s.l.SetTop(0)
-		s.l.Push(s.outer)
-		s.l.Push(fn)
-		s.l.Push(s.self)
+		s.vm.Clear()
+		s.l.Push(fn.Value())
+		s.l.Push(s.self.Value())
 		from := 0
 		if i > 0 {
 			from = calls[i-1].end
@@ -45,15 +44,15 @@ func (s *State) batch(r *Request) (Outcome, error) {
 			s.l.Push(v)
 		}
 		if kwargs := calls[i].kwargs; kwargs != nil {
-			s.l.Push(kwargs)
+			s.l.Push(kwargs.Value())
 		}
-		raised, limit := s.run(s.l.GetTop() - 2)
+		raised, limit := s.run(s.l.Top() - 1)
 		if limit != nil {
 			return Outcome{}, limit
 		}
 		if raised != nil {
 			end = &batchEnd{}
-			end.class, end.args = s.raisedParts(raised)
+			end.class, end.args = s.raisedParts(raised.Value)
 			break
 		}
 		v := s.stackValue()
@@ -62,14 +61,14 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		}
 		results = append(results, v)
 	}
-	s.l.SetTop(0)
+	s.vm.Clear()
 	return s.writeBatch(r, results, end)
 }
 
 // batchEnd is the exception that ends a batch.
 type batchEnd struct {
 	class string
-	args  []lua.LValue
+	args  []lua.Value
 }
 
 // readBatch reads the arguments of all calls into the builder.
@@ -84,27 +83,27 @@ func (s *State) readBatch(r *Request) error {
 }
 
 // stackValue makes one value of what a function returned.
-func (s *State) stackValue() lua.LValue {
-	n := s.l.GetTop()
+func (s *State) stackValue() lua.Value {
+	n := s.l.Top()
 	switch n {
 	case 0:
-		return lua.LNil
+		return lua.Nil
 	case 1:
 		return s.l.Get(1)
 	}
-	t := s.l.CreateTable(n, 0)
+	t := s.l.NewTable(n, 0)
 	for i := 1; i <= n; i++ {
-		t.RawSetInt(i, s.l.Get(i))
+		t.SetInt(i, s.l.Get(i))
 	}
-	for i := n; i >= 1 && s.l.Get(i) == lua.LNil; i-- {
-		t.RawSetInt(i, s.null) // or the tuple would be shorter
+	for i := n; i >= 1 && s.l.Get(i).IsNil(); i-- {
+		t.SetInt(i, s.null) // or the tuple would be shorter
 	}
-	t.Metatable = s.mt.tuple
-	return t
+	t.SetMeta(s.mt.tuple)
+	return t.Value()
 }
 
 // checkResult finds out whether a result can be sent before the next call is run.
-func (s *State) checkResult(r *Request, v lua.LValue) *batchEnd {
+func (s *State) checkResult(r *Request, v lua.Value) *batchEnd {
 	s.enc.begin(discard{}, r.Protocol, "result")
 	err := s.enc.value(v)
 	if err == nil {
@@ -114,12 +113,12 @@ func (s *State) checkResult(r *Request, v lua.LValue) *batchEnd {
 	if qualified, ok := s.className(class); ok {
 		class = qualified
 	}
-	return &batchEnd{class: class, args: []lua.LValue{lua.LString(msg)}}
+	return &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}
 }
 
 // writeBatch writes the results and the exception. A result that the serializer refuses
 // ends the list in the same way.
-func (s *State) writeBatch(r *Request, results []lua.LValue, end *batchEnd) (Outcome, error) {
+func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outcome, error) {
 	for last := false; ; {
 		failed, err := s.tryBatch(r, results, end)
 		if err == nil {
@@ -138,12 +137,12 @@ func (s *State) writeBatch(r *Request, results []lua.LValue, end *batchEnd) (Out
 			end, last = &batchEnd{class: class, args: s.unsendable(msg, end.class, end.args)}, true
 			continue
 		}
-		results, end = results[:failed], &batchEnd{class: class, args: []lua.LValue{lua.LString(msg)}}
+		results, end = results[:failed], &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}
 	}
 }
 
 // tryBatch writes the list and returns the position of what could not be written.
-func (s *State) tryBatch(r *Request, results []lua.LValue, end *batchEnd) (int, error) {
+func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, error) {
 	n := len(results)
 	if end != nil {
 		n++

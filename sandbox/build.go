@@ -4,7 +4,7 @@ import (
 	"math"
 	"math/big"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/internal/alias"
 	"github.com/hearthhost/hearth/object"
@@ -17,14 +17,14 @@ import (
 type builder struct {
 	s      *State
 	use    use
-	own    []byte       // memory that the values may keep
-	phase  int          // of a call or batch: how many of the two values are complete
-	pushed int          // arguments of the call that is read
-	values []lua.LValue // the values; of a batch, the positional arguments of all its calls
+	own    []byte      // memory that the values may keep
+	phase  int         // of a call or batch: how many of the two values are complete
+	pushed int         // arguments of the call that is read
+	values []lua.Value // the values; of a batch, the positional arguments of all its calls
 	calls  []batchCall
 	left   int // elements that may still come
 	frames []frame
-	names  map[string]lua.LValue // texts that were keys, to spare allocating them again
+	names  map[string]lua.Value // texts that were keys, to spare allocating them again
 }
 
 type use uint8
@@ -39,14 +39,15 @@ const (
 // end of the one before.
 type batchCall struct {
 	end    int
-	kwargs *lua.LTable // nil: none
+	kwargs *lua.Table // nil: none
 }
 
 // frame is one open container.
 type frame struct {
 	role  role
-	t     *lua.LTable // of an ordinary one, or of keyword arguments once there is one
-	key   lua.LValue  // of a dict: the key whose value comes next, nil if a key comes next
+	t     *lua.Table // of an ordinary one, or of keyword arguments once there is one
+	key   lua.Value  // of a dict: the key whose value comes next
+	keyed bool       // there is one
 	kind  object.Kind
 	class bool // has the key "__class__"
 	at    int  // of a call of a batch: how many of its three values are complete
@@ -76,7 +77,7 @@ func invalid(class, format string, args ...any) *object.Error {
 }
 
 // put adds one complete value to what is open.
-func (b *builder) put(v lua.LValue) error {
+func (b *builder) put(v lua.Value) error {
 	if b.left--; b.left < 0 {
 		return object.Errorf(object.CodeTooLarge, "more than %d values", maxElements)
 	}
@@ -108,8 +109,8 @@ func (b *builder) put(v lua.LValue) error {
 	case f.role == batchCalls || f.role == triple:
 		return errTriple
 	case f.kind != object.DictKind:
-		f.t.Append(v)
-	case f.key == nil:
+		b.grow(f.t.Append(v))
+	case !f.keyed:
 		return b.setKey(f, v)
 	default:
 		b.setField(f, v)
@@ -125,16 +126,17 @@ var (
 
 // setKey takes v as the next key of a dict. What is no text, number or boolean is a key
 // by identity: it goes back as it came, but only pairs finds it.
-func (b *builder) setKey(f *frame, v lua.LValue) error {
+func (b *builder) setKey(f *frame, v lua.Value) error {
 	f.key = v
-	if k, ok := v.(lua.LString); ok {
+	f.keyed = true
+	if k, ok := v.AsString(); ok {
 		f.class = f.class || k == classKey
 		return nil
 	}
 	if f.role == keywords {
 		return invalid("TypeError", "keywords must be texts")
 	}
-	if n, ok := v.(lua.LNumber); ok && math.IsNaN(float64(n)) {
+	if n, ok := v.AsNumber(); ok && math.IsNaN(n) {
 		return invalid("TypeError", "a dict key that is nan cannot stand in a Lua table")
 	}
 	return nil
@@ -142,27 +144,23 @@ func (b *builder) setKey(f *frame, v lua.LValue) error {
 
 // setField puts v under the key that came before. Lua keeps small whole numbers as
 // positions in an array: the gap that a sparse key would fill counts as elements.
-func (b *builder) setField(f *frame, v lua.LValue) {
+func (b *builder) setField(f *frame, v lua.Value) {
 	k := f.key
-	f.key = nil
+	f.keyed = false
 	if f.t == nil { // the first keyword
-		f.t = b.s.l.CreateTable(0, 1)
+		f.t = b.s.l.NewTable(0, 1)
 	}
-	switch k := k.(type) {
-	case lua.LString:
-		f.t.RawSetString(string(k), v)
-	case lua.LNumber:
-		if n := int(k); lua.LNumber(n) == k && n > 0 && n < lua.MaxArrayIndex {
-			b.left -= max(0, n-f.t.MaxN()-1)
-			if b.left < 0 {
-				return // refused by the next put or End
-			}
+	if n, ok := k.AsNumber(); ok && n == math.Trunc(n) && n > 0 && n < maxElements {
+		b.left -= max(0, int(n)-f.t.Room()-1)
+		if b.left < 0 {
+			return // refused by the next put or End
 		}
-		f.t.RawSet(k, v)
-	default:
-		f.t.RawSetH(k, v)
 	}
+	b.grow(f.t.Set(k, v))
 }
+
+// grow counts memory that the values take.
+func (b *builder) grow(n int) { b.s.vm.Allocated += int64(n) }
 
 // Null is None: nil as an argument, hearth.null inside containers, where nil would be
 // nothing at all. As keyword arguments it is none.
@@ -174,14 +172,14 @@ func (b *builder) Null() error {
 			b.phase = 2
 			return nil
 		case b.use == forValues:
-			b.values = append(b.values, lua.LNil)
+			b.values = append(b.values, lua.Nil)
 			return nil
 		}
 		return b.put(b.s.null)
 	}
 	switch f := &b.frames[n-1]; {
 	case f.role == positional:
-		return b.put(lua.LNil)
+		return b.put(lua.Nil)
 	case f.role == triple && f.at == 2:
 		return b.endKeywords(nil)
 	}
@@ -189,14 +187,14 @@ func (b *builder) Null() error {
 }
 
 // Bool is a boolean.
-func (b *builder) Bool(v bool) error { return b.put(lua.LBool(v)) }
+func (b *builder) Bool(v bool) error { return b.put(lua.Bool(v)) }
 
 // Int is a number as long as a Lua number can say it exactly.
 func (b *builder) Int(v int64) error {
 	if v < -maxExact || v > maxExact {
-		return b.put(userdata(big.NewInt(v), b.s.mt.integer))
+		return b.put(b.userdata(big.NewInt(v), b.s.mt.integer, 8))
 	}
-	return b.put(number(v))
+	return b.put(lua.Number(float64(v)))
 }
 
 // BigInt is an integer of hearth.int.
@@ -205,30 +203,36 @@ func (b *builder) BigInt(decimal []byte) error {
 	if !ok {
 		return object.Errorf(object.CodeTooLarge, "not an integer of at most %d digits", maxDigits)
 	}
-	return b.put(userdata(v, b.s.mt.integer))
+	return b.put(b.userdata(v, b.s.mt.integer, v.BitLen()/8))
+}
+
+// userdata makes a userdata with size bytes of its own.
+func (b *builder) userdata(v any, mt *lua.Table, size int) lua.Value {
+	return b.s.l.NewUserData(v, mt, size)
 }
 
 // Float is a number.
-func (b *builder) Float(v float64) error { return b.put(lua.LNumber(v)) }
+func (b *builder) Float(v float64) error { return b.put(lua.Number(v)) }
 
 // Complex is a number of hearth.complex.
-func (b *builder) Complex(v complex128) error { return b.put(userdata(v, b.s.mt.complex)) }
+func (b *builder) Complex(v complex128) error { return b.put(b.userdata(v, b.s.mt.complex, 16)) }
 
 // Text is a string. Short keys are remembered: they come again with every call.
 func (b *builder) Text(v []byte) error {
 	if n := len(b.frames); n > 0 && len(v) <= 32 {
-		if f := &b.frames[n-1]; f.kind == object.DictKind && f.key == nil {
+		if f := &b.frames[n-1]; f.kind == object.DictKind && !f.keyed {
 			if k, ok := b.names[string(v)]; ok {
 				return b.put(k)
 			}
-			k := lua.LString(v)
+			k := lua.String(string(v))
 			if len(b.names) < 256 {
-				b.names[string(k)] = k
+				b.names[string(v)] = k
 			}
 			return b.put(k)
 		}
 	}
-	return b.put(lua.LString(b.text(v)))
+	b.grow(len(v) + 40)
+	return b.put(lua.String(b.text(v)))
 }
 
 func (b *builder) text(v []byte) string {
@@ -239,13 +243,17 @@ func (b *builder) text(v []byte) string {
 }
 
 // Bytes is a value of hearth.bytes.
-func (b *builder) Bytes(v []byte) error { return b.put(userdata(bytesValue(b.text(v)), b.s.mt.bytes)) }
+func (b *builder) Bytes(v []byte) error {
+	return b.put(b.userdata(bytesValue(b.text(v)), b.s.mt.bytes, len(v)))
+}
 
 // DateTime is a value of hearth.datetime.
-func (b *builder) DateTime(v float64) error { return b.put(userdata(dateTime(v), b.s.mt.datetime)) }
+func (b *builder) DateTime(v float64) error {
+	return b.put(b.userdata(dateTime(v), b.s.mt.datetime, 8))
+}
 
 // Date is a value of hearth.date.
-func (b *builder) Date(day int64) error { return b.put(userdata(dateValue(day), b.s.mt.date)) }
+func (b *builder) Date(day int64) error { return b.put(b.userdata(dateValue(day), b.s.mt.date, 8)) }
 
 // Begin opens a container.
 func (b *builder) Begin(k object.Kind, n int) error {
@@ -265,26 +273,26 @@ func (b *builder) Begin(k object.Kind, n int) error {
 		return object.Errorf(object.CodeTooLarge, "nested deeper than %d", maxDepth)
 	}
 	if d := len(b.frames); d > 0 {
-		if f := &b.frames[d-1]; f.kind == object.DictKind && f.key == nil && k != object.TupleKind {
+		if f := &b.frames[d-1]; f.kind == object.DictKind && !f.keyed && k != object.TupleKind {
 			return invalid("TypeError", "unhashable type: '%s'", k)
 		}
 	}
-	var t *lua.LTable
+	var t *lua.Table
 	if k == object.DictKind {
-		t = b.s.l.CreateTable(0, max(room(n), 1))
+		t = b.s.l.NewTable(0, max(room(n), 1))
 	} else {
-		t = b.s.l.CreateTable(room(n), 0)
+		t = b.s.l.NewTable(room(n), 0)
 	}
 	mt := &b.s.mt
 	switch k {
 	case object.ListKind:
-		t.Metatable = mt.list
+		t.SetMeta(mt.list)
 	case object.TupleKind:
-		t.Metatable = mt.tuple
+		t.SetMeta(mt.tuple)
 	case object.SetKind:
-		t.Metatable = mt.set
+		t.SetMeta(mt.set)
 	case object.DictKind:
-		t.Metatable = mt.dict
+		t.SetMeta(mt.dict)
 	}
 	b.frames = append(b.frames, frame{kind: k, t: t})
 	return nil
@@ -358,11 +366,11 @@ func (b *builder) End() error {
 			return err
 		}
 	}
-	return b.put(f.t)
+	return b.put(f.t.Value())
 }
 
 // endKeywords takes the keyword arguments of a call, nil if there are none.
-func (b *builder) endKeywords(t *lua.LTable) error {
+func (b *builder) endKeywords(t *lua.Table) error {
 	if b.use == forBatch {
 		b.frames[len(b.frames)-1].at++
 		b.calls = append(b.calls, batchCall{end: len(b.values), kwargs: t})
@@ -370,7 +378,7 @@ func (b *builder) endKeywords(t *lua.LTable) error {
 	}
 	b.phase = 2
 	if t != nil {
-		b.s.l.Push(t)
+		b.s.l.Push(t.Value())
 		b.pushed++
 	}
 	return nil

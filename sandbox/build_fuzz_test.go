@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -164,38 +164,41 @@ func (n node) call(kwargs node) string {
 }
 
 // shown shows a Lua value.
-func shown(s *State, v lua.LValue) string {
-	switch v := v.(type) {
-	case lua.LString:
-		return fmt.Sprintf("%q", string(v))
-	case *lua.LUserData:
+func shown(s *State, v lua.Value) string {
+	switch v.Kind() {
+	case lua.StringKind:
+		return fmt.Sprintf("%q", lua.Describe(v))
+	case lua.UserDataKind:
 		if v == s.null {
 			return "null"
 		}
 		return "userdata"
-	case *lua.LTable:
-		mark := s.mark(v)
+	case lua.TableKind:
+		t := v.AsTable()
+		mark := s.mark(t)
 		var parts []string
 		if mark != "dict" && mark != "" {
-			for i := range v.Len() {
-				parts = append(parts, shown(s, v.RawGetInt(i+1)))
+			for i := range t.Len() {
+				parts = append(parts, shown(s, t.GetInt(i+1)))
 			}
 			return mark + fmt.Sprint(parts)
 		}
-		v.ForEach(func(k, e lua.LValue) { parts = append(parts, shown(s, k)+"="+shown(s, e)) })
+		for k, e := range t.All() {
+			parts = append(parts, shown(s, k)+"="+shown(s, e))
+		}
 		slices.Sort(parts)
 		return map[string]string{"": "table", "dict": "dict"}[mark] + fmt.Sprint(parts)
 	}
-	return v.String()
+	return lua.Describe(v)
 }
 
-func shownCall(s *State, args []lua.LValue, kwargs *lua.LTable) string {
+func shownCall(s *State, args []lua.Value, kwargs *lua.Table) string {
 	var parts []string
 	for _, v := range args {
 		parts = append(parts, shown(s, v))
 	}
 	if kwargs != nil {
-		parts = append(parts, shown(s, kwargs))
+		parts = append(parts, shown(s, kwargs.Value()))
 	}
 	return "call" + fmt.Sprint(parts)
 }
@@ -259,8 +262,8 @@ func (s *State) checkBuilder(t *testing.T, payload []byte) {
 		want = nodes[0].call(nodes[1])
 	}
 	if send(forCall) == nil {
-		var args []lua.LValue
-		for i := range s.l.GetTop() {
+		var args []lua.Value
+		for i := range s.l.Top() {
 			args = append(args, s.l.Get(i+1))
 		}
 		if got = shownCall(s, args, nil); b.pushed != len(args) {
@@ -289,8 +292,8 @@ func (s *State) checkBuilder(t *testing.T, payload []byte) {
 			got += " " + shownCall(s, b.values[from:c.end], c.kwargs)
 			from = c.end
 		}
-		if s.l.GetTop() != 0 || from != len(b.values) {
-			t.Errorf("%q: %d values lie on the stack, and %d are of no call", payload, s.l.GetTop(), len(b.values)-from)
+		if s.l.Top() != 0 || from != len(b.values) {
+			t.Errorf("%q: %d values lie on the stack, and %d are of no call", payload, s.l.Top(), len(b.values)-from)
 		}
 	}
 	if got != want {

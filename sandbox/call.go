@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -82,15 +82,15 @@ func (s *State) enter(ctx context.Context, r *Request) {
 	s.ctx, s.req, s.calling, s.want = ctx, r, true, r.Traceback
 	s.meter.begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
 	s.enc.bytes = s.p.limits.ResultBytes
-	s.l.SetTop(0)
+	s.vm.Clear()
 }
 
 // leave ends the running call.
 func (s *State) leave(out *Outcome) {
 	s.ctx, s.req, s.calling, s.want, s.trace = nil, nil, false, false, nil
 	s.meter.end()
-	s.l.SetTop(0)
-	s.image.steps += s.meter.lap()
+	s.vm.Clear()
+	s.pristine.steps += s.meter.lap()
 	out.Broken = s.broken != nil
 }
 
@@ -101,9 +101,8 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 		return Outcome{}, errNoMember
 	}
 	L := s.l
-	L.Push(s.outer)
-	L.Push(fn)
-	L.Push(s.self)
+	L.Push(fn.Value())
+	L.Push(s.self.Value())
 	if err := s.build.read(forCall, r.Own, r.Args); err != nil {
 		return Outcome{}, err
 	}
@@ -112,11 +111,11 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
-	return s.finish(r, L.GetTop()-2)
+	return s.finish(r, L.Top()-1)
 }
 
 // lookup finds the function behind a member, nil if it is not exposed or of another kind.
-func (s *State) lookup(kind object.CallKind, name object.Method) *lua.LFunction {
+func (s *State) lookup(kind object.CallKind, name object.Method) *lua.Function {
 	m := s.def.members[name]
 	if m == nil {
 		return nil
@@ -147,7 +146,7 @@ func (s *State) attributeArguments(kind object.CallKind) error {
 		return invalid("TypeError", "reading an attribute takes its name, writing one its name and a value")
 	}
 	value := L.Get(-1)
-	L.SetTop(3)
+	L.SetTop(2)
 	if kind == object.Set {
 		L.Push(value)
 	}
@@ -161,12 +160,12 @@ func (s *State) finish(r *Request, n int) (Outcome, error) {
 		return Outcome{}, limit
 	}
 	if raised != nil {
-		return s.writeRaised(r, raised)
+		return s.writeRaised(r, raised.Value)
 	}
 	if r.Kind == object.Set {
 		return Outcome{}, r.Result.Null()
 	}
-	if v, ok := valueOf(s.l.Get(1)).(*Stream); ok && s.l.GetTop() == 1 && !v.taken {
+	if v, ok := valueOf(s.l.Get(1)).(*Stream); ok && s.l.Top() == 1 && !v.taken {
 		v.taken = true
 		return Outcome{Stream: v}, nil
 	}
@@ -181,7 +180,7 @@ func (s *State) finish(r *Request, n int) (Outcome, error) {
 // tuple.
 func (s *State) writeStack() error {
 	L, e := s.l, &s.enc
-	n := L.GetTop()
+	n := L.Top()
 	switch n {
 	case 0:
 		return e.to.Null()
@@ -191,9 +190,9 @@ func (s *State) writeStack() error {
 	if err := e.to.Begin(object.TupleKind, n); err != nil {
 		return err
 	}
-	e.path = append(e.path, nil)
+	e.path = append(e.path, lua.Nil)
 	for i := 1; i <= n; i++ {
-		e.path[0] = number(int64(i))
+		e.path[0] = lua.Int(i)
 		if err := e.value(L.Get(i)); err != nil {
 			return err
 		}
@@ -209,7 +208,7 @@ func (s *State) writeFailure(r *Request, err error) (Outcome, error) {
 	if !ok {
 		return Outcome{}, err
 	}
-	return s.writeException(r, class, []lua.LValue{lua.LString(msg)})
+	return s.writeException(r, class, []lua.Value{lua.String(msg)})
 }
 
 // failure returns class and message of the exception for a value that cannot be sent.

@@ -3,7 +3,7 @@ package sandbox
 import (
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -34,23 +34,23 @@ var pyro4Names = func() map[string]string {
 
 // checkClass refuses a dict that stands for an object which no peer should have sent.
 // What passes is data and stays data: nothing is ever made or contacted from it.
-func (s *State) checkClass(t *lua.LTable) error {
-	name, ok := t.RawGetString(classKey).(lua.LString)
+func (s *State) checkClass(t *lua.Table) error {
+	name, ok := t.GetString(classKey).AsString()
 	if !ok {
 		return invalid("SerializeError", "unsupported serialized class")
 	}
-	shown := string(name)
+	shown := name
 	if len(shown) > 100 {
 		shown = strings.ToValidUTF8(shown[:100], "") + "…"
 	}
-	if strings.Contains(string(name), "__") {
+	if strings.Contains(name, "__") {
 		return invalid("SecurityError", "refused to deserialize types with double underscores in their name: %s", shown)
 	}
-	if pyroClasses[string(name)] != "" || pyro4Names[string(name)] != "" {
+	if pyroClasses[name] != "" || pyro4Names[name] != "" {
 		return nil
 	}
 	if s.req != nil && s.req.ClassName != nil {
-		if _, ok := s.req.ClassName(string(name)); ok {
+		if _, ok := s.req.ClassName(name); ok {
 			return nil
 		}
 	}
@@ -78,7 +78,7 @@ func (e *encoder) className(name string) string {
 // proxyState writes the state of a proxy in the shape of the peer's generation. Pyro4's
 // has nine elements (…, timeout, key, handshake, retries, serializer), Pyro5's has six
 // (…, handshake, serializer). A key is never handed on to the other generation.
-func (e *encoder) proxyState(class string, state *lua.LTable) (*lua.LTable, bool) {
+func (e *encoder) proxyState(class string, state *lua.Table) (*lua.Table, bool) {
 	n := state.Len()
 	four := class == "Pyro4.core.Proxy"
 	if !four && class != "Pyro5.client.Proxy" || four == (e.protocol == object.Pyro4) {
@@ -93,14 +93,14 @@ func (e *encoder) proxyState(class string, state *lua.LTable) (*lua.LTable, bool
 	default:
 		return nil, false
 	}
-	out := e.s.l.CreateTable(len(from), 0)
-	out.Metatable = state.Metatable
+	out := e.s.l.NewTable(len(from), 0)
+	out.SetMeta(state.Meta)
 	for i, pos := range from {
-		var v lua.LValue = e.s.null
+		v := e.s.null
 		if pos > 0 {
-			v = state.RawGetInt(pos)
+			v = state.GetInt(pos)
 		} else if i == 7 {
-			v = number(0) // retries
+			v = lua.Int(0) // retries
 		}
 		out.Append(v)
 	}

@@ -63,17 +63,13 @@ func (e *RemoteException) Error() string {
 
 // Bounds that are not for the operator to choose.
 const (
-	maxNesting   = 200       // blocks and brackets in source
 	maxDepth     = 64        // containers inside each other, in and out
 	maxElements  = 1_000_000 // values of one message, keys included
 	maxArguments = 8000      // positional arguments of a call
 	maxDigits    = 4300      // decimal digits of an integer, as in Python
-	maxText      = 32 << 20  // bytes of a text that a built-in makes
 	maxDocBytes  = 8 << 10   // of one member's documentation
 	maxLogBytes  = 8 << 10   // of one log line
-	maxProtected = 200       // pcall inside pcall
-	maxResume    = 32        // coroutine resumed inside coroutine
-	maxRegistry  = 128 << 10 // slots of a Lua state's registers
+	maxStack     = 256 << 10 // slots of the stack of a coroutine
 )
 
 // Config says what to load.

@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // daysTo1970 is the day number of 1970-01-01.
@@ -35,66 +35,66 @@ const (
 
 // dateMethods gives dates and times their operators.
 func (s *State) dateMethods() {
-	seconds := func(L *lua.LState, i int) float64 {
+	seconds := func(L *lua.Thread, i int) float64 {
 		v, ok := valueOf(L.Get(i)).(dateTime)
 		if !ok {
-			L.ArgError(i, "datetime expected, got "+s.typeName(L.Get(i)))
+			L.ArgError(i, "datetime expected, got %s", s.typeName(L.Get(i)))
 		}
 		return float64(v)
 	}
-	day := func(L *lua.LState, i int) int64 {
+	day := func(L *lua.Thread, i int) int64 {
 		v, ok := valueOf(L.Get(i)).(dateValue)
 		if !ok {
-			L.ArgError(i, "date expected, got "+s.typeName(L.Get(i)))
+			L.ArgError(i, "date expected, got %s", s.typeName(L.Get(i)))
 		}
 		return int64(v)
 	}
-	boolean := func(f func(L *lua.LState) bool) lua.LGFunction {
-		return func(L *lua.LState) int {
-			L.Push(lua.LBool(f(L)))
+	boolean := func(f func(L *lua.Thread) bool) lua.Native {
+		return func(L *lua.Thread) int {
+			L.Push(lua.Bool(f(L)))
 			return 1
 		}
 	}
-	s.methods(s.mt.datetime, map[string]lua.LGFunction{
-		"__eq": boolean(func(L *lua.LState) bool { return seconds(L, 1) == seconds(L, 2) }),
-		"__lt": boolean(func(L *lua.LState) bool { return seconds(L, 1) < seconds(L, 2) }),
-		"__le": boolean(func(L *lua.LState) bool { return seconds(L, 1) <= seconds(L, 2) }),
-		"__tostring": func(L *lua.LState) int {
-			L.Push(lua.LString(isoDateTime(seconds(L, 1))))
+	s.methods(s.mt.datetime, map[string]lua.Native{
+		"__eq": boolean(func(L *lua.Thread) bool { return seconds(L, 1) == seconds(L, 2) }),
+		"__lt": boolean(func(L *lua.Thread) bool { return seconds(L, 1) < seconds(L, 2) }),
+		"__le": boolean(func(L *lua.Thread) bool { return seconds(L, 1) <= seconds(L, 2) }),
+		"__tostring": func(L *lua.Thread) int {
+			return L.PushString(isoDateTime(seconds(L, 1)))
+		},
+		"seconds": func(L *lua.Thread) int {
+			L.Push(lua.Number(seconds(L, 1)))
 			return 1
 		},
-		"seconds": func(L *lua.LState) int {
-			L.Push(lua.LNumber(seconds(L, 1)))
-			return 1
-		},
-		"date": func(L *lua.LState) int {
-			L.Push(userdata(dateValue(int64(math.Floor(seconds(L, 1)/86400))+daysTo1970), s.mt.date))
+		"date": func(L *lua.Thread) int {
+			L.Push(L.NewUserData(dateValue(int64(math.Floor(seconds(L, 1)/86400))+daysTo1970), s.mt.date, 8))
 			return 1
 		},
 	})
-	s.methods(s.mt.date, map[string]lua.LGFunction{
-		"__eq": boolean(func(L *lua.LState) bool { return day(L, 1) == day(L, 2) }),
-		"__lt": boolean(func(L *lua.LState) bool { return day(L, 1) < day(L, 2) }),
-		"__le": boolean(func(L *lua.LState) bool { return day(L, 1) <= day(L, 2) }),
-		"__tostring": func(L *lua.LState) int {
-			L.Push(lua.LString(isoDate(day(L, 1))))
-			return 1
+	s.methods(s.mt.date, map[string]lua.Native{
+		"__eq": boolean(func(L *lua.Thread) bool { return day(L, 1) == day(L, 2) }),
+		"__lt": boolean(func(L *lua.Thread) bool { return day(L, 1) < day(L, 2) }),
+		"__le": boolean(func(L *lua.Thread) bool { return day(L, 1) <= day(L, 2) }),
+		"__tostring": func(L *lua.Thread) int {
+			return L.PushString(isoDate(day(L, 1)))
 		},
-		"day": func(L *lua.LState) int {
-			L.Push(lua.LNumber(day(L, 1)))
+		"day": func(L *lua.Thread) int {
+			L.Push(lua.Number(float64(day(L, 1))))
 			return 1
 		},
 	})
 }
 
 // newDateTime is hearth.datetime(seconds) or hearth.datetime("2026-01-31T12:00:00").
-func (s *State) newDateTime(L *lua.LState) int {
+func (s *State) newDateTime(L *lua.Thread) int {
 	var v float64
-	switch arg := L.CheckAny(1).(type) {
-	case lua.LNumber:
-		v = float64(arg)
-	case lua.LString:
-		t, err := time.Parse("2006-01-02T15:04:05", string(arg))
+	arg := L.CheckAny(1)
+	text, _ := arg.AsString()
+	switch arg.Kind() {
+	case lua.NumberKind:
+		v, _ = arg.AsNumber()
+	case lua.StringKind:
+		t, err := time.Parse("2006-01-02T15:04:05", clip(text, 100))
 		if err != nil {
 			L.ArgError(1, "want seconds since 1970 or a text like 2026-01-31T12:00:00")
 		}
@@ -105,18 +105,21 @@ func (s *State) newDateTime(L *lua.LState) int {
 	if !(v >= minSeconds && v <= maxSeconds) {
 		L.ArgError(1, "outside the years 1 to 9999")
 	}
-	L.Push(userdata(dateTime(v), s.mt.datetime))
+	L.Push(L.NewUserData(dateTime(v), s.mt.datetime, 8))
 	return 1
 }
 
 // newDate is hearth.date(day) or hearth.date("2026-01-31").
-func (s *State) newDate(L *lua.LState) int {
+func (s *State) newDate(L *lua.Thread) int {
 	var v int64
-	switch arg := L.CheckAny(1).(type) {
-	case lua.LNumber:
-		v = int64(arg)
-	case lua.LString:
-		t, err := time.Parse("2006-01-02", string(arg))
+	arg := L.CheckAny(1)
+	text, _ := arg.AsString()
+	switch arg.Kind() {
+	case lua.NumberKind:
+		f, _ := arg.AsNumber()
+		v = int64(f)
+	case lua.StringKind:
+		t, err := time.Parse("2006-01-02", clip(text, 100))
 		if err != nil {
 			L.ArgError(1, "want a day number or a text like 2026-01-31")
 		}
@@ -127,6 +130,6 @@ func (s *State) newDate(L *lua.LState) int {
 	if v < 1 || v > maxDay {
 		L.ArgError(1, "outside the years 1 to 9999")
 	}
-	L.Push(userdata(dateValue(v), s.mt.date))
+	L.Push(L.NewUserData(dateValue(v), s.mt.date, 8))
 	return 1
 }

@@ -6,28 +6,28 @@ import (
 	"sort"
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
 
 // definition is what one run of a script defined.
 type definition struct {
-	table   *lua.LTable // what hearth.object returned
-	proto   *lua.LTable // the metatable of instances: they find methods, then table
-	methods *lua.LTable // the functions that can be called from outside
+	table   *lua.Table // what hearth.object returned
+	proto   *lua.Table // the metatable of instances: they find methods, then table
+	methods *lua.Table // the functions that can be called from outside
 	doc     string
 	mode    object.InstanceMode
 	members map[object.Method]*member
-	init    *lua.LFunction
-	close   *lua.LFunction
+	init    *lua.Function
+	close   *lua.Function
 	// handover returns the state that the next version's init gets; only of mode "single".
-	handover *lua.LFunction
+	handover *lua.Function
 }
 
 // member is one exposed name.
 type member struct {
-	method, get, set *lua.LFunction
+	method, get, set *lua.Function
 	oneway           bool
 }
 
@@ -35,49 +35,50 @@ type member struct {
 var sections = [...]string{"expose", "oneway", "get", "set"}
 
 // newObject is hearth.object{…}.
-func (s *State) newObject(L *lua.LState) int {
+func (s *State) newObject(L *lua.Thread) int {
 	d := &definition{mode: object.Session}
-	if L.GetTop() > 0 {
+	if L.Top() > 0 {
 		options := L.CheckTable(1)
-		for k, v := options.Next(lua.LNil); k != lua.LNil; k, v = options.Next(k) {
-			text, isText := v.(lua.LString)
+		for k, v := range options.All() {
+			key, _ := k.AsString()
+			text, isText := v.AsString()
 			switch {
-			case k == lua.LString("doc") && isText:
-				d.doc = clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(string(text)), "\uFFFD")), maxDocBytes)
-			case k == lua.LString("instance") && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
+			case key == "doc" && isText:
+				d.doc = clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(text), "\uFFFD")), maxDocBytes)
+			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
 				d.mode = object.InstanceMode(text)
-			case k == lua.LString("instance"):
-				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, clip(s.p.env.Redact(s.text(L, v)), 40))
-			case k == lua.LString("doc"):
-				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Type().String())
+			case key == "instance":
+				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, clip(s.p.env.Redact(L.ToString(v)), 40))
+			case key == "doc":
+				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Kind())
 			default:
-				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", clip(s.p.env.Redact(s.plain(k)), 40))
+				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", clip(s.p.env.Redact(lua.Describe(k)), 40))
 			}
 		}
 	}
 	d.table = newTable(L)
 	for _, name := range sections {
-		d.table.RawSetString(name, newTable(L))
+		d.table.SetString(name, newTable(L).Value())
 	}
 	d.proto, d.methods = newTable(L), newTable(L)
-	d.proto.RawSetString("__index", d.methods)
+	d.proto.SetString("__index", d.methods.Value())
 	parent := newTable(L)
-	parent.RawSetString("__index", d.table)
-	d.methods.Metatable = parent
+	parent.SetString("__index", d.table.Value())
+	d.methods.SetMeta(parent)
 	if len(s.defs) >= 16 {
 		L.RaiseError("hearth.object: a script defines one object")
 	}
 	s.defs = append(s.defs, d)
-	L.Push(d.table)
+	L.Push(d.table.Value())
 	return 1
 }
 
 // defined finds and checks the definition that a script returned.
-func (s *State) defined(v lua.LValue) (*definition, error) {
+func (s *State) defined(v lua.Value) (*definition, error) {
 	file := s.p.file
 	var d *definition
 	for _, other := range s.defs {
-		if other.table == v {
+		if other.table.Value() == v {
 			d = other
 		}
 	}
@@ -92,13 +93,11 @@ func (s *State) defined(v lua.LValue) (*definition, error) {
 		}
 	}
 	var err error
-	for name, to := range map[string]**lua.LFunction{"init": &d.init, "close": &d.close, "handover": &d.handover} {
-		switch f := d.table.RawGetString(name).(type) {
-		case *lua.LFunction:
-			*to = f
-		case *lua.LNilType:
-		default:
-			err = fmt.Errorf("%s: %s must be a function, not a %s", file, name, f.Type())
+	for name, to := range map[string]**lua.Function{"init": &d.init, "close": &d.close, "handover": &d.handover} {
+		v := d.table.GetString(name)
+		*to = v.AsFunction()
+		if *to == nil && !v.IsNil() {
+			err = fmt.Errorf("%s: %s must be a function, not a %s", file, name, v.Kind())
 		}
 	}
 	if err == nil && d.handover != nil && d.mode != object.Single {
@@ -110,25 +109,25 @@ func (s *State) defined(v lua.LValue) (*definition, error) {
 // defineSection reads one of an object's sub-tables.
 func (s *State) defineSection(d *definition, section string) error {
 	file := s.p.file
-	t, ok := d.table.RawGetString(section).(*lua.LTable)
-	if !ok {
+	t := d.table.GetString(section).AsTable()
+	if t == nil {
 		return fmt.Errorf("%s: %s is no longer a table; add functions to it instead of replacing it", file, section)
 	}
-	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
-		name, _ := k.(lua.LString)
-		fn, ok := v.(*lua.LFunction)
+	for k, v := range t.All() {
+		name, _ := k.AsString()
+		fn := v.AsFunction()
 		where := file
-		if ok && fn.Proto != nil {
-			where = fn.Proto.SourceName + ":" + formatNumber(float64(fn.Proto.LineDefined))
+		if fn != nil && fn.Proto() != nil {
+			where = fmt.Sprintf("%s:%d", fn.Proto().Chunk, fn.Proto().Line)
 		}
 		switch {
 		case !object.Method(name).Callable():
-			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, clip(s.p.env.Redact(s.plain(k)), 40))
-		case s.p.env.Redact(string(name)) != string(name):
+			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, clip(s.p.env.Redact(lua.Describe(k)), 40))
+		case s.p.env.Redact(name) != name:
 			// It would stand in listings and in the audit log.
 			return fmt.Errorf("%s: %s: a member's name holds a secret", where, section)
-		case !ok:
-			return fmt.Errorf("%s: %s.%s must be a function, not a %s", where, section, name, v.Type())
+		case fn == nil:
+			return fmt.Errorf("%s: %s.%s must be a function, not a %s", where, section, name, v.Kind())
 		}
 		m := d.members[object.Method(name)]
 		if m == nil {
@@ -146,7 +145,7 @@ func (s *State) defineSection(d *definition, section string) error {
 			m.set = fn
 		default:
 			m.method, m.oneway = fn, section == "oneway"
-			d.methods.RawSetString(string(name), fn)
+			d.methods.SetString(name, v)
 		}
 	}
 	return nil

@@ -3,7 +3,7 @@ package sandbox
 import (
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // docReader finds the comments above functions.
@@ -14,12 +14,12 @@ type docReader struct {
 
 // above returns the comment that stands right above a function, "" if there is none:
 // lines that begin with two dashes, or one long comment.
-func (r *docReader) above(fn *lua.LFunction) string {
-	if fn == nil || fn.Proto == nil {
+func (r *docReader) above(fn *lua.Function) string {
+	if fn == nil || fn.Proto() == nil {
 		return ""
 	}
-	lines := r.source(fn.Proto.SourceName)
-	end := fn.Proto.LineDefined - 1 // of the lines above, counted from 0
+	lines := r.source(fn.Proto().Chunk)
+	end := fn.Proto().Line - 1 // of the lines above, counted from 0
 	if end <= 0 || end > len(lines) {
 		return ""
 	}

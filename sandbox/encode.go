@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/internal/alias"
 	"github.com/hearthhost/hearth/object"
@@ -19,13 +19,13 @@ type encoder struct {
 	s        *State
 	to       object.Sink
 	protocol object.Protocol
-	left     int           // elements that may still be written
-	bytes    int           // and bytes of texts
-	open     []*lua.LTable // the tables being written, outermost first
-	path     []lua.LValue  // where in the value we are
-	name     string        // what the path begins with
-	redact   bool          // the value is an error's: no secret may be in it
-	scratch  []lua.LValue  // keys and values of the dicts being written
+	left     int          // elements that may still be written
+	bytes    int          // and bytes of texts
+	open     []*lua.Table // the tables being written, outermost first
+	path     []lua.Value  // where in the value we are
+	name     string       // what the path begins with
+	redact   bool         // the value is an error's: no secret may be in it
+	scratch  []lua.Value  // keys and values of the dicts being written
 }
 
 // begin prepares for values that messages call name, for example "result".
@@ -46,19 +46,20 @@ func (e *encoder) wrong(what string) error {
 	var b strings.Builder
 	b.WriteString(e.name)
 	for _, k := range e.path {
-		switch k := k.(type) {
-		case lua.LString:
-			name := e.s.p.env.Redact(string(k))
+		switch k.Kind() {
+		case lua.StringKind:
+			key, _ := k.AsString()
+			name := e.s.p.env.Redact(key)
 			if object.Method(name).Callable() {
 				b.WriteByte('.')
 				b.WriteString(name)
 			} else {
 				b.WriteString("[" + strconv.Quote(clip(name, 40)) + "]")
 			}
-		case lua.LNumber:
-			b.WriteString("[" + formatNumber(float64(k)) + "]")
+		case lua.NumberKind:
+			b.WriteString("[" + lua.Describe(k) + "]")
 		default:
-			b.WriteString("[" + k.Type().String() + "]")
+			b.WriteString("[" + k.Kind().String() + "]")
 		}
 		if b.Len() > 200 {
 			b.WriteString("…")
@@ -84,28 +85,30 @@ func clip(s string, n int) string {
 }
 
 // value writes one value.
-func (e *encoder) value(v lua.LValue) error {
+func (e *encoder) value(v lua.Value) error {
 	if e.left--; e.left < 0 {
 		return e.tooMany()
 	}
-	switch v := v.(type) {
-	case lua.LString:
-		return e.text(string(v))
-	case lua.LNumber:
-		if f := float64(v); integral(f) {
+	switch v.Kind() {
+	case lua.StringKind:
+		text, _ := v.AsString()
+		return e.text(text)
+	case lua.NumberKind:
+		f, _ := v.AsNumber()
+		if integral(f) {
 			return e.to.Int(int64(f))
 		}
-		return e.to.Float(float64(v))
-	case *lua.LTable:
-		return e.table(v)
-	case lua.LBool:
-		return e.to.Bool(bool(v))
-	case *lua.LNilType:
+		return e.to.Float(f)
+	case lua.TableKind:
+		return e.table(v.AsTable())
+	case lua.BoolKind:
+		return e.to.Bool(v.Truth())
+	case lua.NilKind:
 		return e.to.Null()
-	case *lua.LUserData:
-		return e.userdata(v)
+	case lua.UserDataKind:
+		return e.userdata(v.AsUserData())
 	}
-	return e.wrong("is a " + v.Type().String() + ": only data can be sent")
+	return e.wrong("is a " + v.Kind().String() + ": only data can be sent")
 }
 
 // text writes a string, which must be one.
@@ -152,7 +155,7 @@ func (e *encoder) spend(n int) error {
 	return nil
 }
 
-func (e *encoder) userdata(ud *lua.LUserData) error {
+func (e *encoder) userdata(ud *lua.UserData) error {
 	switch v := ud.Value.(type) {
 	case nullValue:
 		return e.to.Null()
@@ -185,7 +188,7 @@ func (e *encoder) userdata(ud *lua.LUserData) error {
 
 // table writes a table as what its mark says. Without one it is a list if its keys are
 // exactly 1 to n, or if it is empty, and a dict otherwise.
-func (e *encoder) table(t *lua.LTable) error {
+func (e *encoder) table(t *lua.Table) error {
 	for _, o := range e.open {
 		if o == t {
 			return e.wrong("is a table that contains itself")
@@ -196,7 +199,7 @@ func (e *encoder) table(t *lua.LTable) error {
 	}
 	e.open = append(e.open, t)
 	var err error
-	switch mt := &e.s.mt; t.Metatable {
+	switch mt := &e.s.mt; t.Meta {
 	case mt.list:
 		err = e.sequence(object.ListKind, t)
 	case mt.tuple:
@@ -223,13 +226,13 @@ func (e *encoder) table(t *lua.LTable) error {
 }
 
 // isSequence reports whether the keys of t are exactly 1 to n.
-func isSequence(t *lua.LTable) bool {
+func isSequence(t *lua.Table) bool {
 	n := t.Len()
 	if !onlyUpTo(t, n) {
 		return false
 	}
 	for i := 1; i < n; i++ {
-		if t.RawGetInt(i) == lua.LNil {
+		if t.GetInt(i).IsNil() {
 			return false
 		}
 	}
@@ -237,17 +240,17 @@ func isSequence(t *lua.LTable) bool {
 }
 
 // onlyUpTo reports whether t has no key but whole numbers from 1 to n, its length.
-func onlyUpTo(t *lua.LTable, n int) bool {
-	last := lua.LNil
+func onlyUpTo(t *lua.Table, n int) bool {
+	last := lua.Nil
 	if n > 0 {
-		last = number(int64(n))
+		last = lua.Int(n)
 	}
-	key, _ := t.Next(last)
-	return key == lua.LNil
+	key, _, _ := t.Next(last)
+	return key.IsNil()
 }
 
 // sequence writes the elements 1 to n of t. A gap is None.
-func (e *encoder) sequence(k object.Kind, t *lua.LTable) error {
+func (e *encoder) sequence(k object.Kind, t *lua.Table) error {
 	n := t.Len()
 	if !onlyUpTo(t, n) {
 		return e.wrong("is a " + k.String() + " with other keys than positions")
@@ -259,10 +262,10 @@ func (e *encoder) sequence(k object.Kind, t *lua.LTable) error {
 		return err
 	}
 	p := len(e.path)
-	e.path = append(e.path, nil)
+	e.path = append(e.path, lua.Nil)
 	for i := 1; i <= n; i++ {
-		e.path[p] = number(int64(i))
-		if err := e.value(t.RawGetInt(i)); err != nil {
+		e.path[p] = lua.Int(i)
+		if err := e.value(t.GetInt(i)); err != nil {
 			return err
 		}
 	}
@@ -271,20 +274,20 @@ func (e *encoder) sequence(k object.Kind, t *lua.LTable) error {
 }
 
 // dict writes a table as a dict, in the order in which its text keys were first set.
-func (e *encoder) dict(t *lua.LTable) error {
+func (e *encoder) dict(t *lua.Table) error {
 	base := len(e.scratch)
-	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+	for k, v := range t.All() {
 		if e.scratch = append(e.scratch, k, v); len(e.scratch)-base > 2*e.left {
 			return e.tooMany()
 		}
 	}
 	end := len(e.scratch)
-	class, _ := t.RawGetString(classKey).(lua.LString)
+	class, _ := t.GetString(classKey).AsString()
 	if err := e.to.Begin(object.DictKind, (end-base)/2); err != nil {
 		return err
 	}
 	p := len(e.path)
-	e.path = append(e.path, nil)
+	e.path = append(e.path, lua.Nil)
 	for i := base; i < end; i += 2 {
 		k, v := e.scratch[i], e.scratch[i+1]
 		e.path[p] = k
@@ -292,7 +295,7 @@ func (e *encoder) dict(t *lua.LTable) error {
 			return err
 		}
 		if class != "" {
-			v = e.classField(string(class), k, v)
+			v = e.classField(class, k, v)
 		}
 		if err := e.value(v); err != nil {
 			return err
@@ -305,14 +308,14 @@ func (e *encoder) dict(t *lua.LTable) error {
 
 // classField translates a field of a dict that stands for an object into the words of
 // the peer's generation.
-func (e *encoder) classField(class string, k, v lua.LValue) lua.LValue {
-	switch k {
-	case lua.LString(classKey):
-		return lua.LString(e.className(class))
-	case lua.LString("state"):
-		if state, ok := v.(*lua.LTable); ok {
+func (e *encoder) classField(class string, k, v lua.Value) lua.Value {
+	switch key, _ := k.AsString(); key {
+	case classKey:
+		return lua.String(e.className(class))
+	case "state":
+		if state := v.AsTable(); state != nil {
 			if other, ok := e.proxyState(class, state); ok {
-				return other
+				return other.Value()
 			}
 		}
 	}
@@ -321,15 +324,15 @@ func (e *encoder) classField(class string, k, v lua.LValue) lua.LValue {
 
 // key writes a dict's key: texts, numbers, booleans, tuples, and the values of hearth
 // that Python can hash.
-func (e *encoder) key(k lua.LValue) error {
-	if t, ok := k.(*lua.LTable); ok && t.Metatable != e.s.mt.tuple {
+func (e *encoder) key(k lua.Value) error {
+	if t := k.AsTable(); t != nil && t.Meta != e.s.mt.tuple {
 		return e.wrong("has a table for its key; only a tuple can be one")
 	}
 	return e.value(k)
 }
 
 // exception writes an exception of hearth.exception as a value.
-func (e *encoder) exception(t *lua.LTable) error {
+func (e *encoder) exception(t *lua.Table) error {
 	class, args, message := e.s.exceptionParts(t)
 	qualified, args := e.s.qualify(class, args, message)
 	return e.exceptionDict(qualified, args, nil)
@@ -339,7 +342,7 @@ func (e *encoder) exception(t *lua.LTable) error {
 // keys in their order. A trace of nil is None.
 //
 // Source: doc/wire.md "Errors".
-func (e *encoder) exceptionDict(class string, args []lua.LValue, trace []string) error {
+func (e *encoder) exceptionDict(class string, args []lua.Value, trace []string) error {
 	w := sinkWriter{to: e.to}
 	w.begin(object.DictKind, 4)
 	w.text(classKey)
@@ -349,10 +352,10 @@ func (e *encoder) exceptionDict(class string, args []lua.LValue, trace []string)
 	w.text("args")
 	w.begin(object.TupleKind, len(args))
 	p := len(e.path)
-	e.path = append(e.path, nil)
+	e.path = append(e.path, lua.Nil)
 	for i, a := range args {
 		w.do(func() error {
-			e.path[p] = number(int64(i + 1))
+			e.path[p] = lua.Int(i + 1)
 			return e.value(a)
 		})
 	}

@@ -1,63 +1,64 @@
 package sandbox
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
 
 // newException is hearth.exception(class, …): a table with class, message and args,
 // meant for error().
-func (s *State) newException(L *lua.LState) int {
+func (s *State) newException(L *lua.Thread) int {
 	class := L.CheckString(1)
 	if class == "" || len(class) > 200 {
 		L.ArgError(1, "class name expected")
 	}
-	args := L.CreateTable(L.GetTop(), 0)
-	for i := 2; i <= L.GetTop(); i++ {
+	args := L.NewTable(L.Top(), 0)
+	for i := 2; i <= L.Top(); i++ {
 		v := L.Get(i)
-		if v == lua.LNil {
+		if v.IsNil() {
 			v = s.null
 		}
 		args.Append(v)
 	}
-	L.Push(s.exceptionTable(class, args))
+	L.Push(s.exceptionTable(class, args).Value())
 	return 1
 }
 
 // exceptionTable makes the value that stands for an exception in Lua.
-func (s *State) exceptionTable(class string, args *lua.LTable) *lua.LTable {
-	t := s.l.CreateTable(0, 3)
-	t.RawSetString("class", lua.LString(class))
-	args.Metatable = s.mt.tuple
-	t.RawSetString("args", args)
+func (s *State) exceptionTable(class string, args *lua.Table) *lua.Table {
+	t := s.l.NewTable(0, 3)
+	t.SetString("class", lua.String(class))
+	args.SetMeta(s.mt.tuple)
+	t.SetString("args", args.Value())
 	message := ""
 	if args.Len() > 0 {
-		message = s.plainText(args.RawGetInt(1))
+		message = s.plainText(args.GetInt(1))
 	}
-	t.RawSetString("message", lua.LString(message))
-	t.Metatable = s.mt.exception
+	t.SetString("message", lua.String(message))
+	t.SetMeta(s.mt.exception)
 	return t
 }
 
 // exceptionParts reads an exception's table, whatever the script has made of it.
-func (s *State) exceptionParts(t *lua.LTable) (class string, args []lua.LValue, message string) {
+func (s *State) exceptionParts(t *lua.Table) (class string, args []lua.Value, message string) {
 	class = "RuntimeError"
-	if c, ok := t.RawGetString("class").(lua.LString); ok && c != "" {
-		class = string(c)
+	if c, ok := t.GetString("class").AsString(); ok && c != "" {
+		class = c
 	}
-	if m, ok := t.RawGetString("message").(lua.LString); ok {
-		message = string(m)
+	if m, ok := t.GetString("message").AsString(); ok {
+		message = m
 	}
-	if list, ok := t.RawGetString("args").(*lua.LTable); ok {
+	if list := t.GetString("args").AsTable(); list != nil {
 		n := min(list.Len(), 100)
-		args = make([]lua.LValue, 0, n)
+		args = make([]lua.Value, 0, n)
 		for i := 1; i <= n; i++ {
-			args = append(args, list.RawGetInt(i))
+			args = append(args, list.GetInt(i))
 		}
 	}
 	return class, args, message
@@ -72,11 +73,11 @@ func joinMessage(class, message string) string {
 
 // qualify finds the name under which the caller knows a class, and arguments that fit
 // it. A class that it does not know becomes a RuntimeError that names it.
-func (s *State) qualify(class string, args []lua.LValue, message string) (string, []lua.LValue) {
+func (s *State) qualify(class string, args []lua.Value, message string) (string, []lua.Value) {
 	qualified, ok := s.className(class)
 	if !ok {
 		qualified, _ = s.className("RuntimeError")
-		return qualified, []lua.LValue{lua.LString(s.cleanText(joinMessage(class, message)))}
+		return qualified, []lua.Value{lua.String(s.cleanText(joinMessage(class, message)))}
 	}
 	bare := qualified[strings.LastIndexByte(qualified, '.')+1:]
 	if want := fixedArgs[bare]; want > 0 && len(args) != want {
@@ -101,24 +102,24 @@ func (s *State) className(class string) (string, bool) {
 }
 
 // writeRaised answers with what the script raised.
-func (s *State) writeRaised(r *Request, raised lua.LValue) (Outcome, error) {
+func (s *State) writeRaised(r *Request, raised lua.Value) (Outcome, error) {
 	class, args := s.raisedParts(raised)
 	return s.writeException(r, class, args)
 }
 
 // raisedParts returns the exception for any value that a script can raise.
-func (s *State) raisedParts(raised lua.LValue) (class string, args []lua.LValue) {
-	if t, ok := raised.(*lua.LTable); ok && t.Metatable == s.mt.exception {
+func (s *State) raisedParts(raised lua.Value) (class string, args []lua.Value) {
+	if t := raised.AsTable(); t != nil && t.Meta == s.mt.exception {
 		class, args, message := s.exceptionParts(t)
 		return s.qualify(class, args, message)
 	}
 	class, _ = s.className("RuntimeError")
-	return class, []lua.LValue{lua.LString(s.cleanText(s.plainText(raised)))}
+	return class, []lua.Value{lua.String(s.cleanText(s.plainText(raised)))}
 }
 
 // writeException writes an exception dict as the result. class is bare or qualified.
 // Arguments that cannot be sent make it a PyroError that tells what happened, as in Pyro.
-func (s *State) writeException(r *Request, class string, args []lua.LValue) (Outcome, error) {
+func (s *State) writeException(r *Request, class string, args []lua.Value) (Outcome, error) {
 	if qualified, ok := s.className(class); ok {
 		class = qualified
 	}
@@ -144,15 +145,15 @@ func (s *State) writeException(r *Request, class string, args []lua.LValue) (Out
 }
 
 // unsendable is the argument of the error about an exception that cannot be sent.
-func (s *State) unsendable(why, class string, args []lua.LValue) []lua.LValue {
+func (s *State) unsendable(why, class string, args []lua.Value) []lua.Value {
 	original := class
 	if len(args) > 0 {
 		original += ": " + s.plainText(args[0])
 	}
-	return []lua.LValue{lua.LString(s.cleanText("Error serializing exception: " + why + ". Original exception: " + original))}
+	return []lua.Value{lua.String(s.cleanText("Error serializing exception: " + why + ". Original exception: " + original))}
 }
 
-func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.LValue) error {
+func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.Value) error {
 	s.enc.begin(to, r.Protocol, "the exception's args")
 	// The result that it may be about is not sent, and it has to say why.
 	s.enc.bytes = max(s.p.limits.ResultBytes, 64<<10)
@@ -166,9 +167,9 @@ func (s *State) encodeException(r *Request, to object.Sink, class string, args [
 }
 
 // raisedError makes an error of what a script raised where there is no reply to put it in.
-func (s *State) raisedError(raised lua.LValue) *object.Error {
+func (s *State) raisedError(raised lua.Value) *object.Error {
 	e := object.Errorf(object.CodeRaised, "%s", s.cleanText(s.plainText(raised)))
-	if t, ok := raised.(*lua.LTable); ok && t.Metatable == s.mt.exception {
+	if t := raised.AsTable(); t != nil && t.Meta == s.mt.exception {
 		class, _, message := s.exceptionParts(t)
 		e.Class, e.Msg = s.p.env.Redact(class), s.cleanText(message)
 	}
@@ -182,74 +183,61 @@ func (s *State) cleanText(t string) string {
 }
 
 // plainText shows a value without running any code of the script.
-func (s *State) plainText(v lua.LValue) string {
-	switch v := v.(type) {
-	case lua.LString:
-		return string(v)
-	case lua.LNumber:
-		return formatNumber(float64(v))
-	case lua.LBool, *lua.LNilType:
-		return v.String()
-	case *lua.LTable:
-		if v.Metatable == s.mt.exception {
-			class, _, message := s.exceptionParts(v)
+func (s *State) plainText(v lua.Value) string {
+	switch v.Kind() {
+	case lua.StringKind, lua.NumberKind, lua.BoolKind, lua.NilKind:
+		return lua.Describe(v)
+	case lua.TableKind:
+		if t := v.AsTable(); t.Meta == s.mt.exception {
+			class, _, message := s.exceptionParts(t)
 			return joinMessage(class, message)
 		}
-	case *lua.LUserData:
-		switch v := v.Value.(type) {
-		case nullValue:
-			return "None"
-		case bytesValue:
-			return string(v)
-		case *big.Int:
-			return v.String()
-		case floatValue:
-			return formatNumber(float64(v))
-		case dateTime:
-			return isoDateTime(float64(v))
-		case dateValue:
-			return isoDate(int64(v))
-		}
+	}
+	switch v := valueOf(v).(type) {
+	case nullValue:
+		return "None"
+	case bytesValue:
+		return string(v)
+	case *big.Int:
+		return v.String()
+	case floatValue:
+		return lua.FormatNumber(float64(v))
+	case dateTime:
+		return isoDateTime(float64(v))
+	case dateValue:
+		return isoDate(int64(v))
 	}
 	return "(error object is a " + s.typeName(v) + ")"
 }
 
-// notice is what the VM calls instead of its own panic function while a call runs: it
-// keeps the value, notes where it was raised if somebody wants to know, and spares the
-// VM's own traceback, whose cost is the square of the depth.
-func (s *State) notice(L *lua.LState) {
+// notice is called where a value is raised that the script does not catch. It notes where that was if the
+// caller wants to know.
+func (s *State) notice(L *lua.Thread, _ lua.Value) string {
 	if s.want {
 		s.trace = s.traceback(L)
 	}
-	quietPanic(L)
-}
-
-func quietPanic(L *lua.LState) {
-	panic(&lua.ApiError{Type: lua.ApiErrorRun, Object: L.Get(-1), StackTrace: "-"})
+	return ""
 }
 
 // maxTraceLines bounds a traceback.
 const maxTraceLines = 20
 
 // traceback lists the script's functions that are running, innermost last as in Python.
-func (s *State) traceback(L *lua.LState) []string {
+func (s *State) traceback(L *lua.Thread) []string {
 	var lines []string
-	for level := 0; len(lines) < maxTraceLines; level++ {
-		dbg, ok := L.GetStack(level)
+	for n := 1; len(lines) < maxTraceLines; n++ { // 0 is the function that makes the traceback
+		at, ok := L.Level(n)
 		if !ok {
 			break
 		}
-		if _, err := L.GetInfo("Sln", dbg, lua.LNil); err != nil {
-			break
-		}
-		if dbg.Source == "" || dbg.CurrentLine <= 0 {
+		if at.Line == 0 {
 			continue
 		}
-		name := dbg.Name
-		if name == "" || name == "?" || strings.HasPrefix(name, "<") || strings.HasPrefix(name, "(") {
-			name = "function at line " + formatNumber(float64(dbg.LineDefined))
+		name := at.Name
+		if name == "" || name == "?" || strings.HasPrefix(name, "(") {
+			name = fmt.Sprintf("function at line %d", at.Fn.Proto().Line)
 		}
-		lines = append(lines, "  "+dbg.Source+":"+formatNumber(float64(dbg.CurrentLine))+": in "+name+"\n")
+		lines = append(lines, fmt.Sprintf("  %s:%d: in %s\n", at.Fn.Proto().Chunk, at.Line, name))
 	}
 	lines = append(lines, "Lua traceback (most recent call last):\n")
 	slices.Reverse(lines)

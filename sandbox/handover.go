@@ -15,7 +15,7 @@ import (
 // is, and handover has a budget of its own. It is CodeRaised if handover raised an error,
 // CodeInvalid if what it returned cannot travel, or the code of a limit.
 func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err error) {
-	if s.l == nil || s.self == nil || s.def.handover == nil || !s.mend() {
+	if s.vm == nil || s.self == nil || s.def.handover == nil || !s.mend() {
 		return false, nil
 	}
 	defer s.recovered(nil, &err)
@@ -29,7 +29,7 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 		return false, limit
 	}
 	if raised != nil {
-		return false, s.raisedError(raised)
+		return false, s.raisedError(raised.Value)
 	}
 	s.enc.bytes = s.p.limits.ResultBytes
 	s.enc.begin(to, object.Pyro5, "state")
@@ -51,6 +51,7 @@ func (s *State) mend() bool {
 	switch s.broken.Code {
 	case object.CodeExhausted, object.CodeDeadline, object.CodeCanceled:
 		s.broken, s.meter.why = nil, nil
+		s.vm.Revive()
 		return true
 	default:
 		return false

@@ -2,149 +2,108 @@ package sandbox
 
 import (
 	"encoding/hex"
-	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
 
 // openHearth makes the global "hearth".
 func (s *State) openHearth() {
-	t := s.library(map[string]lua.LGFunction{
+	s.lib.Add("hearth", map[string]lua.Native{
 		"object":    s.newObject,
 		"stream":    s.newStream,
 		"exception": s.newException,
 		"caller":    s.callerTable,
 		"proxy":     s.newProxy,
 		"secret":    s.secret,
-		"typeof": func(L *lua.LState) int {
-			L.Push(lua.LString(s.typeName(L.CheckAny(1))))
-			return 1
+		"typeof": func(L *lua.Thread) int {
+			return L.PushString(s.typeName(L.CheckAny(1)))
 		},
 		"list":  s.markerOfAny(s.mt.list),
 		"dict":  s.marker(s.mt.dict),
 		"kw":    s.marker(s.mt.kw),
 		"tuple": s.markerOfAny(s.mt.tuple),
 		"set":   s.markerOfAny(s.mt.set),
-		"bytes": func(L *lua.LState) int {
+		"bytes": func(L *lua.Thread) int {
 			if _, ok := valueOf(L.CheckAny(1)).(bytesValue); ok {
 				L.SetTop(1)
 				return 1
 			}
-			L.Push(userdata(bytesValue(L.CheckString(1)), s.mt.bytes))
-			return 1
+			return s.pushBytes(L, L.CheckString(1))
 		},
-		"int": func(L *lua.LState) int {
-			t, ok := L.CheckAny(1).(lua.LString)
-			if ok {
-				s.meter.charge(L, len(t)*len(t)>>12)
+		"int": func(L *lua.Thread) int {
+			if t, ok := L.CheckAny(1).AsString(); ok {
+				L.Charge(min(len(t), maxDigits+1) * min(len(t), maxDigits+1) >> 12)
 			}
-			L.Push(userdata(checkInteger(L, 1), s.mt.integer))
-			return 1
+			return s.pushInteger(L, checkInteger(L, 1))
 		},
-		"float": func(L *lua.LState) int {
+		"float": func(L *lua.Thread) int {
 			if _, ok := valueOf(L.CheckAny(1)).(floatValue); ok {
 				L.SetTop(1)
 				return 1
 			}
-			L.Push(userdata(floatValue(L.CheckNumber(1)), s.mt.float))
+			L.Push(L.NewUserData(floatValue(L.CheckNumber(1)), s.mt.float, 8))
 			return 1
 		},
-		"complex": func(L *lua.LState) int {
-			L.Push(userdata(complex(float64(L.CheckNumber(1)), float64(L.OptNumber(2, 0))), s.mt.complex))
+		"complex": func(L *lua.Thread) int {
+			L.Push(L.NewUserData(complex(L.CheckNumber(1), L.OptNumber(2, 0)), s.mt.complex, 16))
 			return 1
 		},
 		"datetime": s.newDateTime,
 		"date":     s.newDate,
 	})
-	t.RawSetString("null", s.null)
-	log := s.l.CreateTable(0, 4)
+	s.loggers = map[string]lua.Value{}
 	for _, level := range []string{"debug", "info", "warn", "error"} {
-		log.RawSetString(level, s.l.NewFunction(s.logger(level)))
+		s.loggers[level] = lua.NewNative(s.logger(level)).Value()
 	}
-	t.RawSetString("log", s.frozenTable(log))
-	s.base.RawSetString("hearth", s.frozenTable(t))
 }
 
-// marker makes a function that marks the table it is given, which it returns. A table
-// that is marked already is copied: it may be somebody else's argument.
-func (s *State) marker(mark *lua.LTable) lua.LGFunction {
-	return func(L *lua.LState) int {
-		if L.GetTop() == 0 {
-			L.Push(L.CreateTable(0, 0))
+// marker makes a function that returns a table with a mark: the elements of the one that it is given, which
+// stays as it is.
+func (s *State) marker(mark *lua.Table) lua.Native {
+	return func(L *lua.Thread) int {
+		t := L.NewTable(0, 0)
+		if L.Top() > 0 {
+			from := L.CheckTable(1)
+			if from.Meta != nil && s.mark(from) == "" {
+				L.ArgError(1, "the table has a metatable of its own")
+			}
+			L.Allocate(from.Size())
+			t = from.Clone()
 		}
-		L.Push(s.marked(L, writable(L), mark))
+		t.SetMeta(mark)
+		L.Push(t.Value())
 		return 1
 	}
 }
 
-// markerOfAny is like marker for a table without a mark or metatable, and takes any
+// markerOfAny is like marker for a table that is a sequence, or has neither mark nor metatable. It takes any
 // other arguments as the elements.
-func (s *State) markerOfAny(mark *lua.LTable) lua.LGFunction {
-	return func(L *lua.LState) int {
-		if t, ok := L.Get(1).(*lua.LTable); ok && L.GetTop() == 1 && t.Metatable == lua.LNil {
-			L.Push(s.marked(L, t, mark))
-			return 1
+func (s *State) markerOfAny(mark *lua.Table) lua.Native {
+	marked := s.marker(mark)
+	return func(L *lua.Thread) int {
+		if t := L.Get(1).AsTable(); t != nil && L.Top() == 1 && (t.Meta == nil || s.sequence(t)) {
+			return marked(L)
 		}
-		t := L.CreateTable(L.GetTop(), 0)
-		for i := 1; i <= L.GetTop(); i++ {
+		t := L.NewTable(L.Top(), 0)
+		for i := 1; i <= L.Top(); i++ {
 			v := L.Get(i)
-			if v == lua.LNil {
+			if v.IsNil() {
 				v = s.null
 			}
-			t.Append(v)
+			t.SetInt(i, v)
 		}
-		t.Metatable = mark
-		L.Push(t)
+		t.SetMeta(mark)
+		L.Push(t.Value())
 		return 1
-	}
-}
-
-func (s *State) marked(L *lua.LState, t, mark *lua.LTable) *lua.LTable {
-	if t.Metatable == lua.LNil || t.Metatable == mark {
-		t.Metatable = mark
-		return t
-	}
-	if s.mark(t) == "" {
-		L.ArgError(1, "the table has a metatable of its own")
-	}
-	s.meter.charge(L, t.Len())
-	out := L.CreateTable(t.Len(), 0)
-	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
-		s.meter.charge(L, 1)
-		out.RawSet(k, v)
-	}
-	out.Metatable = mark
-	return out
-}
-
-// logger makes a function that logs its arguments, separated by spaces.
-func (s *State) logger(level string) lua.LGFunction {
-	return func(L *lua.LState) int {
-		var b strings.Builder
-		for i := 1; i <= L.GetTop(); i++ {
-			if i > 1 {
-				b.WriteByte(' ')
-			}
-			text := s.text(L, L.Get(i))
-			s.meter.charge(L, len(text)>>6)
-			b.WriteString(clip(s.p.env.Redact(text), maxLogBytes)) // before anything cuts a secret in two
-			if b.Len() > maxLogBytes {
-				break
-			}
-		}
-		s.meter.charge(L, 100+b.Len())
-		// Again, for a secret that came in pieces.
-		s.p.env.Log(s.p.id, level, clip(strings.ToValidUTF8(s.p.env.Redact(b.String()), "\uFFFD"), maxLogBytes))
-		return 0
 	}
 }
 
 // secret is hearth.secret(name): a value that the policy grants to this object. It is
 // asked for anew each time, so that a rotated one is there at the next call. One that
 // exists and is another object's is answered like one that does not.
-func (s *State) secret(L *lua.LState) int {
+func (s *State) secret(L *lua.Thread) int {
 	name := L.CheckString(1)
 	value, ok := s.p.env.Secret(s.p.id, name)
 	if !ok {
@@ -155,26 +114,25 @@ func (s *State) secret(L *lua.LState) int {
 		L.RaiseError(`hearth.secret: %s has no secret of this name: the policy grants it by file = "secrets/%s" and objects = ["%s"] in a block secret "%s" of tenant "%s"`,
 			s.p.id, shown, s.p.id, shown, s.p.id.Tenant())
 	}
-	L.Push(lua.LString(value))
-	return 1
+	return L.PushString(value)
 }
 
 // callerTable is hearth.caller(): who calls, as the host has verified it.
-func (s *State) callerTable(L *lua.LState) int {
+func (s *State) callerTable(L *lua.Thread) int {
 	if s.req == nil {
 		L.RaiseError("hearth.caller: no call is running")
 	}
 	c := &s.req.Caller
-	t := L.CreateTable(0, 6)
-	t.RawSetString("principal", lua.LString(c.Principal))
-	t.RawSetString("tenant", lua.LString(c.Tenant))
-	t.RawSetString("correlation", lua.LString(uuidText(s.req.Corr)))
-	t.RawSetString("address", lua.LString(c.Peer.Addr))
-	t.RawSetString("channel", lua.LString(c.Peer.Channel))
+	t := L.NewTable(0, 6)
+	t.SetString("principal", lua.String(string(c.Principal)))
+	t.SetString("tenant", lua.String(string(c.Tenant)))
+	t.SetString("correlation", lua.String(uuidText(s.req.Corr)))
+	t.SetString("address", lua.String(string(c.Peer.Addr)))
+	t.SetString("channel", lua.String(string(c.Peer.Channel)))
 	if c.Peer.Way == object.WayPeer {
-		t.RawSetString("uid", number(int64(c.Peer.UID)))
+		t.SetString("uid", lua.Int(int(c.Peer.UID)))
 	}
-	L.Push(t)
+	L.Push(t.Value())
 	return 1
 }
 
@@ -182,61 +140,4 @@ func (s *State) callerTable(L *lua.LState) int {
 func uuidText(id [16]byte) string {
 	h := hex.EncodeToString(id[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-}
-
-// loading is the value of a module that runs right now.
-var loading = &lua.LUserData{}
-
-// require is require: it runs a module once in each run of the script and returns what
-// the module returned.
-func (s *State) require(L *lua.LState) int {
-	name := L.CheckString(1)
-	if !validModule(name) {
-		L.RaiseError("require: %q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots", clip(s.p.env.Redact(name), 40))
-	}
-	switch v := s.loaded[name]; v {
-	case nil:
-	case loading:
-		L.RaiseError("require: module %q requires itself, directly or through others", name)
-	default:
-		L.Push(v)
-		return 1
-	}
-	if s.loaded == nil {
-		s.loaded = map[string]lua.LValue{}
-	}
-	m, err := s.p.lib(name)
-	if err != nil {
-		L.RaiseError("require: %s", err)
-	}
-	s.loaded[name] = loading
-	done := false
-	defer func() {
-		if !done { // it raised: the next attempt runs it again
-			delete(s.loaded, name)
-		}
-	}()
-	s.function(L, m.proto)
-	L.Push(lua.LString(name))
-	L.Call(1, 1)
-	v := L.Get(-1)
-	if v == lua.LNil {
-		v = lua.LTrue
-	}
-	s.loaded[name] = v
-	done = true
-	L.Push(v)
-	return 1
-}
-
-func validModule(name string) bool {
-	if len(name) > object.MaxIDBytes {
-		return false
-	}
-	for part := range strings.SplitSeq(name, ".") {
-		if !object.ValidName(part) {
-			return false
-		}
-	}
-	return true
 }

@@ -66,7 +66,7 @@ func TestSeedOfScript(t *testing.T) {
 // TestCoroutinesOfTheOneBefore do not count for an instance.
 func TestCoroutinesOfTheOneBefore(t *testing.T) {
 	h := startLimited(t, "local T = hearth.object { instance = 'call' }\nlocal all = {}\nfunction T.expose:f()\n"+
-		"  for i = 1, 10 do all[i] = coroutine.create(print) end\n  return #all\nend\nreturn T", object.Limits{Coroutines: 10})
+		"  for i = 1, 10 do all[i] = coroutine.create(function() end) end\n  return #all\nend\nreturn T", object.Limits{Coroutines: 10})
 	for range 5 {
 		h.call("f").want(t, int64(10))
 		if err := h.s.NewInstance(t.Context(), nil); err != nil {

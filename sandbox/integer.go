@@ -5,7 +5,7 @@ import (
 	"math/big"
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // maxBits is the bit length at which an integer has more than maxDigits digits.
@@ -22,67 +22,68 @@ func parseInteger(t string) (*big.Int, bool) {
 }
 
 // checkInteger returns argument i as an integer, or raises an error.
-func checkInteger(L *lua.LState, i int) *big.Int {
-	switch v := L.Get(i).(type) {
-	case lua.LNumber:
-		f := float64(v)
+func checkInteger(L *lua.Thread, i int) *big.Int {
+	v := L.Get(i)
+	if f, ok := v.AsNumber(); ok {
 		if f == math.Trunc(f) && math.Abs(f) <= maxExact {
 			return big.NewInt(int64(f))
 		}
-		L.ArgError(i, "the number "+formatNumber(f)+" is not an exact integer")
-	case *lua.LUserData:
-		if b, ok := v.Value.(*big.Int); ok {
-			return b
-		}
-		if f, ok := v.Value.(floatValue); ok && integral(float64(f)) {
-			return big.NewInt(int64(f))
-		}
-	case lua.LString:
-		b, ok := parseInteger(strings.TrimSpace(string(v)))
+		L.ArgError(i, "the number %s is not an exact integer", lua.FormatNumber(f))
+	}
+	if t, ok := v.AsString(); ok {
+		b, ok := parseInteger(strings.TrimSpace(t))
 		if !ok {
-			L.ArgError(i, "not a decimal integer of at most 4300 digits")
+			L.ArgError(i, "not a decimal integer of at most %d digits", maxDigits)
 		}
 		return b
 	}
-	L.ArgError(i, "integer expected, got "+L.Get(i).Type().String())
+	switch n := valueOf(v).(type) {
+	case *big.Int:
+		return n
+	case floatValue:
+		if integral(float64(n)) {
+			return big.NewInt(int64(n))
+		}
+	}
+	L.ArgError(i, "integer expected, got %s", v.Kind())
 	return nil
 }
 
 // pushInteger pushes a result, or raises an error if it is too large.
-func (s *State) pushInteger(L *lua.LState, v *big.Int) int {
+func (s *State) pushInteger(L *lua.Thread, v *big.Int) int {
 	if v.BitLen() > maxBits {
 		L.RaiseError("integer too large (at most %d digits)", maxDigits)
 	}
-	L.Push(userdata(v, s.mt.integer))
+	L.Push(L.NewUserData(v, s.mt.integer, v.BitLen()/8))
 	return 1
 }
 
 // integerMethods gives big integers their operators. Results stay integers, whatever
 // their size, so that no digit is lost on the way.
 func (s *State) integerMethods() {
-	op := func(f func(z, a, b *big.Int)) lua.LGFunction {
-		return func(L *lua.LState) int {
+	op := func(f func(z, a, b *big.Int)) lua.Native {
+		return func(L *lua.Thread) int {
 			a, b := checkInteger(L, 1), checkInteger(L, 2)
-			s.meter.charge(L, (a.BitLen()+64)*(b.BitLen()+64)>>14)
+			L.Charge((a.BitLen() + 64) * (b.BitLen() + 64) >> 14)
 			z := new(big.Int)
 			f(z, a, b)
 			return s.pushInteger(L, z)
 		}
 	}
-	compare := func(f func(c int) bool) lua.LGFunction {
-		return func(L *lua.LState) int {
-			L.Push(lua.LBool(f(checkInteger(L, 1).Cmp(checkInteger(L, 2)))))
+	compare := func(f func(c int) bool) lua.Native {
+		return func(L *lua.Thread) int {
+			L.Push(lua.Bool(f(checkInteger(L, 1).Cmp(checkInteger(L, 2)))))
 			return 1
 		}
 	}
 	// Python's rounding: towards minus infinity, and the remainder has the divisor's sign.
-	floor := func(want func(q, r *big.Int) *big.Int) lua.LGFunction {
-		return func(L *lua.LState) int {
+	floor := func(want func(q, r *big.Int) *big.Int) lua.Native {
+		return func(L *lua.Thread) int {
 			a, b := checkInteger(L, 1), checkInteger(L, 2)
 			if b.Sign() == 0 {
 				L.RaiseError("integer division by zero")
 			}
-			s.meter.charge(L, (a.BitLen()+64)*(b.BitLen()+64)>>14)
+			L.Charge((a.BitLen() + 64) * (b.BitLen() + 64) >> 14)
 			q, r := new(big.Int).QuoRem(a, b, new(big.Int))
 			if r.Sign() != 0 && r.Sign() != b.Sign() {
 				q.Sub(q, big.NewInt(1))
@@ -92,31 +93,30 @@ func (s *State) integerMethods() {
 		}
 	}
 	quotient := floor(func(q, _ *big.Int) *big.Int { return q })
-	tostring := func(L *lua.LState) int {
+	tostring := func(L *lua.Thread) int {
 		v := checkInteger(L, 1)
-		s.meter.charge(L, v.BitLen())
-		L.Push(lua.LString(v.String()))
-		return 1
+		L.Charge(v.BitLen())
+		return L.PushString(v.String())
 	}
-	s.methods(s.mt.integer, map[string]lua.LGFunction{
+	s.methods(s.mt.integer, map[string]lua.Native{
 		"__add": op(func(z, a, b *big.Int) { z.Add(a, b) }),
 		"__sub": op(func(z, a, b *big.Int) { z.Sub(a, b) }),
 		"__mul": op(func(z, a, b *big.Int) { z.Mul(a, b) }),
-		"__unm": func(L *lua.LState) int { return s.pushInteger(L, new(big.Int).Neg(checkInteger(L, 1))) },
+		"__unm": func(L *lua.Thread) int { return s.pushInteger(L, new(big.Int).Neg(checkInteger(L, 1))) },
 		"__div": quotient,
 		"__mod": floor(func(_, r *big.Int) *big.Int { return r }),
 		"__eq":  compare(func(c int) bool { return c == 0 }),
 		"__lt":  compare(func(c int) bool { return c < 0 }),
 		"__le":  compare(func(c int) bool { return c <= 0 }),
-		"__concat": func(L *lua.LState) int {
-			a, b := s.text(L, L.Get(1)), s.text(L, L.Get(2))
-			L.Push(lua.LString(a + b))
-			return 1
+		"__concat": func(L *lua.Thread) int {
+			a, b := L.ToString(L.Get(1)), L.ToString(L.Get(2))
+			L.ChargeBytes(len(a) + len(b))
+			return L.PushString(a + b)
 		},
 		"__tostring": tostring,
 		"idiv":       quotient,
-		"tonumber": func(L *lua.LState) int {
-			L.Push(lua.LNumber(toFloat(checkInteger(L, 1))))
+		"tonumber": func(L *lua.Thread) int {
+			L.Push(lua.Number(toFloat(checkInteger(L, 1))))
 			return 1
 		},
 	})

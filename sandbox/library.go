@@ -1,143 +1,82 @@
 package sandbox
 
 import (
-	"fmt"
-	"hash/maphash"
+	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
-// MaxArrayIndex is where the VM begins to keep whole numbers as hash keys instead of
-// positions in an array. Its own value lets one assignment of a small script, such as
-// t[67108863] = 1, take a gigabyte; this one is the number of elements that a message
-// may have anyway.
-func init() { lua.MaxArrayIndex = maxElements + 1 } //nolint:gochecknoinits // the VM has no other setting for it
-
-// stock are the functions of the VM's own libraries that scripts get as they are. Each
-// was read: it works in constant time, or in time in proportion to values that exist
-// already, and reaches nothing outside its state.
-var stock = func() map[string]lua.LGFunction {
-	L := lua.NewState(lua.Options{SkipOpenLibs: true})
-	defer L.Close()
-	found := map[string]lua.LGFunction{}
-	take := func(prefix string, names ...string) {
-		t := L.G.Global
-		if prefix != "" {
-			t = t.RawGetString(prefix).(*lua.LTable) //nolint:forcetypeassert // the library above made it
-			prefix += "."
-		}
-		for _, name := range names {
-			found[prefix+name] = t.RawGetString(name).(*lua.LFunction).GFunction //nolint:forcetypeassert // as above
-		}
-	}
-	for _, open := range []lua.LGFunction{lua.OpenBase, lua.OpenTable, lua.OpenMath, lua.OpenCoroutine, lua.OpenOs} {
-		open(L)
-	}
-	take("", "error", "next", "rawequal", "rawget", "select", "type", "getmetatable")
-	take("table", "getn", "maxn", "sort")
-	take("math", "abs", "acos", "asin", "atan", "atan2", "ceil", "cos", "cosh", "deg", "exp", "floor", "fmod", "frexp",
-		"ldexp", "log", "log10", "max", "min", "modf", "pow", "rad", "sin", "sinh", "sqrt", "tan", "tanh")
-	take("coroutine", "create", "resume", "running", "status", "yield")
-	take("os", "clock", "difftime", "time")
-	return found
-}()
-
-// openLibraries fills the globals. Everything that is not named here does not exist.
+// openLibraries makes the globals of all runs to come: the standard libraries, and what is hearth's own.
 func (s *State) openLibraries() {
-	L := s.l
-	s.base = L.CreateTable(0, 64)
-	s.envMeta = protectedTable(L, "globals")
-	s.envMeta.RawSetString("__index", s.base)
-	s.joiner = L.NewFunction(s.join)
-	s.outer = L.NewFunction(func(L *lua.LState) int {
-		L.Panic = s.notice
-		L.Call(L.GetTop()-1, lua.MultRet)
-		return L.GetTop()
+	s.lib = stdlib.New(s.vm, stdlib.Config{
+		Print:       func(L *lua.Thread, line string) { s.log(L, "info", line) },
+		Coroutines:  s.p.limits.Coroutines,
+		SourceBytes: max(s.p.limits.SourceBytes, libSourceBytes),
 	})
-	s.quiet = L.NewFunction(func(L *lua.LState) int {
-		L.Panic = quietPanic
-		L.Call(L.GetTop()-1, lua.MultRet)
-		return L.GetTop()
-	})
-	s.base.RawSetString("_VERSION", lua.LString("Lua 5.1"))
-	s.openBase()
-	s.openString()
-	s.openTable()
-	s.openMath()
-	s.openCoroutine()
-	s.openOS()
+	s.lib.Add("", map[string]lua.Native{"print": s.logger("info"), "require": s.require, "tonumber": s.toNumber})
 	s.openHearth()
 }
 
-// newTable makes a table with room for a few fields: the VM's own default is for dozens.
-func newTable(L *lua.LState) *lua.LTable { return L.CreateTable(0, 8) }
+// libSourceBytes is how large a module may be at least, and a text that load compiles.
+const libSourceBytes = 1 << 20
 
-// library makes a table of functions.
-func (s *State) library(fns map[string]lua.LGFunction) *lua.LTable {
-	t := s.l.CreateTable(0, len(fns))
-	for name, fn := range fns {
-		t.RawSetString(name, s.l.NewFunction(fn))
+// freshGlobals makes the globals of a run. Scripts may change whatever they find there.
+func (s *State) freshGlobals() {
+	s.env = s.lib.Globals()
+	s.vm.Main.SetGlobals(s.env)
+	s.loaded = s.env.GetString("package").AsTable().GetString("loaded").AsTable()
+	log := lua.NewTable(0, 4)
+	for _, level := range []string{"debug", "info", "warn", "error"} {
+		log.SetString(level, s.loggers[level])
 	}
-	return t
+	hearth := s.env.GetString("hearth").AsTable()
+	hearth.SetString("log", log.Value())
+	hearth.SetString("null", s.null)
 }
 
-// stockFunctions picks stock functions of one library.
-func stockFunctions(prefix string, names ...string) map[string]lua.LGFunction {
-	fns := make(map[string]lua.LGFunction, 32)
-	for _, name := range names {
-		fns[name] = stock[prefix+name]
+// toNumber is tonumber, which also takes hearth's own numbers.
+func (s *State) toNumber(L *lua.Thread) int {
+	switch n := valueOf(L.Get(1)).(type) {
+	case nil:
+		return stdlib.ToNumber(L)
+	default:
+		if f, ok := asFloat(n); ok {
+			L.Push(lua.Number(f))
+		} else {
+			L.Push(lua.Nil)
+		}
 	}
-	return fns
+	return 1
 }
 
-// frozenKey is in the metatable of every read-only table, where no script sees it.
-const frozenKey = "frozen"
+// newTable makes a table with room for a few fields.
+func newTable(L *lua.Thread) *lua.Table { return L.NewTable(0, 8) }
 
-// frozenTable makes t readable through a table that scripts cannot change: itself empty,
-// it finds everything in t.
-func (s *State) frozenTable(t *lua.LTable) *lua.LTable {
-	L := s.l
-	front := L.CreateTable(0, 0)
-	mt := protectedTable(L, "read-only")
-	mt.RawSetString("__index", t)
-	mt.RawSetString("__newindex", L.NewFunction(func(L *lua.LState) int {
-		L.RaiseError("this table is read-only")
+// logger makes a function that logs its arguments, separated by spaces.
+func (s *State) logger(level string) lua.Native {
+	return func(L *lua.Thread) int {
+		var b strings.Builder
+		for i := 1; i <= L.Top(); i++ {
+			if i > 1 {
+				b.WriteByte(' ')
+			}
+			text := L.ToString(L.Get(i))
+			L.ChargeBytes(len(text))
+			b.WriteString(clip(s.p.env.Redact(text), maxLogBytes)) // before anything cuts a secret in two
+			if b.Len() > maxLogBytes {
+				break
+			}
+		}
+		s.log(L, level, b.String())
 		return 0
-	}))
-	mt.RawSetString(frozenKey, lua.LTrue)
-	front.Metatable = mt
-	return front
+	}
 }
 
-// writable returns the first argument, a table that the script may change by raw access.
-func writable(L *lua.LState) *lua.LTable {
-	t := L.CheckTable(1)
-	if mt, ok := t.Metatable.(*lua.LTable); ok && mt.RawGetString(frozenKey) == lua.LTrue {
-		L.RaiseError("this table is read-only")
-	}
-	return t
-}
-
-// text shows a value as tostring does.
-func (s *State) text(L *lua.LState, v lua.LValue) string {
-	switch v := v.(type) {
-	case lua.LString:
-		return string(v)
-	case lua.LNumber:
-		return v.String()
-	}
-	if L.GetMetaField(v, "__tostring").Type() == lua.LTFunction {
-		v = L.ToStringMeta(v)
-	}
-	return s.plain(v)
-}
-
-// plain shows a value without running any code. What has no text of its own is told from
-// others by a number, which does not say where in memory it is: the VM would print that.
-func (s *State) plain(v lua.LValue) string {
-	switch v.(type) {
-	case *lua.LTable, *lua.LFunction, *lua.LUserData, *lua.LState:
-		return fmt.Sprintf("%s: 0x%016x", v.Type(), maphash.Comparable(s.names, v))
-	}
-	return v.String()
+// log logs one line.
+func (s *State) log(L *lua.Thread, level, line string) {
+	L.Charge(100 + len(line)>>2)
+	// Redacted as a whole, too, for a secret that came in pieces.
+	line = clip(strings.ToValidUTF8(s.p.env.Redact(line), "\uFFFD"), maxLogBytes)
+	s.p.env.Log(s.p.id, level, line)
 }

@@ -3,16 +3,12 @@ package sandbox
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
-	lua "github.com/yuin/gopher-lua"
-	"github.com/yuin/gopher-lua/parse"
-
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // Program is a loaded script. It is immutable and safe for concurrent use; each
@@ -22,7 +18,7 @@ type Program struct {
 	file   string
 	env    Env
 	limits object.Limits
-	main   *lua.FunctionProto
+	main   *lua.Proto
 	source []byte
 	desc   *object.Description
 
@@ -35,7 +31,7 @@ type Program struct {
 type module struct {
 	name, file string
 	source     []byte
-	proto      *lua.FunctionProto
+	proto      *lua.Proto
 	err        error
 }
 
@@ -62,7 +58,7 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 	for name, source := range cfg.Libs {
 		p.libs[name] = &module{name: name, file: tenant + "/lib/" + strings.ReplaceAll(name, ".", "/") + ".lua", source: source}
 	}
-	if p.main, err = p.compile(p.file, p.source); err != nil {
+	if p.main, err = p.compile(p.file, p.source, p.limits.SourceBytes); err != nil {
 		return nil, p.unloadable("%s", err)
 	}
 	s, err := p.newState(ctx)
@@ -81,72 +77,38 @@ func (p *Program) Description() *object.Description { return p.desc }
 // Mode returns how many instances of the object there are.
 func (p *Program) Mode() object.InstanceMode { return p.desc.Instance }
 
-// compile turns source into code, within bounds.
-func (p *Program) compile(file string, source []byte) (*lua.FunctionProto, error) {
-	if len(source) > p.limits.SourceBytes {
-		return nil, fmt.Errorf("%s: %d bytes of source (at most %d)", file, len(source), p.limits.SourceBytes)
+// compile turns source into code, within bounds. It takes time in proportion to the length.
+func (p *Program) compile(file string, source []byte, most int) (*lua.Proto, error) {
+	if len(source) > most {
+		return nil, fmt.Errorf("%s: %d bytes of source (at most %d)", file, len(source), most)
 	}
 	source = bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
-	if err := checkNesting(file, source); err != nil {
-		return nil, err
-	}
-	if bytes.HasPrefix(source, []byte("\x1bLua")) {
+	if bytes.HasPrefix(source, []byte("\x1b")) {
 		return nil, fmt.Errorf("%s: compiled Lua is not accepted", file)
 	}
-	chunk, err := parse.Parse(bytes.NewReader(source), file)
-	if err != nil {
-		return nil, syntaxError(file, err)
+	proto, err := lua.Compile(file, string(source))
+	if lua.Unfinished(err) {
+		return nil, fmt.Errorf("%w (is an 'end' missing?)", err)
 	}
-	proto, err := lua.Compile(withJoin(chunk), file)
-	if err != nil {
-		return nil, syntaxError(file, err)
-	}
-	fit(proto)
-	return proto, nil
+	return proto, err
 }
 
-// fit gives a function, and those in it, memory for what they have: the compiler makes room for
-// hundreds of instructions in each, some 15 KiB, and it would stay for as long as the program.
-func fit(f *lua.FunctionProto) {
-	f.Code = slices.Clone(f.Code)
-	f.Constants = slices.Clone(f.Constants)
-	f.FunctionPrototypes = slices.Clone(f.FunctionPrototypes)
-	f.DbgSourcePositions = slices.Clone(f.DbgSourcePositions)
-	f.DbgLocals = slices.Clone(f.DbgLocals)
-	f.DbgCalls = slices.Clone(f.DbgCalls)
-	f.DbgUpvalues = slices.Clone(f.DbgUpvalues)
-	for _, inner := range f.FunctionPrototypes {
-		fit(inner)
-	}
-}
-
-// syntaxError says file, line and what is wrong there.
-func syntaxError(file string, err error) error {
-	var pe *parse.Error
-	var ce *lua.CompileError
-	switch {
-	case errors.As(err, &pe) && pe.Pos.Line == parse.EOF:
-		return fmt.Errorf("%s: %s at the end of the file (is an 'end' missing?)", file, pe.Message)
-	case errors.As(err, &pe):
-		return fmt.Errorf("%s:%d: %s near %q", file, pe.Pos.Line, pe.Message, clip(pe.Token, 40))
-	case errors.As(err, &ce):
-		return fmt.Errorf("%s:%d: %s", file, ce.Line, ce.Message)
-	}
-	return fmt.Errorf("%s: does not compile", file)
-}
-
-// lib returns the code of a module, compiling it the first time.
-func (p *Program) lib(name string) (*module, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// lib returns the code of a module, compiling it the first time, for which L is charged.
+func (p *Program) lib(L *lua.Thread, name string) (*lua.Proto, error) {
 	m := p.libs[name]
+	if m == nil {
+		m = p.libs[name+".init"]
+	}
 	if m == nil {
 		return nil, fmt.Errorf("there is no module %s: require finds files of this tenant's lib folder only", name)
 	}
+	L.Charge(100)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if m.proto == nil && m.err == nil {
-		m.proto, m.err = p.compile(m.file, m.source)
+		m.proto, m.err = p.compile(m.file, m.source, max(p.limits.SourceBytes, libSourceBytes))
 	}
-	return m, m.err
+	return m.proto, m.err
 }
 
 // takeSpare returns the state that Load left, once.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -16,28 +16,27 @@ type proxyValue struct{ to object.ID }
 const maxProxyNames = 256
 
 // newProxy is hearth.proxy(id). It calls nobody yet.
-func (s *State) newProxy(L *lua.LState) int {
+func (s *State) newProxy(L *lua.Thread) int {
 	id, err := object.ParseID(L.CheckString(1))
 	if err != nil {
-		L.ArgError(1, err.Error())
+		L.ArgError(1, "%s", err)
 	}
-	L.Push(userdata(&proxyValue{to: id}, s.mt.proxy))
+	L.Push(L.NewUserData(&proxyValue{to: id}, s.mt.proxy, len(id)))
 	return 1
 }
 
 // proxyMethods makes p:name(…) a call of the method name.
 func (s *State) proxyMethods() {
-	L := s.l
-	get := L.NewFunction(func(L *lua.LState) int {
+	get := lua.NewNative(func(L *lua.Thread) int {
 		p, name := checkAttribute(L, "get_attribute")
-		return s.proxyCall(L, p, object.Get, name, []lua.LValue{lua.LString(name)}, nil)
+		return s.proxyCall(L, p, object.Get, name, []lua.Value{lua.String(name)}, nil)
 	})
-	set := L.NewFunction(func(L *lua.LState) int {
+	set := lua.NewNative(func(L *lua.Thread) int {
 		p, name := checkAttribute(L, "set_attribute")
-		s.proxyCall(L, p, object.Set, name, []lua.LValue{lua.LString(name), L.Get(3)}, nil)
+		s.proxyCall(L, p, object.Set, name, []lua.Value{lua.String(name), L.Get(3)}, nil)
 		return 0
 	})
-	s.mt.proxy.RawSetString("__index", L.NewFunction(func(L *lua.LState) int {
+	setNative(s.mt.proxy, "__index", func(L *lua.Thread) int {
 		name := L.CheckString(2)
 		fn := s.proxies[name]
 		switch name {
@@ -47,13 +46,13 @@ func (s *State) proxyMethods() {
 			fn = set
 		}
 		if fn != nil {
-			L.Push(fn)
+			L.Push(fn.Value())
 			return 1
 		}
 		if !object.Method(name).Callable() {
 			L.RaiseError("%q can never be called", clip(s.p.env.Redact(name), 40))
 		}
-		fn = L.NewFunction(func(L *lua.LState) int {
+		fn = lua.NewNative(func(L *lua.Thread) int {
 			p := checkProxy(L, name)
 			args, kwargs := s.proxyArguments(L, 2)
 			return s.proxyCall(L, p, object.Invoke, name, args, kwargs)
@@ -61,23 +60,22 @@ func (s *State) proxyMethods() {
 		if len(s.proxies) < maxProxyNames {
 			s.proxies[name] = fn
 		}
-		L.Push(fn)
+		L.Push(fn.Value())
 		return 1
-	}))
-	s.mt.proxy.RawSetString("__newindex", L.NewFunction(func(L *lua.LState) int {
+	})
+	setNative(s.mt.proxy, "__newindex", func(L *lua.Thread) int {
 		name := clip(s.p.env.Redact(L.CheckString(2)), 40)
 		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
 		return 0
-	}))
-	s.mt.proxy.RawSetString("__tostring", L.NewFunction(func(L *lua.LState) int {
-		L.Push(lua.LString("proxy of " + checkProxy(L, "tostring").to))
-		return 1
-	}))
+	})
+	setNative(s.mt.proxy, "__tostring", func(L *lua.Thread) int {
+		return L.PushString("proxy of " + string(checkProxy(L, "tostring").to))
+	})
 }
 
 // checkProxy returns the first argument, which is a proxy if the method was called with
 // a colon.
-func checkProxy(L *lua.LState, name string) *proxyValue {
+func checkProxy(L *lua.Thread, name string) *proxyValue {
 	p, ok := valueOf(L.Get(1)).(*proxyValue)
 	if !ok {
 		L.RaiseError("call a method of another object with a colon: proxy:%s(…)", name)
@@ -86,7 +84,7 @@ func checkProxy(L *lua.LState, name string) *proxyValue {
 }
 
 // checkAttribute returns the arguments of an access to an attribute.
-func checkAttribute(L *lua.LState, access string) (*proxyValue, string) {
+func checkAttribute(L *lua.Thread, access string) (*proxyValue, string) {
 	p := checkProxy(L, access)
 	name := L.CheckString(2)
 	if !object.Method(name).Callable() {
@@ -97,9 +95,9 @@ func checkAttribute(L *lua.LState, access string) (*proxyValue, string) {
 
 // proxyArguments collects the arguments from position i on; a last one that hearth.kw
 // made is the keyword arguments.
-func (s *State) proxyArguments(L *lua.LState, i int) (args []lua.LValue, kwargs *lua.LTable) {
-	n := L.GetTop()
-	if t, ok := L.Get(n).(*lua.LTable); ok && n >= i && t.Metatable == s.mt.kw {
+func (s *State) proxyArguments(L *lua.Thread, i int) (args []lua.Value, kwargs *lua.Table) {
+	n := L.Top()
+	if t := L.Get(n).AsTable(); t != nil && n >= i && t.Meta == s.mt.kw {
 		kwargs = t
 		n--
 	}
@@ -110,11 +108,11 @@ func (s *State) proxyArguments(L *lua.LState, i int) (args []lua.LValue, kwargs 
 }
 
 // proxyCall runs a call on another object and pushes its result.
-func (s *State) proxyCall(L *lua.LState, p *proxyValue, kind object.CallKind, name string, args []lua.LValue, kwargs *lua.LTable) int {
+func (s *State) proxyCall(L *lua.Thread, p *proxyValue, kind object.CallKind, name string, args []lua.Value, kwargs *lua.Table) int {
 	if !s.calling {
 		L.RaiseError("other objects can be called while a call is running, not while the script is loaded")
 	}
-	s.meter.charge(L, 1000)
+	L.Charge(1000)
 	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
 	s.build.begin(forValues, nil)
 	call := &ProxyCall{
@@ -127,14 +125,14 @@ func (s *State) proxyCall(L *lua.LState, p *proxyValue, kind object.CallKind, na
 	ctx, done := s.meter.waiting(s.ctx)
 	err := s.p.env.Proxy(ctx, call)
 	done()
-	if s.meter.charge(L, 0); err == nil {
+	if L.Charge(1); err == nil {
 		err = s.build.complete()
 	}
 	if err != nil {
 		s.raiseProxy(L, p.to, err)
 	}
 	if len(s.build.values) == 0 {
-		L.Push(lua.LNil)
+		L.Push(lua.Nil)
 		return 1
 	}
 	v := s.build.values[0]
@@ -144,15 +142,15 @@ func (s *State) proxyCall(L *lua.LState, p *proxyValue, kind object.CallKind, na
 }
 
 // writeProxyArguments writes the tuple and the dict of a call.
-func (s *State) writeProxyArguments(to object.Sink, args []lua.LValue, kwargs *lua.LTable) error {
+func (s *State) writeProxyArguments(to object.Sink, args []lua.Value, kwargs *lua.Table) error {
 	e := &s.enc
 	e.begin(to, object.Pyro5, "argument")
 	if err := to.Begin(object.TupleKind, len(args)); err != nil {
 		return err
 	}
-	e.path = append(e.path, nil)
+	e.path = append(e.path, lua.Nil)
 	for i, a := range args {
-		e.path[0] = number(int64(i + 1))
+		e.path[0] = lua.Int(i + 1)
 		if err := e.value(a); err != nil {
 			return err
 		}
@@ -164,8 +162,8 @@ func (s *State) writeProxyArguments(to object.Sink, args []lua.LValue, kwargs *l
 	if kwargs == nil {
 		return to.Null()
 	}
-	for k, _ := kwargs.Next(lua.LNil); k != lua.LNil; k, _ = kwargs.Next(k) {
-		if k.Type() != lua.LTString {
+	for k := range kwargs.All() {
+		if k.Kind() != lua.StringKind {
 			return &wrongValue{"the keys of hearth.kw must be texts"}
 		}
 	}
@@ -175,14 +173,14 @@ func (s *State) writeProxyArguments(to object.Sink, args []lua.LValue, kwargs *l
 
 // raiseProxy raises what went wrong with a call on another object: its exception, or one
 // that stands for the error.
-func (s *State) raiseProxy(L *lua.LState, to object.ID, err error) {
+func (s *State) raiseProxy(L *lua.Thread, to object.ID, err error) {
 	class, msg := "RuntimeError", object.CodeOf(err).String()
 	var remote *RemoteException
 	var wrong *wrongValue
 	var e *object.Error
 	switch {
 	case errors.As(err, &remote):
-		L.Error(s.remoteException(remote), 1)
+		L.Raise(s.remoteException(remote).Value())
 	case errors.As(err, &wrong):
 		class, msg = "TypeError", wrong.msg
 	case errors.As(err, &e) && e.Code != object.CodeInternal:
@@ -193,19 +191,19 @@ func (s *State) raiseProxy(L *lua.LState, to object.ID, err error) {
 	case object.CodeOf(err) == object.CodeDeadline:
 		class, msg = "TimeoutError", "no answer in time"
 	}
-	args := L.CreateTable(1, 0)
-	args.Append(lua.LString("calling " + string(to) + ": " + msg))
-	L.Error(s.exceptionTable(class, args), 1)
+	args := L.NewTable(1, 0)
+	args.Append(lua.String("calling " + string(to) + ": " + msg))
+	L.Raise(s.exceptionTable(class, args).Value())
 }
 
 // remoteException makes an exception of another object one of this script.
-func (s *State) remoteException(r *RemoteException) *lua.LTable {
-	args := s.l.CreateTable(len(r.Args), 0)
+func (s *State) remoteException(r *RemoteException) *lua.Table {
+	args := s.l.NewTable(len(r.Args), 0)
 	for _, a := range r.Args {
 		args.Append(s.fromGo(a))
 	}
 	if len(r.Args) == 0 && r.Message != "" {
-		args.Append(lua.LString(r.Message))
+		args.Append(lua.String(r.Message))
 	}
 	class := r.Class
 	if class == "" {
@@ -215,22 +213,22 @@ func (s *State) remoteException(r *RemoteException) *lua.LTable {
 }
 
 // fromGo makes a Lua value of an exception's argument.
-func (s *State) fromGo(v any) lua.LValue {
+func (s *State) fromGo(v any) lua.Value {
 	switch v := v.(type) {
 	case nil:
 		return s.null
 	case bool:
-		return lua.LBool(v)
+		return lua.Bool(v)
 	case string:
-		return lua.LString(v)
+		return lua.String(v)
 	case int:
-		return number(int64(v))
+		return lua.Int(v)
 	case int64:
 		if v >= -maxExact && v <= maxExact {
-			return number(v)
+			return lua.Number(float64(v))
 		}
 	case float64:
-		return lua.LNumber(v)
+		return lua.Number(v)
 	}
-	return lua.LString(clip(fmt.Sprint(v), 1000))
+	return lua.String(clip(fmt.Sprint(v), 1000))
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -33,31 +33,34 @@ func thing(t testing.TB) *State {
 func TestReachable(t *testing.T) {
 	s := thing(t)
 	var names []string
-	seen := map[lua.LValue]bool{}
-	var walk func(path string, v lua.LValue)
-	walk = func(path string, v lua.LValue) {
-		names = append(names, path+" "+v.Type().String())
+	seen := map[lua.Value]bool{}
+	var walk func(path string, v lua.Value)
+	walk = func(path string, v lua.Value) {
+		names = append(names, path+" "+v.Kind().String())
 		if seen[v] {
 			return
 		}
 		seen[v] = true
-		switch v := v.(type) {
-		case *lua.LTable:
-			v.ForEach(func(k, e lua.LValue) { walk(path+"."+k.String(), e) })
-			walkMeta(v.Metatable, path, walk)
-		case *lua.LUserData:
-			walkMeta(v.Metatable, path, walk)
-		case *lua.LFunction:
-			for i, u := range v.Upvalues {
-				walk(fmt.Sprintf("%s^%d", path, i), u.Value())
+		switch v.Kind() {
+		case lua.TableKind:
+			for k, e := range v.AsTable().All() {
+				if name := lua.Describe(k); path != "_G.package.loaded" { // everything in there has another name
+					walk(path+"."+name, e)
+				}
+			}
+			walkMeta(v.AsTable().Meta, path, walk)
+		case lua.UserDataKind:
+			walkMeta(v.AsUserData().Meta, path, walk)
+		case lua.FunctionKind:
+			f := v.AsFunction()
+			for i := range f.Upvalues() {
+				walk(fmt.Sprintf("%s^%d", path, i), f.Upvalue(i))
 			}
 		}
 	}
-	walk("_G", s.env)
-	if mt, ok := s.l.GetMetatable(lua.LString("")).(lua.LString); !ok || mt != "string" {
-		t.Errorf("the metatable of strings shows as %v", mt)
-	}
-	for name, mt := range map[string]*lua.LTable{"list": s.mt.list, "tuple": s.mt.tuple, "set": s.mt.set, "dict": s.mt.dict,
+	walk("_G", s.env.Value())
+	walk("<string>", s.vm.StringMeta.Value())
+	for name, mt := range map[string]*lua.Table{"list": s.mt.list, "tuple": s.mt.tuple, "set": s.mt.set, "dict": s.mt.dict,
 		"kw": s.mt.kw, "exception": s.mt.exception, "bytes": s.mt.bytes, "int": s.mt.integer, "float": s.mt.float,
 		"complex": s.mt.complex, "datetime": s.mt.datetime, "date": s.mt.date, "stream": s.mt.stream, "proxy": s.mt.proxy} {
 		walkMeta(mt, "<"+name+">", walk)
@@ -81,16 +84,17 @@ func TestReachable(t *testing.T) {
 
 // walkMeta follows what a metatable lets through: its protection must hide the table
 // itself, and then only what __index finds is reachable.
-func walkMeta(mt lua.LValue, path string, walk func(string, lua.LValue)) {
-	t, ok := mt.(*lua.LTable)
-	if !ok {
+func walkMeta(t *lua.Table, path string, walk func(string, lua.Value)) {
+	if t == nil {
 		return
 	}
-	if t.RawGetString("__metatable") == lua.LNil {
-		walk(path+"<open metatable>", t)
+	if t.GetString("__metatable").IsNil() {
+		walk(path+"<open metatable>", t.Value())
 		return
 	}
-	if index, ok := t.RawGetString("__index").(*lua.LTable); ok {
-		index.ForEach(func(k, v lua.LValue) { walk(path+"."+k.String(), v) })
+	if index := t.GetString("__index").AsTable(); index != nil {
+		for k, v := range index.All() {
+			walk(path+"."+lua.Describe(k), v)
+		}
 	}
 }

@@ -3,7 +3,7 @@ package sandbox
 import (
 	"context"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // Stream is an item stream: a function of the script that returns one item after the
@@ -11,13 +11,16 @@ import (
 // uses that.
 type Stream struct {
 	s     *State
-	fn    *lua.LFunction
+	fn    *lua.Function
 	taken bool // has been a result
 }
 
 // newStream is hearth.stream(f).
-func (s *State) newStream(L *lua.LState) int {
-	L.Push(userdata(&Stream{s: s, fn: L.CheckFunction(1)}, s.mt.stream))
+func (s *State) newStream(L *lua.Thread) int {
+	fn := L.CheckFunction(1)
+	v := L.NewUserData(&Stream{s: s, fn: fn}, s.mt.stream, 0)
+	v.AsUserData().Ref = fn.Value()
+	L.Push(v)
 	return 1
 }
 
@@ -34,8 +37,7 @@ func (st *Stream) Next(ctx context.Context, r *Request) (ok bool, out Outcome, e
 	}
 	defer s.recovered(&out, &err)
 	s.enter(ctx, r)
-	s.l.Push(s.outer)
-	s.l.Push(st.fn)
+	s.l.Push(st.fn.Value())
 	ok, out, err = st.next(r)
 	s.leave(&out)
 	if !ok || out.Exception || err != nil {
@@ -51,10 +53,10 @@ func (st *Stream) next(r *Request) (bool, Outcome, error) {
 		return false, Outcome{}, limit
 	}
 	if raised != nil {
-		out, err := s.writeRaised(r, raised)
+		out, err := s.writeRaised(r, raised.Value)
 		return true, out, err
 	}
-	if s.l.Get(1) == lua.LNil {
+	if s.l.Get(1).IsNil() {
 		return false, Outcome{}, nil
 	}
 	s.enc.begin(r.Result, r.Protocol, "item")

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -32,7 +32,7 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 		return nil, err
 	}
 	p := &Program{id: cfg.ID, file: file, env: alone{subject.env}, limits: subject.limits, libs: subject.libs, source: source, desc: subject.desc}
-	if p.main, err = p.compile(file, source); err != nil {
+	if p.main, err = p.compile(file, source, max(p.limits.SourceBytes, libSourceBytes)); err != nil {
 		return nil, p.unloadable("%s", err)
 	}
 	names, err := p.tests(ctx, subject)
@@ -60,18 +60,17 @@ func (alone) Secret(object.ID, string) (string, bool) { return "", false }
 // tests returns the names of the tests, sorted.
 func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error) {
 	s := p.emptyState()
-	defer s.l.Close()
 	t, err := s.runTests(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
-		name, isText := k.(lua.LString)
-		if _, isFunction := v.(*lua.LFunction); !isText || !isFunction {
-			return nil, p.unloadable("%s: it returns a table of tests, which are functions by their names; %s is none", p.file, clip(s.text(s.l, k), 40))
+	for k, v := range t.All() {
+		name, isText := k.AsString()
+		if !isText || v.AsFunction() == nil {
+			return nil, p.unloadable("%s: it returns a table of tests, which are functions by their names; %s is none", p.file, clip(lua.Describe(k), 40))
 		}
-		names = append(names, string(name))
+		names = append(names, name)
 	}
 	if len(names) == 0 {
 		return nil, p.unloadable("%s: it has no tests: return a table of functions", p.file)
@@ -83,16 +82,14 @@ func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error)
 // test runs one test and returns what is wrong, "" if nothing is.
 func (p *Program) test(ctx context.Context, subject *Program, name string) string {
 	s := p.emptyState()
-	defer s.l.Close()
 	t, err := s.runTests(ctx, subject)
 	if err != nil {
 		return err.Msg
 	}
 	s.meter.begin(ctx, p.limits.Steps, p.limits.Wall)
 	s.ctx, s.calling = ctx, true
-	s.l.SetTop(0)
-	s.l.Push(s.outer)
-	s.l.Push(t.RawGetString(name))
+	s.vm.Clear()
+	s.l.Push(t.GetString(name))
 	raised, limit := s.run(0)
 	s.meter.end()
 	switch {
@@ -101,31 +98,30 @@ func (p *Program) test(ctx context.Context, subject *Program, name string) strin
 	case limit != nil:
 		return limit.Error()
 	case raised != nil:
-		return p.located(s.raisedError(raised).Msg)
+		return p.located(s.raisedError(raised.Value).Msg)
 	}
 	return ""
 }
 
 // runTests runs the test script, in which new makes instances, and returns what it returned.
-func (s *State) runTests(ctx context.Context, subject *Program) (*lua.LTable, *object.Error) {
+func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *object.Error) {
 	L := s.l
-	s.freshEnv()
-	s.env.RawSetString("new", L.NewFunction(func(L *lua.LState) int { return s.newSubject(L, subject) }))
+	s.freshGlobals()
+	setNative(s.env, "new", func(L *lua.Thread) int { return s.newSubject(L, subject) })
 	s.meter.begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
-	L.SetTop(0)
-	L.Push(s.outer)
-	s.function(L, s.p.main)
+	s.vm.Clear()
+	L.Push(lua.NewFunction(s.p.main, s.env).Value())
 	raised, limit := s.run(0)
 	s.meter.end()
 	if limit != nil {
 		return nil, s.p.unloadable("%s: %s", s.p.file, limit.Msg)
 	}
 	if raised != nil {
-		return nil, s.p.unloadable("%s", s.p.located(s.cleanText(s.plainText(raised))))
+		return nil, s.p.unloadable("%s", s.p.located(s.cleanText(s.plainText(raised.Value))))
 	}
-	t, ok := L.Get(1).(*lua.LTable)
-	L.SetTop(0)
-	if !ok {
+	t := L.Get(1).AsTable()
+	s.vm.Clear()
+	if t == nil {
 		return nil, s.p.unloadable("%s: a test script returns a table of functions", s.p.file)
 	}
 	return t, nil
@@ -133,82 +129,72 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.LTable, *o
 
 // newSubject is new(…): it runs the object's script afresh, makes an instance whose init gets
 // the arguments, and returns what a caller has of it.
-func (s *State) newSubject(L *lua.LState, subject *Program) int {
-	n := L.GetTop()
-	outside := s.env
-	s.freshEnv()
-	s.function(L, subject.main)
-	s.env = outside
-	L.Call(0, 1)
-	d, err := s.defined(L.Get(-1))
+func (s *State) newSubject(L *lua.Thread, subject *Program) int {
+	args := L.Args(1)
+	outside, loaded, strings := s.env, s.loaded, s.vm.StringMeta
+	s.freshGlobals()
+	main := lua.NewFunction(subject.main, s.env)
+	s.env, s.loaded, s.vm.StringMeta = outside, loaded, strings
+	s.vm.Main.SetGlobals(outside)
+	d, err := s.defined(L.Call(main.Value()))
 	if err != nil {
 		L.RaiseError("%s", err)
 	}
 	self := newTable(L)
-	self.Metatable = d.proto
+	self.SetMeta(d.proto)
 	if d.init != nil {
-		L.Push(d.init)
-		L.Push(self)
-		for i := 1; i <= n; i++ {
-			L.Push(L.Get(i))
-		}
-		L.Call(n+1, 0)
+		L.Call(d.init.Value(), append([]lua.Value{self.Value()}, args...)...)
 	}
-	L.Push(s.handle(d, self))
+	L.Push(s.handle(d, self).Value())
 	return 1
 }
 
 // handle is what a test has of an instance: what callers have, and close and handover.
-func (s *State) handle(d *definition, self *lua.LTable) *lua.LTable {
+func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 	L := s.l
 	h := newTable(L)
 	mt := protectedTable(L, "handle")
-	method := func(fn *lua.LFunction) *lua.LFunction {
-		return L.NewFunction(func(L *lua.LState) int {
-			n := L.GetTop()
-			if n == 0 || L.Get(1) != h {
+	method := func(fn *lua.Function) *lua.Function {
+		return lua.NewNative(func(L *lua.Thread) int {
+			n := L.Top()
+			if n == 0 || L.Get(1) != h.Value() {
 				L.RaiseError("call a method with a colon: object:method()")
 			}
-			L.Push(fn)
-			L.Push(self)
+			L.Push(fn.Value())
+			L.Push(self.Value())
 			for i := 2; i <= n; i++ {
 				L.Push(L.Get(i))
 			}
-			L.Call(n, lua.MultRet)
-			return L.GetTop() - n
+			L.CallTop(n, -1)
+			return L.Top() - n
 		})
 	}
-	mt.RawSetString("__index", L.NewFunction(func(L *lua.LState) int {
+	setNative(mt, "__index", func(L *lua.Thread) int {
 		name := strings.ToValidUTF8(L.CheckString(2), "\uFFFD")
 		m := d.members[object.Method(name)]
 		switch {
 		case m != nil && m.method != nil:
-			L.Push(method(m.method))
+			L.Push(method(m.method).Value())
 		case m != nil && m.get != nil:
-			L.Push(m.get)
-			L.Push(self)
-			L.Call(1, 1)
+			L.Push(L.Call(m.get.Value(), self.Value()))
 		case name == "handover" && d.handover != nil:
-			L.Push(method(d.handover))
+			L.Push(method(d.handover).Value())
 		case name == "close" && d.close != nil:
-			L.Push(method(d.close))
+			L.Push(method(d.close).Value())
 		default:
 			L.RaiseError("%s is not exposed", clip(name, 40))
 		}
 		return 1
-	}))
-	mt.RawSetString("__newindex", L.NewFunction(func(L *lua.LState) int {
+	})
+	setNative(mt, "__newindex", func(L *lua.Thread) int {
 		name := strings.ToValidUTF8(L.CheckString(2), "\uFFFD")
 		m := d.members[object.Method(name)]
 		if m == nil || m.set == nil {
 			L.RaiseError("%s cannot be set", clip(name, 40))
 		}
-		L.Push(m.set)
-		L.Push(self)
-		L.Push(L.Get(3))
-		L.Call(2, 0)
+		L.Call(m.set.Value(), self.Value(), L.Get(3))
 		return 0
-	}))
-	h.Metatable = mt
+	})
+	h.SetMeta(mt)
 	return h
 }

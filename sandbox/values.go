@@ -2,12 +2,15 @@ package sandbox
 
 import (
 	"encoding/base64"
+	"maps"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
 // What Lua cannot hold natively is a userdata whose Value is one of these types or a
@@ -26,23 +29,23 @@ const maxExact = 1 << 53
 // metatables are the metatables of one state for the values that need one. The marks
 // stand on plain tables to say which container they are; all are closed to scripts.
 type metatables struct {
-	list, tuple, set, dict, kw, exception                *lua.LTable // marks
-	null, bytes, integer, float, complex, datetime, date *lua.LTable
-	stream, proxy                                        *lua.LTable
+	list, tuple, set, dict, kw, exception                *lua.Table // marks
+	null, bytes, integer, float, complex, datetime, date *lua.Table
+	stream, proxy                                        *lua.Table
 }
 
 // protectedTable makes a metatable that getmetatable shows as name and setmetatable
 // refuses to replace.
-func protectedTable(L *lua.LState, name string) *lua.LTable {
-	mt := L.CreateTable(0, 4)
-	mt.RawSetString("__metatable", lua.LString(name))
+func protectedTable(L *lua.Thread, name string) *lua.Table {
+	mt := L.NewTable(0, 4)
+	mt.SetString("__metatable", lua.String(name))
 	return mt
 }
 
 func (s *State) makeMetatables() {
 	L := s.l
 	mt := &s.mt
-	for name, to := range map[string]**lua.LTable{
+	for name, to := range map[string]**lua.Table{
 		"list": &mt.list, "tuple": &mt.tuple, "set": &mt.set, "dict": &mt.dict, "kw": &mt.kw,
 		"exception": &mt.exception, "null": &mt.null, "bytes": &mt.bytes, "int": &mt.integer,
 		"float": &mt.float, "complex": &mt.complex, "datetime": &mt.datetime, "date": &mt.date,
@@ -50,16 +53,12 @@ func (s *State) makeMetatables() {
 	} {
 		*to = protectedTable(L, name)
 	}
-	s.null = &lua.LUserData{Value: nullValue{}, Metatable: mt.null}
-	mt.null.RawSetString("__tostring", L.NewFunction(func(L *lua.LState) int {
-		L.Push(lua.LString("null"))
-		return 1
-	}))
-	mt.exception.RawSetString("__tostring", L.NewFunction(func(L *lua.LState) int {
+	s.null = lua.NewUserData(nullValue{}, mt.null)
+	setNative(mt.null, "__tostring", func(L *lua.Thread) int { return L.PushString("null") })
+	setNative(mt.exception, "__tostring", func(L *lua.Thread) int {
 		class, _, message := s.exceptionParts(L.CheckTable(1))
-		L.Push(lua.LString(joinMessage(class, message)))
-		return 1
-	}))
+		return L.PushString(joinMessage(class, message))
+	})
 	s.bytesMethods()
 	s.integerMethods()
 	s.floatMethods()
@@ -68,49 +67,44 @@ func (s *State) makeMetatables() {
 	s.proxyMethods()
 }
 
-// methods adds Go functions to a metatable; those without leading underscores become
-// methods of the value.
-func (s *State) methods(mt *lua.LTable, fns map[string]lua.LGFunction) {
-	index := s.l.CreateTable(0, 4)
-	for name, fn := range fns {
+// setNative puts a native function into a table.
+func setNative(t *lua.Table, name string, f lua.Native) { t.SetString(name, lua.NewNative(f).Value()) }
+
+// methods adds Go functions to a metatable; those without leading underscores become methods of the value.
+func (s *State) methods(mt *lua.Table, fns map[string]lua.Native) {
+	index := s.l.NewTable(0, 4)
+	for _, name := range slices.Sorted(maps.Keys(fns)) {
 		to := index
 		if strings.HasPrefix(name, "__") {
 			to = mt
 		}
-		to.RawSetString(name, s.l.NewFunction(fn))
+		setNative(to, name, fns[name])
 	}
-	if mt.RawGetString("__index") == lua.LNil {
-		mt.RawSetString("__index", index)
+	if mt.GetString("__index").IsNil() {
+		mt.SetString("__index", index.Value())
 	}
 }
 
 // userdata wraps a Go value.
-func userdata(v any, mt *lua.LTable) *lua.LUserData {
-	return &lua.LUserData{Value: v, Metatable: mt}
-}
+func userdata(v any, mt *lua.Table) lua.Value { return lua.NewUserData(v, mt) }
 
 // valueOf returns the Go value in a userdata, nil if v is none.
-func valueOf(v lua.LValue) any {
-	if ud, ok := v.(*lua.LUserData); ok {
+func valueOf(v lua.Value) any {
+	if ud := v.AsUserData(); ud != nil {
 		return ud.Value
 	}
 	return nil
 }
 
-// smallNumbers are numbers that need no allocation to become a value.
-var smallNumbers = func() (n [1024]lua.LValue) {
-	for i := range n {
-		n[i] = lua.LNumber(i)
+// asFloat returns the nearest number to one of hearth's own.
+func asFloat(v any) (f float64, ok bool) {
+	switch n := v.(type) {
+	case *big.Int:
+		return toFloat(n), true
+	case floatValue:
+		return float64(n), true
 	}
-	return n
-}()
-
-// number makes an integer a Lua value.
-func number(v int64) lua.LValue {
-	if v >= 0 && v < int64(len(smallNumbers)) {
-		return smallNumbers[v]
-	}
-	return lua.LNumber(v)
+	return 0, false
 }
 
 // integral reports whether f is an integer that travels as one. Negative zero does not:
@@ -119,58 +113,40 @@ func integral(f float64) bool {
 	return f == math.Trunc(f) && math.Abs(f) <= maxExact && (f != 0 || !math.Signbit(f))
 }
 
-// formatNumber writes a number as Lua shows it.
-func formatNumber(f float64) string {
-	if f == math.Trunc(f) && math.Abs(f) < 1e15 {
-		return strconv.FormatInt(int64(f), 10)
-	}
-	switch {
-	case math.IsInf(f, 1):
-		return "inf"
-	case math.IsInf(f, -1):
-		return "-inf"
-	case math.IsNaN(f):
-		return "nan"
-	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
-}
-
 // typeName says what a value is, in the words of hearth's own values.
-func (s *State) typeName(v lua.LValue) string {
-	switch v := v.(type) {
-	case *lua.LTable:
-		if mark := s.mark(v); mark != "" {
+func (s *State) typeName(v lua.Value) string {
+	if t := v.AsTable(); t != nil {
+		if mark := s.mark(t); mark != "" {
 			return mark
 		}
-	case *lua.LUserData:
-		switch v.Value.(type) {
-		case nullValue:
-			return "null"
-		case bytesValue:
-			return "bytes"
-		case *big.Int:
-			return "int"
-		case floatValue:
-			return "float"
-		case complex128:
-			return "complex"
-		case dateTime:
-			return "datetime"
-		case dateValue:
-			return "date"
-		case *Stream:
-			return "stream"
-		case *proxyValue:
-			return "proxy"
-		}
 	}
-	return v.Type().String()
+	switch valueOf(v).(type) {
+	case nullValue:
+		return "null"
+	case bytesValue:
+		return "bytes"
+	case *big.Int:
+		return "int"
+	case floatValue:
+		return "float"
+	case complex128:
+		return "complex"
+	case dateTime:
+		return "datetime"
+	case dateValue:
+		return "date"
+	case *Stream:
+		return "stream"
+	case *proxyValue:
+		return "proxy"
+	}
+	return v.Kind().String()
 }
 
 // mark returns the name of a table's mark, "" for a table without.
-func (s *State) mark(t *lua.LTable) string {
-	switch t.Metatable {
-	case lua.LNil:
+func (s *State) mark(t *lua.Table) string {
+	switch t.Meta {
+	case nil:
 		return ""
 	case s.mt.list:
 		return "list"
@@ -188,123 +164,117 @@ func (s *State) mark(t *lua.LTable) string {
 	return ""
 }
 
+// sequence reports whether a table is marked as a list, a tuple or a set.
+func (s *State) sequence(t *lua.Table) bool {
+	return t.Meta == s.mt.list || t.Meta == s.mt.tuple || t.Meta == s.mt.set
+}
+
 // bytesMethods gives bytes their operators.
 func (s *State) bytesMethods() {
 	mt := s.mt.bytes
-	text := func(L *lua.LState, i int) string {
+	text := func(L *lua.Thread, i int) string {
 		if b, ok := valueOf(L.Get(i)).(bytesValue); ok {
 			return string(b)
 		}
 		return L.CheckString(i)
 	}
-	s.methods(mt, map[string]lua.LGFunction{
-		"__len": func(L *lua.LState) int {
-			L.Push(number(int64(len(text(L, 1)))))
+	s.methods(mt, map[string]lua.Native{
+		"__len": func(L *lua.Thread) int {
+			L.Push(lua.Int(len(text(L, 1))))
 			return 1
 		},
-		"__tostring": func(L *lua.LState) int {
-			L.Push(lua.LString(text(L, 1)))
-			return 1
+		"__tostring": func(L *lua.Thread) int {
+			return L.PushString(text(L, 1))
 		},
-		"__concat": func(L *lua.LState) int {
+		"__concat": func(L *lua.Thread) int {
 			a, b := text(L, 1), text(L, 2)
-			s.meter.chargeBytes(L, len(a)+len(b))
-			L.Push(userdata(bytesValue(a+b), mt))
+			L.ChargeBytes(len(a) + len(b))
+			return s.pushBytes(L, a+b)
+		},
+		"__eq": func(L *lua.Thread) int {
+			a, b := text(L, 1), text(L, 2)
+			L.ChargeBytes(min(len(a), len(b)))
+			L.Push(lua.Bool(a == b))
 			return 1
 		},
-		"__eq": func(L *lua.LState) int {
-			L.Push(lua.LBool(text(L, 1) == text(L, 2)))
+		"__lt": func(L *lua.Thread) int {
+			a, b := text(L, 1), text(L, 2)
+			L.ChargeBytes(min(len(a), len(b)))
+			L.Push(lua.Bool(a < b))
 			return 1
 		},
-		"__lt": func(L *lua.LState) int {
-			L.Push(lua.LBool(text(L, 1) < text(L, 2)))
+		"__le": func(L *lua.Thread) int {
+			a, b := text(L, 1), text(L, 2)
+			L.ChargeBytes(min(len(a), len(b)))
+			L.Push(lua.Bool(a <= b))
 			return 1
 		},
-		"__le": func(L *lua.LState) int {
-			L.Push(lua.LBool(text(L, 1) <= text(L, 2)))
+		"len": func(L *lua.Thread) int {
+			L.Push(lua.Int(len(text(L, 1))))
 			return 1
 		},
-		"len": func(L *lua.LState) int {
-			L.Push(number(int64(len(text(L, 1)))))
-			return 1
-		},
-		"sub": func(L *lua.LState) int {
+		"sub": func(L *lua.Thread) int {
 			b := text(L, 1)
-			i, j := textRange(len(b), L.OptInt(2, 1), L.OptInt(3, -1))
-			L.Push(userdata(bytesValue(s.part(L, b, i, j)), mt))
-			return 1
+			i, j := stdlib.Range(len(b), L.OptInt(2, 1), L.OptInt(3, -1))
+			return s.pushBytes(L, stdlib.Part(L, b, i, j))
 		},
-		"byte": func(L *lua.LState) int { return pushBytes(L, s, text(L, 1)) },
-		"base64": func(L *lua.LState) int {
-			s.meter.chargeBytes(L, 2*len(text(L, 1)))
-			L.Push(lua.LString(base64.StdEncoding.EncodeToString([]byte(text(L, 1)))))
-			return 1
+		"byte": func(L *lua.Thread) int { return stdlib.PushBytes(L, text(L, 1)) },
+		"base64": func(L *lua.Thread) int {
+			L.ChargeBytes(4 * len(text(L, 1)))
+			return L.PushString(base64.StdEncoding.EncodeToString([]byte(text(L, 1))))
 		},
 	})
 }
 
-// textRange turns Lua's inclusive, 1-based, possibly negative positions into a Go
-// range inside n bytes.
-func textRange(n, i, j int) (int, int) {
-	if i < 0 {
-		i = max(n+i+1, 1)
-	} else if i == 0 {
-		i = 1
-	}
-	if j < 0 {
-		j = n + j + 1
-	}
-	j = min(j, n)
-	if i > j {
-		return 0, 0
-	}
-	return i - 1, j
+// pushBytes pushes a value of hearth.bytes.
+func (s *State) pushBytes(L *lua.Thread, b string) int {
+	L.Push(L.NewUserData(bytesValue(b), s.mt.bytes, len(b)))
+	return 1
 }
 
 // floatMethods lets a forced float calculate: results are ordinary numbers.
 func (s *State) floatMethods() {
-	get := func(L *lua.LState, i int) float64 {
+	get := func(L *lua.Thread, i int) float64 {
 		if f, ok := valueOf(L.Get(i)).(floatValue); ok {
 			return float64(f)
 		}
 		return float64(L.CheckNumber(i))
 	}
-	op := func(f func(a, b float64) float64) lua.LGFunction {
-		return func(L *lua.LState) int {
-			L.Push(lua.LNumber(f(get(L, 1), get(L, 2))))
+	op := func(f func(a, b float64) float64) lua.Native {
+		return func(L *lua.Thread) int {
+			L.Push(lua.Number(f(get(L, 1), get(L, 2))))
 			return 1
 		}
 	}
-	compare := func(f func(a, b float64) bool) lua.LGFunction {
-		return func(L *lua.LState) int {
-			L.Push(lua.LBool(f(get(L, 1), get(L, 2))))
+	compare := func(f func(a, b float64) bool) lua.Native {
+		return func(L *lua.Thread) int {
+			L.Push(lua.Bool(f(get(L, 1), get(L, 2))))
 			return 1
 		}
 	}
-	s.methods(s.mt.float, map[string]lua.LGFunction{
+	s.methods(s.mt.float, map[string]lua.Native{
 		"__add": op(func(a, b float64) float64 { return a + b }),
 		"__sub": op(func(a, b float64) float64 { return a - b }),
 		"__mul": op(func(a, b float64) float64 { return a * b }),
 		"__div": op(func(a, b float64) float64 { return a / b }),
 		"__pow": op(math.Pow),
 		"__mod": op(func(a, b float64) float64 { return a - math.Floor(a/b)*b }),
-		"__unm": func(L *lua.LState) int {
-			L.Push(lua.LNumber(-get(L, 1)))
+		"__unm": func(L *lua.Thread) int {
+			L.Push(lua.Number(-get(L, 1)))
 			return 1
 		},
 		"__eq": compare(func(a, b float64) bool { return a == b }),
 		"__lt": compare(func(a, b float64) bool { return a < b }),
 		"__le": compare(func(a, b float64) bool { return a <= b }),
-		"__tostring": func(L *lua.LState) int {
-			t := formatNumber(get(L, 1))
+		"__tostring": func(L *lua.Thread) int {
+			t := lua.FormatNumber(get(L, 1))
 			if strings.Trim(t, "-0123456789") == "" {
 				t += ".0"
 			}
-			L.Push(lua.LString(t))
-			return 1
+			return L.PushString(t)
 		},
-		"tonumber": func(L *lua.LState) int {
-			L.Push(lua.LNumber(get(L, 1)))
+		"tonumber": func(L *lua.Thread) int {
+			L.Push(lua.Number(get(L, 1)))
 			return 1
 		},
 	})
@@ -312,7 +282,7 @@ func (s *State) floatMethods() {
 
 // complexMethods gives complex numbers their operators.
 func (s *State) complexMethods() {
-	get := func(L *lua.LState, i int) complex128 {
+	get := func(L *lua.Thread, i int) complex128 {
 		switch v := valueOf(L.Get(i)).(type) {
 		case complex128:
 			return v
@@ -321,37 +291,36 @@ func (s *State) complexMethods() {
 		}
 		return complex(float64(L.CheckNumber(i)), 0)
 	}
-	op := func(f func(a, b complex128) complex128) lua.LGFunction {
-		return func(L *lua.LState) int {
-			L.Push(userdata(f(get(L, 1), get(L, 2)), s.mt.complex))
+	op := func(f func(a, b complex128) complex128) lua.Native {
+		return func(L *lua.Thread) int {
+			L.Push(L.NewUserData(f(get(L, 1), get(L, 2)), s.mt.complex, 16))
 			return 1
 		}
 	}
-	s.methods(s.mt.complex, map[string]lua.LGFunction{
+	s.methods(s.mt.complex, map[string]lua.Native{
 		"__add": op(func(a, b complex128) complex128 { return a + b }),
 		"__sub": op(func(a, b complex128) complex128 { return a - b }),
 		"__mul": op(func(a, b complex128) complex128 { return a * b }),
 		"__div": op(func(a, b complex128) complex128 { return a / b }),
-		"__unm": func(L *lua.LState) int {
-			L.Push(userdata(-get(L, 1), s.mt.complex))
+		"__unm": func(L *lua.Thread) int {
+			L.Push(L.NewUserData(-get(L, 1), s.mt.complex, 16))
 			return 1
 		},
-		"__eq": func(L *lua.LState) int {
-			L.Push(lua.LBool(get(L, 1) == get(L, 2)))
+		"__eq": func(L *lua.Thread) int {
+			L.Push(lua.Bool(get(L, 1) == get(L, 2)))
 			return 1
 		},
-		"__tostring": func(L *lua.LState) int {
-			L.Push(lua.LString(strings.Replace(strconv.FormatComplex(get(L, 1), 'g', -1, 128), "i)", "j)", 1)))
-			return 1
+		"__tostring": func(L *lua.Thread) int {
+			return L.PushString(strings.Replace(strconv.FormatComplex(get(L, 1), 'g', -1, 128), "i)", "j)", 1))
 		},
-		"__index": func(L *lua.LState) int {
+		"__index": func(L *lua.Thread) int {
 			switch L.CheckString(2) {
 			case "re":
-				L.Push(lua.LNumber(real(get(L, 1))))
+				L.Push(lua.Number(real(get(L, 1))))
 			case "im":
-				L.Push(lua.LNumber(imag(get(L, 1))))
+				L.Push(lua.Number(imag(get(L, 1))))
 			default:
-				L.Push(lua.LNil)
+				L.Push(lua.Nil)
 			}
 			return 1
 		},

@@ -22,7 +22,7 @@ func Entries() []Entry {
 	for line := range strings.Lines(reachable) {
 		name, kind, ok := strings.Cut(strings.TrimSpace(line), " ")
 		name = strings.TrimPrefix(name, "_G.")
-		if !ok || kind == "table" && name != "hearth" || name == "_G" {
+		if !ok || kind == "table" && name != "hearth" || name == "_G" || strings.HasPrefix(name, "<string>") {
 			continue
 		}
 		out = append(out, Entry{name, kind})

@@ -9,7 +9,7 @@ function O.expose:attack()
     if last and math.abs(at - last) < 2 ^ 16 then near = near + 1 end
     last = at
     local nothing
-    for _, f in ipairs { function() return nothing[{}] end, function() nothing[print] = 1 end, function() ({})[coroutine.create(print)]() end } do
+    for _, f in ipairs { function() return nothing[{}] end, function() nothing[print] = 1 end, function() ({})[coroutine.create(function() end)]() end } do
       local _, msg = pcall(f)
       if tostring(msg):match("0x") then near = near + 1 end
     end

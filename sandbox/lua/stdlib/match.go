@@ -1,9 +1,9 @@
-package sandbox
+package stdlib
 
 import (
 	"strings"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // matcher matches Lua patterns. Backtracking can take exponential time, so every step
@@ -11,8 +11,7 @@ import (
 //
 // Source: Lua 5.1 reference manual, section 5.4.1 "Patterns".
 type matcher struct {
-	s       *State
-	l       *lua.LState
+	l       *lua.Thread
 	src     string
 	pat     string
 	level   int // captures begun
@@ -25,10 +24,24 @@ type capture struct{ start, len int }
 
 const (
 	maxCaptures     = 32
-	maxMatchDepth   = 200
+	maxMatchDepth   = 5000 // PUC has no bound but that of C's stack
 	captureOpen     = -1
 	capturePosition = -2
 )
+
+// newMatcher returns a matcher. As in PUC a pattern ends at a NUL byte.
+func newMatcher(L *lua.Thread, src, pat string) *matcher {
+	pat, _, _ = strings.Cut(pat, "\x00")
+	return &matcher{l: L, src: src, pat: pat}
+}
+
+// anchor returns the position of the pattern behind a "^" that it begins with.
+func (m *matcher) anchor() int {
+	if strings.HasPrefix(m.pat, "^") {
+		return 1
+	}
+	return 0
+}
 
 // step counts one step of matching.
 func (m *matcher) step() {
@@ -39,7 +52,7 @@ func (m *matcher) step() {
 
 // settle charges the steps taken so far. A step costs about as much as an instruction.
 func (m *matcher) settle() {
-	m.s.meter.charge(m.l, m.steps)
+	m.l.Charge(m.steps)
 	m.steps = 0
 }
 
@@ -147,22 +160,22 @@ func (m *matcher) classEnd(p int) int {
 	if c != '[' {
 		return p
 	}
+	from := p
 	if p < len(m.pat) && m.pat[p] == '^' {
 		p++
 	}
-	for first := true; ; first = false {
+	for first := true; first || p >= len(m.pat) || m.pat[p] != ']'; first = false {
 		if p >= len(m.pat) {
 			m.fail("missing ']'")
 		}
 		c := m.pat[p]
 		p++
-		if c == ']' && !first {
-			return p
-		}
-		if c == '%' {
+		if c == '%' && p < len(m.pat) {
 			p++ // an escape, such as %]
 		}
 	}
+	m.steps += (p - from) >> 2
+	return p + 1
 }
 
 // single reports whether c belongs to the class in pat[p:end].
@@ -299,7 +312,7 @@ func (m *matcher) endCapture(i, p int) int {
 // balance matches %bxy at source position i; p is where x and y stand.
 func (m *matcher) balance(i, p int) int {
 	if p+1 >= len(m.pat) {
-		m.fail("missing arguments to '%b'")
+		m.l.RaiseError("unbalanced pattern")
 	}
 	if i >= len(m.src) || m.src[i] != m.pat[p] {
 		return -1
@@ -324,7 +337,7 @@ func (m *matcher) balance(i, p int) int {
 // the position behind the set.
 func (m *matcher) frontier(i, p int) (int, bool) {
 	if p >= len(m.pat) || m.pat[p] != '[' {
-		m.fail("missing '[' after '%f'")
+		m.l.RaiseError("missing '[' after '%%f' in pattern")
 	}
 	end := m.classEnd(p)
 	var before, after byte
@@ -339,9 +352,12 @@ func (m *matcher) frontier(i, p int) (int, bool) {
 
 // backReference matches what capture c has matched.
 func (m *matcher) backReference(i int, c byte) int {
-	n := int(c - '1')
-	if n < 0 || n >= m.level || m.capture[n].len < 0 {
+	n := int(c) - '1'
+	if n < 0 || n >= m.level || m.capture[n].len == captureOpen {
 		m.l.RaiseError("invalid capture index")
+	}
+	if m.capture[n].len == capturePosition {
+		return -1 // its length is no length that can match
 	}
 	text := m.src[m.capture[n].start : m.capture[n].start+m.capture[n].len]
 	m.steps += len(text) >> 4
@@ -357,31 +373,42 @@ func (m *matcher) at(i, p int) int {
 	return m.match(i, p)
 }
 
-// value returns capture n of a match from i to end; without captures the first is the
-// whole match.
-func (m *matcher) value(n, i, end int) lua.LValue {
+// value returns capture n of a match from i to end; without captures the first is the whole match.
+func (m *matcher) value(n, i, end int) lua.Value {
 	if n >= m.level {
 		if n != 0 {
 			m.l.RaiseError("invalid capture index")
 		}
-		return lua.LString(m.s.part(m.l, m.src, i, end))
+		return m.text(i, end)
 	}
 	switch c := m.capture[n]; c.len {
 	case captureOpen:
 		m.l.RaiseError("unfinished capture")
-		return nil
 	case capturePosition:
-		return number(int64(c.start + 1))
+		return lua.Int(c.start + 1)
 	default:
-		return lua.LString(m.s.part(m.l, m.src, c.start, c.start+c.len))
+		return m.text(c.start, c.start+c.len)
 	}
+	return lua.Nil
 }
 
-// push pushes the captures of a match, or the whole match if there are none.
-func (m *matcher) push(L *lua.LState, i, end int) int {
-	n := max(m.level, 1)
+// text returns a part of the source as a string.
+func (m *matcher) text(i, end int) lua.Value {
+	m.l.PushString(Part(m.l, m.src, i, end))
+	v := m.l.Get(-1)
+	m.l.Pop(1)
+	return v
+}
+
+// push pushes the captures of a match; if there are none, the whole match if it is wanted.
+func (m *matcher) push(i, end int, whole bool) int {
+	n := m.level
+	if n == 0 && whole {
+		n = 1
+	}
+	m.l.Reserve(n)
 	for k := range n {
-		L.Push(m.value(k, i, end))
+		m.l.Push(m.value(k, i, end))
 	}
 	return n
 }

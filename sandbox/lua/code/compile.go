@@ -1,0 +1,242 @@
+package code
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/hearthhost/hearth/sandbox/lua/syntax"
+)
+
+// Compile compiles a chunk. The error is a *syntax.Error.
+func Compile(chunk string, main *syntax.Function) (p *Proto, err error) {
+	defer func() {
+		if e, ok := recover().(*syntax.Error); ok {
+			p, err = nil, e
+		}
+	}()
+	c := newCompiler(nil, chunk, main)
+	c.function(main)
+	return c.p, nil
+}
+
+// compiler compiles one function.
+type compiler struct {
+	outer  *compiler
+	p      *Proto
+	block  *block
+	active []int // indexes into p.Locals of the variables in scope; each in its own register, in order
+	free   int   // first free register
+	line   int   // of the instruction that is emitted next
+	consts map[Const]int
+	depth  int // of expressions inside each other, functions around included
+}
+
+// block is a block of statements.
+type block struct {
+	outer    *block
+	active   int   // variables in scope where it begins
+	loop     bool  // "break" leaves it
+	captured bool  // some variable in it is an upvalue of another function
+	breaks   []int // jumps that leave the loop
+}
+
+func newCompiler(outer *compiler, chunk string, f *syntax.Function) *compiler {
+	depth := 0
+	if outer != nil {
+		depth = outer.depth
+	}
+	return &compiler{
+		depth: depth, outer: outer, consts: map[Const]int{}, line: f.Line,
+		p: &Proto{Chunk: chunk, Line: f.Line, EndLine: f.EndLine, Params: len(f.Params), Vararg: f.Vararg},
+	}
+}
+
+func (c *compiler) fail(format string, args ...any) {
+	text := fmt.Sprintf("%s:%d: %s", c.p.Chunk, c.line, fmt.Sprintf(format, args...))
+	panic(&syntax.Error{Line: c.line, Text: text})
+}
+
+// enter bounds how deep the compiler recurses. What nests in the source is bounded by the parser; this is
+// for chains of comparisons, which nest to the left.
+func (c *compiler) enter() {
+	if c.depth++; c.depth > maxDepth {
+		c.fail("function or expression too complex")
+	}
+}
+
+func (c *compiler) leave() { c.depth-- }
+
+// limit fails if a function has more than most of something.
+func (c *compiler) limit(n, most int, what string) {
+	if n <= most {
+		return
+	}
+	if c.p.Line == 0 {
+		c.fail("main function has more than %d %s", most, what)
+	}
+	c.fail("function at line %d has more than %d %s", c.p.Line, most, what)
+}
+
+func (c *compiler) function(f *syntax.Function) {
+	c.enterBlock(false)
+	for _, name := range f.Params {
+		c.declare(name)
+	}
+	if f.Vararg && f.Line > 0 { // in a chunk there is no table of arguments
+		c.declare("arg")
+		c.p.UsesArg = f.UsesArg
+	}
+	c.reserve(len(c.active))
+	c.statements(f.Body)
+	c.line = f.EndLine
+	c.emit(Return, 0, 1, 0, 0)
+	c.leaveBlock()
+	c.p.Registers = max(c.p.Registers, 2)
+}
+
+// emit appends an instruction and returns its position.
+func (c *compiler) emit(op Op, a, b, cc, d int) int {
+	c.p.Code = append(c.p.Code, Make(op, a, b, cc, d))
+	c.p.Lines = append(c.p.Lines, int32(c.line))
+	return len(c.p.Code) - 1
+}
+
+func (c *compiler) pc() int { return len(c.p.Code) }
+
+// patch makes jumps lead to a position.
+func (c *compiler) patch(jumps []int, to int) {
+	for _, at := range jumps {
+		c.p.Code[at] = c.p.Code[at].withD(to - at - 1)
+	}
+}
+
+func (c *compiler) patchHere(jumps []int) {
+	c.patch(jumps, c.pc())
+}
+
+// reserve takes n registers and returns the first.
+func (c *compiler) reserve(n int) int {
+	first := c.free
+	c.free += n
+	if c.free > MaxRegisters {
+		c.fail("function or expression too complex")
+	}
+	c.p.Registers = max(c.p.Registers, c.free)
+	return first
+}
+
+// declare brings a variable into scope, in the register after those of the variables before it.
+func (c *compiler) declare(name string) {
+	reg := len(c.active)
+	c.limit(reg+1, maxLocals, "local variables")
+	c.p.Locals = append(c.p.Locals, Local{Name: name, Register: reg, Start: c.pc(), End: math.MaxInt})
+	c.active = append(c.active, len(c.p.Locals)-1)
+}
+
+func (c *compiler) enterBlock(loop bool) *block {
+	c.block = &block{outer: c.block, active: len(c.active), loop: loop}
+	return c.block
+}
+
+// leaveBlock ends the scope of the block's variables and closes those that were captured.
+func (c *compiler) leaveBlock() {
+	b := c.block
+	c.block = b.outer
+	c.endScope(b.active)
+	if b.captured && b.outer != nil { // a return closes the variables of the whole function
+		c.emit(Close, b.active, 0, 0, 0)
+	}
+	c.free = len(c.active)
+	c.patchHere(b.breaks)
+}
+
+// endScope ends the scope of the variables after the first so many.
+func (c *compiler) endScope(active int) {
+	for _, at := range c.active[active:] {
+		c.p.Locals[at].End = c.pc()
+	}
+	c.active = c.active[:active]
+}
+
+// constant returns the index of a constant.
+func (c *compiler) constant(k Const) int {
+	key := k
+	if k.Kind == NumberConst { // by its bits: 0 and -0 differ, and nan equals itself
+		key = Const{Kind: k.Kind, String: fmt.Sprint(math.Float64bits(k.Number))}
+	}
+	i, ok := c.consts[key]
+	if !ok {
+		i = len(c.p.Consts)
+		c.p.Consts = append(c.p.Consts, k)
+		c.consts[key] = i
+	}
+	return i
+}
+
+func (c *compiler) text(s string) int { return c.constant(Const{Kind: StringConst, String: s}) }
+
+// Where a name leads.
+type place uint8
+
+const (
+	global place = iota
+	local
+	upvalue
+)
+
+// resolve finds what a name means, and its register or the index of its upvalue.
+func (c *compiler) resolve(name string) (place, int) {
+	if reg, ok := c.local(name); ok {
+		return local, reg
+	}
+	if i, ok := c.upvalue(name); ok {
+		return upvalue, i
+	}
+	return global, 0
+}
+
+func (c *compiler) local(name string) (reg int, ok bool) {
+	for i := len(c.active) - 1; i >= 0; i-- {
+		if c.p.Locals[c.active[i]].Name == name {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// upvalue returns the index of the upvalue that a name means, making it if a function around has the variable.
+func (c *compiler) upvalue(name string) (int, bool) {
+	o := c.outer
+	if o == nil {
+		return 0, false
+	}
+	if reg, ok := o.local(name); ok {
+		o.capture(reg)
+		return c.addUpvalue(name, Capture{Register: true, Index: reg}), true
+	}
+	if i, ok := o.upvalue(name); ok {
+		return c.addUpvalue(name, Capture{Index: i}), true
+	}
+	return 0, false
+}
+
+// capture notes that the block which declares a variable must close it.
+func (c *compiler) capture(reg int) {
+	b := c.block
+	for b.active > reg {
+		b = b.outer
+	}
+	b.captured = true
+}
+
+func (c *compiler) addUpvalue(name string, from Capture) int {
+	for i, known := range c.p.Captures {
+		if known == from {
+			return i
+		}
+	}
+	c.limit(len(c.p.Captures)+1, maxUpvalues, "upvalues")
+	c.p.Captures = append(c.p.Captures, from)
+	c.p.Upvals = append(c.p.Upvals, name)
+	return len(c.p.Captures) - 1
+}

@@ -1,0 +1,746 @@
+package code
+
+import (
+	"math"
+
+	"github.com/hearthhost/hearth/sandbox/lua/syntax"
+)
+
+// The ways to compile an expression:
+//
+//	to    into a given register, which it writes last: it may be a variable that the expression reads
+//	next  into the next free register
+//	any   into some register: that of the variable, if it is a local one
+//	jump  as a condition
+//
+// Those that return a register leave it reserved if it is a temporary one.
+
+// isMulti reports whether an expression can have any number of values.
+func isMulti(e syntax.Expr) bool {
+	switch e.(type) {
+	case *syntax.Call, *syntax.Vararg:
+		return true
+	}
+	return false
+}
+
+// constantOf returns the value of an expression that is one at compile time.
+func constantOf(e syntax.Expr) (Const, bool) {
+	switch e := e.(type) {
+	case *syntax.Nil:
+		return Const{}, true
+	case *syntax.True:
+		return Const{Kind: TrueConst}, true
+	case *syntax.False:
+		return Const{Kind: FalseConst}, true
+	case *syntax.String:
+		return Const{Kind: StringConst, String: e.Value}, true
+	}
+	if v, ok := numeral(e); ok {
+		return Const{Kind: NumberConst, Number: v}, true
+	}
+	return Const{}, false
+}
+
+// numeral folds arithmetic on numbers. It looks only a few levels deep, as more is hardly written.
+func numeral(e syntax.Expr) (float64, bool) { return fold(e, 8) }
+
+func fold(e syntax.Expr, depth int) (float64, bool) {
+	if depth == 0 {
+		return 0, false
+	}
+	switch e := e.(type) {
+	case *syntax.Number:
+		return e.Value, true
+	case *syntax.Paren:
+		return fold(e.X, depth-1)
+	case *syntax.Unary:
+		if e.Op == syntax.Neg {
+			v, ok := fold(e.X, depth-1)
+			return -v, ok
+		}
+	case *syntax.Binary:
+		if e.Op > syntax.Pow {
+			return 0, false
+		}
+		b, ok := fold(e.Right, depth-1)
+		if !ok {
+			return 0, false
+		}
+		a, ok := fold(e.Left, depth-1)
+		if !ok || b == 0 && (e.Op == syntax.Div || e.Op == syntax.Mod) {
+			return 0, false
+		}
+		v := Arith(Op(e.Op)+Add_, a, b)
+		return v, !math.IsNaN(v)
+	}
+	return 0, false
+}
+
+// Arith computes one of the operations Add_ to Pow_ as Lua does.
+func Arith(op Op, a, b float64) float64 {
+	switch op {
+	case Add_:
+		return a + b
+	case Sub_:
+		return a - b
+	case Mul_:
+		return a * b
+	case Div_:
+		return a / b
+	case Mod_:
+		return Mod(a, b)
+	}
+	return math.Pow(a, b)
+}
+
+// Mod is the remainder that has the sign of b: a - floor(a/b)*b.
+func Mod(a, b float64) float64 { return a - math.Floor(a/b)*b }
+
+// temporary reports whether a register holds no variable.
+func (c *compiler) temporary(reg int) bool { return reg >= len(c.active) }
+
+func (c *compiler) any(e syntax.Expr) int {
+	for {
+		p, ok := e.(*syntax.Paren)
+		if !ok {
+			break
+		}
+		e = p.X
+	}
+	if n, ok := e.(*syntax.Name); ok {
+		if reg, ok := c.local(n.Name); ok {
+			return reg
+		}
+	}
+	return c.next(e)
+}
+
+func (c *compiler) next(e syntax.Expr) int {
+	if call, ok := e.(*syntax.Call); ok {
+		reg := c.call(call, 1)
+		c.reserve(1)
+		return reg
+	}
+	reg := c.reserve(1)
+	c.to(e, reg)
+	return reg
+}
+
+// operand is any, but computes in dst if that is a temporary register.
+func (c *compiler) operand(e syntax.Expr, dst int) int {
+	for {
+		p, ok := e.(*syntax.Paren)
+		if !ok {
+			break
+		}
+		e = p.X
+	}
+	if n, ok := e.(*syntax.Name); ok {
+		if reg, ok := c.local(n.Name); ok {
+			return reg
+		}
+	}
+	if c.temporary(dst) {
+		c.to(e, dst)
+		return dst
+	}
+	return c.next(e)
+}
+
+func (c *compiler) to(e syntax.Expr, dst int) {
+	if k, ok := constantOf(e); ok {
+		c.loadConst(k, dst)
+		return
+	}
+	c.enter()
+	defer c.leave()
+	free := c.free
+	switch e := e.(type) {
+	case *syntax.Paren:
+		c.to(e.X, dst)
+	case *syntax.Name:
+		c.line = e.Line
+		switch p, i := c.resolve(e.Name); p {
+		case local:
+			if i != dst {
+				c.emit(Move, dst, i, 0, 0)
+			}
+		case upvalue:
+			c.emit(GetUpval, dst, i, 0, 0)
+		case global:
+			c.emit(GetGlobal, dst, 0, 0, c.text(e.Name))
+		}
+	case *syntax.Index, *syntax.Binary, *syntax.Call:
+		c.chain(e, dst)
+	case *syntax.Unary:
+		c.unary(e, dst)
+	case *syntax.Logical:
+		c.logical(e, dst)
+	case *syntax.Vararg:
+		c.line = e.Line
+		c.emit(Vararg, dst, 2, 0, 0)
+	case *syntax.Table:
+		c.table(e, dst)
+	case *syntax.Function:
+		c.closure(e, dst)
+	}
+	c.free = free
+}
+
+func (c *compiler) loadConst(k Const, dst int) {
+	switch k.Kind {
+	case NilConst:
+		c.emit(LoadNil, dst, dst, 0, 0)
+	case FalseConst:
+		c.emit(LoadBool, dst, 0, 0, 0)
+	case TrueConst:
+		c.emit(LoadBool, dst, 1, 0, 0)
+	default:
+		c.emit(LoadK, dst, 0, 0, c.constant(k))
+	}
+}
+
+// chain compiles what nests to the left as deep as the source is long, such as a.b.c or a + b + c:
+// from the innermost outward, in a loop.
+func (c *compiler) chain(e syntax.Expr, dst int) {
+	var spine []syntax.Expr
+	for inner := e; inner != nil; {
+		spine = append(spine, inner)
+		inner = c.innermost(inner)
+	}
+	// Only the last operation may write dst if that is a variable.
+	at := dst
+	if len(spine) > 1 && !c.temporary(dst) {
+		at = c.reserve(1)
+	}
+	for i := len(spine) - 1; i >= 0; i-- {
+		to := at
+		if i == 0 {
+			to = dst
+		}
+		c.link(spine[i], i < len(spine)-1, at, to)
+	}
+}
+
+// innermost returns the left part of a link of a chain, if that is a link too.
+func (c *compiler) innermost(e syntax.Expr) syntax.Expr {
+	var left syntax.Expr
+	switch e := e.(type) {
+	case *syntax.Index:
+		left = e.Object
+	case *syntax.Call:
+		left = e.Func
+	case *syntax.Binary:
+		if e.Op > syntax.Pow {
+			return nil
+		}
+		left = e.Left
+	}
+	for {
+		p, ok := left.(*syntax.Paren)
+		if !ok {
+			break
+		}
+		left = p.X
+	}
+	if _, ok := numeral(left); ok {
+		return nil
+	}
+	switch l := left.(type) {
+	case *syntax.Index, *syntax.Call:
+		return l
+	case *syntax.Binary:
+		if l.Op <= syntax.Pow {
+			return l
+		}
+	}
+	return nil
+}
+
+// link compiles one link of a chain into dst. If its left part is done, at holds it.
+func (c *compiler) link(e syntax.Expr, done bool, at, dst int) {
+	free := c.free
+	switch e := e.(type) {
+	case *syntax.Index:
+		if !done {
+			at = c.operand(e.Object, at)
+		}
+		c.index(e, at, dst)
+	case *syntax.Binary:
+		c.binary(e, done, at, dst)
+	case *syntax.Call:
+		// A call works at the top of the registers: there, if at is their last.
+		if at == c.free-1 && c.temporary(at) && (dst == at || !c.temporary(dst)) {
+			c.free = at
+			base := c.callAt(e, done, at, 1)
+			c.reserve(1)
+			if base != dst {
+				c.emit(Move, dst, base, 0, 0)
+			}
+		} else {
+			base := c.callAt(e, done, at, 1)
+			if base != dst {
+				c.reserve(1)
+				c.emit(Move, dst, base, 0, 0)
+			}
+		}
+	default:
+		c.to(e, dst)
+	}
+	c.free = free
+}
+
+func (c *compiler) index(e *syntax.Index, object, dst int) {
+	k, ok := constantOf(e.Key)
+	if !ok || k.Kind == NilConst {
+		key := c.any(e.Key)
+		c.line = e.Line
+		c.emit(GetIndex, dst, object, key, 0)
+		return
+	}
+	c.line = e.Line
+	op := GetConst
+	if k.Kind == StringConst {
+		op = GetField
+	}
+	c.emit(op, dst, object, 0, c.constant(k))
+}
+
+func (c *compiler) binary(e *syntax.Binary, done bool, at, dst int) {
+	switch e.Op {
+	case syntax.Concat:
+		c.concat(e, dst)
+		return
+	case syntax.Eq, syntax.Ne, syntax.Lt, syntax.Le, syntax.Gt, syntax.Ge:
+		c.boolean(e, dst)
+		return
+	}
+	op := Op(e.Op) + Add_
+	if k, ok := arithConst(e.Left); ok && !done {
+		right := c.operand(e.Right, at)
+		c.line = e.Line
+		c.emit(op-Add_+KAdd, dst, 0, right, c.constant(k))
+		return
+	}
+	left := at
+	if !done {
+		left = c.operand(e.Left, at)
+	}
+	if k, ok := arithConst(e.Right); ok {
+		c.line = e.Line
+		c.emit(op-Add_+AddK, dst, left, 0, c.constant(k))
+		return
+	}
+	right := c.any(e.Right)
+	c.line = e.Line
+	c.emit(op, dst, left, right, 0)
+}
+
+// arithConst returns an operand of arithmetic that is a constant. Whatever else it is, the error
+// about it names no variable.
+func arithConst(e syntax.Expr) (Const, bool) {
+	k, ok := constantOf(e)
+	return k, ok
+}
+
+// concat compiles a chain of "..": all operands into consecutive registers, then one instruction.
+func (c *compiler) concat(e *syntax.Binary, dst int) {
+	first := c.next(e.Left)
+	last := first
+	line := e.Line
+	for rest := e.Right; ; {
+		b, ok := rest.(*syntax.Binary)
+		if !ok || b.Op != syntax.Concat {
+			last = c.next(rest)
+			break
+		}
+		last = c.next(b.Left)
+		rest = b.Right
+	}
+	c.line = line
+	c.emit(Concat, dst, first, last, 0)
+}
+
+func (c *compiler) unary(e *syntax.Unary, dst int) {
+	if e.Op == syntax.Not {
+		if k, ok := constantOf(e.X); ok {
+			c.loadConst(Const{Kind: boolConst(k.Kind <= FalseConst)}, dst)
+			return
+		}
+		if comparison(e.X) {
+			c.boolean(e, dst)
+			return
+		}
+	}
+	x := c.operand(e.X, dst)
+	c.line = e.Line
+	switch e.Op {
+	case syntax.Neg:
+		c.emit(Unm, dst, x, 0, 0)
+	case syntax.Not:
+		c.emit(Not, dst, x, 0, 0)
+	case syntax.Len:
+		c.emit(Len, dst, x, 0, 0)
+	}
+}
+
+func boolConst(b bool) ConstKind {
+	if b {
+		return TrueConst
+	}
+	return FalseConst
+}
+
+// comparison reports whether an expression compiles to jumps.
+func comparison(e syntax.Expr) bool {
+	switch e := e.(type) {
+	case *syntax.Paren:
+		return comparison(e.X)
+	case *syntax.Binary:
+		return e.Op >= syntax.Eq && e.Op <= syntax.Ge
+	case *syntax.Unary:
+		return e.Op == syntax.Not && comparison(e.X)
+	}
+	return false
+}
+
+// boolean makes a value of a condition.
+func (c *compiler) boolean(e syntax.Expr, dst int) {
+	yes := c.jump(e, true)
+	c.emit(LoadBool, dst, 0, 1, 0)
+	c.patchHere(yes)
+	c.emit(LoadBool, dst, 1, 0, 0)
+}
+
+// logical compiles "and" and "or" as a value.
+func (c *compiler) logical(e *syntax.Logical, dst int) {
+	if !c.temporary(dst) { // an operand may read it after another was put there
+		reg := c.reserve(1)
+		c.logical(e, reg)
+		c.emit(Move, dst, reg, 0, 0)
+		return
+	}
+	free := c.free
+	spine := []*syntax.Logical{e}
+	for {
+		l, ok := spine[len(spine)-1].Left.(*syntax.Logical)
+		if !ok {
+			break
+		}
+		spine = append(spine, l)
+	}
+	// a and b and c: the value so far is in dst, and a jump passes the rest when it decides.
+	left := spine[len(spine)-1].Left
+	var skip [2][]int // jumps with a false and a true value, to the next operator that takes such
+	for i := len(spine) - 1; i >= 0; i-- {
+		l := spine[i]
+		decides := 0 // "and" is decided by a false value
+		if !l.And {
+			decides = 1
+		}
+		// Jumps that the operators before left for the other kind of value end here.
+		if i < len(spine)-1 {
+			c.patchHere(skip[1-decides])
+			skip[1-decides] = nil
+			skip[decides] = append(skip[decides], c.emit(Test, dst, 0, decides, 0))
+		} else {
+			skip[decides] = append(skip[decides], c.testSet(left, dst, decides))
+		}
+		c.free = free
+		c.to(l.Right, dst)
+	}
+	c.patchHere(skip[0])
+	c.patchHere(skip[1])
+}
+
+// testSet evaluates an operand and jumps, with its value in dst, if its truth is as given.
+func (c *compiler) testSet(e syntax.Expr, dst, truth int) int {
+	reg := c.operand(e, dst)
+	if reg == dst {
+		return c.emit(Test, dst, 0, truth, 0)
+	}
+	return c.emit(TestSet, dst, reg, truth, 0)
+}
+
+// jump compiles a condition and returns the jumps that are taken if its truth is as given.
+func (c *compiler) jump(e syntax.Expr, truth bool) []int {
+	c.enter()
+	free := c.free
+	defer func() {
+		c.free = free
+		c.leave()
+	}()
+	if k, ok := constantOf(e); ok {
+		if (k.Kind > FalseConst) == truth {
+			return []int{c.emit(Jump, 0, 0, 0, 0)}
+		}
+		return nil
+	}
+	switch e := e.(type) {
+	case *syntax.Paren:
+		return c.jump(e.X, truth)
+	case *syntax.Unary:
+		if e.Op == syntax.Not {
+			return c.jump(e.X, !truth)
+		}
+	case *syntax.Logical:
+		return c.jumpLogical(e, truth)
+	case *syntax.Binary:
+		if e.Op >= syntax.Eq {
+			return []int{c.compare(e, truth)}
+		}
+	}
+	reg := c.any(e)
+	return []int{c.emit(Test, reg, 0, bit(truth), 0)}
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// jumpLogical compiles a chain of the same operator in a loop.
+func (c *compiler) jumpLogical(e *syntax.Logical, truth bool) []int {
+	operands := []syntax.Expr{e.Right}
+	left := e.Left
+	for {
+		l, ok := left.(*syntax.Logical)
+		if !ok || l.And != e.And {
+			break
+		}
+		operands = append(operands, l.Right)
+		left = l.Left
+	}
+	operands = append(operands, left)
+	var taken, passed []int
+	for i := len(operands) - 1; i > 0; i-- {
+		// "and" is decided by a false operand, "or" by a true one.
+		if decides := !e.And; decides == truth {
+			taken = append(taken, c.jump(operands[i], truth)...)
+		} else {
+			passed = append(passed, c.jump(operands[i], !truth)...)
+		}
+	}
+	taken = append(taken, c.jump(operands[0], truth)...)
+	c.patchHere(passed)
+	return taken
+}
+
+// compare compiles a comparison that jumps if its result is as given.
+func (c *compiler) compare(e *syntax.Binary, truth bool) int {
+	switch e.Op {
+	case syntax.Eq, syntax.Ne:
+		want := bit(truth == (e.Op == syntax.Eq))
+		if k, ok := c.smallConst(e.Right); ok {
+			left := c.any(e.Left)
+			c.line = e.Line
+			return c.emit(EqK, want, left, k, 0)
+		}
+		if k, ok := c.smallConst(e.Left); ok {
+			right := c.any(e.Right)
+			c.line = e.Line
+			return c.emit(EqK, want, right, k, 0)
+		}
+		left := c.any(e.Left)
+		right := c.any(e.Right)
+		c.line = e.Line
+		return c.emit(Eq, want, left, right, 0)
+	}
+	want := bit(truth)
+	if k, ok := c.smallNumber(e.Right); ok { // x < 1, x > 1
+		left := c.any(e.Left)
+		c.line = e.Line
+		return c.emit([...]Op{LtK, LeK, KLt, KLe}[e.Op-syntax.Lt], want, left, k, 0)
+	}
+	if k, ok := c.smallNumber(e.Left); ok { // 1 < x, 1 > x
+		right := c.any(e.Right)
+		c.line = e.Line
+		return c.emit([...]Op{KLt, KLe, LtK, LeK}[e.Op-syntax.Lt], want, right, k, 0)
+	}
+	left := c.any(e.Left)
+	right := c.any(e.Right)
+	c.line = e.Line
+	switch e.Op {
+	case syntax.Lt:
+		return c.emit(Lt, want, left, right, 0)
+	case syntax.Le:
+		return c.emit(Le, want, left, right, 0)
+	case syntax.Gt:
+		return c.emit(Lt, want, right, left, 0)
+	}
+	return c.emit(Le, want, right, left, 0)
+}
+
+// smallConst returns the index of a constant if it fits an operand.
+func (c *compiler) smallConst(e syntax.Expr) (int, bool) {
+	k, ok := constantOf(e)
+	if !ok {
+		return 0, false
+	}
+	i := c.constant(k)
+	return i, i <= math.MaxUint8
+}
+
+func (c *compiler) smallNumber(e syntax.Expr) (int, bool) {
+	v, ok := numeral(e)
+	if !ok {
+		return 0, false
+	}
+	i := c.constant(Const{Kind: NumberConst, Number: v})
+	return i, i <= math.MaxUint8
+}
+
+// call compiles a call at the top of the registers and returns its first register. want is how many
+// results it leaves there, not reserved; -1: all.
+func (c *compiler) call(e *syntax.Call, want int) int {
+	inner := c.innermost(e)
+	if inner == nil {
+		return c.callAt(e, false, 0, want)
+	}
+	at := c.reserve(1)
+	c.chain(inner, at)
+	c.free = at
+	return c.callAt(e, true, at, want)
+}
+
+// callAt compiles a call with its function, or object, in register at if that is done.
+func (c *compiler) callAt(e *syntax.Call, done bool, at, want int) int {
+	base := c.free
+	if e.Method != "" {
+		object := at
+		if !done {
+			object = c.any(e.Func)
+		}
+		c.free = base
+		c.reserve(2)
+		c.line = e.SelfLine
+		c.emit(Self, base, object, 0, c.text(e.Method))
+	} else if !done {
+		c.next(e.Func)
+	} else {
+		c.reserve(1)
+		if at != base {
+			c.emit(Move, base, at, 0, 0)
+		}
+	}
+	b := 0
+	if !c.openList(e.Args) {
+		b = c.free - base
+	}
+	c.line = e.Line
+	c.emit(Call, base, b, want+1, 0)
+	c.free = base
+	return base
+}
+
+// openList evaluates expressions into consecutive registers. It reports whether the last one was left
+// open: its values reach up to the top.
+func (c *compiler) openList(list []syntax.Expr) bool {
+	for i, e := range list {
+		if i == len(list)-1 && isMulti(e) {
+			c.multi(e, -1)
+			return true
+		}
+		c.next(e)
+	}
+	return false
+}
+
+// multi evaluates a call or "..." for so many values from the next free register on, not reserved; -1: all.
+func (c *compiler) multi(e syntax.Expr, want int) {
+	switch e := e.(type) {
+	case *syntax.Call:
+		c.call(e, want)
+	case *syntax.Vararg:
+		c.line = e.Line
+		c.reserve(1) // it exists even if no value is wanted
+		c.free--
+		c.emit(Vararg, c.free, want+1, 0, 0)
+	}
+}
+
+// exprList evaluates expressions for exactly n values in consecutive registers, which it reserves.
+func (c *compiler) exprList(list []syntax.Expr, n int) {
+	base := c.free
+	for i, e := range list {
+		if i < len(list)-1 || !isMulti(e) {
+			c.next(e)
+			continue
+		}
+		want := max(n-i, 0)
+		c.multi(e, want)
+		c.reserve(want)
+		c.free = base + n
+		return
+	}
+	if missing := n - len(list); missing > 0 {
+		first := c.reserve(missing)
+		c.emit(LoadNil, first, first+missing-1, 0, 0)
+	}
+	c.free = base + n
+}
+
+func (c *compiler) table(e *syntax.Table, dst int) {
+	reg := dst
+	if !c.temporary(dst) || dst != c.free-1 {
+		reg = c.reserve(1)
+	}
+	c.line = e.Line
+	at := c.emit(NewTable, reg, 0, 0, 0)
+	positional, named, pending := 0, 0, 0
+	for i, f := range e.Fields {
+		if f.Key != nil {
+			named++
+			c.namedField(f, reg)
+			continue
+		}
+		positional++
+		if i == len(e.Fields)-1 && isMulti(f.Value) {
+			positional-- // how many values there are is not known
+			c.multi(f.Value, -1)
+			c.line = f.Line
+			c.emit(SetList, reg, 0, 0, positional-pending)
+			pending = 0
+			break
+		}
+		c.next(f.Value)
+		if pending++; pending == fieldsPerList {
+			c.line = f.Line
+			c.emit(SetList, reg, pending, 0, positional-pending)
+			pending, c.free = 0, reg+1
+		}
+	}
+	if pending > 0 {
+		c.emit(SetList, reg, pending, 0, positional-pending)
+	}
+	c.p.Code[at] = Make(NewTable, reg, floatByte(positional), floatByte(named), 0)
+	c.free = reg + 1
+	if reg != dst {
+		c.emit(Move, dst, reg, 0, 0)
+	}
+}
+
+func (c *compiler) namedField(f syntax.Field, table int) {
+	free := c.free
+	t := target{place: field, reg: table}
+	if k, ok := constantOf(f.Key); ok && k.Kind != NilConst {
+		t.index = c.constant(k)
+	} else {
+		t.byReg, t.keyReg = true, c.any(f.Key)
+	}
+	value := c.any(f.Value)
+	c.line = f.Line
+	c.storeRegister(t, value)
+	c.free = free
+}
+
+func (c *compiler) closure(e *syntax.Function, dst int) {
+	inner := newCompiler(c, c.p.Chunk, e)
+	inner.function(e)
+	c.p.Protos = append(c.p.Protos, inner.p)
+	c.line = e.EndLine
+	c.emit(Closure, dst, 0, 0, len(c.p.Protos)-1)
+}

@@ -1,0 +1,102 @@
+package code
+
+// RegisterName finds what the source calls the value in a register before instruction pc runs: its kind
+// ("local", "global", "field", "upvalue" or "method") and name, or "" and "".
+//
+// A register without a variable is traced back to the instruction that set it last. As in PUC, code that
+// a forward jump passes counts as not run.
+func (p *Proto) RegisterName(pc, reg int) (kind, name string) {
+	for {
+		if name := p.localName(pc, reg); name != "" {
+			return "local", name
+		}
+		at := p.setter(pc, reg)
+		if at < 0 {
+			return "", ""
+		}
+		i := p.Code[at]
+		switch i.Op() {
+		case GetGlobal:
+			return "global", p.Consts[i.D()].String
+		case Move:
+			if i.B() >= i.A() {
+				return "", ""
+			}
+			pc, reg = at, i.B()
+			continue
+		case GetField:
+			return "field", p.Consts[i.D()].String
+		case GetConst, GetIndex:
+			return "field", "?"
+		case GetUpval:
+			return "upvalue", p.Upvals[i.B()]
+		case Self:
+			return "method", p.Consts[i.D()].String
+		}
+		return "", ""
+	}
+}
+
+// localName returns the name of the variable in a register, "" if there is none.
+func (p *Proto) localName(pc, reg int) string {
+	for i := range p.Locals {
+		if l := &p.Locals[i]; l.Register == reg && l.Start <= pc && pc < l.End {
+			return l.Name
+		}
+	}
+	return ""
+}
+
+// setter returns the position of the instruction that set a register last before pc, -1 for none.
+func (p *Proto) setter(pc, reg int) int {
+	last := -1
+	for at := 0; at < pc; at++ {
+		i := p.Code[at]
+		if i.sets(reg) {
+			last = at
+		}
+		if i.Op().Jumps() {
+			if to := at + 1 + i.D(); to > at && to <= pc {
+				at = to - 1
+			}
+		}
+	}
+	return last
+}
+
+// sets reports whether an instruction may change a register. As in PUC a test counts: where it leads, the
+// register can hold either of two values.
+func (i Instr) sets(reg int) bool {
+	a := i.A()
+	switch i.Op() {
+	case SetUpval, SetGlobal, SetField, SetConst, SetIndex, Jump, Eq, Lt, Le, EqK, LtK, LeK, KLt, KLe,
+		Return, SetList, Close:
+		return false
+	case LoadNil:
+		return a <= reg && reg <= i.B()
+	case Self:
+		return reg == a || reg == a+1
+	case Call, TailCall:
+		return reg >= a
+	case ForIn:
+		return reg >= a+2
+	case ForPrep, ForLoop:
+		return reg == a || reg == a+3
+	case Vararg:
+		return reg >= a && (i.B() == 0 || reg < a+i.B()-1)
+	}
+	return reg == a
+}
+
+// CallName returns what the source calls the function that instruction pc calls: its kind and
+// name as [Proto.RegisterName] does, or "" and "" if that is no call.
+func (p *Proto) CallName(pc int) (kind, name string) {
+	if pc < 0 || pc >= len(p.Code) {
+		return "", ""
+	}
+	switch i := p.Code[pc]; i.Op() {
+	case Call, TailCall, ForIn:
+		return p.RegisterName(pc, i.A())
+	}
+	return "", ""
+}

@@ -1,0 +1,111 @@
+package lua
+
+// NewThread returns a coroutine that will call a function.
+func (L *Thread) NewThread(fn *Function) *Thread {
+	co := L.vm.newThread(L.env)
+	co.stack[1] = fn.Value()
+	co.top = 2
+	return co
+}
+
+// Status returns the state of a coroutine: "suspended", "running", "normal" or "dead".
+func (L *Thread) Status() string { return statusNames[L.status] }
+
+// Current returns the thread that runs.
+func (vm *VM) Current() *Thread { return vm.current }
+
+// Resume runs a coroutine until it yields or ends, with the top n values as arguments of its function or
+// results of its yield. It leaves the values that the coroutine yielded or returned in their place and
+// returns their number. What the coroutine raises is returned; then nothing is left.
+func (L *Thread) Resume(co *Thread, n int) (results int, err *Error) {
+	from := L.top - n
+	if co.status != suspended {
+		L.top = from
+		return 0, &Error{Value: String("cannot resume " + co.Status() + " coroutine")}
+	}
+	if L.vm.calls >= maxCalls {
+		L.top = from
+		return 0, &Error{Value: String("C stack overflow")}
+	}
+	L.vm.charge(20)
+	co.reserve(co.top + n)
+	copy(co.stack[co.top:], L.stack[from:L.top])
+	co.top += n
+	L.top = from
+	if err = L.switchTo(co, n); err != nil {
+		return 0, err
+	}
+	at := 1
+	if co.status == suspended { // what it yields are the arguments of its yield
+		at = co.pending.base
+	}
+	results = co.top - at
+	L.reserve(L.top + results)
+	copy(L.stack[L.top:], co.stack[at:co.top])
+	L.top += results
+	if co.status == suspended {
+		co.top = at
+	} else {
+		co.release()
+	}
+	return results, nil
+}
+
+// release lets go of the stack of a coroutine that has ended.
+func (L *Thread) release() { L.stack, L.top, L.ci = nil, 0, &frame{} }
+
+// switchTo runs a coroutine with its arguments on its stack.
+func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
+	vm := L.vm
+	calls := vm.calls
+	vm.calls++
+	co.calls = vm.calls
+	co.resumer = L
+	begun := co.begun
+	co.begun = true
+	L.status, co.status, vm.current = normal, running, co
+	defer func() {
+		vm.calls, vm.current, L.status = calls, L, running
+		if vm.raised == nil {
+			return
+		}
+		recover() //nolint:errcheck // it is vm.raised
+		err, vm.raised = vm.raised, nil
+		co.status = dead
+		co.closeUpvals(0)
+		co.release()
+	}()
+	if yields := co.proceed(begun, n); yields {
+		co.status = suspended
+	} else {
+		co.status = dead
+	}
+	return nil
+}
+
+// proceed starts or continues the coroutine and reports whether it yielded.
+func (L *Thread) proceed(begun bool, n int) (yields bool) {
+	if begun {
+		p := L.pending
+		L.finish(p.at, n, p.want) // the results of the yield
+		if L.ci.prev == nil {     // its function was yield itself
+			return false
+		}
+		return L.execute()
+	}
+	fn := L.callable(1)
+	if fn.proto == nil {
+		return L.native(fn, 1, -1)
+	}
+	L.begin(fn, 1, -1).fresh = true
+	return L.execute()
+}
+
+// Yield suspends the coroutine that runs, with the arguments of the running native function as the values
+// that it yields. The native function must return what Yield returns.
+func (L *Thread) Yield() int {
+	if L.vm.calls != L.calls || L == L.vm.Main {
+		L.RaiseError("attempt to yield across metamethod/C-call boundary")
+	}
+	return yielded
+}

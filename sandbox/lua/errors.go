@@ -1,0 +1,228 @@
+package lua
+
+import (
+	"fmt"
+	"strings"
+)
+
+// throw raises a value without asking the handler.
+func (L *Thread) throw(v Value) {
+	L.vm.raised = &Error{Value: v}
+	panic(L.vm.raised)
+}
+
+// Raise raises a value. It does not return.
+func (L *Thread) Raise(v Value) {
+	if h := L.handler; !h.IsNil() {
+		if h.AsFunction() == nil {
+			L.throw(String("error in error handling"))
+		}
+		v = L.callValue(h, v)
+	}
+	L.throw(v)
+}
+
+// RaiseError raises a message about the function that called the running native function, as luaL_error
+// does in PUC.
+func (L *Thread) RaiseError(format string, args ...any) {
+	L.Raise(L.message(L.Where(1), format, args...))
+}
+
+// RuntimeError raises a message about the running function, with its position if it is a Lua function.
+func (L *Thread) RuntimeError(format string, args ...any) {
+	L.Raise(L.message(L.Where(0), format, args...))
+}
+
+func (L *Thread) message(where, format string, args ...any) Value {
+	msg := fmt.Sprintf(format, args...)
+	L.Allocate(textSize + len(where) + len(msg))
+	return String(where + msg)
+}
+
+// level returns the frame so many calls below the running one. Calls that a tail call replaced count; for
+// them, and where there is none, the result is nil.
+func (L *Thread) level(n int) *frame {
+	ci := L.ci
+	if n > 16 {
+		L.vm.charge(min(n, L.depth) >> 2)
+	}
+	for ; n > 0 && ci.prev != nil; ci = ci.prev {
+		n -= 1 + ci.tails
+	}
+	if n != 0 || ci.prev == nil {
+		return nil
+	}
+	return ci
+}
+
+// LevelExists reports whether there is a call so many levels below the running one, replaced ones included.
+func (L *Thread) LevelExists(n int) bool {
+	ci := L.ci
+	if n > 16 {
+		L.vm.charge(min(n, L.depth) >> 2)
+	}
+	for ; n > 0 && ci.prev != nil; ci = ci.prev {
+		n -= 1 + ci.tails
+	}
+	return ci.prev != nil || n < 0
+}
+
+// Where returns the position of a call so many levels below the running one, as "file:line: ", or "".
+func (L *Thread) Where(level int) string {
+	ci := L.level(level)
+	if ci == nil {
+		return ""
+	}
+	if line := ci.line(); line > 0 {
+		return fmt.Sprintf("%s:%d: ", ci.fn.proto.Chunk, line)
+	}
+	return ""
+}
+
+// line returns the line that runs, 0 in a native function.
+func (ci *frame) line() int {
+	if ci.fn == nil || ci.fn.proto == nil {
+		return 0
+	}
+	return int(ci.fn.proto.Lines[max(ci.pc-1, 0)])
+}
+
+// callName returns what the caller of a frame calls it: the kind of name and the name, or "" and "".
+func (L *Thread) callName(ci *frame) (kind, name string) {
+	caller := ci.prev
+	if ci.tails > 0 || caller == nil || caller.fn == nil || caller.fn.proto == nil {
+		return "", ""
+	}
+	L.chargeNames(caller)
+	return caller.fn.proto.CallName(caller.pc - 1)
+}
+
+// Level is what [Thread.Level] tells about a running function.
+type Level struct {
+	Fn        *Function
+	Line      int // that runs; 0 in a native function
+	Kind      string
+	Name      string // what the caller calls it
+	TailCalls int
+}
+
+// Level describes the function so many calls below the running one. A call that a tail call replaced has no Fn.
+func (L *Thread) Level(n int) (l Level, ok bool) {
+	if !L.LevelExists(n) {
+		return Level{}, false
+	}
+	ci := L.level(n)
+	if ci == nil {
+		return Level{}, true
+	}
+	l = Level{Fn: ci.fn, Line: ci.line(), TailCalls: ci.tails}
+	l.Kind, l.Name = L.callName(ci)
+	return l, true
+}
+
+// variable describes the value in a register of the running function, as " local 'x'" does.
+func (L *Thread) variable(reg int) string {
+	ci := L.ci
+	if reg < 0 || ci.fn == nil || ci.fn.proto == nil || reg >= ci.fn.proto.registers {
+		return ""
+	}
+	L.chargeNames(ci)
+	kind, name := ci.fn.proto.RegisterName(ci.pc-1, reg)
+	if kind == "" {
+		return ""
+	}
+	return kind + " '" + shortName(name) + "'"
+}
+
+// chargeNames charges for the search of a name, which reads the code up to where it is.
+func (L *Thread) chargeNames(ci *frame) {
+	if p := ci.fn.proto; p != nil {
+		L.vm.charge((ci.pc + len(p.Locals)) >> 2)
+	}
+}
+
+// shortName cuts a name in a message: scripts choose how long it is.
+func shortName(name string) string {
+	if len(name) > 200 {
+		return name[:200] + "..."
+	}
+	return name
+}
+
+// typeError raises that an operation does not work on a value, which is in a register if reg is not negative.
+func (L *Thread) typeError(v Value, op string, reg int) {
+	if name := L.variable(reg); name != "" {
+		L.RuntimeError("attempt to %s %s (a %s value)", op, name, v.Kind())
+	}
+	L.RuntimeError("attempt to %s a %s value", op, v.Kind())
+}
+
+// arithError raises that arithmetic does not work on one of two values.
+func (L *Thread) arithError(a, b Value, aReg, bReg int) {
+	if _, ok := a.ToNumber(); ok {
+		a, aReg = b, bReg
+	}
+	L.typeError(a, "perform arithmetic on", aReg)
+}
+
+func (L *Thread) concatError(a, b Value, aReg, bReg int) {
+	if k := a.Kind(); k == StringKind || k == NumberKind {
+		a, aReg = b, bReg
+	}
+	L.typeError(a, "concatenate", aReg)
+}
+
+func (L *Thread) orderError(a, b Value) {
+	if a.Kind() == b.Kind() {
+		L.RuntimeError("attempt to compare two %s values", a.Kind())
+	}
+	L.RuntimeError("attempt to compare %s with %s", a.Kind(), b.Kind())
+}
+
+// Traceback describes the running functions, as debug.traceback does in PUC.
+func (L *Thread) Traceback(message string, level int) string {
+	const first, last = 12, 10
+	var b strings.Builder
+	b.WriteString(message)
+	if message != "" {
+		b.WriteByte('\n')
+	}
+	b.WriteString("stack traceback:")
+	total := 0
+	for ci := L.ci; ci.prev != nil; ci = ci.prev {
+		total += 1 + ci.tails
+	}
+	for n := level; n < total; n++ {
+		if n == level+first && total-n > last {
+			b.WriteString("\n\t...")
+			n = total - last
+		}
+		l, _ := L.Level(n)
+		b.WriteString("\n\t" + l.text())
+	}
+	return b.String()
+}
+
+// text is a line of a traceback.
+func (l *Level) text() string {
+	if l.Fn == nil {
+		return "(tail call): ?"
+	}
+	p := l.Fn.proto
+	at := "[C]:"
+	if p != nil {
+		at = p.Chunk + ":"
+		if l.Line > 0 {
+			at += fmt.Sprintf("%d:", l.Line)
+		}
+	}
+	switch {
+	case l.Name != "":
+		return fmt.Sprintf("%s in function '%s'", at, shortName(l.Name))
+	case p == nil:
+		return at + " ?"
+	case p.Line == 0:
+		return at + " in main chunk"
+	}
+	return fmt.Sprintf("%s in function <%s:%d>", at, p.Chunk, p.Line)
+}

@@ -1,0 +1,124 @@
+package lua
+
+// userDataSize is the size of a userdata without its value.
+const userDataSize = 80
+
+// Held returns the bytes that are in use: those of all values that can be reached from the given ones, from
+// the globals and from the stacks of the running coroutine and of those that wait for it. It stops when it
+// has found more than most. Strings that several VMs share, and compiled code, do not count.
+func (vm *VM) Held(most int64, from ...Value) int64 {
+	vm.epoch++
+	w := walker{epoch: vm.epoch, most: most}
+	for _, v := range from {
+		w.add(v)
+	}
+	w.table(vm.StringMeta)
+	w.table(vm.Main.env)
+	w.add(vm.Main.Value())
+	for L := vm.current; L != nil; L = L.resumer {
+		w.add(L.Value())
+	}
+	for len(w.todo) > 0 && w.sum <= most {
+		v := w.todo[len(w.todo)-1]
+		w.todo = w.todo[:len(w.todo)-1]
+		w.visit(v)
+	}
+	return w.sum
+}
+
+// walker finds values. What it has found and not visited yet is in a list, as scripts choose how deep values
+// nest.
+type walker struct {
+	epoch uint16
+	most  int64
+	sum   int64
+	todo  []Value
+}
+
+// add counts a value and notes it for a visit, unless it was found before.
+func (w *walker) add(v Value) {
+	var mark *uint16
+	switch v.Kind() {
+	case StringKind:
+		t := v.text()
+		if !t.shared && t.mark != w.epoch {
+			t.mark = w.epoch
+			w.sum += textSize + int64(len(t.s))
+		}
+		return
+	case TableKind:
+		mark = &(*Table)(v.ref).mark
+	case FunctionKind:
+		mark = &(*Function)(v.ref).mark
+	case UserDataKind:
+		mark = &(*UserData)(v.ref).mark
+	case ThreadKind:
+		mark = &(*Thread)(v.ref).mark
+	default:
+		return
+	}
+	if *mark != w.epoch {
+		*mark = w.epoch
+		w.todo = append(w.todo, v)
+	}
+}
+
+func (w *walker) table(t *Table) {
+	if t != nil && t != stateful {
+		w.add(t.Value())
+	}
+}
+
+func (w *walker) visit(v Value) {
+	switch v.Kind() {
+	case TableKind:
+		t := (*Table)(v.ref)
+		w.sum += int64(t.Size())
+		w.table(t.Meta)
+		for _, e := range t.array {
+			w.add(e)
+		}
+		for i := range t.entries {
+			if e := &t.entries[i]; !e.value.IsNil() {
+				w.add(e.key)
+				w.add(e.value)
+			}
+		}
+	case FunctionKind:
+		f := (*Function)(v.ref)
+		if f.proto != nil {
+			w.sum += functionSize + int64(len(f.upvals))*(8+upvalSize)
+			w.table(f.Env)
+		}
+		w.add(f.ref)
+		for _, u := range f.upvals {
+			w.add(*u.v)
+		}
+	case UserDataKind:
+		u := (*UserData)(v.ref)
+		w.sum += userDataSize + int64(u.size)
+		w.table(u.Meta)
+		w.add(u.Ref)
+	case ThreadKind:
+		w.thread((*Thread)(v.ref))
+	}
+}
+
+func (w *walker) thread(L *Thread) {
+	w.sum += threadSize + int64(len(L.stack))*valueSize
+	w.table(L.env)
+	for _, v := range L.stack[:min(L.inUse(), len(L.stack))] {
+		w.add(v)
+	}
+}
+
+// inUse returns the end of the slots that the functions of a coroutine use.
+func (L *Thread) inUse() int {
+	top := L.top
+	for ci := L.ci; ci != nil; ci = ci.prev {
+		if ci.fn != nil && ci.fn.proto != nil {
+			top = max(top, ci.base+ci.fn.proto.registers)
+		}
+	}
+	return top
+}

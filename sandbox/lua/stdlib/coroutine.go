@@ -1,0 +1,97 @@
+package stdlib
+
+import (
+	"runtime"
+	"sync/atomic"
+
+	"github.com/hearthhost/hearth/sandbox/lua"
+)
+
+// counter counts coroutines that were not collected yet.
+type counter struct{ live atomic.Int64 }
+
+func (l *Library) openCoroutine() {
+	l.Add("coroutine", map[string]lua.Native{
+		"create": func(L *lua.Thread) int {
+			L.Push(l.newThread(L).Value())
+			return 1
+		},
+		"resume": func(L *lua.Thread) int {
+			co := L.CheckThread(1)
+			n, err := L.Resume(co, L.Top()-1)
+			if err != nil {
+				L.Push(lua.False)
+				L.Push(err.Value)
+				return 2
+			}
+			L.Insert(lua.True, L.Top()-n+1)
+			return n + 1
+		},
+		"wrap":  l.wrap,
+		"yield": func(L *lua.Thread) int { return L.Yield() },
+		"status": func(L *lua.Thread) int {
+			return L.PushString(L.CheckThread(1).Status())
+		},
+		"running": func(L *lua.Thread) int {
+			if L == L.VM().Main {
+				L.Push(lua.Nil)
+			} else {
+				L.Push(L.Value())
+			}
+			return 1
+		},
+	})
+}
+
+// newThread makes a coroutine of argument 1. How many there are is bounded, as each holds a stack.
+func (l *Library) newThread(L *lua.Thread) *lua.Thread {
+	f := L.Get(1).AsFunction()
+	if f == nil || f.Proto() == nil {
+		L.ArgError(1, "Lua function expected")
+	}
+	c, most := l.count, int64(l.cfg.Coroutines)
+	if c.live.Load() >= most {
+		// Some may only wait to be collected. Their cleanups run soon after the collector, not at once, so the
+		// next attempt may succeed even if this one does not.
+		L.Charge(100_000)
+		runtime.GC()
+		for i := 0; i < 100 && c.live.Load() >= most; i++ {
+			runtime.Gosched()
+		}
+		if c.live.Load() >= most {
+			L.RaiseError("too many coroutines (at most %d)", most)
+		}
+	}
+	L.Charge(100)
+	c.live.Add(1)
+	co := L.NewThread(f)
+	// The counter alone: what a cleanup refers to lives as long as the coroutine.
+	runtime.AddCleanup(co, func(c *counter) { c.live.Add(-1) }, c)
+	return co
+}
+
+// Forget lets the coroutines of the run before count no longer.
+func (l *Library) Forget() {
+	if l.count.live.Load() > 0 { // they wait to be collected
+		l.count = new(counter)
+	}
+}
+
+func (l *Library) wrap(L *lua.Thread) int {
+	co := l.newThread(L)
+	L.Push(lua.NewIterator(func(L *lua.Thread) int {
+		n, err := L.Resume(co, L.Top())
+		if err == nil {
+			return n
+		}
+		v := err.Value
+		if s, ok := v.ToString(); ok { // as PUC, with the position of the caller in front
+			where := L.Where(1)
+			L.Allocate(len(where) + len(s))
+			v = lua.String(where + s)
+		}
+		L.Raise(v)
+		return 0
+	}, co.Value()).Value())
+	return 1
+}

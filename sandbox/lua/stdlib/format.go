@@ -1,0 +1,304 @@
+package stdlib
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/hearthhost/hearth/sandbox/lua"
+)
+
+// strFormat is string.format.
+func strFormat(L *lua.Thread) int {
+	format := L.CheckString(1)
+	L.ChargeBytes(len(format))
+	out := make([]byte, 0, len(format)+32)
+	arg := 1
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			out = append(out, format[i])
+			continue
+		}
+		i++
+		if i < len(format) && format[i] == '%' {
+			out = append(out, '%')
+			continue
+		}
+		if arg++; arg > L.Top() {
+			L.ArgError(arg, "no value")
+		}
+		begin := i
+		i = specEnd(L, format, begin)
+		var verb byte // 0: the format ends here
+		if i < len(format) {
+			verb = format[i]
+		}
+		out = conversion(L, out, format[begin:min(i, len(format))], verb, arg)
+		checkSize(L, len(out))
+	}
+	L.Allocate(len(out))
+	return L.PushString(string(out))
+}
+
+// specEnd returns the position behind flags, width and precision.
+func specEnd(L *lua.Thread, format string, i int) int {
+	begin := i
+	for i < len(format) && strings.IndexByte("-+ #0", format[i]) >= 0 {
+		i++
+	}
+	if i-begin >= 6 {
+		L.RaiseError("invalid format (repeated flags)")
+	}
+	digits := func() {
+		for n := 0; n < 2 && i < len(format) && isDigit(format[i]); n++ {
+			i++
+		}
+	}
+	digits()
+	if i < len(format) && format[i] == '.' {
+		i++
+		digits()
+	}
+	if i < len(format) && isDigit(format[i]) {
+		L.RaiseError("invalid format (width or precision too long)")
+	}
+	return i
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// conversion appends argument arg as verb and spec say.
+func conversion(L *lua.Thread, out []byte, spec string, verb byte, arg int) []byte {
+	f := parseSpec(spec)
+	var body string
+	switch verb {
+	case 'c':
+		body = string([]byte{byte(int32(L.CheckInt(arg)))})
+		text, _, _ := strings.Cut(string(f.pad(nil, body)), "\x00") // as C's strings end
+		return append(out, text...)
+	case 'd', 'i':
+		body = f.integer(int64(L.CheckInt(arg)))
+	case 'u':
+		body = f.digits(strconv.FormatUint(unsigned(L.CheckNumber(arg)), 10), "")
+	case 'o':
+		body = f.digits(strconv.FormatUint(unsigned(L.CheckNumber(arg)), 8), "0")
+	case 'x':
+		body = f.digits(strconv.FormatUint(unsigned(L.CheckNumber(arg)), 16), "0x")
+	case 'X':
+		body = strings.ToUpper(f.digits(strconv.FormatUint(unsigned(L.CheckNumber(arg)), 16), "0x"))
+	case 'e', 'E', 'f', 'g', 'G':
+		body = f.float(L.CheckNumber(arg), verb)
+	case 'q':
+		t := L.CheckString(arg)
+		L.Allocate(4 * len(t))
+		return quote(out, t)
+	case 's':
+		return appendString(L, out, f, spec, arg)
+	default:
+		shown := ""
+		if verb != 0 {
+			shown = string([]byte{verb})
+		}
+		L.RaiseError("invalid option '%%%s' to 'format'", shown)
+	}
+	return f.pad(out, body)
+}
+
+// appendString is %s. A value of the host's that has a text of its own is taken, too.
+func appendString(L *lua.Thread, out []byte, f formatSpec, spec string, arg int) []byte {
+	var body string
+	if v := L.Get(arg); v.AsUserData() != nil && !L.Metamethod(v, "__tostring").IsNil() {
+		body = L.ToString(v)
+	} else {
+		body = L.CheckString(arg)
+	}
+	L.ChargeBytes(len(body))
+	if len(body) < 100 || strings.Contains(spec, ".") { // else it stays as it is
+		body, _, _ = strings.Cut(body, "\x00")
+	} else {
+		return append(out, body...)
+	}
+	if f.precision >= 0 && f.precision < len(body) {
+		body = body[:f.precision]
+	}
+	return f.pad(out, body)
+}
+
+// unsigned converts as C does on amd64.
+func unsigned(f float64) uint64 {
+	switch {
+	case f != f:
+		return 1 << 63
+	case f >= 1<<63 && f < 1<<64:
+		return uint64(f-1<<63) + 1<<63
+	case f >= 1<<64:
+		return 0
+	case f < -(1 << 63):
+		return 1 << 63
+	}
+	return uint64(int64(f))
+}
+
+// quote appends t as Lua source.
+func quote(out []byte, t string) []byte {
+	out = append(out, '"')
+	for i := range len(t) {
+		switch c := t[i]; c {
+		case '"', '\\', '\n':
+			out = append(out, '\\', c)
+		case '\r':
+			out = append(out, `\r`...)
+		case 0:
+			out = append(out, `\000`...)
+		default:
+			out = append(out, c)
+		}
+	}
+	return append(out, '"')
+}
+
+// formatSpec is what stands between the percent sign and the verb of a conversion.
+type formatSpec struct {
+	minus, plus, space, alt, zero bool
+	width                         int
+	precision                     int // -1 if there is none
+}
+
+// parseSpec reads flags, width and precision, which specEnd has checked.
+func parseSpec(t string) (f formatSpec) {
+	f.precision = -1
+	i := 0
+flags:
+	for ; i < len(t); i++ {
+		switch t[i] {
+		case '-':
+			f.minus = true
+		case '+':
+			f.plus = true
+		case ' ':
+			f.space = true
+		case '#':
+			f.alt = true
+		case '0':
+			f.zero = true
+		default:
+			break flags
+		}
+	}
+	width, precision, dotted := strings.Cut(t[i:], ".")
+	f.width, _ = strconv.Atoi(width)
+	if dotted {
+		f.precision, _ = strconv.Atoi(precision)
+	}
+	return f
+}
+
+// pad appends body, filled up to the width.
+func (f *formatSpec) pad(out []byte, body string) []byte {
+	fill := f.width - len(body)
+	if !f.minus {
+		for ; fill > 0; fill-- {
+			out = append(out, ' ')
+		}
+	}
+	out = append(out, body...)
+	for ; fill > 0; fill-- {
+		out = append(out, ' ')
+	}
+	return out
+}
+
+// integer writes a signed integer.
+func (f *formatSpec) integer(n int64) string {
+	t := strconv.FormatInt(n, 10)
+	sign := f.sign(n < 0)
+	return f.fill(sign, strings.TrimPrefix(t, "-"), f.precision < 0)
+}
+
+// digits writes unsigned digits with the prefix that the alternative form asks for.
+func (f *formatSpec) digits(t, prefix string) string {
+	if !f.alt || t == "0" {
+		prefix = ""
+	}
+	return f.fill(prefix, t, f.precision < 0)
+}
+
+func (f *formatSpec) sign(negative bool) string {
+	switch {
+	case negative:
+		return "-"
+	case f.plus:
+		return "+"
+	case f.space:
+		return " "
+	}
+	return ""
+}
+
+// fill puts zeros between a prefix and digits, up to the precision or, with the flag and
+// if zeros may fill it, the width.
+func (f *formatSpec) fill(prefix, digits string, mayFill bool) string {
+	want := f.precision
+	if want == 0 && digits == "0" { // C writes nothing
+		digits = ""
+	}
+	if f.zero && !f.minus && mayFill {
+		want = f.width - len(prefix)
+	}
+	if n := want - len(digits); n > 0 {
+		digits = strings.Repeat("0", n) + digits
+	}
+	return prefix + digits
+}
+
+// float writes a number with one of the verbs e, f and g, in either case.
+func (f *formatSpec) float(v float64, verb byte) string {
+	lowerVerb := verb | 0x20
+	precision := f.precision
+	if precision < 0 {
+		precision = 6
+	}
+	sign := f.sign(math.Signbit(v) && !math.IsNaN(v))
+	a := math.Abs(v)
+	var t string
+	switch {
+	case math.IsInf(a, 0):
+		t = "inf"
+	case math.IsNaN(a):
+		t = "nan"
+	case lowerVerb == 'g':
+		t = formatG(a, max(precision, 1), f.alt)
+	default:
+		t = strconv.FormatFloat(a, lowerVerb, precision, 64)
+	}
+	finite := !math.IsInf(v, 0) && !math.IsNaN(v)
+	width := *f
+	width.precision = -1
+	t = width.fill(sign, t, finite)
+	if verb < 'a' {
+		t = strings.ToUpper(t)
+	}
+	return t
+}
+
+// formatG writes a number as C's %g does: Go's own picks the exponent differently.
+func formatG(a float64, precision int, keepZeros bool) string {
+	e := strconv.FormatFloat(a, 'e', precision-1, 64)
+	mantissa, exponent, _ := strings.Cut(e, "e")
+	x, err := strconv.Atoi(exponent)
+	if err != nil {
+		return e
+	}
+	if x >= -4 && x < precision {
+		t := strconv.FormatFloat(a, 'f', precision-1-x, 64)
+		return trimZeros(t, keepZeros)
+	}
+	return trimZeros(mantissa, keepZeros) + "e" + exponent
+}
+
+func trimZeros(t string, keep bool) string {
+	if keep || !strings.Contains(t, ".") {
+		return t
+	}
+	return strings.TrimRight(strings.TrimRight(t, "0"), ".")
+}

@@ -1,0 +1,158 @@
+package stdlib
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hearthhost/hearth/sandbox/lua"
+)
+
+func (l *Library) openLoad() {
+	l.Add("", map[string]lua.Native{
+		"loadstring": func(L *lua.Thread) int {
+			source := L.CheckString(1)
+			return l.load(L, source, L.OptString(2, source))
+		},
+		"load":    l.loadPieces,
+		"getfenv": getEnv, "setfenv": setEnv,
+	})
+}
+
+// Compile compiles source for a script and charges for it: by the length of the source, and the code as
+// memory. Precompiled chunks are refused.
+func (l *Library) Compile(L *lua.Thread, chunk, source string) (*lua.Proto, error) {
+	if len(source) > l.cfg.SourceBytes {
+		return nil, fmt.Errorf("%s: %d bytes of source (at most %d)", chunk, len(source), l.cfg.SourceBytes)
+	}
+	if strings.HasPrefix(source, "\x1b") {
+		return nil, errors.New(chunk + ": precompiled code is not accepted")
+	}
+	L.Charge(100 + 4*len(source)) // some 50 ns a byte
+	p, err := lua.Compile(chunk, source)
+	if err != nil {
+		return nil, err
+	}
+	L.Allocate(p.Size())
+	return p, nil
+}
+
+// load leaves a function, or nil and a message.
+func (l *Library) load(L *lua.Thread, source, name string) int {
+	L.ChargeBytes(len(name))
+	p, err := l.Compile(L, ChunkName(name), source)
+	if err != nil {
+		L.Push(lua.Nil)
+		L.PushString(err.Error())
+		return 2
+	}
+	L.Allocate(100)
+	L.Push(lua.NewFunction(p, L.Globals()).Value())
+	return 1
+}
+
+// loadPieces is load: it takes a function that returns the source piece by piece.
+func (l *Library) loadPieces(L *lua.Thread) int {
+	f := L.CheckFunction(1)
+	name := L.OptString(2, "=(load)")
+	var b strings.Builder
+	for {
+		v := L.Call(f.Value())
+		piece, ok := v.ToString()
+		if !ok && !v.IsNil() {
+			L.Push(lua.Nil)
+			L.PushString("reader function must return a string")
+			return 2
+		}
+		if piece == "" {
+			break
+		}
+		L.Allocate(len(piece))
+		b.WriteString(piece)
+		if b.Len() > l.cfg.SourceBytes {
+			break // refused below
+		}
+	}
+	return l.load(L, b.String(), name)
+}
+
+// maxChunkName is the most bytes of a chunk's name in messages, as in PUC.
+const maxChunkName = 60
+
+// ChunkName makes the name of a chunk for messages of the name that load was given: "=name" and "@file" are
+// taken as they are, anything else is the source itself, of which the first line is shown.
+func ChunkName(name string) string {
+	if name, _, _ = strings.Cut(name, "\x00"); name == "" {
+		return `[string ""]`
+	}
+	switch name[0] {
+	case '=':
+		return name[1:min(len(name), maxChunkName)]
+	case '@':
+		name = name[1:]
+		if len(name) > maxChunkName-8 {
+			return "..." + name[len(name)-(maxChunkName-8):]
+		}
+		return name
+	}
+	const room = maxChunkName - len(` [string "..."] `) - 1
+	line := name
+	if i := strings.IndexAny(name, "\r\n"); i >= 0 {
+		line = name[:i]
+	}
+	if len(line) > room {
+		line = line[:room]
+	}
+	if len(line) < len(name) {
+		return `[string "` + line + `..."]`
+	}
+	return `[string "` + line + `"]`
+}
+
+// function finds the function that getfenv and setfenv are about: argument 1, a function or a level.
+func function(L *lua.Thread, optional bool) *lua.Function {
+	v := L.Get(1)
+	if f := v.AsFunction(); f != nil {
+		return f
+	}
+	level := 1
+	if !optional || !v.IsNil() {
+		level = L.CheckInt(1)
+	}
+	if level < 0 {
+		L.ArgError(1, "level must be non-negative")
+	}
+	at, ok := L.Level(level)
+	if !ok {
+		L.ArgError(1, "invalid level")
+	}
+	if at.Fn == nil {
+		L.RaiseError("no function environment for tail call at level %d", level)
+	}
+	return at.Fn
+}
+
+func getEnv(L *lua.Thread) int {
+	f := function(L, true)
+	env := L.Globals()
+	if f.Proto() != nil {
+		env = f.Env
+	}
+	L.Push(env.Value())
+	return 1
+}
+
+func setEnv(L *lua.Thread) int {
+	env := L.CheckTable(2)
+	f := function(L, false)
+	if n := L.Get(1); n.IsNumber() && L.CheckNumber(1) == 0 {
+		L.SetGlobals(env)
+		return 0
+	}
+	if f.Proto() == nil {
+		L.RaiseError("'setfenv' cannot change environment of given object")
+	}
+	f.Env = env
+	L.Push(f.Value())
+	return 1
+}

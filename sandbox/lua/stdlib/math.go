@@ -1,0 +1,109 @@
+package stdlib
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"github.com/hearthhost/hearth/sandbox/lua"
+)
+
+func (l *Library) openMath() {
+	fns := map[string]lua.Native{
+		"random": l.random1, "randomseed": l.randomSeed, "frexp": mathFrexp, "modf": mathModf,
+		"ldexp": func(L *lua.Thread) int {
+			x, e := L.CheckNumber(1), L.CheckInt(2)
+			L.Push(lua.Number(math.Ldexp(x, int(int32(e)))))
+			return 1
+		},
+		"max": extreme(func(a, b float64) bool { return a > b }),
+		"min": extreme(func(a, b float64) bool { return a < b }),
+	}
+	for name, f := range map[string]func(float64) float64{
+		"abs": math.Abs, "acos": math.Acos, "asin": math.Asin, "atan": math.Atan, "ceil": math.Ceil, "cos": math.Cos,
+		"cosh": math.Cosh, "exp": math.Exp, "floor": math.Floor, "log": math.Log, "log10": math.Log10, "sin": math.Sin,
+		"sinh": math.Sinh, "sqrt": math.Sqrt, "tan": math.Tan, "tanh": math.Tanh,
+		"deg": func(x float64) float64 { return x / (math.Pi / 180) },
+		"rad": func(x float64) float64 { return x * (math.Pi / 180) },
+	} {
+		fns[name] = func(L *lua.Thread) int {
+			L.Push(lua.Number(f(L.CheckNumber(1))))
+			return 1
+		}
+	}
+	for name, f := range map[string]func(a, b float64) float64{
+		"atan2": math.Atan2, "fmod": math.Mod, "mod": math.Mod, "pow": math.Pow,
+	} {
+		fns[name] = func(L *lua.Thread) int {
+			L.Push(lua.Number(f(L.CheckNumber(1), L.CheckNumber(2))))
+			return 1
+		}
+	}
+	l.Add("math", fns)
+	t := l.tables["math"]
+	t.SetString("pi", lua.Number(math.Pi))
+	t.SetString("huge", lua.Number(math.Inf(1)))
+}
+
+func extreme(better func(a, b float64) bool) lua.Native {
+	return func(L *lua.Thread) int {
+		best := L.CheckNumber(1)
+		for i := 2; i <= L.Top(); i++ {
+			if v := L.CheckNumber(i); better(v, best) {
+				best = v
+			}
+		}
+		L.Charge(L.Top() >> 2)
+		L.Push(lua.Number(best))
+		return 1
+	}
+}
+
+func mathFrexp(L *lua.Thread) int {
+	f, e := math.Frexp(L.CheckNumber(1))
+	L.Push(lua.Number(f))
+	L.Push(lua.Int(e))
+	return 2
+}
+
+func mathModf(L *lua.Thread) int {
+	x := L.CheckNumber(1)
+	whole := math.Trunc(x)
+	part := math.Copysign(x-whole, x)
+	if math.IsInf(x, 0) {
+		part = math.Copysign(0, x)
+	}
+	L.Push(lua.Number(whole))
+	L.Push(lua.Number(part))
+	return 2
+}
+
+// randomSeed makes the numbers repeatable, in this run only.
+func (l *Library) randomSeed(L *lua.Thread) int {
+	n := L.CheckInt(1)
+	l.seeded = true
+	l.random = rand.New(rand.NewPCG(uint64(n), 0)) //nolint:gosec // not for secrets
+	return 0
+}
+
+func (l *Library) random1(L *lua.Thread) int {
+	r := l.random.Float64()
+	switch L.Top() {
+	case 0:
+		L.Push(lua.Number(r))
+	case 1:
+		u := math.Trunc(L.CheckNumber(1))
+		if !(u >= 1) {
+			L.ArgError(1, "interval is empty")
+		}
+		L.Push(lua.Number(math.Floor(r*u) + 1))
+	case 2:
+		low, high := math.Trunc(L.CheckNumber(1)), math.Trunc(L.CheckNumber(2))
+		if !(low <= high) {
+			L.ArgError(2, "interval is empty")
+		}
+		L.Push(lua.Number(math.Floor(r*(high-low+1)) + low))
+	default:
+		L.RaiseError("wrong number of arguments")
+	}
+	return 1
+}

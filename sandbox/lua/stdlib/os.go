@@ -1,0 +1,178 @@
+package stdlib
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hearthhost/hearth/sandbox/lua"
+)
+
+// started is when os.clock began to count: processor time is not known per script.
+var started = time.Now()
+
+// openOS makes what is left of the os library: the time. There is no locale, and no zone but the machine's
+// and UTC.
+func (l *Library) openOS() {
+	l.Add("os", map[string]lua.Native{
+		"clock": func(L *lua.Thread) int {
+			L.Push(lua.Number(time.Since(started).Seconds()))
+			return 1
+		},
+		"difftime": func(L *lua.Thread) int {
+			L.Push(lua.Number(L.CheckNumber(1) - L.OptNumber(2, 0)))
+			return 1
+		},
+		"date": osDate, "time": osTime,
+		"getenv": func(L *lua.Thread) int {
+			L.CheckString(1)
+			L.Push(lua.Nil)
+			return 1
+		},
+		"exit": func(L *lua.Thread) int {
+			L.RaiseError("os.exit is not available here")
+			return 0
+		},
+		"setlocale": func(L *lua.Thread) int {
+			if name := L.OptString(1, "C"); name != "C" && name != "" && name != "POSIX" {
+				L.Push(lua.Nil)
+				return 1
+			}
+			return L.PushString("C")
+		},
+	})
+}
+
+func osTime(L *lua.Thread) int {
+	if L.Get(1).IsNil() {
+		L.Push(lua.Int(int(time.Now().Unix())))
+		return 1
+	}
+	t := L.CheckTable(1)
+	field := func(name string, otherwise int) int {
+		v := L.Index(t.Value(), lua.String(name))
+		if f, ok := v.ToNumber(); ok {
+			return int(int32(int64(f)))
+		}
+		if otherwise < 0 {
+			L.RaiseError("field '%s' missing in date table", name)
+		}
+		return otherwise
+	}
+	sec, minute, hour := field("sec", 0), field("min", 0), field("hour", 12)
+	day, month, year := field("day", -1), field("month", -1), field("year", -1)
+	at := time.Date(year, time.Month(month), day, hour, minute, sec, 0, time.Local)
+	if L.Index(t.Value(), lua.String("isdst")).Truth() && !at.IsDST() {
+		at = at.Add(-time.Hour)
+	}
+	L.Push(lua.Int(int(at.Unix())))
+	return 1
+}
+
+func osDate(L *lua.Thread) int {
+	format := L.OptString(1, "%c")
+	t := time.Now()
+	if !L.Get(2).IsNil() {
+		n := L.CheckNumber(2)
+		if !(math.Abs(n) < 1<<40) {
+			L.ArgError(2, "time out of range")
+		}
+		t = time.Unix(int64(n), 0)
+	}
+	if rest, ok := strings.CutPrefix(format, "!"); ok {
+		format, t = rest, t.UTC()
+	}
+	if strings.HasPrefix(format, "*t") {
+		L.Push(dateTable(L, t).Value())
+		return 1
+	}
+	L.Allocate(len(format) * 16)
+	format, _, _ = strings.Cut(format, "\x00")
+	var b []byte
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' || i+1 == len(format) {
+			b = append(b, format[i])
+			continue
+		}
+		i++
+		b = appendDate(b, t, format[i])
+	}
+	return L.PushString(string(b))
+}
+
+func dateTable(L *lua.Thread, t time.Time) *lua.Table {
+	out := L.NewTable(0, 9)
+	set := func(name string, v int) { out.SetString(name, lua.Int(v)) }
+	set("sec", t.Second())
+	set("min", t.Minute())
+	set("hour", t.Hour())
+	set("day", t.Day())
+	set("month", int(t.Month()))
+	set("year", t.Year())
+	set("wday", int(t.Weekday())+1)
+	set("yday", t.YearDay())
+	out.SetString("isdst", lua.Bool(t.IsDST()))
+	return out
+}
+
+// dateLayouts are the conversions that Go has, too.
+var dateLayouts = map[byte]string{
+	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02",
+	'D': "01/02/06", 'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'P': "pm",
+	'r': "03:04:05 PM", 'R': "15:04", 'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006",
+	'z': "-0700", 'Z': "MST",
+}
+
+// appendDate appends one conversion of C's strftime; what it does not know stays as it is.
+func appendDate(b []byte, t time.Time, verb byte) []byte {
+	if layout, ok := dateLayouts[verb]; ok {
+		s := t.Format(layout)
+		if verb == 'Z' && t.Location() == time.UTC {
+			s = "GMT"
+		}
+		return append(b, s...)
+	}
+	pad := func(n, width int, fill byte) []byte {
+		s := strconv.Itoa(n)
+		for i := len(s); i < width; i++ {
+			b = append(b, fill)
+		}
+		return append(b, s...)
+	}
+	isoYear, isoWeek := t.ISOWeek()
+	weekday, yday := int(t.Weekday()), t.YearDay()-1
+	switch verb {
+	case '%':
+		return append(b, '%')
+	case 'n':
+		return append(b, '\n')
+	case 't':
+		return append(b, '\t')
+	case 'C':
+		return pad(t.Year()/100, 2, '0')
+	case 'g':
+		return pad(isoYear%100, 2, '0')
+	case 'G':
+		return pad(isoYear, 4, '0')
+	case 'j':
+		return pad(yday+1, 3, '0')
+	case 'k':
+		return pad(t.Hour(), 2, ' ')
+	case 'l':
+		return pad((t.Hour()+11)%12+1, 2, ' ')
+	case 's':
+		return strconv.AppendInt(b, t.Unix(), 10)
+	case 'u':
+		return pad((weekday+6)%7+1, 1, '0')
+	case 'U':
+		return pad((yday+7-weekday)/7, 2, '0')
+	case 'V':
+		return pad(isoWeek, 2, '0')
+	case 'w':
+		return pad(weekday, 1, '0')
+	case 'W':
+		return pad((yday+7-(weekday+6)%7)/7, 2, '0')
+	}
+	return append(b, '%', verb)
+}

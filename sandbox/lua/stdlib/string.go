@@ -1,0 +1,360 @@
+package stdlib
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hearthhost/hearth/sandbox/lua"
+)
+
+func (l *Library) openString() {
+	fns := map[string]lua.Native{
+		"byte": strByte, "char": strChar, "find": strFind, "match": strMatch, "gmatch": strGmatch, "gfind": strGmatch,
+		"gsub": strGsub, "format": strFormat, "rep": strRep, "sub": strSub,
+		"len": func(L *lua.Thread) int {
+			L.Push(lua.Int(len(L.CheckString(1))))
+			return 1
+		},
+		"lower": mapped(lower), "upper": mapped(upper), "reverse": mapped(slices.Reverse[[]byte]),
+	}
+	l.Add("string", fns)
+}
+
+// position makes a position of a relative one: negative ones count from the end.
+func position(pos, n int) int {
+	if pos < 0 {
+		pos += n + 1
+	}
+	return max(pos, 0)
+}
+
+func strByte(L *lua.Thread) int { return PushBytes(L, L.CheckString(1)) }
+
+// PushBytes is the function string.byte for the bytes s; the arguments are those of string.byte.
+func PushBytes(L *lua.Thread, s string) int {
+	i := position(L.OptInt(2, 1), len(s))
+	j := i
+	if !L.Get(3).IsNil() {
+		j = position(L.CheckInt(3), len(s))
+	}
+	i, j = max(i, 1), min(j, len(s))
+	if i > j {
+		return 0
+	}
+	n := j - i + 1
+	if n+L.Top() > maxResults {
+		L.RaiseError("stack overflow (string slice too long)")
+	}
+	L.Charge(n >> 1)
+	L.Reserve(n)
+	for k := i - 1; k < j; k++ {
+		L.Push(lua.Int(int(s[k])))
+	}
+	return n
+}
+
+func strChar(L *lua.Thread) int {
+	n := L.Top()
+	L.Allocate(n)
+	b := make([]byte, n)
+	for i := range b {
+		c := int32(L.CheckInt(i + 1))
+		if c < 0 || c > 255 {
+			L.ArgError(i+1, "invalid value")
+		}
+		b[i] = byte(c)
+	}
+	return L.PushString(string(b))
+}
+
+func strSub(L *lua.Thread) int {
+	s := L.CheckString(1)
+	i, j := Range(len(s), L.CheckInt(2), L.OptInt(3, -1))
+	if i == 0 && j == len(s) && L.Get(1).Kind() == lua.StringKind {
+		L.Push(L.Get(1))
+		return 1
+	}
+	return L.PushString(Part(L, s, i, j))
+}
+
+// Range makes positions of a Go range of Lua's, which include the last one and count from 1, or from the end if
+// they are negative. n is the length.
+func Range(n, i, j int) (from, to int) {
+	i, j = max(position(i, n), 1), min(position(j, n), n)
+	if i > j {
+		return 0, 0
+	}
+	return i - 1, j
+}
+
+// sharedText is the longest string all of which a part of it may keep in memory.
+const sharedText = 4 << 10
+
+// Part returns s[i:j]. What is less than half of a long string is copied: a script that keeps it does not
+// keep the rest, for which nothing was counted.
+func Part(L *lua.Thread, s string, i, j int) string {
+	if len(s) <= sharedText || 2*(j-i) >= len(s) {
+		return s[i:j]
+	}
+	L.ChargeBytes(j - i)
+	return strings.Clone(s[i:j])
+}
+
+func strRep(L *lua.Thread) int {
+	s, n := L.CheckString(1), int(int32(L.CheckInt(2)))
+	if n <= 0 || s == "" {
+		return L.PushString("")
+	}
+	if n > lua.MaxString/len(s) {
+		L.RaiseError("resulting string too large")
+	}
+	L.ChargeBytes(n * len(s))
+	return L.PushString(strings.Repeat(s, n))
+}
+
+// mapped makes a function from one string to another of the same length.
+func mapped(f func([]byte)) lua.Native {
+	return func(L *lua.Thread) int {
+		s := L.CheckString(1)
+		L.ChargeBytes(2 * len(s))
+		b := []byte(s)
+		f(b)
+		return L.PushString(string(b))
+	}
+}
+
+// lower and upper know ASCII only, as in the C locale.
+func lower(b []byte) {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+}
+
+func upper(b []byte) {
+	for i, c := range b {
+		if 'a' <= c && c <= 'z' {
+			b[i] = c &^ 0x20
+		}
+	}
+}
+
+func strFind(L *lua.Thread) int  { return find(L, true) }
+func strMatch(L *lua.Thread) int { return find(L, false) }
+
+const specials = "^$*+?.([%-"
+
+// find is string.find and string.match.
+func find(L *lua.Thread, plain bool) int {
+	src, pat := L.CheckString(1), L.CheckString(2)
+	i := min(max(position(L.OptInt(3, 1), len(src))-1, 0), len(src))
+	if plain {
+		special, _, _ := strings.Cut(pat, "\x00")
+		L.ChargeBytes(len(special))
+		if L.Get(4).Truth() || !strings.ContainsAny(special, specials) {
+			n := indexOf(L, src[i:], pat)
+			if n < 0 {
+				L.Push(lua.Nil)
+				return 1
+			}
+			L.Push(lua.Int(i + n + 1))
+			L.Push(lua.Int(i + n + len(pat)))
+			return 2
+		}
+	}
+	m := newMatcher(L, src, pat)
+	p := m.anchor()
+	for ; i <= len(src); i++ {
+		if end := m.at(i, p); end >= 0 {
+			m.settle()
+			if !plain {
+				return m.push(i, end, true)
+			}
+			L.Push(lua.Int(i + 1))
+			L.Push(lua.Int(end))
+			return 2 + m.push(i, end, false)
+		}
+		if p == 1 {
+			break
+		}
+	}
+	m.settle()
+	L.Push(lua.Nil)
+	return 1
+}
+
+// indexOf finds a text in linear time, and charges for it.
+func indexOf(L *lua.Thread, s, sub string) int {
+	L.ChargeBytes(len(s) + len(sub))
+	const short = 32 // Go's own search compares each position at once up to here
+	if len(sub) <= short || len(sub) >= len(s) {
+		return strings.Index(s, sub)
+	}
+	// Knuth, Morris and Pratt: Go's search is quadratic on texts that are made for it.
+	L.Charge((len(s) + len(sub)) >> 2)
+	L.Allocate(4 * len(sub))
+	fail := make([]int32, len(sub))
+	for i, k := 1, int32(0); i < len(sub); i++ {
+		for k > 0 && sub[i] != sub[k] {
+			k = fail[k-1]
+		}
+		if sub[i] == sub[k] {
+			k++
+		}
+		fail[i] = k
+	}
+	k := 0
+	for i := range len(s) {
+		for k > 0 && s[i] != sub[k] {
+			k = int(fail[k-1])
+		}
+		if s[i] == sub[k] {
+			if k++; k == len(sub) {
+				return i + 1 - k
+			}
+		}
+	}
+	return -1
+}
+
+func strGmatch(L *lua.Thread) int {
+	src, pat := L.CheckString(1), L.CheckString(2)
+	i := 0
+	L.Allocate(200)
+	L.Push(lua.NewIterator(func(L *lua.Thread) int {
+		m := newMatcher(L, src, pat)
+		for ; i <= len(src); i++ {
+			if end := m.at(i, 0); end >= 0 {
+				m.settle()
+				begin := i
+				if i = end; end == begin {
+					i++
+				}
+				return m.push(begin, end, true)
+			}
+		}
+		m.settle()
+		return 0
+	}, L.Get(1)).Value())
+	return 1
+}
+
+func strGsub(L *lua.Thread) int {
+	src, pat := L.CheckString(1), L.CheckString(2)
+	repl := L.Get(3)
+	switch repl.Kind() {
+	case lua.StringKind, lua.NumberKind, lua.FunctionKind, lua.TableKind:
+	default:
+		L.ArgError(3, "string/function/table expected")
+	}
+	limit := len(src) + 1
+	if !L.Get(4).IsNil() {
+		limit = int(int32(L.CheckInt(4)))
+	}
+	m := newMatcher(L, src, pat)
+	p := m.anchor()
+	g := substitution{L: L, m: m, repl: repl, out: make([]byte, 0, len(src))}
+	L.Allocate(len(src))
+	i, n := 0, 0
+	for n < limit {
+		end := m.at(i, p)
+		if end >= 0 {
+			n++
+			m.settle()
+			g.add(i, end)
+		}
+		switch {
+		case end > i:
+			i = end
+		case i < len(src):
+			g.out = append(g.out, src[i])
+			i++
+		default:
+			i = len(src) + 1
+		}
+		if i > len(src) || p == 1 {
+			break
+		}
+		checkSize(L, len(g.out))
+	}
+	m.settle()
+	if i < len(src) {
+		g.out = append(g.out, src[i:]...)
+	}
+	checkSize(L, len(g.out))
+	L.ChargeBytes(len(g.out))
+	L.PushString(string(g.out))
+	L.Push(lua.Int(n))
+	return 2
+}
+
+// substitution is the work of one gsub.
+type substitution struct {
+	L    *lua.Thread
+	m    *matcher
+	repl lua.Value
+	out  []byte
+}
+
+// write appends to the result.
+func (g *substitution) write(s string) {
+	checkSize(g.L, len(g.out)+len(s))
+	if n := len(g.out) + len(s); n > cap(g.out) {
+		g.L.Allocate(n)
+	}
+	g.L.ChargeBytes(len(s))
+	g.out = append(g.out, s...)
+}
+
+// add writes what replaces the match from i to end.
+func (g *substitution) add(i, end int) {
+	L, m := g.L, g.m
+	var v lua.Value
+	switch g.repl.Kind() {
+	case lua.FunctionKind:
+		L.Push(g.repl)
+		L.CallTop(m.push(i, end, true), 1)
+		v = L.Get(-1)
+		L.Pop(1)
+	case lua.TableKind:
+		v = L.Index(g.repl, m.value(0, i, end))
+	default:
+		g.expand(i, end)
+		return
+	}
+	if !v.Truth() {
+		g.write(m.src[i:end])
+		return
+	}
+	s, ok := v.ToString()
+	if !ok {
+		L.RaiseError("invalid replacement value (a %s)", v.Kind())
+	}
+	g.write(s)
+}
+
+// expand writes a replacement string, in which %1 to %9 are captures and %0 is the match.
+func (g *substitution) expand(i, end int) {
+	t, _ := g.repl.ToString()
+	g.L.ChargeBytes(len(t))
+	for k := 0; k < len(t); k++ {
+		if t[k] != '%' {
+			g.out = append(g.out, t[k])
+			continue
+		}
+		k++
+		switch {
+		case k == len(t):
+			g.out = append(g.out, 0) // C's end of the string
+		case t[k] < '0' || t[k] > '9':
+			g.out = append(g.out, t[k])
+		case t[k] == '0':
+			g.write(g.m.src[i:end])
+		default:
+			s, _ := g.m.value(int(t[k]-'1'), i, end).ToString()
+			g.write(s)
+		}
+	}
+	checkSize(g.L, len(g.out))
+}

@@ -1,0 +1,159 @@
+package stdlib
+
+import (
+	"strings"
+
+	"github.com/hearthhost/hearth/sandbox/lua"
+)
+
+// openStubs makes what programs expect to find of io, debug and package, as far as it can do no harm: output
+// goes to the host, no file opens, and debug only looks.
+func (l *Library) openStubs() {
+	write := func(L *lua.Thread) int {
+		for i := 1; i <= L.Top(); i++ {
+			L.CheckString(i)
+		}
+		l.print(L, "")
+		L.Push(lua.True)
+		return 1
+	}
+	refuse := func(L *lua.Thread) int {
+		L.Push(lua.Nil)
+		L.PushString("files are not available here")
+		return 2
+	}
+	out := lua.NewTable(0, 2)
+	stream := lua.NewUserData(proxy{}, out)
+	methods := map[string]lua.Native{
+		"write": func(L *lua.Thread) int {
+			self := L.Get(1)
+			for i := 2; i <= L.Top(); i++ {
+				L.CheckString(i)
+			}
+			args := L.Args(2)
+			L.SetTop(0)
+			for _, v := range args {
+				L.Push(v)
+			}
+			l.print(L, "")
+			L.Push(self)
+			return 1
+		},
+		"flush":   func(L *lua.Thread) int { L.SetTop(1); return 1 },
+		"setvbuf": func(L *lua.Thread) int { L.Push(lua.True); return 1 },
+		"close":   refuse, "read": refuse, "lines": refuse, "seek": refuse,
+	}
+	index := lua.NewTable(0, len(methods))
+	for _, name := range sorted(methods) {
+		index.SetString(name, lua.NewNative(methods[name]).Value())
+	}
+	out.SetString("__index", index.Value())
+	out.SetString("__metatable", lua.String("FILE*"))
+	out.SetString("__tostring", lua.NewNative(func(L *lua.Thread) int { return L.PushString("file (log)") }).Value())
+	l.Add("io", map[string]lua.Native{
+		"write": write, "open": refuse, "popen": refuse, "tmpfile": refuse, "read": refuse,
+		"lines": func(L *lua.Thread) int {
+			L.RaiseError("files are not available here")
+			return 0
+		},
+		"type": func(L *lua.Thread) int {
+			if L.CheckAny(1) == stream {
+				return L.PushString("file")
+			}
+			L.Push(lua.Nil)
+			return 1
+		},
+	})
+	l.tables["io"].SetString("stdout", stream)
+	l.tables["io"].SetString("stderr", stream)
+	l.Add("debug", map[string]lua.Native{"traceback": traceback, "getinfo": getInfo})
+	l.Add("package", nil)
+	p := l.tables["package"]
+	p.SetString("config", lua.String("/\n;\n?\n!\n-"))
+	p.SetString("path", lua.String("./lib/?.lua;./lib/?/init.lua"))
+	p.SetString("cpath", lua.String(""))
+}
+
+func traceback(L *lua.Thread) int {
+	if v := L.Get(1); !v.IsNil() {
+		if _, ok := v.ToString(); !ok {
+			L.Push(v)
+			return 1
+		}
+	}
+	L.Charge(5000)
+	return L.PushString(L.Traceback(L.OptString(1, ""), L.OptInt(2, 1)))
+}
+
+// getInfo is debug.getinfo for a level or a function. It tells no more than an error text would.
+func getInfo(L *lua.Thread) int {
+	what := L.OptString(2, "nSlfu")
+	var at lua.Level
+	if f := L.Get(1).AsFunction(); f != nil {
+		at.Fn = f
+	} else {
+		level := L.CheckInt(1)
+		var ok bool
+		if at, ok = L.Level(level); level < 0 || !ok {
+			L.Push(lua.Nil)
+			return 1
+		}
+	}
+	L.Charge(500)
+	t := L.NewTable(0, 12)
+	set := func(name string, v lua.Value) { L.RawSet(t, lua.String(name), v) }
+	for _, c := range what {
+		switch c {
+		case 'S':
+			setSource(set, at)
+		case 'l':
+			line := -1
+			if at.Line > 0 {
+				line = at.Line
+			}
+			set("currentline", lua.Int(line))
+		case 'n':
+			set("namewhat", lua.String(at.Kind))
+			if at.Name != "" {
+				set("name", lua.String(at.Name))
+			}
+		case 'u':
+			n := 0
+			if at.Fn != nil {
+				n = at.Fn.Upvalues()
+			}
+			set("nups", lua.Int(n))
+		case 'f':
+			if at.Fn != nil {
+				set("func", at.Fn.Value())
+			}
+		default:
+			L.ArgError(2, "invalid option")
+		}
+	}
+	L.Push(t.Value())
+	return 1
+}
+
+func setSource(set func(string, lua.Value), at lua.Level) {
+	what, chunk, from, to := "C", "[C]", -1, -1
+	switch {
+	case at.Fn == nil:
+		what, chunk = "tail", "(tail call)"
+	case at.Fn.Proto() != nil:
+		p := at.Fn.Proto()
+		what, chunk, from, to = "Lua", p.Chunk, p.Line, p.EndLine
+		if from == 0 {
+			what = "main"
+		}
+	}
+	source := "=" + chunk
+	if what == "Lua" || what == "main" {
+		source = "@" + strings.TrimPrefix(chunk, "@")
+	}
+	set("what", lua.String(what))
+	set("source", lua.String(source))
+	set("short_src", lua.String(chunk))
+	set("linedefined", lua.Int(from))
+	set("lastlinedefined", lua.Int(to))
+}

@@ -1,0 +1,263 @@
+package stdlib
+
+import (
+	"math"
+
+	"github.com/hearthhost/hearth/sandbox/lua"
+)
+
+func (l *Library) openTable() {
+	l.Add("table", map[string]lua.Native{
+		"concat": tableConcat, "insert": tableInsert, "remove": tableRemove, "sort": tableSort,
+		"foreach": tableForeach, "foreachi": tableForeachI,
+		"getn": func(L *lua.Thread) int {
+			L.Push(lua.Int(L.CheckTable(1).Len()))
+			return 1
+		},
+		"maxn": func(L *lua.Thread) int {
+			t := L.CheckTable(1)
+			L.Charge(t.Room())
+			most := 0.0
+			for k := range t.All() {
+				if n, ok := k.AsNumber(); ok {
+					most = math.Max(most, n)
+				}
+			}
+			L.Push(lua.Number(most))
+			return 1
+		},
+		"setn": func(L *lua.Thread) int {
+			L.CheckTable(1)
+			L.RaiseError("'setn' is obsolete")
+			return 0
+		},
+	})
+}
+
+// checkIndex is CheckInt for an index, which is an int in C.
+func checkIndex(L *lua.Thread, i int) int { return int(int32(L.CheckInt(i))) }
+
+func tableConcat(L *lua.Thread) int {
+	sep := L.OptString(2, "")
+	t := L.CheckTable(1)
+	i, j := 1, 0
+	if !L.Get(3).IsNil() {
+		i = checkIndex(L, 3)
+	}
+	if L.Get(4).IsNil() {
+		j = t.Len()
+	} else {
+		j = checkIndex(L, 4)
+	}
+	if i > j {
+		return L.PushString("")
+	}
+	size := 0
+	for k := i; k <= j; k++ {
+		L.Charge(1)
+		v := t.GetInt(k)
+		switch v.Kind() {
+		case lua.StringKind:
+			s, _ := v.AsString()
+			size += len(s)
+		case lua.NumberKind:
+			size += 8
+		default:
+			L.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Kind(), k)
+		}
+		if k < j {
+			size += len(sep)
+		}
+		checkSize(L, size)
+	}
+	L.Allocate(size)
+	b := make([]byte, 0, size)
+	for k := i; k <= j; k++ {
+		b = appendText(b, t.GetInt(k))
+		if k < j {
+			b = append(b, sep...)
+		}
+	}
+	return L.PushString(string(b))
+}
+
+// appendText appends a string or a number.
+func appendText(b []byte, v lua.Value) []byte {
+	if f, ok := v.AsNumber(); ok {
+		return lua.AppendNumber(b, f)
+	}
+	s, _ := v.AsString()
+	return append(b, s...)
+}
+
+func checkSize(L *lua.Thread, n int) {
+	if n > lua.MaxString {
+		L.RaiseError("resulting string too large")
+	}
+}
+
+func tableInsert(L *lua.Thread) int {
+	t := L.CheckTable(1)
+	e := t.Len() + 1
+	switch L.Top() {
+	case 2:
+		L.RawSetInt(t, e, L.Get(2))
+	case 3:
+		pos := checkIndex(L, 2)
+		e = max(e, pos)
+		if n := e - pos; n > 0 {
+			L.Charge(n >> 2)
+		}
+		if !t.Shift(pos, e) {
+			for i := e; i > pos; i-- {
+				L.RawSetInt(t, i, t.GetInt(i-1))
+			}
+		}
+		L.RawSetInt(t, pos, L.Get(3))
+	default:
+		L.RaiseError("wrong number of arguments to 'insert'")
+	}
+	return 0
+}
+
+func tableRemove(L *lua.Thread) int {
+	t := L.CheckTable(1)
+	e := t.Len()
+	pos := e
+	if !L.Get(2).IsNil() {
+		pos = checkIndex(L, 2)
+	}
+	if pos < 1 || pos > e {
+		return 0
+	}
+	L.Charge((e - pos) >> 2)
+	v := t.GetInt(pos)
+	if !t.Unshift(pos, e) {
+		for i := pos; i < e; i++ {
+			L.RawSetInt(t, i, t.GetInt(i+1))
+		}
+	}
+	L.RawSetInt(t, e, lua.Nil)
+	L.Push(v)
+	return 1
+}
+
+func tableForeach(L *lua.Thread) int {
+	t, f := L.CheckTable(1), L.CheckFunction(2)
+	for k, v := L.Next(t, lua.Nil); !k.IsNil(); k, v = L.Next(t, k) {
+		if r := L.Call(f.Value(), k, v); !r.IsNil() {
+			L.Push(r)
+			return 1
+		}
+	}
+	return 0
+}
+
+func tableForeachI(L *lua.Thread) int {
+	t := L.CheckTable(1)
+	n := t.Len()
+	f := L.CheckFunction(2)
+	for i := 1; i <= n; i++ {
+		if r := L.Call(f.Value(), lua.Int(i), t.GetInt(i)); !r.IsNil() {
+			L.Push(r)
+			return 1
+		}
+	}
+	return 0
+}
+
+// tableSort is a quicksort that makes the same comparisons as PUC's, as a script can watch them, and the
+// order of equal elements depends on them. It can take quadratic time; each comparison is charged.
+func tableSort(L *lua.Thread) int {
+	t := L.CheckTable(1)
+	n := t.Len()
+	s := sorter{L: L, t: t}
+	if !L.Get(2).IsNil() {
+		s.less = L.CheckFunction(2).Value()
+	}
+	L.SetTop(2)
+	s.sort(1, n)
+	return 0
+}
+
+type sorter struct {
+	L    *lua.Thread
+	t    *lua.Table
+	less lua.Value // nil: the operator
+}
+
+func (s *sorter) before(a, b lua.Value) bool {
+	s.L.Charge(2)
+	if s.less.IsNil() {
+		return s.L.Less(a, b)
+	}
+	return s.L.Call(s.less, a, b).Truth()
+}
+
+func (s *sorter) set(i int, v lua.Value) { s.L.RawSetInt(s.t, i, v) }
+
+// order swaps the elements i < j if they are in the wrong order.
+func (s *sorter) order(i, j int) (swapped bool) {
+	a, b := s.t.GetInt(i), s.t.GetInt(j)
+	if !s.before(b, a) {
+		return false
+	}
+	s.set(i, b)
+	s.set(j, a)
+	return true
+}
+
+func (s *sorter) sort(lo, hi int) {
+	for lo < hi {
+		s.order(lo, hi)
+		if hi-lo == 1 {
+			return
+		}
+		mid := (lo + hi) / 2
+		if !s.order(lo, mid) {
+			s.order(mid, hi)
+		}
+		if hi-lo == 2 {
+			return
+		}
+		i := s.partition(lo, mid, hi)
+		// The smaller part by recursion, the larger one by the loop.
+		if i-lo < hi-i {
+			s.sort(lo, i-1)
+			lo = i + 1
+		} else {
+			s.sort(i+1, hi)
+			hi = i - 1
+		}
+	}
+}
+
+// partition moves what is before the middle element to its left and returns where that ends up.
+func (s *sorter) partition(lo, mid, hi int) int {
+	pivot := s.t.GetInt(mid)
+	s.set(mid, s.t.GetInt(hi-1))
+	s.set(hi-1, pivot)
+	i, j := lo, hi-1
+	for {
+		for i++; s.before(s.t.GetInt(i), pivot); i++ {
+			if i > hi {
+				s.L.RaiseError("invalid order function for sorting")
+			}
+		}
+		for j--; s.before(pivot, s.t.GetInt(j)); j-- {
+			if j < lo {
+				s.L.RaiseError("invalid order function for sorting")
+			}
+		}
+		if j < i {
+			break
+		}
+		a, b := s.t.GetInt(i), s.t.GetInt(j)
+		s.set(i, b)
+		s.set(j, a)
+	}
+	a, b := s.t.GetInt(hi-1), s.t.GetInt(i)
+	s.set(hi-1, b)
+	s.set(i, a)
+	return i
+}

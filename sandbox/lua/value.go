@@ -1,0 +1,322 @@
+package lua
+
+import (
+	"hash/maphash"
+	"math"
+	"math/bits"
+	"strconv"
+	"unsafe"
+
+	"github.com/hearthhost/hearth/sandbox/lua/syntax"
+)
+
+// Kind is the type of a value.
+type Kind uint8
+
+// The types. Their numbers are those of PUC, which decide nothing here.
+const (
+	NilKind Kind = iota
+	BoolKind
+	NumberKind
+	StringKind
+	TableKind
+	FunctionKind
+	UserDataKind
+	ThreadKind
+)
+
+var kindNames = [...]string{"nil", "boolean", "number", "string", "table", "function", "userdata", "thread"}
+
+// String returns the name that Lua has for the type.
+func (k Kind) String() string { return kindNames[k] }
+
+// Value is a Lua value. The zero Value is nil.
+//
+// ref is nil for nil, and else points at an object whose first field is its Kind: a *text, *Table,
+// *Function, *UserData or *Thread, or one of the two marks below. Numbers and booleans are in bits, which
+// is 0 for everything else. So two values are the same object exactly if they are equal as Go values;
+// only strings with the same text may be different objects.
+type Value struct {
+	ref  unsafe.Pointer
+	bits uint64
+}
+
+// The marks are what ref points at in a number and in a boolean. They have the type of a string object, as
+// the search for a string in a table reads the kind of whatever key it meets.
+var (
+	numberMark = text{kind: NumberKind}
+	boolMark   = text{kind: BoolKind}
+)
+
+// text is a string object.
+type text struct {
+	kind   Kind
+	shared bool   // several VMs may have it: nothing of it is written
+	mark   uint16 // of the last walk that found it
+	hash   uint32 // 0: not computed yet
+	s      string
+}
+
+// UserData is a value of the host's. Scripts can do with it what its metatable allows.
+type UserData struct {
+	kind  Kind
+	mark  uint16
+	Value any
+	Meta  *Table
+	Ref   Value // what Value refers to, which counts as in use as long as the userdata does
+	size  int   // bytes of Value, for the account of memory
+}
+
+// Nil is nil; True and False are the booleans.
+var (
+	Nil   = Value{}
+	True  = Bool(true)
+	False = Bool(false)
+)
+
+// Number returns a number.
+func Number(v float64) Value { return Value{unsafe.Pointer(&numberMark), math.Float64bits(v)} }
+
+// Int returns an integer as a number.
+func Int(v int) Value { return Number(float64(v)) }
+
+// Bool returns a boolean.
+func Bool(v bool) Value {
+	if v {
+		return Value{unsafe.Pointer(&boolMark), 1}
+	}
+	return Value{unsafe.Pointer(&boolMark), 0}
+}
+
+// String returns a string. The bytes are shared, not copied.
+func String(s string) Value { return Value{ref: unsafe.Pointer(&text{kind: StringKind, s: s})} }
+
+// SharedString returns a string that values of several VMs, and so several goroutines, may refer to.
+func SharedString(s string) Value {
+	return Value{ref: unsafe.Pointer(&text{kind: StringKind, shared: true, hash: hashString(s), s: s})}
+}
+
+// NewUserData returns a userdata with a metatable, which may be nil.
+func NewUserData(v any, meta *Table) Value {
+	return Value{ref: unsafe.Pointer(&UserData{kind: UserDataKind, Value: v, Meta: meta})}
+}
+
+// Value returns the table as a value; nil for a nil table.
+func (t *Table) Value() Value { return Value{ref: unsafe.Pointer(t)} }
+
+// Value returns the function as a value; nil for a nil function.
+func (f *Function) Value() Value { return Value{ref: unsafe.Pointer(f)} }
+
+// Value returns the coroutine as a value.
+func (L *Thread) Value() Value { return Value{ref: unsafe.Pointer(L)} }
+
+// Kind returns the type of the value.
+func (v Value) Kind() Kind {
+	if v.ref == nil {
+		return NilKind
+	}
+	return *(*Kind)(v.ref)
+}
+
+// IsNil reports whether the value is nil.
+func (v Value) IsNil() bool { return v.ref == nil }
+
+// IsNumber reports whether the value is a number.
+func (v Value) IsNumber() bool { return v.ref == unsafe.Pointer(&numberMark) }
+
+// Truth reports whether a condition on the value holds: it is neither nil nor false.
+func (v Value) Truth() bool {
+	return v.ref != nil && (v.ref != unsafe.Pointer(&boolMark) || v.bits != 0)
+}
+
+func (v Value) number() float64 { return math.Float64frombits(v.bits) }
+
+func (v Value) text() *text { return (*text)(v.ref) }
+
+// AsNumber returns the value if it is a number.
+func (v Value) AsNumber() (float64, bool) { return v.number(), v.IsNumber() }
+
+// AsString returns the value if it is a string.
+func (v Value) AsString() (string, bool) {
+	if v.Kind() != StringKind {
+		return "", false
+	}
+	return v.text().s, true
+}
+
+// AsTable returns the value if it is a table, and otherwise nil.
+func (v Value) AsTable() *Table {
+	if v.Kind() != TableKind {
+		return nil
+	}
+	return (*Table)(v.ref)
+}
+
+// AsFunction returns the value if it is a function, and otherwise nil.
+func (v Value) AsFunction() *Function {
+	if v.Kind() != FunctionKind {
+		return nil
+	}
+	return (*Function)(v.ref)
+}
+
+// AsUserData returns the value if it is a userdata, and otherwise nil.
+func (v Value) AsUserData() *UserData {
+	if v.Kind() != UserDataKind {
+		return nil
+	}
+	return (*UserData)(v.ref)
+}
+
+// AsThread returns the value if it is a coroutine, and otherwise nil.
+func (v Value) AsThread() *Thread {
+	if v.Kind() != ThreadKind {
+		return nil
+	}
+	return (*Thread)(v.ref)
+}
+
+// ToNumber converts a number, or a string that can be read as one.
+func (v Value) ToNumber() (float64, bool) {
+	switch v.Kind() {
+	case NumberKind:
+		return v.number(), true
+	case StringKind:
+		return syntax.ParseNumber(v.text().s)
+	}
+	return 0, false
+}
+
+// ToString converts a string or a number.
+func (v Value) ToString() (string, bool) {
+	switch v.Kind() {
+	case StringKind:
+		return v.text().s, true
+	case NumberKind:
+		return FormatNumber(v.number()), true
+	}
+	return "", false
+}
+
+// Equals compares without metamethods.
+func (v Value) Equals(o Value) bool {
+	if v == o {
+		return v.ref != unsafe.Pointer(&numberMark) || v.number() == v.number() // not if it is nan
+	}
+	switch {
+	case v.IsNumber() && o.IsNumber():
+		return v.number() == o.number() // 0 and -0
+	case v.Kind() == StringKind && o.Kind() == StringKind:
+		return v.text().s == o.text().s
+	}
+	return false
+}
+
+// Identity returns a number that tells objects apart within a process run; 0 for nil, booleans, numbers
+// and strings. It does not say where the object is in memory.
+func (v Value) Identity() uint64 {
+	if v.Kind() < TableKind {
+		return 0
+	}
+	return maphash.Comparable(seed, v.ref)
+}
+
+// FormatNumber writes a number as PUC does, by "%.14g", but integers below 2^53 in full.
+func FormatNumber(f float64) string {
+	var buf [32]byte
+	return string(AppendNumber(buf[:0], f))
+}
+
+// AppendNumber appends a number as [FormatNumber] writes it.
+func AppendNumber(b []byte, f float64) []byte {
+	const exact = 1 << 53
+	if f > -exact && f < exact && f == math.Trunc(f) {
+		if f == 0 && math.Signbit(f) {
+			return append(b, "-0"...)
+		}
+		return strconv.AppendInt(b, int64(f), 10)
+	}
+	switch {
+	case math.IsNaN(f):
+		if math.Signbit(f) {
+			return append(b, "-nan"...)
+		}
+		return append(b, "nan"...)
+	case math.IsInf(f, 1):
+		return append(b, "inf"...)
+	case math.IsInf(f, -1):
+		return append(b, "-inf"...)
+	}
+	return appendG(b, f)
+}
+
+// appendG appends by "%.14g". Go's own 'g' differs in when it uses an exponent and in its digits.
+func appendG(b []byte, f float64) []byte {
+	const precision = 14
+	var buf [40]byte
+	e := strconv.AppendFloat(buf[:0], f, 'e', precision-1, 64)
+	cut := len(e) - 1
+	for e[cut] != 'e' {
+		cut--
+	}
+	exponent, _ := strconv.Atoi(string(e[cut+1:]))
+	if exponent < -4 || exponent >= precision {
+		return append(append(b, trimZeros(e[:cut])...), e[cut:]...)
+	}
+	return append(b, trimZeros(strconv.AppendFloat(buf[:0], f, 'f', precision-1-exponent, 64))...)
+}
+
+// trimZeros drops zeros at the end of a fraction, and the point if nothing is left behind it.
+func trimZeros(b []byte) []byte {
+	for b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
+	}
+	if b[len(b)-1] == '.' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// seed makes hashes differ between runs of the process, so that nobody can choose keys that collide.
+var (
+	seed  = maphash.MakeSeed()
+	seed1 = maphash.String(seed, "1")
+	seed2 = maphash.String(seed, "2") | 1
+)
+
+// hashString never returns 0.
+func hashString(s string) uint32 {
+	h := uint32(maphash.String(seed, s))
+	if h == 0 {
+		h = 1
+	}
+	return h
+}
+
+func (t *text) hashed() uint32 {
+	if t.hash == 0 {
+		t.hash = hashString(t.s)
+	}
+	return t.hash
+}
+
+func hashBits(n uint64) uint32 {
+	hi, lo := bits.Mul64(n^seed1, seed2)
+	return uint32(hi ^ lo)
+}
+
+// hash returns the hash of a key. -0 and 0 are the same key.
+func (v Value) hash() uint32 {
+	switch v.Kind() {
+	case StringKind:
+		return v.text().hashed()
+	case NumberKind:
+		if v.number() == 0 {
+			return hashBits(0)
+		}
+		return hashBits(v.bits)
+	case BoolKind:
+		return uint32(v.bits)
+	}
+	return hashBits(uint64(uintptr(v.ref)))
+}

@@ -1,0 +1,272 @@
+// Package lua runs Lua 5.1 under a meter.
+//
+// It behaves as PUC Lua 5.1.5 does, error texts included; what differs on purpose is listed in doc/lua.md.
+// A [VM] is one Lua state. It is used by one goroutine at a time. [Proto] values are immutable and shared.
+//
+// Every instruction costs one step, and whatever works in proportion to the size of its operands charges
+// for that: [Thread.Charge]. When the steps at hand are used up the VM calls [VM.Refill], which grants more
+// or ends the run. So the time between two calls of Refill is bounded, whatever the operands are.
+// A run that was ended cannot be caught by the script, and its VM cannot be used again.
+//
+// Memory is counted as it is allocated: [VM.Allocated]. Nothing is ever subtracted; what is still in use
+// is found by [VM.Held].
+package lua
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hearthhost/hearth/sandbox/lua/code"
+	"github.com/hearthhost/hearth/sandbox/lua/syntax"
+)
+
+// VM is one Lua state: its main thread, its coroutines and what they share.
+type VM struct {
+	// Refill is called when the steps at hand are used up. It returns how many more may be taken until it is
+	// called again, or an error that ends the run. A VM without it never ends one.
+	Refill func() (steps int64, err error)
+	// Allocated is the number of bytes that were allocated for values of scripts so far.
+	Allocated int64
+
+	Main       *Thread
+	StringMeta *Table // of all strings
+
+	next    *Function // the function next, which loops need not call
+	fuel    int64     // steps at hand
+	granted int64     // steps that Refill granted in all
+	calls   int       // calls of Go inside each other
+	epoch   uint16    // of the last walk
+	current *Thread   // the running one
+	raised  *Error    // on its way to whoever catches it
+	killed  error     // why the run was ended
+	limits  Limits
+}
+
+// Limits bound a VM. Zero fields mean the defaults.
+type Limits struct {
+	Depth int // Lua calls inside each other in one coroutine; default 20000
+	Stack int // slots of a coroutine's stack; default 1000000
+}
+
+const (
+	maxCalls     = 200 // of Go inside each other, as in PUC
+	defaultDepth = 20000
+	defaultStack = 1_000_000
+	minStack     = 20  // slots that a native function may push without asking
+	window       = 256 // slots that must exist above a function's first register
+)
+
+// New returns a VM without any global.
+func New(l Limits) *VM {
+	if l.Depth == 0 {
+		l.Depth = defaultDepth
+	}
+	if l.Stack == 0 {
+		l.Stack = defaultStack
+	}
+	vm := &VM{limits: l}
+	vm.Main = vm.newThread(NewTable(0, 0))
+	vm.Main.status = running
+	vm.current = vm.Main
+	return vm
+}
+
+// Steps returns the steps that were taken so far.
+func (vm *VM) Steps() int64 { return vm.granted - vm.fuel }
+
+// Pause makes the next instruction call Refill. It may not be called from another goroutine.
+func (vm *VM) Pause() {
+	vm.granted -= vm.fuel
+	vm.fuel = 0
+}
+
+// Kill ends the run, now or as soon as an instruction or a charge is due.
+func (vm *VM) Kill(why error) {
+	if vm.killed == nil {
+		vm.killed = why
+	}
+	vm.Pause()
+}
+
+// Revive makes a VM usable again whose run was ended. Its values are as the run left them.
+func (vm *VM) Revive() {
+	vm.killed = nil
+	vm.Clear()
+}
+
+// Killed returns why the run was ended, nil if it was not.
+func (vm *VM) Killed() error { return vm.killed }
+
+// killedPanic is what a run ends with: no protected call stops it.
+type killedPanic struct{}
+
+// refill gets more steps, or ends the run.
+func (vm *VM) refill() {
+	if vm.killed == nil && vm.Refill != nil {
+		n, err := vm.Refill()
+		if err == nil {
+			vm.granted += n - vm.fuel
+			vm.fuel = n
+			return
+		}
+		vm.killed = err
+	}
+	if vm.killed == nil {
+		vm.granted += 1 << 20
+		vm.fuel += 1 << 20
+		return
+	}
+	panic(killedPanic{})
+}
+
+// charge takes steps for work that is about to be done.
+func (vm *VM) charge(steps int) {
+	if vm.fuel -= int64(steps); vm.fuel < 0 {
+		vm.refill()
+	}
+}
+
+// Error is a value that was raised.
+type Error struct {
+	Value Value
+	// Trace is what the notice of [VM.Run] returned where the value was raised.
+	Trace string
+}
+
+// Error returns the value if it is a string or a number, and otherwise its type.
+func (e *Error) Error() string {
+	if s, ok := e.Value.ToString(); ok {
+		return s
+	}
+	return fmt.Sprintf("(error object is a %s value)", e.Value.Kind())
+}
+
+// Proto is a compiled function that is ready to run. It is immutable and may be used by any number of VMs.
+type Proto struct {
+	*code.Proto
+
+	code      []code.Instr
+	consts    []Value
+	protos    []*Proto
+	registers int
+	params    int
+	vararg    bool
+	size      int // bytes that it takes, with the functions inside
+}
+
+// Size returns the number of bytes that the compiled function takes.
+func (p *Proto) Size() int { return p.size }
+
+// maxFieldName is the longest string for which elements are searched without a charge.
+const maxFieldName = 128
+
+// Compile compiles source. chunk names it in messages. The error is a *syntax.Error.
+func Compile(chunk, source string) (*Proto, error) {
+	main, err := syntax.Parse(chunk, source)
+	if err != nil {
+		return nil, err
+	}
+	p, err := code.Compile(chunk, main)
+	if err != nil {
+		return nil, err
+	}
+	return link(p, map[string]Value{}), nil
+}
+
+// Unfinished reports whether Compile failed as the source ended too early.
+func Unfinished(err error) bool {
+	var e *syntax.Error
+	return errors.As(err, &e) && e.Unfinished
+}
+
+// link makes values of the constants. Equal strings of one chunk become one object.
+func link(p *code.Proto, known map[string]Value) *Proto {
+	out := &Proto{
+		Proto: p, code: p.Code, registers: p.Registers, params: p.Params, vararg: p.Vararg,
+		consts: make([]Value, len(p.Consts)), protos: make([]*Proto, len(p.Protos)),
+	}
+	out.size = 400 + 12*len(p.Code) + 56*len(p.Consts) + 56*len(p.Locals) + 40*len(p.Captures)
+	for i, c := range p.Consts {
+		switch c.Kind {
+		case code.FalseConst:
+			out.consts[i] = False
+		case code.TrueConst:
+			out.consts[i] = True
+		case code.NumberConst:
+			out.consts[i] = Number(c.Number)
+		case code.StringConst:
+			out.size += len(c.String)
+			v, ok := known[c.String]
+			if !ok {
+				if v, ok = common[c.String]; !ok {
+					v = SharedString(c.String)
+				}
+				known[c.String] = v
+			}
+			out.consts[i] = v
+		}
+	}
+	for i, inner := range p.Protos {
+		out.protos[i] = link(inner, known)
+		out.size += out.protos[i].size
+	}
+	return out
+}
+
+// Function is a closure of Lua code, or a native function.
+type Function struct {
+	kind   Kind
+	mark   uint16
+	Env    *Table // the globals
+	proto  *Proto
+	upvals []*upval
+	native Native
+	ref    Value // what a native function refers to
+}
+
+// Native is a function of the host's. It finds its arguments by [Thread.Get] and the like, pushes its
+// results and returns their number.
+type Native func(L *Thread) int
+
+// upval is a variable that several functions share: on the stack as long as its own function runs.
+type upval struct {
+	v      *Value
+	closed Value
+	index  int // on the stack
+	next   *upval
+}
+
+// NewFunction returns a closure of a chunk, which has no upvalues.
+func NewFunction(p *Proto, env *Table) *Function {
+	return &Function{kind: FunctionKind, Env: env, proto: p}
+}
+
+// NewNative returns a native function.
+func NewNative(f Native) *Function { return &Function{kind: FunctionKind, native: f} }
+
+// NewIterator returns a native function that has a state of its own, such as where it is. ref is a value
+// that it refers to, which counts as in use as long as the function does.
+func NewIterator(f Native, ref Value) *Function {
+	return &Function{kind: FunctionKind, native: f, ref: ref, Env: stateful}
+}
+
+// stateful marks native functions that have a state.
+var stateful = NewTable(0, 0)
+
+// Stateful reports whether a native function has a state of its own.
+func (f *Function) Stateful() bool { return f.native != nil && f.Env == stateful }
+
+// Proto returns the code of a Lua function, nil for a native one.
+func (f *Function) Proto() *Proto { return f.proto }
+
+// Upvalues returns the number of upvalues, and Upvalue returns one.
+func (f *Function) Upvalues() int { return len(f.upvals) }
+
+// Upvalue returns the value of upvalue i, counted from 0.
+func (f *Function) Upvalue(i int) Value { return *f.upvals[i].v }
+
+const (
+	functionSize = 72
+	upvalSize    = 56
+	textSize     = 40
+)
