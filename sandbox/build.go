@@ -3,6 +3,7 @@ package sandbox
 import (
 	"math"
 	"math/big"
+	"strings"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
 
@@ -81,6 +82,11 @@ func (b *builder) put(v lua.Value) error {
 	if b.left--; b.left < 0 {
 		return object.Errorf(object.CodeTooLarge, "more than %d values", maxElements)
 	}
+	if b.left&(spendEvery-1) == 0 {
+		if err := b.s.spendArguments(spendEvery * 10); err != nil {
+			return err
+		}
+	}
 	n := len(b.frames)
 	if n == 0 {
 		switch {
@@ -118,6 +124,21 @@ func (b *builder) put(v lua.Value) error {
 	return nil
 }
 
+// spendEvery is how many values are read or written between two checks of the limits. It is a power of two.
+const spendEvery = 256
+
+// spendArguments takes steps for reading arguments. A limit that this spends leaves the instance as it was.
+func (s *State) spendArguments(steps int) error {
+	err := s.meter.spend(steps)
+	if err == nil {
+		return nil
+	}
+	e := *err.(*object.Error) //nolint:errorlint,forcetypeassert // spend returns nothing else
+	msg, _, _ := strings.Cut(e.Msg, ";")
+	e.Msg = msg + " while the arguments were read; not executed"
+	return &e
+}
+
 // errArguments and errTriple say that a call, and one of a batch, is not made of what it should be.
 var (
 	errArguments = invalid("TypeError", "the arguments are not a list, or the keyword arguments not a dict")
@@ -148,7 +169,7 @@ func (b *builder) setField(f *frame, v lua.Value) {
 	k := f.key
 	f.keyed = false
 	if f.t == nil { // the first keyword
-		f.t = b.s.l.NewTable(0, 1)
+		f.t = b.table(0, 1)
 	}
 	if n, ok := k.AsNumber(); ok && n == math.Trunc(n) && n > 0 && n < maxElements {
 		b.left -= max(0, int(n)-f.t.Room()-1)
@@ -158,6 +179,9 @@ func (b *builder) setField(f *frame, v lua.Value) {
 	}
 	b.grow(f.t.Set(k, v))
 }
+
+// sharedText is the length from which on a text is charged for on its own.
+const sharedText = 4 << 10
 
 // grow counts memory that the values take.
 func (b *builder) grow(n int) { b.s.vm.Allocated += int64(n) }
@@ -208,7 +232,15 @@ func (b *builder) BigInt(decimal []byte) error {
 
 // userdata makes a userdata with size bytes of its own.
 func (b *builder) userdata(v any, mt *lua.Table, size int) lua.Value {
-	return b.s.l.NewUserData(v, mt, size)
+	b.grow(size + 80)
+	return userdata(v, mt)
+}
+
+// table makes a table.
+func (b *builder) table(array, hash int) *lua.Table {
+	t := lua.NewTable(array, hash)
+	b.grow(t.Size())
+	return t
 }
 
 // Float is a number.
@@ -229,6 +261,11 @@ func (b *builder) Text(v []byte) error {
 				b.names[string(v)] = k
 			}
 			return b.put(k)
+		}
+	}
+	if len(v) > sharedText {
+		if err := b.s.spendArguments(len(v) >> 4); err != nil {
+			return err
 		}
 	}
 	b.grow(len(v) + 40)
@@ -279,9 +316,9 @@ func (b *builder) Begin(k object.Kind, n int) error {
 	}
 	var t *lua.Table
 	if k == object.DictKind {
-		t = b.s.l.NewTable(0, max(room(n), 1))
+		t = b.table(0, max(room(n), 1))
 	} else {
-		t = b.s.l.NewTable(room(n), 0)
+		t = b.table(room(n), 0)
 	}
 	mt := &b.s.mt
 	switch k {

@@ -89,6 +89,11 @@ func (e *encoder) value(v lua.Value) error {
 	if e.left--; e.left < 0 {
 		return e.tooMany()
 	}
+	if e.left&(spendEvery-1) == 0 {
+		if err := e.spendSteps(spendEvery * 10); err != nil {
+			return err
+		}
+	}
 	switch v.Kind() {
 	case lua.StringKind:
 		text, _ := v.AsString()
@@ -147,8 +152,27 @@ func validWTF8(s string) bool {
 	return true
 }
 
+// spendSteps takes steps for writing. The script has run: a limit that this spends ends the instance, as the
+// call had its effects and has no result.
+func (e *encoder) spendSteps(steps int) error {
+	err := e.s.meter.spend(steps)
+	if err == nil {
+		return nil
+	}
+	limit := *err.(*object.Error) //nolint:errorlint,forcetypeassert // spend returns nothing else
+	msg, _, _ := strings.Cut(limit.Msg, ";")
+	limit.Msg = msg + " while the result was written; the call was executed"
+	e.s.broken, e.s.meter.why = &limit, &limit
+	return &limit
+}
+
 // spend takes the bytes of a text before it is written.
 func (e *encoder) spend(n int) error {
+	if n > sharedText {
+		if err := e.spendSteps(n >> 4); err != nil {
+			return err
+		}
+	}
 	if e.bytes -= n; e.bytes < 0 {
 		return e.wrong("has more than " + strconv.Itoa(e.s.p.limits.ResultBytes) + " bytes in all")
 	}
@@ -196,6 +220,11 @@ func (e *encoder) table(t *lua.Table) error {
 	}
 	if len(e.open) >= maxDepth {
 		return e.wrong("is nested deeper than " + strconv.Itoa(maxDepth))
+	}
+	if holes := t.Room(); holes > spendEvery { // they are passed one by one
+		if err := e.spendSteps(holes >> 2); err != nil {
+			return err
+		}
 	}
 	e.open = append(e.open, t)
 	var err error

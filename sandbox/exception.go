@@ -113,8 +113,29 @@ func (s *State) raisedParts(raised lua.Value) (class string, args []lua.Value) {
 		class, args, message := s.exceptionParts(t)
 		return s.qualify(class, args, message)
 	}
+	if class, args, ok := s.receivedException(raised); ok {
+		return s.qualify(class, args, "")
+	}
 	class, _ = s.className("RuntimeError")
 	return class, []lua.Value{lua.String(s.cleanText(s.plainText(raised)))}
+}
+
+// receivedException reads an exception that came as an argument: a dict as Python peers send them.
+func (s *State) receivedException(v lua.Value) (class string, args []lua.Value, ok bool) {
+	t := v.AsTable()
+	if t == nil || t.Meta != s.mt.dict || t.GetString("__exception__") != lua.True {
+		return "", nil, false
+	}
+	class, ok = t.GetString(classKey).AsString()
+	if !ok {
+		return "", nil, false
+	}
+	if list := t.GetString("args").AsTable(); list != nil {
+		for i := 1; i <= min(list.Len(), 100); i++ {
+			args = append(args, list.GetInt(i))
+		}
+	}
+	return class[strings.LastIndexByte(class, '.')+1:], args, true
 }
 
 // writeException writes an exception dict as the result. class is bare or qualified.

@@ -90,6 +90,10 @@ func (s *State) HeldBytes(most int64) int64 {
 	for _, d := range s.defs {
 		roots = append(roots, d.table.Value())
 	}
+	for i := range s.build.frames { // arguments that are being read
+		roots = append(roots, s.build.frames[i].t.Value())
+	}
+	roots = append(roots, s.build.values...)
 	return s.vm.Held(most, roots...)
 }
 

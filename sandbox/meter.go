@@ -151,6 +151,19 @@ func (m *meter) spent() *object.Error {
 	return m.fence.check()
 }
 
+// spend takes steps for work that is done outside the script's run, such as reading arguments and writing
+// results, and returns the error of the limit that is spent, nil if none is.
+func (m *meter) spend(steps int) error {
+	m.vm.Spend(steps)
+	if m.why != nil {
+		return m.why
+	}
+	if why := m.spent(); why != nil {
+		return why
+	}
+	return nil
+}
+
 // late reads the clock, and reports whether the wall time is spent.
 func (m *meter) late() bool {
 	now := time.Now()

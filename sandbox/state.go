@@ -264,15 +264,18 @@ func (s *State) Close(ctx context.Context) {
 	s.vm, s.l, s.lib, s.self, s.def, s.env, s.loaded = nil, nil, nil, nil, nil, nil, nil
 }
 
-// recovered turns a Go panic into an internal error and ends the state. It is deferred.
+// recovered turns a Go panic into an internal error and ends the state. It is deferred. A limit that was spent
+// where no script runs, such as by a result, is that limit.
 func (s *State) recovered(out *Outcome, err *error) {
 	v := recover()
 	if v == nil {
 		return
 	}
-	e := &object.Error{Code: object.CodeInternal, Err: fmt.Errorf("sandbox panic in %s: %v", s.p.id, v)}
-	s.broken = e
-	*err = e
+	s.broken = s.meter.why
+	if s.broken == nil {
+		s.broken = &object.Error{Code: object.CodeInternal, Err: fmt.Errorf("sandbox panic in %s: %v", s.p.id, v)}
+	}
+	*err = s.broken
 	if out != nil {
 		*out = Outcome{Broken: true}
 	}

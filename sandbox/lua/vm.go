@@ -119,6 +119,10 @@ func (vm *VM) refill() {
 	panic(killedPanic{})
 }
 
+// Spend takes steps for work of the host's, outside a run of the script. Unlike [Thread.Charge] it does not
+// end a run: the host checks its limits itself.
+func (vm *VM) Spend(steps int) { vm.fuel -= int64(steps) }
+
 // charge takes steps for work that is about to be done.
 func (vm *VM) charge(steps int) {
 	if vm.fuel -= int64(steps); vm.fuel < 0 {
