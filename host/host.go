@@ -195,9 +195,11 @@ func (h *Host) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	handshakes := transport.NewHandshakes()
 	for _, l := range h.cfg.Policy.Listeners {
 		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: given[l.Name],
-			Keys: func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
+			Handshakes: handshakes,
+			Keys:       func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
 		if l.TLS != nil {
 			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().vault.now.Load().tls[l.Name] }
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -48,7 +49,6 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 	t.config = &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
-		VerifyConnection:       t.verify,
 	}
 	if f.Min12 {
 		t.config.MinVersion = tls.VersionTLS12
@@ -94,9 +94,10 @@ func (t *ServerTLS) readAuthorities(f TLSFiles) error {
 	if len(f.ClientCA) == 0 {
 		return nil
 	}
-	t.config.ClientAuth = tls.VerifyClientCertIfGiven
+	// Go would verify any number of certificates; verify bounds them first.
+	t.config.ClientAuth = tls.RequestClientCert
 	if f.Required {
-		t.config.ClientAuth = tls.RequireAndVerifyClientCert
+		t.config.ClientAuth = tls.RequireAnyClientCert
 	}
 	t.config.ClientCAs = x509.NewCertPool()
 	for _, file := range f.ClientCA {
@@ -142,8 +143,20 @@ func (t *ServerTLS) addAuthorities(file string) error {
 	return nil
 }
 
-// verify refuses a handshake with certificates whose serial is on the list.
-func (t *ServerTLS) verify(state tls.ConnectionState) error { return t.allows(state.VerifiedChains) }
+// handshake does the host's part of a TLS handshake. It returns the verified chains of the
+// client's certificate, none if the client has not shown one.
+func (t *ServerTLS) handshake(nc net.Conn) (tc *tls.Conn, chains [][]*x509.Certificate, err error) {
+	config := t.config.Clone()
+	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
+		chains, err = t.verify(state.PeerCertificates)
+		return err
+	}
+	tc = tls.Server(nc, config)
+	if err := tc.Handshake(); err != nil { //nolint:noctx // the connection has a deadline
+		return nil, nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return tc, chains, nil
+}
 
 // allows returns an error if one of the certificates is on the list.
 func (t *ServerTLS) allows(chains [][]*x509.Certificate) error {
