@@ -137,7 +137,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	snap := &snapshot{policy: cfg.Policy, starting: true, tenants: map[object.Tenant]*served{}, plugins: map[object.ID]*servedPlugin{}}
-	if snap.vault, err = newVault(cfg.Policy, cfg.Log); err != nil {
+	if snap.vault, err = newVault(cfg.Policy, nil, cfg.Log); err != nil {
 		return nil, err
 	}
 	if snap.secrets, err = newSecrets(cfg.Policy, nil, cfg.Log); err != nil {

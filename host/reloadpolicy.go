@@ -76,7 +76,7 @@ func (l *reloader) adopt(old *snapshot) error {
 	if err := errors.Join(checkTenants(p), checkFolders(p)); err != nil {
 		return err
 	}
-	v, err := newVault(p, l.h.log)
+	v, err := newVault(p, old.vault, l.h.log)
 	if err != nil {
 		return err
 	}
