@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ type ServerTLS struct {
 	leaf   *x509.Certificate
 }
 
-// maxPEMBytes bounds a file with a private key or authorities.
+// maxPEMBytes bounds a file with authorities.
 const maxPEMBytes = 1 << 20
 
 // LoadTLS reads a listener's certificates. The private key must be this process's user's
@@ -69,17 +68,9 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 
 // readOwn reads the host's own chain and key.
 func (t *ServerTLS) readOwn(f TLSFiles) error {
-	key, err := private.Read(f.Key, maxPEMBytes)
+	pair, err := private.ReadKeyPair(f.Cert, f.Key)
 	if err != nil {
 		return err
-	}
-	chain, err := os.ReadFile(f.Cert)
-	if err != nil {
-		return err
-	}
-	pair, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
 	}
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
 	if err != nil {
