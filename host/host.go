@@ -136,6 +136,7 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	warnPolicy(cfg.Policy, cfg.Log)
 	snap := &snapshot{policy: cfg.Policy, starting: true, tenants: map[object.Tenant]*served{}, plugins: map[object.ID]*servedPlugin{}}
 	if snap.vault, err = newVault(cfg.Policy, nil, cfg.Log); err != nil {
 		return nil, err

@@ -85,5 +85,6 @@ func (l *reloader) adopt(old *snapshot) error {
 		return err
 	}
 	l.next.policy, l.next.vault, l.next.secrets = p, v, s
+	warnPolicy(p, l.h.log)
 	return nil
 }

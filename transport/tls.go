@@ -4,12 +4,15 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +59,7 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 	if ownErr != nil && last != nil {
 		t.leaf, t.config.Certificates = last.leaf, last.config.Certificates
 	}
-	err := t.readAuthorities(f)
+	err := t.trust(f)
 	if err != nil && last != nil {
 		t.roots, t.config.ClientCAs = last.roots, last.config.ClientCAs
 	}
@@ -80,8 +83,8 @@ func (t *ServerTLS) readOwn(f TLSFiles) error {
 	return nil
 }
 
-// readAuthorities reads whom clients' certificates may be from, if they are asked for.
-func (t *ServerTLS) readAuthorities(f TLSFiles) error {
+// trust reads the authorities of clients' certificates, if they are asked for.
+func (t *ServerTLS) trust(f TLSFiles) error {
 	if len(f.ClientCA) == 0 {
 		return nil
 	}
@@ -101,37 +104,59 @@ func (t *ServerTLS) readAuthorities(f TLSFiles) error {
 
 // addAuthorities reads a PEM file of authorities.
 func (t *ServerTLS) addAuthorities(file string) error {
-	rest, err := private.ReadPublic(file, maxPEMBytes)
+	certs, err := readAuthorities(file)
 	if err != nil {
 		return err
 	}
-	n := 0
+	for _, cert := range certs {
+		if other := t.roots[string(cert.Raw)]; other != "" && other != file {
+			return fmt.Errorf("%s: the authority %q is in %s already", file, cert.Subject.CommonName, other)
+		}
+		t.config.ClientCAs.AddCert(cert)
+		t.roots[string(cert.Raw)] = file
+	}
+	return nil
+}
+
+// readAuthorities returns the certificates of a PEM file of authorities.
+func readAuthorities(file string) ([]*x509.Certificate, error) {
+	rest, err := private.ReadPublic(file, maxPEMBytes)
+	if err != nil {
+		return nil, err
+	}
+	var out []*x509.Certificate
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("%s: holds a %s; want certificates only", file, block.Type)
+			return nil, fmt.Errorf("%s: holds a %s; want certificates only", file, block.Type)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if !cert.IsCA {
-			return fmt.Errorf("%s: the certificate of %q is no authority's", file, cert.Subject.CommonName)
+			return nil, fmt.Errorf("%s: the certificate of %q is no authority's", file, cert.Subject.CommonName)
 		}
-		if other := t.roots[string(cert.Raw)]; other != "" && other != file {
-			return fmt.Errorf("%s: the authority %q is in %s already", file, cert.Subject.CommonName, other)
-		}
-		t.config.ClientCAs.AddCert(cert)
-		t.roots[string(cert.Raw)] = file
-		n++
+		out = append(out, cert)
 	}
-	if n == 0 {
-		return fmt.Errorf("%s: no certificate in it", file)
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: no certificate in it", file)
 	}
-	return nil
+	return out, nil
+}
+
+// oidNameConstraints is the extension by which an authority may vouch for some names only.
+var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
+
+// NameConstrained reports whether an authority in a file has name constraints. They bind no common name.
+func NameConstrained(file string) (bool, error) {
+	certs, err := readAuthorities(file)
+	return slices.ContainsFunc(certs, func(c *x509.Certificate) bool {
+		return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidNameConstraints) })
+	}), err
 }
 
 // handshake does the host's part of a TLS handshake. It returns the verified chains of the
