@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
+	"github.com/hearthhost/hearth/internal/private"
 	"github.com/hearthhost/hearth/transport/keyfile"
 	"github.com/hearthhost/hearth/transport/signed"
 )
@@ -27,9 +30,13 @@ type Profile struct {
 	ServerName string `json:"server_name,omitempty"` // name in the host's certificate; the host of Address if empty
 }
 
-// LoadProfile reads a profile.
+// maxFileBytes bounds a profile and each file that it names.
+const maxFileBytes = 1 << 20
+
+// LoadProfile reads a profile, which says whom to trust: a file that everybody may write to is
+// refused.
 func LoadProfile(path string) (*Profile, error) {
-	b, err := os.ReadFile(path) //nolint:gosec // the user names it
+	b, err := private.ReadPublic(path, maxFileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("reading the profile: %w", err)
 	}
@@ -37,10 +44,10 @@ func LoadProfile(path string) (*Profile, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(p); err != nil {
-		return nil, fmt.Errorf("profile %s: %w", path, err)
+		return nil, jsonError(path, b, d, err)
 	}
 	if d.More() {
-		return nil, fmt.Errorf("profile %s: more than one document", path)
+		return nil, fmt.Errorf("profile %s:%d: more than one document", path, lineAt(b, d.InputOffset()))
 	}
 	for _, file := range []*string{&p.Key, &p.CA, &p.Cert, &p.CertKey} {
 		if *file != "" && !filepath.IsAbs(*file) {
@@ -48,32 +55,78 @@ func LoadProfile(path string) (*Profile, error) {
 		}
 	}
 	if err := p.check(); err != nil {
+		var wrong *fieldError
+		if errors.As(err, &wrong) {
+			if i := bytes.Index(b, strconv.AppendQuote(nil, wrong.field)); i >= 0 {
+				return nil, fmt.Errorf("profile %s:%d: %w", path, lineAt(b, int64(i)), err)
+			}
+		}
 		return nil, fmt.Errorf("profile %s: %w", path, err)
 	}
 	return p, nil
 }
+
+// fields are the names in a profile.
+const fields = "address, channel, key, ca, cert, cert_key, server_name"
+
+// jsonError is the error of a profile that is no JSON document or not one of this form, with its line.
+func jsonError(path string, text []byte, d *json.Decoder, err error) error {
+	at := d.InputOffset()
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		at = syntax.Offset
+	case errors.As(err, &kind):
+		at = kind.Offset
+		err = fmt.Errorf("want a JSON object with the fields %s, and this is a %s", fields, kind.Value)
+		if kind.Field != "" {
+			err = fmt.Errorf("%s: want a text, and this is a %s", kind.Field, kind.Value)
+		}
+	case strings.Contains(err.Error(), "unknown field"):
+		name := strings.TrimPrefix(err.Error(), "json: unknown field ")
+		if i := bytes.Index(text, []byte(name)); i >= 0 {
+			at = int64(i)
+		}
+		err = fmt.Errorf("there is no field %s; there are: %s", name, fields)
+	case errors.Is(err, io.EOF):
+		err = errors.New("the file is empty; want a JSON object with the fields " + fields)
+	}
+	return fmt.Errorf("profile %s:%d: %w", path, lineAt(text, at), err)
+}
+
+// lineAt returns the line of an offset, from 1.
+func lineAt(text []byte, offset int64) int {
+	return 1 + bytes.Count(text[:min(offset, int64(len(text)))], []byte("\n"))
+}
+
+// fieldError is the error of one field of a profile.
+type fieldError struct{ field, msg string }
+
+func (e *fieldError) Error() string { return e.msg }
 
 func (p *Profile) check() error {
 	switch {
 	case p.Address == "":
 		return errors.New("address is missing")
 	case p.Channel == "plain" && p.Key+p.CA+p.Cert+p.CertKey+p.ServerName != "":
-		return errors.New("a plain channel has no key and no certificates")
+		return &fieldError{"channel", "a plain channel has no key and no certificates"}
 	case p.Channel == "hmac" && p.Key == "":
-		return errors.New("channel hmac needs key, a key file")
+		return &fieldError{"channel", "channel hmac needs key, a key file"}
 	case p.Channel == "hmac" && p.CA+p.Cert+p.CertKey+p.ServerName != "":
-		return errors.New("the HMAC channel has no certificates: want channel tls")
+		return &fieldError{"channel", "the HMAC channel has no certificates: want channel tls"}
 	case p.Channel == "tls" && p.CA == "":
-		return errors.New("channel tls needs ca, the authority that vouches for the host")
+		return &fieldError{"channel", "channel tls needs ca, the authority that vouches for the host"}
 	case (p.Cert == "") != (p.CertKey == ""):
-		return errors.New("cert and cert_key belong together")
+		return &fieldError{"cert", "cert and cert_key belong together"}
 	case p.Channel != "plain" && p.Channel != "hmac" && p.Channel != "tls":
-		return fmt.Errorf("channel %q: want plain, hmac or tls", p.Channel)
+		return &fieldError{"channel", fmt.Sprintf("channel %q: want plain, hmac or tls", p.Channel)}
 	}
 	return nil
 }
 
-// Apply sets the address and the security of a configuration. The files are read now.
+// Apply sets the address and the security of a configuration. The files are read now: keys must
+// be the user's alone, and nobody but groups and owners may write to the authorities.
 func (p *Profile) Apply(cfg *Config) error {
 	if err := p.check(); err != nil {
 		return err
@@ -92,7 +145,7 @@ func (p *Profile) Apply(cfg *Config) error {
 	if p.Channel != "tls" {
 		return nil
 	}
-	pem, err := os.ReadFile(p.CA)
+	pem, err := private.ReadPublic(p.CA, maxFileBytes)
 	if err != nil {
 		return err
 	}
@@ -108,9 +161,9 @@ func (p *Profile) Apply(cfg *Config) error {
 		t.ServerName = host
 	}
 	if p.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(p.Cert, p.CertKey)
+		pair, err := private.ReadKeyPair(p.Cert, p.CertKey)
 		if err != nil {
-			return fmt.Errorf("%s with %s: %w", p.Cert, p.CertKey, err)
+			return err
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}

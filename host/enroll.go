@@ -46,7 +46,7 @@ var enrollMethods = map[object.Method]builtin{
 		if err != nil {
 			return nil, err
 		}
-		return c.h.enroll(c, enroll.Cert, der, func(t *enroll.Token) (map[string]string, error) {
+		return c.h.enroll(c, enroll.Cert, der, func(t *enroll.Token) (issuer, error) {
 			return c.h.enrollCert(c, t, public.(*ecdsa.PublicKey)) //nolint:forcetypeassert // ReadRequest wants this kind
 		})
 	}},
@@ -63,7 +63,7 @@ var enrollMethods = map[object.Method]builtin{
 		if err != nil {
 			return nil, invalid("public: not a key of X25519")
 		}
-		return c.h.enroll(c, enroll.Key, der, func(t *enroll.Token) (map[string]string, error) {
+		return c.h.enroll(c, enroll.Key, der, func(t *enroll.Token) (issuer, error) {
 			return c.h.enrollKey(t, public)
 		})
 	}},
@@ -73,8 +73,12 @@ func invalid(msg string) error {
 	return &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: msg}
 }
 
-// enroll answers the holder of a token, once for each public key.
-func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, issue func(*enroll.Token) (map[string]string, error)) (any, error) {
+// issuer makes the proof that a token is exchanged for.
+type issuer func() (map[string]string, error)
+
+// enroll answers the holder of a token, once for each public key. prepare checks all that can be
+// checked before the token is spent.
+func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, prepare func(*enroll.Token) (issuer, error)) (any, error) {
 	h.enrolling.Lock()
 	defer h.enrolling.Unlock()
 	dir := h.snap.Load().vault.tokenFolder()
@@ -96,11 +100,16 @@ func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, issue func(*enro
 		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: err.Error()}
 	}
 	if !used {
+		issue, err := prepare(t)
+		if err != nil {
+			h.log.Error("enrolment failed; the token is not spent", "token", t.ID, "principal", t.Principal, "err", err)
+			return nil, notReady(err)
+		}
 		// Bound first: if what follows is cut short, nobody else gets a second proof.
 		if err := t.Bind(dir, public, nil); err != nil {
 			return nil, err
 		}
-		if reply, err = issue(t); err != nil {
+		if reply, err = issue(); err != nil {
 			return nil, err
 		}
 		if err := t.Bind(dir, public, reply); err != nil {
@@ -115,36 +124,53 @@ func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, issue func(*enro
 	return out, nil
 }
 
-// enrollCert issues a certificate with the principal's name.
-func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (map[string]string, error) {
+// notReady is what a client learns of an error before its token was spent.
+func notReady(err error) error {
+	var e *object.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &object.Error{Code: object.CodeUnavailable, Err: err,
+		Msg: "the host cannot enroll this principal now: its log has the reason. The token is not spent: try again when that is corrected"}
+}
+
+// enrollCert prepares to issue a certificate with the principal's name.
+func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (issuer, error) {
+	p := h.snap.Load().policy
 	if !c.listener.TakesTLS() {
 		return nil, invalid("this listener has no TLS: enroll at one that has")
 	}
-	if h.snap.Load().policy.Enroll == nil || h.snap.Load().policy.Enroll.CA == "" {
+	if p.Enroll == nil || p.Enroll.CA == "" {
 		return nil, invalid("the host's policy has no ca in enroll")
 	}
-	authority, err := ca.Open(h.snap.Load().policy.Enroll.CA)
+	if err := CheckEnroll(p, object.Principal(t.Principal), enroll.Cert); err != nil {
+		return nil, err
+	}
+	authority, err := ca.Open(p.Enroll.CA)
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckEnroll(h.snap.Load().policy, object.Principal(t.Principal), enroll.Cert); err != nil {
+	if err := authority.Ready(time.Now()); err != nil {
 		return nil, err
 	}
-	chain, one, err := authority.Issue(ca.Request{Name: t.Principal, Kind: ca.Client, PublicKey: public}, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	reply := map[string]string{"principal": t.Principal, "certificate": string(chain), "serial": one.Serial,
-		"ca": string(authority.PEM())}
-	if name := c.listener.ServerName(); name != "" {
-		reply["server_name"] = name
-	}
-	return reply, nil
+	return func() (map[string]string, error) {
+		chain, one, err := authority.Issue(ca.Request{Name: t.Principal, Kind: ca.Client, PublicKey: public}, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		reply := map[string]string{"principal": t.Principal, "certificate": string(chain), "serial": one.Serial,
+			"ca": string(authority.PEM())}
+		if name := c.listener.ServerName(); name != "" {
+			reply["server_name"] = name
+		}
+		return reply, nil
+	}, nil
 }
 
-// enrollKey agrees on a key and puts it on top of the principal's key file.
-func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (map[string]string, error) {
-	if err := CheckEnroll(h.snap.Load().policy, object.Principal(t.Principal), enroll.Key); err != nil {
+// enrollKey agrees on a key, and prepares to put it on top of the principal's key file.
+func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (issuer, error) {
+	p := h.snap.Load().policy
+	if err := CheckEnroll(p, object.Principal(t.Principal), enroll.Key); err != nil {
 		return nil, err
 	}
 	own, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -159,19 +185,25 @@ func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (map[string]st
 	if err != nil {
 		return nil, err
 	}
+	i := slices.IndexFunc(p.Keys, func(f policy.KeyFile) bool { return string(f.Principal) == t.Principal })
+	path := p.Keys[i].Path
+	if err := keyfile.Ensure(path); err != nil {
+		return nil, fmt.Errorf("%s: the key file of principal %s cannot be written: %w", p.Keys[i].Where, t.Principal, err)
+	}
 	var suffix [4]byte
 	_, _ = rand.Read(suffix[:]) // never fails
 	name := strings.ReplaceAll(t.Principal, "@", "_")
 	k := keyfile.Key{ID: name[:min(len(name), 50)] + "-" + hex.EncodeToString(suffix[:]), Secret: secret, Created: time.Now().UTC().Truncate(time.Second)}
-	i := slices.IndexFunc(h.snap.Load().policy.Keys, func(f policy.KeyFile) bool { return string(f.Principal) == t.Principal })
-	if err := keyfile.Update(h.snap.Load().policy.Keys[i].Path, func(keys []keyfile.Key) ([]keyfile.Key, error) {
-		return append([]keyfile.Key{k}, keys...), nil
-	}); err != nil {
-		return nil, err
-	}
-	h.snap.Load().vault.look(time.Now()) // so that the key counts before its holder hears of it
-	return map[string]string{"principal": t.Principal, "key_id": k.ID, "created": k.Created.Format(time.RFC3339),
-		"public": base64.StdEncoding.EncodeToString(own.PublicKey().Bytes())}, nil
+	return func() (map[string]string, error) {
+		if err := keyfile.Update(path, func(keys []keyfile.Key) ([]keyfile.Key, error) {
+			return append([]keyfile.Key{k}, keys...), nil
+		}); err != nil {
+			return nil, err
+		}
+		h.snap.Load().vault.look(time.Now()) // so that the key counts before its holder hears of it
+		return map[string]string{"principal": t.Principal, "key_id": k.ID, "created": k.Created.Format(time.RFC3339),
+			"public": base64.StdEncoding.EncodeToString(own.PublicKey().Bytes())}, nil
+	}, nil
 }
 
 // CheckEnroll says why a principal could not be enrolled under a policy: what it would
@@ -184,7 +216,7 @@ func CheckEnroll(p *policy.Policy, who object.Principal, kind enroll.Kind) error
 		return &object.Error{Code: object.CodeInvalid, Msg: fmt.Sprintf("the policy declares no principal %q: add a block principal %q { … }", who, who)}
 	case kind == enroll.Key:
 		if !slices.ContainsFunc(p.Keys, func(f policy.KeyFile) bool { return f.Principal == who }) {
-			return &object.Error{Code: object.CodeInvalid, Msg: "principal " + string(who) + " has no key file: add keys = [\"…\"] to it, and make the file with hearth key new"}
+			return &object.Error{Code: object.CodeInvalid, Msg: "principal " + string(who) + " has no key file: add keys = [\"…\"] to it"}
 		}
 	case kind == enroll.Cert && p.Enroll.CA == "":
 		return errors.New("the policy's enroll block names no ca")

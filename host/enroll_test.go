@@ -1,16 +1,21 @@
 package host
 
 import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/enroll"
+	"github.com/hearthhost/hearth/transport/keyfile"
 )
 
 // withToken returns a host, its folder of tokens, a token, and a connection that was opened
@@ -31,13 +36,18 @@ func withToken(t *testing.T) (*Host, string, *enroll.Token, *conn) {
 func TestEnrolmentCutShort(t *testing.T) {
 	h, _, _, c := withToken(t)
 	lost := errors.New("no space left")
-	if _, err := h.enroll(c, enroll.Key, []byte("mine"), func(*enroll.Token) (map[string]string, error) { return nil, lost }); !errors.Is(err, lost) {
+	failing := func(*enroll.Token) (issuer, error) {
+		return func() (map[string]string, error) { return nil, lost }, nil
+	}
+	if _, err := h.enroll(c, enroll.Key, []byte("mine"), failing); !errors.Is(err, lost) {
 		t.Fatalf("enroll() = %v", err)
 	}
 	proofs := 0
-	issue := func(*enroll.Token) (map[string]string, error) {
-		proofs++
-		return map[string]string{"principal": "alice"}, nil
+	issue := func(*enroll.Token) (issuer, error) {
+		return func() (map[string]string, error) {
+			proofs++
+			return map[string]string{"principal": "alice"}, nil
+		}, nil
 	}
 	if _, err := h.enroll(c, enroll.Key, []byte("theirs"), issue); err == nil || proofs != 0 {
 		t.Errorf("somebody else got %d proofs, %v", proofs, err)
@@ -53,12 +63,14 @@ func TestEnrolmentCutShort(t *testing.T) {
 func TestTokenRevokedWhileUsed(t *testing.T) {
 	h, dir, tok, c := withToken(t)
 	removed := make(chan error, 1)
-	_, err := h.enroll(c, enroll.Key, []byte("mine"), func(*enroll.Token) (map[string]string, error) {
-		go func() { removed <- enroll.Remove(dir, tok.ID) }()
-		if !locked(t, dir) { // then it happens now
-			removed <- <-removed
-		}
-		return map[string]string{"principal": "alice"}, nil
+	_, err := h.enroll(c, enroll.Key, []byte("mine"), func(*enroll.Token) (issuer, error) {
+		return func() (map[string]string, error) {
+			go func() { removed <- enroll.Remove(dir, tok.ID) }()
+			if !locked(t, dir) { // then it happens now
+				removed <- <-removed
+			}
+			return map[string]string{"principal": "alice"}, nil
+		}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,4 +95,67 @@ func locked(t *testing.T, dir string) bool {
 	}
 	defer f.Close()
 	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}
+
+// TestTokenIsSpentLast has enrolments that cannot succeed: the token stays good, for any client. One
+// whose key file and folder do not exist yet succeeds.
+func TestTokenIsSpentLast(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h := serveGated(t, newGate(), dir, `enroll {}
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["hmac"]
+}
+tenant "acme" {}
+principal "alice" { keys = ["new/keys/alice.key"] }
+principal "bob" { keys = ["sub/bob.key"] }
+`)
+	write(t, filepath.Join(dir, "sub"), "no folder, so no file can be in it")
+	folder := h.snap.Load().vault.tokenFolder()
+	call := func(tok *enroll.Token, public []byte) error {
+		c := &conn{h: h, caller: object.Caller{Principal: object.Principal(enrollPrefix + tok.ID)}}
+		_, err := enrollMethods["key"].run(c, nil, nil, []any{base64.StdEncoding.EncodeToString(public)})
+		return err
+	}
+	token := func(principal string) *enroll.Token {
+		tok, err := enroll.New(folder, principal, enroll.Key, time.Hour, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tok
+	}
+	good, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice, bob := token("alice"), token("bob")
+	for name, test := range map[string]struct {
+		tok    *enroll.Token
+		public []byte
+		want   string
+	}{
+		"a key of low order":                {alice, make([]byte, 32), "not a key that can be used"},
+		"a key file that cannot be written": {bob, good.PublicKey().Bytes(), "The token is not spent"},
+	} {
+		err := call(test.tok, test.public)
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v, want %q and no path", name, err, test.want)
+		}
+		if tok, err := enroll.Read(folder, test.tok.ID); err != nil || tok.Client != "" {
+			t.Errorf("%s: the token is spent: %+v, %v", name, tok.Client, err)
+		}
+	}
+	if err := call(alice, good.PublicKey().Bytes()); err != nil {
+		t.Fatalf("a key file that does not exist yet: %v", err)
+	}
+	keys, err := keyfile.Read(filepath.Join(dir, "new", "keys", "alice.key"))
+	if err != nil || len(keys) != 1 {
+		t.Errorf("the key file holds %d keys, %v; want one", len(keys), err)
+	}
+	if _, ok := h.snap.Load().vault.key(keys[0].ID); !ok {
+		t.Error("the key that was handed out does not count")
+	}
 }

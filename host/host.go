@@ -136,8 +136,9 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	warnPolicy(cfg.Policy, cfg.Log)
 	snap := &snapshot{policy: cfg.Policy, starting: true, tenants: map[object.Tenant]*served{}, plugins: map[object.ID]*servedPlugin{}}
-	if snap.vault, err = newVault(cfg.Policy, cfg.Log); err != nil {
+	if snap.vault, err = newVault(cfg.Policy, nil, cfg.Log); err != nil {
 		return nil, err
 	}
 	if snap.secrets, err = newSecrets(cfg.Policy, nil, cfg.Log); err != nil {
@@ -195,9 +196,11 @@ func (h *Host) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	handshakes := transport.NewHandshakes()
 	for _, l := range h.cfg.Policy.Listeners {
 		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: given[l.Name],
-			Keys: func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
+			Handshakes: handshakes,
+			Keys:       func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
 		if l.TLS != nil {
 			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().vault.now.Load().tls[l.Name] }
 		}

@@ -72,16 +72,56 @@ type vault struct {
 	warned time.Time                      // of certificates that expire
 }
 
-// newVault reads everything for the first time. The error joins all that is wrong.
-func newVault(p *policy.Policy, log *slog.Logger) (*vault, error) {
+// newVault reads the files that a policy names. before is the vault of the policy in force, nil at
+// the start. The error joins all that is wrong, but not what is wrong with a token, nor with a file
+// that before names too: its last good reading goes on, as it would without the new policy, so
+// that a mistake in one file keeps no revocation in the policy from counting. That is logged.
+func newVault(p *policy.Policy, before *vault, log *slog.Logger) (*vault, error) {
 	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, failed: map[string]string{}, keys: map[string][]keyfile.Key{},
 		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}, denied: map[string]map[string]struct{}{}}
-	v.now.Store(&identities{})
-	_, problems := v.read()
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
+	if before != nil {
+		before.looking.Lock()
+		maps.Copy(v.keys, before.keys)
+		maps.Copy(v.legacy, before.legacy)
+		maps.Copy(v.tls, before.tls)
+		maps.Copy(v.denied, before.denied)
+		before.looking.Unlock()
 	}
-	return v, nil
+	v.now.Store(&identities{})
+	_, failures := v.read()
+	return v, serious(failures, log, func(f unread) bool {
+		return f.name == v.tokenFolder() || before != nil && (f.name == "" || before.names(f.name))
+	})
+}
+
+// names reports whether the vault reads something of a name that an [unread] has.
+func (v *vault) names(name string) bool {
+	return slices.ContainsFunc(slices.Concat(v.policy.Keys, v.policy.LegacyKeys), func(f policy.KeyFile) bool { return f.Path == name }) ||
+		slices.ContainsFunc(v.policy.Listeners, func(l policy.Listener) bool { return l.TLS != nil && listenerName(l) == name })
+}
+
+// listenerName is the name of a listener's files.
+func listenerName(l policy.Listener) string { return "listener " + l.Name }
+
+// unread is the error of something that was read.
+type unread struct {
+	name string // path of a file or folder, listener, or "" for what is wrong between files
+	error
+}
+
+func (f unread) Unwrap() error { return f.error }
+
+// serious joins the failures that are not minor, and logs the others.
+func serious(all []unread, log *slog.Logger, minor func(unread) bool) error {
+	var left []error
+	for _, f := range all {
+		if minor(f) {
+			log.Error("this alone is refused; the last good reading of other files stays in force", "err", f.error)
+			continue
+		}
+		left = append(left, f)
+	}
+	return errors.Join(left...)
 }
 
 // filesOf returns the files of a listener's tls block.
@@ -124,7 +164,7 @@ type reading struct {
 	v        *vault
 	changed  map[string]bool
 	any      bool // something is known now that was not
-	problems []error
+	failures []unread
 }
 
 // due reports whether something is to be read: it failed, or one of its files changed.
@@ -144,12 +184,12 @@ func (k *reading) read(name, where string, err error, files ...string) {
 	}
 	k.any = k.any || other
 	if k.v.failed[name] = err.Error(); other || before != err.Error() {
-		k.problems = append(k.problems, fmt.Errorf("%s: %w", where, err))
+		k.failures = append(k.failures, unread{name, fmt.Errorf("%s: %w", where, err)})
 	}
 }
 
 // read reads what has changed, and reports whether anything had and what is wrong.
-func (v *vault) read() (any bool, problems []error) {
+func (v *vault) read() (any bool, failures []unread) {
 	k := &reading{v: v}
 	k.read("expired tokens", "enrolment", v.expireTokens(time.Now()))
 	if k.changed = v.changed(); len(k.changed) == 0 && len(v.failed) == 0 {
@@ -191,21 +231,23 @@ func (v *vault) read() (any bool, problems []error) {
 		k.read(dir, "enrolment", v.readTokens(), dir)
 	}
 	for _, l := range v.policy.Listeners {
-		if l.TLS == nil || !k.due("listener "+l.Name, filesOf(l.TLS)...) {
+		if l.TLS == nil || !k.due(listenerName(l), filesOf(l.TLS)...) {
 			continue
 		}
 		t, err := v.readTLS(l)
 		if t != nil {
 			v.tls[l.Name] = t
 		}
-		k.read("listener "+l.Name, l.Where, err, filesOf(l.TLS)...)
+		k.read(listenerName(l), l.Where, err, filesOf(l.TLS)...)
 	}
 	ids, doubles := v.compile()
 	v.now.Store(ids)
 	if k.any {
-		problems = doubles
+		for _, err := range doubles {
+			k.failures = append(k.failures, unread{"", err})
+		}
 	}
-	return k.any, append(k.problems, problems...)
+	return k.any, k.failures
 }
 
 // compile makes identities of what was read. A key id that stands in two files proves
@@ -402,9 +444,9 @@ func (h *Host) watchFiles(ctx context.Context) {
 func (v *vault) look(now time.Time) {
 	v.looking.Lock()
 	defer v.looking.Unlock()
-	changed, problems := v.read()
-	for _, err := range problems {
-		v.log.Error("identities: the last good reading stays in force", "err", err)
+	changed, failures := v.read()
+	for _, f := range failures {
+		v.log.Error("identities: the last good reading stays in force", "err", f.error)
 	}
 	if changed || now.Sub(v.warned) > 24*time.Hour {
 		v.warned = now

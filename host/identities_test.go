@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
@@ -38,11 +39,94 @@ func openVault(t *testing.T, text string, files map[string]string) (*vault, stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := newVault(p, slog.New(slog.DiscardHandler))
+	v, err := newVault(p, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return v, dir
+}
+
+// TestOneBadFile damages files of a policy in force, and has another policy come: it is taken, and
+// each damaged file alone is refused. A new policy that names a file that is wrong is refused.
+func TestOneBadFile(t *testing.T) {
+	const more = `principal "bob" {
+  keys       = ["bob.key"]
+  pyro4_keys = ["bob.secret"]
+}
+tenant "acme" {
+  secret "db" {
+    file    = "db.secret"
+    objects = ["acme.shop"]
+  }
+}
+`
+	v, dir := openVault(t, "enroll {}\n"+vaultPolicy+more, map[string]string{"alice.key": keyLine("alice-1"), "bob.key": keyLine("bob-2"),
+		"bob.secret": "a secret that is long enough", "db.secret": "a value"})
+	log := slog.New(slog.DiscardHandler)
+	s, err := newSecrets(v.policy, nil, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := enroll.New(v.tokenFolder(), "alice", enroll.Key, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, err := enroll.New(v.tokenFolder(), "alice", enroll.Key, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "bob.key"), filepath.Join(dir, "bob.secret"), filepath.Join(dir, "db.secret"),
+		filepath.Join(v.tokenFolder(), bad.ID+".json")} {
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parse := func(text string) *policy.Policy {
+		p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	next := parse("enroll {}\n" + vaultPolicy + more + `forbid "bob" {
+  principals = ["bob"]
+  objects    = ["acme.*"]
+}
+`)
+	var said bytes.Buffer
+	after, err := newVault(next, v, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatalf("the policy with a forbid was refused: %v", err)
+	}
+	for id, want := range map[string]bool{"alice-1": true, "bob-2": true, good.ID: true, bad.ID: false} {
+		if _, ok := after.key(id); ok != want {
+			t.Errorf("key %s counts: %t, want %t", id, ok, want)
+		}
+	}
+	if len(after.now.Load().legacy) != 1 {
+		t.Errorf("%d shared secrets, want bob's as it was read last", len(after.now.Load().legacy))
+	}
+	for _, want := range []string{"bob.key", "bob.secret", bad.ID, "level=ERROR", "chmod 600"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, &said)
+		}
+	}
+	sealed, err := newSecrets(next, s, log)
+	if err != nil {
+		t.Fatalf("the policy with a forbid was refused: %v", err)
+	}
+	if value, ok := sealed.value("acme.shop", "db"); !ok || value != "a value" {
+		t.Errorf("the secret is %q, %t; want it as it was read last", value, ok)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "carol.key"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newVault(parse(vaultPolicy+`principal "carol" { keys = ["carol.key"] }`), v, log); err == nil {
+		t.Error("a policy that names a new file of mode 0644 was taken")
+	}
+	if _, err := newVault(next, nil, log); err == nil || strings.Contains(err.Error(), bad.ID) {
+		t.Errorf("at the start: %v, want it to name the key files and no token", err)
+	}
 }
 
 func write(t *testing.T, path, content string) {

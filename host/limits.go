@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport"
 )
 
 // Limit is one of the host's fixed limits, for those who ask.
@@ -19,6 +20,9 @@ func Limits() []Limit {
 		{"connections", strconv.Itoa(maxConns)},
 		{"connections that have not introduced themselves", strconv.Itoa(maxStrangers)},
 		{"connections of one other machine", strconv.Itoa(maxPerSource)},
+		{"bytes of a TLS handshake", strconv.Itoa(transport.MaxHandshakeBytes>>10) + " KiB"},
+		{"bytes of all unfinished TLS handshakes", strconv.Itoa(transport.MaxHandshakesBytes>>20) + " MiB"},
+		{"certificates that a client shows", strconv.Itoa(transport.MaxClientCerts)},
 		{"oneway calls of a connection under way", strconv.Itoa(maxOneways)},
 		{"item streams of a principal", strconv.Itoa(maxStreams)},
 		{"objects calling objects", strconv.Itoa(maxCallDepth) + " deep"},

@@ -76,7 +76,7 @@ func (l *reloader) adopt(old *snapshot) error {
 	if err := errors.Join(checkTenants(p), checkFolders(p)); err != nil {
 		return err
 	}
-	v, err := newVault(p, l.h.log)
+	v, err := newVault(p, old.vault, l.h.log)
 	if err != nil {
 		return err
 	}
@@ -85,5 +85,6 @@ func (l *reloader) adopt(old *snapshot) error {
 		return err
 	}
 	l.next.policy, l.next.vault, l.next.secrets = p, v, s
+	warnPolicy(p, l.h.log)
 	return nil
 }

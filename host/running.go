@@ -45,11 +45,8 @@ type stateLock struct {
 	left atomic.Bool // a successor has it
 }
 
-// How long another process may look at the lock while a host starts.
-const (
-	lockPatience = 2 * time.Second
-	lockRetry    = 20 * time.Millisecond
-)
+// lockPatience is how long another process may look at the lock while a host starts.
+const lockPatience = 2 * time.Second
 
 // take locks a state folder, or goes on with a predecessor's lock of it.
 func (s *stateLock) take(ctx context.Context, dir string, given *os.File) error {
@@ -66,29 +63,17 @@ func (s *stateLock) take(ctx context.Context, dir string, given *os.File) error 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the state folder: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // in the state folder
-	if err != nil {
-		return fmt.Errorf("locking the state folder: %w", err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			s.dir, s.f = dir, f
-			return nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
-			return fmt.Errorf("locking %s: %w", path, err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return fmt.Errorf("another host runs with the state folder %s: give each its own", dir)
-		case <-time.After(lockRetry):
-		}
+	f, err := private.LockFile(ctx, path)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("another host runs with the state folder %s: give each its own", dir)
 	}
+	if err != nil {
+		return err
+	}
+	s.dir, s.f = dir, f
+	return nil
 }
 
 // share returns the lock for a successor.

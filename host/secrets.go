@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -31,20 +30,33 @@ type secrets struct {
 	known  map[object.Tenant]*redact.Set
 }
 
-// newSecrets reads everything for the first time. The error joins all that is wrong. What
-// the one before knew stays out of logs; nil: there was none.
+// newSecrets reads the files that a policy names. before is that of the policy in force, nil at
+// the start: what it knew stays out of logs. The error joins all that is wrong, but not what is
+// wrong with a file that before names too, of which the last good reading goes on; that is logged.
 func newSecrets(p *policy.Policy, before *secrets, log *slog.Logger) (*secrets, error) {
 	s := &secrets{policy: p, log: log, seen: map[string]fs.FileInfo{}, values: map[string]string{}, failed: map[string]string{}, known: map[object.Tenant]*redact.Set{}}
 	if before != nil {
 		before.mu.Lock()
 		s.known = maps.Clone(before.known)
+		for i := range p.Secrets {
+			if sec := &p.Secrets[i]; before.names(sec) && before.values[sec.Path] != "" {
+				s.values[sec.Path] = before.values[sec.Path]
+			}
+		}
 		before.mu.Unlock()
 	}
-	_, problems := s.read()
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
-	}
-	return s, nil
+	_, failures := s.read()
+	return s, serious(failures, log, func(f unread) bool {
+		i := slices.IndexFunc(p.Secrets, func(sec policy.Secret) bool { return sec.Path == f.name })
+		return before != nil && before.names(&p.Secrets[i])
+	})
+}
+
+// names reports whether the policy names a secret, of the same tenant, in the same file.
+func (s *secrets) names(one *policy.Secret) bool {
+	return slices.ContainsFunc(s.policy.Secrets, func(sec policy.Secret) bool {
+		return sec.Tenant == one.Tenant && sec.Name == one.Name && sec.Path == one.Path && sec.Identity == one.Identity
+	})
 }
 
 // stat reports whether a file is another than when it was read, and remembers what it
@@ -60,7 +72,7 @@ func (s *secrets) stat(path string, changed map[string]bool) {
 }
 
 // read reads what has changed, and reports whether any value did and what is wrong.
-func (s *secrets) read() (any bool, problems []error) {
+func (s *secrets) read() (any bool, failures []unread) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := map[string]bool{}
@@ -77,7 +89,7 @@ func (s *secrets) read() (any bool, problems []error) {
 		} else {
 			if before := s.failed[sec.Path]; before != err.Error() {
 				s.failed[sec.Path] = err.Error()
-				problems = append(problems, fmt.Errorf("%s: secret %q of tenant %s: %w", sec.Where, sec.Name, sec.Tenant, err))
+				failures = append(failures, unread{sec.Path, fmt.Errorf("%s: secret %q of tenant %s: %w", sec.Where, sec.Name, sec.Tenant, err)})
 			}
 			if s.seen[sec.Path] != nil {
 				delete(s.seen, sec.Path) // it is tried again at the next look, and told once
@@ -95,7 +107,7 @@ func (s *secrets) read() (any bool, problems []error) {
 			s.known[sec.Tenant] = s.known[sec.Tenant].With(sec.Name, value)
 		}
 	}
-	return any, problems
+	return any, failures
 }
 
 // of returns what the objects of a tenant may know, nil if the policy grants nothing.

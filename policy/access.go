@@ -59,7 +59,7 @@ func (r *reader) forbid(name string, b *hclsyntax.Block) {
 // rule reads what permits and forbids have in common, but for whom they are about.
 func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
 	r.require(b, a, "principals", "objects")
-	compiled := &rule{name: name, reason: r.reason(name, b), objects: r.patterns(a), when: r.condition(a)}
+	compiled := &rule{name: name, reason: r.reason(name, b), objects: r.patterns(a)}
 	methods, _ := r.texts(a, "methods", "leave it out for every exposed one")
 	if a["methods"] != nil {
 		// Never nil once the file says something, however wrong: nil is every method.
@@ -76,6 +76,7 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
 		}
 		r.problems.add(e.at, hint, "methods: %q can never be called", e.text)
 	}
+	compiled.when = r.condition(a, compiled.about())
 	return compiled
 }
 

@@ -57,7 +57,7 @@ func isObject(who object.Principal) bool { return len(who) > 7 && who[:7] == "ob
 
 var someConditions = []someCondition{
 	{`true`, func(*world, object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return true, true }},
-	{`!(1 == 1)`, func(*world, object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return false, true }},
+	{`object.name == "none.such"`, func(*world, object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return false, true }},
 	{`caller.channel == "tls"`, func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 		return channelOf(who, f) == "tls", channelOf(who, f) != ""
 	}},

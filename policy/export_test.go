@@ -1,5 +1,11 @@
 package policy
 
+import (
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
 // ForgetCrossing takes crosses_tenants from every permit of a policy that has loaded, so
 // that Prove has something to find.
 func ForgetCrossing(p *Policy) {
@@ -12,4 +18,21 @@ func ForgetCrossing(p *Policy) {
 			}
 		}
 	}
+}
+
+// Holds reports whether the condition of the one forbid with a condition holds for a call at a time.
+func Holds(p *Policy, caller *object.Caller, id object.ID, m object.Method, at time.Time) bool {
+	for _, subjects := range p.subjects {
+		for _, s := range subjects {
+			for _, list := range s.forbids {
+				for _, r := range list {
+					f := p.gather(caller, id, m, &at)
+					defer f.release()
+					holds, err := r.when.holds(f)
+					return holds && err == nil
+				}
+			}
+		}
+	}
+	panic("no forbid")
 }

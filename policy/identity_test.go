@@ -99,3 +99,18 @@ func TestIdentities(t *testing.T) {
 		t.Errorf("no certificate makes %s", got)
 	}
 }
+
+// TestSharedUsers: a user id that many programs have is warned of, with the line.
+func TestSharedUsers(t *testing.T) {
+	for text, want := range map[string]string{
+		`principal "r" { uid = 0 }`:     `principal "r" is root`,
+		`principal "n" { uid = 65534 }`: `principal "n" is user nobody`,
+		`principal "c" { uid = 1002 }`:  "",
+	} {
+		p := mustParse(t, head+text+"\n")
+		got := p.Warnings.Error()
+		if (want == "") != (len(p.Warnings) == 0) || !strings.Contains(got, want) || want != "" && !strings.HasPrefix(got, "policy.hcl:8:") {
+			t.Errorf("%s: warnings %q, want %q in line 8", text, got, want)
+		}
+	}
+}

@@ -75,6 +75,7 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	if len(r.problems) > 0 {
 		return nil, r.problems.sorted()
 	}
+	r.p.Warnings = r.p.Warnings.sorted()
 	return r.p, nil
 }
 

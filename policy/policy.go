@@ -16,6 +16,9 @@ type Policy struct {
 	Plugins   string     // the folder of plugins; absolute
 	State     string     // the folder of the host's own files; absolute
 	Listeners []Listener // in the order of the file
+	// Warnings are what the file says that is valid and probably not meant, by line.
+	Warnings Problems
+
 	// Tenants are the declared tenants, sorted. If AllTenants is set, it is nil, and
 	// every well-formed name is a tenant.
 	Tenants    []object.Tenant

@@ -33,6 +33,18 @@ func (r *certRule) match(c *object.Certificate) bool {
 		(r.sha256 == "" || r.sha256 == c.SHA256)
 }
 
+// ByCommonName returns the principals that certificates of an authority prove by their common name and
+// nothing that name constraints bind.
+func (p *Policy) ByCommonName(ca string) []object.Principal {
+	var out []object.Principal
+	for _, r := range p.certs {
+		if r.ca == ca && r.commonName != "" && r.dns+r.uri+r.serial+r.sha256 == "" {
+			out = append(out, r.principal)
+		}
+	}
+	return out
+}
+
 // principal reads a principal block: a name and what proves it.
 func (r *reader) principal(name string, b *hclsyntax.Block) {
 	at := b.LabelRanges[0]
@@ -94,6 +106,9 @@ func validPrincipal(s string) bool {
 	}, s))
 }
 
+// nobodyUID is the user id of nobody, which is also the kernel's for users of other user namespaces.
+const nobodyUID = 65534
+
 // account gives a principal the user id that its one attribute stands for.
 func (r *reader) account(who object.Principal, a attributes) {
 	uid, where, ok := r.user(a)
@@ -105,6 +120,17 @@ func (r *reader) account(who object.Principal, a attributes) {
 		return
 	}
 	r.uids[uid], r.p.byUID[uid] = where, who
+	if a["host_user"] != nil {
+		return
+	}
+	switch uid {
+	case 0:
+		r.p.Warnings.add(where, "give principals to ordinary users, or keys",
+			"principal %q is root: who reaches a relay that root runs (a proxy, ssh -L, a container on the host's network) is this principal too", who)
+	case nobodyUID:
+		r.p.Warnings.add(where, "create a user for the program that calls",
+			"principal %q is user nobody: so are many services, and users of containers that the kernel cannot name", who)
+	}
 }
 
 // keyFiles reads a list of files with keys. A file proves to be one principal only.

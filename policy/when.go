@@ -2,17 +2,17 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-
-	"github.com/hearthhost/hearth/object"
 )
 
 // Conditions are written in HCL's expression syntax, of which they take the part that
@@ -50,14 +50,16 @@ type term struct {
 	list   func(*facts) ([]string, error)
 	moment func(*facts) (time.Time, error)
 
+	states *formula // of a boolKind: what it states
+
 	fact  string   // the name of the fact that it is, "" if it is none
 	fixed *string  // the text that stands in the file
 	fixes []string // the list that stands in the file
 	at    hcl.Range
 }
 
-// condition compiles a rule's `when`.
-func (r *reader) condition(a attributes) *condition {
+// condition compiles a rule's `when`. about states what else must be so for the rule to apply.
+func (r *reader) condition(a attributes, about *formula) *condition {
 	attr := a["when"]
 	if attr == nil {
 		return nil
@@ -68,7 +70,9 @@ func (r *reader) condition(a attributes) *condition {
 		r.problems.add(t.at, `write a comparison, like caller.channel == "tls"`, "when: want true or false, and this is %s", t.kind)
 		ok = false
 	}
-	if !ok {
+	if ok {
+		r.satisfiable(t, about)
+	} else {
 		// Never nil once the file says something, however wrong: nil is always.
 		t.truth = func(*facts) (bool, error) { return false, nil }
 	}
@@ -116,7 +120,7 @@ func (c *compiler) compile(e hclsyntax.Expression) (term, bool) {
 			return c.fail(at, "", `when: "!" is for true and false, and there is no "-"`)
 		}
 		inner := t.truth
-		return term{kind: boolKind, at: at, truth: func(f *facts) (bool, error) {
+		return term{kind: boolKind, at: at, states: negated(t.states, true), truth: func(f *facts) (bool, error) {
 			v, err := inner(f)
 			return !v, err
 		}}, true
@@ -139,7 +143,7 @@ func (c *compiler) literal(v cty.Value, at hcl.Range) (term, bool) {
 		t.kind, t.fixed, t.text = textKind, &s, func(*facts) (string, error) { return s, nil }
 	case v.Type() == cty.Bool:
 		b := v.True()
-		t.kind, t.truth = boolKind, func(*facts) (bool, error) { return b, nil }
+		t.kind, t.states, t.truth = boolKind, fixedTruth(b), func(*facts) (bool, error) { return b, nil }
 	default:
 		n, _ := v.AsBigFloat().Float64()
 		t.kind, t.number = numberKind, func(*facts) (float64, error) { return n, nil }
@@ -201,7 +205,11 @@ func (c *compiler) binary(e *hclsyntax.BinaryOpExpr) (term, bool) {
 		}
 		decided := e.Op == hclsyntax.OpLogicalOr // the value of l that settles it
 		a, b := l.truth, r.truth
-		return term{kind: boolKind, at: at, truth: func(f *facts) (bool, error) {
+		states := allOf(l.states, r.states)
+		if decided {
+			states = anyOf(l.states, r.states)
+		}
+		return term{kind: boolKind, at: at, states: states, truth: func(f *facts) (bool, error) {
 			v, err := a(f)
 			if err != nil || v == decided {
 				return v, err
@@ -258,10 +266,43 @@ func (c *compiler) comparison(op *hclsyntax.Operation, l, r term, at hcl.Range) 
 	default:
 		holds = func(n int) bool { return n >= 0 }
 	}
-	return term{kind: boolKind, at: at, truth: func(f *facts) (bool, error) {
+	return term{kind: boolKind, at: at, states: states(&l, &r, holds, order), truth: func(f *facts) (bool, error) {
 		n, err := order(f)
 		return err == nil && holds(n), err
 	}}, true
+}
+
+// states returns what a comparison states. holds maps the order of its sides to its truth.
+func states(l, r *term, holds func(int) bool, order func(*facts) (int, error)) *formula {
+	if l.fact != "" && r.fact == "" {
+		l, r = r, l
+		inner := holds
+		holds = func(n int) bool { return inner(-n) }
+	}
+	switch {
+	case l.kind == boolKind:
+		equal := anyOf(allOf(l.states, r.states), allOf(negated(l.states, true), negated(r.states, true)))
+		return negated(equal, !holds(0))
+	case l.fact == r.fact && l.fact != "":
+		return fixedTruth(holds(0))
+	case l.fact == "" && r.fact == "":
+		n, err := order(nil)
+		return fixedTruth(err == nil && holds(n))
+	case l.fact != "":
+		sides := []string{l.fact, r.fact}
+		slices.Sort(sides)
+		return negated(opaque("==", sides[0], sides[1]), !holds(0))
+	}
+	// The left side stands in the file.
+	switch l.kind {
+	case textKind:
+		return negated(memberOf(r.fact, *l.fixed), !holds(0))
+	case momentKind:
+		at, _ := l.moment(nil)
+		return &formula{atom: &atom{fact: r.fact, momentAt: at, moment: func(t time.Time) bool { return holds(at.Compare(t)) }}}
+	}
+	n, _ := l.number(nil)
+	return &formula{atom: &atom{fact: r.fact, numberAt: n, number: func(v float64) bool { return holds(cmp.Compare(n, v)) }}}
 }
 
 // ordered compares two terms of a kind.
@@ -274,76 +315,6 @@ func ordered[T any](l, r func(*facts) (T, error), compare func(a, b T) int) func
 		b, err := r(f)
 		return compare(a, b), err
 	}
-}
-
-// suit turns a text that stands in the file into what it is compared with, and complains
-// about one that the fact can never be.
-func (c *compiler) suit(t, with *term) bool {
-	if t.fixed == nil {
-		return true
-	}
-	s := *t.fixed
-	switch with.kind {
-	case momentKind:
-		at, err := time.Parse(time.RFC3339, s)
-		if err != nil {
-			_, _ = c.fail(t.at, `write "2027-01-31T18:00:00Z", or an offset like +01:00 for the Z`, "when: %q is no point in time", s)
-			return false
-		}
-		t.kind, t.moment = momentKind, func(*facts) (time.Time, error) { return at, nil }
-	case clockKind:
-		at, err := time.Parse("15:04", s)
-		if err != nil {
-			_, _ = c.fail(t.at, `write "08:00" or "18:30"`, "when: %q is no time of day", s)
-			return false
-		}
-		n := float64(at.Hour()*3600 + at.Minute()*60)
-		t.kind, t.number = clockKind, func(*facts) (float64, error) { return n, nil }
-	default:
-		return c.sensible(with.fact, s, t.at)
-	}
-	return true
-}
-
-// sensible complains about a text that a fact can never be.
-func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
-	before := len(c.r.problems)
-	e := element{s, at}
-	switch fact {
-	case "caller.principal":
-		c.r.principalNamed(e, fact)
-	case "caller.groups":
-		if c.r.groups[s] == nil {
-			c.r.problems.add(at, near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
-		}
-	case "caller.tenant", "object.tenant":
-		c.r.declared(object.Tenant(s), e, fact)
-	case "object.id":
-		if _, err := object.ParseID(s); err != nil {
-			c.r.problems.add(at, "write <tenant>.<name>", "%s: %q is no object", fact, s)
-		}
-	case "method":
-		if !object.Method(s).Callable() {
-			c.r.problems.add(at, "a method is a letter, then letters, digits and '_'", "%s: %q can never be called", fact, s)
-		}
-	case "caller.address":
-		if ip, err := netip.ParseAddr(s); err != nil || ip.String() != s || ip.Is4In6() {
-			c.r.problems.add(at, `write an address as "192.0.2.7", or in_network(caller.address, "192.0.2.0/24")`, "%s: %q is no address", fact, s)
-		}
-	case "caller.cert.serial", "caller.cert.sha256":
-		if s == "" || strings.Trim(s, "0123456789abcdef") != "" || s[0] == '0' && fact == "caller.cert.serial" || len(s) != 64 && fact == "caller.cert.sha256" {
-			c.r.problems.add(at, "write it as the audit log and hearth ca show do: hexadecimal digits in lower case, without colons, a serial number without leading zeros", "%s is never %q", fact, s)
-		}
-	case "caller.cert.dns":
-		if s != strings.ToLower(s) {
-			c.r.problems.add(at, "names of hosts are compared in lower case", "%s is never %q", fact, s)
-		}
-	default:
-		if values := variables[fact].values; values != nil && !slices.Contains(values, s) {
-			c.r.problems.add(at, oneOf(s, values), "%s is never %q", fact, s)
-		}
-	}
-	return len(c.r.problems) == before
 }
 
 // signatures are the functions of conditions: what they take. The last may be repeated if
@@ -380,14 +351,37 @@ func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 	switch e.Name {
 	case "contains":
 		return c.contains(out, args[0], args[1])
-	case "startswith":
-		out.truth = both(args[0].text, args[1].text, strings.HasPrefix)
-	case "endswith":
-		out.truth = both(args[0].text, args[1].text, strings.HasSuffix)
-	default:
+	case "in_network":
 		return c.inNetwork(out, args)
 	}
+	return c.fragment(out, e.Name, args[0], args[1])
+}
+
+// fragment compiles startswith and endswith.
+func (c *compiler) fragment(out term, function string, whole, part term) (term, bool) {
+	has, a := strings.HasPrefix, &atom{fact: whole.fact, prefix: part.fixed}
+	if function == "endswith" {
+		has, a = strings.HasSuffix, &atom{fact: whole.fact, suffix: part.fixed}
+	}
+	out.truth = both(whole.text, part.text, has)
+	switch {
+	case whole.fixed != nil && part.fixed != nil:
+		out.states = fixedTruth(has(*whole.fixed, *part.fixed))
+	case whole.fact != "" && part.fixed != nil:
+		out.states = &formula{atom: a}
+		return out, c.sensiblePart(function, whole.fact, *part.fixed, part.at)
+	default:
+		out.states = opaque(function, name(whole), name(part))
+	}
 	return out, true
+}
+
+// name tells terms of texts from each other.
+func name(t term) string {
+	if t.fixed != nil {
+		return strconv.Quote(*t.fixed)
+	}
+	return t.fact + strings.Join(t.fixes, "\x01")
 }
 
 // both asks something about two texts.
@@ -410,6 +404,14 @@ func (c *compiler) contains(out, list, text term) (term, bool) {
 		if !c.sensible(text.fact, s, list.at) {
 			return out, false
 		}
+	}
+	switch {
+	case list.fixes != nil && text.fixed != nil:
+		out.states = fixedTruth(slices.Contains(list.fixes, *text.fixed))
+	case list.fixes != nil:
+		out.states = memberOf(text.fact, list.fixes...)
+	default:
+		out.states = opaque("contains", name(list), name(text))
 	}
 	out.truth = func(f *facts) (bool, error) {
 		l, err := list.list(f)
@@ -436,6 +438,10 @@ func (c *compiler) inNetwork(out term, args []term) (term, bool) {
 		networks = append(networks, p)
 	}
 	address := args[0].text
+	out.states = &formula{atom: &atom{fact: args[0].fact, networks: networks}}
+	if args[0].fact == "" {
+		out.states = opaque("in_network", name(args[0]), fmt.Sprint(networks))
+	}
 	out.truth = func(f *facts) (bool, error) {
 		s, err := address(f)
 		if err != nil {
@@ -445,8 +451,7 @@ func (c *compiler) inNetwork(out term, args []term) (term, bool) {
 		if err != nil {
 			return false, unknown("the address")
 		}
-		ip = ip.Unmap().WithZone("")
-		return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(ip) }), nil
+		return inside(ip, networks), nil
 	}
 	return out, true
 }

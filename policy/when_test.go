@@ -115,7 +115,7 @@ func TestFacts(t *testing.T) {
 		// What is not known stays so, whatever is done with it, unless it is not asked for.
 		{`!(caller.uid == 1001)`, overTLS, unknown},
 		{`caller.uid == 1001 || true`, overTLS, unknown},
-		{`caller.uid == 1001 && false`, overTLS, unknown},
+		{`caller.uid == 1001 && false || true`, overTLS, unknown},
 		{`true || caller.uid == 1001`, overTLS, yes},
 		{`caller.way == "peer" && caller.uid == 1001`, overTLS, no},
 	} {

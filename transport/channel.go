@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -60,7 +59,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 		if l.cfg.TLS == nil {
 			return nil, errors.New("TLS is not taken here: the listener has no tls block")
 		}
-		err = l.openTLS(ch)
+		err = l.openTLS(ch, sourceOf(nc))
 	case first == hmacMagic:
 		err = l.openHMAC(ch)
 	case !l.cfg.Plain:
@@ -130,16 +129,21 @@ func (l *Listener) openHMAC(ch *Channel) error {
 }
 
 // openTLS does the TLS handshake, and that of the HMAC channel inside if there is one.
-func (l *Listener) openTLS(ch *Channel) error {
+func (l *Listener) openTLS(ch *Channel, from source) error {
 	t := l.cfg.TLS()
-	tc := tls.Server(ch.Conn, t.config)
-	if err := tc.Handshake(); err != nil { //nolint:noctx // the connection has a deadline
+	hc, err := l.cfg.Handshakes.begin(ch.Conn, from)
+	if err != nil {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
+	tc, chains, err := t.handshake(hc)
+	hc.end()
+	if err != nil {
+		return err
+	}
 	ch.Conn, ch.Peer.Channel = tc, "tls"
-	if state := tc.ConnectionState(); len(state.VerifiedChains) > 0 && l.cfg.takes(object.WayCert) {
-		ch.chains = state.VerifiedChains
-		ch.Peer.Way, ch.Peer.Cert = object.WayCert, t.describe(ch.chains[0])
+	if len(chains) > 0 && l.cfg.takes(object.WayCert) {
+		ch.chains = chains
+		ch.Peer.Way, ch.Peer.Cert = object.WayCert, t.describe(chains[0])
 	}
 	if !l.cfg.takes(object.WayHMAC) {
 		return nil

@@ -64,3 +64,20 @@ func addrPort(a net.Addr) (netip.AddrPort, bool) {
 	ap := t.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), ap.IsValid()
 }
+
+// Network returns the network of another machine's connection, under which its connections are
+// counted: the IPv4 address, or the IPv6 /64, from which one machine may choose its addresses. ok
+// is false for connections from this machine.
+func Network(nc net.Conn) (network netip.Prefix, ok bool) {
+	remote, ok := addrPort(nc.RemoteAddr())
+	addr := remote.Addr().WithZone("")
+	if !ok || addr.IsLoopback() {
+		return network, false
+	}
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	network, err := addr.Prefix(bits)
+	return network, err == nil
+}

@@ -22,6 +22,9 @@ type Config struct {
 	Plain bool
 	// TLS returns what the next TLS handshake goes by; nil: TLS is not taken.
 	TLS func() *ServerTLS
+	// Handshakes bounds TLS handshakes; listeners of one process share it. nil: the listener
+	// has bounds of its own.
+	Handshakes *Handshakes
 	// Keys returns the key of an id, for "hmac".
 	Keys func(id string) (signed.Key, bool)
 	// Socket is a socket that listens on Address already; nil: a new one is made. Listen
@@ -59,6 +62,9 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	}
 	if len(cfg.Identify) == 0 {
 		cfg.Identify = []string{object.WayPeer}
+	}
+	if cfg.Handshakes == nil {
+		cfg.Handshakes = NewHandshakes()
 	}
 	if cfg.Socket != nil {
 		return inherit(cfg, a)

@@ -283,23 +283,46 @@ func TestHostsThatStartAtOnce(t *testing.T) {
 	}
 }
 
-func TestLockedFolderIsNotWaitedForLong(t *testing.T) {
+// TestLockOfAnother holds each lock that another local user can take, who may read the folder:
+// the host starts. The lock that counts is the host's user's alone.
+func TestLockOfAnother(t *testing.T) {
 	dir := folder(t)
-	f, err := os.Open(dir)
+	path := filepath.Join(dir, "s")
+	lock := func(name string) {
+		t.Helper()
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock(dir)
+	l, err := transport.Listen(t.Context(), transport.Config{Address: "unix:" + path, Plain: true})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("with a locked folder: %v", err)
 	}
-	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		t.Fatal(err)
+	l.Close()
+	info, err := os.Stat(path + ".lock")
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the lock: %v, %v; want a file that nobody else can open", info, err)
 	}
+	lock(path + ".lock")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if l, err := transport.Listen(ctx, transport.Config{Address: "unix:" + filepath.Join(dir, "s"), Plain: true}); err == nil {
+	if l, err := transport.Listen(ctx, transport.Config{Address: "unix:" + path, Plain: true}); err == nil {
 		l.Close()
 		t.Error("Listen did not wait for the lock")
 	} else if !errors.Is(err, context.Canceled) {
 		t.Errorf("Listen = %v, want context.Canceled", err)
+	}
+	if err := os.Chmod(path+".lock", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := transport.Listen(t.Context(), transport.Config{Address: "unix:" + path, Plain: true}); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("a lock that others can open: %v, %v", l, err)
 	}
 }
 

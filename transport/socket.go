@@ -11,17 +11,18 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/hearthhost/hearth/internal/private"
 )
 
 // How long Listen waits for what other processes might hold up.
 const (
-	lockPatience = 2 * time.Second       // another host starting in the same folder
-	lockRetry    = 20 * time.Millisecond // between attempts
-	dialPatience = 2 * time.Second       // a socket that neither takes nor refuses
+	lockPatience = 2 * time.Second // another host that starts on the same socket
+	dialPatience = 2 * time.Second // a socket that neither takes nor refuses
 )
+
+// lockSuffix names the file beside a socket that is locked while a host starts. It is not removed:
+// another host may be waiting for its lock.
+const lockSuffix = ".lock"
 
 // listenUnix binds a Unix socket that every user of the machine may connect to: the
 // kernel tells who each of them is.
@@ -47,11 +48,13 @@ func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *n
 		return fail(err)
 	}
 	// Two hosts that start at once must not each take the other's socket for a dead one.
-	unlock, err := lockFolder(ctx, dir)
+	patient, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	lock, err := private.LockFile(patient, path+lockSuffix)
 	if err != nil {
 		return fail(err)
 	}
-	defer unlock()
+	defer lock.Close()
 	if err := clearSocket(ctx, path); err != nil {
 		return fail(err)
 	}
@@ -70,32 +73,6 @@ func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *n
 		return fail(err)
 	}
 	return ln, func() error { return removeOwn(path, made) }, nil
-}
-
-// lockFolder takes the folder's advisory lock, which leaves nothing behind.
-func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
-	f, err := os.Open(dir) //nolint:gosec // the operator names it
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, lockPatience)
-	defer cancel()
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", dir, err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("locking %s, which another process has locked: %w", dir, ctx.Err())
-		case <-time.After(lockRetry):
-		}
-	}
 }
 
 // clearSocket removes a socket file that nobody listens on. Anything else in its place

@@ -4,12 +4,15 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
-	"os"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +37,7 @@ type ServerTLS struct {
 	leaf   *x509.Certificate
 }
 
-// maxPEMBytes bounds a file with a private key or authorities.
+// maxPEMBytes bounds a file with authorities.
 const maxPEMBytes = 1 << 20
 
 // LoadTLS reads a listener's certificates. The private key must be this process's user's
@@ -48,7 +51,6 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 	t.config = &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
-		VerifyConnection:       t.verify,
 	}
 	if f.Min12 {
 		t.config.MinVersion = tls.VersionTLS12
@@ -57,7 +59,7 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 	if ownErr != nil && last != nil {
 		t.leaf, t.config.Certificates = last.leaf, last.config.Certificates
 	}
-	err := t.readAuthorities(f)
+	err := t.trust(f)
 	if err != nil && last != nil {
 		t.roots, t.config.ClientCAs = last.roots, last.config.ClientCAs
 	}
@@ -69,17 +71,9 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 
 // readOwn reads the host's own chain and key.
 func (t *ServerTLS) readOwn(f TLSFiles) error {
-	key, err := private.Read(f.Key, maxPEMBytes)
+	pair, err := private.ReadKeyPair(f.Cert, f.Key)
 	if err != nil {
 		return err
-	}
-	chain, err := os.ReadFile(f.Cert)
-	if err != nil {
-		return err
-	}
-	pair, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
 	}
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
 	if err != nil {
@@ -89,14 +83,15 @@ func (t *ServerTLS) readOwn(f TLSFiles) error {
 	return nil
 }
 
-// readAuthorities reads whom clients' certificates may be from, if they are asked for.
-func (t *ServerTLS) readAuthorities(f TLSFiles) error {
+// trust reads the authorities of clients' certificates, if they are asked for.
+func (t *ServerTLS) trust(f TLSFiles) error {
 	if len(f.ClientCA) == 0 {
 		return nil
 	}
-	t.config.ClientAuth = tls.VerifyClientCertIfGiven
+	// Go would verify any number of certificates; verify bounds them first.
+	t.config.ClientAuth = tls.RequestClientCert
 	if f.Required {
-		t.config.ClientAuth = tls.RequireAndVerifyClientCert
+		t.config.ClientAuth = tls.RequireAnyClientCert
 	}
 	t.config.ClientCAs = x509.NewCertPool()
 	for _, file := range f.ClientCA {
@@ -109,41 +104,75 @@ func (t *ServerTLS) readAuthorities(f TLSFiles) error {
 
 // addAuthorities reads a PEM file of authorities.
 func (t *ServerTLS) addAuthorities(file string) error {
-	rest, err := private.ReadPublic(file, maxPEMBytes)
+	certs, err := readAuthorities(file)
 	if err != nil {
 		return err
 	}
-	n := 0
+	for _, cert := range certs {
+		if other := t.roots[string(cert.Raw)]; other != "" && other != file {
+			return fmt.Errorf("%s: the authority %q is in %s already", file, cert.Subject.CommonName, other)
+		}
+		t.config.ClientCAs.AddCert(cert)
+		t.roots[string(cert.Raw)] = file
+	}
+	return nil
+}
+
+// readAuthorities returns the certificates of a PEM file of authorities.
+func readAuthorities(file string) ([]*x509.Certificate, error) {
+	rest, err := private.ReadPublic(file, maxPEMBytes)
+	if err != nil {
+		return nil, err
+	}
+	var out []*x509.Certificate
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("%s: holds a %s; want certificates only", file, block.Type)
+			return nil, fmt.Errorf("%s: holds a %s; want certificates only", file, block.Type)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if !cert.IsCA {
-			return fmt.Errorf("%s: the certificate of %q is no authority's", file, cert.Subject.CommonName)
+			return nil, fmt.Errorf("%s: the certificate of %q is no authority's", file, cert.Subject.CommonName)
 		}
-		if other := t.roots[string(cert.Raw)]; other != "" && other != file {
-			return fmt.Errorf("%s: the authority %q is in %s already", file, cert.Subject.CommonName, other)
-		}
-		t.config.ClientCAs.AddCert(cert)
-		t.roots[string(cert.Raw)] = file
-		n++
+		out = append(out, cert)
 	}
-	if n == 0 {
-		return fmt.Errorf("%s: no certificate in it", file)
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: no certificate in it", file)
 	}
-	return nil
+	return out, nil
 }
 
-// verify refuses a handshake with certificates whose serial is on the list.
-func (t *ServerTLS) verify(state tls.ConnectionState) error { return t.allows(state.VerifiedChains) }
+// oidNameConstraints is the extension by which an authority may vouch for some names only.
+var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
+
+// NameConstrained reports whether an authority in a file has name constraints. They bind no common name.
+func NameConstrained(file string) (bool, error) {
+	certs, err := readAuthorities(file)
+	return slices.ContainsFunc(certs, func(c *x509.Certificate) bool {
+		return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidNameConstraints) })
+	}), err
+}
+
+// handshake does the host's part of a TLS handshake. It returns the verified chains of the
+// client's certificate, none if the client has not shown one.
+func (t *ServerTLS) handshake(nc net.Conn) (tc *tls.Conn, chains [][]*x509.Certificate, err error) {
+	config := t.config.Clone()
+	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
+		chains, err = t.verify(state.PeerCertificates)
+		return err
+	}
+	tc = tls.Server(nc, config)
+	if err := tc.Handshake(); err != nil { //nolint:noctx // the connection has a deadline
+		return nil, nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return tc, chains, nil
+}
 
 // allows returns an error if one of the certificates is on the list.
 func (t *ServerTLS) allows(chains [][]*x509.Certificate) error {

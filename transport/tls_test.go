@@ -172,3 +172,19 @@ func TestAuthorityThatAnybodyWrites(t *testing.T) {
 		t.Error("authorities were read from a file that everybody may write to")
 	}
 }
+
+// TestNameConstrained tells an authority that may vouch for some names only.
+func TestNameConstrained(t *testing.T) {
+	for name, change := range map[string]func(*x509.Certificate){
+		"free": authority,
+		"constrained": func(c *x509.Certificate) {
+			authority(c)
+			c.PermittedDNSDomains = []string{"a.example"}
+		},
+	} {
+		path := pemFile(t, filepath.Join(t.TempDir(), "ca.pem"), "CERTIFICATE", certify(t, nil, 1, "root", change).Raw)
+		if got, err := transport.NameConstrained(path); err != nil || got != (name == "constrained") {
+			t.Errorf("NameConstrained() = %t, %v of an authority that is %s", got, err, name)
+		}
+	}
+}

@@ -184,6 +184,17 @@ def _check_private(path, info):
                            % (path, stat.S_IMODE(info.st_mode), shlex.quote(str(path))))
 
 
+def _check_public(path, error):
+    """Refuses a file that says whom to trust, or what to show, if everybody may write to it."""
+    try:
+        info = os.stat(path)
+    except OSError as x:
+        raise error("%s: cannot be read: %s" % (path, x.strerror)) from None
+    if hasattr(os, "geteuid") and info.st_mode & 0o002:
+        raise error("%s: everybody may write to it (mode %04o); mend it with: chmod o-w %s"
+                    % (path, stat.S_IMODE(info.st_mode), shlex.quote(str(path))))
+
+
 def _user_name(uid):
     import pwd
     try:
@@ -633,6 +644,7 @@ def load_profile(profile):
         return Profile(profile, os.getcwd())
     path = os.path.abspath(profile)
     try:
+        _check_public(path, ProfileError)
         with open(path, encoding="utf-8") as file:
             fields = json.load(file, object_pairs_hook=_no_duplicates)
         if not isinstance(fields, dict):
@@ -691,13 +703,17 @@ def _tls_context(profile):
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python asks OpenSSL to take a cut connection for an orderly end; see connect as well.
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    _check_public(profile.ca, ProfileError)
     try:
         context.load_verify_locations(cafile=profile.ca)
     except OSError as x:
         raise ProfileError("ca %s: %s" % (profile.ca, x)) from None
     if profile.cert:
         def no_password():
-            raise ProfileError("cert_key %s is encrypted; give it in plain PKCS#8" % profile.cert_key)
+            raise ProfileError("cert_key %s is encrypted with a passphrase, which cannot be entered here; decrypt it "
+                               "with: openssl pkey -in %s -out NEW" % (profile.cert_key, shlex.quote(profile.cert_key)))
+        _check_public(profile.cert, ProfileError)
+        _read_private(profile.cert_key)
         try:
             context.load_cert_chain(profile.cert, profile.cert_key, no_password)
         except OSError as x:
@@ -905,7 +921,7 @@ def main(arguments=None):
             _print_result(_reach(proxy, options.method, values))
         return 0
     except Exception as x:
-        print("hearth.py: %s: %s" % (type(x).__name__, x), file=sys.stderr)
+        print("hearth.py: %s: %s" % (type(x).__name__, _visible(str(x))), file=sys.stderr)
         return 1
 
 
@@ -929,9 +945,20 @@ def _reach(proxy, method, values):
 def _print_result(result):
     if hasattr(result, "__next__"):     # an item stream: a line an item
         for item in result:
-            print(json.dumps(item, default=repr, ensure_ascii=False), flush=True)
+            print(_json_line(item), flush=True)
     else:
-        print(json.dumps(result, default=repr, ensure_ascii=False))
+        print(_json_line(result))
+
+
+def _json_line(value):
+    return _visible(json.dumps(value, default=repr, ensure_ascii=False))
+
+
+def _visible(text):
+    """Escapes all that is no visible character as JSON does: no text of others can drive the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\\u007f" if c == "\x7f" else json.dumps(c)[1:-1] for c in text)
 
 
 if __name__ == "__main__":

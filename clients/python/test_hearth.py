@@ -698,6 +698,14 @@ class KeyFileTest(FolderCase):
 
 
 class ProfileTest(FolderCase):
+    def test_files_of_others(self):
+        """A profile that everybody may write to, and a private key that others may read, are refused with the chmod."""
+        path = self.write("p.json", json.dumps({"address": "h:1", "channel": "plain"}))
+        os.chmod(path, 0o666)
+        self.assertRaisesRegex(hearth.ProfileError, "chmod o-w .*p.json", hearth.load_profile, path)
+        os.chmod(path, 0o644)
+        hearth.load_profile(path)
+
     def test_good(self):
         path = self.write("p.json", '{"address": "unix:run/s", "channel": "hmac", "key": "alice.key"}', 0o644)
         profile = hearth.load_profile(path)
@@ -974,6 +982,17 @@ class TLSTest(ConnectTest):
         for fields in ({}, {"cert": self.file("mallory.pem"), "cert_key": self.file("mallory-key.pem")}):
             with self.assertRaises(OSError):
                 self.echoes(self.profile(relay, "plain", **fields))
+
+    def test_files_of_others(self):
+        """A private key that others may read, and certificates that everybody may write to, are refused."""
+        relay = self.relay(signed=False, mutual=True)
+        profile = self.profile(relay, "plain", cert=self.file("alice.pem"), cert_key=self.file("alice-key.pem"))
+        for name, mode, error in (("alice-key.pem", 0o644, hearth.KeyFileError), ("alice.pem", 0o666, hearth.ProfileError),
+                                  ("ca.pem", 0o666, hearth.ProfileError)):
+            os.chmod(self.file(name), mode)
+            self.assertRaisesRegex(error, "chmod", hearth.connect, profile, PATIENCE)
+            os.chmod(self.file(name), 0o600)
+        self.echoes(profile)
 
     def test_mutual_signed(self):
         relay = self.relay(mutual=True)
@@ -1288,6 +1307,18 @@ class Pyro5Test(PyroCase, NetworkCase):
 
 
 class CommandTest(FolderCase):
+    def test_foreign_text(self):
+        """What an object returns or raises cannot drive the terminal, and stays the same JSON."""
+        for text in ("\x1b[2J", "\u009b2J", "\x7f", "a\r\nb", "\u202e", "\U000e0041", "\ud800", "back\\slash \" é €"):
+            line = hearth._json_line({"text": [text]})
+            self.assertTrue(line.isprintable(), ascii(line))
+            self.assertEqual(json.loads(line), {"text": [text]})
+            self.assertTrue(hearth._visible(text).isprintable(), ascii(text))
+        error = io.StringIO()
+        with contextlib.redirect_stderr(error):
+            self.assertEqual(hearth.main(["call", self.folder + "/\x1b[2J\n.json", "demo.x", "y"]), 1)
+        self.assertTrue(error.getvalue()[:-1].isprintable(), ascii(error.getvalue()))
+
     def test_errors(self):
         err = io.StringIO()
         with contextlib.redirect_stderr(err):

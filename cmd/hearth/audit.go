@@ -114,17 +114,17 @@ func printReport(w io.Writer, r *audit.Report, asJSON bool) error {
 		}
 	} else {
 		for _, n := range r.Notes {
-			fmt.Fprintf(w, "note: %s\n", n)
+			fmt.Fprintf(w, "note: %s\n", inline(n))
 		}
 		for _, p := range r.Problems {
-			fmt.Fprintf(w, "BROKEN: %s\n", p)
+			fmt.Fprintf(w, "BROKEN: %s\n", inline(p))
 		}
 		verdict := "ok"
 		if r.Problems != nil {
 			verdict = "BROKEN"
 		}
 		fmt.Fprintf(w, "%s: %s in %s, %d to %d, head %s\n", verdict,
-			plural(r.Records, "record"), plural(r.Files, "file"), r.First, r.Last, r.Head)
+			plural(r.Records, "record"), plural(r.Files, "file"), r.First, r.Last, quoted(r.Head))
 	}
 	if r.Problems != nil {
 		return exitCode(exitFailed)
@@ -193,7 +193,7 @@ func (f *auditFlags) print(w io.Writer, e *audit.Entry) {
 		return
 	}
 	if e.Decision == "" {
-		said := []string{e.Time + " ", e.Event, e.Object, e.Detail, e.Why, e.Count.String()}
+		said := []string{inline(e.Time) + " ", inline(e.Event), inline(e.Object), inline(e.Detail), inline(e.Why), inline(e.Count.String())}
 		said = slices.DeleteFunc(said, func(s string) bool { return s == "" })
 		fmt.Fprintln(w, strings.Join(said, " "))
 		return
@@ -202,14 +202,17 @@ func (f *auditFlags) print(w io.Writer, e *audit.Entry) {
 	if e.Method != "" {
 		what += "." + e.Method
 	}
+	if what != "" {
+		what = quoted(what)
+	}
 	if e.Event != "call" {
-		what = strings.TrimSpace(e.Event + " " + what)
+		what = strings.TrimSpace(inline(e.Event) + " " + what)
 	}
 	reason := e.Reason
 	if e.Exceeding != "" {
 		reason = "beyond " + e.Exceeding
 	}
-	fmt.Fprintf(w, "%s  %-6s  %s  %s  from %s: %s\n", e.Time, e.Decision, e.Principal, what, e.Peer, reason)
+	fmt.Fprintf(w, "%s  %-6s  %s  %s  from %s: %s\n", inline(e.Time), quoted(e.Decision), quoted(e.Principal), what, quoted(e.Peer), inline(reason))
 }
 
 func newAuditQuery() *cobra.Command {

@@ -209,7 +209,7 @@ func (b *benched) report(w io.Writer, asJSON bool) error {
 		fmt.Fprintf(w, "%.0f calls a second (%d in all, %s)\n", b.PerSecond, b.Calls, plural(b.Errors, "error"))
 		fmt.Fprintf(w, "p50 %.2f ms, p90 %.2f ms, p99 %.2f ms\n", b.P50, b.P90, b.P99)
 		if b.FirstError != "" {
-			fmt.Fprintf(w, "first error: %s\n", foreign(b.FirstError))
+			fmt.Fprintf(w, "first error: %s\n", inline(b.FirstError))
 		}
 	}
 	if b.Calls == 0 {

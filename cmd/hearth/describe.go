@@ -86,7 +86,7 @@ var instanceText = map[object.InstanceMode]string{
 }
 
 func printDescription(w io.Writer, d object.Description) {
-	fmt.Fprintln(w, d.ID)
+	fmt.Fprintln(w, quoted(string(d.ID)))
 	printDoc(w, "  ", d.Doc)
 	if text := instanceText[d.Instance]; text != "" {
 		fmt.Fprintf(w, "  instance: %s (%s)\n", d.Instance, text)
@@ -101,7 +101,7 @@ func printDescription(w io.Writer, d object.Description) {
 				fmt.Fprintf(w, "\n%s:\n", title)
 				first = false
 			}
-			fmt.Fprintf(w, "  %s%s\n", m.Name, memberNote(m))
+			fmt.Fprintf(w, "  %s%s\n", quoted(string(m.Name)), memberNote(m))
 			printDoc(w, "      ", m.Doc)
 		}
 	}

@@ -46,6 +46,7 @@ be refused.`,
 			if err != nil {
 				return err
 			}
+			warn(cmd.ErrOrStderr(), p)
 			exe, err := ownProgram()
 			if err != nil {
 				return err

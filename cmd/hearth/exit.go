@@ -36,6 +36,11 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 // run executes one command line and returns the exit code. Whatever went wrong stands on
 // the command's standard error by then.
 func run(ctx context.Context, root *cobra.Command, args []string) int {
+	out, errOut := &printable{w: root.OutOrStdout()}, &printable{w: root.ErrOrStderr()}
+	defer out.Close()
+	defer errOut.Close()
+	root.SetOut(out)
+	root.SetErr(errOut)
 	root.SetArgs(shieldNegatives(root, args))
 	cmd, err := root.ExecuteContextC(ctx)
 	var silent exitCode
@@ -56,8 +61,7 @@ func run(ctx context.Context, root *cobra.Command, args []string) int {
 
 // complain writes an error, the lines after the first indented.
 func complain(w io.Writer, err error) {
-	text := strings.TrimRight(foreign(unshield(err.Error())), "\n")
-	fmt.Fprintln(w, "hearth: "+strings.ReplaceAll(text, "\n", "\n  "))
+	fmt.Fprintln(w, "hearth: "+hanging(strings.TrimRight(unshield(err.Error()), "\n")))
 }
 
 // exactArgs wants exactly the arguments that are named.

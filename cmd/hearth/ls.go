@@ -209,16 +209,16 @@ func printList(out io.Writer, list []listed) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, l := range list {
 		if l.Error != "" {
-			fmt.Fprintf(w, "%s\tdoes not load: %s\n", l.ID, strings.ReplaceAll(foreign(l.Error), "\n", " "))
+			fmt.Fprintf(w, "%s\tdoes not load: %s\n", quoted(string(l.ID)), inline(l.Error))
 			continue
 		}
 		what := plural(l.Methods, "method")
 		if l.Attributes > 0 {
 			what += ", " + plural(l.Attributes, "attribute")
 		}
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", l.ID, what, foreign(l.Doc)), "\t"))
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", quoted(string(l.ID)), what, inline(l.Doc)), "\t"))
 		if l.Refused != "" {
-			fmt.Fprintf(w, "\tits file is refused, and an older version serves: %s\n", strings.ReplaceAll(foreign(l.Refused), "\n", " "))
+			fmt.Fprintf(w, "\tits file is refused, and an older version serves: %s\n", inline(l.Refused))
 		}
 	}
 	return w.Flush()
@@ -240,13 +240,13 @@ func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, a
 		if p.PID != 0 {
 			pid = "\tpid " + strconv.Itoa(p.PID)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s%s\n", foreign(p.Name), foreign(p.Kind), foreign(p.State), pid)
+		fmt.Fprintf(w, "%s\t%s\t%s%s\n", quoted(p.Name), quoted(p.Kind), quoted(p.State), pid)
 		if p.Crashes > 0 {
 			again := ""
 			if !p.Retry.IsZero() {
 				again = ", started again after " + p.Retry.Local().Format(time.TimeOnly)
 			}
-			fmt.Fprintf(w, "\t%s in a row%s: %s\n", plurals(p.Crashes, "crash", "crashes"), again, strings.ReplaceAll(foreign(p.Cause), "\n", " "))
+			fmt.Fprintf(w, "\t%s in a row%s: %s\n", plurals(p.Crashes, "crash", "crashes"), again, inline(p.Cause))
 		}
 	}
 	return w.Flush()

@@ -24,5 +24,9 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == workerVerb { // a tenant waits for it: no time for the rest
 		os.Exit(worker.Main())
 	}
+	if err := noCore(); err != nil {
+		complain(os.Stderr, err)
+		os.Exit(exitFailed)
+	}
 	os.Exit(run(context.Background(), newRoot(), os.Args[1:]))
 }

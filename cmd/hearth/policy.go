@@ -34,8 +34,10 @@ func newPolicyCheck() *cobra.Command {
 		Short: "Check a policy file and run its tests",
 		Long: `Check a policy file and run its tests. Everything that is wrong is listed, with file, line and
 column; the exit code is 1 then. Patterns that no object of the scripts folder matches are
-warned about: the object may be yet to come, or the pattern be wrong. Key files and
-certificates that the policy names are not read: hearth serve --check does that too.`,
+warned about: the object may be yet to come, or the pattern be wrong. So are conditions that always
+hold, principals that are root or nobody, and authorities whose name constraints do not bind the
+common names that principals go by. Keys, and certificates otherwise, are not read: hearth serve
+--check does that too.`,
 		Example: `  hearth policy check
   hearth policy check --policy /etc/hearth/policy.hcl`,
 		Args: exactArgs(),
@@ -44,6 +46,7 @@ certificates that the policy names are not read: hearth serve --check does that 
 			if err != nil {
 				return err
 			}
+			warn(cmd.ErrOrStderr(), p)
 			ids, err := host.ObjectIDs(p)
 			if err != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", err)
@@ -58,6 +61,16 @@ certificates that the policy names are not read: hearth serve --check does that 
 	}
 	f.add(cmd)
 	return cmd
+}
+
+// warn prints what a policy says that is valid and probably not meant.
+func warn(w io.Writer, p *policy.Policy) {
+	for _, problem := range p.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", problem)
+	}
+	for _, text := range host.Unbound(p) {
+		fmt.Fprintf(w, "warning: %s\n", text)
+	}
 }
 
 func newPolicyTest() *cobra.Command {

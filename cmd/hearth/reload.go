@@ -66,7 +66,7 @@ func printRefusals(out io.Writer, refused []host.Refusal) error {
 			name = "note: " + name
 		}
 		// Names of files are their tenant's to choose, newlines and all.
-		line := strings.ReplaceAll(foreign(name+": "+strings.TrimPrefix(r.Err, name+" ")), "\n", "\n  ")
+		line := hanging(name + ": " + strings.TrimPrefix(r.Err, name+" "))
 		if _, err := fmt.Fprintln(out, line); err != nil {
 			return err
 		}

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/hearthhost/hearth/codec"
@@ -77,9 +76,8 @@ func appendText(b []byte, s string, then ...byte) []byte {
 			b = append(b, `\n`...)
 		case r == '\t':
 			b = append(b, `\t`...)
-		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
-			// Control characters are escaped, too, so that no result can drive a terminal.
-			b = fmt.Appendf(b, `\u%04x`, r)
+		case hostile(r, size):
+			b = appendEscape(b, r)
 		default:
 			b = append(b, s[i:i+size]...)
 		}

@@ -238,8 +238,8 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	default:
 		return nil, usagef("--log-format %s: want text or json", f.logFormat)
 	}
-	if toJournal(w) {
-		return slog.New(newJournal(w, opts, handler)), nil
+	if below := bare(w); toJournal(below) {
+		return slog.New(newJournal(below, opts, handler)), nil
 	}
 	return slog.New(handler(w, &opts)), nil
 }

@@ -73,7 +73,7 @@ func printUsage(out io.Writer, u *host.Usage) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TENANT\tCALLS\tFAILED\tDENIED\tIN\tOUT\tSTEPS\tCPU\tMEMORY\tPEAK\tRUNNING\tCRASHES")
 	for _, t := range u.Tenants {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n", foreign(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n", quoted(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
 			size(t.BytesIn), size(t.BytesOut), t.Steps, seconds(t.CPUSeconds), size(uint64(t.MemoryBytes)), size(uint64(t.PeakBytes)), t.Processes, t.Crashes)
 	}
 	if err := w.Flush(); err != nil {
@@ -90,7 +90,7 @@ func printUsage(out io.Writer, u *host.Usage) error {
 // printTenant writes one tenant, object by object.
 func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s since %s\n", foreign(string(t.Tenant)), since.Format(time.RFC3339))
+	fmt.Fprintf(w, "%s since %s\n", quoted(string(t.Tenant)), since.Format(time.RFC3339))
 	fmt.Fprintf(w, "  calls\t%d, and %d in flight%s\n", t.Calls.Calls, t.InFlight, mean(t.Calls))
 	var errs []string
 	for _, code := range slices.Sorted(maps.Keys(t.Errors)) {
@@ -115,7 +115,7 @@ func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
 		if name == "" {
 			name = "(others)"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n", foreign(name), o.Calls.Calls, failed(o.Errors), size(o.BytesIn), size(o.BytesOut), o.Steps, seconds(o.Seconds))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n", quoted(name), o.Calls.Calls, failed(o.Errors), size(o.BytesIn), size(o.BytesOut), o.Steps, seconds(o.Seconds))
 	}
 	return w.Flush()
 }

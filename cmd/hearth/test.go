@@ -42,7 +42,7 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 				if t.Err != "" {
 					failed++
 					if !asJSON {
-						fmt.Fprintf(out, "FAIL  %s  %s\n", t.ID, t.Err)
+						fmt.Fprintf(out, "FAIL  %s  %s\n", t.ID, hanging(t.Err))
 					}
 				}
 				for _, r := range t.Tests {
@@ -53,7 +53,7 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 						state, why = "FAIL", ": "+r.Err
 					}
 					if !asJSON {
-						fmt.Fprintf(out, "%s  %s  %s%s\n", state, t.ID, r.Name, foreign(why))
+						fmt.Fprintf(out, "%s  %s  %s%s\n", state, t.ID, inline(r.Name), hanging(why))
 					}
 				}
 			})

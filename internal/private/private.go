@@ -2,6 +2,7 @@
 package private
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // Read returns the content of a file that nobody but this process's user can read or
@@ -138,33 +140,50 @@ const lockName = ".lock"
 
 // Lock keeps others who lock the same folder out until unlock: for reading a file,
 // changing it and replacing it without losing what somebody else changed meanwhile. It
-// leaves an empty file behind that only this user can open, and so hold the lock of: a
-// folder itself can be locked for ever by whoever can read it.
+// leaves an empty file behind, as [LockFile] does.
 func Lock(dir string) (unlock func(), err error) {
-	path := filepath.Join(dir, lockName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // the caller's own
+	f, err := LockFile(context.Background(), filepath.Join(dir, lockName))
 	if err != nil {
 		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+const lockRetry = 20 * time.Millisecond
+
+// LockFile locks a file until it is closed, and creates it first if it is missing. Only this
+// process's user can open it, and so hold its lock: a folder, or a file that others may read, can
+// be locked for ever by any of them. If ctx ends first the error wraps ctx.Err().
+func LockFile(ctx context.Context, path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // the caller's own
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	info, err := f.Stat()
 	if err == nil {
 		err = check(path, info)
 	}
 	if err == nil {
-		err = flock(f)
+		err = flock(ctx, f)
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("locking %s: %w", dir, err)
+		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
-	return func() { f.Close() }, nil
+	return f, nil
 }
 
 // flock waits for the lock of f.
-func flock(f *os.File) error {
+func flock(ctx context.Context, f *os.File) error {
 	for {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another process has locked it: %w", ctx.Err())
+		case <-time.After(lockRetry):
 		}
 	}
 }

@@ -45,11 +45,7 @@ const (
 	backdate        = 5 * time.Minute
 )
 
-// Bounds of a name and of the file of a key.
-const (
-	maxNameBytes    = 64
-	maxKeyFileBytes = 64 << 10
-)
+const maxNameBytes = 64
 
 // CA is an authority that was opened.
 type CA struct {
@@ -104,7 +100,7 @@ func Open(dir string) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	keyPEM, err := private.Read(filepath.Join(dir, keyName), maxKeyFileBytes)
+	keyPEM, err := private.ReadKeyPEM(filepath.Join(dir, keyName))
 	if err != nil {
 		return nil, err
 	}
@@ -183,8 +179,8 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 	default:
 		return nil, nil, fmt.Errorf("a certificate of kind %q", r.Kind)
 	}
-	if now.After(c.cert.NotAfter) {
-		return nil, nil, fmt.Errorf("the authority %q expired on %s: make another", c.cert.Subject.CommonName, c.cert.NotAfter.Format(time.DateOnly))
+	if err := c.expired(now); err != nil {
+		return nil, nil, err
 	}
 	if template.NotAfter.After(c.cert.NotAfter) {
 		template.NotAfter = c.cert.NotAfter
@@ -207,6 +203,14 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 		return nil, nil, err
 	}
 	return append(encodeCert(der), c.PEM()...), one, nil
+}
+
+// expired is the error of an authority whose certificate has expired.
+func (c *CA) expired(now time.Time) error {
+	if now.After(c.cert.NotAfter) {
+		return fmt.Errorf("the authority %q expired on %s: make another", c.cert.Subject.CommonName, c.cert.NotAfter.Format(time.DateOnly))
+	}
+	return nil
 }
 
 // NewKey makes a key pair for a certificate.

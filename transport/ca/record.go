@@ -33,13 +33,17 @@ type Issued struct {
 // Live reports whether the certificate counts at a time.
 func (i *Issued) Live(now time.Time) bool { return !i.Revoked && now.Before(i.Until) }
 
-// note appends a line to the list of what was issued. Half a line at its end, of a
-// process that was killed or a full disk, is cut off: its certificate was never handed out.
-func (c *CA) note(one *Issued) error {
-	line, err := json.Marshal(one)
-	if err != nil {
+// Ready reports why the authority could not issue a certificate now: it has expired, or its list
+// of certificates cannot be written.
+func (c *CA) Ready(now time.Time) error {
+	if err := c.expired(now); err != nil {
 		return err
 	}
+	return c.change(func(*os.File) error { return nil })
+}
+
+// change opens the list of what was issued for writing, while no other process has it.
+func (c *CA) change(write func(*os.File) error) error {
 	unlock, err := private.Lock(c.dir)
 	if err != nil {
 		return err
@@ -49,22 +53,33 @@ func (c *CA) note(one *Issued) error {
 	if err != nil {
 		return err
 	}
-	text, err := io.ReadAll(f)
+	return errors.Join(write(f), f.Close())
+}
+
+// note appends a line to the list of what was issued. Half a line at its end, of a
+// process that was killed or a full disk, is cut off: its certificate was never handed out.
+func (c *CA) note(one *Issued) error {
+	line, err := json.Marshal(one)
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return err
 	}
-	end := int64(len(whole(text)))
-	if end > 0 && text[end-1] != '\n' {
-		line = append([]byte("\n"), line...)
-	}
-	err = f.Truncate(end)
-	if err == nil {
-		_, err = f.WriteAt(append(line, '\n'), end)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return c.change(func(f *os.File) error {
+		text, err := io.ReadAll(f)
+		if err != nil {
+			return err
+		}
+		end := int64(len(whole(text)))
+		if end > 0 && text[end-1] != '\n' {
+			line = append([]byte("\n"), line...)
+		}
+		if err := f.Truncate(end); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(append(line, '\n'), end); err != nil {
+			return err
+		}
+		return f.Sync()
+	})
 }
 
 // whole returns the list without half a line at its end.

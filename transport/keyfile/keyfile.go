@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -137,7 +139,17 @@ type linesError struct{ error }
 
 func (e *linesError) Unwrap() []error { return []error{ErrLines, e.error} }
 
-// Create writes a new key file; if there is one the error wraps fs.ErrExist.
+// Ensure makes sure that [Update] can write a key file: it creates the file without keys, and its
+// folder, if they are missing, and otherwise writes the file's own keys again.
+func Ensure(path string) error {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return Create(path)
+	}
+	return Update(path, func(keys []Key) ([]Key, error) { return keys, nil })
+}
+
+// Create writes a new key file; if there is one the error wraps fs.ErrExist. Its folder is made, for
+// this process's user alone, if it is missing.
 func Create(path string, keys ...Key) error {
 	return private.Create(path, appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
 }

@@ -114,3 +114,16 @@ func greets(t *testing.T, p *plugintest.Plugin) {
 		t.Errorf("%d items, want 5", n)
 	}
 }
+
+// TestPythonDecode runs the attacks on the decoding of arguments, which need Python alone.
+func TestPythonDecode(t *testing.T) {
+	const python = "/usr/bin/python3"
+	if out, err := exec.CommandContext(t.Context(), python, "-c", "import sys; sys.exit(sys.version_info < (3, 9))").CombinedOutput(); err != nil {
+		t.Skipf("!! THE PYTHON SDK IS NOT ATTACKED: want %s of version 3.9 or newer: %v %s", python, err, out)
+	}
+	attack := exec.CommandContext(t.Context(), python, "-B", "test_decode.py")
+	attack.Dir = "../python"
+	if out, err := attack.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

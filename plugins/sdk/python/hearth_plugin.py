@@ -317,20 +317,69 @@ def unpack(data, layout):
 # --- Values: serpent, json and msgpack as Pyro uses them ----------------------------------
 
 SERPENT_HEAD = "# serpent utf-8 python3.2\n"
-_tokens = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[\[({]|[\])}]""", re.S)
+MAX_COLLISIONS = 8  # different keys of a dict or set that have one hash
+MAX_DIGITS = 4300  # of an integer: converting takes time by the square of them
+
+# Each expression takes time in proportion to the text, whatever is in it: a text that does not end
+# reaches to the end of all.
+_text = re.compile(r"""[bu]?(?:'[^'\\]*(?:\\.[^'\\]*)*'?|"[^"\\]*(?:\\.[^"\\]*)*"?)""", re.S)
+_json_text = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.S)
+_number = re.compile(r"(?<![\w.])(?:0[xX][0-9a-fA-F]+|(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[jJ]?)(?![\w.])")
+_constant = re.compile(r"\b(?:True|False|None)\b")
+_brackets = re.compile(r"[\[\](){}]")
+# What serpent never has, where a text is a ", and a number or constant a 0: other characters, one
+# value after another, and operators beyond the sign and the + of a complex number.
+_foreign = re.compile(r"""[^\s0",:()\[\]{}+-]|[0")\]}]\s*[0"(\[{]|[+-]\s*[^0\s]|0\s*[+-]\s*0\s*[+-]|[")\]}]\s*[+-]|[+-]\s*$""")
 
 
-def check_depth(text):
+def check_depth(skeleton):
     """Refuses what the parsers, which recurse, could be broken with."""
     depth = 0
-    for m in _tokens.finditer(text):
-        c = text[m.start()]
-        if c in "[({":
+    for m in _brackets.finditer(skeleton):
+        if m.group() in "[({":
             depth += 1
             if depth > MAX_DEPTH + 2:
                 raise ValueError("more than %d nested containers" % MAX_DEPTH)
-        elif c in "])}":
+        else:
             depth -= 1
+
+
+def parse_serpent(text):
+    """Returns the syntax tree of serpent, which has literals only. What else Python could read is refused before it
+    is parsed: only the parser's own limits would bound it."""
+    if text.startswith("#"):
+        text = text.partition("\n")[2]
+    skeleton = _constant.sub("0", _number.sub("0", _text.sub('"', text)))
+    if _foreign.search(skeleton):
+        raise ValueError("not serpent")
+    check_depth(skeleton)
+    tree = ast.parse(text.lstrip(" \t"), mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Dict, ast.Set)):
+            keys = node.keys if isinstance(node, ast.Dict) else node.elts
+            check_keys(ast.literal_eval(k) for k in keys if not _seeded(k))
+    return tree
+
+
+def _seeded(node):
+    """Whether a key's hash depends on a secret, so that nobody can choose it."""
+    if any(isinstance(n, (ast.Dict, ast.Set, ast.List)) for n in ast.walk(node)):
+        raise TypeError("a key that cannot be hashed")
+    return isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
+
+
+def check_keys(keys):
+    """Refuses keys of which many have one hash: each would be compared with all before it. Python hashes numbers, and
+    tuples of them, without a secret, so that a caller can choose such keys."""
+    same = {}
+    for key in keys:
+        if isinstance(key, (str, bytes)):
+            continue
+        known = same.setdefault(hash(key), [])
+        if key not in known:
+            known.append(key)
+            if len(known) > MAX_COLLISIONS:
+                raise ValueError("more than %d keys of a dict have one hash" % MAX_COLLISIONS)
 
 
 def restore(v):
@@ -354,8 +403,10 @@ def decode(serializer, payload):
             raise ValueError("extra data after the value")
         return value
     text = payload.decode("utf-8", "surrogatepass")
-    check_depth(text)
-    return restore(json.loads(text) if serializer == "json" else ast.literal_eval(text))
+    if serializer == "json":
+        check_depth(_json_text.sub("", text))
+        return restore(json.loads(text))
+    return restore(ast.literal_eval(parse_serpent(text)))
 
 
 def decode_call(serializer, payload):
@@ -539,6 +590,8 @@ def _unpack_msgpack(data, at, depth):
         if code == 0x30 and n == 16:
             return complex(*struct.unpack("<dd", body)), at
         if code == 0x31:
+            if n > MAX_DIGITS:
+                raise ValueError("an integer of more than %d digits" % MAX_DIGITS)
             return int(body.decode("ascii")), at
         if code == 0x32 and n == 8:
             return _EPOCH + datetime.timedelta(seconds=struct.unpack("<d", body)[0]), at
@@ -552,11 +605,14 @@ def _unpack_msgpack(data, at, depth):
             out.append(v)
         return out, at
     if 0x80 <= c < 0x90 or c in (0xDE, 0xDF):
-        out = {}
+        keys, values = [], []
         for _ in range(c & 15 if c < 0x90 else size(2 << c - 0xDE)):
             k, at = _unpack_msgpack(data, at, depth + 1)
-            out[k], at = _unpack_msgpack(data, at, depth + 1)
-        return out, at
+            keys.append(k)
+            v, at = _unpack_msgpack(data, at, depth + 1)
+            values.append(v)
+        check_keys(keys)
+        return dict(zip(keys, values)), at
     raise ValueError("byte 0x%02x begins no value" % c)
 
 

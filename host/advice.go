@@ -1,0 +1,50 @@
+package host
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport"
+)
+
+// warnPolicy logs what a policy says that is valid and probably not meant.
+func warnPolicy(p *policy.Policy, log *slog.Logger) {
+	for _, problem := range p.Warnings {
+		log.Warn("policy", "warning", problem.String())
+	}
+	for _, text := range Unbound(p) {
+		log.Warn("policy", "warning", text)
+	}
+}
+
+// Unbound returns a warning for each authority of clients whose certificate has name constraints,
+// if principals go by common names under it: constraints bind DNS names, addresses and URIs, and
+// not the common name. What cannot be read is left to [New].
+func Unbound(p *policy.Policy) []string {
+	files := map[string]string{}
+	for _, l := range p.Listeners {
+		if l.TLS == nil {
+			continue
+		}
+		for _, file := range l.TLS.ClientCA {
+			files[file] = l.Where
+		}
+	}
+	var out []string
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		who := p.ByCommonName(file)
+		if len(who) == 0 {
+			continue
+		}
+		constrained, err := transport.NameConstrained(file)
+		if err != nil || !constrained {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s: the authority in %s has name constraints, which do not bind the common name that principal %s goes by: "+
+			"it can issue any common name; match dns or uri", files[file], file, who[0]))
+	}
+	return out
+}

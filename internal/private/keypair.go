@@ -1,0 +1,48 @@
+package private
+
+import (
+	"crypto/tls"
+	"encoding/pem"
+	"fmt"
+	"strings"
+)
+
+// maxPEMBytes bounds a file with certificates or a private key.
+const maxPEMBytes = 1 << 20
+
+// ReadKeyPair returns a certificate with its chain and its private key, from PEM files. The key
+// must satisfy [Read] and the certificate [ReadPublic].
+func ReadKeyPair(certFile, keyFile string) (tls.Certificate, error) {
+	key, err := ReadKeyPEM(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	cert, err := ReadPublic(certFile, maxPEMBytes)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s with %s: %w", certFile, keyFile, err)
+	}
+	return pair, nil
+}
+
+// ReadKeyPEM returns a PEM file with a private key. One that is encrypted is an error: nobody could
+// enter its passphrase.
+func ReadKeyPEM(path string) ([]byte, error) {
+	text, err := Read(path, maxPEMBytes)
+	if err != nil {
+		return nil, err
+	}
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return text, nil
+		}
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return nil, fmt.Errorf("%s is encrypted with a passphrase, which cannot be entered here: "+
+				"decrypt it with openssl pkey -in %s -out NEW, then chmod 600 NEW", path, path)
+		}
+	}
+}

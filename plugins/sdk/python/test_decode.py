@@ -1,0 +1,103 @@
+"""Attacks the decoding of arguments. It needs no host: python3 test_decode.py"""
+
+import ast
+import math
+import random
+import struct
+import unittest
+
+import hearth_plugin as sdk
+
+PRIME = 2 ** 61 - 1     # Python's hash of an integer is its remainder
+MANY = 20000            # keys; if each were compared with all before it: minutes
+
+
+def colliding_tuples(n):
+    """Different keys of one hash: tuples of integers that differ by multiples of the prime."""
+    return [(i * PRIME, 0) for i in range(n)]
+
+
+def msgpack_map(keys):
+    out = [b"\xdf", struct.pack(">I", len(keys))]
+    for k in keys:
+        sdk._pack_msgpack(k, out, 0)
+        out.append(b"\xc0")
+    return b"".join(out)
+
+
+class DecodeTest(unittest.TestCase):
+    def test_hash_flooding(self):
+        flood = range(0, MANY * PRIME, PRIME)
+        for text in ("{%s}" % ",".join("%d:0" % k for k in flood), "{%s}" % ",".join(map(str, flood)),
+                     "[({'a':{%s}},)]" % ",".join("%r:0" % (k,) for k in colliding_tuples(MANY)),
+                     "{%s}" % ",".join("%r:0" % 2.0 ** (61 * k) for k in range(12))):
+            with self.assertRaisesRegex(ValueError, "have one hash"):
+                sdk.decode("serpent", (sdk.SERPENT_HEAD + text).encode())
+        with self.assertRaisesRegex(ValueError, "have one hash"):
+            sdk.decode("msgpack", msgpack_map([2.0 ** (61 * k) for k in range(-6, 6)]))
+
+    def test_ordinary_keys(self):
+        for v in ({i: i for i in range(MANY)}, {float(i) / 3: 0 for i in range(MANY)}, {(i, i + 1): 0 for i in range(MANY)},
+                  {str(i): 0 for i in range(MANY)}, set(range(MANY)), {1: 0, "1": 0, None: 0, True: 1}, {-1: 0, -2: 0}):
+            self.assertEqual(sdk.decode("serpent", sdk.encode("serpent", v)), v)
+        # One key again and again is one key.
+        self.assertEqual(sdk.decode("serpent", b"{%s}" % b",".join([b"5:0"] * MANY)), {5: 0})
+
+    def test_texts_that_do_not_end(self):
+        """Looking for the end of each of many took time by their square."""
+        for quote in ("'", '"'):
+            text = quote + ("\\" + quote) * 400000
+            with self.assertRaises(Exception):
+                sdk.decode("serpent", text.encode())
+            with self.assertRaises(Exception):
+                sdk.decode("json", text.encode())
+
+    def test_long_integers(self):
+        with self.assertRaises(ValueError):
+            body = b"9" * 200000
+            sdk.decode("msgpack", b"\xc9" + struct.pack(">I", len(body)) + b"\x31" + body)
+
+    def test_only_literals(self):
+        """What Python reads and serpent never has is refused before it is parsed."""
+        for text in ("1" + "+1" * 100000, "-" * 100000 + "1", "[1]" + "[0]" * 100000, "x" + ".x" * 100000, "(1)" + "(1)" * 100000,
+                     "'a' 'b'", "'''" + "a" + "'''", "f'{1}'", "rb'a'", "1 if 1 else 2", "lambda:0", "[*[1]]", "{**{}}", "[x for x in ()]",
+                     "not 1", "1 .real", "open('x')", "1<2", "a", "1;2", "1 # 2", "{1:2}[1]", "(1+2j)+1", "1+2j+3", "--1", "-[1]", "+", "1+",
+                     "[" * 100 + "]" * 100, "'" * 3 + "'[" * 100, ""):
+            with self.assertRaises((ValueError, SyntaxError), msg=text[:40]):
+                sdk.decode("serpent", text.encode())
+
+    def test_values(self):
+        """Whatever serpent writes is read back: random values, and the forms that other writers have."""
+        r = random.Random(7)
+
+        def value(depth):
+            kinds = ["none", "bool", "int", "huge", "float", "complex", "str", "bytes"] + ["list", "tuple", "set", "dict"] * (depth > 0)
+            kind = r.choice(kinds)
+            if kind in ("list", "tuple", "dict", "set"):
+                n = r.randrange(4)
+                if kind == "dict":
+                    return {key(): value(depth - 1) for _ in range(n)}
+                if kind == "set":
+                    return {key() for _ in range(n + 1)}
+                return {"list": list, "tuple": tuple}[kind](value(depth - 1) for _ in range(n))
+            return {"none": lambda: None, "bool": lambda: r.random() < .5, "int": lambda: r.randrange(-99, 99), "huge": lambda: -r.getrandbits(300),
+                    "float": lambda: r.choice((0.5, -1e300, 1e-9, math.inf, -math.inf, 3.0)),
+                    "complex": lambda: complex(r.choice((1, -1.5)), r.choice((2, -2e9))), "str": text, "bytes": lambda: text().encode("utf-8", "surrogatepass")}[kind]()
+
+        def text():
+            return "".join(r.choice("ab'\"\\\n\r\0\u2028é€𝄞[{(,:+-#0 ") for _ in range(r.randrange(8)))
+
+        def key():
+            return r.choice((text, lambda: r.randrange(9), lambda: (r.randrange(3), text()), lambda: None, lambda: 0.5))()
+
+        for _ in range(5000):
+            v = value(4)
+            data = sdk.encode("serpent", v)
+            self.assertEqual(sdk.decode("serpent", data), sdk.restore(ast.literal_eval(data.decode("utf-8", "surrogatepass").partition("\n")[2])))
+        for written, want in (("b'a'", b"a"), ("u'a'", "a"), (" [ 1 , -2 ,+3, ] ", [1, -2, 3]), ("( 1 , )", (1,)), ("0x1F", 31), ("1_000", 1000), ("(-1.5-2e-9j)", -1.5 - 2e-9j),
+                              ("1e30000", math.inf), ("{'a': -1e5, }", {"a": -1e5}), ("'\\\\'", "\\"), (".5", .5), ("5.", 5.0), ("-1e+5", -1e5), ("{1,2}", {1, 2})):
+            self.assertEqual(sdk.decode("serpent", written.encode()), want, written)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,109 @@
+package transport
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Bounds of the certificates that a client shows. Its chain is verified before it proves to have
+// the key, so that an attacker who has none can make the host do this work.
+const (
+	MaxClientCerts = 6
+	maxRSABits     = 4096
+	maxRSAExponent = 1<<16 + 1 // verifying takes time by its bits
+	maxNamesakes   = 2         // certificates of one subject: each is tried as issuer
+)
+
+var (
+	oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+	clientUses    = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+)
+
+// verify returns the chains from a client's certificate to the listener's authorities.
+func (t *ServerTLS) verify(certs []*x509.Certificate) ([][]*x509.Certificate, error) {
+	if len(certs) == 0 {
+		return nil, nil // whether that will do, the TLS configuration decides
+	}
+	if err := boundChain(certs); err != nil {
+		return nil, err
+	}
+	leaf := certs[0]
+	if err := checkLeaf(leaf); err != nil {
+		return nil, err
+	}
+	between := x509.NewCertPool()
+	for _, cert := range certs[1:] {
+		between.AddCert(cert)
+	}
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: t.config.ClientCAs, Intermediates: between,
+		CurrentTime: time.Now(), KeyUsages: clientUses})
+	if err != nil {
+		return nil, err
+	}
+	return chains, t.allows(chains)
+}
+
+// boundChain refuses certificates whose verification could take long.
+func boundChain(certs []*x509.Certificate) error {
+	if len(certs) > MaxClientCerts {
+		return fmt.Errorf("the client sent %d certificates; want at most %d: its own and those of the authorities between",
+			len(certs), MaxClientCerts)
+	}
+	for i, cert := range certs {
+		if err := boundKey(cert.PublicKey); err != nil {
+			return fmt.Errorf("certificate %d of the client: %w", i+1, err)
+		}
+		namesakes := 0
+		for _, other := range certs {
+			if string(other.RawSubject) == string(cert.RawSubject) {
+				namesakes++
+			}
+		}
+		if namesakes > maxNamesakes {
+			return fmt.Errorf("%d certificates of the client have one subject; want at most %d", namesakes, maxNamesakes)
+		}
+	}
+	return nil
+}
+
+func boundKey(key any) error {
+	switch key := key.(type) {
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+		return nil
+	case *rsa.PublicKey:
+		if n := key.N.BitLen(); n > maxRSABits {
+			return fmt.Errorf("an RSA key of %d bits; want at most %d", n, maxRSABits)
+		}
+		if key.E > maxRSAExponent {
+			return fmt.Errorf("an RSA key with the exponent %d; want at most %d", key.E, maxRSAExponent)
+		}
+		return nil
+	}
+	return fmt.Errorf("a public key of type %T; want ECDSA, Ed25519 or RSA", key)
+}
+
+// checkLeaf refuses a client's own certificate that could be taken for another one than its
+// authority meant: one that is not for clients by name, or with several common names, of which
+// policies see one.
+func checkLeaf(leaf *x509.Certificate) error {
+	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		return errors.New("the client's certificate is not for clients: issue it with the extended key usage clientAuth")
+	}
+	names := 0
+	for _, name := range leaf.Subject.Names {
+		if name.Type.Equal(oidCommonName) {
+			names++
+		}
+	}
+	if names > 1 {
+		return fmt.Errorf("the client's certificate has %d common names; issue it with one", names)
+	}
+	return nil
+}
