@@ -123,8 +123,11 @@ func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
 		wg.Go(func() {
 			var e link.Encoder
 			send := w.Write
-			if i%2 == 0 {
-				send = w.Queue
+			switch i % 3 {
+			case 0:
+				send = func(frame []byte) error { _, err := w.Queue(frame); return err }
+			case 1:
+				send = w.Post
 			}
 			for n := range each {
 				e.Begin(link.Log, uint64(i))
@@ -296,7 +299,7 @@ func TestLargeFramesAreTheirHandlers(t *testing.T) {
 				e.Begin(link.Log, uint64(i))
 				e.Uint(uint64(n))
 				raw := bytes.Repeat([]byte{byte(n)}, size(n)*i+1)
-				if err := w.WriteBefore(e.FrameBefore(len(raw)), raw); err != nil {
+				if _, err := w.WriteBefore(e.FrameBefore(len(raw)), raw); err != nil {
 					t.Error(err)
 				}
 				clear(raw) // it is ours again
@@ -371,7 +374,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 		return e.FrameBefore(len(raw))
 	}
 	first := make(chan error, 1)
-	go func() { first <- w.WriteBefore(frame(0), raw) }() // ends when b is read
+	go func() { _, err := w.WriteBefore(frame(0), raw); first <- err }() // ends when b is read
 	if _, err := io.ReadFull(b, make([]byte, len(frame(0)))); err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +383,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 		if last > 10 {
 			t.Fatal("so much waits, and nothing is refused")
 		}
-		if err = w.WriteBefore(frame(last+1), raw); err != nil && !errors.Is(err, link.ErrBacklog) {
+		if _, err = w.WriteBefore(frame(last+1), raw); err != nil && !errors.Is(err, link.ErrBacklog) {
 			t.Fatal(err)
 		}
 	}
@@ -430,25 +433,25 @@ func TestDeadLinkIsNotSlow(t *testing.T) {
 	e.Begin(link.Log, 1)
 	raw := make([]byte, 40<<20)
 	first := make(chan error, 1)
-	go func() { first <- w.WriteBefore(e.FrameBefore(len(raw)), raw) }() // ends when f does
+	go func() { _, err := w.WriteBefore(e.FrameBefore(len(raw)), raw); first <- err }() // ends when f does
 	<-f.begun
 	var other link.Encoder
 	other.Begin(link.Log, 2)
 	frame := other.FrameBefore(len(raw))
-	if err := w.WriteBefore(frame, raw); err != nil {
+	if _, err := w.WriteBefore(frame, raw); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.WriteBefore(frame, raw); !errors.Is(err, link.ErrBacklog) {
+	if _, err := w.WriteBefore(frame, raw); !errors.Is(err, link.ErrBacklog) {
 		t.Errorf("while it is only slow: %v", err)
 	}
 	close(f.gone)
 	if err := <-first; !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("the write that met it: %v", err)
 	}
-	if err := w.WriteBefore(frame, raw); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := w.WriteBefore(frame, raw); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("afterwards: %v", err)
 	}
-	if err := w.Queue(other.Frame()); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := w.Queue(other.Frame()); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("afterwards, in the queue: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
 )
 
 // lines counts what one object logs in a second. The reader of the worker's frames alone
@@ -76,4 +77,14 @@ func (t *Tenant) logLines(id object.ID) int {
 		return v.Limits.LogLines
 	}
 	return object.Limits{}.OrDefaults().LogLines
+}
+
+// lost logs and counts that an instance ended and its state with it.
+func (p *process) lost(d *link.Decoder) {
+	id, why := object.ID(d.Text()), d.Text()
+	if d.Err != nil || !p.knows(id) {
+		return
+	}
+	p.t.cfg.Account.LostState()
+	p.t.cfg.Log.Warn("instance ended, its state is lost", "object", string(id), "why", p.t.redact(why[:min(len(why), maxScriptLine)]))
 }

@@ -9,10 +9,9 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -39,6 +38,7 @@ type Config struct {
 	Account *account.Processes // nil: nobody asks
 	Spares  *Spares            // of Argv; several backends may share them; nil: none
 	Log     *slog.Logger       // nil discards
+	Budget  Budget             // of the bytes of the objects' calls to others; nil: there is none
 	Idle    time.Duration      // after which a worker without state is stopped; 0: DefaultIdle
 }
 
@@ -65,6 +65,9 @@ func New(cfg Config, objects ...*Version) *Tenant {
 	}
 	if cfg.Account == nil {
 		cfg.Account = new(account.Processes)
+	}
+	if cfg.Budget == nil {
+		cfg.Budget = noBudget{}
 	}
 	cfg.Log = cfg.Log.With("tenant", string(cfg.Tenant))
 	if cfg.Idle <= 0 {
@@ -115,6 +118,25 @@ func (t *Tenant) live(trial bool) (*process, error) {
 	return p, nil
 }
 
+// leaveTimeout bounds how long the end of a process that was killed may take.
+const leaveTimeout = 5 * time.Second
+
+// leave waits until a process that takes no more requests is no longer the tenant's, or ctx is done.
+func (p *process) leave(ctx context.Context) {
+	p.t.mu.Lock()
+	current := p.t.proc == p
+	p.t.mu.Unlock()
+	if !current {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+	}
+}
+
 // rule says when a worker that crashes is set aside. A caller may be able to crash it, so
 // that is no sooner and no longer than it has to be.
 var rule = backoff.Rule{Most: 10, Aside: 5 * time.Minute}
@@ -141,7 +163,7 @@ func (t *Tenant) Status() backoff.Status {
 	defer t.mu.Unlock()
 	pid := 0
 	if t.proc != nil {
-		pid = t.proc.cmd.Process.Pid
+		pid = t.proc.PID()
 	}
 	return t.backoff.Status(pid)
 }
@@ -161,17 +183,21 @@ func (t *Tenant) exited(p *process, cause error) {
 	t.crashedLocked(time.Since(p.started), cause)
 }
 
-// Describe implements [object.Backend].
+// Describe implements [object.Backend]. What a version exposes does not change, so its worker is asked once.
 func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
-	if t.version(id) == nil {
+	v := t.version(id)
+	if v == nil {
 		return nil, errUnknown
+	}
+	if d := v.described.Load(); d != nil {
+		return d, nil
 	}
 	p, err := t.live(false)
 	if err != nil {
 		return nil, err
 	}
 	var e link.Encoder
-	r, err := p.ask(ctx, id, time.Time{}, func(n uint64) []byte {
+	r, err := p.ask(ctx, id, time.Now().Add(tryTimeout), func(n uint64) []byte {
 		e.Begin(link.Describe, n)
 		e.Text(string(id))
 		return e.Frame()
@@ -179,17 +205,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	if err != nil {
 		return nil, err
 	}
-	return description(id, r)
-}
-
-// description reads what a worker says that an object exposes.
-func description(id object.ID, r object.Reply) (*object.Description, error) {
-	d := new(object.Description)
-	if err := json.Unmarshal(r.Payload, d); err != nil {
-		return nil, fmt.Errorf("reading the description of %s: %w", id, err)
-	}
-	d.ID = id
-	return d, nil
+	return v.describe(r)
 }
 
 // errUnknown is the answer about an object that the tenant does not have.
@@ -211,8 +227,9 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 		if err != nil {
 			return object.Reply{}, err
 		}
-		r, _, err := p.request(ctx, link.Call, 0, c)
+		r, _, err := p.request(ctx, link.Call, 0, c, v.Limits.Wall)
 		if err == errEnded && !again { //nolint:errorlint // it is not wrapped, and this is the hot path
+			p.leave(ctx)
 			continue
 		}
 		if r.Stream != 0 {
@@ -228,7 +245,10 @@ func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 	if p == nil {
 		return object.Reply{}, false, object.ErrStreamGone
 	}
-	return p.request(ctx, link.Next, stream&streamMask, c)
+	p.mu.Lock()
+	wall := p.known[c.ID] // the object may have another version by now, or none
+	p.mu.Unlock()
+	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.OrDefaults().Wall))
 }
 
 // CloseStream implements [object.Backend].

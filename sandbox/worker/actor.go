@@ -52,6 +52,9 @@ func newActor(o *hosted, max int, after *estate) *actor {
 // enqueue gives the actor a job, or answers it if the queue is full.
 func (a *actor) enqueue(j *job) {
 	a.mu.Lock()
+	if len(a.queue) >= a.max {
+		a.queue = dropGone(a.queue)
+	}
 	ended := a.ended && (j.stream == 0 || a.cut)
 	if len(a.queue) >= a.max || ended {
 		a.mu.Unlock()
@@ -221,6 +224,10 @@ func (a *actor) take() (j *job, ends []uint64, o over) {
 func (a *actor) serve(j *job) bool {
 	perCall := a.o.prog.Mode() == object.PerCall
 	isNext := j.stream != 0
+	if !j.begin() {
+		j.release()
+		return !perCall || isNext || a.o.done(a)
+	}
 	if err := a.ready(j, perCall && !isNext); err != nil {
 		j.failure(err)
 		j.finish()
@@ -230,7 +237,8 @@ func (a *actor) serve(j *job) bool {
 	streamID := j.stream
 	if isNext {
 		if st = a.open[streamID]; st == nil {
-			j.fail(object.ErrStreamGone)
+			j.failure(object.ErrStreamGone)
+			j.finish()
 			return true
 		}
 	}
@@ -244,6 +252,9 @@ func (a *actor) serve(j *job) bool {
 	}
 	if isNext && j.last {
 		a.drop(streamID)
+	}
+	if broken && !perCall {
+		a.o.w.lost(a.o.id, j.why)
 	}
 	j.finish() // its caller waits for neither handover nor close
 	if broken {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -29,6 +30,19 @@ func (w *process) leftOut(id object.ID, n uint64) {
 	var e link.Encoder
 	e.Begin(link.LeftOut, n)
 	e.Text(string(id))
+	w.send(&e)
+}
+
+// lost reports to the host that an instance ended before its time, and its state with it.
+func (w *process) lost(id object.ID, why *object.Error) {
+	var e link.Encoder
+	e.Begin(link.Lost, 0)
+	e.Text(string(id))
+	text := "the call ended it"
+	if why != nil {
+		text = cmp.Or(why.Msg, why.Error())
+	}
+	e.Text(text)
 	w.send(&e)
 }
 

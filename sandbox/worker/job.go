@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,12 +27,15 @@ type job struct {
 	format  codec.ID // of encoder
 	written written  // around encoder, if it escapes texts
 	frame   link.Encoder
-	head    int       // where the reply's payload starts in frame
-	rest    [2][]byte // what of it is not in frame, but comes behind
-	last    bool      // of a stream: it has no more items
-	steps   int64     // what it took, making an instance for it included
+	head    int           // where the reply's payload starts in frame
+	rest    [2][]byte     // what of it is not in frame, but comes behind
+	last    bool          // of a stream: it has no more items
+	steps   int64         // what it took, making an instance for it included
+	why     *object.Error // the reply, if it is an error
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards what follows, and id while the job is in use
+	begun     time.Time  // zero: it waits
+	withdrawn bool       // it is not to begin, and has been answered
 	cancelled bool
 	done      chan struct{} // made when asked for
 	onCancel  func()
@@ -44,7 +48,10 @@ const maxPooledBytes = 64 << 10
 
 func newJob(w *process, id uint64) *job {
 	j := jobs.Get().(*job)
-	j.w, j.id, j.stream, j.steps = w, id, 0, 0
+	j.mu.Lock()
+	j.id = id
+	j.mu.Unlock()
+	j.w, j.stream, j.steps, j.why = w, 0, 0, nil
 	return j
 }
 
@@ -56,7 +63,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 		j.failure(object.Errorf(object.CodeInternal, "serializer %d", j.call.Serializer))
 		return nil, false
 	}
-	j.begin(ser)
+	j.beginReply(ser)
 	j.request(ser)
 	if escapes(j.format) {
 		j.written = written{Encoder: j.encoder, max: max}
@@ -102,8 +109,8 @@ func flag(b bool) byte {
 	return 0
 }
 
-// begin writes the reply's head and points the encoder behind it.
-func (j *job) begin(ser codec.Serializer) {
+// beginReply writes the reply's head and points the encoder behind it.
+func (j *job) beginReply(ser codec.Serializer) {
 	j.frame.Begin(link.Reply, j.id)
 	j.frame.PutReply(object.Reply{}, true, nil)
 	j.head = len(j.frame.B)
@@ -139,23 +146,85 @@ func (j *job) request(ser codec.Serializer) {
 
 // failure makes the reply an error.
 func (j *job) failure(err *object.Error) {
+	j.why = err
 	j.frame.Begin(link.Reply, j.id)
 	j.frame.PutReply(object.Reply{}, false, err)
 }
 
-// fail answers a job that never ran.
-func (j *job) fail(err *object.Error) {
-	j.failure(err)
-	j.finish()
+// begin notes that the job begins. It reports whether it may: a job that was withdrawn is to be released.
+func (j *job) begin() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.withdrawn {
+		return false
+	}
+	j.begun = time.Now()
+	return true
 }
 
-// finish sends the reply, if one is wanted, and lets go of the job.
+// since returns when the job of request id began, zero if it has not.
+func (j *job) since(id uint64) time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.id != id {
+		return time.Time{}
+	}
+	return j.begun
+}
+
+// withdrawIf withdraws the job if it serves request id and has not begun. It reports whether that is so.
+func (j *job) withdrawIf(id uint64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.id != id || j.withdrawn || !j.begun.IsZero() {
+		return false
+	}
+	j.withdrawn = true
+	return true
+}
+
+// gone reports whether the job was withdrawn.
+func (j *job) gone() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.withdrawn
+}
+
+// dropGone takes the jobs that were withdrawn out of a queue and releases them.
+func dropGone(queue []*job) []*job {
+	return slices.DeleteFunc(queue, func(j *job) bool {
+		if !j.gone() {
+			return false
+		}
+		j.release()
+		return true
+	})
+}
+
+// fail answers a job that did not run. It does not wait: the reader calls it.
+func (j *job) fail(err *object.Error) {
+	if j.begin() {
+		j.failure(err)
+		j.frame.SetSteps(uint64(j.steps))
+		j.w.forget(j.id)
+		j.w.post(j.frame.Frame())
+	}
+	j.release()
+}
+
+// finish sends the reply, if one is wanted, and releases the job.
 func (j *job) finish() {
-	w := j.w
 	j.frame.SetSteps(uint64(j.steps))
-	w.reply(j)
+	j.w.reply(j)
+	j.release()
+}
+
+// release ends a job that has been answered.
+func (j *job) release() {
+	w := j.w
 	j.mu.Lock()
 	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0
+	j.begun, j.withdrawn = time.Time{}, false
 	j.mu.Unlock()
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
 		if j.encoder != nil {
