@@ -51,14 +51,21 @@ func tiny(t *testing.T, files ...*os.File) {
 	}
 }
 
-// start gives a tenant a running worker with tiny buffers, whose frames handle takes. A nil handle does not read.
+// startFake gives a tenant a running worker with tiny buffers, whose frames handle takes. A nil handle does not read.
 func startFake(t *testing.T, tenant *Tenant, handle func(f *fake, typ link.Type, id uint64, body []byte) error) (*process, *fake) {
+	t.Helper()
+	return startFakeOn(t, tenant, handle, tiny)
+}
+
+// startFakeOn is startFake with sockets that set prepares.
+func startFakeOn(t *testing.T, tenant *Tenant, handle func(f *fake, typ link.Type, id uint64, body []byte) error,
+	set func(*testing.T, ...*os.File)) (*process, *fake) {
 	t.Helper()
 	a, b, err := socketpair.Files()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tiny(t, a, b)
+	set(t, a, b)
 	ours, err := nonblock.NewSocket(a)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +103,7 @@ func startFake(t *testing.T, tenant *Tenant, handle func(f *fake, typ link.Type,
 
 // newTenant returns a tenant with one object, acme.x.
 func newTenant(cfg Config, limits object.Limits) *Tenant {
-	cfg.Tenant = "acme"
+	cfg.Tenant, cfg.Argv = "acme", []string{"/nonexistent/worker"}
 	return New(cfg, NewVersion("acme.x", Script{}, NewLibs(nil), limits))
 }
 

@@ -137,7 +137,7 @@ func (p *process) read(stderr io.Reader) {
 	p.mu.Lock()
 	cause := p.cause
 	open := p.pending
-	p.pending = nil
+	p.pending, p.bytes = nil, 0
 	p.mu.Unlock()
 	if failed != nil {
 		cause = fmt.Errorf("%w (%w%s)", cause, failed, lastWords(first))
