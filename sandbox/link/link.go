@@ -44,6 +44,7 @@ const (
 	LeftOut   Type = 68 // lines of an object's log were left out; the id is how many
 	Pong      Type = 69 // answers Ping, with the requests that run and for how long
 	Withdrawn Type = 70 // answers Withdraw: the request of this id was not executed, and has no other answer
+	Failed    Type = 72 // why the request of this id failed, for the host's log; before its Reply
 	Lost      Type = 71 // an instance ended, and its state with it; the object and why
 )
 

@@ -41,6 +41,7 @@ type process struct {
 	proxies chan struct{}      // holds a slot for each call of its scripts under way
 
 	logged map[object.ID]*lines // the reader's own
+	gone   bool                 // it has ended; guarded by t.mu
 
 	spinning atomic.Bool // somebody looks for a reply; guards spin
 	spin     link.Spin
@@ -222,6 +223,8 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 		return p.givenBack(id)
 	case link.Lost:
 		p.lost(d)
+	case link.Failed:
+		p.failed(id, d)
 	case link.Log:
 		p.log(d)
 	case link.LeftOut:

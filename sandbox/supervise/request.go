@@ -30,8 +30,10 @@ type pending struct {
 
 	answer chan struct{} // holds one token when the fields below are set
 	buf    []byte        // where the reply's payload goes
+	placed func()        // see [object.Call]
 	reply  object.Reply
 	more   bool
+	detail string // why it failed, as the worker says; for the log
 	err    error
 }
 
@@ -63,7 +65,8 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 		large = c.Payload
 	}
 	w := pendings.Get().(*pending)
-	w.call, w.deadline, w.wall, w.buf, w.bytes = c, c.Deadline, wall, c.Buffer, len(c.Payload)
+	w.call, w.deadline, w.wall = c, c.Deadline, wall
+	w.buf, w.bytes, w.placed = c.Buffer, len(c.Payload), c.Placed
 	r, more, err := p.exchange(ctx, w, c.ID, func(n uint64) []byte {
 		e.Begin(typ, n)
 		if typ == link.Next {
@@ -111,10 +114,13 @@ func (p *process) exchange(ctx context.Context, w *pending, id object.ID, frame 
 	if err != nil {
 		return p.unsent(n, w, err)
 	}
+	w.end.Store(end)
+	if w.placed != nil {
+		w.placed()
+	}
 	if alone && p.look(w) {
 		return w.take()
 	}
-	w.end.Store(end)
 	select {
 	case <-w.answer:
 	case <-ctx.Done():
@@ -229,8 +235,23 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 	case d.Err != nil:
 		w.finish(&object.Error{Code: object.CodeInternal, Err: d.Err})
 	case failed != nil:
+		p.refused(w, failed)
 		w.finish(failed)
 	default:
 		w.finish(nil)
+	}
+}
+
+// refused logs a call that ended by a limit or an error of the worker.
+func (p *process) refused(w *pending, failed *object.Error) {
+	if failed.Code == object.CodeInternal && w.detail != "" {
+		failed.Err = errors.New(w.detail) // which the host logs
+	}
+	switch failed.Code {
+	case object.CodeExhausted, object.CodeDeadline, object.CodeTooLarge:
+		if w.call != nil && p.passes(w.call.ID) {
+			p.logFailed(w.call, p.t.redact(failed.Msg))
+		}
+	default:
 	}
 }

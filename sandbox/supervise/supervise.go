@@ -49,11 +49,12 @@ type Tenant struct {
 	objects atomic.Pointer[map[object.ID]*Version] // in use; a map is not modified
 	change  sync.Mutex                             // held to put another map there
 
-	mu      sync.Mutex // guards what follows
-	proc    *process   // nil: none is running
-	backoff backoff.State
-	closed  bool
-	leaving []*process // retired, and perhaps not ended yet
+	mu       sync.Mutex    // guards what follows; not held while a worker starts
+	proc     *process      // nil: none is running
+	starting chan struct{} // not nil: a worker starts; closed then
+	backoff  backoff.State
+	closed   bool
+	leaving  []*process // retired, and perhaps not ended yet
 
 	secrets atomic.Pointer[Secrets] // what objects may know; nil: nothing
 }
@@ -94,6 +95,12 @@ func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id]
 func (t *Tenant) live(trial bool) (*process, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for t.starting != nil && !t.closed {
+		started := t.starting
+		t.mu.Unlock()
+		<-started // soon: confine bounds a start
+		t.mu.Lock()
+	}
 	if t.closed {
 		return nil, object.ErrRetired
 	}
@@ -109,12 +116,23 @@ func (t *Tenant) live(trial bool) (*process, error) {
 		return nil, object.Errorf(object.CodeUnavailable,
 			"the worker of tenant %s crashed and is started again in %s; not executed", t.cfg.Tenant, wait.Round(100*time.Millisecond))
 	}
+	t.starting = make(chan struct{})
+	t.mu.Unlock()
 	p, err := start(t)
+	t.mu.Lock()
+	close(t.starting)
+	t.starting = nil
+	if err == nil && p.gone {
+		err = errors.New("the worker ended at once")
+	}
 	if err != nil {
 		t.crashedLocked(0, err)
 		return nil, &object.Error{Code: object.CodeUnavailable, Msg: "the tenant's worker could not be started; not executed", Err: err}
 	}
 	t.proc = p
+	if t.closed { // Close waits for it
+		return nil, object.ErrRetired
+	}
 	return p, nil
 }
 
@@ -172,6 +190,7 @@ func (t *Tenant) Status() backoff.Status {
 func (t *Tenant) exited(p *process, cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	p.gone = true
 	if t.proc != p {
 		return
 	}
@@ -292,6 +311,12 @@ func (t *Tenant) Running() int { return t.Status().PID }
 func (t *Tenant) Close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
+	for t.starting != nil {
+		started := t.starting
+		t.mu.Unlock()
+		<-started
+		t.mu.Lock()
+	}
 	all := t.leaving
 	if t.proc != nil {
 		t.proc.send(link.Stop, 0)
