@@ -43,12 +43,22 @@ func (w *process) lost(id object.ID, why *object.Error) {
 		text = cmp.Or(why.Msg, why.Error())
 	}
 	e.Text(text)
-	w.send(&e)
+	w.post(e.Frame())
 }
 
-// Long sees to it that a script which runs for long is preempted. It implements
+// Long sees to it that a script which runs for long is preempted, and its memory looked at. It implements
 // [sandbox.Env].
-func (w *process) Long() { nonblock.Long() }
+func (w *process) Long() {
+	nonblock.Long()
+	w.memory.watch(w.busy)
+}
+
+// busy reports whether any call is under way.
+func (w *process) busy() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.running) > 0
+}
 
 // proxyReply is the host's answer to a call from one object to another.
 type proxyReply struct {

@@ -40,6 +40,7 @@ type job struct {
 	begun     time.Time  // zero: it waits
 	withdrawn bool       // it is not to begin, and has been answered
 	cancelled bool
+	cause     *object.Error // the answer of a job that the worker ended
 	done      chan struct{} // made when asked for
 	onCancel  func()
 }
@@ -84,6 +85,9 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	j.steps += s.Spent()
 	if err != nil {
 		e := asError(err)
+		if cause := j.endedBy(); cause != nil && e.Code == object.CodeCanceled {
+			e = cause
+		}
 		if e.Code == object.CodeInternal {
 			j.tell(e.Error())
 		}
@@ -272,7 +276,7 @@ func (j *job) release() {
 	w := j.w
 	j.mu.Lock()
 	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0
-	j.begun, j.withdrawn = time.Time{}, false
+	j.begun, j.withdrawn, j.cause = time.Time{}, false, nil
 	j.mu.Unlock()
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
 		if j.encoder != nil {
@@ -286,13 +290,45 @@ func (j *job) release() {
 
 // cancelIf cancels the job if it still serves request id: a job that has been answered
 // serves another by now.
-func (j *job) cancelIf(id uint64) {
+func (j *job) cancelIf(id uint64) { j.cancel(id, nil) }
+
+// end ends the job that runs, with an error for its caller. It returns the job's request.
+func (j *job) end(cause *object.Error) uint64 {
+	j.mu.Lock()
+	id := j.id
+	j.mu.Unlock()
+	j.cancel(id, cause)
+	return id
+}
+
+// serves reports whether the job still serves a request.
+func (j *job) serves(id uint64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.id == id
+}
+
+// began returns when the job began, zero if it has not.
+func (j *job) began() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.begun
+}
+
+// endedBy returns why the worker ended the job, nil if it did not.
+func (j *job) endedBy() *object.Error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.cause
+}
+
+func (j *job) cancel(id uint64, cause *object.Error) {
 	j.mu.Lock()
 	if j.id != id || j.cancelled {
 		j.mu.Unlock()
 		return
 	}
-	j.cancelled = true
+	j.cancelled, j.cause = true, cause
 	done, f := j.done, j.onCancel
 	j.mu.Unlock()
 	if done != nil {

@@ -56,9 +56,9 @@ func Main() int {
 	// A worker's live heap is small and its garbage short-lived: let more of it pile up
 	// between collections than Go's default, but collect hard before the limit, where the
 	// process ends with all the tenant's instances and nobody else's.
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(lazyGC)
 	debug.SetMemoryLimit(spec.Memory() / 4 * 3)
-	if err := Serve(conn); err != nil {
+	if err := serveWithin(conn, spec.Memory()); err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker:", err)
 		return 1
 	}
@@ -67,7 +67,10 @@ func Main() int {
 
 // Serve answers the host on conn until it closes the connection or says stop. It returns
 // nil then, and an error if the link broke or spoke nonsense.
-func Serve(conn *nonblock.Socket) error {
+func Serve(conn *nonblock.Socket) error { return serveWithin(conn, 0) }
+
+// serveWithin is Serve in a process that may hold so many bytes; 0 is no limit.
+func serveWithin(conn *nonblock.Socket, bytes int64) error {
 	defer conn.Close()
 	w := &process{
 		out:     link.NewWriter(conn),
@@ -79,6 +82,10 @@ func Serve(conn *nonblock.Socket) error {
 		asked:   map[uint64]chan proxyReply{},
 	}
 	w.lines.tell = w.leftOut
+	if w.memory.limit = int64(float64(bytes) * heapShare); bytes > 0 {
+		backlog := min(int(float64(bytes)*backlogShare), link.MaxBacklogBytes)
+		w.out.Limit(backlog, 2*backlog)
+	}
 	w.message.Store(object.DefaultMessageBytes)
 	in, err := link.NewReader(conn, w.frame)
 	if err != nil {
@@ -111,6 +118,7 @@ type process struct {
 	loaded  map[uint64]*hosted           // those that are not in use yet, by number
 	libs    map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
+	memory  memory
 	secrets secrets
 	lines   lines
 	stalled atomic.Bool  // the host does not read
