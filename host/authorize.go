@@ -1,6 +1,8 @@
 package host
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
@@ -34,7 +36,7 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 	if call.Kind != object.Batch {
 		m, d := snap.decide(call)
 		call.Traceback = d.Traceback
-		return h.settle(call, m, &d, exists)
+		return h.settle(snap, call, m, &d, exists)
 	}
 	if len(call.Batch) == 0 {
 		if !exists || !snap.policy.Visible(call.Caller, call.ID) {
@@ -50,7 +52,7 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 	for i, m := range call.Batch {
 		d = snap.policy.Decide(call.Caller, call.ID, m)
 		call.Traceback = call.Traceback && d.Traceback
-		if err := h.refuse(call, m, &d, exists); err != nil {
+		if err := h.refuse(snap, call, m, &d, exists); err != nil {
 			return grant{}, err
 		}
 		items[i] = audit.Item{Method: m, Reason: d.Reason}
@@ -63,8 +65,8 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 }
 
 // settle does what a decision on one call says and writes it down.
-func (h *Host) settle(call *object.Call, m object.Method, d *policy.Decision, exists bool) (grant, error) {
-	if err := h.refuse(call, m, d, exists); err != nil {
+func (h *Host) settle(snap *snapshot, call *object.Call, m object.Method, d *policy.Decision, exists bool) (grant, error) {
+	if err := h.refuse(snap, call, m, d, exists); err != nil {
 		return grant{}, err
 	}
 	g, err := h.take(call, m, d, 1)
@@ -75,10 +77,13 @@ func (h *Host) settle(call *object.Call, m object.Method, d *policy.Decision, ex
 }
 
 // refuse is the error for what a decision does not permit, or is not there, and notes it.
-func (h *Host) refuse(call *object.Call, m object.Method, d *policy.Decision, exists bool) error {
+func (h *Host) refuse(snap *snapshot, call *object.Call, m object.Method, d *policy.Decision, exists bool) error {
 	switch {
 	case !d.Permit:
 		h.note(call, m, d.Reason, "")
+		if name := strings.TrimSuffix(string(m), "="); exists && !object.Method(name).Callable() && snap.policy.Visible(call.Caller, call.ID) {
+			return noAttribute(name)
+		}
 		return errUnknown
 	case !exists:
 		h.note(call, m, "denied: there is no such object; else by "+d.Reason, "")
@@ -86,6 +91,22 @@ func (h *Host) refuse(call *object.Call, m object.Method, d *policy.Decision, ex
 	}
 	return nil
 }
+
+// noAttribute is the answer about a name that no object can have, as of a Python daemon. Callers who may not see the
+// object get errUnknown.
+func noAttribute(name string) error {
+	e := &object.Error{Code: object.CodeNotFound, Class: "AttributeError"}
+	shown := strconv.Quote(name[:min(len(name), maxNameShown)])
+	if strings.HasPrefix(name, "_") {
+		e.Msg = "attempt to access private attribute " + shown
+	} else {
+		e.Msg = "attempt to access unexposed or unknown remote attribute " + shown
+	}
+	return e
+}
+
+// maxNameShown bounds the bytes of a name in an error.
+const maxNameShown = 100
 
 // take counts n calls that begin against the limits of a decision.
 func (h *Host) take(call *object.Call, m object.Method, d *policy.Decision, n int) (grant, error) {

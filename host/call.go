@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
@@ -50,16 +51,19 @@ func (c *conn) invoke(m *wire.Message) bool {
 		}
 		return false
 	}
-	snap := c.h.snap.Load()
 	req, err := c.scan(m, ser)
 	if err != nil {
 		c.takeTurn(c.own, 1, time.Now()) // it was read already, but the next one is not
 	} else {
 		req.Corr, req.Oneway = answer.Corr, oneway
-		c.share(snap, req)
+		beside := oneway && !ofHost(req.ID)
+		snap, ok := c.admit(req, beside)
+		if !ok {
+			return false
+		}
 		var g grant
 		if g, err = c.h.authorize(snap, req); err == nil {
-			if oneway && req.ID != object.Daemon && req.ID != object.NameServer && req.ID != object.Enroll {
+			if beside {
 				c.background(snap, req, g)
 				return true
 			}
@@ -69,12 +73,40 @@ func (c *conn) invoke(m *wire.Message) bool {
 			if err == nil {
 				return oneway || c.reply(&answer, ser, req, r)
 			}
+		} else if beside {
+			<-c.slots
 		}
+	}
+	if object.CodeOf(err) == object.CodeInternal {
+		c.logInternal(req, &answer, err)
 	}
 	if !oneway && !c.fail(&answer, ser, err) {
 		return false
 	}
 	return !closes(err)
+}
+
+// ofHost reports whether an object is one of the host's own.
+func ofHost(id object.ID) bool {
+	return id == object.Daemon || id == object.NameServer || id == object.Enroll
+}
+
+// admit waits until a call may be decided on: for its turn, and for a slot if it runs beside the connection. It returns the
+// snapshot that is in force then; ok is false if the peer has been revoked meanwhile.
+func (c *conn) admit(call *object.Call, beside bool) (snap *snapshot, ok bool) {
+	before := c.h.snap.Load()
+	c.share(before, call)
+	if beside && !c.slot() {
+		call.Deadline = time.Now().Add(callTimeout) // it waits for its object from now on
+	}
+	snap = c.h.snap.Load()
+	if snap != before && c.h.revoked(c, c.proof.Load(), time.Now()) != nil {
+		return snap, false // the reloader closes the connection, and says so
+	}
+	if c.revoked.Load() {
+		return snap, false
+	}
+	return snap, true
 }
 
 // share waits for a turn to do a call: the tenant's whose object it is of. What is not there
@@ -153,9 +185,16 @@ func (c *conn) run(snap *snapshot, call *object.Call, ser codec.Serializer) (obj
 	case object.Enroll:
 		return c.callHost(snap, call, ser, enrollMethods)
 	}
-	r, b, err := c.h.invoke(context.Background(), c.touch(snap.backend(call.ID)), call)
+	r, b, err := c.h.invoke(context.Background(), c.backend(snap, call.ID), call)
 	c.ran = b
 	return r, err
+}
+
+// backend returns the backend of an object, which may hold a session of this connection from now on.
+func (c *conn) backend(snap *snapshot, id object.ID) object.Backend {
+	b := snap.backend(id)
+	c.touched.add(b, id)
+	return b
 }
 
 // passOn runs a call in a backend, or, if that has just been replaced, in its successor. It
@@ -174,38 +213,46 @@ func (h *Host) passOn(ctx context.Context, b object.Backend, call *object.Call) 
 	return r, b, err
 }
 
-// touch remembers that a backend may hold a session of this connection.
-func (c *conn) touch(b object.Backend) object.Backend {
-	if c.touched == nil {
-		c.touched = map[object.Backend]bool{}
-	}
-	c.touched[b] = true
-	return b
-}
-
-// background runs a oneway call beside the connection, so that it need not be waited
-// for. Beyond maxOneways at a time the connection does wait, which slows its own caller
-// and nobody else.
-func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
+// slot waits until one more oneway call may run beside the connection: beyond maxOneways at a time the connection waits,
+// which slows its own caller alone. It reports whether it did not wait.
+func (c *conn) slot() (at bool) {
 	if c.slots == nil {
 		c.slots = make(chan struct{}, maxOneways)
 	}
-	c.slots <- struct{}{}
+	select {
+	case c.slots <- struct{}{}:
+		return true
+	default:
+		c.slots <- struct{}{}
+		return false
+	}
+}
+
+// background runs a oneway call beside the connection, in the slot that the connection has taken. It returns when
+// the call has its place among those of its object, so that the next message's comes after it.
+func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	own := *call
 	own.Payload = slices.Clone(call.Payload)
 	own.Batch = slices.Clone(call.Batch)
 	own.Buffer, own.Chain = nil, nil
-	b := c.touch(snap.backend(call.ID))
+	b := c.backend(snap, call.ID)
+	placed := make(chan struct{})
+	own.Placed = sync.OnceFunc(func() { close(placed) })
+	if _, ordered := b.(worker); !ordered {
+		own.Placed()
+	}
 	c.oneways.Go(func() {
-		defer func() { c.h.release(g); <-c.slots }()
+		defer func() { own.Placed(); c.h.release(g); <-c.slots }()
 		r, b, err := c.h.invoke(context.Background(), b, &own)
 		if r.Stream != 0 {
 			b.CloseStream(r.Stream)
 		}
 		if err != nil {
-			c.h.log.Info("oneway call failed", "object", string(own.ID), "method", string(own.Method), "err", err)
+			c.h.log.Info("oneway call failed", "object", string(own.ID), "method", string(own.Method),
+				"principal", string(own.Caller.Principal), "call", object.CorrelationText(own.Corr), "err", err)
 		}
 	})
+	<-placed
 }
 
 // reply sends a result.
@@ -226,11 +273,17 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, call *object.Ca
 	return c.write(answer) == nil
 }
 
+// logInternal logs an error of which the caller learns nothing. call is nil if it could not be read.
+func (c *conn) logInternal(call *object.Call, answer *wire.Message, err error) {
+	attrs := []any{"principal", string(c.caller.Principal), "call", object.CorrelationText(answer.Corr), "err", err}
+	if call != nil {
+		attrs = append(attrs, "object", string(call.ID), "method", string(call.Method))
+	}
+	c.h.log.Error("internal error", attrs...)
+}
+
 // fail sends an error answer. It reports whether it was sent.
 func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool {
-	if object.CodeOf(err) == object.CodeInternal {
-		c.h.log.Error("internal error", "err", err, "call", answer.Corr[:])
-	}
 	enc := ser.NewEncoder(c.result[:0])
 	if err := codec.WriteException(enc, codec.ForError(c.proto, err)); err != nil {
 		return false

@@ -30,6 +30,8 @@ type conn struct {
 	stranger *list.Element // guarded by the host's mu
 	proof    atomic.Pointer[proof]
 	draining atomic.Bool
+	revoked  atomic.Bool // its peer is no longer who it was
+	touched  touched     // backends that may hold a session of this connection
 
 	// The goroutine's own.
 	nc       net.Conn // the channel on the socket, to read and write
@@ -37,8 +39,7 @@ type conn struct {
 	refusal  string     // why nobody may connect on this channel
 	legacy   *legacyKey // not nil: messages are signed in the way of Pyro4
 	caller   object.Caller
-	touched  map[object.Backend]bool // those that may hold a session of this connection
-	ran      object.Backend          // the last call
+	ran      object.Backend // the last call
 	inflated []byte
 	out      []byte    // the message being written
 	writable time.Time // until when the peer must have read
@@ -199,7 +200,7 @@ func (c *conn) end() {
 	c.h.turns.end(&c.turn, true)
 	c.oneways.Wait()
 	c.nc.Close()
-	for b := range c.touched {
+	for b := range c.touched.all() {
 		b.EndConn(c.id)
 	}
 	c.h.streams.orphan(c.id)

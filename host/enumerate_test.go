@@ -231,7 +231,7 @@ func TestInvisibleIsTheSameBytes(t *testing.T) {
 				"broken object":          r.call("acme.broken", "hi"),
 				"forbidden method":       r.call("acme.counter", "reset"),
 				"no method":              r.call("acme.counter", "nosuch"),
-				"private method":         r.call("acme.counter", "__init__"),
+				"private method":         r.call("other.hidden", "__init__"),
 				"forbidden attribute":    r.call("acme.counter", "__getattr__", "total"),
 				"no attribute":           r.call("acme.counter", "__getattr__", "nosuch"),
 				"setting it":             r.call("acme.counter", "__setattr__", "total", 7),

@@ -334,18 +334,33 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 
 // cutRevoked closes the connections whose peers are no longer who they were.
 func (h *Host) cutRevoked(now time.Time) {
+	cut := map[uint64]bool{}
+	h.mu.Lock()
+	for c := range h.conns {
+		proof := c.proof.Load()
+		if proof == nil || c.revoked.Load() {
+			continue
+		}
+		if err := h.revoked(c, proof, now); err != nil {
+			h.log.Warn("connection closed", "principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
+			c.revoked.Store(true)
+			c.cut()
+			cut[c.id] = true
+		}
+	}
+	h.mu.Unlock()
+	if len(cut) > 0 {
+		h.withdraw(h.snap.Load(), cut)
+	}
+}
+
+// untouch has connections forget the backends that a snapshot does not have: they end, and the connection's
+// sessions with them.
+func (h *Host) untouch(snap *snapshot) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range h.conns {
-		proof := c.proof.Load()
-		if proof == nil {
-			continue
-		}
-		err := h.revoked(c, proof, now)
-		if err != nil {
-			h.log.Warn("connection closed", "principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
-			c.cut()
-		}
+		c.touched.keep(snap)
 	}
 }
 

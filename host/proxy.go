@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,10 +24,13 @@ func (h *Host) proxy(ctx context.Context, from object.ID, alone bool, call *obje
 	}
 	if call.ID == object.Daemon || call.ID == object.NameServer || call.ID == object.Enroll || call.Kind == object.Batch {
 		h.note(call, call.Method, "denied: objects cannot call the host's own", "")
-		return object.Reply{}, errUnknown
+		return object.Reply{}, unknownTo(from, call)
 	}
 	snap := h.snap.Load()
 	g, err := h.authorize(snap, call)
+	if errors.Is(err, errUnknown) {
+		return object.Reply{}, unknownTo(from, call)
+	}
 	if err != nil {
 		return object.Reply{}, err
 	}
@@ -40,7 +45,17 @@ func (h *Host) proxy(ctx context.Context, from object.ID, alone bool, call *obje
 	if r.Stream != 0 {
 		b.CloseStream(r.Stream)
 	}
+	if errors.Is(err, errUnknown) {
+		err = unknownTo(from, call)
+	}
 	return r, err
+}
+
+// unknownTo is errUnknown for a call between objects: it names the object that was called, or the caller of the
+// calling object would read that this one is missing. It is the same whether there is such an object or not.
+func unknownTo(from object.ID, call *object.Call) error {
+	return &object.Error{Code: object.CodeNotFound, Class: "DaemonError",
+		Msg: fmt.Sprintf("unknown object %.255q, called by %s", call.ID, from)}
 }
 
 // callers are the connection numbers of objects that call others: each has its own, and so

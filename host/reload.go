@@ -259,6 +259,10 @@ func (l *reloader) change(do func(old *snapshot)) {
 	next.index()
 	l.h.ledger.open(next.ids)
 	l.h.snap.Store(&next)
+	if next.policy != old.policy { // first, as nothing else may delay it
+		l.h.cutRevoked(time.Now())
+		l.h.withdraw(old, nil)
+	}
 	// What was in force until now may be gone.
 	for name, was := range old.tenants {
 		now := next.tenants[name]
@@ -277,8 +281,8 @@ func (l *reloader) change(do func(old *snapshot)) {
 	}
 	if next.policy != old.policy {
 		l.h.grantSecrets(&next)
-		l.h.cutRevoked(time.Now())
 	}
+	l.h.untouch(&next)
 	for _, leave := range l.retired {
 		l.h.leaving.Go(func() { leave(l.h.life) })
 	}

@@ -48,7 +48,10 @@ func newGate() *gate {
 	return &gate{entered: make(chan struct{}, maxOneways), open: make(chan struct{}), ended: make(chan struct{})}
 }
 
-func (g *gate) Invoke(context.Context, *object.Call) (object.Reply, error) {
+func (g *gate) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
+	if c.Placed != nil {
+		c.Placed()
+	}
 	g.calls.Add(1)
 	g.entered <- struct{}{}
 	<-g.open
@@ -78,11 +81,12 @@ func (gated) Use(...*supervise.Version)                                         
 func (gated) Test(context.Context, *supervise.Version, supervise.Script) ([]supervise.TestResult, error) {
 	return nil, nil
 }
-func (gated) Forget(*supervise.Version)     {}
-func (gated) Remove(...object.ID)           {}
-func (gated) SetSecrets(*supervise.Secrets) {}
-func (gated) Retire(context.Context)        {}
-func (gated) Close(context.Context) error   { return nil }
+func (gated) Forget(*supervise.Version)         {}
+func (gated) Remove(...object.ID)               {}
+func (gated) SetSecrets(*supervise.Secrets)     {}
+func (gated) Retire(context.Context)            {}
+func (gated) Withdraw(func(*object.Call) error) {}
+func (gated) Close(context.Context) error       { return nil }
 
 // serveGated is gatedHost with another policy, whose files are in dir.
 func serveGated(t *testing.T, g *gate, dir, text string) *Host {

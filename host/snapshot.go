@@ -57,12 +57,34 @@ func (s *snapshot) permits(call *object.Call) bool {
 	return d.Permit
 }
 
+// permitsAll reports whether the policy lets all of a call be made.
+func (s *snapshot) permitsAll(call *object.Call) bool {
+	if call.Kind != object.Batch {
+		return s.permits(call)
+	}
+	for _, m := range call.Batch {
+		if !s.policy.Decide(call.Caller, call.ID, m).Permit {
+			return false
+		}
+	}
+	return true
+}
+
 // backend returns who runs an object that there is.
 func (s *snapshot) backend(id object.ID) object.Backend {
 	if p := s.plugins[id]; p != nil {
 		return p.backend
 	}
 	return s.tenants[id.Tenant()].worker
+}
+
+// uses reports whether a backend is that of an object, or of its tenant.
+func (s *snapshot) uses(b object.Backend, id object.ID) bool {
+	if p := s.plugins[id]; p != nil && object.Backend(p.backend) == b {
+		return true
+	}
+	t := s.tenants[id.Tenant()]
+	return t != nil && object.Backend(t.worker) == b
 }
 
 // index fills in ids.

@@ -146,7 +146,8 @@ func (s *streams) expire(now time.Time) {
 
 // openStream answers a call whose result is an item stream.
 func (c *conn) openStream(answer *wire.Message, ser codec.Serializer, call *object.Call, number uint64) bool {
-	backend := c.touch(c.ran)
+	backend := c.ran
+	c.touched.add(backend, call.ID)
 	id, ok := c.h.streams.add(&stream{owner: c.caller.Principal, conn: c.id, id: call.ID, method: call.Method,
 		backend: backend, number: number})
 	if !ok {
@@ -179,6 +180,10 @@ func (c *conn) nextItem(snap *snapshot, call *object.Call, id string) (object.Re
 	}
 	defer c.h.release(g)
 	r, more, err := c.h.next(context.Background(), st.backend, &item, st.number)
+	if errors.Is(err, errUnknown) { // likewise, while the item waited
+		st.backend.CloseStream(st.number)
+		return object.Reply{}, object.ErrStreamGone
+	}
 	if err != nil {
 		return object.Reply{}, err
 	}

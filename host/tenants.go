@@ -28,6 +28,8 @@ type worker interface {
 	Forget(v *supervise.Version)
 	Remove(ids ...object.ID)
 	SetSecrets(s *supervise.Secrets)
+	// Withdraw takes back the calls that have not begun and that refuse refuses.
+	Withdraw(refuse func(c *object.Call) error)
 	// Retire waits until nothing is under way, or ctx is done.
 	Retire(ctx context.Context)
 	Close(ctx context.Context) error
@@ -202,6 +204,13 @@ func (a *apart) SetSecrets(s *supervise.Secrets) {
 	a.secrets = s
 	for _, t := range *a.of.Load() {
 		t.SetSecrets(s)
+	}
+}
+
+// Withdraw implements worker.
+func (a *apart) Withdraw(refuse func(c *object.Call) error) {
+	for _, t := range *a.of.Load() {
+		t.Withdraw(refuse)
 	}
 }
 

@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -33,10 +34,13 @@ type Call struct {
 	Traceback  bool     // the policy lets this caller see tracebacks
 	Chain      []ID     // the objects through which this call came, outermost first
 
-	// Deadline is when nobody waits for the reply any more; the zero time is never. A
-	// backend gives up then, within a second or two, or when its ctx is done. It stands
-	// here because a context with a deadline costs more than many a call.
+	// Deadline is until when the call may wait to begin; the zero time is never. A backend that knows how long
+	// the call may run then answers that it was not executed; another one gives up, within a second or
+	// two. Either does when its ctx is done. A context with a deadline would cost more than many a call.
 	Deadline time.Time
+	// Placed, if not nil, is called by a backend that runs calls of one object in order, at most once and without
+	// delay: when the call has its place, so that every call that is made later comes after it.
+	Placed func()
 
 	// Payload is the inflated payload as it came. It belongs to the caller of Invoke
 	// and must not be used after Invoke returned.
@@ -100,4 +104,9 @@ type Backend interface {
 	CloseStream(stream uint64)
 	// EndConn frees the session instances of a connection that closed.
 	EndConn(conn uint64)
+}
+
+// CorrelationText returns a correlation id as a UUID.
+func CorrelationText(id [16]byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }

@@ -74,6 +74,9 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Contex
 		err = outcome(ctx, err)
 	}
 	pr.finish(n, err)
+	if object.CodeOf(err) == object.CodeUnavailable {
+		pr.lost(err)
+	}
 	if err != nil {
 		return object.Reply{}, false, err
 	}

@@ -247,6 +247,18 @@ func TestHostile(t *testing.T) {
 			wantCode(t, err, object.CodeUnavailable, "whether it was executed is unknown")
 			eventually(t, func() bool { v, err := invoke(t, p, id, "echo", int64(1)); return err == nil && v == int64(1) })
 		}},
+		{"call-after-crash", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
+			// What is called after the answer came runs in another process, or does not run.
+			for crashes := 0; crashes < 4; {
+				if _, err := invoke(t, p, id, "crash"); !strings.HasSuffix(fmt.Sprint(err), "not executed") {
+					wantCode(t, err, object.CodeUnavailable, "whether it was executed is unknown")
+					crashes++
+				}
+				if v, err := invoke(t, p, id, "echo", int64(1)); v != int64(1) && !strings.HasSuffix(fmt.Sprint(err), "not executed") {
+					t.Errorf("the call after crash %d: %v, %v", crashes, v, err)
+				}
+			}
+		}},
 		{"crash-loop", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
 			eventually(t, func() bool {
 				_, err := invoke(t, p, id, "crash")

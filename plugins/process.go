@@ -34,6 +34,7 @@ type process struct {
 	objects map[object.ID]*object.Description
 	serial  uint64 // tells this process from those before it
 	started time.Time
+	left    chan struct{} // closed when it takes no more calls
 	gone    chan struct{} // closed when all of it is gone
 	proxies chan struct{} // holds a slot for each call it makes
 
@@ -78,7 +79,8 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	} else if gid, other := p.cfg.Confine.Group(); other {
 		sockets.Group = strconv.FormatUint(uint64(gid), 10) // may use the sockets that the host makes for it
 	}
-	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(), gone: make(chan struct{}),
+	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(),
+		left: make(chan struct{}), gone: make(chan struct{}),
 		proxies: make(chan struct{}, maxProxies), calls: map[uint64]*object.Call{}, streams: map[uint64]bool{}}
 	out := &output{log: p.cfg.Log, id: p.cfg.ID, account: p.cfg.Account, redact: p.cfg.Redact}
 	pr.own = &hostServer{service: &callbacks{pr: pr, out: out}}
@@ -207,6 +209,7 @@ func (pr *process) watch() {
 				cause = fmt.Errorf("it ended by itself: %w", pr.run.exit())
 			}
 			pr.p.exited(pr, cause)
+			close(pr.left)
 			pr.end()
 			close(pr.gone)
 			return
@@ -282,6 +285,17 @@ func (pr *process) begin(c *object.Call) uint64 {
 	pr.calls[pr.last] = c
 	return pr.last
 }
+
+// lost waits until a process whose connection broke takes no more calls, so that the next call gets another. A process
+// that goes on without its connection is ended.
+func (pr *process) lost(cause error) {
+	late := time.AfterFunc(lostTimeout, func() { pr.run.fail(fmt.Errorf("it lost its connection: %w", cause)) })
+	defer late.Stop()
+	<-pr.left
+}
+
+// lostTimeout is how long a process may outlive its connection. Its end is most often what broke it.
+const lostTimeout = time.Second
 
 // finish leaves a call. A plugin that lets call after call wait is ended.
 func (pr *process) finish(n uint64, err error) {

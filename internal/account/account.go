@@ -15,6 +15,7 @@ import (
 // Safe for concurrent use.
 type Processes struct {
 	dropped atomic.Uint64
+	lost    atomic.Uint64
 
 	mu      sync.Mutex // guards what follows
 	live    map[int]*process
@@ -55,6 +56,7 @@ type Spent struct {
 	Starts     uint64 // so far
 	Crashes    uint64 // ends that nobody wanted, and starts that came to nothing
 	LogDropped uint64 // lines that were logged too fast and left out
+	StatesLost uint64 // instances that ended before their time, with what they held
 }
 
 // Started enters a process. It does not look at it: somebody waits for its first answer.
@@ -95,12 +97,15 @@ func (p *Processes) Crashed() {
 // DroppedLines counts lines of the log that were left out.
 func (p *Processes) DroppedLines(n uint64) { p.dropped.Add(n) }
 
+// LostState counts an instance that ended before its time.
+func (p *Processes) LostState() { p.lost.Add(1) }
+
 // Spent looks at the running processes and returns what the account has come to. CPU,
 // PeakBytes and the counts never become less.
 func (p *Processes) Spent() Spent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Spent{CPU: p.ended, Running: len(p.live), Starts: p.starts, Crashes: p.crashes, LogDropped: p.dropped.Load()}
+	s := Spent{CPU: p.ended, Running: len(p.live), Starts: p.starts, Crashes: p.crashes, LogDropped: p.dropped.Load(), StatesLost: p.lost.Load()}
 	for pid, one := range p.live {
 		// One that has just ended may have been waited for, and its number be another's.
 		if r, ok := look(pid); ok && (one.born == 0 || one.born == r.born) {

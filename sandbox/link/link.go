@@ -31,6 +31,8 @@ const (
 	Remove      Type = 16 // an object is no more
 	DropLibs    Type = 17 // a set of modules is not asked for any more
 	Test        Type = 18 // runs the tests of a version; asks for Described
+	Ping        Type = 19 // asks the reader whether it reads; asks for Pong
+	Withdraw    Type = 20 // the request of this id is not to begin any more; answered by Withdrawn if it had not
 )
 
 // Frames from the worker to the host.
@@ -40,9 +42,22 @@ const (
 	Log       Type = 66
 	Proxy     Type = 67 // a script calls another object; asks for ProxyReply
 	LeftOut   Type = 68 // lines of an object's log were left out; the id is how many
+	Pong      Type = 69 // answers Ping, with the requests that run and for how long
+	Withdrawn Type = 70 // answers Withdraw: the request of this id was not executed, and has no other answer
+	Failed    Type = 72 // why the request of this id failed, for the host's log; before its Reply
+	Lost      Type = 71 // an instance ended, and its state with it; the object and why
 )
 
 const headBytes = 4 + 1 + 8
+
+// Bounds on a Described frame and on what it describes, as for plugins.
+const (
+	MaxDescribedBytes = 1 << 20
+	MaxMembers        = 1000
+)
+
+// MaxRunning bounds the requests in one Pong.
+const MaxRunning = 64 << 10
 
 // Large is the size from which bytes go through a link uncopied: a frame's body of more
 // comes in memory of its own, which its handler may keep.

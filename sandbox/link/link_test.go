@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -123,8 +124,11 @@ func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
 		wg.Go(func() {
 			var e link.Encoder
 			send := w.Write
-			if i%2 == 0 {
-				send = w.Queue
+			switch i % 3 {
+			case 0:
+				send = func(frame []byte) error { _, err := w.Queue(frame); return err }
+			case 1:
+				send = w.Post
 			}
 			for n := range each {
 				e.Begin(link.Log, uint64(i))
@@ -296,7 +300,7 @@ func TestLargeFramesAreTheirHandlers(t *testing.T) {
 				e.Begin(link.Log, uint64(i))
 				e.Uint(uint64(n))
 				raw := bytes.Repeat([]byte{byte(n)}, size(n)*i+1)
-				if err := w.WriteBefore(e.FrameBefore(len(raw)), raw); err != nil {
+				if _, err := w.WriteBefore(e.FrameBefore(len(raw)), raw); err != nil {
 					t.Error(err)
 				}
 				clear(raw) // it is ours again
@@ -371,7 +375,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 		return e.FrameBefore(len(raw))
 	}
 	first := make(chan error, 1)
-	go func() { first <- w.WriteBefore(frame(0), raw) }() // ends when b is read
+	go func() { _, err := w.WriteBefore(frame(0), raw); first <- err }() // ends when b is read
 	if _, err := io.ReadFull(b, make([]byte, len(frame(0)))); err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +384,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 		if last > 10 {
 			t.Fatal("so much waits, and nothing is refused")
 		}
-		if err = w.WriteBefore(frame(last+1), raw); err != nil && !errors.Is(err, link.ErrBacklog) {
+		if _, err = w.WriteBefore(frame(last+1), raw); err != nil && !errors.Is(err, link.ErrBacklog) {
 			t.Fatal(err)
 		}
 	}
@@ -430,25 +434,102 @@ func TestDeadLinkIsNotSlow(t *testing.T) {
 	e.Begin(link.Log, 1)
 	raw := make([]byte, 40<<20)
 	first := make(chan error, 1)
-	go func() { first <- w.WriteBefore(e.FrameBefore(len(raw)), raw) }() // ends when f does
+	go func() { _, err := w.WriteBefore(e.FrameBefore(len(raw)), raw); first <- err }() // ends when f does
 	<-f.begun
 	var other link.Encoder
 	other.Begin(link.Log, 2)
 	frame := other.FrameBefore(len(raw))
-	if err := w.WriteBefore(frame, raw); err != nil {
+	if _, err := w.WriteBefore(frame, raw); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.WriteBefore(frame, raw); !errors.Is(err, link.ErrBacklog) {
+	if _, err := w.WriteBefore(frame, raw); !errors.Is(err, link.ErrBacklog) {
 		t.Errorf("while it is only slow: %v", err)
 	}
 	close(f.gone)
 	if err := <-first; !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("the write that met it: %v", err)
 	}
-	if err := w.WriteBefore(frame, raw); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := w.WriteBefore(frame, raw); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("afterwards: %v", err)
 	}
-	if err := w.Queue(other.Frame()); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := w.Queue(other.Frame()); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("afterwards, in the queue: %v", err)
+	}
+}
+
+// TestPostDoesNotWait: frames are posted to a peer that does not read until too much waits, and then the link fails.
+// The first frame is all that the peer takes, so that a Post that writes would not return.
+func TestPostDoesNotWait(t *testing.T) {
+	f := failing{make(chan struct{}), make(chan struct{})}
+	defer close(f.gone)
+	w := link.NewWriter(f)
+	w.Limit(10_000, 20_000)
+	var e link.Encoder
+	e.Begin(link.Log, 1)
+	e.Raw(make([]byte, 1000))
+	posted := make(chan error, 1)
+	go func() {
+		for range 100 {
+			if err := w.Post(e.Frame()); err != nil {
+				posted <- err
+				return
+			}
+		}
+		posted <- nil
+	}()
+	select {
+	case err := <-posted:
+		if !errors.Is(err, link.ErrStalled) {
+			t.Errorf("100 kB posted to a peer that does not read, of which 20 may wait: %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("Post waits for a peer that does not read")
+	}
+	if _, err := w.Queue(e.Frame()); !errors.Is(err, link.ErrStalled) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestSent: the position behind a frame tells whether the system has taken it.
+func TestSent(t *testing.T) {
+	a, b := sockets(t)
+	w := link.NewWriter(a)
+	var e link.Encoder
+	e.Begin(link.Log, 1)
+	end, err := w.WriteBefore(e.FrameBefore(3), []byte("abc"))
+	if err != nil || end != w.Sent() || end != uint64(len(e.B)+3) {
+		t.Errorf("the end of a frame of %d bytes is %d, %v, and %d are sent", len(e.B)+3, end, err, w.Sent())
+	}
+	large := make([]byte, 16<<20)
+	next := make(chan uint64, 1)
+	go func() { // ends with b
+		end, _ := w.WriteBefore(e.FrameBefore(len(large)), large)
+		next <- end
+	}()
+	b.Close()
+	if end := <-next; end <= w.Sent() {
+		t.Errorf("a frame that ends at %d was not taken, and %d are sent", end, w.Sent())
+	}
+}
+
+// TestRunningSurvives: a pong's requests arrive as they were, and no more of them than a worker can have.
+func TestRunningSurvives(t *testing.T) {
+	want := []link.Running{{ID: 1, For: time.Millisecond}, {ID: 1 << 60, For: 24 * time.Hour}, {ID: 3}}
+	var e link.Encoder
+	e.Begin(link.Pong, 1)
+	e.PutRunning(append(slices.Clone(want[:2]), link.Running{ID: 3, For: -time.Second}))
+	d := link.Decoder{B: e.Frame()[13:]}
+	var got []link.Running
+	d.RunningFields(func(r link.Running) { got = append(got, r) })
+	if diff := cmp.Diff(want, got); diff != "" || d.Err != nil {
+		t.Errorf("%v\n%s", d.Err, diff)
+	}
+	e.Begin(link.Pong, 1)
+	e.Uint(link.MaxRunning + 1)
+	e.Raw(make([]byte, 2*(link.MaxRunning+1)))
+	d = link.Decoder{B: e.Frame()[13:]}
+	d.RunningFields(func(link.Running) { t.Error("a request of too many is believed") })
+	if d.Err == nil {
+		t.Error("a pong with too many requests is taken")
 	}
 }

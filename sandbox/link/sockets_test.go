@@ -51,10 +51,10 @@ func TestLinkOfSockets(t *testing.T) {
 				f.Begin(link.Reply, id)
 				var err error
 				if half := len(body) / 2; len(body) > link.Large {
-					err = e.out.WriteBefore(f.FrameBefore(len(body)), body[:half], body[half:])
+					_, err = e.out.WriteBefore(f.FrameBefore(len(body)), body[:half], body[half:])
 				} else {
 					f.Raw(body)
-					err = e.out.Queue(f.Frame())
+					_, err = e.out.Queue(f.Frame())
 				}
 				if err != nil {
 					t.Error(err)
@@ -80,7 +80,7 @@ func TestLinkOfSockets(t *testing.T) {
 					}
 					var f link.Encoder
 					f.Begin(link.Log, uint64(n))
-					if err := e.out.WriteBefore(f.FrameBefore(len(body)), body); err != nil {
+					if _, err := e.out.WriteBefore(f.FrameBefore(len(body)), body); err != nil {
 						t.Error(err)
 						return
 					}

@@ -2,13 +2,19 @@ package link
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // MaxBacklogBytes bounds the requests and answers that wait for a peer that does not read.
 const MaxBacklogBytes = 64 << 20
+
+// MaxPostedBytes bounds the frames that wait in all, those of Post included. A peer with more
+// waiting is given up: the link fails.
+const MaxPostedBytes = 2 * MaxBacklogBytes
 
 // maxQueued is how many frames Queue lets wait for each other.
 const maxQueued = 32
@@ -16,8 +22,15 @@ const maxQueued = 32
 // ErrBacklog says that the other end does not keep up: the frame was not written.
 var ErrBacklog = errors.New("the other end of the link does not keep up")
 
+// ErrStalled fails a link whose peer has not read for so long that MaxPostedBytes wait for it.
+var ErrStalled = fmt.Errorf("link: more than %d MiB wait for the other end, which does not read", MaxPostedBytes>>20)
+
 // Writer writes frames. Frames that are offered while a write is under way go out
 // together in the next one. Safe for concurrent use.
+//
+// Write, WriteBefore and Queue may wait until the peer reads. A goroutine that reads the same link,
+// or that holds a lock, uses Post, which never waits: if both ends waited in their readers, neither
+// would read again.
 type Writer struct {
 	w io.Writer
 
@@ -28,10 +41,29 @@ type Writer struct {
 	writing bool       // somebody is in w.Write
 	soon    bool       // somebody will write when the goroutines that can run now have run
 	err     error      // the first failure; sticky
+
+	taken uint64        // bytes that were accepted so far
+	sent  atomic.Uint64 // bytes of them that the system has taken
+
+	posted int // bound on the bytes that wait, see MaxPostedBytes
+	backed int // bound for frames that may be refused, see MaxBacklogBytes
 }
 
 // NewWriter returns a Writer on w.
-func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
+func NewWriter(w io.Writer) *Writer {
+	return &Writer{w: w, posted: MaxPostedBytes, backed: MaxBacklogBytes}
+}
+
+// Post appends one frame to those that wait and returns. Another goroutine writes it. The slice may be used
+// again when Post returns. An error means that the link is dead, or has just failed because more than
+// MaxPostedBytes wait.
+func (w *Writer) Post(frame []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.appendLocked(frame)
+	w.flushLaterLocked()
+	return w.err
+}
 
 // Write sends one frame that was made by an [Encoder], and all that wait, at once. The
 // slice may be used again when Write returns. An error means that the link is dead. However
@@ -45,9 +77,9 @@ func (w *Writer) Write(frame []byte) error {
 }
 
 // WriteBefore sends a frame and the rest of its last field, as [Encoder.FrameBefore] wants
-// it, as Write does. What is [Large] is not copied, unless somebody else is writing. It may
-// be [ErrBacklog].
-func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) error {
+// it, as Write does, and returns the position in the stream behind it, see [Writer.Sent]. What is [Large] is not
+// copied, unless another goroutine is writing. The error may be [ErrBacklog].
+func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) (end uint64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	size := len(frame)
@@ -55,72 +87,97 @@ func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) error {
 		size += len(p)
 	}
 	if w.err == nil && !w.writing && size > Large {
+		w.taken += uint64(size)
+		end = w.taken
 		w.flushLocked(frame, rest...)
-		return w.err
+		return end, w.err
 	}
 	if w.fullLocked(size) {
-		return ErrBacklog
+		return 0, ErrBacklog
 	}
 	w.appendLocked(frame, rest...)
+	end = w.taken
 	w.flushLocked(nil)
-	return w.err
+	return end, w.err
 }
+
+// Sent returns how many bytes of the stream the system has taken. A frame whose end is behind that
+// position has not reached the peer.
+func (w *Writer) Sent() uint64 { return w.sent.Load() }
+
+// Limit sets other bounds than MaxBacklogBytes and MaxPostedBytes. Call it before the first frame.
+func (w *Writer) Limit(backlog, posted int) { w.backed, w.posted = backlog, posted }
 
 // Queue is WriteBefore for a frame that can wait until the goroutines that can run now have
 // run, so that their frames and this one cost one system call. A failure to write shows
 // in a later call, and in the [Reader] at the other end of the same socket.
-func (w *Writer) Queue(frame []byte) error {
+func (w *Writer) Queue(frame []byte) (end uint64, err error) {
 	if len(frame) > Large {
 		return w.WriteBefore(frame)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fullLocked(len(frame)) {
-		return ErrBacklog
+		return 0, ErrBacklog
 	}
 	w.appendLocked(frame)
-	switch {
-	case w.queued >= maxQueued:
+	end = w.taken
+	if w.queued >= maxQueued {
 		w.flushLocked(nil)
-	case !w.soon && !w.writing:
-		w.soon = true
-		go func() { // ends with the write
-			runtime.Gosched()
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.soon = false
-			w.flushLocked(nil)
-		}()
+	} else {
+		w.flushLaterLocked()
 	}
-	return w.err
+	return end, w.err
+}
+
+// flushLaterLocked has another goroutine write what waits, after the goroutines that can run now.
+func (w *Writer) flushLaterLocked() {
+	if w.soon || w.writing || w.err != nil || len(w.buf) == 0 {
+		return
+	}
+	w.soon = true
+	go func() { // ends with the write
+		runtime.Gosched()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.soon = false
+		w.flushLocked(nil)
+	}()
 }
 
 // fullLocked reports whether too much waits for a frame of so many bytes to wait, too. Nothing
 // waits for a peer that is gone.
 func (w *Writer) fullLocked(size int) bool {
-	return w.err == nil && len(w.buf) > 0 && len(w.buf)+size > MaxBacklogBytes
+	return w.err == nil && len(w.buf) > 0 && len(w.buf)+size > w.backed
 }
 
-// appendLocked lets a frame wait, if anybody can still be written to.
+// appendLocked lets a frame wait. It fails the link if too much waits.
 func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
+	if w.err == nil && len(w.buf) > w.posted {
+		w.err = ErrStalled
+		w.buf = nil
+	}
 	if w.err != nil {
 		return
 	}
+	before := len(w.buf)
 	w.buf = append(w.buf, frame...)
 	for _, p := range rest {
 		w.buf = append(w.buf, p...)
 	}
+	w.taken += uint64(len(w.buf) - before)
 	w.queued++
 }
 
-// flushLocked writes what waits, unless somebody does already, who will; and behind it a
-// frame in parts, if there is one: then nobody may be writing.
+// flushLocked writes what waits, unless another goroutine is writing, which will; and behind it a
+// frame in parts, if there is one: then no other goroutine may be writing. Frames that are offered
+// meanwhile are left to a goroutine of their own: a caller is not kept by the frames of others.
 func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 	if w.writing {
 		return
 	}
 	w.writing = true
-	for len(w.buf)+len(frame) > 0 && w.err == nil {
+	if len(w.buf)+len(frame) > 0 && w.err == nil {
 		out := w.buf
 		w.buf, w.queued = w.spare[:0], 0
 		w.mu.Unlock()
@@ -128,16 +185,16 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 		if err == nil {
 			err = w.put(rest...)
 		}
-		frame, rest = nil, nil
 		w.mu.Lock()
 		if err != nil {
 			w.err = err
 		}
 		if w.spare = out[:0]; cap(out) > 1<<20 {
-			w.spare = nil // a rare burst must not hold its memory for ever
+			w.spare = nil // a rare burst does not keep its memory
 		}
 	}
 	w.writing = false
+	w.flushLaterLocked()
 }
 
 // put writes parts of a stream, in order.
@@ -146,7 +203,9 @@ func (w *Writer) put(parts ...[]byte) error {
 		if len(p) == 0 {
 			continue
 		}
-		if _, err := w.w.Write(p); err != nil {
+		n, err := w.w.Write(p)
+		w.sent.Add(uint64(n))
+		if err != nil {
 			return err
 		}
 	}

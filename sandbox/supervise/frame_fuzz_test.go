@@ -39,7 +39,7 @@ func FuzzFrame(f *testing.F) {
 		w := &pending{answer: make(chan struct{}, 1)}
 		p := &process{t: New(Config{Tenant: "acme", Proxy: proxy}), out: link.NewWriter(io.Discard), ctx: t.Context(),
 			proxies: make(chan struct{}, 1), pending: map[uint64]*pending{1: w}, asked: map[uint64]context.CancelFunc{},
-			known: map[object.ID]bool{"acme.x": true}, logged: map[object.ID]*lines{}}
+			known: map[object.ID]time.Duration{"acme.x": time.Second}, logged: map[object.ID]*lines{}}
 		err := p.frame(link.Type(typ), id, body)
 		if answered := len(w.answer) == 1; answered != (p.pending[1] == nil) {
 			t.Errorf("answered: %v, and the call waits: %v", answered, p.pending[1] != nil)
@@ -67,7 +67,7 @@ func FuzzFrame(f *testing.F) {
 func TestLinesAreBounded(t *testing.T) {
 	var log bytes.Buffer
 	p := &process{t: New(Config{Tenant: "acme", Log: slog.New(slog.NewTextHandler(&log, nil))}),
-		known: map[object.ID]bool{"acme.x": true}, logged: map[object.ID]*lines{}}
+		known: map[object.ID]time.Duration{"acme.x": time.Second}, logged: map[object.ID]*lines{}}
 	var e link.Encoder
 	e.Begin(link.Log, 0)
 	e.Text("acme.x")

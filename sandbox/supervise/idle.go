@@ -30,7 +30,7 @@ func (p *process) retireWhenIdle() {
 			continue
 		}
 		if held, _ := p.holds(); held == nothing && p.retire(seen+1) {
-			p.t.cfg.Log.Info("worker stopped: nobody called it", "pid", p.cmd.Process.Pid, "for", idle)
+			p.t.cfg.Log.Info("worker stopped: nobody called it", "pid", p.PID(), "for", idle)
 			return
 		}
 		seen, _ = p.requests()

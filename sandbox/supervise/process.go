@@ -2,26 +2,35 @@ package supervise
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
+// life is the operating system's process behind a worker.
+type life interface {
+	PID() int
+	Kill()
+	Wait() (*os.ProcessState, error) // once
+}
+
 // process is one live worker.
 type process struct {
 	t *Tenant
-	*spawned
+	life
+	conn    *nonblock.Socket // the host's end of the link
 	out     *link.Writer
 	in      *link.Reader
 	serial  uint64 // tells this process from those before it
@@ -32,36 +41,27 @@ type process struct {
 	proxies chan struct{}      // holds a slot for each call of its scripts under way
 
 	logged map[object.ID]*lines // the reader's own
+	gone   bool                 // it has ended; guarded by t.mu
 
 	spinning atomic.Bool // somebody looks for a reply; guards spin
 	spin     link.Spin
 
 	mu       sync.Mutex // guards what follows
 	pending  map[uint64]*pending
+	bytes    int // payload of the pending calls
 	last     uint64
+	pinged   time.Time // when the last ping was sent; zero: it was answered
+	pings    uint64
 	message  int                           // the longest result that any of its versions may give, in bytes
 	sweeping bool                          // sweep will run
 	retired  bool                          // it takes no more requests
-	known    map[object.ID]bool            // every object of which it has loaded a version
+	known    map[object.ID]time.Duration   // every object of which it has a version, with the longest wall limit of these
 	loaded   map[object.ID]*Version        // in use in the worker
 	tried    map[*Version]bool             // loaded there, and not in use
 	libs     map[*Libs]bool                // known there
 	asked    map[uint64]context.CancelFunc // the scripts' own calls, by the worker's id
 	cause    error                         // why it was ended or died; set once
 }
-
-// pending is a request that waits for its reply. Whoever takes it out of the table owns
-// it and completes it: the reader, the asker who gives up, or the end of the process.
-type pending struct {
-	deadline time.Time     // zero: none
-	answer   chan struct{} // holds one token when the fields below are set
-	buf      []byte        // where the reply's payload goes
-	reply    object.Reply
-	more     bool
-	err      error
-}
-
-var pendings = sync.Pool{New: func() any { return &pending{answer: make(chan struct{}, 1)} }}
 
 // maxProxies bounds the calls that one worker's scripts have under way.
 const maxProxies = 256
@@ -88,21 +88,15 @@ func start(t *Tenant) (*process, error) {
 			return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 		}
 	}
-	p := &process{t: t, spawned: w, out: link.NewWriter(w.conn), serial: serials.Add(1) & (1<<24 - 1),
-		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
-		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]bool{}, loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{}, logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
-	var err error
-	if p.in, err = link.NewReader(w.conn, p.frame); err != nil {
+	p, err := newProcess(t, w, w.conn)
+	if err != nil {
 		w.drop()
 		return nil, err
 	}
-	p.in.Limit(link.FrameBytes(p.message))
-	t.cfg.Account.Started(p.cmd.Process.Pid)
-	p.ctx, p.cancel = context.WithCancel(context.Background())
-	go p.read()
+	go p.read(w.stderr)
 	go p.retireWhenIdle()
-	t.cfg.Log.Info("worker started", "pid", p.cmd.Process.Pid)
-	for _, l := range p.worker.Layers {
+	t.cfg.Log.Info("worker started", "pid", p.PID())
+	for _, l := range w.worker.Layers {
 		if l.Asked && !l.Holds {
 			t.cfg.Log.Warn("worker is weakened", "layer", l.Name, "reason", l.Reason)
 		}
@@ -110,11 +104,28 @@ func start(t *Tenant) (*process, error) {
 	return p, nil
 }
 
+// newProcess returns the host's side of a worker that has started and has received nothing.
+func newProcess(t *Tenant, l life, conn *nonblock.Socket) (*process, error) {
+	p := &process{t: t, life: l, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
+		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
+		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]time.Duration{},
+		loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{},
+		logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
+	var err error
+	if p.in, err = link.NewReader(conn, p.frame); err != nil {
+		return nil, err
+	}
+	p.in.Limit(link.FrameBytes(p.message))
+	t.cfg.Account.Started(p.PID())
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p, nil
+}
+
 // read handles the worker's frames until the socket ends, then waits for the process
 // and answers everything that is still open.
-func (p *process) read() {
+func (p *process) read(stderr io.Reader) {
 	printed := make(chan string, 1)
-	go func() { printed <- p.relay(p.stderr) }() // ends when the worker's stderr does, at the latest with the worker
+	go func() { printed <- p.relay(stderr) }() // ends when the worker's stderr does, at the latest with the worker
 	err := p.in.Run(false)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the worker closed its socket")
@@ -122,24 +133,28 @@ func (p *process) read() {
 	p.kill(err)
 	p.logDropped()
 	first := <-printed
-	state := p.worker.Wait()
-	p.t.cfg.Account.Ended(p.cmd.Process.Pid, p.cmd.ProcessState)
+	state, failed := p.Wait()
+	p.t.cfg.Account.Ended(p.PID(), state)
 	p.mu.Lock()
 	cause := p.cause
 	open := p.pending
-	p.pending = nil
+	p.pending, p.bytes = nil, 0
 	p.mu.Unlock()
-	if state != nil {
-		cause = fmt.Errorf("%w (%w%s)", cause, state, lastWords(first))
+	if failed != nil {
+		cause = fmt.Errorf("%w (%w%s)", cause, failed, lastWords(first))
 	}
 	p.cancel()
 	p.t.exited(p, cause)
-	for _, w := range open {
-		w.err = &object.Error{Code: object.CodeUnavailable,
-			Msg: "the worker ended during the call; whether it was executed is unknown", Err: cause}
-		w.answer <- struct{}{}
-	}
 	close(p.done)
+	sent := p.out.Sent()
+	for _, w := range open {
+		if w.end.Load() > sent {
+			w.finish(errEnded)
+			continue
+		}
+		w.finish(&object.Error{Code: object.CodeUnavailable,
+			Msg: "the worker ended during the call; whether it was executed is unknown", Err: cause})
+	}
 }
 
 // kill ends the process. The first cause stays.
@@ -149,7 +164,7 @@ func (p *process) kill(cause error) {
 		p.cause = cause
 	}
 	p.mu.Unlock()
-	_ = p.cmd.Process.Kill()
+	p.Kill()
 	p.conn.Close()
 }
 
@@ -195,15 +210,27 @@ func lastWords(line string) string {
 func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 	d := &link.Decoder{B: body}
 	switch typ {
-	case link.Reply, link.Described:
+	case link.Reply:
 		p.answer(id, d)
+	case link.Described:
+		if len(body) > link.MaxDescribedBytes {
+			return fmt.Errorf("link: the worker describes an object in %d bytes, at most %d are allowed", len(body), link.MaxDescribedBytes)
+		}
+		p.answer(id, d)
+	case link.Pong:
+		return p.pong(id, d)
+	case link.Withdrawn:
+		return p.givenBack(id)
+	case link.Lost:
+		p.lost(d)
+	case link.Failed:
+		p.failed(id, d)
 	case link.Log:
 		p.log(d)
 	case link.LeftOut:
 		p.leftOut(object.ID(d.Text()), min(id, maxLeftOut))
 	case link.Proxy:
-		d.B = bytes.Clone(body) // the call keeps it
-		if err := p.proxy(id, d); err != nil {
+		if err := p.proxy(id, d, body); err != nil {
 			return err
 		}
 	case link.Cancel:
@@ -217,30 +244,6 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 		return fmt.Errorf("link: the worker sent a frame of type %d", typ)
 	}
 	return d.Err
-}
-
-// answer completes a request. A reply that nobody waits for any more is dropped.
-func (p *process) answer(id uint64, d *link.Decoder) {
-	p.mu.Lock()
-	w := p.pending[id]
-	delete(p.pending, id)
-	p.mu.Unlock()
-	if w == nil {
-		d.B = nil
-		return
-	}
-	reply, more, failed := d.ReplyFields()
-	w.reply, w.more, w.err = reply, more, nil
-	if len(reply.Payload) <= link.Large { // what is larger is ours
-		w.reply.Payload = append(w.buf[:0], reply.Payload...)
-	}
-	switch {
-	case d.Err != nil:
-		w.err = &object.Error{Code: object.CodeInternal, Err: d.Err}
-	case failed != nil:
-		w.err = failed
-	}
-	w.answer <- struct{}{}
 }
 
 // maxScriptLine bounds a line of a script in bytes: the engine cuts them shorter, but a worker

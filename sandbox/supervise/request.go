@@ -4,20 +4,70 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// request asks for a call or for a stream's next item.
-func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *object.Call) (object.Reply, bool, error) {
+// pending is a request that waits for its reply. Its call and its times are guarded by the
+// process's mu while it is in the table. Whichever goroutine takes it out of the table owns it and
+// completes it: the reader, the asker who gives up, sweep, or the end of the process.
+type pending struct {
+	call     *object.Call  // nil: the request is no call
+	deadline time.Time     // until when a call waits to begin, and any other request for its reply; zero: no limit
+	wall     time.Duration // longest run of a call, once it has begun
+	bytes    int           // payload, as counted by the process
+
+	sent      time.Time // when it was sent, then when the worker last reported that it had not begun
+	begun     time.Time // zero: not known to have begun
+	withdrawn time.Time // when the worker was asked not to begin it; zero: it was not
+	why       error     // the answer if it is withdrawn
+
+	end atomic.Uint64 // position in the link's stream behind its frame; 0: not known
+
+	answer chan struct{} // holds one token when the fields below are set
+	buf    []byte        // where the reply's payload goes
+	placed func()        // see [object.Call]
+	reply  object.Reply
+	more   bool
+	detail string // why it failed, as the worker says; for the log
+	err    error
+}
+
+var pendings = sync.Pool{New: func() any { return &pending{answer: make(chan struct{}, 1)} }}
+
+// finish completes a request that was taken out of the table.
+func (w *pending) finish(err error) {
+	w.err = err
+	w.answer <- struct{}{}
+}
+
+// take returns the request's result and releases it.
+func (w *pending) take() (object.Reply, bool, error) {
+	r, more, err := w.reply, w.more, w.err
+	w.release()
+	return r, more, err
+}
+
+func (w *pending) release() {
+	*w = pending{answer: w.answer}
+	pendings.Put(w)
+}
+
+// request asks for a call or for a stream's next item. Once the call has begun it may run for wall.
+func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *object.Call, wall time.Duration) (object.Reply, bool, error) {
 	e := encoders.Get().(*link.Encoder)
 	var large []byte // the payload, if it is
 	if len(c.Payload) > link.Large {
 		large = c.Payload
 	}
-	r, more, err := p.askBefore(ctx, c.ID, c.Deadline, c.Buffer, func(n uint64) []byte {
+	w := pendings.Get().(*pending)
+	w.call, w.deadline, w.wall = c, c.Deadline, wall
+	w.buf, w.bytes, w.placed = c.Buffer, len(c.Payload), c.Placed
+	r, more, err := p.exchange(ctx, w, c.ID, func(n uint64) []byte {
 		e.Begin(typ, n)
 		if typ == link.Next {
 			e.Uint(stream)
@@ -34,50 +84,39 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 	return r, more, err
 }
 
-// ask sends one request and waits for its reply, its deadline or ctx. The object's source is sent
-// before its first request. frame makes the frame, given the request's id.
+// ask sends one request that is no call and waits for its reply, its deadline or ctx. The object's source is
+// sent before its first request. frame makes the frame, given the request's id.
 func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, frame func(uint64) []byte) (object.Reply, error) {
-	r, _, err := p.askBefore(ctx, id, deadline, nil, frame, nil)
+	w := pendings.Get().(*pending)
+	w.deadline = deadline
+	r, _, err := p.exchange(ctx, w, id, frame, nil)
 	return r, err
 }
 
-// errEnded says that a request came too late for this process. Nothing was executed, so
-// the next one can have it.
+// errEnded is the answer to a request that this process did not receive. Nothing was executed, so
+// the next process can have it.
 var errEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
 
-// askBefore is ask with memory for the reply's payload, and with a frame that ends before its
-// last field, if large is not nil.
-func (p *process) askBefore(ctx context.Context, id object.ID, deadline time.Time, buf []byte, frame func(uint64) []byte, large []byte) (object.Reply, bool, error) {
-	w := pendings.Get().(*pending)
-	w.buf, w.deadline = buf, deadline
-	p.mu.Lock()
-	if p.pending == nil || p.retired {
-		p.mu.Unlock()
-		w.buf = nil
-		pendings.Put(w)
-		return object.Reply{}, false, errEnded
+// exchange sends a request and waits for its reply. The frame ends before its last field, if large is not
+// nil. It releases w.
+func (p *process) exchange(ctx context.Context, w *pending, id object.ID, frame func(uint64) []byte, large []byte) (object.Reply, bool, error) {
+	n, alone, err := p.enter(w, id)
+	if err != nil {
+		w.release()
+		return object.Reply{}, false, err
 	}
-	p.last++
-	n := p.last
-	p.pending[n] = w
-	alone := len(p.pending) == 1
-	if !p.sweeping && !deadline.IsZero() {
-		p.sweeping = true
-		time.AfterFunc(sweepEvery, p.sweep)
-	}
-	if id != "" && p.loaded[id] == nil {
-		p.load(id)
-	}
-	p.mu.Unlock()
-
-	var err error
+	var end uint64
 	if alone || large != nil {
-		err = p.out.WriteBefore(frame(n), large)
+		end, err = p.out.WriteBefore(frame(n), large)
 	} else {
-		err = p.out.Queue(frame(n))
+		end, err = p.out.Queue(frame(n))
 	}
 	if err != nil {
 		return p.unsent(n, w, err)
+	}
+	w.end.Store(end)
+	if w.placed != nil {
+		w.placed()
 	}
 	if alone && p.look(w) {
 		return w.take()
@@ -86,7 +125,8 @@ func (p *process) askBefore(ctx context.Context, id object.ID, deadline time.Tim
 	case <-w.answer:
 	case <-ctx.Done():
 		if p.forget(n) {
-			p.giveUp(n)
+			p.post(link.Cancel, n)
+			w.release()
 			return object.Reply{}, false, object.Errorf(object.CodeOf(context.Cause(ctx)), "the call was cancelled; whether it was executed is unknown")
 		}
 		<-w.answer // the reader has it already and completes it
@@ -98,43 +138,53 @@ func (p *process) askBefore(ctx context.Context, id object.ID, deadline time.Tim
 	return w.take()
 }
 
-// sweepEvery is how often overdue requests are looked for.
-const sweepEvery = time.Second
-
-// sweep gives up the requests whose deadline has passed. It runs while there are any
-// that have one: a timer each would cost more than most calls do.
-func (p *process) sweep() {
-	var late []*pending
-	var ids []uint64
-	now := time.Now()
+// enter puts a request into the table and returns its id, and whether it is the only one. It has the worker load
+// the object's version before the first request.
+func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err error) {
+	w.sent = time.Now()
 	p.mu.Lock()
-	p.sweeping = false
-	for n, w := range p.pending {
-		switch {
-		case w.deadline.IsZero():
-		case now.After(w.deadline):
-			delete(p.pending, n)
-			late, ids = append(late, w), append(ids, n)
-		case !p.sweeping:
-			p.sweeping = true
-			time.AfterFunc(sweepEvery, p.sweep)
-		}
+	defer p.mu.Unlock()
+	if p.pending == nil || p.retired || p.cause != nil {
+		return 0, false, errEnded
 	}
-	p.mu.Unlock()
-	for i, w := range late {
-		p.giveUp(ids[i])
-		w.err = object.Errorf(object.CodeDeadline, "no answer within the deadline of the call; whether it was executed is unknown")
-		w.answer <- struct{}{}
+	if room := p.t.payloadRoom(); w.bytes > 0 && p.bytes > 0 && p.bytes+w.bytes > room {
+		return 0, false, object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d MiB of arguments under way to the tenant's worker, a quarter of its memory; not executed, try again", room>>20)
 	}
+	p.last++
+	n = p.last
+	p.pending[n] = w
+	p.bytes += w.bytes
+	p.sweepLocked()
+	if id != "" && p.loaded[id] == nil {
+		p.load(id)
+	}
+	return n, len(p.pending) == 1, nil
 }
 
-// take returns what the request came to, and lets go of it.
-func (w *pending) take() (object.Reply, bool, error) {
-	r, more, err := w.reply, w.more, w.err
-	w.buf, w.reply, w.err = nil, object.Reply{}, nil
-	pendings.Put(w)
-	return r, more, err
+// payloadRoom bounds the bytes of the arguments that one worker has been sent and has not answered. One call alone
+// may have more.
+func (t *Tenant) payloadRoom() int { return int(min(t.cfg.Confine.Memory()/4, 1<<40)) }
+
+// dropLocked takes a request out of the table, nil if it is not there.
+func (p *process) dropLocked(n uint64) *pending {
+	w := p.pending[n]
+	if w != nil {
+		delete(p.pending, n)
+		p.bytes -= w.bytes
+	}
+	return w
 }
+
+// drop is dropLocked for callers that do not hold mu.
+func (p *process) drop(n uint64) *pending {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dropLocked(n)
+}
+
+// forget takes a request out of the table. It reports whether it was still there.
+func (p *process) forget(n uint64) bool { return p.drop(n) != nil }
 
 // look waits for the reply of the only request under way by looking for it, as long as
 // that pays. It reports whether it came.
@@ -159,79 +209,49 @@ func (p *process) look(w *pending) bool {
 // unsent ends a request whose frame could not be written.
 func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, error) {
 	if !p.forget(n) {
-		<-w.answer
-		return object.Reply{}, false, w.err
+		<-w.answer // of a process that ended, or a deadline
 	}
+	w.release()
 	if errors.Is(err, link.ErrBacklog) {
 		return object.Reply{}, false, object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB that wait for the tenant's worker, which does not keep up; not executed, try again", link.MaxBacklogBytes>>20)
 	}
-	return object.Reply{}, false, &object.Error{Code: object.CodeUnavailable, Msg: "the tenant's worker has ended; not executed", Err: err}
+	return object.Reply{}, false, errEnded
 }
 
-// forget takes a request out of the table. It reports whether it was still there.
-func (p *process) forget(n uint64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, ok := p.pending[n]
-	delete(p.pending, n)
-	return ok
-}
-
-// giveUp tells the worker that nobody waits for a request any more.
-func (p *process) giveUp(n uint64) {
-	var e link.Encoder
-	e.Begin(link.Cancel, n)
-	_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
-}
-
-// proxy runs a call that one of the tenant's objects makes, in its own goroutine, which
-// ends with the call and at the latest with the process.
-func (p *process) proxy(id uint64, d *link.Decoder) error {
-	from, alone := object.ID(d.Text()), d.Bool()
-	c := new(object.Call)
-	d.CallFields(c)
-	if d.Err != nil {
-		return d.Err
+// answer completes a request. A reply to a request that was given up is dropped.
+func (p *process) answer(id uint64, d *link.Decoder) {
+	w := p.drop(id)
+	if w == nil {
+		d.B = nil
+		return
 	}
-	if !p.knows(from) {
-		return errors.New("link: the worker speaks for an object that it does not have")
+	reply, more, failed := d.ReplyFields()
+	w.reply, w.more = reply, more
+	if len(reply.Payload) <= link.Large { // what is larger is ours
+		w.reply.Payload = append(w.buf[:0], reply.Payload...)
 	}
-	select {
-	case p.proxies <- struct{}{}:
+	switch {
+	case d.Err != nil:
+		w.finish(&object.Error{Code: object.CodeInternal, Err: d.Err})
+	case failed != nil:
+		p.refused(w, failed)
+		w.finish(failed)
 	default:
-		p.proxied(id, object.Reply{}, object.Errorf(object.CodeExhausted, "limit exceeded: %d calls to other objects; not executed", maxProxies))
-		return nil
+		w.finish(nil)
 	}
-	ctx, cancel := context.WithCancel(p.ctx)
-	p.mu.Lock()
-	p.asked[id] = cancel
-	p.mu.Unlock()
-	go func() {
-		r, err := p.t.cfg.Proxy(ctx, from, alone, c)
-		p.mu.Lock()
-		delete(p.asked, id)
-		p.mu.Unlock()
-		cancel()
-		p.proxied(id, r, err)
-		<-p.proxies
-	}()
-	return nil
 }
 
-// proxied sends the answer to a script's call.
-func (p *process) proxied(id uint64, r object.Reply, err error) {
-	var failed *object.Error
-	if err != nil && !errors.As(err, &failed) {
-		failed = object.Errorf(object.CodeOf(err), "internal error")
+// refused logs a call that ended by a limit or an error of the worker.
+func (p *process) refused(w *pending, failed *object.Error) {
+	if failed.Code == object.CodeInternal && w.detail != "" {
+		failed.Err = errors.New(w.detail) // which the host logs
 	}
-	var e link.Encoder
-	e.Begin(link.ProxyReply, id)
-	e.PutReply(r, true, failed)
-	if errors.Is(p.out.WriteBefore(e.Frame()), link.ErrBacklog) {
-		e.Begin(link.ProxyReply, id)
-		e.PutReply(object.Reply{}, true, object.Errorf(object.CodeExhausted,
-			"limit exceeded: %d MiB that wait for the tenant's worker, which does not keep up; the call was executed, its result is lost", link.MaxBacklogBytes>>20))
-		_ = p.out.Write(e.Frame())
+	switch failed.Code {
+	case object.CodeExhausted, object.CodeDeadline, object.CodeTooLarge:
+		if w.call != nil && p.passes(w.call.ID) {
+			p.logFailed(w.call, p.t.redact(failed.Msg))
+		}
+	default:
 	}
 }

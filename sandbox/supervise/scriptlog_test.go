@@ -20,7 +20,7 @@ func TestLogLines(t *testing.T) {
 		spent := new(account.Processes)
 		tenant := New(Config{Tenant: "acme", Account: spent, Log: slog.New(slog.NewTextHandler(&out, nil))},
 			NewVersion("acme.o", Script{File: "acme/o.lua"}, NewLibs(nil), object.Limits{LogLines: 3}))
-		p := &process{t: tenant, known: map[object.ID]bool{"acme.o": true}, logged: map[object.ID]*lines{}}
+		p := &process{t: tenant, known: map[object.ID]time.Duration{"acme.o": time.Second}, logged: map[object.ID]*lines{}}
 		for range 10 {
 			p.logScript("info", "acme.o", "a line")
 			p.logScript("info", "acme.stranger", "a stranger's")

@@ -59,7 +59,7 @@ func (p *process) grant(id object.ID) {
 		e.Text(name)
 		e.Text(values[name])
 	}
-	_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+	p.postFrame(e.Frame())
 }
 
 // redact takes the tenant's secrets out of what its worker says.

@@ -192,6 +192,18 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*spa
 	return w, nil
 }
 
+// PID implements life.
+func (w *spawned) PID() int { return w.cmd.Process.Pid }
+
+// Kill implements life.
+func (w *spawned) Kill() { _ = w.cmd.Process.Kill() }
+
+// Wait implements life.
+func (w *spawned) Wait() (*os.ProcessState, error) {
+	err := w.worker.Wait()
+	return w.cmd.ProcessState, err
+}
+
 // drop ends a process that serves nobody yet.
 func (w *spawned) drop() {
 	w.worker.End()

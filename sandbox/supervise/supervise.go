@@ -9,10 +9,9 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -39,6 +38,7 @@ type Config struct {
 	Account *account.Processes // nil: nobody asks
 	Spares  *Spares            // of Argv; several backends may share them; nil: none
 	Log     *slog.Logger       // nil discards
+	Budget  Budget             // of the bytes of the objects' calls to others; nil: there is none
 	Idle    time.Duration      // after which a worker without state is stopped; 0: DefaultIdle
 }
 
@@ -49,11 +49,12 @@ type Tenant struct {
 	objects atomic.Pointer[map[object.ID]*Version] // in use; a map is not modified
 	change  sync.Mutex                             // held to put another map there
 
-	mu      sync.Mutex // guards what follows
-	proc    *process   // nil: none is running
-	backoff backoff.State
-	closed  bool
-	leaving []*process // retired, and perhaps not ended yet
+	mu       sync.Mutex    // guards what follows; not held while a worker starts
+	proc     *process      // nil: none is running
+	starting chan struct{} // not nil: a worker starts; closed then
+	backoff  backoff.State
+	closed   bool
+	leaving  []*process // retired, and perhaps not ended yet
 
 	secrets atomic.Pointer[Secrets] // what objects may know; nil: nothing
 }
@@ -65,6 +66,9 @@ func New(cfg Config, objects ...*Version) *Tenant {
 	}
 	if cfg.Account == nil {
 		cfg.Account = new(account.Processes)
+	}
+	if cfg.Budget == nil {
+		cfg.Budget = noBudget{}
 	}
 	cfg.Log = cfg.Log.With("tenant", string(cfg.Tenant))
 	if cfg.Idle <= 0 {
@@ -91,6 +95,12 @@ func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id]
 func (t *Tenant) live(trial bool) (*process, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for t.starting != nil && !t.closed {
+		started := t.starting
+		t.mu.Unlock()
+		<-started // soon: confine bounds a start
+		t.mu.Lock()
+	}
 	if t.closed {
 		return nil, object.ErrRetired
 	}
@@ -106,13 +116,43 @@ func (t *Tenant) live(trial bool) (*process, error) {
 		return nil, object.Errorf(object.CodeUnavailable,
 			"the worker of tenant %s crashed and is started again in %s; not executed", t.cfg.Tenant, wait.Round(100*time.Millisecond))
 	}
+	t.starting = make(chan struct{})
+	t.mu.Unlock()
 	p, err := start(t)
+	t.mu.Lock()
+	close(t.starting)
+	t.starting = nil
+	if err == nil && p.gone {
+		err = errors.New("the worker ended at once")
+	}
 	if err != nil {
 		t.crashedLocked(0, err)
 		return nil, &object.Error{Code: object.CodeUnavailable, Msg: "the tenant's worker could not be started; not executed", Err: err}
 	}
 	t.proc = p
+	if t.closed { // Close waits for it
+		return nil, object.ErrRetired
+	}
 	return p, nil
+}
+
+// leaveTimeout bounds how long the end of a process that was killed may take.
+const leaveTimeout = 5 * time.Second
+
+// leave waits until a process that takes no more requests is no longer the tenant's, or ctx is done.
+func (p *process) leave(ctx context.Context) {
+	p.t.mu.Lock()
+	current := p.t.proc == p
+	p.t.mu.Unlock()
+	if !current {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+	}
 }
 
 // rule says when a worker that crashes is set aside. A caller may be able to crash it, so
@@ -141,7 +181,7 @@ func (t *Tenant) Status() backoff.Status {
 	defer t.mu.Unlock()
 	pid := 0
 	if t.proc != nil {
-		pid = t.proc.cmd.Process.Pid
+		pid = t.proc.PID()
 	}
 	return t.backoff.Status(pid)
 }
@@ -150,6 +190,7 @@ func (t *Tenant) Status() backoff.Status {
 func (t *Tenant) exited(p *process, cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	p.gone = true
 	if t.proc != p {
 		return
 	}
@@ -161,17 +202,21 @@ func (t *Tenant) exited(p *process, cause error) {
 	t.crashedLocked(time.Since(p.started), cause)
 }
 
-// Describe implements [object.Backend].
+// Describe implements [object.Backend]. What a version exposes does not change, so its worker is asked once.
 func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
-	if t.version(id) == nil {
+	v := t.version(id)
+	if v == nil {
 		return nil, errUnknown
+	}
+	if d := v.described.Load(); d != nil {
+		return d, nil
 	}
 	p, err := t.live(false)
 	if err != nil {
 		return nil, err
 	}
 	var e link.Encoder
-	r, err := p.ask(ctx, id, time.Time{}, func(n uint64) []byte {
+	r, err := p.ask(ctx, id, time.Now().Add(tryTimeout), func(n uint64) []byte {
 		e.Begin(link.Describe, n)
 		e.Text(string(id))
 		return e.Frame()
@@ -179,17 +224,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	if err != nil {
 		return nil, err
 	}
-	return description(id, r)
-}
-
-// description reads what a worker says that an object exposes.
-func description(id object.ID, r object.Reply) (*object.Description, error) {
-	d := new(object.Description)
-	if err := json.Unmarshal(r.Payload, d); err != nil {
-		return nil, fmt.Errorf("reading the description of %s: %w", id, err)
-	}
-	d.ID = id
-	return d, nil
+	return v.describe(r)
 }
 
 // errUnknown is the answer about an object that the tenant does not have.
@@ -211,8 +246,9 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 		if err != nil {
 			return object.Reply{}, err
 		}
-		r, _, err := p.request(ctx, link.Call, 0, c)
+		r, _, err := p.request(ctx, link.Call, 0, c, v.Limits.Wall)
 		if err == errEnded && !again { //nolint:errorlint // it is not wrapped, and this is the hot path
+			p.leave(ctx)
 			continue
 		}
 		if r.Stream != 0 {
@@ -228,7 +264,10 @@ func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 	if p == nil {
 		return object.Reply{}, false, object.ErrStreamGone
 	}
-	return p.request(ctx, link.Next, stream&streamMask, c)
+	p.mu.Lock()
+	wall := p.known[c.ID] // the object may have another version by now, or none
+	p.mu.Unlock()
+	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.OrDefaults().Wall))
 }
 
 // CloseStream implements [object.Backend].
@@ -272,6 +311,12 @@ func (t *Tenant) Running() int { return t.Status().PID }
 func (t *Tenant) Close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
+	for t.starting != nil {
+		started := t.starting
+		t.mu.Unlock()
+		<-started
+		t.mu.Lock()
+	}
 	all := t.leaving
 	if t.proc != nil {
 		t.proc.send(link.Stop, 0)

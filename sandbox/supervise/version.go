@@ -33,7 +33,8 @@ type Version struct {
 	Libs   *Libs
 	Limits object.Limits // none is zero
 
-	number uint64 // names it on the link
+	number    uint64                             // names it on the link
+	described atomic.Pointer[object.Description] // of a version that has loaded; nil: not known yet
 }
 
 var numbers atomic.Uint64 // of versions and of modules
@@ -46,6 +47,20 @@ func NewLibs(scripts map[string]Script) *Libs {
 // NewVersion returns a version of an object. A limit that is zero has its default.
 func NewVersion(id object.ID, script Script, libs *Libs, limits object.Limits) *Version {
 	return &Version{ID: id, Script: script, Libs: libs, Limits: limits.OrDefaults(), number: numbers.Add(1)}
+}
+
+// describe reads and keeps what a worker reports that the version exposes.
+func (v *Version) describe(r object.Reply) (*object.Description, error) {
+	d := new(object.Description)
+	if err := json.Unmarshal(r.Payload, d); err != nil {
+		return nil, fmt.Errorf("reading the description of %s: %w", v.ID, err)
+	}
+	if len(d.Members) > link.MaxMembers {
+		return nil, fmt.Errorf("reading the description of %s: more than %d members", v.ID, link.MaxMembers)
+	}
+	d.ID = v.ID
+	v.described.Store(d)
+	return d, nil
 }
 
 // LoadError says that a script is wrong, and where.
@@ -76,7 +91,7 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 			t.Forget(v)
 			return nil, err
 		}
-		return description(v.ID, r)
+		return v.describe(r)
 	}
 }
 
@@ -188,7 +203,7 @@ func (t *Tenant) Remove(ids ...object.ID) {
 			var e link.Encoder
 			e.Begin(link.Remove, 0)
 			e.Text(string(id))
-			_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+			p.postFrame(e.Frame())
 		}
 		p.dropLibs()
 	})
@@ -203,7 +218,8 @@ func (t *Tenant) put(change func(map[object.ID]*Version)) {
 	t.objects.Store(&all)
 }
 
-// inProcess does something with the running process, if there is one, holding its mu.
+// inProcess does something with the running process, if there is one, holding its mu: do does
+// not wait for the worker.
 func (t *Tenant) inProcess(do func(p *process)) {
 	t.mu.Lock()
 	p := t.proc
@@ -227,7 +243,7 @@ func (p *process) use(v *Version) {
 	case p.loaded[v.ID] == nil:
 		return
 	default:
-		_ = p.out.Write(p.loadFrame(v, 0))
+		p.postFrame(p.loadFrame(v, 0))
 	}
 	p.loaded[v.ID] = v
 	p.send(link.Use, v.number)
@@ -240,7 +256,7 @@ func (p *process) load(id object.ID) {
 	if v == nil {
 		return // it was removed meanwhile: the worker answers that it is unknown
 	}
-	_ = p.out.Write(p.loadFrame(v, 0))
+	p.postFrame(p.loadFrame(v, 0))
 	p.loaded[id] = v
 	p.send(link.Use, v.number)
 }
@@ -257,7 +273,7 @@ func (p *process) loadFrame(v *Version, request uint64) []byte {
 // putVersion puts a version into a frame, as the last of it, and sends what it needs before;
 // callers hold mu.
 func (p *process) putVersion(e *link.Encoder, v *Version) {
-	p.known[v.ID] = true
+	p.known[v.ID] = max(p.known[v.ID], v.Limits.Wall)
 	if v.Limits.ResultBytes > p.message {
 		p.message = v.Limits.ResultBytes
 		p.in.Limit(link.FrameBytes(p.message))
@@ -273,7 +289,7 @@ func (p *process) putVersion(e *link.Encoder, v *Version) {
 			libs.Text(name)
 			libs.Text(string(v.Libs.Scripts[name].Source))
 		}
-		_ = p.out.Write(libs.Frame())
+		p.postFrame(libs.Frame())
 	}
 	e.PutVersion(&link.Version{Number: v.number, Libs: v.Libs.number, ID: v.ID, File: v.Script.File, Limits: v.Limits, Source: v.Script.Source})
 }
@@ -303,7 +319,7 @@ func (p *process) send(typ link.Type, v uint64) {
 	var e link.Encoder
 	e.Begin(typ, 0)
 	e.Uint(v)
-	_ = p.out.Write(e.Frame()) // a dead worker needs not to be told
+	p.postFrame(e.Frame())
 }
 
 // knows reports whether the worker has ever been given a version of an object, so that it
@@ -311,5 +327,5 @@ func (p *process) send(typ link.Type, v uint64) {
 func (p *process) knows(id object.ID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.known[id]
+	return p.known[id] > 0
 }

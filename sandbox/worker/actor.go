@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
@@ -10,12 +11,15 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// actor is one instance of an object with the goroutine that runs it. The goroutine
-// alone touches the state.
+// actor is one instance of an object with the goroutine that runs it. The goroutine holds own while it works: it, or
+// another one that holds own, touches the state.
 type actor struct {
-	o     *hosted
-	state *sandbox.State
-	open  map[uint64]*sandbox.Stream // the streams that live in this state
+	o       *hosted
+	own     sync.Mutex // guards what follows up to mu
+	running atomic.Pointer[job]
+	why     *object.Error // the answer to the next call: its instance was ended
+	state   *sandbox.State
+	open    map[uint64]*sandbox.Stream // the streams that live in this state
 	// streams is set on an actor of mode "call" that opened one: it serves that and no
 	// other call, and ends with it.
 	streams bool
@@ -45,6 +49,7 @@ type estate struct {
 // the process.
 func newActor(o *hosted, max int, after *estate) *actor {
 	a := &actor{o: o, max: max, after: after, open: map[uint64]*sandbox.Stream{}, wake: make(chan struct{}, 1)}
+	o.w.memory.add(a)
 	go a.loop()
 	return a
 }
@@ -52,6 +57,9 @@ func newActor(o *hosted, max int, after *estate) *actor {
 // enqueue gives the actor a job, or answers it if the queue is full.
 func (a *actor) enqueue(j *job) {
 	a.mu.Lock()
+	if len(a.queue) >= a.max {
+		a.queue = dropGone(a.queue)
+	}
 	ended := a.ended && (j.stream == 0 || a.cut)
 	if len(a.queue) >= a.max || ended {
 		a.mu.Unlock()
@@ -108,13 +116,15 @@ func (a *actor) loop() {
 		<-a.after.settled
 		a.inherited, a.after = a.after.state, nil
 	}
+	a.own.Lock()
+	defer a.own.Unlock()
 	for {
 		j, ends, over := a.take()
 		for _, id := range ends {
 			if st := a.open[id]; st != nil {
-				delete(a.open, id)
 				st.Close()
 			}
+			delete(a.open, id)
 		}
 		if a.streams && len(a.open) == 0 {
 			return
@@ -131,12 +141,17 @@ func (a *actor) loop() {
 				return
 			}
 		}
+		a.own.Unlock()
 		<-a.wake
+		a.own.Lock()
 	}
 }
 
 // end frees the state and answers whatever came too late.
 func (a *actor) end() {
+	a.o.w.memory.remove(a)
+	a.own.Lock()
+	defer a.own.Unlock()
 	a.settle()
 	a.discard()
 	a.mu.Lock()
@@ -221,6 +236,19 @@ func (a *actor) take() (j *job, ends []uint64, o over) {
 func (a *actor) serve(j *job) bool {
 	perCall := a.o.prog.Mode() == object.PerCall
 	isNext := j.stream != 0
+	if !j.begin() {
+		j.release()
+		return !perCall || isNext || a.o.done(a)
+	}
+	if why := a.why; why != nil {
+		a.why = nil
+		if isNext {
+			a.drop(j.stream)
+		}
+		j.failure(why)
+		j.finish()
+		return true // mode "call" has a reason with streams alone
+	}
 	if err := a.ready(j, perCall && !isNext); err != nil {
 		j.failure(err)
 		j.finish()
@@ -230,11 +258,14 @@ func (a *actor) serve(j *job) bool {
 	streamID := j.stream
 	if isNext {
 		if st = a.open[streamID]; st == nil {
-			j.fail(object.ErrStreamGone)
+			j.failure(object.ErrStreamGone)
+			j.finish()
 			return true
 		}
 	}
+	a.running.Store(j)
 	opened, broken := j.run(a.state, st, link.FrameBytes(a.o.limits.ResultBytes))
+	a.running.Store(nil)
 	if opened != nil {
 		a.publish(j, opened)
 		if perCall && !a.streams {
@@ -244,6 +275,12 @@ func (a *actor) serve(j *job) bool {
 	}
 	if isNext && j.last {
 		a.drop(streamID)
+	}
+	if broken && !perCall {
+		a.o.w.lost(a.o.id, j.why)
+	}
+	if !broken {
+		a.o.w.memory.settle(a)
 	}
 	j.finish() // its caller waits for neither handover nor close
 	if broken {
@@ -312,9 +349,9 @@ func (a *actor) drop(id uint64) {
 	delete(w.streams, id)
 	w.mu.Unlock()
 	if st := a.open[id]; st != nil {
-		delete(a.open, id)
 		st.Close()
 	}
+	delete(a.open, id)
 }
 
 // discard frees the state and the streams in it. The next job gets a new state.
@@ -322,6 +359,11 @@ func (a *actor) discard() {
 	for id := range a.open {
 		a.drop(id)
 	}
+	a.dropState()
+}
+
+// dropState frees the state.
+func (a *actor) dropState() {
 	if a.state != nil {
 		a.state.Close(context.Background())
 		a.state = nil

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -32,9 +33,32 @@ func (w *process) leftOut(id object.ID, n uint64) {
 	w.send(&e)
 }
 
-// Long sees to it that a script which runs for long is preempted. It implements
+// lost reports to the host that an instance ended before its time, and its state with it.
+func (w *process) lost(id object.ID, why *object.Error) {
+	var e link.Encoder
+	e.Begin(link.Lost, 0)
+	e.Text(string(id))
+	text := "the call ended it"
+	if why != nil {
+		text = cmp.Or(why.Msg, why.Error())
+	}
+	e.Text(text)
+	w.post(e.Frame())
+}
+
+// Long sees to it that a script which runs for long is preempted, and its memory looked at. It implements
 // [sandbox.Env].
-func (w *process) Long() { nonblock.Long() }
+func (w *process) Long() {
+	nonblock.Long()
+	w.memory.watch(w.busy)
+}
+
+// busy reports whether any call is under way.
+func (w *process) busy() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.running) > 0
+}
 
 // proxyReply is the host's answer to a call from one object to another.
 type proxyReply struct {

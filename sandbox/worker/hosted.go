@@ -24,6 +24,7 @@ type hosted struct {
 
 	ready chan struct{} // closed when loading ended, well or not
 	prog  *sandbox.Program
+	doc   []byte        // what it exposes, as a Described frame has it
 	err   *object.Error // why there is no prog
 
 	mu       sync.Mutex // guards what follows
@@ -48,6 +49,9 @@ func newHosted(w *process, id object.ID, limits object.Limits) *hosted {
 func (o *hosted) load(ctx context.Context, cfg sandbox.Config) {
 	prog, err := sandbox.Load(ctx, cfg)
 	o.prog = prog
+	if err == nil {
+		o.doc, err = describe(prog)
+	}
 	if err != nil {
 		o.err = asError(err)
 	}
@@ -68,6 +72,23 @@ func (o *hosted) load(ctx context.Context, cfg sandbox.Config) {
 	}
 }
 
+// describe writes what a program exposes, which the host takes only up to its bounds.
+func describe(prog *sandbox.Program) ([]byte, error) {
+	d := prog.Description()
+	if n := len(d.Members); n > link.MaxMembers {
+		return nil, object.Errorf(object.CodeUnavailable, "%s does not load: it exposes %d members, at most %d are allowed", d.ID, n, link.MaxMembers)
+	}
+	doc, err := json.Marshal(d)
+	if err == nil && len(doc) > maxDoc {
+		err = object.Errorf(object.CodeUnavailable, "%s does not load: its description takes %d KiB, at most %d are allowed; shorten the comments of its members",
+			d.ID, len(doc)>>10, maxDoc>>10)
+	}
+	return doc, err
+}
+
+// maxDoc leaves room for the head of a Described frame.
+const maxDoc = link.MaxDescribedBytes - 1<<10
+
 // describe answers a Describe frame, or a Load frame that asks how it went, once the object
 // is loaded. That its script is wrong is what the latter asks for, and no error.
 func (o *hosted) describe(id uint64, tried bool) {
@@ -80,12 +101,7 @@ func (o *hosted) describe(id uint64, tried bool) {
 	case o.err != nil:
 		e.PutReply(object.Reply{}, false, o.err)
 	default:
-		doc, err := json.Marshal(o.prog.Description())
-		if err != nil {
-			e.PutReply(object.Reply{}, false, asError(err))
-		} else {
-			e.PutReply(object.Reply{Payload: doc}, true, nil)
-		}
+		e.PutReply(object.Reply{Payload: o.doc}, true, nil)
 	}
 	o.w.send(&e)
 }
@@ -98,16 +114,25 @@ func reason(err *object.Error) string {
 	return err.Msg
 }
 
+// maxEarly bounds the jobs that wait for a version to load, of all its instances.
+const maxEarly = 4096
+
 // dispatch hands a job to an instance, now or when the object is loaded.
 func (o *hosted) dispatch(j *job) {
 	o.mu.Lock()
-	if !o.loaded {
-		o.early = append(o.early, j)
+	if o.loaded {
 		o.mu.Unlock()
+		o.route(j)
 		return
 	}
+	room := len(o.early) < maxEarly
+	if room {
+		o.early = append(o.early, j)
+	}
 	o.mu.Unlock()
-	o.route(j)
+	if !room {
+		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls are waiting for %s to load; not executed", maxEarly, o.id))
+	}
 }
 
 // route finds the instance that the object's mode wants for this job.
@@ -167,11 +192,19 @@ func (o *hosted) parallelLocked(j *job) {
 	case o.working < o.limits.Parallel:
 		o.working++
 		newActor(o, 1, nil).enqueue(j)
-	case len(o.waiting) < o.limits.Queue:
+	case o.roomLocked():
 		o.waiting = append(o.waiting, j)
 	default:
 		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls of %s are waiting; not executed", o.limits.Queue, o.id))
 	}
+}
+
+// roomLocked reports whether one more job may wait.
+func (o *hosted) roomLocked() bool {
+	if len(o.waiting) >= o.limits.Queue {
+		o.waiting = dropGone(o.waiting)
+	}
+	return len(o.waiting) < o.limits.Queue
 }
 
 // remembers reports whether an instance, or a call that waits, would be missed.

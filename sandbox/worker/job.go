@@ -3,6 +3,10 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,13 +30,17 @@ type job struct {
 	format  codec.ID // of encoder
 	written written  // around encoder, if it escapes texts
 	frame   link.Encoder
-	head    int       // where the reply's payload starts in frame
-	rest    [2][]byte // what of it is not in frame, but comes behind
-	last    bool      // of a stream: it has no more items
-	steps   int64     // what it took, making an instance for it included
+	head    int           // where the reply's payload starts in frame
+	rest    [2][]byte     // what of it is not in frame, but comes behind
+	last    bool          // of a stream: it has no more items
+	steps   int64         // what it took, making an instance for it included
+	why     *object.Error // the reply, if it is an error
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards what follows, and id while the job is in use
+	begun     time.Time  // zero: it waits
+	withdrawn bool       // it is not to begin, and has been answered
 	cancelled bool
+	cause     *object.Error // the answer of a job that the worker ended
 	done      chan struct{} // made when asked for
 	onCancel  func()
 }
@@ -44,7 +52,10 @@ const maxPooledBytes = 64 << 10
 
 func newJob(w *process, id uint64) *job {
 	j := jobs.Get().(*job)
-	j.w, j.id, j.stream, j.steps = w, id, 0, 0
+	j.mu.Lock()
+	j.id = id
+	j.mu.Unlock()
+	j.w, j.stream, j.steps, j.why = w, 0, 0, nil
 	return j
 }
 
@@ -56,7 +67,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 		j.failure(object.Errorf(object.CodeInternal, "serializer %d", j.call.Serializer))
 		return nil, false
 	}
-	j.begin(ser)
+	j.beginReply(ser)
 	j.request(ser)
 	if escapes(j.format) {
 		j.written = written{Encoder: j.encoder, max: max}
@@ -73,7 +84,14 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	j.last = err != nil || !more || out.Exception
 	j.steps += s.Spent()
 	if err != nil {
-		j.failure(asError(err))
+		e := asError(err)
+		if cause := j.endedBy(); cause != nil && e.Code == object.CodeCanceled {
+			e = cause
+		}
+		if e.Code == object.CodeInternal {
+			j.tell(e.Error())
+		}
+		j.failure(e)
 		return nil, out.Broken
 	}
 	if out.Stream != nil {
@@ -89,10 +107,51 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 			return nil, out.Broken
 		}
 		j.frame.B, j.rest = doc[0], [2][]byte(doc[1:])
+		if out.Exception {
+			j.tell(j.raised(ser))
+		}
 	}
 	// The head was written before the outcome was known.
 	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
 	return nil, out.Broken
+}
+
+// maxTold bounds the exception, as it is written, of which the host's log gets the text.
+const maxTold = 16 << 10
+
+// raised returns an exception that is the reply as a line for the host's log: class, message, and where it was raised if
+// the exception says so.
+func (j *job) raised(ser codec.Serializer) string {
+	payload := j.frame.B[j.head:]
+	if len(payload) > maxTold || len(j.rest[0])+len(j.rest[1]) > 0 {
+		return "an exception of more than " + strconv.Itoa(maxTold>>10) + " KiB"
+	}
+	v, err := codec.Unmarshal(ser, payload, codec.Limits{})
+	ex, ok := v.(*codec.Exception)
+	if err != nil || !ok {
+		return "an exception that cannot be read"
+	}
+	text := codec.BareClass(ex.Class)
+	if len(ex.Args) > 0 {
+		text += fmt.Sprintf(": %v", ex.Args[0])
+	}
+	for _, line := range slices.Backward(ex.Traceback) {
+		if at := strings.TrimSpace(line); strings.Contains(at, ".lua:") && !strings.Contains(text, ".lua:") {
+			return text + " (" + at + ")"
+		}
+	}
+	return text
+}
+
+// tell sends the host a line about why the job failed, for its log.
+func (j *job) tell(why string) {
+	if !j.w.lines.pass(j.call.ID, time.Now()) {
+		return
+	}
+	var e link.Encoder
+	e.Begin(link.Failed, j.id)
+	e.Raw([]byte(j.w.Redact(why)))
+	j.w.post(e.Frame())
 }
 
 func flag(b bool) byte {
@@ -102,8 +161,8 @@ func flag(b bool) byte {
 	return 0
 }
 
-// begin writes the reply's head and points the encoder behind it.
-func (j *job) begin(ser codec.Serializer) {
+// beginReply writes the reply's head and points the encoder behind it.
+func (j *job) beginReply(ser codec.Serializer) {
 	j.frame.Begin(link.Reply, j.id)
 	j.frame.PutReply(object.Reply{}, true, nil)
 	j.head = len(j.frame.B)
@@ -139,23 +198,85 @@ func (j *job) request(ser codec.Serializer) {
 
 // failure makes the reply an error.
 func (j *job) failure(err *object.Error) {
+	j.why = err
 	j.frame.Begin(link.Reply, j.id)
 	j.frame.PutReply(object.Reply{}, false, err)
 }
 
-// fail answers a job that never ran.
-func (j *job) fail(err *object.Error) {
-	j.failure(err)
-	j.finish()
+// begin notes that the job begins. It reports whether it may: a job that was withdrawn is to be released.
+func (j *job) begin() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.withdrawn {
+		return false
+	}
+	j.begun = time.Now()
+	return true
 }
 
-// finish sends the reply, if one is wanted, and lets go of the job.
+// since returns when the job of request id began, zero if it has not.
+func (j *job) since(id uint64) time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.id != id {
+		return time.Time{}
+	}
+	return j.begun
+}
+
+// withdrawIf withdraws the job if it serves request id and has not begun. It reports whether that is so.
+func (j *job) withdrawIf(id uint64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.id != id || j.withdrawn || !j.begun.IsZero() {
+		return false
+	}
+	j.withdrawn = true
+	return true
+}
+
+// gone reports whether the job was withdrawn.
+func (j *job) gone() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.withdrawn
+}
+
+// dropGone takes the jobs that were withdrawn out of a queue and releases them.
+func dropGone(queue []*job) []*job {
+	return slices.DeleteFunc(queue, func(j *job) bool {
+		if !j.gone() {
+			return false
+		}
+		j.release()
+		return true
+	})
+}
+
+// fail answers a job that did not run. It does not wait: the reader calls it.
+func (j *job) fail(err *object.Error) {
+	if j.begin() {
+		j.failure(err)
+		j.frame.SetSteps(uint64(j.steps))
+		j.w.forget(j.id)
+		j.w.post(j.frame.Frame())
+	}
+	j.release()
+}
+
+// finish sends the reply, if one is wanted, and releases the job.
 func (j *job) finish() {
-	w := j.w
 	j.frame.SetSteps(uint64(j.steps))
-	w.reply(j)
+	j.w.reply(j)
+	j.release()
+}
+
+// release ends a job that has been answered.
+func (j *job) release() {
+	w := j.w
 	j.mu.Lock()
 	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0
+	j.begun, j.withdrawn, j.cause = time.Time{}, false, nil
 	j.mu.Unlock()
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
 		if j.encoder != nil {
@@ -169,13 +290,45 @@ func (j *job) finish() {
 
 // cancelIf cancels the job if it still serves request id: a job that has been answered
 // serves another by now.
-func (j *job) cancelIf(id uint64) {
+func (j *job) cancelIf(id uint64) { j.cancel(id, nil) }
+
+// end ends the job that runs, with an error for its caller. It returns the job's request.
+func (j *job) end(cause *object.Error) uint64 {
+	j.mu.Lock()
+	id := j.id
+	j.mu.Unlock()
+	j.cancel(id, cause)
+	return id
+}
+
+// serves reports whether the job still serves a request.
+func (j *job) serves(id uint64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.id == id
+}
+
+// began returns when the job began, zero if it has not.
+func (j *job) began() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.begun
+}
+
+// endedBy returns why the worker ended the job, nil if it did not.
+func (j *job) endedBy() *object.Error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.cause
+}
+
+func (j *job) cancel(id uint64, cause *object.Error) {
 	j.mu.Lock()
 	if j.id != id || j.cancelled {
 		j.mu.Unlock()
 		return
 	}
-	j.cancelled = true
+	j.cancelled, j.cause = true, cause
 	done, f := j.done, j.onCancel
 	j.mu.Unlock()
 	if done != nil {

@@ -17,7 +17,7 @@ func TestIdleJobsHoldNoResult(t *testing.T) {
 	w := &process{out: link.NewWriter(io.Discard), running: map[uint64]*job{}}
 	w.jobs.Add(1)
 	j := newJob(w, 1)
-	j.begin(codec.ByID(codec.Msgpack))
+	j.beginReply(codec.ByID(codec.Msgpack))
 	text := make([]byte, link.Large)
 	kept := weak.Make(&text[0])
 	if err := j.encoder.Bytes(text); err != nil {

@@ -56,9 +56,9 @@ func Main() int {
 	// A worker's live heap is small and its garbage short-lived: let more of it pile up
 	// between collections than Go's default, but collect hard before the limit, where the
 	// process ends with all the tenant's instances and nobody else's.
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(lazyGC)
 	debug.SetMemoryLimit(spec.Memory() / 4 * 3)
-	if err := Serve(conn); err != nil {
+	if err := serveWithin(conn, spec.Memory()); err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker:", err)
 		return 1
 	}
@@ -67,7 +67,10 @@ func Main() int {
 
 // Serve answers the host on conn until it closes the connection or says stop. It returns
 // nil then, and an error if the link broke or spoke nonsense.
-func Serve(conn *nonblock.Socket) error {
+func Serve(conn *nonblock.Socket) error { return serveWithin(conn, 0) }
+
+// serveWithin is Serve in a process that may hold so many bytes; 0 is no limit.
+func serveWithin(conn *nonblock.Socket, bytes int64) error {
 	defer conn.Close()
 	w := &process{
 		out:     link.NewWriter(conn),
@@ -79,6 +82,10 @@ func Serve(conn *nonblock.Socket) error {
 		asked:   map[uint64]chan proxyReply{},
 	}
 	w.lines.tell = w.leftOut
+	if w.memory.limit = int64(float64(bytes) * heapShare); bytes > 0 {
+		backlog := min(int(float64(bytes)*backlogShare), link.MaxBacklogBytes)
+		w.out.Limit(backlog, 2*backlog)
+	}
 	w.message.Store(object.DefaultMessageBytes)
 	in, err := link.NewReader(conn, w.frame)
 	if err != nil {
@@ -111,14 +118,16 @@ type process struct {
 	loaded  map[uint64]*hosted           // those that are not in use yet, by number
 	libs    map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
+	memory  memory
 	secrets secrets
 	lines   lines
+	stalled atomic.Bool  // the host does not read
 	message atomic.Int64 // the longest result that any object may give, in bytes, as the host knows
 
 	jobs sync.WaitGroup // queued and running
 
-	mu         sync.Mutex // guards what follows
-	running    map[uint64]*job
+	mu         sync.Mutex        // guards what follows
+	running    map[uint64]*job   // queued or running
 	streams    map[uint64]*actor // in which each lives
 	lastStream uint64
 	asked      map[uint64]chan proxyReply // calls to other objects under way
@@ -127,6 +136,9 @@ type process struct {
 
 // frame takes one frame of the host.
 func (w *process) frame(typ link.Type, id uint64, body []byte) error {
+	if w.stalled.Load() {
+		return link.ErrStalled
+	}
 	switch typ {
 	case link.Call, link.Next:
 		// The job keeps its body while it waits and runs.
@@ -211,19 +223,25 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 			o.endConn(conn)
 		}
 	case link.Cancel:
-		w.mu.Lock()
-		j := w.running[id]
-		w.mu.Unlock()
-		if j != nil {
+		if j := w.job(id); j != nil {
 			j.cancelIf(id)
 		}
+	case link.Withdraw:
+		if j := w.job(id); j != nil && j.withdrawIf(id) {
+			w.forget(id)
+			var e link.Encoder
+			e.Begin(link.Withdrawn, id)
+			w.post(e.Frame())
+		}
+	case link.Ping:
+		w.pong(id)
 	case link.ProxyReply:
 		w.proxyReply(id, d)
 	case link.Idle:
 		var e link.Encoder
 		e.Begin(link.Reply, id)
 		e.PutReply(object.Reply{Payload: []byte{w.idle()}}, true, nil)
-		w.send(&e)
+		w.post(e.Frame())
 	default:
 		return fmt.Errorf("link: the host sent a frame of type %d", typ)
 	}
@@ -282,6 +300,9 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 		if err == nil {
 			doc, err = json.Marshal(results)
 		}
+		if len(doc) > maxDoc {
+			err = object.Errorf(object.CodeTooLarge, "the results of the tests take %d KiB, at most %d are allowed", len(doc)>>10, maxDoc>>10)
+		}
 		var e link.Encoder
 		e.Begin(link.Described, request)
 		if err != nil {
@@ -329,29 +350,67 @@ func (w *process) idle() byte {
 	return 2
 }
 
-// send writes a frame; a failure means the host is gone, and the reader will see that.
+// job returns the job of a request, nil if it is answered.
+func (w *process) job(id uint64) *job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running[id]
+}
+
+// forget takes the job of a request out of the table.
+func (w *process) forget(id uint64) (last bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.running, id)
+	return len(w.running) == 0
+}
+
+// pong answers a ping with the jobs that run.
+func (w *process) pong(id uint64) {
+	now := time.Now()
+	var all []link.Running
+	w.mu.Lock()
+	for n, j := range w.running {
+		if begun := j.since(n); !begun.IsZero() {
+			all = append(all, link.Running{ID: n, For: now.Sub(begun)})
+		}
+	}
+	w.mu.Unlock()
+	var e link.Encoder
+	e.Begin(link.Pong, id)
+	e.PutRunning(all)
+	w.post(e.Frame())
+}
+
+// send writes a frame, and may wait until the host reads: the reader uses post. A failure means the host is gone,
+// and the reader will see that.
 func (w *process) send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }
+
+// post sends a frame without waiting. If too much waits for a host that does not read, the next frame of the host ends
+// the process.
+func (w *process) post(frame []byte) {
+	if err := w.out.Post(frame); errors.Is(err, link.ErrStalled) {
+		w.stalled.Store(true)
+	}
+}
 
 // longSteps is how many steps make a call so long that its reply waits for no other.
 const longSteps = 10_000
 
-// reply writes the answer to a job. If other jobs are about to be answered, it goes out
+// reply writes the answer to a job that ran. If other jobs are about to be answered, it goes out
 // with theirs.
 func (w *process) reply(j *job) {
-	w.mu.Lock()
-	delete(w.running, j.id)
-	last := len(w.running) == 0
-	w.mu.Unlock()
+	last := w.forget(j.id)
 	frame := j.frame.FrameBefore(len(j.rest[0]) + len(j.rest[1]))
 	var err error
 	if last || j.steps > longSteps || j.rest[0] != nil {
-		err = w.out.WriteBefore(frame, j.rest[:]...)
+		_, err = w.out.WriteBefore(frame, j.rest[:]...)
 	} else {
-		err = w.out.Queue(frame)
+		_, err = w.out.Queue(frame)
 	}
 	if errors.Is(err, link.ErrBacklog) { // other errors mean that nobody waits
 		j.failure(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB of results that wait for the host, which does not keep up; the call was executed", link.MaxBacklogBytes>>20))
-		_ = w.out.Write(j.frame.Frame())
+		w.post(j.frame.Frame())
 	}
 }

@@ -1,0 +1,92 @@
+package host_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hearthhost/hearth/client"
+)
+
+// TestOneBudgetOfMemory: eight sessions of 60 MB each are more than their worker may hold. The largest are ended, which their
+// next call reads, before the system ends the worker: everything else keeps its state.
+func TestOneBudgetOfMemory(t *testing.T) {
+	t.Run("at once", func(t *testing.T) { oneBudget(t, true) })
+	t.Run("one after the other", func(t *testing.T) { oneBudget(t, false) })
+}
+
+func oneBudget(t *testing.T, atOnce bool) {
+	t.Helper()
+	var log syncBuffer
+	h, _ := startHost(t, everything, script(t, "acme/hoard.lua", `local H = hearth.object { instance = "session" }
+function H.expose:fill(n)
+  self.all = {}
+  for i = 1, n do self.all[i] = ("x"):rep(2^20) .. i end
+  return n
+end
+function H.expose:count() return self.all and #self.all or -1 end
+return H`), logged(&log))
+	ctx := t.Context()
+	c := dial(t, h.Addrs()[0], client.Config{})
+	if _, err := c.Object("acme.counter").Call(ctx, "add", 7); err != nil {
+		t.Fatal(err)
+	}
+	worker := h.Workers()["acme"]
+	sessions := make([]*client.Session, 9)
+	for i := range sessions {
+		s, err := c.Session(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		sessions[i] = s
+	}
+	size := func(i int) int64 { return map[bool]int64{true: 1, false: 60}[i == 0] } // the first is small
+	var all sync.WaitGroup
+	for i, s := range sessions {
+		all.Go(func() {
+			if _, err := s.Object("acme.hoard").Call(ctx, "fill", size(i)); err != nil && !strings.Contains(err.Error(), "the memory of the tenant's worker") {
+				t.Errorf("session %d: %v", i, err)
+			}
+		})
+		if !atOnce {
+			all.Wait()
+		}
+	}
+	all.Wait()
+	ended, kept := 0, 0
+	for i, s := range sessions {
+		n, err := s.Object("acme.hoard").Call(ctx, "count")
+		switch {
+		case err == nil && n == size(i):
+			kept++
+		case err == nil && n == int64(-1): // its call read it
+			ended++
+		case err != nil && strings.Contains(err.Error(), "limit exceeded: the memory of the tenant's worker: an instance of acme.hoard held ") &&
+			strings.HasSuffix(err.Error(), " MiB, the most of all, and was ended with its state; not executed"):
+			ended++
+		default:
+			t.Errorf("session %d: %v, %v", i, n, err)
+		}
+		if i == 0 && (err != nil || n != int64(1)) {
+			t.Errorf("the small session: %v, %v", n, err)
+		}
+		if err != nil { // said once
+			if n, err := s.Object("acme.hoard").Call(ctx, "count"); err != nil || n != int64(-1) {
+				t.Errorf("session %d, anew: %v, %v", i, n, err)
+			}
+		}
+	}
+	if ended == 0 || kept < 2 {
+		t.Errorf("%d sessions were ended and %d kept; three eighths of 512 MiB hold three of 60 MB", ended, kept)
+	}
+	if n, err := c.Object("acme.counter").Call(ctx, "add", 0); err != nil || n != int64(7) {
+		t.Errorf("the counter: %v, %v; want 7", n, err)
+	}
+	if now := h.Workers()["acme"]; now != worker {
+		t.Errorf("worker %d was replaced by %d:\n%s", worker, now, log.String())
+	}
+	if n := strings.Count(log.String(), `msg="instance ended, its state is lost" tenant=acme object=acme.hoard why="limit exceeded: the memory`); n != ended {
+		t.Errorf("%d sessions were ended, the log names %d:\n%s", ended, n, log.String())
+	}
+}

@@ -1,0 +1,123 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// deadlocked is how long both ends may make no progress at all.
+const deadlocked = 30 * time.Second
+
+// progress fails the test if count stands still before done is closed.
+func progress(t *testing.T, done <-chan struct{}, count *atomic.Int64, stop func()) {
+	t.Helper()
+	tick := time.NewTicker(deadlocked)
+	defer tick.Stop()
+	for last := int64(-1); ; {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		now := count.Load()
+		if now == last {
+			t.Errorf("host and worker wait for each other after %d answers", now)
+			stop()
+			<-done
+			return
+		}
+		last = now
+	}
+}
+
+// TestReadersDoNotWait has scripts make calls that the host refuses in its reader while callers make calls that the worker
+// refuses in its reader, all larger than the sockets hold. If a reader waited until its answer is written, both would.
+func TestReadersDoNotWait(t *testing.T) {
+	const each = 1000
+	block := make(chan struct{})
+	t.Cleanup(func() { close(block) })
+	tenant := newTenant(Config{Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+		<-block
+		return object.Reply{}, nil
+	}}, object.Limits{Wall: time.Hour})
+	var answers atomic.Int64
+	var waiting sync.Map // channels of the scripts that wait, by request
+	p, f := startFakeOn(t, tenant, func(f *fake, typ link.Type, id uint64, body []byte) error {
+		switch typ {
+		case link.Call: // as for a full queue
+			var e link.Encoder
+			e.Begin(link.Reply, id)
+			e.PutReply(object.Reply{}, false, object.Errorf(object.CodeExhausted, "limit exceeded: 256 calls are waiting for acme.x; not executed"))
+			return f.out.Post(e.Frame())
+		case link.Ping:
+			var e link.Encoder
+			e.Begin(link.Pong, id)
+			e.PutRunning(nil)
+			return f.out.Post(e.Frame())
+		case link.ProxyReply:
+			d := link.Decoder{B: bytes.Clone(body)}
+			_, _, failed := d.ReplyFields()
+			const want = "limit exceeded: 256 calls to other objects; not executed"
+			if failed == nil || failed.Msg != want {
+				t.Errorf("a call of a script: %v, want %q", failed, want)
+			}
+			ch, _ := waiting.LoadAndDelete(id)
+			close(ch.(chan struct{}))
+		}
+		return nil
+	}, func(*testing.T, ...*os.File) {}) // of the size that the system gives them: they are full most often
+	p.mu.Lock()
+	p.known["acme.x"] = time.Hour
+	p.mu.Unlock()
+	for range maxProxies {
+		p.proxies <- struct{}{} // slow calls to another object hold every slot
+	}
+	payload := make([]byte, 230<<10)
+	part := func(n int) []byte { return payload[:1+n*7919%len(payload)] }
+	var ids atomic.Uint64
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() { // a script
+			for n := range each {
+				id := ids.Add(1)
+				answered := make(chan struct{})
+				waiting.Store(id, answered)
+				var e link.Encoder
+				e.Begin(link.Proxy, id)
+				e.Text("acme.x")
+				e.Bool(false)
+				e.PutCall(&object.Call{ID: "acme.y", Kind: object.Invoke, Method: "m", Payload: part(n + 1)})
+				if f.out.Write(e.Frame()) != nil {
+					return
+				}
+				select {
+				case <-answered:
+				case <-f.ended:
+					return
+				}
+				answers.Add(1)
+			}
+		})
+		all.Go(func() { // a caller
+			for n := range each {
+				_, err := tenant.Invoke(t.Context(), &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Payload: part(n + 2)})
+				if object.CodeOf(err) != object.CodeExhausted {
+					t.Errorf("a call that the worker refuses: %v", err)
+					return
+				}
+				answers.Add(1)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	progress(t, done, &answers, func() { p.kill(link.ErrStalled) })
+}

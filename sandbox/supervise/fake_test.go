@@ -1,0 +1,114 @@
+package supervise
+
+import (
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/socketpair"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// fake is a worker process of which a test plays the other end of the link.
+type fake struct {
+	out    *link.Writer
+	ended  chan struct{} // closed when the host has killed it
+	kill   sync.Once
+	socket *nonblock.Socket
+}
+
+func (f *fake) PID() int                        { return 0 }
+func (f *fake) Kill()                           { f.kill.Do(func() { close(f.ended) }) }
+func (f *fake) Wait() (*os.ProcessState, error) { return nil, nil }
+
+// send sends a frame as the worker does.
+func (f *fake) send(t *testing.T, typ link.Type, id uint64, put func(e *link.Encoder)) {
+	t.Helper()
+	var e link.Encoder
+	e.Begin(typ, id)
+	if put != nil {
+		put(&e)
+	}
+	if err := f.out.Write(e.Frame()); err != nil {
+		t.Error(err)
+	}
+}
+
+// tiny makes the buffers of a socket as small as the system lets them be.
+func tiny(t *testing.T, files ...*os.File) {
+	t.Helper()
+	for _, f := range files {
+		for _, opt := range []int{syscall.SO_SNDBUF, syscall.SO_RCVBUF} {
+			if err := syscall.SetsockoptInt(int(f.Fd()), syscall.SOL_SOCKET, opt, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// startFake gives a tenant a running worker with tiny buffers, whose frames handle takes. A nil handle does not read.
+func startFake(t *testing.T, tenant *Tenant, handle func(f *fake, typ link.Type, id uint64, body []byte) error) (*process, *fake) {
+	t.Helper()
+	return startFakeOn(t, tenant, handle, tiny)
+}
+
+// startFakeOn is startFake with sockets that set prepares.
+func startFakeOn(t *testing.T, tenant *Tenant, handle func(f *fake, typ link.Type, id uint64, body []byte) error,
+	set func(*testing.T, ...*os.File)) (*process, *fake) {
+	t.Helper()
+	a, b, err := socketpair.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(t, a, b)
+	ours, err := nonblock.NewSocket(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := nonblock.NewSocket(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{out: link.NewWriter(theirs), ended: make(chan struct{}), socket: theirs}
+	p, err := newProcess(tenant, f, ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reading := make(chan struct{})
+	if handle == nil {
+		close(reading)
+	} else {
+		in, err := link.NewReader(theirs, func(typ link.Type, id uint64, body []byte) error { return handle(f, typ, id, body) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { defer close(reading); _ = in.Run(false) }()
+	}
+	tenant.mu.Lock()
+	tenant.proc = p
+	tenant.mu.Unlock()
+	go p.read(io.LimitReader(strings.NewReader(""), 0))
+	t.Cleanup(func() {
+		theirs.Close()
+		<-reading
+		<-p.done
+	})
+	return p, f
+}
+
+// newTenant returns a tenant with one object, acme.x.
+func newTenant(cfg Config, limits object.Limits) *Tenant {
+	cfg.Tenant, cfg.Argv = "acme", []string{"/nonexistent/worker"}
+	return New(cfg, NewVersion("acme.x", Script{}, NewLibs(nil), limits))
+}
+
+// reply answers a call as the worker does.
+func (f *fake) reply(t *testing.T, id uint64) {
+	t.Helper()
+	f.send(t, link.Reply, id, func(e *link.Encoder) { e.PutReply(object.Reply{Payload: []byte("done")}, true, nil) })
+}

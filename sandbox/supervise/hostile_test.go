@@ -1,0 +1,111 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// TestHostileWorker plays workers that were taken over: they answer late, twice, out of order, with frames of every
+// type and any content, stop to read, and make calls of their own without end. Whatever they do, every request
+// is answered once, with its own answer or an error, and the process ends.
+func TestHostileWorker(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(seed, 1)) // of the worker's reader alone
+			var proxied atomic.Int64
+			tenant := newTenant(Config{Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+				proxied.Add(1)
+				return object.Reply{Payload: make([]byte, 10_000)}, nil
+			}}, object.Limits{Wall: time.Hour})
+			var open []uint64
+			deaf := seed%5 == 0 && seed > 0
+			p, f := startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
+				var e link.Encoder
+				post := func(typ link.Type, id uint64, put func()) error {
+					e.Begin(typ, id)
+					put()
+					return f.out.Post(e.Frame())
+				}
+				if typ == link.Call {
+					open = append(open, id)
+				}
+				for range random.IntN(4) {
+					switch n := random.IntN(12); {
+					case n < 6 && len(open) > 0:
+						i := random.IntN(len(open))
+						id := open[i]
+						open = append(open[:i], open[i+1:]...)
+						_ = post(link.Reply, id, func() { e.PutReply(object.Reply{Payload: fmt.Appendf(nil, "%d", id)}, true, nil) })
+					case n < 8:
+						_ = post(link.Proxy, random.Uint64N(100), func() {
+							e.Text("acme.x")
+							e.Bool(true)
+							e.PutCall(&object.Call{ID: "acme.y", Kind: object.Invoke, Payload: make([]byte, random.IntN(100_000))})
+						})
+					case n == 8:
+						_ = post(link.Reply, random.Uint64N(1000)+1_000_000, func() { e.PutReply(object.Reply{}, false, nil) })
+					case n == 9:
+						_ = post(link.Log, 0, func() { e.Text("acme.x"); e.Text("warn"); e.Raw(make([]byte, 100)) })
+					case n == 10 && random.IntN(20) == 0:
+						_ = post(link.Type(random.IntN(256)), random.Uint64N(100), func() { e.Raw([]byte{byte(random.Uint32()), byte(random.Uint32())}) })
+					case n == 11 && deaf && random.IntN(20) == 0:
+						<-f.ended // reads nothing any more
+						return link.ErrStalled
+					}
+				}
+				if typ == link.Ping && !deaf {
+					return post(link.Pong, id, func() { e.PutRunning(nil) })
+				}
+				return nil
+			})
+			p.mu.Lock()
+			p.known["acme.x"] = time.Hour
+			p.mu.Unlock()
+			var calls sync.WaitGroup
+			for c := range 8 {
+				calls.Go(func() {
+					for n := range 30 {
+						ctx, cancel := context.WithCancel(t.Context())
+						if (c+n)%7 == 0 {
+							cancel() // its caller leaves at once
+						}
+						call := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Payload: make([]byte, (c+1)*(n+1)*200), Deadline: time.Now().Add(time.Hour)}
+						r, _, err := p.request(ctx, link.Call, 0, call, time.Hour)
+						if err == nil && !bytes.ContainsAny(r.Payload, "123456789") && !r.Exception {
+							t.Errorf("the answer is %q", r.Payload)
+						}
+						cancel()
+					}
+				})
+			}
+			// The host looks from far in the future, and so ends calls that are not answered. It ends the worker with them.
+			stop := make(chan struct{})
+			go func() { calls.Wait(); close(stop) }()
+			for at := time.Now(); ; at = at.Add(time.Minute) {
+				select {
+				case <-stop:
+					p.kill(link.ErrStalled)
+					<-f.ended
+					p.mu.Lock()
+					if len(p.pending) > 0 || p.bytes != 0 {
+						t.Errorf("%d requests of %d bytes are under way, and nobody waits for them", len(p.pending), p.bytes)
+					}
+					p.mu.Unlock()
+					return
+				case <-time.After(50 * time.Millisecond):
+					p.sweep(at)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,277 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// watched is a worker that takes calls and answers pings with those that a test says run.
+type watched struct {
+	*fake
+	p         *process
+	tenant    *Tenant
+	calls     chan uint64 // ids as they arrive
+	withdrawn chan uint64
+	cancelled chan uint64
+	pings     chan uint64
+}
+
+func watch(t *testing.T, limits object.Limits) *watched {
+	t.Helper()
+	w := &watched{tenant: newTenant(Config{Confine: confine.Spec{MemoryBytes: 16 << 20}}, limits), calls: make(chan uint64, 10), withdrawn: make(chan uint64, 10),
+		cancelled: make(chan uint64, 10), pings: make(chan uint64, 1000)}
+	w.p, w.fake = startFake(t, w.tenant, func(_ *fake, typ link.Type, id uint64, _ []byte) error {
+		if to := map[link.Type]chan uint64{link.Call: w.calls, link.Withdraw: w.withdrawn, link.Cancel: w.cancelled, link.Ping: w.pings}[typ]; to != nil {
+			to <- id
+		}
+		return nil
+	})
+	return w
+}
+
+// call makes a call of acme.x and returns where its error arrives.
+func (w *watched) call(ctx context.Context, deadline time.Time) <-chan error {
+	err := make(chan error, 1)
+	go func() { // ends with the call
+		_, e := w.tenant.Invoke(ctx, &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Deadline: deadline})
+		err <- e
+	}()
+	return err
+}
+
+// sweep lets the host look at a time, and answers its ping if there is one.
+func (w *watched) sweep(t *testing.T, at time.Time, running ...link.Running) {
+	t.Helper()
+	w.p.sweep(at)
+	w.p.mu.Lock()
+	asked, n := !w.p.pinged.IsZero(), w.p.pings
+	w.p.mu.Unlock()
+	if !asked {
+		return
+	}
+	for id := range w.pings {
+		if id == n {
+			break
+		}
+	}
+	w.send(t, link.Pong, n, func(e *link.Encoder) { e.PutRunning(running) })
+	for answered := false; !answered; {
+		w.p.mu.Lock()
+		answered = w.p.pinged.IsZero()
+		w.p.mu.Unlock()
+	}
+}
+
+func wantError(t *testing.T, err error, code object.Code, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if object.CodeOf(err) != code || !strings.Contains(err.Error(), part) {
+			t.Errorf("error = %v, want code %v and %q", err, code, part)
+		}
+	}
+}
+
+// TestOverdue: a call that the worker does not end at its limit is answered by the host, its worker is ended, and of the
+// other call it is not known whether it began.
+func TestOverdue(t *testing.T) {
+	w := watch(t, object.Limits{Wall: time.Second})
+	begun := time.Now()
+	late := w.call(t.Context(), begun.Add(time.Hour))
+	id := <-w.calls
+	other := w.call(t.Context(), begun.Add(time.Hour))
+	<-w.calls
+	w.sweep(t, begun.Add(300*time.Millisecond), link.Running{ID: id, For: time.Since(begun)})
+	w.p.sweep(begun.Add(time.Second + Grace - 100*time.Millisecond))
+	select {
+	case err := <-late:
+		t.Fatalf("answered before its limit and the grace: %v", err)
+	default:
+	}
+	w.p.sweep(begun.Add(time.Second + Grace + 100*time.Millisecond))
+	wantError(t, <-late, object.CodeDeadline, "limit exceeded: 1s of wall time", "whether it was executed is unknown")
+	wantError(t, <-other, object.CodeUnavailable, "whether it was executed is unknown")
+	<-w.ended
+	<-w.p.done
+	if n := w.tenant.Status(); n.Crashes != 1 || !strings.Contains(n.Cause.Error(), "a call of acme.x was not ended 500ms after its limit of 1s") {
+		t.Errorf("the worker's end: %+v", n)
+	}
+}
+
+// TestWaitingIsNotRunning: what a call waits in the worker's queue is not counted as its run. At its deadline it is
+// withdrawn, and the answer is that it was not executed. One that begins just then has its whole limit.
+func TestWaitingIsNotRunning(t *testing.T) {
+	w := watch(t, object.Limits{Wall: time.Second})
+	now := time.Now()
+	waits := w.call(t.Context(), now.Add(10*time.Second))
+	first := <-w.calls
+	begins := w.call(t.Context(), now.Add(10*time.Second))
+	second := <-w.calls
+	for at := now; at.Before(now.Add(9 * time.Second)); at = at.Add(500 * time.Millisecond) {
+		w.sweep(t, at) // none runs
+	}
+	w.sweep(t, now.Add(10*time.Second+time.Millisecond))
+	got := map[uint64]bool{<-w.withdrawn: true, <-w.withdrawn: true}
+	if !got[first] || !got[second] {
+		t.Fatalf("withdrawn: %v, want %d and %d", got, first, second)
+	}
+	w.send(t, link.Withdrawn, first, nil)
+	wantError(t, <-waits, object.CodeDeadline, "waited for acme.x and did not begin in time; not executed")
+	w.sweep(t, now.Add(10*time.Second+300*time.Millisecond), link.Running{ID: second})
+	w.reply(t, second)
+	if err := <-begins; err != nil {
+		t.Errorf("a call that began: %v", err)
+	}
+}
+
+// TestWithdraw: when a permission is taken back, the calls that have not begun are given back and answered as the
+// host says, and those that have run on.
+func TestWithdraw(t *testing.T) {
+	w := watch(t, object.Limits{Wall: time.Hour})
+	now := time.Now()
+	runs := w.call(t.Context(), now.Add(time.Hour))
+	first := <-w.calls
+	w.sweep(t, now.Add(time.Second), link.Running{ID: first})
+	waits := w.call(t.Context(), now.Add(time.Hour))
+	second := <-w.calls
+	refused := errors.New("no permission any more")
+	w.tenant.Withdraw(func(c *object.Call) error {
+		if c.ID != "acme.x" {
+			t.Errorf("asked about %v", c.ID)
+		}
+		return refused
+	})
+	if id := <-w.withdrawn; id != second {
+		t.Errorf("call %d is withdrawn, want %d: the other has begun", id, second)
+	}
+	w.send(t, link.Withdrawn, second, nil)
+	if err := <-waits; !errors.Is(err, refused) {
+		t.Errorf("the call that waited: %v", err)
+	}
+	w.reply(t, first)
+	if err := <-runs; err != nil {
+		t.Errorf("the call that had begun: %v", err)
+	}
+}
+
+// TestGivenUp: a call whose caller leaves is cancelled in the worker.
+func TestGivenUp(t *testing.T) {
+	w := watch(t, object.Limits{})
+	ctx, cancel := context.WithCancel(t.Context())
+	call := w.call(ctx, time.Time{})
+	id := <-w.calls
+	cancel()
+	wantError(t, <-call, object.CodeCanceled, "whether it was executed is unknown")
+	if got := <-w.cancelled; got != id {
+		t.Errorf("call %d is cancelled, want %d", got, id)
+	}
+	w.p.mu.Lock()
+	defer w.p.mu.Unlock()
+	if len(w.p.pending) > 0 || w.p.bytes != 0 {
+		t.Errorf("%d requests of %d bytes are still under way", len(w.p.pending), w.p.bytes)
+	}
+}
+
+// TestSilentWorker: a worker that reads nothing is ended. Of the calls that are in the socket it is not known whether
+// they were executed; those behind were not, and the next worker gets them.
+func TestSilentWorker(t *testing.T) {
+	tenant := newTenant(Config{}, object.Limits{Wall: time.Minute})
+	p, f := startFake(t, tenant, nil)
+	calls := make(chan error, 20)
+	payload := make([]byte, link.Large/2)
+	for range cap(calls) {
+		go func() { // ends with the process
+			_, _, err := p.request(t.Context(), link.Call, 0, &object.Call{ID: "acme.x", Kind: object.Invoke, Payload: payload}, time.Minute)
+			calls <- err
+		}()
+	}
+	for n := 0; n < cap(calls); {
+		p.mu.Lock()
+		n = len(p.pending)
+		p.mu.Unlock()
+	}
+	now := time.Now().Add(time.Second)
+	p.sweep(now)
+	p.sweep(now.Add(tenant.pingTimeout() + time.Millisecond))
+	<-f.ended
+	unknown, not := 0, 0
+	for range cap(calls) {
+		switch err := <-calls; {
+		case err == errEnded: //nolint:errorlint // it is not wrapped
+			not++
+		case object.CodeOf(err) == object.CodeUnavailable && strings.Contains(err.Error(), "whether it was executed is unknown"):
+			unknown++
+		default:
+			t.Errorf("error = %v", err)
+		}
+	}
+	if not == 0 || unknown > 1 {
+		t.Errorf("%d calls were not executed, of %d it is not known; the socket holds less than one", not, unknown)
+	}
+	if s := tenant.Status(); !strings.Contains(s.Cause.Error(), "the worker did not answer the host for 5s") {
+		t.Errorf("the worker's end: %v", s.Cause)
+	}
+}
+
+// TestControlDoesNotWait: whatever a worker does not read, changes of its objects, secrets and the end of a connection
+// take effect in the host at once.
+func TestControlDoesNotWait(t *testing.T) {
+	tenant := newTenant(Config{}, object.Limits{})
+	p, _ := startFake(t, tenant, nil)
+	source := make([]byte, 1<<20)
+	for range 20 { // none of this fits the socket
+		v := NewVersion("acme.x", Script{Source: source}, NewLibs(nil), object.Limits{})
+		p.mu.Lock()
+		p.tried[v] = true
+		p.mu.Unlock()
+		tenant.Use(v)
+		p.mu.Lock()
+		p.postFrame(p.loadFrame(v, 0))
+		p.mu.Unlock()
+	}
+	tenant.SetSecrets(&Secrets{Of: map[object.ID]map[string]string{"acme.x": {"k": "v"}}})
+	tenant.EndConn(7)
+	tenant.Withdraw(func(*object.Call) error { return errUnknown })
+	tenant.Remove("acme.x")
+	if tenant.Has("acme.x") {
+		t.Error("the object is still there")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = tenant.Close(ctx) // a drain whose time is over
+	<-p.done
+}
+
+// TestArgumentsUnderWay: the arguments that a worker has been sent are bounded by a part of its memory.
+func TestArgumentsUnderWay(t *testing.T) {
+	w := watch(t, object.Limits{Wall: time.Minute, ArgumentBytes: object.MaxMessageBytes})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	room := w.tenant.payloadRoom()
+	refused := make(chan error, 10)
+	payload := make([]byte, room/4+1)
+	ended := make(chan error, 4)
+	for range 4 { // three have room
+		go func() { // ends with ctx
+			_, _, err := w.p.request(ctx, link.Call, 0, &object.Call{ID: "acme.x", Payload: payload}, time.Minute)
+			if object.CodeOf(err) == object.CodeExhausted {
+				refused <- err
+			}
+			ended <- err
+		}()
+	}
+	wantError(t, <-refused, object.CodeExhausted, "limit exceeded: 4 MiB of arguments under way to the tenant's worker", "not executed, try again")
+	cancel()
+	for range 4 {
+		<-ended
+	}
+	if len(refused) > 0 {
+		t.Error("more than one of four is refused")
+	}
+}

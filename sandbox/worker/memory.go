@@ -1,0 +1,237 @@
+package worker
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// memory is the one budget of the worker's memory: what instances, sessions, streams, arguments and results hold
+// together. Each instance has a limit of its own, but many may hold more than the process may. Before that is ended by the
+// system, with the state of all, the instance that holds most is ended.
+//
+// The budget is looked at when a call ends and, while a call runs for long, many times a second.
+type memory struct {
+	limit int64 // bytes of the heap; 0: none
+
+	mu       sync.Mutex // guards what follows; held while the budget is restored
+	actors   map[*actor]struct{}
+	at       int64 // bytes of the heap, garbage included, at which it is collected next while no call runs for long
+	keen     bool  // the collector is
+	watching bool
+	ending   func() bool // reports whether a call that was ended still runs; nil: none was
+}
+
+// Shares of the worker's memory. The host bounds the arguments that it sends to a quarter.
+const (
+	heapShare    = 3.0 / 8 // all that is live: garbage, which is collected late, comes on top
+	backlogShare = 1.0 / 8 // results that wait to be written
+	worth        = 16      // less than this part of the heap's share is not worth an instance's end
+)
+
+// How much garbage may come on top of what is live, in percent: much in a small heap, which makes calls faster, and little
+// in one that nears its limit, where calls that allocate must help to collect.
+const (
+	lazyGC = 400
+	keenGC = 75
+)
+
+// watchEvery is how often memory is looked at while a call runs for long.
+const watchEvery = 5 * time.Millisecond
+
+// heap returns the bytes of the heap's objects, garbage included, and of what was live when it was collected last.
+func heap() (all, live int64) {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64()), int64(sample[1].Value.Uint64()) //nolint:gosec // memory has fewer bytes
+}
+
+// add enters an actor, and remove takes it out.
+func (m *memory) add(a *actor) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.actors == nil {
+		m.actors = map[*actor]struct{}{}
+	}
+	m.actors[a] = struct{}{}
+}
+
+func (m *memory) remove(a *actor) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.actors, a)
+}
+
+// settle restores the budget. self is the actor that calls it between two calls, whose state it may look at; nil: none.
+func (m *memory) settle(self *actor) {
+	if m.limit == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all, live := heap()
+	if keen := all > m.limit/2; keen != m.keen {
+		m.keen = keen
+		debug.SetGCPercent(map[bool]int{true: keenGC, false: lazyGC}[keen])
+	}
+	if m.ending != nil && m.ending() {
+		return // what those calls hold is about to be free
+	}
+	// While calls run, the collector runs as often as they make it, and is not waited for.
+	if m.ending != nil || !m.watching && all > max(m.at, m.limit) {
+		m.ending = nil
+		runtime.GC()
+		_, live = heap()
+		m.at = live + m.limit/4
+	}
+	if live <= m.limit {
+		return
+	}
+	for live > m.limit && m.endLargestLocked(self, live) {
+		runtime.GC()
+		_, live = heap()
+	}
+}
+
+// endLargestLocked ends the instance that holds most. It reports whether memory is free afterwards: a call that runs ends a
+// little later, and nothing is ended for what would not help.
+func (m *memory) endLargestLocked(self *actor, live int64) bool {
+	var largest *actor
+	var most, idle int64
+	var running []*actor
+	for a := range m.actors {
+		if a != self && !a.own.TryLock() {
+			running = append(running, a)
+			continue
+		}
+		held := a.holds()
+		idle += held
+		if held > most {
+			largest, most = a, held
+		}
+		if a != self {
+			a.own.Unlock()
+		}
+	}
+	// What no instance at rest holds is held by those that run: by each the same, as far as can be told. The calls that have run
+	// for longest are ended, as many as hold what is too much.
+	if n := int64(len(running)); n > 0 && (live-idle)/n > max(most, m.limit/worth) {
+		each := (live - idle) / n
+		for _, a := range oldest(running)[:min(n, (live-m.limit)/each+1)] {
+			m.ending = either(m.ending, a.endRunning(m.refusal(a, each, "; the call was executed in part")))
+		}
+		return false
+	}
+	if largest == nil || most < m.limit/worth {
+		return false
+	}
+	if largest != self {
+		if !largest.own.TryLock() { // a call has begun meanwhile
+			return false
+		}
+		defer largest.own.Unlock()
+	}
+	largest.evict(m.refusal(largest, most, "; not executed"))
+	return true
+}
+
+// either joins two conditions, each of which may be nil.
+func either(a, b func() bool) func() bool {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return func() bool { return a() || b() }
+}
+
+// refusal is the error for an instance that is ended for its memory.
+func (m *memory) refusal(a *actor, held int64, executed string) *object.Error {
+	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker: an instance of %s held %s, the most of all, and was ended with its state%s",
+		a.o.id, mebibytes(held), executed)
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<19)>>20) }
+
+// watch looks at the budget until no call runs any more.
+func (m *memory) watch(busy func() bool) {
+	if m.limit == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.watching {
+		return
+	}
+	m.watching = true
+	go func() {
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for busy() {
+			<-tick.C
+			m.settle(nil)
+		}
+		m.mu.Lock()
+		m.watching = false
+		m.mu.Unlock()
+	}()
+}
+
+// holds returns about how many bytes the actor's state holds; the caller has own.
+func (a *actor) holds() int64 {
+	if a.state == nil {
+		return 0
+	}
+	return a.state.Held()
+}
+
+// evict throws the actor's instance away without running its script; the caller has own. The next call reads why, if it
+// could miss it.
+func (a *actor) evict(why *object.Error) {
+	if a.state == nil {
+		return
+	}
+	remembers := a.o.prog.Mode() != object.PerCall || a.streams
+	a.state.Break(why)
+	for id, st := range a.open {
+		if st != nil {
+			st.Close()
+		}
+		a.open[id] = nil
+	}
+	a.dropState()
+	if remembers {
+		a.why = why
+		a.o.w.lost(a.o.id, why)
+	}
+}
+
+// endRunning ends the call that runs, and returns what reports whether it still does.
+func (a *actor) endRunning(why *object.Error) (runs func() bool) {
+	j := a.running.Load()
+	if j == nil {
+		return nil
+	}
+	id := j.end(why)
+	return func() bool { return a.running.Load() == j && j.serves(id) }
+}
+
+// oldest sorts actors by how long their calls have run, the longest first.
+func oldest(all []*actor) []*actor {
+	begun := map[*actor]time.Time{}
+	for _, a := range all {
+		begun[a] = time.Now()
+		if j := a.running.Load(); j != nil {
+			begun[a] = j.began()
+		}
+	}
+	slices.SortFunc(all, func(a, b *actor) int { return begun[a].Compare(begun[b]) })
+	return all
+}
