@@ -8,10 +8,12 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL    := $(GO) tool -modfile=internal/tools/go.mod
 FUZZTIME ?= 20s
 SOAK    ?= 30m
+SEED    ?= 1
+PROGRAMS ?= 0
 COUNT   ?= 10
 PKG     ?= ./...
 
-.PHONY: help demo build test test-python check lint bench pgo bench-peers fuzz soak cover fmt package clean
+.PHONY: help demo build test test-python check lint bench pgo bench-peers fuzz fuzz-lua soak cover fmt package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ fuzz: ## every fuzz target for FUZZTIME (20s) each; PKG=./wire for those of one 
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+fuzz-lua: ## the Lua engine against PUC Lua on generated programs without end: SEED=1 PROGRAMS=0 (without end)
+	$(GO) test ./internal/luafuzz -run '^TestEndless$$' -count=1 -v -timeout 0 -endless -seed $(SEED) -programs $(PROGRAMS)
 
 soak: ## a real host under mixed load, reloads and hostile scripts for SOAK (30m): fails if it leaks or a call does
 	$(GO) test ./cmd/hearth -run '^TestSoak$$' -count=1 -v -timeout 0 -soak $(SOAK)

@@ -8,6 +8,7 @@ quick=${2:-}
 step() { printf '== %s\n' "$*"; }
 
 skipped=
+uncompared=
 unpackaged=
 python_skipped=$(mktemp)
 if [ -z "$quick" ]; then
@@ -18,11 +19,21 @@ if [ -z "$quick" ]; then
 	else
 		skipped=
 	fi
+	step "PUC Lua 5.1 for the comparison with the Lua engine"
+	if ! uncompared=$(bash internal/ci/ensure-lua.sh); then
+		uncompared=${uncompared:-unknown reason}
+		printf '!! THE LUA ENGINE WILL NOT BE COMPARED WITH PUC LUA: %s\n' "$uncompared"
+	else
+		uncompared=
+	fi
 fi
 at_end() {
 	rc=$?
 	if [ -n "$skipped" ]; then
 		printf '!! INTEROPERABILITY TESTS WERE SKIPPED: %s\n' "$skipped"
+	fi
+	if [ -n "$uncompared" ]; then
+		printf '!! THE LUA ENGINE WAS NOT COMPARED WITH PUC LUA: %s\n' "$uncompared"
 	fi
 	if [ -n "$unpackaged" ]; then
 		printf '!! THE PACKAGES WERE NOT BUILT: %s\n' "$unpackaged"
@@ -73,6 +84,10 @@ elif [ $rc != 0 ]; then
 else
 	unpackaged=
 fi
+
+# Without the race detector, which would allow for a few hundred programs only.
+step "the Lua engine against PUC Lua: 20,000 generated programs"
+$go test -count=1 -timeout 15m ./internal/luafuzz
 
 step "tests under the race detector"
 CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off" $go test -race -timeout 15m ./...

@@ -115,6 +115,7 @@ var edges = []edge{
 	{pkg: "internal/nonblock", why: "it makes system calls and knows nothing"},
 	{pkg: "internal/otlp", why: "it sends spans and knows nothing of what they are about"},
 	{pkg: "internal/systemd", why: "it reads variables, writes lines, and knows nothing of hosts"},
+	{pkg: "internal/luafuzz", why: "it generates programs and compares traces, of whatever engine its tests connect"},
 	{pkg: "internal/deps", why: "it only draws the graph"},
 }
 

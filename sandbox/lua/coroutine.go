@@ -105,7 +105,7 @@ func (L *Thread) proceed(begun bool, n int) (yields bool) {
 // that it yields. The native function must return what Yield returns.
 func (L *Thread) Yield() int {
 	if L.vm.calls != L.calls || L == L.vm.Main {
-		L.RaiseError("attempt to yield across metamethod/C-call boundary")
+		L.RuntimeError("attempt to yield across metamethod/C-call boundary")
 	}
 	return yielded
 }

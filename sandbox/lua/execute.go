@@ -1,8 +1,6 @@
 package lua
 
 import (
-	"math"
-
 	"github.com/hearthhost/hearth/sandbox/lua/code"
 )
 
@@ -214,7 +212,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(math.Pow(x, y))
+				r[a] = Number(code.Pow(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -280,7 +278,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &k[i>>32]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(math.Pow(x, y))
+				r[a] = Number(code.Pow(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -346,7 +344,7 @@ enter:
 			b, c := &k[i>>32], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(math.Pow(x, y))
+				r[a] = Number(code.Pow(x, y))
 				continue
 			}
 			ci.pc = pc

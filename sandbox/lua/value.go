@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"unsafe"
 
+	"github.com/hearthhost/hearth/sandbox/lua/code"
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
 
@@ -221,6 +222,16 @@ func (v Value) Identity() uint64 {
 	return maphash.Comparable(seed, v.ref)
 }
 
+// Pow is the operator ^.
+func Pow(a, b float64) float64 { return code.Pow(a, b) }
+
+// inFull bounds the integers that are written in full.
+var inFull float64 = 1 << 53
+
+// WriteIntegersAsPUC makes numbers from 1e14 on be written by "%.14g" too, in the whole process: a comparison
+// with PUC then sees no difference in texts made of numbers. It is for tests, before any VM runs.
+func WriteIntegersAsPUC() { inFull = 1e14 }
+
 // FormatNumber writes a number as PUC does, by "%.14g", but integers below 2^53 in full.
 func FormatNumber(f float64) string {
 	var buf [32]byte
@@ -229,8 +240,7 @@ func FormatNumber(f float64) string {
 
 // AppendNumber appends a number as [FormatNumber] writes it.
 func AppendNumber(b []byte, f float64) []byte {
-	const exact = 1 << 53
-	if f > -exact && f < exact && f == math.Trunc(f) {
+	if exact := inFull; f > -exact && f < exact && f == math.Trunc(f) {
 		if f == 0 && math.Signbit(f) {
 			return append(b, "-0"...)
 		}

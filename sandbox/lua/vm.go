@@ -164,7 +164,10 @@ func (p *Proto) Size() int { return p.size }
 // maxFieldName is the longest string for which elements are searched without a charge.
 const maxFieldName = 128
 
-// Compile compiles source. chunk names it in messages. The error is a *syntax.Error.
+// SyntaxError is an error of [Compile].
+type SyntaxError = syntax.Error
+
+// Compile compiles source. chunk names it in messages. The error is a *SyntaxError.
 func Compile(chunk, source string) (*Proto, error) {
 	main, err := syntax.Parse(chunk, source)
 	if err != nil {

@@ -39,6 +39,14 @@ func constantOf(e syntax.Expr) (Const, bool) {
 	if v, ok := numeral(e); ok {
 		return Const{Kind: NumberConst, Number: v}, true
 	}
+	if not, ok := e.(*syntax.Unary); ok && not.Op == syntax.Not {
+		if k, ok := constantOf(not.X); ok {
+			if k.Kind <= FalseConst {
+				return Const{Kind: TrueConst}, true
+			}
+			return Const{Kind: FalseConst}, true
+		}
+	}
 	return Const{}, false
 }
 
@@ -91,7 +99,24 @@ func Arith(op Op, a, b float64) float64 {
 	case Mod_:
 		return Mod(a, b)
 	}
-	return math.Pow(a, b)
+	return Pow(a, b)
+}
+
+// Pow is C's pow. It passes a nan on; where there is no result the processor gives a negative nan, which
+// shows in text.
+func Pow(a, b float64) float64 {
+	r := math.Pow(a, b)
+	switch {
+	case r == r:
+		return r
+	case a != a && math.Signbit(a) && math.Abs(math.Mod(b, 2)) == 1:
+		return math.Copysign(a, 1) // as the C library
+	case a != a:
+		return a
+	case b != b:
+		return b
+	}
+	return math.Copysign(r, -1)
 }
 
 // Mod is the remainder that has the sign of b: a - floor(a/b)*b.
@@ -424,7 +449,7 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 	free := c.free
 	spine := []*syntax.Logical{e}
 	for {
-		l, ok := spine[len(spine)-1].Left.(*syntax.Logical)
+		l, ok := unparen(spine[len(spine)-1].Left).(*syntax.Logical)
 		if !ok {
 			break
 		}
@@ -432,6 +457,15 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 	}
 	// a and b and c: the value so far is in dst, and a jump passes the rest when it decides.
 	left := spine[len(spine)-1].Left
+	// A constant that does not decide makes no code, so that error texts name what is behind it, as in PUC.
+	for len(spine) > 0 && passes(left, spine[len(spine)-1].And) {
+		left = spine[len(spine)-1].Right
+		spine = spine[:len(spine)-1]
+	}
+	if len(spine) == 0 {
+		c.to(left, dst)
+		return
+	}
 	var skip [2][]int // jumps with a false and a true value, to the next operator that takes such
 	for i := len(spine) - 1; i >= 0; i-- {
 		l := spine[i]
@@ -441,9 +475,11 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 		}
 		// Jumps that the operators before left for the other kind of value end here.
 		if i < len(spine)-1 {
+			if !passes(spine[i+1].Right, l.And) {
+				skip[decides] = append(skip[decides], c.emit(Test, dst, 0, decides, 0))
+			}
 			c.patchHere(skip[1-decides])
 			skip[1-decides] = nil
-			skip[decides] = append(skip[decides], c.emit(Test, dst, 0, decides, 0))
 		} else {
 			skip[decides] = append(skip[decides], c.testSet(left, dst, decides))
 		}
@@ -452,6 +488,23 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 	}
 	c.patchHere(skip[0])
 	c.patchHere(skip[1])
+}
+
+// passes reports whether a left operand is a constant after which the right one is the result.
+func passes(left syntax.Expr, and bool) bool {
+	k, ok := constantOf(unparen(left))
+	return ok && (k.Kind > FalseConst) == and
+}
+
+// unparen returns an expression without the parentheses around it.
+func unparen(e syntax.Expr) syntax.Expr {
+	for {
+		p, ok := e.(*syntax.Paren)
+		if !ok {
+			return e
+		}
+		e = p.X
+	}
 }
 
 // testSet evaluates an operand and jumps, with its value in dst, if its truth is as given.

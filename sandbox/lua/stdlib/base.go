@@ -119,7 +119,8 @@ func baseAssert(L *lua.Thread) int {
 	if v.AsTable() != nil && L.Metatable(v) != nil || v.AsUserData() != nil {
 		L.Raise(v)
 	}
-	L.RaiseError("%s", L.OptString(2, "assertion failed!"))
+	msg, _, _ := strings.Cut(L.OptString(2, "assertion failed!"), "\x00") // as PUC
+	L.RaiseError("%s", msg)
 	return 0
 }
 
@@ -178,6 +179,9 @@ func basePCall(L *lua.Thread) int {
 // baseXPCall calls its handler before the stack is unwound, so that it can make a traceback.
 func baseXPCall(L *lua.Thread) int {
 	handler := L.CheckAny(2)
+	if handler.IsNil() {
+		handler = lua.False // a handler that cannot be called
+	}
 	L.SetTop(1)
 	if err := L.Try(0, -1, handler); err != nil {
 		L.Push(lua.False)

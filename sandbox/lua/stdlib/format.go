@@ -217,6 +217,15 @@ func (f *formatSpec) integer(n int64) string {
 
 // digits writes unsigned digits with the prefix that the alternative form asks for.
 func (f *formatSpec) digits(t, prefix string) string {
+	if f.alt && prefix == "0" { // octal: more precision rather than a prefix
+		octal := *f
+		if octal.precision <= len(t) && t[0] != '0' {
+			octal.precision = len(t) + 1
+		} else if t == "0" {
+			octal.precision = max(f.precision, 1)
+		}
+		return octal.fill("", t, f.precision < 0)
+	}
 	if !f.alt || t == "0" {
 		prefix = ""
 	}
@@ -258,7 +267,7 @@ func (f *formatSpec) float(v float64, verb byte) string {
 	if precision < 0 {
 		precision = 6
 	}
-	sign := f.sign(math.Signbit(v) && !math.IsNaN(v))
+	sign := f.sign(math.Signbit(v))
 	a := math.Abs(v)
 	var t string
 	switch {
@@ -270,6 +279,12 @@ func (f *formatSpec) float(v float64, verb byte) string {
 		t = formatG(a, max(precision, 1), f.alt)
 	default:
 		t = strconv.FormatFloat(a, lowerVerb, precision, 64)
+		if f.alt && precision == 0 { // always a point
+			digits, exponent, _ := strings.Cut(t, "e")
+			if t = digits + "."; exponent != "" {
+				t += "e" + exponent
+			}
+		}
 	}
 	finite := !math.IsInf(v, 0) && !math.IsNaN(v)
 	width := *f
@@ -297,7 +312,11 @@ func formatG(a float64, precision int, keepZeros bool) string {
 }
 
 func trimZeros(t string, keep bool) string {
-	if keep || !strings.Contains(t, ".") {
+	point := strings.Contains(t, ".")
+	switch {
+	case keep && !point:
+		return t + "."
+	case keep || !point:
 		return t
 	}
 	return strings.TrimRight(strings.TrimRight(t, "0"), ".")

@@ -40,10 +40,19 @@ func (l *Library) Compile(L *lua.Thread, chunk, source string) (*lua.Proto, erro
 // load leaves a function, or nil and a message.
 func (l *Library) load(L *lua.Thread, source, name string) int {
 	L.ChargeBytes(len(name))
-	p, err := l.Compile(L, ChunkName(name), source)
+	if strings.HasPrefix(source, "#") {
+		source = " " + source // only files may begin with a line for the shell
+	}
+	chunk := ChunkName(name)
+	p, err := l.Compile(L, chunk, source)
 	if err != nil {
+		msg := err.Error()
+		if syn := (*lua.SyntaxError)(nil); errors.As(err, &syn) {
+			// PUC shows more of the source in a syntax error than in one at run time.
+			msg = chunkName(name, maxSyntaxChunkName) + strings.TrimPrefix(msg, chunk)
+		}
 		L.Push(lua.Nil)
-		L.PushString(err.Error())
+		L.PushString(msg)
 		return 2
 	}
 	L.Allocate(100)
@@ -57,11 +66,18 @@ func (l *Library) loadPieces(L *lua.Thread) int {
 	name := L.OptString(2, "=(load)")
 	var b strings.Builder
 	for {
-		v := L.Call(f.Value())
+		L.Push(f.Value())
+		if err := L.Try(0, 1, lua.Nil); err != nil {
+			L.Push(lua.Nil)
+			L.Push(err.Value)
+			return 2
+		}
+		v := L.Get(-1)
+		L.Pop(1)
 		piece, ok := v.ToString()
 		if !ok && !v.IsNil() {
 			L.Push(lua.Nil)
-			L.PushString("reader function must return a string")
+			L.PushString(L.Where(1) + "reader function must return a string")
 			return 2
 		}
 		if piece == "" {
@@ -76,26 +92,31 @@ func (l *Library) loadPieces(L *lua.Thread) int {
 	return l.load(L, b.String(), name)
 }
 
-// maxChunkName is the most bytes of a chunk's name in messages, as in PUC.
+// maxChunkName is the most bytes of a chunk's name in messages at run time, as in PUC.
 const maxChunkName = 60
+
+// maxSyntaxChunkName is the same for syntax errors.
+const maxSyntaxChunkName = 80
 
 // ChunkName makes the name of a chunk for messages of the name that load was given: "=name" and "@file" are
 // taken as they are, anything else is the source itself, of which the first line is shown.
-func ChunkName(name string) string {
+func ChunkName(name string) string { return chunkName(name, maxChunkName) }
+
+func chunkName(name string, limit int) string {
 	if name, _, _ = strings.Cut(name, "\x00"); name == "" {
 		return `[string ""]`
 	}
 	switch name[0] {
 	case '=':
-		return name[1:min(len(name), maxChunkName)]
+		return name[1:min(len(name), limit)]
 	case '@':
 		name = name[1:]
-		if len(name) > maxChunkName-8 {
-			return "..." + name[len(name)-(maxChunkName-8):]
+		if len(name) > limit-8 {
+			return "..." + name[len(name)-(limit-8):]
 		}
 		return name
 	}
-	const room = maxChunkName - len(` [string "..."] `) - 1
+	room := limit - len(` [string "..."] `) - 1
 	line := name
 	if i := strings.IndexAny(name, "\r\n"); i >= 0 {
 		line = name[:i]

@@ -11,7 +11,8 @@ func (l *Library) openMath() {
 	fns := map[string]lua.Native{
 		"random": l.random1, "randomseed": l.randomSeed, "frexp": mathFrexp, "modf": mathModf,
 		"ldexp": func(L *lua.Thread) int {
-			x, e := L.CheckNumber(1), L.CheckInt(2)
+			e := L.CheckInt(2) // PUC as it is compiled looks at the second argument first
+			x := L.CheckNumber(1)
 			L.Push(lua.Number(math.Ldexp(x, int(int32(e)))))
 			return 1
 		},
@@ -31,10 +32,11 @@ func (l *Library) openMath() {
 		}
 	}
 	for name, f := range map[string]func(a, b float64) float64{
-		"atan2": math.Atan2, "fmod": math.Mod, "mod": math.Mod, "pow": math.Pow,
+		"atan2": math.Atan2, "fmod": remainder, "mod": remainder, "pow": lua.Pow,
 	} {
 		fns[name] = func(L *lua.Thread) int {
-			L.Push(lua.Number(f(L.CheckNumber(1), L.CheckNumber(2))))
+			b := L.CheckNumber(2) // PUC as it is compiled looks at the second argument first
+			L.Push(lua.Number(f(L.CheckNumber(1), b)))
 			return 1
 		}
 	}
@@ -106,4 +108,13 @@ func (l *Library) random1(L *lua.Thread) int {
 		L.RaiseError("wrong number of arguments")
 	}
 	return 1
+}
+
+// remainder is C's fmod. Where there is no result the processor gives a negative nan, which shows in text.
+func remainder(a, b float64) float64 {
+	r := math.Mod(a, b)
+	if math.IsNaN(r) && !math.IsNaN(a) && !math.IsNaN(b) {
+		return math.Copysign(r, -1)
+	}
+	return r
 }

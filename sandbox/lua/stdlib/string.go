@@ -242,15 +242,15 @@ func strGmatch(L *lua.Thread) int {
 
 func strGsub(L *lua.Thread) int {
 	src, pat := L.CheckString(1), L.CheckString(2)
+	limit := len(src) + 1
+	if !L.Get(4).IsNil() {
+		limit = int(int32(L.CheckInt(4)))
+	}
 	repl := L.Get(3)
 	switch repl.Kind() {
 	case lua.StringKind, lua.NumberKind, lua.FunctionKind, lua.TableKind:
 	default:
 		L.ArgError(3, "string/function/table expected")
-	}
-	limit := len(src) + 1
-	if !L.Get(4).IsNil() {
-		limit = int(int32(L.CheckInt(4)))
 	}
 	m := newMatcher(L, src, pat)
 	p := m.anchor()

@@ -261,7 +261,7 @@ func (p *parser) localStmt() Stmt {
 // exprStmt parses an assignment or a call.
 func (p *parser) exprStmt() Stmt {
 	e := p.suffixed()
-	if c, ok := e.(*Call); ok && p.kind != '=' && p.kind != ',' {
+	if c, ok := e.(*Call); ok {
 		return &CallStmt{c}
 	}
 	s := &AssignStmt{Targets: []Expr{e}}
@@ -304,7 +304,7 @@ func (p *parser) functionBody(method bool, line int) *Function {
 	if method {
 		f.Params = append(f.Params, "self")
 	}
-	for p.kind != ')' {
+	for more := p.kind != ')'; more; more = !f.Vararg && p.accept(',') {
 		switch p.kind {
 		case tkName:
 			f.Params = append(f.Params, p.name())
@@ -313,9 +313,6 @@ func (p *parser) functionBody(method bool, line int) *Function {
 			f.Vararg = true
 		default:
 			p.errorHere("<name> or '...' expected")
-		}
-		if f.Vararg || !p.accept(',') {
-			break
 		}
 	}
 	p.fn.vararg = f.Vararg

@@ -105,7 +105,7 @@ type scanner struct {
 
 func (s *scanner) fail(msg string, near token, shown bool) {
 	text := fmt.Sprintf("%s:%d: %s", s.chunk, s.line, msg)
-	if shown {
+	if shown && near != 0 { // PUC does not show a zero byte
 		text += fmt.Sprintf(" near '%s'", s.tokenText(near))
 	}
 	panic(&Error{Line: s.line, Text: text, Unfinished: near == tkEOF})
@@ -116,6 +116,13 @@ func (s *scanner) tokenText(near token) string {
 	switch near {
 	case tkName, tkString, tkNumber:
 		t := s.src[s.start:min(s.pos, len(s.src))]
+		if near == tkString { // as PUC: after escape sequences, without a line break at the start
+			if quote := t[:1]; quote != "[" {
+				t = quote + s.text + quote
+			} else if i := strings.IndexAny(t, "\r\n"); i > 0 && strings.Trim(t[:i], "[=") == "" {
+				t = t[:i] + strings.TrimLeft(t[i:min(i+2, len(t))], "\r\n") + t[min(i+2, len(t)):]
+			}
+		}
 		if i := strings.IndexByte(t, 0); i >= 0 {
 			t = t[:i]
 		}
@@ -327,9 +334,9 @@ func (s *scanner) quoted(quote byte) {
 			s.text = s.intern(string(b))
 			return
 		case '\n', '\r':
-			s.fail("unfinished string", tkString, true)
+			s.failInString("unfinished string", quote, b)
 		case '\\':
-			b = s.escape(b)
+			b = s.escape(quote, b)
 		default:
 			b = append(b, c)
 			s.pos++
@@ -337,7 +344,13 @@ func (s *scanner) quoted(quote byte) {
 	}
 }
 
-func (s *scanner) escape(b []byte) []byte {
+// failInString reports an error in a string of which b was read, after escape sequences.
+func (s *scanner) failInString(msg string, quote byte, b []byte) {
+	text, _, _ := strings.Cut(string(quote)+string(b), "\x00")
+	panic(&Error{Line: s.line, Text: fmt.Sprintf("%s:%d: %s near '%s'", s.chunk, s.line, msg, text)})
+}
+
+func (s *scanner) escape(quote byte, b []byte) []byte {
 	s.pos++
 	if s.pos >= len(s.src) {
 		return b // the caller reports the end
@@ -358,7 +371,7 @@ func (s *scanner) escape(b []byte) []byte {
 			s.pos++
 		}
 		if n > 255 {
-			s.fail("escape sequence too large", tkString, true)
+			s.failInString("escape sequence too large", quote, b)
 		}
 		return append(b, byte(n))
 	}

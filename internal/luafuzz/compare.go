@@ -1,0 +1,103 @@
+package luafuzz
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ChunkName is the chunk name of every generated program; error positions read "prog:line:".
+const ChunkName = "=prog"
+
+// An Engine runs one program in a fresh state of the engine under test and returns its trace.
+// It runs Prelude, then calls what that returns with source and chunkname. An engine that
+// crashes or exceeds its limits returns a text that says so.
+type Engine interface {
+	Run(source, chunkname string) (trace string)
+}
+
+// A Difference is a program on which the engine's trace is not the reference's.
+type Difference struct {
+	Seed    uint64
+	Program string
+	Want    string // trace of PUC
+	Got     string // trace of the engine
+}
+
+// Comparison compares an engine with the reference. Not safe for concurrent use.
+type Comparison struct {
+	Reference  *Reference
+	Engine     Engine
+	Deviations Deviations
+}
+
+// Compare runs source in both and returns nil if the traces are the same but for the
+// deviations. The error is the reference's, such as an *UnfitError.
+func (c *Comparison) Compare(source string) (*Difference, error) {
+	want, err := c.Reference.Run(source, ChunkName)
+	if err != nil {
+		return nil, err
+	}
+	got := c.Engine.Run(source, ChunkName)
+	if got == want {
+		return nil, nil //nolint:nilnil // no difference is the ordinary result
+	}
+	want, got = c.Deviations.Normalize(want), c.Deviations.Normalize(got)
+	if got == want {
+		return nil, nil //nolint:nilnil // see above
+	}
+	return &Difference{Program: source, Want: want, Got: got}, nil
+}
+
+// String returns the report: seed, program and the lines of both traces around the first difference.
+func (d *Difference) String() string {
+	want, got := strings.Split(d.Want, "\n"), strings.Split(d.Got, "\n")
+	first := 0
+	for first < len(want) && first < len(got) && want[first] == got[first] {
+		first++
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: traces differ from line %d\n--- program\n%s\n", d.Seed, first+1, strings.TrimSuffix(d.Program, "\n"))
+	fmt.Fprintf(&b, "--- %s\n%s\n--- engine\n%s\n", PUC, excerpt(want, first), excerpt(got, first))
+	return b.String()
+}
+
+// excerpt returns up to four lines from first, each cut to a length that fits a terminal.
+func excerpt(lines []string, first int) string {
+	if first >= len(lines) {
+		return "(end of trace)"
+	}
+	lines = append([]string(nil), lines[first:min(first+4, len(lines))]...)
+	for i, line := range lines {
+		if len(line) > 600 {
+			lines[i] = line[:600] + "..."
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// CompareSeed compares on the program of a seed.
+func (c *Comparison) CompareSeed(seed uint64) (*Difference, error) {
+	d, err := c.Compare(Program(seed, c.Deviations))
+	if d != nil {
+		d.Seed = seed
+	}
+	return d, err
+}
+
+// Shrink returns d with the smallest program found that still differs. A program with a syntax error is no
+// smaller version of one without.
+func (c *Comparison) Shrink(d *Difference) *Difference {
+	smallest := d
+	Shrink(d.Program, func(source string) bool {
+		smaller, err := c.Compare(source)
+		if err != nil || smaller == nil || isSyntaxError(smaller.Want) && !isSyntaxError(d.Want) {
+			return false
+		}
+		smaller.Seed = d.Seed
+		smallest = smaller
+		return true
+	})
+	return smallest
+}
+
+func isSyntaxError(trace string) bool { return strings.HasPrefix(trace, "syntax: ") }

@@ -1,0 +1,107 @@
+package luafuzz
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// Deviations are the intended differences from PUC Lua that doc/lua.md lists.
+type Deviations map[Deviation]bool
+
+// A Deviation is one intended difference, named by its line in doc/lua.md without the reason.
+type Deviation string
+
+// The deviations that the generator avoids, as Normalize cannot remove them.
+const (
+	Border Deviation = "a table with holes may have another border"
+	Libm   Deviation = "sin, exp, log, x^y differ in the last digit"
+	Zero   Deviation = "constants 0 and -0 are two values"
+)
+
+// handled are the deviations that the comparison can deal with, and what removes them from a trace. Where
+// that is nil, generated programs do not show the deviation.
+var handled = map[Deviation]func(trace string) string{
+	"integers below 2^53 are written in full, not in 14 digits": nil, // the engine under test is switched to PUC's way
+	"tostring of an object does not show its address":           hideAddresses,
+	"nan may be written nan or -nan":                            func(s string) string { return strings.ReplaceAll(s, "-nan", "nan") },
+	Zero:                                                        hideNegativeZeros,
+	Border:                                                      nil,
+	Libm:                                                        nil,
+	"pairs follows the order of insertion":                      nil,
+	"assert raises a table with a metatable as it is":      nil,
+	"strings are at most 32 MiB":                           nil,
+	"a stack has at most 262144 slots and 10000 functions": nil,
+	`math.random, os.clock, collectgarbage "count"`:        nil,
+}
+
+// The list's limits in the document. A line of it is the deviation, at least two spaces, and the reason.
+const (
+	listBegin = "<!-- deviations -->\n"
+	listEnd   = "<!-- /deviations -->"
+)
+
+// ReadDeviations reads the list of deviations from a document. A line that the package cannot handle is an
+// error: the comparison and the document agree.
+func ReadDeviations(path string) (Deviations, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // a document of the source tree
+	if err != nil {
+		return nil, err
+	}
+	d, err := parseDeviations(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("reading deviations of %s: %w", path, err)
+	}
+	return d, nil
+}
+
+func parseDeviations(document string) (Deviations, error) {
+	_, rest, ok := strings.Cut(document, listBegin)
+	list, _, ended := strings.Cut(rest, listEnd)
+	if !ok || !ended {
+		return nil, errors.New("no list between " + strings.TrimSpace(listBegin) + " and " + listEnd)
+	}
+	d := Deviations{}
+	for line := range strings.Lines(list) {
+		name, reason, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		if name == "" {
+			continue
+		}
+		if _, ok := handled[Deviation(name)]; !ok {
+			return nil, fmt.Errorf("unknown deviation %q; handle it in internal/luafuzz/deviation.go", name)
+		}
+		if strings.TrimSpace(reason) == "" {
+			return nil, fmt.Errorf("deviation %q has no reason", name)
+		}
+		d[Deviation(name)] = true
+	}
+	return d, nil
+}
+
+// Normalize returns trace without the differences that the deviations explain.
+func (d Deviations) Normalize(trace string) string {
+	for name, remove := range handled {
+		if d[name] && remove != nil {
+			trace = remove(trace)
+		}
+	}
+	return trace
+}
+
+// negativeZero is a number that is -0 as text, if nothing follows that belongs to a number.
+var negativeZero = regexp.MustCompile(`(?m)(^|[^0-9a-zA-Z.])-0([0-9a-zA-Z.]*)`)
+
+func hideNegativeZeros(trace string) string {
+	return negativeZero.ReplaceAllStringFunc(trace, func(s string) string {
+		if !strings.HasSuffix(s, "-0") {
+			return s
+		}
+		return strings.TrimSuffix(s, "-0") + "0"
+	})
+}
+
+var address = regexp.MustCompile(`(table|function|thread|userdata|builtin): ?(0x[0-9a-f]+|[0-9A-F]{6,})`)
+
+func hideAddresses(trace string) string { return address.ReplaceAllString(trace, "$1: address") }

@@ -1,0 +1,59 @@
+package luafuzz
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestDeviationsOfTheDocument(t *testing.T) {
+	t.Parallel()
+	got, err := ReadDeviations("../../doc/lua.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range handled {
+		if !got[name] {
+			t.Errorf("doc/lua.md does not list %q, which the comparison allows for", name)
+		}
+	}
+}
+
+func TestParseDeviations(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ document, want string }{
+		{"text", "no list"},
+		{listBegin + "    " + string(Border) + "   a reason\n" + listEnd, ""},
+		{listBegin + "    " + string(Border) + "\n" + listEnd, "no reason"},
+		{listBegin + "    something new   a reason\n" + listEnd, "unknown deviation"},
+		{listBegin + "    " + string(Border) + "   a reason\n", "no list"},
+	} {
+		d, err := parseDeviations(tt.document)
+		switch {
+		case tt.want == "" && (err != nil || !d[Border]):
+			t.Errorf("parseDeviations(%q) = %v, %v", tt.document, d, err)
+		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("parseDeviations(%q): error %v, want %q", tt.document, err, tt.want)
+		}
+	}
+}
+
+func TestNormalize(t *testing.T) {
+	t.Parallel()
+	all := Deviations{}
+	for name := range handled {
+		all[name] = true
+	}
+	for in, want := range map[string]string{
+		"1: table: 0x55d0e0a6":    "1: table: address",
+		"1: function: 0x1f, -nan": "1: function: address, nan",
+		"-0 1-0 x-0 -0.5 -0":      "0 1-0 x-0 -0.5 0",
+		"a table: none":           "a table: none",
+	} {
+		if got := all.Normalize(in); got != want {
+			t.Errorf("Normalize(%q) = %q, want %q", in, got, want)
+		}
+	}
+	if got := (Deviations{}).Normalize("-nan -0"); got != "-nan -0" {
+		t.Errorf("without deviations Normalize = %q", got)
+	}
+}

@@ -1,0 +1,82 @@
+package luafuzz
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestShrinkKeepsWhatMatters(t *testing.T) {
+	t.Parallel()
+	source := Program(7, avoidAll) + "\nlocal function f(a, b)\n  if a then while b do T(1, a % b, {x = b}) break end end\nend\nf(1, 2)\n"
+	got := Shrink(source, func(s string) bool { return strings.Contains(s, "a % b") })
+	if lines := strings.Count(got, "\n"); lines > 2 || !strings.Contains(got, "a % b") {
+		t.Errorf("Shrink returned %d lines, want at most 2:\n%s", lines, got)
+	}
+}
+
+func TestShrinkReadsNoLua(t *testing.T) {
+	t.Parallel()
+	got := Shrink("x = = 1\na\nb\nwrong here\nc\n", func(s string) bool { return strings.Contains(s, "wrong") })
+	if got != "wrong here\n" {
+		t.Errorf("Shrink of lines = %q, want the one that matters", got)
+	}
+}
+
+// brokenEngine is the reference with a miscompilation: a remainder is computed as a sum.
+type brokenEngine struct{ ref *Reference }
+
+func (b brokenEngine) Run(source, chunkname string) string {
+	trace, err := b.ref.Run(strings.ReplaceAll(source, " % ", " + "), chunkname)
+	if err != nil {
+		return err.Error()
+	}
+	return trace
+}
+
+// TestMiscompilationIsFoundAndShrunk compares with an engine that has one known fault.
+func TestMiscompilationIsFoundAndShrunk(t *testing.T) {
+	t.Parallel()
+	if _, err := FindPUC(); err != nil {
+		t.Skipf("SKIPPED: the comparison is not tested: %v", err)
+	}
+	c := &Comparison{Reference: &Reference{}, Engine: brokenEngine{&Reference{}}, Deviations: avoidAll}
+	defer c.Reference.Close()
+	defer c.Engine.(brokenEngine).ref.Close()
+	for seed := range uint64(100) {
+		d, err := c.CompareSeed(seed)
+		if err != nil || d == nil {
+			continue
+		}
+		small := c.Shrink(d)
+		if lines := strings.Count(small.Program, "\n"); lines > 6 || !strings.Contains(small.Program, " % ") {
+			t.Errorf("seed %d shrunk to %d lines, want at most 6:\n%v", seed, lines, small)
+		}
+		return
+	}
+	t.Error("100 programs did not find an engine that computes a % b as a + b")
+}
+
+func TestReferenceReportsUnfitPrograms(t *testing.T) {
+	t.Parallel()
+	if _, err := FindPUC(); err != nil {
+		t.Skipf("SKIPPED: the reference is not tested: %v", err)
+	}
+	var ref Reference
+	defer ref.Close()
+	for _, source := range []string{
+		"while true do end",
+		"while true do pcall(function() while true do end end) end",
+		"local co = coroutine.wrap(function() while true do end end) pcall(co) while true do end",
+		`local s = "x" while true do s = s .. s end`,
+	} {
+		if trace, err := ref.Run(source, ChunkName); err == nil && !strings.Contains(trace, "not enough memory") {
+			t.Errorf("Run(%q) = %q, want an error", source, trace)
+		}
+		if trace, err := ref.Run(`string.x = 1 T(string.x, y)`, ChunkName); err != nil || trace != "1: nil" {
+			t.Errorf("after it: Run = %q, %v", trace, err)
+		}
+		if trace, err := ref.Run("T(string.x)", ChunkName); err != nil || trace != "nil:" {
+			t.Errorf("globals of the program before: %q, %v", trace, err)
+		}
+	}
+}
