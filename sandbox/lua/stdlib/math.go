@@ -31,7 +31,7 @@ func (l *Library) openMath() {
 		}
 	}
 	for name, f := range map[string]func(a, b float64) float64{
-		"atan2": math.Atan2, "fmod": math.Mod, "mod": math.Mod, "pow": math.Pow,
+		"atan2": math.Atan2, "fmod": math.Mod, "pow": math.Pow,
 	} {
 		fns[name] = func(L *lua.Thread) int {
 			L.Push(lua.Number(f(L.CheckNumber(1), L.CheckNumber(2))))
@@ -40,6 +40,7 @@ func (l *Library) openMath() {
 	}
 	l.Add("math", fns)
 	t := l.tables["math"]
+	t.SetString("mod", t.GetString("fmod"))
 	t.SetString("pi", lua.Number(math.Pi))
 	t.SetString("huge", lua.Number(math.Inf(1)))
 }
