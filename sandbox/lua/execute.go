@@ -503,6 +503,23 @@ enter:
 				f = L.callable(at)
 			}
 			if f.proto != nil {
+				// The usual case of begin, without a call: no extra arguments, and room on the stack.
+				next := ci.next
+				if callee := f.proto; next != nil && !callee.vararg && at+1+callee.registers+window <= len(L.stack) &&
+					L.depth < vm.limits.Depth {
+					fn, p, base = f, callee, at+1
+					if missing := base + p.params - L.top; missing > 0 {
+						clear(L.stack[L.top : base+p.params])
+					}
+					next.fn, next.at, next.base, next.want, next.tails, next.fresh = f, at, base, want, 0, false
+					L.ci = next
+					L.depth++
+					ci = next
+					instrs, k = p.code, p.consts
+					r = (*[window]Value)(L.stack[base:])
+					pc = 0
+					continue
+				}
 				L.begin(f, at, want)
 				goto enter
 			}

@@ -295,10 +295,24 @@ func (L *Thread) closeUpvals(from int) {
 
 // closure makes a function of code inside the running one.
 func (L *Thread) closure(p *Proto, around *Function, base int) *Function {
-	fn := &Function{kind: FunctionKind, Env: around.Env, proto: p}
-	L.vm.Allocated += functionSize + int64(len(p.Captures))*8
-	if n := len(p.Captures); n > 0 {
-		fn.upvals = make([]*upval, n)
+	n := len(p.Captures)
+	L.vm.Allocated += functionSize + int64(n)*8
+	var fn *Function
+	if n == 1 { // the usual number, in one piece
+		one := new(struct {
+			f Function
+			u [1]*upval
+		})
+		fn = &one.f
+		fn.upvals = one.u[:]
+	} else {
+		fn = new(Function)
+		if n > 0 {
+			fn.upvals = make([]*upval, n)
+		}
+	}
+	fn.kind, fn.Env, fn.proto = FunctionKind, around.Env, p
+	if n > 0 {
 		for i, c := range p.Captures {
 			if c.Register {
 				fn.upvals[i] = L.findUpval(base + c.Index)

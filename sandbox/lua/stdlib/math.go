@@ -32,7 +32,7 @@ func (l *Library) openMath() {
 		}
 	}
 	for name, f := range map[string]func(a, b float64) float64{
-		"atan2": math.Atan2, "fmod": remainder, "mod": remainder, "pow": lua.Pow,
+		"atan2": math.Atan2, "fmod": remainder, "pow": lua.Pow,
 	} {
 		fns[name] = func(L *lua.Thread) int {
 			b := L.CheckNumber(2) // PUC as it is compiled looks at the second argument first
@@ -42,6 +42,7 @@ func (l *Library) openMath() {
 	}
 	l.Add("math", fns)
 	t := l.tables["math"]
+	t.SetString("mod", t.GetString("fmod"))
 	t.SetString("pi", lua.Number(math.Pi))
 	t.SetString("huge", lua.Number(math.Inf(1)))
 }

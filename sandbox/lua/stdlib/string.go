@@ -9,7 +9,7 @@ import (
 
 func (l *Library) openString() {
 	fns := map[string]lua.Native{
-		"byte": strByte, "char": strChar, "find": strFind, "match": strMatch, "gmatch": strGmatch, "gfind": strGmatch,
+		"byte": strByte, "char": strChar, "find": strFind, "match": strMatch, "gmatch": strGmatch,
 		"gsub": strGsub, "format": strFormat, "rep": strRep, "sub": strSub,
 		"len": func(L *lua.Thread) int {
 			L.Push(lua.Int(len(L.CheckString(1))))
@@ -18,6 +18,7 @@ func (l *Library) openString() {
 		"lower": mapped(lower), "upper": mapped(upper), "reverse": mapped(slices.Reverse[[]byte]),
 	}
 	l.Add("string", fns)
+	l.tables["string"].SetString("gfind", l.tables["string"].GetString("gmatch"))
 }
 
 // position makes a position of a relative one: negative ones count from the end.

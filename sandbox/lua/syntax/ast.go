@@ -139,7 +139,7 @@ type (
 		Names  []string
 		Exprs  []Expr
 		Body   []Stmt
-		Line   int // of "for"
+		Line   int // of what follows "in"
 		DoLine int // of "do"
 	}
 	LocalFunction struct {

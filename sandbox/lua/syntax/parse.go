@@ -219,6 +219,7 @@ func (p *parser) forStmt(line int) Stmt {
 			f.Names = append(f.Names, p.name())
 		}
 		p.expect(tkIn)
+		f.Line = p.line
 		f.Exprs = p.exprList()
 		p.expect(tkDo)
 		f.DoLine = p.last
