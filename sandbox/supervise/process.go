@@ -52,6 +52,7 @@ type process struct {
 	last     uint64
 	pinged   time.Time // when the last ping was sent; zero: it was answered
 	pings    uint64
+	silent   bool                          // a call was given up since the worker does not answer pings
 	message  int                           // the longest result that any of its versions may give, in bytes
 	sweeping bool                          // sweep will run
 	retired  bool                          // it takes no more requests

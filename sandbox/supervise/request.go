@@ -147,6 +147,9 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 	if p.pending == nil || p.retired || p.cause != nil {
 		return 0, false, errEnded
 	}
+	if p.silent {
+		return 0, false, object.Errorf(object.CodeUnavailable, "the tenant's worker does not answer the host; not executed, try again")
+	}
 	if room := p.t.payloadRoom(); w.bytes > 0 && p.bytes > 0 && p.bytes+w.bytes > room {
 		return 0, false, object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB of arguments under way to the tenant's worker, a quarter of its memory; not executed, try again", room>>20)

@@ -24,7 +24,7 @@ const (
 // pingTimeout is how long a worker may take to answer a ping. Its reader competes with its scripts for one
 // processor, of which the policy may grant it a part.
 func (t *Tenant) pingTimeout() time.Duration {
-	const whole = 5 * time.Second
+	const whole = 3 * time.Second
 	if c := t.cfg.Confine.CPUs; c > 0 && c < 1 {
 		return time.Duration(float64(whole) / max(c, 0.1))
 	}
@@ -58,7 +58,9 @@ func (p *process) sweep(now time.Time) {
 			w.err = object.Errorf(object.CodeDeadline,
 				"limit exceeded: %s of wall time; the worker did not end the call; whether it was executed is unknown", w.wall)
 			late = append(late, w)
-			if !w.begun.IsZero() || !w.withdrawn.IsZero() {
+			if w.begun.IsZero() && w.withdrawn.IsZero() {
+				p.silent = true
+			} else {
 				kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", w.call.ID, Grace, w.wall)
 			}
 		case w.call != nil && w.begun.IsZero() && w.withdrawn.IsZero() && !w.deadline.IsZero() && now.After(w.deadline):
@@ -128,7 +130,7 @@ func (p *process) pong(id uint64, d *link.Decoder) error {
 			w.sent = p.pinged // it had not begun by then
 		}
 	}
-	p.pinged = time.Time{}
+	p.pinged, p.silent = time.Time{}, false
 	return d.Err
 }
 

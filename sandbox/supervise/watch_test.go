@@ -214,7 +214,7 @@ func TestSilentWorker(t *testing.T) {
 	if not == 0 || unknown > 1 {
 		t.Errorf("%d calls were not executed, of %d it is not known; the socket holds less than one", not, unknown)
 	}
-	if s := tenant.Status(); !strings.Contains(s.Cause.Error(), "the worker did not answer the host for 5s") {
+	if s := tenant.Status(); !strings.Contains(s.Cause.Error(), "the worker did not answer the host for 3s") {
 		t.Errorf("the worker's end: %v", s.Cause)
 	}
 }
