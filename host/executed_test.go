@@ -20,7 +20,7 @@ listener "tcp" { address = "127.0.0.1:0" }
 principal "owner" { host_user = true }
 tenant "acme" {
   limits {
-    wall  = "500ms"
+    wall  = "250ms"
     queue = 6
   }
 }
@@ -77,7 +77,8 @@ func TestExecutedIsTrue(t *testing.T) {
 		150: func() { change(t, h, dir, work) },
 	}
 	const callers, calls = 8, 180
-	whats := []string{"", "busy", "busy", "raise", "busy", "spin", "busy", "", "hoard"}
+	whats := slices.Repeat([]string{"busy", "", "raise"}, 7)
+	whats[10], whats[20] = "spin", "hoard"
 	answers := make([]error, calls)
 	var next atomic.Int64
 	var all sync.WaitGroup
