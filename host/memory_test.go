@@ -18,7 +18,8 @@ func TestOneBudgetOfMemory(t *testing.T) {
 func oneBudget(t *testing.T, atOnce bool) {
 	t.Helper()
 	var log syncBuffer
-	h, _ := startHost(t, everything, script(t, "acme/hoard.lua", `local H = hearth.object { instance = "session" }
+	patient := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n wall = \"30s\"\n }\n}", 1)
+	h, _ := startHost(t, patient, script(t, "acme/hoard.lua", `local H = hearth.object { instance = "session" }
 function H.expose:fill(n)
   self.all = {}
   for i = 1, n do self.all[i] = ("x"):rep(2^20) .. i end

@@ -52,6 +52,7 @@ type process struct {
 	last     uint64
 	pinged   time.Time // when the last ping was sent; zero: it was answered
 	pings    uint64
+	late     map[uint64]lateCall
 	silent   bool                          // a call was given up since the worker does not answer pings
 	message  int                           // the longest result that any of its versions may give, in bytes
 	sweeping bool                          // sweep will run
@@ -107,7 +108,7 @@ func start(t *Tenant) (*process, error) {
 
 // newProcess returns the host's side of a worker that has started and has received nothing.
 func newProcess(t *Tenant, l life, conn *nonblock.Socket) (*process, error) {
-	p := &process{t: t, life: l, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
+	p := &process{t: t, life: l, late: map[uint64]lateCall{}, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
 		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]time.Duration{},
 		loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{},

@@ -224,7 +224,10 @@ func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, e
 
 // answer completes a request. A reply to a request that was given up is dropped.
 func (p *process) answer(id uint64, d *link.Decoder) {
-	w := p.drop(id)
+	p.mu.Lock()
+	w := p.dropLocked(id)
+	delete(p.late, id)
+	p.mu.Unlock()
 	if w == nil {
 		d.B = nil
 		return

@@ -19,7 +19,17 @@ const (
 	pingAfter = 200 * time.Millisecond
 	// Grace is how long after its limit a call may be answered, before the host does that and ends the worker.
 	Grace = 500 * time.Millisecond
+	// killAfter is how long after that the worker may still end the call, on a machine that is busy: with it would go
+	// the state of all its objects.
+	killAfter = time.Second
 )
+
+// lateCall is a call that the host answered and the worker has not ended.
+type lateCall struct {
+	answered time.Time
+	id       object.ID
+	wall     time.Duration
+}
 
 // pingTimeout is how long a worker may take to answer a ping. Its reader competes with its scripts for one
 // processor, of which the policy may grant it a part.
@@ -61,13 +71,19 @@ func (p *process) sweep(now time.Time) {
 			if w.begun.IsZero() && w.withdrawn.IsZero() {
 				p.silent = true
 			} else {
-				kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", w.call.ID, Grace, w.wall)
+				p.late[n] = lateCall{now, w.call.ID, w.wall}
+				p.post(link.Cancel, n)
 			}
 		case w.call != nil && w.begun.IsZero() && w.withdrawn.IsZero() && !w.deadline.IsZero() && now.After(w.deadline):
 			p.withdrawLocked(n, w, now, object.Errorf(object.CodeDeadline, "limit exceeded: the call waited for %s and did not begin in time; not executed", w.call.ID))
 			ask = true
 		default:
 			ask = ask || now.Sub(w.sent) > pingAfter
+		}
+	}
+	for _, l := range p.late {
+		if now.Sub(l.answered) > killAfter {
+			kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", l.id, Grace+killAfter, l.wall)
 		}
 	}
 	switch {
@@ -79,7 +95,7 @@ func (p *process) sweep(now time.Time) {
 	case !p.pinged.IsZero() && now.Sub(p.pinged) > p.t.pingTimeout():
 		kill = fmt.Errorf("the worker did not answer the host for %s", p.t.pingTimeout())
 	}
-	if len(p.pending) > 0 || !p.pinged.IsZero() && p.pending != nil {
+	if len(p.pending) > 0 || (!p.pinged.IsZero() || len(p.late) > 0) && p.pending != nil {
 		p.sweepLocked()
 	}
 	p.mu.Unlock()

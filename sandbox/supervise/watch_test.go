@@ -96,11 +96,39 @@ func TestOverdue(t *testing.T) {
 	}
 	w.p.sweep(begun.Add(time.Second + Grace + 100*time.Millisecond))
 	wantError(t, <-late, object.CodeDeadline, "limit exceeded: 1s of wall time", "whether it was executed is unknown")
+	if got := <-w.cancelled; got != id {
+		t.Errorf("call %d is cancelled, want %d", got, id)
+	}
+	w.sweep(t, begun.Add(time.Second+Grace+200*time.Millisecond), link.Running{ID: id}) // the other one waits
+	w.p.sweep(begun.Add(time.Second + Grace + killAfter + 300*time.Millisecond))
 	wantError(t, <-other, object.CodeUnavailable, "whether it was executed is unknown")
 	<-w.ended
 	<-w.p.done
-	if n := w.tenant.Status(); n.Crashes != 1 || !strings.Contains(n.Cause.Error(), "a call of acme.x was not ended 500ms after its limit of 1s") {
+	if n := w.tenant.Status(); n.Crashes != 1 || !strings.Contains(n.Cause.Error(), "a call of acme.x was not ended 1.5s after its limit of 1s") {
 		t.Errorf("the worker's end: %+v", n)
+	}
+}
+
+// TestLateIsNotStuck: a worker that ends a call soon after the host has answered it lives on.
+func TestLateIsNotStuck(t *testing.T) {
+	w := watch(t, object.Limits{Wall: time.Second})
+	begun := time.Now()
+	late := w.call(t.Context(), begun.Add(time.Hour))
+	id := <-w.calls
+	w.sweep(t, begun.Add(300*time.Millisecond), link.Running{ID: id, For: time.Since(begun)})
+	w.p.sweep(begun.Add(time.Second + Grace + 100*time.Millisecond))
+	wantError(t, <-late, object.CodeDeadline, "whether it was executed is unknown")
+	w.reply(t, id)
+	next := w.call(t.Context(), begun.Add(time.Hour)) // its answer comes after that one
+	w.reply(t, <-w.calls)
+	if err := <-next; err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+	w.p.sweep(begun.Add(time.Second + Grace + killAfter + 300*time.Millisecond))
+	w.p.mu.Lock()
+	defer w.p.mu.Unlock()
+	if w.p.cause != nil {
+		t.Errorf("the worker was ended: %v", w.p.cause)
 	}
 }
 

@@ -39,7 +39,7 @@ const (
 // in one that nears its limit, where calls that allocate must help to collect.
 const (
 	lazyGC = 400
-	keenGC = 75
+	keenGC = 100
 )
 
 // watchEvery is how often memory is looked at while a call runs for long.
@@ -76,7 +76,7 @@ func (m *memory) settle(self *actor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all, live := heap()
-	if keen := all > m.limit/2; keen != m.keen {
+	if keen := all > m.limit/4*3; keen != m.keen {
 		m.keen = keen
 		debug.SetGCPercent(map[bool]int{true: keenGC, false: lazyGC}[keen])
 	}
