@@ -40,8 +40,9 @@ type process struct {
 	cancel  context.CancelFunc // ends ctx
 	proxies chan struct{}      // holds a slot for each call of its scripts under way
 
-	logged map[object.ID]*lines // the reader's own
-	gone   bool                 // it has ended; guarded by t.mu
+	logged logCounts // lines of scripts; the reader's own
+	failed logCounts // lines about calls that failed; likewise: callers cannot crowd out what a script logs
+	gone   bool      // it has ended; guarded by t.mu
 
 	spinning atomic.Bool // somebody looks for a reply; guards spin
 	spin     link.Spin
@@ -112,7 +113,7 @@ func newProcess(t *Tenant, l life, conn *nonblock.Socket) (*process, error) {
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
 		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]time.Duration{},
 		loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{},
-		logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
+		logged: logCounts{}, failed: logCounts{}, asked: map[uint64]context.CancelFunc{}}
 	var err error
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
 		return nil, err
@@ -226,7 +227,7 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 	case link.Lost:
 		p.lost(d)
 	case link.Failed:
-		p.failed(id, d)
+		p.logFailure(id, d)
 	case link.Log:
 		p.log(d)
 	case link.LeftOut:

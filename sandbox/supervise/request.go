@@ -255,7 +255,7 @@ func (p *process) refused(w *pending, failed *object.Error) {
 	}
 	switch failed.Code {
 	case object.CodeExhausted, object.CodeDeadline, object.CodeTooLarge:
-		if w.call != nil && p.passes(w.call.ID) {
+		if w.call != nil && p.passes(p.failed, w.call.ID) {
 			p.logFailed(w.call, p.t.redact(failed.Msg))
 		}
 	default:
