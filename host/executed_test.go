@@ -57,9 +57,9 @@ function L.expose:note(id) self.all[#self.all + 1] = id end
 function L.expose:noted() return hearth.list(self.all) end
 return L`
 
-// TestExecutedIsTrue makes calls that end in all ways: by a result, an error, each limit, a full queue, the deadline of the host,
-// another version, and by the death of their worker, which is killed and stopped under them. Whatever an answer says of the
-// execution, the record of the object agrees.
+// TestExecutedIsTrue makes calls that end in all ways: by a result, an error, each limit, a full queue, the
+// deadline of the host, another version, and by the death of their worker, which is killed and stopped under them.
+// Whatever an answer says of the execution, the record of the object agrees.
 func TestExecutedIsTrue(t *testing.T) {
 	h, dir := startHost(t, executedPolicy, script(t, "acme/work.lua", work), script(t, "other/ledger.lua", ledgerScript))
 	ctx := t.Context()

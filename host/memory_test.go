@@ -8,8 +8,8 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// TestOneBudgetOfMemory: eight sessions of 60 MB each are more than their worker may hold. The largest are ended, which their
-// next call reads, before the system ends the worker: everything else keeps its state.
+// TestOneBudgetOfMemory: eight sessions of 60 MB each are more than their worker may hold. The largest are ended,
+// which their next call reads, before the system ends the worker: everything else keeps its state.
 func TestOneBudgetOfMemory(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { oneBudget(t, true) })
 	t.Run("one after the other", func(t *testing.T) { oneBudget(t, false) })

@@ -10,8 +10,8 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// TestStuckWorker: while a worker does not run at all, a call of it is answered at its limit, a policy is loaded and holds, other
-// tenants are served, and the worker is replaced.
+// TestStuckWorker: while a worker does not run at all, a call of it is answered at its limit, a policy is loaded
+// and holds, other tenants are served, and the worker is replaced.
 func TestStuckWorker(t *testing.T) {
 	var log syncBuffer
 	limited := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n wall = \"1s\"\n }\n}", 1) + `

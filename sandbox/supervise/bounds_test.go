@@ -30,8 +30,8 @@ func describes(t *testing.T, doc []byte) (tenant *Tenant, asked chan struct{}, f
 	return tenant, asked, f
 }
 
-// TestDescriptionsAreBoundedAndKept: what a version exposes is asked once. A worker that was taken over cannot have the
-// host read more members or bytes than an object may have.
+// TestDescriptionsAreBoundedAndKept: what a version exposes is asked once. A worker that was taken over cannot
+// have the host read more members or bytes than an object may have.
 func TestDescriptionsAreBoundedAndKept(t *testing.T) {
 	doc := func(n int) []byte {
 		d := object.Description{Instance: object.Single}
@@ -86,8 +86,8 @@ func (l *limited) Release(n int) {
 	l.left += n
 }
 
-// TestObjectCallsAreCounted: the bytes of the calls that objects make are taken from a budget while they are under way. Beyond
-// it they are refused, not executed, and when all have ended, all of it is given back.
+// TestObjectCallsAreCounted: the bytes of the calls that objects make are taken from a budget while they are under
+// way. Beyond it they are refused, not executed, and when all have ended, all of it is given back.
 func TestObjectCallsAreCounted(t *testing.T) {
 	const calls = 8
 	budget, open := &limited{left: 1 << 20}, make(chan struct{})

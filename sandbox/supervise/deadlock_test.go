@@ -38,8 +38,9 @@ func progress(t *testing.T, done <-chan struct{}, count *atomic.Int64, stop func
 	}
 }
 
-// TestReadersDoNotWait has scripts make calls that the host refuses in its reader while callers make calls that the worker
-// refuses in its reader, all larger than the sockets hold. If a reader waited until its answer is written, both would.
+// TestReadersDoNotWait has scripts make calls that the host refuses in its reader while callers make calls that
+// the worker refuses in its reader, all larger than the sockets hold. If a reader waited until its answer is
+// written, both would.
 func TestReadersDoNotWait(t *testing.T) {
 	const each = 500
 	block := make(chan struct{})

@@ -109,8 +109,8 @@ func (p *process) sweep(now time.Time) {
 
 var errNoAnswer = object.Errorf(object.CodeDeadline, "no answer within the deadline; whether it was executed is unknown")
 
-// overdueLocked reports whether a call is past its limit. A call whose beginning is not known is counted from when the
-// worker last reported that it had not begun: what it waits for others of its object is not its own time.
+// overdueLocked reports whether a call is past its limit. A call whose beginning is not known is counted from when
+// the worker last reported that it had not begun: what it waits for others of its object is not its own time.
 func (p *process) overdueLocked(w *pending, now time.Time) bool {
 	switch {
 	case !w.begun.IsZero():

@@ -78,8 +78,8 @@ func wantError(t *testing.T, err error, code object.Code, parts ...string) {
 	}
 }
 
-// TestOverdue: a call that the worker does not end at its limit is answered by the host, its worker is ended, and of the
-// other call it is not known whether it began.
+// TestOverdue: a call that the worker does not end at its limit is answered by the host, its worker is ended, and
+// of the other call it is not known whether it began.
 func TestOverdue(t *testing.T) {
 	w := watch(t, object.Limits{Wall: time.Second})
 	begun := time.Now()
@@ -247,8 +247,8 @@ func TestSilentWorker(t *testing.T) {
 	}
 }
 
-// TestControlDoesNotWait: whatever a worker does not read, changes of its objects, secrets and the end of a connection
-// take effect in the host at once.
+// TestControlDoesNotWait: whatever a worker does not read, changes of its objects, secrets and the end of a
+// connection take effect in the host at once.
 func TestControlDoesNotWait(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{})
 	p, _ := startFake(t, tenant, nil)

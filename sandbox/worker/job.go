@@ -119,8 +119,8 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 // maxTold bounds the exception, as it is written, of which the host's log gets the text.
 const maxTold = 16 << 10
 
-// raised returns an exception that is the reply as a line for the host's log: class, message, and where it was raised if
-// the exception says so.
+// raised returns an exception that is the reply as a line for the host's log: class, message, and where it was
+// raised if the exception says so.
 func (j *job) raised(ser codec.Serializer) string {
 	payload := j.frame.B[j.head:]
 	if len(payload) > maxTold || len(j.rest[0])+len(j.rest[1]) > 0 {

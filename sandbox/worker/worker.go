@@ -389,8 +389,8 @@ func (w *process) pong(id uint64) {
 // and the reader will see that.
 func (w *process) send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }
 
-// post sends a frame without waiting. If too much waits for a host that does not read, the next frame of the host ends
-// the process.
+// post sends a frame without waiting. If too much waits for a host that does not read, the next frame of the host
+// ends the process.
 func (w *process) post(frame []byte) {
 	if err := w.out.Post(frame); errors.Is(err, link.ErrStalled) {
 		w.stalled.Store(true)
