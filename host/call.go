@@ -91,8 +91,8 @@ func ofHost(id object.ID) bool {
 	return id == object.Daemon || id == object.NameServer || id == object.Enroll
 }
 
-// admit waits until a call may be decided on: for its turn, and for a slot if it runs beside the connection. It returns the
-// snapshot that is in force then; ok is false if the peer has been revoked meanwhile.
+// admit waits until a call may be decided on: for its turn, and for a slot if it runs beside the connection. It
+// returns the snapshot that is in force then; ok is false if the peer has been revoked meanwhile.
 func (c *conn) admit(call *object.Call, beside bool) (snap *snapshot, ok bool) {
 	before := c.h.snap.Load()
 	c.share(before, call)
@@ -213,8 +213,8 @@ func (h *Host) passOn(ctx context.Context, b object.Backend, call *object.Call) 
 	return r, b, err
 }
 
-// slot waits until one more oneway call may run beside the connection: beyond maxOneways at a time the connection waits,
-// which slows its own caller alone. It reports whether it did not wait.
+// slot waits until one more oneway call may run beside the connection: beyond maxOneways at a time the connection
+// waits, which slows its own caller alone. It reports whether it did not wait.
 func (c *conn) slot() (at bool) {
 	if c.slots == nil {
 		c.slots = make(chan struct{}, maxOneways)

@@ -149,7 +149,7 @@ func TestEnumeration(t *testing.T) {
 	real := len(guesses)
 	for i := real; i < 1000; i++ {
 		like := guesses[i%real]
-		guesses = append(guesses, fmt.Sprintf("acme.%0*d", len(like)-len("acme."), i))
+		guesses = append(guesses, fmt.Sprintf("acme.g%0*d", len(like)-len("acme.g"), i))
 	}
 	asks := map[string]func(r *raw, guess string) []byte{
 		"call":      func(r *raw, g string) []byte { return r.call(g, "add", 1) },

@@ -65,7 +65,7 @@ type Config struct {
 const (
 	handshakeTimeout  = 5 * time.Second
 	maxHandshakeBytes = 64 << 10         // of a CONNECT message, and of what it inflates to
-	callTimeout       = 30 * time.Second // a call, its wait for an instance included
+	callTimeout       = 30 * time.Second // until a call must have begun; a plugin's must have ended
 	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
 	drainTimeout      = 10 * time.Second
 	maxConns          = 20000 // connections in all

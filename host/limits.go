@@ -15,7 +15,7 @@ func Limits() []Limit {
 	return []Limit{
 		{"message size of strangers", strconv.Itoa(object.DefaultMessageBytes>>20) + " MiB"},
 		{"time for the handshake", handshakeTimeout.String()},
-		{"time for a call", callTimeout.String()},
+		{"time for a call to begin", callTimeout.String()},
 		{"time to finish calls when told to stop", drainTimeout.String()},
 		{"connections", strconv.Itoa(maxConns)},
 		{"connections that have not introduced themselves", strconv.Itoa(maxStrangers)},

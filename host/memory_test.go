@@ -8,8 +8,8 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// TestOneBudgetOfMemory: eight sessions of 60 MB each are more than their worker may hold. The largest are ended, which their
-// next call reads, before the system ends the worker: everything else keeps its state.
+// TestOneBudgetOfMemory: eight sessions of 60 MB each are more than their worker may hold. The largest are ended,
+// which their next call reads, before the system ends the worker: everything else keeps its state.
 func TestOneBudgetOfMemory(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { oneBudget(t, true) })
 	t.Run("one after the other", func(t *testing.T) { oneBudget(t, false) })
@@ -18,7 +18,8 @@ func TestOneBudgetOfMemory(t *testing.T) {
 func oneBudget(t *testing.T, atOnce bool) {
 	t.Helper()
 	var log syncBuffer
-	h, _ := startHost(t, everything, script(t, "acme/hoard.lua", `local H = hearth.object { instance = "session" }
+	patient := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n wall = \"30s\"\n }\n}", 1)
+	h, _ := startHost(t, patient, script(t, "acme/hoard.lua", `local H = hearth.object { instance = "session" }
 function H.expose:fill(n)
   self.all = {}
   for i = 1, n do self.all[i] = ("x"):rep(2^20) .. i end

@@ -142,6 +142,7 @@ func (h *Host) tenantMetrics(e *exposition) {
 	each("hearth_processes", gauge, "Workers and plugins that run.", func(r *row) { e.count(uint64(r.spent.Running), "tenant", r.name) })
 	each("hearth_process_starts_total", counter, "Starts of workers and plugins.", func(r *row) { e.count(r.spent.Starts, "tenant", r.name) })
 	each("hearth_process_crashes_total", counter, "Ends of workers and plugins that nobody wanted, and failed starts.", func(r *row) { e.count(r.spent.Crashes, "tenant", r.name) })
+	each("hearth_states_lost_total", counter, "Instances that ended before their time, by a limit or for memory, with what they held.", func(r *row) { e.count(r.spent.StatesLost, "tenant", r.name) })
 	each("hearth_log_lines_dropped_total", counter, "Lines of scripts and plugins that were logged too fast and left out.", func(r *row) { e.count(r.spent.LogDropped, "tenant", r.name) })
 }
 

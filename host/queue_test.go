@@ -96,8 +96,8 @@ permit "the list reaches the gate" {
 }
 `
 
-// TestOnewaysInOrder: the oneway calls of one connection to an object with one instance run in the order in which they were
-// sent, and before the calls that follow them.
+// TestOnewaysInOrder: the oneway calls of one connection to an object with one instance run in the order in which
+// they were sent, and before the calls that follow them.
 func TestOnewaysInOrder(t *testing.T) {
 	h, _ := startHost(t, everything, script(t, "acme/list.lua", list))
 	c := dial(t, h.Addrs()[0], client.Config{})
@@ -123,8 +123,8 @@ func TestOnewaysInOrder(t *testing.T) {
 	}
 }
 
-// TestPolicyWhenACallLeavesTheQueue: a call that waits behind another for its object when a forbid is loaded does not run, and is
-// answered at once, while the other is still at it.
+// TestPolicyWhenACallLeavesTheQueue: a call that waits behind another for its object when a forbid is loaded does
+// not run, and is answered at once, while the other is still at it.
 func TestPolicyWhenACallLeavesTheQueue(t *testing.T) {
 	h, dir := startHost(t, listPolicy, script(t, "acme/list.lua", list))
 	c := dial(t, h.Addrs()[0], client.Config{})
@@ -175,8 +175,8 @@ func TestPolicyWhenACallLeavesTheQueue(t *testing.T) {
 	}
 }
 
-// TestNamesThatNoObjectHas: private, dotted and empty names give what a Python daemon gives, for an object that the caller may
-// see, and nothing else for one that is hidden or missing.
+// TestNamesThatNoObjectHas: private, dotted and empty names give what a Python daemon gives, for an object that
+// the caller may see, and nothing else for one that is hidden or missing.
 func TestNamesThatNoObjectHas(t *testing.T) {
 	c := dial(t, start(t, everything), client.Config{})
 	for name, want := range map[string]string{
@@ -201,8 +201,8 @@ func TestNamesThatNoObjectHas(t *testing.T) {
 	}
 }
 
-// TestFailingScriptIsLogged: a call that raises an error, or meets a limit, leaves a line with the object, the method, the
-// principal, the place and the call's id.
+// TestFailingScriptIsLogged: a call that raises an error, or meets a limit, leaves a line with the object, the
+// method, the principal, the place and the call's id.
 func TestFailingScriptIsLogged(t *testing.T) {
 	var log syncBuffer
 	h, _ := startHost(t, strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n steps = 100000\n }\n}", 1),
@@ -236,7 +236,8 @@ return F`), logged(&log))
 	}
 }
 
-// TestDenialNamesTheInnerObject: when an object calls one that it may not, its caller reads which, and nothing of whether it exists.
+// TestDenialNamesTheInnerObject: when an object calls one that it may not, its caller reads which, and nothing of
+// whether it exists.
 func TestDenialNamesTheInnerObject(t *testing.T) {
 	h, _ := startHost(t, everything, script(t, "acme/outer.lua", `local O = hearth.object {}
 function O.expose:go(id) return hearth.proxy(id):hi() end

@@ -7,8 +7,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// touched is the set of backends that may hold a session of a connection, each with an object of it that was called. The
-// zero value is empty; it is safe for concurrent use.
+// touched is the set of backends that may hold a session of a connection, each with an object of it that was
+// called. The zero value is empty; it is safe for concurrent use.
 type touched struct {
 	mu sync.Mutex // guards what follows
 	of map[object.Backend]object.ID

@@ -26,8 +26,8 @@ func TestTouched(t *testing.T) {
 	}
 }
 
-// TestInternalErrorIsLogged: of an error whose cause the caller does not read, the log has object, method, principal, the
-// call's id as text, and the cause.
+// TestInternalErrorIsLogged: of an error whose cause the caller does not read, the log has object, method,
+// principal, the call's id as text, and the cause.
 func TestInternalErrorIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	c := &conn{h: &Host{log: slog.New(slog.NewTextHandler(&log, nil))}, caller: object.Caller{Principal: "alice"}}

@@ -31,6 +31,7 @@ type TenantUsage struct {
 	PeakBytes   int64   `json:"memory_peak_bytes"` // the most that one process has held
 	Starts      uint64  `json:"starts"`            // of processes
 	Crashes     uint64  `json:"crashes"`           // and failed starts
+	StatesLost  uint64  `json:"states_lost"`       // instances that ended before their time
 	LogDropped  uint64  `json:"log_lines_dropped"` // lines of scripts and plugins beyond what they may log
 
 	Objects []ObjectUsage `json:"objects"` // sorted by id; those without a call are left out
@@ -141,7 +142,7 @@ func (b *books) usage(name object.Tenant, ids []object.ID) TenantUsage {
 	u := TenantUsage{
 		Tenant: name, Calls: b.sum(t, ids).calls(), Denied: t.denied.Load(), Limited: t.limited.Load(),
 		Processes: spent.Running, CPUSeconds: spent.CPU.Seconds(), MemoryBytes: spent.MemoryBytes, PeakBytes: spent.PeakBytes,
-		Starts: spent.Starts, Crashes: spent.Crashes, LogDropped: spent.LogDropped, Objects: []ObjectUsage{},
+		Starts: spent.Starts, Crashes: spent.Crashes, StatesLost: spent.StatesLost, LogDropped: spent.LogDropped, Objects: []ObjectUsage{},
 	}
 	slices.Sort(ids)
 	enter := func(id object.ID, a *objectAccount) {

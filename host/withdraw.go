@@ -6,8 +6,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// withdraw takes back the calls that wait for an object and are not permitted any more: by the policy now in force, or since
-// their connection was cut. A call that has begun runs on. It waits for no worker.
+// withdraw takes back the calls that wait for an object and are not permitted any more: by the policy now in
+// force, or since their connection was cut. A call that has begun runs on. It waits for no worker.
 func (h *Host) withdraw(before *snapshot, cut map[uint64]bool) {
 	snap := h.snap.Load()
 	var taken []object.Call

@@ -107,6 +107,9 @@ func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
 	fmt.Fprintf(w, "  memory\t%s now, %s at most in one process\n", size(uint64(t.MemoryBytes)), size(uint64(t.PeakBytes)))
 	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n", t.Processes, plural(t.Starts, "start"), plurals(t.Crashes, "crash", "crashes"))
 	fmt.Fprintf(w, "  log\t%s dropped\n", plural(t.LogDropped, "line"))
+	if t.StatesLost > 0 {
+		fmt.Fprintf(w, "  states\t%d lost by limits\n", t.StatesLost)
+	}
 	if len(t.Objects) > 0 {
 		fmt.Fprintln(w, "\nOBJECT\tCALLS\tFAILED\tIN\tOUT\tSTEPS\tTIME")
 	}

@@ -38,10 +38,11 @@ func progress(t *testing.T, done <-chan struct{}, count *atomic.Int64, stop func
 	}
 }
 
-// TestReadersDoNotWait has scripts make calls that the host refuses in its reader while callers make calls that the worker
-// refuses in its reader, all larger than the sockets hold. If a reader waited until its answer is written, both would.
+// TestReadersDoNotWait has scripts make calls that the host refuses in its reader while callers make calls that
+// the worker refuses in its reader, all larger than the sockets hold. If a reader waited until its answer is
+// written, both would.
 func TestReadersDoNotWait(t *testing.T) {
-	const each = 1000
+	const each = 500
 	block := make(chan struct{})
 	t.Cleanup(func() { close(block) })
 	tenant := newTenant(Config{Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {

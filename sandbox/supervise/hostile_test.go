@@ -88,7 +88,8 @@ func TestHostileWorker(t *testing.T) {
 					}
 				})
 			}
-			// The host looks from far in the future, and so ends calls that are not answered. It ends the worker with them.
+			// The host looks from far in the future, and so ends calls that are not answered. It ends the worker
+			// with them.
 			stop := make(chan struct{})
 			go func() { calls.Wait(); close(stop) }()
 			for at := time.Now(); ; at = at.Add(time.Minute) {

@@ -40,8 +40,9 @@ type process struct {
 	cancel  context.CancelFunc // ends ctx
 	proxies chan struct{}      // holds a slot for each call of its scripts under way
 
-	logged map[object.ID]*lines // the reader's own
-	gone   bool                 // it has ended; guarded by t.mu
+	logged logCounts // lines of scripts; the reader's own
+	failed logCounts // lines about calls that failed; likewise: callers cannot crowd out what a script logs
+	gone   bool      // it has ended; guarded by t.mu
 
 	spinning atomic.Bool // somebody looks for a reply; guards spin
 	spin     link.Spin
@@ -52,6 +53,8 @@ type process struct {
 	last     uint64
 	pinged   time.Time // when the last ping was sent; zero: it was answered
 	pings    uint64
+	late     map[uint64]lateCall
+	silent   bool                          // a call was given up since the worker does not answer pings
 	message  int                           // the longest result that any of its versions may give, in bytes
 	sweeping bool                          // sweep will run
 	retired  bool                          // it takes no more requests
@@ -106,11 +109,11 @@ func start(t *Tenant) (*process, error) {
 
 // newProcess returns the host's side of a worker that has started and has received nothing.
 func newProcess(t *Tenant, l life, conn *nonblock.Socket) (*process, error) {
-	p := &process{t: t, life: l, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
+	p := &process{t: t, life: l, late: map[uint64]lateCall{}, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
 		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]time.Duration{},
 		loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{},
-		logged: map[object.ID]*lines{}, asked: map[uint64]context.CancelFunc{}}
+		logged: logCounts{}, failed: logCounts{}, asked: map[uint64]context.CancelFunc{}}
 	var err error
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
 		return nil, err
@@ -224,7 +227,7 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 	case link.Lost:
 		p.lost(d)
 	case link.Failed:
-		p.failed(id, d)
+		p.logFailure(id, d)
 	case link.Log:
 		p.log(d)
 	case link.LeftOut:

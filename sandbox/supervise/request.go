@@ -147,6 +147,9 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 	if p.pending == nil || p.retired || p.cause != nil {
 		return 0, false, errEnded
 	}
+	if p.silent {
+		return 0, false, object.Errorf(object.CodeUnavailable, "the tenant's worker does not answer the host; not executed, try again")
+	}
 	if room := p.t.payloadRoom(); w.bytes > 0 && p.bytes > 0 && p.bytes+w.bytes > room {
 		return 0, false, object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB of arguments under way to the tenant's worker, a quarter of its memory; not executed, try again", room>>20)
@@ -221,7 +224,10 @@ func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, e
 
 // answer completes a request. A reply to a request that was given up is dropped.
 func (p *process) answer(id uint64, d *link.Decoder) {
-	w := p.drop(id)
+	p.mu.Lock()
+	w := p.dropLocked(id)
+	delete(p.late, id)
+	p.mu.Unlock()
 	if w == nil {
 		d.B = nil
 		return
@@ -249,7 +255,7 @@ func (p *process) refused(w *pending, failed *object.Error) {
 	}
 	switch failed.Code {
 	case object.CodeExhausted, object.CodeDeadline, object.CodeTooLarge:
-		if w.call != nil && p.passes(w.call.ID) {
+		if w.call != nil && p.passes(p.failed, w.call.ID) {
 			p.logFailed(w.call, p.t.redact(failed.Msg))
 		}
 	default:

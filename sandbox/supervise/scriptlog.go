@@ -20,7 +20,7 @@ type lines struct {
 // logScript writes what a script said, marked as its own, unless it says too much. What
 // was left out is told with the next line that is not.
 func (p *process) logScript(level string, id object.ID, msg string) {
-	if !p.knows(id) || !p.passes(id) {
+	if !p.knows(id) || !p.passes(p.logged, id) {
 		return
 	}
 	var l slog.Level
@@ -31,8 +31,8 @@ func (p *process) logScript(level string, id object.ID, msg string) {
 }
 
 // passes reports whether one more line about an object may be logged, and counts it.
-func (p *process) passes(id object.ID) bool {
-	c := p.linesOf(id)
+func (p *process) passes(counts logCounts, id object.ID) bool {
+	c := counts.of(id)
 	if now := time.Now(); now.Sub(c.since) >= time.Second {
 		p.tellDropped(id, c)
 		*c = lines{since: now}
@@ -45,8 +45,8 @@ func (p *process) passes(id object.ID) bool {
 	return true
 }
 
-// failed logs why a call failed, as the worker says, with what the host knows of the call.
-func (p *process) failed(n uint64, d *link.Decoder) {
+// logFailure logs why a call failed, as the worker says, with what the host knows of the call.
+func (p *process) logFailure(n uint64, d *link.Decoder) {
 	raw := d.Raw()
 	text := p.t.redact(string(raw[:min(len(raw), maxScriptLine)]))
 	p.mu.Lock()
@@ -57,7 +57,7 @@ func (p *process) failed(n uint64, d *link.Decoder) {
 		w.detail = text
 	}
 	p.mu.Unlock()
-	if c.ID != "" && p.passes(c.ID) {
+	if c.ID != "" && p.passes(p.failed, c.ID) {
 		p.logFailed(&c, text)
 	}
 }
@@ -75,30 +75,35 @@ func (p *process) logFailed(c *object.Call, why string) {
 // leftOut counts lines that the worker did not send: it knows what would become of them.
 func (p *process) leftOut(id object.ID, n uint64) {
 	if p.knows(id) {
-		p.linesOf(id).dropped += int(n)
+		p.logged.of(id).dropped += int(n)
 		p.t.cfg.Account.DroppedLines(n)
 	}
 }
 
-func (p *process) linesOf(id object.ID) *lines {
-	c := p.logged[id]
+// logCounts counts lines by object.
+type logCounts map[object.ID]*lines
+
+func (l logCounts) of(id object.ID) *lines {
+	c := l[id]
 	if c == nil {
 		c = &lines{}
-		p.logged[id] = c
+		l[id] = c
 	}
 	return c
 }
 
 // logDropped tells of what was left out last, when the worker has ended.
 func (p *process) logDropped() {
-	for id, c := range p.logged {
-		p.tellDropped(id, c)
+	for _, counts := range []logCounts{p.logged, p.failed} {
+		for id, c := range counts {
+			p.tellDropped(id, c)
+		}
 	}
 }
 
 func (p *process) tellDropped(id object.ID, c *lines) {
 	if c.dropped > 0 {
-		p.t.cfg.Log.Warn("script logged more than it may", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
+		p.t.cfg.Log.Warn("more was logged than may be", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
 	}
 }
 

@@ -19,12 +19,22 @@ const (
 	pingAfter = 200 * time.Millisecond
 	// Grace is how long after its limit a call may be answered, before the host does that and ends the worker.
 	Grace = 500 * time.Millisecond
+	// killAfter is how long after that the worker may still end the call, on a machine that is busy: with it would go
+	// the state of all its objects.
+	killAfter = time.Second
 )
+
+// lateCall is a call that the host answered and the worker has not ended.
+type lateCall struct {
+	answered time.Time
+	id       object.ID
+	wall     time.Duration
+}
 
 // pingTimeout is how long a worker may take to answer a ping. Its reader competes with its scripts for one
 // processor, of which the policy may grant it a part.
 func (t *Tenant) pingTimeout() time.Duration {
-	const whole = 5 * time.Second
+	const whole = 3 * time.Second
 	if c := t.cfg.Confine.CPUs; c > 0 && c < 1 {
 		return time.Duration(float64(whole) / max(c, 0.1))
 	}
@@ -58,14 +68,22 @@ func (p *process) sweep(now time.Time) {
 			w.err = object.Errorf(object.CodeDeadline,
 				"limit exceeded: %s of wall time; the worker did not end the call; whether it was executed is unknown", w.wall)
 			late = append(late, w)
-			if !w.begun.IsZero() || !w.withdrawn.IsZero() {
-				kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", w.call.ID, Grace, w.wall)
+			if w.begun.IsZero() && w.withdrawn.IsZero() {
+				p.silent = true
+			} else {
+				p.late[n] = lateCall{now, w.call.ID, w.wall}
+				p.post(link.Cancel, n)
 			}
 		case w.call != nil && w.begun.IsZero() && w.withdrawn.IsZero() && !w.deadline.IsZero() && now.After(w.deadline):
 			p.withdrawLocked(n, w, now, object.Errorf(object.CodeDeadline, "limit exceeded: the call waited for %s and did not begin in time; not executed", w.call.ID))
 			ask = true
 		default:
 			ask = ask || now.Sub(w.sent) > pingAfter
+		}
+	}
+	for _, l := range p.late {
+		if now.Sub(l.answered) > killAfter {
+			kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", l.id, Grace+killAfter, l.wall)
 		}
 	}
 	switch {
@@ -77,7 +95,7 @@ func (p *process) sweep(now time.Time) {
 	case !p.pinged.IsZero() && now.Sub(p.pinged) > p.t.pingTimeout():
 		kill = fmt.Errorf("the worker did not answer the host for %s", p.t.pingTimeout())
 	}
-	if len(p.pending) > 0 || !p.pinged.IsZero() && p.pending != nil {
+	if len(p.pending) > 0 || (!p.pinged.IsZero() || len(p.late) > 0) && p.pending != nil {
 		p.sweepLocked()
 	}
 	p.mu.Unlock()
@@ -91,8 +109,8 @@ func (p *process) sweep(now time.Time) {
 
 var errNoAnswer = object.Errorf(object.CodeDeadline, "no answer within the deadline; whether it was executed is unknown")
 
-// overdueLocked reports whether a call is past its limit. A call whose beginning is not known is counted from when the
-// worker last reported that it had not begun: what it waits for others of its object is not its own time.
+// overdueLocked reports whether a call is past its limit. A call whose beginning is not known is counted from when
+// the worker last reported that it had not begun: what it waits for others of its object is not its own time.
 func (p *process) overdueLocked(w *pending, now time.Time) bool {
 	switch {
 	case !w.begun.IsZero():
@@ -128,7 +146,7 @@ func (p *process) pong(id uint64, d *link.Decoder) error {
 			w.sent = p.pinged // it had not begun by then
 		}
 	}
-	p.pinged = time.Time{}
+	p.pinged, p.silent = time.Time{}, false
 	return d.Err
 }
 

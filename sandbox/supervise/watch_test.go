@@ -78,8 +78,8 @@ func wantError(t *testing.T, err error, code object.Code, parts ...string) {
 	}
 }
 
-// TestOverdue: a call that the worker does not end at its limit is answered by the host, its worker is ended, and of the
-// other call it is not known whether it began.
+// TestOverdue: a call that the worker does not end at its limit is answered by the host, its worker is ended, and
+// of the other call it is not known whether it began.
 func TestOverdue(t *testing.T) {
 	w := watch(t, object.Limits{Wall: time.Second})
 	begun := time.Now()
@@ -96,11 +96,39 @@ func TestOverdue(t *testing.T) {
 	}
 	w.p.sweep(begun.Add(time.Second + Grace + 100*time.Millisecond))
 	wantError(t, <-late, object.CodeDeadline, "limit exceeded: 1s of wall time", "whether it was executed is unknown")
+	if got := <-w.cancelled; got != id {
+		t.Errorf("call %d is cancelled, want %d", got, id)
+	}
+	w.sweep(t, begun.Add(time.Second+Grace+200*time.Millisecond), link.Running{ID: id}) // the other one waits
+	w.p.sweep(begun.Add(time.Second + Grace + killAfter + 300*time.Millisecond))
 	wantError(t, <-other, object.CodeUnavailable, "whether it was executed is unknown")
 	<-w.ended
 	<-w.p.done
-	if n := w.tenant.Status(); n.Crashes != 1 || !strings.Contains(n.Cause.Error(), "a call of acme.x was not ended 500ms after its limit of 1s") {
+	if n := w.tenant.Status(); n.Crashes != 1 || !strings.Contains(n.Cause.Error(), "a call of acme.x was not ended 1.5s after its limit of 1s") {
 		t.Errorf("the worker's end: %+v", n)
+	}
+}
+
+// TestLateIsNotStuck: a worker that ends a call soon after the host has answered it lives on.
+func TestLateIsNotStuck(t *testing.T) {
+	w := watch(t, object.Limits{Wall: time.Second})
+	begun := time.Now()
+	late := w.call(t.Context(), begun.Add(time.Hour))
+	id := <-w.calls
+	w.sweep(t, begun.Add(300*time.Millisecond), link.Running{ID: id, For: time.Since(begun)})
+	w.p.sweep(begun.Add(time.Second + Grace + 100*time.Millisecond))
+	wantError(t, <-late, object.CodeDeadline, "whether it was executed is unknown")
+	w.reply(t, id)
+	next := w.call(t.Context(), begun.Add(time.Hour)) // its answer comes after that one
+	w.reply(t, <-w.calls)
+	if err := <-next; err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+	w.p.sweep(begun.Add(time.Second + Grace + killAfter + 300*time.Millisecond))
+	w.p.mu.Lock()
+	defer w.p.mu.Unlock()
+	if w.p.cause != nil {
+		t.Errorf("the worker was ended: %v", w.p.cause)
 	}
 }
 
@@ -214,13 +242,13 @@ func TestSilentWorker(t *testing.T) {
 	if not == 0 || unknown > 1 {
 		t.Errorf("%d calls were not executed, of %d it is not known; the socket holds less than one", not, unknown)
 	}
-	if s := tenant.Status(); !strings.Contains(s.Cause.Error(), "the worker did not answer the host for 5s") {
+	if s := tenant.Status(); !strings.Contains(s.Cause.Error(), "the worker did not answer the host for 3s") {
 		t.Errorf("the worker's end: %v", s.Cause)
 	}
 }
 
-// TestControlDoesNotWait: whatever a worker does not read, changes of its objects, secrets and the end of a connection
-// take effect in the host at once.
+// TestControlDoesNotWait: whatever a worker does not read, changes of its objects, secrets and the end of a
+// connection take effect in the host at once.
 func TestControlDoesNotWait(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{})
 	p, _ := startFake(t, tenant, nil)

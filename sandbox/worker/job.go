@@ -89,7 +89,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 			e = cause
 		}
 		if e.Code == object.CodeInternal {
-			j.tell(e.Error())
+			j.tell(e.Error)
 		}
 		j.failure(e)
 		return nil, out.Broken
@@ -108,7 +108,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 		}
 		j.frame.B, j.rest = doc[0], [2][]byte(doc[1:])
 		if out.Exception {
-			j.tell(j.raised(ser))
+			j.tell(func() string { return j.raised(ser) })
 		}
 	}
 	// The head was written before the outcome was known.
@@ -119,8 +119,8 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 // maxTold bounds the exception, as it is written, of which the host's log gets the text.
 const maxTold = 16 << 10
 
-// raised returns an exception that is the reply as a line for the host's log: class, message, and where it was raised if
-// the exception says so.
+// raised returns an exception that is the reply as a line for the host's log: class, message, and where it was
+// raised if the exception says so.
 func (j *job) raised(ser codec.Serializer) string {
 	payload := j.frame.B[j.head:]
 	if len(payload) > maxTold || len(j.rest[0])+len(j.rest[1]) > 0 {
@@ -144,13 +144,13 @@ func (j *job) raised(ser codec.Serializer) string {
 }
 
 // tell sends the host a line about why the job failed, for its log.
-func (j *job) tell(why string) {
-	if !j.w.lines.pass(j.call.ID, time.Now()) {
+func (j *job) tell(why func() string) {
+	if !j.w.failed.pass(j.call.ID, time.Now()) {
 		return
 	}
 	var e link.Encoder
 	e.Begin(link.Failed, j.id)
-	e.Raw([]byte(j.w.Redact(why)))
+	e.Raw([]byte(j.w.Redact(why())))
 	j.w.post(e.Frame())
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 // memory is the one budget of the worker's memory: what instances, sessions, streams, arguments and results hold
-// together. Each instance has a limit of its own, but many may hold more than the process may. Before that is ended by the
-// system, with the state of all, the instance that holds most is ended.
+// together. Each instance has a limit of its own, but many may hold more than the process may. Before that is
+// ended by the system, with the state of all, the instance that holds most is ended.
 //
 // The budget is looked at when a call ends and, while a call runs for long, many times a second.
 type memory struct {
@@ -35,11 +35,11 @@ const (
 	worth        = 16      // less than this part of the heap's share is not worth an instance's end
 )
 
-// How much garbage may come on top of what is live, in percent: much in a small heap, which makes calls faster, and little
-// in one that nears its limit, where calls that allocate must help to collect.
+// How much garbage may come on top of what is live, in percent: much in a small heap, which makes calls faster,
+// and little in one that nears its limit, where calls that allocate must help to collect.
 const (
 	lazyGC = 400
-	keenGC = 75
+	keenGC = 100
 )
 
 // watchEvery is how often memory is looked at while a call runs for long.
@@ -68,7 +68,8 @@ func (m *memory) remove(a *actor) {
 	delete(m.actors, a)
 }
 
-// settle restores the budget. self is the actor that calls it between two calls, whose state it may look at; nil: none.
+// settle restores the budget. self is the actor that calls it between two calls, whose state it may look at; nil:
+// none.
 func (m *memory) settle(self *actor) {
 	if m.limit == 0 {
 		return
@@ -76,7 +77,7 @@ func (m *memory) settle(self *actor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all, live := heap()
-	if keen := all > m.limit/2; keen != m.keen {
+	if keen := all > m.limit/4*3; keen != m.keen {
 		m.keen = keen
 		debug.SetGCPercent(map[bool]int{true: keenGC, false: lazyGC}[keen])
 	}
@@ -99,8 +100,8 @@ func (m *memory) settle(self *actor) {
 	}
 }
 
-// endLargestLocked ends the instance that holds most. It reports whether memory is free afterwards: a call that runs ends a
-// little later, and nothing is ended for what would not help.
+// endLargestLocked ends the instance that holds most. It reports whether memory is free afterwards: a call that
+// runs ends a little later, and nothing is ended for what would not help.
 func (m *memory) endLargestLocked(self *actor, live int64) bool {
 	var largest *actor
 	var most, idle int64
@@ -119,8 +120,8 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 			a.own.Unlock()
 		}
 	}
-	// What no instance at rest holds is held by those that run: by each the same, as far as can be told. The calls that have run
-	// for longest are ended, as many as hold what is too much.
+	// What no instance at rest holds is held by those that run: by each the same, as far as can be told. The calls
+	// that have run for longest are ended, as many as hold what is too much.
 	if n := int64(len(running)); n > 0 && (live-idle)/n > max(most, m.limit/worth) {
 		each := (live - idle) / n
 		for _, a := range oldest(running)[:min(n, (live-m.limit)/each+1)] {
@@ -192,8 +193,8 @@ func (a *actor) holds() int64 {
 	return a.state.Held()
 }
 
-// evict throws the actor's instance away without running its script; the caller has own. The next call reads why, if it
-// could miss it.
+// evict throws the actor's instance away without running its script; the caller has own. The next call reads why,
+// if it could miss it.
 func (a *actor) evict(why *object.Error) {
 	if a.state == nil {
 		return

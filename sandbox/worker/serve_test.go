@@ -146,7 +146,8 @@ function Counter.expose:inc() self.n = self.n + 1 return self.n end
 function Counter.expose:spin() self.n = self.n + 1 local t = os.clock() while os.clock() - t < 0.05 do end return self.n end
 return Counter`
 
-// TestWorkerReadsWhileItIsNotRead: a host that sends and does not read gets rid of all its frames, and then of all answers.
+// TestWorkerReadsWhileItIsNotRead: a host that sends and does not read gets rid of all its frames, and then of all
+// answers.
 func TestWorkerReadsWhileItIsNotRead(t *testing.T) {
 	c := serve(t)
 	c.load("acme.counter", counter, object.Limits{Queue: 10})
@@ -197,8 +198,8 @@ func text(a answer) string {
 	return v
 }
 
-// TestExecutedInWorker has calls wait, be refused, be withdrawn and met by other versions, at random: each is answered once,
-// and the object has seen exactly those whose answer is a result.
+// TestExecutedInWorker has calls wait, be refused, be withdrawn and met by other versions, at random: each is
+// answered once, and the object has seen exactly those whose answer is a result.
 func TestExecutedInWorker(t *testing.T) {
 	for seed := range uint64(10) {
 		random := rand.New(rand.NewPCG(seed, 2))

@@ -82,6 +82,7 @@ func serveWithin(conn *nonblock.Socket, bytes int64) error {
 		asked:   map[uint64]chan proxyReply{},
 	}
 	w.lines.tell = w.leftOut
+	w.failed.tell = func(object.ID, uint64) {} // the host counts those beyond its own limit
 	if w.memory.limit = int64(float64(bytes) * heapShare); bytes > 0 {
 		backlog := min(int(float64(bytes)*backlogShare), link.MaxBacklogBytes)
 		w.out.Limit(backlog, 2*backlog)
@@ -120,7 +121,8 @@ type process struct {
 
 	memory  memory
 	secrets secrets
-	lines   lines
+	lines   lines        // of scripts
+	failed  lines        // about calls that failed
 	stalled atomic.Bool  // the host does not read
 	message atomic.Int64 // the longest result that any object may give, in bytes, as the host knows
 
@@ -270,6 +272,7 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 	}
 	o := newHosted(w, cfg.ID, cfg.Limits)
 	w.lines.allow(o.id, o.limits.LogLines)
+	w.failed.allow(o.id, 2*o.limits.LogLines)
 	w.message.Store(max(w.message.Load(), int64(o.limits.ResultBytes)))
 	w.loaded[number] = o
 	go o.load(context.Background(), cfg)
@@ -386,8 +389,8 @@ func (w *process) pong(id uint64) {
 // and the reader will see that.
 func (w *process) send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }
 
-// post sends a frame without waiting. If too much waits for a host that does not read, the next frame of the host ends
-// the process.
+// post sends a frame without waiting. If too much waits for a host that does not read, the next frame of the host
+// ends the process.
 func (w *process) post(frame []byte) {
 	if err := w.out.Post(frame); errors.Is(err, link.ErrStalled) {
 		w.stalled.Store(true)

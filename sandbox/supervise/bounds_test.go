@@ -1,0 +1,136 @@
+package supervise
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// describes plays a worker that describes its object by a document, and counts how often it is asked.
+func describes(t *testing.T, doc []byte) (tenant *Tenant, asked chan struct{}, f *fake) {
+	t.Helper()
+	tenant, asked = newTenant(Config{}, object.Limits{}), make(chan struct{}, 10)
+	_, f = startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
+		if typ != link.Describe {
+			return nil
+		}
+		asked <- struct{}{}
+		var e link.Encoder
+		e.Begin(link.Described, id)
+		e.PutReply(object.Reply{Payload: doc}, true, nil)
+		return f.out.Post(e.Frame())
+	})
+	return tenant, asked, f
+}
+
+// TestDescriptionsAreBoundedAndKept: what a version exposes is asked once. A worker that was taken over cannot
+// have the host read more members or bytes than an object may have.
+func TestDescriptionsAreBoundedAndKept(t *testing.T) {
+	doc := func(n int) []byte {
+		d := object.Description{Instance: object.Single}
+		for i := range n {
+			d.Members = append(d.Members, object.Member{Name: object.Method(fmt.Sprint("m", i)), Method: true})
+		}
+		b, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	tenant, asked, _ := describes(t, doc(link.MaxMembers))
+	for range 3 {
+		if d, err := tenant.Describe(t.Context(), "acme.x"); err != nil || len(d.Members) != link.MaxMembers || d.ID != "acme.x" {
+			t.Fatalf("%v, %v", d, err)
+		}
+	}
+	if n := len(asked); n != 1 {
+		t.Errorf("the worker was asked %d times", n)
+	}
+	tenant, _, _ = describes(t, doc(link.MaxMembers+1))
+	if _, err := tenant.Describe(t.Context(), "acme.x"); err == nil || !strings.Contains(err.Error(), "more than 1000 members") {
+		t.Errorf("a description with too many members: %v", err)
+	}
+	tenant, _, f := describes(t, make([]byte, link.MaxDescribedBytes+1))
+	if _, err := tenant.Describe(t.Context(), "acme.x"); object.CodeOf(err) != object.CodeUnavailable {
+		t.Errorf("a description that is too long: %v", err)
+	}
+	<-f.ended
+}
+
+// limited is a budget of so many bytes.
+type limited struct {
+	mu   sync.Mutex
+	left int
+}
+
+func (l *limited) Acquire(n int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n > l.left {
+		return errors.New("1 MiB of calls between the tenant's objects")
+	}
+	l.left -= n
+	return nil
+}
+
+func (l *limited) Release(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left += n
+}
+
+// TestObjectCallsAreCounted: the bytes of the calls that objects make are taken from a budget while they are under
+// way. Beyond it they are refused, not executed, and when all have ended, all of it is given back.
+func TestObjectCallsAreCounted(t *testing.T) {
+	const calls = 8
+	budget, open := &limited{left: 1 << 20}, make(chan struct{})
+	tenant := newTenant(Config{Budget: budget, Proxy: func(_ context.Context, _ object.ID, _ bool, c *object.Call) (object.Reply, error) {
+		<-open
+		return object.Reply{Payload: c.Payload[:10]}, nil
+	}}, object.Limits{})
+	answers := make(chan *object.Error, calls)
+	p, f := startFake(t, tenant, func(_ *fake, typ link.Type, _ uint64, body []byte) error {
+		if typ == link.ProxyReply {
+			d := link.Decoder{B: body}
+			_, _, err := d.ReplyFields()
+			answers <- err
+		}
+		return nil
+	})
+	p.mu.Lock()
+	p.known["acme.x"] = 1
+	p.mu.Unlock()
+	for id := range uint64(calls) {
+		f.send(t, link.Proxy, id, func(e *link.Encoder) {
+			e.Text("acme.x")
+			e.Bool(false)
+			e.PutCall(&object.Call{ID: "acme.y", Kind: object.Invoke, Payload: make([]byte, 300_000)}) // three have room
+		})
+	}
+	for range calls - 3 {
+		if err := <-answers; err == nil || err.Msg != "limit exceeded: 1 MiB of calls between the tenant's objects; not executed" {
+			t.Errorf("beyond the budget: %v", err)
+		}
+	}
+	close(open)
+	for range 3 {
+		if err := <-answers; err != nil {
+			t.Errorf("within it: %v", err)
+		}
+	}
+	for range 3 { // the slots are given back last
+		p.proxies <- struct{}{}
+	}
+	for given := false; !given; {
+		budget.mu.Lock()
+		given = budget.left == 1<<20
+		budget.mu.Unlock()
+	}
+}
