@@ -18,16 +18,19 @@ var keepers = []struct{ name, source string }{
 		"while #s > 1 do s = s:sub(1, #s / 2 + 1) if #s < 3 then s = s:sub(2) end end t[i] = s end return t"},
 	{"captures", "local t = {} for i = 1, 200 do t[i] = (('x'):rep(50000) .. i):match('%d+') end return t"},
 	{"parts of short strings", "local t = {} for i = 1, 5000 do t[i] = (('x'):rep(2000) .. i):sub(-2) end return t"},
-	{"joined numbers", "local t = {} for i = 1, 20000 do t[i] = 1 .. 2 .. 3 .. 4 .. 5 .. 6 .. 7 .. 8 .. 9 .. 1 .. 2 .. 3 .. 4 .. 5 .. 6 end return t"},
+	{"joined numbers", "local t = {} for i = 1, 20000 do " +
+		"t[i] = 1 .. 2 .. 3 .. 4 .. 5 .. 6 .. 7 .. 8 .. 9 .. 1 .. 2 .. 3 .. 4 .. 5 .. 6 end return t"},
 	{"patterns", "local t = {} for i = 1, 200 do t[i] = ('x'):gmatch(('x'):rep(50000) .. i) end return t"},
 	{"subjects", "local t = {} for i = 1, 200 do t[i] = (('x'):rep(50000) .. i):gmatch('x') end return t"},
 	{"iterators", "local t = {} for i = 1, 20000 do t[i] = ('x'):gmatch('x') end return t"},
 	{"code", "local s, t = 'return function(a, b, c) local d = a + b return d * c end ', {} " +
 		"for i = 1, 2000 do t[i] = loadstring(s) end return t"},
-	{"inner code", "local s, t = ('local a = 1 '):rep(150) .. 'return function() ' .. ('x = 1 '):rep(500) .. 'end', {} " +
+	{"inner code", "local t = {} local s = ('local a = 1 '):rep(150) .. 'return function() ' .. ('x = 1 '):rep(500) .. 'end' " +
 		"for i = 1, 200 do t[i] = loadstring(s)() end return t"},
-	{"sources", "local t = {} for i = 1, 200 do t[i] = loadstring('unlikelyName = 1' .. (' '):rep(50000)) end return t"},
-	{"sources of locals", "local t = {} for i = 1, 200 do t[i] = loadstring('local unlikelyName = 1' .. (' '):rep(50000)) end return t"},
+	{"sources", "local t = {} for i = 1, 200 do " +
+		"t[i] = loadstring('unlikelyName = 1' .. (' '):rep(50000)) end return t"},
+	{"sources of locals", "local t = {} for i = 1, 200 do " +
+		"t[i] = loadstring('local unlikelyName = 1' .. (' '):rep(50000)) end return t"},
 	{"removed keys", "local t = {} for i = 1, 300 do t[i .. 'k'] = 1 end " +
 		"for i = 1, 200 do local k = ('x'):rep(50000) .. i t[k] = 1 t[k] = nil end return t"},
 	{"dead slots", "local y = coroutine.yield local co = coroutine.create(function() " +
