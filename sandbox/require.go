@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
@@ -60,8 +61,7 @@ func (s *State) loader(L *lua.Thread, name string) (lua.Value, error) {
 		}
 	}
 	if !validModule(name) {
-		return lua.Nil, object.Errorf(object.CodeInvalid,
-			"%q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots", clip(s.p.env.Redact(name), 40))
+		return lua.Nil, fmt.Errorf("%q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots", clip(s.p.env.Redact(name), 40))
 	}
 	m, err := s.p.lib(L, name)
 	if err != nil {

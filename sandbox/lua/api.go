@@ -55,7 +55,7 @@ func (L *Thread) Reserve(n int) { L.reserve(L.top + n) }
 
 // PushString pushes a new string, which is charged for and counted.
 func (L *Thread) PushString(s string) int {
-	L.vm.Allocated += int64(textSize + len(s))
+	L.Allocate(textSize + len(s))
 	L.Push(String(s))
 	return 1
 }

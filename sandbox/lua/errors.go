@@ -7,6 +7,7 @@ import (
 
 // throw raises a value without asking the handler.
 func (L *Thread) throw(v Value) {
+	L.vm.charge(throwSteps)
 	L.vm.raised = &Error{Value: v}
 	panic(L.vm.raised)
 }
@@ -159,7 +160,7 @@ func (L *Thread) typeError(v Value, op string, reg int) {
 
 // arithError raises that arithmetic does not work on one of two values.
 func (L *Thread) arithError(a, b Value, aReg, bReg int) {
-	if _, ok := a.ToNumber(); ok {
+	if _, ok := L.toNumber(a); ok {
 		a, aReg = b, bReg
 	}
 	L.typeError(a, "perform arithmetic on", aReg)

@@ -551,6 +551,9 @@ enter:
 			if n < 0 {
 				n = L.top - from
 			}
+			if n > window {
+				vm.charge(n >> 3)
+			}
 			if L.open != nil {
 				L.closeUpvals(base)
 			}

@@ -5,7 +5,7 @@ const userDataSize = 80
 
 // Held returns the bytes that are in use: those of all values that can be reached from the given ones, from
 // the globals and from the stacks of the running coroutine and of those that wait for it. It stops when it
-// has found more than most. Strings that several VMs share, and compiled code, do not count.
+// has found more than most. Strings and code that several VMs share do not count.
 func (vm *VM) Held(most int64, from ...Value) int64 {
 	vm.epoch++
 	w := walker{epoch: vm.epoch, most: most}
@@ -64,7 +64,7 @@ func (w *walker) add(v Value) {
 }
 
 func (w *walker) table(t *Table) {
-	if t != nil && t != stateful {
+	if t != nil {
 		w.add(t.Value())
 	}
 }
@@ -79,18 +79,21 @@ func (w *walker) visit(v Value) {
 			w.add(e)
 		}
 		for i := range t.entries {
-			if e := &t.entries[i]; !e.value.IsNil() {
-				w.add(e.key)
-				w.add(e.value)
-			}
+			w.add(t.entries[i].key) // of an element that was removed, too, as it is kept until the table grows
+			w.add(t.entries[i].value)
 		}
 	case FunctionKind:
 		f := (*Function)(v.ref)
+		w.sum += functionSize + int64(len(f.upvals))*(8+upvalSize)
+		w.table(f.Env)
 		if f.proto != nil {
-			w.sum += functionSize + int64(len(f.upvals))*(8+upvalSize)
-			w.table(f.Env)
+			w.proto(f.proto)
 		}
-		w.add(f.ref)
+		if f.state != nil {
+			w.sum += int64(f.state.size)
+			w.add(f.state.refs[0])
+			w.add(f.state.refs[1])
+		}
 		for _, u := range f.upvals {
 			w.add(*u.v)
 		}
@@ -104,12 +107,27 @@ func (w *walker) visit(v Value) {
 	}
 }
 
+// proto counts code that a script has compiled.
+func (w *walker) proto(p *Proto) {
+	if !p.private || p.mark == w.epoch {
+		return
+	}
+	p.mark = w.epoch
+	w.sum += int64(p.own)
+	for _, inner := range p.protos {
+		w.proto(inner)
+	}
+}
+
+// thread counts a coroutine's stack. What is left above the slots in use is let go of, as it is not counted.
 func (w *walker) thread(L *Thread) {
-	w.sum += threadSize + int64(len(L.stack))*valueSize
+	w.sum += threadSize + int64(len(L.stack))*valueSize + int64(L.frames)*frameSize
 	w.table(L.env)
-	for _, v := range L.stack[:min(L.inUse(), len(L.stack))] {
+	n := min(L.inUse(), len(L.stack))
+	for _, v := range L.stack[:n] {
 		w.add(v)
 	}
+	clear(L.stack[n:])
 }
 
 // inUse returns the end of the slots that the functions of a coroutine use.

@@ -192,15 +192,19 @@ func (L *Thread) RawSet(t *Table, key, e Value) {
 	case key.IsNumber() && key.number() != key.number():
 		L.RuntimeError("table index is NaN")
 	}
+	room := t.Room()
 	if grown := t.Set(key, e); grown > 0 {
 		L.Allocate(grown)
+		L.vm.charge(room >> 2) // its elements were counted and moved
 	}
 }
 
 // RawSetInt is RawSet for an integer key.
 func (L *Thread) RawSetInt(t *Table, i int, e Value) {
+	room := t.Room()
 	if grown := t.SetInt(i, e); grown > 0 {
 		L.Allocate(grown)
+		L.vm.charge(room >> 2)
 	}
 }
 
@@ -235,10 +239,12 @@ func (L *Thread) arith(op code.Op, a, b Value, aReg, bReg int) Value {
 	return L.callValue(h, a, b)
 }
 
-// toNumber converts a value and charges for reading a long string.
+// ToNumber converts a number, or a string that can be read as one, and charges for reading a long one.
+func (L *Thread) ToNumber(v Value) (float64, bool) { return L.toNumber(v) }
+
 func (L *Thread) toNumber(v Value) (float64, bool) {
 	if v.Kind() == StringKind {
-		L.ChargeBytes(len(v.text().s))
+		L.vm.charge(len(v.text().s) >> 2)
 	}
 	return v.ToNumber()
 }
@@ -415,6 +421,9 @@ func (L *Thread) join(list []Value) Value {
 		} else {
 			b = AppendNumber(b, v.number())
 		}
+	}
+	if slack := cap(b) - len(b); slack > len(b)>>3+32 { // it would be kept and not counted
+		return String(string(b))
 	}
 	return String(unsafe.String(unsafe.SliceData(b), len(b))) // nothing else refers to b
 }

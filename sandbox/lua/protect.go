@@ -4,6 +4,7 @@ package lua
 // the end of a run, and a Go panic of the host's own.
 func (L *Thread) try(at, want int, handler Value) (err *Error) {
 	vm := L.vm
+	vm.charge(protectSteps)
 	ci, depth, calls, was := L.ci, L.depth, vm.calls, L.handler
 	L.handler = handler
 	defer func() {

@@ -12,11 +12,12 @@ type Thread struct {
 	vm     *VM
 	env    *Table // the globals of functions that are made without a function around them
 
-	stack []Value
-	top   int    // end of the values in use; of a Lua function only where an instruction sets it
-	ci    *frame // the running function
-	depth int    // functions inside each other
-	open  *upval // upvalues on the stack, the highest first
+	stack  []Value
+	top    int    // end of the values in use; of a Lua function only where an instruction sets it
+	ci     *frame // the running function
+	depth  int    // functions inside each other
+	frames int    // that were made
+	open   *upval // upvalues on the stack, the highest first
 
 	handler Value // is called with what is raised, before the stack is unwound
 	calls   int   // vm.calls where it was resumed: a yield is possible only there
@@ -54,6 +55,13 @@ const (
 	frameSize  = 96
 )
 
+// Steps that are charged for what takes as long however large its operands are.
+const (
+	allocationSteps = 10
+	protectSteps    = 20  // a protected call
+	throwSteps      = 150 // raising a value and catching it
+)
+
 func (vm *VM) newThread(env *Table) *Thread {
 	L := &Thread{kind: ThreadKind, vm: vm, env: env, stack: make([]Value, window+64)}
 	L.ci = &frame{base: 1, at: 0}
@@ -75,10 +83,11 @@ func (L *Thread) ChargeBytes(n int) {
 	}
 }
 
-// Allocate notes that n bytes are about to be allocated for the script's values and charges for them.
+// Allocate notes that n bytes are about to be allocated for the script's values and charges for them: for the
+// allocation, for clearing or filling the memory, and for its collection.
 func (L *Thread) Allocate(n int) {
 	L.vm.Allocated += int64(n)
-	L.ChargeBytes(n)
+	L.vm.charge(allocationSteps + n>>4)
 }
 
 // reserve makes sure that slots up to n, and a window above, exist.
@@ -112,6 +121,7 @@ func (L *Thread) enter(fn *Function, at, base, want int) *frame {
 	if ci == nil {
 		ci = &frame{prev: L.ci}
 		L.ci.next = ci
+		L.frames++
 		L.vm.Allocated += frameSize
 	}
 	if L.depth++; L.depth > L.vm.limits.Depth {
@@ -297,6 +307,7 @@ func (L *Thread) closeUpvals(from int) {
 func (L *Thread) closure(p *Proto, around *Function, base int) *Function {
 	n := len(p.Captures)
 	L.vm.Allocated += functionSize + int64(n)*8
+	L.vm.charge(allocationSteps + 8*n)
 	var fn *Function
 	if n == 1 { // the usual number, in one piece
 		one := new(struct {

@@ -15,6 +15,7 @@ package lua
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hearthhost/hearth/sandbox/lua/code"
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
@@ -156,6 +157,10 @@ type Proto struct {
 	params    int
 	vararg    bool
 	size      int // bytes that it takes, with the functions inside
+	own       int // without them
+
+	private bool   // one VM has compiled it for itself, and counts it
+	mark    uint16 // of the last walk that found it
 }
 
 // Size returns the number of bytes that the compiled function takes.
@@ -168,7 +173,12 @@ const maxFieldName = 128
 type SyntaxError = syntax.Error
 
 // Compile compiles source. chunk names it in messages. The error is a *SyntaxError.
-func Compile(chunk, source string) (*Proto, error) {
+func Compile(chunk, source string) (*Proto, error) { return compile(chunk, source, false) }
+
+// Compile compiles source for this VM alone: the code counts as memory that it holds.
+func (vm *VM) Compile(chunk, source string) (*Proto, error) { return compile(chunk, source, true) }
+
+func compile(chunk, source string, private bool) (*Proto, error) {
 	main, err := syntax.Parse(chunk, source)
 	if err != nil {
 		return nil, err
@@ -177,7 +187,8 @@ func Compile(chunk, source string) (*Proto, error) {
 	if err != nil {
 		return nil, err
 	}
-	return link(p, map[string]Value{}), nil
+	l := linker{known: map[string]Value{}, private: private}
+	return l.link(p), nil
 }
 
 // Unfinished reports whether Compile failed as the source ended too early.
@@ -186,11 +197,34 @@ func Unfinished(err error) bool {
 	return errors.As(err, &e) && e.Unfinished
 }
 
-// link makes values of the constants. Equal strings of one chunk become one object.
-func link(p *code.Proto, known map[string]Value) *Proto {
+// linker makes code ready to run.
+type linker struct {
+	known   map[string]Value // equal strings of one chunk become one object
+	private bool
+}
+
+// text returns a string of the chunk. It is a copy: what the compiler found is part of the source, all of which
+// it would keep.
+func (l *linker) text(s string) Value {
+	if v, ok := common[s]; ok {
+		return v
+	}
+	v, ok := l.known[s]
+	if !ok {
+		s = strings.Clone(s)
+		v = SharedString(s)
+		l.known[s] = v
+	}
+	return v
+}
+
+func (l *linker) name(s *string) { *s = l.text(*s).text().s }
+
+// link makes values of the constants.
+func (l *linker) link(p *code.Proto) *Proto {
 	out := &Proto{
 		Proto: p, code: p.Code, registers: p.Registers, params: p.Params, vararg: p.Vararg,
-		consts: make([]Value, len(p.Consts)), protos: make([]*Proto, len(p.Protos)),
+		consts: make([]Value, len(p.Consts)), protos: make([]*Proto, len(p.Protos)), private: l.private,
 	}
 	out.size = 400 + 12*len(p.Code) + 56*len(p.Consts) + 56*len(p.Locals) + 40*len(p.Captures)
 	for i, c := range p.Consts {
@@ -202,19 +236,20 @@ func link(p *code.Proto, known map[string]Value) *Proto {
 		case code.NumberConst:
 			out.consts[i] = Number(c.Number)
 		case code.StringConst:
-			out.size += len(c.String)
-			v, ok := known[c.String]
-			if !ok {
-				if v, ok = common[c.String]; !ok {
-					v = SharedString(c.String)
-				}
-				known[c.String] = v
-			}
-			out.consts[i] = v
+			out.size += textSize + len(c.String)
+			out.consts[i] = l.text(c.String)
+			p.Consts[i].String = out.consts[i].text().s
 		}
 	}
+	for i := range p.Locals {
+		l.name(&p.Locals[i].Name)
+	}
+	for i := range p.Upvals {
+		l.name(&p.Upvals[i])
+	}
+	out.own = out.size
 	for i, inner := range p.Protos {
-		out.protos[i] = link(inner, known)
+		out.protos[i] = l.link(inner)
 		out.size += out.protos[i].size
 	}
 	return out
@@ -228,7 +263,13 @@ type Function struct {
 	proto  *Proto
 	upvals []*upval
 	native Native
-	ref    Value // what a native function refers to
+	state  *iterator // of a native function with a state
+}
+
+// iterator is what a native function with a state refers to.
+type iterator struct {
+	refs [2]Value
+	size int
 }
 
 // Native is a function of the host's. It finds its arguments by [Thread.Get] and the like, pushes its
@@ -251,17 +292,14 @@ func NewFunction(p *Proto, env *Table) *Function {
 // NewNative returns a native function.
 func NewNative(f Native) *Function { return &Function{kind: FunctionKind, native: f} }
 
-// NewIterator returns a native function that has a state of its own, such as where it is. ref is a value
-// that it refers to, which counts as in use as long as the function does.
-func NewIterator(f Native, ref Value) *Function {
-	return &Function{kind: FunctionKind, native: f, ref: ref, Env: stateful}
+// NewIterator returns a native function that has a state of its own, such as where it is, which takes size bytes.
+// a and b are values that it refers to: they count as in use as long as the function does.
+func NewIterator(f Native, size int, a, b Value) *Function {
+	return &Function{kind: FunctionKind, native: f, state: &iterator{[2]Value{a, b}, size}}
 }
 
-// stateful marks native functions that have a state.
-var stateful = NewTable(0, 0)
-
 // Stateful reports whether a native function has a state of its own.
-func (f *Function) Stateful() bool { return f.native != nil && f.Env == stateful }
+func (f *Function) Stateful() bool { return f.state != nil }
 
 // Proto returns the code of a Lua function, nil for a native one.
 func (f *Function) Proto() *Proto { return f.proto }

@@ -120,6 +120,7 @@ func baseAssert(L *lua.Thread) int {
 		L.Raise(v)
 	}
 	msg, _, _ := strings.Cut(L.OptString(2, "assertion failed!"), "\x00") // as PUC
+	L.Allocate(2 * len(msg))                                              // the message is made of it in two steps
 	L.RaiseError("%s", msg)
 	return 0
 }
@@ -182,14 +183,15 @@ func baseXPCall(L *lua.Thread) int {
 	if handler.IsNil() {
 		handler = lua.False // a handler that cannot be called
 	}
-	L.SetTop(1)
+	L.SetTop(2) // the handler stays, as memory in use
+	L.Push(L.Get(1))
 	if err := L.Try(0, -1, handler); err != nil {
 		L.Push(lua.False)
 		L.Push(err.Value)
 		return 2
 	}
-	L.Insert(lua.True, 1)
-	return L.Top()
+	L.Insert(lua.True, 3)
+	return L.Top() - 2
 }
 
 func baseSelect(L *lua.Thread) int {
@@ -216,8 +218,7 @@ func ToNumber(L *lua.Thread) int {
 	base := L.OptInt(2, 10)
 	if base == 10 {
 		v := L.CheckAny(1)
-		if f, ok := v.ToNumber(); ok {
-			chargeKey(L, v)
+		if f, ok := L.ToNumber(v); ok {
 			L.Push(lua.Number(f))
 			return 1
 		}
@@ -228,7 +229,7 @@ func ToNumber(L *lua.Thread) int {
 	if base < 2 || base > 36 {
 		L.ArgError(2, "base out of range")
 	}
-	L.ChargeBytes(len(t))
+	L.Charge(len(t) >> 2)
 	if f, ok := parseBase(t, uint64(base)); ok {
 		L.Push(lua.Number(f))
 	} else {
@@ -294,7 +295,7 @@ func baseToString(L *lua.Thread) int {
 		L.Push(L.Call(h, v))
 		return 1
 	}
-	L.Charge(2)
+	L.Charge(20)
 	return L.PushString(lua.Describe(v))
 }
 

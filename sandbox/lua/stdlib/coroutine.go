@@ -92,6 +92,6 @@ func (l *Library) wrap(L *lua.Thread) int {
 		}
 		L.Raise(v)
 		return 0
-	}, co.Value()).Value())
+	}, 64, co.Value(), lua.Nil).Value())
 	return 1
 }

@@ -70,6 +70,7 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 // conversion appends argument arg as verb and spec say.
 func conversion(L *lua.Thread, out []byte, spec string, verb byte, arg int) []byte {
 	f := parseSpec(spec)
+	L.Charge(10 + max(f.precision, 0))
 	var body string
 	switch verb {
 	case 'c':

@@ -29,7 +29,7 @@ func (l *Library) Compile(L *lua.Thread, chunk, source string) (*lua.Proto, erro
 		return nil, errors.New(chunk + ": precompiled code is not accepted")
 	}
 	L.Charge(100 + 4*len(source)) // some 50 ns a byte
-	p, err := lua.Compile(chunk, source)
+	p, err := L.VM().Compile(chunk, source)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ const (
 
 // newMatcher returns a matcher. As in PUC a pattern ends at a NUL byte.
 func newMatcher(L *lua.Thread, src, pat string) *matcher {
+	L.ChargeBytes(len(pat))
 	pat, _, _ = strings.Cut(pat, "\x00")
 	return &matcher{l: L, src: src, pat: pat}
 }

@@ -36,7 +36,11 @@ func (l *Library) openMath() {
 	} {
 		fns[name] = func(L *lua.Thread) int {
 			b := L.CheckNumber(2) // PUC as it is compiled looks at the second argument first
-			L.Push(lua.Number(f(L.CheckNumber(1), b)))
+			a := L.CheckNumber(1)
+			_, i := math.Frexp(a)
+			_, j := math.Frexp(b)
+			L.Charge(max(i-j, 0) >> 2) // a remainder is found bit by bit
+			L.Push(lua.Number(f(a, b)))
 			return 1
 		}
 	}

@@ -52,7 +52,7 @@ func osTime(L *lua.Thread) int {
 	t := L.CheckTable(1)
 	field := func(name string, otherwise int) int {
 		v := L.Index(t.Value(), lua.String(name))
-		if f, ok := v.ToNumber(); ok {
+		if f, ok := L.ToNumber(v); ok {
 			return int(int32(int64(f)))
 		}
 		if otherwise < 0 {

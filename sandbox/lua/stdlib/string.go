@@ -88,18 +88,27 @@ func Range(n, i, j int) (from, to int) {
 	return i - 1, j
 }
 
-// sharedText is the longest string all of which a part of it may keep in memory.
-const sharedText = 4 << 10
-
-// Part returns s[i:j]. What is less than half of a long string is copied: a script that keeps it does not
-// keep the rest, for which nothing was counted.
+// Part returns a copy of s[i:j]: a script that keeps a part does not keep the rest, for which nothing is counted.
+// Not even a rest that is small may be kept, as parts of parts of it would keep it, too.
 func Part(L *lua.Thread, s string, i, j int) string {
-	if len(s) <= sharedText || 2*(j-i) >= len(s) {
-		return s[i:j]
+	switch {
+	case j-i == len(s):
+		return s
+	case j-i == 1:
+		return bytesText[int(s[i]) : int(s[i])+1]
 	}
 	L.ChargeBytes(j - i)
 	return strings.Clone(s[i:j])
 }
+
+// bytesText has every byte once.
+var bytesText = func() string {
+	var all [256]byte
+	for i := range all {
+		all[i] = byte(i)
+	}
+	return string(all[:])
+}()
 
 func strRep(L *lua.Thread) int {
 	s, n := L.CheckString(1), int(int32(L.CheckInt(2)))
@@ -222,7 +231,8 @@ func indexOf(L *lua.Thread, s, sub string) int {
 func strGmatch(L *lua.Thread) int {
 	src, pat := L.CheckString(1), L.CheckString(2)
 	i := 0
-	L.Allocate(200)
+	const size = 200
+	L.Allocate(size)
 	L.Push(lua.NewIterator(func(L *lua.Thread) int {
 		m := newMatcher(L, src, pat)
 		for ; i <= len(src); i++ {
@@ -237,7 +247,7 @@ func strGmatch(L *lua.Thread) int {
 		}
 		m.settle()
 		return 0
-	}, L.Get(1)).Value())
+	}, size, L.Get(1), L.Get(2)).Value())
 	return 1
 }
 
@@ -338,7 +348,7 @@ func (g *substitution) add(i, end int) {
 // expand writes a replacement string, in which %1 to %9 are captures and %0 is the match.
 func (g *substitution) expand(i, end int) {
 	t, _ := g.repl.ToString()
-	g.L.ChargeBytes(len(t))
+	g.L.Charge(len(t) >> 3)
 	for k := 0; k < len(t); k++ {
 		if t[k] != '%' {
 			g.out = append(g.out, t[k])

@@ -99,10 +99,16 @@ func getInfo(L *lua.Thread) int {
 			return 1
 		}
 	}
-	L.Charge(500)
+	L.Charge(500 + len(what)>>3)
 	t := L.NewTable(0, 12)
 	set := func(name string, v lua.Value) { L.RawSet(t, lua.String(name), v) }
-	for _, c := range what {
+	var seen [256]bool
+	for i := range len(what) {
+		c := what[i]
+		if seen[c] {
+			continue
+		}
+		seen[c] = true
 		switch c {
 		case 'S':
 			setSource(set, at)

@@ -110,6 +110,7 @@ func tableInsert(L *lua.Thread) int {
 		}
 		if !t.Shift(pos, e) {
 			for i := e; i > pos; i-- {
+				L.Charge(1)
 				L.RawSetInt(t, i, t.GetInt(i-1))
 			}
 		}
@@ -134,6 +135,7 @@ func tableRemove(L *lua.Thread) int {
 	v := t.GetInt(pos)
 	if !t.Unshift(pos, e) {
 		for i := pos; i < e; i++ {
+			L.Charge(1)
 			L.RawSetInt(t, i, t.GetInt(i+1))
 		}
 	}
