@@ -5,7 +5,8 @@ function O.expose:attack()
   local c = hearth.caller()
   c.principal, c.channel, c.tenant, c.admin = "root", "plain", "demo", true
   self.last = c
-  return not pcall(setmetatable, hearth, {})
+  setmetatable(c, { __index = error })
+  return hearth.caller().principal == "alice" and hearth.caller().admin == nil
 end
 function O.expose:who()
   local c = hearth.caller()

@@ -1,5 +1,8 @@
--- call: alice attack -> result 0
--- call: bob probe -> result HA %d
+-- call: alice attack -> result 4
+-- call: bob probe -> result HA %d nil
+-- call: bob twin.probe -> result HA %d nil
+-- call: alice attack -> result 4
+-- call: alice probe -> result HA %d nil
 local O = hearth.object { instance = "call" }
 function O.expose:attack()
   local n = 0
@@ -15,5 +18,5 @@ function O.expose:attack()
   end
   return n
 end
-function O.expose:probe() return ("h"):upper() .. "A " .. ("%d") end
+function O.expose:probe() return ("h"):upper() .. "A " .. ("%d") .. " " .. tostring(getmetatable("").__add) end
 return O

@@ -1,11 +1,11 @@
 -- call: me attack -> result 0
 -- call: bob probe -> result clean 3 yielded nil
--- call: me broken 1 -> error ~"internal error"
--- call: me broken 2 -> error ~"internal error"
--- call: me broken 3 -> error ~"internal error"
+-- call: me broken 1 -> result dead
+-- call: me broken 2 -> result dead
+-- call: me broken 3 -> error ~"Lua function expected"
 -- call: bob probe -> result clean 3 yielded nil
 local O = hearth.object { instance = "call" }
--- A coroutine cannot yield out of a function of the VM, which does not always notice.
+-- A coroutine cannot yield out of a function of the VM.
 function O.expose:attack()
   local n = 0
   for _, f in ipairs {
@@ -27,6 +27,7 @@ function O.expose:broken(n)
     coroutine.yield,
   })[n])
   for _ = 1, 5 do pcall(coroutine.resume, co) end
+  return coroutine.status(co)
 end
 function O.expose:probe()
   local t = { 3, 1, 2 }

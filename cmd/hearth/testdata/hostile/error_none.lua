@@ -1,4 +1,4 @@
--- expect: error ~"bad argument #1 to error \\(value expected\\)"
+-- expect: error ~"nil"
 local O = hearth.object {}
 function O.expose:attack()
   do error() end

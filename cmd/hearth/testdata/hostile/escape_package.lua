@@ -1,6 +1,20 @@
--- expect: result true
-local O = hearth.object {}
+-- call: me attack -> result true
+-- call: me twin.probe -> result nil nil function
+-- call: me other.probe -> result nil nil function
+-- call: bob probe -> result nil nil function
+-- call: me other.probe -> result nil nil function
+local O = hearth.object { instance = "session" }
 function O.expose:attack()
-  return package==nil
+  package.loaded.shared, package.loaded.string, package.loaded.hearth = { poisoned = true }, {}, {}
+  package.preload.other = function() return "poisoned" end
+  package.path, package.cpath = "/etc/?;/proc/self/?", "/lib/?.so"
+  local reached = package.loadlib ~= nil or package.loaders ~= nil or package.searchers ~= nil or module ~= nil
+  for _, name in ipairs { "passwd", "environ", "libc", "hostname", "ffi", "lfs" } do
+    reached = reached or pcall(require, name)
+  end
+  return not reached and require "shared".poisoned
+end
+function O.expose:probe()
+  return tostring(require "shared".poisoned) .. " " .. tostring(package.preload.other) .. " " .. type(require "string".rep)
 end
 return O

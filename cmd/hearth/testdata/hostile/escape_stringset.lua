@@ -1,6 +1,12 @@
--- expect: result true
-local O = hearth.object {}
+-- call: me attack -> result true
+-- call: me twin.probe -> result XX 3
+-- call: me other.probe -> result XX 3
+-- call: bob probe -> result XX 3
+-- call: me other.probe -> result XX 3
+local O = hearth.object { instance = "session" }
 function O.expose:attack()
-  return not pcall(function() string.rep=nil end)
+  string.rep, string.upper, string.len = nil, function() return "poisoned" end, nil
+  return string.rep == nil
 end
+function O.expose:probe() return ("x"):rep(2):upper() .. " " .. ("abc"):len() end
 return O

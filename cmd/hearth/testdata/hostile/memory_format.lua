@@ -1,4 +1,4 @@
--- expect: error ~"invalid format \\(flags, width or precision of '%999999999d'\\)"
+-- expect: error ~"invalid format \\(width or precision too long\\)"
 local O = hearth.object {}
 function O.expose:attack()
   return #string.format("%999999999d",1)

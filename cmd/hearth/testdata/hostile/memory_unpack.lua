@@ -1,4 +1,4 @@
--- expect: error ~"too many results to unpack \\(at most 8000\\)"
+-- expect: error ~"too many results to unpack"
 local O = hearth.object {}
 function O.expose:attack()
   return select("#",unpack({},1,1e8))

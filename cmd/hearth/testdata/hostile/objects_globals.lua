@@ -3,7 +3,7 @@
 -- call: me other.probe -> result nil nil nil A
 local O = hearth.object { instance = "single" }
 function O.expose:attack()
-  local g = _G
+  local g, rawset, pairs = _G, rawset, pairs
   leak, g.leak2 = "x", "x"
   for k in pairs(g) do g[k] = nil end
   rawset(g, "leak2", "x")

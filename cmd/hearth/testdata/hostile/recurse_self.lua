@@ -1,4 +1,4 @@
--- expect: error ~"too many recursions in gettable"
+-- expect: error ~"loop in gettable"
 local O = hearth.object {}
 function O.expose:attack()
   do local t={} setmetatable(t,{__index=t}) return t.x end

@@ -1,4 +1,4 @@
--- expect: error ~"stack overflow: functions call each other too deep"
+-- expect: error ~"C stack overflow"
 local O = hearth.object {}
 function O.expose:attack()
   do local t={} setmetatable(t,{__tostring=function(t) return tostring(t) end}) return tostring(t) end

@@ -1,4 +1,4 @@
--- expect: error ~"stack overflow: more than 32 coroutines inside each other"
+-- expect: error ~"C stack overflow"
 local O = hearth.object {}
 function O.expose:attack()
   do local function f() coroutine.wrap(f)() end f() end

@@ -1,4 +1,4 @@
--- expect: error ~"call each other too deep"
+-- expect: error ~"stack overflow"
 local O = hearth.object {}
 function O.expose:attack()
   do while true do self:attack() end end

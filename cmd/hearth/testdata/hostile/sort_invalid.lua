@@ -1,4 +1,4 @@
--- expect: error ~"attempt to compare string with number"
+-- expect: error ~"attempt to compare (string|table|number) with (string|table|number)"
 local O = hearth.object {}
 function O.expose:attack()
   do local t={3,"x",{}} table.sort(t) return true end
