@@ -52,11 +52,21 @@ func (f *fence) check() *object.Error {
 	}
 	if allocated-f.sampled >= sampleEvery {
 		f.sampled = allocated
+		f.collect()
 		if allocated-f.began > f.limit && f.processFull() {
 			return f.exceeded()
 		}
 	}
 	return nil
+}
+
+// collect collects garbage when the heap has reached half of the soft limit: a script that makes strings of
+// megabytes is faster than the collector, which may then not keep the process within its limit.
+func (f *fence) collect() {
+	metrics.Read(f.samples[:])
+	if held := f.samples[0].Value.Uint64(); held > uint64(debug.SetMemoryLimit(-1))/2 && held > 2*f.samples[1].Value.Uint64() {
+		runtime.GC()
+	}
 }
 
 // processFull reports whether the process uses more than its soft memory limit, garbage aside.

@@ -231,7 +231,7 @@ func (a *attack) call(ctx context.Context, one *hearth.Session, s hostileStep) e
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s hangs", call)
-	case err != nil && strings.Contains(err.Error(), "worker"):
+	case err != nil && strings.Contains(err.Error(), "the worker ended"):
 		return fmt.Errorf("%s ended its tenant's worker: %w", call, err)
 	case err != nil && strings.Contains(err.Error(), "of wall time") && (a.busy || s.fails && strings.Contains(s.want.String(), "limit exceeded")):
 		a.t.Logf("%s: time ended it", call) // on a slow machine it is the first limit that is met

@@ -19,6 +19,7 @@ const (
 	Border Deviation = "a table with holes may have another border"
 	Libm   Deviation = "sin, exp, log, x^y differ in the last digit"
 	Zero   Deviation = "constants 0 and -0 are two values"
+	Weak   Deviation = "__mode has no effect"
 )
 
 // handled are the deviations that the comparison can deal with, and what removes them from a trace. Where
@@ -30,6 +31,7 @@ var handled = map[Deviation]func(trace string) string{
 	Zero:                                                        hideNegativeZeros,
 	Border:                                                      nil,
 	Libm:                                                        nil,
+	Weak:                                                        nil,
 	"pairs follows the order of insertion":                      nil,
 	"assert raises a table with a metatable as it is":      nil,
 	"strings are at most 32 MiB":                           nil,

@@ -23,10 +23,13 @@ func (l *Library) openStubs() {
 		return 2
 	}
 	out := lua.NewTable(0, 2)
-	stream := lua.NewUserData(proxy{}, out)
+	stream := lua.NewUserData(logStream{}, out)
 	methods := map[string]lua.Native{
 		"write": func(L *lua.Thread) int {
 			self := L.Get(1)
+			if self != stream {
+				L.ArgError(1, "FILE* expected")
+			}
 			for i := 2; i <= L.Top(); i++ {
 				L.CheckString(i)
 			}
@@ -73,6 +76,9 @@ func (l *Library) openStubs() {
 	p.SetString("path", lua.String("./lib/?.lua;./lib/?/init.lua"))
 	p.SetString("cpath", lua.String(""))
 }
+
+// logStream is the value of io.stdout and io.stderr.
+type logStream struct{}
 
 func traceback(L *lua.Thread) int {
 	if v := L.Get(1); !v.IsNil() {
