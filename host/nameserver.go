@@ -1,8 +1,11 @@
 package host
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -187,17 +190,56 @@ func nameFilter(prefix, regex any) (func(string) bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	invalid := func(why string) error {
-		return &object.Error{Code: object.CodeInvalid, Class: "NamingError", Msg: "invalid regex: " + why}
-	}
 	if len(r) > maxRegexBytes {
-		return nil, invalid("too long")
+		return nil, invalidRegex(fmt.Sprintf("it has %d bytes; want at most %d", len(r), maxRegexBytes))
+	}
+	// As it is first: in a group, "a)|(b" would be valid.
+	if _, err := regexp.Compile(r); err != nil {
+		return nil, invalidRegex(regexProblem(r, err))
 	}
 	re, err := regexp.Compile("^(?:" + r + ")")
 	if err != nil {
-		return nil, invalid("not understood here (there is no look-around and no back-reference)")
+		return nil, invalidRegex(regexProblem(r, err))
 	}
 	return re.MatchString, nil
+}
+
+func invalidRegex(why string) error {
+	return &object.Error{Code: object.CodeInvalid, Class: "NamingError", Msg: "invalid regex: " + why}
+}
+
+// unsupported lists what Python's regular expressions have and Go's do not, by the beginning of
+// the part that Go reports.
+var unsupported = []struct{ prefix, what string }{
+	{"(?=", "look-ahead"}, {"(?!", "look-ahead"}, {"(?<=", "look-behind"}, {"(?<!", "look-behind"},
+	{"(?(", "a conditional group"}, {"(?>", "an atomic group"}, {"(?#", "a comment"},
+}
+
+// backReference matches an escape that Python takes for a back-reference.
+var backReference = regexp.MustCompile(`^\\[1-9]`)
+
+// regexProblem returns what is wrong with a regular expression, and the part that is.
+func regexProblem(regex string, err error) string {
+	var e *syntax.Error
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	what := e.Code.String()
+	for _, u := range unsupported {
+		if strings.HasPrefix(e.Expr, u.prefix) {
+			what = u.what + " is not supported here"
+		}
+	}
+	switch {
+	case backReference.MatchString(e.Expr), e.Expr == "(?P" && strings.Contains(regex, "(?P="):
+		what = "a back-reference is not supported here"
+	case e.Code == syntax.ErrInvalidRepeatSize:
+		what += " (at most 1000, nested ones multiplied)"
+	}
+	if e.Expr == "" {
+		return what
+	}
+	return fmt.Sprintf("%s: %q", what, e.Expr)
 }
 
 // tagFilter makes a filter of tags that all, or one of which, must be there.

@@ -13,7 +13,7 @@ const hostUID = 500
 
 // accounts are the OS accounts of the tests.
 func accounts(name string) (uint32, error) {
-	uids := map[string]uint32{"alice": 1000, "bob": 1001, "alias": 1000, "root": 0, "broken": 1<<32 - 1}
+	uids := map[string]uint32{"alice": 1000, "bob": 1001, "alias": 1000, "root": 0, "nobody": 99, "broken": 1<<32 - 1}
 	if uid, ok := uids[name]; ok {
 		return uid, nil
 	}

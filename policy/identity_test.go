@@ -103,9 +103,11 @@ func TestIdentities(t *testing.T) {
 // TestSharedUsers: a user id that many programs have is warned of, with the line.
 func TestSharedUsers(t *testing.T) {
 	for text, want := range map[string]string{
-		`principal "r" { uid = 0 }`:     `principal "r" is root`,
-		`principal "n" { uid = 65534 }`: `principal "n" is user nobody`,
-		`principal "c" { uid = 1002 }`:  "",
+		`principal "r" { uid = 0 }`:         `principal "r" is root`,
+		`principal "n" { uid = 65534 }`:     `principal "n" is user nobody`,
+		`principal "a" { user = "root" }`:   `a container on the host's network`,
+		`principal "b" { user = "nobody" }`: `principal "b" is user nobody`, // with another uid here
+		`principal "c" { uid = 1002 }`:      "",
 	} {
 		p := mustParse(t, head+text+"\n")
 		got := p.Warnings.Error()

@@ -110,8 +110,8 @@ func validPrincipal(s string) bool {
 const nobodyUID = 65534
 
 // account gives a principal the user id that its one attribute stands for.
-func (r *reader) account(who object.Principal, a attributes) {
-	uid, where, ok := r.user(a)
+func (r *reader) account(who object.Principal, users attributes) {
+	uid, where, ok := r.user(users)
 	if !ok {
 		return
 	}
@@ -120,14 +120,15 @@ func (r *reader) account(who object.Principal, a attributes) {
 		return
 	}
 	r.uids[uid], r.p.byUID[uid] = where, who
-	if a["host_user"] != nil {
+	if users["host_user"] != nil {
 		return
 	}
-	switch uid {
-	case 0:
+	user, _, _ := r.text(users, "user")
+	switch {
+	case uid == 0:
 		r.p.Warnings.add(where, "give principals to ordinary users, or keys",
 			"principal %q is root: who reaches a relay that root runs (a proxy, ssh -L, a container on the host's network) is this principal too", who)
-	case nobodyUID:
+	case uid == nobodyUID || user == "nobody": // some systems give the account another uid
 		r.p.Warnings.add(where, "create a user for the program that calls",
 			"principal %q is user nobody: so are many services, and users of containers that the kernel cannot name", who)
 	}
