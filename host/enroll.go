@@ -31,6 +31,9 @@ func enrolling(caller *object.Caller) bool {
 	return strings.HasPrefix(string(caller.Principal), enrollPrefix)
 }
 
+// maxPublicBytes bounds a public key of X25519 in base64, which has 44.
+const maxPublicBytes = 64
+
 // enrollMethods is Pyro.Enroll.
 var enrollMethods = map[object.Method]builtin{
 	"certificate": {[]string{"request"}, func(c *conn, _ *snapshot, _ *object.Call, args []any) (any, error) {
@@ -47,13 +50,16 @@ var enrollMethods = map[object.Method]builtin{
 			return nil, err
 		}
 		return c.h.enroll(c, enroll.Cert, der, func(t *enroll.Token) (issuer, error) {
-			return c.h.enrollCert(c, t, public.(*ecdsa.PublicKey)) //nolint:forcetypeassert // ReadRequest wants this kind
+			return c.h.enrollCert(c, t, public)
 		})
 	}},
 	"key": {[]string{"public"}, func(c *conn, _ *snapshot, _ *object.Call, args []any) (any, error) {
 		s, err := text("public", args[0])
 		if err != nil {
 			return nil, err
+		}
+		if len(s) > maxPublicBytes {
+			return nil, invalid(fmt.Sprintf("public: it has %d bytes; want at most %d", len(s), maxPublicBytes))
 		}
 		der, err := base64.StdEncoding.DecodeString(s)
 		if err != nil {

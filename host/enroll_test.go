@@ -2,8 +2,12 @@ package host
 
 import (
 	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
@@ -157,5 +161,38 @@ principal "bob" { keys = ["sub/bob.key"] }
 	}
 	if _, ok := h.snap.Load().vault.key(keys[0].ID); !ok {
 		t.Error("the key that was handed out does not count")
+	}
+}
+
+// TestRequestIsCheckedFirst asks for a certificate with a key that cannot be certified: the token is not
+// spent, and its holder can ask again with another key.
+func TestRequestIsCheckedFirst(t *testing.T) {
+	h, dir, _, _ := withToken(t)
+	tok, err := enroll.New(dir, "alice", enroll.Cert, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &conn{h: h, caller: object.Caller{Principal: object.Principal(enrollPrefix + tok.ID)}}
+	key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+	for call, want := range map[[2]string]string{
+		{"certificate", text}:                       "P-224",
+		{"certificate", strings.Repeat("x", 1<<20)}: "want at most",
+		{"key", strings.Repeat("A", 1<<20)}:         "want at most",
+	} {
+		_, err := enrollMethods[object.Method(call[0])].run(c, nil, nil, []any{call[1]})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s of %d bytes: %v, want %q", call[0], len(call[1]), err, want)
+		}
+		if tok, err := enroll.Read(dir, tok.ID); err != nil || tok.Client != "" {
+			t.Errorf("the token is spent: %+v, %v", tok, err)
+		}
 	}
 }

@@ -209,9 +209,11 @@ func keyFor(csr string, r *ca.Request) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.PublicKey, err = ca.ReadRequest(text); err != nil {
+	public, err := ca.ReadRequest(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", csr, err)
 	}
+	r.PublicKey = public
 	return nil, nil //nolint:nilnil // the key stays with whoever made the request
 }
 

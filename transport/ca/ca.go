@@ -179,13 +179,17 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 	default:
 		return nil, nil, fmt.Errorf("a certificate of kind %q", r.Kind)
 	}
+	public, err := certifiable(r.PublicKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the certificate is for %w", err)
+	}
 	if err := c.expired(now); err != nil {
 		return nil, nil, err
 	}
 	if template.NotAfter.After(c.cert.NotAfter) {
 		template.NotAfter = c.cert.NotAfter
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, r.PublicKey, c.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, public, c.key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("signing: %w", err)
 	}
@@ -225,10 +229,16 @@ func EncodeKey(key crypto.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
+// MaxRequestBytes bounds a certificate signing request.
+const MaxRequestBytes = 8 << 10
+
 // ReadRequest returns the public key of a certificate signing request in PEM, whose
 // signature proves that its sender has the private one. Names that it asks for do not
-// count: the operator says who it is.
-func ReadRequest(text []byte) (crypto.PublicKey, error) {
+// count: the operator says who it is. The key is checked before the signature is.
+func ReadRequest(text []byte) (*ecdsa.PublicKey, error) {
+	if len(text) > MaxRequestBytes {
+		return nil, fmt.Errorf("the signing request has %d bytes; want at most %d", len(text), MaxRequestBytes)
+	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" {
 		return nil, errors.New("not a certificate signing request in PEM")
@@ -237,13 +247,28 @@ func ReadRequest(text []byte) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a certificate signing request: %w", err)
 	}
+	public, err := certifiable(csr.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("the signing request has %w", err)
+	}
 	if err := csr.CheckSignature(); err != nil {
 		return nil, fmt.Errorf("the signing request is not signed by its own key: %w", err)
 	}
-	if _, ok := csr.PublicKey.(*ecdsa.PublicKey); !ok {
-		return nil, errors.New("the signing request has no ECDSA key, which is the kind that is certified here")
+	return public, nil
+}
+
+// certifiable returns a public key if it is of a kind that certificates are issued for: others take
+// long to verify, or cannot be used for TLS 1.3.
+func certifiable(key crypto.PublicKey) (*ecdsa.PublicKey, error) {
+	public, ok := key.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T; want ECDSA with P-256, P-384 or P-521", key)
 	}
-	return csr.PublicKey, nil
+	switch public.Curve {
+	case elliptic.P256(), elliptic.P384(), elliptic.P521():
+		return public, nil
+	}
+	return nil, fmt.Errorf("an ECDSA key with %s; want P-256, P-384 or P-521", public.Curve.Params().Name)
 }
 
 func encodeCert(der []byte) []byte {

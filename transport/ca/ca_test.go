@@ -1,13 +1,18 @@
 package ca_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -18,7 +23,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
 	"github.com/hearthhost/hearth/transport/ca"
 )
 
@@ -283,4 +287,77 @@ func FuzzDenylist(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRequestKeys has requests with keys that are not certified. A key is refused before its signature
+// is verified, which takes long with a large RSA key.
+func TestRequestKeys(t *testing.T) {
+	c, _ := newCA(t)
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 16383, 1), E: 1<<16 + 1}
+	for name, test := range map[string]struct {
+		text []byte
+		key  crypto.PublicKey
+		want string
+	}{
+		"P-224":     {request(t, p224, nil), p224.Public(), "an ECDSA key with P-224"},
+		"Ed25519":   {request(t, ed, nil), ed.Public(), "a key of type ed25519.PublicKey"},
+		"large RSA": {request(t, ed, large), large, "a key of type *rsa.PublicKey"},
+		"too long":  {make([]byte, ca.MaxRequestBytes+1), nil, "want at most 8192"},
+	} {
+		if _, err := ca.ReadRequest(test.text); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: ReadRequest() = %v, want %q", name, err, test.want)
+		}
+		_, _, err := c.Issue(ca.Request{Name: "alice", Kind: ca.Client, PublicKey: test.key}, now)
+		if err == nil || !strings.Contains(err.Error(), "want ECDSA with P-256") && !strings.Contains(err.Error(), "want P-256") {
+			t.Errorf("%s: Issue() = %v", name, err)
+		}
+	}
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if public, err := ca.ReadRequest(request(t, key, nil)); err != nil || !public.Equal(key.Public()) {
+			t.Errorf("%s: %v", curve.Params().Name, err)
+		}
+	}
+}
+
+// request returns a certificate signing request. With public, that is its key instead of the signer's.
+func request(t *testing.T, signer crypto.Signer, public crypto.PublicKey) []byte {
+	t.Helper()
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if public != nil {
+		var parts struct {
+			Info struct {
+				Version    int
+				Subject    asn1.RawValue
+				PublicKey  asn1.RawValue
+				Attributes asn1.RawValue `asn1:"tag:0"`
+			}
+			Algorithm asn1.RawValue
+			Signature asn1.BitString
+		}
+		if _, err := asn1.Unmarshal(der, &parts); err != nil {
+			t.Fatal(err)
+		}
+		if parts.Info.PublicKey.FullBytes, err = x509.MarshalPKIXPublicKey(public); err != nil {
+			t.Fatal(err)
+		}
+		if der, err = asn1.Marshal(parts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 }
