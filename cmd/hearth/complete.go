@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// completeTimeout bounds a completion, for which a shell waits.
+const completeTimeout = time.Second
+
+// maxCompletionDoc bounds the description of a completion, in bytes.
+const maxCompletionDoc = 200
+
+// completeObjects offers the ids of the objects that the caller may call.
+func (r *remote) completeObjects(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	r.timeout = completeTimeout
+	ctx, cancel := r.within(cmd.Context())
+	defer cancel()
+	c, err := r.dial(1)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer c.Close()
+	ids, err := registered(ctx, c)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return offerObjects(ids), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeMethods offers the methods of an object with the first line of their docs.
+func (r *remote) completeMethods(ctx context.Context, id object.ID) []cobra.Completion {
+	r.timeout = completeTimeout
+	ctx, cancel := r.within(ctx)
+	defer cancel()
+	c, err := r.dial(1)
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	d, err := describe(ctx, c, id)
+	if err != nil {
+		return nil
+	}
+	return offerMethods(d.Members)
+}
+
+// offerObjects returns the ids that are valid. A shell inserts a completion into the command line as
+// it is, so a host could have the user run something else.
+func offerObjects(ids []string) []cobra.Completion {
+	return slices.DeleteFunc(slices.Clone(ids), func(s string) bool {
+		_, err := objectArgument(s)
+		return err != nil
+	})
+}
+
+// offerMethods returns the methods with valid names. Their docs are for reading only.
+func offerMethods(members []object.Member) []cobra.Completion {
+	var out []cobra.Completion
+	for _, m := range members {
+		if !m.Method || !m.Name.Callable() {
+			continue
+		}
+		doc, _, _ := strings.Cut(m.Doc, "\n")
+		if len(doc) > maxCompletionDoc {
+			doc = strings.ToValidUTF8(doc[:maxCompletionDoc], "") + "…"
+		}
+		out = append(out, cobra.CompletionWithDesc(string(m.Name), inline(doc)))
+	}
+	return out
+}
