@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -69,14 +70,19 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 	}
 	now := l.h.newPlugin(l.next.policy, pin)
 	if l.h.snap.Load().starting {
-		if pin.SHA256 != "" {
-			now.file = nil // whether it is what is pinned is looked at once the host serves
+		if err := plugins.Check(now.path, pin.SHA256); err != nil {
+			l.refusePlugin(key, now, "nothing", err)
+			return
 		}
 		l.serve(was, now)
 		return
 	}
 	var err error
-	run := func(ctx context.Context) { _, err = now.backend.Describe(ctx, pin.Objects[0]) }
+	run := func(ctx context.Context) {
+		if err = plugins.Check(now.path, pin.SHA256); err == nil {
+			_, err = now.backend.Describe(ctx, pin.Objects[0])
+		}
+	}
 	l.start(ctx, key, run, func(*snapshot) {
 		var was *servedPlugin
 		for _, p := range l.next.plugins { // whatever objects it has
@@ -102,12 +108,23 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 			return
 		}
 		delete(l.unripe, pin.ID)
-		news := l.refuse(key, pin.ID, now.path, err)
-		l.refused[key].plugin = now // not again as it is
-		if news {
-			l.h.log.Error("plugin was not taken: what was served before, if anything, stays in service", "object", string(pin.ID), "path", now.path, "err", err)
-			l.h.record("refused", pin.ID, errorText(err))
-			l.h.reloads.refused.Add(1)
+		served := "nothing"
+		if was != nil {
+			served = "the version before"
 		}
+		l.refusePlugin(key, now, served, err)
 	})
+}
+
+// refusePlugin notes that a plugin is not taken into service, and what is served instead. It is not tried again before
+// its file or its block of the policy changes.
+func (l *reloader) refusePlugin(key string, p *servedPlugin, served string, err error) {
+	news := l.refuse(key, p.pin.ID, p.path, err)
+	l.refused[key].plugin = p
+	if !news {
+		return
+	}
+	l.h.log.Error("plugin is refused", "object", string(p.pin.ID), "path", p.path, "served", served, "err", errorText(err))
+	l.h.record("refused", p.pin.ID, errorText(err))
+	l.h.reloads.refused.Add(1)
 }

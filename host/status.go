@@ -39,7 +39,7 @@ type WorkerStatus struct {
 	State  string        `json:"state"`
 	PID    int           `json:"pid,omitempty"`
 	// Crashes are those in a row, Retry is when it may be started again after one, and Cause
-	// is why it crashed last.
+	// is why it crashed last, or is refused.
 	Crashes int       `json:"crashes,omitempty"`
 	Retry   time.Time `json:"retry,omitzero"`
 	Cause   string    `json:"cause,omitempty"`
@@ -54,9 +54,10 @@ const (
 	StateIdle    = "idle"    // no process: the next call starts one
 	StateBackOff = "backoff" // it crashed, and is not started again yet
 	StateAside   = "aside"   // it crashed too often, and is not started before something changes
+	StateRefused = "refused" // its file is not as the policy wants it, and is not started
 )
 
-var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateAside}
+var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateAside, StateRefused}
 
 // ReloadStatus counts the changes of objects, plugins and policy since the host started.
 type ReloadStatus struct {
@@ -100,6 +101,8 @@ func (h *Host) workerStates() []WorkerStatus {
 			switch {
 			case now.PID != 0:
 				w.State = StateRunning
+			case now.Refused != nil:
+				w.State, w.Cause = StateRefused, now.Refused.Error()
 			case now.Aside:
 				w.State = StateAside
 			case now.Wait > 0:
@@ -108,7 +111,7 @@ func (h *Host) workerStates() []WorkerStatus {
 			if now.Wait > 0 {
 				w.Retry = time.Now().Add(now.Wait)
 			}
-			if now.Crashes > 0 && now.Cause != nil {
+			if now.Crashes > 0 && now.Cause != nil && w.Cause == "" {
 				w.Cause = now.Cause.Error()
 			}
 		}

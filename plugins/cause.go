@@ -39,6 +39,21 @@ type StartError struct {
 	Text  string // what was found, and what to do
 }
 
+// refusal reports whether the host refused the file before it started any process. Only another file or another
+// policy changes that, and so it is no crash.
+func (e *StartError) refusal() bool {
+	return e.Cause == CauseFile || e.Cause == CauseMode || e.Cause == CausePin
+}
+
+// asStartError returns err as a [*StartError]: an error of reading the file, if it is none yet.
+func asStartError(err error) *StartError {
+	var e *StartError
+	if errors.As(err, &e) {
+		return e
+	}
+	return startErrorf(CauseFile, "%v", err)
+}
+
 // Error returns cause and text.
 func (e *StartError) Error() string { return string(e.Cause) + ": " + e.Text }
 

@@ -37,6 +37,40 @@ func Sum(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+// Check returns why the file at path may not be started, nil if it may. pin is the SHA-256 that it must have; "" takes
+// any content of a file that no other user can change. The error is a [*StartError].
+func Check(path, pin string) error {
+	if pin == "" {
+		f, err := openPlugin(path)
+		if err != nil {
+			return err
+		}
+		f.Close()
+		return unpinned(path)
+	}
+	sum, err := Sum(path)
+	if err != nil {
+		return asStartError(err)
+	}
+	return compare(path, sum, pin)
+}
+
+// unpinned checks the file of a plugin without a pin: its content alone decides what runs.
+func unpinned(path string) error {
+	if err := private.Executable(path); err != nil {
+		return startErrorf(CauseMode, "%v", err)
+	}
+	return nil
+}
+
+// compare compares the SHA-256 of a file with the pin.
+func compare(path, sum, pin string) error {
+	if sum == pin {
+		return nil
+	}
+	return startErrorf(CausePin, "%s has the SHA-256 %s, the policy pins %s; pin the new one if the change is meant", path, sum, pin)
+}
+
 // openPlugin opens an executable for reading: never a pipe that blocks, never a folder.
 func openPlugin(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // in the operator's folder
@@ -70,9 +104,9 @@ func load(path, pin string) (*image, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if pin == "" { // the file alone says what it is
-		if err := private.Executable(path); err != nil {
-			return nil, startErrorf(CauseMode, "%v", err)
+	if pin == "" {
+		if err := unpinned(path); err != nil {
+			return nil, err
 		}
 	}
 	to, err := newMemory(path)
@@ -91,8 +125,8 @@ func load(path, pin string) (*image, error) {
 	if err == nil {
 		_, err = to.ReadAt(img.head, 0)
 	}
-	if err == nil && pin != "" && pin != img.sum {
-		err = startErrorf(CausePin, "%s has the SHA-256 %s, and the policy pins %s: if the change is meant, pin the new one", path, img.sum, pin)
+	if err == nil && pin != "" {
+		err = compare(path, img.sum, pin)
 	}
 	if err != nil {
 		to.Close()

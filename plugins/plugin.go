@@ -61,8 +61,15 @@ type Plugin struct {
 	attempt  *attempt   // not nil: one is being started
 	old      []*process // stopping
 	backoff  backoff.State
-	setAside string // the file as it was when it had crashed too often; "" if it has not
+	setAside string   // the file as it was when it had crashed too often; "" if it has not
+	refused  *refusal // nil: the file was not refused
 	closed   bool
+}
+
+// refusal is a file that the host does not start.
+type refusal struct {
+	file string // as it was
+	err  error
 }
 
 // attempt is a start under way.
@@ -125,6 +132,9 @@ func (p *Plugin) live(ctx context.Context) (*process, error) {
 }
 
 func (p *Plugin) mayStartLocked() error {
+	if p.refusedLocked() != nil {
+		return p.refused.err
+	}
 	wait, aside := p.backoff.Wait()
 	switch {
 	case wait == 0:
@@ -138,6 +148,17 @@ func (p *Plugin) mayStartLocked() error {
 	return object.Errorf(object.CodeUnavailable, "the plugin %s does not run and is started again in %s; not executed", p.cfg.ID, wait.Round(100*time.Millisecond))
 }
 
+// refusedLocked returns why the file, as it is now, is refused; nil if it is not, or was not looked at yet.
+func (p *Plugin) refusedLocked() error {
+	if p.refused != nil && p.refused.file != p.file() {
+		p.refused = nil
+	}
+	if p.refused == nil {
+		return nil
+	}
+	return errors.Unwrap(p.refused.err)
+}
+
 // file tells one version of the executable from the next.
 func (p *Plugin) file() string {
 	info, err := os.Stat(p.cfg.Path)
@@ -148,14 +169,21 @@ func (p *Plugin) file() string {
 }
 
 func (p *Plugin) start(ctx context.Context, a *attempt) {
+	file := p.file()
 	pr, err := start(ctx, p)
 	p.mu.Lock()
 	p.attempt = nil
-	if err != nil {
+	var why *StartError
+	switch {
+	case errors.As(err, &why) && why.refusal():
+		p.cfg.Log.Error("plugin is refused: it is not started", "object", string(p.cfg.ID), "err", err)
+		a.err = &object.Error{Code: object.CodeUnavailable, Msg: fmt.Sprintf("the plugin %s is refused until its file or the policy changes; not executed", p.cfg.ID), Err: err}
+		p.refused = &refusal{file, a.err}
+	case err != nil:
 		p.cfg.Log.Error("plugin does not start", "object", string(p.cfg.ID), "err", err, "crashes", p.backoff.Crashes()+1)
 		p.crashedLocked(0, err)
 		a.err = &object.Error{Code: object.CodeUnavailable, Msg: fmt.Sprintf("the plugin %s does not start; not executed", p.cfg.ID), Err: err}
-	} else {
+	default:
 		a.proc, p.proc = pr, pr
 	}
 	select {
@@ -206,7 +234,9 @@ func (p *Plugin) Status() backoff.Status {
 	if p.proc != nil {
 		pid = int(p.proc.run.pid.Load())
 	}
-	return p.backoff.Status(pid)
+	s := p.backoff.Status(pid)
+	s.Refused = p.refusedLocked()
+	return s
 }
 
 // retire takes an idle process out of use. It reports whether it was in use.

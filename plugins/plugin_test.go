@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/internal/account"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
 )
@@ -229,6 +230,52 @@ func TestCauses(t *testing.T) {
 				t.Fatalf("error = %v, want the cause %q with %q", err, tc.cause, tc.text)
 			}
 			wantCode(t, err, object.CodeUnavailable, "not executed")
+		})
+	}
+}
+
+// TestRefusalIsNoCrash: a file that the host refuses before it starts anything counts as no crash, is logged once and
+// is looked at again when it has changed.
+func TestRefusalIsNoCrash(t *testing.T) {
+	right, err := os.ReadFile(filepath.Join(built, "misbehave"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(path string) error{
+		"changed": func(path string) error { return os.WriteFile(path, []byte("other"), 0o755) },
+		"mode":    func(path string) error { return os.Chmod(path, 0o644) },
+		"gone":    os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, log := prepare(t, name, filepath.Join(built, "misbehave"))
+			cfg.Account = new(account.Processes)
+			if err := spoil(cfg.Path); err != nil {
+				t.Fatal(err)
+			}
+			p := runs(t, cfg)
+			for range 12 {
+				_, err := invoke(t, p, cfg.ID, "echo", int64(1))
+				wantCode(t, err, object.CodeUnavailable, "refused until its file or the policy changes; not executed")
+			}
+			if s := p.Status(); s.Refused == nil || s.Crashes != 0 || s.Wait != 0 || s.Aside {
+				t.Errorf("status: %+v", s)
+			}
+			if s := cfg.Account.Spent(); s.Crashes != 0 || s.Starts != 0 {
+				t.Errorf("account: %+v", s)
+			}
+			if n := strings.Count(log.String(), "\n"); n != 1 {
+				t.Errorf("%d lines in the log, want 1:\n%s", n, log)
+			}
+			if err := os.WriteFile(cfg.Path, right, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(cfg.Path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			answers(t, p, cfg.ID)
+			if s := p.Status(); s.Refused != nil {
+				t.Errorf("its file is right again, and it is refused: %v", s.Refused)
+			}
 		})
 	}
 }

@@ -241,7 +241,9 @@ func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, a
 			pid = "\tpid " + strconv.Itoa(p.PID)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s%s\n", quoted(p.Name), quoted(p.Kind), quoted(p.State), pid)
-		if p.Crashes > 0 {
+		if p.State == host.StateRefused {
+			fmt.Fprintf(w, "\t%s\n", inline(p.Cause))
+		} else if p.Crashes > 0 {
 			again := ""
 			if !p.Retry.IsZero() {
 				again = ", started again after " + p.Retry.Local().Format(time.TimeOnly)

@@ -78,7 +78,7 @@ permit "the tests may call" {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if v, err := c.Object("demo.wrong").Call(ctx, "x"); err == nil || !strings.Contains(err.Error(), "does not start; not executed") {
+	if v, err := c.Object("demo.wrong").Call(ctx, "x"); err == nil || !strings.Contains(err.Error(), "unknown object") {
 		t.Errorf("a plugin with a wrong pin: %v, %v", v, err)
 	}
 	for _, text := range []string{"hash mismatch", "no plugin block pins it"} {

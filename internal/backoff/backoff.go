@@ -66,6 +66,7 @@ type Status struct {
 	Wait    time.Duration // until it may be started again
 	Aside   bool          // since it crashed too often
 	Cause   error         // of the last crash; nil: there was none
+	Refused error         // why its file is not started, which is no crash; nil: it is not refused
 }
 
 // Status returns what it is at, given its process.
