@@ -165,31 +165,94 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// TestWriteEach: the records of a batch stand one after the other, and count one by one.
-func TestWriteEach(t *testing.T) {
-	for permits, want := range map[uint64]uint64{1: 15, 3: 5} {
-		first := map[uint64]int{1: 6, 3: 2}[permits] // how often the first item is written
-		path := filepath.Join(t.TempDir(), "audit.jsonl")
-		l := open(t, audit.Config{Path: path, Permits: permits})
-		for range 3 {
-			r := record(1)
-			if err := l.WriteEach(r, []audit.Item{{Method: "a", Reason: "1"}, {Method: "a", Reason: "1"}, {Method: "b", Reason: "2"}, {Method: "b", Reason: "2"}, {Method: "c", Reason: "3"}}); err != nil {
-				t.Fatal(err)
-			}
+// batch is the batch of some methods, each by a rule of its own if there are so many rules.
+func batch(t *testing.T, rules int, methods ...object.Method) *audit.Batch {
+	t.Helper()
+	b, err := audit.NewBatch(methods)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b.Items {
+		b.Items[i].Reason = fmt.Sprintf("policy.hcl:%d", i%rules+1)
+	}
+	return b
+}
+
+// TestBatch: one record covers a batch, and has all of its calls, in order, with the rule of each.
+func TestBatch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := open(t, audit.Config{Path: path})
+	for _, b := range []*audit.Batch{
+		batch(t, 1, "a", "a", "a"), batch(t, 1, "a", "a", "b", "a"), batch(t, 2, "a", "b", "c"),
+	} {
+		r := record(1)
+		r.Batch = b
+		if err := l.Write(r); err != nil {
+			t.Fatal(err)
 		}
-		if r := intact(t, path); r.Records != want+1 {
-			t.Errorf("one permit in %d: %d records, want %d", permits, r.Records-1, want)
+	}
+	r := record(1)
+	r.Permit, r.Method, r.Count, r.Item = false, "c", 9, 3
+	if err := l.Write(r); err != nil {
+		t.Fatal(err)
+	}
+	if r := intact(t, path); r.Records != 5 {
+		t.Errorf("%d records, want 5", r.Records)
+	}
+	log, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"method":"a","reason":"policy.hcl:1","count":3,`,
+		`"methods":["a","b"],"reason":"policy.hcl:1","count":4,"order":"0*2 1 0",`,
+		`"methods":["a","b","c"],"reasons":["policy.hcl:1","policy.hcl:2","policy.hcl:1"],"count":3,"order":"0 1 2",`,
+		`"method":"c","reason":"policy.hcl:9 permit \"alice\"","count":9,"item":3,`,
+	} {
+		if !strings.Contains(string(log), want) {
+			t.Errorf("not in the log: %s\n%s", want, log)
 		}
-		if written, _ := l.Counts(); written != want {
-			t.Errorf("one permit in %d: %d were written, want %d", permits, written, want)
-		}
-		b, err := os.ReadFile(path)
+	}
+	found := 0
+	for e, err := range audit.Entries(path) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(string(b), `"method":"a","reason":"1"`); n != first {
-			t.Errorf("one permit in %d: the first item is there %d times, want %d", permits, n, first)
+		if e.Matches(&audit.Entry{Method: "b"}) {
+			found++
 		}
+	}
+	if found != 2 {
+		t.Errorf("%d records are about method b, want 2", found)
+	}
+}
+
+// TestLargestBatch: the record of the largest batch is a line that readers take, and one beyond is refused.
+func TestLargestBatch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := open(t, audit.Config{Path: path})
+	calls := make([]object.Method, object.MaxBatch)
+	for i := range calls {
+		calls[i] = object.Method(fmt.Sprintf("%081d", i%audit.MaxMethods))
+	}
+	b := batch(t, audit.MaxMethods, calls...)
+	for i := range b.Items {
+		b.Items[i].Reason = strings.Repeat("é", 500)[i%2:]
+	}
+	r := record(1)
+	r.Batch = b
+	if err := l.Write(r); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if r := intact(t, path); r.Records != 3 {
+		t.Errorf("%d records, want 3", r.Records)
+	}
+	if _, err := audit.NewBatch(append(calls, "one more")); object.CodeOf(err) != object.CodeTooLarge {
+		t.Errorf("a method more: %v", err)
+	}
+	if _, err := audit.NewBatch([]object.Method{object.Method(strings.Repeat("x", 9<<10))}); object.CodeOf(err) != object.CodeTooLarge {
+		t.Errorf("a long name: %v", err)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,37 +95,7 @@ func (l *Log) Write(r *Record) error {
 	if !l.wants(r) {
 		return nil
 	}
-	return l.put(!l.cfg.Drop, 1, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
-}
-
-// Item is what differs between the decisions on the calls of one batch.
-type Item struct {
-	Method object.Method
-	Reason string
-}
-
-// WriteEach is Write for a record of each item, all of which are written or none. r is what
-// they share; its method and reason, and the items, are the log's to change.
-func (l *Log) WriteEach(r *Record, items []Item) error {
-	items = slices.DeleteFunc(items, func(Item) bool { return !l.wants(r) })
-	if len(items) == 0 {
-		return nil
-	}
-	return l.put(!l.cfg.Drop, len(items), func(b []byte) []byte {
-		now := time.Now()
-		var last []byte
-		for n, i := range items {
-			if n > 0 && i == items[n-1] {
-				b = append(b, last...) // most batches call one method many times
-				continue
-			}
-			r.Method, r.Reason = i.Method, i.Reason
-			from := len(b)
-			b = append(r.append(b, now), '\n')
-			last = b[from:]
-		}
-		return b
-	})
+	return l.put(!l.cfg.Drop, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
 }
 
 // wants reports whether a record is one that is kept: of permits, perhaps a sample is.
@@ -137,7 +106,7 @@ func (l *Log) wants(r *Record) bool {
 // Note puts something into the log that is no decision: attrs are names and values, in
 // pairs.
 func (l *Log) Note(event string, attrs ...string) error {
-	return l.put(true, 1, func(b []byte) []byte {
+	return l.put(true, func(b []byte) []byte {
 		b = appendEvent(b, time.Now(), event)
 		for i := 0; i+1 < len(attrs); i += 2 {
 			b = appendField(b, attrs[i], attrs[i+1])
@@ -146,15 +115,15 @@ func (l *Log) Note(event string, attrs ...string) error {
 	})
 }
 
-// put adds n lines, each with its end, and, if wait is set, returns when they are written.
-func (l *Log) put(wait bool, n int, appendTo func([]byte) []byte) error {
+// put adds a line with its end, and, if wait is set, returns when it is written.
+func (l *Log) put(wait bool, appendTo func([]byte) []byte) error {
 	l.mu.Lock()
 	b := l.cur
 	if l.closed || len(b.lines) > maxQueue {
 		defer l.mu.Unlock()
 		if !wait {
-			l.dropped += uint64(n)
-			l.lost.Add(uint64(n))
+			l.dropped++
+			l.lost.Add(1)
 			return nil
 		}
 		return ErrUnwritten

@@ -31,8 +31,14 @@ type Entry struct {
 	Prev      string `json:"prev,omitempty"`   // of an open record: the hash it goes on from
 	// Exceeding is the limit that was exceeded, if that is why not.
 	Exceeding string      `json:"exceeding,omitempty"`
-	Count     json.Number `json:"count,omitempty"` // of a dropped record
-	Hash      string      `json:"hash"`
+	Count     json.Number `json:"count,omitempty"` // of a dropped record; calls of a batch
+	Item      int         `json:"item,omitempty"`  // of a denied batch: which call, from 1 on
+	// Methods are the different methods of a batch, if there is more than one, Reasons the rules of each, if
+	// they differ, and Order which method each call is of, as "0*3 1 0".
+	Methods []string `json:"methods,omitempty"`
+	Reasons []string `json:"reasons,omitempty"`
+	Order   string   `json:"order,omitempty"`
+	Hash    string   `json:"hash"`
 
 	Raw []byte `json:"-"` // the line, without its end
 }
@@ -93,7 +99,7 @@ func lastRecord(r io.ReaderAt, size int64) (last *line, torn bool, err error) {
 func (e *Entry) Matches(want *Entry) bool {
 	same := func(have, want string) bool { return want == "" || have == want }
 	return same(e.Event, want.Event) && same(e.Decision, want.Decision) && same(e.Principal, want.Principal) &&
-		same(e.Object, want.Object) && same(e.Method, want.Method)
+		same(e.Object, want.Object) && (same(e.Method, want.Method) || slices.Contains(e.Methods, want.Method))
 }
 
 // Holds reports whether a record of the log has a hash.

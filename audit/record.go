@@ -19,6 +19,9 @@ type Record struct {
 	Reason    string        // the rule, or why not
 	Call      [16]byte      // the correlation id
 	Exceeding string        // the limit that was exceeded, if that is why not
+	Batch     *Batch        // the calls of a batch that is permitted, in place of Method and Reason
+	Count     int           // calls of a batch that is denied; 0: it is no batch
+	Item      int           // which of them the decision is about, from 1 on; 0: all
 }
 
 // maxName bounds what is kept of a name that came over the network.
@@ -47,9 +50,19 @@ func (r *Record) append(b []byte, now time.Time) []byte {
 		}
 	}
 	b = appendField(b, "object", string(r.Object))
-	b = appendField(b, "method", string(r.Method))
-	b = appendField(b, "reason", r.Reason)
+	if r.Batch != nil {
+		b = r.Batch.append(b)
+	} else {
+		b = appendField(b, "method", string(r.Method))
+		b = appendField(b, "reason", r.Reason)
+	}
 	b = appendField(b, "exceeding", r.Exceeding)
+	if r.Count > 0 {
+		b = appendNumber(b, "count", r.Count)
+	}
+	if r.Item > 0 {
+		b = appendNumber(b, "item", r.Item)
+	}
 	if r.Call != ([16]byte{}) {
 		b = append(b, `,"call":"`...)
 		b = hex.AppendEncode(b, r.Call[:])

@@ -59,6 +59,15 @@ type Head struct {
 	Batch [][]byte
 }
 
+// addCall adds a call of a batch.
+func (h *Head) addCall(method []byte) error {
+	if len(h.Batch) == object.MaxBatch {
+		return object.Errorf(object.CodeTooLarge, "limit exceeded: a batch of more than %d calls; not executed", object.MaxBatch)
+	}
+	h.Batch = append(h.Batch, method)
+	return nil
+}
+
 // Serializer is one payload format. All are stateless and safe for concurrent use.
 //
 // Decoding errors are *object.Error with CodeInvalid (CodeTooLarge where a limit was

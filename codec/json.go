@@ -243,7 +243,9 @@ func (r *jsonReader) scanBatch(h *Head) error {
 				if name, err = r.own("method in batch"); err != nil {
 					return err
 				}
-				h.Batch = append(h.Batch, name)
+				if err := h.addCall(name); err != nil {
+					return err
+				}
 			} else if err := r.value(noSink{}, 3); err != nil {
 				return err
 			}

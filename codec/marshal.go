@@ -112,7 +112,9 @@ func (r *marshalReader) scanBatch(h *Head) error {
 		if err != nil {
 			return err
 		}
-		h.Batch = append(h.Batch, name)
+		if err := h.addCall(name); err != nil {
+			return err
+		}
 		for range 2 {
 			if err := r.value(noSink{}, 3, false); err != nil {
 				return err

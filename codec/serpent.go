@@ -156,7 +156,9 @@ func (r *serpentReader) scanTriple(h *Head) error {
 		if err != nil {
 			return err
 		}
-		h.Batch = append(h.Batch, name)
+		if err := h.addCall(name); err != nil {
+			return err
+		}
 	}
 	return r.closeSequence(3, end)
 }

@@ -3,6 +3,7 @@ package host_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -376,11 +377,39 @@ forbid "no reset" {
 			t.Fatal(err)
 		}
 		if e.Event == "call" {
-			decisions = append(decisions, e.Decision+" "+e.Method)
+			decisions = append(decisions, fmt.Sprint(e.Decision, " ", e.Method, " ", e.Count, " ", e.Item))
 		}
 	}
-	if got, want := strings.Join(decisions, ", "), "deny reset, permit total, permit add, permit add"; got != want {
+	if got, want := strings.Join(decisions, ", "), "deny reset 3 2, permit total  0, permit add 2 0"; got != want {
 		t.Errorf("the audit log has %s; want %s", got, want)
+	}
+}
+
+// TestLargeBatches: a message of some kilobytes that inflates to a batch of thousands of calls is one line of the
+// audit log, and one of more is refused before it is decided on.
+func TestLargeBatches(t *testing.T) {
+	h, dir := startHost(t, everything)
+	echo := dial(t, h.Addrs()[0], client.Config{Serializer: "msgpack", Compress: true}).Object("acme.echo")
+	run := func(n int) error {
+		b := echo.Batch()
+		for i := range n {
+			b.Add([]string{"echo", "controls"}[i%2], []any{i % 10}, nil)
+		}
+		_, err := b.Run(t.Context())
+		return err
+	}
+	if err := run(object.MaxBatch); err != nil {
+		t.Fatal(err)
+	}
+	wantRemote(t, run(object.MaxBatch+1), "", "limit exceeded: a batch of more than 5000 calls; not executed")
+	log, err := os.ReadFile(filepath.Join(dir, "state", "audit.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+	last := lines[len(lines)-1]
+	if len(lines) != 2 || len(log) > 32<<10 || !strings.Contains(last, `"methods":["echo","controls"]`) || !strings.Contains(last, `"count":5000,"order":"0 1 0 1 `) {
+		t.Errorf("%d lines of %d bytes, the last %.700s", len(lines), len(log), last)
 	}
 }
 

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,23 +46,32 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 		}
 		return grant{}, nil
 	}
-	// All are decided before anything is written or counted: nothing of a batch is executed
-	// if one may not be.
-	items := make([]audit.Item, len(call.Batch))
+	return h.authorizeBatch(snap, call, exists)
+}
+
+// authorizeBatch decides on all calls of a batch before anything is written or counted: nothing of it is executed
+// if one may not be. One record covers it.
+func (h *Host) authorizeBatch(snap *snapshot, call *object.Call, exists bool) (grant, error) {
+	batch, err := audit.NewBatch(call.Batch)
+	if err != nil {
+		h.note(call, "", "denied: too many different methods in a batch", "")
+		return grant{}, err
+	}
 	var d policy.Decision
-	for i, m := range call.Batch {
-		d = snap.policy.Decide(call.Caller, call.ID, m)
+	for i := range batch.Items {
+		item := &batch.Items[i]
+		d = snap.policy.Decide(call.Caller, call.ID, item.Method)
 		call.Traceback = call.Traceback && d.Traceback
-		if err := h.refuse(snap, call, m, &d, exists); err != nil {
+		if err := h.refuse(snap, call, item.Method, &d, exists); err != nil {
 			return grant{}, err
 		}
-		items[i] = audit.Item{Method: m, Reason: d.Reason}
+		item.Reason = d.Reason
 	}
-	g, err := h.take(call, items[len(items)-1].Method, &d, len(items))
+	g, err := h.take(call, batch.Items[0].Method, &d, len(call.Batch))
 	if err != nil || h.audit == nil {
 		return g, err
 	}
-	return h.written(g, h.audit.WriteEach(&audit.Record{Event: "call", Permit: true, Caller: &call.Caller, Object: call.ID, Call: call.Corr}, items))
+	return h.written(g, h.audit.Write(&audit.Record{Event: "call", Permit: true, Caller: &call.Caller, Object: call.ID, Batch: batch, Call: call.Corr}))
 }
 
 // settle does what a decision on one call says and writes it down.
@@ -135,14 +145,20 @@ func (h *Host) written(g grant, err error) (grant, error) {
 func (h *Host) note(call *object.Call, m object.Method, reason, exceeding string) {
 	h.log.Debug("denied", "principal", string(call.Caller.Principal), "peer", call.Caller.Peer.Addr,
 		"object", string(call.ID), "method", string(m), "reason", reason, "exceeding", exceeding)
-	h.deny("call", &call.Caller, call.ID, m, reason, exceeding, call.Corr)
+	r := &audit.Record{Event: "call", Caller: &call.Caller, Object: call.ID, Method: m, Reason: reason, Exceeding: exceeding, Call: call.Corr}
+	if call.Kind == object.Batch {
+		r.Count = len(call.Batch)
+		if exceeding == "" { // a limit is about all of them
+			r.Item = slices.Index(call.Batch, m) + 1
+		}
+	}
+	h.deny(r)
 }
 
 // deny counts a denial and writes it into the audit log.
-func (h *Host) deny(event string, caller *object.Caller, id object.ID, m object.Method, reason, exceeding string, corr [16]byte) {
-	h.ledger.deny(event, id, exceeding != "")
-	if h.audit == nil {
-		return
+func (h *Host) deny(r *audit.Record) {
+	h.ledger.deny(r.Event, r.Object, r.Exceeding != "")
+	if h.audit != nil {
+		_ = h.audit.Write(r)
 	}
-	_ = h.audit.Write(&audit.Record{Event: event, Caller: caller, Object: id, Method: m, Reason: reason, Exceeding: exceeding, Call: corr})
 }

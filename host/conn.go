@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
@@ -345,7 +346,7 @@ func (c *conn) connect(m *wire.Message) bool {
 	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
 		remedy, shown := stranger(&c.caller.Peer)
 		c.h.log.Warn("stranger refused", append([]any{"peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way}, shown...)...)
-		c.h.deny("connect", &c.caller, "", "", "denied: no permit names strangers", "", m.Corr)
+		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: no permit names strangers", Call: m.Corr})
 		c.refuse(m, ser, "access denied: the host does not know who you are; "+remedy)
 		return false
 	}

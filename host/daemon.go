@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 )
@@ -86,7 +87,7 @@ func daemonRegistered(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, er
 // describe returns the object's description with the members that the caller may call.
 func (c *conn) describe(snap *snapshot, id object.ID) (*object.Description, error) {
 	if !snap.has(id) || !snap.policy.Visible(c.caller, id) {
-		c.h.deny("see", &c.caller, id, "", "denied: not an object that this principal may call", "", [16]byte{})
+		c.unseen(id, "not an object that this principal may call")
 		return nil, errUnknown
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
@@ -107,10 +108,15 @@ func (c *conn) describe(snap *snapshot, id object.ID) (*object.Description, erro
 	}
 	if d.Members == nil && full.Members != nil {
 		// The policy permits methods that the object has not, and it has others.
-		c.h.deny("see", &c.caller, id, "", "denied: it has nothing that this principal may call", "", [16]byte{})
+		c.unseen(id, "it has nothing that this principal may call")
 		return nil, errUnknown
 	}
 	return &d, nil
+}
+
+// unseen records that the caller was not shown an object.
+func (c *conn) unseen(id object.ID, why string) {
+	c.h.deny(&audit.Record{Event: "see", Caller: &c.caller, Object: id, Reason: "denied: " + why})
 }
 
 // metadata returns what a Pyro client wants to know of an object: its methods, which

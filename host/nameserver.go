@@ -109,7 +109,7 @@ func nsLookup(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) 
 		}
 		return c.uri(name), nil
 	}
-	c.h.deny("see", &c.caller, object.ID(name), "", "denied: not an object that this principal may call", "", [16]byte{})
+	c.unseen(object.ID(name), "not an object that this principal may call")
 	return nil, &object.Error{Code: object.CodeNotFound, Class: "NamingError", Msg: "unknown name: " + name}
 }
 

@@ -43,6 +43,9 @@ const (
 	MaxMessageBytes = 32 << 20 // of a call or an answer
 )
 
+// MaxBatch is how many calls a batch may have.
+const MaxBatch = 5000
+
 // DefaultMessageBytes is the bound on a call's payload, and on a result, where nothing else
 // is said.
 const DefaultMessageBytes = 8 << 20

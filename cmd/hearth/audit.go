@@ -201,6 +201,8 @@ func (f *auditFlags) print(w io.Writer, e *audit.Entry) {
 	what := e.Object
 	if e.Method != "" {
 		what += "." + e.Method
+	} else if e.Methods != nil {
+		what += ".{" + strings.Join(e.Methods, ",") + "}"
 	}
 	if what != "" {
 		what = quoted(what)
@@ -208,7 +210,16 @@ func (f *auditFlags) print(w io.Writer, e *audit.Entry) {
 	if e.Event != "call" {
 		what = strings.TrimSpace(inline(e.Event) + " " + what)
 	}
+	switch {
+	case e.Item > 0:
+		what += fmt.Sprintf(", call %d of a batch of %s", e.Item, inline(e.Count.String()))
+	case e.Count != "":
+		what += ", a batch of " + inline(e.Count.String())
+	}
 	reason := e.Reason
+	if e.Reasons != nil {
+		reason = strings.Join(slices.Compact(slices.Sorted(slices.Values(e.Reasons))), ", ")
+	}
 	if e.Exceeding != "" {
 		reason = "beyond " + e.Exceeding
 	}
