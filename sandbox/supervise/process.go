@@ -47,7 +47,9 @@ type process struct {
 	spinning atomic.Bool // somebody looks for a reply; guards spin
 	spin     link.Spin
 
-	mu       sync.Mutex // guards what follows
+	later func(d time.Duration, f func()) // runs f after d; tests sweep at times of their own
+
+	mu       sync.Mutex // guards the fields below
 	pending  map[uint64]*pending
 	bytes    int // payload of the pending calls
 	last     uint64
@@ -113,7 +115,8 @@ func newProcess(t *Tenant, l life, conn *nonblock.Socket) (*process, error) {
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
 		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]time.Duration{},
 		loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{},
-		logged: logCounts{}, failed: logCounts{}, asked: map[uint64]context.CancelFunc{}}
+		logged: logCounts{}, failed: logCounts{}, asked: map[uint64]context.CancelFunc{},
+		later: func(d time.Duration, f func()) { time.AfterFunc(d, f) }}
 	var err error
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
 		return nil, err

@@ -45,7 +45,7 @@ func (t *Tenant) pingTimeout() time.Duration {
 func (p *process) sweepLocked() {
 	if !p.sweeping {
 		p.sweeping = true
-		time.AfterFunc(sweepEvery, func() { p.sweep(time.Now()) })
+		p.later(sweepEvery, func() { p.sweep(time.Now()) })
 	}
 }
 

@@ -33,6 +33,7 @@ func watch(t *testing.T, limits object.Limits) *watched {
 		}
 		return nil
 	})
+	w.p.later = func(time.Duration, func()) {}
 	return w
 }
 
@@ -87,20 +88,21 @@ func TestOverdue(t *testing.T) {
 	id := <-w.calls
 	other := w.call(t.Context(), begun.Add(time.Hour))
 	<-w.calls
-	w.sweep(t, begun.Add(300*time.Millisecond), link.Running{ID: id, For: time.Since(begun)})
+	sent := time.Now() // the first call began between begun and sent
+	w.sweep(t, sent.Add(300*time.Millisecond), link.Running{ID: id, For: time.Since(begun)})
 	w.p.sweep(begun.Add(time.Second + Grace - 100*time.Millisecond))
 	select {
 	case err := <-late:
 		t.Fatalf("answered before its limit and the grace: %v", err)
 	default:
 	}
-	w.p.sweep(begun.Add(time.Second + Grace + 100*time.Millisecond))
+	w.p.sweep(sent.Add(time.Second + Grace + 100*time.Millisecond))
 	wantError(t, <-late, object.CodeDeadline, "limit exceeded: 1s of wall time", "whether it was executed is unknown")
 	if got := <-w.cancelled; got != id {
 		t.Errorf("call %d is cancelled, want %d", got, id)
 	}
-	w.sweep(t, begun.Add(time.Second+Grace+200*time.Millisecond), link.Running{ID: id}) // the other one waits
-	w.p.sweep(begun.Add(time.Second + Grace + killAfter + 300*time.Millisecond))
+	w.sweep(t, sent.Add(time.Second+Grace+200*time.Millisecond), link.Running{ID: id}) // the other one waits
+	w.p.sweep(sent.Add(time.Second + Grace + killAfter + 300*time.Millisecond))
 	wantError(t, <-other, object.CodeUnavailable, "whether it was executed is unknown")
 	<-w.ended
 	<-w.p.done
@@ -115,8 +117,9 @@ func TestLateIsNotStuck(t *testing.T) {
 	begun := time.Now()
 	late := w.call(t.Context(), begun.Add(time.Hour))
 	id := <-w.calls
-	w.sweep(t, begun.Add(300*time.Millisecond), link.Running{ID: id, For: time.Since(begun)})
-	w.p.sweep(begun.Add(time.Second + Grace + 100*time.Millisecond))
+	sent := time.Now()
+	w.sweep(t, sent.Add(300*time.Millisecond), link.Running{ID: id, For: time.Since(begun)})
+	w.p.sweep(sent.Add(time.Second + Grace + 100*time.Millisecond))
 	wantError(t, <-late, object.CodeDeadline, "whether it was executed is unknown")
 	w.reply(t, id)
 	next := w.call(t.Context(), begun.Add(time.Hour)) // its answer comes after that one
@@ -124,7 +127,7 @@ func TestLateIsNotStuck(t *testing.T) {
 	if err := <-next; err != nil {
 		t.Errorf("the next call: %v", err)
 	}
-	w.p.sweep(begun.Add(time.Second + Grace + killAfter + 300*time.Millisecond))
+	w.p.sweep(sent.Add(time.Second + Grace + killAfter + 300*time.Millisecond))
 	w.p.mu.Lock()
 	defer w.p.mu.Unlock()
 	if w.p.cause != nil {
@@ -162,9 +165,9 @@ func TestWaitingIsNotRunning(t *testing.T) {
 // host says, and those that have run on.
 func TestWithdraw(t *testing.T) {
 	w := watch(t, object.Limits{Wall: time.Hour})
-	now := time.Now()
-	runs := w.call(t.Context(), now.Add(time.Hour))
+	runs := w.call(t.Context(), time.Now().Add(time.Hour))
 	first := <-w.calls
+	now := time.Now()
 	w.sweep(t, now.Add(time.Second), link.Running{ID: first})
 	waits := w.call(t.Context(), now.Add(time.Hour))
 	second := <-w.calls
@@ -211,6 +214,7 @@ func TestGivenUp(t *testing.T) {
 func TestSilentWorker(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{Wall: time.Minute})
 	p, f := startFake(t, tenant, nil)
+	p.later = func(time.Duration, func()) {}
 	calls := make(chan error, 20)
 	payload := make([]byte, link.Large/2)
 	for range cap(calls) {
