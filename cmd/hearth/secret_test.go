@@ -89,7 +89,9 @@ function T.expose:loot()
     local ok, v = pcall(_G[f], hearth, "secrets")
     out[#out + 1] = tostring(v)
   end
-  out[#out + 1] = tostring(select(2, pcall(function() hearth.secret = print end)))
+  local secret = hearth.secret
+  hearth.secret = print
+  hearth.secret = secret
   out[#out + 1] = tostring(debug) .. tostring(io) .. tostring(os.getenv) .. tostring(package)
   return table.concat(out, " ")
 end
