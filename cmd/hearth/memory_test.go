@@ -1,6 +1,8 @@
-package host_test
+package main_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,24 +17,53 @@ func TestOneBudgetOfMemory(t *testing.T) {
 	t.Run("one after the other", func(t *testing.T) { oneBudget(t, false) })
 }
 
-func oneBudget(t *testing.T, atOnce bool) {
-	t.Helper()
-	var log syncBuffer
-	patient := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n wall = \"30s\"\n }\n}", 1)
-	h, _ := startHost(t, patient, script(t, "acme/hoard.lua", `local H = hearth.object { instance = "session" }
+const hoardPolicy = `
+listener "unix" { address = "unix:hearth.sock" }
+principal "me" { host_user = true }
+tenant "acme" {
+  limits {
+    wall = "30s"
+  }
+}
+permit "me" {
+  principals = ["me"]
+  objects    = ["acme.*"]
+}
+`
+
+const hoard = `
+local H = hearth.object { instance = "session" }
 function H.expose:fill(n)
   self.all = {}
   for i = 1, n do self.all[i] = ("x"):rep(2^20) .. i end
   return n
 end
 function H.expose:count() return self.all and #self.all or -1 end
-return H`), logged(&log))
+return H
+`
+
+const counter = `
+local C = hearth.object { instance = "single" }
+function C:init() self.n = 0 end
+function C.expose:add(k) self.n = self.n + k; return self.n end
+return C
+`
+
+func oneBudget(t *testing.T, atOnce bool) {
+	t.Helper()
+	h := startHostWith(t, hoardPolicy, func(dir string) {
+		acme := filepath.Join(dir, "scripts", "acme")
+		check(t, os.MkdirAll(acme, 0o755))
+		check(t, os.WriteFile(filepath.Join(acme, "hoard.lua"), []byte(hoard), 0o644))
+		check(t, os.WriteFile(filepath.Join(acme, "counter.lua"), []byte(counter), 0o644))
+	})
 	ctx := t.Context()
-	c := dial(t, h.Addrs()[0], client.Config{})
+	c, err := client.New(client.Config{Address: "unix:" + h.unix})
+	check(t, err)
+	defer c.Close()
 	if _, err := c.Object("acme.counter").Call(ctx, "add", 7); err != nil {
 		t.Fatal(err)
 	}
-	worker := h.Workers()["acme"]
 	sessions := make([]*client.Session, 9)
 	for i := range sessions {
 		s, err := c.Session(ctx)
@@ -84,10 +115,12 @@ return H`), logged(&log))
 	if n, err := c.Object("acme.counter").Call(ctx, "add", 0); err != nil || n != int64(7) {
 		t.Errorf("the counter: %v, %v; want 7", n, err)
 	}
-	if now := h.Workers()["acme"]; now != worker {
-		t.Errorf("worker %d was replaced by %d:\n%s", worker, now, log.String())
+	log := h.log.String()
+	if n := strings.Count(log, `msg="worker started" tenant=acme`); n != 1 {
+		t.Errorf("%d workers were started, want 1", n)
 	}
-	if n := strings.Count(log.String(), `msg="instance ended, its state is lost" tenant=acme object=acme.hoard why="limit exceeded: the memory`); n != ended {
-		t.Errorf("%d sessions were ended, the log names %d:\n%s", ended, n, log.String())
+	lost := `msg="instance ended, its state is lost" tenant=acme object=acme.hoard why="limit exceeded: the memory`
+	if n := strings.Count(log, lost); n != ended {
+		t.Errorf("%d sessions were ended, the log names %d", ended, n)
 	}
 }
