@@ -29,8 +29,11 @@ const (
 // Past is one version of an object that was served, or is.
 type Past struct {
 	Version string    `json:"version"` // of its script and modules, as the log names it
-	Taken   time.Time `json:"taken"`   // into service, or when the host started
-	Serving bool      `json:"serving"`
+	Taken   time.Time `json:"taken"`   // into service
+	// AtStart reports that it served when the host started. Taken is the time of the start then: when
+	// the version came into service first is not known.
+	AtStart bool `json:"at_start,omitempty"`
+	Serving bool `json:"serving"`
 	// InFile says that it is what lies in the scripts folder. Another one serves if it was
 	// refused, or after a rollback.
 	InFile bool `json:"in_file"`
@@ -42,15 +45,19 @@ type history struct {
 	dir  string
 	most int64 // bytes of a tenant; maxHistoryBytes but in tests
 
-	mu   sync.Mutex              // guards what follows
-	held map[object.Tenant]int64 // bytes
-	took map[object.Tenant]int64 // bytes ever
+	began time.Time // start of the host
+
+	mu    sync.Mutex              // guards what follows
+	held  map[object.Tenant]int64 // bytes
+	took  map[object.Tenant]int64 // bytes ever
+	since map[object.ID]time.Time // when objects that are new since the host's start came into service
 }
 
 // pastVersion is such a file.
 type pastVersion struct {
 	Version string            `json:"version"`
 	Taken   time.Time         `json:"taken"`
+	AtStart bool              `json:"at_start,omitempty"`
 	File    string            `json:"file"`
 	Source  []byte            `json:"source"`
 	Libs    map[string][]byte `json:"libs,omitempty"` // those that the script may ask for
@@ -60,18 +67,46 @@ type pastVersion struct {
 
 func (h *history) folder(id object.ID) string { return filepath.Join(h.dir, string(id)) }
 
+// appear notes that an object has its first version since now.
+func (h *history) appear(id object.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.since == nil {
+		h.since = map[object.ID]time.Time{}
+	}
+	h.since[id] = time.Now()
+}
+
+// vanish notes that an object is gone.
+func (h *history) vanish(id object.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.since, id)
+}
+
+// first returns when an object's first version since the host's start came into service, and whether
+// that was at the start.
+func (h *history) first(id object.ID) (at time.Time, atStart bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if at, ok := h.since[id]; ok {
+		return at, false
+	}
+	return h.began, true
+}
+
 // add keeps a version, and forgets the oldest of too many. One that is the newest already
 // is not kept twice.
-func (h *history) add(v *supervise.Version, taken time.Time) error {
+func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error {
 	all, err := h.names(v.ID)
 	if err != nil {
 		return err
 	}
 	sum := sumOf(v)
-	if n := len(all); n > 0 && strings.HasSuffix(all[n-1], "-"+sum+".json") {
+	if n := len(all); n > 0 && isVersion(all[n-1], sum) {
 		return nil
 	}
-	past := pastVersion{Version: sum, Taken: taken.UTC(), File: v.Script.File, Source: v.Script.Source, Libs: map[string][]byte{}}
+	past := pastVersion{Version: sum, Taken: taken.UTC(), AtStart: atStart, File: v.Script.File, Source: v.Script.Source, Libs: map[string][]byte{}}
 	for name, lib := range asked(v) {
 		past.Libs[name] = lib.Source
 	}
@@ -182,6 +217,9 @@ func (h *history) names(id object.ID) (names []string, err error) {
 	}
 	return names, err
 }
+
+// isVersion reports whether a file has this name because it holds this version.
+func isVersion(name, version string) bool { return strings.HasSuffix(name, "-"+version+".json") }
 
 // list returns the versions of an object that were kept, oldest first.
 func (h *history) list(id object.ID) ([]pastVersion, error) {

@@ -56,7 +56,6 @@ type reloader struct {
 	slots   chan struct{}              // holds one for each job that has begun just now
 	ops     chan func(context.Context) // what others want this goroutine to do
 	history history
-	began   time.Time
 	asking  []*waiter // answered when all is taken
 }
 
@@ -81,7 +80,7 @@ func (r *reloads) take() {
 func newReloader(h *Host) *reloader {
 	return &reloader{h: h, gone: map[object.ID]time.Time{}, unripe: map[object.ID]time.Time{}, waits: map[object.Tenant]bool{}, refused: map[string]*refusal{}, jobs: map[string]uint64{},
 		late: map[object.Tenant]bool{}, done: make(chan func(*snapshot)), slots: make(chan struct{}, maxJobs), ops: make(chan func(context.Context)),
-		history: history{dir: filepath.Join(h.cfg.Policy.State, "history"), most: maxHistoryBytes}, began: time.Now()}
+		history: history{dir: filepath.Join(h.cfg.Policy.State, "history"), most: maxHistoryBytes, began: time.Now()}}
 }
 
 // Reload has the host look at all its files now, and returns when what has changed is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -532,6 +533,74 @@ func TestSaveDances(t *testing.T) {
 	l.reload()
 	l.want("acme.e", "version", int64(5))
 	stop()
+}
+
+// TestHistorySince has versions that served when a host started, and others: the first are told apart, as
+// nobody knows since when they serve.
+func TestHistorySince(t *testing.T) {
+	l := &live{T: t, age: 1000 * time.Hour}
+	l.h, l.dir = makeHost(t, everything)
+	serve := func(h *host.Host) (stop func()) {
+		if err := h.Listen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.Serve(ctx) }()
+		return sync.OnceFunc(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Serve() = %v", err)
+			}
+		})
+	}
+	first := l.h
+	began := time.Now()
+	stop := serve(first)
+	defer stop()
+	want := func(id object.ID, what string, starts ...bool) {
+		t.Helper()
+		all, err := l.h.History(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []bool
+		for i, p := range all {
+			got = append(got, p.AtStart)
+			if last := i == len(all)-1; p.Serving != last || p.InFile != last || !p.AtStart && p.Taken.Before(began) {
+				t.Errorf("%s of %s: version %d is %+v", what, id, i+1, p)
+			}
+		}
+		if !slices.Equal(got, starts) {
+			t.Errorf("%s of %s: at start %v, want %v", what, id, got, starts)
+		}
+	}
+	want("acme.echo", "unchanged", true)
+	l.put("scripts/acme/v.lua", version(1))
+	l.put("scripts/acme/echo.lua", version(1))
+	l.reload()
+	want("acme.echo", "changed", true, false)
+	want("acme.v", "new", false)
+	l.put("scripts/acme/v.lua", version(2))
+	l.reload()
+	want("acme.v", "changed", false, false)
+	stop()
+
+	// The file changes while no host runs.
+	l.put("scripts/acme/v.lua", version(3))
+	var err error
+	if l.h, err = host.New(host.Config{Policy: host.PolicyOf(first), Worker: []string{os.Args[0], "worker"}}); err != nil {
+		t.Fatal(err)
+	}
+	began = time.Time{}
+	defer serve(l.h)()
+	want("acme.v", "changed between two hosts", false, false, true)
+	l.put("scripts/acme/v.lua", version(4))
+	l.reload()
+	want("acme.v", "changed after that", false, false, true, false)
+	if _, err := l.h.Rollback(t.Context(), "acme.v", ""); err != nil || host.SourceOf(l.h, "acme.v") != version(3) {
+		t.Errorf("rolled back to %q, %v; want version 3", host.SourceOf(l.h, "acme.v"), err)
+	}
 }
 
 func TestRollback(t *testing.T) {

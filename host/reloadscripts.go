@@ -115,6 +115,7 @@ func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *se
 			delete(l.gone, id)
 		} else if !l.lingers(id, l.next.policy.Serves(name)) {
 			delete(now.objects, id)
+			l.history.vanish(id)
 			l.h.log.Info("object is gone", "object", string(id))
 			l.h.record("removed", id, "")
 		}
@@ -289,6 +290,9 @@ func (l *reloader) decide(now *served, c *candidate) (taken bool) {
 	id := c.version.ID
 	if c.err == nil {
 		now.objects[id] = c.version
+		if c.was == nil {
+			l.history.appear(id)
+		}
 		delete(l.refused, string(id))
 		delete(l.unripe, id)
 		l.h.log.Info("object changed", "object", string(id), "version", c.sum, "new", c.was == nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,10 +81,12 @@ func (l *reloader) past(id object.ID) ([]Past, error) {
 	serving, lying := sumOf(cur), l.lying(id)
 	out := make([]Past, 0, len(kept)+2)
 	for _, p := range kept {
-		out = append(out, Past{Version: p.Version, Taken: p.Taken})
+		out = append(out, Past{Version: p.Version, Taken: p.Taken, AtStart: p.AtStart})
 	}
-	if len(out) == 0 {
-		out = append(out, Past{Version: serving, Taken: l.began})
+	// One that has not changed since the host started, or since it is there, is not kept yet.
+	if !slices.ContainsFunc(out, func(p Past) bool { return p.Version == serving }) {
+		taken, atStart := l.history.first(id)
+		out = append(out, Past{Version: serving, Taken: taken.UTC(), AtStart: atStart})
 	}
 	// The last of each name counts: a version may have come back.
 	mark := func(version string, set func(*Past)) {
@@ -196,11 +199,12 @@ func choose(kept []pastVersion, id object.ID, serving, version string) (*pastVer
 // replaces, if that is not there yet.
 func (l *reloader) keepPast(before, now *supervise.Version) {
 	kept, err := l.history.names(now.ID)
-	if err == nil && len(kept) == 0 {
-		err = l.history.add(before, l.began)
+	if sum := sumOf(before); err == nil && !slices.ContainsFunc(kept, func(name string) bool { return isVersion(name, sum) }) {
+		taken, atStart := l.history.first(now.ID)
+		err = l.history.add(before, taken, atStart)
 	}
 	if err == nil {
-		err = l.history.add(now, time.Now())
+		err = l.history.add(now, time.Now(), false)
 	}
 	if err != nil {
 		l.h.log.Warn("a version cannot be kept: it cannot be rolled back to", "object", string(now.ID), "err", err)

@@ -19,8 +19,9 @@ func newHistory() *cobra.Command {
 		Use:   "history OBJECT",
 		Short: "List the versions of an object",
 		Long: `List the versions of a script's object that the host has kept since the object first changed, oldest
-first, with which one serves and which one lies in its file. It asks at the admin socket, which
-answers the user who runs the host, and root.`,
+first, with which one serves and which one lies in its file. SINCE is when a version came into
+service; "host start" marks one that served when the host started, and may be older. It asks at the
+admin socket, which answers the user who runs the host, and root.`,
 		Example: `  hearth history acme.counter
   hearth history acme.counter --json`,
 		Args: exactArgs("OBJECT"),
@@ -33,7 +34,7 @@ answers the user who runs the host, and root.`,
 				return printJSON(cmd.OutOrStdout(), all)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "VERSION\tTAKEN\tSTATE")
+			fmt.Fprintln(w, "VERSION\tSINCE\tSTATE")
 			for _, p := range all {
 				state := ""
 				switch {
@@ -44,7 +45,11 @@ answers the user who runs the host, and root.`,
 				case p.InFile:
 					state = "in the file"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\n", p.Version, p.Taken.Local().Format(time.DateTime), state)
+				since := p.Taken.Local().Format(time.DateTime)
+				if p.AtStart {
+					since += " (host start)"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\n", p.Version, since, state)
 			}
 			return w.Flush()
 		},
