@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -143,6 +145,41 @@ func (p *Policy) Knows(who object.Principal) bool {
 	_, isObject := who.Object()
 	_, declared := slices.BinarySearch(p.declared, who)
 	return declared || isObject || who == object.Anonymous || p.permitted(who)
+}
+
+// CheckPrincipal returns an error for a name that is no principal under the policy. It names the nearest
+// one, if one is near.
+func (p *Policy) CheckPrincipal(who object.Principal) error {
+	hinted := func(hint, format string, args ...any) error {
+		if hint != "" {
+			hint = "; " + hint
+		}
+		return errors.New(fmt.Sprintf(format, args...) + hint)
+	}
+	if id, isObject := who.Object(); isObject {
+		if _, err := object.ParseID(string(id)); err != nil {
+			return hinted("write object:<tenant>.<name>", "%q is no object's principal", who)
+		}
+		if !p.Serves(id.Tenant()) {
+			var tenants []string
+			for _, t := range p.Tenants {
+				tenants = append(tenants, string(t))
+			}
+			return hinted(near(string(id.Tenant()), tenants), "the policy declares no tenant %q", id.Tenant())
+		}
+		return nil
+	}
+	if p.Knows(who) {
+		return nil
+	}
+	names := []string{string(object.Anonymous)}
+	for _, name := range p.declared {
+		names = append(names, string(name))
+		if slices.Contains(p.groupsOf[name], string(who)) {
+			return hinted(fmt.Sprintf("name one of its members, such as %q", name), "%q is a group, not a principal", who)
+		}
+	}
+	return hinted(near(string(who), names), "the policy declares no principal %q", who)
 }
 
 // Unmatched returns the patterns of rules that cover none of the objects, each with the

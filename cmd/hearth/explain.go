@@ -49,7 +49,7 @@ names and whether he may make the call.
 
 What depends on conditions is said to depend, and on which; with --channel, --way, --address,
 --uid or --time, of the caller and the moment, it is decided, and a fact that is not given is
-one that is not known.`,
+one that is not known. A PRINCIPAL that the policy does not declare is an error.`,
 		Example: `  hearth policy explain alice acme.counter.add
   hearth policy explain alice acme.counter.add --channel tls --address 192.0.2.7
   hearth policy explain alice
@@ -75,6 +75,11 @@ one that is not known.`,
 			p, _, err := f.load()
 			if err != nil {
 				return err
+			}
+			if len(args) > 0 {
+				if err := p.CheckPrincipal(object.Principal(args[0])); err != nil {
+					return err
+				}
 			}
 			q := question{policy: p, given: given, decided: some}
 			var rows []explained
@@ -137,7 +142,7 @@ type question struct {
 func (q *question) rules(who object.Principal) []explained {
 	row := explained{Principal: who, Rules: q.policy.RulesOf(who)}
 	if len(row.Rules) == 0 {
-		row.Decision, row.Reason = policy.Deny, q.stranger(who, "no rule is about this principal")
+		row.Decision, row.Reason = policy.Deny, "no rule is about this principal"
 	}
 	return []explained{row}
 }
@@ -165,14 +170,6 @@ func (q *question) calls(who string, args []string) ([]explained, error) {
 	return rows, nil
 }
 
-// stranger says of somebody whom the policy does not know just that.
-func (q *question) stranger(who object.Principal, otherwise string) string {
-	if q.policy.Knows(who) {
-		return otherwise
-	}
-	return "no principal of this name is declared"
-}
-
 func (q *question) one(who object.Principal, id object.ID, m object.Method) explained {
 	var row explained
 	if q.decided {
@@ -188,7 +185,6 @@ func (q *question) one(who object.Principal, id object.ID, m object.Method) expl
 	row.Principal = who
 	row.Reason = strings.TrimPrefix(row.Reason, "denied: ")
 	if row.Decision == policy.Deny {
-		row.Reason = q.stranger(who, row.Reason)
 		return row
 	}
 	for _, l := range q.policy.LimitsOf(who, id) {

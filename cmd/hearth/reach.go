@@ -17,7 +17,7 @@ func (q *question) reach(who object.Principal, ids []object.ID) []explained {
 	}
 	row := explained{Principal: who, Reach: q.policy.Reach(who, given, ids)}
 	if len(row.Reach) == 0 {
-		row.Decision, row.Reason = policy.Deny, q.stranger(who, "there is nothing that this principal may call")
+		row.Decision, row.Reason = policy.Deny, "there is nothing that this principal may call"
 	}
 	return []explained{row}
 }
