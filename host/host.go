@@ -32,7 +32,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,7 +129,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
-	h.turns.init(runtime.NumCPU())
+	h.turns.init(turnCount())
 	h.ledger.init()
 	err := errors.Join(checkTenants(cfg.Policy), checkFolders(cfg.Policy))
 	if err != nil {

@@ -23,6 +23,7 @@ func Limits() []Limit {
 		{"bytes of a TLS handshake", strconv.Itoa(transport.MaxHandshakeBytes>>10) + " KiB"},
 		{"bytes of all unfinished TLS handshakes", strconv.Itoa(transport.MaxHandshakesBytes>>20) + " MiB"},
 		{"certificates that a client shows", strconv.Itoa(transport.MaxClientCerts)},
+		{"calls under way while several tenants are called", strconv.Itoa(turnCount())},
 		{"oneway calls of a connection under way", strconv.Itoa(maxOneways)},
 		{"item streams of a principal", strconv.Itoa(maxStreams)},
 		{"objects calling objects", strconv.Itoa(maxCallDepth) + " deep"},

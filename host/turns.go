@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -68,8 +69,11 @@ func own(who object.Principal) object.Tenant { return object.Tenant(ownPrefix + 
 
 const ownPrefix = "Pyro."
 
-func (t *turns) init(processors int) {
-	t.most = turnsEach * processors
+// turnCount returns how many turns a host has at a time, if few tenants wait.
+func turnCount() int { return turnsEach * cgroup.Processors() }
+
+func (t *turns) init(most int) {
+	t.most = most
 	t.queues = map[object.Tenant]*turnQueue{}
 	t.timer = time.AfterFunc(time.Hour, t.expire)
 	t.timer.Stop()

@@ -16,7 +16,7 @@ import (
 // sharing returns turns, so many at a time, that two tenants make use of.
 func sharing(most int) *turns {
 	t := new(turns)
-	t.init(1)
+	t.init(turnsEach)
 	t.most = most
 	t.begin(new(turn), "a", 1, time.Now())
 	t.begin(new(turn), "b", 1, time.Now()) // shares from now on; nobody holds a's
@@ -30,7 +30,7 @@ func sharing(most int) *turns {
 // TestTurnsAlone has one tenant call alone: nobody waits, and no turn is held.
 func TestTurnsAlone(t *testing.T) {
 	var all turns
-	all.init(1)
+	all.init(turnsEach)
 	for range 10 * all.most {
 		all.begin(new(turn), "a", 1, time.Now())
 	}
@@ -44,7 +44,7 @@ func TestTurnsAlone(t *testing.T) {
 func TestTurnsAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all turns
-		all.init(1)
+		all.init(turnsEach)
 		call := func(tenant object.Tenant) {
 			var one turn
 			all.begin(&one, tenant, 1, time.Now())
@@ -314,7 +314,7 @@ func TestShare(t *testing.T) {
 	}
 	snap := &snapshot{policy: p, tenants: map[object.Tenant]*served{"acme": {objects: map[object.ID]*supervise.Version{"acme.counter": {}}}}}
 	h := new(Host)
-	h.turns.init(1)
+	h.turns.init(turnsEach)
 	h.turns.begin(new(turn), "a", 1, time.Now())
 	h.turns.begin(new(turn), "b", 1, time.Now()) // shares from now on
 	for _, tc := range []struct {
@@ -362,7 +362,7 @@ func TestSharer(t *testing.T) {
 		object.NameServer: {own("alice"), 1},
 	} {
 		c := &conn{h: &Host{}, own: own("alice")}
-		c.h.turns.init(1)
+		c.h.turns.init(turnsEach)
 		if c.share(snap, &object.Call{ID: id}); c.sharer != want.tenant || c.weight != want.weight {
 			t.Errorf("a call of %q is of the share of %s, %v, want %s, %v", id, c.sharer, c.weight, want.tenant, want.weight)
 		}

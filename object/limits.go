@@ -50,6 +50,20 @@ const MaxBatch = 5000
 // is said.
 const DefaultMessageBytes = 8 << 20
 
+// DefaultWorkerBytes is the memory of a tenant's worker process where the policy sets none.
+const DefaultWorkerBytes = 512 << 20
+
+// InstanceBytes returns how many bytes all instances of a worker may hold together, of a worker
+// with that much memory. Garbage, which is collected late, comes on top.
+func InstanceBytes(worker int64) int64 { return worker / 8 * 3 }
+
+// ArgumentsUnderWay returns the bound on the bytes of the arguments of several calls that a worker
+// with that much memory has not answered.
+func ArgumentsUnderWay(worker int64) int64 { return worker / 4 }
+
+// ResultsUnderWay returns the bound on the bytes of results that wait in such a worker for the host.
+func ResultsUnderWay(worker int64) int64 { return worker / 8 }
+
 // OrDefaults returns the limits with defaults in place of zeros.
 func (l Limits) OrDefaults() Limits {
 	l.Steps = orDefault(l.Steps, 50_000_000)

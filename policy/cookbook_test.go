@@ -122,6 +122,9 @@ func TestCookbook(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, src)
 			}
+			if len(p.Warnings) > 0 {
+				t.Errorf("warnings: %v", p.Warnings)
+			}
 			for _, s := range r.says {
 				id, m, err := policy.SplitCall(s.call)
 				if err != nil {

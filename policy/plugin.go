@@ -99,6 +99,11 @@ func (r *reader) pluginWalls(p *Plugin, a attributes) {
 	p.Runtime = r.shownPaths(a, "runtime")
 	p.Files = r.shownPaths(a, "files")
 	p.TmpBytes, _ = r.bytes(a, "tmp", 1<<12, maxTmp)
+	if most := r.p.tenants[p.ID.Tenant()].MemoryBytes; most > 0 && p.TmpBytes >= most {
+		r.p.Warnings.add(a["tmp"].Expr.Range(), "raise memory of the tenant's limits, or lower tmp",
+			"plugin %q: files in /tmp count as its memory: %s of them are as much as the %s that it may have, or more", p.ID,
+			sizeText(p.TmpBytes), sizeText(most))
+	}
 	if !p.Unconfined {
 		return
 	}

@@ -113,22 +113,23 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		}
 		t.Gate = true
 	}
-	r.plugins(object.Tenant(name), b)
-	limited := false
+	var tenant attributes // of its limits block
+	objects := map[object.ID]attributes{}
 	for _, inner := range b.Body.Blocks {
 		switch inner.Type {
 		case "limits":
-			if limited {
+			if tenant != nil {
 				r.problems.add(inner.TypeRange, "", "tenant %q has limits already", name)
 			}
-			limited = true
-			r.tenantLimits(t, inner)
+			tenant = r.tenantLimits(t, inner)
 		case "object":
-			r.object(t, name, inner)
+			r.object(t, name, inner, objects)
 		case "secret":
 			r.secret(object.Tenant(name), inner)
 		}
 	}
+	r.plugins(object.Tenant(name), b)
+	r.limitsTogether(name, t, tenant, objects)
 }
 
 // tenantUser reads as which user a tenant's processes run.
@@ -220,8 +221,8 @@ func (r *reader) autoUIDs(a attributes) {
 }
 
 // tenantLimits reads the limits of a tenant's workers, and of its objects where those have
-// none of their own.
-func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) {
+// none of their own, and returns what is written.
+func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) attributes {
 	a := r.block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
 	r.unnamed(b)
 	if n, ok := r.bytes(a, "memory", 32<<20, 1<<40); ok {
@@ -237,10 +238,11 @@ func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) {
 	if n, ok := r.bytes(a, "object_memory", 1<<20, 1<<40); ok {
 		t.limits.Memory = n
 	}
+	return a
 }
 
-// object reads what is said of one object.
-func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block) {
+// object reads an object block, and adds its limits, as they are written, to those of others.
+func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block, written map[object.ID]attributes) {
 	if len(b.Labels) != 1 {
 		r.problems.add(b.TypeRange, `write object "name" { … }`, "an object has one name, and this one has %d", len(b.Labels))
 		return
@@ -266,6 +268,7 @@ func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block) {
 		if n, ok := r.bytes(a, "memory", 1<<20, 1<<40); ok {
 			l.Memory = n
 		}
+		written[id] = a
 	}
 	t.objects[id] = l
 }

@@ -7,11 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -42,7 +42,7 @@ type Handshakes struct {
 
 // NewHandshakes returns the bounds for listeners that share a process.
 func NewHandshakes() *Handshakes {
-	return &Handshakes{free: (runtime.GOMAXPROCS(0) + 1) / 2, sources: map[source]*load{}}
+	return &Handshakes{free: (cgroup.Processors() + 1) / 2, sources: map[source]*load{}}
 }
 
 // source identifies where handshakes come from: an IPv4 address, an IPv6 /64, or a user of this

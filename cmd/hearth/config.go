@@ -51,6 +51,7 @@ summed up.`,
 			}
 			rows = append(rows, f.drainSetting(cmd), environmentSetting(r.env))
 			rows = append(rows, managerSettings(r.env.manager)...)
+			rows = append(rows, setting{Name: "threads that run the host", Value: strconv.Itoa(hostThreads()), Source: "half of the processors, or of the CPU quota"})
 			for _, l := range host.Limits() {
 				rows = append(rows, setting{Name: l.Name, Value: l.Value, Source: "fixed"})
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -36,8 +37,9 @@ func newDoctor() *cobra.Command {
 		Short: "Try the walls around each tenant's code on this machine",
 		Long: `Start a real worker process for each tenant of the policy, and the process that becomes each of its
 plugins, as hearth serve would run them now and as the same user, and say of each wall that the operating system puts around it whether it holds,
-how that was found out, and what to do where it does not. The exit code is 1 if a tenant would
-be refused.`,
+how that was found out, and what to do where it does not. Limits of tenants that cannot hold
+together, or that this machine or the host's own control group cannot give, are warned about. The exit
+code is 1 if a tenant would be refused.`,
 		Example: `  hearth doctor
   sudo hearth doctor --policy /etc/hearth/policy.hcl --json`,
 		Args: exactArgs(),
@@ -47,6 +49,9 @@ be refused.`,
 				return err
 			}
 			warn(cmd.ErrOrStderr(), p)
+			for _, text := range host.BeyondMachine(p, cgroup.Machine()) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", text)
+			}
 			exe, err := ownProgram()
 			if err != nil {
 				return err

@@ -34,8 +34,8 @@ func newPolicyCheck() *cobra.Command {
 		Short: "Check a policy file and run its tests",
 		Long: `Check a policy file and run its tests. Everything that is wrong is listed, with file, line and
 column; the exit code is 1 then. Patterns that no object of the scripts folder matches are
-warned about: the object may be yet to come, or the pattern be wrong. So are conditions that always
-hold, principals that are root or nobody, and authorities whose name constraints do not bind the
+warned about: the object may be yet to come, or the pattern be wrong. So are limits that cannot hold
+together, conditions that always hold, principals that are root or nobody, and authorities whose name constraints do not bind the
 common names that principals go by. Keys, and certificates otherwise, are not read: hearth serve
 --check does that too.`,
 		Example: `  hearth policy check

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/internal/private"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -198,7 +199,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	}
 	// The other half of the machine is the workers'. On few cores fewer threads are also
 	// the faster host: a reply then wakes no thread on its way.
-	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
+	runtime.GOMAXPROCS(hostThreads())
 	greet(out, from, h.Addrs())
 	ended := up.run(serving, drain)
 	err = h.Serve(serving)
@@ -206,6 +207,9 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	ended()
 	return err
 }
+
+// hostThreads returns on how many threads at a time the host runs Go code: half of its processors.
+func hostThreads() int { return max(1, cgroup.Processors()/2) }
 
 // inherited returns what the process was given: by the host before, pre, or by a service
 // manager. pre is nil if there is no host before.

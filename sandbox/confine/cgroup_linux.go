@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/internal/cgroup"
 )
 
 const cgroupRemedy = "run the host as root, or as a systemd service with Delegate=yes, or set no limit of memory, pids and cpus"
@@ -119,7 +121,7 @@ func (g *group) base(controller, memberships, root string) (string, error) {
 	if g.version == 1 {
 		mount = filepath.Join(root, controller)
 	}
-	path, ok := membership(controller, memberships, g.version)
+	path, ok := cgroup.Membership(controller, memberships, g.version)
 	if !ok {
 		return "", errors.New("the host is in no group of it")
 	}
@@ -134,25 +136,6 @@ func (g *group) base(controller, memberships, root string) (string, error) {
 	own = strings.TrimSuffix(own, "/"+hostLeaf)
 	sweep(own)
 	return own, enable(own, controller)
-}
-
-// membership finds the group of a controller in the text of /proc/self/cgroup.
-func membership(controller, memberships string, version int) (string, bool) {
-	for line := range strings.Lines(memberships) {
-		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(f) != 3 {
-			continue
-		}
-		if version == 2 && f[0] == "0" && f[1] == "" {
-			return f[2], true
-		}
-		for c := range strings.SplitSeq(f[1], ",") {
-			if version == 1 && c == controller {
-				return f[2], true
-			}
-		}
-	}
-	return "", false
 }
 
 // enable hands a controller of version 2 down to the groups below dir. If the host itself

@@ -14,31 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestMembership(t *testing.T) {
-	const v1 = "9:name=systemd:/\n5:cpu,cpuacct:/a/b\n4:memory:/c\n0::/unified\n"
-	const v2 = "0::/system.slice/hearth.service\n"
-	tests := []struct {
-		controller, text string
-		version          int
-		want             string
-		ok               bool
-	}{
-		{"memory", v1, 1, "/c", true},
-		{"cpu", v1, 1, "/a/b", true},
-		{"pids", v1, 1, "", false},
-		{"systemd", v1, 1, "", false},
-		{"memory", v2, 2, "/system.slice/hearth.service", true},
-		{"memory", v2, 1, "", false},
-		{"memory", "nonsense\n", 2, "", false},
-	}
-	for _, tt := range tests {
-		got, ok := membership(tt.controller, tt.text, tt.version)
-		if got != tt.want || ok != tt.ok {
-			t.Errorf("membership(%s, %q, %d) = %q, %v; want %q, %v", tt.controller, tt.text, tt.version, got, ok, tt.want, tt.ok)
-		}
-	}
-}
-
 func TestSettings(t *testing.T) {
 	spec := Spec{MemoryBytes: 64 << 20, Pids: 40, CPUs: 0.5}
 	var got []string

@@ -167,7 +167,9 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 
 // payloadRoom bounds the bytes of the arguments that one worker has been sent and has not answered. One call alone
 // may have more.
-func (t *Tenant) payloadRoom() int { return int(min(t.cfg.Confine.Memory()/4, 1<<40)) }
+func (t *Tenant) payloadRoom() int {
+	return int(min(object.ArgumentsUnderWay(t.cfg.Confine.Memory()), 1<<40))
+}
 
 // dropLocked takes a request out of the table, nil if it is not there.
 func (p *process) dropLocked(n uint64) *pending {

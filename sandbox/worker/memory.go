@@ -28,12 +28,8 @@ type memory struct {
 	ending   func() bool // reports whether a call that was ended still runs; nil: none was
 }
 
-// Shares of the worker's memory. The host bounds the arguments that it sends to a quarter.
-const (
-	heapShare    = 3.0 / 8 // all that is live: garbage, which is collected late, comes on top
-	backlogShare = 1.0 / 8 // results that wait to be written
-	worth        = 16      // less than this part of the heap's share is not worth an instance's end
-)
+// worth is the part of the instances' memory that is the least to end an instance for.
+const worth = 16
 
 // How much garbage may come on top of what is live, in percent: much in a small heap, which makes calls faster,
 // and little in one that nears its limit, where calls that allocate must help to collect.

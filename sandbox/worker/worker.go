@@ -83,8 +83,8 @@ func serveWithin(conn *nonblock.Socket, bytes int64) error {
 	}
 	w.lines.tell = w.leftOut
 	w.failed.tell = func(object.ID, uint64) {} // the host counts those beyond its own limit
-	if w.memory.limit = int64(float64(bytes) * heapShare); bytes > 0 {
-		backlog := min(int(float64(bytes)*backlogShare), link.MaxBacklogBytes)
+	if w.memory.limit = object.InstanceBytes(bytes); bytes > 0 {
+		backlog := int(min(object.ResultsUnderWay(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
 	}
 	w.message.Store(object.DefaultMessageBytes)
