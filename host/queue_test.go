@@ -205,21 +205,29 @@ func TestNamesThatNoObjectHas(t *testing.T) {
 // method, the principal, the place and the call's id.
 func TestFailingScriptIsLogged(t *testing.T) {
 	var log syncBuffer
-	h, _ := startHost(t, strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n steps = 100000\n }\n}", 1),
+	policy := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n steps = 100000\n }\n}", 1)
+	h, _ := startHost(t, strings.Replace(policy, "tracebacks = true", "", 1),
 		script(t, "acme/fails.lua", `local F = hearth.object {}
 function F.expose:raise()
   error("no luck\nlevel=ERROR")
 end
 function F.expose:throw() error(hearth.exception("KeyError", "gone")) end
 function F.expose:spin() while true do end end
+function F.expose:fine() return 1 end
 return F`), logged(&log))
 	c := dial(t, h.Addrs()[0], client.Config{})
 	for method, want := range map[string]string{
-		"raise": `acme/fails.lua:3: no luck\nlevel=ERROR`,
-		"throw": `KeyError: gone`,
-		"spin":  `limit exceeded: 100000 steps`,
+		"raise":     `acme/fails.lua:3: no luck\nlevel=ERROR`,
+		"throw":     `KeyError: gone (acme/fails.lua:5)`,
+		"spin":      `limit exceeded: 100000 steps`,
+		`"a batch"`: `call 2 of 3, throw: KeyError: gone (acme/fails.lua:5)`,
 	} {
-		if _, err := c.Object("acme.fails").Call(t.Context(), method); err == nil {
+		if method == `"a batch"` {
+			results, err := c.Object("acme.fails").Batch().Add("fine", nil, nil).Add("throw", nil, nil).Add("fine", nil, nil).Run(t.Context())
+			if err != nil || results[1].Err == nil {
+				t.Fatalf("%v, %v", results, err)
+			}
+		} else if _, err := c.Object("acme.fails").Call(t.Context(), method); err == nil {
 			t.Fatalf("%s did not fail", method)
 		}
 		line := ""

@@ -1,9 +1,10 @@
 package sandbox
 
 import (
-	"github.com/hearthhost/hearth/sandbox/lua"
+	"fmt"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // batch runs several methods in order and writes the list of their results. The first
@@ -122,7 +123,7 @@ func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outc
 	for last := false; ; {
 		failed, err := s.tryBatch(r, results, end)
 		if err == nil {
-			return Outcome{}, nil
+			return Outcome{Raised: s.describeEnd(r, len(results), end)}, nil
 		}
 		class, msg, ok := s.failure(err)
 		if !ok || last || r.ResetResult == nil || failed == len(results) && end == nil {
@@ -139,6 +140,14 @@ func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outc
 		}
 		results, end = results[:failed], &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}
 	}
+}
+
+// describeEnd returns which call of a batch failed and why, "" if none did.
+func (s *State) describeEnd(r *Request, at int, end *batchEnd) string {
+	if end == nil {
+		return ""
+	}
+	return fmt.Sprintf("call %d of %d, %s: %s", at+1, len(r.Batch), r.Batch[at], s.describeRaised(end.class, end.args))
 }
 
 // tryBatch writes the list and returns the position of what could not be written.

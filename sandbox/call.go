@@ -43,6 +43,7 @@ type Request struct {
 // Outcome says what came of a call.
 type Outcome struct {
 	Exception bool    // Result holds an exception dict
+	Raised    string  // class, message and place of the exception in Result, or of the one that ended a batch
 	Stream    *Stream // not nil: the result is an item stream, and Result holds nothing
 	Broken    bool    // the state is of no more use: close it
 }
@@ -87,7 +88,7 @@ func (s *State) enter(ctx context.Context, r *Request) {
 
 // leave ends the running call.
 func (s *State) leave(out *Outcome) {
-	s.ctx, s.req, s.calling, s.want, s.trace = nil, nil, false, false, nil
+	s.ctx, s.req, s.calling, s.want, s.at, s.trace = nil, nil, false, false, "", nil
 	s.meter.end()
 	s.vm.Clear()
 	s.pristine.steps += s.meter.lap()

@@ -147,9 +147,10 @@ func (s *State) writeException(r *Request, class string, args []lua.Value) (Outc
 	if r.ResetResult != nil {
 		r.ResetResult()
 	}
+	raised := s.describeRaised(class, args)
 	err := s.encodeException(r, r.Result, class, args)
 	if err == nil {
-		return Outcome{Exception: true}, nil
+		return Outcome{Exception: true, Raised: raised}, nil
 	}
 	_, why, ok := s.failure(err)
 	if !ok {
@@ -162,7 +163,23 @@ func (s *State) writeException(r *Request, class string, args []lua.Value) (Outc
 	if r.ResetResult != nil {
 		r.ResetResult()
 	}
-	return Outcome{Exception: true}, s.encodeException(r, r.Result, class, args)
+	return Outcome{Exception: true, Raised: raised}, s.encodeException(r, r.Result, class, args)
+}
+
+// maxRaised bounds the description of an exception in the host's log, in bytes.
+const maxRaised = 4 << 10
+
+// describeRaised returns class, message and place of an exception, for the host's log.
+func (s *State) describeRaised(class string, args []lua.Value) string {
+	text := class[strings.LastIndexByte(class, '.')+1:]
+	if len(args) > 0 {
+		text = joinMessage(text, s.plainText(args[0]))
+	}
+	text = clip(s.cleanText(text), maxRaised)
+	if s.at != "" && !strings.Contains(text, ".lua:") {
+		text += " (" + s.at + ")"
+	}
+	return text
 }
 
 // unsendable is the argument of the error about an exception that cannot be sent.
@@ -231,11 +248,26 @@ func (s *State) plainText(v lua.Value) string {
 	return "(error object is a " + s.typeName(v) + ")"
 }
 
-// notice is called where a value is raised that the script does not catch. It notes where that was if the
-// caller wants to know.
+// notice records the place where a value is raised that the script does not catch, and the traceback if the
+// caller may see it.
 func (s *State) notice(L *lua.Thread, _ lua.Value) string {
+	s.at = place(L)
 	if s.want {
 		s.trace = s.traceback(L)
+	}
+	return ""
+}
+
+// place returns file and line of the innermost running Lua function, "" if the first levels have none.
+func place(L *lua.Thread) string {
+	for n := 1; n <= maxTraceLines; n++ { // 0 is the caller of place
+		at, ok := L.Level(n)
+		if !ok {
+			break
+		}
+		if at.Line != 0 {
+			return fmt.Sprintf("%s:%d", at.Fn.Proto().Chunk, at.Line)
+		}
 	}
 	return ""
 }

@@ -41,7 +41,7 @@ type module struct {
 func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			p, err = nil, &object.Error{Code: object.CodeInternal, Err: fmt.Errorf("loading %s: panic: %v", cfg.ID, v)}
+			p, err = nil, panicked("loading "+string(cfg.ID), v)
 		}
 	}()
 	p = &Program{

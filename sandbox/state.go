@@ -42,7 +42,8 @@ type State struct {
 	req     *Request // nil outside calls
 	calling bool     // proxies may be used
 	want    bool     // note where an error was raised
-	trace   []string // where it was
+	at      string   // its place, chunk:line
+	trace   []string // the traceback, if the caller may see it
 
 	broken *object.Error // why nothing can run any more
 }
@@ -273,7 +274,7 @@ func (s *State) recovered(out *Outcome, err *error) {
 	}
 	s.broken = s.meter.why
 	if s.broken == nil {
-		s.broken = &object.Error{Code: object.CodeInternal, Err: fmt.Errorf("sandbox panic in %s: %v", s.p.id, v)}
+		s.broken = panicked("running "+string(s.p.id), v)
 	}
 	*err = s.broken
 	if out != nil {

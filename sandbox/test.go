@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -24,7 +23,7 @@ type TestResult struct {
 func RunTests(ctx context.Context, cfg Config, file string, source []byte) (results []TestResult, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			results, err = nil, &object.Error{Code: object.CodeInternal, Err: fmt.Errorf("testing %s: panic: %v", cfg.ID, v)}
+			results, err = nil, panicked("testing "+string(cfg.ID), v)
 		}
 	}()
 	subject, err := Load(ctx, cfg)

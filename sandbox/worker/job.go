@@ -3,10 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -107,40 +104,13 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 			return nil, out.Broken
 		}
 		j.frame.B, j.rest = doc[0], [2][]byte(doc[1:])
-		if out.Exception {
-			j.tell(func() string { return j.raised(ser) })
-		}
+	}
+	if out.Raised != "" {
+		j.tell(func() string { return out.Raised })
 	}
 	// The head was written before the outcome was known.
 	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
 	return nil, out.Broken
-}
-
-// maxTold bounds the exception, as it is written, of which the host's log gets the text.
-const maxTold = 16 << 10
-
-// raised returns an exception that is the reply as a line for the host's log: class, message, and where it was
-// raised if the exception says so.
-func (j *job) raised(ser codec.Serializer) string {
-	payload := j.frame.B[j.head:]
-	if len(payload) > maxTold || len(j.rest[0])+len(j.rest[1]) > 0 {
-		return "an exception of more than " + strconv.Itoa(maxTold>>10) + " KiB"
-	}
-	v, err := codec.Unmarshal(ser, payload, codec.Limits{})
-	ex, ok := v.(*codec.Exception)
-	if err != nil || !ok {
-		return "an exception that cannot be read"
-	}
-	text := codec.BareClass(ex.Class)
-	if len(ex.Args) > 0 {
-		text += fmt.Sprintf(": %v", ex.Args[0])
-	}
-	for _, line := range slices.Backward(ex.Traceback) {
-		if at := strings.TrimSpace(line); strings.Contains(at, ".lua:") && !strings.Contains(text, ".lua:") {
-			return text + " (" + at + ")"
-		}
-	}
-	return text
 }
 
 // tell sends the host a line about why the job failed, for its log.
