@@ -112,6 +112,8 @@ func TestOwnValues(t *testing.T) {
 		"return hearth.tuple{1, 2}, hearth.tuple(hearth.list{1}), hearth.list(1, nil)":                           codec.Tuple{codec.Tuple{int64(1), int64(2)}, codec.Tuple{int64(1)}, []any{int64(1), nil}},
 		"return hearth.exception('ValueError', 'x').message":                                                     "x",
 		"local ok, e = pcall(error, hearth.exception('ValueError', 'x')); return e.class, tostring(e)":           codec.Tuple{"ValueError", "ValueError: x"},
+		"local ok, e = pcall(assert, nil, hearth.exception('ValueError', 'x')); return e.class":                  "ValueError",
+		"local ok, e = pcall(assert, nil, setmetatable({}, {})); return e":                                       "bad argument #2 to '?' (string expected, got table)",
 		"return -0/1 == 0, 1/3 > 0":                                                                              codec.Tuple{true, true},
 	} {
 		expr(t, body, want)

@@ -13,6 +13,10 @@ func (s *State) openLibraries() {
 		Print:       func(L *lua.Thread, line string) { s.log(L, "info", line) },
 		Coroutines:  s.p.limits.Coroutines,
 		SourceBytes: max(s.p.limits.SourceBytes, libSourceBytes),
+		Exception: func(v lua.Value) bool {
+			t := v.AsTable()
+			return t != nil && t.Meta == s.mt.exception
+		},
 	})
 	s.lib.Add("", map[string]lua.Native{"print": s.logger("info"), "require": s.require, "tonumber": s.toNumber})
 	s.openHearth()

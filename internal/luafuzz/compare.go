@@ -33,11 +33,14 @@ type Comparison struct {
 // Compare runs source in both and returns nil if the traces are the same but for the
 // deviations. The error is the reference's, such as an *UnfitError.
 func (c *Comparison) Compare(source string) (*Difference, error) {
-	want, err := c.Reference.Run(source, ChunkName)
+	if err := c.Reference.Start(source, ChunkName); err != nil {
+		return nil, err
+	}
+	got := c.Engine.Run(source, ChunkName) // at the same time
+	want, err := c.Reference.Wait()
 	if err != nil {
 		return nil, err
 	}
-	got := c.Engine.Run(source, ChunkName)
 	if got == want {
 		return nil, nil //nolint:nilnil // no difference is the ordinary result
 	}

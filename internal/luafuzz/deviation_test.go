@@ -44,16 +44,13 @@ func TestNormalize(t *testing.T) {
 		all[name] = true
 	}
 	for in, want := range map[string]string{
-		"1: table: 0x55d0e0a6":    "1: table: address",
-		"1: function: 0x1f, -nan": "1: function: address, nan",
-		"-0 1-0 x-0 -0.5 -0":      "0 1-0 x-0 -0.5 0",
-		"a table: none":           "a table: none",
+		"1: -nan": "1: nan",
 	} {
 		if got := all.Normalize(in); got != want {
 			t.Errorf("Normalize(%q) = %q, want %q", in, got, want)
 		}
 	}
-	if got := (Deviations{}).Normalize("-nan -0"); got != "-nan -0" {
+	if got := (Deviations{}).Normalize("-nan"); got != "-nan" {
 		t.Errorf("without deviations Normalize = %q", got)
 	}
 }

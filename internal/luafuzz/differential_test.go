@@ -3,6 +3,7 @@ package luafuzz_test
 import (
 	"errors"
 	"flag"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ func newComparison(t *testing.T) *luafuzz.Comparison {
 
 // compare runs programs from a seed and reports differences, shrunk.
 func compare(t *testing.T, c *luafuzz.Comparison, seed uint64, programs int) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // much garbage, little in use
 	unfit, differences := 0, 0
 	start := time.Now()
 	for done := 0; done < programs || programs == 0; done++ {

@@ -10,13 +10,19 @@ import (
 )
 
 // engineSteps bounds one program; the programs of the generator end by themselves.
-const engineSteps = 20_000_000
+const engineSteps = 200_000_000
+
+// programsPerVM bounds what one program can do to the ones after it.
+const programsPerVM = 100
 
 var errSteps = errors.New("engine: out of steps")
 
 // hearthEngine runs programs in the sandbox's VM with its libraries, under its meter.
 type hearthEngine struct {
 	prelude *lua.Proto
+	vm      *lua.VM
+	library *stdlib.Library
+	runs    int // of vm
 }
 
 func newEngine() (*hearthEngine, error) {
@@ -25,26 +31,49 @@ func newEngine() (*hearthEngine, error) {
 	return &hearthEngine{prelude: p}, err
 }
 
+// renew makes a VM.
+func (e *hearthEngine) renew() {
+	e.vm = lua.New(lua.Limits{})
+	e.library = stdlib.New(e.vm, stdlib.Config{})
+	e.runs = 0
+}
+
 // Run implements [luafuzz.Engine]. A panic of the VM is its trace.
 func (e *hearthEngine) Run(source, chunkname string) (trace string) {
 	defer func() {
 		if v := recover(); v != nil {
 			trace = fmt.Sprint("panic: ", v)
+			e.vm = nil
 		}
 	}()
-	vm := lua.New(lua.Limits{})
-	granted := 0
+	if e.vm == nil || e.runs == programsPerVM {
+		e.renew()
+	}
+	e.runs++
+	vm, granted := e.vm, 0
 	vm.Refill = func() (int64, error) {
 		if granted += 10_000; granted > engineSteps {
 			return 0, errSteps
 		}
 		return 10_000, nil
 	}
-	globals := stdlib.New(vm, stdlib.Config{}).Globals()
+	trace, err := e.run(source, chunkname)
+	if err != nil {
+		e.vm = nil
+		return "engine: " + err.Error()
+	}
+	return trace
+}
+
+// run runs the prelude in new globals, then the program.
+func (e *hearthEngine) run(source, chunkname string) (string, error) {
+	vm := e.vm
+	defer vm.Clear()
+	globals := e.library.Globals()
 	vm.Main.SetGlobals(globals)
 	vm.Main.Push(lua.NewFunction(e.prelude, globals).Value())
 	if err := vm.Run(0, nil); err != nil {
-		return "prelude: " + err.Error()
+		return "", err
 	}
 	run := vm.Main.Get(1)
 	vm.Clear()
@@ -52,9 +81,8 @@ func (e *hearthEngine) Run(source, chunkname string) (trace string) {
 	vm.Main.PushString(source)
 	vm.Main.PushString(chunkname)
 	if err := vm.Run(2, nil); err != nil {
-		return "engine: " + err.Error()
+		return "", err
 	}
-	trace, _ = vm.Main.Get(1).AsString()
-	vm.Clear()
-	return trace
+	trace, _ := vm.Main.Get(1).AsString()
+	return trace, nil
 }

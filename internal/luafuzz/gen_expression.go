@@ -46,14 +46,6 @@ func (g *generator) negatable(depth int) string {
 	if strings.HasPrefix(e, "-") {
 		return "(" + e + ")"
 	}
-	return nonzero(e)
-}
-
-// nonzero returns 1 for 0: PUC keeps the constants 0 and -0 in one place.
-func nonzero(e string) string {
-	if e == "0" {
-		return "1"
-	}
 	return e
 }
 
@@ -70,7 +62,7 @@ func (g *generator) numeral() string {
 	case 0:
 		return g.pick("0x10", "0xFF", "1e3", ".5", "5.", "3.0", "1e-2", "0.1", "2.5", "1E2", "007", "123456789012", "0x1p4", "1e300", "0xfffffffff")
 	case 1:
-		return "-" + strconv.Itoa(1+g.n(9))
+		return "-" + strconv.Itoa(g.n(10))
 	case 2:
 		return strconv.Itoa(g.n(1000))
 	default:
@@ -102,9 +94,9 @@ func (g *generator) number(depth int) string {
 	d := depth - 1
 	switch g.n(20) {
 	case 0, 1, 2, 3:
-		return nonzero(g.operand(aNumber, d)) + " " + g.pick("+", "-", "+", "-", "*") + g.gap() + nonzero(g.operand(aNumber, d))
+		return g.operand(aNumber, d) + " " + g.pick("+", "-", "+", "-", "*") + g.gap() + g.operand(aNumber, d)
 	case 4:
-		return nonzero(g.operand(aNumber, d)) + " " + g.pick("/", "%", "%") + " " + g.divisor(d)
+		return g.operand(aNumber, d) + " " + g.pick("/", "%", "%") + " " + g.divisor(d)
 	case 5:
 		return g.power(d)
 	case 6:
@@ -238,7 +230,7 @@ func (g *generator) str(depth int) string {
 		return g.receiver(d) + ":" + g.pick("upper", "lower", "reverse") + "()"
 	case 5:
 		// Not of a table or function: the text of its address has a length.
-		return "tostring(" + g.pick("nil", "not "+g.operand(aNumber, d), nonzero(g.operand(aNumber, d))+g.pick(" + ", " * ")+nonzero(g.operand(aNumber, d)), g.quoted()) + ")"
+		return "tostring(" + g.pick("nil", "not "+g.operand(aNumber, d), g.operand(aNumber, d)+g.pick(" + ", " * ")+g.operand(aNumber, d), g.quoted()) + ")"
 	case 6:
 		return "(" + g.receiver(d) + ":gsub(" + g.pick(`"a", "b"`, `"%w", "x"`, `".", ""`, `"(%a)(.)", "%2%1"`) + "))"
 	case 7:

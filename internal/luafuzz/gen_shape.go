@@ -60,7 +60,7 @@ func (g *generator) expand(template string) string {
 func (g *generator) place(code byte) string {
 	switch code {
 	case 'n':
-		return nonzero(g.operand(aNumber, 1))
+		return g.operand(aNumber, 1)
 	case 's':
 		return g.operand(aString, 1)
 	case 'b':

@@ -2,7 +2,7 @@
 -- environment before the program and returns run(source, name), which returns the program's trace.
 local type, tostring, select, next, rawget, error, pcall = type, tostring, select, next, rawget, error, pcall
 local getmetatable, loadstring = getmetatable, loadstring
-local format, byte, gsub, rep, sub = string.format, string.byte, string.gsub, string.rep, string.sub
+local format, byte, find, gsub, sub = string.format, string.byte, string.find, string.gsub, string.sub
 local concat, sort = table.concat, table.sort
 
 local MAX_TRACE = 40000 -- bytes; the rest of a trace is dropped
@@ -21,6 +21,12 @@ local function emit(line)
     size = size + #line + 1
     lines[#lines + 1] = line
   end
+end
+
+-- hide removes addresses: their length differs, too.
+local function hide(s)
+  if find(s, ": 0x", 1, true) then return (gsub(s, ": 0x%x+", ": address")) end
+  return s
 end
 
 local function escape(c) return format("\\%03d", byte(c)) end
@@ -45,8 +51,9 @@ end
 function dump(v, depth, above)
   local kind = type(v)
   if kind == "number" then
-    return v == 0 and "0" or format("%.14g", v) -- not the sign of zero
+    return format("%.14g", v)
   elseif kind == "string" then
+    v = hide(v)
     if #v > 300 then v = sub(v, 1, 300) .. "..." .. #v end
     return '"' .. gsub(v, "[%c\127-\255\\\"]", escape) .. '"'
   elseif kind == "table" then
@@ -69,7 +76,7 @@ end
 -- print is Lua's, into the trace.
 function print(...)
   local texts = {}
-  for i = 1, select("#", ...) do texts[i] = tostring((select(i, ...))) end
+  for i = 1, select("#", ...) do texts[i] = hide(tostring((select(i, ...)))) end
   emit(concat(texts, "\t"))
 end
 

@@ -33,10 +33,12 @@ const programsPerProcess = 1000
 // A Reference runs programs in PUC Lua 5.1, many in one process. The zero value is ready.
 // Not safe for concurrent use.
 type Reference struct {
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Reader
-	runs int
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	runs   int
+	timer  *time.Timer // of the run that was started
+	failed error       // of sending its program
 }
 
 // An UnfitError reports a program that the reference did not run to its end: its trace proves nothing.
@@ -56,19 +58,33 @@ func FindPUC() (string, error) {
 // Run returns the trace of source. The error is an *UnfitError if the program exceeds the
 // reference's bounds or ends its process.
 func (r *Reference) Run(source, chunkname string) (string, error) {
+	if err := r.Start(source, chunkname); err != nil {
+		return "", err
+	}
+	return r.Wait()
+}
+
+// Start starts a run of source. [Reference.Wait] must follow.
+func (r *Reference) Start(source, chunkname string) error {
 	if r.runs == programsPerProcess {
 		r.Close()
 	}
 	if r.cmd == nil {
 		if err := r.start(); err != nil {
-			return "", err
+			return err
 		}
 	}
 	r.runs++
 	process := r.cmd.Process
-	timer := time.AfterFunc(referenceTime, func() { _ = process.Kill() })
-	defer timer.Stop()
-	trace, verdict, err := r.exchange(source, chunkname)
+	r.timer = time.AfterFunc(referenceTime, func() { _ = process.Kill() })
+	r.failed = r.send(source, chunkname)
+	return nil
+}
+
+// Wait returns the trace of the run that [Reference.Start] started, and the errors of [Reference.Run].
+func (r *Reference) Wait() (string, error) {
+	trace, verdict, err := r.receive()
+	r.timer.Stop()
 	if err != nil {
 		r.Close()
 		return "", &UnfitError{"the process of " + PUC + " ended: " + err.Error()}
@@ -121,9 +137,9 @@ func (r *Reference) send(source, chunkname string) error {
 	return err
 }
 
-func (r *Reference) exchange(source, chunkname string) (trace, verdict string, err error) {
-	if err := r.send(source, chunkname); err != nil {
-		return "", "", err
+func (r *Reference) receive() (trace, verdict string, err error) {
+	if r.failed != nil {
+		return "", "", r.failed
 	}
 	head, err := r.out.ReadString('\n')
 	if err != nil {

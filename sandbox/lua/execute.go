@@ -2,6 +2,7 @@ package lua
 
 import (
 	"github.com/hearthhost/hearth/sandbox/lua/code"
+	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
 
 // execute runs the Lua function of the running frame, and those it calls, until a frame that is fresh
@@ -201,7 +202,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(code.Mod(x, y))
+				r[a] = Number(syntax.Modulo(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -212,7 +213,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(code.Pow(x, y))
+				r[a] = Number(syntax.Power(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -267,7 +268,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &k[i>>32]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(code.Mod(x, y))
+				r[a] = Number(syntax.Modulo(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -278,7 +279,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &k[i>>32]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(code.Pow(x, y))
+				r[a] = Number(syntax.Power(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -333,7 +334,7 @@ enter:
 			b, c := &k[i>>32], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(code.Mod(x, y))
+				r[a] = Number(syntax.Modulo(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -344,7 +345,7 @@ enter:
 			b, c := &k[i>>32], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(code.Pow(x, y))
+				r[a] = Number(syntax.Power(x, y))
 				continue
 			}
 			ci.pc = pc

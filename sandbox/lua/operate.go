@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/hearthhost/hearth/sandbox/lua/code"
+	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
 
 // maxChain bounds how many metatables one access follows, as in PUC.
@@ -225,7 +226,7 @@ func (L *Thread) arith(op code.Op, a, b Value, aReg, bReg int) Value {
 	if ok {
 		var y float64
 		if y, ok = L.toNumber(b); ok {
-			return Number(code.Arith(op, x, y))
+			return Number(syntax.Arith(syntax.Op(op-code.Add_), x, y))
 		}
 	}
 	name := arithNames[op-code.Add_]

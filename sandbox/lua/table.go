@@ -213,9 +213,6 @@ func (t *Table) insert(key, v Value) int {
 	if key.Kind() == StringKind {
 		key.text().hashed() // whoever compares reads it
 	}
-	if key.IsNumber() && key.number() == 0 {
-		key = Number(0)
-	}
 	head := &t.heads[key.hash()&uint32(len(t.heads)-1)]
 	t.entries = append(t.entries, entry{key, v, *head})
 	*head = int32(len(t.entries))

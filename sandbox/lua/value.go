@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"unsafe"
 
-	"github.com/hearthhost/hearth/sandbox/lua/code"
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
 
@@ -223,7 +222,7 @@ func (v Value) Identity() uint64 {
 }
 
 // Pow is the operator ^.
-func Pow(a, b float64) float64 { return code.Pow(a, b) }
+func Pow(a, b float64) float64 { return syntax.Power(a, b) }
 
 // inFull bounds the integers that are written in full.
 var inFull float64 = 1 << 53

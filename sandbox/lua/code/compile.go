@@ -158,11 +158,11 @@ func (c *compiler) endScope(active int) {
 	c.active = c.active[:active]
 }
 
-// constant returns the index of a constant.
+// constant returns the index of a constant. 0 and -0 share one, as in PUC: the first one is the value of both.
 func (c *compiler) constant(k Const) int {
 	key := k
-	if k.Kind == NumberConst { // by its bits: 0 and -0 differ, and nan equals itself
-		key = Const{Kind: k.Kind, String: fmt.Sprint(math.Float64bits(k.Number))}
+	if k.Number == 0 {
+		key.Number = 0 // not -0
 	}
 	i, ok := c.consts[key]
 	if !ok {

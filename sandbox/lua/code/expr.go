@@ -50,77 +50,14 @@ func constantOf(e syntax.Expr) (Const, bool) {
 	return Const{}, false
 }
 
-// numeral folds arithmetic on numbers. It looks only a few levels deep, as more is hardly written.
-func numeral(e syntax.Expr) (float64, bool) { return fold(e, 8) }
-
-func fold(e syntax.Expr, depth int) (float64, bool) {
-	if depth == 0 {
+// numeral returns the value of a number. The parser has folded arithmetic on numbers.
+func numeral(e syntax.Expr) (float64, bool) {
+	n, ok := unparen(e).(*syntax.Number)
+	if !ok {
 		return 0, false
 	}
-	switch e := e.(type) {
-	case *syntax.Number:
-		return e.Value, true
-	case *syntax.Paren:
-		return fold(e.X, depth-1)
-	case *syntax.Unary:
-		if e.Op == syntax.Neg {
-			v, ok := fold(e.X, depth-1)
-			return -v, ok
-		}
-	case *syntax.Binary:
-		if e.Op > syntax.Pow {
-			return 0, false
-		}
-		b, ok := fold(e.Right, depth-1)
-		if !ok {
-			return 0, false
-		}
-		a, ok := fold(e.Left, depth-1)
-		if !ok || b == 0 && (e.Op == syntax.Div || e.Op == syntax.Mod) {
-			return 0, false
-		}
-		v := Arith(Op(e.Op)+Add_, a, b)
-		return v, !math.IsNaN(v)
-	}
-	return 0, false
+	return n.Value, true
 }
-
-// Arith computes one of the operations Add_ to Pow_ as Lua does.
-func Arith(op Op, a, b float64) float64 {
-	switch op {
-	case Add_:
-		return a + b
-	case Sub_:
-		return a - b
-	case Mul_:
-		return a * b
-	case Div_:
-		return a / b
-	case Mod_:
-		return Mod(a, b)
-	}
-	return Pow(a, b)
-}
-
-// Pow is C's pow. It passes a nan on; where there is no result the processor gives a negative nan, which
-// shows in text.
-func Pow(a, b float64) float64 {
-	r := math.Pow(a, b)
-	switch {
-	case r == r:
-		return r
-	case a != a && math.Signbit(a) && math.Abs(math.Mod(b, 2)) == 1:
-		return math.Copysign(a, 1) // as the C library
-	case a != a:
-		return a
-	case b != b:
-		return b
-	}
-	return math.Copysign(r, -1)
-}
-
-// Mod is the remainder that has the sign of b: a - floor(a/b)*b.
-func Mod(a, b float64) float64 { return a - math.Floor(a/b)*b }
 
 // temporary reports whether a register holds no variable.
 func (c *compiler) temporary(reg int) bool { return reg >= len(c.active) }
@@ -447,20 +384,15 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 		return
 	}
 	free := c.free
-	spine := []*syntax.Logical{e}
-	for {
-		l, ok := unparen(spine[len(spine)-1].Left).(*syntax.Logical)
-		if !ok {
-			break
-		}
-		spine = append(spine, l)
-	}
-	// a and b and c: the value so far is in dst, and a jump passes the rest when it decides.
-	left := spine[len(spine)-1].Left
+	spine, left := spineOf(e)
 	// A constant that does not decide makes no code, so that error texts name what is behind it, as in PUC.
 	for len(spine) > 0 && passes(left, spine[len(spine)-1].And) {
 		left = spine[len(spine)-1].Right
 		spine = spine[:len(spine)-1]
+		if inner, ok := unparen(left).(*syntax.Logical); ok && len(spine) > 0 {
+			more, first := spineOf(inner)
+			spine, left = append(spine, more...), first
+		}
 	}
 	if len(spine) == 0 {
 		c.to(left, dst)
@@ -488,6 +420,18 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 	}
 	c.patchHere(skip[0])
 	c.patchHere(skip[1])
+}
+
+// spineOf returns a chain of "and" and "or" that nests to the left, outermost first, and its first operand.
+func spineOf(e *syntax.Logical) (spine []*syntax.Logical, first syntax.Expr) {
+	for {
+		spine = append(spine, e)
+		inner, ok := unparen(e.Left).(*syntax.Logical)
+		if !ok {
+			return spine, e.Left
+		}
+		e = inner
+	}
 }
 
 // passes reports whether a left operand is a constant after which the right one is the result.
@@ -584,36 +528,35 @@ func (c *compiler) jumpLogical(e *syntax.Logical, truth bool) []int {
 
 // compare compiles a comparison that jumps if its result is as given.
 func (c *compiler) compare(e *syntax.Binary, truth bool) int {
+	// Constants get their index in the order of the source, as in PUC: of 0 and -0 the first decides.
 	switch e.Op {
 	case syntax.Eq, syntax.Ne:
 		want := bit(truth == (e.Op == syntax.Eq))
-		if k, ok := c.smallConst(e.Right); ok {
-			left := c.any(e.Left)
-			c.line = e.Line
-			return c.emit(EqK, want, left, k, 0)
-		}
 		if k, ok := c.smallConst(e.Left); ok {
 			right := c.any(e.Right)
 			c.line = e.Line
 			return c.emit(EqK, want, right, k, 0)
 		}
 		left := c.any(e.Left)
+		if k, ok := c.smallConst(e.Right); ok {
+			c.line = e.Line
+			return c.emit(EqK, want, left, k, 0)
+		}
 		right := c.any(e.Right)
 		c.line = e.Line
 		return c.emit(Eq, want, left, right, 0)
 	}
 	want := bit(truth)
-	if k, ok := c.smallNumber(e.Right); ok { // x < 1, x > 1
-		left := c.any(e.Left)
-		c.line = e.Line
-		return c.emit([...]Op{LtK, LeK, KLt, KLe}[e.Op-syntax.Lt], want, left, k, 0)
-	}
 	if k, ok := c.smallNumber(e.Left); ok { // 1 < x, 1 > x
 		right := c.any(e.Right)
 		c.line = e.Line
 		return c.emit([...]Op{KLt, KLe, LtK, LeK}[e.Op-syntax.Lt], want, right, k, 0)
 	}
 	left := c.any(e.Left)
+	if k, ok := c.smallNumber(e.Right); ok { // x < 1, x > 1
+		c.line = e.Line
+		return c.emit([...]Op{LtK, LeK, KLt, KLe}[e.Op-syntax.Lt], want, left, k, 0)
+	}
 	right := c.any(e.Right)
 	c.line = e.Line
 	switch e.Op {

@@ -27,7 +27,7 @@ func (l *Library) openBase() {
 		return 2
 	}).Value()
 	l.Add("", map[string]lua.Native{
-		"assert": baseAssert, "error": baseError, "getmetatable": baseGetMetatable, "setmetatable": baseSetMetatable,
+		"assert": l.assert, "error": baseError, "getmetatable": baseGetMetatable, "setmetatable": baseSetMetatable,
 		"rawequal": func(L *lua.Thread) int {
 			a, b := L.CheckAny(1), L.CheckAny(2)
 			if s, ok := a.AsString(); ok {
@@ -109,14 +109,13 @@ func baseNext(L *lua.Thread) int {
 	return 2
 }
 
-// baseAssert raises the message with the position of its caller, as 5.1.5 does. A value that is no message
-// is raised as it is: an exception stays one.
-func baseAssert(L *lua.Thread) int {
+// assert raises the message with the position of its caller, as 5.1.5 does. An exception of the host's stays one.
+func (l *Library) assert(L *lua.Thread) int {
 	if L.CheckAny(1).Truth() {
 		return L.Top()
 	}
 	v := L.Get(2)
-	if v.AsTable() != nil && L.Metatable(v) != nil || v.AsUserData() != nil {
+	if l.cfg.Exception != nil && l.cfg.Exception(v) {
 		L.Raise(v)
 	}
 	msg, _, _ := strings.Cut(L.OptString(2, "assertion failed!"), "\x00") // as PUC

@@ -24,9 +24,10 @@ type Config struct {
 	Coroutines int
 	// SourceBytes bounds the source that load and loadstring take; 0: 1 MiB.
 	SourceBytes int
-	// Chunk, if it is not nil, makes the name of a chunk without one that load compiles; it defaults to PUC's
-	// [string "..."].
-	Random *rand.Rand // of math.random; nil: a random one
+	// Random is the generator of math.random; nil: a random one.
+	Random *rand.Rand
+	// Exception reports whether assert raises a value as it is; nil: none.
+	Exception func(v lua.Value) bool
 }
 
 // Library is the standard library of one VM.

@@ -509,7 +509,7 @@ func (p *parser) subexpr(limit int) Expr {
 	if op, ok := unaryOperator(p.kind); ok {
 		p.next()
 		x := p.subexpr(unaryBinding)
-		e = &Unary{Op: op, X: x, Line: p.last}
+		e = foldUnary(&Unary{Op: op, X: x, Line: p.last})
 	} else {
 		e = p.simple()
 	}
@@ -524,7 +524,7 @@ func (p *parser) subexpr(limit int) Expr {
 		if t == tkAnd || t == tkOr {
 			e = &Logical{And: t == tkAnd, Left: e, Right: right}
 		} else {
-			e = &Binary{Op: b.op, Left: e, Right: right, Line: p.last}
+			e = foldBinary(&Binary{Op: b.op, Left: e, Right: right, Line: p.last})
 		}
 	}
 	p.leave()
