@@ -40,6 +40,7 @@ local function dump_table(t, depth, above)
   above[t] = true
   local entries = {}
   for k, v in next, t do
+    if k == 0 then k = 0 end -- not -0: in PUC a key keeps the sign that it had when it was assigned nil
     entries[#entries + 1] = dump(k, depth + 1, above) .. "=" .. dump(v, depth + 1, above)
   end
   above[t] = nil
