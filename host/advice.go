@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/hearthhost/hearth/internal/cgroup"
@@ -16,7 +17,7 @@ func warnPolicy(p *policy.Policy, log *slog.Logger) {
 	for _, problem := range p.Warnings {
 		log.Warn("policy", "warning", problem.String())
 	}
-	for _, text := range slices.Concat(Unbound(p), BeyondMachine(p, cgroup.Machine())) {
+	for _, text := range slices.Concat(Advice(p), BeyondMachine(p, cgroup.Machine())) {
 		log.Warn("policy", "warning", text)
 	}
 }
@@ -38,10 +39,29 @@ func BeyondMachine(p *policy.Policy, machine cgroup.Limits) []string {
 	return out
 }
 
-// Unbound returns a warning for each authority of clients whose certificate has name constraints,
+// Advice returns warnings about a policy that take more than its file to find.
+func Advice(p *policy.Policy) []string { return append(useless(p), unbound(p)...) }
+
+// useless returns warnings about a policy under which no call can succeed.
+func useless(p *policy.Policy) []string {
+	var out []string
+	if !p.AllTenants && len(p.Tenants) == 0 {
+		out = append(out, fmt.Sprintf("the policy declares no tenant, so that no object is served: add tenant \"demo\" {} to serve %s",
+			filepath.Join(p.Scripts, "demo")))
+	}
+	if len(p.Listeners) == 0 {
+		out = append(out, `the policy has no listener, so that no client can connect: add listener "local" { address = "127.0.0.1:7766" }`)
+	}
+	if len(p.Subjects()) == 0 {
+		out = append(out, "no permit names a principal, so that every call is denied: add a permit block")
+	}
+	return out
+}
+
+// unbound returns a warning for each authority of clients whose certificate has name constraints,
 // if principals go by common names under it: constraints bind DNS names, addresses and URIs, and
 // not the common name. What cannot be read is left to [New].
-func Unbound(p *policy.Policy) []string {
+func unbound(p *policy.Policy) []string {
 	files := map[string]string{}
 	for _, l := range p.Listeners {
 		if l.TLS == nil {

@@ -131,7 +131,7 @@ func New(cfg Config) (*Host, error) {
 	h.streams.init()
 	h.turns.init(turnCount())
 	h.ledger.init()
-	err := errors.Join(checkTenants(cfg.Policy), checkFolders(cfg.Policy))
+	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
 	if err != nil {
 		return nil, err
 	}

@@ -71,11 +71,22 @@ func checkTenants(p *policy.Policy) error {
 		if err := spec.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("tenant %q: %w", name, err))
 		}
-		if t.UID != 0 && os.Geteuid() != 0 && runtime.GOOS == "linux" && !slices.Contains(t.Weaken, confine.UID) {
+	}
+	return errors.Join(append(errs, checkPlugins(p)...)...)
+}
+
+// checkUsers refuses tenants whose user this process cannot give them.
+func checkUsers(p *policy.Policy) error {
+	if os.Geteuid() == 0 || runtime.GOOS != "linux" {
+		return nil
+	}
+	var errs []error
+	for _, name := range p.Tenants {
+		if t := p.Tenant(name); t.UID != 0 && !slices.Contains(t.Weaken, confine.UID) {
 			errs = append(errs, fmt.Errorf(`tenant %q wants uid %d: only a host that is root can give it; run the host as root, or write weaken = ["uid"]`, name, t.UID))
 		}
 	}
-	return errors.Join(append(errs, checkPlugins(p)...)...)
+	return errors.Join(errs...)
 }
 
 // apart is the workers of a tenant each of whose objects has one of its own. Streams have

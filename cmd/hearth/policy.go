@@ -33,16 +33,18 @@ func newPolicyCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check a policy file and run its tests",
 		Long: `Check a policy file and run its tests. Everything that is wrong is listed, with file, line and
-column; the exit code is 1 then. Patterns that no object of the scripts folder matches are
+column; the exit code is 1 then. So is what a host refuses to serve under: a policy file, or a folder that
+it names, that others may write to or own. Patterns that no object of the scripts folder matches are
 warned about: the object may be yet to come, or the pattern be wrong. So are limits that cannot hold
-together, conditions that always hold, principals that are root or nobody, and authorities whose name constraints do not bind the
+together, conditions that always hold, policies under which no call succeeds, principals that are root
+or nobody, and authorities whose name constraints do not bind the
 common names that principals go by. Keys, and certificates otherwise, are not read: hearth serve
 --check does that too.`,
 		Example: `  hearth policy check
   hearth policy check --policy /etc/hearth/policy.hcl`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, from, err := f.load()
+			p, from, err := f.loadChecked()
 			if err != nil {
 				return err
 			}
@@ -68,7 +70,7 @@ func warn(w io.Writer, p *policy.Policy) {
 	for _, problem := range p.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", problem)
 	}
-	for _, text := range host.Unbound(p) {
+	for _, text := range host.Advice(p) {
 		fmt.Fprintf(w, "warning: %s\n", text)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -51,6 +51,24 @@ func (f *policyFlags) loadBy(load func(path string, hostUID int) (*policy.Policy
 	return f.read(path, load)
 }
 
+// loadChecked is load for a policy that a host must be able to serve under.
+func (f *policyFlags) loadChecked() (p *policy.Policy, from string, err error) {
+	path, err := f.path()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := host.CheckPolicyFile(path); err != nil {
+		return nil, "", err
+	}
+	if p, from, err = f.read(path, policy.Load); err != nil {
+		return nil, "", err
+	}
+	if err := host.CheckPolicy(p); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", from, err)
+	}
+	return p, from, nil
+}
+
 // path finds the policy file; "" means that the built-in policy holds.
 func (f *policyFlags) path() (string, error) {
 	if f.policy != "" {
@@ -80,27 +98,4 @@ func (f *policyFlags) read(path string, load func(path string, hostUID int) (*po
 		return nil, "", fmt.Errorf("there is no policy file %s: leave --policy out for the built-in policy", path)
 	}
 	return p, path, err
-}
-
-// ownPolicy refuses a policy file that somebody else could have written: who writes it
-// decides everything. The built-in policy, "", is no file; of one that is gone whoever reads
-// it says so.
-func ownPolicy(path string) error {
-	if path == "" {
-		return nil
-	}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("looking at the policy: %w", err)
-	}
-	if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("everybody may write to %s, and so decide who may what: chmod o-w %s", path, path)
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Getuid() {
-		return fmt.Errorf("%s belongs to user %d, who could decide who may what here: chown it to the host's user or to root", path, st.Uid)
-	}
-	return nil
 }

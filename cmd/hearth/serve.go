@@ -146,15 +146,15 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if err != nil {
 		return err
 	}
+	if err := host.CheckPolicyFile(path); err != nil {
+		return err
+	}
 	p, from, err := f.read(path, policy.Load)
 	if err != nil {
 		return err
 	}
-	if err := ownPolicy(path); err != nil {
-		return err
-	}
 	again := func() (*policy.Policy, error) {
-		if err := ownPolicy(path); err != nil {
+		if err := host.CheckPolicyFile(path); err != nil {
 			return nil, err
 		}
 		return policy.Load(path, os.Getuid())

@@ -1,0 +1,43 @@
+package host_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/host"
+)
+
+// TestPolicyFileOfAnother has another user own the policy file, or the folder in which it could be
+// replaced.
+func TestPolicyFileOfAnother(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can make a file of another user")
+	}
+	const other = 12345
+	dir := t.TempDir()
+	file := filepath.Join(dir, "policy.hcl")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := host.CheckPolicyFile(file); err != nil {
+		t.Errorf("an own file: %v", err)
+	}
+	for _, path := range []string{file, dir} {
+		if err := os.Chown(path, other, -1); err != nil {
+			t.Fatal(err)
+		}
+		if err := host.CheckPolicyFile(file); err == nil || !strings.Contains(err.Error(), "12345") {
+			t.Errorf("%s belongs to another user: %v", path, err)
+		}
+		if err := os.Chown(path, 0, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"", filepath.Join(dir, "none")} {
+		if err := host.CheckPolicyFile(path); err != nil {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
