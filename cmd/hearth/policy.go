@@ -37,9 +37,8 @@ column; the exit code is 1 then. So is what a host refuses to serve under: a pol
 it names, that others may write to or own. Patterns that no object of the scripts folder matches are
 warned about: the object may be yet to come, or the pattern be wrong. So are limits that cannot hold
 together, conditions that always hold, policies under which no call succeeds, principals that are root
-or nobody, and authorities whose name constraints do not bind the
-common names that principals go by. Keys, and certificates otherwise, are not read: hearth serve
---check does that too.`,
+or nobody, and authorities whose name constraints do not bind the common names that principals go by.
+Keys, and certificates otherwise, are not read: hearth serve --check does that too.`,
 		Example: `  hearth policy check
   hearth policy check --policy /etc/hearth/policy.hcl`,
 		Args: exactArgs(),
