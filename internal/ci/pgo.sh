@@ -11,7 +11,7 @@ profile() { # NAME PACKAGE BENCHMARKS
 }
 profile host ./host '^Benchmark(Add|Echo)(1|64)$'
 profile calls ./sandbox '^Benchmark(Add|Echo|Table|FreshInstance)$'
-profile engine ./sandbox '^BenchmarkMeter$//vm=metered'
+profile engine ./sandbox/lua '^BenchmarkVM$//vm=hearth'
 profile codec ./codec '^Benchmark(Binary|Text)$'
 $go tool pprof -proto -output cmd/hearth/default.pgo "$dir"/*.prof
 ls -l cmd/hearth/default.pgo
