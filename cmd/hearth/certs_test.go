@@ -76,7 +76,7 @@ func writePEM(t *testing.T, path, kind string, der []byte) {
 }
 
 // writeKeys writes a key file with one key for each id.
-func writeKeys(t *testing.T, path string, ids ...string) {
+func writeKeys(t testing.TB, path string, ids ...string) {
 	t.Helper()
 	text := "# keys\n"
 	for _, id := range ids {

@@ -36,7 +36,15 @@ func TestHostileToAnOrdinaryUser(t *testing.T) {
 	hostile(t, 65534)
 }
 
-func hostile(t *testing.T, uid int) {
+// hostileHost is a host that serves the corpus, with a client for each principal of the steps.
+type hostileHost struct {
+	*liveHost
+	uid     int // of the user that runs the host
+	scripts []*hostileScript
+	clients map[string]*hearth.Client
+}
+
+func startHostile(t testing.TB, uid int) *hostileHost {
 	t.Helper()
 	scripts := hostileScripts(t)
 	keys := t.TempDir()
@@ -84,12 +92,23 @@ tenant "foreign" {}
 		t.Cleanup(func() { c.Close() })
 		clients[who] = c
 	}
+	return &hostileHost{h, uid, scripts, clients}
+}
+
+// attack returns the attack of script i, in the tenant that holds it.
+func (h *hostileHost) attack(t testing.TB, i int) *attack {
+	return &attack{t: t, h: h.liveHost, uid: h.uid, clients: h.clients, script: h.scripts[i], tenant: fmt.Sprintf("hostile%d", i%hostileTenants)}
+}
+
+func hostile(t *testing.T, uid int) {
+	t.Helper()
+	h := startHostile(t, uid)
 	before := residentKiB(t, h.pid)
 	var all sync.WaitGroup
 	for lane := range hostileTenants {
 		all.Go(func() {
-			for i := lane; i < len(scripts); i += hostileTenants {
-				a := &attack{t: t, h: h, uid: uid, clients: clients, script: scripts[i], tenant: fmt.Sprintf("hostile%d", lane)}
+			for i := lane; i < len(h.scripts); i += hostileTenants {
+				a := h.attack(t, i)
 				a.run()
 				near, done := context.WithTimeout(t.Context(), time.Minute)
 				a.neighbour(near)
@@ -127,7 +146,7 @@ func (s *hostileScript) single() bool {
 	return len(s.steps) == 1 && s.steps[0].verb == "call" && s.steps[0].who == "me"
 }
 
-func hostileScripts(t *testing.T) (all []*hostileScript) {
+func hostileScripts(t testing.TB) (all []*hostileScript) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/hostile/*.lua")
 	check(t, err)
@@ -145,7 +164,7 @@ func hostileScripts(t *testing.T) (all []*hostileScript) {
 
 // write puts the script in the folder of its tenant, its twin beside it, and another into
 // the foreign tenant's; with them goes a module that all may require.
-func (s *hostileScript) write(t *testing.T, dir, tenant string) {
+func (s *hostileScript) write(t testing.TB, dir, tenant string) {
 	t.Helper()
 	lib, err := os.ReadFile("testdata/hostile/lib/shared.lua")
 	check(t, err)

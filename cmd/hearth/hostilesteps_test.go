@@ -112,7 +112,7 @@ func parseWant(text string) (want *regexp.Regexp, fails bool, err error) {
 
 // attack is a script of the corpus at work.
 type attack struct {
-	t       *testing.T
+	t       testing.TB
 	h       *liveHost
 	uid     int // who runs the host
 	clients map[string]*hearth.Client

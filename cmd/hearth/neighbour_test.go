@@ -1,6 +1,9 @@
+//go:build linux
+
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -86,10 +89,8 @@ permit "all" {
 			b.StopTimer()
 			stop()
 			attackers.Wait()
-			slices.Sort(quiet)
-			slices.Sort(loaded)
 			at := func(of []time.Duration, percent int) float64 {
-				return float64(of[len(of)*percent/100].Nanoseconds()) / 1e3
+				return float64(percentile(of, percent).Nanoseconds()) / 1e3
 			}
 			b.ReportMetric(at(quiet, 50), "quiet-p50-µs")
 			b.ReportMetric(at(quiet, 99), "quiet-p99-µs")
@@ -98,4 +99,64 @@ permit "all" {
 			b.ReportMetric(at(loaded, 99)/at(quiet, 99), "p99-ratio")
 		})
 	}
+}
+
+// BenchmarkNeighbourOfCorpus measures a tenant's calls at the real binary, one after the other, while another tenant
+// runs each script of the hostile corpus in turn. ns/op is of all calls under attack; beside it stand the 99th
+// percentiles with and without an attack. It logs the ten scripts under which the calls were slowest.
+func BenchmarkNeighbourOfCorpus(b *testing.B) {
+	h := startHostile(b, os.Getuid())
+	call := func() time.Duration {
+		began := time.Now()
+		if v, err := h.clients["me"].Object("demo.echo").Call(b.Context(), "echo", "x"); err != nil || v != "x" {
+			b.Fatalf("echo = %v, %v", v, err)
+		}
+		return time.Since(began)
+	}
+	for range 500 { // the worker starts, buffers grow
+		call()
+	}
+	type slow struct {
+		script string
+		calls  int
+		p99    time.Duration
+	}
+	var quiet, loaded []time.Duration
+	var worst []slow
+	for b.Loop() {
+		for i, script := range h.scripts {
+			for range 200 {
+				quiet = append(quiet, call())
+			}
+			ended := make(chan struct{})
+			go func() { // ends with the attack
+				defer close(ended)
+				h.attack(b, i).run()
+			}()
+			var calls []time.Duration
+			for running := true; running; {
+				calls = append(calls, call())
+				select {
+				case <-ended:
+					running = false
+				default:
+				}
+			}
+			loaded = append(loaded, calls...)
+			worst = append(worst, slow{script.name, len(calls), percentile(calls, 99)})
+		}
+	}
+	b.ReportMetric(float64(percentile(quiet, 99).Nanoseconds())/1e3, "quiet-p99-µs")
+	b.ReportMetric(float64(percentile(loaded, 99).Nanoseconds())/1e3, "p99-µs")
+	b.ReportMetric(float64(percentile(loaded, 99))/float64(percentile(quiet, 99)), "p99-ratio")
+	slices.SortFunc(worst, func(x, y slow) int { return cmp.Compare(y.p99, x.p99) })
+	for _, w := range worst[:min(len(worst), 10)] {
+		b.Logf("%s: p99 %s of %d calls", w.script, w.p99, w.calls)
+	}
+}
+
+// percentile returns the given percentile of durations, which it sorts.
+func percentile(of []time.Duration, percent int) time.Duration {
+	slices.Sort(of)
+	return of[len(of)*percent/100]
 }
