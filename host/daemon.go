@@ -60,25 +60,14 @@ func init() { //nolint:gochecknoinits // the tables and the methods refer to eac
 	}
 }
 
-// visible returns the ids of the objects that the caller may call, sorted.
-func (c *conn) visible(snap *snapshot) []object.ID {
-	var ids []object.ID
-	for _, id := range snap.ids {
-		if snap.policy.Visible(c.caller, id) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
 func daemonInfo(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
 	return fmt.Sprintf("Pyro.Daemon of hearth %s on %s, %d objects registered.",
-		c.h.cfg.Version, c.listener.Addr(), len(c.visible(snap))+2), nil
+		c.h.cfg.Version, c.listener.Addr(), snap.listed.Count(c.caller)+2), nil
 }
 
 func daemonRegistered(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
 	out := []any{string(object.Daemon), string(object.NameServer)}
-	for _, id := range c.visible(snap) {
+	for _, id := range snap.listed.Visible(c.caller) {
 		out = append(out, string(id))
 	}
 	return out, nil
@@ -195,8 +184,10 @@ const (
 func daemonRefused(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
 	out := map[string]any{}
 	told := map[object.Tenant]int{}
-	for _, r := range c.h.Refusals() {
-		if r.ID == "" || snap.has(r.ID) || told[r.ID.Tenant()] >= maxTenantsRefused || !snap.policy.Debugs(c.caller, r.ID) {
+	refused := c.h.refusals.Load()
+	may := refused.debugs(snap.policy, c.caller)
+	for _, r := range refused.all {
+		if _, seen := slices.BinarySearch(may, r.ID); !seen || snap.has(r.ID) || told[r.ID.Tenant()] >= maxTenantsRefused {
 			continue
 		}
 		told[r.ID.Tenant()]++

@@ -83,7 +83,7 @@ type Host struct {
 	log       *slog.Logger
 	snap      atomic.Pointer[snapshot]
 	reloader  *reloader
-	refusals  atomic.Pointer[[]Refusal]
+	refusals  atomic.Pointer[refusals]
 	life      context.Context // of what leaves; ends when the host drains
 	endLife   context.CancelFunc
 	leaving   sync.WaitGroup

@@ -30,7 +30,7 @@ type entry struct {
 // entries returns the names that the caller may see, sorted, the name server first.
 func (c *conn) entries(snap *snapshot) []entry {
 	out := []entry{c.nameServer()}
-	for _, id := range c.visible(snap) {
+	for _, id := range snap.listed.Visible(c.caller) {
 		out = append(out, entryOf(id))
 	}
 	return out
@@ -95,7 +95,7 @@ func (c *conn) tagged(tags []string) any {
 }
 
 func nsCount(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
-	return int64(len(c.entries(snap))), nil
+	return int64(1 + snap.listed.Count(c.caller)), nil
 }
 
 func nsLookup(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {

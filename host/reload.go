@@ -14,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
@@ -255,7 +256,7 @@ func (l *reloader) change(do func(old *snapshot)) {
 	next.tenants, next.plugins = maps.Clone(old.tenants), maps.Clone(old.plugins)
 	l.next, l.retired = &next, nil
 	do(old)
-	next.index()
+	next.index(old)
 	l.h.ledger.open(next.ids)
 	l.h.snap.Store(&next)
 	if next.policy != old.policy { // first, as nothing else may delay it
@@ -461,15 +462,37 @@ func (l *reloader) forget(f *files) {
 
 // publish makes known what is refused.
 func (l *reloader) publish() {
-	out := make([]Refusal, 0, len(l.refused))
+	out := refusals{all: make([]Refusal, 0, len(l.refused))}
 	for _, key := range slices.Sorted(maps.Keys(l.refused)) {
-		out = append(out, l.refused[key].Refusal)
+		r := l.refused[key].Refusal
+		out.all = append(out.all, r)
+		if r.ID != "" {
+			out.ids = append(out.ids, r.ID)
+		}
 	}
+	slices.Sort(out.ids)
+	out.ids = slices.Compact(out.ids)
+	out.listed = l.next.policy.NewListings(out.ids)
 	l.h.refusals.Store(&out)
 }
 
+// refusals are what is not served, or not as it lies in its file. They do not change.
+type refusals struct {
+	all    []Refusal
+	ids    []object.ID      // of objects among them, sorted
+	listed *policy.Listings // which of those callers may call
+}
+
+// debugs returns the objects among the refusals of which a caller may see tracebacks.
+func (r *refusals) debugs(p *policy.Policy, caller object.Caller) []object.ID {
+	if listed := r.listed; listed.Of(p, r.ids) {
+		return listed.Debugs(caller)
+	}
+	return p.NewListings(r.ids).Debugs(caller) // the call began under another policy
+}
+
 // Refusals returns what is not served, or not as it lies in its file.
-func (h *Host) Refusals() []Refusal { return *h.refusals.Load() }
+func (h *Host) Refusals() []Refusal { return h.refusals.Load().all }
 
 // errorText is an error as an operator reads it: the cause, if callers are told another thing.
 func errorText(err error) string {

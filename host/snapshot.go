@@ -18,6 +18,7 @@ type snapshot struct {
 	tenants map[object.Tenant]*served
 	plugins map[object.ID]*servedPlugin // by the objects that they serve
 	ids     []object.ID                 // of all objects, sorted
+	listed  *policy.Listings            // which of them callers may call
 
 	starting bool // it is the first, and empty: nothing is tried
 }
@@ -87,11 +88,14 @@ func (s *snapshot) uses(b object.Backend, id object.ID) bool {
 	return t != nil && object.Backend(t.worker) == b
 }
 
-// index fills in ids.
-func (s *snapshot) index() {
+// index fills in ids and listed. What the snapshot before remembers of listings is kept if it still holds.
+func (s *snapshot) index(before *snapshot) {
 	s.ids = slices.Collect(maps.Keys(s.plugins))
 	for _, t := range s.tenants {
 		s.ids = slices.AppendSeq(s.ids, maps.Keys(t.objects))
 	}
 	slices.Sort(s.ids)
+	if s.listed = before.listed; !s.listed.Of(s.policy, s.ids) {
+		s.listed = s.policy.NewListings(s.ids)
+	}
 }

@@ -12,8 +12,9 @@ import (
 // bounded number of them: who asks about ever new names makes it forget, not grow. It is
 // safe for concurrent use, and readers never wait.
 type cache struct {
-	seed maphash.Seed
-	sets [cacheSets][cacheWays]atomic.Pointer[entry]
+	seed    maphash.Seed
+	matches atomic.Int64 // how often rules were matched; for tests
+	sets    [cacheSets][cacheWays]atomic.Pointer[entry]
 }
 
 // At most 4096 entries of 4 KiB at worst (names are bounded) and 250 bytes usually.
@@ -64,6 +65,7 @@ func (c *cache) put(e *entry) {
 
 // entry returns what rules say about a call, or, with an empty method, an object.
 func (p *Policy) entry(who object.Principal, id object.ID, m object.Method) *entry {
+	p.cache.matches.Add(1)
 	e := &entry{who: who, id: id, method: m, matched: p.match(who, id, m), unconditional: true}
 	for _, list := range [...][]*rule{e.permits, e.forbids} {
 		for _, r := range list {
