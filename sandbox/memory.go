@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -60,13 +61,27 @@ func (f *fence) check() *object.Error {
 	return nil
 }
 
-// collect collects garbage when the heap has reached half of the soft limit: a script that makes strings of
-// megabytes is faster than the collector, which may then not keep the process within its limit.
+// collecting makes the states of the process wait for each other's collection.
+var collecting sync.Mutex
+
+// collect collects garbage when the heap has reached half of the soft limit and an eighth of the limit is new since
+// the last collection: a script that makes strings of megabytes is faster than the collector.
 func (f *fence) collect() {
-	metrics.Read(f.samples[:])
-	if held := f.samples[0].Value.Uint64(); held > uint64(debug.SetMemoryLimit(-1))/2 && held > 2*f.samples[1].Value.Uint64() {
+	if !f.shouldCollect() {
+		return
+	}
+	collecting.Lock()
+	defer collecting.Unlock()
+	if f.shouldCollect() { // another state may have collected
 		runtime.GC()
 	}
+}
+
+func (f *fence) shouldCollect() bool {
+	metrics.Read(f.samples[:])
+	held, live := f.samples[0].Value.Uint64(), f.samples[1].Value.Uint64()
+	soft := uint64(debug.SetMemoryLimit(-1))
+	return held > soft/2 && held > live+soft/8
 }
 
 // processFull reports whether the process uses more than its soft memory limit, garbage aside.
