@@ -66,10 +66,10 @@ func (t *tracer) begin(call *object.Call, from time.Time) *otlp.Span {
 	s := &otlp.Span{Trace: call.Corr, Start: from, Name: spanName(call)}
 	_, _ = rand.Read(s.ID[:]) // never fails
 	s.Attributes = append(make([]otlp.Attribute, 0, 8),
-		otlp.Attribute{Key: "hearth.tenant", Text: string(call.ID.Tenant())},
-		otlp.Attribute{Key: "hearth.object", Text: string(call.ID)},
-		otlp.Attribute{Key: "hearth.principal", Text: string(call.Caller.Principal)},
-		otlp.Attribute{Key: "hearth.argument_bytes", Number: int64(len(call.Payload))})
+		otlp.Text("hearth.tenant", string(call.ID.Tenant())),
+		otlp.Text("hearth.object", string(call.ID)),
+		otlp.Text("hearth.principal", string(call.Caller.Principal)),
+		otlp.Number("hearth.argument_bytes", int64(len(call.Payload))))
 	depth := len(call.Chain)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,8 +96,8 @@ func (t *tracer) end(s *otlp.Span, call *object.Call, r *object.Reply, err error
 		s.Failure = code.String()
 	}
 	s.Attributes = append(s.Attributes,
-		otlp.Attribute{Key: "hearth.result_bytes", Number: int64(len(r.Payload))},
-		otlp.Attribute{Key: "hearth.steps", Number: int64(r.Steps)})
+		otlp.Number("hearth.result_bytes", int64(len(r.Payload))),
+		otlp.Number("hearth.steps", int64(r.Steps)))
 	t.out.Send(*s)
 }
 

@@ -31,11 +31,18 @@ type Span struct {
 	Attributes []Attribute
 }
 
-// Attribute is a fact about a span: a text, or a number if Text is empty.
+// Attribute is a fact about a span. [Text] and [Number] make one.
 type Attribute struct {
-	Key    string
-	Text   string
-	Number int64
+	key   string
+	value anyValue
+}
+
+// Text returns an attribute with a text, which may be empty.
+func Text(key, text string) Attribute { return Attribute{key, anyValue{String: &text}} }
+
+// Number returns an attribute with a number.
+func Number(key string, n int64) Attribute {
+	return Attribute{key, anyValue{Int: strconv.FormatInt(n, 10)}}
 }
 
 // Config says where spans go. Endpoint is required.
@@ -239,18 +246,14 @@ func (e *Exporter) encode(batch []Span) request {
 			spans[i].Status = status{statusError, s.Failure}
 		}
 	}
-	about := attributes([]Attribute{{Key: "service.name", Text: e.cfg.Service}, {Key: "service.version", Text: e.cfg.Version}})
+	about := attributes([]Attribute{Text("service.name", e.cfg.Service), Text("service.version", e.cfg.Version)})
 	return request{[]resourceSpans{{resource{about}, []scopeSpans{{scope{e.cfg.Service}, spans}}}}}
 }
 
 func attributes(list []Attribute) []keyValue {
 	var out []keyValue
-	for i := range list {
-		v := anyValue{String: &list[i].Text}
-		if list[i].Text == "" {
-			v = anyValue{Int: strconv.FormatInt(list[i].Number, 10)}
-		}
-		out = append(out, keyValue{list[i].Key, v})
+	for _, a := range list {
+		out = append(out, keyValue{a.key, a.value})
 	}
 	return out
 }

@@ -40,7 +40,7 @@ func TestWhatIsSent(t *testing.T) {
 	e := otlp.New(otlp.Config{Endpoint: collector(t, &status, bodies), Service: "hearth", Version: "v1"})
 	at := time.Unix(1700000000, 5)
 	e.Send(otlp.Span{Trace: [16]byte{0xab, 15: 1}, ID: [8]byte{1}, Name: "acme.counter.add", Start: at, End: at.Add(time.Millisecond),
-		Attributes: []otlp.Attribute{{Key: "tenant", Text: "acme"}, {Key: "steps", Number: 7}}})
+		Attributes: []otlp.Attribute{otlp.Text("tenant", "acme"), otlp.Text("principal", ""), otlp.Number("steps", 7), otlp.Number("bytes", 0)}})
 	e.Send(otlp.Span{Trace: [16]byte{0xab, 15: 1}, ID: [8]byte{2}, Parent: [8]byte{1}, Name: "x", Start: at, End: at, Failure: "exhausted"})
 	e.Close()
 	e.Close()
@@ -49,7 +49,8 @@ func TestWhatIsSent(t *testing.T) {
   "scopeSpans":[{"scope":{"name":"hearth"},"spans":[
     {"traceId":"ab000000000000000000000000000001","spanId":"0100000000000000","name":"acme.counter.add","kind":2,
      "startTimeUnixNano":"1700000000000000005","endTimeUnixNano":"1700000000001000005",
-     "attributes":[{"key":"tenant","value":{"stringValue":"acme"}},{"key":"steps","value":{"intValue":"7"}}],"status":{}},
+     "attributes":[{"key":"tenant","value":{"stringValue":"acme"}},{"key":"principal","value":{"stringValue":""}},
+       {"key":"steps","value":{"intValue":"7"}},{"key":"bytes","value":{"intValue":"0"}}],"status":{}},
     {"traceId":"ab000000000000000000000000000001","spanId":"0200000000000000","parentSpanId":"0100000000000000","name":"x","kind":2,
      "startTimeUnixNano":"1700000000000000005","endTimeUnixNano":"1700000000000000005","status":{"code":2,"message":"exhausted"}}
   ]}]}]}`
