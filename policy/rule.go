@@ -89,10 +89,22 @@ func parsePattern(s string) (pattern, error) {
 	return pattern{object.Tenant(tenant), name}, nil
 }
 
-// match reports whether id, which is well formed, is one that p means.
+// match reports whether id is one that p means.
 func (p *pattern) match(id object.ID) bool {
 	return (p.tenant == "*" || p.tenant == id.Tenant()) && glob(p.name, id.Name())
 }
+
+// Pattern matches the ids of objects, as the patterns of rules do.
+type Pattern struct{ pattern pattern }
+
+// ParsePattern reads a pattern as a rule has it: "acme.counter", "acme.*", "*". The error is a hint.
+func ParsePattern(s string) (Pattern, error) {
+	p, err := parsePattern(s)
+	return Pattern{p}, err
+}
+
+// Match reports whether the pattern matches an id, which need not be well formed.
+func (p *Pattern) Match(id object.ID) bool { return p.pattern.match(id) }
 
 // glob matches s with '*' in p as any run of bytes, the empty one included. It goes back
 // to the last '*' only, so it takes len(p)·len(s) steps at most.
