@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/shell"
 )
 
 // file is the file that is written, and its place in the chain. But for sync, its methods
@@ -76,7 +77,7 @@ func (f *file) take(h *os.File, why *string) error {
 		return errors.New("not a regular file")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("others may read or write it: chmod 600 %s", f.cfg.Path)
+		return fmt.Errorf("others may read or write it: chmod 600 %s", shell.Path(f.cfg.Path))
 	}
 	if err := syscall.Flock(int(h.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return errors.New("another host writes it: give each its own state folder")

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -26,7 +27,7 @@ func CheckPolicyFile(path string) error {
 		return fmt.Errorf("looking at the policy: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o002 != 0 {
-		return fmt.Errorf("the policy %s can be written by everybody (mode %04o): run chmod o-w %s", path, mode, path)
+		return fmt.Errorf("the policy %s can be written by everybody (mode %04o): run chmod o-w %s", path, mode, shell.Path(path))
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
 		return fmt.Errorf("the policy %s belongs to user %d, who could change it: chown it to the host's user or to root, "+

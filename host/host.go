@@ -205,7 +205,7 @@ func (h *Host) listen(ctx context.Context) error {
 		}
 		ln, err := transport.Listen(ctx, cfg)
 		if err != nil {
-			return fmt.Errorf("listener %q: %w", l.Name, err)
+			return &ListenError{Listener: l.Name, Address: l.Address, Err: err}
 		}
 		h.listeners = append(h.listeners, ln)
 		if given[l.Name] != nil {
@@ -214,6 +214,18 @@ func (h *Host) listen(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ListenError is the error of a listener of the policy that cannot be opened.
+type ListenError struct {
+	Listener string // name
+	Address  string // as the policy has it; paths are absolute
+	Err      error
+}
+
+func (e *ListenError) Error() string { return fmt.Sprintf("listener %q: %v", e.Listener, e.Err) }
+
+// Unwrap returns the cause.
+func (e *ListenError) Unwrap() error { return e.Err }
 
 // Addrs returns the addresses that the host listens on, as "host:port" and "unix:path",
 // in the order of the policy.

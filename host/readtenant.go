@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/internal/tree"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -99,7 +100,7 @@ func (r *tenantReader) problem(rel string, err error) {
 // lay there or below it before.
 func (r *tenantReader) keep(rel string, err error) {
 	if errors.Is(err, errEverybodys) {
-		err = fmt.Errorf("%w: run chmod o-w %s", err, filepath.Join(r.root, filepath.FromSlash(rel)))
+		err = fmt.Errorf("%w: run chmod o-w %s", err, shell.Path(filepath.Join(r.root, filepath.FromSlash(rel))))
 	}
 	r.problem(rel, err)
 	for at, s := range r.before {

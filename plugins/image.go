@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/shell"
 )
 
 // maxImageBytes bounds a plugin's executable.
@@ -84,7 +85,7 @@ func openPlugin(path string) (*os.File, error) {
 	case !info.Mode().IsRegular():
 		err = startErrorf(CauseFile, "%s is not a regular file", path)
 	case info.Mode().Perm()&0o111 == 0:
-		err = startErrorf(CauseMode, "run chmod +x %s", path)
+		err = startErrorf(CauseMode, "run chmod +x %s", shell.Path(path))
 	case info.Size() > maxImageBytes:
 		err = startErrorf(CauseFile, "%s is larger than %d bytes", path, maxImageBytes)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/transport/ca"
 )
 
@@ -61,7 +62,7 @@ that exists is never overwritten.`,
 			}
 			c, err := ca.Init(*dir, name, validDays, time.Now())
 			if errors.Is(err, fs.ErrExist) {
-				return fmt.Errorf("there is an authority in %s already, and it stays as it is: hearth ca show --dir %s", *dir, *dir)
+				return fmt.Errorf("there is an authority in %s already, and it stays as it is: hearth ca show --dir %s", *dir, shell.Path(*dir))
 			} else if err != nil {
 				return fmt.Errorf("making an authority: %w", err)
 			}
@@ -169,7 +170,7 @@ func issueTo(w io.Writer, dir, out, csr string, r ca.Request) error {
 	// Before anything is issued: what is not written should not be on the list.
 	for _, path := range []string{certFile, keyFile} {
 		if _, err := os.Lstat(path); err == nil && path != "" {
-			return fmt.Errorf("%s exists and stays as it is: hearth ca renew %s, or another --out", path, r.Name)
+			return fmt.Errorf("%s exists and stays as it is: hearth ca renew %s, or another --out", path, shell.Quote(r.Name))
 		}
 	}
 	if key != nil {

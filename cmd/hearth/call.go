@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -78,7 +79,7 @@ func (f *callFlags) checkArgs(cmd *cobra.Command, args []string) error {
 	case get && set:
 		return usagef("--get and --set exclude each other: one command, one attribute")
 	case !get && !set && len(args) == 1:
-		return usagef("METHOD is missing: hearth describe %s lists the methods", args[0])
+		return usagef("METHOD is missing: hearth describe %s lists the methods", shell.Quote(args[0]))
 	case (get || set) && len(args) > 1:
 		return usagef("unexpected argument %q: --get and --set take no method and no arguments", args[1])
 	case (get || set) && (f.oneway || f.stream || len(f.kw) > 0):
@@ -99,7 +100,7 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	}
 	run, err := f.plan(args[1:])
 	if err != nil {
-		return meant(err, id, args[1:])
+		return r.meant(err, id, args[1:])
 	}
 	c, err := r.dial(1)
 	if err != nil {
@@ -119,7 +120,7 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	if f.traceback {
 		printTraceback(cmd.ErrOrStderr(), err)
 	}
-	if hint := callHint(ctx, c, id, args[1:], err); hint != "" {
+	if hint := r.callHint(ctx, c, id, args[1:], err); hint != "" {
 		return fmt.Errorf("%w\n%s", r.explain(err), hint)
 	}
 	return r.explain(err)
@@ -170,15 +171,15 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 
 // meant adds to the error about a word that no method is called what the command line may
 // have been meant to say: the name of a call as policies write it, or the setting of an attribute.
-func meant(err error, id object.ID, rest []string) error {
+func (r *remote) meant(err error, id object.ID, rest []string) error {
 	if len(rest) == 0 || object.Method(rest[0]).Callable() {
 		return err
 	}
 	if name, _, set := strings.Cut(rest[0], "="); set && object.Method(name).Callable() {
-		return fmt.Errorf("%w\nto set an attribute: hearth call %s --set %s", err, id, rest[0])
+		return fmt.Errorf("%w\nto set an attribute: hearth call %s --set %s%s", err, id, shell.Quote(rest[0]), r.again())
 	}
 	if i := strings.LastIndexByte(string(id), '.'); strings.Count(string(id), ".") > 1 {
-		return fmt.Errorf("%w\nobject and method are two words: hearth call %s %s", err, id[:i], id[i+1:])
+		return fmt.Errorf("%w\nobject and method are two words: hearth call %s %s%s", err, id[:i], id[i+1:], r.again())
 	}
 	return err
 }
@@ -238,10 +239,10 @@ func printTraceback(w io.Writer, err error) {
 }
 
 // callHint helps whoever called a stream or an attribute like an ordinary method.
-func callHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
+func (r *remote) callHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
 	if !isRemote(err) {
 		if len(rest) > 0 && errors.Is(err, client.ErrStream) {
-			return fmt.Sprintf("--stream prints its items: hearth call %s %s --stream", id, rest[0])
+			return fmt.Sprintf("--stream prints its items: hearth call %s %s --stream%s", id, rest[0], r.again())
 		}
 		return ""
 	}
@@ -252,7 +253,7 @@ func callHint(ctx context.Context, c *client.Client, id object.ID, rest []string
 	if err != nil || !slices.Contains(m.Attrs, rest[0]) {
 		return ""
 	}
-	return fmt.Sprintf("%s is an attribute: hearth call %s --get %s", rest[0], id, rest[0])
+	return fmt.Sprintf("%s is an attribute: hearth call %s --get %s%s", rest[0], id, rest[0], r.again())
 }
 
 // completeMembers offers objects first, then the methods of the one that was chosen.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/ca"
 	"github.com/hearthhost/hearth/transport/enroll"
@@ -69,7 +70,7 @@ was made there. Files that exist are never overwritten.`,
 			}
 			w := cmd.OutOrStdout()
 			fmt.Fprintf(w, "wrote %s\n", profile)
-			fmt.Fprintf(w, "next: hearth ls --profile %s\n", profile)
+			fmt.Fprintf(w, "next: hearth ls --profile %s\n", shell.Path(profile))
 			return nil
 		},
 	}

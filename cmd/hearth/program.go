@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/shell"
 )
 
 // ownProgram returns what workers are started from: this very program, even when another
@@ -61,7 +62,7 @@ func trustProgram(path string) error {
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
 		return fmt.Errorf("%s is not an executable file", path)
 	case info.Mode().Perm()&0o002 != 0:
-		return fmt.Errorf("everybody may write to %s: chmod o-w %s", path, path)
+		return fmt.Errorf("everybody may write to %s: chmod o-w %s", path, shell.Path(path))
 	case !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to another user: chown it to the host's user or to root", path)
 	}

@@ -14,7 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
@@ -108,6 +110,18 @@ func checkAddress(at string) error {
 	return nil
 }
 
+// again returns the flags by which another command reaches the same host as the same caller.
+func (r *remote) again() string {
+	flags := ""
+	if r.profile != "" {
+		flags += " --profile " + shell.Path(r.profile)
+	}
+	if r.atGiven {
+		flags += " --at " + shell.Quote(r.at)
+	}
+	return flags
+}
+
 // within bounds ctx by --timeout.
 func (r *remote) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	if r.timeout == 0 {
@@ -147,6 +161,9 @@ func (r *remote) explain(err error) error {
 	}
 	var oe *object.Error
 	if errors.As(err, &oe) && oe.Msg != "" {
+		if r.profile == "" && strings.Contains(oe.Msg, transport.ErrPlain.Error()) {
+			return fmt.Errorf("%s; --profile FILE names a key or certificate", oe.Msg)
+		}
 		if oe.Err != nil {
 			return fmt.Errorf("%s: %w%s", oe.Msg, oe.Err, ran(ce))
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/shell"
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
 )
@@ -200,7 +203,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	// The other half of the machine is the workers'. On few cores fewer threads are also
 	// the faster host: a reply then wakes no thread on its way.
 	runtime.GOMAXPROCS(hostThreads())
-	greet(out, from, h.Addrs())
+	greet(out, from, p.Listeners, h.Addrs())
 	ended := up.run(serving, drain)
 	err = h.Serve(serving)
 	drain()
@@ -250,23 +253,53 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 
 // explainListen adds the next thing to do to the usual reasons.
 func explainListen(err error) error {
+	var listen *host.ListenError
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w\nanother program has this address: hearth ping tells whether it is a host; or name another in %s", err, defaultPolicyFile)
+	case errors.Is(err, syscall.EADDRINUSE) && errors.As(err, &listen):
+		return fmt.Errorf("%w\nanother program has this address: hearth ping --at %s tells whether it is a host; or name another in %s",
+			err, shell.Quote(reachable(listen.Address)), defaultPolicyFile)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w\nthis user may not listen there: ports below 1024 and foreign folders want other rights", err)
 	}
 	return err
 }
 
-// greet says what is served and how to call it.
-func greet(w io.Writer, from string, addrs []string) {
-	fmt.Fprintf(w, "serving under %s\n", from)
-	for _, a := range addrs {
-		hint := ""
-		if at, err := netip.ParseAddrPort(a); err != nil || at.Addr().IsLoopback() {
-			hint = ": hearth ls --at " + a // elsewhere it takes a profile
-		}
-		fmt.Fprintf(w, "listening on %s%s\n", a, hint)
+// reachable returns where this machine reaches what listens on an address.
+func reachable(address string) string {
+	at, err := netip.ParseAddrPort(address)
+	switch {
+	case err != nil || !at.Addr().IsUnspecified():
+		return address
+	case at.Addr().Is4():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
 	}
+	return netip.AddrPortFrom(netip.IPv6Loopback(), at.Port()).String()
+}
+
+// greet writes what is served, and how each listener is called.
+func greet(w io.Writer, from string, listeners []policy.Listener, addrs []string) {
+	fmt.Fprintf(w, "serving under %s\n", from)
+	for i, a := range addrs {
+		fmt.Fprintf(w, "listening on %s%s\n", a, callHere(&listeners[i], a))
+	}
+}
+
+// callHere returns how a client of this command line calls a listener, "" if it cannot.
+func callHere(l *policy.Listener, addr string) string {
+	at, err := netip.ParseAddrPort(addr)
+	local := err != nil || at.Addr().IsLoopback()
+	if local && l.Plain && slices.Contains(l.Identify, object.WayPeer) {
+		return ": hearth ls --at " + shell.Quote(addr)
+	}
+	var proofs []string
+	if slices.Contains(l.Identify, object.WayHMAC) {
+		proofs = append(proofs, "a key")
+	}
+	if slices.Contains(l.Identify, object.WayCert) {
+		proofs = append(proofs, "a certificate")
+	}
+	if proofs == nil {
+		return ""
+	}
+	return ", with " + strings.Join(proofs, " or ") + ": hearth ls --profile FILE"
 }

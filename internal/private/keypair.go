@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"strings"
+
+	"github.com/hearthhost/hearth/internal/shell"
 )
 
 // maxPEMBytes bounds a file with certificates or a private key.
@@ -42,7 +44,7 @@ func ReadKeyPEM(path string) ([]byte, error) {
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
 			return nil, fmt.Errorf("%s is encrypted with a passphrase, which cannot be entered here: "+
-				"decrypt it with openssl pkey -in %s -out NEW, then chmod 600 NEW", path, path)
+				"decrypt it with openssl pkey -in %s -out NEW, then chmod 600 NEW", path, shell.Path(path))
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/hearthhost/hearth/internal/shell"
 )
 
 // Place refuses a path at which somebody else than this process's user and root could put
@@ -63,7 +65,7 @@ func Executable(path string) error {
 func notEverybodys(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm()&0o002 != 0 {
-		err = fmt.Errorf("anybody may write to %s: chmod o-w %s", path, path)
+		err = fmt.Errorf("anybody may write to %s: chmod o-w %s", path, shell.Path(path))
 	}
 	return err
 }
@@ -86,7 +88,7 @@ func way(path string) error {
 				return err
 			}
 		case info.IsDir() && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0:
-			return fmt.Errorf("anybody may write to the folder %s and so replace what is in it: chmod o-w %s", p, p)
+			return fmt.Errorf("anybody may write to the folder %s and so replace what is in it: chmod o-w %s", p, shell.Path(p))
 		}
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/hearthhost/hearth/internal/shell"
 )
 
 // Read returns the content of a file that nobody but this process's user can read or
@@ -53,7 +55,7 @@ func checkPublic(path string, info fs.FileInfo) error {
 		return fmt.Errorf("%s is not a regular file", path)
 	}
 	if mode := info.Mode().Perm(); mode&0o002 != 0 {
-		return fmt.Errorf("%s can be written by everybody (mode %04o): run chmod o-w %s", path, mode, path)
+		return fmt.Errorf("%s can be written by everybody (mode %04o): run chmod o-w %s", path, mode, shell.Path(path))
 	}
 	return way(path)
 }
@@ -63,10 +65,10 @@ func check(path string, info fs.FileInfo) error {
 		return fmt.Errorf("%s is not a regular file", path)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to user %d, and only its owner may use it: run chown %d %s, or run this as that user", path, st.Uid, os.Geteuid(), path)
+		return fmt.Errorf("%s belongs to user %d, and only its owner may use it: run chown %d %s, or run this as that user", path, st.Uid, os.Geteuid(), shell.Path(path))
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%s can be read or written by others (mode %04o): run chmod 600 %s", path, mode, path)
+		return fmt.Errorf("%s can be read or written by others (mode %04o): run chmod 600 %s", path, mode, shell.Path(path))
 	}
 	return Place(path)
 }
