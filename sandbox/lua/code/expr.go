@@ -26,7 +26,7 @@ func isMulti(e syntax.Expr) bool {
 
 // constantOf returns the value of an expression that is one at compile time.
 func constantOf(e syntax.Expr) (Const, bool) {
-	switch e := e.(type) {
+	switch e := unparen(e).(type) {
 	case *syntax.Nil:
 		return Const{}, true
 	case *syntax.True:
@@ -35,16 +35,12 @@ func constantOf(e syntax.Expr) (Const, bool) {
 		return Const{Kind: FalseConst}, true
 	case *syntax.String:
 		return Const{Kind: StringConst, String: e.Value}, true
-	}
-	if v, ok := numeral(e); ok {
-		return Const{Kind: NumberConst, Number: v}, true
-	}
-	if not, ok := e.(*syntax.Unary); ok && not.Op == syntax.Not {
-		if k, ok := constantOf(not.X); ok {
-			if k.Kind <= FalseConst {
-				return Const{Kind: TrueConst}, true
-			}
-			return Const{Kind: FalseConst}, true
+	case *syntax.Number:
+		return Const{Kind: NumberConst, Number: e.Value}, true
+	case *syntax.Unary:
+		if e.Op == syntax.Not {
+			k, ok := constantOf(e.X)
+			return Const{Kind: boolConst(k.Kind <= FalseConst)}, ok
 		}
 	}
 	return Const{}, false
@@ -407,7 +403,7 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 		}
 		// Jumps that the operators before left for the other kind of value end here.
 		if i < len(spine)-1 {
-			if !passes(spine[i+1].Right, l.And) {
+			if !always(spine[i+1].Right, l.And) {
 				skip[decides] = append(skip[decides], c.emit(Test, dst, 0, decides, 0))
 			}
 			c.patchHere(skip[1-decides])
@@ -438,6 +434,15 @@ func spineOf(e *syntax.Logical) (spine []*syntax.Logical, first syntax.Expr) {
 func passes(left syntax.Expr, and bool) bool {
 	k, ok := constantOf(unparen(left))
 	return ok && (k.Kind > FalseConst) == and
+}
+
+// always reports whether it shows in an expression's last operand that its value is always true, or always false.
+func always(e syntax.Expr, truth bool) bool {
+	l, ok := unparen(e).(*syntax.Logical)
+	if !ok {
+		return passes(e, truth)
+	}
+	return always(l.Right, truth) && (l.And != truth || always(l.Left, truth))
 }
 
 // unparen returns an expression without the parentheses around it.

@@ -99,7 +99,6 @@ type scanner struct {
 		text  string
 		value float64
 		start int
-		line  int
 	}
 }
 
@@ -135,20 +134,20 @@ func (s *scanner) tokenText(near token) string {
 func (s *scanner) next() {
 	s.last = s.line
 	if a := &s.ahead; a.kind != 0 {
-		s.kind, s.text, s.value, s.start, s.line = a.kind, a.text, a.value, a.start, a.line
+		s.kind, s.text, s.value, s.start = a.kind, a.text, a.value, a.start
 		a.kind = 0
 		return
 	}
 	s.kind = s.scan()
 }
 
-// peek returns the kind of the token after the current one.
+// peek returns the kind of the token after the current one. As in PUC the current line is that token's from then on.
 func (s *scanner) peek() token {
-	kind, text, value, start, line := s.kind, s.text, s.value, s.start, s.line
+	kind, text, value, start := s.kind, s.text, s.value, s.start
 	a := &s.ahead
 	a.kind = s.scan()
-	a.text, a.value, a.start, a.line = s.text, s.value, s.start, s.line
-	s.kind, s.text, s.value, s.start, s.line = kind, text, value, start, line
+	a.text, a.value, a.start = s.text, s.value, s.start
+	s.kind, s.text, s.value, s.start = kind, text, value, start
 	return a.kind
 }
 
