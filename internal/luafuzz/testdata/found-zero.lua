@@ -29,4 +29,5 @@ print(5 % -5, 1/(5 % -5), 1/(-5 % 5), -0 % 5, 1/(-0 % 5), 2^-1074, 2^1024, (-8)^
 print(tostring(-0), ("%d %g %s"):format(-0, -0, -0), -0 == 0, #{[-0] = 1, [0] = 2})
 -- The first key decides, too.
 local function aa(k) local t = {[k] = 1} t[0] = 2 t[-0] = 3 return next(t) end print(aa(-0)) print(aa(0))
-local function bb(k) local t = {} t[k] = 1 t[k] = nil t[-k] = 5 for i, v in pairs(t) do print(i, v) end end bb(-0) bb(0)
+local function bb(k) local t = {} t[k] = 1 t[k] = nil t[-k] = 5 for i, v in pairs(t) do print(i, v) end end bb(-0)
+  bb(0)

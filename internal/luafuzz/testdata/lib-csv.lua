@@ -19,7 +19,8 @@ local function fields(source, sep)
         field = table.concat(parts, '"')
         local _, breaks = field:gsub("\n", "")
         line = line + breaks
-        if at <= #source and not source:find("^[\r\n" .. sep .. "]", at) then error(("line %d: text behind a quote"):format(line), 0) end
+        if at <= #source and not source:find("^[\r\n" .. sep .. "]", at) then
+          error(("line %d: text behind a quote"):format(line), 0) end
       else
         local stop = source:find("[\r\n" .. sep .. "]", at) or #source + 1
         field = source:sub(at, stop - 1)
@@ -29,7 +30,8 @@ local function fields(source, sep)
       local e = source:sub(at, at)
       at = at + 1
       if e == sep then
-        if at > #source or source:find("^[\r\n]", at) then row[#row + 1] = "" if at <= #source then e = source:sub(at, at) at = at + 1 end end
+        if at > #source or source:find("^[\r\n]", at) then row[#row + 1] = "" if at <= #source then e =
+          source:sub(at, at) at = at + 1 end end
       end
       if e ~= sep or at > #source then
         if e == "\r" and source:sub(at, at) == "\n" then at = at + 1 end
@@ -96,7 +98,8 @@ show('x,"quoted, with ""quotes""",z\r\n"two\nlines",,\n')
 show("only")
 show("")
 show("\n\na\n")
-show("\239\187\191name;age;score\nann;31;1.5\nbob;x;\n", {sep = ";", header = true, types = {age = tonumber, score = tonumber}})
+show("\239\187\191name;age;score\nann;31;1.5\nbob;x;\n", {sep = ";", header = true, types = {age = tonumber, score =
+  tonumber}})
 show('a,"unclosed\nb')
 show('ok\n"a"b,c\n')
 show("a,b\n1\n2,3,4\n", {header = true})

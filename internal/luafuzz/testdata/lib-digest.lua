@@ -111,7 +111,8 @@ local function sha256(message)
   return (("%08x"):rep(8)):format(unpack(state))
 end
 for _, s in ipairs{"", "a", "ab", "abc", "hello world", "\0\255\128", ("long "):rep(9)} do
-  print(encode64(s), decode64(encode64(s)) == s, hex(s):sub(1, 20), unhex(hex(s)) == s, ("%08x %08x"):format(crc32(s), adler32(s)))
+  print(encode64(s), decode64(encode64(s)) == s, hex(s):sub(1, 20), unhex(hex(s)) ==
+    s, ("%08x %08x"):format(crc32(s), adler32(s)))
 end
 print(sha256("")) print(sha256("abc"))
 print(decode64("aGVs\nbG8="), pcall(decode64, "!!!!"), xor(12, 10), band(12, 10), bnot(0), rotate(1, 1))

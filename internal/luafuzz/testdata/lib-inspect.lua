@@ -8,13 +8,15 @@ local function before(a, b)
   return oa == ob and ta < tb or oa < ob
 end
 local keywords = {}
-for w in ("and break do else elseif end false for function if in local nil not or repeat return then true until while"):gmatch("%a+") do keywords[w] = true end
+for w
+  in ("and break do else elseif end false for function if in local nil not or repeat return then true until while"):gmatch("%a+") do keywords[w] = true end
 local function isName(s) return type(s) == "string" and s:match("^[%a_][%w_]*$") and not keywords[s] end
 local function quote(s)
   if s:match('"') and not s:match("'") then return "'" .. s .. "'" end
   return '"' .. s:gsub('"', '\\"') .. '"'
 end
-local function clean(s) return (s:gsub("\\", "\\\\"):gsub("(%c)%f[0-9]", function(c) return ("\\%03d"):format(c:byte()) end):gsub("%c", function(c) return "\\" .. c:byte() end)) end
+local function clean(s) return (s:gsub("\\", "\\\\"):gsub("(%c)%f[0-9]", function(c)
+  return ("\\%03d"):format(c:byte()) end):gsub("%c", function(c) return "\\" .. c:byte() end)) end
 
 local Inspector = {}
 Inspector.__index = Inspector
@@ -75,13 +77,15 @@ function Inspector:value(v)
 end
 setmetatable(inspect, {__call = function(_, root, options)
   options = options or {}
-  local self = setmetatable({out = {}, seen = {}, ids = {}, level = 0, depth = options.depth or math.huge, indent = options.indent or "  "}, Inspector)
+  local self = setmetatable({out = {}, seen = {}, ids = {}, level = 0, depth = options.depth or math.huge, indent =
+    options.indent or "  "}, Inspector)
   self:count(root)
   self:value(root)
   return table.concat(self.out)
 end})
 
-print(inspect(1), inspect("it's"), inspect('say "hi"'), inspect('both \' "'), inspect("\n\0001\t"), inspect(nil), inspect(true))
+print(inspect(1), inspect("it's"), inspect('say "hi"'), inspect('both \' "'), inspect("\n\0001\t"), inspect(nil),
+  inspect(true))
 print(inspect({}))
 print(inspect({1, 2, {3, "four"}}))
 print(inspect({a = 1, b = {c = {d = {}}}, ["not a name"] = 2, ["end"] = 3, [10] = 4, [true] = 5, [1.5] = 6}))

@@ -1,7 +1,8 @@
 -- JSON: a reader by position and a writer with sorted keys.
 local json = {null = setmetatable({}, {__tostring = function() return "null" end})}
 
-local escapes = {['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t"}
+local escapes = {['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r",
+  ["\t"] = "\\t"}
 local unescapes = {b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/"}
 
 local function quote(s)
@@ -137,13 +138,16 @@ end
 
 for _, source in ipairs{
   "[]", "{}", "1", "-1.5e3", "null", "true", '"a\\u00e9\\n\\"\\/"', "[1, [2, [3]], {\"k\": [true, false, null]}]",
-  ' { "b" : 1 , "a" : { "c" : "x" } } ', '{"list":[{"id":1},{"id":2}],"n":0.1}', "[1e15, 123456789012, 0.30000000000000004]",
-  "[1,]", "[1 2]", '{"a" 1}', '{a: 1}', '"unfinished', '"\\x"', "tru", "", "[", "1 2", '{"a":1,}', "\n\n  ]", '"tab\there"', "-", "[1,\n 2,\n x]",
+  ' { "b" : 1 , "a" : { "c" : "x" } } ', '{"list":[{"id":1},{"id":2}],"n":0.1}',
+    "[1e15, 123456789012, 0.30000000000000004]",
+  "[1,]", "[1 2]", '{"a" 1}', '{a: 1}', '"unfinished', '"\\x"', "tru", "", "[", "1 2", '{"a":1,}', "\n\n  ]",
+    '"tab\there"', "-", "[1,\n 2,\n x]",
 } do
   local ok, value = pcall(json.decode, source)
   print(source, ok, ok and json.encode(value) or value)
 end
 local loop = {1} loop[2] = loop
-for _, v in ipairs{{1, 2, {3}}, {x = {y = {z = "deep"}}}, "quote\"d\1", 1 / 3, 1e100, {}, json.null, {[1] = 1, [2] = 2}, loop, {f = print}, {[1.5] = 1}, 0 / 0, 1 / 0} do
+for _, v in ipairs{{1, 2, {3}}, {x = {y = {z = "deep"}}}, "quote\"d\1", 1 / 3, 1e100, {}, json.null, {[1] = 1, [2] =
+  2}, loop, {f = print}, {[1.5] = 1}, 0 / 0, 1 / 0} do
   print(pcall(json.encode, v))
 end

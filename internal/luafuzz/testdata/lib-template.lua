@@ -43,7 +43,8 @@ function Template:render(data, helpers)
   local env = setmetatable({}, {__index = function(_, k)
     local v = data and data[k]
     if v == nil and helpers then v = helpers[k] end
-    if v == nil then v = ({table = table, tostring = tostring, ipairs = ipairs, pairs = pairs, string = string})[k] end
+    if v == nil then v = ({table = table, tostring = tostring, ipairs = ipairs, pairs = pairs, string = string})[k]
+      end
     return v
   end, __newindex = function(_, k) error("template assigns " .. k, 2) end})
   return setfenv(self.f, env)({}, escape)

@@ -25,7 +25,8 @@ print(pcall(co))
 inc()
 print(n)
 local function middle() local ok = pcall(function() inc() error() end) inc() return ok, n end
-local function outer() local m = 10 local function up() m = m + n return m end local a, b = middle() return a, b, up(), m end
+local function outer() local m = 10 local function up() m = m + n return m end local a, b = middle() return a, b,
+  up(), m end
 print(outer())
 print(n)
 local counters = {}

@@ -22,7 +22,8 @@ local function thrower() error("from thrower", 2) end
 print(pcall(function()
   thrower()
 end))
-print(pcall(function() local t = setmetatable({}, {__index = function(_, k) error("no " .. k, 2) end}) return t.x end))
+print(pcall(function() local t = setmetatable({}, {__index = function(_, k) error("no " .. k, 2) end}) return t.x
+  end))
 print(pcall(function() string.rep() end))
 print(pcall(function() ("x"):rep({}) end))
 print(pcall(function() local s = ("x").rep s() end))

@@ -1,7 +1,8 @@
 -- Numeric loops.
 for i = "1", "3" do print(i, type(i)) end
 for i = " 2 ", "0x4", "1" do print(i) end
-print(pcall(function() for i = "a", 2 do end end), pcall(function() for i = 1, {} do end end), pcall(function() for i = 1, 2, nil do end end))
+print(pcall(function() for i = "a", 2 do end end), pcall(function() for i = 1, {} do end end), pcall(function() for
+  i = 1, 2, nil do end end))
 print(pcall(function() for i = nil, 2 do end end))
 for i = 1, 2, 0.5 do print(i) end
 for i = 3, 1, -1 do print(i) i = 10 end

@@ -29,7 +29,8 @@ print(load("@"))
 print(load("x = }"))
 print(load("x = 'a' 'b'"))
 print(load("return return"))
-local function list(n, item) local t = {} for i = 1, n do t[i] = item:gsub("#", tostring(i)) end return table.concat(t, ", ") end
+local function list(n, item) local t = {} for i = 1, n do t[i] = item:gsub("#", tostring(i)) end return
+  table.concat(t, ", ") end
 print(load("return select('#', " .. list(200, "#") .. ")"))
 print(load("local function f(...) return select('#', ...) end return f(" .. list(200, "#") .. ")"))
 print(load("local " .. list(199, "v#") .. " = " .. list(199, "#") .. " return v1, v199"))
@@ -39,7 +40,8 @@ print(load("local t = {" .. list(300, "#") .. "} return #t, t[300]"))
 print(load("return function(" .. list(100, "p#") .. ") return p100 end"))
 local outer, inner = {}, {}
 for i = 1, 61 do outer[i] = "local u" .. i .. " = " .. i inner[i] = "u" .. i end
-print(load(table.concat(outer, " ", 1, 60) .. " return (function() return " .. table.concat(inner, " + ", 1, 60) .. " end)()"))
+print(load(table.concat(outer, " ", 1, 60) .. " return (function() return " .. table.concat(inner, " + ", 1, 60) ..
+  " end)()"))
 print(load(table.concat(outer, " ") .. " return (function() return " .. table.concat(inner, " + ") .. " end)()"))
 print(load("return " .. ("("):rep(190) .. "1" .. (")"):rep(190)))
 print(load("return " .. ("("):rep(250) .. "1" .. (")"):rep(250)))

@@ -133,7 +133,6 @@ func (c *compiler) numericFor(s *syntax.NumericFor) {
 	}
 	c.line = s.DoLine
 	c.hidden("(for index)", "(for limit)", "(for step)")
-	c.line = s.Line
 	prep := c.emit(ForPrep, base, 0, 0, 0)
 	c.loopBody([]string{s.Name}, s.Body, s.DoLine)
 	c.patch([]int{prep}, c.pc())
