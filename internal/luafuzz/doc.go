@@ -5,6 +5,13 @@
 // runs both and compares the traces, and [Shrink] reduces a program that differs. The
 // differences that are intended are listed in doc/lua.md; [ReadDeviations] reads that list.
 //
+// The programs of testdata have PUC's traces beside them. TestCorpus compares the engine with these, so they
+// are tested where lua5.1 is missing, too. A new program's trace is written by
+//
+//	go test ./internal/luafuzz -run TestCorpus -update
+//
+// TestFile compares one program: go test ./internal/luafuzz -run TestFile -v -file program.lua
+//
 // A program gets, besides Lua's libraries, the functions of prelude.lua: T, print, tick and clip.
 // The package imports no engine: its tests connect one.
 package luafuzz
