@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"reflect"
 	"runtime"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 func newClient(t testing.TB, cfg client.Config) *client.Client {
@@ -408,4 +410,53 @@ func TestStaleConnectionsAreNotUsed(t *testing.T) {
 	if err := c.Ping(t.Context()); err != nil || s.conns() != 2 {
 		t.Errorf("after the server hung up: %v, %d connections", err, s.conns())
 	}
+}
+
+// TestRefusedWhileSending: the answer of a server that reads the beginning of a request, answers and hangs up
+// is the result of the call.
+func TestRefusedWhileSending(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: other systems drop an answer when the connection is reset behind it")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() { // ends with the listener
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			refuse(nc)
+		}
+	}()
+	c := newClient(t, client.Config{Address: ln.Addr().String(), Serializer: "msgpack"})
+	for range 3 {
+		_, err := c.Object("acme.thing").Call(t.Context(), "echo", make([]byte, 64<<20))
+		var re *client.RemoteError
+		if !errors.As(err, &re) || re.Class != "Pyro5.errors.MessageTooLargeError" {
+			t.Fatalf("%v", err)
+		}
+	}
+}
+
+// refuse answers a CONNECT, and then a message too large of which it reads 100 kB.
+func refuse(nc net.Conn) {
+	defer nc.Close()
+	in := wire.NewReader(nc, 1000)
+	for _, answer := range []struct {
+		kind   wire.Type
+		flags  wire.Flags
+		result any
+	}{{wire.ConnectOK, 0, "hello"}, {wire.Result, wire.Exception, exception("Pyro5.errors.MessageTooLargeError", "no")}} {
+		var m wire.Message
+		_ = in.Read(&m)
+		out := wire.Message{Protocol: m.Protocol, Type: answer.kind, Flags: answer.flags, Serializer: m.Serializer, Seq: m.Seq}
+		out.Payload, _ = codec.Append(codec.ByWire(m.Protocol, m.Serializer), nil, answer.result)
+		b, _ := wire.Append(nil, &out)
+		_, _ = nc.Write(b)
+	}
+	_ = in.Skip(100_000)
 }

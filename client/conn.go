@@ -198,16 +198,23 @@ func (c *conn) exchange(ctx context.Context, kind wire.Type, flags wire.Flags, s
 	c.seq++
 	stop := c.arm(ctx)
 	whole, err := c.send(kind, flags, serializer, payload)
+	sent := err == nil
 	switch {
 	case err != nil && !whole:
-		stop.disarm()
-		return false, failed(ctx, No, "sending the request", err)
+		if flags&wire.Oneway != 0 || ctx.Err() != nil || c.early() != nil {
+			stop.disarm()
+			return false, failed(ctx, No, "sending the request", err)
+		}
+		err = nil
 	case err == nil && flags&wire.Oneway == 0:
 		err = c.in.Read(&c.reply)
 	}
 	// A context that ended just now may yet set a deadline: this connection is spoilt,
 	// though an answer that came counts.
-	keep = stop.disarm()
+	keep = stop.disarm() && sent
+	if sent && object.CodeOf(err) == object.CodeTooLarge {
+		return false, &CallError{Executed: Yes, Err: &object.Error{Code: object.CodeTooLarge, Msg: "reading the answer; Config.MaxMessageBytes is the bound", Err: err}}
+	}
 	if err != nil {
 		return false, failed(ctx, Unknown, "waiting for the answer", err)
 	}
@@ -227,6 +234,16 @@ func (c *conn) exchange(ctx context.Context, kind wire.Type, flags wire.Flags, s
 		return false, nonsense(Yes, "invalid serializer in response: %d", r.Serializer)
 	}
 	return keep, nil
+}
+
+// earlyWait is how long an answer may take that has come before the request was sent.
+const earlyWait = time.Second
+
+// early reads the answer of a server that has closed the connection before it read the whole request.
+func (c *conn) early() error {
+	_ = c.nc.SetReadDeadline(time.Now().Add(earlyWait))
+	c.deadline = true
+	return c.in.Read(&c.reply)
 }
 
 // body returns the reply's payload, inflated. It is valid until the next exchange.

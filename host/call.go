@@ -54,6 +54,10 @@ func (c *conn) invoke(m *wire.Message) bool {
 	req, err := c.scan(m, ser)
 	if err != nil {
 		c.takeTurn(c.own, 1, time.Now()) // it was read already, but the next one is not
+		if tooLarge(err) {
+			c.logLarge(err)
+			err = notExecuted(err)
+		}
 	} else {
 		req.Corr, req.Oneway = answer.Corr, oneway
 		beside := oneway && !ofHost(req.ID)
@@ -82,6 +86,9 @@ func (c *conn) invoke(m *wire.Message) bool {
 	}
 	if !oneway && !c.fail(&answer, ser, err) {
 		return false
+	}
+	if tooLarge(err) {
+		c.lingeringClose()
 	}
 	return !closes(err)
 }
@@ -135,7 +142,7 @@ func (c *conn) takeTurn(sharer object.Tenant, weight float64, now time.Time) {
 // this error, which its clients expect.
 func closes(err error) bool {
 	var e *object.Error
-	return errors.As(err, &e) && (e.Class == "SerializeError" || e.Class == "SecurityError")
+	return errors.As(err, &e) && (e.Class == "SerializeError" || e.Class == "SecurityError" || e.Class == wire.ClassTooLarge)
 }
 
 // scan finds out what is asked, without decoding arguments.

@@ -119,7 +119,11 @@ func (c *conn) serve() {
 			c.partly = false
 			c.readBy(time.Time{})
 		}
-		if err != nil && !whole(err) {
+		switch {
+		case tooLarge(err):
+			c.refuseLarge(&m, err)
+			return
+		case err != nil && !whole(err):
 			c.debugReadError(err)
 			return
 		}

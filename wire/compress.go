@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -69,7 +70,8 @@ func inflate(dst []byte, r io.Reader, max int) ([]byte, error) {
 		out, room = out[:len(out)+n], room-n
 		switch {
 		case room < 0:
-			return dst, object.Errorf(object.CodeTooLarge, "message too large once decompressed (max=%d)", max)
+			return dst, &object.Error{Code: object.CodeTooLarge, Class: ClassTooLarge,
+				Msg: fmt.Sprintf("message too large once decompressed (max=%d)", max)}
 		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:

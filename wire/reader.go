@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/hearthhost/hearth/object"
@@ -36,7 +37,8 @@ type Reader struct {
 	pinned     object.Protocol // of the messages read so far
 	seen       object.Protocol // what the latest bytes claimed to be
 	buf        []byte
-	start, end int // the unread bytes are buf[start:end]
+	start, end int   // the unread bytes are buf[start:end]
+	refused    int64 // bytes of the message that was above the bound, from start
 }
 
 // NewReader returns a Reader of r that refuses messages of more than max bytes, payload
@@ -76,7 +78,7 @@ func (r *Reader) Buffered() int { return r.end - r.start }
 // io.ErrUnexpectedEOF later; other errors of the stream come unchanged, and after a
 // passed deadline Read may be called again. A malformed message is CodeInvalid, one
 // above the bound CodeTooLarge with nothing read past its header; both leave the reader
-// where it was, so that nothing more can be read. Only after CodeInvalid with Class
+// where it was, so that nothing more can be read; [Reader.Skip] leads past one above the bound. Only after CodeInvalid with Class
 // "ValueError", for a correlation id of a wrong size, m is whole and reading goes on.
 //
 // Source: doc/wire.md "Messages" and "Bad messages".
@@ -150,18 +152,49 @@ func (r *Reader) header(m *Message) (header, error) {
 		if r.Limit != nil {
 			most = max(most, r.Limit())
 		}
-		switch {
-		case n <= int64(most):
-		case version == object.Pyro4:
-			return h, object.Errorf(object.CodeTooLarge, "max message size exceeded (%d where max=%d)", n, most)
-		default:
-			return h, object.Errorf(object.CodeTooLarge, "message too large (%d, max=%d)", n, most)
+		if n > int64(most) {
+			r.refused = int64(h.size) + n
+			return h, tooLarge(version, n, most)
 		}
 	}
 	if m.Type < Connect || m.Type > Ping {
 		return h, r.badType(m)
 	}
 	return h, nil
+}
+
+// tooLarge is the error of a message above the bound, in the words of its generation.
+func tooLarge(p object.Protocol, n int64, most int) error {
+	format := "message too large (%d, max=%d)"
+	if p == object.Pyro4 {
+		format = "max message size exceeded (%d where max=%d)"
+	}
+	return &object.Error{Code: object.CodeTooLarge, Class: ClassTooLarge, Msg: fmt.Sprintf(format, n, most)}
+}
+
+// ClassTooLarge is the Class of the error about a message above the bound: the exception that Pyro's own
+// peers raise then.
+const ClassTooLarge = "MessageTooLargeError"
+
+// Skip reads and drops the message that Read has just refused as above the bound, if it has no more than
+// most bytes; else it drops so many and returns an error. A peer that sends all of a message before it
+// reads can read an answer then.
+func (r *Reader) Skip(most int64) error {
+	left := r.refused
+	r.refused = 0
+	if buffered := int64(r.end - r.start); left <= buffered {
+		r.start += int(left)
+		return nil
+	}
+	left -= int64(r.end - r.start)
+	r.start, r.end = 0, 0
+	if _, err := io.CopyN(io.Discard, r.r, min(left, most)); err != nil {
+		return err
+	}
+	if left > most {
+		return object.Errorf(object.CodeTooLarge, "more than %d bytes to skip", most)
+	}
+	return nil
 }
 
 func (r *Reader) badType(m *Message) error {

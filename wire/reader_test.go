@@ -308,3 +308,49 @@ func BenchmarkAppend(b *testing.B) {
 		out = mustAppend(b, out[:0], m)
 	}
 }
+
+// TestSkip: the message that was refused as too large can be skipped, in one piece and in many, and the next
+// one be read.
+func TestSkip(t *testing.T) {
+	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+		large := &wire.Message{Protocol: p, Type: wire.Invoke, Serializer: 1, Seq: 7, Payload: make([]byte, 100_000),
+			Annotations: []wire.Annotation{{ID: [4]byte{'T', 'E', 'S', 'T'}, Value: make([]byte, 1000)}}}
+		b, err := wire.Append(nil, large)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err = wire.Append(b, &wire.Message{Protocol: p, Type: wire.Ping, Seq: 8, Payload: []byte("next")}); err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range []io.Reader{bytes.NewReader(b), iotest.OneByteReader(bytes.NewReader(b))} {
+			r := wire.NewReader(in, 50_000)
+			var m wire.Message
+			err := r.Read(&m)
+			var e *object.Error
+			if !errors.As(err, &e) || e.Code != object.CodeTooLarge || e.Class != wire.ClassTooLarge || m.Seq != 7 || m.Type != wire.Invoke {
+				t.Fatalf("%v: %v, seq %d", p, err, m.Seq)
+			}
+			if err := r.Skip(200_000); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Read(&m); err != nil || m.Seq != 8 || string(m.Payload) != "next" {
+				t.Errorf("%v: after it: %v, %q", p, err, m.Payload)
+			}
+		}
+		r := wire.NewReader(bytes.NewReader(b), 50_000)
+		var m wire.Message
+		if err := r.Read(&m); object.CodeOf(err) != object.CodeTooLarge {
+			t.Fatal(err)
+		}
+		if err := r.Skip(60_000); object.CodeOf(err) != object.CodeTooLarge {
+			t.Errorf("%v: more than may be skipped: %v", p, err)
+		}
+		r = wire.NewReader(bytes.NewReader(b[:90_000]), 50_000)
+		if err := r.Read(&m); object.CodeOf(err) != object.CodeTooLarge {
+			t.Fatal(err)
+		}
+		if err := r.Skip(200_000); err == nil {
+			t.Errorf("%v: a message that ends early was skipped", p)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -53,6 +54,25 @@ func TestRealPyro4(t *testing.T) {
 		t.Fatalf("testdata/pyro/test_pyro4.py: %v\n%s", err, out)
 	}
 	t.Logf("%s", tail(string(out), 6))
+}
+
+// TestRealPyro4TooLarge has the real Pyro4 send and ask for more than is allowed.
+func TestRealPyro4TooLarge(t *testing.T) {
+	needPyro4(t)
+	policy := strings.Replace(fmt.Sprintf(livePolicy, os.Getuid()), `tenant "demo" {}`, `tenant "demo" {
+  object "echo" {
+    limits { result = "1KiB" }
+  }
+}`, 1)
+	h := startHostWith(t, policy, nil)
+	out, err := pyro(t, h, "too_large.py").CombinedOutput()
+	if err != nil {
+		t.Fatalf("testdata/pyro/too_large.py: %v\n%s", err, out)
+	}
+	for _, size := range []string{"max message size exceeded (", "message too large once decompressed ("} {
+		h.awaitLog(t.Context(), t, `level=WARN msg="connection closed: a message is too large; limits { arguments } of a tenant raises the bound" principal=me`)
+		h.awaitLog(t.Context(), t, size)
+	}
 }
 
 // A client of another OS user is refused on every channel, by the host and not only by

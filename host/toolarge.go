@@ -1,0 +1,55 @@
+package host
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
+)
+
+// maxSkipped bounds the bytes of a message that is too large. The host reads them and keeps nothing, so that
+// the peer can finish sending and then reads why the message is refused. It has [messageTimeout] for that.
+const maxSkipped = 256 << 20
+
+// refuseLarge answers a message that the reader refused as too large, reads the rest of it, and closes.
+func (c *conn) refuseLarge(m *wire.Message, err error) {
+	c.h.turns.end(&c.turn, false) // the rest takes none of the host's work
+	c.logLarge(err)
+	ser := codec.ByWire(m.Protocol, m.Serializer)
+	if m.Type == wire.Invoke && m.Flags&wire.Oneway == 0 && ser != nil {
+		answer := &wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
+		c.correlate(m, answer)
+		if !c.fail(answer, ser, notExecuted(err)) {
+			return
+		}
+	}
+	c.readBy(time.Now().Add(messageTimeout))
+	if c.in.Skip(maxSkipped) == nil {
+		c.lingeringClose()
+	}
+}
+
+// logLarge logs that a message is too large: its size, unless it is compressed, and the bound.
+func (c *conn) logLarge(err error) {
+	c.h.log.Warn("connection closed: a message is too large; limits { arguments } of a tenant raises the bound",
+		"principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
+}
+
+// notExecuted adds to the message of an error that the call was not executed.
+func notExecuted(err error) error {
+	var e *object.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	told := *e
+	told.Msg += "; not executed"
+	return &told
+}
+
+// tooLarge reports whether a message, or what it inflates to, is above the bound.
+func tooLarge(err error) bool {
+	var e *object.Error
+	return errors.As(err, &e) && e.Class == wire.ClassTooLarge
+}

@@ -1,0 +1,80 @@
+package host_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/object"
+)
+
+// TestTooLarge sends messages above the bound, by little and by much, as they are and compressed: the caller
+// reads an error with the size and the bound, the log has a warning, and the next call is answered.
+func TestTooLarge(t *testing.T) {
+	var log syncBuffer
+	h, _ := startHost(t, everything, func(cfg *host.Config) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	words := map[object.Protocol]*regexp.Regexp{
+		object.Pyro4: regexp.MustCompile(`^max message size exceeded \((\d+) where max=8388608\); not executed$`),
+		object.Pyro5: regexp.MustCompile(`^message too large \((\d+), max=8388608\); not executed$`)}
+	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+		class := proto.Module() + ".errors.MessageTooLargeError"
+		for _, n := range []int{8 << 20, 40 << 20} {
+			for _, ser := range []string{"serpent", "json", "msgpack"} {
+				c := dial(t, h.Addrs()[0], client.Config{Protocol: proto, Serializer: ser})
+				_, err := c.Object("acme.echo").Call(t.Context(), "echo", strings.Repeat("x", n))
+				wantRemote(t, err, class, "")
+				var re *client.RemoteError
+				if errors.As(err, &re) {
+					said := words[proto].FindStringSubmatch(re.Message())
+					if size, _ := strconv.Atoi(strings.Join(said[min(1, len(said)):], "")); size <= n || size > n+200 {
+						t.Errorf("%v, %s: a text of %d bytes: %s", proto, ser, n, re.Message())
+					}
+				}
+				if got, err := c.Object("acme.echo").Call(t.Context(), "echo", 1); err != nil || got != int64(1) {
+					t.Errorf("%v, %s: the next call: %v, %v", proto, ser, got, err)
+				}
+			}
+		}
+		c := dial(t, h.Addrs()[0], client.Config{Protocol: proto, Compress: true})
+		_, err := c.Object("acme.echo").Call(t.Context(), "echo", strings.Repeat("x", 9<<20))
+		wantRemote(t, err, class, "message too large once decompressed (max=8388608); not executed")
+		if got, err := c.Object("acme.echo").Call(t.Context(), "echo", 1); err != nil || got != int64(1) {
+			t.Errorf("%v: after a compressed one: %v, %v", proto, got, err)
+		}
+	}
+	lines := 0
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, "a message is too large") {
+			lines++
+			if !strings.Contains(line, "level=WARN") || !strings.Contains(line, "principal=owner") || !strings.Contains(line, "max=8388608") {
+				t.Errorf("a line of the log: %s", line)
+			}
+		}
+	}
+	if want := 2 * (2*3 + 1); lines != want {
+		t.Errorf("%d warnings, want %d:\n%s", lines, want, log.String())
+	}
+}
+
+// TestResultTooLarge: a result above the object's limit is an error that names the limit, and one above the
+// client's bound names that.
+func TestResultTooLarge(t *testing.T) {
+	h, _ := startHost(t, limited("object \"echo\" {\n limits {\n result = \"100KiB\"\n }\n}"))
+	c := dial(t, h.Addrs()[0], client.Config{MaxMessageBytes: 50_000, Serializer: "msgpack"})
+	_, err := c.Object("acme.echo").Call(t.Context(), "controls", 200_000)
+	wantRemote(t, err, "", "has more than 102400 bytes in all")
+	_, err = c.Object("acme.echo").Call(t.Context(), "controls", 60_000)
+	if object.CodeOf(err) != object.CodeTooLarge || !strings.Contains(fmt.Sprint(err), "max=50000) (the call was executed)") {
+		t.Errorf("an answer above the client's bound: %v", err)
+	}
+	if got, err := c.Object("acme.echo").Call(t.Context(), "controls", 3); err != nil || !bytes.Equal([]byte(got.(string)), []byte("\x01\x01\x01")) {
+		t.Errorf("the next call: %v, %v", got, err)
+	}
+}
