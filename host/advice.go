@@ -6,6 +6,9 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/policy"
@@ -14,10 +17,7 @@ import (
 
 // warnPolicy logs what a policy says that is valid and probably not meant.
 func warnPolicy(p *policy.Policy, log *slog.Logger) {
-	for _, problem := range p.Warnings {
-		log.Warn("policy", "warning", problem.String())
-	}
-	for _, text := range slices.Concat(Advice(p), BeyondMachine(p, cgroup.Machine())) {
+	for _, text := range slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine())) {
 		log.Warn("policy", "warning", text)
 	}
 }
@@ -39,8 +39,24 @@ func BeyondMachine(p *policy.Policy, machine cgroup.Limits) []string {
 	return out
 }
 
-// Advice returns warnings about a policy that take more than its file to find.
-func Advice(p *policy.Policy) []string { return append(useless(p), unbound(p)...) }
+// policyAdvice returns warnings about what a policy permits.
+func policyAdvice(p *policy.Policy) []string {
+	var out []string
+	for _, problem := range p.Warnings {
+		out = append(out, problem.String())
+	}
+	return slices.Concat(out, useless(p), unbound(p))
+}
+
+// Advice returns warnings about a policy: what it permits that is probably not meant, and certificates that it names
+// whose dates are wrong or will be soon. It reads certificates and no keys; files that it cannot read are for [Check].
+func Advice(p *policy.Policy, now time.Time) []string {
+	out := policyAdvice(p)
+	for _, f := range certificateFaults(p, nil, now) {
+		out = append(out, f.path+": "+f.err.Error())
+	}
+	return out
+}
 
 // useless returns warnings about a policy under which no call can succeed.
 func useless(p *policy.Policy) []string {
@@ -85,4 +101,67 @@ func unbound(p *policy.Policy) []string {
 			"it can issue any common name; match dns or uri", files[file], file, who[0]))
 	}
 	return out
+}
+
+// credentialFaults returns the faults of keys, certificates and secrets as they are now. A running host goes on with
+// those that it read last.
+func credentialFaults(p *policy.Policy, v *vault, s *secrets, now time.Time) []problem {
+	return slices.Concat(v.faults(), s.faults(), certificateFaults(p, v, now))
+}
+
+// folderLook looks at the host's folders. A file system that hangs does not hold its caller.
+type folderLook struct {
+	busy  atomic.Bool
+	found atomic.Pointer[[]problem]
+}
+
+// lookPatience is how long a look may take before the one before counts.
+const lookPatience = time.Second
+
+// faults returns the faults of the folders to which the host writes, as they are now.
+func (f *folderLook) faults(p *policy.Policy) []problem {
+	if !f.busy.Swap(true) {
+		done := make(chan struct{})
+		go func() { // ends with the system calls that it makes
+			all := append(folderFaults(p), writableFaults(p)...)
+			f.found.Store(&all)
+			f.busy.Store(false)
+			close(done)
+		}()
+		late := time.NewTimer(lookPatience)
+		defer late.Stop()
+		select {
+		case <-done:
+		case <-late.C:
+		}
+	}
+	if found := f.found.Load(); found != nil {
+		return *found
+	}
+	return nil
+}
+
+// ownFiles notes the faults of the host's own files: its folders, the audit log, keys, certificates and secrets. A
+// running host serves on with them; those of credentials are logged when they are read.
+func (l *reloader) ownFiles() {
+	now := map[string]bool{}
+	note := func(p problem) (news bool) {
+		key := "own " + p.path
+		for now[key] {
+			key += "+" // another fault of the same file
+		}
+		now[key] = true
+		news = l.refuse(key, "", p.path, p.err)
+		l.refused[key].Note = p.warning
+		return news
+	}
+	for _, p := range l.folders.faults(l.next.policy) {
+		if note(p) {
+			l.h.log.Error("a folder of the host is not as it should be; it stays in use", "path", p.path, "err", p.err)
+		}
+	}
+	for _, p := range credentialFaults(l.next.policy, l.next.vault, l.next.secrets, time.Now()) {
+		note(p)
+	}
+	maps.DeleteFunc(l.refused, func(key string, _ *refusal) bool { return strings.HasPrefix(key, "own ") && !now[key] })
 }

@@ -48,10 +48,11 @@ type script struct {
 
 func (s script) young() bool { return young(s.read) }
 
-// problem is a file that is not served, and why.
+// problem is a file that is not served, or another of the host's files that is not as it should be.
 type problem struct {
-	path string
-	err  error
+	path    string // "" if err names it
+	err     error
+	warning bool // all works as it should, for now
 }
 
 // errNoTenant says that a folder is no tenant's, which is no mistake: another host may serve
@@ -112,7 +113,34 @@ func (r *reader) read(p *policy.Policy, which map[object.Tenant]bool) (*files, e
 }
 
 func (f *files) problem(path string, err error) {
-	f.problems = append(f.problems, problem{path, err})
+	f.problems = append(f.problems, problem{path: path, err: err, warning: errors.Is(err, errNoTenant)})
+}
+
+// under returns the files that a policy still serves, of those that were read under another one; nil if it names other
+// folders.
+func (f *files) under(now, before *policy.Policy) *files {
+	if f == nil || now.Scripts != before.Scripts || now.Plugins != before.Plugins {
+		return nil
+	}
+	out := &files{tenants: map[object.Tenant]*tenantFiles{}, plugins: map[object.ID]*policy.Plugin{}, problems: f.problems}
+	for name, t := range f.tenants {
+		if now.Serves(name) {
+			out.tenants[name] = t
+		}
+	}
+	read := map[object.ID]bool{}
+	for _, pin := range f.plugins {
+		read[pin.ID] = true
+	}
+	for i := range now.Pins {
+		pin := &now.Pins[i]
+		for _, id := range pin.Objects {
+			if read[pin.ID] {
+				out.plugins[id] = pin
+			}
+		}
+	}
+	return out
 }
 
 // has reports whether there is a file that serves an object.

@@ -12,10 +12,18 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// checkFolders refuses folders that lie in each other: what a tenant may write must not be
-// what the host remembers, nor one kind of code be taken for another. The audit log may be in
-// the state folder. It refuses those, too, that are not the host's own.
+// checkFolders refuses folders of which one is inside another, and those that are not the host's own.
 func checkFolders(p *policy.Policy) error {
+	errs := []error{nestedFolders(p)}
+	for _, f := range folderFaults(p) {
+		errs = append(errs, f.err)
+	}
+	return errors.Join(append(errs, ownFolders(p))...)
+}
+
+// nestedFolders refuses folders of which one is inside another: files that a tenant may write must not be the host's
+// state, nor one kind of code be taken for another. The audit log may be in the state folder.
+func nestedFolders(p *policy.Policy) error {
 	type folder struct{ what, path string }
 	all := []folder{{"scripts", real(p.Scripts)}, {"plugins", real(p.Plugins)}, {"state", real(p.State)}}
 	if !p.Audit.Off {
@@ -29,13 +37,25 @@ func checkFolders(p *policy.Policy) error {
 			}
 		}
 	}
+	return errors.Join(errs...)
+}
+
+// folderFaults returns the faults of the folders to which the host itself writes, and of the audit log's mode.
+func folderFaults(p *policy.Policy) []problem {
+	var out []problem
 	if err := ownFolder("state", p.State); err != nil {
-		errs = append(errs, err)
+		out = append(out, problem{path: p.State, err: err})
 	}
-	if err := private.Place(p.Audit.Path); !p.Audit.Off && err != nil && !errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, fmt.Errorf("the audit log: %w", err))
+	if p.Audit.Off {
+		return out
 	}
-	return errors.Join(append(errs, ownFolders(p))...)
+	if err := private.Place(p.Audit.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		out = append(out, problem{path: filepath.Dir(p.Audit.Path), err: fmt.Errorf("the audit log: %w", err)})
+	}
+	if info, err := os.Lstat(p.Audit.Path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		out = append(out, problem{path: p.Audit.Path, err: fmt.Errorf("the audit log: other users may read or write it; run chmod 600 %s", p.Audit.Path)})
+	}
+	return out
 }
 
 // ownFolders refuses folders to which others may add scripts or plugins.

@@ -69,6 +69,7 @@ type vault struct {
 	tls    map[string]*transport.ServerTLS
 	denied map[string]map[string]struct{} // by file
 	tokens map[string]*enroll.Token       // by file
+	double []error                        // keys and shared secrets that are in two files
 	warned time.Time                      // of certificates that expire
 }
 
@@ -183,8 +184,10 @@ func (k *reading) read(name, where string, err error, files ...string) {
 		return
 	}
 	k.any = k.any || other
-	if k.v.failed[name] = err.Error(); other || before != err.Error() {
-		k.failures = append(k.failures, unread{name, fmt.Errorf("%s: %w", where, err)})
+	err = fmt.Errorf("%s: %w", where, err)
+	k.v.failed[name] = err.Error()
+	if other || before != err.Error() {
+		k.failures = append(k.failures, unread{name, err})
 	}
 }
 
@@ -242,6 +245,7 @@ func (v *vault) read() (any bool, failures []unread) {
 	}
 	ids, doubles := v.compile()
 	v.now.Store(ids)
+	v.double = doubles
 	if k.any {
 		for _, err := range doubles {
 			k.failures = append(k.failures, unread{"", err})
@@ -457,11 +461,16 @@ func (v *vault) look(now time.Time) {
 	}
 }
 
-// warnExpiry logs certificates of the host that end soon.
-func (v *vault) warnExpiry(now time.Time) {
-	for name, t := range v.now.Load().tls {
-		if left := t.Expires().Sub(now); left < ca.Soon {
-			v.log.Warn("the host's certificate expires soon: renew it", "listener", name, "expires", t.Expires().Format(time.DateOnly), "days", int(left.Hours()/24))
-		}
+// faults returns the files that could not be read, and what is wrong between them.
+func (v *vault) faults() []problem {
+	v.looking.Lock()
+	defer v.looking.Unlock()
+	var out []problem
+	for name, why := range v.failed {
+		out = append(out, problem{path: name, err: errors.New(why)})
 	}
+	for _, err := range v.double {
+		out = append(out, problem{err: err})
+	}
+	return out
 }

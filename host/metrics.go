@@ -40,7 +40,7 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.count(uint64(s.Tenants))
 	e.family("hearth_objects", gauge, "Objects that are served.")
 	e.count(uint64(s.Objects))
-	e.family("hearth_refusals", gauge, "What is not served, or not as it lies in its file.")
+	e.family("hearth_refusals", gauge, "Files that are not served as they are, and other files of the host that are not as they should be.")
 	refused := 0
 	for _, r := range s.Refusals {
 		if !r.Note {
@@ -61,6 +61,12 @@ func (h *Host) hostMetrics(e *exposition) {
 		e.value(float64(s.Reloads.Last.UnixMilli()) / 1e3)
 	}
 
+	if listeners, ends := h.snap.Load().vault.expiries(); len(listeners) > 0 {
+		e.family("hearth_certificate_expiry_time_seconds", gauge, "When the host's certificate of a listener ends, in seconds since 1970.")
+		for i, name := range listeners {
+			e.value(float64(ends[i].Unix()), "listener", name)
+		}
+	}
 	e.family("hearth_connections", gauge, "Open connections, by whether they have said who they are.")
 	e.count(uint64(s.Connections-s.Strangers), "state", "known")
 	e.count(uint64(s.Strangers), "state", "stranger")

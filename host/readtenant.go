@@ -143,9 +143,9 @@ func (r *tenantReader) take(rel string, s script) {
 func (t *tenantFiles) problem(path string, err error) {
 	switch n := len(t.problems); {
 	case n < maxProblems:
-		t.problems = append(t.problems, problem{path, err})
+		t.problems = append(t.problems, problem{path: path, err: err})
 	case n == maxProblems:
-		t.problems = append(t.problems, problem{filepath.Dir(path), errMoreProblems})
+		t.problems = append(t.problems, problem{path: filepath.Dir(path), err: errMoreProblems})
 	}
 }
 

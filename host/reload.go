@@ -57,6 +57,7 @@ type reloader struct {
 	slots   chan struct{}              // holds one for each job that has begun just now
 	ops     chan func(context.Context) // what others want this goroutine to do
 	history history
+	folders folderLook
 	asking  []*waiter // answered when all is taken
 }
 
@@ -91,6 +92,11 @@ func (h *Host) Reload(ctx context.Context) error {
 	answer := make(chan struct{})
 	err := h.inReloader(ctx, func(ctx context.Context) {
 		h.reloader.asking = append(h.reloader.asking, &waiter{answer: answer})
+		snap := h.snap.Load()
+		snap.vault.look(time.Now())
+		if snap.secrets.look() {
+			h.grantSecrets(snap)
+		}
 		for _, r := range h.reloader.refused { // what is asked for is tried again, as it is
 			r.version, r.plugin = nil, nil
 		}
@@ -299,8 +305,13 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 		maps.DeleteFunc(l.waits, func(t object.Tenant, _ bool) bool { return which[t] })
 	}
 	l.change(func(old *snapshot) {
-		if which == nil && l.policy(old) {
-			l.reader = reader{}
+		last := l.reader.last
+		if which == nil {
+			if l.policy(old) {
+				l.reader = reader{}
+				last = last.under(l.next.policy, old.policy)
+			}
+			l.ownFiles()
 		}
 		var f *files
 		err := ownFolders(l.next.policy)
@@ -311,7 +322,7 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 			l.h.log.Error("scripts and plugins were not read: what was read last stays in service", "err", err)
 		}
 		if err != nil {
-			f = l.reader.last // the folder may come back: what was read stays
+			f = last // the folder may come back: files that were read stay, and the policy counts
 		}
 		if f == nil {
 			l.next.policy, l.next.vault, l.next.secrets = old.policy, old.vault, old.secrets
@@ -399,13 +410,13 @@ func leave(what leaver) func(ctx context.Context) {
 // lingerTimeout bounds how long streams go on in what is no longer served.
 const lingerTimeout = time.Minute
 
-// Refusal is something that is not served, or not as it lies in its file.
+// Refusal is a file that is not served as it is, or another of the host's files that is not as it should be.
 type Refusal struct {
-	ID   object.ID `json:"id,omitempty"` // "" for the policy, and for what is no object
+	ID   object.ID `json:"id,omitempty"` // "" if it is no object's
 	Path string    `json:"path"`
 	Err  string    `json:"error"`
-	At   time.Time `json:"at"`
-	// Note says that nothing is wrong: it is left alone, for nobody has asked for it.
+	At   time.Time `json:"at,omitzero"`
+	// Note says that nothing is wrong yet: no tenant has the folder, or a certificate ends soon.
 	Note bool `json:"note,omitempty"`
 }
 
@@ -443,7 +454,7 @@ func (l *reloader) problems(f *files) {
 		key := "file " + p.path
 		now[key] = true
 		if l.refuse(key, "", p.path, p.err) {
-			l.refused[key].Note = errors.Is(p.err, errNoTenant)
+			l.refused[key].Note = p.warning
 			l.h.log.Warn("not served", "path", p.path, "err", p.err)
 		}
 	}

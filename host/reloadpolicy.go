@@ -73,7 +73,7 @@ func (l *reloader) adopt(old *snapshot) error {
 	} else if what := p.Fixed(old.policy); what != "" {
 		return fmt.Errorf("%s changed, which a running host cannot take: run hearth upgrade; nothing of the new file is in force until then", what)
 	}
-	if err := errors.Join(CheckPolicy(p), checkUsers(p)); err != nil {
+	if err := errors.Join(checkTenants(p), checkUsers(p), nestedFolders(p)); err != nil {
 		return err
 	}
 	v, err := newVault(p, old.vault, l.h.log)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -87,9 +88,10 @@ func (s *secrets) read() (any bool, failures []unread) {
 		if err == nil {
 			delete(s.failed, sec.Path)
 		} else {
+			err := fmt.Errorf("%s: secret %q of tenant %s: %w", sec.Where, sec.Name, sec.Tenant, err)
 			if before := s.failed[sec.Path]; before != err.Error() {
 				s.failed[sec.Path] = err.Error()
-				failures = append(failures, unread{sec.Path, fmt.Errorf("%s: secret %q of tenant %s: %w", sec.Where, sec.Name, sec.Tenant, err)})
+				failures = append(failures, unread{sec.Path, err})
 			}
 			if s.seen[sec.Path] != nil {
 				delete(s.seen, sec.Path) // it is tried again at the next look, and told once
@@ -178,4 +180,15 @@ func (s *secrets) look() bool {
 		s.log.Info("secrets were read again")
 	}
 	return changed
+}
+
+// faults returns the files that could not be read.
+func (s *secrets) faults() []problem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []problem
+	for path, why := range s.failed {
+		out = append(out, problem{path: path, err: errors.New(why)})
+	}
+	return out
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -42,15 +43,21 @@ func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) 
 	return nil
 }
 
-func testTenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, ids []object.ID, report func(*Tested)) error {
-	settings := cfg.Policy.Tenant(name)
-	walls := Confinement(&settings)
-	walls.UID, walls.GID = 0, 0 // of who runs the tests
+// scratchWorker returns a worker for scripts of a tenant that serves no calls. It runs as this process's user, reaches no
+// other object, and logs nothing.
+func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettings) *supervise.Tenant {
+	walls := Confinement(settings)
+	walls.UID, walls.GID = 0, 0
 	walls.Weaken = append(slices.Clone(walls.Weaken), confine.UID, confine.Cgroup)
-	w := supervise.New(supervise.Config{Tenant: name, Argv: cfg.Worker, Confine: walls, Log: slog.New(slog.DiscardHandler),
+	return supervise.New(supervise.Config{Tenant: name, Argv: cfg.Worker, Confine: walls, Log: slog.New(slog.DiscardHandler),
 		Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 			return object.Reply{}, errUnknown
 		}})
+}
+
+func testTenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, ids []object.ID, report func(*Tested)) error {
+	settings := cfg.Policy.Tenant(name)
+	w := scratchWorker(cfg, name, &settings)
 	defer func() { _ = w.Close(ctx) }()
 	shared := supervise.NewLibs(t.modules())
 	for _, id := range ids {

@@ -3,7 +3,9 @@
 set -e
 umask 022
 mkdir -p /var/lib/hearth/scripts/demo /var/lib/hearth/plugins
-[ -d /var/lib/hearth/state ] || mkdir -m 0700 /var/lib/hearth/state
+for dir in /var/lib/hearth/state /var/log/hearth /etc/hearth/keys /etc/hearth/ca; do
+	[ -d "$dir" ] || mkdir -m 0700 "$dir"
+done
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 	if systemctl is-active --quiet hearth.service; then

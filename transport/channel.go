@@ -197,7 +197,7 @@ func (l *Listener) ServerName() string {
 	if l.cfg.TLS == nil {
 		return ""
 	}
-	switch leaf := l.cfg.TLS().leaf; {
+	switch leaf := l.cfg.TLS().chain[0]; {
 	case len(leaf.DNSNames) > 0:
 		return leaf.DNSNames[0]
 	case len(leaf.IPAddresses) > 0:

@@ -34,7 +34,7 @@ type ServerTLS struct {
 	config *tls.Config
 	roots  map[string]string // DER of an authority → its file
 	denied map[string]bool
-	leaf   *x509.Certificate
+	chain  []*x509.Certificate // the host's own, the leaf first
 }
 
 // maxPEMBytes bounds a file with authorities.
@@ -43,7 +43,7 @@ const maxPEMBytes = 1 << 20
 // LoadTLS reads a listener's certificates. The private key must be this process's user's
 // alone. The error joins all that cannot be read, each with its file; that is taken from
 // last, unless last is nil, so that trouble with the host's own certificate does not keep
-// a revocation out.
+// a revocation out. A certificate that clients refuse for its dates does not replace one that they take.
 //
 // Sessions are never resumed: a handshake always asks for and verifies the certificate.
 func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
@@ -56,8 +56,12 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 		t.config.MinVersion = tls.VersionTLS12
 	}
 	ownErr := t.readOwn(f)
+	if now := time.Now(); ownErr == nil && last != nil && valid(last.chain[0], now) && !valid(t.chain[0], now) {
+		ownErr = fmt.Errorf("%s: the certificate is valid from %s to %s, not now; the one that was read before stays in use", f.Cert,
+			t.chain[0].NotBefore.Format(time.DateOnly), t.chain[0].NotAfter.Format(time.DateOnly))
+	}
 	if ownErr != nil && last != nil {
-		t.leaf, t.config.Certificates = last.leaf, last.config.Certificates
+		t.chain, t.config.Certificates = last.chain, last.config.Certificates
 	}
 	err := t.trust(f)
 	if err != nil && last != nil {
@@ -75,12 +79,21 @@ func (t *ServerTLS) readOwn(f TLSFiles) error {
 	if err != nil {
 		return err
 	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.Cert, err)
+	t.chain = nil
+	for _, der := range pair.Certificate {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Cert, err)
+		}
+		t.chain = append(t.chain, cert)
 	}
-	t.leaf, t.config.Certificates = leaf, []tls.Certificate{pair}
+	t.config.Certificates = []tls.Certificate{pair}
 	return nil
+}
+
+// valid reports whether clients take a certificate at a time, as far as its dates say.
+func valid(cert *x509.Certificate, at time.Time) bool {
+	return !at.Before(cert.NotBefore) && !at.After(cert.NotAfter)
 }
 
 // trust reads the authorities of clients' certificates, if they are asked for.
@@ -118,8 +131,8 @@ func (t *ServerTLS) addAuthorities(file string) error {
 	return nil
 }
 
-// readAuthorities returns the certificates of a PEM file of authorities.
-func readAuthorities(file string) ([]*x509.Certificate, error) {
+// ReadCertificates returns the certificates of a PEM file, at least one.
+func ReadCertificates(file string) ([]*x509.Certificate, error) {
 	rest, err := private.ReadPublic(file, maxPEMBytes)
 	if err != nil {
 		return nil, err
@@ -137,15 +150,23 @@ func readAuthorities(file string) ([]*x509.Certificate, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		if !cert.IsCA {
-			return nil, fmt.Errorf("%s: the certificate of %q is no authority's", file, cert.Subject.CommonName)
-		}
 		out = append(out, cert)
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("%s: no certificate in it", file)
 	}
 	return out, nil
+}
+
+// readAuthorities returns the certificates of a PEM file of authorities.
+func readAuthorities(file string) ([]*x509.Certificate, error) {
+	certs, err := ReadCertificates(file)
+	for _, cert := range certs {
+		if !cert.IsCA {
+			return nil, fmt.Errorf("%s: the certificate of %q is no authority's", file, cert.Subject.CommonName)
+		}
+	}
+	return certs, err
 }
 
 // oidNameConstraints is the extension by which an authority may vouch for some names only.
@@ -216,8 +237,8 @@ func (t *ServerTLS) describe(chain []*x509.Certificate) *object.Certificate {
 	return out
 }
 
-// Expires returns when the host's own certificate ends.
-func (t *ServerTLS) Expires() time.Time { return t.leaf.NotAfter }
+// Chain returns the host's own certificate and those of the authorities that come with it.
+func (t *ServerTLS) Chain() []*x509.Certificate { return t.chain }
 
 // serial writes a serial number as it is compared.
 func serial(n *big.Int) string { return n.Text(16) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -9,25 +10,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
-	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// finding is what became of one wall around one tenant's worker, or one of its plugins.
+// finding is what became of one wall around one tenant's worker, or one of its plugins; or a fault of a file.
 type finding struct {
-	Tenant object.Tenant `json:"tenant"`
+	Tenant object.Tenant `json:"tenant"`           // "": the host
 	Plugin string        `json:"plugin,omitempty"` // of the tenant; "": its worker
-	Layer  string        `json:"layer"`
+	Layer  string        `json:"layer"`            // filesLayer for a fault of a file
+	Path   string        `json:"path,omitempty"`   // of the file
 	// Status is "holds", "missing" (the tenant is refused), "weakened" (missing, and the
 	// policy allows it, or takes all of them away) or "unasked" (the policy does not ask for
-	// it).
+	// it). Of a file it is "wrong" (the host refuses it) or "note".
 	Status string `json:"status"`
 	How    string `json:"how,omitempty"` // what was done, or tried
 	Reason string `json:"reason,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
 }
+
+// filesLayer is the layer of findings about files.
+const filesLayer = "files"
 
 func newDoctor() *cobra.Command {
 	var f policyFlags
@@ -37,20 +41,17 @@ func newDoctor() *cobra.Command {
 		Short: "Try the walls around each tenant's code on this machine",
 		Long: `Start a real worker process for each tenant of the policy, and the process that becomes each of its
 plugins, as hearth serve would run them now and as the same user, and say of each wall that the operating system puts around it whether it holds,
-how that was found out, and what to do where it does not. Limits of tenants that cannot hold
-together, or that this machine or the host's own control group cannot give, are warned about. The exit
-code is 1 if a tenant would be refused.`,
+how that was found out, and what to do where it does not. Then list the faults that hearth serve --check
+finds, of scripts, plugins, keys, secrets, certificates, folders and the audit log, and as notes what is
+probably not meant, such as limits of tenants that cannot hold together, or that this machine or the
+host's own control group cannot give. The exit code is 1 if a tenant or a file would be refused.`,
 		Example: `  hearth doctor
   sudo hearth doctor --policy /etc/hearth/policy.hcl --json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, _, err := f.load()
+			p, from, err := f.load()
 			if err != nil {
 				return err
-			}
-			warn(cmd.ErrOrStderr(), p)
-			for _, text := range host.BeyondMachine(p, cgroup.Machine()) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", text)
 			}
 			exe, err := ownProgram()
 			if err != nil {
@@ -59,6 +60,9 @@ code is 1 if a tenant would be refused.`,
 			findings, err := examine(p, []string{exe, workerVerb}, []string{exe, shimVerb})
 			if err != nil {
 				return err
+			}
+			for _, r := range host.Check(cmd.Context(), host.Config{Policy: p, PolicyFile: from, Worker: []string{exe, workerVerb}}) {
+				findings = append(findings, fileFinding(r))
 			}
 			return printFindings(cmd.OutOrStdout(), findings, asJSON)
 		},
@@ -128,11 +132,23 @@ func diagnose(f finding, spec confine.Spec, l confine.Layer) finding {
 	return f
 }
 
+// fileFinding is a fault of a file as a finding.
+func fileFinding(r host.Refusal) finding {
+	f := finding{Tenant: r.ID.Tenant(), Layer: filesLayer, Path: r.Path, Status: "wrong", Reason: r.Err}
+	if r.Note {
+		f.Status = "note"
+	}
+	return f
+}
+
 func printFindings(w io.Writer, findings []finding, asJSON bool) error {
-	bad := 0
+	bad, wrong := 0, 0
 	for _, f := range findings {
-		if f.Status == "missing" {
+		switch f.Status {
+		case "missing":
 			bad++
+		case "wrong":
+			wrong++
 		}
 	}
 	if asJSON {
@@ -149,7 +165,10 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 			if f.Remedy != "" {
 				why += "; " + f.Remedy
 			}
-			who := string(f.Tenant)
+			if f.Layer == filesLayer {
+				why = refusalLine(host.Refusal{Err: f.Reason}, f.Path)
+			}
+			who := cmp.Or(string(f.Tenant), "(host)")
 			if f.Plugin != "" {
 				who += "." + f.Plugin
 			}
@@ -161,8 +180,11 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 		if bad > 0 {
 			fmt.Fprintf(w, "%s missing: these tenants and plugins are refused, unless the policy weakens them by name\n", plural(bad, "wall"))
 		}
+		if wrong > 0 {
+			fmt.Fprintf(w, "%s of files: hearth serve --check lists them alone\n", plural(wrong, "fault"))
+		}
 	}
-	if bad > 0 {
+	if bad+wrong > 0 {
 		return exitCode(exitFailed)
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,8 +38,9 @@ column; the exit code is 1 then. So is what a host refuses to serve under: a pol
 it names, that others may write to or own. Patterns that no object of the scripts folder matches are
 warned about: the object may be yet to come, or the pattern be wrong. So are limits that cannot hold
 together, conditions that always hold, policies under which no call succeeds, principals that are root
-or nobody, and authorities whose name constraints do not bind the common names that principals go by.
-Keys, and certificates otherwise, are not read: hearth serve --check does that too.`,
+or nobody, certificates that have expired or will soon, and authorities whose name constraints do not
+bind the common names that principals go by. Keys, secrets, scripts and plugins are not read: hearth
+serve --check does that too.`,
 		Example: `  hearth policy check
   hearth policy check --policy /etc/hearth/policy.hcl`,
 		Args: exactArgs(),
@@ -66,10 +68,7 @@ Keys, and certificates otherwise, are not read: hearth serve --check does that t
 
 // warn prints what a policy says that is valid and probably not meant.
 func warn(w io.Writer, p *policy.Policy) {
-	for _, problem := range p.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", problem)
-	}
-	for _, text := range host.Advice(p) {
+	for _, text := range host.Advice(p, time.Now()) {
 		fmt.Fprintf(w, "warning: %s\n", text)
 	}
 }

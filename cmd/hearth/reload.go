@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,14 +63,22 @@ func printRefusals(out io.Writer, refused []host.Refusal) error {
 		if name == "" {
 			name = r.Path
 		}
-		if r.Note {
-			name = "note: " + name
-		}
-		// Names of files are their tenant's to choose, newlines and all.
-		line := hanging(name + ": " + strings.TrimPrefix(r.Err, name+" "))
-		if _, err := fmt.Fprintln(out, line); err != nil {
+		if _, err := fmt.Fprintln(out, refusalLine(r, name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refusalLine is a refusal as an operator reads it, under a name. Names of files are their tenant's to choose, newlines
+// and all.
+func refusalLine(r host.Refusal, name string) string {
+	line := r.Err
+	if name != "" && !strings.HasPrefix(line, name+":") && !(filepath.IsAbs(name) && strings.Contains(line, name)) {
+		line = name + ": " + strings.TrimPrefix(line, name+" ")
+	}
+	if r.Note {
+		line = "note: " + line
+	}
+	return hanging(line)
 }

@@ -34,6 +34,10 @@ is policy.hcl in the current directory; if there is none, the built-in default p
 serves the folder --dir on 127.0.0.1:7766 and a Unix socket, to the user who started it
 and to nobody else.
 
+With --check nothing is served: every script is loaded, and the policy, plugins' hashes, keys,
+secrets, dates of certificates, folders and the audit log are checked, as this user would find them.
+The exit code is 1 if a host would not start, or would refuse one of them. It may be run beside a host.
+
 SIGINT and SIGTERM drain: no new connections, calls in flight finish, workers end. A
 second signal stops at once.
 
@@ -87,7 +91,7 @@ func newServe(r *remote) *cobra.Command {
 	f.logFlags(cmd)
 	f.drainFlag(cmd)
 	fl := cmd.Flags()
-	fl.BoolVar(&f.check, "check", false, "check the policy and the scripts folder, then exit")
+	fl.BoolVar(&f.check, "check", false, "check what a start would use, then exit: policy, scripts, plugins, keys, certificates, secrets, folders, audit log")
 	fl.StringVar(&f.readyFile, "ready-file", "", "write the addresses to this file, one a line, once they are listened on")
 	fl.IntVar(&f.spares, "spares", defaultSpares, "workers that are started in advance, so that a tenant's first call is quick; some 4 MB each")
 	return cmd
@@ -166,17 +170,17 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if err != nil {
 		return err
 	}
-	h, err := host.New(host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Spares: f.spares, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
-		PolicyFile: path, Load: again, Inherited: given})
+	cfg := host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Spares: f.spares, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
+		PolicyFile: path, Load: again, Inherited: given}
+	if f.check {
+		return printCheck(out, errOut, from, host.Check(ctx, cfg))
+	}
+	h, err := host.New(cfg)
 	if err != nil {
 		if strings.HasPrefix(err.Error(), from) { // it says where in the file
 			return err
 		}
 		return fmt.Errorf("%s: %w", from, err)
-	}
-	if f.check {
-		fmt.Fprintf(out, "%s: ok\n", from)
-		return nil
 	}
 	up := newUpgrader(h, log, env, pre, f.drain)
 	defer up.signals.stop()
@@ -213,6 +217,22 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 
 // hostThreads returns on how many threads at a time the host runs Go code: half of its processors.
 func hostThreads() int { return max(1, cgroup.Processors()/2) }
+
+// printCheck prints the faults that a check has found. It returns an error if one is more than a note.
+func printCheck(out, errOut io.Writer, from string, found []host.Refusal) error {
+	wrong := 0
+	for _, r := range found {
+		if !r.Note {
+			wrong++
+		}
+		fmt.Fprintln(errOut, refusalLine(r, r.Path))
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%s: %s found", from, plural(wrong, "fault"))
+	}
+	fmt.Fprintf(out, "%s: ok\n", from)
+	return nil
+}
 
 // inherited returns what the process was given: by the host before, pre, or by a service
 // manager. pre is nil if there is no host before.

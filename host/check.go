@@ -1,0 +1,211 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/internal/cgroup"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// Check returns the faults that a host would have if it were started now, sorted by file: those that keep it from
+// starting, those of which it would refuse or log something, and, as notes, what is probably not meant. It loads every
+// script in a worker of its own, as [Test] does, starts no plugin, opens no listener and writes nothing. A host may be
+// running meanwhile. Of Config it needs Policy, PolicyFile and Worker.
+func Check(ctx context.Context, cfg Config) []Refusal {
+	p := cfg.Policy
+	c := &checkup{policyFile: cfg.PolicyFile}
+	for _, text := range slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine())) {
+		c.add(problem{err: errors.New(text), warning: true})
+	}
+	c.errors(errors.Join(checkTenants(p), checkUsers(p)))
+	c.errors(nestedFolders(p))
+	c.errors(ownFolders(p))
+	c.add(folderFaults(p)...)
+	c.add(writableFaults(p)...)
+	if err := audit.Check(p.Audit.Path); err != nil && !p.Audit.Off {
+		c.add(problem{path: p.Audit.Path, err: err})
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	v, _ := newVault(p, nil, quiet) // what is wrong is among the faults
+	s, _ := newSecrets(p, nil, quiet)
+	c.add(credentialFaults(p, v, s, time.Now())...)
+
+	f, err := new(reader).read(p, nil)
+	if err != nil {
+		c.add(problem{err: err})
+	} else {
+		c.files(p, f)
+		c.scripts(ctx, cfg, f, s)
+	}
+	slices.SortStableFunc(c.found, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.ID, b.ID))
+	})
+	return c.found
+}
+
+// checkup collects faults.
+type checkup struct {
+	policyFile string
+
+	mu    sync.Mutex // guards found
+	found []Refusal
+}
+
+func (c *checkup) add(all ...problem) {
+	for _, p := range all {
+		c.refuse(Refusal{Path: p.path, Err: p.err.Error(), Note: p.warning})
+	}
+}
+
+func (c *checkup) refuse(r Refusal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.found = append(c.found, r)
+}
+
+// errors adds each of joined errors, as faults of the policy.
+func (c *checkup) errors(err error) {
+	if err == nil {
+		return
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it takes joined errors apart
+		for _, one := range many.Unwrap() {
+			c.errors(one)
+		}
+		return
+	}
+	path := c.policyFile
+	if path != "" && strings.HasPrefix(err.Error(), path) { // it names the line too
+		path = ""
+	}
+	c.refuse(Refusal{Path: path, Err: err.Error()})
+}
+
+// writableFaults returns the folders in which this process could make no file, and will have to: those of state, of the
+// audit log and, for enrolment, of keys and of the authority.
+func writableFaults(p *policy.Policy) []problem {
+	dirs := []string{p.State}
+	if !p.Audit.Off {
+		dirs = append(dirs, filepath.Dir(p.Audit.Path))
+	}
+	if p.Enroll != nil {
+		for _, k := range p.Keys {
+			dirs = append(dirs, filepath.Dir(k.Path))
+		}
+		if p.Enroll.CA != "" {
+			dirs = append(dirs, p.Enroll.CA)
+		}
+	}
+	slices.Sort(dirs)
+	var out []problem
+	for _, dir := range slices.Compact(dirs) {
+		if err := writable(dir); err != nil {
+			out = append(out, problem{path: dir, err: err})
+		}
+	}
+	return out
+}
+
+// writable returns why this process can make no file in a folder, which need not exist yet.
+func writable(dir string) error {
+	at := dir
+	for {
+		_, err := os.Stat(at)
+		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	err := unix.Access(at, unix.W_OK|unix.X_OK)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("the file system of %s is read-only for this process; under systemd, name the folder in ReadWritePaths=", at)
+	case at != dir:
+		return fmt.Errorf("it cannot be made: writing to %s: %w", at, err)
+	}
+	return fmt.Errorf("the host cannot write to it: %w", err)
+}
+
+// files adds the files of scripts and plugins that would not be served.
+func (c *checkup) files(p *policy.Policy, f *files) {
+	c.add(f.problems...)
+	for _, t := range f.tenants {
+		c.add(t.problems...)
+	}
+	seen := map[object.ID]bool{}
+	for _, pin := range f.plugins {
+		if seen[pin.ID] {
+			continue
+		}
+		seen[pin.ID] = true
+		path := pluginPath(p, pin)
+		if err := plugins.Check(path, pin.SHA256); err != nil {
+			c.refuse(Refusal{ID: pin.ID, Path: path, Err: err.Error()})
+		}
+		if pin.Unpinned {
+			c.add(problem{path: path, err: fmt.Errorf("%s: the plugin is not pinned: any program that is put there runs", pin.Where), warning: true})
+		}
+	}
+}
+
+// scripts loads every script, each tenant's in a worker of its own, as many at a time as there are processors.
+func (c *checkup) scripts(ctx context.Context, cfg Config, f *files, s *secrets) {
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for _, name := range slices.Sorted(maps.Keys(f.tenants)) {
+		if len(f.tenants[name].objects) == 0 {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			c.tenant(ctx, cfg, name, f.tenants[name], s)
+			<-slots
+		})
+	}
+	wg.Wait()
+}
+
+// tenant loads the scripts of one tenant.
+func (c *checkup) tenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, s *secrets) {
+	settings := cfg.Policy.Tenant(name)
+	w := scratchWorker(cfg, name, &settings)
+	defer func() { _ = w.Close(ctx) }()
+	w.SetSecrets(s.of(name))
+	libs := supervise.NewLibs(t.modules())
+	for _, id := range slices.Sorted(maps.Keys(t.objects)) {
+		script := t.objects[id].Script
+		v := supervise.NewVersion(id, script, libs, settings.Limits(id))
+		_, err := w.Try(ctx, v)
+		if err == nil {
+			w.Forget(v)
+			continue
+		}
+		var wrong *supervise.LoadError
+		if !errors.As(err, &wrong) { // the worker's trouble is that of all the tenant's scripts
+			c.refuse(Refusal{Path: filepath.Join(cfg.Policy.Scripts, string(name)), Err: "the scripts cannot be loaded: " + errorText(err)})
+			return
+		}
+		c.refuse(Refusal{ID: id, Path: filepath.Join(cfg.Policy.Scripts, filepath.FromSlash(script.File)), Err: errorText(err)})
+	}
+}
