@@ -36,7 +36,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 	for _, text := range slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine())) {
 		c.add(problem{err: errors.New(text), warning: true})
 	}
-	c.errors(errors.Join(checkTenants(p), checkUsers(p)))
+	c.errors(errors.Join(CheckPolicyFile(cfg.PolicyFile), checkTenants(p), checkUsers(p)))
 	c.errors(nestedFolders(p))
 	c.errors(ownFolders(p))
 	c.add(folderFaults(p)...)
