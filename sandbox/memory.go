@@ -6,10 +6,33 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
+
+// Usage is the memory that a running state holds, for another goroutine. The zero value is ready to use.
+type Usage struct {
+	asked, answered atomic.Uint64 // numbers of Ask
+	held            atomic.Int64
+}
+
+// Ask makes the running state count what it holds, within some thousand steps. Each round of questions has another
+// number, above 0.
+func (u *Usage) Ask(round uint64) { u.asked.Store(round) }
+
+// Held returns the bytes that the state held when it answered a round. ok is false until then: the state may not have
+// been asked, be at rest, or wait for another object.
+func (u *Usage) Held(round uint64) (bytes int64, ok bool) {
+	if u.answered.Load() != round {
+		return 0, false
+	}
+	return u.held.Load(), true
+}
+
+// Report makes the state count for u.
+func (s *State) Report(u *Usage) { s.meter.fence.usage = u }
 
 // fence is a state's limit of memory. The VM counts what it allocates, but not what becomes garbage. So the
 // limit is exceeded at the earliest when what was in use at the last count, and all that was allocated since,
@@ -25,6 +48,7 @@ type fence struct {
 	began   int64 // and at the beginning of the call
 	sampled int64 // and when the heap of the process was looked at last
 	samples [2]metrics.Sample
+	usage   *Usage // nil if it is not reported
 }
 
 // sampleEvery is how many bytes a script allocates between two looks at the heap of the process.
@@ -43,9 +67,14 @@ func (f *fence) begin() { f.began = f.s.vm.Allocated }
 // check returns the error of the limit if it is exceeded.
 func (f *fence) check() *object.Error {
 	allocated := f.s.vm.Allocated
-	if f.held+allocated-f.counted > f.limit {
+	asked := f.asked()
+	if asked > 0 || f.held+allocated-f.counted > f.limit {
 		f.counted = allocated
 		f.held = f.s.HeldBytes(f.limit)
+		if asked > 0 {
+			f.usage.held.Store(f.held)
+			f.usage.answered.Store(asked)
+		}
 		if f.held > f.limit {
 			return f.exceeded()
 		}
@@ -59,6 +88,17 @@ func (f *fence) check() *object.Error {
 		}
 	}
 	return nil
+}
+
+// asked returns the round of questions that the state has not answered, 0 if there is none.
+func (f *fence) asked() uint64 {
+	if f.usage == nil {
+		return 0
+	}
+	if round := f.usage.asked.Load(); round != f.usage.answered.Load() {
+		return round
+	}
+	return 0
 }
 
 // collecting makes the states of the process wait for each other's collection.

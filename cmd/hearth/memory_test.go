@@ -22,7 +22,8 @@ listener "unix" { address = "unix:hearth.sock" }
 principal "me" { host_user = true }
 tenant "acme" {
   limits {
-    wall = "30s"
+    wall  = "30s"
+    steps = 60000000
   }
 }
 permit "me" {
@@ -38,6 +39,7 @@ function H.expose:fill(n)
   for i = 1, n do self.all[i] = ("x"):rep(2^20) .. i end
   return n
 end
+function H.expose:spin() while true do end end
 function H.expose:count() return self.all and #self.all or -1 end
 return H
 `
@@ -73,6 +75,14 @@ func oneBudget(t *testing.T, atOnce bool) {
 		defer s.Close()
 		sessions[i] = s
 	}
+	first, err := c.Session(ctx) // its call is the oldest, and small
+	check(t, err)
+	defer first.Close()
+	spun := make(chan error, 1)
+	go func() {
+		_, err := first.Object("acme.hoard").Call(ctx, "spin")
+		spun <- err
+	}()
 	size := func(i int) int64 { return map[bool]int64{true: 1, false: 60}[i == 0] } // the first is small
 	var all sync.WaitGroup
 	for i, s := range sessions {
@@ -111,6 +121,9 @@ func oneBudget(t *testing.T, atOnce bool) {
 	}
 	if ended == 0 || kept < 2 {
 		t.Errorf("%d sessions were ended and %d kept; three eighths of 512 MiB hold three of 60 MB", ended, kept)
+	}
+	if err := <-spun; err == nil || !strings.Contains(err.Error(), "steps; the call was executed in part") {
+		t.Errorf("the oldest call, which holds little: %v, want it to end at its limit of steps", err)
 	}
 	if n, err := c.Object("acme.counter").Call(ctx, "add", 0); err != nil || n != int64(7) {
 		t.Errorf("the counter: %v, %v; want 7", n, err)

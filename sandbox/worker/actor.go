@@ -17,6 +17,7 @@ type actor struct {
 	o       *hosted
 	own     sync.Mutex // guards what follows up to mu
 	running atomic.Pointer[job]
+	usage   sandbox.Usage // of state, while a call runs
 	why     *object.Error // the answer to the next call: its instance was ended
 	state   *sandbox.State
 	open    map[uint64]*sandbox.Stream // the streams that live in this state
@@ -300,6 +301,7 @@ func (a *actor) ready(j *job, fresh bool) *object.Error {
 		if err != nil {
 			return asError(err)
 		}
+		s.Report(&a.usage)
 		a.state = s
 		fresh = true
 	}

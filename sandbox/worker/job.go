@@ -278,13 +278,6 @@ func (j *job) serves(id uint64) bool {
 	return j.id == id
 }
 
-// began returns when the job began, zero if it has not.
-func (j *job) began() time.Time {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.begun
-}
-
 // endedBy returns why the worker ended the job, nil if it did not.
 func (j *job) endedBy() *object.Error {
 	j.mu.Lock()

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -26,6 +27,8 @@ type memory struct {
 	keen     bool  // the collector is
 	watching bool
 	ending   func() bool // reports whether a call that was ended still runs; nil: none was
+	asked    time.Time   // when the running instances were asked what they hold; zero: they were not
+	round    uint64      // how often they were
 }
 
 // worth is the part of the instances' memory that is the least to end an instance for.
@@ -96,11 +99,21 @@ func (m *memory) settle(self *actor) {
 	}
 }
 
-// endLargestLocked ends the instance that holds most. It reports whether memory is free afterwards: a call that
-// runs ends a little later, and nothing is ended for what would not help.
+// usageTimeout is how long running instances may take to count what they hold. One that waits for another object does
+// not count.
+const usageTimeout = 100 * time.Millisecond
+
+// holder is an instance and the bytes that it holds.
+type holder struct {
+	actor *actor
+	held  int64
+}
+
+// endLargestLocked ends the instance that holds most. It reports whether memory is free afterwards: a running call
+// ends a little later, and no instance is ended that holds less than a part of the limit.
 func (m *memory) endLargestLocked(self *actor, live int64) bool {
-	var largest *actor
-	var most, idle int64
+	var largest holder // of those at rest
+	var known int64
 	var running []*actor
 	for a := range m.actors {
 		if a != self && !a.own.TryLock() {
@@ -108,34 +121,66 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 			continue
 		}
 		held := a.holds()
-		idle += held
-		if held > most {
-			largest, most = a, held
+		known += held
+		if held > largest.held {
+			largest = holder{a, held}
 		}
 		if a != self {
 			a.own.Unlock()
 		}
 	}
-	// What no instance at rest holds is held by those that run: by each the same, as far as can be told. The calls
-	// that have run for longest are ended, as many as hold what is too much.
-	if n := int64(len(running)); n > 0 && (live-idle)/n > max(most, m.limit/worth) {
-		each := (live - idle) / n
-		for _, a := range oldest(running)[:min(n, (live-m.limit)/each+1)] {
-			m.ending = either(m.ending, a.endRunning(m.refusal(a, each, "; the call was executed in part")))
+	if m.asked.IsZero() && len(running) > 0 {
+		m.asked = time.Now()
+		m.round++
+		for _, a := range running {
+			a.usage.Ask(m.round)
+		}
+	}
+	counted, complete := m.count(running, live-known)
+	if !complete && time.Since(m.asked) < usageTimeout {
+		return false // the next look knows more
+	}
+	m.asked = time.Time{}
+	if len(counted) > 0 && counted[0].held > max(largest.held, m.limit/worth) {
+		for _, h := range counted {
+			if live <= m.limit || h.held < m.limit/worth {
+				break
+			}
+			m.ending = either(m.ending, h.actor.endRunning(m.refusal(h.actor, h.held, "; the call was executed in part")))
+			live -= h.held
 		}
 		return false
 	}
-	if largest == nil || most < m.limit/worth {
+	if largest.actor == nil || largest.held < m.limit/worth {
 		return false
 	}
-	if largest != self {
-		if !largest.own.TryLock() { // a call has begun meanwhile
+	if largest.actor != self {
+		if !largest.actor.own.TryLock() { // a call has begun meanwhile
 			return false
 		}
-		defer largest.own.Unlock()
+		defer largest.actor.own.Unlock()
 	}
-	largest.evict(m.refusal(largest, most, "; not executed"))
+	largest.actor.evict(m.refusal(largest.actor, largest.held, "; not executed"))
 	return true
+}
+
+// count returns what the running instances hold, the largest first. Those that have not counted share the rest of
+// the live bytes; complete is false if there are any.
+func (m *memory) count(running []*actor, live int64) (all []holder, complete bool) {
+	var silent []*actor
+	for _, a := range running {
+		if held, ok := a.usage.Held(m.round); ok {
+			all = append(all, holder{a, held})
+			live -= held
+		} else {
+			silent = append(silent, a)
+		}
+	}
+	for _, a := range silent {
+		all = append(all, holder{a, max(live, 0) / int64(len(silent))})
+	}
+	slices.SortStableFunc(all, func(x, y holder) int { return cmp.Compare(y.held, x.held) })
+	return all, len(silent) == 0
 }
 
 // either joins two conditions, each of which may be nil.
@@ -218,17 +263,4 @@ func (a *actor) endRunning(why *object.Error) (runs func() bool) {
 	}
 	id := j.end(why)
 	return func() bool { return a.running.Load() == j && j.serves(id) }
-}
-
-// oldest sorts actors by how long their calls have run, the longest first.
-func oldest(all []*actor) []*actor {
-	begun := map[*actor]time.Time{}
-	for _, a := range all {
-		begun[a] = time.Now()
-		if j := a.running.Load(); j != nil {
-			begun[a] = j.began()
-		}
-	}
-	slices.SortFunc(all, func(a, b *actor) int { return begun[a].Compare(begun[b]) })
-	return all
 }
