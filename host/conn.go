@@ -227,6 +227,10 @@ func (c *conn) unreadable(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
 		return
 	}
+	if errors.Is(err, wire.ErrHTTP) {
+		c.answerHTTP()
+		return
+	}
 	c.proto = c.in.Protocol()
 	reason := "receiving: timeout"
 	var e *object.Error
@@ -241,6 +245,18 @@ func (c *conn) unreadable(err error) {
 	}
 	c.h.log.Info("connection refused", "peer", c.nc.RemoteAddr().String(), "err", err)
 	c.refuse(&wire.Message{Protocol: c.proto}, codec.ByID(codec.MarshalData), reason)
+}
+
+// answerHTTP refuses an HTTP client in its own protocol. The connection's deadline for introducing
+// itself bounds the answer.
+func (c *conn) answerHTTP() {
+	const body = "This is a Hearth host. It speaks the Pyro protocol here, not HTTP: use a Pyro client, or hearth call.\n"
+	const answer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n" +
+		"Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+	c.h.log.Info("connection refused", "peer", c.nc.RemoteAddr().String(), "err", "an HTTP client connected to a listener for Pyro clients")
+	if _, err := fmt.Fprintf(c.nc, answer, len(body), body); err == nil {
+		c.lingeringClose()
+	}
 }
 
 // debugReadError logs why a connection ended, unless it simply did.

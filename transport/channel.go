@@ -41,9 +41,13 @@ var ErrPlain = errors.New("plain connections are not taken here: use TLS or the 
 const (
 	tlsHandshake = 0x16
 	hmacMagic    = 'H' // of signed.Magic
+	httpHead     = "HEAD "
 )
 
-// Open learns from the first byte which channel the peer of an accepted connection
+// tlsRefusal is a fatal alert of TLS, handshake_failure.
+var tlsRefusal = []byte{0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28}
+
+// Open learns from the first bytes which channel the peer of an accepted connection
 // speaks, does its handshake, and identifies the peer. It is bounded by the connection's
 // deadline. The error is ErrPlain, or says why the channel could not be opened, in which
 // case the peer has been told as much as its channel tells.
@@ -55,12 +59,13 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	ch := &Channel{Conn: nonblock.Wrap(nc), Peer: peerOf(nc)}
 	ch.socket = ch.Conn
 	switch {
-	case first == tlsHandshake:
+	case first[0] == tlsHandshake:
 		if l.cfg.TLS == nil {
-			return nil, errors.New("TLS is not taken here: the listener has no tls block")
+			_, _ = ch.Write(tlsRefusal)
+			return nil, errors.New("TLS is not taken here: the listener has no tls block, and the client speaks TLS or HTTPS")
 		}
 		err = l.openTLS(ch, sourceOf(nc))
-	case first == hmacMagic:
+	case first[0] == hmacMagic && string(first) != httpHead:
 		err = l.openHMAC(ch)
 	case !l.cfg.Plain:
 		return nil, ErrPlain
@@ -76,17 +81,17 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	return ch, nil
 }
 
-// peek returns the first byte that arrives, and leaves it there.
-func peek(nc net.Conn) (byte, error) {
+// peek returns the first bytes that arrive, at least one, and leaves them there.
+func peek(nc net.Conn) ([]byte, error) {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return 0, fmt.Errorf("a %T is not a socket", nc)
+		return nil, fmt.Errorf("a %T is not a socket", nc)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	var b [1]byte
+	var b [len(httpHead)]byte
 	var n int
 	var failed error
 	err = raw.Read(func(fd uintptr) bool {
@@ -99,13 +104,13 @@ func peek(nc net.Conn) (byte, error) {
 	})
 	switch {
 	case err != nil:
-		return 0, err
+		return nil, err
 	case failed != nil:
-		return 0, failed
+		return nil, failed
 	case n == 0:
-		return 0, io.EOF
+		return nil, io.EOF
 	}
-	return b[0], nil
+	return b[:n], nil
 }
 
 // openHMAC does the handshake of the HMAC channel.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -211,6 +212,9 @@ func (r *Reader) version() (object.Protocol, error) {
 		if r.pinned == object.Pyro4 {
 			return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
 		}
+		if r.pinned == 0 && beginsHTTP(b[:prefixBytes]) {
+			return 0, ErrHTTP
+		}
 		return 0, object.Errorf(object.CodeInvalid, "invalid data")
 	}
 	number := binary.BigEndian.Uint16(b[4:])
@@ -224,6 +228,19 @@ func (r *Reader) version() (object.Protocol, error) {
 		return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
 	}
 	return 0, object.Errorf(object.CodeInvalid, "invalid protocol version: %d", number)
+}
+
+// ErrHTTP is the error of a connection's first message if it is an HTTP request or response.
+var ErrHTTP = object.Errorf(object.CodeInvalid, "invalid data: the other end speaks HTTP, and this is the Pyro protocol")
+
+// beginsHTTP reports whether the first bytes of a connection are those of an HTTP request or response.
+func beginsHTTP(b []byte) bool {
+	for _, begin := range []string{"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE", "OPTION", "CONNEC", "TRACE ", "PRI * ", "HTTP/"} {
+		if strings.HasPrefix(string(b), begin) {
+			return true
+		}
+	}
+	return false
 }
 
 // release lets go of a large buffer unless it still holds much that is unread.

@@ -104,6 +104,7 @@ var deliberate = map[string]struct{ outcome, why string }{
 	"call.raises_serialize":             {"error, open", "an object's error is answered and ends no connection; clients close by themselves at this class"},
 	"call.raises_security":              {"error, open", "an object's error ends no connection, which other objects share"},
 	"pyro5/call.bad_compression":        {"error, open", "broken compression concerns one message, whose bounds are known"},
+	"connect.http":                      {"silent, closed", "an HTTP client is answered in HTTP: TestHTTPClient"},
 	"connect.unknown_class":             {"connected, open", "the handshake value is skipped unread"},
 	"connect.double_underscore_class":   {"connected, open", "the handshake value is skipped unread"},
 	"call.result_not_serializable_json": {"error, open", "what a script returns is its own trouble; the connection is sound"},

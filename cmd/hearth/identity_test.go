@@ -208,7 +208,7 @@ func TestWhoIsCalling(t *testing.T) {
 		{"a known id with another key", portSigned, key(wrongKey), "did not prove"},
 		{"no proof", portSigned, client.Profile{Channel: "plain"}, "plain connections are not taken here"},
 		{"no proof, peer", portPeer, client.Profile{Channel: "plain"}, "access denied"},
-		{"TLS where there is none", portSigned, h.certs("alice"), "EOF"},
+		{"TLS where there is none", portSigned, h.certs("alice"), "handshake failure"},
 		{"a key where only certificates count", portStrict, key("alice.key.txt"), "EOF"},
 		{"no certificate", portTLS, client.Profile{Channel: "tls", CA: "ca.pem"}, "access denied: the host does not know who you are; show it a key or a certificate of a principal"},
 		{"no certificate where one is required", portStrict, client.Profile{Channel: "tls", CA: "ca.pem"}, "certificate required"},

@@ -18,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/transport/signed"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // defaultAddress is where a host without a policy file listens.
@@ -145,7 +146,7 @@ func (r *remote) explain(err error) error {
 	case errors.Is(err, signed.ErrProof):
 		return fmt.Errorf("the host at %s did not prove that it has the key of %s: the key is unknown or revoked there, or this is another host", r.at, r.profile)
 	case errors.As(err, &tlsAlert) && tlsAlert.Op == "remote error":
-		return fmt.Errorf("the host at %s ended the TLS handshake: %w; the certificate of %s may be missing, expired, revoked or of another authority: the host's log says which", r.at, tlsAlert.Err, r.profile)
+		return fmt.Errorf("the host at %s ended the TLS handshake: %w; the certificate of %s may be missing, expired, revoked or of another authority, or the listener takes no TLS: the host's log says which", r.at, tlsAlert.Err, r.profile)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("no host listens at %s: start one with hearth serve, or name another with --at", r.at)
 	case errors.Is(err, syscall.EACCES):
@@ -154,6 +155,8 @@ func (r *remote) explain(err error) error {
 		return fmt.Errorf("no answer from %s within %s%s; --timeout waits longer", r.at, r.timeout, ran(ce))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("%s closed the connection%s; is it a hearth host, and does it speak %s?", r.at, ran(ce), r.protocol)
+	case errors.Is(err, wire.ErrHTTP):
+		return fmt.Errorf("%s speaks HTTP, so it is no listener of a hearth host: name another address with --at", r.at)
 	case errors.Is(err, client.ErrProtocol):
 		return fmt.Errorf("%s does not speak %s: try another --protocol", r.at, r.protocol)
 	case errors.Is(err, client.ErrStream):
