@@ -56,6 +56,10 @@ permit "the load may work" {
   objects    = ["*"]
   methods    = ["add", "echo"]
 }
+limit "the load" {
+  principals  = ["load"]
+  connections = 20000
+}
 audit { keep = 1 }
 `
 

@@ -27,10 +27,7 @@ func (h *Host) release(g grant) { h.quotas.release(g.limits, g.who, g.id) }
 // see. Whoever gets a grant releases it when the call is over.
 func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 	if call.ID == object.Daemon || call.ID == object.NameServer || call.ID == object.Enroll && enrolling(&call.Caller) {
-		if call.Kind == object.Get || call.Kind == object.Set {
-			return grant{}, errUnknown
-		}
-		return grant{}, nil
+		return h.authorizeOwn(snap, call)
 	}
 	exists := snap.has(call.ID)
 	call.Traceback = true
@@ -48,6 +45,22 @@ func (h *Host) authorize(snap *snapshot, call *object.Call) (grant, error) {
 	}
 	return h.authorizeBatch(snap, call, exists)
 }
+
+// authorizeOwn decides on a call of one of the host's own objects, of which limits count the calls as of any other. A
+// call that is refused is in the audit log.
+func (h *Host) authorizeOwn(snap *snapshot, call *object.Call) (grant, error) {
+	if call.Kind == object.Get || call.Kind == object.Set {
+		return grant{}, errUnknown
+	}
+	if call.ID == object.Daemon && call.Method == nextItem {
+		return grant{}, nil // the item is a call of its object, and counted there
+	}
+	d := policy.Decision{Reason: "the host's own object", Limits: snap.policy.LimitsOf(call.Caller.Principal, call.ID)}
+	return h.take(call, call.Method, &d, max(len(call.Batch), 1))
+}
+
+// nextItem is the method of Pyro.Daemon that fetches an item of a stream.
+const nextItem = "get_next_stream_item"
 
 // authorizeBatch decides on all calls of a batch before anything is written or counted: nothing of it is executed
 // if one may not be. One record covers it.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // builtin is a method of one of the host's own objects. Its parameters are named, since
@@ -24,11 +25,11 @@ func (c *conn) callHost(snap *snapshot, call *object.Call, ser codec.Serializer,
 		return object.Reply{}, &object.Error{Code: object.CodeNotFound, Class: "AttributeError",
 			Msg: fmt.Sprintf("%s has no such method", call.ID)}
 	}
-	if n := len(call.Payload); n > object.DefaultMessageBytes { // tenants' limits are for their objects
-		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes; not executed", n)
-	}
-	params, kwargs, err := codec.UnmarshalCall(ser, call.Payload, codec.Limits{})
+	params, kwargs, err := c.ownArguments(call, ser)
 	if err != nil {
+		if object.CodeOf(err) == object.CodeTooLarge {
+			c.h.note(call, call.Method, "denied: more arguments than one of the host's own objects takes", "")
+		}
 		return object.Reply{}, err
 	}
 	args, err := bind(call.Method, b.params, params, kwargs)
@@ -44,6 +45,24 @@ func (c *conn) callHost(snap *snapshot, call *object.Call, ser codec.Serializer,
 	}
 	doc, err := codec.Append(ser, c.result[:0], result)
 	return object.Reply{Payload: doc}, err
+}
+
+// Bounds on the arguments of the host's own objects, which the host decodes itself. The longest is a request for a
+// certificate, of 8 KiB.
+const maxOwnBytes = wire.HeadBytes
+
+var ownLimits = codec.Limits{Depth: 8, Elements: 256, Digits: 100}
+
+// ownArguments decodes the arguments of a call of one of the host's own objects.
+func (c *conn) ownArguments(call *object.Call, ser codec.Serializer) ([]any, map[string]any, error) {
+	const over = "limit exceeded: arguments of %s%d bytes, %s takes at most %d; not executed"
+	switch n := len(call.Payload); {
+	case c.short:
+		return nil, nil, object.Errorf(object.CodeTooLarge, over, "more than ", maxOwnBytes, call.ID, maxOwnBytes)
+	case n > maxOwnBytes:
+		return nil, nil, object.Errorf(object.CodeTooLarge, over, "", n, call.ID, maxOwnBytes)
+	}
+	return codec.UnmarshalCall(ser, call.Payload, ownLimits)
 }
 
 // bind lays positional and keyword arguments out in the order of names. What was not

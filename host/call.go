@@ -66,7 +66,12 @@ func (c *conn) invoke(m *wire.Message) bool {
 			return false
 		}
 		var g grant
-		if g, err = c.h.authorize(snap, req); err == nil {
+		g, err = c.h.authorize(snap, req)
+		if err == nil && c.short && !ofHost(req.ID) {
+			c.h.release(g)
+			err = errChanged
+		}
+		if err == nil {
 			if beside {
 				c.background(snap, req, g)
 				return true
@@ -92,6 +97,9 @@ func (c *conn) invoke(m *wire.Message) bool {
 	}
 	return !closes(err)
 }
+
+// errChanged is the answer to a call whose payload was not read because it was not permitted, and now is.
+var errChanged = object.Errorf(object.CodeUnavailable, "the policy changed while the call was read; not executed, try again")
 
 // ofHost reports whether an object is one of the host's own.
 func ofHost(id object.ID) bool {
@@ -156,30 +164,38 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) (*object.Call, error)
 			Msg: "blobs are not supported: send the data as an ordinary argument"}
 	}
 	batch := m.Flags&wire.Batch != 0
-	if err := ser.ScanCall(payload, batch, &c.head); err != nil {
-		return nil, err
+	if !c.short {
+		if err := ser.ScanCall(payload, batch, &c.head); err != nil {
+			return nil, err
+		}
 	}
 	call := &c.call
 	call.ID = object.Intern(c.head.Object, call.ID)
-	call.Method = object.Intern(c.head.Method, call.Method)
-	call.Kind = object.Invoke
 	call.Batch = call.Batch[:0]
-	switch {
-	case batch:
+	if batch {
 		call.Kind, call.Method = object.Batch, ""
 		for _, name := range c.head.Batch {
 			call.Batch = append(call.Batch, object.Method(name))
 		}
-	case call.Method == "__getattr__":
-		call.Kind, call.Method = object.Get, object.Method(c.head.First)
-	case call.Method == "__setattr__":
-		call.Kind, call.Method = object.Set, object.Method(c.head.First)
+	} else {
+		setMethod(call, &c.head)
 	}
 	call.Caller, call.Conn, call.Protocol, call.Serializer = c.caller, c.id, c.proto, uint8(ser.ID())
 	call.Payload, call.Buffer = payload, c.result
 	call.Chain = call.Chain[:0]
 	call.Deadline = time.Now().Add(callTimeout)
 	return call, nil
+}
+
+// setMethod fills in what a call that is no batch asks for.
+func setMethod(call *object.Call, h *codec.Head) {
+	call.Kind, call.Method = object.Invoke, object.Intern(h.Method, call.Method)
+	switch call.Method {
+	case "__getattr__":
+		call.Kind, call.Method = object.Get, object.Method(h.First)
+	case "__setattr__":
+		call.Kind, call.Method = object.Set, object.Method(h.First)
+	}
 }
 
 // run executes an authorised call.
@@ -239,7 +255,13 @@ func (c *conn) slot() (at bool) {
 // the call has its place among those of its object, so that the next message's comes after it.
 func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	own := *call
-	own.Payload = slices.Clone(call.Payload)
+	counted, err := c.detach(&own)
+	if err != nil {
+		c.h.release(g)
+		<-c.slots
+		c.logOneway(call, err)
+		return
+	}
 	own.Batch = slices.Clone(call.Batch)
 	own.Buffer, own.Chain = nil, nil
 	b := c.backend(snap, call.ID)
@@ -248,18 +270,43 @@ func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	if _, ordered := b.(worker); !ordered {
 		own.Placed()
 	}
+	account := c.held.account
 	c.oneways.Go(func() {
-		defer func() { own.Placed(); c.h.release(g); <-c.slots }()
+		defer func() { own.Placed(); c.h.release(g); account.Release(counted); <-c.slots }()
 		r, b, err := c.h.invoke(context.Background(), b, &own)
 		if r.Stream != 0 {
 			b.CloseStream(r.Stream)
 		}
 		if err != nil {
-			c.h.log.Info("oneway call failed", "object", string(own.ID), "method", string(own.Method),
-				"principal", string(own.Caller.Principal), "call", object.CorrelationText(own.Corr), "err", err)
+			c.logOneway(&own, err)
 		}
 	})
 	<-placed
+}
+
+// detach gives a oneway call a payload of its own. It returns how many bytes are counted for it from now on.
+func (c *conn) detach(own *object.Call) (counted int, err error) {
+	size := len(own.Payload)
+	if size <= uncounted {
+		own.Payload = slices.Clone(own.Payload)
+		if err := c.held.account.Acquire(size + onewayUse); err != nil {
+			return 0, c.h.shares.noRoom(err)
+		}
+		return size + onewayUse, nil
+	}
+	// It is counted already, and stays where it is: the connection gets other buffers.
+	if len(c.inflated) > 0 && &c.inflated[0] == &own.Payload[0] {
+		c.inflated = nil
+	} else {
+		c.in.Own()
+	}
+	return c.held.move(size), nil
+}
+
+// logOneway logs that a oneway call failed: its caller does not hear of it.
+func (c *conn) logOneway(call *object.Call, err error) {
+	c.h.log.Info("oneway call failed", "object", string(call.ID), "method", string(call.Method),
+		"principal", string(call.Caller.Principal), "call", object.CorrelationText(call.Corr), "err", err)
 }
 
 // reply sends a result.
@@ -272,6 +319,10 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, call *object.Ca
 	}
 	if call.Kind == object.Batch && !r.Exception {
 		answer.Flags |= wire.Batch
+	}
+	if err := c.held.add(len(r.Payload)); err != nil {
+		answer.Flags &^= wire.Exception | wire.Batch
+		return c.fail(answer, ser, c.h.shares.lostResult(err))
 	}
 	answer.Payload = r.Payload
 	if c.result = r.Payload; cap(r.Payload) > 1<<20 {

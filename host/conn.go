@@ -2,6 +2,7 @@ package host
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,9 @@ type conn struct {
 	draining atomic.Bool
 	revoked  atomic.Bool // its peer is no longer who it was
 	touched  touched     // backends that may hold a session of this connection
+	of       *share      // its principal's; nil: not introduced. Guarded by the host's mu, but for its own goroutine
+	waiting  atomic.Bool // for what its peer sends
+	closing  bool        // to make room; guarded by the host's mu
 
 	// The goroutine's own.
 	nc       net.Conn // the channel on the socket, to read and write
@@ -47,8 +51,11 @@ type conn struct {
 	result   []byte    // the payload being written
 	call     object.Call
 	head     codec.Head
+	held     holding       // bytes of messages and buffers
+	packed   *wire.Message // being inflated
+	short    bool          // the payload is not whole: what it begins with is not permitted
 	turn     turn
-	partly   bool          // the rest of a message has a deadline
+	partBy   time.Time     // until when the rest of a message must arrive; zero: nothing of it has
 	own      object.Tenant // the share of what is no tenant's
 	sharer   object.Tenant // whose share the last message was of, and its weight
 	weight   float64
@@ -66,7 +73,7 @@ type proof struct {
 }
 
 func newConn(h *Host, nc net.Conn, l *transport.Listener) *conn {
-	return &conn{h: h, socket: nc, nc: nc, listener: l, id: h.lastConn.Add(1)}
+	return &conn{h: h, socket: nc, nc: nc, listener: l, id: h.lastConn.Add(1), held: holding{account: h.shares.strangers}}
 }
 
 // drain lets the connection finish what it is at and read nothing more.
@@ -94,6 +101,7 @@ func (c *conn) serve() {
 	}
 	c.in = wire.NewReader(c.nc, maxHandshakeBytes)
 	c.in.Check = acceptHeader
+	c.in.Reserve = c.reserve
 	var m wire.Message
 	if err := c.in.Read(&m); err != nil {
 		c.unreadable(err)
@@ -102,7 +110,6 @@ func (c *conn) serve() {
 	if !c.connect(&m) {
 		return
 	}
-	c.h.introduced(c)
 	c.own = own(c.caller.Principal)
 	c.sharer, c.weight = c.own, 1
 	c.in.SetMax(object.DefaultMessageBytes)
@@ -115,22 +122,76 @@ func (c *conn) serve() {
 			c.h.turns.begin(&c.turn, c.sharer, c.weight, now)
 		}
 		err := c.in.Read(&m)
-		if c.partly {
-			c.partly = false
+		c.waiting.Store(false)
+		if !c.partBy.IsZero() {
+			c.partBy = time.Time{}
 			c.readBy(time.Time{})
 		}
 		switch {
+		case err == nil:
+			if !c.handle(&m) {
+				return
+			}
 		case tooLarge(err):
 			c.refuseLarge(&m, err)
 			return
-		case err != nil && !whole(err):
+		case whole(err):
+			if !c.reject(&m, err) {
+				return
+			}
+		case object.CodeOf(err) == object.CodeExhausted:
+			if !c.skip(&m, err) {
+				return
+			}
+		default:
 			c.debugReadError(err)
 			return
 		}
-		if err != nil && !c.reject(&m, err) || err == nil && !c.handle(&m) {
-			return
-		}
+		c.settle()
 		c.h.turns.end(&c.turn, true)
+	}
+}
+
+// reserve counts a message that is announced, before there is a buffer for it. It waits for room if the peer has
+// introduced itself.
+func (c *conn) reserve(n int) error {
+	err := c.held.add(n)
+	if err != nil && c.own != "" {
+		c.h.turns.end(&c.turn, false)
+		ctx, cancel := context.WithTimeout(c.h.life, roomTimeout)
+		defer cancel()
+		err = c.held.wait(ctx, n)
+	}
+	if err != nil {
+		return c.h.shares.noRoom(err)
+	}
+	return nil
+}
+
+// skip answers a message for which there was no room, once it has arrived.
+func (c *conn) skip(m *wire.Message, why error) bool {
+	c.readBy(time.Now().Add(messageTimeout))
+	err := c.in.Skip(maxSkipped)
+	c.readBy(time.Time{})
+	c.partBy = time.Time{}
+	if err != nil {
+		c.debugReadError(err)
+		return false
+	}
+	return c.reject(m, why)
+}
+
+// settle counts what is kept of buffers, and lets go of large ones unless there is plenty of room.
+func (c *conn) settle() {
+	c.in.Release(64 << 10)
+	if cap(c.inflated) > 1<<20 {
+		c.inflated = nil
+	}
+	kept := c.in.Size() + cap(c.inflated) + cap(c.out) + cap(c.result)
+	if kept > uncounted && !c.held.account.Quiet() || !c.held.settle(kept) {
+		c.in.Release(0)
+		c.inflated, c.out, c.result = nil, nil, nil
+		c.held.settle(c.in.Size())
 	}
 }
 
@@ -183,12 +244,24 @@ func (c *conn) reject(m *wire.Message, err error) bool {
 }
 
 // wait is told that nothing has arrived, and the connection is about to wait for it: it needs
-// no turn for that, and who has sent a part of a message must send the rest.
+// no turn for that, and who has sent a part of a message must send the rest, and go on sending it.
 func (c *conn) wait() {
 	c.h.turns.end(&c.turn, false)
-	if c.in != nil && c.own != "" && !c.partly && c.in.Buffered() > 0 {
-		c.partly = true
-		c.readBy(time.Now().Add(messageTimeout))
+	if c.in == nil || c.own == "" {
+		return
+	}
+	c.waiting.Store(true)
+	if c.in.Buffered() == 0 && c.partBy.IsZero() {
+		return
+	}
+	now := time.Now()
+	if c.partBy.IsZero() {
+		c.partBy = now.Add(messageTimeout)
+	}
+	if next := now.Add(stallTimeout); next.Before(c.partBy) {
+		c.readBy(next)
+	} else {
+		c.readBy(c.partBy)
 	}
 }
 
@@ -209,6 +282,10 @@ func (c *conn) end() {
 		b.EndConn(c.id)
 	}
 	c.h.streams.orphan(c.id)
+	c.held.end()
+	if c.of != nil {
+		c.h.shares.leave(c.of)
+	}
 }
 
 // acceptHeader refuses, before the body is read, serializers whose reading runs code and
@@ -370,6 +447,11 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(m, ser, "access denied: the host does not know who you are; "+remedy)
 		return false
 	}
+	if err := c.h.introduced(c, snap.policy); err != nil {
+		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: too many connections", Exceeding: err.limit, Call: m.Corr})
+		c.refuse(m, ser, err.Error())
+		return false
+	}
 	payload, err := c.inflate(m, maxHandshakeBytes)
 	if err != nil {
 		c.refuse(m, ser, safeText(err))
@@ -434,6 +516,10 @@ func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID, snap
 		c.refuse(m, ser, "internal error")
 		return false
 	}
+	if err := c.held.add(len(payload)); err != nil {
+		c.refuse(m, ser, safeText(c.h.shares.noRoom(err)))
+		return false
+	}
 	ok.Payload = payload
 	return c.write(ok) == nil
 }
@@ -444,33 +530,6 @@ func (c *conn) correlate(m, answer *wire.Message) {
 	if !m.HasCorr {
 		answer.Corr = newCorrelation()
 	}
-}
-
-// plain returns a message's payload, inflated if it came compressed.
-func (c *conn) plain(m *wire.Message) ([]byte, error) { return c.inflate(m, c.messageBytes()) }
-
-// messageBytes is how long a message may be, and what it inflates to. Which object it calls
-// is known only when it has been read; strangers get the default, whatever objects take.
-func (c *conn) messageBytes() int {
-	if c.caller.Principal == object.Anonymous {
-		return object.DefaultMessageBytes
-	}
-	return c.h.snap.Load().policy.MessageBytes()
-}
-
-// inflate is plain with a bound, in bytes, on what a payload inflates to.
-func (c *conn) inflate(m *wire.Message, max int) ([]byte, error) {
-	if m.Flags&wire.Compressed == 0 {
-		return m.Payload, nil
-	}
-	out, err := wire.Inflate(c.inflated[:0], m.Payload, max)
-	if err != nil {
-		return nil, err
-	}
-	if c.inflated = out; cap(out) > 1<<20 {
-		c.inflated = nil
-	}
-	return out, nil
 }
 
 // safeText is what a peer may read of an error.

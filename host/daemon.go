@@ -29,7 +29,7 @@ func init() { //nolint:gochecknoinits // the tables and the methods refer to eac
 			}
 			return c.metadata(snap, object.ID(id), truthy(args[1]))
 		}},
-		"get_next_stream_item": {[]string{"streamId"}, func(c *conn, snap *snapshot, call *object.Call, args []any) (any, error) {
+		nextItem: {[]string{"streamId"}, func(c *conn, snap *snapshot, call *object.Call, args []any) (any, error) {
 			id, err := text("streamId", args[0])
 			if err != nil {
 				return nil, err

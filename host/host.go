@@ -74,8 +74,9 @@ const (
 	maxCallDepth      = 8     // objects calling objects
 )
 
-// messageTimeout is how long a message may take to arrive whole once a part of it has.
-var messageTimeout = 2 * time.Minute // a variable for tests
+// messageTimeout is how long a message may take to arrive whole once a part of it has, and stallTimeout until a further
+// part of it arrives.
+var messageTimeout, stallTimeout = 2 * time.Minute, 20 * time.Second // variables for tests
 
 // Host is the daemon. Make one with New, then Listen, then Serve.
 type Host struct {
@@ -91,6 +92,7 @@ type Host struct {
 	streams   streams
 	quotas    quotas
 	turns     turns
+	shares    shares
 	spares    *supervise.Spares // nil: none
 	ledger    ledger
 	reloads   reloads
@@ -102,9 +104,10 @@ type Host struct {
 	lock      stateLock
 	retired   chan retirement // holds one
 
-	lastConn  atomic.Uint64
-	listeners []*transport.Listener
-	took      []string // names of those whose sockets were given
+	lastConn   atomic.Uint64
+	roomLogged atomic.Int64 // when it was last logged that there is no room, in Unix nanoseconds
+	listeners  []*transport.Listener
+	took       []string // names of those whose sockets were given
 
 	mu        sync.Mutex // guards what follows
 	conns     map[*conn]struct{}
@@ -130,6 +133,7 @@ func New(cfg Config) (*Host, error) {
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
 	h.turns.init(turnCount())
+	h.shares.init(memoryBytes(), maxDescriptors())
 	h.ledger.init()
 	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
 	if err != nil {
@@ -302,7 +306,7 @@ func (h *Host) accept(l *transport.Listener) {
 			// Out of descriptors, most likely: make room and go on, never spin.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			h.log.Error("accepting a connection", "err", err)
-			h.dropOldestStranger()
+			h.makeRoom()
 			time.Sleep(pause) //nolint:forbidigo // nothing signals that descriptors are free again
 			continue
 		}
@@ -315,23 +319,28 @@ func (h *Host) accept(l *transport.Listener) {
 func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	c := newConn(h, nc, l)
 	h.mu.Lock()
-	if h.draining || len(h.conns) >= maxConns || !h.sources.add(nc) {
+	var closed []*conn
+	var whose object.Principal
+	if len(h.conns) >= h.shares.room {
+		closed, whose = h.makeRoomLocked(1)
+	}
+	if h.draining || len(h.conns) >= h.shares.room && closed == nil || !h.sources.add(nc) {
 		h.mu.Unlock()
 		h.ledger.turned.Add(1)
 		nc.Close()
+		h.closeAll(closed, whose)
 		return
 	}
-	var oldest *conn
 	if h.strangers.Len() >= maxStrangers {
-		oldest = h.strangers.evict()
+		if oldest := h.strangers.evict(); oldest != nil {
+			closed = append(closed, oldest)
+		}
 	}
 	h.conns[c] = struct{}{}
 	h.strangers.add(c)
 	h.serving.Add(1)
 	h.mu.Unlock()
-	if oldest != nil {
-		oldest.socket.Close()
-	}
+	h.closeAll(closed, whose)
 	go func() {
 		defer h.serving.Done()
 		c.serve()
@@ -403,21 +412,28 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 	return nil
 }
 
-// dropOldestStranger closes the connection that has been silent for longest.
-func (h *Host) dropOldestStranger() {
+// makeRoom closes some connections that wait.
+func (h *Host) makeRoom() {
 	h.mu.Lock()
-	c := h.strangers.evict()
+	closed, whose := h.makeRoomLocked(1)
 	h.mu.Unlock()
-	if c != nil {
-		c.socket.Close()
-	}
+	h.closeAll(closed, whose)
 }
 
-// introduced takes a connection off the list of strangers: its handshake is done.
-func (h *Host) introduced(c *conn) {
+// introduced takes a connection off the list of strangers and counts it as its principal's, unless that one has too
+// many.
+func (h *Host) introduced(c *conn, p *policy.Policy) *tooManyConns {
+	sh, err := h.shares.enter(c.caller.Principal, p)
+	if err != nil {
+		h.ledger.crowded.Add(1)
+		return err
+	}
 	h.mu.Lock()
 	h.strangers.remove(c)
+	c.of = sh
 	h.mu.Unlock()
+	c.held.to(sh.bytes)
+	return nil
 }
 
 // drain ends everything in order: listeners, idle connections, calls, workers.

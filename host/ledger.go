@@ -19,10 +19,12 @@ type ledger struct {
 	since time.Time
 	books atomic.Pointer[books] // replaced by open, never changed
 
-	strangers atomic.Uint64 // refused at the door
-	nobodys   atomic.Uint64 // denials about what belongs to no tenant
-	unaudited atomic.Uint64 // calls refused because the audit log could not be written
-	turned    atomic.Uint64 // connections for which there was no room
+	strangers  atomic.Uint64 // refused at the door
+	nobodys    atomic.Uint64 // denials about what belongs to no tenant
+	unaudited  atomic.Uint64 // calls refused because the audit log could not be written
+	turned     atomic.Uint64 // connections for which there was no room
+	crowded    atomic.Uint64 // connections of principals that had too many
+	closedIdle atomic.Uint64 // connections closed to make room
 
 	mu sync.Mutex // for open
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/hearthhost/hearth/object"
@@ -17,7 +18,12 @@ func Limits() []Limit {
 		{"time for the handshake", handshakeTimeout.String()},
 		{"time for a call to begin", callTimeout.String()},
 		{"time to finish calls when told to stop", drainTimeout.String()},
-		{"connections", strconv.Itoa(maxConns)},
+		{"connections", strconv.Itoa(maxConns) + ", less if there are not as many descriptors"},
+		{"connections of a principal", "a quarter of all, or connections of a limit block"},
+		{"bytes in flight", fmt.Sprintf("a quarter of the memory, %d MiB to %d MiB", leastFlightBytes>>20, mostFlightBytes>>20)},
+		{"bytes in flight of a principal", "a quarter of all, or in_flight of a limit block"},
+		{"arguments of the host's own objects", strconv.Itoa(maxOwnBytes>>10) + " KiB"},
+		{"calls in a batch", strconv.Itoa(object.MaxBatch)},
 		{"connections that have not introduced themselves", strconv.Itoa(maxStrangers)},
 		{"connections of one other machine", strconv.Itoa(maxPerSource)},
 		{"bytes of a TLS handshake", strconv.Itoa(transport.MaxHandshakeBytes>>10) + " KiB"},

@@ -24,7 +24,7 @@ func TestEachStrangerIsDroppedOnce(t *testing.T) {
 	h.strangers.add(&conn{socket: one})
 	h.strangers.add(&conn{socket: two})
 	for range 3 {
-		h.dropOldestStranger()
+		h.makeRoom()
 	}
 	if one.times != 1 || two.times != 1 {
 		t.Errorf("the oldest was closed %d times, the next %d times; want once each", one.times, two.times)

@@ -59,7 +59,7 @@ func (r *reader) forbid(name string, b *hclsyntax.Block) {
 // rule reads what permits and forbids have in common, but for whom they are about.
 func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
 	r.require(b, a, "principals", "objects")
-	compiled := &rule{name: name, reason: r.reason(name, b), objects: r.patterns(a)}
+	compiled := &rule{name: name, reason: r.reason(name, b), objects: r.patterns(a, false)}
 	methods, _ := r.texts(a, "methods", "leave it out for every exposed one")
 	if a["methods"] != nil {
 		// Never nil once the file says something, however wrong: nil is every method.
@@ -80,8 +80,8 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
 	return compiled
 }
 
-// patterns reads a block's objects.
-func (r *reader) patterns(a attributes) []pattern {
+// patterns reads a block's objects, those of the host itself included if own is set.
+func (r *reader) patterns(a attributes, own bool) []pattern {
 	var out []pattern
 	objects, _ := r.texts(a, "objects", "name those that it is about")
 	for _, e := range objects {
@@ -90,7 +90,7 @@ func (r *reader) patterns(a attributes) []pattern {
 			r.problems.add(e.at, err.Error(), "objects: %q is no pattern of objects", e.text)
 			continue
 		}
-		if p.tenant != anyTenant {
+		if p.tenant != anyTenant && !(own && p.tenant == object.HostTenant) {
 			r.declared(p.tenant, e, "objects")
 		}
 		out = append(out, p)

@@ -92,6 +92,12 @@ func (p *Policy) RulesOf(who object.Principal) []RuleInfo {
 	seen := map[any]bool{}
 	for _, s := range p.subjects[who] {
 		limits = append(limits, s.limits.all(seen)...)
+		for _, l := range s.shares {
+			if !seen[l] {
+				seen[l] = true
+				limits = append(limits, l)
+			}
+		}
 	}
 	var out []RuleInfo
 	add := func(kind string, rules []*rule) {

@@ -15,6 +15,7 @@ import (
 type subject struct {
 	permits, forbids index[*rule]
 	limits           index[*Limit]
+	shares           []*Limit // those of connections and bytes in flight
 }
 
 // index finds what covers an object by its tenant; anyTenant holds what covers all.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,8 @@ import (
 )
 
 // Limit bounds the calls of each principal to each object that it covers: every pair of
-// the two has its own count. A limit is comparable by its address only.
+// the two has its own count. It also may bound what each principal has of the host in all, whatever it calls.
+// A limit is comparable by its address only.
 type Limit struct {
 	Name   string
 	Reason string // for messages and the log: `policy.hcl:30 limit "partners"`
@@ -22,6 +24,10 @@ type Limit struct {
 	Burst    int    // calls that may come at once when none came for long
 	// Concurrent is how many calls may be under way at a time. 0: any number.
 	Concurrent int
+	// Connections is how many a principal may have open. 0: the host's default.
+	Connections int
+	// InFlight is how many bytes of messages and answers the host holds for a principal. 0: the host's default.
+	InFlight int64
 
 	objects []pattern
 }
@@ -35,6 +41,12 @@ func (l *Limit) String() string {
 	if l.Concurrent > 0 {
 		parts = append(parts, fmt.Sprintf("%d at a time", l.Concurrent))
 	}
+	if l.Connections > 0 {
+		parts = append(parts, fmt.Sprintf("%d connections", l.Connections))
+	}
+	if l.InFlight > 0 {
+		parts = append(parts, sizeText(l.InFlight)+" in flight")
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -42,12 +54,18 @@ func (l *Limit) coversObject(id object.ID) bool { return covers(l.objects, id) }
 
 // limit reads a limit block.
 func (r *reader) limit(name string, b *hclsyntax.Block) {
-	a := r.block(b, "principals", "objects", "rate", "burst", "concurrent")
-	r.require(b, a, "principals", "objects")
-	l := &Limit{Name: name, Reason: r.reason(name, b), objects: r.patterns(a)}
-	if a["rate"] == nil && a["concurrent"] == nil {
-		r.problems.add(b.TypeRange, `write rate = "100/s" or concurrent = 4`, "limit %q limits nothing", name)
+	a := r.block(b, "principals", "objects", "rate", "burst", "concurrent", "connections", "in_flight")
+	ofCalls, inAll := a["rate"] != nil || a["concurrent"] != nil, a["connections"] != nil || a["in_flight"] != nil
+	r.require(b, a, "principals")
+	switch {
+	case !ofCalls && !inAll:
+		r.problems.add(b.TypeRange, `write rate = "100/s", concurrent = 4, connections = 50 or in_flight = "64MiB"`, "limit %q limits nothing", name)
+	case ofCalls:
+		r.require(b, a, "objects")
+	case a["objects"] != nil:
+		r.problems.add(a["objects"].NameRange, "leave it out", "connections and in_flight are about a principal, whatever objects it calls")
 	}
+	l := &Limit{Name: name, Reason: r.reason(name, b), objects: r.patterns(a, true)}
 	perSecond := 1
 	if s, at, ok := r.text(a, "rate"); ok {
 		count, unit, found := strings.Cut(s, "/")
@@ -68,12 +86,49 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 		l.Burst = n
 	}
 	l.Concurrent, _ = r.count(a, "concurrent")
+	l.Connections, _ = r.count(a, "connections")
+	l.InFlight, _ = r.bytes(a, "in_flight", 64<<10, 1<<40)
 	for _, s := range r.who(a, "name those whose calls are counted") {
 		s.limits.add(l, l.objects)
+		if inAll {
+			s.shares = append(s.shares, l)
+		}
 	}
 }
 
-// LimitsOf returns the limits of a principal's calls of an object, sorted by name.
+// LimitsOf returns the limits of a principal's calls of an object, which may be one of the host's own, sorted by
+// name. It does not allocate if there are none.
 func (p *Policy) LimitsOf(who object.Principal, id object.ID) []*Limit {
-	return p.match(who, id, "").limits
+	var out []*Limit
+	for _, s := range p.subjects[who] {
+		out = s.limits.about(id, out)
+	}
+	if len(out) > 1 {
+		slices.SortFunc(out, func(a, b *Limit) int { return strings.Compare(a.Name, b.Name) })
+		out = slices.Compact(out)
+	}
+	return out
+}
+
+// Share is what a principal may have of the host, whatever it calls; zero fields say nothing.
+type Share struct {
+	Connections int
+	InFlight    int64  // bytes
+	Reason      string // of the limit of connections
+}
+
+// ShareOf returns a principal's share: of several limits the smallest.
+func (p *Policy) ShareOf(who object.Principal) Share {
+	var out Share
+	for _, s := range p.subjects[who] {
+		for _, l := range s.shares {
+			if n := l.Connections; n > 0 && (out.Connections == 0 || n < out.Connections) {
+				out.Connections, out.Reason = n, l.Reason
+			}
+			if n := l.InFlight; n > 0 && (out.InFlight == 0 || n < out.InFlight) {
+				out.InFlight = n
+			}
+		}
+	}
+	return out
 }

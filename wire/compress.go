@@ -31,6 +31,22 @@ var inflaters = sync.Pool{New: func() any { return new(inflater) }}
 // Data that is not zlib, is cut short, has a wrong checksum or anything after its end is
 // CodeInvalid; more than max bytes are CodeTooLarge. dst is then returned unchanged.
 func Inflate(dst []byte, payload []byte, max int) ([]byte, error) {
+	return InflateGuarded(dst, payload, max, nil)
+}
+
+// Guard watches over an inflation. It sees what is unpacked before there is more.
+type Guard interface {
+	// Head gets the first [HeadBytes] bytes, if there are as many.
+	Head(head []byte) error
+	// Grow is called before the memory of the result grows by so many bytes.
+	Grow(n int) error
+}
+
+// HeadBytes is how much of a payload is unpacked before its [Guard] has seen what it begins with.
+const HeadBytes = 12 << 10
+
+// InflateGuarded is [Inflate] under a guard, whose errors it returns unchanged; nil is none.
+func InflateGuarded(dst []byte, payload []byte, max int, g Guard) ([]byte, error) {
 	if max <= 0 {
 		max = DefaultMaxBytes
 	}
@@ -49,7 +65,7 @@ func Inflate(dst []byte, payload []byte, max int) ([]byte, error) {
 	if err != nil {
 		return dst, broken("Error -3 while decompressing data: incorrect header check", err)
 	}
-	out, err := inflate(dst, f.out, max)
+	out, err := inflate(dst, f.out, max, g)
 	if err != nil {
 		return dst, err
 	}
@@ -59,14 +75,27 @@ func Inflate(dst []byte, payload []byte, max int) ([]byte, error) {
 	return out, nil
 }
 
-func inflate(dst []byte, r io.Reader, max int) ([]byte, error) {
-	out, room := dst, max
+func inflate(dst []byte, r io.Reader, max int, g Guard) ([]byte, error) {
+	out, room, head := dst, max, HeadBytes
+	if g == nil {
+		head = -1 // seen
+	}
 	for {
 		// One byte more than allowed tells a full buffer from an overflow.
 		if len(out) == cap(out) {
-			out = slices.Grow(out, min(room+1, 512+len(out)-len(dst)))
+			more := min(room+1, 512+len(out)-len(dst))
+			if g != nil {
+				if err := g.Grow(more); err != nil {
+					return dst, err
+				}
+			}
+			out = slices.Grow(out, more)
 		}
-		n, err := r.Read(out[len(out):min(cap(out), len(out)+room+1)])
+		to := min(cap(out), len(out)+room+1)
+		if head >= 0 {
+			to = min(to, len(dst)+head)
+		}
+		n, err := r.Read(out[len(out):to])
 		out, room = out[:len(out)+n], room-n
 		switch {
 		case room < 0:
@@ -76,6 +105,12 @@ func inflate(dst []byte, r io.Reader, max int) ([]byte, error) {
 			return out, nil
 		case err != nil:
 			return dst, broken("broken compressed payload", err)
+		}
+		if len(out)-len(dst) == head {
+			if err := g.Head(out[len(dst):]); err != nil {
+				return dst, err
+			}
+			head = -1
 		}
 	}
 }

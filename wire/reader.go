@@ -33,13 +33,17 @@ type Reader struct {
 	// in bytes, where that depends on what can change while the reader waits.
 	Limit func() int
 
+	// Reserve, if set, is called with the length of each message, in bytes, before there is a buffer for it. It may
+	// wait. Read returns its error unchanged, and [Reader.Skip] goes on behind the message then.
+	Reserve func(n int) error
+
 	r          io.Reader
 	max        int
 	pinned     object.Protocol // of the messages read so far
 	seen       object.Protocol // what the latest bytes claimed to be
 	buf        []byte
 	start, end int   // the unread bytes are buf[start:end]
-	refused    int64 // bytes of the message that was above the bound, from start
+	refused    int64 // bytes of the message that was refused, from start
 }
 
 // NewReader returns a Reader of r that refuses messages of more than max bytes, payload
@@ -69,6 +73,23 @@ func (r *Reader) Protocol() object.Protocol {
 	return r.seen
 }
 
+// Size returns the bytes that the reader's buffer takes.
+func (r *Reader) Size() int { return cap(r.buf) }
+
+// Release ends the use of the latest message and lets go of a buffer of more than keep bytes, unless it holds much
+// that is unread.
+func (r *Reader) Release(keep int) {
+	unread := r.end - r.start
+	if unread == 0 {
+		r.start, r.end = 0, 0
+	}
+	if cap(r.buf) > max(keep, firstBuffer) && unread <= firstBuffer {
+		small := make([]byte, firstBuffer)
+		copy(small, r.buf[r.start:r.end])
+		r.buf, r.start, r.end = small, 0, unread
+	}
+}
+
 // Buffered reports how many bytes have arrived that no Read has consumed.
 func (r *Reader) Buffered() int { return r.end - r.start }
 
@@ -79,13 +100,13 @@ func (r *Reader) Buffered() int { return r.end - r.start }
 // io.ErrUnexpectedEOF later; other errors of the stream come unchanged, and after a
 // passed deadline Read may be called again. A malformed message is CodeInvalid, one
 // above the bound CodeTooLarge with nothing read past its header; both leave the reader
-// where it was, so that nothing more can be read; [Reader.Skip] leads past one above the bound. Only after CodeInvalid with Class
-// "ValueError", for a correlation id of a wrong size, m is whole and reading goes on.
+// where it was, so that nothing more can be read; [Reader.Skip] leads past one above the bound. Only after
+// CodeInvalid with Class "ValueError", for a correlation id of a wrong size, m is whole and reading goes on.
 //
 // Source: doc/wire.md "Messages" and "Bad messages".
 func (r *Reader) Read(m *Message) error {
 	m.reset()
-	r.release()
+	r.Release(keepBuffer)
 	h, err := r.header(m)
 	if err != nil {
 		return err
@@ -97,6 +118,12 @@ func (r *Reader) Read(m *Message) error {
 	}
 	// The bound was checked, so that the lengths fit an int.
 	annotations, payload := int(h.annotations), int(h.payload)
+	if r.Reserve != nil {
+		if err := r.Reserve(h.size + annotations + payload); err != nil {
+			r.refused = int64(h.size + annotations + payload)
+			return err
+		}
+	}
 	if err := r.fill(h.size + annotations + payload); err != nil {
 		return err
 	}
@@ -177,7 +204,7 @@ func tooLarge(p object.Protocol, n int64, most int) error {
 // peers raise then.
 const ClassTooLarge = "MessageTooLargeError"
 
-// Skip reads and drops the message that Read has just refused as above the bound, if it has no more than
+// Skip reads and drops the message that Read or Reserve has just refused, if it has no more than
 // most bytes; else it drops so many and returns an error. A peer that sends all of a message before it
 // reads can read an answer then.
 func (r *Reader) Skip(most int64) error {
@@ -241,19 +268,6 @@ func beginsHTTP(b []byte) bool {
 		}
 	}
 	return false
-}
-
-// release lets go of a large buffer unless it still holds much that is unread.
-func (r *Reader) release() {
-	unread := r.end - r.start
-	if unread == 0 {
-		r.start, r.end = 0, 0
-	}
-	if cap(r.buf) > keepBuffer && unread <= firstBuffer {
-		small := make([]byte, firstBuffer)
-		copy(small, r.buf[r.start:r.end])
-		r.buf, r.start, r.end = small, 0, unread
-	}
 }
 
 // fill reads until n bytes are unread. The buffer grows with what has arrived, not with

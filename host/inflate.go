@@ -1,0 +1,94 @@
+package host
+
+import (
+	"errors"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
+)
+
+// messageBytes is how long a message may be, and what it inflates to. Which object it calls
+// is known only when it has been read; strangers get the default, whatever objects take.
+func (c *conn) messageBytes() int {
+	if c.caller.Principal == object.Anonymous {
+		return object.DefaultMessageBytes
+	}
+	return c.h.snap.Load().policy.MessageBytes()
+}
+
+// plain returns a message's payload, inflated if it came compressed. If its call is not permitted, it may be
+// what it begins with alone: short is set then.
+func (c *conn) plain(m *wire.Message) ([]byte, error) {
+	c.short = false
+	out, err := c.inflate(m, c.messageBytes())
+	if errors.Is(err, errHeadOnly) {
+		c.short = true
+		return nil, nil
+	}
+	return out, err
+}
+
+// inflate is plain with a bound, in bytes, on what a payload inflates to.
+func (c *conn) inflate(m *wire.Message, max int) ([]byte, error) {
+	if m.Flags&wire.Compressed == 0 {
+		return m.Payload, nil
+	}
+	c.packed = m
+	out, err := wire.InflateGuarded(c.inflated[:0], m.Payload, max, (*guard)(c))
+	if err != nil {
+		return nil, err
+	}
+	c.inflated = out
+	return out, nil
+}
+
+// errHeadOnly ends an inflation after what the payload begins with: that says enough.
+var errHeadOnly = errors.New("the rest is not needed")
+
+// guard watches over the inflation of a connection's message: its memory is counted before it is there, and who may
+// not make a call does not have the host inflate its arguments.
+type guard conn
+
+// Grow implements [wire.Guard].
+func (g *guard) Grow(n int) error {
+	if err := g.held.add(n); err != nil {
+		return g.h.shares.noRoom(err)
+	}
+	return nil
+}
+
+// Head implements [wire.Guard]. It fills the connection's head if it returns errHeadOnly.
+func (g *guard) Head(head []byte) error {
+	c := (*conn)(g)
+	if c.own == "" { // this is the handshake
+		return nil
+	}
+	batch := c.packed.Flags&wire.Batch != 0
+	h := &c.head
+	h.Object, h.Method, h.First, h.Batch = nil, nil, nil, nil
+	// The rest is missing, so an error is most likely. What was found before it counts.
+	_ = codec.ByWire(c.packed.Protocol, c.packed.Serializer).ScanCall(head, batch, h)
+	id := object.ID(h.Object)
+	attribute := string(h.Method) == "__getattr__" || string(h.Method) == "__setattr__"
+	switch {
+	case h.Object == nil, h.Method == nil, !batch && attribute && h.First == nil:
+		return nil // it cannot be told yet
+	case ofHost(id):
+		return errHeadOnly
+	}
+	snap := c.h.snap.Load()
+	if batch {
+		h.Batch = nil
+		if snap.policy.Visible(c.caller, id) {
+			return nil
+		}
+		return errHeadOnly
+	}
+	call := object.Call{ID: id, Caller: c.caller}
+	setMethod(&call, h)
+	if snap.permits(&call) {
+		return nil
+	}
+	return errHeadOnly
+}

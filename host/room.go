@@ -1,0 +1,71 @@
+package host
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// tooManyConns says that a principal has as many connections as it may.
+type tooManyConns struct {
+	who   object.Principal
+	most  int
+	limit string // the rule, or that it is the host's own
+}
+
+// Error is for the client.
+func (e *tooManyConns) Error() string {
+	return fmt.Sprintf("limit exceeded: %d connections of principal %s; close some", e.most, e.who)
+}
+
+// makeRoomLocked takes connections off the host that are to be closed, some at once because finding them takes
+// long: the oldest of those that have not said who they are, if they are more than any principal has, or else
+// some that wait for their peers, of the principal that has most. least is how many connections one must have for
+// that. closed is nil if all are busy; whose is empty if it is not of a principal.
+func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal) {
+	heavy, conns := h.shares.heaviest()
+	if h.strangers.Len() > max(conns, least) {
+		return []*conn{h.strangers.evict()}, ""
+	}
+	var idle []*conn
+	if conns > least {
+		for c := range h.conns {
+			if c.of == heavy && c.waiting.Load() && !c.closing {
+				idle = append(idle, c)
+			}
+		}
+		slices.SortFunc(idle, func(a, b *conn) int { return cmp.Compare(a.id, b.id) })
+		idle = idle[:min(len(idle), closedTogether, max(conns/4, 1))]
+	}
+	if idle == nil {
+		if c := h.strangers.evict(); c != nil {
+			return []*conn{c}, ""
+		}
+		return nil, ""
+	}
+	for _, c := range idle {
+		c.closing = true
+	}
+	h.ledger.closedIdle.Add(uint64(len(idle)))
+	return idle, heavy.who
+}
+
+// closeAll closes connections, without the host's lock, and logs whose they were once in a while.
+func (h *Host) closeAll(all []*conn, whose object.Principal) {
+	for _, c := range all {
+		c.socket.Close()
+	}
+	if whose == "" {
+		return
+	}
+	now := time.Now()
+	if last := h.roomLogged.Load(); now.UnixNano()-last > int64(roomLogEvery) && h.roomLogged.CompareAndSwap(last, now.UnixNano()) {
+		h.log.Warn("connections closed to make room: they waited, and their principal has most", "principal", string(whose), "closed", h.ledger.closedIdle.Load())
+	}
+}
+
+// roomLogEvery is how often it is logged that connections are closed to make room.
+const roomLogEvery = 10 * time.Second

@@ -1,0 +1,418 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/wire"
+)
+
+// sharesPolicy is the policy of a host with two principals who may call, and one who may not.
+const sharesPolicy = `
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["hmac"]
+}
+principal "alice" { keys = ["alice.key"] }
+principal "bob" { keys = ["bob.key"] }
+principal "carol" { keys = ["carol.key"] }
+tenant "acme" {}
+permit "all" {
+  principals = ["alice", "bob"]
+  objects    = ["acme.*"]
+}
+`
+
+// answering is a backend whose calls a function answers.
+type answering struct {
+	gated
+	invoke func(*object.Call) (object.Reply, error)
+}
+
+func (a *answering) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
+	return a.invoke(c)
+}
+func (*answering) EndConn(uint64) {}
+
+// sharingHost serves acme.gate with an audit log. set may change the host before anybody connects.
+func sharingHost(t *testing.T, text string, set func(*Host), invoke func(*object.Call) (object.Reply, error)) (h *Host, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "scripts", "acme"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "scripts", "acme", "gate.lua"), "return hearth.object {}")
+	for _, who := range []string{"alice", "bob", "carol"} {
+		write(t, filepath.Join(dir, who+".key"), keyLine(who+"-1"))
+	}
+	p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err = New(Config{Policy: p, Worker: []string{"never started"}}); err != nil {
+		t.Fatal(err)
+	}
+	h.snap.Load().tenants["acme"].worker = &answering{invoke: invoke}
+	if set != nil {
+		set(h)
+	}
+	if err := h.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.serving.Add(1)
+	go h.accept(h.listeners[0])
+	t.Cleanup(h.drain)
+	return h, dir
+}
+
+// flight bounds the bytes in flight of a host.
+func flight(all int64) func(*Host) {
+	return func(h *Host) { h.shares.bytes.SetLimit(all) }
+}
+
+// eventually waits for a condition, and fails the test if it does not come.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(time.Minute); !done(); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal("never: " + what)
+		}
+	}
+}
+
+// heapBytes returns the bytes that live on the heap.
+func heapBytes() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// receive reads a message.
+func receive(t *testing.T, c io.Reader) *wire.Message {
+	t.Helper()
+	m := new(wire.Message)
+	if err := wire.NewReader(c, 64<<20).Read(m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// invoking is a call of acme.gate with an argument of so many bytes.
+func invoking(t *testing.T, bytes int) []byte {
+	t.Helper()
+	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke, Serializer: codec.ByID(codec.JSON).WireID(object.Pyro5),
+		Payload: []byte(`{"object":"acme.gate","method":"go","params":["` + strings.Repeat("x", bytes) + `"],"kwargs":{}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func answerOne(*object.Call) (object.Reply, error) { return object.Reply{Payload: []byte("1")}, nil }
+
+// TestHalfSentMessages: a principal that begins many large messages and finishes none holds its share and no more.
+// Its own next message is refused by name, others' pass, and all is given back.
+func TestHalfSentMessages(t *testing.T) {
+	was := roomTimeout
+	roomTimeout = 100 * time.Millisecond
+	t.Cleanup(func() { roomTimeout = was })
+	const most = 8 << 20 // of alice
+	h, _ := sharingHost(t, sharesPolicy, flight(4*most), answerOne)
+	message := invoking(t, 3<<20)
+	before := heapBytes()
+	var attackers []net.Conn
+	for range 20 {
+		c := connectAs(t, h, "alice-1")
+		attackers = append(attackers, c)
+		go func() { _, _ = c.Write(message[:len(message)/2]) }() // ends with the connection
+	}
+	alice := func() *share {
+		h.shares.mu.Lock()
+		defer h.shares.mu.Unlock()
+		return h.shares.of["alice"]
+	}()
+	eventually(t, "all but two of the messages are refused", func() bool { return h.shares.bytes.Used() > most/2 && alice.bytes.Used() <= most })
+	last := connectAs(t, h, "alice-1")
+	go func() { _, _ = last.Write(message) }() // as above
+	if m := receive(t, last); m.Flags&wire.Exception == 0 || !strings.Contains(string(m.Payload), "too many bytes in flight of principal alice: limit 8 MiB; not executed, try again") {
+		t.Errorf("one message too many was answered with %.300s", m.Payload)
+	}
+	if used := alice.bytes.Used(); used > most {
+		t.Errorf("alice holds %d bytes, and may %d", used, most)
+	}
+	if grown := heapBytes() - before; grown > 3*most {
+		t.Errorf("the host has grown by %d bytes", grown)
+	}
+	bob := connectAs(t, h, "bob-1")
+	go func() { _, _ = bob.Write(message) }() // as above
+	if m := receive(t, bob); m.Flags&wire.Exception != 0 {
+		t.Errorf("a message of bob was answered with %.300s", m.Payload)
+	}
+	for _, c := range attackers {
+		c.Close()
+	}
+	if _, err := last.Write(message); err != nil {
+		t.Fatal(err)
+	}
+	for m := receive(t, last); m.Flags&wire.Exception != 0; m = receive(t, last) { // until they are gone
+		if _, err := last.Write(message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last.Close()
+	bob.Close()
+	eventually(t, "everything is given back", func() bool { return h.shares.bytes.Used() == 0 })
+}
+
+// TestUnreadAnswers: a principal that reads none of its large answers has the host keep its share of them and no
+// more. What is beyond is lost, and the error says that the call was executed.
+func TestUnreadAnswers(t *testing.T) {
+	const most, size = 32 << 20, 6 << 20
+	h, _ := sharingHost(t, sharesPolicy, flight(4*most), func(*object.Call) (object.Reply, error) {
+		return object.Reply{Payload: make([]byte, size)}, nil
+	})
+	small := invoking(t, 1)
+	before := heapBytes()
+	for range 20 {
+		if _, err := connectAs(t, h, "alice-1").Write(small); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the share is used up", func() bool { return h.shares.bytes.Used() > most-size-size/2 })
+	last := connectAs(t, h, "alice-1")
+	eventually(t, "an answer is lost", func() bool {
+		if _, err := last.Write(small); err != nil {
+			t.Fatal(err)
+		}
+		m := receive(t, last)
+		return strings.Contains(string(m.Payload), "too many bytes in flight of principal alice: limit 32 MiB; the call was executed, its result is lost")
+	})
+	if used := h.shares.bytes.Used(); used > most {
+		t.Errorf("%d bytes are held, and %d may be", used, most)
+	}
+	if grown := heapBytes() - before; grown > 2*most {
+		t.Errorf("the host has grown by %d bytes", grown)
+	}
+	bob := connectAs(t, h, "bob-1")
+	if _, err := bob.Write(small); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, bob); m.Flags&wire.Exception != 0 || len(m.Payload) != size {
+		t.Errorf("bob was answered with %d bytes, %.300s", len(m.Payload), m.Payload)
+	}
+}
+
+// TestOnewaysInFlight: oneway calls that wait are counted, small ones too, and given back when they end.
+func TestOnewaysInFlight(t *testing.T) {
+	const most = 1 << 20
+	open, begun := make(chan struct{}), make(chan struct{}, maxOneways)
+	h, _ := sharingHost(t, sharesPolicy, flight(4*most), func(c *object.Call) (object.Reply, error) {
+		if c.Placed != nil {
+			c.Placed()
+		}
+		begun <- struct{}{}
+		<-open
+		return object.Reply{}, nil
+	})
+	c := connectAs(t, h, "alice-1")
+	var calls []*wire.Message
+	for i := range 30 {
+		size := []int{7 << 10, 300 << 10}[i%2]
+		calls = append(calls, &wire.Message{Type: wire.Invoke, Flags: wire.Oneway,
+			Payload: []byte(`{"object":"acme.gate","method":"go","params":["` + strings.Repeat("x", size) + `"],"kwargs":{}}`)})
+	}
+	go func() { // ends with the host
+		for _, m := range calls {
+			b := bytes.Buffer{}
+			send(t, &b, m)
+			if _, err := c.Write(b.Bytes()); err != nil {
+				return
+			}
+		}
+	}()
+	for range 6 { // three of each kind have room
+		<-begun
+	}
+	if used := h.shares.bytes.Used(); used < 900<<10 || used > most {
+		t.Errorf("%d bytes are held by six calls", used)
+	}
+	close(open)
+	c.Close()
+	eventually(t, "everything is given back", func() bool { return h.shares.bytes.Used() == 0 })
+}
+
+// packed is a message of alice's or carol's that inflates to something long.
+func packed(t *testing.T, flags wire.Flags, serializer codec.ID, payload []byte) []byte {
+	t.Helper()
+	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke, Flags: flags | wire.Compressed,
+		Serializer: codec.ByID(serializer).WireID(object.Pyro5), Payload: deflate(t, payload)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// emptyMaps is a call with so many empty maps as its argument, in msgpack.
+func emptyMaps(object, method string, n int) []byte {
+	b := append([]byte{0x94, 0xd9, byte(len(object))}, object...)
+	b = append(append(b, 0xd9, byte(len(method))), method...)
+	b = append(b, 0x91, 0xdd, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	return append(append(b, bytes.Repeat([]byte{0x80}, n)...), 0x80)
+}
+
+// spent returns the bytes that are allocated while f runs.
+func spent(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestAmplification: messages of some kilobytes that would become megabytes, to objects of the host's own and to
+// objects that the caller may not call, are refused before they do, and are in the audit log.
+func TestAmplification(t *testing.T) {
+	const rounds = 20
+	h, dir := sharingHost(t, sharesPolicy, nil, answerOne)
+	carol := connectAs(t, h, "carol-1")
+	for what, c := range map[string]struct {
+		message []byte
+		answer  string
+		logged  string
+	}{
+		"to the daemon": {packed(t, 0, codec.Msgpack, emptyMaps("Pyro.Daemon", "ping", 990_000)),
+			"limit exceeded: arguments of more than 12288 bytes, Pyro.Daemon takes at most 12288; not executed", "Pyro.Daemon ping"},
+		"to the name server": {packed(t, 0, codec.Msgpack, emptyMaps("Pyro.NameServer", "list", 990_000)), "Pyro.NameServer takes at most 12288", "Pyro.NameServer list"},
+		"to the daemon, just short enough to be inflated": {packed(t, 0, codec.Msgpack, emptyMaps("Pyro.Daemon", "ping", 12000)),
+			"more than 256 elements", "Pyro.Daemon ping"},
+		"to the daemon, uncompressed": {func() []byte {
+			b, _ := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke, Serializer: codec.ByID(codec.Msgpack).WireID(object.Pyro5),
+				Payload: emptyMaps("Pyro.Daemon", "ping", 13000)})
+			return b
+		}(), "Pyro.Daemon takes at most 12288", "Pyro.Daemon ping"},
+		"to what carol may not call": {packed(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 990_000)), "unknown object", "acme.gate go"},
+		"to what is not there":       {packed(t, 0, codec.Msgpack, emptyMaps("acme.nosuch", "go", 990_000)), "unknown object", "acme.nosuch go"},
+		"a batch":                    {packed(t, wire.Batch, codec.Msgpack, emptyMaps("acme.gate", "<batch>", 990_000)), "unknown object", "acme.gate "},
+		"in serpent": {packed(t, 0, codec.Serpent, []byte("('acme.gate','go',(["+strings.Repeat("{},", 990_000)+"],),{})")),
+			"unknown object", "acme.gate go"},
+		"in json": {packed(t, 0, codec.JSON, []byte(`{"object":"acme.gate","method":"go","params":[[{}`+strings.Repeat(",{}", 990_000)+`]],"kwargs":{}}`)),
+			"unknown object", "acme.gate go"},
+	} {
+		got := ""
+		bytes := spent(func() {
+			for range rounds {
+				if _, err := carol.Write(c.message); err != nil {
+					t.Fatal(err)
+				}
+				got = string(receive(t, carol).Payload)
+			}
+		})
+		if !strings.Contains(got, c.answer) {
+			t.Errorf("%s: answered with %.300q, want %q", what, got, c.answer)
+		}
+		if bytes/rounds > 200<<10 {
+			t.Errorf("%s: each message of %d bytes has cost %d bytes", what, len(c.message), bytes/rounds)
+		}
+		if logged := denials(t, dir)[c.logged]; logged < rounds {
+			t.Errorf("%s: %d of %d are in the audit log", what, logged, rounds)
+		}
+	}
+	// Who may call has it inflated, as long as there is room.
+	alice := connectAs(t, h, "alice-1")
+	if _, err := alice.Write(packed(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 990_000))); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, alice); m.Flags&wire.Exception != 0 {
+		t.Errorf("a permitted call: %.300q", m.Payload)
+	}
+}
+
+// denials returns how often an object and method are denied in a host's audit log.
+func denials(t *testing.T, dir string) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Decision == "deny" {
+			out[e.Object+" "+e.Method]++
+		}
+	}
+	return out
+}
+
+// TestInflatedBytesAreCounted: what a payload is unpacked to is counted as it grows.
+func TestInflatedBytesAreCounted(t *testing.T) {
+	const most = 1 << 20
+	h, _ := sharingHost(t, sharesPolicy, flight(4*most), answerOne)
+	alice := connectAs(t, h, "alice-1")
+	message := packed(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 7<<20))
+	bytes := spent(func() {
+		for range 10 {
+			if _, err := alice.Write(message); err != nil {
+				t.Fatal(err)
+			}
+			if m := receive(t, alice); !strings.Contains(string(m.Payload), "too many bytes in flight of principal alice: limit 1 MiB; not executed, try again") {
+				t.Fatalf("answered with %.300q", m.Payload)
+			}
+		}
+	})
+	if bytes/10 > 5*most {
+		t.Errorf("each has cost %d bytes", bytes/10)
+	}
+	if used := h.shares.bytes.Used(); used > most {
+		t.Errorf("%d bytes are held in the end", used)
+	}
+}
+
+// TestOwnObjectsAreLimited: limits count the calls of the host's own objects, and a refused one is in the audit log.
+func TestOwnObjectsAreLimited(t *testing.T) {
+	h, dir := sharingHost(t, sharesPolicy+`
+limit "carol" {
+  principals = ["carol"]
+  objects    = ["Pyro.Daemon"]
+  rate       = "3/h"
+  burst      = 3
+}
+`, nil, answerOne)
+	carol := connectAs(t, h, "carol-1")
+	ping := func(c net.Conn, id string) string {
+		send(t, c, &wire.Message{Type: wire.Invoke, Payload: []byte(`{"object":"` + id + `","method":"ping","params":[],"kwargs":{}}`)})
+		return string(receive(t, c).Payload)
+	}
+	for range 3 {
+		if got := ping(carol, "Pyro.Daemon"); got != "null" {
+			t.Fatalf("%q", got)
+		}
+	}
+	if got := ping(carol, "Pyro.Daemon"); !strings.Contains(got, "limit exceeded: 3/h calls of Pyro.Daemon; not executed") {
+		t.Errorf("the fourth: %q", got)
+	}
+	if got := ping(carol, "Pyro.NameServer"); got != "null" {
+		t.Errorf("another object: %q", got)
+	}
+	if got := ping(connectAs(t, h, "bob-1"), "Pyro.Daemon"); got != "null" {
+		t.Errorf("another principal: %q", got)
+	}
+	if n := denials(t, dir)["Pyro.Daemon ping"]; n != 1 {
+		t.Errorf("%d denials in the audit log", n)
+	}
+}

@@ -1,0 +1,76 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+)
+
+const shares = `
+listener "l" { address = "127.0.0.1:0" }
+principal "alice" { uid = 1001 }
+principal "bob" { uid = 1002 }
+tenant "acme" {}
+group "all" { members = ["alice", "bob"] }
+limit "everybody" {
+  principals  = ["all"]
+  connections = 50
+  in_flight   = "1MiB"
+}
+limit "alice" {
+  principals  = ["alice"]
+  objects     = ["*"]
+  rate        = "5/s"
+  connections = 10
+  in_flight   = "64MiB"
+}
+limit "the daemon" {
+  principals = ["bob"]
+  objects    = ["Pyro.Daemon"]
+  concurrent = 1
+}
+`
+
+// TestShares: what a principal may have of the host is the smallest of what limits say, and limits of objects may
+// be of the host's own.
+func TestShares(t *testing.T) {
+	p := mustParse(t, shares)
+	for who, want := range map[object.Principal]policy.Share{
+		"alice": {Connections: 10, InFlight: 1 << 20, Reason: `policy.hcl:12 limit "alice"`},
+		"bob":   {Connections: 50, InFlight: 1 << 20, Reason: `policy.hcl:7 limit "everybody"`},
+		"carol": {},
+	} {
+		if got := p.ShareOf(who); got != want {
+			t.Errorf("%s: %+v, want %+v", who, got, want)
+		}
+	}
+	for who, want := range map[object.Principal]string{"alice": "alice", "bob": "the daemon", "carol": ""} {
+		if got := strings.Join(names(p.LimitsOf(who, object.Daemon)), ", "); got != want {
+			t.Errorf("limits of %s's calls of the daemon: %q, want %q", who, got, want)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { p.LimitsOf("carol", object.Daemon) }); n != 0 {
+		t.Errorf("%v allocations where nothing is limited", n)
+	}
+	var rules []string
+	for _, r := range p.RulesOf("bob") {
+		rules = append(rules, r.Limit)
+	}
+	if got, want := strings.Join(rules, "; "), "50 connections, 1MiB in flight; 1 at a time"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for body, want := range map[string]string{
+		`connections = 0`:                           "connections: want",
+		`in_flight = "1KiB"`:                        "want a size from 64KiB",
+		"objects = [\"acme.*\"]\nconnections = 5":   "whatever objects it calls",
+		"rate = \"5/s\"\nconnections = 5":           "needs objects",
+		"objects = [\"Pyro.Daemon\"]\nrate = \"x\"": "rate:",
+	} {
+		_, err := policy.Parse("policy.hcl", []byte(shares+"limit \"more\" {\nprincipals = [\"bob\"]\n"+body+"\n}"), "/base", hostUID, accounts)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+}
