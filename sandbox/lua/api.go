@@ -3,6 +3,7 @@ package lua
 import (
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // Top returns the number of arguments of the running native function, and of the values it pushed.
@@ -55,9 +56,82 @@ func (L *Thread) Reserve(n int) { L.reserve(L.top + n) }
 
 // PushString pushes a new string, which is charged for and counted.
 func (L *Thread) PushString(s string) int {
-	L.Allocate(textSize + len(s))
+	L.AllocateString(len(s))
 	L.Push(String(s))
 	return 1
+}
+
+// PushShared pushes a string whose bytes another value has, too: they are counted, but nothing is copied.
+func (L *Thread) PushShared(s string) int {
+	L.vm.Allocated += int64(textSize + len(s))
+	L.vm.charge(allocationSteps)
+	L.Push(String(s))
+	return 1
+}
+
+// AllocateString is Allocate for a string of n bytes.
+func (L *Thread) AllocateString(n int) { L.Allocate(textSize + n) }
+
+// Builder makes a string piece by piece. What it holds is charged for, and counts as in use, before it is allocated.
+type Builder struct {
+	L *Thread
+	B []byte // what was made so far; whoever appends to it calls Room before
+}
+
+// NewBuilder returns a builder with room for n bytes.
+func (L *Thread) NewBuilder(n int) Builder {
+	t := Builder{L: L}
+	if n > 0 {
+		t.Room(n)
+	}
+	return t
+}
+
+// Room makes room for n more bytes.
+func (t *Builder) Room(n int) {
+	if len(t.B)+n > cap(t.B) {
+		t.grow(n)
+	}
+}
+
+func (t *Builder) grow(n int) {
+	need := len(t.B) + n
+	if need > MaxString {
+		t.L.RaiseError("resulting string too large")
+	}
+	size := min(max(need, 2*cap(t.B)), MaxString)
+	t.L.Buffer(size)
+	t.L.vm.buffers -= int64(cap(t.B))
+	t.B = append(make([]byte, 0, size), t.B...)
+}
+
+// Add appends a text.
+func (t *Builder) Add(s string) {
+	t.Room(len(s))
+	t.L.ChargeBytes(len(s))
+	t.B = append(t.B, s...)
+}
+
+// AddByte appends a byte.
+func (t *Builder) AddByte(c byte) {
+	t.Room(1)
+	t.B = append(t.B, c)
+}
+
+// Push pushes the string. The builder cannot be used again.
+func (t *Builder) Push() int {
+	t.L.Push(t.L.own(t.B))
+	return 1
+}
+
+// own makes a string of bytes that nothing else refers to, and that were charged for.
+func (L *Thread) own(b []byte) Value {
+	if slack := cap(b) - len(b); slack > len(b)>>3+32 { // it would be kept and not counted
+		L.Allocate(textSize + len(b))
+		return String(string(b))
+	}
+	L.vm.Allocated += textSize
+	return String(unsafe.String(unsafe.SliceData(b), len(b)))
 }
 
 // NewTable returns a table that is counted.
@@ -66,9 +140,10 @@ func (L *Thread) NewTable(array, hash int) *Table {
 	return NewTable(array, hash)
 }
 
-// NewUserData returns a userdata that is counted, with size bytes of its own.
+// NewUserData returns a userdata that is counted, with size bytes of its own, which were charged for.
 func (L *Thread) NewUserData(v any, meta *Table, size int) Value {
-	L.Allocate(userDataSize + size)
+	L.vm.Allocated += int64(size)
+	L.Allocate(userDataSize)
 	ud := NewUserData(v, meta)
 	ud.AsUserData().size = size
 	return ud
@@ -200,6 +275,7 @@ func (L *Thread) ToString(v Value) string {
 	case StringKind:
 		return v.text().s
 	case NumberKind:
+		L.vm.charge(numberSteps)
 		return FormatNumber(v.number())
 	}
 	if h := L.metamethod(v, "__tostring"); !h.IsNil() {
@@ -210,6 +286,7 @@ func (L *Thread) ToString(v Value) string {
 		}
 		return s
 	}
+	L.vm.charge(numberSteps)
 	return Describe(v)
 }
 

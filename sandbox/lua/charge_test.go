@@ -25,7 +25,7 @@ import (
 
 const (
 	workPerStep = 64 // bytes or elements that one step may pay for
-	maxRatio    = 50
+	maxRatio    = 30
 )
 
 // work returns how many bytes are read or written, or elements visited, for operands of size n.
@@ -124,6 +124,7 @@ func TestWorkIsCharged(t *testing.T) {
 			for tries := 0; ratio > maxRatio/2 && tries < 3; tries++ { // the garbage collector took part of it
 				ratio = min(ratio, r.measure(t, n).perStep()/step)
 			}
+			t.Logf("%4.1f %9.0f steps, N = %d: %.120s | %.60s", ratio, each, n, r.body, r.setup)
 			if ratio > maxRatio {
 				t.Errorf("%s %q, N = %d: a step takes %.0f times that of an empty loop", r.covers, r.body, n, ratio)
 			}

@@ -2,6 +2,11 @@
 
 package lua_test
 
+import "strings"
+
+// longGlobal is a global name of more than code.MaxName bytes.
+var longGlobal = strings.Repeat("G", 200) + " = 1 local x = " + strings.Repeat("G", 200)
+
 var chargeRows = []chargeRow{
 	{"", "",
 		"local a for i = 1, 100 do a = i end", 0, constant},
@@ -96,6 +101,25 @@ var chargeRows = []chargeRow{
 		"local x = t[s] t[s] = nil", 0, linear},
 	{"", "local t = {} for i = 1, 90 do t = setmetatable({}, {__index = t}) end",
 		"local x = t.nothing", 0, constant},
+	{"", "local s = ('x'):rep(N) local t = {} for i = 1, 90 do local k = s .. '' t[k] = 1 t[k] = nil " +
+		"t = setmetatable({}, {__index = t}) end",
+		"local x = t[s]", 0, linear},
+	{"", "local t = {[('x'):rep(N) .. '('] = print} local n = ('x'):rep(N) local f = loadstring('return function(t) t.' .. n .. " +
+		"' = 1 local x = t.' .. n .. ' t.' .. n .. ' = nil end')()",
+		"f(t)", 300000, linear},
+	{"", "local n = ('x'):rep(N) " + longGlobal + " local f = loadstring('return function() ' .. n .. ' = 1 local x = ' .. n .. ' end')()",
+		"f()", 300000, linear},
+	{"", "local n = ('x'):rep(N) local f = loadstring('return function(t) t:' .. n .. '() end')() local t = {[n] = function() end}",
+		"f(t)", 300000, linear},
+	{"", "local t = {} for i = 1, 2 * N + 1 do t['k' .. i] = true end for i = 1, 2 * N + 1 do t['k' .. i] = nil end " +
+		"for i = N, 1, -1 do t[i] = i end local p = 1 while p <= 2 ^ 31 do t[p] = p p = p * 2 end",
+		"local n = #t", 2 ^ 16, constant},
+	{"", "local a, b, c = 1.5, 2.5, 1e300",
+		"local x = a .. b .. c .. a .. b .. c .. a .. b .. c", 0, constant},
+	{"string.find pcall", "local s, p = ('a'):rep(4900), ('a?'):rep(4900) .. '%'",
+		"pcall(string.find, s, p)", 10, constant},
+	{"string.format", "local f = ('%s'):rep(N) local t = {} for i = 1, N do t[i] = i + .5 end",
+		"f:format(unpack(t))", 7000, linear},
 	{"error pcall", "",
 		"for i = 1, 10 do pcall(error, 'x') end", 0, constant},
 	{"error pcall", "",

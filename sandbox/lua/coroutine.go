@@ -57,7 +57,7 @@ func (L *Thread) release() { L.stack, L.top, L.ci = nil, 0, &frame{} }
 // switchTo runs a coroutine with its arguments on its stack.
 func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
 	vm := L.vm
-	calls := vm.calls
+	calls, buffers := vm.calls, vm.buffers
 	vm.calls++
 	co.calls = vm.calls
 	co.resumer = L
@@ -65,7 +65,7 @@ func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
 	co.begun = true
 	L.status, co.status, vm.current = normal, running, co
 	defer func() {
-		vm.calls, vm.current, L.status = calls, L, running
+		vm.calls, vm.buffers, vm.current, L.status = calls, buffers, L, running
 		if vm.raised == nil {
 			return
 		}

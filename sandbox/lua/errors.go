@@ -36,6 +36,7 @@ func (L *Thread) RuntimeError(format string, args ...any) {
 
 func (L *Thread) message(where, format string, args ...any) Value {
 	msg := fmt.Sprintf(format, args...)
+	L.vm.charge(messageSteps)
 	L.Allocate(textSize + len(where) + len(msg))
 	return String(where + msg)
 }
@@ -193,7 +194,9 @@ func (L *Thread) Traceback(message string, level int) string {
 	for ci := L.ci; ci.prev != nil; ci = ci.prev {
 		total += 1 + ci.tails
 	}
+	L.vm.charge(traceSteps + L.depth>>2)
 	for n := level; n < total; n++ {
+		L.vm.charge(traceSteps)
 		if n == level+first && total-n > last {
 			b.WriteString("\n\t...")
 			n = total - last

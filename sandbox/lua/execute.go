@@ -44,6 +44,8 @@ enter:
 			r[a] = *fn.upvals[uint8(i>>16)].v
 		case code.SetUpval:
 			*fn.upvals[uint8(i>>16)].v = r[a]
+		case code.LoadEnv:
+			r[a] = fn.Env.Value()
 		case code.GetGlobal:
 			key := k[i>>32]
 			if e := fn.Env.findText(key.text()); e != nil && e.value.ref != nil {

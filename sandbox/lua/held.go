@@ -4,11 +4,14 @@ package lua
 const userDataSize = 80
 
 // Held returns the bytes that are in use: those of all values that can be reached from the given ones, from
-// the globals and from the stacks of the running coroutine and of those that wait for it. It stops when it
-// has found more than most. Strings and code that several VMs share do not count.
+// the globals and from the stacks of the running coroutine and of those that wait for it, and the buffers of the
+// native functions under way. It stops when it has found more than most. Strings and code that several VMs share do
+// not count.
 func (vm *VM) Held(most int64, from ...Value) int64 {
-	vm.epoch++
-	w := walker{epoch: vm.epoch, most: most}
+	if vm.epoch++; vm.epoch == 0 { // the mark of new objects
+		vm.epoch = 1
+	}
+	w := walker{epoch: vm.epoch, most: most, sum: vm.buffers}
 	for _, v := range from {
 		w.add(v)
 	}
@@ -114,6 +117,9 @@ func (w *walker) proto(p *Proto) {
 	}
 	p.mark = w.epoch
 	w.sum += int64(p.own)
+	for _, c := range p.consts {
+		w.add(c)
+	}
 	for _, inner := range p.protos {
 		w.proto(inner)
 	}

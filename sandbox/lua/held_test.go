@@ -29,6 +29,10 @@ var keepers = []struct{ name, source string }{
 		"for i = 1, 200 do t[i] = loadstring(s)() end return t"},
 	{"sources", "local t = {} for i = 1, 200 do " +
 		"t[i] = loadstring('unlikelyName = 1' .. (' '):rep(50000)) end return t"},
+	{"strings of code", "local t = {} for i = 1, 200 do " +
+		"t[i] = loadstring('return \"' .. ('x'):rep(50000) .. i .. '\"')() end return t"},
+	{"names of locals", "local t = {} for i = 1, 200 do " +
+		"t[i] = loadstring('local ' .. ('x'):rep(50000) .. i .. ' = 1') end return t"},
 	{"sources of locals", "local t = {} for i = 1, 200 do " +
 		"t[i] = loadstring('local unlikelyName = 1' .. (' '):rep(50000)) end return t"},
 	{"removed keys", "local t = {} for i = 1, 300 do t[i .. 'k'] = 1 end " +

@@ -2,7 +2,6 @@ package lua
 
 import (
 	"strings"
-	"unsafe"
 
 	"github.com/hearthhost/hearth/sandbox/lua/code"
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
@@ -110,18 +109,21 @@ func (t *Table) method(name *text) Value {
 	return Nil
 }
 
-// chargeKey charges for the search of a key that takes time to compare.
-func (L *Thread) chargeKey(key Value) {
+// chargeKey charges for the search of a key that takes time to hash and to compare. It returns the charge for the
+// search in each further table.
+func (L *Thread) chargeKey(key Value) (steps int) {
 	if key.Kind() == StringKind {
 		if n := len(key.text().s); n > maxFieldName {
-			L.vm.charge(n >> 4)
+			steps = n >> 5
+			L.vm.charge(steps)
 		}
 	}
+	return steps >> 3 // for each table more: few hold an equal key
 }
 
 // index returns v[key]. reg is the register that v is in, for an error text; -1 for none.
 func (L *Thread) index(v, key Value, reg int) Value {
-	L.chargeKey(key)
+	each := 1 + L.chargeKey(key)
 	for range maxChain {
 		var handler Value
 		if t := v.AsTable(); t != nil {
@@ -141,7 +143,7 @@ func (L *Thread) index(v, key Value, reg int) Value {
 		if handler.Kind() == FunctionKind {
 			return L.callValue(handler, v, key)
 		}
-		L.vm.charge(1)
+		L.vm.charge(each)
 		v, reg = handler, -1
 	}
 	L.RuntimeError("loop in gettable")
@@ -153,7 +155,7 @@ func (L *Thread) Index(v, key Value) Value { return L.index(v, key, -1) }
 
 // setIndex does v[key] = e.
 func (L *Thread) setIndex(v, key, e Value, reg int) {
-	L.chargeKey(key)
+	each := 1 + L.chargeKey(key)
 	for range maxChain {
 		var handler Value
 		if t := v.AsTable(); t != nil {
@@ -176,7 +178,7 @@ func (L *Thread) setIndex(v, key, e Value, reg int) {
 			L.callValue(handler, v, key, e)
 			return
 		}
-		L.vm.charge(1)
+		L.vm.charge(each)
 		v, reg = handler, -1
 	}
 	L.RuntimeError("loop in settable")
@@ -196,7 +198,7 @@ func (L *Thread) RawSet(t *Table, key, e Value) {
 	room := t.Room()
 	if grown := t.Set(key, e); grown > 0 {
 		L.Allocate(grown)
-		L.vm.charge(room >> 2) // its elements were counted and moved
+		L.vm.charge(room) // its elements were counted and moved
 	}
 }
 
@@ -205,7 +207,7 @@ func (L *Thread) RawSetInt(t *Table, i int, e Value) {
 	room := t.Room()
 	if grown := t.SetInt(i, e); grown > 0 {
 		L.Allocate(grown)
-		L.vm.charge(room >> 2)
+		L.vm.charge(room)
 	}
 }
 
@@ -245,7 +247,7 @@ func (L *Thread) ToNumber(v Value) (float64, bool) { return L.toNumber(v) }
 
 func (L *Thread) toNumber(v Value) (float64, bool) {
 	if v.Kind() == StringKind {
-		L.vm.charge(len(v.text().s) >> 2)
+		L.vm.charge(len(v.text().s) >> 1)
 	}
 	return v.ToNumber()
 }
@@ -261,10 +263,19 @@ func (L *Thread) negate(v Value, reg int) Value {
 	return L.callValue(h, v, v)
 }
 
+// Len returns the length of a table without metamethods, and charges for the search of it.
+func (L *Thread) Len(t *Table) int {
+	n, steps := t.Border()
+	if steps > 0 {
+		L.vm.charge(steps)
+	}
+	return n
+}
+
 func (L *Thread) length(v Value, reg int) Value {
 	switch v.Kind() {
 	case TableKind:
-		return Int((*Table)(v.ref).Len())
+		return Int(L.Len((*Table)(v.ref)))
 	case StringKind:
 		return Int(len(v.text().s))
 	}
@@ -405,16 +416,18 @@ func joinable(v Value) bool {
 
 // join makes one string of strings and numbers.
 func (L *Thread) join(list []Value) Value {
-	size := 0
+	size, numbers := 0, 0
 	for _, v := range list {
 		if v.Kind() == StringKind {
 			size += len(v.text().s)
 		} else {
 			size += 8
+			numbers += NumberSteps(v.number())
 		}
 	}
 	L.checkString(size)
 	L.Allocate(textSize + size)
+	L.vm.charge(numbers)
 	b := make([]byte, 0, size)
 	for _, v := range list {
 		if v.Kind() == StringKind {
@@ -423,10 +436,7 @@ func (L *Thread) join(list []Value) Value {
 			b = AppendNumber(b, v.number())
 		}
 	}
-	if slack := cap(b) - len(b); slack > len(b)>>3+32 { // it would be kept and not counted
-		return String(string(b))
-	}
-	return String(unsafe.String(unsafe.SliceData(b), len(b))) // nothing else refers to b
+	return L.own(b)
 }
 
 // MaxString is the longest string that can be made, in bytes.
@@ -457,8 +467,6 @@ func (L *Thread) nextElement(t *Table, key Value) (k, v Value) {
 		L.Raise(String("invalid key to 'next'"))
 	}
 	k, v, next := t.at(i)
-	if next-i > 8 { // it passed many holes
-		L.vm.charge((next - i) >> 3)
-	}
+	L.vm.charge(1 + (next-i)>>1) // it passed holes
 	return k, v
 }

@@ -5,7 +5,7 @@ package lua
 func (L *Thread) try(at, want int, handler Value) (err *Error) {
 	vm := L.vm
 	vm.charge(protectSteps)
-	ci, depth, calls, was := L.ci, L.depth, vm.calls, L.handler
+	ci, depth, calls, was, buffers := L.ci, L.depth, vm.calls, L.handler, vm.buffers
 	L.handler = handler
 	defer func() {
 		L.handler = was
@@ -14,7 +14,10 @@ func (L *Thread) try(at, want int, handler Value) (err *Error) {
 		}
 		recover() //nolint:errcheck // it is vm.raised
 		err, vm.raised = vm.raised, nil
-		L.ci, L.depth, vm.calls = ci, depth, calls
+		for left := L.ci; left != ci; left = left.prev {
+			left.fn = nil // it would stay alive, uncounted, until the frame is used again
+		}
+		L.ci, L.depth, vm.calls, vm.buffers = ci, depth, calls, buffers
 		L.closeUpvals(at)
 		L.top = at
 	}()
@@ -42,7 +45,7 @@ func (vm *VM) Run(n int, notice func(L *Thread, v Value) string) (err error) {
 	}
 	L := vm.Main
 	at := L.top - n - 1
-	vm.current, vm.calls = L, 0
+	vm.current, vm.calls, vm.buffers = L, 0, 0
 	defer func() {
 		if vm.killed == nil {
 			return

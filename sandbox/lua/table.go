@@ -169,7 +169,13 @@ func (t *Table) Set(key, v Value) int {
 			return 0
 		}
 	}
-	if e := t.find(key); e != nil {
+	var e *entry
+	if key.Kind() == StringKind {
+		e = t.findText(key.text()) // which compares no texts that cannot be equal
+	} else {
+		e = t.find(key)
+	}
+	if e != nil {
 		t.replace(e, v)
 		return 0
 	}
@@ -317,6 +323,12 @@ func (t *Table) Size() int { return tableSize + len(t.array)*valueSize + cap(t.e
 
 // Len returns a border: an n so that element n is not nil, or n is 0, and element n+1 is nil.
 func (t *Table) Len() int {
+	n, _ := t.Border()
+	return n
+}
+
+// Border is Len. It returns the steps that the search is worth, too.
+func (t *Table) Border() (n, steps int) {
 	j := len(t.array)
 	if j > 0 && t.array[j-1].IsNil() {
 		i := 0
@@ -327,33 +339,38 @@ func (t *Table) Len() int {
 				i = m
 			}
 		}
-		return i
+		return i, bits.Len(uint(len(t.array))) / 2
 	}
 	if len(t.entries) == 0 {
-		return j
+		return j, 0
 	}
 	return t.unboundLen(j)
 }
 
-func (t *Table) unboundLen(i int) int {
+// lookSteps is what a look at an integer key in the hash is worth.
+const lookSteps = 6
+
+func (t *Table) unboundLen(i int) (n, steps int) {
 	j := i + 1
 	for !t.GetInt(j).IsNil() {
 		i = j
-		if j *= 2; j > math.MaxInt32 {
+		steps += lookSteps
+		if j *= 2; j > math.MaxInt32 { // PUC's way to find a border, too
 			for i = 1; !t.GetInt(i).IsNil(); {
 				i++
 			}
-			return i - 1
+			return i - 1, steps + i*lookSteps
 		}
 	}
 	for j-i > 1 {
+		steps += lookSteps
 		if m := (i + j) / 2; t.GetInt(m).IsNil() {
 			j = m
 		} else {
 			i = m
 		}
 	}
-	return i
+	return i, steps
 }
 
 // Next returns the key and the value after a key, the first ones after nil, and nil at the end.

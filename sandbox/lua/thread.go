@@ -58,8 +58,11 @@ const (
 // Steps that are charged for what takes as long however large its operands are.
 const (
 	allocationSteps = 10
-	protectSteps    = 20  // a protected call
-	throwSteps      = 150 // raising a value and catching it
+	protectSteps    = 20 // a protected call
+	throwSteps      = 70 // raising a value and catching it
+	messageSteps    = 60 // making a message that says where
+	traceSteps      = 60 // a line of a traceback
+	numberSteps     = 30 // writing a number as text
 )
 
 func (vm *VM) newThread(env *Table) *Thread {
@@ -88,6 +91,13 @@ func (L *Thread) ChargeBytes(n int) {
 func (L *Thread) Allocate(n int) {
 	L.vm.Allocated += int64(n)
 	L.vm.charge(allocationSteps + n>>4)
+}
+
+// Buffer is Allocate for memory that a native function keeps out of the script's reach. It counts as in use until
+// the function returns or raises.
+func (L *Thread) Buffer(n int) {
+	L.vm.buffers += int64(n)
+	L.Allocate(n)
 }
 
 // reserve makes sure that slots up to n, and a window above, exist.
@@ -197,7 +207,9 @@ func (L *Thread) finish(at, n, want int) {
 func (L *Thread) native(fn *Function, at, want int) (yields bool) {
 	L.reserve(L.top + minStack)
 	L.enter(fn, at, at+1, want)
+	buffers := L.vm.buffers
 	n := fn.native(L)
+	L.vm.buffers = buffers
 	if n == yielded {
 		L.pending = *L.ci
 		L.leave()

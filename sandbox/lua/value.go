@@ -237,6 +237,14 @@ func FormatNumber(f float64) string {
 	return string(AppendNumber(buf[:0], f))
 }
 
+// NumberSteps returns the steps that writing a number as text is worth.
+func NumberSteps(f float64) int {
+	if f > -inFull && f < inFull && f == math.Trunc(f) {
+		return numberSteps / 4
+	}
+	return numberSteps
+}
+
 // AppendNumber appends a number as [FormatNumber] writes it.
 func AppendNumber(b []byte, f float64) []byte {
 	if exact := inFull; f > -exact && f < exact && f == math.Trunc(f) {

@@ -39,6 +39,7 @@ type VM struct {
 	epoch   uint16    // of the last walk
 	current *Thread   // the running one
 	raised  *Error    // on its way to whoever catches it
+	buffers int64     // bytes that the native functions under way hold, see [Thread.Buffer]
 	killed  error     // why the run was ended
 	limits  Limits
 }
@@ -166,8 +167,17 @@ type Proto struct {
 // Size returns the number of bytes that the compiled function takes.
 func (p *Proto) Size() int { return p.size }
 
+// Instructions returns the number of its instructions, with those of the functions inside.
+func (p *Proto) Instructions() int {
+	n := len(p.code)
+	for _, inner := range p.protos {
+		n += inner.Instructions()
+	}
+	return n
+}
+
 // maxFieldName is the longest string for which elements are searched without a charge.
-const maxFieldName = 128
+const maxFieldName = code.MaxName
 
 // SyntaxError is an error of [Compile].
 type SyntaxError = syntax.Error
@@ -204,7 +214,7 @@ type linker struct {
 }
 
 // text returns a string of the chunk. It is a copy: what the compiler found is part of the source, all of which
-// it would keep.
+// it would keep. A string of a private chunk may outlive it, and counts where it is found.
 func (l *linker) text(s string) Value {
 	if v, ok := common[s]; ok {
 		return v
@@ -212,7 +222,9 @@ func (l *linker) text(s string) Value {
 	v, ok := l.known[s]
 	if !ok {
 		s = strings.Clone(s)
-		v = SharedString(s)
+		if v = SharedString(s); l.private {
+			v = String(s)
+		}
 		l.known[s] = v
 	}
 	return v
@@ -236,16 +248,20 @@ func (l *linker) link(p *code.Proto) *Proto {
 		case code.NumberConst:
 			out.consts[i] = Number(c.Number)
 		case code.StringConst:
-			out.size += textSize + len(c.String)
+			if !l.private {
+				out.size += textSize + len(c.String)
+			}
 			out.consts[i] = l.text(c.String)
 			p.Consts[i].String = out.consts[i].text().s
 		}
 	}
 	for i := range p.Locals {
 		l.name(&p.Locals[i].Name)
+		out.size += len(p.Locals[i].Name)
 	}
 	for i := range p.Upvals {
 		l.name(&p.Upvals[i])
+		out.size += len(p.Upvals[i])
 	}
 	out.own = out.size
 	for i, inner := range p.Protos {

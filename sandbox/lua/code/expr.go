@@ -127,7 +127,7 @@ func (c *compiler) to(e syntax.Expr, dst int) {
 		case upvalue:
 			c.emit(GetUpval, dst, i, 0, 0)
 		case global:
-			c.emit(GetGlobal, dst, 0, 0, c.text(e.Name))
+			c.global(e.Name, dst)
 		}
 	case *syntax.Index, *syntax.Binary, *syntax.Call:
 		c.chain(e, dst)
@@ -259,10 +259,26 @@ func (c *compiler) index(e *syntax.Index, object, dst int) {
 	}
 	c.line = e.Line
 	op := GetConst
-	if k.Kind == StringConst {
+	if k.isName() {
 		op = GetField
 	}
 	c.emit(op, dst, object, 0, c.constant(k))
+}
+
+// isName reports whether the fast operations on fields take a constant.
+func (k *Const) isName() bool { return k.Kind == StringConst && len(k.String) <= MaxName }
+
+// global loads a global variable.
+func (c *compiler) global(name string, dst int) {
+	k := c.text(name)
+	if len(name) <= MaxName {
+		c.emit(GetGlobal, dst, 0, 0, k)
+		return
+	}
+	env := c.reserve(1)
+	c.emit(LoadEnv, env, 0, 0, 0)
+	c.emit(GetConst, dst, env, 0, k)
+	c.free--
 }
 
 func (c *compiler) binary(e *syntax.Binary, done bool, at, dst int) {
@@ -618,7 +634,12 @@ func (c *compiler) callAt(e *syntax.Call, done bool, at, want int) int {
 		c.free = base
 		c.reserve(2)
 		c.line = e.SelfLine
-		c.emit(Self, base, object, 0, c.text(e.Method))
+		if k := c.text(e.Method); len(e.Method) <= MaxName {
+			c.emit(Self, base, object, 0, k)
+		} else {
+			c.emit(Move, base+1, object, 0, 0)
+			c.emit(GetConst, base, base+1, 0, k)
+		}
 	} else if !done {
 		c.next(e.Func)
 	} else {

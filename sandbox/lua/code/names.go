@@ -26,7 +26,12 @@ func (p *Proto) RegisterName(pc, reg int) (kind, name string) {
 			continue
 		case GetField:
 			return "field", p.Consts[i.D()].String
-		case GetConst, GetIndex:
+		case GetConst:
+			if k := &p.Consts[i.D()]; k.Kind == StringConst {
+				return "field", k.String
+			}
+			return "field", "?"
+		case GetIndex:
 			return "field", "?"
 		case GetUpval:
 			return "upvalue", p.Upvals[i.B()]

@@ -12,16 +12,17 @@ const (
 	LoadBool            // R[A] = B != 0; skip the next instruction if C != 0
 	GetUpval            // R[A] = U[B]
 	SetUpval            // U[B] = R[A]
-	GetGlobal           // R[A] = environment[K[D]]
-	SetGlobal           // environment[K[D]] = R[A]
-	GetField            // R[A] = R[B][K[D]], K[D] a string
+	LoadEnv             // R[A] = environment
+	GetGlobal           // R[A] = environment[K[D]], K[D] at most MaxName bytes long
+	SetGlobal           // environment[K[D]] = R[A], likewise
+	GetField            // R[A] = R[B][K[D]], K[D] a string, likewise
 	GetConst            // R[A] = R[B][K[D]]
 	GetIndex            // R[A] = R[B][R[C]]
-	SetField            // R[A][K[D]] = R[C], K[D] a string
+	SetField            // R[A][K[D]] = R[C], K[D] a string, at most MaxName bytes long
 	SetConst            // R[A][K[D]] = R[C]
 	SetIndex            // R[A][R[B]] = R[C]
 	NewTable            // R[A] = {}, room for B positional and C other fields, both in floating point bytes
-	Self                // R[A+1] = R[B]; R[A] = R[B][K[D]]
+	Self                // R[A+1] = R[B]; R[A] = R[B][K[D]], K[D] at most MaxName bytes long
 
 	Add_ // R[A] = R[B] + R[C]
 	Sub_
@@ -73,8 +74,8 @@ const (
 )
 
 var opNames = [Ops]string{
-	"move", "loadk", "loadnil", "loadbool", "getupval", "setupval", "getglobal", "setglobal", "getfield", "getconst",
-	"getindex", "setfield", "setconst", "setindex", "newtable", "self",
+	"move", "loadk", "loadnil", "loadbool", "getupval", "setupval", "loadenv", "getglobal", "setglobal", "getfield",
+	"getconst", "getindex", "setfield", "setconst", "setindex", "newtable", "self",
 	"add", "sub", "mul", "div", "mod", "pow", "addk", "subk", "mulk", "divk", "modk", "powk",
 	"kadd", "ksub", "kmul", "kdiv", "kmod", "kpow", "unm", "not", "len", "concat", "jump",
 	"eq", "lt", "le", "eqk", "ltk", "lek", "klt", "kle", "test", "testset",
@@ -97,6 +98,10 @@ type Instr uint64
 func Make(op Op, a, b, c, d int) Instr {
 	return Instr(op) | Instr(uint8(a))<<8 | Instr(uint8(b))<<16 | Instr(uint8(c))<<24 | Instr(uint32(int32(d)))<<32
 }
+
+// MaxName is the longest name that the fast operations on fields and globals take: comparing a longer one is charged
+// for.
+const MaxName = 128
 
 // Op returns the operation.
 func (i Instr) Op() Op { return Op(i) }

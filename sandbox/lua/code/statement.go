@@ -320,12 +320,19 @@ func (c *compiler) storeRegister(t target, reg int) {
 	case upvalue:
 		c.emit(SetUpval, reg, t.index, 0, 0)
 	case global:
-		c.emit(SetGlobal, reg, 0, 0, t.index)
+		if c.p.Consts[t.index].isName() {
+			c.emit(SetGlobal, reg, 0, 0, t.index)
+			break
+		}
+		env := c.reserve(1)
+		c.emit(LoadEnv, env, 0, 0, 0)
+		c.emit(SetConst, env, 0, reg, t.index)
+		c.free--
 	case field:
 		switch {
 		case t.byReg:
 			c.emit(SetIndex, t.reg, t.keyReg, reg, 0)
-		case c.p.Consts[t.index].Kind == StringConst:
+		case c.p.Consts[t.index].isName():
 			c.emit(SetField, t.reg, 0, reg, t.index)
 		default:
 			c.emit(SetConst, t.reg, 0, reg, t.index)

@@ -294,9 +294,12 @@ func baseToString(L *lua.Thread) int {
 		L.Push(L.Call(h, v))
 		return 1
 	}
-	L.Charge(20)
+	L.Charge(describeSteps)
 	return L.PushString(lua.Describe(v))
 }
+
+// describeSteps is what showing a value without a metamethod is worth.
+const describeSteps = 40
 
 // maxResults is the most values that one function returns, as in PUC.
 const maxResults = 8000
@@ -306,7 +309,7 @@ func baseUnpack(L *lua.Thread) int {
 	i := L.OptInt(2, 1)
 	j := 0
 	if L.Get(3).IsNil() {
-		j = t.Len()
+		j = L.Len(t)
 	} else {
 		j = L.CheckInt(3)
 	}
@@ -369,19 +372,14 @@ func clip(s string) string {
 
 // print makes one line of the arguments and hands it to the host.
 func (l *Library) print(L *lua.Thread, separator string) {
-	var b strings.Builder
+	b := L.NewBuilder(0)
 	for i := 1; i <= L.Top(); i++ {
 		if i > 1 {
-			b.WriteString(separator)
+			b.Add(separator)
 		}
-		s := L.ToString(L.Get(i))
-		L.Allocate(len(s))
-		b.WriteString(s)
-		if b.Len() > lua.MaxString {
-			L.RaiseError("string length overflow")
-		}
+		b.Add(L.ToString(L.Get(i)))
 	}
 	if l.cfg.Print != nil {
-		l.cfg.Print(L, b.String())
+		l.cfg.Print(L, string(b.B))
 	}
 }

@@ -62,7 +62,7 @@ func (l *Library) newThread(L *lua.Thread) *lua.Thread {
 			L.RaiseError("too many coroutines (at most %d)", most)
 		}
 	}
-	L.Charge(100)
+	L.Charge(400)
 	c.live.Add(1)
 	co := L.NewThread(f)
 	// The counter alone: what a cleanup refers to lives as long as the coroutine.

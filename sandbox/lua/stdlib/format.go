@@ -12,16 +12,16 @@ import (
 func strFormat(L *lua.Thread) int {
 	format := L.CheckString(1)
 	L.ChargeBytes(len(format))
-	out := make([]byte, 0, len(format)+32)
+	out := L.NewBuilder(len(format) + 32)
 	arg := 1
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
-			out = append(out, format[i])
+			out.AddByte(format[i])
 			continue
 		}
 		i++
 		if i < len(format) && format[i] == '%' {
-			out = append(out, '%')
+			out.AddByte('%')
 			continue
 		}
 		if arg++; arg > L.Top() {
@@ -33,11 +33,9 @@ func strFormat(L *lua.Thread) int {
 		if i < len(format) {
 			verb = format[i]
 		}
-		out = conversion(L, out, format[begin:min(i, len(format))], verb, arg)
-		checkSize(L, len(out))
+		conversion(&out, format[begin:min(i, len(format))], verb, arg)
 	}
-	L.Allocate(len(out))
-	return L.PushString(string(out))
+	return out.Push()
 }
 
 // specEnd returns the position behind flags, width and precision.
@@ -68,7 +66,8 @@ func specEnd(L *lua.Thread, format string, i int) int {
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // conversion appends argument arg as verb and spec say.
-func conversion(L *lua.Thread, out []byte, spec string, verb byte, arg int) []byte {
+func conversion(out *lua.Builder, spec string, verb byte, arg int) {
+	L := out.L
 	f := parseSpec(spec)
 	L.Charge(10 + max(f.precision, 0))
 	var body string
@@ -76,7 +75,8 @@ func conversion(L *lua.Thread, out []byte, spec string, verb byte, arg int) []by
 	case 'c':
 		body = string([]byte{byte(int32(L.CheckInt(arg)))})
 		text, _, _ := strings.Cut(string(f.pad(nil, body)), "\x00") // as C's strings end
-		return append(out, text...)
+		out.Add(text)
+		return
 	case 'd', 'i':
 		body = f.integer(int64(L.CheckInt(arg)))
 	case 'u':
@@ -88,13 +88,18 @@ func conversion(L *lua.Thread, out []byte, spec string, verb byte, arg int) []by
 	case 'X':
 		body = strings.ToUpper(f.digits(strconv.FormatUint(unsigned(L.CheckNumber(arg)), 16), "0x"))
 	case 'e', 'E', 'f', 'g', 'G':
-		body = f.float(L.CheckNumber(arg), verb)
+		v := L.CheckNumber(arg)
+		if verb == 'f' {
+			_, exponent := math.Frexp(v)
+			L.Charge(max(exponent, 0)) // digits before the point
+		}
+		body = f.float(v, verb)
 	case 'q':
-		t := L.CheckString(arg)
-		L.Allocate(4 * len(t))
-		return quote(out, t)
+		quote(out, L.CheckString(arg))
+		return
 	case 's':
-		return appendString(L, out, f, spec, arg)
+		appendString(out, f, spec, arg)
+		return
 	default:
 		shown := ""
 		if verb != 0 {
@@ -102,11 +107,13 @@ func conversion(L *lua.Thread, out []byte, spec string, verb byte, arg int) []by
 		}
 		L.RaiseError("invalid option '%%%s' to 'format'", shown)
 	}
-	return f.pad(out, body)
+	out.Room(max(f.width, len(body)))
+	out.B = f.pad(out.B, body)
 }
 
 // appendString is %s. A value of the host's that has a text of its own is taken, too.
-func appendString(L *lua.Thread, out []byte, f formatSpec, spec string, arg int) []byte {
+func appendString(out *lua.Builder, f formatSpec, spec string, arg int) {
+	L := out.L
 	var body string
 	if v := L.Get(arg); v.AsUserData() != nil && !L.Metamethod(v, "__tostring").IsNil() {
 		body = L.ToString(v)
@@ -117,12 +124,14 @@ func appendString(L *lua.Thread, out []byte, f formatSpec, spec string, arg int)
 	if len(body) < 100 || strings.Contains(spec, ".") { // else it stays as it is
 		body, _, _ = strings.Cut(body, "\x00")
 	} else {
-		return append(out, body...)
+		out.Add(body)
+		return
 	}
 	if f.precision >= 0 && f.precision < len(body) {
 		body = body[:f.precision]
 	}
-	return f.pad(out, body)
+	out.Room(max(f.width, len(body)))
+	out.B = f.pad(out.B, body)
 }
 
 // unsigned converts as C does on amd64.
@@ -141,21 +150,23 @@ func unsigned(f float64) uint64 {
 }
 
 // quote appends t as Lua source.
-func quote(out []byte, t string) []byte {
-	out = append(out, '"')
+func quote(out *lua.Builder, t string) {
+	out.L.Charge(len(t) >> 1)
+	out.AddByte('"')
 	for i := range len(t) {
+		out.Room(len(`\000`))
 		switch c := t[i]; c {
 		case '"', '\\', '\n':
-			out = append(out, '\\', c)
+			out.B = append(out.B, '\\', c)
 		case '\r':
-			out = append(out, `\r`...)
+			out.B = append(out.B, `\r`...)
 		case 0:
-			out = append(out, `\000`...)
+			out.B = append(out.B, `\000`...)
 		default:
-			out = append(out, c)
+			out.B = append(out.B, c)
 		}
 	}
-	return append(out, '"')
+	out.AddByte('"')
 }
 
 // formatSpec is what stands between the percent sign and the verb of a conversion.

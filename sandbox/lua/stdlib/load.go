@@ -28,18 +28,33 @@ func (l *Library) Compile(L *lua.Thread, chunk, source string) (*lua.Proto, erro
 	if strings.HasPrefix(source, "\x1b") {
 		return nil, errors.New(chunk + ": precompiled code is not accepted")
 	}
-	L.Charge(100 + 4*len(source)) // some 50 ns a byte
+	L.Charge(CompileSteps(len(source)))
 	p, err := L.VM().Compile(chunk, source)
 	if err != nil {
+		read := len(source)
+		if syn := (*lua.SyntaxError)(nil); errors.As(err, &syn) && syn.Read > 0 {
+			read = syn.Read
+		}
+		L.Charge(wrongByteSteps * read)
 		return nil, err
 	}
+	L.Charge(instructionSteps * p.Instructions())
 	L.Allocate(p.Size())
 	return p, nil
 }
 
+// CompileSteps returns the steps that compiling n bytes of source is worth at least: more depends on what is in it.
+func CompileSteps(n int) int { return 100 + 3*n/2 }
+
+// Steps for an instruction that compiling made, and for a byte of a source up to where it is wrong.
+const (
+	instructionSteps = 40
+	wrongByteSteps   = 15
+)
+
 // load leaves a function, or nil and a message.
 func (l *Library) load(L *lua.Thread, source, name string) int {
-	L.ChargeBytes(len(name))
+	L.Charge(len(name) >> 2)
 	if strings.HasPrefix(source, "#") {
 		source = " " + source // only files may begin with a line for the shell
 	}
@@ -64,7 +79,7 @@ func (l *Library) load(L *lua.Thread, source, name string) int {
 func (l *Library) loadPieces(L *lua.Thread) int {
 	f := L.CheckFunction(1)
 	name := L.OptString(2, "=(load)")
-	var b strings.Builder
+	b := L.NewBuilder(0)
 	for {
 		L.Push(f.Value())
 		if err := L.Try(0, 1, lua.Nil); err != nil {
@@ -83,13 +98,11 @@ func (l *Library) loadPieces(L *lua.Thread) int {
 		if piece == "" {
 			break
 		}
-		L.Allocate(len(piece))
-		b.WriteString(piece)
-		if b.Len() > l.cfg.SourceBytes {
+		if b.Add(piece); len(b.B) > l.cfg.SourceBytes {
 			break // refused below
 		}
 	}
-	return l.load(L, b.String(), name)
+	return l.load(L, string(b.B), name)
 }
 
 // maxChunkName is the most bytes of a chunk's name in messages at run time, as in PUC.

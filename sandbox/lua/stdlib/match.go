@@ -29,9 +29,12 @@ const (
 	capturePosition = -2
 )
 
+// matcherSteps is what making a matcher is worth.
+const matcherSteps = 20
+
 // newMatcher returns a matcher. As in PUC a pattern ends at a NUL byte.
 func newMatcher(L *lua.Thread, src, pat string) *matcher {
-	L.ChargeBytes(len(pat))
+	L.Charge(matcherSteps + len(pat)>>4)
 	pat, _, _ = strings.Cut(pat, "\x00")
 	return &matcher{l: L, src: src, pat: pat}
 }
@@ -361,7 +364,7 @@ func (m *matcher) backReference(i int, c byte) int {
 		return -1 // its length is no length that can match
 	}
 	text := m.src[m.capture[n].start : m.capture[n].start+m.capture[n].len]
-	m.steps += len(text) >> 4
+	m.steps += len(text) >> 6
 	if strings.HasPrefix(m.src[i:], text) {
 		return i + len(text)
 	}
@@ -395,10 +398,7 @@ func (m *matcher) value(n, i, end int) lua.Value {
 
 // text returns a part of the source as a string.
 func (m *matcher) text(i, end int) lua.Value {
-	m.l.PushString(Part(m.l, m.src, i, end))
-	v := m.l.Get(-1)
-	m.l.Pop(1)
-	return v
+	return Part(m.l, m.src, i, end)
 }
 
 // push pushes the captures of a match; if there are none, the whole match if it is wanted.

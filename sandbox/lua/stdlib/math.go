@@ -32,17 +32,23 @@ func (l *Library) openMath() {
 		}
 	}
 	for name, f := range map[string]func(a, b float64) float64{
-		"atan2": math.Atan2, "fmod": remainder, "pow": lua.Pow,
+		"atan2": math.Atan2, "pow": lua.Pow,
 	} {
 		fns[name] = func(L *lua.Thread) int {
 			b := L.CheckNumber(2) // PUC as it is compiled looks at the second argument first
 			a := L.CheckNumber(1)
-			_, i := math.Frexp(a)
-			_, j := math.Frexp(b)
-			L.Charge(max(i-j, 0) >> 2) // a remainder is found bit by bit
 			L.Push(lua.Number(f(a, b)))
 			return 1
 		}
+	}
+	fns["fmod"] = func(L *lua.Thread) int {
+		b := L.CheckNumber(2)
+		a := L.CheckNumber(1)
+		_, i := math.Frexp(a)
+		_, j := math.Frexp(b)
+		L.Charge(max(i-j, 0) * 4) // a remainder is found bit by bit
+		L.Push(lua.Number(remainder(a, b)))
+		return 1
 	}
 	l.Add("math", fns)
 	t := l.tables["math"]

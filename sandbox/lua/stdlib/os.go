@@ -72,6 +72,7 @@ func osTime(L *lua.Thread) int {
 
 func osDate(L *lua.Thread) int {
 	format := L.OptString(1, "%c")
+	L.Charge(conversionSteps)
 	t := time.Now()
 	if !L.Get(2).IsNil() {
 		n := L.CheckNumber(2)
@@ -84,22 +85,30 @@ func osDate(L *lua.Thread) int {
 		format, t = rest, t.UTC()
 	}
 	if strings.HasPrefix(format, "*t") {
+		L.Charge(2 * conversionSteps)
 		L.Push(dateTable(L, t).Value())
 		return 1
 	}
-	L.Allocate(len(format) * 16)
+	L.ChargeBytes(len(format))
 	format, _, _ = strings.Cut(format, "\x00")
-	var b []byte
+	b := L.NewBuilder(len(format))
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {
-			b = append(b, format[i])
+			b.AddByte(format[i])
 			continue
 		}
 		i++
-		b = appendDate(b, t, format[i])
+		L.Charge(conversionSteps)
+		b.Room(maxConversion)
+		b.B = appendDate(b.B, t, format[i])
 	}
-	return L.PushString(string(b))
+	return b.Push()
 }
+
+const (
+	conversionSteps = 40 // a conversion of os.date
+	maxConversion   = 64 // bytes that one makes; the longest is %c
+)
 
 func dateTable(L *lua.Thread, t time.Time) *lua.Table {
 	out := L.NewTable(0, 9)

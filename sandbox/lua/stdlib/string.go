@@ -56,16 +56,15 @@ func PushBytes(L *lua.Thread, s string) int {
 
 func strChar(L *lua.Thread) int {
 	n := L.Top()
-	L.Allocate(n)
-	b := make([]byte, n)
-	for i := range b {
+	b := L.NewBuilder(n)
+	for i := range n {
 		c := int32(L.CheckInt(i + 1))
 		if c < 0 || c > 255 {
 			L.ArgError(i+1, "invalid value")
 		}
-		b[i] = byte(c)
+		b.B = append(b.B, byte(c))
 	}
-	return L.PushString(string(b))
+	return b.Push()
 }
 
 func strSub(L *lua.Thread) int {
@@ -75,7 +74,8 @@ func strSub(L *lua.Thread) int {
 		L.Push(L.Get(1))
 		return 1
 	}
-	return L.PushString(Part(L, s, i, j))
+	L.Push(Part(L, s, i, j))
+	return 1
 }
 
 // Range makes positions of a Go range of Lua's, which include the last one and count from 1, or from the end if
@@ -90,14 +90,18 @@ func Range(n, i, j int) (from, to int) {
 
 // Part returns a copy of s[i:j]: a script that keeps a part does not keep the rest, for which nothing is counted.
 // Not even a rest that is small may be kept, as parts of parts of it would keep it, too.
-func Part(L *lua.Thread, s string, i, j int) string {
+func Part(L *lua.Thread, s string, i, j int) lua.Value {
+	L.AllocateString(j - i)
+	return lua.String(cloned(s, i, j))
+}
+
+func cloned(s string, i, j int) string {
 	switch {
 	case j-i == len(s):
 		return s
 	case j-i == 1:
 		return bytesText[int(s[i]) : int(s[i])+1]
 	}
-	L.ChargeBytes(j - i)
 	return strings.Clone(s[i:j])
 }
 
@@ -118,18 +122,21 @@ func strRep(L *lua.Thread) int {
 	if n > lua.MaxString/len(s) {
 		L.RaiseError("resulting string too large")
 	}
+	L.AllocateString(n * len(s))
 	L.ChargeBytes(n * len(s))
-	return L.PushString(strings.Repeat(s, n))
+	L.Push(lua.String(strings.Repeat(s, n)))
+	return 1
 }
 
 // mapped makes a function from one string to another of the same length.
 func mapped(f func([]byte)) lua.Native {
 	return func(L *lua.Thread) int {
 		s := L.CheckString(1)
-		L.ChargeBytes(2 * len(s))
-		b := []byte(s)
-		f(b)
-		return L.PushString(string(b))
+		b := L.NewBuilder(len(s))
+		L.ChargeBytes(8 * len(s)) // byte by byte
+		b.B = append(b.B, s...)
+		f(b.B)
+		return b.Push()
 	}
 }
 
@@ -196,14 +203,14 @@ func find(L *lua.Thread, plain bool) int {
 
 // indexOf finds a text in linear time, and charges for it.
 func indexOf(L *lua.Thread, s, sub string) int {
-	L.ChargeBytes(len(s) + len(sub))
 	const short = 32 // Go's own search compares each position at once up to here
 	if len(sub) <= short || len(sub) >= len(s) {
-		return strings.Index(s, sub)
+		return indexShort(L, s, sub)
 	}
+	L.ChargeBytes(len(s))
 	// Knuth, Morris and Pratt: Go's search is quadratic on texts that are made for it.
 	L.Charge((len(s) + len(sub)) >> 2)
-	L.Allocate(4 * len(sub))
+	L.Buffer(4 * len(sub))
 	fail := make([]int32, len(sub))
 	for i, k := 1, int32(0); i < len(sub); i++ {
 		for k > 0 && sub[i] != sub[k] {
@@ -228,13 +235,42 @@ func indexOf(L *lua.Thread, s, sub string) int {
 	return -1
 }
 
+// indexShort is indexOf for a short text. Its first byte is searched for, and if it is found too often, the whole of it.
+func indexShort(L *lua.Thread, s, sub string) int {
+	if len(sub) == 0 || len(sub) >= len(s) {
+		L.ChargeBytes(len(sub))
+		return strings.Index(s, sub)
+	}
+	L.Charge(len(s) >> 6)
+	for i, failed := 0, 0; i+len(sub) <= len(s); failed++ {
+		if failed > (i+32)>>4 {
+			L.Charge((len(s) - i) >> 2)
+			n := strings.Index(s[i:], sub)
+			if n >= 0 {
+				n += i
+			}
+			return n
+		}
+		n := strings.IndexByte(s[i:], sub[0])
+		if n < 0 {
+			break
+		}
+		if i += n; strings.HasPrefix(s[i:], sub) {
+			return i
+		}
+		i++
+	}
+	return -1
+}
+
 func strGmatch(L *lua.Thread) int {
 	src, pat := L.CheckString(1), L.CheckString(2)
 	i := 0
-	const size = 200
+	const size = 800
 	L.Allocate(size)
+	m := newMatcher(L, src, pat)
 	L.Push(lua.NewIterator(func(L *lua.Thread) int {
-		m := newMatcher(L, src, pat)
+		m.l = L
 		for ; i <= len(src); i++ {
 			if end := m.at(i, 0); end >= 0 {
 				m.settle()
@@ -265,8 +301,7 @@ func strGsub(L *lua.Thread) int {
 	}
 	m := newMatcher(L, src, pat)
 	p := m.anchor()
-	g := substitution{L: L, m: m, repl: repl, out: make([]byte, 0, len(src))}
-	L.Allocate(len(src))
+	g := substitution{L: L, m: m, repl: repl, out: L.NewBuilder(len(src))}
 	i, n := 0, 0
 	for n < limit {
 		end := m.at(i, p)
@@ -279,7 +314,7 @@ func strGsub(L *lua.Thread) int {
 		case end > i:
 			i = end
 		case i < len(src):
-			g.out = append(g.out, src[i])
+			g.out.AddByte(src[i])
 			i++
 		default:
 			i = len(src) + 1
@@ -287,15 +322,12 @@ func strGsub(L *lua.Thread) int {
 		if i > len(src) || p == 1 {
 			break
 		}
-		checkSize(L, len(g.out))
 	}
 	m.settle()
 	if i < len(src) {
-		g.out = append(g.out, src[i:]...)
+		g.out.Add(src[i:])
 	}
-	checkSize(L, len(g.out))
-	L.ChargeBytes(len(g.out))
-	L.PushString(string(g.out))
+	g.out.Push()
 	L.Push(lua.Int(n))
 	return 2
 }
@@ -305,17 +337,7 @@ type substitution struct {
 	L    *lua.Thread
 	m    *matcher
 	repl lua.Value
-	out  []byte
-}
-
-// write appends to the result.
-func (g *substitution) write(s string) {
-	checkSize(g.L, len(g.out)+len(s))
-	if n := len(g.out) + len(s); n > cap(g.out) {
-		g.L.Allocate(n)
-	}
-	g.L.ChargeBytes(len(s))
-	g.out = append(g.out, s...)
+	out  lua.Builder
 }
 
 // add writes what replaces the match from i to end.
@@ -335,14 +357,14 @@ func (g *substitution) add(i, end int) {
 		return
 	}
 	if !v.Truth() {
-		g.write(m.src[i:end])
+		g.out.Add(m.src[i:end])
 		return
 	}
 	s, ok := v.ToString()
 	if !ok {
 		L.RaiseError("invalid replacement value (a %s)", v.Kind())
 	}
-	g.write(s)
+	g.out.Add(s)
 }
 
 // expand writes a replacement string, in which %1 to %9 are captures and %0 is the match.
@@ -351,21 +373,20 @@ func (g *substitution) expand(i, end int) {
 	g.L.Charge(len(t) >> 3)
 	for k := 0; k < len(t); k++ {
 		if t[k] != '%' {
-			g.out = append(g.out, t[k])
+			g.out.AddByte(t[k])
 			continue
 		}
 		k++
 		switch {
 		case k == len(t):
-			g.out = append(g.out, 0) // C's end of the string
+			g.out.AddByte(0) // C's end of the string
 		case t[k] < '0' || t[k] > '9':
-			g.out = append(g.out, t[k])
+			g.out.AddByte(t[k])
 		case t[k] == '0':
-			g.write(g.m.src[i:end])
+			g.out.Add(g.m.src[i:end])
 		default:
 			s, _ := g.m.value(int(t[k]-'1'), i, end).ToString()
-			g.write(s)
+			g.out.Add(s)
 		}
 	}
-	checkSize(g.L, len(g.out))
 }

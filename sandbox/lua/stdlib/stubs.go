@@ -87,7 +87,6 @@ func traceback(L *lua.Thread) int {
 			return 1
 		}
 	}
-	L.Charge(5000)
 	return L.PushString(L.Traceback(L.OptString(1, ""), L.OptInt(2, 1)))
 }
 
@@ -105,7 +104,7 @@ func getInfo(L *lua.Thread) int {
 			return 1
 		}
 	}
-	L.Charge(500 + len(what)>>3)
+	L.Charge(100 + len(what)>>2)
 	t := L.NewTable(0, 12)
 	set := func(name string, v lua.Value) { L.RawSet(t, lua.String(name), v) }
 	var seen [256]bool

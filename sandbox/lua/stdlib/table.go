@@ -11,12 +11,12 @@ func (l *Library) openTable() {
 		"concat": tableConcat, "insert": tableInsert, "remove": tableRemove, "sort": tableSort,
 		"foreach": tableForeach, "foreachi": tableForeachI,
 		"getn": func(L *lua.Thread) int {
-			L.Push(lua.Int(L.CheckTable(1).Len()))
+			L.Push(lua.Int(L.Len(L.CheckTable(1))))
 			return 1
 		},
 		"maxn": func(L *lua.Thread) int {
 			t := L.CheckTable(1)
-			L.Charge(t.Room())
+			L.Charge(t.Room() >> 1)
 			most := 0.0
 			for k := range t.All() {
 				if n, ok := k.AsNumber(); ok {
@@ -45,7 +45,7 @@ func tableConcat(L *lua.Thread) int {
 		i = checkIndex(L, 3)
 	}
 	if L.Get(4).IsNil() {
-		j = t.Len()
+		j = L.Len(t)
 	} else {
 		j = checkIndex(L, 4)
 	}
@@ -61,6 +61,8 @@ func tableConcat(L *lua.Thread) int {
 			s, _ := v.AsString()
 			size += len(s)
 		case lua.NumberKind:
+			f, _ := v.AsNumber()
+			L.Charge(lua.NumberSteps(f))
 			size += 8
 		default:
 			L.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Kind(), k)
@@ -70,24 +72,23 @@ func tableConcat(L *lua.Thread) int {
 		}
 		checkSize(L, size)
 	}
-	L.Allocate(size)
-	b := make([]byte, 0, size)
+	b := L.NewBuilder(size)
 	for k := i; k <= j; k++ {
-		b = appendText(b, t.GetInt(k))
+		if v := t.GetInt(k); v.IsNumber() {
+			f, _ := v.AsNumber()
+			b.Room(32)
+			b.B = lua.AppendNumber(b.B, f)
+		} else {
+			s, _ := v.AsString()
+			b.Room(len(s))
+			b.B = append(b.B, s...)
+		}
 		if k < j {
-			b = append(b, sep...)
+			b.Room(len(sep))
+			b.B = append(b.B, sep...)
 		}
 	}
-	return L.PushString(string(b))
-}
-
-// appendText appends a string or a number.
-func appendText(b []byte, v lua.Value) []byte {
-	if f, ok := v.AsNumber(); ok {
-		return lua.AppendNumber(b, f)
-	}
-	s, _ := v.AsString()
-	return append(b, s...)
+	return b.Push()
 }
 
 func checkSize(L *lua.Thread, n int) {
@@ -98,7 +99,7 @@ func checkSize(L *lua.Thread, n int) {
 
 func tableInsert(L *lua.Thread) int {
 	t := L.CheckTable(1)
-	e := t.Len() + 1
+	e := L.Len(t) + 1
 	switch L.Top() {
 	case 2:
 		L.RawSetInt(t, e, L.Get(2))
@@ -106,7 +107,7 @@ func tableInsert(L *lua.Thread) int {
 		pos := checkIndex(L, 2)
 		e = max(e, pos)
 		if n := e - pos; n > 0 {
-			L.Charge(n >> 2)
+			L.Charge(n >> 1)
 		}
 		if !t.Shift(pos, e) {
 			for i := e; i > pos; i-- {
@@ -123,7 +124,7 @@ func tableInsert(L *lua.Thread) int {
 
 func tableRemove(L *lua.Thread) int {
 	t := L.CheckTable(1)
-	e := t.Len()
+	e := L.Len(t)
 	pos := e
 	if !L.Get(2).IsNil() {
 		pos = checkIndex(L, 2)
@@ -131,7 +132,7 @@ func tableRemove(L *lua.Thread) int {
 	if pos < 1 || pos > e {
 		return 0
 	}
-	L.Charge((e - pos) >> 2)
+	L.Charge((e - pos) >> 1)
 	v := t.GetInt(pos)
 	if !t.Unshift(pos, e) {
 		for i := pos; i < e; i++ {
@@ -157,7 +158,7 @@ func tableForeach(L *lua.Thread) int {
 
 func tableForeachI(L *lua.Thread) int {
 	t := L.CheckTable(1)
-	n := t.Len()
+	n := L.Len(t)
 	f := L.CheckFunction(2)
 	for i := 1; i <= n; i++ {
 		if r := L.Call(f.Value(), lua.Int(i), t.GetInt(i)); !r.IsNil() {
@@ -172,7 +173,7 @@ func tableForeachI(L *lua.Thread) int {
 // order of equal elements depends on them. It can take quadratic time; each comparison is charged.
 func tableSort(L *lua.Thread) int {
 	t := L.CheckTable(1)
-	n := t.Len()
+	n := L.Len(t)
 	s := sorter{L: L, t: t}
 	if !L.Get(2).IsNil() {
 		s.less = L.CheckFunction(2).Value()

@@ -74,6 +74,7 @@ func (t token) text() string {
 type Error struct {
 	Line int
 	Text string
+	Read int // bytes of the source that were read; 0: all
 	// Unfinished is true if the source ended too early.
 	Unfinished bool
 }
@@ -107,7 +108,7 @@ func (s *scanner) fail(msg string, near token, shown bool) {
 	if shown && near != 0 { // PUC does not show a zero byte
 		text += fmt.Sprintf(" near '%s'", s.tokenText(near))
 	}
-	panic(&Error{Line: s.line, Text: text, Unfinished: near == tkEOF})
+	panic(&Error{Line: s.line, Text: text, Read: s.pos, Unfinished: near == tkEOF})
 }
 
 // tokenText shows the token that was read last, names, strings and numbers by their source.
@@ -346,7 +347,7 @@ func (s *scanner) quoted(quote byte) {
 // failInString reports an error in a string of which b was read, after escape sequences.
 func (s *scanner) failInString(msg string, quote byte, b []byte) {
 	text, _, _ := strings.Cut(string(quote)+string(b), "\x00")
-	panic(&Error{Line: s.line, Text: fmt.Sprintf("%s:%d: %s near '%s'", s.chunk, s.line, msg, text)})
+	panic(&Error{Line: s.line, Text: fmt.Sprintf("%s:%d: %s near '%s'", s.chunk, s.line, msg, text), Read: s.pos})
 }
 
 func (s *scanner) escape(quote byte, b []byte) []byte {
