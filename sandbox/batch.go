@@ -26,12 +26,8 @@ func (s *State) batch(r *Request) (Outcome, error) {
 	// A call to another object, in the middle of this, uses the builder, too.
 	args, calls := s.build.values, s.build.calls
 	s.build.values, s.build.calls = nil, nil
-	defer func() {
-		clear(args)
-		clear(calls)
-		s.build.values, s.build.calls = args[:0], calls[:0]
-	}()
-	results := make([]lua.Value, 0, len(fns))
+	s.batched = batched{args: args, calls: calls, results: make([]lua.Value, 0, len(fns))}
+	defer func() { s.batched = batched{} }()
 	var end *batchEnd
 	for i, fn := range fns {
 		s.vm.Clear()
@@ -60,10 +56,26 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		if end = s.checkResult(r, v); end != nil {
 			break
 		}
-		results = append(results, v)
+		s.batched.results = append(s.batched.results, v)
 	}
 	s.vm.Clear()
-	return s.writeBatch(r, results, end)
+	return s.writeBatch(r, s.batched.results, end)
+}
+
+// batched is what a running batch holds besides the stack.
+type batched struct {
+	args    []lua.Value
+	calls   []batchCall
+	results []lua.Value
+}
+
+// roots appends the values to a list.
+func (b *batched) roots(list []lua.Value) []lua.Value {
+	list = append(list, b.args...)
+	for i := range b.calls {
+		list = append(list, b.calls[i].kwargs.Value())
+	}
+	return append(list, b.results...)
 }
 
 // batchEnd is the exception that ends a batch.

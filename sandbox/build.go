@@ -65,6 +65,16 @@ const (
 	triple          // one of them: method, positional arguments, keyword arguments
 )
 
+// rest lets go of the values of the last use: they would be kept, uncounted, until the next.
+func (b *builder) rest() {
+	clear(b.frames[:cap(b.frames)])
+	b.frames, b.values, b.own = b.frames[:0], atRest(b.values), nil
+	if clear(b.calls[:cap(b.calls)]); cap(b.calls) > maxKept {
+		b.calls = nil
+	}
+	b.calls = b.calls[:0]
+}
+
 // begin makes the builder ready for a use. Texts may keep what is in own.
 func (b *builder) begin(u use, own []byte) {
 	b.use, b.own, b.phase, b.pushed, b.left = u, own, 0, 0, maxElements
@@ -83,7 +93,7 @@ func (b *builder) put(v lua.Value) error {
 		return object.Errorf(object.CodeTooLarge, "more than %d values", maxElements)
 	}
 	if b.left&(spendEvery-1) == 0 {
-		if err := b.s.spendArguments(spendEvery * 10); err != nil {
+		if err := b.s.spendArguments(spendEvery * elementSteps); err != nil {
 			return err
 		}
 	}
@@ -223,6 +233,9 @@ func (b *builder) Int(v int64) error {
 
 // BigInt is an integer of hearth.int.
 func (b *builder) BigInt(decimal []byte) error {
+	if err := b.s.spendArguments(len(decimal)*len(decimal)>>11 + integerSteps); err != nil {
+		return err
+	}
 	v, ok := parseInteger(string(decimal))
 	if !ok {
 		return object.Errorf(object.CodeTooLarge, "not an integer of at most %d digits", maxDigits)

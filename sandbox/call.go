@@ -90,9 +90,16 @@ func (s *State) enter(ctx context.Context, r *Request) {
 func (s *State) leave(out *Outcome) {
 	s.ctx, s.req, s.calling, s.want, s.at, s.trace = nil, nil, false, false, "", nil
 	s.meter.end()
-	s.vm.Clear()
+	s.rest()
 	s.pristine.steps += s.meter.lap()
 	out.Broken = s.broken != nil
+}
+
+// rest lets go of what the running call needed.
+func (s *State) rest() {
+	s.vm.Clear()
+	s.enc.rest()
+	s.build.rest()
 }
 
 // invoke runs one method, or reads or writes one attribute.

@@ -61,6 +61,9 @@ func (e *RemoteException) Error() string {
 	return e.Class + ": " + e.Message
 }
 
+// MaxMembers is how many members an object may expose.
+const MaxMembers = 1000
+
 // Bounds that are not for the operator to choose.
 const (
 	maxDepth     = 64        // containers inside each other, in and out
@@ -68,6 +71,7 @@ const (
 	maxArguments = 8000      // positional arguments of a call
 	maxDigits    = 4300      // decimal digits of an integer, as in Python
 	maxDocBytes  = 8 << 10   // of one member's documentation
+	maxDocLines  = 1000      // of the comment that it is made of
 	maxLogBytes  = 8 << 10   // of one log line
 	maxStack     = 256 << 10 // slots of the stack of a coroutine
 )

@@ -33,6 +33,9 @@ const (
 	maxSeconds = (maxDay+1-daysTo1970)*86400 - 1e-6
 )
 
+// dateSteps is what reading or writing a date is worth.
+const dateSteps = 40
+
 // dateMethods gives dates and times their operators.
 func (s *State) dateMethods() {
 	seconds := func(L *lua.Thread, i int) float64 {
@@ -60,6 +63,7 @@ func (s *State) dateMethods() {
 		"__lt": boolean(func(L *lua.Thread) bool { return seconds(L, 1) < seconds(L, 2) }),
 		"__le": boolean(func(L *lua.Thread) bool { return seconds(L, 1) <= seconds(L, 2) }),
 		"__tostring": func(L *lua.Thread) int {
+			L.Charge(dateSteps)
 			return L.PushString(isoDateTime(seconds(L, 1)))
 		},
 		"seconds": func(L *lua.Thread) int {
@@ -76,6 +80,7 @@ func (s *State) dateMethods() {
 		"__lt": boolean(func(L *lua.Thread) bool { return day(L, 1) < day(L, 2) }),
 		"__le": boolean(func(L *lua.Thread) bool { return day(L, 1) <= day(L, 2) }),
 		"__tostring": func(L *lua.Thread) int {
+			L.Charge(dateSteps)
 			return L.PushString(isoDate(day(L, 1)))
 		},
 		"day": func(L *lua.Thread) int {
@@ -94,6 +99,7 @@ func (s *State) newDateTime(L *lua.Thread) int {
 	case lua.NumberKind:
 		v, _ = arg.AsNumber()
 	case lua.StringKind:
+		L.Charge(dateSteps)
 		t, err := time.Parse("2006-01-02T15:04:05", clip(text, 100))
 		if err != nil {
 			L.ArgError(1, "want seconds since 1970 or a text like 2026-01-31T12:00:00")
@@ -119,6 +125,7 @@ func (s *State) newDate(L *lua.Thread) int {
 		f, _ := arg.AsNumber()
 		v = int64(f)
 	case lua.StringKind:
+		L.Charge(dateSteps)
 		t, err := time.Parse("2006-01-02", clip(text, 100))
 		if err != nil {
 			L.ArgError(1, "want a day number or a text like 2026-01-31")

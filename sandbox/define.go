@@ -39,9 +39,11 @@ func (s *State) newObject(L *lua.Thread) int {
 	d := &definition{mode: object.Session}
 	if L.Top() > 0 {
 		options := L.CheckTable(1)
+		L.Charge(options.Room() >> 1)
 		for k, v := range options.All() {
 			key, _ := k.AsString()
 			text, isText := v.AsString()
+			L.Charge((len(key) + len(text)) >> 2) // secrets are searched for
 			switch {
 			case key == "doc" && isText:
 				d.doc = clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(text), "\uFFFD")), maxDocBytes)
@@ -131,6 +133,9 @@ func (s *State) defineSection(d *definition, section string) error {
 		}
 		m := d.members[object.Method(name)]
 		if m == nil {
+			if len(d.members) == MaxMembers {
+				return fmt.Errorf("%s: the object exposes more than %d members", file, MaxMembers)
+			}
 			m = &member{}
 			d.members[object.Method(name)] = m
 		}

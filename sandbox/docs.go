@@ -10,6 +10,13 @@ import (
 type docReader struct {
 	p     *Program
 	lines map[string][]string // by file
+	docs  map[docPlace]string
+}
+
+// docPlace is a line of a file.
+type docPlace struct {
+	file string
+	line int
 }
 
 // above returns the comment that stands right above a function, "" if there is none:
@@ -18,13 +25,26 @@ func (r *docReader) above(fn *lua.Function) string {
 	if fn == nil || fn.Proto() == nil {
 		return ""
 	}
-	lines := r.source(fn.Proto().Chunk)
-	end := fn.Proto().Line - 1 // of the lines above, counted from 0
+	at := docPlace{fn.Proto().Chunk, fn.Proto().Line}
+	doc, known := r.docs[at]
+	if !known {
+		if r.docs == nil {
+			r.docs = map[docPlace]string{}
+		}
+		doc = commentAbove(r.source(at.file), at.line-1)
+		r.docs[at] = doc
+	}
+	return doc
+}
+
+// commentAbove returns the comment that the first end lines end with. It looks at no more than the last maxDocLines.
+func commentAbove(lines []string, end int) string {
 	if end <= 0 || end > len(lines) {
 		return ""
 	}
+	first := max(0, end-maxDocLines)
 	if strings.HasSuffix(strings.TrimSpace(lines[end-1]), "]]") {
-		for i := end - 1; i >= 0; i-- {
+		for i := end - 1; i >= first; i-- {
 			if text, ok := strings.CutPrefix(strings.TrimSpace(lines[i]), "--[["); ok {
 				text = strings.Join(append([]string{text}, lines[i+1:end]...), "\n")
 				return cleanDoc(strings.Split(strings.TrimSuffix(strings.TrimSpace(text), "]]"), "\n"))
@@ -33,7 +53,7 @@ func (r *docReader) above(fn *lua.Function) string {
 		return ""
 	}
 	begin := end
-	for begin > 0 && strings.HasPrefix(strings.TrimSpace(lines[begin-1]), "--") {
+	for begin > first && strings.HasPrefix(strings.TrimSpace(lines[begin-1]), "--") {
 		begin--
 	}
 	doc := make([]string, 0, end-begin)

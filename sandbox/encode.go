@@ -20,21 +20,41 @@ type encoder struct {
 	to       object.Sink
 	protocol object.Protocol
 	left     int          // elements that may still be written
+	owed     int          // steps for what was written since the limits were checked
 	bytes    int          // and bytes of texts
 	open     []*lua.Table // the tables being written, outermost first
 	path     []lua.Value  // where in the value we are
 	name     string       // what the path begins with
 	redact   bool         // the value is an error's: no secret may be in it
+	partly   bool         // the script runs: the values are arguments for another object
 	scratch  []lua.Value  // keys and values of the dicts being written
 }
 
 // begin prepares for values that messages call name, for example "result".
 func (e *encoder) begin(to object.Sink, p object.Protocol, name string) {
-	e.to, e.protocol, e.name, e.left = to, p, name, maxElements
-	e.open, e.path = e.open[:0], e.path[:0]
-	clear(e.scratch)
-	e.scratch = e.scratch[:0]
+	e.to, e.protocol, e.name, e.left, e.partly = to, p, name, maxElements, false
+	e.open, e.path, e.scratch = e.open[:0], e.path[:0], e.scratch[:0]
 }
+
+// rest lets go of what the last values needed: it would be kept, uncounted, until there are others.
+func (e *encoder) rest() {
+	clear(e.open[:cap(e.open)])
+	clear(e.path[:cap(e.path)])
+	e.open, e.path, e.to = e.open[:0], e.path[:0], nil
+	e.scratch = atRest(e.scratch)
+}
+
+// atRest empties a list for later use. A long one is not kept.
+func atRest(list []lua.Value) []lua.Value {
+	if cap(list) > maxKept {
+		return nil
+	}
+	clear(list[:cap(list)])
+	return list[:0]
+}
+
+// maxKept is how many values a list at rest has room for.
+const maxKept = 256
 
 // wrongValue is a value that cannot travel; its text names what and where.
 type wrongValue struct{ msg string }
@@ -89,10 +109,8 @@ func (e *encoder) value(v lua.Value) error {
 	if e.left--; e.left < 0 {
 		return e.tooMany()
 	}
-	if e.left&(spendEvery-1) == 0 {
-		if err := e.spendSteps(spendEvery * 10); err != nil {
-			return err
-		}
+	if err := e.owe(elementSteps); err != nil {
+		return err
 	}
 	switch v.Kind() {
 	case lua.StringKind:
@@ -114,6 +132,18 @@ func (e *encoder) value(v lua.Value) error {
 		return e.userdata(v.AsUserData())
 	}
 	return e.wrong("is a " + v.Kind().String() + ": only data can be sent")
+}
+
+// elementSteps is what reading or writing one small value is worth.
+const elementSteps = 10
+
+// owe takes steps for what is written next, many at a time.
+func (e *encoder) owe(steps int) error {
+	if e.owed += steps; e.owed < spendEvery*elementSteps {
+		return nil
+	}
+	steps, e.owed = e.owed, 0
+	return e.spendSteps(steps)
 }
 
 // text writes a string, which must be one.
@@ -152,12 +182,12 @@ func validWTF8(s string) bool {
 	return true
 }
 
-// spendSteps takes steps for writing. The script has run: a limit that this spends ends the instance, as the
+// spendSteps takes steps for writing. If the script has run, a limit that this spends ends the instance, as the
 // call had its effects and has no result.
 func (e *encoder) spendSteps(steps int) error {
 	err := e.s.meter.spend(steps)
-	if err == nil {
-		return nil
+	if err == nil || e.partly { // then it ends when it continues
+		return err
 	}
 	limit := *err.(*object.Error) //nolint:errorlint,forcetypeassert // spend returns nothing else
 	msg, _, _ := strings.Cut(limit.Msg, ";")
@@ -193,7 +223,14 @@ func (e *encoder) userdata(ud *lua.UserData) error {
 		if v.IsInt64() {
 			return e.to.Int(v.Int64())
 		}
-		return e.to.BigInt(v.Append(nil, 10))
+		if err := e.owe(textSteps(v)); err != nil {
+			return err
+		}
+		digits := v.Append(nil, 10)
+		if err := e.spend(len(digits)); err != nil {
+			return err
+		}
+		return e.to.BigInt(digits)
 	case floatValue:
 		return e.to.Float(float64(v))
 	case complex128:
@@ -221,10 +258,8 @@ func (e *encoder) table(t *lua.Table) error {
 	if len(e.open) >= maxDepth {
 		return e.wrong("is nested deeper than " + strconv.Itoa(maxDepth))
 	}
-	if holes := t.Room(); holes > spendEvery { // they are passed one by one
-		if err := e.spendSteps(holes >> 2); err != nil {
-			return err
-		}
+	if err := e.owe(elementSteps + t.Room()>>2); err != nil { // holes are passed one by one
+		return err
 	}
 	e.open = append(e.open, t)
 	var err error
@@ -242,7 +277,7 @@ func (e *encoder) table(t *lua.Table) error {
 	case mt.kw:
 		err = e.wrong("is made by hearth.kw, which belongs at the end of a proxy call's arguments")
 	default:
-		if isSequence(t) {
+		if e.isSequence(t) {
 			err = e.sequence(object.ListKind, t)
 		} else {
 			err = e.dict(t)
@@ -254,9 +289,16 @@ func (e *encoder) table(t *lua.Table) error {
 	return err
 }
 
+// length returns the length of a table.
+func (e *encoder) length(t *lua.Table) int {
+	n, steps := t.Border()
+	e.owed += steps
+	return n
+}
+
 // isSequence reports whether the keys of t are exactly 1 to n.
-func isSequence(t *lua.Table) bool {
-	n := t.Len()
+func (e *encoder) isSequence(t *lua.Table) bool {
+	n := e.length(t)
 	if !onlyUpTo(t, n) {
 		return false
 	}
@@ -280,7 +322,7 @@ func onlyUpTo(t *lua.Table, n int) bool {
 
 // sequence writes the elements 1 to n of t. A gap is None.
 func (e *encoder) sequence(k object.Kind, t *lua.Table) error {
-	n := t.Len()
+	n := e.length(t)
 	if !onlyUpTo(t, n) {
 		return e.wrong("is a " + k.String() + " with other keys than positions")
 	}
@@ -372,6 +414,15 @@ func (e *encoder) exception(t *lua.Table) error {
 //
 // Source: doc/wire.md "Errors".
 func (e *encoder) exceptionDict(class string, args []lua.Value, trace []string) error {
+	if e.left -= exceptionValues; e.left < 0 {
+		return e.tooMany()
+	}
+	if err := e.owe(exceptionValues * elementSteps); err != nil {
+		return err
+	}
+	if err := e.spend(exceptionBytes); err != nil {
+		return err
+	}
 	w := sinkWriter{to: e.to}
 	w.begin(object.DictKind, 4)
 	w.text(classKey)
@@ -408,6 +459,12 @@ func (e *encoder) exceptionDict(class string, args []lua.Value, trace []string) 
 	}
 	return w.err
 }
+
+// An exception has these values and bytes of text besides its arguments.
+const (
+	exceptionValues = 12
+	exceptionBytes  = 60
+)
 
 // sinkWriter writes fixed structure and remembers the first error.
 type sinkWriter struct {

@@ -26,6 +26,9 @@ func (s *State) newException(L *lua.Thread) int {
 		}
 		args.Append(v)
 	}
+	if n, ok := valueOf(args.GetInt(1)).(*big.Int); ok {
+		L.Charge(textSteps(n))
+	}
 	L.Push(s.exceptionTable(class, args).Value())
 	return 1
 }

@@ -62,7 +62,7 @@ func (s *State) mend() bool {
 // argument of an init; nil if it can. It is asked by who called Handover.
 func (s *State) Inheritable(value func(object.Sink) error) error {
 	s.build.begin(forValues, nil)
-	defer func() { s.build.values = s.build.values[:0] }()
+	defer s.build.rest()
 	if err := value(&s.build); err != nil {
 		return err
 	}

@@ -33,9 +33,7 @@ func (s *State) openHearth() {
 			return s.pushBytes(L, L.CheckString(1))
 		},
 		"int": func(L *lua.Thread) int {
-			if t, ok := L.CheckAny(1).AsString(); ok {
-				L.Charge(min(len(t), maxDigits+1) * min(len(t), maxDigits+1) >> 12)
-			}
+			L.CheckAny(1)
 			return s.pushInteger(L, checkInteger(L, 1))
 		},
 		"float": func(L *lua.Thread) int {
@@ -105,6 +103,7 @@ func (s *State) markerOfAny(mark *lua.Table) lua.Native {
 // exists and is another object's is answered like one that does not.
 func (s *State) secret(L *lua.Thread) int {
 	name := L.CheckString(1)
+	L.Charge(secretSteps + len(name)>>4)
 	value, ok := s.p.env.Secret(s.p.id, name)
 	if !ok {
 		shown := "name"
@@ -117,12 +116,19 @@ func (s *State) secret(L *lua.Thread) int {
 	return L.PushString(value)
 }
 
+// Steps for what is worth more than its allocation.
+const (
+	secretSteps = 50
+	callerSteps = 200
+)
+
 // callerTable is hearth.caller(): who calls, as the host has verified it.
 func (s *State) callerTable(L *lua.Thread) int {
 	if s.req == nil {
 		L.RaiseError("hearth.caller: no call is running")
 	}
 	c := &s.req.Caller
+	L.Charge(callerSteps)
 	t := L.NewTable(0, 6)
 	t.SetString("principal", lua.String(string(c.Principal)))
 	t.SetString("tenant", lua.String(string(c.Tenant)))

@@ -31,6 +31,8 @@ func checkInteger(L *lua.Thread, i int) *big.Int {
 		L.ArgError(i, "the number %s is not an exact integer", lua.FormatNumber(f))
 	}
 	if t, ok := v.AsString(); ok {
+		digits := min(len(t), maxDigits+1)
+		L.Charge(len(t)>>2 + digits*digits>>11)
 		b, ok := parseInteger(strings.TrimSpace(t))
 		if !ok {
 			L.ArgError(i, "not a decimal integer of at most %d digits", maxDigits)
@@ -54,17 +56,29 @@ func (s *State) pushInteger(L *lua.Thread, v *big.Int) int {
 	if v.BitLen() > maxBits {
 		L.RaiseError("integer too large (at most %d digits)", maxDigits)
 	}
+	L.Charge(integerSteps)
 	L.Push(L.NewUserData(v, s.mt.integer, v.BitLen()/8))
 	return 1
 }
 
+// integerSteps is what making a small integer is worth.
+const integerSteps = 20
+
+// sum and product return the steps that adding and multiplying integers are worth.
+func sum(a, b *big.Int) int { return max(a.BitLen(), b.BitLen()) >> 9 }
+
+func product(a, b *big.Int) int { return a.BitLen()*b.BitLen()>>14 + sum(a, b) }
+
+// textSteps returns the steps that writing an integer in decimal is worth.
+func textSteps(v *big.Int) int { return integerSteps + v.BitLen() }
+
 // integerMethods gives big integers their operators. Results stay integers, whatever
 // their size, so that no digit is lost on the way.
 func (s *State) integerMethods() {
-	op := func(f func(z, a, b *big.Int)) lua.Native {
+	op := func(f func(z, a, b *big.Int), cost func(a, b *big.Int) int) lua.Native {
 		return func(L *lua.Thread) int {
 			a, b := checkInteger(L, 1), checkInteger(L, 2)
-			L.Charge((a.BitLen() + 64) * (b.BitLen() + 64) >> 14)
+			L.Charge(cost(a, b))
 			z := new(big.Int)
 			f(z, a, b)
 			return s.pushInteger(L, z)
@@ -83,7 +97,7 @@ func (s *State) integerMethods() {
 			if b.Sign() == 0 {
 				L.RaiseError("integer division by zero")
 			}
-			L.Charge((a.BitLen() + 64) * (b.BitLen() + 64) >> 14)
+			L.Charge(product(a, b))
 			q, r := new(big.Int).QuoRem(a, b, new(big.Int))
 			if r.Sign() != 0 && r.Sign() != b.Sign() {
 				q.Sub(q, big.NewInt(1))
@@ -95,13 +109,13 @@ func (s *State) integerMethods() {
 	quotient := floor(func(q, _ *big.Int) *big.Int { return q })
 	tostring := func(L *lua.Thread) int {
 		v := checkInteger(L, 1)
-		L.Charge(v.BitLen())
+		L.Charge(textSteps(v))
 		return L.PushString(v.String())
 	}
 	s.methods(s.mt.integer, map[string]lua.Native{
-		"__add": op(func(z, a, b *big.Int) { z.Add(a, b) }),
-		"__sub": op(func(z, a, b *big.Int) { z.Sub(a, b) }),
-		"__mul": op(func(z, a, b *big.Int) { z.Mul(a, b) }),
+		"__add": op(func(z, a, b *big.Int) { z.Add(a, b) }, sum),
+		"__sub": op(func(z, a, b *big.Int) { z.Sub(a, b) }, sum),
+		"__mul": op(func(z, a, b *big.Int) { z.Mul(a, b) }, product),
 		"__unm": func(L *lua.Thread) int { return s.pushInteger(L, new(big.Int).Neg(checkInteger(L, 1))) },
 		"__div": quotient,
 		"__mod": floor(func(_, r *big.Int) *big.Int { return r }),
@@ -110,17 +124,24 @@ func (s *State) integerMethods() {
 		"__le":  compare(func(c int) bool { return c <= 0 }),
 		"__concat": func(L *lua.Thread) int {
 			a, b := L.ToString(L.Get(1)), L.ToString(L.Get(2))
-			L.ChargeBytes(len(a) + len(b))
-			return L.PushString(a + b)
+			t := L.NewBuilder(len(a) + len(b))
+			t.Add(a)
+			t.Add(b)
+			return t.Push()
 		},
 		"__tostring": tostring,
 		"idiv":       quotient,
 		"tonumber": func(L *lua.Thread) int {
-			L.Push(lua.Number(toFloat(checkInteger(L, 1))))
+			v := checkInteger(L, 1)
+			L.Charge(floatSteps(v))
+			L.Push(lua.Number(toFloat(v)))
 			return 1
 		},
 	})
 }
+
+// floatSteps returns the steps that toFloat is worth.
+func floatSteps(v *big.Int) int { return integerSteps + v.BitLen()>>5 }
 
 // toFloat returns the nearest float of an integer.
 func toFloat(v *big.Int) float64 {

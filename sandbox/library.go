@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"math/big"
 	"strings"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -45,6 +46,9 @@ func (s *State) toNumber(L *lua.Thread) int {
 	case nil:
 		return stdlib.ToNumber(L)
 	default:
+		if i, ok := n.(*big.Int); ok {
+			L.Charge(floatSteps(i))
+		}
 		if f, ok := asFloat(n); ok {
 			L.Push(lua.Number(f))
 		} else {

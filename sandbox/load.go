@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
 // Program is a loaded script. It is immutable and safe for concurrent use; each
@@ -103,6 +104,12 @@ func (p *Program) lib(L *lua.Thread, name string) (*lua.Proto, error) {
 		return nil, fmt.Errorf("there is no module %s: require finds files of this tenant's lib folder only", name)
 	}
 	L.Charge(100)
+	p.mu.Lock()
+	known := m.proto != nil || m.err != nil
+	p.mu.Unlock()
+	if !known {
+		L.Charge(stdlib.CompileSteps(len(m.source)))
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if m.proto == nil && m.err == nil {

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -39,7 +40,8 @@ func (s *State) Report(u *Usage) { s.meter.fence.usage = u }
 // exceed it. Only then the values in use are counted again. The limit holds within an eighth.
 //
 // Garbage of all states of the process is bounded by its soft memory limit: near it, a call that has itself
-// allocated more than its limit is ended, and not the process.
+// allocated more than its limit is ended, and not the process. As memory is counted before it is allocated, what one
+// allocation takes is known then.
 type fence struct {
 	s       *State
 	limit   int64
@@ -80,10 +82,9 @@ func (f *fence) check() *object.Error {
 		}
 		f.held = min(f.held, f.limit-f.limit/8) // or the next count would be due at once
 	}
-	if allocated-f.sampled >= sampleEvery {
+	if coming := allocated - f.sampled; coming >= sampleEvery {
 		f.sampled = allocated
-		f.collect()
-		if allocated-f.began > f.limit && f.processFull() {
+		if f.processFull(coming) && allocated-f.began > f.limit {
 			return f.exceeded()
 		}
 	}
@@ -104,37 +105,37 @@ func (f *fence) asked() uint64 {
 // collecting makes the states of the process wait for each other's collection.
 var collecting sync.Mutex
 
-// collect collects garbage when the heap has reached half of the soft limit and an eighth of the limit is new since
-// the last collection: a script that makes strings of megabytes is faster than the collector.
-func (f *fence) collect() {
-	if !f.shouldCollect() {
-		return
+// collected is the size of the process's heap after the last collection that a fence asked for, in bytes.
+var collected atomic.Int64
+
+// processFull reports whether the heap of the process exceeds its soft memory limit when so many bytes come,
+// garbage aside. It collects garbage when half of the room that the last collection left is used up: scripts that make
+// strings of megabytes are faster than the collector, which may then not keep the process within its limit.
+func (f *fence) processFull(coming int64) bool {
+	soft := debug.SetMemoryLimit(-1)
+	if soft == math.MaxInt64 {
+		return false
 	}
-	collecting.Lock()
-	defer collecting.Unlock()
-	if f.shouldCollect() { // another state may have collected
-		runtime.GC()
+	held, due := f.heap(soft)
+	if held+coming > due {
+		collecting.Lock()
+		defer collecting.Unlock()
+		if held, due = f.heap(soft); held+coming > due { // no other state has collected
+			runtime.GC()
+			held, _ = f.heap(soft)
+			collected.Store(held)
+		}
 	}
+	return held+coming > soft
 }
 
-func (f *fence) shouldCollect() bool {
+// heap returns the bytes of the process's heap, garbage included, and at how many it is collected next.
+func (f *fence) heap(soft int64) (held, due int64) {
 	metrics.Read(f.samples[:])
-	held, live := f.samples[0].Value.Uint64(), f.samples[1].Value.Uint64()
-	soft := uint64(debug.SetMemoryLimit(-1))
-	return held > soft/2 && held > live+soft/8
-}
-
-// processFull reports whether the process uses more than its soft memory limit, garbage aside.
-func (f *fence) processFull() bool {
-	metrics.Read(f.samples[:])
-	soft := uint64(debug.SetMemoryLimit(-1))
-	held, live := f.samples[0].Value.Uint64(), f.samples[1].Value.Uint64()
-	if held <= soft || held < live+live/2 { // it was collected a moment ago
-		return held > soft && live > soft
-	}
-	runtime.GC()
-	metrics.Read(f.samples[:1])
-	return f.samples[0].Value.Uint64() > soft
+	held = int64(f.samples[0].Value.Uint64()) //nolint:gosec // memory has fewer bytes
+	// What was live at the end of a collection may include much that was made while it ran.
+	base := min(collected.Load(), int64(f.samples[1].Value.Uint64())) //nolint:gosec // likewise
+	return held, base + max(soft-base, soft/4)/2
 }
 
 func (f *fence) exceeded() *object.Error {
@@ -159,6 +160,10 @@ func (s *State) HeldBytes(most int64) int64 {
 		roots = append(roots, s.build.frames[i].t.Value())
 	}
 	roots = append(roots, s.build.values...)
+	for i := range s.build.calls {
+		roots = append(roots, s.build.calls[i].kwargs.Value())
+	}
+	roots = s.batched.roots(roots)
 	return s.vm.Held(most, roots...)
 }
 

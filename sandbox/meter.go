@@ -152,8 +152,11 @@ func (m *meter) spent() *object.Error {
 }
 
 // spend takes steps for work that is done outside the script's run, such as reading arguments and writing
-// results, and returns the error of the limit that is spent, nil if none is.
+// results, and returns the error of the limit that is spent, nil if none is. Outside a budget nothing is limited.
 func (m *meter) spend(steps int) error {
+	if !m.active {
+		return nil
+	}
 	m.vm.Spend(steps)
 	if m.why != nil {
 		return m.why

@@ -12,11 +12,15 @@ import (
 // proxyValue is another object, as a script holds it.
 type proxyValue struct{ to object.ID }
 
+// proxySteps is what making a proxy, or a method of one, is worth.
+const proxySteps = 40
+
 // maxProxyNames bounds how many method functions a state keeps for its proxies.
 const maxProxyNames = 256
 
 // newProxy is hearth.proxy(id). It calls nobody yet.
 func (s *State) newProxy(L *lua.Thread) int {
+	L.Charge(proxySteps)
 	id, err := object.ParseID(L.CheckString(1))
 	if err != nil {
 		L.ArgError(1, "%s", err)
@@ -52,6 +56,7 @@ func (s *State) proxyMethods() {
 		if !object.Method(name).Callable() {
 			L.RaiseError("%q can never be called", clip(s.p.env.Redact(name), 40))
 		}
+		L.Charge(proxySteps)
 		fn = lua.NewNative(func(L *lua.Thread) int {
 			p := checkProxy(L, name)
 			args, kwargs := s.proxyArguments(L, 2)
@@ -135,9 +140,8 @@ func (s *State) proxyCall(L *lua.Thread, p *proxyValue, kind object.CallKind, na
 		L.Push(lua.Nil)
 		return 1
 	}
-	v := s.build.values[0]
-	s.build.values = s.build.values[:0]
-	L.Push(v)
+	L.Push(s.build.values[0])
+	s.build.rest()
 	return 1
 }
 
@@ -145,6 +149,7 @@ func (s *State) proxyCall(L *lua.Thread, p *proxyValue, kind object.CallKind, na
 func (s *State) writeProxyArguments(to object.Sink, args []lua.Value, kwargs *lua.Table) error {
 	e := &s.enc
 	e.begin(to, object.Pyro5, "argument")
+	e.partly = true
 	if err := to.Begin(object.TupleKind, len(args)); err != nil {
 		return err
 	}
@@ -161,6 +166,9 @@ func (s *State) writeProxyArguments(to object.Sink, args []lua.Value, kwargs *lu
 	}
 	if kwargs == nil {
 		return to.Null()
+	}
+	if err := e.owe(kwargs.Room() >> 1); err != nil {
+		return err
 	}
 	for k := range kwargs.All() {
 		if k.Kind() != lua.StringKind {

@@ -17,7 +17,7 @@ type loadingValue struct{}
 // script has put into package.loaded or package.preload, or a file of the tenant's lib folder.
 func (s *State) require(L *lua.Thread) int {
 	name := L.CheckString(1)
-	L.ChargeBytes(len(name))
+	L.Charge(10 + len(name)>>3)
 	if v := s.loaded.GetString(name); v == loading {
 		L.RaiseError("require: module %q requires itself, directly or through others", clip(s.p.env.Redact(name), 40))
 	} else if v.Truth() {

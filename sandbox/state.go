@@ -44,6 +44,7 @@ type State struct {
 	want    bool     // note where an error was raised
 	at      string   // its place, chunk:line
 	trace   []string // the traceback, if the caller may see it
+	batched batched
 
 	broken *object.Error // why nothing can run any more
 }
@@ -225,7 +226,7 @@ func (s *State) enterHook(ctx context.Context, fn *lua.Function) (leave func()) 
 		s.meter.end()
 		s.ctx, s.calling = nil, false
 		s.pristine.steps += s.meter.lap()
-		s.vm.Clear()
+		s.rest()
 	}
 }
 

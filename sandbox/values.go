@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hearthhost/hearth/internal/alias"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
@@ -184,12 +185,14 @@ func (s *State) bytesMethods() {
 			return 1
 		},
 		"__tostring": func(L *lua.Thread) int {
-			return L.PushString(text(L, 1))
+			return L.PushShared(text(L, 1))
 		},
 		"__concat": func(L *lua.Thread) int {
 			a, b := text(L, 1), text(L, 2)
-			L.ChargeBytes(len(a) + len(b))
-			return s.pushBytes(L, a+b)
+			t := L.NewBuilder(len(a) + len(b))
+			t.Add(a)
+			t.Add(b)
+			return s.pushBuilt(L, &t)
 		},
 		"__eq": func(L *lua.Thread) int {
 			a, b := text(L, 1), text(L, 2)
@@ -216,12 +219,16 @@ func (s *State) bytesMethods() {
 		"sub": func(L *lua.Thread) int {
 			b := text(L, 1)
 			i, j := stdlib.Range(len(b), L.OptInt(2, 1), L.OptInt(3, -1))
-			return s.pushBytes(L, stdlib.Part(L, b, i, j))
+			part, _ := stdlib.Part(L, b, i, j).AsString()
+			return s.pushBytes(L, part)
 		},
 		"byte": func(L *lua.Thread) int { return stdlib.PushBytes(L, text(L, 1)) },
 		"base64": func(L *lua.Thread) int {
-			L.ChargeBytes(4 * len(text(L, 1)))
-			return L.PushString(base64.StdEncoding.EncodeToString([]byte(text(L, 1))))
+			b := text(L, 1)
+			L.Charge(len(b) >> 2)
+			t := L.NewBuilder(base64.StdEncoding.EncodedLen(len(b)))
+			t.B = base64.StdEncoding.AppendEncode(t.B, alias.Bytes(b))
+			return t.Push()
 		},
 	})
 }
@@ -230,6 +237,14 @@ func (s *State) bytesMethods() {
 func (s *State) pushBytes(L *lua.Thread, b string) int {
 	L.Push(L.NewUserData(bytesValue(b), s.mt.bytes, len(b)))
 	return 1
+}
+
+// pushBuilt pushes bytes that a builder made.
+func (s *State) pushBuilt(L *lua.Thread, t *lua.Builder) int {
+	t.Push()
+	b, _ := L.Get(-1).AsString()
+	L.Pop(1)
+	return s.pushBytes(L, b)
 }
 
 // floatMethods lets a forced float calculate: results are ordinary numbers.

@@ -5,6 +5,7 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,6 +21,9 @@ const (
 	hostileTenants = 4         // each has a worker of its own and attacks one script after another
 	hostileGrowth  = 256 << 10 // KiB by which the host's own process may grow over the corpus
 )
+
+// hostileOnly selects scripts of the corpus, for whoever works on one: go test -run TestHostile -args -hostile 'sort_*'.
+var hostileOnly = flag.String("hostile", "*", "pattern of the names of the scripts that TestHostile runs")
 
 // TestHostile serves the scripts in testdata/hostile, makes the calls that each names on its
 // first lines (see [hostileStep]) and wants what they expect, while a neighbour tenant answers as
@@ -148,7 +152,7 @@ func (s *hostileScript) single() bool {
 
 func hostileScripts(t testing.TB) (all []*hostileScript) {
 	t.Helper()
-	files, err := filepath.Glob("testdata/hostile/*.lua")
+	files, err := filepath.Glob("testdata/hostile/" + *hostileOnly + ".lua")
 	check(t, err)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
