@@ -62,11 +62,12 @@ func Advice(p *policy.Policy, now time.Time) []string {
 func useless(p *policy.Policy) []string {
 	var out []string
 	if !p.AllTenants && len(p.Tenants) == 0 {
-		out = append(out, fmt.Sprintf("the policy declares no tenant, so that no object is served: add tenant \"demo\" {} to serve %s",
-			filepath.Join(p.Scripts, "demo")))
+		out = append(out, fmt.Sprintf("the policy declares no tenant, so that no object is served: "+
+			"add tenant \"demo\" {} to serve %s", filepath.Join(p.Scripts, "demo")))
 	}
 	if len(p.Listeners) == 0 {
-		out = append(out, `the policy has no listener, so that no client can connect: add listener "local" { address = "127.0.0.1:7766" }`)
+		out = append(out, "the policy has no listener, so that no client can connect: "+
+			`add listener "local" { address = "127.0.0.1:7766" }`)
 	}
 	if len(p.Subjects()) == 0 {
 		out = append(out, "no permit names a principal, so that every call is denied: add a permit block")

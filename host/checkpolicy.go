@@ -39,8 +39,8 @@ func CheckPolicyFile(path string) error {
 	return nil
 }
 
-// CheckPolicy returns why no host would serve under a policy, as [New] and a running host find it. It
-// leaves out what depends on the user who runs the host, keys and certificates.
+// CheckPolicy returns why no host would start under a policy, as [New] finds it. It leaves out what depends on
+// the user who runs the host, keys and certificates.
 func CheckPolicy(p *policy.Policy) error {
 	return errors.Join(checkTenants(p), checkFolders(p))
 }

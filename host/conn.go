@@ -328,9 +328,10 @@ func (c *conn) unreadable(err error) {
 // itself bounds the answer.
 func (c *conn) answerHTTP() {
 	const body = "This is a Hearth host. It speaks the Pyro protocol here, not HTTP: use a Pyro client, or hearth call.\n"
-	const answer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n" +
-		"Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
-	c.h.log.Info("connection refused", "peer", c.nc.RemoteAddr().String(), "err", "an HTTP client connected to a listener for Pyro clients")
+	const answer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+		"X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+	c.h.log.Info("connection refused", "peer", c.nc.RemoteAddr().String(),
+		"err", "an HTTP client connected to a listener for Pyro clients")
 	if _, err := fmt.Fprintf(c.nc, answer, len(body), body); err == nil {
 		c.lingeringClose()
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -53,7 +54,7 @@ func folderFaults(p *policy.Policy) []problem {
 		out = append(out, problem{path: filepath.Dir(p.Audit.Path), err: fmt.Errorf("the audit log: %w", err)})
 	}
 	if info, err := os.Lstat(p.Audit.Path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		out = append(out, problem{path: p.Audit.Path, err: fmt.Errorf("the audit log: other users may read or write it; run chmod 600 %s", p.Audit.Path)})
+		out = append(out, problem{path: p.Audit.Path, err: fmt.Errorf("the audit log: other users may read or write it; run chmod 600 %s", shell.Path(p.Audit.Path))})
 	}
 	return out
 }

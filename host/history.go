@@ -106,7 +106,8 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 	if n := len(all); n > 0 && isVersion(all[n-1], sum) {
 		return nil
 	}
-	past := pastVersion{Version: sum, Taken: taken.UTC(), AtStart: atStart, File: v.Script.File, Source: v.Script.Source, Libs: map[string][]byte{}}
+	past := pastVersion{Version: sum, Taken: taken.UTC(), AtStart: atStart, File: v.Script.File, Source: v.Script.Source,
+		Libs: map[string][]byte{}}
 	for name, lib := range asked(v) {
 		past.Libs[name] = lib.Source
 	}

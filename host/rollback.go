@@ -199,7 +199,8 @@ func choose(kept []pastVersion, id object.ID, serving, version string) (*pastVer
 // replaces, if that is not there yet.
 func (l *reloader) keepPast(before, now *supervise.Version) {
 	kept, err := l.history.names(now.ID)
-	if sum := sumOf(before); err == nil && !slices.ContainsFunc(kept, func(name string) bool { return isVersion(name, sum) }) {
+	sum := sumOf(before)
+	if err == nil && !slices.ContainsFunc(kept, func(name string) bool { return isVersion(name, sum) }) {
 		taken, atStart := l.history.first(now.ID)
 		err = l.history.add(before, taken, atStart)
 	}

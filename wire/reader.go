@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
@@ -258,16 +259,12 @@ func (r *Reader) version() (object.Protocol, error) {
 }
 
 // ErrHTTP is the error of a connection's first message if it is an HTTP request or response.
-var ErrHTTP = object.Errorf(object.CodeInvalid, "invalid data: the other end speaks HTTP, and this is the Pyro protocol")
+var ErrHTTP = object.Errorf(object.CodeInvalid, "invalid data: the other end speaks HTTP, not the Pyro protocol")
 
 // beginsHTTP reports whether the first bytes of a connection are those of an HTTP request or response.
 func beginsHTTP(b []byte) bool {
-	for _, begin := range []string{"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE", "OPTION", "CONNEC", "TRACE ", "PRI * ", "HTTP/"} {
-		if strings.HasPrefix(string(b), begin) {
-			return true
-		}
-	}
-	return false
+	begins := []string{"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE", "OPTION", "CONNEC", "TRACE ", "PRI * ", "HTTP/"}
+	return slices.ContainsFunc(begins, func(s string) bool { return strings.HasPrefix(string(b), s) })
 }
 
 // fill reads until n bytes are unread. The buffer grows with what has arrived, not with

@@ -62,7 +62,8 @@ that exists is never overwritten.`,
 			}
 			c, err := ca.Init(*dir, name, validDays, time.Now())
 			if errors.Is(err, fs.ErrExist) {
-				return fmt.Errorf("there is an authority in %s already, and it stays as it is: hearth ca show --dir %s", *dir, shell.Path(*dir))
+				return fmt.Errorf("there is an authority in %s already, and it stays as it is: hearth ca show --dir %s",
+					*dir, shell.Path(*dir))
 			} else if err != nil {
 				return fmt.Errorf("making an authority: %w", err)
 			}

@@ -18,7 +18,9 @@ const completeTimeout = time.Second
 const maxCompletionDoc = 200
 
 // completeObjects offers the ids of the objects that the caller may call.
-func (r *remote) completeObjects(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (r *remote) completeObjects(cmd *cobra.Command, args []string, _ string) (
+	[]cobra.Completion, cobra.ShellCompDirective,
+) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

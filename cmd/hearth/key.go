@@ -180,7 +180,8 @@ the host, so that no call fails while the file is on its way to the client.`,
 			w := cmd.OutOrStdout()
 			fmt.Fprintf(w, "%s: key %s is the one to use now\n", args[0], k.ID)
 			if len(old) > 0 {
-				fmt.Fprintf(w, "next: copy the file to its client, then: hearth key revoke %s %s\n", shell.Path(args[0]), strings.Join(old, " "))
+				fmt.Fprintf(w, "next: copy the file to its client, then: hearth key revoke %s %s\n",
+					shell.Path(args[0]), strings.Join(old, " "))
 			}
 			return nil
 		},

@@ -146,7 +146,8 @@ func (r *remote) explain(err error) error {
 	case errors.Is(err, signed.ErrProof):
 		return fmt.Errorf("the host at %s did not prove that it has the key of %s: the key is unknown or revoked there, or this is another host", r.at, r.profile)
 	case errors.As(err, &tlsAlert) && tlsAlert.Op == "remote error":
-		return fmt.Errorf("the host at %s ended the TLS handshake: %w; the certificate of %s may be missing, expired, revoked or of another authority, or the listener takes no TLS: the host's log says which", r.at, tlsAlert.Err, r.profile)
+		return fmt.Errorf("the host at %s ended the TLS handshake: %w; the certificate of %s may be missing, expired, "+
+			"revoked or of another authority, or the listener takes no TLS: the host's log says which", r.at, tlsAlert.Err, r.profile)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("no host listens at %s: start one with hearth serve, or name another with --at", r.at)
 	case errors.Is(err, syscall.EACCES):

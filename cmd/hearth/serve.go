@@ -276,8 +276,8 @@ func explainListen(err error) error {
 	var listen *host.ListenError
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && errors.As(err, &listen):
-		return fmt.Errorf("%w\nanother program has this address: hearth ping --at %s tells whether it is a host; or name another in %s",
-			err, shell.Quote(reachable(listen.Address)), defaultPolicyFile)
+		return fmt.Errorf("%w\nanother program has this address: hearth ping --at %s tells whether it is a host; "+
+			"or name another in %s", err, shell.Quote(reachable(listen.Address)), defaultPolicyFile)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w\nthis user may not listen there: ports below 1024 and foreign folders want other rights", err)
 	}

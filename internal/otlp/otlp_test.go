@@ -40,7 +40,8 @@ func TestWhatIsSent(t *testing.T) {
 	e := otlp.New(otlp.Config{Endpoint: collector(t, &status, bodies), Service: "hearth", Version: "v1"})
 	at := time.Unix(1700000000, 5)
 	e.Send(otlp.Span{Trace: [16]byte{0xab, 15: 1}, ID: [8]byte{1}, Name: "acme.counter.add", Start: at, End: at.Add(time.Millisecond),
-		Attributes: []otlp.Attribute{otlp.Text("tenant", "acme"), otlp.Text("principal", ""), otlp.Number("steps", 7), otlp.Number("bytes", 0)}})
+		Attributes: []otlp.Attribute{otlp.Text("tenant", "acme"), otlp.Text("principal", ""),
+			otlp.Number("steps", 7), otlp.Number("bytes", 0)}})
 	e.Send(otlp.Span{Trace: [16]byte{0xab, 15: 1}, ID: [8]byte{2}, Parent: [8]byte{1}, Name: "x", Start: at, End: at, Failure: "exhausted"})
 	e.Close()
 	e.Close()

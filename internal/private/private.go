@@ -65,7 +65,8 @@ func check(path string, info fs.FileInfo) error {
 		return fmt.Errorf("%s is not a regular file", path)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to user %d, and only its owner may use it: run chown %d %s, or run this as that user", path, st.Uid, os.Geteuid(), shell.Path(path))
+		return fmt.Errorf("%s belongs to user %d, and only its owner may use it: run chown %d %s, or run this as that user",
+			path, st.Uid, os.Geteuid(), shell.Path(path))
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return fmt.Errorf("%s can be read or written by others (mode %04o): run chmod 600 %s", path, mode, shell.Path(path))
