@@ -8,5 +8,8 @@
 // who cannot write the whole rest of it anew. Against the host's own user, note the head
 // elsewhere; the host's log has it too, at every start, rotation and stop.
 //
+// Old files are removed. Their evidence is in the kept file then, which the log vouches for by its SHA-256:
+// see kept.go.
+//
 // No argument, result, key or secret is in it: [Record] has no field for them.
 package audit

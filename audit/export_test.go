@@ -37,6 +37,9 @@ func (l *Log) Look() {
 	l.file.looked = l.file.looked.Add(-1e12)
 }
 
+// MaxShare is the bound on one owner's share of the kept file.
+const MaxShare = maxShare
+
 // VerifyBytes is Verify of one file.
 func VerifyBytes(b []byte) (*Report, error) {
 	v := &verifier{name: "log", fresh: true}

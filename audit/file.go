@@ -30,7 +30,8 @@ type file struct {
 	head  [sha256.Size]byte
 	out   []byte
 	dirty atomic.Bool
-	turn  *os.File // its lock is the turn to write; nil: nobody else writes
+	aside chan struct{} // holds a token when a file was set aside
+	turn  *os.File      // its lock is the turn to write; nil: nobody else writes
 
 	looked time.Time // when the path was last compared with the file
 	warned time.Time // when a failure was last logged
@@ -308,8 +309,9 @@ func (f *file) rotate() {
 		f.cfg.Log.Error("audit log cannot be begun anew", "path", f.cfg.Path, "err", err)
 		return // the next write tries again
 	}
-	if f.cfg.Keep > 0 {
-		f.removeOld()
+	select {
+	case f.aside <- struct{}{}:
+	default: // the keeper has not looked yet
 	}
 }
 
@@ -340,21 +342,6 @@ func rotated(path string) ([]string, error) {
 	}
 	slices.Sort(out)
 	return out, nil
-}
-
-func (f *file) removeOld() {
-	old, err := rotated(f.cfg.Path)
-	if err != nil {
-		return
-	}
-	for len(old) > f.cfg.Keep {
-		if err := os.Remove(old[0]); err != nil {
-			f.cfg.Log.Error("old audit log cannot be removed", "path", old[0], "err", err)
-			return
-		}
-		f.cfg.Log.Info("old audit log removed", "path", old[0])
-		old = old[1:]
-	}
 }
 
 // lastRotated returns the last record of the newest file that was set aside.

@@ -19,10 +19,10 @@ func TestRotation(t *testing.T) {
 	write(t, l, 0, 100)
 	l.Close()
 	files, err := audit.Files(path)
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) < 4 || len(files) > 5 { // the record of the end may begin another
 		t.Fatalf("%v, %v", files, err)
 	}
-	if r := intact(t, path); r.First == 1 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "not here any more") {
+	if r := intact(t, path); r.First == 1 || len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "not here any more") || !strings.Contains(r.Notes[1], "audit-kept.jsonl: ") {
 		t.Errorf("%+v", r)
 	}
 	// Lines taken from the end or the beginning of a file in the middle.

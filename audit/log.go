@@ -60,6 +60,10 @@ type Log struct {
 
 	syncStop chan struct{}
 	syncing  sync.WaitGroup
+	keepOnce sync.Once // closes keepStop
+	keepStop chan struct{}
+	keeping  sync.WaitGroup
+	keptSum  string // SHA-256 of the kept file as this process wrote it; the keeper's own
 }
 
 // batch is what one write writes.
@@ -78,14 +82,15 @@ func Open(cfg Config) (*Log, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{cfg: cfg, syncStop: make(chan struct{})}
-	l.file.cfg = &l.cfg
+	l := &Log{cfg: cfg, syncStop: make(chan struct{}), keepStop: make(chan struct{})}
+	l.file.cfg, l.file.aside = &l.cfg, make(chan struct{}, 1)
 	l.cur = l.batch()
 	if err := l.file.open(); err != nil {
 		return nil, err
 	}
 	cfg.Log.Info("audit log", "path", cfg.Path, "seq", l.file.seq, "head", l.file.headText())
 	l.syncing.Go(l.sync)
+	l.keeping.Go(l.keep)
 	return l, nil
 }
 
@@ -230,6 +235,8 @@ func (l *Log) sync() {
 // Close writes what waits, notes the end and closes the file. The error says that the end
 // is not in the log.
 func (l *Log) Close() error {
+	l.keepOnce.Do(func() { close(l.keepStop) })
+	l.keeping.Wait() // it writes records
 	var why []string
 	l.writing.Lock()
 	if l.leaving {

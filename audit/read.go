@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -28,7 +29,8 @@ type Entry struct {
 	Reason    string `json:"reason,omitempty"`
 	Detail    string `json:"detail,omitempty"` // of a change of objects or the policy: which version, or why not
 	Why       string `json:"why,omitempty"`    // of an open record
-	Prev      string `json:"prev,omitempty"`   // of an open record: the hash it goes on from
+	Prev      string `json:"prev,omitempty"`   // of an open record: the hash it goes on from; of a kept record: the sum before
+	Sum       string `json:"sum,omitempty"`    // of a kept record: the SHA-256 of the kept file
 	// Exceeding is the limit that was exceeded, if that is why not.
 	Exceeding string      `json:"exceeding,omitempty"`
 	Count     json.Number `json:"count,omitempty"` // of a dropped record; calls of a batch
@@ -158,41 +160,103 @@ func sameFile(h *os.File, name string) bool {
 	return err == nil && errName == nil && os.SameFile(ours, theirs)
 }
 
-// Entries returns the records of a log, oldest first. What is no record is left out;
-// [Verify] finds it. The error comes last.
+// Entries returns the records of a log, oldest first: first those that were kept of files that are removed.
+// What is no record is left out; [Verify] finds it. The error comes last.
 func Entries(path string) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		each := func(_ int, raw []byte, _ bool) bool {
-			l, err := parseLine(raw)
-			return err != nil || yield(&l.Entry, nil)
-		}
-		old, current, err := snapshot(path)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		if current != nil {
-			defer current.Close()
-		}
-		for _, name := range old {
-			// One that is gone was removed by age.
-			if err := eachLine(name, each); err != nil && !errors.Is(err, os.ErrNotExist) {
-				if !errors.Is(err, errStopped) {
-					yield(nil, err)
-				}
-				return
-			}
-		}
-		switch {
-		case current != nil:
-			err = scanLines(current, path, each)
-		case len(old) == 0:
-			_, err = os.Stat(path) // which says that it is missing
-		}
-		if err != nil && !errors.Is(err, errStopped) {
+		if err := eachEntry(path, func(e *Entry) bool { return yield(e, nil) }); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}
+}
+
+// eachEntry calls f with each record of a log. The error is errStopped if f returned false.
+func eachEntry(path string, f func(*Entry) bool) error {
+	old, current, err := snapshot(path)
+	if err != nil {
+		return err
+	}
+	if current != nil {
+		defer current.Close()
+	}
+	begun := false // the kept records have been read
+	first := func(seq uint64) error {
+		begun = true
+		return eachKept(path, seq, f)
+	}
+	each := func(_ int, raw []byte, _ bool) bool {
+		l, err := parseLine(raw)
+		return err != nil || f(&l.Entry)
+	}
+	for _, name := range old {
+		// One that is gone was removed by age. Its evidence is in the kept file, which is read once a file is open
+		// that follows it.
+		h, err := os.Open(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !begun {
+			err = first(firstSeq(h))
+		}
+		if err == nil {
+			err = scanLines(h, name, each)
+		}
+		h.Close()
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case current != nil:
+		if !begun {
+			err = first(firstSeq(current))
+		}
+		if err == nil {
+			err = scanLines(current, path, each)
+		}
+		return err
+	case !begun:
+		if err := first(math.MaxUint64); err != nil {
+			return err
+		}
+		_, err = os.Stat(path) // which says that it is missing
+		return err
+	}
+	return nil
+}
+
+// firstSeq returns the number of the first record of a file that nothing was read of, the largest number if
+// there is none. It leaves the file at its beginning.
+func firstSeq(h *os.File) uint64 {
+	seq := uint64(math.MaxUint64)
+	_ = scanLines(h, "", func(_ int, raw []byte, _ bool) bool {
+		l, err := parseLine(raw)
+		if err == nil {
+			seq = l.Seq
+		}
+		return err != nil
+	})
+	_, _ = h.Seek(0, io.SeekStart)
+	return seq
+}
+
+// eachKept calls f with each kept record before a number. A log without a kept file has none.
+func eachKept(path string, before uint64, f func(*Entry) bool) error {
+	h, err := os.Open(keptName(path))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return scanLines(h, keptName(path), func(_ int, raw []byte, _ bool) bool {
+		l, err := parseLine(raw)
+		return err != nil || l.Seq >= before || f(&l.Entry)
+	})
 }
 
 var errStopped = errors.New("stopped")

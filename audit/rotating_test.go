@@ -13,7 +13,7 @@ func TestReadWhileRotating(t *testing.T) {
 	for name, keep := range map[string]int{"kept": 0, "removed": 2} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit.jsonl")
-			l := open(t, audit.Config{Path: path, Rotate: 600, Keep: keep})
+			l := open(t, audit.Config{Path: path, Rotate: 1500, Keep: keep})
 			write(t, l, 0, 20)
 			seen, _ := l.Head()
 			done := make(chan struct{})
@@ -23,10 +23,12 @@ func TestReadWhileRotating(t *testing.T) {
 					_ = l.Write(record(i))
 				}
 			}()
+			end := uint64(0)
 			for more := true; more && !t.Failed(); {
 				select {
 				case <-done:
 					more = false // but once more, for the end
+					end, _ = l.Head()
 				default:
 				}
 				r := intact(t, path)
@@ -50,8 +52,8 @@ func TestReadWhileRotating(t *testing.T) {
 				seen = last
 			}
 			<-done
-			if seq, _ := l.Head(); seen != seq && !t.Failed() {
-				t.Errorf("the last record read is %d, want %d", seen, seq)
+			if seen < end && !t.Failed() { // the record of what was kept may come later
+				t.Errorf("the last record read is %d, want %d", seen, end)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -62,6 +63,9 @@ func Verify(path string) (*Report, error) {
 	if v.torn != "" {
 		v.note("%s", v.torn)
 	}
+	if err := v.checkKept(path); err != nil {
+		return nil, err
+	}
 	if v.report.Records == 0 {
 		return nil, fmt.Errorf("%s: there is no audit log, or it is empty", path)
 	}
@@ -76,6 +80,7 @@ type verifier struct {
 	begun  bool   // a record was read
 	torn   string // a line that is no record, which an open record has to follow
 	head   [sha256.Size]byte
+	kept   *Entry // the last record that vouches for the kept file
 }
 
 // file begins with the next file.
@@ -139,6 +144,9 @@ func (v *verifier) line(n int, raw []byte, whole bool) bool {
 	if link(prev, l.hashed) != l.hash {
 		v.problem(n, "record %d was changed, or what was before it", l.Seq)
 	}
+	if l.Event == "kept" {
+		v.vouched(n, &l.Entry)
+	}
 	if !v.begun {
 		v.begun, v.report.First = true, l.Seq
 	}
@@ -168,4 +176,83 @@ func (v *verifier) open(n int, l *line, fresh bool, prev *[sha256.Size]byte) {
 	if !fresh && l.Why == "rotation" || l.Why == "the file was removed or replaced" || l.Why == "the file was changed by somebody else" {
 		v.note("%s:%d: %s", v.name, n, l.Why)
 	}
+}
+
+// vouched checks that a record about the kept file goes on from the one before.
+func (v *verifier) vouched(n int, e *Entry) {
+	switch last := v.kept; {
+	case last == nil || e.Prev == last.Sum:
+	case e.Prev == last.Prev:
+		v.note("%s:%d: the change of the kept file in record %d was cut off", v.name, n, last.Seq)
+	default:
+		v.problem(n, "the kept file was changed between records %d and %d", last.Seq, e.Seq)
+	}
+	v.kept = e
+}
+
+// checkKept compares the kept file with the record that vouches for it. A host that runs may change both.
+func (v *verifier) checkKept(path string) error {
+	const tries = 10
+	name := filepath.Base(keptName(path))
+	var sum string
+	for range tries {
+		before, count, err := sumOf(keptName(path))
+		if err != nil {
+			return err
+		}
+		newest, err := newestKept(path)
+		if err != nil {
+			return err
+		}
+		if sum, _, err = sumOf(keptName(path)); err != nil {
+			return err
+		}
+		if sum != before {
+			continue
+		}
+		switch {
+		case newest == nil && sum == "":
+			return nil
+		case newest == nil:
+			v.report.Problems = append(v.report.Problems, name+": no record of the log vouches for this file")
+			return nil
+		case newest.Sum == sum:
+			v.note("%s: %d records of files that are not here any more", name, count)
+			return nil
+		case newest.Prev == sum:
+			if next, _, err := sumOf(newKept(path)); err == nil && next == newest.Sum {
+				v.note("%s: its change in record %d was cut off, or is under way", name, newest.Seq)
+				return nil
+			}
+		}
+	}
+	v.report.Problems = append(v.report.Problems, name+": it was changed or taken out: the log vouches for another")
+	return nil
+}
+
+// newestKept returns the newest record that vouches for the kept file, nil if there is none.
+func newestKept(path string) (newest *Entry, err error) {
+	err = eachEntry(path, func(e *Entry) bool {
+		if e.Event == "kept" {
+			newest = e
+		}
+		return true
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return newest, err
+}
+
+// sumOf returns the SHA-256 of a kept file, "" if there is none, and how many records it has.
+func sumOf(name string) (sum string, records int, err error) {
+	b, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:]), bytes.Count(b, []byte{'\n'}), nil
 }

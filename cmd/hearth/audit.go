@@ -20,8 +20,8 @@ func newAudit() *cobra.Command {
 		Use:   "audit",
 		Short: "Read and verify the log of decisions",
 		Long: `Read and verify the audit log: one line of JSON for each decision, chained by hashes. The verbs
-read the file that the policy names, and the older ones beside it; they need no running host,
-and the right to read its state folder.`,
+read the file that the policy names, the older ones beside it, and what was kept of those that are
+removed; they need no running host, and the right to read its state folder.`,
 		Example: `  hearth audit tail -n 20
   hearth audit query --principal alice --decision deny
   hearth audit verify`,
