@@ -76,8 +76,8 @@ func useless(p *policy.Policy) []string {
 }
 
 // unbound returns a warning for each authority of clients whose certificate has name constraints,
-// if principals go by common names under it: constraints bind DNS names, addresses and URIs, and
-// not the common name. What cannot be read is left to [New].
+// if principals go by common names under it, or conditions ask for them: constraints bind DNS names,
+// addresses and URIs, and not the common name. Files that cannot be read are for [New] to report.
 func unbound(p *policy.Policy) []string {
 	files := map[string]string{}
 	for _, l := range p.Listeners {
@@ -88,18 +88,25 @@ func unbound(p *policy.Policy) []string {
 			files[file] = l.Where
 		}
 	}
+	asking := p.AskingCommonName()
 	var out []string
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		who := p.ByCommonName(file)
-		if len(who) == 0 {
+		var uses []string
+		if who := p.ByCommonName(file); len(who) > 0 {
+			uses = append(uses, fmt.Sprintf("principal %s goes by", who[0]))
+		}
+		if len(asking) > 0 {
+			uses = append(uses, asking[0]+" asks for")
+		}
+		if uses == nil {
 			continue
 		}
 		constrained, err := transport.NameConstrained(file)
 		if err != nil || !constrained {
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s: the authority in %s has name constraints, which do not bind the common name that principal %s goes by: "+
-			"it can issue any common name; match dns or uri", files[file], file, who[0]))
+		out = append(out, fmt.Sprintf("%s: the authority in %s has name constraints, which do not bind the common name that %s: "+
+			"it can issue any common name; match dns or uri", files[file], file, strings.Join(uses, ", and that ")))
 	}
 	return out
 }

@@ -1,53 +1,88 @@
 package host_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/host"
-	"github.com/hearthhost/hearth/internal/cgroup"
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// TestBeyondMachine: limits of a tenant that the host cannot give are named.
-func TestBeyondMachine(t *testing.T) {
-	p, err := policy.Parse("policy.hcl", []byte(`
-listener "local" { address = "127.0.0.1:7766" }
-tenant "big" {
-  limits {
-    memory = "2GiB"
-    cpus   = 3
-  }
-}
-tenant "plain" {}
-`), t.TempDir(), 1, nil)
+// TestCommonNamesAreUnbound has policies that go by common names under an authority with name constraints,
+// which can issue any common name.
+func TestCommonNamesAreUnbound(t *testing.T) {
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tc := range []struct {
-		machine cgroup.Limits
-		want    []string
-	}{
-		{cgroup.Limits{}, nil},
-		{cgroup.Limits{CPUs: 3, Bytes: 2 << 30}, nil},
-		{cgroup.Limits{CPUs: 1.5, Bytes: 2 << 30}, []string{`tenant "big": cpus = 3, and the host itself may use 1.5 processors`}},
-		{cgroup.Limits{CPUs: 8, Bytes: 1 << 30}, []string{`tenant "big": a worker may hold 2048 MiB of memory, and the host with all its workers 1024 MiB`}},
-	} {
-		got := host.BeyondMachine(p, tc.machine)
-		for i := range max(len(got), len(tc.want)) {
-			if i >= len(got) || i >= len(tc.want) || !strings.HasPrefix(got[i], tc.want[i]) {
-				t.Errorf("%+v: %q, want %q", tc.machine, got, tc.want)
-				break
-			}
+	for name, domains := range map[string][]string{"free": nil, "bound": {"partner.example"}} {
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, PermittedDNSDomains: domains}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+		if err := os.WriteFile(filepath.Join(dir, name+".pem"), text, 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
+	const text = `listener "wan" {
+  address  = "127.0.0.1:0"
+  identify = ["cert"]
+  tls {
+    cert      = "host.pem"
+    key       = "host.key"
+    client_ca = "%s.pem"
+  }
 }
-
-// TestDefaultWorkerBytes: the policy compares limits with the memory that a worker has.
-func TestDefaultWorkerBytes(t *testing.T) {
-	if object.DefaultWorkerBytes != confine.DefaultMemoryBytes {
-		t.Errorf("a worker has %d bytes by default, the policy compares with %d", confine.DefaultMemoryBytes, object.DefaultWorkerBytes)
+tenant "acme" {}
+principal "partner" {
+  cert { %s }
+}
+permit "all" {
+  principals = ["partner"]
+  objects    = ["acme.*"]
+  %s
+}
+`
+	const condition = `when = caller.cert.common_name == "boss"`
+	for name, test := range map[string]struct{ ca, cert, when, want string }{
+		"common name":     {"bound", `common_name = "boss"`, "", "that principal partner goes by: it can issue any common name"},
+		"condition":       {"bound", `dns = "a.partner.example"`, condition, `policy.hcl:14 permit "all" asks for: it can issue any`},
+		"both":            {"bound", `common_name = "boss"`, condition, "partner goes by, and that "},
+		"DNS name":        {"bound", `dns = "a.partner.example"`, "", ""},
+		"no constraints":  {"free", `common_name = "boss"`, condition, ""},
+		"file is missing": {"none", `common_name = "boss"`, "", ""},
+	} {
+		file := filepath.Join(dir, "policy.hcl")
+		if err := os.WriteFile(file, fmt.Appendf(nil, text, test.ca, test.cert, test.when), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p, err := policy.Load(file, os.Getuid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		for _, warning := range host.Advice(p, time.Now()) {
+			if strings.Contains(warning, "name constraints") {
+				got += warning
+			}
+		}
+		if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+			t.Errorf("%s: warned of %q, want %q", name, got, test.want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,6 +44,21 @@ func (p *Policy) ByCommonName(ca string) []object.Principal {
 		}
 	}
 	return out
+}
+
+// AskingCommonName returns the permits and forbids whose conditions ask for the common name of a certificate, as
+// `policy.hcl:9 permit "x"`, sorted.
+func (p *Policy) AskingCommonName() []string {
+	asking := map[string]bool{}
+	for who := range p.subjects {
+		permits, forbids := p.rulesAbout(who)
+		for _, r := range append(permits, forbids...) {
+			if r.when != nil && r.when.asksCommonName {
+				asking[r.reason] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(asking))
 }
 
 // principal reads a principal block: a name and what proves it.

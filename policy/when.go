@@ -21,10 +21,11 @@ import (
 
 // condition is a compiled `when`. It is immutable.
 type condition struct {
-	source     string // as it stands in the file, on one line
-	asksMethod bool
-	asksObject bool
-	eval       func(*facts) (bool, error)
+	source         string // as it stands in the file, on one line
+	asksMethod     bool
+	asksObject     bool
+	asksCommonName bool
+	eval           func(*facts) (bool, error)
 }
 
 func (c *condition) holds(f *facts) (bool, error) { return c.eval(f) }
@@ -77,14 +78,16 @@ func (r *reader) condition(a attributes, about *formula) *condition {
 		t.truth = func(*facts) (bool, error) { return false, nil }
 	}
 	text := string(attr.Expr.Range().SliceBytes(r.src))
-	return &condition{source: strings.Join(strings.Fields(text), " "), asksMethod: c.asksMethod, asksObject: c.asksObject, eval: t.truth}
+	return &condition{source: strings.Join(strings.Fields(text), " "), asksMethod: c.asksMethod, asksObject: c.asksObject,
+		asksCommonName: c.asksCommonName, eval: t.truth}
 }
 
 // compiler compiles one condition.
 type compiler struct {
-	r          *reader
-	asksMethod bool
-	asksObject bool
+	r              *reader
+	asksMethod     bool
+	asksObject     bool
+	asksCommonName bool
 }
 
 func (c *compiler) fail(at hcl.Range, hint, format string, args ...any) (term, bool) {
@@ -188,6 +191,7 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 	}
 	c.asksMethod = c.asksMethod || name == "method"
 	c.asksObject = c.asksObject || name == "object.id" || name == "object.name"
+	c.asksCommonName = c.asksCommonName || name == "caller.cert.common_name"
 	return term{kind: v.kind, text: v.text, number: v.number, list: v.list, moment: v.when, fact: name, at: e.Range()}, true
 }
 
