@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"bytes"
 	"hash/maphash"
 	"math"
 	"math/bits"
@@ -285,6 +286,9 @@ func appendG(b []byte, f float64) []byte {
 
 // trimZeros drops zeros at the end of a fraction, and the point if nothing is left behind it.
 func trimZeros(b []byte) []byte {
+	if bytes.IndexByte(b, '.') < 0 {
+		return b
+	}
 	for b[len(b)-1] == '0' {
 		b = b[:len(b)-1]
 	}

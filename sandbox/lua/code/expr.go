@@ -26,7 +26,7 @@ func isMulti(e syntax.Expr) bool {
 
 // constantOf returns the value of an expression that is one at compile time.
 func constantOf(e syntax.Expr) (Const, bool) {
-	switch e := unparen(e).(type) {
+	switch e := syntax.Unparen(e).(type) {
 	case *syntax.Nil:
 		return Const{}, true
 	case *syntax.True:
@@ -37,18 +37,13 @@ func constantOf(e syntax.Expr) (Const, bool) {
 		return Const{Kind: StringConst, String: e.Value}, true
 	case *syntax.Number:
 		return Const{Kind: NumberConst, Number: e.Value}, true
-	case *syntax.Unary:
-		if e.Op == syntax.Not {
-			k, ok := constantOf(e.X)
-			return Const{Kind: boolConst(k.Kind <= FalseConst)}, ok
-		}
 	}
 	return Const{}, false
 }
 
 // numeral returns the value of a number. The parser has folded arithmetic on numbers.
 func numeral(e syntax.Expr) (float64, bool) {
-	n, ok := unparen(e).(*syntax.Number)
+	n, ok := syntax.Unparen(e).(*syntax.Number)
 	if !ok {
 		return 0, false
 	}
@@ -59,13 +54,7 @@ func numeral(e syntax.Expr) (float64, bool) {
 func (c *compiler) temporary(reg int) bool { return reg >= len(c.active) }
 
 func (c *compiler) any(e syntax.Expr) int {
-	for {
-		p, ok := e.(*syntax.Paren)
-		if !ok {
-			break
-		}
-		e = p.X
-	}
+	e = syntax.Unparen(e)
 	if n, ok := e.(*syntax.Name); ok {
 		if reg, ok := c.local(n.Name); ok {
 			return reg
@@ -87,13 +76,7 @@ func (c *compiler) next(e syntax.Expr) int {
 
 // operand is any, but computes in dst if that is a temporary register.
 func (c *compiler) operand(e syntax.Expr, dst int) int {
-	for {
-		p, ok := e.(*syntax.Paren)
-		if !ok {
-			break
-		}
-		e = p.X
-	}
+	e = syntax.Unparen(e)
 	if n, ok := e.(*syntax.Name); ok {
 		if reg, ok := c.local(n.Name); ok {
 			return reg
@@ -195,13 +178,7 @@ func (c *compiler) innermost(e syntax.Expr) syntax.Expr {
 		}
 		left = e.Left
 	}
-	for {
-		p, ok := left.(*syntax.Paren)
-		if !ok {
-			break
-		}
-		left = p.X
-	}
+	left = syntax.Unparen(left)
 	if _, ok := numeral(left); ok {
 		return nil
 	}
@@ -338,10 +315,6 @@ func (c *compiler) concat(e *syntax.Binary, dst int) {
 
 func (c *compiler) unary(e *syntax.Unary, dst int) {
 	if e.Op == syntax.Not {
-		if k, ok := constantOf(e.X); ok {
-			c.loadConst(Const{Kind: boolConst(k.Kind <= FalseConst)}, dst)
-			return
-		}
 		if comparison(e.X) {
 			c.boolean(e, dst)
 			return
@@ -357,13 +330,6 @@ func (c *compiler) unary(e *syntax.Unary, dst int) {
 	case syntax.Len:
 		c.emit(Len, dst, x, 0, 0)
 	}
-}
-
-func boolConst(b bool) ConstKind {
-	if b {
-		return TrueConst
-	}
-	return FalseConst
 }
 
 // comparison reports whether an expression compiles to jumps.
@@ -397,19 +363,6 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 	}
 	free := c.free
 	spine, left := spineOf(e)
-	// A constant that does not decide makes no code, so that error texts name what is behind it, as in PUC.
-	for len(spine) > 0 && passes(left, spine[len(spine)-1].And) {
-		left = spine[len(spine)-1].Right
-		spine = spine[:len(spine)-1]
-		if inner, ok := unparen(left).(*syntax.Logical); ok && len(spine) > 0 {
-			more, first := spineOf(inner)
-			spine, left = append(spine, more...), first
-		}
-	}
-	if len(spine) == 0 {
-		c.to(left, dst)
-		return
-	}
 	var skip [2][]int // jumps with a false and a true value, to the next operator that takes such
 	for i := len(spine) - 1; i >= 0; i-- {
 		l := spine[i]
@@ -438,7 +391,7 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 func spineOf(e *syntax.Logical) (spine []*syntax.Logical, first syntax.Expr) {
 	for {
 		spine = append(spine, e)
-		inner, ok := unparen(e.Left).(*syntax.Logical)
+		inner, ok := syntax.Unparen(e.Left).(*syntax.Logical)
 		if !ok {
 			return spine, e.Left
 		}
@@ -446,30 +399,14 @@ func spineOf(e *syntax.Logical) (spine []*syntax.Logical, first syntax.Expr) {
 	}
 }
 
-// passes reports whether a left operand is a constant after which the right one is the result.
-func passes(left syntax.Expr, and bool) bool {
-	k, ok := constantOf(unparen(left))
-	return ok && (k.Kind > FalseConst) == and
-}
-
 // always reports whether it shows in an expression's last operand that its value is always true, or always false.
 func always(e syntax.Expr, truth bool) bool {
-	l, ok := unparen(e).(*syntax.Logical)
+	l, ok := syntax.Unparen(e).(*syntax.Logical)
 	if !ok {
-		return passes(e, truth)
+		k, ok := constantOf(e)
+		return ok && (k.Kind > FalseConst) == truth
 	}
 	return always(l.Right, truth) && (l.And != truth || always(l.Left, truth))
-}
-
-// unparen returns an expression without the parentheses around it.
-func unparen(e syntax.Expr) syntax.Expr {
-	for {
-		p, ok := e.(*syntax.Paren)
-		if !ok {
-			return e
-		}
-		e = p.X
-	}
 }
 
 // testSet evaluates an operand and jumps, with its value in dst, if its truth is as given.

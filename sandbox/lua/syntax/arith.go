@@ -37,23 +37,53 @@ func foldBinary(e *Binary) Expr {
 	return &Number{v}
 }
 
-// foldUnary returns the negative of a number as a number, or e.
+// foldUnary returns the constant that an operator on a constant yields, or e.
 func foldUnary(e *Unary) Expr {
-	if v, ok := numeral(e.X); ok && e.Op == Neg {
+	switch v, ok := numeral(e.X); {
+	case ok && e.Op == Neg:
 		return &Number{-v}
+	case e.Op == Not && isConstant(e.X, false):
+		return &True{}
+	case e.Op == Not && isConstant(e.X, true):
+		return &False{}
 	}
 	return e
 }
 
+// foldLogical returns the right operand if the left one is a constant that does not decide, or e.
+func foldLogical(e *Logical) Expr {
+	if isConstant(e.Left, e.And) {
+		return &Paren{e.Right} // one value
+	}
+	return e
+}
+
+// isConstant reports whether an expression is a constant that is true, or false, as a condition.
+func isConstant(e Expr, truth bool) bool {
+	switch Unparen(e).(type) {
+	case *Nil, *False:
+		return !truth
+	case *True, *Number, *String:
+		return truth
+	}
+	return false
+}
+
 func numeral(e Expr) (float64, bool) {
+	n, ok := Unparen(e).(*Number)
+	if !ok {
+		return 0, false
+	}
+	return n.Value, true
+}
+
+// Unparen returns an expression without the parentheses around it.
+func Unparen(e Expr) Expr {
 	for {
-		switch inner := e.(type) {
-		case *Paren:
-			e = inner.X
-		case *Number:
-			return inner.Value, true
-		default:
-			return 0, false
+		p, ok := e.(*Paren)
+		if !ok {
+			return e
 		}
+		e = p.X
 	}
 }

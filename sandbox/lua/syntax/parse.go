@@ -522,7 +522,7 @@ func (p *parser) subexpr(limit int) Expr {
 		p.next()
 		right := p.subexpr(b.right)
 		if t == tkAnd || t == tkOr {
-			e = &Logical{And: t == tkAnd, Left: e, Right: right}
+			e = foldLogical(&Logical{And: t == tkAnd, Left: e, Right: right})
 		} else {
 			e = foldBinary(&Binary{Op: b.op, Left: e, Right: right, Line: p.last})
 		}
