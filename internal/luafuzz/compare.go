@@ -30,8 +30,7 @@ type Comparison struct {
 	Deviations Deviations
 }
 
-// Compare runs source in both and returns nil if the traces are the same but for the
-// deviations. The error is the reference's, such as an *UnfitError.
+// Compare runs source in both and returns nil if the traces are the same. The error is the reference's, such as an *UnfitError.
 func (c *Comparison) Compare(source string) (*Difference, error) {
 	if err := c.Reference.Start(source, ChunkName); err != nil {
 		return nil, err
@@ -43,10 +42,6 @@ func (c *Comparison) Compare(source string) (*Difference, error) {
 	}
 	if got == want {
 		return nil, nil //nolint:nilnil // no difference is the ordinary result
-	}
-	want, got = c.Deviations.Normalize(want), c.Deviations.Normalize(got)
-	if got == want {
-		return nil, nil //nolint:nilnil // see above
 	}
 	return &Difference{Program: source, Want: want, Got: got}, nil
 }

@@ -36,21 +36,3 @@ func TestParseDeviations(t *testing.T) {
 		}
 	}
 }
-
-func TestNormalize(t *testing.T) {
-	t.Parallel()
-	all := Deviations{}
-	for name := range handled {
-		all[name] = true
-	}
-	for in, want := range map[string]string{
-		"1: -nan": "1: nan",
-	} {
-		if got := all.Normalize(in); got != want {
-			t.Errorf("Normalize(%q) = %q, want %q", in, got, want)
-		}
-	}
-	if got := (Deviations{}).Normalize("-nan"); got != "-nan" {
-		t.Errorf("without deviations Normalize = %q", got)
-	}
-}

@@ -42,6 +42,14 @@ func init() {
 		weighted{2, (*generator).environmentUnit},
 		weighted{4, (*generator).errorUnit},
 		weighted{4, (*generator).forBoundsUnit},
+		weighted{6, (*generator).operatorUnit},
+		weighted{4, (*generator).patternUnit},
+		weighted{4, (*generator).valueUnit},
+		weighted{1, (*generator).dateUnit},
+		weighted{4, (*generator).tableUnit},
+		weighted{2, (*generator).limitUnit},
+		weighted{3, (*generator).levelUnit},
+		weighted{1, (*generator).depthUnit},
 	)
 }
 

@@ -7,11 +7,38 @@ import (
 )
 
 // Program returns the random program of a seed. It ends after a bounded number of steps, its
-// trace is deterministic, and it avoids the deviations that Normalize cannot remove.
+// trace is deterministic, and it does not show the deviations.
 func Program(seed uint64, avoid Deviations) string {
 	g := &generator{rnd: rand.New(rand.NewPCG(seed, 0x6c7561)), avoid: avoid} //nolint:gosec // reproducible, not secret
 	g.program()
+	if g.chance(6) {
+		return g.scattered(g.out.String())
+	}
 	return g.out.String()
+}
+
+// scattered returns source with line breaks between some tokens: the lines in messages depend on them.
+func (g *generator) scattered(source string) string {
+	return layOut(source, func() bool { return g.n(4) == 0 })
+}
+
+// layOut returns source with a line break before each token for which broken returns true. A call's parenthesis
+// may not be on another line.
+func layOut(source string, broken func() bool) string {
+	tokens, err := tokenize(source)
+	if err != nil {
+		return source
+	}
+	var b strings.Builder
+	for _, t := range tokens {
+		if t.text != "(" && broken() {
+			b.WriteByte('\n')
+		} else {
+			b.WriteByte(' ')
+		}
+		b.WriteString(t.text)
+	}
+	return b.String()
 }
 
 // A valueKind is the kind of value that a variable usually holds. Some assignments break the rule on purpose.

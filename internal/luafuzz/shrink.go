@@ -12,13 +12,24 @@ const maxShrinkTries = 6000
 // statements and expressions out of source. A source that differs only as it is comes back unchanged.
 func Shrink(source string, differs func(source string) bool) string {
 	tree, err := parse(source)
-	if err != nil || !differs(tree.source()) {
+	if err != nil {
 		return shrinkLines(source, differs)
 	}
-	s := &shrinker{root: tree, differs: differs, seen: map[string]bool{}}
-	for s.reduce(s.root) && s.tries < maxShrinkTries {
+	for _, layout := range []func(string) string{func(s string) string { return s }, tokenALine} {
+		if !differs(layout(tree.source())) {
+			continue
+		}
+		s := &shrinker{root: tree, differs: func(s string) bool { return differs(layout(s)) }, seen: map[string]bool{}}
+		for s.reduce(s.root) && s.tries < maxShrinkTries {
+		}
+		return layout(s.root.source())
 	}
-	return s.root.source()
+	return shrinkLines(source, differs)
+}
+
+// tokenALine returns source with each token on a line: for differences in the lines of messages.
+func tokenALine(source string) string {
+	return layOut(source, func() bool { return true })
 }
 
 type shrinker struct {

@@ -160,7 +160,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(x + y)
+				r[a] = Number(syntax.Sum(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -182,7 +182,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(x * y)
+				r[a] = Number(syntax.Product(x, y))
 				continue
 			}
 			ci.pc = pc

@@ -168,6 +168,7 @@ func (L *Thread) setIndex(v, key, e Value, reg int) {
 				L.RawSet(t, key, e)
 				return
 			}
+			L.checkKey(key) // as PUC, also for a handler
 		} else {
 			handler = L.event(v, newIndexName)
 			if handler.ref == nil {
@@ -189,16 +190,21 @@ func (L *Thread) SetIndex(v, key, e Value) { L.setIndex(v, key, e, -1) }
 
 // RawSet sets an element without metamethods, and charges for what the table grows by.
 func (L *Thread) RawSet(t *Table, key, e Value) {
+	L.checkKey(key)
+	room := t.Room()
+	if grown := t.Set(key, e); grown > 0 {
+		L.Allocate(grown)
+		L.vm.charge(room) // its elements were counted and moved
+	}
+}
+
+// checkKey raises an error if a value cannot be a key.
+func (L *Thread) checkKey(key Value) {
 	switch {
 	case key.IsNil():
 		L.RuntimeError("table index is nil")
 	case key.IsNumber() && key.number() != key.number():
 		L.RuntimeError("table index is NaN")
-	}
-	room := t.Room()
-	if grown := t.Set(key, e); grown > 0 {
-		L.Allocate(grown)
-		L.vm.charge(room) // its elements were counted and moved
 	}
 }
 

@@ -1,5 +1,7 @@
 package code
 
+import "math"
+
 // RegisterName finds what the source calls the value in a register before instruction pc runs: its kind
 // ("local", "global", "field", "upvalue" or "method") and name, or "" and "".
 //
@@ -25,10 +27,10 @@ func (p *Proto) RegisterName(pc, reg int) (kind, name string) {
 			pc, reg = at, i.B()
 			continue
 		case GetField:
-			return "field", p.Consts[i.D()].String
+			return "field", p.operandName(i.D())
 		case GetConst:
-			if k := &p.Consts[i.D()]; k.Kind == StringConst {
-				return "field", k.String
+			if p.Consts[i.D()].Kind == StringConst {
+				return "field", p.operandName(i.D())
 			}
 			return "field", "?"
 		case GetIndex:
@@ -36,10 +38,18 @@ func (p *Proto) RegisterName(pc, reg int) (kind, name string) {
 		case GetUpval:
 			return "upvalue", p.Upvals[i.B()]
 		case Self:
-			return "method", p.Consts[i.D()].String
+			return "method", p.operandName(i.D())
 		}
 		return "", ""
 	}
+}
+
+// operandName returns a constant's name. PUC loads those that do not fit an operand first and forgets their names.
+func (p *Proto) operandName(i int) string {
+	if i > math.MaxUint8 {
+		return "?"
+	}
+	return p.Consts[i].String
 }
 
 // localName returns the name of the variable in a register, "" if there is none.

@@ -73,7 +73,7 @@ func conversion(out *lua.Builder, spec string, verb byte, arg int) {
 	var body string
 	switch verb {
 	case 'c':
-		body = string([]byte{byte(int32(L.CheckInt(arg)))})
+		body = string([]byte{character(L.CheckNumber(arg))})
 		text, _, _ := strings.Cut(string(f.pad(nil, body)), "\x00") // as C's strings end
 		out.Add(text)
 		return
@@ -109,6 +109,14 @@ func conversion(out *lua.Builder, spec string, verb byte, arg int) {
 	}
 	out.Room(max(f.width, len(body)))
 	out.B = f.pad(out.B, body)
+}
+
+// character converts a number to a byte as C does on amd64: what is no 32-bit integer is 0.
+func character(f float64) byte {
+	if f > -(1<<31)-1 && f < 1<<31 {
+		return byte(int32(f))
+	}
+	return 0
 }
 
 // appendString is %s. A value of the host's that has a text of its own is taken, too.

@@ -26,13 +26,26 @@ func (l *Library) openMath() {
 		"deg": func(x float64) float64 { return x / (math.Pi / 180) },
 		"rad": func(x float64) float64 { return x * (math.Pi / 180) },
 	} {
+		invalid := math.Copysign(math.NaN(), -1) // as the C library
+		if name == "acos" || name == "asin" || name == "log10" {
+			invalid = math.NaN()
+		}
 		fns[name] = func(L *lua.Thread) int {
-			L.Push(lua.Number(f(L.CheckNumber(1))))
+			x := L.CheckNumber(1)
+			r := f(x)
+			switch {
+			case r == r:
+			case x == x:
+				r = invalid
+			case name != "abs":
+				r = x
+			}
+			L.Push(lua.Number(r))
 			return 1
 		}
 	}
 	for name, f := range map[string]func(a, b float64) float64{
-		"atan2": math.Atan2, "pow": lua.Pow,
+		"atan2": angle, "pow": lua.Pow,
 	} {
 		fns[name] = func(L *lua.Thread) int {
 			b := L.CheckNumber(2) // PUC as it is compiled looks at the second argument first
@@ -121,11 +134,27 @@ func (l *Library) random1(L *lua.Thread) int {
 	return 1
 }
 
-// remainder is C's fmod. Where there is no result the processor gives a negative nan, which shows in text.
+// angle is C's atan2. It passes a nan on, the second argument first.
+func angle(y, x float64) float64 {
+	switch {
+	case x != x:
+		return x
+	case y != y:
+		return y
+	}
+	return math.Atan2(y, x)
+}
+
+// remainder is C's fmod. It passes a nan on; where there is no result the processor gives a negative one.
 func remainder(a, b float64) float64 {
-	r := math.Mod(a, b)
-	if math.IsNaN(r) && !math.IsNaN(a) && !math.IsNaN(b) {
+	switch r := math.Mod(a, b); {
+	case r == r:
+		return r
+	case a != a:
+		return a
+	case b != b:
+		return b
+	default:
 		return math.Copysign(r, -1)
 	}
-	return r
 }

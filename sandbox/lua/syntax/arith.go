@@ -6,17 +6,35 @@ import "math"
 func Arith(op Op, a, b float64) float64 {
 	switch op {
 	case Add:
-		return a + b
+		return Sum(a, b)
 	case Sub:
 		return a - b
 	case Mul:
-		return a * b
+		return Product(a, b)
 	case Div:
 		return a / b
 	case Mod:
 		return Modulo(a, b)
 	}
 	return Power(a, b)
+}
+
+// Sum returns a + b. Of two nans it returns the first, as C does; Go may add in the other order.
+func Sum(a, b float64) float64 {
+	r := a + b
+	if r != r && a != a {
+		return a
+	}
+	return r
+}
+
+// Product returns a * b, as Sum a + b.
+func Product(a, b float64) float64 {
+	r := a * b
+	if r != r && a != a {
+		return a
+	}
+	return r
 }
 
 // Modulo is the remainder that has the sign of b: a - floor(a/b)*b.

@@ -123,7 +123,7 @@ func (p *parser) statement() (s Stmt, last bool) {
 		return p.ifStmt(line), false
 	case tkWhile:
 		p.next()
-		cond := p.expr()
+		cond := p.readExpr()
 		p.expect(tkDo)
 		body := p.loopBody()
 		p.match(tkEnd, tkWhile, line)
@@ -139,7 +139,7 @@ func (p *parser) statement() (s Stmt, last bool) {
 		p.next()
 		body := p.loopBody()
 		p.match(tkUntil, tkRepeat, line)
-		cond := p.expr()
+		cond := p.readExpr()
 		return &RepeatStmt{Body: body, Cond: cond, Line: p.last}, false
 	case tkFunction:
 		return p.functionStmt(line), false
@@ -179,7 +179,7 @@ func (p *parser) ifStmt(line int) Stmt {
 	s := &IfStmt{}
 	for {
 		p.next() // "if" or "elseif"
-		s.Conds = append(s.Conds, p.expr())
+		s.Conds = append(s.Conds, p.readExpr())
 		p.expect(tkThen)
 		s.Blocks = append(s.Blocks, p.block())
 		s.Lines = append(s.Lines, p.last)
@@ -202,11 +202,11 @@ func (p *parser) forStmt(line int) Stmt {
 	case '=':
 		p.next()
 		f := &NumericFor{Name: first, Line: line}
-		f.Start = p.expr()
+		f.Start = p.readExpr()
 		p.expect(',')
-		f.Stop = p.expr()
+		f.Stop = p.readExpr()
 		if p.accept(',') {
-			f.Step = p.expr()
+			f.Step = p.readExpr()
 		}
 		p.expect(tkDo)
 		f.DoLine = p.last
@@ -292,9 +292,29 @@ func (p *parser) checkTarget(e Expr) {
 func (p *parser) exprList() []Expr {
 	list := []Expr{p.expr()}
 	for p.accept(',') {
+		p.use(list[len(list)-1])
 		list = append(list, p.expr())
 	}
+	p.use(list[len(list)-1])
 	return list
+}
+
+// readExpr parses an expression whose value is used at once.
+func (p *parser) readExpr() Expr {
+	e := p.expr()
+	p.use(e)
+	return e
+}
+
+// use notes that the value of an expression is used now. As in PUC a variable and an element are read in the
+// line of the last token before that: messages show it.
+func (p *parser) use(e Expr) {
+	switch e := e.(type) {
+	case *Name:
+		e.Line = p.last
+	case *Index:
+		e.Line = p.last
+	}
 }
 
 // functionBody parses parameters and body. line is that of "function".
@@ -339,6 +359,7 @@ func (p *parser) primary() Expr {
 		p.next()
 		e := p.expr()
 		p.match(')', '(', line)
+		p.use(e)
 		return &Paren{e}
 	}
 	p.errorHere("unexpected symbol")
@@ -351,21 +372,25 @@ func (p *parser) suffixed() Expr {
 	for {
 		switch p.kind {
 		case '.':
+			p.use(e)
 			p.next()
 			key := &String{p.name()}
 			e = &Index{Object: e, Key: key, Line: p.last}
 		case '[':
+			p.use(e)
 			p.next()
-			key := p.expr()
+			key := p.readExpr()
 			p.expect(']')
 			e = &Index{Object: e, Key: key, Line: p.last}
 		case ':':
 			p.next()
 			method := p.name()
+			p.use(e)
 			c := &Call{Func: e, Method: method, SelfLine: p.last}
 			p.arguments(c)
 			e = c
 		case '(', tkString, '{':
+			p.use(e)
 			c := &Call{Func: e}
 			p.arguments(c)
 			e = c
@@ -388,6 +413,9 @@ func (p *parser) arguments(c *Call) {
 			c.Args = p.exprList()
 		}
 		p.match(')', '(', line)
+		if len(c.Args) > 0 {
+			p.use(c.Args[len(c.Args)-1])
+		}
 	case '{':
 		c.Args = []Expr{p.table()}
 	case tkString:
@@ -410,18 +438,24 @@ func (p *parser) table() Expr {
 			p.expect('=')
 		case p.kind == '[':
 			p.next()
-			f.Key = p.expr()
+			f.Key = p.readExpr()
 			p.expect(']')
 			p.expect('=')
 		}
-		f.Value = p.expr()
+		f.Value = p.readExpr()
 		f.Line = p.last
 		t.Fields = append(t.Fields, f)
 		if !p.accept(',') && !p.accept(';') {
 			break
 		}
+		if f.Key == nil && p.kind != '}' {
+			p.use(f.Value)
+		}
 	}
 	p.match('}', '{', line)
+	if n := len(t.Fields); n > 0 && t.Fields[n-1].Key == nil {
+		p.use(t.Fields[n-1].Value)
+	}
 	return t
 }
 
@@ -509,6 +543,7 @@ func (p *parser) subexpr(limit int) Expr {
 	if op, ok := unaryOperator(p.kind); ok {
 		p.next()
 		x := p.subexpr(unaryBinding)
+		p.use(x)
 		e = foldUnary(&Unary{Op: op, X: x, Line: p.last})
 	} else {
 		e = p.simple()
@@ -520,7 +555,9 @@ func (p *parser) subexpr(limit int) Expr {
 			break
 		}
 		p.next()
+		p.use(e)
 		right := p.subexpr(b.right)
+		p.use(right)
 		if t == tkAnd || t == tkOr {
 			e = foldLogical(&Logical{And: t == tkAnd, Left: e, Right: right})
 		} else {
