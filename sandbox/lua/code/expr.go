@@ -295,21 +295,20 @@ func arithConst(e syntax.Expr) (Const, bool) {
 	return k, ok
 }
 
-// concat compiles a chain of "..": all operands into consecutive registers, then one instruction.
+// concat compiles a chain of "..": all operands into consecutive registers, then one instruction. As in PUC a chain
+// on the right in parentheses belongs to it.
 func (c *compiler) concat(e *syntax.Binary, dst int) {
 	first := c.next(e.Left)
-	last := first
-	line := e.Line
-	for rest := e.Right; ; {
-		b, ok := rest.(*syntax.Binary)
+	for {
+		b, ok := syntax.Unparen(e.Right).(*syntax.Binary)
 		if !ok || b.Op != syntax.Concat {
-			last = c.next(rest)
 			break
 		}
-		last = c.next(b.Left)
-		rest = b.Right
+		c.next(b.Left)
+		e = b
 	}
-	c.line = line
+	last := c.next(e.Right)
+	c.line = e.Line
 	c.emit(Concat, dst, first, last, 0)
 }
 
@@ -362,29 +361,47 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 		return
 	}
 	free := c.free
-	spine, left := spineOf(e)
-	var skip [2][]int // jumps with a false and a true value, to the next operator that takes such
+	spine, operand := spineOf(e)
+	// Jumps with a false and a true value, to the next operator that takes such: with the value in dst, or none.
+	var valued, bare [2][]int
 	for i := len(spine) - 1; i >= 0; i-- {
 		l := spine[i]
-		decides := 0 // "and" is decided by a false value
-		if !l.And {
-			decides = 1
+		decides := bit(!l.And) // "and" is decided by a false value
+		switch {
+		case always(operand, l.And):
+			c.patchHere(c.jump(operand, !l.And)) // it is run, but decides nothing
+		case negatedLogical(operand):
+			bare[decides] = append(bare[decides], c.jump(operand, !l.And)...)
+		default:
+			valued[decides] = append(valued[decides], c.testSet(operand, dst, decides))
 		}
 		// Jumps that the operators before left for the other kind of value end here.
-		if i < len(spine)-1 {
-			if !always(spine[i+1].Right, l.And) {
-				skip[decides] = append(skip[decides], c.emit(Test, dst, 0, decides, 0))
-			}
-			c.patchHere(skip[1-decides])
-			skip[1-decides] = nil
-		} else {
-			skip[decides] = append(skip[decides], c.testSet(left, dst, decides))
-		}
+		c.patchHere(valued[1-decides])
+		c.patchHere(bare[1-decides])
+		valued[1-decides], bare[1-decides] = nil, nil
 		c.free = free
-		c.to(l.Right, dst)
+		operand = l.Right
 	}
-	c.patchHere(skip[0])
-	c.patchHere(skip[1])
+	c.to(operand, dst)
+	if len(bare[0])+len(bare[1]) > 0 {
+		valued[0] = append(valued[0], c.emit(Jump, 0, 0, 0, 0))
+		c.patchHere(bare[0])
+		c.emit(LoadBool, dst, 0, 1, 0)
+		c.patchHere(bare[1])
+		c.emit(LoadBool, dst, 1, 0, 0)
+	}
+	c.patchHere(valued[0])
+	c.patchHere(valued[1])
+}
+
+// negatedLogical reports whether an operand is the negation of "and" or "or", which is jumps alone as in PUC.
+func negatedLogical(e syntax.Expr) bool {
+	not, ok := syntax.Unparen(e).(*syntax.Unary)
+	if !ok || not.Op != syntax.Not {
+		return false
+	}
+	_, ok = syntax.Unparen(not.X).(*syntax.Logical)
+	return ok
 }
 
 // spineOf returns a chain of "and" and "or" that nests to the left, outermost first, and its first operand.
@@ -401,12 +418,14 @@ func spineOf(e *syntax.Logical) (spine []*syntax.Logical, first syntax.Expr) {
 
 // always reports whether it shows in an expression's last operand that its value is always true, or always false.
 func always(e syntax.Expr, truth bool) bool {
-	l, ok := syntax.Unparen(e).(*syntax.Logical)
-	if !ok {
-		k, ok := constantOf(e)
-		return ok && (k.Kind > FalseConst) == truth
+	switch e := syntax.Unparen(e).(type) {
+	case *syntax.Logical:
+		return always(e.Right, truth) && (e.And != truth || always(e.Left, truth))
+	case *syntax.Unary:
+		return e.Op == syntax.Not && always(e.X, !truth)
 	}
-	return always(l.Right, truth) && (l.And != truth || always(l.Left, truth))
+	k, ok := constantOf(e)
+	return ok && (k.Kind > FalseConst) == truth
 }
 
 // testSet evaluates an operand and jumps, with its value in dst, if its truth is as given.
