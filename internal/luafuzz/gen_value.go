@@ -129,7 +129,7 @@ func (g *generator) tableUnit() {
 			key := g.pick("1.5", "-1", "0", `"k"`, `"2"`, "2^53", "1e300", "true", "'x' .. #t")
 			g.line("t[", key, "] = ", g.pick(v, "nil"))
 		case 6:
-			g.line("T(", g.label(), ", pcall(table.concat, t, ", ", ", g.pick("1", "2", "#t", "0"), ", ", g.pick("#t", "1", "0", "2"), "))")
+			g.line("T(", g.label(), `, pcall(table.concat, t, ",", `, g.pick("1", "2", "#t", "0"), ", ", g.pick("#t", "1", "0", "2"), "))")
 		case 7:
 			g.line("T(", g.label(), ", table.maxn(t), table.getn(t), t[", i, "], rawget(t, ", i, "), #t)")
 		case 8:
