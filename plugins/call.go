@@ -19,7 +19,7 @@ func (p *Plugin) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed", n, object.DefaultMessageBytes)
 	}
 	r, _, err := p.ask(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
-		r, err := pr.rpc.Call(ctx, request(c, n, c.Payload))
+		r, err := ask[rpc.CallReply](ctx, pr, rpc.Plugin_Call_FullMethodName, request(c, n, c.Payload))
 		if s := r.GetStream(); s != 0 && r.GetFailure() == nil {
 			r.Stream = pr.opened(s)
 		}
@@ -38,7 +38,7 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 		if pr != owner {
 			return failed(object.ErrStreamGone), nil
 		}
-		r, err := pr.rpc.Next(ctx, &rpc.NextRequest{Stream: stream & streamMask, Call: request(c, n, nil)})
+		r, err := ask[rpc.CallReply](ctx, pr, rpc.Plugin_Next_FullMethodName, &rpc.NextRequest{Stream: stream & streamMask, Call: request(c, n, nil)})
 		if r.GetStream() != 0 {
 			r.Stream = 0 // a stream of streams
 		}
@@ -68,7 +68,10 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Contex
 	if d.Instance != object.PerCall && slices.Contains(c.Chain, c.ID) {
 		return object.Reply{}, false, object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", c.ID)
 	}
-	n := pr.begin(c)
+	n, err := pr.begin(c)
+	if err != nil {
+		return object.Reply{}, false, err
+	}
 	r, err := do(ctx, pr, n)
 	if err != nil {
 		err = outcome(ctx, err)

@@ -17,7 +17,7 @@ import (
 // Bounds on the connections from a plugin to the host: one is what it needs, and each that
 // it makes costs the host a descriptor as well.
 const (
-	maxConns     = 8
+	maxConns     = 4
 	shakeTimeout = 5 * time.Second
 )
 
@@ -40,9 +40,7 @@ func (a *adapter) GRPCClient(_ context.Context, broker *goplugin.GRPCBroker, con
 	if a.client.TLSConfig == nil {
 		return nil, errors.New("plugins: there is no TLS")
 	}
-	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(a.client.TLSConfig)), grpc.ConnectionTimeout(shakeTimeout),
-		grpc.MaxRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxSendMsgSize(rpc.MaxMessageBytes))
-	rpc.RegisterHostServer(s, a.own.service)
+	s := newHostServer(a.own.service, a.own.budget, grpc.Creds(credentials.NewTLS(a.client.TLSConfig)))
 	a.number = broker.NextId()
 	go a.own.serve(s, func() (net.Listener, error) { return broker.Accept(a.number) }) // ends with stop
 	return conn, nil
@@ -51,6 +49,7 @@ func (a *adapter) GRPCClient(_ context.Context, broker *goplugin.GRPCBroker, con
 // hostServer is the host's service for one plugin.
 type hostServer struct {
 	service rpc.HostServer
+	budget  Budget
 
 	mu      sync.Mutex // guards what follows
 	server  *grpc.Server

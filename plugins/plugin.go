@@ -49,6 +49,7 @@ type Config struct {
 	Redact func(text string) string
 	// Account counts what the tenant's processes spend; several backends may share one.
 	Account *account.Processes // nil: nobody asks
+	Budget  Budget             // of the bytes of the plugin's requests and their answers; nil: there is none
 	Log     *slog.Logger       // nil discards
 }
 
@@ -90,6 +91,9 @@ func New(cfg Config) *Plugin {
 	}
 	if cfg.Account == nil {
 		cfg.Account = new(account.Processes)
+	}
+	if cfg.Budget == nil {
+		cfg.Budget = noBudget{}
 	}
 	cfg.Log = cfg.Log.With("tenant", string(cfg.ID.Tenant()))
 	return &Plugin{cfg: cfg}

@@ -29,7 +29,9 @@ type process struct {
 	client  *goplugin.Client
 	run     *runner
 	own     *hostServer // what the plugin calls
+	conn    *grpc.ClientConn
 	rpc     rpc.PluginClient
+	answers intake
 	health  grpc_health_v1.HealthClient
 	objects map[object.ID]*object.Description
 	serial  uint64 // tells this process from those before it
@@ -80,10 +82,10 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		sockets.Group = strconv.FormatUint(uint64(gid), 10) // may use the sockets that the host makes for it
 	}
 	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(),
-		left: make(chan struct{}), gone: make(chan struct{}),
+		left: make(chan struct{}), gone: make(chan struct{}), answers: newIntake(),
 		proxies: make(chan struct{}, maxProxies), calls: map[uint64]*object.Call{}, streams: map[uint64]bool{}}
 	out := &output{log: p.cfg.Log, id: p.cfg.ID, account: p.cfg.Account, redact: p.cfg.Redact}
-	pr.own = &hostServer{service: &callbacks{pr: pr, out: out}}
+	pr.own = &hostServer{service: &callbacks{pr: pr, out: out}, budget: p.cfg.Budget}
 	a := &adapter{own: pr.own}
 	said := func(from string) *lineWriter {
 		return &lineWriter{f: func(s string) { out.line(slog.LevelInfo, p.cfg.ID, s, from) }}
@@ -99,8 +101,9 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		SyncStdout:       said("stdout"),
 		SyncStderr:       said("stderr"),
 		UnixSocketConfig: sockets,
-		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes))},
+		GRPCDialOptions: []grpc.DialOption{grpc.WithMaxHeaderListSize(maxHeaderBytes), grpc.WithInitialWindowSize(answerWindow),
+			grpc.WithInitialConnWindowSize(answerWindow), grpc.WithDefaultCallOptions(
+				grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes))},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (plugrunner.Runner, error) {
 			pr.run = newRunner(&p.cfg, img, out, cmd.Env, dir)
 			context.AfterFunc(ctx, func() { pr.run.fail(errClosed) })
@@ -131,7 +134,7 @@ func (pr *process) connect(ctx context.Context, a *adapter) error {
 		return err
 	}
 	conn, _ := raw.(*grpc.ClientConn)
-	pr.rpc, pr.health = rpc.NewPluginClient(conn), grpc_health_v1.NewHealthClient(conn)
+	pr.conn, pr.rpc, pr.health = conn, rpc.NewPluginClient(conn), grpc_health_v1.NewHealthClient(conn)
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	r, err := pr.rpc.Describe(ctx, &rpc.DescribeRequest{Id: string(pr.p.cfg.ID), Host: a.number})
@@ -277,13 +280,16 @@ func (pr *process) end() {
 	pr.run.release()
 }
 
-// begin enters a call.
-func (pr *process) begin(c *object.Call) uint64 {
+// begin enters a call, unless too many are under way.
+func (pr *process) begin(c *object.Call) (uint64, error) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
+	if len(pr.calls) >= maxCalls {
+		return 0, object.Errorf(object.CodeExhausted, "limit exceeded: %d calls of the plugin under way; not executed, try again", maxCalls)
+	}
 	pr.last++
 	pr.calls[pr.last] = c
-	return pr.last
+	return pr.last, nil
 }
 
 // lost waits until a process whose connection broke takes no more calls, so that the next call gets another. A process
