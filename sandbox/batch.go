@@ -53,7 +53,11 @@ func (s *State) batch(r *Request) (Outcome, error) {
 			break
 		}
 		v := s.stackValue()
-		if end = s.checkResult(r, v); end != nil {
+		var err error
+		if end, err = s.checkResult(r, v); err != nil {
+			return Outcome{}, err
+		}
+		if end != nil {
 			break
 		}
 		s.batched.results = append(s.batched.results, v)
@@ -115,18 +119,21 @@ func (s *State) stackValue() lua.Value {
 	return t.Value()
 }
 
-// checkResult finds out whether a result can be sent before the next call is run.
-func (s *State) checkResult(r *Request, v lua.Value) *batchEnd {
+// checkResult finds out whether a result can be sent before the next call is run. A limit is an error.
+func (s *State) checkResult(r *Request, v lua.Value) (*batchEnd, error) {
 	s.enc.begin(discard{}, r.Protocol, "result")
 	err := s.enc.value(v)
 	if err == nil {
-		return nil
+		return nil, nil
 	}
-	class, msg, _ := s.failure(err)
+	class, msg, ok := s.failure(err)
+	if !ok {
+		return nil, err
+	}
 	if qualified, ok := s.className(class); ok {
 		class = qualified
 	}
-	return &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}
+	return &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}, nil
 }
 
 // writeBatch writes the results and the exception. A result that the serializer refuses

@@ -24,6 +24,7 @@ type builder struct {
 	values []lua.Value // the values; of a batch, the positional arguments of all its calls
 	calls  []batchCall
 	left   int // elements that may still come
+	owed   int // steps for what was read since the limits were checked
 	frames []frame
 	names  map[string]lua.Value // texts that were keys, to spare allocating them again
 }
@@ -92,8 +93,10 @@ func (b *builder) put(v lua.Value) error {
 	if b.left--; b.left < 0 {
 		return object.Errorf(object.CodeTooLarge, "more than %d values", maxElements)
 	}
-	if b.left&(spendEvery-1) == 0 {
-		if err := b.s.spendArguments(spendEvery * elementSteps); err != nil {
+	if b.owed += elementSteps; b.owed >= spendEvery*elementSteps {
+		owed := b.owed
+		b.owed = 0
+		if err := b.s.spendArguments(owed); err != nil {
 			return err
 		}
 	}
@@ -134,8 +137,10 @@ func (b *builder) put(v lua.Value) error {
 	return nil
 }
 
-// spendEvery is how many values are read or written between two checks of the limits. It is a power of two.
-const spendEvery = 256
+const (
+	spendEvery = 256 // small values that are read or written between two checks of the limits
+	tableSteps = 10  // a table besides its size
+)
 
 // spendArguments takes steps for reading arguments. A limit that this spends leaves the instance as it was.
 func (s *State) spendArguments(steps int) error {
@@ -253,6 +258,7 @@ func (b *builder) userdata(v any, mt *lua.Table, size int) lua.Value {
 func (b *builder) table(array, hash int) *lua.Table {
 	t := lua.NewTable(array, hash)
 	b.grow(t.Size())
+	b.owed += tableSteps + t.Size()>>4
 	return t
 }
 
@@ -329,7 +335,7 @@ func (b *builder) Begin(k object.Kind, n int) error {
 	}
 	var t *lua.Table
 	if k == object.DictKind {
-		t = b.table(0, max(room(n), 1))
+		t = b.table(0, room(n))
 	} else {
 		t = b.table(room(n), 0)
 	}

@@ -199,7 +199,7 @@ func (e *encoder) spendSteps(steps int) error {
 // spend takes the bytes of a text before it is written.
 func (e *encoder) spend(n int) error {
 	if n > sharedText {
-		if err := e.spendSteps(n >> 4); err != nil {
+		if err := e.spendSteps(n >> 2); err != nil {
 			return err
 		}
 	}

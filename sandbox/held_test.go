@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
 
@@ -50,28 +52,19 @@ func TestStatesAtRestHoldWhatIsCounted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			empty := settledHeap()
+			empty := heap()
 			s.Close(context.Background())
-			without := settledHeap()
+			without := heap()
 			if s, err = attackOnce(t, source, object.Limits{}, nothing{}); err != nil {
 				t.Fatal(err)
 			}
-			kept := settledHeap() - without - (empty - without)
+			kept := heap() - without - (empty - without)
 			if counted := s.Held(); kept > counted+1<<20 {
 				t.Errorf("the state keeps %d KiB and counts %d KiB", kept>>10, counted>>10)
 			}
 			runtime.KeepAlive(s)
 		})
 	}
-}
-
-// settledHeap returns the bytes in use after a collection.
-func settledHeap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // counting is a sink that counts the bytes it is given.
@@ -131,5 +124,47 @@ func TestManyMembersAreRefused(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%d members: %v", n, err)
 		}
+	}
+}
+
+// TestBatchesMeetLimits: the results of a batch count as memory, and a limit that its results meet is its error.
+func TestBatchesMeetLimits(t *testing.T) {
+	names, calls := make([]object.Method, 20), make([]any, 20)
+	for i := range calls {
+		names[i], calls[i] = "f", triple("f")
+	}
+	for want, body := range map[string]string{
+		"16 MiB of memory": "local t = {} for i = 1, 100000 do t[i] = i end return t",
+		"1000000 steps while the result was written": "local t, u = {}, {} for i = 1, 1e4 do u[i] = i end for i = 1, 1e4 do u[i] = nil end " +
+			"for i = 1, 1e4 do t[i] = u end return t",
+	} {
+		limits := object.Limits{Memory: 16 << 20}
+		if strings.Contains(want, "steps") {
+			limits.Steps = 1_000_000
+		}
+		h := startLimited(t, method(body), limits)
+		if _, v, err := h.batch(names, calls); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.100v, %v; want an error of %s", v, err, want)
+		}
+	}
+}
+
+// TestGarbageIsCollectedEarly: a script that makes strings of megabytes is faster than the collector, which alone would
+// let the heap grow up to the limit of the process.
+func TestGarbageIsCollectedEarly(t *testing.T) {
+	const soft = 256 << 20
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(soft))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	h := startLimited(t, method("local p = hearth.proxy('acme.other') for i = 1, 100 do local s = ('x'):rep(8e6) .. i p:look() end"), object.Limits{Steps: 1 << 40})
+	var most uint64
+	h.e.proxy = func(r *sandbox.ProxyCall) error {
+		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(s)
+		most = max(most, s[0].Value.Uint64())
+		return r.Result.Null()
+	}
+	h.call("f").want(t, nil)
+	if most == 0 || most > soft*3/4 {
+		t.Errorf("the heap grew to %d MiB of %d", most>>20, soft>>20)
 	}
 }

@@ -99,7 +99,11 @@ func (t *Builder) grow(n int) {
 	if need > MaxString {
 		t.L.RaiseError("resulting string too large")
 	}
-	size := min(max(need, 2*cap(t.B)), MaxString)
+	size := 2 * cap(t.B)
+	if cap(t.B) > 1<<20 {
+		size = cap(t.B) + cap(t.B)>>2
+	}
+	size = min(max(need, size), MaxString)
 	t.L.Buffer(size)
 	t.L.vm.buffers -= int64(cap(t.B))
 	t.B = append(make([]byte, 0, size), t.B...)

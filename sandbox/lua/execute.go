@@ -640,7 +640,7 @@ enter:
 			if want < 0 {
 				want = n
 				ci.pc = pc
-				vm.charge(n)
+				vm.charge(n >> 2)
 				L.reserve(to + n)
 				r = (*[window]Value)(L.stack[base:])
 				L.top = to + n

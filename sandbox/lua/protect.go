@@ -14,12 +14,14 @@ func (L *Thread) try(at, want int, handler Value) (err *Error) {
 		}
 		recover() //nolint:errcheck // it is vm.raised
 		err, vm.raised = vm.raised, nil
-		for left := L.ci; left != ci; left = left.prev {
-			left.fn = nil // it would stay alive, uncounted, until the frame is used again
+		left := vm.calls - calls
+		for f := L.ci; f != ci; f = f.prev {
+			f.fn = nil // it would stay alive, uncounted, until the frame is used again
 		}
 		L.ci, L.depth, vm.calls, vm.buffers = ci, depth, calls, buffers
 		L.closeUpvals(at)
 		L.top = at
+		vm.charge(leaveSteps * left)
 	}()
 	L.call(at, want)
 	return nil

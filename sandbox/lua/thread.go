@@ -60,6 +60,7 @@ const (
 	allocationSteps = 10
 	protectSteps    = 20 // a protected call
 	throwSteps      = 70 // raising a value and catching it
+	leaveSteps      = 20 // leaving a call of Go's with it
 	messageSteps    = 60 // making a message that says where
 	traceSteps      = 60 // a line of a traceback
 	numberSteps     = 30 // writing a number as text

@@ -49,7 +49,7 @@ func CompileSteps(n int) int { return 100 + 3*n/2 }
 // Steps for an instruction that compiling made, and for a byte of a source up to where it is wrong.
 const (
 	instructionSteps = 40
-	wrongByteSteps   = 15
+	wrongByteSteps   = 8
 )
 
 // load leaves a function, or nil and a message.

@@ -29,8 +29,10 @@ const (
 	capturePosition = -2
 )
 
-// matcherSteps is what making a matcher is worth.
-const matcherSteps = 20
+const (
+	matcherSteps = 20 // making a matcher
+	leaveSteps   = 6  // leaving a call of match with an error
+)
 
 // newMatcher returns a matcher. As in PUC a pattern ends at a NUL byte.
 func newMatcher(L *lua.Thread, src, pat string) *matcher {
@@ -60,12 +62,18 @@ func (m *matcher) settle() {
 	m.steps = 0
 }
 
-func (m *matcher) fail(msg string) { m.l.RaiseError("malformed pattern (%s)", msg) }
+func (m *matcher) fail(msg string) { m.raise("malformed pattern (%s)", msg) }
+
+// raise raises an error, and charges for leaving the calls of match.
+func (m *matcher) raise(format string, args ...any) {
+	m.l.Charge(leaveSteps * m.depth)
+	m.l.RaiseError(format, args...)
+}
 
 // match returns the end of the match of pattern p at source position i, -1 for none.
 func (m *matcher) match(i, p int) int {
 	if m.depth++; m.depth > maxMatchDepth {
-		m.l.RaiseError("pattern too complex")
+		m.raise("pattern too complex")
 	}
 	end := m.follow(i, p)
 	m.depth--
@@ -287,7 +295,7 @@ func (m *matcher) minExpand(i, p, end int) int {
 
 func (m *matcher) startCapture(i, p, kind int) int {
 	if m.level >= maxCaptures {
-		m.l.RaiseError("too many captures")
+		m.raise("too many captures")
 	}
 	m.capture[m.level] = capture{i, kind}
 	m.level++
@@ -309,14 +317,14 @@ func (m *matcher) endCapture(i, p int) int {
 			return r
 		}
 	}
-	m.l.RaiseError("invalid pattern capture")
+	m.raise("invalid pattern capture")
 	return -1
 }
 
 // balance matches %bxy at source position i; p is where x and y stand.
 func (m *matcher) balance(i, p int) int {
 	if p+1 >= len(m.pat) {
-		m.l.RaiseError("unbalanced pattern")
+		m.raise("unbalanced pattern")
 	}
 	if i >= len(m.src) || m.src[i] != m.pat[p] {
 		return -1
@@ -341,7 +349,7 @@ func (m *matcher) balance(i, p int) int {
 // the position behind the set.
 func (m *matcher) frontier(i, p int) (int, bool) {
 	if p >= len(m.pat) || m.pat[p] != '[' {
-		m.l.RaiseError("missing '[' after '%%f' in pattern")
+		m.raise("missing '[' after '%%f' in pattern")
 	}
 	end := m.classEnd(p)
 	var before, after byte
@@ -358,12 +366,15 @@ func (m *matcher) frontier(i, p int) (int, bool) {
 func (m *matcher) backReference(i int, c byte) int {
 	n := int(c) - '1'
 	if n < 0 || n >= m.level || m.capture[n].len == captureOpen {
-		m.l.RaiseError("invalid capture index")
+		m.raise("invalid capture index")
 	}
 	if m.capture[n].len == capturePosition {
 		return -1 // its length is no length that can match
 	}
 	text := m.src[m.capture[n].start : m.capture[n].start+m.capture[n].len]
+	if len(text) > len(m.src)-i {
+		return -1
+	}
 	m.steps += len(text) >> 6
 	if strings.HasPrefix(m.src[i:], text) {
 		return i + len(text)
@@ -381,13 +392,13 @@ func (m *matcher) at(i, p int) int {
 func (m *matcher) value(n, i, end int) lua.Value {
 	if n >= m.level {
 		if n != 0 {
-			m.l.RaiseError("invalid capture index")
+			m.raise("invalid capture index")
 		}
 		return m.text(i, end)
 	}
 	switch c := m.capture[n]; c.len {
 	case captureOpen:
-		m.l.RaiseError("unfinished capture")
+		m.raise("unfinished capture")
 	case capturePosition:
 		return lua.Int(c.start + 1)
 	default:

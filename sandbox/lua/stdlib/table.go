@@ -107,7 +107,7 @@ func tableInsert(L *lua.Thread) int {
 		pos := checkIndex(L, 2)
 		e = max(e, pos)
 		if n := e - pos; n > 0 {
-			L.Charge(n >> 1)
+			L.Charge(n >> 2)
 		}
 		if !t.Shift(pos, e) {
 			for i := e; i > pos; i-- {
@@ -132,7 +132,7 @@ func tableRemove(L *lua.Thread) int {
 	if pos < 1 || pos > e {
 		return 0
 	}
-	L.Charge((e - pos) >> 1)
+	L.Charge((e - pos) >> 2)
 	v := t.GetInt(pos)
 	if !t.Unshift(pos, e) {
 		for i := pos; i < e; i++ {
