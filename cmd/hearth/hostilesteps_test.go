@@ -28,26 +28,32 @@ import (
 //	-- expect: WANT                              the method attack, called once
 //	-- call: WHO [WHERE.]METHOD [ARG]... -> WANT  a call; arguments are JSON without blanks
 //	-- stream: the same                          its result is the list of the stream's items, at most 20
+//	-- batch: the same                           20 such calls in one batch; the result is that of the last
 //	-- beside: the same                          the lines below go on meanwhile, and the
 //	                                             neighbour is called until it has ended
+//	-- beside 9: the same                        9 such calls in parallel, each on a connection of its own
 //	-- hangup: WHO                               closes his connection
 //	-- reload:                                   the script changes by a blank line, and is loaded anew
 //
-// WHO is me, alice or bob; a digit behind it is another of his connections. WHERE is twin, an
+// WHO is me, alice, bob or packed, who is me and compresses what is sent; a digit behind it is another connection. The
+// argument @N is a list of N empty dicts. WHERE is twin, an
 // object of the same script and tenant, or other, one of the same script and another tenant.
 // WANT is
 //
 //	result TEXT    the call returns a value that prints as TEXT
 //	result ~"RE"   as such a text
 //	error ~"RE"    the call, or loading the script for it, fails with such a message
+//	either ~"RE"   the one or the other
 type hostileStep struct {
 	verb, who, where, method string
 	args                     []any
 	want                     *regexp.Regexp
 	fails                    bool // want is of the error
+	either                   bool // or of the error
+	times                    int  // of a call beside others
 }
 
-var stepForm = regexp.MustCompile(`^-- (expect|call|stream|beside|hangup|reload):(.*)$`)
+var stepForm = regexp.MustCompile(`^-- (expect|call|stream|batch|beside|hangup|reload)( \d+)?:(.*)$`)
 
 // parseSteps reads the head of a script.
 func parseSteps(text string) (steps []hostileStep, err error) {
@@ -56,11 +62,14 @@ func parseSteps(text string) (steps []hostileStep, err error) {
 		if m == nil {
 			break
 		}
-		s := hostileStep{verb: m[1]}
-		what, want, _ := strings.Cut(m[2], " -> ")
+		s := hostileStep{verb: m[1], times: 1}
+		if m[2] != "" {
+			s.times, _ = strconv.Atoi(m[2][1:])
+		}
+		what, want, _ := strings.Cut(m[3], " -> ")
 		switch f := strings.Fields(what); s.verb {
 		case "expect":
-			s.verb, s.who, s.method, want = "call", "me", "attack", strings.TrimSpace(m[2])
+			s.verb, s.who, s.method, want = "call", "me", "attack", strings.TrimSpace(m[3])
 		case "hangup":
 			s.who = strings.Join(f, " ")
 		case "reload":
@@ -73,6 +82,10 @@ func parseSteps(text string) (steps []hostileStep, err error) {
 				s.where, s.method = where, method
 			}
 			for _, a := range f[2:] {
+				if n, ok := strings.CutPrefix(a, "@"); ok {
+					s.args = append(s.args, emptyDicts(n))
+					continue
+				}
 				var v any
 				if err := json.Unmarshal([]byte(a), &v); err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", line, a, err)
@@ -81,7 +94,7 @@ func parseSteps(text string) (steps []hostileStep, err error) {
 			}
 		}
 		if s.method != "" {
-			if s.want, s.fails, err = parseWant(want); err != nil {
+			if err := s.parseWant(want); err != nil {
 				return nil, fmt.Errorf("%s: %w", line, err)
 			}
 		}
@@ -93,21 +106,32 @@ func parseSteps(text string) (steps []hostileStep, err error) {
 	return steps, nil
 }
 
-func parseWant(text string) (want *regexp.Regexp, fails bool, err error) {
+// emptyDicts returns a list of n empty dicts: a small message of much memory.
+func emptyDicts(n string) []any {
+	size, _ := strconv.Atoi(n)
+	list := make([]any, size)
+	for i := range list {
+		list[i] = map[string]any{}
+	}
+	return list
+}
+
+func (s *hostileStep) parseWant(text string) (err error) {
 	kind, what, _ := strings.Cut(text, " ")
 	re, isRE := strings.CutPrefix(what, "~")
 	switch {
-	case kind != "result" && kind != "error", what == "", kind == "error" && !isRE:
-		return nil, false, fmt.Errorf("%q: want result TEXT, result ~\"RE\" or error ~\"RE\"", text)
+	case kind != "result" && kind != "error" && kind != "either", what == "", kind != "result" && !isRE:
+		return fmt.Errorf("%q: want result TEXT, result ~\"RE\", error ~\"RE\" or either ~\"RE\"", text)
 	case !isRE:
 		re = "^" + regexp.QuoteMeta(what) + "$"
 	default:
 		if re, err = strconv.Unquote(re); err != nil {
-			return nil, false, err
+			return err
 		}
 	}
-	want, err = regexp.Compile(re)
-	return want, kind == "error", err
+	s.want, err = regexp.Compile(re)
+	s.fails, s.either = kind == "error", kind == "either"
+	return err
 }
 
 // attack is a script of the corpus at work.
@@ -143,16 +167,18 @@ func (a *attack) run() {
 			}
 			continue
 		}
-		beside.Go(func() {
-			one, err := a.dial(ctx, s.who)
-			if err == nil {
-				defer one.Close()
-				err = a.call(ctx, one, s)
-			}
-			if err != nil {
-				a.t.Errorf("%s: %v", a.script.name, err)
-			}
-		})
+		for range s.times {
+			beside.Go(func() {
+				one, err := a.dial(ctx, s.who)
+				if err == nil {
+					defer one.Close()
+					err = a.call(ctx, one, s)
+				}
+				if err != nil {
+					a.t.Errorf("%s: %v", a.script.name, err)
+				}
+			})
+		}
 	}
 	go func() { beside.Wait(); close(over) }()
 	for {
@@ -213,7 +239,21 @@ func (a *attack) call(ctx context.Context, one *hearth.Session, s hostileStep) e
 	}
 	var got any
 	var err error
-	if o := one.Object(object.ID(id)); s.verb == "stream" {
+	switch o := one.Object(object.ID(id)); s.verb {
+	case "batch":
+		b := o.Batch()
+		for range 20 {
+			b.Add(s.method, s.args, nil)
+		}
+		var results []hearth.BatchResult
+		if results, err = b.Run(ctx); err == nil {
+			for _, r := range results {
+				if got, err = r.Value, r.Err; err != nil {
+					break
+				}
+			}
+		}
+	case "stream":
 		items := []any{}
 		for v, failed := range o.Stream(ctx, s.method, s.args...) {
 			if err = failed; err != nil {
@@ -224,10 +264,10 @@ func (a *attack) call(ctx context.Context, one *hearth.Session, s hostileStep) e
 			}
 		}
 		got = items
-	} else {
+	default:
 		got, err = o.Call(ctx, s.method, s.args...)
 	}
-	call := fmt.Sprintf("%s: %s.%s%v", s.who, id, s.method, s.args)
+	call := fmt.Sprintf("%s: %s.%s%.200v", s.who, id, s.method, s.args)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s hangs", call)
@@ -235,6 +275,10 @@ func (a *attack) call(ctx context.Context, one *hearth.Session, s hostileStep) e
 		return fmt.Errorf("%s ended its tenant's worker: %w", call, err)
 	case err != nil && strings.Contains(err.Error(), "of wall time") && (a.busy || s.fails && strings.Contains(s.want.String(), "limit exceeded")):
 		a.t.Logf("%s: time ended it", call) // on a slow machine it is the first limit that is met
+	case s.either && err != nil:
+		if !s.want.MatchString(err.Error()) {
+			return fmt.Errorf("%s fails: %.300v; want like %s", call, err, s.want)
+		}
 	case s.fails && (err == nil || !s.want.MatchString(err.Error())):
 		return fmt.Errorf("%s = %.200v, %.300v; want an error like %s", call, got, err, s.want)
 	case !s.fails && (err != nil || !s.want.MatchString(fmt.Sprint(got))):
