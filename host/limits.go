@@ -31,7 +31,7 @@ func Limits() []Limit {
 		{"certificates that a client shows", strconv.Itoa(transport.MaxClientCerts)},
 		{"calls under way while several tenants are called", strconv.Itoa(turnCount())},
 		{"oneway calls of a connection under way", strconv.Itoa(maxOneways)},
-		{"item streams of a principal", strconv.Itoa(maxStreams)},
+		{"item streams of a principal, without a limit", strconv.Itoa(maxStreams)},
 		{"objects calling objects", strconv.Itoa(maxCallDepth) + " deep"},
 	}
 }

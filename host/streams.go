@@ -14,7 +14,7 @@ import (
 
 // Bounds on item streams.
 const (
-	maxStreams   = 64               // open, of one principal
+	maxStreams   = 64               // open, of one principal, where the policy sets no other bound
 	streamLinger = 30 * time.Second // after its connection ended, as in Pyro
 	streamIdle   = 10 * time.Minute // between two items
 )
@@ -36,27 +36,31 @@ type stream struct {
 type streams struct {
 	mu   sync.Mutex // guards what follows
 	open map[string]*stream
+	of   map[object.Principal]int // open streams by owner
 }
 
-func (s *streams) init() { s.open = map[string]*stream{} }
+func (s *streams) init() { s.open, s.of = map[string]*stream{}, map[object.Principal]int{} }
 
-// add makes a stream known and returns its id; ok is false if its owner has too many.
-func (s *streams) add(st *stream) (id string, ok bool) {
+// add makes a stream known and returns its id; ok is false if its owner has that many already.
+func (s *streams) add(st *stream, most int) (id string, ok bool) {
 	id = rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for _, o := range s.open {
-		if o.owner == st.owner {
-			n++
-		}
-	}
-	if n >= maxStreams {
+	if s.of[st.owner] >= most {
 		return "", false
 	}
+	s.of[st.owner]++
 	st.expires = time.Now().Add(streamIdle)
 	s.open[id] = st
 	return id, true
+}
+
+// forgetLocked takes a stream out of the table.
+func (s *streams) forgetLocked(id string, st *stream) {
+	delete(s.open, id)
+	if s.of[st.owner]--; s.of[st.owner] == 0 {
+		delete(s.of, st.owner)
+	}
 }
 
 // count returns how many are open.
@@ -85,8 +89,8 @@ func (s *streams) giveBack(id string, st *stream, over bool) {
 	defer s.mu.Unlock()
 	st.busy = false
 	st.expires = time.Now().Add(streamIdle)
-	if over {
-		delete(s.open, id)
+	if over && s.open[id] == st { // it may have been closed meanwhile
+		s.forgetLocked(id, st)
 	}
 }
 
@@ -98,7 +102,7 @@ func (s *streams) close(id string, caller object.Principal) {
 		s.mu.Unlock()
 		return
 	}
-	delete(s.open, id)
+	s.forgetLocked(id, st)
 	s.mu.Unlock()
 	st.backend.CloseStream(st.number)
 }
@@ -135,7 +139,7 @@ func (s *streams) expire(now time.Time) {
 	for id, st := range s.open {
 		if !st.busy && now.After(st.expires) {
 			old = append(old, st)
-			delete(s.open, id)
+			s.forgetLocked(id, st)
 		}
 	}
 	s.mu.Unlock()
@@ -148,11 +152,17 @@ func (s *streams) expire(now time.Time) {
 func (c *conn) openStream(answer *wire.Message, ser codec.Serializer, call *object.Call, number uint64) bool {
 	backend := c.ran
 	c.touched.add(backend, call.ID)
+	most := c.h.snap.Load().policy.ShareOf(c.caller.Principal).Streams
+	if most == 0 {
+		most = maxStreams
+	}
 	id, ok := c.h.streams.add(&stream{owner: c.caller.Principal, conn: c.id, id: call.ID, method: call.Method,
-		backend: backend, number: number})
+		backend: backend, number: number}, most)
 	if !ok {
 		backend.CloseStream(number)
-		return c.fail(answer, ser, object.Errorf(object.CodeExhausted, "limit exceeded: %d item streams are open", maxStreams))
+		return c.fail(answer, ser, object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d item streams of principal %s are open: close some, or set streams in a limit block of the host's policy; the call was executed",
+			most, c.caller.Principal))
 	}
 	answer.Flags |= wire.ItemStream
 	answer.Annotations = []wire.Annotation{{ID: [4]byte{'S', 'T', 'R', 'M'}, Value: []byte(id)}}

@@ -15,7 +15,7 @@ import (
 type subject struct {
 	permits, forbids index[*rule]
 	limits           index[*Limit]
-	shares           []*Limit // those of connections and bytes in flight
+	shares           []*Limit // those of connections, bytes in flight and item streams
 }
 
 // index finds what covers an object by its tenant; anyTenant holds what covers all.

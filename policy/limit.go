@@ -28,6 +28,8 @@ type Limit struct {
 	Connections int
 	// InFlight is how many bytes of messages and answers the host holds for a principal. 0: the host's default.
 	InFlight int64
+	// Streams is how many item streams a principal may have open. 0: the host's default.
+	Streams int
 
 	objects []pattern
 }
@@ -47,6 +49,9 @@ func (l *Limit) String() string {
 	if l.InFlight > 0 {
 		parts = append(parts, sizeText(l.InFlight)+" in flight")
 	}
+	if l.Streams > 0 {
+		parts = append(parts, fmt.Sprintf("%d item streams", l.Streams))
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -54,16 +59,16 @@ func (l *Limit) coversObject(id object.ID) bool { return covers(l.objects, id) }
 
 // limit reads a limit block.
 func (r *reader) limit(name string, b *hclsyntax.Block) {
-	a := r.block(b, "principals", "objects", "rate", "burst", "concurrent", "connections", "in_flight")
-	ofCalls, inAll := a["rate"] != nil || a["concurrent"] != nil, a["connections"] != nil || a["in_flight"] != nil
+	a := r.block(b, "principals", "objects", "rate", "burst", "concurrent", "connections", "in_flight", "streams")
+	ofCalls, inAll := a["rate"] != nil || a["concurrent"] != nil, a["connections"] != nil || a["in_flight"] != nil || a["streams"] != nil
 	r.require(b, a, "principals")
 	switch {
 	case !ofCalls && !inAll:
-		r.problems.add(b.TypeRange, `write rate = "100/s", concurrent = 4, connections = 50 or in_flight = "64MiB"`, "limit %q limits nothing", name)
+		r.problems.add(b.TypeRange, `write rate = "100/s", concurrent = 4, connections = 50, in_flight = "64MiB" or streams = 200`, "limit %q limits nothing", name)
 	case ofCalls:
 		r.require(b, a, "objects")
 	case a["objects"] != nil:
-		r.problems.add(a["objects"].NameRange, "leave it out", "connections and in_flight are about a principal, whatever objects it calls")
+		r.problems.add(a["objects"].NameRange, "leave it out", "connections, in_flight and streams are about a principal, whatever objects it calls")
 	}
 	l := &Limit{Name: name, Reason: r.reason(name, b), objects: r.patterns(a, true)}
 	perSecond := 1
@@ -88,6 +93,7 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	l.Concurrent, _ = r.count(a, "concurrent")
 	l.Connections, _ = r.count(a, "connections")
 	l.InFlight, _ = r.bytes(a, "in_flight", 64<<10, 1<<40)
+	l.Streams, _ = r.count(a, "streams")
 	for _, s := range r.who(a, "name those whose calls are counted") {
 		s.limits.add(l, l.objects)
 		if inAll {
@@ -113,7 +119,8 @@ func (p *Policy) LimitsOf(who object.Principal, id object.ID) []*Limit {
 // Share is what a principal may have of the host, whatever it calls; zero fields say nothing.
 type Share struct {
 	Connections int
-	InFlight    int64  // bytes
+	InFlight    int64 // bytes
+	Streams     int
 	Reason      string // of the limit of connections
 }
 
@@ -127,6 +134,9 @@ func (p *Policy) ShareOf(who object.Principal) Share {
 			}
 			if n := l.InFlight; n > 0 && (out.InFlight == 0 || n < out.InFlight) {
 				out.InFlight = n
+			}
+			if n := l.Streams; n > 0 && (out.Streams == 0 || n < out.Streams) {
+				out.Streams = n
 			}
 		}
 	}

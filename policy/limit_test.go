@@ -25,6 +25,11 @@ limit "alice" {
   rate        = "5/s"
   connections = 10
   in_flight   = "64MiB"
+  streams     = 200
+}
+limit "streams" {
+  principals = ["all"]
+  streams    = 300
 }
 limit "the daemon" {
   principals = ["bob"]
@@ -38,8 +43,8 @@ limit "the daemon" {
 func TestShares(t *testing.T) {
 	p := mustParse(t, shares)
 	for who, want := range map[object.Principal]policy.Share{
-		"alice": {Connections: 10, InFlight: 1 << 20, Reason: `policy.hcl:12 limit "alice"`},
-		"bob":   {Connections: 50, InFlight: 1 << 20, Reason: `policy.hcl:7 limit "everybody"`},
+		"alice": {Connections: 10, InFlight: 1 << 20, Streams: 200, Reason: `policy.hcl:12 limit "alice"`},
+		"bob":   {Connections: 50, InFlight: 1 << 20, Streams: 300, Reason: `policy.hcl:7 limit "everybody"`},
 		"carol": {},
 	} {
 		if got := p.ShareOf(who); got != want {
@@ -58,12 +63,14 @@ func TestShares(t *testing.T) {
 	for _, r := range p.RulesOf("bob") {
 		rules = append(rules, r.Limit)
 	}
-	if got, want := strings.Join(rules, "; "), "50 connections, 1MiB in flight; 1 at a time"; got != want {
+	if got, want := strings.Join(rules, "; "), "50 connections, 1MiB in flight; 300 item streams; 1 at a time"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for body, want := range map[string]string{
 		`connections = 0`:                           "connections: want",
 		`in_flight = "1KiB"`:                        "want a size from 64KiB",
+		`streams = 0`:                               "streams: want",
+		"objects = [\"acme.*\"]\nstreams = 5":       "whatever",
 		"objects = [\"acme.*\"]\nconnections = 5":   "whatever objects it calls",
 		"rate = \"5/s\"\nconnections = 5":           "needs objects",
 		"objects = [\"Pyro.Daemon\"]\nrate = \"x\"": "rate:",

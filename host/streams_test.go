@@ -1,0 +1,45 @@
+package host_test
+
+import (
+	"fmt"
+	"iter"
+	"testing"
+
+	"github.com/hearthhost/hearth/client"
+)
+
+// TestStreamsOfAPrincipal opens as many item streams as a principal may have, by default and by a limit, and one
+// more; the error names the setting, and what is closed makes room.
+func TestStreamsOfAPrincipal(t *testing.T) {
+	limit := func(n int) string {
+		return everything + fmt.Sprintf("limit \"streams\" {\n principals = [\"owner\"]\n streams = %d\n}\n", n)
+	}
+	for most, policy := range map[int]string{64: everything, 70: limit(70), 3: limit(3)} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			c := dial(t, start(t, policy), client.Config{MaxConns: most + 1})
+			open := func() (end func(), err error) {
+				next, stop := iter.Pull2(c.Object("acme.echo").Stream(t.Context(), "count", 2))
+				t.Cleanup(stop)
+				_, err, _ = next()
+				return stop, err
+			}
+			var ends []func()
+			for range most {
+				end, err := open()
+				if err != nil {
+					t.Fatalf("stream %d: %v", len(ends)+1, err)
+				}
+				ends = append(ends, end)
+			}
+			over := fmt.Sprintf("%d item streams of principal owner are open: close some, or set streams in a limit block", most)
+			_, err := open()
+			wantRemote(t, err, "", over)
+			ends[0]()
+			if _, err := open(); err != nil {
+				t.Fatalf("after one was closed: %v", err)
+			}
+			_, err = open()
+			wantRemote(t, err, "", over)
+		})
+	}
+}
