@@ -69,7 +69,8 @@ type keptRecord struct {
 }
 
 func newKeptSet() *kept {
-	return &kept{shares: map[string]*share{}, known: map[uint64]bool{}, first: map[uint64]bool{}, seed: maphash.MakeSeed(), share: maxShare}
+	return &kept{shares: map[string]*share{}, known: map[uint64]bool{}, first: map[uint64]bool{},
+		seed: maphash.MakeSeed(), share: maxShare}
 }
 
 var (
@@ -257,7 +258,8 @@ func (l *Log) keepEvidence(old []string) error {
 		return err
 	}
 	if l.keptSum != "" && before != l.keptSum {
-		l.cfg.Log.Error("kept audit records were changed by another process", "path", keptName(l.cfg.Path), "sum", before, "want", l.keptSum)
+		l.cfg.Log.Error("kept audit records were changed by another process",
+			"path", keptName(l.cfg.Path), "sum", before, "want", l.keptSum)
 	}
 	vouches := false // a record that is removed vouches for the kept file
 	for _, name := range old {

@@ -29,7 +29,7 @@ type Entry struct {
 	Reason    string `json:"reason,omitempty"`
 	Detail    string `json:"detail,omitempty"` // of a change of objects or the policy: which version, or why not
 	Why       string `json:"why,omitempty"`    // of an open record
-	Prev      string `json:"prev,omitempty"`   // of an open record: the hash it goes on from; of a kept record: the sum before
+	Prev      string `json:"prev,omitempty"`   // of open: the hash it goes on from; of kept: the sum before
 	Sum       string `json:"sum,omitempty"`    // of a kept record: the SHA-256 of the kept file
 	// Exceeding is the limit that was exceeded, if that is why not.
 	Exceeding string      `json:"exceeding,omitempty"`
@@ -164,7 +164,8 @@ func sameFile(h *os.File, name string) bool {
 // What is no record is left out; [Verify] finds it. The error comes last.
 func Entries(path string) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		if err := eachEntry(path, func(e *Entry) bool { return yield(e, nil) }); err != nil && !errors.Is(err, errStopped) {
+		err := eachEntry(path, func(e *Entry) bool { return yield(e, nil) })
+		if err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}

@@ -213,7 +213,8 @@ func (c *conn) exchange(ctx context.Context, kind wire.Type, flags wire.Flags, s
 	// though an answer that came counts.
 	keep = stop.disarm() && sent
 	if sent && object.CodeOf(err) == object.CodeTooLarge {
-		return false, &CallError{Executed: Yes, Err: &object.Error{Code: object.CodeTooLarge, Msg: "reading the answer; Config.MaxMessageBytes is the bound", Err: err}}
+		return false, &CallError{Executed: Yes, Err: &object.Error{Code: object.CodeTooLarge,
+			Msg: "reading the answer; Config.MaxMessageBytes is the bound", Err: err}}
 	}
 	if err != nil {
 		return false, failed(ctx, Unknown, "waiting for the answer", err)

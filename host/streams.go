@@ -161,8 +161,8 @@ func (c *conn) openStream(answer *wire.Message, ser codec.Serializer, call *obje
 	if !ok {
 		backend.CloseStream(number)
 		return c.fail(answer, ser, object.Errorf(object.CodeExhausted,
-			"limit exceeded: %d item streams of principal %s are open: close some, or set streams in a limit block of the host's policy; the call was executed",
-			most, c.caller.Principal))
+			"limit exceeded: %d item streams of principal %s are open: close some, or set streams in a limit block of the "+
+				"host's policy; the call was executed", most, c.caller.Principal))
 	}
 	answer.Flags |= wire.ItemStream
 	answer.Annotations = []wire.Annotation{{ID: [4]byte{'S', 'T', 'R', 'M'}, Value: []byte(id)}}

@@ -69,7 +69,8 @@ func (s *limitScope) checkMany(name string, n int, what string) {
 	if !s.written(name) || !own || s.limits.Memory > share || int64(n) <= share/s.limits.Memory {
 		return
 	}
-	s.r.p.Warnings.add(at, "lower one of them, or raise memory of the tenant's limits: the instance that holds most is ended first",
+	const remedy = "lower one of them, or raise memory of the tenant's limits: the instance that holds most is ended first"
+	s.r.p.Warnings.add(at, remedy,
 		"%s: %s = %d: %d %s of %s each are more than the %s that all instances of a worker share", s.what,
 		name, n, n, what, sizeText(s.limits.Memory), roughSize(share))
 }
@@ -80,14 +81,17 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 	if !s.written(name) {
 		return
 	}
-	if at, own := s.ownPlace(name, "object_memory", "memory"); own && n > s.limits.Memory && s.limits.Memory <= object.InstanceBytes(s.worker) {
+	most := s.limits.Memory
+	fits := n <= most || most > object.InstanceBytes(s.worker) // which is reported itself
+	if at, own := s.ownPlace(name, "object_memory", "memory"); own && !fits {
 		s.r.p.Warnings.add(at, "raise the object's memory, or lower "+name,
-			"%s: %s of %s do not fit into an instance, which may hold %s", s.what, name, sizeText(n), sizeText(s.limits.Memory))
+			"%s: %s of %s do not fit into an instance, which may hold %s", s.what, name, sizeText(n), sizeText(most))
 		return
 	}
 	if at, own := s.ownPlace(name); own && n > share {
 		s.r.p.Warnings.add(at, "raise memory of the tenant's limits, or lower "+name,
-			"%s: %s of %s: all that are under way to or from a worker of %s may take %s", s.what, name, sizeText(n), sizeText(s.worker), roughSize(share))
+			"%s: %s of %s: all that are under way to or from a worker of %s may take %s", s.what, name, sizeText(n),
+			sizeText(s.worker), roughSize(share))
 	}
 }
 
@@ -99,7 +103,8 @@ func (s *limitScope) checkSteps() {
 		return
 	}
 	s.r.p.Warnings.add(at, "lower steps, or raise wall",
-		"%s: %d steps take about %s on %v processors, and wall ends a call after %s", s.what, s.limits.Steps, takes.Round(time.Millisecond), s.cpus, s.limits.Wall)
+		"%s: %d steps take about %s on %v processors, and wall ends a call after %s", s.what, s.limits.Steps,
+		takes.Round(time.Millisecond), s.cpus, s.limits.Wall)
 }
 
 // limitsTogether warns of limits of a tenant that cannot hold together.
@@ -147,8 +152,8 @@ func (r *reader) workerTogether(name string, t *TenantSettings, tenant attribute
 	if share := object.InstanceBytes(worker); counted > 1 && sum > share {
 		at := r.labels[[2]string{"tenant", name}]
 		r.p.Warnings.add(at, `raise memory of the tenant's limits, or write isolation = "object"`,
-			"tenant %q: an instance of each of its object blocks may hold %s together, and all instances of its worker %s", name,
-			roughSize(sum), roughSize(share))
+			"tenant %q: an instance of each of its object blocks may hold %s together, and all instances of its worker %s",
+			name, roughSize(sum), roughSize(share))
 	}
 }
 

@@ -19,33 +19,93 @@ func TestLimitsTogether(t *testing.T) {
 		want string // how the one warning begins, behind "policy.hcl:<line of the body>:"; "": no warning
 		line int
 	}{
-		"nothing":                {"", "", 0},
-		"worker's memory alone":  {"limits {\n memory = \"128MiB\"\n}", `tenant "red": an instance may hold 64MiB, and all instances of its worker together 48MiB, three eighths of 128MiB`, 2},
-		"object_memory":          {"limits {\n object_memory = \"193MiB\"\n}", `tenant "red": an instance may hold 193MiB, and all instances of its worker together 192MiB`, 2},
-		"an object's memory":     {"limits {\n memory = \"64MiB\"\n object_memory = \"8MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"25MiB\"\n }\n}", `object "red.a": an instance may hold 25MiB`, 7},
-		"memory that fits":       {"limits {\n memory = \"128MiB\"\n object_memory = \"48MiB\"\n}", "", 0},
-		"defaults of many":       {"limits {\n object_memory = \"64MiB\"\n}", "", 0},
-		"sessions":               {"limits {\n sessions = 4\n}", `tenant "red": sessions = 4: 4 instances of 64MiB each are more than the 192MiB`, 2},
-		"sessions of an object":  {"object \"a\" {\n limits {\n sessions = 200\n memory = \"1MiB\"\n }\n}", `object "red.a": sessions = 200: 200 instances of 1MiB`, 3},
-		"a tenant's sessions":    {"limits {\n sessions = 4\n object_memory = \"8MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"49MiB\"\n }\n}", `object "red.a": sessions = 4: 4 instances of 49MiB`, 7},
-		"sessions that fit":      {"limits {\n sessions = 3\n}", "", 0},
-		"parallel":               {"limits {\n parallel = 10\n object_memory = \"20MiB\"\n}", `tenant "red": parallel = 10: 10 calls at a time of 20MiB each`, 2},
-		"arguments":              {"object \"a\" {\n limits {\n arguments = \"2MiB\"\n memory = \"1MiB\"\n }\n}", `object "red.a": arguments of 2MiB do not fit into an instance, which may hold 1MiB`, 3},
-		"a tenant's result":      {"limits {\n result = \"2MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"1MiB\"\n }\n}", `object "red.a": result of 2MiB do not fit`, 6},
-		"arguments and a worker": {"limits {\n memory = \"64MiB\"\n object_memory = \"24MiB\"\n arguments = \"17MiB\"\n}", `tenant "red": arguments of 17MiB: all that are under way to or from a worker of 64MiB may take 16MiB`, 4},
-		"a result and a worker":  {"limits {\n memory = \"64MiB\"\n object_memory = \"24MiB\"\n result = \"9MiB\"\n}", `tenant "red": result of 9MiB: all that are under way to or from a worker of 64MiB may take 8MiB`, 4},
-		"messages that fit":      {"limits {\n memory = \"128MiB\"\n object_memory = \"32MiB\"\n arguments = \"32MiB\"\n result = \"16MiB\"\n}", "", 0},
-		"steps":                  {"limits {\n steps = 300000000\n}", `tenant "red": 300000000 steps take about 6s on 1 processors, and wall ends a call after 5s`, 2},
-		"steps and cpus":         {"limits {\n steps = 50000000\n cpus = 0.1\n}", `tenant "red": 50000000 steps take about 10s on 0.1 processors`, 2},
-		"wall of an object":      {"limits {\n steps = 50000000\n}\nobject \"a\" {\n limits {\n wall = \"500ms\"\n }\n}", `object "red.a": 50000000 steps take about 1s on 1 processors, and wall ends a call after 500ms`, 6},
-		"steps that fit":         {"limits {\n steps = 100000000\n cpus = 0.5\n}", "", 0},
-		"wall alone":             {"limits {\n wall = \"10ms\"\n}", "", 0},
-		"cpus":                   {"limits {\n cpus = 2\n}", `tenant "red": cpus = 2, and a worker runs scripts on one processor`, 2},
-		"cpus of a plugin":       {"limits {\n cpus = 2\n}\nplugin \"p\" { unpinned = true }", "", 0},
-		"tmp of a plugin":        {"limits {\n memory = \"256MiB\"\n}\nplugin \"p\" {\n unpinned = true\n tmp = \"256MiB\"\n}", `plugin "red.p": files in /tmp count as its memory: 256MiB of them`, 6},
-		"tmp that fits":          {"limits {\n memory = \"256MiB\"\n}\nplugin \"p\" {\n unpinned = true\n tmp = \"64MiB\"\n}", "", 0},
-		"objects together":       {"limits {\n object_memory = \"100MiB\"\n}\nobject \"a\" {\n limits {}\n}\nobject \"b\" {\n limits {}\n}", `tenant "red": an instance of each of its object blocks may hold 200MiB together, and all instances of its worker 192MiB`, 0},
-		"a worker for each":      {"isolation = \"object\"\nlimits {\n object_memory = \"100MiB\"\n}\nobject \"a\" {\n limits {}\n}\nobject \"b\" {\n limits {}\n}", "", 0},
+		"nothing": {"", "", 0},
+		"worker's memory alone": {
+			"limits {\n memory = \"128MiB\"\n}",
+			`tenant "red": an instance may hold 64MiB, and all instances of its worker together 48MiB, three eighths of 128MiB`, 2,
+		},
+		"object_memory": {
+			"limits {\n object_memory = \"193MiB\"\n}",
+			`tenant "red": an instance may hold 193MiB, and all instances of its worker together 192MiB`, 2,
+		},
+		"an object's memory": {
+			"limits {\n memory = \"64MiB\"\n object_memory = \"8MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"25MiB\"\n }\n}",
+			`object "red.a": an instance may hold 25MiB`, 7,
+		},
+		"memory that fits": {"limits {\n memory = \"128MiB\"\n object_memory = \"48MiB\"\n}", "", 0},
+		"defaults of many": {"limits {\n object_memory = \"64MiB\"\n}", "", 0},
+		"sessions": {
+			"limits {\n sessions = 4\n}",
+			`tenant "red": sessions = 4: 4 instances of 64MiB each are more than the 192MiB`, 2,
+		},
+		"sessions of an object": {
+			"object \"a\" {\n limits {\n sessions = 200\n memory = \"1MiB\"\n }\n}",
+			`object "red.a": sessions = 200: 200 instances of 1MiB`, 3,
+		},
+		"a tenant's sessions": {
+			"limits {\n sessions = 4\n object_memory = \"8MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"49MiB\"\n }\n}",
+			`object "red.a": sessions = 4: 4 instances of 49MiB`, 7,
+		},
+		"sessions that fit": {"limits {\n sessions = 3\n}", "", 0},
+		"parallel": {
+			"limits {\n parallel = 10\n object_memory = \"20MiB\"\n}",
+			`tenant "red": parallel = 10: 10 calls at a time of 20MiB each`, 2,
+		},
+		"arguments": {
+			"object \"a\" {\n limits {\n arguments = \"2MiB\"\n memory = \"1MiB\"\n }\n}",
+			`object "red.a": arguments of 2MiB do not fit into an instance, which may hold 1MiB`, 3,
+		},
+		"a tenant's result": {
+			"limits {\n result = \"2MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"1MiB\"\n }\n}",
+			`object "red.a": result of 2MiB do not fit`, 6,
+		},
+		"arguments and a worker": {
+			"limits {\n memory = \"64MiB\"\n object_memory = \"24MiB\"\n arguments = \"17MiB\"\n}",
+			`tenant "red": arguments of 17MiB: all that are under way to or from a worker of 64MiB may take 16MiB`, 4,
+		},
+		"a result and a worker": {
+			"limits {\n memory = \"64MiB\"\n object_memory = \"24MiB\"\n result = \"9MiB\"\n}",
+			`tenant "red": result of 9MiB: all that are under way to or from a worker of 64MiB may take 8MiB`, 4,
+		},
+		"messages that fit": {
+			"limits {\n memory = \"128MiB\"\n object_memory = \"32MiB\"\n arguments = \"32MiB\"\n result = \"16MiB\"\n}",
+			"", 0,
+		},
+		"steps": {
+			"limits {\n steps = 300000000\n}",
+			`tenant "red": 300000000 steps take about 6s on 1 processors, and wall ends a call after 5s`, 2,
+		},
+		"steps and cpus": {
+			"limits {\n steps = 50000000\n cpus = 0.1\n}",
+			`tenant "red": 50000000 steps take about 10s on 0.1 processors`, 2,
+		},
+		"wall of an object": {
+			"limits {\n steps = 50000000\n}\nobject \"a\" {\n limits {\n wall = \"500ms\"\n }\n}",
+			`object "red.a": 50000000 steps take about 1s on 1 processors, and wall ends a call after 500ms`, 6,
+		},
+		"steps that fit": {"limits {\n steps = 100000000\n cpus = 0.5\n}", "", 0},
+		"wall alone":     {"limits {\n wall = \"10ms\"\n}", "", 0},
+		"cpus": {
+			"limits {\n cpus = 2\n}",
+			`tenant "red": cpus = 2, and a worker runs scripts on one processor`, 2,
+		},
+		"cpus of a plugin": {"limits {\n cpus = 2\n}\nplugin \"p\" { unpinned = true }", "", 0},
+		"tmp of a plugin": {
+			"limits {\n memory = \"256MiB\"\n}\nplugin \"p\" {\n unpinned = true\n tmp = \"256MiB\"\n}",
+			`plugin "red.p": files in /tmp count as its memory: 256MiB of them`, 6,
+		},
+		"tmp that fits": {
+			"limits {\n memory = \"256MiB\"\n}\nplugin \"p\" {\n unpinned = true\n tmp = \"64MiB\"\n}",
+			"", 0,
+		},
+		"objects together": {
+			"limits {\n object_memory = \"100MiB\"\n}\nobject \"a\" {\n limits {}\n}\nobject \"b\" {\n limits {}\n}",
+			`tenant "red": an instance of each of its object blocks may hold 200MiB together, and all instances of its worker 192MiB`, 0,
+		},
+		"a worker for each": {
+			"isolation = \"object\"\nlimits {\n object_memory = \"100MiB\"\n}\nobject \"a\" {\n limits {}\n}\nobject \"b\" {\n limits {}\n}",
+			"", 0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const before = head + "tenant \"red\" {\n"
@@ -58,7 +118,10 @@ func TestLimitsTogether(t *testing.T) {
 				return
 			}
 			line := strings.Count(before, "\n") + tc.line
-			if len(p.Warnings) != 1 || p.Warnings[0].Line != line || !strings.HasPrefix(p.Warnings[0].Message, tc.want) || p.Warnings[0].Hint == "" {
+			if len(p.Warnings) != 1 {
+				t.Fatalf("warnings: %s\nwant one: %s", got, tc.want)
+			}
+			if w := p.Warnings[0]; w.Line != line || !strings.HasPrefix(w.Message, tc.want) || w.Hint == "" {
 				t.Errorf("warnings: %s\nwant one of line %d: %s", got, line, tc.want)
 			}
 		})
@@ -88,7 +151,7 @@ func TestExamplesHoldTogether(t *testing.T) {
 				example = regexp.MustCompile(left).ReplaceAllString(example, "")
 			}
 			example = regexp.MustCompile(`(plugin "[a-z]+" \{)`).ReplaceAllString(example, "$1\nunpinned = true")
-			p, err := policy.Parse("policy.hcl", []byte("listener \"local\" { address = \"127.0.0.1:7766\" }\n"+example), "/base", hostUID, accounts)
+			p, err := policy.Parse("policy.hcl", []byte(aListener+example), "/base", hostUID, accounts)
 			if err != nil {
 				t.Errorf("%s, tenant block %d: %v\n%s", file, i, err, example)
 			} else if len(p.Warnings) > 0 {

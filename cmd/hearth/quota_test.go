@@ -19,13 +19,16 @@ func TestCPUQuota(t *testing.T) {
 	group := quotaGroup(t, 50_000, 100_000)
 	bin := filepath.Join(t.TempDir(), "hearth")
 	buildHearth(t, bin)
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo $$ > "$0"/cgroup.procs && exec "$1" config --json`, group, bin)
+	const enter = `echo $$ > "$0"/cgroup.procs && exec "$1" config --json`
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", enter, group, bin)
 	cmd.Dir, cmd.Env = t.TempDir(), []string{}
 	out, err := cmd.Output()
 	check(t, err)
 	var all []shownSetting
 	check(t, json.Unmarshal(out, &all))
-	for name, want := range map[string]string{"threads that run the host": "1", "calls under way while several tenants are called": "8"} {
+	for name, want := range map[string]string{
+		"threads that run the host": "1", "calls under way while several tenants are called": "8",
+	} {
 		got := ""
 		for _, s := range all {
 			if s.Name == name {

@@ -53,7 +53,9 @@ func memTotal(meminfo string) int64 {
 
 // Processors returns how many processors this process may keep busy: those that it may run on, or its CPU
 // quota, rounded up, if that is less. It reads the quota at the first call.
-var Processors = sync.OnceValue(func() int { return processors(runtime.NumCPU(), Own().CPUs) }) //nolint:forbidigo // the one place
+var Processors = sync.OnceValue(func() int {
+	return processors(runtime.NumCPU(), Own().CPUs) //nolint:forbidigo // the one place
+})
 
 func processors(machine int, quota float64) int {
 	if quota <= 0 {

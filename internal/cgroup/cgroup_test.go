@@ -36,8 +36,12 @@ func TestRead(t *testing.T) {
 			"cgroup.controllers": "cpu",
 			"cpu.max":            "200000 100000\n",
 		}, Limits{CPUs: 2}},
-		"version 2, nothing limited": {v2, map[string]string{"cgroup.controllers": "cpu", "system.slice/cpu.max": "max 100000\n"}, Limits{}},
-		"version 2, nonsense":        {v2, map[string]string{"cgroup.controllers": "cpu", "system.slice/cpu.max": "-1 0\n", "system.slice/memory.max": "x"}, Limits{}},
+		"version 2, nothing limited": {v2, map[string]string{
+			"cgroup.controllers": "cpu", "system.slice/cpu.max": "max 100000\n",
+		}, Limits{}},
+		"version 2, nonsense": {v2, map[string]string{
+			"cgroup.controllers": "cpu", "system.slice/cpu.max": "-1 0\n", "system.slice/memory.max": "x",
+		}, Limits{}},
 		"version 1": {v1, map[string]string{
 			"cpu/docker/abc/cpu.cfs_quota_us": "250000\n", "cpu/docker/abc/cpu.cfs_period_us": "100000\n",
 			"memory/docker/abc/memory.limit_in_bytes": "67108864\n",
@@ -51,7 +55,9 @@ func TestRead(t *testing.T) {
 			"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n",
 		}, Limits{CPUs: 1}},
 		"no control groups": {"", nil, Limits{}},
-		"broken memberships": {"0:\n::\n2:cpu:/../..\n", map[string]string{"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "50000"},
+		"broken memberships": {"0:\n::\n2:cpu:/../..\n", map[string]string{
+			"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "50000",
+		},
 			Limits{CPUs: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +114,8 @@ func TestMembership(t *testing.T) {
 	for _, tt := range tests {
 		got, ok := Membership(tt.controller, tt.text, tt.version)
 		if got != tt.want || ok != tt.ok {
-			t.Errorf("Membership(%s, %q, %d) = %q, %v; want %q, %v", tt.controller, tt.text, tt.version, got, ok, tt.want, tt.ok)
+			t.Errorf("Membership(%s, %q, %d) = %q, %v; want %q, %v",
+				tt.controller, tt.text, tt.version, got, ok, tt.want, tt.ok)
 		}
 	}
 }

@@ -1,0 +1,54 @@
+package host_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cgroup"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/confine"
+)
+
+// TestBeyondMachine: limits of a tenant that the host cannot give are named.
+func TestBeyondMachine(t *testing.T) {
+	p, err := policy.Parse("policy.hcl", []byte(`
+listener "local" { address = "127.0.0.1:7766" }
+tenant "big" {
+  limits {
+    memory = "2GiB"
+    cpus   = 3
+  }
+}
+tenant "plain" {}
+`), t.TempDir(), 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		machine cgroup.Limits
+		want    []string
+	}{
+		{cgroup.Limits{}, nil},
+		{cgroup.Limits{CPUs: 3, Bytes: 2 << 30}, nil},
+		{cgroup.Limits{CPUs: 1.5, Bytes: 2 << 30}, []string{`tenant "big": cpus = 3, and the host itself may use 1.5 `}},
+		{cgroup.Limits{CPUs: 8, Bytes: 1 << 30}, []string{`tenant "big": a worker may hold 2048 MiB of memory, and the host`}},
+	} {
+		got := host.BeyondMachine(p, tc.machine)
+		for i := range max(len(got), len(tc.want)) {
+			if i >= len(got) || i >= len(tc.want) || !strings.HasPrefix(got[i], tc.want[i]) {
+				t.Errorf("%+v: %q, want %q", tc.machine, got, tc.want)
+				break
+			}
+		}
+	}
+}
+
+// TestDefaultWorkerBytes: the policy compares limits with the memory that a worker has.
+func TestDefaultWorkerBytes(t *testing.T) {
+	if object.DefaultWorkerBytes != confine.DefaultMemoryBytes {
+		t.Errorf("a worker has %d bytes by default, the policy compares with %d",
+			confine.DefaultMemoryBytes, object.DefaultWorkerBytes)
+	}
+}
