@@ -79,7 +79,7 @@ func (g *generator) operation() string {
 	case 12:
 		return "(function() local t = " + x + " t[" + y + "] = 1 t.x = 2 return rawget(t, 'x') end)()"
 	default:
-		return g.pick("tostring", "tonumber", "type", "ipairs", "pairs", "unpack", "getmetatable", "rawequal", "select", "assert", "next", "table.concat", "table.sort", "string.rep",
+		return g.pick("tostring", "tonumber", "type", "ipairs", "pairs", "unpack", "getmetatable", "rawequal", "select", "assert", "table.concat", "table.sort", "string.rep",
 			"math.floor", "print", "string.format", "setmetatable", "table.insert", "string.len") + "(" + x + g.pick("", ", "+y) + ")"
 	}
 }
