@@ -69,7 +69,7 @@ func (g *generator) operation() string {
 		}
 		return g.pick("-", "#", "not ") + x
 	case 8:
-		return "(" + x + ")[" + y + "]"
+		return "(" + x + ")[ " + y + " ]"
 	case 9:
 		return "(" + x + ")." + g.pick("x", "name", "len", "missing") + g.pick("", ".y", "()")
 	case 10:
@@ -77,7 +77,7 @@ func (g *generator) operation() string {
 	case 11:
 		return "(" + x + "):" + g.pick("x", "name", "len", "rep", "missing") + "(" + y + ")"
 	case 12:
-		return "(function() local t = " + x + " t[" + y + "] = 1 t.x = 2 return rawget(t, 'x') end)()"
+		return "(function() local t = " + x + " t[ " + y + " ] = 1 t.x = 2 return rawget(t, 'x') end)()"
 	default:
 		return g.pick("tostring", "tonumber", "type", "ipairs", "pairs", "unpack", "getmetatable", "rawequal", "select", "assert", "table.concat", "table.sort", "string.rep",
 			"math.floor", "print", "string.format", "setmetatable", "table.insert", "string.len") + "(" + x + g.pick("", ", "+y) + ")"

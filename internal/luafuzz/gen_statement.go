@@ -50,6 +50,7 @@ func init() {
 		weighted{2, (*generator).limitUnit},
 		weighted{3, (*generator).levelUnit},
 		weighted{1, (*generator).depthUnit},
+		weighted{2, (*generator).traceUnit},
 	)
 }
 

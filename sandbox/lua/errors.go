@@ -181,30 +181,46 @@ func (L *Thread) orderError(a, b Value) {
 	L.RuntimeError("attempt to compare %s with %s", a.Kind(), b.Kind())
 }
 
-// Traceback describes the running functions, as debug.traceback does in PUC.
+// Traceback describes the running functions of a thread behind a message, as debug.traceback does in PUC.
 func (L *Thread) Traceback(message string, level int) string {
 	const first, last = 12, 10
 	var b strings.Builder
 	b.WriteString(message)
-	if message != "" {
-		b.WriteByte('\n')
-	}
 	b.WriteString("stack traceback:")
-	total := 0
-	for ci := L.ci; ci.prev != nil; ci = ci.prev {
+	yields := 0 // the call of yield in a coroutine that waits has no frame
+	if L.status == suspended && L.begun {
+		yields = 1
+	}
+	total := yields
+	for ci := L.ci; ci != nil && ci.prev != nil; ci = ci.prev {
 		total += 1 + ci.tails
 	}
 	L.vm.charge(traceSteps + L.depth>>2)
-	for n := level; n < total; n++ {
+	for n := max(level, 0); n < total; n++ {
 		L.vm.charge(traceSteps)
 		if n == level+first && total-n > last {
 			b.WriteString("\n\t...")
 			n = total - last
 		}
-		l, _ := L.Level(n)
+		var l Level
+		if n < yields {
+			l = L.yieldLevel()
+		} else {
+			l, _ = L.Level(n - yields)
+		}
 		b.WriteString("\n\t" + l.text())
 	}
 	return b.String()
+}
+
+// yieldLevel describes the call of yield that a coroutine waits in.
+func (L *Thread) yieldLevel() Level {
+	l := Level{Fn: NewNative(nil)}
+	if ci := L.ci; ci.fn != nil && ci.fn.proto != nil {
+		L.chargeNames(ci)
+		l.Kind, l.Name = ci.fn.proto.CallName(ci.pc - 1)
+	}
+	return l
 }
 
 // text is a line of a traceback.

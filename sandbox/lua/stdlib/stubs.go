@@ -80,14 +80,28 @@ func (l *Library) openStubs() {
 // logStream is the value of io.stdout and io.stderr.
 type logStream struct{}
 
+// traceback is debug.traceback([thread,] [message [, level]]).
 func traceback(L *lua.Thread) int {
-	if v := L.Get(1); !v.IsNil() {
-		if _, ok := v.ToString(); !ok {
+	of, arg, level := L, 1, 1
+	if co := L.Get(1).AsThread(); co != nil {
+		of, arg = co, 2
+		if co != L {
+			level = 0
+		}
+	}
+	message := ""
+	if v := L.Get(arg); L.Top() >= arg {
+		text, ok := v.ToString()
+		if !ok {
 			L.Push(v)
 			return 1
 		}
+		message = text + "\n"
 	}
-	return L.PushString(L.Traceback(L.OptString(1, ""), L.OptInt(2, 1)))
+	if n, ok := L.ToNumber(L.Get(arg + 1)); ok {
+		level = int(n)
+	}
+	return L.PushString(of.Traceback(message, level))
 }
 
 // getInfo is debug.getinfo for a level or a function. It tells no more than an error text would.
@@ -97,6 +111,9 @@ func getInfo(L *lua.Thread) int {
 	if f := L.Get(1).AsFunction(); f != nil {
 		at.Fn = f
 	} else {
+		if _, ok := L.ToNumber(L.Get(1)); !ok {
+			L.ArgError(1, "function or level expected")
+		}
 		level := L.CheckInt(1)
 		var ok bool
 		if at, ok = L.Level(level); level < 0 || !ok {
@@ -125,7 +142,7 @@ func getInfo(L *lua.Thread) int {
 			set("currentline", lua.Int(line))
 		case 'n':
 			set("namewhat", lua.String(at.Kind))
-			if at.Name != "" {
+			if at.Name != "" || at.Fn == nil {
 				set("name", lua.String(at.Name))
 			}
 		case 'u':
@@ -155,7 +172,7 @@ func setSource(set func(string, lua.Value), at lua.Level) {
 		p := at.Fn.Proto()
 		what, chunk, from, to = "Lua", p.Chunk, p.Line, p.EndLine
 		if from == 0 {
-			what = "main"
+			what, to = "main", 0
 		}
 	}
 	source := "=" + chunk
