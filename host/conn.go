@@ -181,8 +181,14 @@ func (c *conn) skip(m *wire.Message, why error) bool {
 	return c.reject(m, why)
 }
 
-// settle counts what is kept of buffers, and lets go of large ones unless there is plenty of room.
+// settle lets go of the latest message, counts what is kept of buffers, and keeps no large ones unless there is plenty
+// of room.
 func (c *conn) settle() {
+	c.packed, c.call.Payload, c.call.Buffer = nil, nil, nil
+	c.head.Object, c.head.Method, c.head.First = nil, nil, nil
+	if len(c.head.Batch) > 0 {
+		c.head.Batch, c.call.Batch = smallBatch(c.head.Batch), smallBatch(c.call.Batch)
+	}
 	c.in.Release(64 << 10)
 	if cap(c.inflated) > 1<<20 {
 		c.inflated = nil
@@ -241,6 +247,15 @@ func (c *conn) reject(m *wire.Message, err error) bool {
 	}
 	answer := &wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
 	return c.fail(answer, codec.ByWire(m.Protocol, m.Serializer), err)
+}
+
+// smallBatch returns an empty slice, with the memory of one unless that is large.
+func smallBatch[T any](s []T) []T {
+	if cap(s) > 64 {
+		return nil
+	}
+	clear(s[:cap(s)])
+	return s[:0]
 }
 
 // wait is told that nothing has arrived, and the connection is about to wait for it: it needs

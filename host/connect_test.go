@@ -61,12 +61,18 @@ func TestCompressedConnect(t *testing.T) {
 	}
 }
 
-// TestHalfAMessage: who sends a part of a message and no more is cut off after a while. Who has
-// said nothing since his last message is not.
+// TestHalfAMessage: who sends a part of a message and no more is cut off after a while, by the time for the whole message
+// or for its next part. Who has said nothing since his last message is not.
 func TestHalfAMessage(t *testing.T) {
-	was := messageTimeout
-	messageTimeout = 200 * time.Millisecond
-	t.Cleanup(func() { messageTimeout = was })
+	t.Run("the whole message", func(t *testing.T) { halfAMessage(t, &messageTimeout) })
+	t.Run("its next part", func(t *testing.T) { halfAMessage(t, &stallTimeout) })
+}
+
+func halfAMessage(t *testing.T, timeout *time.Duration) {
+	t.Helper()
+	was := *timeout
+	*timeout = 200 * time.Millisecond
+	t.Cleanup(func() { *timeout = was })
 	h, _ := gatedHost(t, newGate())
 	quiet, half := connectAs(t, h, "alice-1"), connectAs(t, h, "alice-1")
 	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping, Payload: make([]byte, 1<<20)})

@@ -219,6 +219,41 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 }
 
+// TestIdleConnectionsKeepLittle: connections that have sent and got large messages, and large batches, hold none of
+// that once they wait for the next.
+func TestIdleConnectionsKeepLittle(t *testing.T) {
+	const conns = 20
+	h, _ := sharingHost(t, sharesPolicy, nil, func(c *object.Call) (object.Reply, error) {
+		return object.Reply{Payload: append(c.Buffer[:0], make([]byte, 2<<20)...)}, nil
+	})
+	calls := [][]byte{invoking(t, 7<<20), packed(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 7<<20))}
+	batch := []byte{0x94, 0xa9}
+	batch = append(append(batch, "acme.gate"...), 0xa7)
+	batch = append(append(batch, "<batch>"...), 0xdd, 0, 0, 0x13, 0x88)
+	for range object.MaxBatch {
+		batch = append(batch, 0x93, 0xa2, 'g', 'o', 0x90, 0x80)
+	}
+	calls = append(calls, packed(t, wire.Batch, codec.Msgpack, append(batch, 0x80)))
+	for i, call := range calls {
+		before := heapBytes()
+		for range conns {
+			c := connectAs(t, h, "alice-1")
+			if _, err := c.Write(call); err != nil {
+				t.Fatal(err)
+			}
+			if m := receive(t, c); m.Flags&wire.Exception != 0 {
+				t.Fatalf("answered with %.300q", m.Payload)
+			}
+		}
+		if each := (int64(heapBytes()) - int64(before)) / conns; each > 100<<10 {
+			t.Errorf("call %d: each connection holds %d bytes", i, each)
+		}
+	}
+	if used := h.shares.bytes.Used(); used > conns*(64<<10) {
+		t.Errorf("%d bytes are counted", used)
+	}
+}
+
 // TestOnewaysInFlight: oneway calls that wait are counted, small ones too, and given back when they end.
 func TestOnewaysInFlight(t *testing.T) {
 	const most = 1 << 20

@@ -1,0 +1,35 @@
+package host_test
+
+import (
+	"testing"
+
+	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/host"
+)
+
+// TestObjectCallsInFlight: the bytes of the calls that a tenant's objects make are counted by the host, arguments and
+// results, and given back.
+func TestObjectCallsInFlight(t *testing.T) {
+	h, _ := startHost(t, everything+`
+permit "the hoarder echoes" {
+  principals = ["object:acme.hoarder"]
+  objects    = ["acme.echo"]
+}
+`, script(t, "acme/hoarder.lua", `
+local H = hearth.object { instance = "call" }
+function H.expose:send(n) return #hearth.proxy("acme.echo"):echo(("x"):rep(n)) end
+function H.expose:fetch(n) return #hearth.proxy("acme.echo"):controls(n) end
+return H`))
+	host.BoundFlight(h, 1<<20)
+	hoarder := dial(t, h.Addrs()[0], client.Config{}).Object("acme.hoarder")
+	const full = "too many bytes in flight of the host: limit 1 MiB; "
+	_, err := hoarder.Call(t.Context(), "send", 2<<20)
+	wantRemote(t, err, "", full+"not executed")
+	_, err = hoarder.Call(t.Context(), "fetch", 1<<20)
+	wantRemote(t, err, "", full+"the call was executed, its result is lost")
+	for range 20 {
+		if got, err := hoarder.Call(t.Context(), "send", 100_000); err != nil || got != int64(100_000) {
+			t.Fatalf("less: %v, %v", got, err)
+		}
+	}
+}
