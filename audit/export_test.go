@@ -3,6 +3,9 @@ package audit
 import (
 	"bytes"
 	"os"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Break replaces the open file by one that cannot be written, as a disk that fails, and
@@ -58,4 +61,22 @@ func (l *Log) Head() (seq uint64, hash string) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	return l.file.seq, l.file.headText()
+}
+
+// HangWrites has writes of this log hang from now on, until the result is called, and the watchdog look often.
+func HangWrites() (hang, goOn, restore func()) {
+	good, usual, patience := writeAt, times, closePatience
+	times = watchTimes{every: time.Millisecond, warn: 5 * time.Millisecond, again: time.Hour, refuse: 20 * time.Millisecond}
+	closePatience = 50 * time.Millisecond
+	var hangs atomic.Bool
+	end := make(chan struct{})
+	writeAt = func(h *os.File, p []byte, at int64) error {
+		if hangs.Load() {
+			<-end
+		}
+		return good(h, p, at)
+	}
+	return func() { hangs.Store(true) },
+		sync.OnceFunc(func() { hangs.Store(false); close(end) }),
+		func() { writeAt, times, closePatience = good, usual, patience }
 }

@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/shell"
 )
 
@@ -187,15 +186,14 @@ func (f *file) chain(lines []byte) (lost uint64, err error) {
 	return 0, nil
 }
 
-// append writes out behind the complete lines. Where every caller waits for it, Go's scheduler
-// is not told: handing the processor on for these microseconds, and getting it back, takes
-// longer than the write. Where nobody waits, nobody shall, even for a disk that hangs.
-func (f *file) append(h *os.File) error {
-	if f.cfg.Drop {
-		_, err := h.WriteAt(f.out, f.size)
-		return err
-	}
-	return nonblock.WriteAt(h.Fd(), f.out, f.size)
+// append writes out behind the complete lines. Go's scheduler knows of the system call, and gives
+// the processor to others if the disk hangs.
+func (f *file) append(h *os.File) error { return writeAt(h, f.out, f.size) }
+
+// writeAt is a variable for tests.
+var writeAt = func(h *os.File, p []byte, at int64) error {
+	_, err := h.WriteAt(p, at)
+	return err
 }
 
 // hashField stands between what a line's hash is of, and the hash.

@@ -41,7 +41,8 @@ const maxQueue = 1 << 20
 
 // Log is an audit log. All methods may be called concurrently. Whoever comes first writes
 // for all who came while the write before was under way, so that many callers share one
-// system call and a lone one needs no other goroutine.
+// system call and a lone one needs no other goroutine. Where a disk hangs, Write waits, but
+// not without end; see watch.go.
 type Log struct {
 	cfg     Config
 	permits atomic.Uint64 // decided so far, for the sample
@@ -50,13 +51,18 @@ type Log struct {
 
 	mu      sync.Mutex // guards what follows
 	cur     *batch     // being collected
+	out     *batch     // being written; nil: none is
 	free    []*batch
 	dropped uint64 // not yet said in the log
+	late    uint64 // calls that were refused although their records are in the log, not yet said in it
+	hangs   bool   // a write has been under way for so long that decisions do not wait for it
 	closed  bool
 
 	writing sync.Mutex // held while a batch is written; taken before mu; guards what follows
 	file    file
 	leaving bool // another process goes on with the log
+
+	writes, syncs stopwatch // of writing's holder; of sync
 
 	syncStop chan struct{}
 	syncing  sync.WaitGroup
@@ -71,6 +77,7 @@ type batch struct {
 	lines   []byte // each the inside of a JSON object, ended by '\n'
 	led     bool   // somebody is going to write it
 	members int    // who have not seen the result yet
+	late    bool   // decisions do not wait for it any longer
 	done    bool
 	err     error
 	cond    sync.Cond
@@ -90,6 +97,8 @@ func Open(cfg Config) (*Log, error) {
 	}
 	cfg.Log.Info("audit log", "path", cfg.Path, "seq", l.file.seq, "head", l.file.headText())
 	l.syncing.Go(l.sync)
+	t := times
+	l.syncing.Go(func() { l.watch(t) })
 	l.keeping.Go(l.keep)
 	return l, nil
 }
@@ -100,7 +109,25 @@ func (l *Log) Write(r *Record) error {
 	if !l.wants(r) {
 		return nil
 	}
-	return l.put(!l.cfg.Drop, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
+	line := func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') }
+	if l.cfg.Drop {
+		return l.put(noWait, line)
+	}
+	err := l.put(decision, line)
+	if err == errNotTaken { //nolint:errorlint // it is not wrapped
+		if r.Permit {
+			return ErrUnwritten
+		}
+		err = l.put(noWait, line) // it is denied in any case
+	}
+	return err
+}
+
+// Post is Write for callers that must not wait for the disk: what is decided counts in any case.
+func (l *Log) Post(r *Record) {
+	if l.wants(r) {
+		_ = l.put(noWait, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
+	}
 }
 
 // wants reports whether a record is one that is kept: of permits, perhaps a sample is.
@@ -108,50 +135,77 @@ func (l *Log) wants(r *Record) bool {
 	return !r.Permit || l.cfg.Permits == 1 || l.cfg.Permits > 0 && l.permits.Add(1)%l.cfg.Permits == 1
 }
 
-// Note puts something into the log that is no decision: attrs are names and values, in
-// pairs.
+// Note puts something into the log that is no decision, and returns when it is written: attrs
+// are names and values, in pairs.
 func (l *Log) Note(event string, attrs ...string) error {
-	return l.put(true, func(b []byte) []byte {
-		b = appendEvent(b, time.Now(), event)
-		for i := 0; i+1 < len(attrs); i += 2 {
-			b = appendField(b, attrs[i], attrs[i+1])
-		}
-		return append(b, '\n')
-	})
+	return l.put(note, func(b []byte) []byte { return appendNote(b, event, attrs) })
 }
 
-// put adds a line with its end, and, if wait is set, returns when it is written.
-func (l *Log) put(wait bool, appendTo func([]byte) []byte) error {
+// PostNote is Note for callers that must not wait for the disk.
+func (l *Log) PostNote(event string, attrs ...string) {
+	_ = l.put(noWait, func(b []byte) []byte { return appendNote(b, event, attrs) })
+}
+
+func appendNote(b []byte, event string, attrs []string) []byte {
+	b = appendEvent(b, time.Now(), event)
+	for i := 0; i+1 < len(attrs); i += 2 {
+		b = appendField(b, attrs[i], attrs[i+1])
+	}
+	return append(b, '\n')
+}
+
+// waiting says how long a caller waits for its line to be written.
+type waiting int
+
+const (
+	noWait   waiting = iota
+	decision         // until it is written, or the write hangs
+	note             // until it is written
+)
+
+// errNotTaken says that a line was not put into the log, and never will be.
+var errNotTaken = &object.Error{Code: ErrUnwritten.Code, Msg: ErrUnwritten.Msg}
+
+// put adds a line with its end, and returns when it is written, if the caller waits for that.
+func (l *Log) put(wait waiting, appendTo func([]byte) []byte) error {
 	l.mu.Lock()
 	b := l.cur
-	if l.closed || len(b.lines) > maxQueue {
+	if full := l.closed || len(b.lines) > maxQueue; full || l.hangs && wait == decision {
 		defer l.mu.Unlock()
-		if !wait {
+		switch wait {
+		case noWait:
 			l.dropped++
 			l.lost.Add(1)
 			return nil
+		case note:
+			return ErrUnwritten
 		}
-		return ErrUnwritten
+		return errNotTaken
 	}
 	b.lines = appendTo(b.lines)
 	first := !b.led
 	b.led = true
-	if wait || first {
+	if wait != noWait || first {
 		b.members++
 	}
 	switch {
-	case !first && !wait:
+	case !first && wait == noWait:
 		l.mu.Unlock()
 		return nil
 	case !first:
-		for !b.done {
+		for !b.done && (!b.late || wait == note) {
 			b.cond.Wait()
 		}
 		defer l.mu.Unlock()
+		if !b.done {
+			l.late++
+			_ = l.leave(b)
+			return ErrUnwritten
+		}
 		return l.leave(b)
 	}
 	l.mu.Unlock()
-	if !wait {
+	if wait == noWait {
 		go func() { _ = l.lead(b) }() // ends with this one write; Close waits for it
 		return nil
 	}
@@ -162,14 +216,15 @@ func (l *Log) put(wait bool, appendTo func([]byte) []byte) error {
 func (l *Log) lead(b *batch) error {
 	l.writing.Lock()
 	l.mu.Lock()
-	l.cur = l.batch()
-	dropped := l.dropped
-	if l.dropped = 0; dropped > 0 {
-		b.lines = appendEvent(b.lines, time.Now(), "dropped")
-		b.lines = fmt.Appendf(b.lines, `,"count":%d`+"\n", dropped)
-	}
+	l.cur, l.out = l.batch(), b
+	dropped, late := l.dropped, l.late
+	l.dropped, l.late = 0, 0
+	b.lines = appendCount(b.lines, "dropped", dropped)
+	b.lines = appendCount(b.lines, "late", late)
 	l.mu.Unlock()
+	l.writes.begin()
 	lost, err := l.file.write(b.lines)
+	l.writes.end()
 	if err == nil {
 		l.written.Add(uint64(bytes.Count(b.lines, []byte("\n"))))
 	}
@@ -177,14 +232,27 @@ func (l *Log) lead(b *batch) error {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.recoverLocked()
+	l.out = nil
+	if err != nil {
+		l.late += late
+	}
 	if err != nil && l.cfg.Drop {
-		lost -= min(dropped, 1) // the line about the dropped is none of them
+		lost -= min(dropped, 1) + min(late, 1) // the lines about these are none of them
 		l.dropped += lost + dropped
 		l.lost.Add(lost)
 	}
 	b.done, b.err = true, err
 	b.cond.Broadcast()
 	return l.leave(b)
+}
+
+// appendCount adds an event with a count, unless that is 0.
+func appendCount(b []byte, event string, n uint64) []byte {
+	if n == 0 {
+		return b
+	}
+	return fmt.Appendf(appendEvent(b, time.Now(), event), `,"count":%d`+"\n", n)
 }
 
 // leave returns what became of a batch and gives it back when everybody knows.
@@ -221,10 +289,14 @@ func (l *Log) sync() {
 		case <-l.syncStop:
 			return
 		case <-tick.C:
+			l.syncs.begin()
 			l.file.sync()
+			l.syncs.end()
 			if l.writing.TryLock() { // who has it looks as well
 				if l.file.turn == nil {
+					l.writes.begin()
 					l.file.look()
+					l.writes.end()
 				}
 				l.writing.Unlock()
 			}
@@ -233,8 +305,10 @@ func (l *Log) sync() {
 }
 
 // Close writes what waits, notes the end and closes the file. The error says that the end
-// is not in the log.
-func (l *Log) Close() error {
+// is not in the log. A disk that hangs does not keep it for long.
+func (l *Log) Close() error { return patiently(l.end) }
+
+func (l *Log) end() error {
 	l.keepOnce.Do(func() { close(l.keepStop) })
 	l.keeping.Wait() // it writes records
 	var why []string

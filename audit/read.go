@@ -33,7 +33,7 @@ type Entry struct {
 	Sum       string `json:"sum,omitempty"`    // of a kept record: the SHA-256 of the kept file
 	// Exceeding is the limit that was exceeded, if that is why not.
 	Exceeding string      `json:"exceeding,omitempty"`
-	Count     json.Number `json:"count,omitempty"` // of a dropped record; calls of a batch
+	Count     json.Number `json:"count,omitempty"` // of a dropped or late record; calls of a batch
 	Item      int         `json:"item,omitempty"`  // of a denied batch: which call, from 1 on
 	// Methods are the different methods of a batch, if there is more than one, Reasons the rules of each, if
 	// they differ, and Order which method each call is of, as "0*3 1 0".

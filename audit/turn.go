@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // For a while two processes may write one log: a host and the one that takes its place. The
@@ -19,9 +20,12 @@ func turnName(path string) string { return path + ".turn" }
 
 // Share prepares for a second process that is to write the same log for a while, and returns
 // the file that it opens the log with ([Config.From]); the caller closes it. From now on
-// each write waits for its turn. [Log.Alone] ends that. Only two may share.
+// each write waits for its turn. [Log.Alone] ends that. Only two may share. It fails while the
+// disk hangs.
 func (l *Log) Share() (*os.File, error) {
-	l.writing.Lock()
+	if !l.lockSoon() {
+		return nil, errHangs
+	}
 	defer l.writing.Unlock()
 	if l.file.turn != nil {
 		return nil, errors.New("audit log: it is shared already")
@@ -41,6 +45,18 @@ func (l *Log) Share() (*os.File, error) {
 	}
 	l.leaving = true
 	return dup, nil
+}
+
+// lockSoon takes writing, unless a write hangs.
+func (l *Log) lockSoon() bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(closePatience); !l.writing.TryLock(); <-tick.C {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // Alone ends the time in which another process wrote the log too: it has ended, or given up.

@@ -156,6 +156,11 @@ func (h *Host) written(g grant, err error) (grant, error) {
 
 // note writes down that a call is denied. That it cannot be written changes nothing.
 func (h *Host) note(call *object.Call, m object.Method, reason, exceeding string) {
+	h.deny(h.denial(call, m, reason, exceeding))
+}
+
+// denial logs that a call is denied and returns the record of it.
+func (h *Host) denial(call *object.Call, m object.Method, reason, exceeding string) *audit.Record {
 	h.log.Debug("denied", "principal", string(call.Caller.Principal), "peer", call.Caller.Peer.Addr,
 		"object", string(call.ID), "method", string(m), "reason", reason, "exceeding", exceeding)
 	r := &audit.Record{Event: "call", Caller: &call.Caller, Object: call.ID, Method: m, Reason: reason, Exceeding: exceeding, Call: call.Corr}
@@ -165,7 +170,7 @@ func (h *Host) note(call *object.Call, m object.Method, reason, exceeding string
 			r.Item = slices.Index(call.Batch, m) + 1
 		}
 	}
-	h.deny(r)
+	return r
 }
 
 // deny counts a denial and writes it into the audit log.

@@ -470,12 +470,29 @@ func (h *Host) drain() {
 	}
 	wg.Wait()
 	h.leaving.Wait()
-	<-done
+	h.awaitCut(done)
 	h.closeDoors()
 	h.tracer.close()
 	h.endPluginSockets()
 	h.closeAudit()
 	h.lock.release(true)
+}
+
+// awaitCut waits for calls that were cut off, which end at once, but for those that wait for a disk that hangs.
+func (h *Host) awaitCut(done <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			if h.audit != nil && h.audit.Stalled() > drainTimeout {
+				h.log.Error("calls that wait for the audit log are left behind: its disk hangs")
+				return
+			}
+		}
+	}
 }
 
 // newCorrelation returns a random version-4 UUID.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"slices"
+	"time"
 
 	"github.com/hearthhost/hearth/internal/account"
 	"github.com/hearthhost/hearth/object"
@@ -168,9 +169,13 @@ var callCodes = []object.Code{object.CodeInvalid, object.CodeTooLarge, object.Co
 // auditMetrics are about the log of decisions, and about traces.
 func (h *Host) auditMetrics(e *exposition) {
 	var written, lost uint64
+	var stalled time.Duration
 	if h.audit != nil {
 		written, lost = h.audit.Counts()
+		stalled = h.audit.Stalled()
 	}
+	e.family("hearth_audit_stalled_seconds", gauge, "How long a write of the audit log has not finished; 0 unless the disk hangs.")
+	e.count(uint64(stalled / time.Second))
 	e.family("hearth_audit_records_total", counter, "Records written to the audit log.")
 	e.count(written)
 	e.family("hearth_audit_records_lost_total", counter, "Records that could not be written and were left out.")

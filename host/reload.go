@@ -518,9 +518,10 @@ func errorText(err error) string {
 	return e.Msg
 }
 
-// record writes into the audit log what has happened to an object.
+// record writes into the audit log what has happened to an object. It does not wait for the disk: decisions that come
+// later are behind it.
 func (h *Host) record(event string, id object.ID, detail string) {
 	if h.audit != nil {
-		_ = h.audit.Note(event, "object", string(id), "detail", detail)
+		h.audit.PostNote(event, "object", string(id), "detail", detail)
 	}
 }

@@ -25,6 +25,9 @@ type Status struct {
 	Strangers   int `json:"strangers"` // of them those that have not said who they are
 	Streams     int `json:"streams"`
 
+	// AuditStalled is for how many seconds a write of the audit log has not finished, since its disk hangs.
+	AuditStalled float64 `json:"audit_stalled_seconds,omitempty"`
+
 	Reloads  ReloadStatus   `json:"reloads"`
 	Workers  []WorkerStatus `json:"workers"` // sorted by name
 	Refusals []Refusal      `json:"refusals"`
@@ -75,6 +78,9 @@ func (h *Host) Status() *Status {
 	s := &Status{Version: h.cfg.Version, PID: os.Getpid(), Since: h.ledger.since, Addresses: h.Addrs(), Metrics: h.doors.metrics,
 		Streams: h.streams.count(), Workers: h.workerStates(), Refusals: h.Refusals()}
 	s.Objects, s.Tenants = h.Objects()
+	if h.audit != nil {
+		s.AuditStalled = h.audit.Stalled().Seconds()
+	}
 	s.Reloads = ReloadStatus{Taken: h.reloads.taken.Load(), Refused: h.reloads.refused.Load()}
 	if last := h.reloads.last.Load(); last != 0 {
 		s.Reloads.Last = time.Unix(0, last)

@@ -29,13 +29,17 @@ func (h *Host) withdraw(before *snapshot, cut map[uint64]bool) {
 			}
 		}
 	}
-	// Without the workers' locks: the audit log may be slow.
+	// A disk that hangs keeps no reload and no revocation waiting: the calls are refused already.
 	for i := range taken {
 		call := &taken[i]
 		m := call.Method
 		if call.Kind == object.Batch {
 			m = call.Batch[0]
 		}
-		h.note(call, m, "denied: no longer permitted; the call waited for its object and has not begun", "")
+		r := h.denial(call, m, "denied: no longer permitted; the call waited for its object and has not begun", "")
+		h.ledger.deny(r.Event, r.Object, false)
+		if h.audit != nil {
+			h.audit.Post(r)
+		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // auditEvents are the events of the log, as doc/audit.md has them.
-var auditEvents = []string{"call", "see", "connect", "open", "stop", "dropped", "reloaded", "refused", "removed",
-	"rolled back", "policy changed", "policy refused"}
+var auditEvents = []string{"call", "see", "connect", "open", "stop", "dropped", "late", "reloaded", "refused", "removed",
+	"rolled back", "policy changed", "policy refused", "kept"}
 
 // auditQuery selects records of the log.
 type auditQuery struct {

@@ -1,5 +1,4 @@
-// Package nonblock reads and writes nonblocking sockets, and writes files, without telling
-// Go's scheduler.
+// Package nonblock reads and writes nonblocking sockets without telling Go's scheduler.
 //
 // An ordinary system call gives the goroutine's processor away if it takes longer than
 // some 20 µs. A write to a socket often does, not because it waits but because the kernel
@@ -34,27 +33,6 @@ func Write(fd uintptr, p []byte) (n int, ok bool, err error) {
 			return outcome("write", n, errno)
 		}
 	}
-}
-
-// WriteAt writes all of p into a regular file, at an offset. That takes a few microseconds as
-// long as the system has memory for it, and holds the goroutine's processor longer if it has
-// not: it is for those on whom everybody waits anyway.
-func WriteAt(fd uintptr, p []byte, off int64) error {
-	for len(p) > 0 {
-		n, errno := pwrite(fd, p, off)
-		if errno == syscall.EINTR {
-			continue
-		}
-		n, _, err := outcome("pwrite", n, errno)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return io.ErrShortWrite
-		}
-		p, off = p[n:], off+int64(n)
-	}
-	return nil
 }
 
 // outcome says what a system call that was not interrupted came to.

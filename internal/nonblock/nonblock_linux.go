@@ -17,11 +17,6 @@ func write(fd uintptr, p []byte) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-func pwrite(fd uintptr, p []byte, off int64) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_PWRITE64, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), uintptr(off), 0, 0) //nolint:gosec // p is alive and len(p) long
-	return int(n), errno
-}
-
 // Yield lets other threads of the machine have this one's processor.
 func Yield() { _, _, _ = syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0) }
 

@@ -17,11 +17,6 @@ func write(fd uintptr, p []byte) (int, syscall.Errno) {
 	return n, number(err)
 }
 
-func pwrite(fd uintptr, p []byte, off int64) (int, syscall.Errno) {
-	n, err := syscall.Pwrite(int(fd), p, off)
-	return n, number(err)
-}
-
 // Long has nothing to do: the scheduler sees these system calls.
 func Long() {}
 

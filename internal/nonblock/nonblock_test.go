@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
@@ -116,30 +115,5 @@ func TestNoAllocations(t *testing.T) {
 		_, _ = c.Read(b)
 	}); n != 0 {
 		t.Errorf("a round trip allocates %v times", n)
-	}
-}
-
-// TestWriteAt writes into a file at an offset, and says what the system says if it cannot.
-func TestWriteAt(t *testing.T) {
-	f, err := os.Create(t.TempDir() + "/file")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for i, part := range []string{"one ", "two ", ""} {
-		if err := nonblock.WriteAt(f.Fd(), []byte(part), int64(4*i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(f.Name()); err != nil || string(got) != "one two " {
-		t.Fatalf("the file is %q, %v", got, err)
-	}
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip(err) // not on this system
-	}
-	defer full.Close()
-	if err := nonblock.WriteAt(full.Fd(), []byte("more"), 0); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("writing to a full device: %v, want %v", err, syscall.ENOSPC)
 	}
 }
