@@ -20,16 +20,15 @@ type raw object.Reply
 
 // callHost runs a method of one of the host's own objects.
 func (c *conn) callHost(snap *snapshot, call *object.Call, ser codec.Serializer, methods map[object.Method]builtin) (object.Reply, error) {
+	if call.Kind == object.Batch && call.ID != object.Enroll {
+		return c.callHostBatch(snap, call, ser, methods)
+	}
 	b, ok := methods[call.Method]
 	if !ok || call.Kind != object.Invoke {
-		return object.Reply{}, &object.Error{Code: object.CodeNotFound, Class: "AttributeError",
-			Msg: fmt.Sprintf("%s has no such method", call.ID)}
+		return object.Reply{}, noSuchMethod(call.ID)
 	}
-	params, kwargs, err := c.ownArguments(call, ser)
+	params, kwargs, err := c.ownArguments(call, ser, ownLimits)
 	if err != nil {
-		if object.CodeOf(err) == object.CodeTooLarge {
-			c.h.note(call, call.Method, "denied: more arguments than one of the host's own objects takes", "")
-		}
 		return object.Reply{}, err
 	}
 	args, err := bind(call.Method, b.params, params, kwargs)
@@ -53,16 +52,24 @@ const maxOwnBytes = wire.HeadBytes
 
 var ownLimits = codec.Limits{Depth: 8, Elements: 256, Digits: 100}
 
-// ownArguments decodes the arguments of a call of one of the host's own objects.
-func (c *conn) ownArguments(call *object.Call, ser codec.Serializer) ([]any, map[string]any, error) {
+// ownArguments decodes the arguments of a call of one of the host's own objects, or of a batch. Arguments above the
+// bounds are noted as a denial.
+func (c *conn) ownArguments(call *object.Call, ser codec.Serializer, limits codec.Limits) (
+	params []any, kwargs map[string]any, err error,
+) {
 	const over = "limit exceeded: arguments of %s%d bytes, %s takes at most %d; not executed"
 	switch n := len(call.Payload); {
 	case c.short:
-		return nil, nil, object.Errorf(object.CodeTooLarge, over, "more than ", maxOwnBytes, call.ID, maxOwnBytes)
+		err = object.Errorf(object.CodeTooLarge, over, "more than ", maxOwnBytes, call.ID, maxOwnBytes)
 	case n > maxOwnBytes:
-		return nil, nil, object.Errorf(object.CodeTooLarge, over, "", n, call.ID, maxOwnBytes)
+		err = object.Errorf(object.CodeTooLarge, over, "", n, call.ID, maxOwnBytes)
+	default:
+		params, kwargs, err = codec.UnmarshalCall(ser, call.Payload, limits)
 	}
-	return codec.UnmarshalCall(ser, call.Payload, ownLimits)
+	if object.CodeOf(err) == object.CodeTooLarge {
+		c.h.note(call, call.Method, "denied: more arguments than one of the host's own objects takes", "")
+	}
+	return params, kwargs, err
 }
 
 // bind lays positional and keyword arguments out in the order of names. What was not

@@ -17,6 +17,7 @@ import Pyro4
 import Pyro4.errors
 import Pyro4.naming
 import Pyro4.util
+from Pyro4.utils import httpgateway
 
 TCP = os.environ["HEARTH_TCP"]
 UNIX = os.environ["HEARTH_UNIX"]
@@ -425,6 +426,68 @@ class NameServer(unittest.TestCase):
             with self.assertRaises(Pyro4.errors.NamingError):
                 change()
         self.assertEqual(str(self.ns.lookup("demo.counter")), "PYRO:demo.counter@" + TCP)
+
+
+class HostBatches(EachSerializer):
+    """Batches of the host's own objects, as Pyro's HTTP gateway makes them for its home page."""
+
+    def test_lookups(self):
+        def body(s):
+            with Pyro4.locateNS(HOST, PORT) as ns:
+                ns._pyroSerializer = s
+                names = sorted(ns.list(prefix="demo."))[:10]
+                self.assertGreater(len(names), 3)
+                with Pyro4.batch(ns) as b:
+                    for name in names:
+                        b.lookup(name)
+                    uris = [str(uri) for uri in b()]
+                self.assertEqual(uris, ["PYRO:%s@%s" % (name, TCP) for name in names])
+        self.each(body)
+
+    def test_home_page_of_the_http_gateway(self):
+        with Pyro4.locateNS(HOST, PORT) as ns:
+            httpgateway._nameserver = ns
+            httpgateway.pyro_app.ns_regex = r"demo\."
+            status = []
+            page = httpgateway.return_homepage({}, lambda code, headers: status.append(code))
+            self.assertEqual(status, ["200 OK"])
+            self.assertIn("demo.counter", b"".join(page).decode())
+
+    def test_exception_ends_it(self):
+        def body(s):
+            with Pyro4.locateNS(HOST, PORT) as ns:
+                ns._pyroSerializer = s
+                b = Pyro4.batch(ns)
+                b.count()
+                b.lookup("demo.nosuch")
+                b.count()
+                results = b()
+                self.assertGreater(next(results), 0)
+                with self.assertRaises(Pyro4.errors.NamingError):
+                    next(results)
+                self.assertEqual(list(results), [])
+        self.each(body)
+
+    def test_daemon(self):
+        def body(s):
+            with Pyro4.Proxy("PYRO:Pyro.Daemon@" + TCP) as d:
+                d._pyroSerializer = s
+                b = Pyro4.batch(d)
+                b.ping()
+                b.info()
+                b.registered()
+                b.get_metadata("demo.counter", as_lists=True)
+                pong, info, known, meta = b()
+                self.assertIsNone(pong)
+                self.assertIn("hearth", info)
+                self.assertEqual(known, d.registered())
+                self.assertEqual(sorted(meta["methods"]), ["add", "reset"])
+                b = Pyro4.batch(d)
+                b.ping()
+                b.shutdown()
+                with self.assertRaises(AttributeError):
+                    b()
+        self.each(body)
 
 
 class DaemonObject(unittest.TestCase):
