@@ -18,8 +18,13 @@ import (
 // registered under its id, at the address on which the caller asked. Nothing can be
 // registered from outside.
 
-// maxRegexBytes bounds a client's regular expression. Go's take linear time.
-const maxRegexBytes = 1 << 10
+// Bounds on a client's regular expression. Go's take time in proportion to their size, with repetitions written out,
+// and to the names, so both together are bounded.
+const (
+	maxRegexBytes = 1 << 10
+	maxRegexSize  = 1000
+	maxRegexWork  = 2 << 20 // size times names
+)
 
 // entry is one name.
 type entry struct {
@@ -131,7 +136,7 @@ func nsList(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {
 	if filters > 1 {
 		return nil, &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: "you can only filter on one thing at a time"}
 	}
-	match, err := nameFilter(args[0], args[1])
+	match, err := nameFilter(args[0], args[1], 1+snap.listed.Count(c.caller))
 	if err != nil {
 		return nil, err
 	}
@@ -177,8 +182,8 @@ func (c *conn) listing(snap *snapshot, withTags bool, keep func(entry) bool) map
 }
 
 // nameFilter makes a filter of a prefix or a regular expression that has to match from
-// the start of the name.
-func nameFilter(prefix, regex any) (func(string) bool, error) {
+// the start of the name. names is how many it will be used for.
+func nameFilter(prefix, regex any, names int) (func(string) bool, error) {
 	if truthy(prefix) {
 		p, err := text("prefix", prefix)
 		return func(s string) bool { return strings.HasPrefix(s, p) }, err
@@ -194,14 +199,32 @@ func nameFilter(prefix, regex any) (func(string) bool, error) {
 		return nil, invalidRegex(fmt.Sprintf("it has %d bytes; want at most %d", len(r), maxRegexBytes))
 	}
 	// As it is first: in a group, "a)|(b" would be valid.
-	if _, err := regexp.Compile(r); err != nil {
+	tree, err := syntax.Parse(r, syntax.Perl)
+	if err != nil {
 		return nil, invalidRegex(regexProblem(r, err))
+	}
+	if most := min(maxRegexSize, maxRegexWork/names); regexSize(tree) > most {
+		return nil, invalidRegex(fmt.Sprintf("it is too large for %d names: with repetitions written out it has a size of %d; "+
+			"want at most %d", names, regexSize(tree), most))
 	}
 	re, err := regexp.Compile("^(?:" + r + ")")
 	if err != nil {
 		return nil, invalidRegex(regexProblem(r, err))
 	}
 	return re.MatchString, nil
+}
+
+// regexSize returns about how many states a regular expression has: those of what is repeated count once for each
+// repetition. The text of a literal counts less, as few of its states are ever possible at once.
+func regexSize(re *syntax.Regexp) int {
+	size := 1 + len(re.Rune)/8
+	for _, sub := range re.Sub {
+		size += regexSize(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		size *= max(re.Min, re.Max, 1)
+	}
+	return size
 }
 
 func invalidRegex(why string) error {

@@ -31,7 +31,7 @@ func TestRegexProblem(t *testing.T) {
 
 		strings.Repeat("a", maxRegexBytes+1): `it has 1025 bytes; want at most 1024`,
 	} {
-		match, err := nameFilter(nil, regex)
+		match, err := nameFilter(nil, regex, 10)
 		switch {
 		case want == "" && (err != nil || !match("ab")):
 			t.Errorf("%q: %v, or it does not match", regex, err)
@@ -39,7 +39,34 @@ func TestRegexProblem(t *testing.T) {
 			t.Errorf("%q: %v, want %s", regex, err, want)
 		}
 	}
-	if match, err := nameFilter(nil, "b|c"); err != nil || match("abc") || !match("cab") {
+	if match, err := nameFilter(nil, "b|c", 10); err != nil || match("abc") || !match("cab") {
 		t.Errorf("a regular expression does not match from the beginning of the name, or %v", err)
+	}
+}
+
+// TestRegexWork: the work that a regular expression makes is bounded before any of it is done, with repetitions that
+// are written out and with the names that it is matched with.
+func TestRegexWork(t *testing.T) {
+	t.Parallel()
+	ids := strings.Repeat(`acme\.counter_17|`, 55) + "acme" // an alternative is no repetition
+	for _, tc := range []struct {
+		regex string
+		names int
+		ok    bool
+	}{
+		{strings.Repeat("(?:.?){1000}", 84), 1, false},
+		{strings.Repeat("(?:.?){1000}", 84), 10_000, false},
+		{"(?:(?:.?){30}){33}", 1, false},
+		{"(?:[^a]*){600}", 1, false},
+		{"(?:.?){300}", 1000, true},
+		{"(?:.?){300}", 10_000, false},
+		{strings.Repeat(".?", 500), 1000, false},
+		{`demo\..*`, 100_000, true},
+		{`[a-z]{1,20}\.[a-z0-9]{1,40}`, 10_000, true},
+		{ids, 5000, true},
+	} {
+		if _, err := nameFilter(nil, tc.regex, tc.names); (err == nil) != tc.ok {
+			t.Errorf("%.40q for %d names: %v, want it accepted: %v", tc.regex, tc.names, err, tc.ok)
+		}
 	}
 }

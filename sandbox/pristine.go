@@ -135,6 +135,8 @@ func (n *noter) visit(v lua.Value) {
 	case lua.UserDataKind:
 		ud := v.AsUserData()
 		switch ud.Value.(type) {
+		case *Stream:
+			n.p.complete = false // it can be a result once
 		case nullValue, bytesValue, *big.Int, floatValue, complex128, dateTime, dateValue, *proxyValue:
 		default:
 			if ud.Meta == nil {

@@ -299,6 +299,36 @@ return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"}, 
 	}
 }
 
+// TestPerCallStreams: an item stream that the script's run made can be a result once, so that the next instance needs
+// another, whose function has nothing of the one before.
+func TestPerCallStreams(t *testing.T) {
+	h := start(t, `
+local stream
+do
+	local n = 0
+	stream = hearth.stream(function() n = n + 1 return n end)
+end
+local C = hearth.object { instance = "call" }
+function C.expose:f() return stream end
+return C`)
+	for i := range 3 {
+		a := h.call("f")
+		if a.err != nil || a.out.Stream == nil {
+			t.Fatalf("call %d: no stream, but %v, %v", i+1, a.value, a.err)
+		}
+		r, result := h.request(object.Invoke, "f", nil, nil)
+		if ok, _, err := a.out.Stream.Next(t.Context(), r); !ok || err != nil {
+			t.Fatalf("call %d: %v, %v", i+1, ok, err)
+		}
+		if text, err := result.Document(); err != nil || !strings.HasSuffix(strings.TrimSpace(string(text)), "1") {
+			t.Errorf("call %d: the first item is %q, %v", i+1, text, err)
+		}
+		if err := h.s.NewInstance(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestValuesSurvive(t *testing.T) {
 	h := start(t, method("return a"))
 	for _, v := range []any{

@@ -51,42 +51,50 @@ func (s *Set) add(text, mark string) {
 // Empty reports whether there is nothing to look for.
 func (s *Set) Empty() bool { return s == nil || len(s.patterns) == 0 }
 
-// found is a place where a secret stands.
-type found struct {
-	from, to int
-	mark     string
-}
+// maxGrowth is how many bytes longer than itself a text becomes at most: marks may be longer than what they stand for.
+const maxGrowth = 64 << 10
 
 // Text returns a text with a mark in the place of each secret. Where secrets overlap,
-// one mark stands for all.
+// one mark stands for all. Of a text that becomes much longer the rest is cut off.
 func (s *Set) Text(text string) string {
 	if s.Empty() || len(text) < MinBytes {
 		return text
 	}
-	var all []found
-	for _, p := range s.patterns {
-		for at := 0; ; {
-			i := strings.Index(text[at:], p.text)
-			if i < 0 {
-				break
-			}
-			all = append(all, found{at + i, at + i + len(p.text), p.mark})
-			at += i + len(p.text)
-		}
+	next := make([]int, len(s.patterns)) // where each is found next; len(text): nowhere
+	first := len(text)
+	for i := range next {
+		next[i] = s.patterns[i].index(text, 0)
+		first = min(first, next[i])
 	}
-	if len(all) == 0 {
+	if first == len(text) {
 		return text
 	}
-	slices.SortStableFunc(all, func(a, b found) int { return a.from - b.from })
 	var b strings.Builder
-	end := 0
-	for _, f := range all {
-		if f.from >= end {
-			b.WriteString(text[end:f.from])
-			b.WriteString(f.mark)
+	b.Grow(len(text))
+	for end := 0; b.Len() < len(text)+maxGrowth; {
+		at := slices.Index(next, slices.Min(next)) // the longest of those that begin together
+		from := next[at]
+		if from >= end {
+			b.WriteString(text[end:from])
+			end = from
 		}
-		end = max(end, f.to)
+		if from == len(text) {
+			break
+		}
+		p := &s.patterns[at]
+		if end == from {
+			b.WriteString(p.mark)
+		}
+		end = max(end, from+len(p.text))
+		next[at] = p.index(text, from+len(p.text))
 	}
-	b.WriteString(text[end:])
 	return b.String()
+}
+
+// index returns where the pattern begins in a text from a position on; the length of the text if it does not.
+func (p *pattern) index(text string, from int) int {
+	if i := strings.Index(text[from:], p.text); i >= 0 {
+		return from + i
+	}
+	return len(text)
 }

@@ -34,6 +34,28 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestTextMemory: the places of secrets take no memory of their own, and long marks make no text much longer: who
+// has a secret could otherwise make the host hold many times the bytes that it sends.
+func TestTextMemory(t *testing.T) {
+	var s *redact.Set
+	name := strings.Repeat("n", 64)
+	s = s.With(name, "sesame")
+	text := strings.Repeat("sesame", 1<<17)
+	got := s.Text(text)
+	if most := len(text) + 64<<10 + 100; len(got) > most || !strings.HasPrefix(got, "[secret n") || strings.Contains(got, "sesame") {
+		t.Errorf("%d bytes became %d, want at most %d", len(text), len(got), most)
+	}
+	allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = s.Text(text)
+		}
+	}).AllocedBytesPerOp()
+	if most := int64(4 * len(text)); allocated > most {
+		t.Errorf("%d bytes were allocated for %d, want at most %d", allocated, len(text), most)
+	}
+}
+
 // FuzzText: whatever the value and the text around it, the value is not in what comes
 // out, unless the mark itself and its neighbours spell it.
 func FuzzText(f *testing.F) {
