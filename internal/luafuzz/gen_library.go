@@ -42,7 +42,7 @@ func (g *generator) argument(letter byte) string {
 	case 'j': // a position that PUC shifts elements from, one by one
 		return g.pick("1", "2", "3", "4", "10", "-2", `"2"`, "1.5")
 	case 'l': // a level; the callers of a program differ between engines
-		return g.pick("0", "1", "2", "1", "-1", "99", "nil", `"1"`, "print")
+		return g.pick("0", "1", "2", "1", "-1", "9999", "nil", `"1"`, "print")
 	case 'c': // a count
 		return g.pick("0", "1", "2", "3", "-1", `"2"`, "1.5", "2.9")
 	case 'b': // a byte, or a flag

@@ -12,6 +12,7 @@ func (g *generator) operatorUnit() {
 		g.metatable(name)
 	}
 	g.line("local a, b, c = setmetatable({name = 'a'}, A), setmetatable({name = 'b'}, ", g.pick("A", "B"), "), setmetatable({name = 'c'}, B)")
+	g.line("local u = newproxy(", g.pick("", "true"), ")", g.pick("", " for k, v in pairs(A) do (getmetatable(u) or {})[k] = v end"))
 	for range 3 + g.n(5) {
 		e := g.operation()
 		if g.chance(20) {
@@ -53,7 +54,7 @@ func (g *generator) metatable(name string) {
 }
 
 func (g *generator) operandOfAnyType() string {
-	return g.pick("a", "b", "c", "a", "b", "c", "1", "2.5", "'10'", "'0x10'", "'text'", "''", "nil", "true", "{}", "print", "-0", "(0/0)", "1e300", g.numberLeaf(), g.stringLeaf())
+	return g.pick("a", "b", "c", "a", "b", "c", "u", "1", "2.5", "'10'", "'0x10'", "'text'", "''", "nil", "true", "{}", "print", "-0", "(0/0)", "1e300", g.numberLeaf(), g.stringLeaf())
 }
 
 func (g *generator) operation() string {

@@ -315,7 +315,7 @@ local chunk = loadstring("q1 = (q1 or 0) + 1 return q1, _G ~= nil")
 setfenv(chunk, setmetatable({}, {__index = _G}))
 T($l, chunk(), chunk(), q1)`,
 	`
-T($l, pcall(setfenv, print, {}), pcall(setfenv, 1), pcall(setfenv, nil, {}), pcall(getfenv, -1), pcall(getfenv, 99), pcall(setfenv, {}, {}), pcall(getfenv, "x"))
+T($l, pcall(setfenv, print, {}), pcall(setfenv, 1), pcall(setfenv, nil, {}), pcall(getfenv, -1), pcall(getfenv, 9999), pcall(setfenv, {}, {}), pcall(getfenv, "x"))
 local function make() return function() v1 = (v1 or $d) + 1 return v1 end end
 local a, b = make(), make()
 setfenv(a, {})

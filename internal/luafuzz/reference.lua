@@ -26,7 +26,7 @@ local function copy(t)
 end
 
 local hidden = { io = true, os = true, debug = true, package = true, require = true, module = true,
-  dofile = true, loadfile = true, newproxy = true, gcinfo = true, _G = true, arg = true }
+  dofile = true, loadfile = true, gcinfo = true, _G = true, arg = true }
 
 -- environment returns fresh globals: nothing that one program does reaches the next.
 local function environment()

@@ -335,7 +335,7 @@ func newProxy(L *lua.Thread) int {
 	switch v := L.Get(1); {
 	case v.AsUserData() != nil:
 		mt = v.AsUserData().Meta
-		if _, ours := v.AsUserData().Value.(proxy); !ours {
+		if _, ours := v.AsUserData().Value.(proxy); !ours || mt == nil {
 			L.ArgError(1, "boolean or proxy expected")
 		}
 	case v.Kind() == lua.BoolKind && v.Truth():
