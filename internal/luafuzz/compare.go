@@ -54,7 +54,8 @@ func (d *Difference) String() string {
 		first++
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: traces differ from line %d\n--- program\n%s\n", d.Seed, first+1, strings.TrimSuffix(d.Program, "\n"))
+	fmt.Fprintf(&b, "seed %d: traces differ from line %d\n--- program\n%s\n", d.Seed, first+1,
+		strings.TrimSuffix(d.Program, "\n"))
 	fmt.Fprintf(&b, "--- %s\n%s\n--- engine\n%s\n", PUC, excerpt(want, first), excerpt(got, first))
 	return b.String()
 }

@@ -12,7 +12,8 @@ import (
 
 var (
 	seedFlag     = flag.Uint64("seed", 1, "first seed of TestDifferential and TestEndless")
-	programsFlag = flag.Int("programs", 0, "number of programs; 0: 20,000 in TestDifferential, without end in TestEndless")
+	programsFlag = flag.Int("programs", 0,
+		"number of programs; 0: 20,000 in TestDifferential, without end in TestEndless")
 	endlessFlag  = flag.Bool("endless", false, "run TestEndless")
 	maxDiffsFlag = flag.Int("differences", 10, "stop after this many differences")
 	noShrinkFlag = flag.Bool("noshrink", false, "report differences as they are")

@@ -51,7 +51,8 @@ func (g *generator) mutated(source string) string {
 	case 1:
 		pieces[at] += " " + pieces[at]
 	case 2:
-		pieces[at] = g.pick("end", "(", ")", "=", ",", "then", "do", "x", "1", `"s"`, "}", "{", "..", "...", "local", "return", "not", "nil", "break",
+		pieces[at] = g.pick("end", "(", ")", "=", ",", "then", "do", "x", "1", `"s"`, "}", "{", "..", "...", "local",
+			"return", "not", "nil", "break",
 			"function", "for", "in", "@", "!", "~", "&", "$", "\\", "'", "\"", "[[", "--[[", "3x", "0x", "1..2", "goto", "::", "//", "~=", "]", ":", ";", "elseif")
 	default:
 		other := g.n(len(pieces))

@@ -60,7 +60,8 @@ func (g *generator) gap() string {
 func (g *generator) numeral() string {
 	switch g.n(12) {
 	case 0:
-		return g.pick("0x10", "0xFF", "1e3", ".5", "5.", "3.0", "1e-2", "0.1", "2.5", "1E2", "007", "123456789012", "0x1p4", "1e300", "0xfffffffff")
+		return g.pick("0x10", "0xFF", "1e3", ".5", "5.", "3.0", "1e-2", "0.1", "2.5", "1E2", "007", "123456789012",
+			"0x1p4", "1e300", "0xfffffffff")
 	case 1:
 		return "-" + strconv.Itoa(g.n(10))
 	case 2:
@@ -117,7 +118,8 @@ func (g *generator) number(depth int) string {
 	case 14:
 		return "math." + g.pick("max", "min") + "(" + g.number(d) + ", " + g.number(d) + ")"
 	case 15:
-		return g.pick("tonumber(", "0 + (") + g.pick(`"10"`, `"0x1F"`, `" 3 "`, g.operand(aNumber, d), g.operand(aNumber, d)) + ")"
+		return g.pick("tonumber(", "0 + (") + g.pick(`"10"`, `"0x1F"`, `" 3 "`, g.operand(aNumber, d), g.operand(aNumber,
+			d)) + ")"
 	case 16:
 		return "(function(a, ...) " + g.pick("return a", "return ...", "a = a + 1 return a", "return select('#', ...)") +
 			" end)(" + g.number(d) + ", " + g.number(d) + ")"
@@ -185,7 +187,8 @@ func (g *generator) logical(kind valueKind, depth int) string {
 	case 3:
 		return "(" + g.maybe(depth) + ") or " + g.operand(kind, depth)
 	case 4:
-		return g.pick("false", "nil", "true", "1", `""`) + g.pick(" and ", " or ") + g.operand(kind, depth) + " or " + g.operand(kind, depth)
+		return g.pick("false", "nil", "true", "1", `""`) + g.pick(" and ", " or ") + g.operand(kind,
+			depth) + " or " + g.operand(kind, depth)
 	default:
 		return "not " + g.operand(aBoolean, depth) + " and " + g.operand(kind, depth) + " or " + g.operand(kind, depth)
 	}
@@ -225,12 +228,14 @@ func (g *generator) str(depth int) string {
 	case 0, 1, 2:
 		return g.joined(d)
 	case 3:
-		return g.receiver(d) + ":sub(" + g.pick("1", "2", "-2", "0", g.number(0)) + ", " + g.pick("3", "-1", "2", "-2") + ")"
+		return g.receiver(d) + ":sub(" + g.pick("1", "2", "-2", "0", g.number(0)) + ", " + g.pick("3", "-1", "2",
+			"-2") + ")"
 	case 4:
 		return g.receiver(d) + ":" + g.pick("upper", "lower", "reverse") + "()"
 	case 5:
 		// Not of a table or function: the text of its address has a length.
-		return "tostring(" + g.pick("nil", "not "+g.operand(aNumber, d), g.operand(aNumber, d)+g.pick(" + ", " * ")+g.operand(aNumber, d), g.quoted()) + ")"
+		return "tostring(" + g.pick("nil", "not "+g.operand(aNumber, d), g.operand(aNumber, d)+g.pick(" + ",
+			" * ")+g.operand(aNumber, d), g.quoted()) + ")"
 	case 6:
 		return "(" + g.receiver(d) + ":gsub(" + g.pick(`"a", "b"`, `"%w", "x"`, `".", ""`, `"(%a)(.)", "%2%1"`) + "))"
 	case 7:
@@ -431,7 +436,8 @@ func (g *generator) anyValue(depth int) string {
 	case 4:
 		return g.logical(anything, d)
 	case 5:
-		return "setmetatable(" + g.record(d) + ", {__index = " + g.pick("function(t, k) return k end", "string", "{z = 1}") + "})"
+		return "setmetatable(" + g.record(d) + ", {__index = " + g.pick("function(t, k) return k end", "string",
+			"{z = 1}") + "})"
 	case 6:
 		return g.functionExpression(g.signature(), true)
 	default:
@@ -447,7 +453,8 @@ func (g *generator) loose(depth int) string {
 		case 0:
 			items = append(items, g.pick("a", "b", "n", "id")+" = "+g.expression(g.anyKind(), depth))
 		case 1:
-			items = append(items, "["+g.pick("1", "2", `"k"`, "true", "1.5", "-1", "0", g.number(depth))+"] = "+g.expression(g.anyKind(), depth))
+			items = append(items, "["+g.pick("1", "2", `"k"`, "true", "1.5", "-1", "0",
+				g.number(depth))+"] = "+g.expression(g.anyKind(), depth))
 		default:
 			items = append(items, g.expression(g.anyKind(), depth))
 		}

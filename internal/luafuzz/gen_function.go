@@ -113,7 +113,8 @@ func (g *generator) namedFunction(name string, sig *signature, count int) {
 		}
 		if g.chance(12) && len(sig.params) > 0 && sig.params[0] == aNumber {
 			first, _, _ := strings.Cut(params, ",")
-			g.line("if type(", first, ") == 'number' and ", first, " > 0 and ", first, " < 9 then tick() return ", g.pick("", "1 + "), name, "(", first, " - 1) end")
+			g.line("if type(", first, ") == 'number' and ", first, " > 0 and ", first, " < 9 then tick() return ", g.pick("",
+				"1 + "), name, "(", first, " - 1) end")
 		}
 		g.line("return ", g.results())
 	})
@@ -133,10 +134,12 @@ func (g *generator) varargs() {
 	case 2:
 		g.line("for i, v in ipairs({...}) do T(", g.label(), ", i, v, (select(i, ...))) end")
 	case 3:
-		g.line("local rest = {", g.pick("", "1, ", "n = select('#', ...), "), "..., ", g.pick("", "n = select('#', ...)"), "}")
+		g.line("local rest = {", g.pick("", "1, ", "n = select('#', ...), "), "..., ", g.pick("", "n = select('#', ...)"),
+			"}")
 		g.declare(variable{name: "rest", kind: anything})
 	default:
-		g.line("T(", g.label(), ", (...), ", g.pick("select(2, ...)", "select(-1, ...)", "pcall(select, 0, ...)", "unpack({...}, 1, 2)"), ")")
+		g.line("T(", g.label(), ", (...), ", g.pick("select(2, ...)", "select(-1, ...)", "pcall(select, 0, ...)",
+			"unpack({...}, 1, 2)"), ")")
 	}
 }
 
@@ -217,6 +220,7 @@ func (g *generator) protectedBlock() {
 }
 
 func (g *generator) errorValue() string {
-	return g.pick(`"boom"`, `"boom", 2`, `"boom", 0`, `"boom", 1`, `"boom", 3`, "nil", "{code = 1}", "42", "42.5, 2", "true", "", "print",
+	return g.pick(`"boom"`, `"boom", 2`, `"boom", 0`, `"boom", 1`, `"boom", 3`, "nil", "{code = 1}", "42", "42.5, 2",
+		"true", "", "print",
 		`setmetatable({}, {__tostring = function() return "E" end})`, g.anyValue(1))
 }

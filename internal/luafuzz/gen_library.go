@@ -10,18 +10,24 @@ type libraryCall struct {
 }
 
 var libraryCalls = []libraryCall{
-	{"string.sub", "siI"}, {"string.rep", "sc"}, {"string.find", "spIB"}, {"string.find", "spI"}, {"string.match", "spI"},
-	{"string.gsub", "sprC"}, {"string.gsub", "sprC"}, {"string.byte", "sII"}, {"string.char", "bBB"}, {"string.reverse", "s"},
+	{"string.sub", "siI"}, {"string.rep", "sc"}, {"string.find", "spIB"}, {"string.find", "spI"}, {"string.match",
+		"spI"},
+	{"string.gsub", "sprC"}, {"string.gsub", "sprC"}, {"string.byte", "sII"}, {"string.char",
+		"bBB"}, {"string.reverse", "s"},
 	{"string.upper", "s"}, {"string.lower", "s"}, {"string.len", "s"}, {"string.gmatch", "sp"},
 	{"string.format", "fvVV"}, {"string.format", "fvV"}, {"string.format", "fv"},
 	{"table.concat", "tSII"}, {"table.concat", "tS"}, {"table.maxn", "t"}, {"table.getn", "t"}, {"table.insert", "tv"},
-	{"table.insert", "tjv"}, {"table.remove", "tJ"}, {"table.sort", "tF"}, {"table.foreach", "of"}, {"table.foreachi", "tf"},
-	{"math.floor", "n"}, {"math.ceil", "n"}, {"math.abs", "n"}, {"math.max", "nNN"}, {"math.min", "nNN"}, {"math.fmod", "nn"},
-	{"math.mod", "nn"}, {"math.modf", "n"}, {"math.sqrt", "n"}, {"math.frexp", "n"}, {"math.ldexp", "ni"}, {"math.pow", "nx"},
+	{"table.insert", "tjv"}, {"table.remove", "tJ"}, {"table.sort", "tF"}, {"table.foreach", "of"}, {"table.foreachi",
+		"tf"},
+	{"math.floor", "n"}, {"math.ceil", "n"}, {"math.abs", "n"}, {"math.max", "nNN"}, {"math.min", "nNN"}, {"math.fmod",
+		"nn"},
+	{"math.mod", "nn"}, {"math.modf", "n"}, {"math.sqrt", "n"}, {"math.frexp", "n"}, {"math.ldexp", "ni"}, {"math.pow",
+		"nx"},
 	{"math.deg", "n"}, {"math.rad", "n"},
 	{"tonumber", "sX"}, {"tonumber", "s"}, {"tonumber", "n"}, {"tostring", "v"}, {"type", "V"}, {"select", "ivVV"},
 	{"unpack", "tII"}, {"rawget", "tv"}, {"rawequal", "vv"}, {"rawset", "tkv"}, {"next", "oK"}, {"ipairs", "t"},
-	{"setmetatable", "tM"}, {"getmetatable", "v"}, {"assert", "vVV"}, {"pcall", "vVV"}, {"xpcall", "vV"}, {"error", "vL"},
+	{"setmetatable", "tM"}, {"getmetatable", "v"}, {"assert", "vVV"}, {"pcall", "vVV"}, {"xpcall", "vV"}, {"error",
+		"vL"},
 	{"loadstring", "sS"}, {"getfenv", "l"}, {"setfenv", "lt"}, {"coroutine.create", "v"}, {"coroutine.wrap", "v"},
 	{"coroutine.status", "v"}, {"coroutine.resume", "vV"}, {"coroutine.running", ""}, {"collectgarbage", "S"},
 }
@@ -60,13 +66,15 @@ func (g *generator) argument(letter byte) string {
 	case 'k':
 		return g.pick("nil", `"k"`, "1", `"nokey"`, "1.5", "{}")
 	case 'n':
-		return g.pick("0", "1", "-1", "2.5", "-2.5", "7", "10", `"3"`, "1/0", "-1/0", "123456789012", "0.5", "100", "-0.5", "3", "4", "1e300")
+		return g.pick("0", "1", "-1", "2.5", "-2.5", "7", "10", `"3"`, "1/0", "-1/0", "123456789012", "0.5", "100",
+			"-0.5", "3", "4", "1e300")
 	case 'x': // a base, or an exponent
 		return g.pick("2", "16", "10", "8", "36", "37", "1", `"16"`, "nil", "3")
 	case 'm':
 		return g.pick("nil", "{}", "{__index = {a = 1}}", `{__metatable = "locked"}`, "t")
 	default:
-		return g.pick("nil", "true", "false", "0", "1", "-1.5", `"s"`, `""`, "{}", "{1, 2}", "print", "function() return 1, 2 end",
+		return g.pick("nil", "true", "false", "0", "1", "-1.5", `"s"`, `""`, "{}", "{1, 2}", "print",
+			"function() return 1, 2 end",
 			"function(a, b) return a end", "function(a, b) return b end", `"5"`, "t", "function(a, b) return a < b end")
 	}
 }
@@ -83,7 +91,8 @@ func (g *generator) pattern() string {
 	}
 	open := 0
 	for range 1 + g.n(4) {
-		item := g.pick("a", "b", "x", ".", "%a", "%d", "%w", "%s", "%l", "%u", "%p", "%c", "%x", "%A", "%D", "[abc]", "[^a]", "[a-z]",
+		item := g.pick("a", "b", "x", ".", "%a", "%d", "%w", "%s", "%l", "%u", "%p", "%c", "%x", "%A", "%D", "[abc]",
+			"[^a]", "[a-z]",
 			"[%w_]", "[]]", "[^]]", "%.", "%%", "l", "[a-]", "[%a-z]", "o", "e", "1", ",", "%z", "-")
 		switch g.n(26) {
 		case 0, 1:
@@ -93,7 +102,8 @@ func (g *generator) pattern() string {
 			b.WriteString("()")
 			continue
 		case 3:
-			item = g.pick("%b()", "%bxy", "%f[%w]", "%f[^a]", "%1", "%2", "%b", "%f", "[a", "%", "(", ")", "[%", "[", "%9", "%0", "]")
+			item = g.pick("%b()", "%bxy", "%f[%w]", "%f[^a]", "%1", "%2", "%b", "%f", "[a", "%", "(", ")", "[%", "[", "%9",
+				"%0", "]")
 		}
 		b.WriteString(item)
 		b.WriteString(g.pick("", "", "", "*", "+", "-", "?"))
@@ -113,7 +123,8 @@ func (g *generator) pattern() string {
 }
 
 func (g *generator) replacement() string {
-	return g.pick(`"z"`, `"<%0>"`, `"%1"`, `"%2%1"`, `"%%"`, `""`, `"%"`, `"%x"`, "{a = 'A', b = false, x = 1}", "{}", "{true}", "5",
+	return g.pick(`"z"`, `"<%0>"`, `"%1"`, `"%2%1"`, `"%%"`, `""`, `"%"`, `"%x"`, "{a = 'A', b = false, x = 1}", "{}",
+		"{true}", "5",
 		"string.upper", "function(a, b) return b end", "function() end", "function() return false end", "function(a) return a .. a end",
 		"function() return {} end", "function(...) return select('#', ...) end", "function(a) error(a) end",
 		"setmetatable({}, {__index = function(t, k) return k .. k end})", "nil", "true")
@@ -188,7 +199,8 @@ func (g *generator) libraryProbe() {
 		g.line("T(", g.label(), ", pcall(function() local all = {} for a, b in ", name, "(", list,
 			") do all[#all + 1] = {a, b} end return all end))")
 	case strings.HasPrefix(name, "string.") && g.chance(25) && len(args) > 0:
-		g.line("T(", g.label(), ", pcall(function() local t = {} return (", args[0], "):", name[len("string."):], "(", strings.Join(args[1:], ", "), ") end))")
+		g.line("T(", g.label(), ", pcall(function() local t = {} return (", args[0], "):", name[len("string."):], "(",
+			strings.Join(args[1:], ", "), ") end))")
 	case g.chance(50):
 		g.line("T(", g.label(), ", pcall(function(t) return ", name, "(", list, ") end, {1, 2}))")
 	case list == "":

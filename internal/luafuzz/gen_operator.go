@@ -11,8 +11,10 @@ func (g *generator) operatorUnit() {
 	for _, name := range []string{"A", "B"} {
 		g.metatable(name)
 	}
-	g.line("local a, b, c = setmetatable({name = 'a'}, A), setmetatable({name = 'b'}, ", g.pick("A", "B"), "), setmetatable({name = 'c'}, B)")
-	g.line("local u = newproxy(", g.pick("", "true"), ")", g.pick("", " for k, v in pairs(A) do (getmetatable(u) or {})[k] = v end"))
+	g.line("local a, b, c = setmetatable({name = 'a'}, A), setmetatable({name = 'b'}, ", g.pick("A", "B"),
+		"), setmetatable({name = 'c'}, B)")
+	g.line("local u = newproxy(", g.pick("", "true"), ")", g.pick("",
+		" for k, v in pairs(A) do (getmetatable(u) or {})[k] = v end"))
 	for range 3 + g.n(5) {
 		e := g.operation()
 		if g.chance(20) {
@@ -25,7 +27,8 @@ func (g *generator) operatorUnit() {
 	g.line("end")
 }
 
-var events = []string{"add", "sub", "mul", "div", "mod", "pow", "unm", "concat", "len", "eq", "lt", "le", "index", "newindex", "call", "tostring"}
+var events = []string{"add", "sub", "mul", "div", "mod", "pow", "unm", "concat", "len", "eq", "lt", "le", "index",
+	"newindex", "call", "tostring"}
 
 // metatable declares a metatable with some metamethods, which note that they were called.
 func (g *generator) metatable(name string) {
@@ -36,14 +39,17 @@ func (g *generator) metatable(name string) {
 		}
 		switch {
 		case event == "index" && g.chance(50):
-			g.line(name, ".__index = ", g.pick("{x = 1, name2 = 'deep'}", "string", "A", name, "setmetatable({}, {__index = function(_, k) return k end})", "5", "'text'"))
+			g.line(name, ".__index = ", g.pick("{x = 1, name2 = 'deep'}", "string", "A", name,
+				"setmetatable({}, {__index = function(_, k) return k end})", "5", "'text'"))
 		case event == "newindex" && g.chance(50):
 			g.line(name, ".__newindex = ", g.pick("{}", "A", name, "5", "log"))
 		case event == "call" && g.chance(20):
 			g.line(name, ".__call = ", g.pick("5", "A", "setmetatable({}, {__call = function() return 'inner' end})"))
 		default:
-			result := g.pick("'"+event+"'", "'"+event+"', 2", "true", "false", "nil", "5", "show(x) .. show(y)", "x", "y, x", "error('"+event+"', "+g.pick("0", "1", "2")+")")
-			g.line(name, ".__", event, " = function(x, y, ...) log[#log + 1] = '", event, "' .. show(x) .. show(y) .. select('#', ...) ",
+			result := g.pick("'"+event+"'", "'"+event+"', 2", "true", "false", "nil", "5", "show(x) .. show(y)", "x", "y, x",
+				"error('"+event+"', "+g.pick("0", "1", "2")+")")
+			g.line(name, ".__", event, " = function(x, y, ...) log[#log + 1] = '", event,
+				"' .. show(x) .. show(y) .. select('#', ...) ",
 				g.pick("", "", "", "y = x "), "return ", result, " end")
 		}
 	}
@@ -54,7 +60,8 @@ func (g *generator) metatable(name string) {
 }
 
 func (g *generator) operandOfAnyType() string {
-	return g.pick("a", "b", "c", "a", "b", "c", "u", "1", "2.5", "'10'", "'0x10'", "'text'", "''", "nil", "true", "{}", "print", "-0", "(0/0)", "1e300", g.numberLeaf(), g.stringLeaf())
+	return g.pick("a", "b", "c", "a", "b", "c", "u", "1", "2.5", "'10'", "'0x10'", "'text'", "''", "nil", "true", "{}",
+		"print", "-0", "(0/0)", "1e300", g.numberLeaf(), g.stringLeaf())
 }
 
 func (g *generator) operation() string {
@@ -80,7 +87,8 @@ func (g *generator) operation() string {
 	case 12:
 		return "(function() local t = " + x + " t[ " + y + " ] = 1 t.x = 2 return rawget(t, 'x') end)()"
 	default:
-		return g.pick("tostring", "tonumber", "type", "ipairs", "pairs", "unpack", "getmetatable", "rawequal", "select", "assert", "table.concat", "table.sort", "string.rep",
+		return g.pick("tostring", "tonumber", "type", "ipairs", "pairs", "unpack", "getmetatable", "rawequal", "select",
+			"assert", "table.concat", "table.sort", "string.rep",
 			"math.floor", "print", "string.format", "setmetatable", "table.insert", "string.len") + "(" + x + g.pick("", ", "+y) + ")"
 	}
 }
@@ -93,18 +101,21 @@ func (g *generator) patternUnit() {
 	for range 2 + g.n(5) {
 		var subject strings.Builder
 		for range g.n(14) {
-			subject.WriteString(g.pick("a", "a", "b", "x", "1", " ", "(", ")", "%", "-", ".", "\\0", "\\n", "[", "]", "^", "A", "_", "\\255"))
+			subject.WriteString(g.pick("a", "a", "b", "x", "1", " ", "(", ")", "%", "-", ".", "\\0", "\\n", "[", "]", "^",
+				"A", "_", "\\255"))
 		}
 		s, p := `"`+subject.String()+`"`, quoteLua(g.pattern())
 		switch g.n(6) {
 		case 0:
-			g.line("T(", g.label(), ", pcall(string.find, ", s, ", ", p, g.pick("", ", 2", ", -3", ", 0", ", 99", ", 1, true", ", nil, false"), "))")
+			g.line("T(", g.label(), ", pcall(string.find, ", s, ", ", p, g.pick("", ", 2", ", -3", ", 0", ", 99",
+				", 1, true", ", nil, false"), "))")
 		case 1:
 			g.line("T(", g.label(), ", pcall(string.match, ", s, ", ", p, g.pick("", ", 2", ", -3"), "))")
 		case 2:
 			g.line("T(", g.label(), ", pcall(all, ", s, ", ", p, "))")
 		default:
-			g.line("T(", g.label(), ", pcall(string.gsub, ", s, ", ", p, ", ", g.replacement(), g.pick("", "", ", 1", ", 0", ", -1", ", 2.5"), "))")
+			g.line("T(", g.label(), ", pcall(string.gsub, ", s, ", ", p, ", ", g.replacement(), g.pick("", "", ", 1", ", 0",
+				", -1", ", 2.5"), "))")
 		}
 	}
 	g.indent--

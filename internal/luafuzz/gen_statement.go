@@ -346,7 +346,8 @@ func (g *generator) repeatStatement() {
 
 func (g *generator) numericFor() {
 	name := g.freshName(aNumber)
-	bounds := g.pick("1, 3", "1, 4", "3, 1, -1", "0, 1, 0.5", "5, 1, -2", "1, 0", "-1, 1", "1, "+g.operand(aNumber, 1)+" % 5", "#"+`"abc"`+", 1, -1")
+	bounds := g.pick("1, 3", "1, 4", "3, 1, -1", "0, 1, 0.5", "5, 1, -2", "1, 0", "-1, 1", "1, "+g.operand(aNumber,
+		1)+" % 5", "#"+`"abc"`+", 1, -1")
 	g.line("for ", name, " = ", bounds, " do")
 	g.inLoop(1+g.n(3), func() { g.declare(variable{name: name, kind: aNumber}) })
 	g.line("end")
@@ -368,12 +369,14 @@ func (g *generator) genericFor() {
 		over = "pairs({k = " + g.solid(1) + "})"
 		keyKind = aString
 	case 4:
-		over = "function(_, i) i = (i or 0) + 1 if i <= " + g.pick("3", g.expand("$n")+" % 4") + " then return i, i * 2 end end"
+		over = "function(_, i) i = (i or 0) + 1 if i <= " + g.pick("3",
+			g.expand("$n")+" % 4") + " then return i, i * 2 end end"
 	case 5:
 		over = `("` + g.pick("a b c", "k=v, x=y", "1,2,3") + `"):gmatch("` + g.pick("%w+", "(%w)=(%w)", "%d", "()") + `")`
 		keyKind = anything
 	case 6:
-		over = "(function(n) return function(s, c) if c < s then return c + 1, n end end, " + g.pick("2", "3") + ", 0 end)(" + g.number(1) + ")"
+		over = "(function(n) return function(s, c) if c < s then return c + 1, n end end, " + g.pick("2",
+			"3") + ", 0 end)(" + g.number(1) + ")"
 	default:
 		g.pairsLoop()
 		return
@@ -401,7 +404,8 @@ func (g *generator) pairsLoop() {
 	case 1:
 		g.line("do local count = 0 for k in ", iterator, " do count = count + 1 end T(", g.label(), ", count) end")
 	default:
-		g.line("do local found for k, v in ", iterator, " do if k == ", g.pick("1", `"n"`, "2"), " then found = v break end end T(", g.label(), ", found) end")
+		g.line("do local found for k, v in ", iterator, " do if k == ", g.pick("1", `"n"`, "2"),
+			" then found = v break end end T(", g.label(), ", found) end")
 	}
 }
 
@@ -442,7 +446,8 @@ func (g *generator) mutator() {
 	if f == x.name {
 		return
 	}
-	g.line("local function ", f, "(...) ", x.name, " = ", g.pick(x.name+" + 1", x.name+" * 2", "7", "nil", x.name+" and "+x.name+" + 1"),
+	g.line("local function ", f, "(...) ", x.name, " = ", g.pick(x.name+" + 1", x.name+" * 2", "7", "nil",
+		x.name+" and "+x.name+" + 1"),
 		" return ", g.pick(x.name, "..., "+x.name, x.name+", 2"), " end")
 	name := x.name
 	g.declare(variable{name: f, kind: aFunction, sig: &signature{results: []valueKind{aNumber}}})
@@ -481,7 +486,8 @@ func (g *generator) closuresInLoop() {
 	g.line("do")
 	g.indent++
 	g.line("local fs = {}")
-	set := "fs[#fs + 1] = function(d) v = v + (d or 0) " + g.pick("", "outer = (outer or 0) + v ") + "return v" + g.pick("", ", outer") + " end"
+	set := "fs[#fs + 1] = function(d) v = v + (d or 0) " + g.pick("",
+		"outer = (outer or 0) + v ") + "return v" + g.pick("", ", outer") + " end"
 	leave := g.pick("", "", " if v > 2 then break end", " if v == 2 then x = v end")
 	g.line("local outer ", g.pick("", "= 1"))
 	switch g.n(5) {
@@ -492,9 +498,11 @@ func (g *generator) closuresInLoop() {
 	case 2:
 		g.line("local i = 0 while i < 3 do i = i + 1 local v = i ", set, leave, " end")
 	case 3:
-		g.line("local i = 0 repeat i = i + 1 local v = i ", set, " until ", g.pick("v >= 3", "fs[i]() >= 3", "(function() return v end)() > 2"))
+		g.line("local i = 0 repeat i = i + 1 local v = i ", set, " until ", g.pick("v >= 3", "fs[i]() >= 3",
+			"(function() return v end)() > 2"))
 	default:
-		g.line("for i = 1, 3 do local v, w = i, i * 2 ", set, " fs[#fs + 1] = function() v, w = w, v return v, w end", leave, " end")
+		g.line("for i = 1, 3 do local v, w = i, i * 2 ", set, " fs[#fs + 1] = function() v, w = w, v return v, w end",
+			leave, " end")
 	}
 	g.line("T(", g.label(), ", ", "fs[1](), fs[1](10), fs[2] and fs[2](), fs[1](1), outer)")
 	g.line("for _, f in ipairs(fs) do T(", g.label(), ", f(), ", g.pick("f(1)", "pcall(f, {})"), ") end")

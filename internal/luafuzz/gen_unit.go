@@ -9,7 +9,8 @@ func (g *generator) coroutineUnit() {
 	wrap := g.chance(50)
 	g.line("do")
 	g.indent++
-	sig := &signature{params: []valueKind{aNumber, anything}, results: []valueKind{aNumber, aString}, vararg: g.chance(30)}
+	sig := &signature{params: []valueKind{aNumber, anything}, results: []valueKind{aNumber, aString},
+		vararg: g.chance(30)}
 	count := len(g.vars)
 	params, leave := g.enter(sig, function{coroutine: true})
 	if wrap {
@@ -281,7 +282,8 @@ end))`,
 // forBoundsUnit is about numeric loops with odd bounds and steps.
 func (g *generator) forBoundsUnit() {
 	bound := func() string {
-		return g.pick("1", "2", "3", "5", "-1", "0", "0.5", `"2"`, "nil", "{}", `"x"`, "1e15", "math.huge", "-math.huge", "3.7", `" 3 "`, `"0x3"`, "0/0", "true")
+		return g.pick("1", "2", "3", "5", "-1", "0", "0.5", `"2"`, "nil", "{}", `"x"`, "1e15", "math.huge", "-math.huge",
+			"3.7", `" 3 "`, `"0x3"`, "0/0", "true")
 	}
 	for range 3 {
 		step := g.pick("", "", ", 1", ", -1", ", 0.25", ", 2", ", 0", `, "1"`, ", nil", ", -0.5", ", {}", ", 1e15")

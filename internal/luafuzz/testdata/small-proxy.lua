@@ -1,6 +1,7 @@
 -- newproxy makes userdata.
 local a, b = newproxy(), newproxy(true)
-print(type(a), type(b), getmetatable(a), type(getmetatable(b)), a == b, a == a, rawequal(a, a), tostring(a):match("^userdata: ") ~= nil)
+print(type(a), type(b), getmetatable(a), type(getmetatable(b)), a == b, a == a, rawequal(a, a),
+  tostring(a):match("^userdata: ") ~= nil)
 local mt = getmetatable(b)
 mt.__index = function(_, k) return k .. "!" end
 mt.__newindex = function(_, k, v) print("set", k, v) end
@@ -24,6 +25,7 @@ print(pcall(function() return a() end))
 print(pcall(function() return a + 1 end))
 print(pcall(function() return a .. "s" end))
 print(pcall(newproxy, 1), pcall(newproxy, {}), pcall(newproxy, a), pcall(newproxy, nil), pcall(setmetatable, a, {}))
-print(pcall(ipairs, a), pcall(pairs, a), pcall(next, a), pcall(rawget, a, 1), pcall(unpack, a), pcall(table.insert, a, 1))
+print(pcall(ipairs, a), pcall(pairs, a), pcall(next, a), pcall(rawget, a, 1), pcall(unpack, a), pcall(table.insert,
+  a, 1))
 local t = {[a] = 1, [b] = 2}
 print(t[a], t[b], t[c], pcall(string.format, "%s", a), pcall(string.rep, a))
