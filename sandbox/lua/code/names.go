@@ -29,10 +29,7 @@ func (p *Proto) RegisterName(pc, reg int) (kind, name string) {
 		case GetField:
 			return "field", p.operandName(i.D())
 		case GetConst:
-			if p.Consts[i.D()].Kind == StringConst {
-				return "field", p.operandName(i.D())
-			}
-			return "field", "?"
+			return p.constName(at)
 		case GetIndex:
 			return "field", "?"
 		case GetUpval:
@@ -42,6 +39,23 @@ func (p *Proto) RegisterName(pc, reg int) (kind, name string) {
 		}
 		return "", ""
 	}
+}
+
+// constName names what the instruction GetConst at a position reads. Globals and methods with long names are among it.
+func (p *Proto) constName(at int) (kind, name string) {
+	i := p.Code[at]
+	if p.Consts[i.D()].Kind != StringConst {
+		return "field", "?"
+	}
+	if at > 0 {
+		switch before := p.Code[at-1]; {
+		case before.Op() == LoadEnv && before.A() == i.B():
+			return "global", p.Consts[i.D()].String
+		case before.Op() == Move && before.A() == i.B() && i.B() == i.A()+1:
+			return "method", p.operandName(i.D())
+		}
+	}
+	return "field", p.operandName(i.D())
 }
 
 // operandName returns a constant's name. PUC loads those that do not fit an operand first and forgets their names.

@@ -1,0 +1,16 @@
+-- Names of more than 128 bytes are kept in another way.
+local name = ("n"):rep(150)
+local function try(source) print(pcall(assert(loadstring((source:gsub("N", name)), "=long")))) end
+try("return N.x")
+try("N()")
+try("N.x = 1")
+try("local t = {} t.N()")
+try("local t = {} return t.N.x")
+try("local t = {} t:N()")
+try("return ('s'):N()")
+try("local N return N.x")
+try("local N local function f() return N.x end return f()")
+try("N = 1 N = N + 1 local t = {N = N} t.N = t.N + N return N, t.N")
+try("local t = {N = function(self, x) return self.N == t, x end} return t:N(5)")
+try("local x = N and 1 return -N")
+try("return N .. 'x'")
