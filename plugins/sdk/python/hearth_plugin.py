@@ -318,6 +318,7 @@ def unpack(data, layout):
 
 SERPENT_HEAD = "# serpent utf-8 python3.2\n"
 MAX_COLLISIONS = 8  # different keys of a dict or set that have one hash
+MAX_NUMBER_KEYS = 10_000  # keys of dicts and sets in one payload that are no texts or bytes
 MAX_DIGITS = 4300  # of an integer: converting takes time by the square of them
 
 # Each expression takes time in proportion to the text, whatever is in it: a text that does not end
@@ -353,11 +354,11 @@ def parse_serpent(text):
     if _foreign.search(skeleton):
         raise ValueError("not serpent")
     check_depth(skeleton)
-    tree = ast.parse(text.lstrip(" \t"), mode="eval")
+    tree, seen = ast.parse(text.lstrip(" \t"), mode="eval"), _Keys()
     for node in ast.walk(tree):
         if isinstance(node, (ast.Dict, ast.Set)):
             keys = node.keys if isinstance(node, ast.Dict) else node.elts
-            check_keys(ast.literal_eval(k) for k in keys if not _seeded(k))
+            seen.check(ast.literal_eval(k) for k in keys if not _seeded(k))
     return tree
 
 
@@ -368,18 +369,27 @@ def _seeded(node):
     return isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
 
 
-def check_keys(keys):
-    """Refuses keys of which many have one hash: each would be compared with all before it. Python hashes numbers, and
-    tuples of them, without a secret, so that a caller can choose such keys."""
-    same = {}
-    for key in keys:
-        if isinstance(key, (str, bytes)):
-            continue
-        known = same.setdefault(hash(key), [])
-        if key not in known:
-            known.append(key)
-            if len(known) > MAX_COLLISIONS:
-                raise ValueError("more than %d keys of a dict have one hash" % MAX_COLLISIONS)
+class _Keys:
+    """Bounds the keys of one payload. Python hashes numbers, and tuples of them, without a secret, so that a caller can
+    choose keys of which many have one hash, or whose hashes lead to the same places of the table: then each is
+    compared with all before it. The first is found here. The second is not, so there may be few such keys in all."""
+
+    def __init__(self):
+        self.left = MAX_NUMBER_KEYS
+
+    def check(self, keys):
+        same = {}
+        for key in keys:
+            if isinstance(key, (str, bytes)):
+                continue
+            self.left -= 1
+            if self.left < 0:
+                raise ValueError("more than %d keys of dicts and sets that are no texts" % MAX_NUMBER_KEYS)
+            known = same.setdefault(hash(key), [])
+            if key not in known:
+                known.append(key)
+                if len(known) > MAX_COLLISIONS:
+                    raise ValueError("more than %d keys of a dict have one hash" % MAX_COLLISIONS)
 
 
 def restore(v):
@@ -398,7 +408,7 @@ def restore(v):
 def decode(serializer, payload):
     """Returns the value of a payload. Nothing that it says is executed."""
     if serializer == "msgpack":
-        value, at = _unpack_msgpack(payload, 0, 0)
+        value, at = _unpack_msgpack(payload, 0, 0, _Keys())
         if at != len(payload):
             raise ValueError("extra data after the value")
         return value
@@ -557,7 +567,7 @@ def _pack_msgpack(v, out, depth):
 _NUMBERS = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
 
 
-def _unpack_msgpack(data, at, depth):
+def _unpack_msgpack(data, at, depth, seen):
     def take(n):
         nonlocal at
         if at + n > len(data):
@@ -601,17 +611,17 @@ def _unpack_msgpack(data, at, depth):
     if 0x90 <= c < 0xA0 or c in (0xDC, 0xDD):
         out = []
         for _ in range(c & 15 if c < 0xA0 else size(2 << c - 0xDC)):
-            v, at = _unpack_msgpack(data, at, depth + 1)
+            v, at = _unpack_msgpack(data, at, depth + 1, seen)
             out.append(v)
         return out, at
     if 0x80 <= c < 0x90 or c in (0xDE, 0xDF):
         keys, values = [], []
         for _ in range(c & 15 if c < 0x90 else size(2 << c - 0xDE)):
-            k, at = _unpack_msgpack(data, at, depth + 1)
+            k, at = _unpack_msgpack(data, at, depth + 1, seen)
             keys.append(k)
-            v, at = _unpack_msgpack(data, at, depth + 1)
+            v, at = _unpack_msgpack(data, at, depth + 1, seen)
             values.append(v)
-        check_keys(keys)
+        seen.check(keys)
         return dict(zip(keys, values)), at
     raise ValueError("byte 0x%02x begins no value" % c)
 
