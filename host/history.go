@@ -47,10 +47,12 @@ type history struct {
 
 	began time.Time // start of the host
 
-	mu    sync.Mutex              // guards what follows
-	held  map[object.Tenant]int64 // bytes
-	took  map[object.Tenant]int64 // bytes ever
-	since map[object.ID]time.Time // when objects that are new since the host's start came into service
+	mu   sync.Mutex              // guards held and took; held while files are removed
+	held map[object.Tenant]int64 // bytes
+	took map[object.Tenant]int64 // bytes ever
+
+	timing sync.Mutex              // guards since
+	since  map[object.ID]time.Time // when objects that are new since the host's start came into service
 }
 
 // pastVersion is such a file.
@@ -69,8 +71,8 @@ func (h *history) folder(id object.ID) string { return filepath.Join(h.dir, stri
 
 // appear notes that an object has its first version since now.
 func (h *history) appear(id object.ID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.timing.Lock()
+	defer h.timing.Unlock()
 	if h.since == nil {
 		h.since = map[object.ID]time.Time{}
 	}
@@ -79,16 +81,16 @@ func (h *history) appear(id object.ID) {
 
 // vanish notes that an object is gone.
 func (h *history) vanish(id object.ID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.timing.Lock()
+	defer h.timing.Unlock()
 	delete(h.since, id)
 }
 
 // first returns when an object's first version since the host's start came into service, and whether
 // that was at the start.
 func (h *history) first(id object.ID) (at time.Time, atStart bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.timing.Lock()
+	defer h.timing.Unlock()
 	if at, ok := h.since[id]; ok {
 		return at, false
 	}

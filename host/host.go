@@ -20,7 +20,7 @@
 //	             the drain
 //	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
 //	tracer       one goroutine, if there is one; ended after the calls
-//	audit log    one goroutine that syncs it; closed last
+//	audit log    goroutines that sync it, watch its disk, and keep old records; closed last
 //
 // A call keeps the snapshot (policy, identities and objects) that it began with.
 package host

@@ -244,25 +244,51 @@ func (l *reloader) try(ctx context.Context, in worker, all []*candidate) {
 		})
 	}
 	wg.Wait()
-	tenant := all[0].version.ID.Tenant()
-	before, left := l.history.ever(tenant), 0
+	var changed []*candidate
 	for _, c := range all {
 		if c.err != nil {
 			continue
 		}
 		c.sum = sumOf(c.version)
-		if c.was == nil {
-			continue
+		if c.was != nil {
+			changed = append(changed, c)
 		}
-		// One change of a module can be one of very many objects.
-		if ctx.Err() != nil || l.history.ever(tenant)-before > l.history.most/2 {
-			left++
-			continue
-		}
-		l.keepPast(c.was, c.version)
 	}
-	if left > 0 {
-		l.h.log.Warn("too much has changed at once: not all versions are kept to be rolled back to", "tenant", string(tenant), "objects", left)
+	if len(changed) > 0 {
+		l.keepAll(ctx, changed)
+	}
+}
+
+// keepPatience is how long the new versions of a tenant wait for the disk of the state folder to keep one old version.
+const keepPatience = 5 * time.Second
+
+// keepAll keeps the versions that changed ones replace. A disk that hangs does not keep the new ones from serving.
+func (l *reloader) keepAll(ctx context.Context, changed []*candidate) {
+	tenant := changed[0].version.ID.Tenant()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done, late := make(chan int, 1), time.AfterFunc(keepPatience, cancel)
+	defer late.Stop()
+	go func() { // ends with the disk's answer
+		before, left := l.history.ever(tenant), 0
+		for _, c := range changed {
+			// One change of a module can be one of very many objects.
+			if ctx.Err() != nil || l.history.ever(tenant)-before > l.history.most/2 {
+				left++
+				continue
+			}
+			l.keepPast(c.was, c.version)
+			late.Reset(keepPatience)
+		}
+		done <- left
+	}()
+	select {
+	case left := <-done:
+		if left > 0 {
+			l.h.log.Warn("too much has changed at once: not all versions are kept to be rolled back to", "tenant", string(tenant), "objects", left)
+		}
+	case <-ctx.Done():
+		l.h.log.Warn("the disk of the state folder is too slow: not all versions are kept to be rolled back to", "tenant", string(tenant))
 	}
 }
 

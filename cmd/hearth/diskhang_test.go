@@ -49,7 +49,6 @@ func hangingDisk(t *testing.T) (at string, freeze, thaw func()) {
 	t.Cleanup(func() {
 		thaw()
 		root.Close()
-		check(t, os.RemoveAll(filepath.Join(at, "audit.jsonl")))
 		if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "umount", at).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v\n%s", err, out)
 		}
@@ -57,7 +56,7 @@ func hangingDisk(t *testing.T) (at string, freeze, thaw func()) {
 	return at, freeze, thaw
 }
 
-// TestDiskThatHangs freezes the disk of the audit log under a real host. A denied call waits for its record. Calls that
+// TestDiskThatHangs freezes the disk of the state folder, and so of the audit log, under a real host. A denied call waits for its record. Calls that
 // need no record, pings, metrics and reloads go on; a policy that is loaded meanwhile counts. When the disk answers
 // again the host says so, and the log is whole.
 func TestDiskThatHangs(t *testing.T) {
@@ -67,16 +66,17 @@ listener "tcp" { address = "127.0.0.1:0" }
 principal "me" { host_user = true }
 tenant "demo" {}
 tenant "other" {}
-audit {
-  permits = "none"
-  file    = "` + filepath.Join(disk, "audit.jsonl") + `"
-}
+audit { permits = "none" }
 permit "the tests may call" {
   principals = ["me"]
   objects    = ["demo.*"]
 }
 `
-	h := startHostWith(t, policy, nil)
+	h := startHostWith(t, policy, func(dir string) {
+		check(t, os.Mkdir(filepath.Join(disk, "state"), 0o700))
+		check(t, os.Remove(filepath.Join(dir, "state")))
+		check(t, os.Symlink(filepath.Join(disk, "state"), filepath.Join(dir, "state")))
+	})
 	t.Cleanup(thaw) // before the host is stopped
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -117,8 +117,16 @@ permit "the tests may call" {
 		}
 		return out.String()
 	}
+	script := filepath.Join(h.dir, "scripts", "demo", "counter.lua")
+	text, err := os.ReadFile(script)
+	check(t, err)
+	check(t, os.WriteFile(script, append(text, "\n-- changed\n"...), 0o644))
 	run("reload")
-	h.awaitLog(ctx, t, "policy changed")
+	for _, line := range []string{"policy changed", "object changed"} {
+		if !strings.Contains(h.log.String(), line) {
+			t.Errorf("after the reload the log does not have %q", line)
+		}
+	}
 	if n := h.metrics(t)["hearth_audit_stalled_seconds"]; n < 1 {
 		t.Errorf("the metrics show a stall of %d seconds", n)
 	}
@@ -136,8 +144,8 @@ permit "the tests may call" {
 	if _, err := c.Object("demo.greeter").Call(ctx, "hello", "x"); err == nil {
 		t.Error("the policy that was loaded while the disk hung does not count")
 	}
-	if out := run("audit", "query", "--file", filepath.Join(disk, "audit.jsonl")); !strings.Contains(out, "policy changed") || !strings.Contains(out, "other.secret") {
+	if out := run("audit", "query"); !strings.Contains(out, "policy changed") || !strings.Contains(out, "other.secret") {
 		t.Errorf("the log: %s", out)
 	}
-	run("audit", "verify", "--file", filepath.Join(disk, "audit.jsonl"))
+	run("audit", "verify")
 }
