@@ -102,9 +102,13 @@ func (s *limitScope) checkSteps() {
 	if !s.written("steps") || !own || takes <= s.limits.Wall {
 		return
 	}
+	share := ""
+	if s.cpus < 1 {
+		share = fmt.Sprintf(" with cpus = %v", s.cpus)
+	}
 	s.r.p.Warnings.add(at, "lower steps, or raise wall",
-		"%s: %d steps take about %s on %v processors, and wall ends a call after %s", s.what, s.limits.Steps,
-		takes.Round(time.Millisecond), s.cpus, s.limits.Wall)
+		"%s: %d steps take about %s%s, and wall ends a call after %s", s.what, s.limits.Steps,
+		takes.Round(time.Millisecond), share, s.limits.Wall)
 }
 
 // limitsTogether warns of limits of a tenant that cannot hold together.
