@@ -52,8 +52,9 @@ var serials atomic.Uint64
 
 // Bounds on a plugin.
 const (
-	maxProxies    = 256
-	maxMembers    = 1000
+	maxProxies    = 256              // calls of other objects under way
+	maxObjects    = 1000             // that it describes
+	maxMembers    = 1000             // of one object
 	maxOverdue    = 3                // calls in a row without an answer, before it is ended
 	healthEvery   = 10 * time.Second // also how often idleness is looked at
 	healthTimeout = 5 * time.Second
@@ -146,15 +147,22 @@ func (pr *process) connect(ctx context.Context, a *adapter) error {
 
 // describe takes what the plugin says it has, as far as the policy lists it.
 func (pr *process) describe(r *rpc.DescribeReply) error {
+	if n := len(r.GetObjects()); n > maxObjects {
+		return startErrorf(CauseDescribe, "it has %d objects; want at most %d", n, maxObjects)
+	}
 	pr.objects = map[object.ID]*object.Description{}
+	var unlisted []string
 	for _, o := range r.GetObjects() {
 		id := pr.p.cfg.ID
 		if o.GetName() != "" {
 			id += object.ID("." + o.GetName())
 		}
 		if !slices.Contains(pr.p.cfg.Objects, id) {
-			pr.p.cfg.Log.Warn("plugin has an object that the policy does not list", "object", clip(string(id)))
+			unlisted = append(unlisted, clip(string(id)))
 			continue
+		}
+		if pr.objects[id] != nil {
+			return startErrorf(CauseDescribe, "it has two objects %s", id)
 		}
 		d := &object.Description{ID: id, Doc: clip(o.GetDoc()), Instance: object.InstanceMode(o.GetInstance())}
 		switch d.Instance {
@@ -174,6 +182,9 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 		}
 		slices.SortFunc(d.Members, func(a, b object.Member) int { return strings.Compare(string(a.Name), string(b.Name)) })
 		pr.objects[id] = d
+	}
+	if n := len(unlisted); n > 0 {
+		pr.p.cfg.Log.Warn("plugin has objects that the policy does not list", "objects", n, "first", unlisted[0])
 	}
 	if len(pr.objects) == 0 {
 		return startErrorf(CauseDescribe, "it has none of the objects that the policy lists: %v", pr.p.cfg.Objects)
