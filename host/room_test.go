@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,6 +83,8 @@ limit "carol" {
 // oldest first, one with half a message too. One with a call under way stays.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	open, begun := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(open) })
+	defer release()
 	h, _ := sharingHost(t, sharesPolicy+`
 limit "alice" {
   principals  = ["alice"]
@@ -129,7 +132,7 @@ limit "alice" {
 			t.Errorf("bob's ping was answered with %v", m.Type)
 		}
 	}
-	close(open)
+	release()
 	if m := receive(t, busy); m.Flags&wire.Exception != 0 {
 		t.Errorf("the call under way: %q", m.Payload)
 	}

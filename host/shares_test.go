@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -258,6 +259,8 @@ func TestIdleConnectionsKeepLittle(t *testing.T) {
 func TestOnewaysInFlight(t *testing.T) {
 	const most = 1 << 20
 	open, begun := make(chan struct{}), make(chan struct{}, maxOneways)
+	release := sync.OnceFunc(func() { close(open) })
+	defer release()
 	h, _ := sharingHost(t, sharesPolicy, flight(4*most), func(c *object.Call) (object.Reply, error) {
 		if c.Placed != nil {
 			c.Placed()
@@ -288,7 +291,7 @@ func TestOnewaysInFlight(t *testing.T) {
 	if used := h.shares.bytes.Used(); used < 900<<10 || used > most {
 		t.Errorf("%d bytes are held by six calls", used)
 	}
-	close(open)
+	release()
 	c.Close()
 	eventually(t, "everything is given back", func() bool { return h.shares.bytes.Used() == 0 })
 }
