@@ -1,8 +1,8 @@
 package lua
 
 import (
+	"github.com/hearthhost/hearth/sandbox/lua/arith"
 	"github.com/hearthhost/hearth/sandbox/lua/code"
-	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
 
 // execute runs the Lua function of the running frame, and those it calls, until a frame that is fresh
@@ -160,7 +160,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(syntax.Sum(x, y))
+				r[a] = Number(arith.Sum(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -182,7 +182,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(syntax.Product(x, y))
+				r[a] = Number(arith.Product(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -204,7 +204,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(syntax.Modulo(x, y))
+				r[a] = Number(arith.Modulo(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -215,7 +215,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(syntax.Power(x, y))
+				r[a] = Number(arith.Power(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -270,7 +270,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &k[i>>32]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(syntax.Modulo(x, y))
+				r[a] = Number(arith.Modulo(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -281,7 +281,7 @@ enter:
 			b, c := &r[uint8(i>>16)], &k[i>>32]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(syntax.Power(x, y))
+				r[a] = Number(arith.Power(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -336,7 +336,7 @@ enter:
 			b, c := &k[i>>32], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(syntax.Modulo(x, y))
+				r[a] = Number(arith.Modulo(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -347,7 +347,7 @@ enter:
 			b, c := &k[i>>32], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(syntax.Power(x, y))
+				r[a] = Number(arith.Power(x, y))
 				continue
 			}
 			ci.pc = pc

@@ -222,9 +222,6 @@ func (v Value) Identity() uint64 {
 	return maphash.Comparable(seed, v.ref)
 }
 
-// Pow is the operator ^.
-func Pow(a, b float64) float64 { return syntax.Power(a, b) }
-
 // inFull bounds the integers that are written in full.
 var inFull float64 = 1 << 53
 

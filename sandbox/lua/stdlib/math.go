@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/lua/arith"
 )
 
 func (l *Library) openMath() {
@@ -21,7 +22,7 @@ func (l *Library) openMath() {
 	}
 	for name, f := range map[string]func(float64) float64{
 		"abs": math.Abs, "acos": math.Acos, "asin": math.Asin, "atan": math.Atan, "ceil": math.Ceil, "cos": math.Cos,
-		"cosh": math.Cosh, "exp": math.Exp, "floor": math.Floor, "log": math.Log, "log10": math.Log10, "sin": math.Sin,
+		"cosh": math.Cosh, "exp": arith.Exp, "floor": math.Floor, "log": arith.Log, "log10": math.Log10, "sin": math.Sin,
 		"sinh": math.Sinh, "sqrt": math.Sqrt, "tan": math.Tan, "tanh": math.Tanh,
 		"deg": func(x float64) float64 { return x / (math.Pi / 180) },
 		"rad": func(x float64) float64 { return x * (math.Pi / 180) },
@@ -45,7 +46,7 @@ func (l *Library) openMath() {
 		}
 	}
 	for name, f := range map[string]func(a, b float64) float64{
-		"atan2": angle, "pow": lua.Pow,
+		"atan2": angle, "pow": arith.Power,
 	} {
 		fns[name] = func(L *lua.Thread) int {
 			b := L.CheckNumber(2) // PUC as it is compiled looks at the second argument first

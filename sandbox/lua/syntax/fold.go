@@ -1,44 +1,27 @@
 package syntax
 
-import "math"
+import (
+	"math"
+
+	"github.com/hearthhost/hearth/sandbox/lua/arith"
+)
 
 // Arith computes one of the operations Add to Pow as Lua does.
 func Arith(op Op, a, b float64) float64 {
 	switch op {
 	case Add:
-		return Sum(a, b)
+		return arith.Sum(a, b)
 	case Sub:
 		return a - b
 	case Mul:
-		return Product(a, b)
+		return arith.Product(a, b)
 	case Div:
 		return a / b
 	case Mod:
-		return Modulo(a, b)
+		return arith.Modulo(a, b)
 	}
-	return Power(a, b)
+	return arith.Power(a, b)
 }
-
-// Sum returns a + b. Of two nans it returns the first, as C does; Go may add in the other order.
-func Sum(a, b float64) float64 {
-	r := a + b
-	if r != r && a != a {
-		return a
-	}
-	return r
-}
-
-// Product returns a * b, as Sum a + b.
-func Product(a, b float64) float64 {
-	r := a * b
-	if r != r && a != a {
-		return a
-	}
-	return r
-}
-
-// Modulo is the remainder that has the sign of b: a - floor(a/b)*b.
-func Modulo(a, b float64) float64 { return a - float64(math.Floor(a/b)*b) }
 
 // foldBinary returns the number that arithmetic on two numbers yields, or e. Like PUC it does not divide by 0
 // and does not make a nan.

@@ -1,4 +1,4 @@
-package syntax
+package arith
 
 import (
 	"bufio"
@@ -146,7 +146,76 @@ func TestPowerAsPUC(t *testing.T) {
 	}
 }
 
+// TestExpLogAsPUC compares with lua5.1.
+func TestExpLogAsPUC(t *testing.T) {
+	t.Parallel()
+	path, err := exec.LookPath("lua5.1")
+	if err != nil {
+		t.Skipf("SKIPPED: exp and log are not compared with lua5.1: %v", err)
+	}
+	const numbers = 20_000
+	rnd := rand.New(rand.NewPCG(7, 8))
+	for name, f := range map[string]func(float64) float64{"exp": Exp, "log": Log} {
+		xs := make([]float64, numbers)
+		var in strings.Builder
+		for i := range xs {
+			x := rnd.NormFloat64() * 10
+			switch rnd.IntN(4) {
+			case 0:
+				x = math.Float64frombits(rnd.Uint64() &^ (1 << 63))
+			case 1:
+				x = 1 + rnd.NormFloat64()*1e-4
+			case 2:
+				x *= 40
+			}
+			xs[i] = x
+			in.WriteString(hex(x) + "\n")
+		}
+		cmd := exec.CommandContext(t.Context(), path, "-e", `for x in io.lines() do
+			print(("%.17g"):format(math.`+name+`(tonumber(x)))) end`)
+		cmd.Stdin = strings.NewReader(in.String())
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := 0
+		for i, line := range strings.Fields(string(out)) {
+			want, err := strconv.ParseFloat(strings.TrimPrefix(line, "-nan"), 64)
+			if strings.HasSuffix(line, "nan") {
+				want = math.NaN()
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			switch got := f(xs[i]); {
+			case got == want || got != got && want != want:
+			case math.Nextafter(got, want) == want:
+				other++
+			default:
+				t.Errorf("%s(%s) = %v, want %v", name, hex(xs[i]), got, want)
+			}
+		}
+		t.Logf("%d of %d results of %s are not those of %s", other, numbers, name, path)
+		if other > numbers/50 {
+			t.Errorf("%d of %d results of %s are not those of lua5.1", other, numbers, name)
+		}
+	}
+}
+
 func hex(f float64) string { return strconv.FormatFloat(f, 'x', -1, 64) }
+
+func BenchmarkExp(b *testing.B) {
+	x := 1.5
+	for b.Loop() {
+		x = 1.5 + Exp(x)*1e-30
+	}
+}
+
+func BenchmarkLog(b *testing.B) {
+	x := 1.5
+	for b.Loop() {
+		x = 1.5 + Log(x)*1e-30
+	}
+}
 
 func BenchmarkPower(b *testing.B) {
 	for _, y := range []float64{3, -20, 1.7} {

@@ -1,4 +1,4 @@
-package syntax
+package arith
 
 import "math"
 
@@ -55,9 +55,29 @@ func positivePower(x, y float64) float64 {
 	case estimate < -746:
 		return 0
 	}
-	product := logarithm(x).timesFloat(y)
-	k := math.Round(product.hi / math.Ln2)
-	rest := product.plus(ln2.timesFloat(-k)).plusFloat(-k * ln2Rest)
+	return exponential(logarithm(x).timesFloat(y))
+}
+
+// Exp returns e^x, rounded correctly, as C's exp does but for one result in some hundreds.
+func Exp(x float64) float64 {
+	if !(x < 710 && x > -746) || x == 0 {
+		return math.Exp(x)
+	}
+	return exponential(double{hi: x})
+}
+
+// Log returns the natural logarithm of x, rounded as Exp rounds.
+func Log(x float64) float64 {
+	if !(x > 0 && x <= math.MaxFloat64) || x == 1 {
+		return math.Log(x)
+	}
+	return logarithm(x).hi
+}
+
+// exponential returns e^x where that is no more than about twice the largest number.
+func exponential(x double) float64 {
+	k := math.Round(x.hi / math.Ln2)
+	rest := x.plus(ln2.timesFloat(-k)).plusFloat(-k * ln2Rest)
 	return exponentialMinus1(rest).plusFloat(1).scaled(int(k))
 }
 
