@@ -85,13 +85,13 @@ func (c *callers) number(id object.ID, last *atomic.Uint64) uint64 {
 // wait for each other for ever are told instead. The zero value is empty; it is safe for
 // concurrent use.
 type waits struct {
-	mu    sync.Mutex // guards what follows
-	calls []*wait    // under way; few, since each occupies a script
+	mu sync.Mutex            // guards what follows
+	by map[object.ID][]*wait // calls under way, by the objects that they hold
 }
 
 // wait is a call from one object to another that is under way.
 type wait struct {
-	holds []object.ID // objects that answer nobody else until the call returns
+	holds []object.ID // objects that answer nobody else until the call returns, each once
 	on    object.ID
 }
 
@@ -103,28 +103,32 @@ func (ws *waits) begin(call *object.Call, alone bool) (*wait, error) {
 	w := &wait{on: call.ID}
 	for i, id := range call.Chain {
 		// Those before the last are held if they were alone when they called.
-		if i == len(call.Chain)-1 && alone || slices.ContainsFunc(ws.calls, func(o *wait) bool { return slices.Contains(o.holds, id) }) {
+		held := i == len(call.Chain)-1 && alone || len(ws.by[id]) > 0
+		if held && !slices.Contains(w.holds, id) {
 			w.holds = append(w.holds, id)
 		}
 	}
 	// A call back into the chain itself is a cycle, which the worker refuses.
-	if through, ok := ws.leads(w.on, w.holds, nil); ok && !slices.Contains(w.holds, w.on) {
+	if through, ok := ws.leads(w.on, w.holds, map[object.ID]bool{}); ok && !slices.Contains(w.holds, w.on) {
 		return nil, object.Errorf(object.CodeInvalid, "deadlock: %s waits for a call of %s, which would wait for it; not executed", w.on, through)
 	}
-	ws.calls = append(ws.calls, w)
+	if ws.by == nil {
+		ws.by = map[object.ID][]*wait{}
+	}
+	for _, id := range w.holds {
+		ws.by[id] = append(ws.by[id], w)
+	}
 	return w, nil
 }
 
-// leads reports whether an object waits for one of those, and for which.
-func (ws *waits) leads(from object.ID, to, seen []object.ID) (object.ID, bool) {
-	if slices.Contains(seen, from) {
+// leads reports whether an object waits for one of those, and for which. It looks at each object once: there may be
+// very many ways from one to another.
+func (ws *waits) leads(from object.ID, to []object.ID, seen map[object.ID]bool) (object.ID, bool) {
+	if seen[from] {
 		return "", false
 	}
-	seen = append(seen, from)
-	for _, o := range ws.calls {
-		if !slices.Contains(o.holds, from) {
-			continue
-		}
+	seen[from] = true
+	for _, o := range ws.by[from] {
 		if slices.Contains(to, o.on) {
 			return o.on, true
 		}
@@ -138,6 +142,10 @@ func (ws *waits) leads(from object.ID, to, seen []object.ID) (object.ID, bool) {
 func (ws *waits) end(w *wait) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	i := slices.Index(ws.calls, w)
-	ws.calls = slices.Delete(ws.calls, i, i+1)
+	for _, id := range w.holds {
+		left := slices.DeleteFunc(ws.by[id], func(o *wait) bool { return o == w })
+		if ws.by[id] = left; len(left) == 0 {
+			delete(ws.by, id)
+		}
+	}
 }
