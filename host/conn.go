@@ -213,6 +213,10 @@ func (c *conn) open() bool {
 		return false
 	case err != nil:
 		c.h.log.Info("connection refused", "peer", c.socket.RemoteAddr().String(), "err", err)
+		if transport.Unproven(err) {
+			c.caller.Principal, c.caller.Peer.Addr = object.Anonymous, c.socket.RemoteAddr().String()
+			c.unproven(err.Error())
+		}
 		c.lingeringClose()
 		return false
 	}
@@ -224,6 +228,7 @@ func (c *conn) open() bool {
 	// The handshake may have begun before something was revoked, and taken its time.
 	if err := c.h.revoked(c, proof, time.Now()); err != nil {
 		c.h.log.Info("connection refused", "peer", ch.Peer.Addr, "err", err)
+		c.unproven(err.Error())
 		return false
 	}
 	return true
@@ -481,6 +486,11 @@ func (c *conn) connect(m *wire.Message) bool {
 	return c.welcome(m, ser, object.ID(id), snap)
 }
 
+// unproven records that the peer did not prove who it is.
+func (c *conn) unproven(why string) {
+	c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: identity not proven: " + why})
+}
+
 // checkSignature looks whether a Pyro4 peer signs its messages, and who it is then. It
 // returns why it is refused, "" if it is not. To ignore a signature would let the peer
 // believe that it was checked.
@@ -494,6 +504,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 	c.legacy = c.h.snap.Load().vault.legacyKey(m.Verify)
 	if c.legacy == nil {
 		c.h.log.Warn("signature refused", "peer", c.caller.Peer.Addr)
+		c.unproven("message hmac mismatch")
 		return "message hmac mismatch"
 	}
 	// What a channel proves is worth more than a signature that can be repeated.

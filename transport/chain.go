@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/hearthhost/hearth/transport/signed"
 )
 
 // Bounds of the certificates that a client shows. Its chain is verified before it proves to have
@@ -25,6 +27,18 @@ var (
 	oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 	clientUses    = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 )
+
+// unproven is the error of a client whose certificate does not prove an identity.
+type unproven struct{ error }
+
+func (u unproven) Unwrap() error { return u.error }
+
+// Unproven reports whether a handshake failed since the peer did not prove the identity that it claims: by a key that
+// it does not have or that the host does not know, or by a certificate that is not valid or was revoked.
+func Unproven(err error) bool {
+	var u unproven
+	return errors.As(err, &u) || errors.Is(err, signed.ErrProof) || errors.Is(err, signed.ErrLeft)
+}
 
 // verify returns the chains from a client's certificate to the listener's authorities.
 func (t *ServerTLS) verify(certs []*x509.Certificate) ([][]*x509.Certificate, error) {

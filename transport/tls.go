@@ -185,8 +185,10 @@ func NameConstrained(file string) (bool, error) {
 func (t *ServerTLS) handshake(nc net.Conn) (tc *tls.Conn, chains [][]*x509.Certificate, err error) {
 	config := t.config.Clone()
 	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
-		chains, err = t.verify(state.PeerCertificates)
-		return err
+		if chains, err = t.verify(state.PeerCertificates); err != nil {
+			return unproven{err}
+		}
+		return nil
 	}
 	tc = tls.Server(nc, config)
 	if err := tc.Handshake(); err != nil { //nolint:noctx // the connection has a deadline

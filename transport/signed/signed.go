@@ -65,9 +65,9 @@ var (
 	ErrProof = errors.New("the other end did not prove that it has the key")
 	// ErrIntegrity says that what arrived is not what the other end sent.
 	ErrIntegrity = errors.New("a record was altered, lost, repeated or reordered on its way")
-	// errLeft says that a client did not like the server's proof: its key is another, or the
+	// ErrLeft says that a client did not like the server's proof: its key is another, or the
 	// server has none of that id.
-	errLeft = fmt.Errorf("unknown, or the client has another key for it: it left at the host's proof (%w)", io.ErrUnexpectedEOF)
+	ErrLeft = fmt.Errorf("unknown, or the client has another key for it: it left at the host's proof (%w)", io.ErrUnexpectedEOF)
 	// errHello says that the other end speaks something else.
 	errHello = errors.New("the other end does not speak the HMAC channel")
 )
@@ -216,7 +216,7 @@ func (c *Conn) serverProves(id string, hello []byte) error {
 	}
 	proof := make([]byte, macBytes)
 	if n, err := io.ReadFull(c.nc, proof); n == 0 && errors.Is(err, io.EOF) {
-		return errLeft
+		return ErrLeft
 	} else if err != nil {
 		return whole(err)
 	}
