@@ -38,6 +38,29 @@ limit "the daemon" {
 }
 `
 
+// TestSmallShares: a share that is smaller than a message is warned of.
+func TestSmallShares(t *testing.T) {
+	for size, want := range map[string]int{"8MiB": 0, "7MiB": 1} {
+		p := mustParse(t, `
+listener "l" { address = "127.0.0.1:0" }
+principal "alice" { uid = 1001 }
+limit "alice" {
+  principals = ["alice"]
+  in_flight  = "`+size+`"
+}
+`)
+		n := 0
+		for _, w := range p.Warnings {
+			if strings.Contains(w.String(), `limit "alice": a message may have 8MiB; one above in_flight passes alone`) {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%s: %d warnings of %v, want %d", size, n, p.Warnings, want)
+		}
+	}
+}
+
 // TestShares: what a principal may have of the host is the smallest of what limits say, and limits of objects may
 // be of the host's own.
 func TestShares(t *testing.T) {
