@@ -98,8 +98,9 @@ func (c *conn) invoke(m *wire.Message) bool {
 	return !closes(err)
 }
 
-// errChanged is the answer to a call whose payload was not read because it was not permitted, and now is.
-var errChanged = object.Errorf(object.CodeUnavailable, "the policy changed while the call was read; not executed, try again")
+// errChanged is the answer to a call that was decided on under another policy than the one in force, before it was read
+// whole or had room.
+var errChanged = object.Errorf(object.CodeUnavailable, "the policy changed before the call began; not executed, try again")
 
 // ofHost reports whether an object is one of the host's own.
 func ofHost(id object.ID) bool {
@@ -255,7 +256,7 @@ func (c *conn) slot() (at bool) {
 // the call has its place among those of its object, so that the next message's comes after it.
 func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	own := *call
-	counted, err := c.detach(&own)
+	counted, err := c.detach(snap, &own)
 	if err != nil {
 		c.h.release(g)
 		<-c.slots
@@ -285,14 +286,22 @@ func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 }
 
 // detach gives a oneway call a payload of its own. It returns how many bytes are counted for it from now on.
-func (c *conn) detach(own *object.Call) (counted int, err error) {
+func (c *conn) detach(snap *snapshot, own *object.Call) (counted int, err error) {
 	size := len(own.Payload)
 	if size <= uncounted {
 		own.Payload = slices.Clone(own.Payload)
-		if err := c.held.account.Acquire(size + onewayUse); err != nil {
-			return 0, c.h.shares.noRoom(err)
+		size += onewayUse
+		if c.held.account.Acquire(size) == nil {
+			return size, nil
 		}
-		return size + onewayUse, nil
+		if err := c.awaitRoom(func(ctx context.Context) error { return c.held.account.Wait(ctx, size) }); err != nil {
+			return 0, err
+		}
+		if c.revoked.Load() || c.h.snap.Load().policy != snap.policy { // what was decided may no longer hold
+			c.held.account.Release(size)
+			return 0, errChanged
+		}
+		return size, nil
 	}
 	// It is counted already, and stays where it is: the connection gets other buffers.
 	if len(c.inflated) > 0 && &c.inflated[0] == &own.Payload[0] {

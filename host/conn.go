@@ -156,13 +156,21 @@ func (c *conn) serve() {
 // introduced itself.
 func (c *conn) reserve(n int) error {
 	err := c.held.add(n)
-	if err != nil && c.own != "" {
-		c.h.turns.end(&c.turn, false)
-		ctx, cancel := context.WithTimeout(c.h.life, roomTimeout)
-		defer cancel()
-		err = c.held.wait(ctx, n)
+	switch {
+	case err == nil:
+		return nil
+	case c.own == "":
+		return c.h.shares.noRoom(err)
 	}
-	if err != nil {
+	return c.awaitRoom(func(ctx context.Context) error { return c.held.wait(ctx, n) })
+}
+
+// awaitRoom waits for room in an account, without a turn. It returns the error of a call if there is none in time.
+func (c *conn) awaitRoom(wait func(context.Context) error) error {
+	c.h.turns.end(&c.turn, false)
+	ctx, cancel := context.WithTimeout(c.h.life, roomTimeout)
+	defer cancel()
+	if err := wait(ctx); err != nil {
 		return c.h.shares.noRoom(err)
 	}
 	return nil
