@@ -34,7 +34,11 @@ func (m *manager) tell(lines ...string) {
 // status is the short line that a service manager shows.
 func status(h *host.Host) string {
 	objects, tenants := h.Objects()
-	return fmt.Sprintf("STATUS=serving %s of %s on %s", plural(objects, "object"), plural(tenants, "tenant"), strings.Join(h.Addrs(), " "))
+	line := fmt.Sprintf("STATUS=serving %s of %s on %s", plural(objects, "object"), plural(tenants, "tenant"), strings.Join(h.Addrs(), " "))
+	if stalled := h.Status().AuditStalled; stalled > 0 {
+		line += fmt.Sprintf("; a write of the audit log has not finished for %.0f s", stalled)
+	}
+	return line
 }
 
 // watch says twice in each interval of the watchdog that all is well, if the host answers on
