@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ var errMarshal = &object.Error{Code: object.CodeInvalid, Class: "SerializeError"
 func (c *conn) handle(m *wire.Message) bool {
 	switch {
 	case !c.signedRightly(m):
-		c.h.log.Warn("connection closed: a message is not signed as it must be", "peer", c.caller.Peer.Addr)
+		c.log(slog.LevelWarn, "connection closed: a message is not signed as it must be", "peer", c.caller.Peer.Addr)
 		return false
 	case m.Type == wire.Ping:
 		c.takeTurn(c.own, 1, time.Now())
@@ -35,7 +36,7 @@ func (c *conn) handle(m *wire.Message) bool {
 	case m.Type == wire.Invoke:
 		return c.invoke(m)
 	}
-	c.h.log.Info("connection closed: a message of this type cannot follow the handshake", "peer", c.caller.Peer.Addr, "type", m.Type)
+	c.log(slog.LevelInfo, "connection closed: a message of this type cannot follow the handshake", "peer", c.caller.Peer.Addr, "type", m.Type)
 	return false
 }
 
@@ -314,7 +315,7 @@ func (c *conn) detach(snap *snapshot, own *object.Call) (counted int, err error)
 
 // logOneway logs that a oneway call failed: its caller does not hear of it.
 func (c *conn) logOneway(call *object.Call, err error) {
-	c.h.log.Info("oneway call failed", "object", string(call.ID), "method", string(call.Method),
+	c.log(slog.LevelInfo, "oneway call failed", "object", string(call.ID), "method", string(call.Method),
 		"principal", string(call.Caller.Principal), "call", object.CorrelationText(call.Corr), "err", err)
 }
 
@@ -346,7 +347,7 @@ func (c *conn) logInternal(call *object.Call, answer *wire.Message, err error) {
 	if call != nil {
 		attrs = append(attrs, "object", string(call.ID), "method", string(call.Method))
 	}
-	c.h.log.Error("internal error", attrs...)
+	c.log(slog.LevelError, "internal error", attrs...)
 }
 
 // fail sends an error answer. It reports whether it was sent.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -220,7 +221,7 @@ func (c *conn) open() bool {
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return false
 	case err != nil:
-		c.h.log.Info("connection refused", "peer", c.socket.RemoteAddr().String(), "err", err)
+		c.log(slog.LevelInfo, "connection refused", "peer", c.socket.RemoteAddr().String(), "err", err)
 		if transport.Unproven(err) {
 			c.caller.Principal, c.caller.Peer.Addr = object.Anonymous, c.socket.RemoteAddr().String()
 			c.unproven(err.Error())
@@ -235,7 +236,7 @@ func (c *conn) open() bool {
 	c.proof.Store(proof)
 	// The handshake may have begun before something was revoked, and taken its time.
 	if err := c.h.revoked(c, proof, time.Now()); err != nil {
-		c.h.log.Info("connection refused", "peer", ch.Peer.Addr, "err", err)
+		c.log(slog.LevelInfo, "connection refused", "peer", ch.Peer.Addr, "err", err)
 		c.unproven(err.Error())
 		return false
 	}
@@ -348,7 +349,7 @@ func (c *conn) unreadable(err error) {
 	if c.proto == 0 {
 		c.proto = object.Pyro5
 	}
-	c.h.log.Info("connection refused", "peer", c.nc.RemoteAddr().String(), "err", err)
+	c.log(slog.LevelInfo, "connection refused", "peer", c.nc.RemoteAddr().String(), "err", err)
 	c.refuse(&wire.Message{Protocol: c.proto}, codec.ByID(codec.MarshalData), reason)
 }
 
@@ -358,7 +359,7 @@ func (c *conn) answerHTTP() {
 	const body = "This is a Hearth host. It speaks the Pyro protocol here, not HTTP: use a Pyro client, or hearth call.\n"
 	const answer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 		"X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
-	c.h.log.Info("connection refused", "peer", c.nc.RemoteAddr().String(),
+	c.log(slog.LevelInfo, "connection refused", "peer", c.nc.RemoteAddr().String(),
 		"err", "an HTTP client connected to a listener for Pyro clients")
 	if _, err := fmt.Fprintf(c.nc, answer, len(body), body); err == nil {
 		c.lingeringClose()
@@ -370,7 +371,7 @@ func (c *conn) debugReadError(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || c.draining.Load() {
 		return
 	}
-	c.h.log.Info("connection closed", "principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
+	c.log(slog.LevelInfo, "connection closed", "principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
 }
 
 // refuse sends CONNECTFAIL with a reason, and closes in order so that the reason
@@ -471,7 +472,7 @@ func (c *conn) connect(m *wire.Message) bool {
 	snap := c.h.snap.Load()
 	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
 		remedy, shown := stranger(&c.caller.Peer)
-		c.h.log.Warn("stranger refused", append([]any{"peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way}, shown...)...)
+		c.log(slog.LevelWarn, "stranger refused", append([]any{"peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way}, shown...)...)
 		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: no permit names strangers", Call: m.Corr})
 		c.refuse(m, ser, "access denied: the host does not know who you are; "+remedy)
 		return false
@@ -511,7 +512,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 	}
 	c.legacy = c.h.snap.Load().vault.legacyKey(m.Verify)
 	if c.legacy == nil {
-		c.h.log.Warn("signature refused", "peer", c.caller.Peer.Addr)
+		c.log(slog.LevelWarn, "signature refused", "peer", c.caller.Peer.Addr)
 		c.unproven("message hmac mismatch")
 		return "message hmac mismatch"
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -102,13 +103,13 @@ func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, prepare func(*en
 	}
 	reply, used, err := t.Used(public)
 	if err != nil {
-		h.log.Warn("enrolment refused", "token", t.ID, "for", t.Principal, "peer", c.caller.Peer.Addr, "err", err)
+		c.log(slog.LevelWarn, "enrolment refused", "token", t.ID, "for", t.Principal, "peer", c.caller.Peer.Addr, "err", err)
 		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: err.Error()}
 	}
 	if !used {
 		issue, err := prepare(t)
 		if err != nil {
-			h.log.Error("enrolment failed; the token is not spent", "token", t.ID, "principal", t.Principal, "err", err)
+			c.log(slog.LevelError, "enrolment failed; the token is not spent", "token", t.ID, "principal", t.Principal, "err", err)
 			return nil, notReady(err)
 		}
 		// Bound first: if what follows is cut short, nobody else gets a second proof.

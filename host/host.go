@@ -99,6 +99,7 @@ type Host struct {
 	doors     doors
 	tracer    *tracer // nil: nothing is traced
 	waits     waits
+	peerLog   peerLog
 	callers   callers
 	audit     *audit.Log // nil: there is none
 	lock      stateLock

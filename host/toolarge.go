@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
@@ -33,7 +34,7 @@ func (c *conn) refuseLarge(m *wire.Message, err error) {
 
 // logLarge logs that a message is too large: its size, unless it is compressed, and the bound.
 func (c *conn) logLarge(err error) {
-	c.h.log.Warn("connection closed: a message is too large; limits { arguments } of a tenant raises the bound",
+	c.log(slog.LevelWarn, "connection closed: a message is too large; limits { arguments } of a tenant raises the bound",
 		"principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
 }
 

@@ -1,0 +1,79 @@
+package host
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// safeBuffer is a buffer that several goroutines may write to.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// TestPeerLog: each principal has its own lines.
+func TestPeerLog(t *testing.T) {
+	t.Parallel()
+	var l peerLog
+	now := time.Now()
+	for i := range 3 * peerLines {
+		may, first := l.pass("alice", now)
+		if may != (i < peerLines) || first != (i == peerLines) {
+			t.Errorf("line %d: %v, %v", i+1, may, first)
+		}
+	}
+	if may, _ := l.pass("bob", now); !may {
+		t.Error("alice's lines keep bob from having one")
+	}
+	now = now.Add(time.Second)
+	if may, _ := l.pass("alice", now); !may {
+		t.Error("no line in the next second")
+	}
+	if n := l.take("alice"); n != 2*peerLines {
+		t.Errorf("%d lines were dropped, want %d", n, 2*peerLines)
+	}
+	if len(l.of) != 1 {
+		t.Errorf("%d principals are remembered, want bob alone", len(l.of))
+	}
+}
+
+// TestLogFlood: connections of peers that nobody knows, and calls that fail, make a few lines of the log a second.
+func TestLogFlood(t *testing.T) {
+	var log safeBuffer
+	h, _ := sharingHost(t, sharesPolicy, func(h *Host) { h.log = slog.New(slog.NewTextHandler(&log, nil)) }, answerOne)
+	begun := time.Now()
+	const connections = 20 * peerLines
+	for range connections {
+		nc, err := net.Dial("tcp", h.listeners[0].Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nc.Write([]byte("HRTHMAC1\x00 is no key's name and ends here, after more than the channel's greeting has")); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = nc.Read(make([]byte, 100)) // until it is closed
+		nc.Close()
+	}
+	eventually(t, "the dropped lines are reported", func() bool { return strings.Contains(log.String(), "lines about a peer were dropped") })
+	most := peerLines * (2 + int(time.Since(begun)/time.Second))
+	if n := strings.Count(log.String(), "connection refused"); n < peerLines || n > most {
+		t.Errorf("%d connections made %d lines, want %d to %d", connections, n, peerLines, most)
+	}
+}
