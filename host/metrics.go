@@ -73,7 +73,7 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.count(uint64(s.Strangers), "state", "stranger")
 	e.family("hearth_connections_total", counter, "Connections that came.")
 	e.count(h.lastConn.Load())
-	e.family("hearth_connections_refused_total", counter, "Connections that were not served: no room, too many of their principal, or nobody whom the policy names.")
+	e.family("hearth_connections_refused_total", counter, "Connections that were not served: no room, too many of their principal, or a peer that the policy does not know.")
 	e.count(h.ledger.turned.Load(), "reason", "room")
 	e.count(h.ledger.crowded.Load(), "reason", "principal")
 	e.count(h.ledger.strangers.Load(), "reason", "stranger")
