@@ -19,7 +19,11 @@ func (s *State) openLibraries() {
 			return t != nil && t.Meta == s.mt.exception
 		},
 	})
-	s.lib.Add("", map[string]lua.Native{"print": s.logger("info"), "require": s.require, "tonumber": s.toNumber})
+	s.lib.Add("", map[string]lua.Native{
+		"print": s.logger("info"), "require": s.require, "module": s.makeModule, "tonumber": s.toNumber,
+	})
+	s.lib.Add("package", map[string]lua.Native{"seeall": s.seeAll})
+	s.searchers = []lua.Value{lua.NewNative(s.preloaded).Value(), lua.NewNative(s.libLoader).Value()}
 	s.openHearth()
 }
 
@@ -30,7 +34,15 @@ const libSourceBytes = 1 << 20
 func (s *State) freshGlobals() {
 	s.env = s.lib.Globals()
 	s.vm.Main.SetGlobals(s.env)
-	s.loaded = s.env.GetString("package").AsTable().GetString("loaded").AsTable()
+	modules := s.env.GetString("package").AsTable()
+	s.loaded = modules.GetString("loaded").AsTable()
+	loaders := lua.NewTable(len(s.searchers), 0)
+	for i, search := range s.searchers {
+		loaders.Set(lua.Int(i+1), search)
+	}
+	modules.SetString("loaders", loaders.Value())
+	lib := string(s.p.id.Tenant()) + "/lib/"
+	modules.SetString("path", lua.String(lib+"?.lua;"+lib+"?/init.lua"))
 	log := lua.NewTable(0, 4)
 	for _, level := range []string{"debug", "info", "warn", "error"} {
 		log.SetString(level, s.loggers[level])

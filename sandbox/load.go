@@ -94,15 +94,16 @@ func (p *Program) compile(file string, source []byte, most int) (*lua.Proto, err
 	return proto, err
 }
 
-// lib returns the code of a module, compiling it the first time, for which L is charged.
-func (p *Program) lib(L *lua.Thread, name string) (*lua.Proto, error) {
-	m := p.libs[name]
-	if m == nil {
-		m = p.libs[name+".init"]
+// module finds the file of a module: name.lua, or init.lua in the folder name. It returns nil if there is neither.
+func (p *Program) module(name string) *module {
+	if m := p.libs[name]; m != nil {
+		return m
 	}
-	if m == nil {
-		return nil, fmt.Errorf("there is no module %s: require finds files of this tenant's lib folder only", name)
-	}
+	return p.libs[name+".init"]
+}
+
+// compiled returns the code of a module, compiling it the first time, for which L is charged.
+func (p *Program) compiled(L *lua.Thread, m *module) (*lua.Proto, error) {
 	L.Charge(100)
 	p.mu.Lock()
 	known := m.proto != nil || m.err != nil

@@ -8,66 +8,101 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// loading stands in package.loaded for a module that runs right now.
+// loading is the value of package.loaded for a module that runs, and for one whose run failed.
 var loading = lua.NewUserData(loadingValue{}, nil)
 
 type loadingValue struct{}
 
-// require runs a module once in each run of the script and returns what it returned: a library, what the
-// script has put into package.loaded or package.preload, or a file of the tenant's lib folder.
+// require runs a module once in each run of the script and returns its result: a library, a value that the
+// script has put into package.loaded, or the module that the first of package.loaders finds.
 func (s *State) require(L *lua.Thread) int {
 	name := L.CheckString(1)
 	L.Charge(10 + len(name)>>3)
 	if v := s.loaded.GetString(name); v == loading {
-		L.RaiseError("require: module %q requires itself, directly or through others", clip(s.p.env.Redact(name), 40))
+		L.RaiseError("loop or previous error loading module '%s'", s.shownModule(name))
 	} else if v.Truth() {
 		L.Push(v)
 		return 1
 	}
-	load, err := s.loader(L, name)
-	if err != nil {
-		L.RaiseError("require: %s", err)
-	}
+	load := s.findModule(L, name)
 	key := lua.String(name)
 	L.RawSet(s.loaded, key, loading)
-	done := false
-	defer func() {
-		if !done { // it raised: the next attempt runs it again
-			s.loaded.Set(key, lua.Nil)
+	v := L.Call(load, key)
+	if v.IsNil() {
+		if v = s.loaded.Get(key); v == loading {
+			v = lua.True
 		}
-	}()
-	v := L.Call(load, lua.String(name))
-	switch set := s.loaded.Get(key); {
-	case !v.IsNil():
-		L.RawSet(s.loaded, key, v)
-	case set == loading:
-		v = lua.True
-		L.RawSet(s.loaded, key, v)
-	default:
-		v = set
 	}
-	done = true
+	L.RawSet(s.loaded, key, v)
 	L.Push(v)
 	return 1
 }
 
-// loader returns the function that makes a module.
-func (s *State) loader(L *lua.Thread, name string) (lua.Value, error) {
-	if preload := s.env.GetString("package").AsTable(); preload != nil {
-		if t := preload.GetString("preload").AsTable(); t != nil {
-			if f := t.GetString(name); f.AsFunction() != nil {
-				return f, nil
+// maxModuleName is the most bytes of a module's name in a message.
+const maxModuleName = 80
+
+// shownModule returns a module's name for a message: without secrets, and not longer than maxModuleName.
+func (s *State) shownModule(name string) string { return clip(s.p.env.Redact(name), maxModuleName) }
+
+// findModule asks the functions in package.loaders in order, and returns the first function that one of them
+// returns. Texts that they return say where they have looked.
+func (s *State) findModule(L *lua.Thread, name string) lua.Value {
+	var loaders *lua.Table
+	if p := s.env.GetString("package").AsTable(); p != nil {
+		loaders = p.GetString("loaders").AsTable()
+	}
+	if loaders == nil {
+		L.RaiseError("'package.loaders' must be a table")
+	}
+	looked := L.NewBuilder(0)
+	for i := 1; ; i++ {
+		L.Charge(10)
+		loader := loaders.Get(lua.Int(i))
+		if loader.IsNil() {
+			L.RaiseError("module '%s' not found:%s", s.shownModule(name), clip(string(looked.B), maxLogBytes))
+		}
+		v := L.Call(loader, lua.String(name))
+		if v.AsFunction() != nil {
+			return v
+		}
+		if text, ok := v.ToString(); ok && len(looked.B) < maxLogBytes {
+			looked.Add(text)
+		}
+	}
+}
+
+// preloaded is the first of package.loaders. It finds functions in package.preload.
+func (s *State) preloaded(L *lua.Thread) int {
+	name := L.CheckString(1)
+	if p := s.env.GetString("package").AsTable(); p != nil {
+		if t := p.GetString("preload").AsTable(); t != nil {
+			if f := t.GetString(name); !f.IsNil() {
+				L.Push(f)
+				return 1
 			}
 		}
 	}
+	return L.PushString(fmt.Sprintf("\n\tno field package.preload['%s']", s.shownModule(name)))
+}
+
+// libLoader is the second of package.loaders. It finds files of the tenant's lib folder.
+func (s *State) libLoader(L *lua.Thread) int {
+	name := L.CheckString(1)
 	if !validModule(name) {
-		return lua.Nil, fmt.Errorf("%q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots", clip(s.p.env.Redact(name), 40))
+		L.RaiseError("require: %q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots",
+			clip(s.p.env.Redact(name), 40))
 	}
-	m, err := s.p.lib(L, name)
+	m := s.p.module(name)
+	if m == nil {
+		lib := string(s.p.id.Tenant()) + "/lib/" + strings.ReplaceAll(s.shownModule(name), ".", "/")
+		return L.PushString(fmt.Sprintf("\n\tno file '%s.lua'\n\tno file '%s/init.lua'", lib, lib))
+	}
+	proto, err := s.p.compiled(L, m)
 	if err != nil {
-		return lua.Nil, err
+		L.Raise(lua.String(fmt.Sprintf("error loading module '%s' from file '%s':\n\t%s", name, m.file, err)))
 	}
-	return lua.NewFunction(m, s.env).Value(), nil
+	L.Push(lua.NewFunction(proto, s.env).Value())
+	return 1
 }
 
 func validModule(name string) bool {
@@ -80,4 +115,63 @@ func validModule(name string) bool {
 		}
 	}
 	return true
+}
+
+// makeModule is module, with which a file declares itself a module: the file's globals become the fields of a
+// table, which require returns.
+func (s *State) makeModule(L *lua.Thread) int {
+	name := L.CheckString(1)
+	L.Charge(10 + len(name)>>3)
+	m := s.loaded.GetString(name).AsTable()
+	if m == nil {
+		if m = s.fieldTable(L, name); m == nil {
+			L.RaiseError("name conflict for module '%s'", s.shownModule(name))
+		}
+		L.RawSet(s.loaded, lua.String(name), m.Value())
+	}
+	if m.GetString("_NAME").IsNil() {
+		L.RawSet(m, lua.String("_M"), m.Value())
+		L.RawSet(m, lua.String("_NAME"), lua.String(name))
+		L.RawSet(m, lua.String("_PACKAGE"), lua.String(name[:strings.LastIndexByte(name, '.')+1]))
+	}
+	caller, _ := L.Level(1)
+	if caller.Fn == nil || caller.Fn.Proto() == nil {
+		L.RaiseError("'module' not called from a Lua function")
+	}
+	caller.Fn.Env = m
+	for _, option := range L.Args(2) {
+		L.Call(option, m.Value())
+	}
+	return 0
+}
+
+// fieldTable returns the table that a dotted name leads to, starting at the globals. It makes tables that do not
+// exist. The result is nil where something else has the name.
+func (s *State) fieldTable(L *lua.Thread, name string) *lua.Table {
+	t := s.vm.Main.Globals()
+	for part := range strings.SplitSeq(name, ".") {
+		L.Charge(10)
+		key := lua.String(part)
+		next := t.Get(key)
+		if next.IsNil() {
+			next = L.NewTable(0, 4).Value()
+			L.RawSet(t, key, next)
+		}
+		if t = next.AsTable(); t == nil {
+			return nil
+		}
+	}
+	return t
+}
+
+// seeAll is package.seeall: reading a module's fields finds the globals, too.
+func (s *State) seeAll(L *lua.Thread) int {
+	m := L.CheckTable(1)
+	if m.Meta == nil {
+		m.SetMeta(L.NewTable(0, 1))
+	} else if !m.Meta.GetString("__metatable").IsNil() {
+		L.RaiseError("cannot change a protected metatable")
+	}
+	L.RawSet(m.Meta, lua.String("__index"), s.env.Value())
+	return 0
 }

@@ -26,11 +26,13 @@ type State struct {
 	loggers map[string]lua.Value     // the functions of hearth.log
 	proxies map[string]*lua.Function // the methods of proxies, by name
 
+	searchers []lua.Value // the functions of package.loaders
+
 	// Of the last run of the script.
 	env      *lua.Table
 	defs     []*definition // made by hearth.object and not yet returned
 	def      *definition
-	loaded   *lua.Table // package.loaded: modules, and loading while they run
+	loaded   *lua.Table // package.loaded: modules, and loading for those without a result
 	used     bool       // an instance was made
 	pristine pristine   // in mode "call": what the run left
 	vain     int        // runs in a row that were noted in vain

@@ -6,15 +6,16 @@
 local O = hearth.object { instance = "session" }
 function O.expose:attack()
   package.loaded.shared, package.loaded.string, package.loaded.hearth = { poisoned = true }, {}, {}
-  package.preload.other = function() return "poisoned" end
+  package.preload.other = "poisoned"
   package.path, package.cpath = "/etc/?;/proc/self/?", "/lib/?.so"
-  local reached = package.loadlib ~= nil or package.loaders ~= nil or package.searchers ~= nil or module ~= nil
+  local reached = package.loadlib ~= nil or package.searchers ~= nil
   for _, name in ipairs { "passwd", "environ", "libc", "hostname", "ffi", "lfs" } do
     reached = reached or pcall(require, name)
   end
-  return not reached and require "shared".poisoned
+  package.loaders.other, package.loaders[1], package.loaders[2] = "poisoned", function() return "poisoned" end, nil
+  return not reached and not pcall(require, "other") and require "shared".poisoned
 end
 function O.expose:probe()
-  return tostring(require "shared".poisoned) .. " " .. tostring(package.preload.other) .. " " .. type(require "string".rep)
+  return tostring(require "shared".poisoned) .. " " .. tostring(package.preload.other or package.loaders.other) .. " " .. type(require "string".rep)
 end
 return O
