@@ -167,12 +167,19 @@ func (g *generator) divisor(depth int) string {
 	return g.operand(aNumber, depth)
 }
 
-// power has exponents for which the result is C's but for one in a million.
+// power has operands for which the result is C's but for one in millions.
 func (g *generator) power(depth int) string {
 	if !g.avoid[Libm] && g.chance(30) {
 		return g.operand(aNumber, depth) + " ^ " + g.operand(aNumber, depth)
 	}
-	return g.operand(aNumber, depth) + " ^ " + g.pick("2", "2", "0.5", "0", "1", "-1", "3", "-2")
+	switch base := g.operand(aNumber, depth); g.n(3) {
+	case 0:
+		return base + " ^ " + g.pick("0.5", "0", "1", "-1")
+	case 1:
+		return "(" + base + " % 1000) ^ " + g.pick("2", "2", "3", "-2") // few digits: exact, or rounded beyond sight
+	default:
+		return strconv.Itoa(g.n(11)) + " ^ " + g.pick("0", "1", "2", "2", "3", "5", "-1", "-2")
+	}
 }
 
 // logical returns and/or expressions whose value has the kind.

@@ -34,7 +34,7 @@ var libraryCalls = []libraryCall{
 
 // argument returns an argument for a parameter's letter.
 func (g *generator) argument(letter byte) string {
-	if g.n(14) == 0 && letter != 'l' {
+	if g.n(14) == 0 && letter|0x20 != 'l' {
 		letter = "vsbtovvv"[g.n(8)] // a wrong one
 	}
 	switch letter | 0x20 {
