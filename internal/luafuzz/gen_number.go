@@ -62,9 +62,10 @@ func (g *generator) valueUnit() {
 			call = `string.format, "%` + g.pick("", "-", "+", " ", "#", "0", "+0", "-#") + g.pick("", "1", "12",
 				"20") + g.pick("", ".0", ".1", ".5", ".17", ".20") + g.pick("g", "f", "e", "G", "E", "d", "i", "x", "X", "o", "u", "c", "s", "q") + `", ` + x
 		case 3:
-			call = "math." + g.pick("floor", "ceil", "abs", "modf", "frexp", "sqrt", "deg", "rad") + ", " + x
+			call = "math." + g.pick("floor", "ceil", "abs", "modf", "frexp", "sqrt", "deg", "rad", "sin", "cos", "tan", "asin",
+				"acos", "atan", "exp", "log") + ", " + x
 		case 4:
-			call = "math." + g.pick("fmod", "max", "min", "mod", "ldexp") + ", " + x + ", " + y
+			call = "math." + g.pick("fmod", "max", "min", "mod", "ldexp", "atan2", "pow") + ", " + x + ", " + y
 		case 5:
 			call = "function() return " + x + " " + g.pick("+", "-", "*", "/", "%") + " " + y + " end"
 		case 6:

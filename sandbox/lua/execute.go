@@ -215,7 +215,8 @@ enter:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(arith.Power(x, y))
+				ci.pc = pc
+				r[a] = Number(L.power(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -281,7 +282,8 @@ enter:
 			b, c := &r[uint8(i>>16)], &k[i>>32]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(arith.Power(x, y))
+				ci.pc = pc
+				r[a] = Number(L.power(x, y))
 				continue
 			}
 			ci.pc = pc
@@ -347,7 +349,8 @@ enter:
 			b, c := &k[i>>32], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
-				r[a] = Number(arith.Power(x, y))
+				ci.pc = pc
+				r[a] = Number(L.power(x, y))
 				continue
 			}
 			ci.pc = pc

@@ -1,8 +1,10 @@
 package lua
 
 import (
+	"math"
 	"strings"
 
+	"github.com/hearthhost/hearth/sandbox/lua/arith"
 	"github.com/hearthhost/hearth/sandbox/lua/code"
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
@@ -228,12 +230,27 @@ func (L *Thread) setList(t *Table, from, n, first int) {
 	t.absent = 0
 }
 
+// power charges for x^y, which multiplies for small integers y and else finds a logarithm, and computes it.
+func (L *Thread) power(x, y float64) float64 {
+	switch {
+	case y == 2:
+	case y == math.Trunc(y) && math.Abs(y) <= arith.MaxRepeated:
+		L.vm.charge(8)
+	default:
+		L.vm.charge(90)
+	}
+	return arith.Power(x, y)
+}
+
 // arith computes what the short way of an instruction could not: strings that are numbers, metamethods.
 func (L *Thread) arith(op code.Op, a, b Value, aReg, bReg int) Value {
 	x, ok := L.toNumber(a)
 	if ok {
 		var y float64
 		if y, ok = L.toNumber(b); ok {
+			if op == code.Pow_ {
+				return Number(L.power(x, y))
+			}
 			return Number(syntax.Arith(syntax.Op(op-code.Add_), x, y))
 		}
 	}

@@ -35,8 +35,8 @@ func specialPower(x, y float64) float64 {
 	return math.Copysign(r, -1)
 }
 
-// maxRepeated bounds the exponents for which the power is a product: the error grows with them.
-const maxRepeated = 256
+// MaxRepeated is the largest exponent for which the power is a product: the error grows with it.
+const MaxRepeated = 256
 
 // positivePower is x^y for finite x > 0 and y other than 0.
 func positivePower(x, y float64) float64 {
@@ -45,7 +45,7 @@ func positivePower(x, y float64) float64 {
 		return x
 	case y == 0.5:
 		return math.Sqrt(x)
-	case y == math.Trunc(y) && math.Abs(y) <= maxRepeated:
+	case y == math.Trunc(y) && math.Abs(y) <= MaxRepeated:
 		return integerPower(x, int(y))
 	}
 	// The result is e^(y log x). Far outside the range of numbers the estimate decides.
@@ -66,13 +66,23 @@ func Exp(x float64) float64 {
 	return exponential(double{hi: x})
 }
 
-// Log returns the natural logarithm of x, rounded as Exp rounds.
+// Log returns the natural logarithm of x, rounded correctly.
 func Log(x float64) float64 {
 	if !(x > 0 && x <= math.MaxFloat64) || x == 1 {
 		return math.Log(x)
 	}
 	return logarithm(x).hi
 }
+
+// Log10 returns the logarithm of x to base 10, rounded correctly. C's differs in one result of twenty.
+func Log10(x float64) float64 {
+	if !(x > 0 && x <= math.MaxFloat64) || x == 1 {
+		return math.Log10(x)
+	}
+	return logarithm(x).times(inverseLn10).hi
+}
+
+var inverseLn10 = logarithm(10).inverse()
 
 // exponential returns e^x where that is no more than about twice the largest number.
 func exponential(x double) float64 {

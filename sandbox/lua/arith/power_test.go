@@ -125,12 +125,7 @@ func TestPowerAsPUC(t *testing.T) {
 	other := 0
 	for i := range pairs {
 		lines.Scan()
-		want, err := strconv.ParseFloat(strings.TrimPrefix(lines.Text(), "-nan"), 64)
-		if strings.HasSuffix(lines.Text(), "nan") {
-			want = math.NaN()
-		} else if err != nil {
-			t.Fatal(err)
-		}
+		want := parse(t, lines.Text())
 		got := Power(xs[i], ys[i])
 		switch {
 		case got == want || got != got && want != want:
@@ -146,57 +141,90 @@ func TestPowerAsPUC(t *testing.T) {
 	}
 }
 
-// TestExpLogAsPUC compares with lua5.1.
-func TestExpLogAsPUC(t *testing.T) {
+// TestFunctionsAsPUC compares with lua5.1: results that are not the same are neighbours, and few.
+func TestFunctionsAsPUC(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("lua5.1")
 	if err != nil {
-		t.Skipf("SKIPPED: exp and log are not compared with lua5.1: %v", err)
+		t.Skipf("SKIPPED: functions are not compared with lua5.1: %v", err)
 	}
-	const numbers = 20_000
-	rnd := rand.New(rand.NewPCG(7, 8))
-	for name, f := range map[string]func(float64) float64{"exp": Exp, "log": Log} {
-		xs := make([]float64, numbers)
-		var in strings.Builder
-		for i := range xs {
-			x := rnd.NormFloat64() * 10
-			switch rnd.IntN(4) {
-			case 0:
-				x = math.Float64frombits(rnd.Uint64() &^ (1 << 63))
-			case 1:
-				x = 1 + rnd.NormFloat64()*1e-4
-			case 2:
-				x *= 40
+	for _, tt := range []struct {
+		name  string
+		f     func(float64) float64
+		scale float64
+		most  int // results of a thousand that are others
+	}{
+		{"exp", Exp, 200, 10}, {"log", Log, 0, 10}, {"log10", Log10, 0, 100}, {"sin", Sin, 10, 10},
+		{"cos", Cos, 1000, 10}, {"tan", Tan, 10, 10}, {"asin", Asin, 0.3, 10}, {"acos", Acos, 0.3, 10}, {"atan", Atan, 10, 10},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			const numbers = 20_000
+			rnd := rand.New(rand.NewPCG(7, 8))
+			xs := make([]float64, numbers)
+			var in strings.Builder
+			for i := range xs {
+				xs[i] = rnd.NormFloat64() * tt.scale
+				switch {
+				case tt.scale == 0:
+					xs[i] = math.Float64frombits(rnd.Uint64() &^ (1 << 63))
+				case i%4 == 0:
+					xs[i] *= 1e-5
+				case i%100 == 1:
+					xs[i] = []float64{0, math.Copysign(0, -1), 1, -1, math.Inf(1), math.Inf(-1), 5e-324, 1e300}[rnd.IntN(8)]
+				}
+				in.WriteString(hex(xs[i]) + "\n")
 			}
-			xs[i] = x
-			in.WriteString(hex(x) + "\n")
-		}
-		cmd := exec.CommandContext(t.Context(), path, "-e", `for x in io.lines() do
-			print(("%.17g"):format(math.`+name+`(tonumber(x)))) end`)
-		cmd.Stdin = strings.NewReader(in.String())
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		other := 0
-		for i, line := range strings.Fields(string(out)) {
-			want, err := strconv.ParseFloat(strings.TrimPrefix(line, "-nan"), 64)
-			if strings.HasSuffix(line, "nan") {
-				want = math.NaN()
-			} else if err != nil {
+			cmd := exec.CommandContext(t.Context(), path, "-e", `for x in io.lines() do
+				print(("%.17g"):format(math.`+tt.name+`(tonumber(x)))) end`)
+			cmd.Stdin = strings.NewReader(in.String())
+			out, err := cmd.Output()
+			if err != nil {
 				t.Fatal(err)
 			}
-			switch got := f(xs[i]); {
-			case got == want || got != got && want != want:
-			case math.Nextafter(got, want) == want:
-				other++
-			default:
-				t.Errorf("%s(%s) = %v, want %v", name, hex(xs[i]), got, want)
+			others := 0
+			for i, line := range strings.Fields(string(out)) {
+				want := parse(t, line)
+				switch got := tt.f(xs[i]); {
+				case got == want || got != got && want != want:
+				case math.Nextafter(got, want) == want:
+					others++
+				default:
+					t.Errorf("%s(%s) = %v, want %v", tt.name, hex(xs[i]), got, want)
+				}
 			}
+			t.Logf("%d of %d results are not those of %s", others, numbers, path)
+			if others > numbers/1000*tt.most {
+				t.Errorf("%d of %d results are not those of lua5.1", others, numbers)
+			}
+		})
+	}
+}
+
+// parse reads a number that C's printf wrote.
+func parse(t *testing.T, s string) float64 {
+	t.Helper()
+	if strings.HasSuffix(s, "nan") {
+		return math.NaN()
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestAtan2(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(9, 10))
+	for range 5000 {
+		x, y := rnd.NormFloat64()*math.Pow(10, float64(rnd.IntN(20)-10)), rnd.NormFloat64()
+		if got, want := Atan2(y, x), math.Atan2(y, x); math.Abs(got-want) > 1e-15*math.Abs(want) {
+			t.Errorf("Atan2(%v, %v) = %v, want %v", y, x, got, want)
 		}
-		t.Logf("%d of %d results of %s are not those of %s", other, numbers, name, path)
-		if other > numbers/50 {
-			t.Errorf("%d of %d results of %s are not those of lua5.1", other, numbers, name)
+	}
+	for _, p := range [][2]float64{{0, -1}, {1, 0}, {math.Copysign(0, -1), -1}, {1e300, 1e-300}, {math.Inf(1), math.Inf(-1)}} {
+		if got, want := Atan2(p[0], p[1]), math.Atan2(p[0], p[1]); got != want {
+			t.Errorf("Atan2(%v, %v) = %v, want %v", p[0], p[1], got, want)
 		}
 	}
 }
@@ -207,6 +235,13 @@ func BenchmarkExp(b *testing.B) {
 	x := 1.5
 	for b.Loop() {
 		x = 1.5 + Exp(x)*1e-30
+	}
+}
+
+func BenchmarkSin(b *testing.B) {
+	x := 1.5
+	for b.Loop() {
+		x = 1.5 + Sin(x)*1e-30
 	}
 }
 

@@ -21,9 +21,9 @@ func (l *Library) openMath() {
 		"min": extreme(func(a, b float64) bool { return a < b }),
 	}
 	for name, f := range map[string]func(float64) float64{
-		"abs": math.Abs, "acos": math.Acos, "asin": math.Asin, "atan": math.Atan, "ceil": math.Ceil, "cos": math.Cos,
-		"cosh": math.Cosh, "exp": arith.Exp, "floor": math.Floor, "log": arith.Log, "log10": math.Log10, "sin": math.Sin,
-		"sinh": math.Sinh, "sqrt": math.Sqrt, "tan": math.Tan, "tanh": math.Tanh,
+		"abs": math.Abs, "acos": arith.Acos, "asin": arith.Asin, "atan": arith.Atan, "ceil": math.Ceil, "cos": arith.Cos,
+		"cosh": math.Cosh, "exp": arith.Exp, "floor": math.Floor, "log": arith.Log, "log10": arith.Log10, "sin": arith.Sin,
+		"sinh": math.Sinh, "sqrt": math.Sqrt, "tan": arith.Tan, "tanh": math.Tanh,
 		"deg": func(x float64) float64 { return x / (math.Pi / 180) },
 		"rad": func(x float64) float64 { return x * (math.Pi / 180) },
 	} {
@@ -31,8 +31,10 @@ func (l *Library) openMath() {
 		if name == "acos" || name == "asin" || name == "log10" {
 			invalid = math.NaN()
 		}
+		steps := functionSteps[name]
 		fns[name] = func(L *lua.Thread) int {
 			x := L.CheckNumber(1)
+			L.Charge(steps)
 			r := f(x)
 			switch {
 			case r == r:
@@ -48,9 +50,11 @@ func (l *Library) openMath() {
 	for name, f := range map[string]func(a, b float64) float64{
 		"atan2": angle, "pow": arith.Power,
 	} {
+		steps := functionSteps[name]
 		fns[name] = func(L *lua.Thread) int {
 			b := L.CheckNumber(2) // PUC as it is compiled looks at the second argument first
 			a := L.CheckNumber(1)
+			L.Charge(steps)
 			L.Push(lua.Number(f(a, b)))
 			return 1
 		}
@@ -69,6 +73,12 @@ func (l *Library) openMath() {
 	t.SetString("mod", t.GetString("fmod"))
 	t.SetString("pi", lua.Number(math.Pi))
 	t.SetString("huge", lua.Number(math.Inf(1)))
+}
+
+// functionSteps is what functions cost besides their call.
+var functionSteps = map[string]int{
+	"acos": 130, "asin": 130, "atan": 110, "cos": 40, "exp": 35, "log": 55, "log10": 60, "sin": 40, "tan": 80,
+	"cosh": 5, "sinh": 5, "tanh": 5, "atan2": 110, "pow": 90,
 }
 
 func extreme(better func(a, b float64) bool) lua.Native {
@@ -143,7 +153,7 @@ func angle(y, x float64) float64 {
 	case y != y:
 		return y
 	}
-	return math.Atan2(y, x)
+	return arith.Atan2(y, x)
 }
 
 // remainder is C's fmod. It passes a nan on; where there is no result the processor gives a negative one.
