@@ -62,8 +62,11 @@ func (g *generator) valueUnit() {
 			call = `string.format, "%` + g.pick("", "-", "+", " ", "#", "0", "+0", "-#") + g.pick("", "1", "12",
 				"20") + g.pick("", ".0", ".1", ".5", ".17", ".20") + g.pick("g", "f", "e", "G", "E", "d", "i", "x", "X", "o", "u", "c", "s", "q") + `", ` + x
 		case 3:
-			call = "math." + g.pick("floor", "ceil", "abs", "modf", "frexp", "sqrt", "deg", "rad", "sin", "cos", "tan", "asin",
+			call = "math." + g.pick("floor", "ceil", "abs", "modf", "frexp", "sqrt", "deg", "rad", "asin",
 				"acos", "atan", "exp", "log") + ", " + x
+			if g.chance(20) { // larger angles are a known difference
+				call = "math." + g.pick("sin", "cos", "tan") + ", " + x + " % 1000000"
+			}
 		case 4:
 			call = "math." + g.pick("fmod", "max", "min", "mod", "ldexp", "atan2", "pow") + ", " + x + ", " + y
 		case 5:
