@@ -159,7 +159,10 @@ func (r *reader) checkShown() {
 				break
 			}
 		}
+		log := strings.TrimSuffix(r.p.Audit.Path, filepath.Ext(r.p.Audit.Path))
 		switch {
+		case strings.HasPrefix(e.text, log+"-"): // its older files, and what is kept of them
+			r.problems.add(e.at, "", "%s is part of the audit log, which no plugin may see", e.text)
 		case within(e.text, r.p.State):
 			r.problems.add(e.at, "", "%s is part of the host's state, which no plugin may see", e.text)
 		case e.text != r.p.Scripts && within(e.text, r.p.Scripts):

@@ -1,0 +1,32 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/policy"
+)
+
+// TestAuditLogIsNotShown: no plugin sees a file of the audit log, in whatever folder it is.
+func TestAuditLogIsNotShown(t *testing.T) {
+	for file, refused := range map[string]bool{
+		"/var/log/hearth":                                  true,
+		"/var/log/hearth/audit.jsonl":                      true,
+		"/var/log/hearth/audit-kept.jsonl":                 true,
+		"/var/log/hearth/audit-00000000000000000042.jsonl": true,
+		"/var/log/hearth/other.log":                        false,
+	} {
+		_, err := policy.Parse("policy.hcl", []byte(head+`
+audit { file = "/var/log/hearth/audit.jsonl" }
+tenant "shown" {
+  plugin "p" {
+    unpinned = true
+    files    = ["`+file+`"]
+  }
+}
+`), "/base", hostUID, accounts)
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "the audit log") {
+			t.Errorf("%s: %v, want refused: %t", file, err, refused)
+		}
+	}
+}
