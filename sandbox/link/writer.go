@@ -35,9 +35,12 @@ type Writer struct {
 	w io.Writer
 
 	mu      sync.Mutex // guards what follows
-	buf     []byte     // frames waiting
-	queued  int        // how many, since the last write
-	spare   []byte     // the buffer to fill next
+	pieces  [][]byte   // frames waiting, in pieces: one buffer that grows would be there twice
+	size    int        // bytes of them
+	written int        // bytes that somebody is writing
+	queued  int        // frames since the last write
+	spare   []byte     // the piece to fill next
+	list    [][]byte   // the list of pieces to fill next
 	writing bool       // somebody is in w.Write
 	soon    bool       // somebody will write when the goroutines that can run now have run
 	err     error      // the first failure; sticky
@@ -132,7 +135,7 @@ func (w *Writer) Queue(frame []byte) (end uint64, err error) {
 
 // flushLaterLocked has another goroutine write what waits, after the goroutines that can run now.
 func (w *Writer) flushLaterLocked() {
-	if w.soon || w.writing || w.err != nil || len(w.buf) == 0 {
+	if w.soon || w.writing || w.err != nil || w.size == 0 {
 		return
 	}
 	w.soon = true
@@ -148,26 +151,43 @@ func (w *Writer) flushLaterLocked() {
 // fullLocked reports whether too much waits for a frame of so many bytes to wait, too. Nothing
 // waits for a peer that is gone.
 func (w *Writer) fullLocked(size int) bool {
-	return w.err == nil && len(w.buf) > 0 && len(w.buf)+size > w.backed
+	return w.err == nil && w.size > 0 && w.written+w.size+size > w.backed
 }
 
 // appendLocked lets a frame wait. It fails the link if too much waits.
 func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
-	if w.err == nil && len(w.buf) > w.posted {
+	if w.err == nil && w.size > w.posted {
 		w.err = ErrStalled
-		w.buf = nil
+		w.pieces, w.size = nil, 0
 	}
 	if w.err != nil {
 		return
 	}
-	before := len(w.buf)
-	w.buf = append(w.buf, frame...)
+	n := len(frame)
 	for _, p := range rest {
-		w.buf = append(w.buf, p...)
+		n += len(p)
 	}
-	w.taken += uint64(len(w.buf) - before)
+	last := len(w.pieces) - 1
+	if last < 0 || len(w.pieces[last])+n > maxPiece {
+		piece := w.spare
+		w.spare = nil
+		if cap(piece) < n {
+			piece = make([]byte, 0, n)
+		}
+		w.pieces = append(w.pieces, piece[:0])
+		last++
+	}
+	w.pieces[last] = append(w.pieces[last], frame...)
+	for _, p := range rest {
+		w.pieces[last] = append(w.pieces[last], p...)
+	}
+	w.size += n
+	w.taken += uint64(n)
 	w.queued++
 }
+
+// maxPiece is up to which size frames that wait are copied together, in bytes.
+const maxPiece = 256 << 10
 
 // flushLocked writes what waits, unless another goroutine is writing, which will; and behind it a
 // frame in parts, if there is one: then no other goroutine may be writing. Frames that are offered
@@ -177,20 +197,29 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 		return
 	}
 	w.writing = true
-	if len(w.buf)+len(frame) > 0 && w.err == nil {
-		out := w.buf
-		w.buf, w.queued = w.spare[:0], 0
+	if w.size+len(frame) > 0 && w.err == nil {
+		out := w.pieces
+		w.pieces, w.list = w.list[:0], nil
+		w.written, w.size, w.queued = w.size, 0, 0
 		w.mu.Unlock()
-		err := w.put(out, frame)
+		err := w.put(out...)
+		if err == nil {
+			err = w.put(frame)
+		}
 		if err == nil {
 			err = w.put(rest...)
 		}
 		w.mu.Lock()
+		w.written = 0
 		if err != nil {
 			w.err = err
 		}
-		if w.spare = out[:0]; cap(out) > 1<<20 {
-			w.spare = nil // a rare burst does not keep its memory
+		if len(out) > 0 && cap(out[0]) <= maxPiece {
+			w.spare = out[0][:0] // a rare burst does not keep its memory
+		}
+		clear(out)
+		if w.list = out[:0]; cap(out) > 64 {
+			w.list = nil
 		}
 	}
 	w.writing = false
