@@ -248,6 +248,9 @@ var chargeRows = []chargeRow{
 		"loadstring(p)", 900000, linear},
 	{"loadstring", "local p = ('local a = 1 '):rep(190) .. ('a=a+1 '):rep(N / 6) p = p:sub(1, 1e6)",
 		"loadstring(p)", 900000, linear},
+	{"loadstring", "local t = {} for i = 1, 150 do t[i] = 'v' .. i end " +
+		"local p = ('return function() local ' .. table.concat(t, ',') .. ' '):rep(80) .. ('x=v1 '):rep(N / 5) .. ('end '):rep(80)",
+		"loadstring(p)", 400000, linear},
 	{"loadstring", "local p = ('for i=1,2 do if i then break end end '):rep(N/36) p = p:sub(1, 1e6)",
 		"loadstring(p)", 900000, linear},
 	{"loadstring", "local p = ('x=y and z or w '):rep(N/16) p = p:sub(1, 1e6)",

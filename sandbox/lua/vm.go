@@ -15,7 +15,9 @@ package lua
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/hearthhost/hearth/sandbox/lua/code"
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
@@ -183,10 +185,39 @@ const maxFieldName = code.MaxName
 type SyntaxError = syntax.Error
 
 // Compile compiles source. chunk names it in messages. The error is a *SyntaxError.
-func Compile(chunk, source string) (*Proto, error) { return compile(chunk, source, false) }
+func Compile(chunk, source string) (*Proto, error) {
+	if len(source) > largeSource {
+		compiling.Lock()
+		defer compiling.Unlock()
+	}
+	return compile(chunk, source, false)
+}
 
-// Compile compiles source for this VM alone: the code counts as memory that it holds.
-func (vm *VM) Compile(chunk, source string) (*Proto, error) { return compile(chunk, source, true) }
+// compiling is held while a large source is compiled, which takes some 100 times its size for a moment: of many at once
+// the process would have too much.
+var compiling sync.Mutex
+
+// largeSource is the size from which on a source is compiled alone, in bytes.
+const largeSource = 16 << 10
+
+// Compile compiles source for this VM alone: the code counts as memory that it holds. A large source waits for those
+// of other VMs, which is charged for.
+func (L *Thread) Compile(chunk, source string) (*Proto, error) {
+	if len(source) > largeSource {
+		for !compiling.TryLock() {
+			L.vm.charge(waitSteps)
+			runtime.Gosched()
+		}
+		defer compiling.Unlock()
+		L.Buffer(parsedSize * len(source))
+	}
+	return compile(chunk, source, true)
+}
+
+const (
+	parsedSize = 16   // bytes that a byte of source takes while it is compiled, usually
+	waitSteps  = 1000 // one turn of waiting
+)
 
 func compile(chunk, source string, private bool) (*Proto, error) {
 	main, err := syntax.Parse(chunk, source)

@@ -29,6 +29,15 @@ type compiler struct {
 	line   int   // of the instruction that is emitted next
 	consts map[Const]int
 	depth  int // of expressions inside each other, functions around included
+
+	scopes map[string][]*variable // the variables in scope by name, the innermost last; of all functions
+	upvals map[*variable]int      // indexes of the upvalues of this function
+}
+
+// variable is a local variable in scope.
+type variable struct {
+	owner *compiler
+	reg   int
 }
 
 // block is a block of statements.
@@ -41,12 +50,12 @@ type block struct {
 }
 
 func newCompiler(outer *compiler, chunk string, f *syntax.Function) *compiler {
-	depth := 0
+	depth, scopes := 0, map[string][]*variable{}
 	if outer != nil {
-		depth = outer.depth
+		depth, scopes = outer.depth, outer.scopes
 	}
 	return &compiler{
-		depth: depth, outer: outer, consts: map[Const]int{}, line: f.Line,
+		depth: depth, outer: outer, scopes: scopes, consts: map[Const]int{}, line: f.Line,
 		p: &Proto{Chunk: chunk, Line: f.Line, EndLine: f.EndLine, Params: len(f.Params), Vararg: f.Vararg},
 	}
 }
@@ -131,6 +140,7 @@ func (c *compiler) declare(name string) {
 	c.limit(reg+1, maxLocals, "local variables")
 	c.p.Locals = append(c.p.Locals, Local{Name: name, Register: reg, Start: c.pc(), End: math.MaxInt})
 	c.active = append(c.active, len(c.p.Locals)-1)
+	c.scopes[name] = append(c.scopes[name], &variable{c, reg})
 }
 
 func (c *compiler) enterBlock(loop bool) *block {
@@ -153,7 +163,10 @@ func (c *compiler) leaveBlock() {
 // endScope ends the scope of the variables after the first so many.
 func (c *compiler) endScope(active int) {
 	for _, at := range c.active[active:] {
-		c.p.Locals[at].End = c.pc()
+		l := &c.p.Locals[at]
+		l.End = c.pc()
+		list := c.scopes[l.Name]
+		c.scopes[l.Name] = list[:len(list)-1]
 	}
 	c.active = c.active[:active]
 }
@@ -186,38 +199,44 @@ const (
 
 // resolve finds what a name means, and its register or the index of its upvalue.
 func (c *compiler) resolve(name string) (place, int) {
-	if reg, ok := c.local(name); ok {
-		return local, reg
+	list := c.scopes[name]
+	if len(list) == 0 {
+		return global, 0
 	}
-	if i, ok := c.upvalue(name); ok {
-		return upvalue, i
+	v := list[len(list)-1]
+	if v.owner == c {
+		return local, v.reg
 	}
-	return global, 0
+	return upvalue, c.upvalue(name, v)
 }
 
 func (c *compiler) local(name string) (reg int, ok bool) {
-	for i := len(c.active) - 1; i >= 0; i-- {
-		if c.p.Locals[c.active[i]].Name == name {
-			return i, true
-		}
+	if list := c.scopes[name]; len(list) > 0 && list[len(list)-1].owner == c {
+		return list[len(list)-1].reg, true
 	}
 	return 0, false
 }
 
-// upvalue returns the index of the upvalue that a name means, making it if a function around has the variable.
-func (c *compiler) upvalue(name string) (int, bool) {
-	o := c.outer
-	if o == nil {
-		return 0, false
+// upvalue returns the index of the upvalue for a variable of a function around, making it the first time.
+func (c *compiler) upvalue(name string, v *variable) int {
+	if i, known := c.upvals[v]; known {
+		return i
 	}
-	if reg, ok := o.local(name); ok {
-		o.capture(reg)
-		return c.addUpvalue(name, Capture{Register: true, Index: reg}), true
+	from := Capture{Register: true, Index: v.reg}
+	if o := c.outer; v.owner == o {
+		o.capture(v.reg)
+	} else {
+		from = Capture{Index: o.upvalue(name, v)}
 	}
-	if i, ok := o.upvalue(name); ok {
-		return c.addUpvalue(name, Capture{Index: i}), true
+	i := len(c.p.Captures)
+	c.limit(i+1, maxUpvalues, "upvalues")
+	c.p.Captures = append(c.p.Captures, from)
+	c.p.Upvals = append(c.p.Upvals, name)
+	if c.upvals == nil {
+		c.upvals = map[*variable]int{}
 	}
-	return 0, false
+	c.upvals[v] = i
+	return i
 }
 
 // capture notes that the block which declares a variable must close it.
@@ -227,16 +246,4 @@ func (c *compiler) capture(reg int) {
 		b = b.outer
 	}
 	b.captured = true
-}
-
-func (c *compiler) addUpvalue(name string, from Capture) int {
-	for i, known := range c.p.Captures {
-		if known == from {
-			return i
-		}
-	}
-	c.limit(len(c.p.Captures)+1, maxUpvalues, "upvalues")
-	c.p.Captures = append(c.p.Captures, from)
-	c.p.Upvals = append(c.p.Upvals, name)
-	return len(c.p.Captures) - 1
 }

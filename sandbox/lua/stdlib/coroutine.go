@@ -53,7 +53,7 @@ func (l *Library) newThread(L *lua.Thread) *lua.Thread {
 	if c.live.Load() >= most {
 		// Some may only wait to be collected. Their cleanups run soon after the collector, not at once, so the
 		// next attempt may succeed even if this one does not.
-		L.Charge(100_000)
+		L.Charge(1_000_000)
 		runtime.GC()
 		for i := 0; i < 100 && c.live.Load() >= most; i++ {
 			runtime.Gosched()

@@ -29,7 +29,7 @@ func (l *Library) Compile(L *lua.Thread, chunk, source string) (*lua.Proto, erro
 		return nil, errors.New(chunk + ": precompiled code is not accepted")
 	}
 	L.Charge(CompileSteps(len(source)))
-	p, err := L.VM().Compile(chunk, source)
+	p, err := L.Compile(chunk, source)
 	if err != nil {
 		read := len(source)
 		if syn := (*lua.SyntaxError)(nil); errors.As(err, &syn) && syn.Read > 0 {
@@ -121,7 +121,7 @@ func chunkName(name string, limit int) string {
 	}
 	switch name[0] {
 	case '=':
-		return name[1:min(len(name), limit)]
+		return strings.Clone(name[1:min(len(name), limit)]) // and not all of it for as long as the chunk lives
 	case '@':
 		name = name[1:]
 		if len(name) > limit-8 {
