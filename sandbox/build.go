@@ -238,7 +238,8 @@ func (b *builder) Int(v int64) error {
 
 // BigInt is an integer of hearth.int.
 func (b *builder) BigInt(decimal []byte) error {
-	if err := b.s.spendArguments(len(decimal)*len(decimal)>>11 + integerSteps); err != nil {
+	n := min(len(decimal), maxDigits+1)
+	if err := b.s.spendArguments(n*n>>11 + integerSteps); err != nil {
 		return err
 	}
 	v, ok := parseInteger(string(decimal))

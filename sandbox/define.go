@@ -46,7 +46,7 @@ func (s *State) newObject(L *lua.Thread) int {
 			L.Charge((len(key) + len(text)) >> 2) // secrets are searched for
 			switch {
 			case key == "doc" && isText:
-				d.doc = clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(text), "\uFFFD")), maxDocBytes)
+				d.doc = strings.Clone(clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(text), "\uFFFD")), maxDocBytes)) // and not the rest
 			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
 				d.mode = object.InstanceMode(text)
 			case key == "instance":

@@ -22,6 +22,8 @@ type encoder struct {
 	left     int          // elements that may still be written
 	owed     int          // steps for what was written since the limits were checked
 	bytes    int          // and bytes of texts
+	written  int          // bytes of texts that were written in this call
+	reserved int          // and that memory of the process was reserved for
 	open     []*lua.Table // the tables being written, outermost first
 	path     []lua.Value  // where in the value we are
 	name     string       // what the path begins with
@@ -36,12 +38,19 @@ func (e *encoder) begin(to object.Sink, p object.Protocol, name string) {
 	e.open, e.path, e.scratch = e.open[:0], e.path[:0], e.scratch[:0]
 }
 
+// bufferGarbage is how many times its size a buffer leaves as garbage until it has grown to that.
+const bufferGarbage = 5
+
+// freeBuffer is how many bytes of a result no memory is reserved for.
+const freeBuffer = 256 << 10
+
 // rest lets go of what the last values needed: it would be kept, uncounted, until there are others.
 func (e *encoder) rest() {
 	clear(e.open[:cap(e.open)])
 	clear(e.path[:cap(e.path)])
 	e.open, e.path, e.to = e.open[:0], e.path[:0], nil
 	e.scratch = atRest(e.scratch)
+	e.written, e.reserved = 0, freeBuffer
 }
 
 // atRest empties a list for later use. A long one is not kept.
@@ -186,10 +195,18 @@ func validWTF8(s string) bool {
 // call had its effects and has no result.
 func (e *encoder) spendSteps(steps int) error {
 	err := e.s.meter.spend(steps)
-	if err == nil || e.partly { // then it ends when it continues
+	if err == nil {
+		return nil
+	}
+	return e.limit(err.(*object.Error)) //nolint:errorlint,forcetypeassert // spend returns nothing else
+}
+
+// limit returns the error of a limit that writing has spent.
+func (e *encoder) limit(err *object.Error) error {
+	if e.partly { // it ends when it continues
 		return err
 	}
-	limit := *err.(*object.Error) //nolint:errorlint,forcetypeassert // spend returns nothing else
+	limit := *err
 	msg, _, _ := strings.Cut(limit.Msg, ";")
 	limit.Msg = msg + " while the result was written; the call was executed"
 	e.s.broken, e.s.meter.why = &limit, &limit
@@ -198,10 +215,16 @@ func (e *encoder) spendSteps(steps int) error {
 
 // spend takes the bytes of a text before it is written.
 func (e *encoder) spend(n int) error {
-	if n > sharedText {
-		if err := e.spendSteps(n >> 2); err != nil {
-			return err
+	if err := e.owe(n >> 2); err != nil {
+		return err
+	}
+	e.s.vm.Allocated += bufferGarbage * int64(n)
+	if e.written += n; e.written > e.reserved {
+		more := max(e.reserved, freeBuffer)
+		if err := e.s.meter.fence.reserve(2 * int64(more)); err != nil { // a buffer that grows is there twice
+			return e.limit(err)
 		}
+		e.reserved += more
 	}
 	if e.bytes -= n; e.bytes < 0 {
 		return e.wrong("has more than " + strconv.Itoa(e.s.p.limits.ResultBytes) + " bytes in all")

@@ -2,12 +2,8 @@ package sandbox
 
 import (
 	"fmt"
-	"math"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
-	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -40,16 +36,17 @@ func (s *State) Report(u *Usage) { s.meter.fence.usage = u }
 // exceed it. Only then the values in use are counted again. The limit holds within an eighth.
 //
 // Garbage of all states of the process is bounded by its soft memory limit: near it, a call that has itself
-// allocated more than its limit is ended, and not the process. As memory is counted before it is allocated, what one
+// allocated more than its limit is ended, and not the process, and any other one waits. As memory is counted before it is allocated, what one
 // allocation takes is known then.
 type fence struct {
 	s       *State
 	limit   int64
-	held    int64 // in use at the last count
-	counted int64 // the VM's allocated bytes at the last count
-	began   int64 // and at the beginning of the call
-	sampled int64 // and when the heap of the process was looked at last
-	samples [2]metrics.Sample
+	held    int64  // in use at the last count
+	counted int64  // the VM's allocated bytes at the last count
+	began   int64  // and at the beginning of the call
+	sampled int64  // and when the heap of the process was looked at last
+	share   share  // what is about to be allocated
+	result  share  // what a result takes
 	usage   *Usage // nil if it is not reported
 }
 
@@ -57,17 +54,37 @@ type fence struct {
 const sampleEvery = 1 << 20
 
 func newFence(s *State) *fence {
-	f := &fence{s: s, limit: s.p.limits.Memory}
-	f.samples[0].Name = "/memory/classes/heap/objects:bytes"
-	f.samples[1].Name = "/gc/heap/live:bytes" // when it was last collected
-	return f
+	return &fence{s: s, limit: s.p.limits.Memory, share: newShare(), result: newShare()}
 }
 
 // begin notes the beginning of a call.
-func (f *fence) begin() { f.began = f.s.vm.Allocated }
+func (f *fence) begin() {
+	f.began = f.s.vm.Allocated
+	processRoom.release(&f.result)
+}
+
+// end notes that nothing runs any more. A state that was not made yet has no fence.
+func (f *fence) end() {
+	if f != nil {
+		processRoom.release(&f.share)
+	}
+}
+
+// Sent notes that the result of the last call was handed on: until then memory of the process is reserved for it. The
+// next call and Close imply it.
+func (s *State) Sent() { processRoom.release(&s.meter.fence.result) }
+
+// reserve takes n bytes of the process's memory until Sent, for a result that is about to be written.
+func (f *fence) reserve(n int64) *object.Error {
+	if !f.s.meter.active || processRoom.take(&f.result, n) {
+		return nil
+	}
+	return f.await(&f.result, n)
+}
 
 // check returns the error of the limit if it is exceeded.
 func (f *fence) check() *object.Error {
+	processRoom.release(&f.share) // it has been allocated
 	allocated := f.s.vm.Allocated
 	asked := f.asked()
 	if asked > 0 || f.held+allocated-f.counted > f.limit {
@@ -84,8 +101,11 @@ func (f *fence) check() *object.Error {
 	}
 	if coming := allocated - f.sampled; coming >= sampleEvery {
 		f.sampled = allocated
-		if f.processFull(coming) && allocated-f.began > f.limit {
-			return f.exceeded()
+		if !processRoom.take(&f.share, coming) {
+			if allocated-f.began > f.limit {
+				return f.exceeded()
+			}
+			return f.await(&f.share, coming)
 		}
 	}
 	return nil
@@ -102,40 +122,28 @@ func (f *fence) asked() uint64 {
 	return 0
 }
 
-// collecting makes the states of the process wait for each other's collection.
-var collecting sync.Mutex
+// A call waits for room in the process in so many turns, and collects garbage in every eighth.
+const (
+	roomTurns    = 400
+	roomTurn     = 5 * time.Millisecond
+	collectTurns = 8
+)
 
-// collected is the size of the process's heap after the last collection that a fence asked for, in bytes.
-var collected atomic.Int64
-
-// processFull reports whether the heap of the process exceeds its soft memory limit when so many bytes come,
-// garbage aside. It collects garbage when half of the room that the last collection left is used up: scripts that make
-// strings of megabytes are faster than the collector, which may then not keep the process within its limit.
-func (f *fence) processFull(coming int64) bool {
-	soft := debug.SetMemoryLimit(-1)
-	if soft == math.MaxInt64 {
-		return false
-	}
-	held, due := f.heap(soft)
-	if held+coming > due {
-		collecting.Lock()
-		defer collecting.Unlock()
-		if held, due = f.heap(soft); held+coming > due { // no other state has collected
-			runtime.GC()
-			held, _ = f.heap(soft)
-			collected.Store(held)
+// await waits until so many bytes fit into the process, whose budget ends the calls that hold most meanwhile.
+func (f *fence) await(s *share, coming int64) *object.Error {
+	for turn := range roomTurns {
+		time.Sleep(roomTurn)
+		if why := f.s.meter.ended(); why != nil {
+			return why
+		}
+		if turn%collectTurns == 0 {
+			processRoom.tryCollect(s) // what ended calls held may be garbage by now
+		}
+		if processRoom.take(s, coming) {
+			return nil
 		}
 	}
-	return held+coming > soft
-}
-
-// heap returns the bytes of the process's heap, garbage included, and at how many it is collected next.
-func (f *fence) heap(soft int64) (held, due int64) {
-	metrics.Read(f.samples[:])
-	held = int64(f.samples[0].Value.Uint64()) //nolint:gosec // memory has fewer bytes
-	// What was live at the end of a collection may include much that was made while it ran.
-	base := min(collected.Load(), int64(f.samples[1].Value.Uint64())) //nolint:gosec // likewise
-	return held, base + max(soft-base, soft/4)/2
+	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker; the call was executed in part")
 }
 
 func (f *fence) exceeded() *object.Error {

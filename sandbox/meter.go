@@ -95,6 +95,7 @@ func (m *meter) pause() { m.open, m.caller = true, nil }
 // end stops the clock, unless pause came before.
 func (m *meter) end() {
 	m.active = false
+	m.fence.end()
 	if !m.open {
 		m.close()
 	}
@@ -137,6 +138,14 @@ func (m *meter) spent() *object.Error {
 	if m.used() > m.steps {
 		return object.Errorf(object.CodeExhausted, "limit exceeded: %d steps; the call was executed in part", m.steps)
 	}
+	if why := m.ended(); why != nil {
+		return why
+	}
+	return m.fence.check()
+}
+
+// ended returns why the call must end if its time is over or its caller has gone.
+func (m *meter) ended() *object.Error {
 	if m.caller != nil {
 		if err := m.caller.Err(); err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
@@ -148,7 +157,7 @@ func (m *meter) spent() *object.Error {
 	if m.checks++; m.alarm.rung.Load() || m.checks%clockEvery == 0 && m.late() {
 		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part", m.wall)
 	}
-	return m.fence.check()
+	return nil
 }
 
 // spend takes steps for work that is done outside the script's run, such as reading arguments and writing

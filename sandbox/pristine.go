@@ -113,7 +113,7 @@ func (n *noter) walk() {
 		v := n.todo[len(n.todo)-1]
 		n.todo = n.todo[:len(n.todo)-1]
 		n.visit(v)
-		if n.size > maxPristine {
+		if n.size > maxPristine || len(n.seen) > 4*maxPristine {
 			n.p.complete = false
 		}
 	}
@@ -123,6 +123,10 @@ func (n *noter) visit(v lua.Value) {
 	switch v.Kind() {
 	case lua.TableKind:
 		t := v.AsTable()
+		if t.Room() > 4*maxPristine {
+			n.p.complete = false
+			return
+		}
 		t.MarkClean()
 		n.p.tables = append(n.p.tables, t)
 		n.size++

@@ -264,6 +264,8 @@ func (s *State) Close(ctx context.Context) {
 	if s.meter.open {
 		s.meter.close()
 	}
+	s.meter.fence.end()
+	s.Sent()
 	s.broken = object.Errorf(object.CodeUnavailable, "the instance has ended")
 	s.vm, s.l, s.lib, s.self, s.def, s.env, s.loaded = nil, nil, nil, nil, nil, nil, nil
 }
@@ -275,6 +277,7 @@ func (s *State) recovered(out *Outcome, err *error) {
 	if v == nil {
 		return
 	}
+	s.meter.fence.end()
 	s.broken = s.meter.why
 	if s.broken == nil {
 		s.broken = panicked("running "+string(s.p.id), v)

@@ -284,6 +284,9 @@ func (a *actor) serve(j *job) bool {
 		a.o.w.memory.settle(a)
 	}
 	j.finish() // its caller waits for neither handover nor close
+	if a.state != nil {
+		a.state.Sent()
+	}
 	if broken {
 		if a.o.prog.Mode() == object.Single {
 			a.inherited = a.handover() // of the thrown away instance

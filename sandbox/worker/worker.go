@@ -57,7 +57,8 @@ func Main() int {
 	// between collections than Go's default, but collect hard before the limit, where the
 	// process ends with all the tenant's instances and nobody else's.
 	debug.SetGCPercent(lazyGC)
-	debug.SetMemoryLimit(spec.Memory() / 4 * 3)
+	// Results that wait to be written, and holes in the heap that no large allocation fits into, come on top.
+	debug.SetMemoryLimit(spec.Memory() / 8 * 5)
 	if err := serveWithin(conn, spec.Memory()); err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker:", err)
 		return 1
