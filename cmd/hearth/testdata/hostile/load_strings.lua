@@ -2,8 +2,8 @@
 -- call: me attack -> result 20
 -- call: me attack -> result 30
 -- call: me attack -> result 40
--- call: me attack -> result 50
--- call: me attack -> result 60
+-- call: me attack -> either ~"^[0-9]+$|64 MiB of memory"
+-- call: me attack -> either ~"^[0-9]+$|64 MiB of memory"
 -- call: me attack -> either ~"64 MiB of memory"
 local O = hearth.object { instance = "single" }
 local kept = {}
