@@ -330,6 +330,7 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, call *object.Ca
 	if call.Kind == object.Batch && !r.Exception {
 		answer.Flags |= wire.Batch
 	}
+	c.h.shares.drop(len(r.Payload)) // in a moment
 	if err := c.held.add(len(r.Payload)); err != nil {
 		answer.Flags &^= wire.Exception | wire.Batch
 		return c.fail(answer, ser, c.h.shares.lostResult(err))

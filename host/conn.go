@@ -198,8 +198,9 @@ func (c *conn) settle() {
 	if len(c.head.Batch) > 0 {
 		c.head.Batch, c.call.Batch = smallBatch(c.head.Batch), smallBatch(c.call.Batch)
 	}
+	c.h.shares.drop(c.in.Size() + cap(c.inflated))
 	c.in.Release(64 << 10)
-	if cap(c.inflated) > 1<<20 {
+	if cap(c.inflated) > largeBuffer {
 		c.inflated = nil
 	}
 	kept := c.in.Size() + cap(c.inflated) + cap(c.out) + cap(c.result)

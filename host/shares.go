@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,9 @@ type shares struct {
 	room      int               // connections in all
 
 	refused atomic.Uint64 // messages for which there was no room
+
+	dropped    atomic.Int64 // bytes of large buffers since the last collection
+	collecting atomic.Bool
 
 	mu      sync.Mutex // guards what follows
 	of      map[object.Principal]*share
@@ -244,6 +248,26 @@ func (b *holding) end() {
 func (b *holding) to(a *inflight.Account) {
 	b.end()
 	b.account = a
+}
+
+// Large buffers that are dropped are collected once they come to so much: garbage is not in any account, and with much
+// memory in use the runtime would wait until there is as much garbage.
+const (
+	largeBuffer  = 1 << 20
+	collectAfter = 64 << 20
+)
+
+// drop counts a buffer of n bytes that is no longer used. It may start a collection, which costs little: large
+// buffers hold no pointers.
+func (s *shares) drop(n int) {
+	if n < largeBuffer || s.dropped.Add(int64(n)) < collectAfter || !s.collecting.CompareAndSwap(false, true) {
+		return
+	}
+	s.dropped.Store(0)
+	go func() { // ends with the collection
+		runtime.GC()
+		s.collecting.Store(false)
+	}()
 }
 
 // noRoom is the error of a call that was not executed since an account is full.

@@ -255,6 +255,29 @@ func TestIdleConnectionsKeepLittle(t *testing.T) {
 	}
 }
 
+// TestLargeGarbage: large messages that are over are collected although much memory is in use.
+func TestLargeGarbage(t *testing.T) {
+	ballast := make([]byte, 512<<20)
+	runtime.GC()
+	h, _ := sharingHost(t, sharesPolicy, nil, answerOne)
+	c := connectAs(t, h, "alice-1")
+	message := invoking(t, 7<<20)
+	for range 60 {
+		if _, err := c.Write(message); err != nil {
+			t.Fatal(err)
+		}
+		if m := receive(t, c); m.Flags&wire.Exception != 0 {
+			t.Fatalf("answered with %.300q", m.Payload)
+		}
+	}
+	eventually(t, "the messages are collected", func() bool {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc < uint64(len(ballast))+collectAfter+(64<<20)
+	})
+	runtime.KeepAlive(ballast)
+}
+
 // TestOnewaysInFlight: oneway calls that wait are counted, small ones too, and given back when they end.
 func TestOnewaysInFlight(t *testing.T) {
 	const most = 1 << 20
