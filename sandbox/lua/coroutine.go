@@ -73,7 +73,7 @@ func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
 		err, vm.raised = vm.raised, nil
 		co.status = dead
 		co.closeUpvals(0)
-		co.release()
+		co.stack, co.top = nil, 0 // the frames stay for a traceback
 	}()
 	if yields := co.proceed(begun, n); yields {
 		co.status = suspended

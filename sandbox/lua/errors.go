@@ -109,7 +109,14 @@ type Level struct {
 }
 
 // Level describes the function so many calls below the running one. A call that a tail call replaced has no Fn.
+// In a coroutine that waits, level 0 is yield. One that ended by an error keeps the levels of that time.
 func (L *Thread) Level(n int) (l Level, ok bool) {
+	if L.waits() {
+		if n == 0 {
+			return L.yieldLevel(), true
+		}
+		n--
+	}
 	if !L.LevelExists(n) {
 		return Level{}, false
 	}
@@ -187,11 +194,10 @@ func (L *Thread) Traceback(message string, level int) string {
 	var b strings.Builder
 	b.WriteString(message)
 	b.WriteString("stack traceback:")
-	yields := 0 // the call of yield in a coroutine that waits has no frame
-	if L.status == suspended && L.begun {
-		yields = 1
+	total := 0
+	if L.waits() {
+		total = 1
 	}
-	total := yields
 	for ci := L.ci; ci != nil && ci.prev != nil; ci = ci.prev {
 		total += 1 + ci.tails
 	}
@@ -202,20 +208,18 @@ func (L *Thread) Traceback(message string, level int) string {
 			b.WriteString("\n\t...")
 			n = total - last
 		}
-		var l Level
-		if n < yields {
-			l = L.yieldLevel()
-		} else {
-			l, _ = L.Level(n - yields)
-		}
+		l, _ := L.Level(n)
 		b.WriteString("\n\t" + l.text())
 	}
 	return b.String()
 }
 
+// waits reports whether a coroutine has yielded. The call of yield has no frame.
+func (L *Thread) waits() bool { return L.status == suspended && L.begun }
+
 // yieldLevel describes the call of yield that a coroutine waits in.
 func (L *Thread) yieldLevel() Level {
-	l := Level{Fn: NewNative(nil)}
+	l := Level{Fn: L.pending.fn}
 	if ci := L.ci; ci.fn != nil && ci.fn.proto != nil {
 		L.chargeNames(ci)
 		l.Kind, l.Name = ci.fn.proto.CallName(ci.pc - 1)

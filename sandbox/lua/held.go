@@ -134,6 +134,13 @@ func (w *walker) thread(L *Thread) {
 		w.add(v)
 	}
 	clear(L.stack[n:])
+	if L.status == dead { // its functions are not on the stack any more
+		for ci := L.ci; ci != nil; ci = ci.prev {
+			if ci.fn != nil {
+				w.add(ci.fn.Value())
+			}
+		}
+	}
 }
 
 // inUse returns the end of the slots that the functions of a coroutine use.

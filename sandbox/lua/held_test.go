@@ -42,6 +42,10 @@ var keepers = []struct{ name, source string }{
 		"for n = 200, 1, -1 do d(n) end y() end) coroutine.resume(co) return co"},
 	{"frames", "local function d(n) if n > 0 then return 1 + d(n - 1) end coroutine.yield() end local t = {} " +
 		"for i = 1, 20 do t[i] = coroutine.create(d) coroutine.resume(t[i], 5000) end return t"},
+	{"failed coroutines", "local t = {} for i = 1, 200 do local s = ('x'):rep(50000) .. i " +
+		"local function f() error(#s) end t[i] = coroutine.create(function() f() end) coroutine.resume(t[i]) end return t"},
+	{"frames of failed coroutines", "local function d(n) if n > 0 then return 1 + d(n - 1) end error(1) end local t = {} " +
+		"for i = 1, 20 do t[i] = coroutine.create(d) coroutine.resume(t[i], 5000) end return t"},
 	{"coroutines", "local t = {} for i = 1, 900 do t[i] = coroutine.wrap(function() end) end return t"},
 	{"metatables", "local t = {} for i = 1, 20000 do t[i] = setmetatable({}, {__index = {}}) end return t"},
 	{"environments", "local t = {} for i = 1, 20000 do t[i] = setfenv(function() end, {}) end return t"},

@@ -80,14 +80,20 @@ func (l *Library) openStubs() {
 // logStream is the value of io.stdout and io.stderr.
 type logStream struct{}
 
+// threadArg returns the thread that a function of debug is about, and the number of the argument behind it.
+func threadArg(L *lua.Thread) (of *lua.Thread, next int) {
+	if co := L.Get(1).AsThread(); co != nil {
+		return co, 2
+	}
+	return L, 1
+}
+
 // traceback is debug.traceback([thread,] [message [, level]]).
 func traceback(L *lua.Thread) int {
-	of, arg, level := L, 1, 1
-	if co := L.Get(1).AsThread(); co != nil {
-		of, arg = co, 2
-		if co != L {
-			level = 0
-		}
+	level := 1
+	of, arg := threadArg(L)
+	if of != L {
+		level = 0
 	}
 	message := ""
 	if v := L.Get(arg); L.Top() >= arg {
@@ -104,19 +110,20 @@ func traceback(L *lua.Thread) int {
 	return L.PushString(of.Traceback(message, level))
 }
 
-// getInfo is debug.getinfo for a level or a function. It tells no more than an error text would.
+// getInfo is debug.getinfo([thread,] function or level [, what]). It tells no more than an error text would.
 func getInfo(L *lua.Thread) int {
-	what := L.OptString(2, "nSlfu")
+	of, arg := threadArg(L)
+	what := L.OptString(arg+1, "nSlfu")
 	var at lua.Level
-	if f := L.Get(1).AsFunction(); f != nil {
+	if f := L.Get(arg).AsFunction(); f != nil {
 		at.Fn = f
 	} else {
-		if _, ok := L.ToNumber(L.Get(1)); !ok {
-			L.ArgError(1, "function or level expected")
+		if _, ok := L.ToNumber(L.Get(arg)); !ok {
+			L.ArgError(arg, "function or level expected")
 		}
-		level := L.CheckInt(1)
+		level := L.CheckInt(arg)
 		var ok bool
-		if at, ok = L.Level(level); level < 0 || !ok {
+		if at, ok = of.Level(level); level < 0 || !ok {
 			L.Push(lua.Nil)
 			return 1
 		}
@@ -156,7 +163,7 @@ func getInfo(L *lua.Thread) int {
 				set("func", at.Fn.Value())
 			}
 		default:
-			L.ArgError(2, "invalid option")
+			L.ArgError(arg+1, "invalid option")
 		}
 	}
 	L.Push(t.Value())
