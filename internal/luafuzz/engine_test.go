@@ -26,7 +26,7 @@ type hearthEngine struct {
 }
 
 func newEngine() (*hearthEngine, error) {
-	lua.WriteIntegersAsPUC()
+	lua.WriteAsPUC()
 	p, err := lua.Compile("prelude", luafuzz.Prelude)
 	return &hearthEngine{prelude: p}, err
 }

@@ -310,7 +310,7 @@ func Describe(v Value) string {
 	case StringKind:
 		return v.text().s
 	}
-	return fmt.Sprintf("%s: 0x%016x", v.Kind(), v.Identity())
+	return fmt.Sprintf("%s: 0x%0*x", v.Kind(), addressWidth, v.Identity()>>(64-4*addressWidth))
 }
 
 // Env returns the globals of the function that called the running native function, or those of the thread.

@@ -222,12 +222,18 @@ func (v Value) Identity() uint64 {
 	return maphash.Comparable(seed, v.ref)
 }
 
-// inFull bounds the integers that are written in full.
-var inFull float64 = 1 << 53
+// How text is made of values. Other settings are for tests.
+var (
+	inFull       float64 = 1 << 53 // bounds the integers that are written in full
+	addressWidth         = 16      // digits of what stands for an address
+)
 
-// WriteIntegersAsPUC makes numbers from 1e14 on be written by "%.14g" too, in the whole process: a comparison
-// with PUC then sees no difference in texts made of numbers. It is for tests, before any VM runs.
-func WriteIntegersAsPUC() { inFull = 1e14 }
+// WriteAsPUC makes numbers from 1e14 on be written by "%.14g" too, and addresses with 12 digits, in the whole process:
+// a comparison with PUC then sees no difference in texts. It is for tests, before any VM runs.
+func WriteAsPUC() {
+	inFull = 1e14
+	addressWidth = 12
+}
 
 // FormatNumber writes a number as PUC does, by "%.14g", but integers below 2^53 in full.
 func FormatNumber(f float64) string {
