@@ -7,7 +7,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
@@ -108,7 +107,7 @@ func unary[In, Out any](in intake, budget Budget, call func(rpc.HostServer, cont
 		if err != nil {
 			return err
 		}
-		size := sizeOf(request)
+		size := rpc.Size(request)
 		if err := budget.Acquire(size); err != nil {
 			if _, proxy := any(request).(*rpc.ProxyRequest); proxy {
 				return s.SendMsg(failed(object.Errorf(object.CodeExhausted, "limit exceeded: %v; not executed", err)))
@@ -121,7 +120,7 @@ func unary[In, Out any](in intake, budget Budget, call func(rpc.HostServer, cont
 			return err
 		}
 		var out any = answer
-		size = sizeOf(answer)
+		size = rpc.Size(answer)
 		if full := budget.Acquire(size); full != nil {
 			size, out = 0, failed(object.Errorf(object.CodeExhausted, "limit exceeded: %v; the call was executed, its result is lost", full))
 		}
@@ -130,14 +129,8 @@ func unary[In, Out any](in intake, budget Budget, call func(rpc.HostServer, cont
 	}
 }
 
-// sizeOf returns the bytes of a message.
-func sizeOf(m any) int {
-	p, _ := m.(proto.Message)
-	return proto.Size(p)
-}
-
 // ask makes a request of the plugin. The answer gets memory when it has a slot.
-func ask[Out any](ctx context.Context, pr *process, method string, request proto.Message) (*Out, error) {
+func ask[Out any](ctx context.Context, pr *process, method string, request any) (*Out, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s, err := pr.conn.NewStream(ctx, &grpc.StreamDesc{}, method)
