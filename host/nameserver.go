@@ -23,7 +23,7 @@ import (
 const (
 	maxRegexBytes = 1 << 10
 	maxRegexSize  = 1000
-	maxRegexWork  = 2 << 20 // size times names
+	maxRegexWork  = 512 << 10 // size times names
 )
 
 // entry is one name.

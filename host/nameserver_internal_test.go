@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -48,7 +49,10 @@ func TestRegexProblem(t *testing.T) {
 // are written out and with the names that it is matched with.
 func TestRegexWork(t *testing.T) {
 	t.Parallel()
-	ids := strings.Repeat(`acme\.counter_17|`, 55) + "acme" // an alternative is no repetition
+	var ids string // an alternative is no repetition
+	for i := range 50 {
+		ids += fmt.Sprintf(`acme\.counter_%d|`, i)
+	}
 	for _, tc := range []struct {
 		regex string
 		names int
@@ -58,12 +62,12 @@ func TestRegexWork(t *testing.T) {
 		{strings.Repeat("(?:.?){1000}", 84), 10_000, false},
 		{"(?:(?:.?){30}){33}", 1, false},
 		{"(?:[^a]*){600}", 1, false},
-		{"(?:.?){300}", 1000, true},
-		{"(?:.?){300}", 10_000, false},
+		{"(?:.?){300}", 500, true},
+		{"(?:.?){300}", 1000, false},
 		{strings.Repeat(".?", 500), 1000, false},
-		{`demo\..*`, 100_000, true},
-		{`[a-z]{1,20}\.[a-z0-9]{1,40}`, 10_000, true},
-		{ids, 5000, true},
+		{`demo\..*`, 50_000, true},
+		{`[a-z]{1,20}\.[a-z0-9]{1,40}`, 4000, true},
+		{ids + "acme", 5000, true},
 	} {
 		if _, err := nameFilter(nil, tc.regex, tc.names); (err == nil) != tc.ok {
 			t.Errorf("%.40q for %d names: %v, want it accepted: %v", tc.regex, tc.names, err, tc.ok)

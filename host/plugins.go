@@ -112,7 +112,7 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
 		Account: &h.ledger.tenant(pin.ID.Tenant()).processes, Budget: h.shares.tenant(pin.ID.Tenant()),
 		Secret: func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.value(id, name) },
-		Redact: func(text string) string { return h.snap.Load().secrets.redact(pin.ID.Tenant(), text) },
+		Redact: func(text string, most int) string { return h.snap.Load().secrets.redact(pin.ID.Tenant(), text, most) },
 	})}
 }
 

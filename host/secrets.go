@@ -155,12 +155,12 @@ func (s *secrets) value(id object.ID, name string) (value string, ok bool) {
 	return "", false
 }
 
-// redact takes the secrets of a tenant out of a text.
-func (s *secrets) redact(tenant object.Tenant, text string) string {
+// redact takes the secrets of a tenant out of the first most bytes of a text.
+func (s *secrets) redact(tenant object.Tenant, text string, most int) string {
 	s.mu.Lock()
 	known := s.known[tenant]
 	s.mu.Unlock()
-	return known.Text(text)
+	return known.Cut(text, most)
 }
 
 // grantSecrets hands every tenant's worker its own.

@@ -26,7 +26,7 @@ type output struct {
 	log     *slog.Logger
 	id      object.ID
 	account *account.Processes
-	redact  func(string) string // nil: as it is
+	redact  func(text string, most int) string // nil: as it is
 
 	mu      sync.Mutex // guards what follows
 	second  time.Time
@@ -38,7 +38,7 @@ type output struct {
 // line logs one line.
 func (o *output) line(level slog.Level, id object.ID, text, from string) {
 	if o.redact != nil {
-		text = o.redact(text) // before it is cut: half a secret is not found
+		text = o.redact(text, maxLineBytes+1) // half a secret would not be found
 	}
 	text = clip(text)
 	o.mu.Lock()

@@ -44,9 +44,9 @@ type Config struct {
 	// Proxy authorises and runs a call from one of the objects to another.
 	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
 	// Secret returns a secret that is granted to an object; nil: there are none. Redact takes
-	// the tenant's secrets out of what is logged; nil changes nothing.
+	// the tenant's secrets out of the first most bytes of a text for the log; nil changes nothing.
 	Secret func(id object.ID, name string) (value string, ok bool)
-	Redact func(text string) string
+	Redact func(text string, most int) string
 	// Account counts what the tenant's processes spend; several backends may share one.
 	Account *account.Processes // nil: nobody asks
 	Budget  Budget             // of the bytes of the plugin's requests and their answers; nil: there is none

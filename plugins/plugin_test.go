@@ -514,7 +514,7 @@ func TestSecret(t *testing.T) {
 	cfg.Secret = func(id object.ID, name string) (string, bool) {
 		return "open sesame", id == cfg.ID && name == "smtp"
 	}
-	cfg.Redact = func(text string) string { return strings.ReplaceAll(text, "open sesame", "[secret]") }
+	cfg.Redact = func(text string, _ int) string { return strings.ReplaceAll(text, "open sesame", "[secret]") }
 	p := runs(t, cfg)
 	if got, err := invoke(t, p, cfg.ID, "secret", "smtp"); err != nil || got != int64(len("open sesame")) {
 		t.Errorf("secret(smtp) = %v, %v", got, err)

@@ -21,9 +21,9 @@ type Env interface {
 	// Long is told, once, of a call that has been running for longer than most: others of the
 	// process may have to wait for it.
 	Long()
-	// Redact takes the secrets that were granted to any object of the process out of a
-	// text that is about to be logged or sent as an error.
-	Redact(text string) string
+	// Redact takes the secrets that were granted to any object of the process out of the first
+	// most bytes of a text that is about to be logged or sent as an error. The rest is cut off.
+	Redact(text string, most int) string
 }
 
 // ProxyCall is a call that a script makes on another object.
@@ -98,7 +98,7 @@ func (nowhere) Secret(object.ID, string) (string, bool) { return "", false }
 
 func (nowhere) Long() {}
 
-func (nowhere) Redact(text string) string { return text }
+func (nowhere) Redact(text string, most int) string { return text[:min(most, len(text))] }
 
 func (nowhere) Proxy(context.Context, *ProxyCall) error {
 	return object.Errorf(object.CodeUnavailable, "this object cannot call others")

@@ -46,15 +46,15 @@ func (s *State) newObject(L *lua.Thread) int {
 			L.Charge((len(key) + len(text)) >> 2) // secrets are searched for
 			switch {
 			case key == "doc" && isText:
-				d.doc = strings.Clone(clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(text), "\uFFFD")), maxDocBytes)) // and not the rest
+				d.doc = strings.Clone(clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
 			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
 				d.mode = object.InstanceMode(text)
 			case key == "instance":
-				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, clip(s.p.env.Redact(L.ToString(v)), 40))
+				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, s.p.shown(L.ToString(v), 40))
 			case key == "doc":
 				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Kind())
 			default:
-				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", clip(s.p.env.Redact(lua.Describe(k)), 40))
+				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", s.p.shown(lua.Describe(k), 40))
 			}
 		}
 	}
@@ -124,8 +124,8 @@ func (s *State) defineSection(d *definition, section string) error {
 		}
 		switch {
 		case !object.Method(name).Callable():
-			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, clip(s.p.env.Redact(lua.Describe(k)), 40))
-		case s.p.env.Redact(name) != name:
+			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, s.p.shown(lua.Describe(k), 40))
+		case s.p.env.Redact(name, len(name)) != name:
 			// It would stand in listings and in the audit log.
 			return fmt.Errorf("%s: %s: a member's name holds a secret", where, section)
 		case fn == nil:

@@ -78,7 +78,7 @@ func (e *encoder) wrong(what string) error {
 		switch k.Kind() {
 		case lua.StringKind:
 			key, _ := k.AsString()
-			name := e.s.p.env.Redact(key)
+			name := e.s.p.env.Redact(key, maxErrorName)
 			if object.Method(name).Callable() {
 				b.WriteByte('.')
 				b.WriteString(name)
@@ -104,6 +104,13 @@ func (e *encoder) wrong(what string) error {
 func (e *encoder) tooMany() error {
 	return e.wrong("has more than " + strconv.Itoa(maxElements) + " values")
 }
+
+// maxErrorName bounds what is looked at of a name for a message, in bytes.
+const maxErrorName = 300
+
+// shown returns the beginning of a text, of about n bytes, for a log or an error: without secrets. Scripts choose how
+// long the text is, and no part of a secret may be left where it is cut.
+func (p *Program) shown(text string, n int) string { return clip(p.env.Redact(text, n+1), n) }
 
 // clip cuts a text for a message.
 func clip(s string, n int) string {
@@ -172,7 +179,7 @@ func (e *encoder) shown(s string) string {
 	if !e.redact {
 		return s
 	}
-	return e.s.p.env.Redact(s)
+	return e.s.p.env.Redact(s, e.bytes+1) // more is refused
 }
 
 // validWTF8 reports whether s is UTF-8 but for lone surrogates, each encoded as the

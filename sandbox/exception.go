@@ -194,10 +194,14 @@ func (s *State) unsendable(why, class string, args []lua.Value) []lua.Value {
 	return []lua.Value{lua.String(s.cleanText("Error serializing exception: " + why + ". Original exception: " + original))}
 }
 
+// maxExceptionBytes bounds the texts in the arguments of an exception together.
+const maxExceptionBytes = 1 << 20
+
 func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.Value) error {
 	s.enc.begin(to, r.Protocol, "the exception's args")
 	// The result that it may be about is not sent, and it has to say why.
-	s.enc.bytes = max(s.p.limits.ResultBytes, 64<<10)
+	// Secrets are searched for in all of its texts, which takes long.
+	s.enc.bytes = min(max(s.p.limits.ResultBytes, maxMessage), maxExceptionBytes)
 	var trace []string
 	if r.Traceback {
 		trace = s.trace
@@ -212,15 +216,18 @@ func (s *State) raisedError(raised lua.Value) *object.Error {
 	e := object.Errorf(object.CodeRaised, "%s", s.cleanText(s.plainText(raised)))
 	if t := raised.AsTable(); t != nil && t.Meta == s.mt.exception {
 		class, _, message := s.exceptionParts(t)
-		e.Class, e.Msg = s.p.env.Redact(class), s.cleanText(message)
+		e.Class, e.Msg = s.p.shown(class, maxErrorName), s.cleanText(message)
 	}
 	return e
 }
 
+// maxMessage bounds a message, in bytes.
+const maxMessage = 64 << 10
+
 // cleanText makes a message that every serializer takes, and that holds no secret.
 func (s *State) cleanText(t string) string {
-	t = s.p.env.Redact(t) // before it is cut: half a secret is not found
-	return clip(strings.ToValidUTF8(t, "\uFFFD"), 64<<10)
+	t = s.p.env.Redact(t, maxMessage+1)
+	return clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
 }
 
 // plainText shows a value without running any code of the script.

@@ -108,7 +108,7 @@ func (s *State) secret(L *lua.Thread) int {
 	if !ok {
 		shown := "name"
 		if object.ValidName(name) {
-			shown = clip(s.p.env.Redact(name), 40)
+			shown = s.p.shown(name, 40)
 		}
 		L.RaiseError(`hearth.secret: %s has no secret of this name: the policy grants it by file = "secrets/%s" and objects = ["%s"] in a block secret "%s" of tenant "%s"`,
 			s.p.id, shown, s.p.id, shown, s.p.id.Tenant())

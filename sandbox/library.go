@@ -83,7 +83,7 @@ func (s *State) logger(level string) lua.Native {
 			}
 			text := L.ToString(L.Get(i))
 			L.ChargeBytes(len(text))
-			b.WriteString(clip(s.p.env.Redact(text), maxLogBytes)) // before anything cuts a secret in two
+			b.WriteString(s.p.shown(text, maxLogBytes)) // before anything cuts a secret in two
 			if b.Len() > maxLogBytes {
 				break
 			}
@@ -97,6 +97,6 @@ func (s *State) logger(level string) lua.Native {
 func (s *State) log(L *lua.Thread, level, line string) {
 	L.Charge(100 + len(line)>>2)
 	// Redacted as a whole, too, for a secret that came in pieces.
-	line = clip(strings.ToValidUTF8(s.p.env.Redact(line), "\uFFFD"), maxLogBytes)
+	line = clip(strings.ToValidUTF8(s.p.env.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
 	s.p.env.Log(s.p.id, level, line)
 }

@@ -54,7 +54,7 @@ func (s *State) proxyMethods() {
 			return 1
 		}
 		if !object.Method(name).Callable() {
-			L.RaiseError("%q can never be called", clip(s.p.env.Redact(name), 40))
+			L.RaiseError("%q can never be called", s.p.shown(name, 40))
 		}
 		L.Charge(proxySteps)
 		fn = lua.NewNative(func(L *lua.Thread) int {
@@ -69,7 +69,7 @@ func (s *State) proxyMethods() {
 		return 1
 	})
 	setNative(s.mt.proxy, "__newindex", func(L *lua.Thread) int {
-		name := clip(s.p.env.Redact(L.CheckString(2)), 40)
+		name := s.p.shown(L.CheckString(2), 40)
 		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
 		return 0
 	})

@@ -42,7 +42,7 @@ func (s *State) require(L *lua.Thread) int {
 const maxModuleName = 80
 
 // shownModule returns a module's name for a message: without secrets, and not longer than maxModuleName.
-func (s *State) shownModule(name string) string { return clip(s.p.env.Redact(name), maxModuleName) }
+func (s *State) shownModule(name string) string { return s.p.shown(name, maxModuleName) }
 
 // findModule asks the functions in package.loaders in order, and returns the first function that one of them
 // returns. Texts that they return say where they have looked.
@@ -90,7 +90,7 @@ func (s *State) libLoader(L *lua.Thread) int {
 	name := L.CheckString(1)
 	if !validModule(name) {
 		L.RaiseError("require: %q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots",
-			clip(s.p.env.Redact(name), 40))
+			s.p.shown(name, 40))
 	}
 	m := s.p.module(name)
 	if m == nil {

@@ -23,8 +23,9 @@ type env struct {
 	lines []string
 	proxy func(*sandbox.ProxyCall) error
 
-	secrets map[string]string
-	known   *redact.Set
+	secrets  map[string]string
+	known    *redact.Set
+	searched int // bytes of texts that secrets were searched for in
 }
 
 func (e *env) Secret(id object.ID, name string) (string, bool) {
@@ -36,7 +37,12 @@ func (e *env) Secret(id object.ID, name string) (string, bool) {
 
 func (e *env) Long() {}
 
-func (e *env) Redact(text string) string { return e.known.Text(text) }
+func (e *env) Redact(text string, most int) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.searched += min(len(text), most)
+	return e.known.Cut(text, most)
+}
 
 func (e *env) Log(_ object.ID, level, msg string) {
 	e.mu.Lock()
@@ -296,6 +302,25 @@ return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"}, 
 				}
 			}
 		})
+	}
+}
+
+// TestSecretsAreSearchedBriefly: a script or its caller chooses how long a text is that ends in a log or an error. Secrets
+// are searched for in what is shown alone: 32 MB take seconds, in which no limit counts.
+func TestSecretsAreSearchedBriefly(t *testing.T) {
+	for _, body := range []string{
+		"print(long)", "hearth.log.warn(long, long)", "io.write(long)", "error(long)", "error(hearth.exception('ValueError', long))",
+		"error(hearth.exception(long, 'x'))", "return { [long] = print }", "return { [long] = { [long] = { [long] = print } } }", "return hearth.proxy('a.b')[long]",
+		"hearth.proxy('a.b')[long] = 1", "require(long)", "require('a.' .. long)", "hearth.object { instance = long }", "hearth.object { [long] = 1 }",
+		"hearth.object { doc = long }", "hearth.secret(long)",
+		"error(hearth.exception('ValueError', long:sub(1, 900000), long:sub(1, 900000)))",
+	} {
+		h := startLimited(t, method("local long = ('secret'):rep(5e6) "+body), object.Limits{Memory: 1 << 30})
+		h.e.searched = 0
+		h.call("f")
+		if most := 3 << 20; h.e.searched > most {
+			t.Errorf("%s: secrets were searched for in %d bytes, want at most %d", body, h.e.searched, most)
+		}
 	}
 }
 

@@ -56,29 +56,40 @@ const maxGrowth = 64 << 10
 
 // Text returns a text with a mark in the place of each secret. Where secrets overlap,
 // one mark stands for all. Of a text that becomes much longer the rest is cut off.
-func (s *Set) Text(text string) string {
+func (s *Set) Text(text string) string { return s.Cut(text, len(text)) }
+
+// Cut returns the first most bytes of a text with a mark in the place of each secret, one that begins there and ends
+// behind them included. It takes time in proportion to them and to the number of secrets, however long the text is.
+func (s *Set) Cut(text string, most int) string {
+	most = min(most, len(text))
 	if s.Empty() || len(text) < MinBytes {
-		return text
+		return text[:most]
 	}
-	next := make([]int, len(s.patterns)) // where each is found next; len(text): nowhere
-	first := len(text)
+	rest := text[:min(len(text), most+len(s.patterns[0].text))] // the longest one
+	return s.replace(rest, most)
+}
+
+// replace is Cut for a text in which all secrets that begin in its first most bytes are whole.
+func (s *Set) replace(text string, most int) string {
+	next := make([]int, len(s.patterns)) // where each is found next; most: nowhere
+	first := most
 	for i := range next {
-		next[i] = s.patterns[i].index(text, 0)
+		next[i] = s.patterns[i].index(text, 0, most)
 		first = min(first, next[i])
 	}
-	if first == len(text) {
-		return text
+	if first == most {
+		return text[:most]
 	}
 	var b strings.Builder
-	b.Grow(len(text))
-	for end := 0; b.Len() < len(text)+maxGrowth; {
+	b.Grow(most)
+	for end := 0; b.Len() < most+maxGrowth; {
 		at := slices.Index(next, slices.Min(next)) // the longest of those that begin together
 		from := next[at]
 		if from >= end {
 			b.WriteString(text[end:from])
 			end = from
 		}
-		if from == len(text) {
+		if from == most {
 			break
 		}
 		p := &s.patterns[at]
@@ -86,15 +97,15 @@ func (s *Set) Text(text string) string {
 			b.WriteString(p.mark)
 		}
 		end = max(end, from+len(p.text))
-		next[at] = p.index(text, from+len(p.text))
+		next[at] = p.index(text, from+len(p.text), most)
 	}
 	return b.String()
 }
 
-// index returns where the pattern begins in a text from a position on; the length of the text if it does not.
-func (p *pattern) index(text string, from int) int {
+// index returns where the pattern begins in a text, from a position on and before most; most if it does not.
+func (p *pattern) index(text string, from, most int) int {
 	if i := strings.Index(text[from:], p.text); i >= 0 {
-		return from + i
+		return min(from+i, most)
 	}
-	return len(text)
+	return most
 }

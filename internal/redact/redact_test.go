@@ -56,6 +56,30 @@ func TestTextMemory(t *testing.T) {
 	}
 }
 
+// TestCut: of a secret across the end of what is kept no part is left, and what lies behind is not looked at.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	var s *redact.Set
+	s = s.With("a", "hunter22").With("long", "hunter22 and the rest of it")
+	text := "x hunter22 hunter22 and the rest of it, hunter22" + strings.Repeat("y", 1<<20)
+	for most, want := range map[int]string{
+		0: "", 1: "x", 2: "x ", 3: "x [secret a]", 9: "x [secret a]", 10: "x [secret a]", 11: "x [secret a] ",
+		12: "x [secret a] [secret long]", 20: "x [secret a] [secret long]", 39: "x [secret a] [secret long],",
+		50: "x [secret a] [secret long], [secret a]yy",
+	} {
+		if got := s.Cut(text, most); got != want {
+			t.Errorf("Cut(%d) = %q, want %q", most, got, want)
+		}
+	}
+	if got, want := s.Cut(text, 2<<20), s.Text(text); got != want {
+		t.Errorf("a text that is not cut differs")
+	}
+	var none *redact.Set
+	if got := none.Cut("hunter22", 3); got != "hun" {
+		t.Errorf("without secrets it is %q", got)
+	}
+}
+
 // FuzzText: whatever the value and the text around it, the value is not in what comes
 // out, unless the mark itself and its neighbours spell it.
 func FuzzText(f *testing.F) {

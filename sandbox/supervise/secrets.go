@@ -62,12 +62,12 @@ func (p *process) grant(id object.ID) {
 	p.postFrame(e.Frame())
 }
 
-// redact takes the tenant's secrets out of what its worker says.
+// redact takes the tenant's secrets out of a text of its worker for the log, which has maxScriptLine bytes of it.
 func (t *Tenant) redact(text string) string {
 	if s := t.secrets.Load(); s != nil {
-		return s.Known.Text(text)
+		return s.Known.Cut(text, maxScriptLine)
 	}
-	return text
+	return text[:min(len(text), maxScriptLine)]
 }
 
 // after returns s with nothing for the objects that had something before.

@@ -113,6 +113,9 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	return nil, out.Broken
 }
 
+// maxTold bounds such a line, in bytes: the host looks at no more.
+const maxTold = 16 << 10
+
 // tell sends the host a line about why the job failed, for its log.
 func (j *job) tell(why func() string) {
 	if !j.w.failed.pass(j.call.ID, time.Now()) {
@@ -120,7 +123,7 @@ func (j *job) tell(why func() string) {
 	}
 	var e link.Encoder
 	e.Begin(link.Failed, j.id)
-	e.Raw([]byte(j.w.Redact(why())))
+	e.Raw([]byte(j.w.Redact(why(), maxTold)))
 	j.w.post(e.Frame())
 }
 

@@ -54,10 +54,10 @@ func (w *process) Secret(id object.ID, name string) (string, bool) {
 	return value, ok
 }
 
-// Redact takes every secret of the tenant out of a text. It implements [sandbox.Env].
-func (w *process) Redact(text string) string {
+// Redact takes every secret of the tenant out of the first most bytes of a text. It implements [sandbox.Env].
+func (w *process) Redact(text string, most int) string {
 	w.secrets.mu.Lock()
 	known := w.secrets.known
 	w.secrets.mu.Unlock()
-	return known.Text(text)
+	return known.Cut(text, most)
 }

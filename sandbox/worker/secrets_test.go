@@ -47,7 +47,7 @@ func TestSecrets(t *testing.T) {
 	}
 	tell(secretsFrame("acme.a"))
 	want("")
-	if got := w.Redact("first-value second-value another-value"); got != "[secret x] [secret x] [secret y]" {
+	if got := w.Redact("first-value second-value another-value", 100); got != "[secret x] [secret x] [secret y]" {
 		t.Errorf("Redact = %q", got)
 	}
 }
@@ -65,6 +65,6 @@ func FuzzSecrets(f *testing.F) {
 		if d.Err != nil && (len(w.secrets.of) > 0 || !w.secrets.known.Empty()) {
 			t.Errorf("a malformed frame was taken: %v", w.secrets.of)
 		}
-		w.Redact(string(body))
+		w.Redact(string(body), len(body))
 	})
 }
