@@ -4,7 +4,7 @@
 -- call: me attack -> result 40
 -- call: me attack -> either ~"^[0-9]+$|64 MiB of memory"
 -- call: me attack -> either ~"^[0-9]+$|64 MiB of memory"
--- call: me attack -> either ~"64 MiB of memory"
+-- call: me attack -> either ~"^[0-9]+$|64 MiB of memory"
 local O = hearth.object { instance = "single" }
 local kept = {}
 -- The strings of compiled code that is gone.
