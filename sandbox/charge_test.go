@@ -69,6 +69,10 @@ var hearthRows = []struct {
 	{"hearth.log.info", "", "hearth.log.info('x', 1, {}, nil)", 100},
 	{"tonumber", "local a = hearth.int(('9'):rep(4300))", "tonumber(a) tonumber('1.5')", 10},
 	{"require", "package.preload.x = function() return 1 end require('x')", "require('x') require('string')", 10},
+	{"module package.seeall", "", "local f = function() module('a.b.m', package.seeall) end f() package.loaded['a.b.m'] = nil", 30},
+	{"module", "local s = ('x'):rep(1e6)", "local f = function() module(s) end f() package.loaded[s] = nil", 1e6 / 64},
+	{"package.loaders.1 package.loaders.2", "local one, two = package.loaders[1], package.loaders[2]",
+		"one('x') two('x')", 30},
 	{"require", "local s = ('x'):rep(1e6)", "pcall(require, s)", 1e6 / 64},
 }
 
@@ -149,7 +153,8 @@ func TestHearthRowsAreComplete(t *testing.T) {
 		}
 	}
 	for _, e := range api.Entries() {
-		ours := strings.HasPrefix(e.Name, "hearth.") || strings.HasPrefix(e.Name, "<") || e.Name == "require"
+		ours := strings.HasPrefix(e.Name, "hearth.") || strings.HasPrefix(e.Name, "<") ||
+			strings.HasPrefix(e.Name, "package.") || e.Name == "require" || e.Name == "module"
 		if ours && e.Kind == "function" && !covered[e.Name] {
 			t.Errorf("no row uses %s", e.Name)
 		}

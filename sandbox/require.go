@@ -132,7 +132,9 @@ func (s *State) makeModule(L *lua.Thread) int {
 	if m.GetString("_NAME").IsNil() {
 		L.RawSet(m, lua.String("_M"), m.Value())
 		L.RawSet(m, lua.String("_NAME"), lua.String(name))
-		L.RawSet(m, lua.String("_PACKAGE"), lua.String(name[:strings.LastIndexByte(name, '.')+1]))
+		parent := name[:strings.LastIndexByte(name, '.')+1]
+		L.AllocateString(len(parent))
+		L.RawSet(m, lua.String("_PACKAGE"), lua.String(strings.Clone(parent)))
 	}
 	caller, _ := L.Level(1)
 	if caller.Fn == nil || caller.Fn.Proto() == nil {
@@ -151,11 +153,11 @@ func (s *State) fieldTable(L *lua.Thread, name string) *lua.Table {
 	t := s.vm.Main.Globals()
 	for part := range strings.SplitSeq(name, ".") {
 		L.Charge(10)
-		key := lua.String(part)
-		next := t.Get(key)
+		next := t.GetString(part)
 		if next.IsNil() {
 			next = L.NewTable(0, 4).Value()
-			L.RawSet(t, key, next)
+			L.AllocateString(len(part))
+			L.RawSet(t, lua.String(strings.Clone(part)), next) // and not the whole name
 		}
 		if t = next.AsTable(); t == nil {
 			return nil

@@ -10,7 +10,7 @@ function O.expose:attack()
     for k, e in pairs(v) do look(k) look(e) end
   end
   look(_G)
-  for _, name in ipairs { "jit", "ffi", "_printregs", "channel", "module", "dofile", "loadfile" } do
+  for _, name in ipairs { "jit", "ffi", "_printregs", "channel", "dofile", "loadfile" } do
     if _G[name] ~= nil then n = n + 1 end
   end
   for _, name in ipairs { "tmpname", "execute", "hostname", "getpid", "remove", "rename", "environ" } do
