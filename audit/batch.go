@@ -36,8 +36,8 @@ func NewBatch(calls []object.Method) (*Batch, error) {
 		if !ok {
 			n = len(b.Items)
 			if bytes += len(m); n == MaxMethods || bytes > maxMethodBytes {
-				return nil, object.Errorf(object.CodeTooLarge, "limit exceeded: a batch of more than %d different methods, or %d bytes of their names; not executed",
-					MaxMethods, maxMethodBytes)
+				return nil, object.Errorf(object.CodeTooLarge, "limit exceeded: a batch of more than %d different methods, "+
+					"or %d bytes of their names; not executed", MaxMethods, maxMethodBytes)
 			}
 			at[m] = n
 			b.Items = append(b.Items, Item{Method: m})
@@ -57,7 +57,8 @@ func (b *Batch) append(to []byte) []byte {
 	}
 	to = appendList(to, "methods", b.Items, func(i Item) string { return string(i.Method) })
 	if slices.ContainsFunc(b.Items, func(i Item) bool { return i.Reason != first.Reason }) {
-		to = appendList(to, "reasons", b.Items, func(i Item) string { return i.Reason[:min(len(i.Reason), maxRuleBytes)] })
+		cut := func(i Item) string { return i.Reason[:min(len(i.Reason), maxRuleBytes)] }
+		to = appendList(to, "reasons", b.Items, cut)
 	} else {
 		to = appendField(to, "reason", first.Reason)
 	}

@@ -62,8 +62,10 @@ func (h *Host) closeAll(all []*conn, whose object.Principal) {
 		return
 	}
 	now := time.Now()
-	if last := h.roomLogged.Load(); now.UnixNano()-last > int64(roomLogEvery) && h.roomLogged.CompareAndSwap(last, now.UnixNano()) {
-		h.log.Warn("connections closed to make room: they waited, and their principal has most", "principal", string(whose), "closed", h.ledger.closedIdle.Load())
+	last := h.roomLogged.Load()
+	if now.UnixNano()-last > int64(roomLogEvery) && h.roomLogged.CompareAndSwap(last, now.UnixNano()) {
+		h.log.Warn("connections closed to make room: they waited, and their principal has most",
+			"principal", string(whose), "closed", h.ledger.closedIdle.Load())
 	}
 }
 

@@ -16,7 +16,9 @@ import (
 )
 
 func TestConnRoom(t *testing.T) {
-	for descriptors, want := range map[uint64]int{1 << 62: maxConns, 1 << 20: maxConns, 20_000: 15_904, 1024: 768, 256: 192, 100: 36, 10: 1} {
+	for descriptors, want := range map[uint64]int{
+		1 << 62: maxConns, 1 << 20: maxConns, 20_000: 15_904, 1024: 768, 256: 192, 100: 36, 10: 1,
+	} {
 		if got := connRoom(descriptors); got != want {
 			t.Errorf("%d descriptors: room for %d connections, want %d", descriptors, got, want)
 		}

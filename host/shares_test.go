@@ -48,7 +48,9 @@ func (a *answering) Invoke(_ context.Context, c *object.Call) (object.Reply, err
 func (*answering) EndConn(uint64) {}
 
 // sharingHost serves acme.gate with an audit log. set may change the host before anybody connects.
-func sharingHost(t *testing.T, text string, set func(*Host), invoke func(*object.Call) (object.Reply, error)) (h *Host, dir string) {
+func sharingHost(
+	t *testing.T, text string, set func(*Host), invoke func(*object.Call) (object.Reply, error),
+) (h *Host, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "scripts", "acme"), 0o755); err != nil {
@@ -115,11 +117,16 @@ func receive(t *testing.T, c io.Reader) *wire.Message {
 	return m
 }
 
+// goWith is the payload of a call of acme.gate in JSON.
+func goWith(argument string) []byte {
+	return []byte(`{"object":"acme.gate","method":"go","params":["` + argument + `"],"kwargs":{}}`)
+}
+
 // invoking is a call of acme.gate with an argument of so many bytes.
 func invoking(t *testing.T, bytes int) []byte {
 	t.Helper()
-	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke, Serializer: codec.ByID(codec.JSON).WireID(object.Pyro5),
-		Payload: []byte(`{"object":"acme.gate","method":"go","params":["` + strings.Repeat("x", bytes) + `"],"kwargs":{}}`)})
+	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke,
+		Serializer: codec.ByID(codec.JSON).WireID(object.Pyro5), Payload: goWith(strings.Repeat("x", bytes))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,10 +156,13 @@ func TestHalfSentMessages(t *testing.T) {
 		defer h.shares.mu.Unlock()
 		return h.shares.of["alice"]
 	}()
-	eventually(t, "all but two of the messages are refused", func() bool { return h.shares.bytes.Used() > most/2 && alice.bytes.Used() <= most })
+	eventually(t, "all but two of the messages are refused", func() bool {
+		return h.shares.bytes.Used() > most/2 && alice.bytes.Used() <= most
+	})
 	last := connectAs(t, h, "alice-1")
 	go func() { _, _ = last.Write(message) }() // as above
-	if m := receive(t, last); m.Flags&wire.Exception == 0 || !strings.Contains(string(m.Payload), "too many bytes in flight of principal alice: limit 8 MiB; not executed, try again") {
+	const full = "too many bytes in flight of principal alice: limit 8 MiB; not executed, try again"
+	if m := receive(t, last); m.Flags&wire.Exception == 0 || !strings.Contains(string(m.Payload), full) {
 		t.Errorf("one message too many was answered with %.300s", m.Payload)
 	}
 	if used := alice.bytes.Used(); used > most {
@@ -203,7 +213,8 @@ func TestUnreadAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := receive(t, last)
-		return strings.Contains(string(m.Payload), "too many bytes in flight of principal alice: limit 32 MiB; the call was executed, its result is lost")
+		return strings.Contains(string(m.Payload),
+			"too many bytes in flight of principal alice: limit 32 MiB; the call was executed, its result is lost")
 	})
 	if used := h.shares.bytes.Used(); used > most {
 		t.Errorf("%d bytes are held, and %d may be", used, most)
@@ -296,8 +307,7 @@ func TestOnewaysInFlight(t *testing.T) {
 	var calls []*wire.Message
 	for i := range 30 {
 		size := []int{7 << 10, 300 << 10}[i%2]
-		calls = append(calls, &wire.Message{Type: wire.Invoke, Flags: wire.Oneway,
-			Payload: []byte(`{"object":"acme.gate","method":"go","params":["` + strings.Repeat("x", size) + `"],"kwargs":{}}`)})
+		calls = append(calls, &wire.Message{Type: wire.Invoke, Flags: wire.Oneway, Payload: goWith(strings.Repeat("x", size))})
 	}
 	go func() { // ends with the host
 		for _, m := range calls {
@@ -353,28 +363,39 @@ func TestAmplification(t *testing.T) {
 	const rounds = 20
 	h, dir := sharingHost(t, sharesPolicy, nil, answerOne)
 	carol := connectAs(t, h, "carol-1")
+	inMsgpack := func(object, method string, n int) []byte {
+		return packed(t, 0, codec.Msgpack, emptyMaps(object, method, n))
+	}
+	plain, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke,
+		Serializer: codec.ByID(codec.Msgpack).WireID(object.Pyro5), Payload: emptyMaps("Pyro.Daemon", "ping", 13000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		n       = 990_000
+		daemon  = "Pyro.Daemon ping"
+		gate    = "acme.gate go"
+		over    = "limit exceeded: arguments of more than 12288 bytes, Pyro.Daemon takes at most 12288; not executed"
+		unknown = "unknown object"
+	)
+	inBatch := packed(t, wire.Batch, codec.Msgpack, emptyMaps("acme.gate", "<batch>", n))
+	inSerpent := packed(t, 0, codec.Serpent, []byte("('acme.gate','go',(["+strings.Repeat("{},", n)+"],),{})"))
+	inJSON := packed(t, 0, codec.JSON,
+		[]byte(`{"object":"acme.gate","method":"go","params":[[{}`+strings.Repeat(",{}", n)+`]],"kwargs":{}}`))
 	for what, c := range map[string]struct {
 		message []byte
 		answer  string
 		logged  string
 	}{
-		"to the daemon": {packed(t, 0, codec.Msgpack, emptyMaps("Pyro.Daemon", "ping", 990_000)),
-			"limit exceeded: arguments of more than 12288 bytes, Pyro.Daemon takes at most 12288; not executed", "Pyro.Daemon ping"},
-		"to the name server": {packed(t, 0, codec.Msgpack, emptyMaps("Pyro.NameServer", "list", 990_000)), "Pyro.NameServer takes at most 12288", "Pyro.NameServer list"},
-		"to the daemon, just short enough to be inflated": {packed(t, 0, codec.Msgpack, emptyMaps("Pyro.Daemon", "ping", 12000)),
-			"more than 256 elements", "Pyro.Daemon ping"},
-		"to the daemon, uncompressed": {func() []byte {
-			b, _ := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke, Serializer: codec.ByID(codec.Msgpack).WireID(object.Pyro5),
-				Payload: emptyMaps("Pyro.Daemon", "ping", 13000)})
-			return b
-		}(), "Pyro.Daemon takes at most 12288", "Pyro.Daemon ping"},
-		"to what carol may not call": {packed(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 990_000)), "unknown object", "acme.gate go"},
-		"to what is not there":       {packed(t, 0, codec.Msgpack, emptyMaps("acme.nosuch", "go", 990_000)), "unknown object", "acme.nosuch go"},
-		"a batch":                    {packed(t, wire.Batch, codec.Msgpack, emptyMaps("acme.gate", "<batch>", 990_000)), "unknown object", "acme.gate "},
-		"in serpent": {packed(t, 0, codec.Serpent, []byte("('acme.gate','go',(["+strings.Repeat("{},", 990_000)+"],),{})")),
-			"unknown object", "acme.gate go"},
-		"in json": {packed(t, 0, codec.JSON, []byte(`{"object":"acme.gate","method":"go","params":[[{}`+strings.Repeat(",{}", 990_000)+`]],"kwargs":{}}`)),
-			"unknown object", "acme.gate go"},
+		"to the daemon":               {inMsgpack("Pyro.Daemon", "ping", n), over, daemon},
+		"to the name server":          {inMsgpack("Pyro.NameServer", "list", n), "takes at most 12288", "Pyro.NameServer list"},
+		"to the daemon, inflated":     {inMsgpack("Pyro.Daemon", "ping", 12000), "more than 256 elements", daemon},
+		"to the daemon, uncompressed": {plain, "Pyro.Daemon takes at most 12288", daemon},
+		"to what carol may not call":  {inMsgpack("acme.gate", "go", n), unknown, gate},
+		"to what is not there":        {inMsgpack("acme.nosuch", "go", n), unknown, "acme.nosuch go"},
+		"a batch":                     {inBatch, unknown, "acme.gate "},
+		"in serpent":                  {inSerpent, unknown, gate},
+		"in json":                     {inJSON, unknown, gate},
 	} {
 		got := ""
 		bytes := spent(func() {
@@ -431,7 +452,8 @@ func TestInflatedBytesAreCounted(t *testing.T) {
 			if _, err := alice.Write(message); err != nil {
 				t.Fatal(err)
 			}
-			if m := receive(t, alice); !strings.Contains(string(m.Payload), "too many bytes in flight of principal alice: limit 1 MiB; not executed, try again") {
+			const full = "too many bytes in flight of principal alice: limit 1 MiB; not executed, try again"
+			if m := receive(t, alice); !strings.Contains(string(m.Payload), full) {
 				t.Fatalf("answered with %.300q", m.Payload)
 			}
 		}
@@ -456,7 +478,8 @@ limit "carol" {
 `, nil, answerOne)
 	carol := connectAs(t, h, "carol-1")
 	ping := func(c net.Conn, id string) string {
-		send(t, c, &wire.Message{Type: wire.Invoke, Payload: []byte(`{"object":"` + id + `","method":"ping","params":[],"kwargs":{}}`)})
+		payload := []byte(`{"object":"` + id + `","method":"ping","params":[],"kwargs":{}}`)
+		send(t, c, &wire.Message{Type: wire.Invoke, Payload: payload})
 		return string(receive(t, c).Payload)
 	}
 	for range 3 {
@@ -464,7 +487,8 @@ limit "carol" {
 			t.Fatalf("%q", got)
 		}
 	}
-	if got := ping(carol, "Pyro.Daemon"); !strings.Contains(got, "limit exceeded: 3/h calls of Pyro.Daemon; not executed") {
+	const over = "limit exceeded: 3/h calls of Pyro.Daemon; not executed"
+	if got := ping(carol, "Pyro.Daemon"); !strings.Contains(got, over) {
 		t.Errorf("the fourth: %q", got)
 	}
 	if got := ping(carol, "Pyro.NameServer"); got != "null" {

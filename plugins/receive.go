@@ -55,8 +55,8 @@ func (in intake) enter(ctx context.Context) error {
 
 func (in intake) leave() { <-in }
 
-// within runs a function that sends or receives a message of a stream that a plugin opened. If it takes too long, within
-// returns without it, and the caller has to end the stream.
+// within runs a function that sends or receives a message of a stream that a plugin opened. If it takes too long,
+// within returns without it, and the caller has to end the stream.
 func within(ctx context.Context, d time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }() // ends with the stream
@@ -78,8 +78,9 @@ func errSlow(d time.Duration) error {
 
 // newHostServer returns the server of what a plugin asks of the host.
 func newHostServer(service rpc.HostServer, budget Budget, opts ...grpc.ServerOption) *grpc.Server {
-	s := grpc.NewServer(append(opts, grpc.ConnectionTimeout(shakeTimeout), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
-		grpc.InitialWindowSize(requestWindow), grpc.InitialConnWindowSize(requestWindow),
+	s := grpc.NewServer(append(opts, grpc.ConnectionTimeout(shakeTimeout), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes), grpc.InitialWindowSize(requestWindow),
+		grpc.InitialConnWindowSize(requestWindow),
 		grpc.MaxRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxSendMsgSize(rpc.MaxMessageBytes))...)
 	in := newIntake()
 	method := func(name string, h grpc.StreamHandler) grpc.StreamDesc {
@@ -87,16 +88,20 @@ func newHostServer(service rpc.HostServer, budget Budget, opts ...grpc.ServerOpt
 	}
 	// The methods are served as streams, which look the same to the plugin: gRPC would receive a request whole, and
 	// any number of them at a time, before it asks for the method's handler.
-	s.RegisterService(&grpc.ServiceDesc{ServiceName: rpc.Host_ServiceDesc.ServiceName, HandlerType: (*rpc.HostServer)(nil), Streams: []grpc.StreamDesc{
+	methods := []grpc.StreamDesc{
 		method("Log", unary(in, budget, rpc.HostServer.Log)),
 		method("Proxy", unary(in, budget, rpc.HostServer.Proxy)),
 		method("Secret", unary(in, budget, rpc.HostServer.Secret)),
-	}}, service)
+	}
+	name := rpc.Host_ServiceDesc.ServiceName
+	s.RegisterService(&grpc.ServiceDesc{ServiceName: name, HandlerType: (*rpc.HostServer)(nil), Streams: methods}, service)
 	return s
 }
 
 // unary handles a method of one request and one answer, both of which the budget counts.
-func unary[In, Out any](in intake, budget Budget, call func(rpc.HostServer, context.Context, *In) (*Out, error)) grpc.StreamHandler {
+func unary[In, Out any](
+	in intake, budget Budget, call func(rpc.HostServer, context.Context, *In) (*Out, error),
+) grpc.StreamHandler {
 	return func(service any, s grpc.ServerStream) error {
 		request := new(In)
 		if err := in.enter(s.Context()); err != nil {
@@ -115,14 +120,17 @@ func unary[In, Out any](in intake, budget Budget, call func(rpc.HostServer, cont
 			return status.Errorf(codes.ResourceExhausted, "limit exceeded: %v", err)
 		}
 		defer budget.Release(size)
-		answer, err := call(service.(rpc.HostServer), s.Context(), request) //nolint:forcetypeassert // HandlerType says so
+		host := service.(rpc.HostServer) //nolint:forcetypeassert // HandlerType says so
+		answer, err := call(host, s.Context(), request)
 		if err != nil {
 			return err
 		}
 		var out any = answer
 		size = rpc.Size(answer)
 		if full := budget.Acquire(size); full != nil {
-			size, out = 0, failed(object.Errorf(object.CodeExhausted, "limit exceeded: %v; the call was executed, its result is lost", full))
+			size = 0
+			out = failed(object.Errorf(object.CodeExhausted,
+				"limit exceeded: %v; the call was executed, its result is lost", full))
 		}
 		defer budget.Release(size)
 		return within(s.Context(), sendTimeout, func() error { return s.SendMsg(out) })

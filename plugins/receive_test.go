@@ -94,8 +94,8 @@ func attack(conn net.Conn, streams int) *halfSender {
 	a.write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
 	a.write(h2Frame(frameSettings, 0, 0, nil))
 	var headers []byte
-	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", rpc.Host_Proxy_FullMethodName}, {":authority", "host"},
-		{"content-type", "application/grpc"}, {"te", "trailers"}} {
+	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", rpc.Host_Proxy_FullMethodName},
+		{":authority", "host"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
 		headers = append(append(headers, 0, byte(len(h[0]))), h[0]...)
 		headers = append(append(headers, byte(len(h[1]))), h[1]...)
 	}
@@ -250,8 +250,8 @@ func (l *limited) Release(n int) {
 	l.left += n
 }
 
-// TestRequestsAreCounted: requests of a plugin under way, and answers that it does not read, are taken from a budget and
-// given back.
+// TestRequestsAreCounted: requests of a plugin under way, and answers that it does not read, are taken from a budget
+// and given back.
 func TestRequestsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 4<<20 + 1000

@@ -95,7 +95,8 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	l.InFlight, _ = r.bytes(a, "in_flight", 64<<10, 1<<40)
 	if least := int64(r.p.MessageBytes()); l.InFlight > 0 && l.InFlight < least {
 		r.p.Warnings.add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", sizeText(least)),
-			"limit %q: a message may have %s; one above in_flight passes alone, and not if it is compressed", name, sizeText(least))
+			"limit %q: a message may have %s; one above in_flight passes alone, and not if it is compressed",
+			name, sizeText(least))
 	}
 	l.Streams, _ = r.count(a, "streams")
 	for _, s := range r.who(a, "name those whose calls are counted") {

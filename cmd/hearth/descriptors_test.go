@@ -28,7 +28,8 @@ limit "no bound of its own" {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	policy := filepath.Join(h.dir, "policy.hcl")
-	serve := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", "ulimit -n 300; exec \"$0\" serve --policy \"$1\"", h.bin, policy)
+	const command = `ulimit -n 300; exec "$0" serve --policy "$1"`
+	serve := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", command, h.bin, policy)
 	var log lockedBuffer
 	serve.Stdout, serve.Stderr, serve.Dir = &log, &log, h.dir
 	check(t, serve.Start())
@@ -45,7 +46,8 @@ limit "no bound of its own" {
 		return err == nil && got == int64(1)
 	})
 	connect, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Connect,
-		Serializer: codec.ByID(codec.JSON).WireID(object.Pyro5), Payload: []byte(`{"handshake":"hello","object":"Pyro.Daemon"}`)})
+		Serializer: codec.ByID(codec.JSON).WireID(object.Pyro5),
+		Payload:    []byte(`{"handshake":"hello","object":"Pyro.Daemon"}`)})
 	check(t, err)
 	for n := range 400 {
 		c, err := net.Dial("unix", h.unix)
