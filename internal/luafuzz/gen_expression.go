@@ -304,7 +304,7 @@ func (g *generator) joined(depth int) string {
 		part := g.quoted()
 		switch g.n(3) {
 		case 0:
-			part = g.operand(aNumber, depth)
+			part = "(" + g.number(depth) + ")"
 		case 1:
 			part = "(" + g.stringLeaf() + "):sub(1, 3)"
 		}
