@@ -68,6 +68,7 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Contex
 	if d.Instance != object.PerCall && slices.Contains(c.Chain, c.ID) {
 		return object.Reply{}, false, object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", c.ID)
 	}
+	began := time.Now()
 	n, err := pr.begin(c)
 	if err != nil {
 		return object.Reply{}, false, err
@@ -76,7 +77,7 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Contex
 	if err != nil {
 		err = outcome(ctx, err)
 	}
-	pr.finish(n, err)
+	pr.finish(n, began, err)
 	if object.CodeOf(err) == object.CodeUnavailable {
 		pr.lost(err)
 	}

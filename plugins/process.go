@@ -40,12 +40,13 @@ type process struct {
 	gone    chan struct{} // closed when all of it is gone
 	proxies chan struct{} // holds a slot for each call it makes
 
-	mu      sync.Mutex // guards what follows
-	calls   map[uint64]*object.Call
-	last    uint64
-	streams map[uint64]bool
-	used    time.Time
-	overdue int // calls in a row without an answer
+	mu       sync.Mutex // guards what follows
+	calls    map[uint64]*object.Call
+	last     uint64
+	streams  map[uint64]bool
+	used     time.Time
+	answered time.Time // when a call was last answered
+	overdue  int       // calls in a row without an answer, during which no other call was answered
 }
 
 var serials atomic.Uint64
@@ -314,15 +315,16 @@ func (pr *process) lost(cause error) {
 // lostTimeout is how long a process may outlive its connection. Its end is most often what broke it.
 const lostTimeout = time.Second
 
-// finish leaves a call. A plugin that lets call after call wait is ended.
-func (pr *process) finish(n uint64, err error) {
+// finish leaves a call that began at a time. A plugin that lets call after call wait is ended, unless it answers others
+// meanwhile: those then wait for their object, whose state would be lost.
+func (pr *process) finish(n uint64, began time.Time, err error) {
 	pr.mu.Lock()
 	delete(pr.calls, n)
 	pr.used = time.Now()
-	if object.CodeOf(err) == object.CodeDeadline {
+	if object.CodeOf(err) != object.CodeDeadline {
+		pr.answered, pr.overdue = pr.used, 0
+	} else if began.After(pr.answered) {
 		pr.overdue++
-	} else {
-		pr.overdue = 0
 	}
 	hung := pr.overdue >= maxOverdue
 	pr.mu.Unlock()

@@ -109,7 +109,7 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 	// A stream's source outlives the call, so the call's end must not end its context.
 	live, cancel := context.WithCancel(s.context(context.WithoutCancel(ctx), r))
 	unlink := context.AfterFunc(ctx, cancel)
-	v, err := s.run(live, o, r, args, kwargs)
+	v, err := s.run(live, ctx.Err, o, r, args, kwargs)
 	unlink()
 	if seq, ok := v.(sequence); ok && err == nil {
 		next, stop := iter.Pull2(iter.Seq2[any, error](seq.all))
@@ -128,10 +128,13 @@ func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Contex
 	return context.WithValue(ctx, callKey{}, u)
 }
 
-// run finds the instance and calls it.
-func (s *server) run(ctx context.Context, o *Object, r *rpc.CallRequest, args []any, kwargs Kwargs) (v any, err error) {
+// run finds the instance and calls it, unless the call is over by then: it may have waited for others of the instance.
+func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.CallRequest, args []any, kwargs Kwargs) (v any, err error) {
 	in, release := s.instance(o, r.GetConn())
 	defer release()
+	if err := over(); err != nil {
+		return nil, object.Errorf(object.CodeOf(err), "the call waited for others of its object until it was over; not executed")
+	}
 	if r.GetKind() == rpc.Kind_KIND_BATCH {
 		return s.batch(ctx, o, in, r, args)
 	}

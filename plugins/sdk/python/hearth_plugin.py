@@ -33,6 +33,7 @@ import re
 import struct
 import sys
 import threading
+import time
 import traceback
 import typing
 import uuid
@@ -703,7 +704,7 @@ def failure(code, message, class_name=""):
     return {"failure": {"code": code, "message": message, "class": class_name}}
 
 
-INVALID, NOT_FOUND = 1, 5
+INVALID, NOT_FOUND, DEADLINE = 1, 5, 7
 
 # --- The server -----------------------------------------------------------------------------
 
@@ -856,6 +857,8 @@ class Server:
         with self.under(r):
             try:
                 with self.instance(name, r.get("conn", 0)) as instance:
+                    if 0 < r.get("deadline_micros", 0) < time.time() * 1e6:  # it waited for others of the instance
+                        return failure(DEADLINE, "the call waited beyond its deadline; not executed")
                     if kind == BATCH:
                         v = self.batch(instance, r, names, args)
                     elif kind == GET:

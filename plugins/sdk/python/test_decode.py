@@ -1,4 +1,4 @@
-"""Attacks the decoding of arguments. It needs no host: python3 test_decode.py"""
+"""Attacks the decoding of arguments, and the queue of an instance. It needs no host: python3 test_decode.py"""
 
 import ast
 import math
@@ -111,6 +111,29 @@ class DecodeTest(unittest.TestCase):
         for written, want in (("b'a'", b"a"), ("u'a'", "a"), (" [ 1 , -2 ,+3, ] ", [1, -2, 3]), ("( 1 , )", (1,)), ("0x1F", 31), ("1_000", 1000), ("(-1.5-2e-9j)", -1.5 - 2e-9j),
                               ("1e30000", math.inf), ("{'a': -1e5, }", {"a": -1e5}), ("'\\\\'", "\\"), (".5", .5), ("5.", 5.0), ("-1e+5", -1e5), ("{1,2}", {1, 2})):
             self.assertEqual(sdk.decode("serpent", written.encode()), want, written)
+
+
+class CallTest(unittest.TestCase):
+    def test_over_while_waiting(self):
+        """A call whose deadline passed while it waited for others of its instance does not begin."""
+        began = []
+
+        @sdk.plugin(mode="single")
+        class Tool:
+            @sdk.method
+            def run(self):
+                began.append(1)
+                return len(began)
+
+        server = sdk.Server([Tool])
+        server.id = "acme.tool"
+        call = {"object": "acme.tool", "kind": sdk.INVOKE, "method": "run", "serializer": "json",
+                "payload": sdk.encode("json", {"object": "acme.tool", "method": "run", "params": [], "kwargs": {}})}
+        self.assertEqual(server.call(dict(call, deadline_micros=1))["failure"]["code"], sdk.DEADLINE)
+        self.assertEqual(began, [])
+        for more in ({}, {"deadline_micros": 1 << 62}):
+            self.assertNotIn("failure", server.call(dict(call, **more)))
+        self.assertEqual(len(began), 2)
 
 
 if __name__ == "__main__":
