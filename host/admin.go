@@ -51,7 +51,10 @@ func (h *Host) verbs() *http.ServeMux {
 // publicVerbs is what the loopback listener answers, to whoever asks.
 func (h *Host) publicVerbs() http.Handler {
 	m := http.NewServeMux()
-	m.HandleFunc("GET /metrics", h.showMetrics)
+	var last publicMetrics
+	m.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		writeMetrics(w, last.current(time.Now(), h.metrics))
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A page in a browser on this machine can be sent here under its own site's name.
 		if !thisMachine(r.Host) {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/account"
@@ -14,9 +15,32 @@ import (
 
 // showMetrics answers with all metrics. doc/metrics.md lists them. No label has more values
 // than there are tenants, codes or states, whatever callers do.
-func (h *Host) showMetrics(w http.ResponseWriter, _ *http.Request) {
+func (h *Host) showMetrics(w http.ResponseWriter, _ *http.Request) { writeMetrics(w, h.metrics()) }
+
+func writeMetrics(w http.ResponseWriter, text []byte) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	_, _ = w.Write(h.metrics())
+	_, _ = w.Write(text)
+}
+
+// publicEvery is how old the metrics may be that every user of this machine gets. They take the host's time and memory
+// in proportion to its objects, so they are made once for all who ask in that time.
+const publicEvery = time.Second
+
+// publicMetrics is the metrics as they were made last for the loopback listener. The zero value is empty.
+type publicMetrics struct {
+	mu   sync.Mutex // guards what follows
+	made time.Time
+	text []byte // never changed
+}
+
+// current returns the metrics at a time, made by make if those that were made last are too old.
+func (p *publicMetrics) current(now time.Time, make func() []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if age := now.Sub(p.made); p.text == nil || age < 0 || age >= publicEvery {
+		p.text, p.made = make(), now
+	}
+	return p.text
 }
 
 func (h *Host) metrics() []byte {
