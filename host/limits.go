@@ -32,6 +32,8 @@ func Limits() []Limit {
 		{"calls under way while several tenants are called", strconv.Itoa(turnCount())},
 		{"oneway calls of a connection under way", strconv.Itoa(maxOneways)},
 		{"item streams of a principal, without a limit", strconv.Itoa(maxStreams)},
+		{"lines of the log about one principal's connections and oneway calls", strconv.Itoa(peerLines) + " a second"},
+		{"size of a regular expression for the name server", strconv.Itoa(maxRegexSize)},
 		{"objects calling objects", strconv.Itoa(maxCallDepth) + " deep"},
 	}
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// loading is the value of package.loaded for a module that runs, and for one whose run failed.
-var loading = lua.NewUserData(loadingValue{}, nil)
-
+// loadingValue is in package.loaded for a module that runs, and for one whose run failed. Each state has a userdata of
+// its own for it: a count of memory marks what it finds.
 type loadingValue struct{}
 
 // require runs a module once in each run of the script and returns its result: a library, a value that the
@@ -18,7 +17,7 @@ type loadingValue struct{}
 func (s *State) require(L *lua.Thread) int {
 	name := L.CheckString(1)
 	L.Charge(10 + len(name)>>3)
-	if v := s.loaded.GetString(name); v == loading {
+	if v := s.loaded.GetString(name); v == s.loading {
 		L.RaiseError("loop or previous error loading module '%s'", s.shownModule(name))
 	} else if v.Truth() {
 		L.Push(v)
@@ -26,10 +25,10 @@ func (s *State) require(L *lua.Thread) int {
 	}
 	load := s.findModule(L, name)
 	key := lua.String(name)
-	L.RawSet(s.loaded, key, loading)
+	L.RawSet(s.loaded, key, s.loading)
 	v := L.Call(load, key)
 	if v.IsNil() {
-		if v = s.loaded.Get(key); v == loading {
+		if v = s.loaded.Get(key); v == s.loading {
 			v = lua.True
 		}
 	}

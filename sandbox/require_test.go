@@ -65,3 +65,25 @@ func TestModuleNamesInMessages(t *testing.T) {
 		t.Errorf("%d bytes: %s", len(text), text)
 	}
 }
+
+// TestStatesShareNoValue: states run in parallel, and a count of memory writes to every value that it finds. The race
+// detector reports a value that two of them have, such as that of a module whose run failed.
+func TestStatesShareNoValue(t *testing.T) {
+	const script = `
+pcall(require, "broken")
+local C = hearth.object { instance = "single" }
+function C.expose:f() return package.loaded end
+return C`
+	a := startWith(t, script, map[string]string{"broken": "error('x')"}, quick)
+	b, err := a.p.NewState(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(t.Context())
+	done := make(chan int64)
+	go func() { done <- b.Held() }()
+	mine := a.s.Held()
+	if other := <-done; mine <= 0 || other <= 0 {
+		t.Errorf("%d and %d bytes are held", mine, other)
+	}
+}

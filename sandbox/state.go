@@ -33,6 +33,7 @@ type State struct {
 	defs     []*definition // made by hearth.object and not yet returned
 	def      *definition
 	loaded   *lua.Table // package.loaded: modules, and loading for those without a result
+	loading  lua.Value  // a loadingValue
 	used     bool       // an instance was made
 	pristine pristine   // in mode "call": what the run left
 	vain     int        // runs in a row that were noted in vain

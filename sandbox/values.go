@@ -55,6 +55,7 @@ func (s *State) makeMetatables() {
 		*to = protectedTable(L, name)
 	}
 	s.null = lua.NewUserData(nullValue{}, mt.null)
+	s.loading = lua.NewUserData(loadingValue{}, nil)
 	setNative(mt.null, "__tostring", func(L *lua.Thread) int { return L.PushString("null") })
 	setNative(mt.exception, "__tostring", func(L *lua.Thread) int {
 		class, _, message := s.exceptionParts(L.CheckTable(1))
