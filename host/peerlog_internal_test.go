@@ -71,8 +71,10 @@ func TestLogFlood(t *testing.T) {
 		_, _ = nc.Read(make([]byte, 100)) // until it is closed
 		nc.Close()
 	}
-	eventually(t, "the dropped lines are reported", func() bool { return strings.Contains(log.String(), "lines about a peer were dropped") })
 	most := peerLines * (2 + int(time.Since(begun)/time.Second))
+	if connections > most { // or the machine was so slow that all had their lines
+		eventually(t, "the dropped lines are reported", func() bool { return strings.Contains(log.String(), "lines about a peer were dropped") })
+	}
 	if n := strings.Count(log.String(), "connection refused"); n < peerLines || n > most {
 		t.Errorf("%d connections made %d lines, want %d to %d", connections, n, peerLines, most)
 	}
