@@ -34,7 +34,7 @@ local function environment()
   for k, v in pairs(home) do
     if not hidden[k] then env[k] = type(v) == "table" and copy(v) or v end
   end
-  env.debug = { traceback = debug.traceback, getinfo = debug.getinfo }
+  env.debug = { traceback = debug.traceback, getinfo = debug.getinfo, getmetatable = debug.getmetatable }
   env.os = { time = os.time, date = os.date, clock = os.clock, difftime = os.difftime }
   env._G = env
   for k in pairs(string_meta) do string_meta[k] = nil end

@@ -69,7 +69,8 @@ func (l *Library) openStubs() {
 	})
 	l.tables["io"].SetString("stdout", stream)
 	l.tables["io"].SetString("stderr", stream)
-	l.Add("debug", map[string]lua.Native{"traceback": traceback, "getinfo": getInfo})
+	// Unlike in PUC, getmetatable respects __metatable: the host's own values have shared metatables.
+	l.Add("debug", map[string]lua.Native{"traceback": traceback, "getinfo": getInfo, "getmetatable": baseGetMetatable})
 	l.Add("package", nil)
 	p := l.tables["package"]
 	p.SetString("config", lua.String("/\n;\n?\n!\n-"))
