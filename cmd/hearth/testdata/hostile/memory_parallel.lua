@@ -1,4 +1,4 @@
--- beside 20: me attack -> error ~"limit exceeded"
+-- beside 12: me attack -> error ~"limit exceeded"
 -- call: me ping -> result true
 local O = hearth.object { instance = "call" }
 -- Each holds less than it may, all together more than the worker has.
