@@ -111,7 +111,7 @@ func Atan2(y, x float64) float64 {
 	const least, most = 0x1p-400, 0x1p400
 	a, b := math.Abs(x), math.Abs(y)
 	if !(least < a && a < most && least < b && b < most) {
-		return math.Atan2(y, x)
+		return math.Copysign(math.Atan2(y, x), y) // Go's loses the sign if y/x is too small
 	}
 	return refined(math.Atan2(y, x), double{hi: y}, double{hi: x})
 }

@@ -222,6 +222,9 @@ func TestAtan2(t *testing.T) {
 			t.Errorf("Atan2(%v, %v) = %v, want %v", y, x, got, want)
 		}
 	}
+	if got := Atan2(-1e-276, -1e53); got != -math.Pi {
+		t.Errorf("Atan2(-1e-276, -1e53) = %v, want -pi", got)
+	}
 	for _, p := range [][2]float64{{0, -1}, {1, 0}, {math.Copysign(0, -1), -1}, {1e300, 1e-300}, {math.Inf(1), math.Inf(-1)}} {
 		if got, want := Atan2(p[0], p[1]), math.Atan2(p[0], p[1]); got != want {
 			t.Errorf("Atan2(%v, %v) = %v, want %v", p[0], p[1], got, want)
