@@ -82,7 +82,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 func (s *State) enter(ctx context.Context, r *Request) {
 	s.ctx, s.req, s.calling, s.want = ctx, r, true, r.Traceback
 	s.meter.begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
-	s.enc.bytes = s.p.limits.ResultBytes
+	s.enc.allow(s.p.limits.ResultBytes)
 	s.vm.Clear()
 }
 

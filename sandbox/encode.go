@@ -22,6 +22,7 @@ type encoder struct {
 	left     int          // elements that may still be written
 	owed     int          // steps for what was written since the limits were checked
 	bytes    int          // and bytes of texts
+	most     int          // and in all
 	written  int          // bytes of texts that were written in this call
 	reserved int          // and that memory of the process was reserved for
 	open     []*lua.Table // the tables being written, outermost first
@@ -43,6 +44,9 @@ const bufferGarbage = 5
 
 // freeBuffer is how many bytes of a result no memory is reserved for.
 const freeBuffer = 256 << 10
+
+// allow sets how many bytes of texts the values may have in all.
+func (e *encoder) allow(n int) { e.bytes, e.most = n, n }
 
 // rest lets go of what the last values needed: it would be kept, uncounted, until there are others.
 func (e *encoder) rest() {
@@ -234,7 +238,7 @@ func (e *encoder) spend(n int) error {
 		e.reserved += more
 	}
 	if e.bytes -= n; e.bytes < 0 {
-		return e.wrong("has more than " + strconv.Itoa(e.s.p.limits.ResultBytes) + " bytes in all")
+		return e.wrong("has more than " + strconv.Itoa(e.most) + " bytes in all")
 	}
 	return nil
 }

@@ -201,7 +201,7 @@ func (s *State) encodeException(r *Request, to object.Sink, class string, args [
 	s.enc.begin(to, r.Protocol, "the exception's args")
 	// The result that it may be about is not sent, and it has to say why.
 	// Secrets are searched for in all of its texts, which takes long.
-	s.enc.bytes = min(max(s.p.limits.ResultBytes, maxMessage), maxExceptionBytes)
+	s.enc.allow(min(max(s.p.limits.ResultBytes, maxMessage), maxExceptionBytes))
 	var trace []string
 	if r.Traceback {
 		trace = s.trace

@@ -31,7 +31,7 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 	if raised != nil {
 		return false, s.raisedError(raised.Value)
 	}
-	s.enc.bytes = s.p.limits.ResultBytes
+	s.enc.allow(s.p.limits.ResultBytes)
 	s.enc.begin(to, object.Pyro5, "state")
 	if err := s.writeStack(); err != nil {
 		if class, msg, ok := s.failure(err); ok {

@@ -419,6 +419,7 @@ func TestErrors(t *testing.T) {
 		{"return {x = {print}}", "builtins.TypeError", "result.x[1] is a function"},
 		{"local t = {}; t[1] = t; return t", "builtins.TypeError", "contains itself"},
 		{"return '\\255'", "builtins.TypeError", "hearth.bytes"},
+		{"error(hearth.exception('ValueError', 'x', ('y'):rep(2e6)))", "Pyro5.errors.PyroError", "has more than 1048576 bytes in all"},
 		{"setmetatable(hearth.list{}, {})", "builtins.RuntimeError", "protected"},
 	} {
 		t.Run(tc.body, func(t *testing.T) { start(t, method(tc.body)).call("f").raises(t, tc.class, tc.text) })
