@@ -35,8 +35,8 @@ func (s *State) Report(u *Usage) { s.meter.fence.usage = u }
 // limit is exceeded at the earliest when what was in use at the last count, and all that was allocated since,
 // exceed it. Only then the values in use are counted again. The limit holds within an eighth.
 //
-// Garbage of all states of the process is bounded by its soft memory limit: near it, a call that has itself
-// allocated more than its limit is ended, and not the process, and any other one waits. As memory is counted before it is allocated, what one
+// Garbage of all states of the process is bounded by its soft memory limit: near it, a call waits until the budget of
+// the process has ended those that hold most. As memory is counted before it is allocated, what one
 // allocation takes is known then.
 type fence struct {
 	s       *State
@@ -102,9 +102,6 @@ func (f *fence) check() *object.Error {
 	if coming := allocated - f.sampled; coming >= sampleEvery {
 		f.sampled = allocated
 		if !processRoom.take(&f.share, coming) {
-			if allocated-f.began > f.limit {
-				return f.exceeded()
-			}
 			return f.await(&f.share, coming)
 		}
 	}
