@@ -172,7 +172,7 @@ func (l *Log) put(wait waiting, appendTo func([]byte) []byte) error {
 	b := l.cur
 	if full := l.closed || len(b.lines) > maxQueue; full || l.hangs && wait == decision {
 		defer l.mu.Unlock()
-		switch wait {
+		switch wait { //nolint:exhaustive // the others need nothing
 		case noWait:
 			l.dropped++
 			l.lost.Add(1)

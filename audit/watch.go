@@ -63,10 +63,10 @@ func (s *stopwatch) look(now time.Time) time.Duration {
 func (s *stopwatch) report(d time.Duration, t *watchTimes, what, path string, log *slog.Logger) {
 	switch {
 	case s.warned > 0 && (d == 0 || d < s.warned): // it may be the next one already
-		log.Info("audit log: "+what+" has finished", "path", path, "took_at_least", s.warned.Round(time.Second))
+		log.Info("audit log: "+what+" has finished", "path", path, "took_at_least", s.warned.Round(time.Second)) //nolint:sloglint // two operations
 		s.warned = 0
 	case s.warned == 0 && d >= t.warn, s.warned > 0 && d >= s.warned+t.again:
-		log.Warn("audit log: "+what+" has not finished for "+d.Round(time.Second).String(), "path", path)
+		log.Warn("audit log: "+what+" has not finished for "+d.Round(time.Second).String(), "path", path) //nolint:sloglint // likewise
 		s.warned = d
 	}
 }

@@ -87,7 +87,7 @@ func (c *checkup) errors(err error) {
 	if err == nil {
 		return
 	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it takes joined errors apart
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range many.Unwrap() {
 			c.errors(one)
 		}

@@ -65,7 +65,7 @@ func (h *Host) logPeer(who object.Principal, level slog.Level, msg string, attrs
 	may, first := h.peerLog.pass(who, time.Now())
 	switch {
 	case may:
-		h.log.Log(context.Background(), level, msg, attrs...)
+		h.log.Log(context.Background(), level, msg, attrs...) //nolint:sloglint // callers pass constants
 	case first:
 		time.AfterFunc(time.Second, func() {
 			h.log.Warn("lines about a peer were dropped", "principal", string(who), "lines", h.peerLog.take(who), "per_second", peerLines)

@@ -170,7 +170,7 @@ func relate(facts map[string][]literal) {
 // holds reports whether some value of a fact satisfies its literals.
 func (s *search) holds(fact string, facts map[string][]literal) bool {
 	literals := facts[fact]
-	switch variables[fact].kind {
+	switch variables[fact].kind { //nolint:exhaustive // the others need nothing
 	case numberKind:
 		return numberFits(literals, math.MaxUint32)
 	case clockKind:

@@ -132,7 +132,7 @@ func (e *encoder) value(v lua.Value) error {
 	if err := e.owe(elementSteps); err != nil {
 		return err
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the others need nothing
 	case lua.StringKind:
 		text, _ := v.AsString()
 		return e.text(text)

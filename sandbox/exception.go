@@ -232,7 +232,7 @@ func (s *State) cleanText(t string) string {
 
 // plainText shows a value without running any code of the script.
 func (s *State) plainText(v lua.Value) string {
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the others need nothing
 	case lua.StringKind, lua.NumberKind, lua.BoolKind, lua.NilKind:
 		return lua.Describe(v)
 	case lua.TableKind:

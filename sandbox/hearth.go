@@ -133,8 +133,8 @@ func (s *State) callerTable(L *lua.Thread) int {
 	t.SetString("principal", lua.String(string(c.Principal)))
 	t.SetString("tenant", lua.String(string(c.Tenant)))
 	t.SetString("correlation", lua.String(uuidText(s.req.Corr)))
-	t.SetString("address", lua.String(string(c.Peer.Addr)))
-	t.SetString("channel", lua.String(string(c.Peer.Channel)))
+	t.SetString("address", lua.String(c.Peer.Addr))
+	t.SetString("channel", lua.String(c.Peer.Channel))
 	if c.Peer.Way == object.WayPeer {
 		t.SetString("uid", lua.Int(int(c.Peer.UID)))
 	}

@@ -129,7 +129,7 @@ const (
 // await waits until so many bytes fit into the process, whose budget ends the calls that hold most meanwhile.
 func (f *fence) await(s *share, coming int64) *object.Error {
 	for turn := range roomTurns {
-		time.Sleep(roomTurn)
+		<-time.After(roomTurn)
 		if why := f.s.meter.ended(); why != nil {
 			return why
 		}

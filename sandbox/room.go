@@ -92,8 +92,8 @@ func (r *heapRoom) tryCollect(s *share) {
 // heap returns the bytes of the process's heap, garbage included, and at how many it is collected next.
 func (r *heapRoom) heap(s *share, soft int64) (held, due int64) {
 	metrics.Read(s.samples[:])
-	held = int64(s.samples[0].Value.Uint64()) //nolint:gosec // memory has fewer bytes
+	held = int64(s.samples[0].Value.Uint64())
 	// What was live at the end of a collection may include much that was made while it ran.
-	base := min(r.collected.Load(), int64(s.samples[1].Value.Uint64())) //nolint:gosec // likewise
+	base := min(r.collected.Load(), int64(s.samples[1].Value.Uint64()))
 	return held, base + max(soft-base, soft/4)/2
 }

@@ -125,7 +125,7 @@ func pair(t *testing.T) (near, far net.Conn) {
 
 // show has a client without a certificate's key open TLS with a chain. It returns the host's error
 // and how many bytes the host read.
-func show(t *testing.T, key crypto.Signer, chain ...[]byte) (error, int) { //nolint:revive // the error is the result
+func show(t *testing.T, key crypto.Signer, chain ...[]byte) (error, int) { //nolint:revive,staticcheck // the error is the result
 	t.Helper()
 	host := forge(t, "host", "host", testKey.Public())
 	root, err := x509.ParseCertificate(forge(t, "root", "root", testKey.Public()))

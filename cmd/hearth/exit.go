@@ -37,8 +37,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 // the command's standard error by then.
 func run(ctx context.Context, root *cobra.Command, args []string) int {
 	out, errOut := &printable{w: root.OutOrStdout()}, &printable{w: root.ErrOrStderr()}
-	defer out.Close()
-	defer errOut.Close()
+	defer func() { _ = errors.Join(out.Close(), errOut.Close()) }() // there is nowhere to report it
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.SetArgs(shieldNegatives(root, args))

@@ -95,7 +95,7 @@ func lineAt(lines []string, i int) string {
 
 func readFile(t *testing.T, path string) string {
 	t.Helper()
-	b, err := os.ReadFile(path) //nolint:gosec // a file of the test's
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,4 @@ const (
 	kindExprs
 )
 
-func (n *node) isStatement() bool { return n.kind > kindBlock && n.kind <= kindBreak }
-
 func (n *node) isExpression() bool { return n.kind >= kindLiteral && n.kind <= kindTable }

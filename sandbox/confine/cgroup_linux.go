@@ -126,7 +126,7 @@ func (g *group) base(controller, memberships, root string) (string, error) {
 		return "", errors.New("the host is in no group of it")
 	}
 	own := filepath.Join(mount, path)
-	if _, err := os.Stat(own); err != nil {
+	if _, err := os.Stat(own); err != nil { //nolint:gosec // the kernel names the group
 		own = mount // inside a container only its own part is mounted
 	}
 	if g.version == 1 {

@@ -156,7 +156,7 @@ enter:
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 
-		case code.Add_:
+		case code.AddV:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
@@ -164,10 +164,10 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Add_, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
+			v := L.arith(code.AddV, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
-		case code.Sub_:
+		case code.SubV:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
@@ -175,10 +175,10 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Sub_, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
+			v := L.arith(code.SubV, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
-		case code.Mul_:
+		case code.MulV:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
@@ -186,10 +186,10 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Mul_, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
+			v := L.arith(code.MulV, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
-		case code.Div_:
+		case code.DivV:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
@@ -197,10 +197,10 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Div_, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
+			v := L.arith(code.DivV, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
-		case code.Mod_:
+		case code.ModV:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
@@ -208,10 +208,10 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Mod_, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
+			v := L.arith(code.ModV, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
-		case code.Pow_:
+		case code.PowV:
 			b, c := &r[uint8(i>>16)], &r[uint8(i>>24)]
 			if b.IsNumber() && c.IsNumber() {
 				x, y := b.number(), c.number()
@@ -220,7 +220,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Pow_, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
+			v := L.arith(code.PowV, *b, *c, int(uint8(i>>16)), int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.AddK:
@@ -231,7 +231,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Add_, *b, *c, int(uint8(i>>16)), -1)
+			v := L.arith(code.AddV, *b, *c, int(uint8(i>>16)), -1)
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.SubK:
@@ -242,7 +242,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Sub_, *b, *c, int(uint8(i>>16)), -1)
+			v := L.arith(code.SubV, *b, *c, int(uint8(i>>16)), -1)
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.MulK:
@@ -253,7 +253,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Mul_, *b, *c, int(uint8(i>>16)), -1)
+			v := L.arith(code.MulV, *b, *c, int(uint8(i>>16)), -1)
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.DivK:
@@ -264,7 +264,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Div_, *b, *c, int(uint8(i>>16)), -1)
+			v := L.arith(code.DivV, *b, *c, int(uint8(i>>16)), -1)
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.ModK:
@@ -275,7 +275,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Mod_, *b, *c, int(uint8(i>>16)), -1)
+			v := L.arith(code.ModV, *b, *c, int(uint8(i>>16)), -1)
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.PowK:
@@ -287,7 +287,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Pow_, *b, *c, int(uint8(i>>16)), -1)
+			v := L.arith(code.PowV, *b, *c, int(uint8(i>>16)), -1)
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.KAdd:
@@ -298,7 +298,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Add_, *b, *c, -1, int(uint8(i>>24)))
+			v := L.arith(code.AddV, *b, *c, -1, int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.KSub:
@@ -309,7 +309,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Sub_, *b, *c, -1, int(uint8(i>>24)))
+			v := L.arith(code.SubV, *b, *c, -1, int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.KMul:
@@ -320,7 +320,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Mul_, *b, *c, -1, int(uint8(i>>24)))
+			v := L.arith(code.MulV, *b, *c, -1, int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.KDiv:
@@ -331,7 +331,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Div_, *b, *c, -1, int(uint8(i>>24)))
+			v := L.arith(code.DivV, *b, *c, -1, int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.KMod:
@@ -342,7 +342,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Mod_, *b, *c, -1, int(uint8(i>>24)))
+			v := L.arith(code.ModV, *b, *c, -1, int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.KPow:
@@ -354,7 +354,7 @@ enter:
 				continue
 			}
 			ci.pc = pc
-			v := L.arith(code.Pow_, *b, *c, -1, int(uint8(i>>24)))
+			v := L.arith(code.PowV, *b, *c, -1, int(uint8(i>>24)))
 			r = (*[window]Value)(L.stack[base:])
 			r[a] = v
 		case code.Unm:

@@ -22,13 +22,13 @@ const (
 )
 
 // fast returns a metamethod of a metatable, which may be nil, remembering that it has none.
-func (mt *Table) fast(bit uint8, name *text) Value {
-	if mt == nil || mt.absent&bit != 0 {
+func (t *Table) fast(bit uint8, name *text) Value {
+	if t == nil || t.absent&bit != 0 {
 		return Nil
 	}
-	v := mt.getText(name)
+	v := t.getText(name)
 	if v.ref == nil {
-		mt.absent |= bit
+		t.absent |= bit
 	}
 	return v
 }
@@ -248,13 +248,13 @@ func (L *Thread) arith(op code.Op, a, b Value, aReg, bReg int) Value {
 	if ok {
 		var y float64
 		if y, ok = L.toNumber(b); ok {
-			if op == code.Pow_ {
+			if op == code.PowV {
 				return Number(L.power(x, y))
 			}
-			return Number(syntax.Arith(syntax.Op(op-code.Add_), x, y))
+			return Number(syntax.Arith(syntax.Op(op-code.AddV), x, y))
 		}
 	}
-	name := arithNames[op-code.Add_]
+	name := arithNames[op-code.AddV]
 	h := L.event(a, name)
 	if h.ref == nil {
 		h = L.event(b, name)

@@ -235,7 +235,7 @@ func TestSilentWorker(t *testing.T) {
 	unknown, not := 0, 0
 	for range cap(calls) {
 		switch err := <-calls; {
-		case err == errEnded: //nolint:errorlint // it is not wrapped
+		case err == errEnded:
 			not++
 		case object.CodeOf(err) == object.CodeUnavailable && strings.Contains(err.Error(), "whether it was executed is unknown"):
 			unknown++

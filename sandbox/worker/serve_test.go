@@ -133,7 +133,7 @@ func (c *client) read(n int, other func(typ link.Type, id uint64, body []byte)) 
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := in.Run(false); err != errStop { //nolint:errorlint // it is ours
+	if err := in.Run(false); err != errStop {
 		c.t.Fatalf("after %d of %d answers: %v", len(answers), n, err)
 	}
 	return answers

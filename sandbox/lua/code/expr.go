@@ -267,11 +267,11 @@ func (c *compiler) binary(e *syntax.Binary, done bool, at, dst int) {
 		c.boolean(e, dst)
 		return
 	}
-	op := Op(e.Op) + Add_
+	op := Op(e.Op) + AddV
 	if k, ok := arithConst(e.Left); ok && !done {
 		right := c.operand(e.Right, at)
 		c.line = e.Line
-		c.emit(op-Add_+KAdd, dst, 0, right, c.constant(k))
+		c.emit(op-AddV+KAdd, dst, 0, right, c.constant(k))
 		return
 	}
 	left := at
@@ -280,7 +280,7 @@ func (c *compiler) binary(e *syntax.Binary, done bool, at, dst int) {
 	}
 	if k, ok := arithConst(e.Right); ok {
 		c.line = e.Line
-		c.emit(op-Add_+AddK, dst, left, 0, c.constant(k))
+		c.emit(op-AddV+AddK, dst, left, 0, c.constant(k))
 		return
 	}
 	right := c.any(e.Right)

@@ -24,12 +24,12 @@ const (
 	NewTable            // R[A] = {}, room for B positional and C other fields, both in floating point bytes
 	Self                // R[A+1] = R[B]; R[A] = R[B][K[D]], K[D] at most MaxName bytes long
 
-	Add_ // R[A] = R[B] + R[C]
-	Sub_
-	Mul_
-	Div_
-	Mod_
-	Pow_
+	AddV // R[A] = R[B] + R[C]
+	SubV
+	MulV
+	DivV
+	ModV
+	PowV
 	AddK // R[A] = R[B] + K[D]
 	SubK
 	MulK
@@ -106,7 +106,7 @@ const MaxName = 128
 // Op returns the operation.
 func (i Instr) Op() Op { return Op(i) }
 
-// A, B, C and D return the operands.
+// A returns the first operand.
 func (i Instr) A() int { return int(uint8(i >> 8)) }
 
 // B returns the second operand.

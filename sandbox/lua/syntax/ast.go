@@ -6,7 +6,7 @@ type Expr interface{ expr() }
 // Stmt is a statement.
 type Stmt interface{ stmt() }
 
-// Expressions. Line is the line of the last token that belongs to the node, which is where
+// Nil and the types below are expressions. Line is the line of the last token that belongs to the node, which is where
 // PUC reports an error in it. For a call it is the line of the opening parenthesis.
 type (
 	Nil    struct{}
@@ -93,7 +93,7 @@ const (
 	Len
 )
 
-// Statements.
+// LocalStmt and the types below are statements.
 type (
 	// LocalStmt is "local Names = Exprs".
 	LocalStmt struct {
