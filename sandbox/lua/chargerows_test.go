@@ -161,6 +161,8 @@ var chargeRows = []chargeRow{
 		"assert(1) pcall(assert, false)", 0, constant},
 	{"assert", "local s = ('x'):rep(N)",
 		"pcall(assert, false, s)", 0, linear},
+	{"debug.getmetatable", "local t = setmetatable({}, {})",
+		"debug.getmetatable(t)", 0, constant},
 	{"getmetatable setmetatable", "local t = setmetatable({}, {})",
 		"setmetatable(t, getmetatable(t))", 0, constant},
 	{"rawequal", "local a, b = ('x'):rep(N), ('x'):rep(N)",
