@@ -95,7 +95,7 @@ func (v *verifier) gone(before []string) {
 			return
 		}
 	}
-	v.begun, v.torn = false, ""
+	v.begun, v.torn, v.kept = false, "", nil
 	v.report.Files, v.report.Records = 0, 0
 }
 

@@ -65,11 +65,11 @@ audit { keep = 1 }
 
 // hearth is a host at work, in a folder of its own.
 type hearth struct {
-	p     *process
-	dir   string
-	plain string // address of the listener for peers and keys
-	tls   string
-	calls uint64 // that were measured
+	p        *process
+	dir      string
+	plain    string // address of the listener for peers and keys
+	tls      string
+	messages uint64 // calls and batches that were measured
 }
 
 // startHearth runs a host that serves bench.work and many more objects like it.
@@ -172,8 +172,8 @@ func (h *hearth) prove() error {
 	if err != nil {
 		return err
 	}
-	if n < h.calls {
-		return fmt.Errorf("hearth's audit log has %d records, and there were %d calls: it was not measured with its protections on", n, h.calls)
+	if n < h.messages {
+		return fmt.Errorf("hearth's audit log has %d records, and there were %d calls and batches: it was not measured with its protections on", n, h.messages)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (b *bench) rounds(ctx context.Context, rows []row) error {
 					return fmt.Errorf("%s, %s, %s: %w", r.load, r.work, c.subject, err)
 				}
 				if c.host != nil {
-					c.host.calls += uint64(s.calls)
+					c.host.messages += uint64(len(s.times)) // a batch is one record
 				}
 				c.samples = append(c.samples, s)
 			}
