@@ -32,7 +32,7 @@ func withToken(t *testing.T) (*Host, string, *enroll.Token, *conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h, dir, tok, &conn{caller: object.Caller{Principal: object.Principal(enrollPrefix + tok.ID)}}
+	return h, dir, tok, &conn{h: h, caller: object.Caller{Principal: object.Principal(enrollPrefix + tok.ID)}}
 }
 
 // TestEnrolmentCutShort has an enrolment fail after the proof was made and before the

@@ -247,7 +247,13 @@ func TestResources(t *testing.T) {
 			args  []any
 			check func(*testing.T, string)
 		}{
-			{"fork-bomb", forks, []any{"bomb"}, between(1, 256)},
+			// The plugin's own runtime ends it if it needs a thread while there is no room for one.
+			{"fork-bomb", forks, []any{"bomb"}, func(t *testing.T, got string) {
+				t.Helper()
+				if got != "gone" {
+					between(1, 256)(t, got)
+				}
+			}},
 			{"no-forks", base, []any{"bomb"}, between(0, 0)},
 			{"thread-bomb", base, []any{"threads"}, ends},
 			{"memory", base, []any{"memory", int64(2 << 30)}, ends},

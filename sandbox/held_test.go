@@ -8,6 +8,7 @@ import (
 	"runtime/metrics"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
@@ -155,7 +156,7 @@ func TestGarbageIsCollectedEarly(t *testing.T) {
 	const soft = 256 << 20
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(soft))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	h := startLimited(t, method("local p = hearth.proxy('acme.other') for i = 1, 100 do local s = ('x'):rep(8e6) .. i p:look() end"), object.Limits{Steps: 1 << 40})
+	h := startLimited(t, method("local p = hearth.proxy('acme.other') for i = 1, 100 do local s = ('x'):rep(8e6) .. i p:look() end"), object.Limits{Steps: 1 << 40, Wall: 10 * time.Minute})
 	var most uint64
 	h.e.proxy = func(r *sandbox.ProxyCall) error {
 		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}

@@ -25,14 +25,13 @@ var processRoom heapRoom
 
 // share is the part of the room that a state has taken.
 type share struct {
-	bytes   int64
-	samples [2]metrics.Sample
+	bytes  int64
+	sample [1]metrics.Sample
 }
 
 func newShare() share {
 	var s share
-	s.samples[0].Name = "/memory/classes/heap/objects:bytes"
-	s.samples[1].Name = "/gc/heap/live:bytes" // when it was last collected
+	s.sample[0].Name = "/memory/classes/heap/objects:bytes"
 	return s
 }
 
@@ -91,9 +90,12 @@ func (r *heapRoom) tryCollect(s *share) {
 
 // heap returns the bytes of the process's heap, garbage included, and at how many it is collected next.
 func (r *heapRoom) heap(s *share, soft int64) (held, due int64) {
-	metrics.Read(s.samples[:])
-	held = int64(s.samples[0].Value.Uint64())
-	// What was live at the end of a collection may include much that was made while it ran.
-	base := min(r.collected.Load(), int64(s.samples[1].Value.Uint64()))
+	metrics.Read(s.sample[:])
+	held = int64(s.sample[0].Value.Uint64())
+	base := r.collected.Load()
+	for held < base && !r.collected.CompareAndSwap(base, held) { // the runtime has collected meanwhile
+		base = r.collected.Load()
+	}
+	base = min(base, held)
 	return held, base + max(soft-base, soft/4)/2
 }

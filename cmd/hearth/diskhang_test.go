@@ -123,9 +123,7 @@ permit "the tests may call" {
 	check(t, os.WriteFile(script, append(text, "\n-- changed\n"...), 0o644))
 	run("reload")
 	for _, line := range []string{"policy changed", "object changed"} {
-		if !strings.Contains(h.log.String(), line) {
-			t.Errorf("after the reload the log does not have %q", line)
-		}
+		h.awaitLog(ctx, t, line)
 	}
 	if n := h.metrics(t)["hearth_audit_stalled_seconds"]; n < 1 {
 		t.Errorf("the metrics show a stall of %d seconds", n)

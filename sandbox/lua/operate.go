@@ -449,8 +449,8 @@ func (L *Thread) join(list []Value) Value {
 		}
 	}
 	L.checkString(size)
-	L.Allocate(textSize + size)
 	L.vm.charge(numbers)
+	L.Allocate(textSize + size)
 	b := make([]byte, 0, size)
 	for _, v := range list {
 		if v.Kind() == StringKind {

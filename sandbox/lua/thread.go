@@ -88,7 +88,8 @@ func (L *Thread) ChargeBytes(n int) {
 }
 
 // Allocate notes that n bytes are about to be allocated for the script's values and charges for them: for the
-// allocation, for clearing or filling the memory, and for its collection.
+// allocation, for clearing or filling the memory, and for its collection. The allocation comes before any other charge:
+// with that, the memory of the process that was taken for it is given back.
 func (L *Thread) Allocate(n int) {
 	L.vm.Allocated += int64(n)
 	L.vm.charge(allocationSteps + n>>4)

@@ -112,7 +112,7 @@ type holder struct {
 // endLargestLocked ends the instance that holds most. It reports whether memory is free afterwards: a running call
 // ends a little later, and no instance is ended that holds less than a part of the limit.
 func (m *memory) endLargestLocked(self *actor, live int64) bool {
-	var largest holder // of those at rest
+	var largest, forgetful holder // of those at rest, and of those of them that are missed by no caller
 	var known int64
 	var running []*actor
 	for a := range m.actors {
@@ -125,9 +125,15 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 		if held > largest.held {
 			largest = holder{a, held}
 		}
+		if held > forgetful.held && !a.remembers() {
+			forgetful = holder{a, held}
+		}
 		if a != self {
 			a.own.Unlock()
 		}
+	}
+	if forgetful.held >= m.limit/worth { // before any call or state is lost
+		return m.evictLocked(self, forgetful)
 	}
 	if m.asked.IsZero() && len(running) > 0 {
 		m.asked = time.Now()
@@ -154,15 +160,23 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 	if largest.actor == nil || largest.held < m.limit/worth {
 		return false
 	}
-	if largest.actor != self {
-		if !largest.actor.own.TryLock() { // a call has begun meanwhile
+	return m.evictLocked(self, largest)
+}
+
+// evictLocked ends an instance at rest. It reports false if a call has begun in it meanwhile.
+func (m *memory) evictLocked(self *actor, h holder) bool {
+	if h.actor != self {
+		if !h.actor.own.TryLock() {
 			return false
 		}
-		defer largest.actor.own.Unlock()
+		defer h.actor.own.Unlock()
 	}
-	largest.actor.evict(m.refusal(largest.actor, largest.held, "; not executed"))
+	h.actor.evict(m.refusal(h.actor, h.held, "; not executed"))
 	return true
 }
+
+// remembers reports whether a caller would miss the actor's instance; the caller has own.
+func (a *actor) remembers() bool { return a.o.prog.Mode() != object.PerCall || a.streams }
 
 // count returns what the running instances hold, the largest first. Those that have not counted share the rest of
 // the live bytes; complete is false if there are any.
@@ -240,7 +254,7 @@ func (a *actor) evict(why *object.Error) {
 	if a.state == nil {
 		return
 	}
-	remembers := a.o.prog.Mode() != object.PerCall || a.streams
+	remembers := a.remembers()
 	a.state.Break(why)
 	for id, st := range a.open {
 		if st != nil {

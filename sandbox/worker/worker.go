@@ -58,7 +58,7 @@ func Main() int {
 	// process ends with all the tenant's instances and nobody else's.
 	debug.SetGCPercent(lazyGC)
 	// Results that wait to be written, and holes in the heap that no large allocation fits into, come on top.
-	debug.SetMemoryLimit(spec.Memory() / 2)
+	debug.SetMemoryLimit(spec.Memory() / 8 * 5)
 	if err := serveWithin(conn, spec.Memory()); err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker:", err)
 		return 1

@@ -122,8 +122,8 @@ func strRep(L *lua.Thread) int {
 	if n > lua.MaxString/len(s) {
 		L.RaiseError("resulting string too large")
 	}
-	L.AllocateString(n * len(s))
 	L.ChargeBytes(n * len(s))
+	L.AllocateString(n * len(s))
 	L.Push(lua.String(strings.Repeat(s, n)))
 	return 1
 }
