@@ -69,7 +69,8 @@ type Spec struct {
 	// root can give them.
 	UID, GID uint32
 	// MemoryBytes bounds the worker's memory: the control group's, and with it private
-	// writable memory by RLIMIT_DATA. 0 means DefaultMemoryBytes by RLIMIT_DATA alone.
+	// writable memory by RLIMIT_DATA, which counts holes and is a quarter larger. 0 means DefaultMemoryBytes, by
+	// RLIMIT_DATA alone.
 	MemoryBytes int64
 	// Pids bounds threads and processes of the control group; 0 means no such limit.
 	Pids int
