@@ -18,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
@@ -26,6 +27,9 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
 		os.Exit(worker.Main())
+	}
+	if len(os.Args) > 1 && os.Args[1] == "shim" {
+		os.Exit(plugins.Shim())
 	}
 	os.Exit(m.Run())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,15 +46,18 @@ func (h *Host) proxy(ctx context.Context, from object.ID, alone bool, call *obje
 	if r.Stream != 0 {
 		b.CloseStream(r.Stream)
 	}
-	if errors.Is(err, errUnknown) {
-		err = unknownTo(from, call)
+	var e *object.Error
+	if errors.Is(err, errUnknown) && errors.As(err, &e) {
+		unknown := unknownTo(from, call)
+		unknown.Msg += strings.TrimPrefix(e.Msg, errUnknown.Msg) // whether a call that was withdrawn was executed
+		err = unknown
 	}
 	return r, err
 }
 
 // unknownTo is errUnknown for a call between objects: it names the object that was called, or the caller of the
 // calling object would read that this one is missing. It is the same whether there is such an object or not.
-func unknownTo(from object.ID, call *object.Call) error {
+func unknownTo(from object.ID, call *object.Call) *object.Error {
 	return &object.Error{Code: object.CodeNotFound, Class: "DaemonError",
 		Msg: fmt.Sprintf("unknown object %.255q, called by %s", call.ID, from)}
 }

@@ -52,6 +52,8 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 
 // ask makes one request of the plugin and maps what can go wrong.
 func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Context, *process, uint64) (*rpc.CallReply, error)) (object.Reply, bool, error) {
+	ctx, w := p.enter(ctx, c)
+	defer p.leave(w)
 	if !c.Deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, c.Deadline)
@@ -67,6 +69,9 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Contex
 	}
 	if d.Instance != object.PerCall && slices.Contains(c.Chain, c.ID) {
 		return object.Reply{}, false, object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", c.ID)
+	}
+	if err := p.send(w); err != nil {
+		return object.Reply{}, false, err
 	}
 	began := time.Now()
 	n, err := pr.begin(c)
@@ -118,6 +123,9 @@ func outcome(ctx context.Context, err error) error {
 	case codes.DeadlineExceeded:
 		code, msg = object.CodeDeadline, "no answer within the deadline of the call"+unknown
 	case codes.Canceled:
+		if err := withdrawn(ctx); err != nil {
+			return err
+		}
 		code, msg = object.CodeCanceled, "the call was cancelled"+unknown
 	case codes.ResourceExhausted:
 		code, msg = object.CodeExhausted, fmt.Sprintf("limit exceeded: an answer of more than %d MiB; it was executed", rpc.MaxMessageBytes>>20)

@@ -58,6 +58,7 @@ type Plugin struct {
 	cfg Config
 
 	mu       sync.Mutex // guards what follows
+	pending  map[*pending]struct{}
 	proc     *process   // nil: none is running
 	attempt  *attempt   // not nil: one is being started
 	old      []*process // stopping
@@ -96,7 +97,7 @@ func New(cfg Config) *Plugin {
 		cfg.Budget = noBudget{}
 	}
 	cfg.Log = cfg.Log.With("tenant", string(cfg.ID.Tenant()))
-	return &Plugin{cfg: cfg}
+	return &Plugin{cfg: cfg, pending: map[*pending]struct{}{}}
 }
 
 // rule says when a plugin that crashes is set aside until its file changes or a while has
@@ -131,6 +132,9 @@ func (p *Plugin) live(ctx context.Context) (*process, error) {
 	case <-a.done:
 		return a.proc, a.err
 	case <-ctx.Done():
+		if err := withdrawn(ctx); err != nil {
+			return nil, err
+		}
 		return nil, object.Errorf(object.CodeDeadline, "the plugin was still starting; not executed")
 	}
 }

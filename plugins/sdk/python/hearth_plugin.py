@@ -704,7 +704,7 @@ def failure(code, message, class_name=""):
     return {"failure": {"code": code, "message": message, "class": class_name}}
 
 
-INVALID, NOT_FOUND, DEADLINE = 1, 5, 7
+INVALID, NOT_FOUND, DEADLINE, CANCELED = 1, 5, 7, 8
 
 # --- The server -----------------------------------------------------------------------------
 
@@ -780,8 +780,13 @@ class Server:
         def unary(answer, request, reply, in_thread=True):
             async def handle(data, context):
                 r = unpack(data, request)
-                v = await (self.loop.run_in_executor(self.pool, answer, r) if in_thread else answer(r))
-                return pack(v, reply)
+                if not in_thread:
+                    return pack(await answer(r), reply)
+                r["over"] = over = threading.Event()
+                try:
+                    return pack(await self.loop.run_in_executor(self.pool, answer, r), reply)
+                finally:
+                    over.set()  # the host may have cancelled it
             return grpc.unary_unary_rpc_method_handler(handle)
 
         async def health(r):
@@ -859,6 +864,8 @@ class Server:
                 with self.instance(name, r.get("conn", 0)) as instance:
                     if 0 < r.get("deadline_micros", 0) < time.time() * 1e6:  # it waited for others of the instance
                         return failure(DEADLINE, "the call waited beyond its deadline; not executed")
+                    if "over" in r and r["over"].is_set():
+                        return failure(CANCELED, "the call was cancelled while it waited; not executed")
                     if kind == BATCH:
                         v = self.batch(instance, r, names, args)
                     elif kind == GET:

@@ -4,6 +4,7 @@ import ast
 import math
 import random
 import struct
+import threading
 import unittest
 
 import hearth_plugin as sdk
@@ -134,6 +135,40 @@ class CallTest(unittest.TestCase):
         for more in ({}, {"deadline_micros": 1 << 62}):
             self.assertNotIn("failure", server.call(dict(call, **more)))
         self.assertEqual(len(began), 2)
+
+    def test_cancelled_while_waiting(self):
+        """A call that was cancelled while it waited for another of its instance does not begin."""
+        began, holding, opened = [], threading.Event(), threading.Event()
+
+        @sdk.plugin(mode="session")
+        class Tool:
+            @sdk.method
+            def hold(self):
+                holding.set()
+                opened.wait()
+
+            @sdk.method
+            def run(self):
+                began.append(1)
+
+        server = sdk.Server([Tool])
+        server.id = "acme.tool"
+
+        def call(method):
+            return {"object": "acme.tool", "kind": sdk.INVOKE, "method": method, "serializer": "json", "conn": 1, "over": threading.Event(),
+                    "payload": sdk.encode("json", {"object": "acme.tool", "method": method, "params": [], "kwargs": {}})}
+
+        first, second = call("hold"), call("run")
+        held = server.pool.submit(server.call, first)
+        holding.wait()
+        waits = server.pool.submit(server.call, second)
+        second["over"].set()
+        opened.set()
+        self.assertNotIn("failure", held.result())
+        self.assertEqual(waits.result()["failure"]["code"], sdk.CANCELED)
+        self.assertEqual(began, [])
+        self.assertNotIn("failure", server.call(call("run")))
+        self.assertEqual(len(began), 1)
 
 
 if __name__ == "__main__":
