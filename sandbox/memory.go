@@ -43,8 +43,7 @@ type fence struct {
 	limit   int64
 	held    int64  // in use at the last count
 	counted int64  // the VM's allocated bytes at the last count
-	began   int64  // and at the beginning of the call
-	sampled int64  // and when the heap of the process was looked at last
+	sampled int64  // and when the room of the process was taken last
 	share   share  // what is about to be allocated
 	result  share  // what a result takes
 	usage   *Usage // nil if it is not reported
@@ -57,9 +56,8 @@ func newFence(s *State) *fence {
 	return &fence{s: s, limit: s.p.limits.Memory, share: newShare(), result: newShare()}
 }
 
-// begin notes the beginning of a call.
+// begin begins a call: the result of the last one was sent.
 func (f *fence) begin() {
-	f.began = f.s.vm.Allocated
 	processRoom.release(&f.result)
 }
 
