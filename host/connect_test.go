@@ -61,8 +61,8 @@ func TestCompressedConnect(t *testing.T) {
 	}
 }
 
-// TestHalfAMessage: who sends a part of a message and no more is cut off after a while, by the time for the whole message
-// or for its next part. Who has said nothing since his last message is not.
+// TestHalfAMessage: a client that sends a part of a message and no more is disconnected, by the time for the whole
+// message or for its next part. A client that is idle between messages is not.
 func TestHalfAMessage(t *testing.T) {
 	t.Run("the whole message", func(t *testing.T) { halfAMessage(t, &messageTimeout) })
 	t.Run("its next part", func(t *testing.T) { halfAMessage(t, &stallTimeout) })

@@ -30,7 +30,7 @@ func (h *Host) CloseAudit() { h.closeAudit() }
 // Spares returns the process ids of the workers that nobody has taken.
 func (h *Host) Spares() []int { return h.spares.Ready() }
 
-// BoundFlight has all messages and answers take so many bytes at most. Call it before Serve.
+// BoundFlight limits the bytes that all messages and answers take together. Call it before Serve.
 func BoundFlight(h *Host, most int64) { h.shares.bytes.SetLimit(most) }
 
 // BoundHistory has the former versions of a tenant's objects take so many bytes at most. Call
