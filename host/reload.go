@@ -43,6 +43,7 @@ type reloader struct {
 
 	next    *snapshot               // being made
 	retired []func(context.Context) // ends what the last snapshot had
+	stored  []func()                // runs after the next snapshot is stored
 	waits   map[object.Tenant]bool  // whose files have to settle
 
 	sum     [32]byte                   // of the policy file as it was looked at last
@@ -260,7 +261,7 @@ func (l *reloader) change(do func(old *snapshot)) {
 	next := *old
 	next.starting = false
 	next.tenants, next.plugins = maps.Clone(old.tenants), maps.Clone(old.plugins)
-	l.next, l.retired = &next, nil
+	l.next, l.retired, l.stored = &next, nil, nil
 	do(old)
 	next.index(old)
 	l.h.ledger.open(next.ids)
@@ -294,6 +295,9 @@ func (l *reloader) change(do func(old *snapshot)) {
 		l.h.leaving.Go(func() { leave(l.h.life) })
 	}
 	l.publish()
+	for _, report := range l.stored {
+		report()
+	}
 }
 
 // reload takes what has changed: of some tenants' files, or of all files and the policy if

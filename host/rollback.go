@@ -158,7 +158,7 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 		worker.Use(c.version)
 		l.h.log.Warn("object was rolled back, until its file changes", "object", string(id), "version", past.Version, "from", sumOf(cur))
 		l.h.record("rolled back", id, past.Version)
-		done <- nil
+		l.stored = append(l.stored, func() { done <- nil }) // the caller may call the object next
 	})
 	return past.Version, nil
 }
