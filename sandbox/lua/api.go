@@ -217,6 +217,12 @@ func (L *Thread) OptInt(i, otherwise int) int {
 	return L.CheckInt(i)
 }
 
+// CheckInt32 returns a number as PUC's luaL_checkint does: as an integer of 64 bits, cut to its low 32 bits.
+func (L *Thread) CheckInt32(i int) int { return int(int32(L.CheckInt(i))) }
+
+// OptInt32 is CheckInt32 with a default.
+func (L *Thread) OptInt32(i, otherwise int) int { return int(int32(L.OptInt(i, otherwise))) }
+
 // truncate converts as C does on amd64: what does not fit is the smallest integer.
 func truncate(f float64) int {
 	if f >= -(1<<63) && f < 1<<63 {

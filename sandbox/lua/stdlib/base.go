@@ -17,7 +17,7 @@ func (l *Library) openBase() {
 	l.vm.SetNext(next)
 	l.globals.SetString("next", next.Value())
 	inext := lua.NewNative(func(L *lua.Thread) int {
-		i := L.CheckInt(2) + 1
+		i := L.CheckInt32(2) + 1
 		v := L.CheckTable(1).GetInt(i)
 		if v.IsNil() {
 			return 0
@@ -125,7 +125,7 @@ func (l *Library) assert(L *lua.Thread) int {
 }
 
 func baseError(L *lua.Thread) int {
-	level := L.OptInt(2, 1)
+	level := L.OptInt32(2, 1)
 	v := L.Get(1)
 	if s, ok := v.ToString(); ok && level > 0 {
 		where := L.Where(level)
@@ -199,7 +199,7 @@ func baseSelect(L *lua.Thread) int {
 		L.Push(lua.Int(n - 1))
 		return 1
 	}
-	i := L.CheckInt(1)
+	i := L.CheckInt32(1)
 	if i < 0 {
 		i += n
 	} else if i > n {
@@ -214,7 +214,7 @@ func baseSelect(L *lua.Thread) int {
 
 // ToNumber is the function tonumber.
 func ToNumber(L *lua.Thread) int {
-	base := L.OptInt(2, 10)
+	base := L.OptInt32(2, 10)
 	if base == 10 {
 		v := L.CheckAny(1)
 		if f, ok := L.ToNumber(v); ok {
@@ -306,14 +306,13 @@ const maxResults = 8000
 
 func baseUnpack(L *lua.Thread) int {
 	t := L.CheckTable(1)
-	i := L.OptInt(2, 1)
+	i := L.OptInt32(2, 1)
 	j := 0
 	if L.Get(3).IsNil() {
 		j = L.Len(t)
 	} else {
-		j = L.CheckInt(3)
+		j = L.CheckInt32(3)
 	}
-	i, j = int(int32(i)), int(int32(j))
 	if i > j {
 		return 0
 	}

@@ -151,7 +151,7 @@ func function(L *lua.Thread, optional bool) *lua.Function {
 	}
 	level := 1
 	if !optional || !v.IsNil() {
-		level = L.CheckInt(1)
+		level = L.CheckInt32(1)
 	}
 	if level < 0 {
 		L.ArgError(1, "level must be non-negative")

@@ -12,9 +12,9 @@ func (l *Library) openMath() {
 	fns := map[string]lua.Native{
 		"random": l.random1, "randomseed": l.randomSeed, "frexp": mathFrexp, "modf": mathModf,
 		"ldexp": func(L *lua.Thread) int {
-			e := L.CheckInt(2) // PUC as it is compiled looks at the second argument first
+			e := L.CheckInt32(2) // PUC as it is compiled looks at the second argument first
 			x := L.CheckNumber(1)
-			L.Push(lua.Number(math.Ldexp(x, int(int32(e)))))
+			L.Push(lua.Number(math.Ldexp(x, e)))
 			return 1
 		},
 		"max": extreme(func(a, b float64) bool { return a > b }),
@@ -116,7 +116,7 @@ func mathModf(L *lua.Thread) int {
 
 // randomSeed makes the numbers repeatable, in this run only.
 func (l *Library) randomSeed(L *lua.Thread) int {
-	n := L.CheckInt(1)
+	n := L.CheckInt32(1)
 	l.seeded = true
 	l.random = rand.New(rand.NewPCG(uint64(n), 0)) //nolint:gosec // not for secrets
 	return 0
@@ -128,17 +128,17 @@ func (l *Library) random1(L *lua.Thread) int {
 	case 0:
 		L.Push(lua.Number(r))
 	case 1:
-		u := math.Trunc(L.CheckNumber(1))
-		if !(u >= 1) {
+		high := L.CheckInt32(1)
+		if high < 1 {
 			L.ArgError(1, "interval is empty")
 		}
-		L.Push(lua.Number(math.Floor(r*u) + 1))
+		L.Push(lua.Number(math.Floor(r*float64(high)) + 1))
 	case 2:
-		low, high := math.Trunc(L.CheckNumber(1)), math.Trunc(L.CheckNumber(2))
-		if !(low <= high) {
+		low, high := L.CheckInt32(1), L.CheckInt32(2)
+		if low > high {
 			L.ArgError(2, "interval is empty")
 		}
-		L.Push(lua.Number(math.Floor(r*(high-low+1)) + low))
+		L.Push(lua.Number(math.Floor(r*float64(high-low+1)) + float64(low)))
 	default:
 		L.RaiseError("wrong number of arguments")
 	}

@@ -58,7 +58,7 @@ func strChar(L *lua.Thread) int {
 	n := L.Top()
 	b := L.NewBuilder(n)
 	for i := range n {
-		c := int32(L.CheckInt(i + 1))
+		c := L.CheckInt32(i + 1)
 		if c < 0 || c > 255 {
 			L.ArgError(i+1, "invalid value")
 		}
@@ -115,7 +115,7 @@ var bytesText = func() string {
 }()
 
 func strRep(L *lua.Thread) int {
-	s, n := L.CheckString(1), int(int32(L.CheckInt(2)))
+	s, n := L.CheckString(1), L.CheckInt32(2)
 	if n <= 0 || s == "" {
 		return L.PushString("")
 	}
@@ -291,7 +291,7 @@ func strGsub(L *lua.Thread) int {
 	src, pat := L.CheckString(1), L.CheckString(2)
 	limit := len(src) + 1
 	if !L.Get(4).IsNil() {
-		limit = int(int32(L.CheckInt(4)))
+		limit = L.CheckInt32(4)
 	}
 	repl := L.Get(3)
 	switch repl.Kind() {

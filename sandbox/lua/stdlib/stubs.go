@@ -122,7 +122,7 @@ func getInfo(L *lua.Thread) int {
 		if _, ok := L.ToNumber(L.Get(arg)); !ok {
 			L.ArgError(arg, "function or level expected")
 		}
-		level := L.CheckInt(arg)
+		level := L.CheckInt32(arg)
 		var ok bool
 		if at, ok = of.Level(level); level < 0 || !ok {
 			L.Push(lua.Nil)

@@ -34,20 +34,17 @@ func (l *Library) openTable() {
 	})
 }
 
-// checkIndex is CheckInt for an index, which is an int in C.
-func checkIndex(L *lua.Thread, i int) int { return int(int32(L.CheckInt(i))) }
-
 func tableConcat(L *lua.Thread) int {
 	sep := L.OptString(2, "")
 	t := L.CheckTable(1)
 	i, j := 1, 0
 	if !L.Get(3).IsNil() {
-		i = checkIndex(L, 3)
+		i = L.CheckInt32(3)
 	}
 	if L.Get(4).IsNil() {
 		j = L.Len(t)
 	} else {
-		j = checkIndex(L, 4)
+		j = L.CheckInt32(4)
 	}
 	if i > j {
 		return L.PushString("")
@@ -104,7 +101,7 @@ func tableInsert(L *lua.Thread) int {
 	case 2:
 		L.RawSetInt(t, e, L.Get(2))
 	case 3:
-		pos := checkIndex(L, 2)
+		pos := L.CheckInt32(2)
 		e = max(e, pos)
 		if n := e - pos; n > 0 {
 			L.Charge(n >> 2)
@@ -127,7 +124,7 @@ func tableRemove(L *lua.Thread) int {
 	e := L.Len(t)
 	pos := e
 	if !L.Get(2).IsNil() {
-		pos = checkIndex(L, 2)
+		pos = L.CheckInt32(2)
 	}
 	if pos < 1 || pos > e {
 		return 0
