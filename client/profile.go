@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/transport/keyfile"
 	"github.com/hearthhost/hearth/transport/signed"
 )
@@ -36,7 +36,7 @@ const maxFileBytes = 1 << 20
 // LoadProfile reads a profile, which says whom to trust: a file that everybody may write to is
 // refused.
 func LoadProfile(path string) (*Profile, error) {
-	b, err := private.ReadPublic(path, maxFileBytes)
+	b, err := safefile.ReadPublic(path, maxFileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("reading the profile: %w", err)
 	}
@@ -145,7 +145,7 @@ func (p *Profile) Apply(cfg *Config) error {
 	if p.Channel != "tls" {
 		return nil
 	}
-	pem, err := private.ReadPublic(p.CA, maxFileBytes)
+	pem, err := safefile.ReadPublic(p.CA, maxFileBytes)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (p *Profile) Apply(cfg *Config) error {
 		t.ServerName = host
 	}
 	if p.Cert != "" {
-		pair, err := private.ReadKeyPair(p.Cert, p.CertKey)
+		pair, err := safefile.ReadKeyPair(p.Cert, p.CertKey)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
-	"github.com/hearthhost/hearth/internal/alias"
+	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -29,7 +29,7 @@ func TestBorrowedBytesStayWhereTheyAre(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := alias.Most(large, p[1]); got != borrows {
+		if got := unsafestr.Most(large, p[1]); got != borrows {
 			t.Errorf("%s: borrowed %d bytes", name, len(p[1]))
 		}
 		whole, err := codec.AppendCall(s, nil, "o", "m", params, nil, false)
@@ -84,7 +84,7 @@ func TestUnmarshalOwn(t *testing.T) {
 			if d := cmp.Diff(want, got); err != nil || d != "" {
 				t.Errorf("%s: %v %s", name, err, d)
 			}
-			if b, ok := got.([]byte); ok && name == "msgpack" && !alias.Most(kept, b) {
+			if b, ok := got.([]byte); ok && name == "msgpack" && !unsafestr.Most(kept, b) {
 				t.Error("the bytes were copied")
 			}
 			other, err := codec.Unmarshal(s, kept, codec.Limits{})

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/alias"
+	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -145,7 +145,7 @@ func (w *valueWriter) do(f func() error) {
 
 func (w *valueWriter) text(s string) {
 	if w.err == nil {
-		w.err = w.to.Text(alias.Bytes(s))
+		w.err = w.to.Text(unsafestr.Bytes(s))
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/alias"
+	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -78,15 +78,15 @@ func (b *Builder) Complex(v complex128) error { return b.add(v) }
 
 // Text adds a string.
 func (b *Builder) Text(v []byte) error {
-	if alias.Most(b.own, v) {
-		return b.add(alias.Text(v))
+	if unsafestr.Most(b.own, v) {
+		return b.add(unsafestr.Text(v))
 	}
 	return b.add(string(v))
 }
 
 // Bytes adds a []byte of its own.
 func (b *Builder) Bytes(v []byte) error {
-	if alias.Most(b.own, v) {
+	if unsafestr.Most(b.own, v) {
 		b.own = nil // marshal can refer to the same bytes again
 		return b.add(v[:len(v):len(v)])
 	}

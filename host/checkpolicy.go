@@ -7,7 +7,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -33,7 +33,7 @@ func CheckPolicyFile(path string) error {
 		return fmt.Errorf("the policy %s belongs to user %d, who could change it: chown it to the host's user or to root, "+
 			"and run this as the host's user", path, st.Uid)
 	}
-	if err := private.Place(path); err != nil {
+	if err := safefile.Place(path); err != nil {
 		return fmt.Errorf("the policy %s: %w", path, err)
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -124,7 +124,7 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 	if err := h.room(v.ID.Tenant(), max(int64(len(text)), leastPastBytes)); err != nil {
 		return err
 	}
-	if err := private.Replace(filepath.Join(h.folder(v.ID), name), text, 0o600); err != nil {
+	if err := safefile.Replace(filepath.Join(h.folder(v.ID), name), text, 0o600); err != nil {
 		return err
 	}
 	var errs []error
@@ -272,7 +272,7 @@ func (h *history) setInstead(id object.ID, i instead) error {
 	if err != nil {
 		return err
 	}
-	return private.Replace(path, text, 0o600)
+	return safefile.Replace(path, text, 0o600)
 }
 
 // insteadOf returns the version that serves instead of one, nil if none does.

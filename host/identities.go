@@ -15,7 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -304,7 +304,7 @@ var errShort = fmt.Errorf("a shared secret has %d at least, and cannot be guesse
 
 // readLegacy reads a shared secret: the bytes of a file, without the line's end.
 func readLegacy(path string) (string, error) {
-	b, err := private.Read(path, maxLegacyBytes)
+	b, err := safefile.Read(path, maxLegacyBytes)
 	if err != nil {
 		return "", err
 	}

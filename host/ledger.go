@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/account"
+	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -37,7 +37,7 @@ type books struct {
 
 // tenantAccount is what belongs to a tenant and to none of its objects.
 type tenantAccount struct {
-	processes account.Processes
+	processes procstat.Processes
 	denied    atomic.Uint64 // calls, and questions what an object is, that the policy refused
 	limited   atomic.Uint64 // calls that a limit block refused
 	objects   atomic.Int64  // that have an account of their own; for open

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/account"
+	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -139,7 +139,7 @@ type row struct {
 	name  string
 	sum   *tally
 	own   *tenantAccount
-	spent account.Spent
+	spent procstat.Spent
 }
 
 // tenantMetrics are those with a label tenant.
@@ -214,7 +214,7 @@ func (h *Host) auditMetrics(e *exposition) {
 
 // processMetrics are about the host's own process, by the names that dashboards know.
 func processMetrics(e *exposition) {
-	self := account.Self()
+	self := procstat.Self()
 	e.family("process_cpu_seconds_total", counter, "Processor time of the host itself.")
 	e.value(self.CPU.Seconds())
 	if self.MemoryBytes > 0 { // not every system tells

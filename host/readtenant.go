@@ -11,8 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hearthhost/hearth/internal/safewalk"
 	"github.com/hearthhost/hearth/internal/shell"
-	"github.com/hearthhost/hearth/internal/tree"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -47,7 +47,7 @@ type tenantReader struct {
 }
 
 func (r *tenantReader) walk(folder *os.Root) {
-	err := tree.Walk(folder, maxEntries, notEverybodys, func(rel string, e fs.DirEntry) (enter bool, err error) {
+	err := safewalk.Walk(folder, maxEntries, notEverybodys, func(rel string, e fs.DirEntry) (enter bool, err error) {
 		switch {
 		case strings.HasPrefix(e.Name(), "."): // an editor's, or the inside of a mounted volume
 			return false, nil
@@ -59,7 +59,7 @@ func (r *tenantReader) walk(folder *os.Root) {
 		return false, nil
 	}, r.keep)
 	switch {
-	case errors.Is(err, tree.ErrMany):
+	case errors.Is(err, safewalk.ErrMany):
 		r.keep(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
 	case err != nil:
 		r.keep(".", err)

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -65,7 +65,7 @@ func (s *stateLock) take(ctx context.Context, dir string, given *os.File) error 
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	f, err := private.LockFile(ctx, path)
+	f, err := safefile.LockFile(ctx, path)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("another host runs with the state folder %s: give each its own", dir)
 	}
@@ -103,7 +103,7 @@ func (h *Host) Announce(r Running) error {
 	if err != nil {
 		return err
 	}
-	if err := private.Replace(filepath.Join(h.lock.dir, runningFile), append(b, '\n'), 0o600); err != nil {
+	if err := safefile.Replace(filepath.Join(h.lock.dir, runningFile), append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing down which host runs: %w", err)
 	}
 	return nil

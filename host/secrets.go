@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/hearthhost/hearth/internal/redact"
-	"github.com/hearthhost/hearth/internal/sealed"
+	"github.com/hearthhost/hearth/internal/secretfile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -84,7 +84,7 @@ func (s *secrets) read() (any bool, failures []unread) {
 		if !changed[sec.Path] && !changed[sec.Identity] {
 			continue
 		}
-		b, err := sealed.Read(sec.Path, sec.Identity)
+		b, err := secretfile.Read(sec.Path, sec.Identity)
 		if err == nil {
 			delete(s.failed, sec.Path)
 		} else {

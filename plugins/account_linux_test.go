@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/hearthhost/hearth/internal/account"
+	"github.com/hearthhost/hearth/internal/procstat"
 )
 
 // TestAccount: what a plugin takes is on its tenant's account, while it runs and when it
@@ -14,7 +14,7 @@ func TestAccount(t *testing.T) {
 	for name, unconfined := range map[string]bool{"confined": false, "unconfined": true} {
 		t.Run(name, func(t *testing.T) {
 			cfg, _ := prepare(t, "counted", filepath.Join(built, "misbehave"))
-			cfg.Unconfined, cfg.Account = unconfined, new(account.Processes)
+			cfg.Unconfined, cfg.Account = unconfined, new(procstat.Processes)
 			p := runs(t, cfg)
 			answers(t, p, cfg.ID)
 			s := cfg.Account.Spent()

@@ -7,7 +7,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 )
 
@@ -58,7 +58,7 @@ func Check(path, pin string) error {
 
 // unpinned checks the file of a plugin without a pin: its content alone decides what runs.
 func unpinned(path string) error {
-	if err := private.Executable(path); err != nil {
+	if err := safefile.Executable(path); err != nil {
 		return startErrorf(CauseMode, "%v", err)
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/account"
+	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -25,7 +25,7 @@ const (
 type output struct {
 	log     *slog.Logger
 	id      object.ID
-	account *account.Processes
+	account *procstat.Processes
 	redact  func(text string, most int) string // nil: as it is
 
 	mu      sync.Mutex // guards what follows

@@ -18,8 +18,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/account"
 	"github.com/hearthhost/hearth/internal/backoff"
+	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
@@ -48,9 +48,9 @@ type Config struct {
 	Secret func(id object.ID, name string) (value string, ok bool)
 	Redact func(text string, most int) string
 	// Account counts what the tenant's processes spend; several backends may share one.
-	Account *account.Processes // nil: nobody asks
-	Budget  Budget             // of the bytes of the plugin's requests and their answers; nil: there is none
-	Log     *slog.Logger       // nil discards
+	Account *procstat.Processes // nil: nobody asks
+	Budget  Budget              // of the bytes of the plugin's requests and their answers; nil: there is none
+	Log     *slog.Logger        // nil discards
 }
 
 // Plugin is the [object.Backend] of one executable. Safe for concurrent use.
@@ -91,7 +91,7 @@ func New(cfg Config) *Plugin {
 		cfg.Idle = 5 * time.Minute
 	}
 	if cfg.Account == nil {
-		cfg.Account = new(account.Processes)
+		cfg.Account = new(procstat.Processes)
 	}
 	if cfg.Budget == nil {
 		cfg.Budget = noBudget{}

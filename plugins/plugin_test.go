@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
-	"github.com/hearthhost/hearth/internal/account"
+	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
 )
@@ -248,7 +248,7 @@ func TestRefusalIsNoCrash(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, log := prepare(t, name, filepath.Join(built, "misbehave"))
-			cfg.Account = new(account.Processes)
+			cfg.Account = new(procstat.Processes)
 			if err := spoil(cfg.Path); err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/hearthhost/hearth/sandbox/lua"
 
-	"github.com/hearthhost/hearth/internal/alias"
+	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -293,8 +293,8 @@ func (b *builder) Text(v []byte) error {
 }
 
 func (b *builder) text(v []byte) string {
-	if alias.Most(b.own, v) {
-		return alias.Text(v)
+	if unsafestr.Most(b.own, v) {
+		return unsafestr.Text(v)
 	}
 	return string(v)
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/sandbox/lua"
 
-	"github.com/hearthhost/hearth/internal/alias"
+	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -175,7 +175,7 @@ func (e *encoder) text(s string) error {
 	if !utf8.ValidString(s) && !validWTF8(s) {
 		return e.wrong("is a text that is not UTF-8; hearth.bytes makes bytes of it")
 	}
-	return e.to.Text(alias.Bytes(s))
+	return e.to.Text(unsafestr.Bytes(s))
 }
 
 // shown returns a text as it may be sent.
@@ -252,7 +252,7 @@ func (e *encoder) userdata(ud *lua.UserData) error {
 		if err := e.spend(len(s)); err != nil {
 			return err
 		}
-		return e.to.Bytes(alias.Bytes(s))
+		return e.to.Bytes(unsafestr.Bytes(s))
 	case *big.Int:
 		if v.IsInt64() {
 			return e.to.Int(v.Int64())
@@ -514,7 +514,7 @@ func (w *sinkWriter) do(f func() error) {
 
 func (w *sinkWriter) text(s string) {
 	if w.err == nil {
-		w.err = w.to.Text(alias.Bytes(s))
+		w.err = w.to.Text(unsafestr.Bytes(s))
 	}
 }
 

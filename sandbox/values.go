@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/hearthhost/hearth/internal/alias"
+	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
@@ -228,7 +228,7 @@ func (s *State) bytesMethods() {
 			b := text(L, 1)
 			L.Charge(len(b) >> 2)
 			t := L.NewBuilder(base64.StdEncoding.EncodedLen(len(b)))
-			t.B = base64.StdEncoding.AppendEncode(t.B, alias.Bytes(b))
+			t.B = base64.StdEncoding.AppendEncode(t.B, unsafestr.Bytes(b))
 			return t.Push()
 		},
 	})

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 // Socket is a listening socket that the process was given: by a service manager, or by the
@@ -99,7 +99,7 @@ func inherit(cfg Config, a address) (*Listener, error) {
 	}
 	l := &Listener{cfg: cfg, local: a.local(), addr: cfg.Address}
 	if a.unix != "" {
-		if err := private.Place(a.unix); err != nil { // or else somebody could stand in for the host
+		if err := safefile.Place(a.unix); err != nil { // or else somebody could stand in for the host
 			return fail(err)
 		}
 		info, err := os.Lstat(a.unix)

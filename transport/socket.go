@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 // How long Listen waits for what other processes might hold up.
@@ -27,7 +27,7 @@ const lockSuffix = ".lock"
 // listenUnix binds a Unix socket that every user of the machine may connect to: the
 // kernel tells who each of them is.
 func listenUnix(ctx context.Context, path string) (*Listener, error) {
-	ln, release, err := bindUnix(ctx, path, 0o755, 0o666) // private.Place keeps others from swapping it
+	ln, release, err := bindUnix(ctx, path, 0o755, 0o666) // safefile.Place keeps others from swapping it
 	if err != nil {
 		return nil, err
 	}
@@ -44,13 +44,13 @@ func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *n
 	if err := os.MkdirAll(dir, folder); err != nil {
 		return fail(err)
 	}
-	if err := private.Place(path); err != nil { // or else somebody could stand in for the host
+	if err := safefile.Place(path); err != nil { // or else somebody could stand in for the host
 		return fail(err)
 	}
 	// Two hosts that start at once must not each take the other's socket for a dead one.
 	patient, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	lock, err := private.LockFile(patient, path+lockSuffix)
+	lock, err := safefile.LockFile(patient, path+lockSuffix)
 	if err != nil {
 		return fail(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -75,7 +75,7 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 
 // readOwn reads the host's own chain and key.
 func (t *ServerTLS) readOwn(f TLSFiles) error {
-	pair, err := private.ReadKeyPair(f.Cert, f.Key)
+	pair, err := safefile.ReadKeyPair(f.Cert, f.Key)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (t *ServerTLS) addAuthorities(file string) error {
 
 // ReadCertificates returns the certificates of a PEM file, at least one.
 func ReadCertificates(file string) ([]*x509.Certificate, error) {
-	rest, err := private.ReadPublic(file, maxPEMBytes)
+	rest, err := safefile.ReadPublic(file, maxPEMBytes)
 	if err != nil {
 		return nil, err
 	}

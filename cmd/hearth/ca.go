@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/transport/ca"
 )
@@ -179,7 +179,7 @@ func issueTo(w io.Writer, dir, out, csr string, r ca.Request) error {
 		if err != nil {
 			return err
 		}
-		if err := private.Create(keyFile, text, 0o600); err != nil {
+		if err := safefile.Create(keyFile, text, 0o600); err != nil {
 			return fmt.Errorf("writing the private key: %w", err)
 		}
 	}
@@ -190,7 +190,7 @@ func issueTo(w io.Writer, dir, out, csr string, r ca.Request) error {
 		}
 		return fmt.Errorf("issuing: %w", err)
 	}
-	if err := private.Create(certFile, text, 0o644); err != nil {
+	if err := safefile.Create(certFile, text, 0o644); err != nil {
 		return fmt.Errorf("writing certificate %s: %w", one.Serial, err)
 	}
 	tellIssued(w, dir, certFile, keyFile, one)
@@ -294,11 +294,11 @@ func (f *caIssue) renew(w io.Writer, dir, which string) error {
 		}
 		// A host that reads between the two sees that they do not belong together, and keeps
 		// what it has until it looks again.
-		if err := private.Replace(keyFile, keyPEM, 0o600); err != nil {
+		if err := safefile.Replace(keyFile, keyPEM, 0o600); err != nil {
 			return err
 		}
 	}
-	if err := private.Replace(certFile, text, 0o644); err != nil {
+	if err := safefile.Replace(certFile, text, 0o644); err != nil {
 		return err
 	}
 	tellIssued(w, dir, certFile, keyFile, one)

@@ -21,7 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/ca"
@@ -106,7 +106,7 @@ func (j *joiner) join(ctx context.Context) (string, error) {
 // pending returns the private key that was made for the token, making it the first time.
 func (j *joiner) pending(fresh func() (crypto.PrivateKey, error)) (key crypto.PrivateKey, path string, err error) {
 	path = filepath.Join(j.dir, "."+j.token.ID+".key")
-	text, err := private.Read(path, 64<<10)
+	text, err := safefile.Read(path, 64<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		if key, err = fresh(); err != nil {
 			return nil, "", err
@@ -114,7 +114,7 @@ func (j *joiner) pending(fresh func() (crypto.PrivateKey, error)) (key crypto.Pr
 		if text, err = ca.EncodeKey(key); err != nil {
 			return nil, "", err
 		}
-		return key, path, private.Create(path, text, 0o600)
+		return key, path, safefile.Create(path, text, 0o600)
 	}
 	if err != nil {
 		return nil, "", err
@@ -247,11 +247,11 @@ func (j *joiner) write(pending, name string, p client.Profile, files map[string]
 		}
 	}
 	for file, b := range files {
-		if err := private.Create(filepath.Join(j.dir, file), b, 0o600); err != nil {
+		if err := safefile.Create(filepath.Join(j.dir, file), b, 0o600); err != nil {
 			return "", err
 		}
 	}
-	if err := private.Create(profile, append(text, '\n'), 0o644); err != nil {
+	if err := safefile.Create(profile, append(text, '\n'), 0o644); err != nil {
 		return "", err
 	}
 	return profile, os.Remove(pending)

@@ -9,7 +9,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 )
 
@@ -66,7 +66,7 @@ func trustProgram(path string) error {
 	case !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to another user: chown it to the host's user or to root", path)
 	}
-	if err := private.Place(path); err != nil {
+	if err := safefile.Place(path); err != nil {
 		return fmt.Errorf("the program to start: %w", err)
 	}
 	return nil

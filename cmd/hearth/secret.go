@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/internal/sealed"
+	"github.com/hearthhost/hearth/internal/secretfile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -150,7 +150,7 @@ func (f *secretFlags) write(cmd *cobra.Command, s policy.Secret) error {
 	if err != nil {
 		return fmt.Errorf("reading the value: %w", err)
 	}
-	if err := sealed.Write(s.Path, s.Identity, value); err != nil {
+	if err := secretfile.Write(s.Path, s.Identity, value); err != nil {
 		return fmt.Errorf("writing secret %s: %w", s.Name, err)
 	}
 	return nil
@@ -164,14 +164,14 @@ func (f *secretFlags) value(cmd *cobra.Command) ([]byte, error) {
 			return nil, err
 		}
 		defer in.Close()
-		return io.ReadAll(io.LimitReader(in, sealed.MaxBytes+1))
+		return io.ReadAll(io.LimitReader(in, secretfile.MaxBytes+1))
 	}
 	if in, ok := cmd.InOrStdin().(*os.File); ok {
 		if line, asked, err := readSilently(in, cmd.ErrOrStderr(), "value (is not shown): "); asked {
 			return withoutLineEnd(line), err
 		}
 	}
-	value, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), sealed.MaxBytes+3))
+	value, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), secretfile.MaxBytes+3))
 	return withoutLineEnd(value), err
 }
 

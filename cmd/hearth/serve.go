@@ -20,7 +20,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/cgroup"
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -195,7 +195,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		return explainListen(err)
 	}
 	if f.readyFile != "" {
-		if err := private.Replace(f.readyFile, []byte(strings.Join(h.Addrs(), "\n")+"\n"), 0o644); err != nil {
+		if err := safefile.Replace(f.readyFile, []byte(strings.Join(h.Addrs(), "\n")+"\n"), 0o644); err != nil {
 			h.Close()
 			return fmt.Errorf("writing the ready file: %w", err)
 		}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/hearthhost/hearth/internal/tree"
+	"github.com/hearthhost/hearth/internal/safewalk"
 )
 
 // A change is told when nothing more has happened for quiet, and at the latest when latest
@@ -170,13 +170,13 @@ func (f *Folders) cover(path string, again bool) error {
 		return nil // it is gone, or not ours to read: nothing to watch
 	}
 	defer dir.Close()
-	err = tree.Walk(dir, maxEntries, nil, func(rel string, e fs.DirEntry) (bool, error) {
+	err = safewalk.Walk(dir, maxEntries, nil, func(rel string, e fs.DirEntry) (bool, error) {
 		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			return false, nil
 		}
 		return true, f.add(filepath.Join(path, filepath.FromSlash(rel)), again)
 	}, func(string, error) {}) // likewise
-	if errors.Is(err, tree.ErrMany) {
+	if errors.Is(err, safewalk.ErrMany) {
 		return nil // what was not looked at is not served either
 	}
 	return err

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/account"
+	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -17,7 +17,7 @@ import (
 func TestLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		spent := new(account.Processes)
+		spent := new(procstat.Processes)
 		tenant := New(Config{Tenant: "acme", Account: spent, Log: slog.New(slog.NewTextHandler(&out, nil))},
 			NewVersion("acme.o", Script{File: "acme/o.lua"}, NewLibs(nil), object.Limits{LogLines: 3}))
 		p := &process{t: tenant, known: map[object.ID]time.Duration{"acme.o": time.Second}, logged: map[object.ID]*lines{}}

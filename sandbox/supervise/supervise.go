@@ -17,8 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/account"
 	"github.com/hearthhost/hearth/internal/backoff"
+	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -35,11 +35,11 @@ type Config struct {
 	// may keep the call's payload until it returns.
 	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
 	// Account counts what the tenant's processes spend; several backends may share one.
-	Account *account.Processes // nil: nobody asks
-	Spares  *Spares            // of Argv; several backends may share them; nil: none
-	Log     *slog.Logger       // nil discards
-	Budget  Budget             // of the bytes of the objects' calls to others; nil: there is none
-	Idle    time.Duration      // after which a worker without state is stopped; 0: DefaultIdle
+	Account *procstat.Processes // nil: nobody asks
+	Spares  *Spares             // of Argv; several backends may share them; nil: none
+	Log     *slog.Logger        // nil discards
+	Budget  Budget              // of the bytes of the objects' calls to others; nil: there is none
+	Idle    time.Duration       // after which a worker without state is stopped; 0: DefaultIdle
 }
 
 // Tenant is the [object.Backend] of one tenant's scripts. Safe for concurrent use.
@@ -65,7 +65,7 @@ func New(cfg Config, objects ...*Version) *Tenant {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Account == nil {
-		cfg.Account = new(account.Processes)
+		cfg.Account = new(procstat.Processes)
 	}
 	if cfg.Budget == nil {
 		cfg.Budget = noBudget{}

@@ -26,7 +26,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 // The files of an authority.
@@ -79,13 +79,13 @@ func Init(dir, name string, days int, now time.Time) (*CA, error) {
 		return nil, err
 	}
 	// The key first: a certificate without one would look like an authority.
-	if err := private.Create(filepath.Join(dir, keyName), keyPEM, 0o600); err != nil {
+	if err := safefile.Create(filepath.Join(dir, keyName), keyPEM, 0o600); err != nil {
 		return nil, err
 	}
-	if err := private.Create(filepath.Join(dir, CertFile), encodeCert(der), 0o644); err != nil {
+	if err := safefile.Create(filepath.Join(dir, CertFile), encodeCert(der), 0o644); err != nil {
 		return nil, err
 	}
-	if err := private.Create(filepath.Join(dir, RevokedFile), []byte("# Serial numbers of certificates that hosts refuse, one a line.\n"), 0o644); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := safefile.Create(filepath.Join(dir, RevokedFile), []byte("# Serial numbers of certificates that hosts refuse, one a line.\n"), 0o644); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return Open(dir)
@@ -100,7 +100,7 @@ func Open(dir string) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	keyPEM, err := private.ReadKeyPEM(filepath.Join(dir, keyName))
+	keyPEM, err := safefile.ReadKeyPEM(filepath.Join(dir, keyName))
 	if err != nil {
 		return nil, err
 	}

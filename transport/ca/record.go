@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 // Issued is what an authority remembers of a certificate.
@@ -44,7 +44,7 @@ func (c *CA) Ready(now time.Time) error {
 
 // change opens the list of what was issued for writing, while no other process has it.
 func (c *CA) change(write func(*os.File) error) error {
-	unlock, err := private.Lock(c.dir)
+	unlock, err := safefile.Lock(c.dir)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func plainSerial(s string) string {
 // Revoke puts a certificate on the list of those that hosts refuse. Once more does
 // nothing.
 func (c *CA) Revoke(one *Issued, now time.Time) error {
-	unlock, err := private.Lock(c.dir)
+	unlock, err := safefile.Lock(c.dir)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (c *CA) Revoke(one *Issued, now time.Time) error {
 		text = append(text, '\n')
 	}
 	text = fmt.Appendf(text, "%s # %s, revoked %s\n", one.Serial, one.Name, now.UTC().Format(time.RFC3339))
-	return private.Replace(path, text, 0o644)
+	return safefile.Replace(path, text, 0o644)
 }
 
 // maxDenylistBytes bounds a list of serial numbers.
@@ -210,7 +210,7 @@ const maxDenylistBytes = 16 << 20
 // error joins all that is wrong, each with its line; what is right is returned with it. If
 // the file cannot be read at all, that is nil.
 func ReadDenylist(path string) (map[string]struct{}, error) {
-	text, err := private.ReadPublic(path, maxDenylistBytes)
+	text, err := safefile.ReadPublic(path, maxDenylistBytes)
 	if err != nil {
 		return nil, err
 	}

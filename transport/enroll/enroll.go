@@ -22,7 +22,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 // Kind says what a token is exchanged for.
@@ -74,7 +74,7 @@ func New(dir, principal string, kind Kind, valid time.Duration, now time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	return t, private.Create(filepath.Join(dir, t.ID+extension), append(text, '\n'), 0o600)
+	return t, safefile.Create(filepath.Join(dir, t.ID+extension), append(text, '\n'), 0o600)
 }
 
 // Text returns what the client is given.
@@ -115,7 +115,7 @@ func Read(dir, id string) (*Token, error) {
 		return nil, fmt.Errorf("%q is not the id of a token", id)
 	}
 	path := filepath.Join(dir, id+extension)
-	text, err := private.Read(path, maxFileBytes)
+	text, err := safefile.Read(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func List(dir string) ([]*Token, error) {
 }
 
 // Lock keeps other processes from using or removing tokens of a folder until unlock.
-func Lock(dir string) (unlock func(), err error) { return private.Lock(dir) }
+func Lock(dir string) (unlock func(), err error) { return safefile.Lock(dir) }
 
 // Bind notes who used the token, by his public key, and what he was answered; a reply
 // that is nil says that he is to be answered yet.
@@ -168,7 +168,7 @@ func (t *Token) Bind(dir string, public []byte, reply map[string]string) error {
 	if err != nil {
 		return err
 	}
-	if err := private.Replace(filepath.Join(dir, t.ID+extension), append(text, '\n'), 0o600); err != nil {
+	if err := safefile.Replace(filepath.Join(dir, t.ID+extension), append(text, '\n'), 0o600); err != nil {
 		return err
 	}
 	*t = bound

@@ -23,7 +23,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 // Limits of a file.
@@ -123,7 +123,7 @@ var ErrLines = errors.New("not every line is a key")
 // file and, where a command mends it, the command. If it wraps ErrLines, the keys are those
 // of the lines that are right.
 func Read(path string) ([]Key, error) {
-	text, err := private.Read(path, maxFileBytes)
+	text, err := safefile.Read(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func Ensure(path string) error {
 // Create writes a new key file; if there is one the error wraps fs.ErrExist. Its folder is made, for
 // this process's user alone, if it is missing.
 func Create(path string, keys ...Key) error {
-	return private.Create(path, appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
+	return safefile.Create(path, appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
 }
 
 // Update replaces the keys of a file: of that which path leads to, should it be a link, as
@@ -162,15 +162,15 @@ func Update(path string, change func([]Key) ([]Key, error)) error {
 	if err != nil {
 		return err
 	}
-	if _, err := private.Read(path, maxFileBytes); err != nil {
+	if _, err := safefile.Read(path, maxFileBytes); err != nil {
 		return err // before a lock of a user is left here who has no business with the file
 	}
-	unlock, err := private.Lock(filepath.Dir(path))
+	unlock, err := safefile.Lock(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	text, err := private.Read(path, maxFileBytes)
+	text, err := safefile.Read(path, maxFileBytes)
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func Update(path string, change func([]Key) ([]Key, error)) error {
 			out = append(out, line...)
 		}
 	}
-	return private.Replace(path, appendKeys(out, keys), 0o600)
+	return safefile.Replace(path, appendKeys(out, keys), 0o600)
 }
 
 // Encode returns the text of a key file.

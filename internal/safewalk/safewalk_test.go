@@ -1,4 +1,4 @@
-package tree_test
+package safewalk_test
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/hearthhost/hearth/internal/tree"
+	"github.com/hearthhost/hearth/internal/safewalk"
 )
 
 // walk walks a folder and returns what it visited, and what it could not read.
@@ -22,7 +22,7 @@ func walk(t *testing.T, dir string, max int) (visited, failed []string, err erro
 		t.Fatal(err)
 	}
 	defer root.Close()
-	err = tree.Walk(root, max, nil, func(rel string, _ fs.DirEntry) (bool, error) {
+	err = safewalk.Walk(root, max, nil, func(rel string, _ fs.DirEntry) (bool, error) {
 		visited = append(visited, rel)
 		return filepath.Base(rel) != "skipped", nil
 	}, func(rel string, err error) { failed = append(failed, rel+": "+err.Error()) })
@@ -48,10 +48,10 @@ func TestWalk(t *testing.T) {
 	if want := []string{"a", "b", "skipped", "b/c", "b/f"}; !slices.Equal(visited, want) || len(failed) > 0 || err != nil {
 		t.Errorf("visited %v, failed %v, %v; want %v", visited, failed, err, want)
 	}
-	if visited, _, err := walk(t, dir, 4); len(visited) != 4 || !errors.Is(err, tree.ErrMany) {
+	if visited, _, err := walk(t, dir, 4); len(visited) != 4 || !errors.Is(err, safewalk.ErrMany) {
 		t.Errorf("at most 4: visited %v, %v", visited, err)
 	}
-	deep := filepath.Join(dir, strings.Repeat("x/", tree.MaxDepth))
+	deep := filepath.Join(dir, strings.Repeat("x/", safewalk.MaxDepth))
 	must(t, os.MkdirAll(filepath.Join(deep, "y"), 0o755))
 	if _, failed, err := walk(t, dir, 1000); len(failed) != 1 || !strings.Contains(failed[0], "in each other") || err != nil {
 		t.Errorf("a deep one: failed %v, %v", failed, err)

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package account
+package procstat
 
 // look tells nothing: what a process took is known when it has ended.
 func look(int) (reading, bool) { return reading{}, false }

@@ -1,4 +1,4 @@
-package private_test
+package safefile_test
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 func TestRead(t *testing.T) {
@@ -19,26 +19,26 @@ func TestRead(t *testing.T) {
 	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := private.Read(path, 4); string(b) != "text" || err != nil {
+	if b, err := safefile.Read(path, 4); string(b) != "text" || err != nil {
 		t.Errorf("Read() = %q, %v", b, err)
 	}
 	if err := os.Symlink(path, filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := private.Read(filepath.Join(dir, "link"), 4); err != nil {
+	if _, err := safefile.Read(filepath.Join(dir, "link"), 4); err != nil {
 		t.Errorf("through a link: %v", err)
 	}
-	if _, err := private.Read(path, 3); err == nil {
+	if _, err := safefile.Read(path, 3); err == nil {
 		t.Error("a file that is too large was read")
 	}
 	for _, mode := range []fs.FileMode{0o640, 0o604, 0o620, 0o602, 0o610, 0o644} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := private.Read(path, 4); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
+		if _, err := safefile.Read(path, 4); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
 			t.Errorf("mode %o: %v, want the command that mends it", mode, err)
 		}
-		if _, err := private.Read(filepath.Join(dir, "link"), 4); err == nil {
+		if _, err := safefile.Read(filepath.Join(dir, "link"), 4); err == nil {
 			t.Errorf("mode %o: read through a link", mode)
 		}
 	}
@@ -49,23 +49,23 @@ func TestRead(t *testing.T) {
 		if err := os.Chown(path, 65534, -1); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := private.Read(path, 4); err == nil || !strings.Contains(err.Error(), "chown 0 "+path) {
+		if _, err := safefile.Read(path, 4); err == nil || !strings.Contains(err.Error(), "chown 0 "+path) {
 			t.Errorf("a foreign file: %v, want the command that mends it", err)
 		}
 	} else {
 		t.Log("SKIPPED: a file of another user: only root can make one")
 	}
-	if _, err := private.Read(dir, 4); err == nil {
+	if _, err := safefile.Read(dir, 4); err == nil {
 		t.Error("a folder was read")
 	}
-	if _, err := private.Read(filepath.Join(dir, "none"), 4); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := safefile.Read(filepath.Join(dir, "none"), 4); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := private.Read(pipe, 4); err == nil {
+	if _, err := safefile.Read(pipe, 4); err == nil {
 		t.Error("a pipe was read")
 	}
 }
@@ -73,19 +73,19 @@ func TestRead(t *testing.T) {
 func TestCreateAndReplace(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	path := filepath.Join(dir, "secret")
-	if err := private.Create(path, []byte("one"), 0o600); err != nil {
+	if err := safefile.Create(path, []byte("one"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := private.Create(path, []byte("two"), 0o600); !errors.Is(err, fs.ErrExist) {
+	if err := safefile.Create(path, []byte("two"), 0o600); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("creating it again: %v, want fs.ErrExist", err)
 	}
-	if b, err := private.Read(path, 9); string(b) != "one" || err != nil {
+	if b, err := safefile.Read(path, 9); string(b) != "one" || err != nil {
 		t.Errorf("Read() = %q, %v", b, err)
 	}
-	if err := private.Replace(path, []byte("three"), 0o600); err != nil {
+	if err := safefile.Replace(path, []byte("three"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := private.Read(path, 9); string(b) != "three" || err != nil {
+	if b, err := safefile.Read(path, 9); string(b) != "three" || err != nil {
 		t.Errorf("Read() = %q, %v", b, err)
 	}
 	names, err := os.ReadDir(dir)
@@ -110,7 +110,7 @@ func TestLockOfAStranger(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		unlock, err := private.Lock(dir)
+		unlock, err := safefile.Lock(dir)
 		if err == nil {
 			unlock()
 		}
@@ -132,7 +132,7 @@ func TestLockOfAStranger(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, ".lock"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := private.Lock(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := safefile.Lock(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a lock that others can open: %v", err)
 	}
 }
@@ -148,7 +148,7 @@ func TestReadPublic(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		b, err := private.ReadPublic(path, 4)
+		b, err := safefile.ReadPublic(path, 4)
 		if ok != (err == nil) || ok && string(b) != "text" || !ok && !strings.Contains(err.Error(), "chmod o-w "+path) {
 			t.Errorf("mode %o: %q, %v", mode, b, err)
 		}
@@ -157,7 +157,7 @@ func TestReadPublic(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := private.ReadPublic(pipe, 4); err == nil {
+	if _, err := safefile.ReadPublic(pipe, 4); err == nil {
 		t.Error("a pipe was read")
 	}
 }

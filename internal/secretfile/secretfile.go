@@ -1,6 +1,6 @@
-// Package sealed reads and writes the files that hold secrets of objects, plain or
+// Package secretfile reads and writes the files that hold secrets of objects, plain or
 // encrypted with age. It knows nothing of whose they are.
-package sealed
+package secretfile
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/hearthhost/hearth/internal/private"
 	"github.com/hearthhost/hearth/internal/redact"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 // MaxBytes bounds a secret.
@@ -32,7 +32,7 @@ const maxIdentity = 64 << 10
 // error holds anything of the content.
 func Read(path, identity string) ([]byte, error) {
 	if identity == "" {
-		value, err := private.Read(path, MaxBytes)
+		value, err := safefile.Read(path, MaxBytes)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +42,7 @@ func Read(path, identity string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := private.Read(path, maxFile)
+	sealed, err := safefile.Read(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func Write(path, identity string, value []byte) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file, and would be replaced by one: remove it first", path)
 	}
-	return private.Replace(path, out, 0o600)
+	return safefile.Replace(path, out, 0o600)
 }
 
 // seal encrypts a value to the identities in a file.
@@ -130,7 +130,7 @@ func seal(identity string, value []byte) ([]byte, error) {
 // identities reads the file of the host's age identities. What age says of a file that
 // it cannot read may quote it, and is not passed on.
 func identities(path string) ([]age.Identity, error) {
-	b, err := private.Read(path, maxIdentity)
+	b, err := safefile.Read(path, maxIdentity)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: age-keygen -o %s makes an identity", err, path)
 	}

@@ -1,4 +1,4 @@
-package private_test
+package safefile_test
 
 import (
 	"io/fs"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/internal/private"
+	"github.com/hearthhost/hearth/internal/safefile"
 )
 
 // TestKeysThatOthersMaySwap reads a key where everybody may rename files: bob's could be
@@ -27,7 +27,7 @@ func TestKeysThatOthersMaySwap(t *testing.T) {
 			if err := os.Chmod(open, mode); err != nil {
 				t.Fatal(err)
 			}
-			_, err := private.Read(path, 9)
+			_, err := safefile.Read(path, 9)
 			if ok != (err == nil) || !ok && !strings.Contains(err.Error(), "chmod o-w "+open) {
 				t.Errorf("%s of mode %v: %v", open, mode, err)
 			}
@@ -58,24 +58,24 @@ func TestLinkOfAnother(t *testing.T) {
 	if filepath.Dir(all) != filepath.Dir(own) {
 		t.Fatalf("%s and %s are not beside each other", all, own)
 	}
-	if err := private.Place(filepath.Join(over, "hearth.sock")); err != nil {
+	if err := safefile.Place(filepath.Join(over, "hearth.sock")); err != nil {
 		t.Errorf("through own links: %v", err)
 	}
 	if err := os.Lchown(link, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{link, over} {
-		if err := private.Place(filepath.Join(dir, "hearth.sock")); err == nil || !strings.Contains(err.Error(), link) {
+		if err := safefile.Place(filepath.Join(dir, "hearth.sock")); err == nil || !strings.Contains(err.Error(), link) {
 			t.Errorf("Place() in %s = %v, want it to name %s", dir, err, link)
 		}
 	}
-	if err := private.Place(filepath.Join(own, "hearth.sock")); err != nil {
+	if err := safefile.Place(filepath.Join(own, "hearth.sock")); err != nil {
 		t.Errorf("by its own name: %v", err)
 	}
 	if err := os.Chown(own, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	if err := private.Place(filepath.Join(own, "hearth.sock")); err == nil {
+	if err := safefile.Place(filepath.Join(own, "hearth.sock")); err == nil {
 		t.Error("in somebody else's folder: no error")
 	}
 }

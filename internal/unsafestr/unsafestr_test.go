@@ -1,9 +1,9 @@
-package alias_test
+package unsafestr_test
 
 import (
 	"testing"
 
-	"github.com/hearthhost/hearth/internal/alias"
+	"github.com/hearthhost/hearth/internal/unsafestr"
 )
 
 func TestMost(t *testing.T) {
@@ -23,25 +23,25 @@ func TestMost(t *testing.T) {
 		{"equal bytes elsewhere", []byte("0123456789"), false},
 		{"a copy that grew", larger, false},
 	} {
-		if got := alias.Most(whole, c.part); got != c.want {
+		if got := unsafestr.Most(whole, c.part); got != c.want {
 			t.Errorf("%s: got %v", c.name, got)
 		}
 	}
-	if big := append(make([]byte, 0, 20), whole...); alias.Most(big[:10], big[5:15]) {
+	if big := append(make([]byte, 0, 20), whole...); unsafestr.Most(big[:10], big[5:15]) {
 		t.Error("bytes that go beyond the whole count as its part")
 	}
 }
 
 func TestSharing(t *testing.T) {
 	b := []byte("some text")
-	s := alias.Text(b)
-	if s != "some text" || string(alias.Bytes(s)) != s {
-		t.Errorf("got %q and %q", s, alias.Bytes(s))
+	s := unsafestr.Text(b)
+	if s != "some text" || string(unsafestr.Bytes(s)) != s {
+		t.Errorf("got %q and %q", s, unsafestr.Bytes(s))
 	}
-	if !alias.Most(b, alias.Bytes(s)) {
+	if !unsafestr.Most(b, unsafestr.Bytes(s)) {
 		t.Error("the text is a copy")
 	}
-	if alias.Text(nil) != "" || len(alias.Bytes("")) != 0 {
+	if unsafestr.Text(nil) != "" || len(unsafestr.Bytes("")) != 0 {
 		t.Error("nothing is not nothing")
 	}
 }

@@ -1,4 +1,4 @@
-package private
+package safefile
 
 import (
 	"crypto/tls"

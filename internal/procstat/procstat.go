@@ -1,7 +1,7 @@
-// Package account counts what the processes of one tenant spend, workers and plugins
+// Package procstat counts what the processes of one tenant spend, workers and plugins
 // alike: those that run and those that have ended. It believes the kernel and never the
 // processes, and knows nothing of what they run.
-package account
+package procstat
 
 import (
 	"os"

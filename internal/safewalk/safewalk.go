@@ -1,6 +1,6 @@
-// Package tree walks folders that somebody else may be changing meanwhile, and may have
+// Package safewalk walks folders that somebody else may be changing meanwhile, and may have
 // filled to harm who looks.
-package tree
+package safewalk
 
 import (
 	"cmp"

@@ -1,6 +1,6 @@
-// Package alias lets texts and bytes share memory where copying megabytes would be what
+// Package unsafestr lets texts and bytes share memory where copying megabytes would be what
 // a call mostly costs. Every function says what its caller must keep to.
-package alias
+package unsafestr
 
 import "unsafe"
 

@@ -1,5 +1,5 @@
-// Package private reads and writes files with secrets.
-package private
+// Package safefile reads and writes files with secrets.
+package safefile
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package sealed_test
+package secretfile_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/hearthhost/hearth/internal/sealed"
+	"github.com/hearthhost/hearth/internal/secretfile"
 )
 
 // newIdentity writes an identity file and returns its path.
@@ -32,11 +32,11 @@ func TestRoundTrip(t *testing.T) {
 	for name, identity := range map[string]string{"plain": "", "age": newIdentity(t, "host.age")} {
 		path := filepath.Join(t.TempDir(), "new", "smtp")
 		for range 2 { // made, then replaced
-			if err := sealed.Write(path, identity, value); err != nil {
+			if err := secretfile.Write(path, identity, value); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
-		got, err := sealed.Read(path, identity)
+		got, err := secretfile.Read(path, identity)
 		if err != nil || !bytes.Equal(got, value) {
 			t.Errorf("%s: Read = %q, %v", name, got, err)
 		}
@@ -62,7 +62,7 @@ func TestRefused(t *testing.T) {
 		return path
 	}
 	foreign := filepath.Join(dir, "foreign")
-	if err := sealed.Write(foreign, other, []byte("hunter22")); err != nil {
+	if err := secretfile.Write(foreign, other, []byte("hunter22")); err != nil {
 		t.Fatal(err)
 	}
 	cut, _ := os.ReadFile(foreign)
@@ -70,7 +70,7 @@ func TestRefused(t *testing.T) {
 		{"loose", file("loose", "hunter22", 0o644), "", "run chmod 600"},
 		{"short", file("short", "abcde", 0o600), "", "holds 5 bytes"},
 		{"white space", file("white", "  abcd   \n\n", 0o600), "", "holds 4 bytes"},
-		{"long", file("long", strings.Repeat("x", sealed.MaxBytes+1), 0o600), "", "larger than 65536"},
+		{"long", file("long", strings.Repeat("x", secretfile.MaxBytes+1), 0o600), "", "larger than 65536"},
 		{"missing", filepath.Join(dir, "missing"), "", "no such file"},
 		{"not age", file("plain", "hunter22", 0o600), mine, "not a file that age encrypted"},
 		{"another's", foreign, mine, "not encrypted to an identity of"},
@@ -79,7 +79,7 @@ func TestRefused(t *testing.T) {
 		{"loose identity", foreign, file("id", "x", 0o640), "run chmod 600"},
 		{"bad identity", foreign, file("bad", "AGE-SECRET-KEY-1HUNTER22\n", 0o600), "no age identities"},
 	} {
-		_, err := sealed.Read(row.path, row.identity)
+		_, err := secretfile.Read(row.path, row.identity)
 		if err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.want)
 		}
@@ -87,13 +87,13 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: the error holds the content: %v", row.name, err)
 		}
 	}
-	if err := sealed.Write(filepath.Join(dir, "w"), "", []byte("short")); err == nil {
+	if err := secretfile.Write(filepath.Join(dir, "w"), "", []byte("short")); err == nil {
 		t.Error("a value of 5 bytes was written")
 	}
 	if err := os.Symlink("loose", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if err := sealed.Write(filepath.Join(dir, "link"), "", []byte("hunter22")); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if err := secretfile.Write(filepath.Join(dir, "link"), "", []byte("hunter22")); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a link was replaced: %v", err)
 	}
 }
