@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var alice = object.Caller{Principal: "alice", Peer: object.Peer{Way: "peer", UID: 1000, Channel: "tcp", Addr: "127.0.0.1:5000"}}
+var alice = object.Caller{Principal: "alice", Peer: object.Peer{Auth: "peer", UID: 1000, Channel: "tcp", Addr: "127.0.0.1:5000"}}
 
 func record(i int) *audit.Record {
 	return &audit.Record{Event: "call", Permit: i%3 != 0, Caller: &alice, Object: "acme.counter", Method: object.Method(fmt.Sprintf("m%d", i)),

@@ -37,10 +37,10 @@ func (r *Record) append(b []byte, now time.Time) []byte {
 	}
 	if c := r.Caller; c != nil {
 		b = appendField(b, "principal", string(c.Principal))
-		b = appendField(b, "way", c.Peer.Way)
+		b = appendField(b, "way", c.Peer.Auth)
 		b = appendField(b, "channel", c.Peer.Channel)
 		b = appendField(b, "peer", c.Peer.Addr)
-		if c.Peer.Way == object.WayPeer {
+		if c.Peer.Auth == object.AuthPeer {
 			b = append(b, `,"uid":`...)
 			b = strconv.AppendUint(b, uint64(c.Peer.UID), 10)
 		}

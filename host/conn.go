@@ -436,10 +436,10 @@ func (c *conn) write(m *wire.Message) error {
 // stranger says what a peer whom the policy does not name can do about it, and what the host's
 // log says of it: what the peer showed, and nothing that it did not.
 func stranger(p *object.Peer) (remedy string, shown []any) {
-	switch p.Way {
-	case object.WayPeer:
+	switch p.Auth {
+	case object.AuthPeer:
 		return "its operator can add your account as a principal", []any{"uid", p.UID}
-	case object.WayCert:
+	case object.AuthCert:
 		return fmt.Sprintf("its operator can add your certificate (common name %q) to a principal", p.Cert.CommonName),
 			[]any{"common_name", p.Cert.CommonName, "cert", p.Cert.SHA256}
 	}
@@ -473,7 +473,7 @@ func (c *conn) connect(m *wire.Message) bool {
 	snap := c.h.snap.Load()
 	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
 		remedy, shown := stranger(&c.caller.Peer)
-		c.log(slog.LevelWarn, "stranger refused", append([]any{"peer", c.caller.Peer.Addr, "way", c.caller.Peer.Way}, shown...)...)
+		c.log(slog.LevelWarn, "stranger refused", append([]any{"peer", c.caller.Peer.Addr, "way", c.caller.Peer.Auth}, shown...)...)
 		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: no permit names strangers", Call: m.Corr})
 		c.refuse(m, ser, "access denied: the host does not know who you are; "+remedy)
 		return false
@@ -518,8 +518,8 @@ func (c *conn) checkSignature(m *wire.Message) string {
 		return "message hmac mismatch"
 	}
 	// What a channel proves is worth more than a signature that can be repeated.
-	if way := c.caller.Peer.Way; way == "" || way == object.WayPeer {
-		c.caller.Peer.Way, c.caller.Principal = object.WayLegacy, c.legacy.owner
+	if way := c.caller.Peer.Auth; way == "" || way == object.AuthPeer {
+		c.caller.Peer.Auth, c.caller.Principal = object.AuthLegacy, c.legacy.owner
 	}
 	c.proof.Store(&proof{channel: c.proof.Load().channel, legacy: c.legacy, principal: c.caller.Principal})
 	return ""

@@ -228,7 +228,7 @@ func CheckEnroll(p *policy.Policy, who object.Principal, kind enroll.Kind) error
 	case kind == enroll.Cert && p.Enroll.CA == "":
 		return errors.New("the policy's enroll block names no ca")
 	case kind == enroll.Cert:
-		peer := object.Peer{Way: object.WayCert, Cert: &object.Certificate{CA: filepath.Join(p.Enroll.CA, ca.CertFile), CommonName: string(who)}}
+		peer := object.Peer{Auth: object.AuthCert, Cert: &object.Certificate{CA: filepath.Join(p.Enroll.CA, ca.CertFile), CommonName: string(who)}}
 		if p.Principal(peer) != who {
 			return &object.Error{Code: object.CodeInvalid, Msg: "a certificate with the common name " + string(who) + " would not be this principal's: add cert { common_name = \"" +
 				string(who) + "\" } to it, and " + filepath.Join(p.Enroll.CA, ca.CertFile) + " as client_ca to a listener"}

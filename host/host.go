@@ -400,11 +400,11 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 		return nil
 	}
 	peer := p.channel.Peer
-	if peer.Way != object.WayHMAC && p.under.Load() == snap.policy {
+	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.policy {
 		return nil // keys change by themselves, and all else with the policy
 	}
 	if vault.principal(peer) != p.principal {
-		if peer.Way == object.WayHMAC {
+		if peer.Auth == object.AuthHMAC {
 			return fmt.Errorf("key %s proves somebody else now", peer.Key)
 		}
 		return errors.New("the peer is somebody else under the policy now")

@@ -336,7 +336,7 @@ func (v *vault) readTLS(l policy.Listener) (*transport.ServerTLS, error) {
 	t, err := transport.LoadTLS(transport.TLSFiles{
 		Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, Denied: denied,
 		Min12:    l.TLS.MinVersion == "1.2",
-		Required: slices.Equal(l.Identify, []string{object.WayCert}),
+		Required: slices.Equal(l.Identify, []string{object.AuthCert}),
 	}, v.tls[l.Name])
 	return t, errors.Join(append(problems, err)...)
 }
@@ -394,7 +394,7 @@ func (v *vault) expireTokens(now time.Time) error {
 
 // principal says who a peer is.
 func (v *vault) principal(peer object.Peer) object.Principal {
-	if peer.Way != object.WayHMAC {
+	if peer.Auth != object.AuthHMAC {
 		return v.policy.Principal(peer)
 	}
 	if k, ok := v.now.Load().keys[peer.Key]; ok {

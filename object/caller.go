@@ -19,28 +19,28 @@ func (p Principal) Object() (ID, bool) {
 	return ID(id), ok
 }
 
-// The ways in which a peer is identified.
+// Authentication methods of a peer.
 const (
-	WayPeer   = "peer"       // the kernel knows the other end's user
-	WayHMAC   = "hmac"       // a key, in the HMAC channel
-	WayCert   = "cert"       // a client certificate, in TLS
-	WayLegacy = "pyro4-hmac" // the signatures of Pyro4's messages
+	AuthPeer   = "peer"       // the kernel knows the other end's user
+	AuthHMAC   = "hmac"       // a key, in the HMAC channel
+	AuthCert   = "cert"       // a client certificate, in TLS
+	AuthLegacy = "pyro4-hmac" // the signatures of Pyro4's messages
 )
 
-// Ways are all of these. Do not change it.
-var Ways = []string{WayPeer, WayHMAC, WayCert, WayLegacy}
+// AuthMethods lists them. Do not modify it.
+var AuthMethods = []string{AuthPeer, AuthHMAC, AuthCert, AuthLegacy}
 
 // Peer is what a transport has proven about the other end of a connection. The zero
 // value proves nothing.
 type Peer struct {
-	// Way is how the peer was identified, "" when it was not.
-	Way string
-	// UID is the OS user id of the peer; it counts only if Way is WayPeer.
+	// Auth is the authentication method, "" for an unidentified peer.
+	Auth string
+	// UID is the OS user id of the peer; it counts only if Auth is AuthPeer.
 	UID uint32
-	// Key is the id of the key that the peer has proven to have; it counts only if Way is
-	// WayHMAC.
+	// Key is the id of the key that the peer has proven to have; it counts only if Auth is
+	// AuthHMAC.
 	Key string
-	// Cert is the peer's certificate; it is set if Way is WayCert, and immutable.
+	// Cert is the peer's certificate; it is set if Auth is AuthCert, and immutable.
 	Cert *Certificate
 	// Channel is "unix", "tcp", "tls", "hmac" or "object" (a call from one object to
 	// another).

@@ -101,7 +101,7 @@ func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
 		Oneway: c.Oneway, Traceback: c.Traceback, Conn: c.Conn, Protocol: uint32(c.Protocol), Serializer: serializerName(c.Serializer),
 		Correlation: c.Corr[:], Payload: payload,
 		Caller: &rpc.Caller{Principal: string(c.Caller.Principal), Tenant: string(c.Caller.Tenant),
-			Way: c.Caller.Peer.Way, Channel: c.Caller.Peer.Channel, Address: c.Caller.Peer.Addr}}
+			Way: c.Caller.Peer.Auth, Channel: c.Caller.Peer.Channel, Address: c.Caller.Peer.Addr}}
 	if !c.Deadline.IsZero() {
 		r.DeadlineMicros = c.Deadline.UnixMicro()
 	}

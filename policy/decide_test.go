@@ -248,15 +248,15 @@ func TestPrincipal(t *testing.T) {
 		peer object.Peer
 		want object.Principal
 	}{
-		{object.Peer{Way: "peer", UID: 1000}, "alice"},
-		{object.Peer{Way: "peer", UID: 1001}, "bob"},
-		{object.Peer{Way: "peer", UID: hostUID}, "owner"},
-		{object.Peer{Way: "peer", UID: 0}, "root"},
-		{object.Peer{Way: "peer", UID: 7}, object.Anonymous},
+		{object.Peer{Auth: "peer", UID: 1000}, "alice"},
+		{object.Peer{Auth: "peer", UID: 1001}, "bob"},
+		{object.Peer{Auth: "peer", UID: hostUID}, "owner"},
+		{object.Peer{Auth: "peer", UID: 0}, "root"},
+		{object.Peer{Auth: "peer", UID: 7}, object.Anonymous},
 		{object.Peer{}, object.Anonymous}, // and not root, whose uid it seems to have
 		{object.Peer{UID: 1000}, object.Anonymous},
-		{object.Peer{Way: "PEER", UID: 1000}, object.Anonymous},
-		{object.Peer{Way: "hmac", UID: 1000}, object.Anonymous},
+		{object.Peer{Auth: "PEER", UID: 1000}, object.Anonymous},
+		{object.Peer{Auth: "hmac", UID: 1000}, object.Anonymous},
 		{object.Peer{Channel: "object", Addr: "acme.relay"}, object.Anonymous},
 	} {
 		if got := p.Principal(tt.peer); got != tt.want {
@@ -289,8 +289,8 @@ func TestDefault(t *testing.T) {
 	if got := strings.Join(addrs, "; "); got != "127.0.0.1:7766 peer; unix:/dir/state/hearth.sock peer" {
 		t.Errorf("listeners: %s", got)
 	}
-	owner := p.Principal(object.Peer{Way: "peer", UID: hostUID})
-	if owner != "owner" || p.Principal(object.Peer{Way: "peer", UID: hostUID + 1}) != object.Anonymous || p.Principal(object.Peer{}) != object.Anonymous {
+	owner := p.Principal(object.Peer{Auth: "peer", UID: hostUID})
+	if owner != "owner" || p.Principal(object.Peer{Auth: "peer", UID: hostUID + 1}) != object.Anonymous || p.Principal(object.Peer{}) != object.Anonymous {
 		t.Errorf("the host's user is %s", owner)
 	}
 	for _, tt := range []struct {

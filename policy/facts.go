@@ -125,10 +125,10 @@ var variables = map[string]variable{
 		}
 		return f.caller.Peer.Channel, nil
 	}},
-	"caller.way": {kind: textKind, values: append([]string{"none"}, object.Ways...), text: func(f *facts) (string, error) {
+	"caller.way": {kind: textKind, values: append([]string{"none"}, object.AuthMethods...), text: func(f *facts) (string, error) {
 		switch {
-		case f.caller.Peer.Way != "":
-			return f.caller.Peer.Way, nil
+		case f.caller.Peer.Auth != "":
+			return f.caller.Peer.Auth, nil
 		case f.caller.Peer.Channel != "":
 			return "none", nil
 		}
@@ -136,7 +136,7 @@ var variables = map[string]variable{
 	}},
 	"caller.address": {kind: textKind, text: (*facts).ip},
 	"caller.uid": {kind: numberKind, number: func(f *facts) (float64, error) {
-		if f.caller.Peer.Way != object.WayPeer {
+		if f.caller.Peer.Auth != object.AuthPeer {
 			return 0, unknown("caller.uid")
 		}
 		return float64(f.caller.Peer.UID), nil

@@ -33,8 +33,8 @@ func (g *Given) Set(name, value string) error {
 		g.peer.Channel = value
 		return one(channels)
 	case "way":
-		g.peer.Way = value
-		return one(object.Ways)
+		g.peer.Auth = value
+		return one(object.AuthMethods)
 	case "address":
 		g.peer.Addr = value
 		if _, err := netip.ParseAddr(value); err != nil {
@@ -45,7 +45,7 @@ func (g *Given) Set(name, value string) error {
 		if err != nil {
 			return hint("want a user id")
 		}
-		g.peer.UID, g.peer.Way = uint32(n), object.WayPeer
+		g.peer.UID, g.peer.Auth = uint32(n), object.AuthPeer
 	case "time":
 		at, err := time.Parse(time.RFC3339, value)
 		if err != nil {

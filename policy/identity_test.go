@@ -88,14 +88,14 @@ func TestIdentities(t *testing.T) {
 		"two rules, one":          {object.Certificate{CA: ca, CommonName: "alice", Serial: "a0b"}, "alice"},
 		"empty":                   {object.Certificate{}, object.Anonymous},
 	} {
-		if got := p.Principal(object.Peer{Way: "cert", Cert: &tt.cert}); got != tt.who {
+		if got := p.Principal(object.Peer{Auth: "cert", Cert: &tt.cert}); got != tt.who {
 			t.Errorf("%s: %s, want %s", name, got, tt.who)
 		}
 		if got := p.Principal(object.Peer{Cert: &tt.cert}); got != object.Anonymous {
 			t.Errorf("%s: an unproven certificate makes %s", name, got)
 		}
 	}
-	if got := p.Principal(object.Peer{Way: "cert"}); got != object.Anonymous {
+	if got := p.Principal(object.Peer{Auth: "cert"}); got != object.Anonymous {
 		t.Errorf("no certificate makes %s", got)
 	}
 }

@@ -15,7 +15,7 @@ import (
 type Listener struct {
 	Name     string
 	Address  string   // "127.0.0.1:7766", "[::1]:7766", "0.0.0.0:7767" or "unix:path", the path absolute
-	Identify []string // never empty; of object.WayPeer and its kin
+	Identify []string // never empty; of object.AuthPeer and its kin
 	Plain    bool     // connections that are neither TLS nor the HMAC channel are taken
 	TLS      *TLS     // nil: none
 	Where    string   // for messages: "policy.hcl:12"
@@ -66,28 +66,28 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 // ways reads how a listener identifies its peers, and refuses what cannot be or would
 // not hold.
 func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener) []string {
-	list, ok := r.texts(a, "identify", "leave it out for "+object.WayPeer)
+	list, ok := r.texts(a, "identify", "leave it out for "+object.AuthPeer)
 	if !ok {
 		if a["identify"] == nil && !local {
 			r.problems.add(b.TypeRange, `write identify = ["cert"] or ["hmac"]`, "a listener that other machines reach says how it identifies them")
 		}
-		return []string{object.WayPeer}
+		return []string{object.AuthPeer}
 	}
 	var out []string
 	for _, e := range list {
 		switch {
-		case !slices.Contains(object.Ways, e.text):
-			r.problems.add(e.at, oneOf(e.text, object.Ways), "there is no way of identification %q", e.text)
-		case e.text == object.WayPeer && !local:
+		case !slices.Contains(object.AuthMethods, e.text):
+			r.problems.add(e.at, oneOf(e.text, object.AuthMethods), "there is no way of identification %q", e.text)
+		case e.text == object.AuthPeer && !local:
 			r.problems.add(e.at, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
-		case e.text == object.WayCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
+		case e.text == object.AuthCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
 			r.problems.add(e.at, "add a tls block with client_ca", `"cert" needs to know who issues the clients' certificates`)
-		case e.text == object.WayLegacy && !local && (l.TLS == nil || l.Plain):
+		case e.text == object.AuthLegacy && !local && (l.TLS == nil || l.Plain):
 			r.problems.add(e.at, "add a tls block, and leave plain out", `"pyro4-hmac" can be repeated by whoever sees it: across a network it needs TLS`)
 		}
 		out = append(out, e.text)
 	}
-	if !l.Plain && l.TLS == nil && !slices.Contains(out, object.WayHMAC) {
+	if !l.Plain && l.TLS == nil && !slices.Contains(out, object.AuthHMAC) {
 		r.problems.add(b.TypeRange, `add a tls block, or "hmac" to identify`, "nobody could speak to this listener: it takes neither plain connections nor TLS nor the HMAC channel")
 	}
 	return out

@@ -230,7 +230,7 @@ principal "root" { user = "root" }`)
 	if p.Scripts != filepath.Join(dir, "scripts") || p.Listeners[0].Address != "unix:"+filepath.Join(dir, "h.sock") {
 		t.Errorf("paths: %+v", p)
 	}
-	if got := p.Principal(object.Peer{Way: "peer"}); got != "root" {
+	if got := p.Principal(object.Peer{Auth: "peer"}); got != "root" {
 		t.Errorf("uid 0 is %s", got)
 	}
 	write(`listener "s" { address = "unix:h.sock" }
@@ -273,7 +273,7 @@ func TestShipped(t *testing.T) {
 	if len(p.Tests) < 2 {
 		t.Errorf("the shipped policy has %d tests", len(p.Tests))
 	}
-	owner := caller(p.Principal(object.Peer{Way: "peer", UID: hostUID}))
+	owner := caller(p.Principal(object.Peer{Auth: "peer", UID: hostUID}))
 	relay := caller("object:demo.relay")
 	for _, tt := range []struct {
 		who    object.Caller

@@ -92,8 +92,8 @@ func Default(dir string, hostUID int) (*Policy, error) {
 		Plugins: filepath.Join(dir, defaultPlugins),
 		State:   state,
 		Listeners: []Listener{
-			{Name: "local", Address: defaultAddress, Identify: []string{object.WayPeer}, Plain: true},
-			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{object.WayPeer}, Plain: true},
+			{Name: "local", Address: defaultAddress, Identify: []string{object.AuthPeer}, Plain: true},
+			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{object.AuthPeer}, Plain: true},
 		},
 		AllTenants: true,
 		Audit:      DefaultAudit(state),
@@ -120,11 +120,11 @@ func checkUID(uid int) (uint32, error) {
 // Keys names. Being known is not being permitted.
 func (p *Policy) Principal(peer object.Peer) object.Principal {
 	switch {
-	case peer.Way == object.WayPeer:
+	case peer.Auth == object.AuthPeer:
 		if name, ok := p.byUID[peer.UID]; ok {
 			return name
 		}
-	case peer.Way == object.WayCert && peer.Cert != nil:
+	case peer.Auth == object.AuthCert && peer.Cert != nil:
 		who := object.Anonymous
 		for i := range p.certs {
 			r := &p.certs[i]

@@ -163,7 +163,7 @@ func samples() (callers []object.Caller, ids []object.ID, methods []object.Metho
 					if way != "peer" && uid > 0 {
 						continue
 					}
-					c := object.Caller{Principal: "carol", Peer: object.Peer{Channel: channel, Way: way, Addr: address + ":1", UID: uid}}
+					c := object.Caller{Principal: "carol", Peer: object.Peer{Channel: channel, Auth: way, Addr: address + ":1", UID: uid}}
 					if strings.Contains(address, ":") {
 						c.Peer.Addr = "[" + address + "]:1"
 					}

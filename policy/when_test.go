@@ -32,11 +32,11 @@ func TestFacts(t *testing.T) {
 	partner := &object.Certificate{CommonName: "partner", Serial: "a0b", SHA256: strings.Repeat("ab", 32),
 		DNS: []string{"a.example", "b.example"}, URIs: []string{"spiffe://example/p"}}
 	var (
-		overTLS  = object.Caller{Principal: "bob", Peer: object.Peer{Way: "cert", Channel: "tls", Addr: "192.0.2.7:4711", Cert: partner}}
-		overTCP  = object.Caller{Principal: "bob", Peer: object.Peer{Way: "peer", Channel: "tcp", Addr: "127.0.0.1:5000", UID: 1001}}
-		over6    = object.Caller{Principal: "bob", Peer: object.Peer{Way: "hmac", Channel: "hmac", Addr: "[2001:db8::7]:5000"}}
-		local    = object.Caller{Principal: "carol", Peer: object.Peer{Way: "peer", Channel: "unix", UID: 1002}}
-		root     = object.Caller{Principal: "bob", Peer: object.Peer{Way: "peer", Channel: "unix"}}
+		overTLS  = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "cert", Channel: "tls", Addr: "192.0.2.7:4711", Cert: partner}}
+		overTCP  = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "peer", Channel: "tcp", Addr: "127.0.0.1:5000", UID: 1001}}
+		over6    = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "hmac", Channel: "hmac", Addr: "[2001:db8::7]:5000"}}
+		local    = object.Caller{Principal: "carol", Peer: object.Peer{Auth: "peer", Channel: "unix", UID: 1002}}
+		root     = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "peer", Channel: "unix"}}
 		stranger = object.Caller{Principal: object.Anonymous, Peer: object.Peer{Channel: "tcp", Addr: "127.0.0.1:5000"}}
 		numbers  = object.Caller{Principal: "object:acme.relay", Tenant: "10", Peer: object.Peer{Channel: "object", Addr: "10.0.0.1"}}
 		relay    = object.Caller{Principal: "object:acme.relay", Tenant: "acme", Peer: object.Peer{Channel: "object", Addr: "acme.relay"}}

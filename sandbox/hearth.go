@@ -135,7 +135,7 @@ func (s *State) callerTable(L *lua.Thread) int {
 	t.SetString("correlation", lua.String(uuidText(s.req.Corr)))
 	t.SetString("address", lua.String(c.Peer.Addr))
 	t.SetString("channel", lua.String(c.Peer.Channel))
-	if c.Peer.Way == object.WayPeer {
+	if c.Peer.Auth == object.AuthPeer {
 		t.SetString("uid", lua.Int(int(c.Peer.UID)))
 	}
 	L.Push(t.Value())

@@ -119,7 +119,7 @@ func (h *host) request(kind object.CallKind, m object.Method, args []any, kw map
 	enc := ser.NewEncoder(nil)
 	return &sandbox.Request{
 		Kind: kind, Method: m, Protocol: object.Pyro5, Result: enc, Traceback: true,
-		Caller:      object.Caller{Principal: "alice", Peer: object.Peer{Way: "peer", UID: 7, Addr: "here"}},
+		Caller:      object.Caller{Principal: "alice", Peer: object.Peer{Auth: "peer", UID: 7, Addr: "here"}},
 		ResetResult: func() { enc.Reset(nil) },
 		Args:        func(to object.Sink) error { return ser.DecodeCall(payload, codec.Limits{}, to) },
 		ClassName:   func(n string) (string, bool) { return codec.ClassName(object.Pyro5, n) },

@@ -51,22 +51,22 @@ func (a address) local() bool { return a.unix != "" || a.tcp.Addr().IsLoopback()
 func (cfg *Config) check(a address) error {
 	for _, way := range cfg.Identify {
 		switch {
-		case !slices.Contains(object.Ways, way):
-			return fmt.Errorf("identify: there is no way %q; there are: %s", way, strings.Join(object.Ways, ", "))
-		case way == object.WayPeer && !a.local():
+		case !slices.Contains(object.AuthMethods, way):
+			return fmt.Errorf("identify: there is no way %q; there are: %s", way, strings.Join(object.AuthMethods, ", "))
+		case way == object.AuthPeer && !a.local():
 			return errors.New("identify: the kernel knows the users of this machine only; want hmac or cert")
-		case way == object.WayHMAC && cfg.Keys == nil:
+		case way == object.AuthHMAC && cfg.Keys == nil:
 			return errors.New("identify: hmac without keys")
-		case way == object.WayCert && cfg.TLS == nil:
+		case way == object.AuthCert && cfg.TLS == nil:
 			return errors.New("identify: cert without TLS")
-		case way == object.WayLegacy && !a.local() && (cfg.TLS == nil || cfg.Plain):
+		case way == object.AuthLegacy && !a.local() && (cfg.TLS == nil || cfg.Plain):
 			return errors.New("identify: pyro4-hmac can be repeated by whoever sees it; across a network it needs TLS")
 		}
 	}
 	if len(cfg.Identify) == 0 && !a.local() {
 		return errors.New("identify: an address that other machines reach needs a way to identify them")
 	}
-	if !cfg.Plain && cfg.TLS == nil && !slices.Contains(cfg.Identify, object.WayHMAC) {
+	if !cfg.Plain && cfg.TLS == nil && !slices.Contains(cfg.Identify, object.AuthHMAC) {
 		return errors.New("neither plain connections nor TLS nor the HMAC channel are taken")
 	}
 	return nil

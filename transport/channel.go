@@ -22,8 +22,8 @@ type Channel struct {
 	Peer     object.Peer // who is there
 
 	socket net.Conn              // below it
-	key    signed.Key            // Way is "hmac"
-	chains [][]*x509.Certificate // Way is "cert": as they were verified
+	key    signed.Key            // Auth is AuthHMAC
+	chains [][]*x509.Certificate // Auth is AuthCert: verified chains
 }
 
 // OnIdle has f called whenever nothing has arrived and a read is about to wait, by the
@@ -73,9 +73,9 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ch.Peer.Way == "" && l.cfg.takes(object.WayPeer) {
-		if known := Identify(nc); known.Way != "" {
-			ch.Peer.Way, ch.Peer.UID = known.Way, known.UID
+	if ch.Peer.Auth == "" && l.cfg.takes(object.AuthPeer) {
+		if known := Identify(nc); known.Auth != "" {
+			ch.Peer.Auth, ch.Peer.UID = known.Auth, known.UID
 		}
 	}
 	return ch, nil
@@ -115,7 +115,7 @@ func peek(nc net.Conn) ([]byte, error) {
 
 // openHMAC does the handshake of the HMAC channel.
 func (l *Listener) openHMAC(ch *Channel) error {
-	if !l.cfg.takes(object.WayHMAC) {
+	if !l.cfg.takes(object.AuthHMAC) {
 		return errors.New("the HMAC channel is not taken here: the listener does not identify by hmac")
 	}
 	sc := signed.Server(ch.Conn, func(id string) (signed.Key, bool) {
@@ -129,7 +129,7 @@ func (l *Listener) openHMAC(ch *Channel) error {
 	if ch.Peer.Channel != "tls" {
 		ch.Peer.Channel = "hmac"
 	}
-	ch.Conn, ch.Peer.Way, ch.Peer.Key, ch.Peer.Cert, ch.chains = sc, object.WayHMAC, sc.KeyID(), nil, nil
+	ch.Conn, ch.Peer.Auth, ch.Peer.Key, ch.Peer.Cert, ch.chains = sc, object.AuthHMAC, sc.KeyID(), nil, nil
 	return nil
 }
 
@@ -146,11 +146,11 @@ func (l *Listener) openTLS(ch *Channel, from source) error {
 		return err
 	}
 	ch.Conn, ch.Peer.Channel = tc, "tls"
-	if len(chains) > 0 && l.cfg.takes(object.WayCert) {
+	if len(chains) > 0 && l.cfg.takes(object.AuthCert) {
 		ch.chains = chains
-		ch.Peer.Way, ch.Peer.Cert = object.WayCert, t.describe(chains[0])
+		ch.Peer.Auth, ch.Peer.Cert = object.AuthCert, t.describe(chains[0])
 	}
-	if !l.cfg.takes(object.WayHMAC) {
+	if !l.cfg.takes(object.AuthHMAC) {
 		return nil
 	}
 	inner := &unread{Conn: tc}
@@ -191,7 +191,7 @@ func (u *unread) CloseWrite() error {
 
 // TakesLegacy reports whether signed Pyro4 messages identify their sender on a channel.
 func (l *Listener) TakesLegacy(channel string) bool {
-	return l.cfg.takes(object.WayLegacy) && (l.local || channel == "tls")
+	return l.cfg.takes(object.AuthLegacy) && (l.local || channel == "tls")
 }
 
 // TakesTLS reports whether TLS is taken.
@@ -216,12 +216,12 @@ func (l *Listener) ServerName() string {
 // vouches for it, is revoked or expired, its authority is gone or another's. nil if it
 // still does.
 func (l *Listener) Revoked(ch *Channel, now time.Time) error {
-	switch ch.Peer.Way {
-	case object.WayHMAC:
+	switch ch.Peer.Auth {
+	case object.AuthHMAC:
 		if key, ok := l.cfg.Keys(ch.Peer.Key); !ok || key != ch.key {
 			return fmt.Errorf("key %s was revoked", ch.Peer.Key)
 		}
-	case object.WayCert:
+	case object.AuthCert:
 		return l.cfg.TLS().holds(ch.chains, ch.Peer.Cert, now)
 	}
 	return nil

@@ -66,7 +66,7 @@ func sourceOf(nc net.Conn) source {
 		return source{network: network}
 	}
 	s := source{local: true, uid: noUID}
-	if known := Identify(nc); known.Way == object.WayPeer {
+	if known := Identify(nc); known.Auth == object.AuthPeer {
 		s.uid = known.UID
 	}
 	return s

@@ -136,7 +136,7 @@ func show(t *testing.T, key crypto.Signer, chain ...[]byte) (error, int) { //nol
 		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, ClientAuth: tls.RequestClientCert, ClientCAs: x509.NewCertPool(),
 		Certificates: []tls.Certificate{{Certificate: [][]byte{host}, PrivateKey: testKey}}}}
 	server.config.ClientCAs.AddCert(root)
-	l := &Listener{cfg: Config{Identify: []string{object.WayCert}, TLS: func() *ServerTLS { return server }, Handshakes: NewHandshakes()}}
+	l := &Listener{cfg: Config{Identify: []string{object.AuthCert}, TLS: func() *ServerTLS { return server }, Handshakes: NewHandshakes()}}
 	near, far := pair(t)
 	done := make(chan struct{})
 	go func() {

@@ -16,7 +16,7 @@ const noUID = ^uint32(0)
 // darwin), even if it left since. On loopback TCP, on Linux, it is the user who owns the
 // peer's socket now: the table of sockets is asked for exactly this connection. Whatever
 // is in doubt, such as a peer that has closed its end, an address that is not loopback
-// or an error of the kernel, gives Way "": there is no default user.
+// or an error of the kernel, gives Auth "": there is no default user.
 //
 // Users of other user namespaces appear as the overflow uid, mostly 65534.
 //
@@ -36,7 +36,7 @@ func Identify(c net.Conn) object.Peer {
 		}
 	}
 	if ok && uid != noUID {
-		p.Way, p.UID = object.WayPeer, uid
+		p.Auth, p.UID = object.AuthPeer, uid
 	}
 	return p
 }

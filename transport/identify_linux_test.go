@@ -83,10 +83,10 @@ func accept(t testing.TB, l *transport.Listener) net.Conn {
 func wantPeer(t *testing.T, c net.Conn, uid int) {
 	t.Helper()
 	p := transport.Identify(c)
-	if uid < 0 && (p.Way != "" || p.UID != 0) {
+	if uid < 0 && (p.Auth != "" || p.UID != 0) {
 		t.Errorf("Identify(%s) = %+v, want nobody", c.LocalAddr(), p)
 	}
-	if uid >= 0 && (p.Way != "peer" || p.UID != uint32(uid)) {
+	if uid >= 0 && (p.Auth != "peer" || p.UID != uint32(uid)) {
 		t.Errorf("Identify(%s) = %+v, want uid %d", c.LocalAddr(), p, uid)
 	}
 }
@@ -96,7 +96,7 @@ func TestOwnUser(t *testing.T) {
 		client, server := connect(t, listen(t, addr))
 		wantPeer(t, server, os.Getuid())
 		p := transport.Identify(server)
-		want := object.Peer{Way: "peer", UID: uint32(os.Getuid()), Channel: "tcp", Addr: client.LocalAddr().String()}
+		want := object.Peer{Auth: "peer", UID: uint32(os.Getuid()), Channel: "tcp", Addr: client.LocalAddr().String()}
 		if server.LocalAddr().Network() == "unix" {
 			want.Channel, want.Addr = "unix", "unix"
 		}
@@ -317,7 +317,7 @@ func BenchmarkIdentify(b *testing.B) {
 		b.Run(server.LocalAddr().Network()+"/"+strings.SplitN(addr, ":", 2)[0], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if transport.Identify(server).Way == "" {
+				if transport.Identify(server).Auth == "" {
 					b.Fatal("nobody")
 				}
 			}

@@ -61,7 +61,7 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 		return nil, invalid(cfg.Address, err)
 	}
 	if len(cfg.Identify) == 0 {
-		cfg.Identify = []string{object.WayPeer}
+		cfg.Identify = []string{object.AuthPeer}
 	}
 	if cfg.Handshakes == nil {
 		cfg.Handshakes = NewHandshakes()

@@ -115,7 +115,7 @@ func policySettings(p *policy.Policy, from string) []setting {
 		name := "listener " + l.Name + " "
 		rows = append(rows,
 			setting{name + "address", l.Address, "", where},
-			setting{name + "identify", strings.Join(l.Identify, " "), object.WayPeer, where},
+			setting{name + "identify", strings.Join(l.Identify, " "), object.AuthPeer, where},
 			setting{name + "plain", strconv.FormatBool(l.Plain), "where only this machine reaches", where})
 		if l.TLS != nil {
 			rows = append(rows,

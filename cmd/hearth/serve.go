@@ -308,14 +308,14 @@ func greet(w io.Writer, from string, listeners []policy.Listener, addrs []string
 func callHere(l *policy.Listener, addr string) string {
 	at, err := netip.ParseAddrPort(addr)
 	local := err != nil || at.Addr().IsLoopback()
-	if local && l.Plain && slices.Contains(l.Identify, object.WayPeer) {
+	if local && l.Plain && slices.Contains(l.Identify, object.AuthPeer) {
 		return ": hearth ls --at " + shell.Quote(addr)
 	}
 	var proofs []string
-	if slices.Contains(l.Identify, object.WayHMAC) {
+	if slices.Contains(l.Identify, object.AuthHMAC) {
 		proofs = append(proofs, "a key")
 	}
-	if slices.Contains(l.Identify, object.WayCert) {
+	if slices.Contains(l.Identify, object.AuthCert) {
 		proofs = append(proofs, "a certificate")
 	}
 	if proofs == nil {

@@ -123,7 +123,7 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Context {
 	c := r.GetCaller()
 	u := &under{s: s, id: r.GetCall(), object: r.GetObject(), caller: Caller{Principal: object.Principal(c.GetPrincipal()),
-		Tenant: object.Tenant(c.GetTenant()), Peer: object.Peer{Way: c.GetWay(), Channel: c.GetChannel(), Addr: c.GetAddress()}}}
+		Tenant: object.Tenant(c.GetTenant()), Peer: object.Peer{Auth: c.GetWay(), Channel: c.GetChannel(), Addr: c.GetAddress()}}}
 	copy(u.corr[:], r.GetCorrelation())
 	return context.WithValue(ctx, callKey{}, u)
 }

@@ -23,7 +23,7 @@ import (
 func sampleCall() object.Call {
 	return object.Call{
 		ID: "acme.counter", Kind: object.Batch, Method: "m", Batch: []object.Method{"add", "total"}, Oneway: true,
-		Caller: object.Caller{Principal: "alice", Tenant: "t", Peer: object.Peer{Way: "peer", UID: 1 << 31, Channel: "tcp", Addr: "127.0.0.1:9"}},
+		Caller: object.Caller{Principal: "alice", Tenant: "t", Peer: object.Peer{Auth: "peer", UID: 1 << 31, Channel: "tcp", Addr: "127.0.0.1:9"}},
 		Conn:   1 << 60, Protocol: object.Pyro5, Serializer: 4, Corr: [16]byte{1, 15: 2}, Traceback: true,
 		Chain: []object.ID{"a.b"}, Payload: []byte("payload"),
 	}
