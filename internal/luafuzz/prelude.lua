@@ -3,7 +3,7 @@
 local type, tostring, select, next, rawget, error, pcall = type, tostring, select, next, rawget, error, pcall
 local getmetatable, loadstring = getmetatable, loadstring
 local format, byte, find, gsub, sub = string.format, string.byte, string.find, string.gsub, string.sub
-local concat, sort = table.concat, table.sort
+local concat, sort, wrap = table.concat, table.sort, coroutine.wrap
 
 local MAX_TRACE = 40000 -- bytes; the rest of a trace is dropped
 local MAX_TICKS = 1200  -- calls and rounds of one program
@@ -100,7 +100,11 @@ return function(source, name)
   if not chunk then
     emit("syntax: " .. problem)
   else
-    local ok, value = pcall(chunk)
+    -- A traceback ends with its coroutine: without the frames of the program that runs this one.
+    local ok, value
+    local function run() ok, value = pcall(chunk) end
+    if find(source, "traceback", 1, true) then run = wrap(run) end
+    run()
     if not ok then emit("failed: " .. dump(value, 0, {})) end
   end
   return concat(lines, "\n")
