@@ -226,7 +226,7 @@ func (c *conn) backend(snap *snapshot, id object.ID) object.Backend {
 // returns who ran it.
 func (h *Host) passOn(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
 	r, err := b.Invoke(ctx, call)
-	if err != object.ErrRetired { //nolint:errorlint // it is not wrapped, and this is the hot path
+	if !object.Retired(err) {
 		return r, b, err
 	}
 	snap := h.snap.Load()
@@ -235,6 +235,9 @@ func (h *Host) passOn(ctx context.Context, b object.Backend, call *object.Call) 
 	}
 	b = snap.backend(call.ID)
 	r, err = b.Invoke(ctx, call)
+	if object.Retired(err) {
+		err = object.ErrShutdown
+	}
 	return r, b, err
 }
 

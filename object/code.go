@@ -24,10 +24,11 @@ const (
 	CodeUnavailable     Code = 9  // draining or restarting; a retry may help
 	CodeRaised          Code = 10 // the object's own error; its message belongs to its author
 	CodeInternal        Code = 11 // ours; the caller sees the code and the call id only
+	CodeRetired         Code = 12 // the backend was replaced or is closed; not executed, the current backend may run it
 )
 
 var codeNames = [...]string{"ok", "invalid", "too_large", "unauthenticated", "denied", "not_found",
-	"exhausted", "deadline", "canceled", "unavailable", "raised", "internal"}
+	"exhausted", "deadline", "canceled", "unavailable", "raised", "internal", "retired"}
 
 // String returns the code's name as logs and audit records spell it.
 func (c Code) String() string {
@@ -73,19 +74,29 @@ func Errorf(c Code, format string, args ...any) *Error {
 // not the asker's. It is a PyroError in every generation.
 var ErrStreamGone = &Error{Code: CodeNotFound, Class: "PyroError", Msg: "item stream terminated"}
 
-// ErrRetired is the answer of a backend that serves nobody any more: another does, or the
-// host is about to end. Nothing was executed.
-var ErrRetired = &Error{Code: CodeUnavailable, Msg: "the host is shutting down; not executed"}
+// ErrRetired is the error of a backend that is closed. The host looks up the object's current backend and tries once
+// more; see [Retired].
+var ErrRetired = &Error{Code: CodeRetired, Msg: "the host is shutting down; not executed"}
+
+// ErrShutdown is the answer to a caller when the current backend is closed, too.
+var ErrShutdown = &Error{Code: CodeUnavailable, Msg: "the host is shutting down; not executed"}
+
+// Retired reports whether err is an [Error] with CodeRetired. It does not allocate.
+func Retired(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Code == CodeRetired
+}
 
 // CodeOf maps any error to a code: nil to CodeOK, an [Error] anywhere in the chain to
 // its code, context errors to deadline and canceled, all else to internal.
 func CodeOf(err error) Code {
-	var e *Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return CodeOK
-	case errors.As(err, &e):
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
+	}
+	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return CodeDeadline
 	case errors.Is(err, context.Canceled):

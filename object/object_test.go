@@ -53,6 +53,28 @@ func TestCallable(t *testing.T) {
 	}
 }
 
+// TestRetired: the dispatcher asks after every call, so the answer costs no allocation.
+func TestRetired(t *testing.T) {
+	wrapped := fmt.Errorf("calling: %w", object.ErrRetired)
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{object.ErrRetired, true},
+		{wrapped, true},
+		{object.ErrShutdown, false},
+		{errors.New("anything"), false},
+	} {
+		if got := object.Retired(c.err); got != c.want {
+			t.Errorf("Retired(%v) = %v, want %v", c.err, got, c.want)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { object.Retired(wrapped) }); n != 0 {
+		t.Errorf("Retired allocates %v times", n)
+	}
+}
+
 func TestCodeOf(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -60,7 +82,8 @@ func TestCodeOf(t *testing.T) {
 	}{
 		{nil, object.CodeOK},
 		{object.Errorf(object.CodeDenied, "no"), object.CodeDenied},
-		{fmt.Errorf("calling: %w", object.ErrRetired), object.CodeUnavailable},
+		{fmt.Errorf("calling: %w", object.ErrRetired), object.CodeRetired},
+		{object.ErrShutdown, object.CodeUnavailable},
 		{&object.Error{Code: object.CodeRaised, Err: context.Canceled}, object.CodeRaised},
 		{fmt.Errorf("waiting: %w", context.DeadlineExceeded), object.CodeDeadline},
 		{context.Canceled, object.CodeCanceled},

@@ -243,6 +243,9 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 	case d.Err != nil:
 		w.finish(&object.Error{Code: object.CodeInternal, Err: d.Err})
 	case failed != nil:
+		if failed.Code == object.CodeRetired {
+			failed.Code = object.CodeUnavailable // the host's own code: it would run the call again
+		}
 		p.refused(w, failed)
 		w.finish(failed)
 	default:

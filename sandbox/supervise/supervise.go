@@ -247,7 +247,7 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 			return object.Reply{}, err
 		}
 		r, _, err := p.request(ctx, link.Call, 0, c, v.Limits.Wall)
-		if err == errEnded && !again { //nolint:errorlint // it is not wrapped, and this is the hot path
+		if errors.Is(err, errEnded) && !again {
 			p.leave(ctx)
 			continue
 		}

@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -84,7 +85,7 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 			p.tried[v] = true
 			return p.loadFrame(v, n)
 		})
-		if err == errEnded && !again { //nolint:errorlint // it is not wrapped
+		if errors.Is(err, errEnded) && !again {
 			continue
 		}
 		if err = p.blamed(ctx, r, err, tryTimeout); err != nil {

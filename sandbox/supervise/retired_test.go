@@ -1,0 +1,24 @@
+package supervise
+
+import (
+	"testing"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// TestWorkerIsNotRetired: CodeRetired makes the host run a call again, so a worker that was taken over cannot
+// send it.
+func TestWorkerIsNotRetired(t *testing.T) {
+	tenant := newTenant(Config{}, object.Limits{})
+	startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
+		if typ == link.Call {
+			f.send(t, link.Reply, id, func(e *link.Encoder) { e.PutReply(object.Reply{}, false, object.ErrRetired) })
+		}
+		return nil
+	})
+	_, err := tenant.Invoke(t.Context(), &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m"})
+	if object.Retired(err) || object.CodeOf(err) != object.CodeUnavailable {
+		t.Errorf("Invoke: %v, want unavailable", err)
+	}
+}
