@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/flock"
 	"github.com/hearthhost/hearth/internal/shell"
 )
 
@@ -79,7 +80,7 @@ func (f *file) take(h *os.File, why *string) error {
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("others may read or write it: chmod 600 %s", shell.Path(f.cfg.Path))
 	}
-	if err := syscall.Flock(int(h.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock.TryLock(h); err != nil {
 		return errors.New("another host writes it: give each its own state folder")
 	}
 	last, torn, err := f.end(h, info.Size())
@@ -265,7 +266,7 @@ func (f *file) begin(why string) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(h.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock.TryLock(h); err != nil {
 		h.Close()
 		return err
 	}

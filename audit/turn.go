@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/hearthhost/hearth/internal/flock"
 )
 
 // For a while two processes may write one log: a host and the one that takes its place. The
@@ -151,17 +153,11 @@ func (f *file) closeTurn() {
 
 // takeTurn waits for the turn and reads what the other has written since.
 func (f *file) takeTurn() (done func(), err error) {
-	fd := int(f.turn.Fd())
-	for {
-		err = syscall.Flock(fd, syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	lease := f.turn
+	if err := flock.Lock(lease); err != nil {
 		return nil, fmt.Errorf("waiting for the turn: %w", err)
 	}
-	done = func() { _ = syscall.Flock(fd, syscall.LOCK_UN) }
+	done = func() { _ = flock.Unlock(lease) }
 	if err := f.catchUp(); err != nil {
 		done()
 		return nil, err

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hearthhost/hearth/internal/flock"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -122,12 +123,12 @@ func FindRunning(p *policy.Policy) (*Running, error) {
 		return nil, fmt.Errorf("looking for a host: %w", err)
 	}
 	defer f.Close()
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
-	if err == nil {
-		return nil, nil
-	}
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
+	locked, err := flock.Locked(f)
+	if err != nil {
 		return nil, fmt.Errorf("looking for a host: %w", err)
+	}
+	if !locked {
+		return nil, nil
 	}
 	r, err := readRunning(filepath.Join(p.State, runningFile))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,8 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
+	"github.com/hearthhost/hearth/internal/flock"
 	"github.com/hearthhost/hearth/internal/shell"
 )
 
@@ -152,8 +152,6 @@ func Lock(dir string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-const lockRetry = 20 * time.Millisecond
-
 // LockFile locks a file until it is closed, and creates it first if it is missing. Only this
 // process's user can open it, and so hold its lock: a folder, or a file that others may read, can
 // be locked for ever by any of them. If ctx ends first the error wraps ctx.Err().
@@ -167,26 +165,11 @@ func LockFile(ctx context.Context, path string) (*os.File, error) {
 		err = check(path, info)
 	}
 	if err == nil {
-		err = flock(ctx, f)
+		err = flock.LockContext(ctx, f)
 	}
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	return f, nil
-}
-
-// flock waits for the lock of f.
-func flock(ctx context.Context, f *os.File) error {
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("another process has locked it: %w", ctx.Err())
-		case <-time.After(lockRetry):
-		}
-	}
 }
