@@ -144,11 +144,11 @@ const (
 
 // spendArguments takes steps for reading arguments. A limit that this spends leaves the instance as it was.
 func (s *State) spendArguments(steps int) error {
-	err := s.meter.spend(steps)
+	err := s.meter.Spend(steps)
 	if err == nil {
 		return nil
 	}
-	e := *err.(*object.Error) //nolint:errorlint,forcetypeassert // spend returns nothing else
+	e := *err
 	msg, _, _ := strings.Cut(e.Msg, ";")
 	e.Msg = msg + " while the arguments were read; not executed"
 	return &e

@@ -68,7 +68,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 	}
 	ends := out.Stream == nil && s.def.mode == object.PerCall && s.def.close != nil && s.broken == nil
 	if ends {
-		s.meter.pause() // close has what the call left
+		s.meter.Pause() // close has what the call left
 	}
 	s.leave(&out)
 	if ends {
@@ -81,7 +81,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 // enter makes r the running call.
 func (s *State) enter(ctx context.Context, r *Request) {
 	s.ctx, s.req, s.calling, s.want = ctx, r, true, r.Traceback
-	s.meter.begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
+	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
 	s.enc.allow(s.p.limits.ResultBytes)
 	s.vm.Clear()
 }
@@ -89,9 +89,9 @@ func (s *State) enter(ctx context.Context, r *Request) {
 // leave ends the running call.
 func (s *State) leave(out *Outcome) {
 	s.ctx, s.req, s.calling, s.want, s.at, s.trace = nil, nil, false, false, "", nil
-	s.meter.end()
+	s.meter.End()
 	s.rest()
-	s.pristine.steps += s.meter.lap()
+	s.pristine.steps += s.meter.Lap()
 	out.Broken = s.broken != nil
 }
 

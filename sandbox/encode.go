@@ -205,11 +205,10 @@ func validWTF8(s string) bool {
 // spendSteps takes steps for writing. If the script has run, a limit that this spends ends the instance, as the
 // call had its effects and has no result.
 func (e *encoder) spendSteps(steps int) error {
-	err := e.s.meter.spend(steps)
-	if err == nil {
-		return nil
+	if err := e.s.meter.Spend(steps); err != nil {
+		return e.limit(err)
 	}
-	return e.limit(err.(*object.Error)) //nolint:errorlint,forcetypeassert // spend returns nothing else
+	return nil
 }
 
 // limit returns the error of a limit that writing has spent.
@@ -220,7 +219,8 @@ func (e *encoder) limit(err *object.Error) error {
 	limit := *err
 	msg, _, _ := strings.Cut(limit.Msg, ";")
 	limit.Msg = msg + " while the result was written; the call was executed"
-	e.s.broken, e.s.meter.why = &limit, &limit
+	e.s.broken = &limit
+	e.s.meter.SetErr(&limit)
 	return &limit
 }
 
@@ -232,7 +232,7 @@ func (e *encoder) spend(n int) error {
 	e.s.vm.Allocated += bufferGarbage * int64(n)
 	if e.written += n; e.written > e.reserved {
 		more := max(e.reserved, freeBuffer)
-		if err := e.s.meter.fence.reserve(2 * int64(more)); err != nil { // a buffer that grows is there twice
+		if err := e.s.meter.Reserve(2 * int64(more)); err != nil { // a buffer that grows is there twice
 			return e.limit(err)
 		}
 		e.reserved += more

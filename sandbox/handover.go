@@ -50,7 +50,8 @@ func (s *State) mend() bool {
 	}
 	switch s.broken.Code {
 	case object.CodeExhausted, object.CodeDeadline, object.CodeCanceled:
-		s.broken, s.meter.why = nil, nil
+		s.broken = nil
+		s.meter.SetErr(nil)
 		s.vm.Revive()
 		return true
 	default:

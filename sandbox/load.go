@@ -66,7 +66,7 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.meter.close() // no call follows yet
+	s.meter.CloseOpen() // no call follows yet
 	p.desc = s.def.describe(p)
 	p.spare = s
 	return p, nil

@@ -6,21 +6,19 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// Usage is the memory that a running state holds, for another goroutine. The zero value is ready to use.
+// Usage reports the memory of a running state to another goroutine. The zero value is ready to use.
 type Usage struct {
-	asked, answered atomic.Uint64 // numbers of Ask
+	asked, answered atomic.Uint64 // rounds of Ask
 	held            atomic.Int64
 }
 
-// Ask makes the running state count what it holds, within some thousand steps. Each round of questions has another
-// number, above 0.
+// Ask requests a count of the bytes in use, within some thousand steps. Each round has another number, above 0.
 func (u *Usage) Ask(round uint64) { u.asked.Store(round) }
 
-// Held returns the bytes that the state held when it answered a round. ok is false until then: the state may not have
-// been asked, be at rest, or wait for another object.
+// Held returns the bytes in use that were counted for a round. ok is false before the count: the state may be idle,
+// may wait for another object, or round was not requested.
 func (u *Usage) Held(round uint64) (bytes int64, ok bool) {
 	if u.answered.Load() != round {
 		return 0, false
@@ -28,86 +26,71 @@ func (u *Usage) Held(round uint64) (bytes int64, ok bool) {
 	return u.held.Load(), true
 }
 
-// Report makes the state count for u.
-func (s *State) Report(u *Usage) { s.meter.fence.usage = u }
-
-// fence is a state's limit of memory. The VM counts what it allocates, but not what becomes garbage. So the
-// limit is exceeded at the earliest when what was in use at the last count, and all that was allocated since,
-// exceed it. Only then the values in use are counted again. The limit holds within an eighth.
+// memoryLimit is the memory limit of a state. The VM counts allocated bytes, but not bytes that become garbage. The
+// limit cannot be exceeded before the bytes in use at the last count plus all bytes allocated since exceed it. Only then
+// the values in use are counted again. The limit is accurate to one eighth.
 //
-// Garbage of all states of the process is bounded by its soft memory limit: near it, a call waits until the budget of
-// the process has ended those that hold most. As memory is counted before it is allocated, what one
-// allocation takes is known then.
-type fence struct {
-	s       *State
-	limit   int64
-	held    int64  // in use at the last count
-	counted int64  // the VM's allocated bytes at the last count
-	sampled int64  // and when the room of the process was taken last
-	share   share  // what is about to be allocated
-	result  share  // what a result takes
-	usage   *Usage // nil if it is not reported
+// The soft memory limit of the process bounds the garbage of all states. Near it, a call waits until the process has
+// ended the calls that use most memory. Memory is counted before it is allocated, so the size of a single allocation is
+// checked in advance.
+type memoryLimit struct {
+	config  MeterConfig
+	held    int64       // bytes in use at the last count
+	counted int64       // the VM's allocated bytes at the last count
+	sampled int64       // the VM's allocated bytes at the last reservation
+	running reservation // for allocations in progress
+	result  reservation // for the result
+	usage   *Usage      // nil if not reported
 }
 
-// sampleEvery is how many bytes a script allocates between two looks at the heap of the process.
+// sampleEvery is the number of bytes that a script allocates between two looks at the heap of the process.
 const sampleEvery = 1 << 20
 
-func newFence(s *State) *fence {
-	return &fence{s: s, limit: s.p.limits.Memory, share: newShare(), result: newShare()}
+func newMemoryLimit(c MeterConfig) memoryLimit {
+	return memoryLimit{config: c, running: newReservation(), result: newReservation()}
 }
 
-// begin begins a call: the result of the last one was sent.
-func (f *fence) begin() {
-	processRoom.release(&f.result)
-}
+// begin starts a call: the result of the last one was sent.
+func (f *memoryLimit) begin() { heap.release(&f.result) }
 
-// end notes that nothing runs any more. A state that was not made yet has no fence.
-func (f *fence) end() {
-	if f != nil {
-		processRoom.release(&f.share)
-	}
-}
+// end releases the reservation of a run that has ended.
+func (f *memoryLimit) end() { heap.release(&f.running) }
 
-// Sent notes that the result of the last call was handed on: until then memory of the process is reserved for it. The
-// next call and Close imply it.
-func (s *State) Sent() { processRoom.release(&s.meter.fence.result) }
-
-// reserve takes n bytes of the process's memory until Sent, for a result that is about to be written.
-func (f *fence) reserve(n int64) *object.Error {
-	if !f.s.meter.active || processRoom.take(&f.result, n) {
+// reserve takes n bytes of the process's memory, and waits for them if necessary.
+func (f *memoryLimit) reserve(m *Meter, r *reservation, n int64) *object.Error {
+	if heap.take(r, n) {
 		return nil
 	}
-	return f.await(&f.result, n)
+	return f.await(m, r, n)
 }
 
-// check returns the error of the limit if it is exceeded.
-func (f *fence) check() *object.Error {
-	processRoom.release(&f.share) // it has been allocated
-	allocated := f.s.vm.Allocated
-	asked := f.asked()
-	if asked > 0 || f.held+allocated-f.counted > f.limit {
+// check returns an error if the limit is exceeded.
+func (f *memoryLimit) check(m *Meter) *object.Error {
+	heap.release(&f.running) // it has been allocated
+	allocated := f.config.VM.Allocated
+	limit := f.config.Memory
+	round := f.pendingRound()
+	if round > 0 || f.held+allocated-f.counted > limit {
 		f.counted = allocated
-		f.held = f.s.HeldBytes(f.limit)
-		if asked > 0 {
+		f.held = f.config.Held(limit)
+		if round > 0 {
 			f.usage.held.Store(f.held)
-			f.usage.answered.Store(asked)
+			f.usage.answered.Store(round)
 		}
-		if f.held > f.limit {
-			return f.exceeded()
+		if f.held > limit {
+			return object.Errorf(object.CodeExhausted, "limit exceeded: %s of memory; the call was executed in part", sizeText(limit))
 		}
-		f.held = min(f.held, f.limit-f.limit/8) // or the next count would be due at once
+		f.held = min(f.held, limit-limit/8) // otherwise the next count would be due at once
 	}
 	if coming := allocated - f.sampled; coming >= sampleEvery {
 		f.sampled = allocated
-		if !processRoom.take(&f.share, coming) {
-			return f.await(&f.share, coming)
-		}
+		return f.reserve(m, &f.running, coming)
 	}
 	return nil
 }
 
-// asked returns the round of questions that the state has not answered, 0 if there is none.
-func (f *fence) asked() uint64 {
+// pendingRound returns the round of Usage.Ask that is not answered, or 0.
+func (f *memoryLimit) pendingRound() uint64 {
 	if f.usage == nil {
 		return 0
 	}
@@ -117,60 +100,30 @@ func (f *fence) asked() uint64 {
 	return 0
 }
 
-// A call waits for room in the process in so many turns, and collects garbage in every eighth.
 const (
-	roomTurns    = 400
-	roomTurn     = 5 * time.Millisecond
-	collectTurns = 8
+	heapAttempts     = 400                  // attempts of a call to reserve memory of the process
+	heapInterval     = 5 * time.Millisecond // between two attempts
+	attemptsPerClean = 8                    // attempts per garbage collection
 )
 
-// await waits until so many bytes fit into the process, whose budget ends the calls that hold most meanwhile.
-func (f *fence) await(s *share, coming int64) *object.Error {
-	for turn := range roomTurns {
-		<-time.After(roomTurn)
-		if why := f.s.meter.ended(); why != nil {
-			return why
+// await retries until n bytes fit into the process. Meanwhile the process ends the calls that use most memory.
+func (f *memoryLimit) await(m *Meter, r *reservation, n int64) *object.Error {
+	for attempt := range heapAttempts {
+		<-time.After(heapInterval)
+		if err := m.ended(); err != nil {
+			return err
 		}
-		if turn%collectTurns == 0 {
-			processRoom.tryCollect(s) // what ended calls held may be garbage by now
+		if attempt%attemptsPerClean == 0 {
+			heap.tryCollect(r) // the values of ended calls may be garbage by now
 		}
-		if processRoom.take(s, coming) {
+		if heap.take(r, n) {
 			return nil
 		}
 	}
 	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker; the call was executed in part")
 }
 
-func (f *fence) exceeded() *object.Error {
-	return object.Errorf(object.CodeExhausted, "limit exceeded: %s of memory; the call was executed in part", sizeText(f.limit))
-}
-
-// HeldBytes returns the bytes of the values that the state holds, counted up to a little more than most. It
-// takes time in proportion, some 20 ns a value. Like all methods it belongs to the goroutine of the state.
-func (s *State) HeldBytes(most int64) int64 {
-	if s.vm == nil {
-		return 0
-	}
-	roots := make([]lua.Value, 0, 4+2*len(s.defs))
-	roots = append(roots, s.env.Value(), s.self.Value())
-	if s.def != nil {
-		roots = append(roots, s.def.table.Value(), s.def.proto.Value())
-	}
-	for _, d := range s.defs {
-		roots = append(roots, d.table.Value())
-	}
-	for i := range s.build.frames { // arguments that are being read
-		roots = append(roots, s.build.frames[i].t.Value())
-	}
-	roots = append(roots, s.build.values...)
-	for i := range s.build.calls {
-		roots = append(roots, s.build.calls[i].kwargs.Value())
-	}
-	roots = s.batched.roots(roots)
-	return s.vm.Held(most, roots...)
-}
-
-// sizeText shows a number of bytes.
+// sizeText formats a number of bytes.
 func sizeText(n int64) string {
 	for _, u := range []struct {
 		bytes int64

@@ -10,72 +10,95 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// How many steps pass between two checks of the limits, in how many checks the clock is read once, and when
-// a run counts as long. The alarm alone would do for the wall time, but its timer needs a processor, and the
-// script may have the only one.
 const (
+	// checkEvery is the number of steps between two checks of the limits.
 	checkEvery = 256
+	// clockEvery is the number of checks between two readings of the clock. The timer of an alarm is not enough for
+	// the wall time: it needs a processor, and the script may have the only one.
 	clockEvery = 16
-	longRun    = 5 * time.Millisecond
+	// longRun is the duration after which a run counts as long.
+	longRun = 5 * time.Millisecond
 )
 
-// meter grants steps to a VM, a few at a time, and checks the limits in between: steps, wall time, memory and
-// the caller's context. Once a limit is spent it grants nothing more, so no pcall, error handler or coroutine
-// can outlive it.
+// MeterConfig connects a Meter to its Lua state.
+type MeterConfig struct {
+	VM *lua.VM
+	// Memory is the limit of the values in use, in bytes.
+	Memory int64
+	// Held counts the bytes of the values in use. It may stop counting above limit.
+	Held func(limit int64) int64
+	// OnLong is called once per run that takes longer than 5 ms of wall time.
+	OnLong func()
+}
+
+// Meter grants steps to a VM in small portions. Before each portion it checks the limits: steps, wall time, memory and
+// the caller's context. After a limit is exceeded it grants no more steps, so no pcall, error handler or coroutine can
+// continue.
 //
-// A built-in function cannot be interrupted. It charges for its work beforehand.
-type meter struct {
-	vm     *lua.VM
-	steps  int64 // of the budget
-	from   int64 // the VM's steps when the budget began
-	lapped int64 // the VM's steps when lap was called last
-	total  int64 // steps of all budgets that have ended, since [State.Spent]
+// A native function cannot be interrupted. It charges for its work before it begins.
+//
+// A Meter belongs to the goroutine of its state.
+type Meter struct {
+	config MeterConfig
+	steps  int64 // step limit of the budget
+	from   int64 // the VM's steps at the beginning of the budget
+	lapped int64 // the VM's steps at the last call of Lap
+	total  int64 // steps of all closed budgets since [Meter.TakeTotal]
 	wall   time.Duration
-	alarm  *alarm          // rings when the wall time is spent
-	caller context.Context // of the running call
-	why    *object.Error   // the limit that was spent; set once
-	open   bool            // the next begin continues the budget
-	active bool            // between begin and end; outside nothing is limited, as no script runs
-	fence  *fence
+	alarm  *alarm          // fires at the end of the wall time
+	caller context.Context // context of the running call
+	err    *object.Error   // the exceeded limit; set once
+	open   bool            // the next Begin continues the budget
+	active bool            // between Begin and End; otherwise nothing is limited, because no script runs
+	memory memoryLimit
 
 	checks int       // of this run
-	since  time.Time // of the first reading of the clock
-	long   func()    // called when a run takes long; nil once it was
-	onLong func()    // what long is at the beginning of each run
+	since  time.Time // first reading of the clock
+	onLong func()    // nil after it was called in this run
 }
 
-// alarm rings once. It serves call after call until it does.
+// alarm fires once. Consecutive calls reuse it until then.
 type alarm struct {
 	timer *time.Timer
-	rung  atomic.Bool
-	wake  atomic.Pointer[context.CancelFunc] // of the call on another object that is waited for
+	fired atomic.Bool
+	wake  atomic.Pointer[context.CancelFunc] // cancels the wait for another object
 }
 
-func (a *alarm) ring() {
-	a.rung.Store(true)
+func (a *alarm) fire() {
+	a.fired.Store(true)
 	if wake := a.wake.Load(); wake != nil {
 		(*wake)()
 	}
 }
 
-// begin grants a budget until end, or continues one that was left open: what is done for a call before and
-// after its method is part of the call.
-func (m *meter) begin(ctx context.Context, steps int64, wall time.Duration) {
-	m.vm.Pause()
+// NewMeter returns a Meter and makes it refill c.VM.
+func NewMeter(c MeterConfig) *Meter {
+	m := &Meter{config: c, memory: newMemoryLimit(c)}
+	c.VM.Refill = m.refill
+	return m
+}
+
+// Begin grants a budget until End. It continues a budget that Pause left open, because the work before and after a
+// method is part of its call.
+func (m *Meter) Begin(ctx context.Context, steps int64, wall time.Duration) {
+	m.config.VM.Pause()
 	m.active = true
 	if m.open {
-		m.open, m.caller, m.steps = false, ctx, steps
-		if m.alarm.rung.Load() { // in the pause, in which nothing ran
+		m.open, m.caller = false, ctx
+		m.steps = steps
+		if m.alarm.fired.Load() { // during the pause, in which nothing ran
 			m.checks, m.since = 0, time.Time{}
 			m.arm()
 		}
 		return
 	}
-	m.from = m.vm.Steps()
+	m.from = m.config.VM.Steps()
 	m.lapped = m.from
-	m.steps, m.wall, m.caller = steps, wall, ctx
-	m.checks, m.since, m.long = 0, time.Time{}, m.onLong
-	m.fence.begin()
+	m.steps, m.wall = steps, wall
+	m.caller = ctx
+	m.checks, m.since = 0, time.Time{}
+	m.onLong = m.config.OnLong
+	m.memory.begin()
 	if m.alarm != nil {
 		m.alarm.timer.Reset(wall)
 		return
@@ -83,69 +106,89 @@ func (m *meter) begin(ctx context.Context, steps int64, wall time.Duration) {
 	m.arm()
 }
 
-// arm sets a new alarm.
-func (m *meter) arm() {
+// arm starts a new alarm.
+func (m *Meter) arm() {
 	m.alarm = new(alarm)
-	m.alarm.timer = time.AfterFunc(m.wall, m.alarm.ring)
+	m.alarm.timer = time.AfterFunc(m.wall, m.alarm.fire)
 }
 
-// pause comes before an end that leaves the budget open for the next begin.
-func (m *meter) pause() { m.open, m.caller = true, nil }
+// Pause keeps the budget open: the next Begin continues it. End must follow.
+func (m *Meter) Pause() { m.open, m.caller = true, nil }
 
-// end stops the clock, unless pause came before.
-func (m *meter) end() {
+// End stops the clock. It closes the budget unless Pause was called.
+func (m *Meter) End() {
 	m.active = false
-	m.fence.end()
+	m.memory.end()
 	if !m.open {
 		m.close()
 	}
 }
 
-// close ends a budget, an open one too.
-func (m *meter) close() {
-	m.open, m.active, m.caller = false, false, nil
-	m.total += m.used()
-	if !m.alarm.timer.Stop() {
-		m.alarm = nil // it rings, or will: not in the next call
+// CloseOpen closes a budget that Pause left open.
+func (m *Meter) CloseOpen() {
+	if m.open {
+		m.close()
 	}
 }
 
-func (m *meter) used() int64 { return m.vm.Steps() - m.from }
+func (m *Meter) close() {
+	m.open, m.active = false, false
+	m.caller = nil
+	m.total += m.used()
+	if !m.alarm.timer.Stop() {
+		m.alarm = nil // it has fired or is about to, which must not end the next call
+	}
+}
 
-// lap returns the steps since the last lap of this budget.
-func (m *meter) lap() int64 {
-	n := m.vm.Steps() - m.lapped
+func (m *Meter) used() int64 { return m.config.VM.Steps() - m.from }
+
+// Lap returns the steps since the last Lap of this budget.
+func (m *Meter) Lap() int64 {
+	n := m.config.VM.Steps() - m.lapped
 	m.lapped += n
 	return n
 }
 
-// refill is [lua.VM.Refill].
-func (m *meter) refill() (int64, error) {
-	if m.why == nil {
+// TakeTotal returns the steps of the budgets that were closed since the last TakeTotal.
+func (m *Meter) TakeTotal() int64 {
+	n := m.total
+	m.total = 0
+	return n
+}
+
+// Err returns the exceeded limit, or nil.
+func (m *Meter) Err() *object.Error { return m.err }
+
+// SetErr replaces the exceeded limit. After SetErr(nil) the meter grants steps again.
+func (m *Meter) SetErr(err *object.Error) { m.err = err }
+
+// refill implements [lua.VM.Refill].
+func (m *Meter) refill() (int64, error) {
+	if m.err == nil {
 		if !m.active {
 			return checkEvery, nil
 		}
-		m.why = m.spent()
+		m.err = m.exceeded()
 	}
-	if m.why != nil {
-		return 0, m.why
+	if m.err != nil {
+		return 0, m.err
 	}
 	return min(checkEvery, m.steps-m.used()), nil
 }
 
-// spent returns the error of the limit that is spent, nil if none is.
-func (m *meter) spent() *object.Error {
+// exceeded checks all limits and returns the error of the first that is exceeded, or nil.
+func (m *Meter) exceeded() *object.Error {
 	if m.used() > m.steps {
 		return object.Errorf(object.CodeExhausted, "limit exceeded: %d steps; the call was executed in part", m.steps)
 	}
-	if why := m.ended(); why != nil {
-		return why
+	if err := m.ended(); err != nil {
+		return err
 	}
-	return m.fence.check()
+	return m.memory.check(m)
 }
 
-// ended returns why the call must end if its time is over or its caller has gone.
-func (m *meter) ended() *object.Error {
+// ended returns an error if the wall time has passed or the caller's context is done.
+func (m *Meter) ended() *object.Error {
 	if m.caller != nil {
 		if err := m.caller.Err(); err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
@@ -154,54 +197,70 @@ func (m *meter) ended() *object.Error {
 			return object.Errorf(object.CodeCanceled, "the call was cancelled; it was executed in part")
 		}
 	}
-	if m.checks++; m.alarm.rung.Load() || m.checks%clockEvery == 0 && m.late() {
+	m.checks++
+	if m.alarm.fired.Load() || m.checks%clockEvery == 0 && m.late() {
 		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part", m.wall)
 	}
 	return nil
 }
 
-// spend takes steps for work that is done outside the script's run, such as reading arguments and writing
-// results, and returns the error of the limit that is spent, nil if none is. Outside a budget nothing is limited.
-func (m *meter) spend(steps int) error {
+// Spend charges steps for work outside the script's run, such as reading arguments and writing results. It returns the
+// error of an exceeded limit, or nil. Outside a budget nothing is limited.
+func (m *Meter) Spend(steps int) *object.Error {
 	if !m.active {
 		return nil
 	}
-	m.vm.Spend(steps)
-	if m.why != nil {
-		return m.why
+	m.config.VM.Spend(steps)
+	if m.err != nil {
+		return m.err
 	}
-	if why := m.spent(); why != nil {
-		return why
-	}
-	return nil
+	return m.exceeded()
 }
 
-// late reads the clock, and reports whether the wall time is spent.
-func (m *meter) late() bool {
+// Reserve takes n bytes of the process's memory until ReleaseResult, for a result that is about to be written.
+func (m *Meter) Reserve(n int64) *object.Error {
+	if !m.active {
+		return nil
+	}
+	return m.memory.reserve(m, &m.memory.result, n)
+}
+
+// ReleaseResult returns the memory that Reserve took. The next Begin does so, too.
+func (m *Meter) ReleaseResult() { heap.release(&m.memory.result) }
+
+// Stop releases the memory that is reserved for running allocations. It is called after a panic and at the end of the
+// state.
+func (m *Meter) Stop() { m.memory.end() }
+
+// Report makes the meter answer the questions of u.
+func (m *Meter) Report(u *Usage) { m.memory.usage = u }
+
+// late reads the clock and reports whether the wall time has passed.
+func (m *Meter) late() bool {
 	now := time.Now()
 	if m.since.IsZero() {
 		m.since = now
 		return false
 	}
 	ran := now.Sub(m.since)
-	if ran > longRun && m.long != nil {
-		m.long()
-		m.long = nil
+	if ran > longRun && m.onLong != nil {
+		m.onLong()
+		m.onLong = nil
 	}
 	return ran > m.wall
 }
 
-// waiting returns a context for waiting inside a call: it ends with the caller's and when the wall time is
-// spent. done ends it.
-func (m *meter) waiting(ctx context.Context) (waiting context.Context, done func()) {
+// WaitContext returns a context for waiting inside a call. It is done with ctx and at the end of the wall time. The
+// caller must call done after the wait.
+func (m *Meter) WaitContext(ctx context.Context) (waiting context.Context, done func()) {
 	waiting, cancel := context.WithCancel(ctx)
 	m.alarm.wake.Store(&cancel)
-	if m.alarm.rung.Load() { // before it could be told
+	if m.alarm.fired.Load() { // it may have fired before wake was set
 		cancel()
 	}
 	return waiting, func() {
 		m.alarm.wake.Store(nil)
 		cancel()
-		m.vm.Pause() // the limits are checked before the script continues
+		m.config.VM.Pause() // check the limits before the script continues
 	}
 }

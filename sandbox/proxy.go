@@ -127,7 +127,7 @@ func (s *State) proxyCall(L *lua.Thread, p *proxyValue, kind object.CallKind, na
 	if s.req != nil {
 		call.Chain, call.Corr = s.req.Chain, s.req.Corr
 	}
-	ctx, done := s.meter.waiting(s.ctx)
+	ctx, done := s.meter.WaitContext(s.ctx)
 	err := s.p.env.Proxy(ctx, call)
 	done()
 	if L.Charge(1); err == nil {

@@ -9,92 +9,92 @@ import (
 	"sync/atomic"
 )
 
-// heapRoom is the heap of the process up to its soft memory limit, which all states share. A state takes the bytes of an
-// allocation before it makes it, and gives them back when the heap includes them.
+// processHeap shares the heap of the process, up to its soft memory limit, among all states. A state takes the bytes of
+// an allocation before it makes it, and releases them when the heap includes them.
 //
-// Garbage is collected when half of the room that the last collection left is used up: scripts that make strings of
-// megabytes are faster than the collector, which may then not keep the process within its limit.
-type heapRoom struct {
-	collecting sync.Mutex   // held during a collection: the states wait for each other's
+// Garbage is collected when half of the free memory after the last collection is used. Scripts that make strings of
+// megabytes outrun the collector, which then cannot keep the process within its limit.
+type processHeap struct {
+	collecting sync.Mutex   // held during a collection, so that states share one
 	collected  atomic.Int64 // bytes of the heap after the last collection
-	taken      atomic.Int64 // bytes that states have taken
+	taken      atomic.Int64 // bytes of all reservations
 }
 
-// processRoom is the room of the process.
-var processRoom heapRoom
+// heap is the heap of this process.
+var heap processHeap
 
-// share is the part of the room that a state has taken.
-type share struct {
+// reservation is a part of the heap that a state has taken. It belongs to the goroutine of the state.
+type reservation struct {
 	bytes  int64
 	sample [1]metrics.Sample
 }
 
-func newShare() share {
-	var s share
-	s.sample[0].Name = "/memory/classes/heap/objects:bytes"
-	return s
+func newReservation() reservation {
+	var r reservation
+	r.sample[0].Name = "/memory/classes/heap/objects:bytes"
+	return r
 }
 
-// take takes n bytes. It reports false if they do not fit, garbage aside.
-func (r *heapRoom) take(s *share, n int64) bool {
+// take adds n bytes to a reservation. It returns false if they do not fit even after a garbage collection.
+func (h *processHeap) take(r *reservation, n int64) bool {
 	soft := debug.SetMemoryLimit(-1)
 	if soft == math.MaxInt64 {
 		return true
 	}
-	s.bytes += n
-	all := r.taken.Add(n)
-	held, due := r.heap(s, soft)
+	r.bytes += n
+	all := h.taken.Add(n)
+	held, due := h.size(r, soft)
 	if held+all > due {
-		held = r.collect(s, soft, n)
+		held = h.collect(r, soft, n)
 	}
-	if held+r.taken.Load() > soft {
-		s.bytes -= n
-		r.taken.Add(-n)
+	if held+h.taken.Load() > soft {
+		r.bytes -= n
+		h.taken.Add(-n)
 		return false
 	}
 	return true
 }
 
-// release gives back what the state has taken.
-func (r *heapRoom) release(s *share) {
-	if s.bytes > 0 {
-		r.taken.Add(-s.bytes)
-		s.bytes = 0
+// release empties a reservation.
+func (h *processHeap) release(r *reservation) {
+	if r.bytes > 0 {
+		h.taken.Add(-r.bytes)
+		r.bytes = 0
 	}
 }
 
-// collect collects garbage, unless another state just did, and returns the bytes of the heap.
-func (r *heapRoom) collect(s *share, soft, n int64) int64 {
-	r.collecting.Lock()
-	defer r.collecting.Unlock()
-	if held, due := r.heap(s, soft); held+n <= due {
+// collect runs the garbage collector unless another state just did. It returns the size of the heap in bytes.
+func (h *processHeap) collect(r *reservation, soft, n int64) int64 {
+	h.collecting.Lock()
+	defer h.collecting.Unlock()
+	if held, due := h.size(r, soft); held+n <= due {
 		return held
 	}
-	return r.collectLocked(s)
+	return h.collectLocked(r)
 }
 
-func (r *heapRoom) collectLocked(s *share) int64 {
+func (h *processHeap) collectLocked(r *reservation) int64 {
 	runtime.GC()
-	held, _ := r.heap(s, 0)
-	r.collected.Store(held)
+	held, _ := h.size(r, 0)
+	h.collected.Store(held)
 	return held
 }
 
-// tryCollect collects garbage if no other state does.
-func (r *heapRoom) tryCollect(s *share) {
-	if r.collecting.TryLock() {
-		defer r.collecting.Unlock()
-		r.collectLocked(s)
+// tryCollect runs the garbage collector unless another state does.
+func (h *processHeap) tryCollect(r *reservation) {
+	if h.collecting.TryLock() {
+		defer h.collecting.Unlock()
+		h.collectLocked(r)
 	}
 }
 
-// heap returns the bytes of the process's heap, garbage included, and at how many it is collected next.
-func (r *heapRoom) heap(s *share, soft int64) (held, due int64) {
-	metrics.Read(s.sample[:])
-	held = int64(s.sample[0].Value.Uint64())
-	base := r.collected.Load()
-	for held < base && !r.collected.CompareAndSwap(base, held) { // the runtime has collected meanwhile
-		base = r.collected.Load()
+// size returns the size of the process's heap including garbage, and the size at which to collect next, in bytes.
+func (h *processHeap) size(r *reservation, soft int64) (held, due int64) {
+	metrics.Read(r.sample[:])
+	held = int64(r.sample[0].Value.Uint64())
+	base := h.collected.Load()
+	for held < base && !h.collected.CompareAndSwap(base, held) { // the runtime has collected in the meantime
+		base = h.collected.Load()
 	}
 	base = min(base, held)
 	return held, base + max(soft-base, soft/4)/2

@@ -17,7 +17,7 @@ type State struct {
 	vm    *lua.VM
 	l     *lua.Thread // the main thread of vm
 	lib   *stdlib.Library
-	meter meter
+	meter *Meter
 	build builder
 	enc   encoder
 
@@ -73,10 +73,7 @@ func (p *Program) emptyState() *State {
 	s := &State{p: p, proxies: map[string]*lua.Function{}}
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
 	s.l = s.vm.Main
-	s.vm.Refill = s.meter.refill
-	s.meter.vm = s.vm
-	s.meter.fence = newFence(s)
-	s.meter.onLong = p.env.Long
+	s.meter = NewMeter(MeterConfig{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.env.Long})
 	s.build = builder{s: s, names: map[string]lua.Value{}}
 	s.enc.s = s
 	s.makeMetatables()
@@ -93,15 +90,15 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 	if s.lib.Seeded() {
 		s.lib.Reseed() // the script may choose again
 	}
-	s.meter.begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
+	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
 	s.vm.Clear()
 	L.Push(lua.NewFunction(s.p.main, s.env).Value())
 	raised, limit := s.run(0)
 	if raised == nil && limit == nil {
-		s.meter.pause()
+		s.meter.Pause()
 	}
-	s.meter.end()
-	s.meter.lap()
+	s.meter.End()
+	s.meter.Lap()
 	if limit != nil {
 		e := s.p.unloadable("%s: %s", s.p.file, limit.Msg)
 		e.Err = limit.Err
@@ -146,7 +143,7 @@ func (s *State) run(n int) (raised *lua.Error, limit *object.Error) {
 	if raised, ok := err.(*lua.Error); ok { //nolint:errorlint // Run does not wrap it
 		return raised, nil
 	}
-	s.broken = s.meter.why
+	s.broken = s.meter.Err()
 	if s.broken == nil {
 		s.broken = &object.Error{Code: object.CodeInternal, Err: err}
 	}
@@ -165,9 +162,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	}
 	s.endInstance(ctx)
 	if s.used {
-		if s.meter.open {
-			s.meter.close()
-		}
+		s.meter.CloseOpen()
 		if s.broken != nil { // by close
 			return s.broken
 		}
@@ -199,7 +194,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 		s.self = nil
 		return s.raisedError(raised.Value)
 	}
-	s.meter.pause()
+	s.meter.Pause()
 	return nil
 }
 
@@ -212,23 +207,21 @@ func (s *State) forget() {
 // Spent returns the steps that the state has taken since it was asked last: for running
 // the script, for init and close, and for calls.
 func (s *State) Spent() int64 {
-	n := s.meter.total
-	s.meter.total = 0
-	return n
+	return s.meter.TakeTotal()
 }
 
 // enterHook begins a call of init, close or handover on the instance: they are on the
 // stack when it returns. leave ends it.
 func (s *State) enterHook(ctx context.Context, fn *lua.Function) (leave func()) {
-	s.meter.begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
+	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
 	s.ctx, s.calling = ctx, true
 	s.vm.Clear()
 	s.l.Push(fn.Value())
 	s.l.Push(s.self.Value())
 	return func() {
-		s.meter.end()
+		s.meter.End()
 		s.ctx, s.calling = nil, false
-		s.pristine.steps += s.meter.lap()
+		s.pristine.steps += s.meter.Lap()
 		s.rest()
 	}
 }
@@ -262,14 +255,19 @@ func (s *State) Close(ctx context.Context) {
 	var err error
 	defer s.recovered(nil, &err)
 	s.endInstance(ctx)
-	if s.meter.open {
-		s.meter.close()
-	}
-	s.meter.fence.end()
+	s.meter.CloseOpen()
+	s.meter.Stop()
 	s.Sent()
 	s.broken = object.Errorf(object.CodeUnavailable, "the instance has ended")
 	s.vm, s.l, s.lib, s.self, s.def, s.env, s.loaded = nil, nil, nil, nil, nil, nil, nil
 }
+
+// Report makes the state answer the questions of u.
+func (s *State) Report(u *Usage) { s.meter.Report(u) }
+
+// Sent releases the memory of the process that is reserved for the result of the last call. It is called when the
+// result was handed on. The next call and Close imply it.
+func (s *State) Sent() { s.meter.ReleaseResult() }
 
 // recovered turns a Go panic into an internal error and ends the state. It is deferred. A limit that was spent
 // where no script runs, such as by a result, is that limit.
@@ -278,8 +276,10 @@ func (s *State) recovered(out *Outcome, err *error) {
 	if v == nil {
 		return
 	}
-	s.meter.fence.end()
-	s.broken = s.meter.why
+	if s.meter != nil { // nil if the panic was in making the state
+		s.meter.Stop()
+		s.broken = s.meter.Err()
+	}
 	if s.broken == nil {
 		s.broken = panicked("running "+string(s.p.id), v)
 	}

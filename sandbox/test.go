@@ -85,12 +85,12 @@ func (p *Program) test(ctx context.Context, subject *Program, name string) strin
 	if err != nil {
 		return err.Msg
 	}
-	s.meter.begin(ctx, p.limits.Steps, p.limits.Wall)
+	s.meter.Begin(ctx, p.limits.Steps, p.limits.Wall)
 	s.ctx, s.calling = ctx, true
 	s.vm.Clear()
 	s.l.Push(t.GetString(name))
 	raised, limit := s.run(0)
-	s.meter.end()
+	s.meter.End()
 	switch {
 	case limit != nil && limit.Msg != "":
 		return limit.Msg
@@ -107,11 +107,11 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *ob
 	L := s.l
 	s.freshGlobals()
 	setNative(s.env, "new", func(L *lua.Thread) int { return s.newSubject(L, subject) })
-	s.meter.begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
+	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
 	s.vm.Clear()
 	L.Push(lua.NewFunction(s.p.main, s.env).Value())
 	raised, limit := s.run(0)
-	s.meter.end()
+	s.meter.End()
 	if limit != nil {
 		return nil, s.p.unloadable("%s: %s", s.p.file, limit.Msg)
 	}
