@@ -2,8 +2,12 @@ package sandbox
 
 import (
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
+
+// Usage reports the memory of a running state to another goroutine. The zero value is ready to use.
+type Usage = budget.Usage
 
 // Held returns the bytes that the state holds, by a walk through it. Call it between calls, as any method.
 func (s *State) Held() int64 { return s.HeldBytes(1 << 62) }

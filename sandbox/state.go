@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
@@ -17,7 +18,7 @@ type State struct {
 	vm    *lua.VM
 	l     *lua.Thread // the main thread of vm
 	lib   *stdlib.Library
-	meter *Meter
+	meter *budget.Meter
 	build builder
 	enc   encoder
 
@@ -73,7 +74,7 @@ func (p *Program) emptyState() *State {
 	s := &State{p: p, proxies: map[string]*lua.Function{}}
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
 	s.l = s.vm.Main
-	s.meter = NewMeter(MeterConfig{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.env.Long})
+	s.meter = budget.New(budget.Config{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.env.Long})
 	s.build = builder{s: s, names: map[string]lua.Value{}}
 	s.enc.s = s
 	s.makeMetatables()

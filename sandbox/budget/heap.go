@@ -1,4 +1,4 @@
-package sandbox
+package budget
 
 import (
 	"math"

@@ -1,4 +1,4 @@
-package sandbox
+package budget
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ func (u *Usage) Held(round uint64) (bytes int64, ok bool) {
 // ended the calls that use most memory. Memory is counted before it is allocated, so the size of a single allocation is
 // checked in advance.
 type memoryLimit struct {
-	config  MeterConfig
+	config  Config
 	held    int64       // bytes in use at the last count
 	counted int64       // the VM's allocated bytes at the last count
 	sampled int64       // the VM's allocated bytes at the last reservation
@@ -46,7 +46,7 @@ type memoryLimit struct {
 // sampleEvery is the number of bytes that a script allocates between two looks at the heap of the process.
 const sampleEvery = 1 << 20
 
-func newMemoryLimit(c MeterConfig) memoryLimit {
+func newMemoryLimit(c Config) memoryLimit {
 	return memoryLimit{config: c, running: newReservation(), result: newReservation()}
 }
 

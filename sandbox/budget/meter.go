@@ -1,4 +1,4 @@
-package sandbox
+package budget
 
 import (
 	"context"
@@ -20,8 +20,8 @@ const (
 	longRun = 5 * time.Millisecond
 )
 
-// MeterConfig connects a Meter to its Lua state.
-type MeterConfig struct {
+// Config connects a Meter to its Lua state.
+type Config struct {
 	VM *lua.VM
 	// Memory is the limit of the values in use, in bytes.
 	Memory int64
@@ -39,7 +39,7 @@ type MeterConfig struct {
 //
 // A Meter belongs to the goroutine of its state.
 type Meter struct {
-	config MeterConfig
+	config Config
 	steps  int64 // step limit of the budget
 	from   int64 // the VM's steps at the beginning of the budget
 	lapped int64 // the VM's steps at the last call of Lap
@@ -71,8 +71,8 @@ func (a *alarm) fire() {
 	}
 }
 
-// NewMeter returns a Meter and makes it refill c.VM.
-func NewMeter(c MeterConfig) *Meter {
+// New returns a Meter and makes it refill c.VM.
+func New(c Config) *Meter {
 	m := &Meter{config: c, memory: newMemoryLimit(c)}
 	c.VM.Refill = m.refill
 	return m
