@@ -38,6 +38,7 @@ check: ## the quick part of test: format, vet, build for other systems
 
 lint: ## golangci-lint with .golangci.yml (the first run builds the linter, which takes minutes)
 	$(TOOL) golangci-lint run $(PKG)
+	cd bench && $(GO) tool -modfile=../internal/tools/go.mod golangci-lint run
 
 bench: ## benchmarks, COUNT times each (10), summarised by benchstat
 	@mkdir -p build
@@ -49,7 +50,7 @@ pgo: ## make cmd/hearth/default.pgo anew, the profile by which the binary is opt
 
 bench-peers: build ## Hearth beside Pyro4, Redis, gRPC and go-plugin: under 6 minutes, writes into doc/performance.md
 	@bash internal/ci/ensure-peers.sh
-	CGO_ENABLED=0 $(GO) build -trimpath -o build/bench ./bench
+	CGO_ENABLED=0 $(GO) build -C bench -trimpath -o ../build/bench .
 	build/bench -doc doc/performance.md -svg doc/bench-peers.svg
 
 fuzz: ## every fuzz target for FUZZTIME (20s) each; PKG=./wire for those of one package

@@ -33,7 +33,8 @@ func buildHearth(t *testing.T) string {
 		t.Skip("SKIPPED: nothing was compared: Hearth has its walls on Linux only")
 	}
 	bin := filepath.Join(t.TempDir(), "hearth")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../cmd/hearth")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/hearth")
+	build.Dir = ".." // the module of the product
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building hearth: %v\n%s", err, out)

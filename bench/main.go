@@ -99,7 +99,7 @@ func comparison(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	command := "make bench-peers"
 	if *small || *rounds > 0 || *each > 0 || *only != "" {
-		command = strings.Join(append([]string{"go run ./bench"}, args...), " ")
+		command = strings.Join(append([]string{"build/bench"}, args...), " ")
 	}
 	text := b.table(began, m, command)
 	fmt.Fprintln(out, text)

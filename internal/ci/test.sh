@@ -58,10 +58,13 @@ $go mod tidy -diff
 
 step vet
 $go vet ./...
+# bench is a module of its own. Its go.mod must follow ours: a build with an outdated one fails.
+$go vet -C bench ./...
 
 # The profile of cmd/hearth makes every package it uses be built once more: for what ships alone.
 step "build for darwin"
 GOOS=darwin CGO_ENABLED=0 $go build -pgo=off ./...
+GOOS=darwin CGO_ENABLED=0 $go build -C bench -o /dev/null .
 [ -z "$quick" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -90,4 +93,6 @@ step "the Lua engine against PUC Lua: 20,000 generated programs"
 $go test -count=1 -timeout 15m ./internal/luafuzz
 
 step "tests under the race detector"
-CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off" $go test -race -timeout 25m ./...
+export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off"
+$go test -race -timeout 25m ./...
+$go test -C bench -race -timeout 10m ./...
