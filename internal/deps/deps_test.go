@@ -86,6 +86,7 @@ var edges = []edge{
 	{pkg: "sandbox/lua/syntax", may: []string{"sandbox/lua/arith"}, why: "a parser folds constants, and knows nothing else"},
 	{pkg: "sandbox/lua/arith", why: "numbers know nothing"},
 	{pkg: "sandbox/link", may: []string{"object", "internal/nonblock"}, why: "the frames between host and worker are part of a stage"},
+	{pkg: "sandbox/link/linktest", may: []string{"internal/socketpair"}, why: "tests join host and worker in one process"},
 	{pkg: "sandbox/api", why: "a list of names"},
 	{pkg: "sandbox/confine", may: []string{"internal/cgroup"}, why: "walls know nothing of what is behind them"},
 	{pkg: "sandbox/supervise", may: []string{"object", "sandbox/link", "sandbox/confine", "internal/procstat", "internal/backoff", "internal/nonblock", "internal/redact", "internal/socketpair"},

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -26,11 +26,17 @@ type life interface {
 	Wait() (*os.ProcessState, error) // once
 }
 
+// conn is the host's end of a link, for example a [nonblock.Socket].
+type conn interface {
+	io.WriteCloser
+	syscall.Conn
+}
+
 // process is one live worker.
 type process struct {
 	t *Tenant
 	life
-	conn    *nonblock.Socket // the host's end of the link
+	conn    conn // the host's end of the link
 	out     *link.Writer
 	in      *link.Reader
 	serial  uint64 // tells this process from those before it
@@ -110,7 +116,7 @@ func start(t *Tenant) (*process, error) {
 }
 
 // newProcess returns the host's side of a worker that has started and has received nothing.
-func newProcess(t *Tenant, l life, conn *nonblock.Socket) (*process, error) {
+func newProcess(t *Tenant, l life, conn conn) (*process, error) {
 	p := &process{t: t, life: l, late: map[uint64]lateCall{}, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
 		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]time.Duration{},

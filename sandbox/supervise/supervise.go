@@ -44,7 +44,8 @@ type Config struct {
 
 // Tenant is the [object.Backend] of one tenant's scripts. Safe for concurrent use.
 type Tenant struct {
-	cfg Config
+	cfg   Config
+	start func(*Tenant) (*process, error) // start; tests run a worker in their own process
 
 	objects atomic.Pointer[map[object.ID]*Version] // in use; a map is not modified
 	change  sync.Mutex                             // held to put another map there
@@ -74,7 +75,7 @@ func New(cfg Config, objects ...*Version) *Tenant {
 	if cfg.Idle <= 0 {
 		cfg.Idle = DefaultIdle
 	}
-	t := &Tenant{cfg: cfg}
+	t := &Tenant{cfg: cfg, start: start}
 	all := make(map[object.ID]*Version, len(objects))
 	for _, v := range objects {
 		all[v.ID] = v
@@ -118,7 +119,7 @@ func (t *Tenant) live(trial bool) (*process, error) {
 	}
 	t.starting = make(chan struct{})
 	t.mu.Unlock()
-	p, err := start(t)
+	p, err := t.start(t)
 	t.mu.Lock()
 	close(t.starting)
 	t.starting = nil

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -65,6 +66,13 @@ func (m *memory) remove(a *actor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.actors, a)
+}
+
+// all returns the actors.
+func (m *memory) all() []*actor {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.actors))
 }
 
 // settle restores the budget. self is the actor that calls it between two calls, whose state it may look at; nil:

@@ -51,7 +51,7 @@ func serve(t *testing.T) *client {
 	}
 	c.out = link.NewWriter(c.socket)
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(theirs) }()
+	go func() { ended <- Serve(theirs, true) }()
 	t.Cleanup(func() {
 		c.socket.Close()
 		<-ended

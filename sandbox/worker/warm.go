@@ -34,7 +34,7 @@ func rehearse() (err error) {
 		return err
 	}
 	served := make(chan error, 1)
-	go func() { served <- Serve(theirs) }() // ends with ours
+	go func() { served <- Serve(theirs, true) }() // ends with ours
 	defer func() {
 		ours.Close()
 		err = errors.Join(err, <-served)

@@ -17,11 +17,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
@@ -59,21 +61,27 @@ func Main() int {
 	debug.SetGCPercent(lazyGC)
 	// Results that wait to be written, and holes in the heap that no large allocation fits into, come on top.
 	debug.SetMemoryLimit(spec.Memory() / 8 * 5)
-	if err := serveWithin(conn, spec.Memory()); err != nil {
+	if err := newProcess(conn, spec.Memory()).serve(true); err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker:", err)
 		return 1
 	}
 	return 0
 }
 
-// Serve answers the host on conn until it closes the connection or says stop. It returns
-// nil then, and an error if the link broke or spoke nonsense.
-func Serve(conn *nonblock.Socket) error { return serveWithin(conn, 0) }
+// Conn is the worker's end of the link, for example a [nonblock.Socket].
+type Conn interface {
+	io.WriteCloser
+	syscall.Conn
+}
 
-// serveWithin is Serve in a process that may hold so many bytes; 0 is no limit.
-func serveWithin(conn *nonblock.Socket, bytes int64) error {
-	defer conn.Close()
+// Serve answers the host on conn until the host closes it or sends Stop. It returns nil then, and an error if the
+// link fails or a frame is invalid. linger is that of [link.Reader.Run].
+func Serve(conn Conn, linger bool) error { return newProcess(conn, 0).serve(linger) }
+
+// newProcess returns a worker without objects. Its instances hold at most 3/8 of bytes; 0 is no limit.
+func newProcess(conn Conn, bytes int64) *process {
 	w := &process{
+		conn:    conn,
 		out:     link.NewWriter(conn),
 		objects: map[object.ID]*hosted{},
 		loaded:  map[uint64]*hosted{},
@@ -89,22 +97,38 @@ func serveWithin(conn *nonblock.Socket, bytes int64) error {
 		w.out.Limit(backlog, 2*backlog)
 	}
 	w.message.Store(object.DefaultMessageBytes)
-	in, err := link.NewReader(conn, w.frame)
+	return w
+}
+
+// serve is [Serve] for a worker that has not served yet.
+func (w *process) serve(linger bool) error {
+	defer w.conn.Close()
+	in, err := link.NewReader(w.conn, w.frame)
 	if err != nil {
 		return err
 	}
-	switch err := in.Run(true); {
-	case errors.Is(err, errStop):
+	err = in.Run(linger)
+	if errors.Is(err, errStop) {
 		w.jobs.Wait()
-		for _, o := range w.objects {
-			o.retire(nil)
-			o.cut()
-		}
+	}
+	w.end()
+	if errors.Is(err, errStop) || errors.Is(err, io.EOF) {
 		return nil
-	case errors.Is(err, io.EOF):
-		return nil // the host is gone; nobody wants an answer any more
-	default:
-		return err
+	}
+	return err
+}
+
+// end cancels all calls and ends all instances, without waiting for them. A worker process exits next anyway; the
+// rehearsal and tests do not.
+func (w *process) end() {
+	w.mu.Lock()
+	running := maps.Clone(w.running)
+	w.mu.Unlock()
+	for id, j := range running {
+		j.cancelIf(id)
+	}
+	for _, a := range w.memory.all() {
+		a.stop(true)
 	}
 }
 
@@ -113,7 +137,8 @@ var errStop = errors.New("stop")
 
 // process is one worker: a link to the host and the objects of a tenant.
 type process struct {
-	out *link.Writer
+	conn Conn
+	out  *link.Writer
 
 	// The reader's own.
 	objects map[object.ID]*hosted        // the versions in use
