@@ -17,7 +17,6 @@ type Request struct {
 	Batch     []object.Method // the methods of a batch, in order
 	Caller    object.Caller
 	Corr      [16]byte
-	Chain     []object.ID // the objects through which the call came, outermost first
 	Protocol  object.Protocol
 	Traceback bool // exceptions carry the script's traceback
 

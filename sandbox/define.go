@@ -46,7 +46,7 @@ func (s *State) newObject(L *lua.Thread) int {
 			L.Charge((len(key) + len(text)) >> 2) // secrets are searched for
 			switch {
 			case key == "doc" && isText:
-				d.doc = strings.Clone(clip(strings.TrimSpace(strings.ToValidUTF8(s.p.env.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
+				d.doc = strings.Clone(clip(strings.TrimSpace(strings.ToValidUTF8(s.p.services.Secrets.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
 			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
 				d.mode = object.InstanceMode(text)
 			case key == "instance":
@@ -125,7 +125,7 @@ func (s *State) defineSection(d *definition, section string) error {
 		switch {
 		case !object.Method(name).Callable():
 			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, s.p.shown(lua.Describe(k), 40))
-		case s.p.env.Redact(name, len(name)) != name:
+		case s.p.services.Secrets.Redact(name, len(name)) != name:
 			// It would stand in listings and in the audit log.
 			return fmt.Errorf("%s: %s: a member's name holds a secret", where, section)
 		case fn == nil:

@@ -1,7 +1,7 @@
 // Package sandbox is the Lua engine: it loads one object's script, says what it exposes,
 // and runs calls on it within limits. Values come in and go out as [object.Sink] events,
 // so it knows no serializer; it opens no file, socket or process, so whatever a script
-// reaches outside itself is an [Env] method.
+// reaches outside itself is a method of [Services].
 //
 // A [Program] is a loaded script: immutable, shared by any number of goroutines. A
 // [State] is one Lua state with at most one instance of the object in it; it belongs to

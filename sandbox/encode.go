@@ -82,7 +82,7 @@ func (e *encoder) wrong(what string) error {
 		switch k.Kind() {
 		case lua.StringKind:
 			key, _ := k.AsString()
-			name := e.s.p.env.Redact(key, maxErrorName)
+			name := e.s.p.services.Secrets.Redact(key, maxErrorName)
 			if object.Method(name).Callable() {
 				b.WriteByte('.')
 				b.WriteString(name)
@@ -114,7 +114,9 @@ const maxErrorName = 300
 
 // shown returns the beginning of a text, of about n bytes, for a log or an error: without secrets. Scripts choose how
 // long the text is, and no part of a secret may be left where it is cut.
-func (p *Program) shown(text string, n int) string { return clip(p.env.Redact(text, n+1), n) }
+func (p *Program) shown(text string, n int) string {
+	return clip(p.services.Secrets.Redact(text, n+1), n)
+}
 
 // clip cuts a text for a message.
 func clip(s string, n int) string {
@@ -183,7 +185,7 @@ func (e *encoder) shown(s string) string {
 	if !e.redact {
 		return s
 	}
-	return e.s.p.env.Redact(s, e.bytes+1) // more is refused
+	return e.s.p.services.Secrets.Redact(s, e.bytes+1) // more is refused
 }
 
 // validWTF8 reports whether s is UTF-8 but for lone surrogates, each encoded as the

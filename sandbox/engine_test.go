@@ -276,7 +276,7 @@ func TestBatch(t *testing.T) {
 // before any is run.
 func TestBatchArguments(t *testing.T) {
 	h := start(t, "local T = hearth.object{}\nlocal ran = 0\nfunction T.expose:f(...) ran = ran + 1; hearth.proxy('acme.other'):add(...); return {...} end\nfunction T.expose:ran() return ran end\nreturn T")
-	h.e.proxy = func(r *sandbox.ProxyCall) error {
+	h.e.proxy = func(r *sandbox.ObjectCall) error {
 		var b codec.Builder
 		if err := r.Args(&b); err != nil {
 			return err
@@ -375,7 +375,7 @@ func TestUnsendableException(t *testing.T) {
 func TestAttributesOfOthers(t *testing.T) {
 	h := start(t, method("local p = hearth.proxy('acme.other'); p:set_attribute('total', 3); return p:get_attribute('total')"))
 	var kinds []object.CallKind
-	h.e.proxy = func(r *sandbox.ProxyCall) error {
+	h.e.proxy = func(r *sandbox.ObjectCall) error {
 		kinds = append(kinds, r.Kind)
 		var b codec.Builder
 		if err := r.Args(&b); err != nil || r.Method != "total" {

@@ -226,7 +226,7 @@ const maxMessage = 64 << 10
 
 // cleanText makes a message that every serializer takes, and that holds no secret.
 func (s *State) cleanText(t string) string {
-	t = s.p.env.Redact(t, maxMessage+1)
+	t = s.p.services.Secrets.Redact(t, maxMessage+1)
 	return clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
 }
 

@@ -104,7 +104,7 @@ func (s *State) markerOfAny(mark *lua.Table) lua.Native {
 func (s *State) secret(L *lua.Thread) int {
 	name := L.CheckString(1)
 	L.Charge(secretSteps + len(name)>>4)
-	value, ok := s.p.env.Secret(s.p.id, name)
+	value, ok := s.p.services.Secrets.Secret(s.p.id, name)
 	if !ok {
 		shown := "name"
 		if object.ValidName(name) {

@@ -158,7 +158,7 @@ func TestGarbageIsCollectedEarly(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	h := startLimited(t, method("local p = hearth.proxy('acme.other') for i = 1, 100 do local s = ('x'):rep(8e6) .. i p:look() end"), object.Limits{Steps: 1 << 40, Wall: 10 * time.Minute})
 	var most uint64
-	h.e.proxy = func(r *sandbox.ProxyCall) error {
+	h.e.proxy = func(r *sandbox.ObjectCall) error {
 		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		metrics.Read(s)
 		most = max(most, s[0].Value.Uint64())

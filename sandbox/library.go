@@ -97,6 +97,6 @@ func (s *State) logger(level string) lua.Native {
 func (s *State) log(L *lua.Thread, level, line string) {
 	L.Charge(100 + len(line)>>2)
 	// Redacted as a whole, too, for a secret that came in pieces.
-	line = clip(strings.ToValidUTF8(s.p.env.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
-	s.p.env.Log(s.p.id, level, line)
+	line = clip(strings.ToValidUTF8(s.p.services.Secrets.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
+	s.p.services.Log.Line(s.p.id, level, line)
 }

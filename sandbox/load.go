@@ -15,13 +15,14 @@ import (
 // Program is a loaded script. It is immutable and safe for concurrent use; each
 // instance of the object needs a [State] of its own.
 type Program struct {
-	id     object.ID
-	file   string
-	env    Env
-	limits object.Limits
-	main   *lua.Proto
-	source []byte
-	desc   *object.Description
+	id         object.ID
+	file       string
+	services   Services // none is nil
+	onLongCall func()
+	limits     object.Limits
+	main       *lua.Proto
+	source     []byte
+	desc       *object.Description
 
 	mu    sync.Mutex // guards what follows
 	libs  map[string]*module
@@ -46,14 +47,11 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 		}
 	}()
 	p = &Program{
-		id: cfg.ID, file: cfg.File, env: cfg.Env, limits: cfg.Limits.OrDefaults(),
-		source: bytes.Clone(cfg.Source), libs: map[string]*module{},
+		id: cfg.ID, file: cfg.File, services: cfg.Services.withDefaults(), onLongCall: cfg.OnLongCall,
+		limits: cfg.Limits.OrDefaults(), source: bytes.Clone(cfg.Source), libs: map[string]*module{},
 	}
 	if p.file == "" {
 		p.file = strings.ReplaceAll(string(cfg.ID), ".", "/") + ".lua"
-	}
-	if p.env == nil {
-		p.env = nowhere{}
 	}
 	tenant := string(cfg.ID.Tenant())
 	for name, source := range cfg.Libs {

@@ -120,15 +120,12 @@ func (s *State) proxyCall(L *lua.Thread, p *proxyValue, kind object.CallKind, na
 	L.Charge(1000)
 	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
 	s.build.begin(forValues, nil)
-	call := &ProxyCall{
-		From: s.p.id, Alone: s.p.Mode() == object.Single, To: p.to, Kind: kind, Method: object.Method(name), Result: &s.build,
+	call := &ObjectCall{
+		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.to, Kind: kind, Method: object.Method(name), Result: &s.build,
 		Args: func(to object.Sink) error { return s.writeProxyArguments(to, args, kwargs) },
 	}
-	if s.req != nil {
-		call.Chain, call.Corr = s.req.Chain, s.req.Corr
-	}
 	ctx, done := s.meter.WaitContext(s.ctx)
-	err := s.p.env.Proxy(ctx, call)
+	err := s.p.services.Objects.Call(ctx, call)
 	done()
 	if L.Charge(1); err == nil {
 		err = s.build.complete()

@@ -21,7 +21,7 @@ import (
 type env struct {
 	mu    sync.Mutex
 	lines []string
-	proxy func(*sandbox.ProxyCall) error
+	proxy func(*sandbox.ObjectCall) error
 
 	secrets  map[string]string
 	known    *redact.Set
@@ -35,8 +35,6 @@ func (e *env) Secret(id object.ID, name string) (string, bool) {
 	return v, ok
 }
 
-func (e *env) Long() {}
-
 func (e *env) Redact(text string, most int) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -44,13 +42,13 @@ func (e *env) Redact(text string, most int) string {
 	return e.known.Cut(text, most)
 }
 
-func (e *env) Log(_ object.ID, level, msg string) {
+func (e *env) Line(_ object.ID, level, msg string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.lines = append(e.lines, level+": "+msg)
 }
 
-func (e *env) Proxy(_ context.Context, r *sandbox.ProxyCall) error { return e.proxy(r) }
+func (e *env) Call(_ context.Context, r *sandbox.ObjectCall) error { return e.proxy(r) }
 
 // host loads a script and holds one state of it.
 type host struct {
@@ -68,7 +66,7 @@ func load(src string, libs map[string]string, e *env) (*sandbox.Program, error) 
 }
 
 func loadLimited(src string, libs map[string]string, limits object.Limits, e *env) (*sandbox.Program, error) {
-	cfg := sandbox.Config{ID: "acme.thing", Source: []byte(src), Env: e, Limits: limits, Libs: map[string][]byte{}}
+	cfg := sandbox.Config{ID: "acme.thing", Source: []byte(src), Services: sandbox.Services{Objects: e, Log: e, Secrets: e}, Limits: limits, Libs: map[string][]byte{}}
 	for name, s := range libs {
 		cfg.Libs[name] = []byte(s)
 	}
@@ -560,7 +558,7 @@ func TestRequire(t *testing.T) {
 
 func TestProxyIsTheObjectsOwn(t *testing.T) {
 	h := start(t, method("return hearth.proxy('acme.other'):add(a, hearth.kw{x = 1})"))
-	h.e.proxy = func(r *sandbox.ProxyCall) error {
+	h.e.proxy = func(r *sandbox.ObjectCall) error {
 		if r.From != "acme.thing" || r.To != "acme.other" || r.Method != "add" {
 			t.Errorf("call %+v", r)
 		}
@@ -571,9 +569,9 @@ func TestProxyIsTheObjectsOwn(t *testing.T) {
 		return r.Result.Int(42)
 	}
 	h.call("f", 1).want(t, int64(42))
-	h.e.proxy = func(*sandbox.ProxyCall) error { return &sandbox.RemoteException{Class: "KeyError", Message: "gone"} }
+	h.e.proxy = func(*sandbox.ObjectCall) error { return &sandbox.RemoteException{Class: "KeyError", Message: "gone"} }
 	h.call("f", 1).raises(t, "builtins.KeyError", "gone")
-	h.e.proxy = func(*sandbox.ProxyCall) error { return errors.New("secret cause") }
+	h.e.proxy = func(*sandbox.ObjectCall) error { return errors.New("secret cause") }
 	a := h.call("f", 1)
 	a.raises(t, "builtins.RuntimeError", "calling acme.other")
 	if strings.Contains(fmt.Sprint(a.value.(*codec.Exception).Args...), "secret") {

@@ -74,7 +74,7 @@ func (p *Program) emptyState() *State {
 	s := &State{p: p, proxies: map[string]*lua.Function{}}
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
 	s.l = s.vm.Main
-	s.meter = budget.New(budget.Config{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.env.Long})
+	s.meter = budget.New(budget.Config{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.onLongCall})
 	s.build = builder{s: s, names: map[string]lua.Value{}}
 	s.enc.s = s
 	s.makeMetatables()
@@ -239,9 +239,9 @@ func (s *State) endInstance(ctx context.Context) {
 		raised, limit := s.run(1)
 		leave()
 		if limit != nil {
-			s.p.env.Log(s.p.id, "error", "close: "+limit.Msg)
+			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
-			s.p.env.Log(s.p.id, "error", "close: "+clip(s.cleanText(s.plainText(raised.Value)), maxLogBytes))
+			s.p.services.Log.Line(s.p.id, "error", "close: "+clip(s.cleanText(s.plainText(raised.Value)), maxLogBytes))
 		}
 	}
 	s.self = nil

@@ -30,7 +30,7 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{id: cfg.ID, file: file, env: alone{subject.env}, limits: subject.limits, libs: subject.libs, source: source, desc: subject.desc}
+	p := &Program{id: cfg.ID, file: file, services: subject.services.forTests(), limits: subject.limits, libs: subject.libs, source: source, desc: subject.desc}
 	if p.main, err = p.compile(file, source, max(p.limits.SourceBytes, libSourceBytes)); err != nil {
 		return nil, p.unloadable("%s", err)
 	}
@@ -47,14 +47,20 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 	return results, nil
 }
 
-// alone is the Env of a test, which reaches nobody.
-type alone struct{ Env }
+// forTests returns the services of a script's tests: the log, and the redaction of secrets.
+func (s Services) forTests() Services {
+	s.Objects, s.Secrets = isolated{}, isolated{s.Secrets}
+	return s
+}
 
-func (alone) Proxy(context.Context, *ProxyCall) error {
+// isolated calls no object and has no secret. It redacts as the subject's service does.
+type isolated struct{ Secrets }
+
+func (isolated) Call(context.Context, *ObjectCall) error {
 	return object.Errorf(object.CodeUnavailable, "a test calls no other objects")
 }
 
-func (alone) Secret(object.ID, string) (string, bool) { return "", false }
+func (isolated) Secret(object.ID, string) (string, bool) { return "", false }
 
 // tests returns the names of the tests, sorted.
 func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error) {

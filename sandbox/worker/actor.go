@@ -197,7 +197,7 @@ func (a *actor) handover() []byte {
 		err = a.state.Inheritable(func(to object.Sink) error { return decode(doc, to) })
 	}
 	if err != nil {
-		a.o.w.Log(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts afresh")
+		a.o.w.Line(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts afresh")
 		return nil
 	}
 	return doc

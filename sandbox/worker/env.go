@@ -12,8 +12,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// Log sends a line of a script to the host's log. It implements [sandbox.Env].
-func (w *process) Log(id object.ID, level, msg string) {
+// Line sends a line of a script to the host's log. It implements [sandbox.Log].
+func (w *process) Line(id object.ID, level, msg string) {
 	if !w.lines.pass(id, time.Now()) {
 		return
 	}
@@ -46,9 +46,8 @@ func (w *process) lost(id object.ID, why *object.Error) {
 	w.post(e.Frame())
 }
 
-// Long sees to it that a script which runs for long is preempted, and its memory looked at. It implements
-// [sandbox.Env].
-func (w *process) Long() {
+// longCall has a script that runs for long preempted, and its memory watched.
+func (w *process) longCall() {
 	nonblock.Long()
 	w.memory.watch(w.busy)
 }
@@ -66,10 +65,9 @@ type proxyReply struct {
 	err *object.Error
 }
 
-// Proxy asks the host to call another object in the name of r.From. Arguments and
-// result travel in serpent, which says most of what a script can hold. It implements
-// [sandbox.Env].
-func (w *process) Proxy(ctx context.Context, r *sandbox.ProxyCall) error {
+// Call asks the host to call another object in the name of r.From. Arguments and result travel in serpent, which
+// can express most values of a script. It implements [sandbox.Objects].
+func (w *process) Call(ctx context.Context, r *sandbox.ObjectCall) error {
 	ser := codec.ByID(codec.Serpent)
 	payload, err := proxyPayload(ser, r, link.FrameBytes(int(w.message.Load()))-maxProxyHead)
 	if err != nil {
@@ -90,9 +88,12 @@ func (w *process) Proxy(ctx context.Context, r *sandbox.ProxyCall) error {
 	var e link.Encoder
 	e.Begin(link.Proxy, id)
 	e.Text(string(r.From))
-	e.Bool(r.Alone)
-	e.PutCall(&object.Call{ID: r.To, Kind: r.Kind, Method: r.Method, Chain: r.Chain, Corr: r.Corr,
-		Protocol: object.Pyro5, Serializer: uint8(codec.Serpent), Payload: payload})
+	e.Bool(r.Exclusive)
+	c := object.Call{ID: r.To, Kind: r.Kind, Method: r.Method, Protocol: object.Pyro5, Serializer: uint8(codec.Serpent), Payload: payload}
+	if j := jobOf(ctx); j != nil {
+		c.Chain, c.Corr = j.call.Chain, j.call.Corr
+	}
+	e.PutCall(&c)
 	w.send(&e)
 	select {
 	case a := <-answer:
@@ -109,7 +110,7 @@ const maxProxyHead = 64 << 10
 
 // proxyPayload writes the call's payload, of max bytes at most: object, method, arguments,
 // keyword arguments.
-func proxyPayload(ser codec.Serializer, r *sandbox.ProxyCall, max int) ([]byte, error) {
+func proxyPayload(ser codec.Serializer, r *sandbox.ObjectCall, max int) ([]byte, error) {
 	enc := ser.NewEncoder(nil)
 	if err := enc.Begin(object.TupleKind, 4); err != nil {
 		return nil, err

@@ -152,7 +152,7 @@ func (j *job) request(ser codec.Serializer) {
 	c := &j.call
 	j.req = sandbox.Request{
 		Kind: c.Kind, Method: c.Method, Batch: c.Batch,
-		Caller: c.Caller, Corr: c.Corr, Chain: c.Chain, Protocol: c.Protocol, Traceback: c.Traceback,
+		Caller: c.Caller, Corr: c.Corr, Protocol: c.Protocol, Traceback: c.Traceback,
 		Args:   func(to object.Sink) error { return ser.DecodeCall(c.Payload, codec.Limits{}, to) },
 		Result: j.encoder,
 		ResetResult: func() {
@@ -331,8 +331,22 @@ func (j *job) Err() error {
 	return nil
 }
 
-// Value is part of context.Context; a job carries none.
-func (j *job) Value(any) any { return nil }
+// Value is part of context.Context; see jobOf.
+func (j *job) Value(key any) any {
+	if key == (jobKey{}) {
+		return j
+	}
+	return nil
+}
+
+// jobKey is the key of the job in its own context.
+type jobKey struct{}
+
+// jobOf returns the job whose context ctx is or derives from, nil outside a job.
+func jobOf(ctx context.Context) *job {
+	j, _ := ctx.Value(jobKey{}).(*job)
+	return j
+}
 
 // AfterFunc lets context.AfterFunc wait for a job without a goroutine. A job holds one
 // function, which is all that the engine asks for; a second one falls back on Done.

@@ -46,7 +46,7 @@ func (s *secrets) read(d *link.Decoder) {
 	s.of[id] = values
 }
 
-// Secret returns a secret of an object. It implements [sandbox.Env].
+// Secret returns a secret of an object. It implements [sandbox.Secrets].
 func (w *process) Secret(id object.ID, name string) (string, bool) {
 	w.secrets.mu.Lock()
 	defer w.secrets.mu.Unlock()
@@ -54,7 +54,7 @@ func (w *process) Secret(id object.ID, name string) (string, bool) {
 	return value, ok
 }
 
-// Redact takes every secret of the tenant out of the first most bytes of a text. It implements [sandbox.Env].
+// Redact takes every secret of the tenant out of the first most bytes of a text. It implements [sandbox.Secrets].
 func (w *process) Redact(text string, most int) string {
 	w.secrets.mu.Lock()
 	known := w.secrets.known

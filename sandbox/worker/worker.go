@@ -311,7 +311,8 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 // version reads what makes a version.
 func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, err error) {
 	v, err := d.VersionFields()
-	return v.Number, sandbox.Config{ID: v.ID, File: v.File, Source: v.Source, Limits: v.Limits, Libs: w.libs[v.Libs], Env: w}, err
+	return v.Number, sandbox.Config{ID: v.ID, File: v.File, Source: v.Source, Limits: v.Limits, Libs: w.libs[v.Libs],
+		Services: sandbox.Services{Objects: w, Log: w, Secrets: w}, OnLongCall: w.longCall}, err
 }
 
 // test runs the tests of a version, beside everything else.

@@ -1,0 +1,94 @@
+package sandbox
+
+import (
+	"context"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Services are the services of the process around the engine that a running object can use. Their methods may be
+// called concurrently, each from the goroutine that runs a call.
+type Services struct {
+	Objects Objects // nil: every call of another object fails
+	Log     Log     // nil: log lines are dropped
+	Secrets Secrets // nil: no object has a secret, and texts are not redacted
+}
+
+// Objects calls other objects.
+type Objects interface {
+	// Call runs a call of one object on another. A [*RemoteException] is raised in the script; of an [object.Error]
+	// the script sees the safe message. It returns when ctx is done, at the latest.
+	Call(ctx context.Context, c *ObjectCall) error
+}
+
+// Log takes the log lines of scripts.
+type Log interface {
+	// Line logs one line of an object. The level is "debug", "info", "warn" or "error". The text comes from the
+	// script and may hold any bytes.
+	Line(id object.ID, level, text string)
+}
+
+// Secrets holds the secrets that the policy grants to the objects of the process.
+type Secrets interface {
+	// Secret returns a secret that is granted to an object, false for any other.
+	Secret(id object.ID, name string) (value string, ok bool)
+	// Redact replaces the secrets of all objects of the process in the first most bytes of a text that is about to
+	// be logged or sent as an error. The rest is cut off.
+	Redact(text string, most int) string
+}
+
+// ObjectCall is a call that a script makes on another object. The context of [Objects.Call] names the running call.
+type ObjectCall struct {
+	From      object.ID // calling object, as which the call is authorised
+	Exclusive bool      // From has one instance, which serves no other call meanwhile
+	To        object.ID
+	Kind      object.CallKind // Invoke, Get or Set
+	Method    object.Method
+	// Args writes two values: the positional arguments as a tuple, and the keyword arguments as a dict or Null.
+	// For Get and Set the first argument is the attribute's name.
+	Args func(object.Sink) error
+	// Result takes the one value that the call returned.
+	Result object.Sink
+}
+
+// RemoteException is an exception that another object raised.
+type RemoteException struct {
+	Class   string // bare, for example "ValueError"
+	Args    []any  // nil, bool, string, int, int64, float64; anything else becomes text
+	Message string // message to show if Args is empty
+}
+
+// Error returns the class and the message.
+func (e *RemoteException) Error() string {
+	if e.Message == "" {
+		return e.Class
+	}
+	return e.Class + ": " + e.Message
+}
+
+// withDefaults returns s with an implementation for each missing service.
+func (s Services) withDefaults() Services {
+	if s.Objects == nil {
+		s.Objects = noService{}
+	}
+	if s.Log == nil {
+		s.Log = noService{}
+	}
+	if s.Secrets == nil {
+		s.Secrets = noService{}
+	}
+	return s
+}
+
+// noService implements every service for a Config without it.
+type noService struct{}
+
+func (noService) Call(context.Context, *ObjectCall) error {
+	return object.Errorf(object.CodeUnavailable, "this object cannot call others")
+}
+
+func (noService) Line(object.ID, string, string) {}
+
+func (noService) Secret(object.ID, string) (string, bool) { return "", false }
+
+func (noService) Redact(text string, most int) string { return text[:min(most, len(text))] }
