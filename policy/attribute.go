@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/hearthhost/hearth/internal/bytesize"
 )
 
 // attributes are a body's attributes by name, those that the language has.
@@ -261,40 +263,18 @@ func (r *reader) filePaths(a attributes, name string) []string {
 	return out
 }
 
-// units are the suffixes of sizes.
-var units = []struct {
-	suffix string
-	bytes  int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
-
 // bytes returns a size like "64MiB"; ok is false if it is missing or wrong.
 func (r *reader) bytes(a attributes, name string, least, most int64) (n int64, ok bool) {
 	s, at, ok := r.text(a, name)
 	if !ok {
 		return 0, false
 	}
-	for _, u := range units {
-		digits, found := strings.CutSuffix(s, u.suffix)
-		if !found {
-			continue
-		}
-		if n, err := strconv.ParseInt(digits, 10, 64); err == nil && n <= most/u.bytes && n*u.bytes >= least {
-			return n * u.bytes, true
-		}
-		break
+	if n, err := bytesize.Parse(s); err == nil && n >= least && n <= most {
+		return n, true
 	}
-	r.problems.add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s", name, s, sizeText(least), sizeText(most))
+	r.problems.add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s",
+		name, s, bytesize.Format(least), bytesize.Format(most))
 	return 0, false
-}
-
-// sizeText is a size as policies write it.
-func sizeText(n int64) string {
-	for _, u := range units {
-		if n%u.bytes == 0 && n >= u.bytes {
-			return strconv.FormatInt(n/u.bytes, 10) + u.suffix
-		}
-	}
-	return "0B"
 }
 
 // maxCount bounds a burst and a number of concurrent calls.

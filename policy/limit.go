@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -47,7 +48,7 @@ func (l *Limit) String() string {
 		parts = append(parts, fmt.Sprintf("%d connections", l.Connections))
 	}
 	if l.InFlight > 0 {
-		parts = append(parts, sizeText(l.InFlight)+" in flight")
+		parts = append(parts, bytesize.Format(l.InFlight)+" in flight")
 	}
 	if l.Streams > 0 {
 		parts = append(parts, fmt.Sprintf("%d item streams", l.Streams))
@@ -94,9 +95,9 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	l.Connections, _ = r.count(a, "connections")
 	l.InFlight, _ = r.bytes(a, "in_flight", 64<<10, 1<<40)
 	if least := int64(r.p.MessageBytes()); l.InFlight > 0 && l.InFlight < least {
-		r.p.Warnings.add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", sizeText(least)),
+		r.p.Warnings.add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
 			"limit %q: a message may have %s; one above in_flight passes alone, and not if it is compressed",
-			name, sizeText(least))
+			name, bytesize.Format(least))
 	}
 	l.Streams, _ = r.count(a, "streams")
 	for _, s := range r.who(a, "name those whose calls are counted") {

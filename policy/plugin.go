@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -102,7 +103,7 @@ func (r *reader) pluginWalls(p *Plugin, a attributes) {
 	if most := r.p.tenants[p.ID.Tenant()].MemoryBytes; most > 0 && p.TmpBytes >= most {
 		r.p.Warnings.add(a["tmp"].Expr.Range(), "raise memory of the tenant's limits, or lower tmp",
 			"plugin %q: files in /tmp count as its memory: %s of them are as much as the %s that it may have, or more", p.ID,
-			sizeText(p.TmpBytes), sizeText(most))
+			bytesize.Format(p.TmpBytes), bytesize.Format(most))
 	}
 	if !p.Unconfined {
 		return

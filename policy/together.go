@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -59,7 +60,7 @@ func (s *limitScope) checkInstance() {
 	least := (s.limits.Memory*8/3 + 1<<20 - 1) >> 20
 	s.r.p.Warnings.add(at, fmt.Sprintf(`give the tenant's worker memory = "%dMiB", or its objects less`, least),
 		"%s: an instance may hold %s, and all instances of its worker together %s, three eighths of %s", s.what,
-		sizeText(s.limits.Memory), roughSize(share), sizeText(s.worker))
+		bytesize.Format(s.limits.Memory), roughSize(share), bytesize.Format(s.worker))
 }
 
 // checkMany compares the memory of many instances with that of their worker, if their number is written.
@@ -72,7 +73,7 @@ func (s *limitScope) checkMany(name string, n int, what string) {
 	const remedy = "lower one of them, or raise memory of the tenant's limits: the instance that holds most is ended first"
 	s.r.p.Warnings.add(at, remedy,
 		"%s: %s = %d: %d %s of %s each are more than the %s that all instances of a worker share", s.what,
-		name, n, n, what, sizeText(s.limits.Memory), roughSize(share))
+		name, n, n, what, bytesize.Format(s.limits.Memory), roughSize(share))
 }
 
 // checkMessage compares the size of arguments or of a result, if it is written, with the memory of the
@@ -85,13 +86,13 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 	fits := n <= most || most > object.InstanceBytes(s.worker) // which is reported itself
 	if at, own := s.ownPlace(name, "object_memory", "memory"); own && !fits {
 		s.r.p.Warnings.add(at, "raise the object's memory, or lower "+name,
-			"%s: %s of %s do not fit into an instance, which may hold %s", s.what, name, sizeText(n), sizeText(most))
+			"%s: %s of %s do not fit into an instance, which may hold %s", s.what, name, bytesize.Format(n), bytesize.Format(most))
 		return
 	}
 	if at, own := s.ownPlace(name); own && n > share {
 		s.r.p.Warnings.add(at, "raise memory of the tenant's limits, or lower "+name,
-			"%s: %s of %s: all that are under way to or from a worker of %s may take %s", s.what, name, sizeText(n),
-			sizeText(s.worker), roughSize(share))
+			"%s: %s of %s: all that are under way to or from a worker of %s may take %s", s.what, name, bytesize.Format(n),
+			bytesize.Format(s.worker), roughSize(share))
 	}
 }
 
@@ -174,7 +175,7 @@ func (r *reader) hasPlugin(tenant object.Tenant) bool {
 // roughSize shows a number of bytes in MiB, rounded down, or exactly if it is less than one.
 func roughSize(n int64) string {
 	if n < 1<<20 {
-		return sizeText(n)
+		return bytesize.Format(n)
 	}
-	return fmt.Sprintf("%dMiB", n>>20)
+	return bytesize.Format(n >> 20 << 20)
 }

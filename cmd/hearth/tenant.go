@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/bytesize"
 )
 
 func newTenant() *cobra.Command {
@@ -74,7 +75,7 @@ func printUsage(out io.Writer, u *host.Usage) error {
 	fmt.Fprintln(w, "TENANT\tCALLS\tFAILED\tDENIED\tIN\tOUT\tSTEPS\tCPU\tMEMORY\tPEAK\tRUNNING\tCRASHES")
 	for _, t := range u.Tenants {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n", quoted(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
-			size(t.BytesIn), size(t.BytesOut), t.Steps, seconds(t.CPUSeconds), size(uint64(t.MemoryBytes)), size(uint64(t.PeakBytes)), t.Processes, t.Crashes)
+			bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut), t.Steps, seconds(t.CPUSeconds), bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes), t.Processes, t.Crashes)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -101,10 +102,10 @@ func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
 	}
 	fmt.Fprintf(w, "  failed\t%s\n", strings.Join(errs, ", "))
 	fmt.Fprintf(w, "  denied\t%d by the policy, %d by its limits\n", t.Denied, t.Limited)
-	fmt.Fprintf(w, "  bytes\t%s in, %s out\n", size(t.BytesIn), size(t.BytesOut))
+	fmt.Fprintf(w, "  bytes\t%s in, %s out\n", bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut))
 	fmt.Fprintf(w, "  steps\t%d\n", t.Steps)
 	fmt.Fprintf(w, "  cpu\t%s\n", seconds(t.CPUSeconds))
-	fmt.Fprintf(w, "  memory\t%s now, %s at most in one process\n", size(uint64(t.MemoryBytes)), size(uint64(t.PeakBytes)))
+	fmt.Fprintf(w, "  memory\t%s now, %s at most in one process\n", bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes))
 	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n", t.Processes, plural(t.Starts, "start"), plurals(t.Crashes, "crash", "crashes"))
 	fmt.Fprintf(w, "  log\t%s dropped\n", plural(t.LogDropped, "line"))
 	if t.StatesLost > 0 {
@@ -118,7 +119,7 @@ func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
 		if name == "" {
 			name = "(others)"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n", quoted(name), o.Calls.Calls, failed(o.Errors), size(o.BytesIn), size(o.BytesOut), o.Steps, seconds(o.Seconds))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n", quoted(name), o.Calls.Calls, failed(o.Errors), bytesize.Text(o.BytesIn), bytesize.Text(o.BytesOut), o.Steps, seconds(o.Seconds))
 	}
 	return w.Flush()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 )
 
@@ -36,19 +35,6 @@ func seconds(s float64) string {
 
 // ms is a length of time in milliseconds.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// size is a number of bytes as a person reads it.
-func size(n uint64) string {
-	const units = "KMGTPE"
-	if n < 1<<10 {
-		return strconv.FormatUint(n, 10) + "B"
-	}
-	v, i := float64(n)/(1<<10), 0
-	for ; v >= 999.5 && i < len(units)-1; i++ {
-		v /= 1 << 10
-	}
-	return fmt.Sprintf("%.3g%ciB", v, units[i])
-}
 
 // some lists the first few of many.
 func some[S ~string](list []S) string {

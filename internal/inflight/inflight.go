@@ -16,6 +16,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hearthhost/hearth/internal/bytesize"
 )
 
 // Account counts the bytes of one child, or of the root.
@@ -45,18 +47,7 @@ type Full struct {
 
 // Error says which account is full.
 func (e *Full) Error() string {
-	return fmt.Sprintf("too many bytes in flight of %s: limit %s", e.Account, size(e.Limit))
-}
-
-// size writes a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n >= 1<<10:
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d bytes", n)
+	return fmt.Sprintf("too many bytes in flight of %s: limit %s", e.Account, bytesize.Text(e.Limit))
 }
 
 // New returns a root with a limit in bytes.

@@ -1,10 +1,10 @@
 package budget
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -78,7 +78,7 @@ func (f *memoryLimit) check(m *Meter) *object.Error {
 			f.usage.answered.Store(round)
 		}
 		if f.held > limit {
-			return object.Errorf(object.CodeExhausted, "limit exceeded: %s of memory; the call was executed in part", sizeText(limit))
+			return object.Errorf(object.CodeExhausted, "limit exceeded: %s of memory; the call was executed in part", bytesize.Text(limit))
 		}
 		f.held = min(f.held, limit-limit/8) // otherwise the next count would be due at once
 	}
@@ -121,17 +121,4 @@ func (f *memoryLimit) await(m *Meter, r *reservation, n int64) *object.Error {
 		}
 	}
 	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker; the call was executed in part")
-}
-
-// sizeText formats a number of bytes.
-func sizeText(n int64) string {
-	for _, u := range []struct {
-		bytes int64
-		name  string
-	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
-		if n%u.bytes == 0 {
-			return fmt.Sprintf("%d %s", n/u.bytes, u.name)
-		}
-	}
-	return fmt.Sprintf("%d bytes", n)
 }

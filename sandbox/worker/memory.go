@@ -2,7 +2,6 @@ package worker
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"runtime"
 	"runtime/debug"
@@ -11,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -219,10 +219,8 @@ func either(a, b func() bool) func() bool {
 // refusal is the error for an instance that is ended for its memory.
 func (m *memory) refusal(a *actor, held int64, executed string) *object.Error {
 	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker: an instance of %s held %s, the most of all, and was ended with its state%s",
-		a.o.id, mebibytes(held), executed)
+		a.o.id, bytesize.Text(held), executed)
 }
-
-func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<19)>>20) }
 
 // watch looks at the budget until no call runs any more.
 func (m *memory) watch(busy func() bool) {
