@@ -53,14 +53,14 @@ const (
 	KindWorker = "worker"
 	KindPlugin = "plugin"
 
-	StateRunning = "running"
-	StateIdle    = "idle"    // no process: the next call starts one
-	StateBackOff = "backoff" // it crashed, and is not started again yet
-	StateAside   = "aside"   // it crashed too often, and is not started before something changes
-	StateRefused = "refused" // its file is not as the policy wants it, and is not started
+	StateRunning     = "running"
+	StateIdle        = "idle"    // no process: the next call starts one
+	StateBackOff     = "backoff" // it crashed, and is not started again yet
+	StateQuarantined = "aside"   // it crashed too often, and is not started before something changes
+	StateRefused     = "refused" // its file is not as the policy wants it, and is not started
 )
 
-var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateAside, StateRefused}
+var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateQuarantined, StateRefused}
 
 // ReloadStatus counts the changes of objects, plugins and policy since the host started.
 type ReloadStatus struct {
@@ -109,8 +109,8 @@ func (h *Host) workerStates() []WorkerStatus {
 				w.State = StateRunning
 			case now.Refused != nil:
 				w.State, w.Cause = StateRefused, now.Refused.Error()
-			case now.Aside:
-				w.State = StateAside
+			case now.Quarantined:
+				w.State = StateQuarantined
 			case now.Wait > 0:
 				w.State = StateBackOff
 			}

@@ -59,7 +59,7 @@ func sameWalls(a, b *policy.TenantSettings) bool {
 
 // Confinement is how the operating system confines a tenant's workers under a policy.
 func Confinement(t *policy.TenantSettings) confine.Spec {
-	return confine.Spec{UID: t.UID, GID: t.UID, MemoryBytes: t.MemoryBytes, Pids: t.Processes, CPUs: t.CPUs, Weaken: t.Weaken}
+	return confine.Spec{UID: t.UID, GID: t.UID, MemoryBytes: t.MemoryBytes, Pids: t.Processes, CPUs: t.CPUs, AllowMissing: t.AllowMissing}
 }
 
 // checkTenants refuses what can be told beforehand not to be possible.
@@ -82,7 +82,7 @@ func checkUsers(p *policy.Policy) error {
 	}
 	var errs []error
 	for _, name := range p.Tenants {
-		if t := p.Tenant(name); t.UID != 0 && !slices.Contains(t.Weaken, confine.UID) {
+		if t := p.Tenant(name); t.UID != 0 && !slices.Contains(t.AllowMissing, confine.UID) {
 			errs = append(errs, fmt.Errorf(`tenant %q wants uid %d: only a host that is root can give it; run the host as root, or write weaken = ["uid"]`, name, t.UID))
 		}
 	}

@@ -48,7 +48,7 @@ func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) 
 func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettings) *supervise.Tenant {
 	walls := Confinement(settings)
 	walls.UID, walls.GID = 0, 0
-	walls.Weaken = append(slices.Clone(walls.Weaken), confine.UID, confine.Cgroup)
+	walls.AllowMissing = append(slices.Clone(walls.AllowMissing), confine.UID, confine.Cgroup)
 	return supervise.New(supervise.Config{Tenant: name, Argv: cfg.Worker, Confine: walls, Log: slog.New(slog.DiscardHandler),
 		Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 			return object.Reply{}, errUnknown

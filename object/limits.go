@@ -10,9 +10,9 @@ type Limits struct {
 	Steps int64 `json:"steps,omitempty"`
 	// LoadSteps is the same for running the script once when it is loaded; default Steps.
 	LoadSteps int64 `json:"load_steps,omitempty"`
-	// Wall is how long one call may take, waiting for other objects included; default 5 s.
+	// MaxDuration is how long one call may take, waiting for other objects included; default 5 s.
 	// It is looked at every few hundred steps, so one long built-in can overrun it.
-	Wall time.Duration `json:"wall,omitempty"`
+	MaxDuration time.Duration `json:"wall,omitempty"`
 	// Memory is how many bytes an instance may hold, what a running call holds included;
 	// default 64 MiB. It is an estimate, within a factor of two.
 	Memory int64 `json:"memory,omitempty"`
@@ -68,7 +68,7 @@ func ResultsUnderWay(worker int64) int64 { return worker / 8 }
 func (l Limits) OrDefaults() Limits {
 	l.Steps = orDefault(l.Steps, 50_000_000)
 	l.LoadSteps = orDefault(l.LoadSteps, l.Steps)
-	l.Wall = orDefault(l.Wall, 5*time.Second)
+	l.MaxDuration = orDefault(l.MaxDuration, 5*time.Second)
 	l.Memory = orDefault(l.Memory, 64<<20)
 	l.SourceBytes = min(orDefault(l.SourceBytes, 64<<10), MaxSourceBytes)
 	l.ArgumentBytes = min(orDefault(l.ArgumentBytes, DefaultMessageBytes), MaxMessageBytes)
@@ -86,7 +86,7 @@ func (l Limits) OrDefaults() Limits {
 func (l Limits) Over(base Limits) Limits {
 	return Limits{
 		Steps: orDefault(l.Steps, base.Steps), LoadSteps: orDefault(l.LoadSteps, base.LoadSteps),
-		Wall: orDefault(l.Wall, base.Wall), Memory: orDefault(l.Memory, base.Memory),
+		MaxDuration: orDefault(l.MaxDuration, base.MaxDuration), Memory: orDefault(l.Memory, base.Memory),
 		SourceBytes: orDefault(l.SourceBytes, base.SourceBytes), ArgumentBytes: orDefault(l.ArgumentBytes, base.ArgumentBytes),
 		ResultBytes: orDefault(l.ResultBytes, base.ResultBytes), CallDepth: orDefault(l.CallDepth, base.CallDepth),
 		Coroutines: orDefault(l.Coroutines, base.Coroutines), Queue: orDefault(l.Queue, base.Queue),

@@ -438,7 +438,7 @@ func TestRuntime(t *testing.T) {
 // TestHalfARoot has a tenant that can do without namespaces, and a root that cannot be
 // made in those that there are: the plugin does not run in what came of it.
 func TestHalfARoot(t *testing.T) {
-	p, id := confined(t, "half", confine.Program{Spec: confine.Spec{Weaken: confine.Names()}, Files: []string{"/nowhere"}})
+	p, id := confined(t, "half", confine.Program{Spec: confine.Spec{AllowMissing: confine.Names()}, Files: []string{"/nowhere"}})
 	_, err := invoke(t, p, id, "echo", int64(1))
 	var cause *plugins.StartError
 	if !errors.As(err, &cause) || !strings.Contains(cause.Text, "/nowhere: no such file") {
@@ -487,7 +487,7 @@ func TestUIDWithoutRoot(t *testing.T) {
 		t.Skip("root can give it: TestAsAnOrdinaryUser comes here again")
 	}
 	for _, weaken := range [][]string{nil, {confine.UID}} {
-		p, id := confined(t, "asks", confine.Program{Spec: confine.Spec{UID: 54321, GID: 54321, Weaken: weaken}})
+		p, id := confined(t, "asks", confine.Program{Spec: confine.Spec{UID: 54321, GID: 54321, AllowMissing: weaken}})
 		_, err := invoke(t, p, id, "echo", int64(1))
 		var cause *plugins.StartError
 		if refused := errors.As(err, &cause) && cause.Cause == plugins.CauseWalls && strings.Contains(cause.Text, "run the host as root"); refused == (weaken != nil) {

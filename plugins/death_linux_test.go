@@ -153,7 +153,7 @@ func TestWithoutNamespaces(t *testing.T) {
 	if _, lines := doomed(t, o); !strings.Contains(lines[0], "cannot be confined: namespaces: ") || !strings.Contains(lines[0], `weaken = ["namespaces"]`) {
 		t.Errorf("not weakened: %s", lines[0])
 	}
-	o.Confine.Weaken = []string{confine.Namespaces}
+	o.Confine.AllowMissing = []string{confine.Namespaces}
 	o.Calls = []string{"pid", "daemonise", "spawn"}
 	host, lines := doomed(t, o)
 	pid, err := strconv.Atoi(lines[3])

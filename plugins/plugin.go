@@ -102,7 +102,7 @@ func New(cfg Config) *Plugin {
 
 // rule says when a plugin that crashes is set aside until its file changes or a while has
 // passed.
-var rule = backoff.Rule{Most: 5, Aside: 10 * time.Minute}
+var rule = backoff.Rule{Most: 5, Quarantine: 10 * time.Minute}
 
 // live returns the running process, starting one if there is none. Whoever comes while it
 // starts waits for the same one.
@@ -215,7 +215,7 @@ func (p *Plugin) crashedLocked(ran time.Duration, cause error) {
 	p.cfg.Account.Crashed()
 	if p.backoff.Crashed(rule, ran, cause) {
 		p.setAside = p.file()
-		p.cfg.Log.Error("plugin is set aside until its file changes", "object", string(p.cfg.ID), "crashes", rule.Most, "or_for", rule.Aside)
+		p.cfg.Log.Error("plugin is set aside until its file changes", "object", string(p.cfg.ID), "crashes", rule.Most, "or_for", rule.Quarantine)
 	}
 }
 

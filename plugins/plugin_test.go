@@ -257,7 +257,7 @@ func TestRefusalIsNoCrash(t *testing.T) {
 				_, err := invoke(t, p, cfg.ID, "echo", int64(1))
 				wantCode(t, err, object.CodeUnavailable, "refused until its file or the policy changes; not executed")
 			}
-			if s := p.Status(); s.Refused == nil || s.Crashes != 0 || s.Wait != 0 || s.Aside {
+			if s := p.Status(); s.Refused == nil || s.Crashes != 0 || s.Wait != 0 || s.Quarantined {
 				t.Errorf("status: %+v", s)
 			}
 			if s := cfg.Account.Spent(); s.Crashes != 0 || s.Starts != 0 {

@@ -23,8 +23,8 @@ type TenantSettings struct {
 	// PerObject gives each object a worker process of its own, where it otherwise is one for
 	// the tenant.
 	PerObject bool
-	// Weaken names the walls that may be missing, of package confine.
-	Weaken []string
+	// AllowMissing names the walls that may be missing, of package confine.
+	AllowMissing []string
 	// MemoryBytes, Processes and CPUs bound a worker process by a control group; 0: not
 	// bounded so.
 	MemoryBytes int64
@@ -95,7 +95,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		if !slices.Contains(layers, e.text) {
 			r.problems.add(e.at, oneOf(e.text, layers), "weaken: there is no layer %q", e.text)
 		}
-		t.Weaken = append(t.Weaken, e.text)
+		t.AllowMissing = append(t.AllowMissing, e.text)
 	}
 	if s, at, ok := r.text(a, "idle"); ok {
 		d, err := time.ParseDuration(s)
@@ -288,7 +288,7 @@ func (r *reader) limits(a attributes) object.Limits {
 		if err != nil || d < time.Millisecond || d > maxWall {
 			r.problems.add(at, `write "2s" or "500ms"`, "wall: %q: want a time from 1ms to %s", s, maxWall)
 		}
-		l.Wall = d
+		l.MaxDuration = d
 	}
 	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes, "result": &l.ResultBytes} {
 		most := int64(object.MaxMessageBytes)

@@ -61,7 +61,7 @@ tenant "red" {
 tenant "blue" { user = "auto" }
 tenant "plain" {}
 `)
-	want := policy.TenantSettings{UID: 1003, PerObject: true, Weaken: []string{"cgroup"}, MemoryBytes: 128 << 20, Processes: 64, CPUs: 0.5}
+	want := policy.TenantSettings{UID: 1003, PerObject: true, AllowMissing: []string{"cgroup"}, MemoryBytes: 128 << 20, Processes: 64, CPUs: 0.5}
 	red := p.Tenant("red")
 	// 1000 and 1001 are principals, 1002 is blue's.
 	if diff := cmp.Diff(want, red, cmpopts.IgnoreUnexported(policy.TenantSettings{})); diff != "" {
@@ -70,10 +70,10 @@ tenant "plain" {}
 	if blue, plain := p.Tenant("blue"), p.Tenant("plain"); blue.UID != 1002 || plain.UID != 0 || plain.PerObject {
 		t.Errorf("%+v, %+v", blue, plain)
 	}
-	base := object.Limits{Steps: 1_000_000, Wall: 2 * time.Second, Memory: 16 << 20}
+	base := object.Limits{Steps: 1_000_000, MaxDuration: 2 * time.Second, Memory: 16 << 20}
 	for id, want := range map[object.ID]object.Limits{
 		"red.other": base, "red.shop.cart": base,
-		"red.counter": {Steps: 1_000_000, Wall: 500 * time.Millisecond, Memory: 4 << 20, Queue: 3, ArgumentBytes: 1 << 10, ResultBytes: 2 << 10},
+		"red.counter": {Steps: 1_000_000, MaxDuration: 500 * time.Millisecond, Memory: 4 << 20, Queue: 3, ArgumentBytes: 1 << 10, ResultBytes: 2 << 10},
 	} {
 		if diff := cmp.Diff(want, red.Limits(id)); diff != "" {
 			t.Errorf("%s: %s", id, diff)

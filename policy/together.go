@@ -100,7 +100,7 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 func (s *limitScope) checkSteps() {
 	at, own := s.ownPlace("steps", "wall", "cpus")
 	takes := time.Duration(float64(s.limits.Steps) / stepsPerSecond / s.cpus * float64(time.Second))
-	if !s.written("steps") || !own || takes <= s.limits.Wall {
+	if !s.written("steps") || !own || takes <= s.limits.MaxDuration {
 		return
 	}
 	share := ""
@@ -109,7 +109,7 @@ func (s *limitScope) checkSteps() {
 	}
 	s.r.p.Warnings.add(at, "lower steps, or raise wall",
 		"%s: %d steps take about %s%s, and wall ends a call after %s", s.what, s.limits.Steps,
-		takes.Round(time.Millisecond), share, s.limits.Wall)
+		takes.Round(time.Millisecond), share, s.limits.MaxDuration)
 }
 
 // limitsTogether warns of limits of a tenant that cannot hold together.

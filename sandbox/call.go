@@ -80,7 +80,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 // enter makes r the running call.
 func (s *State) enter(ctx context.Context, r *Request) {
 	s.ctx, s.req, s.calling, s.want = ctx, r, true, r.Traceback
-	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
+	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)
 	s.enc.allow(s.p.limits.ResultBytes)
 	s.vm.Clear()
 }

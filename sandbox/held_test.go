@@ -156,7 +156,7 @@ func TestGarbageIsCollectedEarly(t *testing.T) {
 	const soft = 256 << 20
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(soft))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	h := startLimited(t, method("local p = hearth.proxy('acme.other') for i = 1, 100 do local s = ('x'):rep(8e6) .. i p:look() end"), object.Limits{Steps: 1 << 40, Wall: 10 * time.Minute})
+	h := startLimited(t, method("local p = hearth.proxy('acme.other') for i = 1, 100 do local s = ('x'):rep(8e6) .. i p:look() end"), object.Limits{Steps: 1 << 40, MaxDuration: 10 * time.Minute})
 	var most uint64
 	h.e.proxy = func(r *sandbox.ObjectCall) error {
 		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}

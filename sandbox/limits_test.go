@@ -12,7 +12,7 @@ import (
 // TestResultIsCharged: a result that takes long to write is ended by a limit, though the script has run. Here
 // it is one table of holes, referred to again and again, and a long text likewise.
 func TestResultIsCharged(t *testing.T) {
-	limits := object.Limits{Steps: 1_500_000, Wall: time.Minute, ResultBytes: 1 << 30}
+	limits := object.Limits{Steps: 1_500_000, MaxDuration: time.Minute, ResultBytes: 1 << 30}
 	for name, body := range map[string]string{
 		"holes": "local h = {} for i = 1, 60000 do h[i] = i end for i = 1, 60000 do h[i] = nil end " +
 			"local t = {} for i = 1, 10000 do t[i] = h end return t",

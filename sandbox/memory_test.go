@@ -12,7 +12,7 @@ import (
 )
 
 // small limits memory, and lets a call run long enough to pass it by any means.
-var small = object.Limits{Steps: 200_000_000, Wall: time.Minute, Memory: 32 << 20}
+var small = object.Limits{Steps: 200_000_000, MaxDuration: time.Minute, Memory: 32 << 20}
 
 // TestMemoryIsLimited holds ever more, in every place where a script can hold something,
 // and catches all it can.

@@ -59,7 +59,7 @@ type host struct {
 }
 
 // quick limits let the attacks end soon: most are hit by counting, not by time.
-var quick = object.Limits{Steps: 2_000_000, Wall: 3 * time.Second}
+var quick = object.Limits{Steps: 2_000_000, MaxDuration: 3 * time.Second}
 
 func load(src string, libs map[string]string, e *env) (*sandbox.Program, error) {
 	return loadLimited(src, libs, quick, e)

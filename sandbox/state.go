@@ -91,7 +91,7 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 	if s.lib.Seeded() {
 		s.lib.Reseed() // the script may choose again
 	}
-	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
+	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.MaxDuration)
 	s.vm.Clear()
 	L.Push(lua.NewFunction(s.p.main, s.env).Value())
 	raised, limit := s.run(0)
@@ -214,7 +214,7 @@ func (s *State) Spent() int64 {
 // enterHook begins a call of init, close or handover on the instance: they are on the
 // stack when it returns. leave ends it.
 func (s *State) enterHook(ctx context.Context, fn *lua.Function) (leave func()) {
-	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.Wall)
+	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)
 	s.ctx, s.calling = ctx, true
 	s.vm.Clear()
 	s.l.Push(fn.Value())

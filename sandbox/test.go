@@ -91,7 +91,7 @@ func (p *Program) test(ctx context.Context, subject *Program, name string) strin
 	if err != nil {
 		return err.Msg
 	}
-	s.meter.Begin(ctx, p.limits.Steps, p.limits.Wall)
+	s.meter.Begin(ctx, p.limits.Steps, p.limits.MaxDuration)
 	s.ctx, s.calling = ctx, true
 	s.vm.Clear()
 	s.l.Push(t.GetString(name))
@@ -113,7 +113,7 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *ob
 	L := s.l
 	s.freshGlobals()
 	setNative(s.env, "new", func(L *lua.Thread) int { return s.newSubject(L, subject) })
-	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.Wall)
+	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.MaxDuration)
 	s.vm.Clear()
 	L.Push(lua.NewFunction(s.p.main, s.env).Value())
 	raised, limit := s.run(0)

@@ -43,7 +43,7 @@ func auditSettings(a policy.Audit, where string) []setting {
 func weakenedSettings(p *policy.Policy, from string) []setting {
 	var rows []setting
 	for _, t := range p.Tenants {
-		if names := p.Tenant(t).Weaken; len(names) > 0 {
+		if names := p.Tenant(t).AllowMissing; len(names) > 0 {
 			rows = append(rows, setting{"tenant " + string(t) + " weaken", strings.Join(names, " "), "no wall", from})
 		}
 	}

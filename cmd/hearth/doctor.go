@@ -124,7 +124,7 @@ func diagnose(f finding, spec confine.Spec, l confine.Layer) finding {
 		f.Status, f.Reason, f.Remedy = "holds", "", ""
 	case !asked:
 		f.Status = "unasked"
-	case slices.Contains(spec.Weaken, l.Name):
+	case slices.Contains(spec.AllowMissing, l.Name):
 		f.Status = "weakened"
 	default:
 		f.Status = "missing"

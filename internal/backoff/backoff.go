@@ -11,8 +11,8 @@ const (
 
 // Rule says what becomes of what crashes again and again.
 type Rule struct {
-	Most  int           // crashes in a row; then it is set aside
-	Aside time.Duration // for so long, and gets one more try
+	Most       int           // crashes in a row; then it is set aside
+	Quarantine time.Duration // for so long, and gets one more try
 }
 
 // State is what has happened so far. Its zero value is nothing. It is not safe for
@@ -34,7 +34,7 @@ func (s *State) Crashed(r Rule, ran time.Duration, cause error) (aside bool) {
 	s.cause, s.aside, s.until = cause, false, time.Time{}
 	switch {
 	case s.crashes >= r.Most:
-		s.aside, s.until = true, time.Now().Add(r.Aside)
+		s.aside, s.until = true, time.Now().Add(r.Quarantine)
 		s.crashes = r.Most - 1 // one more try after that time
 		return true
 	case s.crashes > 1:
@@ -61,17 +61,17 @@ func (s *State) Crashes() int { return s.crashes }
 
 // Status is what a process is at.
 type Status struct {
-	PID     int           // 0: none is running
-	Crashes int           // in a row
-	Wait    time.Duration // until it may be started again
-	Aside   bool          // since it crashed too often
-	Cause   error         // of the last crash; nil: there was none
-	Refused error         // why its file is not started, which is no crash; nil: it is not refused
+	PID         int           // 0: none is running
+	Crashes     int           // in a row
+	Wait        time.Duration // until it may be started again
+	Quarantined bool          // since it crashed too often
+	Cause       error         // of the last crash; nil: there was none
+	Refused     error         // why its file is not started, which is no crash; nil: it is not refused
 }
 
 // Status returns what it is at, given its process.
 func (s *State) Status(pid int) Status {
 	out := Status{PID: pid, Crashes: s.crashes, Cause: s.cause}
-	out.Wait, out.Aside = s.Wait()
+	out.Wait, out.Quarantined = s.Wait()
 	return out
 }

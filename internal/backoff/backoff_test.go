@@ -11,7 +11,7 @@ import (
 
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rule, cause := backoff.Rule{Most: 4, Aside: time.Minute}, errors.New("why")
+		rule, cause := backoff.Rule{Most: 4, Quarantine: time.Minute}, errors.New("why")
 		var s backoff.State
 		for i, want := range []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, time.Minute} {
 			aside := s.Crashed(rule, time.Second, cause)

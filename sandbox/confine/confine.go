@@ -77,8 +77,8 @@ type Spec struct {
 	// CPUs bounds processor time of the control group, in processors, for example 0.5;
 	// 0 means no such limit.
 	CPUs float64
-	// Weaken names the layers that may be missing.
-	Weaken []string
+	// AllowMissing names the layers that may be missing.
+	AllowMissing []string
 }
 
 // DefaultMemoryBytes is the hard limit of a worker's memory without one of its own.
@@ -105,7 +105,7 @@ func (s Spec) Validate() error {
 	if s.CPUs != 0 && !(s.CPUs >= 0.01 && s.CPUs <= 1024) {
 		errs = append(errs, fmt.Errorf("%v is no number of processors from 0.01 to 1024", s.CPUs))
 	}
-	for _, name := range s.Weaken {
+	for _, name := range s.AllowMissing {
 		if !slices.Contains(Names(), name) {
 			errs = append(errs, fmt.Errorf("no layer is called %q: there are %s", name, strings.Join(Names(), ", ")))
 		}
@@ -124,7 +124,7 @@ func (s Spec) Memory() int64 {
 // grouped reports whether s wants a control group.
 func (s Spec) grouped() bool { return s.MemoryBytes != 0 || s.Pids != 0 || s.CPUs != 0 }
 
-func (s Spec) weakens(name string) bool { return slices.Contains(s.Weaken, name) }
+func (s Spec) weakens(name string) bool { return slices.Contains(s.AllowMissing, name) }
 
 // Layer is what became of one layer.
 type Layer struct {

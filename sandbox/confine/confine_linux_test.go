@@ -65,7 +65,7 @@ func launch(spec confine.Spec) (*worker, error) {
 	}
 	defer theirs.Close()
 	cmd := exec.Command(os.Args[0], "worker")
-	if slices.Contains(spec.Weaken, confine.Seccomp) {
+	if slices.Contains(spec.AllowMissing, confine.Seccomp) {
 		cmd.Args = append(cmd.Args, "unfiltered")
 	}
 	cmd.Env = []string{}
@@ -193,7 +193,7 @@ func TestAttacksAreRefused(t *testing.T) {
 // TestAttacksAreRefusedWithoutTheFilter shows that the layers do not all lean on one.
 func TestAttacksAreRefusedWithoutTheFilter(t *testing.T) {
 	for name, spec := range specs() {
-		spec.Weaken = []string{confine.Seccomp}
+		spec.AllowMissing = []string{confine.Seccomp}
 		t.Run(name, func(t *testing.T) { attack(t, spec, withoutFilter) })
 	}
 }
@@ -229,11 +229,11 @@ func attack(t *testing.T, spec confine.Spec, list []string) {
 			w = nil
 			continue
 		}
-		if len(spec.Weaken) > 0 {
+		if len(spec.AllowMissing) > 0 {
 			// What the kernel looks for and does not find, a process or a uid, is out of reach.
 			got = strings.NewReplacer("looked at: no such process", "refused", "looked at: invalid argument", "refused").Replace(got)
 		}
-		if !strings.HasPrefix(got, "refused") || slices.Contains(deadly, name) && len(spec.Weaken) == 0 {
+		if !strings.HasPrefix(got, "refused") || slices.Contains(deadly, name) && len(spec.AllowMissing) == 0 {
 			t.Errorf("%s: %s", a, got)
 		}
 	}
@@ -347,13 +347,13 @@ func TestRefusals(t *testing.T) {
 		if !errors.As(err, &refused) || refused.Layers[0].Name != confine.UID {
 			t.Errorf("an own uid without root: %v, want it refused for %s", err, confine.UID)
 		}
-		if w, err := begin(t, confine.Spec{UID: 54321, GID: 54321, Weaken: []string{confine.UID}}); err != nil {
+		if w, err := begin(t, confine.Spec{UID: 54321, GID: 54321, AllowMissing: []string{confine.UID}}); err != nil {
 			t.Errorf("the same, weakened: %v", err)
 		} else if got := w.ask(t, "echo still here"); got != "still here" {
 			t.Errorf("the same, weakened: answers %q", got)
 		}
 	}
-	for _, spec := range []confine.Spec{{UID: 1}, {GID: 1}, {Weaken: []string{"everything"}}, {MemoryBytes: 1}, {Pids: 1}, {CPUs: -1}} {
+	for _, spec := range []confine.Spec{{UID: 1}, {GID: 1}, {AllowMissing: []string{"everything"}}, {MemoryBytes: 1}, {Pids: 1}, {CPUs: -1}} {
 		if _, err := begin(t, spec); err == nil {
 			t.Errorf("Start(%+v) succeeds", spec)
 		}

@@ -240,7 +240,7 @@ func ProbeProgram(argv []string, p Program) ([]Layer, error) {
 		return nil, err
 	}
 	defer null.Close()
-	p.Weaken = Names()
+	p.AllowMissing = Names()
 	if !p.grouped() {
 		p.MemoryBytes, p.Pids, p.CPUs = DefaultMemoryBytes, defaultProgramPids, 1
 	}

@@ -32,7 +32,7 @@ func TestProgramValidate(t *testing.T) {
 		{"/usr lies in /usr", confine.Program{Runtime: []string{"/usr"}, Files: []string{"/usr"}}},
 		{"no size of a /tmp", confine.Program{TmpBytes: -1}},
 		{"no size of a /tmp", confine.Program{TmpBytes: 1 << 50}},
-		{"no layer is called", confine.Program{Spec: confine.Spec{Weaken: []string{"moat"}}}},
+		{"no layer is called", confine.Program{Spec: confine.Spec{AllowMissing: []string{"moat"}}}},
 	} {
 		err := tc.p.Validate()
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {

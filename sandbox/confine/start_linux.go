@@ -384,7 +384,7 @@ func Probe(argv []string, spec Spec) ([]Layer, error) {
 		return nil, err
 	}
 	defer null.Close()
-	spec.Weaken = Names()
+	spec.AllowMissing = Names()
 	if !spec.grouped() {
 		spec.MemoryBytes, spec.Pids, spec.CPUs = DefaultMemoryBytes, 256, 1
 	}

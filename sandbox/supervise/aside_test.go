@@ -24,7 +24,7 @@ func TestSetAside(t *testing.T) {
 	if err := call(); err == nil || !strings.Contains(err.Error(), "could not be started; not executed") {
 		t.Fatalf("there is no pause after one crash: %v", err)
 	}
-	if s := tenant.Status(); s.Aside || s.Wait <= 0 || s.Crashes != 2 || s.Cause == nil {
+	if s := tenant.Status(); s.Quarantined || s.Wait <= 0 || s.Crashes != 2 || s.Cause == nil {
 		t.Errorf("after two crashes: %+v", s)
 	}
 	why := errors.New("why")
@@ -38,7 +38,7 @@ func TestSetAside(t *testing.T) {
 		if err := call(); object.CodeOf(err) != object.CodeUnavailable || !strings.Contains(err.Error(), "crashed 10 times in a row and is set aside until one of its objects changes") {
 			t.Errorf("a call of what is set aside: %v", err)
 		}
-		if s := tenant.Status(); !s.Aside || s.Cause != why || s.PID != 0 {
+		if s := tenant.Status(); !s.Quarantined || s.Cause != why || s.PID != 0 {
 			t.Errorf("what is set aside: %+v", s)
 		}
 	}
@@ -49,7 +49,7 @@ func TestSetAside(t *testing.T) {
 	if _, err := tenant.Try(t.Context(), v); err == nil || !strings.Contains(err.Error(), "could not be started") {
 		t.Errorf("another version is not tried: %v", err)
 	}
-	if !tenant.Status().Aside || started() {
+	if !tenant.Status().Quarantined || started() {
 		t.Error("a version that was refused had the worker start again")
 	}
 	setAside()

@@ -48,7 +48,7 @@ func TestReadersDoNotWait(t *testing.T) {
 	tenant := newTenant(Config{Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 		<-block
 		return object.Reply{}, nil
-	}}, object.Limits{Wall: time.Hour})
+	}}, object.Limits{MaxDuration: time.Hour})
 	var answers atomic.Int64
 	var waiting sync.Map // channels of the scripts that wait, by request
 	p, f := startFakeOn(t, tenant, func(f *fake, typ link.Type, id uint64, body []byte) error {

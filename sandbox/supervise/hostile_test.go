@@ -26,7 +26,7 @@ func TestHostileWorker(t *testing.T) {
 			tenant := newTenant(Config{Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 				proxied.Add(1)
 				return object.Reply{Payload: make([]byte, 10_000)}, nil
-			}}, object.Limits{Wall: time.Hour})
+			}}, object.Limits{MaxDuration: time.Hour})
 			var open []uint64
 			deaf := seed%5 == 0 && seed > 0
 			p, f := startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {

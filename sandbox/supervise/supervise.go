@@ -158,12 +158,12 @@ func (p *process) leave(ctx context.Context) {
 
 // rule says when a worker that crashes is set aside. A caller may be able to crash it, so
 // that is no sooner and no longer than it has to be.
-var rule = backoff.Rule{Most: 10, Aside: 5 * time.Minute}
+var rule = backoff.Rule{Most: 10, Quarantine: 5 * time.Minute}
 
 func (t *Tenant) crashedLocked(ran time.Duration, cause error) {
 	t.cfg.Account.Crashed()
 	if t.backoff.Crashed(rule, ran, cause) {
-		t.cfg.Log.Error("worker is set aside until one of its objects changes", "crashes", rule.Most, "or_for", rule.Aside, "err", cause)
+		t.cfg.Log.Error("worker is set aside until one of its objects changes", "crashes", rule.Most, "or_for", rule.Quarantine, "err", cause)
 	}
 }
 
@@ -247,7 +247,7 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 		if err != nil {
 			return object.Reply{}, err
 		}
-		r, _, err := p.request(ctx, link.Call, 0, c, v.Limits.Wall)
+		r, _, err := p.request(ctx, link.Call, 0, c, v.Limits.MaxDuration)
 		if errors.Is(err, errEnded) && !again {
 			p.leave(ctx)
 			continue
@@ -268,7 +268,7 @@ func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 	p.mu.Lock()
 	wall := p.known[c.ID] // the object may have another version by now, or none
 	p.mu.Unlock()
-	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.OrDefaults().Wall))
+	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.OrDefaults().MaxDuration))
 }
 
 // CloseStream implements [object.Backend].

@@ -274,7 +274,7 @@ func (p *process) loadFrame(v *Version, request uint64) []byte {
 // putVersion puts a version into a frame, as the last of it, and sends what it needs before;
 // callers hold mu.
 func (p *process) putVersion(e *link.Encoder, v *Version) {
-	p.known[v.ID] = max(p.known[v.ID], v.Limits.Wall)
+	p.known[v.ID] = max(p.known[v.ID], v.Limits.MaxDuration)
 	if v.Limits.ResultBytes > p.message {
 		p.message = v.Limits.ResultBytes
 		p.in.Limit(link.FrameBytes(p.message))

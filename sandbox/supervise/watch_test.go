@@ -82,7 +82,7 @@ func wantError(t *testing.T, err error, code object.Code, parts ...string) {
 // TestOverdue: a call that the worker does not end at its limit is answered by the host, its worker is ended, and
 // of the other call it is not known whether it began.
 func TestOverdue(t *testing.T) {
-	w := watch(t, object.Limits{Wall: time.Second})
+	w := watch(t, object.Limits{MaxDuration: time.Second})
 	begun := time.Now()
 	late := w.call(t.Context(), begun.Add(time.Hour))
 	id := <-w.calls
@@ -113,7 +113,7 @@ func TestOverdue(t *testing.T) {
 
 // TestLateIsNotStuck: a worker that ends a call soon after the host has answered it lives on.
 func TestLateIsNotStuck(t *testing.T) {
-	w := watch(t, object.Limits{Wall: time.Second})
+	w := watch(t, object.Limits{MaxDuration: time.Second})
 	begun := time.Now()
 	late := w.call(t.Context(), begun.Add(time.Hour))
 	id := <-w.calls
@@ -138,7 +138,7 @@ func TestLateIsNotStuck(t *testing.T) {
 // TestWaitingIsNotRunning: what a call waits in the worker's queue is not counted as its run. At its deadline it is
 // withdrawn, and the answer is that it was not executed. One that begins just then has its whole limit.
 func TestWaitingIsNotRunning(t *testing.T) {
-	w := watch(t, object.Limits{Wall: time.Second})
+	w := watch(t, object.Limits{MaxDuration: time.Second})
 	now := time.Now()
 	waits := w.call(t.Context(), now.Add(10*time.Second))
 	first := <-w.calls
@@ -164,7 +164,7 @@ func TestWaitingIsNotRunning(t *testing.T) {
 // TestWithdraw: when a permission is taken back, the calls that have not begun are given back and answered as the
 // host says, and those that have run on.
 func TestWithdraw(t *testing.T) {
-	w := watch(t, object.Limits{Wall: time.Hour})
+	w := watch(t, object.Limits{MaxDuration: time.Hour})
 	runs := w.call(t.Context(), time.Now().Add(time.Hour))
 	first := <-w.calls
 	now := time.Now()
@@ -212,7 +212,7 @@ func TestGivenUp(t *testing.T) {
 // TestSilentWorker: a worker that reads nothing is ended. Of the calls that are in the socket it is not known whether
 // they were executed; those behind were not, and the next worker gets them.
 func TestSilentWorker(t *testing.T) {
-	tenant := newTenant(Config{}, object.Limits{Wall: time.Minute})
+	tenant := newTenant(Config{}, object.Limits{MaxDuration: time.Minute})
 	p, f := startFake(t, tenant, nil)
 	p.later = func(time.Duration, func()) {}
 	calls := make(chan error, 20)
@@ -282,7 +282,7 @@ func TestControlDoesNotWait(t *testing.T) {
 
 // TestArgumentsUnderWay: the arguments that a worker has been sent are bounded by a part of its memory.
 func TestArgumentsUnderWay(t *testing.T) {
-	w := watch(t, object.Limits{Wall: time.Minute, ArgumentBytes: object.MaxMessageBytes})
+	w := watch(t, object.Limits{MaxDuration: time.Minute, ArgumentBytes: object.MaxMessageBytes})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	room := w.tenant.payloadRoom()
