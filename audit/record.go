@@ -37,7 +37,7 @@ func (r *Record) append(b []byte, now time.Time) []byte {
 	}
 	if c := r.Caller; c != nil {
 		b = appendField(b, "principal", string(c.Principal))
-		b = appendField(b, "way", c.Peer.Auth)
+		b = appendField(b, "auth", c.Peer.Auth)
 		b = appendField(b, "channel", c.Peer.Channel)
 		b = appendField(b, "peer", c.Peer.Addr)
 		if c.Peer.Auth == object.AuthPeer {

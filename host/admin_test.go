@@ -188,7 +188,7 @@ func TestStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &s); err != nil || code != http.StatusOK {
 		t.Fatalf("%d, %v\n%s", code, err, body)
 	}
-	if s.PID != os.Getpid() || s.Version != "test" || s.Connections != 1 || s.Strangers != 0 || s.Draining || !slices.Equal(s.Addresses, h.Addrs()) {
+	if s.PID != os.Getpid() || s.Version != "test" || s.Connections != 1 || s.Unauthenticated != 0 || s.Draining || !slices.Equal(s.Addresses, h.Addrs()) {
 		t.Errorf("%+v", s)
 	}
 	if s.Reloads != (host.ReloadStatus{}) || len(s.Refusals) != 0 || s.Metrics != "" {
@@ -243,9 +243,9 @@ func TestMetrics(t *testing.T) {
 			`hearth_workers{kind="worker",state="running"}`:                1,
 			`hearth_workers{kind="worker",state="idle"}`:                   1,
 			`hearth_workers{kind="plugin",state="running"}`:                0,
-			`hearth_reloads_total{result="taken"}`:                         0,
+			`hearth_reloads_total{result="applied"}`:                       0,
 			`hearth_policy_refused`:                                        0,
-			`hearth_connections{state="known"}`:                            1,
+			`hearth_connections{state="authenticated"}`:                    1,
 			`hearth_draining`:                                              0,
 			`hearth_audit_records_lost_total`:                              0,
 		} {
@@ -410,7 +410,7 @@ func TestReloadShows(t *testing.T) {
 	change("this is not Lua")
 	_, text := admin(t, dir, "/metrics")
 	got := parseMetrics(t, text)
-	if n := got[`hearth_reloads_total{result="taken"}`]; n < 1 {
+	if n := got[`hearth_reloads_total{result="applied"}`]; n < 1 {
 		t.Errorf("%v changes taken, want one at least", n)
 	}
 	if n := got[`hearth_reloads_total{result="refused"}`]; n < 1 || got["hearth_refusals"] < 1 || got["hearth_policy_refused"] != 0 || got["hearth_reload_time_seconds"] <= 0 {

@@ -473,7 +473,7 @@ func (c *conn) connect(m *wire.Message) bool {
 	snap := c.h.snap.Load()
 	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
 		remedy, shown := stranger(&c.caller.Peer)
-		c.log(slog.LevelWarn, "stranger refused", append([]any{"peer", c.caller.Peer.Addr, "way", c.caller.Peer.Auth}, shown...)...)
+		c.log(slog.LevelWarn, "stranger refused", append([]any{"peer", c.caller.Peer.Addr, "auth", c.caller.Peer.Auth}, shown...)...)
 		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: no permit names strangers", Call: m.Corr})
 		c.refuse(m, ser, "access denied: the host does not know who you are; "+remedy)
 		return false

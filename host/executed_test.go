@@ -20,7 +20,7 @@ listener "tcp" { address = "127.0.0.1:0" }
 principal "owner" { host_user = true }
 tenant "acme" {
   limits {
-    wall  = "250ms"
+    max_duration = "250ms"
     queue = 6
   }
 }

@@ -77,7 +77,7 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.count(one(s.Reloads.PolicyRefused))
 
 	e.family("hearth_reloads_total", counter, "Changes of objects, plugins and policy, by what became of them.")
-	e.count(s.Reloads.Taken, "result", "taken")
+	e.count(s.Reloads.Applied, "result", "applied")
 	e.count(s.Reloads.Refused, "result", "refused")
 	e.family("hearth_reload_time_seconds", gauge, "When the last change was taken, in seconds since 1970; 0 if none was.")
 	if s.Reloads.Last.IsZero() {
@@ -93,14 +93,14 @@ func (h *Host) hostMetrics(e *exposition) {
 		}
 	}
 	e.family("hearth_connections", gauge, "Open connections, by whether they have said who they are.")
-	e.count(uint64(s.Connections-s.Strangers), "state", "known")
-	e.count(uint64(s.Strangers), "state", "stranger")
+	e.count(uint64(s.Connections-s.Unauthenticated), "state", "authenticated")
+	e.count(uint64(s.Unauthenticated), "state", "unauthenticated")
 	e.family("hearth_connections_total", counter, "Connections that came.")
 	e.count(h.lastConn.Load())
 	e.family("hearth_connections_refused_total", counter, "Connections that were not served: no room, too many of their principal, or a peer that the policy does not know.")
-	e.count(h.ledger.turned.Load(), "reason", "room")
+	e.count(h.ledger.turned.Load(), "reason", "capacity")
 	e.count(h.ledger.crowded.Load(), "reason", "principal")
-	e.count(h.ledger.strangers.Load(), "reason", "stranger")
+	e.count(h.ledger.strangers.Load(), "reason", "unauthenticated")
 	e.family("hearth_connections_closed_total", counter, "Connections that waited and were closed to make room for others.")
 	e.count(h.ledger.closedIdle.Load())
 	e.family("hearth_inflight_bytes", gauge, "Bytes of messages, answers and calls between objects that the host holds.")

@@ -64,7 +64,7 @@ func TestRefusedPluginIsNoCrash(t *testing.T) {
 		`hearth_process_crashes_total{tenant="acme"}`:          0,
 		`hearth_process_starts_total{tenant="acme"}`:           0,
 		`hearth_calls_total{tenant="acme",code="unavailable"}`: 0,
-		`hearth_workers{kind="plugin",state="aside"}`:          0,
+		`hearth_workers{kind="plugin",state="quarantined"}`:    0,
 		`hearth_refusals`: 1,
 	} {
 		if v, ok := got[name]; !ok || v != want {

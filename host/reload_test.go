@@ -358,7 +358,7 @@ return S`
 		t.Fatal(err)
 	}
 	for _, wall := range []string{"3s", "4s"} { // the first is called never
-		l.put("policy.hcl", limited("object \"s\" {\n limits {\n wall = \""+wall+"\"\n}\n}"))
+		l.put("policy.hcl", limited("object \"s\" {\n limits {\n max_duration = \""+wall+"\"\n}\n}"))
 		l.reload()
 	}
 	l.want("acme.s", "n", int64(5))

@@ -19,11 +19,11 @@ type Status struct {
 	Metrics   string    `json:"metrics,omitempty"` // host:port of the loopback listener, if there is one
 	Draining  bool      `json:"draining"`
 
-	Tenants     int `json:"tenants"`
-	Objects     int `json:"objects"`
-	Connections int `json:"connections"`
-	Strangers   int `json:"strangers"` // of them those that have not said who they are
-	Streams     int `json:"streams"`
+	Tenants         int `json:"tenants"`
+	Objects         int `json:"objects"`
+	Connections     int `json:"connections"`
+	Unauthenticated int `json:"unauthenticated"` // connections whose handshake has not finished; included in Connections
+	Streams         int `json:"streams"`
 
 	// AuditStalled is for how many seconds a write of the audit log has not finished, since its disk hangs.
 	AuditStalled float64 `json:"audit_stalled_seconds,omitempty"`
@@ -54,17 +54,17 @@ const (
 	KindPlugin = "plugin"
 
 	StateRunning     = "running"
-	StateIdle        = "idle"    // no process: the next call starts one
-	StateBackOff     = "backoff" // it crashed, and is not started again yet
-	StateQuarantined = "aside"   // it crashed too often, and is not started before something changes
-	StateRefused     = "refused" // its file is not as the policy wants it, and is not started
+	StateIdle        = "idle"        // no process: the next call starts one
+	StateBackOff     = "backoff"     // it crashed, and is not started again yet
+	StateQuarantined = "quarantined" // it crashed too often, and is not started before something changes
+	StateRefused     = "refused"     // its file is not as the policy wants it, and is not started
 )
 
 var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateQuarantined, StateRefused}
 
 // ReloadStatus counts the changes of objects, plugins and policy since the host started.
 type ReloadStatus struct {
-	Taken   uint64 `json:"taken"`
+	Applied uint64 `json:"applied"`
 	Refused uint64 `json:"refused"` // that changed nothing, for they had errors
 	// Last is when one was taken, and zero if none was.
 	Last time.Time `json:"last,omitzero"`
@@ -81,14 +81,14 @@ func (h *Host) Status() *Status {
 	if h.audit != nil {
 		s.AuditStalled = h.audit.Stalled().Seconds()
 	}
-	s.Reloads = ReloadStatus{Taken: h.reloads.taken.Load(), Refused: h.reloads.refused.Load()}
+	s.Reloads = ReloadStatus{Applied: h.reloads.taken.Load(), Refused: h.reloads.refused.Load()}
 	if last := h.reloads.last.Load(); last != 0 {
 		s.Reloads.Last = time.Unix(0, last)
 	}
 	s.Reloads.PolicyRefused = slices.ContainsFunc(s.Refusals, func(r Refusal) bool { return r.Path == h.cfg.PolicyFile })
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s.Connections, s.Strangers, s.Draining = len(h.conns), h.strangers.Len(), h.draining
+	s.Connections, s.Unauthenticated, s.Draining = len(h.conns), h.strangers.Len(), h.draining
 	return s
 }
 

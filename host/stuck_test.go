@@ -14,7 +14,7 @@ import (
 // and holds, other tenants are served, and the worker is replaced.
 func TestStuckWorker(t *testing.T) {
 	var log syncBuffer
-	limited := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n wall = \"1s\"\n }\n}", 1) + `
+	limited := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n max_duration = \"1s\"\n }\n}", 1) + `
 permit "owner may call other" {
   principals = ["owner"]
   objects    = ["other.*"]

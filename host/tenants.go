@@ -83,7 +83,7 @@ func checkUsers(p *policy.Policy) error {
 	var errs []error
 	for _, name := range p.Tenants {
 		if t := p.Tenant(name); t.UID != 0 && !slices.Contains(t.AllowMissing, confine.UID) {
-			errs = append(errs, fmt.Errorf(`tenant %q wants uid %d: only a host that is root can give it; run the host as root, or write weaken = ["uid"]`, name, t.UID))
+			errs = append(errs, fmt.Errorf(`tenant %q wants uid %d: only a host that is root can give it; run the host as root, or write allow_missing = ["uid"]`, name, t.UID))
 		}
 	}
 	return errors.Join(errs...)

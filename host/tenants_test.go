@@ -22,7 +22,7 @@ func limited(settings string) string {
 func TestLimitsOfAnObject(t *testing.T) {
 	for _, tc := range []struct{ limit, method, want string }{
 		{`steps = 5000`, "spin", "limit exceeded: 5000 steps"},
-		{"wall = \"50ms\"\n steps = 1000000000000", "spin", "limit exceeded: 50ms of wall time"},
+		{"max_duration = \"50ms\"\n steps = 1000000000000", "spin", "limit exceeded: 50ms of wall time"},
 		{`memory = "8MiB"`, "hoard", "limit exceeded: 8 MiB of memory"},
 		{`depth = 100`, "nest", "stack overflow"},
 		{`coroutines = 20`, "coroutines", "too many coroutines (at most 20)"},
@@ -152,8 +152,8 @@ func TestTenantThatCannotBe(t *testing.T) {
 	if _, err := host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}}); err == nil || !strings.Contains(err.Error(), "only a host that is root") {
 		t.Errorf("a host that is not root: %v", err)
 	}
-	p = parse(t, limited("uid = 4444\n weaken = [\"uid\"]"))
+	p = parse(t, limited("uid = 4444\n allow_missing = [\"uid\"]"))
 	if _, err := host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}}); err != nil && strings.Contains(err.Error(), "only a host that is root") {
-		t.Errorf("weakened: %v", err)
+		t.Errorf("allowed to be missing: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ type Limits struct {
 	LoadSteps int64 `json:"load_steps,omitempty"`
 	// MaxDuration is how long one call may take, waiting for other objects included; default 5 s.
 	// It is looked at every few hundred steps, so one long built-in can overrun it.
-	MaxDuration time.Duration `json:"wall,omitempty"`
+	MaxDuration time.Duration `json:"max_duration,omitempty"`
 	// Memory is how many bytes an instance may hold, what a running call holds included;
 	// default 64 MiB. It is an estimate, within a factor of two.
 	Memory int64 `json:"memory,omitempty"`

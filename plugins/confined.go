@@ -77,7 +77,7 @@ func (r *runner) explainWalls(err error) error {
 			}
 			b.WriteString("; ")
 		}
-		return startErrorf(CauseWalls, "%sor weaken the tenant by naming what is missing: weaken = [%q]", b.String(), refused.Layers[0].Name)
+		return startErrorf(CauseWalls, "%sor allow it in the tenant block: allow_missing = [%q]", b.String(), refused.Layers[0].Name)
 	case errors.As(err, &program) && program.Text != "":
 		return startErrorf(CauseInterpreter, "%s: %s", r.cfg.Path, program.Text)
 	case errors.As(err, &program):

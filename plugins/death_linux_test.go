@@ -150,8 +150,8 @@ func TestDeathOfTheHost(t *testing.T) {
 func TestWithoutNamespaces(t *testing.T) {
 	cfg, _ := prepare(t, "bare", filepath.Join(built, "misbehave"))
 	o := hostOrders{ID: cfg.ID, Path: cfg.Path, Dir: cfg.Dir, Shim: []string{os.Args[0], "shim"}, Unspaced: true, Calls: []string{"pid"}}
-	if _, lines := doomed(t, o); !strings.Contains(lines[0], "cannot be confined: namespaces: ") || !strings.Contains(lines[0], `weaken = ["namespaces"]`) {
-		t.Errorf("not weakened: %s", lines[0])
+	if _, lines := doomed(t, o); !strings.Contains(lines[0], "cannot be confined: namespaces: ") || !strings.Contains(lines[0], `allow_missing = ["namespaces"]`) {
+		t.Errorf("not allowed to be missing: %s", lines[0])
 	}
 	o.Confine.AllowMissing = []string{confine.Namespaces}
 	o.Calls = []string{"pid", "daemonise", "spawn"}

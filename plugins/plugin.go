@@ -100,7 +100,7 @@ func New(cfg Config) *Plugin {
 	return &Plugin{cfg: cfg, pending: map[*pending]struct{}{}}
 }
 
-// rule says when a plugin that crashes is set aside until its file changes or a while has
+// rule says when a plugin that crashes is quarantined until its file changes or a while has
 // passed.
 var rule = backoff.Rule{Most: 5, Quarantine: 10 * time.Minute}
 
@@ -148,7 +148,7 @@ func (p *Plugin) mayStartLocked() error {
 	case wait == 0:
 		return nil
 	case aside && p.setAside == p.file():
-		return object.Errorf(object.CodeUnavailable, "the plugin %s crashed %d times in a row and is set aside until its file changes, or for %s; not executed", p.cfg.ID, rule.Most, wait.Round(time.Second))
+		return object.Errorf(object.CodeUnavailable, "the plugin %s crashed %d times in a row and is quarantined until its file changes, or for %s; not executed", p.cfg.ID, rule.Most, wait.Round(time.Second))
 	case aside:
 		p.backoff.Forgive()
 		return nil
@@ -215,7 +215,7 @@ func (p *Plugin) crashedLocked(ran time.Duration, cause error) {
 	p.cfg.Account.Crashed()
 	if p.backoff.Crashed(rule, ran, cause) {
 		p.setAside = p.file()
-		p.cfg.Log.Error("plugin is set aside until its file changes", "object", string(p.cfg.ID), "crashes", rule.Most, "or_for", rule.Quarantine)
+		p.cfg.Log.Error("plugin is quarantined until its file changes", "object", string(p.cfg.ID), "crashes", rule.Most, "or_for", rule.Quarantine)
 	}
 }
 

@@ -309,7 +309,7 @@ func TestHostile(t *testing.T) {
 		{"crash-loop", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
 			eventually(t, func() bool {
 				_, err := invoke(t, p, id, "crash")
-				return strings.Contains(fmt.Sprint(err), "is set aside")
+				return strings.Contains(fmt.Sprint(err), "is quarantined")
 			})
 		}},
 		{"hangs", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {

@@ -25,8 +25,8 @@ var someGiven = []someFacts{
 	{channel: "hmac", address: "2001:db8::7"},
 }
 
-func (f someFacts) given(t *rapid.T) policy.Given {
-	var g policy.Given
+func (f someFacts) given(t *rapid.T) policy.Query {
+	var g policy.Query
 	for name, v := range map[string]string{"channel": f.channel, "address": f.address, "time": f.at, "uid": f.uid} {
 		if v == "" {
 			continue
@@ -182,7 +182,7 @@ func TestAgree(t *testing.T) {
 		crossing := map[string]bool{}
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
 			want, unsure := model(rules, who.Principal, id, m, f)
-			got := p.DecideGiven(who.Principal, given, id, m)
+			got := p.DecideQuery(who.Principal, given, id, m)
 			if got.Permit != want {
 				t.Fatalf("%s calling %s.%s, given %+v: %+v, want %v\n%s", who.Principal, id, m, f, got, want, src)
 			}
@@ -254,7 +254,7 @@ func TestReach(t *testing.T) {
 			always, now := p.Reach(who, nil, ids), p.Reach(who, &given, ids)
 			for id, label := range listable(rules, who, ids) {
 				for _, m := range []object.Method{"add", "total", "reset", "other", "total=", "other="} {
-					e, d := p.Explain(who, id, m), p.DecideGiven(who, given, id, m)
+					e, d := p.Explain(who, id, m), p.DecideQuery(who, given, id, m)
 					row, _ := listedAs(t, always, label, m)
 					if row.Outcome != e.Outcome || row.Outcome == policy.Permit && row.Reason != e.Reason || !slices.Equal(row.Conditions, e.Conditions) {
 						t.Fatalf("%s calling %s.%s is listed as %+v and explained as %+v: %+v\n%s", who, id, m, row, e, always, src)

@@ -27,7 +27,11 @@ type element struct {
 func (r *reader) attributes(body *hclsyntax.Body, where string, known ...string) attributes {
 	out := attributes{}
 	for name, a := range body.Attributes {
-		if !slices.Contains(known, name) {
+		has := func(name string) bool { return slices.Contains(known, name) }
+		if !has(name) {
+			if r.renamed(a, has) {
+				continue
+			}
 			r.problems.add(a.NameRange, oneOf(name, known), "%s has no attribute %q", where, name)
 			continue
 		}

@@ -66,11 +66,11 @@ tenant "blue" {}
 		{"anonymous", "demo.counter.now", "", false},
 	}},
 	{title: "A partner over mutual TLS", rest: `tenant "shop" {}`, limit: map[string]string{"partner shop.orders": "10/s"}, says: []saying{
-		{"partner", "shop.orders.place", "channel=tls way=cert address=192.0.2.9", true},
-		{"partner", "shop.orders.status", "channel=tls way=cert address=2001:db8:7::1", true},
-		{"partner", "shop.orders.cancel", "channel=tls way=cert address=192.0.2.9", false},
-		{"partner", "shop.orders.place", "channel=tls way=cert address=198.51.100.9", false},
-		{"partner", "shop.orders.place", "channel=tls way=cert", false},
+		{"partner", "shop.orders.place", "channel=tls auth=cert address=192.0.2.9", true},
+		{"partner", "shop.orders.status", "channel=tls auth=cert address=2001:db8:7::1", true},
+		{"partner", "shop.orders.cancel", "channel=tls auth=cert address=192.0.2.9", false},
+		{"partner", "shop.orders.place", "channel=tls auth=cert address=198.51.100.9", false},
+		{"partner", "shop.orders.place", "channel=tls auth=cert", false},
 		{"anonymous", "shop.orders.place", "channel=tls address=192.0.2.9", false},
 	}},
 	{title: "Break-glass", rest: aListener + `tenant "shop" {}`, says: []saying{
@@ -130,7 +130,7 @@ func TestCookbook(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if d := p.DecideGiven(object.Principal(s.who), givenOf(t, s.given), id, m); d.Permit != s.permit {
+				if d := p.DecideQuery(object.Principal(s.who), givenOf(t, s.given), id, m); d.Permit != s.permit {
 					t.Errorf("%s calling %s, given %q: %+v, want %v", s.who, s.call, s.given, d, s.permit)
 				}
 			}
@@ -148,9 +148,9 @@ func TestCookbook(t *testing.T) {
 }
 
 // givenOf reads "name=value" by spaces.
-func givenOf(t *testing.T, s string) policy.Given {
+func givenOf(t *testing.T, s string) policy.Query {
 	t.Helper()
-	var g policy.Given
+	var g policy.Query
 	for _, fact := range strings.Fields(s) {
 		name, value, _ := strings.Cut(fact, "=")
 		if err := g.Set(name, value); err != nil {

@@ -125,14 +125,14 @@ var variables = map[string]variable{
 		}
 		return f.caller.Peer.Channel, nil
 	}},
-	"caller.way": {kind: textKind, values: append([]string{"none"}, object.AuthMethods...), text: func(f *facts) (string, error) {
+	"caller.auth": {kind: textKind, values: append([]string{"none"}, object.AuthMethods...), text: func(f *facts) (string, error) {
 		switch {
 		case f.caller.Peer.Auth != "":
 			return f.caller.Peer.Auth, nil
 		case f.caller.Peer.Channel != "":
 			return "none", nil
 		}
-		return "", unknown("caller.way")
+		return "", unknown("caller.auth")
 	}},
 	"caller.address": {kind: textKind, text: (*facts).ip},
 	"caller.uid": {kind: numberKind, number: func(f *facts) (float64, error) {

@@ -10,18 +10,18 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Given is what a question says of a caller besides who it is. What it does not say is
+// Query is what a question says of a caller besides who it is. What it does not say is
 // not known, and conditions that ask for it deny.
-type Given struct {
+type Query struct {
 	peer object.Peer
 	at   time.Time
 }
 
-// GivenNames are the facts that a question may give.
-var GivenNames = []string{"channel", "way", "address", "uid", "time"}
+// QueryNames are the facts that a question may give.
+var QueryNames = []string{"channel", "auth", "address", "uid", "time"}
 
 // Set gives a fact by its name. The error says what its value looks like.
-func (g *Given) Set(name, value string) error {
+func (g *Query) Set(name, value string) error {
 	one := func(values []string) error {
 		if slices.Contains(values, value) {
 			return nil
@@ -32,7 +32,7 @@ func (g *Given) Set(name, value string) error {
 	case "channel":
 		g.peer.Channel = value
 		return one(channels)
-	case "way":
+	case "auth":
 		g.peer.Auth = value
 		return one(object.AuthMethods)
 	case "address":
@@ -53,7 +53,7 @@ func (g *Given) Set(name, value string) error {
 		}
 		g.at = at
 	default:
-		return hint("want one of " + strings.Join(GivenNames, ", "))
+		return hint("want one of " + strings.Join(QueryNames, ", "))
 	}
 	return nil
 }
@@ -63,8 +63,8 @@ type hint string
 
 func (h hint) Error() string { return string(h) }
 
-// DecideGiven is [Policy.Decide] for a caller of whom no more is known than what is given.
-func (p *Policy) DecideGiven(who object.Principal, g Given, id object.ID, m object.Method) Decision {
+// DecideQuery is [Policy.Decide] for a caller of whom no more is known than what is given.
+func (p *Policy) DecideQuery(who object.Principal, g Query, id object.ID, m object.Method) Decision {
 	c := object.Caller{Principal: who, Peer: g.peer}
 	if from, ok := who.Object(); ok {
 		c.Tenant = from.Tenant()

@@ -26,7 +26,7 @@ type Reach struct {
 // given may be nil: what depends on facts is said to depend then. Else facts that are not
 // given are not known, and what still depends is what conditions ask of a method or an
 // object without a name.
-func (p *Policy) Reach(who object.Principal, given *Given, ids []object.ID) []Reach {
+func (p *Policy) Reach(who object.Principal, given *Query, ids []object.ID) []Reach {
 	u := &universe{policies: []*Policy{p}}
 	var patterns []pattern
 	permits, forbids := p.rulesAbout(who)
@@ -65,14 +65,14 @@ func (p *Policy) Reach(who object.Principal, given *Given, ids []object.ID) []Re
 }
 
 // reach is [Policy.Reach] of one object, about which rules name methods: one for each answer.
-func (u *universe) reach(who object.Principal, given *Given, what target, methods []object.Method) []Reach {
+func (u *universe) reach(who object.Principal, given *Query, what target, methods []object.Method) []Reach {
 	p := u.policies[0]
 	var out []Reach
 	for _, m := range methods {
 		asked := u.unnamed(m, methods)
 		e := p.Explain(who, what.id, asked)
 		if given != nil && e.Outcome == Depends && !e.asksUnnamed(m, what) {
-			d := p.DecideGiven(who, *given, what.id, asked)
+			d := p.DecideQuery(who, *given, what.id, asked)
 			e = Explanation{Outcome: Deny, Reason: d.Reason}
 			if d.Permit {
 				e.Outcome = Permit

@@ -46,7 +46,7 @@ func TestConditionsThatNeverHold(t *testing.T) {
 		`time.of_day < "00:00"`: "no value of time.of_day",
 		// Sets.
 		`contains(["saturday"], time.weekday) && time.weekday != "saturday"`:                          "no value of time.weekday",
-		`caller.way != "none" && !contains(["peer", "hmac", "cert", "pyro4-hmac"], caller.way)`:       "no value of caller.way",
+		`caller.auth != "none" && !contains(["peer", "hmac", "cert", "pyro4-hmac"], caller.auth)`:     "no value of caller.auth",
 		`object.tenant != "acme" && object.tenant != "other" && object.tenant != "acme-eu"`:           "no value of object.tenant",
 		`method == "add" && contains(["get", "set"], method)`:                                         "no value of method",
 		`object.tenant == "acme" && object.id == "other.a"`:                                           "no value of object.id",
@@ -220,7 +220,7 @@ func drawCondition(t *rapid.T, depth int) string {
 	case 4:
 		return sides("caller.channel", eq, one("channel", `"tls"`, `"tcp"`))
 	case 5:
-		return one("list", `contains(["tls", "hmac"], caller.channel)`, `contains(["add", "get"], method)`, `contains(["peer", "none"], caller.way)`)
+		return one("list", `contains(["tls", "hmac"], caller.channel)`, `contains(["add", "get"], method)`, `contains(["peer", "none"], caller.auth)`)
 	case 6:
 		return sides("method", eq, one("method", `"add"`, `"get"`))
 	case 7:

@@ -66,13 +66,13 @@ func (p *Policy) Weight(name object.Tenant) float64 {
 // called: as long as the object that takes the longest has it, and never less than the default.
 func (p *Policy) MessageBytes() int { return max(p.message, object.DefaultMessageBytes) }
 
-// layers are the walls that a policy may weaken, by the names that package confine gives
+// layers are the walls that a policy may allow to be missing, by the names that package confine gives
 // them.
 var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock", "rlimits", "cgroup", "dumpable", "parent-death"}
 
 // tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "weaken", "idle", "gate", "weight")
+	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "allow_missing", "idle", "gate", "weight")
 	switch {
 	case object.Tenant(name) == object.HostTenant:
 		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
@@ -90,10 +90,10 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 			r.problems.add(at, `write "tenant" or "object"`, "isolation: %q", s)
 		}
 	}
-	weaken, _ := r.texts(a, "weaken", "leave it out to weaken nothing")
-	for _, e := range weaken {
+	missing, _ := r.texts(a, "allow_missing", "leave it out to require all layers")
+	for _, e := range missing {
 		if !slices.Contains(layers, e.text) {
-			r.problems.add(e.at, oneOf(e.text, layers), "weaken: there is no layer %q", e.text)
+			r.problems.add(e.at, oneOf(e.text, layers), "allow_missing: there is no layer %q", e.text)
 		}
 		t.AllowMissing = append(t.AllowMissing, e.text)
 	}
@@ -274,19 +274,19 @@ func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block, wr
 }
 
 // objectLimits are the limits that an object may have, but for its memory.
-var objectLimits = []string{"steps", "wall", "source", "arguments", "result", "depth", "coroutines", "queue", "parallel", "sessions", "log_lines"}
+var objectLimits = []string{"steps", "max_duration", "source", "arguments", "result", "depth", "coroutines", "queue", "parallel", "sessions", "log_lines"}
 
-// maxWall is the longest that a call may take: callers do not wait longer.
-const maxWall = 30 * time.Second
+// maxDuration is the longest that a call may take: callers do not wait longer.
+const maxDuration = 30 * time.Second
 
 // limits reads them.
 func (r *reader) limits(a attributes) object.Limits {
 	var l object.Limits
 	l.Steps, _ = r.whole(a, "steps", 1000, 1_000_000_000_000, "50000000 is about a second")
-	if s, at, ok := r.text(a, "wall"); ok {
+	if s, at, ok := r.text(a, "max_duration"); ok {
 		d, err := time.ParseDuration(s)
-		if err != nil || d < time.Millisecond || d > maxWall {
-			r.problems.add(at, `write "2s" or "500ms"`, "wall: %q: want a time from 1ms to %s", s, maxWall)
+		if err != nil || d < time.Millisecond || d > maxDuration {
+			r.problems.add(at, `write "2s" or "500ms"`, "max_duration: %q: want a time from 1ms to %s", s, maxDuration)
 		}
 		l.MaxDuration = d
 	}

@@ -38,19 +38,19 @@ uids = "1000-1003"
 tenant "red" {
   user      = "auto"
   isolation = "object"
-  weaken    = ["cgroup"]
+  allow_missing = ["cgroup"]
   limits {
     memory        = "128MiB"
     processes     = 64
     cpus          = 0.5
     object_memory = "16MiB"
-    wall          = "2s"
+    max_duration  = "2s"
     steps         = 1000000
   }
   object "counter" {
     limits {
       memory    = "4MiB"
-      wall      = "500ms"
+      max_duration = "500ms"
       queue     = 3
       arguments = "1KiB"
       result    = "2KiB"

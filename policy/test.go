@@ -44,7 +44,7 @@ func (p *Policy) failed() error {
 // test reads a test block and runs it: a file with one that fails does not load. It is
 // read after all rules.
 func (r *reader) test(name string, b *hclsyntax.Block) {
-	a := r.blockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "way", "address", "uid", "time")
+	a := r.blockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "auth", "address", "uid", "time")
 	r.require(b, a, "principal", "call", "want")
 	t := TestResult{Name: name, Where: r.where(b.TypeRange), at: b.TypeRange}
 	who, at, ok := r.text(a, "principal")
@@ -66,7 +66,7 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 	if len(r.problems) > 0 {
 		return // with a broken file, a decision means nothing
 	}
-	d := r.p.DecideGiven(object.Principal(who), given, id, m)
+	d := r.p.DecideQuery(object.Principal(who), given, id, m)
 	t.Principal, t.Call, t.Want, t.Got, t.Reason = object.Principal(who), call, want, string(Deny), d.Reason
 	if d.Permit {
 		t.Got = string(Permit)
@@ -75,9 +75,9 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 }
 
 // given reads the facts that a test gives.
-func (r *reader) given(a attributes, b *hclsyntax.Block) Given {
-	var g Given
-	for _, name := range GivenNames {
+func (r *reader) given(a attributes, b *hclsyntax.Block) Query {
+	var g Query
+	for _, name := range QueryNames {
 		if a[name] == nil {
 			continue
 		}

@@ -96,9 +96,9 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 	}
 }
 
-// checkSteps compares the time that steps take with the wall time of a call, if steps are written.
+// checkSteps compares the time that steps take with max_duration, if steps are written.
 func (s *limitScope) checkSteps() {
-	at, own := s.ownPlace("steps", "wall", "cpus")
+	at, own := s.ownPlace("steps", "max_duration", "cpus")
 	takes := time.Duration(float64(s.limits.Steps) / stepsPerSecond / s.cpus * float64(time.Second))
 	if !s.written("steps") || !own || takes <= s.limits.MaxDuration {
 		return
@@ -107,8 +107,8 @@ func (s *limitScope) checkSteps() {
 	if s.cpus < 1 {
 		share = fmt.Sprintf(" with cpus = %v", s.cpus)
 	}
-	s.r.p.Warnings.add(at, "lower steps, or raise wall",
-		"%s: %d steps take about %s%s, and wall ends a call after %s", s.what, s.limits.Steps,
+	s.r.p.Warnings.add(at, "lower steps, or raise max_duration",
+		"%s: %d steps take about %s%s, and max_duration ends a call after %s", s.what, s.limits.Steps,
 		takes.Round(time.Millisecond), share, s.limits.MaxDuration)
 }
 

@@ -73,18 +73,18 @@ func TestLimitsTogether(t *testing.T) {
 		},
 		"steps": {
 			"limits {\n steps = 300000000\n}",
-			`tenant "red": 300000000 steps take about 6s, and wall ends a call after 5s`, 2,
+			`tenant "red": 300000000 steps take about 6s, and max_duration ends a call after 5s`, 2,
 		},
 		"steps and cpus": {
 			"limits {\n steps = 50000000\n cpus = 0.1\n}",
 			`tenant "red": 50000000 steps take about 10s with cpus = 0.1`, 2,
 		},
-		"wall of an object": {
-			"limits {\n steps = 50000000\n}\nobject \"a\" {\n limits {\n wall = \"500ms\"\n }\n}",
-			`object "red.a": 50000000 steps take about 1s, and wall ends a call after 500ms`, 6,
+		"max_duration of an object": {
+			"limits {\n steps = 50000000\n}\nobject \"a\" {\n limits {\n max_duration = \"500ms\"\n }\n}",
+			`object "red.a": 50000000 steps take about 1s, and max_duration ends a call after 500ms`, 6,
 		},
-		"steps that fit": {"limits {\n steps = 100000000\n cpus = 0.5\n}", "", 0},
-		"wall alone":     {"limits {\n wall = \"10ms\"\n}", "", 0},
+		"steps that fit":     {"limits {\n steps = 100000000\n cpus = 0.5\n}", "", 0},
+		"max_duration alone": {"limits {\n max_duration = \"10ms\"\n}", "", 0},
 		"cpus": {
 			"limits {\n cpus = 2\n}",
 			`tenant "red": cpus = 2, and a worker runs scripts on one processor`, 2,

@@ -186,6 +186,9 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 	}
 	name := strings.Join(parts, ".")
 	v, ok := variables[name]
+	if current := renamedVariables[name]; current != "" {
+		return c.fail(e.Range(), "write "+current, "when: %s is now %s", name, current)
+	}
 	if !ok {
 		return c.fail(e.Range(), oneOf(name, slices.Sorted(maps.Keys(variables))), "when: there is no %q", name)
 	}

@@ -65,11 +65,11 @@ func TestFacts(t *testing.T) {
 		{`caller.channel == "object"`, relay, yes},
 		{`caller.channel == "tls"`, overTCP, no},
 		{`caller.channel == "tls"`, object.Caller{Principal: "bob"}, unknown},
-		{`caller.way == "cert"`, overTLS, yes},
-		{`caller.way == "peer"`, overTLS, no},
-		{`caller.way == "none"`, stranger, yes},
-		{`caller.way == "none"`, relay, yes},
-		{`caller.way == "none"`, object.Caller{Principal: "bob"}, unknown},
+		{`caller.auth == "cert"`, overTLS, yes},
+		{`caller.auth == "peer"`, overTLS, no},
+		{`caller.auth == "none"`, stranger, yes},
+		{`caller.auth == "none"`, relay, yes},
+		{`caller.auth == "none"`, object.Caller{Principal: "bob"}, unknown},
 		{`caller.address == "192.0.2.7"`, overTLS, yes},
 		{`caller.address == "2001:db8::7"`, over6, yes},
 		{`caller.address == "192.0.2.7"`, overTCP, no},
@@ -117,7 +117,7 @@ func TestFacts(t *testing.T) {
 		{`caller.uid == 1001 || true`, overTLS, unknown},
 		{`caller.uid == 1001 && false || true`, overTLS, unknown},
 		{`true || caller.uid == 1001`, overTLS, yes},
-		{`caller.way == "peer" && caller.uid == 1001`, overTLS, no},
+		{`caller.auth == "peer" && caller.uid == 1001`, overTLS, no},
 	} {
 		for _, kind := range []string{"permit", "forbid"} {
 			d := conditional(t, kind, tt.when).Decide(tt.who, "acme.shop.cart", "add")
@@ -150,16 +150,16 @@ func TestTimes(t *testing.T) {
 		{`time.weekday == "thursday"`, "2027-01-28T22:59:59Z", true},
 		{`contains(["saturday", "sunday"], time.weekday)`, "2027-01-30T12:00:00Z", true},
 	} {
-		var g policy.Given
+		var g policy.Query
 		if err := g.Set("time", tt.at); err != nil {
 			t.Fatal(err)
 		}
 		for _, kind := range []string{"permit", "forbid"} {
 			p := conditional(t, kind, tt.when)
-			if d := p.DecideGiven("bob", g, "acme.counter", "add"); d.Permit != (tt.want == (kind == "permit")) {
+			if d := p.DecideQuery("bob", g, "acme.counter", "add"); d.Permit != (tt.want == (kind == "permit")) {
 				t.Errorf("a %s when %s, at %s: %+v", kind, tt.when, tt.at, d)
 			}
-			if d := p.DecideGiven("bob", policy.Given{}, "acme.counter", "add"); d.Permit {
+			if d := p.DecideQuery("bob", policy.Query{}, "acme.counter", "add"); d.Permit {
 				t.Errorf("a %s when %s, at no time that is known: %+v", kind, tt.when, d)
 			}
 		}

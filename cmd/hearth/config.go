@@ -148,7 +148,7 @@ func policySettings(p *policy.Policy, from string) []setting {
 		setting{"metrics address", cmp.Or(p.Admin.Address, "none"), "none", source("admin")},
 		setting{"trace endpoint", cmp.Or(p.Trace.Endpoint, "none"), "none", source("trace")})
 	rows = append(rows, auditSettings(p.Audit, source("audit"))...)
-	return append(rows, weakenedSettings(p, from)...)
+	return append(rows, allowMissingSettings(p, from)...)
 }
 
 func printSettings(w io.Writer, rows []setting, asJSON bool) error {

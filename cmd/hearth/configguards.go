@@ -38,13 +38,13 @@ func auditSettings(a policy.Audit, where string) []setting {
 	}
 }
 
-// weakenedSettings are the walls that the policy, which came from the file or text named, does
+// allowMissingSettings are the walls that the policy, which came from the file or text named, does
 // without, a row a tenant or plugin.
-func weakenedSettings(p *policy.Policy, from string) []setting {
+func allowMissingSettings(p *policy.Policy, from string) []setting {
 	var rows []setting
 	for _, t := range p.Tenants {
 		if names := p.Tenant(t).AllowMissing; len(names) > 0 {
-			rows = append(rows, setting{"tenant " + string(t) + " weaken", strings.Join(names, " "), "no wall", from})
+			rows = append(rows, setting{"tenant " + string(t) + " allow_missing", strings.Join(names, " "), "no wall", from})
 		}
 	}
 	for i := range p.Pins {

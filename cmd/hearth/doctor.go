@@ -21,7 +21,7 @@ type finding struct {
 	Plugin string        `json:"plugin,omitempty"` // of the tenant; "": its worker
 	Layer  string        `json:"layer"`            // filesLayer for a fault of a file
 	Path   string        `json:"path,omitempty"`   // of the file
-	// Status is "holds", "missing" (the tenant is refused), "weakened" (missing, and the
+	// Status is "holds", "missing" (the tenant is refused), "allowed" (missing, and the
 	// policy allows it, or takes all of them away) or "unasked" (the policy does not ask for
 	// it). Of a file it is "wrong" (the host refuses it) or "note".
 	Status string `json:"status"`
@@ -95,7 +95,7 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 			case pin.ID.Tenant() != name:
 				continue
 			case pin.Unconfined:
-				out = append(out, finding{Tenant: name, Plugin: pin.ID.Name(), Layer: "all", Status: "weakened",
+				out = append(out, finding{Tenant: name, Plugin: pin.ID.Name(), Layer: "all", Status: "allowed",
 					Reason: fmt.Sprintf("unconfined = true at %s: there is no wall around it, and it may do whatever the host's user may", pin.Where)})
 				continue
 			}
@@ -125,7 +125,7 @@ func diagnose(f finding, spec confine.Spec, l confine.Layer) finding {
 	case !asked:
 		f.Status = "unasked"
 	case slices.Contains(spec.AllowMissing, l.Name):
-		f.Status = "weakened"
+		f.Status = "allowed"
 	default:
 		f.Status = "missing"
 	}
@@ -178,7 +178,7 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 			return err
 		}
 		if bad > 0 {
-			fmt.Fprintf(w, "%s missing: these tenants and plugins are refused, unless the policy weakens them by name\n", plural(bad, "wall"))
+			fmt.Fprintf(w, "%s missing: these tenants and plugins are refused, unless allow_missing in the policy names the missing layers\n", plural(bad, "wall"))
 		}
 		if wrong > 0 {
 			fmt.Fprintf(w, "%s of files: hearth serve --check lists them alone\n", plural(wrong, "fault"))

@@ -45,7 +45,7 @@ func TestDoctor(t *testing.T) {
 	buildHearth(t, bin)
 	check(t, os.Mkdir(filepath.Join(dir, "scripts"), 0o755))
 	check(t, os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(doctorPolicy), 0o644))
-	weak := strings.Replace(doctorPolicy, "uid = 4343", "uid = 4343\n  weaken = [\"uid\", \"cgroup\"]", 1)
+	weak := strings.Replace(doctorPolicy, "uid = 4343", "uid = 4343\n  allow_missing = [\"uid\", \"cgroup\"]", 1)
 	check(t, os.WriteFile(filepath.Join(dir, "weak.hcl"), []byte(weak), 0o644))
 	run := func(uid int, args ...string) (stdout, stderr string, code int) {
 		t.Helper()
@@ -97,7 +97,7 @@ func TestDoctor(t *testing.T) {
 	if f := walls["own.tool namespaces"]; f.Status != "holds" {
 		t.Errorf("a plugin as an ordinary user: %+v", f)
 	}
-	if f := walls["own.free all"]; f.Status != "weakened" || !strings.Contains(f.Reason, "unconfined = true at policy.hcl:9") {
+	if f := walls["own.free all"]; f.Status != "allowed" || !strings.Contains(f.Reason, "unconfined = true at policy.hcl:9") {
 		t.Errorf("an unconfined plugin: %+v", f)
 	}
 	if f := walls["plain uid"]; f.Status == "missing" {
@@ -107,8 +107,8 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("serve --check, code %d: %s", code, stderr)
 	}
 	out, _, _ = run(user, "doctor", "--policy", "weak.hcl", "--json")
-	if f := find(out)["own uid"]; f.Status != "weakened" {
-		t.Errorf("weakened: %+v", f)
+	if f := find(out)["own uid"]; f.Status != "allowed" {
+		t.Errorf("allowed: %+v", f)
 	}
 	if _, stderr, code := run(user, "serve", "--check", "--policy", "weak.hcl"); strings.Contains(stderr, "wants uid") {
 		t.Errorf("serve --check of the weakened policy, code %d: %s", code, stderr)

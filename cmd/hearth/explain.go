@@ -47,7 +47,7 @@ them, and the rule that permits. What is not listed is denied. With --rules, lis
 about the principal instead, limits among them. With --who, list everybody whom the policy
 names and whether he may make the call.
 
-What depends on conditions is said to depend, and on which; with --channel, --way, --address,
+What depends on conditions is said to depend, and on which; with --channel, --auth, --address,
 --uid or --time, of the caller and the moment, it is decided, and a fact that is not given is
 one that is not known. A PRINCIPAL that the policy does not declare is an error.`,
 		Example: `  hearth policy explain alice acme.counter.add
@@ -105,7 +105,7 @@ one that is not known. A PRINCIPAL that the policy does not declare is an error.
 	fl.BoolVar(&f.rules, "rules", false, "list the rules about the principal, not what it can reach")
 	for name, usage := range map[string]string{
 		"channel": "decide for a caller on this channel: unix, tcp, tls or hmac",
-		"way":     "decide for a caller identified in this way: peer, hmac, cert or pyro4-hmac",
+		"auth":    "decide for a caller with this authentication method: peer, hmac, cert or pyro4-hmac",
 		"address": "decide for a caller at this address",
 		"uid":     "decide for a caller with this user id",
 		"time":    `decide at this time, as "2027-01-31T18:00:00Z"`,
@@ -118,8 +118,8 @@ one that is not known. A PRINCIPAL that the policy does not declare is an error.
 }
 
 // facts returns what the flags give of a caller, and whether they give anything.
-func (f *explainFlags) facts(cmd *cobra.Command) (g policy.Given, some bool, err error) {
-	for _, name := range policy.GivenNames {
+func (f *explainFlags) facts(cmd *cobra.Command) (g policy.Query, some bool, err error) {
+	for _, name := range policy.QueryNames {
 		if !cmd.Flags().Changed(name) {
 			continue
 		}
@@ -134,7 +134,7 @@ func (f *explainFlags) facts(cmd *cobra.Command) (g policy.Given, some bool, err
 // question is what is asked of a policy.
 type question struct {
 	policy  *policy.Policy
-	given   policy.Given
+	given   policy.Query
 	decided bool // facts are given
 }
 
@@ -173,7 +173,7 @@ func (q *question) calls(who string, args []string) ([]explained, error) {
 func (q *question) one(who object.Principal, id object.ID, m object.Method) explained {
 	var row explained
 	if q.decided {
-		d := q.policy.DecideGiven(who, q.given, id, m)
+		d := q.policy.DecideQuery(who, q.given, id, m)
 		row = explained{Decision: policy.Deny, Reason: d.Reason}
 		if d.Permit {
 			row.Decision = policy.Permit

@@ -25,7 +25,7 @@ import (
 )
 
 // kills is what TestKillsUnderLoad kills, in order. A worker that crashes ten times in a row
-// is set aside, and a plugin after five.
+// is quarantined, and a plugin after five.
 var kills = []string{"worker", "plugin", "worker", "worker", "plugin", "worker", "plugin", "worker", "worker"}
 
 // faulty is the policy of the tests of faults: one tenant that suffers, one that must not.

@@ -227,7 +227,7 @@ func TestWhoIsCalling(t *testing.T) {
 		}
 	}
 	// The log says what a stranger showed, and no user where the kernel was not asked.
-	if log := h.log.String(); !strings.Contains(log, "way=cert common_name=mallory cert=") || strings.Contains(log, "way=cert uid=") || strings.Contains(log, `way="" uid=`) {
+	if log := h.log.String(); !strings.Contains(log, "auth=cert common_name=mallory cert=") || strings.Contains(log, "auth=cert uid=") || strings.Contains(log, `auth="" uid=`) {
 		t.Errorf("strangers with and without a certificate stand in the log so:\n%s", log)
 	}
 	for _, secret := range []string{"a shared secret of alice", readSecret(t, filepath.Join(h.dir, "alice.key.txt"))} {

@@ -87,7 +87,7 @@ permit "every b, inside TLS" {
 permit "uwe by his user id" {
   principals = ["uwe", "hana"]
   objects    = ["red.a"]
-  when       = caller.way == "peer" && caller.uid == 4202 && in_network(caller.address, "127.0.0.0/8")
+  when       = caller.auth == "peer" && caller.uid == 4202 && in_network(caller.address, "127.0.0.0/8")
 }
 permit "a public method" {
   principals = ["anonymous"]
@@ -215,10 +215,10 @@ func matrixCalls() (out []string) {
 // matrixTable is what the policy says of one row, and that not all of it is the same.
 func matrixTable(t *testing.T, p *policy.Policy, row matrixRow, me int) matrixAnswer {
 	t.Helper()
-	var g policy.Given
+	var g policy.Query
 	check(t, g.Set("channel", row.channel))
 	check(t, g.Set("address", "127.0.0.1"))
-	check(t, g.Set("way", row.way))
+	check(t, g.Set("auth", row.way))
 	switch {
 	case row.uid != 0:
 		check(t, g.Set("uid", fmt.Sprint(row.uid)))
@@ -231,7 +231,7 @@ func matrixTable(t *testing.T, p *policy.Policy, row matrixRow, me int) matrixAn
 	for _, call := range matrixCalls() {
 		id, m, err := policy.SplitCall(call)
 		check(t, err)
-		may := slices.Contains(exist, string(id)) && p.DecideGiven(object.Principal(row.who), g, id, m).Permit
+		may := slices.Contains(exist, string(id)) && p.DecideQuery(object.Principal(row.who), g, id, m).Permit
 		want.May[call] = may
 		if _, ok := want.Shows[string(id)]; !ok {
 			want.Shows[string(id)] = nil

@@ -22,7 +22,7 @@ listener "unix" { address = "unix:hearth.sock" }
 principal "me" { host_user = true }
 tenant "acme" {
   limits {
-    wall  = "30s"
+    max_duration = "30s"
     steps = 60000000
   }
 }

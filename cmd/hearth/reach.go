@@ -11,7 +11,7 @@ import (
 
 // reach answers what a principal may call.
 func (q *question) reach(who object.Principal, ids []object.ID) []explained {
-	var given *policy.Given
+	var given *policy.Query
 	if q.decided {
 		given = &q.given
 	}

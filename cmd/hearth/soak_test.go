@@ -53,12 +53,12 @@ principal "svc" {
   cert { common_name = "svccert" }
 }
 tenant "demo" {
-  limits { wall = "30s" }
+  limits { max_duration = "30s" }
   plugin "table" { unpinned = true }
 }
 tenant "bulk" {
   limits {
-    wall      = "30s"
+    max_duration = "30s"
     arguments = "12MiB"
     result    = "12MiB"
   }

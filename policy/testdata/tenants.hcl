@@ -10,13 +10,13 @@ tenant "both" {
 }
 tenant "words" {
   isolation = "none"
-  weaken    = ["seccom", "everything"]
+  allow_missing = ["seccom", "everything"]
   colour    = "red"
   limits {
     memory    = "1MiB"
     processes = 2
     cpus      = "half"
-    wall      = "1m"
+    max_duration = "1m"
     steps     = "many"
     source    = "2MiB"
     queue     = 0
@@ -28,7 +28,7 @@ tenant "words" {
   }
   object "counter" {}
   object "a b" {}
-  object "x" { wall = "1s" }
+  object "x" { max_duration = "1s" }
   object {}
   secrets {}
 }

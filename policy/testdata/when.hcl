@@ -10,7 +10,7 @@ permit "no condition" {
 permit "never" {
   principals = ["alice"]
   objects    = ["acme.counter"]
-  when       = caller.channel == "tsl" || caller.way == "kerberos"
+  when       = caller.channel == "tsl" || caller.auth == "kerberos"
 }
 permit "kinds" {
   principals = ["alice"]

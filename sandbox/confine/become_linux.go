@@ -86,7 +86,7 @@ func (b *become) put() []Layer {
 	} {
 		l := step()
 		layers = append(layers, l)
-		if b.cannot != nil || l.Asked && !l.Holds && !b.Spec.weakens(l.Name) {
+		if b.cannot != nil || l.Asked && !l.Holds && !b.Spec.allowsMissing(l.Name) {
 			break
 		}
 	}

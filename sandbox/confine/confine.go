@@ -3,7 +3,7 @@
 // The host calls [Start], the worker calls [Enter] before it reads a byte of what a
 // tenant sent. A wall is a [Layer] with a name. The host starts what it can enforce: a
 // layer that the kernel or the missing root cannot give ends the worker with a
-// [*Refused], unless [Spec.Weaken] names it.
+// [*Refused], unless [Spec.AllowMissing] names it.
 //
 // In order:
 //
@@ -124,7 +124,7 @@ func (s Spec) Memory() int64 {
 // grouped reports whether s wants a control group.
 func (s Spec) grouped() bool { return s.MemoryBytes != 0 || s.Pids != 0 || s.CPUs != 0 }
 
-func (s Spec) weakens(name string) bool { return slices.Contains(s.AllowMissing, name) }
+func (s Spec) allowsMissing(name string) bool { return slices.Contains(s.AllowMissing, name) }
 
 // Layer is what became of one layer.
 type Layer struct {
@@ -162,11 +162,11 @@ func (r *Refused) Error() string {
 			fmt.Fprintf(&b, " (%s)", l.Remedy)
 		}
 	}
-	fmt.Fprintf(&b, "; or weaken the tenant by naming it")
+	fmt.Fprintf(&b, "; or name the missing layers in allow_missing of the tenant")
 	return b.String()
 }
 
-// check returns a *Refused if a layer is missing that spec does not weaken. A layer that
+// check returns a *Refused if a layer is missing that spec does not allow to be missing. A layer that
 // was not reported is missing.
 func check(spec Spec, layers []Layer) error {
 	var missing []Layer
@@ -176,7 +176,7 @@ func check(spec Spec, layers []Layer) error {
 			layers = append(layers, Layer{Name: name, Asked: true, Reason: "the worker did not report it"})
 			i = len(layers) - 1
 		}
-		if l := layers[i]; l.Asked && !l.Holds && !spec.weakens(name) {
+		if l := layers[i]; l.Asked && !l.Holds && !spec.allowsMissing(name) {
 			missing = append(missing, l)
 		}
 	}

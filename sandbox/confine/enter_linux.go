@@ -97,7 +97,7 @@ func (o *orders) put(begun beginning) []Layer {
 	} {
 		l := step()
 		layers = append(layers, l)
-		if l.Asked && !l.Holds && !o.Spec.weakens(l.Name) {
+		if l.Asked && !l.Holds && !o.Spec.allowsMissing(l.Name) {
 			break
 		}
 	}

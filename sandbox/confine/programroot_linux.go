@@ -39,7 +39,7 @@ func (b *become) enterRoot() Layer {
 		if errors.Is(err, errTree) {
 			remedy = "see runtime and files of the plugin; the tenant's user has to be able to reach them"
 		}
-		if b.Spec.weakens(Namespaces) && !b.Try {
+		if b.Spec.allowsMissing(Namespaces) && !b.Try {
 			b.cannot = fmt.Errorf("its root could not be made, and half of one is none: %w", err)
 		}
 		return missing(Namespaces, how, remedy, err)

@@ -161,7 +161,7 @@ func (w *Worker) confine(spec Spec, missed *Layer) error {
 // and there are none, which missed says.
 func cloning(spec Spec) (attr *syscall.SysProcAttr, missed *Layer) {
 	attr = inNamespaces()
-	if !spec.weakens(Namespaces) {
+	if !spec.allowsMissing(Namespaces) {
 		return attr, nil
 	}
 	if err := tryClone(attr); err != nil {

@@ -92,7 +92,7 @@ func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id]
 
 // live returns the running process, starting one if there is none. After a crash it
 // refuses with CodeUnavailable until the back-off is over; a trial of something new does
-// not care that what there is was set aside.
+// not care that what there is was quarantined.
 func (t *Tenant) live(trial bool) (*process, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,7 +112,7 @@ func (t *Tenant) live(trial bool) (*process, error) {
 	case aside && trial:
 	case aside:
 		return nil, object.Errorf(object.CodeUnavailable,
-			"the worker of tenant %s crashed %d times in a row and is set aside until one of its objects changes, or for %s; not executed", t.cfg.Tenant, rule.Most, wait.Round(time.Second))
+			"the worker of tenant %s crashed %d times in a row and is quarantined until one of its objects changes, or for %s; not executed", t.cfg.Tenant, rule.Most, wait.Round(time.Second))
 	case wait > 0:
 		return nil, object.Errorf(object.CodeUnavailable,
 			"the worker of tenant %s crashed and is started again in %s; not executed", t.cfg.Tenant, wait.Round(100*time.Millisecond))
@@ -156,18 +156,18 @@ func (p *process) leave(ctx context.Context) {
 	}
 }
 
-// rule says when a worker that crashes is set aside. A caller may be able to crash it, so
+// rule says when a worker that crashes is quarantined. A caller may be able to crash it, so
 // that is no sooner and no longer than it has to be.
 var rule = backoff.Rule{Most: 10, Quarantine: 5 * time.Minute}
 
 func (t *Tenant) crashedLocked(ran time.Duration, cause error) {
 	t.cfg.Account.Crashed()
 	if t.backoff.Crashed(rule, ran, cause) {
-		t.cfg.Log.Error("worker is set aside until one of its objects changes", "crashes", rule.Most, "or_for", rule.Quarantine, "err", cause)
+		t.cfg.Log.Error("worker is quarantined until one of its objects changes", "crashes", rule.Most, "or_for", rule.Quarantine, "err", cause)
 	}
 }
 
-// forgive lets a worker that was set aside start again: what it serves has changed.
+// forgive lets a worker that was quarantined start again: what it serves has changed.
 func (t *Tenant) forgive() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

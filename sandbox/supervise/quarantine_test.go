@@ -9,9 +9,9 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestSetAside: a worker that crashes again and again is not started any more, until what it
+// TestQuarantine: a worker that crashes again and again is not started any more, until what it
 // runs changes.
-func TestSetAside(t *testing.T) {
+func TestQuarantine(t *testing.T) {
 	v := NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{})
 	tenant := New(Config{Tenant: "acme", Argv: []string{"/nonexistent/worker"}}, v)
 	call := func() error {
@@ -35,11 +35,11 @@ func TestSetAside(t *testing.T) {
 			tenant.crashedLocked(time.Second, why)
 		}
 		tenant.mu.Unlock()
-		if err := call(); object.CodeOf(err) != object.CodeUnavailable || !strings.Contains(err.Error(), "crashed 10 times in a row and is set aside until one of its objects changes") {
-			t.Errorf("a call of what is set aside: %v", err)
+		if err := call(); object.CodeOf(err) != object.CodeUnavailable || !strings.Contains(err.Error(), "crashed 10 times in a row and is quarantined until one of its objects changes") {
+			t.Errorf("a call of what is quarantined: %v", err)
 		}
 		if s := tenant.Status(); !s.Quarantined || s.Cause != why || s.PID != 0 {
-			t.Errorf("what is set aside: %+v", s)
+			t.Errorf("what is quarantined: %+v", s)
 		}
 	}
 	started := func() bool { return strings.Contains(call().Error(), "could not be started") }

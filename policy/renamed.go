@@ -1,0 +1,30 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// renamedAttributes maps former attribute names to current ones. A file that uses a former name does not load.
+var renamedAttributes = map[string]string{
+	"wall":   "max_duration",
+	"weaken": "allow_missing",
+	"way":    "auth",
+}
+
+// renamedVariables maps former variables of conditions to current ones.
+var renamedVariables = map[string]string{"caller.way": "caller.auth"}
+
+// renamed reports a former attribute name of a body that has the current one. It returns false for other
+// attributes.
+func (r *reader) renamed(a *hclsyntax.Attribute, has func(name string) bool) bool {
+	name := renamedAttributes[a.Name]
+	if name == "" || !has(name) {
+		return false
+	}
+	value := strings.Join(strings.Fields(string(a.Expr.Range().SliceBytes(r.src))), " ")
+	r.problems.add(a.NameRange, fmt.Sprintf("write %s = %s", name, value), "%s is now %s", a.Name, name)
+	return true
+}
