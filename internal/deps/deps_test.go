@@ -123,6 +123,7 @@ var edges = []edge{
 	{pkg: "internal/otlp", why: "it sends spans and knows nothing of what they are about"},
 	{pkg: "internal/systemd", why: "it reads variables, writes lines, and knows nothing of hosts"},
 	{pkg: "internal/luafuzz", why: "it generates programs and compares traces, of whatever engine its tests connect"},
+	{pkg: "internal/prose", why: "a test that reads source text"},
 	{pkg: "internal/deps", why: "it only draws the graph"},
 }
 

@@ -1,0 +1,223 @@
+package prose_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The flag -all checks pending packages as well, and prints every finding. To list the findings of one package and of
+// the packages below it:
+//
+//	go test ./internal/prose -run TestProse/codec -all
+//
+// Documents are packages too: README.md, CHANGELOG.md (newest section), doc/policy.md, doc/adr.
+var all = flag.Bool("all", false, "check pending packages too, and print every finding")
+
+// pending lists the packages that are not yet converted. A package leaves the list when it is within its budgets.
+// The blank lines keep deletions by several authors free of merge conflicts.
+var pending = []string{
+	"CHANGELOG.md",
+
+	"CONTRIBUTING.md",
+
+	"SECURITY.md",
+
+	"audit",
+
+	"bench",
+
+	"client",
+
+	"clients/python/README.md",
+
+	"cmd/hearth",
+
+	"codec",
+
+	"doc/adr",
+
+	"doc/audit.md",
+
+	"doc/cli.md",
+
+	"doc/dependencies.md",
+
+	"doc/limits.md",
+
+	"doc/lua.md",
+
+	"doc/metrics.md",
+
+	"doc/operations.md",
+
+	"doc/performance.md",
+
+	"doc/plugins.md",
+
+	"doc/policy.md",
+
+	"doc/sandbox.md",
+
+	"doc/wire.md",
+
+	"host",
+
+	"internal/backoff",
+
+	"internal/bytesize",
+
+	"internal/cgroup",
+
+	"internal/deps",
+
+	"internal/flock",
+
+	"internal/inflight",
+
+	"internal/luafuzz",
+
+	"internal/nonblock",
+
+	"internal/otlp",
+
+	"internal/procstat",
+
+	"internal/redact",
+
+	"internal/safefile",
+
+	"internal/safewalk",
+
+	"internal/secretfile",
+
+	"internal/shell",
+
+	"internal/socketpair",
+
+	"internal/systemd",
+
+	"internal/unsafestr",
+
+	"internal/watch",
+
+	"object",
+
+	"plugins",
+
+	"plugins/examples/checksum",
+
+	"plugins/examples/misbehave",
+
+	"plugins/rpc",
+
+	"plugins/sdk",
+
+	"plugins/sdk/plugintest",
+
+	"policy",
+
+	"sandbox",
+
+	"sandbox/api",
+
+	"sandbox/budget",
+
+	"sandbox/confine",
+
+	"sandbox/link",
+
+	"sandbox/lua",
+
+	"sandbox/lua/arith",
+
+	"sandbox/lua/code",
+
+	"sandbox/lua/stdlib",
+
+	"sandbox/lua/syntax",
+
+	"sandbox/supervise",
+
+	"sandbox/worker",
+
+	"transport",
+
+	"transport/ca",
+
+	"transport/enroll",
+
+	"transport/keyfile",
+
+	"transport/signed",
+
+	"wire",
+}
+
+// exempt lists words that are data and not prose: texts of Pyro and Lua that clients and scripts receive byte for byte.
+// The exact text is not counted wherever it occurs.
+var exempt = []struct{ text, reason string }{}
+
+// maxFindings bounds the output for one package without -all.
+const maxFindings = 12
+
+func TestProse(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := readModule(t, root)
+	for _, name := range pending {
+		if packages[name] == nil {
+			t.Errorf("there is no package %s: remove it from pending", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			reports := check(packages[name])
+			waiting := slices.Contains(pending, name)
+			switch {
+			case waiting && len(reports) == 0:
+				t.Errorf("%s is within its budgets: remove it from pending", name)
+			case waiting && !*all:
+				t.Skipf("pending, %d findings: list them with -all", len(reports))
+			case len(reports) > maxFindings && !*all:
+				more := len(reports) - maxFindings
+				reports = append(reports[:maxFindings], fmt.Sprintf("and %d more: list them with -all", more))
+			}
+			for _, report := range reports {
+				t.Error(report)
+			}
+		})
+	}
+}
+
+// check returns the findings of every rule whose budget p exceeds.
+func check(p *pkg) []string {
+	words := 0
+	found := map[string][]string{}
+	for _, s := range p.passages {
+		words += len(word.FindAllString(s.text, -1))
+		for _, r := range rules {
+			for _, at := range r.find(s) {
+				label, _, _ := strings.Cut(r.name, " (")
+				report := fmt.Sprintf("%s:%d: %s: %s", s.file, s.line(at[0]), label, around(s.text, at))
+				found[r.name] = append(found[r.name], report)
+			}
+		}
+	}
+	reports := slices.Clone(p.longLines)
+	for _, r := range rules {
+		budget := int(r.budget * float64(words) / 1000)
+		if n := len(found[r.name]); n > budget {
+			reports = append(reports, fmt.Sprintf("%s: %d found, at most %d in %d words", r.name, n, budget, words))
+			reports = append(reports, found[r.name]...)
+		}
+	}
+	return reports
+}
