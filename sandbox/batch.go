@@ -113,9 +113,9 @@ func (s *State) stackValue() lua.Value {
 		t.SetInt(i, s.l.Get(i))
 	}
 	for i := n; i >= 1 && s.l.Get(i).IsNil(); i-- {
-		t.SetInt(i, s.null) // or the tuple would be shorter
+		t.SetInt(i, s.types.Null) // or the tuple would be shorter
 	}
-	t.SetMeta(s.mt.tuple)
+	t.SetMeta(s.types.Tuple)
 	return t.Value()
 }
 

@@ -214,7 +214,7 @@ func (b *builder) Null() error {
 			b.values = append(b.values, lua.Nil)
 			return nil
 		}
-		return b.put(b.s.null)
+		return b.put(b.s.types.Null)
 	}
 	switch f := &b.frames[n-1]; {
 	case f.role == positional:
@@ -222,7 +222,7 @@ func (b *builder) Null() error {
 	case f.role == triple && f.at == 2:
 		return b.endKeywords(nil)
 	}
-	return b.put(b.s.null)
+	return b.put(b.s.types.Null)
 }
 
 // Bool is a boolean.
@@ -230,29 +230,29 @@ func (b *builder) Bool(v bool) error { return b.put(lua.Bool(v)) }
 
 // Int is a number as long as a Lua number can say it exactly.
 func (b *builder) Int(v int64) error {
-	if v < -maxExact || v > maxExact {
-		return b.put(b.userdata(big.NewInt(v), b.s.mt.integer, 8))
+	if v < -MaxExact || v > MaxExact {
+		return b.put(b.userdata(big.NewInt(v), b.s.types.Integer, 8))
 	}
 	return b.put(lua.Number(float64(v)))
 }
 
 // BigInt is an integer of hearth.int.
 func (b *builder) BigInt(decimal []byte) error {
-	n := min(len(decimal), maxDigits+1)
-	if err := b.s.spendArguments(n*n>>11 + integerSteps); err != nil {
+	n := min(len(decimal), MaxDigits+1)
+	if err := b.s.spendArguments(n*n>>11 + IntegerSteps); err != nil {
 		return err
 	}
-	v, ok := parseInteger(string(decimal))
+	v, ok := ParseInteger(string(decimal))
 	if !ok {
-		return object.Errorf(object.CodeTooLarge, "not an integer of at most %d digits", maxDigits)
+		return object.Errorf(object.CodeTooLarge, "not an integer of at most %d digits", MaxDigits)
 	}
-	return b.put(b.userdata(v, b.s.mt.integer, v.BitLen()/8))
+	return b.put(b.userdata(v, b.s.types.Integer, v.BitLen()/8))
 }
 
 // userdata makes a userdata with size bytes of its own.
 func (b *builder) userdata(v any, mt *lua.Table, size int) lua.Value {
 	b.grow(size + 80)
-	return userdata(v, mt)
+	return lua.NewUserData(v, mt)
 }
 
 // table makes a table.
@@ -267,7 +267,7 @@ func (b *builder) table(array, hash int) *lua.Table {
 func (b *builder) Float(v float64) error { return b.put(lua.Number(v)) }
 
 // Complex is a number of hearth.complex.
-func (b *builder) Complex(v complex128) error { return b.put(b.userdata(v, b.s.mt.complex, 16)) }
+func (b *builder) Complex(v complex128) error { return b.put(b.userdata(v, b.s.types.Complex, 16)) }
 
 // Text is a string. Short keys are remembered: they come again with every call.
 func (b *builder) Text(v []byte) error {
@@ -301,16 +301,16 @@ func (b *builder) text(v []byte) string {
 
 // Bytes is a value of hearth.bytes.
 func (b *builder) Bytes(v []byte) error {
-	return b.put(b.userdata(bytesValue(b.text(v)), b.s.mt.bytes, len(v)))
+	return b.put(b.userdata(Bytes(b.text(v)), b.s.types.Bytes, len(v)))
 }
 
 // DateTime is a value of hearth.datetime.
 func (b *builder) DateTime(v float64) error {
-	return b.put(b.userdata(dateTime(v), b.s.mt.datetime, 8))
+	return b.put(b.userdata(DateTime(v), b.s.types.DateTime, 8))
 }
 
 // Date is a value of hearth.date.
-func (b *builder) Date(day int64) error { return b.put(b.userdata(dateValue(day), b.s.mt.date, 8)) }
+func (b *builder) Date(day int64) error { return b.put(b.userdata(Date(day), b.s.types.Date, 8)) }
 
 // Begin opens a container.
 func (b *builder) Begin(k object.Kind, n int) error {
@@ -340,16 +340,16 @@ func (b *builder) Begin(k object.Kind, n int) error {
 	} else {
 		t = b.table(room(n), 0)
 	}
-	mt := &b.s.mt
+	mt := b.s.types
 	switch k {
 	case object.ListKind:
-		t.SetMeta(mt.list)
+		t.SetMeta(mt.List)
 	case object.TupleKind:
-		t.SetMeta(mt.tuple)
+		t.SetMeta(mt.Tuple)
 	case object.SetKind:
-		t.SetMeta(mt.set)
+		t.SetMeta(mt.Set)
 	case object.DictKind:
-		t.SetMeta(mt.dict)
+		t.SetMeta(mt.Dict)
 	}
 	b.frames = append(b.frames, frame{kind: k, t: t})
 	return nil

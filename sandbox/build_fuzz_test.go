@@ -169,13 +169,13 @@ func shown(s *State, v lua.Value) string {
 	case lua.StringKind:
 		return fmt.Sprintf("%q", lua.Describe(v))
 	case lua.UserDataKind:
-		if v == s.null {
+		if v == s.types.Null {
 			return "null"
 		}
 		return "userdata"
 	case lua.TableKind:
 		t := v.AsTable()
-		mark := s.mark(t)
+		mark := s.types.Mark(t)
 		var parts []string
 		if mark != "dict" && mark != "" {
 			for i := range t.Len() {

@@ -172,9 +172,9 @@ func (s *State) finish(r *Request, n int) (Outcome, error) {
 	if r.Kind == object.Set {
 		return Outcome{}, r.Result.Null()
 	}
-	if v, ok := valueOf(s.l.Get(1)).(*Stream); ok && s.l.Top() == 1 && !v.taken {
-		v.taken = true
-		return Outcome{Stream: v}, nil
+	if v, ok := Of(s.l.Get(1)).(*StreamValue); ok && s.l.Top() == 1 && !v.Sent {
+		v.Sent = true
+		return Outcome{Stream: &Stream{s: s, fn: v.Next}}, nil
 	}
 	s.enc.begin(r.Result, r.Protocol, "result")
 	if err := s.writeStack(); err != nil {

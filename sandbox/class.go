@@ -96,7 +96,7 @@ func (e *encoder) proxyState(class string, state *lua.Table) (*lua.Table, bool) 
 	out := e.s.l.NewTable(len(from), 0)
 	out.SetMeta(state.Meta)
 	for i, pos := range from {
-		v := e.s.null
+		v := e.s.types.Null
 		if pos > 0 {
 			v = state.GetInt(pos)
 		} else if i == 7 {

@@ -10,7 +10,6 @@ const (
 	maxDepth     = 64        // containers inside each other, in and out
 	maxElements  = 1_000_000 // values of one message, keys included
 	maxArguments = 8000      // positional arguments of a call
-	maxDigits    = 4300      // decimal digits of an integer, as in Python
 	maxDocBytes  = 8 << 10   // of one member's documentation
 	maxDocLines  = 1000      // of the comment that it is made of
 	maxLogBytes  = 8 << 10   // of one log line

@@ -37,18 +37,18 @@ const (
 const dateSteps = 40
 
 // dateMethods gives dates and times their operators.
-func (s *State) dateMethods() {
+func (ts *Types) dateMethods() {
 	seconds := func(L *lua.Thread, i int) float64 {
-		v, ok := valueOf(L.Get(i)).(dateTime)
+		v, ok := Of(L.Get(i)).(DateTime)
 		if !ok {
-			L.ArgError(i, "datetime expected, got %s", s.typeName(L.Get(i)))
+			L.ArgError(i, "datetime expected, got %s", ts.TypeName(L.Get(i)))
 		}
 		return float64(v)
 	}
 	day := func(L *lua.Thread, i int) int64 {
-		v, ok := valueOf(L.Get(i)).(dateValue)
+		v, ok := Of(L.Get(i)).(Date)
 		if !ok {
-			L.ArgError(i, "date expected, got %s", s.typeName(L.Get(i)))
+			L.ArgError(i, "date expected, got %s", ts.TypeName(L.Get(i)))
 		}
 		return int64(v)
 	}
@@ -58,7 +58,7 @@ func (s *State) dateMethods() {
 			return 1
 		}
 	}
-	s.methods(s.mt.datetime, map[string]lua.Native{
+	ts.methods(ts.DateTime, map[string]lua.Native{
 		"__eq": boolean(func(L *lua.Thread) bool { return seconds(L, 1) == seconds(L, 2) }),
 		"__lt": boolean(func(L *lua.Thread) bool { return seconds(L, 1) < seconds(L, 2) }),
 		"__le": boolean(func(L *lua.Thread) bool { return seconds(L, 1) <= seconds(L, 2) }),
@@ -71,11 +71,11 @@ func (s *State) dateMethods() {
 			return 1
 		},
 		"date": func(L *lua.Thread) int {
-			L.Push(L.NewUserData(dateValue(int64(math.Floor(seconds(L, 1)/86400))+daysTo1970), s.mt.date, 8))
+			L.Push(L.NewUserData(Date(int64(math.Floor(seconds(L, 1)/86400))+daysTo1970), ts.Date, 8))
 			return 1
 		},
 	})
-	s.methods(s.mt.date, map[string]lua.Native{
+	ts.methods(ts.Date, map[string]lua.Native{
 		"__eq": boolean(func(L *lua.Thread) bool { return day(L, 1) == day(L, 2) }),
 		"__lt": boolean(func(L *lua.Thread) bool { return day(L, 1) < day(L, 2) }),
 		"__le": boolean(func(L *lua.Thread) bool { return day(L, 1) <= day(L, 2) }),
@@ -91,7 +91,7 @@ func (s *State) dateMethods() {
 }
 
 // newDateTime is hearth.datetime(seconds) or hearth.datetime("2026-01-31T12:00:00").
-func (s *State) newDateTime(L *lua.Thread) int {
+func (ts *Types) NewDateTime(L *lua.Thread) int {
 	var v float64
 	arg := L.CheckAny(1)
 	text, _ := arg.AsString()
@@ -100,7 +100,7 @@ func (s *State) newDateTime(L *lua.Thread) int {
 		v, _ = arg.AsNumber()
 	case lua.StringKind:
 		L.Charge(dateSteps)
-		t, err := time.Parse("2006-01-02T15:04:05", clip(text, 100))
+		t, err := time.Parse("2006-01-02T15:04:05", Clip(text, 100))
 		if err != nil {
 			L.ArgError(1, "want seconds since 1970 or a text like 2026-01-31T12:00:00")
 		}
@@ -111,12 +111,12 @@ func (s *State) newDateTime(L *lua.Thread) int {
 	if !(v >= minSeconds && v <= maxSeconds) {
 		L.ArgError(1, "outside the years 1 to 9999")
 	}
-	L.Push(L.NewUserData(dateTime(v), s.mt.datetime, 8))
+	L.Push(L.NewUserData(DateTime(v), ts.DateTime, 8))
 	return 1
 }
 
 // newDate is hearth.date(day) or hearth.date("2026-01-31").
-func (s *State) newDate(L *lua.Thread) int {
+func (ts *Types) NewDate(L *lua.Thread) int {
 	var v int64
 	arg := L.CheckAny(1)
 	text, _ := arg.AsString()
@@ -126,7 +126,7 @@ func (s *State) newDate(L *lua.Thread) int {
 		v = int64(f)
 	case lua.StringKind:
 		L.Charge(dateSteps)
-		t, err := time.Parse("2006-01-02", clip(text, 100))
+		t, err := time.Parse("2006-01-02", Clip(text, 100))
 		if err != nil {
 			L.ArgError(1, "want a day number or a text like 2026-01-31")
 		}
@@ -137,6 +137,6 @@ func (s *State) newDate(L *lua.Thread) int {
 	if v < 1 || v > maxDay {
 		L.ArgError(1, "outside the years 1 to 9999")
 	}
-	L.Push(L.NewUserData(dateValue(v), s.mt.date, 8))
+	L.Push(L.NewUserData(Date(v), ts.Date, 8))
 	return 1
 }

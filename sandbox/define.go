@@ -46,7 +46,7 @@ func (s *State) newObject(L *lua.Thread) int {
 			L.Charge((len(key) + len(text)) >> 2) // secrets are searched for
 			switch {
 			case key == "doc" && isText:
-				d.doc = strings.Clone(clip(strings.TrimSpace(strings.ToValidUTF8(s.p.services.Secrets.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
+				d.doc = strings.Clone(Clip(strings.TrimSpace(strings.ToValidUTF8(s.p.services.Secrets.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
 			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
 				d.mode = object.InstanceMode(text)
 			case key == "instance":
@@ -86,7 +86,7 @@ func (s *State) defined(v lua.Value) (*definition, error) {
 	}
 	s.defs = s.defs[:0]
 	if d == nil {
-		return nil, fmt.Errorf("%s: the script returned a %s; it must return what hearth.object made", file, s.typeName(v))
+		return nil, fmt.Errorf("%s: the script returned a %s; it must return what hearth.object made", file, s.types.TypeName(v))
 	}
 	d.members = map[object.Method]*member{}
 	for _, section := range sections {

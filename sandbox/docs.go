@@ -69,7 +69,7 @@ func cleanDoc(lines []string) string {
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " \t\r")
 	}
-	return clip(strings.ToValidUTF8(strings.Trim(strings.Join(lines, "\n"), "\n \t"), "\uFFFD"), maxDocBytes)
+	return Clip(strings.ToValidUTF8(strings.Trim(strings.Join(lines, "\n"), "\n \t"), "\uFFFD"), maxDocBytes)
 }
 
 // source returns the lines of a file of the program.

@@ -87,7 +87,7 @@ func (e *encoder) wrong(what string) error {
 				b.WriteByte('.')
 				b.WriteString(name)
 			} else {
-				b.WriteString("[" + strconv.Quote(clip(name, 40)) + "]")
+				b.WriteString("[" + strconv.Quote(Clip(name, 40)) + "]")
 			}
 		case lua.NumberKind:
 			b.WriteString("[" + lua.Describe(k) + "]")
@@ -115,15 +115,7 @@ const maxErrorName = 300
 // shown returns the beginning of a text, of about n bytes, for a log or an error: without secrets. Scripts choose how
 // long the text is, and no part of a secret may be left where it is cut.
 func (p *Program) shown(text string, n int) string {
-	return clip(p.services.Secrets.Redact(text, n+1), n)
-}
-
-// clip cuts a text for a message.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
+	return Clip(p.services.Secrets.Redact(text, n+1), n)
 }
 
 // value writes one value.
@@ -140,7 +132,7 @@ func (e *encoder) value(v lua.Value) error {
 		return e.text(text)
 	case lua.NumberKind:
 		f, _ := v.AsNumber()
-		if integral(f) {
+		if Integral(f) {
 			return e.to.Int(int64(f))
 		}
 		return e.to.Float(f)
@@ -247,9 +239,9 @@ func (e *encoder) spend(n int) error {
 
 func (e *encoder) userdata(ud *lua.UserData) error {
 	switch v := ud.Value.(type) {
-	case nullValue:
+	case Null:
 		return e.to.Null()
-	case bytesValue:
+	case Bytes:
 		s := e.shown(string(v))
 		if err := e.spend(len(s)); err != nil {
 			return err
@@ -259,7 +251,7 @@ func (e *encoder) userdata(ud *lua.UserData) error {
 		if v.IsInt64() {
 			return e.to.Int(v.Int64())
 		}
-		if err := e.owe(textSteps(v)); err != nil {
+		if err := e.owe(IntegerTextSteps(v)); err != nil {
 			return err
 		}
 		digits := v.Append(nil, 10)
@@ -267,17 +259,17 @@ func (e *encoder) userdata(ud *lua.UserData) error {
 			return err
 		}
 		return e.to.BigInt(digits)
-	case floatValue:
+	case Float:
 		return e.to.Float(float64(v))
 	case complex128:
 		return e.to.Complex(v)
-	case dateTime:
+	case DateTime:
 		return e.to.DateTime(float64(v))
-	case dateValue:
+	case Date:
 		return e.to.Date(int64(v))
-	case *Stream:
+	case *StreamValue:
 		return e.wrong("is an item stream, which can only be a method's whole result")
-	case *proxyValue:
+	case *Proxy:
 		return e.wrong("is a proxy of hearth.proxy, which works in this object only")
 	}
 	return e.wrong("is a userdata")
@@ -299,18 +291,18 @@ func (e *encoder) table(t *lua.Table) error {
 	}
 	e.open = append(e.open, t)
 	var err error
-	switch mt := &e.s.mt; t.Meta {
-	case mt.list:
+	switch mt := e.s.types; t.Meta {
+	case mt.List:
 		err = e.sequence(object.ListKind, t)
-	case mt.tuple:
+	case mt.Tuple:
 		err = e.sequence(object.TupleKind, t)
-	case mt.set:
+	case mt.Set:
 		err = e.sequence(object.SetKind, t)
-	case mt.dict:
+	case mt.Dict:
 		err = e.dict(t)
-	case mt.exception:
+	case mt.Exception:
 		err = e.exception(t)
-	case mt.kw:
+	case mt.Keywords:
 		err = e.wrong("is made by hearth.kw, which belongs at the end of a proxy call's arguments")
 	default:
 		if e.isSequence(t) {
@@ -432,7 +424,7 @@ func (e *encoder) classField(class string, k, v lua.Value) lua.Value {
 // key writes a dict's key: texts, numbers, booleans, tuples, and the values of hearth
 // that Python can hash.
 func (e *encoder) key(k lua.Value) error {
-	if t := k.AsTable(); t != nil && t.Meta != e.s.mt.tuple {
+	if t := k.AsTable(); t != nil && t.Meta != e.s.types.Tuple {
 		return e.wrong("has a table for its key; only a tuple can be one")
 	}
 	return e.value(k)
@@ -440,7 +432,7 @@ func (e *encoder) key(k lua.Value) error {
 
 // exception writes an exception of hearth.exception as a value.
 func (e *encoder) exception(t *lua.Table) error {
-	class, args, message := e.s.exceptionParts(t)
+	class, args, message := e.s.types.ExceptionParts(t)
 	qualified, args := e.s.qualify(class, args, message)
 	return e.exceptionDict(qualified, args, nil)
 }

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -11,76 +10,13 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// newException is hearth.exception(class, …): a table with class, message and args,
-// meant for error().
-func (s *State) newException(L *lua.Thread) int {
-	class := L.CheckString(1)
-	if class == "" || len(class) > 200 {
-		L.ArgError(1, "class name expected")
-	}
-	args := L.NewTable(L.Top(), 0)
-	for i := 2; i <= L.Top(); i++ {
-		v := L.Get(i)
-		if v.IsNil() {
-			v = s.null
-		}
-		args.Append(v)
-	}
-	if n, ok := valueOf(args.GetInt(1)).(*big.Int); ok {
-		L.Charge(textSteps(n))
-	}
-	L.Push(s.exceptionTable(class, args).Value())
-	return 1
-}
-
-// exceptionTable makes the value that stands for an exception in Lua.
-func (s *State) exceptionTable(class string, args *lua.Table) *lua.Table {
-	t := s.l.NewTable(0, 3)
-	t.SetString("class", lua.String(class))
-	args.SetMeta(s.mt.tuple)
-	t.SetString("args", args.Value())
-	message := ""
-	if args.Len() > 0 {
-		message = s.plainText(args.GetInt(1))
-	}
-	t.SetString("message", lua.String(message))
-	t.SetMeta(s.mt.exception)
-	return t
-}
-
-// exceptionParts reads an exception's table, whatever the script has made of it.
-func (s *State) exceptionParts(t *lua.Table) (class string, args []lua.Value, message string) {
-	class = "RuntimeError"
-	if c, ok := t.GetString("class").AsString(); ok && c != "" {
-		class = c
-	}
-	if m, ok := t.GetString("message").AsString(); ok {
-		message = m
-	}
-	if list := t.GetString("args").AsTable(); list != nil {
-		n := min(list.Len(), 100)
-		args = make([]lua.Value, 0, n)
-		for i := 1; i <= n; i++ {
-			args = append(args, list.GetInt(i))
-		}
-	}
-	return class, args, message
-}
-
-func joinMessage(class, message string) string {
-	if message == "" {
-		return class
-	}
-	return class + ": " + message
-}
-
 // qualify finds the name under which the caller knows a class, and arguments that fit
 // it. A class that it does not know becomes a RuntimeError that names it.
 func (s *State) qualify(class string, args []lua.Value, message string) (string, []lua.Value) {
 	qualified, ok := s.className(class)
 	if !ok {
 		qualified, _ = s.className("RuntimeError")
-		return qualified, []lua.Value{lua.String(s.cleanText(joinMessage(class, message)))}
+		return qualified, []lua.Value{lua.String(s.cleanText(JoinMessage(class, message)))}
 	}
 	bare := qualified[strings.LastIndexByte(qualified, '.')+1:]
 	if want := fixedArgs[bare]; want > 0 && len(args) != want {
@@ -112,21 +48,21 @@ func (s *State) writeRaised(r *Request, raised lua.Value) (Outcome, error) {
 
 // raisedParts returns the exception for any value that a script can raise.
 func (s *State) raisedParts(raised lua.Value) (class string, args []lua.Value) {
-	if t := raised.AsTable(); t != nil && t.Meta == s.mt.exception {
-		class, args, message := s.exceptionParts(t)
+	if t := raised.AsTable(); t != nil && t.Meta == s.types.Exception {
+		class, args, message := s.types.ExceptionParts(t)
 		return s.qualify(class, args, message)
 	}
 	if class, args, ok := s.receivedException(raised); ok {
 		return s.qualify(class, args, "")
 	}
 	class, _ = s.className("RuntimeError")
-	return class, []lua.Value{lua.String(s.cleanText(s.plainText(raised)))}
+	return class, []lua.Value{lua.String(s.cleanText(s.types.PlainText(raised)))}
 }
 
 // receivedException reads an exception that came as an argument: a dict as Python peers send them.
 func (s *State) receivedException(v lua.Value) (class string, args []lua.Value, ok bool) {
 	t := v.AsTable()
-	if t == nil || t.Meta != s.mt.dict || t.GetString("__exception__") != lua.True {
+	if t == nil || t.Meta != s.types.Dict || t.GetString("__exception__") != lua.True {
 		return "", nil, false
 	}
 	class, ok = t.GetString(classKey).AsString()
@@ -176,9 +112,9 @@ const maxRaised = 4 << 10
 func (s *State) describeRaised(class string, args []lua.Value) string {
 	text := class[strings.LastIndexByte(class, '.')+1:]
 	if len(args) > 0 {
-		text = joinMessage(text, s.plainText(args[0]))
+		text = JoinMessage(text, s.types.PlainText(args[0]))
 	}
-	text = clip(s.cleanText(text), maxRaised)
+	text = Clip(s.cleanText(text), maxRaised)
 	if s.at != "" && !strings.Contains(text, ".lua:") {
 		text += " (" + s.at + ")"
 	}
@@ -189,7 +125,7 @@ func (s *State) describeRaised(class string, args []lua.Value) string {
 func (s *State) unsendable(why, class string, args []lua.Value) []lua.Value {
 	original := class
 	if len(args) > 0 {
-		original += ": " + s.plainText(args[0])
+		original += ": " + s.types.PlainText(args[0])
 	}
 	return []lua.Value{lua.String(s.cleanText("Error serializing exception: " + why + ". Original exception: " + original))}
 }
@@ -213,9 +149,9 @@ func (s *State) encodeException(r *Request, to object.Sink, class string, args [
 
 // raisedError makes an error of what a script raised where there is no reply to put it in.
 func (s *State) raisedError(raised lua.Value) *object.Error {
-	e := object.Errorf(object.CodeRaised, "%s", s.cleanText(s.plainText(raised)))
-	if t := raised.AsTable(); t != nil && t.Meta == s.mt.exception {
-		class, _, message := s.exceptionParts(t)
+	e := object.Errorf(object.CodeRaised, "%s", s.cleanText(s.types.PlainText(raised)))
+	if t := raised.AsTable(); t != nil && t.Meta == s.types.Exception {
+		class, _, message := s.types.ExceptionParts(t)
 		e.Class, e.Msg = s.p.shown(class, maxErrorName), s.cleanText(message)
 	}
 	return e
@@ -227,35 +163,7 @@ const maxMessage = 64 << 10
 // cleanText makes a message that every serializer takes, and that holds no secret.
 func (s *State) cleanText(t string) string {
 	t = s.p.services.Secrets.Redact(t, maxMessage+1)
-	return clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
-}
-
-// plainText shows a value without running any code of the script.
-func (s *State) plainText(v lua.Value) string {
-	switch v.Kind() { //nolint:exhaustive // the others need nothing
-	case lua.StringKind, lua.NumberKind, lua.BoolKind, lua.NilKind:
-		return lua.Describe(v)
-	case lua.TableKind:
-		if t := v.AsTable(); t.Meta == s.mt.exception {
-			class, _, message := s.exceptionParts(t)
-			return joinMessage(class, message)
-		}
-	}
-	switch v := valueOf(v).(type) {
-	case nullValue:
-		return "None"
-	case bytesValue:
-		return string(v)
-	case *big.Int:
-		return v.String()
-	case floatValue:
-		return lua.FormatNumber(float64(v))
-	case dateTime:
-		return isoDateTime(float64(v))
-	case dateValue:
-		return isoDate(int64(v))
-	}
-	return "(error object is a " + s.typeName(v) + ")"
+	return Clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
 }
 
 // notice records the place where a value is raised that the script does not catch, and the traceback if the

@@ -8,42 +8,45 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// maxBits is the bit length at which an integer has more than maxDigits digits.
+// MaxDigits is the limit of decimal digits of an integer, as in Python.
+const MaxDigits = 4300
+
+// maxBits is the bit length at which an integer has more than MaxDigits digits.
 const maxBits = 14285
 
-// parseInteger reads decimal digits, "-" or "+" first. ok is false for anything else
-// and for more than maxDigits digits.
-func parseInteger(t string) (*big.Int, bool) {
+// ParseInteger reads decimal digits, "-" or "+" first. ok is false for anything else
+// and for more than MaxDigits digits.
+func ParseInteger(t string) (*big.Int, bool) {
 	digits := strings.TrimLeft(t, "+-")
-	if len(t)-len(digits) > 1 || digits == "" || len(digits) > maxDigits || strings.Trim(digits, "0123456789") != "" {
+	if len(t)-len(digits) > 1 || digits == "" || len(digits) > MaxDigits || strings.Trim(digits, "0123456789") != "" {
 		return nil, false
 	}
 	return new(big.Int).SetString(strings.TrimPrefix(t, "+"), 10)
 }
 
-// checkInteger returns argument i as an integer, or raises an error.
-func checkInteger(L *lua.Thread, i int) *big.Int {
+// CheckInteger returns argument i as an integer, or raises an error.
+func CheckInteger(L *lua.Thread, i int) *big.Int {
 	v := L.Get(i)
 	if f, ok := v.AsNumber(); ok {
-		if f == math.Trunc(f) && math.Abs(f) <= maxExact {
+		if f == math.Trunc(f) && math.Abs(f) <= MaxExact {
 			return big.NewInt(int64(f))
 		}
 		L.ArgError(i, "the number %s is not an exact integer", lua.FormatNumber(f))
 	}
 	if t, ok := v.AsString(); ok {
-		digits := min(len(t), maxDigits+1)
+		digits := min(len(t), MaxDigits+1)
 		L.Charge(len(t)>>2 + digits*digits>>11)
-		b, ok := parseInteger(strings.TrimSpace(t))
+		b, ok := ParseInteger(strings.TrimSpace(t))
 		if !ok {
-			L.ArgError(i, "not a decimal integer of at most %d digits", maxDigits)
+			L.ArgError(i, "not a decimal integer of at most %d digits", MaxDigits)
 		}
 		return b
 	}
-	switch n := valueOf(v).(type) {
+	switch n := Of(v).(type) {
 	case *big.Int:
 		return n
-	case floatValue:
-		if integral(float64(n)) {
+	case Float:
+		if Integral(float64(n)) {
 			return big.NewInt(int64(n))
 		}
 	}
@@ -52,48 +55,48 @@ func checkInteger(L *lua.Thread, i int) *big.Int {
 }
 
 // pushInteger pushes a result, or raises an error if it is too large.
-func (s *State) pushInteger(L *lua.Thread, v *big.Int) int {
+func (ts *Types) PushInteger(L *lua.Thread, v *big.Int) int {
 	if v.BitLen() > maxBits {
-		L.RaiseError("integer too large (at most %d digits)", maxDigits)
+		L.RaiseError("integer too large (at most %d digits)", MaxDigits)
 	}
-	L.Charge(integerSteps)
-	L.Push(L.NewUserData(v, s.mt.integer, v.BitLen()/8))
+	L.Charge(IntegerSteps)
+	L.Push(L.NewUserData(v, ts.Integer, v.BitLen()/8))
 	return 1
 }
 
-// integerSteps is what making a small integer is worth.
-const integerSteps = 20
+// IntegerSteps is what making a small integer is worth.
+const IntegerSteps = 20
 
 // sum and product return the steps that adding and multiplying integers are worth.
 func sum(a, b *big.Int) int { return max(a.BitLen(), b.BitLen()) >> 9 }
 
 func product(a, b *big.Int) int { return a.BitLen()*b.BitLen()>>14 + sum(a, b) }
 
-// textSteps returns the steps that writing an integer in decimal is worth.
-func textSteps(v *big.Int) int { return integerSteps + v.BitLen() }
+// IntegerTextSteps returns the steps that writing an integer in decimal is worth.
+func IntegerTextSteps(v *big.Int) int { return IntegerSteps + v.BitLen() }
 
 // integerMethods gives big integers their operators. Results stay integers, whatever
 // their size, so that no digit is lost on the way.
-func (s *State) integerMethods() {
+func (ts *Types) integerMethods() {
 	op := func(f func(z, a, b *big.Int), cost func(a, b *big.Int) int) lua.Native {
 		return func(L *lua.Thread) int {
-			a, b := checkInteger(L, 1), checkInteger(L, 2)
+			a, b := CheckInteger(L, 1), CheckInteger(L, 2)
 			L.Charge(cost(a, b))
 			z := new(big.Int)
 			f(z, a, b)
-			return s.pushInteger(L, z)
+			return ts.PushInteger(L, z)
 		}
 	}
 	compare := func(f func(c int) bool) lua.Native {
 		return func(L *lua.Thread) int {
-			L.Push(lua.Bool(f(checkInteger(L, 1).Cmp(checkInteger(L, 2)))))
+			L.Push(lua.Bool(f(CheckInteger(L, 1).Cmp(CheckInteger(L, 2)))))
 			return 1
 		}
 	}
 	// Python's rounding: towards minus infinity, and the remainder has the divisor's sign.
 	floor := func(want func(q, r *big.Int) *big.Int) lua.Native {
 		return func(L *lua.Thread) int {
-			a, b := checkInteger(L, 1), checkInteger(L, 2)
+			a, b := CheckInteger(L, 1), CheckInteger(L, 2)
 			if b.Sign() == 0 {
 				L.RaiseError("integer division by zero")
 			}
@@ -103,20 +106,20 @@ func (s *State) integerMethods() {
 				q.Sub(q, big.NewInt(1))
 				r.Add(r, b)
 			}
-			return s.pushInteger(L, want(q, r))
+			return ts.PushInteger(L, want(q, r))
 		}
 	}
 	quotient := floor(func(q, _ *big.Int) *big.Int { return q })
 	tostring := func(L *lua.Thread) int {
-		v := checkInteger(L, 1)
-		L.Charge(textSteps(v))
+		v := CheckInteger(L, 1)
+		L.Charge(IntegerTextSteps(v))
 		return L.PushString(v.String())
 	}
-	s.methods(s.mt.integer, map[string]lua.Native{
+	ts.methods(ts.Integer, map[string]lua.Native{
 		"__add": op(func(z, a, b *big.Int) { z.Add(a, b) }, sum),
 		"__sub": op(func(z, a, b *big.Int) { z.Sub(a, b) }, sum),
 		"__mul": op(func(z, a, b *big.Int) { z.Mul(a, b) }, product),
-		"__unm": func(L *lua.Thread) int { return s.pushInteger(L, new(big.Int).Neg(checkInteger(L, 1))) },
+		"__unm": func(L *lua.Thread) int { return ts.PushInteger(L, new(big.Int).Neg(CheckInteger(L, 1))) },
 		"__div": quotient,
 		"__mod": floor(func(_, r *big.Int) *big.Int { return r }),
 		"__eq":  compare(func(c int) bool { return c == 0 }),
@@ -132,19 +135,19 @@ func (s *State) integerMethods() {
 		"__tostring": tostring,
 		"idiv":       quotient,
 		"tonumber": func(L *lua.Thread) int {
-			v := checkInteger(L, 1)
-			L.Charge(floatSteps(v))
-			L.Push(lua.Number(toFloat(v)))
+			v := CheckInteger(L, 1)
+			L.Charge(IntegerFloatSteps(v))
+			L.Push(lua.Number(IntegerFloat(v)))
 			return 1
 		},
 	})
 }
 
-// floatSteps returns the steps that toFloat is worth.
-func floatSteps(v *big.Int) int { return integerSteps + v.BitLen()>>5 }
+// IntegerFloatSteps returns the steps that IntegerFloat is worth.
+func IntegerFloatSteps(v *big.Int) int { return IntegerSteps + v.BitLen()>>5 }
 
-// toFloat returns the nearest float of an integer.
-func toFloat(v *big.Int) float64 {
+// IntegerFloat returns the nearest float of an integer.
+func IntegerFloat(v *big.Int) float64 {
 	f, _ := new(big.Float).SetInt(v).Float64()
 	return f
 }

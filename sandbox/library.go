@@ -16,7 +16,7 @@ func (s *State) openLibraries() {
 		SourceBytes: max(s.p.limits.SourceBytes, libSourceBytes),
 		Exception: func(v lua.Value) bool {
 			t := v.AsTable()
-			return t != nil && t.Meta == s.mt.exception
+			return t != nil && t.Meta == s.types.Exception
 		},
 	})
 	s.lib.Add("", map[string]lua.Native{
@@ -49,19 +49,19 @@ func (s *State) freshGlobals() {
 	}
 	hearth := s.env.GetString("hearth").AsTable()
 	hearth.SetString("log", log.Value())
-	hearth.SetString("null", s.null)
+	hearth.SetString("null", s.types.Null)
 }
 
 // toNumber is tonumber, which also takes hearth's own numbers.
 func (s *State) toNumber(L *lua.Thread) int {
-	switch n := valueOf(L.Get(1)).(type) {
+	switch n := Of(L.Get(1)).(type) {
 	case nil:
 		return stdlib.ToNumber(L)
 	default:
 		if i, ok := n.(*big.Int); ok {
-			L.Charge(floatSteps(i))
+			L.Charge(IntegerFloatSteps(i))
 		}
-		if f, ok := asFloat(n); ok {
+		if f, ok := AsFloat(n); ok {
 			L.Push(lua.Number(f))
 		} else {
 			L.Push(lua.Nil)
@@ -97,6 +97,6 @@ func (s *State) logger(level string) lua.Native {
 func (s *State) log(L *lua.Thread, level, line string) {
 	L.Charge(100 + len(line)>>2)
 	// Redacted as a whole, too, for a secret that came in pieces.
-	line = clip(strings.ToValidUTF8(s.p.services.Secrets.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
+	line = Clip(strings.ToValidUTF8(s.p.services.Secrets.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
 	s.p.services.Log.Line(s.p.id, level, line)
 }

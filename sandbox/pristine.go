@@ -139,9 +139,9 @@ func (n *noter) visit(v lua.Value) {
 	case lua.UserDataKind:
 		ud := v.AsUserData()
 		switch ud.Value.(type) {
-		case *Stream:
+		case *StreamValue:
 			n.p.complete = false // it can be a result once
-		case nullValue, bytesValue, *big.Int, floatValue, complex128, dateTime, dateValue, *proxyValue:
+		case Null, Bytes, *big.Int, Float, complex128, DateTime, Date, *Proxy:
 		default:
 			if ud.Meta == nil {
 				n.p.complete = false // it may have a state of its own

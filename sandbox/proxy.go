@@ -9,9 +9,6 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// proxyValue is another object, as a script holds it.
-type proxyValue struct{ to object.ID }
-
 // proxySteps is what making a proxy, or a method of one, is worth.
 const proxySteps = 40
 
@@ -25,7 +22,7 @@ func (s *State) newProxy(L *lua.Thread) int {
 	if err != nil {
 		L.ArgError(1, "%s", err)
 	}
-	L.Push(L.NewUserData(&proxyValue{to: id}, s.mt.proxy, len(id)))
+	L.Push(L.NewUserData(&Proxy{To: id}, s.types.Proxy, len(id)))
 	return 1
 }
 
@@ -40,7 +37,7 @@ func (s *State) proxyMethods() {
 		s.proxyCall(L, p, object.Set, name, []lua.Value{lua.String(name), L.Get(3)}, nil)
 		return 0
 	})
-	setNative(s.mt.proxy, "__index", func(L *lua.Thread) int {
+	SetNative(s.types.Proxy, "__index", func(L *lua.Thread) int {
 		name := L.CheckString(2)
 		fn := s.proxies[name]
 		switch name {
@@ -68,20 +65,20 @@ func (s *State) proxyMethods() {
 		L.Push(fn.Value())
 		return 1
 	})
-	setNative(s.mt.proxy, "__newindex", func(L *lua.Thread) int {
+	SetNative(s.types.Proxy, "__newindex", func(L *lua.Thread) int {
 		name := s.p.shown(L.CheckString(2), 40)
 		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
 		return 0
 	})
-	setNative(s.mt.proxy, "__tostring", func(L *lua.Thread) int {
-		return L.PushString("proxy of " + string(checkProxy(L, "tostring").to))
+	SetNative(s.types.Proxy, "__tostring", func(L *lua.Thread) int {
+		return L.PushString("proxy of " + string(checkProxy(L, "tostring").To))
 	})
 }
 
 // checkProxy returns the first argument, which is a proxy if the method was called with
 // a colon.
-func checkProxy(L *lua.Thread, name string) *proxyValue {
-	p, ok := valueOf(L.Get(1)).(*proxyValue)
+func checkProxy(L *lua.Thread, name string) *Proxy {
+	p, ok := Of(L.Get(1)).(*Proxy)
 	if !ok {
 		L.RaiseError("call a method of another object with a colon: proxy:%s(…)", name)
 	}
@@ -89,7 +86,7 @@ func checkProxy(L *lua.Thread, name string) *proxyValue {
 }
 
 // checkAttribute returns the arguments of an access to an attribute.
-func checkAttribute(L *lua.Thread, access string) (*proxyValue, string) {
+func checkAttribute(L *lua.Thread, access string) (*Proxy, string) {
 	p := checkProxy(L, access)
 	name := L.CheckString(2)
 	if !object.Method(name).Callable() {
@@ -102,7 +99,7 @@ func checkAttribute(L *lua.Thread, access string) (*proxyValue, string) {
 // made is the keyword arguments.
 func (s *State) proxyArguments(L *lua.Thread, i int) (args []lua.Value, kwargs *lua.Table) {
 	n := L.Top()
-	if t := L.Get(n).AsTable(); t != nil && n >= i && t.Meta == s.mt.kw {
+	if t := L.Get(n).AsTable(); t != nil && n >= i && t.Meta == s.types.Keywords {
 		kwargs = t
 		n--
 	}
@@ -113,7 +110,7 @@ func (s *State) proxyArguments(L *lua.Thread, i int) (args []lua.Value, kwargs *
 }
 
 // proxyCall runs a call on another object and pushes its result.
-func (s *State) proxyCall(L *lua.Thread, p *proxyValue, kind object.CallKind, name string, args []lua.Value, kwargs *lua.Table) int {
+func (s *State) proxyCall(L *lua.Thread, p *Proxy, kind object.CallKind, name string, args []lua.Value, kwargs *lua.Table) int {
 	if !s.calling {
 		L.RaiseError("other objects can be called while a call is running, not while the script is loaded")
 	}
@@ -121,7 +118,7 @@ func (s *State) proxyCall(L *lua.Thread, p *proxyValue, kind object.CallKind, na
 	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
 	s.build.begin(forValues, nil)
 	call := &ObjectCall{
-		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.to, Kind: kind, Method: object.Method(name), Result: &s.build,
+		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.To, Kind: kind, Method: object.Method(name), Result: &s.build,
 		Args: func(to object.Sink) error { return s.writeProxyArguments(to, args, kwargs) },
 	}
 	ctx, done := s.meter.WaitContext(s.ctx)
@@ -131,7 +128,7 @@ func (s *State) proxyCall(L *lua.Thread, p *proxyValue, kind object.CallKind, na
 		err = s.build.complete()
 	}
 	if err != nil {
-		s.raiseProxy(L, p.to, err)
+		s.raiseProxy(L, p.To, err)
 	}
 	if len(s.build.values) == 0 {
 		L.Push(lua.Nil)
@@ -198,7 +195,7 @@ func (s *State) raiseProxy(L *lua.Thread, to object.ID, err error) {
 	}
 	args := L.NewTable(1, 0)
 	args.Append(lua.String("calling " + string(to) + ": " + msg))
-	L.Raise(s.exceptionTable(class, args).Value())
+	L.Raise(s.types.ExceptionTable(class, args).Value())
 }
 
 // remoteException makes an exception of another object one of this script.
@@ -214,14 +211,14 @@ func (s *State) remoteException(r *RemoteException) *lua.Table {
 	if class == "" {
 		class = "RuntimeError"
 	}
-	return s.exceptionTable(class, args)
+	return s.types.ExceptionTable(class, args)
 }
 
 // fromGo makes a Lua value of an exception's argument.
 func (s *State) fromGo(v any) lua.Value {
 	switch v := v.(type) {
 	case nil:
-		return s.null
+		return s.types.Null
 	case bool:
 		return lua.Bool(v)
 	case string:
@@ -229,11 +226,11 @@ func (s *State) fromGo(v any) lua.Value {
 	case int:
 		return lua.Int(v)
 	case int64:
-		if v >= -maxExact && v <= maxExact {
+		if v >= -MaxExact && v <= MaxExact {
 			return lua.Number(float64(v))
 		}
 	case float64:
 		return lua.Number(v)
 	}
-	return lua.String(clip(fmt.Sprint(v), 1000))
+	return lua.String(Clip(fmt.Sprint(v), 1000))
 }

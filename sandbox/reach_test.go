@@ -60,9 +60,9 @@ func TestReachable(t *testing.T) {
 	}
 	walk("_G", s.env.Value())
 	walk("<string>", s.vm.StringMeta.Value())
-	for name, mt := range map[string]*lua.Table{"list": s.mt.list, "tuple": s.mt.tuple, "set": s.mt.set, "dict": s.mt.dict,
-		"kw": s.mt.kw, "exception": s.mt.exception, "bytes": s.mt.bytes, "int": s.mt.integer, "float": s.mt.float,
-		"complex": s.mt.complex, "datetime": s.mt.datetime, "date": s.mt.date, "stream": s.mt.stream, "proxy": s.mt.proxy} {
+	for name, mt := range map[string]*lua.Table{"list": s.types.List, "tuple": s.types.Tuple, "set": s.types.Set, "dict": s.types.Dict,
+		"kw": s.types.Keywords, "exception": s.types.Exception, "bytes": s.types.Bytes, "int": s.types.Integer, "float": s.types.Float,
+		"complex": s.types.Complex, "datetime": s.types.DateTime, "date": s.types.Date, "stream": s.types.Stream, "proxy": s.types.Proxy} {
 		walkMeta(mt, "<"+name+">", walk)
 	}
 	slices.Sort(names)

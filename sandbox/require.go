@@ -58,7 +58,7 @@ func (s *State) findModule(L *lua.Thread, name string) lua.Value {
 		L.Charge(10)
 		loader := loaders.Get(lua.Int(i))
 		if loader.IsNil() {
-			L.RaiseError("module '%s' not found:%s", s.shownModule(name), clip(string(looked.B), maxLogBytes))
+			L.RaiseError("module '%s' not found:%s", s.shownModule(name), Clip(string(looked.B), maxLogBytes))
 		}
 		v := L.Call(loader, lua.String(name))
 		if v.AsFunction() != nil {

@@ -22,8 +22,7 @@ type State struct {
 	build builder
 	enc   encoder
 
-	mt      metatables
-	null    lua.Value
+	types   *Types
 	loggers map[string]lua.Value     // the functions of hearth.log
 	proxies map[string]*lua.Function // the methods of proxies, by name
 
@@ -77,7 +76,9 @@ func (p *Program) emptyState() *State {
 	s.meter = budget.New(budget.Config{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.onLongCall})
 	s.build = builder{s: s, names: map[string]lua.Value{}}
 	s.enc.s = s
-	s.makeMetatables()
+	s.types = NewTypes(s.l)
+	s.loading = lua.NewUserData(loadingValue{}, nil)
+	s.proxyMethods()
 	s.openLibraries()
 	return s
 }
@@ -106,7 +107,7 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		return e
 	}
 	if raised != nil {
-		return s.p.unloadable("%s", s.p.located(s.cleanText(s.plainText(raised.Value))))
+		return s.p.unloadable("%s", s.p.located(s.cleanText(s.types.PlainText(raised.Value))))
 	}
 	v := L.Get(1)
 	s.vm.Clear()
@@ -241,7 +242,7 @@ func (s *State) endInstance(ctx context.Context) {
 		if limit != nil {
 			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
-			s.p.services.Log.Line(s.p.id, "error", "close: "+clip(s.cleanText(s.plainText(raised.Value)), maxLogBytes))
+			s.p.services.Log.Line(s.p.id, "error", "close: "+Clip(s.cleanText(s.types.PlainText(raised.Value)), maxLogBytes))
 		}
 	}
 	s.self = nil

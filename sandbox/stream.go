@@ -6,19 +6,16 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// Stream is an item stream: a function of the script that returns one item after the
-// other, and nil at the end. It lives in the state that made it and is used by whoever
-// uses that.
+// Stream is an item stream that a call has returned. It belongs to the goroutine of the state that made it.
 type Stream struct {
-	s     *State
-	fn    *lua.Function
-	taken bool // has been a result
+	s  *State
+	fn *lua.Function // nil at the end
 }
 
 // newStream is hearth.stream(f).
 func (s *State) newStream(L *lua.Thread) int {
 	fn := L.CheckFunction(1)
-	v := L.NewUserData(&Stream{s: s, fn: fn}, s.mt.stream, 0)
+	v := L.NewUserData(&StreamValue{Next: fn}, s.types.Stream, 0)
 	v.AsUserData().Ref = fn.Value()
 	L.Push(v)
 	return 1

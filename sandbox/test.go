@@ -73,7 +73,7 @@ func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error)
 	for k, v := range t.All() {
 		name, isText := k.AsString()
 		if !isText || v.AsFunction() == nil {
-			return nil, p.unloadable("%s: it returns a table of tests, which are functions by their names; %s is none", p.file, clip(lua.Describe(k), 40))
+			return nil, p.unloadable("%s: it returns a table of tests, which are functions by their names; %s is none", p.file, Clip(lua.Describe(k), 40))
 		}
 		names = append(names, name)
 	}
@@ -112,7 +112,7 @@ func (p *Program) test(ctx context.Context, subject *Program, name string) strin
 func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *object.Error) {
 	L := s.l
 	s.freshGlobals()
-	setNative(s.env, "new", func(L *lua.Thread) int { return s.newSubject(L, subject) })
+	SetNative(s.env, "new", func(L *lua.Thread) int { return s.newSubject(L, subject) })
 	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.MaxDuration)
 	s.vm.Clear()
 	L.Push(lua.NewFunction(s.p.main, s.env).Value())
@@ -122,7 +122,7 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *ob
 		return nil, s.p.unloadable("%s: %s", s.p.file, limit.Msg)
 	}
 	if raised != nil {
-		return nil, s.p.unloadable("%s", s.p.located(s.cleanText(s.plainText(raised.Value))))
+		return nil, s.p.unloadable("%s", s.p.located(s.cleanText(s.types.PlainText(raised.Value))))
 	}
 	t := L.Get(1).AsTable()
 	s.vm.Clear()
@@ -158,7 +158,7 @@ func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 	L := s.l
 	h := newTable(L)
-	mt := protectedTable(L, "handle")
+	mt := Protected(L, "handle")
 	method := func(fn *lua.Function) *lua.Function {
 		return lua.NewNative(func(L *lua.Thread) int {
 			n := L.Top()
@@ -174,7 +174,7 @@ func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 			return L.Top() - n
 		})
 	}
-	setNative(mt, "__index", func(L *lua.Thread) int {
+	SetNative(mt, "__index", func(L *lua.Thread) int {
 		name := strings.ToValidUTF8(L.CheckString(2), "\uFFFD")
 		m := d.members[object.Method(name)]
 		switch {
@@ -187,15 +187,15 @@ func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 		case name == "close" && d.close != nil:
 			L.Push(method(d.close).Value())
 		default:
-			L.RaiseError("%s is not exposed", clip(name, 40))
+			L.RaiseError("%s is not exposed", Clip(name, 40))
 		}
 		return 1
 	})
-	setNative(mt, "__newindex", func(L *lua.Thread) int {
+	SetNative(mt, "__newindex", func(L *lua.Thread) int {
 		name := strings.ToValidUTF8(L.CheckString(2), "\uFFFD")
 		m := d.members[object.Method(name)]
 		if m == nil || m.set == nil {
-			L.RaiseError("%s cannot be set", clip(name, 40))
+			L.RaiseError("%s cannot be set", Clip(name, 40))
 		}
 		L.Call(m.set.Value(), self.Value(), L.Get(3))
 		return 0

@@ -10,177 +10,195 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/internal/unsafestr"
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
-// What Lua cannot hold natively is a userdata whose Value is one of these types or a
-// *big.Int, complex128, *Stream or *proxyValue. A userdata's metatable comes from its state.
+// Values that Lua lacks are userdata. Their Go value is one of these types, *big.Int or complex128.
 type (
-	nullValue  struct{}
-	bytesValue string
-	floatValue float64 // a number that is a float on the wire even if it is integral
-	dateTime   float64 // seconds since 1970 of an unnamed zone
-	dateValue  int64   // proleptic Gregorian day number, 1 being 0001-01-01
+	Null     struct{}
+	Bytes    string
+	Float    float64 // sent as a float even if it is a whole number
+	DateTime float64 // seconds since 1970, in no particular time zone
+	Date     int64   // proleptic Gregorian day number; 1 is 0001-01-01
+	// Proxy refers to another object.
+	Proxy struct{ To object.ID }
+	// Stream is an item stream that a script has made.
+	StreamValue struct {
+		Next *lua.Function // returns one item per call, and nil at the end
+		Sent bool          // it was the result of a call, which is possible once
+	}
 )
 
-// maxExact is the largest integer up to which every integer is a Lua number.
-const maxExact = 1 << 53
+// MaxExact is the largest integer up to which every integer is a Lua number.
+const MaxExact = 1 << 53
 
-// metatables are the metatables of one state for the values that need one. The marks
-// stand on plain tables to say which container they are; all are closed to scripts.
-type metatables struct {
-	list, tuple, set, dict, kw, exception                *lua.Table // marks
-	null, bytes, integer, float, complex, datetime, date *lua.Table
-	stream, proxy                                        *lua.Table
+// Types holds the metatables of one VM, and its null. It belongs to the goroutine of the VM.
+type Types struct {
+	l *lua.Thread // the main thread
+
+	Null lua.Value // hearth.null
+
+	// Marks are the metatables of plain tables with a declared kind. They are protected from scripts.
+	List, Tuple, Set, Dict, Keywords, Exception *lua.Table
+	// Metatables of userdata, protected from scripts.
+	Bytes, Integer, Float, Complex, DateTime, Date, Stream, Proxy *lua.Table
 }
 
-// protectedTable makes a metatable that getmetatable shows as name and setmetatable
+// Protected makes a metatable that getmetatable shows as name and setmetatable
 // refuses to replace.
-func protectedTable(L *lua.Thread, name string) *lua.Table {
+func Protected(L *lua.Thread, name string) *lua.Table {
 	mt := L.NewTable(0, 4)
 	mt.SetString("__metatable", lua.String(name))
 	return mt
 }
 
-func (s *State) makeMetatables() {
-	L := s.l
-	mt := &s.mt
+// NewTypes makes the metatables for the VM of L, its main thread. The methods of proxies are the caller's to add.
+func NewTypes(L *lua.Thread) *Types {
+	ts := &Types{l: L}
 	for name, to := range map[string]**lua.Table{
-		"list": &mt.list, "tuple": &mt.tuple, "set": &mt.set, "dict": &mt.dict, "kw": &mt.kw,
-		"exception": &mt.exception, "null": &mt.null, "bytes": &mt.bytes, "int": &mt.integer,
-		"float": &mt.float, "complex": &mt.complex, "datetime": &mt.datetime, "date": &mt.date,
-		"stream": &mt.stream, "proxy": &mt.proxy,
+		"list":      &ts.List,
+		"tuple":     &ts.Tuple,
+		"set":       &ts.Set,
+		"dict":      &ts.Dict,
+		"kw":        &ts.Keywords,
+		"exception": &ts.Exception,
+		"bytes":     &ts.Bytes,
+		"int":       &ts.Integer,
+		"float":     &ts.Float,
+		"complex":   &ts.Complex,
+		"datetime":  &ts.DateTime,
+		"date":      &ts.Date,
+		"stream":    &ts.Stream,
+		"proxy":     &ts.Proxy,
 	} {
-		*to = protectedTable(L, name)
+		*to = Protected(L, name)
 	}
-	s.null = lua.NewUserData(nullValue{}, mt.null)
-	s.loading = lua.NewUserData(loadingValue{}, nil)
-	setNative(mt.null, "__tostring", func(L *lua.Thread) int { return L.PushString("null") })
-	setNative(mt.exception, "__tostring", func(L *lua.Thread) int {
-		class, _, message := s.exceptionParts(L.CheckTable(1))
-		return L.PushString(joinMessage(class, message))
+	null := Protected(L, "null")
+	SetNative(null, "__tostring", func(L *lua.Thread) int { return L.PushString("null") })
+	ts.Null = lua.NewUserData(Null{}, null)
+	SetNative(ts.Exception, "__tostring", func(L *lua.Thread) int {
+		class, _, message := ts.ExceptionParts(L.CheckTable(1))
+		return L.PushString(JoinMessage(class, message))
 	})
-	s.bytesMethods()
-	s.integerMethods()
-	s.floatMethods()
-	s.complexMethods()
-	s.dateMethods()
-	s.proxyMethods()
+	ts.bytesMethods()
+	ts.integerMethods()
+	ts.floatMethods()
+	ts.complexMethods()
+	ts.dateMethods()
+	return ts
 }
 
-// setNative puts a native function into a table.
-func setNative(t *lua.Table, name string, f lua.Native) { t.SetString(name, lua.NewNative(f).Value()) }
+// SetNative puts a native function into a table.
+func SetNative(t *lua.Table, name string, f lua.Native) { t.SetString(name, lua.NewNative(f).Value()) }
 
 // methods adds Go functions to a metatable; those without leading underscores become methods of the value.
-func (s *State) methods(mt *lua.Table, fns map[string]lua.Native) {
-	index := s.l.NewTable(0, 4)
+func (ts *Types) methods(mt *lua.Table, fns map[string]lua.Native) {
+	index := ts.l.NewTable(0, 4)
 	for _, name := range slices.Sorted(maps.Keys(fns)) {
 		to := index
 		if strings.HasPrefix(name, "__") {
 			to = mt
 		}
-		setNative(to, name, fns[name])
+		SetNative(to, name, fns[name])
 	}
 	if mt.GetString("__index").IsNil() {
 		mt.SetString("__index", index.Value())
 	}
 }
 
-// userdata wraps a Go value.
-func userdata(v any, mt *lua.Table) lua.Value { return lua.NewUserData(v, mt) }
-
-// valueOf returns the Go value in a userdata, nil if v is none.
-func valueOf(v lua.Value) any {
+// Of returns the Go value in a userdata, nil if v is none.
+func Of(v lua.Value) any {
 	if ud := v.AsUserData(); ud != nil {
 		return ud.Value
 	}
 	return nil
 }
 
-// asFloat returns the nearest number to one of hearth's own.
-func asFloat(v any) (f float64, ok bool) {
+// AsFloat returns the nearest number to one of hearth's own.
+func AsFloat(v any) (f float64, ok bool) {
 	switch n := v.(type) {
 	case *big.Int:
-		return toFloat(n), true
-	case floatValue:
+		return IntegerFloat(n), true
+	case Float:
 		return float64(n), true
 	}
 	return 0, false
 }
 
-// integral reports whether f is an integer that travels as one. Negative zero does not:
+// Integral reports whether f is an integer that travels as one. Negative zero does not:
 // it would lose its sign.
-func integral(f float64) bool {
-	return f == math.Trunc(f) && math.Abs(f) <= maxExact && (f != 0 || !math.Signbit(f))
+func Integral(f float64) bool {
+	return f == math.Trunc(f) && math.Abs(f) <= MaxExact && (f != 0 || !math.Signbit(f))
 }
 
 // typeName says what a value is, in the words of hearth's own values.
-func (s *State) typeName(v lua.Value) string {
+func (ts *Types) TypeName(v lua.Value) string {
 	if t := v.AsTable(); t != nil {
-		if mark := s.mark(t); mark != "" {
+		if mark := ts.Mark(t); mark != "" {
 			return mark
 		}
 	}
-	switch valueOf(v).(type) {
-	case nullValue:
+	switch Of(v).(type) {
+	case Null:
 		return "null"
-	case bytesValue:
+	case Bytes:
 		return "bytes"
 	case *big.Int:
 		return "int"
-	case floatValue:
+	case Float:
 		return "float"
 	case complex128:
 		return "complex"
-	case dateTime:
+	case DateTime:
 		return "datetime"
-	case dateValue:
+	case Date:
 		return "date"
-	case *Stream:
+	case *StreamValue:
 		return "stream"
-	case *proxyValue:
+	case *Proxy:
 		return "proxy"
 	}
 	return v.Kind().String()
 }
 
 // mark returns the name of a table's mark, "" for a table without.
-func (s *State) mark(t *lua.Table) string {
+func (ts *Types) Mark(t *lua.Table) string {
 	switch t.Meta {
 	case nil:
 		return ""
-	case s.mt.list:
+	case ts.List:
 		return "list"
-	case s.mt.tuple:
+	case ts.Tuple:
 		return "tuple"
-	case s.mt.set:
+	case ts.Set:
 		return "set"
-	case s.mt.dict:
+	case ts.Dict:
 		return "dict"
-	case s.mt.kw:
+	case ts.Keywords:
 		return "kw"
-	case s.mt.exception:
+	case ts.Exception:
 		return "exception"
 	}
 	return ""
 }
 
 // sequence reports whether a table is marked as a list, a tuple or a set.
-func (s *State) sequence(t *lua.Table) bool {
-	return t.Meta == s.mt.list || t.Meta == s.mt.tuple || t.Meta == s.mt.set
+func (ts *Types) IsSequence(t *lua.Table) bool {
+	return t.Meta == ts.List || t.Meta == ts.Tuple || t.Meta == ts.Set
 }
 
 // bytesMethods gives bytes their operators.
-func (s *State) bytesMethods() {
-	mt := s.mt.bytes
+func (ts *Types) bytesMethods() {
+	mt := ts.Bytes
 	text := func(L *lua.Thread, i int) string {
-		if b, ok := valueOf(L.Get(i)).(bytesValue); ok {
+		if b, ok := Of(L.Get(i)).(Bytes); ok {
 			return string(b)
 		}
 		return L.CheckString(i)
 	}
-	s.methods(mt, map[string]lua.Native{
+	ts.methods(mt, map[string]lua.Native{
 		"__len": func(L *lua.Thread) int {
 			L.Push(lua.Int(len(text(L, 1))))
 			return 1
@@ -193,7 +211,7 @@ func (s *State) bytesMethods() {
 			t := L.NewBuilder(len(a) + len(b))
 			t.Add(a)
 			t.Add(b)
-			return s.pushBuilt(L, &t)
+			return ts.pushBuilt(L, &t)
 		},
 		"__eq": func(L *lua.Thread) int {
 			a, b := text(L, 1), text(L, 2)
@@ -221,7 +239,7 @@ func (s *State) bytesMethods() {
 			b := text(L, 1)
 			i, j := stdlib.Range(len(b), L.OptInt(2, 1), L.OptInt(3, -1))
 			part, _ := stdlib.Part(L, b, i, j).AsString()
-			return s.pushBytes(L, part)
+			return ts.PushBytes(L, part)
 		},
 		"byte": func(L *lua.Thread) int { return stdlib.PushBytes(L, text(L, 1)) },
 		"base64": func(L *lua.Thread) int {
@@ -235,23 +253,23 @@ func (s *State) bytesMethods() {
 }
 
 // pushBytes pushes a value of hearth.bytes.
-func (s *State) pushBytes(L *lua.Thread, b string) int {
-	L.Push(L.NewUserData(bytesValue(b), s.mt.bytes, len(b)))
+func (ts *Types) PushBytes(L *lua.Thread, b string) int {
+	L.Push(L.NewUserData(Bytes(b), ts.Bytes, len(b)))
 	return 1
 }
 
 // pushBuilt pushes bytes that a builder made.
-func (s *State) pushBuilt(L *lua.Thread, t *lua.Builder) int {
+func (ts *Types) pushBuilt(L *lua.Thread, t *lua.Builder) int {
 	t.Push()
 	b, _ := L.Get(-1).AsString()
 	L.Pop(1)
-	return s.pushBytes(L, b)
+	return ts.PushBytes(L, b)
 }
 
 // floatMethods lets a forced float calculate: results are ordinary numbers.
-func (s *State) floatMethods() {
+func (ts *Types) floatMethods() {
 	get := func(L *lua.Thread, i int) float64 {
-		if f, ok := valueOf(L.Get(i)).(floatValue); ok {
+		if f, ok := Of(L.Get(i)).(Float); ok {
 			return float64(f)
 		}
 		return float64(L.CheckNumber(i))
@@ -268,7 +286,7 @@ func (s *State) floatMethods() {
 			return 1
 		}
 	}
-	s.methods(s.mt.float, map[string]lua.Native{
+	ts.methods(ts.Float, map[string]lua.Native{
 		"__add": op(func(a, b float64) float64 { return a + b }),
 		"__sub": op(func(a, b float64) float64 { return a - b }),
 		"__mul": op(func(a, b float64) float64 { return a * b }),
@@ -297,29 +315,29 @@ func (s *State) floatMethods() {
 }
 
 // complexMethods gives complex numbers their operators.
-func (s *State) complexMethods() {
+func (ts *Types) complexMethods() {
 	get := func(L *lua.Thread, i int) complex128 {
-		switch v := valueOf(L.Get(i)).(type) {
+		switch v := Of(L.Get(i)).(type) {
 		case complex128:
 			return v
-		case floatValue:
+		case Float:
 			return complex(float64(v), 0)
 		}
 		return complex(float64(L.CheckNumber(i)), 0)
 	}
 	op := func(f func(a, b complex128) complex128) lua.Native {
 		return func(L *lua.Thread) int {
-			L.Push(L.NewUserData(f(get(L, 1), get(L, 2)), s.mt.complex, 16))
+			L.Push(L.NewUserData(f(get(L, 1), get(L, 2)), ts.Complex, 16))
 			return 1
 		}
 	}
-	s.methods(s.mt.complex, map[string]lua.Native{
+	ts.methods(ts.Complex, map[string]lua.Native{
 		"__add": op(func(a, b complex128) complex128 { return a + b }),
 		"__sub": op(func(a, b complex128) complex128 { return a - b }),
 		"__mul": op(func(a, b complex128) complex128 { return a * b }),
 		"__div": op(func(a, b complex128) complex128 { return a / b }),
 		"__unm": func(L *lua.Thread) int {
-			L.Push(L.NewUserData(-get(L, 1), s.mt.complex, 16))
+			L.Push(L.NewUserData(-get(L, 1), ts.Complex, 16))
 			return 1
 		},
 		"__eq": func(L *lua.Thread) int {
