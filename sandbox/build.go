@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"github.com/hearthhost/hearth/sandbox/values"
 	"math"
 	"math/big"
 	"strings"
@@ -230,7 +231,7 @@ func (b *builder) Bool(v bool) error { return b.put(lua.Bool(v)) }
 
 // Int is a number as long as a Lua number can say it exactly.
 func (b *builder) Int(v int64) error {
-	if v < -MaxExact || v > MaxExact {
+	if v < -values.MaxExact || v > values.MaxExact {
 		return b.put(b.userdata(big.NewInt(v), b.s.types.Integer, 8))
 	}
 	return b.put(lua.Number(float64(v)))
@@ -238,13 +239,13 @@ func (b *builder) Int(v int64) error {
 
 // BigInt is an integer of hearth.int.
 func (b *builder) BigInt(decimal []byte) error {
-	n := min(len(decimal), MaxDigits+1)
-	if err := b.s.spendArguments(n*n>>11 + IntegerSteps); err != nil {
+	n := min(len(decimal), values.MaxDigits+1)
+	if err := b.s.spendArguments(n*n>>11 + values.IntegerSteps); err != nil {
 		return err
 	}
-	v, ok := ParseInteger(string(decimal))
+	v, ok := values.ParseInteger(string(decimal))
 	if !ok {
-		return object.Errorf(object.CodeTooLarge, "not an integer of at most %d digits", MaxDigits)
+		return object.Errorf(object.CodeTooLarge, "not an integer of at most %d digits", values.MaxDigits)
 	}
 	return b.put(b.userdata(v, b.s.types.Integer, v.BitLen()/8))
 }
@@ -301,16 +302,18 @@ func (b *builder) text(v []byte) string {
 
 // Bytes is a value of hearth.bytes.
 func (b *builder) Bytes(v []byte) error {
-	return b.put(b.userdata(Bytes(b.text(v)), b.s.types.Bytes, len(v)))
+	return b.put(b.userdata(values.Bytes(b.text(v)), b.s.types.Bytes, len(v)))
 }
 
 // DateTime is a value of hearth.datetime.
 func (b *builder) DateTime(v float64) error {
-	return b.put(b.userdata(DateTime(v), b.s.types.DateTime, 8))
+	return b.put(b.userdata(values.DateTime(v), b.s.types.DateTime, 8))
 }
 
 // Date is a value of hearth.date.
-func (b *builder) Date(day int64) error { return b.put(b.userdata(Date(day), b.s.types.Date, 8)) }
+func (b *builder) Date(day int64) error {
+	return b.put(b.userdata(values.Date(day), b.s.types.Date, 8))
+}
 
 // Begin opens a container.
 func (b *builder) Begin(k object.Kind, n int) error {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"github.com/hearthhost/hearth/sandbox/values"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
 
@@ -172,7 +173,7 @@ func (s *State) finish(r *Request, n int) (Outcome, error) {
 	if r.Kind == object.Set {
 		return Outcome{}, r.Result.Null()
 	}
-	if v, ok := Of(s.l.Get(1)).(*StreamValue); ok && s.l.Top() == 1 && !v.Sent {
+	if v, ok := values.Of(s.l.Get(1)).(*values.Stream); ok && s.l.Top() == 1 && !v.Sent {
 		v.Sent = true
 		return Outcome{Stream: &Stream{s: s, fn: v.Next}}, nil
 	}

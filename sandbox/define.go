@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/values"
 	"slices"
 	"sort"
 	"strings"
@@ -46,7 +47,7 @@ func (s *State) newObject(L *lua.Thread) int {
 			L.Charge((len(key) + len(text)) >> 2) // secrets are searched for
 			switch {
 			case key == "doc" && isText:
-				d.doc = strings.Clone(Clip(strings.TrimSpace(strings.ToValidUTF8(s.p.services.Secrets.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
+				d.doc = strings.Clone(values.Clip(strings.TrimSpace(strings.ToValidUTF8(s.p.services.Secrets.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
 			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
 				d.mode = object.InstanceMode(text)
 			case key == "instance":

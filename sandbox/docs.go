@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"github.com/hearthhost/hearth/sandbox/values"
 	"strings"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -69,7 +70,7 @@ func cleanDoc(lines []string) string {
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " \t\r")
 	}
-	return Clip(strings.ToValidUTF8(strings.Trim(strings.Join(lines, "\n"), "\n \t"), "\uFFFD"), maxDocBytes)
+	return values.Clip(strings.ToValidUTF8(strings.Trim(strings.Join(lines, "\n"), "\n \t"), "\uFFFD"), maxDocBytes)
 }
 
 // source returns the lines of a file of the program.

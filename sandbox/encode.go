@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"github.com/hearthhost/hearth/sandbox/values"
 	"math/big"
 	"strconv"
 	"strings"
@@ -87,7 +88,7 @@ func (e *encoder) wrong(what string) error {
 				b.WriteByte('.')
 				b.WriteString(name)
 			} else {
-				b.WriteString("[" + strconv.Quote(Clip(name, 40)) + "]")
+				b.WriteString("[" + strconv.Quote(values.Clip(name, 40)) + "]")
 			}
 		case lua.NumberKind:
 			b.WriteString("[" + lua.Describe(k) + "]")
@@ -115,7 +116,7 @@ const maxErrorName = 300
 // shown returns the beginning of a text, of about n bytes, for a log or an error: without secrets. Scripts choose how
 // long the text is, and no part of a secret may be left where it is cut.
 func (p *Program) shown(text string, n int) string {
-	return Clip(p.services.Secrets.Redact(text, n+1), n)
+	return values.Clip(p.services.Secrets.Redact(text, n+1), n)
 }
 
 // value writes one value.
@@ -132,7 +133,7 @@ func (e *encoder) value(v lua.Value) error {
 		return e.text(text)
 	case lua.NumberKind:
 		f, _ := v.AsNumber()
-		if Integral(f) {
+		if values.Integral(f) {
 			return e.to.Int(int64(f))
 		}
 		return e.to.Float(f)
@@ -239,9 +240,9 @@ func (e *encoder) spend(n int) error {
 
 func (e *encoder) userdata(ud *lua.UserData) error {
 	switch v := ud.Value.(type) {
-	case Null:
+	case values.Null:
 		return e.to.Null()
-	case Bytes:
+	case values.Bytes:
 		s := e.shown(string(v))
 		if err := e.spend(len(s)); err != nil {
 			return err
@@ -251,7 +252,7 @@ func (e *encoder) userdata(ud *lua.UserData) error {
 		if v.IsInt64() {
 			return e.to.Int(v.Int64())
 		}
-		if err := e.owe(IntegerTextSteps(v)); err != nil {
+		if err := e.owe(values.IntegerTextSteps(v)); err != nil {
 			return err
 		}
 		digits := v.Append(nil, 10)
@@ -259,17 +260,17 @@ func (e *encoder) userdata(ud *lua.UserData) error {
 			return err
 		}
 		return e.to.BigInt(digits)
-	case Float:
+	case values.Float:
 		return e.to.Float(float64(v))
 	case complex128:
 		return e.to.Complex(v)
-	case DateTime:
+	case values.DateTime:
 		return e.to.DateTime(float64(v))
-	case Date:
+	case values.Date:
 		return e.to.Date(int64(v))
-	case *StreamValue:
+	case *values.Stream:
 		return e.wrong("is an item stream, which can only be a method's whole result")
-	case *Proxy:
+	case *values.Proxy:
 		return e.wrong("is a proxy of hearth.proxy, which works in this object only")
 	}
 	return e.wrong("is a userdata")

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/values"
 	"slices"
 	"strings"
 
@@ -16,7 +17,7 @@ func (s *State) qualify(class string, args []lua.Value, message string) (string,
 	qualified, ok := s.className(class)
 	if !ok {
 		qualified, _ = s.className("RuntimeError")
-		return qualified, []lua.Value{lua.String(s.cleanText(JoinMessage(class, message)))}
+		return qualified, []lua.Value{lua.String(s.cleanText(values.JoinMessage(class, message)))}
 	}
 	bare := qualified[strings.LastIndexByte(qualified, '.')+1:]
 	if want := fixedArgs[bare]; want > 0 && len(args) != want {
@@ -112,9 +113,9 @@ const maxRaised = 4 << 10
 func (s *State) describeRaised(class string, args []lua.Value) string {
 	text := class[strings.LastIndexByte(class, '.')+1:]
 	if len(args) > 0 {
-		text = JoinMessage(text, s.types.PlainText(args[0]))
+		text = values.JoinMessage(text, s.types.PlainText(args[0]))
 	}
-	text = Clip(s.cleanText(text), maxRaised)
+	text = values.Clip(s.cleanText(text), maxRaised)
 	if s.at != "" && !strings.Contains(text, ".lua:") {
 		text += " (" + s.at + ")"
 	}
@@ -163,7 +164,7 @@ const maxMessage = 64 << 10
 // cleanText makes a message that every serializer takes, and that holds no secret.
 func (s *State) cleanText(t string) string {
 	t = s.p.services.Secrets.Redact(t, maxMessage+1)
-	return Clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
+	return values.Clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
 }
 
 // notice records the place where a value is raised that the script does not catch, and the traceback if the

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"github.com/hearthhost/hearth/sandbox/values"
 	"math/big"
 	"strings"
 
@@ -54,14 +55,14 @@ func (s *State) freshGlobals() {
 
 // toNumber is tonumber, which also takes hearth's own numbers.
 func (s *State) toNumber(L *lua.Thread) int {
-	switch n := Of(L.Get(1)).(type) {
+	switch n := values.Of(L.Get(1)).(type) {
 	case nil:
 		return stdlib.ToNumber(L)
 	default:
 		if i, ok := n.(*big.Int); ok {
-			L.Charge(IntegerFloatSteps(i))
+			L.Charge(values.IntegerFloatSteps(i))
 		}
-		if f, ok := AsFloat(n); ok {
+		if f, ok := values.AsFloat(n); ok {
 			L.Push(lua.Number(f))
 		} else {
 			L.Push(lua.Nil)
@@ -97,6 +98,6 @@ func (s *State) logger(level string) lua.Native {
 func (s *State) log(L *lua.Thread, level, line string) {
 	L.Charge(100 + len(line)>>2)
 	// Redacted as a whole, too, for a secret that came in pieces.
-	line = Clip(strings.ToValidUTF8(s.p.services.Secrets.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
+	line = values.Clip(strings.ToValidUTF8(s.p.services.Secrets.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
 	s.p.services.Log.Line(s.p.id, level, line)
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"github.com/hearthhost/hearth/sandbox/values"
 	"math/big"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -139,9 +140,9 @@ func (n *noter) visit(v lua.Value) {
 	case lua.UserDataKind:
 		ud := v.AsUserData()
 		switch ud.Value.(type) {
-		case *StreamValue:
+		case *values.Stream:
 			n.p.complete = false // it can be a result once
-		case Null, Bytes, *big.Int, Float, complex128, DateTime, Date, *Proxy:
+		case values.Null, values.Bytes, *big.Int, values.Float, complex128, values.DateTime, values.Date, *values.Proxy:
 		default:
 			if ud.Meta == nil {
 				n.p.complete = false // it may have a state of its own

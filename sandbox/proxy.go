@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/values"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
 
@@ -22,7 +23,7 @@ func (s *State) newProxy(L *lua.Thread) int {
 	if err != nil {
 		L.ArgError(1, "%s", err)
 	}
-	L.Push(L.NewUserData(&Proxy{To: id}, s.types.Proxy, len(id)))
+	L.Push(L.NewUserData(&values.Proxy{To: id}, s.types.Proxy, len(id)))
 	return 1
 }
 
@@ -37,7 +38,7 @@ func (s *State) proxyMethods() {
 		s.proxyCall(L, p, object.Set, name, []lua.Value{lua.String(name), L.Get(3)}, nil)
 		return 0
 	})
-	SetNative(s.types.Proxy, "__index", func(L *lua.Thread) int {
+	values.SetNative(s.types.Proxy, "__index", func(L *lua.Thread) int {
 		name := L.CheckString(2)
 		fn := s.proxies[name]
 		switch name {
@@ -65,20 +66,20 @@ func (s *State) proxyMethods() {
 		L.Push(fn.Value())
 		return 1
 	})
-	SetNative(s.types.Proxy, "__newindex", func(L *lua.Thread) int {
+	values.SetNative(s.types.Proxy, "__newindex", func(L *lua.Thread) int {
 		name := s.p.shown(L.CheckString(2), 40)
 		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
 		return 0
 	})
-	SetNative(s.types.Proxy, "__tostring", func(L *lua.Thread) int {
+	values.SetNative(s.types.Proxy, "__tostring", func(L *lua.Thread) int {
 		return L.PushString("proxy of " + string(checkProxy(L, "tostring").To))
 	})
 }
 
 // checkProxy returns the first argument, which is a proxy if the method was called with
 // a colon.
-func checkProxy(L *lua.Thread, name string) *Proxy {
-	p, ok := Of(L.Get(1)).(*Proxy)
+func checkProxy(L *lua.Thread, name string) *values.Proxy {
+	p, ok := values.Of(L.Get(1)).(*values.Proxy)
 	if !ok {
 		L.RaiseError("call a method of another object with a colon: proxy:%s(…)", name)
 	}
@@ -86,7 +87,7 @@ func checkProxy(L *lua.Thread, name string) *Proxy {
 }
 
 // checkAttribute returns the arguments of an access to an attribute.
-func checkAttribute(L *lua.Thread, access string) (*Proxy, string) {
+func checkAttribute(L *lua.Thread, access string) (*values.Proxy, string) {
 	p := checkProxy(L, access)
 	name := L.CheckString(2)
 	if !object.Method(name).Callable() {
@@ -110,7 +111,7 @@ func (s *State) proxyArguments(L *lua.Thread, i int) (args []lua.Value, kwargs *
 }
 
 // proxyCall runs a call on another object and pushes its result.
-func (s *State) proxyCall(L *lua.Thread, p *Proxy, kind object.CallKind, name string, args []lua.Value, kwargs *lua.Table) int {
+func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, name string, args []lua.Value, kwargs *lua.Table) int {
 	if !s.calling {
 		L.RaiseError("other objects can be called while a call is running, not while the script is loaded")
 	}
@@ -226,11 +227,11 @@ func (s *State) fromGo(v any) lua.Value {
 	case int:
 		return lua.Int(v)
 	case int64:
-		if v >= -MaxExact && v <= MaxExact {
+		if v >= -values.MaxExact && v <= values.MaxExact {
 			return lua.Number(float64(v))
 		}
 	case float64:
 		return lua.Number(v)
 	}
-	return lua.String(Clip(fmt.Sprint(v), 1000))
+	return lua.String(values.Clip(fmt.Sprint(v), 1000))
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/values"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
@@ -58,7 +59,7 @@ func (s *State) findModule(L *lua.Thread, name string) lua.Value {
 		L.Charge(10)
 		loader := loaders.Get(lua.Int(i))
 		if loader.IsNil() {
-			L.RaiseError("module '%s' not found:%s", s.shownModule(name), Clip(string(looked.B), maxLogBytes))
+			L.RaiseError("module '%s' not found:%s", s.shownModule(name), values.Clip(string(looked.B), maxLogBytes))
 		}
 		v := L.Call(loader, lua.String(name))
 		if v.AsFunction() != nil {

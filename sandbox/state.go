@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/values"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
@@ -22,7 +23,7 @@ type State struct {
 	build builder
 	enc   encoder
 
-	types   *Types
+	types   *values.Types
 	loggers map[string]lua.Value     // the functions of hearth.log
 	proxies map[string]*lua.Function // the methods of proxies, by name
 
@@ -76,7 +77,7 @@ func (p *Program) emptyState() *State {
 	s.meter = budget.New(budget.Config{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.onLongCall})
 	s.build = builder{s: s, names: map[string]lua.Value{}}
 	s.enc.s = s
-	s.types = NewTypes(s.l)
+	s.types = values.New(s.l)
 	s.loading = lua.NewUserData(loadingValue{}, nil)
 	s.proxyMethods()
 	s.openLibraries()
@@ -242,7 +243,7 @@ func (s *State) endInstance(ctx context.Context) {
 		if limit != nil {
 			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
-			s.p.services.Log.Line(s.p.id, "error", "close: "+Clip(s.cleanText(s.types.PlainText(raised.Value)), maxLogBytes))
+			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(s.cleanText(s.types.PlainText(raised.Value)), maxLogBytes))
 		}
 	}
 	s.self = nil

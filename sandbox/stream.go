@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"github.com/hearthhost/hearth/sandbox/values"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
@@ -15,7 +16,7 @@ type Stream struct {
 // newStream is hearth.stream(f).
 func (s *State) newStream(L *lua.Thread) int {
 	fn := L.CheckFunction(1)
-	v := L.NewUserData(&StreamValue{Next: fn}, s.types.Stream, 0)
+	v := L.NewUserData(&values.Stream{Next: fn}, s.types.Stream, 0)
 	v.AsUserData().Ref = fn.Value()
 	L.Push(v)
 	return 1

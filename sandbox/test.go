@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"github.com/hearthhost/hearth/sandbox/values"
 	"slices"
 	"strings"
 
@@ -73,7 +74,7 @@ func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error)
 	for k, v := range t.All() {
 		name, isText := k.AsString()
 		if !isText || v.AsFunction() == nil {
-			return nil, p.unloadable("%s: it returns a table of tests, which are functions by their names; %s is none", p.file, Clip(lua.Describe(k), 40))
+			return nil, p.unloadable("%s: it returns a table of tests, which are functions by their names; %s is none", p.file, values.Clip(lua.Describe(k), 40))
 		}
 		names = append(names, name)
 	}
@@ -112,7 +113,7 @@ func (p *Program) test(ctx context.Context, subject *Program, name string) strin
 func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *object.Error) {
 	L := s.l
 	s.freshGlobals()
-	SetNative(s.env, "new", func(L *lua.Thread) int { return s.newSubject(L, subject) })
+	values.SetNative(s.env, "new", func(L *lua.Thread) int { return s.newSubject(L, subject) })
 	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.MaxDuration)
 	s.vm.Clear()
 	L.Push(lua.NewFunction(s.p.main, s.env).Value())
@@ -158,7 +159,7 @@ func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 	L := s.l
 	h := newTable(L)
-	mt := Protected(L, "handle")
+	mt := values.Protected(L, "handle")
 	method := func(fn *lua.Function) *lua.Function {
 		return lua.NewNative(func(L *lua.Thread) int {
 			n := L.Top()
@@ -174,7 +175,7 @@ func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 			return L.Top() - n
 		})
 	}
-	SetNative(mt, "__index", func(L *lua.Thread) int {
+	values.SetNative(mt, "__index", func(L *lua.Thread) int {
 		name := strings.ToValidUTF8(L.CheckString(2), "\uFFFD")
 		m := d.members[object.Method(name)]
 		switch {
@@ -187,15 +188,15 @@ func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 		case name == "close" && d.close != nil:
 			L.Push(method(d.close).Value())
 		default:
-			L.RaiseError("%s is not exposed", Clip(name, 40))
+			L.RaiseError("%s is not exposed", values.Clip(name, 40))
 		}
 		return 1
 	})
-	SetNative(mt, "__newindex", func(L *lua.Thread) int {
+	values.SetNative(mt, "__newindex", func(L *lua.Thread) int {
 		name := strings.ToValidUTF8(L.CheckString(2), "\uFFFD")
 		m := d.members[object.Method(name)]
 		if m == nil || m.set == nil {
-			L.RaiseError("%s cannot be set", Clip(name, 40))
+			L.RaiseError("%s cannot be set", values.Clip(name, 40))
 		}
 		L.Call(m.set.Value(), self.Value(), L.Get(3))
 		return 0

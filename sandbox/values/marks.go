@@ -1,4 +1,4 @@
-package sandbox
+package values
 
 import "github.com/hearthhost/hearth/sandbox/lua"
 
@@ -42,7 +42,7 @@ func (ts *Types) Functions() map[string]lua.Native {
 	}
 }
 
-// marker makes a function that returns a table with a mark: the elements of the one that it is given, which
+// Marker makes a function that returns a table with a mark: the elements of the one that it is given, which
 // stays as it is.
 func (ts *Types) Marker(mark *lua.Table) lua.Native {
 	return func(L *lua.Thread) int {
@@ -61,7 +61,7 @@ func (ts *Types) Marker(mark *lua.Table) lua.Native {
 	}
 }
 
-// markerOfAny is like marker for a table that is a sequence, or has neither mark nor metatable. It takes any
+// SequenceMarker is like Marker for a table that is a sequence, or has neither mark nor metatable. It takes any
 // other arguments as the elements.
 func (ts *Types) SequenceMarker(mark *lua.Table) lua.Native {
 	marked := ts.Marker(mark)

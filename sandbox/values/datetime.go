@@ -1,4 +1,4 @@
-package sandbox
+package values
 
 import (
 	"math"
@@ -90,7 +90,7 @@ func (ts *Types) dateMethods() {
 	})
 }
 
-// newDateTime is hearth.datetime(seconds) or hearth.datetime("2026-01-31T12:00:00").
+// NewDateTime is hearth.datetime(seconds) or hearth.datetime("2026-01-31T12:00:00").
 func (ts *Types) NewDateTime(L *lua.Thread) int {
 	var v float64
 	arg := L.CheckAny(1)
@@ -115,7 +115,7 @@ func (ts *Types) NewDateTime(L *lua.Thread) int {
 	return 1
 }
 
-// newDate is hearth.date(day) or hearth.date("2026-01-31").
+// NewDate is hearth.date(day) or hearth.date("2026-01-31").
 func (ts *Types) NewDate(L *lua.Thread) int {
 	var v int64
 	arg := L.CheckAny(1)

@@ -1,4 +1,4 @@
-package sandbox
+package values
 
 import (
 	"math/big"
@@ -6,7 +6,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// newException is hearth.exception(class, …): a table with class, message and args,
+// NewException is hearth.exception(class, …): a table with class, message and args,
 // meant for error().
 func (ts *Types) NewException(L *lua.Thread) int {
 	class := L.CheckString(1)
@@ -28,7 +28,7 @@ func (ts *Types) NewException(L *lua.Thread) int {
 	return 1
 }
 
-// exceptionTable makes the value that stands for an exception in Lua.
+// ExceptionTable makes the value that stands for an exception in Lua.
 func (ts *Types) ExceptionTable(class string, args *lua.Table) *lua.Table {
 	t := ts.l.NewTable(0, 3)
 	t.SetString("class", lua.String(class))
@@ -43,7 +43,7 @@ func (ts *Types) ExceptionTable(class string, args *lua.Table) *lua.Table {
 	return t
 }
 
-// exceptionParts reads an exception's table, whatever the script has made of it.
+// ExceptionParts reads an exception's table, whatever the script has made of it.
 func (ts *Types) ExceptionParts(t *lua.Table) (class string, args []lua.Value, message string) {
 	class = "RuntimeError"
 	if c, ok := t.GetString("class").AsString(); ok && c != "" {
@@ -69,7 +69,7 @@ func JoinMessage(class, message string) string {
 	return class + ": " + message
 }
 
-// plainText shows a value without running any code of the script.
+// PlainText shows a value without running any code of the script.
 func (ts *Types) PlainText(v lua.Value) string {
 	switch v.Kind() { //nolint:exhaustive // the others need nothing
 	case lua.StringKind, lua.NumberKind, lua.BoolKind, lua.NilKind:

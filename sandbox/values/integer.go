@@ -1,4 +1,4 @@
-package sandbox
+package values
 
 import (
 	"math"
@@ -54,7 +54,7 @@ func CheckInteger(L *lua.Thread, i int) *big.Int {
 	return nil
 }
 
-// pushInteger pushes a result, or raises an error if it is too large.
+// PushInteger pushes a result, or raises an error if it is too large.
 func (ts *Types) PushInteger(L *lua.Thread, v *big.Int) int {
 	if v.BitLen() > maxBits {
 		L.RaiseError("integer too large (at most %d digits)", MaxDigits)

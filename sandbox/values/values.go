@@ -1,4 +1,4 @@
-package sandbox
+package values
 
 import (
 	"encoding/base64"
@@ -25,7 +25,7 @@ type (
 	// Proxy refers to another object.
 	Proxy struct{ To object.ID }
 	// Stream is an item stream that a script has made.
-	StreamValue struct {
+	Stream struct {
 		Next *lua.Function // returns one item per call, and nil at the end
 		Sent bool          // it was the result of a call, which is possible once
 	}
@@ -54,8 +54,8 @@ func Protected(L *lua.Thread, name string) *lua.Table {
 	return mt
 }
 
-// NewTypes makes the metatables for the VM of L, its main thread. The methods of proxies are the caller's to add.
-func NewTypes(L *lua.Thread) *Types {
+// New makes the metatables for the VM of L, its main thread. The methods of proxies are the caller's to add.
+func New(L *lua.Thread) *Types {
 	ts := &Types{l: L}
 	for name, to := range map[string]**lua.Table{
 		"list":      &ts.List,
@@ -133,7 +133,7 @@ func Integral(f float64) bool {
 	return f == math.Trunc(f) && math.Abs(f) <= MaxExact && (f != 0 || !math.Signbit(f))
 }
 
-// typeName says what a value is, in the words of hearth's own values.
+// TypeName says what a value is, in the words of hearth's own values.
 func (ts *Types) TypeName(v lua.Value) string {
 	if t := v.AsTable(); t != nil {
 		if mark := ts.Mark(t); mark != "" {
@@ -155,7 +155,7 @@ func (ts *Types) TypeName(v lua.Value) string {
 		return "datetime"
 	case Date:
 		return "date"
-	case *StreamValue:
+	case *Stream:
 		return "stream"
 	case *Proxy:
 		return "proxy"
@@ -163,7 +163,7 @@ func (ts *Types) TypeName(v lua.Value) string {
 	return v.Kind().String()
 }
 
-// mark returns the name of a table's mark, "" for a table without.
+// Mark returns the name of a table's mark, "" for a table without.
 func (ts *Types) Mark(t *lua.Table) string {
 	switch t.Meta {
 	case nil:
@@ -184,7 +184,7 @@ func (ts *Types) Mark(t *lua.Table) string {
 	return ""
 }
 
-// sequence reports whether a table is marked as a list, a tuple or a set.
+// IsSequence reports whether a table is marked as a list, a tuple or a set.
 func (ts *Types) IsSequence(t *lua.Table) bool {
 	return t.Meta == ts.List || t.Meta == ts.Tuple || t.Meta == ts.Set
 }
@@ -252,7 +252,7 @@ func (ts *Types) bytesMethods() {
 	})
 }
 
-// pushBytes pushes a value of hearth.bytes.
+// PushBytes pushes a value of hearth.bytes.
 func (ts *Types) PushBytes(L *lua.Thread, b string) int {
 	L.Push(L.NewUserData(Bytes(b), ts.Bytes, len(b)))
 	return 1
