@@ -21,7 +21,7 @@ import (
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -160,7 +160,7 @@ func (c *checkup) files(p *policy.Policy, f *files) {
 		}
 		seen[pin.ID] = true
 		path := pluginPath(p, pin)
-		if err := plugins.Check(path, pin.SHA256); err != nil {
+		if err := binary.Check(path, pin.SHA256); err != nil {
 			c.refuse(Refusal{ID: pin.ID, Path: path, Err: err.Error()})
 		}
 		if pin.Unpinned {

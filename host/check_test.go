@@ -13,7 +13,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
-	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport/ca"
 )
@@ -65,7 +65,7 @@ func putFiles(t *testing.T, dir string) string {
 	}
 	tool := filepath.Join(dir, "plugins", "acme", "tool")
 	putFile(t, tool, "#!/bin/sh\n", 0o755)
-	sum, err := plugins.Sum(tool)
+	sum, err := binary.Sum(tool)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/launch"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		os.Exit(worker.Main())
 	}
 	if len(os.Args) > 1 && os.Args[1] == "shim" {
-		os.Exit(plugins.Shim())
+		os.Exit(launch.Shim())
 	}
 	os.Exit(m.Run())
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
@@ -77,7 +78,7 @@ func (r *reader) findUnpinned(c *files, p *policy.Policy, pinned map[string]bool
 			u, known := before[path]
 			if !known || !same(u.file, info) {
 				u = unpinned{info, errors.New("no plugin block pins it")}
-				if sum, err := plugins.Sum(path); err == nil {
+				if sum, err := binary.Sum(path); err == nil {
 					u.why = fmt.Errorf("no plugin block pins it: add plugin %q with sha256 = %q to tenant %q", f.Name(), sum, t.Name())
 				}
 			}
@@ -149,7 +150,7 @@ func (s *servedPlugin) is(p *policy.Policy, pin *policy.Plugin) bool {
 	if pin.SHA256 == "" {
 		return s.file != nil && same(s.file, info)
 	}
-	sum, err := plugins.Sum(s.path)
+	sum, err := binary.Sum(s.path)
 	if err == nil && sum == pin.SHA256 {
 		s.file = info
 		return true

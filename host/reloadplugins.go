@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -70,7 +70,7 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 	}
 	now := l.h.newPlugin(l.next.policy, pin)
 	if l.h.snap.Load().starting {
-		if err := plugins.Check(now.path, pin.SHA256); err != nil {
+		if err := binary.Check(now.path, pin.SHA256); err != nil {
 			l.refusePlugin(key, now, "nothing", err)
 			return
 		}
@@ -79,7 +79,7 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 	}
 	var err error
 	run := func(ctx context.Context) {
-		if err = plugins.Check(now.path, pin.SHA256); err == nil {
+		if err = binary.Check(now.path, pin.SHA256); err == nil {
 			_, err = now.backend.Describe(ctx, pin.Objects[0])
 		}
 	}

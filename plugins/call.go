@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/launch"
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
@@ -138,7 +139,7 @@ func outcome(ctx context.Context, err error) error {
 
 // ofPlugin is an error that a plugin answers with. It cannot speak for the host.
 func ofPlugin(f *rpc.Failure) error {
-	e := &object.Error{Code: object.Code(min(f.GetCode(), 255)), Msg: clip(f.GetMessage()), Class: clip(f.GetClass())}
+	e := &object.Error{Code: object.Code(min(f.GetCode(), 255)), Msg: launch.Clip(f.GetMessage()), Class: launch.Clip(f.GetClass())}
 	switch e.Code {
 	case object.CodeInvalid, object.CodeTooLarge, object.CodeNotFound, object.CodeExhausted, object.CodeDeadline, object.CodeCanceled, object.CodeUnavailable:
 	default:

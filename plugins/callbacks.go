@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/launch"
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
@@ -14,7 +15,7 @@ import (
 type callbacks struct {
 	rpc.UnimplementedHostServer
 	pr  *process
-	out *output
+	out *launch.Output
 }
 
 // serializers are the codec's numbers and names.
@@ -37,7 +38,7 @@ func (c *callbacks) Log(_ context.Context, r *rpc.LogRequest) (*rpc.Nothing, err
 	if level.UnmarshalText([]byte(r.GetLevel())) != nil {
 		level = slog.LevelInfo
 	}
-	c.out.line(level, id, r.GetText(), "log")
+	c.out.Line(level, id, r.GetText(), "log")
 	return &rpc.Nothing{}, nil
 }
 

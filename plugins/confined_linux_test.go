@@ -20,6 +20,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
@@ -403,31 +404,31 @@ func TestRuntime(t *testing.T) {
 		name    string
 		content string
 		runtime []string
-		cause   plugins.Cause
+		cause   binary.Cause
 		text    string
 	}{
-		{"script", "#!/bin/sh\necho hello from $0\n", shown, plugins.CauseCrash, "hello from /plugin"},
-		{"argument", "#!/bin/sh -e\necho hello; false; echo not this\n", shown, plugins.CauseCrash, "hello"},
-		{"env", "#!/usr/bin/env sh\necho hello from env\n", shown, plugins.CauseCrash, "hello from env"},
-		{"env-nothing", "#!/usr/bin/env no-such-thing\n", shown, plugins.CauseInterpreter, "no-such-thing"},
-		{"env-options", "#!/usr/bin/env -S sh -e\n", shown, plugins.CauseInterpreter, "more for env than one name"},
-		{"other", "#!/opt/nowhere/python\n", shown, plugins.CauseInterpreter, "add runtime = "},
-		{"missing", "#!/usr/nowhere/python\n", shown, plugins.CauseInterpreter, "no such file"},
-		{"nothing-else", "#!/bin/sh\n/usr/bin/id\n", shown, plugins.CauseCrash, "Cannot fork"},
-		{"exec", "#!/bin/sh\nexec /usr/bin/id\n", shown, plugins.CauseCrash, "not permitted"},
-		{"no-writing", "#!/bin/sh\necho x > /usr/x || echo no writing\n", shown, plugins.CauseCrash, "no writing"},
-		{"no-etc", "#!/bin/sh\nread x < /etc/passwd || echo no etc\n", shown, plugins.CauseCrash, "no etc"},
-		{"dynamic", string(program), shown, plugins.CauseCrash, "ermission denied"},
-		{"dynamic-alone", string(program), nil, plugins.CauseInterpreter, "linked dynamically"},
-		{"nowhere", "#!/bin/sh\n", append([]string{"/nowhere"}, shown...), plugins.CauseWalls, "showing /nowhere: no such file"},
-		{"everything", "#!/bin/sh\n", []string{"/bin", "/"}, plugins.CauseShim, "/ is everything"},
+		{"script", "#!/bin/sh\necho hello from $0\n", shown, binary.CauseCrash, "hello from /plugin"},
+		{"argument", "#!/bin/sh -e\necho hello; false; echo not this\n", shown, binary.CauseCrash, "hello"},
+		{"env", "#!/usr/bin/env sh\necho hello from env\n", shown, binary.CauseCrash, "hello from env"},
+		{"env-nothing", "#!/usr/bin/env no-such-thing\n", shown, binary.CauseInterpreter, "no-such-thing"},
+		{"env-options", "#!/usr/bin/env -S sh -e\n", shown, binary.CauseInterpreter, "more for env than one name"},
+		{"other", "#!/opt/nowhere/python\n", shown, binary.CauseInterpreter, "add runtime = "},
+		{"missing", "#!/usr/nowhere/python\n", shown, binary.CauseInterpreter, "no such file"},
+		{"nothing-else", "#!/bin/sh\n/usr/bin/id\n", shown, binary.CauseCrash, "Cannot fork"},
+		{"exec", "#!/bin/sh\nexec /usr/bin/id\n", shown, binary.CauseCrash, "not permitted"},
+		{"no-writing", "#!/bin/sh\necho x > /usr/x || echo no writing\n", shown, binary.CauseCrash, "no writing"},
+		{"no-etc", "#!/bin/sh\nread x < /etc/passwd || echo no etc\n", shown, binary.CauseCrash, "no etc"},
+		{"dynamic", string(program), shown, binary.CauseCrash, "ermission denied"},
+		{"dynamic-alone", string(program), nil, binary.CauseInterpreter, "linked dynamically"},
+		{"nowhere", "#!/bin/sh\n", append([]string{"/nowhere"}, shown...), binary.CauseWalls, "showing /nowhere: no such file"},
+		{"everything", "#!/bin/sh\n", []string{"/bin", "/"}, binary.CauseShim, "/ is everything"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg, _ := prepare(t, tc.name, filepath.Join(built, "misbehave"))
 			with(&cfg, tc.content)
 			cfg.Confine.Runtime = tc.runtime
 			_, err := invoke(t, runs(t, cfg), cfg.ID, "echo", int64(1))
-			var cause *plugins.StartError
+			var cause *binary.StartError
 			if !errors.As(err, &cause) || cause.Cause != tc.cause || !strings.Contains(cause.Text, tc.text) {
 				t.Fatalf("error = %v, want the cause %q with %q", err, tc.cause, tc.text)
 			}
@@ -440,7 +441,7 @@ func TestRuntime(t *testing.T) {
 func TestHalfARoot(t *testing.T) {
 	p, id := confined(t, "half", confine.Program{Spec: confine.Spec{AllowMissing: confine.Names()}, Files: []string{"/nowhere"}})
 	_, err := invoke(t, p, id, "echo", int64(1))
-	var cause *plugins.StartError
+	var cause *binary.StartError
 	if !errors.As(err, &cause) || !strings.Contains(cause.Text, "/nowhere: no such file") {
 		t.Errorf("error = %v", err)
 	}
@@ -489,8 +490,8 @@ func TestUIDWithoutRoot(t *testing.T) {
 	for _, weaken := range [][]string{nil, {confine.UID}} {
 		p, id := confined(t, "asks", confine.Program{Spec: confine.Spec{UID: 54321, GID: 54321, AllowMissing: weaken}})
 		_, err := invoke(t, p, id, "echo", int64(1))
-		var cause *plugins.StartError
-		if refused := errors.As(err, &cause) && cause.Cause == plugins.CauseWalls && strings.Contains(cause.Text, "run the host as root"); refused == (weaken != nil) {
+		var cause *binary.StartError
+		if refused := errors.As(err, &cause) && cause.Cause == binary.CauseWalls && strings.Contains(cause.Text, "run the host as root"); refused == (weaken != nil) {
 			t.Errorf("weakened %v: %v", weaken, err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/launch"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
@@ -25,7 +26,7 @@ import (
 func shimOnAnotherThread() int {
 	runtime.LockOSThread() // keeps the first thread away from the other goroutine
 	code := make(chan int)
-	go func() { code <- plugins.Shim() }()
+	go func() { code <- launch.Shim() }()
 	return <-code
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
@@ -38,7 +39,7 @@ func TestDescriptionFlood(t *testing.T) {
 		var log bytes.Buffer
 		pr := &process{p: &Plugin{cfg: Config{ID: "acme.tool", Objects: []object.ID{"acme.tool"}, Log: slog.New(slog.NewTextHandler(&log, nil))}}}
 		err := pr.describe(tc.reply)
-		var why *StartError
+		var why *binary.StartError
 		if (err == nil) != (tc.want == "") || err != nil && (!errors.As(err, &why) || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%d objects: %v, want %q", len(tc.reply.Objects), err, tc.want)
 		}

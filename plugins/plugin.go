@@ -21,6 +21,7 @@ import (
 	"github.com/hearthhost/hearth/internal/backoff"
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
@@ -181,9 +182,9 @@ func (p *Plugin) start(ctx context.Context, a *attempt) {
 	pr, err := start(ctx, p)
 	p.mu.Lock()
 	p.attempt = nil
-	var why *StartError
+	var why *binary.StartError
 	switch {
-	case errors.As(err, &why) && why.refusal():
+	case errors.As(err, &why) && why.Refusal():
 		p.cfg.Log.Error("plugin is refused: it is not started", "object", string(p.cfg.ID), "err", err)
 		a.err = &object.Error{Code: object.CodeUnavailable, Msg: fmt.Sprintf("the plugin %s is refused until its file or the policy changes; not executed", p.cfg.ID), Err: err}
 		p.refused = &refusal{file, a.err}
@@ -208,7 +209,7 @@ func goneOf(pr *process) <-chan struct{} {
 	if pr == nil {
 		return nil
 	}
-	return pr.run.done
+	return pr.run.Done()
 }
 
 func (p *Plugin) crashedLocked(ran time.Duration, cause error) {
@@ -240,7 +241,7 @@ func (p *Plugin) Status() backoff.Status {
 	defer p.mu.Unlock()
 	pid := 0
 	if p.proc != nil {
-		pid = int(p.proc.run.pid.Load())
+		pid = p.proc.run.PID()
 	}
 	s := p.backoff.Status(pid)
 	s.Refused = p.refusedLocked()
@@ -297,7 +298,7 @@ func (p *Plugin) Close(ctx context.Context) error {
 	}
 	p.mu.Unlock()
 	for _, pr := range all {
-		stop := context.AfterFunc(ctx, func() { pr.run.fail(errors.New("the drain deadline passed")) })
+		stop := context.AfterFunc(ctx, func() { pr.run.Fail(errors.New("the drain deadline passed")) })
 		pr.stop(errClosed)
 		<-pr.gone
 		stop()

@@ -24,6 +24,8 @@ import (
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/binary"
+	"github.com/hearthhost/hearth/plugins/launch"
 )
 
 // built is the folder of the plugins of these tests, which the variable of this name has
@@ -37,7 +39,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "shim":
-			os.Exit(plugins.Shim())
+			os.Exit(launch.Shim())
 		case "shim-moved":
 			os.Exit(shimOnAnotherThread())
 		case "host":
@@ -104,7 +106,7 @@ func prepare(t testing.TB, name, from string) (plugins.Config, *logged) {
 	if err := os.WriteFile(path, src, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sum, err := plugins.Sum(path)
+	sum, err := binary.Sum(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,34 +192,34 @@ func TestCauses(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name   string
-		cause  plugins.Cause
+		cause  binary.Cause
 		text   string
 		change func(*plugins.Config)
 	}{
-		{"gone", plugins.CauseFile, "no such file", func(c *plugins.Config) { os.Remove(c.Path) }},
-		{"mode", plugins.CauseMode, "chmod +x", func(c *plugins.Config) { _ = os.Chmod(c.Path, 0o644) }},
-		{"changed", plugins.CausePin, "the policy pins", func(c *plugins.Config) {
+		{"gone", binary.CauseFile, "no such file", func(c *plugins.Config) { os.Remove(c.Path) }},
+		{"mode", binary.CauseMode, "chmod +x", func(c *plugins.Config) { _ = os.Chmod(c.Path, 0o644) }},
+		{"changed", binary.CausePin, "the policy pins", func(c *plugins.Config) {
 			f, _ := os.OpenFile(c.Path, os.O_WRONLY|os.O_APPEND, 0)
 			_, _ = f.WriteString("x")
 			f.Close()
 		}},
-		{"unpinned", plugins.CausePin, "no SHA-256", func(c *plugins.Config) { c.SHA256 = "" }},
-		{"arch", plugins.CauseArchitecture, "GOARCH=" + runtime.GOARCH, func(c *plugins.Config) {
+		{"unpinned", binary.CausePin, "no SHA-256", func(c *plugins.Config) { c.SHA256 = "" }},
+		{"arch", binary.CauseArchitecture, "GOARCH=" + runtime.GOARCH, func(c *plugins.Config) {
 			b, _ := os.ReadFile(c.Path)
 			b[18], b[19] = 21, 0 // PowerPC
 			_ = os.WriteFile(c.Path, b, 0o755)
 			c.SHA256, c.Unpinned = "", true
 		}},
-		{"interpreter", plugins.CauseInterpreter, "/nowhere/python", script("#!/nowhere/python\n")},
-		{"text", plugins.CauseFormat, "neither a program", script("just words, and no program\n")},
-		{"shell", plugins.CauseInterpreter, "add runtime = ", script("#!/bin/sh\necho hello from a shell\n")},
-		{"crashes", plugins.CauseCrash, "my last words", nil},
-		{"garbles", plugins.CauseNotPlugin, "never the handshake", nil},
-		{"old", plugins.CauseVersion, "99", nil},
-		{"elsewhere", plugins.CauseNotPlugin, "somebody.sock", nil},
-		{"netrpc", plugins.CauseNotPlugin, "netrpc", nil},
-		{"other", plugins.CauseDescribe, "none of the objects", func(c *plugins.Config) { c.Objects = []object.ID{c.ID + ".x"} }},
-		{"deep", plugins.CauseSocket, "107", func(c *plugins.Config) { c.Dir += strings.Repeat("/x", 40) }},
+		{"interpreter", binary.CauseInterpreter, "/nowhere/python", script("#!/nowhere/python\n")},
+		{"text", binary.CauseFormat, "neither a program", script("just words, and no program\n")},
+		{"shell", binary.CauseInterpreter, "add runtime = ", script("#!/bin/sh\necho hello from a shell\n")},
+		{"crashes", binary.CauseCrash, "my last words", nil},
+		{"garbles", binary.CauseNotPlugin, "never the handshake", nil},
+		{"old", binary.CauseVersion, "99", nil},
+		{"elsewhere", binary.CauseNotPlugin, "somebody.sock", nil},
+		{"netrpc", binary.CauseNotPlugin, "netrpc", nil},
+		{"other", binary.CauseDescribe, "none of the objects", func(c *plugins.Config) { c.Objects = []object.ID{c.ID + ".x"} }},
+		{"deep", binary.CauseSocket, "107", func(c *plugins.Config) { c.Dir += strings.Repeat("/x", 40) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg, _ := prepare(t, tc.name, filepath.Join(built, "misbehave"))
@@ -225,7 +227,7 @@ func TestCauses(t *testing.T) {
 				tc.change(&cfg)
 			}
 			_, err := invoke(t, runs(t, cfg), cfg.ID, "echo", int64(1))
-			var cause *plugins.StartError
+			var cause *binary.StartError
 			if !errors.As(err, &cause) || cause.Cause != tc.cause || !strings.Contains(cause.Text, tc.text) {
 				t.Fatalf("error = %v, want the cause %q with %q", err, tc.cause, tc.text)
 			}
@@ -545,8 +547,8 @@ func TestInPlace(t *testing.T) {
 	_, _ = invoke(t, p, cfg.ID, "crash")
 	eventually(t, func() bool {
 		_, err := invoke(t, p, cfg.ID, "echo", int64(1))
-		var cause *plugins.StartError
-		return errors.As(err, &cause) && cause.Cause == plugins.CausePin
+		var cause *binary.StartError
+		return errors.As(err, &cause) && cause.Cause == binary.CausePin
 	})
 }
 

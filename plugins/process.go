@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -20,6 +19,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/binary"
+	"github.com/hearthhost/hearth/plugins/launch"
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
@@ -27,7 +28,7 @@ import (
 type process struct {
 	p       *Plugin
 	client  *goplugin.Client
-	run     *runner
+	run     *launch.Runner
 	own     *hostServer // what the plugin calls
 	conn    *grpc.ClientConn
 	rpc     rpc.PluginClient
@@ -64,18 +65,18 @@ const (
 // start runs the plugin up to its description.
 func start(ctx context.Context, p *Plugin) (*process, error) {
 	if n := len(p.cfg.Dir) + len("/plugin-dir1234567890/plugin1234567890"); n > 107 {
-		return nil, startErrorf(CauseSocket, "sockets in %s would have names of %d bytes, and the system takes 107: name a shorter folder with state = \"…\"", p.cfg.Dir, n)
+		return nil, binary.Errorf(binary.CauseSocket, "sockets in %s would have names of %d bytes, and the system takes 107: name a shorter folder with state = \"…\"", p.cfg.Dir, n)
 	}
 	if p.cfg.SHA256 == "" && !p.cfg.Unpinned {
-		return nil, startErrorf(CausePin, "no SHA-256 is pinned for %s", p.cfg.Path)
+		return nil, binary.Errorf(binary.CausePin, "no SHA-256 is pinned for %s", p.cfg.Path)
 	}
-	img, err := load(p.cfg.Path, p.cfg.SHA256)
+	img, err := binary.Load(p.cfg.Path, p.cfg.SHA256)
 	if err != nil {
 		return nil, err
 	}
-	defer img.file.Close()
+	defer img.File.Close()
 	if p.cfg.SHA256 == "" {
-		p.cfg.Log.Warn("plugin runs unpinned: whoever can write to its file decides what it does", "object", string(p.cfg.ID), "sha256", img.sum)
+		p.cfg.Log.Warn("plugin runs unpinned: whoever can write to its file decides what it does", "object", string(p.cfg.ID), "sha256", img.Sum)
 	}
 	sockets := &goplugin.UnixSocketConfig{TempDir: p.cfg.Dir}
 	if p.cfg.Unconfined {
@@ -86,29 +87,33 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(),
 		left: make(chan struct{}), gone: make(chan struct{}), answers: newIntake(),
 		proxies: make(chan struct{}, maxProxies), calls: map[uint64]*object.Call{}, streams: map[uint64]bool{}}
-	out := &output{log: p.cfg.Log, id: p.cfg.ID, account: p.cfg.Account, redact: p.cfg.Redact}
+	out := launch.NewOutput(p.cfg.Log, p.cfg.ID, p.cfg.Account, p.cfg.Redact)
 	pr.own = &hostServer{service: &callbacks{pr: pr, out: out}, budget: p.cfg.Budget}
 	a := &adapter{own: pr.own}
-	said := func(from string) *lineWriter {
-		return &lineWriter{f: func(s string) { out.line(slog.LevelInfo, p.cfg.ID, s, from) }}
-	}
 	cfg := &goplugin.ClientConfig{
 		HandshakeConfig:  goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey, MagicCookieValue: rpc.CookieValue},
 		Plugins:          goplugin.PluginSet{rpc.Name: a},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
-		StartTimeout:     startTimeout,
+		StartTimeout:     launch.StartTimeout,
 		Logger:           hclog.NewNullLogger(),
-		SyncStdout:       said("stdout"),
-		SyncStderr:       said("stderr"),
+		SyncStdout:       out.Writer("stdout"),
+		SyncStderr:       out.Writer("stderr"),
 		UnixSocketConfig: sockets,
 		GRPCDialOptions: []grpc.DialOption{grpc.WithMaxHeaderListSize(maxHeaderBytes), grpc.WithInitialWindowSize(answerWindow),
 			grpc.WithInitialConnWindowSize(answerWindow), grpc.WithDefaultCallOptions(
 				grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes))},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (plugrunner.Runner, error) {
-			pr.run = newRunner(&p.cfg, img, out, cmd.Env, dir)
-			context.AfterFunc(ctx, func() { pr.run.fail(errClosed) })
+			pr.run = launch.New(launch.Config{
+				ID:         p.cfg.ID,
+				Path:       p.cfg.Path,
+				Shim:       p.cfg.Shim,
+				Confine:    p.cfg.Confine,
+				Unconfined: p.cfg.Unconfined,
+				Account:    p.cfg.Account,
+			}, img, out, cmd.Env, dir)
+			context.AfterFunc(ctx, func() { pr.run.Fail(errClosed) })
 			return pr.run, nil
 		},
 	}
@@ -118,7 +123,7 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		return nil, pr.explain(err, out)
 	}
 	go pr.watch() //nolint:gosec // the process outlives the call that started it
-	p.cfg.Log.Info("plugin started", "object", string(p.cfg.ID), "pid", pr.run.pid.Load())
+	p.cfg.Log.Info("plugin started", "object", string(p.cfg.ID), "pid", pr.run.PID())
 	return pr, nil
 }
 
@@ -137,11 +142,11 @@ func (pr *process) connect(ctx context.Context, a *adapter) error {
 	}
 	conn, _ := raw.(*grpc.ClientConn)
 	pr.conn, pr.rpc, pr.health = conn, rpc.NewPluginClient(conn), grpc_health_v1.NewHealthClient(conn)
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, launch.StartTimeout)
 	defer cancel()
 	r, err := pr.rpc.Describe(ctx, &rpc.DescribeRequest{Id: string(pr.p.cfg.ID), Host: a.number})
 	if err != nil {
-		return startErrorf(CauseDescribe, "%v", err)
+		return binary.Errorf(binary.CauseDescribe, "%v", err)
 	}
 	return pr.describe(r)
 }
@@ -149,7 +154,7 @@ func (pr *process) connect(ctx context.Context, a *adapter) error {
 // describe takes what the plugin says it has, as far as the policy lists it.
 func (pr *process) describe(r *rpc.DescribeReply) error {
 	if n := len(r.GetObjects()); n > maxObjects {
-		return startErrorf(CauseDescribe, "it has %d objects; want at most %d", n, maxObjects)
+		return binary.Errorf(binary.CauseDescribe, "it has %d objects; want at most %d", n, maxObjects)
 	}
 	pr.objects = map[object.ID]*object.Description{}
 	var unlisted []string
@@ -159,27 +164,27 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 			id += object.ID("." + o.GetName())
 		}
 		if !slices.Contains(pr.p.cfg.Objects, id) {
-			unlisted = append(unlisted, clip(string(id)))
+			unlisted = append(unlisted, launch.Clip(string(id)))
 			continue
 		}
 		if pr.objects[id] != nil {
-			return startErrorf(CauseDescribe, "it has two objects %s", id)
+			return binary.Errorf(binary.CauseDescribe, "it has two objects %s", id)
 		}
-		d := &object.Description{ID: id, Doc: clip(o.GetDoc()), Instance: object.InstanceMode(o.GetInstance())}
+		d := &object.Description{ID: id, Doc: launch.Clip(o.GetDoc()), Instance: object.InstanceMode(o.GetInstance())}
 		switch d.Instance {
 		case object.Single, object.Session, object.PerCall:
 		default:
-			return startErrorf(CauseDescribe, "%s has the instance mode %q", id, clip(o.GetInstance()))
+			return binary.Errorf(binary.CauseDescribe, "%s has the instance mode %q", id, launch.Clip(o.GetInstance()))
 		}
 		if len(o.GetMembers()) > maxMembers {
-			return startErrorf(CauseDescribe, "%s has more than %d members", id, maxMembers)
+			return binary.Errorf(binary.CauseDescribe, "%s has more than %d members", id, maxMembers)
 		}
 		for _, m := range o.GetMembers() {
 			name := object.Method(m.GetName())
 			if !name.Callable() || slices.ContainsFunc(d.Members, func(o object.Member) bool { return o.Name == name }) {
-				return startErrorf(CauseDescribe, "%s has a member %q, which cannot be called or stands there twice", id, clip(m.GetName()))
+				return binary.Errorf(binary.CauseDescribe, "%s has a member %q, which cannot be called or stands there twice", id, launch.Clip(m.GetName()))
 			}
-			d.Members = append(d.Members, object.Member{Name: name, Doc: clip(m.GetDoc()), Method: m.GetMethod(), Oneway: m.GetOneway(), Get: m.GetGet(), Set: m.GetSet()})
+			d.Members = append(d.Members, object.Member{Name: name, Doc: launch.Clip(m.GetDoc()), Method: m.GetMethod(), Oneway: m.GetOneway(), Get: m.GetGet(), Set: m.GetSet()})
 		}
 		slices.SortFunc(d.Members, func(a, b object.Member) int { return strings.Compare(string(a.Name), string(b.Name)) })
 		pr.objects[id] = d
@@ -188,28 +193,28 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 		pr.p.cfg.Log.Warn("plugin has objects that the policy does not list", "objects", n, "first", unlisted[0])
 	}
 	if len(pr.objects) == 0 {
-		return startErrorf(CauseDescribe, "it has none of the objects that the policy lists: %v", pr.p.cfg.Objects)
+		return binary.Errorf(binary.CauseDescribe, "it has none of the objects that the policy lists: %v", pr.p.cfg.Objects)
 	}
 	return nil
 }
 
 // explain finds the cause of a failed start: what was seen of the process tells more than
 // what became of the connection.
-func (pr *process) explain(err error, out *output) error {
-	var named *StartError
-	if pr.run == nil || pr.run.pid.Load() == 0 { // there was no process, and err says why
+func (pr *process) explain(err error, out *launch.Output) error {
+	var named *binary.StartError
+	if pr.run == nil || pr.run.PID() == 0 { // there was no process, and err says why
 		return err
 	}
-	if cause := pr.run.reason(); errors.As(cause, &named) {
+	if cause := pr.run.Reason(); errors.As(cause, &named) {
 		return named
 	}
 	if errors.As(err, &named) {
 		return named
 	}
 	if strings.Contains(err.Error(), "timeout") {
-		return startErrorf(CauseTimeout, "nothing within %s; %s", startTimeout, out.tail())
+		return binary.Errorf(binary.CauseTimeout, "nothing within %s; %s", launch.StartTimeout, out.Tail())
 	}
-	return startErrorf(CauseCrash, "%v; %s", pr.run.exit(), out.tail())
+	return binary.Errorf(binary.CauseCrash, "%v; %s", pr.run.Exit(), out.Tail())
 }
 
 // watch ends with the process, which it ends if it is unwell or idle.
@@ -218,10 +223,10 @@ func (pr *process) watch() {
 	defer tick.Stop()
 	for {
 		select {
-		case <-pr.run.done:
-			cause := pr.run.reason()
+		case <-pr.run.Done():
+			cause := pr.run.Reason()
 			if cause == nil {
-				cause = fmt.Errorf("it ended by itself: %w", pr.run.exit())
+				cause = fmt.Errorf("it ended by itself: %w", pr.run.Exit())
 			}
 			pr.p.exited(pr, cause)
 			close(pr.left)
@@ -239,7 +244,7 @@ func (pr *process) watch() {
 			_, err := pr.health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: goplugin.GRPCServiceName})
 			cancel()
 			if err != nil {
-				pr.run.fail(fmt.Errorf("it did not answer a health check: %w", err))
+				pr.run.Fail(fmt.Errorf("it did not answer a health check: %w", err))
 			}
 		}
 	}
@@ -269,13 +274,13 @@ func (pr *process) idle() bool {
 
 // stop asks the plugin to end, and makes it after a while.
 func (pr *process) stop(cause error) {
-	pr.run.because(cause)
+	pr.run.Because(cause)
 	pr.end()
 }
 
 // end lets go of connection, process and sockets, whatever state they are in.
 func (pr *process) end() {
-	late := time.AfterFunc(stopTimeout, func() {
+	late := time.AfterFunc(launch.StopTimeout, func() {
 		if pr.run != nil {
 			_ = pr.run.Kill(context.Background())
 		}
@@ -286,10 +291,10 @@ func (pr *process) end() {
 	if pr.run == nil {
 		return
 	}
-	if pr.run.pid.Load() != 0 {
+	if pr.run.PID() != 0 {
 		_ = pr.run.Kill(context.Background())
 	}
-	pr.run.release()
+	pr.run.Release()
 }
 
 // begin enters a call, unless too many are under way.
@@ -307,7 +312,7 @@ func (pr *process) begin(c *object.Call) (uint64, error) {
 // lost waits until a process whose connection broke takes no more calls, so that the next call gets another. A process
 // that goes on without its connection is ended.
 func (pr *process) lost(cause error) {
-	late := time.AfterFunc(lostTimeout, func() { pr.run.fail(fmt.Errorf("it lost its connection: %w", cause)) })
+	late := time.AfterFunc(lostTimeout, func() { pr.run.Fail(fmt.Errorf("it lost its connection: %w", cause)) })
 	defer late.Stop()
 	<-pr.left
 }
@@ -329,6 +334,6 @@ func (pr *process) finish(n uint64, began time.Time, err error) {
 	hung := pr.overdue >= maxOverdue
 	pr.mu.Unlock()
 	if hung {
-		pr.run.fail(fmt.Errorf("it left %d calls in a row without an answer", maxOverdue))
+		pr.run.Fail(fmt.Errorf("it left %d calls in a row without an answer", maxOverdue))
 	}
 }

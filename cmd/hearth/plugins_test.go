@@ -14,7 +14,7 @@ import (
 	"time"
 
 	hearth "github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/binary"
 )
 
 // buildPlugins puts the example plugins into dir/plugins/demo and returns their hashes.
@@ -29,7 +29,7 @@ func buildPlugins(t *testing.T, dir string) (sums map[string]string) {
 	}
 	sums = map[string]string{}
 	for _, name := range []string{"checksum", "table"} {
-		sum, err := plugins.Sum(filepath.Join(to, name))
+		sum, err := binary.Sum(filepath.Join(to, name))
 		check(t, err)
 		sums[name] = sum
 	}

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/plugins"
+	"github.com/hearthhost/hearth/plugins/launch"
 )
 
 // shimVerb is the argument with which the host starts its own binary to become a plugin.
@@ -18,6 +18,6 @@ hearth serve starts it with the plugin's executable; started by hand it has none
 		Example: "  hearth serve",
 		Hidden:  true,
 		Args:    exactArgs(),
-		RunE:    func(*cobra.Command, []string) error { return exitCode(plugins.Shim()) },
+		RunE:    func(*cobra.Command, []string) error { return exitCode(launch.Shim()) },
 	}
 }

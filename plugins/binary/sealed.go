@@ -1,10 +1,14 @@
-package plugins
+// Package binary checks the executable of a plugin and copies it into sealed memory. [StartError] reports why a plugin
+// does not start.
+package binary
 
 import (
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/hearthhost/hearth/internal/safefile"
@@ -18,10 +22,10 @@ const maxImageBytes = 512 << 20
 const headBytes = 64 << 10
 
 // image is an executable that nobody can change any more.
-type image struct {
-	file *os.File
-	sum  string // SHA-256, in hexadecimal
-	head []byte
+type Sealed struct {
+	File *os.File
+	Sum  string // SHA-256, in hexadecimal
+	Head []byte
 }
 
 // Sum returns the SHA-256 of a file, as a policy pins it.
@@ -59,7 +63,7 @@ func Check(path, pin string) error {
 // unpinned checks the file of a plugin without a pin: its content alone decides what runs.
 func unpinned(path string) error {
 	if err := safefile.Executable(path); err != nil {
-		return startErrorf(CauseMode, "%v", err)
+		return Errorf(CauseMode, "%v", err)
 	}
 	return nil
 }
@@ -69,25 +73,25 @@ func compare(path, sum, pin string) error {
 	if sum == pin {
 		return nil
 	}
-	return startErrorf(CausePin, "%s has the SHA-256 %s, the policy pins %s; pin the new one if the change is meant", path, sum, pin)
+	return Errorf(CausePin, "%s has the SHA-256 %s, the policy pins %s; pin the new one if the change is meant", path, sum, pin)
 }
 
 // openPlugin opens an executable for reading: never a pipe that blocks, never a folder.
 func openPlugin(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // in the operator's folder
 	if err != nil {
-		return nil, startErrorf(CauseFile, "%v", err)
+		return nil, Errorf(CauseFile, "%v", err)
 	}
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		err = startErrorf(CauseFile, "%v", err)
+		err = Errorf(CauseFile, "%v", err)
 	case !info.Mode().IsRegular():
-		err = startErrorf(CauseFile, "%s is not a regular file", path)
+		err = Errorf(CauseFile, "%s is not a regular file", path)
 	case info.Mode().Perm()&0o111 == 0:
-		err = startErrorf(CauseMode, "run chmod +x %s", shell.Path(path))
+		err = Errorf(CauseMode, "run chmod +x %s", shell.Path(path))
 	case info.Size() > maxImageBytes:
-		err = startErrorf(CauseFile, "%s is larger than %d bytes", path, maxImageBytes)
+		err = Errorf(CauseFile, "%s is larger than %d bytes", path, maxImageBytes)
 	}
 	if err != nil {
 		f.Close()
@@ -99,7 +103,7 @@ func openPlugin(path string) (*os.File, error) {
 // load copies an executable into memory that can be sealed, hashing what it copies, and
 // compares the hash with the pin; "" is none. Executing the opened file itself would leave
 // a gap: whoever may write to it could do so in place after it was hashed.
-func load(path, pin string) (*image, error) {
+func Load(path, pin string) (*Sealed, error) {
 	f, err := openPlugin(path)
 	if err != nil {
 		return nil, err
@@ -112,26 +116,51 @@ func load(path, pin string) (*image, error) {
 	}
 	to, err := newMemory(path)
 	if err != nil {
-		return nil, startErrorf(CauseShim, "%v", err)
+		return nil, Errorf(CauseShim, "%v", err)
 	}
 	h := sha256.New()
 	n, err := io.Copy(io.MultiWriter(to, h), io.LimitReader(f, maxImageBytes+1))
 	if err == nil && n > maxImageBytes {
-		err = startErrorf(CauseFile, "%s is larger than %d bytes", path, maxImageBytes)
+		err = Errorf(CauseFile, "%s is larger than %d bytes", path, maxImageBytes)
 	}
 	if err == nil {
 		err = seal(to)
 	}
-	img := &image{file: to, sum: hex.EncodeToString(h.Sum(nil)), head: make([]byte, min(n, headBytes))}
+	img := &Sealed{File: to, Sum: hex.EncodeToString(h.Sum(nil)), Head: make([]byte, min(n, headBytes))}
 	if err == nil {
-		_, err = to.ReadAt(img.head, 0)
+		_, err = to.ReadAt(img.Head, 0)
 	}
 	if err == nil && pin != "" {
-		err = compare(path, img.sum, pin)
+		err = compare(path, img.Sum, pin)
 	}
 	if err != nil {
 		to.Close()
 		return nil, err
 	}
 	return img, nil
+}
+
+// usualRuntime is what most programs need that are not complete in themselves.
+const usualRuntime = `runtime = ["/usr", "/lib", "/lib64"]`
+
+// CheckRuntime refuses an executable that needs an interpreter or a loader which it would not
+// see.
+func (s *Sealed) CheckRuntime(path string, visible []string) error {
+	what, needs := "", ""
+	if interpreter, ok := shebang(s.Head); ok {
+		what, needs = "a script for", interpreter
+	} else if f, err := elf.NewFile(s.File); err == nil && elfMachine(s.Head) == nativeMachine() {
+		if needs = loader(f); needs != "" {
+			what = "linked dynamically and needs"
+		}
+	}
+	if needs == "" {
+		return nil
+	}
+	for _, v := range visible {
+		if needs == v || strings.HasPrefix(needs, v+"/") {
+			return nil
+		}
+	}
+	return Errorf(CauseInterpreter, "%s is %s %s, which a confined plugin does not see: add %s to its plugin block, or link it statically (for Go: CGO_ENABLED=0)", path, what, needs, usualRuntime)
 }

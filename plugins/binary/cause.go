@@ -1,4 +1,4 @@
-package plugins
+package binary
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ type StartError struct {
 
 // refusal reports whether the host refused the file before it started any process. Only another file or another
 // policy changes that, and so it is no crash.
-func (e *StartError) refusal() bool {
+func (e *StartError) Refusal() bool {
 	return e.Cause == CauseFile || e.Cause == CauseMode || e.Cause == CausePin
 }
 
@@ -51,35 +51,36 @@ func asStartError(err error) *StartError {
 	if errors.As(err, &e) {
 		return e
 	}
-	return startErrorf(CauseFile, "%v", err)
+	return Errorf(CauseFile, "%v", err)
 }
 
 // Error returns cause and text.
 func (e *StartError) Error() string { return string(e.Cause) + ": " + e.Text }
 
-func startErrorf(c Cause, format string, args ...any) *StartError {
+// Errorf returns a [*StartError] with a formatted text.
+func Errorf(c Cause, format string, args ...any) *StartError {
 	return &StartError{c, fmt.Sprintf(format, args...)}
 }
 
-// explainExec names the cause of a refusal to execute, from the program's first bytes.
-func explainExec(path string, head []byte, errno syscall.Errno) *StartError {
+// ExplainExec names the cause of a refusal to execute, from the program's first bytes.
+func ExplainExec(path string, head []byte, errno syscall.Errno) *StartError {
 	if interpreter, ok := shebang(head); ok {
 		if _, err := os.Stat(interpreter); err != nil {
-			return startErrorf(CauseInterpreter, "%s is a script for %s, which is not there", path, interpreter)
+			return Errorf(CauseInterpreter, "%s is a script for %s, which is not there", path, interpreter)
 		}
 	}
 	if f, err := elf.NewFile(bytes.NewReader(head)); err == nil || bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
 		if machine := elfMachine(head); machine != nativeMachine() {
-			return startErrorf(CauseArchitecture, "%s is built for %v, and this machine is %s: build it with GOARCH=%s", path, machine, runtime.GOARCH, runtime.GOARCH)
+			return Errorf(CauseArchitecture, "%s is built for %v, and this machine is %s: build it with GOARCH=%s", path, machine, runtime.GOARCH, runtime.GOARCH)
 		}
 		if errors.Is(errno, syscall.ENOENT) && f != nil {
-			return startErrorf(CauseInterpreter, "%s needs the dynamic loader %q, which is not there: build it with CGO_ENABLED=0", path, loader(f))
+			return Errorf(CauseInterpreter, "%s needs the dynamic loader %q, which is not there: build it with CGO_ENABLED=0", path, loader(f))
 		}
 	}
 	if errors.Is(errno, syscall.ENOEXEC) {
-		return startErrorf(CauseFormat, "%s is neither a program of this system nor a script that begins with #!", path)
+		return Errorf(CauseFormat, "%s is neither a program of this system nor a script that begins with #!", path)
 	}
-	return startErrorf(CauseShim, "executing %s: %v", path, errno)
+	return Errorf(CauseShim, "executing %s: %v", path, errno)
 }
 
 // shebang returns the interpreter of a script.

@@ -1,6 +1,6 @@
 //go:build linux
 
-package plugins
+package binary
 
 import (
 	"errors"
@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/hearthhost/hearth/codec"
 )
 
 // TestImage tries to change what was hashed, between the check and the execution.
@@ -20,18 +18,18 @@ func TestImage(t *testing.T) {
 	if err := os.WriteFile(path, []byte("#!/bin/true\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	img, err := load(path, "")
+	img, err := Load(path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer img.file.Close()
-	if _, err := img.file.WriteAt([]byte("y"), 0); !errors.Is(err, syscall.EPERM) {
+	defer img.File.Close()
+	if _, err := img.File.WriteAt([]byte("y"), 0); !errors.Is(err, syscall.EPERM) {
 		t.Errorf("writing: %v, want EPERM", err)
 	}
-	if err := img.file.Truncate(0); !errors.Is(err, syscall.EPERM) {
+	if err := img.File.Truncate(0); !errors.Is(err, syscall.EPERM) {
 		t.Errorf("truncating: %v, want EPERM", err)
 	}
-	again, err := os.OpenFile("/proc/self/fd/"+strconv.Itoa(int(img.file.Fd())), os.O_RDWR, 0)
+	again, err := os.OpenFile("/proc/self/fd/"+strconv.Itoa(int(img.File.Fd())), os.O_RDWR, 0)
 	if err == nil {
 		if _, err := again.WriteAt([]byte("y"), 0); !errors.Is(err, syscall.EPERM) {
 			t.Errorf("writing through another descriptor: %v, want EPERM", err)
@@ -42,24 +40,9 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := make([]byte, 11)
-	if _, err := img.file.ReadAt(b, 0); err != nil || string(b) != "#!/bin/true" {
+	if _, err := img.File.ReadAt(b, 0); err != nil || string(b) != "#!/bin/true" {
 		t.Errorf("the copy is %q, %v", b, err)
 	}
-}
-
-// TestSerializers holds the protocol's names against the codec's.
-func TestSerializers(t *testing.T) {
-	for id, name := range serializers {
-		if name != "" && codec.ByID(codec.ID(id)).Name() != name {
-			t.Errorf("serializer %d is not %q", id, name)
-		}
-	}
-}
-
-func FuzzCheckHandshake(f *testing.F) {
-	f.Add("1|1|unix|/d/plugin1|grpc|xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
-	f.Add("1|1|unix|/d/../e/plugin1|grpc|x")
-	f.Fuzz(func(t *testing.T, line string) { _ = checkHandshake(line, "/d") })
 }
 
 // TestUnpinnedThatAnybodyWrites: without a pin the file alone says what runs.
@@ -80,15 +63,15 @@ func TestUnpinnedThatAnybodyWrites(t *testing.T) {
 		if err := os.Chmod(at, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := load(path, ""); err == nil || !strings.Contains(err.Error(), "chmod o-w "+at) {
+		if _, err := Load(path, ""); err == nil || !strings.Contains(err.Error(), "chmod o-w "+at) {
 			t.Errorf("%s of mode %v: %v, want the command that mends it", at, mode, err)
 		}
-		img, err := load(path, sum)
+		img, err := Load(path, sum)
 		if err != nil {
 			t.Errorf("pinned, %s of mode %v: %v", at, mode, err)
 			continue
 		}
-		img.file.Close()
+		img.File.Close()
 		if err := os.Chmod(at, 0o755); err != nil {
 			t.Fatal(err)
 		}

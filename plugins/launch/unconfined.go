@@ -1,4 +1,4 @@
-package plugins
+package launch
 
 import (
 	"io"
@@ -8,10 +8,12 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/hearthhost/hearth/plugins/binary"
 )
 
 // startUnconfined starts a plugin with all the rights of the host's user.
-func (r *runner) startUnconfined(cmd *exec.Cmd, lastWords func()) error {
+func (r *Runner) startUnconfined(cmd *exec.Cmd, lastWords func()) error {
 	status, theirs, err := os.Pipe()
 	if err != nil {
 		return err
@@ -25,14 +27,14 @@ func (r *runner) startUnconfined(cmd *exec.Cmd, lastWords func()) error {
 	err = <-started
 	theirs.Close()
 	if err != nil {
-		return startErrorf(CauseShim, "%v", err)
+		return binary.Errorf(binary.CauseShim, "%v", err)
 	}
-	_ = status.SetReadDeadline(time.Now().Add(startTimeout))
+	_ = status.SetReadDeadline(time.Now().Add(StartTimeout))
 	said, _ := io.ReadAll(io.LimitReader(status, 16))
 	if len(said) > 0 {
 		n, _ := strconv.Atoi(string(said))
-		err := explainExec(r.cfg.Path, r.img.head, syscall.Errno(n))
-		r.fail(err)
+		err := binary.ExplainExec(r.cfg.Path, r.img.Head, syscall.Errno(n))
+		r.Fail(err)
 		return err
 	}
 	return nil
@@ -40,7 +42,7 @@ func (r *runner) startUnconfined(cmd *exec.Cmd, lastWords func()) error {
 
 // own starts the process and waits for it, on a thread that is kept for it: the system
 // kills the process when the thread that started it ends.
-func (r *runner) own(cmd *exec.Cmd, started chan<- error, lastWords func()) {
+func (r *Runner) own(cmd *exec.Cmd, started chan<- error, lastWords func()) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	if err := cmd.Start(); err != nil {
 		started <- err

@@ -1,32 +1,29 @@
-package plugins
+package launch
 
 import (
 	"context"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
 // dirVariable is how a plugin hears where its sockets have to be.
 const dirVariable = "PLUGIN_UNIX_SOCKET_DIR"
 
-// usualRuntime is what most programs need that are not complete in themselves.
-const usualRuntime = `runtime = ["/usr", "/lib", "/lib64"]`
-
 // startConfined starts a plugin behind its tenant's walls. Its sockets are in a folder that
 // has no name outside: the plugin has it by its root, the host by a descriptor.
-func (r *runner) startConfined(ctx context.Context, cmd *exec.Cmd, lastWords func()) error {
-	if err := r.img.complete(r.cfg.Path, r.cfg.Confine.Runtime); err != nil {
+func (r *Runner) startConfined(ctx context.Context, cmd *exec.Cmd, lastWords func()) error {
+	if err := r.img.CheckRuntime(r.cfg.Path, r.cfg.Confine.Runtime); err != nil {
 		return err
 	}
 	// Who can read the file of a process can look into the process.
-	if err := r.img.file.Chmod(0o111); err != nil {
-		return startErrorf(CauseShim, "%v", err)
+	if err := r.img.File.Chmod(0o111); err != nil {
+		return binary.Errorf(binary.CauseShim, "%v", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -46,7 +43,7 @@ func (r *runner) startConfined(ctx context.Context, cmd *exec.Cmd, lastWords fun
 		if err != nil {
 			pr.Kill()
 			_ = pr.Wait()
-			return startErrorf(CauseShim, "%v", err)
+			return binary.Errorf(binary.CauseShim, "%v", err)
 		}
 	}
 	r.pid.Store(int64(pr.Pid()))
@@ -62,12 +59,12 @@ func (r *runner) startConfined(ctx context.Context, cmd *exec.Cmd, lastWords fun
 }
 
 // explainWalls names the cause of a confinement that did not come about.
-func (r *runner) explainWalls(err error) error {
+func (r *Runner) explainWalls(err error) error {
 	var refused *confine.Refused
 	var program *confine.ProgramError
 	switch {
-	case r.reason() != nil:
-		return r.reason()
+	case r.Reason() != nil:
+		return r.Reason()
 	case errors.As(err, &refused):
 		var b strings.Builder
 		for _, l := range refused.Layers {
@@ -77,34 +74,12 @@ func (r *runner) explainWalls(err error) error {
 			}
 			b.WriteString("; ")
 		}
-		return startErrorf(CauseWalls, "%sor allow it in the tenant block: allow_missing = [%q]", b.String(), refused.Layers[0].Name)
+		return binary.Errorf(binary.CauseWalls, "%sor allow it in the tenant block: allow_missing = [%q]", b.String(), refused.Layers[0].Name)
 	case errors.As(err, &program) && program.Text != "":
-		return startErrorf(CauseInterpreter, "%s: %s", r.cfg.Path, program.Text)
+		return binary.Errorf(binary.CauseInterpreter, "%s: %s", r.cfg.Path, program.Text)
 	case errors.As(err, &program):
-		return explainExec(r.cfg.Path, r.img.head, program.Errno)
+		return binary.ExplainExec(r.cfg.Path, r.img.Head, program.Errno)
 	default:
-		return startErrorf(CauseShim, "%v; %s", err, r.out.tail())
+		return binary.Errorf(binary.CauseShim, "%v; %s", err, r.out.Tail())
 	}
-}
-
-// complete refuses an executable that needs an interpreter or a loader which it would not
-// see.
-func (i *image) complete(path string, visible []string) error {
-	what, needs := "", ""
-	if interpreter, ok := shebang(i.head); ok {
-		what, needs = "a script for", interpreter
-	} else if f, err := elf.NewFile(i.file); err == nil && elfMachine(i.head) == nativeMachine() {
-		if needs = loader(f); needs != "" {
-			what = "linked dynamically and needs"
-		}
-	}
-	if needs == "" {
-		return nil
-	}
-	for _, v := range visible {
-		if needs == v || strings.HasPrefix(needs, v+"/") {
-			return nil
-		}
-	}
-	return startErrorf(CauseInterpreter, "%s is %s %s, which a confined plugin does not see: add %s to its plugin block, or link it statically (for Go: CGO_ENABLED=0)", path, what, needs, usualRuntime)
 }

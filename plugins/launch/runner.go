@@ -1,4 +1,6 @@
-package plugins
+// Package launch runs the process of a plugin: the shim, its isolation, the handshake line, its output and its end.
+// [Runner] implements the interface that go-plugin requires of a process.
+package launch
 
 import (
 	"context"
@@ -17,22 +19,36 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/procstat"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/plugins/rpc"
+	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
 // How long a plugin may take.
 const (
-	startTimeout = 10 * time.Second
-	stopTimeout  = 2 * time.Second
+	StartTimeout = 10 * time.Second
+	StopTimeout  = 2 * time.Second
 	lastWait     = 200 * time.Millisecond // for its pipes, after its end
 	maxPreamble  = 200                    // lines before the handshake
 )
 
-// runner is the process of one plugin, as go-plugin wants to have it.
-type runner struct {
-	cfg *Config
-	img *image
-	out *output
+// Config describes the process of one plugin. All fields but Confine and Unconfined are required.
+type Config struct {
+	ID         object.ID
+	Path       string          // the executable, for error texts
+	Shim       []string        // the command that runs [Shim]
+	Confine    confine.Program // isolation layers
+	Unconfined bool            // no isolation: the process has all rights of the host's user
+	Account    *procstat.Processes
+}
+
+// Runner is the process of one plugin, as go-plugin wants to have it.
+type Runner struct {
+	cfg Config
+	img *binary.Sealed
+	out *Output
 	env []string
 	dir string // where its socket has to be
 
@@ -68,8 +84,9 @@ func scrub(env []string) []string {
 	})
 }
 
-func newRunner(cfg *Config, img *image, out *output, env []string, dir string) *runner {
-	r := &runner{cfg: cfg, img: img, out: out, env: scrub(env), dir: dir, inside: dir, done: make(chan struct{}), ready: make(chan struct{})}
+// New returns the runner of a sealed executable. go-plugin gives the environment and the folder for sockets.
+func New(cfg Config, img *binary.Sealed, out *Output, env []string, dir string) *Runner {
+	r := &Runner{cfg: cfg, img: img, out: out, env: scrub(env), dir: dir, inside: dir, done: make(chan struct{}), ready: make(chan struct{})}
 	r.life, r.abort = context.WithCancel(context.Background())
 	r.stdout, r.toStdout = io.Pipe()
 	r.stderr, r.toEnds = io.Pipe()
@@ -77,7 +94,7 @@ func newRunner(cfg *Config, img *image, out *output, env []string, dir string) *
 }
 
 // Start starts the process and returns when the shim has become the plugin.
-func (r *runner) Start(ctx context.Context) error {
+func (r *Runner) Start(ctx context.Context) error {
 	defer close(r.ready)
 	var ours, theirs [2]*os.File // stdout, stderr
 	defer func() {
@@ -96,7 +113,7 @@ func (r *runner) Start(ctx context.Context) error {
 	cmd.Args[0] = string(r.cfg.ID)
 	cmd.Env, cmd.Dir = r.env, "/"
 	cmd.Stdout, cmd.Stderr = theirs[0], theirs[1]
-	cmd.ExtraFiles = []*os.File{r.img.file}
+	cmd.ExtraFiles = []*os.File{r.img.File}
 	lastWords := func() {
 		for _, p := range ours {
 			_ = p.SetReadDeadline(time.Now().Add(lastWait)) // a descendant may still hold the other end
@@ -109,16 +126,16 @@ func (r *runner) Start(ctx context.Context) error {
 }
 
 // relay takes what the process prints until it ends.
-func (r *runner) relay(stdout, stderr *os.File) {
+func (r *Runner) relay(stdout, stderr *os.File) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		eachLine(stderr, maxLineBytes, func(s string) { r.out.line(slog.LevelInfo, r.cfg.ID, s, "stderr") })
+		eachLine(stderr, maxLineBytes, func(s string) { r.out.Line(slog.LevelInfo, r.cfg.ID, s, "stderr") })
 		stderr.Close()
 	})
 	shaken, lines := false, 0
 	eachLine(stdout, 16<<10, func(s string) {
 		if shaken {
-			r.out.line(slog.LevelInfo, r.cfg.ID, s, "stdout")
+			r.out.Line(slog.LevelInfo, r.cfg.ID, s, "stdout")
 			return
 		}
 		<-r.ready
@@ -127,13 +144,13 @@ func (r *runner) relay(stdout, stderr *os.File) {
 			shaken = true
 			_, _ = io.WriteString(r.toStdout, s+"\n")
 		case !errors.Is(err, errGarbage):
-			r.fail(err)
+			r.Fail(err)
 			r.toStdout.Close()
 			shaken = true
 		default:
-			r.out.line(slog.LevelInfo, r.cfg.ID, s, "stdout")
+			r.out.Line(slog.LevelInfo, r.cfg.ID, s, "stdout")
 			if lines++; lines == maxPreamble {
-				r.fail(startErrorf(CauseNotPlugin, "%s prints, and never the handshake; %s", r.cfg.Path, r.out.tail()))
+				r.Fail(binary.Errorf(binary.CauseNotPlugin, "%s prints, and never the handshake; %s", r.cfg.Path, r.out.Tail()))
 			}
 		}
 	})
@@ -158,28 +175,28 @@ func checkHandshake(line, dir string) error {
 		return errGarbage
 	}
 	if core != 1 || f[1] != strconv.Itoa(rpc.Version) {
-		return startErrorf(CauseVersion, "it speaks versions %s of the handshake and %q of the protocol, and this host 1 and %d: build it with the host's SDK", f[0], f[1], rpc.Version)
+		return binary.Errorf(binary.CauseVersion, "it speaks versions %s of the handshake and %q of the protocol, and this host 1 and %d: build it with the host's SDK", f[0], f[1], rpc.Version)
 	}
 	switch {
 	case f[4] != "grpc":
-		return startErrorf(CauseNotPlugin, "it wants to speak %q, and hearth speaks grpc", f[4])
+		return binary.Errorf(binary.CauseNotPlugin, "it wants to speak %q, and hearth speaks grpc", f[4])
 	case f[2] != "unix" || filepath.Dir(f[3]) != dir || filepath.Clean(f[3]) != f[3]:
-		return startErrorf(CauseNotPlugin, "it listens on %s %q, and not in the folder that it was given", f[2], f[3])
+		return binary.Errorf(binary.CauseNotPlugin, "it listens on %s %q, and not in the folder that it was given", f[2], f[3])
 	case len(f) < 6 || len(f[5]) < 50:
-		return startErrorf(CauseNotPlugin, "it sent no certificate: build it with AutoMTLS")
+		return binary.Errorf(binary.CauseNotPlugin, "it sent no certificate: build it with AutoMTLS")
 	}
 	return nil
 }
 
 // fail ends the process.
-func (r *runner) fail(cause error) {
-	r.because(cause)
+func (r *Runner) Fail(cause error) {
+	r.Because(cause)
 	r.abort()
 	r.killNow()
 }
 
 // because notes why the process is to end. The first cause stays.
-func (r *runner) because(cause error) {
+func (r *Runner) Because(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cause == nil {
@@ -188,14 +205,14 @@ func (r *runner) because(cause error) {
 }
 
 // reason returns why the process ended, or is about to.
-func (r *runner) reason() error {
+func (r *Runner) Reason() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.cause
 }
 
 // killNow ends the process, if there is one.
-func (r *runner) killNow() {
+func (r *Runner) killNow() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kill != nil {
@@ -205,7 +222,7 @@ func (r *runner) killNow() {
 
 // killedBy says how the process is ended; nil that it must not be any more. What was to
 // end before it began ends here.
-func (r *runner) killedBy(kill func()) {
+func (r *Runner) killedBy(kill func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kill = kill; kill != nil && r.cause != nil {
@@ -214,7 +231,7 @@ func (r *runner) killedBy(kill func()) {
 }
 
 // release lets go of the folder of the sockets, once nobody speaks by them any more.
-func (r *runner) release() {
+func (r *Runner) Release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sockets != nil && !r.released {
@@ -225,7 +242,7 @@ func (r *runner) release() {
 }
 
 // exit describes how the process ended.
-func (r *runner) exit() error {
+func (r *Runner) Exit() error {
 	<-r.done
 	if r.end == nil {
 		return errors.New("exit status 0")
@@ -240,10 +257,10 @@ func (r *runner) exit() error {
 }
 
 // Wait is part of go-plugin's Runner, as are the following.
-func (r *runner) Wait(context.Context) error { <-r.done; return r.end }
+func (r *Runner) Wait(context.Context) error { <-r.done; return r.end }
 
 // Kill ends the process and what it started, and waits for it.
-func (r *runner) Kill(context.Context) error {
+func (r *Runner) Kill(context.Context) error {
 	if r.pid.Load() == 0 {
 		return nil
 	}
@@ -253,27 +270,27 @@ func (r *runner) Kill(context.Context) error {
 }
 
 // Stdout returns the handshake and nothing else.
-func (r *runner) Stdout() io.ReadCloser { return r.stdout }
+func (r *Runner) Stdout() io.ReadCloser { return r.stdout }
 
 // Stderr returns nothing: it is in the log already.
-func (r *runner) Stderr() io.ReadCloser { return r.stderr }
+func (r *Runner) Stderr() io.ReadCloser { return r.stderr }
 
 // Name returns the plugin's id.
-func (r *runner) Name() string { return string(r.cfg.ID) }
+func (r *Runner) Name() string { return string(r.cfg.ID) }
 
 // ID returns the process id.
-func (r *runner) ID() string { return strconv.FormatInt(r.pid.Load(), 10) }
+func (r *Runner) ID() string { return strconv.FormatInt(r.pid.Load(), 10) }
 
 // Diagnose has nothing to say that the log has not.
-func (r *runner) Diagnose(context.Context) string { return "" }
+func (r *Runner) Diagnose(context.Context) string { return "" }
 
 // PluginToHost translates the name of a socket that the plugin has made.
-func (r *runner) PluginToHost(network, addr string) (string, string, error) {
+func (r *Runner) PluginToHost(network, addr string) (string, string, error) {
 	return translate(network, addr, r.inside, r.dir)
 }
 
 // HostToPlugin translates the name of a socket that the host has made.
-func (r *runner) HostToPlugin(network, addr string) (string, string, error) {
+func (r *Runner) HostToPlugin(network, addr string) (string, string, error) {
 	return translate(network, addr, r.dir, r.inside)
 }
 
@@ -285,3 +302,9 @@ func translate(network, addr, from, to string) (string, string, error) {
 	}
 	return network, filepath.Join(to, filepath.Base(addr)), nil
 }
+
+// PID returns the process id, 0 before the start.
+func (r *Runner) PID() int { return int(r.pid.Load()) }
+
+// Done is closed when the process has been waited for.
+func (r *Runner) Done() <-chan struct{} { return r.done }

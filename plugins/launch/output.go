@@ -1,4 +1,4 @@
-package plugins
+package launch
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ const (
 )
 
 // output is where the lines of one plugin go: the log, so many a second.
-type output struct {
+type Output struct {
 	log     *slog.Logger
 	id      object.ID
 	account *procstat.Processes
@@ -35,12 +35,23 @@ type output struct {
 	last    []string
 }
 
-// line logs one line.
-func (o *output) line(level slog.Level, id object.ID, text, from string) {
+// NewOutput returns the output of the plugin id. redact takes secrets out of the first most bytes of a text; nil
+// changes nothing.
+func NewOutput(log *slog.Logger, id object.ID, account *procstat.Processes, redact func(text string, most int) string) *Output {
+	return &Output{log: log, id: id, account: account, redact: redact}
+}
+
+// Writer returns a writer that logs each line written to it, at level Info.
+func (o *Output) Writer(from string) io.Writer {
+	return &lineWriter{f: func(s string) { o.Line(slog.LevelInfo, o.id, s, from) }}
+}
+
+// Line logs one line.
+func (o *Output) Line(level slog.Level, id object.ID, text, from string) {
 	if o.redact != nil {
 		text = o.redact(text, maxLineBytes+1) // half a secret would not be found
 	}
-	text = clip(text)
+	text = Clip(text)
 	o.mu.Lock()
 	if now := time.Now(); now.Sub(o.second) >= time.Second {
 		o.second, o.lines = now, 0
@@ -67,8 +78,8 @@ func (o *output) line(level slog.Level, id object.ID, text, from string) {
 	o.log.Log(context.Background(), level, "plugin", "object", string(id), "from", from, "text", text)
 }
 
-// tail returns the last lines that were printed.
-func (o *output) tail() string {
+// Tail returns the last lines that were printed.
+func (o *Output) Tail() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.last) == 0 {
@@ -77,7 +88,8 @@ func (o *output) tail() string {
 	return "its last lines: " + strings.Join(o.last, " / ")
 }
 
-func clip(s string) string {
+// Clip cuts a text to the length of a line and makes it valid UTF-8.
+func Clip(s string) string {
 	if len(s) > maxLineBytes {
 		s = s[:maxLineBytes] + "…"
 	}
