@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"github.com/hearthhost/hearth/internal/safefile"
-	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/policy"
 )
 
@@ -26,15 +24,8 @@ func CheckPolicyFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("looking at the policy: %w", err)
 	}
-	if mode := info.Mode().Perm(); mode&0o002 != 0 {
-		return fmt.Errorf("the policy %s can be written by everybody (mode %04o): run chmod o-w %s", path, mode, shell.Path(path))
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("the policy %s belongs to user %d, who could change it: chown it to the host's user or to root, "+
-			"and run this as the host's user", path, st.Uid)
-	}
-	if err := safefile.Place(path); err != nil {
-		return fmt.Errorf("the policy %s: %w", path, err)
+	if err := safefile.CheckFile(path, info); err != nil {
+		return fmt.Errorf("checking the policy file: %w", err)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func folderFaults(p *policy.Policy) []problem {
 	if p.Audit.Off {
 		return out
 	}
-	if err := safefile.Place(p.Audit.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := safefile.CheckPath(p.Audit.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		out = append(out, problem{path: filepath.Dir(p.Audit.Path), err: fmt.Errorf("the audit log: %w", err)})
 	}
 	if info, err := os.Lstat(p.Audit.Path); err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -66,7 +66,7 @@ func ownFolders(p *policy.Policy) error {
 
 // ownFolder refuses one, if it is there.
 func ownFolder(what, path string) error {
-	if err := safefile.Folder(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := safefile.CheckFolder(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the folder of %s: %w", what, err)
 	}
 	return nil

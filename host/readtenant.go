@@ -11,8 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/safewalk"
-	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -47,7 +47,9 @@ type tenantReader struct {
 }
 
 func (r *tenantReader) walk(folder *os.Root) {
-	err := safewalk.Walk(folder, maxEntries, notEverybodys, func(rel string, e fs.DirEntry) (enter bool, err error) {
+	err := safewalk.Walk(folder, maxEntries, func(rel string, info fs.FileInfo) error {
+		return safefile.CheckMode(r.path(rel), info)
+	}, func(rel string, e fs.DirEntry) (enter bool, err error) {
 		switch {
 		case strings.HasPrefix(e.Name(), "."): // an editor's, or the inside of a mounted volume
 			return false, nil
@@ -66,19 +68,12 @@ func (r *tenantReader) walk(folder *os.Root) {
 	}
 }
 
-// notEverybodys refuses what everybody may write to.
-func notEverybodys(info fs.FileInfo) error {
-	if info.Mode().Perm()&0o002 != 0 {
-		return errEverybodys
-	}
-	return nil
-}
-
-var errEverybodys = errors.New("everybody may write to it, and so decide what it says")
+// path returns the absolute path of a path in the folder.
+func (r *tenantReader) path(rel string) string { return filepath.Join(r.root, filepath.FromSlash(rel)) }
 
 // file reads one file. The error says that there is no room for it.
 func (r *tenantReader) file(folder *os.Root, rel string) error {
-	s, err := readScript(folder, rel, r.before[rel])
+	s, err := r.read(folder, rel)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.problem(rel, err) // gone meanwhile, or a link to nothing
@@ -93,15 +88,12 @@ func (r *tenantReader) file(folder *os.Root, rel string) error {
 }
 
 func (r *tenantReader) problem(rel string, err error) {
-	r.found.problem(filepath.Join(r.root, filepath.FromSlash(rel)), err)
+	r.found.problem(r.path(rel), err)
 }
 
 // keep notes a problem with what lies at a path, "." being the folder itself, and takes what
 // lay there or below it before.
 func (r *tenantReader) keep(rel string, err error) {
-	if errors.Is(err, errEverybodys) {
-		err = fmt.Errorf("%w: run chmod o-w %s", err, shell.Path(filepath.Join(r.root, filepath.FromSlash(rel))))
-	}
 	r.problem(rel, err)
 	for at, s := range r.before {
 		if _, read := r.seen[at]; !read && (rel == "." || at == rel || strings.HasPrefix(at, rel+"/")) {
@@ -168,10 +160,11 @@ func named(tenant object.Tenant, rel string) (id object.ID, lib string, err erro
 	return id, lib, nil
 }
 
-// readScript reads a regular file of bounded size: not a pipe that never ends, and not a
+// read reads a regular file of bounded size: not a pipe that never ends, and not a
 // link that leads out of the tenant's folder to somebody else's file. One that is as it was
 // before is not read again.
-func readScript(root *os.Root, rel string, before script) (script, error) {
+func (r *tenantReader) read(root *os.Root, rel string) (script, error) {
+	before := r.before[rel]
 	f, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return script{}, err
@@ -184,7 +177,7 @@ func readScript(root *os.Root, rel string, before script) (script, error) {
 	if !info.Mode().IsRegular() {
 		return script{}, errors.New("not a regular file")
 	}
-	if err := notEverybodys(info); err != nil {
+	if err := safefile.CheckMode(r.path(rel), info); err != nil {
 		return script{}, err
 	}
 	if before.read != nil && same(before.read, info) && !fresh(info) {

@@ -99,7 +99,7 @@ func inherit(cfg Config, a address) (*Listener, error) {
 	}
 	l := &Listener{cfg: cfg, local: a.local(), addr: cfg.Address}
 	if a.unix != "" {
-		if err := safefile.Place(a.unix); err != nil { // or else somebody could stand in for the host
+		if err := safefile.CheckPath(a.unix); err != nil { // or else somebody could stand in for the host
 			return fail(err)
 		}
 		info, err := os.Lstat(a.unix)

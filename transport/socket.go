@@ -27,7 +27,7 @@ const lockSuffix = ".lock"
 // listenUnix binds a Unix socket that every user of the machine may connect to: the
 // kernel tells who each of them is.
 func listenUnix(ctx context.Context, path string) (*Listener, error) {
-	ln, release, err := bindUnix(ctx, path, 0o755, 0o666) // safefile.Place keeps others from swapping it
+	ln, release, err := bindUnix(ctx, path, 0o755, 0o666) // safefile.CheckPath keeps others from swapping it
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *n
 	if err := os.MkdirAll(dir, folder); err != nil {
 		return fail(err)
 	}
-	if err := safefile.Place(path); err != nil { // or else somebody could stand in for the host
+	if err := safefile.CheckPath(path); err != nil { // or else somebody could stand in for the host
 		return fail(err)
 	}
 	// Two hosts that start at once must not each take the other's socket for a dead one.

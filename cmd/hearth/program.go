@@ -7,10 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"syscall"
 
 	"github.com/hearthhost/hearth/internal/safefile"
-	"github.com/hearthhost/hearth/internal/shell"
 )
 
 // ownProgram returns what workers are started from: this very program, even when another
@@ -57,16 +55,10 @@ func trustProgram(path string) error {
 	if err != nil {
 		return fmt.Errorf("the program to start: %w", err)
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 		return fmt.Errorf("%s is not an executable file", path)
-	case info.Mode().Perm()&0o002 != 0:
-		return fmt.Errorf("everybody may write to %s: chmod o-w %s", path, shell.Path(path))
-	case !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("%s belongs to another user: chown it to the host's user or to root", path)
 	}
-	if err := safefile.Place(path); err != nil {
+	if err := safefile.CheckFile(path, info); err != nil {
 		return fmt.Errorf("the program to start: %w", err)
 	}
 	return nil

@@ -306,7 +306,7 @@ func TestFailingUpgrade(t *testing.T) {
 	}{
 		{"no program", func() { l.replace(t, []byte("\x7fELF garbage"), 0o755) }, "exec format error"},
 		{"not executable", func() { l.replace(t, good, 0o644) }, "not an executable file"},
-		{"a program of anybody's", func() { l.replace(t, good, 0o757) }, "everybody may write to"},
+		{"a world-writable program", func() { l.replace(t, good, 0o757) }, "is world-writable"},
 		{"gone", func() { check(t, os.Remove(l.bin)) }, "no such file"},
 		{"ends at once", func() { l.replace(t, []byte("#!/bin/sh\nexit 7\n"), 0o755) }, "exit status 7"},
 		{"an older version", func() {
@@ -321,7 +321,7 @@ test "wrong" {
 }
 `), 0o600))
 		}, "wrong"},
-		{"a policy that anybody may write", func() { check(t, os.Chmod(l.path("policy.hcl"), 0o606)) }, "chmod o-w"},
+		{"a world-writable policy", func() { check(t, os.Chmod(l.path("policy.hcl"), 0o606)) }, "chmod o-w"},
 		{"a listener that is not free", func() {
 			check(t, os.WriteFile(l.path("policy.hcl"), []byte(policy+"listener \"more\" {\n  address  = \""+strings.Replace(l.tcp, "127.0.0.1", "0.0.0.0", 1)+"\"\n  identify = [\"hmac\"]\n}\n"), 0o600))
 		}, "address already in use"},

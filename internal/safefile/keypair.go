@@ -9,11 +9,11 @@ import (
 	"github.com/hearthhost/hearth/internal/shell"
 )
 
-// maxPEMBytes bounds a file with certificates or a private key.
+// maxPEMBytes limits a file of certificates or a private key.
 const maxPEMBytes = 1 << 20
 
-// ReadKeyPair returns a certificate with its chain and its private key, from PEM files. The key
-// must satisfy [Read] and the certificate [ReadPublic].
+// ReadKeyPair reads a certificate, its chain and its private key from PEM files. The key file must satisfy the
+// checks of [Read], the certificate file those of [ReadPublic].
 func ReadKeyPair(certFile, keyFile string) (tls.Certificate, error) {
 	key, err := ReadKeyPEM(keyFile)
 	if err != nil {
@@ -30,8 +30,8 @@ func ReadKeyPair(certFile, keyFile string) (tls.Certificate, error) {
 	return pair, nil
 }
 
-// ReadKeyPEM returns a PEM file with a private key. One that is encrypted is an error: nobody could
-// enter its passphrase.
+// ReadKeyPEM reads a PEM file with a private key, with the checks of [Read]. An encrypted key is an error: there is
+// no prompt for its passphrase.
 func ReadKeyPEM(path string) ([]byte, error) {
 	text, err := Read(path, maxPEMBytes)
 	if err != nil {
@@ -43,8 +43,7 @@ func ReadKeyPEM(path string) ([]byte, error) {
 			return text, nil
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return nil, fmt.Errorf("%s is encrypted with a passphrase, which cannot be entered here: "+
-				"decrypt it with openssl pkey -in %s -out NEW, then chmod 600 NEW", path, shell.Path(path))
+			return nil, fmt.Errorf("%s is encrypted with a passphrase; run openssl pkey -in %s -out NEW, then chmod 600 NEW", path, shell.Path(path))
 		}
 	}
 }

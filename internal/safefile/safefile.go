@@ -1,4 +1,6 @@
-// Package safefile reads and writes files with secrets.
+// Package safefile reads and writes files that other users must not change: secrets, private keys, certificates,
+// profiles. Its checks reject files that another user can read, write or replace. Every such error names the file
+// and the command that repairs it.
 package safefile
 
 import (
@@ -15,20 +17,19 @@ import (
 	"github.com/hearthhost/hearth/internal/shell"
 )
 
-// Read returns the content of a file that nobody but this process's user can read or
-// write: at most max bytes. The owner and mode that count are those of the very file
-// that is read; a symbolic link to it is fine, and so is any folder that satisfies [Place]:
-// where others may rename files, one principal's key would be another's. The error names
-// the file and, where a command mends it, the command; it wraps what the file system said.
-func Read(path string, max int64) ([]byte, error) { return read(path, max, check) }
+// Read returns the content of a secret file, at most max bytes. Only this process's user may be able to read or
+// write the file: it checks the owner and the mode of the opened file, after symbolic links were followed. The
+// path must satisfy [CheckPath]: where other users can rename files, they could swap the keys of two principals.
+// Errors of the file system are wrapped.
+func Read(path string, max int64) ([]byte, error) { return read(path, max, checkSecret) }
 
-// ReadPublic returns the content of a file that others may read, but not everybody write:
-// one that says whom to trust. At most max bytes.
+// ReadPublic returns the content of a file that every user may read, such as a list of trusted authorities, at
+// most max bytes. The file and the folders above it must not be world-writable.
 func ReadPublic(path string, max int64) ([]byte, error) { return read(path, max, checkPublic) }
 
 func read(path string, max int64, check func(string, fs.FileInfo) error) ([]byte, error) {
-	// Not blocking: a pipe of that name must not make us wait.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it
+	// O_NONBLOCK: opening a named pipe without a writer must not block.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // a path of the operator
 	if err != nil {
 		return nil, err
 	}
@@ -50,53 +51,58 @@ func read(path string, max int64, check func(string, fs.FileInfo) error) ([]byte
 	return b, nil
 }
 
+// checkPublic checks a file for [ReadPublic].
 func checkPublic(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", path)
+		return notRegular(path)
 	}
-	if mode := info.Mode().Perm(); mode&0o002 != 0 {
-		return fmt.Errorf("%s can be written by everybody (mode %04o): run chmod o-w %s", path, mode, shell.Path(path))
+	if err := CheckMode(path, info); err != nil {
+		return err
 	}
-	return way(path)
+	return checkParents(path)
 }
 
-func check(path string, info fs.FileInfo) error {
+// checkSecret checks a file for [Read]. Root too must own its files: chown is easy, and a file of another user is
+// a mistake.
+func checkSecret(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", path)
+		return notRegular(path)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to user %d, and only its owner may use it: run chown %d %s, or run this as that user",
+		return fmt.Errorf("%s belongs to uid %d, and only its owner may use it; run chown %d %s, or run this as that user",
 			path, st.Uid, os.Geteuid(), shell.Path(path))
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%s can be read or written by others (mode %04o): run chmod 600 %s", path, mode, shell.Path(path))
+		return fmt.Errorf("other users can read or write %s (mode %04o); run chmod 600 %s", path, mode, shell.Path(path))
 	}
-	return Place(path)
+	return CheckPath(path)
 }
 
-// Create writes a new file, and is an error that wraps fs.ErrExist if there is one. The
-// folder is made, for this user alone, if it is missing.
+func notRegular(path string) error { return fmt.Errorf("%s is not a regular file", path) }
+
+// Create writes a new file. If the file exists, it does not change it and returns an error that wraps
+// fs.ErrExist. A missing folder is created with mode 0700.
 func Create(path string, data []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	tmp, err := temporary(path, data, mode)
+	tmp, err := writeTemp(path, data, mode)
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp)
-	// A link and not a rename, which would replace what is there.
+	// link(2) fails if path exists. rename(2) would replace the file.
 	if err := os.Link(tmp, path); errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists and stays as it is: %w", path, fs.ErrExist)
+		return fmt.Errorf("%s exists and was not changed: %w", path, fs.ErrExist)
 	} else if err != nil {
 		return err
 	}
 	return syncFolder(path)
 }
 
-// Replace writes a file in one step: others see the old or the new one, whole.
+// Replace writes a file atomically: readers see the whole old file or the whole new one.
 func Replace(path string, data []byte, mode fs.FileMode) error {
-	tmp, err := temporary(path, data, mode)
+	tmp, err := writeTemp(path, data, mode)
 	if err != nil {
 		return err
 	}
@@ -107,8 +113,8 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 	return syncFolder(path)
 }
 
-// temporary writes a file beside path and returns its name.
-func temporary(path string, data []byte, mode fs.FileMode) (name string, err error) {
+// writeTemp writes a temporary file into the folder of path, syncs it to disk and returns its name.
+func writeTemp(path string, data []byte, mode fs.FileMode) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return "", err
@@ -128,7 +134,7 @@ func temporary(path string, data []byte, mode fs.FileMode) (name string, err err
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// syncFolder makes a new name last.
+// syncFolder syncs the folder of path to disk, so that a new name survives a crash.
 func syncFolder(path string) error {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
@@ -138,12 +144,11 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
-// lockName is the file that is locked for a folder's others.
+// lockName is the file in a folder that [Lock] locks.
 const lockName = ".lock"
 
-// Lock keeps others who lock the same folder out until unlock: for reading a file,
-// changing it and replacing it without losing what somebody else changed meanwhile. It
-// leaves an empty file behind, as [LockFile] does.
+// Lock locks a folder against other callers of Lock until unlock, without a time limit. Callers that read a file,
+// change it and replace it lose no concurrent change. It leaves an empty file in the folder, as [LockFile] does.
 func Lock(dir string) (unlock func(), err error) {
 	f, err := LockFile(context.Background(), filepath.Join(dir, lockName))
 	if err != nil {
@@ -152,17 +157,17 @@ func Lock(dir string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// LockFile locks a file until it is closed, and creates it first if it is missing. Only this
-// process's user can open it, and so hold its lock: a folder, or a file that others may read, can
-// be locked for ever by any of them. If ctx ends first the error wraps ctx.Err().
+// LockFile locks a file until it is closed, and creates a missing one. Only this process's user may be able to
+// open the file: any user who can open a file or a folder can hold its lock without end. If ctx ends first, the
+// error wraps ctx.Err().
 func LockFile(ctx context.Context, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // the caller's own
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // a path of the caller
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	info, err := f.Stat()
 	if err == nil {
-		err = check(path, info)
+		err = checkSecret(path, info)
 	}
 	if err == nil {
 		err = flock.LockContext(ctx, f)

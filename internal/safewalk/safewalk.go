@@ -30,7 +30,7 @@ var ErrMany = errors.New("there is more in it: the rest is not looked at")
 //
 // It returns [ErrMany] if there is more, or what visit returned. Memory is bounded by max, not
 // by the folder.
-func Walk(root *os.Root, max int, admit func(fs.FileInfo) error, visit func(rel string, e fs.DirEntry) (enter bool, err error), failed func(rel string, err error)) error {
+func Walk(root *os.Root, max int, admit func(rel string, info fs.FileInfo) error, visit func(rel string, e fs.DirEntry) (enter bool, err error), failed func(rel string, err error)) error {
 	todo := []string{"."}
 	for len(todo) > 0 {
 		dir := todo[len(todo)-1]
@@ -70,7 +70,7 @@ func Walk(root *os.Root, max int, admit func(fs.FileInfo) error, visit func(rel 
 }
 
 // read returns at most max entries of a folder.
-func read(root *os.Root, dir string, admit func(fs.FileInfo) error, max int) ([]fs.DirEntry, error) {
+func read(root *os.Root, dir string, admit func(rel string, info fs.FileInfo) error, max int) ([]fs.DirEntry, error) {
 	f, err := root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func read(root *os.Root, dir string, admit func(fs.FileInfo) error, max int) ([]
 	if admit != nil {
 		info, err := f.Stat()
 		if err == nil {
-			err = admit(info)
+			err = admit(dir, info)
 		}
 		if err != nil {
 			return nil, err

@@ -62,7 +62,7 @@ func Check(path, pin string) error {
 
 // unpinned checks the file of a plugin without a pin: its content alone decides what runs.
 func unpinned(path string) error {
-	if err := safefile.Executable(path); err != nil {
+	if err := safefile.CheckExecutable(path); err != nil {
 		return Errorf(CauseMode, "%v", err)
 	}
 	return nil
