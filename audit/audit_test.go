@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -53,9 +54,9 @@ func write(t testing.TB, l *audit.Log, from, to int) {
 }
 
 // intact verifies a log that must be whole.
-func intact(t testing.TB, path string) *audit.Report {
+func intact(t testing.TB, path string) *trail.Report {
 	t.Helper()
-	r, err := audit.Verify(path)
+	r, err := trail.Verify(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestWriteAndVerify(t *testing.T) {
 		t.Errorf("after a restart: %+v", r)
 	}
 	var methods []string
-	for e, err := range audit.Entries(path) {
+	for e, err := range trail.Entries(path) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +119,7 @@ func TestTampering(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := audit.Verify(path)
+		r, err := trail.Verify(path)
 		if err == nil && r.Problems == nil && r.Head == whole.Head && r.Records == whole.Records {
 			t.Errorf("%s does not show: %+v", what, r)
 		}
@@ -214,11 +215,11 @@ func TestBatch(t *testing.T) {
 		}
 	}
 	found := 0
-	for e, err := range audit.Entries(path) {
+	for e, err := range trail.Entries(path) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Matches(&audit.Entry{Method: "b"}) {
+		if e.Matches(&trail.Entry{Method: "b"}) {
 			found++
 		}
 	}
@@ -273,7 +274,7 @@ func TestConcurrent(t *testing.T) {
 	l.Close()
 	r := intact(t, path)
 	calls := 0
-	for e, err := range audit.Entries(path) {
+	for e, err := range trail.Entries(path) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,7 +326,7 @@ func TestFollow(t *testing.T) {
 		_ = l.Note("mark")
 	}()
 	want := seq
-	for e, err := range audit.Follow(t.Context(), path, seq, time.Millisecond) {
+	for e, err := range trail.Follow(t.Context(), path, seq, time.Millisecond) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,7 +346,7 @@ func TestFollowSlowly(t *testing.T) {
 	l := open(t, audit.Config{Path: path, Rotate: 600})
 	write(t, l, 0, 10)
 	want := uint64(3)
-	for e, err := range audit.Follow(t.Context(), path, want, time.Millisecond) {
+	for e, err := range trail.Follow(t.Context(), path, want, time.Millisecond) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -368,7 +369,7 @@ func TestTimes(t *testing.T) {
 	before := time.Now().Truncate(time.Microsecond)
 	write(t, l, 0, 1)
 	after := time.Now()
-	for e, err := range audit.Entries(path) {
+	for e, err := range trail.Entries(path) {
 		at, errTime := time.Parse(time.RFC3339Nano, e.Time)
 		if err != nil || errTime != nil || e.Event == "call" && (at.Before(before) || at.After(after)) {
 			t.Errorf("%+v: %v, %v", e, err, errTime)
@@ -406,32 +407,5 @@ func BenchmarkWrite(b *testing.B) {
 				}
 			}
 		})
-	})
-}
-
-// TestSeed verifies a log of an earlier day: the format stays readable.
-func TestSeed(t *testing.T) {
-	b, err := os.ReadFile("testdata/seed.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, err := audit.VerifyBytes(b); err != nil || r.Records != 5 || r.Problems != nil || r.Notes != nil {
-		t.Errorf("%+v, %v", r, err)
-	}
-}
-
-func FuzzVerify(f *testing.F) {
-	seed, err := os.ReadFile("testdata/seed.jsonl")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(seed)
-	f.Add(seed[:len(seed)-5])
-	f.Add([]byte("{}\n{\"seq\":1}\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := audit.VerifyBytes(b)
-		if err == nil && len(r.Problems) == 0 && len(r.Notes) == 0 && r.Records > 0 && r.First != 1 {
-			t.Errorf("a log without its beginning is not noted: %+v", r)
-		}
 	})
 }

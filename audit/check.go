@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/hearthhost/hearth/audit/trail"
 )
 
 // Check returns why the log at path could not be written by this process; nil if it could. It changes nothing, and the
@@ -26,6 +28,6 @@ func Check(path string) error {
 	case !info.Mode().IsRegular():
 		return errors.New("the audit log is not a regular file")
 	}
-	_, _, err = lastRecord(f, info.Size())
+	_, _, err = trail.LastRecord(f, info.Size())
 	return err
 }

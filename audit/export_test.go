@@ -1,11 +1,13 @@
 package audit
 
 import (
-	"bytes"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hearthhost/hearth/audit/evidence"
+	"github.com/hearthhost/hearth/audit/trail"
 )
 
 // Break replaces the open file by one that cannot be written, as a disk that fails, and
@@ -41,18 +43,11 @@ func (l *Log) Look() {
 }
 
 // MaxShare is the bound on one owner's share of the kept file.
-const MaxShare = maxShare
-
-// VerifyBytes is Verify of one file.
-func VerifyBytes(b []byte) (*Report, error) {
-	v := &verifier{name: "log", fresh: true}
-	err := scanLines(bytes.NewReader(b), "log", v.line)
-	return &v.report, err
-}
+const MaxShare = evidence.MaxShare
 
 // Files returns the files of a log, oldest first. The last is the one that is written.
 func Files(path string) ([]string, error) {
-	old, err := rotated(path)
+	old, err := trail.Rotated(path)
 	return append(old, path), err
 }
 

@@ -9,13 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/internal/flock"
 	"github.com/hearthhost/hearth/internal/shell"
 )
@@ -103,8 +102,8 @@ func (f *file) take(h *os.File, why *string) error {
 
 // end finds the end of a file of a size, where the next line goes, and the last record, nil if
 // there is none. What was torn is ended.
-func (f *file) end(h *os.File, size int64) (last *line, torn bool, err error) {
-	if last, torn, err = lastRecord(h, size); err != nil {
+func (f *file) end(h *os.File, size int64) (last *trail.Line, torn bool, err error) {
+	if last, torn, err = trail.LastRecord(h, size); err != nil {
 		return nil, false, err
 	}
 	f.size = size
@@ -115,9 +114,9 @@ func (f *file) end(h *os.File, size int64) (last *line, torn bool, err error) {
 }
 
 // goOnFrom goes on from a record, unless it is nil or a host that runs knows of later ones.
-func (f *file) goOnFrom(last *line) {
+func (f *file) goOnFrom(last *trail.Line) {
 	if last != nil && last.Seq >= f.seq {
-		f.seq, f.head = last.Seq, last.hash
+		f.seq, f.head = last.Seq, last.Digest
 	}
 }
 
@@ -161,8 +160,8 @@ func (f *file) chain(lines []byte) (lost uint64, err error) {
 		f.out = strconv.AppendUint(f.out, seq, 10)
 		f.out = append(f.out, ',')
 		f.out = append(f.out, line[:len(line)-1]...)
-		head = link(head, f.out[start:])
-		f.out = append(f.out, hashField...)
+		head = trail.Link(head, f.out[start:])
+		f.out = append(f.out, trail.HashField...)
 		f.out = hex.AppendEncode(f.out, head[:])
 		f.out = append(f.out, "\"}\n"...)
 	}
@@ -195,19 +194,6 @@ func (f *file) append(h *os.File) error { return writeAt(h, f.out, f.size) }
 var writeAt = func(h *os.File, p []byte, at int64) error {
 	_, err := h.WriteAt(p, at)
 	return err
-}
-
-// hashField stands between what a line's hash is of, and the hash.
-const hashField = `,"hash":"`
-
-// link is the hash of a line that follows one with the hash prev.
-func link(prev [sha256.Size]byte, line []byte) [sha256.Size]byte {
-	var d [sha256.Size]byte
-	h := sha256.New()
-	h.Write(prev[:])
-	h.Write(line)
-	h.Sum(d[:0])
-	return d
 }
 
 // lose counts lines that cannot be written, and says so, but not for each.
@@ -297,7 +283,7 @@ func (f *file) endLine(h *os.File) error {
 func (f *file) rotate() {
 	h := f.f.Load()
 	_ = h.Sync()
-	if err := os.Rename(f.cfg.Path, rotatedName(f.cfg.Path, f.seq)); err != nil {
+	if err := os.Rename(f.cfg.Path, trail.RotatedName(f.cfg.Path, f.seq)); err != nil {
 		f.cfg.Log.Error("audit log cannot be rotated", "path", f.cfg.Path, "err", err)
 		return
 	}
@@ -314,38 +300,9 @@ func (f *file) rotate() {
 	}
 }
 
-// rotatedName is where a file is set aside whose last record has this number: names sort
-// as numbers do.
-func rotatedName(path string, seq uint64) string {
-	ext := filepath.Ext(path)
-	return fmt.Sprintf("%s-%020d%s", strings.TrimSuffix(path, ext), seq, ext)
-}
-
-// rotated returns the files that were set aside, oldest first.
-func rotated(path string) ([]string, error) {
-	ext := filepath.Ext(path)
-	base := strings.TrimSuffix(filepath.Base(path), ext) + "-"
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, e := range entries {
-		digits, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ext), base)
-		if ok && len(digits) == 20 && strings.Trim(digits, "0123456789") == "" && strings.HasSuffix(e.Name(), ext) {
-			out = append(out, filepath.Join(filepath.Dir(path), e.Name()))
-		}
-	}
-	slices.Sort(out)
-	return out, nil
-}
-
 // lastRotated returns the last record of the newest file that was set aside.
-func (f *file) lastRotated() (*line, error) {
-	old, err := rotated(f.cfg.Path)
+func (f *file) lastRotated() (*trail.Line, error) {
+	old, err := trail.Rotated(f.cfg.Path)
 	if err != nil || len(old) == 0 {
 		return nil, err
 	}
@@ -358,7 +315,7 @@ func (f *file) lastRotated() (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	last, _, err := lastRecord(h, info.Size())
+	last, _, err := trail.LastRecord(h, info.Size())
 	return last, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 )
 
 func TestRotation(t *testing.T) {
@@ -35,14 +36,14 @@ func TestRotation(t *testing.T) {
 		if err := os.WriteFile(files[1], bytes.Join(left, nil), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := audit.Verify(path); err != nil || r.Problems == nil {
+		if r, err := trail.Verify(path); err != nil || r.Problems == nil {
 			t.Errorf("%s is missing in the middle: %+v, %v", what, r, err)
 		}
 	}
 	if err := os.Remove(files[1]); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := audit.Verify(path); err != nil || r.Problems == nil || !strings.Contains(r.Problems[0], "missing") {
+	if r, err := trail.Verify(path); err != nil || r.Problems == nil || !strings.Contains(r.Problems[0], "missing") {
 		t.Errorf("a file taken out of the middle: %+v, %v", r, err)
 	}
 }
@@ -80,7 +81,7 @@ func TestTornLine(t *testing.T) {
 		l := open(t, audit.Config{Path: path})
 		write(t, l, 5, 6)
 		l.Close()
-		r, err := audit.Verify(path)
+		r, err := trail.Verify(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +149,7 @@ func TestVanished(t *testing.T) {
 		l.Look()
 		write(t, l, 5, 6)
 		l.Close()
-		r, err := audit.Verify(path)
+		r, err := trail.Verify(path)
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
 			continue

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -32,11 +33,11 @@ func flood(t *testing.T, l *audit.Log, n int) {
 }
 
 // find returns the texts of the records of a log that a function chooses.
-func find(t *testing.T, path string, which func(*audit.Entry) bool) []string {
+func find(t *testing.T, path string, which func(*trail.Entry) bool) []string {
 	t.Helper()
 	var out []string
 	last := uint64(0)
-	for e, err := range audit.Entries(path) {
+	for e, err := range trail.Entries(path) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +84,7 @@ func TestEvidenceIsKept(t *testing.T) {
 		"call permit bob acme.counter add",
 	}
 	old := uint64(0)
-	got := find(t, path, func(e *audit.Entry) bool {
+	got := find(t, path, func(e *trail.Entry) bool {
 		old++
 		return e.Event != "open" && e.Event != "kept" && e.Event != "stop" && old <= 9
 	})
@@ -102,7 +103,7 @@ func TestEvidenceIsKept(t *testing.T) {
 	}
 	flood(t, l, 500)
 	l.Close()
-	if got := find(t, path, func(e *audit.Entry) bool { return e.Principal == "mallory" }); len(got) != 3 {
+	if got := find(t, path, func(e *trail.Entry) bool { return e.Principal == "mallory" }); len(got) != 3 {
 		t.Errorf("of mallory: %q", got)
 	}
 	intact(t, path)
@@ -132,7 +133,7 @@ func TestEvidenceHasShares(t *testing.T) {
 				put(decision(flooder(0), false, "acme.till", "again"))
 			}
 			flood(t, l, 1000)
-			if got := find(t, path, func(e *audit.Entry) bool { return e.Method == "rare" }); len(got) != 1 {
+			if got := find(t, path, func(e *trail.Entry) bool { return e.Method == "rare" }); len(got) != 1 {
 				t.Errorf("repeats pushed out a record: %q", got)
 			}
 			for i := range 5000 {
@@ -141,10 +142,10 @@ func TestEvidenceHasShares(t *testing.T) {
 			}
 			flood(t, l, 2000)
 			l.Close()
-			if got := find(t, path, func(e *audit.Entry) bool { return e.Principal == "alice" }); len(got) != 3 {
+			if got := find(t, path, func(e *trail.Entry) bool { return e.Principal == "alice" }); len(got) != 3 {
 				t.Errorf("of alice: %q", got)
 			}
-			newest := func(e *audit.Entry) bool { return e.Method == "n4999" && e.Decision == "deny" }
+			newest := func(e *trail.Entry) bool { return e.Method == "n4999" && e.Decision == "deny" }
 			if got := find(t, path, newest); len(got) != 1 {
 				t.Errorf("the newest of the flood: %q", got)
 			}
@@ -199,7 +200,7 @@ func TestKeptFileIsVouchedFor(t *testing.T) {
 		if put(keptPath, b); b == nil {
 			os.Remove(keptPath)
 		}
-		r, err := audit.Verify(path)
+		r, err := trail.Verify(path)
 		if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "audit-kept.jsonl") {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
@@ -215,7 +216,7 @@ func TestKeptFileIsVouchedFor(t *testing.T) {
 	}
 	flood(t, l, 80)
 	l.Close()
-	if r, err := audit.Verify(path); err != nil || !strings.Contains(strings.Join(r.Problems, ""), "kept") {
+	if r, err := trail.Verify(path); err != nil || !strings.Contains(strings.Join(r.Problems, ""), "kept") {
 		t.Errorf("changed between two hosts: %+v, %v", r, err)
 	}
 }

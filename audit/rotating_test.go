@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 )
 
 // TestReadWhileRotating reads a log again and again while it is written and rotates all the time,
@@ -37,7 +38,7 @@ func TestReadWhileRotating(t *testing.T) {
 				}
 				seen = r.Last
 				last := uint64(0)
-				for e, err := range audit.Entries(path) {
+				for e, err := range trail.Entries(path) {
 					if err != nil {
 						t.Fatal(err)
 					}

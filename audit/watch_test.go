@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 )
 
 // lines is a log that can be read while it is written.
@@ -99,11 +100,11 @@ func TestDiskHangs(t *testing.T) {
 	if err := l.Note("mark"); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := audit.Verify(path); err != nil || len(r.Problems) > 0 {
+	if r, err := trail.Verify(path); err != nil || len(r.Problems) > 0 {
 		t.Errorf("Verify() = %+v, %v", r, err)
 	}
 	found := map[string]bool{}
-	for e, err := range audit.Entries(path) {
+	for e, err := range trail.Entries(path) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +157,7 @@ func TestLateDecisions(t *testing.T) {
 		}
 	}
 	var records, late uint64
-	for e, err := range audit.Entries(path) {
+	for e, err := range trail.Entries(path) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
@@ -256,7 +256,7 @@ forbid "no more" {
 		}
 	}
 	denied := 0
-	for e, err := range audit.Entries(filepath.Join(l.dir, "state", "audit.jsonl")) {
+	for e, err := range trail.Entries(filepath.Join(l.dir, "state", "audit.jsonl")) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -310,7 +310,7 @@ permit "nothing that it has" {
 		t.Errorf("described as %v", members)
 	}
 	set := 0
-	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
+	for e, err := range trail.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -372,7 +372,7 @@ forbid "no reset" {
 		t.Error(err)
 	}
 	var decisions []string
-	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
+	for e, err := range trail.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
@@ -260,7 +260,7 @@ func TestInvisibleIsTheSameBytes(t *testing.T) {
 		}
 	}
 	// And nothing of it was executed.
-	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
+	for e, err := range trail.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -430,7 +430,7 @@ func TestAmplification(t *testing.T) {
 func denials(t *testing.T, dir string) map[string]int {
 	t.Helper()
 	out := map[string]int{}
-	for e, err := range audit.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
+	for e, err := range trail.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 )
 
 func newAudit() *cobra.Command {
@@ -85,12 +85,12 @@ or that the host logs, elsewhere, and give it with --head: it must still be in t
 			if err != nil {
 				return err
 			}
-			report, err := audit.Verify(path)
+			report, err := trail.Verify(path)
 			if err != nil {
 				return err
 			}
 			if head != "" {
-				found, err := audit.Holds(path, head)
+				found, err := trail.Holds(path, head)
 				if err != nil {
 					return err
 				}
@@ -107,7 +107,7 @@ or that the host logs, elsewhere, and give it with --head: it must still be in t
 	return cmd
 }
 
-func printReport(w io.Writer, r *audit.Report, asJSON bool) error {
+func printReport(w io.Writer, r *trail.Report, asJSON bool) error {
 	if asJSON {
 		if err := printJSON(w, r); err != nil {
 			return err
@@ -152,9 +152,9 @@ interrupted. With --json they are shown as they stand in the log, one a line.`,
 			if err != nil {
 				return err
 			}
-			last := make([]*audit.Entry, 0, n)
+			last := make([]*trail.Entry, 0, n)
 			var seq uint64
-			for e, err := range audit.Entries(path) {
+			for e, err := range trail.Entries(path) {
 				if err != nil {
 					return explainNoLog(err)
 				}
@@ -169,7 +169,7 @@ interrupted. With --json they are shown as they stand in the log, one a line.`,
 			if !follow {
 				return nil
 			}
-			for e, err := range audit.Follow(cmd.Context(), path, seq, 200*time.Millisecond) {
+			for e, err := range trail.Follow(cmd.Context(), path, seq, 200*time.Millisecond) {
 				if err != nil {
 					return err
 				}
@@ -187,7 +187,7 @@ interrupted. With --json they are shown as they stand in the log, one a line.`,
 }
 
 // print shows one record.
-func (f *auditFlags) print(w io.Writer, e *audit.Entry) {
+func (f *auditFlags) print(w io.Writer, e *trail.Entry) {
 	if f.asJSON {
 		fmt.Fprintf(w, "%s\n", bytes.TrimSpace(e.Raw))
 		return

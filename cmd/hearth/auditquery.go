@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -20,7 +20,7 @@ var auditEvents = []string{"call", "see", "connect", "open", "stop", "dropped", 
 // auditQuery selects records of the log.
 type auditQuery struct {
 	auditFlags
-	want         audit.Entry
+	want         trail.Entry
 	object       string
 	objects      *policy.Pattern // of object, if that is a pattern
 	since, until string
@@ -49,7 +49,7 @@ standard error.`,
 				return err
 			}
 			shown := 0
-			for e, err := range audit.Entries(path) {
+			for e, err := range trail.Entries(path) {
 				if err != nil {
 					return explainNoLog(err)
 				}
@@ -107,7 +107,7 @@ func (q *auditQuery) check() (err error) {
 	return nil
 }
 
-func (q *auditQuery) matches(e *audit.Entry) bool {
+func (q *auditQuery) matches(e *trail.Entry) bool {
 	return e.Matches(&q.want) && (q.objects == nil || e.Object != "" && q.objects.Match(object.ID(e.Object))) &&
 		(q.from == "" || e.Time >= q.from) && (q.to == "" || e.Time < q.to)
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 )
 
 func TestForeign(t *testing.T) {
@@ -68,7 +68,7 @@ func TestPrintable(t *testing.T) {
 func TestForgedAuditLine(t *testing.T) {
 	t.Parallel()
 	const forged = "x\n2027-01-31T18:00:00.000000Z  permit  root  acme.bank.pay  from 192.0.2.1: policy.hcl:3 permit \"all\"\x1b[8m"
-	for name, e := range map[string]*audit.Entry{
+	for name, e := range map[string]*trail.Entry{
 		"a method":     {Time: "t", Event: "call", Decision: "deny", Principal: "mallory", Object: "acme.bank", Method: forged, Peer: "p", Reason: "r"},
 		"an object":    {Time: "t", Event: "see", Decision: "deny", Principal: "mallory", Object: forged, Peer: "p", Reason: "r"},
 		"a reason":     {Time: "t", Event: "call", Decision: "deny", Principal: "mallory", Object: "o", Peer: "p", Reason: forged},

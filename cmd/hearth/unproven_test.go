@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/client"
 )
 
@@ -45,9 +45,9 @@ func TestFailedProofsAreAudited(t *testing.T) {
 }
 
 // refusals returns the records of connections that were refused.
-func refusals(t *testing.T, h *identityHost) (out []*audit.Entry) {
+func refusals(t *testing.T, h *identityHost) (out []*trail.Entry) {
 	t.Helper()
-	for e, err := range audit.Entries(filepath.Join(h.dir, "state", "audit.jsonl")) {
+	for e, err := range trail.Entries(filepath.Join(h.dir, "state", "audit.jsonl")) {
 		check(t, err)
 		if e.Event == "connect" && e.Decision == "deny" {
 			out = append(out, e)

@@ -1,4 +1,4 @@
-package audit
+package trail
 
 import (
 	"bytes"
@@ -98,10 +98,10 @@ func (f *follower) next(yield func(*Entry, error) bool) (bool, error) {
 	}
 	f.f, f.rest = current, nil
 	for _, name := range old {
-		if filepath.Base(name) <= filepath.Base(rotatedName(f.path, f.seq)) {
+		if filepath.Base(name) <= filepath.Base(RotatedName(f.path, f.seq)) {
 			continue // its last record is known
 		}
-		err := eachLine(name, func(_ int, raw []byte, _ bool) bool { return f.take(raw, yield) })
+		err := EachLine(name, func(_ int, raw []byte, _ bool) bool { return f.take(raw, yield) })
 		switch {
 		case errors.Is(err, errStopped):
 			return false, nil
@@ -114,7 +114,7 @@ func (f *follower) next(yield func(*Entry, error) bool) (bool, error) {
 
 // take returns the record of a line, if it is one and new. It reports whether more is wanted.
 func (f *follower) take(raw []byte, yield func(*Entry, error) bool) bool {
-	l, err := parseLine(raw)
+	l, err := ParseLine(raw)
 	if err != nil || l.Seq <= f.seq {
 		return true
 	}

@@ -1,4 +1,4 @@
-package audit
+package trail
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ func Verify(path string) (*Report, error) {
 	v := &verifier{}
 	for i, name := range old {
 		v.file(name)
-		err := eachLine(name, v.line)
+		err := EachLine(name, v.line)
 		if errors.Is(err, os.ErrNotExist) {
 			v.gone(old[:i])
 			continue
@@ -55,7 +55,7 @@ func Verify(path string) (*Report, error) {
 	if current == nil {
 		v.note("there is no %s: the log ends with an older file", v.name)
 	} else {
-		if err := scanLines(current, path, v.line); err != nil {
+		if err := ScanLines(current, path, v.line); err != nil {
 			return nil, err
 		}
 		v.report.Files++
@@ -112,7 +112,7 @@ func (v *verifier) problem(n int, format string, args ...any) {
 func (v *verifier) line(n int, raw []byte, whole bool) bool {
 	fresh := v.fresh
 	v.fresh = false
-	l, err := parseLine(raw)
+	l, err := ParseLine(raw)
 	if err != nil {
 		if v.torn != "" {
 			v.problem(n-1, "not a record")
@@ -141,7 +141,7 @@ func (v *verifier) line(n int, raw []byte, whole bool) bool {
 	if v.begun && l.Seq != v.report.Last+1 {
 		v.problem(n, "record %d follows record %d: what was between them is missing", l.Seq, v.report.Last)
 	}
-	if link(prev, l.hashed) != l.hash {
+	if Link(prev, l.hashed) != l.Digest {
 		v.problem(n, "record %d was changed, or what was before it", l.Seq)
 	}
 	if l.Event == "kept" {
@@ -151,12 +151,12 @@ func (v *verifier) line(n int, raw []byte, whole bool) bool {
 		v.begun, v.report.First = true, l.Seq
 	}
 	v.report.Records++
-	v.report.Last, v.head = l.Seq, l.hash
+	v.report.Last, v.head = l.Seq, l.Digest
 	return true
 }
 
 // open checks an open record, which says on which hash it goes on.
-func (v *verifier) open(n int, l *line, fresh bool, prev *[sha256.Size]byte) {
+func (v *verifier) open(n int, l *Line, fresh bool, prev *[sha256.Size]byte) {
 	said, err := hex.DecodeString(l.Prev)
 	if err != nil || len(said) != sha256.Size {
 		v.problem(n, "an open record without a hash to go on from")
@@ -193,10 +193,10 @@ func (v *verifier) vouched(n int, e *Entry) {
 // checkKept compares the kept file with the record that vouches for it. A host that runs may change both.
 func (v *verifier) checkKept(path string) error {
 	const tries = 10
-	name := filepath.Base(keptName(path))
+	name := filepath.Base(KeptName(path))
 	var sum string
 	for range tries {
-		before, count, err := sumOf(keptName(path))
+		before, count, err := sumOf(KeptName(path))
 		if err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (v *verifier) checkKept(path string) error {
 		if err != nil {
 			return err
 		}
-		if sum, _, err = sumOf(keptName(path)); err != nil {
+		if sum, _, err = sumOf(KeptName(path)); err != nil {
 			return err
 		}
 		if sum != before {
@@ -220,7 +220,7 @@ func (v *verifier) checkKept(path string) error {
 			v.note("%s: %d records of files that are not here any more", name, count)
 			return nil
 		case newest.Prev == sum:
-			if next, _, err := sumOf(newKept(path)); err == nil && next == newest.Sum {
+			if next, _, err := sumOf(NewKeptName(path)); err == nil && next == newest.Sum {
 				v.note("%s: its change in record %d was cut off, or is under way", name, newest.Seq)
 				return nil
 			}

@@ -1,4 +1,6 @@
-package audit
+// Package evidence selects the records of old log files that must outlive them, within bounds for each owner, and keeps
+// them in one file.
+package evidence
 
 import (
 	"bufio"
@@ -11,11 +13,11 @@ import (
 	"hash/maphash"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 )
@@ -32,23 +34,14 @@ import (
 // Bounds on the kept file, in bytes.
 const (
 	maxKept  = 16 << 20  // of all
-	maxShare = 128 << 10 // of one principal's denials, of the changes of one tenant, or of the host's own records
+	MaxShare = 128 << 10 // of one principal's denials, of the changes of one tenant, or of the host's own records
 	minShare = 2 << 10   // where there are many
 	// firstShare is the part of a share that the first permits of a principal have on top of it.
 	firstShare = 4
 )
 
-// keptName returns the path of the kept file of a log.
-func keptName(path string) string {
-	ext := filepath.Ext(path)
-	return strings.TrimSuffix(path, ext) + "-kept" + ext
-}
-
-// newKept is where a kept file is written before it replaces the one before.
-func newKept(path string) string { return keptName(path) + ".new" }
-
-// kept is the content of a kept file.
-type kept struct {
+// Set is the content of a kept file.
+type Set struct {
 	shares map[string]*share
 	known  map[uint64]bool // numbers of all records
 	first  map[uint64]bool // hashes of what permits are about
@@ -58,28 +51,25 @@ type kept struct {
 
 // share is the records of one owner, oldest first.
 type share struct {
-	records, firsts []keptRecord
+	records, firsts []Record
 	bytes, first    int
 }
 
-type keptRecord struct {
+type Record struct {
 	seq  uint64
 	kind string // what it has in common with its repeats
 	raw  []byte
 }
 
-func newKeptSet() *kept {
-	return &kept{shares: map[string]*share{}, known: map[uint64]bool{}, first: map[uint64]bool{},
-		seed: maphash.MakeSeed(), share: maxShare}
+func NewSet() *Set {
+	return &Set{shares: map[string]*share{}, known: map[uint64]bool{}, first: map[uint64]bool{},
+		seed: maphash.MakeSeed(), share: MaxShare}
 }
 
-var (
-	permitText = []byte(`,"decision":"permit",`)
-	keptText   = []byte(`","event":"kept",`)
-)
+var permitText = []byte(`,"decision":"permit",`)
 
-// add takes a line of the log, if it is evidence and was not taken before. Lines come oldest first.
-func (k *kept) add(raw []byte) {
+// Add takes a line of the log, if it is evidence and was not taken before. Lines come oldest first.
+func (k *Set) Add(raw []byte) {
 	about := uint64(0)
 	permit := bytes.Contains(raw, permitText)
 	if permit { // almost all are, and almost none is a first one
@@ -87,12 +77,12 @@ func (k *kept) add(raw []byte) {
 			return
 		}
 	}
-	l, err := parseLine(raw)
+	l, err := trail.ParseLine(raw)
 	if err != nil || k.known[l.Seq] || !permit && l.Decision == "" && noEvidence(&l.Entry) {
 		return
 	}
 	s := k.of(owner(&l.Entry))
-	r := keptRecord{seq: l.Seq, raw: bytes.Clone(raw)}
+	r := Record{seq: l.Seq, raw: bytes.Clone(raw)}
 	if permit {
 		if s.first+len(raw) > k.share/firstShare {
 			return // the oldest count
@@ -113,7 +103,7 @@ func (k *kept) add(raw []byte) {
 
 // about returns a hash of the principal, the object and the methods of a permit. Quotation marks in texts are
 // escaped, so the names of fields are found nowhere else.
-func (k *kept) about(raw []byte) uint64 {
+func (k *Set) about(raw []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(k.seed)
 	for _, field := range []string{`,"principal":"`, `,"object":"`, `,"method":"`, `,"methods":["`} {
@@ -133,13 +123,13 @@ func (k *kept) about(raw []byte) uint64 {
 }
 
 // noEvidence reports whether a record without a decision is about the log's own files alone.
-func noEvidence(e *Entry) bool {
+func noEvidence(e *trail.Entry) bool {
 	return e.Event == "kept" || e.Event == "open" && e.Why == "rotation"
 }
 
 // owner returns whose share a record is of: of its principal, where objects are of their tenant; else of the
 // tenant whose object changed; else of the host.
-func owner(e *Entry) string {
+func owner(e *trail.Entry) string {
 	if id, ok := object.Principal(e.Principal).Object(); ok {
 		return "objects of " + string(id.Tenant())
 	}
@@ -152,13 +142,13 @@ func owner(e *Entry) string {
 	return "host"
 }
 
-func (k *kept) of(owner string) *share {
+func (k *Set) of(owner string) *share {
 	s := k.shares[owner]
 	if s == nil {
 		s = &share{}
 		k.shares[owner] = s
 		// First permits come on top, and trimming later is to have room.
-		k.share = max(minShare, min(maxShare, maxKept*firstShare/(firstShare+1)/len(k.shares)))
+		k.share = max(minShare, min(MaxShare, maxKept*firstShare/(firstShare+1)/len(k.shares)))
 	}
 	return s
 }
@@ -174,7 +164,7 @@ func (s *share) trim(most int) {
 		newest[r.kind] = r.seq
 	}
 	seen := map[string]bool{}
-	s.records = slices.DeleteFunc(s.records, func(r keptRecord) bool {
+	s.records = slices.DeleteFunc(s.records, func(r Record) bool {
 		repeat := seen[r.kind] && newest[r.kind] != r.seq
 		seen[r.kind] = true
 		if repeat {
@@ -189,9 +179,9 @@ func (s *share) trim(most int) {
 	s.records = slices.Delete(s.records, 0, n)
 }
 
-// lines returns the records within their bounds, oldest first.
-func (k *kept) lines() []keptRecord {
-	var out []keptRecord
+// Records returns the records within their bounds, oldest first.
+func (k *Set) Records() []Record {
+	var out []Record
 	for _, s := range k.shares {
 		s.trim(k.share)
 		for s.first > k.share/firstShare {
@@ -202,101 +192,13 @@ func (k *kept) lines() []keptRecord {
 		out = append(out, s.records...)
 		out = append(out, s.firsts...)
 	}
-	slices.SortFunc(out, func(a, b keptRecord) int { return cmp.Compare(a.seq, b.seq) })
+	slices.SortFunc(out, func(a, b Record) int { return cmp.Compare(a.seq, b.seq) })
 	return out
 }
 
-// keep removes old files beyond the number that is kept, until stopped, once their evidence is in the kept
-// file. It looks whenever a file was set aside, and a last time when it is stopped.
-func (l *Log) keep() {
-	for stopped := false; !stopped; {
-		select {
-		case <-l.file.aside:
-		case <-l.keepStop:
-			stopped = true
-		}
-		if l.cfg.Keep == 0 || l.shared() { // the other process may be at it
-			continue
-		}
-		if err := l.removeOld(); err != nil {
-			l.cfg.Log.Error("old audit logs cannot be removed", "path", l.cfg.Path, "err", err)
-		}
-	}
-}
-
-// shared reports whether another process writes the log too.
-func (l *Log) shared() bool {
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	return l.file.turn != nil
-}
-
-// removeOld removes the old files that are too many.
-func (l *Log) removeOld() error {
-	old, err := rotated(l.cfg.Path)
-	if err != nil || len(old) <= l.cfg.Keep {
-		return err
-	}
-	old = old[:len(old)-l.cfg.Keep]
-	if err := l.keepEvidence(old); err != nil {
-		return fmt.Errorf("keeping the evidence of %s: %w", old[0], err)
-	}
-	for _, name := range old {
-		if err := os.Remove(name); err != nil {
-			return err
-		}
-		l.cfg.Log.Info("old audit log removed", "path", name, "kept", keptName(l.cfg.Path))
-	}
-	return nil
-}
-
-// keepEvidence takes the evidence of old files into the kept file.
-func (l *Log) keepEvidence(old []string) error {
-	k := newKeptSet()
-	before, err := k.read(keptName(l.cfg.Path))
-	if err != nil {
-		return err
-	}
-	if l.keptSum != "" && before != l.keptSum {
-		l.cfg.Log.Error("kept audit records were changed by another process",
-			"path", keptName(l.cfg.Path), "sum", before, "want", l.keptSum)
-	}
-	vouches := false // a record that is removed vouches for the kept file
-	for _, name := range old {
-		if err := eachLine(name, func(_ int, raw []byte, whole bool) bool {
-			if whole {
-				k.add(raw)
-				vouches = vouches || bytes.Contains(raw, keptText)
-			}
-			return true
-		}); err != nil {
-			return err
-		}
-	}
-	lines := k.lines()
-	if before == "" && len(lines) == 0 {
-		return nil
-	}
-	sum, err := writeKept(newKept(l.cfg.Path), lines)
-	if err != nil {
-		return err
-	}
-	if sum == before && !vouches { // a record would only fill the log
-		return os.Remove(newKept(l.cfg.Path))
-	}
-	if err := l.Note("kept", "detail", fmt.Sprintf("%d records", len(lines)), "sum", sum, "prev", before); err != nil {
-		return err
-	}
-	if err := os.Rename(newKept(l.cfg.Path), keptName(l.cfg.Path)); err != nil {
-		return err
-	}
-	l.keptSum = sum
-	return nil
-}
-
-// read adds the records of a kept file, and returns its SHA-256 as text: "" if there is none.
-func (k *kept) read(name string) (sum string, err error) {
-	h, err := openKept(name)
+// Read adds the records of a kept file, and returns its SHA-256 as text: "" if there is none.
+func (k *Set) Read(name string) (sum string, err error) {
+	h, err := open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -305,19 +207,19 @@ func (k *kept) read(name string) (sum string, err error) {
 	}
 	defer h.Close()
 	hash := sha256.New()
-	err = scanLines(h, name, func(_ int, raw []byte, whole bool) bool {
+	err = trail.ScanLines(h, name, func(_ int, raw []byte, whole bool) bool {
 		hash.Write(raw)
 		if whole {
 			hash.Write([]byte{'\n'})
 		}
-		k.add(raw)
+		k.Add(raw)
 		return true
 	})
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
-// openKept opens a kept file that others cannot write.
-func openKept(name string) (*os.File, error) {
+// open opens a kept file that others cannot write.
+func open(name string) (*os.File, error) {
 	h, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names the audit log
 	if err != nil {
 		return nil, err
@@ -337,8 +239,8 @@ func openKept(name string) (*os.File, error) {
 	return h, nil
 }
 
-// writeKept writes a file of kept records to the disk and returns its SHA-256.
-func writeKept(name string, lines []keptRecord) (sum string, err error) {
+// Write writes a file of kept records to the disk and returns its SHA-256.
+func Write(name string, lines []Record) (sum string, err error) {
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // a host that was killed left it
 		return "", err
 	}
