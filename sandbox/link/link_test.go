@@ -533,3 +533,33 @@ func TestRunningSurvives(t *testing.T) {
 		t.Error("a pong with too many requests is taken")
 	}
 }
+
+// TestCloseAfter posts frames and closes the socket after them: the peer receives all of them.
+func TestCloseAfter(t *testing.T) {
+	const frames = 1000
+	a, b := sockets(t)
+	w := link.NewWriter(a)
+	var e link.Encoder
+	for n := range uint64(frames) {
+		e.Begin(link.Log, n)
+		e.Raw(make([]byte, 1000)) // more in all than the socket holds
+		if err := w.Post(e.Frame()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.CloseAfter(a)
+	next := uint64(0)
+	r, err := link.NewReader(b, func(_ link.Type, id uint64, _ []byte) error {
+		if id != next {
+			t.Errorf("frame %d arrives, want %d", id, next)
+		}
+		next++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(false); !errors.Is(err, io.EOF) || next != frames {
+		t.Errorf("Run() = %v after %d frames, want io.EOF after %d", err, next, frames)
+	}
+}

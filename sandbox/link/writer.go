@@ -44,6 +44,7 @@ type Writer struct {
 	writing bool       // somebody is in w.Write
 	soon    bool       // somebody will write when the goroutines that can run now have run
 	err     error      // the first failure; sticky
+	closer  io.Closer  // what to close when all is written; nil: nothing
 
 	taken uint64        // bytes that were accepted so far
 	sent  atomic.Uint64 // bytes of them that the system has taken
@@ -224,6 +225,24 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 	}
 	w.writing = false
 	w.flushLaterLocked()
+	w.closeLocked()
+}
+
+// CloseAfter closes c when all frames that wait have been written, or when writing fails. It does not wait.
+func (w *Writer) CloseAfter(c io.Closer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closer = c
+	w.closeLocked()
+}
+
+// closeLocked closes the closer if nothing is to be written. Another goroutine does so: Close may wait for a
+// reader that is about to write.
+func (w *Writer) closeLocked() {
+	if c := w.closer; c != nil && !w.writing && (w.size == 0 || w.err != nil) {
+		w.closer = nil
+		go func() { _ = c.Close() }()
+	}
 }
 
 // put writes parts of a stream, in order.

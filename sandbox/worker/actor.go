@@ -128,6 +128,9 @@ func (a *actor) loop() {
 			delete(a.open, id)
 		}
 		if a.streams && len(a.open) == 0 {
+			if j != nil {
+				j.fail(object.ErrStreamGone)
+			}
 			return
 		}
 		if j != nil {
@@ -241,6 +244,11 @@ func (a *actor) serve(j *job) bool {
 		j.release()
 		return !perCall || isNext || a.o.done(a)
 	}
+	if j.Err() != nil { // what it would break is not its own
+		j.failure(errCancelled)
+		j.finish()
+		return !perCall || isNext || a.o.done(a)
+	}
 	if why := a.why; why != nil {
 		a.why = nil
 		if isNext {
@@ -295,6 +303,9 @@ func (a *actor) serve(j *job) bool {
 	}
 	return !perCall || a.streams || a.o.done(a)
 }
+
+// errCancelled is the answer to a call that was cancelled before it began.
+var errCancelled = object.Errorf(object.CodeCanceled, "the call was cancelled; not executed")
 
 // ready sees to it that there is a state with an instance in it; fresh asks for a new
 // instance. What that takes counts as the job's.

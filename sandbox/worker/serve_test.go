@@ -126,14 +126,14 @@ func (c *client) read(n int, other func(typ link.Type, id uint64, body []byte)) 
 			c.t.Errorf("request %d is answered twice", id)
 		}
 		if answers[id] = a; len(answers) == n {
-			return errStop
+			return errRehearsed
 		}
 		return nil
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := in.Run(false); err != errStop {
+	if err := in.Run(false); err != errRehearsed {
 		c.t.Fatalf("after %d of %d answers: %v", len(answers), n, err)
 	}
 	return answers

@@ -22,6 +22,9 @@ func warm() {
 	runtime.GC()
 }
 
+// errRehearsed ends the link of a rehearsal whose calls have been answered.
+var errRehearsed = errors.New("all calls are answered")
+
 // rehearse has a worker answer calls of an object of its own, as it will those of a tenant.
 func rehearse() (err error) {
 	ours, file, err := socketpair.New()
@@ -47,7 +50,7 @@ func rehearse() (err error) {
 			return fmt.Errorf("a frame of type %d in answer to a rehearsed call: %s", typ, r.Payload)
 		}
 		if open--; open == 0 {
-			return errStop
+			return errRehearsed
 		}
 		return nil
 	})
@@ -75,7 +78,7 @@ func rehearse() (err error) {
 		c.ID, c.Kind, c.Method = self, object.Invoke, "twice"
 		send(link.Call, uint64(open), func(e *link.Encoder) { e.PutCall(&c) })
 	}
-	if err := in.Run(false); !errors.Is(err, errStop) {
+	if err := in.Run(false); !errors.Is(err, errRehearsed) {
 		return err
 	}
 	return nil

@@ -108,14 +108,24 @@ func (w *process) serve(linger bool) error {
 		return err
 	}
 	err = in.Run(linger)
-	if errors.Is(err, errStop) {
-		w.jobs.Wait()
-	}
 	w.end()
-	if errors.Is(err, errStop) || errors.Is(err, io.EOF) {
+	if w.stopping && errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
+}
+
+// stop closes the link when all jobs are answered. The reader continues until then: jobs wait for the host's
+// answers, and the host ends a worker that does not answer its pings.
+func (w *process) stop() {
+	if w.stopping {
+		return
+	}
+	w.stopping = true
+	go func() {
+		w.jobs.Wait()
+		w.out.CloseAfter(w.conn)
+	}()
 }
 
 // end cancels all calls and ends all instances, without waiting for them. A worker process exits next anyway; the
@@ -132,18 +142,16 @@ func (w *process) end() {
 	}
 }
 
-// errStop says that the host wants no more.
-var errStop = errors.New("stop")
-
 // process is one worker: a link to the host and the objects of a tenant.
 type process struct {
 	conn Conn
 	out  *link.Writer
 
 	// The reader's own.
-	objects map[object.ID]*hosted        // the versions in use
-	loaded  map[uint64]*hosted           // those that are not in use yet, by number
-	libs    map[uint64]map[string][]byte // sets of modules, by number; a set does not change
+	stopping bool
+	objects  map[object.ID]*hosted        // the versions in use
+	loaded   map[uint64]*hosted           // those that are not in use yet, by number
+	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
 	memory  memory
 	secrets secrets
@@ -177,7 +185,8 @@ func (w *process) frame(typ link.Type, id uint64, body []byte) error {
 		j.body = append(j.body[:0], body...)
 		return w.accept(j, typ, j.body)
 	case link.Stop:
-		return errStop
+		w.stop()
+		return nil
 	default:
 		// Others keep theirs too: sources until they are compiled, answers until they are read.
 		return w.control(typ, id, &link.Decoder{B: bytes.Clone(body)})
@@ -193,6 +202,11 @@ func (w *process) accept(j *job, typ link.Type, body []byte) error {
 	d.CallFields(&j.call)
 	if d.Err != nil {
 		return d.Err
+	}
+	if w.stopping { // its jobs are being waited for
+		j.failure(errStopping)
+		w.post(j.frame.Frame())
+		return nil
 	}
 	w.jobs.Add(1)
 	w.mu.Lock()
@@ -215,6 +229,9 @@ func (w *process) accept(j *job, typ link.Type, body []byte) error {
 	o.dispatch(j)
 	return nil
 }
+
+// errStopping is the answer to a call that comes after Stop.
+var errStopping = object.Errorf(object.CodeUnavailable, "the tenant's worker is stopping; not executed")
 
 // control handles every frame that is not a job.
 func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
@@ -242,7 +259,12 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	case link.Describe:
 		if o := w.objects[object.ID(d.Text())]; o != nil {
 			go o.describe(id, false)
+			break
 		}
+		var e link.Encoder
+		e.Begin(link.Described, id)
+		e.PutReply(object.Reply{}, false, errUnknown)
+		w.post(e.Frame())
 	case link.CloseStream:
 		w.closeStream(d.Uint())
 	case link.EndConn:
