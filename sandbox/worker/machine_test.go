@@ -63,7 +63,7 @@ func (m *machine) newVersion(t *rapid.T, request uint64) *modelVersion {
 		Number: v.number, Libs: v.number, ID: v.id, File: "x.lua", Source: []byte(v.source()),
 		Limits: object.Limits{
 			Steps: modelSteps, Queue: modelQueue, Parallel: modelParallel, Sessions: modelSessions,
-			Wall: 1000 * time.Hour, LogLines: 1000,
+			MaxDuration: 1000 * time.Hour, LogLines: 1000,
 		},
 	}, nil)
 	return v
