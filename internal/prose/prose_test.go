@@ -61,8 +61,6 @@ var pending = []string{
 
 	"doc/policy.md",
 
-	"doc/sandbox.md",
-
 	"doc/wire.md",
 
 	"host",
