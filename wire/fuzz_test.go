@@ -41,25 +41,6 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-func FuzzParseURI(f *testing.F) {
-	for _, r := range lines[uriRecord](f, "uris.jsonl") {
-		f.Add(r.URI)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		u, err := wire.ParseURI(s)
-		if err != nil {
-			return
-		}
-		again, err := wire.ParseURI(u.String())
-		if err != nil {
-			t.Fatalf("%q became %q: %v", s, u, err)
-		}
-		if d := cmp.Diff(u, again); d != "" {
-			t.Fatal(d)
-		}
-	})
-}
-
 func FuzzInflate(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(wire.Deflate(nil, []byte("some text, some text, some text")))
