@@ -34,7 +34,7 @@ func newClient(t testing.TB, cfg client.Config) *client.Client {
 // everyWay runs a test in both generations and all serializers.
 func everyWay(t *testing.T, test func(*testing.T, *server, *client.Client)) {
 	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
-		for _, ser := range []string{"serpent", "json", "msgpack", "marshal"} {
+		for _, ser := range []string{"serpent", "json", "msgpack"} {
 			t.Run(fmt.Sprintf("%s/%s", p.Module(), ser), func(t *testing.T) {
 				s := tcpServer(t)
 				test(t, s, newClient(t, client.Config{Address: s.ln.Addr().String(), Protocol: p, Serializer: ser}))

@@ -147,11 +147,10 @@ func ByWire(p object.Protocol, id uint16) Serializer {
 	return list[id]
 }
 
-// ByName returns the serializer called "serpent", "json", "marshal" or "msgpack", nil
-// if there is none of that name.
+// ByName returns the serializer called "serpent", "json" or "msgpack", nil for any other name.
 func ByName(name string) Serializer {
 	for _, s := range serializers {
-		if s != nil && s.Name() == name {
+		if s != nil && s.ID() != MarshalData && s.Name() == name {
 			return s
 		}
 	}

@@ -81,7 +81,7 @@ func TestExceptionsTravel(t *testing.T) {
 	t.Parallel()
 	e := &codec.Exception{Class: "builtins.ValueError", Args: []any{"msg", int64(1)},
 		Attributes: map[string]any{"code": int64(7)}, Traceback: []string{"line\n", "other\n"}}
-	for _, name := range []string{"serpent", "json", "msgpack", "marshal"} {
+	for _, name := range []string{"serpent", "json", "msgpack"} {
 		s := codec.ByName(name)
 		doc, err := codec.Append(s, nil, []any{e})
 		if err != nil {

@@ -1,15 +1,17 @@
 package codec
 
 import (
+	"encoding/binary"
+	"math"
+	"unicode/utf8"
+
 	"github.com/hearthhost/hearth/object"
 )
 
-// marshal reads and writes the plain data of Python's marshal format: no code objects,
-// no Ellipsis, no StopIteration. Bytes after the value are ignored, as Python does. It
-// holds no state.
+// marshal is Python's marshal format, reduced to rejections. The host accepts no message in marshal, but its answer to
+// one is in marshal: a text or an exception. Clients read such a text. It holds no state.
 //
-// Source: doc/wire.md "Payloads"; vectors in testdata/values-marshal.jsonl and
-// testdata/marshal-parse.jsonl.
+// Source: doc/wire.md "Payloads"; vectors in testdata/values-marshal.jsonl.
 type marshal struct{}
 
 // ID returns [MarshalData].
@@ -26,157 +28,169 @@ func (marshal) WireID(p object.Protocol) uint16 {
 	return 2
 }
 
-// Decode feeds the first value of doc to the sink.
-func (marshal) Decode(doc []byte, lim Limits, to object.Sink) error {
-	r := newMarshalReader(doc, lim)
-	return r.value(to, 0, false)
+// Decode feeds the text at the start of doc to the sink. It rejects all other values. Bytes behind the text are ignored,
+// as Python does.
+func (marshal) Decode(doc []byte, _ Limits, to object.Sink) error {
+	const flag = 0x80 // Python numbers the value for later references
+	size := 0
+	if len(doc) > 0 {
+		switch doc[0] &^ flag {
+		case 'z', 'Z':
+			size = 1
+		case 'a', 'A', 'u', 't':
+			size = 4
+		default:
+			return invalid("TypeError", "marshal: only texts are accepted")
+		}
+	}
+	if size == 0 || len(doc) < 1+size {
+		return marshalTooShort()
+	}
+	var length [4]byte
+	copy(length[:], doc[1:1+size])
+	n, text := int64(binary.LittleEndian.Uint32(length[:])), doc[1+size:]
+	if n > int64(len(text)) {
+		return marshalTooShort()
+	}
+	if text = text[:n:n]; !validWithSurrogates(text) {
+		return notUTF8(0)
+	}
+	return to.Text(text)
 }
 
-// DecodeCall feeds the third and the fourth element of the call's tuple to the sink.
-func (marshal) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
-	r := newMarshalReader(doc, lim)
-	if _, err := r.openTuple("call", 4, 0); err != nil {
-		return err
-	}
-	for range 2 { // object and method count for nothing here
-		if err := r.value(noSink{}, 1, false); err != nil {
-			return err
-		}
-	}
-	c, err := r.peek()
-	if err != nil {
-		return err
-	}
-	if !isMarshalSequence(c) {
-		return r.typeError("positional arguments are neither a list nor a tuple")
-	}
-	if err := r.value(to, 1, false); err != nil {
-		return err
-	}
-	if c, err = r.peek(); err != nil {
-		return err
-	}
-	if c != '{' && c != 'N' {
-		return r.typeError("keyword arguments are neither a dict nor None")
-	}
-	return r.value(to, 1, false)
+func marshalTooShort() error { return invalid("EOFError", "marshal data too short") }
+
+// DecodeCall rejects every document.
+func (marshal) DecodeCall([]byte, Limits, object.Sink) error { return marshalRejected() }
+
+// ScanCall rejects every document.
+func (marshal) ScanCall([]byte, bool, *Head) error { return marshalRejected() }
+
+// ScanConnect rejects every document.
+func (marshal) ScanConnect([]byte) (string, error) { return "", marshalRejected() }
+
+func marshalRejected() error {
+	return invalid("SerializeError", "marshal is not accepted; use serpent, json or msgpack")
 }
 
-// ScanCall reads object, method and the first argument, or the methods of a batch,
-// and nothing behind them. A third element that is neither list nor tuple, as blobs
-// may have it, yields no First.
-func (marshal) ScanCall(doc []byte, batch bool, h *Head) error {
-	h.First, h.Batch = nil, h.Batch[:0]
-	r := newMarshalReader(doc, Limits{})
-	_, err := r.openTuple("call", 4, 0)
-	if err != nil {
-		return err
-	}
-	if h.Object, err = r.text("object id"); err != nil {
-		return err
-	}
-	if h.Method, err = r.text("method"); err != nil {
-		return err
-	}
-	if batch {
-		return r.scanBatch(h)
-	}
-	c, err := r.peek()
-	if err != nil || !isMarshalSequence(c) {
-		return err
-	}
-	n, _, err := r.openSequence("positional arguments", 1)
-	if err != nil || n == 0 {
-		return err
-	}
-	if c, err = r.peek(); err != nil || !isMarshalText(c) {
-		return err
-	}
-	h.First, err = r.text("first argument")
-	return err
-}
-
-// scanBatch reads the methods of a batch: a list of triples (method, positional
-// arguments, keyword arguments).
-func (r *marshalReader) scanBatch(h *Head) error {
-	n, _, err := r.openSequence("batch", 1)
-	if err != nil {
-		return err
-	}
-	for range n {
-		end, err := r.openTuple("call in batch", 3, 2)
-		if err != nil {
-			return err
-		}
-		name, err := r.text("method in batch")
-		if err != nil {
-			return err
-		}
-		if err := h.addCall(name); err != nil {
-			return err
-		}
-		for range 2 {
-			if err := r.value(noSink{}, 3, false); err != nil {
-				return err
-			}
-		}
-		r.close(end)
-	}
-	return nil
-}
-
-// ScanConnect returns the object id of a CONNECT payload.
-func (marshal) ScanConnect(doc []byte) (string, error) {
-	r := newMarshalReader(doc, Limits{})
-	c, err := r.peek()
-	if err != nil {
-		return "", err
-	}
-	if c != '{' {
-		return "", r.typeError("handshake is not a dict")
-	}
-	r.begin() // the dict cannot be repeated by what follows, its end need not be noted
-	var id []byte
-	handshake := false
-	for {
-		c, err := r.peek()
-		if err != nil {
-			return "", err
-		}
-		if c == '0' {
-			break
-		}
-		if err := r.charge(2); err != nil {
-			return "", err
-		}
-		var key []byte
-		if isMarshalText(c) {
-			key, err = r.text("key")
-		} else {
-			err = r.value(noSink{}, 1, true)
-		}
-		if err != nil {
-			return "", err
-		}
-		if c, err = r.peek(); err != nil {
-			return "", err
-		}
-		if string(key) == "object" && c != 'N' {
-			id, err = r.text("object id")
-		} else {
-			handshake = handshake || string(key) == "handshake"
-			err = r.value(noSink{}, 1, false)
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	return connectID(id, handshake)
-}
-
-// NewEncoder returns an encoder that appends one document to buf.
+// NewEncoder returns an encoder that appends one document to buf. It accepts the values of an exception: null, bool,
+// text, and lists, tuples and dicts of announced size.
 func (marshal) NewEncoder(buf []byte) Encoder {
 	e := &marshalEncoder{}
 	e.Reset(buf)
 	return e
+}
+
+// marshalEncoder writes type codes that every Python 3 reads, and no references.
+type marshalEncoder struct{ nesting }
+
+// code counts a value and writes its type.
+func (e *marshalEncoder) code(c byte) error {
+	if err := e.add(); err != nil {
+		return err
+	}
+	e.buf = append(e.buf, c)
+	return nil
+}
+
+// sized writes a type and a size of four bytes.
+func (e *marshalEncoder) sized(c byte, n int) error {
+	if err := e.code(c); err != nil {
+		return err
+	}
+	if n > math.MaxInt32 {
+		return e.fail(object.Errorf(object.CodeTooLarge, "value of %d elements", n))
+	}
+	e.buf = binary.LittleEndian.AppendUint32(e.buf, uint32(n))
+	return nil
+}
+
+func (e *marshalEncoder) reject() error {
+	return e.fail(invalid("TypeError", "marshal: only texts and exceptions can be written"))
+}
+
+func (e *marshalEncoder) Null() error { return e.code('N') }
+
+func (e *marshalEncoder) Bool(v bool) error {
+	if v {
+		return e.code('T')
+	}
+	return e.code('F')
+}
+
+func (e *marshalEncoder) Text(v []byte) error {
+	if !validWithSurrogates(v) {
+		return e.fail(invalid("TypeError", "marshal: a text that is not UTF-8 cannot be written"))
+	}
+	short := len(v) <= math.MaxUint8
+	for i := 0; short && i < len(v); i++ {
+		short = v[i] < utf8.RuneSelf
+	}
+	var err error
+	if short {
+		if err = e.code('z'); err == nil {
+			e.buf = append(e.buf, byte(len(v)))
+		}
+	} else {
+		err = e.sized('u', len(v))
+	}
+	if err == nil {
+		e.raw(v)
+	}
+	return err
+}
+
+func (e *marshalEncoder) Int(int64) error          { return e.reject() }
+func (e *marshalEncoder) BigInt([]byte) error      { return e.reject() }
+func (e *marshalEncoder) Float(float64) error      { return e.reject() }
+func (e *marshalEncoder) Complex(complex128) error { return e.reject() }
+func (e *marshalEncoder) Bytes([]byte) error       { return e.reject() }
+func (e *marshalEncoder) DateTime(float64) error   { return e.reject() }
+func (e *marshalEncoder) Date(int64) error         { return e.reject() }
+
+func (e *marshalEncoder) Begin(k object.Kind, n int) error {
+	if n < 0 || k == object.SetKind || k == object.TupleKind && n > math.MaxUint8 || e.atKey() {
+		return e.reject()
+	}
+	var err error
+	switch k {
+	case object.DictKind:
+		err = e.code('{')
+	case object.TupleKind:
+		if err = e.code(')'); err == nil {
+			e.buf = append(e.buf, byte(n))
+		}
+	default:
+		err = e.sized('[', n)
+	}
+	if err != nil {
+		return err
+	}
+	return e.push(k, n, len(e.buf), false)
+}
+
+func (e *marshalEncoder) End() error {
+	f, err := e.pop()
+	if err == nil && f.kind == object.DictKind {
+		e.buf = append(e.buf, '0')
+	}
+	return err
+}
+
+// validWithSurrogates reports whether b is UTF-8 in which lone surrogates may be encoded.
+func validWithSurrogates(b []byte) bool {
+	for !utf8.Valid(b) {
+		for {
+			c, size := utf8.DecodeRune(b)
+			if c == utf8.RuneError && size == 1 {
+				break
+			}
+			b = b[size:]
+		}
+		if _, ok := surrogate(b); !ok {
+			return false
+		}
+		b = b[3:]
+	}
+	return true
 }

@@ -1,143 +1,103 @@
 package codec_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 )
 
-func TestMarshalValues(t *testing.T) {
+// TestMarshalTexts: the texts that Python writes are read, and written texts are read back. All else is rejected.
+func TestMarshalTexts(t *testing.T) {
 	t.Parallel()
-	s := codec.ByName("marshal")
+	s := codec.ByID(codec.MarshalData)
+	texts := 0
 	for _, v := range jsonLines[valueVector](t, "testdata/values-marshal.jsonl") {
 		if v.Hex == nil {
 			continue // Python refused to write it
 		}
 		doc := unhex(t, *v.Hex)
 		got, err := reprOf(s, doc, codec.Limits{})
-		if err != nil {
-			t.Errorf("Decode(%s) = %v", v.Repr, err)
+		if !strings.HasPrefix(*v.Loads, "'") && !strings.HasPrefix(*v.Loads, `"`) {
+			wantError(t, v.Repr, err, object.CodeInvalid, "TypeError")
 			continue
 		}
-		if v.plain() {
-			if diff := cmp.Diff(asSets(*v.Loads), v.cut(got)); diff != "" {
-				t.Errorf("Decode(%s) differs from Python (-want +got):\n%s", v.Repr, diff)
+		texts++
+		if err != nil || v.cut(got) != *v.Loads {
+			t.Errorf("Decode(%s) = %s, %v, want %s", v.Repr, got, err, *v.Loads)
+			continue
+		}
+		checkStable(t, s, doc)
+		for n := range min(len(doc), 300) {
+			if n < len(doc) {
+				wantError(t, v.Repr, s.Decode(doc[:n], codec.Limits{}, pyNone{}), object.CodeInvalid, "EOFError")
 			}
 		}
-		again, err := translate(s, doc, s)
-		if err != nil {
-			t.Errorf("encoding %s again = %v", v.Repr, err)
-			continue
-		}
-		if r, err := reprOf(s, again, codec.Limits{}); err != nil || r != got {
-			t.Errorf("%s encoded again is %s, %v, want %s", v.Repr, r, err, got)
-		}
+	}
+	if texts < 5 {
+		t.Errorf("%d texts tested", texts)
 	}
 }
 
-func TestMarshalParse(t *testing.T) {
+func TestMarshalTextErrors(t *testing.T) {
 	t.Parallel()
-	s := codec.ByName("marshal")
-	type line struct{ Name, Hex, Python, Value, Exception, Advice string }
-	accepted := map[string]bool{ // what we made of "either"
-		"text_u_surrogate": true, "trailing_bytes": true, "int64_python2": true,
-	}
-	classes := map[string]string{"UnicodeDecodeError": "ValueError"} // clients cannot make that one from a text
-	for _, v := range jsonLines[line](t, "testdata/marshal-parse.jsonl") {
-		got, err := reprOf(s, unhex(t, v.Hex), codec.Limits{Depth: 200})
-		if v.Name == "depth_100" {
-			if err != nil || !strings.HasPrefix(got, v.Value[:100]) {
-				t.Errorf("%s: Decode = %s, %v", v.Name, got, err)
-			}
-			continue
-		}
-		if v.Advice == "accept" || accepted[v.Name] {
-			if err != nil || got != asSets(v.Value) {
-				t.Errorf("%s: Decode = %s, %v, want %s", v.Name, got, err, v.Value)
-			}
-			continue
-		}
-		if err == nil {
-			t.Errorf("%s: Decode = %s, want an error", v.Name, got)
-			continue
-		}
-		if class, _, _ := strings.Cut(v.Exception, ":"); v.Python == "error" && !strings.HasPrefix(v.Name, "depth") {
-			if classes[class] != "" {
-				class = classes[class]
-			}
-			wantError(t, v.Name, err, object.CodeInvalid, class)
+	s := codec.ByID(codec.MarshalData)
+	for _, c := range []struct{ hex, want, class string }{
+		{"", "", "EOFError"},
+		{"7a", "", "EOFError"},
+		{"7a0161ff", "'a'", ""},
+		{"da0161", "'a'", ""},
+		{"75ffffffff61", "", "EOFError"},
+		{"7502000000eda0", "", "ValueError"},
+		{"7508000000eda0806162edbfbf", `'\ud800ab\udfff'`, ""},
+		{"7200000000", "", "TypeError"},
+		{"4e", "", "TypeError"},
+	} {
+		got, err := reprOf(s, unhex(t, c.hex), codec.Limits{})
+		if c.class != "" {
+			wantError(t, c.hex, err, object.CodeInvalid, c.class)
+		} else if err != nil || got != c.want {
+			t.Errorf("Decode(%s) = %s, %v, want %s", c.hex, got, err, c.want)
 		}
 	}
 }
 
-// A document of a few hundred bytes whose references double a list again and again.
-func TestMarshalReferencesAreBounded(t *testing.T) {
+// TestMarshalException: the bytes of an exception, as Python writes them without references.
+func TestMarshalException(t *testing.T) {
 	t.Parallel()
-	s := codec.ByName("marshal")
-	laughs := func(levels int) []byte {
-		doc := []byte{'['}
-		doc = append(doc, byte(levels+1), 0, 0, 0)
-		doc = append(doc, '['|0x80, 1, 0, 0, 0, 'N') // reference 0
-		for i := range levels {
-			doc = append(doc, '['|0x80, 2, 0, 0, 0, 'r', byte(i), 0, 0, 0, 'r', byte(i), 0, 0, 0)
+	e := codec.ByID(codec.MarshalData).NewEncoder(nil)
+	ex := &codec.Exception{Class: "builtins.ValueError", Args: []any{"é"}, Traceback: []string{"line\n"}}
+	if err := codec.WriteException(e, ex); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := e.Document()
+	want := "{z\x09__class__z\x13builtins.ValueErrorz\x0d__exception__Tz\x04args)\x01u\x02\x00\x00\x00é" +
+		"z\x0aattributes{z\x0e_pyroTraceback[\x01\x00\x00\x00z\x05line\n00"
+	if err != nil || string(doc) != want {
+		t.Errorf("Document = %q, %v, want %q", doc, err, want)
+	}
+}
+
+// TestMarshalIsRejected: a client cannot choose marshal, and no call or handshake in it is read.
+func TestMarshalIsRejected(t *testing.T) {
+	t.Parallel()
+	if s := codec.ByName("marshal"); s != nil {
+		t.Errorf("ByName = %v, want nil", s)
+	}
+	s := codec.ByID(codec.MarshalData)
+	for _, m := range conversation(t, "pyro5-marshal.jsonl") {
+		_, connectErr := s.ScanConnect(m.payload)
+		for what, err := range map[string]error{
+			"ScanConnect": connectErr,
+			"ScanCall":    s.ScanCall(m.payload, m.batch, new(codec.Head)),
+			"DecodeCall":  s.DecodeCall(m.payload, codec.Limits{}, pyNone{}),
+		} {
+			wantError(t, m.name+" "+what, err, object.CodeInvalid, "SerializeError")
 		}
-		return doc
 	}
-	var n countSink
-	if err := s.Decode(laughs(8), codec.Limits{}, &n); err != nil || n.values < 512 {
-		t.Errorf("Decode of 8 levels = %d values, %v", n.values, err)
-	}
-	for _, levels := range []int{20, 60} {
-		n = countSink{}
-		err := s.Decode(laughs(levels), codec.Limits{Elements: 10_000}, &n)
-		wantError(t, "laughs", err, object.CodeTooLarge, "")
-		if n.values > 11_000 {
-			t.Errorf("sink saw %d values with a limit of 10000", n.values)
-		}
-	}
-	// One long text a thousand times: five bytes each on the wire.
-	doc := append([]byte{'['}, 0xe8, 3, 0, 0, 's'|0x80, 0, 0, 1, 0)
-	doc = append(doc, make([]byte, 1<<16)...)
-	doc = append(doc, bytes.Repeat([]byte{'r', 0, 0, 0, 0}, 999)...)
-	n = countSink{}
-	wantError(t, "repeated text", s.Decode(doc, codec.Limits{}, &n), object.CodeTooLarge, "")
-	if n.bytes > 20<<20 {
-		t.Errorf("sink saw %d bytes", n.bytes)
+	for what, v := range map[string]any{"int": 1, "float": 1.5, "bytes": []byte("b"), "set": codec.Set{"a"}} {
+		_, err := codec.Append(s, nil, v)
+		wantError(t, what, err, object.CodeInvalid, "TypeError")
 	}
 }
-
-// countSink counts what it is fed.
-type countSink struct {
-	pyNone
-	values, bytes int
-}
-
-func (c *countSink) Null() error          { c.values++; return nil }
-func (c *countSink) Int(int64) error      { c.values++; return nil }
-func (c *countSink) Text(v []byte) error  { c.values++; c.bytes += len(v); return nil }
-func (c *countSink) Bytes(v []byte) error { c.values++; c.bytes += len(v); return nil }
-func (c *countSink) Begin(object.Kind, int) error {
-	c.values++
-	return nil
-}
-
-// pyNone keeps nothing.
-type pyNone struct{}
-
-func (pyNone) Null() error                  { return nil }
-func (pyNone) Bool(bool) error              { return nil }
-func (pyNone) Int(int64) error              { return nil }
-func (pyNone) BigInt([]byte) error          { return nil }
-func (pyNone) Float(float64) error          { return nil }
-func (pyNone) Complex(complex128) error     { return nil }
-func (pyNone) Text([]byte) error            { return nil }
-func (pyNone) Bytes([]byte) error           { return nil }
-func (pyNone) DateTime(float64) error       { return nil }
-func (pyNone) Date(int64) error             { return nil }
-func (pyNone) Begin(object.Kind, int) error { return nil }
-func (pyNone) End() error                   { return nil }

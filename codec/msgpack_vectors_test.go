@@ -196,11 +196,11 @@ func conversation(tb testing.TB, file string) []conversationMessage {
 
 func TestBinaryConversations(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"pyro4-msgpack.jsonl", "pyro5-msgpack.jsonl", "pyro4-marshal.jsonl", "pyro5-marshal.jsonl"} {
+	for _, file := range []string{"pyro4-msgpack.jsonl", "pyro5-msgpack.jsonl"} {
 		seen := map[codec.ID]int{}
 		for _, m := range conversation(t, file) {
 			id := m.serializer.ID()
-			if id != codec.Msgpack && id != codec.MarshalData {
+			if id != codec.Msgpack {
 				continue
 			}
 			seen[id]++

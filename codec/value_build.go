@@ -87,7 +87,6 @@ func (b *Builder) Text(v []byte) error {
 // Bytes adds a []byte of its own.
 func (b *Builder) Bytes(v []byte) error {
 	if unsafestr.Most(b.own, v) {
-		b.own = nil // marshal can refer to the same bytes again
 		return b.add(v[:len(v):len(v)])
 	}
 	return b.add(append([]byte{}, v...))

@@ -37,7 +37,7 @@ type remote struct {
 
 var (
 	protocolNames   = []string{"pyro4", "pyro5"}
-	serializerNames = []string{"serpent", "json", "msgpack", "marshal"}
+	serializerNames = []string{"serpent", "json", "msgpack"}
 )
 
 // flags adds the flags of a command that calls a host.
@@ -49,7 +49,7 @@ func (r *remote) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&r.profile, "profile", "", "JSON file that says how to reach the host and as whom: address, channel, key or certificates")
 	f.StringVar(&r.protocol, "protocol", "pyro5", "protocol to speak: pyro4 or pyro5")
-	f.StringVar(&r.serializer, "serializer", "serpent", "serializer of the values: serpent, json, msgpack or marshal")
+	f.StringVar(&r.serializer, "serializer", "serpent", "serializer of the values: serpent, json or msgpack")
 	f.DurationVar(&r.timeout, "timeout", 10*time.Second, "give up after this long; 0 waits for ever")
 	choices := func(names []string) cobra.CompletionFunc {
 		return cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
