@@ -20,12 +20,14 @@ func (s *State) batch(r *Request) (Outcome, error) {
 			return Outcome{}, errNoMember
 		}
 	}
-	if err := s.readBatch(r); err != nil {
+	if err := s.build.Read(ForBatch, r.Own, r.Args); err != nil {
 		return Outcome{}, err
 	}
 	// A call to another object, in the middle of this, uses the builder, too.
-	args, calls := s.build.values, s.build.calls
-	s.build.values, s.build.calls = nil, nil
+	args, calls := s.build.TakeBatch()
+	if len(calls) != len(fns) {
+		return Outcome{}, Invalid("TypeError", "a batch takes a list of calls")
+	}
 	s.batched = batched{args: args, calls: calls, results: make([]lua.Value, 0, len(fns))}
 	defer func() { s.batched = batched{} }()
 	var end *batchEnd
@@ -35,12 +37,12 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		s.l.Push(s.self.Value())
 		from := 0
 		if i > 0 {
-			from = calls[i-1].end
+			from = calls[i-1].End
 		}
-		for _, v := range args[from:calls[i].end] {
+		for _, v := range args[from:calls[i].End] {
 			s.l.Push(v)
 		}
-		if kwargs := calls[i].kwargs; kwargs != nil {
+		if kwargs := calls[i].Keywords; kwargs != nil {
 			s.l.Push(kwargs.Value())
 		}
 		raised, limit := s.run(s.l.Top() - 1)
@@ -69,7 +71,7 @@ func (s *State) batch(r *Request) (Outcome, error) {
 // batched is what a running batch holds besides the stack.
 type batched struct {
 	args    []lua.Value
-	calls   []batchCall
+	calls   []BatchCall
 	results []lua.Value
 }
 
@@ -77,7 +79,7 @@ type batched struct {
 func (b *batched) roots(list []lua.Value) []lua.Value {
 	list = append(list, b.args...)
 	for i := range b.calls {
-		list = append(list, b.calls[i].kwargs.Value())
+		list = append(list, b.calls[i].Keywords.Value())
 	}
 	return append(list, b.results...)
 }
@@ -86,17 +88,6 @@ func (b *batched) roots(list []lua.Value) []lua.Value {
 type batchEnd struct {
 	class string
 	args  []lua.Value
-}
-
-// readBatch reads the arguments of all calls into the builder.
-func (s *State) readBatch(r *Request) error {
-	if err := s.build.read(forBatch, r.Own, r.Args); err != nil {
-		return err
-	}
-	if len(s.build.calls) != len(r.Batch) {
-		return invalid("TypeError", "a batch takes a list of calls")
-	}
-	return nil
 }
 
 // stackValue makes one value of what a function returned.
@@ -121,12 +112,12 @@ func (s *State) stackValue() lua.Value {
 
 // checkResult finds out whether a result can be sent before the next call is run. A limit is an error.
 func (s *State) checkResult(r *Request, v lua.Value) (*batchEnd, error) {
-	s.enc.begin(discard{}, r.Protocol, "result")
-	err := s.enc.value(v)
+	s.enc.Start(discard{}, r.Protocol, "result")
+	err := s.enc.Value(v)
 	if err == nil {
 		return nil, nil
 	}
-	class, msg, ok := s.failure(err)
+	class, msg, ok := s.enc.Failure(err)
 	if !ok {
 		return nil, err
 	}
@@ -144,7 +135,7 @@ func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outc
 		if err == nil {
 			return Outcome{Raised: s.describeEnd(r, len(results), end)}, nil
 		}
-		class, msg, ok := s.failure(err)
+		class, msg, ok := s.enc.Failure(err)
 		if !ok || last || r.ResetResult == nil || failed == len(results) && end == nil {
 			return Outcome{}, err
 		}
@@ -179,21 +170,21 @@ func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, e
 		return 0, err
 	}
 	for i, v := range results {
-		s.enc.begin(r.Result, r.Protocol, "result")
-		if err := s.enc.value(v); err != nil {
+		s.enc.Start(r.Result, r.Protocol, "result")
+		if err := s.enc.Value(v); err != nil {
 			return i, err
 		}
 	}
 	if end != nil {
-		w := sinkWriter{to: r.Result}
-		w.begin(object.DictKind, 2)
-		w.text(classKey)
-		w.text(r.BatchWrapperClass)
-		w.text("exception")
-		w.do(func() error { return s.encodeException(r, r.Result, end.class, end.args) })
-		w.end()
-		if w.err != nil {
-			return len(results), w.err
+		w := SinkWriter{To: r.Result}
+		w.Begin(object.DictKind, 2)
+		w.Text(ClassKey)
+		w.Text(r.BatchWrapperClass)
+		w.Text("exception")
+		w.Do(func() error { return s.encodeException(r, r.Result, end.class, end.args) })
+		w.End()
+		if w.Err != nil {
+			return len(results), w.Err
 		}
 	}
 	return len(results), r.Result.End()

@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/sandbox/lua"
-
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/budget"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
 // node is a value that a serializer reads: a container of kind with parts, which are keys and
@@ -164,27 +165,27 @@ func (n node) call(kwargs node) string {
 }
 
 // shown shows a Lua value.
-func shown(s *State, v lua.Value) string {
+func shown(types *values.Types, v lua.Value) string {
 	switch v.Kind() {
 	case lua.StringKind:
 		return fmt.Sprintf("%q", lua.Describe(v))
 	case lua.UserDataKind:
-		if v == s.types.Null {
+		if v == types.Null {
 			return "null"
 		}
 		return "userdata"
 	case lua.TableKind:
 		t := v.AsTable()
-		mark := s.types.Mark(t)
+		mark := types.Mark(t)
 		var parts []string
 		if mark != "dict" && mark != "" {
 			for i := range t.Len() {
-				parts = append(parts, shown(s, t.GetInt(i+1)))
+				parts = append(parts, shown(types, t.GetInt(i+1)))
 			}
 			return mark + fmt.Sprint(parts)
 		}
 		for k, e := range t.All() {
-			parts = append(parts, shown(s, k)+"="+shown(s, e))
+			parts = append(parts, shown(types, k)+"="+shown(types, e))
 		}
 		slices.Sort(parts)
 		return map[string]string{"": "table", "dict": "dict"}[mark] + fmt.Sprint(parts)
@@ -192,15 +193,27 @@ func shown(s *State, v lua.Value) string {
 	return lua.Describe(v)
 }
 
-func shownCall(s *State, args []lua.Value, kwargs *lua.Table) string {
+func shownCall(types *values.Types, args []lua.Value, kwargs *lua.Table) string {
 	var parts []string
 	for _, v := range args {
-		parts = append(parts, shown(s, v))
+		parts = append(parts, shown(types, v))
 	}
 	if kwargs != nil {
-		parts = append(parts, shown(s, kwargs.Value()))
+		parts = append(parts, shown(types, kwargs.Value()))
 	}
 	return "call" + fmt.Sprint(parts)
+}
+
+// newBuilder returns the builder of a new Lua state.
+func newBuilder() *Builder {
+	vm := lua.New(lua.Limits{})
+	b, _ := New(Config2{
+		Thread:     vm.Main,
+		Types:      values.New(vm.Main),
+		Meter:      budget.New(budget.Config{VM: vm, Memory: 1 << 30, Held: func(int64) int64 { return 0 }}),
+		KnownClass: func(string) bool { return false },
+	})
+	return b
 }
 
 // FuzzBuilder reads payloads of any shape as calls and as batches, all into one builder: what
@@ -213,27 +226,27 @@ func FuzzBuilder(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	s := thing(f)
-	f.Fuzz(func(t *testing.T, payload []byte) { s.checkBuilder(t, payload) })
+	b := newBuilder()
+	f.Fuzz(func(t *testing.T, payload []byte) { checkBuilder(t, b, payload) })
 }
 
 // TestBuilder is FuzzBuilder with payloads that are most often nearly right.
 func TestBuilder(t *testing.T) {
-	s := thing(t)
+	b := newBuilder()
 	random := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{"[", "(", "{", "<", ")", ")", "n", "t", "i", "I", "a", "b", "[a)", "[)", "{x1)", "n", "[m[a){x1))", "(m(b)n)", "[m[n)n)"}
 	for range 20_000 {
-		var b []byte
+		var payload []byte
 		if random.IntN(2) == 0 {
-			b = append(b, "[[m"...)
+			payload = append(payload, "[[m"...)
 		}
 		for range random.IntN(12) {
-			b = append(b, pieces[random.IntN(len(pieces))]...)
+			payload = append(payload, pieces[random.IntN(len(pieces))]...)
 		}
 		if random.IntN(2) == 0 {
-			b = append(b, "))n"...)
+			payload = append(payload, "))n"...)
 		}
-		s.checkBuilder(t, b)
+		checkBuilder(t, b, payload)
 		if t.Failed() {
 			return
 		}
@@ -241,32 +254,32 @@ func TestBuilder(t *testing.T) {
 }
 
 // checkBuilder reads a payload as a call and as a batch.
-func (s *State) checkBuilder(t *testing.T, payload []byte) {
+func checkBuilder(t *testing.T, b *Builder, payload []byte) {
 	if len(payload) > 1000 || strings.Count(string(payload), "[")+strings.Count(string(payload), "(")+strings.Count(string(payload), "<")+strings.Count(string(payload), "{") > maxDepth-3 {
 		return // deeper than is read
 	}
-	nodes, b := nodesOf(payload), &s.build
-	send := func(u use) error {
-		s.l.SetTop(0)
-		b.begin(u, nil)
+	nodes := nodesOf(payload)
+	send := func(u Use) error {
+		b.l.SetTop(0)
+		b.Start(u, nil)
 		for _, n := range nodes {
 			if err := n.send(b); err != nil {
 				return err
 			}
 		}
-		return b.complete()
+		return b.Finish()
 	}
 
 	want, got := "", ""
 	if len(nodes) == 2 {
 		want = nodes[0].call(nodes[1])
 	}
-	if send(forCall) == nil {
+	if send(ForCall) == nil {
 		var args []lua.Value
-		for i := range s.l.Top() {
-			args = append(args, s.l.Get(i+1))
+		for i := range b.l.Top() {
+			args = append(args, b.l.Get(i+1))
 		}
-		if got = shownCall(s, args, nil); b.pushed != len(args) {
+		if got = shownCall(b.types, args, nil); b.pushed != len(args) {
 			t.Errorf("%q: %d arguments are on the stack, and %d are said to be", payload, len(args), b.pushed)
 		}
 	}
@@ -285,15 +298,15 @@ func (s *State) checkBuilder(t *testing.T, payload []byte) {
 			want += " " + triple.parts[1].call(triple.parts[2])
 		}
 	}
-	if send(forBatch) == nil {
+	if send(ForBatch) == nil {
 		got = "batch"
 		from := 0
 		for _, c := range b.calls {
-			got += " " + shownCall(s, b.values[from:c.end], c.kwargs)
-			from = c.end
+			got += " " + shownCall(b.types, b.values[from:c.End], c.Keywords)
+			from = c.End
 		}
-		if s.l.Top() != 0 || from != len(b.values) {
-			t.Errorf("%q: %d values lie on the stack, and %d are of no call", payload, s.l.Top(), len(b.values)-from)
+		if b.l.Top() != 0 || from != len(b.values) {
+			t.Errorf("%q: %d values lie on the stack, and %d are of no call", payload, b.l.Top(), len(b.values)-from)
 		}
 	}
 	if got != want {

@@ -82,7 +82,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 func (s *State) enter(ctx context.Context, r *Request) {
 	s.ctx, s.req, s.calling, s.want = ctx, r, true, r.Traceback
 	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)
-	s.enc.allow(s.p.limits.ResultBytes)
+	s.enc.SetTextLimit(s.p.limits.ResultBytes)
 	s.vm.Clear()
 }
 
@@ -98,8 +98,8 @@ func (s *State) leave(out *Outcome) {
 // rest lets go of what the running call needed.
 func (s *State) rest() {
 	s.vm.Clear()
-	s.enc.rest()
-	s.build.rest()
+	s.enc.Reset()
+	s.build.Reset()
 }
 
 // invoke runs one method, or reads or writes one attribute.
@@ -111,7 +111,7 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	L := s.l
 	L.Push(fn.Value())
 	L.Push(s.self.Value())
-	if err := s.build.read(forCall, r.Own, r.Args); err != nil {
+	if err := s.build.Read(ForCall, r.Own, r.Args); err != nil {
 		return Outcome{}, err
 	}
 	if r.Kind != object.Invoke {
@@ -150,8 +150,8 @@ func (s *State) attributeArguments(kind object.CallKind) error {
 	if kind == object.Set {
 		want = 2
 	}
-	if s.build.pushed != want {
-		return invalid("TypeError", "reading an attribute takes its name, writing one its name and a value")
+	if s.build.Pushed() != want {
+		return Invalid("TypeError", "reading an attribute takes its name, writing one its name and a value")
 	}
 	value := L.Get(-1)
 	L.SetTop(2)
@@ -177,61 +177,19 @@ func (s *State) finish(r *Request, n int) (Outcome, error) {
 		v.Sent = true
 		return Outcome{Stream: &Stream{s: s, fn: v.Next}}, nil
 	}
-	s.enc.begin(r.Result, r.Protocol, "result")
-	if err := s.writeStack(); err != nil {
+	s.enc.Start(r.Result, r.Protocol, "result")
+	if err := s.enc.Results(s.l); err != nil {
 		return s.writeFailure(r, err)
 	}
 	return Outcome{}, nil
 }
 
-// writeStack writes what a function returned: nothing is None, several values are a
-// tuple.
-func (s *State) writeStack() error {
-	L, e := s.l, &s.enc
-	n := L.Top()
-	switch n {
-	case 0:
-		return e.to.Null()
-	case 1:
-		return e.value(L.Get(1))
-	}
-	if err := e.to.Begin(object.TupleKind, n); err != nil {
-		return err
-	}
-	e.path = append(e.path, lua.Nil)
-	for i := 1; i <= n; i++ {
-		e.path[0] = lua.Int(i)
-		if err := e.value(L.Get(i)); err != nil {
-			return err
-		}
-	}
-	e.path = e.path[:0]
-	return e.to.End()
-}
-
 // writeFailure answers with an exception that says why a result cannot be sent. A limit
 // of the sink is no such reason and comes back as it is.
 func (s *State) writeFailure(r *Request, err error) (Outcome, error) {
-	class, msg, ok := s.failure(err)
+	class, msg, ok := s.enc.Failure(err)
 	if !ok {
 		return Outcome{}, err
 	}
 	return s.writeException(r, class, []lua.Value{lua.String(msg)})
-}
-
-// failure returns class and message of the exception for a value that cannot be sent.
-func (s *State) failure(err error) (class, msg string, ok bool) {
-	err = s.enc.located(err)
-	var w *wrongValue
-	if errors.As(err, &w) {
-		return "TypeError", w.msg, true
-	}
-	var e *object.Error
-	if errors.As(err, &e) && e.Code == object.CodeInvalid {
-		if e.Class == "" {
-			return "TypeError", e.Msg, true
-		}
-		return e.Class, e.Msg, true
-	}
-	return "", "", false
 }

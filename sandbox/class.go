@@ -8,8 +8,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// classKey marks a dict that stands for an object of a Python class.
-const classKey = "__class__"
+// ClassKey marks a dict that stands for an object of a Python class.
+const ClassKey = "__class__"
 
 // pyroClasses are Pyro's own classes that travel as dicts, by their Pyro4 names, with
 // their Pyro5 names.
@@ -34,31 +34,29 @@ var pyro4Names = func() map[string]string {
 
 // checkClass refuses a dict that stands for an object which no peer should have sent.
 // What passes is data and stays data: nothing is ever made or contacted from it.
-func (s *State) checkClass(t *lua.Table) error {
-	name, ok := t.GetString(classKey).AsString()
+func (b *Builder) checkClass(t *lua.Table) error {
+	name, ok := t.GetString(ClassKey).AsString()
 	if !ok {
-		return invalid("SerializeError", "unsupported serialized class")
+		return Invalid("SerializeError", "unsupported serialized class")
 	}
 	shown := name
 	if len(shown) > 100 {
 		shown = strings.ToValidUTF8(shown[:100], "") + "…"
 	}
 	if strings.Contains(name, "__") {
-		return invalid("SecurityError", "refused to deserialize types with double underscores in their name: %s", shown)
+		return Invalid("SecurityError", "refused to deserialize types with double underscores in their name: %s", shown)
 	}
 	if pyroClasses[name] != "" || pyro4Names[name] != "" {
 		return nil
 	}
-	if s.req != nil && s.req.ClassName != nil {
-		if _, ok := s.req.ClassName(name); ok {
-			return nil
-		}
+	if b.config.KnownClass(name) {
+		return nil
 	}
-	return invalid("SerializeError", "unsupported serialized class: %s", shown)
+	return Invalid("SerializeError", "unsupported serialized class: %s", shown)
 }
 
 // className returns the name under which a peer of protocol p knows a class.
-func (e *encoder) className(name string) string {
+func (e *Encoder) className(name string) string {
 	if !strings.HasPrefix(name, "Pyro") {
 		return name
 	}
@@ -78,7 +76,7 @@ func (e *encoder) className(name string) string {
 // proxyState writes the state of a proxy in the shape of the peer's generation. Pyro4's
 // has nine elements (…, timeout, key, handshake, retries, serializer), Pyro5's has six
 // (…, handshake, serializer). A key is never handed on to the other generation.
-func (e *encoder) proxyState(class string, state *lua.Table) (*lua.Table, bool) {
+func (e *Encoder) proxyState(class string, state *lua.Table) (*lua.Table, bool) {
 	n := state.Len()
 	four := class == "Pyro4.core.Proxy"
 	if !four && class != "Pyro5.client.Proxy" || four == (e.protocol == object.Pyro4) {
@@ -93,10 +91,10 @@ func (e *encoder) proxyState(class string, state *lua.Table) (*lua.Table, bool) 
 	default:
 		return nil, false
 	}
-	out := e.s.l.NewTable(len(from), 0)
+	out := e.config.Thread.NewTable(len(from), 0)
 	out.SetMeta(state.Meta)
 	for i, pos := range from {
-		v := e.s.types.Null
+		v := e.types.Null
 		if pos > 0 {
 			v = state.GetInt(pos)
 		} else if i == 7 {

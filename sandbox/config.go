@@ -7,13 +7,10 @@ const MaxMembers = 1000
 
 // Bounds that are not for the operator to choose.
 const (
-	maxDepth     = 64        // containers inside each other, in and out
-	maxElements  = 1_000_000 // values of one message, keys included
-	maxArguments = 8000      // positional arguments of a call
-	maxDocBytes  = 8 << 10   // of one member's documentation
-	maxDocLines  = 1000      // of the comment that it is made of
-	maxLogBytes  = 8 << 10   // of one log line
-	maxStack     = 256 << 10 // slots of the stack of a coroutine
+	maxDocBytes = 8 << 10   // of one member's documentation
+	maxDocLines = 1000      // of the comment that it is made of
+	maxLogBytes = 8 << 10   // of one log line
+	maxStack    = 256 << 10 // slots of the stack of a coroutine
 )
 
 // Config says what to load.

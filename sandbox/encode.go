@@ -14,10 +14,11 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// encoder feeds Lua values to a sink. It looks at tables raw: no code of the script runs
+// Encoder feeds Lua values to a sink. It looks at tables raw: no code of the script runs
 // while it does. Not reentrant; each state has one.
-type encoder struct {
-	s        *State
+type Encoder struct {
+	config   Config2
+	types    *values.Types
 	to       object.Sink
 	protocol object.Protocol
 	left     int          // elements that may still be written
@@ -30,13 +31,13 @@ type encoder struct {
 	path     []lua.Value  // where in the value we are
 	name     string       // what the path begins with
 	redact   bool         // the value is an error's: no secret may be in it
-	partly   bool         // the script runs: the values are arguments for another object
+	running  bool         // the script runs: the values are arguments for another object
 	scratch  []lua.Value  // keys and values of the dicts being written
 }
 
-// begin prepares for values that messages call name, for example "result".
-func (e *encoder) begin(to object.Sink, p object.Protocol, name string) {
-	e.to, e.protocol, e.name, e.left, e.partly = to, p, name, maxElements, false
+// Start prepares for values that messages call name, for example "result".
+func (e *Encoder) Start(to object.Sink, p object.Protocol, name string) {
+	e.to, e.protocol, e.name, e.left, e.running = to, p, name, maxElements, false
 	e.open, e.path, e.scratch = e.open[:0], e.path[:0], e.scratch[:0]
 }
 
@@ -46,11 +47,11 @@ const bufferGarbage = 5
 // freeBuffer is how many bytes of a result no memory is reserved for.
 const freeBuffer = 256 << 10
 
-// allow sets how many bytes of texts the values may have in all.
-func (e *encoder) allow(n int) { e.bytes, e.most = n, n }
+// SetTextLimit sets how many bytes of texts the values may have in all.
+func (e *Encoder) SetTextLimit(n int) { e.bytes, e.most = n, n }
 
-// rest lets go of what the last values needed: it would be kept, uncounted, until there are others.
-func (e *encoder) rest() {
+// Reset lets go of what the last values needed: it would be kept, uncounted, until there are others.
+func (e *Encoder) Reset() {
 	clear(e.open[:cap(e.open)])
 	clear(e.path[:cap(e.path)])
 	e.open, e.path, e.to = e.open[:0], e.path[:0], nil
@@ -76,14 +77,14 @@ type wrongValue struct{ msg string }
 func (w *wrongValue) Error() string { return w.msg }
 
 // wrong says what is the matter with the value at the current path.
-func (e *encoder) wrong(what string) error {
+func (e *Encoder) wrong(what string) error {
 	var b strings.Builder
 	b.WriteString(e.name)
 	for _, k := range e.path {
 		switch k.Kind() {
 		case lua.StringKind:
 			key, _ := k.AsString()
-			name := e.s.p.services.Secrets.Redact(key, maxErrorName)
+			name := e.config.Redact(key, maxKeyBytes)
 			if object.Method(name).Callable() {
 				b.WriteByte('.')
 				b.WriteString(name)
@@ -106,21 +107,15 @@ func (e *encoder) wrong(what string) error {
 }
 
 // tooMany refuses a value with more in it than a message may have.
-func (e *encoder) tooMany() error {
+func (e *Encoder) tooMany() error {
 	return e.wrong("has more than " + strconv.Itoa(maxElements) + " values")
 }
 
-// maxErrorName bounds what is looked at of a name for a message, in bytes.
-const maxErrorName = 300
+// maxKeyBytes bounds what is looked at of a name for a message, in bytes.
+const maxKeyBytes = 300
 
-// shown returns the beginning of a text, of about n bytes, for a log or an error: without secrets. Scripts choose how
-// long the text is, and no part of a secret may be left where it is cut.
-func (p *Program) shown(text string, n int) string {
-	return values.Clip(p.services.Secrets.Redact(text, n+1), n)
-}
-
-// value writes one value.
-func (e *encoder) value(v lua.Value) error {
+// Value writes one value.
+func (e *Encoder) Value(v lua.Value) error {
 	if e.left--; e.left < 0 {
 		return e.tooMany()
 	}
@@ -153,7 +148,7 @@ func (e *encoder) value(v lua.Value) error {
 const elementSteps = 10
 
 // owe takes steps for what is written next, many at a time.
-func (e *encoder) owe(steps int) error {
+func (e *Encoder) owe(steps int) error {
 	if e.owed += steps; e.owed < spendEvery*elementSteps {
 		return nil
 	}
@@ -162,7 +157,7 @@ func (e *encoder) owe(steps int) error {
 }
 
 // text writes a string, which must be one.
-func (e *encoder) text(s string) error {
+func (e *Encoder) text(s string) error {
 	s = e.shown(s)
 	if err := e.spend(len(s)); err != nil {
 		return err
@@ -174,11 +169,11 @@ func (e *encoder) text(s string) error {
 }
 
 // shown returns a text as it may be sent.
-func (e *encoder) shown(s string) string {
+func (e *Encoder) shown(s string) string {
 	if !e.redact {
 		return s
 	}
-	return e.s.p.services.Secrets.Redact(s, e.bytes+1) // more is refused
+	return e.config.Redact(s, e.bytes+1) // more is refused
 }
 
 // validWTF8 reports whether s is UTF-8 but for lone surrogates, each encoded as the
@@ -199,35 +194,35 @@ func validWTF8(s string) bool {
 
 // spendSteps takes steps for writing. If the script has run, a limit that this spends ends the instance, as the
 // call had its effects and has no result.
-func (e *encoder) spendSteps(steps int) error {
-	if err := e.s.meter.Spend(steps); err != nil {
+func (e *Encoder) spendSteps(steps int) error {
+	if err := e.config.Meter.Spend(steps); err != nil {
 		return e.limit(err)
 	}
 	return nil
 }
 
 // limit returns the error of a limit that writing has spent.
-func (e *encoder) limit(err *object.Error) error {
-	if e.partly { // it ends when it continues
+func (e *Encoder) limit(err *object.Error) error {
+	if e.running { // it ends when it continues
 		return err
 	}
 	limit := *err
 	msg, _, _ := strings.Cut(limit.Msg, ";")
 	limit.Msg = msg + " while the result was written; the call was executed"
-	e.s.broken = &limit
-	e.s.meter.SetErr(&limit)
+	e.config.Meter.SetErr(&limit)
+	e.config.OnLimit(&limit)
 	return &limit
 }
 
 // spend takes the bytes of a text before it is written.
-func (e *encoder) spend(n int) error {
+func (e *Encoder) spend(n int) error {
 	if err := e.owe(n >> 2); err != nil {
 		return err
 	}
-	e.s.vm.Allocated += bufferGarbage * int64(n)
+	e.config.Thread.VM().Allocated += bufferGarbage * int64(n)
 	if e.written += n; e.written > e.reserved {
 		more := max(e.reserved, freeBuffer)
-		if err := e.s.meter.Reserve(2 * int64(more)); err != nil { // a buffer that grows is there twice
+		if err := e.config.Meter.Reserve(2 * int64(more)); err != nil { // a buffer that grows is there twice
 			return e.limit(err)
 		}
 		e.reserved += more
@@ -238,7 +233,7 @@ func (e *encoder) spend(n int) error {
 	return nil
 }
 
-func (e *encoder) userdata(ud *lua.UserData) error {
+func (e *Encoder) userdata(ud *lua.UserData) error {
 	switch v := ud.Value.(type) {
 	case values.Null:
 		return e.to.Null()
@@ -278,7 +273,7 @@ func (e *encoder) userdata(ud *lua.UserData) error {
 
 // table writes a table as what its mark says. Without one it is a list if its keys are
 // exactly 1 to n, or if it is empty, and a dict otherwise.
-func (e *encoder) table(t *lua.Table) error {
+func (e *Encoder) table(t *lua.Table) error {
 	for _, o := range e.open {
 		if o == t {
 			return e.wrong("is a table that contains itself")
@@ -292,7 +287,7 @@ func (e *encoder) table(t *lua.Table) error {
 	}
 	e.open = append(e.open, t)
 	var err error
-	switch mt := e.s.types; t.Meta {
+	switch mt := e.types; t.Meta {
 	case mt.List:
 		err = e.sequence(object.ListKind, t)
 	case mt.Tuple:
@@ -319,14 +314,14 @@ func (e *encoder) table(t *lua.Table) error {
 }
 
 // length returns the length of a table.
-func (e *encoder) length(t *lua.Table) int {
+func (e *Encoder) length(t *lua.Table) int {
 	n, steps := t.Border()
 	e.owed += steps
 	return n
 }
 
 // isSequence reports whether the keys of t are exactly 1 to n.
-func (e *encoder) isSequence(t *lua.Table) bool {
+func (e *Encoder) isSequence(t *lua.Table) bool {
 	n := e.length(t)
 	if !onlyUpTo(t, n) {
 		return false
@@ -350,7 +345,7 @@ func onlyUpTo(t *lua.Table, n int) bool {
 }
 
 // sequence writes the elements 1 to n of t. A gap is None.
-func (e *encoder) sequence(k object.Kind, t *lua.Table) error {
+func (e *Encoder) sequence(k object.Kind, t *lua.Table) error {
 	n := e.length(t)
 	if !onlyUpTo(t, n) {
 		return e.wrong("is a " + k.String() + " with other keys than positions")
@@ -365,7 +360,7 @@ func (e *encoder) sequence(k object.Kind, t *lua.Table) error {
 	e.path = append(e.path, lua.Nil)
 	for i := 1; i <= n; i++ {
 		e.path[p] = lua.Int(i)
-		if err := e.value(t.GetInt(i)); err != nil {
+		if err := e.Value(t.GetInt(i)); err != nil {
 			return err
 		}
 	}
@@ -374,7 +369,7 @@ func (e *encoder) sequence(k object.Kind, t *lua.Table) error {
 }
 
 // dict writes a table as a dict, in the order in which its text keys were first set.
-func (e *encoder) dict(t *lua.Table) error {
+func (e *Encoder) dict(t *lua.Table) error {
 	base := len(e.scratch)
 	for k, v := range t.All() {
 		if e.scratch = append(e.scratch, k, v); len(e.scratch)-base > 2*e.left {
@@ -382,7 +377,7 @@ func (e *encoder) dict(t *lua.Table) error {
 		}
 	}
 	end := len(e.scratch)
-	class, _ := t.GetString(classKey).AsString()
+	class, _ := t.GetString(ClassKey).AsString()
 	if err := e.to.Begin(object.DictKind, (end-base)/2); err != nil {
 		return err
 	}
@@ -397,7 +392,7 @@ func (e *encoder) dict(t *lua.Table) error {
 		if class != "" {
 			v = e.classField(class, k, v)
 		}
-		if err := e.value(v); err != nil {
+		if err := e.Value(v); err != nil {
 			return err
 		}
 	}
@@ -408,9 +403,9 @@ func (e *encoder) dict(t *lua.Table) error {
 
 // classField translates a field of a dict that stands for an object into the words of
 // the peer's generation.
-func (e *encoder) classField(class string, k, v lua.Value) lua.Value {
+func (e *Encoder) classField(class string, k, v lua.Value) lua.Value {
 	switch key, _ := k.AsString(); key {
-	case classKey:
+	case ClassKey:
 		return lua.String(e.className(class))
 	case "state":
 		if state := v.AsTable(); state != nil {
@@ -424,17 +419,17 @@ func (e *encoder) classField(class string, k, v lua.Value) lua.Value {
 
 // key writes a dict's key: texts, numbers, booleans, tuples, and the values of hearth
 // that Python can hash.
-func (e *encoder) key(k lua.Value) error {
-	if t := k.AsTable(); t != nil && t.Meta != e.s.types.Tuple {
+func (e *Encoder) key(k lua.Value) error {
+	if t := k.AsTable(); t != nil && t.Meta != e.types.Tuple {
 		return e.wrong("has a table for its key; only a tuple can be one")
 	}
-	return e.value(k)
+	return e.Value(k)
 }
 
 // exception writes an exception of hearth.exception as a value.
-func (e *encoder) exception(t *lua.Table) error {
-	class, args, message := e.s.types.ExceptionParts(t)
-	qualified, args := e.s.qualify(class, args, message)
+func (e *Encoder) exception(t *lua.Table) error {
+	class, args, message := e.types.ExceptionParts(t)
+	qualified, args := e.config.Qualify(class, args, message)
 	return e.exceptionDict(qualified, args, nil)
 }
 
@@ -442,7 +437,7 @@ func (e *encoder) exception(t *lua.Table) error {
 // keys in their order. A trace of nil is None.
 //
 // Source: doc/wire.md "Errors".
-func (e *encoder) exceptionDict(class string, args []lua.Value, trace []string) error {
+func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) error {
 	if e.left -= exceptionValues; e.left < 0 {
 		return e.tooMany()
 	}
@@ -452,41 +447,97 @@ func (e *encoder) exceptionDict(class string, args []lua.Value, trace []string) 
 	if err := e.spend(exceptionBytes); err != nil {
 		return err
 	}
-	w := sinkWriter{to: e.to}
-	w.begin(object.DictKind, 4)
-	w.text(classKey)
-	w.text(e.shown(class))
-	w.text("__exception__")
-	w.do(func() error { return e.to.Bool(true) })
-	w.text("args")
-	w.begin(object.TupleKind, len(args))
+	w := SinkWriter{To: e.to}
+	w.Begin(object.DictKind, 4)
+	w.Text(ClassKey)
+	w.Text(e.shown(class))
+	w.Text("__exception__")
+	w.Do(func() error { return e.to.Bool(true) })
+	w.Text("args")
+	w.Begin(object.TupleKind, len(args))
 	p := len(e.path)
 	e.path = append(e.path, lua.Nil)
 	for i, a := range args {
-		w.do(func() error {
+		w.Do(func() error {
 			e.path[p] = lua.Int(i + 1)
-			return e.value(a)
+			return e.Value(a)
 		})
 	}
-	w.end()
-	w.text("attributes")
-	w.begin(object.DictKind, 1)
-	w.text("_pyroTraceback")
+	w.End()
+	w.Text("attributes")
+	w.Begin(object.DictKind, 1)
+	w.Text("_pyroTraceback")
 	if trace == nil {
-		w.do(e.to.Null)
+		w.Do(e.to.Null)
 	} else {
-		w.begin(object.ListKind, len(trace))
+		w.Begin(object.ListKind, len(trace))
 		for _, line := range trace {
-			w.text(e.shown(line))
+			w.Text(e.shown(line))
 		}
-		w.end()
+		w.End()
 	}
-	w.end()
-	w.end()
-	if w.err == nil {
+	w.End()
+	w.End()
+	if w.Err == nil {
 		e.path = e.path[:p] // or it says which argument was wrong
 	}
-	return w.err
+	return w.Err
+}
+
+// Arguments writes the tuple and the dict of a call that the running script makes. kwargs may be nil.
+func (e *Encoder) Arguments(to object.Sink, args []lua.Value, kwargs *lua.Table) error {
+	e.Start(to, object.Pyro5, "argument")
+	e.running = true
+	if err := to.Begin(object.TupleKind, len(args)); err != nil {
+		return err
+	}
+	e.path = append(e.path, lua.Nil)
+	for i, a := range args {
+		e.path[0] = lua.Int(i + 1)
+		if err := e.Value(a); err != nil {
+			return err
+		}
+	}
+	e.path = e.path[:0]
+	if err := to.End(); err != nil {
+		return err
+	}
+	if kwargs == nil {
+		return to.Null()
+	}
+	if err := e.owe(kwargs.Room() >> 1); err != nil {
+		return err
+	}
+	for k := range kwargs.All() {
+		if k.Kind() != lua.StringKind {
+			return &wrongValue{"the keys of hearth.kw must be texts"}
+		}
+	}
+	e.name = "keyword argument"
+	return e.dict(kwargs)
+}
+
+// Results writes the values on the stack of L as one: no value is None, several values are a tuple.
+func (e *Encoder) Results(L *lua.Thread) error {
+	n := L.Top()
+	switch n {
+	case 0:
+		return e.to.Null()
+	case 1:
+		return e.Value(L.Get(1))
+	}
+	if err := e.to.Begin(object.TupleKind, n); err != nil {
+		return err
+	}
+	e.path = append(e.path, lua.Nil)
+	for i := 1; i <= n; i++ {
+		e.path[0] = lua.Int(i)
+		if err := e.Value(L.Get(i)); err != nil {
+			return err
+		}
+	}
+	e.path = e.path[:0]
+	return e.to.End()
 }
 
 // An exception has these values and bytes of text besides its arguments.
@@ -495,39 +546,72 @@ const (
 	exceptionBytes  = 60
 )
 
-// sinkWriter writes fixed structure and remembers the first error.
-type sinkWriter struct {
-	to  object.Sink
-	err error
+// SinkWriter writes fixed structure and remembers the first error.
+type SinkWriter struct {
+	To  object.Sink
+	Err error
 }
 
-func (w *sinkWriter) do(f func() error) {
-	if w.err == nil {
-		w.err = f()
+func (w *SinkWriter) Do(f func() error) {
+	if w.Err == nil {
+		w.Err = f()
 	}
 }
 
-func (w *sinkWriter) text(s string) {
-	if w.err == nil {
-		w.err = w.to.Text(unsafestr.Bytes(s))
+func (w *SinkWriter) Text(s string) {
+	if w.Err == nil {
+		w.Err = w.To.Text(unsafestr.Bytes(s))
 	}
 }
 
-func (w *sinkWriter) begin(k object.Kind, n int) {
-	if w.err == nil {
-		w.err = w.to.Begin(k, n)
+func (w *SinkWriter) Begin(k object.Kind, n int) {
+	if w.Err == nil {
+		w.Err = w.To.Begin(k, n)
 	}
 }
 
-func (w *sinkWriter) end() { w.do(w.to.End) }
+func (w *SinkWriter) End() { w.Do(w.To.End) }
 
 // located puts the place in front of a sink's refusal, so that the author of the script
 // learns which value it was.
-func (e *encoder) located(err error) error {
+func (e *Encoder) located(err error) error {
 	var w *wrongValue
 	var o *object.Error
 	if errors.As(err, &w) || !errors.As(err, &o) || o.Code != object.CodeInvalid || len(e.path) == 0 {
 		return err
 	}
 	return e.wrong("cannot be sent: " + o.Msg)
+}
+
+// Failure returns class and message of the exception for a value that cannot be sent.
+func (e *Encoder) Failure(err error) (class, msg string, ok bool) {
+	err = e.located(err)
+	var w *wrongValue
+	if errors.As(err, &w) {
+		return "TypeError", w.msg, true
+	}
+	var o *object.Error
+	if errors.As(err, &o) && o.Code == object.CodeInvalid {
+		if o.Class == "" {
+			return "TypeError", o.Msg, true
+		}
+		return o.Class, o.Msg, true
+	}
+	return "", "", false
+}
+
+// Unsendable returns the reason if err is about a value that cannot be sent.
+func Unsendable(err error) (reason string, ok bool) {
+	var w *wrongValue
+	if errors.As(err, &w) {
+		return w.msg, true
+	}
+	return "", false
+}
+
+// Exception writes an exception as the value of its own, with the traceback. No text in it holds a secret.
+func (e *Encoder) Exception(class string, args []lua.Value, trace []string) error {
+	e.redact = true
+	defer func() { e.redact = false }()
+	return e.exceptionDict(class, args, trace)
 }

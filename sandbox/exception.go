@@ -41,6 +41,15 @@ func (s *State) className(class string) (string, bool) {
 	return "", false
 }
 
+// knownClass reports whether the caller has an exception class of this qualified name.
+func (s *State) knownClass(name string) bool {
+	if s.req == nil || s.req.ClassName == nil {
+		return false
+	}
+	_, ok := s.req.ClassName(name)
+	return ok
+}
+
 // writeRaised answers with what the script raised.
 func (s *State) writeRaised(r *Request, raised lua.Value) (Outcome, error) {
 	class, args := s.raisedParts(raised)
@@ -66,7 +75,7 @@ func (s *State) receivedException(v lua.Value) (class string, args []lua.Value, 
 	if t == nil || t.Meta != s.types.Dict || t.GetString("__exception__") != lua.True {
 		return "", nil, false
 	}
-	class, ok = t.GetString(classKey).AsString()
+	class, ok = t.GetString(ClassKey).AsString()
 	if !ok {
 		return "", nil, false
 	}
@@ -92,7 +101,7 @@ func (s *State) writeException(r *Request, class string, args []lua.Value) (Outc
 	if err == nil {
 		return Outcome{Exception: true, Raised: raised}, nil
 	}
-	_, why, ok := s.failure(err)
+	_, why, ok := s.enc.Failure(err)
 	if !ok {
 		return Outcome{}, err
 	}
@@ -135,17 +144,15 @@ func (s *State) unsendable(why, class string, args []lua.Value) []lua.Value {
 const maxExceptionBytes = 1 << 20
 
 func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.Value) error {
-	s.enc.begin(to, r.Protocol, "the exception's args")
+	s.enc.Start(to, r.Protocol, "the exception's args")
 	// The result that it may be about is not sent, and it has to say why.
 	// Secrets are searched for in all of its texts, which takes long.
-	s.enc.allow(min(max(s.p.limits.ResultBytes, maxMessage), maxExceptionBytes))
+	s.enc.SetTextLimit(min(max(s.p.limits.ResultBytes, maxMessage), maxExceptionBytes))
 	var trace []string
 	if r.Traceback {
 		trace = s.trace
 	}
-	s.enc.redact = true
-	defer func() { s.enc.redact = false }()
-	return s.enc.exceptionDict(class, args, trace)
+	return s.enc.Exception(class, args, trace)
 }
 
 // raisedError makes an error of what a script raised where there is no reply to put it in.
@@ -157,6 +164,9 @@ func (s *State) raisedError(raised lua.Value) *object.Error {
 	}
 	return e
 }
+
+// maxErrorName bounds the part of a class name that is read for a message, in bytes.
+const maxErrorName = 300
 
 // maxMessage bounds a message, in bytes.
 const maxMessage = 64 << 10

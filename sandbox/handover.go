@@ -31,11 +31,11 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 	if raised != nil {
 		return false, s.raisedError(raised.Value)
 	}
-	s.enc.allow(s.p.limits.ResultBytes)
-	s.enc.begin(to, object.Pyro5, "state")
-	if err := s.writeStack(); err != nil {
-		if class, msg, ok := s.failure(err); ok {
-			return false, invalid(class, "%s", msg)
+	s.enc.SetTextLimit(s.p.limits.ResultBytes)
+	s.enc.Start(to, object.Pyro5, "state")
+	if err := s.enc.Results(s.l); err != nil {
+		if class, msg, ok := s.enc.Failure(err); ok {
+			return false, Invalid(class, "%s", msg)
 		}
 		return false, err
 	}
@@ -62,18 +62,18 @@ func (s *State) mend() bool {
 // Inheritable reports why a state that was handed over, which value writes, cannot be the
 // argument of an init; nil if it can. It is asked by who called Handover.
 func (s *State) Inheritable(value func(object.Sink) error) error {
-	s.build.begin(forValues, nil)
-	defer s.build.rest()
-	if err := value(&s.build); err != nil {
+	s.build.Start(ForValues, nil)
+	defer s.build.Reset()
+	if err := value(s.build); err != nil {
 		return err
 	}
-	return s.build.complete()
+	return s.build.Finish()
 }
 
 // pushInherited lays the state that was handed over behind the instance on the stack.
 func (s *State) pushInherited(value func(object.Sink) error) error {
-	s.build.begin(forCall, nil)
-	b := &s.build
+	s.build.Start(ForCall, nil)
+	b := s.build
 	if err := b.Begin(object.TupleKind, 1); err != nil {
 		return err
 	}
@@ -86,5 +86,5 @@ func (s *State) pushInherited(value func(object.Sink) error) error {
 	if err := b.Null(); err != nil { // no keyword arguments
 		return err
 	}
-	return b.complete()
+	return b.Finish()
 }

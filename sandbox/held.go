@@ -26,13 +26,7 @@ func (s *State) HeldBytes(most int64) int64 {
 	for _, d := range s.defs {
 		roots = append(roots, d.table.Value())
 	}
-	for i := range s.build.frames { // arguments that are being read
-		roots = append(roots, s.build.frames[i].t.Value())
-	}
-	roots = append(roots, s.build.values...)
-	for i := range s.build.calls {
-		roots = append(roots, s.build.calls[i].kwargs.Value())
-	}
+	roots = s.build.AppendRoots(roots)
 	roots = s.batched.roots(roots)
 	return s.vm.Held(most, roots...)
 }

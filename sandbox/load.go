@@ -10,6 +10,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
 // Program is a loaded script. It is immutable and safe for concurrent use; each
@@ -124,4 +125,10 @@ func (p *Program) takeSpare() *State {
 	s := p.spare
 	p.spare = nil
 	return s
+}
+
+// shown returns the beginning of a text, of about n bytes, for a log or an error: without secrets. Scripts choose how
+// long the text is, and no part of a secret may be left where it is cut.
+func (p *Program) shown(text string, n int) string {
+	return values.Clip(p.services.Secrets.Redact(text, n+1), n)
 }

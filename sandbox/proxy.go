@@ -117,75 +117,37 @@ func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, 
 	}
 	L.Charge(1000)
 	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
-	s.build.begin(forValues, nil)
+	s.build.Start(ForValues, nil)
 	call := &ObjectCall{
-		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.To, Kind: kind, Method: object.Method(name), Result: &s.build,
-		Args: func(to object.Sink) error { return s.writeProxyArguments(to, args, kwargs) },
+		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.To, Kind: kind, Method: object.Method(name), Result: s.build,
+		Args: func(to object.Sink) error { return s.enc.Arguments(to, args, kwargs) },
 	}
 	ctx, done := s.meter.WaitContext(s.ctx)
 	err := s.p.services.Objects.Call(ctx, call)
 	done()
 	if L.Charge(1); err == nil {
-		err = s.build.complete()
+		err = s.build.Finish()
 	}
 	if err != nil {
 		s.raiseProxy(L, p.To, err)
 	}
-	if len(s.build.values) == 0 {
-		L.Push(lua.Nil)
-		return 1
-	}
-	L.Push(s.build.values[0])
-	s.build.rest()
+	L.Push(s.build.Value())
+	s.build.Reset()
 	return 1
-}
-
-// writeProxyArguments writes the tuple and the dict of a call.
-func (s *State) writeProxyArguments(to object.Sink, args []lua.Value, kwargs *lua.Table) error {
-	e := &s.enc
-	e.begin(to, object.Pyro5, "argument")
-	e.partly = true
-	if err := to.Begin(object.TupleKind, len(args)); err != nil {
-		return err
-	}
-	e.path = append(e.path, lua.Nil)
-	for i, a := range args {
-		e.path[0] = lua.Int(i + 1)
-		if err := e.value(a); err != nil {
-			return err
-		}
-	}
-	e.path = e.path[:0]
-	if err := to.End(); err != nil {
-		return err
-	}
-	if kwargs == nil {
-		return to.Null()
-	}
-	if err := e.owe(kwargs.Room() >> 1); err != nil {
-		return err
-	}
-	for k := range kwargs.All() {
-		if k.Kind() != lua.StringKind {
-			return &wrongValue{"the keys of hearth.kw must be texts"}
-		}
-	}
-	e.name = "keyword argument"
-	return e.dict(kwargs)
 }
 
 // raiseProxy raises what went wrong with a call on another object: its exception, or one
 // that stands for the error.
 func (s *State) raiseProxy(L *lua.Thread, to object.ID, err error) {
 	class, msg := "RuntimeError", object.CodeOf(err).String()
+	text, wrong := Unsendable(err)
 	var remote *RemoteException
-	var wrong *wrongValue
 	var e *object.Error
 	switch {
 	case errors.As(err, &remote):
 		L.Raise(s.remoteException(remote).Value())
-	case errors.As(err, &wrong):
-		class, msg = "TypeError", wrong.msg
+	case wrong:
+		class, msg = "TypeError", text
 	case errors.As(err, &e) && e.Code != object.CodeInternal:
 		msg = e.Msg
 		if e.Class != "" {

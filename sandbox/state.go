@@ -20,8 +20,8 @@ type State struct {
 	l     *lua.Thread // the main thread of vm
 	lib   *stdlib.Library
 	meter *budget.Meter
-	build builder
-	enc   encoder
+	build *Builder
+	enc   *Encoder
 
 	types   *values.Types
 	loggers map[string]lua.Value     // the functions of hearth.log
@@ -75,9 +75,16 @@ func (p *Program) emptyState() *State {
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
 	s.l = s.vm.Main
 	s.meter = budget.New(budget.Config{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.onLongCall})
-	s.build = builder{s: s, names: map[string]lua.Value{}}
-	s.enc.s = s
 	s.types = values.New(s.l)
+	s.build, s.enc = New(Config2{
+		Thread:     s.l,
+		Types:      s.types,
+		Meter:      s.meter,
+		Redact:     p.services.Secrets.Redact,
+		KnownClass: s.knownClass,
+		Qualify:    s.qualify,
+		OnLimit:    func(err *object.Error) { s.broken = err },
+	})
 	s.loading = lua.NewUserData(loadingValue{}, nil)
 	s.proxyMethods()
 	s.openLibraries()
