@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/convert"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -20,13 +21,13 @@ func (s *State) batch(r *Request) (Outcome, error) {
 			return Outcome{}, errNoMember
 		}
 	}
-	if err := s.build.Read(ForBatch, r.Own, r.Args); err != nil {
+	if err := s.build.Read(convert.ForBatch, r.Own, r.Args); err != nil {
 		return Outcome{}, err
 	}
 	// A call to another object, in the middle of this, uses the builder, too.
 	args, calls := s.build.TakeBatch()
 	if len(calls) != len(fns) {
-		return Outcome{}, Invalid("TypeError", "a batch takes a list of calls")
+		return Outcome{}, convert.Invalid("TypeError", "a batch takes a list of calls")
 	}
 	s.batched = batched{args: args, calls: calls, results: make([]lua.Value, 0, len(fns))}
 	defer func() { s.batched = batched{} }()
@@ -71,7 +72,7 @@ func (s *State) batch(r *Request) (Outcome, error) {
 // batched is what a running batch holds besides the stack.
 type batched struct {
 	args    []lua.Value
-	calls   []BatchCall
+	calls   []convert.BatchCall
 	results []lua.Value
 }
 
@@ -176,9 +177,9 @@ func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, e
 		}
 	}
 	if end != nil {
-		w := SinkWriter{To: r.Result}
+		w := convert.SinkWriter{To: r.Result}
 		w.Begin(object.DictKind, 2)
-		w.Text(ClassKey)
+		w.Text(convert.ClassKey)
 		w.Text(r.BatchWrapperClass)
 		w.Text("exception")
 		w.Do(func() error { return s.encodeException(r, r.Result, end.class, end.args) })

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/values"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -111,7 +112,7 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	L := s.l
 	L.Push(fn.Value())
 	L.Push(s.self.Value())
-	if err := s.build.Read(ForCall, r.Own, r.Args); err != nil {
+	if err := s.build.Read(convert.ForCall, r.Own, r.Args); err != nil {
 		return Outcome{}, err
 	}
 	if r.Kind != object.Invoke {
@@ -151,7 +152,7 @@ func (s *State) attributeArguments(kind object.CallKind) error {
 		want = 2
 	}
 	if s.build.Pushed() != want {
-		return Invalid("TypeError", "reading an attribute takes its name, writing one its name and a value")
+		return convert.Invalid("TypeError", "reading an attribute takes its name, writing one its name and a value")
 	}
 	value := L.Get(-1)
 	L.SetTop(2)

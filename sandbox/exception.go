@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/values"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (s *State) receivedException(v lua.Value) (class string, args []lua.Value, 
 	if t == nil || t.Meta != s.types.Dict || t.GetString("__exception__") != lua.True {
 		return "", nil, false
 	}
-	class, ok = t.GetString(ClassKey).AsString()
+	class, ok = t.GetString(convert.ClassKey).AsString()
 	if !ok {
 		return "", nil, false
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"github.com/hearthhost/hearth/sandbox/convert"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -35,7 +36,7 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 	s.enc.Start(to, object.Pyro5, "state")
 	if err := s.enc.Results(s.l); err != nil {
 		if class, msg, ok := s.enc.Failure(err); ok {
-			return false, Invalid(class, "%s", msg)
+			return false, convert.Invalid(class, "%s", msg)
 		}
 		return false, err
 	}
@@ -62,7 +63,7 @@ func (s *State) mend() bool {
 // Inheritable reports why a state that was handed over, which value writes, cannot be the
 // argument of an init; nil if it can. It is asked by who called Handover.
 func (s *State) Inheritable(value func(object.Sink) error) error {
-	s.build.Start(ForValues, nil)
+	s.build.Start(convert.ForValues, nil)
 	defer s.build.Reset()
 	if err := value(s.build); err != nil {
 		return err
@@ -72,7 +73,7 @@ func (s *State) Inheritable(value func(object.Sink) error) error {
 
 // pushInherited lays the state that was handed over behind the instance on the stack.
 func (s *State) pushInherited(value func(object.Sink) error) error {
-	s.build.Start(ForCall, nil)
+	s.build.Start(convert.ForCall, nil)
 	b := s.build
 	if err := b.Begin(object.TupleKind, 1); err != nil {
 		return err

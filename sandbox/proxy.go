@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/values"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -117,7 +118,7 @@ func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, 
 	}
 	L.Charge(1000)
 	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
-	s.build.Start(ForValues, nil)
+	s.build.Start(convert.ForValues, nil)
 	call := &ObjectCall{
 		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.To, Kind: kind, Method: object.Method(name), Result: s.build,
 		Args: func(to object.Sink) error { return s.enc.Arguments(to, args, kwargs) },
@@ -140,7 +141,7 @@ func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, 
 // that stands for the error.
 func (s *State) raiseProxy(L *lua.Thread, to object.ID, err error) {
 	class, msg := "RuntimeError", object.CodeOf(err).String()
-	text, wrong := Unsendable(err)
+	text, wrong := convert.Unsendable(err)
 	var remote *RemoteException
 	var e *object.Error
 	switch {

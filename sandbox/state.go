@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/values"
 	"strings"
 
@@ -20,8 +21,8 @@ type State struct {
 	l     *lua.Thread // the main thread of vm
 	lib   *stdlib.Library
 	meter *budget.Meter
-	build *Builder
-	enc   *Encoder
+	build *convert.Builder
+	enc   *convert.Encoder
 
 	types   *values.Types
 	loggers map[string]lua.Value     // the functions of hearth.log
@@ -76,7 +77,7 @@ func (p *Program) emptyState() *State {
 	s.l = s.vm.Main
 	s.meter = budget.New(budget.Config{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.onLongCall})
 	s.types = values.New(s.l)
-	s.build, s.enc = New(Config2{
+	s.build, s.enc = convert.New(convert.Config{
 		Thread:     s.l,
 		Types:      s.types,
 		Meter:      s.meter,

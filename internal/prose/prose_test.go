@@ -141,6 +141,10 @@ var pending = []string{
 
 	"sandbox/supervise",
 
+	"sandbox/convert",
+
+	"sandbox/values",
+
 	"sandbox/worker",
 
 	"transport",

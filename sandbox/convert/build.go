@@ -1,4 +1,4 @@
-package sandbox
+package convert
 
 import (
 	"github.com/hearthhost/hearth/sandbox/values"
@@ -17,7 +17,7 @@ import (
 // Lua stack one by one, and the keyword arguments, which it pushes as a last table if there
 // are any; or of the list of calls that makes a batch, and a dict that means nothing.
 type Builder struct {
-	config Config2
+	config Config
 	types  *values.Types
 	l      *lua.Thread
 	use    Use

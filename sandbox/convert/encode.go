@@ -1,4 +1,4 @@
-package sandbox
+package convert
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 // Encoder feeds Lua values to a sink. It looks at tables raw: no code of the script runs
 // while it does. Not reentrant; each state has one.
 type Encoder struct {
-	config   Config2
+	config   Config
 	types    *values.Types
 	to       object.Sink
 	protocol object.Protocol

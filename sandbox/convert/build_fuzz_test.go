@@ -1,4 +1,4 @@
-package sandbox
+package convert
 
 import (
 	"fmt"
@@ -207,7 +207,7 @@ func shownCall(types *values.Types, args []lua.Value, kwargs *lua.Table) string 
 // newBuilder returns the builder of a new Lua state.
 func newBuilder() *Builder {
 	vm := lua.New(lua.Limits{})
-	b, _ := New(Config2{
+	b, _ := New(Config{
 		Thread:     vm.Main,
 		Types:      values.New(vm.Main),
 		Meter:      budget.New(budget.Config{VM: vm, Memory: 1 << 30, Held: func(int64) int64 { return 0 }}),

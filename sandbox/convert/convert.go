@@ -1,4 +1,8 @@
-package sandbox
+// Package convert turns events of [object.Sink] into Lua values, and Lua values into such events.
+//
+// A [Builder] is the sink for arguments. An [Encoder] writes results. Both charge for their work, so that the limits of
+// a call include it, and both bound depth, number and size of the values.
+package convert
 
 import (
 	"github.com/hearthhost/hearth/object"
@@ -13,8 +17,8 @@ const (
 	maxArguments = 8000      // positional arguments of a call
 )
 
-// Config2 connects a Builder and an Encoder to their Lua state. All fields are required.
-type Config2 struct {
+// Config connects a Builder and an Encoder to their Lua state. All fields are required.
+type Config struct {
 	Thread *lua.Thread // the main thread of the state
 	Types  *values.Types
 	Meter  *budget.Meter
@@ -29,7 +33,7 @@ type Config2 struct {
 }
 
 // New returns the builder and the encoder of a Lua state. They belong to the goroutine of the state.
-func New(c Config2) (*Builder, *Encoder) {
+func New(c Config) (*Builder, *Encoder) {
 	b := &Builder{config: c, types: c.Types, l: c.Thread, names: map[string]lua.Value{}}
 	return b, &Encoder{config: c, types: c.Types}
 }
