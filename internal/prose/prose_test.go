@@ -23,10 +23,6 @@ var all = flag.Bool("all", false, "check pending packages too, and print every f
 var pending = []string{
 	"CHANGELOG.md",
 
-	"CONTRIBUTING.md",
-
-	"SECURITY.md",
-
 	"audit",
 
 	"bench",
@@ -48,12 +44,6 @@ var pending = []string{
 	"doc/dependencies.md",
 
 	"doc/limits.md",
-
-	"doc/lua.md",
-
-	"doc/metrics.md",
-
-	"doc/operations.md",
 
 	"doc/performance.md",
 
