@@ -19,7 +19,7 @@ type grant struct {
 	id     object.ID
 }
 
-func (h *Host) release(g grant) { h.quotas.release(g.limits, g.who, g.id) }
+func (h *Host) release(g grant) { h.quotas.Release(g.limits, g.who, g.id) }
 
 // authorize decides on a call and writes the decision down: the one place through which
 // every call goes, from outside and from other objects, before anything is done. The
@@ -137,7 +137,7 @@ func (h *Host) take(call *object.Call, m object.Method, d *policy.Decision, n in
 		return grant{}, nil
 	}
 	g := grant{d.Limits, call.Caller.Principal, call.ID}
-	if l, err := h.quotas.take(d.Limits, g.who, g.id, n, time.Now()); err != nil {
+	if l, err := h.quotas.Take(d.Limits, g.who, g.id, n, time.Now()); err != nil {
 		h.note(call, m, d.Reason, l.Reason)
 		return grant{}, err
 	}

@@ -132,7 +132,7 @@ func (c *conn) admit(call *object.Call, beside bool) (snap *snapshot, ok bool) {
 func (c *conn) share(snap *snapshot, call *object.Call) {
 	now := time.Now()
 	sharer, weight := c.own, 1.0
-	if snap.has(call.ID) && (!c.h.turns.crowded(now) || snap.permits(call)) {
+	if snap.has(call.ID) && (!c.h.turns.Contended(now) || snap.permits(call)) {
 		sharer = call.ID.Tenant()
 		weight = snap.policy.Weight(sharer)
 	}
@@ -142,9 +142,9 @@ func (c *conn) share(snap *snapshot, call *object.Call) {
 // takeTurn waits for a turn of a share, unless the connection has it already.
 func (c *conn) takeTurn(sharer object.Tenant, weight float64, now time.Time) {
 	c.sharer, c.weight = sharer, weight
-	if c.turn.tenant != sharer {
-		c.h.turns.end(&c.turn, false)
-		c.h.turns.begin(&c.turn, sharer, weight, now)
+	if c.turn.Flow != sharer {
+		c.h.turns.Release(&c.turn, false)
+		c.h.turns.Acquire(&c.turn, sharer, weight, now)
 	}
 }
 

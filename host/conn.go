@@ -15,6 +15,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -55,7 +56,7 @@ type conn struct {
 	held     holding       // bytes of messages and buffers
 	packed   *wire.Message // being inflated
 	short    bool          // the payload is not whole: what it begins with is not permitted
-	turn     turn
+	turn     admit.Slot
 	partBy   time.Time     // until when the rest of a message must arrive; zero: nothing of it has
 	own      object.Tenant // the share of what is no tenant's
 	sharer   object.Tenant // whose share the last message was of, and its weight
@@ -111,7 +112,7 @@ func (c *conn) serve() {
 	if !c.connect(&m) {
 		return
 	}
-	c.own = own(c.caller.Principal)
+	c.own = admit.PrincipalFlow(c.caller.Principal)
 	c.sharer, c.weight = c.own, 1
 	c.in.SetMax(object.DefaultMessageBytes)
 	c.in.Limit = c.messageBytes
@@ -119,8 +120,8 @@ func (c *conn) serve() {
 	for !c.draining.Load() {
 		// Where turns are taken, the next call waits for one before it is even read: it is
 		// most likely of the same tenant. If nothing has come yet, the turn is given back.
-		if now := time.Now(); c.h.turns.crowded(now) {
-			c.h.turns.begin(&c.turn, c.sharer, c.weight, now)
+		if now := time.Now(); c.h.turns.Contended(now) {
+			c.h.turns.Acquire(&c.turn, c.sharer, c.weight, now)
 		}
 		err := c.in.Read(&m)
 		c.waiting.Store(false)
@@ -149,7 +150,7 @@ func (c *conn) serve() {
 			return
 		}
 		c.settle()
-		c.h.turns.end(&c.turn, true)
+		c.h.turns.Release(&c.turn, true)
 	}
 }
 
@@ -168,7 +169,7 @@ func (c *conn) reserve(n int) error {
 
 // awaitRoom waits for room in an account, without a turn. It returns the error of a call if there is none in time.
 func (c *conn) awaitRoom(wait func(context.Context) error) error {
-	c.h.turns.end(&c.turn, false)
+	c.h.turns.Release(&c.turn, false)
 	ctx, cancel := context.WithTimeout(c.h.life, roomTimeout)
 	defer cancel()
 	if err := wait(ctx); err != nil {
@@ -276,7 +277,7 @@ func smallBatch[T any](s []T) []T {
 // wait is told that nothing has arrived, and the connection is about to wait for it: it needs
 // no turn for that, and who has sent a part of a message must send the rest, and go on sending it.
 func (c *conn) wait() {
-	c.h.turns.end(&c.turn, false)
+	c.h.turns.Release(&c.turn, false)
 	if c.in == nil || c.own == "" {
 		return
 	}
@@ -305,7 +306,7 @@ func (c *conn) readBy(t time.Time) {
 
 // end frees what the connection held.
 func (c *conn) end() {
-	c.h.turns.end(&c.turn, true)
+	c.h.turns.Release(&c.turn, true)
 	c.oneways.Wait()
 	c.nc.Close()
 	for b := range c.touched.all() {

@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -68,7 +69,6 @@ const (
 	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
 	drainTimeout      = 10 * time.Second
 	maxConns          = 20000 // connections in all
-	maxPerSource      = 1000  // connections of one other machine
 	maxStrangers      = 10000 // connections that have not said who they are
 	maxOneways        = 256   // oneway calls of one connection under way
 	maxCallDepth      = 8     // objects calling objects
@@ -90,8 +90,8 @@ type Host struct {
 	leaving   sync.WaitGroup
 	enrolling sync.Mutex // one token at a time
 	streams   streams
-	quotas    quotas
-	turns     turns
+	quotas    admit.Quotas
+	turns     admit.FairQueue
 	shares    shares
 	spares    *supervise.Spares // nil: none
 	ledger    ledger
@@ -113,7 +113,7 @@ type Host struct {
 	mu        sync.Mutex // guards what follows
 	conns     map[*conn]struct{}
 	strangers strangers
-	sources   sources
+	sources   admit.Sources
 	draining  bool
 	serving   sync.WaitGroup // accept loops and connections
 }
@@ -127,13 +127,13 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: sources{}, retired: make(chan retirement, 1)}
+	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: admit.Sources{}, retired: make(chan retirement, 1)}
 	if cfg.Spares > 0 {
 		h.spares = supervise.NewSpares(cfg.Worker, cfg.Spares, cfg.Log)
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
-	h.turns.init(turnCount())
+	h.turns.Init(admit.DefaultSlots())
 	h.shares.init(memoryBytes(), maxDescriptors())
 	h.ledger.init()
 	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
@@ -325,7 +325,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	if len(h.conns) >= h.shares.room {
 		closed, whose = h.makeRoomLocked(1)
 	}
-	if h.draining || len(h.conns) >= h.shares.room && closed == nil || !h.sources.add(nc) {
+	if h.draining || len(h.conns) >= h.shares.room && closed == nil || !h.sources.Add(nc) {
 		h.mu.Unlock()
 		h.ledger.turned.Add(1)
 		nc.Close()
@@ -347,7 +347,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 		c.serve()
 		h.mu.Lock()
 		delete(h.conns, c)
-		h.sources.remove(c.socket)
+		h.sources.Remove(c.socket)
 		h.strangers.remove(c)
 		h.mu.Unlock()
 	}()

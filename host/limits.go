@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport"
 )
@@ -25,11 +26,11 @@ func Limits() []Limit {
 		{"arguments of the host's own objects", strconv.Itoa(maxOwnBytes>>10) + " KiB"},
 		{"calls in a batch", strconv.Itoa(object.MaxBatch)},
 		{"connections that have not introduced themselves", strconv.Itoa(maxStrangers)},
-		{"connections of one other machine", strconv.Itoa(maxPerSource)},
+		{"connections of one other machine", strconv.Itoa(admit.MaxPerSource)},
 		{"bytes of a TLS handshake", strconv.Itoa(transport.MaxHandshakeBytes>>10) + " KiB"},
 		{"bytes of all unfinished TLS handshakes", strconv.Itoa(transport.MaxHandshakesBytes>>20) + " MiB"},
 		{"certificates that a client shows", strconv.Itoa(transport.MaxClientCerts)},
-		{"calls under way while several tenants are called", strconv.Itoa(turnCount())},
+		{"calls under way while several tenants are called", strconv.Itoa(admit.DefaultSlots())},
 		{"oneway calls of a connection under way", strconv.Itoa(maxOneways)},
 		{"item streams of a principal, without a limit", strconv.Itoa(maxStreams)},
 		{"lines of the log about one principal's connections and oneway calls", strconv.Itoa(peerLines) + " a second"},

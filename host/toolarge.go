@@ -16,7 +16,7 @@ const maxSkipped = 256 << 20
 
 // refuseLarge answers a message that the reader refused as too large, reads the rest of it, and closes.
 func (c *conn) refuseLarge(m *wire.Message, err error) {
-	c.h.turns.end(&c.turn, false) // the rest takes none of the host's work
+	c.h.turns.Release(&c.turn, false) // the rest takes none of the host's work
 	c.logLarge(err)
 	ser := codec.ByWire(m.Protocol, m.Serializer)
 	if m.Type == wire.Invoke && m.Flags&wire.Oneway == 0 && ser != nil {

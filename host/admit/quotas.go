@@ -1,4 +1,4 @@
-package host
+package admit
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // quotas counts what the policy's limits bound: the calls of each principal to each
 // object. It outlives policies, so that a reload gives nobody a fresh start. The zero
 // value is empty; it is safe for concurrent use.
-type quotas struct {
+type Quotas struct {
 	mu    sync.Mutex // guards what follows
 	of    map[quotaKey]*quota
 	sweep int // the size at which idle ones are thrown out
@@ -33,7 +33,7 @@ type quota struct {
 
 // take counts n calls that are about to begin, or refuses them all and says which limit
 // stands against them and when to come again.
-func (q *quotas) take(limits []*policy.Limit, who object.Principal, id object.ID, n int, now time.Time) (*policy.Limit, error) {
+func (q *Quotas) Take(limits []*policy.Limit, who object.Principal, id object.ID, n int, now time.Time) (*policy.Limit, error) {
 	if len(limits) == 0 {
 		return nil, nil
 	}
@@ -65,7 +65,7 @@ func (q *quotas) take(limits []*policy.Limit, who object.Principal, id object.ID
 }
 
 // release ends calls that take let begin.
-func (q *quotas) release(limits []*policy.Limit, who object.Principal, id object.ID) {
+func (q *Quotas) Release(limits []*policy.Limit, who object.Principal, id object.ID) {
 	if len(limits) == 0 {
 		return
 	}
@@ -87,7 +87,7 @@ func (c *quota) after(l *policy.Limit, n int, now time.Time) time.Time {
 	return due.Add(time.Duration(n) * l.Interval)
 }
 
-func (q *quotas) get(l *policy.Limit, who object.Principal, id object.ID, now time.Time) *quota {
+func (q *Quotas) get(l *policy.Limit, who object.Principal, id object.ID, now time.Time) *quota {
 	key := quotaKey{l.Name, who, id}
 	c := q.of[key]
 	if c == nil {

@@ -1,4 +1,4 @@
-package host
+package admit
 
 import (
 	"fmt"
@@ -9,30 +9,28 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
 // sharing returns turns, so many at a time, that two tenants make use of.
-func sharing(most int) *turns {
-	t := new(turns)
-	t.init(turnsEach)
-	t.most = most
-	t.begin(new(turn), "a", 1, time.Now())
-	t.begin(new(turn), "b", 1, time.Now()) // shares from now on; nobody holds a's
+func sharing(most int) *FairQueue {
+	t := new(FairQueue)
+	t.Init(SlotsPerProcessor)
+	t.slots = most
+	t.Acquire(new(Slot), "a", 1, time.Now())
+	t.Acquire(new(Slot), "b", 1, time.Now()) // shares from now on; nobody holds a's
 	t.oldest, t.newest, t.held = nil, nil, 0
 	for _, q := range t.queues {
-		q.had = 0
+		q.virtual = 0
 	}
 	return t
 }
 
 // TestTurnsAlone has one tenant call alone: nobody waits, and no turn is held.
 func TestTurnsAlone(t *testing.T) {
-	var all turns
-	all.init(turnsEach)
-	for range 10 * all.most {
-		all.begin(new(turn), "a", 1, time.Now())
+	var all FairQueue
+	all.Init(SlotsPerProcessor)
+	for range 10 * all.slots {
+		all.Acquire(new(Slot), "a", 1, time.Now())
 	}
 	if all.held != 0 || len(all.queues) != 0 {
 		t.Errorf("%d turns are held and there are %d queues, want none: there is nobody to share with", all.held, len(all.queues))
@@ -43,28 +41,28 @@ func TestTurnsAlone(t *testing.T) {
 // whoever asks without end is somebody to share with.
 func TestTurnsAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var all turns
-		all.init(turnsEach)
+		var all FairQueue
+		all.Init(SlotsPerProcessor)
 		call := func(tenant object.Tenant) {
-			var one turn
-			all.begin(&one, tenant, 1, time.Now())
-			all.end(&one, true)
+			var one Slot
+			all.Acquire(&one, tenant, 1, time.Now())
+			all.Release(&one, true)
 		}
 		for range 10 {
-			for range maxAside {
+			for range maxLight {
 				call("a")
-				call(own("alice"))
+				call(PrincipalFlow("alice"))
 			}
-			if all.crowded(time.Now()) {
-				t.Fatalf("%d questions beside calls of one tenant make a crowd", maxAside)
+			if all.Contended(time.Now()) {
+				t.Fatalf("%d questions beside calls of one tenant make a crowd", maxLight)
 			}
-			time.Sleep(2 * sharedFor)
+			time.Sleep(2 * contendedFor)
 		}
-		for range maxAside + 1 {
+		for range maxLight + 1 {
 			call("a")
-			call(own("alice"))
+			call(PrincipalFlow("alice"))
 		}
-		if !all.crowded(time.Now()) {
+		if !all.Contended(time.Now()) {
 			t.Error("questions without end are shared with nobody")
 		}
 	})
@@ -75,10 +73,10 @@ func TestTurnsFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := sharing(2)
 		begun := make(chan object.Tenant, 200)
-		ask := func(tenant object.Tenant, weight float64) *turn {
-			one := new(turn)
+		ask := func(tenant object.Tenant, weight float64) *Slot {
+			one := new(Slot)
 			go func() {
-				all.begin(one, tenant, weight, time.Now())
+				all.Acquire(one, tenant, weight, time.Now())
 				begun <- tenant
 			}()
 			synctest.Wait()
@@ -86,7 +84,7 @@ func TestTurnsFlood(t *testing.T) {
 		}
 		first := ask("a", 1)
 		second := ask("a", 1)
-		rest := make([]*turn, 100)
+		rest := make([]*Slot, 100)
 		for i := range rest {
 			rest[i] = ask("a", 1)
 		}
@@ -94,16 +92,16 @@ func TestTurnsFlood(t *testing.T) {
 		if got := drained(begun); got != "aa" {
 			t.Fatalf("%q began while two turns are held, want aa", got)
 		}
-		all.end(first, true)
+		all.Release(first, true)
 		synctest.Wait()
 		if got := drained(begun); got != "b" {
 			t.Fatalf("%q is next, want b: it has had least", got)
 		}
-		all.end(second, true)
-		all.end(late, true)
+		all.Release(second, true)
+		all.Release(late, true)
 		for _, one := range rest {
 			synctest.Wait()
-			all.end(one, true)
+			all.Release(one, true)
 		}
 		synctest.Wait()
 		if got := drained(begun); got != strings.Repeat("a", 100) {
@@ -135,23 +133,23 @@ type began struct {
 
 // queued has calls wait, so many of each tenant in turn, behind one turn that is held, and
 // returns them in the order in which they then begin. There is one turn at a time.
-func queued(all *turns, calls int, weights map[object.Tenant]float64) []began {
-	gate := new(turn)
-	all.begin(gate, "gate", 1, time.Now())
+func queued(all *FairQueue, calls int, weights map[object.Tenant]float64) []began {
+	gate := new(Slot)
+	all.Acquire(gate, "gate", 1, time.Now())
 	var order []began // one goroutine at a time has the turn
 	var done sync.WaitGroup
 	for n := range calls {
 		for tenant, weight := range weights {
 			done.Go(func() {
-				var one turn
-				all.begin(&one, tenant, weight, time.Now())
+				var one Slot
+				all.Acquire(&one, tenant, weight, time.Now())
 				order = append(order, began{tenant, n})
-				all.end(&one, true)
+				all.Release(&one, true)
 			})
 			synctest.Wait()
 		}
 	}
-	all.end(gate, true)
+	all.Release(gate, true)
 	done.Wait()
 	return order
 }
@@ -179,19 +177,19 @@ func TestTurnsByWeight(t *testing.T) {
 func TestTurnsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := sharing(1)
-		slow := new(turn)
-		all.begin(slow, "a", 1, time.Now())
+		slow := new(Slot)
+		all.Acquire(slow, "a", 1, time.Now())
 		start := time.Now()
-		quick := new(turn)
-		all.begin(quick, "b", 1, time.Now())
-		if waited := time.Since(start); waited > 2*maxTurn {
-			t.Errorf("the second call waited for %s, want at most %s", waited, 2*maxTurn)
+		quick := new(Slot)
+		all.Acquire(quick, "b", 1, time.Now())
+		if waited := time.Since(start); waited > 2*maxHold {
+			t.Errorf("the second call waited for %s, want at most %s", waited, 2*maxHold)
 		}
-		all.end(slow, true) // gives nothing back twice
+		all.Release(slow, true) // gives nothing back twice
 		if all.held != 1 || all.oldest != quick || all.newest != quick {
 			t.Errorf("%d turns are held, want the second call's alone", all.held)
 		}
-		all.end(quick, true)
+		all.Release(quick, true)
 		if all.held != 0 {
 			t.Errorf("%d turns are held at the end", all.held)
 		}
@@ -201,12 +199,12 @@ func TestTurnsExpire(t *testing.T) {
 // TestTurnsUnused has a tenant take turns and give them back unused: they do not count.
 func TestTurnsUnused(t *testing.T) {
 	all := sharing(1)
-	var one turn
+	var one Slot
 	for range 1000 {
-		all.begin(&one, "a", 1, time.Now())
-		all.end(&one, false)
+		all.Acquire(&one, "a", 1, time.Now())
+		all.Release(&one, false)
 	}
-	if had := all.queues["a"].had; had != 0 {
+	if had := all.queues["a"].virtual; had != 0 {
 		t.Errorf("the tenant has had %v turns, want 0", had)
 	}
 }
@@ -217,10 +215,10 @@ func TestTurnsUnused(t *testing.T) {
 func TestTurnsEarlier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := sharing(1)
-		var one turn
+		var one Slot
 		for range 1000 {
-			all.begin(&one, "early", 1, time.Now())
-			all.end(&one, true)
+			all.Acquire(&one, "early", 1, time.Now())
+			all.Release(&one, true)
 		}
 		early := 0
 		for _, b := range queued(all, 20, map[object.Tenant]float64{"late": 1, "early": 1})[:10] {
@@ -239,31 +237,31 @@ func TestTurnsEarlier(t *testing.T) {
 func TestTurnsUnusedWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := sharing(2)
-		gate, idle := new(turn), new(turn)
-		all.begin(gate, "gate", 1, time.Now())
-		all.begin(idle, "d", 1, time.Now())
+		gate, idle := new(Slot), new(Slot)
+		all.Acquire(gate, "gate", 1, time.Now())
+		all.Acquire(idle, "d", 1, time.Now())
 		begun := make(chan object.Tenant, 5)
 		var done sync.WaitGroup
 		for tenant, had := range map[object.Tenant]float64{"a": 0.1, "b": 0.5, "c": 0.6, "e": 1.1, "d": 1} {
 			all.mu.Lock()
 			if q := all.queues[tenant]; q == nil {
-				all.queues[tenant] = new(turnQueue)
+				all.queues[tenant] = new(flowQueue)
 			}
-			all.queues[tenant].had = had
+			all.queues[tenant].virtual = had
 			all.mu.Unlock()
 		}
 		for _, tenant := range []object.Tenant{"a", "b", "c", "d", "e"} { // d is under b then
 			done.Go(func() {
-				var one turn
-				all.begin(&one, tenant, 1, time.Now())
+				var one Slot
+				all.Acquire(&one, tenant, 1, time.Now())
 				begun <- tenant
-				all.end(&one, true)
+				all.Release(&one, true)
 			})
 			synctest.Wait()
 		}
-		all.end(idle, false)
+		all.Release(idle, false)
 		done.Wait()
-		all.end(gate, true)
+		all.Release(gate, true)
 		if got := drained(begun); got != "dabce" {
 			t.Errorf("they began in the order %q, want dabce", got)
 		}
@@ -278,15 +276,15 @@ func TestTurnsAtOnce(t *testing.T) {
 	for tenant := range 8 {
 		for range 50 {
 			done.Go(func() {
-				var one turn
+				var one Slot
 				for range 20 {
-					all.begin(&one, object.Tenant(fmt.Sprint("t", tenant)), float64(1+tenant), time.Now())
+					all.Acquire(&one, object.Tenant(fmt.Sprint("t", tenant)), float64(1+tenant), time.Now())
 					all.mu.Lock()
-					if all.held > 8/tenantsEach*all.most || all.held < 0 {
-						t.Errorf("%d turns are held, want at most %d", all.held, 8/tenantsEach*all.most)
+					if all.held > 8/flowsPerRound*all.slots || all.held < 0 {
+						t.Errorf("%d turns are held, want at most %d", all.held, 8/flowsPerRound*all.slots)
 					}
 					all.mu.Unlock()
-					all.end(&one, true)
+					all.Release(&one, true)
 				}
 			})
 		}
@@ -294,77 +292,5 @@ func TestTurnsAtOnce(t *testing.T) {
 	done.Wait()
 	if all.held != 0 || len(all.waiting) != 0 || all.oldest != nil || all.newest != nil {
 		t.Errorf("%d turns are held at the end, and %d queues wait", all.held, len(all.waiting))
-	}
-}
-
-// TestShare: what a caller may not do is of his own share, whether the object is there or not.
-func TestShare(t *testing.T) {
-	p, err := policy.Parse("policy.hcl", []byte(`
-		tenant "acme" { weight = 3 }
-		listener "l" { address = "127.0.0.1:0" }
-		principal "alice" { uid = 1 }
-		principal "mallory" { uid = 2 }
-		permit "alice reads" {
-			principals = ["alice"]
-			objects    = ["acme.*"]
-			methods    = ["total"]
-		}`), "", 0, func(string) (uint32, error) { return 0, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	snap := &snapshot{policy: p, tenants: map[object.Tenant]*served{"acme": {objects: map[object.ID]*supervise.Version{"acme.counter": {}}}}}
-	h := new(Host)
-	h.turns.init(turnsEach)
-	h.turns.begin(new(turn), "a", 1, time.Now())
-	h.turns.begin(new(turn), "b", 1, time.Now()) // shares from now on
-	for _, tc := range []struct {
-		who  object.Principal
-		call object.Call
-		want object.Tenant
-	}{
-		{"alice", object.Call{ID: "acme.counter", Method: "total"}, "acme"},
-		{"alice", object.Call{ID: "acme.counter", Method: "total", Kind: object.Get}, "acme"},
-		{"alice", object.Call{ID: "acme.counter", Kind: object.Batch, Batch: []object.Method{"total"}}, "acme"},
-		{"alice", object.Call{ID: "acme.counter", Method: "total", Kind: object.Set}, "Pyro.alice"},
-		{"alice", object.Call{ID: "acme.counter", Method: "add"}, "Pyro.alice"},
-		{"alice", object.Call{ID: "acme.counter", Kind: object.Batch}, "Pyro.alice"},
-		{"alice", object.Call{ID: "acme.none", Method: "total"}, "Pyro.alice"},
-		{"alice", object.Call{ID: object.NameServer, Method: "list"}, "Pyro.alice"},
-		{"mallory", object.Call{ID: "acme.counter", Method: "total"}, "Pyro.mallory"},
-		{"mallory", object.Call{ID: "acme.none", Method: "total"}, "Pyro.mallory"},
-	} {
-		c := &conn{h: h, own: own(tc.who)}
-		tc.call.Caller.Principal = tc.who
-		c.share(snap, &tc.call)
-		h.turns.end(&c.turn, true)
-		if c.sharer != tc.want || (tc.want == "acme") != (c.weight == 3) {
-			t.Errorf("%s: %s.%s %v %v is of the share %q of weight %v, want %q", tc.who, tc.call.ID, tc.call.Method, tc.call.Kind, tc.call.Batch, c.sharer, c.weight, tc.want)
-		}
-	}
-}
-
-// TestSharer: names that callers make up, and the host's own objects, are of the caller's own share.
-func TestSharer(t *testing.T) {
-	p, err := policy.Parse("policy.hcl", []byte("tenant \"acme\" { weight = 3 }\nlistener \"l\" { address = \"127.0.0.1:0\" }\n"), "", 0, func(string) (uint32, error) { return 0, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	snap := &snapshot{policy: p, tenants: map[object.Tenant]*served{"acme": {objects: map[object.ID]*supervise.Version{"acme.counter": {}}}}}
-	for id, want := range map[object.ID]struct {
-		tenant object.Tenant
-		weight float64
-	}{
-		"acme.counter":    {"acme", 3},
-		"acme.none":       {own("alice"), 1},
-		"other.counter":   {own("alice"), 1},
-		"":                {own("alice"), 1},
-		object.Daemon:     {own("alice"), 1},
-		object.NameServer: {own("alice"), 1},
-	} {
-		c := &conn{h: &Host{}, own: own("alice")}
-		c.h.turns.init(turnsEach)
-		if c.share(snap, &object.Call{ID: id}); c.sharer != want.tenant || c.weight != want.weight {
-			t.Errorf("a call of %q is of the share of %s, %v, want %s, %v", id, c.sharer, c.weight, want.tenant, want.weight)
-		}
 	}
 }
