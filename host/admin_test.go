@@ -50,10 +50,10 @@ func get(t *testing.T, tr *http.Transport, url string) (int, string) {
 }
 
 // usage asks for one tenant's usage.
-func usage(t *testing.T, dir, tenant string) host.TenantUsage {
+func usage(t *testing.T, dir, tenant string) usage.TenantUsage {
 	t.Helper()
 	status, body := admin(t, dir, "/v1/usage?tenant="+tenant)
-	var u host.Usage
+	var u usage.Usage
 	if err := json.Unmarshal([]byte(body), &u); err != nil || status != http.StatusOK || len(u.Tenants) != 1 {
 		t.Fatalf("usage: %d, %v\n%s", status, err, body)
 	}
@@ -134,7 +134,7 @@ limit "few" {
 	if u.Processes != 1 || u.Starts != 1 || u.Crashes != 0 {
 		t.Errorf("%d processes, %d starts, %d crashes; want 1, 1, 0", u.Processes, u.Starts, u.Crashes)
 	}
-	var all host.Usage
+	var all usage.Usage
 	if _, body := admin(t, dir, "/v1/usage"); json.Unmarshal([]byte(body), &all) != nil || len(all.Tenants) != 2 || all.Elsewhere != 3 {
 		t.Errorf("all: %+v", all)
 	}

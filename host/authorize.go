@@ -147,7 +147,7 @@ func (h *Host) take(call *object.Call, m object.Method, d *policy.Decision, n in
 // written passes on a grant that was written down, unless err says that it was not.
 func (h *Host) written(g grant, err error) (grant, error) {
 	if err != nil {
-		h.ledger.unaudited.Add(1)
+		h.ledger.Unaudited.Add(1)
 		h.release(g)
 		return grant{}, err
 	}
@@ -175,7 +175,7 @@ func (h *Host) denial(call *object.Call, m object.Method, reason, exceeding stri
 
 // deny counts a denial and writes it into the audit log.
 func (h *Host) deny(r *audit.Record) {
-	h.ledger.deny(r.Event, r.Object, r.Exceeding != "")
+	h.ledger.Deny(r.Event, r.Object, r.Exceeding != "")
 	if h.audit != nil {
 		_ = h.audit.Write(r)
 	}

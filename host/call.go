@@ -368,3 +368,26 @@ func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool 
 	answer.Payload = doc
 	return c.write(answer) == nil
 }
+
+// invoke runs a call that was authorised, and enters it. It returns who ran it.
+func (h *Host) invoke(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
+	a := h.ledger.Object(call.ID)
+	from := a.Begin(call)
+	span := h.tracer.begin(call, from)
+	r, b, err := h.passOn(ctx, b, call)
+	a.End(from, &r, err)
+	h.tracer.end(span, call, &r, err)
+	return r, b, err
+}
+
+// next fetches an item of a stream, and enters it as the call that it is. The end of a
+// stream is no failure.
+func (h *Host) next(ctx context.Context, b object.Backend, call *object.Call, stream uint64) (object.Reply, bool, error) {
+	a := h.ledger.Object(call.ID)
+	from := a.Begin(call)
+	span := h.tracer.begin(call, from)
+	r, more, err := b.Next(ctx, call, stream)
+	a.End(from, &r, err)
+	h.tracer.end(span, call, &r, err)
+	return r, more, err
+}

@@ -3,6 +3,8 @@ package host
 import (
 	"strconv"
 	"strings"
+
+	"github.com/hearthhost/hearth/host/usage"
 )
 
 // exposition is a text in Prometheus' exposition format 0.0.4: families of samples, each
@@ -41,19 +43,19 @@ func (e *exposition) value(v float64, labels ...string) {
 }
 
 // times adds a histogram of the times of calls.
-func (e *exposition) times(t *tally, labels ...string) {
+func (e *exposition) times(t *usage.Totals, labels ...string) {
 	sum := uint64(0)
-	for i, n := range t.took {
+	for i, n := range t.Times {
 		bound := "+Inf"
-		if i < len(callTimes) {
-			bound = strconv.FormatFloat(callTimes[i].Seconds(), 'g', -1, 64)
+		if i < len(usage.TimeBounds) {
+			bound = strconv.FormatFloat(usage.TimeBounds[i].Seconds(), 'g', -1, 64)
 		}
 		sum += n
 		e.key("_bucket", append(labels[:len(labels):len(labels)], "le", bound))
 		e.b = append(strconv.AppendUint(e.b, sum, 10), '\n')
 	}
 	e.key("_sum", labels)
-	e.b = append(strconv.AppendFloat(e.b, float64(t.nanos)/1e9, 'g', -1, 64), '\n')
+	e.b = append(strconv.AppendFloat(e.b, float64(t.Nanos)/1e9, 'g', -1, 64), '\n')
 	e.key("_count", labels)
 	e.b = append(strconv.AppendUint(e.b, sum, 10), '\n')
 }

@@ -38,6 +38,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -94,7 +95,7 @@ type Host struct {
 	turns     admit.FairQueue
 	shares    shares
 	spares    *supervise.Spares // nil: none
-	ledger    ledger
+	ledger    usage.Registry
 	reloads   reloads
 	doors     doors
 	tracer    *tracer // nil: nothing is traced
@@ -135,7 +136,7 @@ func New(cfg Config) (*Host, error) {
 	h.streams.init()
 	h.turns.Init(admit.DefaultSlots())
 	h.shares.init(memoryBytes(), maxDescriptors())
-	h.ledger.init()
+	h.ledger.Init()
 	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
 	if err != nil {
 		return nil, err
@@ -267,7 +268,7 @@ func (h *Host) Serve(ctx context.Context) error {
 		h.spares.Fill()
 	}
 	go h.streams.sweep(sweep)
-	go h.ledger.watch(sweep)
+	go h.ledger.Watch(sweep)
 	go h.watchFiles(sweep)
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
@@ -327,7 +328,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	}
 	if h.draining || len(h.conns) >= h.shares.room && closed == nil || !h.sources.Add(nc) {
 		h.mu.Unlock()
-		h.ledger.turned.Add(1)
+		h.ledger.Rejected.Add(1)
 		nc.Close()
 		h.closeAll(closed, whose)
 		return
@@ -426,7 +427,7 @@ func (h *Host) makeRoom() {
 func (h *Host) introduced(c *conn, p *policy.Policy) *tooManyConns {
 	sh, err := h.shares.enter(c.caller.Principal, p)
 	if err != nil {
-		h.ledger.crowded.Add(1)
+		h.ledger.OverConnections.Add(1)
 		return err
 	}
 	h.mu.Lock()

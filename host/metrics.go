@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 )
@@ -98,11 +99,11 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.family("hearth_connections_total", counter, "Connections that came.")
 	e.count(h.lastConn.Load())
 	e.family("hearth_connections_refused_total", counter, "Connections that were not served: no room, too many of their principal, or a peer that the policy does not know.")
-	e.count(h.ledger.turned.Load(), "reason", "capacity")
-	e.count(h.ledger.crowded.Load(), "reason", "principal")
-	e.count(h.ledger.strangers.Load(), "reason", "unauthenticated")
+	e.count(h.ledger.Rejected.Load(), "reason", "capacity")
+	e.count(h.ledger.OverConnections.Load(), "reason", "principal")
+	e.count(h.ledger.Unauthenticated.Load(), "reason", "unauthenticated")
 	e.family("hearth_connections_closed_total", counter, "Connections that waited and were closed to make room for others.")
-	e.count(h.ledger.closedIdle.Load())
+	e.count(h.ledger.ClosedIdle.Load())
 	e.family("hearth_inflight_bytes", gauge, "Bytes of messages, answers and calls between objects that the host holds.")
 	e.count(uint64(h.shares.bytes.Used()))
 	e.family("hearth_inflight_limit_bytes", gauge, "The most that these may be.")
@@ -137,19 +138,19 @@ func one(b bool) uint64 {
 // row is one tenant at the moment of asking.
 type row struct {
 	name  string
-	sum   *tally
-	own   *tenantAccount
+	sum   *usage.Totals
+	own   *usage.TenantCounters
 	spent procstat.Spent
 }
 
 // tenantMetrics are those with a label tenant.
 func (h *Host) tenantMetrics(e *exposition) {
-	b := h.ledger.books.Load()
-	ids := b.tenantIDs()
+	b := h.ledger.Current.Load()
+	ids := b.TenantIDs()
 	var rows []row
-	for _, name := range slices.Sorted(maps.Keys(b.tenants)) {
-		t := b.tenants[name]
-		rows = append(rows, row{string(name), b.sum(t, ids[name]), t, t.processes.Spent()})
+	for _, name := range slices.Sorted(maps.Keys(b.Tenants)) {
+		t := b.Tenants[name]
+		rows = append(rows, row{string(name), b.Sum(t, ids[name]), t, t.Processes.Spent()})
 	}
 	each := func(name, kind, help string, sample func(r *row)) {
 		e.family(name, kind, help)
@@ -158,24 +159,24 @@ func (h *Host) tenantMetrics(e *exposition) {
 		}
 	}
 	each("hearth_calls_total", counter, "Calls that have ended, by code; ok are those without an error.", func(r *row) {
-		ok := r.sum.ended
-		for _, n := range r.sum.failed {
+		ok := r.sum.Ended
+		for _, n := range r.sum.Failed {
 			ok -= min(ok, n)
 		}
 		e.count(ok, "tenant", r.name, "code", object.CodeOK.String())
 		for _, c := range callCodes {
-			e.count(r.sum.failed[c], "tenant", r.name, "code", c.String())
+			e.count(r.sum.Failed[c], "tenant", r.name, "code", c.String())
 		}
 	})
 	each("hearth_call_duration_seconds", histogram, "Time of calls, from when the host passed them on to their answers.", func(r *row) { e.times(r.sum, "tenant", r.name) })
-	each("hearth_calls_in_flight", gauge, "Calls under way, those that wait in a queue included.", func(r *row) { e.count(r.sum.begun-r.sum.ended, "tenant", r.name) })
-	each("hearth_argument_bytes_total", counter, "Bytes of arguments, inflated.", func(r *row) { e.count(r.sum.bytesIn, "tenant", r.name) })
-	each("hearth_result_bytes_total", counter, "Bytes of results.", func(r *row) { e.count(r.sum.bytesOut, "tenant", r.name) })
-	each("hearth_steps_total", counter, "Steps of scripts.", func(r *row) { e.count(r.sum.steps, "tenant", r.name) })
+	each("hearth_calls_in_flight", gauge, "Calls under way, those that wait in a queue included.", func(r *row) { e.count(r.sum.Begun-r.sum.Ended, "tenant", r.name) })
+	each("hearth_argument_bytes_total", counter, "Bytes of arguments, inflated.", func(r *row) { e.count(r.sum.BytesIn, "tenant", r.name) })
+	each("hearth_result_bytes_total", counter, "Bytes of results.", func(r *row) { e.count(r.sum.BytesOut, "tenant", r.name) })
+	each("hearth_steps_total", counter, "Steps of scripts.", func(r *row) { e.count(r.sum.Steps, "tenant", r.name) })
 	each("hearth_denials_total", counter, "Calls, and questions what an object is, that the policy refused; tenant is empty where nothing is served.",
-		func(r *row) { e.count(r.own.denied.Load(), "tenant", r.name) })
-	e.count(h.ledger.nobodys.Load(), "tenant", "")
-	each("hearth_limited_total", counter, "Calls that a limit block of the policy refused.", func(r *row) { e.count(r.own.limited.Load(), "tenant", r.name) })
+		func(r *row) { e.count(r.own.Denied.Load(), "tenant", r.name) })
+	e.count(h.ledger.Unowned.Load(), "tenant", "")
+	each("hearth_limited_total", counter, "Calls that a limit block of the policy refused.", func(r *row) { e.count(r.own.Limited.Load(), "tenant", r.name) })
 	each("hearth_cpu_seconds_total", counter, "Processor time of workers and plugins.", func(r *row) { e.value(r.spent.CPU.Seconds(), "tenant", r.name) })
 	each("hearth_memory_bytes", gauge, "Memory of workers and plugins.", func(r *row) { e.count(uint64(r.spent.MemoryBytes), "tenant", r.name) })
 	each("hearth_memory_peak_bytes", gauge, "The most that one worker or plugin has held.", func(r *row) { e.count(uint64(r.spent.PeakBytes), "tenant", r.name) })
@@ -205,7 +206,7 @@ func (h *Host) auditMetrics(e *exposition) {
 	e.family("hearth_audit_records_lost_total", counter, "Records that could not be written and were left out.")
 	e.count(lost)
 	e.family("hearth_audit_refused_total", counter, "Calls that were refused because the audit log could not be written.")
-	e.count(h.ledger.unaudited.Load())
+	e.count(h.ledger.Unaudited.Load())
 	e.family("hearth_trace_spans_total", counter, "Spans, by whether the collector has taken them.")
 	sent, dropped := h.tracer.counts()
 	e.count(sent, "result", "sent")

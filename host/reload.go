@@ -264,7 +264,7 @@ func (l *reloader) change(do func(old *snapshot)) {
 	l.next, l.retired, l.stored = &next, nil, nil
 	do(old)
 	next.index(old)
-	l.h.ledger.open(next.ids)
+	l.h.ledger.Add(next.ids)
 	l.h.snap.Store(&next)
 	if next.policy != old.policy { // first, as nothing else may delay it
 		l.h.cutRevoked(time.Now())

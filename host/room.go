@@ -49,7 +49,7 @@ func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal
 	for _, c := range idle {
 		c.closing = true
 	}
-	h.ledger.closedIdle.Add(uint64(len(idle)))
+	h.ledger.ClosedIdle.Add(uint64(len(idle)))
 	return idle, heavy.who
 }
 
@@ -65,7 +65,7 @@ func (h *Host) closeAll(all []*conn, whose object.Principal) {
 	last := h.roomLogged.Load()
 	if now.UnixNano()-last > int64(roomLogEvery) && h.roomLogged.CompareAndSwap(last, now.UnixNano()) {
 		h.log.Warn("connections closed to make room: they waited, and their principal has most",
-			"principal", string(whose), "closed", h.ledger.closedIdle.Load())
+			"principal", string(whose), "closed", h.ledger.ClosedIdle.Load())
 	}
 }
 

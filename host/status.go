@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/backoff"
 	"github.com/hearthhost/hearth/object"
 )
@@ -75,7 +76,7 @@ type ReloadStatus struct {
 
 // Status returns what the host is at.
 func (h *Host) Status() *Status {
-	s := &Status{Version: h.cfg.Version, PID: os.Getpid(), Since: h.ledger.since, Addresses: h.Addrs(), Metrics: h.doors.metrics,
+	s := &Status{Version: h.cfg.Version, PID: os.Getpid(), Since: h.ledger.Since, Addresses: h.Addrs(), Metrics: h.doors.metrics,
 		Streams: h.streams.count(), Workers: h.workerStates(), Refusals: h.Refusals()}
 	s.Objects, s.Tenants = h.Objects()
 	if h.audit != nil {
@@ -143,3 +144,7 @@ func (h *Host) workerStates() []WorkerStatus {
 	})
 	return out
 }
+
+// Usage returns what every tenant has spent, or one of them; CodeNotFound if the host
+// never served that one.
+func (h *Host) Usage(of object.Tenant) (*usage.Usage, error) { return h.ledger.Usage(of) }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/otlp"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -92,7 +93,7 @@ func (t *tracer) end(s *otlp.Span, call *object.Call, r *object.Reply, err error
 	}
 	t.mu.Unlock()
 	s.End = time.Now()
-	if code, failed := failure(r, err); failed {
+	if code, failed := usage.Failure(r, err); failed {
 		s.Failure = code.String()
 	}
 	s.Attributes = append(s.Attributes,

@@ -59,7 +59,7 @@ func (h *Host) withdraw(before *snapshot, cut map[uint64]bool) {
 			m = call.Batch[0]
 		}
 		r := h.denial(call, m, taken[i].reason, "")
-		h.ledger.deny(r.Event, r.Object, false)
+		h.ledger.Deny(r.Event, r.Object, false)
 		if h.audit != nil {
 			h.audit.Post(r)
 		}

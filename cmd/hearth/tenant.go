@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/bytesize"
 )
 
@@ -51,7 +51,7 @@ object by object. Steps are counted by the workers, time and memory by the kerne
 			if one {
 				what += "?tenant=" + url.QueryEscape(args[0])
 			}
-			var u host.Usage
+			var u usage.Usage
 			if err := door.ask(cmd.Context(), http.MethodGet, what, &u); err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ object by object. Steps are counted by the workers, time and memory by the kerne
 }
 
 // printUsage writes a line a tenant.
-func printUsage(out io.Writer, u *host.Usage) error {
+func printUsage(out io.Writer, u *usage.Usage) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TENANT\tCALLS\tFAILED\tDENIED\tIN\tOUT\tSTEPS\tCPU\tMEMORY\tPEAK\tRUNNING\tCRASHES")
 	for _, t := range u.Tenants {
@@ -89,7 +89,7 @@ func printUsage(out io.Writer, u *host.Usage) error {
 }
 
 // printTenant writes one tenant, object by object.
-func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
+func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "%s since %s\n", quoted(string(t.Tenant)), since.Format(time.RFC3339))
 	fmt.Fprintf(w, "  calls\t%d, and %d in flight%s\n", t.Calls.Calls, t.InFlight, mean(t.Calls))
@@ -125,7 +125,7 @@ func printTenant(out io.Writer, since time.Time, t *host.TenantUsage) error {
 }
 
 // mean says how long calls took, if there were any.
-func mean(c host.Calls) string {
+func mean(c usage.Calls) string {
 	if c.Calls == 0 {
 		return ""
 	}

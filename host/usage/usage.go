@@ -1,4 +1,4 @@
-package host
+package usage
 
 import (
 	"maps"
@@ -57,36 +57,36 @@ type Calls struct {
 }
 
 // tally is a sum of accounts at one moment.
-type tally struct {
-	begun, ended      uint64
-	nanos             uint64
-	bytesIn, bytesOut uint64
-	steps             uint64
-	took              [len(callTimes) + 1]uint64
-	failed            [codes]uint64
+type Totals struct {
+	Begun, Ended      uint64
+	Nanos             uint64
+	BytesIn, BytesOut uint64
+	Steps             uint64
+	Times             [len(TimeBounds) + 1]uint64
+	Failed            [codes]uint64
 }
 
 // add adds an account. What has ended is read first: nothing ends before it begins.
-func (t *tally) add(a *objectAccount) {
-	for i := range a.took {
-		n := a.took[i].Load()
-		t.took[i] += n
-		t.ended += n
+func (t *Totals) add(a *ObjectCounters) {
+	for i := range a.times {
+		n := a.times[i].Load()
+		t.Times[i] += n
+		t.Ended += n
 	}
-	for i := range a.failed {
-		t.failed[i] += a.failed[i].Load()
+	for i := range a.Failed {
+		t.Failed[i] += a.Failed[i].Load()
 	}
-	t.nanos += a.nanos.Load()
-	t.bytesOut += a.bytesOut.Load()
-	t.steps += a.steps.Load()
-	t.bytesIn += a.bytesIn.Load()
-	t.begun += a.begun.Load()
+	t.Nanos += a.nanos.Load()
+	t.BytesOut += a.BytesOut.Load()
+	t.Steps += a.Steps.Load()
+	t.BytesIn += a.BytesIn.Load()
+	t.Begun += a.Begun.Load()
 }
 
-func (t *tally) calls() Calls {
-	c := Calls{Calls: t.ended, InFlight: t.begun - t.ended, BytesIn: t.bytesIn, BytesOut: t.bytesOut, Steps: t.steps,
-		Seconds: time.Duration(t.nanos).Seconds()}
-	for code, n := range t.failed {
+func (t *Totals) calls() Calls {
+	c := Calls{Calls: t.Ended, InFlight: t.Begun - t.Ended, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Steps: t.Steps,
+		Seconds: time.Duration(t.Nanos).Seconds()}
+	for code, n := range t.Failed {
 		if n > 0 {
 			if c.Errors == nil {
 				c.Errors = map[string]uint64{}
@@ -98,33 +98,33 @@ func (t *tally) calls() Calls {
 }
 
 // tenantIDs returns the ids that have accounts, by tenant.
-func (b *books) tenantIDs() map[object.Tenant][]object.ID {
+func (b *Counters) TenantIDs() map[object.Tenant][]object.ID {
 	out := map[object.Tenant][]object.ID{}
-	for id := range b.objects {
+	for id := range b.Objects {
 		out[id.Tenant()] = append(out[id.Tenant()], id)
 	}
 	return out
 }
 
 // sum returns what a tenant's objects have come to together.
-func (b *books) sum(t *tenantAccount, ids []object.ID) *tally {
-	all := new(tally)
+func (b *Counters) Sum(t *TenantCounters, ids []object.ID) *Totals {
+	all := new(Totals)
 	for _, id := range ids {
-		all.add(b.objects[id])
+		all.add(b.Objects[id])
 	}
-	all.add(&t.rest)
+	all.add(&t.Rest)
 	return all
 }
 
 // Usage returns what every tenant has spent, or one of them; CodeNotFound if the host
 // never served that one.
-func (h *Host) Usage(of object.Tenant) (*Usage, error) {
-	b := h.ledger.books.Load()
-	u := &Usage{Since: h.ledger.since, Elsewhere: h.ledger.nobodys.Load(), Tenants: []TenantUsage{}}
-	ids := b.tenantIDs()
-	names := slices.Sorted(maps.Keys(b.tenants))
+func (l *Registry) Usage(of object.Tenant) (*Usage, error) {
+	b := l.Current.Load()
+	u := &Usage{Since: l.Since, Elsewhere: l.Unowned.Load(), Tenants: []TenantUsage{}}
+	ids := b.TenantIDs()
+	names := slices.Sorted(maps.Keys(b.Tenants))
 	if of != "" {
-		if b.tenants[of] == nil {
+		if b.Tenants[of] == nil {
 			return nil, object.Errorf(object.CodeNotFound, "the host serves no tenant %q; it serves %v", of, names)
 		}
 		names = []object.Tenant{of}
@@ -136,24 +136,24 @@ func (h *Host) Usage(of object.Tenant) (*Usage, error) {
 }
 
 // usage returns what one tenant has spent.
-func (b *books) usage(name object.Tenant, ids []object.ID) TenantUsage {
-	t := b.tenants[name]
-	spent := t.processes.Spent()
+func (b *Counters) usage(name object.Tenant, ids []object.ID) TenantUsage {
+	t := b.Tenants[name]
+	spent := t.Processes.Spent()
 	u := TenantUsage{
-		Tenant: name, Calls: b.sum(t, ids).calls(), Denied: t.denied.Load(), Limited: t.limited.Load(),
+		Tenant: name, Calls: b.Sum(t, ids).calls(), Denied: t.Denied.Load(), Limited: t.Limited.Load(),
 		Processes: spent.Running, CPUSeconds: spent.CPU.Seconds(), MemoryBytes: spent.MemoryBytes, PeakBytes: spent.PeakBytes,
 		Starts: spent.Starts, Crashes: spent.Crashes, StatesLost: spent.StatesLost, LogDropped: spent.LogDropped, Objects: []ObjectUsage{},
 	}
 	slices.Sort(ids)
-	enter := func(id object.ID, a *objectAccount) {
-		var one tally
-		if one.add(a); one.begun > 0 {
+	enter := func(id object.ID, a *ObjectCounters) {
+		var one Totals
+		if one.add(a); one.Begun > 0 {
 			u.Objects = append(u.Objects, ObjectUsage{id, one.calls()})
 		}
 	}
 	for _, id := range ids {
-		enter(id, b.objects[id])
+		enter(id, b.Objects[id])
 	}
-	enter("", &t.rest)
+	enter("", &t.Rest)
 	return u
 }

@@ -3,12 +3,11 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unsafe"
 
+	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -23,9 +22,9 @@ func (b *instant) Invoke(context.Context, *object.Call) (object.Reply, error) { 
 
 func newLedgerHost() *Host {
 	h := &Host{}
-	h.ledger.init()
-	h.ledger.tenant("empty")
-	h.ledger.open([]object.ID{"acme.echo", "acme.shop.cart"})
+	h.ledger.Init()
+	h.ledger.Tenant("empty")
+	h.ledger.Add([]object.ID{"acme.echo", "acme.shop.cart"})
 	return h
 }
 
@@ -36,15 +35,15 @@ func TestEnteringACallAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _, _, _ = h.invoke(context.Background(), b, call) }); n != 0 {
 		t.Errorf("entering a call allocates %v times", n)
 	}
-	a := h.ledger.of("acme.echo")
-	if n := a.begun.Load(); n != 101 || a.steps.Load() != 7*n || a.bytesIn.Load() != 3*n || a.bytesOut.Load() != 2*n {
-		t.Errorf("after %d calls: %d steps, %d bytes in, %d out", n, a.steps.Load(), a.bytesIn.Load(), a.bytesOut.Load())
+	a := h.ledger.Object("acme.echo")
+	if n := a.Begun.Load(); n != 101 || a.Steps.Load() != 7*n || a.BytesIn.Load() != 3*n || a.BytesOut.Load() != 2*n {
+		t.Errorf("after %d calls: %d steps, %d bytes in, %d out", n, a.Steps.Load(), a.BytesIn.Load(), a.BytesOut.Load())
 	}
 }
 
 // TestAccountsShareNoCacheLine: callers of one object are not slowed by those of another.
 func TestAccountsShareNoCacheLine(t *testing.T) {
-	if n := unsafe.Sizeof(objectAccount{}); n%64 != 0 {
+	if n := unsafe.Sizeof(usage.ObjectCounters{}); n%64 != 0 {
 		t.Errorf("an account has %d bytes, want whole cache lines of 64", n)
 	}
 }
@@ -61,54 +60,14 @@ func TestLedgerClasses(t *testing.T) {
 	} {
 		_, _, _ = h.invoke(t.Context(), b, call)
 	}
-	a := h.ledger.of("acme.echo")
-	if a.steps.Load() != 50 {
-		t.Errorf("steps of a failed call: %d, want 50", a.steps.Load())
+	a := h.ledger.Object("acme.echo")
+	if a.Steps.Load() != 50 {
+		t.Errorf("steps of a failed call: %d, want 50", a.Steps.Load())
 	}
 	for code, want := range map[object.Code]uint64{object.CodeExhausted: 1, object.CodeInternal: 2, object.CodeRaised: 1, object.CodeOK: 0} {
-		if n := a.failed[code].Load(); n != want {
+		if n := a.Failed[code].Load(); n != want {
 			t.Errorf("%v: %d, want %d", code, n, want)
 		}
-	}
-	// A time on a bound belongs below it, as histograms have it.
-	a = new(objectAccount)
-	a.end(time.Now().Add(-time.Hour), &object.Reply{}, nil)
-	if a.took[len(callTimes)].Load() != 1 {
-		t.Error("an hour is not in the last class")
-	}
-}
-
-// TestNamesFillNoBooks: neither made-up names nor years of changing ones cost memory.
-func TestNamesFillNoBooks(t *testing.T) {
-	h := newLedgerHost()
-	for i := range 100 {
-		h.ledger.deny("call", object.ID(fmt.Sprintf("made.up%d", i)), false)
-		h.ledger.deny("call", object.ID(fmt.Sprintf("acme.up%d", i)), i%2 == 0)
-	}
-	h.ledger.deny("connect", "", false)
-	b := h.ledger.books.Load()
-	if len(b.tenants) != 2 || len(b.objects) != 2 {
-		t.Errorf("%d tenants and %d objects have accounts, want 2 and 2", len(b.tenants), len(b.objects))
-	}
-	acme := h.ledger.tenant("acme")
-	if d, l, n, s := acme.denied.Load(), acme.limited.Load(), h.ledger.nobodys.Load(), h.ledger.strangers.Load(); d != 50 || l != 50 || n != 100 || s != 1 {
-		t.Errorf("denied %d, limited %d, of nobody %d, strangers %d; want 50, 50, 100, 1", d, l, n, s)
-	}
-	var ids []object.ID
-	for i := range maxAccounts + 10 {
-		ids = append(ids, object.ID(fmt.Sprintf("acme.x%d", i)))
-	}
-	h.ledger.open(ids)
-	for _, id := range ids {
-		if h.ledger.of(id) == nil {
-			t.Fatalf("%s has no account", id)
-		}
-	}
-	if n := len(h.ledger.books.Load().objects); n != maxAccounts {
-		t.Errorf("%d accounts, want %d", n, maxAccounts)
-	}
-	if h.ledger.of(ids[maxAccounts+5]) != &h.ledger.tenant("acme").rest {
-		t.Error("an object beyond the bound has no account in common with others")
 	}
 }
 
