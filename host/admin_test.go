@@ -19,6 +19,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/usage"
 )
 
 // admin asks a host at its admin socket and returns status and body.
@@ -49,8 +50,8 @@ func get(t *testing.T, tr *http.Transport, url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// usage asks for one tenant's usage.
-func usage(t *testing.T, dir, tenant string) usage.TenantUsage {
+// usageOf requests one tenant's usage.
+func usageOf(t *testing.T, dir, tenant string) usage.TenantUsage {
 	t.Helper()
 	status, body := admin(t, dir, "/v1/usage?tenant="+tenant)
 	var u usage.Usage
@@ -76,7 +77,7 @@ limit "few" {
 }`, 1))
 	c := dial(t, h.Addrs()[0], client.Config{})
 	ctx := t.Context()
-	if u := usage(t, dir, "acme"); u.Calls.Calls != 0 || u.Starts != 0 || u.Processes != 0 || len(u.Objects) != 0 {
+	if u := usageOf(t, dir, "acme"); u.Calls.Calls != 0 || u.Starts != 0 || u.Processes != 0 || len(u.Objects) != 0 {
 		t.Errorf("before any call: %+v", u)
 	}
 	for range 10 {
@@ -106,7 +107,7 @@ limit "few" {
 		_, _ = c.Object("acme.session").Call(ctx, "next")
 	}
 
-	u := usage(t, dir, "acme")
+	u := usageOf(t, dir, "acme")
 	calls := map[string]uint64{}
 	for _, o := range u.Objects {
 		calls[string(o.ID)] = o.Calls.Calls
@@ -122,8 +123,8 @@ limit "few" {
 	if want := map[string]uint64{"raised": 1, "exhausted": 1}; !maps.Equal(u.Errors, want) {
 		t.Errorf("errors: %v, want %v", u.Errors, want)
 	}
-	if u.Denied != 3 || u.Limited != 2 || usage(t, dir, "other").Denied != 3 {
-		t.Errorf("denied %d, limited %d, of other %d; want 3, 2, 3", u.Denied, u.Limited, usage(t, dir, "other").Denied)
+	if u.Denied != 3 || u.Limited != 2 || usageOf(t, dir, "other").Denied != 3 {
+		t.Errorf("denied %d, limited %d, of other %d; want 3, 2, 3", u.Denied, u.Limited, usageOf(t, dir, "other").Denied)
 	}
 	if u.BytesIn < 10_000 || u.BytesOut < 10_000 || u.BytesIn > 15_000 || u.BytesOut > 15_000 {
 		t.Errorf("%d bytes in, %d out; want a little more than 10000", u.BytesIn, u.BytesOut)
@@ -150,7 +151,7 @@ func TestUsageOutlivesItsWorker(t *testing.T) {
 	c := dial(t, h.Addrs()[0], client.Config{})
 	_, err := c.Object("acme.echo").Call(t.Context(), "spin") // 50 million steps
 	wantRemote(t, err, "", "limit exceeded")
-	before := usage(t, dir, "acme")
+	before := usageOf(t, dir, "acme")
 	pid := h.Workers()["acme"]
 	p, err := os.FindProcess(pid)
 	if err != nil {
@@ -168,7 +169,7 @@ func TestUsageOutlivesItsWorker(t *testing.T) {
 	if _, err := c.Object("acme.counter").Call(t.Context(), "add", 1); err != nil {
 		t.Fatal(err)
 	}
-	after := usage(t, dir, "acme")
+	after := usageOf(t, dir, "acme")
 	if after.Starts != 2 || after.Crashes != 1 || after.Processes != 1 {
 		t.Errorf("%d starts, %d crashes, %d processes; want 2, 1, 1", after.Starts, after.Crashes, after.Processes)
 	}
@@ -420,7 +421,7 @@ func TestReloadShows(t *testing.T) {
 		t.Errorf("refusals: %+v", s.Refusals)
 	}
 	change(scripts["acme/counter.lua"])
-	if u := usage(t, dir, "acme"); u.Calls.Calls != 3 {
+	if u := usageOf(t, dir, "acme"); u.Calls.Calls != 3 {
 		t.Errorf("%d calls are counted, want 3", u.Calls.Calls)
 	}
 	if s := h.Status(); slices.ContainsFunc(s.Refusals, func(r host.Refusal) bool { return r.ID == "acme.counter" }) {

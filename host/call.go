@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -275,7 +276,7 @@ func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	if _, ordered := b.(worker); !ordered {
 		own.Placed()
 	}
-	account := c.held.account
+	account := c.held.Account
 	c.oneways.Go(func() {
 		defer func() { own.Placed(); c.h.release(g); account.Release(counted); <-c.slots }()
 		r, b, err := c.h.invoke(context.Background(), b, &own)
@@ -292,17 +293,17 @@ func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 // detach gives a oneway call a payload of its own. It returns how many bytes are counted for it from now on.
 func (c *conn) detach(snap *snapshot, own *object.Call) (counted int, err error) {
 	size := len(own.Payload)
-	if size <= uncounted {
+	if size <= admit.FreeBytes {
 		own.Payload = slices.Clone(own.Payload)
-		size += onewayUse
-		if c.held.account.Acquire(size) == nil {
+		size += admit.OnewayBytes
+		if c.held.Account.Acquire(size) == nil {
 			return size, nil
 		}
-		if err := c.awaitRoom(func(ctx context.Context) error { return c.held.account.Wait(ctx, size) }); err != nil {
+		if err := c.awaitRoom(func(ctx context.Context) error { return c.held.Account.Wait(ctx, size) }); err != nil {
 			return 0, err
 		}
 		if c.revoked.Load() || c.h.snap.Load().policy != snap.policy { // what was decided may no longer hold
-			c.held.account.Release(size)
+			c.held.Account.Release(size)
 			return 0, errChanged
 		}
 		return size, nil
@@ -313,7 +314,7 @@ func (c *conn) detach(snap *snapshot, own *object.Call) (counted int, err error)
 	} else {
 		c.in.Own()
 	}
-	return c.held.move(size), nil
+	return c.held.Detach(size), nil
 }
 
 // logOneway logs that a oneway call failed: its caller does not hear of it.
@@ -333,10 +334,10 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, call *object.Ca
 	if call.Kind == object.Batch && !r.Exception {
 		answer.Flags |= wire.Batch
 	}
-	c.h.shares.drop(len(r.Payload)) // in a moment
-	if err := c.held.add(len(r.Payload)); err != nil {
+	c.h.shares.Discard(len(r.Payload)) // in a moment
+	if err := c.held.Add(len(r.Payload)); err != nil {
 		answer.Flags &^= wire.Exception | wire.Batch
-		return c.fail(answer, ser, c.h.shares.lostResult(err))
+		return c.fail(answer, ser, c.h.shares.ResultLost(err))
 	}
 	answer.Payload = r.Payload
 	if c.result = r.Payload; cap(r.Payload) > 1<<20 {
@@ -373,10 +374,10 @@ func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool 
 func (h *Host) invoke(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
 	a := h.ledger.Object(call.ID)
 	from := a.Begin(call)
-	span := h.tracer.begin(call, from)
+	span := h.tracer.Begin(call, from)
 	r, b, err := h.passOn(ctx, b, call)
 	a.End(from, &r, err)
-	h.tracer.end(span, call, &r, err)
+	h.tracer.End(span, call, &r, err)
 	return r, b, err
 }
 
@@ -385,9 +386,9 @@ func (h *Host) invoke(ctx context.Context, b object.Backend, call *object.Call) 
 func (h *Host) next(ctx context.Context, b object.Backend, call *object.Call, stream uint64) (object.Reply, bool, error) {
 	a := h.ledger.Object(call.ID)
 	from := a.Begin(call)
-	span := h.tracer.begin(call, from)
+	span := h.tracer.Begin(call, from)
 	r, more, err := b.Next(ctx, call, stream)
 	a.End(from, &r, err)
-	h.tracer.end(span, call, &r, err)
+	h.tracer.End(span, call, &r, err)
 	return r, more, err
 }

@@ -34,11 +34,11 @@ type conn struct {
 	stranger *list.Element // guarded by the host's mu
 	proof    atomic.Pointer[proof]
 	draining atomic.Bool
-	revoked  atomic.Bool // its peer is no longer who it was
-	touched  touched     // backends that may hold a session of this connection
-	of       *share      // its principal's; nil: not introduced. Guarded by the host's mu, but for its own goroutine
-	waiting  atomic.Bool // for what its peer sends
-	closing  bool        // to make room; guarded by the host's mu
+	revoked  atomic.Bool  // its peer is no longer who it was
+	touched  touched      // backends that may hold a session of this connection
+	of       *admit.Share // its principal's; nil: not introduced. Guarded by the host's mu, but for its own goroutine
+	waiting  atomic.Bool  // for what its peer sends
+	closing  bool         // to make room; guarded by the host's mu
 
 	// The goroutine's own.
 	nc       net.Conn // the channel on the socket, to read and write
@@ -53,7 +53,7 @@ type conn struct {
 	result   []byte    // the payload being written
 	call     object.Call
 	head     codec.Head
-	held     holding       // bytes of messages and buffers
+	held     admit.Holding // bytes of messages and buffers
 	packed   *wire.Message // being inflated
 	short    bool          // the payload is not whole: what it begins with is not permitted
 	turn     admit.Slot
@@ -75,7 +75,7 @@ type proof struct {
 }
 
 func newConn(h *Host, nc net.Conn, l *transport.Listener) *conn {
-	return &conn{h: h, socket: nc, nc: nc, listener: l, id: h.lastConn.Add(1), held: holding{account: h.shares.strangers}}
+	return &conn{h: h, socket: nc, nc: nc, listener: l, id: h.lastConn.Add(1), held: admit.Holding{Account: h.shares.Unauthenticated}}
 }
 
 // drain lets the connection finish what it is at and read nothing more.
@@ -157,23 +157,23 @@ func (c *conn) serve() {
 // reserve counts a message that is announced, before there is a buffer for it. It waits for room if the peer has
 // introduced itself.
 func (c *conn) reserve(n int) error {
-	err := c.held.add(n)
+	err := c.held.Add(n)
 	switch {
 	case err == nil:
 		return nil
 	case c.own == "":
-		return c.h.shares.noRoom(err)
+		return c.h.shares.Exhausted(err)
 	}
-	return c.awaitRoom(func(ctx context.Context) error { return c.held.wait(ctx, n) })
+	return c.awaitRoom(func(ctx context.Context) error { return c.held.Wait(ctx, n) })
 }
 
 // awaitRoom waits for room in an account, without a turn. It returns the error of a call if there is none in time.
 func (c *conn) awaitRoom(wait func(context.Context) error) error {
 	c.h.turns.Release(&c.turn, false)
-	ctx, cancel := context.WithTimeout(c.h.life, roomTimeout)
+	ctx, cancel := context.WithTimeout(c.h.life, admit.WaitTimeout)
 	defer cancel()
 	if err := wait(ctx); err != nil {
-		return c.h.shares.noRoom(err)
+		return c.h.shares.Exhausted(err)
 	}
 	return nil
 }
@@ -199,16 +199,16 @@ func (c *conn) settle() {
 	if len(c.head.Batch) > 0 {
 		c.head.Batch, c.call.Batch = smallBatch(c.head.Batch), smallBatch(c.call.Batch)
 	}
-	c.h.shares.drop(c.in.Size() + cap(c.inflated))
+	c.h.shares.Discard(c.in.Size() + cap(c.inflated))
 	c.in.Release(64 << 10)
-	if cap(c.inflated) > largeBuffer {
+	if cap(c.inflated) > admit.LargeBuffer {
 		c.inflated = nil
 	}
 	kept := c.in.Size() + cap(c.inflated) + cap(c.out) + cap(c.result)
-	if kept > uncounted && !c.held.account.Quiet() || !c.held.settle(kept) {
+	if kept > admit.FreeBytes && !c.held.Account.Quiet() || !c.held.Settle(kept) {
 		c.in.Release(0)
 		c.inflated, c.out, c.result = nil, nil, nil
-		c.held.settle(c.in.Size())
+		c.held.Settle(c.in.Size())
 	}
 }
 
@@ -313,9 +313,9 @@ func (c *conn) end() {
 		b.EndConn(c.id)
 	}
 	c.h.streams.orphan(c.id)
-	c.held.end()
+	c.held.Release()
 	if c.of != nil {
-		c.h.shares.leave(c.of)
+		c.h.shares.Exit(c.of)
 	}
 }
 
@@ -480,7 +480,7 @@ func (c *conn) connect(m *wire.Message) bool {
 		return false
 	}
 	if err := c.h.introduced(c, snap.policy); err != nil {
-		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: too many connections", Exceeding: err.limit, Call: m.Corr})
+		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: too many connections", Exceeding: err.Limit, Call: m.Corr})
 		c.refuse(m, ser, err.Error())
 		return false
 	}
@@ -554,8 +554,8 @@ func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID, snap
 		c.refuse(m, ser, "internal error")
 		return false
 	}
-	if err := c.held.add(len(payload)); err != nil {
-		c.refuse(m, ser, safeText(c.h.shares.noRoom(err)))
+	if err := c.held.Add(len(payload)); err != nil {
+		c.refuse(m, ser, safeText(c.h.shares.Exhausted(err)))
 		return false
 	}
 	ok.Payload = payload

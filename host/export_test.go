@@ -31,7 +31,7 @@ func (h *Host) CloseAudit() { h.closeAudit() }
 func (h *Host) Spares() []int { return h.spares.Ready() }
 
 // BoundFlight limits the bytes that all messages and answers take together. Call it before Serve.
-func BoundFlight(h *Host, most int64) { h.shares.bytes.SetLimit(most) }
+func BoundFlight(h *Host, most int64) { h.shares.Bytes.SetLimit(most) }
 
 // BoundHistory has the former versions of a tenant's objects take so many bytes at most. Call
 // it before Serve.

@@ -38,6 +38,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/trace"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -69,7 +70,6 @@ const (
 	callTimeout       = 30 * time.Second // until a call must have begun; a plugin's must have ended
 	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
 	drainTimeout      = 10 * time.Second
-	maxConns          = 20000 // connections in all
 	maxStrangers      = 10000 // connections that have not said who they are
 	maxOneways        = 256   // oneway calls of one connection under way
 	maxCallDepth      = 8     // objects calling objects
@@ -93,12 +93,12 @@ type Host struct {
 	streams   streams
 	quotas    admit.Quotas
 	turns     admit.FairQueue
-	shares    shares
+	shares    admit.Shares
 	spares    *supervise.Spares // nil: none
 	ledger    usage.Registry
 	reloads   reloads
 	doors     doors
-	tracer    *tracer // nil: nothing is traced
+	tracer    *trace.Tracer // nil: nothing is traced
 	waits     waits
 	peerLog   peerLog
 	callers   callers
@@ -135,7 +135,7 @@ func New(cfg Config) (*Host, error) {
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
 	h.turns.Init(admit.DefaultSlots())
-	h.shares.init(memoryBytes(), maxDescriptors())
+	h.shares.Init(admit.MemoryBytes(), admit.MaxDescriptors())
 	h.ledger.Init()
 	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
 	if err != nil {
@@ -263,7 +263,7 @@ func (h *Host) closeListeners() {
 func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
-	h.tracer = h.newTracer(h.cfg.Policy.Trace)
+	h.tracer = trace.New(h.cfg.Policy.Trace, h.cfg.Version, h.log)
 	if _, tenants := h.Objects(); tenants > 0 {
 		h.spares.Fill()
 	}
@@ -323,10 +323,10 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener) {
 	h.mu.Lock()
 	var closed []*conn
 	var whose object.Principal
-	if len(h.conns) >= h.shares.room {
+	if len(h.conns) >= h.shares.MaxConns {
 		closed, whose = h.makeRoomLocked(1)
 	}
-	if h.draining || len(h.conns) >= h.shares.room && closed == nil || !h.sources.Add(nc) {
+	if h.draining || len(h.conns) >= h.shares.MaxConns && closed == nil || !h.sources.Add(nc) {
 		h.mu.Unlock()
 		h.ledger.Rejected.Add(1)
 		nc.Close()
@@ -424,8 +424,8 @@ func (h *Host) makeRoom() {
 
 // introduced takes a connection off the list of strangers and counts it as its principal's, unless that one has too
 // many.
-func (h *Host) introduced(c *conn, p *policy.Policy) *tooManyConns {
-	sh, err := h.shares.enter(c.caller.Principal, p)
+func (h *Host) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
+	sh, err := h.shares.Enter(c.caller.Principal, p)
 	if err != nil {
 		h.ledger.OverConnections.Add(1)
 		return err
@@ -434,7 +434,7 @@ func (h *Host) introduced(c *conn, p *policy.Policy) *tooManyConns {
 	h.strangers.remove(c)
 	c.of = sh
 	h.mu.Unlock()
-	c.held.to(sh.bytes)
+	c.held.Transfer(sh.Bytes)
 	return nil
 }
 
@@ -474,7 +474,7 @@ func (h *Host) drain() {
 	h.leaving.Wait()
 	h.awaitCut(done)
 	h.closeDoors()
-	h.tracer.close()
+	h.tracer.Close()
 	h.endPluginSockets()
 	h.closeAudit()
 	h.lock.release(true)

@@ -52,8 +52,8 @@ type guard conn
 
 // Grow implements [wire.Guard].
 func (g *guard) Grow(n int) error {
-	if err := g.held.add(n); err != nil {
-		return g.h.shares.noRoom(err)
+	if err := g.held.Add(n); err != nil {
+		return g.h.shares.Exhausted(err)
 	}
 	return nil
 }

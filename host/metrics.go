@@ -105,11 +105,11 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.family("hearth_connections_closed_total", counter, "Connections that waited and were closed to make room for others.")
 	e.count(h.ledger.ClosedIdle.Load())
 	e.family("hearth_inflight_bytes", gauge, "Bytes of messages, answers and calls between objects that the host holds.")
-	e.count(uint64(h.shares.bytes.Used()))
+	e.count(uint64(h.shares.Bytes.Used()))
 	e.family("hearth_inflight_limit_bytes", gauge, "The most that these may be.")
-	e.count(uint64(h.shares.bytes.Limit()))
+	e.count(uint64(h.shares.Bytes.Limit()))
 	e.family("hearth_inflight_refused_total", counter, "Messages and answers for which there was no room.")
-	e.count(h.shares.refused.Load())
+	e.count(h.shares.Refused.Load())
 	e.family("hearth_streams", gauge, "Open item streams.")
 	e.count(uint64(s.Streams))
 
@@ -208,7 +208,7 @@ func (h *Host) auditMetrics(e *exposition) {
 	e.family("hearth_audit_refused_total", counter, "Calls that were refused because the audit log could not be written.")
 	e.count(h.ledger.Unaudited.Load())
 	e.family("hearth_trace_spans_total", counter, "Spans, by whether the collector has taken them.")
-	sent, dropped := h.tracer.counts()
+	sent, dropped := h.tracer.Counts()
 	e.count(sent, "result", "sent")
 	e.count(dropped, "result", "dropped")
 }

@@ -111,7 +111,7 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 		ID: pin.ID, Path: path, SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
 		Confine: walls, Unconfined: pin.Unconfined,
 		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
-		Account: &h.ledger.Tenant(pin.ID.Tenant()).Processes, Budget: h.shares.tenant(pin.ID.Tenant()),
+		Account: &h.ledger.Tenant(pin.ID.Tenant()).Processes, Budget: h.shares.Tenant(pin.ID.Tenant()),
 		Secret: func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.value(id, name) },
 		Redact: func(text string, most int) string { return h.snap.Load().secrets.redact(pin.ID.Tenant(), text, most) },
 	})}

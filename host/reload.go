@@ -269,7 +269,7 @@ func (l *reloader) change(do func(old *snapshot)) {
 	if next.policy != old.policy { // first, as nothing else may delay it
 		l.h.cutRevoked(time.Now())
 		l.h.withdraw(old, nil)
-		l.h.shares.refit(next.policy)
+		l.h.shares.ApplyPolicy(next.policy)
 	}
 	// What was in force until now may be gone.
 	for name, was := range old.tenants {

@@ -2,31 +2,18 @@ package host
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
 )
 
-// tooManyConns says that a principal has as many connections as it may.
-type tooManyConns struct {
-	who   object.Principal
-	most  int
-	limit string // the rule, or that it is the host's own
-}
-
-// Error is for the client.
-func (e *tooManyConns) Error() string {
-	return fmt.Sprintf("limit exceeded: %d connections of principal %s; close some", e.most, e.who)
-}
-
 // makeRoomLocked takes connections off the host that are to be closed, some at once because finding them takes
 // long: the oldest of those that have not said who they are, if they are more than any principal has, or else
 // some that wait for their peers, of the principal that has most. least is how many connections one must have for
 // that. closed is nil if all are busy; whose is empty if it is not of a principal.
 func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal) {
-	heavy, conns := h.shares.heaviest()
+	heavy, conns := h.shares.Heaviest()
 	if h.strangers.Len() > max(conns, least) {
 		return []*conn{h.strangers.evict()}, ""
 	}
@@ -50,7 +37,7 @@ func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal
 		c.closing = true
 	}
 	h.ledger.ClosedIdle.Add(uint64(len(idle)))
-	return idle, heavy.who
+	return idle, heavy.Principal
 }
 
 // closeAll closes connections, without the host's lock, and logs whose they were once in a while.
@@ -71,3 +58,6 @@ func (h *Host) closeAll(all []*conn, whose object.Principal) {
 
 // roomLogEvery is how often it is logged that connections are closed to make room.
 const roomLogEvery = 10 * time.Second
+
+// closedTogether is how many idle connections are closed at a time to make room.
+const closedTogether = 16

@@ -15,18 +15,8 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-func TestConnRoom(t *testing.T) {
-	for descriptors, want := range map[uint64]int{
-		1 << 62: maxConns, 1 << 20: maxConns, 20_000: 15_904, 1024: 768, 256: 192, 100: 36, 10: 1,
-	} {
-		if got := connRoom(descriptors); got != want {
-			t.Errorf("%d descriptors: room for %d connections, want %d", descriptors, got, want)
-		}
-	}
-}
-
 // roomFor gives a host room for so many connections.
-func roomFor(n int) func(*Host) { return func(h *Host) { h.shares.room = n } }
+func roomFor(n int) func(*Host) { return func(h *Host) { h.shares.MaxConns = n } }
 
 // tryConnect introduces somebody and returns why not, "" if that went well.
 func tryConnect(t *testing.T, h *Host, id string) (c net.Conn, refused string) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/wire"
@@ -82,7 +83,7 @@ func sharingHost(
 
 // flight bounds the bytes in flight of a host.
 func flight(all int64) func(*Host) {
-	return func(h *Host) { h.shares.bytes.SetLimit(all) }
+	return func(h *Host) { h.shares.Bytes.SetLimit(all) }
 }
 
 // eventually waits for a condition, and fails the test if it does not come.
@@ -138,9 +139,9 @@ func answerOne(*object.Call) (object.Reply, error) { return object.Reply{Payload
 // TestHalfSentMessages: a principal that begins many large messages and finishes none holds its share and no more.
 // Its own next message is refused by name, others' pass, and all is given back.
 func TestHalfSentMessages(t *testing.T) {
-	was := roomTimeout
-	roomTimeout = 100 * time.Millisecond
-	t.Cleanup(func() { roomTimeout = was })
+	was := admit.WaitTimeout
+	admit.WaitTimeout = 100 * time.Millisecond
+	t.Cleanup(func() { admit.WaitTimeout = was })
 	const most = 8 << 20 // of alice
 	h, _ := sharingHost(t, sharesPolicy, flight(4*most), answerOne)
 	message := invoking(t, 3<<20)
@@ -151,13 +152,9 @@ func TestHalfSentMessages(t *testing.T) {
 		attackers = append(attackers, c)
 		go func() { _, _ = c.Write(message[:len(message)/2]) }() // ends with the connection
 	}
-	alice := func() *share {
-		h.shares.mu.Lock()
-		defer h.shares.mu.Unlock()
-		return h.shares.of["alice"]
-	}()
+	alice := h.shares.Of("alice")
 	eventually(t, "all but two of the messages are refused", func() bool {
-		return h.shares.bytes.Used() > most/2 && alice.bytes.Used() <= most
+		return h.shares.Bytes.Used() > most/2 && alice.Bytes.Used() <= most
 	})
 	last := connectAs(t, h, "alice-1")
 	go func() { _, _ = last.Write(message) }() // as above
@@ -165,7 +162,7 @@ func TestHalfSentMessages(t *testing.T) {
 	if m := receive(t, last); m.Flags&wire.Exception == 0 || !strings.Contains(string(m.Payload), full) {
 		t.Errorf("one message too many was answered with %.300s", m.Payload)
 	}
-	if used := alice.bytes.Used(); used > most {
+	if used := alice.Bytes.Used(); used > most {
 		t.Errorf("alice holds %d bytes, and may %d", used, most)
 	}
 	if grown := heapBytes() - before; grown > 3*most {
@@ -189,7 +186,7 @@ func TestHalfSentMessages(t *testing.T) {
 	}
 	last.Close()
 	bob.Close()
-	eventually(t, "everything is given back", func() bool { return h.shares.bytes.Used() == 0 })
+	eventually(t, "everything is given back", func() bool { return h.shares.Bytes.Used() == 0 })
 }
 
 // TestUnreadAnswers: a principal that reads none of its large answers has the host keep its share of them and no
@@ -206,7 +203,7 @@ func TestUnreadAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the share is used up", func() bool { return h.shares.bytes.Used() > most-size-size/2 })
+	eventually(t, "the share is used up", func() bool { return h.shares.Bytes.Used() > most-size-size/2 })
 	last := connectAs(t, h, "alice-1")
 	eventually(t, "an answer is lost", func() bool {
 		if _, err := last.Write(small); err != nil {
@@ -216,7 +213,7 @@ func TestUnreadAnswers(t *testing.T) {
 		return strings.Contains(string(m.Payload),
 			"too many bytes in flight of principal alice: limit 32 MiB; the call was executed, its result is lost")
 	})
-	if used := h.shares.bytes.Used(); used > most {
+	if used := h.shares.Bytes.Used(); used > most {
 		t.Errorf("%d bytes are held, and %d may be", used, most)
 	}
 	if grown := heapBytes() - before; grown > 2*most {
@@ -261,7 +258,7 @@ func TestIdleConnectionsKeepLittle(t *testing.T) {
 			t.Errorf("call %d: each connection holds %d bytes", i, each)
 		}
 	}
-	if used := h.shares.bytes.Used(); used > conns*(64<<10) {
+	if used := h.shares.Bytes.Used(); used > conns*(64<<10) {
 		t.Errorf("%d bytes are counted", used)
 	}
 }
@@ -284,7 +281,7 @@ func TestLargeGarbage(t *testing.T) {
 	eventually(t, "the messages are collected", func() bool {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return m.HeapAlloc < uint64(len(ballast))+collectAfter+(64<<20)
+		return m.HeapAlloc < uint64(len(ballast))+admit.CollectAfter+(64<<20)
 	})
 	runtime.KeepAlive(ballast)
 }
@@ -321,12 +318,12 @@ func TestOnewaysInFlight(t *testing.T) {
 	for range 6 { // three of each kind have room
 		<-begun
 	}
-	if used := h.shares.bytes.Used(); used < 900<<10 || used > most {
+	if used := h.shares.Bytes.Used(); used < 900<<10 || used > most {
 		t.Errorf("%d bytes are held by six calls", used)
 	}
 	release()
 	c.Close()
-	eventually(t, "everything is given back", func() bool { return h.shares.bytes.Used() == 0 })
+	eventually(t, "everything is given back", func() bool { return h.shares.Bytes.Used() == 0 })
 }
 
 // packed is a message of alice's or carol's that inflates to something long.
@@ -461,7 +458,7 @@ func TestInflatedBytesAreCounted(t *testing.T) {
 	if bytes/10 > 5*most {
 		t.Errorf("each has cost %d bytes", bytes/10)
 	}
-	if used := h.shares.bytes.Used(); used > most {
+	if used := h.shares.Bytes.Used(); used > most {
 		t.Errorf("%d bytes are held in the end", used)
 	}
 }

@@ -39,7 +39,7 @@ type worker interface {
 func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version) worker {
 	cfg := supervise.Config{
 		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
-		Spares: h.spares, Account: &h.ledger.Tenant(name).Processes, Budget: h.shares.tenant(name),
+		Spares: h.spares, Account: &h.ledger.Tenant(name).Processes, Budget: h.shares.Tenant(name),
 	}
 	if !settings.PerObject {
 		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)

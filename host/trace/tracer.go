@@ -1,8 +1,9 @@
-package host
+package trace
 
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -16,9 +17,9 @@ import (
 // tracer makes a span of each call that is run, and of each that an object makes on its
 // behalf. Traces are told apart by correlation id, which all of these share. A nil tracer
 // traces nothing. Safe for concurrent use.
-type tracer struct {
-	out *otlp.Exporter
-	of  uint64 // one trace in so many is sent
+type Tracer struct {
+	out      *otlp.Exporter
+	sampling uint64 // one trace in this many is sent
 
 	mu   sync.Mutex // guards open
 	open map[spanKey][8]byte
@@ -33,23 +34,26 @@ type spanKey struct {
 	depth int
 }
 
-// newTracer starts one if the policy asks for it.
-func (h *Host) newTracer(t policy.Trace) *tracer {
+// newTracer returns a tracer that sends spans to the policy's collector, nil if the policy names none.
+func New(t policy.Trace, version string, log *slog.Logger) *Tracer {
 	if t.Endpoint == "" {
 		return nil
 	}
-	h.log.Info("traces go to a collector", "endpoint", t.Endpoint, "one_in", t.Traces)
-	return &tracer{of: max(t.Traces, 1), open: map[spanKey][8]byte{},
-		out: otlp.New(otlp.Config{Endpoint: t.Endpoint, Service: "hearth", Version: h.cfg.Version, Log: h.log})}
+	log.Info("traces go to a collector", "endpoint", t.Endpoint, "one_in", t.Traces)
+	return &Tracer{
+		sampling: max(t.Traces, 1),
+		open:     map[spanKey][8]byte{},
+		out:      otlp.New(otlp.Config{Endpoint: t.Endpoint, Service: "hearth", Version: version, Log: log}),
+	}
 }
 
-func (t *tracer) close() {
+func (t *Tracer) Close() {
 	if t != nil {
 		t.out.Close()
 	}
 }
 
-func (t *tracer) counts() (sent, dropped uint64) {
+func (t *Tracer) Counts() (sent, dropped uint64) {
 	if t == nil {
 		return 0, 0
 	}
@@ -60,8 +64,8 @@ func (t *tracer) counts() (sent, dropped uint64) {
 const maxSpanName = 128
 
 // begin makes the span of a call, nil if its trace is not sent.
-func (t *tracer) begin(call *object.Call, from time.Time) *otlp.Span {
-	if t == nil || t.of > 1 && binary.LittleEndian.Uint64(call.Corr[8:])%t.of != 0 {
+func (t *Tracer) Begin(call *object.Call, from time.Time) *otlp.Span {
+	if t == nil || t.sampling > 1 && binary.LittleEndian.Uint64(call.Corr[8:])%t.sampling != 0 {
 		return nil
 	}
 	s := &otlp.Span{Trace: call.Corr, Start: from, Name: spanName(call)}
@@ -82,7 +86,7 @@ func (t *tracer) begin(call *object.Call, from time.Time) *otlp.Span {
 }
 
 // end sends the span of a call that has ended; s may be nil.
-func (t *tracer) end(s *otlp.Span, call *object.Call, r *object.Reply, err error) {
+func (t *Tracer) End(s *otlp.Span, call *object.Call, r *object.Reply, err error) {
 	if s == nil {
 		return
 	}

@@ -1,7 +1,8 @@
-package host
+package admit
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -18,63 +19,65 @@ import (
 
 // shares is what principals and tenants have of the host: connections, and bytes in flight. Each message, payload
 // that is unpacked and answer is counted there before there is memory for it. Safe for concurrent use.
-type shares struct {
-	bytes     *inflight.Account // of all
-	strangers *inflight.Account // of connections that have not said who they are
-	room      int               // connections in all
+type Shares struct {
+	Bytes           *inflight.Account // of all
+	Unauthenticated *inflight.Account // of connections that have not said who they are
+	MaxConns        int               // connections in all
 
-	refused atomic.Uint64 // messages for which there was no room
+	Refused atomic.Uint64 // messages for which there was no room
 
 	dropped    atomic.Int64 // bytes of large buffers since the last collection
 	collecting atomic.Bool
 
-	mu      sync.Mutex // guards what follows
-	of      map[object.Principal]*share
-	tenants map[object.Tenant]*inflight.Account // of what their objects send each other and plugins ask
+	mu          sync.Mutex // guards what follows
+	byPrincipal map[object.Principal]*Share
+	tenants     map[object.Tenant]*inflight.Account // of what their objects send each other and plugins ask
 }
 
 // share is one principal's.
-type share struct {
-	who   object.Principal
-	bytes *inflight.Account
-	conns int // guarded by the mu of shares
+type Share struct {
+	Principal object.Principal
+	Bytes     *inflight.Account
+	conns     int // guarded by the mu of shares
 }
 
 // Bounds on bytes in flight.
 const (
-	leastFlightBytes = 256 << 20 // of all; a quarter of the memory, if that is more
-	mostFlightBytes  = 1 << 30
+	LeastFlightBytes = 256 << 20 // of all; a quarter of the memory, if that is more
+	MostFlightBytes  = 1 << 30
 	shareOfFlight    = 4 // a principal's or tenant's part is one of so many
 	strangersFlight  = 32 << 20
 )
 
+// maxConns bounds the connections of the host.
+const MaxConns = 20000
+
 // Bounds on connections. Of the descriptors that the process may have a quarter is for other things, so that files
 // can be read, workers started and the admin socket be used whatever callers do.
 const (
-	shareOfConns   = 4    // a principal's part of all is one of so many
-	leastReserved  = 64   // descriptors for other things than connections
-	mostReserved   = 4096 //
-	closedTogether = 16   // idle connections, to make room
+	shareOfConns  = 4  // a principal's part of all is one of so many
+	leastReserved = 64 // descriptors for other things than connections
+	mostReserved  = 4096
 )
 
-func (s *shares) init(memory int64, descriptors uint64) {
-	all := min(max(memory/4, leastFlightBytes), mostFlightBytes)
-	s.bytes = inflight.New("the host", all)
-	s.strangers = s.bytes.Child("connections that have not said who they are", strangersFlight)
-	s.room = connRoom(descriptors)
-	s.of = map[object.Principal]*share{}
+func (s *Shares) Init(memory int64, descriptors uint64) {
+	all := min(max(memory/4, LeastFlightBytes), MostFlightBytes)
+	s.Bytes = inflight.New("the host", all)
+	s.Unauthenticated = s.Bytes.Child("connections that have not said who they are", strangersFlight)
+	s.MaxConns = ConnsFor(descriptors)
+	s.byPrincipal = map[object.Principal]*Share{}
 	s.tenants = map[object.Tenant]*inflight.Account{}
 }
 
 // connRoom returns how many connections a process may have that may have so many descriptors.
-func connRoom(descriptors uint64) int {
+func ConnsFor(descriptors uint64) int {
 	n := int(min(descriptors, 1<<30))
 	reserved := min(max(n/4, leastReserved), mostReserved)
-	return min(max(n-reserved, 1), maxConns)
+	return min(max(n-reserved, 1), MaxConns)
 }
 
 // maxDescriptors returns how many descriptors this process may have. The runtime raised the soft limit at start.
-func maxDescriptors() uint64 {
+func MaxDescriptors() uint64 {
 	var r unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
 		return 1024
@@ -84,7 +87,7 @@ func maxDescriptors() uint64 {
 
 // memoryBytes returns how much memory this process may use: what machine and control group give it, or GOMEMLIMIT if
 // that is less.
-func memoryBytes() int64 {
+func MemoryBytes() int64 {
 	most := debug.SetMemoryLimit(-1)
 	if n := cgroup.Machine().Bytes; n > 0 {
 		most = min(most, n)
@@ -93,57 +96,64 @@ func memoryBytes() int64 {
 }
 
 // enter counts a connection of a principal, unless it has too many.
-func (s *shares) enter(who object.Principal, p *policy.Policy) (*share, *tooManyConns) {
+func (s *Shares) Enter(who object.Principal, p *policy.Policy) (*Share, *TooManyConns) {
 	may := p.ShareOf(who)
 	if may.Connections == 0 {
-		may.Connections = max(s.room/shareOfConns, 1)
+		may.Connections = max(s.MaxConns/shareOfConns, 1)
 		may.Reason = "the host's own limit of connections"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sh := s.of[who]
+	sh := s.byPrincipal[who]
 	if sh == nil {
-		sh = &share{who: who, bytes: s.bytes.Child("principal "+string(who), s.flight(may))}
-		s.of[who] = sh
+		sh = &Share{Principal: who, Bytes: s.Bytes.Child("principal "+string(who), s.flight(may))}
+		s.byPrincipal[who] = sh
 	}
 	if sh.conns >= may.Connections {
-		return nil, &tooManyConns{who, may.Connections, may.Reason}
+		return nil, &TooManyConns{who, may.Connections, may.Reason}
 	}
 	sh.conns++
 	return sh, nil
 }
 
 // flight is how many bytes a principal may have in flight.
-func (s *shares) flight(may policy.Share) int64 {
+func (s *Shares) flight(may policy.Share) int64 {
 	if may.InFlight > 0 {
 		return may.InFlight
 	}
-	return s.bytes.Limit() / shareOfFlight
+	return s.Bytes.Limit() / shareOfFlight
 }
 
 // leave takes back what enter counted.
-func (s *shares) leave(sh *share) {
+func (s *Shares) Exit(sh *Share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sh.conns--; sh.conns == 0 {
-		delete(s.of, sh.who)
+		delete(s.byPrincipal, sh.Principal)
 	}
 }
 
 // refit has principals' accounts have the limits of a new policy.
-func (s *shares) refit(p *policy.Policy) {
+func (s *Shares) ApplyPolicy(p *policy.Policy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for who, sh := range s.of {
-		sh.bytes.SetLimit(s.flight(p.ShareOf(who)))
+	for who, sh := range s.byPrincipal {
+		sh.Bytes.SetLimit(s.flight(p.ShareOf(who)))
 	}
 }
 
-// heaviest returns the share with the most connections, nil if there is none.
-func (s *shares) heaviest() (most *share, conns int) {
+// of_ returns a principal's share, nil for a principal without a connection.
+func (s *Shares) Of(who object.Principal) *Share {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, sh := range s.of {
+	return s.byPrincipal[who]
+}
+
+// heaviest returns the share with the most connections, nil if there is none.
+func (s *Shares) Heaviest() (most *Share, conns int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sh := range s.byPrincipal {
 		if sh.conns > conns {
 			most, conns = sh, sh.conns
 		}
@@ -152,12 +162,12 @@ func (s *shares) heaviest() (most *share, conns int) {
 }
 
 // tenant returns a tenant's account.
-func (s *shares) tenant(name object.Tenant) *inflight.Account {
+func (s *Shares) Tenant(name object.Tenant) *inflight.Account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.tenants[name]
 	if a == nil {
-		a = s.bytes.Child("tenant "+string(name), s.bytes.Limit()/shareOfFlight)
+		a = s.Bytes.Child("tenant "+string(name), s.Bytes.Limit()/shareOfFlight)
 		s.tenants[name] = a
 	}
 	return a
@@ -166,24 +176,24 @@ func (s *shares) tenant(name object.Tenant) *inflight.Account {
 // A connection's messages and buffers are counted beyond uncounted bytes, and in steps, so that most calls of most
 // callers change no account.
 const (
-	uncounted = 8 << 10
-	countStep = 16 << 10
-	onewayUse = 1 << 10 // what a oneway call takes beside its payload
+	FreeBytes   = 8 << 10
+	countStep   = 16 << 10
+	OnewayBytes = 1 << 10 // what a oneway call takes beside its payload
 )
 
 // roomTimeout is how long a message waits for room among those of its principal.
-var roomTimeout = 10 * time.Second // a variable for tests
+var WaitTimeout = 10 * time.Second // a variable for tests
 
 // holding is the bytes that one connection holds. It is the connection's goroutine's own.
-type holding struct {
-	account *inflight.Account
+type Holding struct {
+	Account *inflight.Account
 	used    int // messages and buffers
 	counted int // in the account
 }
 
 // lacks returns how many bytes are to be acquired for n more.
-func (b *holding) lacks(n int) int {
-	short := b.used + n - uncounted - b.counted
+func (b *Holding) lacks(n int) int {
+	short := b.used + n - FreeBytes - b.counted
 	if short <= 0 {
 		return 0
 	}
@@ -191,10 +201,10 @@ func (b *holding) lacks(n int) int {
 }
 
 // add counts n bytes before there is memory for them. The error is that of the account.
-func (b *holding) add(n int) error {
+func (b *Holding) Add(n int) error {
 	lacks := b.lacks(n)
 	if lacks > 0 {
-		if err := b.account.Acquire(lacks); err != nil {
+		if err := b.Account.Acquire(lacks); err != nil {
 			return err
 		}
 	}
@@ -204,9 +214,9 @@ func (b *holding) add(n int) error {
 }
 
 // wait is add that waits for room until ctx is done.
-func (b *holding) wait(ctx context.Context, n int) error {
+func (b *Holding) Wait(ctx context.Context, n int) error {
 	lacks := b.lacks(n)
-	if err := b.account.Wait(ctx, lacks); err != nil {
+	if err := b.Account.Wait(ctx, lacks); err != nil {
 		return err
 	}
 	b.counted += lacks
@@ -215,7 +225,7 @@ func (b *holding) wait(ctx context.Context, n int) error {
 }
 
 // move takes n bytes out of the holding: what is returned is to be released by somebody else.
-func (b *holding) move(n int) int {
+func (b *Holding) Detach(n int) int {
 	counted := min(n, b.counted)
 	b.used -= n
 	b.counted -= counted
@@ -223,44 +233,44 @@ func (b *holding) move(n int) int {
 }
 
 // settle sets what is held to used bytes. It reports whether there is room for that.
-func (b *holding) settle(used int) bool {
+func (b *Holding) Settle(used int) bool {
 	b.used = used
-	spare := b.counted - max(used-uncounted, 0)
+	spare := b.counted - max(used-FreeBytes, 0)
 	if spare < 0 {
-		return b.add(0) == nil
+		return b.Add(0) == nil
 	}
 	if spare >= 4*countStep {
-		b.account.Release(spare)
+		b.Account.Release(spare)
 		b.counted -= spare
 	}
 	return true
 }
 
 // end gives everything back.
-func (b *holding) end() {
+func (b *Holding) Release() {
 	if b.counted > 0 {
-		b.account.Release(b.counted)
+		b.Account.Release(b.counted)
 	}
 	b.used, b.counted = 0, 0
 }
 
 // to goes on in another account.
-func (b *holding) to(a *inflight.Account) {
-	b.end()
-	b.account = a
+func (b *Holding) Transfer(a *inflight.Account) {
+	b.Release()
+	b.Account = a
 }
 
 // Large buffers that are dropped are collected once they come to so much: garbage is not in any account, and with much
 // memory in use the runtime would wait until there is as much garbage.
 const (
-	largeBuffer  = 1 << 20
-	collectAfter = 64 << 20
+	LargeBuffer  = 1 << 20
+	CollectAfter = 64 << 20
 )
 
 // drop counts a buffer of n bytes that is no longer used. It may start a collection, which costs little: large
 // buffers hold no pointers.
-func (s *shares) drop(n int) {
-	if n < largeBuffer || s.dropped.Add(int64(n)) < collectAfter || !s.collecting.CompareAndSwap(false, true) {
+func (s *Shares) Discard(n int) {
+	if n < LargeBuffer || s.dropped.Add(int64(n)) < CollectAfter || !s.collecting.CompareAndSwap(false, true) {
 		return
 	}
 	s.dropped.Store(0)
@@ -271,13 +281,25 @@ func (s *shares) drop(n int) {
 }
 
 // noRoom is the error of a call that was not executed since an account is full.
-func (s *shares) noRoom(full error) error {
-	s.refused.Add(1)
+func (s *Shares) Exhausted(full error) error {
+	s.Refused.Add(1)
 	return object.Errorf(object.CodeExhausted, "limit exceeded: %v; not executed, try again", full)
 }
 
 // lostResult is the error of a call whose result is dropped since an account is full.
-func (s *shares) lostResult(full error) error {
-	s.refused.Add(1)
+func (s *Shares) ResultLost(full error) error {
+	s.Refused.Add(1)
 	return object.Errorf(object.CodeExhausted, "limit exceeded: %v; the call was executed, its result is lost", full)
+}
+
+// tooManyConns says that a principal has as many connections as it may.
+type TooManyConns struct {
+	who   object.Principal
+	most  int
+	Limit string // the rule, or that it is the host's own
+}
+
+// Error is for the client.
+func (e *TooManyConns) Error() string {
+	return fmt.Sprintf("limit exceeded: %d connections of principal %s; close some", e.most, e.who)
 }
