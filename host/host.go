@@ -135,7 +135,7 @@ func New(cfg Config) (*Host, error) {
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()
 	h.turns.Init(admit.DefaultSlots())
-	h.shares.Init(admit.MemoryBytes(), admit.MaxDescriptors())
+	h.shares.Init(memoryBytes(), maxDescriptors())
 	h.ledger.Init()
 	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
 	if err != nil {

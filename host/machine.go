@@ -2,9 +2,11 @@ package host
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/policy"
+	"golang.org/x/sys/unix"
 )
 
 // BeyondMachine returns a warning for each limit of a tenant's worker that is higher than what a host
@@ -24,3 +26,23 @@ func BeyondMachine(p *policy.Policy, machine cgroup.Limits) []string {
 	}
 	return out
 }
+
+// maxDescriptors returns how many descriptors this process may have. The runtime raised the soft limit at start.
+func maxDescriptors() uint64 {
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
+		return 1024
+	}
+	return r.Cur
+}
+
+// memoryBytes returns how much memory this process may use: what machine and control group give it, or GOMEMLIMIT if
+// that is less.
+func memoryBytes() int64 {
+	most := debug.SetMemoryLimit(-1)
+	if n := cgroup.Machine().Bytes; n > 0 {
+		most = min(most, n)
+	}
+	return most
+}
+

@@ -4,14 +4,10 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/internal/inflight"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -74,25 +70,6 @@ func ConnsFor(descriptors uint64) int {
 	n := int(min(descriptors, 1<<30))
 	reserved := min(max(n/4, leastReserved), mostReserved)
 	return min(max(n-reserved, 1), MaxConns)
-}
-
-// maxDescriptors returns how many descriptors this process may have. The runtime raised the soft limit at start.
-func MaxDescriptors() uint64 {
-	var r unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
-		return 1024
-	}
-	return r.Cur
-}
-
-// memoryBytes returns how much memory this process may use: what machine and control group give it, or GOMEMLIMIT if
-// that is less.
-func MemoryBytes() int64 {
-	most := debug.SetMemoryLimit(-1)
-	if n := cgroup.Machine().Bytes; n > 0 {
-		most = min(most, n)
-	}
-	return most
 }
 
 // enter counts a connection of a principal, unless it has too many.
