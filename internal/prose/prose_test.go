@@ -39,8 +39,6 @@ var pending = []string{
 
 	"doc/audit.md",
 
-	"doc/cli.md",
-
 	"doc/dependencies.md",
 
 	"doc/limits.md",
