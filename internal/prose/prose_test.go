@@ -117,16 +117,6 @@ var pending = []string{
 
 	"sandbox/link",
 
-	"sandbox/lua",
-
-	"sandbox/lua/arith",
-
-	"sandbox/lua/code",
-
-	"sandbox/lua/stdlib",
-
-	"sandbox/lua/syntax",
-
 	"sandbox/supervise",
 
 	"sandbox/convert",

@@ -19,7 +19,7 @@ func (L *Thread) SetTop(n int) {
 	L.top = top
 }
 
-// Get returns argument i, counted from 1, or from the end if i is negative; nil if there is none.
+// Get returns argument i, counted from 1, or from the end if i is negative. It returns nil outside the arguments.
 func (L *Thread) Get(i int) Value {
 	at := L.ci.base + i - 1
 	if i < 0 {
@@ -61,7 +61,7 @@ func (L *Thread) PushString(s string) int {
 	return 1
 }
 
-// PushShared pushes a string whose bytes another value has, too: they are counted, but nothing is copied.
+// PushShared pushes a string that shares its bytes with another value. The bytes are counted, but not copied.
 func (L *Thread) PushShared(s string) int {
 	L.vm.Allocated += int64(textSize + len(s))
 	L.vm.charge(allocationSteps)
@@ -69,13 +69,13 @@ func (L *Thread) PushShared(s string) int {
 	return 1
 }
 
-// AllocateString is Allocate for a string of n bytes.
+// AllocateString calls Allocate for a string of n bytes.
 func (L *Thread) AllocateString(n int) { L.Allocate(textSize + n) }
 
-// Builder makes a string piece by piece. What it holds is charged for, and counts as in use, before it is allocated.
+// Builder makes a string piece by piece. Its bytes are charged for, and counted as in use, before they are allocated.
 type Builder struct {
 	L *Thread
-	B []byte // what was made so far; whoever appends to it calls Room before
+	B []byte // the bytes so far; a caller that appends must call Room first
 }
 
 // NewBuilder returns a builder with room for n bytes.
@@ -124,13 +124,13 @@ func (t *Builder) AddByte(c byte) {
 
 // Push pushes the string. The builder cannot be used again.
 func (t *Builder) Push() int {
-	t.L.Push(t.L.own(t.B))
+	t.L.Push(t.L.ownedString(t.B))
 	return 1
 }
 
-// own makes a string of bytes that nothing else refers to, and that were charged for.
-func (L *Thread) own(b []byte) Value {
-	if slack := cap(b) - len(b); slack > len(b)>>3+32 { // it would be kept and not counted
+// ownedString makes a string of bytes that have no other reference. The caller has charged for them.
+func (L *Thread) ownedString(b []byte) Value {
+	if slack := cap(b) - len(b); slack > len(b)>>3+32 { // the slack would be retained but not counted
 		L.Allocate(textSize + len(b))
 		return String(string(b))
 	}
@@ -144,7 +144,7 @@ func (L *Thread) NewTable(array, hash int) *Table {
 	return NewTable(array, hash)
 }
 
-// NewUserData returns a userdata that is counted, with size bytes of its own, which were charged for.
+// NewUserData returns a userdata that is counted. size is the size of v in bytes, which the caller has charged for.
 func (L *Thread) NewUserData(v any, meta *Table, size int) Value {
 	L.vm.Allocated += int64(size)
 	L.Allocate(userDataSize)
@@ -153,7 +153,7 @@ func (L *Thread) NewUserData(v any, meta *Table, size int) Value {
 	return ud
 }
 
-// ArgError raises that an argument is wrong. It names the function as its caller does.
+// ArgError raises an error about argument i. It names the function as the caller does.
 func (L *Thread) ArgError(i int, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	kind, name := L.callName(L.ci)
@@ -168,16 +168,16 @@ func (L *Thread) ArgError(i int, format string, args ...any) {
 	L.RaiseError("bad argument #%d to '%s' (%s)", i, shortName(name), msg)
 }
 
-// TypeError raises that an argument has another type than the one that is named.
-func (L *Thread) TypeError(i int, want string) {
+// TypeError raises an error about the type of argument i. expected is the name of the expected type.
+func (L *Thread) TypeError(i int, expected string) {
 	got := "no value"
 	if i <= L.Top() {
 		got = L.Get(i).Kind().String()
 	}
-	L.ArgError(i, "%s expected, got %s", want, got)
+	L.ArgError(i, "%s expected, got %s", expected, got)
 }
 
-// CheckAny returns an argument that must be there.
+// CheckAny returns an argument, and raises an error if it is missing.
 func (L *Thread) CheckAny(i int) Value {
 	if i > L.Top() {
 		L.ArgError(i, "value expected")
@@ -185,7 +185,7 @@ func (L *Thread) CheckAny(i int) Value {
 	return L.Get(i)
 }
 
-// CheckNumber returns an argument that is a number, or a string that can be read as one.
+// CheckNumber returns an argument that is a number, or a string that is a numeral.
 func (L *Thread) CheckNumber(i int) float64 {
 	v := L.Get(i)
 	if v.IsNumber() {
@@ -206,7 +206,7 @@ func (L *Thread) OptNumber(i int, otherwise float64) float64 {
 	return L.CheckNumber(i)
 }
 
-// CheckInt returns a number as an integer, cut toward zero.
+// CheckInt returns a number as an integer, rounded toward zero.
 func (L *Thread) CheckInt(i int) int { return truncate(L.CheckNumber(i)) }
 
 // OptInt is CheckInt with a default.
@@ -217,13 +217,13 @@ func (L *Thread) OptInt(i, otherwise int) int {
 	return L.CheckInt(i)
 }
 
-// CheckInt32 returns a number as PUC's luaL_checkint does: as an integer of 64 bits, cut to its low 32 bits.
+// CheckInt32 returns a number as PUC's luaL_checkint does: a 64-bit integer, reduced to its low 32 bits.
 func (L *Thread) CheckInt32(i int) int { return int(int32(L.CheckInt(i))) }
 
 // OptInt32 is CheckInt32 with a default.
 func (L *Thread) OptInt32(i, otherwise int) int { return int(int32(L.OptInt(i, otherwise))) }
 
-// truncate converts as C does on amd64: what does not fit is the smallest integer.
+// truncate converts as C does on amd64: a number out of range becomes the smallest integer.
 func truncate(f float64) int {
 	if f >= -(1<<63) && f < 1<<63 {
 		return int(f)
@@ -279,7 +279,7 @@ func (L *Thread) CheckThread(i int) *Thread {
 	return t
 }
 
-// ToString returns a value as tostring does: by its metamethod if it has one.
+// ToString converts a value as tostring does, with the metamethod __tostring.
 func (L *Thread) ToString(v Value) string {
 	switch v.Kind() {
 	case StringKind:
@@ -300,8 +300,7 @@ func (L *Thread) ToString(v Value) string {
 	return Describe(v)
 }
 
-// Describe shows a value without running any code. An object is told from others by a number that does not
-// say where it is in memory.
+// Describe formats a value without running any code. Objects differ by a number, which is not their address.
 func Describe(v Value) string {
 	switch v.Kind() {
 	case NilKind:
@@ -319,7 +318,8 @@ func Describe(v Value) string {
 	return fmt.Sprintf("%s: 0x%0*x", v.Kind(), addressWidth, v.Identity()>>(64-4*addressWidth))
 }
 
-// Env returns the globals of the function that called the running native function, or those of the thread.
+// Env returns the globals of the function that called the running native function. Without a caller it returns those of
+// the thread.
 func (L *Thread) Env() *Table {
 	if ci := L.ci.prev; ci != nil && ci.fn != nil && ci.fn.proto != nil {
 		return ci.fn.Env
@@ -327,13 +327,13 @@ func (L *Thread) Env() *Table {
 	return L.env
 }
 
-// Globals returns the globals of the thread: those of functions that are loaded in it.
+// Globals returns the globals of functions that are loaded in the thread.
 func (L *Thread) Globals() *Table { return L.env }
 
-// SetGlobals sets them.
+// SetGlobals sets the globals of functions that are loaded in the thread.
 func (L *Thread) SetGlobals(t *Table) { L.env = t }
 
-// SetNext names the function that is next: loops over it need not call it.
+// SetNext registers the function next, so that loops over it do without calls.
 func (vm *VM) SetNext(f *Function) { vm.next = f }
 
 // Args returns a copy of the arguments from i on.
@@ -342,7 +342,7 @@ func (L *Thread) Args(i int) []Value {
 	return append([]Value(nil), L.stack[from:L.top]...)
 }
 
-// Clear lets go of everything on the main thread's stack, between runs.
+// Clear removes all values from the main thread's stack. It is called between runs.
 func (vm *VM) Clear() {
 	L := vm.Main
 	L.top = 1
@@ -362,10 +362,10 @@ func (L *Thread) base() *frame {
 	return ci
 }
 
-// MarkClean marks a table until it is written to, and IsClean reports whether it still is.
+// MarkClean marks a table. Any write to the table removes the mark.
 func (t *Table) MarkClean() { t.absent |= clean }
 
-// IsClean reports whether the table was not written to since it was marked.
+// IsClean reports whether the table has not been written to since MarkClean.
 func (t *Table) IsClean() bool { return t.absent&clean != 0 }
 
 // SetMeta sets the metatable.
@@ -374,11 +374,10 @@ func (t *Table) SetMeta(meta *Table) {
 	t.Meta = meta
 }
 
-// Room returns how many elements the table has room for: what a walk over it takes.
+// Room returns the number of elements that the table has room for. A walk over the table visits as many.
 func (t *Table) Room() int { return len(t.array) + len(t.entries) }
 
-// Shift moves the elements from..to-1 up by one, and Unshift the elements from+1..to down by one, if all of
-// them are in the array; otherwise it reports false.
+// Shift moves the elements from..to-1 up by one. It returns false, and moves nothing, unless all are in the array.
 func (t *Table) Shift(from, to int) bool {
 	if from < 1 || to > len(t.array) {
 		return false
@@ -388,7 +387,7 @@ func (t *Table) Shift(from, to int) bool {
 	return true
 }
 
-// Unshift is described at Shift.
+// Unshift moves the elements from+1..to down by one. It returns false, and moves nothing, unless all are in the array.
 func (t *Table) Unshift(from, to int) bool {
 	if from < 1 || to > len(t.array) {
 		return false
@@ -398,5 +397,5 @@ func (t *Table) Unshift(from, to int) bool {
 	return true
 }
 
-// Next returns the key and the value after a key of a table, the first ones after nil, and nil at the end.
+// Next returns the key and the value that follow a key of a table. After nil it returns the first, at the end nil.
 func (L *Thread) Next(t *Table, key Value) (k, v Value) { return L.nextElement(t, key) }

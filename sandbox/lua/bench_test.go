@@ -13,7 +13,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
-// programs are what BenchmarkVM runs: bodies of a function that returns a number, so that nothing is left out.
+// programs are the bodies that BenchmarkVM runs. Each returns a number, so that no work can be optimized away.
 var programs = []struct{ name, body string }{
 	{"fib", "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(22)"},
 	{"methods", `local C = {} C.__index = C function C:inc(k) self.n = self.n + k return self end
@@ -21,10 +21,12 @@ var programs = []struct{ name, body string }{
 	{"closures", `local function adder(k) return function(x) return x + k end end
 		local n = 0 for i = 1, 20000 do n = adder(i)(n) end return n`},
 	{"loop", "local n = 0 for i = 1, 200000 do n = n + i % 7 end return n"},
-	{"tables", "local t = {} for i = 1, 20000 do t[i] = i * 2 end local n = 0 for k, v in pairs(t) do n = n + v end return n"},
-	{"strings", "local t = {} for i = 1, 1000 do t[#t + 1] = ('%d:%s'):format(i, 'x'):upper() end return #table.concat(t, ',')"},
+	{"tables", "local t = {} for i = 1, 20000 do t[i] = i * 2 end " +
+		"local n = 0 for k, v in pairs(t) do n = n + v end return n"},
+	{"strings", "local t = {} " +
+		"for i = 1, 1000 do t[#t + 1] = ('%d:%s'):format(i, 'x'):upper() end return #table.concat(t, ',')"},
 	{"concat", "local s = '' for i = 1, 500 do s = s .. i end return #s"},
-	// PUC's quicksort is required, comparison by comparison; gopher-lua has Go's, which recognizes sorted input.
+	// The sort has PUC's comparisons. gopher-lua uses Go's sort, which recognizes sorted input.
 	{"sort", `local t, u, x = {}, {}, 42
 		for i = 1, 2000 do x = (x * 1103515245 + 12345) % 2147483648 t[i], u[2001 - i] = x, x % 9973 end
 		table.sort(t) table.sort(u, function(a, b) return a > b end) return t[1] + u[1]`},
@@ -125,13 +127,14 @@ func benchGopher(b *testing.B, body string) {
 	}
 }
 
-// benchPUC lets PUC measure itself, so that the start of its process does not count.
+// benchPUC measures inside the PUC process, so that starting the process does not count.
 func benchPUC(b *testing.B, body string) {
 	path, err := exec.LookPath("lua5.1")
 	if err != nil {
 		b.Skip("lua5.1 is not installed")
 	}
-	script := fmt.Sprintf("local function f() %s end local t = os.clock() for i = 1, %d do f() end print(os.clock() - t)", body, b.N)
+	script := fmt.Sprintf("local function f() %s end local t = os.clock() for i = 1, %d do f() end "+
+		"print(os.clock() - t)", body, b.N)
 	out, err := exec.CommandContext(b.Context(), path, "-e", script).Output()
 	if err != nil {
 		b.Fatal(err)

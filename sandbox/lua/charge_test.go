@@ -15,20 +15,21 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
 
-// Steps are what bounds the time of a script, so nothing may take long for few of them. A row of chargeRows
-// runs a piece of Lua on operands of growing size N. The test requires two things of it:
+// Steps bound the time of a script, so no operation may take long for few steps. A row of chargeRows runs a piece of
+// Lua on operands of growing size N. The test requires two properties:
 //
-//   - its steps are at least the work that the row declares, divided by workPerStep;
-//   - a step takes at most maxRatio times the processor time of a step of an empty loop, other processes aside.
+// - its steps are at least the work that the row declares, divided by workPerStep;
+// - a step takes at most maxRatio times the processor time of a step of an empty loop. The time of
+//   other processes does not count.
 //
-// Every instruction and every function of the libraries occurs in a row: TestChargeRowsAreComplete.
+// Every instruction and every library function occurs in a row: TestChargeRowsAreComplete.
 
 const (
-	workPerStep = 64 // bytes or elements that one step may pay for
+	workPerStep = 64 // bytes or elements per step
 	maxRatio    = 30
 )
 
-// work returns how many bytes are read or written, or elements visited, for operands of size n.
+// work returns the number of bytes or elements that are read or written for operands of size n.
 type work func(n float64) float64
 
 func linear(n float64) float64    { return n }
@@ -38,19 +39,19 @@ func quadratic(n float64) float64 { return n * n }
 type chargeRow struct {
 	covers string // functions that are called, separated by blanks
 	setup  string // runs once, N is the size
-	body   string // is measured
+	body   string // measured
 	most   int    // largest N; 0: 300,000
 	work   work
 }
 
-// measured is what a run of a row took.
+// measured is the result of a run of a row.
 type measured struct {
 	steps int64
 	cpu   time.Duration
 	runs  int
 }
 
-// measure runs a row with operands of size n, again and again until the time can be told.
+// measure runs a row with operands of size n, repeatedly, until the time is long enough to measure.
 func (r *chargeRow) measure(t *testing.T, n int) measured {
 	t.Helper()
 	vm := lua.New(lua.Limits{})
@@ -87,7 +88,7 @@ func (r *chargeRow) measure(t *testing.T, n int) measured {
 	return m
 }
 
-// threadTime returns the processor time of the thread: other processes do not change it.
+// threadTime returns the processor time of the thread, which other processes do not change.
 func threadTime() time.Duration {
 	const thread = 1
 	var u syscall.Rusage
@@ -121,7 +122,7 @@ func TestWorkIsCharged(t *testing.T) {
 				t.Errorf("%s %q, N = %d: %.0f steps, want at least %.0f", r.covers, r.body, n, each, need)
 			}
 			ratio := m.perStep() / step
-			for tries := 0; ratio > maxRatio/2 && tries < 3; tries++ { // the garbage collector took part of it
+			for tries := 0; ratio > maxRatio/2 && tries < 3; tries++ { // the garbage collector took part of the time
 				ratio = min(ratio, r.measure(t, n).perStep()/step)
 			}
 			t.Logf("%4.1f %9.0f steps, N = %d: %.120s | %.60s", ratio, each, n, r.body, r.setup)

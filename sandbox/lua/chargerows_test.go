@@ -104,12 +104,15 @@ var chargeRows = []chargeRow{
 	{"", "local s = ('x'):rep(N) local t = {} for i = 1, 90 do local k = s .. '' t[k] = 1 t[k] = nil " +
 		"t = setmetatable({}, {__index = t}) end",
 		"local x = t[s]", 0, linear},
-	{"", "local t = {[('x'):rep(N) .. '('] = print} local n = ('x'):rep(N) local f = loadstring('return function(t) t.' .. n .. " +
+	{"", "local t = {[('x'):rep(N) .. '('] = print} local n = ('x'):rep(N) " +
+		"local f = loadstring('return function(t) t.' .. n .. " +
 		"' = 1 local x = t.' .. n .. ' t.' .. n .. ' = nil end')()",
 		"f(t)", 300000, linear},
-	{"", "local n = ('x'):rep(N) " + longGlobal + " local f = loadstring('return function() ' .. n .. ' = 1 local x = ' .. n .. ' end')()",
+	{"", "local n = ('x'):rep(N) " + longGlobal +
+		" local f = loadstring('return function() ' .. n .. ' = 1 local x = ' .. n .. ' end')()",
 		"f()", 300000, linear},
-	{"", "local n = ('x'):rep(N) local f = loadstring('return function(t) t:' .. n .. '() end')() local t = {[n] = function() end}",
+	{"", "local n = ('x'):rep(N) local f = loadstring('return function(t) t:' .. n .. '() end')() " +
+		"local t = {[n] = function() end}",
 		"f(t)", 300000, linear},
 	{"", "local t = {} for i = 1, 2 * N + 1 do t['k' .. i] = true end for i = 1, 2 * N + 1 do t['k' .. i] = nil end " +
 		"for i = N, 1, -1 do t[i] = i end local p = 1 while p <= 2 ^ 31 do t[p] = p p = p * 2 end",
@@ -249,7 +252,8 @@ var chargeRows = []chargeRow{
 	{"loadstring", "local p = ('local a = 1 '):rep(190) .. ('a=a+1 '):rep(N / 6) p = p:sub(1, 1e6)",
 		"loadstring(p)", 900000, linear},
 	{"loadstring", "local t = {} for i = 1, 150 do t[i] = 'v' .. i end " +
-		"local p = ('return function() local ' .. table.concat(t, ',') .. ' '):rep(80) .. ('x=v1 '):rep(N / 5) .. ('end '):rep(80)",
+		"local p = ('return function() local ' .. table.concat(t, ',') .. ' '):rep(80) .. " +
+		"('x=v1 '):rep(N / 5) .. ('end '):rep(80)",
 		"loadstring(p)", 400000, linear},
 	{"loadstring", "local p = ('for i=1,2 do if i then break end end '):rep(N/36) p = p:sub(1, 1e6)",
 		"loadstring(p)", 900000, linear},

@@ -14,9 +14,9 @@ func (L *Thread) Status() string { return statusNames[L.status] }
 // Current returns the thread that runs.
 func (vm *VM) Current() *Thread { return vm.current }
 
-// Resume runs a coroutine until it yields or ends, with the top n values as arguments of its function or
-// results of its yield. It leaves the values that the coroutine yielded or returned in their place and
-// returns their number. What the coroutine raises is returned; then nothing is left.
+// Resume runs a coroutine until it yields or ends. The top n values are the arguments of its function, or the results
+// of its yield. They are replaced by the values that the coroutine yielded or returned; results is their number. If the
+// coroutine raises an error, Resume returns it and leaves no values.
 func (L *Thread) Resume(co *Thread, n int) (results int, err *Error) {
 	from := L.top - n
 	if co.status != suspended {
@@ -36,7 +36,7 @@ func (L *Thread) Resume(co *Thread, n int) (results int, err *Error) {
 		return 0, err
 	}
 	at := 1
-	if co.status == suspended { // what it yields are the arguments of its yield
+	if co.status == suspended { // its yielded values are the arguments of yield
 		at = co.pending.base
 	}
 	results = co.top - at
@@ -51,10 +51,10 @@ func (L *Thread) Resume(co *Thread, n int) (results int, err *Error) {
 	return results, nil
 }
 
-// release lets go of the stack of a coroutine that has ended.
+// release frees the stack of a coroutine that has ended.
 func (L *Thread) release() { L.stack, L.top, L.ci = nil, 0, &frame{} }
 
-// switchTo runs a coroutine with its arguments on its stack.
+// switchTo runs a coroutine, whose arguments are on its stack.
 func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
 	vm := L.vm
 	calls, buffers := vm.calls, vm.buffers
@@ -69,7 +69,7 @@ func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
 		if vm.raised == nil {
 			return
 		}
-		recover() //nolint:errcheck // it is vm.raised
+		recover() //nolint:errcheck // the value is vm.raised
 		err, vm.raised = vm.raised, nil
 		co.status = dead
 		co.closeUpvals(0)
@@ -87,8 +87,8 @@ func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
 func (L *Thread) proceed(begun bool, n int) (yields bool) {
 	if begun {
 		p := L.pending
-		L.finish(p.at, n, p.want) // the results of the yield
-		if L.ci.prev == nil {     // its function was yield itself
+		L.finish(p.slot, n, p.nresults) // the results of the yield
+		if L.ci.prev == nil {           // its function was yield itself
 			return false
 		}
 		return L.execute()
@@ -101,8 +101,8 @@ func (L *Thread) proceed(begun bool, n int) (yields bool) {
 	return L.execute()
 }
 
-// Yield suspends the coroutine that runs, with the arguments of the running native function as the values
-// that it yields. The native function must return what Yield returns.
+// Yield suspends the running coroutine and yields the arguments of the running native function. The native function
+// must return the result of Yield.
 func (L *Thread) Yield() int {
 	if L.vm.calls != L.calls || L == L.vm.Main {
 		L.RuntimeError("attempt to yield across metamethod/C-call boundary")

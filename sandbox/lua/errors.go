@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// throw raises a value without asking the handler.
+// throw raises a value without calling the handler.
 func (L *Thread) throw(v Value) {
 	L.vm.charge(throwSteps)
 	L.vm.raised = &Error{Value: v}
@@ -23,13 +23,13 @@ func (L *Thread) Raise(v Value) {
 	L.throw(v)
 }
 
-// RaiseError raises a message about the function that called the running native function, as luaL_error
-// does in PUC.
+// RaiseError raises a message with the position of the caller of the running native function, as luaL_error does in
+// PUC.
 func (L *Thread) RaiseError(format string, args ...any) {
 	L.Raise(L.message(L.Where(1), format, args...))
 }
 
-// RuntimeError raises a message about the running function, with its position if it is a Lua function.
+// RuntimeError raises a message with the position of the running function if it is a Lua function.
 func (L *Thread) RuntimeError(format string, args ...any) {
 	L.Raise(L.message(L.Where(0), format, args...))
 }
@@ -41,15 +41,15 @@ func (L *Thread) message(where, format string, args ...any) Value {
 	return String(where + msg)
 }
 
-// level returns the frame so many calls below the running one. Calls that a tail call replaced count; for
-// them, and where there is none, the result is nil.
+// level returns the frame of the call n levels below the running one. Calls that a tail call replaced count as levels.
+// For them, and beyond the last level, the result is nil.
 func (L *Thread) level(n int) *frame {
 	ci := L.ci
 	if n > 16 {
 		L.vm.charge(min(n, L.depth) >> 2)
 	}
 	for ; n > 0 && ci.prev != nil; ci = ci.prev {
-		n -= 1 + ci.tails
+		n -= 1 + ci.tailCalls
 	}
 	if n != 0 || ci.prev == nil {
 		return nil
@@ -57,19 +57,19 @@ func (L *Thread) level(n int) *frame {
 	return ci
 }
 
-// LevelExists reports whether there is a call so many levels below the running one, replaced ones included.
+// LevelExists reports whether there is a call n levels below the running one. Calls that a tail call replaced count.
 func (L *Thread) LevelExists(n int) bool {
 	ci := L.ci
 	if n > 16 {
 		L.vm.charge(min(n, L.depth) >> 2)
 	}
 	for ; n > 0 && ci.prev != nil; ci = ci.prev {
-		n -= 1 + ci.tails
+		n -= 1 + ci.tailCalls
 	}
 	return ci.prev != nil || n < 0
 }
 
-// Where returns the position of a call so many levels below the running one, as "file:line: ", or "".
+// Where returns the position of a call as "file:line: ", or "". level counts calls below the running one.
 func (L *Thread) Where(level int) string {
 	ci := L.level(level)
 	if ci == nil {
@@ -81,7 +81,7 @@ func (L *Thread) Where(level int) string {
 	return ""
 }
 
-// line returns the line that runs, 0 in a native function.
+// line returns the current line, or 0 in a native function.
 func (ci *frame) line() int {
 	if ci.fn == nil || ci.fn.proto == nil {
 		return 0
@@ -89,27 +89,27 @@ func (ci *frame) line() int {
 	return int(ci.fn.proto.Lines[max(ci.pc-1, 0)])
 }
 
-// callName returns what the caller of a frame calls it: the kind of name and the name, or "" and "".
+// callName returns the kind of name and the name by which a frame was called, or "" and "".
 func (L *Thread) callName(ci *frame) (kind, name string) {
 	caller := ci.prev
-	if ci.tails > 0 || caller == nil || caller.fn == nil || caller.fn.proto == nil {
+	if ci.tailCalls > 0 || caller == nil || caller.fn == nil || caller.fn.proto == nil {
 		return "", ""
 	}
 	L.chargeNames(caller)
 	return caller.fn.proto.CallName(caller.pc - 1)
 }
 
-// Level is what [Thread.Level] tells about a running function.
+// Level describes a running function.
 type Level struct {
 	Fn        *Function
-	Line      int // that runs; 0 in a native function
+	Line      int // current line; 0 in a native function
 	Kind      string
-	Name      string // what the caller calls it
+	Name      string // name by which it was called
 	TailCalls int
 }
 
-// Level describes the function so many calls below the running one. A call that a tail call replaced has no Fn.
-// In a coroutine that waits, level 0 is yield. One that ended by an error keeps the levels of that time.
+// Level describes the function n calls below the running one. A call that a tail call replaced has no Fn. In a
+// suspended coroutine, level 0 is yield. A coroutine that ended by an error keeps its levels.
 func (L *Thread) Level(n int) (l Level, ok bool) {
 	if L.waits() {
 		if n == 0 {
@@ -124,7 +124,7 @@ func (L *Thread) Level(n int) (l Level, ok bool) {
 	if ci == nil {
 		return Level{}, true
 	}
-	l = Level{Fn: ci.fn, Line: ci.line(), TailCalls: ci.tails}
+	l = Level{Fn: ci.fn, Line: ci.line(), TailCalls: ci.tailCalls}
 	l.Kind, l.Name = L.callName(ci)
 	return l, true
 }
@@ -143,14 +143,14 @@ func (L *Thread) variable(reg int) string {
 	return kind + " '" + shortName(name) + "'"
 }
 
-// chargeNames charges for the search of a name, which reads the code up to where it is.
+// chargeNames charges for finding a name, which reads the code up to the current instruction.
 func (L *Thread) chargeNames(ci *frame) {
 	if p := ci.fn.proto; p != nil {
 		L.vm.charge((ci.pc + len(p.Locals)) >> 2)
 	}
 }
 
-// shortName cuts a name in a message: scripts choose how long it is.
+// shortName shortens a name for a message, because scripts choose its length.
 func shortName(name string) string {
 	if len(name) > 200 {
 		return name[:200] + "..."
@@ -158,7 +158,8 @@ func shortName(name string) string {
 	return name
 }
 
-// typeError raises that an operation does not work on a value, which is in a register if reg is not negative.
+// typeError raises an error about an operation on a value of the wrong type. reg is the register of the value, or
+// negative.
 func (L *Thread) typeError(v Value, op string, reg int) {
 	if name := L.variable(reg); name != "" {
 		L.RuntimeError("attempt to %s %s (a %s value)", op, name, v.Kind())
@@ -166,7 +167,7 @@ func (L *Thread) typeError(v Value, op string, reg int) {
 	L.RuntimeError("attempt to %s a %s value", op, v.Kind())
 }
 
-// arithError raises that arithmetic does not work on one of two values.
+// arithError raises an error about arithmetic on two values, one of which is not a number.
 func (L *Thread) arithError(a, b Value, aReg, bReg int) {
 	if _, ok := L.toNumber(a); ok {
 		a, aReg = b, bReg
@@ -188,7 +189,7 @@ func (L *Thread) orderError(a, b Value) {
 	L.RuntimeError("attempt to compare %s with %s", a.Kind(), b.Kind())
 }
 
-// Traceback describes the running functions of a thread behind a message, as debug.traceback does in PUC.
+// Traceback appends the running functions of a thread to a message, as debug.traceback does in PUC.
 func (L *Thread) Traceback(message string, level int) string {
 	const first, last = 12, 10
 	var b strings.Builder
@@ -199,7 +200,7 @@ func (L *Thread) Traceback(message string, level int) string {
 		total = 1
 	}
 	for ci := L.ci; ci != nil && ci.prev != nil; ci = ci.prev {
-		total += 1 + ci.tails
+		total += 1 + ci.tailCalls
 	}
 	L.vm.charge(traceSteps + L.depth>>2)
 	for n := max(level, 0); n < total; n++ {
@@ -214,10 +215,10 @@ func (L *Thread) Traceback(message string, level int) string {
 	return b.String()
 }
 
-// waits reports whether a coroutine has yielded. The call of yield has no frame.
+// waits reports whether a coroutine has yielded. Its call of yield has no frame.
 func (L *Thread) waits() bool { return L.status == suspended && L.begun }
 
-// yieldLevel describes the call of yield that a coroutine waits in.
+// yieldLevel describes the call of yield in a suspended coroutine.
 func (L *Thread) yieldLevel() Level {
 	l := Level{Fn: L.pending.fn}
 	if ci := L.ci; ci.fn != nil && ci.fn.proto != nil {
@@ -227,7 +228,7 @@ func (L *Thread) yieldLevel() Level {
 	return l
 }
 
-// text is a line of a traceback.
+// text formats a level as a line of a traceback.
 func (l *Level) text() string {
 	if l.Fn == nil {
 		return "(tail call): ?"

@@ -5,11 +5,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/code"
 )
 
-// execute runs the Lua function of the running frame, and those it calls, until a frame that is fresh
-// returns, or until a native function yields, which it reports.
+// execute runs the Lua function of the running frame and the functions that it calls. It returns when a fresh frame
+// returns, or with true when a native function yields.
 //
-// The loop keeps what it needs in local variables. pc is written to the frame before whatever can raise an
-// error or call; the registers are taken again after whatever can call, as the stack may have moved.
+// The loop holds its state in local variables. pc is written to the frame before any operation that can raise an error
+// or call. The registers are fetched again after any operation that can call, because the stack may have moved.
 func (L *Thread) execute() (yields bool) {
 	vm := L.vm
 enter:
@@ -404,7 +404,7 @@ enter:
 			equal := *b == *c
 			if !equal && b.ref != nil && c.ref != nil && *(*Kind)(b.ref) == *(*Kind)(c.ref) {
 				ci.pc = pc
-				equal = L.equal(*b, *c) // a number or a string: it calls nothing
+				equal = L.equal(*b, *c) // a number or a string: no metamethod is called
 			}
 			if equal == (a != 0) {
 				pc += int(int32(i >> 32))
@@ -502,14 +502,14 @@ enter:
 			if b := int(uint8(i >> 16)); b != 0 {
 				L.top = at + b
 			}
-			want := int(uint8(i>>24)) - 1
+			nresults := int(uint8(i>>24)) - 1
 			ci.pc = pc
 			f := L.stack[at].AsFunction()
 			if f == nil {
 				f = L.callable(at)
 			}
 			if f.proto != nil {
-				// The usual case of begin, without a call: no extra arguments, and room on the stack.
+				// The usual case of begin, inlined: no extra arguments, and room on the stack.
 				next := ci.next
 				if callee := f.proto; next != nil && !callee.vararg && at+1+callee.registers+window <= len(L.stack) &&
 					L.depth < vm.limits.Depth {
@@ -517,7 +517,8 @@ enter:
 					if missing := base + p.params - L.top; missing > 0 {
 						clear(L.stack[L.top : base+p.params])
 					}
-					next.fn, next.at, next.base, next.want, next.tails, next.fresh = f, at, base, want, 0, false
+					next.fn, next.slot, next.base = f, at, base
+					next.nresults, next.tailCalls, next.fresh = nresults, 0, false
 					L.ci = next
 					L.depth++
 					ci = next
@@ -526,10 +527,10 @@ enter:
 					pc = 0
 					continue
 				}
-				L.begin(f, at, want)
+				L.begin(f, at, nresults)
 				goto enter
 			}
-			if L.native(f, at, want) {
+			if L.native(f, at, nresults) {
 				return true
 			}
 			r = (*[window]Value)(L.stack[base:])
@@ -563,25 +564,25 @@ enter:
 			if L.open != nil {
 				L.closeUpvals(base)
 			}
-			at, want := ci.at, ci.want
+			at, nresults := ci.slot, ci.nresults
 			switch {
-			case want == 1 && n > 0:
+			case nresults == 1 && n > 0:
 				L.stack[at] = L.stack[from]
-			case want < 0:
+			case nresults < 0:
 				copy(L.stack[at:], L.stack[from:from+n])
 				L.top = at + n
 			default:
-				if n > want {
-					n = want
+				if n > nresults {
+					n = nresults
 				}
 				copy(L.stack[at:], L.stack[from:from+n])
-				clear(L.stack[at+n : at+want])
+				clear(L.stack[at+n : at+nresults])
 			}
 			fresh := ci.fresh
 			L.leave()
 			if fresh {
-				if want >= 0 {
-					L.top = at + want
+				if nresults >= 0 {
+					L.top = at + nresults
 				}
 				return false
 			}
@@ -633,39 +634,39 @@ enter:
 			ci.pc = pc
 			r[a] = L.closure(p.protos[i>>32], fn, base).Value()
 		case code.Vararg:
-			n := base - ci.at - 1 - p.params // they are between the function and its registers
-			want := int(uint8(i>>16)) - 1
+			n := base - ci.slot - 1 - p.params // the extra arguments are between the function and its registers
+			nresults := int(uint8(i>>16)) - 1
 			from := base - n
 			if n < 0 {
 				n, from = 0, base
 			}
 			to := base + int(a)
-			if want < 0 {
-				want = n
+			if nresults < 0 {
+				nresults = n
 				ci.pc = pc
 				vm.charge(n >> 2)
 				L.reserve(to + n)
 				r = (*[window]Value)(L.stack[base:])
 				L.top = to + n
 			}
-			n = min(n, want)
+			n = min(n, nresults)
 			copy(L.stack[to:], L.stack[from:from+n])
-			clear(L.stack[to+n : to+want])
+			clear(L.stack[to+n : to+nresults])
 		}
 	}
 }
 
-// replace makes a function that is called last take the place of its caller.
+// replace moves a function that is called last into the frame of its caller.
 func (L *Thread) replace(fn *Function, at int) {
 	ci := L.ci
 	if L.open != nil {
 		L.closeUpvals(ci.base)
 	}
-	n := copy(L.stack[ci.at:], L.stack[at:L.top])
-	L.top = ci.at + n
-	tails, fresh := ci.tails+1, ci.fresh
-	to, want := ci.at, ci.want
+	n := copy(L.stack[ci.slot:], L.stack[at:L.top])
+	L.top = ci.slot + n
+	tails, fresh := ci.tailCalls+1, ci.fresh
+	to, nresults := ci.slot, ci.nresults
 	L.leave()
-	ci = L.begin(fn, to, want)
-	ci.tails, ci.fresh = tails, fresh
+	ci = L.begin(fn, to, nresults)
+	ci.tailCalls, ci.fresh = tails, fresh
 }

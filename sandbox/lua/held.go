@@ -3,12 +3,11 @@ package lua
 // userDataSize is the size of a userdata without its value.
 const userDataSize = 80
 
-// Held returns the bytes that are in use: those of all values that can be reached from the given ones, from
-// the globals and from the stacks of the running coroutine and of those that wait for it, and the buffers of the
-// native functions under way. It stops when it has found more than most. Strings and code that several VMs share do
-// not count.
+// Held returns the bytes in use. These are all values reachable from the given ones, from the globals and from the
+// stacks of the running coroutine and of those that have resumed it, and the buffers of running native functions. It
+// stops counting above most. Strings and code that several VMs share are not counted.
 func (vm *VM) Held(most int64, from ...Value) int64 {
-	if vm.epoch++; vm.epoch == 0 { // the mark of new objects
+	if vm.epoch++; vm.epoch == 0 { // epoch 0 is the mark of new objects
 		vm.epoch = 1
 	}
 	w := walker{epoch: vm.epoch, most: most, sum: vm.buffers}
@@ -29,8 +28,8 @@ func (vm *VM) Held(most int64, from ...Value) int64 {
 	return w.sum
 }
 
-// walker finds values. What it has found and not visited yet is in a list, as scripts choose how deep values
-// nest.
+// walker visits values. Values that are found but not visited are in a list: recursion would be as deep as scripts nest
+// values.
 type walker struct {
 	epoch uint16
 	most  int64
@@ -38,7 +37,7 @@ type walker struct {
 	todo  []Value
 }
 
-// add counts a value and notes it for a visit, unless it was found before.
+// add counts a value and schedules its visit, unless it was found before.
 func (w *walker) add(v Value) {
 	var mark *uint16
 	switch v.Kind() {
@@ -82,7 +81,7 @@ func (w *walker) visit(v Value) {
 			w.add(e)
 		}
 		for i := range t.entries {
-			w.add(t.entries[i].key) // of an element that was removed, too, as it is kept until the table grows
+			w.add(t.entries[i].key) // the key of a removed element, too, which is retained until the table grows
 			w.add(t.entries[i].value)
 		}
 	case FunctionKind:
@@ -116,7 +115,7 @@ func (w *walker) proto(p *Proto) {
 		return
 	}
 	p.mark = w.epoch
-	w.sum += int64(p.own)
+	w.sum += int64(p.ownSize)
 	for _, c := range p.consts {
 		w.add(c)
 	}
@@ -125,7 +124,7 @@ func (w *walker) proto(p *Proto) {
 	}
 }
 
-// thread counts a coroutine's stack. What is left above the slots in use is let go of, as it is not counted.
+// thread counts a coroutine's stack. It clears the slots above those in use, because they are not counted.
 func (w *walker) thread(L *Thread) {
 	w.sum += threadSize + int64(len(L.stack))*valueSize + int64(L.frames)*frameSize
 	w.table(L.env)
@@ -134,7 +133,7 @@ func (w *walker) thread(L *Thread) {
 		w.add(v)
 	}
 	clear(L.stack[n:])
-	if L.status == dead { // its functions are not on the stack any more
+	if L.status == dead { // its functions are no longer on the stack
 		for ci := L.ci; ci != nil; ci = ci.prev {
 			if ci.fn != nil {
 				w.add(ci.fn.Value())

@@ -8,7 +8,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
-// keepers are scripts that return a value by which memory is kept, some of it in ways that no variable shows.
+// keepers are scripts that return a value which retains memory. Some retain it where no variable refers to it.
 var keepers = []struct{ name, source string }{
 	{"strings", "local t = {} for i = 1, 200 do t[i] = ('x'):rep(50000) .. i end return t"},
 	{"tables", "local t = {} for i = 1, 50000 do t[i] = {i} end return t"},
@@ -25,7 +25,8 @@ var keepers = []struct{ name, source string }{
 	{"iterators", "local t = {} for i = 1, 20000 do t[i] = ('x'):gmatch('x') end return t"},
 	{"code", "local s, t = 'return function(a, b, c) local d = a + b return d * c end ', {} " +
 		"for i = 1, 2000 do t[i] = loadstring(s) end return t"},
-	{"inner code", "local t = {} local s = ('local a = 1 '):rep(150) .. 'return function() ' .. ('x = 1 '):rep(500) .. 'end' " +
+	{"inner code", "local t = {} " +
+		"local s = ('local a = 1 '):rep(150) .. 'return function() ' .. ('x = 1 '):rep(500) .. 'end' " +
 		"for i = 1, 200 do t[i] = loadstring(s)() end return t"},
 	{"sources", "local t = {} for i = 1, 200 do " +
 		"t[i] = loadstring('unlikelyName = 1' .. (' '):rep(50000)) end return t"},
@@ -43,8 +44,10 @@ var keepers = []struct{ name, source string }{
 	{"frames", "local function d(n) if n > 0 then return 1 + d(n - 1) end coroutine.yield() end local t = {} " +
 		"for i = 1, 20 do t[i] = coroutine.create(d) coroutine.resume(t[i], 5000) end return t"},
 	{"failed coroutines", "local t = {} for i = 1, 200 do local s = ('x'):rep(50000) .. i " +
-		"local function f() error(#s) end t[i] = coroutine.create(function() f() end) coroutine.resume(t[i]) end return t"},
-	{"frames of failed coroutines", "local function d(n) if n > 0 then return 1 + d(n - 1) end error(1) end local t = {} " +
+		"local function f() error(#s) end t[i] = coroutine.create(function() f() end) " +
+		"coroutine.resume(t[i]) end return t"},
+	{"frames of failed coroutines", "local function d(n) if n > 0 then return 1 + d(n - 1) end error(1) end " +
+		"local t = {} " +
 		"for i = 1, 20 do t[i] = coroutine.create(d) coroutine.resume(t[i], 5000) end return t"},
 	{"coroutines", "local t = {} for i = 1, 900 do t[i] = coroutine.wrap(function() end) end return t"},
 	{"metatables", "local t = {} for i = 1, 20000 do t[i] = setmetatable({}, {__index = {}}) end return t"},
@@ -52,7 +55,7 @@ var keepers = []struct{ name, source string }{
 	{"proxies", "local t = {} for i = 1, 20000 do t[i] = newproxy(true) getmetatable(t[i]).__index = {} end return t"},
 }
 
-// TestHeldCountsWhatIsKept compares what the VM counts as in use with what the process does not collect.
+// TestHeldCountsWhatIsKept compares the VM's count of bytes in use with the bytes that the process does not collect.
 func TestHeldCountsWhatIsKept(t *testing.T) {
 	for _, k := range keepers {
 		t.Run(k.name, func(t *testing.T) {
@@ -83,7 +86,7 @@ func TestHeldCountsWhatIsKept(t *testing.T) {
 // heapBytes returns the bytes in use after a collection.
 func heapBytes() int64 {
 	runtime.GC()
-	runtime.GC() // what has a cleanup is collected in the second one
+	runtime.GC() // a value with a cleanup is collected by the second run
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)

@@ -17,12 +17,12 @@ const (
 	absentIndex = 1 << iota
 	absentNewIndex
 	absentEq
-	// Clean is no metamethod: it is set by MarkClean and lost by any write.
+	// clean is not a metamethod: MarkClean sets it and any write clears it.
 	clean = 1 << 7
 )
 
-// fast returns a metamethod of a metatable, which may be nil, remembering that it has none.
-func (t *Table) fast(bit uint8, name *text) Value {
+// cachedMetamethod returns a metamethod of a metatable, which may be nil. It caches the absence of the metamethod.
+func (t *Table) cachedMetamethod(bit uint8, name *text) Value {
 	if t == nil || t.absent&bit != 0 {
 		return Nil
 	}
@@ -33,11 +33,12 @@ func (t *Table) fast(bit uint8, name *text) Value {
 	return v
 }
 
-// common are the strings that every program has: its constants are these objects.
+// common are the strings of almost every program. Constants with these texts share one object.
 var common = func() map[string]Value {
 	m := map[string]Value{}
 	for _, s := range strings.Fields("__index __newindex __eq __call __add __sub __mul __div __mod __pow __unm __len " +
-		"__concat __lt __le __tostring __metatable __name insert remove concat sort format sub find match gmatch gsub " +
+		"__concat __lt __le __tostring __metatable __name " +
+		"insert remove concat sort format sub find match gmatch gsub " +
 		"byte char rep len lower upper floor ceil abs max min sqrt random pairs ipairs next type tostring tonumber " +
 		"setmetatable getmetatable rawget rawset rawequal select unpack pcall xpcall error assert print require " +
 		"string table math os coroutine hearth self n x y z key value name id data") {
@@ -61,7 +62,7 @@ var (
 	concatName = commonText("__concat")
 )
 
-// metatable returns the metatable of a value, nil if it has none.
+// metatable returns the metatable of a value, or nil.
 func (L *Thread) metatable(v Value) *Table {
 	switch v.Kind() {
 	case TableKind:
@@ -74,10 +75,10 @@ func (L *Thread) metatable(v Value) *Table {
 	return nil
 }
 
-// Metatable returns the metatable of a value, nil if it has none.
+// Metatable returns the metatable of a value, or nil.
 func (L *Thread) Metatable(v Value) *Table { return L.metatable(v) }
 
-// metamethod returns a metamethod of a value, nil if it has none.
+// metamethod returns a metamethod of a value, or nil.
 func (L *Thread) metamethod(v Value, event string) Value {
 	if mt := L.metatable(v); mt != nil {
 		return mt.GetString(event)
@@ -85,7 +86,7 @@ func (L *Thread) metamethod(v Value, event string) Value {
 	return Nil
 }
 
-// Metamethod returns a metamethod of a value, such as "__tostring"; nil if it has none.
+// Metamethod returns a metamethod of a value, such as "__tostring", or nil.
 func (L *Thread) Metamethod(v Value, event string) Value { return L.metamethod(v, event) }
 
 func (L *Thread) event(v Value, name *text) Value {
@@ -95,14 +96,13 @@ func (L *Thread) event(v Value, name *text) Value {
 	return Nil
 }
 
-// method finds a method of a table, in itself or in the tables that __index leads to: nil if that takes more
-// than a look into tables.
+// method finds a method of a table, in the table or along its __index tables. It returns nil if __index is not a table.
 func (t *Table) method(name *text) Value {
 	for range 4 {
 		if e := t.findText(name); e != nil && e.value.ref != nil {
 			return e.value
 		}
-		next := t.Meta.fast(absentIndex, indexName)
+		next := t.Meta.cachedMetamethod(absentIndex, indexName)
 		if next.Kind() != TableKind {
 			break
 		}
@@ -111,8 +111,8 @@ func (t *Table) method(name *text) Value {
 	return Nil
 }
 
-// chargeKey charges for the search of a key that takes time to hash and to compare. It returns the charge for the
-// search in each further table.
+// chargeKey charges for finding a key that takes time to hash and to compare. It returns the charge for each further
+// table.
 func (L *Thread) chargeKey(key Value) (steps int) {
 	if key.Kind() == StringKind {
 		if n := len(key.text().s); n > maxFieldName {
@@ -120,10 +120,10 @@ func (L *Thread) chargeKey(key Value) (steps int) {
 			L.vm.charge(steps)
 		}
 	}
-	return steps >> 3 // for each table more: few hold an equal key
+	return steps >> 3 // for each further table: few hold an equal key
 }
 
-// index returns v[key]. reg is the register that v is in, for an error text; -1 for none.
+// index returns v[key]. reg is the register of v, for an error message, or -1.
 func (L *Thread) index(v, key Value, reg int) Value {
 	each := 1 + L.chargeKey(key)
 	for range maxChain {
@@ -132,7 +132,7 @@ func (L *Thread) index(v, key Value, reg int) Value {
 			if e := t.Get(key); e.ref != nil {
 				return e
 			}
-			handler = t.Meta.fast(absentIndex, indexName)
+			handler = t.Meta.cachedMetamethod(absentIndex, indexName)
 			if handler.ref == nil {
 				return Nil
 			}
@@ -165,12 +165,12 @@ func (L *Thread) setIndex(v, key, e Value, reg int) {
 				L.RawSet(t, key, e)
 				return
 			}
-			handler = t.Meta.fast(absentNewIndex, newIndexName)
+			handler = t.Meta.cachedMetamethod(absentNewIndex, newIndexName)
 			if handler.ref == nil {
 				L.RawSet(t, key, e)
 				return
 			}
-			L.checkKey(key) // as PUC, also for a handler
+			L.checkKey(key) // as in PUC, even if there is a handler
 		} else {
 			handler = L.event(v, newIndexName)
 			if handler.ref == nil {
@@ -190,7 +190,7 @@ func (L *Thread) setIndex(v, key, e Value, reg int) {
 // SetIndex does v[key] = e, with metamethods.
 func (L *Thread) SetIndex(v, key, e Value) { L.setIndex(v, key, e, -1) }
 
-// RawSet sets an element without metamethods, and charges for what the table grows by.
+// RawSet sets an element without metamethods, and charges for the growth of the table.
 func (L *Thread) RawSet(t *Table, key, e Value) {
 	L.checkKey(key)
 	room := t.Room()
@@ -219,7 +219,7 @@ func (L *Thread) RawSetInt(t *Table, i int, e Value) {
 	}
 }
 
-// setList stores n values from a position of the stack on behind the first elements of a table.
+// setList stores n values, from a position of the stack on, after the first elements of a table.
 func (L *Thread) setList(t *Table, from, n, first int) {
 	L.vm.charge(n >> 2)
 	if need := first + n; need > len(t.array) {
@@ -230,7 +230,7 @@ func (L *Thread) setList(t *Table, from, n, first int) {
 	t.absent = 0
 }
 
-// power charges for x^y, which multiplies for small integers y and else finds a logarithm, and computes it.
+// power charges for x^y and computes it. It multiplies for small integers y, and otherwise finds a logarithm.
 func (L *Thread) power(x, y float64) float64 {
 	switch {
 	case y == 2:
@@ -242,7 +242,7 @@ func (L *Thread) power(x, y float64) float64 {
 	return arith.Power(x, y)
 }
 
-// arith computes what the short way of an instruction could not: strings that are numbers, metamethods.
+// arith computes an operation for which an instruction has no fast path: numerals in strings, metamethods.
 func (L *Thread) arith(op code.Op, a, b Value, aReg, bReg int) Value {
 	x, ok := L.toNumber(a)
 	if ok {
@@ -265,7 +265,7 @@ func (L *Thread) arith(op code.Op, a, b Value, aReg, bReg int) Value {
 	return L.callValue(h, a, b)
 }
 
-// ToNumber converts a number, or a string that can be read as one, and charges for reading a long one.
+// ToNumber converts a number, or a string that is a numeral, and charges for reading a long string.
 func (L *Thread) ToNumber(v Value) (float64, bool) { return L.toNumber(v) }
 
 func (L *Thread) toNumber(v Value) (float64, bool) {
@@ -286,7 +286,7 @@ func (L *Thread) negate(v Value, reg int) Value {
 	return L.callValue(h, v, v)
 }
 
-// Len returns the length of a table without metamethods, and charges for the search of it.
+// Len returns the length of a table without metamethods, and charges for finding it.
 func (L *Thread) Len(t *Table) int {
 	n, steps := t.Border()
 	if steps > 0 {
@@ -336,11 +336,11 @@ func (L *Thread) equal(a, b Value) bool {
 	if a == b {
 		return true
 	}
-	h := m.fast(absentEq, eqName)
+	h := m.cachedMetamethod(absentEq, eqName)
 	if h.ref == nil {
 		return false
 	}
-	if m != n && !n.fast(absentEq, eqName).Equals(h) {
+	if m != n && !n.cachedMetamethod(absentEq, eqName).Equals(h) {
 		return false
 	}
 	return L.callValue(h, a, b).Truth()
@@ -349,7 +349,7 @@ func (L *Thread) equal(a, b Value) bool {
 // Equal compares with metamethods.
 func (L *Thread) Equal(a, b Value) bool { return L.equal(a, b) }
 
-// less is a < b.
+// less returns a < b.
 func (L *Thread) less(a, b Value) bool {
 	if a.Kind() != b.Kind() {
 		L.orderError(a, b)
@@ -367,7 +367,7 @@ func (L *Thread) less(a, b Value) bool {
 	return res
 }
 
-// Less is a < b, with metamethods.
+// Less returns a < b, with metamethods.
 func (L *Thread) Less(a, b Value) bool { return L.less(a, b) }
 
 func (L *Thread) lessEqual(a, b Value) bool {
@@ -405,7 +405,7 @@ func (L *Thread) order(a, b Value, name *text) (res, ok bool) {
 	return L.callValue(h, a, b).Truth(), true
 }
 
-// concat joins the values in the slots first to last, from right to left, into first.
+// concat joins the values in the slots first to last, from right to left, and stores the result in first.
 func (L *Thread) concat(first, last int) {
 	base := L.ci.base
 	for last > first {
@@ -459,10 +459,10 @@ func (L *Thread) join(list []Value) Value {
 			b = AppendNumber(b, v.number())
 		}
 	}
-	return L.own(b)
+	return L.ownedString(b)
 }
 
-// MaxString is the longest string that can be made, in bytes.
+// MaxString is the length limit of strings, in bytes.
 const MaxString = 32 << 20
 
 func (L *Thread) checkString(n int) {
@@ -489,7 +489,7 @@ func (L *Thread) nextElement(t *Table, key Value) (k, v Value) {
 	if !ok {
 		L.Raise(String("invalid key to 'next'"))
 	}
-	k, v, next := t.at(i)
-	L.vm.charge(1 + (next-i)>>1) // it passed holes
+	k, v, next := t.elementFrom(i)
+	L.vm.charge(1 + (next-i)>>1) // it skipped holes
 	return k, v
 }

@@ -1,46 +1,46 @@
 package lua
 
-// try calls the function on the stack at a position and catches what it raises. What it does not catch is
-// the end of a run, and a Go panic of the host's own.
-func (L *Thread) try(at, want int, handler Value) (err *Error) {
+// try calls the function at a position of the stack and catches raised errors. It does not catch the end of a run, or a
+// Go panic of the host.
+func (L *Thread) try(at, nresults int, handler Value) (err *Error) {
 	vm := L.vm
 	vm.charge(protectSteps)
 	ci, depth, calls, was, buffers := L.ci, L.depth, vm.calls, L.handler, vm.buffers
 	L.handler = handler
 	defer func() {
 		L.handler = was
-		if vm.raised == nil { // it returned, or panics with something that is not raised by Lua
+		if vm.raised == nil { // it returned, or panics with a value that Lua did not raise
 			return
 		}
-		recover() //nolint:errcheck // it is vm.raised
+		recover() //nolint:errcheck // the value is vm.raised
 		err, vm.raised = vm.raised, nil
 		left := vm.calls - calls
 		for f := L.ci; f != ci; f = f.prev {
-			f.fn = nil // it would stay alive, uncounted, until the frame is used again
+			f.fn = nil // otherwise it would stay alive, uncounted, until the frame is reused
 		}
 		L.ci, L.depth, vm.calls, vm.buffers = ci, depth, calls, buffers
 		L.closeUpvals(at)
 		L.top = at
 		vm.charge(leaveSteps * left)
 	}()
-	L.call(at, want)
+	L.call(at, nresults)
 	return nil
 }
 
-// Try calls the function below the top n values with them as arguments, and leaves want results in their
-// place; all for -1. If it raises something, nothing is left and err says what.
+// Try calls the function below the top n values, which are its arguments, and replaces them with nresults results; -1
+// means all. If the call raises an error, Try returns the error and leaves no values.
 //
-// handler, if it is not nil, is called with what is raised before the stack is unwound, and its result is
-// raised instead.
-func (L *Thread) Try(n, want int, handler Value) (err *Error) {
-	return L.try(L.top-n-1, want, handler)
+// handler, if not nil, is called with the raised value before the stack is unwound. Its result is raised instead.
+func (L *Thread) Try(n, nresults int, handler Value) (err *Error) {
+	return L.try(L.top-n-1, nresults, handler)
 }
 
-// Run calls the function below the top n values of the main thread, for a host that runs a script. It
-// leaves all results there. err is an *Error if the function raised something; otherwise the run was ended
-// and err is why, as [VM.Refill] or [VM.Kill] gave it. notice, if it is not nil, is called where a value is
-// raised that nothing catches; what it returns becomes [Error.Trace]. A Go panic of a native function, or
-// of the VM, is not caught.
+// Run calls the function below the top n values of the main thread, and leaves all results there. It is called by the
+// host to run a script. err is an *Error if the function raised an error. Otherwise the run was ended, and err is the
+// reason, given by [VM.Refill] or [VM.Kill].
+//
+// notice, if not nil, is called where an uncaught value is raised. Its result becomes [Error.Trace]. Run does not catch
+// a Go panic of a native function or of the VM.
 func (vm *VM) Run(n int, notice func(L *Thread, v Value) string) (err error) {
 	if vm.killed != nil {
 		return vm.killed
@@ -65,7 +65,7 @@ func (vm *VM) Run(n int, notice func(L *Thread, v Value) string) (err error) {
 	return nil
 }
 
-// tryNoticed is try with a notice in place of a handler.
+// tryNoticed is try with a notice instead of a handler.
 func (L *Thread) tryNoticed(at int, notice func(L *Thread, v Value) string) *Error {
 	if notice == nil {
 		return L.try(at, -1, Nil)

@@ -5,17 +5,17 @@ import (
 	"math/bits"
 )
 
-// Table is a table. It is not safe for concurrent use.
+// Table is a Lua table. It is not safe for concurrent use.
 //
-// Like PUC's it has an array for the keys 1 to n and a hash for all others, and sizes both by the same
-// rules when the hash is full, so that the length of an array with holes is PUC's. Unlike PUC's the hash
-// keeps its entries in order of insertion, which pairs shows: the order is the same on every machine.
+// Like PUC's, it has an array for the keys 1 to n and a hash for all others. Both are sized by PUC's rules when the
+// hash is full, so that the length of an array with holes is the same. Unlike PUC's, the hash keeps its entries in
+// order of insertion, so that pairs has the same order on every machine.
 type Table struct {
 	kind Kind
-	// absent has a bit for each metamethod that the table, as a metatable, is known not to have.
-	// Every write clears it; the bit clean is cleared with them.
+	// absent has a bit for each metamethod that the table, as a metatable, does not have. Every write clears all bits,
+	// clean included.
 	absent  uint8
-	mark    uint16 // of the last walk that found it
+	mark    uint16 // epoch of the last walk that found it
 	Meta    *Table
 	array   []Value // array[i-1] holds key i
 	entries []entry // in order of insertion, up to cap(entries)
@@ -28,14 +28,14 @@ type entry struct {
 	next       int32 // index of the next entry of the chain, plus 1
 }
 
-// Sizes for the account of memory, in bytes.
+// Sizes for the memory count, in bytes.
 const (
 	tableSize = 112
 	valueSize = 16
 	entrySize = 40 + 4
 )
 
-// NewTable returns a table with room for so many positional and other elements.
+// NewTable returns a table with room for the given numbers of positional and other elements.
 func NewTable(array, hash int) *Table {
 	t := &Table{kind: TableKind}
 	if array > 0 {
@@ -59,7 +59,7 @@ func (t *Table) allocate(n int) {
 	t.heads = make([]int32, size)
 }
 
-// Get returns the element under a key, nil if there is none.
+// Get returns the element under a key, or nil.
 func (t *Table) Get(key Value) Value {
 	switch {
 	case key.IsNumber():
@@ -146,7 +146,7 @@ func (t *Table) find(key Value) *entry {
 	return nil
 }
 
-// entryOf returns the index of the entry of a key that is not nil, plus 1; 0 for none.
+// entryOf returns the index of the entry of a key that is not nil, plus 1, or 0.
 func (t *Table) entryOf(key Value) int32 {
 	if len(t.heads) == 0 {
 		return 0
@@ -158,8 +158,8 @@ func (t *Table) entryOf(key Value) int32 {
 	return i
 }
 
-// Set sets the element under a key, which must not be nil or nan. It returns the bytes that the table
-// grew by, usually 0.
+// Set sets the element under a key, which must not be nil or nan. It returns the bytes by which the table grew, usually
+// 0.
 func (t *Table) Set(key, v Value) int {
 	t.absent = 0
 	if key.IsNumber() {
@@ -171,7 +171,7 @@ func (t *Table) Set(key, v Value) int {
 	}
 	var e *entry
 	if key.Kind() == StringKind {
-		e = t.findText(key.text()) // which compares no texts that cannot be equal
+		e = t.findText(key.text()) // it does not compare texts of different hashes
 	} else {
 		e = t.find(key)
 	}
@@ -207,17 +207,17 @@ func (t *Table) SetInt(i int, v Value) int {
 	return t.Set(Int(i), v)
 }
 
-// Append sets the element behind the last one.
+// Append sets the element after the last one.
 func (t *Table) Append(v Value) int { return t.SetInt(t.Len()+1, v) }
 
-// insert adds a key that is not there, and returns the bytes that the table grew by.
+// insert adds a key that is not in the table. It returns the bytes by which the table grew.
 func (t *Table) insert(key, v Value) int {
 	if len(t.entries) == cap(t.entries) {
 		grown := t.rehash(key)
 		return grown + t.Set(key, v)
 	}
 	if key.Kind() == StringKind {
-		key.text().hashed() // whoever compares reads it
+		key.text().hashed() // comparisons read the hash
 	}
 	head := &t.heads[key.hash()&uint32(len(t.heads)-1)]
 	t.entries = append(t.entries, entry{key, v, *head})
@@ -225,7 +225,7 @@ func (t *Table) insert(key, v Value) int {
 	return 0
 }
 
-// arrayIndex returns a key that may belong to the array, 0 for any other.
+// arrayIndex returns a key that may belong to the array, or 0.
 func arrayIndex(key Value) int {
 	if !key.IsNumber() {
 		return 0
@@ -242,13 +242,13 @@ const (
 	maxArray     = 1 << maxArrayBits
 )
 
-// counts holds how many integer keys are in each range (2^(i-1), 2^i].
+// counts holds the number of integer keys in each range (2^(i-1), 2^i].
 type counts [maxArrayBits + 1]int
 
 func (c *counts) add(key int) { c[bits.Len(uint(key-1))]++ }
 
-// rehash makes room for a new key: it counts the keys and chooses the largest n for which more than half
-// of the keys 1 to n are in use as the size of the array.
+// rehash makes room for a new key. The new size of the array is the largest n for which more than half of the keys 1 to
+// n are in use.
 func (t *Table) rehash(key Value) (grown int) {
 	var c counts
 	inArray := 0
@@ -275,12 +275,12 @@ func (t *Table) rehash(key Value) (grown int) {
 	size, moved := c.arraySize(integers)
 	hash := inArray + live + 1 - moved
 	if t.dead > 0 && hash > len(t.heads)*3/4 {
-		hash = len(t.heads) + 1 // or the next deletion and insertion would come here again
+		hash = len(t.heads) + 1 // otherwise the next deletion and insertion would rehash again
 	}
 	return t.resize(size, hash)
 }
 
-// arraySize returns the size of the array for so many integer keys, and how many of them it takes.
+// arraySize returns the size of the array for a number of integer keys, and the number of keys that it takes.
 func (c *counts) arraySize(integers int) (size, taken int) {
 	sum := 0
 	for i, two := 0, 1; i < len(c) && two/2 < integers; i, two = i+1, two*2 {
@@ -296,7 +296,7 @@ func (c *counts) arraySize(integers int) (size, taken int) {
 	return size, taken
 }
 
-// resize gives the table an array and a hash of new sizes, and returns the bytes that it grew by.
+// resize replaces the array and the hash. It returns the bytes by which the table grew.
 func (t *Table) resize(array, hash int) int {
 	was := len(t.array)*valueSize + cap(t.entries)*entrySize
 	oldArray, oldEntries := t.array, t.entries
@@ -321,13 +321,13 @@ func (t *Table) resize(array, hash int) int {
 // Size returns the bytes that the table takes.
 func (t *Table) Size() int { return tableSize + len(t.array)*valueSize + cap(t.entries)*entrySize }
 
-// Len returns a border: an n so that element n is not nil, or n is 0, and element n+1 is nil.
+// Len returns a border: an n such that element n is not nil, or n is 0, and element n+1 is nil.
 func (t *Table) Len() int {
 	n, _ := t.Border()
 	return n
 }
 
-// Border is Len. It returns the steps that the search is worth, too.
+// Border returns Len and the steps of finding it.
 func (t *Table) Border() (n, steps int) {
 	j := len(t.array)
 	if j > 0 && t.array[j-1].IsNil() {
@@ -347,23 +347,23 @@ func (t *Table) Border() (n, steps int) {
 	return t.unboundLen(j)
 }
 
-// lookSteps is what a look at an integer key in the hash is worth.
-const lookSteps = 6
+// hashSteps are the steps of finding an integer key in the hash.
+const hashSteps = 6
 
 func (t *Table) unboundLen(i int) (n, steps int) {
 	j := i + 1
 	for !t.GetInt(j).IsNil() {
 		i = j
-		steps += lookSteps
-		if j *= 2; j > math.MaxInt32 { // PUC's way to find a border, too
+		steps += hashSteps
+		if j *= 2; j > math.MaxInt32 { // PUC stops here, too
 			for i = 1; !t.GetInt(i).IsNil(); {
 				i++
 			}
-			return i - 1, steps + i*lookSteps
+			return i - 1, steps + i*hashSteps
 		}
 	}
 	for j-i > 1 {
-		steps += lookSteps
+		steps += hashSteps
 		if m := (i + j) / 2; t.GetInt(m).IsNil() {
 			j = m
 		} else {
@@ -373,18 +373,18 @@ func (t *Table) unboundLen(i int) (n, steps int) {
 	return i, steps
 }
 
-// Next returns the key and the value after a key, the first ones after nil, and nil at the end.
-// ok is false if the key is not in the table. Elements may be changed and removed during a traversal.
+// Next returns the key and the value that follow a key. After nil it returns the first, at the end nil. ok is false if
+// the key is not in the table. Elements may be changed and removed during a traversal.
 func (t *Table) Next(key Value) (k, v Value, ok bool) {
 	i, ok := t.position(key)
 	if !ok {
 		return Nil, Nil, false
 	}
-	k, v, _ = t.at(i)
+	k, v, _ = t.elementFrom(i)
 	return k, v, true
 }
 
-// position returns where the element after a key is: in the array, or behind it in the entries.
+// position returns the position of the element after a key: in the array, or behind it in the entries.
 func (t *Table) position(key Value) (i int, ok bool) {
 	if key.IsNil() {
 		return 0, true
@@ -398,8 +398,8 @@ func (t *Table) position(key Value) (i int, ok bool) {
 	return 0, false
 }
 
-// at returns the first element at a position or after it, and the position behind that; nil at the end.
-func (t *Table) at(i int) (k, v Value, next int) {
+// elementFrom returns the first element at or after a position, and the next position. At the end the key is nil.
+func (t *Table) elementFrom(i int) (k, v Value, next int) {
 	for ; i < len(t.array); i++ {
 		if !t.array[i].IsNil() {
 			return Int(i + 1), t.array[i], i + 1
@@ -413,11 +413,11 @@ func (t *Table) at(i int) (k, v Value, next int) {
 	return Nil, Nil, len(t.array) + len(t.entries)
 }
 
-// All iterates over the elements, which must not be added to meanwhile.
+// All iterates over the elements. No elements may be added meanwhile.
 func (t *Table) All() func(yield func(k, v Value) bool) {
 	return func(yield func(k, v Value) bool) {
 		for i := 0; ; {
-			k, v, next := t.at(i)
+			k, v, next := t.elementFrom(i)
 			if k.IsNil() || !yield(k, v) {
 				return
 			}

@@ -2,27 +2,26 @@ package lua
 
 import "fmt"
 
-// Thread is a coroutine, or the main thread of a VM. A native function uses the one it is given, and only
-// until it returns.
+// Thread is a coroutine, or the main thread of a VM. A native function may use its thread only until it returns.
 type Thread struct {
 	kind   Kind
 	mark   uint16
 	status status
 	begun  bool // its function was called
 	vm     *VM
-	env    *Table // the globals of functions that are made without a function around them
+	env    *Table // globals of functions that are made outside any function
 
 	stack  []Value
-	top    int    // end of the values in use; of a Lua function only where an instruction sets it
+	top    int    // end of the values in use; in a Lua function only instructions with open results set it
 	ci     *frame // the running function
-	depth  int    // functions inside each other
-	frames int    // that were made
+	depth  int    // nesting depth of calls
+	frames int    // number of allocated frames
 	open   *upval // upvalues on the stack, the highest first
 
-	handler Value // is called with what is raised, before the stack is unwound
-	calls   int   // vm.calls where it was resumed: a yield is possible only there
+	handler Value // called with a raised value before the stack is unwound
+	calls   int   // vm.calls at the resume: a yield is possible only at the same depth
 	resumer *Thread
-	pending frame // of a call that yielded: where its results go
+	pending frame // of a call that yielded: the destination of its results
 }
 
 // status is the state of a coroutine.
@@ -31,23 +30,23 @@ type status uint8
 const (
 	suspended status = iota
 	running
-	normal // has resumed another
+	normal // has resumed another coroutine
 	dead
 )
 
 var statusNames = [...]string{"suspended", "running", "normal", "dead"}
 
-// frame is a function that runs.
+// frame is a running function.
 type frame struct {
-	fn    *Function
-	at    int // of the function on the stack: its results go there
-	base  int // first register, or first argument of a native function
-	pc    int // next instruction
-	want  int // results wanted; -1: all
-	tails int // calls that it replaced
-	fresh bool
-	prev  *frame
-	next  *frame // for reuse
+	fn        *Function
+	slot      int // position of the function on the stack, where its results go
+	base      int // first register, or first argument of a native function
+	pc        int // next instruction
+	nresults  int // number of expected results; -1 for all
+	tailCalls int // number of calls that tail calls have replaced
+	fresh     bool
+	prev      *frame
+	next      *frame // for reuse
 }
 
 const (
@@ -55,20 +54,20 @@ const (
 	frameSize  = 96
 )
 
-// Steps that are charged for what takes as long however large its operands are.
+// Steps of operations whose duration does not depend on the size of their operands.
 const (
 	allocationSteps = 10
 	protectSteps    = 20 // a protected call
-	throwSteps      = 70 // raising a value and catching it
-	leaveSteps      = 20 // leaving a call of Go's with it
-	messageSteps    = 60 // making a message that says where
+	throwSteps      = 70 // raising and catching a value
+	leaveSteps      = 20 // unwinding a Go call during that
+	messageSteps    = 60 // making a message with a position
 	traceSteps      = 60 // a line of a traceback
-	numberSteps     = 30 // writing a number as text
+	numberSteps     = 30 // formatting a number
 )
 
 func (vm *VM) newThread(env *Table) *Thread {
 	L := &Thread{kind: ThreadKind, vm: vm, env: env, stack: make([]Value, window+64)}
-	L.ci = &frame{base: 1, at: 0}
+	L.ci = &frame{base: 1, slot: 0}
 	L.top = 1
 	vm.Allocated += threadSize + int64(len(L.stack))*valueSize + frameSize
 	return L
@@ -77,32 +76,32 @@ func (vm *VM) newThread(env *Table) *Thread {
 // VM returns the VM of the thread.
 func (L *Thread) VM() *VM { return L.vm }
 
-// Charge takes steps for work that is about to be done, and ends the run if it may not have them.
+// Charge takes steps for work that is about to be done. It ends the run if the limit is reached.
 func (L *Thread) Charge(steps int) { L.vm.charge(steps) }
 
-// ChargeBytes charges for reading or making so many bytes.
+// ChargeBytes charges for reading or making n bytes.
 func (L *Thread) ChargeBytes(n int) {
 	if n >= 64 {
 		L.vm.charge(n >> 5)
 	}
 }
 
-// Allocate notes that n bytes are about to be allocated for the script's values and charges for them: for the
-// allocation, for clearing or filling the memory, and for its collection. The allocation comes before any other charge:
-// with that, the memory of the process that was taken for it is given back.
+// Allocate counts n bytes that are about to be allocated for the script's values, and charges for allocating, clearing
+// or filling, and collecting them. The allocation must come before any other charge, because the next charge releases
+// the process memory that was reserved for it.
 func (L *Thread) Allocate(n int) {
 	L.vm.Allocated += int64(n)
 	L.vm.charge(allocationSteps + n>>4)
 }
 
-// Buffer is Allocate for memory that a native function keeps out of the script's reach. It counts as in use until
-// the function returns or raises.
+// Buffer is Allocate for memory of a native function that the script cannot reach. The memory counts as in use until
+// the function returns or raises an error.
 func (L *Thread) Buffer(n int) {
 	L.vm.buffers += int64(n)
 	L.Allocate(n)
 }
 
-// reserve makes sure that slots up to n, and a window above, exist.
+// reserve ensures that slots up to n, and a window above, exist.
 func (L *Thread) reserve(n int) {
 	if n+window <= len(L.stack) {
 		return
@@ -128,7 +127,7 @@ func (L *Thread) stackOverflow() {
 }
 
 // enter makes a frame the running one.
-func (L *Thread) enter(fn *Function, at, base, want int) *frame {
+func (L *Thread) enter(fn *Function, at, base, nresults int) *frame {
 	ci := L.ci.next
 	if ci == nil {
 		ci = &frame{prev: L.ci}
@@ -137,14 +136,16 @@ func (L *Thread) enter(fn *Function, at, base, want int) *frame {
 		L.vm.Allocated += frameSize
 	}
 	if L.depth++; L.depth > L.vm.limits.Depth {
-		if L.depth > L.vm.limits.Depth+200 { // while the error about it is handled
+		if L.depth > L.vm.limits.Depth+200 { // while the handler of the stack overflow runs
 			L.throw(String("error in error handling"))
 		}
 		if L.depth == L.vm.limits.Depth+1 {
 			L.stackOverflow()
 		}
 	}
-	ci.fn, ci.at, ci.base, ci.want, ci.pc, ci.tails, ci.fresh = fn, at, base, want, 0, 0, false
+	ci.fn, ci.slot, ci.base = fn, at, base
+	ci.nresults, ci.pc = nresults, 0
+	ci.tailCalls, ci.fresh = 0, false
 	L.ci = ci
 	return ci
 }
@@ -155,8 +156,8 @@ func (L *Thread) leave() {
 	L.depth--
 }
 
-// begin enters a Lua function that is on the stack with its arguments up to the top.
-func (L *Thread) begin(fn *Function, at, want int) *frame {
+// begin enters a Lua function. The function and its arguments, up to the top, are on the stack.
+func (L *Thread) begin(fn *Function, at, nresults int) *frame {
 	p := fn.proto
 	args := L.top - at - 1
 	base := at + 1
@@ -170,16 +171,16 @@ func (L *Thread) begin(fn *Function, at, want int) *frame {
 		if p.UsesArg {
 			L.stack[base+p.params] = L.argTable(at+1+n, args-n)
 		}
-		return L.enter(fn, at, base, want)
+		return L.enter(fn, at, base, nresults)
 	}
 	L.reserve(base + p.registers)
 	if args < p.params {
 		clear(L.stack[base+args : base+p.params])
 	}
-	return L.enter(fn, at, base, want)
+	return L.enter(fn, at, base, nresults)
 }
 
-// argTable makes the table of the extra arguments that functions without "..." in their body have.
+// argTable makes the table arg for functions without "..." in their body.
 func (L *Thread) argTable(from, n int) Value {
 	L.Allocate(tableSize + n*valueSize)
 	t := NewTable(n, 1)
@@ -188,27 +189,27 @@ func (L *Thread) argTable(from, n int) Value {
 	return t.Value()
 }
 
-// finish moves the n results below the top of a function to where its caller expects them.
-func (L *Thread) finish(at, n, want int) {
+// finish moves the n results below the top to the position of the function.
+func (L *Thread) finish(at, n, nresults int) {
 	from := L.top - n
-	if want < 0 {
+	if nresults < 0 {
 		copy(L.stack[at:], L.stack[from:L.top])
 		L.top = at + n
 		return
 	}
-	if n > want {
-		n = want
+	if n > nresults {
+		n = nresults
 	}
 	copy(L.stack[at:], L.stack[from:from+n])
-	clear(L.stack[at+n : at+want])
-	L.top = at + want
+	clear(L.stack[at+n : at+nresults])
+	L.top = at + nresults
 }
 
-// native runs a native function that is on the stack with its arguments up to the top. It reports whether
+// native runs a native function. The function and its arguments, up to the top, are on the stack. It returns true if
 // the function yielded.
-func (L *Thread) native(fn *Function, at, want int) (yields bool) {
+func (L *Thread) native(fn *Function, at, nresults int) (yields bool) {
 	L.reserve(L.top + minStack)
-	L.enter(fn, at, at+1, want)
+	L.enter(fn, at, at+1, nresults)
 	buffers := L.vm.buffers
 	n := fn.native(L)
 	L.vm.buffers = buffers
@@ -218,15 +219,15 @@ func (L *Thread) native(fn *Function, at, want int) (yields bool) {
 		return true
 	}
 	L.leave()
-	L.finish(at, n, want)
+	L.finish(at, n, nresults)
 	return false
 }
 
-// yielded is what the function coroutine.yield returns instead of a number of results.
+// yielded is the result of coroutine.yield, instead of a number of results.
 const yielded = -1
 
-// callable makes sure that what is called is a function: otherwise its metamethod takes its place, and it
-// becomes the first argument.
+// callable returns the function to call. If the called value is not a function, its metamethod __call replaces it, and
+// the value becomes the first argument.
 func (L *Thread) callable(at int) *Function {
 	v := L.stack[at]
 	if fn := v.AsFunction(); fn != nil {
@@ -243,9 +244,9 @@ func (L *Thread) callable(at int) *Function {
 	return fn
 }
 
-// call calls the function on the stack at a position, with its arguments up to the top, from Go. The
-// results replace it; the top is behind them.
-func (L *Thread) call(at, want int) {
+// call calls a function from Go. The function is at a position of the stack, and its arguments follow, up to the top.
+// The results replace them, up to the new top.
+func (L *Thread) call(at, nresults int) {
 	vm := L.vm
 	if vm.calls++; vm.calls >= maxCalls {
 		if vm.calls == maxCalls {
@@ -257,15 +258,15 @@ func (L *Thread) call(at, want int) {
 	vm.charge(10)
 	fn := L.callable(at)
 	if fn.proto == nil {
-		L.native(fn, at, want)
+		L.native(fn, at, nresults)
 	} else {
-		L.begin(fn, at, want).fresh = true
+		L.begin(fn, at, nresults).fresh = true
 		L.execute()
 	}
 	vm.calls--
 }
 
-// scratch returns the position above everything that the running function uses.
+// scratch returns the position above all slots of the running function.
 func (L *Thread) scratch() int {
 	if ci := L.ci; ci.fn != nil && ci.fn.proto != nil {
 		return ci.base + ci.fn.proto.registers
@@ -288,9 +289,9 @@ func (L *Thread) callValue(fn Value, args ...Value) Value {
 // Call calls a function and returns its first result.
 func (L *Thread) Call(fn Value, args ...Value) Value { return L.callValue(fn, args...) }
 
-// CallTop calls the function below the top n values with them as arguments, and leaves want results in
-// their place; all for -1.
-func (L *Thread) CallTop(n, want int) { L.call(L.top-n-1, want) }
+// CallTop calls the function below the top n values, which are its arguments, and replaces them with nresults results;
+// -1 means all.
+func (L *Thread) CallTop(n, nresults int) { L.call(L.top-n-1, nresults) }
 
 // findUpval returns the upvalue for a slot of the stack.
 func (L *Thread) findUpval(index int) *upval {
@@ -307,7 +308,7 @@ func (L *Thread) findUpval(index int) *upval {
 	return u
 }
 
-// closeUpvals takes the upvalues from a slot on off the stack.
+// closeUpvals moves the values of upvalues from a slot on off the stack.
 func (L *Thread) closeUpvals(from int) {
 	for u := L.open; u != nil && u.index >= from; u = L.open {
 		u.closed = *u.v
@@ -317,13 +318,13 @@ func (L *Thread) closeUpvals(from int) {
 	}
 }
 
-// closure makes a function of code inside the running one.
+// closure makes a closure of code inside the running function.
 func (L *Thread) closure(p *Proto, around *Function, base int) *Function {
 	n := len(p.Captures)
 	L.vm.Allocated += functionSize + int64(n)*8
 	L.vm.charge(allocationSteps + 8*n)
 	var fn *Function
-	if n == 1 { // the usual number, in one piece
+	if n == 1 { // the usual number, in one allocation
 		one := new(struct {
 			f Function
 			u [1]*upval

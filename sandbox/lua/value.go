@@ -14,7 +14,7 @@ import (
 // Kind is the type of a value.
 type Kind uint8
 
-// The types. Their numbers are those of PUC, which decide nothing here.
+// The types have PUC's numbers. No code depends on the numbers.
 const (
 	NilKind Kind = iota
 	BoolKind
@@ -28,22 +28,22 @@ const (
 
 var kindNames = [...]string{"nil", "boolean", "number", "string", "table", "function", "userdata", "thread"}
 
-// String returns the name that Lua has for the type.
+// String returns Lua's name of the type.
 func (k Kind) String() string { return kindNames[k] }
 
 // Value is a Lua value. The zero Value is nil.
 //
-// ref is nil for nil, and else points at an object whose first field is its Kind: a *text, *Table,
-// *Function, *UserData or *Thread, or one of the two marks below. Numbers and booleans are in bits, which
-// is 0 for everything else. So two values are the same object exactly if they are equal as Go values;
-// only strings with the same text may be different objects.
+// ref is nil for nil. Otherwise it points to an object whose first field is its Kind: a *text, *Table, *Function,
+// *UserData or *Thread, or one of the two marks below. bits holds numbers and booleans, and is 0 for all other types.
+// So two values are the same object exactly if they are equal as Go values. Only strings with the same text may be
+// different objects.
 type Value struct {
 	ref  unsafe.Pointer
 	bits uint64
 }
 
-// The marks are what ref points at in a number and in a boolean. They have the type of a string object, as
-// the search for a string in a table reads the kind of whatever key it meets.
+// The marks are the targets of ref for numbers and booleans. They have the type of a string object, because the search
+// for a string in a table reads the kind of every key that it meets.
 var (
 	numberMark = text{kind: NumberKind}
 	boolMark   = text{kind: BoolKind}
@@ -52,20 +52,20 @@ var (
 // text is a string object.
 type text struct {
 	kind   Kind
-	shared bool   // several VMs may have it: nothing of it is written
-	mark   uint16 // of the last walk that found it
+	shared bool   // shared by several VMs: immutable
+	mark   uint16 // epoch of the last walk that found it
 	hash   uint32 // 0: not computed yet
 	s      string
 }
 
-// UserData is a value of the host's. Scripts can do with it what its metatable allows.
+// UserData is a value of the host. Its metatable defines the operations for scripts.
 type UserData struct {
 	kind  Kind
 	mark  uint16
 	Value any
 	Meta  *Table
-	Ref   Value // what Value refers to, which counts as in use as long as the userdata does
-	size  int   // bytes of Value, for the account of memory
+	Ref   Value // a value that Value refers to; it counts as in use as long as the userdata does
+	size  int   // bytes of Value, for the memory count
 }
 
 // Nil is nil; True and False are the booleans.
@@ -92,7 +92,7 @@ func Bool(v bool) Value {
 // String returns a string. The bytes are shared, not copied.
 func String(s string) Value { return Value{ref: unsafe.Pointer(&text{kind: StringKind, s: s})} }
 
-// SharedString returns a string that values of several VMs, and so several goroutines, may refer to.
+// SharedString returns a string that several VMs, and so several goroutines, may use.
 func SharedString(s string) Value {
 	return Value{ref: unsafe.Pointer(&text{kind: StringKind, shared: true, hash: hashString(s), s: s})}
 }
@@ -102,10 +102,10 @@ func NewUserData(v any, meta *Table) Value {
 	return Value{ref: unsafe.Pointer(&UserData{kind: UserDataKind, Value: v, Meta: meta})}
 }
 
-// Value returns the table as a value; nil for a nil table.
+// Value returns the table as a value, or nil for a nil table.
 func (t *Table) Value() Value { return Value{ref: unsafe.Pointer(t)} }
 
-// Value returns the function as a value; nil for a nil function.
+// Value returns the function as a value, or nil for a nil function.
 func (f *Function) Value() Value { return Value{ref: unsafe.Pointer(f)} }
 
 // Value returns the coroutine as a value.
@@ -134,10 +134,10 @@ func (v Value) number() float64 { return math.Float64frombits(v.bits) }
 
 func (v Value) text() *text { return (*text)(v.ref) }
 
-// AsNumber returns the value if it is a number.
+// AsNumber returns the number, and false for other types.
 func (v Value) AsNumber() (float64, bool) { return v.number(), v.IsNumber() }
 
-// AsString returns the value if it is a string.
+// AsString returns the text, and false for other types.
 func (v Value) AsString() (string, bool) {
 	if v.Kind() != StringKind {
 		return "", false
@@ -145,7 +145,7 @@ func (v Value) AsString() (string, bool) {
 	return v.text().s, true
 }
 
-// AsTable returns the value if it is a table, and otherwise nil.
+// AsTable returns the table, or nil for other types.
 func (v Value) AsTable() *Table {
 	if v.Kind() != TableKind {
 		return nil
@@ -153,7 +153,7 @@ func (v Value) AsTable() *Table {
 	return (*Table)(v.ref)
 }
 
-// AsFunction returns the value if it is a function, and otherwise nil.
+// AsFunction returns the function, or nil for other types.
 func (v Value) AsFunction() *Function {
 	if v.Kind() != FunctionKind {
 		return nil
@@ -161,7 +161,7 @@ func (v Value) AsFunction() *Function {
 	return (*Function)(v.ref)
 }
 
-// AsUserData returns the value if it is a userdata, and otherwise nil.
+// AsUserData returns the userdata, or nil for other types.
 func (v Value) AsUserData() *UserData {
 	if v.Kind() != UserDataKind {
 		return nil
@@ -169,7 +169,7 @@ func (v Value) AsUserData() *UserData {
 	return (*UserData)(v.ref)
 }
 
-// AsThread returns the value if it is a coroutine, and otherwise nil.
+// AsThread returns the coroutine, or nil for other types.
 func (v Value) AsThread() *Thread {
 	if v.Kind() != ThreadKind {
 		return nil
@@ -177,7 +177,7 @@ func (v Value) AsThread() *Thread {
 	return (*Thread)(v.ref)
 }
 
-// ToNumber converts a number, or a string that can be read as one.
+// ToNumber converts a number, or a string that is a numeral.
 func (v Value) ToNumber() (float64, bool) {
 	switch v.Kind() {
 	case NumberKind:
@@ -213,8 +213,8 @@ func (v Value) Equals(o Value) bool {
 	return false
 }
 
-// Identity returns a number that tells objects apart within a process run; 0 for nil, booleans, numbers
-// and strings. It does not say where the object is in memory.
+// Identity returns a number that is unique to an object within a process run; 0 for nil, booleans, numbers and strings.
+// The number is not derived from the address of the object.
 func (v Value) Identity() uint64 {
 	if v.Kind() < TableKind {
 		return 0
@@ -222,36 +222,36 @@ func (v Value) Identity() uint64 {
 	return maphash.Comparable(seed, v.ref)
 }
 
-// How text is made of values. Other settings are for tests.
+// Settings of the conversion to text. Tests change them.
 var (
-	inFull       float64 = 1 << 53 // bounds the integers that are written in full
-	addressWidth         = 16      // digits of what stands for an address
+	maxPlainInteger float64 = 1 << 53 // bounds the integers that are written in full
+	addressWidth            = 16      // digits of the identity of an object
 )
 
-// WriteAsPUC makes numbers from 1e14 on be written by "%.14g" too, and addresses with 12 digits, in the whole process:
-// a comparison with PUC then sees no difference in texts. It is for tests, before any VM runs.
+// WriteAsPUC makes the process format numbers from 1e14 on with "%.14g", too, and identities with 12 digits. Then a
+// comparison with PUC finds no differences in texts. It is for tests, before any VM runs.
 func WriteAsPUC() {
-	inFull = 1e14
+	maxPlainInteger = 1e14
 	addressWidth = 12
 }
 
-// FormatNumber writes a number as PUC does, by "%.14g", but integers below 2^53 in full.
+// FormatNumber formats a number as PUC does, with "%.14g", but integers below 2^53 in full.
 func FormatNumber(f float64) string {
 	var buf [32]byte
 	return string(AppendNumber(buf[:0], f))
 }
 
-// NumberSteps returns the steps that writing a number as text is worth.
+// NumberSteps returns the steps of formatting a number.
 func NumberSteps(f float64) int {
-	if f > -inFull && f < inFull && f == math.Trunc(f) {
+	if f > -maxPlainInteger && f < maxPlainInteger && f == math.Trunc(f) {
 		return numberSteps / 4
 	}
 	return numberSteps
 }
 
-// AppendNumber appends a number as [FormatNumber] writes it.
+// AppendNumber appends a number in the format of [FormatNumber].
 func AppendNumber(b []byte, f float64) []byte {
-	if exact := inFull; f > -exact && f < exact && f == math.Trunc(f) {
+	if exact := maxPlainInteger; f > -exact && f < exact && f == math.Trunc(f) {
 		if f == 0 && math.Signbit(f) {
 			return append(b, "-0"...)
 		}
@@ -287,7 +287,7 @@ func appendG(b []byte, f float64) []byte {
 	return append(b, trimZeros(strconv.AppendFloat(buf[:0], f, 'f', precision-1-exponent, 64))...)
 }
 
-// trimZeros drops zeros at the end of a fraction, and the point if nothing is left behind it.
+// trimZeros removes zeros at the end of a fraction, and a decimal point at the end.
 func trimZeros(b []byte) []byte {
 	if bytes.IndexByte(b, '.') < 0 {
 		return b
@@ -301,7 +301,7 @@ func trimZeros(b []byte) []byte {
 	return b
 }
 
-// seed makes hashes differ between runs of the process, so that nobody can choose keys that collide.
+// seed makes hashes differ between runs of the process, so that clients cannot choose keys that collide.
 var (
 	seed  = maphash.MakeSeed()
 	seed1 = maphash.String(seed, "1")

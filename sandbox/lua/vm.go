@@ -1,15 +1,14 @@
 // Package lua runs Lua 5.1 under a meter.
 //
-// It behaves as PUC Lua 5.1.5 does, error texts included; what differs on purpose is listed in doc/lua.md.
-// A [VM] is one Lua state. It is used by one goroutine at a time. [Proto] values are immutable and shared.
+// It behaves as PUC Lua 5.1.5 does, error messages included. doc/lua.md lists the intended differences. A [VM] is one
+// Lua state, used by one goroutine at a time. [Proto] values are immutable and shared.
 //
-// Every instruction costs one step, and whatever works in proportion to the size of its operands charges
-// for that: [Thread.Charge]. When the steps at hand are used up the VM calls [VM.Refill], which grants more
-// or ends the run. So the time between two calls of Refill is bounded, whatever the operands are.
-// A run that was ended cannot be caught by the script, and its VM cannot be used again.
+// Every instruction costs one step. An operation that takes time in proportion to its operands charges for it:
+// [Thread.Charge]. When the granted steps are used up, the VM calls [VM.Refill], which grants more or ends the run. So
+// the time between two calls of Refill is bounded for all operands. A script cannot catch the end of its run, and the
+// VM cannot be used after it.
 //
-// Memory is counted as it is allocated: [VM.Allocated]. Nothing is ever subtracted; what is still in use
-// is found by [VM.Held].
+// Memory is counted as it is allocated: [VM.Allocated]. The count never decreases. [VM.Held] finds the memory in use.
 package lua
 
 import (
@@ -23,44 +22,44 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
 
-// VM is one Lua state: its main thread, its coroutines and what they share.
+// VM is one Lua state: its main thread, its coroutines and their shared data.
 type VM struct {
-	// Refill is called when the steps at hand are used up. It returns how many more may be taken until it is
-	// called again, or an error that ends the run. A VM without it never ends one.
+	// Refill is called when the granted steps are used up. It returns a number of further steps, or an error that ends
+	// the run. Without Refill, runs are not limited.
 	Refill func() (steps int64, err error)
-	// Allocated is the number of bytes that were allocated for values of scripts so far.
+	// Allocated is the number of bytes that were allocated for the script's values so far.
 	Allocated int64
 
 	Main       *Thread
 	StringMeta *Table // of all strings
 
-	next    *Function // the function next, which loops need not call
-	fuel    int64     // steps at hand
-	granted int64     // steps that Refill granted in all
-	calls   int       // calls of Go inside each other
+	next    *Function // the function next, which loops do not call
+	fuel    int64     // remaining steps
+	granted int64     // steps that Refill has granted in all
+	calls   int       // nesting depth of Go calls
 	epoch   uint16    // of the last walk
 	current *Thread   // the running one
-	raised  *Error    // on its way to whoever catches it
-	buffers int64     // bytes that the native functions under way hold, see [Thread.Buffer]
-	killed  error     // why the run was ended
+	raised  *Error    // value that is being raised
+	buffers int64     // bytes that running native functions hold, see [Thread.Buffer]
+	killed  error     // reason for the end of the run
 	limits  Limits
 }
 
 // Limits bound a VM. Zero fields mean the defaults.
 type Limits struct {
-	Depth int // Lua calls inside each other in one coroutine; default 20000
+	Depth int // nested Lua calls of one coroutine; default 20000
 	Stack int // slots of a coroutine's stack; default 1000000
 }
 
 const (
-	maxCalls     = 200 // of Go inside each other, as in PUC
+	maxCalls     = 200 // nested Go calls, as in PUC
 	defaultDepth = 20000
 	defaultStack = 1_000_000
-	minStack     = 20  // slots that a native function may push without asking
+	minStack     = 20  // slots that a native function may push without Reserve
 	window       = 256 // slots that must exist above a function's first register
 )
 
-// New returns a VM without any global.
+// New returns a VM without globals.
 func New(l Limits) *VM {
 	if l.Depth == 0 {
 		l.Depth = defaultDepth
@@ -78,7 +77,7 @@ func New(l Limits) *VM {
 // Steps returns the steps that were taken so far.
 func (vm *VM) Steps() int64 { return vm.granted - vm.fuel }
 
-// Pause makes the next instruction call Refill. It may not be called from another goroutine.
+// Pause makes the next instruction call Refill. It must be called from the goroutine of the VM.
 func (vm *VM) Pause() {
 	vm.granted -= vm.fuel
 	vm.fuel = 0
@@ -92,16 +91,16 @@ func (vm *VM) Kill(why error) {
 	vm.Pause()
 }
 
-// Revive makes a VM usable again whose run was ended. Its values are as the run left them.
+// Revive makes a VM usable after its run was ended. Its values are as the run left them.
 func (vm *VM) Revive() {
 	vm.killed = nil
 	vm.Clear()
 }
 
-// Killed returns why the run was ended, nil if it was not.
+// Killed returns the reason for the end of the run, or nil.
 func (vm *VM) Killed() error { return vm.killed }
 
-// killedPanic is what a run ends with: no protected call stops it.
+// killedPanic is the panic that ends a run. Protected calls do not catch it.
 type killedPanic struct{}
 
 // refill gets more steps, or ends the run.
@@ -123,8 +122,8 @@ func (vm *VM) refill() {
 	panic(killedPanic{})
 }
 
-// Spend takes steps for work of the host's, outside a run of the script. Unlike [Thread.Charge] it does not
-// end a run: the host checks its limits itself.
+// Spend takes steps for work of the host outside a run of the script. Unlike [Thread.Charge] it does not end a run: the
+// host checks its limits.
 func (vm *VM) Spend(steps int) { vm.fuel -= int64(steps) }
 
 // charge takes steps for work that is about to be done.
@@ -134,14 +133,14 @@ func (vm *VM) charge(steps int) {
 	}
 }
 
-// Error is a value that was raised.
+// Error is a raised value.
 type Error struct {
 	Value Value
-	// Trace is what the notice of [VM.Run] returned where the value was raised.
+	// Trace is the result of the notice of [VM.Run] where the value was raised.
 	Trace string
 }
 
-// Error returns the value if it is a string or a number, and otherwise its type.
+// Error returns the text of a string or a number, and otherwise the type.
 func (e *Error) Error() string {
 	if s, ok := e.Value.ToString(); ok {
 		return s
@@ -159,17 +158,17 @@ type Proto struct {
 	registers int
 	params    int
 	vararg    bool
-	size      int // bytes that it takes, with the functions inside
-	own       int // without them
+	size      int // size in bytes, nested functions included
+	ownSize   int // size without nested functions
 
-	private bool   // one VM has compiled it for itself, and counts it
-	mark    uint16 // of the last walk that found it
+	private bool   // compiled by one VM for itself, and counted there
+	mark    uint16 // epoch of the last walk that found it
 }
 
-// Size returns the number of bytes that the compiled function takes.
+// Size returns the size of the compiled function in bytes.
 func (p *Proto) Size() int { return p.size }
 
-// Instructions returns the number of its instructions, with those of the functions inside.
+// Instructions returns the number of its instructions, nested functions included.
 func (p *Proto) Instructions() int {
 	n := len(p.code)
 	for _, inner := range p.protos {
@@ -178,13 +177,13 @@ func (p *Proto) Instructions() int {
 	return n
 }
 
-// maxFieldName is the longest string for which elements are searched without a charge.
+// maxFieldName is the length up to which finding a string key is not charged for.
 const maxFieldName = code.MaxName
 
 // SyntaxError is an error of [Compile].
 type SyntaxError = syntax.Error
 
-// Compile compiles source. chunk names it in messages. The error is a *SyntaxError.
+// Compile compiles source. chunk is its name in messages. The error is a *SyntaxError.
 func Compile(chunk, source string) (*Proto, error) {
 	if len(source) > largeSource {
 		compiling.Lock()
@@ -193,15 +192,15 @@ func Compile(chunk, source string) (*Proto, error) {
 	return compile(chunk, source, false)
 }
 
-// compiling is held while a large source is compiled, which takes some 100 times its size for a moment: of many at once
-// the process would have too much.
+// compiling is held while a large source is compiled. Compilation takes some 100 times the size of the source, so the
+// process would not have memory for several at once.
 var compiling sync.Mutex
 
-// largeSource is the size from which on a source is compiled alone, in bytes.
+// largeSource is the size in bytes from which on sources are compiled one at a time.
 const largeSource = 16 << 10
 
-// Compile compiles source for this VM alone: the code counts as memory that it holds. A large source waits for those
-// of other VMs, which is charged for.
+// Compile compiles source for this VM alone: the code counts as memory in use. A large source waits for those of other
+// VMs, and the wait is charged for.
 func (L *Thread) Compile(chunk, source string) (*Proto, error) {
 	if len(source) > largeSource {
 		for !compiling.TryLock() {
@@ -215,8 +214,8 @@ func (L *Thread) Compile(chunk, source string) (*Proto, error) {
 }
 
 const (
-	parsedSize = 16   // bytes that a byte of source takes while it is compiled, usually
-	waitSteps  = 1000 // one turn of waiting
+	parsedSize = 16   // usual number of bytes that compiling takes per byte of source
+	waitSteps  = 1000 // one interval of waiting
 )
 
 func compile(chunk, source string, private bool) (*Proto, error) {
@@ -232,20 +231,20 @@ func compile(chunk, source string, private bool) (*Proto, error) {
 	return l.link(p), nil
 }
 
-// Unfinished reports whether Compile failed as the source ended too early.
+// Unfinished reports whether Compile failed because the source ended too early.
 func Unfinished(err error) bool {
 	var e *syntax.Error
 	return errors.As(err, &e) && e.Unfinished
 }
 
-// linker makes code ready to run.
+// linker makes compiled code ready to run.
 type linker struct {
 	known   map[string]Value // equal strings of one chunk become one object
 	private bool
 }
 
-// text returns a string of the chunk. It is a copy: what the compiler found is part of the source, all of which
-// it would keep. A string of a private chunk may outlive it, and counts where it is found.
+// text returns a string of the chunk. It is a copy, because the compiler's string is part of the source and would
+// retain all of it. A string of a private chunk may outlive it, and counts where it is found.
 func (l *linker) text(s string) Value {
 	if v, ok := common[s]; ok {
 		return v
@@ -263,7 +262,7 @@ func (l *linker) text(s string) Value {
 
 func (l *linker) name(s *string) { *s = l.text(*s).text().s }
 
-// link makes values of the constants.
+// link converts the constants to values.
 func (l *linker) link(p *code.Proto) *Proto {
 	out := &Proto{
 		Proto: p, code: p.Code, registers: p.Registers, params: p.Params, vararg: p.Vararg,
@@ -294,7 +293,7 @@ func (l *linker) link(p *code.Proto) *Proto {
 		l.name(&p.Upvals[i])
 		out.size += len(p.Upvals[i])
 	}
-	out.own = out.size
+	out.ownSize = out.size
 	for i, inner := range p.Protos {
 		out.protos[i] = l.link(inner)
 		out.size += out.protos[i].size
@@ -313,17 +312,17 @@ type Function struct {
 	state  *iterator // of a native function with a state
 }
 
-// iterator is what a native function with a state refers to.
+// iterator is the state of a native function.
 type iterator struct {
 	refs [2]Value
 	size int
 }
 
-// Native is a function of the host's. It finds its arguments by [Thread.Get] and the like, pushes its
-// results and returns their number.
+// Native is a function of the host. It reads its arguments with [Thread.Get] and related methods, pushes its results
+// and returns their number.
 type Native func(L *Thread) int
 
-// upval is a variable that several functions share: on the stack as long as its own function runs.
+// upval is a variable that several functions share. It is on the stack as long as its function runs.
 type upval struct {
 	v      *Value
 	closed Value
@@ -339,19 +338,19 @@ func NewFunction(p *Proto, env *Table) *Function {
 // NewNative returns a native function.
 func NewNative(f Native) *Function { return &Function{kind: FunctionKind, native: f} }
 
-// NewIterator returns a native function that has a state of its own, such as where it is, which takes size bytes.
-// a and b are values that it refers to: they count as in use as long as the function does.
+// NewIterator returns a native function with a state of size bytes. a and b are values that the state refers to: they
+// count as in use as long as the function does.
 func NewIterator(f Native, size int, a, b Value) *Function {
 	return &Function{kind: FunctionKind, native: f, state: &iterator{[2]Value{a, b}, size}}
 }
 
-// Stateful reports whether a native function has a state of its own.
+// Stateful reports whether a native function has a state.
 func (f *Function) Stateful() bool { return f.state != nil }
 
-// Proto returns the code of a Lua function, nil for a native one.
+// Proto returns the code of a Lua function, or nil for a native one.
 func (f *Function) Proto() *Proto { return f.proto }
 
-// Upvalues returns the number of upvalues, and Upvalue returns one.
+// Upvalues returns the number of upvalues.
 func (f *Function) Upvalues() int { return len(f.upvals) }
 
 // Upvalue returns the value of upvalue i, counted from 0.

@@ -2,16 +2,16 @@ package arith
 
 import "math"
 
-// The functions of angles are found in twice the precision, or from an estimate by one step in it. C's are rounded
-// correctly but for about one result in a thousand, and so are these.
+// Functions of angles are computed in double-double precision, or from an estimate by one step in that precision. Like
+// C's, they are rounded correctly except in about one result in a thousand.
 
-// maxAngle bounds the angles that are reduced here.
+// maxAngle bounds the angles for which this package reduces; Go's functions take larger ones.
 const maxAngle = 1 << 20
 
-// halfPi is half of pi in four parts of 33 bits, and a rest, so that small multiples of the parts are exact.
+// halfPi is half of pi in four parts of 33 bits and a remainder, so that small multiples of the parts are exact.
 var halfPi = [...]float64{0x1.921fb544p0, 0x1.0b4611a6p-34, 0x1.3198a2e0p-69, 0x1.b839a252p-104}
 
-// reduce returns an angle less a multiple of pi/2, and that multiple modulo 4.
+// reduce returns an angle minus a multiple of pi/2, and that multiple modulo 4.
 func reduce(x float64) (rest double, quarter int) {
 	k := math.Round(x * (2 / math.Pi))
 	rest = double{hi: x}
@@ -22,11 +22,11 @@ func reduce(x float64) (rest double, quarter int) {
 }
 
 const (
-	exactPowers = 9  // of the series of sine and cosine, in twice the precision
-	allPowers   = 21 // of them
+	exactPowers = 9  // terms of the series of sine and cosine in double-double precision
+	allPowers   = 21 // terms in all
 )
 
-// series is 1/n!, with the signs that the terms of sine and cosine have.
+// series is 1/n!, with the signs of the terms of sine and cosine.
 var series = func() (list [allPowers + 1]double) {
 	f := double{hi: 1}
 	for n := range list {
@@ -40,8 +40,8 @@ var series = func() (list [allPowers + 1]double) {
 	return list
 }()
 
-// sum adds the terms of one series, the cosine's if first is 0, for the square of an angle up to a bit more than
-// pi/4; the sine's, if first is 1, divided by the angle.
+// sum adds the terms of one series for the square of an angle up to slightly more than pi/4. first is 0 for the cosine,
+// and 1 for the sine divided by the angle.
 func sum(first int, square double) double {
 	n := allPowers - (allPowers-first)&1
 	tail := 0.0
@@ -55,7 +55,7 @@ func sum(first int, square double) double {
 	return s.plus(series[first])
 }
 
-// sine returns the sine of an angle up to maxAngle, more by so many quarters of a turn.
+// sine returns the sine of an angle up to maxAngle, plus a number of quarter turns.
 func sine(x float64, more int) double {
 	rest, quarter := reduce(x)
 	quarter = (quarter + more) & 3
@@ -71,12 +71,13 @@ func sine(x float64, more int) double {
 
 func (a double) negative() double { return double{-a.hi, -a.lo} }
 
-// left reports whether an angle is left to Go: zeros, nans, infinities and what is too large or too small.
-func left(x float64) bool { return !(math.Abs(x) < maxAngle) || math.Abs(x) < 0x1p-500 }
+// unsupported reports whether Go's function is used for an angle: for zeros, nans, infinities, and numbers out of
+// range.
+func unsupported(x float64) bool { return !(math.Abs(x) < maxAngle) || math.Abs(x) < 0x1p-500 }
 
 // Sin returns the sine of x.
 func Sin(x float64) float64 {
-	if left(x) {
+	if unsupported(x) {
 		return math.Sin(x)
 	}
 	return sine(x, 0).hi
@@ -84,7 +85,7 @@ func Sin(x float64) float64 {
 
 // Cos returns the cosine of x.
 func Cos(x float64) float64 {
-	if left(x) {
+	if unsupported(x) {
 		return math.Cos(x)
 	}
 	return sine(x, 1).hi
@@ -92,7 +93,7 @@ func Cos(x float64) float64 {
 
 // Tan returns the tangent of x.
 func Tan(x float64) float64 {
-	if left(x) {
+	if unsupported(x) {
 		return math.Tan(x)
 	}
 	return sine(x, 0).times(sine(x, 1).inverse()).hi
@@ -100,7 +101,7 @@ func Tan(x float64) float64 {
 
 // Atan returns the angle whose tangent is x.
 func Atan(x float64) float64 {
-	if left(1/x) || left(x) {
+	if unsupported(1/x) || unsupported(x) {
 		return math.Atan(x)
 	}
 	return refined(math.Atan(x), double{hi: x}, double{hi: 1})
@@ -118,29 +119,29 @@ func Atan2(y, x float64) float64 {
 
 // Asin returns the angle whose sine is x.
 func Asin(x float64) float64 {
-	if left(x) || !(math.Abs(x) < 1) {
+	if unsupported(x) || !(math.Abs(x) < 1) {
 		return math.Asin(x)
 	}
-	return refined(math.Asin(x), double{hi: x}, other(x))
+	return refined(math.Asin(x), double{hi: x}, complement(x))
 }
 
 // Acos returns the angle whose cosine is x.
 func Acos(x float64) float64 {
-	if left(x) || !(math.Abs(x) < 1) {
+	if unsupported(x) || !(math.Abs(x) < 1) {
 		return math.Acos(x)
 	}
-	return refined(math.Acos(x), other(x), double{hi: x})
+	return refined(math.Acos(x), complement(x), double{hi: x})
 }
 
-// other returns the square root of 1 - x*x.
-func other(x float64) double {
+// complement returns the square root of 1 - x*x.
+func complement(x float64) double {
 	square := double{hi: 1}.plusFloat(-x).times(double{hi: 1}.plusFloat(x))
 	root := math.Sqrt(square.hi)
 	rest := square.plus(double{hi: -root}.timesFloat(root)) // square - root*root
 	return double{hi: root}.plusFloat(rest.hi / (2 * root))
 }
 
-// refined returns the angle of the point (cos, sin), of which there is an estimate: the angle between both is tiny.
+// refined returns the angle of the point (cos, sin) from an estimate: the difference of the two angles is tiny.
 func refined(estimate float64, sin, cos double) float64 {
 	s, c := sine(estimate, 0), sine(estimate, 1)
 	across := sin.times(c).plus(cos.times(s).negative())

@@ -1,4 +1,4 @@
-// Package arith computes with numbers as PUC Lua 5.1 does: by C's operators and the functions of its library.
+// Package arith computes with numbers as PUC Lua 5.1 does: with C's operators and the functions of its library.
 package arith
 
 import "math"
@@ -12,7 +12,7 @@ func Sum(a, b float64) float64 {
 	return r
 }
 
-// Product returns a * b, as Sum a + b.
+// Product returns a * b. Of two nans it returns the first.
 func Product(a, b float64) float64 {
 	r := a * b
 	if r != r && a != a {

@@ -2,9 +2,10 @@ package arith
 
 import "math"
 
-// Power returns x^y, correctly rounded. C's pow, which PUC calls, is so too but for one result in a thousand.
+// Power returns x^y, correctly rounded. C's pow, which PUC calls, differs in one result of a thousand.
 //
-// A nan is passed on. Where there is no result the processor gives a negative nan, which shows in text.
+// A nan operand is returned. Where x^y is not defined, the result is a negative nan, as the processor returns; its sign
+// shows in text.
 func Power(x, y float64) float64 {
 	if y == 2 && x == x {
 		return x * x
@@ -19,7 +20,7 @@ func Power(x, y float64) float64 {
 	return r
 }
 
-// specialPower is x^y for zeros, infinities and nans, and where there is no result. It does not round.
+// specialPower returns x^y for zeros, infinities and nans, and where x^y is not defined. It does not round.
 func specialPower(x, y float64) float64 {
 	r := math.Pow(x, y)
 	switch {
@@ -35,7 +36,7 @@ func specialPower(x, y float64) float64 {
 	return math.Copysign(r, -1)
 }
 
-// MaxRepeated is the largest exponent for which the power is a product: the error grows with it.
+// MaxRepeated is the largest exponent for which the power is a repeated product: the error grows with the exponent.
 const MaxRepeated = 256
 
 // positivePower is x^y for finite x > 0 and y other than 0.
@@ -48,7 +49,7 @@ func positivePower(x, y float64) float64 {
 	case y == math.Trunc(y) && math.Abs(y) <= MaxRepeated:
 		return integerPower(x, int(y))
 	}
-	// The result is e^(y log x). Far outside the range of numbers the estimate decides.
+	// The result is e^(y log x). Far outside the range of numbers the estimate is enough.
 	switch estimate := y * math.Log(x); {
 	case estimate > 710:
 		return math.Inf(1)
@@ -58,7 +59,7 @@ func positivePower(x, y float64) float64 {
 	return exponential(logarithm(x).timesFloat(y))
 }
 
-// Exp returns e^x, rounded correctly, as C's exp does but for one result in some hundreds.
+// Exp returns e^x, rounded correctly. C's exp differs in one result of some hundreds.
 func Exp(x float64) float64 {
 	if !(x < 710 && x > -746) || x == 0 {
 		return math.Exp(x)
@@ -84,14 +85,14 @@ func Log10(x float64) float64 {
 
 var inverseLn10 = logarithm(10).inverse()
 
-// exponential returns e^x where that is no more than about twice the largest number.
+// exponential returns e^x for results up to about twice the largest number.
 func exponential(x double) float64 {
 	k := math.Round(x.hi / math.Ln2)
 	rest := x.plus(ln2.timesFloat(-k)).plusFloat(-k * ln2Rest)
 	return exponentialMinus1(rest).plusFloat(1).scaled(int(k))
 }
 
-// integerPower multiplies. The fraction of x is at least a half, so that no product underflows.
+// integerPower multiplies. The fraction of x is at least one half, so that no product underflows.
 func integerPower(x float64, n int) float64 {
 	fraction, exponent := math.Frexp(x)
 	square, result := double{hi: fraction}, double{hi: 1}
@@ -107,7 +108,7 @@ func integerPower(x float64, n int) float64 {
 	return result.scaled(n * exponent)
 }
 
-// logarithm returns log(x) for a finite x > 0: a first value, then one step of Newton's method.
+// logarithm returns log(x) for a finite x > 0: an estimate, then one step of Newton's method.
 func logarithm(x float64) double {
 	fraction, exponent := math.Frexp(x)
 	if fraction < math.Sqrt2/2 {
@@ -131,8 +132,8 @@ var ln2 = double{0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56}
 const ln2Rest = 0x1.7b57a079a1934p-111
 
 const (
-	halvings   = 5 // of the argument of exponentialMinus1
-	exactTerms = 7 // of its series, in twice the precision
+	halvings   = 5 // halvings of the argument of exponentialMinus1
+	exactTerms = 7 // terms of its series in double-double precision
 	allTerms   = 13
 )
 
@@ -163,8 +164,8 @@ func exponentialMinus1(x double) double {
 	return sum
 }
 
-// double is the sum of two numbers, the second at most half a unit in the last place of the first. It has about
-// 106 bits.
+// double is the sum of two numbers, the second at most half a unit in the last place of the first. It has about 106
+// bits.
 type double struct{ hi, lo float64 }
 
 // twoSum returns a + b.
@@ -218,7 +219,7 @@ func (a double) scaled(exponent int) float64 {
 	if exponent < -1200 {
 		return r
 	}
-	// The result has fewer bits: a is rounded to a multiple of unit, by a sum whose last place that is.
+	// The result has fewer bits: round a to a multiple of unit, by adding a number whose last place is unit.
 	unit := math.Ldexp(1, -1074-exponent)
 	sum := twoSum(0x1.8p52*unit, a.hi)
 	rounded := sum.hi - 0x1.8p52*unit

@@ -24,13 +24,13 @@ type compiler struct {
 	outer  *compiler
 	p      *Proto
 	block  *block
-	active []int // indexes into p.Locals of the variables in scope; each in its own register, in order
+	active []int // indexes into p.Locals of the variables in scope, in order of their registers
 	free   int   // first free register
-	line   int   // of the instruction that is emitted next
+	line   int   // of the next instruction
 	consts map[Const]int
-	depth  int // of expressions inside each other, functions around included
+	depth  int // nesting depth of expressions, enclosing functions included
 
-	scopes map[string][]*variable // the variables in scope by name, the innermost last; of all functions
+	scopes map[string][]*variable // variables in scope by name, the innermost last; shared by all functions
 	upvals map[*variable]int      // indexes of the upvalues of this function
 }
 
@@ -43,9 +43,9 @@ type variable struct {
 // block is a block of statements.
 type block struct {
 	outer    *block
-	active   int   // variables in scope where it begins
-	loop     bool  // "break" leaves it
-	captured bool  // some variable in it is an upvalue of another function
+	active   int   // number of variables in scope at its beginning
+	loop     bool  // target of "break"
+	captured bool  // a variable in it is an upvalue of another function
 	breaks   []int // jumps that leave the loop
 }
 
@@ -65,8 +65,8 @@ func (c *compiler) fail(format string, args ...any) {
 	panic(&syntax.Error{Line: c.line, Text: text})
 }
 
-// enter bounds how deep the compiler recurses. What nests in the source is bounded by the parser; this is
-// for chains of comparisons, which nest to the left.
+// enter bounds the recursion of the compiler. The parser bounds the nesting of the source; this bounds chains of
+// comparisons, which nest to the left.
 func (c *compiler) enter() {
 	if c.depth++; c.depth > maxDepth {
 		c.fail("function or expression too complex")
@@ -75,7 +75,7 @@ func (c *compiler) enter() {
 
 func (c *compiler) leave() { c.depth-- }
 
-// limit fails if a function has more than most of something.
+// limit fails if n exceeds most. what is the noun of the message.
 func (c *compiler) limit(n, most int, what string) {
 	if n <= most {
 		return
@@ -91,7 +91,7 @@ func (c *compiler) function(f *syntax.Function) {
 	for _, name := range f.Params {
 		c.declare(name)
 	}
-	if f.Vararg && f.Line > 0 { // in a chunk there is no table of arguments
+	if f.Vararg && f.Line > 0 { // a chunk has no table of arguments
 		c.declare("arg")
 		c.p.UsesArg = f.UsesArg
 	}
@@ -112,7 +112,7 @@ func (c *compiler) emit(op Op, a, b, cc, d int) int {
 
 func (c *compiler) pc() int { return len(c.p.Code) }
 
-// patch makes jumps lead to a position.
+// patch sets the destination of jumps.
 func (c *compiler) patch(jumps []int, to int) {
 	for _, at := range jumps {
 		c.p.Code[at] = c.p.Code[at].withD(to - at - 1)
@@ -134,7 +134,7 @@ func (c *compiler) reserve(n int) int {
 	return first
 }
 
-// declare brings a variable into scope, in the register after those of the variables before it.
+// declare brings a variable into scope. Its register follows those of the variables before it.
 func (c *compiler) declare(name string) {
 	reg := len(c.active)
 	c.limit(reg+1, maxLocals, "local variables")
@@ -148,7 +148,7 @@ func (c *compiler) enterBlock(loop bool) *block {
 	return c.block
 }
 
-// leaveBlock ends the scope of the block's variables and closes those that were captured.
+// leaveBlock ends the scope of the block's variables and closes the captured ones.
 func (c *compiler) leaveBlock() {
 	b := c.block
 	c.block = b.outer
@@ -160,7 +160,7 @@ func (c *compiler) leaveBlock() {
 	c.patchHere(b.breaks)
 }
 
-// endScope ends the scope of the variables after the first so many.
+// endScope ends the scope of all variables after the first active ones.
 func (c *compiler) endScope(active int) {
 	for _, at := range c.active[active:] {
 		l := &c.p.Locals[at]
@@ -171,7 +171,7 @@ func (c *compiler) endScope(active int) {
 	c.active = c.active[:active]
 }
 
-// constant returns the index of a constant. 0 and -0 share one, as in PUC: the first one is the value of both.
+// constant returns the index of a constant. As in PUC, 0 and -0 share one, whose value is the first of them.
 func (c *compiler) constant(k Const) int {
 	key := k
 	if k.Number == 0 {
@@ -188,7 +188,7 @@ func (c *compiler) constant(k Const) int {
 
 func (c *compiler) text(s string) int { return c.constant(Const{Kind: StringConst, String: s}) }
 
-// Where a name leads.
+// place is the kind of variable that a name refers to.
 type place uint8
 
 const (
@@ -197,7 +197,7 @@ const (
 	upvalue
 )
 
-// resolve finds what a name means, and its register or the index of its upvalue.
+// resolve returns the kind of a variable, and its register or the index of its upvalue.
 func (c *compiler) resolve(name string) (place, int) {
 	list := c.scopes[name]
 	if len(list) == 0 {
@@ -217,7 +217,8 @@ func (c *compiler) local(name string) (reg int, ok bool) {
 	return 0, false
 }
 
-// upvalue returns the index of the upvalue for a variable of a function around, making it the first time.
+// upvalue returns the index of the upvalue for a variable of an enclosing function. It adds the upvalue at the first
+// use.
 func (c *compiler) upvalue(name string, v *variable) int {
 	if i, known := c.upvals[v]; known {
 		return i
@@ -239,7 +240,7 @@ func (c *compiler) upvalue(name string, v *variable) int {
 	return i
 }
 
-// capture notes that the block which declares a variable must close it.
+// capture marks the block that declares a variable: it must close the variable.
 func (c *compiler) capture(reg int) {
 	b := c.block
 	for b.active > reg {

@@ -6,13 +6,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/syntax"
 )
 
-// The ways to compile an expression:
-//
-//	to    into a given register, which it writes last: it may be a variable that the expression reads
+// Functions that compile an expression differ in the destination:
+//	to    into a given register, written last: it may be a variable that the expression reads
 //	next  into the next free register
-//	any   into some register: that of the variable, if it is a local one
+//	any   into any register: for a local variable, its own
 //	jump  as a condition
-//
 // Those that return a register leave it reserved if it is a temporary one.
 
 // isMulti reports whether an expression can have any number of values.
@@ -24,7 +22,7 @@ func isMulti(e syntax.Expr) bool {
 	return false
 }
 
-// constantOf returns the value of an expression that is one at compile time.
+// constantOf returns the value of an expression that is a constant.
 func constantOf(e syntax.Expr) (Const, bool) {
 	switch e := syntax.Unparen(e).(type) {
 	case *syntax.Nil:
@@ -74,7 +72,7 @@ func (c *compiler) next(e syntax.Expr) int {
 	return reg
 }
 
-// operand is any, but computes in dst if that is a temporary register.
+// operand is any, but computes in dst if dst is a temporary register.
 func (c *compiler) operand(e syntax.Expr, dst int) int {
 	e = syntax.Unparen(e)
 	if n, ok := e.(*syntax.Name); ok {
@@ -142,15 +140,15 @@ func (c *compiler) loadConst(k Const, dst int) {
 	}
 }
 
-// chain compiles what nests to the left as deep as the source is long, such as a.b.c or a + b + c:
-// from the innermost outward, in a loop.
+// chain compiles an expression that nests to the left as deep as the source is long, such as a.b.c or a + b + c. It
+// works from the innermost part outward, in a loop.
 func (c *compiler) chain(e syntax.Expr, dst int) {
 	var spine []syntax.Expr
 	for inner := e; inner != nil; {
 		spine = append(spine, inner)
 		inner = c.innermost(inner)
 	}
-	// Only the last operation may write dst if that is a variable.
+	// Only the last operation may write dst if dst is a variable.
 	at := dst
 	if len(spine) > 1 && !c.temporary(dst) {
 		at = c.reserve(1)
@@ -164,7 +162,7 @@ func (c *compiler) chain(e syntax.Expr, dst int) {
 	}
 }
 
-// innermost returns the left part of a link of a chain, if that is a link too.
+// innermost returns the left part of a link of a chain, if that part is a link, too.
 func (c *compiler) innermost(e syntax.Expr) syntax.Expr {
 	var left syntax.Expr
 	switch e := e.(type) {
@@ -193,7 +191,7 @@ func (c *compiler) innermost(e syntax.Expr) syntax.Expr {
 	return nil
 }
 
-// link compiles one link of a chain into dst. If its left part is done, at holds it.
+// link compiles one link of a chain into dst. If done, its left part is in at.
 func (c *compiler) link(e syntax.Expr, done bool, at, dst int) {
 	free := c.free
 	switch e := e.(type) {
@@ -205,7 +203,7 @@ func (c *compiler) link(e syntax.Expr, done bool, at, dst int) {
 	case *syntax.Binary:
 		c.binary(e, done, at, dst)
 	case *syntax.Call:
-		// A call works at the top of the registers: there, if at is their last.
+		// A call needs the top of the registers: use at if it is the last register.
 		if at == c.free-1 && c.temporary(at) && (dst == at || !c.temporary(dst)) {
 			c.free = at
 			base := c.callAt(e, done, at, 1)
@@ -242,7 +240,7 @@ func (c *compiler) index(e *syntax.Index, object, dst int) {
 	c.emit(op, dst, object, 0, c.constant(k))
 }
 
-// isName reports whether the fast operations on fields take a constant.
+// isName reports whether the fast operations on fields accept a constant.
 func (k *Const) isName() bool { return k.Kind == StringConst && len(k.String) <= MaxName }
 
 // global loads a global variable.
@@ -288,15 +286,14 @@ func (c *compiler) binary(e *syntax.Binary, done bool, at, dst int) {
 	c.emit(op, dst, left, right, 0)
 }
 
-// arithConst returns an operand of arithmetic that is a constant. Whatever else it is, the error
-// about it names no variable.
+// arithConst returns a constant operand of arithmetic. An error about any constant names no variable.
 func arithConst(e syntax.Expr) (Const, bool) {
 	k, ok := constantOf(e)
 	return k, ok
 }
 
-// concat compiles a chain of "..": all operands into consecutive registers, then one instruction. As in PUC a chain
-// on the right in parentheses belongs to it.
+// concat compiles a chain of "..": all operands into consecutive registers, then one instruction. As in PUC, a
+// parenthesized chain on the right belongs to it.
 func (c *compiler) concat(e *syntax.Binary, dst int) {
 	first := c.next(e.Left)
 	for {
@@ -344,7 +341,7 @@ func comparison(e syntax.Expr) bool {
 	return false
 }
 
-// boolean makes a value of a condition.
+// boolean converts a condition to a value.
 func (c *compiler) boolean(e syntax.Expr, dst int) {
 	yes := c.jump(e, true)
 	c.emit(LoadBool, dst, 0, 1, 0)
@@ -354,7 +351,7 @@ func (c *compiler) boolean(e syntax.Expr, dst int) {
 
 // logical compiles "and" and "or" as a value.
 func (c *compiler) logical(e *syntax.Logical, dst int) {
-	if !c.temporary(dst) { // an operand may read it after another was put there
+	if !c.temporary(dst) { // an operand may read dst after another was stored there
 		reg := c.reserve(1)
 		c.logical(e, reg)
 		c.emit(Move, dst, reg, 0, 0)
@@ -362,20 +359,20 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 	}
 	free := c.free
 	spine, operand := spineOf(e)
-	// Jumps with a false and a true value, to the next operator that takes such: with the value in dst, or none.
+	// Jumps with a false and a true value to the next operator that accepts them: with the value in dst, or without.
 	var valued, bare [2][]int
 	for i := len(spine) - 1; i >= 0; i-- {
 		l := spine[i]
 		decides := bit(!l.And) // "and" is decided by a false value
 		switch {
-		case always(operand, l.And):
-			c.patchHere(c.jump(operand, !l.And)) // it is run, but decides nothing
+		case constantTruth(operand, l.And):
+			c.patchHere(c.jump(operand, !l.And)) // it is executed, but decides nothing
 		case negatedLogical(operand):
 			bare[decides] = append(bare[decides], c.jump(operand, !l.And)...)
 		default:
 			valued[decides] = append(valued[decides], c.testSet(operand, dst, decides))
 		}
-		// Jumps that the operators before left for the other kind of value end here.
+		// Jumps of the operators before, for the other truth, end here.
 		c.patchHere(valued[1-decides])
 		c.patchHere(bare[1-decides])
 		valued[1-decides], bare[1-decides] = nil, nil
@@ -394,7 +391,7 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 	c.patchHere(valued[1])
 }
 
-// negatedLogical reports whether an operand is the negation of "and" or "or", which is jumps alone as in PUC.
+// negatedLogical reports whether an operand is the negation of "and" or "or". As in PUC, it compiles to jumps alone.
 func negatedLogical(e syntax.Expr) bool {
 	not, ok := syntax.Unparen(e).(*syntax.Unary)
 	if !ok || not.Op != syntax.Not {
@@ -416,13 +413,13 @@ func spineOf(e *syntax.Logical) (spine []*syntax.Logical, first syntax.Expr) {
 	}
 }
 
-// always reports whether it shows in an expression's last operand that its value is always true, or always false.
-func always(e syntax.Expr, truth bool) bool {
+// constantTruth reports whether the last operand of an expression is a constant whose truth is as given.
+func constantTruth(e syntax.Expr, truth bool) bool {
 	switch e := syntax.Unparen(e).(type) {
 	case *syntax.Logical:
-		return always(e.Right, truth) && (e.And != truth || always(e.Left, truth))
+		return constantTruth(e.Right, truth) && (e.And != truth || constantTruth(e.Left, truth))
 	case *syntax.Unary:
-		return e.Op == syntax.Not && always(e.X, !truth)
+		return e.Op == syntax.Not && constantTruth(e.X, !truth)
 	}
 	k, ok := constantOf(e)
 	return ok && (k.Kind > FalseConst) == truth
@@ -491,7 +488,7 @@ func (c *compiler) jumpLogical(e *syntax.Logical, truth bool) []int {
 	operands = append(operands, left)
 	var taken, passed []int
 	for i := len(operands) - 1; i > 0; i-- {
-		// "and" is decided by a false operand, "or" by a true one.
+		// a false operand decides "and", a true one "or"
 		if decides := !e.And; decides == truth {
 			taken = append(taken, c.jump(operands[i], truth)...)
 		} else {
@@ -505,46 +502,46 @@ func (c *compiler) jumpLogical(e *syntax.Logical, truth bool) []int {
 
 // compare compiles a comparison that jumps if its result is as given.
 func (c *compiler) compare(e *syntax.Binary, truth bool) int {
-	// Constants get their index in the order of the source, as in PUC: of 0 and -0 the first decides.
+	// Constants get their index in the order of the source, as in PUC: the first of 0 and -0 counts.
 	switch e.Op {
 	case syntax.Eq, syntax.Ne:
-		want := bit(truth == (e.Op == syntax.Eq))
+		expected := bit(truth == (e.Op == syntax.Eq))
 		if k, ok := c.smallConst(e.Left); ok {
 			right := c.any(e.Right)
 			c.line = e.Line
-			return c.emit(EqK, want, right, k, 0)
+			return c.emit(EqK, expected, right, k, 0)
 		}
 		left := c.any(e.Left)
 		if k, ok := c.smallConst(e.Right); ok {
 			c.line = e.Line
-			return c.emit(EqK, want, left, k, 0)
+			return c.emit(EqK, expected, left, k, 0)
 		}
 		right := c.any(e.Right)
 		c.line = e.Line
-		return c.emit(Eq, want, left, right, 0)
+		return c.emit(Eq, expected, left, right, 0)
 	}
-	want := bit(truth)
+	expected := bit(truth)
 	if k, ok := c.smallNumber(e.Left); ok { // 1 < x, 1 > x
 		right := c.any(e.Right)
 		c.line = e.Line
-		return c.emit([...]Op{KLt, KLe, LtK, LeK}[e.Op-syntax.Lt], want, right, k, 0)
+		return c.emit([...]Op{KLt, KLe, LtK, LeK}[e.Op-syntax.Lt], expected, right, k, 0)
 	}
 	left := c.any(e.Left)
 	if k, ok := c.smallNumber(e.Right); ok { // x < 1, x > 1
 		c.line = e.Line
-		return c.emit([...]Op{LtK, LeK, KLt, KLe}[e.Op-syntax.Lt], want, left, k, 0)
+		return c.emit([...]Op{LtK, LeK, KLt, KLe}[e.Op-syntax.Lt], expected, left, k, 0)
 	}
 	right := c.any(e.Right)
 	c.line = e.Line
 	switch e.Op {
 	case syntax.Lt:
-		return c.emit(Lt, want, left, right, 0)
+		return c.emit(Lt, expected, left, right, 0)
 	case syntax.Le:
-		return c.emit(Le, want, left, right, 0)
+		return c.emit(Le, expected, left, right, 0)
 	case syntax.Gt:
-		return c.emit(Lt, want, right, left, 0)
+		return c.emit(Lt, expected, right, left, 0)
 	}
-	return c.emit(Le, want, right, left, 0)
+	return c.emit(Le, expected, right, left, 0)
 }
 
 // smallConst returns the index of a constant if it fits an operand.
@@ -566,21 +563,21 @@ func (c *compiler) smallNumber(e syntax.Expr) (int, bool) {
 	return i, i <= math.MaxUint8
 }
 
-// call compiles a call at the top of the registers and returns its first register. want is how many
-// results it leaves there, not reserved; -1: all.
-func (c *compiler) call(e *syntax.Call, want int) int {
+// call compiles a call at the top of the registers and returns its first register. nresults is the number of results,
+// which are not reserved; -1 for all.
+func (c *compiler) call(e *syntax.Call, nresults int) int {
 	inner := c.innermost(e)
 	if inner == nil {
-		return c.callAt(e, false, 0, want)
+		return c.callAt(e, false, 0, nresults)
 	}
 	at := c.reserve(1)
 	c.chain(inner, at)
 	c.free = at
-	return c.callAt(e, true, at, want)
+	return c.callAt(e, true, at, nresults)
 }
 
-// callAt compiles a call with its function, or object, in register at if that is done.
-func (c *compiler) callAt(e *syntax.Call, done bool, at, want int) int {
+// callAt compiles a call. If done, its function or object is in register at.
+func (c *compiler) callAt(e *syntax.Call, done bool, at, nresults int) int {
 	base := c.free
 	if e.Method != "" {
 		object := at
@@ -609,13 +606,13 @@ func (c *compiler) callAt(e *syntax.Call, done bool, at, want int) int {
 		b = c.free - base
 	}
 	c.line = e.Line
-	c.emit(Call, base, b, want+1, 0)
+	c.emit(Call, base, b, nresults+1, 0)
 	c.free = base
 	return base
 }
 
-// openList evaluates expressions into consecutive registers. It reports whether the last one was left
-// open: its values reach up to the top.
+// openList evaluates expressions into consecutive registers. It returns true if the last one has an open number of
+// values, which reach up to the top.
 func (c *compiler) openList(list []syntax.Expr) bool {
 	for i, e := range list {
 		if i == len(list)-1 && isMulti(e) {
@@ -627,16 +624,17 @@ func (c *compiler) openList(list []syntax.Expr) bool {
 	return false
 }
 
-// multi evaluates a call or "..." for so many values from the next free register on, not reserved; -1: all.
-func (c *compiler) multi(e syntax.Expr, want int) {
+// multi evaluates a call or "..." into registers from the next free one on. nresults is the number of values, which are
+// not reserved; -1 for all.
+func (c *compiler) multi(e syntax.Expr, nresults int) {
 	switch e := e.(type) {
 	case *syntax.Call:
-		c.call(e, want)
+		c.call(e, nresults)
 	case *syntax.Vararg:
 		c.line = e.Line
-		c.reserve(1) // it exists even if no value is wanted
+		c.reserve(1) // it exists even for zero values
 		c.free--
-		c.emit(Vararg, c.free, want+1, 0, 0)
+		c.emit(Vararg, c.free, nresults+1, 0, 0)
 	}
 }
 
@@ -648,9 +646,9 @@ func (c *compiler) exprList(list []syntax.Expr, n int) {
 			c.next(e)
 			continue
 		}
-		want := max(n-i, 0)
-		c.multi(e, want)
-		c.reserve(want)
+		nresults := max(n-i, 0)
+		c.multi(e, nresults)
+		c.reserve(nresults)
 		c.free = base + n
 		return
 	}
@@ -677,7 +675,7 @@ func (c *compiler) table(e *syntax.Table, dst int) {
 		}
 		positional++
 		if i == len(e.Fields)-1 && isMulti(f.Value) {
-			positional-- // how many values there are is not known
+			positional-- // the number of values is open
 			c.multi(f.Value, -1)
 			c.line = f.Line
 			c.emit(SetList, reg, 0, 0, positional-pending)

@@ -2,11 +2,11 @@ package code
 
 import "math"
 
-// RegisterName finds what the source calls the value in a register before instruction pc runs: its kind
-// ("local", "global", "field", "upvalue" or "method") and name, or "" and "".
+// RegisterName finds the name of a value in a register before instruction pc. It returns the kind ("local", "global",
+// "field", "upvalue" or "method") and the name, or "" and "".
 //
-// A register without a variable is traced back to the instruction that set it last. As in PUC, code that
-// a forward jump passes counts as not run.
+// A register without a variable is traced back to the instruction that set it last. As in PUC, code that a forward jump
+// skips counts as not run.
 func (p *Proto) RegisterName(pc, reg int) (kind, name string) {
 	for {
 		if name := p.localName(pc, reg); name != "" {
@@ -41,7 +41,8 @@ func (p *Proto) RegisterName(pc, reg int) (kind, name string) {
 	}
 }
 
-// constName names what the instruction GetConst at a position reads. Globals and methods with long names are among it.
+// constName names the element that the instruction GetConst at a position reads. It may be a global or a method with a
+// long name.
 func (p *Proto) constName(at int) (kind, name string) {
 	i := p.Code[at]
 	if p.Consts[i.D()].Kind != StringConst {
@@ -58,7 +59,7 @@ func (p *Proto) constName(at int) (kind, name string) {
 	return "field", p.operandName(i.D())
 }
 
-// operandName returns a constant's name. PUC loads those that do not fit an operand first and forgets their names.
+// operandName returns a constant's name. PUC loads constants that do not fit an operand first, and loses their names.
 func (p *Proto) operandName(i int) string {
 	if i > math.MaxUint8 {
 		return "?"
@@ -66,7 +67,7 @@ func (p *Proto) operandName(i int) string {
 	return p.Consts[i].String
 }
 
-// localName returns the name of the variable in a register, "" if there is none.
+// localName returns the name of the variable in a register, or "".
 func (p *Proto) localName(pc, reg int) string {
 	for i := range p.Locals {
 		if l := &p.Locals[i]; l.Register == reg && l.Start <= pc && pc < l.End {
@@ -76,7 +77,7 @@ func (p *Proto) localName(pc, reg int) string {
 	return ""
 }
 
-// setter returns the position of the instruction that set a register last before pc, -1 for none.
+// setter returns the position of the last instruction before pc that set a register, or -1.
 func (p *Proto) setter(pc, reg int) int {
 	last := -1
 	for at := 0; at < pc; at++ {
@@ -93,8 +94,8 @@ func (p *Proto) setter(pc, reg int) int {
 	return last
 }
 
-// sets reports whether an instruction may change a register. As in PUC a test counts: where it leads, the
-// register can hold either of two values.
+// sets reports whether an instruction may change a register. As in PUC a test counts: at its destination, the register
+// can hold either of two values.
 func (i Instr) sets(reg int) bool {
 	a := i.A()
 	switch i.Op() {
@@ -117,8 +118,8 @@ func (i Instr) sets(reg int) bool {
 	return reg == a
 }
 
-// CallName returns what the source calls the function that instruction pc calls: its kind and
-// name as [Proto.RegisterName] does, or "" and "" if that is no call.
+// CallName returns the kind and name of the function that instruction pc calls, like [Proto.RegisterName], or "" and ""
+// if pc is not a call.
 func (p *Proto) CallName(pc int) (kind, name string) {
 	if pc < 0 || pc >= len(p.Code) {
 		return "", ""

@@ -70,7 +70,7 @@ const (
 	Closure  // R[A] = a closure of Protos[D]
 	Vararg   // R[A], ... R[A+B-2] = the extra arguments; B 0: all, setting the top
 
-	Ops // how many there are
+	Ops // number of operations
 )
 
 var opNames = [Ops]string{
@@ -99,7 +99,7 @@ func Make(op Op, a, b, c, d int) Instr {
 	return Instr(op) | Instr(uint8(a))<<8 | Instr(uint8(b))<<16 | Instr(uint8(c))<<24 | Instr(uint32(int32(d)))<<32
 }
 
-// MaxName is the longest name that the fast operations on fields and globals take: comparing a longer one is charged
+// MaxName is the length limit of names in the fast operations on fields and globals. Comparing a longer name is charged
 // for.
 const MaxName = 128
 
@@ -120,8 +120,8 @@ func (i Instr) D() int { return int(int32(i >> 32)) }
 
 func (i Instr) withD(d int) Instr { return i&0xffffffff | Instr(uint32(int32(d)))<<32 }
 
-// floatByte packs a size into a byte, rounding up: eeeeexxx is (8 + xxx) << (eeeee - 1), and x below 8.
-// The rounding decides how large a constructor makes its table, which the length operator can show.
+// floatByte packs a size into a byte, rounding up: eeeeexxx is (8 + xxx) << (eeeee - 1), and x below 8. The rounding
+// decides the size of a constructor's table, which the length operator can show.
 func floatByte(x int) int {
 	e := 0
 	for x >= 16 {

@@ -13,13 +13,13 @@ type Proto struct {
 	Params    int
 	Vararg    bool
 	UsesArg   bool // the extra arguments are also in a table, in the register after the parameters
-	Registers int  // how many it uses, at most MaxRegisters
+	Registers int  // number of registers, at most MaxRegisters
 
 	Code     []Instr
 	Lines    []int32 // of each instruction
 	Consts   []Const
 	Protos   []*Proto
-	Captures []Capture // where each upvalue comes from
+	Captures []Capture // sources of the upvalues
 	Upvals   []string  // the names of the upvalues
 	Locals   []Local   // in order of declaration
 }
@@ -43,27 +43,27 @@ const (
 	StringConst
 )
 
-// Capture says where a closure finds an upvalue when it is made: in a register of the function around
-// it, or among that function's own upvalues.
+// Capture is the source of an upvalue when a closure is made: a register of the enclosing function, or one of that
+// function's upvalues.
 type Capture struct {
 	Register bool
 	Index    int
 }
 
-// Local is a local variable: its register holds it from instruction Start until End.
+// Local is a local variable. Its register holds it from instruction Start until End.
 type Local struct {
 	Name       string
 	Register   int
 	Start, End int
 }
 
-// MaxRegisters is the most registers that a function can use.
+// MaxRegisters is the limit of registers of a function.
 const MaxRegisters = 250
 
-// Bounds, but for maxDepth those of PUC Lua 5.1.
+// Bounds. All except maxDepth are those of PUC Lua 5.1.
 const (
 	maxLocals     = 200
 	maxUpvalues   = 60
-	maxDepth      = 2000 // of expressions inside each other
+	maxDepth      = 2000 // nesting depth of expressions
 	fieldsPerList = 50   // positional fields that one SetList takes
 )

@@ -9,7 +9,7 @@ func (c *compiler) statements(list []syntax.Stmt) {
 	}
 }
 
-// scope compiles statements in a block of their own.
+// scope compiles statements in a new block.
 func (c *compiler) scope(body []syntax.Stmt, line int) {
 	c.enterBlock(false)
 	c.statements(body)
@@ -29,7 +29,7 @@ func (c *compiler) statement(s syntax.Stmt) {
 		reg := c.reserve(1)
 		c.declare(s.Name)
 		c.to(s.Func, reg)
-		c.p.Locals[c.active[reg]].Start = c.pc() // what a message calls it while it is made does not matter
+		c.p.Locals[c.active[reg]].Start = c.pc() // its name in messages during its construction does not matter
 	case *syntax.AssignStmt:
 		c.assign(s)
 	case *syntax.CallStmt:
@@ -73,7 +73,7 @@ func (c *compiler) whileLoop(s *syntax.WhileStmt) {
 	c.leaveBlock()
 }
 
-// repeatLoop compiles a loop whose condition sees the variables of its body.
+// repeatLoop compiles a loop whose condition can use the variables of its body.
 func (c *compiler) repeatLoop(s *syntax.RepeatStmt) {
 	start := c.pc()
 	c.enterBlock(true)
@@ -81,7 +81,7 @@ func (c *compiler) repeatLoop(s *syntax.RepeatStmt) {
 	c.statements(s.Body)
 	again := c.jump(s.Cond, false)
 	c.line = s.Line
-	if inner.captured { // both ways out of the body close its variables
+	if inner.captured { // both exits of the body close its variables
 		c.breakLoop()
 		c.patchHere(again)
 		c.leaveBlock()
@@ -159,7 +159,7 @@ func (c *compiler) genericFor(s *syntax.GenericFor) {
 	c.leaveBlock()
 }
 
-// hidden declares the variables that a loop keeps for itself.
+// hidden declares the internal variables of a loop.
 func (c *compiler) hidden(names ...string) {
 	for _, n := range names {
 		c.declare(n)
@@ -210,17 +210,17 @@ func (c *compiler) returnStatement(s *syntax.ReturnStmt) {
 	}
 }
 
-// target is where an assignment stores.
+// target is the destination of an assignment.
 type target struct {
 	place  place
 	reg    int // of a local variable; of the table
 	index  int // of the upvalue or the constant
-	keyReg int // of the key, if it is no constant
+	keyReg int // of the key, unless it is a constant
 	byReg  bool
 	line   int
 }
 
-// target1 evaluates what a target needs before the values are known.
+// target1 evaluates the parts of a target before the values are known.
 func (c *compiler) target1(e syntax.Expr) target {
 	switch e := e.(type) {
 	case *syntax.Name:
@@ -243,7 +243,7 @@ func (c *compiler) target1(e syntax.Expr) target {
 	panic("code: not a target")
 }
 
-// field is the place of an element of a table.
+// field is a table element as a destination.
 const field place = 3
 
 // assign compiles an assignment: targets from left to right, then values, then stores from right to left.
@@ -277,8 +277,8 @@ func (c *compiler) assign(s *syntax.AssignStmt) {
 	}
 }
 
-// avoidConflict copies a local variable that is assigned in the same statement in which it is also the
-// table or the key of an earlier target: that target means its old value.
+// avoidConflict copies a local variable that is assigned by the statement in which it is also the table or the key of
+// an earlier target. That target uses the old value.
 func (c *compiler) avoidConflict(targets []target, reg int) {
 	extra := -1
 	fresh := func() int {

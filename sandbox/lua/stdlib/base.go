@@ -9,7 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// sorted returns the keys of a map in order: tables show the order in which they were filled.
+// sorted returns the keys of a map in order. Tables are filled in this order, which scripts can observe.
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
 func (l *Library) openBase() {
@@ -80,7 +80,7 @@ func (l *Library) openBase() {
 	})
 }
 
-// kindNames are the names of the types, which need not be made again and again.
+// kindNames are the names of the types, allocated once.
 var kindNames = func() (names [8]lua.Value) {
 	for k := range names {
 		names[k] = lua.SharedString(lua.Kind(k).String())
@@ -109,7 +109,8 @@ func baseNext(L *lua.Thread) int {
 	return 2
 }
 
-// assert raises the message with the position of its caller, as 5.1.5 does. An exception of the host's stays one.
+// assert raises the message with the position of its caller, as 5.1.5 does. It does not change an exception of the
+// host.
 func (l *Library) assert(L *lua.Thread) int {
 	if L.CheckAny(1).Truth() {
 		return L.Top()
@@ -118,8 +119,8 @@ func (l *Library) assert(L *lua.Thread) int {
 	if l.cfg.Exception != nil && l.cfg.Exception(v) {
 		L.Raise(v)
 	}
-	msg, _, _ := strings.Cut(L.OptString(2, "assertion failed!"), "\x00") // as PUC
-	L.Allocate(2 * len(msg))                                              // the message is made of it in two steps
+	msg, _, _ := strings.Cut(L.OptString(2, "assertion failed!"), "\x00") // as in PUC
+	L.Allocate(2 * len(msg))                                              // the message is made in two steps
 	L.RaiseError("%s", msg)
 	return 0
 }
@@ -176,13 +177,13 @@ func basePCall(L *lua.Thread) int {
 	return L.Top()
 }
 
-// baseXPCall calls its handler before the stack is unwound, so that it can make a traceback.
+// baseXPCall calls its handler before the stack is unwound, so that the handler can make a traceback.
 func baseXPCall(L *lua.Thread) int {
 	handler := L.CheckAny(2)
 	if handler.IsNil() {
 		handler = lua.False // a handler that cannot be called
 	}
-	L.SetTop(2) // the handler stays, as memory in use
+	L.SetTop(2) // the handler remains on the stack, as memory in use
 	L.Push(L.Get(1))
 	if err := L.Try(0, -1, handler); err != nil {
 		L.Push(lua.False)
@@ -212,7 +213,7 @@ func baseSelect(L *lua.Thread) int {
 	return n - i
 }
 
-// ToNumber is the function tonumber.
+// ToNumber implements tonumber.
 func ToNumber(L *lua.Thread) int {
 	base := L.OptInt32(2, 10)
 	if base == 10 {
@@ -239,7 +240,7 @@ func ToNumber(L *lua.Thread) int {
 
 const whiteSpace = " \t\n\v\f\r"
 
-// parseBase reads an integer as C's strtoul does: a negative one wraps around, one too large is the largest.
+// parseBase reads an integer as C's strtoul does: a negative one wraps around, and one out of range is the largest.
 func parseBase(t string, base uint64) (float64, bool) {
 	t, _, _ = strings.Cut(t, "\x00")
 	t = strings.Trim(t, whiteSpace)
@@ -298,10 +299,10 @@ func baseToString(L *lua.Thread) int {
 	return L.PushString(lua.Describe(v))
 }
 
-// describeSteps is what showing a value without a metamethod is worth.
+// describeSteps are the steps of formatting a value without a metamethod.
 const describeSteps = 40
 
-// maxResults is the most values that one function returns, as in PUC.
+// maxResults is the limit of results of one function, as in PUC.
 const maxResults = 8000
 
 func baseUnpack(L *lua.Thread) int {
@@ -328,7 +329,7 @@ func baseUnpack(L *lua.Thread) int {
 	return n
 }
 
-// newProxy makes a userdata without a value: with a metatable of its own, or that of another.
+// newProxy makes a userdata without a value, with a new metatable or that of another proxy.
 func newProxy(L *lua.Thread) int {
 	var mt *lua.Table
 	switch v := L.Get(1); {
@@ -346,7 +347,7 @@ func newProxy(L *lua.Thread) int {
 	return 1
 }
 
-// proxy is the value of what newproxy makes.
+// proxy is the Go value of a userdata that newproxy makes.
 type proxy struct{}
 
 func (l *Library) collectGarbage(L *lua.Thread) int {
@@ -361,7 +362,7 @@ func (l *Library) collectGarbage(L *lua.Thread) int {
 	return 1
 }
 
-// clip shortens a text of the script's for a message.
+// clip shortens a text of the script for a message.
 func clip(s string) string {
 	if len(s) > 100 {
 		return s[:100] + "..."
@@ -369,7 +370,7 @@ func clip(s string) string {
 	return s
 }
 
-// print makes one line of the arguments and hands it to the host.
+// print joins the arguments to one line and passes it to the host.
 func (l *Library) print(L *lua.Thread, separator string) {
 	b := L.NewBuilder(0)
 	for i := 1; i <= L.Top(); i++ {

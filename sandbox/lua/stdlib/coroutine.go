@@ -7,7 +7,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// counter counts coroutines that were not collected yet.
+// counter counts the coroutines that have not been collected.
 type counter struct{ live atomic.Int64 }
 
 func (l *Library) openCoroutine() {
@@ -43,7 +43,7 @@ func (l *Library) openCoroutine() {
 	})
 }
 
-// newThread makes a coroutine of argument 1. How many there are is bounded, as each holds a stack.
+// newThread makes a coroutine of argument 1. The number of coroutines is bounded, because each has a stack.
 func (l *Library) newThread(L *lua.Thread) *lua.Thread {
 	f := L.Get(1).AsFunction()
 	if f == nil || f.Proto() == nil {
@@ -51,8 +51,8 @@ func (l *Library) newThread(L *lua.Thread) *lua.Thread {
 	}
 	c, most := l.count, int64(l.cfg.Coroutines)
 	if c.live.Load() >= most {
-		// Some may only wait to be collected. Their cleanups run soon after the collector, not at once, so the
-		// next attempt may succeed even if this one does not.
+		// Some coroutines may be garbage. Their cleanups run soon after the collector, not at once, so the next attempt
+		// may succeed even if this one fails.
 		L.Charge(1_000_000)
 		runtime.GC()
 		for i := 0; i < 100 && c.live.Load() >= most; i++ {
@@ -65,14 +65,14 @@ func (l *Library) newThread(L *lua.Thread) *lua.Thread {
 	L.Charge(400)
 	c.live.Add(1)
 	co := L.NewThread(f)
-	// The counter alone: what a cleanup refers to lives as long as the coroutine.
+	// The cleanup must refer to the counter alone: it would keep any other reference, and so the coroutine, alive.
 	runtime.AddCleanup(co, func(c *counter) { c.live.Add(-1) }, c)
 	return co
 }
 
-// Forget lets the coroutines of the run before count no longer.
+// Forget resets the count of coroutines to 0, for a new run.
 func (l *Library) Forget() {
-	if l.count.live.Load() > 0 { // they wait to be collected
+	if l.count.live.Load() > 0 { // garbage that will be collected
 		l.count = new(counter)
 	}
 }
@@ -85,7 +85,7 @@ func (l *Library) wrap(L *lua.Thread) int {
 			return n
 		}
 		v := err.Value
-		if s, ok := v.ToString(); ok { // as PUC, with the position of the caller in front
+		if s, ok := v.ToString(); ok { // as in PUC, after the position of the caller
 			where := L.Where(1)
 			L.Allocate(len(where) + len(s))
 			v = lua.String(where + s)

@@ -1,13 +1,14 @@
-// Package stdlib has the libraries of Lua 5.1 for scripts that are not trusted: what computes, and nothing
-// that reaches files, processes or the VM itself.
+// Package stdlib has the libraries of Lua 5.1 for untrusted scripts: functions that compute, and none that reach files,
+// processes or the VM.
 //
-// Functions behave as those of PUC Lua 5.1.5, error texts included. Each charges for its work before it does
-// it, so that none can run for longer than the VM grants.
+// Functions behave as those of PUC Lua 5.1.5, error messages included. Each charges for its work before it begins, so
+// that none can exceed the granted steps.
 //
-// A [Library] holds the functions of one VM. [Library.Globals] makes the globals of one run: scripts may
-// change whatever they find there, and nothing of it is visible in the next run.
+// A [Library] holds the functions of one VM. [Library.Globals] makes the globals of one run. Scripts may change them,
+// and the next run has new ones.
 //
-// Source: Lua 5.1 reference manual, section 5 "Standard Libraries"; lua5.1 itself for what that leaves open.
+// Source: Lua 5.1 reference manual, section 5 "Standard Libraries", and the behaviour of lua5.1 where the manual
+// leaves a choice.
 package stdlib
 
 import (
@@ -18,15 +19,15 @@ import (
 
 // Config adapts a library to its host. The zero Config is usable.
 type Config struct {
-	// Print takes the line that print and io.write made. nil drops it.
+	// Print receives the lines of print and io.write. nil discards them.
 	Print func(L *lua.Thread, line string)
-	// Coroutines bounds the coroutines that are alive; 0: 1000.
+	// Coroutines is the limit of live coroutines; 0 means 1000.
 	Coroutines int
-	// SourceBytes bounds the source that load and loadstring take; 0: 1 MiB.
+	// SourceBytes is the limit of source that load and loadstring accept, in bytes; 0 means 1 MiB.
 	SourceBytes int
-	// Random is the generator of math.random; nil: a random one.
+	// Random is the generator of math.random; nil means a randomly seeded one.
 	Random *rand.Rand
-	// Exception reports whether assert raises a value as it is; nil: none.
+	// Exception reports whether assert must raise a value unchanged. nil means never.
 	Exception func(v lua.Value) bool
 }
 
@@ -42,7 +43,7 @@ type Library struct {
 	count   *counter // of coroutines
 }
 
-// New makes the library of a VM. It serves any number of runs.
+// New makes the library of a VM. It serves any number of consecutive runs.
 func New(vm *lua.VM, cfg Config) *Library {
 	if cfg.Coroutines == 0 {
 		cfg.Coroutines = 1000
@@ -64,7 +65,7 @@ func New(vm *lua.VM, cfg Config) *Library {
 	return l
 }
 
-// Reseed gives math.random numbers that no script can foresee.
+// Reseed gives math.random an unpredictable seed.
 func (l *Library) Reseed() {
 	l.seeded = false
 	if l.random = l.cfg.Random; l.random == nil {
@@ -75,7 +76,7 @@ func (l *Library) Reseed() {
 // Seeded reports whether a script has chosen a seed since the last Reseed.
 func (l *Library) Seeded() bool { return l.seeded }
 
-// Add puts functions into a library that exists or is made; "" is the globals themselves.
+// Add puts functions into a library table, which it makes if necessary. The name "" stands for the globals.
 func (l *Library) Add(name string, fns map[string]lua.Native) {
 	t := l.globals
 	if name != "" {
@@ -90,10 +91,10 @@ func (l *Library) Add(name string, fns map[string]lua.Native) {
 	}
 }
 
-// Set puts a value into the globals of all runs to come.
+// Set puts a value into the globals of all future runs.
 func (l *Library) Set(name string, v lua.Value) { l.globals.SetString(name, v) }
 
-// Globals makes the globals of a run, and the metatable of strings that belongs to them.
+// Globals makes the globals of a run and its metatable of strings.
 func (l *Library) Globals() *lua.Table {
 	g := l.globals.Clone()
 	g.SetString("_G", g.Value())

@@ -8,7 +8,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// strFormat is string.format.
+// strFormat implements string.format.
 func strFormat(L *lua.Thread) int {
 	format := L.CheckString(1)
 	L.ChargeBytes(len(format))
@@ -38,7 +38,7 @@ func strFormat(L *lua.Thread) int {
 	return out.Push()
 }
 
-// specEnd returns the position behind flags, width and precision.
+// specEnd returns the position after flags, width and precision.
 func specEnd(L *lua.Thread, format string, i int) int {
 	begin := i
 	for i < len(format) && strings.IndexByte("-+ #0", format[i]) >= 0 {
@@ -65,7 +65,7 @@ func specEnd(L *lua.Thread, format string, i int) int {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// conversion appends argument arg as verb and spec say.
+// conversion appends argument arg, formatted by verb and spec.
 func conversion(out *lua.Builder, spec string, verb byte, arg int) {
 	L := out.L
 	f := parseSpec(spec)
@@ -74,7 +74,7 @@ func conversion(out *lua.Builder, spec string, verb byte, arg int) {
 	switch verb {
 	case 'c':
 		body = string([]byte{character(L.CheckNumber(arg))})
-		text, _, _ := strings.Cut(string(f.pad(nil, body)), "\x00") // as C's strings end
+		text, _, _ := strings.Cut(string(f.pad(nil, body)), "\x00") // C strings end at NUL
 		out.Add(text)
 		return
 	case 'd', 'i':
@@ -111,7 +111,7 @@ func conversion(out *lua.Builder, spec string, verb byte, arg int) {
 	out.B = f.pad(out.B, body)
 }
 
-// character converts a number to a byte as C does on amd64: what is no 32-bit integer is 0.
+// character converts a number to a byte as C does on amd64: a number outside 32 bits becomes 0.
 func character(f float64) byte {
 	if f > -(1<<31)-1 && f < 1<<31 {
 		return byte(int32(f))
@@ -119,7 +119,7 @@ func character(f float64) byte {
 	return 0
 }
 
-// appendString is %s. A value of the host's that has a text of its own is taken, too.
+// appendString implements %s. It also accepts a value of the host that has __tostring.
 func appendString(out *lua.Builder, f formatSpec, spec string, arg int) {
 	L := out.L
 	var body string
@@ -129,7 +129,7 @@ func appendString(out *lua.Builder, f formatSpec, spec string, arg int) {
 		body = L.CheckString(arg)
 	}
 	L.ChargeBytes(len(body))
-	if len(body) < 100 || strings.Contains(spec, ".") { // else it stays as it is
+	if len(body) < 100 || strings.Contains(spec, ".") { // otherwise it is appended unchanged
 		body, _, _ = strings.Cut(body, "\x00")
 	} else {
 		out.Add(body)
@@ -177,14 +177,14 @@ func quote(out *lua.Builder, t string) {
 	out.AddByte('"')
 }
 
-// formatSpec is what stands between the percent sign and the verb of a conversion.
+// formatSpec holds the flags, width and precision of a conversion.
 type formatSpec struct {
 	minus, plus, space, alt, zero bool
 	width                         int
-	precision                     int // -1 if there is none
+	precision                     int // -1 if absent
 }
 
-// parseSpec reads flags, width and precision, which specEnd has checked.
+// parseSpec reads flags, width and precision. specEnd has checked the syntax.
 func parseSpec(t string) (f formatSpec) {
 	f.precision = -1
 	i := 0
@@ -213,7 +213,7 @@ flags:
 	return f
 }
 
-// pad appends body, filled up to the width.
+// pad appends body, padded to the width.
 func (f *formatSpec) pad(out []byte, body string) []byte {
 	fill := f.width - len(body)
 	if !f.minus {
@@ -228,14 +228,14 @@ func (f *formatSpec) pad(out []byte, body string) []byte {
 	return out
 }
 
-// integer writes a signed integer.
+// integer formats a signed integer.
 func (f *formatSpec) integer(n int64) string {
 	t := strconv.FormatInt(n, 10)
 	sign := f.sign(n < 0)
 	return f.fill(sign, strings.TrimPrefix(t, "-"), f.precision < 0)
 }
 
-// digits writes unsigned digits with the prefix that the alternative form asks for.
+// digits formats unsigned digits. prefix is that of the alternative form.
 func (f *formatSpec) digits(t, prefix string) string {
 	if f.alt && prefix == "0" { // octal: more precision rather than a prefix
 		octal := *f
@@ -264,23 +264,23 @@ func (f *formatSpec) sign(negative bool) string {
 	return ""
 }
 
-// fill puts zeros between a prefix and digits, up to the precision or, with the flag and
-// if zeros may fill it, the width.
+// fill puts zeros between a prefix and digits, up to the precision. With the flag 0, and if mayFill, it fills up to the
+// width.
 func (f *formatSpec) fill(prefix, digits string, mayFill bool) string {
-	want := f.precision
-	if want == 0 && digits == "0" { // C writes nothing
+	minDigits := f.precision
+	if minDigits == 0 && digits == "0" { // C writes nothing
 		digits = ""
 	}
 	if f.zero && !f.minus && mayFill {
-		want = f.width - len(prefix)
+		minDigits = f.width - len(prefix)
 	}
-	if n := want - len(digits); n > 0 {
+	if n := minDigits - len(digits); n > 0 {
 		digits = strings.Repeat("0", n) + digits
 	}
 	return prefix + digits
 }
 
-// float writes a number with one of the verbs e, f and g, in either case.
+// float formats a number with one of the verbs e, f and g, in either case.
 func (f *formatSpec) float(v float64, verb byte) string {
 	lowerVerb := verb | 0x20
 	precision := f.precision
@@ -316,7 +316,7 @@ func (f *formatSpec) float(v float64, verb byte) string {
 	return t
 }
 
-// formatG writes a number as C's %g does: Go's own picks the exponent differently.
+// formatG formats a number as C's %g does. Go's %g chooses the exponent differently.
 func formatG(a float64, precision int, keepZeros bool) string {
 	e := strconv.FormatFloat(a, 'e', precision-1, 64)
 	mantissa, exponent, _ := strings.Cut(e, "e")

@@ -19,8 +19,8 @@ func (l *Library) openLoad() {
 	})
 }
 
-// Compile compiles source for a script and charges for it: by the length of the source, and the code as
-// memory. Precompiled chunks are refused.
+// Compile compiles source for a script. It charges for the length of the source, and for the memory of the code. It
+// rejects precompiled chunks.
 func (l *Library) Compile(L *lua.Thread, chunk, source string) (*lua.Proto, error) {
 	if len(source) > l.cfg.SourceBytes {
 		return nil, fmt.Errorf("%s: %d bytes of source (at most %d)", chunk, len(source), l.cfg.SourceBytes)
@@ -43,16 +43,16 @@ func (l *Library) Compile(L *lua.Thread, chunk, source string) (*lua.Proto, erro
 	return p, nil
 }
 
-// CompileSteps returns the steps that compiling n bytes of source is worth at least: more depends on what is in it.
+// CompileSteps returns the minimum steps of compiling n bytes of source. Further steps depend on the content.
 func CompileSteps(n int) int { return 100 + 3*n/2 }
 
-// Steps for an instruction that compiling made, and for a byte of a source up to where it is wrong.
+// Steps per compiled instruction, and per byte of a source up to its syntax error.
 const (
 	instructionSteps = 40
 	wrongByteSteps   = 8
 )
 
-// load leaves a function, or nil and a message.
+// load pushes a function, or nil and a message.
 func (l *Library) load(L *lua.Thread, source, name string) int {
 	L.Charge(len(name) >> 2)
 	if strings.HasPrefix(source, "#") {
@@ -63,7 +63,7 @@ func (l *Library) load(L *lua.Thread, source, name string) int {
 	if err != nil {
 		msg := err.Error()
 		if syn := (*lua.SyntaxError)(nil); errors.As(err, &syn) {
-			// PUC shows more of the source in a syntax error than in one at run time.
+			// PUC shows more of the source in a syntax error than in a run-time error.
 			msg = chunkName(name, maxSyntaxChunkName) + strings.TrimPrefix(msg, chunk)
 		}
 		L.Push(lua.Nil)
@@ -75,7 +75,7 @@ func (l *Library) load(L *lua.Thread, source, name string) int {
 	return 1
 }
 
-// loadPieces is load: it takes a function that returns the source piece by piece.
+// loadPieces implements load. Its argument is a function that returns the source in pieces.
 func (l *Library) loadPieces(L *lua.Thread) int {
 	f := L.CheckFunction(1)
 	name := L.OptString(2, "=(load)")
@@ -99,20 +99,20 @@ func (l *Library) loadPieces(L *lua.Thread) int {
 			break
 		}
 		if b.Add(piece); len(b.B) > l.cfg.SourceBytes {
-			break // refused below
+			break // rejected below
 		}
 	}
 	return l.load(L, string(b.B), name)
 }
 
-// maxChunkName is the most bytes of a chunk's name in messages at run time, as in PUC.
+// maxChunkName is the length limit of a chunk's name in run-time messages, as in PUC, in bytes.
 const maxChunkName = 60
 
-// maxSyntaxChunkName is the same for syntax errors.
+// maxSyntaxChunkName is the same limit for syntax errors.
 const maxSyntaxChunkName = 80
 
-// ChunkName makes the name of a chunk for messages of the name that load was given: "=name" and "@file" are
-// taken as they are, anything else is the source itself, of which the first line is shown.
+// ChunkName converts the name given to load to a name for messages. "=name" and "@file" are used as they are. Any other
+// name is the source itself, and its first line is shown.
 func ChunkName(name string) string { return chunkName(name, maxChunkName) }
 
 func chunkName(name string, limit int) string {
@@ -121,7 +121,7 @@ func chunkName(name string, limit int) string {
 	}
 	switch name[0] {
 	case '=':
-		return strings.Clone(name[1:min(len(name), limit)]) // and not all of it for as long as the chunk lives
+		return strings.Clone(name[1:min(len(name), limit)]) // a copy, so that the chunk does not retain the whole name
 	case '@':
 		name = name[1:]
 		if len(name) > limit-8 {
@@ -143,8 +143,8 @@ func chunkName(name string, limit int) string {
 	return `[string "` + line + `"]`
 }
 
-// function finds the function that getfenv and setfenv are about: argument 1, a function or a level.
-func function(L *lua.Thread, optional bool) *lua.Function {
+// functionArg returns the functionArg that getfenv and setfenv operate on: argument 1, a functionArg or a level.
+func functionArg(L *lua.Thread, optional bool) *lua.Function {
 	v := L.Get(1)
 	if f := v.AsFunction(); f != nil {
 		return f
@@ -167,7 +167,7 @@ func function(L *lua.Thread, optional bool) *lua.Function {
 }
 
 func getEnv(L *lua.Thread) int {
-	f := function(L, true)
+	f := functionArg(L, true)
 	env := L.Globals()
 	if f.Proto() != nil {
 		env = f.Env
@@ -178,7 +178,7 @@ func getEnv(L *lua.Thread) int {
 
 func setEnv(L *lua.Thread) int {
 	env := L.CheckTable(2)
-	f := function(L, false)
+	f := functionArg(L, false)
 	if n := L.Get(1); n.IsNumber() && L.CheckNumber(1) == 0 {
 		L.SetGlobals(env)
 		return 0

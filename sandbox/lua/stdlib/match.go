@@ -6,17 +6,16 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// matcher matches Lua patterns. Backtracking can take exponential time, so every step
-// costs: the budget is the running call's own.
+// matcher matches Lua patterns. Backtracking can take exponential time, so every step is charged to the running call.
 //
 // Source: Lua 5.1 reference manual, section 5.4.1 "Patterns".
 type matcher struct {
 	l       *lua.Thread
 	src     string
 	pat     string
-	level   int // captures begun
-	depth   int // of recursion
-	steps   int // taken and not yet charged
+	level   int // number of captures begun
+	depth   int // recursion depth
+	steps   int // not yet charged
 	capture [maxCaptures]capture
 }
 
@@ -24,14 +23,14 @@ type capture struct{ start, len int }
 
 const (
 	maxCaptures     = 32
-	maxMatchDepth   = 5000 // PUC has no bound but that of C's stack
+	maxMatchDepth   = 5000 // PUC is bounded by C's stack only
 	captureOpen     = -1
 	capturePosition = -2
 )
 
 const (
 	matcherSteps = 20 // making a matcher
-	leaveSteps   = 6  // leaving a call of match with an error
+	leaveSteps   = 6  // unwinding a call of match by an error
 )
 
 // newMatcher returns a matcher. As in PUC a pattern ends at a NUL byte.
@@ -41,7 +40,7 @@ func newMatcher(L *lua.Thread, src, pat string) *matcher {
 	return &matcher{l: L, src: src, pat: pat}
 }
 
-// anchor returns the position of the pattern behind a "^" that it begins with.
+// anchor returns the position in the pattern after a leading "^".
 func (m *matcher) anchor() int {
 	if strings.HasPrefix(m.pat, "^") {
 		return 1
@@ -56,7 +55,7 @@ func (m *matcher) step() {
 	}
 }
 
-// settle charges the steps taken so far. A step costs about as much as an instruction.
+// settle charges for the steps so far. A step takes about as long as an instruction.
 func (m *matcher) settle() {
 	m.l.Charge(m.steps)
 	m.steps = 0
@@ -64,13 +63,13 @@ func (m *matcher) settle() {
 
 func (m *matcher) fail(msg string) { m.raise("malformed pattern (%s)", msg) }
 
-// raise raises an error, and charges for leaving the calls of match.
+// raise raises an error, and charges for unwinding the calls of match.
 func (m *matcher) raise(format string, args ...any) {
 	m.l.Charge(leaveSteps * m.depth)
 	m.l.RaiseError(format, args...)
 }
 
-// match returns the end of the match of pattern p at source position i, -1 for none.
+// match returns the end of the match of pattern p at source position i, or -1.
 func (m *matcher) match(i, p int) int {
 	if m.depth++; m.depth > maxMatchDepth {
 		m.raise("pattern too complex")
@@ -80,7 +79,7 @@ func (m *matcher) match(i, p int) int {
 	return end
 }
 
-// follow is match but for the count of how deep it recurses.
+// follow is match without the count of its recursion depth.
 func (m *matcher) follow(i, p int) int {
 	for {
 		m.step()
@@ -159,7 +158,7 @@ func (m *matcher) follow(i, p int) int {
 	}
 }
 
-// classEnd returns the position behind the single-character class at p.
+// classEnd returns the position after the single-character class at p.
 func (m *matcher) classEnd(p int) int {
 	c := m.pat[p]
 	p++
@@ -203,7 +202,7 @@ func (m *matcher) single(c byte, p, end int) bool {
 	return m.pat[p] == c
 }
 
-// inSet reports whether c belongs to the set whose brackets are at p and end.
+// inSet reports whether c belongs to the set with brackets at p and end.
 func (m *matcher) inSet(c byte, p, end int) bool {
 	m.steps += (end - p) >> 3
 	found := true
@@ -231,8 +230,8 @@ func (m *matcher) inSet(c byte, p, end int) bool {
 	return !found
 }
 
-// inClass reports whether c belongs to the class that a letter names; a letter in upper
-// case names the complement, and anything else names itself.
+// inClass reports whether c belongs to the class of a letter. An upper-case letter is the complement, and any other
+// character is itself.
 func inClass(c, class byte) bool {
 	var in bool
 	switch class | 0x20 {
@@ -321,7 +320,7 @@ func (m *matcher) endCapture(i, p int) int {
 	return -1
 }
 
-// balance matches %bxy at source position i; p is where x and y stand.
+// balance matches %bxy at source position i. x and y are at p.
 func (m *matcher) balance(i, p int) int {
 	if p+1 >= len(m.pat) {
 		m.raise("unbalanced pattern")
@@ -345,8 +344,7 @@ func (m *matcher) balance(i, p int) int {
 	return -1
 }
 
-// frontier matches %f[set] at source position i; p is where the set stands. It returns
-// the position behind the set.
+// frontier matches %f[set] at source position i. The set is at p. It returns the position after the set.
 func (m *matcher) frontier(i, p int) (int, bool) {
 	if p >= len(m.pat) || m.pat[p] != '[' {
 		m.raise("missing '[' after '%%f' in pattern")
@@ -362,14 +360,14 @@ func (m *matcher) frontier(i, p int) (int, bool) {
 	return end, !m.inSet(before, p, end-1) && m.inSet(after, p, end-1)
 }
 
-// backReference matches what capture c has matched.
+// backReference matches the text of capture c.
 func (m *matcher) backReference(i int, c byte) int {
 	n := int(c) - '1'
 	if n < 0 || n >= m.level || m.capture[n].len == captureOpen {
 		m.raise("invalid capture index")
 	}
 	if m.capture[n].len == capturePosition {
-		return -1 // its length is no length that can match
+		return -1 // a position capture has no text
 	}
 	text := m.src[m.capture[n].start : m.capture[n].start+m.capture[n].len]
 	if len(text) > len(m.src)-i {
@@ -382,13 +380,13 @@ func (m *matcher) backReference(i int, c byte) int {
 	return -1
 }
 
-// at tries the pattern from p on at source position i, with fresh captures.
-func (m *matcher) at(i, p int) int {
+// matchAt tries to match the pattern from p on matchAt source position i, with new captures.
+func (m *matcher) matchAt(i, p int) int {
 	m.level, m.depth = 0, 0
 	return m.match(i, p)
 }
 
-// value returns capture n of a match from i to end; without captures the first is the whole match.
+// value returns capture n of a match from i to end. Without captures, the first is the whole match.
 func (m *matcher) value(n, i, end int) lua.Value {
 	if n >= m.level {
 		if n != 0 {
@@ -412,7 +410,7 @@ func (m *matcher) text(i, end int) lua.Value {
 	return Part(m.l, m.src, i, end)
 }
 
-// push pushes the captures of a match; if there are none, the whole match if it is wanted.
+// push pushes the captures of a match. Without captures, it pushes the whole match if whole is true.
 func (m *matcher) push(i, end int, whole bool) int {
 	n := m.level
 	if n == 0 && whole {

@@ -12,7 +12,7 @@ func (l *Library) openMath() {
 	fns := map[string]lua.Native{
 		"random": l.random1, "randomseed": l.randomSeed, "frexp": mathFrexp, "modf": mathModf,
 		"ldexp": func(L *lua.Thread) int {
-			e := L.CheckInt32(2) // PUC as it is compiled looks at the second argument first
+			e := L.CheckInt32(2) // compiled PUC reads the second argument first
 			x := L.CheckNumber(1)
 			L.Push(lua.Number(math.Ldexp(x, e)))
 			return 1
@@ -21,13 +21,14 @@ func (l *Library) openMath() {
 		"min": extreme(func(a, b float64) bool { return a < b }),
 	}
 	for name, f := range map[string]func(float64) float64{
-		"abs": math.Abs, "acos": arith.Acos, "asin": arith.Asin, "atan": arith.Atan, "ceil": math.Ceil, "cos": arith.Cos,
-		"cosh": math.Cosh, "exp": arith.Exp, "floor": math.Floor, "log": arith.Log, "log10": arith.Log10, "sin": arith.Sin,
+		"abs": math.Abs, "acos": arith.Acos, "asin": arith.Asin, "atan": arith.Atan, "ceil": math.Ceil,
+		"cos": arith.Cos, "cosh": math.Cosh, "exp": arith.Exp, "floor": math.Floor, "log": arith.Log,
+		"log10": arith.Log10, "sin": arith.Sin,
 		"sinh": math.Sinh, "sqrt": math.Sqrt, "tan": arith.Tan, "tanh": math.Tanh,
 		"deg": func(x float64) float64 { return x / (math.Pi / 180) },
 		"rad": func(x float64) float64 { return x * (math.Pi / 180) },
 	} {
-		invalid := math.Copysign(math.NaN(), -1) // as the C library
+		invalid := math.Copysign(math.NaN(), -1) // as in the C library
 		if name == "acos" || name == "asin" || name == "log10" {
 			invalid = math.NaN()
 		}
@@ -52,7 +53,7 @@ func (l *Library) openMath() {
 	} {
 		steps := functionSteps[name]
 		fns[name] = func(L *lua.Thread) int {
-			b := L.CheckNumber(2) // PUC as it is compiled looks at the second argument first
+			b := L.CheckNumber(2) // compiled PUC reads the second argument first
 			a := L.CheckNumber(1)
 			L.Charge(steps)
 			L.Push(lua.Number(f(a, b)))
@@ -64,7 +65,7 @@ func (l *Library) openMath() {
 		a := L.CheckNumber(1)
 		_, i := math.Frexp(a)
 		_, j := math.Frexp(b)
-		L.Charge(max(i-j, 0) * 4) // a remainder is found bit by bit
+		L.Charge(max(i-j, 0) * 4) // a remainder takes time per bit
 		L.Push(lua.Number(remainder(a, b)))
 		return 1
 	}
@@ -75,7 +76,7 @@ func (l *Library) openMath() {
 	t.SetString("huge", lua.Number(math.Inf(1)))
 }
 
-// functionSteps is what functions cost besides their call.
+// functionSteps are the steps of functions in addition to the call.
 var functionSteps = map[string]int{
 	"acos": 130, "asin": 130, "atan": 110, "cos": 40, "exp": 35, "log": 55, "log10": 60, "sin": 40, "tan": 80,
 	"cosh": 5, "sinh": 5, "tanh": 5, "atan2": 110, "pow": 90,
@@ -114,7 +115,7 @@ func mathModf(L *lua.Thread) int {
 	return 2
 }
 
-// randomSeed makes the numbers repeatable, in this run only.
+// randomSeed makes the random numbers of this run repeatable.
 func (l *Library) randomSeed(L *lua.Thread) int {
 	n := L.CheckInt32(1)
 	l.seeded = true
@@ -145,7 +146,7 @@ func (l *Library) random1(L *lua.Thread) int {
 	return 1
 }
 
-// angle is C's atan2. It passes a nan on, the second argument first.
+// angle is C's atan2. It returns a nan operand, the second argument first.
 func angle(y, x float64) float64 {
 	switch {
 	case x != x:
@@ -156,7 +157,8 @@ func angle(y, x float64) float64 {
 	return arith.Atan2(y, x)
 }
 
-// remainder is C's fmod. It passes a nan on; where there is no result the processor gives a negative one.
+// remainder is C's fmod. It returns a nan operand. Where the remainder is not defined it returns a negative nan, as the
+// processor does.
 func remainder(a, b float64) float64 {
 	switch r := math.Mod(a, b); {
 	case r == r:

@@ -9,11 +9,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// started is when os.clock began to count: processor time is not known per script.
+// started is the start of os.clock, which measures wall time: the processor time of a script is not available.
 var started = time.Now()
 
-// openOS makes what is left of the os library: the time. There is no locale, and no zone but the machine's
-// and UTC.
+// openOS adds the time functions of the os library. There are no locales, and no time zones except the machine's and
+// UTC.
 func (l *Library) openOS() {
 	l.Add("os", map[string]lua.Native{
 		"clock": func(L *lua.Thread) int {
@@ -107,7 +107,7 @@ func osDate(L *lua.Thread) int {
 
 const (
 	conversionSteps = 40 // a conversion of os.date
-	maxConversion   = 64 // bytes that one makes; the longest is %c
+	maxConversion   = 64 // length limit of one conversion, in bytes; the longest is %c
 )
 
 func dateTable(L *lua.Thread, t time.Time) *lua.Table {
@@ -125,15 +125,16 @@ func dateTable(L *lua.Thread, t time.Time) *lua.Table {
 	return out
 }
 
-// dateLayouts are the conversions that Go has, too.
+// dateLayouts are the conversions with a Go layout.
 var dateLayouts = map[byte]string{
 	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02",
 	'D': "01/02/06", 'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'P': "pm",
-	'r': "03:04:05 PM", 'R': "15:04", 'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006",
+	'r': "03:04:05 PM", 'R': "15:04", 'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05",
+	'y': "06", 'Y': "2006",
 	'z': "-0700", 'Z': "MST",
 }
 
-// appendDate appends one conversion of C's strftime; what it does not know stays as it is.
+// appendDate appends one conversion of C's strftime. It appends unknown conversions unchanged.
 func appendDate(b []byte, t time.Time, verb byte) []byte {
 	if layout, ok := dateLayouts[verb]; ok {
 		s := t.Format(layout)

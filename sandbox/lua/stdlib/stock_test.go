@@ -13,15 +13,15 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
-// stockFile is a file of PUC's own test suite for Lua 5.1, which comes with the module that the benchmarks of
-// package lua compare with.
+// stockFile is a file of PUC's test suite for Lua 5.1. The suite is part of the module that the benchmarks of package
+// lua compare with.
 type stockFile struct {
 	name  string
-	skip  string // why the file is not run at all
+	skip  string // reason for not running the file
 	edits []edit
 }
 
-// edit replaces what cannot work here.
+// edit replaces a part that cannot work here.
 type edit struct{ old, now, why string }
 
 var stockFiles = []stockFile{
@@ -39,18 +39,22 @@ var stockFiles = []stockFile{
 		{"while x[1] do ", "for i = 1, 10 do ", "no table is weak"},
 		{"assert(C[1] == nil)", "", "as above"},
 		{"debug.setfenv(co, a)\nassert(debug.getfenv(co) == a)\n" +
-			"assert(select(2, coroutine.resume(co)) == a)\nassert(select(2, coroutine.resume(co)) == a.a)\n", "", "debug looks and does not change"},
+			"assert(select(2, coroutine.resume(co)) == a)\nassert(select(2, coroutine.resume(co)) == a.a)\n", "",
+			"debug looks and does not change"},
 	}},
 	{name: "code", skip: "it compares the instructions of PUC's own machine"},
 	{name: "constructs"},
 	{name: "db", skip: "it tests hooks and access to local variables of others, which debug does not offer"},
-	{name: "errors", edits: []edit{{`checkmessage("getmetatable(io.stdin).__gc()", "no value")`, "", "there is no file to be closed"},
-		{"local a,b = loadstring(s)\nassert(string.find(b, \"line 3\"))", "local a,b = loadstring(s .. (' end'):rep(71))\nassert(string.find(b, \"line 3\"))",
+	{name: "errors", edits: []edit{
+		{`checkmessage("getmetatable(io.stdin).__gc()", "no value")`, "", "there is no file to be closed"},
+		{"local a,b = loadstring(s)\nassert(string.find(b, \"line 3\"))",
+			"local a,b = loadstring(s .. (' end'):rep(71))\nassert(string.find(b, \"line 3\"))",
 			"limits are checked after the whole source was parsed"}}},
 	{name: "events", edits: []edit{
 		{"--[[\n", "\n", "the copy has a part commented out"},
 		{"--]]\n", "\n", "as above"},
-		{"debug.setmetatable(10, mt)", "do return end", "debug looks and does not change; the rest of the file is about metatables of numbers and nil"},
+		{"debug.setmetatable(10, mt)", "do return end",
+			"debug looks and does not change; the rest of the file is about metatables of numbers and nil"},
 	}},
 	{name: "files", skip: "there are no files"},
 	{name: "gc", skip: "memory is collected by Go, and scripts cannot watch it"},
@@ -64,16 +68,19 @@ var stockFiles = []stockFile{
 		{"if rawget(_G, \"_soft\") then return end", "do return end", "the rest writes a file"},
 	}},
 	{name: "nextvar"},
-	{name: "pm", edits: []edit{{"for k=i, j do; ", "for k=i, j do ", "no empty statement exists in Lua 5.1: lua5.1 refuses the file"}}},
+	{name: "pm", edits: []edit{{"for k=i, j do; ", "for k=i, j do ",
+		"no empty statement exists in Lua 5.1: lua5.1 refuses the file"}}},
 	{name: "sort"},
 	{name: "strings"},
-	{name: "vararg", edits: []edit{{"--[[\n", "\n", "the copy has a part commented out"}, {"--]]\n", "\n", "as above"}}},
+	{name: "vararg", edits: []edit{{"--[[\n", "\n", "the copy has a part commented out"},
+		{"--]]\n", "\n", "as above"}}},
 	{name: "verybig", skip: "it writes a program of megabytes into a file"},
 }
 
-// TestStock runs PUC's own tests.
+// TestStock runs PUC's test suite.
 func TestStock(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/yuin/gopher-lua").Output()
+	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/yuin/gopher-lua")
+	out, err := list.Output()
 	dir := strings.TrimSpace(string(out))
 	if err != nil || dir == "" {
 		t.Skipf("SKIPPED: the module with the stock tests was not found: %v", err)
@@ -108,7 +115,7 @@ func TestStock(t *testing.T) {
 	}
 }
 
-// run runs a chunk with the libraries and returns what it printed.
+// run runs a chunk with the libraries and returns its printed output.
 func run(chunk, source string) (output string, err error) {
 	var out strings.Builder
 	vm := lua.New(lua.Limits{})

@@ -21,7 +21,7 @@ func (l *Library) openString() {
 	l.tables["string"].SetString("gfind", l.tables["string"].GetString("gmatch"))
 }
 
-// position makes a position of a relative one: negative ones count from the end.
+// position converts a relative position: negative ones count from the end.
 func position(pos, n int) int {
 	if pos < 0 {
 		pos += n + 1
@@ -31,7 +31,7 @@ func position(pos, n int) int {
 
 func strByte(L *lua.Thread) int { return PushBytes(L, L.CheckString(1)) }
 
-// PushBytes is the function string.byte for the bytes s; the arguments are those of string.byte.
+// PushBytes implements string.byte on the bytes of s. Its other arguments are those of string.byte.
 func PushBytes(L *lua.Thread, s string) int {
 	i := position(L.OptInt(2, 1), len(s))
 	j := i
@@ -78,8 +78,8 @@ func strSub(L *lua.Thread) int {
 	return 1
 }
 
-// Range makes positions of a Go range of Lua's, which include the last one and count from 1, or from the end if
-// they are negative. n is the length.
+// Range converts a Lua range to a Go range. Lua ranges include the last position, and count from 1 or, if negative,
+// from the end. n is the length.
 func Range(n, i, j int) (from, to int) {
 	i, j = max(position(i, n), 1), min(position(j, n), n)
 	if i > j {
@@ -88,8 +88,8 @@ func Range(n, i, j int) (from, to int) {
 	return i - 1, j
 }
 
-// Part returns a copy of s[i:j]: a script that keeps a part does not keep the rest, for which nothing is counted.
-// Not even a rest that is small may be kept, as parts of parts of it would keep it, too.
+// Part returns a copy of s[i:j], so that a script with a part does not retain the rest, which is not counted. Even
+// small rests must not be retained, because parts of parts would retain them, too.
 func Part(L *lua.Thread, s string, i, j int) lua.Value {
 	L.AllocateString(j - i)
 	return lua.String(cloned(s, i, j))
@@ -105,7 +105,7 @@ func cloned(s string, i, j int) string {
 	return strings.Clone(s[i:j])
 }
 
-// bytesText has every byte once.
+// bytesText contains every byte once.
 var bytesText = func() string {
 	var all [256]byte
 	for i := range all {
@@ -128,7 +128,7 @@ func strRep(L *lua.Thread) int {
 	return 1
 }
 
-// mapped makes a function from one string to another of the same length.
+// mapped makes a function that replaces the bytes of a string.
 func mapped(f func([]byte)) lua.Native {
 	return func(L *lua.Thread) int {
 		s := L.CheckString(1)
@@ -140,7 +140,7 @@ func mapped(f func([]byte)) lua.Native {
 	}
 }
 
-// lower and upper know ASCII only, as in the C locale.
+// lower converts ASCII letters only, as in the C locale.
 func lower(b []byte) {
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
@@ -162,7 +162,7 @@ func strMatch(L *lua.Thread) int { return find(L, false) }
 
 const specials = "^$*+?.([%-"
 
-// find is string.find and string.match.
+// find implements string.find and string.match.
 func find(L *lua.Thread, plain bool) int {
 	src, pat := L.CheckString(1), L.CheckString(2)
 	i := min(max(position(L.OptInt(3, 1), len(src))-1, 0), len(src))
@@ -183,7 +183,7 @@ func find(L *lua.Thread, plain bool) int {
 	m := newMatcher(L, src, pat)
 	p := m.anchor()
 	for ; i <= len(src); i++ {
-		if end := m.at(i, p); end >= 0 {
+		if end := m.matchAt(i, p); end >= 0 {
 			m.settle()
 			if !plain {
 				return m.push(i, end, true)
@@ -203,12 +203,12 @@ func find(L *lua.Thread, plain bool) int {
 
 // indexOf finds a text in linear time, and charges for it.
 func indexOf(L *lua.Thread, s, sub string) int {
-	const short = 32 // Go's own search compares each position at once up to here
+	const short = 32 // up to this length, Go's search compares each position at once
 	if len(sub) <= short || len(sub) >= len(s) {
 		return indexShort(L, s, sub)
 	}
 	L.ChargeBytes(len(s))
-	// Knuth, Morris and Pratt: Go's search is quadratic on texts that are made for it.
+	// Knuth-Morris-Pratt: Go's search is quadratic on adversarial texts.
 	L.Charge((len(s) + len(sub)) >> 2)
 	L.Buffer(4 * len(sub))
 	fail := make([]int32, len(sub))
@@ -235,7 +235,8 @@ func indexOf(L *lua.Thread, s, sub string) int {
 	return -1
 }
 
-// indexShort is indexOf for a short text. Its first byte is searched for, and if it is found too often, the whole of it.
+// indexShort is indexOf for a short text. It searches for the first byte, and after too many false matches for the
+// whole text.
 func indexShort(L *lua.Thread, s, sub string) int {
 	if len(sub) == 0 || len(sub) >= len(s) {
 		L.ChargeBytes(len(sub))
@@ -272,7 +273,7 @@ func strGmatch(L *lua.Thread) int {
 	L.Push(lua.NewIterator(func(L *lua.Thread) int {
 		m.l = L
 		for ; i <= len(src); i++ {
-			if end := m.at(i, 0); end >= 0 {
+			if end := m.matchAt(i, 0); end >= 0 {
 				m.settle()
 				begin := i
 				if i = end; end == begin {
@@ -304,7 +305,7 @@ func strGsub(L *lua.Thread) int {
 	g := substitution{L: L, m: m, repl: repl, out: L.NewBuilder(len(src))}
 	i, n := 0, 0
 	for n < limit {
-		end := m.at(i, p)
+		end := m.matchAt(i, p)
 		if end >= 0 {
 			n++
 			m.settle()
@@ -332,7 +333,7 @@ func strGsub(L *lua.Thread) int {
 	return 2
 }
 
-// substitution is the work of one gsub.
+// substitution is the state of one gsub.
 type substitution struct {
 	L    *lua.Thread
 	m    *matcher
@@ -340,7 +341,7 @@ type substitution struct {
 	out  lua.Builder
 }
 
-// add writes what replaces the match from i to end.
+// add appends the replacement for the match from i to end.
 func (g *substitution) add(i, end int) {
 	L, m := g.L, g.m
 	var v lua.Value
@@ -367,7 +368,7 @@ func (g *substitution) add(i, end int) {
 	g.out.Add(s)
 }
 
-// expand writes a replacement string, in which %1 to %9 are captures and %0 is the match.
+// expand appends a replacement string, in which %1 to %9 are captures and %0 is the match.
 func (g *substitution) expand(i, end int) {
 	t, _ := g.repl.ToString()
 	g.L.Charge(len(t) >> 3)

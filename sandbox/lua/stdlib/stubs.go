@@ -6,8 +6,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// openStubs makes what programs expect to find of io, debug and package, as far as it can do no harm: output
-// goes to the host, no file opens, and debug only looks.
+// openStubs adds the harmless parts of io, debug and package that programs expect. Output goes to the host, no file
+// opens, and debug only reads.
 func (l *Library) openStubs() {
 	write := func(L *lua.Thread) int {
 		for i := 1; i <= L.Top(); i++ {
@@ -69,7 +69,7 @@ func (l *Library) openStubs() {
 	})
 	l.tables["io"].SetString("stdout", stream)
 	l.tables["io"].SetString("stderr", stream)
-	// Unlike in PUC, getmetatable respects __metatable: the host's own values have shared metatables.
+	// Unlike in PUC, getmetatable respects __metatable, because values of the host share metatables.
 	l.Add("debug", map[string]lua.Native{"traceback": traceback, "getinfo": getInfo, "getmetatable": baseGetMetatable})
 	l.Add("package", nil)
 	p := l.tables["package"]
@@ -78,18 +78,18 @@ func (l *Library) openStubs() {
 	p.SetString("cpath", lua.String(""))
 }
 
-// logStream is the value of io.stdout and io.stderr.
+// logStream is the Go value of io.stdout and io.stderr.
 type logStream struct{}
 
-// threadArg returns the thread that a function of debug is about, and the number of the argument behind it.
-func threadArg(L *lua.Thread) (of *lua.Thread, next int) {
+// threadArg returns the thread that a function of debug operates on, and the number of the next argument.
+func threadArg(L *lua.Thread) (target *lua.Thread, next int) {
 	if co := L.Get(1).AsThread(); co != nil {
 		return co, 2
 	}
 	return L, 1
 }
 
-// traceback is debug.traceback([thread,] [message [, level]]).
+// traceback implements debug.traceback([thread,] [message [, level]]).
 func traceback(L *lua.Thread) int {
 	level := 1
 	of, arg := threadArg(L)
@@ -111,7 +111,8 @@ func traceback(L *lua.Thread) int {
 	return L.PushString(of.Traceback(message, level))
 }
 
-// getInfo is debug.getinfo([thread,] function or level [, what]). It tells no more than an error text would.
+// getInfo implements debug.getinfo([thread,] function or level [, fields]). It returns no more than error messages
+// show.
 func getInfo(L *lua.Thread) int {
 	of, arg := threadArg(L)
 	what := L.OptString(arg+1, "nSlfu")

@@ -166,8 +166,8 @@ func tableForeachI(L *lua.Thread) int {
 	return 0
 }
 
-// tableSort is a quicksort that makes the same comparisons as PUC's, as a script can watch them, and the
-// order of equal elements depends on them. It can take quadratic time; each comparison is charged.
+// tableSort is a quicksort that makes the same comparisons as PUC's. A script can observe them, and the order of equal
+// elements depends on them. It can take quadratic time; each comparison is charged.
 func tableSort(L *lua.Thread) int {
 	t := L.CheckTable(1)
 	n := L.Len(t)
@@ -221,7 +221,7 @@ func (s *sorter) sort(lo, hi int) {
 			return
 		}
 		i := s.partition(lo, mid, hi)
-		// The smaller part by recursion, the larger one by the loop.
+		// Recurse into the smaller part, and loop over the larger one.
 		if i-lo < hi-i {
 			s.sort(lo, i-1)
 			lo = i + 1
@@ -232,7 +232,7 @@ func (s *sorter) sort(lo, hi int) {
 	}
 }
 
-// partition moves what is before the middle element to its left and returns where that ends up.
+// partition moves elements less than the middle element to its left, and returns the new position of that element.
 func (s *sorter) partition(lo, mid, hi int) int {
 	pivot := s.t.GetInt(mid)
 	s.set(mid, s.t.GetInt(hi-1))

@@ -6,8 +6,8 @@ type Expr interface{ expr() }
 // Stmt is a statement.
 type Stmt interface{ stmt() }
 
-// Nil and the types below are expressions. Line is the line of the last token that belongs to the node, which is where
-// PUC reports an error in it. For a call it is the line of the opening parenthesis.
+// Nil and the types below are expressions. Line is the line of the last token of the node, where PUC reports an error.
+// For a call it is the line of the opening parenthesis.
 type (
 	Nil    struct{}
 	True   struct{}
@@ -57,7 +57,7 @@ type (
 	Function struct {
 		Params  []string
 		Vararg  bool // the parameters end with "..."
-		UsesArg bool // the body never mentions "...": the old style table "arg" is needed
+		UsesArg bool // the body does not mention "...": the table "arg" of Lua 5.0 is needed
 		Body    []Stmt
 		Line    int // of "function"
 		EndLine int // of "end"
@@ -139,7 +139,7 @@ type (
 		Names  []string
 		Exprs  []Expr
 		Body   []Stmt
-		Line   int // of what follows "in"
+		Line   int // of the token after "in"
 		DoLine int // of "do"
 	}
 	LocalFunction struct {

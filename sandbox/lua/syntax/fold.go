@@ -23,8 +23,8 @@ func Arith(op Op, a, b float64) float64 {
 	return arith.Power(a, b)
 }
 
-// foldBinary returns the number that arithmetic on two numbers yields, or e. Like PUC it does not divide by 0
-// and does not make a nan.
+// foldBinary returns the result of arithmetic on two constants, or e. Like PUC it does not divide by 0 and does not
+// make a nan.
 func foldBinary(e *Binary) Expr {
 	a, left := numeral(e.Left)
 	b, right := numeral(e.Right)
@@ -38,7 +38,7 @@ func foldBinary(e *Binary) Expr {
 	return &Number{v}
 }
 
-// foldUnary returns the constant that an operator on a constant yields, or e.
+// foldUnary returns the result of an operator on a constant, or e.
 func foldUnary(e *Unary) Expr {
 	switch v, ok := numeral(e.X); {
 	case ok && e.Op == Neg:
@@ -51,7 +51,7 @@ func foldUnary(e *Unary) Expr {
 	return e
 }
 
-// foldLogical returns the right operand if the left one is a constant that does not decide, or e.
+// foldLogical returns the right operand if the left one is a constant that does not decide the result, or e.
 func foldLogical(e *Logical) Expr {
 	if isConstant(e.Left, e.And) {
 		return &Paren{e.Right} // one value
@@ -59,7 +59,7 @@ func foldLogical(e *Logical) Expr {
 	return e
 }
 
-// isConstant reports whether an expression is a constant that is true, or false, as a condition.
+// isConstant reports whether an expression is a constant whose truth is as given.
 func isConstant(e Expr, truth bool) bool {
 	switch Unparen(e).(type) {
 	case *Nil, *False:

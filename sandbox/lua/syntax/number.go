@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// ParseNumber reads a number as PUC Lua 5.1 does on Linux, where C's strtod decides: decimal and
-// hexadecimal, with fraction and exponent, "inf" and "nan" in any case, and white space around it.
-// What follows a NUL byte is not looked at. ok is false if t is not a number.
+// ParseNumber reads a number as PUC Lua 5.1 does on Linux, with C's strtod: decimal and hexadecimal, with fraction and
+// exponent, "inf" and "nan" in any case, and white space around it. It stops at a NUL byte. ok is false if t is not a
+// number.
 func ParseNumber(t string) (v float64, ok bool) {
 	if v, ok = parseDigits(t); ok {
 		return v, true
@@ -39,7 +39,7 @@ func ParseNumber(t string) (v float64, ok bool) {
 
 const whiteSpace = " \t\n\v\f\r"
 
-// parseDigits is the short way for a few digits, the usual case.
+// parseDigits is a fast path for a few digits.
 func parseDigits(t string) (float64, bool) {
 	if t == "" || len(t) > 15 {
 		return 0, false
@@ -55,8 +55,8 @@ func parseDigits(t string) (float64, bool) {
 	return float64(n), true
 }
 
-// parseDecimal reads digits, a fraction and an exponent. Go's parser takes more than C's, such as
-// underscores, so the text is checked first.
+// parseDecimal reads digits, a fraction and an exponent. It checks the text first, because Go's parser accepts more
+// than C's, such as underscores.
 func parseDecimal(t string) (float64, bool) {
 	i, digits := 0, 0
 	for ; i < len(t) && (isDigit(t[i]) || t[i] == '.'); i++ {
@@ -89,7 +89,7 @@ func parseDecimal(t string) (float64, bool) {
 	return v, true
 }
 
-// parseHex reads what follows "0x": digits, a fraction, and an exponent of two.
+// parseHex reads the text after "0x": digits, a fraction, and an exponent of two.
 func parseHex(t string) (float64, bool) {
 	digits, dots := 0, 0
 	i := 0
@@ -131,7 +131,7 @@ func validExponent(t string) bool {
 	return true
 }
 
-// parseWord reads the names that strtod knows.
+// parseWord reads the names of infinity and nan that strtod accepts.
 func parseWord(t string) (float64, bool) {
 	if len(t) > 64 {
 		return 0, false

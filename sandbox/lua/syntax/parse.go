@@ -2,8 +2,7 @@ package syntax
 
 import "fmt"
 
-// maxLevels bounds how deep source may nest, as in PUC. It bounds the recursion of the parser and
-// of the compiler.
+// maxLevels bounds the nesting of source, as in PUC. It bounds the recursion of the parser and of the compiler.
 const maxLevels = 200
 
 // Parse parses a chunk. chunk is its name in messages, for example "acme/counter.lua".
@@ -29,7 +28,7 @@ func Parse(chunk, src string) (main *Function, err error) {
 	return main, nil
 }
 
-// function is what the parser remembers of a function whose body it reads.
+// function is the state of the parser in a function body.
 type function struct {
 	outer  *function
 	vararg bool
@@ -73,7 +72,7 @@ func (p *parser) expect(t token) {
 	p.next()
 }
 
-// match expects the token that closes what open began at a line.
+// match expects the token that closes open, which is at a line.
 func (p *parser) match(closing, open token, line int) {
 	if p.accept(closing) {
 		return
@@ -299,15 +298,15 @@ func (p *parser) exprList() []Expr {
 	return list
 }
 
-// readExpr parses an expression whose value is used at once.
+// readExpr parses an expression and uses its value.
 func (p *parser) readExpr() Expr {
 	e := p.expr()
 	p.use(e)
 	return e
 }
 
-// use notes that the value of an expression is used now. As in PUC a variable and an element are read in the
-// line of the last token before that: messages show it.
+// use fixes the line in which the value of an expression is read. As in PUC, a variable and an element are read in the
+// line of the last token before: error messages show it.
 func (p *parser) use(e Expr) {
 	switch e := e.(type) {
 	case *Name:
@@ -490,7 +489,7 @@ func (p *parser) simple() Expr {
 	return e
 }
 
-// binding is how strongly a binary operator binds to its left and to its right.
+// binding holds the left and the right priority of a binary operator.
 type binding struct {
 	op          Op
 	left, right int
@@ -536,7 +535,7 @@ func binaryOperator(t token) (b binding, ok bool) {
 
 func (p *parser) expr() Expr { return p.subexpr(0) }
 
-// subexpr parses an expression whose binary operators bind more strongly than limit.
+// subexpr parses an expression whose binary operators have a priority above limit.
 func (p *parser) subexpr(limit int) Expr {
 	p.enter()
 	var e Expr

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// token is the kind of a token. Single characters stand for themselves.
+// token is the kind of a token. A single character is its own kind.
 type token int
 
 const (
@@ -45,7 +45,8 @@ const (
 var keywords = map[string]token{
 	"and": tkAnd, "break": tkBreak, "do": tkDo, "else": tkElse, "elseif": tkElseif, "end": tkEnd, "false": tkFalse,
 	"for": tkFor, "function": tkFunction, "if": tkIf, "in": tkIn, "local": tkLocal, "nil": tkNil, "not": tkNot,
-	"or": tkOr, "repeat": tkRepeat, "return": tkReturn, "then": tkThen, "true": tkTrue, "until": tkUntil, "while": tkWhile,
+	"or": tkOr, "repeat": tkRepeat, "return": tkReturn, "then": tkThen, "true": tkTrue,
+	"until": tkUntil, "while": tkWhile,
 }
 
 var tokenNames = func() map[token]string {
@@ -59,7 +60,7 @@ var tokenNames = func() map[token]string {
 	return m
 }()
 
-// text shows a token as PUC does in messages.
+// text formats a token as PUC does in messages.
 func (t token) text() string {
 	if name, ok := tokenNames[t]; ok {
 		return name
@@ -74,7 +75,7 @@ func (t token) text() string {
 type Error struct {
 	Line int
 	Text string
-	Read int // bytes of the source that were read; 0: all
+	Read int // number of bytes of the source that were read; 0 for all
 	// Unfinished is true if the source ended too early.
 	Unfinished bool
 }
@@ -94,9 +95,9 @@ type scanner struct {
 	text  string  // of a name or string
 	value float64 // of a number
 	start int     // position of the token, for messages
-	last  int     // line of the token before
+	last  int     // line of the previous token
 	ahead struct {
-		kind  token // 0: none
+		kind  token // 0 if there is no token
 		text  string
 		value float64
 		start int
@@ -111,7 +112,7 @@ func (s *scanner) fail(msg string, near token, shown bool) {
 	panic(&Error{Line: s.line, Text: text, Read: s.pos, Unfinished: near == tkEOF})
 }
 
-// tokenText shows the token that was read last, names, strings and numbers by their source.
+// tokenText formats the token that was read last. Names, strings and numbers appear as in the source.
 func (s *scanner) tokenText(near token) string {
 	switch near {
 	case tkName, tkString, tkNumber:
@@ -142,7 +143,7 @@ func (s *scanner) next() {
 	s.kind = s.scan()
 }
 
-// peek returns the kind of the token after the current one. As in PUC the current line is that token's from then on.
+// peek returns the kind of the token after the current one. As in PUC, the current line is that token's from then on.
 func (s *scanner) peek() token {
 	kind, text, value, start := s.kind, s.text, s.value, s.start
 	a := &s.ahead
@@ -159,17 +160,17 @@ func (s *scanner) char(at int) byte {
 	return 0
 }
 
-// intern returns one string for equal names, so that the parts of a program share them.
+// intern returns one string for equal names, so that the parts of a program share it.
 func (s *scanner) intern(t string) string {
 	if known, ok := s.names[t]; ok {
 		return known
 	}
-	t = strings.Clone(t) // not the whole source
+	t = strings.Clone(t) // so that it does not retain the whole source
 	s.names[t] = t
 	return t
 }
 
-// newline passes a line end; "\r\n" and "\n\r" count once.
+// newline skips a line end; "\r\n" and "\n\r" count once.
 func (s *scanner) newline() {
 	c := s.src[s.pos]
 	s.pos++
@@ -255,7 +256,7 @@ func (s *scanner) symbol(c byte) token {
 	return token(c)
 }
 
-// comment passes a comment that begins at the current position.
+// comment skips a comment that begins at the current position.
 func (s *scanner) comment() {
 	s.pos += 2
 	if s.char(s.pos) == '[' {
@@ -344,7 +345,7 @@ func (s *scanner) quoted(quote byte) {
 	}
 }
 
-// failInString reports an error in a string of which b was read, after escape sequences.
+// failInString reports an error in a string. b is the part that was read, after escape sequences.
 func (s *scanner) failInString(msg string, quote byte, b []byte) {
 	text, _, _ := strings.Cut(string(quote)+string(b), "\x00")
 	panic(&Error{Line: s.line, Text: fmt.Sprintf("%s:%d: %s near '%s'", s.chunk, s.line, msg, text), Read: s.pos})
@@ -379,7 +380,7 @@ func (s *scanner) escape(quote byte, b []byte) []byte {
 	return append(b, c)
 }
 
-// number reads a numeral: everything that could belong to one, which must then be one.
+// number reads a numeral: all characters that could belong to one. They must form one.
 func (s *scanner) number() {
 	for s.pos < len(s.src) && (isDigit(s.src[s.pos]) || s.src[s.pos] == '.') {
 		s.pos++
