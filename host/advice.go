@@ -52,7 +52,7 @@ func useless(p *policy.Policy) []string {
 		out = append(out, "the policy has no listener, so that no client can connect: "+
 			`add listener "local" { address = "127.0.0.1:7766" }`)
 	}
-	if len(p.Subjects()) == 0 {
+	if len(p.PermittedPrincipals()) == 0 {
 		out = append(out, "no permit names a principal, so that every call is denied: add a permit block")
 	}
 	return out
@@ -71,11 +71,11 @@ func unbound(p *policy.Policy) []string {
 			files[file] = l.Where
 		}
 	}
-	asking := p.AskingCommonName()
+	asking := p.RulesUsingCommonName()
 	var out []string
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		var uses []string
-		if who := p.ByCommonName(file); len(who) > 0 {
+		if who := p.PrincipalsByCommonName(file); len(who) > 0 {
 			uses = append(uses, fmt.Sprintf("principal %s goes by", who[0]))
 		}
 		if len(asking) > 0 {

@@ -15,31 +15,31 @@ import (
 func (r *reader) permit(name string, b *hclsyntax.Block) {
 	a := r.block(b, "principals", "objects", "methods", "when", "tracebacks", "crosses_tenants")
 	compiled := r.rule(name, b, a)
-	compiled.traceback, _ = r.flag(a, "tracebacks")
-	compiled.crosses, _ = r.flag(a, "crosses_tenants")
+	compiled.Tracebacks, _ = r.flag(a, "tracebacks")
+	compiled.CrossesTenants, _ = r.flag(a, "crosses_tenants")
 	needed := false
 	for _, s := range r.who(a, "name those who may") {
-		s.permits.add(compiled, compiled.objects)
-		for _, m := range s.homes {
+		s.Permits.Add(compiled, compiled.Objects)
+		for _, m := range s.owners {
 			needed = r.crossing(m, compiled, b) || needed
 		}
 	}
-	if compiled.crosses && !needed && len(r.problems) == 0 {
-		r.problems.add(a["crosses_tenants"].NameRange, "leave it out", "crosses_tenants: nobody whom this permit names belongs to another tenant than its objects")
+	if compiled.CrossesTenants && !needed && len(r.problems) == 0 {
+		r.problems.Add(a["crosses_tenants"].NameRange, "leave it out", "crosses_tenants: nobody whom this permit names belongs to another tenant than its objects")
 	}
 }
 
 // crossing reports whether a permit lets a principal reach objects of another tenant than
 // its own, and complains unless the permit says that it is meant to. Since no permit does
 // without saying so, nobody does; [Policy.Prove] shows the same by asking.
-func (r *reader) crossing(m member, rule *rule, b *hclsyntax.Block) bool {
-	for _, o := range rule.objects {
-		if o.tenant == m.home {
+func (r *reader) crossing(m ownedPrincipal, rule *Rule, b *hclsyntax.Block) bool {
+	for _, o := range rule.Objects {
+		if o.Tenant == m.home {
 			continue
 		}
-		if !rule.crosses {
-			r.problems.add(b.TypeRange, "add crosses_tenants = true if that is meant",
-				"permit %q: %s, who belongs to tenant %s, would reach %s.%s", rule.name, m.who, m.home, o.tenant, o.name)
+		if !rule.CrossesTenants {
+			r.problems.Add(b.TypeRange, "add crosses_tenants = true if that is meant",
+				"permit %q: %s, who belongs to tenant %s, would reach %s.%s", rule.Name, m.who, m.home, o.Tenant, o.Name)
 		}
 		return true
 	}
@@ -50,48 +50,48 @@ func (r *reader) crossing(m member, rule *rule, b *hclsyntax.Block) bool {
 func (r *reader) forbid(name string, b *hclsyntax.Block) {
 	a := r.block(b, "principals", "objects", "methods", "when")
 	compiled := r.rule(name, b, a)
-	compiled.forbids = true
+	compiled.Forbids = true
 	for _, s := range r.who(a, "name those who may not") {
-		s.forbids.add(compiled, compiled.objects)
+		s.Forbids.Add(compiled, compiled.Objects)
 	}
 }
 
 // rule reads what permits and forbids have in common, but for whom they are about.
-func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *rule {
+func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *Rule {
 	r.require(b, a, "principals", "objects")
-	compiled := &rule{name: name, reason: r.reason(name, b), objects: r.patterns(a, false)}
+	compiled := &Rule{Name: name, Reason: r.reason(name, b), Objects: r.patterns(a, false)}
 	methods, _ := r.texts(a, "methods", "leave it out for every exposed one")
 	if a["methods"] != nil {
 		// Never nil once the file says something, however wrong: nil is every method.
-		compiled.methods = map[object.Method]struct{}{}
+		compiled.Methods = map[object.Method]struct{}{}
 	}
 	for _, e := range methods {
-		if m := object.Method(e.text); callable(m) {
-			compiled.methods[m] = struct{}{}
+		if m := object.Method(e.text); Callable(m) {
+			compiled.Methods[m] = struct{}{}
 			continue
 		}
 		hint := "a method is a letter, then letters, digits and '_'"
 		if strings.Contains(e.text, "*") {
 			hint = "leave methods out for every exposed one"
 		}
-		r.problems.add(e.at, hint, "methods: %q can never be called", e.text)
+		r.problems.Add(e.at, hint, "methods: %q can never be called", e.text)
 	}
-	compiled.when = r.condition(a, compiled.about())
+	compiled.When = r.condition(a, compiled.about())
 	return compiled
 }
 
 // patterns reads a block's objects, those of the host itself included if own is set.
-func (r *reader) patterns(a attributes, own bool) []pattern {
-	var out []pattern
+func (r *reader) patterns(a attributes, own bool) []Pattern {
+	var out []Pattern
 	objects, _ := r.texts(a, "objects", "name those that it is about")
 	for _, e := range objects {
-		p, err := parsePattern(e.text)
+		p, err := ParsePattern(e.text)
 		if err != nil {
-			r.problems.add(e.at, err.Error(), "objects: %q is no pattern of objects", e.text)
+			r.problems.Add(e.at, err.Error(), "objects: %q is no pattern of objects", e.text)
 			continue
 		}
-		if p.tenant != anyTenant && !(own && p.tenant == object.HostTenant) {
-			r.declared(p.tenant, e, "objects")
+		if p.Tenant != AnyTenant && !(own && p.Tenant == object.HostTenant) {
+			r.declared(p.Tenant, e, "objects")
 		}
 		out = append(out, p)
 	}
@@ -115,12 +115,12 @@ func (r *reader) who(a attributes, ifEmpty string) []*readSubject {
 // readSubject is a subject while the file is read, and who of it belongs to a tenant: for
 // each tenant one of its members.
 type readSubject struct {
-	subject
-	homes []member
+	Subject
+	owners []ownedPrincipal
 }
 
-// member is somebody who belongs to a tenant.
-type member struct {
+// ownedPrincipal is somebody who belongs to a tenant.
+type ownedPrincipal struct {
 	who  object.Principal
 	home object.Tenant
 }
@@ -134,11 +134,11 @@ func (r *reader) subject(name string) *readSubject {
 	r.subjects[name] = s
 	seen := map[object.Tenant]bool{}
 	for _, p := range r.members(name) {
-		if home := r.p.home(p); home != "" && !seen[home] {
+		if home := r.p.OwnerTenant(p); home != "" && !seen[home] {
 			seen[home] = true
-			s.homes = append(s.homes, member{p, home})
+			s.owners = append(s.owners, ownedPrincipal{p, home})
 		}
-		r.p.subjects[p] = append(r.p.subjects[p], &s.subject)
+		r.p.Subjects[p] = append(r.p.Subjects[p], &s.Subject)
 	}
 	return s
 }
@@ -158,7 +158,7 @@ func (r *reader) principalNamed(e element, attribute string) {
 	}
 	if id, ok := object.Principal(e.text).Object(); ok {
 		if _, err := object.ParseID(string(id)); err != nil {
-			r.problems.add(e.at, "write object:<tenant>.<name>; it is one object, not a pattern", "%s: %q is no object", attribute, e.text)
+			r.problems.Add(e.at, "write object:<tenant>.<name>; it is one object, not a pattern", "%s: %q is no object", attribute, e.text)
 			return
 		}
 		r.declared(id.Tenant(), e, attribute)
@@ -172,11 +172,11 @@ func (r *reader) principalNamed(e element, attribute string) {
 		names = append(names, string(p))
 	}
 	slices.Sort(names)
-	hint := near(e.text, names)
+	hint := Near(e.text, names)
 	if hint == "" {
 		hint = fmt.Sprintf("declare it: principal %q { user = \"…\" }", e.text)
 	}
-	r.problems.add(e.at, hint, "%s: there is no principal %q", attribute, e.text)
+	r.problems.Add(e.at, hint, "%s: there is no principal %q", attribute, e.text)
 }
 
 // group is a name for several principals and groups.
@@ -200,11 +200,11 @@ func (r *reader) group(name string, b *hclsyntax.Block) {
 	a := r.block(b, "members")
 	r.require(b, a, "members")
 	if _, taken := r.principals[object.Principal(name)]; taken || name == string(object.Anonymous) {
-		r.problems.add(at, "", "group %q: there is a principal of this name", name)
+		r.problems.Add(at, "", "group %q: there is a principal of this name", name)
 		return
 	}
 	if !validPrincipal(name) {
-		r.problems.add(at, "", "group %q: a name has letters, digits, '_', '-', '.' and '@'", name)
+		r.problems.Add(at, "", "group %q: a name has letters, digits, '_', '-', '.' and '@'", name)
 	}
 	members, _ := r.texts(a, "members", "name those who belong to it")
 	r.groups[name] = &group{members: members, has: map[object.Principal]bool{}}
@@ -223,7 +223,7 @@ func (r *reader) resolveGroups() {
 				continue
 			}
 			if inner.state == open {
-				r.problems.add(e.at, "", "members: group %q is in itself, directly or through others", e.text)
+				r.problems.Add(e.at, "", "members: group %q is in itself, directly or through others", e.text)
 				continue
 			}
 			if inner.state == untouched {
@@ -242,7 +242,7 @@ func (r *reader) resolveGroups() {
 			resolve(g)
 		}
 		for _, p := range g.all {
-			r.p.groupsOf[p] = append(r.p.groupsOf[p], name)
+			r.p.Groups[p] = append(r.p.Groups[p], name)
 		}
 	}
 }

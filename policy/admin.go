@@ -28,11 +28,11 @@ func (r *reader) admin(b *hclsyntax.Block) {
 	addr, local, err := r.address(s)
 	switch {
 	case strings.HasPrefix(s, "unix:"):
-		r.problems.add(at, "leave address out: there always is one in the state folder", "address: %q: the admin socket's place is settled", s)
+		r.problems.Add(at, "leave address out: there always is one in the state folder", "address: %q: the admin socket's place is settled", s)
 	case err != nil:
-		r.problems.add(at, "write 127.0.0.1:9766 or [::1]:9766", "address %q cannot be listened on", s)
+		r.problems.Add(at, "write 127.0.0.1:9766 or [::1]:9766", "address %q cannot be listened on", s)
 	case !local:
-		r.problems.add(at, "write 127.0.0.1:9766 and let a program on this machine fetch it", "address %q: metrics are for this machine only, and who asks is not identified", s)
+		r.problems.Add(at, "write 127.0.0.1:9766 and let a program on this machine fetch it", "address %q: metrics are for this machine only, and who asks is not identified", s)
 	default:
 		r.p.Admin.Address, r.adminAt = addr, at
 	}
@@ -43,7 +43,7 @@ func (r *reader) admin(b *hclsyntax.Block) {
 func (r *reader) adminClash() {
 	for _, l := range r.p.Listeners {
 		if l.Address == r.p.Admin.Address && l.Address != "" && !strings.HasSuffix(l.Address, ":0") {
-			r.problems.add(r.adminAt, "", "listener %q has the address %q already", l.Name, l.Address)
+			r.problems.Add(r.adminAt, "", "listener %q has the address %q already", l.Name, l.Address)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/analysis"
 )
 
 // someFacts are what may be given of a caller; "" is not known.
@@ -186,11 +187,11 @@ func TestAgree(t *testing.T) {
 			if got.Permit != want {
 				t.Fatalf("%s calling %s.%s, given %+v: %+v, want %v\n%s", who.Principal, id, m, f, got, want, src)
 			}
-			e := p.Explain(who.Principal, id, m)
+			e := analysis.Explain(p, who.Principal, id, m)
 			switch {
-			case (e.Outcome == policy.Depends) != unsure:
+			case (e.Outcome == analysis.Depends) != unsure:
 				t.Fatalf("%s calling %s.%s: explained as %+v, depends: %v\n%s", who.Principal, id, m, e, unsure, src)
-			case e.Outcome == policy.Permit != want && !unsure:
+			case e.Outcome == analysis.Permit != want && !unsure:
 				t.Fatalf("%s calling %s.%s: explained as %+v, and decided as %+v\n%s", who.Principal, id, m, e, got, src)
 			case unsure && len(e.Conditions) == 0:
 				t.Fatalf("%s calling %s.%s depends on nothing: %+v\n%s", who.Principal, id, m, e, src)
@@ -218,7 +219,7 @@ func TestAgree(t *testing.T) {
 				}
 			}
 		})
-		proof := p.Prove(served)
+		proof := analysis.Prove(p, served)
 		var said []string
 		for _, reason := range proof.Crossing {
 			said = append(said, reason[strings.IndexByte(reason, ' ')+1:])
@@ -251,25 +252,25 @@ func TestReach(t *testing.T) {
 		ids := rapid.SliceOfDistinct(rapid.SampledFrom(served), rapid.ID[object.ID]).Draw(t, "objects")
 		for _, name := range append([]string{"nobody", "object:acme.other"}, somePrincipals...) {
 			who := object.Principal(name)
-			always, now := p.Reach(who, nil, ids), p.Reach(who, &given, ids)
+			always, now := analysis.AccessOf(p, who, nil, ids), analysis.AccessOf(p, who, &given, ids)
 			for id, label := range listable(rules, who, ids) {
 				for _, m := range []object.Method{"add", "total", "reset", "other", "total=", "other="} {
-					e, d := p.Explain(who, id, m), p.DecideQuery(who, given, id, m)
+					e, d := analysis.Explain(p, who, id, m), p.DecideQuery(who, given, id, m)
 					row, _ := listedAs(t, always, label, m)
-					if row.Outcome != e.Outcome || row.Outcome == policy.Permit && row.Reason != e.Reason || !slices.Equal(row.Conditions, e.Conditions) {
+					if row.Outcome != e.Outcome || row.Outcome == analysis.Permit && row.Reason != e.Reason || !slices.Equal(row.Conditions, e.Conditions) {
 						t.Fatalf("%s calling %s.%s is listed as %+v and explained as %+v: %+v\n%s", who, id, m, row, e, always, src)
 					}
 					said[string(row.Outcome)]++
 					row, byName := listedAs(t, now, label, m)
 					switch {
-					case row.Outcome == policy.Depends && (e.Outcome != policy.Depends || byName && label == string(id)):
+					case row.Outcome == analysis.Depends && (e.Outcome != analysis.Depends || byName && label == string(id)):
 						t.Fatalf("%s calling %s.%s, given %+v, is listed as %+v: it is settled\n%s", who, id, m, f, row, src)
-					case row.Outcome == policy.Depends:
+					case row.Outcome == analysis.Depends:
 						said["depends still"]++
-					case (row.Outcome == policy.Permit) != d.Permit:
+					case (row.Outcome == analysis.Permit) != d.Permit:
 						t.Fatalf("%s calling %s.%s, given %+v, is listed as %+v and decided as %+v\n%s", who, id, m, f, row, d, src)
 					}
-					if label != string(id) && row.Outcome != policy.Deny {
+					if label != string(id) && row.Outcome != analysis.Deny {
 						said["to come"]++
 					}
 				}
@@ -312,8 +313,8 @@ func listable(rules []drawn, who object.Principal, ids []object.ID) map[object.I
 
 // listedAs is what a listing says about a call, and whether it names the method: an object to come
 // may stand there for every tenant.
-func listedAs(t *rapid.T, list []policy.Reach, label string, m object.Method) (out policy.Reach, byName bool) {
-	out.Outcome = policy.Deny
+func listedAs(t *rapid.T, list []analysis.Access, label string, m object.Method) (out analysis.Access, byName bool) {
+	out.Outcome = analysis.Deny
 	found := false
 	for _, r := range list {
 		_, name, _ := strings.Cut(label, ".")
@@ -392,28 +393,28 @@ func TestProveFindsAll(t *testing.T) {
 	ids := served
 	rapid.Check(t, func(t *rapid.T) {
 		p := build(t, rebuild(drawRules(t)))
-		before := p.Prove(ids)
+		before := analysis.Prove(p, ids)
 		policy.ForgetCrossing(p)
 		found := map[[3]string]bool{}
-		for _, c := range p.Prove(ids).Counter {
+		for _, c := range analysis.Prove(p, ids).Counter {
 			found[[3]string{string(c.Principal), string(c.Object), string(c.Method)}] = true
 		}
 		if (len(found) > 0) != (len(before.Crossing) > 0) {
 			t.Fatalf("crossing %v, counter-examples %v", before.Crossing, found)
 		}
-		for _, c := range p.Prove(ids).Counter {
+		for _, c := range analysis.Prove(p, ids).Counter {
 			m := c.Method
 			if m == "*" {
 				m = "other"
 			}
-			if c.Tenant == c.Object.Tenant() || !strings.Contains(c.Rule, " permit ") || p.Explain(c.Principal, c.Object, m).Outcome == policy.Deny {
+			if c.Tenant == c.Object.Tenant() || !strings.Contains(c.Rule, " permit ") || analysis.Explain(p, c.Principal, c.Object, m).Outcome == analysis.Deny {
 				t.Fatalf("not a counter-example: %+v", c)
 			}
 		}
 		for _, who := range append([]object.Principal{"object:acme.relay", "object:other.x"}, principalsOf(ids)...) {
 			for _, id := range ids {
 				for _, m := range []object.Method{"add", "total", "reset", "other", "total="} {
-					crosses := object.ID(who[7:]).Tenant() != id.Tenant() && p.Explain(who, id, m).Outcome != policy.Deny
+					crosses := object.ID(who[7:]).Tenant() != id.Tenant() && analysis.Explain(p, who, id, m).Outcome != analysis.Deny
 					if crosses && !anyClass(found, id, string(m)) && !anyClass(found, id, "*") {
 						t.Fatalf("%s reaches %s.%s and no counter-example says so: %v", who, id, m, found)
 					}
@@ -447,8 +448,8 @@ func TestDiff(t *testing.T) {
 	ids := served
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := build(t, rebuild(drawRules(t))), build(t, rebuild(drawRules(t)))
-		changed := map[[3]string]policy.Change{}
-		for _, c := range policy.Diff(a, b, ids) {
+		changed := map[[3]string]analysis.Change{}
+		for _, c := range analysis.Diff(a, b, ids) {
 			for _, who := range c.Principals {
 				for _, o := range c.Objects {
 					for _, m := range c.Methods {
@@ -460,7 +461,7 @@ func TestDiff(t *testing.T) {
 		for _, who := range append([]string{"nobody"}, somePrincipals...) {
 			for _, id := range ids {
 				for _, m := range someMethods {
-					before, after := a.Explain(object.Principal(who), id, object.Method(m)), b.Explain(object.Principal(who), id, object.Method(m))
+					before, after := analysis.Explain(a, object.Principal(who), id, object.Method(m)), analysis.Explain(b, object.Principal(who), id, object.Method(m))
 					c, listed := changed[[3]string{who, string(id), m}]
 					if !listed && before.Outcome != after.Outcome { // one that no rule about the two names
 						c, listed = changed[[3]string{who, string(id), "*"}]
@@ -474,7 +475,7 @@ func TestDiff(t *testing.T) {
 				}
 			}
 		}
-		if d := policy.Diff(a, a, ids); d != nil {
+		if d := analysis.Diff(a, a, ids); d != nil {
 			t.Fatalf("a policy differs from itself: %+v", d)
 		}
 	})

@@ -32,7 +32,7 @@ func (r *reader) attributes(body *hclsyntax.Body, where string, known ...string)
 			if r.renamed(a, has) {
 				continue
 			}
-			r.problems.add(a.NameRange, oneOf(name, known), "%s has no attribute %q", where, name)
+			r.problems.Add(a.NameRange, OneOf(name, known), "%s has no attribute %q", where, name)
 			continue
 		}
 		out[name] = a
@@ -55,10 +55,10 @@ func (r *reader) blockWith(b *hclsyntax.Block, kinds []string, known ...string) 
 		hint := ""
 		if slices.Contains(known, inner.Type) {
 			hint = "write " + inner.Type + " = …"
-		} else if hint = near(inner.Type, kinds); hint == "" && len(kinds) > 0 {
+		} else if hint = Near(inner.Type, kinds); hint == "" && len(kinds) > 0 {
 			hint = "there is: " + strings.Join(kinds, ", ")
 		}
-		r.problems.add(inner.TypeRange, hint, "%s has no block %q", where, inner.Type)
+		r.problems.Add(inner.TypeRange, hint, "%s has no block %q", where, inner.Type)
 	}
 	return r.attributes(b.Body, where, known...)
 }
@@ -66,7 +66,7 @@ func (r *reader) blockWith(b *hclsyntax.Block, kinds []string, known ...string) 
 // unnamed complains about the name of a block that has none.
 func (r *reader) unnamed(b *hclsyntax.Block) {
 	if len(b.Labels) > 0 {
-		r.problems.add(b.LabelRanges[0], "write "+b.Type+" { … }", "%s block has no name", article(b.Type))
+		r.problems.Add(b.LabelRanges[0], "write "+b.Type+" { … }", "%s block has no name", article(b.Type))
 	}
 }
 
@@ -75,7 +75,7 @@ func (r *reader) unnamed(b *hclsyntax.Block) {
 func (r *reader) single(b *hclsyntax.Block) bool {
 	r.unnamed(b)
 	if first, ok := r.p.Set[b.Type]; ok {
-		r.problems.add(b.TypeRange, "", "there is %s block already, at %s", article(b.Type), first)
+		r.problems.Add(b.TypeRange, "", "there is %s block already, at %s", article(b.Type), first)
 		return false
 	}
 	r.p.Set[b.Type] = r.where(b.TypeRange)
@@ -94,7 +94,7 @@ func article(kind string) string {
 func (r *reader) require(b *hclsyntax.Block, a attributes, names ...string) {
 	for _, name := range names {
 		if a[name] == nil {
-			r.problems.add(b.TypeRange, "add "+name+" = …", "%s needs %s", article(b.Type), name)
+			r.problems.Add(b.TypeRange, "add "+name+" = …", "%s needs %s", article(b.Type), name)
 		}
 	}
 }
@@ -103,12 +103,12 @@ func (r *reader) require(b *hclsyntax.Block, a attributes, names ...string) {
 func (r *reader) value(e hclsyntax.Expression) (cty.Value, bool) {
 	v, diags := e.Value(nil)
 	if diags.HasErrors() {
-		r.problems.addDiagnostics(r.file, diags)
+		r.problems.AddDiagnostics(r.file, diags)
 		return cty.NilVal, false
 	}
 	v, _ = v.Unmark()
 	if !v.IsKnown() || v.IsNull() {
-		r.problems.add(e.Range(), "leave the attribute out for its default", "there is no value here")
+		r.problems.Add(e.Range(), "leave the attribute out for its default", "there is no value here")
 		return cty.NilVal, false
 	}
 	return v, true
@@ -121,7 +121,7 @@ func (r *reader) textOf(e hclsyntax.Expression, name string) (string, bool) {
 		return "", false
 	}
 	if v.Type() != cty.String {
-		r.problems.add(e.Range(), `write it in quotes`, "%s: want a text, not a %s", name, v.Type().FriendlyName())
+		r.problems.Add(e.Range(), `write it in quotes`, "%s: want a text, not a %s", name, v.Type().FriendlyName())
 		return "", false
 	}
 	return v.AsString(), true
@@ -154,7 +154,7 @@ func (r *reader) flag(a attributes, name string) (v, ok bool) {
 		return false, false
 	}
 	if got.Type() != cty.Bool {
-		r.problems.add(attr.Expr.Range(), "write true or false, without quotes", "%s: want true or false, not a %s", name, got.Type().FriendlyName())
+		r.problems.Add(attr.Expr.Range(), "write true or false, without quotes", "%s: want true or false, not a %s", name, got.Type().FriendlyName())
 		return false, false
 	}
 	return got.True(), true
@@ -173,7 +173,7 @@ func (r *reader) whole(a attributes, name string, least, most int64, hint string
 			return n, true
 		}
 	}
-	r.problems.add(attr.Expr.Range(), hint, "%s: want a whole number from %d to %d, without quotes", name, least, most)
+	r.problems.Add(attr.Expr.Range(), hint, "%s: want a whole number from %d to %d, without quotes", name, least, most)
 	return 0, false
 }
 
@@ -184,14 +184,14 @@ func (r *reader) uid(a attributes, name string) (uid uint32, ok bool) {
 		return 0, false
 	}
 	if v.Type() != cty.Number {
-		r.problems.add(attr.Expr.Range(), `write uid = 1000, or user = "name" for an account`, "%s: want a number, not a %s", name, v.Type().FriendlyName())
+		r.problems.Add(attr.Expr.Range(), `write uid = 1000, or user = "name" for an account`, "%s: want a number, not a %s", name, v.Type().FriendlyName())
 		return 0, false
 	}
 	f := v.AsBigFloat()
 	n, accuracy := f.Uint64() // which calls some fractions exact
 	// The last one is what the system says for "no user".
 	if !f.IsInt() || accuracy != big.Exact || n >= 1<<32-1 {
-		r.problems.add(attr.Expr.Range(), "", "%s: a user id is a whole number from 0 to 4294967294", name)
+		r.problems.Add(attr.Expr.Range(), "", "%s: a user id is a whole number from 0 to 4294967294", name)
 		return 0, false
 	}
 	return uint32(n), true
@@ -206,18 +206,18 @@ func (r *reader) texts(a attributes, name, ifEmpty string) (list []element, ok b
 	}
 	tuple, ok := attr.Expr.(*hclsyntax.TupleConsExpr)
 	if !ok {
-		r.problems.add(attr.Expr.Range(), `write `+name+` = ["…"]`, "%s: want a list of texts", name)
+		r.problems.Add(attr.Expr.Range(), `write `+name+` = ["…"]`, "%s: want a list of texts", name)
 		return nil, false
 	}
 	if len(tuple.Exprs) == 0 {
-		r.problems.add(attr.Expr.Range(), ifEmpty, "%s: the list is empty", name)
+		r.problems.Add(attr.Expr.Range(), ifEmpty, "%s: the list is empty", name)
 		return nil, false
 	}
 	seen := map[string]bool{}
 	for _, e := range tuple.Exprs {
 		s, good := r.textOf(e, name)
 		if good && seen[s] {
-			r.problems.add(e.Range(), "", "%s: %q stands here twice", name, s)
+			r.problems.Add(e.Range(), "", "%s: %q stands here twice", name, s)
 			good = false
 		}
 		if ok = ok && good; good {
@@ -239,7 +239,7 @@ func (r *reader) filePath(a attributes, name string) string {
 
 func (r *reader) fileOf(e element, name string) string {
 	if e.text == "" || strings.IndexByte(e.text, 0) >= 0 {
-		r.problems.add(e.at, "", "%s is the path of a file", name)
+		r.problems.Add(e.at, "", "%s is the path of a file", name)
 		return ""
 	}
 	return r.path(e.text)
@@ -276,7 +276,7 @@ func (r *reader) bytes(a attributes, name string, least, most int64) (n int64, o
 	if n, err := bytesize.Parse(s); err == nil && n >= least && n <= most {
 		return n, true
 	}
-	r.problems.add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s",
+	r.problems.Add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s",
 		name, s, bytesize.Format(least), bytesize.Format(most))
 	return 0, false
 }
@@ -305,7 +305,7 @@ func (r *reader) oneIn(a attributes, name string, none bool) (n uint64, ok bool)
 	if none {
 		hint = `write "all", "none" or "1/100"`
 	}
-	r.problems.add(at, hint, "%s: %q", name, s)
+	r.problems.Add(at, hint, "%s: %q", name, s)
 	return 0, false
 }
 
@@ -326,6 +326,6 @@ func (r *reader) cpus(a attributes) (float64, bool) {
 			return n, true
 		}
 	}
-	r.problems.add(attr.Expr.Range(), "", "cpus: want a number of processors, like 0.5 or 2, without quotes")
+	r.problems.Add(attr.Expr.Range(), "", "cpus: want a number of processors, like 0.5 or 2, without quotes")
 	return 0, false
 }

@@ -42,7 +42,7 @@ func (r *reader) audit(b *hclsyntax.Block) {
 	}
 	if s, at, ok := r.text(a, "on_failure"); ok {
 		if out.Drop = s == "drop-and-count"; !out.Drop && s != "deny" {
-			r.problems.add(at, `write "deny" or "drop-and-count"`, "on_failure: %q", s)
+			r.problems.Add(at, `write "deny" or "drop-and-count"`, "on_failure: %q", s)
 		}
 	}
 	if n, ok := r.bytes(a, "rotate", 4<<10, 1<<40); ok {
@@ -54,7 +54,7 @@ func (r *reader) audit(b *hclsyntax.Block) {
 	if all, ok := r.flag(a, "keep_all"); ok && all {
 		out.Keep = 0
 		if a["keep"] != nil {
-			r.problems.add(a["keep"].NameRange, "", "keep and keep_all = true contradict each other")
+			r.problems.Add(a["keep"].NameRange, "", "keep and keep_all = true contradict each other")
 		}
 	}
 }

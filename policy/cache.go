@@ -28,7 +28,7 @@ type entry struct {
 	who    object.Principal
 	id     object.ID
 	method object.Method // "": the object as a whole, which is never remembered
-	matched
+	Matched
 	unconditional bool // no rule in it has a condition
 }
 
@@ -66,10 +66,10 @@ func (c *cache) put(e *entry) {
 // entry returns what rules say about a call, or, with an empty method, an object.
 func (p *Policy) entry(who object.Principal, id object.ID, m object.Method) *entry {
 	p.cache.matches.Add(1)
-	e := &entry{who: who, id: id, method: m, matched: p.match(who, id, m), unconditional: true}
-	for _, list := range [...][]*rule{e.permits, e.forbids} {
+	e := &entry{who: who, id: id, method: m, Matched: p.Match(who, id, m), unconditional: true}
+	for _, list := range [...][]*Rule{e.Permits, e.Forbids} {
 		for _, r := range list {
-			e.unconditional = e.unconditional && r.when == nil
+			e.unconditional = e.unconditional && r.When == nil
 		}
 	}
 	return e

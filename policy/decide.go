@@ -21,11 +21,11 @@ type Decision struct {
 
 // Why not.
 const (
-	denyMethod  = "denied: no method of this name is ever callable"
-	denyObject  = "denied: not an object's id, or not of a tenant that is served"
-	denyUnknown = "denied: no permit names this principal"
-	denyNoRule  = "denied: no permit of this principal covers this object and method"
-	denyWhen    = "denied: no permit that covers this object and method applies under its condition"
+	DenyMethod    = "denied: no method of this name is ever callable"
+	DenyObject    = "denied: not an object's id, or not of a tenant that is served"
+	DenyUnknown   = "denied: no permit names this principal"
+	DenyNoRule    = "denied: no permit of this principal covers this object and method"
+	DenyCondition = "denied: no permit that covers this object and method applies under its condition"
 )
 
 // Decide says whether caller may call method m of object id now. What no permit covers is
@@ -42,8 +42,8 @@ const (
 // tracebacks, else the first by name; of several forbids, the first by name of those
 // without condition, else the first by name. The order in the file means nothing.
 func (p *Policy) Decide(caller object.Caller, id object.ID, m object.Method) Decision {
-	if named(m) != m { // as rules name a setting, and nobody a method
-		return Decision{Reason: denyMethod}
+	if BaseMethod(m) != m { // as rules name a setting, and nobody a method
+		return Decision{Reason: DenyMethod}
 	}
 	return p.decide(&caller, id, m, nil)
 }
@@ -51,21 +51,21 @@ func (p *Policy) Decide(caller object.Caller, id object.ID, m object.Method) Dec
 // DecideSet is [Policy.Decide] for setting attribute m: what a permit with methods permits
 // if they have "m=", and a forbid with methods forbids if they have "m=" or "m".
 func (p *Policy) DecideSet(caller object.Caller, id object.ID, m object.Method) Decision {
-	if named(m) != m {
-		return Decision{Reason: denyMethod}
+	if BaseMethod(m) != m {
+		return Decision{Reason: DenyMethod}
 	}
-	return p.decide(&caller, id, setting(m), nil)
+	return p.decide(&caller, id, Setter(m), nil)
 }
 
 // decide decides at a time, or now if it is nil, on what rules may name.
 func (p *Policy) decide(caller *object.Caller, id object.ID, m object.Method, at *time.Time) Decision {
 	e := p.cache.get(caller.Principal, id, m)
 	if e == nil {
-		if !callable(m) {
-			return Decision{Reason: denyMethod}
+		if !Callable(m) {
+			return Decision{Reason: DenyMethod}
 		}
-		if !p.addressable(id) {
-			return Decision{Reason: denyObject}
+		if !p.Addressable(id) {
+			return Decision{Reason: DenyObject}
 		}
 		e = p.entry(caller.Principal, id, m)
 		p.cache.put(e)
@@ -80,45 +80,45 @@ func (p *Policy) decide(caller *object.Caller, id object.ID, m object.Method, at
 }
 
 // settle decides by what was matched and, where rules have conditions, the facts.
-func (e *entry) settle(p *Policy, caller *object.Caller, f *facts) Decision {
-	for _, r := range e.forbids {
+func (e *entry) settle(p *Policy, caller *object.Caller, f *Context) Decision {
+	for _, r := range e.Forbids {
 		holds, err := r.holds(f)
 		if err != nil {
-			return Decision{Reason: r.reason + ": it cannot be told whether it applies: " + err.Error()}
+			return Decision{Reason: r.Reason + ": it cannot be told whether it applies: " + err.Error()}
 		}
 		if holds {
-			return Decision{Reason: r.reason}
+			return Decision{Reason: r.Reason}
 		}
 	}
 	var failed error
-	for _, r := range e.permits {
+	for _, r := range e.Permits {
 		holds, err := r.holds(f)
 		if holds && err == nil {
-			return Decision{Permit: true, Reason: r.reason, Traceback: r.traceback, Limits: e.limits}
+			return Decision{Permit: true, Reason: r.Reason, Traceback: r.Tracebacks, Limits: e.Limits}
 		}
 		if err != nil && failed == nil {
 			failed = err
 		}
 	}
 	switch {
-	case e.sibling && caller.Tenant == e.id.Tenant():
-		return Decision{Permit: true, Reason: p.siblings.reason, Traceback: p.siblings.traceback, Limits: e.limits}
+	case e.Sibling && caller.Tenant == e.id.Tenant():
+		return Decision{Permit: true, Reason: p.Siblings.Reason, Traceback: p.Siblings.Tracebacks, Limits: e.Limits}
 	case failed != nil:
-		return Decision{Reason: denyWhen + ": " + failed.Error()}
-	case len(e.permits) > 0:
-		return Decision{Reason: denyWhen}
-	case !p.permitted(caller.Principal):
-		return Decision{Reason: denyUnknown}
+		return Decision{Reason: DenyCondition + ": " + failed.Error()}
+	case len(e.Permits) > 0:
+		return Decision{Reason: DenyCondition}
+	case !p.HasPermit(caller.Principal):
+		return Decision{Reason: DenyUnknown}
 	}
-	return Decision{Reason: denyNoRule}
+	return Decision{Reason: DenyNoRule}
 }
 
 // holds reports whether the rule counts, by its condition. f may be nil if it has none.
-func (r *rule) holds(f *facts) (bool, error) {
-	if r.when == nil {
+func (r *Rule) holds(f *Context) (bool, error) {
+	if r.When == nil {
 		return true, nil
 	}
-	return r.when.holds(f)
+	return r.When.Holds(f)
 }
 
 // Visible reports whether caller may call at least one method of id, if the object has
@@ -134,11 +134,11 @@ func (p *Policy) Debugs(caller object.Caller, id object.ID) bool {
 
 // reaches is [Policy.Visible], by permits that allow tracebacks alone if so wanted.
 func (p *Policy) reaches(caller *object.Caller, id object.ID, tracebacks bool) bool {
-	if !p.addressable(id) {
+	if !p.Addressable(id) {
 		return false
 	}
 	e := p.entry(caller.Principal, id, "")
-	if e.sibling && caller.Tenant == id.Tenant() && (p.siblings.traceback || !tracebacks) {
+	if e.Sibling && caller.Tenant == id.Tenant() && (p.Siblings.Tracebacks || !tracebacks) {
 		return true
 	}
 	if e.unconditional {
@@ -151,20 +151,20 @@ func (p *Policy) reaches(caller *object.Caller, id object.ID, tracebacks bool) b
 
 // reachable reports whether the rules about an object leave a method that may be called, and
 // tracebacks seen if so wanted. f may be nil if no rule has a condition.
-func (e *entry) reachable(f *facts, tracebacks bool) bool {
-	for _, r := range e.permits {
-		if tracebacks && !r.traceback {
+func (e *entry) reachable(f *Context, tracebacks bool) bool {
+	for _, r := range e.Permits {
+		if tracebacks && !r.Tracebacks {
 			continue
 		}
-		for m := range r.methods {
+		for m := range r.Methods {
 			if f != nil {
-				f.method = named(m)
+				f.method = BaseMethod(m)
 			}
 			if r.may(f, false) && !e.forbidden(m, f) {
 				return true
 			}
 		}
-		if r.methods != nil {
+		if r.Methods != nil {
 			continue
 		}
 		// Names of methods are without number: only a forbid of all of them leaves none.
@@ -180,9 +180,9 @@ func (e *entry) reachable(f *facts, tracebacks bool) bool {
 
 // forbidden reports whether a forbid is about method m, or, if that is empty, about every
 // method.
-func (e *entry) forbidden(m object.Method, f *facts) bool {
-	for _, r := range e.forbids {
-		if (r.methods == nil || m != "" && r.coversMethod(m)) && r.may(f, true) {
+func (e *entry) forbidden(m object.Method, f *Context) bool {
+	for _, r := range e.Forbids {
+		if (r.Methods == nil || m != "" && r.coversMethod(m)) && r.may(f, true) {
 			return true
 		}
 	}
@@ -191,19 +191,19 @@ func (e *entry) forbidden(m object.Method, f *facts) bool {
 
 // may reports whether a rule counts, for some method if none is known. ifUnsure is whether
 // it does if that cannot be told for another reason.
-func (r *rule) may(f *facts, ifUnsure bool) bool {
+func (r *Rule) may(f *Context, ifUnsure bool) bool {
 	holds, err := r.holds(f)
 	switch {
 	case err == nil:
 		return holds
-	case f.method == "" && r.when.asksMethod:
+	case f.method == "" && r.When.UsesMethod:
 		return !ifUnsure
 	}
 	return ifUnsure
 }
 
-// addressable reports whether id may be asked for at all.
-func (p *Policy) addressable(id object.ID) bool { return wellFormed(id) && p.Serves(id.Tenant()) }
+// Addressable reports whether id may be asked for at all.
+func (p *Policy) Addressable(id object.ID) bool { return wellFormed(id) && p.Serves(id.Tenant()) }
 
 // wellFormed is what object.ParseID checks, without an error to explain it and so
 // without allocating; ids of the host are for Serves to refuse.

@@ -9,11 +9,11 @@ import (
 // ForgetCrossing takes crosses_tenants from every permit of a policy that has loaded, so
 // that Prove has something to find.
 func ForgetCrossing(p *Policy) {
-	for _, subjects := range p.subjects {
+	for _, subjects := range p.Subjects {
 		for _, s := range subjects {
-			for _, list := range s.permits {
+			for _, list := range s.Permits {
 				for _, r := range list {
-					r.crosses = false
+					r.CrossesTenants = false
 				}
 			}
 		}
@@ -22,13 +22,13 @@ func ForgetCrossing(p *Policy) {
 
 // Holds reports whether the condition of the one forbid with a condition holds for a call at a time.
 func Holds(p *Policy, caller *object.Caller, id object.ID, m object.Method, at time.Time) bool {
-	for _, subjects := range p.subjects {
+	for _, subjects := range p.Subjects {
 		for _, s := range subjects {
-			for _, list := range s.forbids {
+			for _, list := range s.Forbids {
 				for _, r := range list {
 					f := p.gather(caller, id, m, &at)
 					defer f.release()
-					holds, err := r.when.holds(f)
+					holds, err := r.When.Holds(f)
 					return holds && err == nil
 				}
 			}

@@ -9,8 +9,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// facts is what conditions may ask about one call.
-type facts struct {
+// Context is what conditions may ask about one call.
+type Context struct {
 	p      *Policy
 	caller object.Caller
 	id     object.ID
@@ -19,21 +19,21 @@ type facts struct {
 	timed  bool          // at is set
 }
 
-var factsPool = sync.Pool{New: func() any { return new(facts) }}
+var factsPool = sync.Pool{New: func() any { return new(Context) }}
 
 // gather returns the facts of a call; release gives them back. at is nil for now, which is
 // looked at once, when first asked for.
-func (p *Policy) gather(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *facts {
-	f := factsPool.Get().(*facts)
-	*f = facts{p: p, caller: *caller, id: id, method: named(m)}
+func (p *Policy) gather(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *Context {
+	f := factsPool.Get().(*Context)
+	*f = Context{p: p, caller: *caller, id: id, method: BaseMethod(m)}
 	if at != nil {
 		f.at, f.timed = *at, true
 	}
 	return f
 }
 
-func (f *facts) release() {
-	*f = facts{}
+func (f *Context) release() {
+	*f = Context{}
 	factsPool.Put(f)
 }
 
@@ -43,18 +43,18 @@ type unknown string
 func (u unknown) Error() string { return string(u) + " is not known of this caller" }
 
 // moment is the time of the call in the zone of the policy, and an error if it is not known.
-func (f *facts) moment() (time.Time, error) {
+func (f *Context) moment() (time.Time, error) {
 	if !f.timed {
 		f.at, f.timed = time.Now(), true
 	}
 	if f.at.IsZero() {
 		return f.at, unknown("time")
 	}
-	return f.at.In(f.p.zone), nil
+	return f.at.In(f.p.Zone), nil
 }
 
 // ip is the address without its port, as text.
-func (f *facts) ip() (string, error) {
+func (f *Context) ip() (string, error) {
 	if f.caller.Peer.Channel == "object" { // its address is an id, which may look like one
 		return "", unknown("caller.address")
 	}
@@ -71,31 +71,31 @@ func (f *facts) ip() (string, error) {
 	return "", unknown("caller.address")
 }
 
-func (f *facts) tenant() object.Tenant {
+func (f *Context) tenant() object.Tenant {
 	if f.caller.Tenant != "" {
 		return f.caller.Tenant
 	}
-	return f.p.homes[f.caller.Principal]
+	return f.p.Owners[f.caller.Principal]
 }
 
 // variable is a fact by its name in conditions: what kind of value it is, how to get it,
 // and, if only some texts make sense, which.
 type variable struct {
 	kind   kind
-	text   func(*facts) (string, error)
-	number func(*facts) (float64, error)
-	list   func(*facts) ([]string, error)
-	when   func(*facts) (time.Time, error)
+	text   func(*Context) (string, error)
+	number func(*Context) (float64, error)
+	list   func(*Context) ([]string, error)
+	when   func(*Context) (time.Time, error)
 	values []string // nil: any
 }
 
-func textOf(get func(*facts) string) func(*facts) (string, error) {
-	return func(f *facts) (string, error) { return get(f), nil }
+func textOf(get func(*Context) string) func(*Context) (string, error) {
+	return func(f *Context) (string, error) { return get(f), nil }
 }
 
 // ofCert is a fact of the caller's certificate.
 func ofCert(name string, get func(*object.Certificate) string) variable {
-	return variable{kind: textKind, text: func(f *facts) (string, error) {
+	return variable{kind: textKind, text: func(f *Context) (string, error) {
 		if f.caller.Peer.Cert == nil {
 			return "", unknown("caller.cert." + name)
 		}
@@ -104,7 +104,7 @@ func ofCert(name string, get func(*object.Certificate) string) variable {
 }
 
 func listOfCert(name string, get func(*object.Certificate) []string) variable {
-	return variable{kind: listKind, list: func(f *facts) ([]string, error) {
+	return variable{kind: listKind, list: func(f *Context) ([]string, error) {
 		if f.caller.Peer.Cert == nil {
 			return nil, unknown("caller.cert." + name)
 		}
@@ -116,16 +116,16 @@ var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", 
 
 // variables are the facts that conditions know.
 var variables = map[string]variable{
-	"caller.principal": {kind: textKind, text: textOf(func(f *facts) string { return string(f.caller.Principal) })},
-	"caller.groups":    {kind: listKind, list: func(f *facts) ([]string, error) { return f.p.groupsOf[f.caller.Principal], nil }},
-	"caller.tenant":    {kind: textKind, text: textOf(func(f *facts) string { return string(f.tenant()) })},
-	"caller.channel": {kind: textKind, values: channels, text: func(f *facts) (string, error) {
+	"caller.principal": {kind: textKind, text: textOf(func(f *Context) string { return string(f.caller.Principal) })},
+	"caller.groups":    {kind: listKind, list: func(f *Context) ([]string, error) { return f.p.Groups[f.caller.Principal], nil }},
+	"caller.tenant":    {kind: textKind, text: textOf(func(f *Context) string { return string(f.tenant()) })},
+	"caller.channel": {kind: textKind, values: channels, text: func(f *Context) (string, error) {
 		if f.caller.Peer.Channel == "" {
 			return "", unknown("caller.channel")
 		}
 		return f.caller.Peer.Channel, nil
 	}},
-	"caller.auth": {kind: textKind, values: append([]string{"none"}, object.AuthMethods...), text: func(f *facts) (string, error) {
+	"caller.auth": {kind: textKind, values: append([]string{"none"}, object.AuthMethods...), text: func(f *Context) (string, error) {
 		switch {
 		case f.caller.Peer.Auth != "":
 			return f.caller.Peer.Auth, nil
@@ -134,8 +134,8 @@ var variables = map[string]variable{
 		}
 		return "", unknown("caller.auth")
 	}},
-	"caller.address": {kind: textKind, text: (*facts).ip},
-	"caller.uid": {kind: numberKind, number: func(f *facts) (float64, error) {
+	"caller.address": {kind: textKind, text: (*Context).ip},
+	"caller.uid": {kind: numberKind, number: func(f *Context) (float64, error) {
 		if f.caller.Peer.Auth != object.AuthPeer {
 			return 0, unknown("caller.uid")
 		}
@@ -146,21 +146,21 @@ var variables = map[string]variable{
 	"caller.cert.sha256":      ofCert("sha256", func(c *object.Certificate) string { return c.SHA256 }),
 	"caller.cert.dns":         listOfCert("dns", func(c *object.Certificate) []string { return c.DNS }),
 	"caller.cert.uri":         listOfCert("uri", func(c *object.Certificate) []string { return c.URIs }),
-	"object.id":               {kind: textKind, text: textOf(func(f *facts) string { return string(f.id) })},
-	"object.tenant":           {kind: textKind, text: textOf(func(f *facts) string { return string(f.id.Tenant()) })},
-	"object.name":             {kind: textKind, text: textOf(func(f *facts) string { return f.id.Name() })},
-	"method": {kind: textKind, text: func(f *facts) (string, error) {
+	"object.id":               {kind: textKind, text: textOf(func(f *Context) string { return string(f.id) })},
+	"object.tenant":           {kind: textKind, text: textOf(func(f *Context) string { return string(f.id.Tenant()) })},
+	"object.name":             {kind: textKind, text: textOf(func(f *Context) string { return f.id.Name() })},
+	"method": {kind: textKind, text: func(f *Context) (string, error) {
 		if f.method == "" {
 			return "", unknown("method")
 		}
 		return string(f.method), nil
 	}},
-	"time.now": {kind: momentKind, when: (*facts).moment},
-	"time.of_day": {kind: clockKind, number: func(f *facts) (float64, error) {
+	"time.now": {kind: momentKind, when: (*Context).moment},
+	"time.of_day": {kind: clockKind, number: func(f *Context) (float64, error) {
 		t, err := f.moment()
 		return float64(t.Hour()*3600 + t.Minute()*60 + t.Second()), err
 	}},
-	"time.weekday": {kind: textKind, values: weekdays, text: func(f *facts) (string, error) {
+	"time.weekday": {kind: textKind, values: weekdays, text: func(f *Context) (string, error) {
 		t, err := f.moment()
 		return weekdays[t.Weekday()], err
 	}},

@@ -9,36 +9,36 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// subject is what blocks say about one name that they may give to whom they are about: a
+// Subject is what blocks say about one name that they may give to whom they are about: a
 // principal or a group. A principal's rules are those of its subjects: its own, and one of
 // each group that it is in. So a rule about a group of thousands is kept once.
-type subject struct {
-	permits, forbids index[*rule]
-	limits           index[*Limit]
-	shares           []*Limit // those of connections, bytes in flight and item streams
+type Subject struct {
+	Permits, Forbids Index[*Rule]
+	Limits           Index[*Limit]
+	Shares           []*Limit // those of connections, bytes in flight and item streams
 }
 
-// index finds what covers an object by its tenant; anyTenant holds what covers all.
-type index[T interface{ coversObject(object.ID) bool }] map[object.Tenant][]T
+// Index finds what covers an object by its tenant; anyTenant holds what covers all.
+type Index[T interface{ coversObject(object.ID) bool }] map[object.Tenant][]T
 
-const anyTenant object.Tenant = "*"
+const AnyTenant object.Tenant = "*"
 
-// add enters v under the tenants of its patterns.
-func (ix *index[T]) add(v T, objects []pattern) {
+// Add enters v under the tenants of its patterns.
+func (ix *Index[T]) Add(v T, objects []Pattern) {
 	if *ix == nil {
-		*ix = index[T]{}
+		*ix = Index[T]{}
 	}
 	for _, o := range objects {
 		// A rule with two patterns of a tenant stands once under it.
-		if list := (*ix)[o.tenant]; len(list) == 0 || any(list[len(list)-1]) != any(v) {
-			(*ix)[o.tenant] = append(list, v)
+		if list := (*ix)[o.Tenant]; len(list) == 0 || any(list[len(list)-1]) != any(v) {
+			(*ix)[o.Tenant] = append(list, v)
 		}
 	}
 }
 
-// about appends to out what covers an object, some of it possibly twice.
-func (ix index[T]) about(id object.ID, out []T) []T {
-	for _, t := range [...]object.Tenant{id.Tenant(), anyTenant} {
+// Covering appends to out what covers an object, some of it possibly twice.
+func (ix Index[T]) Covering(id object.ID, out []T) []T {
+	for _, t := range [...]object.Tenant{id.Tenant(), AnyTenant} {
 		for _, v := range ix[t] {
 			if v.coversObject(id) {
 				out = append(out, v)
@@ -48,8 +48,8 @@ func (ix index[T]) about(id object.ID, out []T) []T {
 	return out
 }
 
-// all returns everything that is in the index, in no order, each once.
-func (ix index[T]) all(seen map[any]bool) []T {
+// All returns everything that is in the index, in no order, each once.
+func (ix Index[T]) All(seen map[any]bool) []T {
 	var out []T
 	for _, list := range ix {
 		for _, v := range list {
@@ -62,38 +62,38 @@ func (ix index[T]) all(seen map[any]bool) []T {
 	return out
 }
 
-// matched is what the policy says about one principal and one method of an object, or, if
+// Matched is what the policy says about one principal and one method of an object, or, if
 // the method is empty, about the object. Conditions have not been looked at.
-type matched struct {
-	permits []*rule // those that show tracebacks first, then by name
-	forbids []*rule // those without condition first, then by name
-	limits  []*Limit
-	sibling bool // siblings may call each other, and the principal is an object of the tenant
+type Matched struct {
+	Permits []*Rule // those that show tracebacks first, then by name
+	Forbids []*Rule // those without condition first, then by name
+	Limits  []*Limit
+	Sibling bool // siblings may call each other, and the principal is an object of the tenant
 }
 
-// match collects what covers a call. It is slow, and [Policy.Decide] remembers what it
+// Match collects what covers a call. It is slow, and [Policy.Decide] remembers what it
 // finds.
-func (p *Policy) match(who object.Principal, id object.ID, m object.Method) matched {
-	var out matched
-	for _, s := range p.subjects[who] {
-		out.permits = s.permits.about(id, out.permits)
-		out.forbids = s.forbids.about(id, out.forbids)
-		out.limits = s.limits.about(id, out.limits)
+func (p *Policy) Match(who object.Principal, id object.ID, m object.Method) Matched {
+	var out Matched
+	for _, s := range p.Subjects[who] {
+		out.Permits = s.Permits.Covering(id, out.Permits)
+		out.Forbids = s.Forbids.Covering(id, out.Forbids)
+		out.Limits = s.Limits.Covering(id, out.Limits)
 	}
 	if m != "" {
-		other := func(r *rule) bool { return !r.coversMethod(m) }
-		out.permits = slices.DeleteFunc(out.permits, other)
-		out.forbids = slices.DeleteFunc(out.forbids, other)
+		other := func(r *Rule) bool { return !r.coversMethod(m) }
+		out.Permits = slices.DeleteFunc(out.Permits, other)
+		out.Forbids = slices.DeleteFunc(out.Forbids, other)
 	}
-	slices.SortFunc(out.permits, func(a, b *rule) int {
-		return cmp.Or(compareBool(b.traceback, a.traceback), strings.Compare(a.name, b.name))
+	slices.SortFunc(out.Permits, func(a, b *Rule) int {
+		return cmp.Or(compareBool(b.Tracebacks, a.Tracebacks), strings.Compare(a.Name, b.Name))
 	})
-	slices.SortFunc(out.forbids, func(a, b *rule) int {
-		return cmp.Or(compareBool(a.when != nil, b.when != nil), strings.Compare(a.name, b.name))
+	slices.SortFunc(out.Forbids, func(a, b *Rule) int {
+		return cmp.Or(compareBool(a.When != nil, b.When != nil), strings.Compare(a.Name, b.Name))
 	})
-	slices.SortFunc(out.limits, func(a, b *Limit) int { return strings.Compare(a.Name, b.Name) })
-	out.permits, out.forbids, out.limits = slices.Compact(out.permits), slices.Compact(out.forbids), slices.Compact(out.limits)
-	out.sibling = p.sibling(who, id)
+	slices.SortFunc(out.Limits, func(a, b *Limit) int { return strings.Compare(a.Name, b.Name) })
+	out.Permits, out.Forbids, out.Limits = slices.Compact(out.Permits), slices.Compact(out.Forbids), slices.Compact(out.Limits)
+	out.Sibling = p.sibling(who, id)
 	return out
 }
 
@@ -110,12 +110,22 @@ func compareBool(a, b bool) int {
 // sibling reports whether who is an object of id's tenant and the policy lets those call
 // each other.
 func (p *Policy) sibling(who object.Principal, id object.ID) bool {
-	if p.siblings == nil {
+	if p.Siblings == nil {
 		return false
 	}
 	from, ok := who.Object()
 	return ok && wellFormed(from) && from.Tenant() == id.Tenant()
 }
 
-// named returns every principal that a block is about, sorted.
-func (p *Policy) named() []object.Principal { return slices.Sorted(maps.Keys(p.subjects)) }
+// Named returns every principal that a block is about, sorted.
+func (p *Policy) Named() []object.Principal { return slices.Sorted(maps.Keys(p.Subjects)) }
+
+// RulesAbout returns the permits and forbids about a principal, each once, in no order.
+func (p *Policy) RulesAbout(who object.Principal) (permits, forbids []*Rule) {
+	seen := map[any]bool{}
+	for _, s := range p.Subjects[who] {
+		permits = append(permits, s.Permits.All(seen)...)
+		forbids = append(forbids, s.Forbids.All(seen)...)
+	}
+	return permits, forbids
+}

@@ -32,7 +32,7 @@ type Limit struct {
 	// Streams is how many item streams a principal may have open. 0: the host's default.
 	Streams int
 
-	objects []pattern
+	Objects []Pattern
 }
 
 // String returns what the limit is, as "100/s, 4 at a time".
@@ -56,7 +56,7 @@ func (l *Limit) String() string {
 	return strings.Join(parts, ", ")
 }
 
-func (l *Limit) coversObject(id object.ID) bool { return covers(l.objects, id) }
+func (l *Limit) coversObject(id object.ID) bool { return covers(l.Objects, id) }
 
 // limit reads a limit block.
 func (r *reader) limit(name string, b *hclsyntax.Block) {
@@ -65,20 +65,20 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	r.require(b, a, "principals")
 	switch {
 	case !ofCalls && !inAll:
-		r.problems.add(b.TypeRange, `write rate = "100/s", concurrent = 4, connections = 50, in_flight = "64MiB" or streams = 200`, "limit %q limits nothing", name)
+		r.problems.Add(b.TypeRange, `write rate = "100/s", concurrent = 4, connections = 50, in_flight = "64MiB" or streams = 200`, "limit %q limits nothing", name)
 	case ofCalls:
 		r.require(b, a, "objects")
 	case a["objects"] != nil:
-		r.problems.add(a["objects"].NameRange, "leave it out", "connections, in_flight and streams are about a principal, whatever objects it calls")
+		r.problems.Add(a["objects"].NameRange, "leave it out", "connections, in_flight and streams are about a principal, whatever objects it calls")
 	}
-	l := &Limit{Name: name, Reason: r.reason(name, b), objects: r.patterns(a, true)}
+	l := &Limit{Name: name, Reason: r.reason(name, b), Objects: r.patterns(a, true)}
 	perSecond := 1
 	if s, at, ok := r.text(a, "rate"); ok {
 		count, unit, found := strings.Cut(s, "/")
 		per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
 		n, err := strconv.Atoi(count)
 		if !found || per == 0 || err != nil || n < 1 || n > maxCount {
-			r.problems.add(at, `write "100/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q", s)
+			r.problems.Add(at, `write "100/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q", s)
 		} else {
 			l.Rate, l.Interval = s, per/time.Duration(n)
 			perSecond = max(1, int(time.Second/l.Interval))
@@ -87,7 +87,7 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	l.Burst = perSecond
 	if n, ok := r.count(a, "burst"); ok {
 		if a["rate"] == nil {
-			r.problems.add(a["burst"].NameRange, "", "burst is for a rate")
+			r.problems.Add(a["burst"].NameRange, "", "burst is for a rate")
 		}
 		l.Burst = n
 	}
@@ -95,15 +95,15 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	l.Connections, _ = r.count(a, "connections")
 	l.InFlight, _ = r.bytes(a, "in_flight", 64<<10, 1<<40)
 	if least := int64(r.p.MessageBytes()); l.InFlight > 0 && l.InFlight < least {
-		r.p.Warnings.add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
+		r.p.Warnings.Add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
 			"limit %q: a message may have %s; one above in_flight passes alone, and not if it is compressed",
 			name, bytesize.Format(least))
 	}
 	l.Streams, _ = r.count(a, "streams")
 	for _, s := range r.who(a, "name those whose calls are counted") {
-		s.limits.add(l, l.objects)
+		s.Limits.Add(l, l.Objects)
 		if inAll {
-			s.shares = append(s.shares, l)
+			s.Shares = append(s.Shares, l)
 		}
 	}
 }
@@ -112,8 +112,8 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 // name. It does not allocate if there are none.
 func (p *Policy) LimitsOf(who object.Principal, id object.ID) []*Limit {
 	var out []*Limit
-	for _, s := range p.subjects[who] {
-		out = s.limits.about(id, out)
+	for _, s := range p.Subjects[who] {
+		out = s.Limits.Covering(id, out)
 	}
 	if len(out) > 1 {
 		slices.SortFunc(out, func(a, b *Limit) int { return strings.Compare(a.Name, b.Name) })
@@ -133,8 +133,8 @@ type Share struct {
 // ShareOf returns a principal's share: of several limits the smallest.
 func (p *Policy) ShareOf(who object.Principal) Share {
 	var out Share
-	for _, s := range p.subjects[who] {
-		for _, l := range s.shares {
+	for _, s := range p.Subjects[who] {
+		for _, l := range s.Shares {
 			if n := l.Connections; n > 0 && (out.Connections == 0 || n < out.Connections) {
 				out.Connections, out.Reason = n, l.Reason
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/analysis"
 )
 
 const shares = `
@@ -83,7 +84,7 @@ func TestShares(t *testing.T) {
 		t.Errorf("%v allocations where nothing is limited", n)
 	}
 	var rules []string
-	for _, r := range p.RulesOf("bob") {
+	for _, r := range analysis.RulesOf(p, "bob") {
 		rules = append(rules, r.Limit)
 	}
 	if got, want := strings.Join(rules, "; "), "50 connections, 1MiB in flight; 300 item streams; 1 at a time"; got != want {

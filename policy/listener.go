@@ -38,19 +38,19 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 	if s, at, ok := r.text(a, "address"); ok {
 		addr, loopback, err := r.address(s)
 		if err != nil {
-			r.problems.add(at, err.Error(), "address %q cannot be listened on", s)
+			r.problems.Add(at, err.Error(), "address %q cannot be listened on", s)
 		}
 		l.Address, local = addr, loopback || err != nil
 		for _, other := range r.p.Listeners {
 			if err == nil && addr == other.Address && !strings.HasSuffix(addr, ":0") {
-				r.problems.add(at, "", "listener %q has the address %q already", other.Name, s)
+				r.problems.Add(at, "", "listener %q has the address %q already", other.Name, s)
 			}
 		}
 	}
 	for _, inner := range b.Body.Blocks {
 		if inner.Type == "tls" {
 			if l.TLS != nil {
-				r.problems.add(inner.TypeRange, "", "a listener has one tls block")
+				r.problems.Add(inner.TypeRange, "", "a listener has one tls block")
 			}
 			l.TLS = r.tls(inner)
 		}
@@ -69,7 +69,7 @@ func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener)
 	list, ok := r.texts(a, "identify", "leave it out for "+object.AuthPeer)
 	if !ok {
 		if a["identify"] == nil && !local {
-			r.problems.add(b.TypeRange, `write identify = ["cert"] or ["hmac"]`, "a listener that other machines reach says how it identifies them")
+			r.problems.Add(b.TypeRange, `write identify = ["cert"] or ["hmac"]`, "a listener that other machines reach says how it identifies them")
 		}
 		return []string{object.AuthPeer}
 	}
@@ -77,18 +77,18 @@ func (r *reader) ways(a attributes, b *hclsyntax.Block, local bool, l *Listener)
 	for _, e := range list {
 		switch {
 		case !slices.Contains(object.AuthMethods, e.text):
-			r.problems.add(e.at, oneOf(e.text, object.AuthMethods), "there is no way of identification %q", e.text)
+			r.problems.Add(e.at, OneOf(e.text, object.AuthMethods), "there is no way of identification %q", e.text)
 		case e.text == object.AuthPeer && !local:
-			r.problems.add(e.at, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
+			r.problems.Add(e.at, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
 		case e.text == object.AuthCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
-			r.problems.add(e.at, "add a tls block with client_ca", `"cert" needs to know who issues the clients' certificates`)
+			r.problems.Add(e.at, "add a tls block with client_ca", `"cert" needs to know who issues the clients' certificates`)
 		case e.text == object.AuthLegacy && !local && (l.TLS == nil || l.Plain):
-			r.problems.add(e.at, "add a tls block, and leave plain out", `"pyro4-hmac" can be repeated by whoever sees it: across a network it needs TLS`)
+			r.problems.Add(e.at, "add a tls block, and leave plain out", `"pyro4-hmac" can be repeated by whoever sees it: across a network it needs TLS`)
 		}
 		out = append(out, e.text)
 	}
 	if !l.Plain && l.TLS == nil && !slices.Contains(out, object.AuthHMAC) {
-		r.problems.add(b.TypeRange, `add a tls block, or "hmac" to identify`, "nobody could speak to this listener: it takes neither plain connections nor TLS nor the HMAC channel")
+		r.problems.Add(b.TypeRange, `add a tls block, or "hmac" to identify`, "nobody could speak to this listener: it takes neither plain connections nor TLS nor the HMAC channel")
 	}
 	return out
 }
@@ -102,11 +102,11 @@ func (r *reader) tls(b *hclsyntax.Block) *TLS {
 	t.Cert, t.Key = r.filePath(a, "cert"), r.filePath(a, "key")
 	t.ClientCA, t.Revoked = r.filePaths(a, "client_ca"), r.filePaths(a, "revoked")
 	if len(t.Revoked) > 0 && len(t.ClientCA) == 0 {
-		r.problems.add(b.TypeRange, "add client_ca, or leave revoked out", "there are no clients' certificates that could be revoked")
+		r.problems.Add(b.TypeRange, "add client_ca, or leave revoked out", "there are no clients' certificates that could be revoked")
 	}
 	if s, at, ok := r.text(a, "min_version"); ok {
 		if t.MinVersion = s; s != "1.2" && s != "1.3" {
-			r.problems.add(at, `there are "1.3", the default, and "1.2"`, "min_version %q", s)
+			r.problems.Add(at, `there are "1.3", the default, and "1.2"`, "min_version %q", s)
 		}
 	}
 	for _, path := range t.ClientCA {

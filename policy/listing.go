@@ -140,11 +140,11 @@ func (l *Listings) match(key listingKey, out *listing) {
 	out.visible = make(bitset, (len(l.ids)+63)/64)
 	groups := map[string]*alike{}
 	for i, id := range l.ids {
-		if !l.p.addressable(id) {
+		if !l.p.Addressable(id) {
 			continue
 		}
 		e := l.p.entry(key.who, id, "")
-		sibling := e.sibling && key.tenant == id.Tenant() && (l.p.siblings.traceback || !key.tracebacks)
+		sibling := e.Sibling && key.tenant == id.Tenant() && (l.p.Siblings.Tracebacks || !key.tracebacks)
 		if sibling || e.unconditional {
 			if sibling || e.reachable(nil, key.tracebacks) {
 				out.visible.set(i)
@@ -172,7 +172,7 @@ func (l *Listings) keep(key listingKey, known *listing) {
 	}
 	known.size = 200 + len(key.who) + len(key.tenant) + 8*len(known.visible)
 	for _, g := range known.groups {
-		known.size += 300 + 8*(len(g.rules.permits)+len(g.rules.forbids)) + 4*cap(g.at)
+		known.size += 300 + 8*(len(g.rules.Permits)+len(g.rules.Forbids)) + 4*cap(g.at)
 	}
 	l.size += known.size
 	for other, one := range l.known {
@@ -190,10 +190,10 @@ func (l *Listings) keep(key listingKey, known *listing) {
 func (e *entry) rulesText() string {
 	var b strings.Builder
 	b.WriteString(string(e.id.Tenant()))
-	for _, list := range [...][]*rule{e.permits, e.forbids} {
+	for _, list := range [...][]*Rule{e.Permits, e.Forbids} {
 		b.WriteByte(0) // which no name has
 		for _, r := range list {
-			b.WriteString(r.name)
+			b.WriteString(r.Name)
 			b.WriteByte('\n')
 		}
 	}
@@ -202,9 +202,9 @@ func (e *entry) rulesText() string {
 
 // asksObject reports whether a condition asks for more of an object than its tenant.
 func (e *entry) asksObject() bool {
-	for _, list := range [...][]*rule{e.permits, e.forbids} {
+	for _, list := range [...][]*Rule{e.Permits, e.Forbids} {
 		for _, r := range list {
-			if r.when != nil && r.when.asksObject {
+			if r.When != nil && r.When.UsesObject {
 				return true
 			}
 		}

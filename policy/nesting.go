@@ -37,7 +37,7 @@ func (r *reader) nesting(src []byte) {
 		default:
 		}
 		if depth > maxNesting || operators > maxOperators {
-			r.problems.add(t.Range, "", "more than %d levels of brackets or %d operators: this is no policy", maxNesting, maxOperators)
+			r.problems.Add(t.Range, "", "more than %d levels of brackets or %d operators: this is no policy", maxNesting, maxOperators)
 			return
 		}
 	}

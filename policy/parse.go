@@ -33,15 +33,14 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*Policy, error) {
 	r := &reader{
 		file: name, src: src, dir: base, lookup: lookup,
-		p: &Policy{
+		p: &Definition{
 			Set:      map[string]string{},
-			tenants:  map[object.Tenant]*TenantSettings{},
-			byUID:    map[uint32]object.Principal{},
-			homes:    map[object.Principal]object.Tenant{},
-			groupsOf: map[object.Principal][]string{},
-			subjects: map[object.Principal][]*subject{},
-			zone:     time.UTC,
-			cache:    newCache(),
+			Settings: map[object.Tenant]*TenantSettings{},
+			Users:    map[uint32]object.Principal{},
+			Owners:   map[object.Principal]object.Tenant{},
+			Groups:   map[object.Principal][]string{},
+			Subjects: map[object.Principal][]*Subject{},
+			Zone:     time.UTC,
 		},
 		principals: map[object.Principal]struct{}{},
 		groups:     map[string]*group{},
@@ -53,7 +52,7 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
 	r.hostUID, r.hostErr = checkUID(hostUID)
 	if len(src) > maxFileBytes {
-		r.problems.add(start, "", "the file is larger than %d bytes", maxFileBytes)
+		r.problems.Add(start, "", "the file is larger than %d bytes", maxFileBytes)
 		return nil, r.problems
 	}
 	if r.nesting(src); len(r.problems) > 0 {
@@ -62,21 +61,21 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
 		// What could be read of a broken file would only be complained about as well.
-		r.problems.addDiagnostics(name, diags)
-		return nil, r.problems.sorted()
+		r.problems.AddDiagnostics(name, diags)
+		return nil, r.problems.Sorted()
 	}
 	body, ok := f.Body.(*hclsyntax.Body)
 	if !ok {
-		r.problems.add(start, "", "not a policy in HCL's own syntax")
+		r.problems.Add(start, "", "not a policy in HCL's own syntax")
 		return nil, r.problems
 	}
 	r.top(body)
-	r.p.declared = slices.Sorted(maps.Keys(r.principals))
+	r.p.Declared = slices.Sorted(maps.Keys(r.principals))
 	if len(r.problems) > 0 {
-		return nil, r.problems.sorted()
+		return nil, r.problems.Sorted()
 	}
-	r.p.Warnings = r.p.Warnings.sorted()
-	return r.p, nil
+	r.p.Warnings = r.p.Warnings.Sorted()
+	return New(*r.p), nil
 }
 
 // reader turns the syntax tree into a policy and collects what is wrong.
@@ -86,7 +85,8 @@ type reader struct {
 	hostUID   uint32
 	hostErr   error // why hostUID cannot be used
 	lookup    func(string) (uint32, error)
-	p         *Policy
+	p         *Definition
+	built     *Policy // of p, for tests; nil before the first test block
 	problems  Problems
 
 	principals map[object.Principal]struct{} // declared, with or without mistakes inside
@@ -134,7 +134,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			single[b.Type](b)
 		case read[b.Type] == nil:
 			kinds := append(slices.Clone(blockKinds), "audit", "admin", "trace", "enroll")
-			r.problems.add(b.TypeRange, oneOf(b.Type, kinds), "there is no block %q", b.Type)
+			r.problems.Add(b.TypeRange, OneOf(b.Type, kinds), "there is no block %q", b.Type)
 		}
 	}
 	for _, kind := range blockKinds {
@@ -170,26 +170,26 @@ func (r *reader) zone(a attributes) {
 	}
 	zone, err := time.LoadLocation(s)
 	if err != nil || s == "Local" || s == "" {
-		r.problems.add(at, `write a name like "Europe/Berlin" or "UTC"`, "timezone: %q is not known", s)
+		r.problems.Add(at, `write a name like "Europe/Berlin" or "UTC"`, "timezone: %q is not known", s)
 		return
 	}
-	r.p.zone = zone
+	r.p.Zone = zone
 }
 
 // label returns a block's one name, which no other block of its kind has.
 func (r *reader) label(b *hclsyntax.Block) (string, bool) {
 	if len(b.Labels) != 1 {
-		r.problems.add(b.TypeRange, "write "+b.Type+` "name" { … }`, "a %s has one name, and this one has %d", b.Type, len(b.Labels))
+		r.problems.Add(b.TypeRange, "write "+b.Type+` "name" { … }`, "a %s has one name, and this one has %d", b.Type, len(b.Labels))
 		return "", false
 	}
 	name, at := b.Labels[0], b.LabelRanges[0]
-	if strings.TrimSpace(name) == "" || oneLine(name) != name || len(name) > 255 {
-		r.problems.add(at, "", "the name of a %s is one line of 1 to 255 bytes", b.Type)
+	if strings.TrimSpace(name) == "" || OneLine(name) != name || len(name) > 255 {
+		r.problems.Add(at, "", "the name of a %s is one line of 1 to 255 bytes", b.Type)
 		return "", false
 	}
 	key := [2]string{b.Type, name}
 	if first, ok := r.labels[key]; ok {
-		r.problems.add(at, "", "there is a %s %q already, in line %d", b.Type, name, first.Start.Line)
+		r.problems.Add(at, "", "there is a %s %q already, in line %d", b.Type, name, first.Start.Line)
 		return "", false
 	}
 	r.labels[key] = at
@@ -202,7 +202,7 @@ func (r *reader) folder(a attributes, name, fallback string) string {
 	if !ok {
 		s = fallback
 	} else if s == "" || strings.IndexByte(s, 0) >= 0 {
-		r.problems.add(at, "", "%s is the path of a folder", name)
+		r.problems.Add(at, "", "%s is the path of a folder", name)
 	}
 	return r.path(s)
 }

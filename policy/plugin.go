@@ -36,15 +36,15 @@ func (r *reader) plugins(tenant object.Tenant, b *hclsyntax.Block) {
 			continue
 		}
 		if len(inner.Labels) != 1 {
-			r.problems.add(inner.TypeRange, `write plugin "name" { … }`, "a plugin has one name, and this one has %d", len(inner.Labels))
+			r.problems.Add(inner.TypeRange, `write plugin "name" { … }`, "a plugin has one name, and this one has %d", len(inner.Labels))
 			continue
 		}
 		name, at := inner.Labels[0], inner.LabelRanges[0]
 		switch {
 		case !object.ValidName(name):
-			r.problems.add(at, "", "plugin %q: a name has letters, digits, '_' and '-'", name)
+			r.problems.Add(at, "", "plugin %q: a name has letters, digits, '_' and '-'", name)
 		case seen[name]:
-			r.problems.add(at, "", "there is a plugin %q of this tenant already", name)
+			r.problems.Add(at, "", "there is a plugin %q of this tenant already", name)
 		default:
 			seen[name] = true
 			r.plugin(object.ID(string(tenant)+"."+name), inner)
@@ -59,7 +59,7 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 	sum, at, pinned := r.text(a, "sha256")
 	if pinned {
 		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
-			r.problems.add(at, "sha256sum prints it", "sha256: want 64 hexadecimal digits")
+			r.problems.Add(at, "sha256sum prints it", "sha256: want 64 hexadecimal digits")
 		}
 		p.SHA256 = strings.ToLower(sum)
 	}
@@ -67,14 +67,14 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 	r.pluginWalls(&p, a)
 	switch {
 	case p.Unpinned && a["sha256"] != nil:
-		r.problems.add(a["unpinned"].NameRange, "", "sha256 and unpinned = true contradict each other")
+		r.problems.Add(a["unpinned"].NameRange, "", "sha256 and unpinned = true contradict each other")
 	case !p.Unpinned && a["sha256"] == nil:
-		r.problems.add(b.TypeRange, "add sha256 = \"…\", which sha256sum prints; or, while you develop it, unpinned = true", "plugin %q is not pinned", id)
+		r.problems.Add(b.TypeRange, "add sha256 = \"…\", which sha256sum prints; or, while you develop it, unpinned = true", "plugin %q is not pinned", id)
 	}
 	subs, _ := r.texts(a, "objects", "leave objects out if the plugin is one object")
 	for _, e := range subs {
 		if !object.ValidName(e.text) {
-			r.problems.add(e.at, "", "objects: %q: a name has letters, digits, '_' and '-'", e.text)
+			r.problems.Add(e.at, "", "objects: %q: a name has letters, digits, '_' and '-'", e.text)
 			continue
 		}
 		p.Objects = append(p.Objects, id+object.ID("."+e.text))
@@ -84,7 +84,7 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 	}
 	for _, o := range p.Objects {
 		if _, err := object.ParseID(string(o)); err != nil {
-			r.problems.add(b.LabelRanges[0], "", "%v", err)
+			r.problems.Add(b.LabelRanges[0], "", "%v", err)
 		}
 	}
 	r.p.Pins = append(r.p.Pins, p)
@@ -100,8 +100,8 @@ func (r *reader) pluginWalls(p *Plugin, a attributes) {
 	p.Runtime = r.shownPaths(a, "runtime")
 	p.Files = r.shownPaths(a, "files")
 	p.TmpBytes, _ = r.bytes(a, "tmp", 1<<12, maxTmp)
-	if most := r.p.tenants[p.ID.Tenant()].MemoryBytes; most > 0 && p.TmpBytes >= most {
-		r.p.Warnings.add(a["tmp"].Expr.Range(), "raise memory of the tenant's limits, or lower tmp",
+	if most := r.p.Settings[p.ID.Tenant()].MemoryBytes; most > 0 && p.TmpBytes >= most {
+		r.p.Warnings.Add(a["tmp"].Expr.Range(), "raise memory of the tenant's limits, or lower tmp",
 			"plugin %q: files in /tmp count as its memory: %s of them are as much as the %s that it may have, or more", p.ID,
 			bytesize.Format(p.TmpBytes), bytesize.Format(most))
 	}
@@ -110,7 +110,7 @@ func (r *reader) pluginWalls(p *Plugin, a attributes) {
 	}
 	for _, name := range []string{"runtime", "files", "tmp", "fork"} {
 		if a[name] != nil {
-			r.problems.add(a[name].NameRange, "leave one of them out", "%s says what the walls let through, and unconfined = true that there are none", name)
+			r.problems.Add(a[name].NameRange, "leave one of them out", "%s says what the walls let through, and unconfined = true that there are none", name)
 		}
 	}
 }
@@ -122,13 +122,13 @@ func (r *reader) shownPaths(a attributes, name string) []string {
 	for _, e := range list {
 		switch {
 		case !filepath.IsAbs(e.text) || filepath.Clean(e.text) != e.text:
-			r.problems.add(e.at, `write "/usr/lib"`, "%s: %q is no absolute path without detours", name, e.text)
+			r.problems.Add(e.at, `write "/usr/lib"`, "%s: %q is no absolute path without detours", name, e.text)
 			continue
 		case e.text == "/":
-			r.problems.add(e.at, "name the folders that it needs", "%s: / is everything", name)
+			r.problems.Add(e.at, "name the folders that it needs", "%s: / is everything", name)
 			continue
 		case within(e.text, "/proc") || within(e.text, "/sys") || within(e.text, "/dev"):
-			r.problems.add(e.at, "", "%s: %s shows the machine, and no plugin may see that", name, e.text)
+			r.problems.Add(e.at, "", "%s: %s shows the machine, and no plugin may see that", name, e.text)
 			continue
 		}
 		paths = append(paths, e.text)
@@ -156,18 +156,18 @@ func (r *reader) checkShown() {
 	for _, e := range r.shown {
 		for _, path := range slices.Sorted(maps.Keys(private)) {
 			if within(path, e.text) {
-				r.problems.add(e.at, "name what it needs and no more", "%s holds %s, %s, which no plugin may see", e.text, path, private[path])
+				r.problems.Add(e.at, "name what it needs and no more", "%s holds %s, %s, which no plugin may see", e.text, path, private[path])
 				break
 			}
 		}
 		log := strings.TrimSuffix(r.p.Audit.Path, filepath.Ext(r.p.Audit.Path))
 		switch {
 		case strings.HasPrefix(e.text, log+"-"): // its older files, and what is kept of them
-			r.problems.add(e.at, "", "%s is part of the audit log, which no plugin may see", e.text)
+			r.problems.Add(e.at, "", "%s is part of the audit log, which no plugin may see", e.text)
 		case within(e.text, r.p.State):
-			r.problems.add(e.at, "", "%s is part of the host's state, which no plugin may see", e.text)
+			r.problems.Add(e.at, "", "%s is part of the host's state, which no plugin may see", e.text)
 		case e.text != r.p.Scripts && within(e.text, r.p.Scripts):
-			r.problems.add(e.at, "", "%s is part of the scripts, which no plugin may see", e.text)
+			r.problems.Add(e.at, "", "%s is part of the scripts, which no plugin may see", e.text)
 		}
 	}
 }

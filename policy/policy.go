@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -9,58 +10,57 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Policy is one immutable reading of a policy file, or the built-in policy. Its methods
-// may be called concurrently. Do not change what its fields hold.
-type Policy struct {
-	Scripts   string     // the scripts folder; absolute
-	Plugins   string     // the folder of plugins; absolute
-	State     string     // the folder of the host's own files; absolute
+// Definition is the content of a policy: the settings of the host, its principals, tenants and rules. A reader
+// fills it in and calls [New].
+type Definition struct {
+	Scripts   string     // scripts folder; absolute
+	Plugins   string     // plugins folder; absolute
+	State     string     // folder of the host's own files; absolute
 	Listeners []Listener // in the order of the file
-	// Warnings are what the file says that is valid and probably not meant, by line.
-	Warnings Problems
+	Warnings  Problems   // valid content that is probably a mistake, by line
 
-	// Tenants are the declared tenants, sorted. If AllTenants is set, it is nil, and
-	// every well-formed name is a tenant.
-	Tenants    []object.Tenant
-	AllTenants bool
+	Tenants    []object.Tenant                   // declared tenants, sorted; nil if AllTenants is set
+	AllTenants bool                              // every well-formed name is a tenant
+	Settings   map[object.Tenant]*TenantSettings // of the declared tenants
 
-	// Keys are the key files of principals, for "hmac"; LegacyKeys those for
-	// "pyro4-hmac". Both are in the order of the file.
-	Keys, LegacyKeys []KeyFile
+	Declared []object.Principal                 // declared principals, sorted
+	Users    map[uint32]object.Principal        // principals by the user id that proves them
+	Certs    []CertRule                         // certificates that prove principals
+	Owners   map[object.Principal]object.Tenant // owner tenants of principals that have one
+	Groups   map[object.Principal][]string      // groups of each principal, sorted
+	Subjects map[object.Principal][]*Subject    // rules of each principal
+	Siblings *Rule                              // nil: objects of one tenant need permits to call each other
+	Zone     *time.Location                     // time zone of conditions; never nil
 
-	Secrets []Secret // of all tenants, in the order of the file
+	Keys, LegacyKeys []KeyFile // key files for "hmac" and for "pyro4-hmac", in the order of the file
+	Secrets          []Secret  // secrets of all tenants, in the order of the file
+	Pins             []Plugin  // plugins that may start, in the order of the file
 
-	Pins []Plugin // the plugins that may start, in the order of the file
+	Enroll *Enroll // nil: enrolment is disabled
+	Audit  Audit
+	Admin  Admin
+	Trace  Trace
 
-	Enroll *Enroll // nil: nobody can be enrolled
-
-	Audit Audit
-
-	Admin Admin
-
-	Trace Trace
-
-	Tests []TestResult // of the file's test blocks, in their order
+	Tests []TestResult // results of the file's test blocks, in the order of the file
 
 	// Sum is the SHA-256 of the file that Load read; zero for any other policy.
 	Sum [32]byte
-
-	// Set says where the file sets scripts, state, enroll, admin and trace, as "policy.hcl:12";
-	// what it does not set is missing.
+	// Set has the position of each of scripts, state, enroll, admin and trace that the file sets, as
+	// "policy.hcl:12".
 	Set map[string]string
-
-	message  int                // the most bytes of a call's message that any block says, 0: none does
-	declared []object.Principal // by principal blocks, sorted
-	certs    []certRule
-	tenants  map[object.Tenant]*TenantSettings
-	byUID    map[uint32]object.Principal
-	homes    map[object.Principal]object.Tenant // of principals that say to whom they belong
-	groupsOf map[object.Principal][]string      // sorted
-	subjects map[object.Principal][]*subject
-	siblings *rule          // if not nil: objects may call objects of their own tenant
-	zone     *time.Location // of conditions about the time
-	cache    *cache         // the only thing here that changes
+	// MaxArgumentBytes is the largest arguments limit of a tenant or object; 0: none is set.
+	MaxArgumentBytes int
 }
+
+// Policy is a [Definition] with a cache of decisions. It is immutable: do not change the definition after New.
+// Its methods may be called concurrently.
+type Policy struct {
+	Definition
+	cache *cache
+}
+
+// New returns the policy of a definition.
+func New(d Definition) *Policy { return &Policy{Definition: d, cache: newCache()} }
 
 // Where things are when nothing says otherwise.
 const (
@@ -86,8 +86,8 @@ func Default(dir string, hostUID int) (*Policy, error) {
 		return nil, fmt.Errorf("finding the folder of the built-in policy: %w", err)
 	}
 	state := filepath.Join(dir, defaultState)
-	all := &rule{reason: `built-in policy: permit "owner"`, traceback: true, objects: []pattern{{tenant: "*", name: "*"}}}
-	return &Policy{
+	all := &Rule{Reason: `built-in policy: permit "owner"`, Tracebacks: true, Objects: []Pattern{{Tenant: "*", Name: "*"}}}
+	return New(Definition{
 		Scripts: filepath.Join(dir, defaultScripts),
 		Plugins: filepath.Join(dir, defaultPlugins),
 		State:   state,
@@ -97,12 +97,11 @@ func Default(dir string, hostUID int) (*Policy, error) {
 		},
 		AllTenants: true,
 		Audit:      DefaultAudit(state),
-		byUID:      map[uint32]object.Principal{uid: owner},
-		subjects:   map[object.Principal][]*subject{owner: {{permits: index[*rule]{anyTenant: {all}}}}},
-		zone:       time.UTC,
-		cache:      newCache(),
-		siblings:   &rule{reason: `built-in policy: permit "objects of the same tenant"`},
-	}, nil
+		Users:      map[uint32]object.Principal{uid: owner},
+		Subjects:   map[object.Principal][]*Subject{owner: {{Permits: Index[*Rule]{AnyTenant: {all}}}}},
+		Zone:       time.UTC,
+		Siblings:   &Rule{Reason: `built-in policy: permit "objects of the same tenant"`},
+	}), nil
 }
 
 // checkUID returns an OS user id as the kernel tells it. os.Getuid returns -1 on systems
@@ -121,20 +120,20 @@ func checkUID(uid int) (uint32, error) {
 func (p *Policy) Principal(peer object.Peer) object.Principal {
 	switch {
 	case peer.Auth == object.AuthPeer:
-		if name, ok := p.byUID[peer.UID]; ok {
+		if name, ok := p.Users[peer.UID]; ok {
 			return name
 		}
 	case peer.Auth == object.AuthCert && peer.Cert != nil:
 		who := object.Anonymous
-		for i := range p.certs {
-			r := &p.certs[i]
-			if !r.match(peer.Cert) || r.principal == who {
+		for i := range p.Certs {
+			r := &p.Certs[i]
+			if !r.Match(peer.Cert) || r.Principal == who {
 				continue
 			}
 			if who != object.Anonymous {
 				return object.Anonymous
 			}
-			who = r.principal
+			who = r.Principal
 		}
 		return who
 	}
@@ -143,23 +142,48 @@ func (p *Policy) Principal(peer object.Peer) object.Principal {
 
 // Known reports whether at least one permit names the principal.
 func (p *Policy) Known(principal object.Principal) bool {
-	if p.permitted(principal) {
+	if p.HasPermit(principal) {
 		return true
 	}
 	id, ok := principal.Object()
-	return ok && p.siblings != nil && wellFormed(id) && p.Serves(id.Tenant())
+	return ok && p.Siblings != nil && wellFormed(id) && p.Serves(id.Tenant())
 }
 
-// permitted reports whether a permit names the principal.
-func (p *Policy) permitted(principal object.Principal) bool {
-	return slices.ContainsFunc(p.subjects[principal], func(s *subject) bool { return len(s.permits) > 0 })
+// HasPermit reports whether a permit names the principal.
+func (p *Policy) HasPermit(principal object.Principal) bool {
+	return slices.ContainsFunc(p.Subjects[principal], func(s *Subject) bool { return len(s.Permits) > 0 })
 }
 
 // Serves reports whether a tenant's folder is to be served.
-func (p *Policy) Serves(tenant object.Tenant) bool {
-	if p.AllTenants {
+func (d *Definition) Serves(tenant object.Tenant) bool {
+	if d.AllTenants {
 		return object.ValidName(string(tenant)) && tenant != object.HostTenant
 	}
-	_, ok := p.tenants[tenant]
+	_, ok := d.Settings[tenant]
 	return ok
+}
+
+// OwnerTenant returns the tenant to which a principal belongs, "" if it belongs to none.
+func (d *Definition) OwnerTenant(who object.Principal) object.Tenant {
+	home := d.Owners[who]
+	if id, ok := who.Object(); ok {
+		home = id.Tenant()
+	}
+	if !d.Serves(home) {
+		return ""
+	}
+	return home
+}
+
+// Knows reports whether who is somebody: declared, anonymous, or an object's principal.
+func (p *Policy) Knows(who object.Principal) bool {
+	_, isObject := who.Object()
+	_, declared := slices.BinarySearch(p.Declared, who)
+	return declared || isObject || who == object.Anonymous || p.HasPermit(who)
+}
+
+// PermittedPrincipals returns every principal that a permit names, sorted: nobody else may anything,
+// but for objects that call their siblings under the built-in policy.
+func (p *Policy) PermittedPrincipals() []object.Principal {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(p.Subjects)), func(who object.Principal) bool { return !p.HasPermit(who) })
 }

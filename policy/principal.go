@@ -19,42 +19,42 @@ type KeyFile struct {
 	Where     string // for messages: "policy.hcl:12"
 }
 
-// certRule says whose certificate one is. Empty fields match anything.
-type certRule struct {
-	principal                                object.Principal
-	ca, commonName, dns, uri, serial, sha256 string
+// CertRule says whose certificate one is. Empty fields match anything.
+type CertRule struct {
+	Principal                                object.Principal
+	CA, CommonName, DNS, URI, Serial, SHA256 string
 }
 
-func (r *certRule) match(c *object.Certificate) bool {
-	return r.ca == c.CA &&
-		(r.commonName == "" || r.commonName == c.CommonName) &&
-		(r.dns == "" || slices.ContainsFunc(c.DNS, func(s string) bool { return strings.EqualFold(r.dns, s) })) &&
-		(r.uri == "" || slices.Contains(c.URIs, r.uri)) &&
-		(r.serial == "" || r.serial == c.Serial) &&
-		(r.sha256 == "" || r.sha256 == c.SHA256)
+func (r *CertRule) Match(c *object.Certificate) bool {
+	return r.CA == c.CA &&
+		(r.CommonName == "" || r.CommonName == c.CommonName) &&
+		(r.DNS == "" || slices.ContainsFunc(c.DNS, func(s string) bool { return strings.EqualFold(r.DNS, s) })) &&
+		(r.URI == "" || slices.Contains(c.URIs, r.URI)) &&
+		(r.Serial == "" || r.Serial == c.Serial) &&
+		(r.SHA256 == "" || r.SHA256 == c.SHA256)
 }
 
-// ByCommonName returns the principals that certificates of an authority prove by their common name and
+// PrincipalsByCommonName returns the principals that certificates of an authority prove by their common name and
 // nothing that name constraints bind.
-func (p *Policy) ByCommonName(ca string) []object.Principal {
+func (p *Policy) PrincipalsByCommonName(ca string) []object.Principal {
 	var out []object.Principal
-	for _, r := range p.certs {
-		if r.ca == ca && r.commonName != "" && r.dns+r.uri+r.serial+r.sha256 == "" {
-			out = append(out, r.principal)
+	for _, r := range p.Certs {
+		if r.CA == ca && r.CommonName != "" && r.DNS+r.URI+r.Serial+r.SHA256 == "" {
+			out = append(out, r.Principal)
 		}
 	}
 	return out
 }
 
-// AskingCommonName returns the permits and forbids whose conditions ask for the common name of a certificate, as
+// RulesUsingCommonName returns the permits and forbids whose conditions ask for the common name of a certificate, as
 // `policy.hcl:9 permit "x"`, sorted.
-func (p *Policy) AskingCommonName() []string {
+func (p *Policy) RulesUsingCommonName() []string {
 	asking := map[string]bool{}
-	for who := range p.subjects {
-		permits, forbids := p.rulesAbout(who)
+	for who := range p.Subjects {
+		permits, forbids := p.RulesAbout(who)
 		for _, r := range append(permits, forbids...) {
-			if r.when != nil && r.when.asksCommonName {
-				asking[r.reason] = true
+			if r.When != nil && r.When.UsesCommonName {
+				asking[r.Reason] = true
 			}
 		}
 	}
@@ -68,16 +68,16 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	_, isObject := who.Object()
 	switch {
 	case who == object.Anonymous:
-		r.problems.add(at, "", "%q is the principal of everybody who is not identified, and cannot be declared", name)
+		r.problems.Add(at, "", "%q is the principal of everybody who is not identified, and cannot be declared", name)
 	case isObject:
-		r.problems.add(at, "permits name it without a declaration", "%q is the principal of an object, and cannot be declared", name)
+		r.problems.Add(at, "permits name it without a declaration", "%q is the principal of an object, and cannot be declared", name)
 	case !validPrincipal(name):
-		r.problems.add(at, "", "principal %q: a name has letters, digits, '_', '-', '.' and '@'", name)
+		r.problems.Add(at, "", "principal %q: a name has letters, digits, '_', '-', '.' and '@'", name)
 	}
 	r.principals[who] = struct{}{}
 	a := r.blockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
 	if t, at, ok := r.text(a, "tenant"); ok {
-		r.p.homes[who] = object.Tenant(t)
+		r.p.Owners[who] = object.Tenant(t)
 		r.homeless = append(r.homeless, element{t, at})
 	}
 	proofs, users := 0, attributes{}
@@ -97,7 +97,7 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 		}
 	}
 	if proofs == 0 {
-		r.problems.add(b.TypeRange, `write user = "name", uid = 1000, host_user = true, keys = ["file"] or cert { … }`, "nothing proves to be principal %q", name)
+		r.problems.Add(b.TypeRange, `write user = "name", uid = 1000, host_user = true, keys = ["file"] or cert { … }`, "nothing proves to be principal %q", name)
 		return
 	}
 	r.p.Keys = append(r.p.Keys, r.keyFiles(who, a, "keys")...)
@@ -107,7 +107,7 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	case 1:
 		r.account(who, users)
 	default:
-		r.problems.add(b.TypeRange, "", "principal %q is one OS user: write one of user, uid and host_user", name)
+		r.problems.Add(b.TypeRange, "", "principal %q is one OS user: write one of user, uid and host_user", name)
 	}
 }
 
@@ -132,20 +132,20 @@ func (r *reader) account(who object.Principal, users attributes) {
 		return
 	}
 	if first, taken := r.uids[uid]; taken {
-		r.problems.add(where, "", "uid %d is principal %q already, in line %d", uid, r.p.byUID[uid], first.Start.Line)
+		r.problems.Add(where, "", "uid %d is principal %q already, in line %d", uid, r.p.Users[uid], first.Start.Line)
 		return
 	}
-	r.uids[uid], r.p.byUID[uid] = where, who
+	r.uids[uid], r.p.Users[uid] = where, who
 	if users["host_user"] != nil {
 		return
 	}
 	user, _, _ := r.text(users, "user")
 	switch {
 	case uid == 0:
-		r.p.Warnings.add(where, "give principals to ordinary users, or keys",
+		r.p.Warnings.Add(where, "give principals to ordinary users, or keys",
 			"principal %q is root: who reaches a relay that root runs (a proxy, ssh -L, a container on the host's network) is this principal too", who)
 	case uid == nobodyUID || user == "nobody": // some systems give the account another uid
-		r.p.Warnings.add(where, "create a user for the program that calls",
+		r.p.Warnings.Add(where, "create a user for the program that calls",
 			"principal %q is user nobody: so are many services, and users of containers that the kernel cannot name", who)
 	}
 }
@@ -161,7 +161,7 @@ func (r *reader) keyFiles(who object.Principal, a attributes, name string) []Key
 		}
 		same := func(k KeyFile) bool { return k.Path == path }
 		if slices.ContainsFunc(r.p.Keys, same) || slices.ContainsFunc(r.p.LegacyKeys, same) || slices.ContainsFunc(out, same) {
-			r.problems.add(e.at, "", "%s: %q is a key file of this or another principal already", name, e.text)
+			r.problems.Add(e.at, "", "%s: %q is a key file of this or another principal already", name, e.text)
 			continue
 		}
 		out = append(out, KeyFile{Principal: who, Path: path, Where: r.where(e.at)})
@@ -172,31 +172,31 @@ func (r *reader) keyFiles(who object.Principal, a attributes, name string) []Key
 // cert reads a cert block of a principal.
 func (r *reader) cert(who object.Principal, b *hclsyntax.Block) {
 	rule, a := r.certificate(b)
-	rule.principal = who
-	rule.ca = r.authority(a, b)
-	r.p.certs = append(r.p.certs, rule)
+	rule.Principal = who
+	rule.CA = r.authority(a, b)
+	r.p.Certs = append(r.p.Certs, rule)
 }
 
 // certificate reads what a cert block says of certificates.
-func (r *reader) certificate(b *hclsyntax.Block) (certRule, attributes) {
+func (r *reader) certificate(b *hclsyntax.Block) (CertRule, attributes) {
 	a := r.block(b, "ca", "common_name", "dns", "uri", "serial", "sha256")
 	r.unnamed(b)
-	var rule certRule
-	for name, to := range map[string]*string{"common_name": &rule.commonName, "dns": &rule.dns, "uri": &rule.uri, "serial": &rule.serial, "sha256": &rule.sha256} {
+	var rule CertRule
+	for name, to := range map[string]*string{"common_name": &rule.CommonName, "dns": &rule.DNS, "uri": &rule.URI, "serial": &rule.Serial, "sha256": &rule.SHA256} {
 		s, at, ok := r.text(a, name)
 		if ok && s == "" {
-			r.problems.add(at, "leave it out", "%s: an empty text matches nothing", name)
+			r.problems.Add(at, "leave it out", "%s: an empty text matches nothing", name)
 		}
 		*to = s
 	}
-	if rule.commonName+rule.dns+rule.uri+rule.serial+rule.sha256 == "" {
-		r.problems.add(b.TypeRange, "write common_name, dns, uri, serial or sha256", "which certificates of the authority are meant")
+	if rule.CommonName+rule.DNS+rule.URI+rule.Serial+rule.SHA256 == "" {
+		r.problems.Add(b.TypeRange, "write common_name, dns, uri, serial or sha256", "which certificates of the authority are meant")
 	}
-	if rule.serial != "" {
-		rule.serial = r.hexadecimal(a, "serial", rule.serial, 0)
+	if rule.Serial != "" {
+		rule.Serial = r.hexadecimal(a, "serial", rule.Serial, 0)
 	}
-	if rule.sha256 != "" {
-		rule.sha256 = r.hexadecimal(a, "sha256", rule.sha256, 64)
+	if rule.SHA256 != "" {
+		rule.SHA256 = r.hexadecimal(a, "sha256", rule.SHA256, 64)
 	}
 	return rule, a
 }
@@ -207,7 +207,7 @@ func (r *reader) authority(a attributes, b *hclsyntax.Block) string {
 	if s, at, ok := r.text(a, "ca"); ok {
 		path := r.fileOf(element{s, at}, "ca")
 		if path != "" && !slices.Contains(r.authorities, path) {
-			r.problems.add(at, "name a file that a listener has as client_ca", "no listener takes certificates of %q", s)
+			r.problems.Add(at, "name a file that a listener has as client_ca", "no listener takes certificates of %q", s)
 		}
 		return path
 	}
@@ -215,9 +215,9 @@ func (r *reader) authority(a attributes, b *hclsyntax.Block) string {
 	case 1:
 		return r.authorities[0]
 	case 0:
-		r.problems.add(b.TypeRange, "add tls { client_ca = … } to a listener", "no listener takes certificates")
+		r.problems.Add(b.TypeRange, "add tls { client_ca = … } to a listener", "no listener takes certificates")
 	default:
-		r.problems.add(b.TypeRange, "add ca = …", "listeners take certificates of several authorities: which one issues these")
+		r.problems.Add(b.TypeRange, "add ca = …", "listeners take certificates of several authorities: which one issues these")
 	}
 	return ""
 }
@@ -236,7 +236,7 @@ func (r *reader) hexadecimal(a attributes, name, s string, n int) string {
 		if n > 0 {
 			want = "64 hexadecimal digits"
 		}
-		r.problems.add(a[name].Expr.Range(), "openssl and hearth ca show print it", "%s: want %s", name, want)
+		r.problems.Add(a[name].Expr.Range(), "openssl and hearth ca show print it", "%s: want %s", name, want)
 	}
 	return plain
 }
@@ -249,11 +249,11 @@ func (r *reader) user(a attributes) (uid uint32, at hcl.Range, ok bool) {
 	if a["host_user"] != nil {
 		yes, ok := r.flag(a, "host_user")
 		if ok && yes && r.hostErr != nil {
-			r.problems.add(at, "write uid = 1000 or user = \"name\"", "host_user: %v", r.hostErr)
+			r.problems.Add(at, "write uid = 1000 or user = \"name\"", "host_user: %v", r.hostErr)
 			return 0, at, false
 		}
 		if ok && !yes {
-			r.problems.add(at, `write host_user = true, or name another user`, "host_user = false names nobody")
+			r.problems.Add(at, `write host_user = true, or name another user`, "host_user = false names nobody")
 		}
 		return r.hostUID, at, ok && yes
 	}
@@ -276,7 +276,7 @@ func (r *reader) accountUID(account string, at hcl.Range) (uid uint32, ok bool) 
 		err = errNoAccount
 	}
 	if err != nil {
-		r.problems.add(at, "", "user %q: %v", account, err)
+		r.problems.Add(at, "", "user %q: %v", account, err)
 	}
 	return uid, err == nil
 }

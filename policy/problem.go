@@ -40,24 +40,24 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// add notes a problem at a place.
-func (ps *Problems) add(at hcl.Range, hint, format string, args ...any) {
-	*ps = append(*ps, Problem{at.Filename, at.Start.Line, at.Start.Column, oneLine(fmt.Sprintf(format, args...)), oneLine(hint)})
+// Add notes a problem at a place.
+func (ps *Problems) Add(at hcl.Range, hint, format string, args ...any) {
+	*ps = append(*ps, Problem{at.Filename, at.Start.Line, at.Start.Column, OneLine(fmt.Sprintf(format, args...)), OneLine(hint)})
 }
 
-// addDiagnostics notes what the parser or an expression complains about.
-func (ps *Problems) addDiagnostics(file string, diags hcl.Diagnostics) {
+// AddDiagnostics notes what the parser or an expression complains about.
+func (ps *Problems) AddDiagnostics(file string, diags hcl.Diagnostics) {
 	for _, d := range diags {
 		at := hcl.Range{Filename: file, Start: hcl.InitialPos}
 		if d.Subject != nil {
 			at = *d.Subject
 		}
-		ps.add(at, strings.TrimSuffix(strings.TrimSpace(d.Detail), "."), "%s", d.Summary)
+		ps.Add(at, strings.TrimSuffix(strings.TrimSpace(d.Detail), "."), "%s", d.Summary)
 	}
 }
 
-// sorted returns the problems by place, each once.
-func (ps Problems) sorted() Problems {
+// Sorted returns the problems by place, each once.
+func (ps Problems) Sorted() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -77,9 +77,9 @@ func (r *reader) reason(name string, b *hclsyntax.Block) string {
 	return fmt.Sprintf("%s:%d %s %q", r.file, b.TypeRange.Start.Line, b.Type, name)
 }
 
-// oneLine keeps a message on the line that it is promised: names in it may come from
+// OneLine keeps a message on the line that it is promised: names in it may come from
 // anywhere in the file, and the parser's own texts have paragraphs.
-func oneLine(s string) string {
+func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 {
 			return ' '
@@ -88,8 +88,8 @@ func oneLine(s string) string {
 	}, strings.ToValidUTF8(s, "?"))
 }
 
-// near returns a hint that names the candidate that s was probably meant to be, or "".
-func near(s string, candidates []string) string {
+// Near returns a hint that names the candidate that s was probably meant to be, or "".
+func Near(s string, candidates []string) string {
 	best, least := "", min(2, len(s)/2)+1
 	for _, c := range candidates {
 		if d := distance(s, c); d < least {
@@ -102,9 +102,9 @@ func near(s string, candidates []string) string {
 	return fmt.Sprintf("did you mean %q?", best)
 }
 
-// oneOf is [near], or, where nothing is, all that there is.
-func oneOf(s string, candidates []string) string {
-	if hint := near(s, candidates); hint != "" || len(candidates) == 0 {
+// OneOf is [near], or, where nothing is, all that there is.
+func OneOf(s string, candidates []string) string {
+	if hint := Near(s, candidates); hint != "" || len(candidates) == 0 {
 		return hint
 	}
 	return "there are: " + strings.Join(candidates, ", ")

@@ -25,6 +25,6 @@ func (r *reader) renamed(a *hclsyntax.Attribute, has func(name string) bool) boo
 		return false
 	}
 	value := strings.Join(strings.Fields(string(a.Expr.Range().SliceBytes(r.src))), " ")
-	r.problems.add(a.NameRange, fmt.Sprintf("write %s = %s", name, value), "%s is now %s", a.Name, name)
+	r.problems.Add(a.NameRange, fmt.Sprintf("write %s = %s", name, value), "%s is now %s", a.Name, name)
 	return true
 }

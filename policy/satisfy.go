@@ -208,7 +208,7 @@ func (s *search) values(fact string) []string {
 		return nil
 	}
 	var out []string
-	for t := range s.r.p.tenants {
+	for t := range s.r.p.Settings {
 		out = append(out, string(t))
 	}
 	if fact == "caller.tenant" {

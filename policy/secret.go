@@ -27,7 +27,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 	a := r.block(b, "file", "age", "objects")
 	r.require(b, a, "objects")
 	if len(b.Labels) != 1 || !object.ValidName(b.Labels[0]) {
-		r.problems.add(b.TypeRange, `write secret "name" { … }`, "a secret has one name of letters, digits, '_' and '-'")
+		r.problems.Add(b.TypeRange, `write secret "name" { … }`, "a secret has one name of letters, digits, '_' and '-'")
 		return
 	}
 	s := Secret{Tenant: tenant, Name: b.Labels[0]}
@@ -37,26 +37,26 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 			continue
 		}
 		if n++; other.Name == s.Name {
-			r.problems.add(b.LabelRanges[0], "", "tenant %q has a secret %q already, at %s", tenant, s.Name, other.Where)
+			r.problems.Add(b.LabelRanges[0], "", "tenant %q has a secret %q already, at %s", tenant, s.Name, other.Where)
 			return
 		}
 	}
 	if n >= maxSecrets {
-		r.problems.add(b.TypeRange, "", "tenant %q has more than %d secrets", tenant, maxSecrets)
+		r.problems.Add(b.TypeRange, "", "tenant %q has more than %d secrets", tenant, maxSecrets)
 		return
 	}
 	kind := "file"
 	switch {
 	case a["file"] != nil && a["age"] != nil:
-		r.problems.add(b.TypeRange, "", "secret %q is in one file: write file or age", s.Name)
+		r.problems.Add(b.TypeRange, "", "secret %q is in one file: write file or age", s.Name)
 		return
 	case a["age"] != nil:
 		kind = "age"
 		if s.Identity = r.identity; s.Identity == "" && !r.identitySet {
-			r.problems.add(a["age"].NameRange, `write identity = "keys/host.age" at the top of the file`, "secret %q is encrypted, and nothing says by which identity it is read", s.Name)
+			r.problems.Add(a["age"].NameRange, `write identity = "keys/host.age" at the top of the file`, "secret %q is encrypted, and nothing says by which identity it is read", s.Name)
 		}
 	case a["file"] == nil:
-		r.problems.add(b.TypeRange, "add file = … or age = …", "a secret needs file or age")
+		r.problems.Add(b.TypeRange, "add file = … or age = …", "a secret needs file or age")
 	}
 	if text, at, ok := r.text(a, kind); ok {
 		s.Path, s.Where = r.secretFile(element{text, at}, kind), r.place(at)
@@ -78,12 +78,12 @@ func (r *reader) secretFile(e element, name string) string {
 	same := func(k KeyFile) bool { return k.Path == path }
 	for _, other := range r.p.Secrets {
 		if other.Path == path {
-			r.problems.add(e.at, "a file holds one secret, and one tenant's", "%s: %q is the file of secret %q of tenant %q already", name, e.text, other.Name, other.Tenant)
+			r.problems.Add(e.at, "a file holds one secret, and one tenant's", "%s: %q is the file of secret %q of tenant %q already", name, e.text, other.Name, other.Tenant)
 			return ""
 		}
 	}
 	if path == r.identity || slices.ContainsFunc(r.p.Keys, same) || slices.ContainsFunc(r.p.LegacyKeys, same) {
-		r.problems.add(e.at, "", "%s: %q is a key file: no script may have it", name, e.text)
+		r.problems.Add(e.at, "", "%s: %q is a key file: no script may have it", name, e.text)
 		return ""
 	}
 	return path
@@ -101,10 +101,10 @@ func (r *reader) grant() {
 		id, err := object.ParseID(g.text)
 		switch {
 		case err != nil:
-			r.problems.add(g.at, fmt.Sprintf(`write the whole id: "%s.name"`, g.tenant), "objects: %q is not an object's id", g.text)
+			r.problems.Add(g.at, fmt.Sprintf(`write the whole id: "%s.name"`, g.tenant), "objects: %q is not an object's id", g.text)
 		case id.Tenant() != g.tenant:
-			if _, ok := r.p.tenants[id.Tenant()]; ok {
-				r.problems.add(g.at, "a secret stays in its tenant", "objects: %q is an object of tenant %q, and this secret is tenant %q's", g.text, id.Tenant(), g.tenant)
+			if _, ok := r.p.Settings[id.Tenant()]; ok {
+				r.problems.Add(g.at, "a secret stays in its tenant", "objects: %q is an object of tenant %q, and this secret is tenant %q's", g.text, id.Tenant(), g.tenant)
 				continue
 			}
 			r.declared(id.Tenant(), g.element, "objects")

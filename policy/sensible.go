@@ -27,7 +27,7 @@ func (c *compiler) suit(t, with *term) bool {
 			_, _ = c.fail(t.at, `write "2027-01-31T18:00:00Z", or an offset like +01:00 for the Z`, "when: %q is no point in time", s)
 			return false
 		}
-		t.kind, t.moment = momentKind, func(*facts) (time.Time, error) { return at, nil }
+		t.kind, t.moment = momentKind, func(*Context) (time.Time, error) { return at, nil }
 	case clockKind:
 		at, err := time.Parse("15:04", s)
 		if err != nil {
@@ -35,7 +35,7 @@ func (c *compiler) suit(t, with *term) bool {
 			return false
 		}
 		n := float64(at.Hour()*3600 + at.Minute()*60)
-		t.kind, t.number = clockKind, func(*facts) (float64, error) { return n, nil }
+		t.kind, t.number = clockKind, func(*Context) (float64, error) { return n, nil }
 	default:
 		return c.sensible(with.fact, s, t.at)
 	}
@@ -51,36 +51,36 @@ func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
 		c.r.principalNamed(e, fact)
 	case "caller.groups":
 		if c.r.groups[s] == nil {
-			c.r.problems.add(at, near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
+			c.r.problems.Add(at, Near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
 		}
 	case "caller.tenant", "object.tenant":
 		c.r.declared(object.Tenant(s), e, fact)
 	case "object.id":
 		id, err := object.ParseID(s)
 		if err != nil {
-			c.r.problems.add(at, "write <tenant>.<name>", "%s: %q is no object", fact, s)
+			c.r.problems.Add(at, "write <tenant>.<name>", "%s: %q is no object", fact, s)
 			break
 		}
 		c.r.declared(id.Tenant(), e, fact)
 	case "method":
 		if !object.Method(s).Callable() {
-			c.r.problems.add(at, "a method is a letter, then letters, digits and '_'", "%s: %q can never be called", fact, s)
+			c.r.problems.Add(at, "a method is a letter, then letters, digits and '_'", "%s: %q can never be called", fact, s)
 		}
 	case "caller.address":
 		if ip, err := netip.ParseAddr(s); err != nil || ip.String() != s || ip.Is4In6() {
-			c.r.problems.add(at, `write an address as "192.0.2.7", or in_network(caller.address, "192.0.2.0/24")`, "%s: %q is no address", fact, s)
+			c.r.problems.Add(at, `write an address as "192.0.2.7", or in_network(caller.address, "192.0.2.0/24")`, "%s: %q is no address", fact, s)
 		}
 	case "caller.cert.serial", "caller.cert.sha256":
 		if s == "" || strings.Trim(s, "0123456789abcdef") != "" || s[0] == '0' && fact == "caller.cert.serial" || len(s) != 64 && fact == "caller.cert.sha256" {
-			c.r.problems.add(at, "write it as the audit log and hearth ca show do: hexadecimal digits in lower case, without colons, a serial number without leading zeros", "%s is never %q", fact, s)
+			c.r.problems.Add(at, "write it as the audit log and hearth ca show do: hexadecimal digits in lower case, without colons, a serial number without leading zeros", "%s is never %q", fact, s)
 		}
 	case "caller.cert.dns":
 		if s != strings.ToLower(s) {
-			c.r.problems.add(at, "names of hosts are compared in lower case", "%s is never %q", fact, s)
+			c.r.problems.Add(at, "names of hosts are compared in lower case", "%s is never %q", fact, s)
 		}
 	default:
 		if values := variables[fact].values; values != nil && !slices.Contains(values, s) {
-			c.r.problems.add(at, oneOf(s, values), "%s is never %q", fact, s)
+			c.r.problems.Add(at, OneOf(s, values), "%s is never %q", fact, s)
 		}
 	}
 	return len(c.r.problems) == before
@@ -92,7 +92,7 @@ func (c *compiler) sensiblePart(function, fact, s string, at hcl.Range) bool {
 	hint, ok := c.r.canHave(fact, s, function == "startswith")
 	if !ok {
 		verb := map[string]string{"startswith": "begins", "endswith": "ends"}[function]
-		c.r.problems.add(at, hint, "%s never %s with %q", fact, verb, s)
+		c.r.problems.Add(at, hint, "%s never %s with %q", fact, verb, s)
 	}
 	return ok
 }
@@ -111,7 +111,7 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 	switch fact {
 	case "object.tenant", "caller.tenant":
 		tenants := r.tenantNames()
-		return oneOf(s, tenants), oneHas(tenants)
+		return OneOf(s, tenants), oneHas(tenants)
 	case "object.name":
 		return names, namesHave(s, first)
 	case "object.id":
@@ -121,10 +121,10 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 		tenant, rest, whole := strings.Cut(s, ".")
 		tenants := r.tenantNames()
 		if !whole {
-			return oneOf(s, tenants), oneHas(tenants)
+			return OneOf(s, tenants), oneHas(tenants)
 		}
 		if !slices.Contains(tenants, tenant) {
-			return oneOf(tenant, tenants), false
+			return OneOf(tenant, tenants), false
 		}
 		return names, namesHave(rest, first)
 	case "method":
@@ -139,7 +139,7 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 		return "it has hexadecimal digits in lower case, without colons; a serial number has no leading zeros", ok
 	}
 	values := variables[fact].values
-	return oneOf(s, values), values == nil || oneHas(values)
+	return OneOf(s, values), values == nil || oneHas(values)
 }
 
 // principalHas is canHave of caller.principal.
@@ -154,7 +154,7 @@ func (r *reader) principalHas(s string, first bool, oneHas func([]string) bool) 
 	}
 	const prefix = "object:"
 	if !first {
-		return oneOf(s, all), namesHave(s, first) || strings.Contains(s, ":")
+		return OneOf(s, all), namesHave(s, first) || strings.Contains(s, ":")
 	}
 	if strings.HasPrefix(prefix, s) {
 		return "", true
@@ -162,7 +162,7 @@ func (r *reader) principalHas(s string, first bool, oneHas func([]string) bool) 
 	if id, isObject := strings.CutPrefix(s, prefix); isObject {
 		return r.canHave("object.id", id, first)
 	}
-	return oneOf(s, all), false
+	return OneOf(s, all), false
 }
 
 // namesHave reports whether names that dots join can begin (first) or end with s.
@@ -183,7 +183,7 @@ func namesHave(s string, first bool) bool {
 // tenantNames returns the declared tenants, sorted.
 func (r *reader) tenantNames() []string {
 	var names []string
-	for name := range r.p.tenants {
+	for name := range r.p.Settings {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)
@@ -194,42 +194,42 @@ func (r *reader) tenantNames() []string {
 func (r *reader) satisfiable(t term, about *formula) {
 	fact, never := r.never(t.states)
 	if never && fact == "" {
-		r.problems.add(t.at, neverHint(fact), "when: this can never hold, so the rule never applies")
+		r.problems.Add(t.at, neverHint(fact), "when: this can never hold, so the rule never applies")
 		return
 	}
 	if never {
-		r.problems.add(t.at, neverHint(fact), "when: this can never hold: no value of %s satisfies all that must be so of it", fact)
+		r.problems.Add(t.at, neverHint(fact), "when: this can never hold: no value of %s satisfies all that must be so of it", fact)
 		return
 	}
 	if _, never := r.never(allOf(about, t.states)); never {
-		r.p.Warnings.add(t.at, "correct the condition, or what the rule is about",
+		r.p.Warnings.Add(t.at, "correct the condition, or what the rule is about",
 			"when: this never holds for the objects and methods of the rule, which so never applies")
 	}
 	if _, never := r.never(negated(t.states, true)); never {
-		r.p.Warnings.add(t.at, "remove it, or write && where two parts must both hold",
+		r.p.Warnings.Add(t.at, "remove it, or write && where two parts must both hold",
 			"when: this holds for every call of which all that it asks is known")
 	}
 }
 
 // about states which objects and methods a rule applies to.
-func (c *rule) about() *formula {
+func (c *Rule) about() *formula {
 	var ids, tenants, methods []string
-	anywhere := len(c.objects) == 0
-	for _, p := range c.objects {
-		tenants = append(tenants, string(p.tenant))
-		anywhere = anywhere || p.tenant == anyTenant
-		if !strings.Contains(p.name, "*") && p.tenant != anyTenant {
+	anywhere := len(c.Objects) == 0
+	for _, p := range c.Objects {
+		tenants = append(tenants, string(p.Tenant))
+		anywhere = anywhere || p.Tenant == AnyTenant
+		if !strings.Contains(p.Name, "*") && p.Tenant != AnyTenant {
 			ids = append(ids, fmt.Sprint(p))
 		}
 	}
-	for m := range c.methods {
-		methods = append(methods, string(named(m)))
+	for m := range c.Methods {
+		methods = append(methods, string(BaseMethod(m)))
 	}
 	out := allOf()
 	if !anywhere {
 		out.all = append(out.all, memberOf("object.tenant", tenants...))
 	}
-	if ids != nil && len(ids) == len(c.objects) {
+	if ids != nil && len(ids) == len(c.Objects) {
 		out.all = append(out.all, memberOf("object.id", ids...))
 	}
 	if methods != nil {

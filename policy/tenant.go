@@ -39,16 +39,18 @@ type TenantSettings struct {
 	// Gate says that a changed script has to pass its tests before it serves.
 	Gate bool
 
-	limits  object.Limits // of objects of which nothing is said
-	objects map[object.ID]object.Limits
+	DefaultLimits object.Limits // of objects of which nothing is said
+	ObjectLimits  map[object.ID]object.Limits
 }
 
 // Limits returns what one of the tenant's objects may spend, zero where nothing is said.
-func (t *TenantSettings) Limits(id object.ID) object.Limits { return t.objects[id].Over(t.limits) }
+func (t *TenantSettings) Limits(id object.ID) object.Limits {
+	return t.ObjectLimits[id].Over(t.DefaultLimits)
+}
 
 // Tenant returns what is said of a tenant.
 func (p *Policy) Tenant(name object.Tenant) TenantSettings {
-	if t := p.tenants[name]; t != nil {
+	if t := p.Settings[name]; t != nil {
 		return *t
 	}
 	return TenantSettings{}
@@ -56,7 +58,7 @@ func (p *Policy) Tenant(name object.Tenant) TenantSettings {
 
 // Weight returns a tenant's share of the host against those of others, 1 if nothing is said.
 func (p *Policy) Weight(name object.Tenant) float64 {
-	if t := p.tenants[name]; t != nil && t.Weight > 0 {
+	if t := p.Settings[name]; t != nil && t.Weight > 0 {
 		return float64(t.Weight)
 	}
 	return 1
@@ -64,7 +66,7 @@ func (p *Policy) Weight(name object.Tenant) float64 {
 
 // MessageBytes is how long a call's message may be where it is not known yet which object is
 // called: as long as the object that takes the longest has it, and never less than the default.
-func (p *Policy) MessageBytes() int { return max(p.message, object.DefaultMessageBytes) }
+func (d *Definition) MessageBytes() int { return max(d.MaxArgumentBytes, object.DefaultMessageBytes) }
 
 // layers are the walls that a policy may allow to be missing, by the names that package confine gives
 // them.
@@ -75,32 +77,32 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	a := r.blockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "allow_missing", "idle", "gate", "weight")
 	switch {
 	case object.Tenant(name) == object.HostTenant:
-		r.problems.add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
+		r.problems.Add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
 		return
 	case !object.ValidName(name):
-		r.problems.add(b.LabelRanges[0], "", "tenant %q: a name has letters, digits, '_' and '-'", name)
+		r.problems.Add(b.LabelRanges[0], "", "tenant %q: a name has letters, digits, '_' and '-'", name)
 		return
 	}
-	t := &TenantSettings{objects: map[object.ID]object.Limits{}}
-	r.p.tenants[object.Tenant(name)] = t
+	t := &TenantSettings{ObjectLimits: map[object.ID]object.Limits{}}
+	r.p.Settings[object.Tenant(name)] = t
 	r.p.Tenants = append(r.p.Tenants, object.Tenant(name))
 	r.tenantUser(t, name, a, b)
 	if s, at, ok := r.text(a, "isolation"); ok {
 		if t.PerObject = s == "object"; !t.PerObject && s != "tenant" {
-			r.problems.add(at, `write "tenant" or "object"`, "isolation: %q", s)
+			r.problems.Add(at, `write "tenant" or "object"`, "isolation: %q", s)
 		}
 	}
 	missing, _ := r.texts(a, "allow_missing", "leave it out to require all layers")
 	for _, e := range missing {
 		if !slices.Contains(layers, e.text) {
-			r.problems.add(e.at, oneOf(e.text, layers), "allow_missing: there is no layer %q", e.text)
+			r.problems.Add(e.at, OneOf(e.text, layers), "allow_missing: there is no layer %q", e.text)
 		}
 		t.AllowMissing = append(t.AllowMissing, e.text)
 	}
 	if s, at, ok := r.text(a, "idle"); ok {
 		d, err := time.ParseDuration(s)
 		if err != nil || d < 10*time.Millisecond || d > 24*time.Hour {
-			r.problems.add(at, `write "5m"`, "idle: %q: want a time from 10ms to 24h", s)
+			r.problems.Add(at, `write "5m"`, "idle: %q: want a time from 10ms to 24h", s)
 		}
 		t.Idle = d
 	}
@@ -109,7 +111,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	}
 	if s, at, ok := r.text(a, "gate"); ok {
 		if s != "tests" {
-			r.problems.add(at, `write gate = "tests", or leave it out`, "gate: %q is no way to check a changed script", s)
+			r.problems.Add(at, `write gate = "tests", or leave it out`, "gate: %q is no way to check a changed script", s)
 		}
 		t.Gate = true
 	}
@@ -119,7 +121,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		switch inner.Type {
 		case "limits":
 			if tenant != nil {
-				r.problems.add(inner.TypeRange, "", "tenant %q has limits already", name)
+				r.problems.Add(inner.TypeRange, "", "tenant %q has limits already", name)
 			}
 			tenant = r.tenantLimits(t, inner)
 		case "object":
@@ -137,7 +139,7 @@ func (r *reader) tenantUser(t *TenantSettings, name string, a attributes, b *hcl
 	var at hcl.Range
 	switch {
 	case a["user"] != nil && a["uid"] != nil:
-		r.problems.add(b.TypeRange, "", "tenant %q is one OS user: write one of user and uid", name)
+		r.problems.Add(b.TypeRange, "", "tenant %q is one OS user: write one of user and uid", name)
 		return
 	case a["uid"] != nil:
 		at = a["uid"].Expr.Range()
@@ -163,13 +165,13 @@ func (r *reader) tenantUser(t *TenantSettings, name string, a attributes, b *hcl
 		return
 	}
 	if t.UID == 0 {
-		r.problems.add(at, "give the tenant an account of its own", "tenant %q would run as root", name)
+		r.problems.Add(at, "give the tenant an account of its own", "tenant %q would run as root", name)
 	}
-	if who, ok := r.p.byUID[t.UID]; ok {
-		r.problems.add(at, "give the tenant an account of its own", "tenant %q would run as principal %q, and could do what he may", name, who)
+	if who, ok := r.p.Users[t.UID]; ok {
+		r.problems.Add(at, "give the tenant an account of its own", "tenant %q would run as principal %q, and could do what he may", name, who)
 	}
 	if first, taken := r.tenantUIDs[t.UID]; taken {
-		r.problems.add(at, "give each an account of its own", "uid %d is tenant %q's already", t.UID, first)
+		r.problems.Add(at, "give each an account of its own", "uid %d is tenant %q's already", t.UID, first)
 	}
 	r.tenantUIDs[t.UID] = name
 }
@@ -191,11 +193,11 @@ func (r *reader) autoUIDs(a attributes) {
 		first, errFrom = strconv.ParseUint(from, 10, 32)
 		last, errTo = strconv.ParseUint(to, 10, 32)
 		if !dash || errFrom != nil || errTo != nil || first == 0 || last < first || last == 1<<32-1 {
-			r.problems.add(at, `write "200000-265535"`, "uids: %q is no range of user ids", s)
+			r.problems.Add(at, `write "200000-265535"`, "uids: %q is no range of user ids", s)
 			return
 		}
 	} else if len(r.autos) > 0 {
-		r.problems.add(r.autos[0].at, `add uids = "200000-265535", a range that no account has`, `user = "auto" takes a user id of the host's range, and there is none`)
+		r.problems.Add(r.autos[0].at, `add uids = "200000-265535", a range that no account has`, `user = "auto" takes a user id of the host's range, and there is none`)
 		return
 	}
 	slices.SortFunc(r.autos, func(a, b auto) int { return strings.Compare(a.tenant, b.tenant) })
@@ -206,15 +208,15 @@ func (r *reader) autoUIDs(a attributes) {
 		start, found := name.Sum64()%size, false
 		for i := uint64(0); i < size && !found; i++ {
 			uid := uint32(first + (start+i)%size)
-			_, principal := r.p.byUID[uid]
+			_, principal := r.p.Users[uid]
 			_, tenant := r.tenantUIDs[uid]
 			if found = !principal && !tenant && uid != r.hostUID; found {
 				r.tenantUIDs[uid] = w.tenant
-				r.p.tenants[object.Tenant(w.tenant)].UID = uid
+				r.p.Settings[object.Tenant(w.tenant)].UID = uid
 			}
 		}
 		if !found {
-			r.problems.add(w.at, "widen uids", "uids: there is none left for tenant %q", w.tenant)
+			r.problems.Add(w.at, "widen uids", "uids: there is none left for tenant %q", w.tenant)
 			return
 		}
 	}
@@ -230,13 +232,13 @@ func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) attributes 
 	}
 	if n, ok := r.count(a, "processes"); ok {
 		if t.Processes = n; n < 16 {
-			r.problems.add(a["processes"].Expr.Range(), "", "processes: a worker needs 16 threads at least")
+			r.problems.Add(a["processes"].Expr.Range(), "", "processes: a worker needs 16 threads at least")
 		}
 	}
 	t.CPUs, _ = r.cpus(a)
-	t.limits = r.limits(a)
+	t.DefaultLimits = r.limits(a)
 	if n, ok := r.bytes(a, "object_memory", 1<<20, 1<<40); ok {
-		t.limits.Memory = n
+		t.DefaultLimits.Memory = n
 	}
 	return a
 }
@@ -244,22 +246,22 @@ func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) attributes 
 // object reads an object block, and adds its limits, as they are written, to those of others.
 func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block, written map[object.ID]attributes) {
 	if len(b.Labels) != 1 {
-		r.problems.add(b.TypeRange, `write object "name" { … }`, "an object has one name, and this one has %d", len(b.Labels))
+		r.problems.Add(b.TypeRange, `write object "name" { … }`, "an object has one name, and this one has %d", len(b.Labels))
 		return
 	}
 	id, err := object.ParseID(tenant + "." + b.Labels[0])
 	if err != nil {
-		r.problems.add(b.LabelRanges[0], "write the name without the tenant: \"shop.cart\"", "object %q: %v", b.Labels[0], err)
+		r.problems.Add(b.LabelRanges[0], "write the name without the tenant: \"shop.cart\"", "object %q: %v", b.Labels[0], err)
 		return
 	}
-	if _, twice := t.objects[id]; twice {
-		r.problems.add(b.LabelRanges[0], "", "there is an object %q of this tenant already", b.Labels[0])
+	if _, twice := t.ObjectLimits[id]; twice {
+		r.problems.Add(b.LabelRanges[0], "", "there is an object %q of this tenant already", b.Labels[0])
 	}
 	r.attributes(b.Body, "an object")
 	var l object.Limits
 	for i, inner := range b.Body.Blocks {
 		if inner.Type != "limits" || i > 0 {
-			r.problems.add(inner.TypeRange, "", "an object has one block, limits")
+			r.problems.Add(inner.TypeRange, "", "an object has one block, limits")
 			continue
 		}
 		r.unnamed(inner)
@@ -270,7 +272,7 @@ func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block, wr
 		}
 		written[id] = a
 	}
-	t.objects[id] = l
+	t.ObjectLimits[id] = l
 }
 
 // objectLimits are the limits that an object may have, but for its memory.
@@ -286,7 +288,7 @@ func (r *reader) limits(a attributes) object.Limits {
 	if s, at, ok := r.text(a, "max_duration"); ok {
 		d, err := time.ParseDuration(s)
 		if err != nil || d < time.Millisecond || d > maxDuration {
-			r.problems.add(at, `write "2s" or "500ms"`, "max_duration: %q: want a time from 1ms to %s", s, maxDuration)
+			r.problems.Add(at, `write "2s" or "500ms"`, "max_duration: %q: want a time from 1ms to %s", s, maxDuration)
 		}
 		l.MaxDuration = d
 	}
@@ -299,7 +301,7 @@ func (r *reader) limits(a attributes) object.Limits {
 			*to = int(n)
 		}
 	}
-	r.p.message = max(r.p.message, l.ArgumentBytes)
+	r.p.MaxArgumentBytes = max(r.p.MaxArgumentBytes, l.ArgumentBytes)
 	for name, to := range map[string]*int{"depth": &l.CallDepth, "coroutines": &l.Coroutines, "queue": &l.Queue,
 		"parallel": &l.Parallel, "sessions": &l.Sessions, "log_lines": &l.LogLines} {
 		*to, _ = r.count(a, name)
@@ -309,11 +311,11 @@ func (r *reader) limits(a attributes) object.Limits {
 
 // declared complains unless a tenant is.
 func (r *reader) declared(t object.Tenant, e element, attribute string) {
-	if _, ok := r.p.tenants[t]; ok {
+	if _, ok := r.p.Settings[t]; ok {
 		return
 	}
 	if t == object.HostTenant {
-		r.problems.add(e.at, "", "%s: %q: the host's own objects are not the policy's business", attribute, e.text)
+		r.problems.Add(e.at, "", "%s: %q: the host's own objects are not the policy's business", attribute, e.text)
 		return
 	}
 	var names []string
@@ -321,9 +323,9 @@ func (r *reader) declared(t object.Tenant, e element, attribute string) {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)
-	hint := near(string(t), names)
+	hint := Near(string(t), names)
 	if hint == "" {
 		hint = fmt.Sprintf("declare it: tenant %q {}", t)
 	}
-	r.problems.add(e.at, hint, "%s: %q: there is no tenant %q", attribute, e.text, t)
+	r.problems.Add(e.at, hint, "%s: %q: there is no tenant %q", attribute, e.text, t)
 }

@@ -32,13 +32,13 @@ func (p *Policy) failed() error {
 	var out Problems
 	for _, t := range p.Tests {
 		if !t.Passed() {
-			out.add(t.at, "", "test %q fails: %s calling %s is a %s, want %s: %s", t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
+			out.Add(t.at, "", "test %q fails: %s calling %s is a %s, want %s: %s", t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
 		}
 	}
 	if out == nil {
 		return nil
 	}
-	return out.sorted()
+	return out.Sorted()
 }
 
 // test reads a test block and runs it: a file with one that fails does not load. It is
@@ -49,27 +49,30 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 	t := TestResult{Name: name, Where: r.where(b.TypeRange), at: b.TypeRange}
 	who, at, ok := r.text(a, "principal")
 	if ok && r.groups[who] != nil {
-		r.problems.add(at, "write one test for each that matters", "principal: %q is a group", who)
+		r.problems.Add(at, "write one test for each that matters", "principal: %q is a group", who)
 	} else if ok {
 		r.principalNamed(element{who, at}, "principal")
 	}
 	call, at, ok := r.text(a, "call")
 	id, m, err := SplitCall(call)
 	if ok && err != nil {
-		r.problems.add(at, err.Error(), "call: %q is no method of an object", call)
+		r.problems.Add(at, err.Error(), "call: %q is no method of an object", call)
 	}
 	want, at, ok := r.text(a, "want")
 	if ok && want != "permit" && want != "deny" {
-		r.problems.add(at, `write "permit" or "deny"`, "want: %q", want)
+		r.problems.Add(at, `write "permit" or "deny"`, "want: %q", want)
 	}
 	given := r.given(a, b)
 	if len(r.problems) > 0 {
 		return // with a broken file, a decision means nothing
 	}
-	d := r.p.DecideQuery(object.Principal(who), given, id, m)
-	t.Principal, t.Call, t.Want, t.Got, t.Reason = object.Principal(who), call, want, string(Deny), d.Reason
+	if r.built == nil { // tests are read after all rules
+		r.built = New(*r.p)
+	}
+	d := r.built.DecideQuery(object.Principal(who), given, id, m)
+	t.Principal, t.Call, t.Want, t.Got, t.Reason = object.Principal(who), call, want, "deny", d.Reason
 	if d.Permit {
-		t.Got = string(Permit)
+		t.Got = "permit"
 	}
 	r.p.Tests = append(r.p.Tests, t)
 }
@@ -94,7 +97,7 @@ func (r *reader) given(a attributes, b *hclsyntax.Block) Query {
 			continue
 		}
 		if err := g.Set(name, s); err != nil {
-			r.problems.add(a[name].Expr.Range(), err.Error(), "%s: %q", name, s)
+			r.problems.Add(a[name].Expr.Range(), err.Error(), "%s: %q", name, s)
 		}
 	}
 	for _, inner := range b.Body.Blocks {
@@ -102,12 +105,12 @@ func (r *reader) given(a attributes, b *hclsyntax.Block) Query {
 			continue
 		}
 		c, _ := r.certificate(inner)
-		g.peer.Cert = &object.Certificate{CommonName: c.commonName, Serial: c.serial, SHA256: c.sha256}
-		if c.dns != "" {
-			g.peer.Cert.DNS = []string{c.dns}
+		g.peer.Cert = &object.Certificate{CommonName: c.CommonName, Serial: c.Serial, SHA256: c.SHA256}
+		if c.DNS != "" {
+			g.peer.Cert.DNS = []string{c.DNS}
 		}
-		if c.uri != "" {
-			g.peer.Cert.URIs = []string{c.uri}
+		if c.URI != "" {
+			g.peer.Cert.URIs = []string{c.URI}
 		}
 	}
 	return g

@@ -27,9 +27,9 @@ func (r *reader) trace(b *hclsyntax.Block) {
 		ap, err := netip.ParseAddrPort(address)
 		switch {
 		case !found || err != nil:
-			r.problems.add(at, `write "http://127.0.0.1:4318", without a path`, "endpoint: %q is no address of a collector", s)
+			r.problems.Add(at, `write "http://127.0.0.1:4318", without a path`, "endpoint: %q is no address of a collector", s)
 		case !ap.Addr().IsLoopback():
-			r.problems.add(at, `write "http://127.0.0.1:4318" and let a collector on this machine pass on what it gets`,
+			r.problems.Add(at, `write "http://127.0.0.1:4318" and let a collector on this machine pass on what it gets`,
 				"endpoint: %q: spans name callers and objects, and go to this machine only", s)
 		default:
 			r.p.Trace.Endpoint = "http://" + ap.String()

@@ -19,16 +19,16 @@ import (
 // cannot run for long, and are compiled when the file is read: names, kinds and fixed
 // values are checked then, and what is left to fail is a fact that is not known.
 
-// condition is a compiled `when`. It is immutable.
-type condition struct {
-	source         string // as it stands in the file, on one line
-	asksMethod     bool
-	asksObject     bool
-	asksCommonName bool
-	eval           func(*facts) (bool, error)
+// Condition is a compiled `when`. It is immutable.
+type Condition struct {
+	Source         string // as it stands in the file, on one line
+	UsesMethod     bool
+	UsesObject     bool
+	UsesCommonName bool
+	eval           func(*Context) (bool, error)
 }
 
-func (c *condition) holds(f *facts) (bool, error) { return c.eval(f) }
+func (c *Condition) Holds(f *Context) (bool, error) { return c.eval(f) }
 
 // kind is what kind of value a part of a condition has.
 type kind string
@@ -45,11 +45,11 @@ const (
 // term is a compiled part of a condition. The function that its kind needs is set.
 type term struct {
 	kind   kind
-	truth  func(*facts) (bool, error)
-	text   func(*facts) (string, error)
-	number func(*facts) (float64, error) // of a clockKind: seconds since midnight
-	list   func(*facts) ([]string, error)
-	moment func(*facts) (time.Time, error)
+	truth  func(*Context) (bool, error)
+	text   func(*Context) (string, error)
+	number func(*Context) (float64, error) // of a clockKind: seconds since midnight
+	list   func(*Context) ([]string, error)
+	moment func(*Context) (time.Time, error)
 
 	states *formula // of a boolKind: what it states
 
@@ -60,7 +60,7 @@ type term struct {
 }
 
 // condition compiles a rule's `when`. about states what else must be so for the rule to apply.
-func (r *reader) condition(a attributes, about *formula) *condition {
+func (r *reader) condition(a attributes, about *formula) *Condition {
 	attr := a["when"]
 	if attr == nil {
 		return nil
@@ -68,18 +68,18 @@ func (r *reader) condition(a attributes, about *formula) *condition {
 	c := &compiler{r: r}
 	t, ok := c.compile(attr.Expr)
 	if ok && t.kind != boolKind {
-		r.problems.add(t.at, `write a comparison, like caller.channel == "tls"`, "when: want true or false, and this is %s", t.kind)
+		r.problems.Add(t.at, `write a comparison, like caller.channel == "tls"`, "when: want true or false, and this is %s", t.kind)
 		ok = false
 	}
 	if ok {
 		r.satisfiable(t, about)
 	} else {
 		// Never nil once the file says something, however wrong: nil is always.
-		t.truth = func(*facts) (bool, error) { return false, nil }
+		t.truth = func(*Context) (bool, error) { return false, nil }
 	}
 	text := string(attr.Expr.Range().SliceBytes(r.src))
-	return &condition{source: strings.Join(strings.Fields(text), " "), asksMethod: c.asksMethod, asksObject: c.asksObject,
-		asksCommonName: c.asksCommonName, eval: t.truth}
+	return &Condition{Source: strings.Join(strings.Fields(text), " "), UsesMethod: c.asksMethod, UsesObject: c.asksObject,
+		UsesCommonName: c.asksCommonName, eval: t.truth}
 }
 
 // compiler compiles one condition.
@@ -91,7 +91,7 @@ type compiler struct {
 }
 
 func (c *compiler) fail(at hcl.Range, hint, format string, args ...any) (term, bool) {
-	c.r.problems.add(at, hint, format, args...)
+	c.r.problems.Add(at, hint, format, args...)
 	return term{}, false
 }
 
@@ -123,7 +123,7 @@ func (c *compiler) compile(e hclsyntax.Expression) (term, bool) {
 			return c.fail(at, "", `when: "!" is for true and false, and there is no "-"`)
 		}
 		inner := t.truth
-		return term{kind: boolKind, at: at, states: negated(t.states, true), truth: func(f *facts) (bool, error) {
+		return term{kind: boolKind, at: at, states: negated(t.states, true), truth: func(f *Context) (bool, error) {
 			v, err := inner(f)
 			return !v, err
 		}}, true
@@ -143,13 +143,13 @@ func (c *compiler) literal(v cty.Value, at hcl.Range) (term, bool) {
 		return c.fail(at, "a fact that is not known denies by itself", "when: there is no null")
 	case v.Type() == cty.String:
 		s := v.AsString()
-		t.kind, t.fixed, t.text = textKind, &s, func(*facts) (string, error) { return s, nil }
+		t.kind, t.fixed, t.text = textKind, &s, func(*Context) (string, error) { return s, nil }
 	case v.Type() == cty.Bool:
 		b := v.True()
-		t.kind, t.states, t.truth = boolKind, fixedTruth(b), func(*facts) (bool, error) { return b, nil }
+		t.kind, t.states, t.truth = boolKind, fixedTruth(b), func(*Context) (bool, error) { return b, nil }
 	default:
 		n, _ := v.AsBigFloat().Float64()
-		t.kind, t.number = numberKind, func(*facts) (float64, error) { return n, nil }
+		t.kind, t.number = numberKind, func(*Context) (float64, error) { return n, nil }
 	}
 	return t, true
 }
@@ -169,7 +169,7 @@ func (c *compiler) fixedList(e *hclsyntax.TupleConsExpr) (term, bool) {
 		}
 		list = append(list, *t.fixed)
 	}
-	return term{kind: listKind, at: e.Range(), fixes: list, list: func(*facts) ([]string, error) { return list, nil }}, true
+	return term{kind: listKind, at: e.Range(), fixes: list, list: func(*Context) ([]string, error) { return list, nil }}, true
 }
 
 func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
@@ -190,7 +190,7 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 		return c.fail(e.Range(), "write "+current, "when: %s is now %s", name, current)
 	}
 	if !ok {
-		return c.fail(e.Range(), oneOf(name, slices.Sorted(maps.Keys(variables))), "when: there is no %q", name)
+		return c.fail(e.Range(), OneOf(name, slices.Sorted(maps.Keys(variables))), "when: there is no %q", name)
 	}
 	c.asksMethod = c.asksMethod || name == "method"
 	c.asksObject = c.asksObject || name == "object.id" || name == "object.name"
@@ -216,7 +216,7 @@ func (c *compiler) binary(e *hclsyntax.BinaryOpExpr) (term, bool) {
 		if decided {
 			states = anyOf(l.states, r.states)
 		}
-		return term{kind: boolKind, at: at, states: states, truth: func(f *facts) (bool, error) {
+		return term{kind: boolKind, at: at, states: states, truth: func(f *Context) (bool, error) {
 			v, err := a(f)
 			if err != nil || v == decided {
 				return v, err
@@ -247,7 +247,7 @@ func (c *compiler) comparison(op *hclsyntax.Operation, l, r term, at hcl.Range) 
 	if !equality && (l.kind == textKind || l.kind == boolKind) {
 		return c.fail(at, "", "when: %s is neither before nor after another", l.kind)
 	}
-	var order func(f *facts) (int, error)
+	var order func(f *Context) (int, error)
 	switch l.kind {
 	case boolKind:
 		order = ordered(l.truth, r.truth, compareBool)
@@ -273,14 +273,14 @@ func (c *compiler) comparison(op *hclsyntax.Operation, l, r term, at hcl.Range) 
 	default:
 		holds = func(n int) bool { return n >= 0 }
 	}
-	return term{kind: boolKind, at: at, states: states(&l, &r, holds, order), truth: func(f *facts) (bool, error) {
+	return term{kind: boolKind, at: at, states: states(&l, &r, holds, order), truth: func(f *Context) (bool, error) {
 		n, err := order(f)
 		return err == nil && holds(n), err
 	}}, true
 }
 
 // states returns what a comparison states. holds maps the order of its sides to its truth.
-func states(l, r *term, holds func(int) bool, order func(*facts) (int, error)) *formula {
+func states(l, r *term, holds func(int) bool, order func(*Context) (int, error)) *formula {
 	if l.fact != "" && r.fact == "" {
 		l, r = r, l
 		inner := holds
@@ -313,8 +313,8 @@ func states(l, r *term, holds func(int) bool, order func(*facts) (int, error)) *
 }
 
 // ordered compares two terms of a kind.
-func ordered[T any](l, r func(*facts) (T, error), compare func(a, b T) int) func(*facts) (int, error) {
-	return func(f *facts) (int, error) {
+func ordered[T any](l, r func(*Context) (T, error), compare func(a, b T) int) func(*Context) (int, error) {
+	return func(f *Context) (int, error) {
 		a, err := l(f)
 		if err != nil {
 			return 0, err
@@ -336,7 +336,7 @@ var signatures = map[string][]kind{
 func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 	want, ok := signatures[e.Name]
 	if !ok {
-		return c.fail(e.NameRange, oneOf(e.Name, slices.Sorted(maps.Keys(signatures))), "when: there is no function %q", e.Name)
+		return c.fail(e.NameRange, OneOf(e.Name, slices.Sorted(maps.Keys(signatures))), "when: there is no function %q", e.Name)
 	}
 	var args []term
 	for _, inner := range e.Args {
@@ -392,8 +392,8 @@ func name(t term) string {
 }
 
 // both asks something about two texts.
-func both(l, r func(*facts) (string, error), f func(a, b string) bool) func(*facts) (bool, error) {
-	return func(fs *facts) (bool, error) {
+func both(l, r func(*Context) (string, error), f func(a, b string) bool) func(*Context) (bool, error) {
+	return func(fs *Context) (bool, error) {
 		a, err := l(fs)
 		if err != nil {
 			return false, err
@@ -420,7 +420,7 @@ func (c *compiler) contains(out, list, text term) (term, bool) {
 	default:
 		out.states = opaque("contains", name(list), name(text))
 	}
-	out.truth = func(f *facts) (bool, error) {
+	out.truth = func(f *Context) (bool, error) {
 		l, err := list.list(f)
 		if err != nil {
 			return false, err
@@ -449,7 +449,7 @@ func (c *compiler) inNetwork(out term, args []term) (term, bool) {
 	if args[0].fact == "" {
 		out.states = opaque("in_network", name(args[0]), fmt.Sprint(networks))
 	}
-	out.truth = func(f *facts) (bool, error) {
+	out.truth = func(f *Context) (bool, error) {
 		s, err := address(f)
 		if err != nil {
 			return false, err

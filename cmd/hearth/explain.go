@@ -11,18 +11,19 @@ import (
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/analysis"
 )
 
 // explained is the answer to who may what.
 type explained struct {
-	Principal object.Principal  `json:"principal"`
-	Call      string            `json:"call,omitempty"`
-	Decision  policy.Outcome    `json:"decision,omitempty"`
-	Reason    string            `json:"reason,omitempty"`
-	Depends   []string          `json:"conditions,omitempty"`
-	Limits    []string          `json:"limits,omitempty"`
-	Reach     []policy.Reach    `json:"reach,omitempty"`
-	Rules     []policy.RuleInfo `json:"rules,omitempty"`
+	Principal object.Principal    `json:"principal"`
+	Call      string              `json:"call,omitempty"`
+	Decision  analysis.Outcome    `json:"decision,omitempty"`
+	Reason    string              `json:"reason,omitempty"`
+	Depends   []string            `json:"conditions,omitempty"`
+	Limits    []string            `json:"limits,omitempty"`
+	Access    []analysis.Access   `json:"access,omitempty"`
+	Rules     []analysis.RuleInfo `json:"rules,omitempty"`
 }
 
 // explainFlags are the flags of explain.
@@ -77,7 +78,7 @@ one that is not known. A PRINCIPAL that the policy does not declare is an error.
 				return err
 			}
 			if len(args) > 0 {
-				if err := p.CheckPrincipal(object.Principal(args[0])); err != nil {
+				if err := analysis.CheckPrincipal(p, object.Principal(args[0])); err != nil {
 					return err
 				}
 			}
@@ -140,9 +141,9 @@ type question struct {
 
 // rules answers which rules are about a principal.
 func (q *question) rules(who object.Principal) []explained {
-	row := explained{Principal: who, Rules: q.policy.RulesOf(who)}
+	row := explained{Principal: who, Rules: analysis.RulesOf(q.policy, who)}
 	if len(row.Rules) == 0 {
-		row.Decision, row.Reason = policy.Deny, "no rule is about this principal"
+		row.Decision, row.Reason = analysis.Deny, "no rule is about this principal"
 	}
 	return []explained{row}
 }
@@ -157,7 +158,7 @@ func (q *question) calls(who string, args []string) ([]explained, error) {
 	if err != nil {
 		return nil, usagef("%q is no method of an object: %w", call, err)
 	}
-	subjects := q.policy.Subjects()
+	subjects := q.policy.PermittedPrincipals()
 	if len(args) > 0 {
 		subjects = []object.Principal{object.Principal(args[0])}
 	}
@@ -174,17 +175,17 @@ func (q *question) one(who object.Principal, id object.ID, m object.Method) expl
 	var row explained
 	if q.decided {
 		d := q.policy.DecideQuery(who, q.given, id, m)
-		row = explained{Decision: policy.Deny, Reason: d.Reason}
+		row = explained{Decision: analysis.Deny, Reason: d.Reason}
 		if d.Permit {
-			row.Decision = policy.Permit
+			row.Decision = analysis.Permit
 		}
 	} else {
-		e := q.policy.Explain(who, id, m)
+		e := analysis.Explain(q.policy, who, id, m)
 		row = explained{Decision: e.Outcome, Reason: e.Reason, Depends: e.Conditions}
 	}
 	row.Principal = who
 	row.Reason = strings.TrimPrefix(row.Reason, "denied: ")
-	if row.Decision == policy.Deny {
+	if row.Decision == analysis.Deny {
 		return row
 	}
 	for _, l := range q.policy.LimitsOf(who, id) {
@@ -206,7 +207,7 @@ func printExplained(w io.Writer, rows []explained, asJSON bool) error {
 			}
 			continue
 		}
-		for _, reach := range r.Reach {
+		for _, reach := range r.Access {
 			printReach(tw, reach)
 		}
 		for _, rule := range r.Rules {
@@ -219,7 +220,7 @@ func printExplained(w io.Writer, rows []explained, asJSON bool) error {
 var kindWords = map[string]string{"permit": "may", "forbid": "may not", "limit": "at most"}
 
 // ruleWords says what of the objects a rule is about, and when.
-func ruleWords(r policy.RuleInfo) string {
+func ruleWords(r analysis.RuleInfo) string {
 	words := everyMethod
 	if r.Methods != nil {
 		words = strings.Join(r.Methods, " ")
@@ -234,8 +235,8 @@ func ruleWords(r policy.RuleInfo) string {
 }
 
 // sayExplanation puts an explanation on one line.
-func sayExplanation(e policy.Explanation) string {
-	if e.Outcome == policy.Depends {
+func sayExplanation(e analysis.Explanation) string {
+	if e.Outcome == analysis.Depends {
 		return "depends: " + strings.Join(e.Conditions, "; ")
 	}
 	return string(e.Outcome) + ": " + strings.TrimPrefix(e.Reason, "denied: ")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/analysis"
 )
 
 func newPolicy() *cobra.Command {
@@ -54,7 +55,7 @@ serve --check does that too.`,
 			if err != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", err)
 			} else if !p.AllTenants {
-				for _, u := range p.Unmatched(ids) {
+				for _, u := range analysis.Unmatched(p, ids) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: no object matches %s\n", u)
 				}
 			}
@@ -153,17 +154,17 @@ and 1 if there is. A file whose tests fail is compared too.`,
 			if err != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; only patterns are compared\n", err)
 			}
-			return printChanges(cmd.OutOrStdout(), policy.Diff(both[0], both[1], ids), asJSON)
+			return printChanges(cmd.OutOrStdout(), analysis.Diff(both[0], both[1], ids), asJSON)
 		},
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-func printChanges(w io.Writer, changes []policy.Change, asJSON bool) error {
+func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
 	if asJSON {
 		if changes == nil {
-			changes = []policy.Change{}
+			changes = []analysis.Change{}
 		}
 		if err := printJSON(w, changes); err != nil {
 			return err
@@ -206,7 +207,7 @@ that would let somebody does not load in the first place; this shows the same by
 			if err != nil {
 				return err
 			}
-			return printProof(cmd.OutOrStdout(), p.Prove(ids), asJSON)
+			return printProof(cmd.OutOrStdout(), analysis.Prove(p, ids), asJSON)
 		},
 	}
 	f.add(cmd)
@@ -214,7 +215,7 @@ that would let somebody does not load in the first place; this shows the same by
 	return cmd
 }
 
-func printProof(w io.Writer, proof policy.Proof, asJSON bool) error {
+func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
 	if asJSON {
 		if err := printJSON(w, proof); err != nil {
 			return err

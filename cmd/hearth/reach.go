@@ -7,6 +7,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/analysis"
 )
 
 // reach answers what a principal may call.
@@ -15,17 +16,17 @@ func (q *question) reach(who object.Principal, ids []object.ID) []explained {
 	if q.decided {
 		given = &q.given
 	}
-	row := explained{Principal: who, Reach: q.policy.Reach(who, given, ids)}
-	if len(row.Reach) == 0 {
-		row.Decision, row.Reason = policy.Deny, "there is nothing that this principal may call"
+	row := explained{Principal: who, Access: analysis.AccessOf(q.policy, who, given, ids)}
+	if len(row.Access) == 0 {
+		row.Decision, row.Reason = analysis.Deny, "there is nothing that this principal may call"
 	}
 	return []explained{row}
 }
 
 // printReach prints one answer: of which objects, which methods, and by which rule.
-func printReach(w io.Writer, r policy.Reach) {
+func printReach(w io.Writer, r analysis.Access) {
 	fmt.Fprintf(w, "%s: %s\n", folded(r.Objects), reachWords(r))
-	if r.Outcome == policy.Permit {
+	if r.Outcome == analysis.Permit {
 		fmt.Fprintf(w, "  permit: %s\n", r.Reason)
 	}
 	for _, line := range r.Conditions {
@@ -55,7 +56,7 @@ func folded(list []string) string {
 const everyMethod = "every exposed method"
 
 // reachWords says which methods a row of what somebody can reach is about.
-func reachWords(r policy.Reach) string {
+func reachWords(r analysis.Access) string {
 	words := joined(r.Methods)
 	if words == "*" {
 		words = everyMethod

@@ -156,6 +156,14 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "policy/analysis",
+		why: "it explains and compares policies; nothing that serves calls needs it",
+		may: []string{
+			"object",
+			"policy",
+		},
+	},
+	{
 		pkg: "sandbox",
 		why: "a stage knows the nouns, never another stage",
 		may: []string{
@@ -463,6 +471,7 @@ var edges = []edge{
 			"object",
 			"plugins/launch",
 			"policy",
+			"policy/analysis",
 			"sandbox/api",
 			"sandbox/confine",
 			"sandbox/supervise",

@@ -1,10 +1,11 @@
-package policy
+package analysis
 
 import (
 	"maps"
 	"slices"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 )
 
 // Proof is the result of asking about everybody, everything and every method whether
@@ -35,8 +36,8 @@ type CounterExample struct {
 // than its own but by a permit with crosses_tenants. Conditions count as met, unless they
 // forbid. A policy that loads has no counter-example, for a simpler reason; this shows it
 // by another way, on the objects that there are.
-func (p *Policy) Prove(ids []object.ID) Proof {
-	u := newUniverse(ids, p)
+func Prove(p *policy.Policy, ids []object.ID) Proof {
+	u := newPartition(ids, p)
 	var out Proof
 	for _, who := range u.principals {
 		out.Principals += len(who)
@@ -46,25 +47,25 @@ func (p *Policy) Prove(ids []object.ID) Proof {
 	}
 	crossing := map[string]struct{}{}
 	for _, class := range u.principals {
-		who, home := class[0], p.home(class[0])
+		who, home := class[0], p.OwnerTenant(class[0])
 		for _, what := range u.objects {
 			id := what[0].id
-			methods := u.methods(who, id)
+			methods := u.distinctMethods(who, id)
 			out.Decisions += len(methods)
-			if home == "" || home == id.Tenant() || !p.addressable(id) {
+			if home == "" || home == id.Tenant() || !p.Addressable(id) {
 				continue
 			}
 			for _, m := range methods {
-				found := p.match(who, id, u.unnamed(m, methods))
-				if len(found.forbids) > 0 && found.forbids[0].when == nil {
+				found := p.Match(who, id, u.representative(m, methods))
+				if len(found.Forbids) > 0 && found.Forbids[0].When == nil {
 					continue
 				}
-				for _, r := range found.permits {
-					if r.crosses {
-						crossing[r.reason] = struct{}{}
+				for _, r := range found.Permits {
+					if r.CrossesTenants {
+						crossing[r.Reason] = struct{}{}
 						continue
 					}
-					out.Counter = append(out.Counter, CounterExample{who, home, id, m, r.reason})
+					out.Counter = append(out.Counter, CounterExample{who, home, id, m, r.Reason})
 				}
 			}
 		}

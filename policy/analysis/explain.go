@@ -1,4 +1,4 @@
-package policy
+package analysis
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 )
 
 // Outcome is what a policy says about a call when nothing is known but who calls what.
@@ -28,47 +29,49 @@ type Explanation struct {
 	// `policy.hcl:9 permit "x" when caller.channel == "tls"`.
 	Conditions []string `json:"conditions,omitempty"`
 
-	conditional []*rule
+	conditional []*policy.Rule
 }
 
 // Explain says whether who may call method m of object id, whatever the facts of the
 // connection and the time. It says what [Policy.Decide] says wherever that does not
 // depend on them.
-func (p *Policy) Explain(who object.Principal, id object.ID, m object.Method) Explanation {
+func Explain(p *policy.Policy, who object.Principal, id object.ID, m object.Method) Explanation {
 	switch {
-	case !callable(m):
-		return Explanation{Outcome: Deny, Reason: denyMethod}
-	case !p.addressable(id):
-		return Explanation{Outcome: Deny, Reason: denyObject}
+	case !policy.Callable(m):
+		return Explanation{Outcome: Deny, Reason: policy.DenyMethod}
+	case !p.Addressable(id):
+		return Explanation{Outcome: Deny, Reason: policy.DenyObject}
 	}
-	e := p.entry(who, id, m)
-	if len(e.forbids) > 0 && e.forbids[0].when == nil {
-		return Explanation{Outcome: Deny, Reason: e.forbids[0].reason}
+	e := p.Match(who, id, m)
+	if len(e.Forbids) > 0 && e.Forbids[0].When == nil {
+		return Explanation{Outcome: Deny, Reason: e.Forbids[0].Reason}
 	}
-	if len(e.permits) == 0 && !e.sibling {
-		e.forbids = nil // they forbid what nothing permits
-		return Explanation{Outcome: Deny, Reason: e.settle(p, &object.Caller{Principal: who}, nil).Reason}
+	if len(e.Permits) == 0 && !e.Sibling {
+		if !p.HasPermit(who) {
+			return Explanation{Outcome: Deny, Reason: policy.DenyUnknown}
+		}
+		return Explanation{Outcome: Deny, Reason: policy.DenyNoRule}
 	}
-	for _, r := range e.permits {
-		if r.when == nil {
-			return explained(r.reason, e.forbids)
+	for _, r := range e.Permits {
+		if r.When == nil {
+			return explained(r.Reason, e.Forbids)
 		}
 	}
-	if e.sibling {
-		return explained(p.siblings.reason, e.forbids)
+	if e.Sibling {
+		return explained(p.Siblings.Reason, e.Forbids)
 	}
-	return explained("", append(e.forbids, e.permits...))
+	return explained("", append(e.Forbids, e.Permits...))
 }
 
 // explained is the outcome of a call that the rule of this reason permits, unless rules have
 // conditions on which it depends.
-func explained(reason string, conditional []*rule) Explanation {
+func explained(reason string, conditional []*policy.Rule) Explanation {
 	if len(conditional) == 0 {
 		return Explanation{Outcome: Permit, Reason: reason}
 	}
 	out := Explanation{Outcome: Depends, Reason: "depends on what conditions say", conditional: conditional}
 	for _, r := range conditional {
-		out.Conditions = append(out.Conditions, r.reason+" when "+r.when.source)
+		out.Conditions = append(out.Conditions, r.Reason+" when "+r.When.Source)
 	}
 	return out
 }
@@ -86,13 +89,13 @@ type RuleInfo struct {
 }
 
 // RulesOf returns the rules about a principal: forbids, permits, limits, each kind by name.
-func (p *Policy) RulesOf(who object.Principal) []RuleInfo {
-	permits, forbids := p.rulesAbout(who)
-	var limits []*Limit
+func RulesOf(p *policy.Policy, who object.Principal) []RuleInfo {
+	permits, forbids := p.RulesAbout(who)
+	var limits []*policy.Limit
 	seen := map[any]bool{}
-	for _, s := range p.subjects[who] {
-		limits = append(limits, s.limits.all(seen)...)
-		for _, l := range s.shares {
+	for _, s := range p.Subjects[who] {
+		limits = append(limits, s.Limits.All(seen)...)
+		for _, l := range s.Shares {
 			if !seen[l] {
 				seen[l] = true
 				limits = append(limits, l)
@@ -100,18 +103,18 @@ func (p *Policy) RulesOf(who object.Principal) []RuleInfo {
 		}
 	}
 	var out []RuleInfo
-	add := func(kind string, rules []*rule) {
+	add := func(kind string, rules []*policy.Rule) {
 		from := len(out)
 		for _, r := range rules {
-			i := RuleInfo{name: r.name, Reason: r.reason, Kind: kind, Objects: patternTexts(r.objects)}
-			if r.methods != nil {
-				for m := range r.methods {
+			i := RuleInfo{name: r.Name, Reason: r.Reason, Kind: kind, Objects: patternTexts(r.Objects)}
+			if r.Methods != nil {
+				for m := range r.Methods {
 					i.Methods = append(i.Methods, string(m))
 				}
 				slices.Sort(i.Methods)
 			}
-			if r.when != nil {
-				i.When = r.when.source
+			if r.When != nil {
+				i.When = r.When.Source
 			}
 			out = append(out, i)
 		}
@@ -121,16 +124,10 @@ func (p *Policy) RulesOf(who object.Principal) []RuleInfo {
 	add("permit", permits)
 	from := len(out)
 	for _, l := range limits {
-		out = append(out, RuleInfo{name: l.Name, Reason: l.Reason, Kind: "limit", Objects: patternTexts(l.objects), Limit: l.String()})
+		out = append(out, RuleInfo{name: l.Name, Reason: l.Reason, Kind: "limit", Objects: patternTexts(l.Objects), Limit: l.String()})
 	}
 	sortByName(out[from:])
 	return out
-}
-
-// Subjects returns every principal that a permit names, sorted: nobody else may anything,
-// but for objects that call their siblings under the built-in policy.
-func (p *Policy) Subjects() []object.Principal {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(p.subjects)), func(who object.Principal) bool { return !p.permitted(who) })
 }
 
 func sortByName(list []RuleInfo) {
@@ -138,7 +135,7 @@ func sortByName(list []RuleInfo) {
 }
 
 // patternTexts returns patterns as they are written.
-func patternTexts(patterns []pattern) []string {
+func patternTexts(patterns []policy.Pattern) []string {
 	var out []string
 	for _, o := range patterns {
 		out = append(out, o.String())
@@ -146,16 +143,9 @@ func patternTexts(patterns []pattern) []string {
 	return out
 }
 
-// Knows reports whether who is somebody: declared, anonymous, or an object's principal.
-func (p *Policy) Knows(who object.Principal) bool {
-	_, isObject := who.Object()
-	_, declared := slices.BinarySearch(p.declared, who)
-	return declared || isObject || who == object.Anonymous || p.permitted(who)
-}
-
 // CheckPrincipal returns an error for a name that is no principal under the policy. It names the nearest
 // one, if one is near.
-func (p *Policy) CheckPrincipal(who object.Principal) error {
+func CheckPrincipal(p *policy.Policy, who object.Principal) error {
 	hinted := func(hint, format string, args ...any) error {
 		if hint != "" {
 			hint = "; " + hint
@@ -171,7 +161,7 @@ func (p *Policy) CheckPrincipal(who object.Principal) error {
 			for _, t := range p.Tenants {
 				tenants = append(tenants, string(t))
 			}
-			return hinted(near(string(id.Tenant()), tenants), "the policy declares no tenant %q", id.Tenant())
+			return hinted(policy.Near(string(id.Tenant()), tenants), "the policy declares no tenant %q", id.Tenant())
 		}
 		return nil
 	}
@@ -179,22 +169,22 @@ func (p *Policy) CheckPrincipal(who object.Principal) error {
 		return nil
 	}
 	names := []string{string(object.Anonymous)}
-	for _, name := range p.declared {
+	for _, name := range p.Declared {
 		names = append(names, string(name))
-		if slices.Contains(p.groupsOf[name], string(who)) {
+		if slices.Contains(p.Groups[name], string(who)) {
 			return hinted(fmt.Sprintf("name one of its members, such as %q", name), "%q is a group, not a principal", who)
 		}
 	}
-	return hinted(near(string(who), names), "the policy declares no principal %q", who)
+	return hinted(policy.Near(string(who), names), "the policy declares no principal %q", who)
 }
 
 // Unmatched returns the patterns of rules that cover none of the objects, each with the
 // rules that have it: `acme.countr in policy.hcl:12 permit "x"`. They may be of objects to
 // come, or be wrong.
-func (p *Policy) Unmatched(ids []object.ID) []string {
+func Unmatched(p *policy.Policy, ids []object.ID) []string {
 	var out []string
-	for o, in := range p.patterns() {
-		if !slices.ContainsFunc(ids, o.match) {
+	for o, in := range rulePatterns(p) {
+		if !slices.ContainsFunc(ids, o.Match) {
 			out = append(out, o.String()+" in "+strings.Join(slices.Sorted(maps.Keys(in)), ", "))
 		}
 	}

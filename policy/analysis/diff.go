@@ -1,9 +1,10 @@
-package policy
+package analysis
 
 import (
 	"slices"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 )
 
 // Change is a difference between two policies: the same for all of some principals,
@@ -19,18 +20,18 @@ type Change struct {
 // Diff returns every decision in which two policies differ, about the principals and
 // methods of both, the objects of ids, and one object for each pattern that has none. Two
 // decisions that depend on conditions differ if the conditions do.
-func Diff(before, after *Policy, ids []object.ID) []Change {
-	u := newUniverse(ids, before, after)
+func Diff(before, after *policy.Policy, ids []object.ID) []Change {
+	u := newPartition(ids, before, after)
 	var out []Change
 	for _, who := range u.principals {
 		for _, what := range u.objects {
 			from := len(out)
-			methods := u.methods(who[0], what[0].id)
+			methods := u.distinctMethods(who[0], what[0].id)
 			for _, m := range methods {
-				asked := u.unnamed(m, methods)
+				asked := u.representative(m, methods)
 				c := Change{Principals: who, Methods: []object.Method{m},
-					Before: before.Explain(who[0], what[0].id, asked), After: after.Explain(who[0], what[0].id, asked)}
-				if c.Before.same(&c.After) {
+					Before: Explain(before, who[0], what[0].id, asked), After: Explain(after, who[0], what[0].id, asked)}
+				if c.Before.sameTerms(&c.After) {
 					continue
 				}
 				i := slices.IndexFunc(out[from:], func(o Change) bool { return o.Before.equal(&c.Before) && o.After.equal(&c.After) })
@@ -48,8 +49,8 @@ func Diff(before, after *Policy, ids []object.ID) []Change {
 	return out
 }
 
-// same reports whether two explanations, of different policies, come to the same.
-func (e *Explanation) same(o *Explanation) bool {
+// sameTerms reports whether two explanations, of different policies, come to the same.
+func (e *Explanation) sameTerms(o *Explanation) bool {
 	return e.Outcome == o.Outcome && slices.Equal(e.terms(), o.terms())
 }
 
@@ -58,10 +59,10 @@ func (e *Explanation) terms() []string {
 	var out []string
 	for _, r := range e.conditional {
 		kind := "permit "
-		if r.forbids {
+		if r.Forbids {
 			kind = "forbid "
 		}
-		out = append(out, kind+r.when.source)
+		out = append(out, kind+r.When.Source)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
