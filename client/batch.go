@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -77,7 +78,7 @@ func wrapped(v any) error {
 		return nil
 	}
 	switch dict["__class__"] {
-	case codec.BatchWrapperClass(object.Pyro4), codec.BatchWrapperClass(object.Pyro5):
+	case pyro.BatchWrapperClass(object.Pyro4), pyro.BatchWrapperClass(object.Pyro5):
 		if e := remoteError(dict["exception"]); e != nil {
 			return e
 		}

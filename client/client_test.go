@@ -17,6 +17,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -454,7 +455,7 @@ func refuse(nc net.Conn) {
 		var m wire.Message
 		_ = in.Read(&m)
 		out := wire.Message{Protocol: m.Protocol, Type: answer.kind, Flags: answer.flags, Serializer: m.Serializer, Seq: m.Seq}
-		out.Payload, _ = codec.Append(codec.ByWire(m.Protocol, m.Serializer), nil, answer.result)
+		out.Payload, _ = codec.Append(pyro.Serializer(m.Protocol, m.Serializer), nil, answer.result)
 		b, _ := wire.Append(nil, &out)
 		_, _ = nc.Write(b)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/signed"
@@ -105,7 +106,7 @@ func (c *conn) connect(ctx context.Context) error {
 		return &CallError{Executed: No, Err: err}
 	}
 	stop := c.arm(ctx)
-	_, err = c.send(wire.Connect, 0, c.client.ser.WireID(c.client.cfg.Protocol), [3][]byte{c.payload})
+	_, err = c.send(wire.Connect, 0, pyro.SerializerNumber(c.client.cfg.Protocol, c.client.ser), [3][]byte{c.payload})
 	if err == nil {
 		err = c.in.Read(&c.reply)
 	}
@@ -128,7 +129,7 @@ func (c *conn) connect(ctx context.Context) error {
 
 // reason is the text of a CONNECTFAIL, "?" if it cannot be read.
 func (c *conn) reason() string {
-	ser := codec.ByWire(c.reply.Protocol, c.reply.Serializer)
+	ser := pyro.Serializer(c.reply.Protocol, c.reply.Serializer)
 	if ser == nil {
 		return "?"
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -117,7 +118,7 @@ func (o *Object) invoke(ctx context.Context, one *conn, r request) (keep bool, e
 	if err != nil {
 		return true, &CallError{Executed: No, Err: err}
 	}
-	return one.exchange(ctx, wire.Invoke, r.flags, o.client.ser.WireID(o.client.cfg.Protocol), payload)
+	return one.exchange(ctx, wire.Invoke, r.flags, pyro.SerializerNumber(o.client.cfg.Protocol, o.client.ser), payload)
 }
 
 // value decodes the reply: its value, or the exception as an error.

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -104,7 +105,7 @@ func (s *server) talk(nc net.Conn) {
 				continue
 			}
 		}
-		ser := codec.ByWire(m.Protocol, m.Serializer)
+		ser := pyro.Serializer(m.Protocol, m.Serializer)
 		if ser != nil {
 			answer.Payload, _ = codec.Append(ser, nil, result)
 		}
@@ -134,7 +135,7 @@ func (s *server) invoke(nc net.Conn, m, answer *wire.Message, item *int64) (any,
 	if m.Flags&wire.Compressed != 0 {
 		payload, _ = wire.Inflate(nil, payload, 0)
 	}
-	v, err := codec.Unmarshal(codec.ByWire(m.Protocol, m.Serializer), payload, codec.Limits{})
+	v, err := codec.Unmarshal(pyro.Serializer(m.Protocol, m.Serializer), payload, codec.Limits{})
 	if err != nil {
 		nc.Close()
 		return nil, false

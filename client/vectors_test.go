@@ -14,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -57,7 +58,7 @@ func script(nc net.Conn, a answered, raw []byte) {
 	atConnect := strings.HasPrefix(a.Name, "hello.") && !strings.Contains(a.Client, "connection kept")
 	if !atConnect {
 		ok := wire.Message{Protocol: m.Protocol, Type: wire.ConnectOK, Serializer: m.Serializer, Seq: m.Seq}
-		ok.Payload, _ = codec.Append(codec.ByWire(m.Protocol, m.Serializer), nil, "hello")
+		ok.Payload, _ = codec.Append(pyro.Serializer(m.Protocol, m.Serializer), nil, "hello")
 		out, _ := wire.Append(nil, &ok)
 		if _, err := nc.Write(out); err != nil || in.Read(&m) != nil {
 			return

@@ -77,8 +77,6 @@ func (h *Head) addCall(method []byte) error {
 type Serializer interface {
 	ID() ID
 	Name() string
-	// WireID is the serializer's number in messages of p.
-	WireID(p object.Protocol) uint16
 	// Decode feeds the one value of doc to the sink.
 	Decode(doc []byte, lim Limits, to object.Sink) error
 	// DecodeCall feeds two values of a call's payload to the sink: the positional
@@ -119,32 +117,12 @@ type Encoder interface {
 
 var serializers = [...]Serializer{Serpent: serpent{}, JSON: jsonFormat{}, MarshalData: marshal{}, Msgpack: msgpack{}}
 
-// The serializers by their numbers in messages, see their WireID.
-var (
-	pyro4Serializers = [...]Serializer{1: serpent{}, 2: jsonFormat{}, 3: marshal{}, 6: msgpack{}}
-	pyro5Serializers = [...]Serializer{1: serpent{}, 2: marshal{}, 3: jsonFormat{}, 4: msgpack{}}
-)
-
 // ByID returns the serializer of an id, nil if there is none.
 func ByID(id ID) Serializer {
 	if int(id) >= len(serializers) {
 		return nil
 	}
 	return serializers[id]
-}
-
-// ByWire returns the serializer that a message's number means in its protocol, nil if
-// it means none that is accepted. The numbers of pickle, dill and cloudpickle are
-// never accepted: reading them runs code.
-func ByWire(p object.Protocol, id uint16) Serializer {
-	list := pyro5Serializers[:]
-	if p == object.Pyro4 {
-		list = pyro4Serializers[:]
-	}
-	if int(id) >= len(list) {
-		return nil
-	}
-	return list[id]
 }
 
 // ByName returns the serializer called "serpent", "json" or "msgpack", nil for any other name.

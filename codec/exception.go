@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -15,23 +14,6 @@ type Exception struct {
 	Args       []any
 	Attributes map[string]any // without the traceback
 	Traceback  []string       // lines, each ending in a newline; nil if it was withheld
-}
-
-// BareClass returns a class name without its module: "ValueError" for
-// "builtins.ValueError".
-func BareClass(name string) string {
-	return name[strings.LastIndexByte(name, '.')+1:]
-}
-
-// BatchWrapperClass returns the class name of the dict that holds an exception among
-// the results of a batch.
-//
-// Source: doc/wire.md "Batches".
-func BatchWrapperClass(p object.Protocol) string {
-	if p == object.Pyro4 {
-		return "Pyro4.futures._ExceptionWrapper"
-	}
-	return "Pyro5.core._ExceptionWrapper"
 }
 
 // WriteException feeds the dict that stands for e to the sink, its keys in the order in
@@ -82,7 +64,8 @@ func asException(m map[string]any) *Exception {
 		return nil
 	}
 	if flag, _ := m["__exception__"].(bool); !flag {
-		if module, _, ok := cutModule(class); !ok || !strings.HasSuffix(module, ".errors") {
+		dot := max(strings.LastIndexByte(class, '.'), 0)
+		if !strings.HasSuffix(class[:dot], ".errors") {
 			return nil
 		}
 	}
@@ -118,52 +101,4 @@ func tracebackLines(v any) []string {
 		}
 	}
 	return lines
-}
-
-// ForError returns the exception that tells a peer of protocol p about err. Of an
-// [object.Error] only the message crosses, of an internal error not even that; of any
-// other error nothing but what kind it was.
-//
-// The class is err's own where the peer knows it. None that stands for a code makes a
-// client close its connection.
-func ForError(p object.Protocol, err error) *Exception {
-	code := object.CodeOf(err)
-	var msg, class string
-	var e *object.Error
-	if errors.As(err, &e) && code != object.CodeInternal {
-		msg, class = e.Msg, e.Class
-	}
-	if msg == "" {
-		msg = strings.ReplaceAll(code.String(), "_", " ")
-	}
-	if code == object.CodeInternal || code == object.CodeOK {
-		msg = "internal error"
-	}
-	qualified, ok := ClassName(p, class)
-	switch {
-	case class == "":
-		qualified, _ = ClassName(p, classOf(code))
-	case !ok: // the name, which means nothing to the peer, still does to a reader
-		qualified, _ = ClassName(p, classOf(code))
-		msg = class + ": " + msg
-	case needsFields(qualified):
-		qualified = "builtins.UnicodeError"
-	}
-	return &Exception{Class: qualified, Args: []any{msg}}
-}
-
-// classOf is the table from codes to exception classes.
-func classOf(c object.Code) string {
-	switch c {
-	case object.CodeInvalid, object.CodeTooLarge:
-		return "ValueError"
-	case object.CodeUnauthenticated:
-		return "SecurityError"
-	case object.CodeDenied, object.CodeNotFound:
-		return "DaemonError"
-	case object.CodeDeadline:
-		return "TimeoutError"
-	default: // exhausted, canceled, unavailable, raised, internal
-		return "RuntimeError"
-	}
 }

@@ -18,14 +18,6 @@ func (jsonFormat) ID() ID { return JSON }
 // Name returns "json".
 func (jsonFormat) Name() string { return "json" }
 
-// WireID returns 2 in Pyro4 messages and 3 in Pyro5 messages.
-func (jsonFormat) WireID(p object.Protocol) uint16 {
-	if p == object.Pyro4 {
-		return 2
-	}
-	return 3
-}
-
 // Decode feeds the one value of doc to the sink. Anything behind it is refused.
 func (jsonFormat) Decode(doc []byte, lim Limits, to object.Sink) error {
 	r := newJSONReader(doc, lim)

@@ -20,14 +20,6 @@ func (marshal) ID() ID { return MarshalData }
 // Name returns "marshal".
 func (marshal) Name() string { return "marshal" }
 
-// WireID returns 3 in Pyro4 messages and 2 in Pyro5 messages.
-func (marshal) WireID(p object.Protocol) uint16 {
-	if p == object.Pyro4 {
-		return 3
-	}
-	return 2
-}
-
 // Decode feeds the text at the start of doc to the sink. It rejects all other values. Bytes behind the text are ignored,
 // as Python does.
 func (marshal) Decode(doc []byte, _ Limits, to object.Sink) error {

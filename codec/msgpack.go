@@ -24,14 +24,6 @@ func (msgpack) ID() ID { return Msgpack }
 // Name returns "msgpack".
 func (msgpack) Name() string { return "msgpack" }
 
-// WireID returns 6 in Pyro4 messages and 4 in Pyro5 messages.
-func (msgpack) WireID(p object.Protocol) uint16 {
-	if p == object.Pyro4 {
-		return 6
-	}
-	return 4
-}
-
 // Decode feeds the one value of doc to the sink. Bytes after it are refused.
 func (msgpack) Decode(doc []byte, lim Limits, to object.Sink) error {
 	r := newMsgpackReader(doc, lim)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -176,7 +177,7 @@ func conversation(tb testing.TB, file string) []conversationMessage {
 		if m.typ == 6 || size == 0 {
 			continue // PING, or an item stream's announcement
 		}
-		if m.serializer = codec.ByWire(m.proto, id); m.serializer == nil {
+		if m.serializer = pyro.Serializer(m.proto, id); m.serializer == nil {
 			continue
 		}
 		m.batch = flags&8 != 0

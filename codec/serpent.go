@@ -19,9 +19,6 @@ func (serpent) ID() ID { return Serpent }
 // Name returns "serpent".
 func (serpent) Name() string { return "serpent" }
 
-// WireID returns 1.
-func (serpent) WireID(object.Protocol) uint16 { return 1 }
-
 // Decode feeds the one value of doc to the sink. Anything but comments and blanks
 // behind it is refused.
 func (serpent) Decode(doc []byte, lim Limits, to object.Sink) error {

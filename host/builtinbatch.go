@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -53,8 +54,8 @@ func (c *conn) callHostBatch(
 		}
 		if err != nil {
 			results = append(results, codec.Dict{
-				{Key: "__class__", Value: codec.BatchWrapperClass(c.proto)},
-				{Key: "exception", Value: codec.ForError(c.proto, err)},
+				{Key: "__class__", Value: pyro.BatchWrapperClass(c.proto)},
+				{Key: "exception", Value: pyro.NewException(c.proto, err)},
 			})
 			break
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
@@ -43,7 +44,7 @@ func (c *conn) handle(m *wire.Message) bool {
 
 // invoke reads what a call asks for, decides, runs it and answers.
 func (c *conn) invoke(m *wire.Message) bool {
-	ser := codec.ByWire(m.Protocol, m.Serializer)
+	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	answer := wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
 	c.correlate(m, &answer)
 	oneway := m.Flags&wire.Oneway != 0
@@ -358,7 +359,7 @@ func (c *conn) logInternal(call *object.Call, answer *wire.Message, err error) {
 // fail sends an error answer. It reports whether it was sent.
 func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool {
 	enc := ser.NewEncoder(c.result[:0])
-	if err := codec.WriteException(enc, codec.ForError(c.proto, err)); err != nil {
+	if err := codec.WriteException(enc, pyro.NewException(c.proto, err)); err != nil {
 		return false
 	}
 	doc, err := enc.Document()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
@@ -262,7 +263,7 @@ func (c *conn) reject(m *wire.Message, err error) bool {
 		return true
 	}
 	answer := &wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
-	return c.fail(answer, codec.ByWire(m.Protocol, m.Serializer), err)
+	return c.fail(answer, pyro.Serializer(m.Protocol, m.Serializer), err)
 }
 
 // smallBatch returns an empty slice, with the memory of one unless that is large.
@@ -322,7 +323,7 @@ func (c *conn) end() {
 // acceptHeader refuses, before the body is read, serializers whose reading runs code and
 // all others that the host does not know. A ping names none.
 func acceptHeader(m *wire.Message) error {
-	if m.Type == wire.Ping || codec.ByWire(m.Protocol, m.Serializer) != nil {
+	if m.Type == wire.Ping || pyro.Serializer(m.Protocol, m.Serializer) != nil {
 		return nil
 	}
 	return object.Errorf(object.CodeInvalid, "message used serializer that is not accepted: %d; use serpent, json or msgpack", m.Serializer)
@@ -383,7 +384,7 @@ func (c *conn) refuse(m *wire.Message, ser codec.Serializer, reason string) {
 	if err != nil {
 		return
 	}
-	_ = c.write(&wire.Message{Protocol: c.proto, Type: wire.ConnectFail, Serializer: ser.WireID(c.proto), Seq: m.Seq,
+	_ = c.write(&wire.Message{Protocol: c.proto, Type: wire.ConnectFail, Serializer: pyro.SerializerNumber(c.proto, ser), Seq: m.Seq,
 		Corr: m.Corr, HasCorr: m.HasCorr, Payload: payload})
 	c.lingeringClose()
 }
@@ -450,7 +451,7 @@ func stranger(p *object.Peer) (remedy string, shown []any) {
 // connect handles the first message. It reports whether the conversation goes on.
 func (c *conn) connect(m *wire.Message) bool {
 	c.proto = m.Protocol
-	ser := codec.ByWire(m.Protocol, m.Serializer)
+	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	if m.Type != wire.Connect {
 		text := "invalid msg type %d received"
 		if c.proto == object.Pyro5 {

@@ -16,6 +16,7 @@ import (
 	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
@@ -69,7 +70,7 @@ func (r *raw) connect(object string) []byte {
 // send sends a message with fixed numbers.
 func (r *raw) send(kind wire.Type, flags wire.Flags, payload []byte) {
 	r.t.Helper()
-	out, err := wire.Append(nil, &wire.Message{Protocol: r.proto, Type: kind, Flags: flags, Serializer: r.ser.WireID(r.proto), Seq: 7,
+	out, err := wire.Append(nil, &wire.Message{Protocol: r.proto, Type: kind, Flags: flags, Serializer: pyro.SerializerNumber(r.proto, r.ser), Seq: 7,
 		Corr: [16]byte{1, 2, 3}, HasCorr: true, Payload: payload})
 	if err != nil {
 		r.t.Fatal(err)

@@ -3,7 +3,7 @@ package host
 import (
 	"errors"
 
-	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -68,7 +68,7 @@ func (g *guard) Head(head []byte) error {
 	h := &c.head
 	h.Object, h.Method, h.First, h.Batch = nil, nil, nil, nil
 	// The rest is missing, so an error is most likely. What was found before it counts.
-	_ = codec.ByWire(c.packed.Protocol, c.packed.Serializer).ScanCall(head, batch, h)
+	_ = pyro.Serializer(c.packed.Protocol, c.packed.Serializer).ScanCall(head, batch, h)
 	id := object.ID(h.Object)
 	attribute := string(h.Method) == "__getattr__" || string(h.Method) == "__setattr__"
 	switch {

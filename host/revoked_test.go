@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -140,7 +141,7 @@ func send(t *testing.T, w io.Writer, messages ...*wire.Message) {
 	t.Helper()
 	var b []byte
 	for _, m := range messages {
-		m.Protocol, m.Serializer = object.Pyro5, codec.ByID(codec.JSON).WireID(object.Pyro5)
+		m.Protocol, m.Serializer = object.Pyro5, pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.JSON))
 		var err error
 		if b, err = wire.Append(b, m); err != nil {
 			t.Fatal(err)

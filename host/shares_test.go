@@ -15,6 +15,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -127,7 +128,7 @@ func goWith(argument string) []byte {
 func invoking(t *testing.T, bytes int) []byte {
 	t.Helper()
 	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke,
-		Serializer: codec.ByID(codec.JSON).WireID(object.Pyro5), Payload: goWith(strings.Repeat("x", bytes))})
+		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.JSON)), Payload: goWith(strings.Repeat("x", bytes))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +331,7 @@ func TestOnewaysInFlight(t *testing.T) {
 func packed(t *testing.T, flags wire.Flags, serializer codec.ID, payload []byte) []byte {
 	t.Helper()
 	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke, Flags: flags | wire.Compressed,
-		Serializer: codec.ByID(serializer).WireID(object.Pyro5), Payload: deflate(t, payload)})
+		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(serializer)), Payload: deflate(t, payload)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,7 +365,7 @@ func TestAmplification(t *testing.T) {
 		return packed(t, 0, codec.Msgpack, emptyMaps(object, method, n))
 	}
 	plain, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke,
-		Serializer: codec.ByID(codec.Msgpack).WireID(object.Pyro5), Payload: emptyMaps("Pyro.Daemon", "ping", 13000)})
+		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.Msgpack)), Payload: emptyMaps("Pyro.Daemon", "ping", 13000)})
 	if err != nil {
 		t.Fatal(err)
 	}

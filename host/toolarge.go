@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -18,7 +18,7 @@ const maxSkipped = 256 << 20
 func (c *conn) refuseLarge(m *wire.Message, err error) {
 	c.h.turns.Release(&c.turn, false) // the rest takes none of the host's work
 	c.logLarge(err)
-	ser := codec.ByWire(m.Protocol, m.Serializer)
+	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	if m.Type == wire.Invoke && m.Flags&wire.Oneway == 0 && ser != nil {
 		answer := &wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
 		c.correlate(m, answer)

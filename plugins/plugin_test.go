@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
@@ -504,7 +505,7 @@ func TestProxy(t *testing.T) {
 		t.Errorf("from %s through %v", from, chain)
 	}
 	v, err := invoke(t, p, cfg.ID, "relay", "acme.secret", "hello")
-	if ex, ok := v.(*codec.Exception); err != nil || !ok || codec.BareClass(ex.Class) != "DaemonError" {
+	if ex, ok := v.(*codec.Exception); err != nil || !ok || pyro.BareClass(ex.Class) != "DaemonError" {
 		t.Errorf("a forbidden relay = %v, %v", v, err)
 	}
 }

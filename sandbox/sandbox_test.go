@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/redact"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
@@ -120,7 +121,7 @@ func (h *host) request(kind object.CallKind, m object.Method, args []any, kw map
 		Caller:      object.Caller{Principal: "alice", Peer: object.Peer{Auth: "peer", UID: 7, Addr: "here"}},
 		ResetResult: func() { enc.Reset(nil) },
 		Args:        func(to object.Sink) error { return ser.DecodeCall(payload, codec.Limits{}, to) },
-		ClassName:   func(n string) (string, bool) { return codec.ClassName(object.Pyro5, n) },
+		ClassName:   func(n string) (string, bool) { return pyro.ClassName(object.Pyro5, n) },
 	}, enc
 }
 

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -46,7 +45,7 @@ limit "no bound of its own" {
 		return err == nil && got == int64(1)
 	})
 	connect, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Connect,
-		Serializer: codec.ByID(codec.JSON).WireID(object.Pyro5),
+		Serializer: 3, // json
 		Payload:    []byte(`{"handshake":"hello","object":"Pyro.Daemon"}`)})
 	check(t, err)
 	for n := range 400 {

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/object"
 )
@@ -52,7 +52,7 @@ func describe(ctx context.Context, c *client.Client, id object.ID) (described, e
 		return d, err
 	}
 	var re *client.RemoteError
-	if !errors.As(err, &re) || !strings.HasPrefix(string(id), object.HostPrefix) && codec.BareClass(re.Class) != "AttributeError" {
+	if !errors.As(err, &re) || !strings.HasPrefix(string(id), object.HostPrefix) && pyro.BareClass(re.Class) != "AttributeError" {
 		return d, err
 	}
 	m, err := c.Object(id).Metadata(ctx)

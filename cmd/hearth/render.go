@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 )
 
 // appendJSON appends a value as one line of JSON. Integers of any size are exact, floats
@@ -161,7 +162,7 @@ func appendException(b []byte, e *codec.Exception) []byte {
 
 // raised is an exception as a person reads it: its bare class, then its arguments.
 func raised(class string, args []any) string {
-	class = codec.BareClass(class)
+	class = pyro.BareClass(class)
 	switch len(args) {
 	case 0:
 		return class

@@ -124,6 +124,14 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "codec/pyro",
+		why: "numbers and names of the Pyro generations, for values of codec",
+		may: []string{
+			"codec",
+			"object",
+		},
+	},
+	{
 		pkg: "audit",
 		why: "a stage knows the nouns, never another stage",
 		may: []string{
@@ -285,6 +293,7 @@ var edges = []edge{
 		why: "the worker process joins codec and engine, and no more than it needs may run there",
 		may: []string{
 			"codec",
+			"codec/pyro",
 			"internal/bytesize",
 			"internal/nonblock",
 			"internal/redact",
@@ -336,6 +345,7 @@ var edges = []edge{
 		why: "it runs in the plugin's process and has no part of the host in it",
 		may: []string{
 			"codec",
+			"codec/pyro",
 			"object",
 			"plugins/rpc",
 		},
@@ -345,6 +355,7 @@ var edges = []edge{
 		why: "it joins a plugin and what runs it, for tests",
 		may: []string{
 			"codec",
+			"codec/pyro",
 			"object",
 			"plugins",
 			"plugins/rpc",
@@ -377,6 +388,7 @@ var edges = []edge{
 		why: "a client speaks the protocol and has no part of the host in it",
 		may: []string{
 			"codec",
+			"codec/pyro",
 			"internal/nonblock",
 			"internal/safefile",
 			"object",
@@ -391,6 +403,7 @@ var edges = []edge{
 		may: []string{
 			"audit",
 			"codec",
+			"codec/pyro",
 			"host/admit",
 			"host/trace",
 			"host/usage",
@@ -459,6 +472,7 @@ var edges = []edge{
 			"audit/trail",
 			"client",
 			"codec",
+			"codec/pyro",
 			"host",
 			"host/usage",
 			"internal/bytesize",

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
@@ -126,15 +127,15 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 		return nil, err
 	}
 	if f := r.GetFailure(); f != nil {
-		ex := codec.ForError(object.Pyro5, &object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()})
-		return nil, Raise(codec.BareClass(ex.Class), ex.Args...)
+		ex := pyro.NewException(object.Pyro5, &object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()})
+		return nil, Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
 	v, err := codec.Unmarshal(ser, r.GetPayload(), codec.Limits{})
 	if err != nil {
 		return nil, err
 	}
 	if ex, ok := v.(*codec.Exception); ok && r.GetException() {
-		return nil, Raise(codec.BareClass(ex.Class), ex.Args...)
+		return nil, Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
 	return v, nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
@@ -206,7 +207,7 @@ func (s *server) batch(ctx context.Context, o *Object, in any, r *rpc.CallReques
 		}
 		if err != nil {
 			p := object.Protocol(r.GetProtocol())
-			return append(out, Dict{{Key: "__class__", Value: codec.BatchWrapperClass(p)}, {Key: "exception", Value: exception(p, err)}}), nil
+			return append(out, Dict{{Key: "__class__", Value: pyro.BatchWrapperClass(p)}, {Key: "exception", Value: exception(p, err)}}), nil
 		}
 		out = append(out, plain(v))
 	}
@@ -364,13 +365,13 @@ func exception(p object.Protocol, err error) *codec.Exception {
 	for i, a := range own.Args {
 		args[i] = plain(a)
 	}
-	class, known := codec.ClassName(p, own.Class)
+	class, known := pyro.ClassName(p, own.Class)
 	switch {
 	case !known:
-		class, _ = codec.ClassName(p, "RuntimeError")
+		class, _ = pyro.ClassName(p, "RuntimeError")
 		args = []any{own.Error()}
 	case strings.HasPrefix(own.Class, "Unicode"): // some of them cannot be made of a message alone
-		class, _ = codec.ClassName(p, "UnicodeError")
+		class, _ = pyro.ClassName(p, "UnicodeError")
 	}
 	return &codec.Exception{Class: class, Args: args}
 }

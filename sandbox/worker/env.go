@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
@@ -137,8 +138,8 @@ func proxyPayload(ser codec.Serializer, r *sandbox.ObjectCall, max int) ([]byte,
 // feedProxyReply gives the script the result, or the exception as an error.
 func feedProxyReply(ser codec.Serializer, a proxyReply, to object.Sink) error {
 	if a.err != nil {
-		ex := codec.ForError(object.Pyro5, a.err)
-		return &sandbox.RemoteException{Class: codec.BareClass(ex.Class), Args: ex.Args, Message: a.err.Msg}
+		ex := pyro.NewException(object.Pyro5, a.err)
+		return &sandbox.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args, Message: a.err.Msg}
 	}
 	if a.r.Stream != 0 {
 		return object.Errorf(object.CodeInvalid, "item streams cannot be opened through hearth.proxy")
@@ -154,7 +155,7 @@ func feedProxyReply(ser codec.Serializer, a proxyReply, to object.Sink) error {
 	if !ok {
 		return object.Errorf(object.CodeInternal, "an exception that is none")
 	}
-	re := &sandbox.RemoteException{Class: codec.BareClass(ex.Class), Args: ex.Args}
+	re := &sandbox.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args}
 	if len(ex.Args) > 0 {
 		re.Message, _ = ex.Args[0].(string)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -159,13 +160,13 @@ func (j *job) request(ser codec.Serializer) {
 			j.encoder.Reset(j.frame.B[:j.head])
 			j.written.texts, j.written.more = 0, 0
 		},
-		ClassName: func(name string) (string, bool) { return codec.ClassName(c.Protocol, name) },
+		ClassName: func(name string) (string, bool) { return pyro.ClassName(c.Protocol, name) },
 	}
 	if len(c.Payload) > link.Large { // then it is ours
 		j.req.Own = c.Payload
 	}
 	if c.Kind == object.Batch {
-		j.req.BatchWrapperClass = codec.BatchWrapperClass(c.Protocol)
+		j.req.BatchWrapperClass = pyro.BatchWrapperClass(c.Protocol)
 	}
 }
 

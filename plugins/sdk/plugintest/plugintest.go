@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
 	"github.com/hearthhost/hearth/plugins/sdk"
@@ -157,7 +158,7 @@ func result(r *rpc.CallReply) (any, error) {
 	}
 	v, err := codec.Unmarshal(serpent, r.GetPayload(), codec.Limits{})
 	if ex, ok := v.(*codec.Exception); ok && r.GetException() {
-		return nil, sdk.Raise(codec.BareClass(ex.Class), ex.Args...)
+		return nil, sdk.Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
 	return v, err
 }

@@ -1,4 +1,4 @@
-package codec
+package pyro
 
 import (
 	"strings"
@@ -63,6 +63,12 @@ func ClassName(p object.Protocol, name string) (qualified string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// BareClass returns a class name without its module: "ValueError" for
+// "builtins.ValueError".
+func BareClass(name string) string {
+	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
 // cutModule cuts a qualified class name at its last dot.
