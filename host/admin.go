@@ -162,7 +162,7 @@ const (
 // takeDoors answers at the doors, which the host before, if there is one, is about to
 // leave.
 func (h *Host) takeDoors(ctx context.Context) {
-	if h.cfg.Inherited.Predecessor != 0 {
+	if h.cfg.Inherited.ParentPID != 0 {
 		ctx, cancel := context.WithTimeout(ctx, doorsPatience)
 		defer cancel()
 		tick := time.NewTicker(doorsPause)

@@ -3,196 +3,115 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/transport"
+	"github.com/hearthhost/hearth/internal/upgrade"
 )
 
-// Inheritance is what a host was given instead of making it: by a service manager, which has
-// sockets only, or by the host whose place it takes. The host owns the files.
-type Inheritance struct {
-	Sockets []transport.Socket
-	// Predecessor is the process of the host before, 0 if a service manager gave the sockets.
-	// A manager's sockets must each be a listener of the policy; a predecessor's may have
-	// been, under another policy.
-	Predecessor int
-	Audit       *os.File // its audit log; nil: it writes none
-	Lock        *os.File // its lock of the state folder
-}
+// Host is the server that [upgrade.Upgrader] upgrades.
+var _ upgrade.Server = (*Host)(nil)
 
-// take hands the sockets out to the policy's listeners: each gets the one that has its name
-// and its address, or else the one that has its address. What is left over is closed, and an
-// error unless a predecessor gave it. So is a name with another address: addresses come from
-// the policy alone.
-func (in *Inheritance) take(listeners []policy.Listener) (map[string]*transport.Socket, error) {
-	taken := map[string]*transport.Socket{}
-	left := slices.Clone(in.Sockets)
-	pick := func(l *policy.Listener, fits func(*transport.Socket) bool) {
-		i := slices.IndexFunc(left, func(s transport.Socket) bool { return taken[l.Name] == nil && fits(&s) })
-		if i >= 0 {
-			s := left[i]
-			taken[l.Name] = &s
-			left = slices.Delete(left, i, i+1)
-		}
-	}
-	for i := range listeners {
-		l := &listeners[i]
-		pick(l, func(s *transport.Socket) bool { return s.Name == l.Name && s.Fits(l.Address) == nil })
-	}
-	for i := range listeners {
-		l := &listeners[i]
-		anyPort := strings.HasSuffix(l.Address, ":0") // which of several it is, the name alone tells
-		pick(l, func(s *transport.Socket) bool {
-			return s.Fits(l.Address) == nil && !(anyPort && in.Predecessor != 0)
-		})
-	}
-	var errs []error
-	for i := range left {
-		s := &left[i]
-		if in.Predecessor == 0 {
-			errs = append(errs, misfit(s, listeners))
-		}
-		s.File.Close()
-	}
-	if err := errors.Join(errs...); err != nil {
-		for _, s := range taken {
-			s.File.Close()
-		}
+// Handoff returns duplicates of the open files that a new host needs: its listening sockets under the names of the
+// policy's listeners, the lock of the state folder and the audit log. From now on both hosts may write the audit
+// log, until EndHandoff. The caller closes the handoff.
+func (h *Host) Handoff() (*upgrade.Handoff, error) {
+	out := &upgrade.Handoff{ParentPID: os.Getpid()}
+	if err := h.duplicateFiles(out); err != nil {
+		out.Close()
+		h.EndHandoff()
 		return nil, err
 	}
-	return taken, nil
+	return out, nil
 }
 
-// misfit says what is wrong with a socket that no listener takes.
-func misfit(s *transport.Socket, listeners []policy.Listener) error {
-	for _, l := range listeners {
-		if l.Name == s.Name {
-			return fmt.Errorf("%w: write the policy's address into the socket unit", s.Fits(l.Address))
-		}
-	}
-	at, err := s.Addr()
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("the inherited socket %q listens on %s, and no listener of the policy does: take it out of the socket unit, or give the policy such a listener", s.Name, at)
-}
-
-// Share prepares what a successor takes over, under the names of the policy's listeners. From
-// now on the audit log is written in turns, until Unshare. The caller closes the files.
-func (h *Host) Share() (*Inheritance, error) {
-	in := &Inheritance{Predecessor: os.Getpid()}
-	err := h.share(in)
-	if err != nil {
-		in.Close()
-		h.Unshare()
-		return nil, err
-	}
-	return in, nil
-}
-
-func (h *Host) share(in *Inheritance) error {
+func (h *Host) duplicateFiles(out *upgrade.Handoff) error {
 	for i, l := range h.listeners {
 		s, err := l.Share(h.cfg.Policy.Listeners[i].Name)
 		if err != nil {
 			return err
 		}
-		in.Sockets = append(in.Sockets, s)
+		out.Sockets = append(out.Sockets, s)
 	}
 	var err error
-	if in.Lock, err = h.lock.share(); err != nil {
+	if out.Lock, err = h.lock.Duplicate(); err != nil {
 		return err
 	}
 	if h.audit != nil {
-		in.Audit, err = h.audit.Share()
+		out.Audit, err = h.audit.Share()
 	}
 	return err
 }
 
-// Close closes the files.
-func (in *Inheritance) Close() {
-	for _, s := range in.Sockets {
-		s.File.Close()
-	}
-	for _, f := range []*os.File{in.Audit, in.Lock} {
-		if f != nil {
-			f.Close()
-		}
-	}
-}
-
-// Unshare takes Share back: the successor has ended.
-func (h *Host) Unshare() {
+// EndHandoff ends the sharing of the audit log: the new host, or the host that this one replaced, has ended.
+func (h *Host) EndHandoff() {
 	if h.audit != nil {
 		h.audit.Alone()
 	}
 }
 
-// Took returns the names of the listeners whose sockets were given.
-func (h *Host) Took() []string { return h.took }
+// InheritedListeners returns the names of the listeners that use an inherited socket.
+func (h *Host) InheritedListeners() []string { return h.inherited }
 
-// Adopt makes the host the owner of what it was given: its predecessor accepts no more.
-// Until then, ending leaves everything as it was.
-func (h *Host) Adopt() {
+// TakeOver makes the host the owner of its inherited socket files: the old host has stopped accepting. A host that
+// ends before leaves them as they were.
+func (h *Host) TakeOver() {
 	for _, l := range h.listeners {
 		l.Adopt()
 	}
 }
 
-// Alone tells the host that its predecessor has ended.
-func (h *Host) Alone() { h.Unshare() }
+// Announce writes the description of this host into the state folder.
+func (h *Host) Announce(r upgrade.Running) error { return h.lock.Announce(r) }
 
-// Close ends a host that listens and is not to serve.
+// Close ends a host after Listen that must not serve.
 func (h *Host) Close() {
 	h.closeListeners()
 	h.closeAudit()
-	h.lock.release(false)
+	h.lock.Release(false)
 }
 
-// retirement is how a host makes room for its successor.
+// retirement is a request to make room for a new host.
 type retirement struct {
-	taken    []string // the listeners that the successor goes on with
-	patience time.Duration
+	listeners []string      // listeners that the new host serves on
+	drain     time.Duration // time limit of open connections
 }
 
-// Retire ends Serve in favour of a successor: the host accepts no more, and leaves the
-// listeners of these names to it. Connections go on until they end, for patience at most;
-// then the host drains. The end of Serve's context cuts patience short.
-func (h *Host) Retire(taken []string, patience time.Duration) {
+// Retire ends Serve in favour of a new host. The host stops accepting and leaves the listeners of these names to
+// the new host. Open connections continue for drain at most, or until the context of Serve ends; then the host
+// drains.
+func (h *Host) Retire(listeners []string, drain time.Duration) {
 	select {
-	case h.retired <- retirement{taken, patience}:
-	default: // it does already
+	case h.retired <- retirement{listeners, drain}:
+	default: // it retires already
 	}
 }
 
-// goOn is the time between a host's retirement and its drain.
-func (h *Host) goOn(ctx context.Context, r retirement) {
+// retire waits for open connections between the end of accepting and the drain.
+func (h *Host) retire(ctx context.Context, r retirement) {
 	for i, l := range h.listeners {
 		end := l.Close
-		if slices.Contains(r.taken, h.cfg.Policy.Listeners[i].Name) {
+		if slices.Contains(r.listeners, h.cfg.Policy.Listeners[i].Name) {
 			end = l.Leave
 		}
 		if err := end(); err != nil && !errors.Is(err, net.ErrClosed) {
 			h.log.Warn("closing a listener", "err", err)
 		}
 	}
-	h.lock.left.Store(true)
+	h.lock.HandOver()
 	h.mu.Lock()
 	open := len(h.conns)
 	h.mu.Unlock()
-	h.log.Info("another host has taken over: what is connected here goes on", "connections", open, "at_most", r.patience)
+	h.log.Info("a new process accepts connections; open connections continue here", "connections", open, "at_most", r.drain)
 	done := make(chan struct{})
 	go func() { h.serving.Wait(); close(done) }() // ends with the last connection, which drain waits for
-	// A policy that was refused for what an upgrade is needed for counts here from now on.
-	looking, stop := context.WithCancel(ctx)
+	// The policy file may have changes that only a new process can apply. The rest of it applies here from now on.
+	reloading, stop := context.WithCancel(ctx)
 	defer stop()
-	go func() { _ = h.Reload(looking) }() // what is wrong is in the log
-	timer := time.NewTimer(r.patience)
+	go func() { _ = h.Reload(reloading) }() // errors are in the log
+	timer := time.NewTimer(r.drain)
 	defer timer.Stop()
 	select {
 	case <-done:

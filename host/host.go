@@ -40,6 +40,7 @@ import (
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/trace"
 	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/internal/upgrade"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -59,8 +60,8 @@ type Config struct {
 	PolicyFile string
 	Load       func() (*policy.Policy, error)
 	Spares     int // worker processes that are started in advance and wait for a tenant; 0: none
-	// Inherited is what the host was given instead of making it; the zero value is nothing.
-	Inherited Inheritance
+	// Inherited holds open files of a service manager or of the host that this one replaces. The host owns them.
+	Inherited upgrade.Handoff
 }
 
 // The host's own limits.
@@ -102,14 +103,14 @@ type Host struct {
 	waits     waits
 	peerLog   peerLog
 	callers   callers
-	audit     *audit.Log // nil: there is none
-	lock      stateLock
-	retired   chan retirement // holds one
+	audit     *audit.Log         // nil: there is none
+	lock      *upgrade.StateLock // nil until Listen
+	retired   chan retirement    // holds one
 
 	lastConn   atomic.Uint64
 	roomLogged atomic.Int64 // when it was last logged that there is no room, in Unix nanoseconds
 	listeners  []*transport.Listener
-	took       []string // names of those whose sockets were given
+	inherited  []string // names of listeners that use an inherited socket
 
 	mu        sync.Mutex // guards what follows
 	conns     map[*conn]struct{}
@@ -166,12 +167,12 @@ func (h *Host) Listen(ctx context.Context) error {
 	in := &h.cfg.Inherited
 	err := h.listen(ctx)
 	if err == nil {
-		err = h.lock.take(ctx, h.cfg.Policy.State, in.Lock)
+		h.lock, err = upgrade.LockState(ctx, h.cfg.Policy.State, in.Lock)
 	}
 	if err == nil {
-		err = h.makePluginSockets(in.Predecessor)
+		err = h.makePluginSockets(in.ParentPID)
 	}
-	if err == nil && in.Predecessor == 0 { // which has them still
+	if err == nil && in.ParentPID == 0 { // which has them still
 		err = h.openDoors(ctx)
 	}
 	if a := h.cfg.Policy.Audit; err == nil && a.Off {
@@ -182,7 +183,7 @@ func (h *Host) Listen(ctx context.Context) error {
 	if err != nil {
 		h.closeListeners()
 		h.closeDoors()
-		h.lock.release(false)
+		h.lock.Release(false)
 	}
 	return err
 }
@@ -197,13 +198,17 @@ func (h *Host) closeAudit() {
 }
 
 func (h *Host) listen(ctx context.Context) error {
-	given, err := h.cfg.Inherited.take(h.cfg.Policy.Listeners)
+	var listeners []upgrade.Listener
+	for _, l := range h.cfg.Policy.Listeners {
+		listeners = append(listeners, upgrade.Listener{Name: l.Name, Address: l.Address})
+	}
+	inherited, err := h.cfg.Inherited.Assign(listeners)
 	if err != nil {
 		return err
 	}
 	handshakes := transport.NewHandshakes()
 	for _, l := range h.cfg.Policy.Listeners {
-		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: given[l.Name],
+		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: inherited[l.Name],
 			Handshakes: handshakes,
 			Keys:       func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
 		if l.TLS != nil {
@@ -214,8 +219,8 @@ func (h *Host) listen(ctx context.Context) error {
 			return &ListenError{Listener: l.Name, Address: l.Address, Err: err}
 		}
 		h.listeners = append(h.listeners, ln)
-		if given[l.Name] != nil {
-			h.took = append(h.took, l.Name)
+		if inherited[l.Name] != nil {
+			h.inherited = append(h.inherited, l.Name)
 		}
 	}
 	return nil
@@ -285,7 +290,7 @@ func (h *Host) Serve(ctx context.Context) error {
 		h.spares.Close()
 		<-doors
 		h.closeDoors()
-		h.goOn(ctx, r)
+		h.retire(ctx, r)
 	}
 	h.log.Info("draining")
 	stopSweep()
@@ -477,7 +482,7 @@ func (h *Host) drain() {
 	h.tracer.Close()
 	h.endPluginSockets()
 	h.closeAudit()
-	h.lock.release(true)
+	h.lock.Release(true)
 }
 
 // awaitCut waits for calls that were cut off, which end at once, but for those that wait for a disk that hangs.

@@ -68,7 +68,7 @@ func (l *reloader) adopt(old *snapshot) error {
 	if err != nil || p.Sum == old.policy.Sum {
 		return err
 	}
-	if l.h.lock.left.Load() {
+	if l.h.lock.HandedOver() {
 		p.Keep(old.policy)
 	} else if what := p.Fixed(old.policy); what != "" {
 		return fmt.Errorf("%s changed, which a running host cannot take: run hearth upgrade; nothing of the new file is in force until then", what)

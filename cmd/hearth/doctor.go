@@ -53,7 +53,7 @@ host's own control group cannot give. The exit code is 1 if a tenant or a file w
 			if err != nil {
 				return err
 			}
-			exe, err := ownProgram()
+			exe, err := workerProgram()
 			if err != nil {
 				return err
 			}

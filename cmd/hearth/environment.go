@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/systemd"
+	"github.com/hearthhost/hearth/internal/upgrade"
 )
 
 // The environment may set how hearth serve logs, and nothing else: where it listens, who
@@ -22,19 +23,14 @@ const (
 
 var envNames = []string{envLogLevel, envLogFormat}
 
-// envHandover says on which descriptor a host hears from the one whose place it takes. It is
-// believed only as far as to ask the kernel who is at the other end; so it counts with
-// --no-env too.
-const envHandover = "HEARTH_HANDOVER"
-
 // environment is what the command took of its environment.
 type environment struct {
 	ignored bool   // nothing
 	why     string // it was ignored
 
-	handover string        // the value of envHandover
-	manager  systemd.Facts // what a service manager handed to the process; nothing if it is ignored
-	err      error         // why that cannot be read
+	handoff string              // value of upgrade.EnvFD
+	manager systemd.Environment // what a service manager handed to the process; nothing if it is ignored
+	err     error               // why that cannot be read
 }
 
 // closeEnvironment forgets every variable if noEnv says so or the process has more rights
@@ -42,8 +38,8 @@ type environment struct {
 // taken out in any case: they are about this process, and no program that it starts may
 // take them for its own.
 func closeEnvironment(noEnv bool) environment {
-	e := environment{handover: os.Getenv(envHandover)} //nolint:forbidigo // see there
-	_ = os.Unsetenv(envHandover)
+	e := environment{handoff: os.Getenv(upgrade.EnvFD)} //nolint:forbidigo // checked against the kernel, so --no-env keeps it
+	_ = os.Unsetenv(upgrade.EnvFD)
 	e.manager, e.err = systemd.Take()
 	switch {
 	case privileged():
@@ -61,12 +57,12 @@ func closeEnvironment(noEnv bool) environment {
 	for _, s := range e.manager.Sockets {
 		s.File.Close()
 	}
-	e.ignored, e.manager, e.err = true, systemd.Facts{}, nil
+	e.ignored, e.manager, e.err = true, systemd.Environment{}, nil
 	return e
 }
 
 // managerSettings shows what a service manager handed to the process.
-func managerSettings(m systemd.Facts) []setting {
+func managerSettings(m systemd.Environment) []setting {
 	row := func(name, value, variable string) setting {
 		if value == "" {
 			return setting{name, "none", "none", "default"}

@@ -22,6 +22,8 @@ import (
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
+	"github.com/hearthhost/hearth/internal/systemd"
+	"github.com/hearthhost/hearth/internal/upgrade"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -144,11 +146,15 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		return err
 	}
 	warnIgnored(log)
-	pre, given, err := f.inherited(env)
+	parent, handoff, err := f.inherited(env)
 	if err != nil {
 		return err
 	}
-	defer func() { pre.failed(err) }()
+	defer func() {
+		if err != nil {
+			parent.Fail(foreign(unshield(err.Error())))
+		}
+	}()
 	path, err := f.path()
 	if err != nil {
 		return err
@@ -166,12 +172,12 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		}
 		return policy.Load(path, os.Getuid())
 	}
-	exe, err := ownProgram()
+	exe, err := workerProgram()
 	if err != nil {
 		return err
 	}
 	cfg := host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Spares: f.spares, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
-		PolicyFile: path, Load: again, Inherited: given}
+		PolicyFile: path, Load: again, Inherited: handoff}
 	if f.check {
 		return printCheck(out, errOut, from, host.Check(ctx, cfg))
 	}
@@ -182,9 +188,21 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		}
 		return fmt.Errorf("%s: %w", from, err)
 	}
-	up := newUpgrader(h, log, env, pre, f.drain)
-	defer up.signals.stop()
-	ctx, stop := signal.NotifyContext(ctx, up.signals.ending...)
+	signals := upgrade.NotifySignals()
+	defer signals.Stop()
+	up := upgrade.New(upgrade.Config{
+		Server:   h,
+		Parent:   parent,
+		Signals:  signals,
+		Notifier: notifier(env, parent, log),
+		Status:   func() string { return statusLine(h) },
+		Log:      log,
+		Version:  thisBuild().Version,
+		Program:  programPath,
+		Args:     os.Args,
+		Drain:    f.drain,
+	})
+	ctx, stop := signal.NotifyContext(ctx, signals.Shutdown...)
 	defer stop()
 	// Once the first signal came, the next one is the system's to handle: it ends us. The
 	// host hears of the first only when that is so.
@@ -200,7 +218,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 			return fmt.Errorf("writing the ready file: %w", err)
 		}
 	}
-	if err := up.begin(ctx); err != nil {
+	if err := up.Begin(ctx); err != nil {
 		h.Close()
 		return err
 	}
@@ -208,10 +226,10 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	// the faster host: a reply then wakes no thread on its way.
 	runtime.GOMAXPROCS(hostThreads())
 	greet(out, from, p.Listeners, h.Addrs())
-	ended := up.run(serving, drain)
+	wait := up.Run(serving, drain)
 	err = h.Serve(serving)
 	drain()
-	ended()
+	wait()
 	return err
 }
 
@@ -234,19 +252,38 @@ func printCheck(out, errOut io.Writer, from string, found []host.Refusal) error 
 	return nil
 }
 
-// inherited returns what the process was given: by the host before, pre, or by a service
-// manager. pre is nil if there is no host before.
-func (f *serveFlags) inherited(env environment) (pre *predecessor, given host.Inheritance, err error) {
+// inherited returns the open files of the process that this one replaces, or of a service manager. parent is nil
+// without such a process.
+func (f *serveFlags) inherited(env environment) (parent *upgrade.Parent, handoff upgrade.Handoff, err error) {
 	if env.err != nil {
-		return nil, given, env.err
+		return nil, handoff, env.err
 	}
-	if env.handover != "" {
-		return takePredecessor(env.handover)
+	if env.handoff != "" {
+		return upgrade.Accept(env.handoff)
 	}
 	for _, s := range env.manager.Sockets {
-		given.Sockets = append(given.Sockets, transport.Socket{Name: s.Name, File: s.File, Keep: true})
+		handoff.Sockets = append(handoff.Sockets, transport.Socket{Name: s.Name, File: s.File, Keep: true})
 	}
-	return nil, given, nil
+	return nil, handoff, nil
+}
+
+// notifier returns the connection to the service manager, whose settings a parent passes on.
+func notifier(env environment, parent *upgrade.Parent, log *slog.Logger) *systemd.Notifier {
+	if parent != nil {
+		return systemd.NewNotifier(parent.Environment(), log)
+	}
+	return systemd.NewNotifier(env.manager, log)
+}
+
+// statusLine returns the line that a service manager shows for the host.
+func statusLine(h *host.Host) string {
+	objects, tenants := h.Objects()
+	line := fmt.Sprintf("STATUS=serving %s of %s on %s", plural(objects, "object"), plural(tenants, "tenant"),
+		strings.Join(h.Addrs(), " "))
+	if stalled := h.Status().AuditStalled; stalled > 0 {
+		line += fmt.Sprintf("; a write of the audit log has not finished for %.0f s", stalled)
+	}
+	return line
 }
 
 // logger makes the log from the flags.

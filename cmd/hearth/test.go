@@ -27,7 +27,7 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 			if err != nil {
 				return err
 			}
-			exe, err := ownProgram()
+			exe, err := workerProgram()
 			if err != nil {
 				return err
 			}

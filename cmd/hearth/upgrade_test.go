@@ -385,7 +385,7 @@ func TestUnwritten(t *testing.T) {
 	t.Cleanup(unmount)
 	for _, when := range []string{"during the upgrade", "later"} {
 		out, err := l.upgrade(t)
-		if err == nil || !strings.Contains(out, fmt.Sprintf("process %d has ended, and the host that took its place cannot write down that it runs", was)) {
+		if err == nil || !strings.Contains(out, fmt.Sprintf("process %d has ended, and its successor cannot write host.json", was)) {
 			t.Errorf("%s: %v: %s", when, err, out)
 		}
 		if now, err := os.ReadFile(file); err != nil || string(now) != string(text) {
@@ -550,8 +550,8 @@ func TestForgedHandover(t *testing.T) {
 		want  string
 	}{
 		"a grandparent's socket": {"HEARTH_HANDOVER=3 " + bin + " --no-env serve; exit $?", theirs, "not this process's parent"},
-		"no socket":              {"exec env HEARTH_HANDOVER=3 " + bin + " serve", null, "asking who made descriptor 3"},
-		"no descriptor":          {"exec env HEARTH_HANDOVER=9 " + bin + " serve", null, "asking who made descriptor 9"},
+		"no socket":              {"exec env HEARTH_HANDOVER=3 " + bin + " serve", null, "reading the peer of descriptor 3"},
+		"no descriptor":          {"exec env HEARTH_HANDOVER=9 " + bin + " serve", null, "reading the peer of descriptor 9"},
 		"no number":              {"exec env HEARTH_HANDOVER=x " + bin + " serve", null, "is not the number"},
 	} {
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", tc.shell)

@@ -35,8 +35,8 @@ const (
 // Variables are the names of all that [Take] takes.
 var Variables = []string{listenFDs, listenPID, listenNames, listenPIDFDID, notifySocket, watchdogUsec, watchdogPID}
 
-// Facts are what the process was handed. The zero value is nothing.
-type Facts struct {
+// Environment are what the process was handed. The zero value is nothing.
+type Environment struct {
 	Sockets  []Socket
 	Notify   string        // the address that is told; "": nobody is
 	Watchdog time.Duration // how often it wants to hear that all is well; 0: never
@@ -51,13 +51,13 @@ type Socket struct {
 // Take reads the variables and removes them, so that no program that is started later takes
 // them for its own. What is meant for another process is nothing; what cannot be read is an
 // error, and the variables are gone even so.
-func Take() (Facts, error) {
+func Take() (Environment, error) {
 	env := map[string]string{}
 	for _, name := range Variables {
 		env[name] = os.Getenv(name) //nolint:forbidigo // facts of who started the process
 		_ = os.Unsetenv(name)
 	}
-	var f Facts
+	var f Environment
 	var errs [3]error
 	f.Sockets, errs[0] = sockets(env)
 	f.Watchdog, errs[1] = watchdog(env)
