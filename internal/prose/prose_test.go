@@ -39,8 +39,6 @@ var pending = []string{
 
 	"doc/audit.md",
 
-	"doc/dependencies.md",
-
 	"doc/limits.md",
 
 	"doc/performance.md",
@@ -48,8 +46,6 @@ var pending = []string{
 	"doc/plugins.md",
 
 	"doc/policy.md",
-
-	"doc/wire.md",
 
 	"host",
 
