@@ -136,6 +136,10 @@ func (o *hosted) dispatch(j *job) {
 
 // route finds the instance that the object's mode wants for this job.
 func (o *hosted) route(j *job) {
+	if j.gone() { // it waited for the version, and needs no session
+		j.release()
+		return
+	}
 	if o.err != nil {
 		j.fail(o.err)
 		return

@@ -145,11 +145,13 @@ func (m *machine) send(t *rapid.T, id object.ID, c *modelCall) {
 	m.call(id, c)
 }
 
+var methods = []object.Method{"inc", "inc", "fail", "burn", "secret", "items", "gated", "none"}
+
 // Call calls a method.
 func (m *machine) Call(t *rapid.T) {
 	c := &modelCall{
 		conn:   rapid.Uint64Range(1, 3).Draw(t, "conn"),
-		method: rapid.SampledFrom([]object.Method{"inc", "inc", "fail", "burn", "secret", "items", "gated", "none"}).Draw(t, "method"),
+		method: rapid.SampledFrom(methods).Draw(t, "method"),
 		chain:  rapid.IntRange(0, 19).Draw(t, "chain") == 0,
 	}
 	switch c.method {
@@ -168,6 +170,17 @@ func (m *machine) Hold(t *rapid.T) {
 		method: "hold",
 		arg:    fmt.Sprint("call", m.p.last),
 	})
+}
+
+// Crowd holds so many calls of one object that its queue is full.
+func (m *machine) Crowd(t *rapid.T) {
+	id := rapid.SampledFrom(objectIDs).Draw(t, "object")
+	conn := rapid.Uint64Range(1, 3).Draw(t, "conn")
+	for range modelParallel + modelQueue + 1 {
+		method := rapid.SampledFrom([]object.Method{"hold", "hold", "gated"}).Draw(t, "method")
+		m.send(t, id, &modelCall{conn: conn, method: method, arg: fmt.Sprint("crowd", m.p.last)})
+		m.Check(t)
+	}
 }
 
 // stream draws an open stream, or the id of one that has ended.
@@ -224,7 +237,8 @@ func (m *machine) answerGate(t *rapid.T, tag string) {
 		failed = object.Errorf(object.CodeRaised, "gate")
 		failed.Class = "RuntimeError"
 	case 1:
-		reply = object.Reply{Exception: true, Payload: exception(t, &codec.Exception{Class: "RuntimeError", Args: []any{"gate"}})}
+		reply.Exception = true
+		reply.Payload = exception(t, &codec.Exception{Class: "RuntimeError", Args: []any{"gate"}})
 	case 2:
 		reply.Stream = 7 // a script cannot open the stream of another object
 	default:

@@ -585,7 +585,8 @@ func (v *modelVersion) holdsSessions() bool {
 
 // remembers reports whether an instance or a waiting call would be lost with the worker.
 func (v *modelVersion) remembers() bool {
-	return v != nil && (v.single != nil || v.estate != nil || len(v.sessions)+len(v.waiting)+v.working > 0 || v.prev.remembers())
+	return v != nil && (v.single != nil || v.estate != nil || v.prev.remembers() ||
+		len(v.sessions)+len(v.waiting)+v.working > 0)
 }
 
 // idle predicts the answer of an Idle frame.

@@ -147,9 +147,15 @@ func (p *peer) serve(id object.ID, source string, limits object.Limits) {
 
 // newCall returns a call of a method with positional arguments in a serializer.
 func newCall(id object.ID, method object.Method, format codec.ID, args ...any) *object.Call {
-	c := &object.Call{ID: id, Kind: object.Invoke, Method: method, Conn: 1, Protocol: object.Pyro5, Serializer: uint8(format)}
-	c.Payload = payload(format, id, string(method), args)
-	return c
+	return &object.Call{
+		ID:         id,
+		Kind:       object.Invoke,
+		Method:     method,
+		Conn:       1,
+		Protocol:   object.Pyro5,
+		Serializer: uint8(format),
+		Payload:    payload(format, id, string(method), args),
+	}
 }
 
 // payload encodes the arguments of a call.

@@ -70,14 +70,29 @@ func signal(c chan struct{}) {
 	}
 }
 
+// control calls f with the socket. A socket that is closed meanwhile stays open until f returns, so that the peer
+// learns of its end only then.
+func (e *End) control(f func(fd uintptr)) error {
+	err := e.raw.Control(f)
+	select {
+	case <-e.closed:
+		signal(e.peer.input)
+	default:
+	}
+	if err != nil {
+		return os.ErrClosed
+	}
+	return nil
+}
+
 // Write writes all of p. It waits while the socket is full.
 func (e *End) Write(p []byte) (int, error) {
 	written := 0
 	for written < len(p) {
 		var n int
 		var failed error
-		if err := e.raw.Control(func(fd uintptr) { n, failed = syscall.Write(int(fd), p[written:]) }); err != nil {
-			return written, os.ErrClosed
+		if err := e.control(func(fd uintptr) { n, failed = syscall.Write(int(fd), p[written:]) }); err != nil {
+			return written, err
 		}
 		if n > 0 {
 			written += n
@@ -115,12 +130,9 @@ type reader struct{ e *End }
 
 // Control implements [syscall.RawConn].
 func (r reader) Control(f func(fd uintptr)) error {
-	err := r.e.raw.Control(f)
+	err := r.e.control(f)
 	signal(r.e.peer.room)
-	if err != nil {
-		return os.ErrClosed
-	}
-	return nil
+	return err
 }
 
 // Read implements [syscall.RawConn].

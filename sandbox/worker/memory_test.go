@@ -1,0 +1,151 @@
+package worker
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// budget is the memory of a worker whose instances may hold 48 MiB, what the test itself holds included.
+const budget = 128 << 20
+
+// hoarder is a script whose instances hold as many MiB as they are given.
+const hoarder = `
+local O = hearth.object { instance = "MODE" }
+function O:init() self.held, self.n = {}, 0 end
+local function keep(self, mib) for i = 1, mib do self.held[#self.held + 1] = ("x"):rep(2^20 - i) end end
+function O.expose:keep(mib) keep(self, mib) self.n = self.n + 1 return self.n end
+function O.expose:keeps(mib) keep(self, mib) return hearth.stream(function() return "item" end) end
+function O.expose:wait(mib) keep(self, mib) return hearth.proxy("test.gate"):pass() end
+return O`
+
+// withBudget runs a test against a worker with a budget and an object of each mode.
+func withBudget(t *testing.T, f func(t *testing.T, p *peer)) {
+	t.Helper()
+	old := debug.SetGCPercent(100) // the worker changes it
+	t.Cleanup(func() { debug.SetGCPercent(old) })
+	runtime.GC()
+	withPeer(t, budget, func(t *testing.T, p *peer) {
+		for _, mode := range []object.InstanceMode{object.Single, object.Session, object.PerCall} {
+			p.serve(object.ID("acme."+string(mode)), strings.Replace(hoarder, "MODE", string(mode), 1), object.Limits{
+				Memory:      100 << 20,
+				MaxDuration: time.Hour,
+			})
+		}
+		f(t, p)
+	})
+}
+
+// on calls a method on a connection and returns its result.
+func (p *peer) on(conn uint64, id object.ID, method object.Method, mib int) result {
+	p.t.Helper()
+	c := newCall(id, method, codec.Serpent, mib)
+	c.Conn = conn
+	r, _ := p.reply(p.call(c), codec.Serpent)
+	return r
+}
+
+// wantEvicted checks that a result reports the end of its instance.
+func wantEvicted(t *testing.T, r result, id object.ID, end string) {
+	t.Helper()
+	want := fmt.Sprintf("limit exceeded: the memory of the tenant's worker: an instance of %s held ", id)
+	if r.err == nil || r.err.Code != object.CodeExhausted ||
+		!strings.HasPrefix(r.err.Msg, want) || !strings.HasSuffix(r.err.Msg, end) {
+		t.Errorf("result %+v, want an error %q … %q", r, want, end)
+	}
+}
+
+// TestLargestInstanceIsEvicted exceeds the budget by several instances. The largest one ends, whose next call
+// reports it, and the others keep their state.
+func TestLargestInstanceIsEvicted(t *testing.T) {
+	withBudget(t, func(t *testing.T, p *peer) {
+		p.on(1, "acme.session", "keep", 30)
+		p.on(2, "acme.session", "keep", 4)
+		if r := p.on(3, "acme.session", "keep", 25); r.text != "1" {
+			t.Errorf("the call that exceeds the budget: %+v", r)
+		}
+		wantEvicted(t, p.on(1, "acme.session", "keep", 1), "acme.session", "; not executed")
+		for conn := range uint64(3) {
+			want := map[uint64]string{0: "1", 1: "2", 2: "2"}[conn]
+			if r := p.on(conn+1, "acme.session", "keep", 0); r.text != want {
+				t.Errorf("session %d: %+v, want %s", conn+1, r, want)
+			}
+		}
+	})
+}
+
+// TestOwnInstanceIsEvicted exceeds the budget by one instance, which ends after its call.
+func TestOwnInstanceIsEvicted(t *testing.T) {
+	withBudget(t, func(t *testing.T, p *peer) {
+		r, rest := p.reply(p.call(newCall("acme.single", "keep", codec.Serpent, 60)), codec.Serpent)
+		if r.text != "1" || len(rest) != 1 || rest[0].typ != link.Lost {
+			t.Errorf("the call: %+v, then %v", r, rest)
+		}
+		wantEvicted(t, p.ask("acme.single", "keep", 0), "acme.single", "; not executed")
+	})
+}
+
+// TestIdleCallInstancesAreEvictedFirst: instances of mode "call" that are idle end before those that hold state.
+func TestIdleCallInstancesAreEvictedFirst(t *testing.T) {
+	withBudget(t, func(t *testing.T, p *peer) {
+		p.on(1, "acme.session", "keep", 30)
+		if r := p.ask("acme.call", "keep", 25); r.text != "1" {
+			t.Errorf("the call that exceeds the budget: %+v", r)
+		}
+		if r := p.on(1, "acme.session", "keep", 0); r.text != "2" {
+			t.Errorf("the session: %+v", r)
+		}
+	})
+}
+
+// TestStreamOfEvictedInstance: the next item of a stream whose instance was evicted is that error.
+func TestStreamOfEvictedInstance(t *testing.T) {
+	for _, id := range []object.ID{"acme.single", "acme.call"} {
+		withBudget(t, func(t *testing.T, p *peer) {
+			stream := p.ask(id, "keeps", 30).stream
+			if stream == 0 {
+				t.Fatal("no stream is open")
+			}
+			p.on(1, "acme.session", "keep", 25)
+			next := func() result {
+				n := p.request()
+				p.send(link.Next, n, func(e *link.Encoder) {
+					e.Uint(stream)
+					e.PutCall(newCall(id, "keeps", codec.Serpent))
+				})
+				r, _ := p.reply(n, codec.Serpent)
+				return r
+			}
+			wantEvicted(t, next(), id, "; not executed")
+			if r := next(); r.err == nil || r.err.Msg != object.ErrStreamGone.Msg {
+				t.Errorf("the item after that: %+v", r)
+			}
+		})
+	}
+}
+
+// TestRunningInstanceIsEnded: a running call that holds most is ended. It waits for another object, so that it does
+// not report its memory, and the worker assumes that it holds the rest.
+func TestRunningInstanceIsEnded(t *testing.T) {
+	withBudget(t, func(t *testing.T, p *peer) {
+		p.on(1, "acme.session", "keep", 5)
+		n := p.call(newCall("acme.single", "wait", codec.Serpent, 60))
+		p.take()
+		p.w.longCall() // as a script does that runs for long
+		p.w.longCall()
+		runtime.GC()
+		time.Sleep(2 * usageTimeout)
+		r, _ := p.reply(n, codec.Serpent)
+		wantEvicted(t, r, "acme.single", "; the call was executed in part")
+		if r := p.on(1, "acme.session", "keep", 0); r.text != "2" {
+			t.Errorf("the session: %+v", r)
+		}
+	})
+}
