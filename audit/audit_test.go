@@ -23,11 +23,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var alice = object.Caller{Principal: "alice", Peer: object.Peer{Auth: "peer", UID: 1000, Channel: "tcp", Addr: "127.0.0.1:5000"}}
+var alice = object.Caller{
+	Principal: "alice",
+	Peer:      object.Peer{Auth: "peer", UID: 1000, Channel: "tcp", Addr: "127.0.0.1:5000"},
+}
 
 func record(i int) *audit.Record {
-	return &audit.Record{Event: "call", Permit: i%3 != 0, Caller: &alice, Object: "acme.counter", Method: object.Method(fmt.Sprintf("m%d", i)),
-		Reason: `policy.hcl:9 permit "alice"`, Call: [16]byte{1, byte(i)}}
+	return &audit.Record{
+		Event:  "call",
+		Permit: i%3 != 0,
+		Caller: &alice,
+		Object: "acme.counter",
+		Method: object.Method(fmt.Sprintf("m%d", i)),
+		Reason: `policy.hcl:9 permit "alice"`,
+		Call:   [16]byte{1, byte(i)},
+	}
 }
 
 // open opens a log; the test closes it.
@@ -103,7 +113,7 @@ func TestWriteAndVerify(t *testing.T) {
 }
 
 // TestTampering changes every byte of a log, takes out every line, doubles and swaps
-// them: each shows, but for the end being cut off, which the head shows.
+// them: verification reports each. A removed end changes only the head.
 func TestTampering(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	l := open(t, audit.Config{Path: path})
@@ -166,7 +176,7 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// batch is the batch of some methods, each by a rule of its own if there are so many rules.
+// batch returns the batch of methods; their decisions alternate between as many rules.
 func batch(t *testing.T, rules int, methods ...object.Method) *audit.Batch {
 	t.Helper()
 	b, err := audit.NewBatch(methods)
@@ -252,7 +262,8 @@ func TestLargestBatch(t *testing.T) {
 	if _, err := audit.NewBatch(append(calls, "one more")); object.CodeOf(err) != object.CodeTooLarge {
 		t.Errorf("a method more: %v", err)
 	}
-	if _, err := audit.NewBatch([]object.Method{object.Method(strings.Repeat("x", 9<<10))}); object.CodeOf(err) != object.CodeTooLarge {
+	long := object.Method(strings.Repeat("x", 9<<10))
+	if _, err := audit.NewBatch([]object.Method{long}); object.CodeOf(err) != object.CodeTooLarge {
 		t.Errorf("a long name: %v", err)
 	}
 }
@@ -287,14 +298,23 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestAnyText: whatever a caller asks for, a line is one line of JSON in ASCII.
+// TestAnyText: a record with arbitrary bytes from a caller is one line of JSON in ASCII.
 func TestAnyText(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	l := open(t, audit.Config{Path: path})
 	rapid.Check(t, func(t *rapid.T) {
-		some := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 3000), func(b []byte) string { return string(b) }))
-		c := object.Caller{Principal: object.Principal(some.Draw(t, "principal")), Peer: object.Peer{Addr: some.Draw(t, "peer")}}
-		if err := l.Write(&audit.Record{Event: "call", Caller: &c, Object: object.ID(some.Draw(t, "object")), Method: object.Method(some.Draw(t, "method"))}); err != nil {
+		text := func(b []byte) string { return string(b) }
+		some := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 3000), text))
+		r := &audit.Record{
+			Event: "call",
+			Caller: &object.Caller{
+				Principal: object.Principal(some.Draw(t, "principal")),
+				Peer:      object.Peer{Addr: some.Draw(t, "peer")},
+			},
+			Object: object.ID(some.Draw(t, "object")),
+			Method: object.Method(some.Draw(t, "method")),
+		}
+		if err := l.Write(r); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -307,7 +327,8 @@ func TestAnyText(t *testing.T) {
 		if !json.Valid(line) {
 			t.Errorf("not JSON: %s", line)
 		}
-		if i := bytes.IndexFunc(bytes.TrimSuffix(line, []byte("\n")), func(r rune) bool { return r < ' ' || r > '~' }); i >= 0 {
+		unprintable := func(r rune) bool { return r < ' ' || r > '~' }
+		if i := bytes.IndexFunc(bytes.TrimSuffix(line, []byte("\n")), unprintable); i >= 0 {
 			t.Errorf("byte %d is not printable ASCII: %q", i, line)
 		}
 	}
@@ -339,8 +360,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowSlowly has a log rotate many times between two looks, once while its reader has a
-// file open and once while there is none.
+// TestFollowSlowly rotates a log many times between two polls, once while the reader has a file open and once while it
+// has not.
 func TestFollowSlowly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	l := open(t, audit.Config{Path: path, Rotate: 600})
@@ -381,7 +402,7 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 	l := open(t, audit.Config{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
 	r := record(1)
 	write(t, l, 0, 10)
-	// A look at the path each second does.
+	// The check of the path each second does.
 	if n := testing.AllocsPerRun(2000, func() { _ = l.Write(r) }); n >= 1 {
 		t.Errorf("writing a record allocates %v times", n)
 	}

@@ -7,27 +7,26 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Bounds on a batch, so that its record is one line that readers take.
+// Bounds on a batch: its record must fit into one line.
 const (
 	MaxMethods     = 100     // different methods
-	maxMethodBytes = 8 << 10 // of their names together
-	maxRuleBytes   = 96      // of a rule that is not the only one
+	maxMethodBytes = 8 << 10 // bytes of all method names
+	maxRuleBytes   = 96      // bytes of a rule's name if there are several rules
 )
 
-// Batch is the calls of one batch, which one record covers. Make one with [NewBatch].
+// Batch is the calls of a batch, which one record covers. Create it with [NewBatch].
 type Batch struct {
-	Items []Item // the different methods, in the order of their first calls
-	Order []byte // the calls in order, as indices into Items
+	Items []Item // different methods, in the order of their first calls
+	Order []byte // calls in order, as indices into Items
 }
 
-// Item is a method of a batch, and the decision on it.
+// Item is a method of a batch and the decision on it.
 type Item struct {
 	Method object.Method
 	Reason string
 }
 
-// NewBatch returns the batch of some calls, of which the reasons are to be filled in. A batch of too
-// many different methods is CodeTooLarge.
+// NewBatch returns the batch of calls; the caller fills in the reasons. Too many different methods are CodeTooLarge.
 func NewBatch(calls []object.Method) (*Batch, error) {
 	b := &Batch{Order: make([]byte, len(calls))}
 	at, bytes := map[object.Method]int{}, 0
@@ -36,8 +35,10 @@ func NewBatch(calls []object.Method) (*Batch, error) {
 		if !ok {
 			n = len(b.Items)
 			if bytes += len(m); n == MaxMethods || bytes > maxMethodBytes {
-				return nil, object.Errorf(object.CodeTooLarge, "limit exceeded: a batch of more than %d different methods, "+
-					"or %d bytes of their names; not executed", MaxMethods, maxMethodBytes)
+				return nil, object.Errorf(object.CodeTooLarge,
+					"limit exceeded: a batch of more than %d different methods, "+
+						"or %d bytes of their names; not executed",
+					MaxMethods, maxMethodBytes)
 			}
 			at[m] = n
 			b.Items = append(b.Items, Item{Method: m})
@@ -47,7 +48,7 @@ func NewBatch(calls []object.Method) (*Batch, error) {
 	return b, nil
 }
 
-// append appends the fields of a batch: its count, and its methods and reasons as lists if there is more than one.
+// append appends the fields of a batch: the count, the methods and the reasons. Several methods are lists.
 func (b *Batch) append(to []byte) []byte {
 	first := b.Items[0]
 	if len(b.Items) == 1 {
@@ -66,7 +67,7 @@ func (b *Batch) append(to []byte) []byte {
 	return append(b.appendOrder(append(to, `,"order":"`...)), '"')
 }
 
-// appendOrder appends which method each call is of, as "0*3 1 0".
+// appendOrder appends the method of each call as an index, run-length encoded: "0*3 1 0".
 func (b *Batch) appendOrder(to []byte) []byte {
 	for i := 0; i < len(b.Order); {
 		from := i
@@ -84,7 +85,7 @@ func (b *Batch) appendOrder(to []byte) []byte {
 	return to
 }
 
-// appendList appends a field that is a list of texts.
+// appendList appends a field with a list of texts.
 func appendList(to []byte, name string, items []Item, text func(Item) string) []byte {
 	to = append(append(append(to, ',', '"'), name...), `":[`...)
 	for i, item := range items {
@@ -96,7 +97,7 @@ func appendList(to []byte, name string, items []Item, text func(Item) string) []
 	return append(to, ']')
 }
 
-// appendNumber appends a field that is a number.
+// appendNumber appends a field with a number.
 func appendNumber(to []byte, name string, n int) []byte {
 	to = append(append(append(to, ',', '"'), name...), `":`...)
 	return strconv.AppendInt(to, int64(n), 10)

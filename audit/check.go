@@ -10,10 +10,10 @@ import (
 	"github.com/hearthhost/hearth/audit/trail"
 )
 
-// Check returns why the log at path could not be written by this process; nil if it could. It changes nothing, and the
-// log may be in use. A file that does not exist yet is no fault.
+// Check reports whether this process can write the log at path. It changes nothing, and the log may be in use. A
+// missing file is not an error.
 func Check(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names the audit log
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // operator's file
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

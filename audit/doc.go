@@ -1,15 +1,13 @@
-// Package audit keeps the log of decisions: one line of JSON for each, written before the
-// host acts on it, chained by hashes so that a line that was changed, inserted or taken
-// out shows.
+// Package audit writes the decision log: one line of JSON per decision, written before the host acts on it. A hash
+// chain over the lines makes changed, inserted and removed lines visible.
 //
-// A line's hash is SHA-256 over the hash of the line before it (32 bytes) and the line up
-// to, not including, `,"hash":`. The first line of a file is an "open" record that says
-// which hash it goes on from. The chain has no key: it shows what was changed by somebody
-// who cannot write the whole rest of it anew. Against the host's own user, note the head
-// elsewhere; the host's log has it too, at every start, rotation and stop.
+// A line's hash is SHA-256 over the hash of the previous line (32 bytes) and the line up to, not including,
+// `,"hash":`. The first line of a file is an "open" record with the hash that the file continues from. The chain has no
+// key: an attacker who can rewrite the rest of the log can forge it. To protect against the host's own user, store the
+// head elsewhere. The host logs it at every start, rotation and stop.
 //
-// Old files are removed. Their evidence is in the kept file then, which the log vouches for by its SHA-256:
-// see kept.go.
+// Old files are removed. Before that, their evidence moves to the kept file, and the log records its SHA-256: see
+// package evidence. Package trail reads and verifies logs.
 //
-// No argument, result, key or secret is in it: [Record] has no field for them.
+// The log has no arguments, results, keys or secrets: [Record] has no field for them.
 package audit

@@ -10,9 +10,8 @@ import (
 	"github.com/hearthhost/hearth/audit/trail"
 )
 
-// Break replaces the open file by one that cannot be written, as a disk that fails, and
-// returns what mends it.
-func (l *Log) Break() (mend func()) {
+// Break replaces the open file by a file that cannot be written, like a failed disk. repair undoes it.
+func (l *Log) Break() (repair func()) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	good := l.file.f.Load()
@@ -29,7 +28,7 @@ func (l *Log) Break() (mend func()) {
 	}
 }
 
-// Hang lets the disk hang until the result is called.
+// Hang makes the disk hang until the result is called.
 func (l *Log) Hang() (goOn func()) {
 	l.writing.Lock()
 	return l.writing.Unlock
@@ -39,13 +38,13 @@ func (l *Log) Hang() (goOn func()) {
 func (l *Log) Look() {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	l.file.looked = l.file.looked.Add(-1e12)
+	l.file.checked = l.file.checked.Add(-1e12)
 }
 
 // MaxShare is the bound on one owner's share of the kept file.
 const MaxShare = evidence.MaxShare
 
-// Files returns the files of a log, oldest first. The last is the one that is written.
+// Files returns the files of a log, oldest first. The last is the current file.
 func Files(path string) ([]string, error) {
 	old, err := trail.Rotated(path)
 	return append(old, path), err
@@ -58,11 +57,16 @@ func (l *Log) Head() (seq uint64, hash string) {
 	return l.file.seq, l.file.headText()
 }
 
-// HangWrites has writes of this log hang from now on, until the result is called, and the watchdog look often.
+// HangWrites shortens the intervals of the watchdog. After hang, writes block until goOn.
 func HangWrites() (hang, goOn, restore func()) {
-	good, usual, patience := writeAt, times, closePatience
-	times = watchTimes{every: time.Millisecond, warn: 5 * time.Millisecond, again: time.Hour, refuse: 20 * time.Millisecond}
-	closePatience = 50 * time.Millisecond
+	good, usual, patience := writeAt, times, closeTimeout
+	times = watchTimes{
+		poll:   time.Millisecond,
+		warn:   5 * time.Millisecond,
+		repeat: time.Hour,
+		refuse: 20 * time.Millisecond,
+	}
+	closeTimeout = 50 * time.Millisecond
 	var hangs atomic.Bool
 	end := make(chan struct{})
 	writeAt = func(h *os.File, p []byte, at int64) error {
@@ -73,5 +77,5 @@ func HangWrites() (hang, goOn, restore func()) {
 	}
 	return func() { hangs.Store(true) },
 		sync.OnceFunc(func() { hangs.Store(false); close(end) }),
-		func() { writeAt, times, closePatience = good, usual, patience }
+		func() { writeAt, times, closeTimeout = good, usual, patience }
 }

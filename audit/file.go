@@ -19,33 +19,32 @@ import (
 	"github.com/hearthhost/hearth/internal/shell"
 )
 
-// file is the file that is written, and its place in the chain. But for sync, its methods
-// are called by one goroutine at a time.
+// file is the file that is written and its position in the hash chain. Only sync may run concurrently with the other
+// methods.
 type file struct {
-	cfg   *Config
-	f     atomic.Pointer[os.File] // nil after a failure to open it
-	size  int64                   // of complete lines
-	seq   uint64                  // of the last record, 0 before the first
-	head  [sha256.Size]byte
-	out   []byte
-	dirty atomic.Bool
-	aside chan struct{} // holds a token when a file was set aside
-	turn  *os.File      // its lock is the turn to write; nil: nobody else writes
+	cfg     *Config
+	f       atomic.Pointer[os.File] // nil after a failure to open it
+	size    int64                   // bytes of complete lines
+	seq     uint64                  // number of the last record; 0 before the first
+	head    [sha256.Size]byte
+	out     []byte
+	dirty   atomic.Bool
+	rotated chan struct{} // holds a token after a rotation
+	turn    *os.File      // lock file of the write lease; nil if no other process writes
 
-	looked time.Time // when the path was last compared with the file
-	warned time.Time // when a failure was last logged
+	checked time.Time // when the path was last compared with the file
+	warned  time.Time // when a failure was last logged
 }
 
 func (f *file) headText() string { return hex.EncodeToString(f.head[:]) }
 
-// open opens or makes the file at the path, goes on from its last record and writes an
-// "open" record.
+// open opens or creates the file at the path, continues from its last record and writes an "open" record.
 func (f *file) open() error {
 	if err := os.MkdirAll(filepath.Dir(f.cfg.Path), 0o700); err != nil {
 		return fmt.Errorf("making the folder of the audit log: %w", err)
 	}
 	if from := f.cfg.From; from != nil {
-		f.cfg.From = nil // a later try opens by name
+		f.cfg.From = nil // a retry opens by name
 		if ok, err := f.openShared(from); ok {
 			return err
 		}
@@ -56,7 +55,7 @@ func (f *file) open() error {
 		return fmt.Errorf("opening the audit log: %w", err)
 	}
 	why := "start"
-	if err := f.take(h, &why); err != nil {
+	if err := f.lock(h, &why); err != nil {
 		h.Close()
 		return fmt.Errorf("audit log %s: %w", f.cfg.Path, err)
 	}
@@ -67,8 +66,8 @@ func (f *file) open() error {
 	return nil
 }
 
-// take locks a file that was opened and finds its end. why is changed if the end is odd.
-func (f *file) take(h *os.File, why *string) error {
+// lock locks an opened file and resumes from its last record. It changes why if the last line is incomplete.
+func (f *file) lock(h *os.File, why *string) error {
 	info, err := h.Stat()
 	if err != nil {
 		return err
@@ -77,12 +76,12 @@ func (f *file) take(h *os.File, why *string) error {
 		return errors.New("not a regular file")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("others may read or write it: chmod 600 %s", shell.Path(f.cfg.Path))
+		return fmt.Errorf("other users may read or write it; run chmod 600 %s", shell.Path(f.cfg.Path))
 	}
 	if err := flock.TryLock(h); err != nil {
-		return errors.New("another host writes it: give each its own state folder")
+		return errors.New("another host writes it; give each host its own state folder")
 	}
-	last, torn, err := f.end(h, info.Size())
+	last, torn, err := f.findEnd(h, info.Size())
 	if err != nil {
 		return err
 	}
@@ -90,19 +89,18 @@ func (f *file) take(h *os.File, why *string) error {
 		*why = "start, after a line that was cut off"
 	}
 	if last == nil {
-		// The first of its kind, or the first after a rotation that was cut off: the old
-		// file that lies beside knows the end.
+		// A new log, or a crash during rotation: the newest rotated file has the last record.
 		if last, err = f.lastRotated(); err != nil {
 			return err
 		}
 	}
-	f.goOnFrom(last)
+	f.resume(last)
 	return nil
 }
 
-// end finds the end of a file of a size, where the next line goes, and the last record, nil if
-// there is none. What was torn is ended.
-func (f *file) end(h *os.File, size int64) (last *trail.Line, torn bool, err error) {
+// findEnd sets the position of the next line in a file of size bytes. It returns the last record, nil if the file has
+// none, and whether the last line was incomplete. It terminates an incomplete line.
+func (f *file) findEnd(h *os.File, size int64) (last *trail.Line, torn bool, err error) {
 	if last, torn, err = trail.LastRecord(h, size); err != nil {
 		return nil, false, err
 	}
@@ -113,14 +111,14 @@ func (f *file) end(h *os.File, size int64) (last *trail.Line, torn bool, err err
 	return last, torn, err
 }
 
-// goOnFrom goes on from a record, unless it is nil or a host that runs knows of later ones.
-func (f *file) goOnFrom(last *trail.Line) {
+// resume continues the chain from a record, unless it is nil or older than a record that this host wrote.
+func (f *file) resume(last *trail.Line) {
 	if last != nil && last.Seq >= f.seq {
 		f.seq, f.head = last.Seq, last.Digest
 	}
 }
 
-// opening is the first record of a file, and of each start.
+// opening returns the "open" record, which begins a file and follows each start.
 func (f *file) opening(why string) []byte {
 	b := appendEvent(nil, time.Now(), "open")
 	b = appendField(b, "why", why)
@@ -128,19 +126,18 @@ func (f *file) opening(why string) []byte {
 	return append(b, '\n')
 }
 
-// write chains lines and appends them, all or none. It returns how many were lost, with
-// an error.
+// write chains lines and appends all of them or none. With an error it returns the number of lost lines.
 func (f *file) write(lines []byte) (lost uint64, err error) {
 	if f.turn != nil {
 		return f.writeInTurn(lines)
 	}
-	if now := time.Now(); now.Sub(f.looked) > time.Second {
-		f.looked = now
-		f.look()
+	if now := time.Now(); now.Sub(f.checked) > time.Second {
+		f.checked = now
+		f.checkPath()
 	}
 	if f.f.Load() == nil {
 		if err := f.open(); err != nil {
-			return f.lose(lines, err)
+			return f.fail(lines, err)
 		}
 	}
 	if lost, err = f.chain(lines); err == nil && f.cfg.Rotate > 0 && f.size >= f.cfg.Rotate {
@@ -149,7 +146,7 @@ func (f *file) write(lines []byte) (lost uint64, err error) {
 	return lost, err
 }
 
-// chain is write for a file that is open and looked at.
+// chain is write for an open and checked file.
 func (f *file) chain(lines []byte) (lost uint64, err error) {
 	seq, head := f.seq, f.head
 	f.out = f.out[:0]
@@ -167,11 +164,11 @@ func (f *file) chain(lines []byte) (lost uint64, err error) {
 	}
 	h := f.f.Load()
 	if err := f.append(h); err != nil {
-		// Take away what was written of it, so that the next try goes on in order.
+		// Remove a partial write, so that the next write continues the chain.
 		if cut := h.Truncate(f.size); cut != nil {
 			err = errors.Join(err, cut)
 		}
-		return f.lose(lines, err)
+		return f.fail(lines, err)
 	}
 	f.seq, f.head = seq, head
 	f.size += int64(len(f.out))
@@ -186,8 +183,8 @@ func (f *file) chain(lines []byte) (lost uint64, err error) {
 	return 0, nil
 }
 
-// append writes out behind the complete lines. Go's scheduler knows of the system call, and gives
-// the processor to others if the disk hangs.
+// append writes f.out after the complete lines. WriteAt releases the processor while a disk hangs: the Go scheduler
+// sees the system call.
 func (f *file) append(h *os.File) error { return writeAt(h, f.out, f.size) }
 
 // writeAt is a variable for tests.
@@ -196,22 +193,22 @@ var writeAt = func(h *os.File, p []byte, at int64) error {
 	return err
 }
 
-// lose counts lines that cannot be written, and says so, but not for each.
-func (f *file) lose(lines []byte, err error) (uint64, error) {
+// fail counts lines that cannot be written and logs the error at most once in 10 seconds.
+func (f *file) fail(lines []byte, err error) (uint64, error) {
 	if now := time.Now(); now.Sub(f.warned) > 10*time.Second {
 		f.warned = now
-		does := "calls are refused"
+		effect := "calls are refused"
 		if f.cfg.Drop {
-			does = "decisions are counted and not recorded"
+			effect = "decisions are counted and not recorded"
 		}
-		f.cfg.Log.Error("audit log cannot be written", "so", does, "path", f.cfg.Path, "err", err)
+		f.cfg.Log.Error("audit log cannot be written", "effect", effect, "path", f.cfg.Path, "err", err)
 	}
 	return uint64(bytes.Count(lines, []byte("\n"))), err
 }
 
-// look compares the path with the file that is written: somebody may have deleted,
-// replaced or cut it. A new file then says so, and goes on with the chain.
-func (f *file) look() {
+// checkPath compares the path with the open file, which another process may have deleted, replaced or changed. The log
+// then continues in a new file, whose open record has the reason.
+func (f *file) checkPath() {
 	h := f.f.Load()
 	if h == nil {
 		return
@@ -222,32 +219,33 @@ func (f *file) look() {
 	case err == nil && errPath == nil && os.SameFile(ours, theirs) && ours.Size() == f.size:
 		return
 	case err == nil && errPath == nil && os.SameFile(ours, theirs):
-		f.cfg.Log.Error("audit log was changed by somebody else", "path", f.cfg.Path, "bytes", ours.Size(), "want", f.size, "head", f.headText())
-		// What is there stays as evidence; what was cut off shows in the numbers.
+		f.cfg.Log.Error("audit log was changed by another process",
+			"path", f.cfg.Path, "bytes", ours.Size(), "want", f.size, "head", f.headText())
+		// The changed file stays as evidence. The record numbers show removed lines.
 		f.size = ours.Size()
 		if err := f.endLine(h); err != nil {
 			f.cfg.Log.Error("audit log cannot be written", "path", f.cfg.Path, "err", err)
 		}
-		_, _ = f.write(f.opening("the file was changed by somebody else"))
+		_, _ = f.write(f.opening(trail.WhyChanged))
 		return
 	}
 	f.cfg.Log.Error("audit log was removed or replaced", "path", f.cfg.Path, "seq", f.seq, "head", f.headText())
 	f.f.Store(nil)
 	h.Close()
-	err = f.begin("the file was removed or replaced")
+	err = f.create(trail.WhyReplaced)
 	if errors.Is(err, fs.ErrExist) {
-		// Not ours, so not written to; kept as evidence.
+		// Another process created the file at the path. It is kept as evidence under another name.
 		if err = os.Rename(f.cfg.Path, f.cfg.Path+".foreign-"+strconv.FormatUint(f.seq, 10)); err == nil {
-			err = f.begin("the file was removed or replaced")
+			err = f.create(trail.WhyReplaced)
 		}
 	}
 	if err != nil {
-		f.cfg.Log.Error("audit log cannot be made anew", "path", f.cfg.Path, "err", err)
+		f.cfg.Log.Error("audit log cannot be created again", "path", f.cfg.Path, "err", err)
 	}
 }
 
-// begin makes a new file where none is, which goes on with the chain.
-func (f *file) begin(why string) error {
+// create creates the file at the path and continues the chain in it. It fails if the file exists.
+func (f *file) create(why string) error {
 	h, err := os.OpenFile(f.cfg.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
@@ -262,7 +260,7 @@ func (f *file) begin(why string) error {
 	return nil
 }
 
-// endLine ends a line without end, which stays as evidence, so that others can follow.
+// endLine terminates an incomplete last line, so that lines can follow. The line stays as evidence.
 func (f *file) endLine(h *os.File) error {
 	last := []byte{'\n'}
 	if f.size > 0 {
@@ -278,8 +276,8 @@ func (f *file) endLine(h *os.File) error {
 	return err
 }
 
-// rotate sets the file aside under the number of its last record and begins another. If
-// that fails, the file grows on.
+// rotate renames the file to the number of its last record and starts a new file. If that fails, the file keeps
+// growing.
 func (f *file) rotate() {
 	h := f.f.Load()
 	_ = h.Sync()
@@ -290,17 +288,17 @@ func (f *file) rotate() {
 	f.cfg.Log.Info("audit log rotated", "path", f.cfg.Path, "seq", f.seq, "head", f.headText())
 	f.f.Store(nil)
 	h.Close()
-	if err := f.begin("rotation"); err != nil {
-		f.cfg.Log.Error("audit log cannot be begun anew", "path", f.cfg.Path, "err", err)
+	if err := f.create(trail.WhyRotation); err != nil {
+		f.cfg.Log.Error("new audit log cannot be created after rotation", "path", f.cfg.Path, "err", err)
 		return // the next write tries again
 	}
 	select {
-	case f.aside <- struct{}{}:
-	default: // the keeper has not looked yet
+	case f.rotated <- struct{}{}:
+	default: // keep has not read the last token yet
 	}
 }
 
-// lastRotated returns the last record of the newest file that was set aside.
+// lastRotated returns the last record of the newest rotated file, nil if there are no rotated files.
 func (f *file) lastRotated() (*trail.Line, error) {
 	old, err := trail.Rotated(f.cfg.Path)
 	if err != nil || len(old) == 0 {

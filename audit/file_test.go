@@ -23,7 +23,9 @@ func TestRotation(t *testing.T) {
 	if err != nil || len(files) < 4 || len(files) > 5 { // the record of the end may begin another
 		t.Fatalf("%v, %v", files, err)
 	}
-	if r := intact(t, path); r.First == 1 || len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "not here any more") || !strings.Contains(r.Notes[1], "audit-kept.jsonl: ") {
+	r := intact(t, path)
+	if r.First == 1 || len(r.Notes) != 2 ||
+		!strings.Contains(r.Notes[0], "were removed") || !strings.Contains(r.Notes[1], "audit-kept.jsonl: ") {
 		t.Errorf("%+v", r)
 	}
 	// Lines taken from the end or the beginning of a file in the middle.
@@ -32,7 +34,12 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := bytes.SplitAfter(bytes.TrimSuffix(middle, []byte("\n")), []byte("\n"))
-	for what, left := range map[string][][]byte{"its last line": all[:len(all)-1], "all but its first": all[:1], "its first line": all[1:], "its second line": slices.Delete(slices.Clone(all), 1, 2)} {
+	for what, left := range map[string][][]byte{
+		"its last line":     all[:len(all)-1],
+		"all but its first": all[:1],
+		"its first line":    all[1:],
+		"its second line":   slices.Delete(slices.Clone(all), 1, 2),
+	} {
 		if err := os.WriteFile(files[1], bytes.Join(left, nil), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -159,13 +166,13 @@ func TestVanished(t *testing.T) {
 		}
 		if r.Last != 8 { // open, 5, open, 1, stop less
 			if r.Last != 9 {
-				t.Errorf("%s: the numbers do not go on: %+v", what, r)
+				t.Errorf("%s: the numbers do not continue: %+v", what, r)
 			}
 		}
 	}
 }
 
-// TestVanishedUnseen removes the file of a log that nobody writes to.
+// TestVanishedUnseen removes the file of an idle log.
 func TestVanishedUnseen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	l := open(t, audit.Config{Path: path})

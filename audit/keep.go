@@ -9,18 +9,19 @@ import (
 	"github.com/hearthhost/hearth/audit/trail"
 )
 
+// keptText marks a record with the sum of the kept file.
 var keptText = []byte(`","event":"kept",`)
 
-// keep removes old files beyond the number that is kept, until stopped, once their evidence is in the kept
-// file. It looks whenever a file was set aside, and a last time when it is stopped.
+// keep removes old files beyond [Config.Keep] after their evidence is in the kept file. It runs after each rotation and
+// a last time when the log closes.
 func (l *Log) keep() {
 	for stopped := false; !stopped; {
 		select {
-		case <-l.file.aside:
+		case <-l.file.rotated:
 		case <-l.keepStop:
 			stopped = true
 		}
-		if l.cfg.Keep == 0 || l.shared() { // the other process may be at it
+		if l.cfg.Keep == 0 || l.shared() { // the other process may be removing files
 			continue
 		}
 		if err := l.removeOld(); err != nil {
@@ -29,14 +30,14 @@ func (l *Log) keep() {
 	}
 }
 
-// shared reports whether another process writes the log too.
+// shared reports whether another process also writes the log.
 func (l *Log) shared() bool {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	return l.file.turn != nil
 }
 
-// removeOld removes the old files that are too many.
+// removeOld removes the oldest files beyond [Config.Keep].
 func (l *Log) removeOld() error {
 	old, err := trail.Rotated(l.cfg.Path)
 	if err != nil || len(old) <= l.cfg.Keep {
@@ -55,7 +56,7 @@ func (l *Log) removeOld() error {
 	return nil
 }
 
-// keepEvidence takes the evidence of old files into the kept file.
+// keepEvidence copies the evidence of old files to the kept file.
 func (l *Log) keepEvidence(old []string) error {
 	k := evidence.NewSet()
 	before, err := k.Read(trail.KeptName(l.cfg.Path))
@@ -66,7 +67,7 @@ func (l *Log) keepEvidence(old []string) error {
 		l.cfg.Log.Error("kept audit records were changed by another process",
 			"path", trail.KeptName(l.cfg.Path), "sum", before, "want", l.keptSum)
 	}
-	vouches := false // a record that is removed vouches for the kept file
+	vouches := false // whether a removed record has the sum of the kept file
 	for _, name := range old {
 		if err := trail.EachLine(name, func(_ int, raw []byte, whole bool) bool {
 			if whole {
@@ -86,7 +87,7 @@ func (l *Log) keepEvidence(old []string) error {
 	if err != nil {
 		return err
 	}
-	if sum == before && !vouches { // a record would only fill the log
+	if sum == before && !vouches { // the log still has the record of this sum
 		return os.Remove(trail.NewKeptName(l.cfg.Path))
 	}
 	if err := l.Note("kept", "detail", fmt.Sprintf("%d records", len(lines)), "sum", sum, "prev", before); err != nil {

@@ -22,7 +22,7 @@ func decision(who object.Principal, permit bool, id object.ID, m object.Method) 
 		Reason: "a rule"}
 }
 
-// flood writes n permits of bob, who calls one method, so that files rotate.
+// flood writes n permits of bob for one method, so that files rotate.
 func flood(t *testing.T, l *audit.Log, n int) {
 	t.Helper()
 	for range n {
@@ -46,8 +46,9 @@ func find(t *testing.T, path string, which func(*trail.Entry) bool) []string {
 		}
 		last = e.Seq
 		if which(e) {
-			out = append(out, strings.Join(slices.DeleteFunc([]string{e.Event, e.Decision, e.Principal, e.Object, e.Method, e.Detail},
-				func(s string) bool { return s == "" }), " "))
+			fields := []string{e.Event, e.Decision, e.Principal, e.Object, e.Method, e.Detail}
+			fields = slices.DeleteFunc(fields, func(s string) bool { return s == "" })
+			out = append(out, strings.Join(fields, " "))
 		}
 	}
 	return out
@@ -96,7 +97,7 @@ func TestEvidenceIsKept(t *testing.T) {
 	}
 	intact(t, path)
 
-	// The log goes on, and so does the file.
+	// The log continues, and so does the file.
 	l = open(t, audit.Config{Path: path, Rotate: 4 << 10, Keep: 2})
 	if err := l.Write(decision("mallory", false, "acme.till", "sell")); err != nil {
 		t.Fatal(err)
@@ -109,8 +110,8 @@ func TestEvidenceIsKept(t *testing.T) {
 	intact(t, path)
 }
 
-// TestEvidenceHasShares: a flood of denials of one principal, of objects of one tenant or of strangers pushes
-// out records of its own, the oldest repeats first, and none of others.
+// TestEvidenceHasShares: a flood of denials of one principal, of one tenant's objects or of unknown peers displaces the
+// flooder's records only, the oldest repeats first.
 func TestEvidenceHasShares(t *testing.T) {
 	for name, flooder := range map[string]func(i int) object.Principal{
 		"a principal": func(int) object.Principal { return "mallory" },

@@ -13,84 +13,82 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Config says where the log is and how it is kept. Path is required.
+// Config configures a log. Path is required.
 type Config struct {
-	Path string // of the file that is written; old ones lie beside it
-	// Rotate is the size in bytes from which on a new file is begun; 0: never.
+	Path string // file that is written; old files are in the same folder
+	// Rotate is the size in bytes at which a new file is started; 0 disables rotation.
 	Rotate int64
-	// Keep is how many old files are kept; 0: all.
+	// Keep is the number of old files to keep; 0 keeps all.
 	Keep int
-	// Drop says that what cannot be written is counted and left out, and that nobody
-	// waits for a record to be written. Otherwise it is an error, and the host denies.
+	// Drop makes the log drop and count records that cannot be written, and callers never wait for a write. Without it
+	// a failed write is an error, and the host denies the call.
 	Drop bool
-	// Permits says which permits are written: one in so many, 1 all, 0 none. Denials
-	// always are.
+	// Permits is the sampling rate of permits: one in Permits is written; 1 writes all, 0 none. Denials are always
+	// written.
 	Permits uint64
-	// From is the log's file as another process shares it ([Log.Share]); nil: nobody does.
-	// It belongs to the log then, even if opening fails.
+	// From is the log's file as shared by another process ([Log.Share]); nil if the log is not shared. The log owns
+	// it, even if opening fails.
 	From *os.File
 	Log  *slog.Logger // nil discards
 }
 
-// ErrUnwritten says that a record is not in the log. The caller must not act on the
-// decision.
+// ErrUnwritten reports that a record is not in the log. The caller must not act on the decision.
 var ErrUnwritten = &object.Error{Code: object.CodeUnavailable, Msg: "the host cannot keep its audit log; not executed"}
 
 // maxQueue bounds the bytes of records that wait for one write.
 const maxQueue = 1 << 20
 
-// Log is an audit log. All methods may be called concurrently. Whoever comes first writes
-// for all who came while the write before was under way, so that many callers share one
-// system call and a lone one needs no other goroutine. Where a disk hangs, Write waits, but
-// not without end; see watch.go.
+// Log is an audit log. All methods are safe for concurrent use. The first caller of a batch writes for all callers
+// that arrived during the previous write: many callers share one system call, and a single caller needs no other
+// goroutine. If the disk hangs, Write waits for a bounded time; see watch.go.
 type Log struct {
 	cfg     Config
-	permits atomic.Uint64 // decided so far, for the sample
-	written atomic.Uint64 // records, since the log was opened
-	lost    atomic.Uint64 // those that were left out
+	permits atomic.Uint64 // permits so far, for sampling
+	written atomic.Uint64 // records written since the log was opened
+	lost    atomic.Uint64 // records dropped since the log was opened
 
-	mu      sync.Mutex // guards what follows
-	cur     *batch     // being collected
-	out     *batch     // being written; nil: none is
+	mu      sync.Mutex // guards the fields below
+	cur     *batch     // batch that collects records
+	out     *batch     // batch that is being written; nil if no write is running
 	free    []*batch
-	dropped uint64 // not yet said in the log
-	late    uint64 // calls that were refused although their records are in the log, not yet said in it
-	hangs   bool   // a write has been under way for so long that decisions do not wait for it
+	dropped uint64 // dropped records that the log does not report yet
+	late    uint64 // refused calls whose records are in the log, not reported in it yet
+	stalled bool   // the current write takes too long: decisions do not wait for it
 	closed  bool
 
-	writing sync.Mutex // held while a batch is written; taken before mu; guards what follows
-	file    file
-	leaving bool // another process goes on with the log
+	writing    sync.Mutex // held during a write; locked before mu; guards the fields below
+	file       file
+	handedOver bool // another process continues the log
 
-	writes, syncs stopwatch // of writing's holder; of sync
+	writes, syncs stopwatch // writes are timed by the holder of writing, syncs by sync
 
 	syncStop chan struct{}
 	syncing  sync.WaitGroup
 	keepOnce sync.Once // closes keepStop
 	keepStop chan struct{}
 	keeping  sync.WaitGroup
-	keptSum  string // SHA-256 of the kept file as this process wrote it; the keeper's own
+	keptSum  string // SHA-256 of the kept file that this process wrote; used by keep only
 }
 
-// batch is what one write writes.
+// batch is the records of one write.
 type batch struct {
-	lines   []byte // each the inside of a JSON object, ended by '\n'
-	led     bool   // somebody is going to write it
-	members int    // who have not seen the result yet
-	late    bool   // decisions do not wait for it any longer
+	lines   []byte // each line is the inside of a JSON object and ends with '\n'
+	claimed bool   // a caller will write it
+	waiters int    // callers that have not read the result yet
+	late    bool   // decisions no longer wait for it
 	done    bool
 	err     error
 	cond    sync.Cond
 }
 
-// Open opens or makes the log and verifies its end. It fails if another process has it, or
-// if what is there is not an audit log.
+// Open opens or creates the log and verifies its end. It fails if another process holds the log or if the file is not
+// an audit log.
 func Open(cfg Config) (*Log, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	l := &Log{cfg: cfg, syncStop: make(chan struct{}), keepStop: make(chan struct{})}
-	l.file.cfg, l.file.aside = &l.cfg, make(chan struct{}, 1)
+	l.file.cfg, l.file.rotated = &l.cfg, make(chan struct{}, 1)
 	l.cur = l.batch()
 	if err := l.file.open(); err != nil {
 		return nil, err
@@ -103,10 +101,10 @@ func Open(cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// Write puts a decision into the log before it returns, unless the log is one that drops.
-// The error is [ErrUnwritten].
+// Write writes a decision to the log and returns when it is written. With [Config.Drop] it does not wait. The error is
+// [ErrUnwritten].
 func (l *Log) Write(r *Record) error {
-	if !l.wants(r) {
+	if !l.records(r) {
 		return nil
 	}
 	line := func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') }
@@ -114,34 +112,33 @@ func (l *Log) Write(r *Record) error {
 		return l.put(noWait, line)
 	}
 	err := l.put(decision, line)
-	if err == errNotTaken { //nolint:errorlint // it is not wrapped
+	if err == errNotQueued { //nolint:errorlint // it is not wrapped
 		if r.Permit {
 			return ErrUnwritten
 		}
-		err = l.put(noWait, line) // it is denied in any case
+		err = l.put(noWait, line) // the call is denied in any case
 	}
 	return err
 }
 
-// Post is Write for callers that must not wait for the disk: what is decided counts in any case.
+// Post is Write without waiting for the disk, for decisions that stand even if the record is lost.
 func (l *Log) Post(r *Record) {
-	if l.wants(r) {
+	if l.records(r) {
 		_ = l.put(noWait, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
 	}
 }
 
-// wants reports whether a record is one that is kept: of permits, perhaps a sample is.
-func (l *Log) wants(r *Record) bool {
+// records reports whether the log takes a record; permits may be sampled.
+func (l *Log) records(r *Record) bool {
 	return !r.Permit || l.cfg.Permits == 1 || l.cfg.Permits > 0 && l.permits.Add(1)%l.cfg.Permits == 1
 }
 
-// Note puts something into the log that is no decision, and returns when it is written: attrs
-// are names and values, in pairs.
+// Note writes an event that is not a decision and returns when it is written. attrs are names and values in pairs.
 func (l *Log) Note(event string, attrs ...string) error {
 	return l.put(note, func(b []byte) []byte { return appendNote(b, event, attrs) })
 }
 
-// PostNote is Note for callers that must not wait for the disk.
+// PostNote is Note without waiting for the disk.
 func (l *Log) PostNote(event string, attrs ...string) {
 	_ = l.put(noWait, func(b []byte) []byte { return appendNote(b, event, attrs) })
 }
@@ -154,23 +151,24 @@ func appendNote(b []byte, event string, attrs []string) []byte {
 	return append(b, '\n')
 }
 
-// waiting says how long a caller waits for its line to be written.
+// waiting is how long a caller waits for its line.
 type waiting int
 
 const (
 	noWait   waiting = iota
-	decision         // until it is written, or the write hangs
+	decision         // until it is written, or the write stalls
 	note             // until it is written
 )
 
-// errNotTaken says that a line was not put into the log, and never will be.
-var errNotTaken = &object.Error{Code: ErrUnwritten.Code, Msg: ErrUnwritten.Msg}
+// errNotQueued reports that a line is not in the log and will not be written.
+var errNotQueued = &object.Error{Code: ErrUnwritten.Code, Msg: ErrUnwritten.Msg}
 
-// put adds a line with its end, and returns when it is written, if the caller waits for that.
+// put adds a line, which ends with '\n', to the current batch. It returns when the line is written, or as wait
+// requires.
 func (l *Log) put(wait waiting, appendTo func([]byte) []byte) error {
 	l.mu.Lock()
 	b := l.cur
-	if full := l.closed || len(b.lines) > maxQueue; full || l.hangs && wait == decision {
+	if full := l.closed || len(b.lines) > maxQueue; full || l.stalled && wait == decision {
 		defer l.mu.Unlock()
 		switch wait { //nolint:exhaustive // the others need nothing
 		case noWait:
@@ -180,40 +178,41 @@ func (l *Log) put(wait waiting, appendTo func([]byte) []byte) error {
 		case note:
 			return ErrUnwritten
 		}
-		return errNotTaken
+		// The caller decides: a denial may be queued without waiting, a permit must not.
+		return errNotQueued
 	}
 	b.lines = appendTo(b.lines)
-	first := !b.led
-	b.led = true
+	first := !b.claimed
+	b.claimed = true
 	if wait != noWait || first {
-		b.members++
+		b.waiters++
 	}
 	switch {
 	case !first && wait == noWait:
 		l.mu.Unlock()
 		return nil
-	case !first:
+	case !first: // another caller writes this batch
 		for !b.done && (!b.late || wait == note) {
 			b.cond.Wait()
 		}
 		defer l.mu.Unlock()
 		if !b.done {
 			l.late++
-			_ = l.leave(b)
+			_ = l.result(b)
 			return ErrUnwritten
 		}
-		return l.leave(b)
+		return l.result(b)
 	}
 	l.mu.Unlock()
 	if wait == noWait {
-		go func() { _ = l.lead(b) }() // ends with this one write; Close waits for it
+		go func() { _ = l.writeBatch(b) }() // ends with this write; Close waits for it
 		return nil
 	}
-	return l.lead(b)
+	return l.writeBatch(b)
 }
 
-// lead writes a batch, once the one before is written, for all who are in it by then.
-func (l *Log) lead(b *batch) error {
+// writeBatch waits for the previous write, then writes all records collected in b until then.
+func (l *Log) writeBatch(b *batch) error {
 	l.writing.Lock()
 	l.mu.Lock()
 	l.cur, l.out = l.batch(), b
@@ -234,20 +233,20 @@ func (l *Log) lead(b *batch) error {
 	defer l.mu.Unlock()
 	l.recoverLocked()
 	l.out = nil
-	if err != nil {
+	if err != nil { // the line about the late calls was lost: report them again
 		l.late += late
 	}
 	if err != nil && l.cfg.Drop {
-		lost -= min(dropped, 1) + min(late, 1) // the lines about these are none of them
+		lost -= min(dropped, 1) + min(late, 1) // the lines with these counts are not records
 		l.dropped += lost + dropped
 		l.lost.Add(lost)
 	}
 	b.done, b.err = true, err
 	b.cond.Broadcast()
-	return l.leave(b)
+	return l.result(b)
 }
 
-// appendCount adds an event with a count, unless that is 0.
+// appendCount appends an event with a count, unless the count is 0.
 func appendCount(b []byte, event string, n uint64) []byte {
 	if n == 0 {
 		return b
@@ -255,10 +254,10 @@ func appendCount(b []byte, event string, n uint64) []byte {
 	return fmt.Appendf(appendEvent(b, time.Now(), event), `,"count":%d`+"\n", n)
 }
 
-// leave returns what became of a batch and gives it back when everybody knows.
-func (l *Log) leave(b *batch) error {
+// result returns the result of a batch. The last waiter returns the batch to the free list.
+func (l *Log) result(b *batch) error {
 	err := b.err
-	if b.members--; b.members == 0 && len(l.free) < 4 {
+	if b.waiters--; b.waiters == 0 && len(l.free) < 4 {
 		l.free = append(l.free, b)
 	}
 	if err != nil {
@@ -278,9 +277,8 @@ func (l *Log) batch() *batch {
 	return &batch{cond: sync.Cond{L: &l.mu}}
 }
 
-// sync puts what was written on the disk every second: after a crash of the machine, not
-// of the host, the last second may be missing. And it looks for the file, also when nobody
-// writes.
+// sync flushes the file to the disk every second, so a crash of the machine loses at most the last second. A crash of
+// the host loses nothing. It also checks the path while no records are written.
 func (l *Log) sync() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -292,10 +290,10 @@ func (l *Log) sync() {
 			l.syncs.begin()
 			l.file.sync()
 			l.syncs.end()
-			if l.writing.TryLock() { // who has it looks as well
+			if l.writing.TryLock() { // a running write checks the path itself
 				if l.file.turn == nil {
 					l.writes.begin()
-					l.file.look()
+					l.file.checkPath()
 					l.writes.end()
 				}
 				l.writing.Unlock()
@@ -304,20 +302,20 @@ func (l *Log) sync() {
 	}
 }
 
-// Close writes what waits, notes the end and closes the file. The error says that the end
-// is not in the log. A disk that hangs does not keep it for long.
-func (l *Log) Close() error { return patiently(l.end) }
+// Close writes the queued records and a "stop" record and closes the file. An error means that the stop record is not
+// in the log. If the disk hangs, Close returns after a bounded time.
+func (l *Log) Close() error { return waitForDisk(l.end) }
 
 func (l *Log) end() error {
 	l.keepOnce.Do(func() { close(l.keepStop) })
-	l.keeping.Wait() // it writes records
+	l.keeping.Wait() // keep writes records
 	var why []string
 	l.writing.Lock()
-	if l.leaving {
+	if l.handedOver {
 		why = []string{"why", "handed over"}
 	}
 	l.writing.Unlock()
-	err := l.Note("stop", why...) // after all that came before it
+	err := l.Note("stop", why...) // last record: all earlier records are queued already
 	l.mu.Lock()
 	closed := l.closed
 	l.closed = true
@@ -333,6 +331,6 @@ func (l *Log) end() error {
 	return errors.Join(err, l.file.close())
 }
 
-// Counts returns how many records were written since the log was opened, and how many were
-// left out, which only a log that drops does. It waits for nobody.
+// Counts returns the number of records written and dropped since the log was opened. Only a log with [Config.Drop]
+// drops records. Counts does not block.
 func (l *Log) Counts() (written, lost uint64) { return l.written.Load(), l.lost.Load() }

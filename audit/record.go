@@ -9,25 +9,25 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Record is one decision, or something else that an auditor wants to know.
+// Record is a decision or another security event.
 type Record struct {
 	Event     string // "call", "see" (an object's description) or "connect"
 	Permit    bool
 	Caller    *object.Caller
-	Object    object.ID     // as it was asked for; at most maxName bytes of it are kept
-	Method    object.Method // likewise; "" if none
-	Reason    string        // the rule, or why not
-	Call      [16]byte      // the correlation id
-	Exceeding string        // the limit that was exceeded, if that is why not
-	Batch     *Batch        // the calls of a batch that is permitted, in place of Method and Reason
-	Count     int           // calls of a batch that is denied; 0: it is no batch
-	Item      int           // which of them the decision is about, from 1 on; 0: all
+	Object    object.ID     // requested id, cut to maxName bytes
+	Method    object.Method // requested method, cut likewise; may be ""
+	Reason    string        // rule, or the reason of a denial
+	Call      [16]byte      // correlation id
+	Exceeding string        // limit that was exceeded, if that is the reason of the denial
+	Batch     *Batch        // calls of a permitted batch, instead of Method and Reason
+	Count     int           // number of calls of a denied batch; 0 for a single call
+	Item      int           // call of the batch that was denied, from 1; 0 means all
 }
 
-// maxName bounds what is kept of a name that came over the network.
+// maxName bounds the bytes of a name from the network.
 const maxName = 255
 
-// append appends the record as the inside of a JSON object, from `"time":` on.
+// append appends the record as the inside of a JSON object, starting with `"time":`.
 func (r *Record) append(b []byte, now time.Time) []byte {
 	b = appendEvent(b, now, r.Event)
 	if r.Permit {
@@ -71,7 +71,7 @@ func (r *Record) append(b []byte, now time.Time) []byte {
 	return b
 }
 
-// appendEvent appends what every line begins with: the time, and what happened then.
+// appendEvent appends the start of every line: the time and the event.
 func appendEvent(b []byte, now time.Time, event string) []byte {
 	b = append(b, `"time":"`...)
 	b = appendTime(b, now)
@@ -79,7 +79,7 @@ func appendEvent(b []byte, now time.Time, event string) []byte {
 	return appendField(b, "event", event)
 }
 
-// appendField appends a text field, unless it is empty. Reasons are longer than names.
+// appendField appends a text field, unless it is empty. Texts are cut: reasons at four times the length of names.
 func appendField(b []byte, name, s string) []byte {
 	if s == "" {
 		return b
@@ -95,8 +95,7 @@ func appendField(b []byte, name, s string) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendEscaped appends s as the inside of a JSON text: ASCII, whatever is in s. What is
-// not UTF-8 becomes U+FFFD.
+// appendEscaped appends s as the inside of a JSON text in ASCII. Invalid UTF-8 becomes U+FFFD.
 func appendEscaped(b []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -133,8 +132,8 @@ func appendUnit(b []byte, r rune) []byte {
 	return b
 }
 
-// appendTime appends a time in UTC with microseconds, always as long. It is
-// time.AppendFormat without reading a layout each time.
+// appendTime appends a time in UTC with microseconds, always of the same length. It is faster than time.AppendFormat,
+// which parses a layout.
 func appendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()

@@ -9,7 +9,7 @@ import (
 )
 
 // TestReadWhileRotating reads a log again and again while it is written and rotates all the time,
-// and old files are removed or kept: nothing is missing, and nothing is said to be.
+// and old files are removed or kept: no record is missing or reported as missing.
 func TestReadWhileRotating(t *testing.T) {
 	for name, keep := range map[string]int{"kept": 0, "removed": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestReadWhileRotating(t *testing.T) {
 				seen = last
 			}
 			<-done
-			if seen < end && !t.Failed() { // the record of what was kept may come later
+			if seen < end && !t.Failed() { // the kept record may come later
 				t.Errorf("the last record read is %d, want %d", seen, end)
 			}
 		})

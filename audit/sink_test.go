@@ -57,8 +57,8 @@ func TestDropAndCount(t *testing.T) {
 	}
 }
 
-// TestHangingSink: while a disk hangs a bounded number of records waits. What comes then is
-// refused, or, if the policy says so, counted; nobody waits for what is counted.
+// TestHangingSink: while a disk hangs, a bounded number of records waits. Later records are refused, or counted if the
+// policy allows dropping; callers do not wait for counted records.
 func TestHangingSink(t *testing.T) {
 	for _, drop := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -114,7 +114,7 @@ func TestHangingSink(t *testing.T) {
 		if drop {
 			written = begun - int(lost)
 		}
-		// Of those who wait, some may have come when the disk went on.
+		// Some of the waiting callers may have come after the disk recovered.
 		if written == 0 || written >= begun || drop && written > bytes/1000+1 {
 			t.Errorf("drop %v: %d of %d records were written", drop, written, begun)
 		}
@@ -124,10 +124,11 @@ func TestHangingSink(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := strings.Count(string(b), `"event":"call"`); got != written {
-			t.Errorf("drop %v: %d calls are in the log, and %d are said to be; %d records, %d lost", drop, got, written, n, lost)
+			t.Errorf("drop %v: %d calls are in the log, %d were reported; %d records, %d lost",
+				drop, got, written, n, lost)
 		}
 		if said := strings.Contains(string(b), fmt.Sprintf(`"event":"dropped","count":%d`, lost)); said != drop {
-			t.Errorf("drop %v: the log says how many are missing: %v", drop, said)
+			t.Errorf("drop %v: the log reports the missing records: %v", drop, said)
 		}
 	}
 }

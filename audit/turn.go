@@ -26,13 +26,13 @@ func turnName(path string) string { return path + ".turn" }
 // disk hangs.
 func (l *Log) Share() (*os.File, error) {
 	if !l.lockSoon() {
-		return nil, errHangs
+		return nil, errStalled
 	}
 	defer l.writing.Unlock()
 	if l.file.turn != nil {
 		return nil, errors.New("audit log: it is shared already")
 	}
-	l.file.look()
+	l.file.checkPath()
 	h := l.file.f.Load()
 	if h == nil {
 		return nil, errors.New("audit log: it cannot be written now, and so not shared")
@@ -45,7 +45,7 @@ func (l *Log) Share() (*os.File, error) {
 		dup.Close()
 		return nil, err
 	}
-	l.leaving = true
+	l.handedOver = true
 	return dup, nil
 }
 
@@ -53,7 +53,7 @@ func (l *Log) Share() (*os.File, error) {
 func (l *Log) lockSoon() bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(closePatience); !l.writing.TryLock(); <-tick.C {
+	for end := time.Now().Add(closeTimeout); !l.writing.TryLock(); <-tick.C {
 		if time.Now().After(end) {
 			return false
 		}
@@ -65,7 +65,7 @@ func (l *Log) lockSoon() bool {
 func (l *Log) Alone() {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	l.leaving = false
+	l.handedOver = false
 	if l.file.turn == nil {
 		return
 	}
@@ -178,11 +178,11 @@ func (f *file) catchUp() error {
 	if info.Size() == f.size {
 		return nil
 	}
-	last, torn, err := f.end(h, info.Size())
+	last, torn, err := f.findEnd(h, info.Size())
 	if err != nil {
 		return err
 	}
-	f.goOnFrom(last)
+	f.resume(last)
 	if torn { // only an open record may follow it
 		_, err = f.chain(f.opening("the other host's last line was cut off"))
 	}
@@ -193,7 +193,7 @@ func (f *file) catchUp() error {
 func (f *file) writeInTurn(lines []byte) (lost uint64, err error) {
 	done, err := f.takeTurn()
 	if err != nil {
-		return f.lose(lines, err)
+		return f.fail(lines, err)
 	}
 	defer done()
 	return f.chain(lines)

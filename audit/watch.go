@@ -7,84 +7,92 @@ import (
 	"time"
 )
 
-// A disk may hang: a write then returns when the disk does, and nothing can end it before. It holds no processor of the
-// host, and only decisions wait for it. The watchdog logs it. After a while it lets the decisions that wait go: their
-// calls are refused, as on a full disk, and so are new ones at once. Denials and changes are still collected.
+// A write or sync on a disk that hangs cannot be cancelled. It holds no processor of the host, and only decisions wait
+// for it. The watchdog logs it. After a while it releases the waiting decisions: their calls are refused, as on a full
+// disk, and so are new calls at once. Denials and changes are still queued.
 
-// watchTimes says when the watchdog acts.
+// watchTimes configures the watchdog.
 type watchTimes struct {
-	every  time.Duration // between looks
-	warn   time.Duration // after which a write or a sync is logged
-	again  time.Duration // after which it is logged once more
-	refuse time.Duration // after which decisions no longer wait for a write
+	poll   time.Duration // poll interval
+	warn   time.Duration // duration of a write or sync before it is logged
+	repeat time.Duration // interval of further log lines about the same operation
+	refuse time.Duration // duration of a write before decisions stop waiting for it
 }
 
-var times = watchTimes{every: time.Second, warn: 2 * time.Second, again: 10 * time.Second, refuse: 10 * time.Second} // a variable for tests
+// times is a variable for tests.
+var times = watchTimes{
+	poll:   time.Second,
+	warn:   2 * time.Second,
+	repeat: 10 * time.Second,
+	refuse: 10 * time.Second,
+}
 
-// closePatience bounds how long Close and Share wait for a disk that hangs.
-var closePatience = 12 * time.Second // a variable for tests
+// closeTimeout bounds the wait of Close and Share for a disk that hangs.
+var closeTimeout = 12 * time.Second // a variable for tests
 
-// errHangs says that the disk did not answer for long.
-var errHangs = errors.New("audit log: a write or sync has not finished: the disk hangs")
+// errStalled reports a write or sync that exceeded closeTimeout.
+var errStalled = errors.New("audit log: a write or sync has not finished: the disk hangs")
 
-// stopwatch tells how long an operation is under way, without a look at the clock by those who do it. Its zero value is
+// stopwatch measures the duration of an operation. The operation itself does not read the clock. The zero value is
 // ready.
 type stopwatch struct {
-	turn   atomic.Uint64 // odd while an operation is under way
-	lasted atomic.Int64  // nanoseconds that it had been under way at the last look; 0: none was
+	ops    atomic.Uint64 // odd during an operation
+	lasted atomic.Int64  // nanoseconds of the current operation at the last poll; 0 if none was running
 
-	// Of the watchdog.
-	seen   uint64        // turn, at the last look
-	since  time.Time     // when that was seen first
-	warned time.Duration // how long it had lasted when it was logged last; 0: it was not
+	// Fields of the watchdog.
+	seen   uint64        // ops at the last poll
+	since  time.Time     // first poll that saw this value of ops
+	warned time.Duration // duration at the last log line; 0 if the operation was not logged
 }
 
-// begin and end enclose an operation. No two are under way at a time.
-func (s *stopwatch) begin() { s.turn.Add(1) }
-func (s *stopwatch) end()   { s.turn.Add(1) }
+// begin and end enclose an operation. Operations do not overlap.
+func (s *stopwatch) begin() { s.ops.Add(1) }
+func (s *stopwatch) end()   { s.ops.Add(1) }
 
-// look returns for how long one and the same operation has been under way, 0 if there is none.
-func (s *stopwatch) look(now time.Time) time.Duration {
-	turn := s.turn.Load()
-	if turn%2 == 0 {
-		s.seen = turn
+// poll returns the duration of the current operation, 0 if none is running.
+func (s *stopwatch) poll(now time.Time) time.Duration {
+	ops := s.ops.Load()
+	if ops%2 == 0 {
+		s.seen = ops
 		s.lasted.Store(0)
 		return 0
 	}
-	if turn != s.seen {
-		s.seen, s.since = turn, now
+	if ops != s.seen {
+		s.seen, s.since = ops, now
 	}
 	d := now.Sub(s.since)
 	s.lasted.Store(int64(d))
 	return d
 }
 
-// report logs an operation that lasts for long, and that it has ended.
-func (s *stopwatch) report(d time.Duration, t *watchTimes, what, path string, log *slog.Logger) {
+// report logs an operation that takes too long, and its end.
+func (s *stopwatch) report(d time.Duration, t *watchTimes, op, path string, log *slog.Logger) {
 	switch {
-	case s.warned > 0 && (d == 0 || d < s.warned): // it may be the next one already
-		log.Info("audit log: "+what+" has finished", "path", path, "took_at_least", s.warned.Round(time.Second)) //nolint:sloglint // two operations
+	case s.warned > 0 && (d == 0 || d < s.warned): // ended; d may belong to the next operation
+		//nolint:sloglint // the message names one of two operations
+		log.Info("audit log: "+op+" has finished", "path", path, "took_at_least", s.warned.Round(time.Second))
 		s.warned = 0
-	case s.warned == 0 && d >= t.warn, s.warned > 0 && d >= s.warned+t.again:
-		log.Warn("audit log: "+what+" has not finished for "+d.Round(time.Second).String(), "path", path) //nolint:sloglint // likewise
+	case s.warned == 0 && d >= t.warn, s.warned > 0 && d >= s.warned+t.repeat:
+		//nolint:sloglint // the message names one of two operations
+		log.Warn("audit log: "+op+" has not finished for "+d.Round(time.Second).String(), "path", path)
 		s.warned = d
 	}
 }
 
-// watch is the watchdog. It ends with the log.
+// watch is the watchdog. It returns when the log closes.
 func (l *Log) watch(t watchTimes) {
-	tick := time.NewTicker(t.every)
+	tick := time.NewTicker(t.poll)
 	defer tick.Stop()
 	for {
 		select {
 		case <-l.syncStop:
 			return
 		case now := <-tick.C:
-			d := l.writes.look(now)
+			d := l.writes.poll(now)
 			l.writes.report(d, &t, "write", l.cfg.Path, l.cfg.Log)
-			l.syncs.report(l.syncs.look(now), &t, "sync", l.cfg.Path, l.cfg.Log)
+			l.syncs.report(l.syncs.poll(now), &t, "sync", l.cfg.Path, l.cfg.Log)
 			if d >= t.refuse {
-				l.hang()
+				l.stall()
 			} else {
 				l.mu.Lock()
 				l.recoverLocked()
@@ -94,14 +102,14 @@ func (l *Log) watch(t watchTimes) {
 	}
 }
 
-// hang lets the decisions go that wait for a write which hangs, and has others not wait.
-func (l *Log) hang() {
+// stall releases the decisions that wait for a stalled write. New decisions do not wait either.
+func (l *Log) stall() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.writes.turn.Load() != l.writes.seen { // it has ended meanwhile
+	if l.writes.ops.Load() != l.writes.seen { // the write has ended since the poll
 		return
 	}
-	l.hangs = true
+	l.stalled = true
 	for _, b := range []*batch{l.out, l.cur} {
 		if b != nil {
 			b.late = true
@@ -110,25 +118,25 @@ func (l *Log) hang() {
 	}
 }
 
-// recoverLocked has decisions wait again: the write that hung has finished.
-func (l *Log) recoverLocked() { l.hangs, l.cur.late = false, false }
+// recoverLocked makes decisions wait again after a stalled write has finished.
+func (l *Log) recoverLocked() { l.stalled, l.cur.late = false, false }
 
-// Stalled returns for how long a write or sync of the log has been under way, to about a second; 0 if none is for long.
+// Stalled returns the duration of the current write or sync, to about a second; 0 if none takes long.
 func (l *Log) Stalled() time.Duration {
 	return time.Duration(max(l.writes.lasted.Load(), l.syncs.lasted.Load()))
 }
 
-// patiently runs do, which may wait for the disk, and returns its error; or errHangs if it has not returned in time. It
-// goes on then.
-func patiently(do func() error) error {
+// waitForDisk runs do, which may block on the disk, and returns its error. After closeTimeout it returns errStalled; do
+// keeps running.
+func waitForDisk(do func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- do() }() // ends with the disk's answer
-	late := time.NewTimer(closePatience)
+	go func() { done <- do() }() // ends when the disk answers
+	late := time.NewTimer(closeTimeout)
 	defer late.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-late.C:
-		return errHangs
+		return errStalled
 	}
 }

@@ -44,7 +44,7 @@ func await(t *testing.T, what string, so func() bool) {
 }
 
 // TestDiskHangs: while a write hangs the watchdog logs it, decisions that wait are let go as not executed and new ones
-// do not wait; what is posted is collected. When the disk answers again, all of it is in the log, in one chain.
+// do not wait; posted records are queued. When the disk answers again, all records are in the log, in one chain.
 func TestDiskHangs(t *testing.T) {
 	hang, goOn, restore := audit.HangWrites()
 	defer restore()
@@ -61,7 +61,9 @@ func TestDiskHangs(t *testing.T) {
 	permit := record(1)
 	permit.Permit = true
 	go func() { first <- l.Write(permit) }() // it writes for all
-	await(t, "a line about the write", func() bool { return log.has("level=WARN") && log.has("audit log: write has not finished for ") })
+	await(t, "a line about the write", func() bool {
+		return log.has("level=WARN") && log.has("audit log: write has not finished for ")
+	})
 	if l.Stalled() == 0 {
 		t.Error("Stalled() = 0 while a write hangs")
 	}
@@ -95,7 +97,9 @@ func TestDiskHangs(t *testing.T) {
 		t.Errorf("the write that hung: %v", err)
 	}
 	await(t, "the log to take decisions again", func() bool { return l.Write(permit) == nil })
-	await(t, "a line about the end", func() bool { return log.has("level=INFO") && log.has("audit log: write has finished") })
+	await(t, "a line about the end", func() bool {
+		return log.has("level=INFO") && log.has("audit log: write has finished")
+	})
 	await(t, "the end of the stall", func() bool { return l.Stalled() == 0 })
 	if err := l.Note("mark"); err != nil {
 		t.Fatal(err)
@@ -173,7 +177,7 @@ func TestLateDecisions(t *testing.T) {
 		}
 	}
 	if records != permitted+late || late == 0 {
-		t.Errorf("%d records of %d permitted calls, and %d are said to be late", records, permitted, late)
+		t.Errorf("%d records of %d permitted calls, %d reported late", records, permitted, late)
 	}
 }
 

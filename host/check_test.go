@@ -171,7 +171,7 @@ var faults = []fault{
 			t.Fatal(err)
 		}
 	}, text: "is a directory", path: "state/audit.jsonl"},
-	{name: "no audit log", spoil: text("state/audit.jsonl", strings.Repeat("not a record\n", 20_000), 0o600), text: "no audit log", path: "state/audit.jsonl"},
+	{name: "no audit log", spoil: text("state/audit.jsonl", strings.Repeat("not a record\n", 20_000), 0o600), text: "not an audit log", path: "state/audit.jsonl"},
 	{name: "syntax", spoil: text("scripts/acme/bad.lua", "local x = 1\nlocal y = = 2\n", 0o644), text: "acme/bad.lua:2:", path: "scripts/acme/bad.lua", running: true},
 	{name: "load", spoil: text("scripts/acme/bad.lua", "local x\n\nreturn x.y\n", 0o644), text: "acme/bad.lua:3:", path: "scripts/acme/bad.lua", running: true},
 	{name: "module", spoil: func(t *testing.T, dir string) {

@@ -22,21 +22,21 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// A flood of permits rotates old files away in minutes. So before an old file is removed, its evidence goes
-// into the kept file beside the log: denials, what administrators and reloads changed, starts and stops, and
-// the first permit of each principal, object and method. Each principal has a share of that file, and so
-// cannot push out the evidence of another.
+// A flood of permits rotates old files away in minutes. So before the host removes an old file, its evidence moves to
+// the kept file in the same folder: denials, changes by administrators and reloads, starts and stops, and the first
+// permit of each principal, object and method. Each principal has a share of that file and cannot displace the
+// evidence of another.
 //
-// A kept record is the line of the log as it was, with its number. The chain between kept records is gone. The
-// log vouches for the kept file in its place: each change of it is a "kept" record with the SHA-256 of the
-// whole file (sum) and of the file that it replaced (prev), written before the old file is removed.
+// A kept record is the unchanged line of the log with its number. There is no hash chain between kept records.
+// Instead each change of the kept file is a "kept" record in the log, written before the old file is removed. It has
+// the SHA-256 of the new kept file (sum) and of the replaced one (prev).
 
 // Bounds on the kept file, in bytes.
 const (
-	maxKept  = 16 << 20  // of all
-	MaxShare = 128 << 10 // of one principal's denials, of the changes of one tenant, or of the host's own records
-	minShare = 2 << 10   // where there are many
-	// firstShare is the part of a share that the first permits of a principal have on top of it.
+	maxKept  = 16 << 20  // whole file
+	MaxShare = 128 << 10 // one principal's denials, one tenant's changes, or the host's own records
+	minShare = 2 << 10   // the same, with many owners
+	// firstShare is the divisor for first permits: a principal has 1/firstShare of a share for them, in addition.
 	firstShare = 4
 )
 
@@ -44,7 +44,7 @@ const (
 type Set struct {
 	shares map[string]*share
 	known  map[uint64]bool // numbers of all records
-	first  map[uint64]bool // hashes of what permits are about
+	first  map[uint64]bool // hashes of the permits that have a first record
 	seed   maphash.Seed
 	share  int // bytes of a share
 }
@@ -55,12 +55,14 @@ type share struct {
 	bytes, first    int
 }
 
+// Record is a kept line.
 type Record struct {
 	seq  uint64
-	kind string // what it has in common with its repeats
+	kind string // equal for repeats of a record
 	raw  []byte
 }
 
+// NewSet returns an empty set.
 func NewSet() *Set {
 	return &Set{shares: map[string]*share{}, known: map[uint64]bool{}, first: map[uint64]bool{},
 		seed: maphash.MakeSeed(), share: MaxShare}
@@ -68,11 +70,11 @@ func NewSet() *Set {
 
 var permitText = []byte(`,"decision":"permit",`)
 
-// Add takes a line of the log, if it is evidence and was not taken before. Lines come oldest first.
+// Add adds a line of the log if it is new evidence. Lines are added oldest first.
 func (k *Set) Add(raw []byte) {
 	about := uint64(0)
 	permit := bytes.Contains(raw, permitText)
-	if permit { // almost all are, and almost none is a first one
+	if permit { // most lines are repeated permits: skip them before parsing
 		if about = k.about(raw); k.first[about] {
 			return
 		}
@@ -81,11 +83,11 @@ func (k *Set) Add(raw []byte) {
 	if err != nil || k.known[l.Seq] || !permit && l.Decision == "" && noEvidence(&l.Entry) {
 		return
 	}
-	s := k.of(owner(&l.Entry))
+	s := k.ofOwner(owner(&l.Entry))
 	r := Record{seq: l.Seq, raw: bytes.Clone(raw)}
 	if permit {
 		if s.first+len(raw) > k.share/firstShare {
-			return // the oldest count
+			return // the oldest permits are kept
 		}
 		k.first[about] = true
 		s.first += len(raw) + 1
@@ -102,7 +104,7 @@ func (k *Set) Add(raw []byte) {
 }
 
 // about returns a hash of the principal, the object and the methods of a permit. Quotation marks in texts are
-// escaped, so the names of fields are found nowhere else.
+// escaped, so a field name occurs only as a field.
 func (k *Set) about(raw []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(k.seed)
@@ -122,13 +124,13 @@ func (k *Set) about(raw []byte) uint64 {
 	return h.Sum64()
 }
 
-// noEvidence reports whether a record without a decision is about the log's own files alone.
+// noEvidence reports whether a record without a decision is about the files of the log only.
 func noEvidence(e *trail.Entry) bool {
-	return e.Event == "kept" || e.Event == "open" && e.Why == "rotation"
+	return e.Event == "kept" || e.Event == "open" && e.Why == trail.WhyRotation
 }
 
-// owner returns whose share a record is of: of its principal, where objects are of their tenant; else of the
-// tenant whose object changed; else of the host.
+// owner returns the owner of a record's share: its principal; the tenant if the principal is an object; the tenant of a
+// changed object; or the host.
 func owner(e *trail.Entry) string {
 	if id, ok := object.Principal(e.Principal).Object(); ok {
 		return "objects of " + string(id.Tenant())
@@ -142,18 +144,19 @@ func owner(e *trail.Entry) string {
 	return "host"
 }
 
-func (k *Set) of(owner string) *share {
+// ofOwner returns the share of an owner and adjusts the size of all shares.
+func (k *Set) ofOwner(owner string) *share {
 	s := k.shares[owner]
 	if s == nil {
 		s = &share{}
 		k.shares[owner] = s
-		// First permits come on top, and trimming later is to have room.
+		// Leave room for first permits, which are in addition to the share.
 		k.share = max(minShare, min(MaxShare, maxKept*firstShare/(firstShare+1)/len(k.shares)))
 	}
 	return s
 }
 
-// trim leaves at most so many bytes of records: first repeats go, all but the oldest and the newest of each
+// trim reduces the records to at most most bytes. It removes repeats first, except the oldest and the newest of each
 // kind, and then the oldest records.
 func (s *share) trim(most int) {
 	if s.bytes <= most {
@@ -196,7 +199,7 @@ func (k *Set) Records() []Record {
 	return out
 }
 
-// Read adds the records of a kept file, and returns its SHA-256 as text: "" if there is none.
+// Read adds the records of a kept file and returns its SHA-256 in hexadecimal, "" if the file does not exist.
 func (k *Set) Read(name string) (sum string, err error) {
 	h, err := open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -218,9 +221,9 @@ func (k *Set) Read(name string) (sum string, err error) {
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
-// open opens a kept file that others cannot write.
+// open opens a kept file that other users cannot access.
 func open(name string) (*os.File, error) {
-	h, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names the audit log
+	h, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // operator's file
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +233,7 @@ func open(name string) (*os.File, error) {
 	case !info.Mode().IsRegular():
 		err = fmt.Errorf("%s: not a regular file", name)
 	case info.Mode().Perm()&0o077 != 0:
-		err = fmt.Errorf("%s: others may read or write it: chmod 600 %s", name, shell.Path(name))
+		err = fmt.Errorf("%s: other users may read or write it; run chmod 600 %s", name, shell.Path(name))
 	}
 	if err != nil {
 		h.Close()
@@ -241,10 +244,11 @@ func open(name string) (*os.File, error) {
 
 // Write writes a file of kept records to the disk and returns its SHA-256.
 func Write(name string, lines []Record) (sum string, err error) {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // a host that was killed left it
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a killed host
 		return "", err
 	}
-	h, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600) //nolint:gosec // the operator names the audit log
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL | syscall.O_NOFOLLOW
+	h, err := os.OpenFile(name, flags, 0o600) //nolint:gosec // operator's file
 	if err != nil {
 		return "", err
 	}

@@ -34,8 +34,9 @@ func TestSelection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Count(string(b), "\n"); got != 2 || !strings.Contains(string(b), `"seq":2,`) || !strings.Contains(string(b), `"seq":4,`) {
-		t.Errorf("%d records, want 2 and 4:\n%s", got, b)
+	kept := string(b)
+	if strings.Count(kept, "\n") != 2 || !strings.Contains(kept, `"seq":2,`) || !strings.Contains(kept, `"seq":4,`) {
+		t.Errorf("want records 2 and 4:\n%s", kept)
 	}
 	again := evidence.NewSet()
 	if read, err := again.Read(path); err != nil || read != sum || len(again.Records()) != 2 {
@@ -48,7 +49,8 @@ func TestShares(t *testing.T) {
 	k := evidence.NewSet()
 	k.Add(line(1, `"event":"call","decision":"deny","principal":"alice","object":"acme.tool"`))
 	for seq := 2; seq < 5000; seq++ {
-		k.Add(line(seq, fmt.Sprintf(`"event":"call","decision":"deny","principal":"mallory","object":"acme.tool%d"`, seq)))
+		denial := fmt.Sprintf(`"event":"call","decision":"deny","principal":"mallory","object":"acme.tool%d"`, seq)
+		k.Add(line(seq, denial))
 	}
 	path := filepath.Join(t.TempDir(), "kept.jsonl")
 	if _, err := evidence.Write(path, k.Records()); err != nil {

@@ -13,14 +13,20 @@ import (
 	"strings"
 )
 
-// RotatedName is where a file is set aside whose last record has this number: names sort
-// as numbers do.
+// Reasons of open records.
+const (
+	WhyRotation = "rotation"
+	WhyReplaced = "the file was removed or replaced"
+	WhyChanged  = "the file was changed by another process"
+)
+
+// RotatedName returns the name of a rotated file whose last record has the number seq. Names sort like numbers.
 func RotatedName(path string, seq uint64) string {
 	ext := filepath.Ext(path)
 	return fmt.Sprintf("%s-%020d%s", strings.TrimSuffix(path, ext), seq, ext)
 }
 
-// Rotated returns the files that were set aside, oldest first.
+// Rotated returns the rotated files of a log, oldest first.
 func Rotated(path string) ([]string, error) {
 	ext := filepath.Ext(path)
 	base := strings.TrimSuffix(filepath.Base(path), ext) + "-"
@@ -48,22 +54,21 @@ func KeptName(path string) string {
 	return strings.TrimSuffix(path, ext) + "-kept" + ext
 }
 
-// NewKeptName is where a kept file is written before it replaces the one before.
+// NewKeptName returns the path of a kept file until it replaces the previous one.
 func NewKeptName(path string) string { return KeptName(path) + ".new" }
 
-// snapshot returns the files of a log at one moment: those that were set aside, oldest first,
-// and the one that is written, open; nil if it is missing. A host that runs may set it aside
-// meanwhile, and remove old ones.
+// snapshot returns the files of a log at one moment: the rotated files, oldest first, and the current file, open; nil
+// if it is missing. A running host may rotate and remove files at the same time.
 func snapshot(path string) (old []string, current *os.File, err error) {
-	const tries = 100 // each is in vain only if a file comes, or comes and goes, while names are listed
+	const tries = 100 // a try fails only if the log rotates while the names are listed
 	missing := false
 	for range tries {
 		current, err = os.Open(path) //nolint:gosec // the operator's log
 		if missing = errors.Is(err, os.ErrNotExist); err != nil && !missing {
 			return nil, nil, err
 		}
-		// Whatever was set aside before the file is in the first list; the file itself is in the
-		// second, if it was set aside after the first.
+		// The first list has all files that were rotated before current was opened. If current was rotated after the
+		// first list, the second list has it.
 		for range 2 {
 			if old, err = Rotated(path); err != nil || missing {
 				break
@@ -85,7 +90,7 @@ func snapshot(path string) (old []string, current *os.File, err error) {
 	if missing {
 		return old, nil, nil
 	}
-	return nil, nil, fmt.Errorf("%s: files are set aside faster than they can be read", path)
+	return nil, nil, fmt.Errorf("%s: files rotate faster than they can be read", path)
 }
 
 func sameFile(h *os.File, name string) bool {
@@ -96,7 +101,8 @@ func sameFile(h *os.File, name string) bool {
 
 var errStopped = errors.New("stopped")
 
-// EachLine calls f with each line of a file, numbered from 1, and whether it has an end.
+// EachLine calls f with each line of a file: its number from 1, its text without '\n', and whether it ends with '\n'.
+// It stops with an error if f returns false.
 func EachLine(name string, f func(n int, raw []byte, whole bool) bool) error {
 	h, err := os.Open(name) //nolint:gosec // the operator's log
 	if err != nil {
@@ -106,6 +112,7 @@ func EachLine(name string, f func(n int, raw []byte, whole bool) bool) error {
 	return ScanLines(h, name, f)
 }
 
+// ScanLines is [EachLine] for a reader; name is for error texts.
 func ScanLines(from io.Reader, name string, f func(n int, raw []byte, whole bool) bool) error {
 	r := bufio.NewReaderSize(from, MaxLine)
 	for n := 1; ; n++ {

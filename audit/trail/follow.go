@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Follow returns the records after seq as they come, until ctx is done: it looks at the
-// file that often, and goes on with the next when the host begins one, or several.
+// Follow returns the records after seq as they are written, until ctx is done. It polls the file at the interval every
+// and follows rotations.
 func Follow(ctx context.Context, path string, seq uint64, every time.Duration) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		f := &follower{path: path, seq: seq}
@@ -20,7 +20,7 @@ func Follow(ctx context.Context, path string, seq uint64, every time.Duration) i
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
-			more, err := f.look(yield)
+			more, err := f.poll(yield)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -37,12 +37,12 @@ func Follow(ctx context.Context, path string, seq uint64, every time.Duration) i
 	}
 }
 
-// follower is a place in a log.
+// follower is a position in a log.
 type follower struct {
 	path string
-	seq  uint64 // of the last record that was returned
+	seq  uint64 // number of the last returned record
 	f    *os.File
-	rest []byte // of a line that has no end yet
+	rest []byte // line without '\n' yet
 }
 
 func (f *follower) close() {
@@ -51,15 +51,15 @@ func (f *follower) close() {
 	}
 }
 
-// look returns what is new. It reports whether more is wanted.
-func (f *follower) look(yield func(*Entry, error) bool) (bool, error) {
+// poll returns new records. It reports whether the consumer continues.
+func (f *follower) poll(yield func(*Entry, error) bool) (bool, error) {
 	for {
 		if f.f == nil {
 			if more, err := f.next(yield); !more || err != nil || f.f == nil {
 				return more, err
 			}
 		}
-		// Whether the path names another file is asked before the last of this one is read.
+		// Compare the path before reading: if another file replaced this one, this is its last read.
 		ours, err := f.f.Stat()
 		if err != nil {
 			return false, err
@@ -89,8 +89,8 @@ func (f *follower) look(yield func(*Entry, error) bool) (bool, error) {
 	}
 }
 
-// next returns what is new in the files that were set aside since, and opens the one that is
-// written, if there is one. It reports whether more is wanted.
+// next returns new records of rotated files and opens the current file, if it exists. It reports whether the consumer
+// continues.
 func (f *follower) next(yield func(*Entry, error) bool) (bool, error) {
 	old, current, err := snapshot(f.path)
 	if err != nil {
@@ -99,20 +99,20 @@ func (f *follower) next(yield func(*Entry, error) bool) (bool, error) {
 	f.f, f.rest = current, nil
 	for _, name := range old {
 		if filepath.Base(name) <= filepath.Base(RotatedName(f.path, f.seq)) {
-			continue // its last record is known
+			continue // all its records were returned
 		}
 		err := EachLine(name, func(_ int, raw []byte, _ bool) bool { return f.take(raw, yield) })
 		switch {
 		case errors.Is(err, errStopped):
 			return false, nil
-		case err != nil && !errors.Is(err, os.ErrNotExist): // one that is gone was removed by age
+		case err != nil && !errors.Is(err, os.ErrNotExist): // a missing file was removed by age
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// take returns the record of a line, if it is one and new. It reports whether more is wanted.
+// take returns the record of a line, if it is a new record. It reports whether the consumer continues.
 func (f *follower) take(raw []byte, yield func(*Entry, error) bool) bool {
 	l, err := ParseLine(raw)
 	if err != nil || l.Seq <= f.seq {

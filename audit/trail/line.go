@@ -21,39 +21,39 @@ type Entry struct {
 	Method    string `json:"method,omitempty"`
 	Peer      string `json:"peer,omitempty"`
 	Reason    string `json:"reason,omitempty"`
-	Detail    string `json:"detail,omitempty"` // of a change of objects or the policy: which version, or why not
-	Why       string `json:"why,omitempty"`    // of an open record
-	Prev      string `json:"prev,omitempty"`   // of open: the hash it goes on from; of kept: the sum before
-	Sum       string `json:"sum,omitempty"`    // of a kept record: the SHA-256 of the kept file
-	// Exceeding is the limit that was exceeded, if that is why not.
+	Detail    string `json:"detail,omitempty"` // version or error of a change of objects or of the policy
+	Why       string `json:"why,omitempty"`    // reason of an open record
+	Prev      string `json:"prev,omitempty"`   // open: hash of the previous record; kept: previous Sum
+	Sum       string `json:"sum,omitempty"`    // kept: SHA-256 of the kept file
+	// Exceeding is the limit that was exceeded, if that is the reason of a denial.
 	Exceeding string      `json:"exceeding,omitempty"`
-	Count     json.Number `json:"count,omitempty"` // of a dropped or late record; calls of a batch
-	Item      int         `json:"item,omitempty"`  // of a denied batch: which call, from 1 on
-	// Methods are the different methods of a batch, if there is more than one, Reasons the rules of each, if
-	// they differ, and Order which method each call is of, as "0*3 1 0".
+	Count     json.Number `json:"count,omitempty"` // dropped or late records; calls of a batch
+	Item      int         `json:"item,omitempty"`  // number of the denied call in its batch, from 1
+	// Methods are the different methods of a batch with several methods. Reasons are their rules, if they differ.
+	// Order is the method of each call as an index, run-length encoded: "0*3 1 0".
 	Methods []string `json:"methods,omitempty"`
 	Reasons []string `json:"reasons,omitempty"`
 	Order   string   `json:"order,omitempty"`
 	Hash    string   `json:"hash"`
 
-	Raw []byte `json:"-"` // the line, without its end
+	Raw []byte `json:"-"` // the line without its '\n'
 }
 
-// Line is an entry and its place in the chain.
+// Line is an entry and its position in the hash chain.
 type Line struct {
 	Entry
-	hashed []byte // what the hash is of
+	hashed []byte // hashed part of the line
 	Digest [sha256.Size]byte
 }
 
-// MaxLine bounds a line that is read. What is written is far below.
+// MaxLine bounds the bytes of a line that is read. Written lines are far shorter.
 const MaxLine = 64 << 10
 
 var errNoRecord = errors.New("not a record of an audit log")
 
-// ParseLine reads a line, without its end.
+// ParseLine parses a line without its '\n'. The result refers to raw.
 func ParseLine(raw []byte) (*Line, error) {
-	// The hash is the last field, always as long.
+	// The hash is the last field and has a fixed length.
 	at := len(raw) - len(HashField) - 2*sha256.Size - len(`"}`)
 	if at < 0 || !bytes.HasPrefix(raw[at:], []byte(HashField)) || !bytes.HasSuffix(raw, []byte(`"}`)) {
 		return nil, errNoRecord
@@ -69,8 +69,8 @@ func ParseLine(raw []byte) (*Line, error) {
 	return l, nil
 }
 
-// LastRecord returns the last record of a file, nil if it is empty, and whether something
-// that is none stands after it: a crash cuts lines off.
+// LastRecord returns the last record of a file of size bytes, nil if it has none. torn reports other bytes after the
+// record: a crash leaves an incomplete line.
 func LastRecord(r io.ReaderAt, size int64) (last *Line, torn bool, err error) {
 	tail := make([]byte, min(size, 2*MaxLine))
 	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
@@ -85,15 +85,15 @@ func LastRecord(r io.ReaderAt, size int64) (last *Line, torn bool, err error) {
 		torn, tail = true, tail[:start]
 	}
 	if size > MaxLine {
-		return nil, torn, errors.New("its end is no audit log: move the file away, and find out who wrote it")
+		return nil, torn, errors.New("the end of the file is not an audit log; move the file away and find its writer")
 	}
 	return nil, torn, nil
 }
 
-// HashField stands between what a line's hash is of, and the hash.
+// HashField separates the hashed part of a line from its hash.
 const HashField = `,"hash":"`
 
-// Link is the hash of a line that follows one with the hash prev.
+// Link returns the hash of a line that follows a line with the hash prev.
 func Link(prev [sha256.Size]byte, line []byte) [sha256.Size]byte {
 	var d [sha256.Size]byte
 	h := sha256.New()

@@ -10,15 +10,16 @@ import (
 	"strings"
 )
 
-// Matches reports whether the entry has every field that want has, of those a query asks
-// for: event, decision, principal, object and method.
-func (e *Entry) Matches(want *Entry) bool {
-	same := func(have, want string) bool { return want == "" || have == want }
-	return same(e.Event, want.Event) && same(e.Decision, want.Decision) && same(e.Principal, want.Principal) &&
-		same(e.Object, want.Object) && (same(e.Method, want.Method) || slices.Contains(e.Methods, want.Method))
+// Matches reports whether the entry has the event, decision, principal, object and method of a query. Empty fields of
+// the query match all entries.
+func (e *Entry) Matches(query *Entry) bool {
+	same := func(have, sought string) bool { return sought == "" || have == sought }
+	return same(e.Event, query.Event) && same(e.Decision, query.Decision) &&
+		same(e.Principal, query.Principal) && same(e.Object, query.Object) &&
+		(same(e.Method, query.Method) || slices.Contains(e.Methods, query.Method))
 }
 
-// Holds reports whether a record of the log has a hash.
+// Holds reports whether a record of the log has this hash, in hexadecimal.
 func Holds(path, hash string) (bool, error) {
 	for e, err := range Entries(path) {
 		if err != nil {
@@ -31,8 +32,8 @@ func Holds(path, hash string) (bool, error) {
 	return false, nil
 }
 
-// Entries returns the records of a log, oldest first: first those that were kept of files that are removed.
-// What is no record is left out; [Verify] finds it. The error comes last.
+// Entries returns the records of a log, oldest first. The first are the kept records of removed files. Lines that are
+// not records are skipped; [Verify] reports them. The error comes last.
 func Entries(path string) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		err := eachEntry(path, func(e *Entry) bool { return yield(e, nil) })
@@ -51,7 +52,7 @@ func eachEntry(path string, f func(*Entry) bool) error {
 	if current != nil {
 		defer current.Close()
 	}
-	begun := false // the kept records have been read
+	begun := false // whether the kept records were read
 	first := func(seq uint64) error {
 		begun = true
 		return eachKept(path, seq, f)
@@ -61,8 +62,8 @@ func eachEntry(path string, f func(*Entry) bool) error {
 		return err != nil || f(&l.Entry)
 	}
 	for _, name := range old {
-		// One that is gone was removed by age. Its evidence is in the kept file, which is read once a file is open
-		// that follows it.
+		// A missing file was removed by age. Its evidence is in the kept file, which is read after the next file is
+		// open.
 		h, err := os.Open(name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -94,14 +95,14 @@ func eachEntry(path string, f func(*Entry) bool) error {
 		if err := first(math.MaxUint64); err != nil {
 			return err
 		}
-		_, err = os.Stat(path) // which says that it is missing
+		_, err = os.Stat(path) // the error reports the missing file
 		return err
 	}
 	return nil
 }
 
-// firstSeq returns the number of the first record of a file that nothing was read of, the largest number if
-// there is none. It leaves the file at its beginning.
+// firstSeq returns the number of the first record of a file, the largest number if the file has no record. It rewinds
+// the file.
 func firstSeq(h *os.File) uint64 {
 	seq := uint64(math.MaxUint64)
 	_ = ScanLines(h, "", func(_ int, raw []byte, _ bool) bool {
@@ -115,7 +116,7 @@ func firstSeq(h *os.File) uint64 {
 	return seq
 }
 
-// eachKept calls f with each kept record before a number. A log without a kept file has none.
+// eachKept calls f with each kept record whose number is below before.
 func eachKept(path string, before uint64, f func(*Entry) bool) error {
 	h, err := os.Open(KeptName(path))
 	if errors.Is(err, os.ErrNotExist) {

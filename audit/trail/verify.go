@@ -10,26 +10,25 @@ import (
 	"path/filepath"
 )
 
-// Report is what [Verify] found.
+// Report is the result of [Verify].
 type Report struct {
 	Files   int    `json:"files"`
 	Records uint64 `json:"records"`
 	First   uint64 `json:"first"` // number of the oldest record
-	Last    uint64 `json:"last"`
-	Head    string `json:"head"` // the hash of the newest
-	// Notes are what an auditor should know and what is no break of the chain: files that
-	// were removed by age, lines that a crash cut off, files that vanished while the host
-	// wrote them.
+	Last    uint64 `json:"last"`  // number of the newest record
+	Head    string `json:"head"`  // hash of the newest record
+	// Notes are facts that do not break the chain: files removed by age, lines that a crash cut off, files that
+	// disappeared while the host wrote them.
 	Notes []string `json:"notes,omitempty"`
-	// Problems are breaks: what was changed, inserted or taken out, each with its place.
+	// Problems are breaks of the chain: changed, inserted and removed lines, each with file and line.
 	Problems []string `json:"problems,omitempty"`
 }
 
-// maxProblems bounds how many are listed.
+// maxProblems bounds the listed problems.
 const maxProblems = 20
 
-// Verify recomputes the whole chain of a log. The error says that it could not be read; a
-// chain that is broken is in the report.
+// Verify recomputes the whole chain of a log. A broken chain is in the report; the error means that the log cannot be
+// read.
 func Verify(path string) (*Report, error) {
 	old, current, err := snapshot(path)
 	if err != nil {
@@ -53,7 +52,7 @@ func Verify(path string) (*Report, error) {
 	}
 	v.file(path)
 	if current == nil {
-		v.note("there is no %s: the log ends with an older file", v.name)
+		v.note("%s does not exist: the log ends with an older file", v.name)
 	} else {
 		if err := ScanLines(current, path, v.line); err != nil {
 			return nil, err
@@ -67,7 +66,7 @@ func Verify(path string) (*Report, error) {
 		return nil, err
 	}
 	if v.report.Records == 0 {
-		return nil, fmt.Errorf("%s: there is no audit log, or it is empty", path)
+		return nil, fmt.Errorf("%s: the audit log is missing or empty", path)
 	}
 	v.report.Head = hex.EncodeToString(v.head[:])
 	return &v.report, nil
@@ -78,17 +77,17 @@ type verifier struct {
 	name   string
 	fresh  bool   // no line of the file was read yet
 	begun  bool   // a record was read
-	torn   string // a line that is no record, which an open record has to follow
+	torn   string // place of an incomplete line; only an open record may follow it
 	head   [sha256.Size]byte
-	kept   *Entry // the last record that vouches for the kept file
+	kept   *Entry // last record with the sum of the kept file
 }
 
-// file begins with the next file.
+// file starts the next file.
 func (v *verifier) file(name string) { v.name, v.fresh = filepath.Base(name), true }
 
-// gone is told of a file that was there a moment ago. A host that runs removes the oldest: if
-// all before it are gone too, the log now begins after it, and what was read is no part of it
-// any more. Else it was taken out, which the next file shows.
+// gone handles a file that disappeared after it was listed. A running host removes the oldest files: if all files in
+// before are gone too, the log now starts after this file, and the records read so far do not count. Otherwise the file
+// was taken out, and the next file shows the gap.
 func (v *verifier) gone(before []string) {
 	for _, name := range before {
 		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
@@ -117,11 +116,11 @@ func (v *verifier) line(n int, raw []byte, whole bool) bool {
 		if v.torn != "" {
 			v.problem(n-1, "not a record")
 		}
-		v.torn = fmt.Sprintf("%s:%d: a line that was cut off", v.name, n)
+		v.torn = fmt.Sprintf("%s:%d: the line was cut off", v.name, n)
 		return true
 	}
 	if !whole {
-		v.torn = fmt.Sprintf("%s:%d: the last line has no end yet", v.name, n)
+		v.torn = fmt.Sprintf("%s:%d: the last line is not complete yet", v.name, n)
 		return true
 	}
 	if v.torn != "" {
@@ -136,16 +135,16 @@ func (v *verifier) line(n int, raw []byte, whole bool) bool {
 	if l.Event == "open" {
 		v.open(n, l, fresh, &prev)
 	} else if fresh {
-		v.problem(n, "the file does not begin with an open record: its beginning was taken out")
+		v.problem(n, "the file does not begin with an open record: its beginning was removed")
 	}
 	if v.begun && l.Seq != v.report.Last+1 {
-		v.problem(n, "record %d follows record %d: what was between them is missing", l.Seq, v.report.Last)
+		v.problem(n, "record %d follows record %d: the records between them are missing", l.Seq, v.report.Last)
 	}
 	if Link(prev, l.hashed) != l.Digest {
-		v.problem(n, "record %d was changed, or what was before it", l.Seq)
+		v.problem(n, "record %d was changed, or a line before it", l.Seq)
 	}
 	if l.Event == "kept" {
-		v.vouched(n, &l.Entry)
+		v.checkKeptRecord(n, &l.Entry)
 	}
 	if !v.begun {
 		v.begun, v.report.First = true, l.Seq
@@ -155,31 +154,31 @@ func (v *verifier) line(n int, raw []byte, whole bool) bool {
 	return true
 }
 
-// open checks an open record, which says on which hash it goes on.
+// open checks an open record, which has the hash that the chain continues from.
 func (v *verifier) open(n int, l *Line, fresh bool, prev *[sha256.Size]byte) {
-	said, err := hex.DecodeString(l.Prev)
-	if err != nil || len(said) != sha256.Size {
-		v.problem(n, "an open record without a hash to go on from")
+	from, err := hex.DecodeString(l.Prev)
+	if err != nil || len(from) != sha256.Size {
+		v.problem(n, "the open record has no hash to continue from")
 		return
 	}
 	switch {
 	case !v.begun && l.Seq > 1:
-		copy(prev[:], said)
-		v.note("records before %d are not here any more", l.Seq)
+		copy(prev[:], from) // older files were removed by age
+		v.note("records before %d were removed", l.Seq)
 	case !v.begun:
-		copy(prev[:], said)
-	case [sha256.Size]byte(said) != v.head && l.Seq > v.report.Last+1:
+		copy(prev[:], from)
+	case [sha256.Size]byte(from) != v.head && l.Seq > v.report.Last+1:
 		v.problem(n, "records %d to %d are missing", v.report.Last+1, l.Seq-1)
 		v.report.Last = l.Seq - 1
-		copy(prev[:], said)
+		copy(prev[:], from)
 	}
-	if !fresh && l.Why == "rotation" || l.Why == "the file was removed or replaced" || l.Why == "the file was changed by somebody else" {
+	if !fresh && l.Why == WhyRotation || l.Why == WhyReplaced || l.Why == WhyChanged {
 		v.note("%s:%d: %s", v.name, n, l.Why)
 	}
 }
 
-// vouched checks that a record about the kept file goes on from the one before.
-func (v *verifier) vouched(n int, e *Entry) {
+// checkKeptRecord checks that a kept record continues from the previous one.
+func (v *verifier) checkKeptRecord(n int, e *Entry) {
 	switch last := v.kept; {
 	case last == nil || e.Prev == last.Sum:
 	case e.Prev == last.Prev:
@@ -190,7 +189,7 @@ func (v *verifier) vouched(n int, e *Entry) {
 	v.kept = e
 }
 
-// checkKept compares the kept file with the record that vouches for it. A host that runs may change both.
+// checkKept compares the kept file with the newest kept record. A running host may change both, so it retries.
 func (v *verifier) checkKept(path string) error {
 	const tries = 10
 	name := filepath.Base(KeptName(path))
@@ -214,23 +213,24 @@ func (v *verifier) checkKept(path string) error {
 		case newest == nil && sum == "":
 			return nil
 		case newest == nil:
-			v.report.Problems = append(v.report.Problems, name+": no record of the log vouches for this file")
+			v.report.Problems = append(v.report.Problems, name+": the log has no record of this file")
 			return nil
 		case newest.Sum == sum:
-			v.note("%s: %d records of files that are not here any more", name, count)
+			v.note("%s: %d records of removed files", name, count)
 			return nil
 		case newest.Prev == sum:
 			if next, _, err := sumOf(NewKeptName(path)); err == nil && next == newest.Sum {
-				v.note("%s: its change in record %d was cut off, or is under way", name, newest.Seq)
+				v.note("%s: its change in record %d was cut off or is in progress", name, newest.Seq)
 				return nil
 			}
 		}
 	}
-	v.report.Problems = append(v.report.Problems, name+": it was changed or taken out: the log vouches for another")
+	v.report.Problems = append(v.report.Problems,
+		name+": the file was changed or removed: the log has another hash of it")
 	return nil
 }
 
-// newestKept returns the newest record that vouches for the kept file, nil if there is none.
+// newestKept returns the newest kept record, nil if the log has none.
 func newestKept(path string) (newest *Entry, err error) {
 	err = eachEntry(path, func(e *Entry) bool {
 		if e.Event == "kept" {
@@ -244,7 +244,7 @@ func newestKept(path string) (newest *Entry, err error) {
 	return newest, err
 }
 
-// sumOf returns the SHA-256 of a kept file, "" if there is none, and how many records it has.
+// sumOf returns the SHA-256 of a kept file and its number of records; "" if it does not exist.
 func sumOf(name string) (sum string, records int, err error) {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
