@@ -92,7 +92,6 @@ func (s *State) leave(out *Outcome) {
 	s.ctx, s.req, s.calling, s.want, s.at, s.trace = nil, nil, false, false, "", nil
 	s.meter.End()
 	s.rest()
-	s.pristine.steps += s.meter.Lap()
 	out.Broken = s.broken != nil
 }
 

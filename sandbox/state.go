@@ -37,8 +37,7 @@ type State struct {
 	loaded   *lua.Table // package.loaded: modules, and loading for those without a result
 	loading  lua.Value  // a loadingValue
 	used     bool       // an instance was made
-	pristine pristine   // in mode "call": what the run left
-	vain     int        // runs in a row that were noted in vain
+	snapshot snapshot   // in mode "call"
 
 	self *lua.Table // the instance
 
@@ -109,7 +108,6 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		s.meter.Pause()
 	}
 	s.meter.End()
-	s.meter.Lap()
 	if limit != nil {
 		e := s.p.unloadable("%s: %s", s.p.file, limit.Msg)
 		e.Err = limit.Err
@@ -126,7 +124,7 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 	}
 	s.def = d
 	if d.mode == object.PerCall {
-		s.noteRun()
+		s.takeSnapshot()
 	}
 	return nil
 }
@@ -177,7 +175,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 		if s.broken != nil { // by close
 			return s.broken
 		}
-		if s.lib.Seeded() || !s.untouched() {
+		if s.lib.Seeded() || !s.cleanSinceLoad() {
 			if err := s.runScript(ctx); err != nil {
 				return err
 			}
@@ -232,7 +230,6 @@ func (s *State) enterHook(ctx context.Context, fn *lua.Function) (leave func()) 
 	return func() {
 		s.meter.End()
 		s.ctx, s.calling = nil, false
-		s.pristine.steps += s.meter.Lap()
 		s.rest()
 	}
 }

@@ -178,6 +178,7 @@ var edges = []edge{
 			"object",
 			"sandbox/budget",
 			"sandbox/convert",
+			"sandbox/heapsnap",
 			"sandbox/lua",
 			"sandbox/lua/stdlib",
 			"sandbox/values",
@@ -209,6 +210,14 @@ var edges = []edge{
 			"internal/unsafestr",
 			"object",
 			"sandbox/budget",
+			"sandbox/lua",
+			"sandbox/values",
+		},
+	},
+	{
+		pkg: "sandbox/heapsnap",
+		why: "it reads the values of a VM and imports nothing else of the engine",
+		may: []string{
 			"sandbox/lua",
 			"sandbox/values",
 		},

@@ -42,7 +42,6 @@ type Meter struct {
 	config Config
 	steps  int64 // step limit of the budget
 	from   int64 // the VM's steps at the beginning of the budget
-	lapped int64 // the VM's steps at the last call of Lap
 	total  int64 // steps of all closed budgets since [Meter.TakeTotal]
 	wall   time.Duration
 	alarm  *alarm          // fires at the end of the wall time
@@ -93,7 +92,6 @@ func (m *Meter) Begin(ctx context.Context, steps int64, wall time.Duration) {
 		return
 	}
 	m.from = m.config.VM.Steps()
-	m.lapped = m.from
 	m.steps, m.wall = steps, wall
 	m.caller = ctx
 	m.checks, m.since = 0, time.Time{}
@@ -141,13 +139,6 @@ func (m *Meter) close() {
 }
 
 func (m *Meter) used() int64 { return m.config.VM.Steps() - m.from }
-
-// Lap returns the steps since the last Lap of this budget.
-func (m *Meter) Lap() int64 {
-	n := m.config.VM.Steps() - m.lapped
-	m.lapped += n
-	return n
-}
 
 // TakeTotal returns the steps of the budgets that were closed since the last TakeTotal.
 func (m *Meter) TakeTotal() int64 {

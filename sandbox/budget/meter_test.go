@@ -48,7 +48,7 @@ func TestStepsAreExact(t *testing.T) {
 	}
 	m.Pause()
 	m.End()
-	used := m.Lap()
+	used := vm.Steps()
 	if used < 100 || used > 1000 {
 		t.Errorf("a loop of 100 rounds took %d steps", used)
 	}
