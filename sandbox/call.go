@@ -67,7 +67,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 	} else {
 		out, err = s.invoke(r)
 	}
-	ends := out.Stream == nil && s.def.mode == object.PerCall && s.def.close != nil && s.broken == nil
+	ends := out.Stream == nil && s.def.Mode == object.PerCall && s.def.Close != nil && s.broken == nil
 	if ends {
 		s.meter.Pause() // close has what the call left
 	}
@@ -124,17 +124,17 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 
 // lookup finds the function behind a member, nil if it is not exposed or of another kind.
 func (s *State) lookup(kind object.CallKind, name object.Method) *lua.Function {
-	m := s.def.members[name]
+	m := s.def.Members[name]
 	if m == nil {
 		return nil
 	}
 	switch kind {
 	case object.Invoke, object.Batch:
-		return m.method
+		return m.Method
 	case object.Get:
-		return m.get
+		return m.Get
 	case object.Set:
-		return m.set
+		return m.Set
 	}
 	return nil
 }

@@ -2,13 +2,8 @@ package sandbox
 
 import "github.com/hearthhost/hearth/object"
 
-// MaxMembers is how many members an object may expose.
-const MaxMembers = 1000
-
 // Bounds that are not for the operator to choose.
 const (
-	maxDocBytes = 8 << 10   // of one member's documentation
-	maxDocLines = 1000      // of the comment that it is made of
 	maxLogBytes = 8 << 10   // of one log line
 	maxStack    = 256 << 10 // slots of the stack of a coroutine
 )

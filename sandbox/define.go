@@ -12,32 +12,74 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// definition is what one run of a script defined.
-type definition struct {
-	table   *lua.Table // what hearth.object returned
-	proto   *lua.Table // the metatable of instances: they find methods, then table
-	methods *lua.Table // the functions that can be called from outside
-	doc     string
-	mode    object.InstanceMode
-	members map[object.Method]*member
-	init    *lua.Function
-	close   *lua.Function
-	// handover returns the state that the next version's init gets; only of mode "single".
-	handover *lua.Function
+const (
+	// MaxMembers is the limit of members of an object.
+	MaxMembers = 1000
+
+	maxDocBytes = 8 << 10 // of one member's documentation
+	maxDocLines = 1000    // of the comment that it is read from
+)
+
+// Definition is the object that one run of a script has defined.
+type Definition struct {
+	Table    *lua.Table // result of hearth.object
+	Meta     *lua.Table // metatable of instances: they find methods, then Table
+	Doc      string
+	Mode     object.InstanceMode
+	Members  map[object.Method]*Member
+	Init     *lua.Function
+	Close    *lua.Function
+	Handover *lua.Function // returns the state for the next version's init; only in mode "single"
+	methods  *lua.Table    // methods that clients can call
 }
 
-// member is one exposed name.
-type member struct {
-	method, get, set *lua.Function
-	oneway           bool
+// Member is one exposed name.
+type Member struct {
+	Method, Get, Set *lua.Function
+	Oneway           bool
+}
+
+// DefinitionReader implements hearth.object, and checks the object that a script returns. It belongs to the goroutine
+// of the VM.
+type DefinitionReader struct {
+	config  DefinitionConfig
+	pending []*Definition // made by hearth.object and not yet returned
+}
+
+// DefinitionConfig adapts a DefinitionReader to its script. All fields are required.
+type DefinitionConfig struct {
+	ID    object.ID
+	File  string // name of the script in messages
+	Types *values.Types
+	// Redact replaces secrets in the first most bytes of a text, and cuts off the rest.
+	Redact func(text string, most int) string
+}
+
+// NewDefinitionReader returns a reader without definitions.
+func NewDefinitionReader(c DefinitionConfig) *DefinitionReader { return &DefinitionReader{config: c} }
+
+// Reset discards the definitions of a run that has ended.
+func (r *DefinitionReader) Reset() { r.pending = r.pending[:0] }
+
+// AppendRoots appends the pending definitions to a list, for a count of memory.
+func (r *DefinitionReader) AppendRoots(list []lua.Value) []lua.Value {
+	for _, d := range r.pending {
+		list = append(list, d.Table.Value())
+	}
+	return list
+}
+
+// shown returns the beginning of a text, about n bytes, without secrets.
+func (r *DefinitionReader) shown(text string, n int) string {
+	return values.Clip(r.config.Redact(text, n+1), n)
 }
 
 // sections are the sub-tables of an object under which its members stand.
 var sections = [...]string{"expose", "oneway", "get", "set"}
 
-// newObject is hearth.object{…}.
-func (s *State) newObject(L *lua.Thread) int {
-	d := &definition{mode: object.Session}
+// NewObject implements hearth.object{…}.
+func (r *DefinitionReader) NewObject(L *lua.Thread) int {
+	d := &Definition{Mode: object.Session}
 	if L.Top() > 0 {
 		options := L.CheckTable(1)
 		L.Charge(options.Room() >> 1)
@@ -47,72 +89,72 @@ func (s *State) newObject(L *lua.Thread) int {
 			L.Charge((len(key) + len(text)) >> 2) // secrets are searched for
 			switch {
 			case key == "doc" && isText:
-				d.doc = strings.Clone(values.Clip(strings.TrimSpace(strings.ToValidUTF8(s.p.services.Secrets.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
+				d.Doc = strings.Clone(values.Clip(strings.TrimSpace(strings.ToValidUTF8(r.config.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
 			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
-				d.mode = object.InstanceMode(text)
+				d.Mode = object.InstanceMode(text)
 			case key == "instance":
-				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, s.p.shown(L.ToString(v), 40))
+				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, r.shown(L.ToString(v), 40))
 			case key == "doc":
 				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Kind())
 			default:
-				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", s.p.shown(lua.Describe(k), 40))
+				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", r.shown(lua.Describe(k), 40))
 			}
 		}
 	}
-	d.table = newTable(L)
+	d.Table = newTable(L)
 	for _, name := range sections {
-		d.table.SetString(name, newTable(L).Value())
+		d.Table.SetString(name, newTable(L).Value())
 	}
-	d.proto, d.methods = newTable(L), newTable(L)
-	d.proto.SetString("__index", d.methods.Value())
+	d.Meta, d.methods = newTable(L), newTable(L)
+	d.Meta.SetString("__index", d.methods.Value())
 	parent := newTable(L)
-	parent.SetString("__index", d.table.Value())
+	parent.SetString("__index", d.Table.Value())
 	d.methods.SetMeta(parent)
-	if len(s.defs) >= 16 {
+	if len(r.pending) >= 16 {
 		L.RaiseError("hearth.object: a script defines one object")
 	}
-	s.defs = append(s.defs, d)
-	L.Push(d.table.Value())
+	r.pending = append(r.pending, d)
+	L.Push(d.Table.Value())
 	return 1
 }
 
-// defined finds and checks the definition that a script returned.
-func (s *State) defined(v lua.Value) (*definition, error) {
-	file := s.p.file
-	var d *definition
-	for _, other := range s.defs {
-		if other.table.Value() == v {
+// Find finds and checks the Definition that a script returned.
+func (r *DefinitionReader) Find(v lua.Value) (*Definition, error) {
+	file := r.config.File
+	var d *Definition
+	for _, other := range r.pending {
+		if other.Table.Value() == v {
 			d = other
 		}
 	}
-	s.defs = s.defs[:0]
+	r.pending = r.pending[:0]
 	if d == nil {
-		return nil, fmt.Errorf("%s: the script returned a %s; it must return what hearth.object made", file, s.types.TypeName(v))
+		return nil, fmt.Errorf("%s: the script returned a %s; it must return what hearth.object made", file, r.config.Types.TypeName(v))
 	}
-	d.members = map[object.Method]*member{}
+	d.Members = map[object.Method]*Member{}
 	for _, section := range sections {
-		if err := s.defineSection(d, section); err != nil {
+		if err := r.defineSection(d, section); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	for name, to := range map[string]**lua.Function{"init": &d.init, "close": &d.close, "handover": &d.handover} {
-		v := d.table.GetString(name)
+	for name, to := range map[string]**lua.Function{"init": &d.Init, "close": &d.Close, "handover": &d.Handover} {
+		v := d.Table.GetString(name)
 		*to = v.AsFunction()
 		if *to == nil && !v.IsNil() {
 			err = fmt.Errorf("%s: %s must be a function, not a %s", file, name, v.Kind())
 		}
 	}
-	if err == nil && d.handover != nil && d.mode != object.Single {
+	if err == nil && d.Handover != nil && d.Mode != object.Single {
 		err = fmt.Errorf("%s: handover belongs to an object with instance = \"single\": other instances are never replaced", file)
 	}
 	return d, err
 }
 
 // defineSection reads one of an object's sub-tables.
-func (s *State) defineSection(d *definition, section string) error {
-	file := s.p.file
-	t := d.table.GetString(section).AsTable()
+func (r *DefinitionReader) defineSection(d *Definition, section string) error {
+	file := r.config.File
+	t := d.Table.GetString(section).AsTable()
 	if t == nil {
 		return fmt.Errorf("%s: %s is no longer a table; add functions to it instead of replacing it", file, section)
 	}
@@ -125,55 +167,58 @@ func (s *State) defineSection(d *definition, section string) error {
 		}
 		switch {
 		case !object.Method(name).Callable():
-			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, s.p.shown(lua.Describe(k), 40))
-		case s.p.services.Secrets.Redact(name, len(name)) != name:
+			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, r.shown(lua.Describe(k), 40))
+		case r.config.Redact(name, len(name)) != name:
 			// It would stand in listings and in the audit log.
 			return fmt.Errorf("%s: %s: a member's name holds a secret", where, section)
 		case fn == nil:
 			return fmt.Errorf("%s: %s.%s must be a function, not a %s", where, section, name, v.Kind())
 		}
-		m := d.members[object.Method(name)]
+		m := d.Members[object.Method(name)]
 		if m == nil {
-			if len(d.members) == MaxMembers {
+			if len(d.Members) == MaxMembers {
 				return fmt.Errorf("%s: the object exposes more than %d members", file, MaxMembers)
 			}
-			m = &member{}
-			d.members[object.Method(name)] = m
+			m = &Member{}
+			d.Members[object.Method(name)] = m
 		}
 		method := section == "expose" || section == "oneway"
-		if m.method != nil || method && (m.get != nil || m.set != nil) {
+		if m.Method != nil || method && (m.Get != nil || m.Set != nil) {
 			return fmt.Errorf("%s: %s.%s: the name is already exposed", where, section, name)
 		}
 		switch section {
 		case "get":
-			m.get = fn
+			m.Get = fn
 		case "set":
-			m.set = fn
+			m.Set = fn
 		default:
-			m.method, m.oneway = fn, section == "oneway"
+			m.Method, m.Oneway = fn, section == "oneway"
 			d.methods.SetString(name, v)
 		}
 	}
 	return nil
 }
 
-// describe makes the description of an object, with the documentation that stands in
-// the source.
-func (d *definition) describe(p *Program) *object.Description {
-	out := &object.Description{ID: p.id, Doc: d.doc, Instance: d.mode, Members: make([]object.Member, 0, len(d.members))}
-	docs := docReader{p: p}
-	for name, m := range d.members {
-		doc := docs.above(m.method)
+// Describe returns the description of an object. The documentation of members is in their comments. source returns the
+// source of a file.
+func (r *DefinitionReader) Describe(d *Definition, source func(file string) []byte) *object.Description {
+	out := &object.Description{ID: r.config.ID, Doc: d.Doc, Instance: d.Mode, Members: make([]object.Member, 0, len(d.Members))}
+	docs := docReader{source: source}
+	for name, m := range d.Members {
+		doc := docs.above(m.Method)
 		if doc == "" {
-			doc = docs.above(m.get)
+			doc = docs.above(m.Get)
 		}
 		if doc == "" {
-			doc = docs.above(m.set)
+			doc = docs.above(m.Set)
 		}
 		out.Members = append(out.Members, object.Member{
-			Name: name, Doc: doc, Method: m.method != nil, Oneway: m.oneway, Get: m.get != nil, Set: m.set != nil,
+			Name: name, Doc: doc, Method: m.Method != nil, Oneway: m.Oneway, Get: m.Get != nil, Set: m.Set != nil,
 		})
 	}
 	sort.Slice(out.Members, func(i, j int) bool { return out.Members[i].Name < out.Members[j].Name })
 	return out
 }
+
+// newTable makes a table with room for a few fields.
+func newTable(L *lua.Thread) *lua.Table { return L.NewTable(0, 8) }

@@ -9,9 +9,9 @@ import (
 
 // docReader finds the comments above functions.
 type docReader struct {
-	p     *Program
-	lines map[string][]string // by file
-	docs  map[docPlace]string
+	source func(file string) []byte
+	lines  map[string][]string // by file
+	docs   map[docPlace]string
 }
 
 // docPlace is a line of a file.
@@ -32,7 +32,7 @@ func (r *docReader) above(fn *lua.Function) string {
 		if r.docs == nil {
 			r.docs = map[docPlace]string{}
 		}
-		doc = commentAbove(r.source(at.file), at.line-1)
+		doc = commentAbove(r.linesOf(at.file), at.line-1)
 		r.docs[at] = doc
 	}
 	return doc
@@ -73,24 +73,14 @@ func cleanDoc(lines []string) string {
 	return values.Clip(strings.ToValidUTF8(strings.Trim(strings.Join(lines, "\n"), "\n \t"), "\uFFFD"), maxDocBytes)
 }
 
-// source returns the lines of a file of the program.
-func (r *docReader) source(file string) []string {
+// linesOf returns the lines of a file of the program.
+func (r *docReader) linesOf(file string) []string {
 	if lines, ok := r.lines[file]; ok {
 		return lines
 	}
 	if r.lines == nil {
 		r.lines = map[string][]string{}
 	}
-	var text []byte
-	if file == r.p.file {
-		text = r.p.source
-	} else {
-		for _, m := range r.p.libs {
-			if m.file == file {
-				text = m.source
-			}
-		}
-	}
-	r.lines[file] = strings.Split(string(text), "\n")
+	r.lines[file] = strings.Split(string(r.source(file)), "\n")
 	return r.lines[file]
 }

@@ -16,11 +16,11 @@ import (
 // is, and handover has a budget of its own. It is CodeRaised if handover raised an error,
 // CodeInvalid if what it returned cannot travel, or the code of a limit.
 func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err error) {
-	if s.vm == nil || s.self == nil || s.def.handover == nil || !s.mend() {
+	if s.vm == nil || s.self == nil || s.def.Handover == nil || !s.mend() {
 		return false, nil
 	}
 	defer s.recovered(nil, &err)
-	leave := s.enterHook(ctx, s.def.handover)
+	leave := s.enterHook(ctx, s.def.Handover)
 	defer func() {
 		leave()
 		s.self = nil

@@ -13,7 +13,7 @@ import (
 func (s *State) openHearth() {
 	fns := s.types.Functions()
 	maps.Copy(fns, map[string]lua.Native{
-		"object": s.newObject,
+		"object": s.definitions.NewObject,
 		"stream": s.newStream,
 		"caller": s.callerTable,
 		"proxy":  s.newProxy,

@@ -18,14 +18,12 @@ func (s *State) HeldBytes(most int64) int64 {
 	if s.vm == nil {
 		return 0
 	}
-	roots := make([]lua.Value, 0, 4+2*len(s.defs))
+	roots := make([]lua.Value, 0, 8)
 	roots = append(roots, s.env.Value(), s.self.Value())
 	if s.def != nil {
-		roots = append(roots, s.def.table.Value(), s.def.proto.Value())
+		roots = append(roots, s.def.Table.Value(), s.def.Meta.Value())
 	}
-	for _, d := range s.defs {
-		roots = append(roots, d.table.Value())
-	}
+	roots = s.definitions.AppendRoots(roots)
 	roots = s.build.AppendRoots(roots)
 	roots = s.batched.roots(roots)
 	return s.vm.Held(most, roots...)

@@ -21,10 +21,9 @@ func (s *State) openLibraries() {
 		},
 	})
 	s.lib.Add("", map[string]lua.Native{
-		"print": s.logger("info"), "require": s.require, "module": s.makeModule, "tonumber": s.toNumber,
+		"print": s.logger("info"), "require": s.modules.Require, "module": s.modules.Module, "tonumber": s.toNumber,
 	})
-	s.lib.Add("package", map[string]lua.Native{"seeall": s.seeAll})
-	s.searchers = []lua.Value{lua.NewNative(s.preloaded).Value(), lua.NewNative(s.libLoader).Value()}
+	s.lib.Add("package", map[string]lua.Native{"seeall": s.modules.SeeAll})
 	s.openHearth()
 }
 
@@ -35,15 +34,7 @@ const libSourceBytes = 1 << 20
 func (s *State) freshGlobals() {
 	s.env = s.lib.Globals()
 	s.vm.Main.SetGlobals(s.env)
-	modules := s.env.GetString("package").AsTable()
-	s.loaded = modules.GetString("loaded").AsTable()
-	loaders := lua.NewTable(len(s.searchers), 0)
-	for i, search := range s.searchers {
-		loaders.Set(lua.Int(i+1), search)
-	}
-	modules.SetString("loaders", loaders.Value())
-	lib := string(s.p.id.Tenant()) + "/lib/"
-	modules.SetString("path", lua.String(lib+"?.lua;"+lib+"?/init.lua"))
+	s.modules.Begin(s.env)
 	log := lua.NewTable(0, 4)
 	for _, level := range []string{"debug", "info", "warn", "error"} {
 		log.SetString(level, s.loggers[level])
@@ -70,9 +61,6 @@ func (s *State) toNumber(L *lua.Thread) int {
 	}
 	return 1
 }
-
-// newTable makes a table with room for a few fields.
-func newTable(L *lua.Thread) *lua.Table { return L.NewTable(0, 8) }
 
 // logger makes a function that logs its arguments, separated by spaces.
 func (s *State) logger(level string) lua.Native {

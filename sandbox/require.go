@@ -2,53 +2,98 @@ package sandbox
 
 import (
 	"fmt"
-	"github.com/hearthhost/hearth/sandbox/values"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// loadingValue is in package.loaded for a module that runs, and for one whose run failed. Each state has a userdata of
-// its own for it: a count of memory marks what it finds.
+// loadingValue marks a module in package.loaded while it runs, and after its run has failed. Each VM has a userdata
+// with it, because a count of memory marks the values that it finds.
 type loadingValue struct{}
 
-// require runs a module once in each run of the script and returns its result: a library, a value that the
+// Loader implements require, module and package.loaders in one VM. It belongs to the goroutine of the VM.
+type Loader struct {
+	vm        *lua.VM
+	library   *ModuleLibrary
+	shown     func(text string, n int) string
+	searchers []lua.Value // functions of package.loaders
+	loading   lua.Value   // a loadingValue
+	run       ModuleRun
+}
+
+// ModuleRun is the state of a Loader for one run of a script.
+type ModuleRun struct {
+	env    *lua.Table // globals
+	loaded *lua.Table // package.loaded
+}
+
+// NewLoader makes the loader of a VM. shown returns the beginning of a text, about n bytes, without secrets.
+func NewLoader(vm *lua.VM, library *ModuleLibrary, shown func(text string, n int) string) *Loader {
+	l := &Loader{vm: vm, library: library, shown: shown, loading: lua.NewUserData(loadingValue{}, nil)}
+	l.searchers = []lua.Value{lua.NewNative(l.preloaded).Value(), lua.NewNative(l.libLoader).Value()}
+	return l
+}
+
+// Begin starts a run with new globals. It fills the table package.
+func (l *Loader) Begin(globals *lua.Table) {
+	modules := globals.GetString("package").AsTable()
+	l.run = ModuleRun{env: globals, loaded: modules.GetString("loaded").AsTable()}
+	loaders := lua.NewTable(len(l.searchers), 0)
+	for i, search := range l.searchers {
+		loaders.Set(lua.Int(i+1), search)
+	}
+	modules.SetString("loaders", loaders.Value())
+	lib := l.library.folder
+	modules.SetString("path", lua.String(lib+"?.lua;"+lib+"?/init.lua"))
+}
+
+// Run returns the current run.
+func (l *Loader) Run() ModuleRun { return l.run }
+
+// Resume continues a run after another.
+func (l *Loader) Resume(r ModuleRun) { l.run = r }
+
+// Require implements require: it runs a module once in each run of the script and returns its result: a library, a value that the
 // script has put into package.loaded, or the module that the first of package.loaders finds.
-func (s *State) require(L *lua.Thread) int {
+func (l *Loader) Require(L *lua.Thread) int {
 	name := L.CheckString(1)
 	L.Charge(10 + len(name)>>3)
-	if v := s.loaded.GetString(name); v == s.loading {
-		L.RaiseError("loop or previous error loading module '%s'", s.shownModule(name))
+	if v := l.run.loaded.GetString(name); v == l.loading {
+		L.RaiseError("loop or previous error loading module '%s'", l.shownModule(name))
 	} else if v.Truth() {
 		L.Push(v)
 		return 1
 	}
-	load := s.findModule(L, name)
+	load := l.findModule(L, name)
 	key := lua.String(name)
-	L.RawSet(s.loaded, key, s.loading)
+	L.RawSet(l.run.loaded, key, l.loading)
 	v := L.Call(load, key)
 	if v.IsNil() {
-		if v = s.loaded.Get(key); v == s.loading {
+		if v = l.run.loaded.Get(key); v == l.loading {
 			v = lua.True
 		}
 	}
-	L.RawSet(s.loaded, key, v)
+	L.RawSet(l.run.loaded, key, v)
 	L.Push(v)
 	return 1
 }
+
+// maxLooked bounds the list of searched places in a message, in bytes.
+const maxLooked = 8 << 10
 
 // maxModuleName is the most bytes of a module's name in a message.
 const maxModuleName = 80
 
 // shownModule returns a module's name for a message: without secrets, and not longer than maxModuleName.
-func (s *State) shownModule(name string) string { return s.p.shown(name, maxModuleName) }
+func (l *Loader) shownModule(name string) string { return l.shown(name, maxModuleName) }
 
 // findModule asks the functions in package.loaders in order, and returns the first function that one of them
 // returns. Texts that they return say where they have looked.
-func (s *State) findModule(L *lua.Thread, name string) lua.Value {
+func (l *Loader) findModule(L *lua.Thread, name string) lua.Value {
 	var loaders *lua.Table
-	if p := s.env.GetString("package").AsTable(); p != nil {
+	if p := l.run.env.GetString("package").AsTable(); p != nil {
 		loaders = p.GetString("loaders").AsTable()
 	}
 	if loaders == nil {
@@ -59,22 +104,22 @@ func (s *State) findModule(L *lua.Thread, name string) lua.Value {
 		L.Charge(10)
 		loader := loaders.Get(lua.Int(i))
 		if loader.IsNil() {
-			L.RaiseError("module '%s' not found:%s", s.shownModule(name), values.Clip(string(looked.B), maxLogBytes))
+			L.RaiseError("module '%s' not found:%s", l.shownModule(name), values.Clip(string(looked.B), maxLooked))
 		}
 		v := L.Call(loader, lua.String(name))
 		if v.AsFunction() != nil {
 			return v
 		}
-		if text, ok := v.ToString(); ok && len(looked.B) < maxLogBytes {
+		if text, ok := v.ToString(); ok && len(looked.B) < maxLooked {
 			looked.Add(text)
 		}
 	}
 }
 
 // preloaded is the first of package.loaders. It finds functions in package.preload.
-func (s *State) preloaded(L *lua.Thread) int {
+func (l *Loader) preloaded(L *lua.Thread) int {
 	name := L.CheckString(1)
-	if p := s.env.GetString("package").AsTable(); p != nil {
+	if p := l.run.env.GetString("package").AsTable(); p != nil {
 		if t := p.GetString("preload").AsTable(); t != nil {
 			if f := t.GetString(name); !f.IsNil() {
 				L.Push(f)
@@ -82,26 +127,26 @@ func (s *State) preloaded(L *lua.Thread) int {
 			}
 		}
 	}
-	return L.PushString(fmt.Sprintf("\n\tno field package.preload['%s']", s.shownModule(name)))
+	return L.PushString(fmt.Sprintf("\n\tno field package.preload['%s']", l.shownModule(name)))
 }
 
 // libLoader is the second of package.loaders. It finds files of the tenant's lib folder.
-func (s *State) libLoader(L *lua.Thread) int {
+func (l *Loader) libLoader(L *lua.Thread) int {
 	name := L.CheckString(1)
 	if !validModule(name) {
 		L.RaiseError("require: %q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots",
-			s.p.shown(name, 40))
+			l.shown(name, 40))
 	}
-	m := s.p.module(name)
+	m := l.library.module(name)
 	if m == nil {
-		lib := string(s.p.id.Tenant()) + "/lib/" + strings.ReplaceAll(s.shownModule(name), ".", "/")
+		lib := l.library.folder + strings.ReplaceAll(l.shownModule(name), ".", "/")
 		return L.PushString(fmt.Sprintf("\n\tno file '%s.lua'\n\tno file '%s/init.lua'", lib, lib))
 	}
-	proto, err := s.p.compiled(L, m)
+	proto, err := l.library.compiled(L, m)
 	if err != nil {
 		L.Raise(lua.String(fmt.Sprintf("error loading module '%s' from file '%s':\n\t%s", name, m.file, err)))
 	}
-	L.Push(lua.NewFunction(proto, s.env).Value())
+	L.Push(lua.NewFunction(proto, l.run.env).Value())
 	return 1
 }
 
@@ -117,17 +162,17 @@ func validModule(name string) bool {
 	return true
 }
 
-// makeModule is module, with which a file declares itself a module: the file's globals become the fields of a
+// Module implements module, with which a file declares itself a module: the file's globals become the fields of a
 // table, which require returns.
-func (s *State) makeModule(L *lua.Thread) int {
+func (l *Loader) Module(L *lua.Thread) int {
 	name := L.CheckString(1)
 	L.Charge(10 + len(name)>>3)
-	m := s.loaded.GetString(name).AsTable()
+	m := l.run.loaded.GetString(name).AsTable()
 	if m == nil {
-		if m = s.fieldTable(L, name); m == nil {
-			L.RaiseError("name conflict for module '%s'", s.shownModule(name))
+		if m = l.fieldTable(L, name); m == nil {
+			L.RaiseError("name conflict for module '%s'", l.shownModule(name))
 		}
-		L.RawSet(s.loaded, lua.String(name), m.Value())
+		L.RawSet(l.run.loaded, lua.String(name), m.Value())
 	}
 	if m.GetString("_NAME").IsNil() {
 		L.RawSet(m, lua.String("_M"), m.Value())
@@ -149,8 +194,8 @@ func (s *State) makeModule(L *lua.Thread) int {
 
 // fieldTable returns the table that a dotted name leads to, starting at the globals. It makes tables that do not
 // exist. The result is nil where something else has the name.
-func (s *State) fieldTable(L *lua.Thread, name string) *lua.Table {
-	t := s.vm.Main.Globals()
+func (l *Loader) fieldTable(L *lua.Thread, name string) *lua.Table {
+	t := l.vm.Main.Globals()
 	for part := range strings.SplitSeq(name, ".") {
 		L.Charge(10)
 		next := t.GetString(part)
@@ -166,14 +211,14 @@ func (s *State) fieldTable(L *lua.Thread, name string) *lua.Table {
 	return t
 }
 
-// seeAll is package.seeall: reading a module's fields finds the globals, too.
-func (s *State) seeAll(L *lua.Thread) int {
+// SeeAll implements package.seeall: reading a module's fields finds the globals, too.
+func (l *Loader) SeeAll(L *lua.Thread) int {
 	m := L.CheckTable(1)
 	if m.Meta == nil {
 		m.SetMeta(L.NewTable(0, 1))
 	} else if !m.Meta.GetString("__metatable").IsNil() {
 		L.RaiseError("cannot change a protected metatable")
 	}
-	L.RawSet(m.Meta, lua.String("__index"), s.env.Value())
+	L.RawSet(m.Meta, lua.String("__index"), l.run.env.Value())
 	return 0
 }

@@ -30,9 +30,9 @@ func (s *State) takeSnapshot() {
 	if n := s.snapshot.unused; n > maxUnused && n%retryEvery != 0 {
 		return
 	}
-	roots := []lua.Value{s.def.table.Value(), s.def.proto.Value(), s.def.init.Value(), s.def.close.Value()}
-	for _, m := range s.def.members {
-		roots = append(roots, m.method.Value(), m.get.Value(), m.set.Value())
+	roots := []lua.Value{s.def.Table.Value(), s.def.Meta.Value(), s.def.Init.Value(), s.def.Close.Value()}
+	for _, m := range s.def.Members {
+		roots = append(roots, m.Method.Value(), m.Get.Value(), m.Set.Value())
 	}
 	s.snapshot.heap = heapsnap.Take(s.vm, s.env, roots...)
 }

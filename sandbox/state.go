@@ -28,16 +28,14 @@ type State struct {
 	loggers map[string]lua.Value     // the functions of hearth.log
 	proxies map[string]*lua.Function // the methods of proxies, by name
 
-	searchers []lua.Value // the functions of package.loaders
+	modules *Loader
 
 	// Of the last run of the script.
-	env      *lua.Table
-	defs     []*definition // made by hearth.object and not yet returned
-	def      *definition
-	loaded   *lua.Table // package.loaded: modules, and loading for those without a result
-	loading  lua.Value  // a loadingValue
-	used     bool       // an instance was made
-	snapshot snapshot   // in mode "call"
+	env         *lua.Table
+	definitions *DefinitionReader
+	def         *Definition
+	used        bool     // an instance was made
+	snapshot    snapshot // in mode "call"
 
 	self *lua.Table // the instance
 
@@ -85,7 +83,10 @@ func (p *Program) emptyState() *State {
 		Qualify:    s.qualify,
 		OnLimit:    func(err *object.Error) { s.broken = err },
 	})
-	s.loading = lua.NewUserData(loadingValue{}, nil)
+	s.definitions = NewDefinitionReader(DefinitionConfig{
+		ID: p.id, File: p.file, Types: s.types, Redact: p.services.Secrets.Redact,
+	})
+	s.modules = NewLoader(s.vm, p.modules, p.shown)
 	s.proxyMethods()
 	s.openLibraries()
 	return s
@@ -96,7 +97,8 @@ func (p *Program) emptyState() *State {
 func (s *State) runScript(ctx context.Context) *object.Error {
 	L := s.l
 	s.freshGlobals()
-	s.used, s.self, s.defs = false, nil, s.defs[:0]
+	s.used, s.self = false, nil
+	s.definitions.Reset()
 	if s.lib.Seeded() {
 		s.lib.Reseed() // the script may choose again
 	}
@@ -118,12 +120,12 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 	}
 	v := L.Get(1)
 	s.vm.Clear()
-	d, err := s.defined(v)
+	d, err := s.definitions.Find(v)
 	if err != nil {
 		return s.p.unloadable("%s", err)
 	}
 	s.def = d
-	if d.mode == object.PerCall {
+	if d.Mode == object.PerCall {
 		s.takeSnapshot()
 	}
 	return nil
@@ -184,11 +186,11 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	}
 	s.used = true
 	s.self = s.l.NewTable(0, 0)
-	s.self.SetMeta(s.def.proto)
-	if s.def.init == nil {
+	s.self.SetMeta(s.def.Meta)
+	if s.def.Init == nil {
 		return nil
 	}
-	leave := s.enterHook(ctx, s.def.init)
+	leave := s.enterHook(ctx, s.def.Init)
 	defer leave()
 	if inherited != nil {
 		if err := s.pushInherited(inherited); err != nil {
@@ -241,8 +243,8 @@ func (s *State) endInstance(ctx context.Context) {
 	if self == nil || s.broken != nil {
 		return
 	}
-	if s.def.close != nil {
-		leave := s.enterHook(ctx, s.def.close)
+	if s.def.Close != nil {
+		leave := s.enterHook(ctx, s.def.Close)
 		raised, limit := s.run(1)
 		leave()
 		if limit != nil {
@@ -267,7 +269,7 @@ func (s *State) Close(ctx context.Context) {
 	s.meter.Stop()
 	s.Sent()
 	s.broken = object.Errorf(object.CodeUnavailable, "the instance has ended")
-	s.vm, s.l, s.lib, s.self, s.def, s.env, s.loaded = nil, nil, nil, nil, nil, nil, nil
+	s.vm, s.l, s.lib, s.self, s.def, s.env, s.modules = nil, nil, nil, nil, nil, nil, nil
 }
 
 // Report makes the state answer the questions of u.

@@ -31,8 +31,8 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{id: cfg.ID, file: file, services: subject.services.forTests(), limits: subject.limits, libs: subject.libs, source: source, desc: subject.desc}
-	if p.main, err = p.compile(file, source, max(p.limits.SourceBytes, libSourceBytes)); err != nil {
+	p := &Program{id: cfg.ID, file: file, services: subject.services.forTests(), limits: subject.limits, modules: subject.modules, source: source, desc: subject.desc}
+	if p.main, err = CompileSource(file, source, max(p.limits.SourceBytes, libSourceBytes)); err != nil {
 		return nil, p.unloadable("%s", err)
 	}
 	names, err := p.tests(ctx, subject)
@@ -137,26 +137,27 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *ob
 // the arguments, and returns what a caller has of it.
 func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 	args := L.Args(1)
-	outside, loaded, strings := s.env, s.loaded, s.vm.StringMeta
+	outside, run, strings := s.env, s.modules.Run(), s.vm.StringMeta
 	s.freshGlobals()
 	main := lua.NewFunction(subject.main, s.env)
-	s.env, s.loaded, s.vm.StringMeta = outside, loaded, strings
+	s.env, s.vm.StringMeta = outside, strings
+	s.modules.Resume(run)
 	s.vm.Main.SetGlobals(outside)
-	d, err := s.defined(L.Call(main.Value()))
+	d, err := s.definitions.Find(L.Call(main.Value()))
 	if err != nil {
 		L.RaiseError("%s", err)
 	}
 	self := newTable(L)
-	self.SetMeta(d.proto)
-	if d.init != nil {
-		L.Call(d.init.Value(), append([]lua.Value{self.Value()}, args...)...)
+	self.SetMeta(d.Meta)
+	if d.Init != nil {
+		L.Call(d.Init.Value(), append([]lua.Value{self.Value()}, args...)...)
 	}
 	L.Push(s.handle(d, self).Value())
 	return 1
 }
 
 // handle is what a test has of an instance: what callers have, and close and handover.
-func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
+func (s *State) handle(d *Definition, self *lua.Table) *lua.Table {
 	L := s.l
 	h := newTable(L)
 	mt := values.Protected(L, "handle")
@@ -177,16 +178,16 @@ func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 	}
 	values.SetNative(mt, "__index", func(L *lua.Thread) int {
 		name := strings.ToValidUTF8(L.CheckString(2), "\uFFFD")
-		m := d.members[object.Method(name)]
+		m := d.Members[object.Method(name)]
 		switch {
-		case m != nil && m.method != nil:
-			L.Push(method(m.method).Value())
-		case m != nil && m.get != nil:
-			L.Push(L.Call(m.get.Value(), self.Value()))
-		case name == "handover" && d.handover != nil:
-			L.Push(method(d.handover).Value())
-		case name == "close" && d.close != nil:
-			L.Push(method(d.close).Value())
+		case m != nil && m.Method != nil:
+			L.Push(method(m.Method).Value())
+		case m != nil && m.Get != nil:
+			L.Push(L.Call(m.Get.Value(), self.Value()))
+		case name == "handover" && d.Handover != nil:
+			L.Push(method(d.Handover).Value())
+		case name == "close" && d.Close != nil:
+			L.Push(method(d.Close).Value())
 		default:
 			L.RaiseError("%s is not exposed", values.Clip(name, 40))
 		}
@@ -194,11 +195,11 @@ func (s *State) handle(d *definition, self *lua.Table) *lua.Table {
 	})
 	values.SetNative(mt, "__newindex", func(L *lua.Thread) int {
 		name := strings.ToValidUTF8(L.CheckString(2), "\uFFFD")
-		m := d.members[object.Method(name)]
-		if m == nil || m.set == nil {
+		m := d.Members[object.Method(name)]
+		if m == nil || m.Set == nil {
 			L.RaiseError("%s cannot be set", values.Clip(name, 40))
 		}
-		L.Call(m.set.Value(), self.Value(), L.Get(3))
+		L.Call(m.Set.Value(), self.Value(), L.Get(3))
 		return 0
 	})
 	h.SetMeta(mt)

@@ -1,0 +1,92 @@
+package sandbox
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
+)
+
+// ModuleLibrary holds the modules in a tenant's lib folder. It compiles a module when it is first required. It is safe
+// for concurrent use.
+type ModuleLibrary struct {
+	folder      string // for messages, with a slash at the end
+	sourceBytes int    // limit of a source
+
+	mu      sync.Mutex // guards the compiled code of the modules
+	modules map[string]*module
+}
+
+// module is one file that require finds. It is compiled when first wanted.
+type module struct {
+	name, file string
+	source     []byte
+	proto      *lua.Proto
+	err        error
+}
+
+// NewModuleLibrary makes a library of sources by module name. The map is read at once and not retained. The sources are
+// retained and must not change. sourceBytes is the size limit of each.
+func NewModuleLibrary(tenant object.Tenant, sources map[string][]byte, sourceBytes int) *ModuleLibrary {
+	l := &ModuleLibrary{folder: string(tenant) + "/lib/", sourceBytes: sourceBytes, modules: map[string]*module{}}
+	for name, source := range sources {
+		file := l.folder + strings.ReplaceAll(name, ".", "/") + ".lua"
+		l.modules[name] = &module{name: name, file: file, source: source}
+	}
+	return l
+}
+
+// Source returns the source of the module in a file, or nil.
+func (l *ModuleLibrary) Source(file string) []byte {
+	for _, m := range l.modules {
+		if m.file == file {
+			return m.source
+		}
+	}
+	return nil
+}
+
+// CompileSource turns source into code, within bounds. It takes time in proportion to the length.
+func CompileSource(file string, source []byte, most int) (*lua.Proto, error) {
+	if len(source) > most {
+		return nil, fmt.Errorf("%s: %d bytes of source (at most %d)", file, len(source), most)
+	}
+	source = bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
+	if bytes.HasPrefix(source, []byte("\x1b")) {
+		return nil, fmt.Errorf("%s: compiled Lua is not accepted", file)
+	}
+	proto, err := lua.Compile(file, string(source))
+	if lua.Unfinished(err) {
+		return nil, fmt.Errorf("%w (is an 'end' missing?)", err)
+	}
+	return proto, err
+}
+
+// module finds the file of a module: name.lua, or init.lua in the folder name. It returns nil if there is neither.
+func (l *ModuleLibrary) module(name string) *module {
+	if m := l.modules[name]; m != nil {
+		return m
+	}
+	return l.modules[name+".init"]
+}
+
+// compiled returns the code of a module, compiling it the first time, for which L is charged.
+func (l *ModuleLibrary) compiled(L *lua.Thread, m *module) (*lua.Proto, error) {
+	L.Charge(100)
+	l.mu.Lock()
+	known := m.proto != nil || m.err != nil
+	l.mu.Unlock()
+	if !known {
+		L.Charge(stdlib.CompileSteps(len(m.source)))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m.proto == nil && m.err == nil {
+		m.proto, m.err = CompileSource(m.file, m.source, l.sourceBytes)
+	}
+	return m.proto, m.err
+}
