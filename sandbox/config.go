@@ -1,12 +1,18 @@
 package sandbox
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/definition"
+)
 
 // Bounds that are not for the operator to choose.
 const (
 	maxLogBytes = 8 << 10   // of one log line
 	maxStack    = 256 << 10 // slots of the stack of a coroutine
 )
+
+// MaxMembers is the limit of members of an object.
+const MaxMembers = definition.MaxMembers
 
 // Config says what to load.
 type Config struct {

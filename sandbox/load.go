@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"github.com/hearthhost/hearth/sandbox/modules"
 	"strings"
 	"sync"
 
@@ -23,7 +24,7 @@ type Program struct {
 	source     []byte
 	desc       *object.Description
 
-	modules *ModuleLibrary
+	modules *modules.Library
 
 	mu    sync.Mutex // guards spare
 	spare *State     // the state in which the script was tried out, until one is wanted
@@ -45,8 +46,8 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 	if p.file == "" {
 		p.file = strings.ReplaceAll(string(cfg.ID), ".", "/") + ".lua"
 	}
-	p.modules = NewModuleLibrary(cfg.ID.Tenant(), cfg.Libs, max(p.limits.SourceBytes, libSourceBytes))
-	if p.main, err = CompileSource(p.file, p.source, p.limits.SourceBytes); err != nil {
+	p.modules = modules.NewLibrary(cfg.ID.Tenant(), cfg.Libs, max(p.limits.SourceBytes, libSourceBytes))
+	if p.main, err = modules.Compile(p.file, p.source, p.limits.SourceBytes); err != nil {
 		return nil, p.unloadable("%s", err)
 	}
 	s, err := p.newState(ctx)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"github.com/hearthhost/hearth/sandbox/convert"
+	"github.com/hearthhost/hearth/sandbox/definition"
+	"github.com/hearthhost/hearth/sandbox/modules"
 	"github.com/hearthhost/hearth/sandbox/values"
 	"strings"
 
@@ -28,12 +30,12 @@ type State struct {
 	loggers map[string]lua.Value     // the functions of hearth.log
 	proxies map[string]*lua.Function // the methods of proxies, by name
 
-	modules *Loader
+	modules *modules.Loader
 
 	// Of the last run of the script.
 	env         *lua.Table
-	definitions *DefinitionReader
-	def         *Definition
+	definitions *definition.Reader
+	def         *definition.Definition
 	used        bool     // an instance was made
 	snapshot    snapshot // in mode "call"
 
@@ -83,10 +85,10 @@ func (p *Program) emptyState() *State {
 		Qualify:    s.qualify,
 		OnLimit:    func(err *object.Error) { s.broken = err },
 	})
-	s.definitions = NewDefinitionReader(DefinitionConfig{
+	s.definitions = definition.NewReader(definition.Config{
 		ID: p.id, File: p.file, Types: s.types, Redact: p.services.Secrets.Redact,
 	})
-	s.modules = NewLoader(s.vm, p.modules, p.shown)
+	s.modules = modules.NewLoader(s.vm, p.modules, p.shown)
 	s.proxyMethods()
 	s.openLibraries()
 	return s

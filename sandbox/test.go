@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"context"
+	"github.com/hearthhost/hearth/sandbox/definition"
+	"github.com/hearthhost/hearth/sandbox/modules"
 	"github.com/hearthhost/hearth/sandbox/values"
 	"slices"
 	"strings"
@@ -32,7 +34,7 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 		return nil, err
 	}
 	p := &Program{id: cfg.ID, file: file, services: subject.services.forTests(), limits: subject.limits, modules: subject.modules, source: source, desc: subject.desc}
-	if p.main, err = CompileSource(file, source, max(p.limits.SourceBytes, libSourceBytes)); err != nil {
+	if p.main, err = modules.Compile(file, source, max(p.limits.SourceBytes, libSourceBytes)); err != nil {
 		return nil, p.unloadable("%s", err)
 	}
 	names, err := p.tests(ctx, subject)
@@ -147,7 +149,7 @@ func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 	if err != nil {
 		L.RaiseError("%s", err)
 	}
-	self := newTable(L)
+	self := L.NewTable(0, 8)
 	self.SetMeta(d.Meta)
 	if d.Init != nil {
 		L.Call(d.Init.Value(), append([]lua.Value{self.Value()}, args...)...)
@@ -157,9 +159,9 @@ func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 }
 
 // handle is what a test has of an instance: what callers have, and close and handover.
-func (s *State) handle(d *Definition, self *lua.Table) *lua.Table {
+func (s *State) handle(d *definition.Definition, self *lua.Table) *lua.Table {
 	L := s.l
-	h := newTable(L)
+	h := L.NewTable(0, 8)
 	mt := values.Protected(L, "handle")
 	method := func(fn *lua.Function) *lua.Function {
 		return lua.NewNative(func(L *lua.Thread) int {

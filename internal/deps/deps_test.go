@@ -178,9 +178,11 @@ var edges = []edge{
 			"object",
 			"sandbox/budget",
 			"sandbox/convert",
+			"sandbox/definition",
 			"sandbox/heapsnap",
 			"sandbox/lua",
 			"sandbox/lua/stdlib",
+			"sandbox/modules",
 			"sandbox/values",
 		},
 	},
@@ -218,6 +220,25 @@ var edges = []edge{
 		pkg: "sandbox/heapsnap",
 		why: "it reads the values of a VM and imports nothing else of the engine",
 		may: []string{
+			"sandbox/lua",
+			"sandbox/values",
+		},
+	},
+	{
+		pkg: "sandbox/modules",
+		why: "it finds modules for a VM and imports nothing else of the engine",
+		may: []string{
+			"object",
+			"sandbox/lua",
+			"sandbox/lua/stdlib",
+			"sandbox/values",
+		},
+	},
+	{
+		pkg: "sandbox/definition",
+		why: "it reads the values of a VM and imports nothing else of the engine",
+		may: []string{
+			"object",
 			"sandbox/lua",
 			"sandbox/values",
 		},

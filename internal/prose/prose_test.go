@@ -119,6 +119,12 @@ var pending = []string{
 
 	"sandbox/values",
 
+	"sandbox/definition",
+
+	"sandbox/heapsnap",
+
+	"sandbox/modules",
+
 	"sandbox/worker",
 
 	"transport",

@@ -1,4 +1,7 @@
-package sandbox
+// Package definition reads the object that a Lua script defines: its members, hooks, mode and documentation.
+//
+// A [Reader] implements hearth.object, and checks the object that the script returns.
+package definition
 
 import (
 	"fmt"
@@ -39,15 +42,15 @@ type Member struct {
 	Oneway           bool
 }
 
-// DefinitionReader implements hearth.object, and checks the object that a script returns. It belongs to the goroutine
+// Reader implements hearth.object, and checks the object that a script returns. It belongs to the goroutine
 // of the VM.
-type DefinitionReader struct {
-	config  DefinitionConfig
+type Reader struct {
+	config  Config
 	pending []*Definition // made by hearth.object and not yet returned
 }
 
-// DefinitionConfig adapts a DefinitionReader to its script. All fields are required.
-type DefinitionConfig struct {
+// Config adapts a Reader to its script. All fields are required.
+type Config struct {
 	ID    object.ID
 	File  string // name of the script in messages
 	Types *values.Types
@@ -55,14 +58,14 @@ type DefinitionConfig struct {
 	Redact func(text string, most int) string
 }
 
-// NewDefinitionReader returns a reader without definitions.
-func NewDefinitionReader(c DefinitionConfig) *DefinitionReader { return &DefinitionReader{config: c} }
+// NewReader returns a reader without definitions.
+func NewReader(c Config) *Reader { return &Reader{config: c} }
 
 // Reset discards the definitions of a run that has ended.
-func (r *DefinitionReader) Reset() { r.pending = r.pending[:0] }
+func (r *Reader) Reset() { r.pending = r.pending[:0] }
 
 // AppendRoots appends the pending definitions to a list, for a count of memory.
-func (r *DefinitionReader) AppendRoots(list []lua.Value) []lua.Value {
+func (r *Reader) AppendRoots(list []lua.Value) []lua.Value {
 	for _, d := range r.pending {
 		list = append(list, d.Table.Value())
 	}
@@ -70,7 +73,7 @@ func (r *DefinitionReader) AppendRoots(list []lua.Value) []lua.Value {
 }
 
 // shown returns the beginning of a text, about n bytes, without secrets.
-func (r *DefinitionReader) shown(text string, n int) string {
+func (r *Reader) shown(text string, n int) string {
 	return values.Clip(r.config.Redact(text, n+1), n)
 }
 
@@ -78,7 +81,7 @@ func (r *DefinitionReader) shown(text string, n int) string {
 var sections = [...]string{"expose", "oneway", "get", "set"}
 
 // NewObject implements hearth.object{…}.
-func (r *DefinitionReader) NewObject(L *lua.Thread) int {
+func (r *Reader) NewObject(L *lua.Thread) int {
 	d := &Definition{Mode: object.Session}
 	if L.Top() > 0 {
 		options := L.CheckTable(1)
@@ -119,7 +122,7 @@ func (r *DefinitionReader) NewObject(L *lua.Thread) int {
 }
 
 // Find finds and checks the Definition that a script returned.
-func (r *DefinitionReader) Find(v lua.Value) (*Definition, error) {
+func (r *Reader) Find(v lua.Value) (*Definition, error) {
 	file := r.config.File
 	var d *Definition
 	for _, other := range r.pending {
@@ -152,7 +155,7 @@ func (r *DefinitionReader) Find(v lua.Value) (*Definition, error) {
 }
 
 // defineSection reads one of an object's sub-tables.
-func (r *DefinitionReader) defineSection(d *Definition, section string) error {
+func (r *Reader) defineSection(d *Definition, section string) error {
 	file := r.config.File
 	t := d.Table.GetString(section).AsTable()
 	if t == nil {
@@ -201,7 +204,7 @@ func (r *DefinitionReader) defineSection(d *Definition, section string) error {
 
 // Describe returns the description of an object. The documentation of members is in their comments. source returns the
 // source of a file.
-func (r *DefinitionReader) Describe(d *Definition, source func(file string) []byte) *object.Description {
+func (r *Reader) Describe(d *Definition, source func(file string) []byte) *object.Description {
 	out := &object.Description{ID: r.config.ID, Doc: d.Doc, Instance: d.Mode, Members: make([]object.Member, 0, len(d.Members))}
 	docs := docReader{source: source}
 	for name, m := range d.Members {

@@ -1,4 +1,4 @@
-package sandbox
+package definition
 
 import (
 	"github.com/hearthhost/hearth/sandbox/values"

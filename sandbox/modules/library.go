@@ -1,4 +1,8 @@
-package sandbox
+// Package modules implements require, module and package.loaders for the modules in a tenant's lib folder.
+//
+// A [Library] holds the sources, and compiles them when they are required. It is shared by all states of a program. A
+// [Loader] belongs to one VM.
+package modules
 
 import (
 	"bytes"
@@ -11,9 +15,9 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
-// ModuleLibrary holds the modules in a tenant's lib folder. It compiles a module when it is first required. It is safe
+// Library holds the modules in a tenant's lib folder. It compiles a module when it is first required. It is safe
 // for concurrent use.
-type ModuleLibrary struct {
+type Library struct {
 	folder      string // for messages, with a slash at the end
 	sourceBytes int    // limit of a source
 
@@ -29,10 +33,10 @@ type module struct {
 	err        error
 }
 
-// NewModuleLibrary makes a library of sources by module name. The map is read at once and not retained. The sources are
+// NewLibrary makes a library of sources by module name. The map is read at once and not retained. The sources are
 // retained and must not change. sourceBytes is the size limit of each.
-func NewModuleLibrary(tenant object.Tenant, sources map[string][]byte, sourceBytes int) *ModuleLibrary {
-	l := &ModuleLibrary{folder: string(tenant) + "/lib/", sourceBytes: sourceBytes, modules: map[string]*module{}}
+func NewLibrary(tenant object.Tenant, sources map[string][]byte, sourceBytes int) *Library {
+	l := &Library{folder: string(tenant) + "/lib/", sourceBytes: sourceBytes, modules: map[string]*module{}}
 	for name, source := range sources {
 		file := l.folder + strings.ReplaceAll(name, ".", "/") + ".lua"
 		l.modules[name] = &module{name: name, file: file, source: source}
@@ -41,7 +45,7 @@ func NewModuleLibrary(tenant object.Tenant, sources map[string][]byte, sourceByt
 }
 
 // Source returns the source of the module in a file, or nil.
-func (l *ModuleLibrary) Source(file string) []byte {
+func (l *Library) Source(file string) []byte {
 	for _, m := range l.modules {
 		if m.file == file {
 			return m.source
@@ -50,8 +54,8 @@ func (l *ModuleLibrary) Source(file string) []byte {
 	return nil
 }
 
-// CompileSource turns source into code, within bounds. It takes time in proportion to the length.
-func CompileSource(file string, source []byte, most int) (*lua.Proto, error) {
+// Compile turns source into code, within bounds. It takes time in proportion to the length.
+func Compile(file string, source []byte, most int) (*lua.Proto, error) {
 	if len(source) > most {
 		return nil, fmt.Errorf("%s: %d bytes of source (at most %d)", file, len(source), most)
 	}
@@ -67,7 +71,7 @@ func CompileSource(file string, source []byte, most int) (*lua.Proto, error) {
 }
 
 // module finds the file of a module: name.lua, or init.lua in the folder name. It returns nil if there is neither.
-func (l *ModuleLibrary) module(name string) *module {
+func (l *Library) module(name string) *module {
 	if m := l.modules[name]; m != nil {
 		return m
 	}
@@ -75,7 +79,7 @@ func (l *ModuleLibrary) module(name string) *module {
 }
 
 // compiled returns the code of a module, compiling it the first time, for which L is charged.
-func (l *ModuleLibrary) compiled(L *lua.Thread, m *module) (*lua.Proto, error) {
+func (l *Library) compiled(L *lua.Thread, m *module) (*lua.Proto, error) {
 	L.Charge(100)
 	l.mu.Lock()
 	known := m.proto != nil || m.err != nil
@@ -86,7 +90,7 @@ func (l *ModuleLibrary) compiled(L *lua.Thread, m *module) (*lua.Proto, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if m.proto == nil && m.err == nil {
-		m.proto, m.err = CompileSource(m.file, m.source, l.sourceBytes)
+		m.proto, m.err = Compile(m.file, m.source, l.sourceBytes)
 	}
 	return m.proto, m.err
 }

@@ -1,4 +1,4 @@
-package sandbox
+package modules
 
 import (
 	"fmt"
@@ -16,21 +16,21 @@ type loadingValue struct{}
 // Loader implements require, module and package.loaders in one VM. It belongs to the goroutine of the VM.
 type Loader struct {
 	vm        *lua.VM
-	library   *ModuleLibrary
+	library   *Library
 	shown     func(text string, n int) string
 	searchers []lua.Value // functions of package.loaders
 	loading   lua.Value   // a loadingValue
-	run       ModuleRun
+	run       Run
 }
 
-// ModuleRun is the state of a Loader for one run of a script.
-type ModuleRun struct {
+// Run is the state of a Loader for one run of a script.
+type Run struct {
 	env    *lua.Table // globals
 	loaded *lua.Table // package.loaded
 }
 
 // NewLoader makes the loader of a VM. shown returns the beginning of a text, about n bytes, without secrets.
-func NewLoader(vm *lua.VM, library *ModuleLibrary, shown func(text string, n int) string) *Loader {
+func NewLoader(vm *lua.VM, library *Library, shown func(text string, n int) string) *Loader {
 	l := &Loader{vm: vm, library: library, shown: shown, loading: lua.NewUserData(loadingValue{}, nil)}
 	l.searchers = []lua.Value{lua.NewNative(l.preloaded).Value(), lua.NewNative(l.libLoader).Value()}
 	return l
@@ -39,7 +39,7 @@ func NewLoader(vm *lua.VM, library *ModuleLibrary, shown func(text string, n int
 // Begin starts a run with new globals. It fills the table package.
 func (l *Loader) Begin(globals *lua.Table) {
 	modules := globals.GetString("package").AsTable()
-	l.run = ModuleRun{env: globals, loaded: modules.GetString("loaded").AsTable()}
+	l.run = Run{env: globals, loaded: modules.GetString("loaded").AsTable()}
 	loaders := lua.NewTable(len(l.searchers), 0)
 	for i, search := range l.searchers {
 		loaders.Set(lua.Int(i+1), search)
@@ -50,10 +50,10 @@ func (l *Loader) Begin(globals *lua.Table) {
 }
 
 // Run returns the current run.
-func (l *Loader) Run() ModuleRun { return l.run }
+func (l *Loader) Run() Run { return l.run }
 
 // Resume continues a run after another.
-func (l *Loader) Resume(r ModuleRun) { l.run = r }
+func (l *Loader) Resume(r Run) { l.run = r }
 
 // Require implements require: it runs a module once in each run of the script and returns its result: a library, a value that the
 // script has put into package.loaded, or the module that the first of package.loaders finds.

@@ -1,0 +1,95 @@
+package definition_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/definition"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
+	"github.com/hearthhost/hearth/sandbox/values"
+)
+
+// read runs a script and returns the description of the object that it defines.
+func read(t *testing.T, source string) (*object.Description, error) {
+	t.Helper()
+	vm := lua.New(lua.Limits{})
+	vm.Refill = func() (int64, error) { return 1 << 20, nil }
+	lib := stdlib.New(vm, stdlib.Config{})
+	r := definition.NewReader(definition.Config{
+		ID: "acme.x", File: "acme/x.lua", Types: values.New(vm.Main),
+		Redact: func(text string, most int) string {
+			return strings.ReplaceAll(text[:min(most, len(text))], "hunter2", "[redacted]")
+		},
+	})
+	lib.Add("hearth", map[string]lua.Native{"object": r.NewObject})
+	proto, err := lua.Compile("acme/x.lua", source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm.Main.Push(lua.NewFunction(proto, lib.Globals()).Value())
+	if err := vm.Run(0, nil); err != nil {
+		return nil, err
+	}
+	d, err := r.Find(vm.Main.Get(1))
+	if err != nil {
+		return nil, err
+	}
+	return r.Describe(d, func(string) []byte { return []byte(source) }), nil
+}
+
+func TestDescribe(t *testing.T) {
+	got, err := read(t, `local X = hearth.object { doc = "counts; hunter2", instance = "single" }
+-- Adds n.
+--
+-- Returns the sum.
+function X.expose:add(n) end
+--[[ Reports
+progress. ]]
+function X.oneway:report() end
+--- The total.
+function X.get:total() end
+function X.set:total(v) end
+
+-- not of close
+
+function X:close() end
+return X`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &object.Description{
+		ID: "acme.x", Doc: "counts; [redacted]", Instance: object.Single,
+		Members: []object.Member{
+			{Name: "add", Doc: "Adds n.\n\nReturns the sum.", Method: true},
+			{Name: "report", Doc: "Reports\nprogress.", Method: true, Oneway: true},
+			{Name: "total", Doc: "The total.", Get: true, Set: true},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWrongDefinitions(t *testing.T) {
+	for source, want := range map[string]string{
+		"return 1": "acme/x.lua: the script returned a number",
+		"local X = hearth.object{} X.init = 1 return X":                         "init must be a function, not a number",
+		"local X = hearth.object{} X.expose = nil return X":                     "expose is no longer a table",
+		"local X = hearth.object{} function X.expose:_f() end return X":         "acme/x.lua:1: expose._f: not a public name",
+		"local X = hearth.object{} X.get.a = 1 return X":                        "get.a must be a function, not a number",
+		"local X = hearth.object{} X.expose.hunter2 = print return X":           "a member's name holds a secret",
+		"return hearth.object{instance = 'many'}":                               `instance must be "single", "session" or "call"`,
+		"return hearth.object{colour = 'red'}":                                  `there is no setting "colour"`,
+		"for i = 1, 17 do hearth.object{} end":                                  "a script defines one object",
+		"local X = hearth.object{} function X:handover() end return X":          "handover belongs to an object with instance",
+		"local X = hearth.object{} X.get.a = print X.expose.a = print return X": "get.a: the name is already exposed",
+	} {
+		if _, err := read(t, source); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\ngot  %v\nwant %s", source, err, want)
+		}
+	}
+}
