@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -36,7 +37,7 @@ func policyAdvice(p *policy.Policy) []string {
 func Advice(p *policy.Policy, now time.Time) []string {
 	out := policyAdvice(p)
 	for _, f := range certificateFaults(p, nil, now) {
-		out = append(out, f.path+": "+f.err.Error())
+		out = append(out, f.Path+": "+f.Err.Error())
 	}
 	return out
 }
@@ -96,21 +97,21 @@ func unbound(p *policy.Policy) []string {
 
 // credentialFaults returns the faults of keys, certificates and secrets as they are now. A running host goes on with
 // those that it read last.
-func credentialFaults(p *policy.Policy, v *vault, s *secrets, now time.Time) []problem {
+func credentialFaults(p *policy.Policy, v *vault, s *secrets, now time.Time) []fault.Fault {
 	return slices.Concat(v.faults(), s.faults(), certificateFaults(p, v, now))
 }
 
 // folderLook looks at the host's folders. A file system that hangs does not hold its caller.
 type folderLook struct {
 	busy  atomic.Bool
-	found atomic.Pointer[[]problem]
+	found atomic.Pointer[[]fault.Fault]
 }
 
 // lookPatience is how long a look may take before the one before counts.
 const lookPatience = time.Second
 
 // faults returns the faults of the folders to which the host writes, as they are now.
-func (f *folderLook) faults(p *policy.Policy) []problem {
+func (f *folderLook) faults(p *policy.Policy) []fault.Fault {
 	if !f.busy.Swap(true) {
 		done := make(chan struct{})
 		go func() { // ends with the system calls that it makes
@@ -136,19 +137,19 @@ func (f *folderLook) faults(p *policy.Policy) []problem {
 // running host serves on with them; those of credentials are logged when they are read.
 func (l *reloader) ownFiles() {
 	now := map[string]bool{}
-	note := func(p problem) (news bool) {
-		key := "own " + p.path
+	note := func(p fault.Fault) (news bool) {
+		key := "own " + p.Path
 		for now[key] {
 			key += "+" // another fault of the same file
 		}
 		now[key] = true
-		news = l.refuse(key, "", p.path, p.err)
-		l.refused[key].Note = p.warning
+		news = l.refuse(key, "", p.Path, p.Err)
+		l.refused[key].Note = p.Warning
 		return news
 	}
 	for _, p := range l.folders.faults(l.next.policy) {
 		if note(p) {
-			l.h.log.Error("a folder of the host is not as it should be; it stays in use", "path", p.path, "err", p.err)
+			l.h.log.Error("a folder of the host is not as it should be; it stays in use", "path", p.Path, "err", p.Err)
 		}
 	}
 	for _, p := range credentialFaults(l.next.policy, l.next.vault, l.next.secrets, time.Now()) {

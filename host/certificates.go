@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/transport/ca"
@@ -16,11 +17,11 @@ import (
 
 // certificateFaults returns the certificates of a policy that are not valid at a time, and those that end soon. v has
 // the chains that are in force; nil: the files are read. Files that cannot be read are the vault's to report.
-func certificateFaults(p *policy.Policy, v *vault, now time.Time) []problem {
-	var out []problem
+func certificateFaults(p *policy.Policy, v *vault, now time.Time) []fault.Fault {
+	var out []fault.Fault
 	add := func(file, what, then string, cert *x509.Certificate, harmless bool) {
 		if text, wrong := dateFault(cert, now); text != "" {
-			out = append(out, problem{file, fmt.Errorf("%s %s: %s", what, text, then), harmless || !wrong})
+			out = append(out, fault.Fault{Path: file, Err: fmt.Errorf("%s %s: %s", what, text, then), Warning: harmless || !wrong})
 		}
 	}
 	authorities := map[string]bool{}
@@ -55,7 +56,7 @@ func certificateFaults(p *policy.Policy, v *vault, now time.Time) []problem {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b problem) int { return cmp.Compare(a.path, b.path) })
+	slices.SortStableFunc(out, func(a, b fault.Fault) int { return cmp.Compare(a.Path, b.Path) })
 	return out
 }
 
@@ -112,10 +113,10 @@ func (v *vault) expiries() (listeners []string, ends []time.Time) {
 // warnExpiry logs certificates that are not valid, or not for long.
 func (v *vault) warnExpiry(now time.Time) {
 	for _, p := range certificateFaults(v.policy, v, now) {
-		if p.warning {
-			v.log.Warn("certificate", "path", p.path, "err", p.err)
+		if p.Warning {
+			v.log.Warn("certificate", "path", p.Path, "err", p.Err)
 		} else {
-			v.log.Error("certificate is not valid", "path", p.path, "err", p.err)
+			v.log.Error("certificate is not valid", "path", p.Path, "err", p.Err)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/binary"
@@ -34,7 +35,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 	p := cfg.Policy
 	c := &checkup{policyFile: cfg.PolicyFile}
 	for _, text := range slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine())) {
-		c.add(problem{err: errors.New(text), warning: true})
+		c.add(fault.Fault{Err: errors.New(text), Warning: true})
 	}
 	c.errors(errors.Join(CheckPolicyFile(cfg.PolicyFile), checkTenants(p), checkUsers(p)))
 	c.errors(nestedFolders(p))
@@ -42,7 +43,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 	c.add(folderFaults(p)...)
 	c.add(writableFaults(p)...)
 	if err := audit.Check(p.Audit.Path); err != nil && !p.Audit.Off {
-		c.add(problem{path: p.Audit.Path, err: err})
+		c.add(fault.Fault{Path: p.Audit.Path, Err: err})
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	v, _ := newVault(p, nil, quiet) // what is wrong is among the faults
@@ -51,7 +52,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 
 	f, err := new(reader).read(p, nil)
 	if err != nil {
-		c.add(problem{err: err})
+		c.add(fault.Fault{Err: err})
 	} else {
 		c.files(p, f)
 		c.scripts(ctx, cfg, f, s)
@@ -70,9 +71,9 @@ type checkup struct {
 	found []Refusal
 }
 
-func (c *checkup) add(all ...problem) {
+func (c *checkup) add(all ...fault.Fault) {
 	for _, p := range all {
-		c.refuse(Refusal{Path: p.path, Err: p.err.Error(), Note: p.warning})
+		c.refuse(Refusal{Path: p.Path, Err: p.Err.Error(), Note: p.Warning})
 	}
 }
 
@@ -102,7 +103,7 @@ func (c *checkup) errors(err error) {
 
 // writableFaults returns the folders in which this process could make no file, and will have to: those of state, of the
 // audit log and, for enrolment, of keys and of the authority.
-func writableFaults(p *policy.Policy) []problem {
+func writableFaults(p *policy.Policy) []fault.Fault {
 	dirs := []string{p.State}
 	if !p.Audit.Off {
 		dirs = append(dirs, filepath.Dir(p.Audit.Path))
@@ -116,10 +117,10 @@ func writableFaults(p *policy.Policy) []problem {
 		}
 	}
 	slices.Sort(dirs)
-	var out []problem
+	var out []fault.Fault
 	for _, dir := range slices.Compact(dirs) {
 		if err := writable(dir); err != nil {
-			out = append(out, problem{path: dir, err: err})
+			out = append(out, fault.Fault{Path: dir, Err: err})
 		}
 	}
 	return out
@@ -164,7 +165,7 @@ func (c *checkup) files(p *policy.Policy, f *files) {
 			c.refuse(Refusal{ID: pin.ID, Path: path, Err: err.Error()})
 		}
 		if pin.Unpinned {
-			c.add(problem{path: path, err: fmt.Errorf("%s: the plugin is not pinned: any program that is put there runs", pin.Where), warning: true})
+			c.add(fault.Fault{Path: path, Err: fmt.Errorf("%s: the plugin is not pinned: any program that is put there runs", pin.Where), Warning: true})
 		}
 	}
 }

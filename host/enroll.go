@@ -22,10 +22,6 @@ import (
 	"github.com/hearthhost/hearth/transport/keyfile"
 )
 
-// enrollPrefix begins the principals of connections that were opened with a token. No
-// policy can declare or permit one.
-const enrollPrefix = "enroll:"
-
 // enrolling reports whether a caller came with a token. It may call Pyro.Enroll, which
 // nobody else can see.
 func enrolling(caller *object.Caller) bool {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -20,7 +21,7 @@ import (
 type files struct {
 	tenants  map[object.Tenant]*tenantFiles
 	plugins  map[object.ID]*policy.Plugin // by the objects that they serve
-	problems []problem                    // what lies there and is not served
+	problems []fault.Fault                // what lies there and is not served
 }
 
 // tenantFiles is the folder of one tenant.
@@ -28,7 +29,7 @@ type tenantFiles struct {
 	objects  map[object.ID]script
 	libs     map[string]script    // by module name
 	tests    map[object.ID]script // by the object that they are of
-	problems []problem
+	problems []fault.Fault
 }
 
 // modules returns the tenant's modules, as versions want them.
@@ -47,13 +48,6 @@ type script struct {
 }
 
 func (s script) young() bool { return young(s.read) }
-
-// problem is a file that is not served, or another of the host's files that is not as it should be.
-type problem struct {
-	path    string // "" if err names it
-	err     error
-	warning bool // all works as it should, for now
-}
 
 // errNoTenant says that a folder is no tenant's, which is no mistake: another host may serve
 // it, or none yet.
@@ -113,7 +107,7 @@ func (r *reader) read(p *policy.Policy, which map[object.Tenant]bool) (*files, e
 }
 
 func (f *files) problem(path string, err error) {
-	f.problems = append(f.problems, problem{path: path, err: err, warning: errors.Is(err, errNoTenant)})
+	f.problems = append(f.problems, fault.Fault{Path: path, Err: err, Warning: errors.Is(err, errNoTenant)})
 }
 
 // under returns the files that a policy still serves, of those that were read under another one; nil if it names other

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/policy"
@@ -17,7 +18,7 @@ import (
 func checkFolders(p *policy.Policy) error {
 	errs := []error{nestedFolders(p)}
 	for _, f := range folderFaults(p) {
-		errs = append(errs, f.err)
+		errs = append(errs, f.Err)
 	}
 	return errors.Join(append(errs, ownFolders(p))...)
 }
@@ -42,19 +43,19 @@ func nestedFolders(p *policy.Policy) error {
 }
 
 // folderFaults returns the faults of the folders to which the host itself writes, and of the audit log's mode.
-func folderFaults(p *policy.Policy) []problem {
-	var out []problem
+func folderFaults(p *policy.Policy) []fault.Fault {
+	var out []fault.Fault
 	if err := ownFolder("state", p.State); err != nil {
-		out = append(out, problem{path: p.State, err: err})
+		out = append(out, fault.Fault{Path: p.State, Err: err})
 	}
 	if p.Audit.Off {
 		return out
 	}
 	if err := safefile.CheckPath(p.Audit.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		out = append(out, problem{path: filepath.Dir(p.Audit.Path), err: fmt.Errorf("the audit log: %w", err)})
+		out = append(out, fault.Fault{Path: filepath.Dir(p.Audit.Path), Err: fmt.Errorf("the audit log: %w", err)})
 	}
 	if info, err := os.Lstat(p.Audit.Path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		out = append(out, problem{path: p.Audit.Path, err: fmt.Errorf("the audit log: other users may read or write it; run chmod 600 %s", shell.Path(p.Audit.Path))})
+		out = append(out, fault.Fault{Path: p.Audit.Path, Err: fmt.Errorf("the audit log: other users may read or write it; run chmod 600 %s", shell.Path(p.Audit.Path))})
 	}
 	return out
 }

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/safefile"
+	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -39,6 +40,10 @@ type ownKey struct {
 	owner  object.Principal
 	until  time.Time // of a token; zero: for ever
 }
+
+// enrollPrefix begins the principals of connections that were opened with a token. No
+// policy can declare or permit one.
+const enrollPrefix = "enroll:"
 
 // legacyKey is a shared secret of Pyro4 and whom it proves.
 type legacyKey struct {
@@ -136,9 +141,9 @@ func (v *vault) changed() map[string]bool {
 	changed := map[string]bool{}
 	look := func(path string) {
 		now, _ := os.Stat(path) // nil if it is not there
-		if before, ok := v.seen[path]; !ok || !same(before, now) {
+		if before, ok := v.seen[path]; !ok || !watch.Same(before, now) {
 			v.seen[path], changed[path] = now, true
-		} else if now != nil && fresh(now) {
+		} else if now != nil && watch.Fresh(now) {
 			changed[path] = false
 		}
 	}
@@ -420,30 +425,6 @@ func (v *vault) holds(k *legacyKey) bool {
 	return slices.ContainsFunc(v.now.Load().legacy, func(o *legacyKey) bool { return *o == *k })
 }
 
-// lookEvery is how often files are looked at, and open connections when something has
-// changed: a revoked peer is cut off within a second.
-const lookEvery = 300 * time.Millisecond
-
-// watchFiles reads keys, certificates and secrets again when they change, and cuts off whom
-// that concerns, and now and then because time passes, until ctx is done.
-func (h *Host) watchFiles(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			snap := h.snap.Load()
-			snap.vault.look(now)
-			h.cutRevoked(now)
-			if snap.secrets.look() {
-				h.grantSecrets(h.snap.Load())
-			}
-		}
-	}
-}
-
 // look reads what has changed and tells of it.
 func (v *vault) look(now time.Time) {
 	v.looking.Lock()
@@ -462,15 +443,15 @@ func (v *vault) look(now time.Time) {
 }
 
 // faults returns the files that could not be read, and what is wrong between them.
-func (v *vault) faults() []problem {
+func (v *vault) faults() []fault.Fault {
 	v.looking.Lock()
 	defer v.looking.Unlock()
-	var out []problem
+	var out []fault.Fault
 	for name, why := range v.failed {
-		out = append(out, problem{path: name, err: errors.New(why)})
+		out = append(out, fault.Fault{Path: name, Err: errors.New(why)})
 	}
 	for _, err := range v.double {
-		out = append(out, problem{err: err})
+		out = append(out, fault.Fault{Err: err})
 	}
 	return out
 }

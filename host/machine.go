@@ -45,4 +45,3 @@ func memoryBytes() int64 {
 	}
 	return most
 }
-

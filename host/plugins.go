@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/plugins/binary"
@@ -76,7 +77,7 @@ func (r *reader) findUnpinned(c *files, p *policy.Policy, pinned map[string]bool
 				continue
 			}
 			u, known := before[path]
-			if !known || !same(u.file, info) {
+			if !known || !watch.Same(u.file, info) {
 				u = unpinned{info, errors.New("no plugin block pins it")}
 				if sum, err := binary.Sum(path); err == nil {
 					u.why = fmt.Errorf("no plugin block pins it: add plugin %q with sha256 = %q to tenant %q", f.Name(), sum, t.Name())
@@ -128,7 +129,7 @@ func (s *servedPlugin) asked(p *policy.Policy, pin *policy.Plugin) bool {
 
 // untouched reports whether the file is as it was looked at.
 func (s *servedPlugin) untouched(info fs.FileInfo) bool {
-	return s.file != nil && same(s.file, info) && !fresh(info)
+	return s.file != nil && watch.Same(s.file, info) && !watch.Fresh(info)
 }
 
 // failsAgain reports whether a plugin that was refused would be again: neither the policy nor
@@ -148,7 +149,7 @@ func (s *servedPlugin) is(p *policy.Policy, pin *policy.Plugin) bool {
 		return true // what runs is a copy
 	}
 	if pin.SHA256 == "" {
-		return s.file != nil && same(s.file, info)
+		return s.file != nil && watch.Same(s.file, info)
 	}
 	sum, err := binary.Sum(s.path)
 	if err == nil && sum == pin.SHA256 {

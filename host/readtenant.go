@@ -11,8 +11,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/safewalk"
+	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -135,9 +137,9 @@ func (r *tenantReader) take(rel string, s script) {
 func (t *tenantFiles) problem(path string, err error) {
 	switch n := len(t.problems); {
 	case n < maxProblems:
-		t.problems = append(t.problems, problem{path: path, err: err})
+		t.problems = append(t.problems, fault.Fault{Path: path, Err: err})
 	case n == maxProblems:
-		t.problems = append(t.problems, problem{path: filepath.Dir(path), err: errMoreProblems})
+		t.problems = append(t.problems, fault.Fault{Path: filepath.Dir(path), Err: errMoreProblems})
 	}
 }
 
@@ -180,7 +182,7 @@ func (r *tenantReader) read(root *os.Root, rel string) (script, error) {
 	if err := safefile.CheckMode(r.path(rel), info); err != nil {
 		return script{}, err
 	}
-	if before.read != nil && same(before.read, info) && !fresh(info) {
+	if before.read != nil && watch.Same(before.read, info) && !watch.Fresh(info) {
 		return before, nil
 	}
 	src, err := io.ReadAll(io.LimitReader(f, maxSourceBytes+1))

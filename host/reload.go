@@ -456,11 +456,11 @@ func (l *reloader) problems(f *files) {
 	}
 	now := map[string]bool{}
 	for _, p := range all {
-		key := "file " + p.path
+		key := "file " + p.Path
 		now[key] = true
-		if l.refuse(key, "", p.path, p.err) {
-			l.refused[key].Note = p.warning
-			l.h.log.Warn("not served", "path", p.path, "err", p.err)
+		if l.refuse(key, "", p.Path, p.Err) {
+			l.refused[key].Note = p.Warning
+			l.h.log.Warn("not served", "path", p.Path, "err", p.Err)
 		}
 	}
 	for key := range l.refused {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/hearthhost/hearth/internal/watch"
 )
 
 // policyChanged reports whether the policy file is another than when it was looked at last.
@@ -13,7 +15,7 @@ func (l *reloader) policyChanged() bool {
 		return false
 	}
 	info, err := os.Stat(l.h.cfg.PolicyFile)
-	if err != nil || l.file != nil && same(l.file, info) && !fresh(info) {
+	if err != nil || l.file != nil && watch.Same(l.file, info) && !watch.Fresh(info) {
 		return false
 	}
 	text, err := os.ReadFile(l.h.cfg.PolicyFile)

@@ -10,8 +10,10 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/redact"
 	"github.com/hearthhost/hearth/internal/secretfile"
+	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -68,7 +70,7 @@ func (s *secrets) stat(path string, changed map[string]bool) {
 	}
 	now, _ := os.Stat(path) // nil if it is not there
 	before, ok := s.seen[path]
-	changed[path] = !ok || !same(before, now)
+	changed[path] = !ok || !watch.Same(before, now)
 	s.seen[path] = now
 }
 
@@ -163,13 +165,6 @@ func (s *secrets) redact(tenant object.Tenant, text string, most int) string {
 	return known.Cut(text, most)
 }
 
-// grantSecrets hands every tenant's worker its own.
-func (h *Host) grantSecrets(snap *snapshot) {
-	for tenant, t := range snap.tenants {
-		t.worker.SetSecrets(snap.secrets.of(tenant))
-	}
-}
-
 // look reads what has changed and tells of it. It reports whether a value has.
 func (s *secrets) look() bool {
 	changed, problems := s.read()
@@ -183,12 +178,12 @@ func (s *secrets) look() bool {
 }
 
 // faults returns the files that could not be read.
-func (s *secrets) faults() []problem {
+func (s *secrets) faults() []fault.Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []problem
+	var out []fault.Fault
 	for path, why := range s.failed {
-		out = append(out, problem{path: path, err: errors.New(why)})
+		out = append(out, fault.Fault{Path: path, Err: errors.New(why)})
 	}
 	return out
 }

@@ -53,4 +53,3 @@ func TestNamesTakeNoMemory(t *testing.T) {
 		t.Error("an object beyond the bound has no account in common with others")
 	}
 }
-

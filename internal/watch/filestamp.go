@@ -1,4 +1,4 @@
-package host
+package watch
 
 import (
 	"io/fs"
@@ -6,11 +6,8 @@ import (
 	"time"
 )
 
-// What two looks at a file tell: whether it is another now, whether that can be told, and
-// whether it may be half written.
-
 // same reports whether a file is as it was; nil is one that is not there.
-func same(a, b fs.FileInfo) bool {
+func Same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
@@ -24,8 +21,4 @@ const settled = 2 * time.Second
 
 // fresh reports whether a file may have been written in the same tick of the clock as
 // another version of it, so that its time proves nothing. One from the future always may.
-func fresh(info fs.FileInfo) bool { return time.Since(info.ModTime()) < settled }
-
-// young reports whether a file was written just now, and perhaps not to its end. One from the
-// future is not: it would be for as long as a clock has been set back.
-func young(info fs.FileInfo) bool { return time.Since(info.ModTime()).Abs() < settleTime }
+func Fresh(info fs.FileInfo) bool { return time.Since(info.ModTime()) < settled }
