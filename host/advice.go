@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/policy"
@@ -36,7 +37,7 @@ func policyAdvice(p *policy.Policy) []string {
 // whose dates are wrong or will be soon. It reads certificates and no keys; files that it cannot read are for [Check].
 func Advice(p *policy.Policy, now time.Time) []string {
 	out := policyAdvice(p)
-	for _, f := range certificateFaults(p, nil, now) {
+	for _, f := range credential.CertificateFaults(p, nil, now) {
 		out = append(out, f.Path+": "+f.Err.Error())
 	}
 	return out
@@ -97,8 +98,8 @@ func unbound(p *policy.Policy) []string {
 
 // credentialFaults returns the faults of keys, certificates and secrets as they are now. A running host goes on with
 // those that it read last.
-func credentialFaults(p *policy.Policy, v *vault, s *secrets, now time.Time) []fault.Fault {
-	return slices.Concat(v.faults(), s.faults(), certificateFaults(p, v, now))
+func credentialFaults(p *policy.Policy, v *credential.Store, s *credential.Secrets, now time.Time) []fault.Fault {
+	return slices.Concat(v.Faults(), s.Faults(), credential.CertificateFaults(p, v, now))
 }
 
 // folderLook looks at the host's folders. A file system that hangs does not hold its caller.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
@@ -46,8 +47,8 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 		c.add(fault.Fault{Path: p.Audit.Path, Err: err})
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	v, _ := newVault(p, nil, quiet) // what is wrong is among the faults
-	s, _ := newSecrets(p, nil, quiet)
+	v, _ := credential.NewStore(p, nil, quiet) // what is wrong is among the faults
+	s, _ := credential.NewSecrets(p, nil, quiet)
 	c.add(credentialFaults(p, v, s, time.Now())...)
 
 	f, err := new(reader).read(p, nil)
@@ -171,7 +172,7 @@ func (c *checkup) files(p *policy.Policy, f *files) {
 }
 
 // scripts loads every script, each tenant's in a worker of its own, as many at a time as there are processors.
-func (c *checkup) scripts(ctx context.Context, cfg Config, f *files, s *secrets) {
+func (c *checkup) scripts(ctx context.Context, cfg Config, f *files, s *credential.Secrets) {
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
 	for _, name := range slices.Sorted(maps.Keys(f.tenants)) {
@@ -188,11 +189,11 @@ func (c *checkup) scripts(ctx context.Context, cfg Config, f *files, s *secrets)
 }
 
 // tenant loads the scripts of one tenant.
-func (c *checkup) tenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, s *secrets) {
+func (c *checkup) tenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, s *credential.Secrets) {
 	settings := cfg.Policy.Tenant(name)
 	w := scratchWorker(cfg, name, &settings)
 	defer func() { _ = w.Close(ctx) }()
-	w.SetSecrets(s.of(name))
+	w.SetSecrets(s.ForTenant(name))
 	libs := supervise.NewLibs(t.modules())
 	for _, id := range slices.Sorted(maps.Keys(t.objects)) {
 		script := t.objects[id].Script

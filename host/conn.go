@@ -17,6 +17,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -44,8 +45,8 @@ type conn struct {
 	// The goroutine's own.
 	nc       net.Conn // the channel on the socket, to read and write
 	proto    object.Protocol
-	refusal  string     // why nobody may connect on this channel
-	legacy   *legacyKey // not nil: messages are signed in the way of Pyro4
+	refusal  string                // why nobody may connect on this channel
+	legacy   *credential.LegacyKey // not nil: messages are signed in the way of Pyro4
 	caller   object.Caller
 	ran      object.Backend // the last call
 	inflated []byte
@@ -70,7 +71,7 @@ type conn struct {
 // proof is what made the peer of a connection known.
 type proof struct {
 	channel   *transport.Channel
-	legacy    *legacyKey
+	legacy    *credential.LegacyKey
 	principal object.Principal
 	under     atomic.Pointer[policy.Policy] // the last policy under which it was that one
 }
@@ -234,7 +235,7 @@ func (c *conn) open() bool {
 	}
 	c.nc = ch.Conn
 	ch.OnIdle(c.wait)
-	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.snap.Load().vault.principal(ch.Peer)
+	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.snap.Load().vault.Principal(ch.Peer)
 	proof := &proof{channel: ch, principal: c.caller.Principal}
 	c.proof.Store(proof)
 	// The handshake may have begun before something was revoked, and taken its time.
@@ -406,7 +407,7 @@ const largePayload = 64 << 10
 // write sends one message. A peer that does not read for long is cut off.
 func (c *conn) write(m *wire.Message) error {
 	if c.legacy != nil {
-		m.Sign([]byte(c.legacy.secret))
+		m.Sign([]byte(c.legacy.Secret))
 	}
 	var large []byte // the payload, if it is not worth copying
 	var out []byte
@@ -513,7 +514,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 	if !c.listener.TakesLegacy(c.caller.Peer.Channel) {
 		return "hmac key config not symmetric"
 	}
-	c.legacy = c.h.snap.Load().vault.legacyKey(m.Verify)
+	c.legacy = c.h.snap.Load().vault.FindLegacy(m.Verify)
 	if c.legacy == nil {
 		c.log(slog.LevelWarn, "signature refused", "peer", c.caller.Peer.Addr)
 		c.unproven("message hmac mismatch")
@@ -521,7 +522,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 	}
 	// What a channel proves is worth more than a signature that can be repeated.
 	if way := c.caller.Peer.Auth; way == "" || way == object.AuthPeer {
-		c.caller.Peer.Auth, c.caller.Principal = object.AuthLegacy, c.legacy.owner
+		c.caller.Peer.Auth, c.caller.Principal = object.AuthLegacy, c.legacy.Principal
 	}
 	c.proof.Store(&proof{channel: c.proof.Load().channel, legacy: c.legacy, principal: c.caller.Principal})
 	return ""
@@ -533,7 +534,7 @@ func (c *conn) signedRightly(m *wire.Message) bool {
 	if c.legacy == nil {
 		return c.proto != object.Pyro4 || !m.Signed()
 	}
-	return m.Verify([]byte(c.legacy.secret))
+	return m.Verify([]byte(c.legacy.Secret))
 }
 
 // welcome answers CONNECT: with the metadata of the object that it names, if it asks.

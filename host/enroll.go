@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport/ca"
@@ -25,7 +26,7 @@ import (
 // enrolling reports whether a caller came with a token. It may call Pyro.Enroll, which
 // nobody else can see.
 func enrolling(caller *object.Caller) bool {
-	return strings.HasPrefix(string(caller.Principal), enrollPrefix)
+	return strings.HasPrefix(string(caller.Principal), credential.EnrollPrefix)
 }
 
 // maxPublicBytes bounds a public key of X25519 in base64, which has 44.
@@ -84,13 +85,13 @@ type issuer func() (map[string]string, error)
 func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, prepare func(*enroll.Token) (issuer, error)) (any, error) {
 	h.enrolling.Lock()
 	defer h.enrolling.Unlock()
-	dir := h.snap.Load().vault.tokenFolder()
+	dir := h.snap.Load().vault.TokenFolder()
 	unlock, err := enroll.Lock(dir) // against other hosts of this folder, and hearth enroll revoke
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	t, err := enroll.Read(dir, strings.TrimPrefix(string(c.caller.Principal), enrollPrefix))
+	t, err := enroll.Read(dir, strings.TrimPrefix(string(c.caller.Principal), credential.EnrollPrefix))
 	if err != nil || !time.Now().Before(t.Expires) {
 		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: "this token is not good any more: ask for a new one", Err: err}
 	}
@@ -203,7 +204,7 @@ func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (issuer, error
 		}); err != nil {
 			return nil, err
 		}
-		h.snap.Load().vault.look(time.Now()) // so that the key counts before its holder hears of it
+		h.snap.Load().vault.Refresh(time.Now()) // so that the key counts before its holder hears of it
 		return map[string]string{"principal": t.Principal, "key_id": k.ID, "created": k.Created.Format(time.RFC3339),
 			"public": base64.StdEncoding.EncodeToString(own.PublicKey().Bytes())}, nil
 	}, nil

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/enroll"
 	"github.com/hearthhost/hearth/transport/keyfile"
@@ -27,12 +28,12 @@ import (
 func withToken(t *testing.T) (*Host, string, *enroll.Token, *conn) {
 	t.Helper()
 	h, _ := gatedHost(t, newGate())
-	dir := h.snap.Load().vault.tokenFolder()
+	dir := h.snap.Load().vault.TokenFolder()
 	tok, err := enroll.New(dir, "alice", enroll.Key, time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h, dir, tok, &conn{h: h, caller: object.Caller{Principal: object.Principal(enrollPrefix + tok.ID)}}
+	return h, dir, tok, &conn{h: h, caller: object.Caller{Principal: object.Principal(credential.EnrollPrefix + tok.ID)}}
 }
 
 // TestEnrolmentCutShort has an enrolment fail after the proof was made and before the
@@ -118,9 +119,9 @@ principal "alice" { keys = ["new/keys/alice.key"] }
 principal "bob" { keys = ["sub/bob.key"] }
 `)
 	write(t, filepath.Join(dir, "sub"), "no folder, so no file can be in it")
-	folder := h.snap.Load().vault.tokenFolder()
+	folder := h.snap.Load().vault.TokenFolder()
 	call := func(tok *enroll.Token, public []byte) error {
-		c := &conn{h: h, caller: object.Caller{Principal: object.Principal(enrollPrefix + tok.ID)}}
+		c := &conn{h: h, caller: object.Caller{Principal: object.Principal(credential.EnrollPrefix + tok.ID)}}
 		_, err := enrollMethods["key"].run(c, nil, nil, []any{base64.StdEncoding.EncodeToString(public)})
 		return err
 	}
@@ -159,7 +160,7 @@ principal "bob" { keys = ["sub/bob.key"] }
 	if err != nil || len(keys) != 1 {
 		t.Errorf("the key file holds %d keys, %v; want one", len(keys), err)
 	}
-	if _, ok := h.snap.Load().vault.key(keys[0].ID); !ok {
+	if _, ok := h.snap.Load().vault.Key(keys[0].ID); !ok {
 		t.Error("the key that was handed out does not count")
 	}
 }
@@ -172,7 +173,7 @@ func TestRequestIsCheckedFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &conn{h: h, caller: object.Caller{Principal: object.Principal(enrollPrefix + tok.ID)}}
+	c := &conn{h: h, caller: object.Caller{Principal: object.Principal(credential.EnrollPrefix + tok.ID)}}
 	key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

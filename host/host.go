@@ -38,6 +38,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/trace"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/upgrade"
@@ -144,10 +145,10 @@ func New(cfg Config) (*Host, error) {
 	}
 	warnPolicy(cfg.Policy, cfg.Log)
 	snap := &snapshot{policy: cfg.Policy, starting: true, tenants: map[object.Tenant]*served{}, plugins: map[object.ID]*servedPlugin{}}
-	if snap.vault, err = newVault(cfg.Policy, nil, cfg.Log); err != nil {
+	if snap.vault, err = credential.NewStore(cfg.Policy, nil, cfg.Log); err != nil {
 		return nil, err
 	}
-	if snap.secrets, err = newSecrets(cfg.Policy, nil, cfg.Log); err != nil {
+	if snap.secrets, err = credential.NewSecrets(cfg.Policy, nil, cfg.Log); err != nil {
 		return nil, err
 	}
 	if len(cfg.Policy.Pins) > 0 && len(cfg.Shim) == 0 {
@@ -210,9 +211,9 @@ func (h *Host) listen(ctx context.Context) error {
 	for _, l := range h.cfg.Policy.Listeners {
 		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: inherited[l.Name],
 			Handshakes: handshakes,
-			Keys:       func(id string) (signed.Key, bool) { return h.snap.Load().vault.key(id) }}
+			Keys:       func(id string) (signed.Key, bool) { return h.snap.Load().vault.Key(id) }}
 		if l.TLS != nil {
-			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().vault.now.Load().tls[l.Name] }
+			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().vault.TLS(l.Name) }
 		}
 		ln, err := transport.Listen(ctx, cfg)
 		if err != nil {
@@ -400,7 +401,7 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 	snap := h.snap.Load()
 	vault := snap.vault
 	if p.legacy != nil {
-		if !vault.holds(p.legacy) {
+		if !vault.Holds(p.legacy) {
 			return errors.New("the shared secret was revoked")
 		}
 		return nil
@@ -409,7 +410,7 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.policy {
 		return nil // keys change by themselves, and all else with the policy
 	}
-	if vault.principal(peer) != p.principal {
+	if vault.Principal(peer) != p.principal {
 		if peer.Auth == object.AuthHMAC {
 			return fmt.Errorf("key %s proves somebody else now", peer.Key)
 		}

@@ -87,7 +87,7 @@ func (h *Host) hostMetrics(e *exposition) {
 		e.value(float64(s.Reloads.Last.UnixMilli()) / 1e3)
 	}
 
-	if listeners, ends := h.snap.Load().vault.expiries(); len(listeners) > 0 {
+	if listeners, ends := h.snap.Load().vault.Expiries(); len(listeners) > 0 {
 		e.family("hearth_certificate_expiry_time_seconds", gauge, "When the host's certificate of a listener ends, in seconds since 1970.")
 		for i, name := range listeners {
 			e.value(float64(ends[i].Unix()), "listener", name)

@@ -113,8 +113,8 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 		Confine: walls, Unconfined: pin.Unconfined,
 		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
 		Account: &h.ledger.Tenant(pin.ID.Tenant()).Processes, Budget: h.shares.Tenant(pin.ID.Tenant()),
-		Secret: func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.value(id, name) },
-		Redact: func(text string, most int) string { return h.snap.Load().secrets.redact(pin.ID.Tenant(), text, most) },
+		Secret: func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.Value(id, name) },
+		Redact: func(text string, most int) string { return h.snap.Load().secrets.Redact(pin.ID.Tenant(), text, most) },
 	})}
 }
 

@@ -94,8 +94,8 @@ func (h *Host) Reload(ctx context.Context) error {
 	err := h.inReloader(ctx, func(ctx context.Context) {
 		h.reloader.asking = append(h.reloader.asking, &waiter{answer: answer})
 		snap := h.snap.Load()
-		snap.vault.look(time.Now())
-		if snap.secrets.look() {
+		snap.vault.Refresh(time.Now())
+		if snap.secrets.Refresh() {
 			h.grantSecrets(snap)
 		}
 		for _, r := range h.reloader.refused { // what is asked for is tried again, as it is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/internal/watch"
 )
 
@@ -78,11 +79,11 @@ func (l *reloader) adopt(old *snapshot) error {
 	if err := errors.Join(checkTenants(p), checkUsers(p), nestedFolders(p)); err != nil {
 		return err
 	}
-	v, err := newVault(p, old.vault, l.h.log)
+	v, err := credential.NewStore(p, old.vault, l.h.log)
 	if err != nil {
 		return err
 	}
-	s, err := newSecrets(p, old.secrets, l.h.log)
+	s, err := credential.NewSecrets(p, old.secrets, l.h.log)
 	if err != nil {
 		return err
 	}

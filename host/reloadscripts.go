@@ -102,7 +102,7 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *served {
 	now := &served{settings: l.next.policy.Tenant(name), objects: map[object.ID]*supervise.Version{}, libs: supervise.NewLibs(libs)}
 	now.worker = l.h.newWorker(name, &now.settings, nil)
-	now.worker.SetSecrets(l.next.secrets.of(name))
+	now.worker.SetSecrets(l.next.secrets.ForTenant(name))
 	return now
 }
 
@@ -135,7 +135,7 @@ func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *se
 	}
 	if !same {
 		now.worker = l.h.newWorker(name, &now.settings, now.objects)
-		now.worker.SetSecrets(l.next.secrets.of(name))
+		now.worker.SetSecrets(l.next.secrets.ForTenant(name))
 		l.retired = append(l.retired, leave(was.worker))
 		l.h.log.Info("tenant gets a new worker: the policy gives it other walls", "tenant", string(name))
 	}

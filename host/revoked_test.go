@@ -168,7 +168,7 @@ func TestNothingRunsAfterRevocation(t *testing.T) {
 		<-g.entered
 	}
 	write(t, filepath.Join(dir, "alice.key"), "")
-	h.snap.Load().vault.read()
+	h.snap.Load().vault.Read()
 	h.cutRevoked(time.Now())
 	close(g.open)
 	for {
@@ -192,7 +192,7 @@ func TestKeyThatChangesHands(t *testing.T) {
 	c := connectAs(t, h, "alice-1")
 	write(t, filepath.Join(dir, "alice.key"), "")
 	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
-	h.snap.Load().vault.read()
+	h.snap.Load().vault.Read()
 	h.cutRevoked(time.Now())
 	if answers(t, c) {
 		t.Error("the connection of alice goes on with what is bob's key now")
@@ -280,7 +280,7 @@ func TestRevocationBesideAMistake(t *testing.T) {
 			t.Fatal(err)
 		}
 		mistake(dir)
-		if _, problems := h.snap.Load().vault.read(); len(problems) != 1 {
+		if _, problems := h.snap.Load().vault.Read(); len(problems) != 1 {
 			t.Errorf("%s: problems %v, want one", what, problems)
 		}
 		h.cutRevoked(time.Now())

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -13,8 +14,8 @@ import (
 // one that it began with.
 type snapshot struct {
 	policy  *policy.Policy
-	vault   *vault
-	secrets *secrets
+	vault   *credential.Store
+	secrets *credential.Secrets
 	tenants map[object.Tenant]*served
 	plugins map[object.ID]*servedPlugin // by the objects that they serve
 	ids     []object.ID                 // of all objects, sorted

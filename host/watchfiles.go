@@ -20,9 +20,9 @@ func (h *Host) watchFiles(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			snap := h.snap.Load()
-			snap.vault.look(now)
+			snap.vault.Refresh(now)
 			h.cutRevoked(now)
-			if snap.secrets.look() {
+			if snap.secrets.Refresh() {
 				h.grantSecrets(h.snap.Load())
 			}
 		}
@@ -32,6 +32,6 @@ func (h *Host) watchFiles(ctx context.Context) {
 // grantSecrets hands every tenant's worker its own.
 func (h *Host) grantSecrets(snap *snapshot) {
 	for tenant, t := range snap.tenants {
-		t.worker.SetSecrets(snap.secrets.of(tenant))
+		t.worker.SetSecrets(snap.secrets.ForTenant(tenant))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/enroll"
 )
@@ -71,7 +72,7 @@ principal, so hand it over as you would a password. A running host knows it with
 			if err := host.CheckEnroll(p, object.Principal(args[0]), kind); err != nil {
 				return err
 			}
-			t, err := enroll.New(host.TokenFolder(p), args[0], kind, valid, time.Now())
+			t, err := enroll.New(credential.TokenFolder(p), args[0], kind, valid, time.Now())
 			if err != nil {
 				return fmt.Errorf("writing the token: %w", err)
 			}
@@ -112,7 +113,7 @@ func newEnrollList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := enroll.List(host.TokenFolder(p))
+			all, err := enroll.List(credential.TokenFolder(p))
 			rows := []listedToken{}
 			for _, t := range all {
 				rows = append(rows, listedToken{t.ID, t.Principal, t.Kind, t.Expires, t.Client != ""})
@@ -158,7 +159,7 @@ revoke end that.`,
 			if err != nil {
 				return err
 			}
-			if err := enroll.Remove(host.TokenFolder(p), args[0]); errors.Is(err, os.ErrNotExist) {
+			if err := enroll.Remove(credential.TokenFolder(p), args[0]); errors.Is(err, os.ErrNotExist) {
 				return fmt.Errorf("there is no token %s: hearth enroll list shows them", args[0])
 			} else if err != nil {
 				return err

@@ -1,4 +1,4 @@
-package host
+package credential
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ func keyLine(id string) string {
 }
 
 // openVault makes a vault of a policy and of files in a new folder.
-func openVault(t *testing.T, text string, files map[string]string) (*vault, string) {
+func openVault(t *testing.T, text string, files map[string]string) (*Store, string) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
@@ -39,7 +39,7 @@ func openVault(t *testing.T, text string, files map[string]string) (*vault, stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := newVault(p, nil, slog.New(slog.DiscardHandler))
+	v, err := NewStore(p, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,20 +63,20 @@ tenant "acme" {
 	v, dir := openVault(t, "enroll {}\n"+vaultPolicy+more, map[string]string{"alice.key": keyLine("alice-1"), "bob.key": keyLine("bob-2"),
 		"bob.secret": "a secret that is long enough", "db.secret": "a value"})
 	log := slog.New(slog.DiscardHandler)
-	s, err := newSecrets(v.policy, nil, log)
+	s, err := NewSecrets(v.policy, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := enroll.New(v.tokenFolder(), "alice", enroll.Key, time.Hour, time.Now())
+	good, err := enroll.New(v.TokenFolder(), "alice", enroll.Key, time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad, err := enroll.New(v.tokenFolder(), "alice", enroll.Key, time.Hour, time.Now())
+	bad, err := enroll.New(v.TokenFolder(), "alice", enroll.Key, time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(dir, "bob.key"), filepath.Join(dir, "bob.secret"), filepath.Join(dir, "db.secret"),
-		filepath.Join(v.tokenFolder(), bad.ID+".json")} {
+		filepath.Join(v.TokenFolder(), bad.ID+".json")} {
 		if err := os.Chmod(path, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -94,37 +94,37 @@ tenant "acme" {
 }
 `)
 	var said bytes.Buffer
-	after, err := newVault(next, v, slog.New(slog.NewTextHandler(&said, nil)))
+	after, err := NewStore(next, v, slog.New(slog.NewTextHandler(&said, nil)))
 	if err != nil {
 		t.Fatalf("the policy with a forbid was refused: %v", err)
 	}
 	for id, want := range map[string]bool{"alice-1": true, "bob-2": true, good.ID: true, bad.ID: false} {
-		if _, ok := after.key(id); ok != want {
+		if _, ok := after.Key(id); ok != want {
 			t.Errorf("key %s counts: %t, want %t", id, ok, want)
 		}
 	}
-	if len(after.now.Load().legacy) != 1 {
-		t.Errorf("%d shared secrets, want bob's as it was read last", len(after.now.Load().legacy))
+	if len(after.current.Load().legacy) != 1 {
+		t.Errorf("%d shared secrets, want bob's as it was read last", len(after.current.Load().legacy))
 	}
 	for _, want := range []string{"bob.key", "bob.secret", bad.ID, "level=ERROR", "chmod 600"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, &said)
 		}
 	}
-	sealed, err := newSecrets(next, s, log)
+	sealed, err := NewSecrets(next, s, log)
 	if err != nil {
 		t.Fatalf("the policy with a forbid was refused: %v", err)
 	}
-	if value, ok := sealed.value("acme.shop", "db"); !ok || value != "a value" {
+	if value, ok := sealed.Value("acme.shop", "db"); !ok || value != "a value" {
 		t.Errorf("the secret is %q, %t; want it as it was read last", value, ok)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "carol.key"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newVault(parse(vaultPolicy+`principal "carol" { keys = ["carol.key"] }`), v, log); err == nil {
+	if _, err := NewStore(parse(vaultPolicy+`principal "carol" { keys = ["carol.key"] }`), v, log); err == nil {
 		t.Error("a policy that names a new file of mode 0644 was taken")
 	}
-	if _, err := newVault(next, nil, log); err == nil || strings.Contains(err.Error(), bad.ID) {
+	if _, err := NewStore(next, nil, log); err == nil || strings.Contains(err.Error(), bad.ID) {
 		t.Errorf("at the start: %v, want it to name the key files and no token", err)
 	}
 }
@@ -162,20 +162,20 @@ func TestRevocationUnderPressure(t *testing.T) {
 	v, dir := openVault(t, vaultPolicy, map[string]string{"alice.key": keyLine("good") + keyLine("leaked")})
 	write(t, filepath.Join(dir, "alice.key"), keyLine("good"))
 	withoutDescriptors(t, func() {
-		if _, problems := v.read(); len(problems) != 1 {
+		if _, problems := v.Read(); len(problems) != 1 {
 			t.Errorf("read() without descriptors: problems %v, want one", problems)
 		}
-		if any, problems := v.read(); any || len(problems) != 0 {
+		if any, problems := v.Read(); any || len(problems) != 0 {
 			t.Errorf("read() again: %v, problems %v; want it told once", any, problems)
 		}
 	})
-	if any, problems := v.read(); !any || len(problems) != 0 {
+	if any, problems := v.Read(); !any || len(problems) != 0 {
 		t.Errorf("read() with descriptors = %v, %v", any, problems)
 	}
-	if _, ok := v.key("leaked"); ok {
+	if _, ok := v.Key("leaked"); ok {
 		t.Error("the revoked key still counts")
 	}
-	if _, ok := v.key("good"); !ok {
+	if _, ok := v.Key("good"); !ok {
 		t.Error("the other key does not count any more")
 	}
 }
@@ -191,12 +191,12 @@ func TestTwoChangesInOneTick(t *testing.T) {
 		if err := os.Chtimes(path, tick, tick); err != nil {
 			t.Fatal(err)
 		}
-		v.read()
-		if _, ok := v.key(id); !ok {
+		v.Read()
+		if _, ok := v.Key(id); !ok {
 			t.Errorf("key %s does not count", id)
 		}
 	}
-	if _, ok := v.key("first"); ok {
+	if _, ok := v.Key("first"); ok {
 		t.Error("the key that was replaced still counts")
 	}
 }
@@ -206,17 +206,17 @@ func TestTwoChangesInOneTick(t *testing.T) {
 func TestRevocationBesideATypingError(t *testing.T) {
 	v, dir := openVault(t, vaultPolicy, map[string]string{"alice.key": keyLine("good") + keyLine("leaked")})
 	write(t, filepath.Join(dir, "alice.key"), keyLine("good")+keyLine("new")+"x"+keyLine("other"))
-	if _, problems := v.read(); len(problems) != 1 {
+	if _, problems := v.Read(); len(problems) != 1 {
 		t.Errorf("problems %v, want one", problems)
 	}
 	for id, want := range map[string]bool{"good": true, "leaked": false, "new": false, "other": false} {
-		if _, ok := v.key(id); ok != want {
+		if _, ok := v.Key(id); ok != want {
 			t.Errorf("key %s counts: %v, want %v", id, ok, want)
 		}
 	}
 	write(t, filepath.Join(dir, "alice.key"), keyLine("good")+keyLine("new"))
-	v.read()
-	if _, ok := v.key("new"); !ok {
+	v.Read()
+	if _, ok := v.Key("new"); !ok {
 		t.Error("the mended file is not read")
 	}
 }
@@ -236,11 +236,11 @@ func TestSharedSecrets(t *testing.T) {
 	v, dir := openVault(t, legacyPolicy, map[string]string{
 		"alice.pyro4": "the secret of alice", "alice.new": "the secret of alice", "bob.pyro4": "the secret of bob"})
 	who := func(secret string) string {
-		k := v.legacyKey(func(s []byte) bool { return string(s) == secret })
+		k := v.FindLegacy(func(s []byte) bool { return string(s) == secret })
 		if k == nil {
 			return ""
 		}
-		return string(k.owner)
+		return string(k.Principal)
 	}
 	want := func(what, secret, name string) {
 		t.Helper()
@@ -252,13 +252,13 @@ func TestSharedSecrets(t *testing.T) {
 	want("at first", "bob", "bob")
 
 	write(t, filepath.Join(dir, "bob.pyro4"), "")
-	if _, problems := v.read(); len(problems) != 1 {
+	if _, problems := v.Read(); len(problems) != 1 {
 		t.Errorf("an empty file: problems %v, want one", problems)
 	}
 	want("emptied", "bob", "")
 
 	write(t, filepath.Join(dir, "bob.pyro4"), "the secret of alice")
-	if _, problems := v.read(); len(problems) != 1 {
+	if _, problems := v.Read(); len(problems) != 1 {
 		t.Errorf("a secret of two: problems %v, want one", problems)
 	}
 	want("of two", "alice", "")
@@ -267,14 +267,14 @@ func TestSharedSecrets(t *testing.T) {
 // TestExpiredTokensAreRemoved: what is left of a token whose time is over is nothing.
 func TestExpiredTokensAreRemoved(t *testing.T) {
 	v, _ := openVault(t, "enroll {}\n"+vaultPolicy, map[string]string{"alice.key": keyLine("alice-1")})
-	dir := v.tokenFolder()
+	dir := v.TokenFolder()
 	for _, valid := range []time.Duration{-time.Second, time.Hour} {
 		if _, err := enroll.New(dir, "alice", enroll.Key, valid, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 2 { // to see it, and to remove it
-		if _, problems := v.read(); len(problems) != 0 {
+		if _, problems := v.Read(); len(problems) != 0 {
 			t.Fatal(problems)
 		}
 	}

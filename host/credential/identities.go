@@ -1,4 +1,4 @@
-package host
+package credential
 
 import (
 	"errors"
@@ -30,7 +30,7 @@ import (
 // One is immutable.
 type identities struct {
 	keys   map[string]ownKey               // of the HMAC channel, by id
-	legacy []*legacyKey                    // of Pyro4's signatures
+	legacy []*LegacyKey                    // of Pyro4's signatures
 	tls    map[string]*transport.ServerTLS // by listener
 }
 
@@ -43,12 +43,12 @@ type ownKey struct {
 
 // enrollPrefix begins the principals of connections that were opened with a token. No
 // policy can declare or permit one.
-const enrollPrefix = "enroll:"
+const EnrollPrefix = "enroll:"
 
 // legacyKey is a shared secret of Pyro4 and whom it proves.
-type legacyKey struct {
-	secret string
-	owner  object.Principal
+type LegacyKey struct {
+	Secret    string
+	Principal object.Principal
 }
 
 // A shared secret of Pyro4 has so many bytes at least, and its file at most.
@@ -60,10 +60,10 @@ const (
 // vault reads the files of identities, and reads them again when they change. What
 // cannot be read any more keeps its last good reading, except a key file that is gone or
 // empty: its keys are.
-type vault struct {
-	policy *policy.Policy
-	log    *slog.Logger
-	now    atomic.Pointer[identities]
+type Store struct {
+	policy  *policy.Policy
+	log     *slog.Logger
+	current atomic.Pointer[identities]
 
 	looking sync.Mutex // guards what follows, once New has read it
 
@@ -82,8 +82,8 @@ type vault struct {
 // the start. The error joins all that is wrong, but not what is wrong with a token, nor with a file
 // that before names too: its last good reading goes on, as it would without the new policy, so
 // that a mistake in one file keeps no revocation in the policy from counting. That is logged.
-func newVault(p *policy.Policy, before *vault, log *slog.Logger) (*vault, error) {
-	v := &vault{policy: p, log: log, seen: map[string]fs.FileInfo{}, failed: map[string]string{}, keys: map[string][]keyfile.Key{},
+func NewStore(p *policy.Policy, before *Store, log *slog.Logger) (*Store, error) {
+	v := &Store{policy: p, log: log, seen: map[string]fs.FileInfo{}, failed: map[string]string{}, keys: map[string][]keyfile.Key{},
 		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}, denied: map[string]map[string]struct{}{}}
 	if before != nil {
 		before.looking.Lock()
@@ -93,15 +93,15 @@ func newVault(p *policy.Policy, before *vault, log *slog.Logger) (*vault, error)
 		maps.Copy(v.denied, before.denied)
 		before.looking.Unlock()
 	}
-	v.now.Store(&identities{})
-	_, failures := v.read()
+	v.current.Store(&identities{})
+	_, failures := v.Read()
 	return v, serious(failures, log, func(f unread) bool {
-		return f.name == v.tokenFolder() || before != nil && (f.name == "" || before.names(f.name))
+		return f.name == v.TokenFolder() || before != nil && (f.name == "" || before.names(f.name))
 	})
 }
 
 // names reports whether the vault reads something of a name that an [unread] has.
-func (v *vault) names(name string) bool {
+func (v *Store) names(name string) bool {
 	return slices.ContainsFunc(slices.Concat(v.policy.Keys, v.policy.LegacyKeys), func(f policy.KeyFile) bool { return f.Path == name }) ||
 		slices.ContainsFunc(v.policy.Listeners, func(l policy.Listener) bool { return l.TLS != nil && listenerName(l) == name })
 }
@@ -137,7 +137,7 @@ func filesOf(t *policy.TLS) []string {
 
 // changed returns the files that are others than when they were read, as true, and those
 // that may be, as false. It remembers what it saw.
-func (v *vault) changed() map[string]bool {
+func (v *Store) changed() map[string]bool {
 	changed := map[string]bool{}
 	look := func(path string) {
 		now, _ := os.Stat(path) // nil if it is not there
@@ -151,7 +151,7 @@ func (v *vault) changed() map[string]bool {
 		look(f.Path)
 	}
 	if v.policy.Enroll != nil {
-		look(v.tokenFolder()) // whose time changes with its files
+		look(v.TokenFolder()) // whose time changes with its files
 	}
 	for _, l := range v.policy.Listeners {
 		if l.TLS != nil {
@@ -167,7 +167,7 @@ func (v *vault) changed() map[string]bool {
 // failed may have been the host's own trouble, such as a lack of descriptors, and what
 // it did not see a revocation.
 type reading struct {
-	v        *vault
+	v        *Store
 	changed  map[string]bool
 	any      bool // something is known now that was not
 	failures []unread
@@ -197,7 +197,7 @@ func (k *reading) read(name, where string, err error, files ...string) {
 }
 
 // read reads what has changed, and reports whether anything had and what is wrong.
-func (v *vault) read() (any bool, failures []unread) {
+func (v *Store) Read() (any bool, failures []unread) {
 	k := &reading{v: v}
 	k.read("expired tokens", "enrolment", v.expireTokens(time.Now()))
 	if k.changed = v.changed(); len(k.changed) == 0 && len(v.failed) == 0 {
@@ -235,7 +235,7 @@ func (v *vault) read() (any bool, failures []unread) {
 		}
 		k.read(f.Path, f.Where, err, f.Path)
 	}
-	if dir := v.tokenFolder(); k.due(dir, dir) {
+	if dir := v.TokenFolder(); k.due(dir, dir) {
 		k.read(dir, "enrolment", v.readTokens(), dir)
 	}
 	for _, l := range v.policy.Listeners {
@@ -249,7 +249,7 @@ func (v *vault) read() (any bool, failures []unread) {
 		k.read(listenerName(l), l.Where, err, filesOf(l.TLS)...)
 	}
 	ids, doubles := v.compile()
-	v.now.Store(ids)
+	v.current.Store(ids)
 	v.double = doubles
 	if k.any {
 		for _, err := range doubles {
@@ -261,7 +261,7 @@ func (v *vault) read() (any bool, failures []unread) {
 
 // compile makes identities of what was read. A key id that stands in two files proves
 // nobody.
-func (v *vault) compile() (*identities, []error) {
+func (v *Store) compile() (*identities, []error) {
 	ids := &identities{keys: map[string]ownKey{}, tls: maps.Clone(v.tls)}
 	var problems []error
 	from := map[string]policy.KeyFile{}
@@ -278,14 +278,14 @@ func (v *vault) compile() (*identities, []error) {
 	}
 	for _, t := range v.tokens {
 		if secret, err := t.Bytes(); err == nil {
-			ids.keys[t.ID] = ownKey{signed.Key(secret), object.Principal(enrollPrefix + t.ID), t.Expires}
+			ids.keys[t.ID] = ownKey{signed.Key(secret), object.Principal(EnrollPrefix + t.ID), t.Expires}
 		}
 	}
 	return ids, append(problems, v.compileLegacy(ids)...)
 }
 
 // compileLegacy adds the shared secrets. One that two principals have proves neither.
-func (v *vault) compileLegacy(ids *identities) (problems []error) {
+func (v *Store) compileLegacy(ids *identities) (problems []error) {
 	from := map[string]policy.KeyFile{}
 	for _, f := range v.policy.LegacyKeys {
 		secret := v.legacy[f.Path]
@@ -294,11 +294,11 @@ func (v *vault) compileLegacy(ids *identities) (problems []error) {
 		}
 		if first, taken := from[secret]; taken && first.Principal != f.Principal {
 			problems = append(problems, fmt.Errorf("%s: the shared secret in %s is that in %s: make a new one for one of them", f.Where, f.Path, first.Path))
-			ids.legacy = slices.DeleteFunc(ids.legacy, func(k *legacyKey) bool { return k.secret == secret })
+			ids.legacy = slices.DeleteFunc(ids.legacy, func(k *LegacyKey) bool { return k.Secret == secret })
 			continue
 		}
 		from[secret] = f
-		ids.legacy = append(ids.legacy, &legacyKey{secret, f.Principal})
+		ids.legacy = append(ids.legacy, &LegacyKey{secret, f.Principal})
 	}
 	return problems
 }
@@ -322,7 +322,7 @@ func readLegacy(path string) (string, error) {
 
 // readTLS reads the files of a listener's tls block. With an error comes what can be read
 // of them, the rest as it was; nil the first time.
-func (v *vault) readTLS(l policy.Listener) (*transport.ServerTLS, error) {
+func (v *Store) readTLS(l policy.Listener) (*transport.ServerTLS, error) {
 	denied := map[string]bool{}
 	var problems []error
 	for _, path := range l.TLS.Revoked {
@@ -355,8 +355,8 @@ func merged(a, b map[string]struct{}) map[string]struct{} {
 }
 
 // key returns a key of the HMAC channel.
-func (v *vault) key(id string) (signed.Key, bool) {
-	k, ok := v.now.Load().keys[id]
+func (v *Store) Key(id string) (signed.Key, bool) {
+	k, ok := v.current.Load().keys[id]
 	if ok && !k.until.IsZero() && time.Now().After(k.until) {
 		return signed.Key{}, false
 	}
@@ -364,18 +364,18 @@ func (v *vault) key(id string) (signed.Key, bool) {
 }
 
 // tokenFolder is where enrolment tokens are; see package enroll.
-func (v *vault) tokenFolder() string { return TokenFolder(v.policy) }
+func (v *Store) TokenFolder() string { return TokenFolder(v.policy) }
 
 // TokenFolder returns where the tokens of a host are.
 func TokenFolder(p *policy.Policy) string { return filepath.Join(p.State, "enroll") }
 
 // readTokens reads the tokens there are, if the policy allows enrolment.
-func (v *vault) readTokens() error {
+func (v *Store) readTokens() error {
 	v.tokens = map[string]*enroll.Token{}
 	if v.policy.Enroll == nil {
 		return nil
 	}
-	all, err := enroll.List(v.tokenFolder())
+	all, err := enroll.List(v.TokenFolder())
 	for _, t := range all {
 		v.tokens[t.ID] = t
 	}
@@ -383,10 +383,10 @@ func (v *vault) readTokens() error {
 }
 
 // expireTokens removes the files of tokens whose time is over.
-func (v *vault) expireTokens(now time.Time) error {
+func (v *Store) expireTokens(now time.Time) error {
 	var problems []error
 	for _, t := range v.tokens {
-		removed, err := t.Expire(v.tokenFolder(), now)
+		removed, err := t.Expire(v.TokenFolder(), now)
 		if removed {
 			v.log.Info("enrolment token expired", "token", t.ID, "principal", t.Principal, "used", t.Client != "")
 		}
@@ -398,11 +398,11 @@ func (v *vault) expireTokens(now time.Time) error {
 }
 
 // principal says who a peer is.
-func (v *vault) principal(peer object.Peer) object.Principal {
+func (v *Store) Principal(peer object.Peer) object.Principal {
 	if peer.Auth != object.AuthHMAC {
 		return v.policy.Principal(peer)
 	}
-	if k, ok := v.now.Load().keys[peer.Key]; ok {
+	if k, ok := v.current.Load().keys[peer.Key]; ok {
 		return k.owner
 	}
 	return object.Anonymous
@@ -410,10 +410,10 @@ func (v *vault) principal(peer object.Peer) object.Principal {
 
 // legacyKey returns the key with which verify says yes, nil if there is none. It asks for
 // all of them.
-func (v *vault) legacyKey(verify func(secret []byte) bool) *legacyKey {
-	var found *legacyKey
-	for _, k := range v.now.Load().legacy {
-		if verify([]byte(k.secret)) {
+func (v *Store) FindLegacy(verify func(secret []byte) bool) *LegacyKey {
+	var found *LegacyKey
+	for _, k := range v.current.Load().legacy {
+		if verify([]byte(k.Secret)) {
 			found = k
 		}
 	}
@@ -421,15 +421,15 @@ func (v *vault) legacyKey(verify func(secret []byte) bool) *legacyKey {
 }
 
 // holds reports whether a shared secret of Pyro4 still counts.
-func (v *vault) holds(k *legacyKey) bool {
-	return slices.ContainsFunc(v.now.Load().legacy, func(o *legacyKey) bool { return *o == *k })
+func (v *Store) Holds(k *LegacyKey) bool {
+	return slices.ContainsFunc(v.current.Load().legacy, func(o *LegacyKey) bool { return *o == *k })
 }
 
 // look reads what has changed and tells of it.
-func (v *vault) look(now time.Time) {
+func (v *Store) Refresh(now time.Time) {
 	v.looking.Lock()
 	defer v.looking.Unlock()
-	changed, failures := v.read()
+	changed, failures := v.Read()
 	for _, f := range failures {
 		v.log.Error("identities: the last good reading stays in force", "err", f.error)
 	}
@@ -438,12 +438,15 @@ func (v *vault) look(now time.Time) {
 		v.warnExpiry(now)
 	}
 	if changed {
-		v.log.Info("identities were read again", "keys", len(v.now.Load().keys))
+		v.log.Info("identities were read again", "keys", len(v.current.Load().keys))
 	}
 }
 
+// serverTLS returns the certificates of a listener, nil for one without TLS.
+func (v *Store) TLS(listener string) *transport.ServerTLS { return v.current.Load().tls[listener] }
+
 // faults returns the files that could not be read, and what is wrong between them.
-func (v *vault) faults() []fault.Fault {
+func (v *Store) Faults() []fault.Fault {
 	v.looking.Lock()
 	defer v.looking.Unlock()
 	var out []fault.Fault

@@ -1,4 +1,4 @@
-package host
+package credential
 
 import (
 	"cmp"
@@ -17,7 +17,7 @@ import (
 
 // certificateFaults returns the certificates of a policy that are not valid at a time, and those that end soon. v has
 // the chains that are in force; nil: the files are read. Files that cannot be read are the vault's to report.
-func certificateFaults(p *policy.Policy, v *vault, now time.Time) []fault.Fault {
+func CertificateFaults(p *policy.Policy, v *Store, now time.Time) []fault.Fault {
 	var out []fault.Fault
 	add := func(file, what, then string, cert *x509.Certificate, harmless bool) {
 		if text, wrong := dateFault(cert, now); text != "" {
@@ -61,9 +61,9 @@ func certificateFaults(p *policy.Policy, v *vault, now time.Time) []fault.Fault 
 }
 
 // ownChain returns the host's certificate of a listener with its intermediates; nil if it is not known.
-func ownChain(v *vault, l *policy.Listener) []*x509.Certificate {
+func ownChain(v *Store, l *policy.Listener) []*x509.Certificate {
 	if v != nil {
-		if t := v.now.Load().tls[l.Name]; t != nil {
+		if t := v.current.Load().tls[l.Name]; t != nil {
 			return t.Chain()
 		}
 		return nil
@@ -100,7 +100,7 @@ func span(d time.Duration) string {
 }
 
 // expiries returns when the host's certificate of each listener ends, in the order of the policy.
-func (v *vault) expiries() (listeners []string, ends []time.Time) {
+func (v *Store) Expiries() (listeners []string, ends []time.Time) {
 	for i := range v.policy.Listeners {
 		l := &v.policy.Listeners[i]
 		if chain := ownChain(v, l); l.TLS != nil && chain != nil {
@@ -111,8 +111,8 @@ func (v *vault) expiries() (listeners []string, ends []time.Time) {
 }
 
 // warnExpiry logs certificates that are not valid, or not for long.
-func (v *vault) warnExpiry(now time.Time) {
-	for _, p := range certificateFaults(v.policy, v, now) {
+func (v *Store) warnExpiry(now time.Time) {
+	for _, p := range CertificateFaults(v.policy, v, now) {
 		if p.Warning {
 			v.log.Warn("certificate", "path", p.Path, "err", p.Err)
 		} else {

@@ -1,4 +1,4 @@
-package host
+package credential
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ import (
 // secrets reads the files of the objects' secrets, and reads them again when they change.
 // What cannot be read any more keeps its last good reading, except a file that is gone:
 // nobody has that secret then. No value leaves it but to the tenant's own worker.
-type secrets struct {
+type Secrets struct {
 	policy *policy.Policy
 	log    *slog.Logger
 
@@ -36,8 +36,8 @@ type secrets struct {
 // newSecrets reads the files that a policy names. before is that of the policy in force, nil at
 // the start: what it knew stays out of logs. The error joins all that is wrong, but not what is
 // wrong with a file that before names too, of which the last good reading goes on; that is logged.
-func newSecrets(p *policy.Policy, before *secrets, log *slog.Logger) (*secrets, error) {
-	s := &secrets{policy: p, log: log, seen: map[string]fs.FileInfo{}, values: map[string]string{}, failed: map[string]string{}, known: map[object.Tenant]*redact.Set{}}
+func NewSecrets(p *policy.Policy, before *Secrets, log *slog.Logger) (*Secrets, error) {
+	s := &Secrets{policy: p, log: log, seen: map[string]fs.FileInfo{}, values: map[string]string{}, failed: map[string]string{}, known: map[object.Tenant]*redact.Set{}}
 	if before != nil {
 		before.mu.Lock()
 		s.known = maps.Clone(before.known)
@@ -56,7 +56,7 @@ func newSecrets(p *policy.Policy, before *secrets, log *slog.Logger) (*secrets, 
 }
 
 // names reports whether the policy names a secret, of the same tenant, in the same file.
-func (s *secrets) names(one *policy.Secret) bool {
+func (s *Secrets) names(one *policy.Secret) bool {
 	return slices.ContainsFunc(s.policy.Secrets, func(sec policy.Secret) bool {
 		return sec.Tenant == one.Tenant && sec.Name == one.Name && sec.Path == one.Path && sec.Identity == one.Identity
 	})
@@ -64,7 +64,7 @@ func (s *secrets) names(one *policy.Secret) bool {
 
 // stat reports whether a file is another than when it was read, and remembers what it
 // saw. "" never is.
-func (s *secrets) stat(path string, changed map[string]bool) {
+func (s *Secrets) stat(path string, changed map[string]bool) {
 	if _, looked := changed[path]; looked || path == "" {
 		return
 	}
@@ -75,7 +75,7 @@ func (s *secrets) stat(path string, changed map[string]bool) {
 }
 
 // read reads what has changed, and reports whether any value did and what is wrong.
-func (s *secrets) read() (any bool, failures []unread) {
+func (s *Secrets) read() (any bool, failures []unread) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := map[string]bool{}
@@ -115,7 +115,7 @@ func (s *secrets) read() (any bool, failures []unread) {
 }
 
 // of returns what the objects of a tenant may know, nil if the policy grants nothing.
-func (s *secrets) of(tenant object.Tenant) *supervise.Secrets {
+func (s *Secrets) ForTenant(tenant object.Tenant) *supervise.Secrets {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out *supervise.Secrets
@@ -144,7 +144,7 @@ func (s *secrets) of(tenant object.Tenant) *supervise.Secrets {
 }
 
 // value returns a secret of an object.
-func (s *secrets) value(id object.ID, name string) (value string, ok bool) {
+func (s *Secrets) Value(id object.ID, name string) (value string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.policy.Secrets {
@@ -158,7 +158,7 @@ func (s *secrets) value(id object.ID, name string) (value string, ok bool) {
 }
 
 // redact takes the secrets of a tenant out of the first most bytes of a text.
-func (s *secrets) redact(tenant object.Tenant, text string, most int) string {
+func (s *Secrets) Redact(tenant object.Tenant, text string, most int) string {
 	s.mu.Lock()
 	known := s.known[tenant]
 	s.mu.Unlock()
@@ -166,7 +166,7 @@ func (s *secrets) redact(tenant object.Tenant, text string, most int) string {
 }
 
 // look reads what has changed and tells of it. It reports whether a value has.
-func (s *secrets) look() bool {
+func (s *Secrets) Refresh() bool {
 	changed, problems := s.read()
 	for _, err := range problems {
 		s.log.Error("secrets: the last good reading stays in force, and none of a file that is gone", "err", err)
@@ -178,7 +178,7 @@ func (s *secrets) look() bool {
 }
 
 // faults returns the files that could not be read.
-func (s *secrets) faults() []fault.Fault {
+func (s *Secrets) Faults() []fault.Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []fault.Fault
