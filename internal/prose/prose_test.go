@@ -35,8 +35,6 @@ var pending = []string{
 
 	"codec",
 
-	"doc/adr",
-
 	"doc/audit.md",
 
 	"doc/limits.md",
