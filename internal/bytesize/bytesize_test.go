@@ -37,7 +37,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// TestParseReadsFormat: Format is exact, and Parse reads what it writes.
+// TestParseReadsFormat: Format is exact, and Parse reads its result.
 func TestParseReadsFormat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Int64Range(0, math.MaxInt64).Draw(t, "n")
@@ -49,8 +49,9 @@ func TestParseReadsFormat(t *testing.T) {
 
 func TestText(t *testing.T) {
 	for n, want := range map[uint64]string{
-		0: "0 bytes", 1023: "1023 bytes", 1 << 10: "1 KiB", 1536: "1.5 KiB", 64 << 20: "64 MiB", 1000 << 10: "0.977 MiB",
-		999 << 10: "999 KiB", 2048 << 20: "2 GiB", math.MaxUint64: "16 EiB",
+		0: "0 bytes", 1023: "1023 bytes", 1 << 10: "1 KiB", 1536: "1.5 KiB", 64 << 20: "64 MiB",
+		1000 << 10: "0.977 MiB",
+		999 << 10:  "999 KiB", 2048 << 20: "2 GiB", math.MaxUint64: "16 EiB",
 	} {
 		if got := bytesize.Text(n); got != want {
 			t.Errorf("Text(%d) = %q, want %q", n, got, want)

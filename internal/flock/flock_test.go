@@ -11,7 +11,7 @@ import (
 	"github.com/hearthhost/hearth/internal/flock"
 )
 
-// open opens a file anew: each result has a lock that is independent of the others.
+// open opens a file. The locks of two results are independent.
 func open(t *testing.T, path string) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

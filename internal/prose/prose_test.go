@@ -49,13 +49,9 @@ var pending = []string{
 
 	"internal/backoff",
 
-	"internal/bytesize",
-
 	"internal/cgroup",
 
 	"internal/deps",
-
-	"internal/flock",
 
 	"internal/inflight",
 
@@ -68,8 +64,6 @@ var pending = []string{
 	"internal/procstat",
 
 	"internal/redact",
-
-	"internal/safefile",
 
 	"internal/safewalk",
 

@@ -11,9 +11,9 @@ import (
 	"github.com/hearthhost/hearth/internal/safefile"
 )
 
-// TestKeysThatOthersMaySwap reads a key where everybody may rename files: bob's could be
-// put in the place of alice's, and he would be she.
-func TestKeysThatOthersMaySwap(t *testing.T) {
+// TestKeyInWritableFolder: where every user can rename files, bob's key could replace alice's, and bob would
+// authenticate as alice.
+func TestKeyInWritableFolder(t *testing.T) {
 	above := filepath.Join(t.TempDir(), "above")
 	dir := filepath.Join(above, "keys")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -24,7 +24,8 @@ func TestKeysThatOthersMaySwap(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, open := range []string{dir, above} {
-		for mode, ok := range map[fs.FileMode]bool{0o777: false, 0o777 | fs.ModeSticky: true, 0o775: true, 0o755: true} {
+		modes := map[fs.FileMode]bool{0o777: false, 0o777 | fs.ModeSticky: true, 0o775: true, 0o755: true}
+		for mode, ok := range modes {
 			if err := os.Chmod(open, mode); err != nil {
 				t.Fatal(err)
 			}
@@ -39,9 +40,9 @@ func TestKeysThatOthersMaySwap(t *testing.T) {
 	}
 }
 
-// TestLinkOfAnother has somebody prepare a link to the host's folder in one that is
-// everybody's: it can lead clients elsewhere later, once the host has started.
-func TestLinkOfAnother(t *testing.T) {
+// TestLinkOfAnotherUser: another user creates a link to the host's folder in a world-writable folder. After the
+// host has started, that user could lead clients to another socket.
+func TestLinkOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a link of another user")
 	}
@@ -51,7 +52,8 @@ func TestLinkOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	link, over := filepath.Join(all, "state"), filepath.Join(own, "over")
-	for name, to := range map[string]string{link: own, over: filepath.Join("..", filepath.Base(filepath.Dir(link)), "state")} {
+	relative := filepath.Join("..", filepath.Base(filepath.Dir(link)), "state")
+	for name, to := range map[string]string{link: own, over: relative} {
 		if err := os.Symlink(to, name); err != nil {
 			t.Fatal(err)
 		}
@@ -60,14 +62,15 @@ func TestLinkOfAnother(t *testing.T) {
 		t.Fatalf("%s and %s are not beside each other", all, own)
 	}
 	if err := safefile.CheckPath(filepath.Join(over, "hearth.sock")); err != nil {
-		t.Errorf("through own links: %v", err)
+		t.Errorf("through links of this user: %v", err)
 	}
 	if err := os.Lchown(link, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{link, over} {
-		if err := safefile.CheckPath(filepath.Join(dir, "hearth.sock")); err == nil || !strings.Contains(err.Error(), link) {
-			t.Errorf("Place() in %s = %v, want it to name %s", dir, err, link)
+		err := safefile.CheckPath(filepath.Join(dir, "hearth.sock"))
+		if err == nil || !strings.Contains(err.Error(), link) {
+			t.Errorf("CheckPath() in %s = %v, want it to name %s", dir, err, link)
 		}
 	}
 	if err := safefile.CheckPath(filepath.Join(own, "hearth.sock")); err != nil {
@@ -77,7 +80,7 @@ func TestLinkOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := safefile.CheckPath(filepath.Join(own, "hearth.sock")); err == nil {
-		t.Error("in somebody else's folder: no error")
+		t.Error("in a folder of another user: no error")
 	}
 }
 
@@ -121,7 +124,9 @@ func TestCheckFile(t *testing.T) {
 		if err := os.Chown(name, 65534, -1); err != nil {
 			t.Fatal(err)
 		}
-		if err := check(); err == nil || !strings.Contains(err.Error(), "uid 65534") || !strings.Contains(err.Error(), "run chown 0 "+name) {
+		err := check()
+		if err == nil || !strings.Contains(err.Error(), "belongs to uid 65534") ||
+			!strings.Contains(err.Error(), "run chown 0 "+name) {
 			t.Errorf("CheckFile() of uid 65534's %s = %v, want the owner and the chown", name, err)
 		}
 		if err := os.Chown(name, 0, -1); err != nil {
@@ -141,6 +146,9 @@ func TestCheckFolder(t *testing.T) {
 		if err := safefile.CheckFolder(dir); ok != (err == nil) {
 			t.Errorf("CheckFolder() of mode %v = %v", mode, err)
 		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
 	}
 	if err := safefile.CheckFolder(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("CheckFolder() of a missing folder = %v, want fs.ErrNotExist", err)

@@ -43,7 +43,8 @@ func ReadKeyPEM(path string) ([]byte, error) {
 			return text, nil
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return nil, fmt.Errorf("%s is encrypted with a passphrase; run openssl pkey -in %s -out NEW, then chmod 600 NEW", path, shell.Path(path))
+			return nil, fmt.Errorf("%s is encrypted with a passphrase; run openssl pkey -in %s -out NEW, "+
+				"then chmod 600 NEW", path, shell.Path(path))
 		}
 	}
 }

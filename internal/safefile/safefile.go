@@ -69,11 +69,12 @@ func checkSecret(path string, info fs.FileInfo) error {
 		return notRegular(path)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to uid %d, and only its owner may use it; run chown %d %s, or run this as that user",
-			path, st.Uid, os.Geteuid(), shell.Path(path))
+		return fmt.Errorf("%s belongs to uid %d, and only its owner may use it; "+
+			"run chown %d %s, or run this as that user", path, st.Uid, os.Geteuid(), shell.Path(path))
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("other users can read or write %s (mode %04o); run chmod 600 %s", path, mode, shell.Path(path))
+		return fmt.Errorf("other users can read or write %s (mode %04o); run chmod 600 %s",
+			path, mode, shell.Path(path))
 	}
 	return CheckPath(path)
 }
@@ -161,7 +162,8 @@ func Lock(dir string) (unlock func(), err error) {
 // open the file: any user who can open a file or a folder can hold its lock without end. If ctx ends first, the
 // error wraps ctx.Err().
 func LockFile(ctx context.Context, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // a path of the caller
+	const flags = os.O_RDWR | os.O_CREATE | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	f, err := os.OpenFile(path, flags, 0o600) //nolint:gosec // a path of the caller
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}

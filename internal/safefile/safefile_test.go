@@ -36,7 +36,7 @@ func TestRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := safefile.Read(path, 4); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
-			t.Errorf("mode %o: %v, want the command that mends it", mode, err)
+			t.Errorf("mode %o: %v, want the command that repairs it", mode, err)
 		}
 		if _, err := safefile.Read(filepath.Join(dir, "link"), 4); err == nil {
 			t.Errorf("mode %o: read through a link", mode)
@@ -50,7 +50,7 @@ func TestRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := safefile.Read(path, 4); err == nil || !strings.Contains(err.Error(), "chown 0 "+path) {
-			t.Errorf("a foreign file: %v, want the command that mends it", err)
+			t.Errorf("a file of another user: %v, want the command that repairs it", err)
 		}
 	} else {
 		t.Log("SKIPPED: a file of another user: only root can make one")
@@ -59,7 +59,7 @@ func TestRead(t *testing.T) {
 		t.Error("a folder was read")
 	}
 	if _, err := safefile.Read(filepath.Join(dir, "none"), 4); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a missing file: %v", err)
 	}
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -97,9 +97,9 @@ func TestCreateAndReplace(t *testing.T) {
 	}
 }
 
-// TestLockOfAStranger holds what locks somebody can take who may read a folder and no
-// more: they keep nobody from revoking a key in it.
-func TestLockOfAStranger(t *testing.T) {
+// TestLockOfFolder: a user who can read a folder can lock the folder itself. That must not
+// block its owner.
+func TestLockOfFolder(t *testing.T) {
 	dir := t.TempDir()
 	held, err := os.Open(dir)
 	if err != nil {
@@ -121,13 +121,13 @@ func TestLockOfAStranger(t *testing.T) {
 		if err != nil {
 			t.Errorf("Lock() = %v", err)
 		}
-	case <-time.After(10 * time.Second): // a guard: it would wait for ever
-		t.Error("whoever can read the folder keeps its owner out")
+	case <-time.After(10 * time.Second): // a guard: Lock has no time limit
+		t.Error("a user who can read the folder blocks its owner")
 	}
 	held.Close()
 	info, err := os.Stat(filepath.Join(dir, ".lock"))
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("the lock: %v, %v; want a file that nobody else can open", info, err)
+		t.Fatalf("the lock: %v, %v; want a file that only its owner can open", info, err)
 	}
 	if err := os.Chmod(filepath.Join(dir, ".lock"), 0o644); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestLockOfAStranger(t *testing.T) {
 	}
 }
 
-// TestReadPublic reads what says whom to trust: everybody may read it, not write.
+// TestReadPublic: a file of trusted authorities may be world-readable, not world-writable.
 func TestReadPublic(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "ca.pem")

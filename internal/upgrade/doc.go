@@ -38,7 +38,7 @@
 // # Trust
 //
 // The number of the descriptor comes from an environment variable, [EnvFD], which any process can set. The child
-// therefore asks the kernel for the peer of the socket: it must be the child's parent process and have its user.
+// therefore reads the peer of the socket from the kernel: it must be the child's parent process and have its user.
 // The parent starts the program only if no other user can write or replace it.
 //
 // # Compatibility

@@ -123,7 +123,7 @@ func (p *Parent) awaitExit() {
 	close(p.exited)
 }
 
-// requestExit asks the parent to drain now, because this process shuts down. It does nothing for a nil Parent.
+// requestExit makes the parent drain now, because this process shuts down. It does nothing for a nil Parent.
 func (p *Parent) requestExit() {
 	if p != nil {
 		_ = p.send(controlMsg{Exit: true})

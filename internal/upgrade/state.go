@@ -120,7 +120,7 @@ func FindRunning(dir string) (*Running, error) {
 		return nil, nil
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("only the host's user and root can read the state folder %s; run this as one of them", dir)
+		return nil, fmt.Errorf("only the host's user and root can read the state folder %s; run this as root", dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("finding the running host: %w", err)
@@ -143,7 +143,7 @@ func FindRunning(dir string) (*Running, error) {
 // readRunning reads the description of a host. The caller may be root and the file another user's, so it follows
 // no symbolic link, reads at most 64 KiB, and opens no pipe for long.
 func readRunning(path string) (*Running, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // the policy's folder
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // from the policy
 	if err != nil {
 		return nil, fmt.Errorf("finding the running host: %w", err)
 	}

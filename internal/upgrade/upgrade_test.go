@@ -65,7 +65,8 @@ func newProcess(t *testing.T, behaviour string) *process {
 	ln, err := plain.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	t.Cleanup(func() { ln.Close() })
-	p.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(p.dir, "notify"), Net: "unixgram"})
+	notify := filepath.Join(p.dir, "notify")
+	p.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
 	must(t, err)
 	t.Cleanup(func() { p.manager.Close() })
 	p.server = &fakeServer{lock: lock, socket: ln.(*net.TCPListener), audit: audit, retired: make(chan []string, 1)}
@@ -73,7 +74,7 @@ func newProcess(t *testing.T, behaviour string) *process {
 	p.upgrader = New(Config{
 		Server:   p.server,
 		Signals:  &Signals{upgrade: p.requests},
-		Notifier: systemd.NewNotifier(systemd.Environment{Notify: filepath.Join(p.dir, "notify")}, log),
+		Notifier: systemd.NewNotifier(systemd.Environment{Notify: notify}, log),
 		Status:   func() string { return "STATUS=parent" },
 		Log:      log,
 		Version:  "v1",
@@ -107,7 +108,7 @@ func (p *process) messages(t *testing.T, last string) string {
 }
 
 // TestUpgrade hands over to a child, which accepts a connection of the parent's socket and shuts down: the parent
-// is then asked to shut down too.
+// then shuts down too.
 func TestUpgrade(t *testing.T) {
 	p := newProcess(t, "serve")
 	addr := p.server.socket.Addr().String()
@@ -123,7 +124,8 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("the child answers %q, %v", text, err)
 	}
 	p.messages(t, "RELOADING=1")
-	if sent := p.messages(t, "STOPPING=1"); !strings.Contains(sent, "MAINPID=") || !strings.Contains(sent, "STATUS=child") {
+	sent := p.messages(t, "STOPPING=1")
+	if !strings.Contains(sent, "MAINPID=") || !strings.Contains(sent, "STATUS=child") {
 		t.Errorf("messages for the service manager:\n%s", sent)
 	}
 	r, err := FindRunning(p.dir)
@@ -133,7 +135,7 @@ func TestUpgrade(t *testing.T) {
 	select {
 	case <-p.serving.Done():
 	case <-time.After(testTimeout):
-		t.Fatal("the parent was not asked to shut down")
+		t.Fatal("the parent did not shut down")
 	}
 	p.wait()
 	if p.server.has("end handoff") || strings.Contains(p.log.String(), "level=ERROR") {
@@ -149,7 +151,7 @@ func TestChildDies(t *testing.T) {
 	select {
 	case <-p.serving.Done():
 	case <-time.After(testTimeout):
-		t.Fatal("the parent was not asked to shut down")
+		t.Fatal("the parent did not shut down")
 	}
 	p.wait()
 	if !strings.Contains(p.log.String(), "the new process has ended; this one ends too") {
@@ -208,7 +210,7 @@ func TestShutdownDuringUpgrade(t *testing.T) {
 	}
 }
 
-// TestParentEnds: a child serves only after the parent's message, whatever else the socket brings.
+// TestParentEnds: a child serves only after the parent's message, and after no other input.
 func TestParentEnds(t *testing.T) {
 	for _, answer := range []string{"", "{}\n", `{"exit":true}` + "\n", "garbage\n"} {
 		ours, theirs := net.Pipe()
@@ -255,7 +257,8 @@ func TestAcceptRejects(t *testing.T) {
 		strconv.Itoa(int(null.Fd())): "reading the peer",
 		strconv.Itoa(own[0]):         "not this process's parent",
 	} {
-		if _, _, err := Accept(text); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), EnvFD) {
+		_, _, err := Accept(text)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), EnvFD) {
 			t.Errorf("Accept(%q) = %v, want %q", text, err, want)
 		}
 	}
@@ -278,20 +281,45 @@ func socket(t *testing.T, name string) (transport.Socket, string) {
 func TestAssign(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
-		parent    int
+		parent    int               // 0: a service manager
 		sockets   []string          // names
 		listeners map[string]string // address by name; "0", "1": of that socket
 		want      map[string]int    // index of the socket by listener
 		err       string
 	}{
-		{"by name and address", 1, []string{"a", "b"}, map[string]string{"a": "0", "b": "1"}, map[string]int{"a": 0, "b": 1}, ""},
-		{"by address alone", 1, []string{"old"}, map[string]string{"new": "0"}, map[string]int{"new": 0}, ""},
-		{"any port by name", 1, []string{"a", "b"}, map[string]string{"b": "127.0.0.1:0"}, map[string]int{"b": 1}, ""},
-		{"any port of another name", 1, []string{"a"}, map[string]string{"b": "127.0.0.1:0"}, map[string]int{}, ""},
-		{"left over of a parent", 1, []string{"a", "b"}, map[string]string{"a": "0"}, map[string]int{"a": 0}, ""},
-		{"unnamed of a manager", 0, []string{""}, map[string]string{"a": "127.0.0.1:0"}, map[string]int{"a": 0}, ""},
-		{"left over of a manager", 0, []string{"a", ""}, map[string]string{"a": "0"}, nil, "which is no listener of the policy"},
-		{"other address of a manager", 0, []string{"a"}, map[string]string{"a": "127.0.0.2:1"}, nil, "write the policy's address"},
+		{
+			name: "by name and address", parent: 1, err: "",
+			sockets: []string{"a", "b"}, listeners: map[string]string{"a": "0", "b": "1"},
+			want: map[string]int{"a": 0, "b": 1},
+		},
+		{
+			name: "by address alone", parent: 1, err: "",
+			sockets: []string{"old"}, listeners: map[string]string{"new": "0"}, want: map[string]int{"new": 0},
+		},
+		{
+			name: "any port by name", parent: 1, err: "",
+			sockets: []string{"a", "b"}, listeners: map[string]string{"b": "127.0.0.1:0"}, want: map[string]int{"b": 1},
+		},
+		{
+			name: "any port of another name", parent: 1, err: "",
+			sockets: []string{"a"}, listeners: map[string]string{"b": "127.0.0.1:0"},
+		},
+		{
+			name: "left over of a parent", parent: 1, err: "",
+			sockets: []string{"a", "b"}, listeners: map[string]string{"a": "0"}, want: map[string]int{"a": 0},
+		},
+		{
+			name: "unnamed of a manager", parent: 0, err: "",
+			sockets: []string{""}, listeners: map[string]string{"a": "127.0.0.1:0"}, want: map[string]int{"a": 0},
+		},
+		{
+			name: "left over of a manager", parent: 0, err: "which is no listener of the policy",
+			sockets: []string{"a", ""}, listeners: map[string]string{"a": "0"},
+		},
+		{
+			name: "other address of a manager", parent: 0, err: "write the policy's address",
+			sockets: []string{"a"}, listeners: map[string]string{"a": "127.0.0.2:1"},
+		},
 	} {
 		h := Handoff{ParentPID: tc.parent}
 		var addrs []string

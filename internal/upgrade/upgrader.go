@@ -21,7 +21,7 @@ type Server interface {
 	EndHandoff()
 	// InheritedListeners returns the names of the listeners that use a socket of the parent.
 	InheritedListeners() []string
-	// TakeOver makes the server the owner of what it inherited: the parent has stopped accepting.
+	// TakeOver makes the server the owner of the inherited files: the parent has stopped accepting.
 	TakeOver()
 	// Announce writes the description of the running host into the state folder.
 	Announce(Running) error
@@ -202,7 +202,7 @@ func (u *Upgrader) upgrade(ctx context.Context) (*child, error) {
 		return nil, Supported
 	}
 	if os.Getpid() == 1 {
-		return nil, errors.New("this host is the first process of its container, which ends with it; start a new container")
+		return nil, errors.New("this host is the first process of its container; start a new container instead")
 	}
 	if err := checkProgram(u.Program); err != nil {
 		return nil, err
