@@ -26,13 +26,22 @@ func (r *serpentReader) list(to object.Sink, depth int) error {
 	if err := to.Begin(object.ListKind, -1); err != nil {
 		return err
 	}
-	return r.elementsFrom(0, ']', to, depth, false)
+	return r.readElements(0, ']', object.ListKind, to, depth, false)
 }
 
-// elementsFrom reads the elements of a list, tuple or set from number i on, if there
-// are more, and its end. The reader stands before element 0, or behind element i-1.
-func (r *serpentReader) elementsFrom(i int, end byte, to object.Sink, depth int, hash bool) error {
+// readElements reads the elements of a container from number i up to its end. The reader is in front of element 0, or
+// behind element i-1. The elements of a set and the keys of a dict must be hashable. Of a dict, the elements are its
+// keys; i is at least 1, and the value of key i-1 comes next.
+func (r *serpentReader) readElements(i int, end byte, k object.Kind, to object.Sink, depth int, hash bool) error {
 	for ; ; i++ {
+		if k == object.DictKind {
+			if err := r.colon(); err != nil {
+				return err
+			}
+			if err := r.value(to, depth+1, false); err != nil {
+				return err
+			}
+		}
 		more, err := r.next(i, end)
 		if err != nil {
 			return err
@@ -86,7 +95,7 @@ func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool)
 	} else if c != ',' {
 		return r.syntax("a comma must follow the first element of a tuple")
 	}
-	return r.elementsFrom(1, ')', to, depth, hash)
+	return r.readElements(1, ')', object.TupleKind, to, depth, hash)
 }
 
 // first opens a container whose first element was held back, and lets that go.
@@ -161,35 +170,7 @@ func (r *serpentReader) brace(to object.Sink, depth int, dict bool) error {
 			return err
 		}
 	}
-	if kind == object.SetKind {
-		return r.elementsFrom(1, '}', to, depth, true)
-	}
-	return r.pairs(to, depth)
-}
-
-// pairs reads a dict from behind its first key on.
-func (r *serpentReader) pairs(to object.Sink, depth int) error {
-	for i := 1; ; i++ {
-		if err := r.colon(); err != nil {
-			return err
-		}
-		if err := r.value(to, depth+1, false); err != nil {
-			return err
-		}
-		more, err := r.next(i, '}')
-		if err != nil {
-			return err
-		}
-		if !more {
-			return to.End()
-		}
-		if err := r.charge(); err != nil {
-			return err
-		}
-		if err := r.value(to, depth+1, true); err != nil {
-			return err
-		}
-	}
+	return r.readElements(1, '}', kind, to, depth, true)
 }
 
 // colon reads the colon behind a key and charges the value behind that.

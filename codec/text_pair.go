@@ -1,0 +1,103 @@
+package codec
+
+import (
+	"encoding/base64"
+	"unicode/utf8"
+)
+
+// pairOfTexts is a dict of exactly two texts, as those dicts are that stand for bytes
+// and for nan.
+type pairOfTexts struct {
+	keys, values [2][]byte
+	end          int // behind the '}'
+}
+
+// readPairOfTexts looks at the dict that begins at doc[pos] and reports whether it is
+// a pair of texts without escapes whose first key is one of those that matter. It gives
+// up at the first byte that does not fit, so looking costs at most the length of two
+// texts. Single says that texts may stand in single quotes and commas may trail.
+func readPairOfTexts(doc []byte, pos int, single bool) (p pairOfTexts, ok bool) {
+	pos++
+	for i := range 2 {
+		if p.keys[i], pos, ok = plainText(doc, pos, single); !ok {
+			return p, false
+		}
+		if k := p.keys[0]; i == 0 && string(k) != "data" && string(k) != "encoding" &&
+			(!single || string(k) != "__class__" && string(k) != "value") {
+			return p, false
+		}
+		if pos, ok = skipTo(doc, pos, ':'); !ok {
+			return p, false
+		}
+		if p.values[i], pos, ok = plainText(doc, pos, single); !ok {
+			return p, false
+		}
+		if after, comma := skipTo(doc, pos, ','); comma && (i == 0 || single) {
+			pos = after
+		} else if i == 0 {
+			return p, false
+		}
+	}
+	p.end, ok = skipTo(doc, pos, '}')
+	return p, ok
+}
+
+// get returns the value of a key, nil if p lacks it.
+func (p *pairOfTexts) get(key string) []byte {
+	for i, k := range p.keys {
+		if string(k) == key {
+			return p.values[i]
+		}
+	}
+	return nil
+}
+
+// base64 decodes p, if it is the dict that stands for bytes, into buf.
+func (p *pairOfTexts) base64(buf []byte) (_ []byte, ok bool) {
+	data := p.get("data")
+	if data == nil || string(p.get("encoding")) != "base64" {
+		return buf, false
+	}
+	if n := base64.StdEncoding.DecodedLen(len(data)); cap(buf) < n {
+		buf = make([]byte, n)
+	} else {
+		buf = buf[:n]
+	}
+	n, err := base64.StdEncoding.Strict().Decode(buf, data)
+	return buf[:n], err == nil
+}
+
+// plainText reads a text that holds neither escapes nor control characters.
+func plainText(doc []byte, pos int, single bool) (text []byte, end int, ok bool) {
+	pos = skipBlanks(doc, pos)
+	if pos == len(doc) || doc[pos] != '"' && (doc[pos] != '\'' || !single) {
+		return nil, pos, false
+	}
+	quote := doc[pos]
+	for i := pos + 1; i < len(doc); i++ {
+		switch c := doc[i]; {
+		case c == quote:
+			return doc[pos+1 : i], i + 1, true
+		case c == '\\', c < ' ', c >= utf8.RuneSelf: // none occurs in what is looked for
+			return nil, pos, false
+		}
+	}
+	return nil, pos, false
+}
+
+// skipBlanks returns the first position from pos on that is not blank.
+func skipBlanks(doc []byte, pos int) int {
+	for pos < len(doc) && (doc[pos] == ' ' || doc[pos] == '\n' || doc[pos] == '\r' || doc[pos] == '\t') {
+		pos++
+	}
+	return pos
+}
+
+// skipTo skips blanks and the byte c.
+func skipTo(doc []byte, pos int, c byte) (end int, ok bool) {
+	pos = skipBlanks(doc, pos)
+	if pos == len(doc) || doc[pos] != c {
+		return pos, false
+	}
+	return pos + 1, true
+}

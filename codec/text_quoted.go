@@ -1,0 +1,168 @@
+package codec
+
+import "unicode/utf8"
+
+// textRules are the rules of a format for quoted texts.
+type textRules struct {
+	prefix  string                                       // start of error messages
+	class   string                                       // exception for broken texts
+	bytes   bool                                         // ASCII only, an escape is one byte
+	control func(c byte, at int) error                   // error for a control character, nil if it is permitted
+	escape  func(b []byte) (c rune, length int, ok bool) // code point of the escape sequence behind a backslash
+}
+
+// quoted reads the text that starts at the quote at r.pos. The result aliases the document. If the text has escapes,
+// the result aliases r.scratch.
+func (r *textReader) quoted(rules *textRules) ([]byte, error) {
+	quote, start := r.doc[r.pos], r.pos+1
+	var high byte
+	for i := start; i < len(r.doc); i++ {
+		c := r.doc[i]
+		if c == quote {
+			b := r.doc[start:i:i]
+			if high >= utf8.RuneSelf {
+				if err := rules.checkRun(b, start); err != nil {
+					return nil, err
+				}
+			}
+			r.pos = i + 1
+			return b, nil
+		}
+		if c == '\\' {
+			return r.escaped(rules, start, i)
+		}
+		if c < ' ' {
+			if err := rules.control(c, i); err != nil {
+				return nil, err
+			}
+		}
+		high |= c
+	}
+	return nil, rules.unclosed(start - 1)
+}
+
+// escaped reads the text that starts at start and has its first backslash at i.
+func (r *textReader) escaped(rules *textRules, start, i int) ([]byte, error) {
+	quote := r.doc[start-1]
+	b := r.scratch[:0]
+	run := start // start of the bytes that are not yet in b
+	for i < len(r.doc) {
+		c := r.doc[i]
+		if c != quote && c != '\\' {
+			if c < ' ' {
+				if err := rules.control(c, i); err != nil {
+					return nil, err
+				}
+			}
+			i++
+			continue
+		}
+		if err := rules.checkRun(r.doc[run:i], run); err != nil {
+			return nil, err
+		}
+		b = append(b, r.doc[run:i]...)
+		if c == quote {
+			r.pos, r.scratch = i+1, b
+			return b, nil
+		}
+		esc, length, ok := rules.escape(r.doc[i+1:])
+		if !ok {
+			return nil, invalid(rules.class, "%sinvalid escape at byte %d", rules.prefix, i)
+		}
+		if rules.bytes {
+			b = append(b, byte(esc))
+		} else {
+			b = appendEscaped(b, esc)
+		}
+		i += 1 + length
+		run = i
+	}
+	return nil, rules.unclosed(start - 1)
+}
+
+// checkRun checks the bytes of a text between two escapes. They start at byte at of the document.
+func (rules *textRules) checkRun(b []byte, at int) error {
+	if !utf8.Valid(b) {
+		return notUTF8(at)
+	}
+	if rules.bytes {
+		for _, c := range b {
+			if c >= utf8.RuneSelf {
+				return invalid(rules.class, "bytes at %d can only contain ASCII literal characters", at)
+			}
+		}
+	}
+	return nil
+}
+
+func (rules *textRules) unclosed(at int) error {
+	return invalid(rules.class, "text at byte %d has no end", at)
+}
+
+func notUTF8(at int) error {
+	return invalid("ValueError", "text at byte %d is not valid UTF-8", at)
+}
+
+// letterEscape returns the character of an escape of one letter that json and serpent share.
+func letterEscape(c byte) (rune, bool) {
+	switch c {
+	case '"', '\\':
+		return rune(c), true
+	case 'b':
+		return '\b', true
+	case 'f':
+		return '\f', true
+	case 'n':
+		return '\n', true
+	case 'r':
+		return '\r', true
+	case 't':
+		return '\t', true
+	}
+	return 0, false
+}
+
+// appendEscaped appends a code point that was written as an escape. A surrogate becomes
+// three bytes; the second of a pair turns them into the one character that both mean.
+// b must hold encoded surrogates only where this function put them.
+func appendEscaped(b []byte, c rune) []byte {
+	if c < 0xd800 || c > 0xdfff {
+		return utf8.AppendRune(b, c)
+	}
+	if n := len(b); c >= 0xdc00 && n >= 3 && b[n-3] == 0xed && b[n-2] >= 0xa0 && b[n-2] <= 0xaf {
+		high := rune(b[n-2]&0x0f)<<6 | rune(b[n-1]&0x3f)
+		return utf8.AppendRune(b[:n-3], 0x10000+high<<10+(c-0xdc00))
+	}
+	return append(b, 0xed, 0x80|byte(c>>6)&0x3f, 0x80|byte(c)&0x3f)
+}
+
+// surrogate returns the surrogate that the first three bytes of b encode.
+func surrogate(b []byte) (c rune, ok bool) {
+	if len(b) < 3 || b[0] != 0xed || b[1] < 0xa0 || b[1] > 0xbf || b[2]&0xc0 != 0x80 {
+		return 0, false
+	}
+	return 0xd000 | rune(b[1]&0x3f)<<6 | rune(b[2]&0x3f), true
+}
+
+// hexRune reads n hexadecimal digits.
+func hexRune(b []byte, n int) (c rune, ok bool) {
+	if len(b) < n {
+		return 0, false
+	}
+	for _, d := range b[:n] {
+		switch {
+		case d >= '0' && d <= '9':
+			d -= '0'
+		case d >= 'a' && d <= 'f':
+			d -= 'a' - 10
+		case d >= 'A' && d <= 'F':
+			d -= 'A' - 10
+		default:
+			return 0, false
+		}
+		if c = c<<4 | rune(d); c > utf8.MaxRune {
+			return 0, false
+		}
+	}
+	return c, true
+}
