@@ -131,7 +131,7 @@ func (c *conn) value() (any, error) {
 	if len(body) > keepBytes { // neither the reader nor we would keep its memory
 		c.in.Own()
 		c.inflated = nil
-		decode = codec.UnmarshalOwn
+		decode = codec.UnmarshalNoCopy
 	}
 	v, err := decode(c.client.ser, body, codec.Limits{})
 	if err != nil {

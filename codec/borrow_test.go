@@ -65,8 +65,8 @@ func TestBorrowInContainersOfUnknownLength(t *testing.T) {
 	}
 }
 
-// TestUnmarshalOwn keeps what is most of the document where it is, and nothing else.
-func TestUnmarshalOwn(t *testing.T) {
+// TestUnmarshalNoCopy keeps what is most of the document where it is, and nothing else.
+func TestUnmarshalNoCopy(t *testing.T) {
 	for _, name := range []string{"msgpack", "json", "serpent"} {
 		s := codec.ByName(name)
 		for _, v := range []any{strings.Repeat("t", 1000), strings.Repeat("\n\\", 1000), bytes.Repeat([]byte("b"), 1000), []any{"a", strings.Repeat("t", 1000), []byte("b")}} {
@@ -79,7 +79,7 @@ func TestUnmarshalOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			kept := bytes.Clone(doc)
-			got, err := codec.UnmarshalOwn(s, kept, codec.Limits{})
+			got, err := codec.UnmarshalNoCopy(s, kept, codec.Limits{})
 			if d := cmp.Diff(want, got); err != nil || d != "" {
 				t.Errorf("%s: %v %s", name, err, d)
 			}

@@ -34,7 +34,7 @@ type Limits struct {
 }
 
 // orDefaults replaces zero (and senseless) fields by their defaults.
-func (l Limits) orDefaults() Limits {
+func (l Limits) withDefaults() Limits {
 	if l.Depth <= 0 {
 		l.Depth = 64
 	}
@@ -78,11 +78,11 @@ type Serializer interface {
 	ID() ID
 	Name() string
 	// Decode feeds the one value of doc to the sink.
-	Decode(doc []byte, lim Limits, to object.Sink) error
+	Decode(doc []byte, lim Limits, sink object.Sink) error
 	// DecodeCall feeds two values of a call's payload to the sink: the positional
 	// arguments (a list or tuple; for a batch the list of triples) and the keyword
 	// arguments (a dict or Null). Object and method are skipped, whatever they say.
-	DecodeCall(doc []byte, lim Limits, to object.Sink) error
+	DecodeCall(doc []byte, lim Limits, sink object.Sink) error
 	// ScanCall fills h from the head of a call, whatever order the keys stand in. It
 	// looks at no more of the payload than it must and allocates nothing for an
 	// ordinary call. Texts must be valid; anything that a decoder would refuse in what
@@ -137,7 +137,7 @@ func ByName(name string) Serializer {
 
 // connectID is the end of every ScanConnect: the object id that was found, unless the
 // handshake itself was not.
-func connectID(id []byte, handshake bool) (string, error) {
+func checkConnect(id []byte, handshake bool) (string, error) {
 	if !handshake {
 		return "", invalid("KeyError", "'handshake'")
 	}

@@ -48,19 +48,19 @@ func fitsInt64(neg bool, u uint64) (int64, bool) {
 }
 
 // decimalTo feeds an integer in decimal, found at a byte offset, to the sink.
-func decimalTo(to object.Sink, b []byte, maxDigits, at int) error {
+func decimalTo(sink object.Sink, b []byte, maxDigits, offset int) error {
 	if len(b) > maxDigits+1 || len(b) > maxDigits && b[0] != '-' {
 		return tooLong(maxDigits)
 	}
 	if !isDecimal(b) {
-		return invalid("ValueError", "integer text at byte %d is not a decimal number", at)
+		return invalid("ValueError", "integer text at byte %d is not a decimal number", offset)
 	}
 	if neg, u, ok := smallDecimal(b); ok {
 		if v, ok := fitsInt64(neg, u); ok {
-			return to.Int(v)
+			return sink.Int(v)
 		}
 	}
-	return to.BigInt(b)
+	return sink.BigInt(b)
 }
 
 // checkDecimal refuses integers that Python would refuse to read.
@@ -68,7 +68,7 @@ func checkDecimal(decimal []byte) error {
 	if !isDecimal(decimal) {
 		return object.Errorf(object.CodeInternal, "integer is not in decimal")
 	}
-	digits := Limits{}.orDefaults().Digits
+	digits := Limits{}.withDefaults().Digits
 	if len(decimal) > digits+1 || len(decimal) > digits && decimal[0] != '-' {
 		return tooLong(digits)
 	}

@@ -20,8 +20,8 @@ type Exception struct {
 // which Python peers write them. A traceback of nil is written as Null.
 //
 // Source: doc/wire.md "Errors".
-func WriteException(to object.Sink, e *Exception) error {
-	w := valueWriter{to: to}
+func WriteException(sink object.Sink, e *Exception) error {
+	w := valueWriter{sink: sink}
 	return w.exception(e)
 }
 
@@ -30,7 +30,7 @@ func (w *valueWriter) exception(e *Exception) error {
 	w.text("__class__")
 	w.text(e.Class)
 	w.text("__exception__")
-	w.do(func() error { return w.to.Bool(true) })
+	w.do(func() error { return w.sink.Bool(true) })
 	w.text("args")
 	w.sequence(object.TupleKind, e.Args)
 	w.text("attributes")
@@ -41,7 +41,7 @@ func (w *valueWriter) exception(e *Exception) error {
 	}
 	w.text(tracebackKey)
 	if e.Traceback == nil {
-		w.do(w.to.Null)
+		w.do(w.sink.Null)
 	} else {
 		w.begin(object.ListKind, len(e.Traceback))
 		for _, line := range e.Traceback {

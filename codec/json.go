@@ -19,9 +19,9 @@ func (jsonFormat) ID() ID { return JSON }
 func (jsonFormat) Name() string { return "json" }
 
 // Decode feeds the one value of doc to the sink. Anything behind it is refused.
-func (jsonFormat) Decode(doc []byte, lim Limits, to object.Sink) error {
+func (jsonFormat) Decode(doc []byte, lim Limits, sink object.Sink) error {
 	r := newJSONReader(doc, lim)
-	if err := r.value(to, 0); err != nil {
+	if err := r.value(sink, 0); err != nil {
 		return err
 	}
 	return r.atEnd()
@@ -84,7 +84,7 @@ func callComplete(had, want int) error {
 
 // DecodeCall feeds the values of "params" and "kwargs" to the sink, in this order
 // whatever the order in the document.
-func (jsonFormat) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
+func (jsonFormat) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 	r := newJSONReader(doc, lim)
 	if err := r.open('{', "call is not a dict"); err != nil {
 		return err
@@ -101,14 +101,14 @@ func (jsonFormat) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
 		had |= key
 		switch {
 		case key == jsonParams:
-			err = r.sequence(to)
+			err = r.sequence(sink)
 			if err == nil && early >= 0 {
 				again := newJSONReader(doc, lim)
 				again.pos = early
-				err = again.keywords(to)
+				err = again.keywords(sink)
 			}
 		case key == jsonKwargs && had&jsonParams != 0:
-			err = r.keywords(to)
+			err = r.keywords(sink)
 		case key == jsonKwargs:
 			early = r.pos
 			err = r.keywords(noSink{})
@@ -126,22 +126,22 @@ func (jsonFormat) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
 }
 
 // sequence reads the positional arguments.
-func (r *jsonReader) sequence(to object.Sink) error {
+func (r *jsonReader) sequence(sink object.Sink) error {
 	if r.peek() != '[' {
-		return r.wrong("positional arguments are not a list")
+		return r.typeError("positional arguments are not a list")
 	}
-	return r.value(to, 1)
+	return r.value(sink, 1)
 }
 
 // keywords reads the keyword arguments, which are a dict even if they look like bytes.
-func (r *jsonReader) keywords(to object.Sink) error {
+func (r *jsonReader) keywords(sink object.Sink) error {
 	switch r.peek() {
 	case 'n':
-		return r.value(to, 1)
+		return r.value(sink, 1)
 	case '{':
-		return r.dict(to, 1)
+		return r.dict(sink, 1)
 	}
-	return r.wrong("keyword arguments are neither a dict nor null")
+	return r.typeError("keyword arguments are neither a dict nor null")
 }
 
 // ScanCall reads object, method and the first argument, or the methods of a batch, and
@@ -164,9 +164,9 @@ func (jsonFormat) ScanCall(doc []byte, batch bool, h *Head) error {
 		had |= key
 		switch {
 		case key == jsonObject:
-			h.Object, err = r.own("object id")
+			h.Object, err = r.stableText("object id")
 		case key == jsonMethod:
-			h.Method, err = r.own("method")
+			h.Method, err = r.stableText("method")
 		case key == jsonParams && batch:
 			err = r.scanBatch(h)
 		case key == jsonParams:
@@ -190,7 +190,7 @@ func (r *jsonReader) scanParams(h *Head, last bool) error {
 		r.pos++
 		if r.peek() == '"' {
 			var err error
-			if h.First, err = r.own("first argument"); err != nil {
+			if h.First, err = r.stableText("first argument"); err != nil {
 				return err
 			}
 		}
@@ -206,7 +206,7 @@ func (r *jsonReader) scanParams(h *Head, last bool) error {
 // arguments, keyword arguments).
 func (r *jsonReader) scanBatch(h *Head) error {
 	if r.peek() != '[' {
-		return r.wrong("batch is not a list of calls")
+		return r.typeError("batch is not a list of calls")
 	}
 	r.pos++
 	for i := 0; ; i++ {
@@ -215,7 +215,7 @@ func (r *jsonReader) scanBatch(h *Head) error {
 			return err
 		}
 		if r.peek() != '[' {
-			return r.wrong("call in batch is not a list of three")
+			return r.typeError("call in batch is not a list of three")
 		}
 		r.pos++
 		n := 0
@@ -232,7 +232,7 @@ func (r *jsonReader) scanBatch(h *Head) error {
 			}
 			if n == 0 {
 				var name []byte
-				if name, err = r.own("method in batch"); err != nil {
+				if name, err = r.stableText("method in batch"); err != nil {
 					return err
 				}
 				if err := h.addCall(name); err != nil {
@@ -266,7 +266,7 @@ func (jsonFormat) ScanConnect(doc []byte) (string, error) {
 		}
 		handshake = handshake || string(key) == "handshake"
 		if string(key) == "object" && r.peek() != 'n' {
-			id, err = r.own("object id")
+			id, err = r.stableText("object id")
 		} else {
 			err = r.value(noSink{}, 1)
 		}
@@ -277,7 +277,7 @@ func (jsonFormat) ScanConnect(doc []byte) (string, error) {
 	if err := r.atEnd(); err != nil {
 		return "", err
 	}
-	return connectID(id, handshake)
+	return checkConnect(id, handshake)
 }
 
 // NewEncoder returns an encoder that appends one document to buf.

@@ -29,32 +29,32 @@ func (r *jsonReader) peek() byte {
 	return 0
 }
 
-func (r *jsonReader) bad(what string) error {
+func (r *jsonReader) syntaxError(label string) error {
 	if r.pos >= len(r.doc) {
-		return invalid("ValueError", "json document of %d bytes ends where %s", len(r.doc), what)
+		return invalid("ValueError", "json document of %d bytes ends where %s", len(r.doc), label)
 	}
-	return invalid("ValueError", "json: %s at byte %d", what, r.pos)
+	return invalid("ValueError", "json: %s at byte %d", label, r.pos)
 }
 
-func (r *jsonReader) wrong(what string) error {
+func (r *jsonReader) typeError(label string) error {
 	if r.pos >= len(r.doc) {
-		return r.bad("a value must follow")
+		return r.syntaxError("a value must follow")
 	}
-	return invalid("TypeError", "%s (byte %d)", what, r.pos)
+	return invalid("TypeError", "%s (byte %d)", label, r.pos)
 }
 
 // atEnd refuses anything but blanks behind the value.
 func (r *jsonReader) atEnd() error {
 	if r.peek(); r.pos != len(r.doc) {
-		return r.bad("extra data")
+		return r.syntaxError("extra data")
 	}
 	return nil
 }
 
 // open reads the bracket that begins the document.
-func (r *jsonReader) open(bracket byte, what string) error {
+func (r *jsonReader) open(bracket byte, label string) error {
 	if r.peek() != bracket {
-		return r.wrong(what)
+		return r.typeError(label)
 	}
 	r.pos++
 	return nil
@@ -69,11 +69,11 @@ func (r *jsonReader) item(i int, end byte) (more bool, err error) {
 	}
 	if i > 0 {
 		if c != ',' {
-			return false, r.bad("a comma or bracket is missing")
+			return false, r.syntaxError("a comma or bracket is missing")
 		}
 		r.pos++
 		if r.peek() == end {
-			return false, r.bad("a value must follow")
+			return false, r.syntaxError("a value must follow")
 		}
 	}
 	return true, r.charge()
@@ -89,55 +89,55 @@ func (r *jsonReader) key(first bool) (key []byte, more bool, err error) {
 		return nil, false, err
 	}
 	if r.peek() != '"' {
-		return nil, false, r.bad("a key in double quotes must follow")
+		return nil, false, r.syntaxError("a key in double quotes must follow")
 	}
 	if key, err = r.text(); err != nil {
 		return nil, false, err
 	}
 	if r.peek() != ':' {
-		return nil, false, r.bad("a colon is missing")
+		return nil, false, r.syntaxError("a colon is missing")
 	}
 	r.pos++
 	return key, true, r.charge()
 }
 
 // value reads one value that stands inside depth containers and feeds it to the sink.
-func (r *jsonReader) value(to object.Sink, depth int) error {
+func (r *jsonReader) value(sink object.Sink, depth int) error {
 	switch c := r.peek(); c {
 	case '"':
 		b, err := r.text()
 		if err != nil {
 			return err
 		}
-		return to.Text(b)
+		return sink.Text(b)
 	case '{':
 		if p, ok := readPairOfTexts(r.doc, r.pos, false); ok {
 			if b, ok := p.base64(r.scratch); ok {
 				r.pos, r.scratch = p.end, b
-				return to.Bytes(b)
+				return sink.Bytes(b)
 			}
 		}
-		return r.dict(to, depth)
+		return r.dict(sink, depth)
 	case '[':
-		return r.list(to, depth)
+		return r.list(sink, depth)
 	case 't', 'f', 'n', 'N', 'I':
-		return r.word(to)
+		return r.word(sink)
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		return r.number(to)
+		return r.number(sink)
 	}
-	return r.bad("a value must follow")
+	return r.syntaxError("a value must follow")
 }
 
-func (r *jsonReader) list(to object.Sink, depth int) error {
+func (r *jsonReader) list(sink object.Sink, depth int) error {
 	if depth >= r.lim.Depth {
 		return tooDeep(r.lim.Depth)
 	}
 	r.pos++
 	if r.peek() == ']' {
 		r.pos++
-		return empty(to, object.ListKind)
+		return emitEmpty(sink, object.ListKind)
 	}
-	if err := to.Begin(object.ListKind, -1); err != nil {
+	if err := sink.Begin(object.ListKind, -1); err != nil {
 		return err
 	}
 	for i := 0; ; i++ {
@@ -146,24 +146,24 @@ func (r *jsonReader) list(to object.Sink, depth int) error {
 			return err
 		}
 		if !more {
-			return to.End()
+			return sink.End()
 		}
-		if err := r.value(to, depth+1); err != nil {
+		if err := r.value(sink, depth+1); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *jsonReader) dict(to object.Sink, depth int) error {
+func (r *jsonReader) dict(sink object.Sink, depth int) error {
 	if depth >= r.lim.Depth {
 		return tooDeep(r.lim.Depth)
 	}
 	r.pos++
 	if r.peek() == '}' {
 		r.pos++
-		return empty(to, object.DictKind)
+		return emitEmpty(sink, object.DictKind)
 	}
-	if err := to.Begin(object.DictKind, -1); err != nil {
+	if err := sink.Begin(object.DictKind, -1); err != nil {
 		return err
 	}
 	for first := true; ; first = false {
@@ -172,37 +172,37 @@ func (r *jsonReader) dict(to object.Sink, depth int) error {
 			return err
 		}
 		if !more {
-			return to.End()
+			return sink.End()
 		}
-		if err := to.Text(key); err != nil {
+		if err := sink.Text(key); err != nil {
 			return err
 		}
-		if err := r.value(to, depth+1); err != nil {
+		if err := r.value(sink, depth+1); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *jsonReader) word(to object.Sink) error {
+func (r *jsonReader) word(sink object.Sink) error {
 	switch {
-	case r.take("true"):
-		return to.Bool(true)
-	case r.take("false"):
-		return to.Bool(false)
-	case r.take("null"):
-		return to.Null()
-	case r.take("NaN"):
-		return to.Float(math.NaN())
-	case r.take("Infinity"):
-		return to.Float(math.Inf(1))
+	case r.accept("true"):
+		return sink.Bool(true)
+	case r.accept("false"):
+		return sink.Bool(false)
+	case r.accept("null"):
+		return sink.Null()
+	case r.accept("NaN"):
+		return sink.Float(math.NaN())
+	case r.accept("Infinity"):
+		return sink.Float(math.Inf(1))
 	}
-	return r.bad("a value must follow")
+	return r.syntaxError("a value must follow")
 }
 
 // number reads an integer of any size or a float.
-func (r *jsonReader) number(to object.Sink) error {
-	if r.take("-Infinity") {
-		return to.Float(math.Inf(-1))
+func (r *jsonReader) number(sink object.Sink) error {
+	if r.accept("-Infinity") {
+		return sink.Float(math.Inf(-1))
 	}
 	start := r.pos
 	if r.doc[r.pos] == '-' {
@@ -211,7 +211,7 @@ func (r *jsonReader) number(to object.Sink) error {
 	n := r.digits()
 	if n == 0 || n > 1 && r.doc[r.pos-n] == '0' {
 		r.pos -= n
-		return r.bad("this is not a number")
+		return r.syntaxError("this is not a number")
 	}
 	whole := r.pos
 	if r.pos+1 < len(r.doc) && r.doc[r.pos] == '.' && isDigit(r.doc[r.pos+1]) {
@@ -229,10 +229,10 @@ func (r *jsonReader) number(to object.Sink) error {
 		}
 	}
 	if b := r.doc[start:r.pos]; r.pos > whole {
-		return to.Float(parseFloat(b))
+		return sink.Float(parseFloat(b))
 	} else if string(b) == "-0" {
-		return to.Int(0)
+		return sink.Int(0)
 	} else {
-		return decimalTo(to, b, r.lim.Digits, start)
+		return decimalTo(sink, b, r.lim.Digits, start)
 	}
 }

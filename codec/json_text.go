@@ -4,8 +4,8 @@ package codec
 var jsonText = textRules{
 	prefix: "json: ",
 	class:  "ValueError",
-	control: func(_ byte, at int) error {
-		return invalid("ValueError", "json: control character at byte %d", at)
+	control: func(_ byte, offset int) error {
+		return invalid("ValueError", "json: control character at byte %d", offset)
 	},
 	escape: jsonEscape,
 }
@@ -32,9 +32,9 @@ func jsonEscape(b []byte) (c rune, length int, ok bool) {
 func (r *jsonReader) text() ([]byte, error) { return r.quoted(&jsonText) }
 
 // own reads a text that stays valid; what names it in the error if it is none.
-func (r *jsonReader) own(what string) ([]byte, error) {
+func (r *jsonReader) stableText(label string) ([]byte, error) {
 	if r.peek() != '"' {
-		return nil, r.wrong(what + " is not a text")
+		return nil, r.typeError(label + " is not a text")
 	}
 	b, err := r.text()
 	r.scratch = nil // it may hold the text

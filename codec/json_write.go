@@ -12,13 +12,13 @@ import (
 // jsonEncoder writes what Python's json.dumps writes without ASCII escapes. Tuples and
 // sets become lists, dates text in ISO form, and scalar keys texts. Lone surrogates,
 // which are not UTF-8, are escaped.
-type jsonEncoder struct{ nesting }
+type jsonEncoder struct{ encoderBase }
 
 func (e *jsonEncoder) next() error { return e.separate(", ", ": ") }
 
 // word writes a scalar whose JSON form is its text, in quotes if it is a key.
 func (e *jsonEncoder) word(s string) error {
-	key := e.atKey()
+	key := e.nextIsKey()
 	if err := e.next(); err != nil {
 		return err
 	}
@@ -31,9 +31,9 @@ func (e *jsonEncoder) word(s string) error {
 }
 
 // notKey refuses what cannot be a key.
-func (e *jsonEncoder) notKey(what string) error {
-	if e.err == nil && e.atKey() {
-		return e.fail(invalid("TypeError", "keys must be str, int, float, bool or None, not %s", what))
+func (e *jsonEncoder) nonKey(label string) error {
+	if e.err == nil && e.nextIsKey() {
+		return e.fail(invalid("TypeError", "keys must be str, int, float, bool or None, not %s", label))
 	}
 	return e.next()
 }
@@ -48,7 +48,7 @@ func (e *jsonEncoder) Bool(v bool) error {
 }
 
 func (e *jsonEncoder) Int(v int64) error {
-	key := e.atKey()
+	key := e.nextIsKey()
 	if err := e.next(); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (e *jsonEncoder) quote(key bool) {
 }
 
 func (e *jsonEncoder) BigInt(decimal []byte) error {
-	key := e.atKey()
+	key := e.nextIsKey()
 	if err := e.next(); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (e *jsonEncoder) Float(v float64) error {
 	case math.IsInf(v, -1):
 		return e.word("-Infinity")
 	}
-	key := e.atKey()
+	key := e.nextIsKey()
 	if err := e.next(); err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func appendHex(b []byte, c rune, n int) []byte {
 
 // Bytes writes the dict that stands for bytes.
 func (e *jsonEncoder) Bytes(v []byte) error {
-	if err := e.notKey("bytes"); err != nil {
+	if err := e.nonKey("bytes"); err != nil {
 		return err
 	}
 	e.buf = append(e.buf, `{"data": "`...)
@@ -183,7 +183,7 @@ func (e *jsonEncoder) Bytes(v []byte) error {
 }
 
 func (e *jsonEncoder) DateTime(v float64) error {
-	if err := e.notKey("datetime"); err != nil {
+	if err := e.nonKey("datetime"); err != nil {
 		return err
 	}
 	buf, ok := appendISODateTime(append(e.buf, '"'), v)
@@ -195,7 +195,7 @@ func (e *jsonEncoder) DateTime(v float64) error {
 }
 
 func (e *jsonEncoder) Date(day int64) error {
-	if err := e.notKey("date"); err != nil {
+	if err := e.nonKey("date"); err != nil {
 		return err
 	}
 	buf, ok := appendISODate(append(e.buf, '"'), day)
@@ -207,7 +207,7 @@ func (e *jsonEncoder) Date(day int64) error {
 }
 
 func (e *jsonEncoder) Begin(k object.Kind, n int) error {
-	if err := e.notKey(k.String()); err != nil {
+	if err := e.nonKey(k.String()); err != nil {
 		return err
 	}
 	if err := e.push(k, n, len(e.buf), false); err != nil {

@@ -22,7 +22,7 @@ func (marshal) Name() string { return "marshal" }
 
 // Decode feeds the text at the start of doc to the sink. It rejects all other values. Bytes behind the text are ignored,
 // as Python does.
-func (marshal) Decode(doc []byte, _ Limits, to object.Sink) error {
+func (marshal) Decode(doc []byte, _ Limits, sink object.Sink) error {
 	const flag = 0x80 // Python numbers the value for later references
 	size := 0
 	if len(doc) > 0 {
@@ -47,7 +47,7 @@ func (marshal) Decode(doc []byte, _ Limits, to object.Sink) error {
 	if text = text[:n:n]; !validWithSurrogates(text) {
 		return notUTF8(0)
 	}
-	return to.Text(text)
+	return sink.Text(text)
 }
 
 func marshalTooShort() error { return invalid("EOFError", "marshal data too short") }
@@ -74,7 +74,7 @@ func (marshal) NewEncoder(buf []byte) Encoder {
 }
 
 // marshalEncoder writes type codes that every Python 3 reads, and no references.
-type marshalEncoder struct{ nesting }
+type marshalEncoder struct{ encoderBase }
 
 // code counts a value and writes its type.
 func (e *marshalEncoder) code(c byte) error {
@@ -127,7 +127,7 @@ func (e *marshalEncoder) Text(v []byte) error {
 		err = e.sized('u', len(v))
 	}
 	if err == nil {
-		e.raw(v)
+		e.appendRaw(v)
 	}
 	return err
 }
@@ -141,7 +141,7 @@ func (e *marshalEncoder) DateTime(float64) error   { return e.reject() }
 func (e *marshalEncoder) Date(int64) error         { return e.reject() }
 
 func (e *marshalEncoder) Begin(k object.Kind, n int) error {
-	if n < 0 || k == object.SetKind || k == object.TupleKind && n > math.MaxUint8 || e.atKey() {
+	if n < 0 || k == object.SetKind || k == object.TupleKind && n > math.MaxUint8 || e.nextIsKey() {
 		return e.reject()
 	}
 	var err error

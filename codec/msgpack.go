@@ -25,16 +25,16 @@ func (msgpack) ID() ID { return Msgpack }
 func (msgpack) Name() string { return "msgpack" }
 
 // Decode feeds the one value of doc to the sink. Bytes after it are refused.
-func (msgpack) Decode(doc []byte, lim Limits, to object.Sink) error {
+func (msgpack) Decode(doc []byte, lim Limits, sink object.Sink) error {
 	r := newMsgpackReader(doc, lim)
-	if err := r.value(to, 0, false); err != nil {
+	if err := r.value(sink, 0, false); err != nil {
 		return err
 	}
 	return r.atEnd()
 }
 
 // DecodeCall feeds the third and the fourth element of the call's array to the sink.
-func (msgpack) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
+func (msgpack) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 	r := newMsgpackReader(doc, lim)
 	if err := r.callHead(); err != nil {
 		return err
@@ -47,13 +47,13 @@ func (msgpack) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
 	if c := r.peek(); !isMsgpackArray(c) {
 		return r.typeError("positional arguments are not an array")
 	}
-	if err := r.value(to, 1, false); err != nil {
+	if err := r.value(sink, 1, false); err != nil {
 		return err
 	}
 	if c := r.peek(); !isMsgpackMap(c) && c != 0xc0 {
 		return r.typeError("keyword arguments are neither a map nor nil")
 	}
-	if err := r.value(to, 1, false); err != nil {
+	if err := r.value(sink, 1, false); err != nil {
 		return err
 	}
 	return r.atEnd()
@@ -79,7 +79,7 @@ func (msgpack) ScanCall(doc []byte, batch bool, h *Head) error {
 		return r.scanBatch(h)
 	}
 	if r.pos == len(doc) {
-		return r.short()
+		return r.truncated()
 	}
 	if !isMsgpackArray(r.peek()) {
 		return nil
@@ -164,7 +164,7 @@ func (msgpack) ScanConnect(doc []byte) (string, error) {
 	if err := r.atEnd(); err != nil {
 		return "", err
 	}
-	return connectID(id, handshake)
+	return checkConnect(id, handshake)
 }
 
 // NewEncoder returns an encoder that appends one document to buf.

@@ -19,7 +19,7 @@ type msgpackReader struct {
 }
 
 func newMsgpackReader(doc []byte, lim Limits) msgpackReader {
-	lim = lim.orDefaults()
+	lim = lim.withDefaults()
 	return msgpackReader{doc: doc, lim: lim, elements: lim.Elements}
 }
 
@@ -38,7 +38,7 @@ func (r *msgpackReader) peek() byte {
 // uint reads a big endian number of size bytes.
 func (r *msgpackReader) uint(size int) (uint64, error) {
 	if len(r.doc)-r.pos < size {
-		return 0, r.short()
+		return 0, r.truncated()
 	}
 	b := r.doc[r.pos : r.pos+size]
 	r.pos += size
@@ -56,7 +56,7 @@ func (r *msgpackReader) uint(size int) (uint64, error) {
 // bytes reads n bytes; the result aliases the document.
 func (r *msgpackReader) bytes(n uint64) ([]byte, error) {
 	if n > uint64(len(r.doc)-r.pos) {
-		return nil, r.short()
+		return nil, r.truncated()
 	}
 	b := r.doc[r.pos : r.pos+int(n) : r.pos+int(n)]
 	r.pos += int(n)
@@ -73,14 +73,14 @@ func (r *msgpackReader) sized(size int) ([]byte, error) {
 }
 
 // text reads a str; what names it in the error if it is something else.
-func (r *msgpackReader) text(what string) ([]byte, error) {
+func (r *msgpackReader) text(label string) ([]byte, error) {
 	start := r.pos
 	if start == len(r.doc) {
-		return nil, r.short()
+		return nil, r.truncated()
 	}
 	c := r.doc[start]
 	if !isMsgpackText(c) {
-		return nil, r.typeError(what + " is not a text")
+		return nil, r.typeError(label + " is not a text")
 	}
 	r.pos++
 	var b []byte
@@ -121,7 +121,7 @@ func (r *msgpackReader) open(depth int) (int, error) {
 		n *= 2
 	}
 	if n > uint64(len(r.doc)-r.pos) {
-		return 0, r.short()
+		return 0, r.truncated()
 	}
 	if depth >= r.lim.Depth {
 		return 0, tooDeep(r.lim.Depth)
@@ -136,7 +136,7 @@ func (r *msgpackReader) open(depth int) (int, error) {
 // callHead reads the header of a call, which must be an array of four.
 func (r *msgpackReader) callHead() error {
 	if r.pos == len(r.doc) {
-		return r.short()
+		return r.truncated()
 	}
 	if !isMsgpackArray(r.peek()) {
 		return r.typeError("call is not an array of four")
@@ -150,53 +150,53 @@ func (r *msgpackReader) callHead() error {
 
 // value reads one value that stands inside depth containers and feeds it to the sink.
 // A key must be hashable, as it must be for Python.
-func (r *msgpackReader) value(to object.Sink, depth int, key bool) error {
+func (r *msgpackReader) value(sink object.Sink, depth int, key bool) error {
 	if r.pos == len(r.doc) {
-		return r.short()
+		return r.truncated()
 	}
 	start := r.pos
 	c := r.doc[start]
 	switch {
 	case c <= 0x7f || c >= 0xe0:
 		r.pos++
-		return to.Int(int64(int8(c)))
+		return sink.Int(int64(int8(c)))
 	case isMsgpackText(c):
 		b, err := r.text("")
 		if err != nil {
 			return err
 		}
-		return to.Text(b)
+		return sink.Text(b)
 	case c <= 0x9f || c >= 0xdc:
-		return r.container(to, depth, key)
+		return r.container(sink, depth, key)
 	}
 	r.pos++
 	switch c {
 	case 0xc0:
-		return to.Null()
+		return sink.Null()
 	case 0xc2, 0xc3:
-		return to.Bool(c == 0xc3)
+		return sink.Bool(c == 0xc3)
 	case 0xc4, 0xc5, 0xc6:
 		b, err := r.sized(1 << (c - 0xc4))
 		if err != nil {
 			return err
 		}
-		return to.Bytes(b)
+		return sink.Bytes(b)
 	case 0xc7, 0xc8, 0xc9:
 		n, err := r.uint(1 << (c - 0xc7))
 		if err != nil {
 			return err
 		}
-		return r.ext(to, n)
+		return r.ext(sink, n)
 	case 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3:
-		return r.number(to, c)
+		return r.number(sink, c)
 	case 0xd4, 0xd5, 0xd6, 0xd7, 0xd8:
-		return r.ext(to, 1<<(c-0xd4))
+		return r.ext(sink, 1<<(c-0xd4))
 	}
 	return invalid("ValueError", "byte 0x%02x at %d begins no msgpack value", c, start)
 }
 
 // container reads an array or a map.
-func (r *msgpackReader) container(to object.Sink, depth int, key bool) error {
+func (r *msgpackReader) container(sink object.Sink, depth int, key bool) error {
 	start, kind := r.pos, object.ListKind
 	if isMsgpackMap(r.doc[start]) {
 		kind = object.DictKind
@@ -209,23 +209,23 @@ func (r *msgpackReader) container(to object.Sink, depth int, key bool) error {
 		return err
 	}
 	if kind == object.ListKind {
-		err = to.Begin(kind, n)
+		err = sink.Begin(kind, n)
 	} else {
-		err = to.Begin(kind, n/2)
+		err = sink.Begin(kind, n/2)
 	}
 	if err != nil {
 		return err
 	}
 	for i := range n {
-		if err := r.value(to, depth+1, kind == object.DictKind && i%2 == 0); err != nil {
+		if err := r.value(sink, depth+1, kind == object.DictKind && i%2 == 0); err != nil {
 			return err
 		}
 	}
-	return to.End()
+	return sink.End()
 }
 
 // number reads the float or integer of type byte c.
-func (r *msgpackReader) number(to object.Sink, c byte) error {
+func (r *msgpackReader) number(sink object.Sink, c byte) error {
 	size := 1 << (c & 3) // right for the integers: cc…cf and d0…d3
 	if c < 0xcc {
 		size = 4 << (c - 0xca)
@@ -236,25 +236,25 @@ func (r *msgpackReader) number(to object.Sink, c byte) error {
 	}
 	switch c {
 	case 0xca:
-		return to.Float(float64(math.Float32frombits(uint32(u))))
+		return sink.Float(float64(math.Float32frombits(uint32(u))))
 	case 0xcb:
-		return to.Float(math.Float64frombits(u))
+		return sink.Float(math.Float64frombits(u))
 	case 0xd0:
-		return to.Int(int64(int8(u)))
+		return sink.Int(int64(int8(u)))
 	case 0xd1:
-		return to.Int(int64(int16(u)))
+		return sink.Int(int64(int16(u)))
 	case 0xd2:
-		return to.Int(int64(int32(u)))
+		return sink.Int(int64(int32(u)))
 	case 0xcf:
 		if u > math.MaxInt64 {
-			return to.BigInt(strconv.AppendUint(nil, u, 10))
+			return sink.BigInt(strconv.AppendUint(nil, u, 10))
 		}
 	}
-	return to.Int(int64(u))
+	return sink.Int(int64(u))
 }
 
 // ext reads the code and the n bytes of an ext value.
-func (r *msgpackReader) ext(to object.Sink, n uint64) error {
+func (r *msgpackReader) ext(sink object.Sink, n uint64) error {
 	start := r.pos
 	code, err := r.uint(1)
 	if err != nil {
@@ -266,15 +266,15 @@ func (r *msgpackReader) ext(to object.Sink, n uint64) error {
 	}
 	switch {
 	case code == extComplex && n == 16:
-		return to.Complex(complex(littleFloat(b), littleFloat(b[8:])))
+		return sink.Complex(complex(littleFloat(b), littleFloat(b[8:])))
 	case code == extBigInt:
-		return decimalTo(to, b, r.lim.Digits, start)
+		return decimalTo(sink, b, r.lim.Digits, start)
 	case code == extDateTime && n == 8:
 		v := littleFloat(b)
 		if !validDateTime(v) {
 			return invalid("ValueError", "date and time at byte %d is outside years 1 to 9999", start)
 		}
-		return to.DateTime(v)
+		return sink.DateTime(v)
 	case code == extDate && (n == 8 || n == 4):
 		var day int64
 		if n == 8 {
@@ -285,7 +285,7 @@ func (r *msgpackReader) ext(to object.Sink, n uint64) error {
 		if !validDate(day) {
 			return invalid("ValueError", "date at byte %d is outside years 1 to 9999", start)
 		}
-		return to.Date(day)
+		return sink.Date(day)
 	case code == extComplex || code == extDateTime || code == extDate:
 		return invalid("ValueError", "ext value at byte %d cannot have %d bytes", start, n)
 	}
@@ -300,13 +300,13 @@ func (r *msgpackReader) atEnd() error {
 	return nil
 }
 
-func (r *msgpackReader) short() error {
+func (r *msgpackReader) truncated() error {
 	return invalid("ValueError", "incomplete msgpack data of %d bytes", len(r.doc))
 }
 
 func (r *msgpackReader) typeError(msg string) error {
 	if r.pos >= len(r.doc) {
-		return r.short()
+		return r.truncated()
 	}
 	return invalid("TypeError", "%s (byte %d)", msg, r.pos)
 }

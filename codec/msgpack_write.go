@@ -11,18 +11,18 @@ import (
 // msgpackEncoder writes the forms that Python's packer writes: the shortest integer and
 // length, always doubles. Keys must be texts or bytes, because Python refuses to read
 // others. Tuples and sets become arrays.
-type msgpackEncoder struct{ nesting }
+type msgpackEncoder struct{ encoderBase }
 
 // plain counts a value that cannot be a key.
-func (e *msgpackEncoder) plain(what string) error {
-	if e.err == nil && e.atKey() {
-		return e.fail(invalid("TypeError", "msgpack: %s as a key cannot be read by Python, only texts and bytes can", what))
+func (e *msgpackEncoder) nonKey(label string) error {
+	if e.err == nil && e.nextIsKey() {
+		return e.fail(invalid("TypeError", "msgpack: %s as a key cannot be read by Python, only texts and bytes can", label))
 	}
 	return e.add()
 }
 
 func (e *msgpackEncoder) Null() error {
-	if err := e.plain("None"); err != nil {
+	if err := e.nonKey("None"); err != nil {
 		return err
 	}
 	e.buf = append(e.buf, 0xc0)
@@ -30,7 +30,7 @@ func (e *msgpackEncoder) Null() error {
 }
 
 func (e *msgpackEncoder) Bool(v bool) error {
-	if err := e.plain("bool"); err != nil {
+	if err := e.nonKey("bool"); err != nil {
 		return err
 	}
 	if v {
@@ -42,7 +42,7 @@ func (e *msgpackEncoder) Bool(v bool) error {
 }
 
 func (e *msgpackEncoder) Int(v int64) error {
-	if err := e.plain("int"); err != nil {
+	if err := e.nonKey("int"); err != nil {
 		return err
 	}
 	e.buf = appendMsgpackInt(e.buf, v)
@@ -80,7 +80,7 @@ func appendMsgpackUint(b []byte, u uint64) []byte {
 }
 
 func (e *msgpackEncoder) BigInt(decimal []byte) error {
-	if err := e.plain("int"); err != nil {
+	if err := e.nonKey("int"); err != nil {
 		return err
 	}
 	if err := checkDecimal(decimal); err != nil {
@@ -107,7 +107,7 @@ func (e *msgpackEncoder) BigInt(decimal []byte) error {
 }
 
 func (e *msgpackEncoder) Float(v float64) error {
-	if err := e.plain("float"); err != nil {
+	if err := e.nonKey("float"); err != nil {
 		return err
 	}
 	e.buf = binary.BigEndian.AppendUint64(append(e.buf, 0xcb), math.Float64bits(v))
@@ -115,7 +115,7 @@ func (e *msgpackEncoder) Float(v float64) error {
 }
 
 func (e *msgpackEncoder) Complex(v complex128) error {
-	if err := e.plain("complex"); err != nil {
+	if err := e.nonKey("complex"); err != nil {
 		return err
 	}
 	e.buf = binary.LittleEndian.AppendUint64(append(e.buf, 0xd8, extComplex), math.Float64bits(real(v)))
@@ -142,7 +142,7 @@ func (e *msgpackEncoder) Text(v []byte) error {
 	default:
 		return e.fail(object.Errorf(object.CodeTooLarge, "text of %d bytes", n))
 	}
-	e.raw(v)
+	e.appendRaw(v)
 	return nil
 }
 
@@ -160,12 +160,12 @@ func (e *msgpackEncoder) Bytes(v []byte) error {
 	default:
 		return e.fail(object.Errorf(object.CodeTooLarge, "bytes of length %d", n))
 	}
-	e.raw(v)
+	e.appendRaw(v)
 	return nil
 }
 
 func (e *msgpackEncoder) DateTime(v float64) error {
-	if err := e.plain("datetime"); err != nil {
+	if err := e.nonKey("datetime"); err != nil {
 		return err
 	}
 	if !validDateTime(v) {
@@ -176,7 +176,7 @@ func (e *msgpackEncoder) DateTime(v float64) error {
 }
 
 func (e *msgpackEncoder) Date(day int64) error {
-	if err := e.plain("date"); err != nil {
+	if err := e.nonKey("date"); err != nil {
 		return err
 	}
 	if !validDate(day) {
@@ -188,7 +188,7 @@ func (e *msgpackEncoder) Date(day int64) error {
 
 // Begin writes the header if n is known, else one byte to hold its place.
 func (e *msgpackEncoder) Begin(k object.Kind, n int) error {
-	if err := e.plain(k.String()); err != nil {
+	if err := e.nonKey(k.String()); err != nil {
 		return err
 	}
 	if err := e.push(k, n, len(e.buf), false); err != nil {
@@ -224,8 +224,8 @@ func (e *msgpackEncoder) End() error {
 	if more := len(head) - 1; more > 0 {
 		e.buf = append(e.buf, room[:more]...)
 		copy(e.buf[f.start+len(head):], e.buf[f.start+1:len(e.buf)-more])
-		if e.at > f.start {
-			e.at += more
+		if e.borrowedAt > f.start {
+			e.borrowedAt += more
 		}
 	}
 	copy(e.buf[f.start:], head)

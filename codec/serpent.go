@@ -21,16 +21,16 @@ func (serpent) Name() string { return "serpent" }
 
 // Decode feeds the one value of doc to the sink. Anything but comments and blanks
 // behind it is refused.
-func (serpent) Decode(doc []byte, lim Limits, to object.Sink) error {
+func (serpent) Decode(doc []byte, lim Limits, sink object.Sink) error {
 	r := newSerpentReader(doc, lim)
-	if err := r.value(to, 0, false); err != nil {
+	if err := r.value(sink, 0, false); err != nil {
 		return err
 	}
 	return r.atEnd()
 }
 
 // DecodeCall feeds the third and the fourth element of the call's tuple to the sink.
-func (serpent) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
+func (serpent) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 	r := newSerpentReader(doc, lim)
 	end, err := r.openSequence("call is not a tuple of four")
 	if err != nil {
@@ -48,17 +48,17 @@ func (serpent) DecodeCall(doc []byte, lim Limits, to object.Sink) error {
 		case i < 2: // object and method count for nothing here
 			err = r.value(noSink{}, 1, false)
 		case i == 2 && c == '(':
-			err = r.parenthesis(to, 1, false, true)
+			err = r.parenthesis(sink, 1, false, true)
 		case i == 2 && c == '[':
-			err = r.value(to, 1, false)
+			err = r.value(sink, 1, false)
 		case i == 2:
-			err = r.wrong("positional arguments are neither a tuple nor a list")
+			err = r.typeError("positional arguments are neither a tuple nor a list")
 		case c == '{':
-			err = r.brace(to, 1, true) // a dict even if it looks like bytes
+			err = r.brace(sink, 1, true) // a dict even if it looks like bytes
 		case c == 'N':
-			err = r.value(to, 1, false)
+			err = r.value(sink, 1, false)
 		default:
-			err = r.wrong("keyword arguments are neither a dict nor None")
+			err = r.typeError("keyword arguments are neither a dict nor None")
 		}
 		if err != nil {
 			return err
@@ -83,13 +83,13 @@ func (serpent) ScanCall(doc []byte, batch bool, h *Head) error {
 	if err = r.element(0, 4, end); err != nil {
 		return err
 	}
-	if h.Object, err = r.own("object id"); err != nil {
+	if h.Object, err = r.stableText("object id"); err != nil {
 		return err
 	}
 	if err = r.element(1, 4, end); err != nil {
 		return err
 	}
-	if h.Method, err = r.own("method"); err != nil {
+	if h.Method, err = r.stableText("method"); err != nil {
 		return err
 	}
 	if err = r.element(2, 4, end); err != nil {
@@ -106,7 +106,7 @@ func (serpent) ScanCall(doc []byte, batch bool, h *Head) error {
 	if c, err = r.peek(); err != nil || c != '\'' && c != '"' {
 		return err
 	}
-	h.First, err = r.own("first argument")
+	h.First, err = r.stableText("first argument")
 	return err
 }
 
@@ -149,7 +149,7 @@ func (r *serpentReader) scanTriple(h *Head) error {
 			}
 			continue
 		}
-		name, err := r.own("method in batch")
+		name, err := r.stableText("method in batch")
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (serpent) ScanConnect(doc []byte) (string, error) {
 		return "", err
 	}
 	if c != '{' {
-		return "", r.wrong("handshake is not a dict")
+		return "", r.typeError("handshake is not a dict")
 	}
 	r.pos++
 	var id []byte
@@ -189,7 +189,7 @@ func (serpent) ScanConnect(doc []byte) (string, error) {
 			return "", err
 		}
 		if string(key) == "object" && c != 'N' {
-			id, err = r.own("object id")
+			id, err = r.stableText("object id")
 		} else {
 			handshake = handshake || string(key) == "handshake"
 			err = r.value(noSink{}, 1, false)
@@ -201,7 +201,7 @@ func (serpent) ScanConnect(doc []byte) (string, error) {
 	if err := r.atEnd(); err != nil {
 		return "", err
 	}
-	return connectID(id, handshake)
+	return checkConnect(id, handshake)
 }
 
 // connectKey reads a key and the colon; keys that are no texts are nil.
@@ -214,7 +214,7 @@ func (r *serpentReader) connectKey() (key []byte, err error) {
 		return nil, err
 	}
 	if c == '\'' || c == '"' {
-		key, err = r.own("key")
+		key, err = r.stableText("key")
 	} else {
 		err = r.value(noSink{}, 1, true)
 	}

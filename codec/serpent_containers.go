@@ -12,7 +12,7 @@ func (r *serpentReader) enter(depth int) error {
 	return nil
 }
 
-func (r *serpentReader) list(to object.Sink, depth int) error {
+func (r *serpentReader) list(sink object.Sink, depth int) error {
 	if err := r.enter(depth); err != nil {
 		return err
 	}
@@ -21,24 +21,24 @@ func (r *serpentReader) list(to object.Sink, depth int) error {
 		return err
 	}
 	if !more {
-		return empty(to, object.ListKind)
+		return emitEmpty(sink, object.ListKind)
 	}
-	if err := to.Begin(object.ListKind, -1); err != nil {
+	if err := sink.Begin(object.ListKind, -1); err != nil {
 		return err
 	}
-	return r.readElements(0, ']', object.ListKind, to, depth, false)
+	return r.readElements(0, ']', object.ListKind, sink, depth, false)
 }
 
 // readElements reads the elements of a container from number i up to its end. The reader is in front of element 0, or
 // behind element i-1. The elements of a set and the keys of a dict must be hashable. Of a dict, the elements are its
 // keys; i is at least 1, and the value of key i-1 comes next.
-func (r *serpentReader) readElements(i int, end byte, k object.Kind, to object.Sink, depth int, hash bool) error {
+func (r *serpentReader) readElements(i int, end byte, k object.Kind, sink object.Sink, depth int, hash bool) error {
 	for ; ; i++ {
 		if k == object.DictKind {
 			if err := r.colon(); err != nil {
 				return err
 			}
-			if err := r.value(to, depth+1, false); err != nil {
+			if err := r.value(sink, depth+1, false); err != nil {
 				return err
 			}
 		}
@@ -47,12 +47,12 @@ func (r *serpentReader) readElements(i int, end byte, k object.Kind, to object.S
 			return err
 		}
 		if !more {
-			return to.End()
+			return sink.End()
 		}
 		if err := r.charge(); err != nil {
 			return err
 		}
-		if err := r.value(to, depth+1, hash); err != nil {
+		if err := r.value(sink, depth+1, hash); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (r *serpentReader) readElements(i int, end byte, k object.Kind, to object.S
 
 // parenthesis reads a tuple or, unless it must be a tuple, a scalar in parentheses. A
 // container in parentheses is not read: nobody writes it.
-func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool) error {
+func (r *serpentReader) parenthesis(sink object.Sink, depth int, hash, tuple bool) error {
 	if err := r.enter(depth); err != nil {
 		return err
 	}
@@ -69,9 +69,9 @@ func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool)
 		return err
 	}
 	if !more {
-		return empty(to, object.TupleKind)
+		return emitEmpty(sink, object.TupleKind)
 	}
-	if c := r.at(); c != '(' && c != '[' && c != '{' {
+	if c := r.current(); c != '(' && c != '[' && c != '{' {
 		if err := r.scalar(); err != nil {
 			return err
 		}
@@ -79,12 +79,12 @@ func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool)
 			return err
 		} else if c == ')' && !tuple {
 			r.pos++
-			return r.emit(to)
+			return r.emit(sink)
 		}
-		err = r.first(object.TupleKind, to)
-	} else if err = to.Begin(object.TupleKind, -1); err == nil {
+		err = r.beginWithToken(object.TupleKind, sink)
+	} else if err = sink.Begin(object.TupleKind, -1); err == nil {
 		if err = r.charge(); err == nil {
-			err = r.value(to, depth+1, hash)
+			err = r.value(sink, depth+1, hash)
 		}
 	}
 	if err != nil {
@@ -93,24 +93,24 @@ func (r *serpentReader) parenthesis(to object.Sink, depth int, hash, tuple bool)
 	if c, err := r.peek(); err != nil {
 		return err
 	} else if c != ',' {
-		return r.syntax("a comma must follow the first element of a tuple")
+		return r.syntaxError("a comma must follow the first element of a tuple")
 	}
-	return r.readElements(1, ')', object.TupleKind, to, depth, hash)
+	return r.readElements(1, ')', object.TupleKind, sink, depth, hash)
 }
 
 // first opens a container whose first element was held back, and lets that go.
-func (r *serpentReader) first(k object.Kind, to object.Sink) error {
+func (r *serpentReader) beginWithToken(k object.Kind, sink object.Sink) error {
 	if err := r.charge(); err != nil {
 		return err
 	}
-	if err := to.Begin(k, -1); err != nil {
+	if err := sink.Begin(k, -1); err != nil {
 		return err
 	}
-	return r.emit(to)
+	return r.emit(sink)
 }
 
 // brace reads a dict or, unless it must be a dict, a set.
-func (r *serpentReader) brace(to object.Sink, depth int, dict bool) error {
+func (r *serpentReader) brace(sink object.Sink, depth int, dict bool) error {
 	start := r.pos
 	if err := r.enter(depth); err != nil {
 		return err
@@ -120,10 +120,10 @@ func (r *serpentReader) brace(to object.Sink, depth int, dict bool) error {
 		return err
 	}
 	if !more {
-		return empty(to, object.DictKind)
+		return emitEmpty(sink, object.DictKind)
 	}
 	kind := object.DictKind
-	if r.at() == '(' {
+	if r.current() == '(' {
 		back := r.pos
 		if err := r.skipTuple(); err != nil {
 			return err
@@ -138,20 +138,20 @@ func (r *serpentReader) brace(to object.Sink, depth int, dict bool) error {
 		if r.pos = back; kind == object.SetKind && dict {
 			return invalid("TypeError", "set instead of a dict (byte %d)", start)
 		}
-		if err := to.Begin(kind, -1); err != nil {
+		if err := sink.Begin(kind, -1); err != nil {
 			return err
 		}
 		if err := r.charge(); err != nil {
 			return err
 		}
-		if err := r.value(to, depth+1, true); err != nil {
+		if err := r.value(sink, depth+1, true); err != nil {
 			return err
 		}
 	} else {
-		if r.at() == '[' {
+		if r.current() == '[' {
 			return r.unhashable(object.ListKind)
 		}
-		if r.at() == '{' {
+		if r.current() == '{' {
 			return r.unhashable(object.DictKind)
 		}
 		if err := r.scalar(); err != nil {
@@ -166,11 +166,11 @@ func (r *serpentReader) brace(to object.Sink, depth int, dict bool) error {
 				return invalid("TypeError", "set instead of a dict (byte %d)", start)
 			}
 		}
-		if err := r.first(kind, to); err != nil {
+		if err := r.beginWithToken(kind, sink); err != nil {
 			return err
 		}
 	}
-	return r.readElements(1, '}', kind, to, depth, true)
+	return r.readElements(1, '}', kind, sink, depth, true)
 }
 
 // colon reads the colon behind a key and charges the value behind that.
@@ -180,7 +180,7 @@ func (r *serpentReader) colon() error {
 		return err
 	}
 	if c != ':' {
-		return r.syntax("a colon is missing")
+		return r.syntaxError("a colon is missing")
 	}
 	r.pos++
 	return r.charge()
@@ -197,7 +197,7 @@ func (r *serpentReader) skipTuple() error {
 		}
 		switch c {
 		case 0:
-			return r.syntax("a bracket is not closed")
+			return r.syntaxError("a bracket is not closed")
 		case '[':
 			return r.unhashable(object.ListKind)
 		case '{':

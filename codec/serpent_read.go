@@ -48,25 +48,25 @@ func (r *serpentReader) peek() (byte, error) {
 	return 0, nil
 }
 
-func zeroByte(at int) error {
-	return invalid("ValueError", "zero byte in the serpent document at %d", at)
+func zeroByte(offset int) error {
+	return invalid("ValueError", "zero byte in the serpent document at %d", offset)
 }
 
-func (r *serpentReader) syntax(what string) error {
+func (r *serpentReader) syntaxError(label string) error {
 	if r.pos >= len(r.doc) {
-		return invalid("SyntaxError", "serpent document of %d bytes ends where %s", len(r.doc), what)
+		return invalid("SyntaxError", "serpent document of %d bytes ends where %s", len(r.doc), label)
 	}
 	if c, size := utf8.DecodeRune(r.doc[r.pos:]); c == utf8.RuneError && size == 1 {
 		return notUTF8(r.pos)
 	}
-	return invalid("SyntaxError", "serpent: %s at byte %d", what, r.pos)
+	return invalid("SyntaxError", "serpent: %s at byte %d", label, r.pos)
 }
 
-func (r *serpentReader) wrong(what string) error {
+func (r *serpentReader) typeError(label string) error {
 	if r.pos >= len(r.doc) {
-		return r.syntax("a value must follow")
+		return r.syntaxError("a value must follow")
 	}
-	return invalid("TypeError", "%s (byte %d)", what, r.pos)
+	return invalid("TypeError", "%s (byte %d)", label, r.pos)
 }
 
 func (r *serpentReader) unhashable(k object.Kind) error {
@@ -79,7 +79,7 @@ func (r *serpentReader) atEnd() error {
 		return err
 	}
 	if r.pos != len(r.doc) {
-		return r.syntax("extra data")
+		return r.syntaxError("extra data")
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func (r *serpentReader) next(i int, end byte) (more bool, err error) {
 			return false, err
 		}
 	} else if i > 0 && c != end {
-		return false, r.syntax("a comma or bracket is missing")
+		return false, r.syntaxError("a comma or bracket is missing")
 	}
 	if c == end {
 		r.pos++
@@ -106,7 +106,7 @@ func (r *serpentReader) next(i int, end byte) (more bool, err error) {
 }
 
 // openSequence reads the bracket of a tuple or list and returns the one that closes it.
-func (r *serpentReader) openSequence(what string) (end byte, err error) {
+func (r *serpentReader) openSequence(label string) (end byte, err error) {
 	switch c, err := r.peek(); {
 	case err != nil:
 		return 0, err
@@ -117,7 +117,7 @@ func (r *serpentReader) openSequence(what string) (end byte, err error) {
 		r.pos++
 		return ']', nil
 	}
-	return 0, r.wrong(what)
+	return 0, r.typeError(label)
 }
 
 // element goes to element i of a sequence that must have want.
@@ -142,41 +142,41 @@ func (r *serpentReader) closeSequence(want int, end byte) error {
 }
 
 // value reads one value that stands inside depth containers and feeds it to the sink.
-func (r *serpentReader) value(to object.Sink, depth int, hash bool) error {
+func (r *serpentReader) value(sink object.Sink, depth int, hash bool) error {
 	c, err := r.peek()
 	if err != nil {
 		return err
 	}
 	switch c {
 	case '(':
-		return r.parenthesis(to, depth, hash, false)
+		return r.parenthesis(sink, depth, hash, false)
 	case '[':
 		if hash {
 			return r.unhashable(object.ListKind)
 		}
-		return r.list(to, depth)
+		return r.list(sink, depth)
 	case '{':
 		if hash {
 			return r.unhashable(object.DictKind)
 		}
 		if p, ok := readPairOfTexts(r.doc, r.pos, true); ok {
-			if ok, err := r.pair(to, &p); ok {
+			if ok, err := r.pair(sink, &p); ok {
 				return err
 			}
 		}
-		return r.brace(to, depth, false)
+		return r.brace(sink, depth, false)
 	}
 	if err := r.scalar(); err != nil {
 		return err
 	}
-	return r.emit(to)
+	return r.emit(sink)
 }
 
 // pair reads a dict that stands for bytes or for a float; ok is false if it does neither.
-func (r *serpentReader) pair(to object.Sink, p *pairOfTexts) (ok bool, err error) {
+func (r *serpentReader) pair(sink object.Sink, p *pairOfTexts) (ok bool, err error) {
 	if b, ok := p.base64(r.scratch); ok {
 		r.pos, r.scratch = p.end, b
-		return true, to.Bytes(b)
+		return true, sink.Bytes(b)
 	}
 	if string(p.get("__class__")) != "float" {
 		return false, nil
@@ -186,5 +186,5 @@ func (r *serpentReader) pair(to object.Sink, p *pairOfTexts) (ok bool, err error
 		return false, nil
 	}
 	r.pos = p.end
-	return true, to.Float(v)
+	return true, sink.Float(v)
 }

@@ -16,12 +16,12 @@ var (
 )
 
 // serpentControl rejects the control characters that Python rejects in a literal.
-func serpentControl(c byte, at int) error {
+func serpentControl(c byte, offset int) error {
 	switch c {
 	case 0:
-		return zeroByte(at)
+		return zeroByte(offset)
 	case '\n', '\r':
-		return invalid("SyntaxError", "line ends inside a text at byte %d", at)
+		return invalid("SyntaxError", "line ends inside a text at byte %d", offset)
 	}
 	return nil
 }
@@ -68,13 +68,13 @@ func (r *serpentReader) text(isBytes bool) ([]byte, error) {
 }
 
 // own reads a text that stays valid; what names it in the error if it is none.
-func (r *serpentReader) own(what string) ([]byte, error) {
+func (r *serpentReader) stableText(label string) ([]byte, error) {
 	c, err := r.peek()
 	if err != nil {
 		return nil, err
 	}
 	if c != '\'' && c != '"' {
-		return nil, r.wrong(what + " is not a text")
+		return nil, r.typeError(label + " is not a text")
 	}
 	b, err := r.text(false)
 	r.scratch = nil // it may hold the text

@@ -27,26 +27,26 @@ const (
 )
 
 // emit feeds the scalar that was read last to the sink.
-func (r *serpentReader) emit(to object.Sink) error {
+func (r *serpentReader) emit(sink object.Sink) error {
 	switch t := &r.tok; t.kind {
 	case tokenNull:
-		return to.Null()
+		return sink.Null()
 	case tokenTrue:
-		return to.Bool(true)
+		return sink.Bool(true)
 	case tokenFalse:
-		return to.Bool(false)
+		return sink.Bool(false)
 	case tokenInt:
-		return to.Int(t.integer)
+		return sink.Int(t.integer)
 	case tokenBigInt:
-		return to.BigInt(t.b)
+		return sink.BigInt(t.b)
 	case tokenFloat:
-		return to.Float(t.re)
+		return sink.Float(t.re)
 	case tokenComplex:
-		return to.Complex(complex(t.re, t.im))
+		return sink.Complex(complex(t.re, t.im))
 	case tokenText:
-		return to.Text(t.b)
+		return sink.Text(t.b)
 	}
-	return to.Bytes(r.tok.b)
+	return sink.Bytes(r.tok.b)
 }
 
 // scalar reads a value that is no container.
@@ -67,22 +67,22 @@ func (r *serpentReader) scalar() (err error) {
 		r.tok.kind = tokenBytes
 		r.tok.b, err = r.text(true)
 		return err
-	case r.take("None"):
+	case r.accept("None"):
 		r.tok.kind = tokenNull
-	case r.take("True"):
+	case r.accept("True"):
 		r.tok.kind = tokenTrue
-	case r.take("False"):
+	case r.accept("False"):
 		r.tok.kind = tokenFalse
 	case c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_':
 		return invalid("ValueError", "malformed node or string: a name at byte %d", r.pos)
 	default:
-		return r.syntax("a value must follow")
+		return r.syntaxError("a value must follow")
 	}
 	return nil
 }
 
 // at returns the byte at the reader's position, 0 at the end.
-func (r *serpentReader) at() byte {
+func (r *serpentReader) current() byte {
 	if r.pos == len(r.doc) {
 		return 0
 	}
@@ -93,7 +93,7 @@ func (r *serpentReader) at() byte {
 // parentheses too.
 func (r *serpentReader) number() error {
 	start := r.pos
-	neg := r.at() == '-'
+	neg := r.current() == '-'
 	if neg {
 		r.pos++
 	}
@@ -101,7 +101,7 @@ func (r *serpentReader) number() error {
 	if err != nil {
 		return err
 	}
-	switch c := r.at(); {
+	switch c := r.current(); {
 	case c == 'j':
 		r.pos++
 		r.tok.kind, r.tok.re, r.tok.im = tokenComplex, 0, signed(parseFloat(digits), neg)
@@ -134,16 +134,16 @@ func signed(v float64, neg bool) float64 {
 // imaginary reads the second part of a complex number, from its sign on.
 func (r *serpentReader) imaginary(re float64) error {
 	start := r.pos
-	neg := r.at() == '-'
+	neg := r.current() == '-'
 	r.pos++
-	if c := r.at(); !isDigit(c) && c != '.' {
+	if c := r.current(); !isDigit(c) && c != '.' {
 		return invalid("ValueError", "malformed node or string: an operator at byte %d", start)
 	}
 	digits, _, err := r.real()
 	if err != nil {
 		return err
 	}
-	if r.at() != 'j' {
+	if r.current() != 'j' {
 		return invalid("ValueError", "malformed node or string: an operator at byte %d", start)
 	}
 	r.pos++
@@ -156,26 +156,26 @@ func (r *serpentReader) real() (digits []byte, whole bool, err error) {
 	start := r.pos
 	n := r.digits()
 	whole = true
-	if r.at() == '.' {
+	if r.current() == '.' {
 		whole = false
 		r.pos++
 		n += r.digits()
 	}
 	if n == 0 {
 		r.pos = start
-		if c := r.at(); start > 0 && r.doc[start-1] == '-' && c != 0 {
+		if c := r.current(); start > 0 && r.doc[start-1] == '-' && c != 0 {
 			return nil, false, invalid("ValueError", "malformed node or string: an operator at byte %d", start-1)
 		}
-		return nil, false, r.syntax("digits must follow")
+		return nil, false, r.syntaxError("digits must follow")
 	}
-	if r.at()|0x20 == 'e' {
+	if r.current()|0x20 == 'e' {
 		whole = false
 		r.pos++
-		if c := r.at(); c == '+' || c == '-' {
+		if c := r.current(); c == '+' || c == '-' {
 			r.pos++
 		}
 		if r.digits() == 0 {
-			return nil, false, r.syntax("an exponent must follow")
+			return nil, false, r.syntaxError("an exponent must follow")
 		}
 	}
 	if whole && n > r.lim.Digits {

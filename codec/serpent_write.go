@@ -15,17 +15,17 @@ const serpentHeader = "# serpent utf-8 python3.2\n"
 
 // serpentEncoder writes what Python's serpent writes, byte for byte, except that an
 // imaginary part of negative zero is written so that it can be read.
-type serpentEncoder struct{ nesting }
+type serpentEncoder struct{ encoderBase }
 
 // Reset begins a document with its header.
-func (e *serpentEncoder) Reset(buf []byte) { e.nesting.Reset(append(buf, serpentHeader...)) }
+func (e *serpentEncoder) Reset(buf []byte) { e.encoderBase.Reset(append(buf, serpentHeader...)) }
 
 func (e *serpentEncoder) next() error { return e.separate(",", ":") }
 
 // unhashable refuses what Python could not read back as a key or element of a set.
-func (e *serpentEncoder) unhashable(what string) error {
-	if e.err == nil && e.atHashable() {
-		return e.fail(invalid("TypeError", "serpent: %s as a key or in a set cannot be read by Python", what))
+func (e *serpentEncoder) unhashable(label string) error {
+	if e.err == nil && e.nextIsHashable() {
+		return e.fail(invalid("TypeError", "serpent: %s as a key or in a set cannot be read by Python", label))
 	}
 	return e.next()
 }
@@ -223,7 +223,7 @@ func (e *serpentEncoder) Date(day int64) error {
 }
 
 func (e *serpentEncoder) Begin(k object.Kind, n int) error {
-	hash := e.atHashable()
+	hash := e.nextIsHashable()
 	if e.err == nil && hash && k != object.TupleKind {
 		return e.fail(invalid("TypeError", "unhashable type: '%s'", k))
 	}

@@ -20,7 +20,7 @@ type textReader struct {
 }
 
 func newTextReader(doc []byte, lim Limits) textReader {
-	lim = lim.orDefaults()
+	lim = lim.withDefaults()
 	return textReader{doc: doc, lim: lim, elements: lim.Elements}
 }
 
@@ -33,7 +33,7 @@ func (r *textReader) charge() error {
 }
 
 // take reads a word if it comes next.
-func (r *textReader) take(word string) bool {
+func (r *textReader) accept(word string) bool {
 	if len(r.doc)-r.pos < len(word) || string(r.doc[r.pos:r.pos+len(word)]) != word {
 		return false
 	}
@@ -53,11 +53,11 @@ func (r *textReader) digits() int {
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
 // empty feeds a container without elements to the sink.
-func empty(to object.Sink, k object.Kind) error {
-	if err := to.Begin(k, 0); err != nil {
+func emitEmpty(sink object.Sink, k object.Kind) error {
+	if err := sink.Begin(k, 0); err != nil {
 		return err
 	}
-	return to.End()
+	return sink.End()
 }
 
 // appendPyFloat appends a finite float as Python's repr lays it out: the shortest digits

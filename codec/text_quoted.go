@@ -7,7 +7,7 @@ type textRules struct {
 	prefix  string                                       // start of error messages
 	class   string                                       // exception for broken texts
 	bytes   bool                                         // ASCII only, an escape is one byte
-	control func(c byte, at int) error                   // error for a control character, nil if it is permitted
+	control func(c byte, offset int) error               // error for a control character, nil if it is permitted
 	escape  func(b []byte) (c rune, length int, ok bool) // code point of the escape sequence behind a backslash
 }
 
@@ -81,26 +81,26 @@ func (r *textReader) escaped(rules *textRules, start, i int) ([]byte, error) {
 }
 
 // checkRun checks the bytes of a text between two escapes. They start at byte at of the document.
-func (rules *textRules) checkRun(b []byte, at int) error {
+func (rules *textRules) checkRun(b []byte, offset int) error {
 	if !utf8.Valid(b) {
-		return notUTF8(at)
+		return notUTF8(offset)
 	}
 	if rules.bytes {
 		for _, c := range b {
 			if c >= utf8.RuneSelf {
-				return invalid(rules.class, "bytes at %d can only contain ASCII literal characters", at)
+				return invalid(rules.class, "bytes at %d can only contain ASCII literal characters", offset)
 			}
 		}
 	}
 	return nil
 }
 
-func (rules *textRules) unclosed(at int) error {
-	return invalid(rules.class, "text at byte %d has no end", at)
+func (rules *textRules) unclosed(offset int) error {
+	return invalid(rules.class, "text at byte %d has no end", offset)
 }
 
-func notUTF8(at int) error {
-	return invalid("ValueError", "text at byte %d is not valid UTF-8", at)
+func notUTF8(offset int) error {
+	return invalid("ValueError", "text at byte %d is not valid UTF-8", offset)
 }
 
 // letterEscape returns the character of an escape of one letter that json and serpent share.

@@ -40,7 +40,7 @@ type (
 // "TypeError".
 func Append(s Serializer, buf []byte, v any) ([]byte, error) {
 	e := s.NewEncoder(buf)
-	w := valueWriter{to: e}
+	w := valueWriter{sink: e}
 	if w.value(v); w.err != nil {
 		return nil, w.err
 	}
@@ -54,8 +54,8 @@ func Unmarshal(s Serializer, doc []byte, lim Limits) (any, error) {
 
 // UnmarshalOwn is [Unmarshal] of a document whose memory belongs to the value from now on: a
 // text or bytes that are most of it are not copied.
-func UnmarshalOwn(s Serializer, doc []byte, lim Limits) (any, error) {
-	return unmarshal(s, doc, lim, &Builder{own: doc})
+func UnmarshalNoCopy(s Serializer, doc []byte, lim Limits) (any, error) {
+	return unmarshal(s, doc, lim, &Builder{owned: doc})
 }
 
 func unmarshal(s Serializer, doc []byte, lim Limits, b *Builder) (any, error) {
@@ -79,8 +79,8 @@ func AppendCall(s Serializer, buf []byte, objectID, method string, params []any,
 }
 
 // WriteCall writes what [AppendCall] appends to an encoder of s.
-func WriteCall(s Serializer, to Encoder, objectID, method string, params []any, kwargs map[string]any, nullKw bool) error {
-	w := valueWriter{to: to}
+func WriteCall(s Serializer, sink Encoder, objectID, method string, params []any, kwargs map[string]any, nullKw bool) error {
+	w := valueWriter{sink: sink}
 	named := s.ID() == JSON
 	name := func(key string) {
 		if named {
@@ -104,7 +104,7 @@ func WriteCall(s Serializer, to Encoder, objectID, method string, params []any, 
 	}
 	name("kwargs")
 	if kwargs == nil && nullKw {
-		w.do(to.Null)
+		w.do(sink.Null)
 	} else {
 		w.dict(kwargs)
 	}
@@ -133,8 +133,8 @@ func UnmarshalCall(s Serializer, doc []byte, lim Limits) (params []any, kwargs m
 
 // valueWriter feeds Go values to a sink until the first error.
 type valueWriter struct {
-	to  object.Sink
-	err error
+	sink object.Sink
+	err  error
 }
 
 func (w *valueWriter) do(f func() error) {
@@ -145,17 +145,17 @@ func (w *valueWriter) do(f func() error) {
 
 func (w *valueWriter) text(s string) {
 	if w.err == nil {
-		w.err = w.to.Text(unsafestr.Bytes(s))
+		w.err = w.sink.Text(unsafestr.Bytes(s))
 	}
 }
 
 func (w *valueWriter) begin(k object.Kind, n int) {
 	if w.err == nil {
-		w.err = w.to.Begin(k, n)
+		w.err = w.sink.Begin(k, n)
 	}
 }
 
-func (w *valueWriter) end() { w.do(w.to.End) }
+func (w *valueWriter) end() { w.do(w.sink.End) }
 
 func (w *valueWriter) sequence(k object.Kind, items []any) {
 	w.begin(k, len(items))
@@ -180,23 +180,23 @@ func (w *valueWriter) value(v any) {
 	}
 	switch v := v.(type) {
 	case nil:
-		w.err = w.to.Null()
+		w.err = w.sink.Null()
 	case bool:
-		w.err = w.to.Bool(v)
+		w.err = w.sink.Bool(v)
 	case float64:
-		w.err = w.to.Float(v)
+		w.err = w.sink.Float(v)
 	case float32:
-		w.err = w.to.Float(float64(v))
+		w.err = w.sink.Float(float64(v))
 	case complex128:
-		w.err = w.to.Complex(v)
+		w.err = w.sink.Complex(v)
 	case string:
 		w.text(v)
 	case []byte:
-		w.err = w.to.Bytes(v)
+		w.err = w.sink.Bytes(v)
 	case time.Time:
-		w.err = w.to.DateTime(clockSeconds(v))
+		w.err = w.sink.DateTime(clockSeconds(v))
 	case Date:
-		w.err = w.to.Date(int64(v))
+		w.err = w.sink.Date(int64(v))
 	case *Exception:
 		w.err = w.exception(v)
 	case []any:
@@ -229,33 +229,33 @@ func (w *valueWriter) value(v any) {
 func (w *valueWriter) integer(v any) {
 	switch v := v.(type) {
 	case int:
-		w.err = w.to.Int(int64(v))
+		w.err = w.sink.Int(int64(v))
 	case int8:
-		w.err = w.to.Int(int64(v))
+		w.err = w.sink.Int(int64(v))
 	case int16:
-		w.err = w.to.Int(int64(v))
+		w.err = w.sink.Int(int64(v))
 	case int32:
-		w.err = w.to.Int(int64(v))
+		w.err = w.sink.Int(int64(v))
 	case int64:
-		w.err = w.to.Int(v)
+		w.err = w.sink.Int(v)
 	case uint:
 		w.unsigned(uint64(v))
 	case uint8:
-		w.err = w.to.Int(int64(v))
+		w.err = w.sink.Int(int64(v))
 	case uint16:
-		w.err = w.to.Int(int64(v))
+		w.err = w.sink.Int(int64(v))
 	case uint32:
-		w.err = w.to.Int(int64(v))
+		w.err = w.sink.Int(int64(v))
 	case uint64:
 		w.unsigned(v)
 	case *big.Int:
 		switch {
 		case v == nil:
-			w.err = w.to.Null()
+			w.err = w.sink.Null()
 		case v.IsInt64():
-			w.err = w.to.Int(v.Int64())
+			w.err = w.sink.Int(v.Int64())
 		default:
-			w.err = w.to.BigInt(v.Append(nil, 10))
+			w.err = w.sink.BigInt(v.Append(nil, 10))
 		}
 	default:
 		w.err = invalid("TypeError", "values of Go type %T cannot be serialized", v)
@@ -264,10 +264,10 @@ func (w *valueWriter) integer(v any) {
 
 func (w *valueWriter) unsigned(v uint64) {
 	if v <= math.MaxInt64 {
-		w.err = w.to.Int(int64(v))
+		w.err = w.sink.Int(int64(v))
 		return
 	}
-	w.err = w.to.BigInt(strconv.AppendUint(nil, v, 10))
+	w.err = w.sink.BigInt(strconv.AppendUint(nil, v, 10))
 }
 
 // clockSeconds returns what the clock of t's own location shows, as seconds of a zone

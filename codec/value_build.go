@@ -16,12 +16,12 @@ import (
 // ready. Not safe for concurrent use.
 type Builder struct {
 	roots []any
-	open  []building
-	own   []byte // memory that values may keep
+	open  []openContainer
+	owned []byte // memory that values may keep
 }
 
 // building is a container whose end has not come yet.
-type building struct {
+type openContainer struct {
 	kind  object.Kind
 	items []any // of a dict: key, value, key, value, …
 	texts bool  // all keys are texts
@@ -78,7 +78,7 @@ func (b *Builder) Complex(v complex128) error { return b.add(v) }
 
 // Text adds a string.
 func (b *Builder) Text(v []byte) error {
-	if unsafestr.Most(b.own, v) {
+	if unsafestr.Most(b.owned, v) {
 		return b.add(unsafestr.Text(v))
 	}
 	return b.add(string(v))
@@ -86,7 +86,7 @@ func (b *Builder) Text(v []byte) error {
 
 // Bytes adds a []byte of its own.
 func (b *Builder) Bytes(v []byte) error {
-	if unsafestr.Most(b.own, v) {
+	if unsafestr.Most(b.owned, v) {
 		return b.add(v[:len(v):len(v)])
 	}
 	return b.add(append([]byte{}, v...))
@@ -109,7 +109,7 @@ func (b *Builder) Begin(k object.Kind, n int) error {
 		n *= 2
 	}
 	// The driver has checked n against its input, but need not have: start small.
-	b.open = append(b.open, building{kind: k, items: make([]any, 0, min(max(n, 0), 64)), texts: true})
+	b.open = append(b.open, openContainer{kind: k, items: make([]any, 0, min(max(n, 0), 64)), texts: true})
 	return nil
 }
 
@@ -133,7 +133,7 @@ func (b *Builder) End() error {
 }
 
 // dict makes a map, a [Dict] or an exception of keys and values.
-func (c *building) dict() any {
+func (c *openContainer) dict() any {
 	if !c.texts {
 		return uniqueDict(c.items)
 	}
@@ -149,14 +149,14 @@ func (c *building) dict() any {
 
 func uniqueDict(items []any) Dict {
 	d := make(Dict, 0, len(items)/2)
-	at := make(map[string]int, len(items)/2)
+	index := make(map[string]int, len(items)/2)
 	for i := 0; i+1 < len(items); i += 2 {
 		key := string(appendKey(nil, items[i]))
-		if j, ok := at[key]; ok && !isNaN(items[i]) {
+		if j, ok := index[key]; ok && !isNaN(items[i]) {
 			d[j].Value = items[i+1]
 			continue
 		}
-		at[key] = len(d)
+		index[key] = len(d)
 		d = append(d, Pair{items[i], items[i+1]})
 	}
 	return d

@@ -21,42 +21,42 @@ type frame struct {
 
 // nesting is what all encoders share: the document so far, what is open in it, and that
 // one document with as many elements as announced comes of it. The first error sticks.
-type nesting struct {
+type encoderBase struct {
 	buf   []byte
 	open  []frame
 	roots int
 	err   error
 
-	borrow   int    // see Borrow; 0 if nothing is
-	borrowed []byte // not in buf, where it belongs at:
-	at       int
+	borrowMin  int    // see Borrow; 0 if nothing is
+	borrowed   []byte // not in buf, where it belongs at:
+	borrowedAt int
 }
 
 // Reset implements [Encoder].
-func (t *nesting) Reset(buf []byte) {
+func (t *encoderBase) Reset(buf []byte) {
 	t.buf, t.open, t.roots, t.err = buf, t.open[:0], 0, nil
 	t.borrowed = nil
 }
 
 // Borrow implements [Encoder].
-func (t *nesting) Borrow(least int) { t.borrow = least }
+func (t *encoderBase) Borrow(size int) { t.borrowMin = size }
 
 // raw appends what needs no escaping.
-func (t *nesting) raw(v []byte) {
-	if t.borrow > 0 && len(v) >= t.borrow && t.borrowed == nil {
-		t.borrowed, t.at = v, len(t.buf)
+func (t *encoderBase) appendRaw(v []byte) {
+	if t.borrowMin > 0 && len(v) >= t.borrowMin && t.borrowed == nil {
+		t.borrowed, t.borrowedAt = v, len(t.buf)
 		return
 	}
 	t.buf = append(t.buf, v...)
 }
 
-func (t *nesting) fail(err error) error {
+func (t *encoderBase) fail(err error) error {
 	t.err = err
 	return err
 }
 
 // atKey reports whether the next value is a key of a dict.
-func (t *nesting) atKey() bool {
+func (t *encoderBase) nextIsKey() bool {
 	if len(t.open) == 0 {
 		return false
 	}
@@ -65,7 +65,7 @@ func (t *nesting) atKey() bool {
 }
 
 // atHashable reports whether the next value must be hashable for Python.
-func (t *nesting) atHashable() bool {
+func (t *encoderBase) nextIsHashable() bool {
 	if len(t.open) == 0 {
 		return false
 	}
@@ -74,7 +74,7 @@ func (t *nesting) atHashable() bool {
 }
 
 // add counts one value.
-func (t *nesting) add() error {
+func (t *encoderBase) add() error {
 	if t.err != nil {
 		return t.err
 	}
@@ -89,7 +89,7 @@ func (t *nesting) add() error {
 }
 
 // push opens a container of n elements whose header begins at start.
-func (t *nesting) push(k object.Kind, n, start int, hash bool) error {
+func (t *encoderBase) push(k object.Kind, n, start int, hash bool) error {
 	if len(t.open) >= maxEncodeDepth {
 		return t.fail(tooDeep(maxEncodeDepth))
 	}
@@ -101,7 +101,7 @@ func (t *nesting) push(k object.Kind, n, start int, hash bool) error {
 }
 
 // pop closes the container that was opened last.
-func (t *nesting) pop() (frame, error) {
+func (t *encoderBase) pop() (frame, error) {
 	if t.err != nil {
 		return frame{}, t.err
 	}
@@ -121,7 +121,7 @@ func (t *nesting) pop() (frame, error) {
 
 // separate counts a value and writes what separates it from the one before: the formats
 // that are text differ in blanks only.
-func (t *nesting) separate(comma, colon string) error {
+func (t *encoderBase) separate(comma, colon string) error {
 	if err := t.add(); err != nil {
 		return err
 	}
@@ -139,16 +139,16 @@ func (t *nesting) separate(comma, colon string) error {
 }
 
 // Document implements [Encoder].
-func (t *nesting) Document() ([]byte, error) {
+func (t *encoderBase) Document() ([]byte, error) {
 	if t.borrowed != nil {
-		t.buf, t.borrowed = slices.Insert(t.buf, t.at, t.borrowed...), nil
+		t.buf, t.borrowed = slices.Insert(t.buf, t.borrowedAt, t.borrowed...), nil
 	}
 	p, err := t.Pieces()
 	return p[0], err
 }
 
 // Pieces implements [Encoder].
-func (t *nesting) Pieces() ([3][]byte, error) {
+func (t *encoderBase) Pieces() ([3][]byte, error) {
 	switch {
 	case t.err != nil:
 		return [3][]byte{}, t.err
@@ -157,5 +157,5 @@ func (t *nesting) Pieces() ([3][]byte, error) {
 	case t.borrowed == nil:
 		return [3][]byte{t.buf}, nil
 	}
-	return [3][]byte{t.buf[:t.at], t.borrowed, t.buf[t.at:]}, nil
+	return [3][]byte{t.buf[:t.borrowedAt], t.borrowed, t.buf[t.borrowedAt:]}, nil
 }
