@@ -1,11 +1,9 @@
-// Package codec reads and writes the payloads of Pyro messages: serpent, json, msgpack
-// and marshal (as plain data). It converts between bytes and [object.Sink] events and
-// holds no values itself; [Append] and [Unmarshal] are there for programs that want Go
-// values. Nothing it reads is ever executed, and every decoder bounds depth, elements
-// and digits before it allocates.
+// Package codec reads and writes the payloads of Pyro messages in the formats serpent, json and msgpack. It converts
+// between bytes and [object.Sink] events and stores no values. [Append] and [Unmarshal] convert to and from Go
+// values. No input is ever executed. Every decoder bounds depth, elements and digits before it allocates.
 //
-// [Serializer.ScanCall] finds object and method at the head of a call without decoding
-// the arguments: it is all that the host reads of a payload before it decides.
+// [Serializer.ScanCall] finds object and method at the head of a call without decoding the arguments. The host reads
+// nothing else of a payload before the policy decision.
 //
 // Source: doc/wire.md "Payloads"; vectors in testdata.
 package codec
@@ -14,26 +12,25 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// ID numbers a serializer independently of the protocol generation, whose wire numbers
-// contradict each other.
+// ID identifies a serializer in both protocol generations. Their numbers in message headers differ: see package pyro.
 type ID uint8
 
 // The serializers.
 const (
 	Serpent     ID = 1
 	JSON        ID = 2
-	MarshalData ID = 3
+	MarshalData ID = 3 // rejections only
 	Msgpack     ID = 4
 )
 
-// Limits bound what a decoder accepts. The zero value of each field means its default.
+// Limits are the bounds of a decoder. The zero value of a field means its default.
 type Limits struct {
 	Depth    int // nested containers; default 64
 	Elements int // values in all containers together, keys included; default 1_000_000
 	Digits   int // decimal digits of an integer; default 4300
 }
 
-// orDefaults replaces zero (and senseless) fields by their defaults.
+// withDefaults replaces fields that are zero or negative by their defaults.
 func (l Limits) withDefaults() Limits {
 	if l.Depth <= 0 {
 		l.Depth = 64
@@ -47,22 +44,22 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Head is what [Serializer.ScanCall] finds. Its slices alias the scanned payload where
-// the text holds no escapes.
+// Head is the result of [Serializer.ScanCall]. Its slices alias the scanned payload where the text has no escapes.
 type Head struct {
 	Object []byte
 	Method []byte
-	// First is the first positional argument if it is a text, else nil: the attribute
-	// name of __getattr__ and __setattr__.
+	// First is the first positional argument if it is a text, else nil. It is the attribute name of __getattr__ and
+	// __setattr__.
 	First []byte
-	// Batch is filled by a scan with batch set: the method of each call in order.
+	// Batch holds the method of each call of a batch, in order.
 	Batch [][]byte
 }
 
-// addCall adds a call of a batch.
+// addCall appends the method of one call of a batch.
 func (h *Head) addCall(method []byte) error {
 	if len(h.Batch) == object.MaxBatch {
-		return object.Errorf(object.CodeTooLarge, "limit exceeded: a batch of more than %d calls; not executed", object.MaxBatch)
+		return object.Errorf(object.CodeTooLarge,
+			"limit exceeded: a batch of more than %d calls; not executed", object.MaxBatch)
 	}
 	h.Batch = append(h.Batch, method)
 	return nil
@@ -70,54 +67,49 @@ func (h *Head) addCall(method []byte) error {
 
 // Serializer is one payload format. All are stateless and safe for concurrent use.
 //
-// Decoding errors are *object.Error with CodeInvalid (CodeTooLarge where a limit was
-// exceeded), a message that says what is wrong at which byte offset without quoting
-// more than a few bytes of input, and Class set to the exception that a Pyro daemon
-// raises for it ("ValueError", "SyntaxError", …) where doc/wire.md names one.
+// Decoding errors are *object.Error with CodeInvalid, or CodeTooLarge for an exceeded limit. The message gives the
+// problem and its byte offset and quotes at most a few bytes of input. Class is the exception of a Pyro daemon for it
+// ("ValueError", "SyntaxError", …) where doc/wire.md names one.
 type Serializer interface {
 	ID() ID
 	Name() string
-	// Decode feeds the one value of doc to the sink.
+	// Decode feeds the single value of doc to the sink.
 	Decode(doc []byte, lim Limits, sink object.Sink) error
-	// DecodeCall feeds two values of a call's payload to the sink: the positional
-	// arguments (a list or tuple; for a batch the list of triples) and the keyword
-	// arguments (a dict or Null). Object and method are skipped, whatever they say.
+	// DecodeCall feeds two values of a call's payload to the sink. The first is the positional arguments: a list or
+	// tuple, for a batch the list of triples. The second is the keyword arguments: a dict or Null. Object and method
+	// are skipped.
 	DecodeCall(doc []byte, lim Limits, sink object.Sink) error
-	// ScanCall fills h from the head of a call, whatever order the keys stand in. It
-	// looks at no more of the payload than it must and allocates nothing for an
-	// ordinary call. Texts must be valid; anything that a decoder would refuse in what
-	// was scanned is refused here.
+	// ScanCall fills h from the head of a call. The keys may be in any order. It reads as little of the payload as
+	// possible and does not allocate for a call without escapes. It rejects every error that a decoder rejects in
+	// the scanned bytes.
 	ScanCall(doc []byte, batch bool, h *Head) error
-	// ScanConnect returns the object id in the payload of a CONNECT, "" if it has none.
-	// A payload without the key "handshake" is refused with the message "'handshake'".
+	// ScanConnect returns the object id in the payload of a CONNECT, "" without one. A payload without the key
+	// "handshake" is a KeyError with the message "'handshake'", as in Pyro.
 	ScanConnect(doc []byte) (objectID string, err error)
 	// NewEncoder returns an encoder that appends one document to buf.
 	NewEncoder(buf []byte) Encoder
 }
 
-// Encoder is a Sink that writes one document. It refuses with CodeInvalid (Class
-// "TypeError") what the format cannot say and a Python peer could not read back.
-// Not safe for concurrent use.
+// Encoder is a Sink that writes one document. It rejects values that the format cannot represent or a Python peer
+// cannot read: CodeInvalid with Class "TypeError". Not safe for concurrent use.
 type Encoder interface {
 	object.Sink
-	// Document returns the finished document: buf as given to NewEncoder or Reset with
-	// the value appended. It is an error if not exactly one value was written.
+	// Document returns the buffer given to NewEncoder or Reset with the value appended. It fails unless exactly one
+	// value was written.
 	Document() ([]byte, error)
-	// Borrow has a text or bytes of at least so many bytes stay where they are until the next
-	// Reset, one in each document, if the format writes them as they are. They must not
-	// change as long as that.
-	Borrow(least int)
-	// Pieces is Document in up to three pieces: what stands before that which was
-	// borrowed, that itself, and what stands behind it. The first has all the capacity, in
-	// which the last is: nothing may be appended to it as long as that is needed.
+	// Borrow allows one text or bytes value of at least size bytes in each document to be referenced instead of
+	// copied, if the format does not escape it. The caller must not change the value until the next Reset.
+	Borrow(size int)
+	// Pieces returns the document as up to three slices: prefix, borrowed bytes, suffix. The suffix is in the
+	// prefix's spare capacity: do not append to the prefix.
 	Pieces() ([3][]byte, error)
-	// Reset makes the encoder ready for another document, appended to buf.
+	// Reset starts a new document, which is appended to buf.
 	Reset(buf []byte)
 }
 
 var serializers = [...]Serializer{Serpent: serpent{}, JSON: jsonFormat{}, MarshalData: marshal{}, Msgpack: msgpack{}}
 
-// ByID returns the serializer of an id, nil if there is none.
+// ByID returns the serializer with an id, nil for an unknown id.
 func ByID(id ID) Serializer {
 	if int(id) >= len(serializers) {
 		return nil
@@ -135,8 +127,7 @@ func ByName(name string) Serializer {
 	return nil
 }
 
-// connectID is the end of every ScanConnect: the object id that was found, unless the
-// handshake itself was not.
+// checkConnect returns the object id that ScanConnect found, or an error if the key "handshake" is missing.
 func checkConnect(id []byte, handshake bool) (string, error) {
 	if !handshake {
 		return "", invalid("KeyError", "'handshake'")
@@ -144,7 +135,7 @@ func checkConnect(id []byte, handshake bool) (string, error) {
 	return string(id), nil
 }
 
-// noSink takes every value and keeps none: a decoder that feeds it skips and validates.
+// noSink discards all values. A decoder that feeds it validates and skips.
 type noSink struct{}
 
 func (noSink) Null() error                  { return nil }

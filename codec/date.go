@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// Dates are those of Python: years 1 to 9999.
+// validDate reports whether Python has the date: years 1 to 9999.
 func validDate(day int64) bool { return day >= 1 && day <= 3652059 }
 
 func validDateTime(v float64) bool { return v >= -62135596800 && v < 253402300800 }
 
-// appendISODateTime appends what Python's datetime.isoformat says; ok is false outside
-// years 1 to 9999. Fractions are rounded to microseconds.
+// appendISODateTime appends the result of Python's datetime.isoformat. ok is false outside years 1 to 9999. Fractions
+// are rounded to microseconds.
 func appendISODateTime(b []byte, v float64) (_ []byte, ok bool) {
 	if !validDateTime(v) {
 		return b, false
 	}
 	t := pointInTime(v)
-	if t.Year() > 9999 { // rounded up
+	if t.Year() > 9999 { // rounded up to year 10000
 		return b, false
 	}
 	if t.Nanosecond() != 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// isDecimal reports whether b is an integer in the one form that [object.Sink] has.
+// isDecimal reports whether b is an integer in the form of [object.Sink].
 func isDecimal(b []byte) bool {
 	digits := bytes.TrimPrefix(b, []byte{'-'})
 	if len(digits) == 0 || digits[0] == '0' && len(b) > 1 {
@@ -39,7 +39,7 @@ func smallDecimal(b []byte) (neg bool, u uint64, ok bool) {
 	return neg, u, true
 }
 
-// fitsInt64 turns sign and magnitude into an int64 if it can hold them.
+// fitsInt64 returns sign and magnitude as an int64 if the value fits.
 func fitsInt64(neg bool, u uint64) (int64, bool) {
 	if neg {
 		return -int64(u), u <= 1<<63
@@ -47,7 +47,7 @@ func fitsInt64(neg bool, u uint64) (int64, bool) {
 	return int64(u), u <= math.MaxInt64
 }
 
-// decimalTo feeds an integer in decimal, found at a byte offset, to the sink.
+// decimalTo feeds a decimal integer at a byte offset to the sink.
 func decimalTo(sink object.Sink, b []byte, maxDigits, offset int) error {
 	if len(b) > maxDigits+1 || len(b) > maxDigits && b[0] != '-' {
 		return tooLong(maxDigits)
@@ -63,7 +63,7 @@ func decimalTo(sink object.Sink, b []byte, maxDigits, offset int) error {
 	return sink.BigInt(b)
 }
 
-// checkDecimal refuses integers that Python would refuse to read.
+// checkDecimal rejects integers that Python rejects when it reads.
 func checkDecimal(decimal []byte) error {
 	if !isDecimal(decimal) {
 		return object.Errorf(object.CodeInternal, "integer is not in decimal")

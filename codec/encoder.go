@@ -6,30 +6,29 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// maxEncodeDepth is how deep encoders nest. Python's msgpack reader stops
-// at 1024 levels and marshal's at 2000; nothing honest comes near this.
+// maxEncodeDepth bounds the nesting of written documents. Python's msgpack reader stops at 1024 levels.
 const maxEncodeDepth = 200
 
-// frame is a container that an encoder has open.
+// frame is an open container of an encoder.
 type frame struct {
 	kind  object.Kind
 	hash  bool // its values must be hashable
-	n     int  // values announced, -1 if not
-	count int  // values written, keys included
-	start int  // where its header stands in the buffer
+	n     int  // announced values, -1 if unknown
+	count int  // written values, keys included
+	start int  // offset of the header in buf
 }
 
-// nesting is what all encoders share: the document so far, what is open in it, and that
-// one document with as many elements as announced comes of it. The first error sticks.
+// encoderBase is the common part of all encoders: the document so far and its open containers. It checks that a
+// document has one value and each container its announced size. The first error is kept.
 type encoderBase struct {
 	buf   []byte
 	open  []frame
 	roots int
 	err   error
 
-	borrowMin  int    // see Borrow; 0 if nothing is
-	borrowed   []byte // not in buf, where it belongs at:
-	borrowedAt int
+	borrowMin  int    // smallest size to borrow; 0 never borrows
+	borrowed   []byte // value that is not copied to buf
+	borrowedAt int    // its offset in buf
 }
 
 // Reset implements [Encoder].
@@ -41,7 +40,7 @@ func (t *encoderBase) Reset(buf []byte) {
 // Borrow implements [Encoder].
 func (t *encoderBase) Borrow(size int) { t.borrowMin = size }
 
-// raw appends what needs no escaping.
+// appendRaw appends bytes that need no escape, or borrows them.
 func (t *encoderBase) appendRaw(v []byte) {
 	if t.borrowMin > 0 && len(v) >= t.borrowMin && t.borrowed == nil {
 		t.borrowed, t.borrowedAt = v, len(t.buf)
@@ -55,7 +54,7 @@ func (t *encoderBase) fail(err error) error {
 	return err
 }
 
-// atKey reports whether the next value is a key of a dict.
+// nextIsKey reports whether the next value is a key of a dict.
 func (t *encoderBase) nextIsKey() bool {
 	if len(t.open) == 0 {
 		return false
@@ -64,7 +63,7 @@ func (t *encoderBase) nextIsKey() bool {
 	return f.kind == object.DictKind && f.count&1 == 0
 }
 
-// atHashable reports whether the next value must be hashable for Python.
+// nextIsHashable reports whether the next value must be hashable for Python.
 func (t *encoderBase) nextIsHashable() bool {
 	if len(t.open) == 0 {
 		return false
@@ -88,7 +87,7 @@ func (t *encoderBase) add() error {
 	return nil
 }
 
-// push opens a container of n elements whose header begins at start.
+// push opens a container of n elements whose header starts at start.
 func (t *encoderBase) push(k object.Kind, n, start int, hash bool) error {
 	if len(t.open) >= maxEncodeDepth {
 		return t.fail(tooDeep(maxEncodeDepth))
@@ -110,7 +109,8 @@ func (t *encoderBase) pop() (frame, error) {
 	}
 	f := t.open[len(t.open)-1]
 	if f.n >= 0 && f.count != f.n {
-		return f, t.fail(object.Errorf(object.CodeInternal, "%s of %d values was announced with %d", f.kind, f.count, f.n))
+		return f, t.fail(object.Errorf(object.CodeInternal,
+			"%s of %d values was announced with %d", f.kind, f.count, f.n))
 	}
 	if f.kind == object.DictKind && f.count&1 != 0 {
 		return f, t.fail(object.Errorf(object.CodeInternal, "dict ends after a key"))
@@ -119,8 +119,8 @@ func (t *encoderBase) pop() (frame, error) {
 	return f, nil
 }
 
-// separate counts a value and writes what separates it from the one before: the formats
-// that are text differ in blanks only.
+// separate counts a value and writes the separator in front of it. The separators of the text formats differ in
+// blanks only.
 func (t *encoderBase) separate(comma, colon string) error {
 	if err := t.add(); err != nil {
 		return err

@@ -2,7 +2,7 @@ package codec
 
 import "github.com/hearthhost/hearth/object"
 
-// invalid is an error of the document, which a peer gets as an exception of a class.
+// invalid returns an error of the document. The peer receives it as an exception of the class.
 func invalid(class, format string, args ...any) error {
 	e := object.Errorf(object.CodeInvalid, format, args...)
 	e.Class = class
@@ -21,7 +21,7 @@ func tooLong(limit int) error {
 	return object.Errorf(object.CodeTooLarge, "integer of more than %d digits", limit)
 }
 
-// wrongCount is Python's answer to an unpacking that does not come out.
+// wrongCount returns the error of Python when it unpacks a sequence of the wrong length.
 func wrongCount(want, got int) error {
 	if got < want {
 		return invalid("ValueError", "not enough values to unpack (expected %d, got %d)", want, got)

@@ -8,16 +8,16 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Exception is an exception as a value: what an error answer carries.
+// Exception is the value of an error reply.
 type Exception struct {
 	Class      string // qualified, for example "builtins.ValueError"
 	Args       []any
 	Attributes map[string]any // without the traceback
-	Traceback  []string       // lines, each ending in a newline; nil if it was withheld
+	Traceback  []string       // lines with their newlines; nil if it is withheld
 }
 
-// WriteException feeds the dict that stands for e to the sink, its keys in the order in
-// which Python peers write them. A traceback of nil is written as Null.
+// WriteException feeds the dict of e to the sink, with the keys in the order of Python peers. A nil traceback is
+// written as Null.
 //
 // Source: doc/wire.md "Errors".
 func WriteException(sink object.Sink, e *Exception) error {
@@ -54,10 +54,10 @@ func (w *valueWriter) exception(e *Exception) error {
 	return w.err
 }
 
-// tracebackKey names the attribute in which Pyro carries a remote traceback.
+// tracebackKey is the attribute with the remote traceback.
 const tracebackKey = "_pyroTraceback"
 
-// asException returns the exception that a dict stands for, nil if it is none.
+// asException returns the exception that a dict represents, nil for other dicts.
 func asException(m map[string]any) *Exception {
 	class, ok := m["__class__"].(string)
 	if !ok {

@@ -4,10 +4,9 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// jsonFormat reads and writes JSON as Python's json module does: NaN, Infinity and
-// -Infinity are words, integers have any size. Beyond that, bytes travel as the dict
-// {"data": "<base64>", "encoding": "base64"}, as they do in serpent, because json has
-// no form of its own for them. It holds no state.
+// jsonFormat reads and writes JSON as Python's json module does: NaN, Infinity and -Infinity are words, and integers
+// have any size. In addition, bytes are the dict {"data": "<base64>", "encoding": "base64"}, as in serpent. It has no
+// state.
 //
 // Source: doc/wire.md "Payloads"; vectors in testdata/values-json.jsonl.
 type jsonFormat struct{}
@@ -18,7 +17,7 @@ func (jsonFormat) ID() ID { return JSON }
 // Name returns "json".
 func (jsonFormat) Name() string { return "json" }
 
-// Decode feeds the one value of doc to the sink. Anything behind it is refused.
+// Decode feeds the single value of doc to the sink. It rejects data behind the value.
 func (jsonFormat) Decode(doc []byte, lim Limits, sink object.Sink) error {
 	r := newJSONReader(doc, lim)
 	if err := r.value(sink, 0); err != nil {
@@ -35,7 +34,7 @@ const (
 	jsonKwargs
 )
 
-// jsonCallKey returns the constant for a key of a call, 0 for any other.
+// jsonCallKey returns the constant for a key of a call, 0 for any other key.
 func jsonCallKey(key []byte) int {
 	switch string(key) {
 	case "object":
@@ -50,10 +49,9 @@ func jsonCallKey(key []byte) int {
 	return 0
 }
 
-// callKey reads the next key of a call, skipping the values of keys that a call does
-// not have; 0 at the end. Had holds the keys so far. A key that comes twice is refused:
-// scan and decoding must never look at different values.
-func (r *jsonReader) callKey(had int) (key int, err error) {
+// callKey returns the next key of a call, 0 at the end. It skips the values of other keys. The bits of seen are the
+// keys so far. A repeated key is rejected: scan and decoder must never read different values.
+func (r *jsonReader) callKey(seen int) (key int, err error) {
 	for {
 		text, more, err := r.key(!r.begun)
 		if err != nil || !more {
@@ -61,7 +59,7 @@ func (r *jsonReader) callKey(had int) (key int, err error) {
 		}
 		r.begun = true
 		switch key = jsonCallKey(text); {
-		case key&had != 0:
+		case key&seen != 0:
 			return 0, invalid("ValueError", "key %q of the call occurs twice", text)
 		case key != 0:
 			return key, nil
@@ -72,33 +70,32 @@ func (r *jsonReader) callKey(had int) (key int, err error) {
 	}
 }
 
-// callComplete names the first key of want that is missing in had.
-func callComplete(had, want int) error {
+// callComplete returns an error for the first required key that is not in seen.
+func callComplete(seen, required int) error {
 	for i, name := range [...]string{"object", "method", "params", "kwargs"} {
-		if want&^had&(1<<i) != 0 {
+		if required&^seen&(1<<i) != 0 {
 			return invalid("KeyError", "'%s'", name)
 		}
 	}
 	return nil
 }
 
-// DecodeCall feeds the values of "params" and "kwargs" to the sink, in this order
-// whatever the order in the document.
+// DecodeCall feeds the values of "params" and "kwargs" to the sink, in this order for any order in the document.
 func (jsonFormat) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 	r := newJSONReader(doc, lim)
 	if err := r.open('{', "call is not a dict"); err != nil {
 		return err
 	}
-	had, early := 0, -1
+	seen, early := 0, -1 // early is the offset of keywords that precede the parameters
 	for {
-		key, err := r.callKey(had)
+		key, err := r.callKey(seen)
 		if err != nil {
 			return err
 		}
 		if key == 0 {
 			break
 		}
-		had |= key
+		seen |= key
 		switch {
 		case key == jsonParams:
 			err = r.sequence(sink)
@@ -107,19 +104,19 @@ func (jsonFormat) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 				again.pos = early
 				err = again.keywords(sink)
 			}
-		case key == jsonKwargs && had&jsonParams != 0:
+		case key == jsonKwargs && seen&jsonParams != 0:
 			err = r.keywords(sink)
 		case key == jsonKwargs:
 			early = r.pos
 			err = r.keywords(noSink{})
 		default:
-			err = r.value(noSink{}, 1) // object and method count for nothing here
+			err = r.value(noSink{}, 1) // object and method were scanned before
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if err := callComplete(had, jsonObject|jsonMethod|jsonParams|jsonKwargs); err != nil {
+	if err := callComplete(seen, jsonObject|jsonMethod|jsonParams|jsonKwargs); err != nil {
 		return err
 	}
 	return r.atEnd()
@@ -133,7 +130,7 @@ func (r *jsonReader) sequence(sink object.Sink) error {
 	return r.value(sink, 1)
 }
 
-// keywords reads the keyword arguments, which are a dict even if they look like bytes.
+// keywords reads the keyword arguments. They are a dict even if they have the form of bytes.
 func (r *jsonReader) keywords(sink object.Sink) error {
 	switch r.peek() {
 	case 'n':
@@ -144,8 +141,8 @@ func (r *jsonReader) keywords(sink object.Sink) error {
 	return r.typeError("keyword arguments are neither a dict nor null")
 }
 
-// ScanCall reads object, method and the first argument, or the methods of a batch, and
-// nothing behind the last of their keys.
+// ScanCall reads object, method and the first argument, or the methods of a batch. It stops behind the last of their
+// keys.
 func (jsonFormat) ScanCall(doc []byte, batch bool, h *Head) error {
 	h.First, h.Batch = nil, h.Batch[:0]
 	const all = jsonObject | jsonMethod | jsonParams
@@ -153,15 +150,15 @@ func (jsonFormat) ScanCall(doc []byte, batch bool, h *Head) error {
 	if err := r.open('{', "call is not a dict"); err != nil {
 		return err
 	}
-	for had := 0; had&all != all; {
-		key, err := r.callKey(had)
+	for seen := 0; seen&all != all; {
+		key, err := r.callKey(seen)
 		if err != nil {
 			return err
 		}
 		if key == 0 {
-			return callComplete(had, all)
+			return callComplete(seen, all)
 		}
-		had |= key
+		seen |= key
 		switch {
 		case key == jsonObject:
 			h.Object, err = r.stableText("object id")
@@ -170,7 +167,7 @@ func (jsonFormat) ScanCall(doc []byte, batch bool, h *Head) error {
 		case key == jsonParams && batch:
 			err = r.scanBatch(h)
 		case key == jsonParams:
-			err = r.scanParams(h, had|jsonParams == all)
+			err = r.scanParams(h, seen|jsonParams == all)
 		default:
 			err = r.value(noSink{}, 1)
 		}
@@ -181,8 +178,8 @@ func (jsonFormat) ScanCall(doc []byte, batch bool, h *Head) error {
 	return nil
 }
 
-// scanParams reads the first argument if it is a text, and the others unless there is
-// nothing behind them that is looked for.
+// scanParams reads the first argument if it is a text. It skips the other arguments unless last is set: then no
+// required key follows.
 func (r *jsonReader) scanParams(h *Head, last bool) error {
 	start := r.pos
 	if r.peek() == '[' {
@@ -202,8 +199,7 @@ func (r *jsonReader) scanParams(h *Head, last bool) error {
 	return r.value(noSink{}, 1)
 }
 
-// scanBatch reads the methods of a batch: a list of triples (method, positional
-// arguments, keyword arguments).
+// scanBatch reads the methods of a batch: a list of triples (method, positional arguments, keyword arguments).
 func (r *jsonReader) scanBatch(h *Head) error {
 	if r.peek() != '[' {
 		return r.typeError("batch is not a list of calls")

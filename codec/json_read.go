@@ -6,17 +6,17 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// jsonReader walks one document.
+// jsonReader is a position in one document.
 type jsonReader struct {
 	textReader
-	begun bool // a key of the call has been read
+	begun bool // the first key of the call has been read
 }
 
 func newJSONReader(doc []byte, lim Limits) jsonReader {
 	return jsonReader{textReader: newTextReader(doc, lim)}
 }
 
-// peek skips blanks and returns the byte that begins the next token, 0 at the end.
+// peek skips blanks and returns the first byte of the next token, 0 at the end.
 func (r *jsonReader) peek() byte {
 	for r.pos < len(r.doc) {
 		switch c := r.doc[r.pos]; c {
@@ -43,7 +43,7 @@ func (r *jsonReader) typeError(label string) error {
 	return invalid("TypeError", "%s (byte %d)", label, r.pos)
 }
 
-// atEnd refuses anything but blanks behind the value.
+// atEnd rejects data behind the value.
 func (r *jsonReader) atEnd() error {
 	if r.peek(); r.pos != len(r.doc) {
 		return r.syntaxError("extra data")
@@ -51,7 +51,7 @@ func (r *jsonReader) atEnd() error {
 	return nil
 }
 
-// open reads the bracket that begins the document.
+// open reads the first bracket of the document.
 func (r *jsonReader) open(bracket byte, label string) error {
 	if r.peek() != bracket {
 		return r.typeError(label)
@@ -60,7 +60,7 @@ func (r *jsonReader) open(bracket byte, label string) error {
 	return nil
 }
 
-// item goes to element i of a container, past the comma; more is false at its end.
+// item moves to element i of a container, past the comma. more is false at the end.
 func (r *jsonReader) item(i int, end byte) (more bool, err error) {
 	c := r.peek()
 	if c == end {
@@ -79,7 +79,7 @@ func (r *jsonReader) item(i int, end byte) (more bool, err error) {
 	return true, r.charge()
 }
 
-// key reads a key of a dict and the colon; more is false at the dict's end.
+// key reads a key of a dict and the colon. more is false at the end of the dict.
 func (r *jsonReader) key(first bool) (key []byte, more bool, err error) {
 	i := 1
 	if first {
@@ -101,7 +101,7 @@ func (r *jsonReader) key(first bool) (key []byte, more bool, err error) {
 	return key, true, r.charge()
 }
 
-// value reads one value that stands inside depth containers and feeds it to the sink.
+// value reads one value inside depth containers and feeds it to the sink.
 func (r *jsonReader) value(sink object.Sink, depth int) error {
 	switch c := r.peek(); c {
 	case '"':

@@ -31,12 +31,12 @@ func jsonEscape(b []byte) (c rune, length int, ok bool) {
 // text reads the text at r.pos.
 func (r *jsonReader) text() ([]byte, error) { return r.quoted(&jsonText) }
 
-// own reads a text that stays valid; what names it in the error if it is none.
+// stableText reads a text that stays valid after the next read. The error for any other value starts with label.
 func (r *jsonReader) stableText(label string) ([]byte, error) {
 	if r.peek() != '"' {
 		return nil, r.typeError(label + " is not a text")
 	}
 	b, err := r.text()
-	r.scratch = nil // it may hold the text
+	r.scratch = nil // the text may alias it
 	return b, err
 }

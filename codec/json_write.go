@@ -9,14 +9,13 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// jsonEncoder writes what Python's json.dumps writes without ASCII escapes. Tuples and
-// sets become lists, dates text in ISO form, and scalar keys texts. Lone surrogates,
-// which are not UTF-8, are escaped.
+// jsonEncoder writes the output of Python's json.dumps with ensure_ascii off. Tuples and sets become lists, dates
+// become texts in ISO form, and scalar keys become texts. Lone surrogates are not UTF-8 and are escaped.
 type jsonEncoder struct{ encoderBase }
 
 func (e *jsonEncoder) next() error { return e.separate(", ", ": ") }
 
-// word writes a scalar whose JSON form is its text, in quotes if it is a key.
+// word writes a literal, in quotes if it is a key.
 func (e *jsonEncoder) word(s string) error {
 	key := e.nextIsKey()
 	if err := e.next(); err != nil {
@@ -30,7 +29,7 @@ func (e *jsonEncoder) word(s string) error {
 	return nil
 }
 
-// notKey refuses what cannot be a key.
+// nonKey starts a value that cannot be a key. label names its type in the error.
 func (e *jsonEncoder) nonKey(label string) error {
 	if e.err == nil && e.nextIsKey() {
 		return e.fail(invalid("TypeError", "keys must be str, int, float, bool or None, not %s", label))
@@ -116,7 +115,7 @@ func (e *jsonEncoder) Text(v []byte) error {
 	return nil
 }
 
-// appendJSONText appends v in quotes; ok is false if it is not UTF-8 with surrogates.
+// appendJSONText appends v in quotes. ok is false if v is not UTF-8 with surrogates.
 func appendJSONText(b, v []byte) (_ []byte, ok bool) {
 	b = append(b, '"')
 	run := 0
@@ -171,7 +170,7 @@ func appendHex(b []byte, c rune, n int) []byte {
 	return b
 }
 
-// Bytes writes the dict that stands for bytes.
+// Bytes writes the dict of bytes.
 func (e *jsonEncoder) Bytes(v []byte) error {
 	if err := e.nonKey("bytes"); err != nil {
 		return err

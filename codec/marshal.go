@@ -8,8 +8,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// marshal is Python's marshal format, reduced to rejections. The host accepts no message in marshal, but its answer to
-// one is in marshal: a text or an exception. Clients read such a text. It holds no state.
+// marshal is Python's marshal format, reduced to rejections. The host accepts no message in marshal, but it answers in
+// marshal: with a text or an exception. Clients read such a text. It has no state.
 //
 // Source: doc/wire.md "Payloads"; vectors in testdata/values-marshal.jsonl.
 type marshal struct{}
@@ -20,8 +20,8 @@ func (marshal) ID() ID { return MarshalData }
 // Name returns "marshal".
 func (marshal) Name() string { return "marshal" }
 
-// Decode feeds the text at the start of doc to the sink. It rejects all other values. Bytes behind the text are ignored,
-// as Python does.
+// Decode feeds the text at the start of doc to the sink. It rejects all other values. It ignores bytes behind the
+// text, as Python does.
 func (marshal) Decode(doc []byte, _ Limits, sink object.Sink) error {
 	const flag = 0x80 // Python numbers the value for later references
 	size := 0

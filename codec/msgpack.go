@@ -4,8 +4,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// msgpack reads and writes MessagePack as Pyro uses it: text as str, bytes as bin,
-// and the four ext codes below. It holds no state.
+// msgpack reads and writes MessagePack as Pyro uses it: text as str, bytes as bin, and the four ext codes below. It
+// has no state.
 //
 // Source: doc/wire.md "Payloads"; vectors in testdata/values-msgpack.jsonl.
 type msgpack struct{}
@@ -24,7 +24,7 @@ func (msgpack) ID() ID { return Msgpack }
 // Name returns "msgpack".
 func (msgpack) Name() string { return "msgpack" }
 
-// Decode feeds the one value of doc to the sink. Bytes after it are refused.
+// Decode feeds the single value of doc to the sink. It rejects bytes behind the value.
 func (msgpack) Decode(doc []byte, lim Limits, sink object.Sink) error {
 	r := newMsgpackReader(doc, lim)
 	if err := r.value(sink, 0, false); err != nil {
@@ -39,7 +39,7 @@ func (msgpack) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 	if err := r.callHead(); err != nil {
 		return err
 	}
-	for range 2 { // object and method count for nothing here
+	for range 2 { // object and method were scanned before
 		if err := r.value(noSink{}, 1, false); err != nil {
 			return err
 		}
@@ -59,9 +59,8 @@ func (msgpack) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 	return r.atEnd()
 }
 
-// ScanCall reads object, method and the first argument, or the methods of a batch,
-// and nothing behind them. A third element that is no array, as blobs may have it,
-// yields no First.
+// ScanCall reads object, method and the first argument, or the methods of a batch. It does not read the rest. First
+// is nil if the third element is not an array.
 func (msgpack) ScanCall(doc []byte, batch bool, h *Head) error {
 	h.First, h.Batch = nil, h.Batch[:0]
 	r := newMsgpackReader(doc, Limits{})

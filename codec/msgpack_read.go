@@ -9,13 +9,13 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// msgpackReader walks one document. It never allocates in proportion to an announced
-// length: every count is first compared with the bytes that are left.
+// msgpackReader is a position in one document. It compares every announced length with the remaining bytes before it
+// allocates.
 type msgpackReader struct {
 	doc      []byte
 	pos      int
 	lim      Limits
-	elements int // how many more values the containers may hold
+	elements int // values that the containers may still hold
 }
 
 func newMsgpackReader(doc []byte, lim Limits) msgpackReader {
@@ -27,7 +27,7 @@ func isMsgpackArray(c byte) bool { return c&0xf0 == 0x90 || c == 0xdc || c == 0x
 func isMsgpackMap(c byte) bool   { return c&0xf0 == 0x80 || c == 0xde || c == 0xdf }
 func isMsgpackText(c byte) bool  { return c&0xe0 == 0xa0 || c >= 0xd9 && c <= 0xdb }
 
-// peek returns the type byte of the next value; 0xc1, which begins none, at the end.
+// peek returns the type byte of the next value. At the end it returns 0xc1, which is no type.
 func (r *msgpackReader) peek() byte {
 	if r.pos >= len(r.doc) {
 		return 0xc1
@@ -72,7 +72,7 @@ func (r *msgpackReader) sized(size int) ([]byte, error) {
 	return r.bytes(n)
 }
 
-// text reads a str; what names it in the error if it is something else.
+// text reads a str. The error for any other value starts with label.
 func (r *msgpackReader) text(label string) ([]byte, error) {
 	start := r.pos
 	if start == len(r.doc) {
@@ -99,8 +99,8 @@ func (r *msgpackReader) text(label string) ([]byte, error) {
 	return b, nil
 }
 
-// open reads the header of the array or map that comes next at a depth and returns how
-// many values it holds, having checked that there can be as many.
+// open reads the header of the next array or map, which is at a depth. It returns the number of values after a check
+// against the remaining bytes and the limits.
 func (r *msgpackReader) open(depth int) (int, error) {
 	c := r.doc[r.pos]
 	r.pos++
@@ -148,8 +148,7 @@ func (r *msgpackReader) callHead() error {
 	return err
 }
 
-// value reads one value that stands inside depth containers and feeds it to the sink.
-// A key must be hashable, as it must be for Python.
+// value reads one value inside depth containers and feeds it to the sink. A key must be hashable for Python.
 func (r *msgpackReader) value(sink object.Sink, depth int, key bool) error {
 	if r.pos == len(r.doc) {
 		return r.truncated()
@@ -226,7 +225,7 @@ func (r *msgpackReader) container(sink object.Sink, depth int, key bool) error {
 
 // number reads the float or integer of type byte c.
 func (r *msgpackReader) number(sink object.Sink, c byte) error {
-	size := 1 << (c & 3) // right for the integers: cc…cf and d0…d3
+	size := 1 << (c & 3) // correct for the integers cc…cf and d0…d3
 	if c < 0xcc {
 		size = 4 << (c - 0xca)
 	}
@@ -292,7 +291,7 @@ func (r *msgpackReader) ext(sink object.Sink, n uint64) error {
 	return invalid("ValueError", "invalid ext code for msgpack: %d", int8(code))
 }
 
-// atEnd refuses bytes behind the value.
+// atEnd rejects bytes behind the value.
 func (r *msgpackReader) atEnd() error {
 	if r.pos != len(r.doc) {
 		return invalid("ValueError", "extra data after the value at byte %d", r.pos)

@@ -8,15 +8,15 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// msgpackEncoder writes the forms that Python's packer writes: the shortest integer and
-// length, always doubles. Keys must be texts or bytes, because Python refuses to read
-// others. Tuples and sets become arrays.
+// msgpackEncoder writes the forms of Python's packer: the shortest integers and lengths, and doubles. Keys must be
+// texts or bytes: Python rejects others when it reads. Tuples and sets become arrays.
 type msgpackEncoder struct{ encoderBase }
 
-// plain counts a value that cannot be a key.
+// nonKey counts a value that cannot be a key. label names its type in the error.
 func (e *msgpackEncoder) nonKey(label string) error {
 	if e.err == nil && e.nextIsKey() {
-		return e.fail(invalid("TypeError", "msgpack: %s as a key cannot be read by Python, only texts and bytes can", label))
+		return e.fail(invalid("TypeError",
+			"msgpack: %s as a key cannot be read by Python, only texts and bytes can", label))
 	}
 	return e.add()
 }
@@ -96,7 +96,7 @@ func (e *msgpackEncoder) BigInt(decimal []byte) error {
 			return nil
 		}
 	}
-	// At least twenty characters, so never one of the fixed sizes.
+	// The decimal has at least 20 characters: no fixed size fits.
 	if n := len(decimal); n <= math.MaxUint8 {
 		e.buf = append(e.buf, 0xc7, byte(n))
 	} else {
@@ -186,7 +186,7 @@ func (e *msgpackEncoder) Date(day int64) error {
 	return nil
 }
 
-// Begin writes the header if n is known, else one byte to hold its place.
+// Begin writes the header if n is known, otherwise a placeholder of one byte.
 func (e *msgpackEncoder) Begin(k object.Kind, n int) error {
 	if err := e.nonKey(k.String()); err != nil {
 		return err
@@ -205,8 +205,7 @@ func (e *msgpackEncoder) Begin(k object.Kind, n int) error {
 	return nil
 }
 
-// End fills in the header that Begin could not write, making room if it needs more
-// than a byte.
+// End writes the header of a container of unknown size. A header of more than one byte moves the content.
 func (e *msgpackEncoder) End() error {
 	f, err := e.pop()
 	if err != nil || f.n >= 0 {

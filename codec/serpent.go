@@ -4,11 +4,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// serpent reads and writes Python literals as the serpent library does. Reading never
-// evaluates anything. It holds no state.
+// serpent reads and writes Python literals as the serpent library does. It never evaluates input. It has no state.
 //
-// Read as what they stand for are the dicts {'data': <base64>, 'encoding': 'base64'}
-// (bytes) and {'__class__': 'float', 'value': <number>} (nan), in either key order.
+// Two dicts are read as values: {'data': <base64>, 'encoding': 'base64'} as bytes, and {'__class__': 'float',
+// 'value': <number>} as a float (nan), in either key order.
 //
 // Source: doc/wire.md "Payloads"; vectors in testdata/serpent-*.jsonl.
 type serpent struct{}
@@ -19,8 +18,7 @@ func (serpent) ID() ID { return Serpent }
 // Name returns "serpent".
 func (serpent) Name() string { return "serpent" }
 
-// Decode feeds the one value of doc to the sink. Anything but comments and blanks
-// behind it is refused.
+// Decode feeds the single value of doc to the sink. It rejects data behind the value except comments and blanks.
 func (serpent) Decode(doc []byte, lim Limits, sink object.Sink) error {
 	r := newSerpentReader(doc, lim)
 	if err := r.value(sink, 0, false); err != nil {
@@ -45,7 +43,7 @@ func (serpent) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 			return err
 		}
 		switch {
-		case i < 2: // object and method count for nothing here
+		case i < 2: // object and method were scanned before
 			err = r.value(noSink{}, 1, false)
 		case i == 2 && c == '(':
 			err = r.parenthesis(sink, 1, false, true)
@@ -54,7 +52,7 @@ func (serpent) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 		case i == 2:
 			err = r.typeError("positional arguments are neither a tuple nor a list")
 		case c == '{':
-			err = r.brace(sink, 1, true) // a dict even if it looks like bytes
+			err = r.brace(sink, 1, true) // a dict even in the form of bytes
 		case c == 'N':
 			err = r.value(sink, 1, false)
 		default:
@@ -70,9 +68,8 @@ func (serpent) DecodeCall(doc []byte, lim Limits, sink object.Sink) error {
 	return r.atEnd()
 }
 
-// ScanCall reads object, method and the first argument, or the methods of a batch, and
-// nothing behind them. A third element that is neither tuple nor list, as blobs may have
-// it, yields no First.
+// ScanCall reads object, method and the first argument, or the methods of a batch. It does not read the rest. First
+// is nil if the third element is neither a tuple nor a list.
 func (serpent) ScanCall(doc []byte, batch bool, h *Head) error {
 	h.First, h.Batch = nil, h.Batch[:0]
 	r := newSerpentReader(doc, Limits{})
@@ -204,7 +201,7 @@ func (serpent) ScanConnect(doc []byte) (string, error) {
 	return checkConnect(id, handshake)
 }
 
-// connectKey reads a key and the colon; keys that are no texts are nil.
+// connectKey reads a key and the colon. A key that is not a text is nil.
 func (r *serpentReader) connectKey() (key []byte, err error) {
 	if err := r.charge(); err != nil {
 		return nil, err

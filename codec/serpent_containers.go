@@ -2,8 +2,6 @@ package codec
 
 import "github.com/hearthhost/hearth/object"
 
-// The containers of serpent.
-
 func (r *serpentReader) enter(depth int) error {
 	if depth >= r.lim.Depth {
 		return tooDeep(r.lim.Depth)
@@ -58,8 +56,8 @@ func (r *serpentReader) readElements(i int, end byte, k object.Kind, sink object
 	}
 }
 
-// parenthesis reads a tuple or, unless it must be a tuple, a scalar in parentheses. A
-// container in parentheses is not read: nobody writes it.
+// parenthesis reads a tuple or, unless tuple is set, a scalar in parentheses. A container in parentheses is rejected:
+// no writer produces it.
 func (r *serpentReader) parenthesis(sink object.Sink, depth int, hash, tuple bool) error {
 	if err := r.enter(depth); err != nil {
 		return err
@@ -98,7 +96,7 @@ func (r *serpentReader) parenthesis(sink object.Sink, depth int, hash, tuple boo
 	return r.readElements(1, ')', object.TupleKind, sink, depth, hash)
 }
 
-// first opens a container whose first element was held back, and lets that go.
+// beginWithToken opens a container and feeds its first element, which was kept in tok.
 func (r *serpentReader) beginWithToken(k object.Kind, sink object.Sink) error {
 	if err := r.charge(); err != nil {
 		return err
@@ -109,7 +107,7 @@ func (r *serpentReader) beginWithToken(k object.Kind, sink object.Sink) error {
 	return r.emit(sink)
 }
 
-// brace reads a dict or, unless it must be a dict, a set.
+// brace reads a dict or, unless dict is set, a set.
 func (r *serpentReader) brace(sink object.Sink, depth int, dict bool) error {
 	start := r.pos
 	if err := r.enter(depth); err != nil {
@@ -173,7 +171,7 @@ func (r *serpentReader) brace(sink object.Sink, depth int, dict bool) error {
 	return r.readElements(1, '}', kind, sink, depth, true)
 }
 
-// colon reads the colon behind a key and charges the value behind that.
+// colon reads the colon behind a key and charges the value that follows.
 func (r *serpentReader) colon() error {
 	c, err := r.peek()
 	if err != nil {
@@ -186,9 +184,8 @@ func (r *serpentReader) colon() error {
 	return r.charge()
 }
 
-// skipTuple goes behind the tuple that begins here and must be hashable. It looks at
-// brackets and quotes only, and as no brace may stand inside, what is skipped is never
-// skipped twice.
+// skipTuple moves behind the tuple that starts here. The tuple must be hashable: a brace inside is an error, so no
+// byte is skipped twice. It reads only brackets and quotes.
 func (r *serpentReader) skipTuple() error {
 	for open := 0; ; {
 		c, err := r.peek()

@@ -7,9 +7,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// serpentReader walks one document once. A container is announced to the sink before
-// its elements, so what a '(' or '{' begins has to be known early: it is decided behind
-// the first element, which is held back in tok meanwhile.
+// serpentReader is a position in one document. A container is announced to the sink before its elements. The kind of
+// a '(' or '{' is known only behind its first element, so that element is kept in tok.
 type serpentReader struct {
 	textReader
 	tok serpentToken
@@ -19,8 +18,7 @@ func newSerpentReader(doc []byte, lim Limits) serpentReader {
 	return serpentReader{textReader: newTextReader(doc, lim)}
 }
 
-// peek skips blanks and comments and returns the byte that begins the next token, 0 at
-// the end.
+// peek skips blanks and comments and returns the first byte of the next token, 0 at the end.
 func (r *serpentReader) peek() (byte, error) {
 	for r.pos < len(r.doc) {
 		switch c := r.doc[r.pos]; c {
@@ -73,7 +71,7 @@ func (r *serpentReader) unhashable(k object.Kind) error {
 	return invalid("TypeError", "unhashable type: '%s' (byte %d)", k, r.pos)
 }
 
-// atEnd refuses anything but blanks and comments behind the value.
+// atEnd rejects data behind the value except blanks and comments.
 func (r *serpentReader) atEnd() error {
 	if _, err := r.peek(); err != nil {
 		return err
@@ -84,7 +82,7 @@ func (r *serpentReader) atEnd() error {
 	return nil
 }
 
-// next goes to element i of a container, past the comma; more is false past its end.
+// next moves to element i of a container, past the comma. more is false at the end.
 func (r *serpentReader) next(i int, end byte) (more bool, err error) {
 	c, err := r.peek()
 	if err != nil {
@@ -105,7 +103,7 @@ func (r *serpentReader) next(i int, end byte) (more bool, err error) {
 	return true, nil
 }
 
-// openSequence reads the bracket of a tuple or list and returns the one that closes it.
+// openSequence reads the first bracket of a tuple or list and returns the closing bracket.
 func (r *serpentReader) openSequence(label string) (end byte, err error) {
 	switch c, err := r.peek(); {
 	case err != nil:
@@ -120,11 +118,11 @@ func (r *serpentReader) openSequence(label string) (end byte, err error) {
 	return 0, r.typeError(label)
 }
 
-// element goes to element i of a sequence that must have want.
-func (r *serpentReader) element(i, want int, end byte) error {
+// element moves to element i of a sequence of exactly length elements.
+func (r *serpentReader) element(i, length int, end byte) error {
 	more, err := r.next(i, end)
 	if err == nil && !more {
-		err = wrongCount(want, i)
+		err = wrongCount(length, i)
 	}
 	if err != nil {
 		return err
@@ -132,16 +130,16 @@ func (r *serpentReader) element(i, want int, end byte) error {
 	return r.charge()
 }
 
-// closeSequence reads the end of a sequence that must have want elements.
-func (r *serpentReader) closeSequence(want int, end byte) error {
-	more, err := r.next(want, end)
+// closeSequence reads the end of a sequence of exactly length elements.
+func (r *serpentReader) closeSequence(length int, end byte) error {
+	more, err := r.next(length, end)
 	if err == nil && more {
-		err = wrongCount(want, want+1)
+		err = wrongCount(length, length+1)
 	}
 	return err
 }
 
-// value reads one value that stands inside depth containers and feeds it to the sink.
+// value reads one value inside depth containers and feeds it to the sink.
 func (r *serpentReader) value(sink object.Sink, depth int, hash bool) error {
 	c, err := r.peek()
 	if err != nil {
@@ -172,7 +170,7 @@ func (r *serpentReader) value(sink object.Sink, depth int, hash bool) error {
 	return r.emit(sink)
 }
 
-// pair reads a dict that stands for bytes or for a float; ok is false if it does neither.
+// pair reads a dict that represents bytes or a float. ok is false for other dicts.
 func (r *serpentReader) pair(sink object.Sink, p *pairOfTexts) (ok bool, err error) {
 	if b, ok := p.base64(r.scratch); ok {
 		r.pos, r.scratch = p.end, b

@@ -67,7 +67,7 @@ func (r *serpentReader) text(isBytes bool) ([]byte, error) {
 	return r.quoted(&serpentText)
 }
 
-// own reads a text that stays valid; what names it in the error if it is none.
+// stableText reads a text that stays valid after the next read. The error for any other value starts with label.
 func (r *serpentReader) stableText(label string) ([]byte, error) {
 	c, err := r.peek()
 	if err != nil {
@@ -77,6 +77,6 @@ func (r *serpentReader) stableText(label string) ([]byte, error) {
 		return nil, r.typeError(label + " is not a text")
 	}
 	b, err := r.text(false)
-	r.scratch = nil // it may hold the text
+	r.scratch = nil // the text may alias it
 	return b, err
 }

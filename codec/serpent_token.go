@@ -6,12 +6,12 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// serpentToken is a scalar that has been read but not yet fed to the sink.
+// serpentToken is a scalar that was read and not yet fed to the sink.
 type serpentToken struct {
 	kind    byte // one of the constants below
 	integer int64
 	re, im  float64
-	b       []byte // of bytes and texts; of integers beyond int64 the decimal
+	b       []byte // text, bytes, or the decimal of an integer beyond int64
 }
 
 const (
@@ -26,7 +26,7 @@ const (
 	tokenBytes
 )
 
-// emit feeds the scalar that was read last to the sink.
+// emit feeds the last scalar to the sink.
 func (r *serpentReader) emit(sink object.Sink) error {
 	switch t := &r.tok; t.kind {
 	case tokenNull:
@@ -49,7 +49,7 @@ func (r *serpentReader) emit(sink object.Sink) error {
 	return sink.Bytes(r.tok.b)
 }
 
-// scalar reads a value that is no container.
+// scalar reads a value that is not a container.
 func (r *serpentReader) scalar() (err error) {
 	c, err := r.peek()
 	if err != nil {
@@ -81,7 +81,7 @@ func (r *serpentReader) scalar() (err error) {
 	return nil
 }
 
-// at returns the byte at the reader's position, 0 at the end.
+// current returns the byte at the reader's position, 0 at the end.
 func (r *serpentReader) current() byte {
 	if r.pos == len(r.doc) {
 		return 0
@@ -89,8 +89,7 @@ func (r *serpentReader) current() byte {
 	return r.doc[r.pos]
 }
 
-// number reads an integer, a float or a complex number, which may stand without
-// parentheses too.
+// number reads an integer, a float or a complex number. The parentheses of a complex number are optional.
 func (r *serpentReader) number() error {
 	start := r.pos
 	neg := r.current() == '-'
@@ -131,7 +130,7 @@ func signed(v float64, neg bool) float64 {
 	return v
 }
 
-// imaginary reads the second part of a complex number, from its sign on.
+// imaginary reads the second part of a complex number from its sign.
 func (r *serpentReader) imaginary(re float64) error {
 	start := r.pos
 	neg := r.current() == '-'
@@ -151,7 +150,7 @@ func (r *serpentReader) imaginary(re float64) error {
 	return nil
 }
 
-// real reads the digits of a number without sign; whole says that it is an integer.
+// real reads the digits of an unsigned number. whole is true for an integer.
 func (r *serpentReader) real() (digits []byte, whole bool, err error) {
 	start := r.pos
 	n := r.digits()
@@ -184,7 +183,7 @@ func (r *serpentReader) real() (digits []byte, whole bool, err error) {
 	return r.doc[start:r.pos], whole, nil
 }
 
-// floatText reads the text of the dict that stands for a float.
+// floatText reads the value of the dict that represents a float.
 func floatText(b []byte) (v float64, ok bool) {
 	switch string(b) {
 	case "nan":

@@ -10,19 +10,19 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// serpentHeader begins every document that is written.
+// serpentHeader is the first line of every written document.
 const serpentHeader = "# serpent utf-8 python3.2\n"
 
-// serpentEncoder writes what Python's serpent writes, byte for byte, except that an
-// imaginary part of negative zero is written so that it can be read.
+// serpentEncoder writes the output of Python's serpent byte for byte. One difference: an imaginary part of negative
+// zero is written in a form that can be read.
 type serpentEncoder struct{ encoderBase }
 
-// Reset begins a document with its header.
+// Reset starts a document with its header.
 func (e *serpentEncoder) Reset(buf []byte) { e.encoderBase.Reset(append(buf, serpentHeader...)) }
 
 func (e *serpentEncoder) next() error { return e.separate(",", ":") }
 
-// unhashable refuses what Python could not read back as a key or element of a set.
+// unhashable starts a value that Python cannot read as a key or element of a set. label names its type in the error.
 func (e *serpentEncoder) unhashable(label string) error {
 	if e.err == nil && e.nextIsHashable() {
 		return e.fail(invalid("TypeError", "serpent: %s as a key or in a set cannot be read by Python", label))
@@ -81,7 +81,7 @@ func (e *serpentEncoder) Float(v float64) error {
 	return nil
 }
 
-// appendSerpentFloat appends any float but nan; infinity as a number that overflows.
+// appendSerpentFloat appends any float except nan. Infinity is a number that overflows.
 func appendSerpentFloat(b []byte, v float64) []byte {
 	switch {
 	case math.IsInf(v, 1):
@@ -120,8 +120,7 @@ func (e *serpentEncoder) Text(v []byte) error {
 	return nil
 }
 
-// appendSerpentText appends v as Python's repr spells it; ok is false if v is not UTF-8
-// with surrogates.
+// appendSerpentText appends v in the form of Python's repr. ok is false if v is not UTF-8 with surrogates.
 func appendSerpentText(b, v []byte) (_ []byte, ok bool) {
 	quote := serpentQuote(v)
 	b = append(b, quote)
@@ -185,7 +184,7 @@ func appendSerpentEscape(b []byte, c rune) []byte {
 	return appendHex(append(b, `\U`...), c, 8)
 }
 
-// Bytes writes the dict that stands for bytes, blanks and all.
+// Bytes writes the dict of bytes, with the blanks of the serpent library.
 func (e *serpentEncoder) Bytes(v []byte) error {
 	if err := e.unhashable("bytes"); err != nil {
 		return err
@@ -196,7 +195,7 @@ func (e *serpentEncoder) Bytes(v []byte) error {
 	return nil
 }
 
-// DateTime writes text as Python's isoformat gives it.
+// DateTime writes the text of Python's isoformat.
 func (e *serpentEncoder) DateTime(v float64) error {
 	if err := e.next(); err != nil {
 		return err
@@ -237,7 +236,7 @@ func (e *serpentEncoder) Begin(k object.Kind, n int) error {
 	return nil
 }
 
-// End closes a container. An empty set becomes an empty tuple: there is no literal for it.
+// End closes a container. An empty set becomes an empty tuple, because Python has no literal for it.
 func (e *serpentEncoder) End() error {
 	f, err := e.pop()
 	if err != nil {

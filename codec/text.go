@@ -8,15 +8,13 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// What the two text formats, serpent and json, have in common.
-
-// textReader is a place in one document.
+// textReader is a position in a document of serpent or json.
 type textReader struct {
 	doc      []byte
 	pos      int
 	lim      Limits
-	elements int    // how many more values the containers may hold
-	scratch  []byte // of texts with escapes and of bytes
+	elements int    // values that the containers may still hold
+	scratch  []byte // buffer for texts with escapes and for bytes
 }
 
 func newTextReader(doc []byte, lim Limits) textReader {
@@ -24,7 +22,7 @@ func newTextReader(doc []byte, lim Limits) textReader {
 	return textReader{doc: doc, lim: lim, elements: lim.Elements}
 }
 
-// charge takes an element off the limit.
+// charge counts one element against the limit.
 func (r *textReader) charge() error {
 	if r.elements--; r.elements < 0 {
 		return tooMany(r.lim.Elements)
@@ -32,7 +30,7 @@ func (r *textReader) charge() error {
 	return nil
 }
 
-// take reads a word if it comes next.
+// accept skips word if it comes next.
 func (r *textReader) accept(word string) bool {
 	if len(r.doc)-r.pos < len(word) || string(r.doc[r.pos:r.pos+len(word)]) != word {
 		return false
@@ -41,7 +39,7 @@ func (r *textReader) accept(word string) bool {
 	return true
 }
 
-// digits skips digits and returns how many there were.
+// digits skips digits and returns their number.
 func (r *textReader) digits() int {
 	start := r.pos
 	for r.pos < len(r.doc) && isDigit(r.doc[r.pos]) {
@@ -52,7 +50,7 @@ func (r *textReader) digits() int {
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-// empty feeds a container without elements to the sink.
+// emitEmpty feeds a container without elements to the sink.
 func emitEmpty(sink object.Sink, k object.Kind) error {
 	if err := sink.Begin(k, 0); err != nil {
 		return err
@@ -60,8 +58,8 @@ func emitEmpty(sink object.Sink, k object.Kind) error {
 	return sink.End()
 }
 
-// appendPyFloat appends a finite float as Python's repr lays it out: the shortest digits
-// that read back as the same double, plainly between 1e-4 and 1e16, else with an exponent.
+// appendPyFloat appends a finite float in the form of Python's repr: the shortest digits that read back as the same
+// double. It uses an exponent below 1e-4 and from 1e16.
 func appendPyFloat(b []byte, v float64) []byte {
 	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e16) {
 		return strconv.AppendFloat(b, v, 'e', -1, 64)
@@ -74,8 +72,8 @@ func appendPyFloat(b []byte, v float64) []byte {
 	return b
 }
 
-// parseFloat reads digits that the caller has checked. Too large a number is infinite.
+// parseFloat converts digits that the caller has checked. A number beyond the range becomes infinite.
 func parseFloat(b []byte) float64 {
-	v, _ := strconv.ParseFloat(string(b), 64) // the only error left is the range
+	v, _ := strconv.ParseFloat(string(b), 64) // the only possible error is the range
 	return v
 }

@@ -5,17 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// pairOfTexts is a dict of exactly two texts, as those dicts are that stand for bytes
-// and for nan.
+// pairOfTexts is a dict of exactly two texts. Such dicts represent bytes and, in serpent, nan.
 type pairOfTexts struct {
 	keys, values [2][]byte
-	end          int // behind the '}'
+	end          int // offset behind the '}'
 }
 
-// readPairOfTexts looks at the dict that begins at doc[pos] and reports whether it is
-// a pair of texts without escapes whose first key is one of those that matter. It gives
-// up at the first byte that does not fit, so looking costs at most the length of two
-// texts. Single says that texts may stand in single quotes and commas may trail.
+// readPairOfTexts reads the dict at doc[pos] and reports whether it is a pair of texts without escapes that can
+// represent bytes or a float. It stops at the first byte that does not fit, so it reads at most two texts. If single
+// is set, texts may have single quotes and commas may trail.
 func readPairOfTexts(doc []byte, pos int, single bool) (p pairOfTexts, ok bool) {
 	pos++
 	for i := range 2 {
@@ -52,7 +50,7 @@ func (p *pairOfTexts) get(key string) []byte {
 	return nil
 }
 
-// base64 decodes p, if it is the dict that stands for bytes, into buf.
+// base64 decodes p into buf if p is the dict of bytes.
 func (p *pairOfTexts) base64(buf []byte) (_ []byte, ok bool) {
 	data := p.get("data")
 	if data == nil || string(p.get("encoding")) != "base64" {
@@ -67,7 +65,7 @@ func (p *pairOfTexts) base64(buf []byte) (_ []byte, ok bool) {
 	return buf[:n], err == nil
 }
 
-// plainText reads a text that holds neither escapes nor control characters.
+// plainText reads a text that has no escapes, no control characters and only ASCII.
 func plainText(doc []byte, pos int, single bool) (text []byte, end int, ok bool) {
 	pos = skipBlanks(doc, pos)
 	if pos == len(doc) || doc[pos] != '"' && (doc[pos] != '\'' || !single) {
@@ -78,14 +76,14 @@ func plainText(doc []byte, pos int, single bool) (text []byte, end int, ok bool)
 		switch c := doc[i]; {
 		case c == quote:
 			return doc[pos+1 : i], i + 1, true
-		case c == '\\', c < ' ', c >= utf8.RuneSelf: // none occurs in what is looked for
+		case c == '\\', c < ' ', c >= utf8.RuneSelf: // not in the texts of these dicts
 			return nil, pos, false
 		}
 	}
 	return nil, pos, false
 }
 
-// skipBlanks returns the first position from pos on that is not blank.
+// skipBlanks returns the first position from pos that is not blank.
 func skipBlanks(doc []byte, pos int) int {
 	for pos < len(doc) && (doc[pos] == ' ' || doc[pos] == '\n' || doc[pos] == '\r' || doc[pos] == '\t') {
 		pos++

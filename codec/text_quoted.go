@@ -122,9 +122,8 @@ func letterEscape(c byte) (rune, bool) {
 	return 0, false
 }
 
-// appendEscaped appends a code point that was written as an escape. A surrogate becomes
-// three bytes; the second of a pair turns them into the one character that both mean.
-// b must hold encoded surrogates only where this function put them.
+// appendEscaped appends a code point that was written as an escape. A surrogate becomes three bytes. The second
+// surrogate of a pair replaces both by their character. In b, encoded surrogates must come from this function only.
 func appendEscaped(b []byte, c rune) []byte {
 	if c < 0xd800 || c > 0xdfff {
 		return utf8.AppendRune(b, c)
@@ -136,7 +135,7 @@ func appendEscaped(b []byte, c rune) []byte {
 	return append(b, 0xed, 0x80|byte(c>>6)&0x3f, 0x80|byte(c)&0x3f)
 }
 
-// surrogate returns the surrogate that the first three bytes of b encode.
+// surrogate returns the surrogate that is encoded in the first three bytes of b.
 func surrogate(b []byte) (c rune, ok bool) {
 	if len(b) < 3 || b[0] != 0xed || b[1] < 0xa0 || b[1] > 0xbf || b[2]&0xc0 != 0x80 {
 		return 0, false

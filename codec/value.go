@@ -12,16 +12,16 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Go values for programs that want them. None is nil, a bool is a bool, an int is an
-// int64 or, outside its range, a *big.Int; a float64, complex128, string and []byte are
-// what they say. A list is a []any. A dict is a map[string]any if all its keys are texts,
-// else a [Dict]. A date and time is a [time.Time]; an exception is an *[Exception].
+// Go values of the formats' types. None is nil, a bool is a bool, and an int is an int64 or, outside its range, a
+// *big.Int. Floats, complex numbers, texts and bytes are float64, complex128, string and []byte. A list is a []any. A
+// dict is a map[string]any if all its keys are texts, otherwise a [Dict]. A date and time is a [time.Time]; an
+// exception is an *[Exception].
 //
 // Strings may hold lone surrogates as [object.Sink] describes them.
 type (
 	// Tuple is a Python tuple.
 	Tuple []any
-	// Set is a Python set or frozenset, its elements in the order in which they came.
+	// Set is a Python set or frozenset. The elements keep their order in the document.
 	Set []any
 	// Pair is a key of a [Dict] with its value.
 	Pair struct{ Key, Value any }
@@ -31,13 +31,12 @@ type (
 	Date int64
 )
 
-// Append appends v, as one document of s, to buf. It takes the values that [Unmarshal]
-// returns, and beside them integers and floats of any size and []string.
+// Append appends v as one document of s to buf. It accepts the values that [Unmarshal] returns, integers and floats
+// of any size, and []string.
 //
-// A map's keys are written in sorted order, so equal values give equal bytes. Of a
-// time.Time the clock in its own location counts, in microseconds; the zone is lost.
-// Errors are those of [Encoder]; values of other types are CodeInvalid with Class
-// "TypeError".
+// The keys of a map are written in sorted order: equal values give equal bytes. A time.Time is written as the clock
+// time of its location, in microseconds, without its zone. Errors are those of [Encoder]. Values of other types are
+// CodeInvalid with Class "TypeError".
 func Append(s Serializer, buf []byte, v any) ([]byte, error) {
 	e := s.NewEncoder(buf)
 	w := valueWriter{sink: e}
@@ -52,8 +51,8 @@ func Unmarshal(s Serializer, doc []byte, lim Limits) (any, error) {
 	return unmarshal(s, doc, lim, &Builder{})
 }
 
-// UnmarshalOwn is [Unmarshal] of a document whose memory belongs to the value from now on: a
-// text or bytes that are most of it are not copied.
+// UnmarshalNoCopy is [Unmarshal] without a copy of a text or bytes that fill most of the document. The document then
+// belongs to the value.
 func UnmarshalNoCopy(s Serializer, doc []byte, lim Limits) (any, error) {
 	return unmarshal(s, doc, lim, &Builder{owned: doc})
 }
@@ -65,12 +64,13 @@ func unmarshal(s Serializer, doc []byte, lim Limits, b *Builder) (any, error) {
 	return b.Value(), nil
 }
 
-// AppendCall appends the payload of a call to buf, in the form that s has for calls.
-// Keyword arguments of nil are written as an empty dict, or as Null if nullKw is set, as
-// it stands in attribute calls and batches.
+// AppendCall appends the payload of a call to buf. Nil keyword arguments are written as an empty dict, or as Null if
+// nullKw is set. Attribute calls and batches require Null.
 //
 // Source: doc/wire.md "Calls".
-func AppendCall(s Serializer, buf []byte, objectID, method string, params []any, kwargs map[string]any, nullKw bool) ([]byte, error) {
+func AppendCall(
+	s Serializer, buf []byte, objectID, method string, params []any, kwargs map[string]any, nullKw bool,
+) ([]byte, error) {
 	e := s.NewEncoder(buf)
 	if err := WriteCall(s, e, objectID, method, params, kwargs, nullKw); err != nil {
 		return nil, err
@@ -78,8 +78,10 @@ func AppendCall(s Serializer, buf []byte, objectID, method string, params []any,
 	return e.Document()
 }
 
-// WriteCall writes what [AppendCall] appends to an encoder of s.
-func WriteCall(s Serializer, sink Encoder, objectID, method string, params []any, kwargs map[string]any, nullKw bool) error {
+// WriteCall writes the payload of a call to an encoder of s. See [AppendCall].
+func WriteCall(
+	s Serializer, sink Encoder, objectID, method string, params []any, kwargs map[string]any, nullKw bool,
+) error {
 	w := valueWriter{sink: sink}
 	named := s.ID() == JSON
 	name := func(key string) {
@@ -112,7 +114,7 @@ func WriteCall(s Serializer, sink Encoder, objectID, method string, params []any
 	return w.err
 }
 
-// UnmarshalCall returns the arguments of a call. Keyword arguments of Null are nil.
+// UnmarshalCall returns the arguments of a call. kwargs is nil for Null.
 func UnmarshalCall(s Serializer, doc []byte, lim Limits) (params []any, kwargs map[string]any, err error) {
 	var b Builder
 	if err := s.DecodeCall(doc, lim, &b); err != nil {
@@ -225,7 +227,7 @@ func (w *valueWriter) value(v any) {
 	}
 }
 
-// integer writes the many kinds of integers.
+// integer writes the integer types.
 func (w *valueWriter) integer(v any) {
 	switch v := v.(type) {
 	case int:
@@ -270,8 +272,7 @@ func (w *valueWriter) unsigned(v uint64) {
 	w.err = w.sink.BigInt(strconv.AppendUint(nil, v, 10))
 }
 
-// clockSeconds returns what the clock of t's own location shows, as seconds of a zone
-// without a name.
+// clockSeconds returns the clock time in t's location as seconds since the epoch, without a zone.
 func clockSeconds(t time.Time) float64 {
 	_, offset := t.Zone()
 	t = t.Round(time.Microsecond)

@@ -10,24 +10,23 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Builder is an [object.Sink] that builds Go values of the types that [Append] knows. Of
-// equal dict keys the first stays with the last value, as in Python, for which 1, 1.0
-// and True are equal; a set keeps the first of equal elements. The zero Builder is
+// Builder is an [object.Sink] that builds the Go values of [Append]. Of equal dict keys the first key keeps the last
+// value, as in Python, where 1, 1.0 and True are equal. A set keeps the first of equal elements. The zero Builder is
 // ready. Not safe for concurrent use.
 type Builder struct {
 	roots []any
 	open  []openContainer
-	owned []byte // memory that values may keep
+	owned []byte // document that belongs to the values
 }
 
-// building is a container whose end has not come yet.
+// openContainer is a container without its end.
 type openContainer struct {
 	kind  object.Kind
-	items []any // of a dict: key, value, key, value, …
+	items []any // in a dict: key, value, key, value, …
 	texts bool  // all keys are texts
 }
 
-// Value returns the last complete value, nil if there is none.
+// Value returns the last complete value, nil without one.
 func (b *Builder) Value() any {
 	if len(b.roots) == 0 {
 		return nil
@@ -49,7 +48,7 @@ func (b *Builder) add(v any) error {
 	return nil
 }
 
-// Null implements [object.Sink], as do the other methods.
+// Null implements [object.Sink], as the other methods do.
 func (b *Builder) Null() error { return b.add(nil) }
 
 // Bool adds a bool.
@@ -58,7 +57,7 @@ func (b *Builder) Bool(v bool) error { return b.add(v) }
 // Int adds an int64.
 func (b *Builder) Int(v int64) error { return b.add(v) }
 
-// BigInt adds a *big.Int, or an int64 if that can hold it.
+// BigInt adds a *big.Int, or an int64 if the value fits.
 func (b *Builder) BigInt(decimal []byte) error {
 	v, ok := new(big.Int).SetString(string(decimal), 10)
 	if !ok {
@@ -84,7 +83,7 @@ func (b *Builder) Text(v []byte) error {
 	return b.add(string(v))
 }
 
-// Bytes adds a []byte of its own.
+// Bytes adds a []byte. It is a copy unless it is most of the owned document.
 func (b *Builder) Bytes(v []byte) error {
 	if unsafestr.Most(b.owned, v) {
 		return b.add(v[:len(v):len(v)])
@@ -108,12 +107,12 @@ func (b *Builder) Begin(k object.Kind, n int) error {
 	if k == object.DictKind {
 		n *= 2
 	}
-	// The driver has checked n against its input, but need not have: start small.
+	// n may be unchecked: start small.
 	b.open = append(b.open, openContainer{kind: k, items: make([]any, 0, min(max(n, 0), 64)), texts: true})
 	return nil
 }
 
-// End closes the container that was opened last and adds it.
+// End closes the last open container and adds it.
 func (b *Builder) End() error {
 	if len(b.open) == 0 {
 		return object.Errorf(object.CodeInternal, "end of a container that is not open")
@@ -132,7 +131,7 @@ func (b *Builder) End() error {
 	}
 }
 
-// dict makes a map, a [Dict] or an exception of keys and values.
+// dict returns a map, a [Dict] or an exception.
 func (c *openContainer) dict() any {
 	if !c.texts {
 		return uniqueDict(c.items)
@@ -179,8 +178,7 @@ func isNaN(v any) bool {
 	return ok && math.IsNaN(f)
 }
 
-// appendKey appends bytes that are the same for values that Python takes for the same
-// key, and different for others.
+// appendKey appends bytes that are equal for values that are the same key in Python, and different for other values.
 func appendKey(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case bool:
@@ -222,7 +220,7 @@ func appendKeys(b []byte, items []any) []byte {
 	return b
 }
 
-// appendFloatKey spells a float that is whole like the integer that it equals.
+// appendFloatKey appends a whole float in the form of the equal integer.
 func appendFloatKey(b []byte, v float64) []byte {
 	if v == math.Trunc(v) && !math.IsInf(v, 0) {
 		whole, _ := new(big.Float).SetFloat64(v).Int(nil)

@@ -8,12 +8,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// NewException returns the exception that tells a peer of protocol p about err. Of an
-// [object.Error] only the message crosses, of an internal error not even that; of any
-// other error nothing but what kind it was.
+// NewException returns the exception that a peer of protocol p receives for err. Only the message of an
+// [object.Error] is sent, and not that of an internal error. Of other errors only the kind is sent.
 //
-// The class is err's own where the peer knows it. None that stands for a code makes a
-// client close its connection.
+// The class is that of err if the peer has it. No class chosen for a code makes a client close its connection.
 func NewException(p object.Protocol, err error) *codec.Exception {
 	code := object.CodeOf(err)
 	var msg, class string
@@ -31,7 +29,7 @@ func NewException(p object.Protocol, err error) *codec.Exception {
 	switch {
 	case class == "":
 		qualified, _ = ClassName(p, classOf(code))
-	case !ok: // the name, which means nothing to the peer, still does to a reader
+	case !ok: // the peer lacks the class: keep its name in the text
 		qualified, _ = ClassName(p, classOf(code))
 		msg = class + ": " + msg
 	case needsFields(qualified):
@@ -40,7 +38,7 @@ func NewException(p object.Protocol, err error) *codec.Exception {
 	return &codec.Exception{Class: qualified, Args: []any{msg}}
 }
 
-// classOf is the table from codes to exception classes.
+// classOf returns the exception class for a code.
 func classOf(c object.Code) string {
 	switch c {
 	case object.CodeInvalid, object.CodeTooLarge:
@@ -56,8 +54,7 @@ func classOf(c object.Code) string {
 	}
 }
 
-// BatchWrapperClass returns the class name of the dict that holds an exception among
-// the results of a batch.
+// BatchWrapperClass returns the class name of the dict that wraps an exception among the results of a batch.
 //
 // Source: doc/wire.md "Batches".
 func BatchWrapperClass(p object.Protocol) string {

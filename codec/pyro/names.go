@@ -6,9 +6,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// builtinErrors are the exception classes that every Python 3 from 3.8 on has built in,
-// but for those that would end the caller's program or escape its "except Exception"
-// (BaseException, SystemExit, KeyboardInterrupt, GeneratorExit).
+// builtinErrors are the built-in exception classes of Python 3.8 and later. It omits the classes that would end the
+// caller's program or escape its "except Exception": BaseException, SystemExit, KeyboardInterrupt and GeneratorExit.
 var builtinErrors = nameSet(`ArithmeticError AssertionError AttributeError BlockingIOError
 	BrokenPipeError BufferError BytesWarning ChildProcessError ConnectionAbortedError
 	ConnectionError ConnectionRefusedError ConnectionResetError DeprecationWarning EOFError
@@ -35,10 +34,10 @@ func nameSet(names string) map[string]bool {
 	return set
 }
 
-// ClassName returns the qualified name under which a peer of protocol p knows the
-// exception class called name, and false if it knows none, or if raising it would end
-// the peer's program. The name may be bare or qualified for any generation of Python or
-// Pyro. A bare TimeoutError is Python's: Pyro's own makes clients close the connection.
+// ClassName returns the qualified name of an exception class for peers of protocol p. It returns false for a class
+// that such a peer lacks and for one that would end the peer's program. The name may be bare or qualified, of any
+// generation of Python or Pyro. A bare TimeoutError is Python's: Pyro's TimeoutError makes clients close the
+// connection.
 //
 // Source: doc/wire.md "Errors".
 func ClassName(p object.Protocol, name string) (qualified string, ok bool) {
@@ -65,13 +64,12 @@ func ClassName(p object.Protocol, name string) (qualified string, ok bool) {
 	return "", false
 }
 
-// BareClass returns a class name without its module: "ValueError" for
-// "builtins.ValueError".
+// BareClass returns a class name without its module: "ValueError" for "builtins.ValueError".
 func BareClass(name string) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
-// cutModule cuts a qualified class name at its last dot.
+// cutModule splits a qualified class name at its last dot.
 func cutModule(name string) (module, bare string, ok bool) {
 	i := strings.LastIndexByte(name, '.')
 	if i < 0 {
@@ -80,7 +78,7 @@ func cutModule(name string) (module, bare string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-// needsFields reports whether a class cannot be made with a message alone.
+// needsFields reports whether a class requires more arguments than a message.
 func needsFields(qualified string) bool {
 	switch BareClass(qualified) {
 	case "UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError":
