@@ -13,9 +13,9 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestBorrowedBytesStayWhereTheyAre: formats that write bytes as they are borrow the first
-// large ones and copy the rest; the others copy all.
-func TestBorrowedBytesStayWhereTheyAre(t *testing.T) {
+// TestBorrowedBytesAreNotCopied: formats without escapes borrow the first large bytes and copy the rest. The others
+// copy all.
+func TestBorrowedBytesAreNotCopied(t *testing.T) {
 	large, more := bytes.Repeat([]byte("large"), 100), bytes.Repeat([]byte("more!"), 100)
 	for name, borrows := range map[string]bool{"msgpack": true, "json": false, "serpent": false} {
 		s := codec.ByName(name)
@@ -39,7 +39,7 @@ func TestBorrowedBytesStayWhereTheyAre(t *testing.T) {
 	}
 }
 
-// TestBorrowInContainersOfUnknownLength: their headers are made wider after what was borrowed.
+// TestBorrowInContainersOfUnknownLength: their headers grow after a value was borrowed.
 func TestBorrowInContainersOfUnknownLength(t *testing.T) {
 	large := []byte(strings.Repeat("x", 100))
 	const name = "msgpack"
@@ -47,7 +47,8 @@ func TestBorrowInContainersOfUnknownLength(t *testing.T) {
 		e := codec.ByName(name).NewEncoder([]byte("head"))
 		e.Borrow(borrow)
 		list := func() error { return e.Begin(object.ListKind, -1) }
-		steps := []func() error{list, list, func() error { return e.Int(1) }, e.End, func() error { return e.Bytes(large) }}
+		one := func() error { return e.Int(1) }
+		steps := []func() error{list, list, one, e.End, func() error { return e.Bytes(large) }}
 		steps = append(steps, slices.Repeat([]func() error{e.Null}, 20)...)
 		for _, step := range append(steps, e.End) {
 			if err := step(); err != nil {
@@ -65,11 +66,16 @@ func TestBorrowInContainersOfUnknownLength(t *testing.T) {
 	}
 }
 
-// TestUnmarshalNoCopy keeps what is most of the document where it is, and nothing else.
+// TestUnmarshalNoCopy aliases the text or bytes that fill most of the document, and copies the rest.
 func TestUnmarshalNoCopy(t *testing.T) {
 	for _, name := range []string{"msgpack", "json", "serpent"} {
 		s := codec.ByName(name)
-		for _, v := range []any{strings.Repeat("t", 1000), strings.Repeat("\n\\", 1000), bytes.Repeat([]byte("b"), 1000), []any{"a", strings.Repeat("t", 1000), []byte("b")}} {
+		for _, v := range []any{
+			strings.Repeat("t", 1000),
+			strings.Repeat("\n\\", 1000),
+			bytes.Repeat([]byte("b"), 1000),
+			[]any{"a", strings.Repeat("t", 1000), []byte("b")},
+		} {
 			doc, err := codec.Append(s, nil, v)
 			if err != nil {
 				t.Fatal(err)

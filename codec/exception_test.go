@@ -29,7 +29,8 @@ func TestExceptionsTravel(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc, err := enc.Document()
-	want := "# serpent utf-8 python3.2\n{'__class__':'builtins.ValueError','__exception__':True,'args':('msg',1),'attributes':{'code':7,'_pyroTraceback':None}}"
+	want := "# serpent utf-8 python3.2\n{'__class__':'builtins.ValueError','__exception__':True," +
+		"'args':('msg',1),'attributes':{'code':7,'_pyroTraceback':None}}"
 	if err != nil || string(doc) != want {
 		t.Errorf("WriteException = %s, %v, want %s", doc, err, want)
 	}
@@ -38,12 +39,25 @@ func TestExceptionsTravel(t *testing.T) {
 func TestUnmarshalException(t *testing.T) {
 	t.Parallel()
 	for doc, want := range map[string]any{
-		"{'__class__':'Pyro5.errors.NamingError','args':['x']}": &codec.Exception{Class: "Pyro5.errors.NamingError", Args: []any{"x"}},
-		"{'__class__':'A','__exception__':True}":                &codec.Exception{Class: "A"},
-		"{'__class__':'A','__exception__':False}":               map[string]any{"__class__": "A", "__exception__": false},
-		"{'__class__':1,'__exception__':True}":                  map[string]any{"__class__": int64(1), "__exception__": true},
-		"{'__class__':'A','__exception__':True,'args':1,'attributes':{'_pyroTraceback':1}}": &codec.Exception{Class: "A",
-			Attributes: map[string]any{}},
+		"{'__class__':'Pyro5.errors.NamingError','args':['x']}": &codec.Exception{
+			Class: "Pyro5.errors.NamingError",
+			Args:  []any{"x"},
+		},
+		"{'__class__':'A','__exception__':True}": &codec.Exception{
+			Class: "A",
+		},
+		"{'__class__':'A','__exception__':False}": map[string]any{
+			"__class__":     "A",
+			"__exception__": false,
+		},
+		"{'__class__':1,'__exception__':True}": map[string]any{
+			"__class__":     int64(1),
+			"__exception__": true,
+		},
+		"{'__class__':'A','__exception__':True,'args':1,'attributes':{'_pyroTraceback':1}}": &codec.Exception{
+			Class:      "A",
+			Attributes: map[string]any{},
+		},
 	} {
 		got, err := codec.Unmarshal(codec.ByName("serpent"), []byte(doc), codec.Limits{})
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {

@@ -15,7 +15,7 @@ func TestMarshalTexts(t *testing.T) {
 	texts := 0
 	for _, v := range jsonLines[valueVector](t, "testdata/values-marshal.jsonl") {
 		if v.Hex == nil {
-			continue // Python refused to write it
+			continue // Python does not write it
 		}
 		doc := unhex(t, *v.Hex)
 		got, err := reprOf(s, doc, codec.Limits{})

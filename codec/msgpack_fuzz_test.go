@@ -38,9 +38,8 @@ func FuzzMarshal(f *testing.F) {
 	})
 }
 
-// fuzzBinary checks the properties that hold for any input: what decodes is encoded to
-// something that decodes to the same and is encoded to the same bytes; what a sink
-// sees is bounded; the scan sees what the decoder sees.
+// fuzzBinary checks the properties of any input. A decoded document is encoded to bytes that decode to the same value
+// and encode to the same bytes. The values of a sink are bounded. Scan and decoder agree.
 func fuzzBinary(t *testing.T, s codec.Serializer, doc []byte) {
 	lim := codec.Limits{Elements: 2000}
 	var n countSink
@@ -77,7 +76,7 @@ func checkStable(t *testing.T, s codec.Serializer, doc []byte) {
 	}
 	once, err := translate(s, doc, s)
 	if err != nil {
-		return // for example keys that the encoder refuses
+		return // for example keys that the encoder rejects
 	}
 	got, err := reprOf(s, once, codec.Limits{})
 	if err != nil || got != want {
@@ -90,8 +89,8 @@ func checkStable(t *testing.T, s codec.Serializer, doc []byte) {
 	checkPieces(t, s, doc, once)
 }
 
-// checkPieces checks that an encoder writes the same bytes if it borrows: as a document, in
-// pieces, and when it is used again.
+// checkPieces checks that an encoder writes the same bytes if it borrows: as a document, in pieces, and after a
+// reset.
 func checkPieces(t *testing.T, s codec.Serializer, doc, want []byte) {
 	t.Helper()
 	for _, least := range []int{1, 4, 40} {

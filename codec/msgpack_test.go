@@ -22,7 +22,7 @@ func TestMsgpackAccepts(t *testing.T) {
 		{"nil key", "81c0c3", "{None: True}"},
 		{"date of Windows", "d63397250b00", "datetime.date(2001, 2, 3)"},
 		{"bigint in ext32", "c900000014313138343436373434303733373039353531363136", "18446744073709551616"},
-		{"bigint that is none", "d43135", "5"},
+		{"bigint without digits", "d43135", "5"},
 		{"least int64 as text", "c714312d39323233333732303336383534373735383038", "-9223372036854775808"},
 	} {
 		doc := unhex(t, c.hex)
@@ -86,7 +86,7 @@ func TestMsgpackRefuses(t *testing.T) {
 	wantError(t, "4 elements of 3", err, object.CodeTooLarge, "")
 }
 
-// Calls that are none, in both formats.
+// TestBinaryCallErrors: payloads that are not calls.
 func TestBinaryCallErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -102,7 +102,10 @@ func TestBinaryCallErrors(t *testing.T) {
 		{"method is nil", "msgpack", "94a16fc09080", false, "TypeError", "method is not a text"},
 		{"object not UTF-8", "msgpack", "94a1ffa16d9080", false, "ValueError", "UTF-8"},
 		{"batch of a number", "msgpack", "94a16fa16d05c0", true, "TypeError", "batch is not an array"},
-		{"batch of pairs", "msgpack", "94a16fa16d9192a17890c0", true, "ValueError", "not enough values to unpack (expected 3, got 2)"},
+		{
+			"batch of pairs", "msgpack", "94a16fa16d9192a17890c0", true,
+			"ValueError", "not enough values to unpack (expected 3, got 2)",
+		},
 		{"batch of texts", "msgpack", "94a16fa16d91a178c0", true, "TypeError", "call in batch is not an array"},
 		{"batch of numbers", "msgpack", "94a16fa16d9193019080c0", true, "TypeError", "method in batch is not a text"},
 	} {
@@ -147,16 +150,16 @@ func TestBinaryScanConnect(t *testing.T) {
 	}
 }
 
-// Containers whose size is told at their end look like those told at their beginning.
+// TestBinaryEncodeUnknownCount: containers of unknown and of announced size are written alike.
 func TestBinaryEncodeUnknownCount(t *testing.T) {
 	t.Parallel()
 	const name = "msgpack"
 	for _, k := range []object.Kind{object.ListKind, object.TupleKind, object.SetKind, object.DictKind} {
 		for _, n := range []int{0, 1, 15, 16, 255, 256, 65535, 65536} {
-			write := func(told bool) []byte {
+			write := func(announced bool) []byte {
 				e := codec.ByName(name).NewEncoder([]byte("before"))
 				outer, inner := -1, -1
-				if told {
+				if announced {
 					outer, inner = 1, n
 				}
 				_ = e.Begin(object.ListKind, outer)
@@ -177,7 +180,8 @@ func TestBinaryEncodeUnknownCount(t *testing.T) {
 			}
 			want, got := write(true), write(false)
 			if !bytes.Equal(want, got) {
-				t.Errorf("%s: %s of %d told at its end begins %x, want %x", name, k, n, got[:min(20, len(got))], want[:min(20, len(want))])
+				t.Errorf("%s: %s of %d, size not announced: begins %x, want %x",
+					name, k, n, got[:min(20, len(got))], want[:min(20, len(want))])
 			}
 		}
 	}
@@ -219,11 +223,15 @@ func TestBinaryEncoderRefuses(t *testing.T) {
 			_ = e.Begin(object.DictKind, 1)
 			_ = e.Begin(object.ListKind, 0)
 		}},
-		{"lone surrogate", object.CodeInvalid, "TypeError", func(e codec.Encoder) { _ = e.Text([]byte("\xed\xa0\x80")) }},
+		{"lone surrogate", object.CodeInvalid, "TypeError", func(e codec.Encoder) {
+			_ = e.Text([]byte("\xed\xa0\x80"))
+		}},
 		{"no text", object.CodeInvalid, "TypeError", func(e codec.Encoder) { _ = e.Text([]byte("\xff")) }},
 		{"year 10000", object.CodeInvalid, "TypeError", func(e codec.Encoder) { _ = e.DateTime(253402300800) }},
 		{"day 0", object.CodeInvalid, "TypeError", func(e codec.Encoder) { _ = e.Date(0) }},
-		{"4301 digits", object.CodeTooLarge, "", func(e codec.Encoder) { _ = e.BigInt(bytes.Repeat([]byte("1"), 4301)) }},
+		{"4301 digits", object.CodeTooLarge, "", func(e codec.Encoder) {
+			_ = e.BigInt(bytes.Repeat([]byte("1"), 4301))
+		}},
 		{"no digits", object.CodeInternal, "", func(e codec.Encoder) { _ = e.BigInt([]byte("1e9")) }},
 		{"too deep", object.CodeTooLarge, "", func(e codec.Encoder) {
 			for range 300 {
@@ -268,7 +276,7 @@ func TestTranslateToMsgpack(t *testing.T) {
 	}
 }
 
-// Whatever is cut short is refused, by every function that reads it.
+// TestBinaryTruncated: every function rejects truncated documents.
 func TestBinaryTruncated(t *testing.T) {
 	t.Parallel()
 	const name = "msgpack"

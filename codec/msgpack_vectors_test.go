@@ -54,7 +54,7 @@ func unhex(tb testing.TB, s string) []byte {
 	return b
 }
 
-// valueVector is what Python wrote for a value and what it read back.
+// valueVector is a value, the document that Python wrote for it, and the repr that Python read back.
 type valueVector struct {
 	Repr     string  `json:"python_repr"`
 	Pyro     string  `json:"pyro"`
@@ -77,7 +77,7 @@ func (v valueVector) cut(repr string) string {
 	return repr
 }
 
-// asSets replaces frozensets in a repr by sets, which a Sink does not tell apart.
+// asSets replaces frozensets in a repr by sets. A Sink does not distinguish them.
 func asSets(repr string) string {
 	repr = strings.ReplaceAll(repr, "frozenset()", "set()")
 	if i := strings.Index(repr, "frozenset({"); i >= 0 {
@@ -107,7 +107,7 @@ func TestMsgpackValues(t *testing.T) {
 	s := codec.ByName("msgpack")
 	for _, v := range jsonLines[valueVector](t, "testdata/values-msgpack.jsonl") {
 		if v.Hex == nil {
-			continue // Python refused to write it
+			continue // Python does not write it
 		}
 		doc := unhex(t, *v.Hex)
 		got, err := reprOf(s, doc, codec.Limits{})
@@ -144,7 +144,7 @@ func wantError(t *testing.T, what string, err error, code object.Code, class str
 	}
 }
 
-// conversationMessage is one recorded message, cut into what matters here.
+// conversationMessage is one recorded message.
 type conversationMessage struct {
 	name       string
 	typ        byte
@@ -154,8 +154,7 @@ type conversationMessage struct {
 	payload    []byte
 }
 
-// conversation reads the messages of a recorded conversation that have a payload in a
-// serializer of ours.
+// conversation reads the messages of a recorded conversation whose payload is in a known serializer.
 func conversation(tb testing.TB, file string) []conversationMessage {
 	tb.Helper()
 	type line struct{ Name, Direction, Hex string }
@@ -213,7 +212,7 @@ func TestBinaryConversations(t *testing.T) {
 			}
 			again, err := translate(m.serializer, m.payload, m.serializer)
 			if id == codec.Msgpack && m.name == "echo_type_int_keys.req" {
-				wantError(t, name, err, object.CodeInvalid, "TypeError") // Python cannot read what it wrote
+				wantError(t, name, err, object.CodeInvalid, "TypeError") // Python cannot read its own output
 				continue
 			}
 			if err != nil {
@@ -242,13 +241,13 @@ func TestBinaryConversations(t *testing.T) {
 func checkConnect(t *testing.T, name string, m conversationMessage, repr string) {
 	t.Helper()
 	id, err := m.serializer.ScanConnect(m.payload)
-	if err != nil || id != "" && !strings.Contains(repr, "'object': '"+id+"'") || id == "" && strings.Contains(repr, "'object'") {
+	found := strings.Contains(repr, "'object': '"+id+"'")
+	if err != nil || id != "" && !found || id == "" && strings.Contains(repr, "'object'") {
 		t.Errorf("%s: ScanConnect = %q, %v in %s", name, id, err, repr)
 	}
 }
 
-// checkInvoke compares what ScanCall found, and what DecodeCall fed, with the repr of
-// the whole call.
+// checkInvoke compares the results of ScanCall and DecodeCall with the repr of the whole call.
 func checkInvoke(t *testing.T, name string, m conversationMessage, repr string) {
 	t.Helper()
 	var h codec.Head

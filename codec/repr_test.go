@@ -12,7 +12,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// pyRepr is a Sink that says each value as Python's repr does, frozensets as sets.
+// pyRepr is a Sink that writes each value in the form of Python's repr, and frozensets as sets.
 type pyRepr struct {
 	out   strings.Builder
 	kinds []object.Kind
@@ -141,7 +141,12 @@ func (p *pyRepr) Begin(k object.Kind, n int) error {
 	if k == object.SetKind && n == 0 {
 		p.out.WriteString("set(")
 	} else {
-		p.out.WriteString(map[object.Kind]string{object.ListKind: "[", object.TupleKind: "(", object.SetKind: "{", object.DictKind: "{"}[k])
+		p.out.WriteString(map[object.Kind]string{
+			object.ListKind:  "[",
+			object.TupleKind: "(",
+			object.SetKind:   "{",
+			object.DictKind:  "{",
+		}[k])
 	}
 	p.kinds, p.count = append(p.kinds, k), append(p.count, 0)
 	return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// serpentVector is a value as Python or Java wrote it, and what Python read.
+// serpentVector is a value in the form that Python or Java wrote, and the repr that Python read.
 type serpentVector struct {
 	Repr   string `json:"python_repr"`
 	Java   string `json:"java_value"`
@@ -28,8 +28,7 @@ var (
 	nanDict   = regexp.MustCompile(`\{'__class__': ?'float', ?'value': ?'nan'\}`)
 )
 
-// asRead replaces in a repr what Python leaves as dicts and this package reads as bytes
-// and nan.
+// asRead replaces the dicts in a repr that this package reads as bytes and nan.
 func asRead(repr string) string {
 	repr = nanDict.ReplaceAllString(repr, "nan")
 	return bytesDict.ReplaceAllStringFunc(repr, func(s string) string {
@@ -46,7 +45,7 @@ func TestSerpentValues(t *testing.T) {
 	s := codec.ByName("serpent")
 	for _, v := range jsonLines[serpentVector](t, "testdata/serpent-values.jsonl") {
 		if v.Doc == nil {
-			continue // Python refused to write it
+			continue // Python does not write it
 		}
 		got, err := reprOf(s, v.Doc, codec.Limits{Depth: 200})
 		if strings.HasPrefix(v.Loads, "error: ") {
@@ -76,7 +75,7 @@ func TestSerpentValues(t *testing.T) {
 		}
 		again, err := e.Document()
 		if v.Option != "" || v.Repr == "" {
-			continue // not what is written without options
+			continue // written with options
 		}
 		if err != nil || !bytes.Equal(again, v.Doc) {
 			t.Errorf("encoding %s again = %s, %v, want %s", v.Repr, again, err, v.Doc)
@@ -137,12 +136,12 @@ func TestSerpentParse(t *testing.T) {
 			continue
 		}
 		if v.Python != "ok" {
-			continue // blanks that Python takes for indentation
+			continue // Python reads the blanks as indentation
 		}
 		want := asRead(v.Value)
 		switch v.Name {
 		case "duplicate_keys", "keys_one_and_true", "duplicate_set_items":
-			continue // the sink's business: see TestBuilderDuplicates
+			continue // depends on the sink: see TestBuilderDuplicates
 		case "escape_surrogate_pair":
 			want = "'😀'"
 		}

@@ -2,7 +2,7 @@ package codec_test
 
 import "github.com/hearthhost/hearth/object"
 
-// countSink counts what it is fed.
+// countSink counts values and bytes.
 type countSink struct {
 	pyNone
 	values, bytes int
@@ -17,7 +17,7 @@ func (c *countSink) Begin(object.Kind, int) error {
 	return nil
 }
 
-// pyNone keeps nothing.
+// pyNone discards all values.
 type pyNone struct{}
 
 func (pyNone) Null() error                  { return nil }

@@ -12,12 +12,18 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Bytes that were sent on as the dict they came in lack the blanks that they get as bytes.
+// compactBytes matches the dict of bytes without blanks. The encoder writes blanks.
 var compactBytes = regexp.MustCompile(`\{'data':'([^']*)','encoding':'base64'\}`)
 
 func TestTextConversations(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"pyro4-serpent.jsonl", "pyro5-serpent.jsonl", "pyro4-json.jsonl", "pyro5-json.jsonl", "pyro4-python2.jsonl"} {
+	for _, file := range []string{
+		"pyro4-serpent.jsonl",
+		"pyro5-serpent.jsonl",
+		"pyro4-json.jsonl",
+		"pyro5-json.jsonl",
+		"pyro4-python2.jsonl",
+	} {
 		n := 0
 		for _, m := range conversation(t, file) {
 			id := m.serializer.ID()
@@ -58,7 +64,7 @@ func TestTextConversations(t *testing.T) {
 	}
 }
 
-// checkJSONInvoke compares scan and arguments with the call as a whole.
+// checkJSONInvoke compares scan and arguments with the whole call.
 func checkJSONInvoke(t *testing.T, name string, m conversationMessage) {
 	t.Helper()
 	v, err := codec.Unmarshal(m.serializer, m.payload, codec.Limits{})
@@ -105,18 +111,28 @@ func TestTextScanCall(t *testing.T) {
 		{"serpent", "('o','m',('f',),{})", false, "o", "m", "f", ""},
 		{"serpent", " [ 'o' , \"m\" ,[ 1 ], None ]", false, "o", "m", "", ""},
 		{"serpent", `('\x6f','\u006d',('f\n'), rubbish`, false, "o", "m", "f\n", ""},
-		{"serpent", "('o','<batch>',[('a',(),{}),('b',(1,{2:(3,)}),{'x':1}),['c',[],{}]],None)", true, "o", "<batch>", "", "a b c"},
+		{
+			"serpent", "('o','<batch>',[('a',(),{}),('b',(1,{2:(3,)}),{'x':1}),['c',[],{}]],None)", true,
+			"o", "<batch>", "", "a b c",
+		},
 		{"serpent", "('o','m',[],None)", true, "o", "m", "", ""},
 		{"json", `{"object":"o","method":"m","params":["f"],"kwargs":{}}`, false, "o", "m", "f", ""},
 		{"json", `{"object":"o","params":` + big + `,"x":[],"method":"m","kwargs":{}}`, false, "o", "m", "", ""},
-		{"json", `{"kwargs":{"object":"no"},"params":["\u0066"],"method":"\u006d","object":"o"}`, false, "o", "m", "f", ""},
-		{"json", `{"object":"o","params":[["a",[],{}],["b",[1],{"x":1}]],"method":"m","kwargs":null}`, true, "o", "m", "", "a b"},
+		{
+			"json", `{"kwargs":{"object":"no"},"params":["\u0066"],"method":"\u006d","object":"o"}`, false,
+			"o", "m", "f", "",
+		},
+		{
+			"json", `{"object":"o","params":[["a",[],{}],["b",[1],{"x":1}]],"method":"m","kwargs":null}`, true,
+			"o", "m", "", "a b",
+		},
 	} {
 		var h codec.Head
 		h.First, h.Batch = []byte("old"), [][]byte{[]byte("old")}
 		err := codec.ByName(tt.serializer).ScanCall([]byte(tt.doc), tt.batch, &h)
 		calls := string(bytes.Join(h.Batch, []byte(" ")))
-		if err != nil || string(h.Object) != tt.object || string(h.Method) != tt.method || string(h.First) != tt.first || calls != tt.calls {
+		head := string(h.Object) == tt.object && string(h.Method) == tt.method && string(h.First) == tt.first
+		if err != nil || !head || calls != tt.calls {
 			t.Errorf("ScanCall(%.60s) = %q, %v", tt.doc, h, err)
 		}
 	}
@@ -141,7 +157,10 @@ func TestTextCallErrors(t *testing.T) {
 		{"serpent", "{}", false, "TypeError", ""},
 		{"serpent", "", false, "SyntaxError", ""},
 		{"serpent", "(1,'m',(),{})x", false, "", ""},
-		{"serpent", "('o','m',[('a',())],None)", true, "ValueError", "not enough values to unpack (expected 3, got 2)"},
+		{
+			"serpent", "('o','m',[('a',())],None)", true,
+			"ValueError", "not enough values to unpack (expected 3, got 2)",
+		},
 		{"serpent", "('o','m',[('a',(),{},1)],None)", true, "ValueError", "too many values to unpack (expected 3)"},
 		{"serpent", "('o','m',[1],None)", true, "TypeError", ""},
 		{"serpent", "('o','m',['abc'],None)", true, "TypeError", ""},
@@ -152,8 +171,14 @@ func TestTextCallErrors(t *testing.T) {
 		{"json", `{"object":"o","method":"m","params":[],"kwargs":[]}`, false, "TypeError", ""},
 		{"json", `["o","m",[],{}]`, false, "TypeError", ""},
 		{"json", ``, false, "ValueError", ""},
-		{"json", `{"object":"o","method":"m","params":[["a",[]]],"kwargs":null}`, true, "ValueError", "not enough values to unpack (expected 3, got 2)"},
-		{"json", `{"object":"o","method":"m","params":[["a",[],{},1]],"kwargs":null}`, true, "ValueError", "too many values to unpack (expected 3)"},
+		{
+			"json", `{"object":"o","method":"m","params":[["a",[]]],"kwargs":null}`, true,
+			"ValueError", "not enough values to unpack (expected 3, got 2)",
+		},
+		{
+			"json", `{"object":"o","method":"m","params":[["a",[],{},1]],"kwargs":null}`, true,
+			"ValueError", "too many values to unpack (expected 3)",
+		},
 		{"json", `{"object":"o","method":"m","params":["a"],"kwargs":null}`, true, "TypeError", ""},
 	} {
 		s := codec.ByName(tt.serializer)
@@ -169,7 +194,7 @@ func TestTextCallErrors(t *testing.T) {
 	}
 }
 
-// Keyword arguments that happen to look like bytes or nan are keyword arguments.
+// TestTextKeywordsStayDicts: keyword arguments in the form of bytes or nan remain keyword arguments.
 func TestTextKeywordsStayDicts(t *testing.T) {
 	t.Parallel()
 	for name, doc := range map[string]string{

@@ -50,7 +50,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// fuzzJSONCall checks that scan and decoding look at the same call.
+// fuzzJSONCall checks that scan and decoder read the same call.
 func fuzzJSONCall(t *testing.T, s codec.Serializer, doc []byte) {
 	var h, b codec.Head
 	batch := s.ScanCall(doc, true, &b) == nil
@@ -72,7 +72,8 @@ func fuzzJSONCall(t *testing.T, s codec.Serializer, doc []byte) {
 	if string(h.Object) != call["object"] || string(h.Method) != call["method"] {
 		t.Fatalf("ScanCall = %q, %q, want %q, %q", h.Object, h.Method, call["object"], call["method"])
 	}
-	if first, ok := append(params, nil)[0].(string); ok && !bytes.Equal([]byte(first), h.First) || !ok && h.First != nil {
+	first, ok := append(params, nil)[0].(string)
+	if ok && !bytes.Equal([]byte(first), h.First) || !ok && h.First != nil {
 		t.Fatalf("ScanCall's First = %q, want %q", h.First, first)
 	}
 }

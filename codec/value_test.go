@@ -14,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// sameNumbers compares floats by their bits, but for nan, and big integers by value.
+// sameNumbers compares floats by their bits, except nan, and big integers by value.
 var sameNumbers = cmp.Options{
 	cmp.Comparer(func(a, b float64) bool {
 		return math.Float64bits(a) == math.Float64bits(b) || a != a && b != b
@@ -35,7 +35,7 @@ func genInt() *rapid.Generator[any] {
 	})
 }
 
-// genText makes texts, now and then with lone surrogates if lone is set.
+// genText generates texts, some with lone surrogates if lone is set.
 func genText(lone bool) *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		s := rapid.String().Draw(t, "text")
@@ -46,7 +46,7 @@ func genText(lone bool) *rapid.Generator[string] {
 	})
 }
 
-// genValue makes values that survive a serializer unchanged.
+// genValue generates values that a serializer does not change.
 func genValue(id codec.ID, depth int) *rapid.Generator[any] {
 	text := genText(id != codec.Msgpack)
 	kinds := []*rapid.Generator[any]{
@@ -117,13 +117,16 @@ func TestValuesSurvive(t *testing.T) {
 func TestAppendKinds(t *testing.T) {
 	t.Parallel()
 	for want, v := range map[string]any{
-		"[1,2,3,4,5,6,7,8,9,10]": []any{int(1), int8(2), int16(3), int32(4), int64(5), uint(6), uint8(7), uint16(8), uint32(9), uint64(10)},
-		"18446744073709551615":   uint64(math.MaxUint64),
-		"-5":                     big.NewInt(-5),
-		"None":                   (*big.Int)(nil),
-		"0.5":                    float32(0.5),
-		"['a','b']":              []string{"a", "b"},
-		"{'a':1,'b':2}":          map[string]any{"b": 2, "a": 1},
+		"[1,2,3,4,5,6,7,8,9,10]": []any{
+			int(1), int8(2), int16(3), int32(4), int64(5),
+			uint(6), uint8(7), uint16(8), uint32(9), uint64(10),
+		},
+		"18446744073709551615": uint64(math.MaxUint64),
+		"-5":                   big.NewInt(-5),
+		"None":                 (*big.Int)(nil),
+		"0.5":                  float32(0.5),
+		"['a','b']":            []string{"a", "b"},
+		"{'a':1,'b':2}":        map[string]any{"b": 2, "a": 1},
 		"'2001-02-03T04:05:06.500000'": time.Date(2001, 2, 3, 4, 5, 6, 500000000,
 			time.FixedZone("", 3600)),
 		"'1969-12-31T23:59:59.999999'": time.Unix(0, -1000).UTC(),

@@ -38,7 +38,10 @@ func TestSerializerNumbers(t *testing.T) {
 // TestUnknownNumbers: pickle, dill and cloudpickle execute code and have no serializer.
 func TestUnknownNumbers(t *testing.T) {
 	t.Parallel()
-	for p, numbers := range map[object.Protocol][]uint16{object.Pyro4: {0, 4, 5, 7, 65535}, object.Pyro5: {0, 5, 6, 65535}} {
+	for p, numbers := range map[object.Protocol][]uint16{
+		object.Pyro4: {0, 4, 5, 7, 65535},
+		object.Pyro5: {0, 5, 6, 65535},
+	} {
 		for _, n := range numbers {
 			if s := pyro.Serializer(p, n); s != nil {
 				t.Errorf("Serializer(%d, %d) = %s, want nil", p, n, s.Name())
