@@ -33,8 +33,6 @@ var pending = []string{
 
 	"cmd/hearth",
 
-	"codec",
-
 	"doc/audit.md",
 
 	"doc/limits.md",
