@@ -38,7 +38,8 @@ type worker interface {
 // newWorker prepares a tenant's worker; it starts nothing.
 func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version) worker {
 	cfg := supervise.Config{
-		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle, Proxy: h.proxy, Log: h.log,
+		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle,
+		Services: []supervise.Service{supervise.ObjectCalls(h.proxy)}, Log: h.log,
 		Spares: h.spares, Account: &h.ledger.Tenant(name).Processes, Budget: h.shares.Tenant(name),
 	}
 	if !settings.PerObject {

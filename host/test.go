@@ -50,9 +50,9 @@ func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettin
 	walls.UID, walls.GID = 0, 0
 	walls.AllowMissing = append(slices.Clone(walls.AllowMissing), confine.UID, confine.Cgroup)
 	return supervise.New(supervise.Config{Tenant: name, Argv: cfg.Worker, Confine: walls, Log: slog.New(slog.DiscardHandler),
-		Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+		Services: []supervise.Service{supervise.ObjectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 			return object.Reply{}, errUnknown
-		}})
+		})}})
 }
 
 func testTenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, ids []object.ID, report func(*Tested)) error {

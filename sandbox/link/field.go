@@ -94,6 +94,24 @@ func (d *Decoder) Bytes() []byte {
 	return v
 }
 
+// Bounded reads a text of at most max bytes, which aliases the body. A longer one is an error.
+func (d *Decoder) Bounded(max int) []byte {
+	v := d.Bytes()
+	if len(v) > max {
+		d.fail(errShort)
+		return nil
+	}
+	return v
+}
+
+// fail keeps the first error. No more fields are read.
+func (d *Decoder) fail(err error) {
+	if d.Err == nil {
+		d.Err = err
+	}
+	d.B = nil
+}
+
 // Text reads a text.
 func (d *Decoder) Text() string { return string(d.Bytes()) }
 

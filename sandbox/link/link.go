@@ -1,51 +1,81 @@
-// Package link is the private protocol between the host and a worker process: framed,
-// multiplexed requests over one inherited stream socket. It knows how bytes travel, not
-// what they ask for: package worker answers at one end, package supervise asks at the
-// other.
+// Package link is the private protocol between the host and a worker process: frames on one inherited stream socket.
+// It defines how frames are encoded and written. Package supervise sends requests at the host's end, and package
+// worker answers them.
 //
-// A frame is a u32 length of what follows, a u8 [Type], a u64 request id, and a body
-// whose fields [Encoder] and [Decoder] write and read. Either side closes the socket on
-// the first frame that does not parse: the ends are one binary, so that is a bug or an
-// attack and nothing in between.
+// A frame is a u32 length of the rest, a u8 [Type], a u64 id, and a body whose fields [Encoder] and [Decoder] write
+// and read. Either side closes the socket on the first frame that does not parse: both ends are one binary, so that
+// is a bug or an attack.
+//
+// # Requests
+//
+// The host sends requests: [Call], [Next], [Load], [Describe], [Test], [Idle]. Their ids are chosen by the host, and
+// the worker answers each with one [Reply] or [Described] of the same id. Many requests are in flight at a time, and
+// replies come in any order.
+//
+// # Host calls
+//
+// A running object uses a service of the host by one kind of frame, [HostCall]: an [Ask] and the payload of an op.
+//
+//	service  op       direction  payload              reply
+//	objects  call     HostCall   [ObjectCall]         [ServiceReply], its kind one of ObjectValue, …
+//	log      line     HostCall   level, text          none
+//	log      dropped  HostCall   number of lines      none
+//	log      failure  HostCall   text                 none
+//	log      lost     HostCall   text                 none
+//	secrets  grant    HostPush   object, its secrets  none
+//
+// The id of a HostCall frame is chosen by the worker, and [HostReply] has the same id. Id 0 marks an op without a
+// reply. The worker keeps one table of the host calls that wait for their reply. The host bounds how many are in
+// flight per worker, and how many bytes. [Cancel] in this direction ends a host call of which the reply is not
+// needed.
+//
+// The worker names the object and the request for which it asks. The host accepts an object only if this worker was
+// given a version of it, and a request only if it is one that the host waits for, of the same object. Chain of calls,
+// correlation id and caller come from the host's table of requests. When that request ends, for whatever reason, the
+// host cancels its host calls.
+//
+// The host sends data that a service changes on its side, such as a new secret, by [HostPush]. It has no reply and is
+// in order with the requests: calls that are sent later find it.
+//
+// # Blocking
+//
+// A goroutine that reads a link never waits for a write: it uses [Writer.Post]. If both ends waited to write in
+// their reader, neither would read again.
 package link
 
-// Type says what a frame asks or answers.
+// Type is the kind of a frame.
 type Type uint8
 
 // Frames from the host to the worker.
 const (
 	Libs        Type = 2 // the modules of the tenant's lib folder, as one set
-	Load        Type = 3 // a version of an object, not yet in use; asks for Described, unless its id is 0
-	Describe    Type = 4 // asks for Described
-	Call        Type = 5 // asks for Reply, unless it is oneway
-	Next        Type = 6 // the next item of a stream; asks for Reply
+	Load        Type = 3 // a version of an object, not in use yet; Described answers it unless its id is 0
+	Describe    Type = 4 // Described answers it
+	Call        Type = 5 // Reply answers it
+	Next        Type = 6 // the next item of a stream; Reply answers it
 	CloseStream Type = 7
 	EndConn     Type = 8
-	Cancel      Type = 9  // the request of this id has no asker any more
-	ProxyReply  Type = 10 // answers Proxy
-	Stop        Type = 11 // finish what is queued, then exit
-	Secrets     Type = 12 // all secrets of one object; before its Load, and when they change
-	Idle        Type = 13 // asks whether anything is held; asks for Reply with one byte: 0 calls or streams, 1 instances, 2 nothing
-	Use         Type = 14 // a version that was loaded answers calls from now on
-	Forget      Type = 15 // a version that was loaded will not be used
-	Remove      Type = 16 // an object is no more
-	DropLibs    Type = 17 // a set of modules is not asked for any more
-	Test        Type = 18 // runs the tests of a version; asks for Described
-	Ping        Type = 19 // asks the reader whether it reads; asks for Pong
-	Withdraw    Type = 20 // the request of this id is not to begin any more; answered by Withdrawn if it had not
+	Cancel      Type = 9  // the answer to the request or host call of this id is not needed; in both directions
+	HostReply   Type = 10 // answers HostCall
+	Stop        Type = 11 // finish the queued jobs, then exit
+	HostPush    Type = 12 // data of a service, without an answer
+	Idle        Type = 13 // asks what the worker holds; Reply has one byte: 0 calls or streams, 1 instances, 2 nothing
+	Use         Type = 14 // a loaded version answers calls from now on
+	Forget      Type = 15 // a loaded version will not be used
+	Remove      Type = 16 // an object was removed
+	DropLibs    Type = 17 // no version needs this set of modules any longer
+	Test        Type = 18 // runs the tests of a version; Described answers it
+	Ping        Type = 19 // Pong answers it
+	Withdraw    Type = 20 // the request of this id shall not begin; Withdrawn answers it if it had not
 )
 
 // Frames from the worker to the host.
 const (
 	Reply     Type = 64
 	Described Type = 65
-	Log       Type = 66
-	Proxy     Type = 67 // a script calls another object; asks for ProxyReply
-	LeftOut   Type = 68 // lines of an object's log were left out; the id is how many
-	Pong      Type = 69 // answers Ping, with the requests that run and for how long
-	Withdrawn Type = 70 // answers Withdraw: the request of this id was not executed, and has no other answer
-	Failed    Type = 72 // why the request of this id failed, for the host's log; before its Reply
-	Lost      Type = 71 // an instance ended, and its state with it; the object and why
+	HostCall  Type = 66 // an object uses a service; HostReply answers it unless its id is 0
+	Pong      Type = 69 // answers Ping: the running requests, and for how long
+	Withdrawn Type = 70 // answers Withdraw: the request of this id was not executed and has no other answer
 )
 
 const headBytes = 4 + 1 + 8

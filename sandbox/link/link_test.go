@@ -131,7 +131,7 @@ func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
 				send = w.Post
 			}
 			for n := range each {
-				e.Begin(link.Log, uint64(i))
+				e.Begin(link.HostCall, uint64(i))
 				e.Uint(uint64(n))
 				e.Raw([]byte(strings.Repeat("x", i*i*i*10))) // some larger than the reader's buffer together, one alone
 				if err := send(e.Frame()); err != nil {
@@ -145,7 +145,7 @@ func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
 	r, err := link.NewReader(b, func(typ link.Type, id uint64, body []byte) error {
 		d := link.Decoder{B: body}
 		n := d.Uint()
-		if typ != link.Log || n != next[id] || len(d.Raw()) != int(id*id*id)*10 {
+		if typ != link.HostCall || n != next[id] || len(d.Raw()) != int(id*id*id)*10 {
 			t.Errorf("frame %d of writer %d where %d was next, type %v, %d bytes", n, id, next[id], typ, len(body))
 		}
 		next[id]++
@@ -297,7 +297,7 @@ func TestLargeFramesAreTheirHandlers(t *testing.T) {
 		wg.Go(func() {
 			var e link.Encoder
 			for n := range each {
-				e.Begin(link.Log, uint64(i))
+				e.Begin(link.HostCall, uint64(i))
 				e.Uint(uint64(n))
 				raw := bytes.Repeat([]byte{byte(n)}, size(n)*i+1)
 				if _, err := w.WriteBefore(e.FrameBefore(len(raw)), raw); err != nil {
@@ -371,7 +371,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 	raw := make([]byte, 16<<20)
 	frame := func(id uint64) []byte {
 		var e link.Encoder
-		e.Begin(link.Log, id)
+		e.Begin(link.HostCall, id)
 		return e.FrameBefore(len(raw))
 	}
 	first := make(chan error, 1)
@@ -389,7 +389,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 		}
 	}
 	var e link.Encoder
-	e.Begin(link.Log, last)
+	e.Begin(link.HostCall, last)
 	if err := w.Write(e.Frame()); err != nil {
 		t.Errorf("what others rely on: %v", err)
 	}
@@ -431,13 +431,13 @@ func TestDeadLinkIsNotSlow(t *testing.T) {
 	f := failing{make(chan struct{}), make(chan struct{})}
 	w := link.NewWriter(f)
 	var e link.Encoder
-	e.Begin(link.Log, 1)
+	e.Begin(link.HostCall, 1)
 	raw := make([]byte, 40<<20)
 	first := make(chan error, 1)
 	go func() { _, err := w.WriteBefore(e.FrameBefore(len(raw)), raw); first <- err }() // ends when f does
 	<-f.begun
 	var other link.Encoder
-	other.Begin(link.Log, 2)
+	other.Begin(link.HostCall, 2)
 	frame := other.FrameBefore(len(raw))
 	if _, err := w.WriteBefore(frame, raw); err != nil {
 		t.Fatal(err)
@@ -465,7 +465,7 @@ func TestPostDoesNotWait(t *testing.T) {
 	w := link.NewWriter(f)
 	w.Limit(10_000, 20_000)
 	var e link.Encoder
-	e.Begin(link.Log, 1)
+	e.Begin(link.HostCall, 1)
 	e.Raw(make([]byte, 1000))
 	posted := make(chan error, 1)
 	go func() {
@@ -495,7 +495,7 @@ func TestSent(t *testing.T) {
 	a, b := sockets(t)
 	w := link.NewWriter(a)
 	var e link.Encoder
-	e.Begin(link.Log, 1)
+	e.Begin(link.HostCall, 1)
 	end, err := w.WriteBefore(e.FrameBefore(3), []byte("abc"))
 	if err != nil || end != w.Sent() || end != uint64(len(e.B)+3) {
 		t.Errorf("the end of a frame of %d bytes is %d, %v, and %d are sent", len(e.B)+3, end, err, w.Sent())
@@ -541,7 +541,7 @@ func TestCloseAfter(t *testing.T) {
 	w := link.NewWriter(a)
 	var e link.Encoder
 	for n := range uint64(frames) {
-		e.Begin(link.Log, n)
+		e.Begin(link.HostCall, n)
 		e.Raw(make([]byte, 1000)) // more in all than the socket holds
 		if err := w.Post(e.Frame()); err != nil {
 			t.Fatal(err)

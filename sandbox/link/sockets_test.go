@@ -79,7 +79,7 @@ func TestLinkOfSockets(t *testing.T) {
 						body = bytes.Repeat(body, 1+random.IntN(10_000))
 					}
 					var f link.Encoder
-					f.Begin(link.Log, uint64(n))
+					f.Begin(link.HostCall, uint64(n))
 					if _, err := e.out.WriteBefore(f.FrameBefore(len(body)), body); err != nil {
 						t.Error(err)
 						return

@@ -91,15 +91,15 @@ func (l *limited) Release(n int) {
 func TestObjectCallsAreCounted(t *testing.T) {
 	const calls = 8
 	budget, open := &limited{left: 1 << 20}, make(chan struct{})
-	tenant := newTenant(Config{Budget: budget, Proxy: func(_ context.Context, _ object.ID, _ bool, c *object.Call) (object.Reply, error) {
+	tenant := newTenant(Config{Budget: budget, Services: objectCalls(func(_ context.Context, _ object.ID, _ bool, c *object.Call) (object.Reply, error) {
 		<-open
 		return object.Reply{Payload: c.Payload[:10]}, nil
-	}}, object.Limits{})
+	})}, object.Limits{})
 	answers := make(chan *object.Error, calls)
 	p, f := startFake(t, tenant, func(_ *fake, typ link.Type, _ uint64, body []byte) error {
-		if typ == link.ProxyReply {
+		if typ == link.HostReply {
 			d := link.Decoder{B: body}
-			_, _, err := d.ReplyFields()
+			_, err := d.ServiceReplyFields()
 			answers <- err
 		}
 		return nil
@@ -108,10 +108,9 @@ func TestObjectCallsAreCounted(t *testing.T) {
 	p.known["acme.x"] = 1
 	p.mu.Unlock()
 	for id := range uint64(calls) {
-		f.send(t, link.Proxy, id, func(e *link.Encoder) {
-			e.Text("acme.x")
-			e.Bool(false)
-			e.PutCall(&object.Call{ID: "acme.y", Kind: object.Invoke, Payload: make([]byte, 300_000)}) // three have room
+		f.send(t, link.HostCall, id+1, func(e *link.Encoder) {
+			e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+			e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Payload: make([]byte, 300_000)}) // three have room
 		})
 	}
 	for range calls - 3 {
@@ -126,7 +125,7 @@ func TestObjectCallsAreCounted(t *testing.T) {
 		}
 	}
 	for range 3 { // the slots are given back last
-		p.proxies <- struct{}{}
+		p.hostSlots <- struct{}{}
 	}
 	for given := false; !given; {
 		budget.mu.Lock()

@@ -45,10 +45,10 @@ func TestReadersDoNotWait(t *testing.T) {
 	const each = 500
 	block := make(chan struct{})
 	t.Cleanup(func() { close(block) })
-	tenant := newTenant(Config{Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+	tenant := newTenant(Config{Services: objectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 		<-block
 		return object.Reply{}, nil
-	}}, object.Limits{MaxDuration: time.Hour})
+	})}, object.Limits{MaxDuration: time.Hour})
 	var answers atomic.Int64
 	var waiting sync.Map // channels of the scripts that wait, by request
 	p, f := startFakeOn(t, tenant, func(f *fake, typ link.Type, id uint64, body []byte) error {
@@ -63,10 +63,10 @@ func TestReadersDoNotWait(t *testing.T) {
 			e.Begin(link.Pong, id)
 			e.PutRunning(nil)
 			return f.out.Post(e.Frame())
-		case link.ProxyReply:
+		case link.HostReply:
 			d := link.Decoder{B: bytes.Clone(body)}
-			_, _, failed := d.ReplyFields()
-			const want = "limit exceeded: 256 calls to other objects; not executed"
+			_, failed := d.ServiceReplyFields()
+			const want = "limit exceeded: 256 host calls in flight, calls of other objects included; not executed"
 			if failed == nil || failed.Msg != want {
 				t.Errorf("a call of a script: %v, want %q", failed, want)
 			}
@@ -78,8 +78,8 @@ func TestReadersDoNotWait(t *testing.T) {
 	p.mu.Lock()
 	p.known["acme.x"] = time.Hour
 	p.mu.Unlock()
-	for range maxProxies {
-		p.proxies <- struct{}{} // slow calls to another object hold every slot
+	for range maxHostCalls {
+		p.hostSlots <- struct{}{} // slow calls to another object hold every slot
 	}
 	payload := make([]byte, 230<<10)
 	part := func(n int) []byte { return payload[:1+n*7919%len(payload)] }
@@ -92,10 +92,9 @@ func TestReadersDoNotWait(t *testing.T) {
 				answered := make(chan struct{})
 				waiting.Store(id, answered)
 				var e link.Encoder
-				e.Begin(link.Proxy, id)
-				e.Text("acme.x")
-				e.Bool(false)
-				e.PutCall(&object.Call{ID: "acme.y", Kind: object.Invoke, Method: "m", Payload: part(n + 1)})
+				e.Begin(link.HostCall, id)
+				e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+				e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Method: "m", Payload: part(n + 1)})
 				if f.out.Write(e.Frame()) != nil {
 					return
 				}

@@ -107,6 +107,9 @@ func newTenant(cfg Config, limits object.Limits) *Tenant {
 	return New(cfg, NewVersion("acme.x", Script{}, NewLibs(nil), limits))
 }
 
+// objectCalls returns the services of a host of which only object calls work.
+func objectCalls(call ObjectCaller) []Service { return []Service{ObjectCalls(call)} }
+
 // reply answers a call as the worker does.
 func (f *fake) reply(t *testing.T, id uint64) {
 	t.Helper()

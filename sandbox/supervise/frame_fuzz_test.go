@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,43 +26,86 @@ func FuzzFrame(f *testing.F) {
 	f.Add(uint8(link.Reply), uint64(1), body(func() { e.PutReply(object.Reply{Payload: []byte("x")}, true, nil) }))
 	f.Add(uint8(link.Reply), uint64(1), body(func() { e.PutReply(object.Reply{}, false, object.Errorf(object.CodeRaised, "why")) }))
 	f.Add(uint8(link.Described), uint64(1), []byte{})
-	f.Add(uint8(link.Log), uint64(0), body(func() { e.Text("acme.x"); e.Text("warn"); e.Raw([]byte("line\n")) }))
-	f.Add(uint8(link.Log), uint64(0), body(func() { e.Text("other.x"); e.Text("warn"); e.Raw([]byte("line")) }))
-	f.Add(uint8(link.Proxy), uint64(3), body(func() { e.Text("acme.x"); e.Bool(true); e.PutCall(&object.Call{ID: "other.y", Payload: []byte("p")}) }))
-	f.Add(uint8(link.Proxy), uint64(3), body(func() { e.Text("other.x"); e.Bool(true); e.PutCall(&object.Call{ID: "other.y"}) }))
+	asks := func(a link.Ask, put func()) []byte { return body(func() { e.PutAsk(a); put() }) }
+	line := func() { e.PutLogLine(link.LevelWarn, "line\n") }
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine}, line))
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "other.x", Service: link.Log, Op: link.LogLine}, line))
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogDropped}, func() { e.Uint(1 << 40) }))
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogFailure, Request: 1}, func() { e.Raw([]byte("why")) }))
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLost}, func() { e.Raw([]byte("why")) }))
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: 99}, func() {}))
+	call := func() {
+		e.PutObjectCall(&link.ObjectCall{To: "other.y", Kind: object.Invoke, Method: "m", Payload: []byte("p")})
+	}
+	for _, a := range []link.Ask{
+		{Object: "acme.x"},
+		{Object: "acme.x", Request: 2}, // its own
+		{Object: "acme.x", Request: 1}, // no call
+		{Object: "acme.x", Request: 9}, // ended
+		{Object: "acme.z", Request: 2}, // of another object
+		{Object: "other.x"},
+	} {
+		a.Service, a.Op = link.Objects, link.ObjectsCall
+		f.Add(uint8(link.HostCall), uint64(3), asks(a, call))
+	}
+	f.Add(uint8(link.HostCall), uint64(3), asks(link.Ask{Object: "acme.x", Service: link.Objects, Op: 7}, call))
+	f.Add(uint8(link.HostCall), uint64(3), asks(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}, func() {}))
+	f.Add(uint8(link.HostCall), uint64(3), asks(link.Ask{Object: "acme.x", Service: 200}, func() {}))
 	f.Add(uint8(link.Cancel), uint64(3), []byte{})
 	f.Add(uint8(99), uint64(0), []byte{1})
 	f.Fuzz(func(t *testing.T, typ uint8, id uint64, body []byte) {
-		asked := make(chan object.ID, 1)
-		proxy := func(_ context.Context, from object.ID, _ bool, _ *object.Call) (object.Reply, error) {
-			asked <- from
-			return object.Reply{}, nil
-		}
+		asked := make(chan From, 1)
+		service := recorder(func(from From) { asked <- from })
 		w := &pending{answer: make(chan struct{}, 1)}
-		p := &process{t: New(Config{Tenant: "acme", Proxy: proxy}), out: link.NewWriter(io.Discard), ctx: t.Context(),
-			proxies: make(chan struct{}, 1), pending: map[uint64]*pending{1: w}, asked: map[uint64]context.CancelFunc{},
-			known: map[object.ID]time.Duration{"acme.x": time.Second}, logged: map[object.ID]*lines{}}
+		x := &pending{answer: make(chan struct{}, 1), call: &object.Call{ID: "acme.x", Corr: [16]byte{1}, Chain: []object.ID{"acme.first"}}}
+		_, cancel := context.WithCancel(t.Context())
+		p := &process{t: New(Config{Tenant: "acme", Services: []Service{service}}), out: link.NewWriter(io.Discard), ctx: t.Context(),
+			cancel: cancel, hostSlots: make(chan struct{}, 1), pending: map[uint64]*pending{1: w, 2: x}, hostCalls: map[uint64]*hostCall{},
+			known:  map[object.ID]time.Duration{"acme.x": time.Second, "acme.z": time.Second},
+			logged: map[object.ID]*lines{}, failed: map[object.ID]*lines{}}
 		err := p.frame(link.Type(typ), id, body)
 		if answered := len(w.answer) == 1; answered != (p.pending[1] == nil) {
 			t.Errorf("answered: %v, and the call waits: %v", answered, p.pending[1] != nil)
 		}
 		for from := range p.logged {
-			if from != "acme.x" {
+			if from != "acme.x" && from != "acme.z" {
 				t.Errorf("a line of %q was taken", from)
 			}
 		}
-		if link.Type(typ) != link.Proxy || err != nil {
-			return
+		p.hostSlots <- struct{}{} // every op has ended
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.hostCalls) > 0 || x.hostCalls != nil {
+			t.Error("an op that has ended is in the tables")
 		}
+		d := link.Decoder{B: body}
+		ask := d.AskFields()
 		select {
 		case from := <-asked:
-			if from != "acme.x" {
-				t.Errorf("a call of %q was made", from)
+			want := From{Tenant: "acme", Object: ask.Object}
+			if ask.Request == 2 {
+				want.Corr, want.Chain = [16]byte{1}, []object.ID{"acme.first"}
 			}
-		case <-time.After(10 * time.Second):
-			t.Error("a call of a script was neither made nor refused")
+			if known := p.known[from.Object] > 0; err != nil || !known || !reflect.DeepEqual(from, want) {
+				t.Errorf("an op runs for %+v, want %+v; %v", from, want, err)
+			}
+		default:
+			made := err == nil && link.Type(typ) == link.HostCall && ask.Service == link.Objects
+			if made && (ask.Request == 0 || p.pending[ask.Request] != nil) {
+				t.Error("an op of a running call was neither run nor refused")
+			}
 		}
 	})
+}
+
+// recorder is an object service that does nothing and reports who asks.
+type recorder func(From)
+
+func (recorder) ID() link.Service { return link.Objects }
+
+func (r recorder) Handle(_ context.Context, from From, _ link.Op, _ []byte) (link.ServiceReply, error) {
+	r(from)
+	return link.ServiceReply{}, nil
 }
 
 // TestLinesAreBounded: a worker that was taken over cannot fill the host's log by long lines.
@@ -69,14 +114,13 @@ func TestLinesAreBounded(t *testing.T) {
 	p := &process{t: New(Config{Tenant: "acme", Log: slog.New(slog.NewTextHandler(&log, nil))}),
 		known: map[object.ID]time.Duration{"acme.x": time.Second}, logged: map[object.ID]*lines{}}
 	var e link.Encoder
-	e.Begin(link.Log, 0)
-	e.Text("acme.x")
-	e.Text("warn")
-	e.Raw(bytes.Repeat([]byte("x"), 1<<20))
-	if err := p.frame(link.Log, 0, e.Frame()[13:]); err != nil {
+	e.Begin(link.HostCall, 0)
+	e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine})
+	e.PutLogLine(link.LevelWarn, strings.Repeat("x", 1<<20))
+	if err := p.frame(link.HostCall, 0, e.Frame()[13:]); err != nil {
 		t.Fatal(err)
 	}
-	if n := log.Len(); n < maxScriptLine || n > maxScriptLine+1000 {
-		t.Errorf("the log has %d bytes of it, want about %d", n, maxScriptLine)
+	if n := log.Len(); n < link.MaxLogLineBytes || n > link.MaxLogLineBytes+1000 {
+		t.Errorf("the log has %d bytes of it, want about %d", n, link.MaxLogLineBytes)
 	}
 }

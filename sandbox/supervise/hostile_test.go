@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,11 +22,9 @@ func TestHostileWorker(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(seed, 1)) // of the worker's reader alone
-			var proxied atomic.Int64
-			tenant := newTenant(Config{Proxy: func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
-				proxied.Add(1)
+			tenant := newTenant(Config{Services: objectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 				return object.Reply{Payload: make([]byte, 10_000)}, nil
-			}}, object.Limits{MaxDuration: time.Hour})
+			})}, object.Limits{MaxDuration: time.Hour})
 			var open []uint64
 			deaf := seed%5 == 0 && seed > 0
 			p, f := startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
@@ -47,15 +45,21 @@ func TestHostileWorker(t *testing.T) {
 						open = append(open[:i], open[i+1:]...)
 						_ = post(link.Reply, id, func() { e.PutReply(object.Reply{Payload: fmt.Appendf(nil, "%d", id)}, true, nil) })
 					case n < 8:
-						_ = post(link.Proxy, random.Uint64N(100), func() {
-							e.Text("acme.x")
-							e.Bool(true)
-							e.PutCall(&object.Call{ID: "acme.y", Kind: object.Invoke, Payload: make([]byte, random.IntN(100_000))})
+						a := link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}
+						if len(open) > 0 && random.IntN(2) == 0 { // of a call that may be answered at any moment
+							a.Request = open[random.IntN(len(open))]
+						}
+						_ = post(link.HostCall, 1+random.Uint64N(100), func() {
+							e.PutAsk(a)
+							e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Payload: make([]byte, random.IntN(100_000))})
 						})
 					case n == 8:
 						_ = post(link.Reply, random.Uint64N(1000)+1_000_000, func() { e.PutReply(object.Reply{}, false, nil) })
 					case n == 9:
-						_ = post(link.Log, 0, func() { e.Text("acme.x"); e.Text("warn"); e.Raw(make([]byte, 100)) })
+						_ = post(link.HostCall, 0, func() {
+							e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine})
+							e.PutLogLine(link.LevelWarn, string(make([]byte, 100)))
+						})
 					case n == 10 && random.IntN(20) == 0:
 						_ = post(link.Type(random.IntN(256)), random.Uint64N(100), func() { e.Raw([]byte{byte(random.Uint32()), byte(random.Uint32())}) })
 					case n == 11 && deaf && random.IntN(20) == 0:
@@ -98,6 +102,11 @@ func TestHostileWorker(t *testing.T) {
 					p.kill(link.ErrStalled)
 					<-f.ended
 					p.mu.Lock()
+					for len(p.hostCalls) > 0 { // they end with the process
+						p.mu.Unlock()
+						runtime.Gosched()
+						p.mu.Lock()
+					}
 					if len(p.pending) > 0 || p.bytes != 0 {
 						t.Errorf("%d requests of %d bytes are under way, and nobody waits for them", len(p.pending), p.bytes)
 					}

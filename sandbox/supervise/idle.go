@@ -41,7 +41,7 @@ func (p *process) retireWhenIdle() {
 func (p *process) requests() (last uint64, pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.last, len(p.pending)+len(p.asked) > 0
+	return p.last, len(p.pending)+len(p.hostCalls) > 0
 }
 
 // What a worker may hold, from the most to the least; its answer to [link.Idle].

@@ -36,15 +36,15 @@ type conn interface {
 type process struct {
 	t *Tenant
 	life
-	conn    conn // the host's end of the link
-	out     *link.Writer
-	in      *link.Reader
-	serial  uint64 // tells this process from those before it
-	started time.Time
-	done    chan struct{}      // closed when the process has been waited for
-	ctx     context.Context    // of calls that its scripts make; ends with the process
-	cancel  context.CancelFunc // ends ctx
-	proxies chan struct{}      // holds a slot for each call of its scripts under way
+	conn      conn // the host's end of the link
+	out       *link.Writer
+	in        *link.Reader
+	serial    uint64 // tells this process from those before it
+	started   time.Time
+	done      chan struct{}      // closed when the process has been waited for
+	ctx       context.Context    // of calls that its scripts make; ends with the process
+	cancel    context.CancelFunc // ends ctx
+	hostSlots chan struct{}      // a token for each host call in flight
 
 	logged logCounts // lines of scripts; the reader's own
 	failed logCounts // lines about calls that failed; likewise: callers cannot crowd out what a script logs
@@ -55,33 +55,27 @@ type process struct {
 
 	later func(d time.Duration, f func()) // runs f after d; tests sweep at times of their own
 
-	mu       sync.Mutex // guards the fields below
-	pending  map[uint64]*pending
-	bytes    int // payload of the pending calls
-	last     uint64
-	pinged   time.Time // when the last ping was sent; zero: it was answered
-	pings    uint64
-	late     map[uint64]lateCall
-	silent   bool                          // a call was given up since the worker does not answer pings
-	message  int                           // the longest result that any of its versions may give, in bytes
-	sweeping bool                          // sweep will run
-	retired  bool                          // it takes no more requests
-	known    map[object.ID]time.Duration   // every object of which it has a version, with the longest wall limit of these
-	loaded   map[object.ID]*Version        // in use in the worker
-	tried    map[*Version]bool             // loaded there, and not in use
-	libs     map[*Libs]bool                // known there
-	asked    map[uint64]context.CancelFunc // the scripts' own calls, by the worker's id
-	cause    error                         // why it was ended or died; set once
+	mu        sync.Mutex // guards the fields below
+	pending   map[uint64]*pending
+	bytes     int // payload of the pending calls
+	last      uint64
+	pinged    time.Time // when the last ping was sent; zero: it was answered
+	pings     uint64
+	late      map[uint64]lateCall
+	silent    bool                        // a call was given up since the worker does not answer pings
+	message   int                         // the longest result that any of its versions may give, in bytes
+	sweeping  bool                        // sweep will run
+	retired   bool                        // it takes no more requests
+	known     map[object.ID]time.Duration // every object of which it has a version, with the longest wall limit of these
+	loaded    map[object.ID]*Version      // in use in the worker
+	tried     map[*Version]bool           // loaded there, and not in use
+	libs      map[*Libs]bool              // known there
+	hostCalls map[uint64]*hostCall        // in flight, by the worker's id
+	cause     error                       // why it was ended or died; set once
 }
-
-// maxProxies bounds the calls that one worker's scripts have under way.
-const maxProxies = 256
 
 // maxLogLine bounds what is kept of a line that a worker prints on its own.
 const maxLogLine = 4 << 10
-
-// maxLeftOut bounds how many lines a worker is believed to have left out at once.
-const maxLeftOut = 1 << 30
 
 // maxLogLines bounds how many such lines are kept of one worker: the reason of a crash
 // comes first.
@@ -118,10 +112,10 @@ func start(t *Tenant) (*process, error) {
 // newProcess returns the host's side of a worker that has started and has received nothing.
 func newProcess(t *Tenant, l life, conn conn) (*process, error) {
 	p := &process{t: t, life: l, late: map[uint64]lateCall{}, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
-		started: time.Now(), done: make(chan struct{}), proxies: make(chan struct{}, maxProxies),
+		started: time.Now(), done: make(chan struct{}), hostSlots: make(chan struct{}, maxHostCalls),
 		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]time.Duration{},
 		loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{},
-		logged: logCounts{}, failed: logCounts{}, asked: map[uint64]context.CancelFunc{},
+		logged: logCounts{}, failed: logCounts{}, hostCalls: map[uint64]*hostCall{},
 		later: func(d time.Duration, f func()) { time.AfterFunc(d, f) }}
 	var err error
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
@@ -233,41 +227,12 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 		return p.pong(id, d)
 	case link.Withdrawn:
 		return p.givenBack(id)
-	case link.Lost:
-		p.lost(d)
-	case link.Failed:
-		p.logFailure(id, d)
-	case link.Log:
-		p.log(d)
-	case link.LeftOut:
-		p.leftOut(object.ID(d.Text()), min(id, maxLeftOut))
-	case link.Proxy:
-		if err := p.proxy(id, d, body); err != nil {
-			return err
-		}
+	case link.HostCall:
+		return p.hostCall(id, d, body)
 	case link.Cancel:
-		p.mu.Lock()
-		cancel := p.asked[id]
-		p.mu.Unlock()
-		if cancel != nil {
-			cancel()
-		}
+		p.cancelHostCall(id)
 	default:
 		return fmt.Errorf("link: the worker sent a frame of type %d", typ)
 	}
 	return d.Err
-}
-
-// maxScriptLine bounds a line of a script in bytes: the engine cuts them shorter, but a worker
-// that was taken over does not.
-const maxScriptLine = 16 << 10
-
-// log writes a script's own line.
-func (p *process) log(d *link.Decoder) {
-	id, level := object.ID(d.Text()), d.Text()
-	raw := d.Raw()
-	msg := string(raw[:min(len(raw), maxScriptLine)])
-	if d.Err == nil && id.Tenant() == p.t.cfg.Tenant {
-		p.logScript(level, id, p.t.redact(msg))
-	}
 }

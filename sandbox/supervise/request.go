@@ -26,6 +26,8 @@ type pending struct {
 	withdrawn time.Time // when the worker was asked not to begin it; zero: it was not
 	why       error     // the answer if it is withdrawn
 
+	hostCalls *hostCall // first of the host calls that it has in flight; guarded by the process's mu
+
 	end atomic.Uint64 // position in the link's stream behind its frame; 0: not known
 
 	answer chan struct{} // holds one token when the fields below are set
@@ -177,6 +179,7 @@ func (p *process) dropLocked(n uint64) *pending {
 	if w != nil {
 		delete(p.pending, n)
 		p.bytes -= w.bytes
+		w.cancelHostCalls()
 	}
 	return w
 }

@@ -17,17 +17,45 @@ type lines struct {
 	dropped int
 }
 
-// logScript writes what a script said, marked as its own, unless it says too much. What
-// was left out is told with the next line that is not.
-func (p *process) logScript(level string, id object.ID, msg string) {
-	if !p.knows(id) || !p.passes(p.logged, id) {
-		return
+// logOp takes one op of the log service: an object's line, or a report of the worker about an object. The reader
+// calls it, in the order of the frames.
+func (p *process) logOp(ask link.Ask, d *link.Decoder) error {
+	id := ask.Object
+	switch ask.Op {
+	case link.LogLine:
+		if level, text := d.LogLineFields(); d.Err == nil {
+			p.logLine(id, level, p.t.redact(text))
+		}
+	case link.LogDropped:
+		if n := d.Dropped(); d.Err == nil {
+			p.logged.of(id).dropped += int(n)
+			p.t.cfg.Account.DroppedLines(n)
+		}
+	case link.LogFailure:
+		p.logFailure(ask.Request, p.t.redact(d.LogText()))
+	case link.LogLost:
+		p.t.cfg.Account.LostState()
+		p.t.cfg.Log.Warn("instance ended, its state is lost", "object", string(id), "why", p.t.redact(d.LogText()))
+	default:
+		return errUnknownService
 	}
-	var l slog.Level
-	if l.UnmarshalText([]byte(level)) != nil {
-		l = slog.LevelInfo
+	return d.Err
+}
+
+// logLine logs a line of a script, unless the object has logged too many. The next line that is logged reports how
+// many were dropped.
+func (p *process) logLine(id object.ID, level link.Level, text string) {
+	if p.passes(p.logged, id) {
+		p.t.cfg.Log.Log(context.Background(), levels[level], "script", "object", string(id), "text", text)
 	}
-	p.t.cfg.Log.Log(context.Background(), l, "script", "object", string(id), "text", msg)
+}
+
+// levels maps the levels of the link to those of the log.
+var levels = [...]slog.Level{
+	link.LevelDebug: slog.LevelDebug,
+	link.LevelInfo:  slog.LevelInfo,
+	link.LevelWarn:  slog.LevelWarn,
+	link.LevelError: slog.LevelError,
 }
 
 // passes reports whether one more line about an object may be logged, and counts it.
@@ -45,12 +73,10 @@ func (p *process) passes(counts logCounts, id object.ID) bool {
 	return true
 }
 
-// logFailure logs why a call failed, as the worker says, with what the host knows of the call.
-func (p *process) logFailure(n uint64, d *link.Decoder) {
-	raw := d.Raw()
-	text := p.t.redact(string(raw[:min(len(raw), maxScriptLine)]))
+// logFailure logs why a call failed: the reason as the worker reports it, the call as the host knows it.
+func (p *process) logFailure(request uint64, text string) {
 	p.mu.Lock()
-	w := p.pending[n]
+	w := p.pending[request]
 	var c object.Call
 	if w != nil && w.call != nil {
 		c = *w.call
@@ -70,14 +96,6 @@ func (p *process) logFailed(c *object.Call, why string) {
 	}
 	p.t.cfg.Log.Warn("call failed", "object", string(c.ID), "method", method, "principal", string(c.Caller.Principal),
 		"call", object.CorrelationText(c.Corr), "err", why)
-}
-
-// leftOut counts lines that the worker did not send: it knows what would become of them.
-func (p *process) leftOut(id object.ID, n uint64) {
-	if p.knows(id) {
-		p.logged.of(id).dropped += int(n)
-		p.t.cfg.Account.DroppedLines(n)
-	}
 }
 
 // logCounts counts lines by object.
@@ -114,14 +132,4 @@ func (t *Tenant) logLines(id object.ID) int {
 		return v.Limits.LogLines
 	}
 	return object.Limits{}.OrDefaults().LogLines
-}
-
-// lost logs and counts that an instance ended and its state with it.
-func (p *process) lost(d *link.Decoder) {
-	id, why := object.ID(d.Text()), d.Text()
-	if d.Err != nil || !p.knows(id) {
-		return
-	}
-	p.t.cfg.Account.LostState()
-	p.t.cfg.Log.Warn("instance ended, its state is lost", "object", string(id), "why", p.t.redact(why[:min(len(why), maxScriptLine)]))
 }

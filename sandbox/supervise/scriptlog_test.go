@@ -10,6 +10,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
 )
 
 // TestLogLines: an object logs as many lines a second as it may, whatever its worker lets
@@ -21,17 +22,35 @@ func TestLogLines(t *testing.T) {
 		tenant := New(Config{Tenant: "acme", Account: spent, Log: slog.New(slog.NewTextHandler(&out, nil))},
 			NewVersion("acme.o", Script{File: "acme/o.lua"}, NewLibs(nil), object.Limits{LogLines: 3}))
 		p := &process{t: tenant, known: map[object.ID]time.Duration{"acme.o": time.Second}, logged: map[object.ID]*lines{}}
-		for range 10 {
-			p.logScript("info", "acme.o", "a line")
-			p.logScript("info", "acme.stranger", "a stranger's")
+		send := func(id object.ID, op link.Op, put func(e *link.Encoder)) error {
+			var e link.Encoder
+			e.Begin(link.HostCall, 0)
+			e.PutAsk(link.Ask{Object: id, Service: link.Log, Op: op})
+			put(&e)
+			return p.frame(link.HostCall, 0, e.Frame()[13:])
 		}
-		p.leftOut("acme.o", 5)
-		p.leftOut("acme.stranger", 5)
+		line := func(text string) func(e *link.Encoder) {
+			return func(e *link.Encoder) { e.PutLogLine(link.LevelInfo, text) }
+		}
+		dropped := func(e *link.Encoder) { e.Uint(5) }
+		for range 10 {
+			if err := send("acme.o", link.LogLine, line("a line")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := send("acme.o", link.LogDropped, dropped); err != nil {
+			t.Fatal(err)
+		}
+		if send("acme.stranger", link.LogLine, line("a stranger's")) == nil || send("acme.stranger", link.LogDropped, dropped) == nil {
+			t.Error("a worker may log for an object that it does not have")
+		}
 		if n := strings.Count(out.String(), "a line"); n != 3 || strings.Contains(out.String(), "stranger") {
 			t.Errorf("%d lines are logged, want 3, and none of an object that the worker has not:\n%s", n, &out)
 		}
 		time.Sleep(time.Second)
-		p.logScript("info", "acme.o", "a line")
+		if err := send("acme.o", link.LogLine, line("a line")); err != nil {
+			t.Fatal(err)
+		}
 		if !strings.Contains(out.String(), "dropped=12 per_second=3") || strings.Count(out.String(), "a line") != 4 {
 			t.Errorf("in the next second: want 12 dropped, and the line:\n%s", &out)
 		}

@@ -52,22 +52,18 @@ func (p *process) grant(id object.ID) {
 		return
 	}
 	var e link.Encoder
-	e.Begin(link.Secrets, 0)
-	e.Text(string(id))
-	e.Uint(uint64(len(values)))
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		e.Text(name)
-		e.Text(values[name])
-	}
+	e.Begin(link.HostPush, 0)
+	e.PutPush(link.Secrets, link.SecretsGrant)
+	e.PutSecrets(id, slices.Sorted(maps.Keys(values)), values)
 	p.postFrame(e.Frame())
 }
 
-// redact takes the tenant's secrets out of a text of its worker for the log, which has maxScriptLine bytes of it.
+// redact takes the tenant's secrets out of a text of its worker for the log, which has link.MaxLogLineBytes bytes of it.
 func (t *Tenant) redact(text string) string {
 	if s := t.secrets.Load(); s != nil {
-		return s.Known.Cut(text, maxScriptLine)
+		return s.Known.Cut(text, link.MaxLogLineBytes)
 	}
-	return text[:min(len(text), maxScriptLine)]
+	return text[:min(len(text), link.MaxLogLineBytes)]
 }
 
 // after returns s with nothing for the objects that had something before.

@@ -31,9 +31,9 @@ type Config struct {
 	// Confine says how the operating system confines the worker. Its zero value asks for
 	// everything but an own uid and a control group.
 	Confine confine.Spec
-	// Proxy authorises and runs a call from one of the tenant's objects to another. It
-	// may keep the call's payload until it returns.
-	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
+	// Services are the services of the host that the tenant's objects can use, at most one of each number. A worker
+	// that asks for another one is ended.
+	Services []Service
 	// Account counts what the tenant's processes spend; several backends may share one.
 	Account *procstat.Processes // nil: nobody asks
 	Spares  *Spares             // of Argv; several backends may share them; nil: none
@@ -58,6 +58,8 @@ type Tenant struct {
 	leaving  []*process // retired, and perhaps not ended yet
 
 	secrets atomic.Pointer[Secrets] // what objects may know; nil: nothing
+
+	services [link.MaxService + 1]Service // by number; not modified
 }
 
 // New returns a backend that has not started anything and has these objects.
@@ -76,6 +78,9 @@ func New(cfg Config, objects ...*Version) *Tenant {
 		cfg.Idle = DefaultIdle
 	}
 	t := &Tenant{cfg: cfg, start: start}
+	for _, s := range cfg.Services {
+		t.services[s.ID()] = s
+	}
 	all := make(map[object.ID]*Version, len(objects))
 	for _, v := range objects {
 		all[v.ID] = v
@@ -86,6 +91,14 @@ func New(cfg Config, objects ...*Version) *Tenant {
 
 // Has reports whether an object is in use.
 func (t *Tenant) Has(id object.ID) bool { return t.version(id) != nil }
+
+// service returns a service by its number, nil if there is no such service.
+func (t *Tenant) service(n link.Service) Service {
+	if int(n) >= len(t.services) {
+		return nil
+	}
+	return t.services[n]
+}
 
 // version returns the version of an object that is in use, nil if there is no such object.
 func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id] }

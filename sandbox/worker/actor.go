@@ -200,7 +200,7 @@ func (a *actor) handover() []byte {
 		err = a.state.Inheritable(func(to object.Sink) error { return decode(doc, to) })
 	}
 	if err != nil {
-		a.o.w.Line(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts afresh")
+		a.o.w.log.Line(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts afresh")
 		return nil
 	}
 	return doc
@@ -286,7 +286,7 @@ func (a *actor) serve(j *job) bool {
 		a.drop(streamID)
 	}
 	if broken && !perCall {
-		a.o.w.lost(a.o.id, j.why)
+		a.o.w.log.lost(a.o.id, j.why)
 	}
 	if !broken {
 		a.o.w.memory.settle(a)

@@ -89,7 +89,7 @@ func (p *peer) answer(request uint64, value any) {
 	if err != nil {
 		p.t.Fatalf("%v", err)
 	}
-	p.send(link.ProxyReply, request, func(e *link.Encoder) { e.PutReply(object.Reply{Payload: b}, true, nil) })
+	p.send(link.HostReply, request, func(e *link.Encoder) { e.PutServiceReply(link.ServiceReply{Payload: b}, nil) })
 }
 
 // TestScriptTests runs the tests of a version, which requires a module, and tests that do not compile.

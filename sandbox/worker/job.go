@@ -87,7 +87,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 			e = cause
 		}
 		if e.Code == object.CodeInternal {
-			j.tell(e.Error)
+			j.w.log.failure(j, e.Error)
 		}
 		j.failure(e)
 		return nil, out.Broken
@@ -107,25 +107,11 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 		j.frame.B, j.rest = doc[0], [2][]byte(doc[1:])
 	}
 	if out.Raised != "" {
-		j.tell(func() string { return out.Raised })
+		j.w.log.failure(j, func() string { return out.Raised })
 	}
 	// The head was written before the outcome was known.
 	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
 	return nil, out.Broken
-}
-
-// maxTold bounds such a line, in bytes: the host looks at no more.
-const maxTold = 16 << 10
-
-// tell sends the host a line about why the job failed, for its log.
-func (j *job) tell(why func() string) {
-	if !j.w.failed.pass(j.call.ID, time.Now()) {
-		return
-	}
-	var e link.Encoder
-	e.Begin(link.Failed, j.id)
-	e.Raw([]byte(j.w.Redact(why(), maxTold)))
-	j.w.post(e.Frame())
 }
 
 func flag(b bool) byte {

@@ -230,17 +230,17 @@ func (m *machine) Release(t *rapid.T) { m.answerGate(t, m.held(t)) }
 // answerGate answers the request of a held call with a value or an error.
 func (m *machine) answerGate(t *rapid.T, tag string) {
 	value := ""
-	reply := object.Reply{}
+	var reply link.ServiceReply
 	var failed *object.Error
 	switch rapid.IntRange(0, 5).Draw(t, "outcome") {
 	case 0:
 		failed = object.Errorf(object.CodeRaised, "gate")
 		failed.Class = "RuntimeError"
 	case 1:
-		reply.Exception = true
+		reply.Kind = link.ObjectException
 		reply.Payload = exception(t, &codec.Exception{Class: "RuntimeError", Args: []any{"gate"}})
 	case 2:
-		reply.Stream = 7 // a script cannot open the stream of another object
+		reply.Kind = link.ObjectStream // a script cannot open the stream of another object
 	default:
 		value = "ok"
 		b, err := codec.Append(codec.ByID(codec.Serpent), nil, value)
@@ -249,7 +249,7 @@ func (m *machine) answerGate(t *rapid.T, tag string) {
 		}
 		reply.Payload = b
 	}
-	m.p.send(link.ProxyReply, m.proxied[tag], func(e *link.Encoder) { e.PutReply(reply, true, failed) })
+	m.p.send(link.HostReply, m.proxied[tag], func(e *link.Encoder) { e.PutServiceReply(reply, failed) })
 	delete(m.proxied, tag)
 	m.release(tag, value)
 }
@@ -309,15 +309,13 @@ func (m *machine) Drain(t *rapid.T) {
 func (m *machine) Secret(t *rapid.T) {
 	id := rapid.SampledFrom(objectIDs).Draw(t, "object")
 	value := rapid.SampledFrom([]string{"", "first-value", "second-value"}).Draw(t, "secret")
-	m.p.send(link.Secrets, 0, func(e *link.Encoder) {
-		e.Text(string(id))
-		if value == "" {
-			e.Uint(0)
-			return
-		}
-		e.Uint(1)
-		e.Text("x")
-		e.Text(value)
+	var names []string
+	if value != "" {
+		names = []string{"x"}
+	}
+	m.p.send(link.HostPush, 0, func(e *link.Encoder) {
+		e.PutPush(link.Secrets, link.SecretsGrant)
+		e.PutSecrets(id, names, map[string]string{"x": value})
 	})
 	if m.secrets[id] = value; value == "" {
 		delete(m.secrets, id)
@@ -364,15 +362,22 @@ func (m *machine) Check(t *rapid.T) {
 	entered, lost, cancels := map[string]bool{}, 0, 0
 	for _, f := range m.p.take() {
 		switch f.typ {
-		case link.Proxy:
-			tag := gateTag(t, f)
-			entered[tag] = true
-			m.proxied[tag] = f.id
-		case link.Lost:
-			lost++
+		case link.HostCall:
+			d := link.Decoder{B: f.body}
+			ask := d.AskFields()
+			switch {
+			case ask.Service == link.Objects:
+				tag := gateTag(t, &d)
+				entered[tag] = true
+				m.proxied[tag] = f.id
+				if c := m.gates[tag]; c != nil && c.id != ask.Request {
+					t.Fatalf("request %d calls the gate in the name of request %d", c.id, ask.Request)
+				}
+			case ask.Op == link.LogLost:
+				lost++
+			}
 		case link.Cancel:
 			cancels++
-		case link.Log, link.Failed:
 		default:
 			m.compare(t, f)
 		}
@@ -391,15 +396,12 @@ func (m *machine) Check(t *rapid.T) {
 }
 
 // gateTag returns the argument of a script's call of the gate.
-func gateTag(t *rapid.T, f frame) string {
+func gateTag(t *rapid.T, d *link.Decoder) string {
 	t.Helper()
-	d := link.Decoder{B: f.body}
-	_, _ = d.Text(), d.Bool()
-	var c object.Call
-	d.CallFields(&c)
+	c := d.ObjectCallFields()
 	args, _, err := codec.UnmarshalCall(codec.ByID(codec.Serpent), c.Payload, codec.Limits{})
-	if err != nil || d.Err != nil || len(args) != 1 || c.ID != "test.gate" {
-		t.Fatalf("a call of another object: %+v: %v", c, err)
+	if err != nil || d.Err != nil || len(args) != 1 || c.To != "test.gate" {
+		t.Fatalf("a call of another object: %+v: %v, %v", c, err, d.Err)
 	}
 	return fmt.Sprint(args[0])
 }

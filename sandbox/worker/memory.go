@@ -271,7 +271,7 @@ func (a *actor) evict(why *object.Error) {
 	a.dropState()
 	if remembers {
 		a.why = why
-		a.o.w.lost(a.o.id, why)
+		a.o.w.log.lost(a.o.id, why)
 	}
 }
 

@@ -85,7 +85,7 @@ func TestLargestInstanceIsEvicted(t *testing.T) {
 func TestOwnInstanceIsEvicted(t *testing.T) {
 	withBudget(t, func(t *testing.T, p *peer) {
 		r, rest := p.reply(p.call(newCall("acme.single", "keep", codec.Serpent, 60)), codec.Serpent)
-		if r.text != "1" || len(rest) != 1 || rest[0].typ != link.Lost {
+		if r.text != "1" || len(rest) != 1 || rest[0].asks() != (link.Ask{Object: "acme.single", Service: link.Log, Op: link.LogLost}) {
 			t.Errorf("the call: %+v, then %v", r, rest)
 		}
 		wantEvicted(t, p.ask("acme.single", "keep", 0), "acme.single", "; not executed")

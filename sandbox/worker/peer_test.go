@@ -185,6 +185,15 @@ type result struct {
 	err       *object.Error
 }
 
+// asks returns the head of a HostCall frame, zero for any other frame.
+func (f frame) asks() link.Ask {
+	if f.typ != link.HostCall {
+		return link.Ask{}
+	}
+	d := link.Decoder{B: f.body}
+	return d.AskFields()
+}
+
 // decodeReply decodes a frame whose payload is in a serializer.
 func decodeReply(t fataler, f frame, format codec.ID) result {
 	t.Helper()

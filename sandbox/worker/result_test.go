@@ -126,14 +126,18 @@ func TestLogFrames(t *testing.T) {
 		_, rest := p.reply(p.call(newCall("acme.x", "log", codec.Serpent, "warn", 10)), codec.Serpent)
 		lines := 0
 		for _, f := range rest {
-			if f.typ == link.Log && strings.Contains(string(f.body), "line") {
+			if f.asks().Op == link.LogLine && strings.Contains(string(f.body), "line") {
 				lines++
 			}
 		}
 		time.Sleep(2 * time.Second)
 		rest = p.take()
-		if lines != 3 || len(rest) != 1 || rest[0].typ != link.LeftOut || rest[0].id != 7 {
-			t.Errorf("%d lines, then %v; want 3, then LeftOut of 7", lines, rest)
+		if lines != 3 || len(rest) != 1 {
+			t.Fatalf("%d lines, then %v; want 3, then one frame", lines, rest)
+		}
+		d := link.Decoder{B: rest[0].body}
+		if ask, n := d.AskFields(), d.Dropped(); ask.Object != "acme.x" || ask.Op != link.LogDropped || n != 7 {
+			t.Errorf("then %+v of %d lines; want LogDropped of 7", ask, n)
 		}
 	})
 }

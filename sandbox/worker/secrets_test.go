@@ -21,10 +21,10 @@ func secretsFrame(id string, pairs ...string) []byte {
 // out of texts.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
-	w := &process{}
+	w := &secrets{}
 	tell := func(body []byte) {
 		d := &link.Decoder{B: body}
-		if w.secrets.read(d); d.Err != nil {
+		if w.grant(d); d.Err != nil {
 			t.Fatal(d.Err)
 		}
 	}
@@ -59,11 +59,11 @@ func FuzzSecrets(f *testing.F) {
 	f.Add(secretsFrame("acme.a", "x", "first-value")[:12])
 	f.Add([]byte{0, 255, 255, 255, 255, 15})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		w := &process{}
+		w := &secrets{}
 		d := &link.Decoder{B: body}
-		w.secrets.read(d)
-		if d.Err != nil && (len(w.secrets.of) > 0 || !w.secrets.known.Empty()) {
-			t.Errorf("a malformed frame was taken: %v", w.secrets.of)
+		w.grant(d)
+		if d.Err != nil && (len(w.granted) > 0 || !w.known.Empty()) {
+			t.Errorf("a malformed frame was taken: %v", w.granted)
 		}
 		w.Redact(string(body), len(body))
 	})

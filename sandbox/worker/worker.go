@@ -88,10 +88,9 @@ func newProcess(conn Conn, bytes int64) *process {
 		libs:    map[uint64]map[string][]byte{},
 		running: map[uint64]*job{},
 		streams: map[uint64]*actor{},
-		asked:   map[uint64]chan proxyReply{},
 	}
-	w.lines.tell = w.leftOut
-	w.failed.tell = func(object.ID, uint64) {} // the host counts those beyond its own limit
+	w.hostCalls.w = w
+	w.log.init(w)
 	if w.memory.limit = object.InstanceBytes(bytes); bytes > 0 {
 		backlog := int(min(object.ResultsUnderWay(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
@@ -153,10 +152,12 @@ type process struct {
 	loaded   map[uint64]*hosted           // those that are not in use yet, by number
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
-	memory  memory
-	secrets secrets
-	lines   lines        // of scripts
-	failed  lines        // about calls that failed
+	memory memory
+	// Services of the running objects.
+	hostCalls hostCalls
+	log       scriptLog
+	secrets   secrets
+
 	stalled atomic.Bool  // the host does not read
 	message atomic.Int64 // the longest result that any object may give, in bytes, as the host knows
 
@@ -166,8 +167,6 @@ type process struct {
 	running    map[uint64]*job   // queued or running
 	streams    map[uint64]*actor // in which each lives
 	lastStream uint64
-	asked      map[uint64]chan proxyReply // calls to other objects under way
-	lastAsk    uint64
 }
 
 // frame takes one frame of the host.
@@ -240,8 +239,8 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		w.addLibs(d)
 	case link.DropLibs:
 		delete(w.libs, d.Uint())
-	case link.Secrets:
-		w.secrets.read(d)
+	case link.HostPush:
+		return w.push(d)
 	case link.Load:
 		return w.load(id, d)
 	case link.Test:
@@ -285,8 +284,8 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		}
 	case link.Ping:
 		w.pong(id)
-	case link.ProxyReply:
-		w.proxyReply(id, d)
+	case link.HostReply:
+		w.hostCalls.reply(id, d)
 	case link.Idle:
 		var e link.Encoder
 		e.Begin(link.Reply, id)
@@ -295,6 +294,16 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	default:
 		return fmt.Errorf("link: the host sent a frame of type %d", typ)
 	}
+	return d.Err
+}
+
+// push takes data of a service.
+func (w *process) push(d *link.Decoder) error {
+	service, op := d.PushFields()
+	if service != link.Secrets || op != link.SecretsGrant {
+		return fmt.Errorf("link: the host pushed op %d of %s", op, service)
+	}
+	w.secrets.grant(d)
 	return d.Err
 }
 
@@ -319,8 +328,7 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 		return err
 	}
 	o := newHosted(w, cfg.ID, cfg.Limits)
-	w.lines.allow(o.id, o.limits.LogLines)
-	w.failed.allow(o.id, 2*o.limits.LogLines)
+	w.log.allow(o.id, o.limits.LogLines)
 	w.message.Store(max(w.message.Load(), int64(o.limits.ResultBytes)))
 	w.loaded[number] = o
 	go o.load(context.Background(), cfg)
@@ -334,7 +342,7 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, err error) {
 	v, err := d.VersionFields()
 	return v.Number, sandbox.Config{ID: v.ID, File: v.File, Source: v.Source, Limits: v.Limits, Libs: w.libs[v.Libs],
-		Services: sandbox.Services{Objects: w, Log: w, Secrets: w}, OnLongCall: w.longCall}, err
+		Services: sandbox.Services{Objects: objects{w}, Log: &w.log, Secrets: &w.secrets}, OnLongCall: w.longCall}, err
 }
 
 // test runs the tests of a version, beside everything else.
@@ -389,9 +397,9 @@ func (w *process) use(number uint64) error {
 // instance that remembers would, and 2 if nothing would.
 func (w *process) idle() byte {
 	w.mu.Lock()
-	busy := len(w.running)+len(w.streams)+len(w.asked) > 0
+	busy := len(w.running)+len(w.streams) > 0
 	w.mu.Unlock()
-	if busy {
+	if busy || w.hostCalls.inFlight() > 0 {
 		return 0
 	}
 	for _, o := range w.objects {
@@ -400,6 +408,19 @@ func (w *process) idle() byte {
 		}
 	}
 	return 2
+}
+
+// busy reports whether a job waits or runs.
+func (w *process) busy() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.running) > 0
+}
+
+// longCall has a script that runs for long preempted, and its memory watched.
+func (w *process) longCall() {
+	nonblock.Long()
+	w.memory.watch(w.busy)
 }
 
 // job returns the job of a request, nil if it is answered.

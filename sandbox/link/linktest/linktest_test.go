@@ -39,7 +39,7 @@ func TestPair(t *testing.T) {
 		for _, end := range []*linktest.End{a, b} {
 			go func() {
 				var e link.Encoder
-				e.Begin(link.Log, 1)
+				e.Begin(link.HostCall, 1)
 				e.Raw(body)
 				if _, err := end.Write(e.Frame()); err != nil {
 					t.Error(err)

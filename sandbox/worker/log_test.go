@@ -15,7 +15,7 @@ func TestLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // guards told
 		told := map[object.ID][]uint64{}
-		l := lines{tell: func(id object.ID, n uint64) {
+		l := lineLimiter{report: func(id object.ID, n uint64) {
 			mu.Lock()
 			defer mu.Unlock()
 			told[id] = append(told[id], n)

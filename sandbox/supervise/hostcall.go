@@ -1,0 +1,235 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// Service does work in the host's process for the running objects of tenants, for example calls of other objects.
+// Its methods may be called concurrently, for many tenants.
+type Service interface {
+	// ID returns the service's number on the link.
+	ID() link.Service
+	// Handle runs one op. It may keep the payload. ctx is done when the call that asks ends, when the worker gives
+	// the op up, and when the worker's process ends: Handle then returns soon. The worker receives an
+	// [object.Error] without its cause, and of any other error only the code.
+	Handle(ctx context.Context, from From, op link.Op, payload []byte) (link.ServiceReply, error)
+}
+
+// From is the running object for which a worker asks. Every field comes from the host's own tables: the worker can
+// only choose among the objects that it runs and the calls that they have not answered.
+type From struct {
+	Tenant object.Tenant
+	Object object.ID
+	// The call that the object runs. The fields are zero while init, close or handover runs.
+	Caller object.Caller
+	Conn   uint64      // connection of the call; it names the instance of an object of mode "session"
+	Corr   [16]byte    // correlation id
+	Chain  []object.ID // objects through which the call came, outermost first, without Object; belongs to Handle
+}
+
+// Budget is an account of bytes in flight, for example of a tenant. Acquire fails if n bytes exceed it. Release gives
+// back acquired bytes. Both are safe for concurrent use and do not wait.
+type Budget interface {
+	Acquire(n int) error
+	Release(n int)
+}
+
+// noBudget grants everything.
+type noBudget struct{}
+
+func (noBudget) Acquire(int) error { return nil }
+func (noBudget) Release(int)       {}
+
+// maxHostCalls bounds the host calls of one worker in flight.
+const maxHostCalls = 256
+
+// hostCall is an op of a service that runs for the worker's objects. Guarded by the process's mu.
+type hostCall struct {
+	id      uint64
+	request uint64 // request of the call that asks; 0: none
+	cancel  context.CancelFunc
+	next    *hostCall // next one of the same request
+}
+
+// ErrProtocol is the error of [Service.Handle] for an op or a payload that no worker sends.
+var ErrProtocol = errors.New("link: the worker broke the protocol")
+
+var (
+	errForeignObject  = errors.New("link: the worker speaks for an object that it does not have")
+	errForeignRequest = errors.New("link: the worker speaks for the request of another object")
+	errUnknownService = errors.New("link: the worker asks for a service or an op that does not exist")
+)
+
+// askEnded is the answer to a host call whose own call the host has answered, for example at its deadline.
+var askEnded = object.Errorf(object.CodeCanceled, "the call that asked has ended; not executed")
+
+// hostCall starts an op in its own goroutine, which ends with the op, or takes a log line. The reader calls it, so it
+// does not wait. An error means that the worker broke the protocol.
+func (p *process) hostCall(id uint64, d *link.Decoder, body []byte) error {
+	ask := d.AskFields()
+	switch {
+	case d.Err != nil:
+		return d.Err
+	case !p.knows(ask.Object):
+		return errForeignObject
+	case ask.Service == link.Log:
+		return p.logOp(ask, d)
+	}
+	service := p.t.service(ask.Service)
+	if service == nil || id == 0 {
+		return errUnknownService
+	}
+	n := len(body)
+	if full := p.t.cfg.Budget.Acquire(n); full != nil {
+		p.postServiceError(id, object.Errorf(object.CodeExhausted, "limit exceeded: %v; not executed", full))
+		return nil
+	}
+	refused, err := p.startHostCall(service, id, ask, d, n)
+	if refused == nil && err == nil {
+		return nil
+	}
+	p.t.cfg.Budget.Release(n)
+	if err != nil {
+		return err
+	}
+	p.postServiceError(id, refused)
+	return nil
+}
+
+// startHostCall starts an op of which n bytes were acquired. It returns why the op is refused, or how the worker broke
+// the protocol.
+func (p *process) startHostCall(service Service, id uint64, ask link.Ask, d *link.Decoder, n int) (refused *object.Error, err error) {
+	select {
+	case p.hostSlots <- struct{}{}:
+	default:
+		return object.Errorf(object.CodeExhausted, "limit exceeded: %d host calls in flight, calls of other objects included; not executed",
+			maxHostCalls), nil
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	h := &hostCall{id: id, request: ask.Request, cancel: cancel}
+	from := From{Tenant: p.t.cfg.Tenant, Object: ask.Object}
+	if refused, err := p.register(h, &from); refused != nil || err != nil {
+		cancel()
+		<-p.hostSlots
+		return refused, err
+	}
+	payload := d.Raw()
+	if n <= link.Large { // a larger body belongs to its handler
+		payload = bytes.Clone(payload)
+	}
+	go func() {
+		r, err := service.Handle(ctx, from, ask.Op, payload)
+		p.unregister(h)
+		cancel()
+		if errors.Is(err, ErrProtocol) {
+			p.kill(err)
+		}
+		p.answerHostCall(id, r, err)
+		p.t.cfg.Budget.Release(n)
+		<-p.hostSlots
+	}()
+	return nil, nil
+}
+
+// register enters a host call into the process's table and into the request that asks, and completes from by what
+// the host knows of that request.
+func (p *process) register(h *hostCall, from *From) (refused *object.Error, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h.request != 0 {
+		w := p.pending[h.request]
+		switch {
+		case w == nil: // the host gave the call up, and the worker has not read that yet
+			return askEnded, nil
+		case w.call == nil || w.call.ID != from.Object:
+			return nil, errForeignRequest
+		}
+		c := w.call // belongs to the goroutine that waits for the reply: no reference leaves mu
+		from.Caller, from.Conn, from.Corr = c.Caller, c.Conn, c.Corr
+		from.Chain = append(slices.Grow[[]object.ID](nil, len(c.Chain)+1), c.Chain...)
+		h.next, w.hostCalls = w.hostCalls, h
+	}
+	p.hostCalls[h.id] = h
+	return nil, nil
+}
+
+// unregister takes a host call that has ended out of the tables.
+func (p *process) unregister(h *hostCall) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hostCalls[h.id] == h { // a hostile worker may use an id twice
+		delete(p.hostCalls, h.id)
+	}
+	w := p.pending[h.request]
+	if w == nil {
+		return
+	}
+	for at := &w.hostCalls; *at != nil; at = &(*at).next {
+		if *at == h {
+			*at = h.next
+			return
+		}
+	}
+}
+
+// cancelHostCall cancels a host call that the worker has given up.
+func (p *process) cancelHostCall(id uint64) {
+	p.mu.Lock()
+	h := p.hostCalls[id]
+	p.mu.Unlock()
+	if h != nil {
+		h.cancel()
+	}
+}
+
+// cancelHostCalls cancels the host calls of a request that has ended.
+func (w *pending) cancelHostCalls() {
+	for h := w.hostCalls; h != nil; h = h.next {
+		h.cancel()
+	}
+	w.hostCalls = nil
+}
+
+// answerHostCall sends the result of an op. It may wait until the worker reads.
+func (p *process) answerHostCall(id uint64, r link.ServiceReply, err error) {
+	if err != nil {
+		p.postServiceError(id, asError(err))
+		return
+	}
+	size := len(r.Payload)
+	full := p.t.cfg.Budget.Acquire(size)
+	if full == nil {
+		defer p.t.cfg.Budget.Release(size)
+		var e link.Encoder
+		e.Begin(link.HostReply, id)
+		e.PutServiceReply(link.ServiceReply{Kind: r.Kind}, nil)
+		if _, err := p.out.WriteBefore(e.FrameBefore(size), r.Payload); !errors.Is(err, link.ErrBacklog) {
+			return
+		}
+		full = fmt.Errorf("%d MiB that wait for the tenant's worker, which does not keep up", link.MaxBacklogBytes>>20)
+	}
+	p.postServiceError(id, object.Errorf(object.CodeExhausted, "limit exceeded: %v; the call was executed, its result is lost", full))
+}
+
+// postServiceError answers a host call with an error, without waiting.
+func (p *process) postServiceError(id uint64, err *object.Error) {
+	var e link.Encoder
+	e.Begin(link.HostReply, id)
+	e.PutServiceReply(link.ServiceReply{}, err)
+	p.postFrame(e.Frame())
+}
+
+// asError returns err as an error that may cross the link.
+func asError(err error) *object.Error {
+	if failed, ok := errors.AsType[*object.Error](err); ok {
+		return failed
+	}
+	return object.Errorf(object.CodeOf(err), "internal error")
+}

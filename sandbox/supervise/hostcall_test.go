@@ -1,0 +1,134 @@
+package supervise
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// TestHostCallsEndWithTheirCall: however the call that asks ends, its host calls are cancelled, their slots are free
+// and the host keeps nothing of them.
+func TestHostCallsEndWithTheirCall(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, p *process, f *fake, request uint64, leave context.CancelFunc){
+		"the client is gone":  func(_ *testing.T, _ *process, _ *fake, _ uint64, leave context.CancelFunc) { leave() },
+		"the worker answers":  func(t *testing.T, _ *process, f *fake, request uint64, _ context.CancelFunc) { f.reply(t, request) },
+		"the deadline passes": func(_ *testing.T, p *process, _ *fake, request uint64, _ context.CancelFunc) { overdue(p, request) },
+		"the worker gives it up": func(t *testing.T, _ *process, f *fake, _ uint64, _ context.CancelFunc) {
+			f.send(t, link.Cancel, 7, nil)
+		},
+		"the worker's process ends": func(_ *testing.T, p *process, _ *fake, _ uint64, _ context.CancelFunc) { p.kill(link.ErrStalled) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			running, cancelled := make(chan From, 1), make(chan struct{})
+			service := blocking{running, cancelled}
+			requests := make(chan uint64, 1)
+			tenant := newTenant(Config{Services: []Service{service}}, object.Limits{MaxDuration: time.Hour})
+			p, f := startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
+				if typ == link.Call {
+					f.send(t, link.HostCall, 7, func(e *link.Encoder) {
+						e.PutAsk(link.Ask{Object: "acme.x", Request: id, Service: link.Objects, Op: link.ObjectsCall})
+					})
+					requests <- id
+				}
+				return nil
+			})
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			answered := make(chan error, 1)
+			call := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Conn: 5, Corr: [16]byte{9}, Chain: []object.ID{"acme.first"}}
+			go func() { _, err := tenant.Invoke(ctx, call); answered <- err }()
+			from := <-running
+			if from.Object != "acme.x" || from.Tenant != "acme" || from.Conn != 5 || from.Corr != call.Corr || len(from.Chain) != 1 {
+				t.Errorf("the service runs for %+v", from)
+			}
+			end(t, p, f, <-requests, leave)
+			<-cancelled
+			if name == "the worker gives it up" {
+				leave()
+			}
+			<-answered
+			for range maxHostCalls { // every slot is free
+				p.hostSlots <- struct{}{}
+			}
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if len(p.hostCalls) > 0 {
+				t.Errorf("%d host calls are in the table", len(p.hostCalls))
+			}
+		})
+	}
+}
+
+// overdue has the host look at a request that began long before its limit of time.
+func overdue(p *process, request uint64) {
+	p.mu.Lock()
+	p.pending[request].begun = time.Now().Add(-2 * time.Hour)
+	p.mu.Unlock()
+	p.sweep(time.Now())
+}
+
+// blocking is a service whose ops run until they are cancelled.
+type blocking struct {
+	running   chan<- From
+	cancelled chan<- struct{}
+}
+
+func (blocking) ID() link.Service { return link.Objects }
+
+func (b blocking) Handle(ctx context.Context, from From, _ link.Op, _ []byte) (link.ServiceReply, error) {
+	b.running <- from
+	<-ctx.Done()
+	close(b.cancelled)
+	return link.ServiceReply{}, ctx.Err()
+}
+
+// TestHostCallsOfEndedCalls: an op of a call that the host has answered is not executed, and the worker lives: it
+// could not know.
+func TestHostCallsOfEndedCalls(t *testing.T) {
+	tenant := newTenant(Config{Services: []Service{blocking{}}}, object.Limits{})
+	answers := make(chan *object.Error, 1)
+	p, f := startFake(t, tenant, func(_ *fake, typ link.Type, id uint64, body []byte) error {
+		if typ == link.HostReply {
+			d := link.Decoder{B: body}
+			_, err := d.ServiceReplyFields()
+			answers <- err
+		}
+		return nil
+	})
+	p.mu.Lock()
+	p.known["acme.x"] = time.Hour
+	p.mu.Unlock()
+	f.send(t, link.HostCall, 1, func(e *link.Encoder) {
+		e.PutAsk(link.Ask{Object: "acme.x", Request: 99, Service: link.Objects, Op: link.ObjectsCall})
+	})
+	if err := <-answers; err == nil || err.Code != object.CodeCanceled || err.Msg != "the call that asked has ended; not executed" {
+		t.Errorf("the answer is %v", err)
+	}
+}
+
+// TestBrokenOpsEndTheWorker: a worker that sends an op that no worker sends is ended.
+func TestBrokenOpsEndTheWorker(t *testing.T) {
+	for name, put := range map[string]func(e *link.Encoder){
+		"op": func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: 9}) },
+		"payload": func(e *link.Encoder) {
+			e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+		},
+		"service": func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "acme.x", Service: link.MaxService, Op: 1}) },
+		"log op":  func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: 9}) },
+		"object":  func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "other.x", Service: link.Log, Op: link.LogLost}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tenant := newTenant(Config{Services: objectCalls(nil)}, object.Limits{})
+			p, f := startFake(t, tenant, nil)
+			p.mu.Lock()
+			p.known["acme.x"] = time.Hour
+			p.mu.Unlock()
+			f.send(t, link.HostCall, 1, put)
+			<-f.ended
+		})
+	}
+}

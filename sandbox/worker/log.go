@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"cmp"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// scriptLog sends log lines to the host. It implements [sandbox.Log].
+type scriptLog struct {
+	w        *process
+	scripts  lineLimiter // lines of scripts
+	failures lineLimiter // lines about calls that failed
+}
+
+// init connects the log with its process.
+func (l *scriptLog) init(w *process) {
+	l.w = w
+	l.scripts.report = l.dropped
+	l.failures.report = func(object.ID, uint64) {} // the host counts those beyond its own limit
+}
+
+// allow sets how many lines of an object are sent per second.
+func (l *scriptLog) allow(id object.ID, lines int) {
+	l.scripts.allow(id, lines)
+	l.failures.allow(id, 2*lines)
+}
+
+// Line sends a line of a script. It may wait until the host reads.
+func (l *scriptLog) Line(id object.ID, level, text string) {
+	if l.scripts.pass(id, time.Now()) {
+		l.w.hostCalls.send(ask(id, link.LogLine), func(e *link.Encoder) { e.PutLogLine(levels[level], text) })
+	}
+}
+
+// levels maps the levels of [sandbox.Log] to those of the link.
+var levels = map[string]link.Level{
+	"debug": link.LevelDebug,
+	"info":  link.LevelInfo,
+	"warn":  link.LevelWarn,
+	"error": link.LevelError,
+}
+
+// dropped reports how many lines of an object were not sent.
+func (l *scriptLog) dropped(id object.ID, n uint64) {
+	l.w.hostCalls.send(ask(id, link.LogDropped), func(e *link.Encoder) { e.Uint(n) })
+}
+
+// failure reports why a job failed. It must come before the job's reply.
+func (l *scriptLog) failure(j *job, why func() string) {
+	if !l.failures.pass(j.call.ID, time.Now()) {
+		return
+	}
+	text := l.w.secrets.Redact(why(), link.MaxLogLineBytes)
+	a := ask(j.call.ID, link.LogFailure)
+	a.Request = j.id
+	l.w.hostCalls.post(a, func(e *link.Encoder) { e.Raw([]byte(text)) })
+}
+
+// lost reports that an instance was ended, and its state with it.
+func (l *scriptLog) lost(id object.ID, why *object.Error) {
+	text := "the call ended it"
+	if why != nil {
+		text = cmp.Or(why.Msg, why.Error())
+	}
+	l.w.hostCalls.post(ask(id, link.LogLost), func(e *link.Encoder) { e.Raw([]byte(text)) })
+}
+
+// ask returns the head of an op of the log service.
+func ask(id object.ID, op link.Op) link.Ask {
+	return link.Ask{Object: id, Service: link.Log, Op: op}
+}
+
+// lineLimiter limits the lines per second of each object, so that a script that logs in a loop does not keep the host
+// busy with lines that it would drop. The host has a limit of its own. Safe for concurrent use.
+type lineLimiter struct {
+	report func(object.ID, uint64) // receives the dropped lines of an object, at most once per second
+
+	mu      sync.Mutex // guards the fields below
+	objects map[object.ID]*lineCount
+}
+
+// lineCount counts the lines of one object.
+type lineCount struct {
+	limit   int       // lines per second
+	since   time.Time // start of the second
+	n       int       // lines since then
+	dropped uint64    // lines not reported yet
+}
+
+// allow sets how many lines per second of an object pass.
+func (l *lineLimiter) allow(id object.ID, limit int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.objects == nil {
+		l.objects = map[object.ID]*lineCount{}
+	}
+	if c := l.objects[id]; c != nil {
+		c.limit = limit
+		return
+	}
+	l.objects[id] = &lineCount{limit: limit}
+}
+
+// pass reports whether a line of an object is sent. An object without a limit passes.
+func (l *lineLimiter) pass(id object.ID, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.objects[id]
+	if c == nil {
+		return true
+	}
+	if now.Sub(c.since) >= time.Second {
+		c.since, c.n = now, 0
+	}
+	c.n++
+	if c.n <= c.limit {
+		return true
+	}
+	c.dropped++
+	if c.dropped == 1 {
+		time.AfterFunc(time.Second, func() { l.report(id, l.take(id)) })
+	}
+	return false
+}
+
+// take returns how many lines were dropped since the last report.
+func (l *lineLimiter) take(id object.ID) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.objects[id]
+	n := c.dropped
+	c.dropped = 0
+	return n
+}

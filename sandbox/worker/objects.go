@@ -1,0 +1,99 @@
+package worker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// objects calls other objects through the host. It implements [sandbox.Objects].
+type objects struct{ w *process }
+
+// Call asks the host to call another object in the name of r.From. Arguments and result travel in serpent, which can
+// express most values of a script.
+func (o objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
+	ser := codec.ByID(codec.Serpent)
+	payload, err := encodeObjectCall(ser, r, link.FrameBytes(int(o.w.message.Load()))-maxObjectCallHead)
+	if err != nil {
+		return err
+	}
+	c := link.ObjectCall{
+		To:         r.To,
+		Kind:       r.Kind,
+		Method:     r.Method,
+		Exclusive:  r.Exclusive,
+		Serializer: uint8(ser.ID()),
+		Payload:    payload,
+	}
+	ask := link.Ask{Object: r.From, Request: requestOf(ctx), Service: link.Objects, Op: link.ObjectsCall}
+	reply, err := o.w.hostCalls.call(ctx, ask, func(e *link.Encoder) { e.PutObjectCall(&c) })
+	if failed, ok := errors.AsType[*object.Error](err); ok {
+		return remoteError(failed)
+	}
+	if err != nil {
+		return err
+	}
+	return decodeObjectReply(ser, reply, r.Result)
+}
+
+// maxObjectCallHead is room for the fields of a HostCall frame besides the payload of an object call, in bytes.
+const maxObjectCallHead = 64 << 10
+
+// encodeObjectCall returns the payload of a call, at most max bytes: object, method, arguments, keyword arguments.
+func encodeObjectCall(ser codec.Serializer, r *sandbox.ObjectCall, max int) ([]byte, error) {
+	enc := ser.NewEncoder(nil)
+	if err := enc.Begin(object.TupleKind, 4); err != nil {
+		return nil, err
+	}
+	if err := enc.Text([]byte(r.To)); err != nil {
+		return nil, err
+	}
+	if err := enc.Text([]byte(r.Method)); err != nil {
+		return nil, err
+	}
+	if err := r.Args(&written{Encoder: enc, max: max, args: true}); err != nil {
+		return nil, err
+	}
+	if err := enc.End(); err != nil {
+		return nil, err
+	}
+	doc, err := enc.Document()
+	if err == nil && len(doc) > max {
+		err = argumentsTooLong(max)
+	}
+	return doc, err
+}
+
+// decodeObjectReply gives the script the result of a call, or returns its exception as an error.
+func decodeObjectReply(ser codec.Serializer, r link.ServiceReply, to object.Sink) error {
+	switch r.Kind {
+	case link.ObjectValue:
+		return ser.Decode(r.Payload, codec.Limits{}, to)
+	case link.ObjectStream:
+		return object.Errorf(object.CodeInvalid, "item streams cannot be opened through hearth.proxy")
+	}
+	v, err := codec.Unmarshal(ser, r.Payload, codec.Limits{})
+	if err != nil {
+		return err
+	}
+	ex, ok := v.(*codec.Exception)
+	if !ok {
+		return object.Errorf(object.CodeInternal, "the exception of an object call is not an exception")
+	}
+	re := &sandbox.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args}
+	if len(ex.Args) > 0 {
+		re.Message, _ = ex.Args[0].(string)
+	}
+	return re
+}
+
+// remoteError returns the exception that a script reads of a call that the host did not run to its end.
+func remoteError(err *object.Error) error {
+	ex := pyro.NewException(object.Pyro5, err)
+	return &sandbox.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args, Message: err.Msg}
+}
