@@ -62,14 +62,15 @@ func startGRPC(ctx context.Context) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{name: nameGRPC, version: "grpc-go " + grpc.Version, pid: p.cmd.Process.Pid, stop: p.stop, dial: func(context.Context) (caller, error) {
-		conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxBlob)))
-		if err != nil {
-			return nil, err
-		}
-		return &unary{NewWorkClient(conn), conn}, nil
-	}}, nil
+	return &peer{name: nameGRPC, version: "grpc-go " + grpc.Version, pid: p.cmd.Process.Pid, stop: p.stop,
+		dial: func(context.Context) (caller, error) {
+			conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+				grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxBlob)))
+			if err != nil {
+				return nil, err
+			}
+			return &unary{NewWorkClient(conn), conn}, nil
+		}}, nil
 }
 
 // unary calls over gRPC.

@@ -90,18 +90,22 @@ func startHearth(ctx context.Context, bin, dir string, more many) (*hearth, erro
 			return nil, fmt.Errorf("preparing Hearth: %w", err)
 		}
 	}
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "state"), 0o700), os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(policy), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "state"), 0o700),
+		os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(policy), 0o600)); err != nil {
 		return nil, fmt.Errorf("preparing Hearth: %w", err)
 	}
-	for _, line := range []string{"key new load.key", "ca init", "ca issue host --server --ip 127.0.0.1", "ca issue load"} {
-		cmd := exec.CommandContext(ctx, bin, strings.Fields(line)...) //nolint:gosec // the binary that is to be measured
+	for _, line := range []string{"key new load.key", "ca init", "ca issue host --server --ip 127.0.0.1",
+		"ca issue load"} {
+		//nolint:gosec // the binary that is to be measured
+		cmd := exec.CommandContext(ctx, bin, strings.Fields(line)...)
 		cmd.Dir, cmd.Env = dir, plain()
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("hearth %s: %w\n%s", line, err, out)
 		}
 	}
 	ready := filepath.Join(dir, "ready")
-	cmd := exec.Command(bin, "serve", "--policy", "policy.hcl", "--ready-file", ready) //nolint:gosec,noctx // likewise; stop ends it, in order
+	//nolint:gosec,noctx // likewise; stop ends it, in order
+	cmd := exec.Command(bin, "serve", "--policy", "policy.hcl", "--ready-file", ready)
 	cmd.Dir, cmd.Env = dir, plain()
 	p, err := start("hearth serve", false, cmd)
 	if err != nil {

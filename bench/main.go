@@ -61,9 +61,10 @@ func comparison(ctx context.Context, args []string, out, errs io.Writer) error {
 		small  = fl.Bool("quick", false, "a run of some seconds, whose figures mean nothing")
 		rounds = fl.Int("rounds", 0, "how many `rounds`; 0 means 5, or 1 with -quick")
 		each   = fl.Duration("each", 0, "how long a subject is measured in a round; 0 means 700ms, or 50ms with -quick")
-		only   = fl.String("only", "", "a regular `expression`: rows whose load and work, as \"50 connections, add\", it matches")
-		page   = fl.String("doc", "", "a Markdown `page` whose table to rewrite")
-		plot   = fl.String("svg", "", "a `file` to write a plot to")
+		only   = fl.String("only", "",
+			"a regular `expression`: rows whose load and work, as \"50 connections, add\", it matches")
+		page = fl.String("doc", "", "a Markdown `page` whose table to rewrite")
+		plot = fl.String("svg", "", "a `file` to write a plot to")
 	)
 	if err := fl.Parse(args); err != nil {
 		return err

@@ -40,13 +40,16 @@ func (b *bench) plot(now time.Time, m machine) string {
 				continue
 			}
 			rate := c.perSecond()
-			fmt.Fprintf(&bars, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", plotLeft, y+1, max(x(rate)-plotLeft, 1), barHeight-2, colours[i])
-			fmt.Fprintf(&bars, `<text x="%.1f" y="%d" class="small">%s</text>`+"\n", x(rate)+5, y+barHeight-3, figure(rate))
+			fmt.Fprintf(&bars, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", plotLeft, y+1,
+				max(x(rate)-plotLeft, 1), barHeight-2, colours[i])
+			fmt.Fprintf(&bars, `<text x="%.1f" y="%d" class="small">%s</text>`+"\n", x(rate)+5, y+barHeight-3,
+				figure(rate))
 			y += barHeight
 		}
 		middle := (top+y)/2 - 1
 		fmt.Fprintf(&bars, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", plotLeft-10, middle, escaped(r.load))
-		fmt.Fprintf(&bars, `<text x="%d" y="%d" text-anchor="end" class="small">%s</text>`+"\n", plotLeft-10, middle+13, escaped(r.work))
+		fmt.Fprintf(&bars, `<text x="%d" y="%d" text-anchor="end" class="small">%s</text>`+"\n", plotLeft-10, middle+13,
+			escaped(r.work))
 		y += rowSpace
 	}
 	height := y + plotBottom
@@ -60,7 +63,8 @@ func (b *bench) plot(now time.Time, m machine) string {
 </style>
 <rect class="ground" width="100%%" height="100%%"/>
 `, plotWidth, height, plotWidth, height)
-	fmt.Fprintf(&t, `<text x="14" y="22" style="font-size:15px;font-weight:bold">Calls a second, logarithmic: longer is more</text>`+"\n")
+	fmt.Fprintf(&t,
+		`<text x="14" y="22" style="font-size:15px;font-weight:bold">Calls a second, logarithmic: longer is more</text>`+"\n")
 	at := 14
 	for i, name := range subjects {
 		if b.peers[name] == nil {
@@ -70,16 +74,19 @@ func (b *bench) plot(now time.Time, m machine) string {
 		if name == nameHearth {
 			label = "Hearth, all protections on"
 		}
-		fmt.Fprintf(&t, `<rect x="%d" y="34" width="11" height="11" fill="%s"/><text x="%d" y="44">%s</text>`+"\n", at, colours[i], at+16, escaped(label))
+		fmt.Fprintf(&t, `<rect x="%d" y="34" width="11" height="11" fill="%s"/><text x="%d" y="44">%s</text>`+"\n", at,
+			colours[i], at+16, escaped(label))
 		at += 40 + 7*len(label)
 	}
 	for e := from; e <= to; e++ {
 		rate := math.Pow(10, e)
-		fmt.Fprintf(&t, `<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text x="%.1f" y="%d" text-anchor="middle" class="small">%s</text>`+"\n",
+		fmt.Fprintf(&t,
+			`<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text x="%.1f" y="%d" text-anchor="middle" class="small">%s</text>`+"\n",
 			x(rate), x(rate), plotTop-6, y-rowSpace+6, x(rate), y-rowSpace+20, thousands(int(rate)))
 	}
 	t.WriteString(bars.String())
-	fmt.Fprintf(&t, `<text x="14" y="%d" class="small">%s, %s</text>`+"\n</svg>\n", height-10, now.UTC().Format("2 January 2006"), escaped(m.String()))
+	fmt.Fprintf(&t, `<text x="14" y="%d" class="small">%s, %s</text>`+"\n</svg>\n", height-10,
+		now.UTC().Format("2 January 2006"), escaped(m.String()))
 	return t.String()
 }
 

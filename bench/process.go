@@ -114,7 +114,8 @@ func (p *process) await(ctx context.Context, ready func() bool) error {
 		select {
 		case <-tick.C:
 		case <-p.ended:
-			return fmt.Errorf("%s ended before it was ready (%w); its last words:\n%s", p.name, errors.Join(p.err), p.log)
+			return fmt.Errorf("%s ended before it was ready (%w); its last words:\n%s", p.name, errors.Join(p.err),
+				p.log)
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w; its last words:\n%s", p.name, ctx.Err(), p.log)
 		}
@@ -181,5 +182,6 @@ func freePort() (string, error) {
 
 // plain is the environment of the servers: nothing of ours changes how a peer behaves.
 func plain() []string {
-	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "HOME=" + os.TempDir()}
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1",
+		"HOME=" + os.TempDir()}
 }

@@ -21,7 +21,8 @@ const workID = "bench.work"
 
 // startPyro runs the real Pyro4 daemon.
 func startPyro(ctx context.Context, dir string) (*peer, error) {
-	version, err := firstLine(ctx, python, "-c", "import Pyro4, msgpack, serpent, platform\nprint('Pyro4', Pyro4.__version__, 'on Python', platform.python_version())")
+	version, err := firstLine(ctx, python, "-c",
+		"import Pyro4, msgpack, serpent, platform\nprint('Pyro4', Pyro4.__version__, 'on Python', platform.python_version())")
 	if err != nil {
 		return nil, skipf("%s cannot import Pyro4, msgpack and serpent: install Debian's python3-pyro4, python3-msgpack and python3-serpent", python)
 	}
@@ -31,7 +32,8 @@ func startPyro(ctx context.Context, dir string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{name: namePyro, version: version, uri: "PYRO:" + workID + "@" + addr, pid: p.cmd.Process.Pid, stop: p.stop,
+	return &peer{name: namePyro, version: version, uri: "PYRO:" + workID + "@" + addr, pid: p.cmd.Process.Pid,
+		stop: p.stop,
 		dial: func(ctx context.Context) (caller, error) {
 			return dialPyro(ctx, client.Config{Address: addr, Protocol: object.Pyro4}, workID)
 		}}, nil

@@ -28,7 +28,8 @@ func startRedis(ctx context.Context, dir string) (*peer, error) {
 		return nil, err
 	}
 	addr := net.JoinHostPort("127.0.0.1", port)
-	cmd := exec.Command(bin, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir) //nolint:gosec,noctx // found on PATH; stop ends it
+	//nolint:gosec,noctx // found on PATH; stop ends it
+	cmd := exec.Command(bin, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
 	cmd.Env = plain()
 	p, err := start("redis-server", false, cmd)
 	if err != nil {

@@ -17,7 +17,8 @@ var testTime = time.Date(2027, 1, 31, 18, 0, 0, 0, time.UTC)
 func samples(calls ...int) []*sample {
 	var all []*sample
 	for _, n := range calls {
-		all = append(all, &sample{calls: n, elapsed: time.Second, times: []time.Duration{time.Microsecond, 2 * time.Microsecond, 9 * time.Microsecond}})
+		all = append(all, &sample{calls: n, elapsed: time.Second,
+			times: []time.Duration{time.Microsecond, 2 * time.Microsecond, 9 * time.Microsecond}})
 	}
 	return all
 }
@@ -35,7 +36,8 @@ func measured() *bench {
 				{subject: nameRedis, why: "not here"},
 			}},
 			{load: "large", work: "echo 4 MB", cells: []cell{{subject: nameHearth, samples: samples(5, 5, 5)}}},
-			{load: "alone", work: "add", cells: []cell{{subject: "plain", samples: samples(4)}, {subject: "HMAC", samples: samples(3)}}},
+			{load: "alone", work: "add",
+				cells: []cell{{subject: "plain", samples: samples(4)}, {subject: "HMAC", samples: samples(3)}}},
 		},
 	}
 }
@@ -109,7 +111,8 @@ func TestPageHasMarks(t *testing.T) {
 }
 
 func TestFigures(t *testing.T) {
-	for x, want := range map[float64]string{0: "0.0", 0.44: "0.4", 9.96: "10", 12.4: "12", 31449: "31,000", 1234567: "1,200,000"} {
+	for x, want := range map[float64]string{0: "0.0", 0.44: "0.4", 9.96: "10", 12.4: "12", 31449: "31,000",
+		1234567: "1,200,000"} {
 		if got := figure(x); got != want {
 			t.Errorf("figure(%v) = %s, want %s", x, got, want)
 		}

@@ -27,7 +27,8 @@ func TestRespReceive(t *testing.T) {
 		number, text, err := c.receive()
 		got := string(text)
 		if err == nil {
-			if n, rest, _ := strings.Cut(want, " "); n != "42" && number != 0 || n == "42" && number != 42 || got != rest {
+			if n, rest, _ := strings.Cut(want, " "); n != "42" && number != 0 || n == "42" && number != 42 ||
+				got != rest {
 				t.Errorf("%q is %d %q, want %q", in, number, got, want)
 			}
 		} else if !strings.Contains(err.Error(), want) {

@@ -27,7 +27,8 @@ type config struct {
 // The full run, and one for a smoke test, whose figures mean nothing.
 func full(hearth string) config {
 	return config{hearth: hearth, rounds: 5, each: 700 * time.Millisecond,
-		blobsMB: []int{4, 10}, conns: []int{1, 100, 1000, 10000}, objects: []int{10, 1000, 10000}, tenants: []int{1, 10, 100}}
+		blobsMB: []int{4, 10}, conns: []int{1, 100, 1000, 10000}, objects: []int{10, 1000, 10000}, tenants: []int{1, 10,
+			100}}
 }
 
 func quick(hearth string) config {
@@ -75,7 +76,8 @@ func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) 
 			p.stop()
 		}
 	}()
-	for _, step := range []func(context.Context) error{b.start, b.compare, b.channels, b.prove, b.connections, b.objects} {
+	for _, step := range []func(context.Context) error{b.start, b.compare, b.channels, b.prove, b.connections,
+		b.objects} {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return b, cause // what it made of the step is of no interest

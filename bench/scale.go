@@ -30,7 +30,8 @@ func (b *bench) connections(ctx context.Context) error {
 		c := cell{subject: thousands(n)}
 		if limit := openFiles(); limit < uint64(n+spareFiles) {
 			c.why = fmt.Sprintf("ulimit -n is %d", limit)
-			b.skip("%d connections: the hard limit of open files (ulimit -Hn) is %d, and %d are needed", n, limit, n+spareFiles)
+			b.skip("%d connections: the hard limit of open files (ulimit -Hn) is %d, and %d are needed", n, limit,
+				n+spareFiles)
 			r.cells = append(r.cells, c)
 			continue
 		}
@@ -139,7 +140,8 @@ func (b *bench) called(ctx context.Context, what string, numbers []int, tenants 
 		if err != nil {
 			return err
 		}
-		callers, err := dialAll(ctx, busy, func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) })
+		callers, err := dialAll(ctx, busy,
+			func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) })
 		if err != nil {
 			return err
 		}

@@ -26,12 +26,14 @@ func (b *bench) table(now time.Time, m machine, command string) string {
 		}
 	}
 	fmt.Fprintf(&t, "%s.\n", strings.Join(versions, "; "))
-	fmt.Fprintf(&t, "Medians of %d rounds of %s; the subjects of a row take turns. Calls a second (p50 / p99 of a call, or of a batch).\n", b.cfg.rounds, b.cfg.each)
+	fmt.Fprintf(&t,
+		"Medians of %d rounds of %s; the subjects of a row take turns. Calls a second (p50 / p99 of a call, or of a batch).\n", b.cfg.rounds, b.cfg.each)
 	for _, s := range b.skips {
 		fmt.Fprintf(&t, "\n**Not measured:** %s\n", s)
 	}
 
-	fmt.Fprintf(&t, "\n| load | work | %s | Hearth ÷ Redis | Hearth ÷ Pyro4 |\n|---|---|%s---|---|\n", strings.Join(subjects, " | "), strings.Repeat("---|", len(subjects)))
+	fmt.Fprintf(&t, "\n| load | work | %s | Hearth ÷ Redis | Hearth ÷ Pyro4 |\n|---|---|%s---|---|\n",
+		strings.Join(subjects, " | "), strings.Repeat("---|", len(subjects)))
 	for i := range b.rows {
 		r := &b.rows[i]
 		h := r.cell(nameHearth)
@@ -57,7 +59,8 @@ func (b *bench) table(now time.Time, m machine, command string) string {
 		}
 		for j := range r.cells {
 			c := &r.cells[j]
-			fmt.Fprintf(&t, "| %s | %s | %s | %s | %s |\n", r.load, r.work, c.subject, r.cellText(c), times(c.ratio(&r.cells[0])))
+			fmt.Fprintf(&t, "| %s | %s | %s | %s | %s |\n", r.load, r.work, c.subject, r.cellText(c),
+				times(c.ratio(&r.cells[0])))
 		}
 	}
 	return t.String()

@@ -101,7 +101,8 @@ func (r *row) text() string {
 		fmt.Fprintf(&b, "  %s %s", r.cells[i].subject, r.cellText(&r.cells[i]))
 	}
 	if h := r.cell(nameHearth); h != nil {
-		fmt.Fprintf(&b, "  Hearth/Redis %s, Hearth/Pyro4 %s", times(h.ratio(r.cell(nameRedis))), times(h.ratio(r.cell(namePyro))))
+		fmt.Fprintf(&b, "  Hearth/Redis %s, Hearth/Pyro4 %s", times(h.ratio(r.cell(nameRedis))),
+			times(h.ratio(r.cell(namePyro))))
 	}
 	return b.String()
 }

@@ -23,7 +23,8 @@ type work struct {
 // every value, so that no peer gets off lightly.
 var (
 	add  = work{name: "add", method: "add", a: 20, b: 22}
-	echo = work{name: "echo 1 kB", method: "echo", text: strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 28)[:1000]}
+	echo = work{name: "echo 1 kB", method: "echo",
+		text: strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 28)[:1000]}
 )
 
 // blobOf is an echo of so many million bytes.

@@ -17,7 +17,8 @@ import (
 // Invoke implements [object.Backend].
 func (p *Plugin) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
 	if n := len(c.Payload); n > object.DefaultMessageBytes { // tenants' limits are for their scripts
-		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed", n, object.DefaultMessageBytes)
+		return object.Reply{}, object.Errorf(object.CodeTooLarge,
+			"limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed", n, object.DefaultMessageBytes)
 	}
 	r, _, err := p.ask(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
 		r, err := ask[rpc.CallReply](ctx, pr, rpc.Plugin_Call_FullMethodName, request(c, n, c.Payload))
@@ -39,7 +40,8 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 		if pr != owner {
 			return failed(object.ErrStreamGone), nil
 		}
-		r, err := ask[rpc.CallReply](ctx, pr, rpc.Plugin_Next_FullMethodName, &rpc.NextRequest{Stream: stream & streamMask, Call: request(c, n, nil)})
+		r, err := ask[rpc.CallReply](ctx, pr, rpc.Plugin_Next_FullMethodName,
+			&rpc.NextRequest{Stream: stream & streamMask, Call: request(c, n, nil)})
 		if r.GetStream() != 0 {
 			r.Stream = 0 // a stream of streams
 		}
@@ -52,7 +54,8 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 }
 
 // ask makes one request of the plugin and maps what can go wrong.
-func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Context, *process, uint64) (*rpc.CallReply, error)) (object.Reply, bool, error) {
+func (p *Plugin) ask(ctx context.Context, c *object.Call,
+	do func(context.Context, *process, uint64) (*rpc.CallReply, error)) (object.Reply, bool, error) {
 	ctx, w := p.enter(ctx, c)
 	defer p.leave(w)
 	if !c.Deadline.IsZero() {
@@ -69,7 +72,8 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call, do func(context.Contex
 		return object.Reply{}, false, errNoObject
 	}
 	if d.Instance != object.PerCall && slices.Contains(c.Chain, c.ID) {
-		return object.Reply{}, false, object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", c.ID)
+		return object.Reply{}, false, object.Errorf(object.CodeInvalid,
+			"call cycle: %s is already waiting for this call", c.ID)
 	}
 	if err := p.send(w); err != nil {
 		return object.Reply{}, false, err
@@ -129,7 +133,8 @@ func outcome(ctx context.Context, err error) error {
 		}
 		code, msg = object.CodeCanceled, "the call was cancelled"+unknown
 	case codes.ResourceExhausted:
-		code, msg = object.CodeExhausted, fmt.Sprintf("limit exceeded: an answer of more than %d MiB; it was executed", rpc.MaxMessageBytes>>20)
+		code, msg = object.CodeExhausted, fmt.Sprintf("limit exceeded: an answer of more than %d MiB; it was executed",
+			rpc.MaxMessageBytes>>20)
 	case codes.Unavailable:
 		code, msg = object.CodeUnavailable, "the plugin ended during the call"+unknown
 	default:
@@ -139,7 +144,8 @@ func outcome(ctx context.Context, err error) error {
 
 // ofPlugin is an error that a plugin answers with. It cannot speak for the host.
 func ofPlugin(f *rpc.Failure) error {
-	e := &object.Error{Code: object.Code(min(f.GetCode(), 255)), Msg: launch.Clip(f.GetMessage()), Class: launch.Clip(f.GetClass())}
+	e := &object.Error{Code: object.Code(min(f.GetCode(), 255)), Msg: launch.Clip(f.GetMessage()),
+		Class: launch.Clip(f.GetClass())}
 	switch e.Code {
 	case object.CodeInvalid, object.CodeTooLarge, object.CodeNotFound, object.CodeExhausted, object.CodeDeadline, object.CodeCanceled, object.CodeUnavailable:
 	default:

@@ -46,7 +46,8 @@ func (c *callbacks) Log(_ context.Context, r *rpc.LogRequest) (*rpc.Nothing, err
 // the call under way, not what the plugin says.
 func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallReply, error) {
 	pr := c.pr
-	call := &object.Call{ID: object.ID(r.GetObject()), Method: object.Method(r.GetMethod()), Payload: r.GetPayload(), Protocol: object.Pyro5}
+	call := &object.Call{ID: object.ID(r.GetObject()), Method: object.Method(r.GetMethod()), Payload: r.GetPayload(),
+		Protocol: object.Pyro5}
 	from := object.ID(r.GetFrom())
 	pr.mu.Lock()
 	if under := pr.calls[r.GetCall()]; under != nil {
@@ -74,7 +75,8 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	case pr.proxies <- struct{}{}:
 		defer func() { <-pr.proxies }()
 	default:
-		return failed(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls to other objects; not executed", maxProxies)), nil
+		return failed(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls to other objects; not executed",
+			maxProxies)), nil
 	}
 	if pr.p.cfg.Proxy == nil {
 		return failed(object.Errorf(object.CodeNotFound, "unknown object")), nil

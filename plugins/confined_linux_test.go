@@ -70,7 +70,8 @@ func TestWalls(t *testing.T) {
 			args []any
 		}{
 			{"ptrace-the-host", "gone", unix.SYS_PTRACE, []any{int64(unix.PTRACE_ATTACH), int64(os.Getpid())}},
-			{"read-the-host", "gone", unix.SYS_PROCESS_VM_READV, []any{int64(os.Getpid()), "", int64(1), "", int64(1), int64(0)}},
+			{"read-the-host", "gone", unix.SYS_PROCESS_VM_READV,
+				[]any{int64(os.Getpid()), "", int64(1), "", int64(1), int64(0)}},
 			{"mount", "gone", unix.SYS_MOUNT, []any{"none", "/tmp", "tmpfs", int64(0), ""}},
 			{"new-mount-api", "gone", unix.SYS_FSOPEN, []any{"tmpfs", int64(0)}},
 			{"unshare", "gone", unix.SYS_UNSHARE, []any{int64(unix.CLONE_NEWUSER)}},
@@ -87,7 +88,8 @@ func TestWalls(t *testing.T) {
 			{"clone3", notImplemented, unix.SYS_CLONE3, []any{"", int64(88)}},
 			{"fork", notPermitted, unix.SYS_CLONE, []any{int64(unix.SIGCHLD)}},
 			{"exec", notPermitted, unix.SYS_EXECVE, []any{"/sockets/x", int64(0), int64(0)}},
-			{"exec-again", notPermitted, unix.SYS_EXECVEAT, []any{cwd, "/sockets/x", int64(0), int64(0), int64(0), int64(0)}},
+			{"exec-again", notPermitted, unix.SYS_EXECVEAT,
+				[]any{cwd, "/sockets/x", int64(0), int64(0), int64(0), int64(0)}},
 			{"code-in-memory", notPermitted, unix.SYS_MEMFD_CREATE, []any{"x", int64(0)}},
 			{"outlive", notPermitted, unix.SYS_PRCTL, []any{int64(unix.PR_SET_PDEATHSIG), int64(0)}},
 			{"dumpable", notPermitted, unix.SYS_PRCTL, []any{int64(unix.PR_SET_DUMPABLE), int64(1)}},
@@ -95,24 +97,32 @@ func TestWalls(t *testing.T) {
 			{"setgroups", notPermitted, unix.SYS_SETGROUPS, []any{int64(1), ""}},
 			{"capset", notPermitted, unix.SYS_CAPSET, []any{"", ""}},
 			{"filter", notPermitted, unix.SYS_SECCOMP, []any{int64(1), int64(0), ""}},
-			{"device", notPermitted, unix.SYS_MKNODAT, []any{cwd, "/sockets/null", int64(unix.S_IFCHR | 0o666), int64(1<<8 | 3)}},
-			{"pipe-file", notPermitted, unix.SYS_MKNODAT, []any{cwd, "/sockets/fifo", int64(unix.S_IFIFO | 0o666), int64(0)}},
+			{"device", notPermitted, unix.SYS_MKNODAT,
+				[]any{cwd, "/sockets/null", int64(unix.S_IFCHR | 0o666), int64(1<<8 | 3)}},
+			{"pipe-file", notPermitted, unix.SYS_MKNODAT,
+				[]any{cwd, "/sockets/fifo", int64(unix.S_IFIFO | 0o666), int64(0)}},
 			{"handle", notPermitted, unix.SYS_OPEN_BY_HANDLE_AT, []any{cwd, "", int64(0)}},
 			{"terminal", notPermitted, unix.SYS_IOCTL, []any{int64(0), int64(unix.TIOCSTI), "x"}},
-			{"others-limits", notPermitted, unix.SYS_PRLIMIT64, []any{int64(os.Getpid()), int64(0), int64(0), int64(0)}},
+			{"others-limits", notPermitted, unix.SYS_PRLIMIT64,
+				[]any{int64(os.Getpid()), int64(0), int64(0), int64(0)}},
 			{"ipc", notPermitted, unix.SYS_SHMGET, []any{int64(0), int64(4096), int64(0o1777)}},
 			{"clock", notPermitted, unix.SYS_CLOCK_SETTIME, []any{int64(0), ""}},
 			{"hostname", notPermitted, unix.SYS_SETHOSTNAME, []any{"x", int64(1)}},
-			{"inet", "address family not supported by protocol", unix.SYS_SOCKET, []any{int64(unix.AF_INET), int64(unix.SOCK_STREAM), int64(0)}},
-			{"netlink", "address family not supported by protocol", unix.SYS_SOCKET, []any{int64(unix.AF_NETLINK), int64(unix.SOCK_RAW), int64(0)}},
-			{"vsock", "address family not supported by protocol", unix.SYS_SOCKET, []any{int64(unix.AF_VSOCK), int64(unix.SOCK_STREAM), int64(0)}},
+			{"inet", "address family not supported by protocol", unix.SYS_SOCKET,
+				[]any{int64(unix.AF_INET), int64(unix.SOCK_STREAM), int64(0)}},
+			{"netlink", "address family not supported by protocol", unix.SYS_SOCKET,
+				[]any{int64(unix.AF_NETLINK), int64(unix.SOCK_RAW), int64(0)}},
+			{"vsock", "address family not supported by protocol", unix.SYS_SOCKET,
+				[]any{int64(unix.AF_VSOCK), int64(unix.SOCK_STREAM), int64(0)}},
 			{"kill-the-host", "no such process", unix.SYS_KILL, []any{int64(os.Getpid()), int64(unix.SIGKILL)}},
 			{"kill-all", "no such process", unix.SYS_KILL, []any{int64(-1), int64(unix.SIGKILL)}},
 			{"pidfd", "no such process", unix.SYS_PIDFD_OPEN, []any{int64(os.Getpid()), int64(0)}},
 			{"root", "permission denied", unix.SYS_OPENAT, []any{cwd, "/", int64(unix.O_RDONLY)}},
 			{"root-of-parent", "permission denied", unix.SYS_OPENAT, []any{cwd, "/../..", int64(unix.O_RDONLY)}},
-			{"write-root", "read-only file system", unix.SYS_OPENAT, []any{cwd, "/x", int64(unix.O_CREAT | unix.O_RDWR), int64(0o600)}},
-			{"own-processes", "no such file or directory", unix.SYS_OPENAT, []any{cwd, "/proc/self/mem", int64(unix.O_RDWR)}},
+			{"write-root", "read-only file system", unix.SYS_OPENAT,
+				[]any{cwd, "/x", int64(unix.O_CREAT | unix.O_RDWR), int64(0o600)}},
+			{"own-processes", "no such file or directory", unix.SYS_OPENAT,
+				[]any{cwd, "/proc/self/mem", int64(unix.O_RDWR)}},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
 				p, id := asking, asker
@@ -151,7 +161,8 @@ func TestReach(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	neighbours := filepath.Join(dir, "secret")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(neighbours, []byte("of another tenant"), 0o644)); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o755),
+		os.WriteFile(neighbours, []byte("of another tenant"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	for _, at := range []string{filepath.Join(dir, "s"), "@" + strconv.Itoa(os.Getpid())} {
@@ -199,7 +210,8 @@ func TestReach(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"NoNewPrivs:\t1", "Seccomp:\t2", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000"} {
+		for _, want := range []string{"NoNewPrivs:\t1", "Seccomp:\t2", "CapPrm:\t0000000000000000",
+			"CapEff:\t0000000000000000", "CapAmb:\t0000000000000000"} {
 			if !strings.Contains(string(status), want+"\n") {
 				t.Errorf("not %q", want)
 			}
@@ -361,7 +373,8 @@ func TestDescendants(t *testing.T) {
 	}{
 		{"crash", func(t *testing.T, p *plugins.Plugin, id object.ID) { _, _ = invoke(t, p, id, "crash") }},
 		{"close", func(t *testing.T, p *plugins.Plugin, _ object.ID) { _ = p.Close(t.Context()) }},
-		{"kill", func(t *testing.T, p *plugins.Plugin, _ object.ID) { _ = syscall.Kill(p.Status().PID, syscall.SIGKILL) }},
+		{"kill",
+			func(t *testing.T, p *plugins.Plugin, _ object.ID) { _ = syscall.Kill(p.Status().PID, syscall.SIGKILL) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p, id := confined(t, tc.name, confine.Program{Fork: true})
@@ -420,7 +433,8 @@ func TestRuntime(t *testing.T) {
 		{"no-etc", "#!/bin/sh\nread x < /etc/passwd || echo no etc\n", shown, binary.CauseCrash, "no etc"},
 		{"dynamic", string(program), shown, binary.CauseCrash, "ermission denied"},
 		{"dynamic-alone", string(program), nil, binary.CauseInterpreter, "linked dynamically"},
-		{"nowhere", "#!/bin/sh\n", append([]string{"/nowhere"}, shown...), binary.CauseWalls, "showing /nowhere: no such file"},
+		{"nowhere", "#!/bin/sh\n", append([]string{"/nowhere"}, shown...), binary.CauseIsolation,
+			"showing /nowhere: no such file"},
 		{"everything", "#!/bin/sh\n", []string{"/bin", "/"}, binary.CauseShim, "/ is everything"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -439,7 +453,8 @@ func TestRuntime(t *testing.T) {
 // TestHalfARoot has a tenant that can do without namespaces, and a root that cannot be
 // made in those that there are: the plugin does not run in what came of it.
 func TestHalfARoot(t *testing.T) {
-	p, id := confined(t, "half", confine.Program{Spec: confine.Spec{AllowMissing: confine.Names()}, Files: []string{"/nowhere"}})
+	p, id := confined(t, "half",
+		confine.Program{Spec: confine.Spec{AllowMissing: confine.Names()}, Files: []string{"/nowhere"}})
 	_, err := invoke(t, p, id, "echo", int64(1))
 	var cause *binary.StartError
 	if !errors.As(err, &cause) || !strings.Contains(cause.Text, "/nowhere: no such file") {
@@ -456,12 +471,14 @@ func TestFiles(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	for _, name := range []string{"shown", "hidden"} {
 		sub := filepath.Join(dir, name)
-		if err := errors.Join(os.Mkdir(sub, 0o755), os.WriteFile(filepath.Join(sub, "x"), []byte(name), 0o644)); err != nil {
+		if err := errors.Join(os.Mkdir(sub, 0o755),
+			os.WriteFile(filepath.Join(sub, "x"), []byte(name), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	single := filepath.Join(dir, "single")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(single, []byte("one"), 0o644), os.Symlink("/etc/passwd", filepath.Join(dir, "shown", "link"))); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(single, []byte("one"), 0o644),
+		os.Symlink("/etc/passwd", filepath.Join(dir, "shown", "link"))); err != nil {
 		t.Fatal(err)
 	}
 	p, id := confined(t, "reads", confine.Program{Files: []string{filepath.Join(dir, "shown"), single}})
@@ -476,7 +493,8 @@ func TestFiles(t *testing.T) {
 		{"raised", []any{"fill", filepath.Join(dir, "shown")}},
 		{"raised", []any{"list", dir}},
 	} {
-		if got := said(t, p, id, tc.args[0].(string), tc.args[1:]...); got != tc.want && !(tc.want == "raised" && strings.HasPrefix(got, "raised: ")) {
+		if got := said(t, p, id, tc.args[0].(string), tc.args[1:]...); got != tc.want &&
+			!(tc.want == "raised" && strings.HasPrefix(got, "raised: ")) {
 			t.Errorf("%v = %s, want %s", tc.args, got, tc.want)
 		}
 	}
@@ -491,7 +509,8 @@ func TestUIDWithoutRoot(t *testing.T) {
 		p, id := confined(t, "asks", confine.Program{Spec: confine.Spec{UID: 54321, GID: 54321, AllowMissing: weaken}})
 		_, err := invoke(t, p, id, "echo", int64(1))
 		var cause *binary.StartError
-		if refused := errors.As(err, &cause) && cause.Cause == binary.CauseWalls && strings.Contains(cause.Text, "run the host as root"); refused == (weaken != nil) {
+		if refused := errors.As(err, &cause) && cause.Cause == binary.CauseIsolation &&
+			strings.Contains(cause.Text, "run the host as root"); refused == (weaken != nil) {
 			t.Errorf("weakened %v: %v", weaken, err)
 		}
 	}

@@ -56,7 +56,8 @@ func shortLivedHost() int {
 			return 1
 		}
 	}
-	p := plugins.New(plugins.Config{ID: o.ID, Path: o.Path, Unpinned: true, Objects: []object.ID{o.ID}, Shim: o.Shim, Dir: o.Dir,
+	p := plugins.New(plugins.Config{ID: o.ID, Path: o.Path, Unpinned: true, Objects: []object.ID{o.ID}, Shim: o.Shim,
+		Dir:     o.Dir,
 		Confine: o.Confine, Unconfined: o.Unconfined})
 	for _, method := range o.Calls {
 		v, err := call(p, o.ID, method)
@@ -81,7 +82,8 @@ func doomed(t *testing.T, o hostOrders) (*exec.Cmd, []string) {
 	host.Stderr = os.Stderr
 	if o.Unspaced {
 		const inside = 1000
-		host.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, AmbientCaps: []uintptr{unix.CAP_SYS_RESOURCE},
+		host.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER,
+			AmbientCaps: []uintptr{unix.CAP_SYS_RESOURCE},
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: inside, HostID: os.Getuid(), Size: 1}},
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: inside, HostID: os.Getgid(), Size: 1}}}
 	}
@@ -121,7 +123,8 @@ func TestDeathOfTheHost(t *testing.T) {
 		{"confined, moved", hostOrders{Shim: []string{os.Args[0], "shim-moved"}, Calls: []string{"pid"}}},
 		{"daemons", hostOrders{Shim: []string{os.Args[0], "shim-moved"}, Calls: []string{"daemonise"}, Confine: forks}},
 		{"unconfined", hostOrders{Shim: []string{os.Args[0], "shim"}, Calls: []string{"pid"}, Unconfined: true}},
-		{"unconfined, moved", hostOrders{Shim: []string{os.Args[0], "shim-moved"}, Calls: []string{"pid"}, Unconfined: true}},
+		{"unconfined, moved",
+			hostOrders{Shim: []string{os.Args[0], "shim-moved"}, Calls: []string{"pid"}, Unconfined: true}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg, _ := prepare(t, "orphan", filepath.Join(built, "misbehave"))
@@ -150,8 +153,10 @@ func TestDeathOfTheHost(t *testing.T) {
 // reason, or runs with the walls that are left, if the policy says so.
 func TestWithoutNamespaces(t *testing.T) {
 	cfg, _ := prepare(t, "bare", filepath.Join(built, "misbehave"))
-	o := hostOrders{ID: cfg.ID, Path: cfg.Path, Dir: cfg.Dir, Shim: []string{os.Args[0], "shim"}, Unspaced: true, Calls: []string{"pid"}}
-	if _, lines := doomed(t, o); !strings.Contains(lines[0], "cannot be confined: namespaces: ") || !strings.Contains(lines[0], `allow_missing = ["namespaces"]`) {
+	o := hostOrders{ID: cfg.ID, Path: cfg.Path, Dir: cfg.Dir, Shim: []string{os.Args[0], "shim"}, Unspaced: true,
+		Calls: []string{"pid"}}
+	if _, lines := doomed(t, o); !strings.Contains(lines[0], "cannot be confined: namespaces: ") ||
+		!strings.Contains(lines[0], `allow_missing = ["namespaces"]`) {
 		t.Errorf("not allowed to be missing: %s", lines[0])
 	}
 	o.Confine.AllowMissing = []string{confine.Namespaces}

@@ -37,10 +37,12 @@ func TestDescriptionFlood(t *testing.T) {
 		{objects(2, func(int) string { return "" }), "it has two objects acme.tool", 0},
 	} {
 		var log bytes.Buffer
-		pr := &process{p: &Plugin{cfg: Config{ID: "acme.tool", Objects: []object.ID{"acme.tool"}, Log: slog.New(slog.NewTextHandler(&log, nil))}}}
+		pr := &process{p: &Plugin{cfg: Config{ID: "acme.tool", Objects: []object.ID{"acme.tool"},
+			Log: slog.New(slog.NewTextHandler(&log, nil))}}}
 		err := pr.describe(tc.reply)
 		var why *binary.StartError
-		if (err == nil) != (tc.want == "") || err != nil && (!errors.As(err, &why) || !strings.Contains(err.Error(), tc.want)) {
+		if (err == nil) != (tc.want == "") ||
+			err != nil && (!errors.As(err, &why) || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%d objects: %v, want %q", len(tc.reply.Objects), err, tc.want)
 		}
 		if n := strings.Count(log.String(), "\n"); n != tc.lines {

@@ -24,15 +24,16 @@ func TestQueueIsNoHang(t *testing.T) {
 		{"answered before they began", time.Second, 2 * time.Second, true},
 		{"answered while they waited", 20 * time.Second, time.Second, false},
 	} {
-		pr := &process{p: &Plugin{}, calls: map[uint64]*object.Call{}, run: launch.New(launch.Config{}, nil, nil, nil, "")}
+		pr := &process{p: &Plugin{}, calls: map[uint64]*object.Call{},
+			run: launch.New(launch.Config{}, nil, nil, nil, "")}
 		if tc.answered > 0 {
 			pr.answered = start.Add(tc.answered)
 		}
 		for n := range uint64(2 * maxOverdue) {
 			pr.finish(n, start.Add(tc.began), late)
 		}
-		if hung := pr.run.Reason() != nil; hung != tc.hung {
-			t.Errorf("%s: ended: %v, want %v (%v)", tc.name, hung, tc.hung, pr.run.Reason())
+		if hung := pr.run.Cause() != nil; hung != tc.hung {
+			t.Errorf("%s: ended: %v, want %v (%v)", tc.name, hung, tc.hung, pr.run.Cause())
 		}
 	}
 }

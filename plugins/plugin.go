@@ -126,7 +126,8 @@ func (p *Plugin) live(ctx context.Context) (*process, error) {
 		life, abort := context.WithCancel(context.Background())
 		a = &attempt{done: make(chan struct{}), abort: abort}
 		p.attempt = a
-		go p.start(life, a) // others wait for it too; it ends with the attempt, which is bounded in time; Close waits for it
+		// others wait for it too; it ends with the attempt, which is bounded in time; Close waits for it
+		go p.start(life, a)
 	}
 	p.mu.Unlock()
 	select {
@@ -149,12 +150,14 @@ func (p *Plugin) mayStartLocked() error {
 	case wait == 0:
 		return nil
 	case aside && p.setAside == p.file():
-		return object.Errorf(object.CodeUnavailable, "the plugin %s crashed %d times in a row and is quarantined until its file changes, or for %s; not executed", p.cfg.ID, rule.Most, wait.Round(time.Second))
+		return object.Errorf(object.CodeUnavailable,
+			"the plugin %s crashed %d times in a row and is quarantined until its file changes, or for %s; not executed", p.cfg.ID, rule.Most, wait.Round(time.Second))
 	case aside:
 		p.backoff.Forgive()
 		return nil
 	}
-	return object.Errorf(object.CodeUnavailable, "the plugin %s does not run and is started again in %s; not executed", p.cfg.ID, wait.Round(100*time.Millisecond))
+	return object.Errorf(object.CodeUnavailable, "the plugin %s does not run and is started again in %s; not executed",
+		p.cfg.ID, wait.Round(100*time.Millisecond))
 }
 
 // refusedLocked returns why the file, as it is now, is refused; nil if it is not, or was not looked at yet.
@@ -186,12 +189,16 @@ func (p *Plugin) start(ctx context.Context, a *attempt) {
 	switch {
 	case errors.As(err, &why) && why.Refusal():
 		p.cfg.Log.Error("plugin is refused: it is not started", "object", string(p.cfg.ID), "err", err)
-		a.err = &object.Error{Code: object.CodeUnavailable, Msg: fmt.Sprintf("the plugin %s is refused until its file or the policy changes; not executed", p.cfg.ID), Err: err}
+		a.err = &object.Error{Code: object.CodeUnavailable,
+			Msg: fmt.Sprintf("the plugin %s is refused until its file or the policy changes; not executed",
+				p.cfg.ID), Err: err}
 		p.refused = &refusal{file, a.err}
 	case err != nil:
-		p.cfg.Log.Error("plugin does not start", "object", string(p.cfg.ID), "err", err, "crashes", p.backoff.Crashes()+1)
+		p.cfg.Log.Error("plugin does not start", "object", string(p.cfg.ID), "err", err, "crashes",
+			p.backoff.Crashes()+1)
 		p.crashedLocked(0, err)
-		a.err = &object.Error{Code: object.CodeUnavailable, Msg: fmt.Sprintf("the plugin %s does not start; not executed", p.cfg.ID), Err: err}
+		a.err = &object.Error{Code: object.CodeUnavailable,
+			Msg: fmt.Sprintf("the plugin %s does not start; not executed", p.cfg.ID), Err: err}
 	default:
 		a.proc, p.proc = pr, pr
 	}
@@ -216,7 +223,8 @@ func (p *Plugin) crashedLocked(ran time.Duration, cause error) {
 	p.cfg.Account.Crashed()
 	if p.backoff.Crashed(rule, ran, cause) {
 		p.setAside = p.file()
-		p.cfg.Log.Error("plugin is quarantined until its file changes", "object", string(p.cfg.ID), "crashes", rule.Most, "or_for", rule.Quarantine)
+		p.cfg.Log.Error("plugin is quarantined until its file changes", "object", string(p.cfg.ID), "crashes",
+			rule.Most, "or_for", rule.Quarantine)
 	}
 }
 

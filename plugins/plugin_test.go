@@ -113,7 +113,8 @@ func prepare(t testing.TB, name, from string) (plugins.Config, *logged) {
 	}
 	log := &logged{}
 	id := object.ID("acme." + name)
-	return plugins.Config{ID: id, Path: path, SHA256: sum, Objects: []object.ID{id}, Shim: []string{os.Args[0], "shim"}, Dir: dir,
+	return plugins.Config{ID: id, Path: path, SHA256: sum, Objects: []object.ID{id}, Shim: []string{os.Args[0], "shim"},
+		Dir: dir,
 		Log: slog.New(slog.NewTextHandler(log, nil))}, log
 }
 
@@ -140,8 +141,9 @@ func newCall(id object.ID, method string, args ...any) *object.Call {
 	if err != nil {
 		panic(err)
 	}
-	return &object.Call{ID: id, Kind: object.Invoke, Method: object.Method(method), Protocol: object.Pyro5, Serializer: uint8(codec.Serpent),
-		Caller: object.Caller{Principal: "alice"}, Conn: 1, Deadline: time.Now().Add(20 * time.Second), Payload: payload}
+	return &object.Call{ID: id, Kind: object.Invoke, Method: object.Method(method), Protocol: object.Pyro5,
+		Serializer: uint8(codec.Serpent),
+		Caller:     object.Caller{Principal: "alice"}, Conn: 1, Deadline: time.Now().Add(20 * time.Second), Payload: payload}
 }
 
 // errReply is what call returns for a reply that is no value.
@@ -219,7 +221,8 @@ func TestCauses(t *testing.T) {
 		{"old", binary.CauseVersion, "99", nil},
 		{"elsewhere", binary.CauseNotPlugin, "somebody.sock", nil},
 		{"netrpc", binary.CauseNotPlugin, "netrpc", nil},
-		{"other", binary.CauseDescribe, "none of the objects", func(c *plugins.Config) { c.Objects = []object.ID{c.ID + ".x"} }},
+		{"other", binary.CauseDescribe, "none of the objects",
+			func(c *plugins.Config) { c.Objects = []object.ID{c.ID + ".x"} }},
 		{"deep", binary.CauseSocket, "107", func(c *plugins.Config) { c.Dir += strings.Repeat("/x", 40) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -295,7 +298,8 @@ func TestHostile(t *testing.T) {
 		{"crash-in-call", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
 			_, err := invoke(t, p, id, "crash")
 			wantCode(t, err, object.CodeUnavailable, "whether it was executed is unknown")
-			eventually(t, func() bool { v, err := invoke(t, p, id, "echo", int64(1)); return err == nil && v == int64(1) })
+			eventually(t,
+				func() bool { v, err := invoke(t, p, id, "echo", int64(1)); return err == nil && v == int64(1) })
 		}},
 		{"call-after-crash", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
 			// What is called after the answer came runs in another process, or does not run.
@@ -304,7 +308,8 @@ func TestHostile(t *testing.T) {
 					wantCode(t, err, object.CodeUnavailable, "whether it was executed is unknown")
 					crashes++
 				}
-				if v, err := invoke(t, p, id, "echo", int64(1)); v != int64(1) && !strings.HasSuffix(fmt.Sprint(err), "not executed") {
+				if v, err := invoke(t, p, id, "echo", int64(1)); v != int64(1) &&
+					!strings.HasSuffix(fmt.Sprint(err), "not executed") {
 					t.Errorf("the call after crash %d: %v, %v", crashes, v, err)
 				}
 			}
@@ -469,7 +474,8 @@ func TestEnvironment(t *testing.T) {
 func TestValues(t *testing.T) {
 	p, _ := misbehaving(t, "echoes")
 	big := codec.Tuple{"x", int64(1), []byte{0, 255}}
-	for _, v := range []any{nil, true, int64(-1), 2.5, complex(1, 2), "ö", []any{}, map[string]any{}, big, codec.Set{int64(1)}} {
+	for _, v := range []any{nil, true, int64(-1), 2.5, complex(1, 2), "ö", []any{}, map[string]any{}, big,
+		codec.Set{int64(1)}} {
 		got, err := invoke(t, p, "acme.echoes", "echo", v)
 		if err != nil || fmt.Sprintf("%T %v", got, got) != fmt.Sprintf("%T %v", v, v) {
 			// serpent has bytes as a dict, which only its own readers undo
@@ -522,7 +528,8 @@ func TestSecret(t *testing.T) {
 	if got, err := invoke(t, p, cfg.ID, "secret", "smtp"); err != nil || got != int64(len("open sesame")) {
 		t.Errorf("secret(smtp) = %v, %v", got, err)
 	}
-	if v, err := invoke(t, p, cfg.ID, "secret", "imap"); err != nil || !strings.Contains(fmt.Sprint(v), "grants no secret") {
+	if v, err := invoke(t, p, cfg.ID, "secret", "imap"); err != nil ||
+		!strings.Contains(fmt.Sprint(v), "grants no secret") {
 		t.Errorf("secret(imap) = %v, %v", v, err)
 	}
 	eventually(t, func() bool { return strings.Contains(log.String(), "the secret is [secret]") })
@@ -606,9 +613,11 @@ func TestTable(t *testing.T) {
 	if r, err := p.Invoke(context.Background(), c); err != nil || !strings.Contains(string(r.Payload), "1") {
 		t.Errorf("size = %s, %v", r.Payload, err)
 	}
-	c = newCall(cfg.ID, "<batch>", codec.Tuple{"put", codec.Tuple{"k", int64(2)}, map[string]any{}}, codec.Tuple{"get", codec.Tuple{"none"}, map[string]any{}})
+	c = newCall(cfg.ID, "<batch>", codec.Tuple{"put", codec.Tuple{"k", int64(2)}, map[string]any{}},
+		codec.Tuple{"get", codec.Tuple{"none"}, map[string]any{}})
 	c.Kind, c.Batch = object.Batch, []object.Method{"put", "get"}
-	if r, err := p.Invoke(context.Background(), c); err != nil || !strings.Contains(string(r.Payload), "_ExceptionWrapper") {
+	if r, err := p.Invoke(context.Background(), c); err != nil ||
+		!strings.Contains(string(r.Payload), "_ExceptionWrapper") {
 		t.Errorf("batch = %s, %v", r.Payload, err)
 	}
 	if _, err := invoke(t, p, cfg.ID, "secret"); object.CodeOf(err) != object.CodeNotFound {

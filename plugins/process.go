@@ -65,7 +65,8 @@ const (
 // start runs the plugin up to its description.
 func start(ctx context.Context, p *Plugin) (*process, error) {
 	if n := len(p.cfg.Dir) + len("/plugin-dir1234567890/plugin1234567890"); n > 107 {
-		return nil, binary.Errorf(binary.CauseSocket, "sockets in %s would have names of %d bytes, and the system takes 107: name a shorter folder with state = \"…\"", p.cfg.Dir, n)
+		return nil, binary.Errorf(binary.CauseSocket,
+			"sockets in %s would have names of %d bytes, and the system takes 107: name a shorter folder with state = \"…\"", p.cfg.Dir, n)
 	}
 	if p.cfg.SHA256 == "" && !p.cfg.Unpinned {
 		return nil, binary.Errorf(binary.CausePin, "no SHA-256 is pinned for %s", p.cfg.Path)
@@ -76,7 +77,8 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	}
 	defer img.File.Close()
 	if p.cfg.SHA256 == "" {
-		p.cfg.Log.Warn("plugin runs unpinned: whoever can write to its file decides what it does", "object", string(p.cfg.ID), "sha256", img.Sum)
+		p.cfg.Log.Warn("plugin runs unpinned: whoever can write to its file decides what it does", "object",
+			string(p.cfg.ID), "sha256", img.Sum)
 	}
 	sockets := &goplugin.UnixSocketConfig{TempDir: p.cfg.Dir}
 	if p.cfg.Unconfined {
@@ -91,7 +93,8 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	pr.own = &hostServer{service: &callbacks{pr: pr, out: out}, budget: p.cfg.Budget}
 	a := &adapter{own: pr.own}
 	cfg := &goplugin.ClientConfig{
-		HandshakeConfig:  goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey, MagicCookieValue: rpc.CookieValue},
+		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
+			MagicCookieValue: rpc.CookieValue},
 		Plugins:          goplugin.PluginSet{rpc.Name: a},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		AutoMTLS:         true,
@@ -101,7 +104,8 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		SyncStdout:       out.Writer("stdout"),
 		SyncStderr:       out.Writer("stderr"),
 		UnixSocketConfig: sockets,
-		GRPCDialOptions: []grpc.DialOption{grpc.WithMaxHeaderListSize(maxHeaderBytes), grpc.WithInitialWindowSize(answerWindow),
+		GRPCDialOptions: []grpc.DialOption{grpc.WithMaxHeaderListSize(maxHeaderBytes),
+			grpc.WithInitialWindowSize(answerWindow),
 			grpc.WithInitialConnWindowSize(answerWindow), grpc.WithDefaultCallOptions(
 				grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes))},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (plugrunner.Runner, error) {
@@ -181,19 +185,24 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 		}
 		for _, m := range o.GetMembers() {
 			name := object.Method(m.GetName())
-			if !name.Callable() || slices.ContainsFunc(d.Members, func(o object.Member) bool { return o.Name == name }) {
-				return binary.Errorf(binary.CauseDescribe, "%s has a member %q, which cannot be called or stands there twice", id, launch.Clip(m.GetName()))
+			if !name.Callable() ||
+				slices.ContainsFunc(d.Members, func(o object.Member) bool { return o.Name == name }) {
+				return binary.Errorf(binary.CauseDescribe,
+					"%s has a member %q, which cannot be called or stands there twice", id, launch.Clip(m.GetName()))
 			}
-			d.Members = append(d.Members, object.Member{Name: name, Doc: launch.Clip(m.GetDoc()), Method: m.GetMethod(), Oneway: m.GetOneway(), Get: m.GetGet(), Set: m.GetSet()})
+			d.Members = append(d.Members, object.Member{Name: name, Doc: launch.Clip(m.GetDoc()), Method: m.GetMethod(),
+				Oneway: m.GetOneway(), Get: m.GetGet(), Set: m.GetSet()})
 		}
-		slices.SortFunc(d.Members, func(a, b object.Member) int { return strings.Compare(string(a.Name), string(b.Name)) })
+		slices.SortFunc(d.Members,
+			func(a, b object.Member) int { return strings.Compare(string(a.Name), string(b.Name)) })
 		pr.objects[id] = d
 	}
 	if n := len(unlisted); n > 0 {
 		pr.p.cfg.Log.Warn("plugin has objects that the policy does not list", "objects", n, "first", unlisted[0])
 	}
 	if len(pr.objects) == 0 {
-		return binary.Errorf(binary.CauseDescribe, "it has none of the objects that the policy lists: %v", pr.p.cfg.Objects)
+		return binary.Errorf(binary.CauseDescribe, "it has none of the objects that the policy lists: %v",
+			pr.p.cfg.Objects)
 	}
 	return nil
 }
@@ -205,7 +214,7 @@ func (pr *process) explain(err error, out *launch.Output) error {
 	if pr.run == nil || pr.run.PID() == 0 { // there was no process, and err says why
 		return err
 	}
-	if cause := pr.run.Reason(); errors.As(cause, &named) {
+	if cause := pr.run.Cause(); errors.As(cause, &named) {
 		return named
 	}
 	if errors.As(err, &named) {
@@ -224,7 +233,7 @@ func (pr *process) watch() {
 	for {
 		select {
 		case <-pr.run.Done():
-			cause := pr.run.Reason()
+			cause := pr.run.Cause()
 			if cause == nil {
 				cause = fmt.Errorf("it ended by itself: %w", pr.run.Exit())
 			}
@@ -274,7 +283,7 @@ func (pr *process) idle() bool {
 
 // stop asks the plugin to end, and makes it after a while.
 func (pr *process) stop(cause error) {
-	pr.run.Because(cause)
+	pr.run.SetCause(cause)
 	pr.end()
 }
 
@@ -302,7 +311,8 @@ func (pr *process) begin(c *object.Call) (uint64, error) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	if len(pr.calls) >= maxCalls {
-		return 0, object.Errorf(object.CodeExhausted, "limit exceeded: %d calls of the plugin under way; not executed, try again", maxCalls)
+		return 0, object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d calls of the plugin under way; not executed, try again", maxCalls)
 	}
 	pr.last++
 	pr.calls[pr.last] = c

@@ -94,7 +94,8 @@ func newHostServer(service rpc.HostServer, budget Budget, opts ...grpc.ServerOpt
 		method("Secret", unary(in, budget, rpc.HostServer.Secret)),
 	}
 	name := rpc.Host_ServiceDesc.ServiceName
-	s.RegisterService(&grpc.ServiceDesc{ServiceName: name, HandlerType: (*rpc.HostServer)(nil), Streams: methods}, service)
+	s.RegisterService(&grpc.ServiceDesc{ServiceName: name, HandlerType: (*rpc.HostServer)(nil), Streams: methods},
+		service)
 	return s
 }
 

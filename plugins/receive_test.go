@@ -88,7 +88,8 @@ type halfSender struct {
 }
 
 func attack(conn net.Conn, streams int) *halfSender {
-	a := &halfSender{conn: conn, window: map[uint32]int{0: firstWindow}, sent: map[uint32]int{}, ended: map[uint32]bool{}}
+	a := &halfSender{conn: conn, window: map[uint32]int{0: firstWindow}, sent: map[uint32]int{},
+		ended: map[uint32]bool{}}
 	a.wake.L = &a.mu
 	go a.read()
 	a.write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
@@ -201,12 +202,14 @@ func TestHalfSentRequests(t *testing.T) {
 		synctest.Wait()
 		streams, bytes, ended := a.received()
 		if most := maxReceiving*(4<<20) + 100*2*firstWindow; streams != maxReceiving || bytes > most || ended != 0 {
-			t.Errorf("%d messages are taken in, %d bytes of all; want %d and %d at most", streams, bytes, maxReceiving, most)
+			t.Errorf("%d messages are taken in, %d bytes of all; want %d and %d at most", streams, bytes, maxReceiving,
+				most)
 		}
 		// A message of another connection waits for a slot, and gets one.
 		conn := dialPiped(t, l)
 		close(service.open)
-		if r, err := rpc.NewHostClient(conn).Proxy(t.Context(), &rpc.ProxyRequest{}); err != nil || r.GetFailure() != nil {
+		if r, err := rpc.NewHostClient(conn).Proxy(t.Context(), &rpc.ProxyRequest{}); err != nil ||
+			r.GetFailure() != nil {
 			t.Errorf("a whole message: %v, %v", r.GetFailure(), err)
 		}
 		if _, _, ended := a.received(); ended < maxReceiving {

@@ -92,7 +92,8 @@ func python(t *testing.T) string {
 	const interpreter = "/usr/bin/python3"
 	try := exec.CommandContext(t.Context(), interpreter, "-c", "import grpc, cryptography")
 	if out, err := try.CombinedOutput(); err != nil {
-		t.Skipf("!! PLUGINS IN PYTHON ARE NOT TESTED: apt-get install python3-grpcio python3-cryptography: %v %s", err, out)
+		t.Skipf("!! PLUGINS IN PYTHON ARE NOT TESTED: apt-get install python3-grpcio python3-cryptography: %v %s", err,
+			out)
 	}
 	sdk, err := os.ReadFile("sdk/python/hearth_plugin.py")
 	if err != nil {

@@ -30,7 +30,8 @@ func parseAddress(s string) (address, error) {
 		case path[0] == '@' || strings.IndexByte(path, 0) >= 0:
 			return address{}, errors.New("abstract sockets are not supported: any user could take the name; want unix:path")
 		case len(path) > maxSocketPath:
-			return address{}, fmt.Errorf("the path of the socket has %d bytes, the system takes %d: name a shorter one", len(path), maxSocketPath)
+			return address{}, fmt.Errorf("the path of the socket has %d bytes, the system takes %d: name a shorter one",
+				len(path), maxSocketPath)
 		}
 		return address{unix: path}, nil
 	}
@@ -52,7 +53,8 @@ func (cfg *Config) check(a address) error {
 	for _, way := range cfg.Identify {
 		switch {
 		case !slices.Contains(object.AuthMethods, way):
-			return fmt.Errorf("identify: there is no way %q; there are: %s", way, strings.Join(object.AuthMethods, ", "))
+			return fmt.Errorf("identify: there is no way %q; there are: %s", way,
+				strings.Join(object.AuthMethods, ", "))
 		case way == object.AuthPeer && !a.local():
 			return errors.New("identify: the kernel knows the users of this machine only; want hmac or cert")
 		case way == object.AuthHMAC && cfg.Keys == nil:

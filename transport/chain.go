@@ -81,7 +81,8 @@ func boundChain(certs []*x509.Certificate) error {
 			}
 		}
 		if namesakes > maxNamesakes {
-			return fmt.Errorf("%d certificates of the client have one subject; want at most %d", namesakes, maxNamesakes)
+			return fmt.Errorf("%d certificates of the client have one subject; want at most %d", namesakes,
+				maxNamesakes)
 		}
 	}
 	return nil
@@ -107,7 +108,8 @@ func boundKey(key any) error {
 // authority meant: one that is not for clients by name, or with several common names, of which
 // policies see one.
 func checkLeaf(leaf *x509.Certificate) error {
-	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
+		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
 		return errors.New("the client's certificate is not for clients: issue it with the extended key usage clientAuth")
 	}
 	names := 0

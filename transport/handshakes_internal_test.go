@@ -62,8 +62,9 @@ func forge(t *testing.T, subject, issuer string, key any) []byte {
 	t.Helper()
 	template := func(name string) *x509.Certificate {
 		serial, _ := rand.Int(rand.Reader, big.NewInt(1<<40))
-		return &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-			NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		return &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name},
+			NotBefore: time.Now().Add(-time.Hour),
+			NotAfter:  time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, DNSNames: []string{"alice.example"}}
 	}
 	var signer crypto.Signer = testKey
@@ -136,14 +137,16 @@ func show(t *testing.T, key crypto.Signer, chain ...[]byte) (error, int) { //nol
 		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, ClientAuth: tls.RequestClientCert, ClientCAs: x509.NewCertPool(),
 		Certificates: []tls.Certificate{{Certificate: [][]byte{host}, PrivateKey: testKey}}}}
 	server.config.ClientCAs.AddCert(root)
-	l := &Listener{cfg: Config{Identify: []string{object.AuthCert}, TLS: func() *ServerTLS { return server }, Handshakes: NewHandshakes()}}
+	l := &Listener{cfg: Config{Identify: []string{object.AuthCert}, TLS: func() *ServerTLS { return server },
+		Handshakes: NewHandshakes()}}
 	near, far := pair(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c := tls.Client(far, &tls.Config{InsecureSkipVerify: true, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return &tls.Certificate{Certificate: chain, PrivateKey: key}, nil
-		}})
+		c := tls.Client(far, &tls.Config{InsecureSkipVerify: true,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				return &tls.Certificate{Certificate: chain, PrivateKey: key}, nil
+			}})
 		_ = c.Handshake()
 		_, _ = io.Copy(io.Discard, far) // the host's alert
 	}()
@@ -176,14 +179,19 @@ func TestForgedChains(t *testing.T) {
 		chain [][]byte
 		want  string
 	}{
-		{"110 authorities with RSA-8192", forger{large}, authorities(110, func() any { return modulus(8192, 65537) }, same), "more than 32768 bytes"},
+		{"110 authorities with RSA-8192", forger{large},
+			authorities(110, func() any { return modulus(8192, 65537) }, same), "more than 32768 bytes"},
 		{"20 authorities", testKey, authorities(20, ec, each), "the client sent 20 certificates; want at most 6"},
-		{"a client with RSA-8192", forger{large}, authorities(1, func() any { return large }, same), "an RSA key of 8192 bits; want at most 4096"},
-		{"an authority with RSA-8192", testKey, append(authorities(1, ec, each), forge(t, "authority 1", "root", large)), "certificate 2 of the client: an RSA key of 8192 bits"},
-		{"a large exponent", testKey, append(authorities(1, ec, each), forge(t, "authority 1", "root", modulus(2048, 1<<31-1))), "exponent"},
+		{"a client with RSA-8192", forger{large}, authorities(1, func() any { return large }, same),
+			"an RSA key of 8192 bits; want at most 4096"},
+		{"an authority with RSA-8192", testKey, append(authorities(1, ec, each),
+			forge(t, "authority 1", "root", large)), "certificate 2 of the client: an RSA key of 8192 bits"},
+		{"a large exponent", testKey,
+			append(authorities(1, ec, each), forge(t, "authority 1", "root", modulus(2048, 1<<31-1))), "exponent"},
 		{"namesakes", testKey, authorities(5, ec, same), "5 certificates of the client have one subject"},
 		{"the most there may be", testKey, authorities(6, ec, each), "unknown authority"},
-		{"an RSA-4096 client", forger{modulus(4096, 65537)}, authorities(3, func() any { return modulus(4096, 65537) }, each), "unknown authority"},
+		{"an RSA-4096 client", forger{modulus(4096, 65537)},
+			authorities(3, func() any { return modulus(4096, 65537) }, each), "unknown authority"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err, read := show(t, test.key, test.chain...)
@@ -207,11 +215,13 @@ func TestLeafIsUnmistakable(t *testing.T) {
 		"no extended key usage": {func(c *x509.Certificate) { c.ExtKeyUsage = nil }, "not for clients"},
 		"a server's":            {func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, "not for clients"},
 		"two common names": {func(c *x509.Certificate) {
-			c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: oidCommonName, Value: "mallory"}, {Type: oidCommonName, Value: "alice"}}
+			c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: oidCommonName, Value: "mallory"},
+				{Type: oidCommonName, Value: "alice"}}
 		}, "2 common names"},
 		"for clients": {func(*x509.Certificate) {}, ""},
 	} {
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "alice"}, NotAfter: time.Now().Add(time.Hour),
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "alice"},
+			NotAfter:    time.Now().Add(time.Hour),
 			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 		test.change(template)
 		der, err := x509.CreateCertificate(rand.Reader, template, root, testKey.Public(), testKey)
@@ -222,7 +232,8 @@ func TestLeafIsUnmistakable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := checkLeaf(leaf); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+		if err := checkLeaf(leaf); (err == nil) != (test.want == "") ||
+			err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}

@@ -31,7 +31,8 @@ func Identify(c net.Conn) object.Peer {
 	case *net.TCPConn:
 		remote, known := addrPort(c.RemoteAddr())
 		local, knownToo := addrPort(c.LocalAddr())
-		if known && knownToo && local.Addr().IsLoopback() && remote.Addr().IsLoopback() && local.Addr().Is4() == remote.Addr().Is4() {
+		if known && knownToo && local.Addr().IsLoopback() && remote.Addr().IsLoopback() &&
+			local.Addr().Is4() == remote.Addr().Is4() {
 			uid, ok = tcpPeer(c, local, remote)
 		}
 	}

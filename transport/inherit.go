@@ -76,7 +76,8 @@ func (s *Socket) Fits(addr string) error {
 	switch {
 	case want.unix != "" && have.unix != "" && samePath(want.unix, have.unix):
 		return nil
-	case want.unix == "" && have.unix == "" && want.tcp.Addr() == have.tcp.Addr() && (want.tcp.Port() == 0 || want.tcp.Port() == have.tcp.Port()):
+	case want.unix == "" && have.unix == "" && want.tcp.Addr() == have.tcp.Addr() &&
+		(want.tcp.Port() == 0 || want.tcp.Port() == have.tcp.Port()):
 		return nil
 	}
 	return fmt.Errorf("the inherited socket %q listens on %s, and the policy says %s", s.Name, at, addr)

@@ -79,12 +79,14 @@ func TestInheritedSocketElsewhere(t *testing.T) {
 		{"a path for a port", "unix", filepath.Join(dir, "a"), "127.0.0.1:0"},
 		{"another path", "unix", filepath.Join(dir, "b"), "unix:" + filepath.Join(dir, "c")},
 	} {
-		l, err := transport.Listen(t.Context(), transport.Config{Address: tc.addr, Identify: []string{"pyro4-hmac"}, Plain: true,
-			TLS: func() *transport.ServerTLS { return nil }, Socket: given(t, tc.network, tc.at, "local")})
+		l, err := transport.Listen(t.Context(),
+			transport.Config{Address: tc.addr, Identify: []string{"pyro4-hmac"}, Plain: true,
+				TLS: func() *transport.ServerTLS { return nil }, Socket: given(t, tc.network, tc.at, "local")})
 		if err == nil {
 			l.Close()
 			t.Errorf("%s: taken", tc.name)
-		} else if !strings.Contains(err.Error(), "the policy says") && !strings.Contains(err.Error(), "across a network") {
+		} else if !strings.Contains(err.Error(), "the policy says") &&
+			!strings.Contains(err.Error(), "across a network") {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
@@ -104,8 +106,10 @@ func TestInheritedIsNoListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want, f := range map[string]*os.File{"does not listen": socket(syscall.SOCK_STREAM), "not one for streams": socket(syscall.SOCK_DGRAM), "asking what": file} {
-		l, err := transport.Listen(t.Context(), transport.Config{Address: "127.0.0.1:0", Plain: true, Socket: &transport.Socket{File: f}})
+	for want, f := range map[string]*os.File{"does not listen": socket(syscall.SOCK_STREAM),
+		"not one for streams": socket(syscall.SOCK_DGRAM), "asking what": file} {
+		l, err := transport.Listen(t.Context(),
+			transport.Config{Address: "127.0.0.1:0", Plain: true, Socket: &transport.Socket{File: f}})
 		if err == nil {
 			l.Close()
 			t.Errorf("%s: taken", want)

@@ -61,8 +61,10 @@ func TestRefusedAddresses(t *testing.T) {
 }
 
 func TestWays(t *testing.T) {
-	for way, ok := range map[string]bool{"peer": true, "pyro4-hmac": true, "hmac": false, "cert": false, "": false, "Peer": false} {
-		l, err := transport.Listen(t.Context(), transport.Config{Address: "127.0.0.1:0", Identify: []string{way}, Plain: true})
+	for way, ok := range map[string]bool{"peer": true, "pyro4-hmac": true, "hmac": false, "cert": false, "": false,
+		"Peer": false} {
+		l, err := transport.Listen(t.Context(),
+			transport.Config{Address: "127.0.0.1:0", Identify: []string{way}, Plain: true})
 		if (err == nil) != ok {
 			t.Errorf("Listen(identify %q) = %v", way, err)
 		}
@@ -233,7 +235,8 @@ func TestFolderThatOthersMayWriteTo(t *testing.T) {
 		if err := os.Chmod(dir, mode); err != nil {
 			t.Fatal(err)
 		}
-		l, err := transport.Listen(t.Context(), transport.Config{Address: "unix:" + filepath.Join(dir, "s"), Plain: true})
+		l, err := transport.Listen(t.Context(),
+			transport.Config{Address: "unix:" + filepath.Join(dir, "s"), Plain: true})
 		if err == nil {
 			l.Close()
 		}
@@ -247,7 +250,8 @@ func TestFolderThatOthersMayWriteTo(t *testing.T) {
 	if err := os.Chown(dir, 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := transport.Listen(t.Context(), transport.Config{Address: "unix:" + filepath.Join(dir, "s"), Plain: true}); err == nil {
+	if l, err := transport.Listen(t.Context(),
+		transport.Config{Address: "unix:" + filepath.Join(dir, "s"), Plain: true}); err == nil {
 		l.Close()
 		t.Error("a folder that somebody else owns was taken")
 	}
@@ -321,7 +325,8 @@ func TestLockOfAnother(t *testing.T) {
 	if err := os.Chmod(path+".lock", 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := transport.Listen(t.Context(), transport.Config{Address: "unix:" + path, Plain: true}); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if l, err := transport.Listen(t.Context(), transport.Config{Address: "unix:" + path, Plain: true}); err == nil ||
+		!strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a lock that others can open: %v, %v", l, err)
 	}
 }
@@ -352,7 +357,8 @@ func TestFolderByAnothersLink(t *testing.T) {
 	if err := os.Lchown(link, 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := transport.Listen(t.Context(), transport.Config{Address: "unix:" + filepath.Join(link, "s"), Plain: true}); err == nil {
+	if l, err := transport.Listen(t.Context(),
+		transport.Config{Address: "unix:" + filepath.Join(link, "s"), Plain: true}); err == nil {
 		l.Close()
 		t.Error("a folder that somebody else's link leads to was taken")
 	}

@@ -27,7 +27,8 @@ type Own struct {
 // not taken. A path that is too long is CodeTooLarge. ctx bounds opening only.
 func ListenOwn(ctx context.Context, path string, refused func(uid uint32)) (*Own, error) {
 	if len(path) > maxSocketPath {
-		return nil, object.Errorf(object.CodeTooLarge, "the path of the socket %s has %d bytes, the system takes %d: name a shorter one", path, len(path), maxSocketPath)
+		return nil, object.Errorf(object.CodeTooLarge,
+			"the path of the socket %s has %d bytes, the system takes %d: name a shorter one", path, len(path), maxSocketPath)
 	}
 	ln, release, err := bindUnix(ctx, path, 0o700, 0o600)
 	if err != nil {

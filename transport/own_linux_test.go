@@ -30,7 +30,8 @@ func listenOwn(t *testing.T, path string) (*transport.Own, <-chan uint32) {
 func TestOwnTakesItsUser(t *testing.T) {
 	path := filepath.Join(folder(t), "made", "s")
 	l, _ := listenOwn(t, path)
-	for name, want := range map[string]fs.FileMode{path: fs.ModeSocket | 0o600, filepath.Dir(path): fs.ModeDir | 0o700} {
+	for name, want := range map[string]fs.FileMode{path: fs.ModeSocket | 0o600,
+		filepath.Dir(path): fs.ModeDir | 0o700} {
 		info, err := os.Lstat(name)
 		if err != nil {
 			t.Fatal(err)

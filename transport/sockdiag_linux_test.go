@@ -101,7 +101,8 @@ func FuzzReadAnswer(f *testing.F) {
 		if err != nil && uid != 0 {
 			t.Errorf("uid %d with error %v", uid, err)
 		}
-		if err == nil && (len(in) < unix.NLMSG_HDRLEN+answerSize || binary.NativeEndian.Uint32(in[unix.NLMSG_HDRLEN+inodeAt:]) == 0) {
+		if err == nil && (len(in) < unix.NLMSG_HDRLEN+answerSize ||
+			binary.NativeEndian.Uint32(in[unix.NLMSG_HDRLEN+inodeAt:]) == 0) {
 			t.Errorf("an owner, %d, of what nobody owns", uid)
 		}
 	})

@@ -36,7 +36,8 @@ func listenUnix(ctx context.Context, path string) (*Listener, error) {
 
 // bindUnix binds a Unix socket of a mode, in a folder that is made with one if it is
 // missing. release removes the file if it is still this one.
-func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *net.UnixListener, release func() error, err error) {
+func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *net.UnixListener, release func() error,
+	err error) {
 	fail := func(err error) (*net.UnixListener, func() error, error) {
 		return nil, nil, fmt.Errorf("listening on unix:%s: %w", path, err)
 	}

@@ -93,8 +93,9 @@ func connectChained(t *testing.T) *chained {
 		ClientCA: []string{pemFile(t, filepath.Join(dir, "root.pem"), "CERTIFICATE", c.root.Raw)},
 	}
 	c.load(t, c.files)
-	c.listener, err = transport.Listen(t.Context(), transport.Config{Address: "127.0.0.1:0", Identify: []string{object.AuthCert},
-		TLS: func() *transport.ServerTLS { return c.now }})
+	c.listener, err = transport.Listen(t.Context(),
+		transport.Config{Address: "127.0.0.1:0", Identify: []string{object.AuthCert},
+			TLS: func() *transport.ServerTLS { return c.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,8 @@ func connectChained(t *testing.T) *chained {
 	if c.channel, err = c.listener.Open(accepted); err != nil {
 		t.Fatal(err)
 	}
-	if p := c.channel.Peer; p.Auth != object.AuthCert || p.Cert.CommonName != "alice" || p.Cert.CA != c.files.ClientCA[0] ||
+	if p := c.channel.Peer; p.Auth != object.AuthCert || p.Cert.CommonName != "alice" ||
+		p.Cert.CA != c.files.ClientCA[0] ||
 		!slices.Equal(p.Cert.DNS, []string{"alice.example"}) {
 		t.Fatalf("the peer is %+v, its certificate %+v", p, p.Cert)
 	}

@@ -11,10 +11,10 @@ import (
 	"syscall"
 )
 
-// Cause is why a plugin does not start.
+// Cause is the reason why a plugin does not start.
 type Cause string
 
-// The causes.
+// Causes.
 const (
 	CauseFile         Cause = "file cannot be read"
 	CauseMode         Cause = "not executable"
@@ -28,24 +28,23 @@ const (
 	CauseTimeout      Cause = "no handshake in time"
 	CauseSocket       Cause = "socket path too long"
 	CauseShim         Cause = "shim failed"
-	CauseWalls        Cause = "cannot be confined"
+	CauseIsolation    Cause = "cannot be confined"
 	CauseDescribe     Cause = "no usable description"
 )
 
-// StartError says why a plugin did not start. It is for the log: callers hear that it did
-// not and no more.
+// StartError reports why a plugin did not start. It is for the log: clients get no details.
 type StartError struct {
 	Cause Cause
-	Text  string // what was found, and what to do
+	Text  string // details and the fix
 }
 
-// refusal reports whether the host refused the file before it started any process. Only another file or another
-// policy changes that, and so it is no crash.
+// Refusal reports whether the host rejected the file before starting a process. Only a change of the file or of the
+// policy can change that, so it does not count as a crash.
 func (e *StartError) Refusal() bool {
 	return e.Cause == CauseFile || e.Cause == CauseMode || e.Cause == CausePin
 }
 
-// asStartError returns err as a [*StartError]: an error of reading the file, if it is none yet.
+// asStartError returns err as a [*StartError], with CauseFile if it has no cause.
 func asStartError(err error) *StartError {
 	var e *StartError
 	if errors.As(err, &e) {
@@ -62,19 +61,21 @@ func Errorf(c Cause, format string, args ...any) *StartError {
 	return &StartError{c, fmt.Sprintf(format, args...)}
 }
 
-// ExplainExec names the cause of a refusal to execute, from the program's first bytes.
+// ExplainExec returns the cause of a failed execution. head is the beginning of the executable.
 func ExplainExec(path string, head []byte, errno syscall.Errno) *StartError {
 	if interpreter, ok := shebang(head); ok {
 		if _, err := os.Stat(interpreter); err != nil {
-			return Errorf(CauseInterpreter, "%s is a script for %s, which is not there", path, interpreter)
+			return Errorf(CauseInterpreter, "%s is a script for %s, which does not exist", path, interpreter)
 		}
 	}
 	if f, err := elf.NewFile(bytes.NewReader(head)); err == nil || bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
 		if machine := elfMachine(head); machine != nativeMachine() {
-			return Errorf(CauseArchitecture, "%s is built for %v, and this machine is %s: build it with GOARCH=%s", path, machine, runtime.GOARCH, runtime.GOARCH)
+			return Errorf(CauseArchitecture, "%s is built for %v, and this machine is %s: build it with GOARCH=%s",
+				path, machine, runtime.GOARCH, runtime.GOARCH)
 		}
 		if errors.Is(errno, syscall.ENOENT) && f != nil {
-			return Errorf(CauseInterpreter, "%s needs the dynamic loader %q, which is not there: build it with CGO_ENABLED=0", path, loader(f))
+			return Errorf(CauseInterpreter,
+				"%s needs the dynamic loader %q, which does not exist: build it with CGO_ENABLED=0", path, loader(f))
 		}
 	}
 	if errors.Is(errno, syscall.ENOEXEC) {

@@ -18,17 +18,17 @@ import (
 // maxImageBytes bounds a plugin's executable.
 const maxImageBytes = 512 << 20
 
-// headBytes is what is kept of an executable to explain why it does not run.
+// headBytes is the length of [Sealed.Head].
 const headBytes = 64 << 10
 
-// image is an executable that nobody can change any more.
+// Sealed is a copy of an executable in sealed memory: its content cannot change.
 type Sealed struct {
 	File *os.File
-	Sum  string // SHA-256, in hexadecimal
-	Head []byte
+	Sum  string // SHA-256 in hexadecimal
+	Head []byte // first bytes, to explain why it does not run
 }
 
-// Sum returns the SHA-256 of a file, as a policy pins it.
+// Sum returns the SHA-256 of a file in the form that a policy pins.
 func Sum(path string) (string, error) {
 	f, err := openPlugin(path)
 	if err != nil {
@@ -42,8 +42,8 @@ func Sum(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Check returns why the file at path may not be started, nil if it may. pin is the SHA-256 that it must have; "" takes
-// any content of a file that no other user can change. The error is a [*StartError].
+// Check reports whether the file at path may be started; nil means yes. pin is the required SHA-256. With an empty pin
+// any content is accepted, but other users must not be able to change the file. The error is a [*StartError].
 func Check(path, pin string) error {
 	if pin == "" {
 		f, err := openPlugin(path)
@@ -60,7 +60,7 @@ func Check(path, pin string) error {
 	return compare(path, sum, pin)
 }
 
-// unpinned checks the file of a plugin without a pin: its content alone decides what runs.
+// unpinned checks the permissions of a file without a pin: only they protect its content.
 func unpinned(path string) error {
 	if err := safefile.CheckExecutable(path); err != nil {
 		return Errorf(CauseMode, "%v", err)
@@ -73,10 +73,11 @@ func compare(path, sum, pin string) error {
 	if sum == pin {
 		return nil
 	}
-	return Errorf(CausePin, "%s has the SHA-256 %s, the policy pins %s; pin the new one if the change is meant", path, sum, pin)
+	return Errorf(CausePin,
+		"%s has the SHA-256 %s, the policy pins %s; pin the new one if the change is intended", path, sum, pin)
 }
 
-// openPlugin opens an executable for reading: never a pipe that blocks, never a folder.
+// openPlugin opens an executable for reading. It rejects folders and does not block on a pipe.
 func openPlugin(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // in the operator's folder
 	if err != nil {
@@ -100,9 +101,9 @@ func openPlugin(path string) (*os.File, error) {
 	return f, nil
 }
 
-// load copies an executable into memory that can be sealed, hashing what it copies, and
-// compares the hash with the pin; "" is none. Executing the opened file itself would leave
-// a gap: whoever may write to it could do so in place after it was hashed.
+// Load copies an executable to sealed memory and compares the hash of the copy with the pin; an empty pin accepts any
+// content. Executing the file itself would not be safe: a process with write access could change it in place after the
+// hash.
 func Load(path, pin string) (*Sealed, error) {
 	f, err := openPlugin(path)
 	if err != nil {
@@ -140,18 +141,17 @@ func Load(path, pin string) (*Sealed, error) {
 	return img, nil
 }
 
-// usualRuntime is what most programs need that are not complete in themselves.
+// usualRuntime shows the folders that most scripts and dynamically linked programs need.
 const usualRuntime = `runtime = ["/usr", "/lib", "/lib64"]`
 
-// CheckRuntime refuses an executable that needs an interpreter or a loader which it would not
-// see.
+// CheckRuntime rejects an executable whose interpreter or loader is not in a visible folder.
 func (s *Sealed) CheckRuntime(path string, visible []string) error {
-	what, needs := "", ""
+	kind, needs := "", ""
 	if interpreter, ok := shebang(s.Head); ok {
-		what, needs = "a script for", interpreter
+		kind, needs = "a script for", interpreter
 	} else if f, err := elf.NewFile(s.File); err == nil && elfMachine(s.Head) == nativeMachine() {
 		if needs = loader(f); needs != "" {
-			what = "linked dynamically and needs"
+			kind = "linked dynamically and needs"
 		}
 	}
 	if needs == "" {
@@ -162,5 +162,7 @@ func (s *Sealed) CheckRuntime(path string, visible []string) error {
 			return nil
 		}
 	}
-	return Errorf(CauseInterpreter, "%s is %s %s, which a confined plugin does not see: add %s to its plugin block, or link it statically (for Go: CGO_ENABLED=0)", path, what, needs, usualRuntime)
+	return Errorf(CauseInterpreter,
+		"%s is %s %s, which a confined plugin does not see: add %s to its plugin block, "+
+			"or link it statically (for Go: CGO_ENABLED=0)", path, kind, needs, usualRuntime)
 }

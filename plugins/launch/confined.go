@@ -12,16 +12,16 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// dirVariable is how a plugin hears where its sockets have to be.
+// dirVariable names the folder in which a plugin creates its socket.
 const dirVariable = "PLUGIN_UNIX_SOCKET_DIR"
 
-// startConfined starts a plugin behind its tenant's walls. Its sockets are in a folder that
-// has no name outside: the plugin has it by its root, the host by a descriptor.
-func (r *Runner) startConfined(ctx context.Context, cmd *exec.Cmd, lastWords func()) error {
+// startConfined starts an isolated plugin. Its sockets are in a folder that has no path outside: the plugin reaches it
+// through its root, the host through a descriptor.
+func (r *Runner) startConfined(ctx context.Context, cmd *exec.Cmd, drain func()) error {
 	if err := r.img.CheckRuntime(r.cfg.Path, r.cfg.Confine.Runtime); err != nil {
 		return err
 	}
-	// Who can read the file of a process can look into the process.
+	// A process with a readable executable can be inspected by other processes.
 	if err := r.img.File.Chmod(0o111); err != nil {
 		return binary.Errorf(binary.CauseShim, "%v", err)
 	}
@@ -32,7 +32,7 @@ func (r *Runner) startConfined(ctx context.Context, cmd *exec.Cmd, lastWords fun
 	program.Dir, program.DirVariable = r.dir, dirVariable
 	pr, err := confine.StartProgram(ctx, cmd, program)
 	if err != nil {
-		return r.explainWalls(err)
+		return r.explainRefusal(err)
 	}
 	if pr.Dir != nil {
 		r.sockets, r.inside = pr.Dir, confine.Sockets
@@ -48,23 +48,23 @@ func (r *Runner) startConfined(ctx context.Context, cmd *exec.Cmd, lastWords fun
 	}
 	r.pid.Store(int64(pr.Pid()))
 	r.cfg.Account.Started(pr.Pid())
-	r.killedBy(pr.Kill)
+	r.setKill(pr.Kill)
 	go func() { // ends with the process
 		r.end = pr.Wait()
 		r.cfg.Account.Ended(pr.Pid(), cmd.ProcessState)
-		lastWords()
+		drain()
 		close(r.done)
 	}()
 	return nil
 }
 
-// explainWalls names the cause of a confinement that did not come about.
-func (r *Runner) explainWalls(err error) error {
+// explainRefusal returns the cause of a failed isolation.
+func (r *Runner) explainRefusal(err error) error {
 	var refused *confine.Refused
 	var program *confine.ProgramError
 	switch {
-	case r.Reason() != nil:
-		return r.Reason()
+	case r.Cause() != nil:
+		return r.Cause()
 	case errors.As(err, &refused):
 		var b strings.Builder
 		for _, l := range refused.Layers {
@@ -74,7 +74,8 @@ func (r *Runner) explainWalls(err error) error {
 			}
 			b.WriteString("; ")
 		}
-		return binary.Errorf(binary.CauseWalls, "%sor allow it in the tenant block: allow_missing = [%q]", b.String(), refused.Layers[0].Name)
+		return binary.Errorf(binary.CauseIsolation,
+			"%sor allow it in the tenant block: allow_missing = [%q]", b.String(), refused.Layers[0].Name)
 	case errors.As(err, &program) && program.Text != "":
 		return binary.Errorf(binary.CauseInterpreter, "%s: %s", r.cfg.Path, program.Text)
 	case errors.As(err, &program):

@@ -10,5 +10,5 @@ func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: tru
 
 func awaitEnd(int) {}
 
-// Shim is the second half of starting a plugin, on Linux.
+// Shim executes a plugin, on Linux only.
 func Shim() int { return 1 }

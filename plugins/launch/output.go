@@ -14,42 +14,44 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Bounds on what a plugin says.
+// Bounds on the output of a plugin.
 const (
 	maxLineBytes = 4 << 10
-	linesSecond  = 100
-	tailLines    = 10 // kept to explain a crash
+	linesSecond  = 100 // logged lines per second
+	tailLines    = 10  // lines kept to explain a crash
 )
 
-// output is where the lines of one plugin go: the log, so many a second.
+// Output logs the lines of one plugin, at most linesSecond per second.
 type Output struct {
 	log     *slog.Logger
 	id      object.ID
 	account *procstat.Processes
-	redact  func(text string, most int) string // nil: as it is
+	redact  func(text string, most int) string // may be nil
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	second  time.Time
 	lines   int
 	dropped int
 	last    []string
 }
 
-// NewOutput returns the output of the plugin id. redact takes secrets out of the first most bytes of a text; nil
-// changes nothing.
-func NewOutput(log *slog.Logger, id object.ID, account *procstat.Processes, redact func(text string, most int) string) *Output {
+// NewOutput returns the output of the plugin id. redact removes secrets from the first most bytes of a text; it may be
+// nil.
+func NewOutput(
+	log *slog.Logger, id object.ID, account *procstat.Processes, redact func(text string, most int) string,
+) *Output {
 	return &Output{log: log, id: id, account: account, redact: redact}
 }
 
-// Writer returns a writer that logs each line written to it, at level Info.
+// Writer returns a writer that logs each line at level Info.
 func (o *Output) Writer(from string) io.Writer {
 	return &lineWriter{f: func(s string) { o.Line(slog.LevelInfo, o.id, s, from) }}
 }
 
-// Line logs one line.
+// Line logs a line. from is its source: "stdout", "stderr" or "log".
 func (o *Output) Line(level slog.Level, id object.ID, text, from string) {
 	if o.redact != nil {
-		text = o.redact(text, maxLineBytes+1) // half a secret would not be found
+		text = o.redact(text, maxLineBytes+1) // before clipping: a secret cut in half is not found
 	}
 	text = Clip(text)
 	o.mu.Lock()
@@ -78,7 +80,7 @@ func (o *Output) Line(level slog.Level, id object.ID, text, from string) {
 	o.log.Log(context.Background(), level, "plugin", "object", string(id), "from", from, "text", text)
 }
 
-// Tail returns the last lines that were printed.
+// Tail returns the last lines of stdout and stderr, for error texts.
 func (o *Output) Tail() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -96,7 +98,7 @@ func Clip(s string) string {
 	return strings.ToValidUTF8(s, "\ufffd")
 }
 
-// eachLine calls f with each line of r, of which the first max bytes count, until r ends.
+// eachLine calls f with the first max bytes of each line of r.
 func eachLine(r io.Reader, max int, f func(string)) {
 	in := bufio.NewReaderSize(r, max)
 	more := false
@@ -112,14 +114,14 @@ func eachLine(r io.Reader, max int, f func(string)) {
 	}
 }
 
-// lineWriter cuts what is written into lines.
+// lineWriter splits its input into lines.
 type lineWriter struct {
 	mu   sync.Mutex // guards rest
 	rest []byte
 	f    func(string)
 }
 
-// Write never fails: what is too long is cut.
+// Write implements io.Writer. It does not fail; long lines are cut.
 func (w *lineWriter) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

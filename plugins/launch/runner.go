@@ -26,12 +26,12 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// How long a plugin may take.
+// Timeouts and bounds of a plugin process.
 const (
 	StartTimeout = 10 * time.Second
 	StopTimeout  = 2 * time.Second
-	lastWait     = 200 * time.Millisecond // for its pipes, after its end
-	maxPreamble  = 200                    // lines before the handshake
+	pipeTimeout  = 200 * time.Millisecond // wait for pending output after the process has ended
+	maxPreamble  = 200                    // output lines before the handshake
 )
 
 // Config describes the process of one plugin. All fields but Confine and Unconfined are required.
@@ -44,56 +44,77 @@ type Config struct {
 	Account    *procstat.Processes
 }
 
-// Runner is the process of one plugin, as go-plugin wants to have it.
+// Runner is the process of one plugin. It implements go-plugin's Runner interface.
 type Runner struct {
 	cfg Config
 	img *binary.Sealed
 	out *Output
 	env []string
-	dir string // where its socket has to be
+	dir string // folder of the plugin's socket, as the host sees it
 
 	stdout, stderr   *io.PipeReader
 	toStdout, toEnds *io.PipeWriter
 
-	inside string        // dir as the plugin sees it; settled with ready
-	ready  chan struct{} // closed at the end of Start, before which no handshake counts
+	inside string        // dir as the plugin sees it; valid when ready is closed
+	ready  chan struct{} // closed at the end of Start; a handshake is read after that
 
-	pid  atomic.Int64  // 0: none yet
+	pid  atomic.Int64  // 0 before the start
 	done chan struct{} // closed when the process has been waited for
-	end  error         // how it ended; read after done
+	end  error         // result of the wait; valid when done is closed
 
-	life  context.Context    //nolint:containedctx // ends with the first reason to end it
+	life  context.Context    //nolint:containedctx // ends with the first cause to end the process
 	abort context.CancelFunc // ends life
 
-	mu       sync.Mutex // guards what follows
-	cause    error      // the first reason to end it
-	kill     func()     // ends the process; nil: it has none, or none any more
-	sockets  *os.File   // the folder to which dir leads; nil: dir is one itself
+	mu       sync.Mutex // guards the fields below
+	cause    error      // first cause to end the process
+	kill     func()     // kills the process; nil before the start and after the end
+	sockets  *os.File   // folder that dir links to; nil if dir is a folder itself
 	released bool       // sockets is closed
 }
 
+// passedVars are the variables of go-plugin's handshake. A plugin gets them, dirVariable and no others.
+var passedVars = []string{
+	rpc.CookieKey,
+	"PLUGIN_MIN_PORT",
+	"PLUGIN_MAX_PORT",
+	"PLUGIN_PROTOCOL_VERSIONS",
+	"PLUGIN_CLIENT_CERT",
+}
+
+// scrub removes all variables that are not passed to plugins.
+
 // passed are the variables that go-plugin's handshake needs, as they are; a plugin gets
 // them, dirVariable, and no others.
-var passed = []string{rpc.CookieKey, "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_CLIENT_CERT"}
+var passed = []string{rpc.CookieKey, "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS",
+	"PLUGIN_CLIENT_CERT"}
 
 // scrub keeps the variables that are passed.
 func scrub(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		return !slices.Contains(passed, name)
+		return !slices.Contains(passedVars, name)
 	})
 }
 
-// New returns the runner of a sealed executable. go-plugin gives the environment and the folder for sockets.
+// New returns the runner of a sealed executable. env and dir are go-plugin's environment and its folder for sockets.
 func New(cfg Config, img *binary.Sealed, out *Output, env []string, dir string) *Runner {
-	r := &Runner{cfg: cfg, img: img, out: out, env: scrub(env), dir: dir, inside: dir, done: make(chan struct{}), ready: make(chan struct{})}
+	r := &Runner{
+		cfg:    cfg,
+		img:    img,
+		out:    out,
+		env:    scrub(env),
+		dir:    dir,
+		inside: dir,
+		done:   make(chan struct{}),
+		ready:  make(chan struct{}),
+	}
 	r.life, r.abort = context.WithCancel(context.Background())
 	r.stdout, r.toStdout = io.Pipe()
 	r.stderr, r.toEnds = io.Pipe()
 	return r
 }
 
-// Start starts the process and returns when the shim has become the plugin.
+// Start starts the process. It returns when the shim has executed the plugin.
 func (r *Runner) Start(ctx context.Context) error {
 	defer close(r.ready)
 	var ours, theirs [2]*os.File // stdout, stderr
@@ -108,24 +129,25 @@ func (r *Runner) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	go r.relay(ours[0], ours[1])                          // ends with the process, or with theirs if there is none
-	cmd := exec.Command(r.cfg.Shim[0], r.cfg.Shim[1:]...) //nolint:gosec,noctx // the host's own executable, which lives as long as it is needed
+	go r.relay(ours[0], ours[1]) // ends with the process, or with theirs if no process starts
+	//nolint:gosec,noctx // the host's own executable; r ends the process
+	cmd := exec.Command(r.cfg.Shim[0], r.cfg.Shim[1:]...)
 	cmd.Args[0] = string(r.cfg.ID)
 	cmd.Env, cmd.Dir = r.env, "/"
 	cmd.Stdout, cmd.Stderr = theirs[0], theirs[1]
 	cmd.ExtraFiles = []*os.File{r.img.File}
-	lastWords := func() {
+	drain := func() {
 		for _, p := range ours {
-			_ = p.SetReadDeadline(time.Now().Add(lastWait)) // a descendant may still hold the other end
+			_ = p.SetReadDeadline(time.Now().Add(pipeTimeout)) // a descendant may still hold the write end
 		}
 	}
 	if r.cfg.Unconfined {
-		return r.startUnconfined(cmd, lastWords)
+		return r.startUnconfined(cmd, drain)
 	}
-	return r.startConfined(ctx, cmd, lastWords)
+	return r.startConfined(ctx, cmd, drain)
 }
 
-// relay takes what the process prints until it ends.
+// relay passes the handshake to go-plugin and logs all other output. It returns when the process has ended.
 func (r *Runner) relay(stdout, stderr *os.File) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -138,7 +160,7 @@ func (r *Runner) relay(stdout, stderr *os.File) {
 			r.out.Line(slog.LevelInfo, r.cfg.ID, s, "stdout")
 			return
 		}
-		<-r.ready
+		<-r.ready // inside is valid from here on
 		switch err := checkHandshake(s, r.inside); {
 		case err == nil:
 			shaken = true
@@ -150,7 +172,8 @@ func (r *Runner) relay(stdout, stderr *os.File) {
 		default:
 			r.out.Line(slog.LevelInfo, r.cfg.ID, s, "stdout")
 			if lines++; lines == maxPreamble {
-				r.Fail(binary.Errorf(binary.CauseNotPlugin, "%s prints, and never the handshake; %s", r.cfg.Path, r.out.Tail()))
+				r.Fail(binary.Errorf(binary.CauseNotPlugin,
+					"%s printed %d lines and no handshake; %s", r.cfg.Path, lines, r.out.Tail()))
 			}
 		}
 	})
@@ -160,11 +183,11 @@ func (r *Runner) relay(stdout, stderr *os.File) {
 	r.toEnds.Close()
 }
 
-// errGarbage is what a line is that is no handshake.
+// errGarbage reports a line that is not a handshake.
 var errGarbage = errors.New("not a handshake")
 
-// checkHandshake reads the line with which a plugin says where it listens. errGarbage is
-// the answer to a line that is nothing like it.
+// checkHandshake checks the line in which a plugin reports its address and certificate. It returns errGarbage for other
+// lines.
 func checkHandshake(line, dir string) error {
 	f := strings.Split(strings.TrimSpace(line), "|")
 	if len(f) < 5 {
@@ -175,28 +198,31 @@ func checkHandshake(line, dir string) error {
 		return errGarbage
 	}
 	if core != 1 || f[1] != strconv.Itoa(rpc.Version) {
-		return binary.Errorf(binary.CauseVersion, "it speaks versions %s of the handshake and %q of the protocol, and this host 1 and %d: build it with the host's SDK", f[0], f[1], rpc.Version)
+		return binary.Errorf(binary.CauseVersion,
+			"it uses versions %s of the handshake and %q of the protocol, this host requires 1 and %d: "+
+				"build it with the host's SDK", f[0], f[1], rpc.Version)
 	}
 	switch {
 	case f[4] != "grpc":
-		return binary.Errorf(binary.CauseNotPlugin, "it wants to speak %q, and hearth speaks grpc", f[4])
+		return binary.Errorf(binary.CauseNotPlugin, "it uses the protocol %q, the host requires grpc", f[4])
 	case f[2] != "unix" || filepath.Dir(f[3]) != dir || filepath.Clean(f[3]) != f[3]:
-		return binary.Errorf(binary.CauseNotPlugin, "it listens on %s %q, and not in the folder that it was given", f[2], f[3])
+		return binary.Errorf(binary.CauseNotPlugin, "it listens on %s %q, outside of its folder for sockets", f[2],
+			f[3])
 	case len(f) < 6 || len(f[5]) < 50:
 		return binary.Errorf(binary.CauseNotPlugin, "it sent no certificate: build it with AutoMTLS")
 	}
 	return nil
 }
 
-// fail ends the process.
+// Fail kills the process and records the cause.
 func (r *Runner) Fail(cause error) {
-	r.Because(cause)
+	r.SetCause(cause)
 	r.abort()
 	r.killNow()
 }
 
-// because notes why the process is to end. The first cause stays.
-func (r *Runner) Because(cause error) {
+// SetCause records the cause for which the process will end. The first cause is kept.
+func (r *Runner) SetCause(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cause == nil {
@@ -204,14 +230,14 @@ func (r *Runner) Because(cause error) {
 	}
 }
 
-// reason returns why the process ended, or is about to.
-func (r *Runner) Reason() error {
+// Cause returns the recorded cause; nil if there is none.
+func (r *Runner) Cause() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.cause
 }
 
-// killNow ends the process, if there is one.
+// killNow kills the process if it is running.
 func (r *Runner) killNow() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -220,9 +246,8 @@ func (r *Runner) killNow() {
 	}
 }
 
-// killedBy says how the process is ended; nil that it must not be any more. What was to
-// end before it began ends here.
-func (r *Runner) killedBy(kill func()) {
+// setKill sets the function that kills the process; nil after its end. If a cause is recorded already, it kills at once.
+func (r *Runner) setKill(kill func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kill = kill; kill != nil && r.cause != nil {
@@ -230,18 +255,18 @@ func (r *Runner) killedBy(kill func()) {
 	}
 }
 
-// release lets go of the folder of the sockets, once nobody speaks by them any more.
+// Release closes the folder of the sockets. The caller has closed all connections.
 func (r *Runner) Release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sockets != nil && !r.released {
 		r.released = true
-		_ = os.Remove(r.dir) // it leads to the descriptor, whose number will be another's
+		_ = os.Remove(r.dir) // the link names a descriptor whose number will be reused
 		r.sockets.Close()
 	}
 }
 
-// exit describes how the process ended.
+// Exit waits for the end of the process and returns its result as an error, also for exit status 0.
 func (r *Runner) Exit() error {
 	<-r.done
 	if r.end == nil {
@@ -250,16 +275,16 @@ func (r *Runner) Exit() error {
 	var exit *exec.ExitError
 	if errors.As(r.end, &exit) {
 		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() && ws.Signal() == syscall.SIGSYS {
-			return fmt.Errorf("it asked the kernel for what no plugin may have: %w", r.end)
+			return fmt.Errorf("it made a forbidden system call: %w", r.end)
 		}
 	}
 	return r.end
 }
 
-// Wait is part of go-plugin's Runner, as are the following.
+// Wait implements go-plugin's Runner, like the methods below.
 func (r *Runner) Wait(context.Context) error { <-r.done; return r.end }
 
-// Kill ends the process and what it started, and waits for it.
+// Kill kills the process and its children and waits for it.
 func (r *Runner) Kill(context.Context) error {
 	if r.pid.Load() == 0 {
 		return nil
@@ -269,10 +294,10 @@ func (r *Runner) Kill(context.Context) error {
 	return nil
 }
 
-// Stdout returns the handshake and nothing else.
+// Stdout returns the handshake only.
 func (r *Runner) Stdout() io.ReadCloser { return r.stdout }
 
-// Stderr returns nothing: it is in the log already.
+// Stderr returns nothing: the output is logged.
 func (r *Runner) Stderr() io.ReadCloser { return r.stderr }
 
 // Name returns the plugin's id.
@@ -281,24 +306,23 @@ func (r *Runner) Name() string { return string(r.cfg.ID) }
 // ID returns the process id.
 func (r *Runner) ID() string { return strconv.FormatInt(r.pid.Load(), 10) }
 
-// Diagnose has nothing to say that the log has not.
+// Diagnose returns nothing: all diagnostics are logged.
 func (r *Runner) Diagnose(context.Context) string { return "" }
 
-// PluginToHost translates the name of a socket that the plugin has made.
+// PluginToHost translates the path of a socket that the plugin created.
 func (r *Runner) PluginToHost(network, addr string) (string, string, error) {
 	return translate(network, addr, r.inside, r.dir)
 }
 
-// HostToPlugin translates the name of a socket that the host has made.
+// HostToPlugin translates the path of a socket that the host created.
 func (r *Runner) HostToPlugin(network, addr string) (string, string, error) {
 	return translate(network, addr, r.dir, r.inside)
 }
 
-// translate takes a socket's name from one view of its folder to the other. No other name
-// has a translation.
+// translate translates a socket's path from one view of its folder to the other. It rejects all other paths.
 func translate(network, addr, from, to string) (string, string, error) {
 	if network != "unix" || filepath.Dir(addr) != from || filepath.Clean(addr) != addr {
-		return "", "", fmt.Errorf("%s %q is no socket in the plugin's folder", network, addr)
+		return "", "", fmt.Errorf("%s %q is not a socket in the plugin's folder", network, addr)
 	}
 	return network, filepath.Join(to, filepath.Base(addr)), nil
 }

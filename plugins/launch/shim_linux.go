@@ -13,27 +13,26 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// The descriptors that the shim is started with.
+// Descriptors of the shim.
 const (
-	imageFD  = 3 // the sealed executable
-	statusFD = 4 // takes the number of the error, if it cannot be executed; a socket: the orders of package confine
+	imageFD  = 3 // sealed executable
+	statusFD = 4 // takes the errno of a failed execution; if it is a socket, it has the orders of package confine
 )
 
-// attributes starts the shim in a session of its own, so that the whole of it can be
-// killed, and ends it with the thread that started it.
+// attributes starts the shim in a new session, so that its process group can be killed. The kernel kills it when the
+// starting thread ends.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// awaitEnd returns when a child has ended, and leaves it to be waited for.
+// awaitEnd returns when a child has ended. It does not reap the child.
 func awaitEnd(pid int) {
 	for errors.Is(unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
 	}
 }
 
-// Shim is the second half of starting a plugin. The host starts its own binary, which calls
-// this: it takes away what a plugin is not to have and becomes the plugin. It returns, with
-// the exit code, only if that fails.
+// Shim runs in the child process, which is the host's own binary. It gives up rights and executes the plugin. It
+// returns, with the exit code, only on failure.
 func Shim() int {
 	runtime.LockOSThread()
 	var st unix.Stat_t
@@ -51,7 +50,7 @@ func Shim() int {
 }
 
 func becomeUnconfined() error {
-	// Not closed here and now: our own runtime still polls through one of them.
+	// Do not close them here: the Go runtime still polls one of them.
 	if err := unix.CloseRange(statusFD, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return err
 	}
@@ -60,7 +59,7 @@ func becomeUnconfined() error {
 		return unix.ENOEXEC
 	}
 	if string(head) != "#!" {
-		unix.CloseOnExec(imageFD) // a script's interpreter has to open it
+		unix.CloseOnExec(imageFD) // the interpreter of a script opens it, so it stays open there
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return err
@@ -71,18 +70,18 @@ func becomeUnconfined() error {
 	if err := dieWithHost(); err != nil {
 		return err
 	}
-	return syscall.Exec("/proc/self/fd/"+strconv.Itoa(imageFD), []string{os.Args[0]}, syscall.Environ()) //nolint:gosec // what the host has hashed
+	argv := []string{os.Args[0]}
+	return syscall.Exec("/proc/self/fd/"+strconv.Itoa(imageFD), argv, syscall.Environ()) //nolint:gosec // sealed copy
 }
 
-// dieWithHost asks for the host's death to be this process's. It is kept for each thread,
-// threads do not inherit it, and what remains of a process that executes another program
-// is the thread that did so: the host asked it of the first one, and the Go scheduler may
-// have moved this goroutine to another long before it was locked to one.
+// dieWithHost makes the kernel kill this process when the host dies. The setting belongs to a thread and is not
+// inherited by other threads. Executing a program keeps only the calling thread. The host set it for the first thread,
+// but the Go scheduler may have moved this goroutine to another thread before LockOSThread.
 func dieWithHost() error {
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return err
 	}
-	// A host that died before that has closed its end of the pipe.
+	// If the host died before that, its end of the pipe is closed.
 	fds := []unix.PollFd{{Fd: statusFD}}
 	for {
 		switch _, err := unix.Poll(fds, 0); {

@@ -12,8 +12,8 @@ import (
 	"github.com/hearthhost/hearth/plugins/binary"
 )
 
-// startUnconfined starts a plugin with all the rights of the host's user.
-func (r *Runner) startUnconfined(cmd *exec.Cmd, lastWords func()) error {
+// startUnconfined starts a plugin with all rights of the host's user.
+func (r *Runner) startUnconfined(cmd *exec.Cmd, drain func()) error {
 	status, theirs, err := os.Pipe()
 	if err != nil {
 		return err
@@ -23,16 +23,16 @@ func (r *Runner) startUnconfined(cmd *exec.Cmd, lastWords func()) error {
 	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
 	cmd.SysProcAttr = attributes()
 	started := make(chan error)
-	go r.own(cmd, started, lastWords)
+	go r.startOnThread(cmd, started, drain)
 	err = <-started
 	theirs.Close()
 	if err != nil {
 		return binary.Errorf(binary.CauseShim, "%v", err)
 	}
 	_ = status.SetReadDeadline(time.Now().Add(StartTimeout))
-	said, _ := io.ReadAll(io.LimitReader(status, 16))
-	if len(said) > 0 {
-		n, _ := strconv.Atoi(string(said))
+	report, _ := io.ReadAll(io.LimitReader(status, 16))
+	if len(report) > 0 { // the shim reports the errno of a failed execution
+		n, _ := strconv.Atoi(string(report))
 		err := binary.ExplainExec(r.cfg.Path, r.img.Head, syscall.Errno(n))
 		r.Fail(err)
 		return err
@@ -40,9 +40,9 @@ func (r *Runner) startUnconfined(cmd *exec.Cmd, lastWords func()) error {
 	return nil
 }
 
-// own starts the process and waits for it, on a thread that is kept for it: the system
-// kills the process when the thread that started it ends.
-func (r *Runner) own(cmd *exec.Cmd, started chan<- error, lastWords func()) {
+// startOnThread starts the process and waits for it on a dedicated thread: the kernel kills the process when the thread
+// that started it ends.
+func (r *Runner) startOnThread(cmd *exec.Cmd, started chan<- error, drain func()) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	if err := cmd.Start(); err != nil {
 		started <- err
@@ -52,14 +52,14 @@ func (r *Runner) own(cmd *exec.Cmd, started chan<- error, lastWords func()) {
 	r.pid.Store(int64(pid))
 	r.cfg.Account.Started(pid)
 	group := func() { _ = syscall.Kill(-pid, syscall.SIGKILL) }
-	r.killedBy(group)
+	r.setKill(group)
 	started <- nil
 	awaitEnd(pid)
-	// As long as nobody has waited for it, the number is its own, and so is the group's.
-	r.killedBy(nil)
-	group() // whoever it started and left behind
+	// Until cmd.Wait the kernel does not reuse the ids of the process and of its group.
+	r.setKill(nil)
+	group() // kill its descendants
 	r.end = cmd.Wait()
 	r.cfg.Account.Ended(pid, cmd.ProcessState)
-	lastWords()
+	drain()
 	close(r.done)
 }

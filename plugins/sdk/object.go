@@ -40,7 +40,8 @@ type member struct {
 // New returns an object whose instances fresh makes. If they are io.Closers, they are
 // closed when they are of no more use.
 func New[T any](mode Mode, doc string, fresh func() T) *Object {
-	return &Object{doc: doc, mode: mode, make: func() any { return fresh() }, typ: reflect.TypeFor[T](), members: map[string]*member{}}
+	return &Object{doc: doc, mode: mode, make: func() any { return fresh() }, typ: reflect.TypeFor[T](),
+		members: map[string]*member{}}
 }
 
 // Named makes o the object <plugin>.<name> instead of the plugin's own id. The policy has
@@ -146,7 +147,8 @@ func (o *Object) function(name string, fn any) *function {
 // isSeq2 reports whether t is an iter.Seq2[T, error].
 func isSeq2(t reflect.Type) bool {
 	return t.Kind() == reflect.Func && t.NumIn() == 1 && t.NumOut() == 0 && t.In(0).Kind() == reflect.Func &&
-		t.In(0).NumIn() == 2 && t.In(0).NumOut() == 1 && t.In(0).Out(0).Kind() == reflect.Bool && t.In(0).In(1) == errorType
+		t.In(0).NumIn() == 2 && t.In(0).NumOut() == 1 && t.In(0).Out(0).Kind() == reflect.Bool &&
+		t.In(0).In(1) == errorType
 }
 
 // call runs the function. What it returns is a value or a sequence.

@@ -127,7 +127,8 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 		return nil, err
 	}
 	if f := r.GetFailure(); f != nil {
-		ex := pyro.NewException(object.Pyro5, &object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()})
+		ex := pyro.NewException(object.Pyro5,
+			&object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()})
 		return nil, Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
 	v, err := codec.Unmarshal(ser, r.GetPayload(), codec.Limits{})
@@ -149,10 +150,12 @@ func Serve(objects ...*Object) {
 // Config is what [Serve] runs, for tests of plugins.
 func Config(test *goplugin.ServeTestConfig, objects ...*Object) *goplugin.ServeConfig {
 	return &goplugin.ServeConfig{
-		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey, MagicCookieValue: rpc.CookieValue},
-		Plugins:         goplugin.PluginSet{rpc.Name: &adapter{objects: objects}},
+		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
+			MagicCookieValue: rpc.CookieValue},
+		Plugins: goplugin.PluginSet{rpc.Name: &adapter{objects: objects}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxSendMsgSize(rpc.MaxMessageBytes))...)
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(rpc.MaxMessageBytes),
+				grpc.MaxSendMsgSize(rpc.MaxMessageBytes))...)
 		},
 		Logger: hclog.NewNullLogger(),
 		Test:   test,

@@ -75,7 +75,8 @@ func (s *server) Describe(_ context.Context, r *rpc.DescribeRequest) (*rpc.Descr
 		d := &rpc.Object{Name: o.name, Doc: o.doc, Instance: string(o.mode)}
 		for _, n := range slices.Sorted(maps.Keys(o.members)) {
 			m := o.members[n]
-			d.Members = append(d.Members, &rpc.Member{Name: n, Doc: m.doc, Method: m.method != nil, Oneway: m.oneway, Get: m.get != nil, Set: m.set != nil})
+			d.Members = append(d.Members, &rpc.Member{Name: n, Doc: m.doc, Method: m.method != nil, Oneway: m.oneway,
+				Get: m.get != nil, Set: m.set != nil})
 		}
 		out.Objects = append(out.Objects, d)
 	}
@@ -123,18 +124,22 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 // context is a call's: it knows who calls.
 func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Context {
 	c := r.GetCaller()
-	u := &under{s: s, id: r.GetCall(), object: r.GetObject(), caller: Caller{Principal: object.Principal(c.GetPrincipal()),
-		Tenant: object.Tenant(c.GetTenant()), Peer: object.Peer{Auth: c.GetWay(), Channel: c.GetChannel(), Addr: c.GetAddress()}}}
+	u := &under{s: s, id: r.GetCall(), object: r.GetObject(),
+		caller: Caller{Principal: object.Principal(c.GetPrincipal()),
+			Tenant: object.Tenant(c.GetTenant()), Peer: object.Peer{Auth: c.GetWay(), Channel: c.GetChannel(),
+				Addr: c.GetAddress()}}}
 	copy(u.corr[:], r.GetCorrelation())
 	return context.WithValue(ctx, callKey{}, u)
 }
 
 // run finds the instance and calls it, unless the call is over by then: it may have waited for others of the instance.
-func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.CallRequest, args []any, kwargs Kwargs) (v any, err error) {
+func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.CallRequest, args []any,
+	kwargs Kwargs) (v any, err error) {
 	in, release := s.instance(o, r.GetConn())
 	defer release()
 	if err := over(); err != nil {
-		return nil, object.Errorf(object.CodeOf(err), "the call waited for others of its object until it was over; not executed")
+		return nil, object.Errorf(object.CodeOf(err),
+			"the call waited for others of its object until it was over; not executed")
 	}
 	if r.GetKind() == rpc.Kind_KIND_BATCH {
 		return s.batch(ctx, o, in, r, args)
@@ -207,7 +212,8 @@ func (s *server) batch(ctx context.Context, o *Object, in any, r *rpc.CallReques
 		}
 		if err != nil {
 			p := object.Protocol(r.GetProtocol())
-			return append(out, Dict{{Key: "__class__", Value: pyro.BatchWrapperClass(p)}, {Key: "exception", Value: exception(p, err)}}), nil
+			return append(out, Dict{{Key: "__class__", Value: pyro.BatchWrapperClass(p)},
+				{Key: "exception", Value: exception(p, err)}}), nil
 		}
 		out = append(out, plain(v))
 	}

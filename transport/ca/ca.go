@@ -85,7 +85,9 @@ func Init(dir, name string, days int, now time.Time) (*CA, error) {
 	if err := safefile.Create(filepath.Join(dir, CertFile), encodeCert(der), 0o644); err != nil {
 		return nil, err
 	}
-	if err := safefile.Create(filepath.Join(dir, RevokedFile), []byte("# Serial numbers of certificates that hosts refuse, one a line.\n"), 0o644); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := safefile.Create(filepath.Join(dir, RevokedFile),
+		[]byte("# Serial numbers of certificates that hosts refuse, one a line.\n"), 0o644); err != nil &&
+		!errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return Open(dir)
@@ -212,7 +214,8 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 // expired is the error of an authority whose certificate has expired.
 func (c *CA) expired(now time.Time) error {
 	if now.After(c.cert.NotAfter) {
-		return fmt.Errorf("the authority %q expired on %s: make another", c.cert.Subject.CommonName, c.cert.NotAfter.Format(time.DateOnly))
+		return fmt.Errorf("the authority %q expired on %s: make another", c.cert.Subject.CommonName,
+			c.cert.NotAfter.Format(time.DateOnly))
 	}
 	return nil
 }
@@ -287,7 +290,8 @@ func newSerial() *big.Int {
 func checkName(name string) error {
 	if len(name) == 0 || len(name) > maxNameBytes || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") ||
 		strings.IndexFunc(name, func(r rune) bool {
-			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._@- ", r)
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') &&
+				!strings.ContainsRune("._@- ", r)
 		}) >= 0 {
 		return fmt.Errorf("name %q: want 1 to %d letters, digits, '.', '_', '-', '@' and spaces, a letter or digit first", name, maxNameBytes)
 	}

@@ -67,22 +67,26 @@ func issue(t *testing.T, c *ca.CA, r ca.Request) (*x509.Certificate, *ca.Issued)
 func TestCertificatesHoldForWhatTheyAre(t *testing.T) {
 	c, _ := newCA(t)
 	u, _ := url.Parse("spiffe://example/alice")
-	client, _ := issue(t, c, ca.Request{Name: "alice", Kind: ca.Client, DNS: []string{"a.example"}, URIs: []*url.URL{u}})
-	server, _ := issue(t, c, ca.Request{Name: "host", Kind: ca.Server, DNS: []string{"host.example"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	client, _ := issue(t, c,
+		ca.Request{Name: "alice", Kind: ca.Client, DNS: []string{"a.example"}, URIs: []*url.URL{u}})
+	server, _ := issue(t, c,
+		ca.Request{Name: "host", Kind: ca.Server, DNS: []string{"host.example"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	long, _ := issue(t, c, ca.Request{Name: "long", Kind: ca.Client, Days: 10 * ca.DefaultCADays})
 	roots := x509.NewCertPool()
 	roots.AddCert(c.Certificate())
 	verify := func(leaf *x509.Certificate, name string, at time.Time, usage x509.ExtKeyUsage) error {
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage}})
+		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: at,
+			KeyUsages: []x509.ExtKeyUsage{usage}})
 		return err
 	}
 	for what, tc := range map[string]struct {
 		err error
 		ok  bool
 	}{
-		"a client as client":       {verify(client, "", now, x509.ExtKeyUsageClientAuth), true},
-		"a client as server":       {verify(client, "", now, x509.ExtKeyUsageServerAuth), false},
-		"a client too late":        {verify(client, "", now.AddDate(0, 0, ca.DefaultLeafDays+1), x509.ExtKeyUsageClientAuth), false},
+		"a client as client": {verify(client, "", now, x509.ExtKeyUsageClientAuth), true},
+		"a client as server": {verify(client, "", now, x509.ExtKeyUsageServerAuth), false},
+		"a client too late": {verify(client, "", now.AddDate(0, 0, ca.DefaultLeafDays+1),
+			x509.ExtKeyUsageClientAuth), false},
 		"a client too early":       {verify(client, "", now.Add(-time.Hour), x509.ExtKeyUsageClientAuth), false},
 		"a server as server":       {verify(server, "host.example", now, x509.ExtKeyUsageServerAuth), true},
 		"a server by its address":  {verify(server, "127.0.0.1", now, x509.ExtKeyUsageServerAuth), true},
@@ -99,7 +103,8 @@ func TestCertificatesHoldForWhatTheyAre(t *testing.T) {
 	if client.Subject.CommonName != "alice" || client.URIs[0].String() != u.String() || client.IsCA {
 		t.Errorf("what the client's certificate says: %v %v", client.Subject, client.URIs)
 	}
-	if _, _, err := c.Issue(ca.Request{Name: "late", Kind: ca.Client, PublicKey: client.PublicKey}, now.AddDate(20, 0, 0)); err == nil {
+	if _, _, err := c.Issue(ca.Request{Name: "late", Kind: ca.Client, PublicKey: client.PublicKey},
+		now.AddDate(20, 0, 0)); err == nil {
 		t.Error("an authority that has expired issued a certificate")
 	}
 }
@@ -110,7 +115,8 @@ func TestRequestsOfClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"evil.example"}}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"evil.example"}},
+		key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -229,7 +229,8 @@ func parseDenylist(path string, text []byte) (map[string]struct{}, error) {
 		}
 		plain := plainSerial(line)
 		if plain == "" || len(plain) > 64 || strings.Trim(plain, "0123456789abcdef") != "" {
-			problems = append(problems, fmt.Errorf("%s:%d: want one serial number in hexadecimal, then perhaps # and a comment", path, n))
+			problems = append(problems,
+				fmt.Errorf("%s:%d: want one serial number in hexadecimal, then perhaps # and a comment", path, n))
 			continue
 		}
 		out[plain] = struct{}{}

@@ -39,7 +39,8 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := enroll.Read(dir, tok.ID)
-	if err != nil || again.Principal != "alice" || again.Kind != enroll.Cert || !again.Expires.Equal(now.Add(time.Hour)) {
+	if err != nil || again.Principal != "alice" || again.Kind != enroll.Cert ||
+		!again.Expires.Equal(now.Add(time.Hour)) {
 		t.Errorf("Read() = %+v, %v", again, err)
 	}
 	if reply, used, err := again.Used([]byte("a")); !used || err != nil || reply["k"] != "v" {
@@ -65,7 +66,8 @@ func TestTokens(t *testing.T) {
 			t.Errorf("Remove(%q) = %v", id, err)
 		}
 	}
-	for _, text := range []string{"", "hearth-enroll-1.x.y", "hearth-enroll-1.both.enroll-00000000.x", tok.Text()[:len(tok.Text())-1], tok.Text() + "x", strings.Replace(tok.Text(), "-1.", "-2.", 1)} {
+	for _, text := range []string{"", "hearth-enroll-1.x.y", "hearth-enroll-1.both.enroll-00000000.x",
+		tok.Text()[:len(tok.Text())-1], tok.Text() + "x", strings.Replace(tok.Text(), "-1.", "-2.", 1)} {
 		if _, err := enroll.ParseText(text); err == nil {
 			t.Errorf("ParseText(%q): no error", text)
 		}

@@ -151,7 +151,8 @@ func Ensure(path string) error {
 // Create writes a new key file; if there is one the error wraps fs.ErrExist. Its folder is made, for
 // this process's user alone, if it is missing.
 func Create(path string, keys ...Key) error {
-	return safefile.Create(path, appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
+	return safefile.Create(path,
+		appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
 }
 
 // Update replaces the keys of a file: of that which path leads to, should it be a link, as
@@ -205,7 +206,8 @@ func appendKeys(b []byte, keys []Key) []byte {
 		b = append(b, '\n')
 	}
 	for _, k := range keys {
-		b = fmt.Appendf(b, "%s %s %s %s\n", lineMagic, k.ID, base64.RawURLEncoding.EncodeToString(k.Secret[:]), k.Created.Format(time.RFC3339Nano))
+		b = fmt.Appendf(b, "%s %s %s %s\n", lineMagic, k.ID, base64.RawURLEncoding.EncodeToString(k.Secret[:]),
+			k.Created.Format(time.RFC3339Nano))
 	}
 	return b
 }

@@ -50,7 +50,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		t.Errorf("read %d keys, %v", len(got), err)
 	}
 	failed := errors.New("no")
-	if err := keyfile.Update(path, func([]keyfile.Key) ([]keyfile.Key, error) { return nil, failed }); !errors.Is(err, failed) {
+	if err := keyfile.Update(path, func([]keyfile.Key) ([]keyfile.Key, error) { return nil, failed }); !errors.Is(err,
+		failed) {
 		t.Errorf("Update() = %v", err)
 	}
 	if again, _ := keyfile.Read(path); len(again) != 2 {
@@ -76,7 +77,8 @@ func TestUpdatesDoNotLoseEachOther(t *testing.T) {
 		wg.Go(func() {
 			k, err := keyfile.New(fmt.Sprint("k", i), now)
 			if err == nil {
-				err = keyfile.Update(path, func(keys []keyfile.Key) ([]keyfile.Key, error) { return append(keys, k), nil })
+				err = keyfile.Update(path,
+					func(keys []keyfile.Key) ([]keyfile.Key, error) { return append(keys, k), nil })
 			}
 			if err != nil {
 				t.Error(err)
@@ -91,7 +93,8 @@ func TestUpdatesDoNotLoseEachOther(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	keys, err := keyfile.Parse("k", []byte("# a comment\n\n"+line("alice")+strings.TrimSuffix(line("bob.x_y-2"), "\n")))
-	if err != nil || len(keys) != 2 || keys[0].ID != "alice" || keys[1].ID != "bob.x_y-2" || keys[0].Secret[31] != 31 || !keys[0].Created.Equal(now) {
+	if err != nil || len(keys) != 2 || keys[0].ID != "alice" || keys[1].ID != "bob.x_y-2" || keys[0].Secret[31] != 31 ||
+		!keys[0].Created.Equal(now) {
 		t.Errorf("%v, %v", keys, err)
 	}
 	if keys, err := keyfile.Parse("k", nil); len(keys) != 0 || err != nil {
@@ -99,11 +102,16 @@ func TestParse(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"another format": "ssh-ed25519 AAAA x y\n", "too few": "hearth-key-1 alice " + secret + "\n", "too many": strings.TrimSuffix(line("a"), "\n") + " x\n",
-		"two spaces": strings.Replace(line("a"), " a ", "  a ", 1), "tab": strings.Replace(line("a"), " a ", "\ta ", 1), "carriage return": strings.Replace(line("a"), "\n", "\r\n", 1),
-		"empty id": line(""), "id with a slash": line("a/b"), "id that is long": line(strings.Repeat("x", 65)), "id of others": line("аlice"),
-		"short secret": strings.Replace(line("a"), secret, secret[:40], 1), "padded": strings.Replace(line("a"), secret, secret+"=", 1),
-		"loose base64": strings.Replace(line("a"), secret, secret[:42]+"9", 1), "no time": strings.Replace(line("a"), "2026-01-31T12:00:00Z", "today", 1),
-		"time elsewhere": strings.Replace(line("a"), "00Z", "00+01:00", 1), "twice": line("a") + line("a"), "blanks": " \n",
+		"two spaces": strings.Replace(line("a"), " a ", "  a ", 1), "tab": strings.Replace(line("a"), " a ", "\ta ",
+			1), "carriage return": strings.Replace(line("a"), "\n", "\r\n", 1),
+		"empty id": line(""), "id with a slash": line("a/b"), "id that is long": line(strings.Repeat("x",
+			65)), "id of others": line("аlice"),
+		"short secret": strings.Replace(line("a"), secret, secret[:40], 1), "padded": strings.Replace(line("a"), secret,
+			secret+"=", 1),
+		"loose base64": strings.Replace(line("a"), secret, secret[:42]+"9", 1), "no time": strings.Replace(line("a"),
+			"2026-01-31T12:00:00Z", "today", 1),
+		"time elsewhere": strings.Replace(line("a"), "00Z", "00+01:00",
+			1), "twice": line("a") + line("a"), "blanks": " \n",
 	} {
 		keys, err := keyfile.Parse("file", []byte(text))
 		if err == nil || keys != nil {

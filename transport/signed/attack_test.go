@@ -98,7 +98,8 @@ func TestAttackerInTheMiddle(t *testing.T) {
 		}
 		var ds []*direction
 		for _, c := range cs {
-			ds = append(ds, &direction{w: c.client, r: c.server, line: c.up}, &direction{w: c.server, r: c.client, line: c.down})
+			ds = append(ds, &direction{w: c.client, r: c.server, line: c.up},
+				&direction{w: c.server, r: c.client, line: c.down})
 		}
 		pick := func(label string) *direction { return ds[rapid.IntRange(0, len(ds)-1).Draw(t, label)] }
 		deliver := func(d *direction, b []byte) { d.line.delivered.Write(b) }
@@ -179,7 +180,8 @@ func TestAttackerInTheMiddle(t *testing.T) {
 						t.Fatalf("read %x of what was written as %x", d.read, d.written)
 					}
 					if d.eof && (!d.ended || len(d.read) != len(d.written)) {
-						t.Fatalf("heard of an orderly end after %d of %d bytes, ended %t", len(d.read), len(d.written), d.ended)
+						t.Fatalf("heard of an orderly end after %d of %d bytes, ended %t", len(d.read), len(d.written),
+							d.ended)
 					}
 				}
 			},

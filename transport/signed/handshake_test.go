@@ -26,7 +26,8 @@ func lookup(id string) (Key, bool) { return testKey, id == "alice" }
 
 // handshake runs both sides, with a hook that sees and may change what passes, and
 // returns what each side says.
-func handshake(t *testing.T, id string, key Key, hook func(fromClient bool, n int, b []byte) []byte) (client, server *Conn, cerr, serr error) {
+func handshake(t *testing.T, id string, key Key, hook func(fromClient bool, n int, b []byte) []byte) (client,
+	server *Conn, cerr, serr error) {
 	t.Helper()
 	c1, c2 := net.Pipe()
 	s1, s2 := net.Pipe()
@@ -113,7 +114,8 @@ func TestHandshakeRefuses(t *testing.T) {
 			// Whose key it was is told to who reads the log, whether there is such a key or not.
 			said := serr.Error()
 			want := fmt.Sprintf("HMAC channel: key id %+q: unknown, or the client has another key for it", tc.id)
-			if !strings.HasPrefix(said, want) || len(said) > 400 || strings.ContainsFunc(said, func(r rune) bool { return r < ' ' || r > '~' }) {
+			if !strings.HasPrefix(said, want) || len(said) > 400 ||
+				strings.ContainsFunc(said, func(r rune) bool { return r < ' ' || r > '~' }) {
 				t.Errorf("server: %q (%d bytes), want plain text that begins with %q", said, len(said), want)
 			}
 		})
@@ -150,24 +152,26 @@ func TestForgedClientProof(t *testing.T) {
 // believes that it has a channel with the other. (The client may, if only its own proof
 // was altered on the way: it hears of that when it reads.)
 func TestEveryByteOfTheHandshake(t *testing.T) {
-	sizes := map[bool][]int{true: {len(Magic) + 1 + len("alice") + nonceBytes, macBytes}, false: {len(Magic) + nonceBytes + macBytes}}
+	sizes := map[bool][]int{true: {len(Magic) + 1 + len("alice") + nonceBytes, macBytes},
+		false: {len(Magic) + nonceBytes + macBytes}}
 	for fromClient, messages := range sizes {
 		for n, size := range messages {
 			for i := range size {
 				t.Run(fmt.Sprintf("client %t, message %d, byte %d", fromClient, n, i), func(t *testing.T) {
-					client, server, cerr, serr := handshake(t, "alice", testKey, func(from bool, k int, b []byte) []byte {
-						if from == fromClient && k == n {
-							if len(b) != size {
-								t.Errorf("message of %d bytes, want %d", len(b), size)
+					client, server, cerr, serr := handshake(t, "alice", testKey,
+						func(from bool, k int, b []byte) []byte {
+							if from == fromClient && k == n {
+								if len(b) != size {
+									t.Errorf("message of %d bytes, want %d", len(b), size)
+								}
+								flip := byte(0x10)
+								if fromClient && n == 0 && i == len(Magic) {
+									flip = 0x04 // a shorter id; for a longer one the server would wait
+								}
+								b[i] ^= flip
 							}
-							flip := byte(0x10)
-							if fromClient && n == 0 && i == len(Magic) {
-								flip = 0x04 // a shorter id; for a longer one the server would wait
-							}
-							b[i] ^= flip
-						}
-						return b
-					})
+							return b
+						})
 					if serr == nil || server.KeyID() != "" {
 						t.Errorf("the server believes it: %v", serr)
 					}
@@ -226,7 +230,8 @@ func TestReflectedHandshake(t *testing.T) {
 func TestSomethingElse(t *testing.T) {
 	for _, hello := range []string{
 		"PYRO\x01\xf6aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "HRTHMAC2\x01a" + strings.Repeat("n", 32),
-		"HRTHMAC1\x00" + strings.Repeat("n", 32), "HRTHMAC1\x41" + strings.Repeat("n", 97), "HRTHMAC1", "HRTHMAC1\x05ali",
+		"HRTHMAC1\x00" + strings.Repeat("n", 32), "HRTHMAC1\x41" + strings.Repeat("n",
+			97), "HRTHMAC1", "HRTHMAC1\x05ali",
 	} {
 		a, b := net.Pipe()
 		done := make(chan error, 1)
@@ -246,7 +251,8 @@ func TestKeysDoNotPrint(t *testing.T) {
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "key", k, "ptr", &k)
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "key", k, "ptr", &k)
 	out := fmt.Sprintf("%v %+v %#v %s %x %d %q %v", k, k, k, k, k, k, k, &k) + log.String() + fmt.Sprint(c.key)
-	if strings.Contains(out, "SECRET") || strings.Contains(out, "83 69 67") || strings.Contains(strings.ToLower(out), hex.EncodeToString([]byte("SEC"))) {
+	if strings.Contains(out, "SECRET") || strings.Contains(out, "83 69 67") ||
+		strings.Contains(strings.ToLower(out), hex.EncodeToString([]byte("SEC"))) {
 		t.Errorf("a key printed itself: %s", out)
 	}
 }
@@ -321,7 +327,8 @@ func selfSigned(b *testing.B) (server, client *tls.Config) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		b.Fatal(err)

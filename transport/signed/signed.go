@@ -67,7 +67,8 @@ var (
 	ErrIntegrity = errors.New("a record was altered, lost, repeated or reordered on its way")
 	// ErrLeft says that a client did not like the server's proof: its key is another, or the
 	// server has none of that id.
-	ErrLeft = fmt.Errorf("unknown, or the client has another key for it: it left at the host's proof (%w)", io.ErrUnexpectedEOF)
+	ErrLeft = fmt.Errorf("unknown, or the client has another key for it: it left at the host's proof (%w)",
+		io.ErrUnexpectedEOF)
 	// errHello says that the other end speaks something else.
 	errHello = errors.New("the other end does not speak the HMAC channel")
 )

@@ -18,8 +18,10 @@ import (
 // attacks adds what only Linux has.
 func attacks(o *sdk.Object) *sdk.Object {
 	return o.Method("descriptors", imp.Descriptors, "").Method("spawn", imp.Spawn, "").Method("read", imp.Read, "").
-		Method("list", imp.List, "").Method("dial", imp.Dial, "").Method("fill", imp.Fill, "").Method("crowd", imp.Crowd, "").
-		Method("link", imp.Link, "").Method("raw", imp.Raw, "").Method("bomb", imp.Bomb, "").Method("threads", imp.Threads, "").
+		Method("list", imp.List, "").Method("dial", imp.Dial, "").Method("fill", imp.Fill, "").Method("crowd",
+		imp.Crowd, "").
+		Method("link", imp.Link, "").Method("raw", imp.Raw, "").Method("bomb", imp.Bomb, "").Method("threads",
+		imp.Threads, "").
 		Method("daemonise", imp.Daemonise, "").Method("memory", imp.Memory, "").Method("shared", imp.Shared, "").
 		Method("elsewhere", imp.Elsewhere, "").Method("pester", imp.Pester, "").Method("hoard", imp.Hoard, "")
 }
@@ -128,7 +130,8 @@ func (imp) Raw(nr int, args ...any) string {
 func sleeper() {
 	for {
 		ts := syscall.Timespec{Sec: 3600}
-		_, _, _ = syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0) //nolint:gosec // it lives on this stack
+		//nolint:gosec // it lives on this stack
+		_, _, _ = syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
 	}
 }
 

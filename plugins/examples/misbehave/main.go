@@ -110,9 +110,11 @@ func main() {
 		Method("echo", imp.Echo, "").Method("crash", imp.Crash, "").Method("hang", imp.Hang, "").
 		Method("panic", imp.Panic, "").Method("huge", imp.Huge, "").Method("fail", imp.Fail, "").
 		Method("raise", imp.Raise, "").Method("env", imp.Env, "").Method("pid", imp.Pid, "").Method("who", imp.Who, "").
-		Method("relay", imp.Relay, "").Method("secret", imp.Secret, "").Method("endless", imp.Endless, "").Method("garbage", imp.Garbage, "").
+		Method("relay", imp.Relay, "").Method("secret", imp.Secret, "").Method("endless", imp.Endless,
+		"").Method("garbage", imp.Garbage, "").
 		Method("chatter", imp.Chatter, "").Method("leak", imp.Leak, "")),
-		sdk.New(sdk.PerCall, "", func() control { return control{} }).Named("control").Method("holding", control.Holding, "").
+		sdk.New(sdk.PerCall, "", func() control { return control{} }).Named("control").Method("holding",
+			control.Holding, "").
 			Method("open", control.Open, "").Method("ran", control.Ran, ""),
 		queueOf(sdk.Single, "single"), queueOf(sdk.Session, "session"))
 }

@@ -33,7 +33,8 @@ func Run(t testing.TB, objects ...*sdk.Object) *Plugin {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	attach, done := make(chan *goplugin.ReattachConfig, 1), make(chan struct{})
-	go goplugin.Serve(sdk.Config(&goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: attach, CloseCh: done}, objects...))
+	go goplugin.Serve(sdk.Config(&goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: attach, CloseCh: done},
+		objects...))
 	t.Cleanup(func() { cancel(); <-done })
 	select {
 	case at := <-attach:
@@ -47,12 +48,14 @@ func Run(t testing.TB, objects ...*sdk.Object) *Plugin {
 // Exec starts the program at path, until the test ends.
 func Exec(t testing.TB, path string) *Plugin {
 	t.Helper()
-	return connect(t, &goplugin.ClientConfig{Cmd: exec.Command(path), AutoMTLS: true, SkipHostEnv: true}) //nolint:noctx // the test names it
+	//nolint:noctx // the test names it
+	return connect(t, &goplugin.ClientConfig{Cmd: exec.Command(path), AutoMTLS: true, SkipHostEnv: true})
 }
 
 func connect(t testing.TB, cfg *goplugin.ClientConfig) *Plugin {
 	t.Helper()
-	cfg.HandshakeConfig = goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey, MagicCookieValue: rpc.CookieValue}
+	cfg.HandshakeConfig = goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
+		MagicCookieValue: rpc.CookieValue}
 	cfg.Plugins = goplugin.PluginSet{rpc.Name: &adapter{}}
 	cfg.AllowedProtocols = []goplugin.Protocol{goplugin.ProtocolGRPC}
 	cfg.Logger = hclog.NewNullLogger()

@@ -46,7 +46,8 @@ func TestRun(t *testing.T) {
 
 func TestExec(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "checksum")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/hearthhost/hearth/plugins/examples/checksum")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path,
+		"github.com/hearthhost/hearth/plugins/examples/checksum")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

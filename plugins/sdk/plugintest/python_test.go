@@ -21,11 +21,14 @@ import (
 func pythonPlugin(t *testing.T) string {
 	t.Helper()
 	const python = "/usr/bin/python3"
-	if out, err := exec.CommandContext(t.Context(), python, "-c", "import grpc.aio, cryptography").CombinedOutput(); err != nil {
-		t.Skipf("!! PLUGINS IN PYTHON ARE NOT TESTED: apt-get install python3-grpcio python3-cryptography: %v %s", err, out)
+	if out, err := exec.CommandContext(t.Context(), python, "-c",
+		"import grpc.aio, cryptography").CombinedOutput(); err != nil {
+		t.Skipf("!! PLUGINS IN PYTHON ARE NOT TESTED: apt-get install python3-grpcio python3-cryptography: %v %s", err,
+			out)
 	}
 	from, dir := t.TempDir(), t.TempDir()
-	for to, source := range map[string]string{"hearth_plugin.py": "../python/hearth_plugin.py", "__main__.py": "../../examples/python/greeter.py"} {
+	for to, source := range map[string]string{"hearth_plugin.py": "../python/hearth_plugin.py",
+		"__main__.py": "../../examples/python/greeter.py"} {
 		b, err := os.ReadFile(source)
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +38,8 @@ func pythonPlugin(t *testing.T) string {
 		}
 	}
 	path := filepath.Join(dir, "greeter")
-	if out, err := exec.CommandContext(t.Context(), python, "-m", "zipapp", from, "-p", python+" -I", "-o", path).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), python, "-m", "zipapp", from, "-p", python+" -I", "-o",
+		path).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return path
@@ -47,14 +51,16 @@ func TestPython(t *testing.T) {
 	greets(t, p)
 
 	huge, _ := new(big.Int).SetString("123456789012345678901234567890", 10)
-	for _, v := range []any{nil, true, int64(-7), huge, 1.5, complex(1, -2), "ä'\"\n\x00", []byte{0, 255}, []any{int64(1), "b"},
+	for _, v := range []any{nil, true, int64(-7), huge, 1.5, complex(1, -2), "ä'\"\n\x00", []byte{0, 255},
+		[]any{int64(1), "b"},
 		codec.Tuple{int64(1)}, codec.Set{int64(1)}, map[string]any{"a": []any{}}} {
 		if got, err := p.Call(t.Context(), "", "echo", v); err != nil || !reflect.DeepEqual(got, v) {
 			t.Errorf("echo(%#v) = %#v, %v", v, got, err)
 		}
 	}
 	got, err := p.Call(t.Context(), "", "types", "2020-02-28T01:02:03", "12345678-1234-5678-1234-567812345678", "1.50")
-	if want := []any{"2020-02-29T01:02:03", "12345678-1234-5678-1234-567812345678", "3.00"}; err != nil || !reflect.DeepEqual(got, want) {
+	if want := []any{"2020-02-29T01:02:03", "12345678-1234-5678-1234-567812345678", "3.00"}; err != nil ||
+		!reflect.DeepEqual(got, want) {
 		t.Errorf("types(…) = %v, %v; want %v", got, err, want)
 	}
 	for i := range 3 {
@@ -118,7 +124,8 @@ func greets(t *testing.T, p *plugintest.Plugin) {
 // TestPythonDecode runs the attacks on the decoding of arguments, which need Python alone.
 func TestPythonDecode(t *testing.T) {
 	const python = "/usr/bin/python3"
-	if out, err := exec.CommandContext(t.Context(), python, "-c", "import sys; sys.exit(sys.version_info < (3, 9))").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), python, "-c",
+		"import sys; sys.exit(sys.version_info < (3, 9))").CombinedOutput(); err != nil {
 		t.Skipf("!! THE PYTHON SDK IS NOT ATTACKED: want %s of version 3.9 or newer: %v %s", python, err, out)
 	}
 	attack := exec.CommandContext(t.Context(), python, "-B", "test_decode.py")
