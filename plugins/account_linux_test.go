@@ -8,7 +8,7 @@ import (
 	"github.com/hearthhost/hearth/internal/procstat"
 )
 
-// TestAccount: what a plugin takes is on its tenant's account, while it runs and when it
+// TestAccount: the resources of a plugin are on its tenant's account, while it runs and when it
 // has ended, behind walls and without.
 func TestAccount(t *testing.T) {
 	for name, unconfined := range map[string]bool{"confined": false, "unconfined": true} {

@@ -30,7 +30,7 @@ func (bare) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *grpc.Cli
 	return rpc.NewPluginClient(conn), nil
 }
 
-// dialBare starts a plugin as go-plugin does by itself: by gRPC with AutoMTLS, without a
+// dialBare starts a plugin with go-plugin's defaults: by gRPC with AutoMTLS, without a
 // supervisor or walls.
 func dialBare(b *testing.B) rpc.PluginClient {
 	b.Helper()

@@ -16,12 +16,13 @@ import (
 
 // Invoke implements [object.Backend].
 func (p *Plugin) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
-	if n := len(c.Payload); n > object.DefaultMessageBytes { // tenants' limits are for their scripts
+	if n := len(c.Payload); n > object.DefaultMessageBytes { // the limits of a tenant apply to its scripts only
 		return object.Reply{}, object.Errorf(object.CodeTooLarge,
-			"limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed", n, object.DefaultMessageBytes)
+			"limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed",
+			n, object.DefaultMessageBytes)
 	}
-	r, _, err := p.ask(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
-		r, err := ask[rpc.CallReply](ctx, pr, rpc.Plugin_Call_FullMethodName, request(c, n, c.Payload))
+	r, _, err := p.do(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
+		r, err := roundTrip[rpc.CallReply](ctx, pr, rpc.Plugin_Call_FullMethodName, request(c, n, c.Payload))
 		if s := r.GetStream(); s != 0 && r.GetFailure() == nil {
 			r.Stream = pr.opened(s)
 		}
@@ -36,14 +37,14 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 	if owner == nil {
 		return object.Reply{}, false, object.ErrStreamGone
 	}
-	r, more, err := p.ask(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
+	r, more, err := p.do(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
 		if pr != owner {
 			return failed(object.ErrStreamGone), nil
 		}
-		r, err := ask[rpc.CallReply](ctx, pr, rpc.Plugin_Next_FullMethodName,
+		r, err := roundTrip[rpc.CallReply](ctx, pr, rpc.Plugin_Next_FullMethodName,
 			&rpc.NextRequest{Stream: stream & streamMask, Call: request(c, n, nil)})
 		if r.GetStream() != 0 {
-			r.Stream = 0 // a stream of streams
+			r.Stream = 0 // an item must not open a stream
 		}
 		return r, err
 	})
@@ -53,9 +54,10 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 	return r, more, err
 }
 
-// ask makes one request of the plugin and maps what can go wrong.
-func (p *Plugin) ask(ctx context.Context, c *object.Call,
-	do func(context.Context, *process, uint64) (*rpc.CallReply, error)) (object.Reply, bool, error) {
+// do makes a request for the call c and maps its errors. It reports whether a stream has more items.
+func (p *Plugin) do(
+	ctx context.Context, c *object.Call, send func(context.Context, *process, uint64) (*rpc.CallReply, error),
+) (object.Reply, bool, error) {
 	ctx, w := p.enter(ctx, c)
 	defer p.leave(w)
 	if !c.Deadline.IsZero() {
@@ -83,7 +85,7 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call,
 	if err != nil {
 		return object.Reply{}, false, err
 	}
-	r, err := do(ctx, pr, n)
+	r, err := send(ctx, pr, n)
 	if err != nil {
 		err = outcome(ctx, err)
 	}
@@ -95,15 +97,16 @@ func (p *Plugin) ask(ctx context.Context, c *object.Call,
 		return object.Reply{}, false, err
 	}
 	if f := r.GetFailure(); f != nil {
-		return object.Reply{}, false, ofPlugin(f)
+		return object.Reply{}, false, pluginError(f)
 	}
 	return object.Reply{Payload: r.GetPayload(), Exception: r.GetException(), Stream: r.GetStream()}, !r.GetEnd(), nil
 }
 
-// request is a call as the plugin gets it.
+// request returns the message for a call. n is its number in the process.
 func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
 	r := &rpc.CallRequest{Call: n, Object: string(c.ID), Kind: rpc.Kind(c.Kind), Method: string(c.Method),
-		Oneway: c.Oneway, Traceback: c.Traceback, Conn: c.Conn, Protocol: uint32(c.Protocol), Serializer: serializerName(c.Serializer),
+		Oneway: c.Oneway, Traceback: c.Traceback, Conn: c.Conn, Protocol: uint32(c.Protocol),
+		Serializer:  serializerName(c.Serializer),
 		Correlation: c.Corr[:], Payload: payload,
 		Caller: &rpc.Caller{Principal: string(c.Caller.Principal), Tenant: string(c.Caller.Tenant),
 			Way: c.Caller.Peer.Auth, Channel: c.Caller.Peer.Channel, Address: c.Caller.Peer.Addr}}
@@ -116,13 +119,13 @@ func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
 	return r
 }
 
-// outcome says what became of a call that got no answer.
+// outcome returns the error of a call without an answer. It reports whether the call may have been executed.
 func outcome(ctx context.Context, err error) error {
 	const unknown = "; whether it was executed is unknown"
 	code, msg := object.CodeInternal, ""
 	why := status.Code(err)
 	if why == codes.Canceled && ctx.Err() == nil {
-		why = codes.Unavailable // the connection was closed under the call, after the plugin's end
+		why = codes.Unavailable // the plugin ended and closed the connection during the call
 	}
 	switch why {
 	case codes.DeadlineExceeded:
@@ -142,19 +145,20 @@ func outcome(ctx context.Context, err error) error {
 	return &object.Error{Code: code, Msg: msg, Err: err}
 }
 
-// ofPlugin is an error that a plugin answers with. It cannot speak for the host.
-func ofPlugin(f *rpc.Failure) error {
+// pluginError returns an error that a plugin answered with. Only some codes are accepted from a plugin.
+func pluginError(f *rpc.Failure) error {
 	e := &object.Error{Code: object.Code(min(f.GetCode(), 255)), Msg: launch.Clip(f.GetMessage()),
 		Class: launch.Clip(f.GetClass())}
 	switch e.Code {
-	case object.CodeInvalid, object.CodeTooLarge, object.CodeNotFound, object.CodeExhausted, object.CodeDeadline, object.CodeCanceled, object.CodeUnavailable:
+	case object.CodeInvalid, object.CodeTooLarge, object.CodeNotFound, object.CodeExhausted, object.CodeDeadline,
+		object.CodeCanceled, object.CodeUnavailable:
 	default:
 		e.Code = object.CodeRaised
 	}
 	return e
 }
 
-// A stream is named by the process that holds it (upper bits) and its number there.
+// A stream id has the serial of its process in the upper bits and the number in that process in the lower bits.
 const streamMask = 1<<40 - 1
 
 func (pr *process) opened(s uint64) uint64 {
@@ -180,15 +184,15 @@ func (p *Plugin) owner(stream uint64) *process {
 	return nil
 }
 
-// tellTimeout bounds what the plugin is told without waiting for an answer.
-const tellTimeout = 5 * time.Second
+// notifyTimeout bounds a notification to the plugin.
+const notifyTimeout = 5 * time.Second
 
 // CloseStream implements [object.Backend].
 func (p *Plugin) CloseStream(stream uint64) {
 	if pr := p.owner(stream); pr != nil {
 		pr.closed(stream & streamMask)
-		go func() { // ends with the time or the process
-			ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
+		go func() { // ends with the timeout or the process
+			ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
 			defer cancel()
 			_, _ = pr.rpc.CloseStream(ctx, &rpc.CloseStreamRequest{Stream: stream & streamMask})
 		}()
@@ -203,8 +207,8 @@ func (p *Plugin) EndConn(conn uint64) {
 	if pr == nil {
 		return
 	}
-	go func() { // ends with the time or the process
-		ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
+	go func() { // ends with the timeout or the process
+		ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
 		defer cancel()
 		_, _ = pr.rpc.EndConn(ctx, &rpc.EndConnRequest{Conn: conn})
 	}()

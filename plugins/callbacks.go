@@ -11,14 +11,14 @@ import (
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
-// callbacks is what a plugin may ask of the host.
+// callbacks is the host's service for one plugin.
 type callbacks struct {
 	rpc.UnimplementedHostServer
 	pr  *process
 	out *launch.Output
 }
 
-// serializers are the codec's numbers and names.
+// serializers are the names of the codec's serializers by number.
 var serializers = []string{1: "serpent", 2: "json", 4: "msgpack"}
 
 func serializerName(id uint8) string {
@@ -42,8 +42,8 @@ func (c *callbacks) Log(_ context.Context, r *rpc.LogRequest) (*rpc.Nothing, err
 	return &rpc.Nothing{}, nil
 }
 
-// Proxy calls another object. In whose name, and through whom, is what the host knows of
-// the call under way, not what the plugin says.
+// Proxy calls another object. The caller's identity and call chain come from the host's record of the running call, not
+// from the plugin.
 func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallReply, error) {
 	pr := c.pr
 	call := &object.Call{ID: object.ID(r.GetObject()), Method: object.Method(r.GetMethod()), Payload: r.GetPayload(),
@@ -58,7 +58,7 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	pr.mu.Unlock()
 	d := pr.objects[from]
 	if d == nil {
-		return failed(object.Errorf(object.CodeInvalid, "the call that this is part of is over")), nil
+		return failed(object.Errorf(object.CodeInvalid, "the surrounding call has ended")), nil
 	}
 	switch r.GetKind() {
 	case rpc.Kind_KIND_INVOKE, rpc.Kind_KIND_GET, rpc.Kind_KIND_SET:
@@ -72,16 +72,16 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	}
 	call.Serializer = uint8(n)
 	select {
-	case pr.proxies <- struct{}{}:
-		defer func() { <-pr.proxies }()
+	case pr.objectCalls <- struct{}{}:
+		defer func() { <-pr.objectCalls }()
 	default:
 		return failed(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls to other objects; not executed",
-			maxProxies)), nil
+			maxObjectCalls)), nil
 	}
-	if pr.p.cfg.Proxy == nil {
+	if pr.p.cfg.ObjectCall == nil {
 		return failed(object.Errorf(object.CodeNotFound, "unknown object")), nil
 	}
-	reply, err := pr.p.cfg.Proxy(ctx, from, d.Instance == object.Single, call)
+	reply, err := pr.p.cfg.ObjectCall(ctx, from, d.Instance == object.Single, call)
 	switch {
 	case err != nil:
 		return failed(err), nil
@@ -91,8 +91,8 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	return &rpc.CallReply{Payload: reply.Payload, Exception: reply.Exception}, nil
 }
 
-// Secret returns a secret of the object whose call is under way. The host knows which that
-// is; who asks outside of a call gets none.
+// Secret returns a secret of the object whose call is running, according to the host's record. Outside of a call no
+// secret is returned.
 func (c *callbacks) Secret(_ context.Context, r *rpc.SecretRequest) (*rpc.SecretReply, error) {
 	c.pr.mu.Lock()
 	under := c.pr.calls[r.GetCall()]

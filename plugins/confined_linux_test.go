@@ -40,7 +40,7 @@ func eachAccount(t *testing.T, test func(t *testing.T, base confine.Program)) {
 	}
 }
 
-// said is what a method came to, in a word: its value, what it raised, or "gone".
+// said returns the result of a method as a text: its value, "raised: " and its error, or "gone".
 func said(t *testing.T, p *plugins.Plugin, id object.ID, method string, args ...any) string {
 	t.Helper()
 	v, err := invoke(t, p, id, method, args...)
@@ -58,7 +58,7 @@ func said(t *testing.T, p *plugins.Plugin, id object.ID, method string, args ...
 
 const notPermitted, notImplemented = "operation not permitted", "function not implemented"
 
-// TestWalls has a plugin ask the kernel for what it must not have.
+// TestWalls makes a plugin call forbidden system calls.
 func TestWalls(t *testing.T) {
 	cwd := int64(unix.AT_FDCWD)
 	eachAccount(t, func(t *testing.T, base confine.Program) {
@@ -139,7 +139,7 @@ func TestWalls(t *testing.T) {
 					t.Errorf("%q, want %q", got, tc.want)
 				}
 				if log != nil {
-					eventually(t, func() bool { return strings.Contains(log.String(), "what no plugin may have") })
+					eventually(t, func() bool { return strings.Contains(log.String(), "forbidden system call") })
 				}
 			})
 		}
@@ -147,8 +147,8 @@ func TestWalls(t *testing.T) {
 	})
 }
 
-// TestReach has a plugin look for what is around it: files of the system and of others,
-// networks, sockets, other processes.
+// TestReach: a confined plugin cannot reach files of the system and of other tenants, networks, sockets and other
+// processes.
 func TestReach(t *testing.T) {
 	tcp, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -216,7 +216,7 @@ func TestReach(t *testing.T) {
 				t.Errorf("not %q", want)
 			}
 		}
-		// What cannot be looked into belongs to root, whoever runs it.
+		// The files of a process that cannot be inspected belong to root.
 		info, err := os.Stat(fmt.Sprintf("/proc/%d/mem", pid))
 		if err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
 			t.Errorf("others may look into it: %v, %v", info, err)
@@ -230,7 +230,7 @@ func TestReach(t *testing.T) {
 	})
 }
 
-// TestResources has a plugin take all it can get, beside a neighbour that goes on answering.
+// TestResources makes a plugin take as many resources as possible. A neighbour plugin continues to answer.
 func TestResources(t *testing.T) {
 	neighbour, _ := misbehaving(t, "neighbour")
 	const good object.ID = "acme.neighbour"
@@ -294,7 +294,7 @@ func TestResources(t *testing.T) {
 // TestPester talks nonsense to the host's own socket: the one that plugins call back on.
 func TestPester(t *testing.T) {
 	cfg, _ := prepare(t, "pester", filepath.Join(built, "misbehave"))
-	cfg.Proxy = func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+	cfg.ObjectCall = func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 		doc, err := codec.Append(codec.ByID(codec.Serpent), nil, "still here")
 		return object.Reply{Payload: doc}, err
 	}
@@ -393,7 +393,7 @@ func TestDescendants(t *testing.T) {
 	}
 }
 
-// TestRuntime runs what is not complete in itself.
+// TestRuntime runs programs that need an interpreter or a loader.
 func TestRuntime(t *testing.T) {
 	shown := []string{"/usr"}
 	for _, dir := range []string{"/bin", "/lib", "/lib64"} {
@@ -450,8 +450,8 @@ func TestRuntime(t *testing.T) {
 	}
 }
 
-// TestHalfARoot has a tenant that can do without namespaces, and a root that cannot be
-// made in those that there are: the plugin does not run in what came of it.
+// TestHalfARoot: a tenant allows missing namespaces, and the root folder cannot be built. The plugin does not run in an
+// incomplete root.
 func TestHalfARoot(t *testing.T) {
 	p, id := confined(t, "half",
 		confine.Program{Spec: confine.Spec{AllowMissing: confine.Names()}, Files: []string{"/nowhere"}})
@@ -500,7 +500,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestUIDWithoutRoot asks an ordinary user's host for what it cannot give.
+// TestUIDWithoutRoot configures a user id on a host that does not run as root.
 func TestUIDWithoutRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root can give it: TestAsAnOrdinaryUser comes here again")
@@ -532,7 +532,8 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	}
 	const user = 61234
 	cmd := exec.CommandContext(t.Context(), exe, "-test.timeout=9m", "-test.run",
-		"^(TestWalls|TestReach|TestResources|TestPester|TestHoard|TestHalfARoot|TestDescendants|TestRuntime|TestFiles|TestUIDWithoutRoot|TestHostile|TestDeathOfTheHost|TestWithoutNamespaces|TestProxy)$")
+		"^(TestWalls|TestReach|TestResources|TestPester|TestHoard|TestHalfARoot|TestDescendants|TestRuntime|TestFiles|"+
+			"TestUIDWithoutRoot|TestHostile|TestDeathOfTheHost|TestWithoutNamespaces|TestProxy)$")
 	cmd.Dir = "/"
 	path, _ := syscall.Getenv("PATH")
 	cmd.Env = []string{"PATH=" + path, builtVariable + "=" + built}

@@ -30,7 +30,7 @@ func shimOnAnotherThread() int {
 	return <-code
 }
 
-// hostOrders is what a host that is about to die is told.
+// hostOrders configures a host that is about to die.
 type hostOrders struct {
 	ID         object.ID
 	Path       string
@@ -42,8 +42,7 @@ type hostOrders struct {
 	Calls      []string // of methods, one after the other, whose results it prints
 }
 
-// shortLivedHost runs a plugin, prints its process id and what its calls came to, and
-// waits to be killed.
+// shortLivedHost runs a plugin, prints its process id and the results of its calls, and waits to be killed.
 func shortLivedHost() int {
 	var o hostOrders
 	if err := json.Unmarshal([]byte(os.Args[2]), &o); err != nil {
@@ -67,7 +66,7 @@ func shortLivedHost() int {
 		fmt.Fprintln(os.Stdout, v)
 	}
 	fmt.Fprintln(os.Stdout, p.Status().PID)
-	_, _ = os.Stdin.Read(make([]byte, 1)) // for ever: nobody writes
+	_, _ = os.Stdin.Read(make([]byte, 1)) // blocks: no process writes
 	return 0
 }
 
@@ -110,9 +109,8 @@ func doomed(t *testing.T, o hostOrders) (*exec.Cmd, []string) {
 	return host, lines
 }
 
-// TestDeathOfTheHost kills a host without a chance to say anything. Its plugin dies with
-// it, on whatever thread the shim became the plugin, and so does what the plugin has left
-// behind behind its walls.
+// TestDeathOfTheHost kills a host. Its plugin dies with it, independent of the thread on which the shim executed the
+// plugin. So do the descendants of a confined plugin.
 func TestDeathOfTheHost(t *testing.T) {
 	forks := confine.Program{Fork: true}
 	for _, tc := range []struct {
@@ -149,8 +147,8 @@ func TestDeathOfTheHost(t *testing.T) {
 	}
 }
 
-// TestWithoutNamespaces has a host that may make none: the plugin is refused with the
-// reason, or runs with the walls that are left, if the policy says so.
+// TestWithoutNamespaces: on a host that cannot create namespaces a plugin is refused with the reason, or runs with the
+// remaining layers if the policy allows it.
 func TestWithoutNamespaces(t *testing.T) {
 	cfg, _ := prepare(t, "bare", filepath.Join(built, "misbehave"))
 	o := hostOrders{ID: cfg.ID, Path: cfg.Path, Dir: cfg.Dir, Shim: []string{os.Args[0], "shim"}, Unspaced: true,

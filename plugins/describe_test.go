@@ -13,8 +13,8 @@ import (
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
-// TestDescriptionFlood: the work and the log lines that a plugin's description makes are bounded by what the policy
-// lists, not by what the plugin sends.
+// TestDescriptionFlood: the objects that the policy lists bound the work and the log lines of a plugin's description. A
+// plugin with more objects is rejected.
 func TestDescriptionFlood(t *testing.T) {
 	t.Parallel()
 	objects := func(n int, name func(int) string) *rpc.DescribeReply {
@@ -32,8 +32,8 @@ func TestDescriptionFlood(t *testing.T) {
 	}{
 		{objects(0, other), "", 0},
 		{objects(maxObjects-1, other), "", 1},
-		{objects(maxObjects, other), "it has 1001 objects; want at most 1000", 0},
-		{objects(500_000, func(int) string { return "" }), "it has 500001 objects; want at most 1000", 0},
+		{objects(maxObjects, other), "it has 1001 objects; the limit is 1000", 0},
+		{objects(500_000, func(int) string { return "" }), "it has 500001 objects; the limit is 1000", 0},
 		{objects(2, func(int) string { return "" }), "it has two objects acme.tool", 0},
 	} {
 		var log bytes.Buffer

@@ -14,53 +14,52 @@ import (
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
-// Bounds on the connections from a plugin to the host: one is what it needs, and each that
-// it makes costs the host a descriptor as well.
+// Bounds on the connections from a plugin to the host. A plugin needs one. Each connection takes a descriptor of the
+// host.
 const (
 	maxConns     = 4
 	shakeTimeout = 5 * time.Second
 )
 
-// adapter is the plugin in go-plugin's terms.
+// adapter is the plugin as go-plugin requires it.
 type adapter struct {
 	goplugin.NetRPCUnsupportedPlugin
-	own    *hostServer
-	client *goplugin.ClientConfig // has the TLS of both directions once the plugin runs
-	number uint32                 // of the host's service
+	host   *hostServer
+	client *goplugin.ClientConfig // has the TLS configuration of both directions after the start
+	number uint32                 // number of the host's service
 }
 
-// GRPCServer implements go-plugin's GRPCPlugin, for the other side, which this is not.
+// GRPCServer implements go-plugin's GRPCPlugin for the plugin's side. The host does not use it.
 func (a *adapter) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
-	return errors.New("plugins: the host is no plugin")
+	return errors.New("plugins: the host is not a plugin")
 }
 
-// GRPCClient implements go-plugin's GRPCPlugin: it offers the host's service and returns
-// the connection.
+// GRPCClient implements go-plugin's GRPCPlugin. It offers the host's service and returns the connection.
 func (a *adapter) GRPCClient(_ context.Context, broker *goplugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
 	if a.client.TLSConfig == nil {
-		return nil, errors.New("plugins: there is no TLS")
+		return nil, errors.New("plugins: TLS is not configured")
 	}
-	s := newHostServer(a.own.service, a.own.budget, grpc.Creds(credentials.NewTLS(a.client.TLSConfig)))
+	s := newHostServer(a.host.service, a.host.budget, grpc.Creds(credentials.NewTLS(a.client.TLSConfig)))
 	a.number = broker.NextId()
-	go a.own.serve(s, func() (net.Listener, error) { return broker.Accept(a.number) }) // ends with stop
+	go a.host.serve(s, func() (net.Listener, error) { return broker.Accept(a.number) }) // ends with stop
 	return conn, nil
 }
 
-// hostServer is the host's service for one plugin.
+// hostServer serves the host's service to one plugin.
 type hostServer struct {
 	service rpc.HostServer
 	budget  Budget
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	server  *grpc.Server
 	stopped bool
 }
 
-// serve answers the plugin until stop.
+// serve answers requests until stop.
 func (h *hostServer) serve(s *grpc.Server, listen func() (net.Listener, error)) {
 	l, err := listen()
 	if err != nil {
-		return // the plugin is gone, or waits in vain: its calls of others fail
+		return // the plugin has ended or did not connect: its requests fail
 	}
 	h.mu.Lock()
 	if h.stopped {
@@ -68,10 +67,10 @@ func (h *hostServer) serve(s *grpc.Server, listen func() (net.Listener, error)) 
 	}
 	h.server = s
 	h.mu.Unlock()
-	_ = s.Serve(&fewConns{Listener: l})
+	_ = s.Serve(&limitListener{Listener: l})
 }
 
-// stop ends the service, whether it has begun or not.
+// stop ends the service, also before serve.
 func (h *hostServer) stop() {
 	h.mu.Lock()
 	h.stopped = true
@@ -82,45 +81,45 @@ func (h *hostServer) stop() {
 	}
 }
 
-// fewConns closes the connections that are too many.
-type fewConns struct {
+// limitListener closes connections beyond maxConns.
+type limitListener struct {
 	net.Listener
 	mu   sync.Mutex // guards open
 	open int
 }
 
-// Accept returns the next connection that is not.
-func (l *fewConns) Accept() (net.Conn, error) {
+// Accept returns the next connection within the limit.
+func (l *limitListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
 		l.mu.Lock()
-		few := l.open < maxConns
-		if few {
+		admitted := l.open < maxConns
+		if admitted {
 			l.open++
 		}
 		l.mu.Unlock()
-		if few {
-			return &countedConn{Conn: c, of: l}, nil
+		if admitted {
+			return &countedConn{Conn: c, listener: l}, nil
 		}
 		c.Close()
 	}
 }
 
-// countedConn gives its place back when it is closed.
+// countedConn releases its slot when it is closed.
 type countedConn struct {
 	net.Conn
-	of   *fewConns
-	once sync.Once
+	listener *limitListener
+	once     sync.Once
 }
 
 func (c *countedConn) Close() error {
 	c.once.Do(func() {
-		c.of.mu.Lock()
-		defer c.of.mu.Unlock()
-		c.of.open--
+		c.listener.mu.Lock()
+		defer c.listener.mu.Unlock()
+		c.listener.open--
 	})
 	return c.Conn.Close()
 }

@@ -1,11 +1,10 @@
-// Package plugins runs the executables that a host serves as objects. A [Plugin] starts
-// one when it is first called, speaks to it by gRPC under go-plugin with mutual TLS, and
-// answers for it when it dies. It never looks into a payload, and it believes nothing that
-// a plugin says beyond "this is the reply to that".
+// Package plugins runs executables as objects. A [Plugin] starts its executable on the first call, calls it by gRPC
+// through go-plugin with mutual TLS, and answers its calls when it dies. It does not decode payloads. It trusts nothing
+// from a plugin except replies to its own requests.
 //
-// Who owns what: a Plugin owns at most one process. Each process has a goroutine that
-// waits for it, on a thread of its own; one that copies what it prints; one that watches
-// its health. All end with the process. Close ends the process and waits for them.
+// A Plugin owns at most one process. Each process has three goroutines: one waits for the process on a dedicated
+// thread, one copies its output, one checks its health. All end with the process. Close ends the process and waits for
+// them. Package binary checks the executable, package launch runs the process.
 package plugins
 
 import (
@@ -25,57 +24,57 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// Config says which executable it is and what it serves. ID, Path, Objects, Shim and Dir
-// are required, and SHA256 or Unpinned.
+// Config configures a plugin. ID, Path, Objects, Shim, Dir and one of SHA256 and Unpinned are required.
 type Config struct {
 	ID       object.ID
 	Path     string
-	SHA256   string      // of the file, lower-case hexadecimal
-	Unpinned bool        // any content will do, which is logged at every start
-	Objects  []object.ID // what it may serve: ID itself, or names below it
-	Shim     []string    // starts [Shim]
-	// Confine is what walls are around it; the zero value is all of them. Unconfined puts up
-	// none: it runs with all the rights of the host's user, which is logged at every start.
+	SHA256   string      // hash of the file in lower-case hexadecimal
+	Unpinned bool        // accept any content of the file; logged at each start
+	Objects  []object.ID // objects it may serve: ID itself and names below it
+	Shim     []string    // command that runs launch.Shim
+	// Confine is the plugin's isolation; the zero value has all layers. Unconfined disables it: the plugin has all
+	// rights of the host's user, which is logged at each start.
 	Confine    confine.Program
 	Unconfined bool
-	Dir        string // for sockets: a folder that is only this user's
-	// Idle is after what time without a call a plugin is stopped that has no state to
-	// lose, which is one whose objects are all of mode "call"; 0 means 5 minutes.
+	Dir        string // folder for sockets, accessible to this user only
+	// Idle is the time without a call after which a plugin without state is stopped; 0 means 5 minutes. A plugin has
+	// no state if all its objects have mode "call".
 	Idle time.Duration
-	// Proxy authorises and runs a call from one of the objects to another.
-	Proxy func(ctx context.Context, from object.ID, alone bool, c *object.Call) (object.Reply, error)
-	// Secret returns a secret that is granted to an object; nil: there are none. Redact takes
-	// the tenant's secrets out of the first most bytes of a text for the log; nil changes nothing.
+	// ObjectCall authorizes and runs a call from one of the plugin's objects to another object. exclusive: the calling
+	// object runs one call at a time.
+	ObjectCall func(ctx context.Context, from object.ID, exclusive bool, c *object.Call) (object.Reply, error)
+	// Secret returns a secret that is granted to an object; nil grants none. Redact removes the tenant's secrets from
+	// the first most bytes of a log text; nil removes nothing.
 	Secret func(id object.ID, name string) (value string, ok bool)
 	Redact func(text string, most int) string
-	// Account counts what the tenant's processes spend; several backends may share one.
-	Account *procstat.Processes // nil: nobody asks
-	Budget  Budget              // of the bytes of the plugin's requests and their answers; nil: there is none
-	Log     *slog.Logger        // nil discards
+	// Account counts the resources of the tenant's processes. Several backends may share one; nil counts nothing.
+	Account *procstat.Processes
+	Budget  Budget       // bytes of the plugin's requests and their answers; nil means no limit
+	Log     *slog.Logger // nil discards
 }
 
-// Plugin is the [object.Backend] of one executable. Safe for concurrent use.
+// Plugin is the [object.Backend] of an executable. It is safe for concurrent use.
 type Plugin struct {
 	cfg Config
 
-	mu       sync.Mutex // guards what follows
-	pending  map[*pending]struct{}
-	proc     *process   // nil: none is running
-	attempt  *attempt   // not nil: one is being started
-	old      []*process // stopping
-	backoff  backoff.State
-	setAside string   // the file as it was when it had crashed too often; "" if it has not
-	refused  *refusal // nil: the file was not refused
-	closed   bool
+	mu          sync.Mutex // guards the fields below
+	pending     map[*pending]struct{}
+	proc        *process   // running process, or nil
+	attempt     *attempt   // running start, or nil
+	stopping    []*process // processes that are stopping
+	backoff     backoff.State
+	quarantined string   // version of the file when it had crashed too often, or ""
+	refused     *refusal // version of the file that is refused, or nil
+	closed      bool
 }
 
-// refusal is a file that the host does not start.
+// refusal is a version of the file that the host refuses to start.
 type refusal struct {
-	file string // as it was
+	file string // version
 	err  error
 }
 
-// attempt is a start under way.
+// attempt is a start in progress.
 type attempt struct {
 	done  chan struct{}
 	abort context.CancelFunc
@@ -83,7 +82,7 @@ type attempt struct {
 	err   error
 }
 
-// New returns a backend that has not started anything.
+// New returns a backend. It starts no process.
 func New(cfg Config) *Plugin {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -101,12 +100,10 @@ func New(cfg Config) *Plugin {
 	return &Plugin{cfg: cfg, pending: map[*pending]struct{}{}}
 }
 
-// rule says when a plugin that crashes is quarantined until its file changes or a while has
-// passed.
+// rule limits crashes: after Most in a row the plugin is quarantined until its file changes or the time has passed.
 var rule = backoff.Rule{Most: 5, Quarantine: 10 * time.Minute}
 
-// live returns the running process, starting one if there is none. Whoever comes while it
-// starts waits for the same one.
+// live returns the running process and starts one if needed. Concurrent callers wait for the same start.
 func (p *Plugin) live(ctx context.Context) (*process, error) {
 	p.mu.Lock()
 	if p.closed {
@@ -126,7 +123,7 @@ func (p *Plugin) live(ctx context.Context) (*process, error) {
 		life, abort := context.WithCancel(context.Background())
 		a = &attempt{done: make(chan struct{}), abort: abort}
 		p.attempt = a
-		// others wait for it too; it ends with the attempt, which is bounded in time; Close waits for it
+		// Concurrent callers share the attempt, so it does not end with ctx. Its time is bounded. Close waits for it.
 		go p.start(life, a)
 	}
 	p.mu.Unlock()
@@ -145,14 +142,16 @@ func (p *Plugin) mayStartLocked() error {
 	if p.refusedLocked() != nil {
 		return p.refused.err
 	}
-	wait, aside := p.backoff.Wait()
+	wait, quarantined := p.backoff.Wait()
 	switch {
 	case wait == 0:
 		return nil
-	case aside && p.setAside == p.file():
+	case quarantined && p.quarantined == p.file():
 		return object.Errorf(object.CodeUnavailable,
-			"the plugin %s crashed %d times in a row and is quarantined until its file changes, or for %s; not executed", p.cfg.ID, rule.Most, wait.Round(time.Second))
-	case aside:
+			"the plugin %s crashed %d times in a row and is quarantined until its file changes, or for %s; "+
+				"not executed",
+			p.cfg.ID, rule.Most, wait.Round(time.Second))
+	case quarantined: // the file has changed
 		p.backoff.Forgive()
 		return nil
 	}
@@ -160,7 +159,7 @@ func (p *Plugin) mayStartLocked() error {
 		p.cfg.ID, wait.Round(100*time.Millisecond))
 }
 
-// refusedLocked returns why the file, as it is now, is refused; nil if it is not, or was not looked at yet.
+// refusedLocked returns the reason why the current file is refused; nil if it is not refused or was not checked yet.
 func (p *Plugin) refusedLocked() error {
 	if p.refused != nil && p.refused.file != p.file() {
 		p.refused = nil
@@ -171,7 +170,7 @@ func (p *Plugin) refusedLocked() error {
 	return errors.Unwrap(p.refused.err)
 }
 
-// file tells one version of the executable from the next.
+// file returns a text that identifies the current version of the executable.
 func (p *Plugin) file() string {
 	info, err := os.Stat(p.cfg.Path)
 	if err != nil {
@@ -189,21 +188,27 @@ func (p *Plugin) start(ctx context.Context, a *attempt) {
 	switch {
 	case errors.As(err, &why) && why.Refusal():
 		p.cfg.Log.Error("plugin is refused: it is not started", "object", string(p.cfg.ID), "err", err)
-		a.err = &object.Error{Code: object.CodeUnavailable,
+		a.err = &object.Error{
+			Code: object.CodeUnavailable,
 			Msg: fmt.Sprintf("the plugin %s is refused until its file or the policy changes; not executed",
-				p.cfg.ID), Err: err}
+				p.cfg.ID),
+			Err: err,
+		}
 		p.refused = &refusal{file, a.err}
 	case err != nil:
-		p.cfg.Log.Error("plugin does not start", "object", string(p.cfg.ID), "err", err, "crashes",
-			p.backoff.Crashes()+1)
+		p.cfg.Log.Error("plugin does not start",
+			"object", string(p.cfg.ID), "err", err, "crashes", p.backoff.Crashes()+1)
 		p.crashedLocked(0, err)
-		a.err = &object.Error{Code: object.CodeUnavailable,
-			Msg: fmt.Sprintf("the plugin %s does not start; not executed", p.cfg.ID), Err: err}
+		a.err = &object.Error{
+			Code: object.CodeUnavailable,
+			Msg:  fmt.Sprintf("the plugin %s does not start; not executed", p.cfg.ID),
+			Err:  err,
+		}
 	default:
 		a.proc, p.proc = pr, pr
 	}
 	select {
-	case <-goneOf(pr): // already
+	case <-doneOf(pr): // it has ended already
 		p.proc = nil
 	default:
 	}
@@ -211,8 +216,8 @@ func (p *Plugin) start(ctx context.Context, a *attempt) {
 	close(a.done)
 }
 
-// goneOf is a channel that is closed when a process, if any, is gone.
-func goneOf(pr *process) <-chan struct{} {
+// doneOf returns a channel that is closed when the process has ended; nil for a nil process.
+func doneOf(pr *process) <-chan struct{} {
 	if pr == nil {
 		return nil
 	}
@@ -222,13 +227,13 @@ func goneOf(pr *process) <-chan struct{} {
 func (p *Plugin) crashedLocked(ran time.Duration, cause error) {
 	p.cfg.Account.Crashed()
 	if p.backoff.Crashed(rule, ran, cause) {
-		p.setAside = p.file()
-		p.cfg.Log.Error("plugin is quarantined until its file changes", "object", string(p.cfg.ID), "crashes",
-			rule.Most, "or_for", rule.Quarantine)
+		p.quarantined = p.file()
+		p.cfg.Log.Error("plugin is quarantined until its file changes",
+			"object", string(p.cfg.ID), "crashes", rule.Most, "or_for", rule.Quarantine)
 	}
 }
 
-// exited is told by a process that it has ended, once.
+// exited handles the end of a process. Each process calls it once.
 func (p *Plugin) exited(pr *process, cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -243,7 +248,7 @@ func (p *Plugin) exited(pr *process, cause error) {
 	p.crashedLocked(time.Since(pr.started), cause)
 }
 
-// Status returns what the plugin is at.
+// Status returns the state of the plugin's process.
 func (p *Plugin) Status() backoff.Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -256,7 +261,7 @@ func (p *Plugin) Status() backoff.Status {
 	return s
 }
 
-// retire takes an idle process out of use. It reports whether it was in use.
+// retire stops using an idle process. It reports whether the process was in use.
 func (p *Plugin) retire(pr *process) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -264,7 +269,7 @@ func (p *Plugin) retire(pr *process) bool {
 		return false
 	}
 	p.proc = nil
-	p.old = append(slices.DeleteFunc(p.old, func(o *process) bool {
+	p.stopping = append(slices.DeleteFunc(p.stopping, func(o *process) bool {
 		select {
 		case <-o.gone:
 			return true
@@ -289,7 +294,7 @@ func (p *Plugin) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 
 var errNoObject = object.Errorf(object.CodeNotFound, "the plugin has no such object")
 
-// Close ends the plugin, softly until ctx is done, and waits. It is idempotent.
+// Close ends the plugin, gracefully until ctx is done, and waits. It is idempotent.
 func (p *Plugin) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
@@ -300,7 +305,7 @@ func (p *Plugin) Close(ctx context.Context) error {
 		<-a.done
 	}
 	p.mu.Lock()
-	all := slices.Clone(p.old)
+	all := slices.Clone(p.stopping)
 	if p.proc != nil {
 		all = append(all, p.proc)
 	}

@@ -90,8 +90,7 @@ func (l *logged) String() string {
 	return l.b.String()
 }
 
-// prepare puts a plugin called name, with the content of one that was built, into a folder
-// of its own, and returns what it takes to run it.
+// prepare copies a built plugin to a new folder under the given name, and returns the configuration to run it.
 func prepare(t testing.TB, name, from string) (plugins.Config, *logged) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "p") //nolint:usetesting // the names of sockets are short
@@ -143,10 +142,14 @@ func newCall(id object.ID, method string, args ...any) *object.Call {
 	}
 	return &object.Call{ID: id, Kind: object.Invoke, Method: object.Method(method), Protocol: object.Pyro5,
 		Serializer: uint8(codec.Serpent),
-		Caller:     object.Caller{Principal: "alice"}, Conn: 1, Deadline: time.Now().Add(20 * time.Second), Payload: payload}
+		Caller:     object.Caller{Principal: "alice"},
+		Conn:       1,
+		Deadline:   time.Now().Add(20 * time.Second),
+		Payload:    payload,
+	}
 }
 
-// errReply is what call returns for a reply that is no value.
+// errReply is the error of call for a reply that is not a value.
 var errReply = errors.New("the reply cannot be read")
 
 // call calls a method and reads the reply.
@@ -217,7 +220,7 @@ func TestCauses(t *testing.T) {
 		{"text", binary.CauseFormat, "neither a program", script("just words, and no program\n")},
 		{"shell", binary.CauseInterpreter, "add runtime = ", script("#!/bin/sh\necho hello from a shell\n")},
 		{"crashes", binary.CauseCrash, "my last words", nil},
-		{"garbles", binary.CauseNotPlugin, "never the handshake", nil},
+		{"garbles", binary.CauseNotPlugin, "no handshake", nil},
 		{"old", binary.CauseVersion, "99", nil},
 		{"elsewhere", binary.CauseNotPlugin, "somebody.sock", nil},
 		{"netrpc", binary.CauseNotPlugin, "netrpc", nil},
@@ -286,7 +289,7 @@ func TestRefusalIsNoCrash(t *testing.T) {
 	}
 }
 
-// TestHostile has plugins do their worst while a neighbour goes on answering.
+// TestHostile runs hostile plugins. A neighbour plugin continues to answer.
 func TestHostile(t *testing.T) {
 	neighbour, _ := misbehaving(t, "neighbour")
 	const good object.ID = "acme.neighbour"
@@ -302,7 +305,7 @@ func TestHostile(t *testing.T) {
 				func() bool { v, err := invoke(t, p, id, "echo", int64(1)); return err == nil && v == int64(1) })
 		}},
 		{"call-after-crash", func(t *testing.T, p *plugins.Plugin, id object.ID, _ *logged) {
-			// What is called after the answer came runs in another process, or does not run.
+			// A call after the answer reaches another process or is not executed.
 			for crashes := 0; crashes < 4; {
 				if _, err := invoke(t, p, id, "crash"); !strings.HasSuffix(fmt.Sprint(err), "not executed") {
 					wantCode(t, err, object.CodeUnavailable, "whether it was executed is unknown")
@@ -425,8 +428,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// ended reports whether a process is gone, about to be, or a zombie that nobody has waited
-// for.
+// ended reports whether a process has ended, is ending or is a zombie.
 func ended(pid int) bool {
 	s := state(pid)
 	return s == "" || s == "Z" || s == "X"
@@ -441,7 +443,7 @@ func eventually(t *testing.T, ok func() bool) {
 	}
 }
 
-// TestEnvironment looks at what a plugin finds around it.
+// TestEnvironment checks the environment of a plugin.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("SECRET", "of the host")
 	p, _ := misbehaving(t, "looks")
@@ -492,7 +494,7 @@ func TestProxy(t *testing.T) {
 	cfg, _ := prepare(t, "relay", filepath.Join(built, "misbehave"))
 	var from object.ID
 	var chain []object.ID
-	cfg.Proxy = func(_ context.Context, f object.ID, _ bool, c *object.Call) (object.Reply, error) {
+	cfg.ObjectCall = func(_ context.Context, f object.ID, _ bool, c *object.Call) (object.Reply, error) {
 		from, chain = f, c.Chain
 		if c.ID != "acme.other" {
 			return object.Reply{}, &object.Error{Code: object.CodeNotFound, Class: "DaemonError", Msg: "unknown object"}
@@ -516,8 +518,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestSecret: a plugin gets the secrets of the object that is called, and what it logs of them
-// is taken out.
+// TestSecret: a plugin gets the secrets of the called object. They are removed from its log lines.
 func TestSecret(t *testing.T) {
 	cfg, log := prepare(t, "knows", filepath.Join(built, "misbehave"))
 	cfg.Secret = func(id object.ID, name string) (string, bool) {
@@ -545,7 +546,7 @@ func TestInPlace(t *testing.T) {
 	answers(t, p, cfg.ID)
 	f, err := os.OpenFile(cfg.Path, os.O_WRONLY, 0)
 	if err != nil {
-		t.Fatal("the file is busy, so that it is what runs:", err)
+		t.Fatal("the file is busy, so the old content runs:", err)
 	}
 	if _, err := io.WriteString(f, "overwritten in place"); err != nil {
 		t.Fatal(err)
@@ -560,7 +561,7 @@ func TestInPlace(t *testing.T) {
 	})
 }
 
-// TestIdle stops a plugin that nobody calls, and starts it again.
+// TestIdle stops an idle plugin and starts it again.
 func TestIdle(t *testing.T) {
 	cfg, log := prepare(t, "sleepy", filepath.Join(built, "misbehave"))
 	cfg.Idle = 200 * time.Millisecond
@@ -570,7 +571,7 @@ func TestIdle(t *testing.T) {
 	answers(t, p, cfg.ID)
 }
 
-// TestCloseWhileItStarts closes a plugin whose shim says nothing.
+// TestCloseWhileItStarts closes a plugin whose shim prints nothing.
 func TestCloseWhileItStarts(t *testing.T) {
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {

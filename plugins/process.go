@@ -24,49 +24,52 @@ import (
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
-// process is one live plugin.
+// process is a running plugin process.
 type process struct {
-	p       *Plugin
-	client  *goplugin.Client
-	run     *launch.Runner
-	own     *hostServer // what the plugin calls
-	conn    *grpc.ClientConn
-	rpc     rpc.PluginClient
-	answers intake
-	health  grpc_health_v1.HealthClient
-	objects map[object.ID]*object.Description
-	serial  uint64 // tells this process from those before it
-	started time.Time
-	left    chan struct{} // closed when it takes no more calls
-	gone    chan struct{} // closed when all of it is gone
-	proxies chan struct{} // holds a slot for each call it makes
+	p           *Plugin
+	client      *goplugin.Client
+	run         *launch.Runner
+	host        *hostServer // service for the plugin's requests
+	conn        *grpc.ClientConn
+	rpc         rpc.PluginClient
+	answers     receiveSlots
+	health      grpc_health_v1.HealthClient
+	objects     map[object.ID]*object.Description
+	serial      uint64 // number of the process, unique within the host
+	started     time.Time
+	retired     chan struct{} // closed when the process takes no more calls
+	gone        chan struct{} // closed when all its resources are released
+	objectCalls chan struct{} // slots of its calls to other objects
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	calls    map[uint64]*object.Call
 	last     uint64
 	streams  map[uint64]bool
 	used     time.Time
-	answered time.Time // when a call was last answered
-	overdue  int       // calls in a row without an answer, during which no other call was answered
+	answered time.Time // time of the last answer to a call
+	overdue  int       // consecutive calls without an answer, while no other call was answered
 }
 
 var serials atomic.Uint64
 
 // Bounds on a plugin.
 const (
-	maxProxies    = 256              // calls of other objects under way
-	maxObjects    = 1000             // that it describes
-	maxMembers    = 1000             // of one object
-	maxOverdue    = 3                // calls in a row without an answer, before it is ended
-	healthEvery   = 10 * time.Second // also how often idleness is looked at
-	healthTimeout = 5 * time.Second
+	maxObjectCalls = 256              // running calls to other objects
+	maxObjects     = 1000             // objects in its description
+	maxMembers     = 1000             // members of an object
+	maxOverdue     = 3                // consecutive calls without an answer, after which it is ended
+	healthEvery    = 10 * time.Second // interval of health and idle checks
+	healthTimeout  = 5 * time.Second
 )
 
-// start runs the plugin up to its description.
+// start starts a process and reads its description.
 func start(ctx context.Context, p *Plugin) (*process, error) {
-	if n := len(p.cfg.Dir) + len("/plugin-dir1234567890/plugin1234567890"); n > 107 {
+	const maxSocketPath = 107 // bytes, of Unix
+	if n := len(p.cfg.Dir) + len("/plugin-dir1234567890/plugin1234567890"); n > maxSocketPath {
 		return nil, binary.Errorf(binary.CauseSocket,
-			"sockets in %s would have names of %d bytes, and the system takes 107: name a shorter folder with state = \"…\"", p.cfg.Dir, n)
+			"sockets in %s would have paths of %d bytes, at most %d are possible: name a shorter folder with state "+
+				"= \"…\"",
+			p.cfg.Dir, n, maxSocketPath)
 	}
 	if p.cfg.SHA256 == "" && !p.cfg.Unpinned {
 		return nil, binary.Errorf(binary.CausePin, "no SHA-256 is pinned for %s", p.cfg.Path)
@@ -77,21 +80,30 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	}
 	defer img.File.Close()
 	if p.cfg.SHA256 == "" {
-		p.cfg.Log.Warn("plugin runs unpinned: whoever can write to its file decides what it does", "object",
-			string(p.cfg.ID), "sha256", img.Sum)
+		p.cfg.Log.Warn("plugin is unpinned: any user who can write its file controls the plugin",
+			"object", string(p.cfg.ID), "sha256", img.Sum)
 	}
 	sockets := &goplugin.UnixSocketConfig{TempDir: p.cfg.Dir}
 	if p.cfg.Unconfined {
-		p.cfg.Log.Warn("plugin runs unconfined: it may do whatever the host's user may", "object", string(p.cfg.ID))
+		p.cfg.Log.Warn("plugin is unconfined: it has all rights of the host's user", "object", string(p.cfg.ID))
 	} else if gid, other := p.cfg.Confine.Group(); other {
-		sockets.Group = strconv.FormatUint(uint64(gid), 10) // may use the sockets that the host makes for it
+		sockets.Group = strconv.FormatUint(uint64(gid), 10) // gives it access to the host's socket
 	}
-	pr := &process{p: p, serial: serials.Add(1) & (1<<24 - 1), started: time.Now(), used: time.Now(),
-		left: make(chan struct{}), gone: make(chan struct{}), answers: newIntake(),
-		proxies: make(chan struct{}, maxProxies), calls: map[uint64]*object.Call{}, streams: map[uint64]bool{}}
+	pr := &process{
+		p:           p,
+		serial:      serials.Add(1) & (1<<24 - 1),
+		started:     time.Now(),
+		used:        time.Now(),
+		retired:     make(chan struct{}),
+		gone:        make(chan struct{}),
+		answers:     newReceiveSlots(),
+		objectCalls: make(chan struct{}, maxObjectCalls),
+		calls:       map[uint64]*object.Call{},
+		streams:     map[uint64]bool{},
+	}
 	out := launch.NewOutput(p.cfg.Log, p.cfg.ID, p.cfg.Account, p.cfg.Redact)
-	pr.own = &hostServer{service: &callbacks{pr: pr, out: out}, budget: p.cfg.Budget}
-	a := &adapter{own: pr.own}
+	pr.host = &hostServer{service: &callbacks{pr: pr, out: out}, budget: p.cfg.Budget}
+	a := &adapter{host: pr.host}
 	cfg := &goplugin.ClientConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
 			MagicCookieValue: rpc.CookieValue},
@@ -131,7 +143,7 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	return pr, nil
 }
 
-// connect does the handshake and asks what there is.
+// connect makes the handshake and reads the plugin's description.
 func (pr *process) connect(ctx context.Context, a *adapter) error {
 	if _, err := pr.client.Start(); err != nil {
 		return err
@@ -155,10 +167,10 @@ func (pr *process) connect(ctx context.Context, a *adapter) error {
 	return pr.describe(r)
 }
 
-// describe takes what the plugin says it has, as far as the policy lists it.
+// describe checks the plugin's description and keeps the objects that the policy lists.
 func (pr *process) describe(r *rpc.DescribeReply) error {
 	if n := len(r.GetObjects()); n > maxObjects {
-		return binary.Errorf(binary.CauseDescribe, "it has %d objects; want at most %d", n, maxObjects)
+		return binary.Errorf(binary.CauseDescribe, "it has %d objects; the limit is %d", n, maxObjects)
 	}
 	pr.objects = map[object.ID]*object.Description{}
 	var unlisted []string
@@ -188,7 +200,7 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 			if !name.Callable() ||
 				slices.ContainsFunc(d.Members, func(o object.Member) bool { return o.Name == name }) {
 				return binary.Errorf(binary.CauseDescribe,
-					"%s has a member %q, which cannot be called or stands there twice", id, launch.Clip(m.GetName()))
+					"%s has the member %q, which is not callable or a duplicate", id, launch.Clip(m.GetName()))
 			}
 			d.Members = append(d.Members, object.Member{Name: name, Doc: launch.Clip(m.GetDoc()), Method: m.GetMethod(),
 				Oneway: m.GetOneway(), Get: m.GetGet(), Set: m.GetSet()})
@@ -207,11 +219,10 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 	return nil
 }
 
-// explain finds the cause of a failed start: what was seen of the process tells more than
-// what became of the connection.
+// explain returns the cause of a failed start. The end of the process is more specific than the connection error.
 func (pr *process) explain(err error, out *launch.Output) error {
 	var named *binary.StartError
-	if pr.run == nil || pr.run.PID() == 0 { // there was no process, and err says why
+	if pr.run == nil || pr.run.PID() == 0 { // no process was started, and err is the reason
 		return err
 	}
 	if cause := pr.run.Cause(); errors.As(cause, &named) {
@@ -226,7 +237,7 @@ func (pr *process) explain(err error, out *launch.Output) error {
 	return binary.Errorf(binary.CauseCrash, "%v; %s", pr.run.Exit(), out.Tail())
 }
 
-// watch ends with the process, which it ends if it is unwell or idle.
+// watch ends an unhealthy or idle process. It returns when the process has ended.
 func (pr *process) watch() {
 	tick := time.NewTicker(min(healthEvery, pr.p.cfg.Idle))
 	defer tick.Stop()
@@ -235,10 +246,10 @@ func (pr *process) watch() {
 		case <-pr.run.Done():
 			cause := pr.run.Cause()
 			if cause == nil {
-				cause = fmt.Errorf("it ended by itself: %w", pr.run.Exit())
+				cause = fmt.Errorf("it ended unexpectedly: %w", pr.run.Exit())
 			}
 			pr.p.exited(pr, cause)
-			close(pr.left)
+			close(pr.retired)
 			pr.end()
 			close(pr.gone)
 			return
@@ -259,14 +270,13 @@ func (pr *process) watch() {
 	}
 }
 
-// errClosed ends a plugin that is no longer wanted.
+// errClosed is the cause of ending a plugin that the host no longer needs.
 var errClosed = errors.New("the host stops")
 
-// errIdle ends a plugin that nobody calls.
+// errIdle is the cause of ending an idle plugin.
 var errIdle = errors.New("idle")
 
-// idle reports whether the plugin may be stopped: nobody calls it, and it holds nothing
-// that callers would miss.
+// idle reports whether the plugin may be stopped: it has no calls, no streams and no state for clients.
 func (pr *process) idle() bool {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
@@ -281,13 +291,13 @@ func (pr *process) idle() bool {
 	return true
 }
 
-// stop asks the plugin to end, and makes it after a while.
+// stop ends the process, by force after launch.StopTimeout.
 func (pr *process) stop(cause error) {
 	pr.run.SetCause(cause)
 	pr.end()
 }
 
-// end lets go of connection, process and sockets, whatever state they are in.
+// end releases connection, process and sockets. It may be called in any state.
 func (pr *process) end() {
 	late := time.AfterFunc(launch.StopTimeout, func() {
 		if pr.run != nil {
@@ -296,7 +306,7 @@ func (pr *process) end() {
 	})
 	defer late.Stop()
 	pr.client.Kill()
-	pr.own.stop()
+	pr.host.stop()
 	if pr.run == nil {
 		return
 	}
@@ -306,7 +316,7 @@ func (pr *process) end() {
 	pr.run.Release()
 }
 
-// begin enters a call, unless too many are under way.
+// begin registers a call, unless too many calls are running.
 func (pr *process) begin(c *object.Call) (uint64, error) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
@@ -319,19 +329,19 @@ func (pr *process) begin(c *object.Call) (uint64, error) {
 	return pr.last, nil
 }
 
-// lost waits until a process whose connection broke takes no more calls, so that the next call gets another. A process
-// that goes on without its connection is ended.
+// lost handles a broken connection. It waits until the process takes no more calls, so that the next call gets a new
+// process. A process that survives its connection is ended.
 func (pr *process) lost(cause error) {
 	late := time.AfterFunc(lostTimeout, func() { pr.run.Fail(fmt.Errorf("it lost its connection: %w", cause)) })
 	defer late.Stop()
-	<-pr.left
+	<-pr.retired
 }
 
-// lostTimeout is how long a process may outlive its connection. Its end is most often what broke it.
+// lostTimeout is the time a process may outlive its connection. Usually its end broke the connection.
 const lostTimeout = time.Second
 
-// finish leaves a call that began at a time. A plugin that lets call after call wait is ended, unless it answers others
-// meanwhile: those then wait for their object, whose state would be lost.
+// finish removes a call that began at a given time. A plugin that leaves consecutive calls without an answer is ended,
+// unless it answers other calls in that time: then calls wait for a busy object, whose state would be lost.
 func (pr *process) finish(n uint64, began time.Time, err error) {
 	pr.mu.Lock()
 	delete(pr.calls, n)

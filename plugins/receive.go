@@ -12,39 +12,39 @@ import (
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
-// Bounds on what the host holds of messages with a plugin. A message that has not arrived whole, in either direction
-// of calls, takes one of a few slots, and has receiveTimeout for it. Those without a slot hold a window at most.
+// Bounds on the memory for messages of a plugin. A message that is arriving, request or answer, occupies one of a few
+// slots for at most receiveTimeout. A message without a slot is buffered up to the flow control window only.
 const (
-	maxReceiving   = 4 // messages that arrive at a time, of requests and of answers each
+	maxReceiving   = 4 // arriving messages, for requests and for answers
 	receiveTimeout = 10 * time.Second
-	sendTimeout    = 20 * time.Second // until the plugin must have taken an answer
-	maxCalls       = 1024             // calls of a plugin under way
-	maxStreams     = 128              // requests of a plugin under way, of each connection
+	sendTimeout    = 20 * time.Second // time for the plugin to read an answer
+	maxCalls       = 1024             // running calls of a plugin
+	maxStreams     = 128              // running requests of a plugin per connection
 	requestWindow  = 64 << 10
 	answerWindow   = 128 << 10
-	maxHeaderBytes = 16 << 10 // of HTTP/2 headers
+	maxHeaderBytes = 16 << 10 // HTTP/2 headers
 )
 
-// Budget is an account of bytes in flight, for example of a tenant. Acquire fails if there is no room; what it
-// granted is given back by Release. Both are safe for concurrent use and do not wait.
+// Budget counts bytes in flight, for example of a tenant. Acquire fails if the limit is reached. Release returns
+// granted bytes. Both are safe for concurrent use and do not block.
 type Budget interface {
 	Acquire(n int) error
 	Release(n int)
 }
 
-// noBudget grants everything.
+// noBudget has no limit.
 type noBudget struct{}
 
 func (noBudget) Acquire(int) error { return nil }
 func (noBudget) Release(int)       {}
 
-// intake lets a few messages of a plugin arrive at a time.
-type intake chan struct{}
+// receiveSlots limits the number of messages that arrive concurrently.
+type receiveSlots chan struct{}
 
-func newIntake() intake { return make(intake, maxReceiving) }
+func newReceiveSlots() receiveSlots { return make(receiveSlots, maxReceiving) }
 
-// enter waits for a slot, which leave gives back.
-func (in intake) enter(ctx context.Context) error {
+// enter waits for a slot. leave releases it.
+func (in receiveSlots) enter(ctx context.Context) error {
 	select {
 	case in <- struct{}{}:
 		return nil
@@ -53,11 +53,11 @@ func (in intake) enter(ctx context.Context) error {
 	}
 }
 
-func (in intake) leave() { <-in }
+func (in receiveSlots) leave() { <-in }
 
-// within runs a function that sends or receives a message of a stream that a plugin opened. If it takes too long,
-// within returns without it, and the caller has to end the stream.
-func within(ctx context.Context, d time.Duration, f func() error) error {
+// withTimeout runs a function that sends or receives a message on a stream. On timeout it returns an error while f is
+// still running, and the caller must end the stream.
+func withTimeout(ctx context.Context, d time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }() // ends with the stream
 	late := time.NewTimer(d)
@@ -76,18 +76,18 @@ func errSlow(d time.Duration) error {
 	return status.Errorf(codes.DeadlineExceeded, "the message was not transferred within %s", d)
 }
 
-// newHostServer returns the server of what a plugin asks of the host.
+// newHostServer returns the server of the host's service.
 func newHostServer(service rpc.HostServer, budget Budget, opts ...grpc.ServerOption) *grpc.Server {
 	s := grpc.NewServer(append(opts, grpc.ConnectionTimeout(shakeTimeout), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes), grpc.InitialWindowSize(requestWindow),
 		grpc.InitialConnWindowSize(requestWindow),
 		grpc.MaxRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxSendMsgSize(rpc.MaxMessageBytes))...)
-	in := newIntake()
+	in := newReceiveSlots()
 	method := func(name string, h grpc.StreamHandler) grpc.StreamDesc {
 		return grpc.StreamDesc{StreamName: name, Handler: h, ServerStreams: true, ClientStreams: true}
 	}
-	// The methods are served as streams, which look the same to the plugin: gRPC would receive a request whole, and
-	// any number of them at a time, before it asks for the method's handler.
+	// The methods are registered as streams, which are equal on the wire. For a unary method gRPC would receive any
+	// number of whole requests before it calls the handler.
 	methods := []grpc.StreamDesc{
 		method("Log", unary(in, budget, rpc.HostServer.Log)),
 		method("Proxy", unary(in, budget, rpc.HostServer.Proxy)),
@@ -99,16 +99,16 @@ func newHostServer(service rpc.HostServer, budget Budget, opts ...grpc.ServerOpt
 	return s
 }
 
-// unary handles a method of one request and one answer, both of which the budget counts.
+// unary handles a method with one request and one answer. The budget counts both.
 func unary[In, Out any](
-	in intake, budget Budget, call func(rpc.HostServer, context.Context, *In) (*Out, error),
+	in receiveSlots, budget Budget, call func(rpc.HostServer, context.Context, *In) (*Out, error),
 ) grpc.StreamHandler {
 	return func(service any, s grpc.ServerStream) error {
 		request := new(In)
 		if err := in.enter(s.Context()); err != nil {
 			return err
 		}
-		err := within(s.Context(), receiveTimeout, func() error { return s.RecvMsg(request) })
+		err := withTimeout(s.Context(), receiveTimeout, func() error { return s.RecvMsg(request) })
 		in.leave()
 		if err != nil {
 			return err
@@ -121,7 +121,7 @@ func unary[In, Out any](
 			return status.Errorf(codes.ResourceExhausted, "limit exceeded: %v", err)
 		}
 		defer budget.Release(size)
-		host := service.(rpc.HostServer) //nolint:forcetypeassert // HandlerType says so
+		host := service.(rpc.HostServer) //nolint:forcetypeassert // guaranteed by HandlerType
 		answer, err := call(host, s.Context(), request)
 		if err != nil {
 			return err
@@ -134,12 +134,12 @@ func unary[In, Out any](
 				"limit exceeded: %v; the call was executed, its result is lost", full))
 		}
 		defer budget.Release(size)
-		return within(s.Context(), sendTimeout, func() error { return s.SendMsg(out) })
+		return withTimeout(s.Context(), sendTimeout, func() error { return s.SendMsg(out) })
 	}
 }
 
-// ask makes a request of the plugin. The answer gets memory when it has a slot.
-func ask[Out any](ctx context.Context, pr *process, method string, request any) (*Out, error) {
+// roundTrip makes a request and returns the answer. It receives the answer after it has a slot.
+func roundTrip[Out any](ctx context.Context, pr *process, method string, request any) (*Out, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s, err := pr.conn.NewStream(ctx, &grpc.StreamDesc{}, method)
@@ -149,7 +149,7 @@ func ask[Out any](ctx context.Context, pr *process, method string, request any) 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Header(); err != nil { // until the plugin answers
+	if _, err := s.Header(); err != nil { // returns when the plugin begins to answer
 		return nil, err
 	}
 	if err := pr.answers.enter(ctx); err != nil {

@@ -78,7 +78,7 @@ func h2Frame(typ, flags byte, stream uint32, body []byte) []byte {
 type halfSender struct {
 	conn net.Conn
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	wake   sync.Cond
 	writes sync.Mutex
 	window map[uint32]int // by stream; 0 is the connection's
@@ -231,7 +231,7 @@ func dialPiped(t *testing.T, l *piped) *grpc.ClientConn {
 	return conn
 }
 
-// limited is a budget of so many bytes.
+// limited is a budget with a limit.
 type limited struct {
 	mu   sync.Mutex
 	left int
@@ -280,7 +280,8 @@ func TestRequestsAreCounted(t *testing.T) {
 			t.Errorf("%d requests of 1 MiB are under way, and 4 MiB may be", n)
 		}
 		for range 6 {
-			if got := <-results; got != "limit exceeded: too many bytes in flight of tenant acme: limit 4 MiB; not executed" {
+			if got := <-results; got != "limit exceeded: too many bytes in flight of tenant acme: limit 4 MiB; not "+
+				"executed" {
 				t.Errorf("one more: %q", got)
 			}
 		}
@@ -302,7 +303,7 @@ func TestRequestsAreCounted(t *testing.T) {
 	})
 }
 
-// TestCallsOfAPlugin: no more than so many calls of a plugin are under way.
+// TestCallsOfAPlugin: the running calls of a plugin are limited.
 func TestCallsOfAPlugin(t *testing.T) {
 	pr := &process{calls: map[uint64]*object.Call{}}
 	for range maxCalls {
@@ -329,12 +330,12 @@ func TestHalfSentAnswers(t *testing.T) {
 		}))
 		l := newPiped()
 		go func() { _ = s.Serve(l) }() // ends with Stop
-		pr := &process{conn: dialPiped(t, l), answers: newIntake()}
+		pr := &process{conn: dialPiped(t, l), answers: newReceiveSlots()}
 		from := time.Now()
 		results := make(chan error, calls)
 		for range calls {
 			go func() {
-				_, err := ask[rpc.CallReply](t.Context(), pr, rpc.Plugin_Call_FullMethodName, &rpc.CallRequest{})
+				_, err := roundTrip[rpc.CallReply](t.Context(), pr, rpc.Plugin_Call_FullMethodName, &rpc.CallRequest{})
 				results <- err
 			}()
 		}

@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// retirePause is how often a plugin that leaves is looked at.
+// retirePause is the poll interval of Retire.
 const retirePause = 200 * time.Millisecond
 
-// Retire waits until no call is under way and no stream open, or ctx is done. Nobody is to
-// ask for anything new.
+// Retire waits until no call is running and no stream is open, or ctx is done. The caller makes no new calls.
 func (p *Plugin) Retire(ctx context.Context) {
 	tick := time.NewTicker(retirePause)
 	defer tick.Stop()
@@ -22,7 +21,7 @@ func (p *Plugin) Retire(ctx context.Context) {
 	}
 }
 
-// busy reports whether something is under way.
+// busy reports whether a start, a call or a stream is active.
 func (p *Plugin) busy() bool {
 	p.mu.Lock()
 	pr, starting := p.proc, p.attempt != nil

@@ -7,15 +7,15 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// pending is a call that [Plugin.ask] has not answered yet.
+// pending is a call that [Plugin.do] has not answered yet.
 type pending struct {
 	call   *object.Call
-	sent   bool  // the plugin may have it
-	why    error // the answer to a call that was withdrawn; nil for the others
+	sent   bool  // the plugin may have received it
+	answer error // answer to a withdrawn call; nil for other calls
 	cancel context.CancelCauseFunc
 }
 
-// enter registers a call and returns the context for it. The caller calls leave at the call's end.
+// enter registers a call and returns its context. The caller calls leave at the end of the call.
 func (p *Plugin) enter(ctx context.Context, c *object.Call) (context.Context, *pending) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &pending{call: c, cancel: cancel}
@@ -32,22 +32,22 @@ func (p *Plugin) leave(w *pending) {
 	w.cancel(nil)
 }
 
-// send marks a call as sent to the plugin. It returns an error if the call was withdrawn before.
+// send marks a call as sent. It returns an error if the call was withdrawn before.
 func (p *Plugin) send(w *pending) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w.sent = w.why == nil
-	return w.why
+	w.sent = w.answer == nil
+	return w.answer
 }
 
-// Withdraw cancels the calls for which refuse returns an error. The error is their answer. It does not wait for the
-// plugin. The SDKs do not begin a cancelled call that waits for its object. The host cannot see whether a call
-// that was sent has begun, so the answer to it adds that this is unknown. refuse must not block.
+// Withdraw cancels the calls for which refuse returns an error; the error becomes their answer. It does not wait for
+// the plugin. The SDKs do not begin a cancelled call that waits for its object. The host cannot see whether a sent
+// call has begun, so its answer adds that the execution is unknown. refuse must not block.
 func (p *Plugin) Withdraw(refuse func(c *object.Call) error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for w := range p.pending {
-		if w.why != nil {
+		if w.answer != nil {
 			continue
 		}
 		err := refuse(w.call)
@@ -63,12 +63,12 @@ func (p *Plugin) Withdraw(refuse func(c *object.Call) error) {
 		if errors.As(err, &refusal) {
 			answer.Msg, answer.Class = refusal.Msg+executed, refusal.Class
 		}
-		w.why = answer
+		w.answer = answer
 		w.cancel(answer)
 	}
 }
 
-// withdrawn returns the answer to a call that was withdrawn, given its context; nil for the others.
+// withdrawn returns the answer to a withdrawn call, given its context; nil for other calls.
 func withdrawn(ctx context.Context) error {
 	var answer *object.Error
 	if errors.As(context.Cause(ctx), &answer) {

@@ -77,8 +77,6 @@ var pending = []string{
 
 	"object",
 
-	"plugins",
-
 	"plugins/examples/checksum",
 
 	"plugins/examples/misbehave",

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestImage tries to change what was hashed, between the check and the execution.
-func TestImage(t *testing.T) {
+// TestSealed tries to change a hashed executable between the check and the execution.
+func TestSealed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	if err := os.WriteFile(path, []byte("#!/bin/true\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -45,8 +45,8 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestUnpinnedThatAnybodyWrites: without a pin the file alone says what runs.
-func TestUnpinnedThatAnybodyWrites(t *testing.T) {
+// TestUnpinnedWritable: an executable without a pin is rejected if other users can write it.
+func TestUnpinnedWritable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "plugins")
 	path := filepath.Join(dir, "x")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -64,7 +64,7 @@ func TestUnpinnedThatAnybodyWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := Load(path, ""); err == nil || !strings.Contains(err.Error(), "chmod o-w "+at) {
-			t.Errorf("%s of mode %v: %v, want the command that mends it", at, mode, err)
+			t.Errorf("%s of mode %v: %v, want the command that fixes it", at, mode, err)
 		}
 		img, err := Load(path, sum)
 		if err != nil {

@@ -230,7 +230,7 @@ func (r *Runner) SetCause(cause error) {
 	}
 }
 
-// Cause returns the recorded cause; nil if there is none.
+// Cause returns the recorded cause, or nil.
 func (r *Runner) Cause() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -246,7 +246,8 @@ func (r *Runner) killNow() {
 	}
 }
 
-// setKill sets the function that kills the process; nil after its end. If a cause is recorded already, it kills at once.
+// setKill sets the function that kills the process; nil after its end. If a cause is recorded already, it kills at
+// once.
 func (r *Runner) setKill(kill func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
