@@ -13,10 +13,10 @@ import (
 
 // permit reads a permit block, after everything that it may refer to.
 func (r *reader) permit(name string, b *hclsyntax.Block) {
-	a := r.block(b, "principals", "objects", "methods", "when", "tracebacks", "crosses_tenants")
+	a := r.Block(b, "principals", "objects", "methods", "when", "tracebacks", "crosses_tenants")
 	compiled := r.rule(name, b, a)
-	compiled.Tracebacks, _ = r.flag(a, "tracebacks")
-	compiled.CrossesTenants, _ = r.flag(a, "crosses_tenants")
+	compiled.Tracebacks, _ = r.Flag(a, "tracebacks")
+	compiled.CrossesTenants, _ = r.Flag(a, "crosses_tenants")
 	needed := false
 	for _, s := range r.who(a, "name those who may") {
 		s.Permits.Add(compiled, compiled.Objects)
@@ -24,8 +24,8 @@ func (r *reader) permit(name string, b *hclsyntax.Block) {
 			needed = r.crossing(m, compiled, b) || needed
 		}
 	}
-	if compiled.CrossesTenants && !needed && len(r.problems) == 0 {
-		r.problems.Add(a["crosses_tenants"].NameRange, "leave it out", "crosses_tenants: nobody whom this permit names belongs to another tenant than its objects")
+	if compiled.CrossesTenants && !needed && len(r.Problems) == 0 {
+		r.Problems.Add(a["crosses_tenants"].NameRange, "leave it out", "crosses_tenants: nobody whom this permit names belongs to another tenant than its objects")
 	}
 }
 
@@ -38,7 +38,7 @@ func (r *reader) crossing(m ownedPrincipal, rule *Rule, b *hclsyntax.Block) bool
 			continue
 		}
 		if !rule.CrossesTenants {
-			r.problems.Add(b.TypeRange, "add crosses_tenants = true if that is meant",
+			r.Problems.Add(b.TypeRange, "add crosses_tenants = true if that is meant",
 				"permit %q: %s, who belongs to tenant %s, would reach %s.%s", rule.Name, m.who, m.home, o.Tenant, o.Name)
 		}
 		return true
@@ -48,7 +48,7 @@ func (r *reader) crossing(m ownedPrincipal, rule *Rule, b *hclsyntax.Block) bool
 
 // forbid reads a forbid block, likewise.
 func (r *reader) forbid(name string, b *hclsyntax.Block) {
-	a := r.block(b, "principals", "objects", "methods", "when")
+	a := r.Block(b, "principals", "objects", "methods", "when")
 	compiled := r.rule(name, b, a)
 	compiled.Forbids = true
 	for _, s := range r.who(a, "name those who may not") {
@@ -57,37 +57,37 @@ func (r *reader) forbid(name string, b *hclsyntax.Block) {
 }
 
 // rule reads what permits and forbids have in common, but for whom they are about.
-func (r *reader) rule(name string, b *hclsyntax.Block, a attributes) *Rule {
-	r.require(b, a, "principals", "objects")
-	compiled := &Rule{Name: name, Reason: r.reason(name, b), Objects: r.patterns(a, false)}
-	methods, _ := r.texts(a, "methods", "leave it out for every exposed one")
+func (r *reader) rule(name string, b *hclsyntax.Block, a Attributes) *Rule {
+	r.Require(b, a, "principals", "objects")
+	compiled := &Rule{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, false)}
+	methods, _ := r.Texts(a, "methods", "leave it out for every exposed one")
 	if a["methods"] != nil {
 		// Never nil once the file says something, however wrong: nil is every method.
 		compiled.Methods = map[object.Method]struct{}{}
 	}
 	for _, e := range methods {
-		if m := object.Method(e.text); Callable(m) {
+		if m := object.Method(e.Text); Callable(m) {
 			compiled.Methods[m] = struct{}{}
 			continue
 		}
 		hint := "a method is a letter, then letters, digits and '_'"
-		if strings.Contains(e.text, "*") {
+		if strings.Contains(e.Text, "*") {
 			hint = "leave methods out for every exposed one"
 		}
-		r.problems.Add(e.at, hint, "methods: %q can never be called", e.text)
+		r.Problems.Add(e.At, hint, "methods: %q can never be called", e.Text)
 	}
 	compiled.When = r.condition(a, compiled.about())
 	return compiled
 }
 
 // patterns reads a block's objects, those of the host itself included if own is set.
-func (r *reader) patterns(a attributes, own bool) []Pattern {
+func (r *reader) patterns(a Attributes, own bool) []Pattern {
 	var out []Pattern
-	objects, _ := r.texts(a, "objects", "name those that it is about")
+	objects, _ := r.Texts(a, "objects", "name those that it is about")
 	for _, e := range objects {
-		p, err := ParsePattern(e.text)
+		p, err := ParsePattern(e.Text)
 		if err != nil {
-			r.problems.Add(e.at, err.Error(), "objects: %q is no pattern of objects", e.text)
+			r.Problems.Add(e.At, err.Error(), "objects: %q is no pattern of objects", e.Text)
 			continue
 		}
 		if p.Tenant != AnyTenant && !(own && p.Tenant == object.HostTenant) {
@@ -100,14 +100,14 @@ func (r *reader) patterns(a attributes, own bool) []Pattern {
 
 // who returns the subjects that a block is about: one for each principal or group that it
 // names.
-func (r *reader) who(a attributes, ifEmpty string) []*readSubject {
+func (r *reader) who(a Attributes, ifEmpty string) []*readSubject {
 	var out []*readSubject
-	list, _ := r.texts(a, "principals", ifEmpty)
+	list, _ := r.Texts(a, "principals", ifEmpty)
 	for _, e := range list {
-		if r.groups[e.text] == nil {
+		if r.groups[e.Text] == nil {
 			r.principalNamed(e, "principals")
 		}
-		out = append(out, r.subject(e.text))
+		out = append(out, r.subject(e.Text))
 	}
 	return out
 }
@@ -152,19 +152,19 @@ func (r *reader) members(name string) []object.Principal {
 }
 
 // principalNamed complains unless a text names a principal.
-func (r *reader) principalNamed(e element, attribute string) {
-	if e.text == string(object.Anonymous) {
+func (r *reader) principalNamed(e Element, attribute string) {
+	if e.Text == string(object.Anonymous) {
 		return
 	}
-	if id, ok := object.Principal(e.text).Object(); ok {
+	if id, ok := object.Principal(e.Text).Object(); ok {
 		if _, err := object.ParseID(string(id)); err != nil {
-			r.problems.Add(e.at, "write object:<tenant>.<name>; it is one object, not a pattern", "%s: %q is no object", attribute, e.text)
+			r.Problems.Add(e.At, "write object:<tenant>.<name>; it is one object, not a pattern", "%s: %q is no object", attribute, e.Text)
 			return
 		}
 		r.declared(id.Tenant(), e, attribute)
 		return
 	}
-	if _, ok := r.principals[object.Principal(e.text)]; ok {
+	if _, ok := r.principals[object.Principal(e.Text)]; ok {
 		return
 	}
 	names := slices.AppendSeq([]string{string(object.Anonymous)}, maps.Keys(r.groups))
@@ -172,16 +172,16 @@ func (r *reader) principalNamed(e element, attribute string) {
 		names = append(names, string(p))
 	}
 	slices.Sort(names)
-	hint := Near(e.text, names)
+	hint := Near(e.Text, names)
 	if hint == "" {
-		hint = fmt.Sprintf("declare it: principal %q { user = \"…\" }", e.text)
+		hint = fmt.Sprintf("declare it: principal %q { user = \"…\" }", e.Text)
 	}
-	r.problems.Add(e.at, hint, "%s: there is no principal %q", attribute, e.text)
+	r.Problems.Add(e.At, hint, "%s: there is no principal %q", attribute, e.Text)
 }
 
 // group is a name for several principals and groups.
 type group struct {
-	members []element
+	members []Element
 	all     []object.Principal // every principal in it, however deep; set by resolveGroups
 	has     map[object.Principal]bool
 	state   int // of resolveGroups
@@ -197,16 +197,16 @@ const (
 // group reads a group block.
 func (r *reader) group(name string, b *hclsyntax.Block) {
 	at := b.LabelRanges[0]
-	a := r.block(b, "members")
-	r.require(b, a, "members")
+	a := r.Block(b, "members")
+	r.Require(b, a, "members")
 	if _, taken := r.principals[object.Principal(name)]; taken || name == string(object.Anonymous) {
-		r.problems.Add(at, "", "group %q: there is a principal of this name", name)
+		r.Problems.Add(at, "", "group %q: there is a principal of this name", name)
 		return
 	}
 	if !validPrincipal(name) {
-		r.problems.Add(at, "", "group %q: a name has letters, digits, '_', '-', '.' and '@'", name)
+		r.Problems.Add(at, "", "group %q: a name has letters, digits, '_', '-', '.' and '@'", name)
 	}
-	members, _ := r.texts(a, "members", "name those who belong to it")
+	members, _ := r.Texts(a, "members", "name those who belong to it")
 	r.groups[name] = &group{members: members, has: map[object.Principal]bool{}}
 }
 
@@ -216,14 +216,14 @@ func (r *reader) resolveGroups() {
 	resolve = func(g *group) {
 		g.state = open
 		for _, e := range g.members {
-			inner := r.groups[e.text]
+			inner := r.groups[e.Text]
 			if inner == nil {
 				r.principalNamed(e, "members")
-				g.add(object.Principal(e.text))
+				g.add(object.Principal(e.Text))
 				continue
 			}
 			if inner.state == open {
-				r.problems.Add(e.at, "", "members: group %q is in itself, directly or through others", e.text)
+				r.Problems.Add(e.At, "", "members: group %q is in itself, directly or through others", e.Text)
 				continue
 			}
 			if inner.state == untouched {

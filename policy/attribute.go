@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"fmt"
 	"math/big"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,26 +15,33 @@ import (
 	"github.com/hearthhost/hearth/internal/bytesize"
 )
 
-// attributes are a body's attributes by name, those that the language has.
-type attributes map[string]*hclsyntax.Attribute
-
-// element is one text of a list.
-type element struct {
-	text string
-	at   hcl.Range
+// Reader reads the blocks and attributes of one HCL file, and collects its problems.
+type Reader struct {
+	File, Dir string // name of the file in messages; folder of relative paths
+	Src       []byte
+	Problems  Problems
 }
 
-// attributes returns what a body sets, and complains about what it may not. where is
+// Attributes are a body's attributes by name, those that the language has.
+type Attributes map[string]*hclsyntax.Attribute
+
+// Element is one text of a list.
+type Element struct {
+	Text string
+	At   hcl.Range
+}
+
+// Attributes returns what a body sets, and complains about what it may not. where is
 // what the body belongs to, for messages.
-func (r *reader) attributes(body *hclsyntax.Body, where string, known ...string) attributes {
-	out := attributes{}
+func (r *Reader) Attributes(body *hclsyntax.Body, where string, known ...string) Attributes {
+	out := Attributes{}
 	for name, a := range body.Attributes {
 		has := func(name string) bool { return slices.Contains(known, name) }
 		if !has(name) {
 			if r.renamed(a, has) {
 				continue
 			}
-			r.problems.Add(a.NameRange, OneOf(name, known), "%s has no attribute %q", where, name)
+			r.Problems.Add(a.NameRange, OneOf(name, known), "%s has no attribute %q", where, name)
 			continue
 		}
 		out[name] = a
@@ -40,14 +49,14 @@ func (r *reader) attributes(body *hclsyntax.Body, where string, known ...string)
 	return out
 }
 
-// block returns the attributes of a block that holds no other blocks.
-func (r *reader) block(b *hclsyntax.Block, known ...string) attributes {
-	return r.blockWith(b, nil, known...)
+// Block returns the attributes of a block that holds no other blocks.
+func (r *Reader) Block(b *hclsyntax.Block, known ...string) Attributes {
+	return r.BlockWith(b, nil, known...)
 }
 
-// blockWith is block for one that holds others of the given kinds.
-func (r *reader) blockWith(b *hclsyntax.Block, kinds []string, known ...string) attributes {
-	where := article(b.Type)
+// BlockWith is block for one that holds others of the given kinds.
+func (r *Reader) BlockWith(b *hclsyntax.Block, kinds []string, known ...string) Attributes {
+	where := Article(b.Type)
 	for _, inner := range b.Body.Blocks {
 		if slices.Contains(kinds, inner.Type) {
 			continue
@@ -58,112 +67,100 @@ func (r *reader) blockWith(b *hclsyntax.Block, kinds []string, known ...string) 
 		} else if hint = Near(inner.Type, kinds); hint == "" && len(kinds) > 0 {
 			hint = "there is: " + strings.Join(kinds, ", ")
 		}
-		r.problems.Add(inner.TypeRange, hint, "%s has no block %q", where, inner.Type)
+		r.Problems.Add(inner.TypeRange, hint, "%s has no block %q", where, inner.Type)
 	}
-	return r.attributes(b.Body, where, known...)
+	return r.Attributes(b.Body, where, known...)
 }
 
-// unnamed complains about the name of a block that has none.
-func (r *reader) unnamed(b *hclsyntax.Block) {
+// Unnamed complains about the name of a block that has none.
+func (r *Reader) Unnamed(b *hclsyntax.Block) {
 	if len(b.Labels) > 0 {
-		r.problems.Add(b.LabelRanges[0], "write "+b.Type+" { … }", "%s block has no name", article(b.Type))
+		r.Problems.Add(b.LabelRanges[0], "write "+b.Type+" { … }", "%s block has no name", Article(b.Type))
 	}
 }
 
-// single reports whether a block without a name that stands once in the file is that one,
-// and notes where it is.
-func (r *reader) single(b *hclsyntax.Block) bool {
-	r.unnamed(b)
-	if first, ok := r.p.Set[b.Type]; ok {
-		r.problems.Add(b.TypeRange, "", "there is %s block already, at %s", article(b.Type), first)
-		return false
-	}
-	r.p.Set[b.Type] = r.where(b.TypeRange)
-	return true
-}
-
-// article puts the article before a kind of block.
-func article(kind string) string {
+// Article puts the article before a kind of block.
+func Article(kind string) string {
 	if strings.ContainsRune("aeiou", rune(kind[0])) {
 		return "an " + kind
 	}
 	return "a " + kind
 }
 
-// require complains if one of the attributes is missing.
-func (r *reader) require(b *hclsyntax.Block, a attributes, names ...string) {
+// Require complains if one of the attributes is missing.
+func (r *Reader) Require(b *hclsyntax.Block, a Attributes, names ...string) {
 	for _, name := range names {
 		if a[name] == nil {
-			r.problems.Add(b.TypeRange, "add "+name+" = …", "%s needs %s", article(b.Type), name)
+			r.Problems.Add(b.TypeRange, "add "+name+" = …", "%s needs %s", Article(b.Type), name)
 		}
 	}
 }
 
-// value evaluates an expression, in which there are no variables and no functions.
-func (r *reader) value(e hclsyntax.Expression) (cty.Value, bool) {
+// Value evaluates an expression, in which there are no variables and no functions.
+func (r *Reader) Value(e hclsyntax.Expression) (cty.Value, bool) {
 	v, diags := e.Value(nil)
 	if diags.HasErrors() {
-		r.problems.AddDiagnostics(r.file, diags)
+		r.Problems.AddDiagnostics(r.File, diags)
 		return cty.NilVal, false
 	}
 	v, _ = v.Unmark()
 	if !v.IsKnown() || v.IsNull() {
-		r.problems.Add(e.Range(), "leave the attribute out for its default", "there is no value here")
+		r.Problems.Add(e.Range(), "leave the attribute out for its default", "there is no value here")
 		return cty.NilVal, false
 	}
 	return v, true
 }
 
-// textOf evaluates an expression that must be a text; numbers are not taken for one.
-func (r *reader) textOf(e hclsyntax.Expression, name string) (string, bool) {
-	v, ok := r.value(e)
+// TextOf evaluates an expression that must be a text; numbers are not taken for one.
+func (r *Reader) TextOf(e hclsyntax.Expression, name string) (string, bool) {
+	v, ok := r.Value(e)
 	if !ok {
 		return "", false
 	}
 	if v.Type() != cty.String {
-		r.problems.Add(e.Range(), `write it in quotes`, "%s: want a text, not a %s", name, v.Type().FriendlyName())
+		r.Problems.Add(e.Range(), `write it in quotes`, "%s: want a text, not a %s", name, v.Type().FriendlyName())
 		return "", false
 	}
 	return v.AsString(), true
 }
 
-// text returns a text attribute and its place; ok is false if it is missing or wrong.
-func (r *reader) text(a attributes, name string) (s string, at hcl.Range, ok bool) {
+// Text returns a text attribute and its place; ok is false if it is missing or wrong.
+func (r *Reader) Text(a Attributes, name string) (s string, at hcl.Range, ok bool) {
 	attr := a[name]
 	if attr == nil {
 		return "", at, false
 	}
-	s, ok = r.textOf(attr.Expr, name)
+	s, ok = r.TextOf(attr.Expr, name)
 	return s, attr.Expr.Range(), ok
 }
 
-// evaluated returns an attribute and what it is; ok is false if it is missing, or wrong, which
+// Evaluated returns an attribute and what it is; ok is false if it is missing, or wrong, which
 // has been told.
-func (r *reader) evaluated(a attributes, name string) (attr *hclsyntax.Attribute, v cty.Value, ok bool) {
+func (r *Reader) Evaluated(a Attributes, name string) (attr *hclsyntax.Attribute, v cty.Value, ok bool) {
 	if attr = a[name]; attr == nil {
 		return nil, cty.NilVal, false
 	}
-	v, ok = r.value(attr.Expr)
+	v, ok = r.Value(attr.Expr)
 	return attr, v, ok
 }
 
-// flag returns a yes-or-no attribute; ok is false if it is missing or wrong.
-func (r *reader) flag(a attributes, name string) (v, ok bool) {
-	attr, got, ok := r.evaluated(a, name)
+// Flag returns a yes-or-no attribute; ok is false if it is missing or wrong.
+func (r *Reader) Flag(a Attributes, name string) (v, ok bool) {
+	attr, got, ok := r.Evaluated(a, name)
 	if !ok {
 		return false, false
 	}
 	if got.Type() != cty.Bool {
-		r.problems.Add(attr.Expr.Range(), "write true or false, without quotes", "%s: want true or false, not a %s", name, got.Type().FriendlyName())
+		r.Problems.Add(attr.Expr.Range(), "write true or false, without quotes", "%s: want true or false, not a %s", name, got.Type().FriendlyName())
 		return false, false
 	}
 	return got.True(), true
 }
 
-// whole returns an attribute that is a whole number within bounds; ok is false if it is
+// Whole returns an attribute that is a whole number within bounds; ok is false if it is
 // missing or wrong.
-func (r *reader) whole(a attributes, name string, least, most int64, hint string) (n int64, ok bool) {
-	attr, v, ok := r.evaluated(a, name)
+func (r *Reader) Whole(a Attributes, name string, least, most int64, hint string) (n int64, ok bool) {
+	attr, v, ok := r.Evaluated(a, name)
 	if !ok {
 		return 0, false
 	}
@@ -173,121 +170,121 @@ func (r *reader) whole(a attributes, name string, least, most int64, hint string
 			return n, true
 		}
 	}
-	r.problems.Add(attr.Expr.Range(), hint, "%s: want a whole number from %d to %d, without quotes", name, least, most)
+	r.Problems.Add(attr.Expr.Range(), hint, "%s: want a whole number from %d to %d, without quotes", name, least, most)
 	return 0, false
 }
 
-// uid returns an attribute that is a user id; ok is false if it is missing or wrong.
-func (r *reader) uid(a attributes, name string) (uid uint32, ok bool) {
-	attr, v, ok := r.evaluated(a, name)
+// UID returns an attribute that is a user id; ok is false if it is missing or wrong.
+func (r *Reader) UID(a Attributes, name string) (uid uint32, ok bool) {
+	attr, v, ok := r.Evaluated(a, name)
 	if !ok {
 		return 0, false
 	}
 	if v.Type() != cty.Number {
-		r.problems.Add(attr.Expr.Range(), `write uid = 1000, or user = "name" for an account`, "%s: want a number, not a %s", name, v.Type().FriendlyName())
+		r.Problems.Add(attr.Expr.Range(), `write uid = 1000, or user = "name" for an account`, "%s: want a number, not a %s", name, v.Type().FriendlyName())
 		return 0, false
 	}
 	f := v.AsBigFloat()
 	n, accuracy := f.Uint64() // which calls some fractions exact
 	// The last one is what the system says for "no user".
 	if !f.IsInt() || accuracy != big.Exact || n >= 1<<32-1 {
-		r.problems.Add(attr.Expr.Range(), "", "%s: a user id is a whole number from 0 to 4294967294", name)
+		r.Problems.Add(attr.Expr.Range(), "", "%s: a user id is a whole number from 0 to 4294967294", name)
 		return 0, false
 	}
 	return uint32(n), true
 }
 
-// texts returns the elements of an attribute that is a list of texts, written out and
+// Texts returns the elements of an attribute that is a list of texts, written out and
 // not empty; ok is false if it is missing or wrong in any part.
-func (r *reader) texts(a attributes, name, ifEmpty string) (list []element, ok bool) {
+func (r *Reader) Texts(a Attributes, name, ifEmpty string) (list []Element, ok bool) {
 	attr := a[name]
 	if attr == nil {
 		return nil, false
 	}
 	tuple, ok := attr.Expr.(*hclsyntax.TupleConsExpr)
 	if !ok {
-		r.problems.Add(attr.Expr.Range(), `write `+name+` = ["…"]`, "%s: want a list of texts", name)
+		r.Problems.Add(attr.Expr.Range(), `write `+name+` = ["…"]`, "%s: want a list of texts", name)
 		return nil, false
 	}
 	if len(tuple.Exprs) == 0 {
-		r.problems.Add(attr.Expr.Range(), ifEmpty, "%s: the list is empty", name)
+		r.Problems.Add(attr.Expr.Range(), ifEmpty, "%s: the list is empty", name)
 		return nil, false
 	}
 	seen := map[string]bool{}
 	for _, e := range tuple.Exprs {
-		s, good := r.textOf(e, name)
+		s, good := r.TextOf(e, name)
 		if good && seen[s] {
-			r.problems.Add(e.Range(), "", "%s: %q stands here twice", name, s)
+			r.Problems.Add(e.Range(), "", "%s: %q stands here twice", name, s)
 			good = false
 		}
 		if ok = ok && good; good {
 			seen[s] = true
-			list = append(list, element{s, e.Range()})
+			list = append(list, Element{s, e.Range()})
 		}
 	}
 	return list, ok
 }
 
-// filePath returns an attribute that is the path of a file.
-func (r *reader) filePath(a attributes, name string) string {
-	s, at, ok := r.text(a, name)
+// FilePath returns an attribute that is the path of a file.
+func (r *Reader) FilePath(a Attributes, name string) string {
+	s, at, ok := r.Text(a, name)
 	if !ok {
 		return ""
 	}
-	return r.fileOf(element{s, at}, name)
+	return r.FileOf(Element{s, at}, name)
 }
 
-func (r *reader) fileOf(e element, name string) string {
-	if e.text == "" || strings.IndexByte(e.text, 0) >= 0 {
-		r.problems.Add(e.at, "", "%s is the path of a file", name)
+func (r *Reader) FileOf(e Element, name string) string {
+	if e.Text == "" || strings.IndexByte(e.Text, 0) >= 0 {
+		r.Problems.Add(e.At, "", "%s is the path of a file", name)
 		return ""
 	}
-	return r.path(e.text)
+	return r.Path(e.Text)
 }
 
-// filePaths returns an attribute that is the path of a file or a list of them.
-func (r *reader) filePaths(a attributes, name string) []string {
+// FilePaths returns an attribute that is the path of a file or a list of them.
+func (r *Reader) FilePaths(a Attributes, name string) []string {
 	attr := a[name]
 	if attr == nil {
 		return nil
 	}
 	if _, list := attr.Expr.(*hclsyntax.TupleConsExpr); !list {
-		if s := r.filePath(a, name); s != "" {
+		if s := r.FilePath(a, name); s != "" {
 			return []string{s}
 		}
 		return nil
 	}
 	var out []string
-	list, _ := r.texts(a, name, "leave it out for none")
+	list, _ := r.Texts(a, name, "leave it out for none")
 	for _, e := range list {
-		if s := r.fileOf(e, name); s != "" {
+		if s := r.FileOf(e, name); s != "" {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// bytes returns a size like "64MiB"; ok is false if it is missing or wrong.
-func (r *reader) bytes(a attributes, name string, least, most int64) (n int64, ok bool) {
-	s, at, ok := r.text(a, name)
+// Bytes returns a size like "64MiB"; ok is false if it is missing or wrong.
+func (r *Reader) Bytes(a Attributes, name string, least, most int64) (n int64, ok bool) {
+	s, at, ok := r.Text(a, name)
 	if !ok {
 		return 0, false
 	}
 	if n, err := bytesize.Parse(s); err == nil && n >= least && n <= most {
 		return n, true
 	}
-	r.problems.Add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s",
+	r.Problems.Add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s",
 		name, s, bytesize.Format(least), bytesize.Format(most))
 	return 0, false
 }
 
 // maxCount bounds a burst and a number of concurrent calls.
-const maxCount = 1_000_000
+const MaxCount = 1_000_000
 
-// oneIn returns the n of an attribute "1/n", 1 for "all" and 0 for "none"; ok is false if it is
+// OneIn returns the n of an attribute "1/n", 1 for "all" and 0 for "none"; ok is false if it is
 // missing or none of that.
-func (r *reader) oneIn(a attributes, name string, none bool) (n uint64, ok bool) {
-	s, at, ok := r.text(a, name)
+func (r *Reader) OneIn(a Attributes, name string, none bool) (n uint64, ok bool) {
+	s, at, ok := r.Text(a, name)
 	if !ok {
 		return 0, false
 	}
@@ -305,19 +302,19 @@ func (r *reader) oneIn(a attributes, name string, none bool) (n uint64, ok bool)
 	if none {
 		hint = `write "all", "none" or "1/100"`
 	}
-	r.problems.Add(at, hint, "%s: %q", name, s)
+	r.Problems.Add(at, hint, "%s: %q", name, s)
 	return 0, false
 }
 
-// count returns a whole number from 1 up; ok is false if it is missing or wrong.
-func (r *reader) count(a attributes, name string) (n int, ok bool) {
-	i, ok := r.whole(a, name, 1, maxCount, "")
+// Count returns a whole number from 1 up; ok is false if it is missing or wrong.
+func (r *Reader) Count(a Attributes, name string) (n int, ok bool) {
+	i, ok := r.Whole(a, name, 1, MaxCount, "")
 	return int(i), ok
 }
 
-// cpus reads a number of processors, which may be a fraction.
-func (r *reader) cpus(a attributes) (float64, bool) {
-	attr, v, ok := r.evaluated(a, "cpus")
+// CPUs reads a number of processors, which may be a fraction.
+func (r *Reader) CPUs(a Attributes) (float64, bool) {
+	attr, v, ok := r.Evaluated(a, "cpus")
 	if !ok {
 		return 0, false
 	}
@@ -326,6 +323,37 @@ func (r *reader) cpus(a attributes) (float64, bool) {
 			return n, true
 		}
 	}
-	r.problems.Add(attr.Expr.Range(), "", "cpus: want a number of processors, like 0.5 or 2, without quotes")
+	r.Problems.Add(attr.Expr.Range(), "", "cpus: want a number of processors, like 0.5 or 2, without quotes")
 	return 0, false
+}
+
+// Folder returns a folder's path.
+func (r *Reader) Folder(a Attributes, name, fallback string) string {
+	s, at, ok := r.Text(a, name)
+	if !ok {
+		s = fallback
+	} else if s == "" || strings.IndexByte(s, 0) >= 0 {
+		r.Problems.Add(at, "", "%s is the path of a folder", name)
+	}
+	return r.Path(s)
+}
+
+func (r *Reader) Path(s string) string {
+	if filepath.IsAbs(s) {
+		return filepath.Clean(s)
+	}
+	return filepath.Join(r.Dir, s)
+}
+
+// Where names a place for messages that are made later.
+func (r *Reader) Where(at hcl.Range) string { return fmt.Sprintf("%s:%d", r.File, at.Start.Line) }
+
+// Position is where for what is found wrong later, as exactly as what is found wrong here.
+func (r *Reader) Position(at hcl.Range) string {
+	return fmt.Sprintf("%s:%d:%d", r.File, at.Start.Line, at.Start.Column)
+}
+
+// Reason is what stands for a block in messages and the log.
+func (r *Reader) Reason(name string, b *hclsyntax.Block) string {
+	return fmt.Sprintf("%s:%d %s %q", r.File, b.TypeRange.Start.Line, b.Type, name)
 }

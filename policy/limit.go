@@ -3,11 +3,8 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
@@ -57,56 +54,6 @@ func (l *Limit) String() string {
 }
 
 func (l *Limit) coversObject(id object.ID) bool { return covers(l.Objects, id) }
-
-// limit reads a limit block.
-func (r *reader) limit(name string, b *hclsyntax.Block) {
-	a := r.block(b, "principals", "objects", "rate", "burst", "concurrent", "connections", "in_flight", "streams")
-	ofCalls, inAll := a["rate"] != nil || a["concurrent"] != nil, a["connections"] != nil || a["in_flight"] != nil || a["streams"] != nil
-	r.require(b, a, "principals")
-	switch {
-	case !ofCalls && !inAll:
-		r.problems.Add(b.TypeRange, `write rate = "100/s", concurrent = 4, connections = 50, in_flight = "64MiB" or streams = 200`, "limit %q limits nothing", name)
-	case ofCalls:
-		r.require(b, a, "objects")
-	case a["objects"] != nil:
-		r.problems.Add(a["objects"].NameRange, "leave it out", "connections, in_flight and streams are about a principal, whatever objects it calls")
-	}
-	l := &Limit{Name: name, Reason: r.reason(name, b), Objects: r.patterns(a, true)}
-	perSecond := 1
-	if s, at, ok := r.text(a, "rate"); ok {
-		count, unit, found := strings.Cut(s, "/")
-		per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
-		n, err := strconv.Atoi(count)
-		if !found || per == 0 || err != nil || n < 1 || n > maxCount {
-			r.problems.Add(at, `write "100/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q", s)
-		} else {
-			l.Rate, l.Interval = s, per/time.Duration(n)
-			perSecond = max(1, int(time.Second/l.Interval))
-		}
-	}
-	l.Burst = perSecond
-	if n, ok := r.count(a, "burst"); ok {
-		if a["rate"] == nil {
-			r.problems.Add(a["burst"].NameRange, "", "burst is for a rate")
-		}
-		l.Burst = n
-	}
-	l.Concurrent, _ = r.count(a, "concurrent")
-	l.Connections, _ = r.count(a, "connections")
-	l.InFlight, _ = r.bytes(a, "in_flight", 64<<10, 1<<40)
-	if least := int64(r.p.MessageBytes()); l.InFlight > 0 && l.InFlight < least {
-		r.p.Warnings.Add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
-			"limit %q: a message may have %s; one above in_flight passes alone, and not if it is compressed",
-			name, bytesize.Format(least))
-	}
-	l.Streams, _ = r.count(a, "streams")
-	for _, s := range r.who(a, "name those whose calls are counted") {
-		s.Limits.Add(l, l.Objects)
-		if inAll {
-			s.Shares = append(s.Shares, l)
-		}
-	}
-}
 
 // LimitsOf returns the limits of a principal's calls of an object, which may be one of the host's own, sorted by
 // name. It does not allocate if there are none.

@@ -12,11 +12,11 @@ const (
 	maxOperators = 1000
 )
 
-// nesting returns a problem if the text is deeper than a policy can sensibly be. It goes
+// CheckNesting returns a problem if the text is deeper than a policy can sensibly be. It goes
 // by tokens, whose reading does not nest.
-func (r *reader) nesting(src []byte) {
+func (r *Reader) CheckNesting(src []byte) {
 	// What is wrong with the tokens themselves the parser will say.
-	tokens, _ := hclsyntax.LexConfig(src, r.file, hcl.InitialPos)
+	tokens, _ := hclsyntax.LexConfig(src, r.File, hcl.InitialPos)
 	depth, operators := 0, 0
 	for _, t := range tokens {
 		switch t.Type {
@@ -37,7 +37,7 @@ func (r *reader) nesting(src []byte) {
 		default:
 		}
 		if depth > maxNesting || operators > maxOperators {
-			r.problems.Add(t.Range, "", "more than %d levels of brackets or %d operators: this is no policy", maxNesting, maxOperators)
+			r.Problems.Add(t.Range, "", "more than %d levels of brackets or %d operators: this is no policy", maxNesting, maxOperators)
 			return
 		}
 	}

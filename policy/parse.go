@@ -2,7 +2,6 @@ package policy
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +31,7 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 // parse is Parse without a look at what the tests came to.
 func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*Policy, error) {
 	r := &reader{
-		file: name, src: src, dir: base, lookup: lookup,
+		Reader: Reader{File: name, Src: src, Dir: base}, lookup: lookup,
 		p: &Definition{
 			Set:      map[string]string{},
 			Settings: map[object.Tenant]*TenantSettings{},
@@ -52,27 +51,27 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
 	r.hostUID, r.hostErr = checkUID(hostUID)
 	if len(src) > maxFileBytes {
-		r.problems.Add(start, "", "the file is larger than %d bytes", maxFileBytes)
-		return nil, r.problems
+		r.Problems.Add(start, "", "the file is larger than %d bytes", maxFileBytes)
+		return nil, r.Problems
 	}
-	if r.nesting(src); len(r.problems) > 0 {
-		return nil, r.problems
+	if r.CheckNesting(src); len(r.Problems) > 0 {
+		return nil, r.Problems
 	}
 	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
 		// What could be read of a broken file would only be complained about as well.
-		r.problems.AddDiagnostics(name, diags)
-		return nil, r.problems.Sorted()
+		r.Problems.AddDiagnostics(name, diags)
+		return nil, r.Problems.Sorted()
 	}
 	body, ok := f.Body.(*hclsyntax.Body)
 	if !ok {
-		r.problems.Add(start, "", "not a policy in HCL's own syntax")
-		return nil, r.problems
+		r.Problems.Add(start, "", "not a policy in HCL's own syntax")
+		return nil, r.Problems
 	}
 	r.top(body)
 	r.p.Declared = slices.Sorted(maps.Keys(r.principals))
-	if len(r.problems) > 0 {
-		return nil, r.problems.Sorted()
+	if len(r.Problems) > 0 {
+		return nil, r.Problems.Sorted()
 	}
 	r.p.Warnings = r.p.Warnings.Sorted()
 	return New(*r.p), nil
@@ -80,14 +79,12 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 
 // reader turns the syntax tree into a policy and collects what is wrong.
 type reader struct {
-	file, dir string
-	src       []byte
-	hostUID   uint32
-	hostErr   error // why hostUID cannot be used
-	lookup    func(string) (uint32, error)
-	p         *Definition
-	built     *Policy // of p, for tests; nil before the first test block
-	problems  Problems
+	Reader
+	hostUID uint32
+	hostErr error // why hostUID cannot be used
+	lookup  func(string) (uint32, error)
+	p       *Definition
+	built   *Policy // of p, for tests; nil before the first test block
 
 	principals map[object.Principal]struct{} // declared, with or without mistakes inside
 	uids       map[uint32]hcl.Range          // where a user id was given to a principal
@@ -96,9 +93,9 @@ type reader struct {
 	labels     map[[2]string]hcl.Range // where a kind of block got a name
 	groups     map[string]*group
 	subjects   map[string]*readSubject // by the name of a principal or group
-	homeless   []element               // tenants named by principals, to be checked once tenants are known
+	homeless   []Element               // tenants named by principals, to be checked once tenants are known
 
-	shown []element // paths that plugins see
+	shown []Element // paths that plugins see
 
 	adminAt     hcl.Range
 	authorities []string // the files of authorities that listeners take
@@ -114,15 +111,15 @@ var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", 
 
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
-	a := r.attributes(body, "the policy", "scripts", "plugins", "state", "timezone", "uids", "identity")
+	a := r.Attributes(body, "the policy", "scripts", "plugins", "state", "timezone", "uids", "identity")
 	for name, attr := range a {
-		r.p.Set[name] = r.where(attr.NameRange)
+		r.p.Set[name] = r.Where(attr.NameRange)
 	}
-	r.p.Scripts, r.p.State = r.folder(a, "scripts", defaultScripts), r.folder(a, "state", defaultState)
-	r.p.Plugins = r.folder(a, "plugins", defaultPlugins)
+	r.p.Scripts, r.p.State = r.Folder(a, "scripts", defaultScripts), r.Folder(a, "state", defaultState)
+	r.p.Plugins = r.Folder(a, "plugins", defaultPlugins)
 	r.p.Audit = DefaultAudit(r.p.State)
 	r.zone(a)
-	r.identity, r.identitySet = r.filePath(a, "identity"), a["identity"] != nil
+	r.identity, r.identitySet = r.FilePath(a, "identity"), a["identity"] != nil
 	read := map[string]func(string, *hclsyntax.Block){
 		"listener": r.listener, "principal": r.principal, "tenant": r.tenant,
 		"group": r.group, "permit": r.permit, "forbid": r.forbid, "limit": r.limit, "test": r.test,
@@ -134,7 +131,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			single[b.Type](b)
 		case read[b.Type] == nil:
 			kinds := append(slices.Clone(blockKinds), "audit", "admin", "trace", "enroll")
-			r.problems.Add(b.TypeRange, OneOf(b.Type, kinds), "there is no block %q", b.Type)
+			r.Problems.Add(b.TypeRange, OneOf(b.Type, kinds), "there is no block %q", b.Type)
 		}
 	}
 	for _, kind := range blockKinds {
@@ -149,7 +146,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 		switch kind {
 		case "tenant":
 			for _, e := range r.homeless {
-				r.declared(object.Tenant(e.text), e, "tenant")
+				r.declared(object.Tenant(e.Text), e, "tenant")
 			}
 			r.autoUIDs(a)
 			r.grant()
@@ -163,14 +160,14 @@ func (r *reader) top(body *hclsyntax.Body) {
 }
 
 // zone reads the time zone of conditions.
-func (r *reader) zone(a attributes) {
-	s, at, ok := r.text(a, "timezone")
+func (r *reader) zone(a Attributes) {
+	s, at, ok := r.Text(a, "timezone")
 	if !ok {
 		return
 	}
 	zone, err := time.LoadLocation(s)
 	if err != nil || s == "Local" || s == "" {
-		r.problems.Add(at, `write a name like "Europe/Berlin" or "UTC"`, "timezone: %q is not known", s)
+		r.Problems.Add(at, `write a name like "Europe/Berlin" or "UTC"`, "timezone: %q is not known", s)
 		return
 	}
 	r.p.Zone = zone
@@ -179,37 +176,31 @@ func (r *reader) zone(a attributes) {
 // label returns a block's one name, which no other block of its kind has.
 func (r *reader) label(b *hclsyntax.Block) (string, bool) {
 	if len(b.Labels) != 1 {
-		r.problems.Add(b.TypeRange, "write "+b.Type+` "name" { … }`, "a %s has one name, and this one has %d", b.Type, len(b.Labels))
+		r.Problems.Add(b.TypeRange, "write "+b.Type+` "name" { … }`, "a %s has one name, and this one has %d", b.Type, len(b.Labels))
 		return "", false
 	}
 	name, at := b.Labels[0], b.LabelRanges[0]
 	if strings.TrimSpace(name) == "" || OneLine(name) != name || len(name) > 255 {
-		r.problems.Add(at, "", "the name of a %s is one line of 1 to 255 bytes", b.Type)
+		r.Problems.Add(at, "", "the name of a %s is one line of 1 to 255 bytes", b.Type)
 		return "", false
 	}
 	key := [2]string{b.Type, name}
 	if first, ok := r.labels[key]; ok {
-		r.problems.Add(at, "", "there is a %s %q already, in line %d", b.Type, name, first.Start.Line)
+		r.Problems.Add(at, "", "there is a %s %q already, in line %d", b.Type, name, first.Start.Line)
 		return "", false
 	}
 	r.labels[key] = at
 	return name, true
 }
 
-// folder returns a folder's path.
-func (r *reader) folder(a attributes, name, fallback string) string {
-	s, at, ok := r.text(a, name)
-	if !ok {
-		s = fallback
-	} else if s == "" || strings.IndexByte(s, 0) >= 0 {
-		r.problems.Add(at, "", "%s is the path of a folder", name)
+// single reports whether a block without a name that stands once in the file is that one,
+// and notes where it is.
+func (r *reader) single(b *hclsyntax.Block) bool {
+	r.Unnamed(b)
+	if first, ok := r.p.Set[b.Type]; ok {
+		r.Problems.Add(b.TypeRange, "", "there is %s block already, at %s", Article(b.Type), first)
+		return false
 	}
-	return r.path(s)
-}
-
-func (r *reader) path(s string) string {
-	if filepath.IsAbs(s) {
-		return filepath.Clean(s)
-	}
-	return filepath.Join(r.dir, s)
+	r.p.Set[b.Type] = r.Where(b.TypeRange)
+	return true
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // Problem is one thing that is wrong with a policy file.
@@ -62,19 +61,6 @@ func (ps Problems) Sorted() Problems {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return slices.Compact(ps)
-}
-
-// where names a place for messages that are made later.
-func (r *reader) where(at hcl.Range) string { return fmt.Sprintf("%s:%d", r.file, at.Start.Line) }
-
-// place is where for what is found wrong later, as exactly as what is found wrong here.
-func (r *reader) place(at hcl.Range) string {
-	return fmt.Sprintf("%s:%d:%d", r.file, at.Start.Line, at.Start.Column)
-}
-
-// reason is what stands for a block in messages and the log.
-func (r *reader) reason(name string, b *hclsyntax.Block) string {
-	return fmt.Sprintf("%s:%d %s %q", r.file, b.TypeRange.Start.Line, b.Type, name)
 }
 
 // OneLine keeps a message on the line that it is promised: names in it may come from

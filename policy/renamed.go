@@ -19,12 +19,12 @@ var renamedVariables = map[string]string{"caller.way": "caller.auth"}
 
 // renamed reports a former attribute name of a body that has the current one. It returns false for other
 // attributes.
-func (r *reader) renamed(a *hclsyntax.Attribute, has func(name string) bool) bool {
+func (r *Reader) renamed(a *hclsyntax.Attribute, has func(name string) bool) bool {
 	name := renamedAttributes[a.Name]
 	if name == "" || !has(name) {
 		return false
 	}
-	value := strings.Join(strings.Fields(string(a.Expr.Range().SliceBytes(r.src))), " ")
-	r.problems.Add(a.NameRange, fmt.Sprintf("write %s = %s", name, value), "%s is now %s", a.Name, name)
+	value := strings.Join(strings.Fields(string(a.Expr.Range().SliceBytes(r.Src))), " ")
+	r.Problems.Add(a.NameRange, fmt.Sprintf("write %s = %s", name, value), "%s is now %s", a.Name, name)
 	return true
 }

@@ -1,13 +1,6 @@
 package policy
 
-import (
-	"fmt"
-	"slices"
-
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-
-	"github.com/hearthhost/hearth/object"
-)
+import "github.com/hearthhost/hearth/object"
 
 // Secret is a secret block of a tenant: a value that some of its objects may know.
 type Secret struct {
@@ -17,97 +10,4 @@ type Secret struct {
 	Identity string      // absolute path of the age identities that decrypt the file; "": it is plain
 	Objects  []object.ID // in the order of the file; never empty
 	Where    string      // of the file's name, for messages: "policy.hcl:12:5"
-}
-
-// maxSecrets bounds the secrets of one tenant: they all are sent to its worker.
-const maxSecrets = 64
-
-// secret reads a secret block of a tenant.
-func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
-	a := r.block(b, "file", "age", "objects")
-	r.require(b, a, "objects")
-	if len(b.Labels) != 1 || !object.ValidName(b.Labels[0]) {
-		r.problems.Add(b.TypeRange, `write secret "name" { … }`, "a secret has one name of letters, digits, '_' and '-'")
-		return
-	}
-	s := Secret{Tenant: tenant, Name: b.Labels[0]}
-	n := 0
-	for _, other := range r.p.Secrets {
-		if other.Tenant != tenant {
-			continue
-		}
-		if n++; other.Name == s.Name {
-			r.problems.Add(b.LabelRanges[0], "", "tenant %q has a secret %q already, at %s", tenant, s.Name, other.Where)
-			return
-		}
-	}
-	if n >= maxSecrets {
-		r.problems.Add(b.TypeRange, "", "tenant %q has more than %d secrets", tenant, maxSecrets)
-		return
-	}
-	kind := "file"
-	switch {
-	case a["file"] != nil && a["age"] != nil:
-		r.problems.Add(b.TypeRange, "", "secret %q is in one file: write file or age", s.Name)
-		return
-	case a["age"] != nil:
-		kind = "age"
-		if s.Identity = r.identity; s.Identity == "" && !r.identitySet {
-			r.problems.Add(a["age"].NameRange, `write identity = "keys/host.age" at the top of the file`, "secret %q is encrypted, and nothing says by which identity it is read", s.Name)
-		}
-	case a["file"] == nil:
-		r.problems.Add(b.TypeRange, "add file = … or age = …", "a secret needs file or age")
-	}
-	if text, at, ok := r.text(a, kind); ok {
-		s.Path, s.Where = r.secretFile(element{text, at}, kind), r.place(at)
-	}
-	list, _ := r.texts(a, "objects", "name the objects that may have it")
-	for _, e := range list {
-		r.grantees = append(r.grantees, grantee{tenant, e})
-		s.Objects = append(s.Objects, object.ID(e.text))
-	}
-	r.p.Secrets = append(r.p.Secrets, s)
-}
-
-// secretFile returns the path of a secret's file, which holds nothing else.
-func (r *reader) secretFile(e element, name string) string {
-	path := r.fileOf(e, name)
-	if path == "" {
-		return ""
-	}
-	same := func(k KeyFile) bool { return k.Path == path }
-	for _, other := range r.p.Secrets {
-		if other.Path == path {
-			r.problems.Add(e.at, "a file holds one secret, and one tenant's", "%s: %q is the file of secret %q of tenant %q already", name, e.text, other.Name, other.Tenant)
-			return ""
-		}
-	}
-	if path == r.identity || slices.ContainsFunc(r.p.Keys, same) || slices.ContainsFunc(r.p.LegacyKeys, same) {
-		r.problems.Add(e.at, "", "%s: %q is a key file: no script may have it", name, e.text)
-		return ""
-	}
-	return path
-}
-
-// grantee is an object that a tenant's secret is meant for.
-type grantee struct {
-	tenant object.Tenant
-	element
-}
-
-// grant checks for whom secrets are, once all tenants are known.
-func (r *reader) grant() {
-	for _, g := range r.grantees {
-		id, err := object.ParseID(g.text)
-		switch {
-		case err != nil:
-			r.problems.Add(g.at, fmt.Sprintf(`write the whole id: "%s.name"`, g.tenant), "objects: %q is not an object's id", g.text)
-		case id.Tenant() != g.tenant:
-			if _, ok := r.p.Settings[id.Tenant()]; ok {
-				r.problems.Add(g.at, "a secret stays in its tenant", "objects: %q is an object of tenant %q, and this secret is tenant %q's", g.text, id.Tenant(), g.tenant)
-				continue
-			}
-			r.declared(id.Tenant(), g.element, "objects")
-		}
-	}
 }

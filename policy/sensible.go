@@ -44,46 +44,46 @@ func (c *compiler) suit(t, with *term) bool {
 
 // sensible complains about a text that a fact can never be.
 func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
-	before := len(c.r.problems)
-	e := element{s, at}
+	before := len(c.r.Problems)
+	e := Element{s, at}
 	switch fact {
 	case "caller.principal":
 		c.r.principalNamed(e, fact)
 	case "caller.groups":
 		if c.r.groups[s] == nil {
-			c.r.problems.Add(at, Near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
+			c.r.Problems.Add(at, Near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
 		}
 	case "caller.tenant", "object.tenant":
 		c.r.declared(object.Tenant(s), e, fact)
 	case "object.id":
 		id, err := object.ParseID(s)
 		if err != nil {
-			c.r.problems.Add(at, "write <tenant>.<name>", "%s: %q is no object", fact, s)
+			c.r.Problems.Add(at, "write <tenant>.<name>", "%s: %q is no object", fact, s)
 			break
 		}
 		c.r.declared(id.Tenant(), e, fact)
 	case "method":
 		if !object.Method(s).Callable() {
-			c.r.problems.Add(at, "a method is a letter, then letters, digits and '_'", "%s: %q can never be called", fact, s)
+			c.r.Problems.Add(at, "a method is a letter, then letters, digits and '_'", "%s: %q can never be called", fact, s)
 		}
 	case "caller.address":
 		if ip, err := netip.ParseAddr(s); err != nil || ip.String() != s || ip.Is4In6() {
-			c.r.problems.Add(at, `write an address as "192.0.2.7", or in_network(caller.address, "192.0.2.0/24")`, "%s: %q is no address", fact, s)
+			c.r.Problems.Add(at, `write an address as "192.0.2.7", or in_network(caller.address, "192.0.2.0/24")`, "%s: %q is no address", fact, s)
 		}
 	case "caller.cert.serial", "caller.cert.sha256":
 		if s == "" || strings.Trim(s, "0123456789abcdef") != "" || s[0] == '0' && fact == "caller.cert.serial" || len(s) != 64 && fact == "caller.cert.sha256" {
-			c.r.problems.Add(at, "write it as the audit log and hearth ca show do: hexadecimal digits in lower case, without colons, a serial number without leading zeros", "%s is never %q", fact, s)
+			c.r.Problems.Add(at, "write it as the audit log and hearth ca show do: hexadecimal digits in lower case, without colons, a serial number without leading zeros", "%s is never %q", fact, s)
 		}
 	case "caller.cert.dns":
 		if s != strings.ToLower(s) {
-			c.r.problems.Add(at, "names of hosts are compared in lower case", "%s is never %q", fact, s)
+			c.r.Problems.Add(at, "names of hosts are compared in lower case", "%s is never %q", fact, s)
 		}
 	default:
 		if values := variables[fact].values; values != nil && !slices.Contains(values, s) {
-			c.r.problems.Add(at, OneOf(s, values), "%s is never %q", fact, s)
+			c.r.Problems.Add(at, OneOf(s, values), "%s is never %q", fact, s)
 		}
 	}
-	return len(c.r.problems) == before
+	return len(c.r.Problems) == before
 }
 
 // sensiblePart complains about a text that a fact never begins or ends with. function is startswith
@@ -92,7 +92,7 @@ func (c *compiler) sensiblePart(function, fact, s string, at hcl.Range) bool {
 	hint, ok := c.r.canHave(fact, s, function == "startswith")
 	if !ok {
 		verb := map[string]string{"startswith": "begins", "endswith": "ends"}[function]
-		c.r.problems.Add(at, hint, "%s never %s with %q", fact, verb, s)
+		c.r.Problems.Add(at, hint, "%s never %s with %q", fact, verb, s)
 	}
 	return ok
 }
@@ -194,11 +194,11 @@ func (r *reader) tenantNames() []string {
 func (r *reader) satisfiable(t term, about *formula) {
 	fact, never := r.never(t.states)
 	if never && fact == "" {
-		r.problems.Add(t.at, neverHint(fact), "when: this can never hold, so the rule never applies")
+		r.Problems.Add(t.at, neverHint(fact), "when: this can never hold, so the rule never applies")
 		return
 	}
 	if never {
-		r.problems.Add(t.at, neverHint(fact), "when: this can never hold: no value of %s satisfies all that must be so of it", fact)
+		r.Problems.Add(t.at, neverHint(fact), "when: this can never hold: no value of %s satisfies all that must be so of it", fact)
 		return
 	}
 	if _, never := r.never(allOf(about, t.states)); never {

@@ -18,8 +18,8 @@ const stepsPerSecond = 50_000_000
 type limitScope struct {
 	r      *reader
 	what   string     // for messages: `tenant "acme"`
-	own    attributes // of the scope's limits block
-	base   attributes // of the tenant's limits block, for an object
+	own    Attributes // of the scope's limits block
+	base   Attributes // of the tenant's limits block, for an object
 	worker int64      // the memory of a worker, in bytes
 	cpus   float64    // processors of a worker, 1 at most: scripts run on one
 	limits object.Limits
@@ -113,7 +113,7 @@ func (s *limitScope) checkSteps() {
 }
 
 // limitsTogether warns of limits of a tenant that cannot hold together.
-func (r *reader) limitsTogether(name string, t *TenantSettings, tenant attributes, objects map[object.ID]attributes) {
+func (r *reader) limitsTogether(name string, t *TenantSettings, tenant Attributes, objects map[object.ID]Attributes) {
 	worker, cpus := t.MemoryBytes, t.CPUs
 	if worker == 0 {
 		worker = object.DefaultWorkerBytes
@@ -134,7 +134,7 @@ func (r *reader) limitsTogether(name string, t *TenantSettings, tenant attribute
 }
 
 // workerTogether compares what is written of a tenant's worker with what its objects and plugins may take.
-func (r *reader) workerTogether(name string, t *TenantSettings, tenant attributes, objects map[object.ID]attributes) {
+func (r *reader) workerTogether(name string, t *TenantSettings, tenant Attributes, objects map[object.ID]Attributes) {
 	if a := tenant["cpus"]; a != nil && t.CPUs > 1 && !r.hasPlugin(object.Tenant(name)) {
 		r.p.Warnings.Add(a.Expr.Range(), "write cpus = 1; isolation = \"object\" gives each object a worker",
 			"tenant %q: cpus = %v, and a worker runs scripts on one processor", name, t.CPUs)

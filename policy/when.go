@@ -60,7 +60,7 @@ type term struct {
 }
 
 // condition compiles a rule's `when`. about states what else must be so for the rule to apply.
-func (r *reader) condition(a attributes, about *formula) *Condition {
+func (r *reader) condition(a Attributes, about *formula) *Condition {
 	attr := a["when"]
 	if attr == nil {
 		return nil
@@ -68,7 +68,7 @@ func (r *reader) condition(a attributes, about *formula) *Condition {
 	c := &compiler{r: r}
 	t, ok := c.compile(attr.Expr)
 	if ok && t.kind != boolKind {
-		r.problems.Add(t.at, `write a comparison, like caller.channel == "tls"`, "when: want true or false, and this is %s", t.kind)
+		r.Problems.Add(t.at, `write a comparison, like caller.channel == "tls"`, "when: want true or false, and this is %s", t.kind)
 		ok = false
 	}
 	if ok {
@@ -77,7 +77,7 @@ func (r *reader) condition(a attributes, about *formula) *Condition {
 		// Never nil once the file says something, however wrong: nil is always.
 		t.truth = func(*Context) (bool, error) { return false, nil }
 	}
-	text := string(attr.Expr.Range().SliceBytes(r.src))
+	text := string(attr.Expr.Range().SliceBytes(r.Src))
 	return &Condition{Source: strings.Join(strings.Fields(text), " "), UsesMethod: c.asksMethod, UsesObject: c.asksObject,
 		UsesCommonName: c.asksCommonName, eval: t.truth}
 }
@@ -91,7 +91,7 @@ type compiler struct {
 }
 
 func (c *compiler) fail(at hcl.Range, hint, format string, args ...any) (term, bool) {
-	c.r.problems.Add(at, hint, format, args...)
+	c.r.Problems.Add(at, hint, format, args...)
 	return term{}, false
 }
 

@@ -1,0 +1,62 @@
+package policy
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/internal/bytesize"
+)
+
+// limit reads a limit block.
+func (r *reader) limit(name string, b *hclsyntax.Block) {
+	a := r.Block(b, "principals", "objects", "rate", "burst", "concurrent", "connections", "in_flight", "streams")
+	ofCalls, inAll := a["rate"] != nil || a["concurrent"] != nil, a["connections"] != nil || a["in_flight"] != nil || a["streams"] != nil
+	r.Require(b, a, "principals")
+	switch {
+	case !ofCalls && !inAll:
+		r.Problems.Add(b.TypeRange, `write rate = "100/s", concurrent = 4, connections = 50, in_flight = "64MiB" or streams = 200`, "limit %q limits nothing", name)
+	case ofCalls:
+		r.Require(b, a, "objects")
+	case a["objects"] != nil:
+		r.Problems.Add(a["objects"].NameRange, "leave it out", "connections, in_flight and streams are about a principal, whatever objects it calls")
+	}
+	l := &Limit{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, true)}
+	perSecond := 1
+	if s, at, ok := r.Text(a, "rate"); ok {
+		count, unit, found := strings.Cut(s, "/")
+		per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
+		n, err := strconv.Atoi(count)
+		if !found || per == 0 || err != nil || n < 1 || n > MaxCount {
+			r.Problems.Add(at, `write "100/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q", s)
+		} else {
+			l.Rate, l.Interval = s, per/time.Duration(n)
+			perSecond = max(1, int(time.Second/l.Interval))
+		}
+	}
+	l.Burst = perSecond
+	if n, ok := r.Count(a, "burst"); ok {
+		if a["rate"] == nil {
+			r.Problems.Add(a["burst"].NameRange, "", "burst is for a rate")
+		}
+		l.Burst = n
+	}
+	l.Concurrent, _ = r.Count(a, "concurrent")
+	l.Connections, _ = r.Count(a, "connections")
+	l.InFlight, _ = r.Bytes(a, "in_flight", 64<<10, 1<<40)
+	if least := int64(r.p.MessageBytes()); l.InFlight > 0 && l.InFlight < least {
+		r.p.Warnings.Add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
+			"limit %q: a message may have %s; one above in_flight passes alone, and not if it is compressed",
+			name, bytesize.Format(least))
+	}
+	l.Streams, _ = r.Count(a, "streams")
+	for _, s := range r.who(a, "name those whose calls are counted") {
+		s.Limits.Add(l, l.Objects)
+		if inAll {
+			s.Shares = append(s.Shares, l)
+		}
+	}
+}

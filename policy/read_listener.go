@@ -1,0 +1,116 @@
+package policy
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// listener reads a listener block.
+func (r *reader) listener(name string, b *hclsyntax.Block) {
+	a := r.BlockWith(b, []string{"tls"}, "address", "identify", "plain")
+	r.Require(b, a, "address")
+	l := Listener{Name: name, Where: r.Where(b.TypeRange)}
+	local := true
+	if s, at, ok := r.Text(a, "address"); ok {
+		addr, loopback, err := r.address(s)
+		if err != nil {
+			r.Problems.Add(at, err.Error(), "address %q cannot be listened on", s)
+		}
+		l.Address, local = addr, loopback || err != nil
+		for _, other := range r.p.Listeners {
+			if err == nil && addr == other.Address && !strings.HasSuffix(addr, ":0") {
+				r.Problems.Add(at, "", "listener %q has the address %q already", other.Name, s)
+			}
+		}
+	}
+	for _, inner := range b.Body.Blocks {
+		if inner.Type == "tls" {
+			if l.TLS != nil {
+				r.Problems.Add(inner.TypeRange, "", "a listener has one tls block")
+			}
+			l.TLS = r.tls(inner)
+		}
+	}
+	l.Plain = local
+	if plain, ok := r.Flag(a, "plain"); ok {
+		l.Plain = plain
+	}
+	l.Identify = r.ways(a, b, local, &l)
+	r.p.Listeners = append(r.p.Listeners, l)
+}
+
+// ways reads how a listener identifies its peers, and refuses what cannot be or would
+// not hold.
+func (r *reader) ways(a Attributes, b *hclsyntax.Block, local bool, l *Listener) []string {
+	list, ok := r.Texts(a, "identify", "leave it out for "+object.AuthPeer)
+	if !ok {
+		if a["identify"] == nil && !local {
+			r.Problems.Add(b.TypeRange, `write identify = ["cert"] or ["hmac"]`, "a listener that other machines reach says how it identifies them")
+		}
+		return []string{object.AuthPeer}
+	}
+	var out []string
+	for _, e := range list {
+		switch {
+		case !slices.Contains(object.AuthMethods, e.Text):
+			r.Problems.Add(e.At, OneOf(e.Text, object.AuthMethods), "there is no way of identification %q", e.Text)
+		case e.Text == object.AuthPeer && !local:
+			r.Problems.Add(e.At, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
+		case e.Text == object.AuthCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
+			r.Problems.Add(e.At, "add a tls block with client_ca", `"cert" needs to know who issues the clients' certificates`)
+		case e.Text == object.AuthLegacy && !local && (l.TLS == nil || l.Plain):
+			r.Problems.Add(e.At, "add a tls block, and leave plain out", `"pyro4-hmac" can be repeated by whoever sees it: across a network it needs TLS`)
+		}
+		out = append(out, e.Text)
+	}
+	if !l.Plain && l.TLS == nil && !slices.Contains(out, object.AuthHMAC) {
+		r.Problems.Add(b.TypeRange, `add a tls block, or "hmac" to identify`, "nobody could speak to this listener: it takes neither plain connections nor TLS nor the HMAC channel")
+	}
+	return out
+}
+
+// tls reads a tls block.
+func (r *reader) tls(b *hclsyntax.Block) *TLS {
+	a := r.Block(b, "cert", "key", "client_ca", "revoked", "min_version")
+	r.Require(b, a, "cert", "key")
+	r.Unnamed(b)
+	t := &TLS{MinVersion: "1.3"}
+	t.Cert, t.Key = r.FilePath(a, "cert"), r.FilePath(a, "key")
+	t.ClientCA, t.Revoked = r.FilePaths(a, "client_ca"), r.FilePaths(a, "revoked")
+	if len(t.Revoked) > 0 && len(t.ClientCA) == 0 {
+		r.Problems.Add(b.TypeRange, "add client_ca, or leave revoked out", "there are no clients' certificates that could be revoked")
+	}
+	if s, at, ok := r.Text(a, "min_version"); ok {
+		if t.MinVersion = s; s != "1.2" && s != "1.3" {
+			r.Problems.Add(at, `there are "1.3", the default, and "1.2"`, "min_version %q", s)
+		}
+	}
+	for _, path := range t.ClientCA {
+		if !slices.Contains(r.authorities, path) {
+			r.authorities = append(r.authorities, path)
+		}
+	}
+	return t
+}
+
+// address checks the form of a listener's address, and tells whether only this machine
+// reaches it. The error is a hint.
+func (r *reader) address(s string) (addr string, local bool, err error) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if path == "" || path[0] == '@' || strings.IndexByte(path, 0) >= 0 {
+			return "", true, errors.New("name the socket's path: unix:state/hearth.sock")
+		}
+		return "unix:" + r.Path(path), true, nil
+	}
+	ap, err := netip.ParseAddrPort(s)
+	if err != nil || ap.Addr().Is4In6() || ap.Addr().Zone() != "" {
+		return "", true, errors.New("write 127.0.0.1:port, [::1]:port, 0.0.0.0:port or unix:path; names of hosts are not looked up")
+	}
+	return ap.String(), ap.Addr().IsLoopback(), nil
+}

@@ -1,0 +1,163 @@
+package policy
+
+import (
+	"encoding/hex"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/internal/bytesize"
+	"github.com/hearthhost/hearth/object"
+)
+
+// plugins reads the plugin blocks of a tenant.
+func (r *reader) plugins(tenant object.Tenant, b *hclsyntax.Block) {
+	seen := map[string]bool{}
+	for _, inner := range b.Body.Blocks {
+		if inner.Type != "plugin" {
+			continue
+		}
+		if len(inner.Labels) != 1 {
+			r.Problems.Add(inner.TypeRange, `write plugin "name" { … }`, "a plugin has one name, and this one has %d", len(inner.Labels))
+			continue
+		}
+		name, at := inner.Labels[0], inner.LabelRanges[0]
+		switch {
+		case !object.ValidName(name):
+			r.Problems.Add(at, "", "plugin %q: a name has letters, digits, '_' and '-'", name)
+		case seen[name]:
+			r.Problems.Add(at, "", "there is a plugin %q of this tenant already", name)
+		default:
+			seen[name] = true
+			r.plugin(object.ID(string(tenant)+"."+name), inner)
+		}
+	}
+}
+
+// plugin reads one plugin block.
+func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
+	a := r.Block(b, "sha256", "unpinned", "objects", "runtime", "files", "tmp", "fork", "unconfined")
+	p := Plugin{ID: id, Where: r.Where(b.TypeRange)}
+	sum, at, pinned := r.Text(a, "sha256")
+	if pinned {
+		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
+			r.Problems.Add(at, "sha256sum prints it", "sha256: want 64 hexadecimal digits")
+		}
+		p.SHA256 = strings.ToLower(sum)
+	}
+	p.Unpinned, _ = r.Flag(a, "unpinned")
+	r.pluginWalls(&p, a)
+	switch {
+	case p.Unpinned && a["sha256"] != nil:
+		r.Problems.Add(a["unpinned"].NameRange, "", "sha256 and unpinned = true contradict each other")
+	case !p.Unpinned && a["sha256"] == nil:
+		r.Problems.Add(b.TypeRange, "add sha256 = \"…\", which sha256sum prints; or, while you develop it, unpinned = true", "plugin %q is not pinned", id)
+	}
+	subs, _ := r.Texts(a, "objects", "leave objects out if the plugin is one object")
+	for _, e := range subs {
+		if !object.ValidName(e.Text) {
+			r.Problems.Add(e.At, "", "objects: %q: a name has letters, digits, '_' and '-'", e.Text)
+			continue
+		}
+		p.Objects = append(p.Objects, id+object.ID("."+e.Text))
+	}
+	if a["objects"] == nil {
+		p.Objects = []object.ID{id}
+	}
+	for _, o := range p.Objects {
+		if _, err := object.ParseID(string(o)); err != nil {
+			r.Problems.Add(b.LabelRanges[0], "", "%v", err)
+		}
+	}
+	r.p.Pins = append(r.p.Pins, p)
+}
+
+// maxTmp is the largest /tmp of a plugin's own.
+const maxTmp = 16 << 30
+
+// pluginWalls reads what a plugin's walls let through.
+func (r *reader) pluginWalls(p *Plugin, a Attributes) {
+	p.Unconfined, _ = r.Flag(a, "unconfined")
+	p.Fork, _ = r.Flag(a, "fork")
+	p.Runtime = r.shownPaths(a, "runtime")
+	p.Files = r.shownPaths(a, "files")
+	p.TmpBytes, _ = r.Bytes(a, "tmp", 1<<12, maxTmp)
+	if most := r.p.Settings[p.ID.Tenant()].MemoryBytes; most > 0 && p.TmpBytes >= most {
+		r.p.Warnings.Add(a["tmp"].Expr.Range(), "raise memory of the tenant's limits, or lower tmp",
+			"plugin %q: files in /tmp count as its memory: %s of them are as much as the %s that it may have, or more", p.ID,
+			bytesize.Format(p.TmpBytes), bytesize.Format(most))
+	}
+	if !p.Unconfined {
+		return
+	}
+	for _, name := range []string{"runtime", "files", "tmp", "fork"} {
+		if a[name] != nil {
+			r.Problems.Add(a[name].NameRange, "leave one of them out", "%s says what the walls let through, and unconfined = true that there are none", name)
+		}
+	}
+}
+
+// shownPaths reads paths that a plugin sees.
+func (r *reader) shownPaths(a Attributes, name string) []string {
+	var paths []string
+	list, _ := r.Texts(a, name, "leave it out to show nothing")
+	for _, e := range list {
+		switch {
+		case !filepath.IsAbs(e.Text) || filepath.Clean(e.Text) != e.Text:
+			r.Problems.Add(e.At, `write "/usr/lib"`, "%s: %q is no absolute path without detours", name, e.Text)
+			continue
+		case e.Text == "/":
+			r.Problems.Add(e.At, "name the folders that it needs", "%s: / is everything", name)
+			continue
+		case within(e.Text, "/proc") || within(e.Text, "/sys") || within(e.Text, "/dev"):
+			r.Problems.Add(e.At, "", "%s: %s shows the machine, and no plugin may see that", name, e.Text)
+			continue
+		}
+		paths = append(paths, e.Text)
+		r.shown = append(r.shown, e)
+	}
+	return paths
+}
+
+// checkShown refuses to show a plugin what is the host's own, once all of that is known.
+func (r *reader) checkShown() {
+	private := map[string]string{r.Dir: "the folder of the policy", r.p.State: "the host's state", r.p.Scripts: "the scripts of all tenants",
+		r.p.Plugins: "the plugins of all tenants", r.p.Audit.Path: "the audit log"}
+	for _, k := range slices.Concat(r.p.Keys, r.p.LegacyKeys) {
+		private[k.Path] = "a key"
+	}
+	for _, s := range r.p.Secrets {
+		private[s.Path], private[s.Identity] = "a secret", "what decrypts secrets"
+	}
+	for _, l := range r.p.Listeners {
+		if l.TLS != nil {
+			private[l.TLS.Key] = "a private key"
+		}
+	}
+	delete(private, "")
+	for _, e := range r.shown {
+		for _, path := range slices.Sorted(maps.Keys(private)) {
+			if within(path, e.Text) {
+				r.Problems.Add(e.At, "name what it needs and no more", "%s holds %s, %s, which no plugin may see", e.Text, path, private[path])
+				break
+			}
+		}
+		log := strings.TrimSuffix(r.p.Audit.Path, filepath.Ext(r.p.Audit.Path))
+		switch {
+		case strings.HasPrefix(e.Text, log+"-"): // its older files, and what is kept of them
+			r.Problems.Add(e.At, "", "%s is part of the audit log, which no plugin may see", e.Text)
+		case within(e.Text, r.p.State):
+			r.Problems.Add(e.At, "", "%s is part of the host's state, which no plugin may see", e.Text)
+		case e.Text != r.p.Scripts && within(e.Text, r.p.Scripts):
+			r.Problems.Add(e.At, "", "%s is part of the scripts, which no plugin may see", e.Text)
+		}
+	}
+}
+
+// within reports whether path is folder or lies in it.
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
+}

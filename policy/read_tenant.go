@@ -1,0 +1,277 @@
+package policy
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// layers are the walls that a policy may allow to be missing, by the names that package confine gives
+// them.
+var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock", "rlimits", "cgroup", "dumpable", "parent-death"}
+
+// tenant reads a tenant block.
+func (r *reader) tenant(name string, b *hclsyntax.Block) {
+	a := r.BlockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "allow_missing", "idle", "gate", "weight")
+	switch {
+	case object.Tenant(name) == object.HostTenant:
+		r.Problems.Add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
+		return
+	case !object.ValidName(name):
+		r.Problems.Add(b.LabelRanges[0], "", "tenant %q: a name has letters, digits, '_' and '-'", name)
+		return
+	}
+	t := &TenantSettings{ObjectLimits: map[object.ID]object.Limits{}}
+	r.p.Settings[object.Tenant(name)] = t
+	r.p.Tenants = append(r.p.Tenants, object.Tenant(name))
+	r.tenantUser(t, name, a, b)
+	if s, at, ok := r.Text(a, "isolation"); ok {
+		if t.PerObject = s == "object"; !t.PerObject && s != "tenant" {
+			r.Problems.Add(at, `write "tenant" or "object"`, "isolation: %q", s)
+		}
+	}
+	missing, _ := r.Texts(a, "allow_missing", "leave it out to require all layers")
+	for _, e := range missing {
+		if !slices.Contains(layers, e.Text) {
+			r.Problems.Add(e.At, OneOf(e.Text, layers), "allow_missing: there is no layer %q", e.Text)
+		}
+		t.AllowMissing = append(t.AllowMissing, e.Text)
+	}
+	if s, at, ok := r.Text(a, "idle"); ok {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 10*time.Millisecond || d > 24*time.Hour {
+			r.Problems.Add(at, `write "5m"`, "idle: %q: want a time from 10ms to 24h", s)
+		}
+		t.Idle = d
+	}
+	if n, ok := r.Whole(a, "weight", 1, 1000, "2 is twice the share of a tenant that says nothing"); ok {
+		t.Weight = int(n)
+	}
+	if s, at, ok := r.Text(a, "gate"); ok {
+		if s != "tests" {
+			r.Problems.Add(at, `write gate = "tests", or leave it out`, "gate: %q is no way to check a changed script", s)
+		}
+		t.Gate = true
+	}
+	var tenant Attributes // of its limits block
+	objects := map[object.ID]Attributes{}
+	for _, inner := range b.Body.Blocks {
+		switch inner.Type {
+		case "limits":
+			if tenant != nil {
+				r.Problems.Add(inner.TypeRange, "", "tenant %q has limits already", name)
+			}
+			tenant = r.tenantLimits(t, inner)
+		case "object":
+			r.object(t, name, inner, objects)
+		case "secret":
+			r.secret(object.Tenant(name), inner)
+		}
+	}
+	r.plugins(object.Tenant(name), b)
+	r.limitsTogether(name, t, tenant, objects)
+}
+
+// tenantUser reads as which user a tenant's processes run.
+func (r *reader) tenantUser(t *TenantSettings, name string, a Attributes, b *hclsyntax.Block) {
+	var at hcl.Range
+	switch {
+	case a["user"] != nil && a["uid"] != nil:
+		r.Problems.Add(b.TypeRange, "", "tenant %q is one OS user: write one of user and uid", name)
+		return
+	case a["uid"] != nil:
+		at = a["uid"].Expr.Range()
+		uid, ok := r.UID(a, "uid")
+		if !ok {
+			return
+		}
+		t.UID = uid
+	case a["user"] != nil:
+		var account string
+		var ok bool
+		if account, at, ok = r.Text(a, "user"); !ok {
+			return
+		}
+		if account == "auto" {
+			r.autos = append(r.autos, auto{name, at})
+			return
+		}
+		if t.UID, ok = r.accountUID(account, at); !ok {
+			return
+		}
+	default:
+		return
+	}
+	if t.UID == 0 {
+		r.Problems.Add(at, "give the tenant an account of its own", "tenant %q would run as root", name)
+	}
+	if who, ok := r.p.Users[t.UID]; ok {
+		r.Problems.Add(at, "give the tenant an account of its own", "tenant %q would run as principal %q, and could do what he may", name, who)
+	}
+	if first, taken := r.tenantUIDs[t.UID]; taken {
+		r.Problems.Add(at, "give each an account of its own", "uid %d is tenant %q's already", t.UID, first)
+	}
+	r.tenantUIDs[t.UID] = name
+}
+
+// auto is a tenant that wants any user id of its own.
+type auto struct {
+	tenant string
+	at     hcl.Range
+}
+
+// autoUIDs gives tenants user ids of the host's range: each one that its name chooses, or
+// the next that is free, so that a tenant keeps its own when others come and go, but for
+// rare clashes. Tenants that swap ids would meet what is left of each other's processes.
+func (r *reader) autoUIDs(a Attributes) {
+	var first, last uint64
+	if s, at, ok := r.Text(a, "uids"); ok {
+		from, to, dash := strings.Cut(s, "-")
+		var errFrom, errTo error
+		first, errFrom = strconv.ParseUint(from, 10, 32)
+		last, errTo = strconv.ParseUint(to, 10, 32)
+		if !dash || errFrom != nil || errTo != nil || first == 0 || last < first || last == 1<<32-1 {
+			r.Problems.Add(at, `write "200000-265535"`, "uids: %q is no range of user ids", s)
+			return
+		}
+	} else if len(r.autos) > 0 {
+		r.Problems.Add(r.autos[0].at, `add uids = "200000-265535", a range that no account has`, `user = "auto" takes a user id of the host's range, and there is none`)
+		return
+	}
+	slices.SortFunc(r.autos, func(a, b auto) int { return strings.Compare(a.tenant, b.tenant) })
+	size := last - first + 1
+	for _, w := range r.autos {
+		name := fnv.New64a()
+		_, _ = name.Write([]byte(w.tenant))
+		start, found := name.Sum64()%size, false
+		for i := uint64(0); i < size && !found; i++ {
+			uid := uint32(first + (start+i)%size)
+			_, principal := r.p.Users[uid]
+			_, tenant := r.tenantUIDs[uid]
+			if found = !principal && !tenant && uid != r.hostUID; found {
+				r.tenantUIDs[uid] = w.tenant
+				r.p.Settings[object.Tenant(w.tenant)].UID = uid
+			}
+		}
+		if !found {
+			r.Problems.Add(w.at, "widen uids", "uids: there is none left for tenant %q", w.tenant)
+			return
+		}
+	}
+}
+
+// tenantLimits reads the limits of a tenant's workers, and of its objects where those have
+// none of their own, and returns what is written.
+func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) Attributes {
+	a := r.Block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
+	r.Unnamed(b)
+	if n, ok := r.Bytes(a, "memory", 32<<20, 1<<40); ok {
+		t.MemoryBytes = n
+	}
+	if n, ok := r.Count(a, "processes"); ok {
+		if t.Processes = n; n < 16 {
+			r.Problems.Add(a["processes"].Expr.Range(), "", "processes: a worker needs 16 threads at least")
+		}
+	}
+	t.CPUs, _ = r.CPUs(a)
+	t.DefaultLimits = r.limits(a)
+	if n, ok := r.Bytes(a, "object_memory", 1<<20, 1<<40); ok {
+		t.DefaultLimits.Memory = n
+	}
+	return a
+}
+
+// object reads an object block, and adds its limits, as they are written, to those of others.
+func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block, written map[object.ID]Attributes) {
+	if len(b.Labels) != 1 {
+		r.Problems.Add(b.TypeRange, `write object "name" { … }`, "an object has one name, and this one has %d", len(b.Labels))
+		return
+	}
+	id, err := object.ParseID(tenant + "." + b.Labels[0])
+	if err != nil {
+		r.Problems.Add(b.LabelRanges[0], "write the name without the tenant: \"shop.cart\"", "object %q: %v", b.Labels[0], err)
+		return
+	}
+	if _, twice := t.ObjectLimits[id]; twice {
+		r.Problems.Add(b.LabelRanges[0], "", "there is an object %q of this tenant already", b.Labels[0])
+	}
+	r.Attributes(b.Body, "an object")
+	var l object.Limits
+	for i, inner := range b.Body.Blocks {
+		if inner.Type != "limits" || i > 0 {
+			r.Problems.Add(inner.TypeRange, "", "an object has one block, limits")
+			continue
+		}
+		r.Unnamed(inner)
+		a := r.Block(inner, append([]string{"memory"}, objectLimits...)...)
+		l = r.limits(a)
+		if n, ok := r.Bytes(a, "memory", 1<<20, 1<<40); ok {
+			l.Memory = n
+		}
+		written[id] = a
+	}
+	t.ObjectLimits[id] = l
+}
+
+// objectLimits are the limits that an object may have, but for its memory.
+var objectLimits = []string{"steps", "max_duration", "source", "arguments", "result", "depth", "coroutines", "queue", "parallel", "sessions", "log_lines"}
+
+// maxDuration is the longest that a call may take: callers do not wait longer.
+const maxDuration = 30 * time.Second
+
+// limits reads them.
+func (r *reader) limits(a Attributes) object.Limits {
+	var l object.Limits
+	l.Steps, _ = r.Whole(a, "steps", 1000, 1_000_000_000_000, "50000000 is about a second")
+	if s, at, ok := r.Text(a, "max_duration"); ok {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < time.Millisecond || d > maxDuration {
+			r.Problems.Add(at, `write "2s" or "500ms"`, "max_duration: %q: want a time from 1ms to %s", s, maxDuration)
+		}
+		l.MaxDuration = d
+	}
+	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes, "result": &l.ResultBytes} {
+		most := int64(object.MaxMessageBytes)
+		if name == "source" {
+			most = object.MaxSourceBytes
+		}
+		if n, ok := r.Bytes(a, name, 1, most); ok {
+			*to = int(n)
+		}
+	}
+	r.p.MaxArgumentBytes = max(r.p.MaxArgumentBytes, l.ArgumentBytes)
+	for name, to := range map[string]*int{"depth": &l.CallDepth, "coroutines": &l.Coroutines, "queue": &l.Queue,
+		"parallel": &l.Parallel, "sessions": &l.Sessions, "log_lines": &l.LogLines} {
+		*to, _ = r.Count(a, name)
+	}
+	return l
+}
+
+// declared complains unless a tenant is.
+func (r *reader) declared(t object.Tenant, e Element, attribute string) {
+	if _, ok := r.p.Settings[t]; ok {
+		return
+	}
+	if t == object.HostTenant {
+		r.Problems.Add(e.At, "", "%s: %q: the host's own objects are not the policy's business", attribute, e.Text)
+		return
+	}
+	var names []string
+	for _, name := range r.p.Tenants {
+		names = append(names, string(name))
+	}
+	slices.Sort(names)
+	hint := Near(string(t), names)
+	if hint == "" {
+		hint = fmt.Sprintf("declare it: tenant %q {}", t)
+	}
+	r.Problems.Add(e.At, hint, "%s: %q: there is no tenant %q", attribute, e.Text, t)
+}

@@ -1,0 +1,84 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// test reads a test block and runs it: a file with one that fails does not load. It is
+// read after all rules.
+func (r *reader) test(name string, b *hclsyntax.Block) {
+	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "auth", "address", "uid", "time")
+	r.Require(b, a, "principal", "call", "want")
+	t := TestResult{Name: name, Where: r.Where(b.TypeRange), at: b.TypeRange}
+	who, at, ok := r.Text(a, "principal")
+	if ok && r.groups[who] != nil {
+		r.Problems.Add(at, "write one test for each that matters", "principal: %q is a group", who)
+	} else if ok {
+		r.principalNamed(Element{who, at}, "principal")
+	}
+	call, at, ok := r.Text(a, "call")
+	id, m, err := SplitCall(call)
+	if ok && err != nil {
+		r.Problems.Add(at, err.Error(), "call: %q is no method of an object", call)
+	}
+	want, at, ok := r.Text(a, "want")
+	if ok && want != "permit" && want != "deny" {
+		r.Problems.Add(at, `write "permit" or "deny"`, "want: %q", want)
+	}
+	given := r.given(a, b)
+	if len(r.Problems) > 0 {
+		return // with a broken file, a decision means nothing
+	}
+	if r.built == nil { // tests are read after all rules
+		r.built = New(*r.p)
+	}
+	d := r.built.DecideQuery(object.Principal(who), given, id, m)
+	t.Principal, t.Call, t.Want, t.Got, t.Reason = object.Principal(who), call, want, "deny", d.Reason
+	if d.Permit {
+		t.Got = "permit"
+	}
+	r.p.Tests = append(r.p.Tests, t)
+}
+
+// given reads the facts that a test gives.
+func (r *reader) given(a Attributes, b *hclsyntax.Block) Query {
+	var g Query
+	for _, name := range QueryNames {
+		if a[name] == nil {
+			continue
+		}
+		var s string
+		var ok bool
+		if name == "uid" {
+			var n uint32
+			n, ok = r.UID(a, name)
+			s = fmt.Sprint(n)
+		} else {
+			s, _, ok = r.Text(a, name)
+		}
+		if !ok {
+			continue
+		}
+		if err := g.Set(name, s); err != nil {
+			r.Problems.Add(a[name].Expr.Range(), err.Error(), "%s: %q", name, s)
+		}
+	}
+	for _, inner := range b.Body.Blocks {
+		if inner.Type != "cert" {
+			continue
+		}
+		c, _ := r.certificate(inner)
+		g.peer.Cert = &object.Certificate{CommonName: c.CommonName, Serial: c.Serial, SHA256: c.SHA256}
+		if c.DNS != "" {
+			g.peer.Cert.DNS = []string{c.DNS}
+		}
+		if c.URI != "" {
+			g.peer.Cert.URIs = []string{c.URI}
+		}
+	}
+	return g
+}

@@ -1,0 +1,34 @@
+package policy
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// trace reads the trace block.
+func (r *reader) trace(b *hclsyntax.Block) {
+	if !r.single(b) {
+		return
+	}
+	a := r.Block(b, "endpoint", "traces")
+	r.Require(b, a, "endpoint")
+	r.p.Trace.Traces = 1
+	if s, at, ok := r.Text(a, "endpoint"); ok {
+		address, found := strings.CutPrefix(strings.TrimSuffix(s, "/"), "http://")
+		ap, err := netip.ParseAddrPort(address)
+		switch {
+		case !found || err != nil:
+			r.Problems.Add(at, `write "http://127.0.0.1:4318", without a path`, "endpoint: %q is no address of a collector", s)
+		case !ap.Addr().IsLoopback():
+			r.Problems.Add(at, `write "http://127.0.0.1:4318" and let a collector on this machine pass on what it gets`,
+				"endpoint: %q: spans name callers and objects, and go to this machine only", s)
+		default:
+			r.p.Trace.Endpoint = "http://" + ap.String()
+		}
+	}
+	if n, ok := r.OneIn(a, "traces", false); ok {
+		r.p.Trace.Traces = n
+	}
+}
