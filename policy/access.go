@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/problem"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // permit reads a permit block, after everything that it may refer to.
@@ -57,7 +59,7 @@ func (r *reader) forbid(name string, b *hclsyntax.Block) {
 }
 
 // rule reads what permits and forbids have in common, but for whom they are about.
-func (r *reader) rule(name string, b *hclsyntax.Block, a Attributes) *Rule {
+func (r *reader) rule(name string, b *hclsyntax.Block, a syntax.Attributes) *Rule {
 	r.Require(b, a, "principals", "objects")
 	compiled := &Rule{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, false)}
 	methods, _ := r.Texts(a, "methods", "leave it out for every exposed one")
@@ -81,7 +83,7 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a Attributes) *Rule {
 }
 
 // patterns reads a block's objects, those of the host itself included if own is set.
-func (r *reader) patterns(a Attributes, own bool) []Pattern {
+func (r *reader) patterns(a syntax.Attributes, own bool) []Pattern {
 	var out []Pattern
 	objects, _ := r.Texts(a, "objects", "name those that it is about")
 	for _, e := range objects {
@@ -100,7 +102,7 @@ func (r *reader) patterns(a Attributes, own bool) []Pattern {
 
 // who returns the subjects that a block is about: one for each principal or group that it
 // names.
-func (r *reader) who(a Attributes, ifEmpty string) []*readSubject {
+func (r *reader) who(a syntax.Attributes, ifEmpty string) []*readSubject {
 	var out []*readSubject
 	list, _ := r.Texts(a, "principals", ifEmpty)
 	for _, e := range list {
@@ -152,7 +154,7 @@ func (r *reader) members(name string) []object.Principal {
 }
 
 // principalNamed complains unless a text names a principal.
-func (r *reader) principalNamed(e Element, attribute string) {
+func (r *reader) principalNamed(e syntax.Element, attribute string) {
 	if e.Text == string(object.Anonymous) {
 		return
 	}
@@ -172,7 +174,7 @@ func (r *reader) principalNamed(e Element, attribute string) {
 		names = append(names, string(p))
 	}
 	slices.Sort(names)
-	hint := Near(e.Text, names)
+	hint := problem.Near(e.Text, names)
 	if hint == "" {
 		hint = fmt.Sprintf("declare it: principal %q { user = \"…\" }", e.Text)
 	}
@@ -181,7 +183,7 @@ func (r *reader) principalNamed(e Element, attribute string) {
 
 // group is a name for several principals and groups.
 type group struct {
-	members []Element
+	members []syntax.Element
 	all     []object.Principal // every principal in it, however deep; set by resolveGroups
 	has     map[object.Principal]bool
 	state   int // of resolveGroups

@@ -168,3 +168,6 @@ var variables = map[string]variable{
 
 // channels are the values of object.Peer.Channel.
 var channels = []string{"unix", "tcp", "tls", "hmac", "object"}
+
+// renamedVariables maps former variables of conditions to current ones.
+var renamedVariables = map[string]string{"caller.way": "caller.auth"}

@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/problem"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // Parse reads the text of a policy file. name stands in messages and reasons, base is
@@ -31,7 +33,7 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 // parse is Parse without a look at what the tests came to.
 func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*Policy, error) {
 	r := &reader{
-		Reader: Reader{File: name, Src: src, Dir: base}, lookup: lookup,
+		Reader: syntax.Reader{File: name, Src: src, Dir: base}, lookup: lookup,
 		p: &Definition{
 			Set:      map[string]string{},
 			Settings: map[object.Tenant]*TenantSettings{},
@@ -79,7 +81,7 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 
 // reader turns the syntax tree into a policy and collects what is wrong.
 type reader struct {
-	Reader
+	syntax.Reader
 	hostUID uint32
 	hostErr error // why hostUID cannot be used
 	lookup  func(string) (uint32, error)
@@ -93,9 +95,9 @@ type reader struct {
 	labels     map[[2]string]hcl.Range // where a kind of block got a name
 	groups     map[string]*group
 	subjects   map[string]*readSubject // by the name of a principal or group
-	homeless   []Element               // tenants named by principals, to be checked once tenants are known
+	homeless   []syntax.Element        // tenants named by principals, to be checked once tenants are known
 
-	shown []Element // paths that plugins see
+	shown []syntax.Element // paths that plugins see
 
 	adminAt     hcl.Range
 	authorities []string // the files of authorities that listeners take
@@ -131,7 +133,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			single[b.Type](b)
 		case read[b.Type] == nil:
 			kinds := append(slices.Clone(blockKinds), "audit", "admin", "trace", "enroll")
-			r.Problems.Add(b.TypeRange, OneOf(b.Type, kinds), "there is no block %q", b.Type)
+			r.Problems.Add(b.TypeRange, problem.OneOf(b.Type, kinds), "there is no block %q", b.Type)
 		}
 	}
 	for _, kind := range blockKinds {
@@ -160,7 +162,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 }
 
 // zone reads the time zone of conditions.
-func (r *reader) zone(a Attributes) {
+func (r *reader) zone(a syntax.Attributes) {
 	s, at, ok := r.Text(a, "timezone")
 	if !ok {
 		return
@@ -180,7 +182,7 @@ func (r *reader) label(b *hclsyntax.Block) (string, bool) {
 		return "", false
 	}
 	name, at := b.Labels[0], b.LabelRanges[0]
-	if strings.TrimSpace(name) == "" || OneLine(name) != name || len(name) > 255 {
+	if strings.TrimSpace(name) == "" || problem.OneLine(name) != name || len(name) > 255 {
 		r.Problems.Add(at, "", "the name of a %s is one line of 1 to 255 bytes", b.Type)
 		return "", false
 	}
@@ -198,7 +200,7 @@ func (r *reader) label(b *hclsyntax.Block) (string, bool) {
 func (r *reader) single(b *hclsyntax.Block) bool {
 	r.Unnamed(b)
 	if first, ok := r.p.Set[b.Type]; ok {
-		r.Problems.Add(b.TypeRange, "", "there is %s block already, at %s", Article(b.Type), first)
+		r.Problems.Add(b.TypeRange, "", "there is %s block already, at %s", syntax.Article(b.Type), first)
 		return false
 	}
 	r.p.Set[b.Type] = r.Where(b.TypeRange)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/problem"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -182,7 +183,7 @@ func TestOneMistake(t *testing.T) {
 		"too large":             head + strings.Repeat("# comment\n", 500_000),
 	} {
 		p, err := policy.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
-		var ps policy.Problems
+		var ps problem.List
 		if !errors.As(err, &ps) || p != nil {
 			t.Errorf("%s: Parse = %v, %v; want problems", name, p, err)
 			continue

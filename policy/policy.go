@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/problem"
 )
 
 // Definition is the content of a policy: the settings of the host, its principals, tenants and rules. A reader
 // fills it in and calls [New].
 type Definition struct {
-	Scripts   string     // scripts folder; absolute
-	Plugins   string     // plugins folder; absolute
-	State     string     // folder of the host's own files; absolute
-	Listeners []Listener // in the order of the file
-	Warnings  Problems   // valid content that is probably a mistake, by line
+	Scripts   string       // scripts folder; absolute
+	Plugins   string       // plugins folder; absolute
+	State     string       // folder of the host's own files; absolute
+	Listeners []Listener   // in the order of the file
+	Warnings  problem.List // valid content that is probably a mistake, by line
 
 	Tenants    []object.Tenant                   // declared tenants, sorted; nil if AllTenants is set
 	AllTenants bool                              // every well-formed name is a tenant

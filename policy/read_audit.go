@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/hashicorp/hcl/v2/hclsyntax"
+import (
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/policy/syntax"
+)
 
 // audit reads the audit block.
 func (r *reader) audit(b *hclsyntax.Block) {
@@ -13,7 +17,7 @@ func (r *reader) audit(b *hclsyntax.Block) {
 		out.Off = !v
 	}
 	if s, at, ok := r.Text(a, "file"); ok {
-		if path := r.FileOf(Element{s, at}, "file"); path != "" {
+		if path := r.FileOf(syntax.Element{s, at}, "file"); path != "" {
 			out.Path = path
 		}
 	}

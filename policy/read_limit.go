@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/internal/bytesize"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // limit reads a limit block.
@@ -30,7 +31,7 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 		count, unit, found := strings.Cut(s, "/")
 		per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
 		n, err := strconv.Atoi(count)
-		if !found || per == 0 || err != nil || n < 1 || n > MaxCount {
+		if !found || per == 0 || err != nil || n < 1 || n > syntax.MaxCount {
 			r.Problems.Add(at, `write "100/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q", s)
 		} else {
 			l.Rate, l.Interval = s, per/time.Duration(n)

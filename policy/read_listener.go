@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/problem"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // listener reads a listener block.
@@ -47,7 +49,7 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 
 // ways reads how a listener identifies its peers, and refuses what cannot be or would
 // not hold.
-func (r *reader) ways(a Attributes, b *hclsyntax.Block, local bool, l *Listener) []string {
+func (r *reader) ways(a syntax.Attributes, b *hclsyntax.Block, local bool, l *Listener) []string {
 	list, ok := r.Texts(a, "identify", "leave it out for "+object.AuthPeer)
 	if !ok {
 		if a["identify"] == nil && !local {
@@ -59,7 +61,7 @@ func (r *reader) ways(a Attributes, b *hclsyntax.Block, local bool, l *Listener)
 	for _, e := range list {
 		switch {
 		case !slices.Contains(object.AuthMethods, e.Text):
-			r.Problems.Add(e.At, OneOf(e.Text, object.AuthMethods), "there is no way of identification %q", e.Text)
+			r.Problems.Add(e.At, problem.OneOf(e.Text, object.AuthMethods), "there is no way of identification %q", e.Text)
 		case e.Text == object.AuthPeer && !local:
 			r.Problems.Add(e.At, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
 		case e.Text == object.AuthCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):

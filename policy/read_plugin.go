@@ -11,6 +11,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // plugins reads the plugin blocks of a tenant.
@@ -79,7 +80,7 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 const maxTmp = 16 << 30
 
 // pluginWalls reads what a plugin's walls let through.
-func (r *reader) pluginWalls(p *Plugin, a Attributes) {
+func (r *reader) pluginWalls(p *Plugin, a syntax.Attributes) {
 	p.Unconfined, _ = r.Flag(a, "unconfined")
 	p.Fork, _ = r.Flag(a, "fork")
 	p.Runtime = r.shownPaths(a, "runtime")
@@ -101,7 +102,7 @@ func (r *reader) pluginWalls(p *Plugin, a Attributes) {
 }
 
 // shownPaths reads paths that a plugin sees.
-func (r *reader) shownPaths(a Attributes, name string) []string {
+func (r *reader) shownPaths(a syntax.Attributes, name string) []string {
 	var paths []string
 	list, _ := r.Texts(a, name, "leave it out to show nothing")
 	for _, e := range list {

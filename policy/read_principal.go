@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // principal reads a principal block: a name and what proves it.
@@ -28,9 +29,9 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	a := r.BlockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
 	if t, at, ok := r.Text(a, "tenant"); ok {
 		r.p.Owners[who] = object.Tenant(t)
-		r.homeless = append(r.homeless, Element{t, at})
+		r.homeless = append(r.homeless, syntax.Element{t, at})
 	}
-	proofs, users := 0, Attributes{}
+	proofs, users := 0, syntax.Attributes{}
 	for name, attr := range a {
 		if name == "tenant" {
 			continue // says whose it is, and proves nothing
@@ -76,7 +77,7 @@ func validPrincipal(s string) bool {
 const nobodyUID = 65534
 
 // account gives a principal the user id that its one attribute stands for.
-func (r *reader) account(who object.Principal, users Attributes) {
+func (r *reader) account(who object.Principal, users syntax.Attributes) {
 	uid, where, ok := r.user(users)
 	if !ok {
 		return
@@ -101,7 +102,7 @@ func (r *reader) account(who object.Principal, users Attributes) {
 }
 
 // keyFiles reads a list of files with keys. A file proves to be one principal only.
-func (r *reader) keyFiles(who object.Principal, a Attributes, name string) []KeyFile {
+func (r *reader) keyFiles(who object.Principal, a syntax.Attributes, name string) []KeyFile {
 	var out []KeyFile
 	list, _ := r.Texts(a, name, "leave it out for none")
 	for _, e := range list {
@@ -128,7 +129,7 @@ func (r *reader) cert(who object.Principal, b *hclsyntax.Block) {
 }
 
 // certificate reads what a cert block says of certificates.
-func (r *reader) certificate(b *hclsyntax.Block) (CertRule, Attributes) {
+func (r *reader) certificate(b *hclsyntax.Block) (CertRule, syntax.Attributes) {
 	a := r.Block(b, "ca", "common_name", "dns", "uri", "serial", "sha256")
 	r.Unnamed(b)
 	var rule CertRule
@@ -153,9 +154,9 @@ func (r *reader) certificate(b *hclsyntax.Block) (CertRule, Attributes) {
 
 // authority returns under whose authority a cert block's certificates stand: the one
 // that it names, or the only one there is.
-func (r *reader) authority(a Attributes, b *hclsyntax.Block) string {
+func (r *reader) authority(a syntax.Attributes, b *hclsyntax.Block) string {
 	if s, at, ok := r.Text(a, "ca"); ok {
-		path := r.FileOf(Element{s, at}, "ca")
+		path := r.FileOf(syntax.Element{s, at}, "ca")
 		if path != "" && !slices.Contains(r.authorities, path) {
 			r.Problems.Add(at, "name a file that a listener has as client_ca", "no listener takes certificates of %q", s)
 		}
@@ -174,7 +175,7 @@ func (r *reader) authority(a Attributes, b *hclsyntax.Block) string {
 
 // hexadecimal returns a number in the form in which certificates are compared; n is how
 // many digits it has, 0 any.
-func (r *reader) hexadecimal(a Attributes, name, s string, n int) string {
+func (r *reader) hexadecimal(a syntax.Attributes, name, s string, n int) string {
 	plain := strings.ToLower(strings.ReplaceAll(s, ":", ""))
 	even := plain
 	if n == 0 {
@@ -192,7 +193,7 @@ func (r *reader) hexadecimal(a Attributes, name, s string, n int) string {
 }
 
 // user returns the user id that a principal's one attribute stands for.
-func (r *reader) user(a Attributes) (uid uint32, at hcl.Range, ok bool) {
+func (r *reader) user(a syntax.Attributes) (uid uint32, at hcl.Range, ok bool) {
 	for _, attr := range a {
 		at = attr.Expr.Range()
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // maxSecrets bounds the secrets of one tenant: they all are sent to its worker.
@@ -49,7 +50,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 		r.Problems.Add(b.TypeRange, "add file = … or age = …", "a secret needs file or age")
 	}
 	if text, at, ok := r.Text(a, kind); ok {
-		s.Path, s.Where = r.secretFile(Element{text, at}, kind), r.Position(at)
+		s.Path, s.Where = r.secretFile(syntax.Element{text, at}, kind), r.Position(at)
 	}
 	list, _ := r.Texts(a, "objects", "name the objects that may have it")
 	for _, e := range list {
@@ -60,7 +61,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 }
 
 // secretFile returns the path of a secret's file, which holds nothing else.
-func (r *reader) secretFile(e Element, name string) string {
+func (r *reader) secretFile(e syntax.Element, name string) string {
 	path := r.FileOf(e, name)
 	if path == "" {
 		return ""
@@ -82,7 +83,7 @@ func (r *reader) secretFile(e Element, name string) string {
 // grantee is an object that a tenant's secret is meant for.
 type grantee struct {
 	tenant object.Tenant
-	Element
+	syntax.Element
 }
 
 // grant checks for whom secrets are, once all tenants are known.

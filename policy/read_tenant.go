@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/problem"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // layers are the walls that a policy may allow to be missing, by the names that package confine gives
@@ -41,7 +43,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	missing, _ := r.Texts(a, "allow_missing", "leave it out to require all layers")
 	for _, e := range missing {
 		if !slices.Contains(layers, e.Text) {
-			r.Problems.Add(e.At, OneOf(e.Text, layers), "allow_missing: there is no layer %q", e.Text)
+			r.Problems.Add(e.At, problem.OneOf(e.Text, layers), "allow_missing: there is no layer %q", e.Text)
 		}
 		t.AllowMissing = append(t.AllowMissing, e.Text)
 	}
@@ -61,8 +63,8 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		}
 		t.Gate = true
 	}
-	var tenant Attributes // of its limits block
-	objects := map[object.ID]Attributes{}
+	var tenant syntax.Attributes // of its limits block
+	objects := map[object.ID]syntax.Attributes{}
 	for _, inner := range b.Body.Blocks {
 		switch inner.Type {
 		case "limits":
@@ -81,7 +83,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 }
 
 // tenantUser reads as which user a tenant's processes run.
-func (r *reader) tenantUser(t *TenantSettings, name string, a Attributes, b *hclsyntax.Block) {
+func (r *reader) tenantUser(t *TenantSettings, name string, a syntax.Attributes, b *hclsyntax.Block) {
 	var at hcl.Range
 	switch {
 	case a["user"] != nil && a["uid"] != nil:
@@ -131,7 +133,7 @@ type auto struct {
 // autoUIDs gives tenants user ids of the host's range: each one that its name chooses, or
 // the next that is free, so that a tenant keeps its own when others come and go, but for
 // rare clashes. Tenants that swap ids would meet what is left of each other's processes.
-func (r *reader) autoUIDs(a Attributes) {
+func (r *reader) autoUIDs(a syntax.Attributes) {
 	var first, last uint64
 	if s, at, ok := r.Text(a, "uids"); ok {
 		from, to, dash := strings.Cut(s, "-")
@@ -170,7 +172,7 @@ func (r *reader) autoUIDs(a Attributes) {
 
 // tenantLimits reads the limits of a tenant's workers, and of its objects where those have
 // none of their own, and returns what is written.
-func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) Attributes {
+func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) syntax.Attributes {
 	a := r.Block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
 	r.Unnamed(b)
 	if n, ok := r.Bytes(a, "memory", 32<<20, 1<<40); ok {
@@ -190,7 +192,7 @@ func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) Attributes 
 }
 
 // object reads an object block, and adds its limits, as they are written, to those of others.
-func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block, written map[object.ID]Attributes) {
+func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block, written map[object.ID]syntax.Attributes) {
 	if len(b.Labels) != 1 {
 		r.Problems.Add(b.TypeRange, `write object "name" { … }`, "an object has one name, and this one has %d", len(b.Labels))
 		return
@@ -228,7 +230,7 @@ var objectLimits = []string{"steps", "max_duration", "source", "arguments", "res
 const maxDuration = 30 * time.Second
 
 // limits reads them.
-func (r *reader) limits(a Attributes) object.Limits {
+func (r *reader) limits(a syntax.Attributes) object.Limits {
 	var l object.Limits
 	l.Steps, _ = r.Whole(a, "steps", 1000, 1_000_000_000_000, "50000000 is about a second")
 	if s, at, ok := r.Text(a, "max_duration"); ok {
@@ -256,7 +258,7 @@ func (r *reader) limits(a Attributes) object.Limits {
 }
 
 // declared complains unless a tenant is.
-func (r *reader) declared(t object.Tenant, e Element, attribute string) {
+func (r *reader) declared(t object.Tenant, e syntax.Element, attribute string) {
 	if _, ok := r.p.Settings[t]; ok {
 		return
 	}
@@ -269,7 +271,7 @@ func (r *reader) declared(t object.Tenant, e Element, attribute string) {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)
-	hint := Near(string(t), names)
+	hint := problem.Near(string(t), names)
 	if hint == "" {
 		hint = fmt.Sprintf("declare it: tenant %q {}", t)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // test reads a test block and runs it: a file with one that fails does not load. It is
@@ -18,7 +19,7 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 	if ok && r.groups[who] != nil {
 		r.Problems.Add(at, "write one test for each that matters", "principal: %q is a group", who)
 	} else if ok {
-		r.principalNamed(Element{who, at}, "principal")
+		r.principalNamed(syntax.Element{who, at}, "principal")
 	}
 	call, at, ok := r.Text(a, "call")
 	id, m, err := SplitCall(call)
@@ -45,7 +46,7 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 }
 
 // given reads the facts that a test gives.
-func (r *reader) given(a Attributes, b *hclsyntax.Block) Query {
+func (r *reader) given(a syntax.Attributes, b *hclsyntax.Block) Query {
 	var g Query
 	for _, name := range QueryNames {
 		if a[name] == nil {

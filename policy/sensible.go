@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/problem"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // suit turns a text that stands in the file into what it is compared with, and complains
@@ -45,13 +47,13 @@ func (c *compiler) suit(t, with *term) bool {
 // sensible complains about a text that a fact can never be.
 func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
 	before := len(c.r.Problems)
-	e := Element{s, at}
+	e := syntax.Element{s, at}
 	switch fact {
 	case "caller.principal":
 		c.r.principalNamed(e, fact)
 	case "caller.groups":
 		if c.r.groups[s] == nil {
-			c.r.Problems.Add(at, Near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
+			c.r.Problems.Add(at, problem.Near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
 		}
 	case "caller.tenant", "object.tenant":
 		c.r.declared(object.Tenant(s), e, fact)
@@ -80,7 +82,7 @@ func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
 		}
 	default:
 		if values := variables[fact].values; values != nil && !slices.Contains(values, s) {
-			c.r.Problems.Add(at, OneOf(s, values), "%s is never %q", fact, s)
+			c.r.Problems.Add(at, problem.OneOf(s, values), "%s is never %q", fact, s)
 		}
 	}
 	return len(c.r.Problems) == before
@@ -111,7 +113,7 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 	switch fact {
 	case "object.tenant", "caller.tenant":
 		tenants := r.tenantNames()
-		return OneOf(s, tenants), oneHas(tenants)
+		return problem.OneOf(s, tenants), oneHas(tenants)
 	case "object.name":
 		return names, namesHave(s, first)
 	case "object.id":
@@ -121,10 +123,10 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 		tenant, rest, whole := strings.Cut(s, ".")
 		tenants := r.tenantNames()
 		if !whole {
-			return OneOf(s, tenants), oneHas(tenants)
+			return problem.OneOf(s, tenants), oneHas(tenants)
 		}
 		if !slices.Contains(tenants, tenant) {
-			return OneOf(tenant, tenants), false
+			return problem.OneOf(tenant, tenants), false
 		}
 		return names, namesHave(rest, first)
 	case "method":
@@ -139,7 +141,7 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 		return "it has hexadecimal digits in lower case, without colons; a serial number has no leading zeros", ok
 	}
 	values := variables[fact].values
-	return OneOf(s, values), values == nil || oneHas(values)
+	return problem.OneOf(s, values), values == nil || oneHas(values)
 }
 
 // principalHas is canHave of caller.principal.
@@ -154,7 +156,7 @@ func (r *reader) principalHas(s string, first bool, oneHas func([]string) bool) 
 	}
 	const prefix = "object:"
 	if !first {
-		return OneOf(s, all), namesHave(s, first) || strings.Contains(s, ":")
+		return problem.OneOf(s, all), namesHave(s, first) || strings.Contains(s, ":")
 	}
 	if strings.HasPrefix(prefix, s) {
 		return "", true
@@ -162,7 +164,7 @@ func (r *reader) principalHas(s string, first bool, oneHas func([]string) bool) 
 	if id, isObject := strings.CutPrefix(s, prefix); isObject {
 		return r.canHave("object.id", id, first)
 	}
-	return OneOf(s, all), false
+	return problem.OneOf(s, all), false
 }
 
 // namesHave reports whether names that dots join can begin (first) or end with s.

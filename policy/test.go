@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/problem"
 )
 
 // TestResult is what a test block came to.
@@ -27,7 +28,7 @@ func (t *TestResult) Passed() bool { return t.Got == t.Want }
 
 // failed returns the problems that failing tests are; nil if there are none.
 func (p *Policy) failed() error {
-	var out Problems
+	var out problem.List
 	for _, t := range p.Tests {
 		if !t.Passed() {
 			out.Add(t.at, "", "test %q fails: %s calling %s is a %s, want %s: %s", t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // stepsPerSecond is about how fast a worker runs scripts on a whole processor.
@@ -17,11 +18,11 @@ const stepsPerSecond = 50_000_000
 // object's block, which are laid over them.
 type limitScope struct {
 	r      *reader
-	what   string     // for messages: `tenant "acme"`
-	own    Attributes // of the scope's limits block
-	base   Attributes // of the tenant's limits block, for an object
-	worker int64      // the memory of a worker, in bytes
-	cpus   float64    // processors of a worker, 1 at most: scripts run on one
+	what   string            // for messages: `tenant "acme"`
+	own    syntax.Attributes // of the scope's limits block
+	base   syntax.Attributes // of the tenant's limits block, for an object
+	worker int64             // the memory of a worker, in bytes
+	cpus   float64           // processors of a worker, 1 at most: scripts run on one
 	limits object.Limits
 }
 
@@ -113,7 +114,7 @@ func (s *limitScope) checkSteps() {
 }
 
 // limitsTogether warns of limits of a tenant that cannot hold together.
-func (r *reader) limitsTogether(name string, t *TenantSettings, tenant Attributes, objects map[object.ID]Attributes) {
+func (r *reader) limitsTogether(name string, t *TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
 	worker, cpus := t.MemoryBytes, t.CPUs
 	if worker == 0 {
 		worker = object.DefaultWorkerBytes
@@ -134,7 +135,7 @@ func (r *reader) limitsTogether(name string, t *TenantSettings, tenant Attribute
 }
 
 // workerTogether compares what is written of a tenant's worker with what its objects and plugins may take.
-func (r *reader) workerTogether(name string, t *TenantSettings, tenant Attributes, objects map[object.ID]Attributes) {
+func (r *reader) workerTogether(name string, t *TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
 	if a := tenant["cpus"]; a != nil && t.CPUs > 1 && !r.hasPlugin(object.Tenant(name)) {
 		r.p.Warnings.Add(a.Expr.Range(), "write cpus = 1; isolation = \"object\" gives each object a worker",
 			"tenant %q: cpus = %v, and a worker runs scripts on one processor", name, t.CPUs)

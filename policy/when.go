@@ -13,6 +13,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/hearthhost/hearth/policy/problem"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // Conditions are written in HCL's expression syntax, of which they take the part that
@@ -60,7 +63,7 @@ type term struct {
 }
 
 // condition compiles a rule's `when`. about states what else must be so for the rule to apply.
-func (r *reader) condition(a Attributes, about *formula) *Condition {
+func (r *reader) condition(a syntax.Attributes, about *formula) *Condition {
 	attr := a["when"]
 	if attr == nil {
 		return nil
@@ -190,7 +193,7 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 		return c.fail(e.Range(), "write "+current, "when: %s is now %s", name, current)
 	}
 	if !ok {
-		return c.fail(e.Range(), OneOf(name, slices.Sorted(maps.Keys(variables))), "when: there is no %q", name)
+		return c.fail(e.Range(), problem.OneOf(name, slices.Sorted(maps.Keys(variables))), "when: there is no %q", name)
 	}
 	c.asksMethod = c.asksMethod || name == "method"
 	c.asksObject = c.asksObject || name == "object.id" || name == "object.name"
@@ -336,7 +339,7 @@ var signatures = map[string][]kind{
 func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 	want, ok := signatures[e.Name]
 	if !ok {
-		return c.fail(e.NameRange, OneOf(e.Name, slices.Sorted(maps.Keys(signatures))), "when: there is no function %q", e.Name)
+		return c.fail(e.NameRange, problem.OneOf(e.Name, slices.Sorted(maps.Keys(signatures))), "when: there is no function %q", e.Name)
 	}
 	var args []term
 	for _, inner := range e.Args {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/problem"
 )
 
 // Outcome is what a policy says about a call when nothing is known but who calls what.
@@ -161,7 +162,7 @@ func CheckPrincipal(p *policy.Policy, who object.Principal) error {
 			for _, t := range p.Tenants {
 				tenants = append(tenants, string(t))
 			}
-			return hinted(policy.Near(string(id.Tenant()), tenants), "the policy declares no tenant %q", id.Tenant())
+			return hinted(problem.Near(string(id.Tenant()), tenants), "the policy declares no tenant %q", id.Tenant())
 		}
 		return nil
 	}
@@ -175,7 +176,7 @@ func CheckPrincipal(p *policy.Policy, who object.Principal) error {
 			return hinted(fmt.Sprintf("name one of its members, such as %q", name), "%q is a group, not a principal", who)
 		}
 	}
-	return hinted(policy.Near(string(who), names), "the policy declares no principal %q", who)
+	return hinted(problem.Near(string(who), names), "the policy declares no principal %q", who)
 }
 
 // Unmatched returns the patterns of rules that cover none of the objects, each with the

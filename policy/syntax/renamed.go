@@ -1,4 +1,4 @@
-package policy
+package syntax
 
 import (
 	"fmt"
@@ -13,9 +13,6 @@ var renamedAttributes = map[string]string{
 	"weaken": "allow_missing",
 	"way":    "auth",
 }
-
-// renamedVariables maps former variables of conditions to current ones.
-var renamedVariables = map[string]string{"caller.way": "caller.auth"}
 
 // renamed reports a former attribute name of a body that has the current one. It returns false for other
 // attributes.

@@ -1,4 +1,4 @@
-package policy
+package syntax
 
 import (
 	"github.com/hashicorp/hcl/v2"

@@ -1,4 +1,4 @@
-package policy
+package problem
 
 import (
 	"cmp"
@@ -26,12 +26,12 @@ func (p Problem) String() string {
 	return s
 }
 
-// Problems is everything that is wrong with a policy file, by line and column. It is the
+// List is everything that is wrong with a policy file, by line and column. It is the
 // error of Load and Parse for a file that could be read.
-type Problems []Problem
+type List []Problem
 
 // Error returns one line a problem.
-func (ps Problems) Error() string {
+func (ps List) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
 		lines[i] = p.String()
@@ -40,12 +40,12 @@ func (ps Problems) Error() string {
 }
 
 // Add notes a problem at a place.
-func (ps *Problems) Add(at hcl.Range, hint, format string, args ...any) {
+func (ps *List) Add(at hcl.Range, hint, format string, args ...any) {
 	*ps = append(*ps, Problem{at.Filename, at.Start.Line, at.Start.Column, OneLine(fmt.Sprintf(format, args...)), OneLine(hint)})
 }
 
 // AddDiagnostics notes what the parser or an expression complains about.
-func (ps *Problems) AddDiagnostics(file string, diags hcl.Diagnostics) {
+func (ps *List) AddDiagnostics(file string, diags hcl.Diagnostics) {
 	for _, d := range diags {
 		at := hcl.Range{Filename: file, Start: hcl.InitialPos}
 		if d.Subject != nil {
@@ -56,7 +56,7 @@ func (ps *Problems) AddDiagnostics(file string, diags hcl.Diagnostics) {
 }
 
 // Sorted returns the problems by place, each once.
-func (ps Problems) Sorted() Problems {
+func (ps List) Sorted() List {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})

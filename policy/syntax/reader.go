@@ -1,4 +1,4 @@
-package policy
+package syntax
 
 import (
 	"fmt"
@@ -13,13 +13,14 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/hearthhost/hearth/internal/bytesize"
+	"github.com/hearthhost/hearth/policy/problem"
 )
 
 // Reader reads the blocks and attributes of one HCL file, and collects its problems.
 type Reader struct {
 	File, Dir string // name of the file in messages; folder of relative paths
 	Src       []byte
-	Problems  Problems
+	Problems  problem.List
 }
 
 // Attributes are a body's attributes by name, those that the language has.
@@ -41,7 +42,7 @@ func (r *Reader) Attributes(body *hclsyntax.Body, where string, known ...string)
 			if r.renamed(a, has) {
 				continue
 			}
-			r.Problems.Add(a.NameRange, OneOf(name, known), "%s has no attribute %q", where, name)
+			r.Problems.Add(a.NameRange, problem.OneOf(name, known), "%s has no attribute %q", where, name)
 			continue
 		}
 		out[name] = a
@@ -64,7 +65,7 @@ func (r *Reader) BlockWith(b *hclsyntax.Block, kinds []string, known ...string) 
 		hint := ""
 		if slices.Contains(known, inner.Type) {
 			hint = "write " + inner.Type + " = …"
-		} else if hint = Near(inner.Type, kinds); hint == "" && len(kinds) > 0 {
+		} else if hint = problem.Near(inner.Type, kinds); hint == "" && len(kinds) > 0 {
 			hint = "there is: " + strings.Join(kinds, ", ")
 		}
 		r.Problems.Add(inner.TypeRange, hint, "%s has no block %q", where, inner.Type)
