@@ -78,7 +78,9 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a syntax.Attributes) *Rul
 		}
 		r.Problems.Add(e.At, hint, "methods: %q can never be called", e.Text)
 	}
-	compiled.When = r.condition(a, compiled.about())
+	if when := a["when"]; when != nil {
+		compiled.When = Compile(&r.Reader, when.Expr, compiled.scope(), r, &r.p.Warnings)
+	}
 	return compiled
 }
 
@@ -93,7 +95,7 @@ func (r *reader) patterns(a syntax.Attributes, own bool) []Pattern {
 			continue
 		}
 		if p.Tenant != AnyTenant && !(own && p.Tenant == object.HostTenant) {
-			r.declared(p.Tenant, e, "objects")
+			r.CheckTenant(p.Tenant, e, "objects")
 		}
 		out = append(out, p)
 	}
@@ -107,7 +109,7 @@ func (r *reader) who(a syntax.Attributes, ifEmpty string) []*readSubject {
 	list, _ := r.Texts(a, "principals", ifEmpty)
 	for _, e := range list {
 		if r.groups[e.Text] == nil {
-			r.principalNamed(e, "principals")
+			r.CheckPrincipal(e, "principals")
 		}
 		out = append(out, r.subject(e.Text))
 	}
@@ -153,8 +155,8 @@ func (r *reader) members(name string) []object.Principal {
 	return []object.Principal{object.Principal(name)}
 }
 
-// principalNamed complains unless a text names a principal.
-func (r *reader) principalNamed(e syntax.Element, attribute string) {
+// CheckPrincipal complains unless a text names a principal.
+func (r *reader) CheckPrincipal(e syntax.Element, attribute string) {
 	if e.Text == string(object.Anonymous) {
 		return
 	}
@@ -163,7 +165,7 @@ func (r *reader) principalNamed(e syntax.Element, attribute string) {
 			r.Problems.Add(e.At, "write object:<tenant>.<name>; it is one object, not a pattern", "%s: %q is no object", attribute, e.Text)
 			return
 		}
-		r.declared(id.Tenant(), e, attribute)
+		r.CheckTenant(id.Tenant(), e, attribute)
 		return
 	}
 	if _, ok := r.principals[object.Principal(e.Text)]; ok {
@@ -220,7 +222,7 @@ func (r *reader) resolveGroups() {
 		for _, e := range g.members {
 			inner := r.groups[e.Text]
 			if inner == nil {
-				r.principalNamed(e, "members")
+				r.CheckPrincipal(e, "members")
 				g.add(object.Principal(e.Text))
 				continue
 			}

@@ -73,10 +73,15 @@ func (p *Policy) decide(caller *object.Caller, id object.ID, m object.Method, at
 	if e.unconditional {
 		return e.settle(p, caller, nil)
 	}
-	f := p.gather(caller, id, m, at)
+	f := p.context(caller, id, m, at)
 	d := e.settle(p, caller, f)
-	f.release()
+	f.Release()
 	return d
+}
+
+// context returns the context of a call, to be released.
+func (p *Policy) context(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *Context {
+	return p.env.NewContext(caller, id, BaseMethod(m), at)
 }
 
 // settle decides by what was matched and, where rules have conditions, the facts.
@@ -144,8 +149,8 @@ func (p *Policy) reaches(caller *object.Caller, id object.ID, tracebacks bool) b
 	if e.unconditional {
 		return e.reachable(nil, tracebacks)
 	}
-	f := p.gather(caller, id, "", nil)
-	defer f.release()
+	f := p.context(caller, id, "", nil)
+	defer f.Release()
 	return e.reachable(f, tracebacks)
 }
 
@@ -158,7 +163,7 @@ func (e *entry) reachable(f *Context, tracebacks bool) bool {
 		}
 		for m := range r.Methods {
 			if f != nil {
-				f.method = BaseMethod(m)
+				f.Method = BaseMethod(m)
 			}
 			if r.may(f, false) && !e.forbidden(m, f) {
 				return true
@@ -169,7 +174,7 @@ func (e *entry) reachable(f *Context, tracebacks bool) bool {
 		}
 		// Names of methods are without number: only a forbid of all of them leaves none.
 		if f != nil {
-			f.method = ""
+			f.Method = ""
 		}
 		if r.may(f, false) && !e.forbidden("", f) {
 			return true
@@ -196,7 +201,7 @@ func (r *Rule) may(f *Context, ifUnsure bool) bool {
 	switch {
 	case err == nil:
 		return holds
-	case f.method == "" && r.When.UsesMethod:
+	case f.Method == "" && r.When.UsesMethod:
 		return !ifUnsure
 	}
 	return ifUnsure

@@ -26,8 +26,8 @@ func Holds(p *Policy, caller *object.Caller, id object.ID, m object.Method, at t
 		for _, s := range subjects {
 			for _, list := range s.Forbids {
 				for _, r := range list {
-					f := p.gather(caller, id, m, &at)
-					defer f.release()
+					f := p.context(caller, id, m, &at)
+					defer f.Release()
 					holds, err := r.When.Holds(f)
 					return holds && err == nil
 				}

@@ -9,32 +9,41 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Context is what conditions may ask about one call.
-type Context struct {
-	p      *Policy
-	caller object.Caller
-	id     object.ID
-	method object.Method // "": not known
-	at     time.Time     // the zero time: not known
-	timed  bool          // at is set
+// Environment is the part of a policy that conditions read.
+type Environment struct {
+	Groups map[object.Principal][]string      // groups of each principal, sorted
+	Owners map[object.Principal]object.Tenant // owner tenants of principals that have one
+	Zone   *time.Location                     // zone of time.of_day and time.weekday; never nil
 }
 
-var factsPool = sync.Pool{New: func() any { return new(Context) }}
+// Context is one call, as conditions see it.
+type Context struct {
+	Method object.Method // "": not known
 
-// gather returns the facts of a call; release gives them back. at is nil for now, which is
-// looked at once, when first asked for.
-func (p *Policy) gather(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *Context {
-	f := factsPool.Get().(*Context)
-	*f = Context{p: p, caller: *caller, id: id, method: BaseMethod(m)}
+	env    *Environment
+	caller object.Caller
+	id     object.ID
+	at     time.Time // the zero time: not known
+	timed  bool      // at is set
+}
+
+var contextPool = sync.Pool{New: func() any { return new(Context) }}
+
+// NewContext returns the context of a call; Release returns it to a pool. at is nil for the current time,
+// which is read once, when a condition first uses it.
+func (env *Environment) NewContext(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *Context {
+	f := contextPool.Get().(*Context)
+	*f = Context{env: env, caller: *caller, id: id, Method: m}
 	if at != nil {
 		f.at, f.timed = *at, true
 	}
 	return f
 }
 
-func (f *Context) release() {
+// Release returns the context to the pool. Do not use it afterwards.
+func (f *Context) Release() {
 	*f = Context{}
-	factsPool.Put(f)
+	contextPool.Put(f)
 }
 
 // unknown is the error of a fact that is not known of this caller.
@@ -50,7 +59,7 @@ func (f *Context) moment() (time.Time, error) {
 	if f.at.IsZero() {
 		return f.at, unknown("time")
 	}
-	return f.at.In(f.p.Zone), nil
+	return f.at.In(f.env.Zone), nil
 }
 
 // ip is the address without its port, as text.
@@ -75,7 +84,7 @@ func (f *Context) tenant() object.Tenant {
 	if f.caller.Tenant != "" {
 		return f.caller.Tenant
 	}
-	return f.p.Owners[f.caller.Principal]
+	return f.env.Owners[f.caller.Principal]
 }
 
 // variable is a fact by its name in conditions: what kind of value it is, how to get it,
@@ -117,9 +126,9 @@ var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", 
 // variables are the facts that conditions know.
 var variables = map[string]variable{
 	"caller.principal": {kind: textKind, text: textOf(func(f *Context) string { return string(f.caller.Principal) })},
-	"caller.groups":    {kind: listKind, list: func(f *Context) ([]string, error) { return f.p.Groups[f.caller.Principal], nil }},
+	"caller.groups":    {kind: listKind, list: func(f *Context) ([]string, error) { return f.env.Groups[f.caller.Principal], nil }},
 	"caller.tenant":    {kind: textKind, text: textOf(func(f *Context) string { return string(f.tenant()) })},
-	"caller.channel": {kind: textKind, values: channels, text: func(f *Context) (string, error) {
+	"caller.channel": {kind: textKind, values: Channels, text: func(f *Context) (string, error) {
 		if f.caller.Peer.Channel == "" {
 			return "", unknown("caller.channel")
 		}
@@ -150,10 +159,10 @@ var variables = map[string]variable{
 	"object.tenant":           {kind: textKind, text: textOf(func(f *Context) string { return string(f.id.Tenant()) })},
 	"object.name":             {kind: textKind, text: textOf(func(f *Context) string { return f.id.Name() })},
 	"method": {kind: textKind, text: func(f *Context) (string, error) {
-		if f.method == "" {
+		if f.Method == "" {
 			return "", unknown("method")
 		}
-		return string(f.method), nil
+		return string(f.Method), nil
 	}},
 	"time.now": {kind: momentKind, when: (*Context).moment},
 	"time.of_day": {kind: clockKind, number: func(f *Context) (float64, error) {
@@ -166,8 +175,8 @@ var variables = map[string]variable{
 	}},
 }
 
-// channels are the values of object.Peer.Channel.
-var channels = []string{"unix", "tcp", "tls", "hmac", "object"}
+// Channels are the values of object.Peer.Channel.
+var Channels = []string{"unix", "tcp", "tls", "hmac", "object"}
 
 // renamedVariables maps former variables of conditions to current ones.
 var renamedVariables = map[string]string{"caller.way": "caller.auth"}

@@ -31,7 +31,7 @@ func (g *Query) Set(name, value string) error {
 	switch name {
 	case "channel":
 		g.peer.Channel = value
-		return one(channels)
+		return one(Channels)
 	case "auth":
 		g.peer.Auth = value
 		return one(object.AuthMethods)

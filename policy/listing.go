@@ -106,9 +106,9 @@ func (l *Listings) decide(caller *object.Caller, tracebacks bool) (visible bitse
 		holds := false
 		for i, at := range g.at {
 			if i == 0 || g.each {
-				f := l.p.gather(caller, l.ids[at], "", nil)
+				f := l.p.context(caller, l.ids[at], "", nil)
 				holds = g.rules.reachable(f, tracebacks)
-				f.release()
+				f.Release()
 			}
 			if holds {
 				visible.set(int(at))

@@ -148,7 +148,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 		switch kind {
 		case "tenant":
 			for _, e := range r.homeless {
-				r.declared(object.Tenant(e.Text), e, "tenant")
+				r.CheckTenant(object.Tenant(e.Text), e, "tenant")
 			}
 			r.autoUIDs(a)
 			r.grant()

@@ -58,10 +58,13 @@ type Definition struct {
 type Policy struct {
 	Definition
 	cache *cache
+	env   Environment // of conditions
 }
 
 // New returns the policy of a definition.
-func New(d Definition) *Policy { return &Policy{Definition: d, cache: newCache()} }
+func New(d Definition) *Policy {
+	return &Policy{Definition: d, cache: newCache(), env: Environment{Groups: d.Groups, Owners: d.Owners, Zone: d.Zone}}
+}
 
 // Where things are when nothing says otherwise.
 const (

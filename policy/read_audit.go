@@ -17,7 +17,7 @@ func (r *reader) audit(b *hclsyntax.Block) {
 		out.Off = !v
 	}
 	if s, at, ok := r.Text(a, "file"); ok {
-		if path := r.FileOf(syntax.Element{s, at}, "file"); path != "" {
+		if path := r.FileOf(syntax.Element{Text: s, At: at}, "file"); path != "" {
 			out.Path = path
 		}
 	}

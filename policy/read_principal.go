@@ -29,7 +29,7 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	a := r.BlockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
 	if t, at, ok := r.Text(a, "tenant"); ok {
 		r.p.Owners[who] = object.Tenant(t)
-		r.homeless = append(r.homeless, syntax.Element{t, at})
+		r.homeless = append(r.homeless, syntax.Element{Text: t, At: at})
 	}
 	proofs, users := 0, syntax.Attributes{}
 	for name, attr := range a {
@@ -156,7 +156,7 @@ func (r *reader) certificate(b *hclsyntax.Block) (CertRule, syntax.Attributes) {
 // that it names, or the only one there is.
 func (r *reader) authority(a syntax.Attributes, b *hclsyntax.Block) string {
 	if s, at, ok := r.Text(a, "ca"); ok {
-		path := r.FileOf(syntax.Element{s, at}, "ca")
+		path := r.FileOf(syntax.Element{Text: s, At: at}, "ca")
 		if path != "" && !slices.Contains(r.authorities, path) {
 			r.Problems.Add(at, "name a file that a listener has as client_ca", "no listener takes certificates of %q", s)
 		}

@@ -50,7 +50,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 		r.Problems.Add(b.TypeRange, "add file = … or age = …", "a secret needs file or age")
 	}
 	if text, at, ok := r.Text(a, kind); ok {
-		s.Path, s.Where = r.secretFile(syntax.Element{text, at}, kind), r.Position(at)
+		s.Path, s.Where = r.secretFile(syntax.Element{Text: text, At: at}, kind), r.Position(at)
 	}
 	list, _ := r.Texts(a, "objects", "name the objects that may have it")
 	for _, e := range list {
@@ -98,7 +98,7 @@ func (r *reader) grant() {
 				r.Problems.Add(g.At, "a secret stays in its tenant", "objects: %q is an object of tenant %q, and this secret is tenant %q's", g.Text, id.Tenant(), g.tenant)
 				continue
 			}
-			r.declared(id.Tenant(), g.Element, "objects")
+			r.CheckTenant(id.Tenant(), g.Element, "objects")
 		}
 	}
 }

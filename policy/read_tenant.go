@@ -257,8 +257,8 @@ func (r *reader) limits(a syntax.Attributes) object.Limits {
 	return l
 }
 
-// declared complains unless a tenant is.
-func (r *reader) declared(t object.Tenant, e syntax.Element, attribute string) {
+// CheckTenant complains unless a tenant is.
+func (r *reader) CheckTenant(t object.Tenant, e syntax.Element, attribute string) {
 	if _, ok := r.p.Settings[t]; ok {
 		return
 	}

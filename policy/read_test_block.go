@@ -19,7 +19,7 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 	if ok && r.groups[who] != nil {
 		r.Problems.Add(at, "write one test for each that matters", "principal: %q is a group", who)
 	} else if ok {
-		r.principalNamed(syntax.Element{who, at}, "principal")
+		r.CheckPrincipal(syntax.Element{Text: who, At: at}, "principal")
 	}
 	call, at, ok := r.Text(a, "call")
 	id, m, err := SplitCall(call)

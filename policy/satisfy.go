@@ -74,15 +74,15 @@ const maxChoices = 1 << 10
 
 // search looks for a choice of comparisons that can be true together.
 type search struct {
-	r       *reader
+	tenants []string // declared tenants
 	choices int
 	blame   string // the fact whose comparisons contradict each other, of the first choice
 }
 
 // never reports whether a formula can never be true, and a fact of which no value satisfies it, if it is
 // about one fact alone.
-func (r *reader) never(f *formula) (fact string, yes bool) {
-	s := &search{r: r}
+func (c *compiler) never(f *formula) (fact string, yes bool) {
+	s := &search{tenants: c.decl.Tenants()}
 	if s.possible([]*formula{f}, nil) {
 		return "", false
 	}
@@ -207,10 +207,7 @@ func (s *search) values(fact string) []string {
 	if fact != "object.tenant" && fact != "caller.tenant" {
 		return nil
 	}
-	var out []string
-	for t := range s.r.p.Settings {
-		out = append(out, string(t))
-	}
+	out := slices.Clone(s.tenants)
 	if fact == "caller.tenant" {
 		out = append(out, "")
 	}

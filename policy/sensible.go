@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -46,62 +44,60 @@ func (c *compiler) suit(t, with *term) bool {
 
 // sensible complains about a text that a fact can never be.
 func (c *compiler) sensible(fact, s string, at hcl.Range) bool {
-	before := len(c.r.Problems)
-	e := syntax.Element{s, at}
+	before := len(*c.problems)
+	e := syntax.Element{Text: s, At: at}
 	switch fact {
 	case "caller.principal":
-		c.r.principalNamed(e, fact)
+		c.decl.CheckPrincipal(e, fact)
 	case "caller.groups":
-		if c.r.groups[s] == nil {
-			c.r.Problems.Add(at, problem.Near(s, slices.Sorted(maps.Keys(c.r.groups))), "%s: there is no group %q", fact, s)
-		}
+		c.decl.CheckGroup(e, fact)
 	case "caller.tenant", "object.tenant":
-		c.r.declared(object.Tenant(s), e, fact)
+		c.decl.CheckTenant(object.Tenant(s), e, fact)
 	case "object.id":
 		id, err := object.ParseID(s)
 		if err != nil {
-			c.r.Problems.Add(at, "write <tenant>.<name>", "%s: %q is no object", fact, s)
+			c.problems.Add(at, "write <tenant>.<name>", "%s: %q is no object", fact, s)
 			break
 		}
-		c.r.declared(id.Tenant(), e, fact)
+		c.decl.CheckTenant(id.Tenant(), e, fact)
 	case "method":
 		if !object.Method(s).Callable() {
-			c.r.Problems.Add(at, "a method is a letter, then letters, digits and '_'", "%s: %q can never be called", fact, s)
+			c.problems.Add(at, "a method is a letter, then letters, digits and '_'", "%s: %q can never be called", fact, s)
 		}
 	case "caller.address":
 		if ip, err := netip.ParseAddr(s); err != nil || ip.String() != s || ip.Is4In6() {
-			c.r.Problems.Add(at, `write an address as "192.0.2.7", or in_network(caller.address, "192.0.2.0/24")`, "%s: %q is no address", fact, s)
+			c.problems.Add(at, `write an address as "192.0.2.7", or in_network(caller.address, "192.0.2.0/24")`, "%s: %q is no address", fact, s)
 		}
 	case "caller.cert.serial", "caller.cert.sha256":
 		if s == "" || strings.Trim(s, "0123456789abcdef") != "" || s[0] == '0' && fact == "caller.cert.serial" || len(s) != 64 && fact == "caller.cert.sha256" {
-			c.r.Problems.Add(at, "write it as the audit log and hearth ca show do: hexadecimal digits in lower case, without colons, a serial number without leading zeros", "%s is never %q", fact, s)
+			c.problems.Add(at, "write it as the audit log and hearth ca show do: hexadecimal digits in lower case, without colons, a serial number without leading zeros", "%s is never %q", fact, s)
 		}
 	case "caller.cert.dns":
 		if s != strings.ToLower(s) {
-			c.r.Problems.Add(at, "names of hosts are compared in lower case", "%s is never %q", fact, s)
+			c.problems.Add(at, "names of hosts are compared in lower case", "%s is never %q", fact, s)
 		}
 	default:
 		if values := variables[fact].values; values != nil && !slices.Contains(values, s) {
-			c.r.Problems.Add(at, problem.OneOf(s, values), "%s is never %q", fact, s)
+			c.problems.Add(at, problem.OneOf(s, values), "%s is never %q", fact, s)
 		}
 	}
-	return len(c.r.Problems) == before
+	return len(*c.problems) == before
 }
 
 // sensiblePart complains about a text that a fact never begins or ends with. function is startswith
 // or endswith.
 func (c *compiler) sensiblePart(function, fact, s string, at hcl.Range) bool {
-	hint, ok := c.r.canHave(fact, s, function == "startswith")
+	hint, ok := c.canHave(fact, s, function == "startswith")
 	if !ok {
 		verb := map[string]string{"startswith": "begins", "endswith": "ends"}[function]
-		c.r.Problems.Add(at, hint, "%s never %s with %q", fact, verb, s)
+		c.problems.Add(at, hint, "%s never %s with %q", fact, verb, s)
 	}
 	return ok
 }
 
 // canHave reports whether a text can be at the beginning (first) or end of a fact. The hint is the next
 // thing to do where it cannot.
-func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
+func (c *compiler) canHave(fact, s string, first bool) (hint string, ok bool) {
 	part := strings.HasSuffix
 	if first {
 		part = strings.HasPrefix
@@ -112,7 +108,7 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 	const names = "names have letters, digits, '_' and '-', and stand between dots"
 	switch fact {
 	case "object.tenant", "caller.tenant":
-		tenants := r.tenantNames()
+		tenants := c.decl.Tenants()
 		return problem.OneOf(s, tenants), oneHas(tenants)
 	case "object.name":
 		return names, namesHave(s, first)
@@ -121,7 +117,7 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 			return names, namesHave(s, first)
 		}
 		tenant, rest, whole := strings.Cut(s, ".")
-		tenants := r.tenantNames()
+		tenants := c.decl.Tenants()
 		if !whole {
 			return problem.OneOf(s, tenants), oneHas(tenants)
 		}
@@ -133,7 +129,7 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 		ok := s == "" || object.Method(s).Callable() || !first && object.Method("a"+s).Callable()
 		return "a method is a letter, then letters, digits and '_'", ok
 	case "caller.principal":
-		return r.principalHas(s, first, oneHas)
+		return c.principalHas(s, first, oneHas)
 	case "caller.address":
 		return `write in_network(caller.address, "192.0.2.0/24")`, strings.Trim(s, "0123456789abcdef.:") == ""
 	case "caller.cert.serial", "caller.cert.sha256":
@@ -145,12 +141,8 @@ func (r *reader) canHave(fact, s string, first bool) (hint string, ok bool) {
 }
 
 // principalHas is canHave of caller.principal.
-func (r *reader) principalHas(s string, first bool, oneHas func([]string) bool) (hint string, ok bool) {
-	all := []string{string(object.Anonymous)}
-	for p := range r.principals {
-		all = append(all, string(p))
-	}
-	slices.Sort(all)
+func (c *compiler) principalHas(s string, first bool, oneHas func([]string) bool) (hint string, ok bool) {
+	all := c.decl.Principals()
 	if oneHas(all) {
 		return "", true
 	}
@@ -162,7 +154,7 @@ func (r *reader) principalHas(s string, first bool, oneHas func([]string) bool) 
 		return "", true
 	}
 	if id, isObject := strings.CutPrefix(s, prefix); isObject {
-		return r.canHave("object.id", id, first)
+		return c.canHave("object.id", id, first)
 	}
 	return problem.OneOf(s, all), false
 }
@@ -182,60 +174,34 @@ func namesHave(s string, first bool) bool {
 	return true
 }
 
-// tenantNames returns the declared tenants, sorted.
-func (r *reader) tenantNames() []string {
-	var names []string
-	for name := range r.p.Settings {
-		names = append(names, string(name))
-	}
-	slices.Sort(names)
-	return names
-}
-
 // satisfiable complains about a condition that can never hold.
-func (r *reader) satisfiable(t term, about *formula) {
-	fact, never := r.never(t.states)
+func (c *compiler) satisfiable(t term, about *formula) {
+	fact, never := c.never(t.states)
 	if never && fact == "" {
-		r.Problems.Add(t.at, neverHint(fact), "when: this can never hold, so the rule never applies")
+		c.problems.Add(t.at, neverHint(fact), "when: this can never hold, so the rule never applies")
 		return
 	}
 	if never {
-		r.Problems.Add(t.at, neverHint(fact), "when: this can never hold: no value of %s satisfies all that must be so of it", fact)
+		c.problems.Add(t.at, neverHint(fact), "when: this can never hold: no value of %s satisfies all that must be so of it", fact)
 		return
 	}
-	if _, never := r.never(allOf(about, t.states)); never {
-		r.p.Warnings.Add(t.at, "correct the condition, or what the rule is about",
+	if _, never := c.never(allOf(about, t.states)); never {
+		c.warnings.Add(t.at, "correct the condition, or what the rule is about",
 			"when: this never holds for the objects and methods of the rule, which so never applies")
 	}
-	if _, never := r.never(negated(t.states, true)); never {
-		r.p.Warnings.Add(t.at, "remove it, or write && where two parts must both hold",
+	if _, never := c.never(negated(t.states, true)); never {
+		c.warnings.Add(t.at, "remove it, or write && where two parts must both hold",
 			"when: this holds for every call of which all that it asks is known")
 	}
 }
 
-// about states which objects and methods a rule applies to.
-func (c *Rule) about() *formula {
-	var ids, tenants, methods []string
-	anywhere := len(c.Objects) == 0
-	for _, p := range c.Objects {
-		tenants = append(tenants, string(p.Tenant))
-		anywhere = anywhere || p.Tenant == AnyTenant
-		if !strings.Contains(p.Name, "*") && p.Tenant != AnyTenant {
-			ids = append(ids, fmt.Sprint(p))
-		}
-	}
-	for m := range c.Methods {
-		methods = append(methods, string(BaseMethod(m)))
-	}
+// formula states that a call is in the scope.
+func (s Scope) formula() *formula {
 	out := allOf()
-	if !anywhere {
-		out.all = append(out.all, memberOf("object.tenant", tenants...))
-	}
-	if ids != nil && len(ids) == len(c.Objects) {
-		out.all = append(out.all, memberOf("object.id", ids...))
-	}
-	if methods != nil {
-		out.all = append(out.all, memberOf("method", methods...))
+	for fact, list := range map[string][]string{"object.tenant": s.Tenants, "object.id": s.IDs, "method": s.Methods} {
+		if list != nil {
+			out.all = append(out.all, memberOf(fact, list...))
+		}
 	}
 	return out
 }

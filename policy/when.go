@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
@@ -62,39 +63,50 @@ type term struct {
 	at    hcl.Range
 }
 
-// condition compiles a rule's `when`. about states what else must be so for the rule to apply.
-func (r *reader) condition(a syntax.Attributes, about *formula) *Condition {
-	attr := a["when"]
-	if attr == nil {
-		return nil
-	}
-	c := &compiler{r: r}
-	t, ok := c.compile(attr.Expr)
+// Scope states which calls a rule applies to. A nil list is no restriction.
+type Scope struct{ Tenants, IDs, Methods []string }
+
+// Declarations are the names that a policy declares. The Check methods report a problem unless the name is
+// declared; attribute names it in messages.
+type Declarations interface {
+	CheckPrincipal(name syntax.Element, attribute string)
+	CheckGroup(name syntax.Element, attribute string)
+	CheckTenant(t object.Tenant, name syntax.Element, attribute string)
+	Principals() []string // anonymous included; sorted
+	Tenants() []string    // sorted
+}
+
+// Compile compiles a condition of a rule. It adds its problems to r.Problems and its warnings to warnings, and
+// never returns nil: a condition with a problem never holds.
+func Compile(r *syntax.Reader, expr hclsyntax.Expression, scope Scope, decl Declarations, warnings *problem.List) *Condition {
+	c := &compiler{problems: &r.Problems, warnings: warnings, decl: decl}
+	t, ok := c.compile(expr)
 	if ok && t.kind != boolKind {
-		r.Problems.Add(t.at, `write a comparison, like caller.channel == "tls"`, "when: want true or false, and this is %s", t.kind)
+		c.problems.Add(t.at, `write a comparison, like caller.channel == "tls"`, "when: want true or false, and this is %s", t.kind)
 		ok = false
 	}
 	if ok {
-		r.satisfiable(t, about)
+		c.satisfiable(t, scope.formula())
 	} else {
-		// Never nil once the file says something, however wrong: nil is always.
 		t.truth = func(*Context) (bool, error) { return false, nil }
 	}
-	text := string(attr.Expr.Range().SliceBytes(r.Src))
+	text := string(expr.Range().SliceBytes(r.Src))
 	return &Condition{Source: strings.Join(strings.Fields(text), " "), UsesMethod: c.asksMethod, UsesObject: c.asksObject,
 		UsesCommonName: c.asksCommonName, eval: t.truth}
 }
 
 // compiler compiles one condition.
 type compiler struct {
-	r              *reader
+	problems       *problem.List
+	warnings       *problem.List
+	decl           Declarations
 	asksMethod     bool
 	asksObject     bool
 	asksCommonName bool
 }
 
 func (c *compiler) fail(at hcl.Range, hint, format string, args ...any) (term, bool) {
-	c.r.Problems.Add(at, hint, format, args...)
+	c.problems.Add(at, hint, format, args...)
 	return term{}, false
 }
 
@@ -253,7 +265,7 @@ func (c *compiler) comparison(op *hclsyntax.Operation, l, r term, at hcl.Range) 
 	var order func(f *Context) (int, error)
 	switch l.kind {
 	case boolKind:
-		order = ordered(l.truth, r.truth, compareBool)
+		order = ordered(l.truth, r.truth, differ)
 	case textKind:
 		order = ordered(l.text, r.text, strings.Compare)
 	case momentKind:
@@ -313,6 +325,14 @@ func states(l, r *term, holds func(int) bool, order func(*Context) (int, error))
 	}
 	n, _ := l.number(nil)
 	return &formula{atom: &atom{fact: r.fact, numberAt: n, number: func(v float64) bool { return holds(cmp.Compare(n, v)) }}}
+}
+
+// differ returns 0 for equal values, else 1: only == and != compare them.
+func differ(a, b bool) int {
+	if a == b {
+		return 0
+	}
+	return 1
 }
 
 // ordered compares two terms of a kind.
