@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/condition"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
@@ -20,7 +21,7 @@ func (r *reader) permit(name string, b *hclsyntax.Block) {
 	compiled.Tracebacks, _ = r.Flag(a, "tracebacks")
 	compiled.CrossesTenants, _ = r.Flag(a, "crosses_tenants")
 	needed := false
-	for _, s := range r.who(a, "name those who may") {
+	for _, s := range r.subjectsOf(a, "name those who may") {
 		s.Permits.Add(compiled, compiled.Objects)
 		for _, m := range s.owners {
 			needed = r.crossing(m, compiled, b) || needed
@@ -53,7 +54,7 @@ func (r *reader) forbid(name string, b *hclsyntax.Block) {
 	a := r.Block(b, "principals", "objects", "methods", "when")
 	compiled := r.rule(name, b, a)
 	compiled.Forbids = true
-	for _, s := range r.who(a, "name those who may not") {
+	for _, s := range r.subjectsOf(a, "name those who may not") {
 		s.Forbids.Add(compiled, compiled.Objects)
 	}
 }
@@ -79,7 +80,7 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a syntax.Attributes) *Rul
 		r.Problems.Add(e.At, hint, "methods: %q can never be called", e.Text)
 	}
 	if when := a["when"]; when != nil {
-		compiled.When = Compile(&r.Reader, when.Expr, compiled.scope(), r, &r.p.Warnings)
+		compiled.When = condition.Compile(&r.Reader, when.Expr, scope(compiled), r, &r.def.Warnings)
 	}
 	return compiled
 }
@@ -102,9 +103,9 @@ func (r *reader) patterns(a syntax.Attributes, own bool) []Pattern {
 	return out
 }
 
-// who returns the subjects that a block is about: one for each principal or group that it
+// subjectsOf returns the subjects that a block is about: one for each principal or group that it
 // names.
-func (r *reader) who(a syntax.Attributes, ifEmpty string) []*readSubject {
+func (r *reader) subjectsOf(a syntax.Attributes, ifEmpty string) []*readSubject {
 	var out []*readSubject
 	list, _ := r.Texts(a, "principals", ifEmpty)
 	for _, e := range list {
@@ -138,11 +139,11 @@ func (r *reader) subject(name string) *readSubject {
 	r.subjects[name] = s
 	seen := map[object.Tenant]bool{}
 	for _, p := range r.members(name) {
-		if home := r.p.OwnerTenant(p); home != "" && !seen[home] {
+		if home := r.def.OwnerTenant(p); home != "" && !seen[home] {
 			seen[home] = true
 			s.owners = append(s.owners, ownedPrincipal{p, home})
 		}
-		r.p.Subjects[p] = append(r.p.Subjects[p], &s.Subject)
+		r.def.Subjects[p] = append(r.def.Subjects[p], &s.Subject)
 	}
 	return s
 }
@@ -246,7 +247,7 @@ func (r *reader) resolveGroups() {
 			resolve(g)
 		}
 		for _, p := range g.all {
-			r.p.Groups[p] = append(r.p.Groups[p], name)
+			r.def.Groups[p] = append(r.def.Groups[p], name)
 		}
 	}
 }

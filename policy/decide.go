@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/condition"
 )
 
 // Decision is the answer to "may they".
@@ -80,12 +81,12 @@ func (p *Policy) decide(caller *object.Caller, id object.ID, m object.Method, at
 }
 
 // context returns the context of a call, to be released.
-func (p *Policy) context(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *Context {
+func (p *Policy) context(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *condition.Context {
 	return p.env.NewContext(caller, id, BaseMethod(m), at)
 }
 
 // settle decides by what was matched and, where rules have conditions, the facts.
-func (e *entry) settle(p *Policy, caller *object.Caller, f *Context) Decision {
+func (e *entry) settle(p *Policy, caller *object.Caller, f *condition.Context) Decision {
 	for _, r := range e.Forbids {
 		holds, err := r.holds(f)
 		if err != nil {
@@ -119,7 +120,7 @@ func (e *entry) settle(p *Policy, caller *object.Caller, f *Context) Decision {
 }
 
 // holds reports whether the rule counts, by its condition. f may be nil if it has none.
-func (r *Rule) holds(f *Context) (bool, error) {
+func (r *Rule) holds(f *condition.Context) (bool, error) {
 	if r.When == nil {
 		return true, nil
 	}
@@ -156,7 +157,7 @@ func (p *Policy) reaches(caller *object.Caller, id object.ID, tracebacks bool) b
 
 // reachable reports whether the rules about an object leave a method that may be called, and
 // tracebacks seen if so wanted. f may be nil if no rule has a condition.
-func (e *entry) reachable(f *Context, tracebacks bool) bool {
+func (e *entry) reachable(f *condition.Context, tracebacks bool) bool {
 	for _, r := range e.Permits {
 		if tracebacks && !r.Tracebacks {
 			continue
@@ -185,7 +186,7 @@ func (e *entry) reachable(f *Context, tracebacks bool) bool {
 
 // forbidden reports whether a forbid is about method m, or, if that is empty, about every
 // method.
-func (e *entry) forbidden(m object.Method, f *Context) bool {
+func (e *entry) forbidden(m object.Method, f *condition.Context) bool {
 	for _, r := range e.Forbids {
 		if (r.Methods == nil || m != "" && r.coversMethod(m)) && r.may(f, true) {
 			return true
@@ -196,7 +197,7 @@ func (e *entry) forbidden(m object.Method, f *Context) bool {
 
 // may reports whether a rule counts, for some method if none is known. ifUnsure is whether
 // it does if that cannot be told for another reason.
-func (r *Rule) may(f *Context, ifUnsure bool) bool {
+func (r *Rule) may(f *condition.Context, ifUnsure bool) bool {
 	holds, err := r.holds(f)
 	switch {
 	case err == nil:

@@ -12,46 +12,51 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/hearthhost/hearth/policy/problem"
 )
 
 // maxFileBytes bounds a policy file; the parser takes memory and stack by its length.
 const maxFileBytes = 4 << 20
 
 // Load reads a policy file. hostUID is the OS user that the host runs as, which
-// host_user = true stands for. The error is [Problems] if the file could be read, else
+// host_user = true stands for. The error is [problem.List] if the file could be read, else
 // it wraps what the file system said.
 func Load(path string, hostUID int) (*Policy, error) {
-	p, err := LoadUntested(path, hostUID)
-	if err != nil {
-		return nil, err
-	}
-	if failed := p.failed(); failed != nil {
+	p, failed, err := load(path, hostUID)
+	if err == nil && failed != nil {
 		return nil, failed
 	}
-	return p, nil
+	return p, err
 }
 
 // LoadUntested is Load for a file whose tests may fail: nobody may be served by it.
 func LoadUntested(path string, hostUID int) (*Policy, error) {
+	p, _, err := load(path, hostUID)
+	return p, err
+}
+
+// load returns the policy of a file, and its failing tests.
+func load(path string, hostUID int) (p *Policy, failed problem.List, err error) {
 	base, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
-		return nil, fmt.Errorf("finding the policy's folder: %w", err)
+		return nil, nil, fmt.Errorf("finding the policy's folder: %w", err)
 	}
 	f, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
-		return nil, fmt.Errorf("reading the policy: %w", err)
+		return nil, nil, fmt.Errorf("reading the policy: %w", err)
 	}
 	defer f.Close()
 	src, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the policy: %w", err)
+		return nil, nil, fmt.Errorf("reading the policy: %w", err)
 	}
-	p, err := parse(path, src, base, hostUID, account)
+	p, failed, err = parse(path, src, base, hostUID, account)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p.Sum = sha256.Sum256(src)
-	return p, nil
+	return p, failed, nil
 }
 
 // errNoAccount says that the system has no such account.

@@ -20,21 +20,18 @@ import (
 // host_user = true stands for, and lookup returns the user id of an OS account. The
 // error is always [Problems].
 func Parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*Policy, error) {
-	p, err := parse(name, src, base, hostUID, lookup)
-	if err != nil {
-		return nil, err
-	}
-	if failed := p.failed(); failed != nil {
+	p, failed, err := parse(name, src, base, hostUID, lookup)
+	if err == nil && failed != nil {
 		return nil, failed
 	}
-	return p, nil
+	return p, err
 }
 
 // parse is Parse without a look at what the tests came to.
-func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*Policy, error) {
+func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (p *Policy, failed problem.List, err error) {
 	r := &reader{
 		Reader: syntax.Reader{File: name, Src: src, Dir: base}, lookup: lookup,
-		p: &Definition{
+		def: &Definition{
 			Set:      map[string]string{},
 			Settings: map[object.Tenant]*TenantSettings{},
 			Users:    map[uint32]object.Principal{},
@@ -51,32 +48,32 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 		labels:     map[[2]string]hcl.Range{},
 	}
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
-	r.hostUID, r.hostErr = checkUID(hostUID)
+	r.hostUID, r.hostErr = CheckUID(hostUID)
 	if len(src) > maxFileBytes {
 		r.Problems.Add(start, "", "the file is larger than %d bytes", maxFileBytes)
-		return nil, r.Problems
+		return nil, nil, r.Problems
 	}
 	if r.CheckNesting(src); len(r.Problems) > 0 {
-		return nil, r.Problems
+		return nil, nil, r.Problems
 	}
 	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
 		// What could be read of a broken file would only be complained about as well.
 		r.Problems.AddDiagnostics(name, diags)
-		return nil, r.Problems.Sorted()
+		return nil, nil, r.Problems.Sorted()
 	}
 	body, ok := f.Body.(*hclsyntax.Body)
 	if !ok {
 		r.Problems.Add(start, "", "not a policy in HCL's own syntax")
-		return nil, r.Problems
+		return nil, nil, r.Problems
 	}
 	r.top(body)
-	r.p.Declared = slices.Sorted(maps.Keys(r.principals))
+	r.def.Declared = slices.Sorted(maps.Keys(r.principals))
 	if len(r.Problems) > 0 {
-		return nil, r.Problems.Sorted()
+		return nil, nil, r.Problems.Sorted()
 	}
-	r.p.Warnings = r.p.Warnings.Sorted()
-	return New(*r.p), nil
+	r.def.Warnings = r.def.Warnings.Sorted()
+	return New(*r.def), r.failed.Sorted(), nil
 }
 
 // reader turns the syntax tree into a policy and collects what is wrong.
@@ -85,17 +82,18 @@ type reader struct {
 	hostUID uint32
 	hostErr error // why hostUID cannot be used
 	lookup  func(string) (uint32, error)
-	p       *Definition
-	built   *Policy // of p, for tests; nil before the first test block
+	def     *Definition
+	built   *Policy      // of def, for tests; nil before the first test block
+	failed  problem.List // failing tests
 
-	principals map[object.Principal]struct{} // declared, with or without mistakes inside
-	uids       map[uint32]hcl.Range          // where a user id was given to a principal
-	tenantUIDs map[uint32]string
-	autos      []auto
-	labels     map[[2]string]hcl.Range // where a kind of block got a name
-	groups     map[string]*group
-	subjects   map[string]*readSubject // by the name of a principal or group
-	homeless   []syntax.Element        // tenants named by principals, to be checked once tenants are known
+	principals   map[object.Principal]struct{} // declared, with or without mistakes inside
+	uids         map[uint32]hcl.Range          // where a user id was given to a principal
+	tenantUIDs   map[uint32]string
+	autos        []autoUser
+	labels       map[[2]string]hcl.Range // where a kind of block got a name
+	groups       map[string]*group
+	subjects     map[string]*readSubject // by the name of a principal or group
+	ownerTenants []syntax.Element        // tenants named by principals, to be checked once tenants are known
 
 	shown []syntax.Element // paths that plugins see
 
@@ -115,11 +113,11 @@ var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", 
 func (r *reader) top(body *hclsyntax.Body) {
 	a := r.Attributes(body, "the policy", "scripts", "plugins", "state", "timezone", "uids", "identity")
 	for name, attr := range a {
-		r.p.Set[name] = r.Where(attr.NameRange)
+		r.def.Set[name] = r.Where(attr.NameRange)
 	}
-	r.p.Scripts, r.p.State = r.Folder(a, "scripts", defaultScripts), r.Folder(a, "state", defaultState)
-	r.p.Plugins = r.Folder(a, "plugins", defaultPlugins)
-	r.p.Audit = DefaultAudit(r.p.State)
+	r.def.Scripts, r.def.State = r.Folder(a, "scripts", DefaultScripts), r.Folder(a, "state", DefaultState)
+	r.def.Plugins = r.Folder(a, "plugins", DefaultPlugins)
+	r.def.Audit = DefaultAudit(r.def.State)
 	r.zone(a)
 	r.identity, r.identitySet = r.FilePath(a, "identity"), a["identity"] != nil
 	read := map[string]func(string, *hclsyntax.Block){
@@ -147,18 +145,18 @@ func (r *reader) top(body *hclsyntax.Body) {
 		}
 		switch kind {
 		case "tenant":
-			for _, e := range r.homeless {
+			for _, e := range r.ownerTenants {
 				r.CheckTenant(object.Tenant(e.Text), e, "tenant")
 			}
 			r.autoUIDs(a)
-			r.grant()
+			r.checkGrantees()
 		case "group":
 			r.resolveGroups()
 		}
 	}
 	r.checkShown()
 	r.adminClash()
-	slices.Sort(r.p.Tenants)
+	slices.Sort(r.def.Tenants)
 }
 
 // zone reads the time zone of conditions.
@@ -172,7 +170,7 @@ func (r *reader) zone(a syntax.Attributes) {
 		r.Problems.Add(at, `write a name like "Europe/Berlin" or "UTC"`, "timezone: %q is not known", s)
 		return
 	}
-	r.p.Zone = zone
+	r.def.Zone = zone
 }
 
 // label returns a block's one name, which no other block of its kind has.
@@ -199,10 +197,10 @@ func (r *reader) label(b *hclsyntax.Block) (string, bool) {
 // and notes where it is.
 func (r *reader) single(b *hclsyntax.Block) bool {
 	r.Unnamed(b)
-	if first, ok := r.p.Set[b.Type]; ok {
+	if first, ok := r.def.Set[b.Type]; ok {
 		r.Problems.Add(b.TypeRange, "", "there is %s block already, at %s", syntax.Article(b.Type), first)
 		return false
 	}
-	r.p.Set[b.Type] = r.Where(b.TypeRange)
+	r.def.Set[b.Type] = r.Where(b.TypeRange)
 	return true
 }

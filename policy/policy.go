@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/condition"
 	"github.com/hearthhost/hearth/policy/problem"
 )
 
@@ -58,19 +59,19 @@ type Definition struct {
 type Policy struct {
 	Definition
 	cache *cache
-	env   Environment // of conditions
+	env   condition.Environment // of conditions
 }
 
 // New returns the policy of a definition.
 func New(d Definition) *Policy {
-	return &Policy{Definition: d, cache: newCache(), env: Environment{Groups: d.Groups, Owners: d.Owners, Zone: d.Zone}}
+	return &Policy{Definition: d, cache: newCache(), env: condition.Environment{Groups: d.Groups, Owners: d.Owners, Zone: d.Zone}}
 }
 
 // Where things are when nothing says otherwise.
 const (
-	defaultScripts = "scripts"
-	defaultPlugins = "plugins"
-	defaultState   = "state"
+	DefaultScripts = "scripts"
+	DefaultPlugins = "plugins"
+	DefaultState   = "state"
 	defaultAddress = "127.0.0.1:7766"
 	defaultSocket  = "hearth.sock" // in the state folder
 )
@@ -82,18 +83,18 @@ const (
 // Nobody else may anything. The error is one of making dir absolute.
 func Default(dir string, hostUID int) (*Policy, error) {
 	const owner object.Principal = "owner"
-	uid, err := checkUID(hostUID)
+	uid, err := CheckUID(hostUID)
 	if err != nil {
 		return nil, err
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("finding the folder of the built-in policy: %w", err)
 	}
-	state := filepath.Join(dir, defaultState)
+	state := filepath.Join(dir, DefaultState)
 	all := &Rule{Reason: `built-in policy: permit "owner"`, Tracebacks: true, Objects: []Pattern{{Tenant: "*", Name: "*"}}}
 	return New(Definition{
-		Scripts: filepath.Join(dir, defaultScripts),
-		Plugins: filepath.Join(dir, defaultPlugins),
+		Scripts: filepath.Join(dir, DefaultScripts),
+		Plugins: filepath.Join(dir, DefaultPlugins),
 		State:   state,
 		Listeners: []Listener{
 			{Name: "local", Address: defaultAddress, Identify: []string{object.AuthPeer}, Plain: true},
@@ -108,9 +109,9 @@ func Default(dir string, hostUID int) (*Policy, error) {
 	}), nil
 }
 
-// checkUID returns an OS user id as the kernel tells it. os.Getuid returns -1 on systems
+// CheckUID returns an OS user id as the kernel tells it. os.Getuid returns -1 on systems
 // that have none.
-func checkUID(uid int) (uint32, error) {
+func CheckUID(uid int) (uint32, error) {
 	if uid < 0 || int64(uid) >= 1<<32-1 {
 		return 0, fmt.Errorf("%d is not the id of an OS user", uid)
 	}

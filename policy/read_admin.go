@@ -16,7 +16,7 @@ func (r *reader) admin(b *hclsyntax.Block) {
 	if !ok {
 		return
 	}
-	r.p.Admin.Where = r.Where(at)
+	r.def.Admin.Where = r.Where(at)
 	addr, local, err := r.address(s)
 	switch {
 	case strings.HasPrefix(s, "unix:"):
@@ -26,15 +26,15 @@ func (r *reader) admin(b *hclsyntax.Block) {
 	case !local:
 		r.Problems.Add(at, "write 127.0.0.1:9766 and let a program on this machine fetch it", "address %q: metrics are for this machine only, and who asks is not identified", s)
 	default:
-		r.p.Admin.Address, r.adminAt = addr, at
+		r.def.Admin.Address, r.adminAt = addr, at
 	}
 }
 
 // adminClash complains if a listener has the address of the metrics: blocks stand in any
 // order.
 func (r *reader) adminClash() {
-	for _, l := range r.p.Listeners {
-		if l.Address == r.p.Admin.Address && l.Address != "" && !strings.HasSuffix(l.Address, ":0") {
+	for _, l := range r.def.Listeners {
+		if l.Address == r.def.Admin.Address && l.Address != "" && !strings.HasSuffix(l.Address, ":0") {
 			r.Problems.Add(r.adminAt, "", "listener %q has the address %q already", l.Name, l.Address)
 		}
 	}

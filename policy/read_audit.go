@@ -12,7 +12,7 @@ func (r *reader) audit(b *hclsyntax.Block) {
 		return
 	}
 	a := r.Block(b, "enabled", "file", "permits", "on_failure", "rotate", "keep", "keep_all")
-	out := &r.p.Audit
+	out := &r.def.Audit
 	if v, ok := r.Flag(a, "enabled"); ok {
 		out.Off = !v
 	}

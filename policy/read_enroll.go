@@ -8,5 +8,5 @@ func (r *reader) enroll(b *hclsyntax.Block) {
 		return
 	}
 	a := r.Block(b, "ca")
-	r.p.Enroll = &Enroll{CA: r.FilePath(a, "ca")}
+	r.def.Enroll = &Enroll{CA: r.FilePath(a, "ca")}
 }

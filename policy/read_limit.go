@@ -48,13 +48,13 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	l.Concurrent, _ = r.Count(a, "concurrent")
 	l.Connections, _ = r.Count(a, "connections")
 	l.InFlight, _ = r.Bytes(a, "in_flight", 64<<10, 1<<40)
-	if least := int64(r.p.MessageBytes()); l.InFlight > 0 && l.InFlight < least {
-		r.p.Warnings.Add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
+	if least := int64(r.def.MessageBytes()); l.InFlight > 0 && l.InFlight < least {
+		r.def.Warnings.Add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
 			"limit %q: a message may have %s; one above in_flight passes alone, and not if it is compressed",
 			name, bytesize.Format(least))
 	}
 	l.Streams, _ = r.Count(a, "streams")
-	for _, s := range r.who(a, "name those whose calls are counted") {
+	for _, s := range r.subjectsOf(a, "name those whose calls are counted") {
 		s.Limits.Add(l, l.Objects)
 		if inAll {
 			s.Shares = append(s.Shares, l)

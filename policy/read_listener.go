@@ -25,7 +25,7 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 			r.Problems.Add(at, err.Error(), "address %q cannot be listened on", s)
 		}
 		l.Address, local = addr, loopback || err != nil
-		for _, other := range r.p.Listeners {
+		for _, other := range r.def.Listeners {
 			if err == nil && addr == other.Address && !strings.HasSuffix(addr, ":0") {
 				r.Problems.Add(at, "", "listener %q has the address %q already", other.Name, s)
 			}
@@ -43,13 +43,13 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 	if plain, ok := r.Flag(a, "plain"); ok {
 		l.Plain = plain
 	}
-	l.Identify = r.ways(a, b, local, &l)
-	r.p.Listeners = append(r.p.Listeners, l)
+	l.Identify = r.authMethods(a, b, local, &l)
+	r.def.Listeners = append(r.def.Listeners, l)
 }
 
-// ways reads how a listener identifies its peers, and refuses what cannot be or would
+// authMethods reads how a listener identifies its peers, and refuses what cannot be or would
 // not hold.
-func (r *reader) ways(a syntax.Attributes, b *hclsyntax.Block, local bool, l *Listener) []string {
+func (r *reader) authMethods(a syntax.Attributes, b *hclsyntax.Block, local bool, l *Listener) []string {
 	list, ok := r.Texts(a, "identify", "leave it out for "+object.AuthPeer)
 	if !ok {
 		if a["identify"] == nil && !local {

@@ -50,7 +50,7 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 		p.SHA256 = strings.ToLower(sum)
 	}
 	p.Unpinned, _ = r.Flag(a, "unpinned")
-	r.pluginWalls(&p, a)
+	r.pluginIsolation(&p, a)
 	switch {
 	case p.Unpinned && a["sha256"] != nil:
 		r.Problems.Add(a["unpinned"].NameRange, "", "sha256 and unpinned = true contradict each other")
@@ -73,21 +73,21 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 			r.Problems.Add(b.LabelRanges[0], "", "%v", err)
 		}
 	}
-	r.p.Pins = append(r.p.Pins, p)
+	r.def.Pins = append(r.def.Pins, p)
 }
 
 // maxTmp is the largest /tmp of a plugin's own.
 const maxTmp = 16 << 30
 
-// pluginWalls reads what a plugin's walls let through.
-func (r *reader) pluginWalls(p *Plugin, a syntax.Attributes) {
+// pluginIsolation reads what a plugin's walls let through.
+func (r *reader) pluginIsolation(p *Plugin, a syntax.Attributes) {
 	p.Unconfined, _ = r.Flag(a, "unconfined")
 	p.Fork, _ = r.Flag(a, "fork")
 	p.Runtime = r.shownPaths(a, "runtime")
 	p.Files = r.shownPaths(a, "files")
 	p.TmpBytes, _ = r.Bytes(a, "tmp", 1<<12, maxTmp)
-	if most := r.p.Settings[p.ID.Tenant()].MemoryBytes; most > 0 && p.TmpBytes >= most {
-		r.p.Warnings.Add(a["tmp"].Expr.Range(), "raise memory of the tenant's limits, or lower tmp",
+	if most := r.def.Settings[p.ID.Tenant()].MemoryBytes; most > 0 && p.TmpBytes >= most {
+		r.def.Warnings.Add(a["tmp"].Expr.Range(), "raise memory of the tenant's limits, or lower tmp",
 			"plugin %q: files in /tmp count as its memory: %s of them are as much as the %s that it may have, or more", p.ID,
 			bytesize.Format(p.TmpBytes), bytesize.Format(most))
 	}
@@ -125,15 +125,15 @@ func (r *reader) shownPaths(a syntax.Attributes, name string) []string {
 
 // checkShown refuses to show a plugin what is the host's own, once all of that is known.
 func (r *reader) checkShown() {
-	private := map[string]string{r.Dir: "the folder of the policy", r.p.State: "the host's state", r.p.Scripts: "the scripts of all tenants",
-		r.p.Plugins: "the plugins of all tenants", r.p.Audit.Path: "the audit log"}
-	for _, k := range slices.Concat(r.p.Keys, r.p.LegacyKeys) {
+	private := map[string]string{r.Dir: "the folder of the policy", r.def.State: "the host's state", r.def.Scripts: "the scripts of all tenants",
+		r.def.Plugins: "the plugins of all tenants", r.def.Audit.Path: "the audit log"}
+	for _, k := range slices.Concat(r.def.Keys, r.def.LegacyKeys) {
 		private[k.Path] = "a key"
 	}
-	for _, s := range r.p.Secrets {
+	for _, s := range r.def.Secrets {
 		private[s.Path], private[s.Identity] = "a secret", "what decrypts secrets"
 	}
-	for _, l := range r.p.Listeners {
+	for _, l := range r.def.Listeners {
 		if l.TLS != nil {
 			private[l.TLS.Key] = "a private key"
 		}
@@ -146,13 +146,13 @@ func (r *reader) checkShown() {
 				break
 			}
 		}
-		log := strings.TrimSuffix(r.p.Audit.Path, filepath.Ext(r.p.Audit.Path))
+		log := strings.TrimSuffix(r.def.Audit.Path, filepath.Ext(r.def.Audit.Path))
 		switch {
 		case strings.HasPrefix(e.Text, log+"-"): // its older files, and what is kept of them
 			r.Problems.Add(e.At, "", "%s is part of the audit log, which no plugin may see", e.Text)
-		case within(e.Text, r.p.State):
+		case within(e.Text, r.def.State):
 			r.Problems.Add(e.At, "", "%s is part of the host's state, which no plugin may see", e.Text)
-		case e.Text != r.p.Scripts && within(e.Text, r.p.Scripts):
+		case e.Text != r.def.Scripts && within(e.Text, r.def.Scripts):
 			r.Problems.Add(e.At, "", "%s is part of the scripts, which no plugin may see", e.Text)
 		}
 	}

@@ -28,8 +28,8 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	r.principals[who] = struct{}{}
 	a := r.BlockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
 	if t, at, ok := r.Text(a, "tenant"); ok {
-		r.p.Owners[who] = object.Tenant(t)
-		r.homeless = append(r.homeless, syntax.Element{Text: t, At: at})
+		r.def.Owners[who] = object.Tenant(t)
+		r.ownerTenants = append(r.ownerTenants, syntax.Element{Text: t, At: at})
 	}
 	proofs, users := 0, syntax.Attributes{}
 	for name, attr := range a {
@@ -51,8 +51,8 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 		r.Problems.Add(b.TypeRange, `write user = "name", uid = 1000, host_user = true, keys = ["file"] or cert { … }`, "nothing proves to be principal %q", name)
 		return
 	}
-	r.p.Keys = append(r.p.Keys, r.keyFiles(who, a, "keys")...)
-	r.p.LegacyKeys = append(r.p.LegacyKeys, r.keyFiles(who, a, "pyro4_keys")...)
+	r.def.Keys = append(r.def.Keys, r.keyFiles(who, a, "keys")...)
+	r.def.LegacyKeys = append(r.def.LegacyKeys, r.keyFiles(who, a, "pyro4_keys")...)
 	switch len(users) {
 	case 0:
 	case 1:
@@ -83,20 +83,20 @@ func (r *reader) account(who object.Principal, users syntax.Attributes) {
 		return
 	}
 	if first, taken := r.uids[uid]; taken {
-		r.Problems.Add(where, "", "uid %d is principal %q already, in line %d", uid, r.p.Users[uid], first.Start.Line)
+		r.Problems.Add(where, "", "uid %d is principal %q already, in line %d", uid, r.def.Users[uid], first.Start.Line)
 		return
 	}
-	r.uids[uid], r.p.Users[uid] = where, who
+	r.uids[uid], r.def.Users[uid] = where, who
 	if users["host_user"] != nil {
 		return
 	}
 	user, _, _ := r.Text(users, "user")
 	switch {
 	case uid == 0:
-		r.p.Warnings.Add(where, "give principals to ordinary users, or keys",
+		r.def.Warnings.Add(where, "give principals to ordinary users, or keys",
 			"principal %q is root: who reaches a relay that root runs (a proxy, ssh -L, a container on the host's network) is this principal too", who)
 	case uid == nobodyUID || user == "nobody": // some systems give the account another uid
-		r.p.Warnings.Add(where, "create a user for the program that calls",
+		r.def.Warnings.Add(where, "create a user for the program that calls",
 			"principal %q is user nobody: so are many services, and users of containers that the kernel cannot name", who)
 	}
 }
@@ -111,7 +111,7 @@ func (r *reader) keyFiles(who object.Principal, a syntax.Attributes, name string
 			continue
 		}
 		same := func(k KeyFile) bool { return k.Path == path }
-		if slices.ContainsFunc(r.p.Keys, same) || slices.ContainsFunc(r.p.LegacyKeys, same) || slices.ContainsFunc(out, same) {
+		if slices.ContainsFunc(r.def.Keys, same) || slices.ContainsFunc(r.def.LegacyKeys, same) || slices.ContainsFunc(out, same) {
 			r.Problems.Add(e.At, "", "%s: %q is a key file of this or another principal already", name, e.Text)
 			continue
 		}
@@ -125,7 +125,7 @@ func (r *reader) cert(who object.Principal, b *hclsyntax.Block) {
 	rule, a := r.certificate(b)
 	rule.Principal = who
 	rule.CA = r.authority(a, b)
-	r.p.Certs = append(r.p.Certs, rule)
+	r.def.Certs = append(r.def.Certs, rule)
 }
 
 // certificate reads what a cert block says of certificates.

@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/condition"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // scope returns the calls that a rule applies to.
-func (c *Rule) scope() Scope {
-	var s Scope
+func scope(c *Rule) condition.Scope {
+	var s condition.Scope
 	anywhere := len(c.Objects) == 0
 	for _, p := range c.Objects {
 		s.Tenants = append(s.Tenants, string(p.Tenant))
@@ -37,7 +38,7 @@ func (c *Rule) scope() Scope {
 // Tenants returns the declared tenants, sorted.
 func (r *reader) Tenants() []string {
 	var names []string
-	for name := range r.p.Settings {
+	for name := range r.def.Settings {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)

@@ -23,7 +23,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 	}
 	s := Secret{Tenant: tenant, Name: b.Labels[0]}
 	n := 0
-	for _, other := range r.p.Secrets {
+	for _, other := range r.def.Secrets {
 		if other.Tenant != tenant {
 			continue
 		}
@@ -57,7 +57,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 		r.grantees = append(r.grantees, grantee{tenant, e})
 		s.Objects = append(s.Objects, object.ID(e.Text))
 	}
-	r.p.Secrets = append(r.p.Secrets, s)
+	r.def.Secrets = append(r.def.Secrets, s)
 }
 
 // secretFile returns the path of a secret's file, which holds nothing else.
@@ -67,13 +67,13 @@ func (r *reader) secretFile(e syntax.Element, name string) string {
 		return ""
 	}
 	same := func(k KeyFile) bool { return k.Path == path }
-	for _, other := range r.p.Secrets {
+	for _, other := range r.def.Secrets {
 		if other.Path == path {
 			r.Problems.Add(e.At, "a file holds one secret, and one tenant's", "%s: %q is the file of secret %q of tenant %q already", name, e.Text, other.Name, other.Tenant)
 			return ""
 		}
 	}
-	if path == r.identity || slices.ContainsFunc(r.p.Keys, same) || slices.ContainsFunc(r.p.LegacyKeys, same) {
+	if path == r.identity || slices.ContainsFunc(r.def.Keys, same) || slices.ContainsFunc(r.def.LegacyKeys, same) {
 		r.Problems.Add(e.At, "", "%s: %q is a key file: no script may have it", name, e.Text)
 		return ""
 	}
@@ -86,15 +86,15 @@ type grantee struct {
 	syntax.Element
 }
 
-// grant checks for whom secrets are, once all tenants are known.
-func (r *reader) grant() {
+// checkGrantees checks for whom secrets are, once all tenants are known.
+func (r *reader) checkGrantees() {
 	for _, g := range r.grantees {
 		id, err := object.ParseID(g.Text)
 		switch {
 		case err != nil:
 			r.Problems.Add(g.At, fmt.Sprintf(`write the whole id: "%s.name"`, g.tenant), "objects: %q is not an object's id", g.Text)
 		case id.Tenant() != g.tenant:
-			if _, ok := r.p.Settings[id.Tenant()]; ok {
+			if _, ok := r.def.Settings[id.Tenant()]; ok {
 				r.Problems.Add(g.At, "a secret stays in its tenant", "objects: %q is an object of tenant %q, and this secret is tenant %q's", g.Text, id.Tenant(), g.tenant)
 				continue
 			}

@@ -32,8 +32,8 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		return
 	}
 	t := &TenantSettings{ObjectLimits: map[object.ID]object.Limits{}}
-	r.p.Settings[object.Tenant(name)] = t
-	r.p.Tenants = append(r.p.Tenants, object.Tenant(name))
+	r.def.Settings[object.Tenant(name)] = t
+	r.def.Tenants = append(r.def.Tenants, object.Tenant(name))
 	r.tenantUser(t, name, a, b)
 	if s, at, ok := r.Text(a, "isolation"); ok {
 		if t.PerObject = s == "object"; !t.PerObject && s != "tenant" {
@@ -79,7 +79,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		}
 	}
 	r.plugins(object.Tenant(name), b)
-	r.limitsTogether(name, t, tenant, objects)
+	r.checkLimits(name, t, tenant, objects)
 }
 
 // tenantUser reads as which user a tenant's processes run.
@@ -103,7 +103,7 @@ func (r *reader) tenantUser(t *TenantSettings, name string, a syntax.Attributes,
 			return
 		}
 		if account == "auto" {
-			r.autos = append(r.autos, auto{name, at})
+			r.autos = append(r.autos, autoUser{name, at})
 			return
 		}
 		if t.UID, ok = r.accountUID(account, at); !ok {
@@ -115,7 +115,7 @@ func (r *reader) tenantUser(t *TenantSettings, name string, a syntax.Attributes,
 	if t.UID == 0 {
 		r.Problems.Add(at, "give the tenant an account of its own", "tenant %q would run as root", name)
 	}
-	if who, ok := r.p.Users[t.UID]; ok {
+	if who, ok := r.def.Users[t.UID]; ok {
 		r.Problems.Add(at, "give the tenant an account of its own", "tenant %q would run as principal %q, and could do what he may", name, who)
 	}
 	if first, taken := r.tenantUIDs[t.UID]; taken {
@@ -124,8 +124,8 @@ func (r *reader) tenantUser(t *TenantSettings, name string, a syntax.Attributes,
 	r.tenantUIDs[t.UID] = name
 }
 
-// auto is a tenant that wants any user id of its own.
-type auto struct {
+// autoUser is a tenant that wants any user id of its own.
+type autoUser struct {
 	tenant string
 	at     hcl.Range
 }
@@ -148,7 +148,7 @@ func (r *reader) autoUIDs(a syntax.Attributes) {
 		r.Problems.Add(r.autos[0].at, `add uids = "200000-265535", a range that no account has`, `user = "auto" takes a user id of the host's range, and there is none`)
 		return
 	}
-	slices.SortFunc(r.autos, func(a, b auto) int { return strings.Compare(a.tenant, b.tenant) })
+	slices.SortFunc(r.autos, func(a, b autoUser) int { return strings.Compare(a.tenant, b.tenant) })
 	size := last - first + 1
 	for _, w := range r.autos {
 		name := fnv.New64a()
@@ -156,11 +156,11 @@ func (r *reader) autoUIDs(a syntax.Attributes) {
 		start, found := name.Sum64()%size, false
 		for i := uint64(0); i < size && !found; i++ {
 			uid := uint32(first + (start+i)%size)
-			_, principal := r.p.Users[uid]
+			_, principal := r.def.Users[uid]
 			_, tenant := r.tenantUIDs[uid]
 			if found = !principal && !tenant && uid != r.hostUID; found {
 				r.tenantUIDs[uid] = w.tenant
-				r.p.Settings[object.Tenant(w.tenant)].UID = uid
+				r.def.Settings[object.Tenant(w.tenant)].UID = uid
 			}
 		}
 		if !found {
@@ -249,7 +249,7 @@ func (r *reader) limits(a syntax.Attributes) object.Limits {
 			*to = int(n)
 		}
 	}
-	r.p.MaxArgumentBytes = max(r.p.MaxArgumentBytes, l.ArgumentBytes)
+	r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, l.ArgumentBytes)
 	for name, to := range map[string]*int{"depth": &l.CallDepth, "coroutines": &l.Coroutines, "queue": &l.Queue,
 		"parallel": &l.Parallel, "sessions": &l.Sessions, "log_lines": &l.LogLines} {
 		*to, _ = r.Count(a, name)
@@ -259,7 +259,7 @@ func (r *reader) limits(a syntax.Attributes) object.Limits {
 
 // CheckTenant complains unless a tenant is.
 func (r *reader) CheckTenant(t object.Tenant, e syntax.Element, attribute string) {
-	if _, ok := r.p.Settings[t]; ok {
+	if _, ok := r.def.Settings[t]; ok {
 		return
 	}
 	if t == object.HostTenant {
@@ -267,7 +267,7 @@ func (r *reader) CheckTenant(t object.Tenant, e syntax.Element, attribute string
 		return
 	}
 	var names []string
-	for _, name := range r.p.Tenants {
+	for _, name := range r.def.Tenants {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)

@@ -14,7 +14,7 @@ import (
 func (r *reader) test(name string, b *hclsyntax.Block) {
 	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "auth", "address", "uid", "time")
 	r.Require(b, a, "principal", "call", "want")
-	t := TestResult{Name: name, Where: r.Where(b.TypeRange), at: b.TypeRange}
+	t := TestResult{Name: name, Where: r.Where(b.TypeRange)}
 	who, at, ok := r.Text(a, "principal")
 	if ok && r.groups[who] != nil {
 		r.Problems.Add(at, "write one test for each that matters", "principal: %q is a group", who)
@@ -30,23 +30,27 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 	if ok && want != "permit" && want != "deny" {
 		r.Problems.Add(at, `write "permit" or "deny"`, "want: %q", want)
 	}
-	given := r.given(a, b)
+	given := r.query(a, b)
 	if len(r.Problems) > 0 {
 		return // with a broken file, a decision means nothing
 	}
 	if r.built == nil { // tests are read after all rules
-		r.built = New(*r.p)
+		r.built = New(*r.def)
 	}
 	d := r.built.DecideQuery(object.Principal(who), given, id, m)
 	t.Principal, t.Call, t.Want, t.Got, t.Reason = object.Principal(who), call, want, "deny", d.Reason
 	if d.Permit {
 		t.Got = "permit"
 	}
-	r.p.Tests = append(r.p.Tests, t)
+	if !t.Passed() {
+		r.failed.Add(b.TypeRange, "", "test %q fails: %s calling %s is a %s, want %s: %s",
+			t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
+	}
+	r.def.Tests = append(r.def.Tests, t)
 }
 
-// given reads the facts that a test gives.
-func (r *reader) given(a syntax.Attributes, b *hclsyntax.Block) Query {
+// query reads the facts that a test gives.
+func (r *reader) query(a syntax.Attributes, b *hclsyntax.Block) Query {
 	var g Query
 	for _, name := range QueryNames {
 		if a[name] == nil {
@@ -73,12 +77,12 @@ func (r *reader) given(a syntax.Attributes, b *hclsyntax.Block) Query {
 			continue
 		}
 		c, _ := r.certificate(inner)
-		g.peer.Cert = &object.Certificate{CommonName: c.CommonName, Serial: c.Serial, SHA256: c.SHA256}
+		g.Peer.Cert = &object.Certificate{CommonName: c.CommonName, Serial: c.Serial, SHA256: c.SHA256}
 		if c.DNS != "" {
-			g.peer.Cert.DNS = []string{c.DNS}
+			g.Peer.Cert.DNS = []string{c.DNS}
 		}
 		if c.URI != "" {
-			g.peer.Cert.URIs = []string{c.URI}
+			g.Peer.Cert.URIs = []string{c.URI}
 		}
 	}
 	return g

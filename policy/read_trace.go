@@ -14,7 +14,7 @@ func (r *reader) trace(b *hclsyntax.Block) {
 	}
 	a := r.Block(b, "endpoint", "traces")
 	r.Require(b, a, "endpoint")
-	r.p.Trace.Traces = 1
+	r.def.Trace.Traces = 1
 	if s, at, ok := r.Text(a, "endpoint"); ok {
 		address, found := strings.CutPrefix(strings.TrimSuffix(s, "/"), "http://")
 		ap, err := netip.ParseAddrPort(address)
@@ -25,10 +25,10 @@ func (r *reader) trace(b *hclsyntax.Block) {
 			r.Problems.Add(at, `write "http://127.0.0.1:4318" and let a collector on this machine pass on what it gets`,
 				"endpoint: %q: spans name callers and objects, and go to this machine only", s)
 		default:
-			r.p.Trace.Endpoint = "http://" + ap.String()
+			r.def.Trace.Endpoint = "http://" + ap.String()
 		}
 	}
 	if n, ok := r.OneIn(a, "traces", false); ok {
-		r.p.Trace.Traces = n
+		r.def.Trace.Traces = n
 	}
 }

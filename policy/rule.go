@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/condition"
 )
 
 // Rule is a compiled permit or forbid, shared by the subjects that it names.
@@ -14,7 +15,7 @@ type Rule struct {
 	Reason         string
 	Objects        []Pattern
 	Methods        map[object.Method]struct{} // nil: every one
-	When           *Condition                 // nil: always
+	When           *condition.Condition       // nil: always
 	Forbids        bool
 	Tracebacks     bool
 	CrossesTenants bool // it is meant to let principals reach other tenants' objects

@@ -59,7 +59,7 @@ func (s *limitScope) checkInstance() {
 		return
 	}
 	least := (s.limits.Memory*8/3 + 1<<20 - 1) >> 20
-	s.r.p.Warnings.Add(at, fmt.Sprintf(`give the tenant's worker memory = "%dMiB", or its objects less`, least),
+	s.r.def.Warnings.Add(at, fmt.Sprintf(`give the tenant's worker memory = "%dMiB", or its objects less`, least),
 		"%s: an instance may hold %s, and all instances of its worker together %s, three eighths of %s", s.what,
 		bytesize.Format(s.limits.Memory), roughSize(share), bytesize.Format(s.worker))
 }
@@ -72,7 +72,7 @@ func (s *limitScope) checkMany(name string, n int, what string) {
 		return
 	}
 	const remedy = "lower one of them, or raise memory of the tenant's limits: the instance that holds most is ended first"
-	s.r.p.Warnings.Add(at, remedy,
+	s.r.def.Warnings.Add(at, remedy,
 		"%s: %s = %d: %d %s of %s each are more than the %s that all instances of a worker share", s.what,
 		name, n, n, what, bytesize.Format(s.limits.Memory), roughSize(share))
 }
@@ -86,12 +86,12 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 	most := s.limits.Memory
 	fits := n <= most || most > object.InstanceBytes(s.worker) // which is reported itself
 	if at, own := s.ownPlace(name, "object_memory", "memory"); own && !fits {
-		s.r.p.Warnings.Add(at, "raise the object's memory, or lower "+name,
+		s.r.def.Warnings.Add(at, "raise the object's memory, or lower "+name,
 			"%s: %s of %s do not fit into an instance, which may hold %s", s.what, name, bytesize.Format(n), bytesize.Format(most))
 		return
 	}
 	if at, own := s.ownPlace(name); own && n > share {
-		s.r.p.Warnings.Add(at, "raise memory of the tenant's limits, or lower "+name,
+		s.r.def.Warnings.Add(at, "raise memory of the tenant's limits, or lower "+name,
 			"%s: %s of %s: all that are under way to or from a worker of %s may take %s", s.what, name, bytesize.Format(n),
 			bytesize.Format(s.worker), roughSize(share))
 	}
@@ -108,13 +108,13 @@ func (s *limitScope) checkSteps() {
 	if s.cpus < 1 {
 		share = fmt.Sprintf(" with cpus = %v", s.cpus)
 	}
-	s.r.p.Warnings.Add(at, "lower steps, or raise max_duration",
+	s.r.def.Warnings.Add(at, "lower steps, or raise max_duration",
 		"%s: %d steps take about %s%s, and max_duration ends a call after %s", s.what, s.limits.Steps,
 		takes.Round(time.Millisecond), share, s.limits.MaxDuration)
 }
 
-// limitsTogether warns of limits of a tenant that cannot hold together.
-func (r *reader) limitsTogether(name string, t *TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
+// checkLimits warns of limits of a tenant that cannot hold together.
+func (r *reader) checkLimits(name string, t *TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
 	worker, cpus := t.MemoryBytes, t.CPUs
 	if worker == 0 {
 		worker = object.DefaultWorkerBytes
@@ -137,7 +137,7 @@ func (r *reader) limitsTogether(name string, t *TenantSettings, tenant syntax.At
 // workerTogether compares what is written of a tenant's worker with what its objects and plugins may take.
 func (r *reader) workerTogether(name string, t *TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
 	if a := tenant["cpus"]; a != nil && t.CPUs > 1 && !r.hasPlugin(object.Tenant(name)) {
-		r.p.Warnings.Add(a.Expr.Range(), "write cpus = 1; isolation = \"object\" gives each object a worker",
+		r.def.Warnings.Add(a.Expr.Range(), "write cpus = 1; isolation = \"object\" gives each object a worker",
 			"tenant %q: cpus = %v, and a worker runs scripts on one processor", name, t.CPUs)
 	}
 	if t.PerObject {
@@ -157,7 +157,7 @@ func (r *reader) workerTogether(name string, t *TenantSettings, tenant syntax.At
 	}
 	if share := object.InstanceBytes(worker); counted > 1 && sum > share {
 		at := r.labels[[2]string{"tenant", name}]
-		r.p.Warnings.Add(at, `raise memory of the tenant's limits, or write isolation = "object"`,
+		r.def.Warnings.Add(at, `raise memory of the tenant's limits, or write isolation = "object"`,
 			"tenant %q: an instance of each of its object blocks may hold %s together, and all instances of its worker %s",
 			name, roughSize(sum), roughSize(share))
 	}
@@ -165,8 +165,8 @@ func (r *reader) workerTogether(name string, t *TenantSettings, tenant syntax.At
 
 // hasPlugin reports whether a tenant has a plugin.
 func (r *reader) hasPlugin(tenant object.Tenant) bool {
-	for i := range r.p.Pins {
-		if r.p.Pins[i].ID.Tenant() == tenant {
+	for i := range r.def.Pins {
+		if r.def.Pins[i].ID.Tenant() == tenant {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -8,12 +9,13 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/condition"
 )
 
 // Query is what a question says of a caller besides who it is. What it does not say is
 // not known, and conditions that ask for it deny.
 type Query struct {
-	peer object.Peer
+	Peer object.Peer
 	at   time.Time
 }
 
@@ -30,13 +32,13 @@ func (g *Query) Set(name, value string) error {
 	}
 	switch name {
 	case "channel":
-		g.peer.Channel = value
-		return one(Channels)
+		g.Peer.Channel = value
+		return one(condition.Channels)
 	case "auth":
-		g.peer.Auth = value
+		g.Peer.Auth = value
 		return one(object.AuthMethods)
 	case "address":
-		g.peer.Addr = value
+		g.Peer.Addr = value
 		if _, err := netip.ParseAddr(value); err != nil {
 			return hint(`want an address like "192.0.2.7"`)
 		}
@@ -45,7 +47,7 @@ func (g *Query) Set(name, value string) error {
 		if err != nil {
 			return hint("want a user id")
 		}
-		g.peer.UID, g.peer.Auth = uint32(n), object.AuthPeer
+		g.Peer.UID, g.Peer.Auth = uint32(n), object.AuthPeer
 	case "time":
 		at, err := time.Parse(time.RFC3339, value)
 		if err != nil {
@@ -65,10 +67,24 @@ func (h hint) Error() string { return string(h) }
 
 // DecideQuery is [Policy.Decide] for a caller of whom no more is known than what is given.
 func (p *Policy) DecideQuery(who object.Principal, g Query, id object.ID, m object.Method) Decision {
-	c := object.Caller{Principal: who, Peer: g.peer}
+	c := object.Caller{Principal: who, Peer: g.Peer}
 	if from, ok := who.Object(); ok {
 		c.Tenant = from.Tenant()
 		c.Peer.Channel, c.Peer.Addr = "object", string(from)
 	}
 	return p.decide(&c, id, m, &g.at)
+}
+
+// SplitCall takes "acme.shop.cart.add" apart into object and method. The error is a hint.
+func SplitCall(call string) (object.ID, object.Method, error) {
+	errForm := errors.New("write <tenant>.<name>.<method>")
+	i := strings.LastIndexByte(call, '.')
+	if i < 0 {
+		return "", "", errForm
+	}
+	id, m := object.ID(call[:i]), object.Method(call[i+1:])
+	if _, err := object.ParseID(string(id)); err != nil {
+		return "", "", errForm
+	}
+	return id, m, nil
 }
