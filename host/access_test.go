@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -209,7 +210,7 @@ func parse(t *testing.T, text string) *policy.Policy {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p, err := policy.Load(file, os.Getuid())
+	p, err := policyfile.Load(file, os.Getuid())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/host"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // TestCommonNamesAreUnbound has policies that go by common names under an authority with name constraints,
@@ -71,7 +71,7 @@ permit "all" {
 		if err := os.WriteFile(file, fmt.Appendf(nil, text, test.ca, test.cert, test.when), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		p, err := policy.Load(file, os.Getuid())
+		p, err := policyfile.Load(file, os.Getuid())
 		if err != nil {
 			t.Fatal(err)
 		}

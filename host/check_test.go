@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/transport/ca"
 )
 
@@ -205,7 +206,7 @@ func TestCheck(t *testing.T) {
 			dir := t.TempDir()
 			text := putFiles(t, dir)
 			f.spoil(t, dir)
-			p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
+			p, err := policyfile.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,7 +227,7 @@ func TestReloadReportsFaults(t *testing.T) {
 				dir = t.TempDir()
 				file := filepath.Join(dir, "policy.hcl")
 				putFile(t, file, putFiles(t, dir), 0o644)
-				load := func() (*policy.Policy, error) { return policy.Load(file, os.Getuid()) }
+				load := func() (*policy.Policy, error) { return policyfile.Load(file, os.Getuid()) }
 				p, err := load()
 				if err != nil {
 					t.Fatal(err)
@@ -282,7 +283,7 @@ func TestCertificateExpiry(t *testing.T) {
 			file := filepath.Join(dir, "policy.hcl")
 			putFile(t, file, putFiles(t, dir), 0o644)
 			issued(ago, 90)(t, dir)
-			load := func() (*policy.Policy, error) { return policy.Load(file, os.Getuid()) }
+			load := func() (*policy.Policy, error) { return policyfile.Load(file, os.Getuid()) }
 			p, err := load()
 			if err != nil {
 				t.Fatal(err)

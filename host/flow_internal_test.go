@@ -6,13 +6,13 @@ import (
 
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
 // TestShare: what a caller may not do is of his own share, whether the object is there or not.
 func TestShare(t *testing.T) {
-	p, err := policy.Parse("policy.hcl", []byte(`
+	p, err := policyfile.Parse("policy.hcl", []byte(`
 		tenant "acme" { weight = 3 }
 		listener "l" { address = "127.0.0.1:0" }
 		principal "alice" { uid = 1 }
@@ -58,7 +58,7 @@ func TestShare(t *testing.T) {
 
 // TestSharer: names that callers make up, and the host's own objects, are of the caller's own share.
 func TestSharer(t *testing.T) {
-	p, err := policy.Parse("policy.hcl", []byte("tenant \"acme\" { weight = 3 }\nlistener \"l\" { address = \"127.0.0.1:0\" }\n"), "", 0, func(string) (uint32, error) { return 0, nil })
+	p, err := policyfile.Parse("policy.hcl", []byte("tenant \"acme\" { weight = 3 }\nlistener \"l\" { address = \"127.0.0.1:0\" }\n"), "", 0, func(string) (uint32, error) { return 0, nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/host"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // newIn prepares a folder and returns what making a host in it says.
@@ -27,7 +27,7 @@ func newIn(t *testing.T, policyText string, prepare func(dir string) error) erro
 	if err := prepare(dir); err != nil {
 		t.Fatal(err)
 	}
-	p, err := policy.Load(file, os.Getuid())
+	p, err := policyfile.Load(file, os.Getuid())
 	if err != nil {
 		t.Fatal(err)
 	}

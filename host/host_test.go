@@ -20,6 +20,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/launch"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
@@ -162,7 +163,7 @@ func makeHost(t testing.TB, policyText string, with ...func(*host.Config)) (*hos
 	if err := os.WriteFile(file, []byte(policyText), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p, err := policy.Load(file, os.Getuid())
+	p, err := policyfile.Load(file, os.Getuid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func makeHost(t testing.TB, policyText string, with ...func(*host.Config)) (*hos
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	cfg := host.Config{Policy: p, Log: log, Worker: []string{os.Args[0], "worker"}, Version: "test",
-		PolicyFile: file, Load: func() (*policy.Policy, error) { return policy.Load(file, os.Getuid()) }}
+		PolicyFile: file, Load: func() (*policy.Policy, error) { return policyfile.Load(file, os.Getuid()) }}
 	for _, set := range with {
 		set(&cfg)
 	}

@@ -7,13 +7,13 @@ import (
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
 // TestBeyondMachine: limits of a tenant that the host cannot give are named.
 func TestBeyondMachine(t *testing.T) {
-	p, err := policy.Parse("policy.hcl", []byte(`
+	p, err := policyfile.Parse("policy.hcl", []byte(`
 listener "local" { address = "127.0.0.1:7766" }
 tenant "big" {
   limits {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // TestStrangersSendNoLargeMessages: what objects may take is for those whom the host knows,
@@ -13,7 +13,7 @@ import (
 func TestStrangersSendNoLargeMessages(t *testing.T) {
 	load := func(size string) *snapshot {
 		text := "listener \"tcp\" { address = \"127.0.0.1:0\" }\nprincipal \"me\" { host_user = true }\ntenant \"acme\" {\n limits { arguments = \"" + size + "\" }\n}\n"
-		p, err := policy.Parse("policy.hcl", []byte(text), "/", os.Getuid(), nil)
+		p, err := policyfile.Parse("policy.hcl", []byte(text), "/", os.Getuid(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

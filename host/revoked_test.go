@@ -15,7 +15,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 	"github.com/hearthhost/hearth/transport/ca"
 	"github.com/hearthhost/hearth/transport/signed"
@@ -92,7 +92,7 @@ func (gated) Close(context.Context) error       { return nil }
 // serveGated is gatedHost with another policy, whose files are in dir.
 func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	t.Helper()
-	p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
+	p, err := policyfile.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

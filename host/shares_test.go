@@ -18,7 +18,7 @@ import (
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -62,7 +62,7 @@ func sharingHost(
 	for _, who := range []string{"alice", "bob", "carol"} {
 		write(t, filepath.Join(dir, who+".key"), keyLine(who+"-1"))
 	}
-	p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
+	p, err := policyfile.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 const hostUID = 500
@@ -22,7 +23,7 @@ func accounts(name string) (uint32, error) {
 
 func mustParse(t testing.TB, src string) *policy.Policy {
 	t.Helper()
-	p, err := policy.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
+	p, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,17 @@
-// Package policy reads policy.hcl and answers the two questions that everything else
-// asks of it: who is this peer, and may this caller call that method of that object.
+// Package policy decides which principals may call which methods of which objects, and identifies principals.
 //
-// A [Policy] is immutable: deciding is a function of it and the question alone. It
-// denies by default. Reading is strict: a name that the file's language does not have, a
-// reference to something that is not declared, or a pattern that can match nothing is an
-// error, and all errors of a file are reported at once.
+// A [Definition] is the content of a policy: principals, tenants, rules, limits and settings of the host.
+// [New] makes a [Policy] of it, which is immutable and safe for concurrent use. Deciding is a function of
+// the policy and the question. Everything that no permit covers is denied, and a forbid overrides every permit.
 //
-// The host's own objects, whose ids begin with object.HostPrefix, are not its business;
-// asked about them, it denies.
+// Objects of the host itself, whose ids begin with object.HostPrefix, are always denied here. The host
+// authorizes them.
+//
+// Other packages read and analyse policies:
+//
+//	policy/policyfile  reads policy.hcl into a Definition
+//	policy/condition   compiles and evaluates `when` conditions
+//	policy/syntax      reads typed blocks and attributes of HCL
+//	policy/problem     reports errors with their positions
+//	policy/analysis    explains, compares and checks policies
 package policy

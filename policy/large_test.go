@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // large is a policy of 10,000 principals in 100 groups, 100 tenants of 100 objects each,
@@ -90,7 +90,7 @@ func BenchmarkLarge(b *testing.B) {
 	b.Run("parse", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := policy.Parse("policy.hcl", src, "/base", hostUID, accounts); err != nil {
+			if _, err := policyfile.Parse("policy.hcl", src, "/base", hostUID, accounts); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 var (
@@ -115,7 +116,7 @@ func (d *drawn) write(b *strings.Builder, i int) {
 }
 
 func build(t *rapid.T, src string) *policy.Policy {
-	p, err := policy.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
+	p, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, src)
 	}
@@ -241,7 +242,7 @@ func TestNobodyCrosses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		permits := drawPermits(t)
 		text := text(permits, inOrder(len(permits)))
-		_, err := policy.Parse("policy.hcl", []byte(strings.ReplaceAll(text, " crosses_tenants = true\n", "")), "/base", hostUID, accounts)
+		_, err := policyfile.Parse("policy.hcl", []byte(strings.ReplaceAll(text, " crosses_tenants = true\n", "")), "/base", hostUID, accounts)
 		needed := slices.ContainsFunc(permits, func(d drawn) bool { return !d.forbid && d.crosses() })
 		if (err != nil) != needed {
 			t.Fatalf("needed %v: %v", needed, err)
@@ -354,7 +355,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		p, err := policy.Parse("policy.hcl", src, "/base", hostUID, accounts)
+		p, err := policyfile.Parse("policy.hcl", src, "/base", hostUID, accounts)
 		if err != nil {
 			if p != nil {
 				t.Fatal("a policy and an error")

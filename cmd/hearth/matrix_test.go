@@ -17,6 +17,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // matrixPolicy has two users of the machine, two keys and two certificates, and rules of
@@ -165,7 +166,7 @@ func TestMatrix(t *testing.T) {
 	} else {
 		t.Log("SKIPPED in part: only root on Linux can run clients as other users")
 	}
-	p, err := policy.Load(filepath.Join(h.dir, "policy.hcl"), me)
+	p, err := policyfile.Load(filepath.Join(h.dir, "policy.hcl"), me)
 	check(t, err)
 	for _, row := range rows {
 		t.Run(row.who, func(t *testing.T) {

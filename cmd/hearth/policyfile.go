@@ -10,6 +10,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // defaultPolicyFile is looked for in the current directory.
@@ -35,12 +36,12 @@ func (f *policyFlags) addFile(cmd *cobra.Command) {
 
 // load reads the policy and says where it came from.
 func (f *policyFlags) load() (p *policy.Policy, from string, err error) {
-	return f.loadBy(policy.Load)
+	return f.loadBy(policyfile.Load)
 }
 
 // loadUntested is load for a policy whose tests may fail.
 func (f *policyFlags) loadUntested() (p *policy.Policy, from string, err error) {
-	return f.loadBy(policy.LoadUntested)
+	return f.loadBy(policyfile.LoadUntested)
 }
 
 func (f *policyFlags) loadBy(load func(path string, hostUID int) (*policy.Policy, error)) (p *policy.Policy, from string, err error) {
@@ -60,7 +61,7 @@ func (f *policyFlags) loadChecked() (p *policy.Policy, from string, err error) {
 	if err := host.CheckPolicyFile(path); err != nil {
 		return nil, "", err
 	}
-	if p, from, err = f.read(path, policy.Load); err != nil {
+	if p, from, err = f.read(path, policyfile.Load); err != nil {
 		return nil, "", err
 	}
 	if err := host.CheckPolicy(p); err != nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/hearthhost/hearth/internal/upgrade"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/transport"
 )
 
@@ -162,7 +163,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if err := host.CheckPolicyFile(path); err != nil {
 		return err
 	}
-	p, from, err := f.read(path, policy.Load)
+	p, from, err := f.read(path, policyfile.Load)
 	if err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		if err := host.CheckPolicyFile(path); err != nil {
 			return nil, err
 		}
-		return policy.Load(path, os.Getuid())
+		return policyfile.Load(path, os.Getuid())
 	}
 	exe, err := workerProgram()
 	if err != nil {

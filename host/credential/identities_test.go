@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/transport/enroll"
 )
 
@@ -35,7 +36,7 @@ func openVault(t *testing.T, text string, files map[string]string) (*Store, stri
 	for name, content := range files {
 		write(t, filepath.Join(dir, name), content)
 	}
-	p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
+	p, err := policyfile.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ tenant "acme" {
 		}
 	}
 	parse := func(text string) *policy.Policy {
-		p, err := policy.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
+		p, err := policyfile.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -161,6 +161,41 @@ var edges = []edge{
 		may: []string{
 			"internal/bytesize",
 			"object",
+			"policy/condition",
+			"policy/problem",
+		},
+	},
+	{
+		pkg: "policy/problem",
+		why: "it reports errors of a file",
+	},
+	{
+		pkg: "policy/syntax",
+		why: "it reads HCL and imports nothing of policies",
+		may: []string{
+			"internal/bytesize",
+			"policy/problem",
+		},
+	},
+	{
+		pkg: "policy/condition",
+		why: "conditions are compiled and evaluated without a policy",
+		may: []string{
+			"object",
+			"policy/problem",
+			"policy/syntax",
+		},
+	},
+	{
+		pkg: "policy/policyfile",
+		why: "it reads policy.hcl; the host decides without it",
+		may: []string{
+			"internal/bytesize",
+			"object",
+			"policy",
+			"policy/condition",
+			"policy/problem",
+			"policy/syntax",
 		},
 	},
 	{
@@ -169,6 +204,7 @@ var edges = []edge{
 		may: []string{
 			"object",
 			"policy",
+			"policy/problem",
 		},
 	},
 	{
@@ -542,6 +578,7 @@ var edges = []edge{
 			"plugins/launch",
 			"policy",
 			"policy/analysis",
+			"policy/policyfile",
 			"sandbox/api",
 			"sandbox/confine",
 			"sandbox/supervise",
@@ -670,8 +707,8 @@ var doors = []struct {
 	why    string
 }{
 	{module: "github.com/yuin/gopher-lua", test: true, why: "a benchmark compares our VM with it"},
-	{module: "github.com/hashicorp/hcl/v2", at: []string{"policy"}, why: "only policy reads HCL"},
-	{module: "github.com/zclconf/go-cty", at: []string{"policy"}, why: "HCL's values stay where HCL is"},
+	{module: "github.com/hashicorp/hcl/v2", at: []string{"policy/condition", "policy/policyfile", "policy/problem", "policy/syntax"}, why: "only the packages that read policy.hcl read HCL"},
+	{module: "github.com/zclconf/go-cty", at: []string{"policy/condition", "policy/syntax"}, why: "HCL's values stay where HCL is"},
 	{module: "github.com/fsnotify/fsnotify", at: []string{"internal/watch"}, why: "only internal/watch asks for file events"},
 	{module: "github.com/spf13/cobra", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},
 	{module: "github.com/spf13/pflag", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},

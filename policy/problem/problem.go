@@ -1,3 +1,4 @@
+// Package problem reports errors of a file with their positions and a hint how to fix them.
 package problem
 
 import (

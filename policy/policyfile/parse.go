@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"maps"
@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
@@ -19,7 +20,7 @@ import (
 // the folder that relative paths in the file are relative to, hostUID the OS user that
 // host_user = true stands for, and lookup returns the user id of an OS account. The
 // error is always [Problems].
-func Parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*Policy, error) {
+func Parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*policy.Policy, error) {
 	p, failed, err := parse(name, src, base, hostUID, lookup)
 	if err == nil && failed != nil {
 		return nil, failed
@@ -28,16 +29,16 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 }
 
 // parse is Parse without a look at what the tests came to.
-func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (p *Policy, failed problem.List, err error) {
+func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (p *policy.Policy, failed problem.List, err error) {
 	r := &reader{
 		Reader: syntax.Reader{File: name, Src: src, Dir: base}, lookup: lookup,
-		def: &Definition{
+		def: &policy.Definition{
 			Set:      map[string]string{},
-			Settings: map[object.Tenant]*TenantSettings{},
+			Settings: map[object.Tenant]*policy.TenantSettings{},
 			Users:    map[uint32]object.Principal{},
 			Owners:   map[object.Principal]object.Tenant{},
 			Groups:   map[object.Principal][]string{},
-			Subjects: map[object.Principal][]*Subject{},
+			Subjects: map[object.Principal][]*policy.Subject{},
 			Zone:     time.UTC,
 		},
 		principals: map[object.Principal]struct{}{},
@@ -48,7 +49,7 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 		labels:     map[[2]string]hcl.Range{},
 	}
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
-	r.hostUID, r.hostErr = CheckUID(hostUID)
+	r.hostUID, r.hostErr = policy.CheckUID(hostUID)
 	if len(src) > maxFileBytes {
 		r.Problems.Add(start, "", "the file is larger than %d bytes", maxFileBytes)
 		return nil, nil, r.Problems
@@ -73,7 +74,7 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 		return nil, nil, r.Problems.Sorted()
 	}
 	r.def.Warnings = r.def.Warnings.Sorted()
-	return New(*r.def), r.failed.Sorted(), nil
+	return policy.New(*r.def), r.failed.Sorted(), nil
 }
 
 // reader turns the syntax tree into a policy and collects what is wrong.
@@ -82,9 +83,9 @@ type reader struct {
 	hostUID uint32
 	hostErr error // why hostUID cannot be used
 	lookup  func(string) (uint32, error)
-	def     *Definition
-	built   *Policy      // of def, for tests; nil before the first test block
-	failed  problem.List // failing tests
+	def     *policy.Definition
+	built   *policy.Policy // of def, for tests; nil before the first test block
+	failed  problem.List   // failing tests
 
 	principals   map[object.Principal]struct{} // declared, with or without mistakes inside
 	uids         map[uint32]hcl.Range          // where a user id was given to a principal
@@ -115,9 +116,9 @@ func (r *reader) top(body *hclsyntax.Body) {
 	for name, attr := range a {
 		r.def.Set[name] = r.Where(attr.NameRange)
 	}
-	r.def.Scripts, r.def.State = r.Folder(a, "scripts", DefaultScripts), r.Folder(a, "state", DefaultState)
-	r.def.Plugins = r.Folder(a, "plugins", DefaultPlugins)
-	r.def.Audit = DefaultAudit(r.def.State)
+	r.def.Scripts, r.def.State = r.Folder(a, "scripts", policy.DefaultScripts), r.Folder(a, "state", policy.DefaultState)
+	r.def.Plugins = r.Folder(a, "plugins", policy.DefaultPlugins)
+	r.def.Audit = policy.DefaultAudit(r.def.State)
 	r.zone(a)
 	r.identity, r.identitySet = r.FilePath(a, "identity"), a["identity"] != nil
 	read := map[string]func(string, *hclsyntax.Block){

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -7,19 +7,20 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/condition"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // scope returns the calls that a rule applies to.
-func scope(c *Rule) condition.Scope {
+func scope(c *policy.Rule) condition.Scope {
 	var s condition.Scope
 	anywhere := len(c.Objects) == 0
 	for _, p := range c.Objects {
 		s.Tenants = append(s.Tenants, string(p.Tenant))
-		anywhere = anywhere || p.Tenant == AnyTenant
-		if !strings.Contains(p.Name, "*") && p.Tenant != AnyTenant {
+		anywhere = anywhere || p.Tenant == policy.AnyTenant
+		if !strings.Contains(p.Name, "*") && p.Tenant != policy.AnyTenant {
 			s.IDs = append(s.IDs, fmt.Sprint(p))
 		}
 	}
@@ -30,7 +31,7 @@ func scope(c *Rule) condition.Scope {
 		s.IDs = nil
 	}
 	for m := range c.Methods {
-		s.Methods = append(s.Methods, string(BaseMethod(m)))
+		s.Methods = append(s.Methods, string(policy.BaseMethod(m)))
 	}
 	return s
 }

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
@@ -17,7 +18,7 @@ import (
 func (r *reader) listener(name string, b *hclsyntax.Block) {
 	a := r.BlockWith(b, []string{"tls"}, "address", "identify", "plain")
 	r.Require(b, a, "address")
-	l := Listener{Name: name, Where: r.Where(b.TypeRange)}
+	l := policy.Listener{Name: name, Where: r.Where(b.TypeRange)}
 	local := true
 	if s, at, ok := r.Text(a, "address"); ok {
 		addr, loopback, err := r.address(s)
@@ -49,7 +50,7 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 
 // authMethods reads how a listener identifies its peers, and refuses what cannot be or would
 // not hold.
-func (r *reader) authMethods(a syntax.Attributes, b *hclsyntax.Block, local bool, l *Listener) []string {
+func (r *reader) authMethods(a syntax.Attributes, b *hclsyntax.Block, local bool, l *policy.Listener) []string {
 	list, ok := r.Texts(a, "identify", "leave it out for "+object.AuthPeer)
 	if !ok {
 		if a["identify"] == nil && !local {
@@ -78,11 +79,11 @@ func (r *reader) authMethods(a syntax.Attributes, b *hclsyntax.Block, local bool
 }
 
 // tls reads a tls block.
-func (r *reader) tls(b *hclsyntax.Block) *TLS {
+func (r *reader) tls(b *hclsyntax.Block) *policy.TLS {
 	a := r.Block(b, "cert", "key", "client_ca", "revoked", "min_version")
 	r.Require(b, a, "cert", "key")
 	r.Unnamed(b)
-	t := &TLS{MinVersion: "1.3"}
+	t := &policy.TLS{MinVersion: "1.3"}
 	t.Cert, t.Key = r.FilePath(a, "cert"), r.FilePath(a, "key")
 	t.ClientCA, t.Revoked = r.FilePaths(a, "client_ca"), r.FilePaths(a, "revoked")
 	if len(t.Revoked) > 0 && len(t.ClientCA) == 0 {

@@ -1,4 +1,4 @@
-package policy_test
+package policyfile_test
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/policy/problem"
 )
 
@@ -41,7 +42,7 @@ listener "elsewhere" { address = "unix:/run/h.sock" }
 tenant "b" {}
 tenant "a" {}
 `
-	p, err := policy.Parse("policy.hcl", []byte(src), "/base/etc", hostUID, accounts)
+	p, err := policyfile.Parse("policy.hcl", []byte(src), "/base/etc", hostUID, accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := policy.Parse(filepath.Base(file), src, "/base", hostUID, accounts)
+		p, err := policyfile.Parse(filepath.Base(file), src, "/base", hostUID, accounts)
 		if err == nil || p != nil {
 			t.Errorf("%s: no error", file)
 			continue
@@ -182,7 +183,7 @@ func TestOneMistake(t *testing.T) {
 		"public address":        head + `listener "b" { address = "0.0.0.0:7766" }`,
 		"too large":             head + strings.Repeat("# comment\n", 500_000),
 	} {
-		p, err := policy.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
+		p, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
 		var ps problem.List
 		if !errors.As(err, &ps) || p != nil {
 			t.Errorf("%s: Parse = %v, %v; want problems", name, p, err)
@@ -203,7 +204,7 @@ func TestOneMistake(t *testing.T) {
 func TestNesting(t *testing.T) {
 	for _, unit := range []string{"a = 1\n", "x[0]", ".x", ".*", "[*]", "1+", "x == ", "%{for x in y}", "\"a\" ", "((((", ")(", "}\n{", "(", "[", "{", "!", "-", "{a=", "[[", "true ? ", "x {\n", `"${`, "<<E\n${", "f(", "a[", "%{if "} {
 		src := "scripts = " + strings.Repeat(unit, (32<<10)/len(unit))
-		if _, err := policy.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts); err == nil {
+		if _, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts); err == nil {
 			t.Errorf("%q repeated: no error", unit)
 		}
 	}
@@ -211,10 +212,10 @@ func TestNesting(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := policy.Load(filepath.Join(dir, "nosuch.hcl"), hostUID); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := policyfile.Load(filepath.Join(dir, "nosuch.hcl"), hostUID); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := policy.Load(dir, hostUID); err == nil {
+	if _, err := policyfile.Load(dir, hostUID); err == nil {
 		t.Error("a folder was read")
 	}
 	file := filepath.Join(dir, "policy.hcl")
@@ -226,7 +227,7 @@ func TestLoad(t *testing.T) {
 	}
 	write(`listener "s" { address = "unix:h.sock" }
 principal "root" { user = "root" }`)
-	p, err := policy.Load(file, hostUID)
+	p, err := policyfile.Load(file, hostUID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,23 +239,23 @@ principal "root" { user = "root" }`)
 	}
 	write(`listener "s" { address = "unix:h.sock" }
 principal "x" { user = "no-such-account-here" }`)
-	_, err = policy.Load(file, hostUID)
+	_, err = policyfile.Load(file, hostUID)
 	if want := file + `:2:24: user "no-such-account-here": the system has no such account`; err == nil || err.Error() != want {
 		t.Errorf("Load = %v, want %s", err, want)
 	}
 	write(strings.Repeat("#", 5<<20))
-	if _, err := policy.Load(file, hostUID); err == nil || !strings.Contains(err.Error(), "larger than") {
+	if _, err := policyfile.Load(file, hostUID); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("a large file: %v", err)
 	}
 }
 
 // TestShipped: the file that ships loads, and says what its comments say.
 func TestShipped(t *testing.T) {
-	root, err := filepath.Abs("..")
+	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := policy.Load("../policy.hcl", hostUID)
+	p, err := policyfile.Load("../../policy.hcl", hostUID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package policy_test
+package policyfile_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // TestLimitsTogether: limits that cannot hold together are warned of, at the line where one of them is
@@ -132,12 +132,12 @@ func TestLimitsTogether(t *testing.T) {
 // are warned of.
 func TestExamplesHoldTogether(t *testing.T) {
 	block := regexp.MustCompile(`(?ms)^(?:    )?tenant "[a-z-]+" \{\n.*?^(?:    )?\}$`)
-	docs, err := filepath.Glob("../doc/*.md")
+	docs, err := filepath.Glob("../../doc/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	limits := 0
-	for _, file := range append(docs, "../README.md", "../policy.hcl", "../packaging/policy.hcl") {
+	for _, file := range append(docs, "../../README.md", "../../policy.hcl", "../../packaging/policy.hcl") {
 		text, err := os.ReadFile(file)
 		if os.IsNotExist(err) && strings.HasSuffix(file, ".hcl") {
 			continue
@@ -151,7 +151,7 @@ func TestExamplesHoldTogether(t *testing.T) {
 				example = regexp.MustCompile(left).ReplaceAllString(example, "")
 			}
 			example = regexp.MustCompile(`(plugin "[a-z]+" \{)`).ReplaceAllString(example, "$1\nunpinned = true")
-			p, err := policy.Parse("policy.hcl", []byte(aListener+example), "/base", hostUID, accounts)
+			p, err := policyfile.Parse("policy.hcl", []byte(aListener+example), "/base", hostUID, accounts)
 			if err != nil {
 				t.Errorf("%s, tenant block %d: %v\n%s", file, i, err, example)
 			} else if len(p.Warnings) > 0 {

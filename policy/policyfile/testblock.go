@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
@@ -14,7 +15,7 @@ import (
 func (r *reader) test(name string, b *hclsyntax.Block) {
 	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "auth", "address", "uid", "time")
 	r.Require(b, a, "principal", "call", "want")
-	t := TestResult{Name: name, Where: r.Where(b.TypeRange)}
+	t := policy.TestResult{Name: name, Where: r.Where(b.TypeRange)}
 	who, at, ok := r.Text(a, "principal")
 	if ok && r.groups[who] != nil {
 		r.Problems.Add(at, "write one test for each that matters", "principal: %q is a group", who)
@@ -22,7 +23,7 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 		r.CheckPrincipal(syntax.Element{Text: who, At: at}, "principal")
 	}
 	call, at, ok := r.Text(a, "call")
-	id, m, err := SplitCall(call)
+	id, m, err := policy.SplitCall(call)
 	if ok && err != nil {
 		r.Problems.Add(at, err.Error(), "call: %q is no method of an object", call)
 	}
@@ -35,7 +36,7 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 		return // with a broken file, a decision means nothing
 	}
 	if r.built == nil { // tests are read after all rules
-		r.built = New(*r.def)
+		r.built = policy.New(*r.def)
 	}
 	d := r.built.DecideQuery(object.Principal(who), given, id, m)
 	t.Principal, t.Call, t.Want, t.Got, t.Reason = object.Principal(who), call, want, "deny", d.Reason
@@ -50,9 +51,9 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 }
 
 // query reads the facts that a test gives.
-func (r *reader) query(a syntax.Attributes, b *hclsyntax.Block) Query {
-	var g Query
-	for _, name := range QueryNames {
+func (r *reader) query(a syntax.Attributes, b *hclsyntax.Block) policy.Query {
+	var g policy.Query
+	for _, name := range policy.QueryNames {
 		if a[name] == nil {
 			continue
 		}

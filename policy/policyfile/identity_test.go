@@ -1,4 +1,4 @@
-package policy_test
+package policyfile_test
 
 import (
 	"strings"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // identities is a policy with every way of identification.
@@ -49,7 +50,7 @@ principal "twin2" {
 `
 
 func TestIdentities(t *testing.T) {
-	p, err := policy.Parse("policy.hcl", []byte(identities), "/base", hostUID, accounts)
+	p, err := policyfile.Parse("policy.hcl", []byte(identities), "/base", hostUID, accounts)
 	if err != nil {
 		t.Fatal(err)
 	}

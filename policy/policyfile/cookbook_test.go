@@ -1,4 +1,4 @@
-package policy_test
+package policyfile_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // recipe is what a recipe of doc/policy.md, which is a part of a file, needs of the rest, and
@@ -96,7 +97,7 @@ permit "the till" {
 // TestCookbook reads each recipe of doc/policy.md with what it needs of a file around it, and
 // asks it what it promises.
 func TestCookbook(t *testing.T) {
-	doc, err := os.ReadFile("../doc/policy.md")
+	doc, err := os.ReadFile("../../doc/policy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestCookbook(t *testing.T) {
 				t.Fatal("it is not in the cookbook")
 			}
 			src := r.rest + "\n" + block.FindString(after)
-			p, err := policy.Parse("recipe", []byte(src), "/base", hostUID, func(user string) (uint32, error) {
+			p, err := policyfile.Parse("recipe", []byte(src), "/base", hostUID, func(user string) (uint32, error) {
 				uid, ok := map[string]uint32{"ann": 1, "bob": 2}[user]
 				if !ok {
 					return 0, errors.New("the system has no such account")

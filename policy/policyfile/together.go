@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
@@ -114,7 +115,7 @@ func (s *limitScope) checkSteps() {
 }
 
 // checkLimits warns of limits of a tenant that cannot hold together.
-func (r *reader) checkLimits(name string, t *TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
+func (r *reader) checkLimits(name string, t *policy.TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
 	worker, cpus := t.MemoryBytes, t.CPUs
 	if worker == 0 {
 		worker = object.DefaultWorkerBytes
@@ -135,7 +136,7 @@ func (r *reader) checkLimits(name string, t *TenantSettings, tenant syntax.Attri
 }
 
 // workerTogether compares what is written of a tenant's worker with what its objects and plugins may take.
-func (r *reader) workerTogether(name string, t *TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
+func (r *reader) workerTogether(name string, t *policy.TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
 	if a := tenant["cpus"]; a != nil && t.CPUs > 1 && !r.hasPlugin(object.Tenant(name)) {
 		r.def.Warnings.Add(a.Expr.Range(), "write cpus = 1; isolation = \"object\" gives each object a worker",
 			"tenant %q: cpus = %v, and a worker runs scripts on one processor", name, t.CPUs)

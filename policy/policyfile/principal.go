@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"encoding/hex"
@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
@@ -102,20 +103,20 @@ func (r *reader) account(who object.Principal, users syntax.Attributes) {
 }
 
 // keyFiles reads a list of files with keys. A file proves to be one principal only.
-func (r *reader) keyFiles(who object.Principal, a syntax.Attributes, name string) []KeyFile {
-	var out []KeyFile
+func (r *reader) keyFiles(who object.Principal, a syntax.Attributes, name string) []policy.KeyFile {
+	var out []policy.KeyFile
 	list, _ := r.Texts(a, name, "leave it out for none")
 	for _, e := range list {
 		path := r.FileOf(e, name)
 		if path == "" {
 			continue
 		}
-		same := func(k KeyFile) bool { return k.Path == path }
+		same := func(k policy.KeyFile) bool { return k.Path == path }
 		if slices.ContainsFunc(r.def.Keys, same) || slices.ContainsFunc(r.def.LegacyKeys, same) || slices.ContainsFunc(out, same) {
 			r.Problems.Add(e.At, "", "%s: %q is a key file of this or another principal already", name, e.Text)
 			continue
 		}
-		out = append(out, KeyFile{Principal: who, Path: path, Where: r.Where(e.At)})
+		out = append(out, policy.KeyFile{Principal: who, Path: path, Where: r.Where(e.At)})
 	}
 	return out
 }
@@ -129,10 +130,10 @@ func (r *reader) cert(who object.Principal, b *hclsyntax.Block) {
 }
 
 // certificate reads what a cert block says of certificates.
-func (r *reader) certificate(b *hclsyntax.Block) (CertRule, syntax.Attributes) {
+func (r *reader) certificate(b *hclsyntax.Block) (policy.CertRule, syntax.Attributes) {
 	a := r.Block(b, "ca", "common_name", "dns", "uri", "serial", "sha256")
 	r.Unnamed(b)
-	var rule CertRule
+	var rule policy.CertRule
 	for name, to := range map[string]*string{"common_name": &rule.CommonName, "dns": &rule.DNS, "uri": &rule.URI, "serial": &rule.Serial, "sha256": &rule.SHA256} {
 		s, at, ok := r.Text(a, name)
 		if ok && s == "" {

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/internal/bytesize"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
@@ -25,7 +26,7 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	case a["objects"] != nil:
 		r.Problems.Add(a["objects"].NameRange, "leave it out", "connections, in_flight and streams are about a principal, whatever objects it calls")
 	}
-	l := &Limit{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, true)}
+	l := &policy.Limit{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, true)}
 	perSecond := 1
 	if s, at, ok := r.Text(a, "rate"); ok {
 		count, unit, found := strings.Cut(s, "/")

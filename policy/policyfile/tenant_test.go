@@ -1,4 +1,4 @@
-package policy_test
+package policyfile_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // TestAutoUIDsStay: a tenant keeps the user id that it was given when others come and go.
@@ -97,7 +98,7 @@ tenant "plain" {}
 		}
 	}
 	for _, weight := range []string{"0", "1001", "-1", "1.5", `"2"`} {
-		if _, err := policy.Parse("policy.hcl", []byte(head+"tenant \"big\" { weight = "+weight+" }"), "/base", hostUID, accounts); err == nil {
+		if _, err := policyfile.Parse("policy.hcl", []byte(head+"tenant \"big\" { weight = "+weight+" }"), "/base", hostUID, accounts); err == nil {
 			t.Errorf("weight = %s loads", weight)
 		}
 	}
@@ -113,7 +114,7 @@ func TestMessageBytes(t *testing.T) {
 			t.Errorf("%s\nMessageBytes() = %d, want %d", blocks, got, want)
 		}
 	}
-	_, err := policy.Parse("policy.hcl", []byte(head+"tenant \"red\" {\n limits { arguments = \"33MiB\" }\n}"), "/base", hostUID, accounts)
+	_, err := policyfile.Parse("policy.hcl", []byte(head+"tenant \"red\" {\n limits { arguments = \"33MiB\" }\n}"), "/base", hostUID, accounts)
 	if err == nil || !strings.Contains(err.Error(), "want a size from 1B to 32MiB") {
 		t.Errorf("33MiB: %v", err)
 	}

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/problem"
 )
 
@@ -22,7 +23,7 @@ const maxFileBytes = 4 << 20
 // Load reads a policy file. hostUID is the OS user that the host runs as, which
 // host_user = true stands for. The error is [problem.List] if the file could be read, else
 // it wraps what the file system said.
-func Load(path string, hostUID int) (*Policy, error) {
+func Load(path string, hostUID int) (*policy.Policy, error) {
 	p, failed, err := load(path, hostUID)
 	if err == nil && failed != nil {
 		return nil, failed
@@ -31,13 +32,13 @@ func Load(path string, hostUID int) (*Policy, error) {
 }
 
 // LoadUntested is Load for a file whose tests may fail: nobody may be served by it.
-func LoadUntested(path string, hostUID int) (*Policy, error) {
+func LoadUntested(path string, hostUID int) (*policy.Policy, error) {
 	p, _, err := load(path, hostUID)
 	return p, err
 }
 
 // load returns the policy of a file, and its failing tests.
-func load(path string, hostUID int) (p *Policy, failed problem.List, err error) {
+func load(path string, hostUID int) (p *policy.Policy, failed problem.List, err error) {
 	base, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding the policy's folder: %w", err)

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
@@ -21,7 +22,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 		r.Problems.Add(b.TypeRange, `write secret "name" { … }`, "a secret has one name of letters, digits, '_' and '-'")
 		return
 	}
-	s := Secret{Tenant: tenant, Name: b.Labels[0]}
+	s := policy.Secret{Tenant: tenant, Name: b.Labels[0]}
 	n := 0
 	for _, other := range r.def.Secrets {
 		if other.Tenant != tenant {
@@ -66,7 +67,7 @@ func (r *reader) secretFile(e syntax.Element, name string) string {
 	if path == "" {
 		return ""
 	}
-	same := func(k KeyFile) bool { return k.Path == path }
+	same := func(k policy.KeyFile) bool { return k.Path == path }
 	for _, other := range r.def.Secrets {
 		if other.Path == path {
 			r.Problems.Add(e.At, "a file holds one secret, and one tenant's", "%s: %q is the file of secret %q of tenant %q already", name, e.Text, other.Name, other.Tenant)

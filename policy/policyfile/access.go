@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/condition"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
@@ -35,7 +36,7 @@ func (r *reader) permit(name string, b *hclsyntax.Block) {
 // crossing reports whether a permit lets a principal reach objects of another tenant than
 // its own, and complains unless the permit says that it is meant to. Since no permit does
 // without saying so, nobody does; [Policy.Prove] shows the same by asking.
-func (r *reader) crossing(m ownedPrincipal, rule *Rule, b *hclsyntax.Block) bool {
+func (r *reader) crossing(m ownedPrincipal, rule *policy.Rule, b *hclsyntax.Block) bool {
 	for _, o := range rule.Objects {
 		if o.Tenant == m.home {
 			continue
@@ -60,16 +61,16 @@ func (r *reader) forbid(name string, b *hclsyntax.Block) {
 }
 
 // rule reads what permits and forbids have in common, but for whom they are about.
-func (r *reader) rule(name string, b *hclsyntax.Block, a syntax.Attributes) *Rule {
+func (r *reader) rule(name string, b *hclsyntax.Block, a syntax.Attributes) *policy.Rule {
 	r.Require(b, a, "principals", "objects")
-	compiled := &Rule{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, false)}
+	compiled := &policy.Rule{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, false)}
 	methods, _ := r.Texts(a, "methods", "leave it out for every exposed one")
 	if a["methods"] != nil {
 		// Never nil once the file says something, however wrong: nil is every method.
 		compiled.Methods = map[object.Method]struct{}{}
 	}
 	for _, e := range methods {
-		if m := object.Method(e.Text); Callable(m) {
+		if m := object.Method(e.Text); policy.Callable(m) {
 			compiled.Methods[m] = struct{}{}
 			continue
 		}
@@ -86,16 +87,16 @@ func (r *reader) rule(name string, b *hclsyntax.Block, a syntax.Attributes) *Rul
 }
 
 // patterns reads a block's objects, those of the host itself included if own is set.
-func (r *reader) patterns(a syntax.Attributes, own bool) []Pattern {
-	var out []Pattern
+func (r *reader) patterns(a syntax.Attributes, own bool) []policy.Pattern {
+	var out []policy.Pattern
 	objects, _ := r.Texts(a, "objects", "name those that it is about")
 	for _, e := range objects {
-		p, err := ParsePattern(e.Text)
+		p, err := policy.ParsePattern(e.Text)
 		if err != nil {
 			r.Problems.Add(e.At, err.Error(), "objects: %q is no pattern of objects", e.Text)
 			continue
 		}
-		if p.Tenant != AnyTenant && !(own && p.Tenant == object.HostTenant) {
+		if p.Tenant != policy.AnyTenant && !(own && p.Tenant == object.HostTenant) {
 			r.CheckTenant(p.Tenant, e, "objects")
 		}
 		out = append(out, p)
@@ -120,7 +121,7 @@ func (r *reader) subjectsOf(a syntax.Attributes, ifEmpty string) []*readSubject 
 // readSubject is a subject while the file is read, and who of it belongs to a tenant: for
 // each tenant one of its members.
 type readSubject struct {
-	Subject
+	policy.Subject
 	owners []ownedPrincipal
 }
 

@@ -1,4 +1,4 @@
-package policy_test
+package policyfile_test
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/analysis"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 const shares = `
@@ -99,9 +100,17 @@ func TestShares(t *testing.T) {
 		"rate = \"5/s\"\nconnections = 5":           "needs objects",
 		"objects = [\"Pyro.Daemon\"]\nrate = \"x\"": "rate:",
 	} {
-		_, err := policy.Parse("policy.hcl", []byte(shares+"limit \"more\" {\nprincipals = [\"bob\"]\n"+body+"\n}"), "/base", hostUID, accounts)
+		_, err := policyfile.Parse("policy.hcl", []byte(shares+"limit \"more\" {\nprincipals = [\"bob\"]\n"+body+"\n}"), "/base", hostUID, accounts)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", body, err, want)
 		}
 	}
+}
+
+// names returns the names of limits.
+func names(limits []*policy.Limit) (out []string) {
+	for _, l := range limits {
+		out = append(out, l.Name)
+	}
+	return out
 }

@@ -1,10 +1,10 @@
-package policy_test
+package policyfile_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // TestAuditLogIsNotShown: no plugin sees a file of the audit log, in whatever folder it is.
@@ -16,7 +16,7 @@ func TestAuditLogIsNotShown(t *testing.T) {
 		"/var/log/hearth/audit-00000000000000000042.jsonl": true,
 		"/var/log/hearth/other.log":                        false,
 	} {
-		_, err := policy.Parse("policy.hcl", []byte(head+`
+		_, err := policyfile.Parse("policy.hcl", []byte(head+`
 audit { file = "/var/log/hearth/audit.jsonl" }
 tenant "shown" {
   plugin "p" {

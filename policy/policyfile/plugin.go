@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"encoding/hex"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
@@ -41,7 +42,7 @@ func (r *reader) plugins(tenant object.Tenant, b *hclsyntax.Block) {
 // plugin reads one plugin block.
 func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 	a := r.Block(b, "sha256", "unpinned", "objects", "runtime", "files", "tmp", "fork", "unconfined")
-	p := Plugin{ID: id, Where: r.Where(b.TypeRange)}
+	p := policy.Plugin{ID: id, Where: r.Where(b.TypeRange)}
 	sum, at, pinned := r.Text(a, "sha256")
 	if pinned {
 		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
@@ -80,7 +81,7 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 const maxTmp = 16 << 30
 
 // pluginIsolation reads what a plugin's walls let through.
-func (r *reader) pluginIsolation(p *Plugin, a syntax.Attributes) {
+func (r *reader) pluginIsolation(p *policy.Plugin, a syntax.Attributes) {
 	p.Unconfined, _ = r.Flag(a, "unconfined")
 	p.Fork, _ = r.Flag(a, "fork")
 	p.Runtime = r.shownPaths(a, "runtime")

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"

@@ -1,4 +1,4 @@
-package policy
+package policyfile
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
@@ -31,7 +32,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		r.Problems.Add(b.LabelRanges[0], "", "tenant %q: a name has letters, digits, '_' and '-'", name)
 		return
 	}
-	t := &TenantSettings{ObjectLimits: map[object.ID]object.Limits{}}
+	t := &policy.TenantSettings{ObjectLimits: map[object.ID]object.Limits{}}
 	r.def.Settings[object.Tenant(name)] = t
 	r.def.Tenants = append(r.def.Tenants, object.Tenant(name))
 	r.tenantUser(t, name, a, b)
@@ -83,7 +84,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 }
 
 // tenantUser reads as which user a tenant's processes run.
-func (r *reader) tenantUser(t *TenantSettings, name string, a syntax.Attributes, b *hclsyntax.Block) {
+func (r *reader) tenantUser(t *policy.TenantSettings, name string, a syntax.Attributes, b *hclsyntax.Block) {
 	var at hcl.Range
 	switch {
 	case a["user"] != nil && a["uid"] != nil:
@@ -172,7 +173,7 @@ func (r *reader) autoUIDs(a syntax.Attributes) {
 
 // tenantLimits reads the limits of a tenant's workers, and of its objects where those have
 // none of their own, and returns what is written.
-func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) syntax.Attributes {
+func (r *reader) tenantLimits(t *policy.TenantSettings, b *hclsyntax.Block) syntax.Attributes {
 	a := r.Block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
 	r.Unnamed(b)
 	if n, ok := r.Bytes(a, "memory", 32<<20, 1<<40); ok {
@@ -192,7 +193,7 @@ func (r *reader) tenantLimits(t *TenantSettings, b *hclsyntax.Block) syntax.Attr
 }
 
 // object reads an object block, and adds its limits, as they are written, to those of others.
-func (r *reader) object(t *TenantSettings, tenant string, b *hclsyntax.Block, written map[object.ID]syntax.Attributes) {
+func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Block, written map[object.ID]syntax.Attributes) {
 	if len(b.Labels) != 1 {
 		r.Problems.Add(b.TypeRange, `write object "name" { … }`, "an object has one name, and this one has %d", len(b.Labels))
 		return

@@ -1,4 +1,4 @@
-package policy_test
+package condition_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // conditional is a policy in which a permit, or with a permit for all, a forbid, has a condition.
@@ -175,7 +176,7 @@ func TestNever(t *testing.T) {
 		`contains(caller.groups, "nobody")`, `caller.channel == "TLS"`, `time.weekday == "Monday"`,
 	} {
 		src := head + "forbid \"f\" {\n principals = [\"bob\"]\n objects = [\"acme.*\"]\n when = " + when + "\n}\n"
-		if _, err := policy.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts); err == nil {
+		if _, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts); err == nil {
 			t.Errorf("%s was taken", when)
 		}
 	}
