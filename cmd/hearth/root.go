@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		}
 	}
 	add("host", newServe(r), newUpgrade(), newNew(), newTest(), newPolicy(), newAudit(), newDoctor(), newConfig(r), newTenant(), newReload(), newHistory(), newRollback())
-	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r), newBench(r))
+	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r))
 	add("who", newKey(), newCA(), newEnroll(r), newSecret())
 	add("other", newVersion())
 	root.AddCommand(newWorker(), newShim())

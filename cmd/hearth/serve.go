@@ -20,6 +20,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/cgroup"
+	"github.com/hearthhost/hearth/internal/journal"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/internal/systemd"
@@ -303,8 +304,8 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	default:
 		return nil, usagef("--log-format %s: want text or json", f.logFormat)
 	}
-	if below := bare(w); toJournal(below) {
-		return slog.New(newJournal(below, opts, handler)), nil
+	if below := bare(w); journal.Connected(below) {
+		return slog.New(journal.NewHandler(below, opts, handler)), nil
 	}
 	return slog.New(handler(w, &opts)), nil
 }

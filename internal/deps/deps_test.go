@@ -569,6 +569,7 @@ var edges = []edge{
 			"host/usage",
 			"internal/bytesize",
 			"internal/cgroup",
+			"internal/journal",
 			"internal/safefile",
 			"internal/secretfile",
 			"internal/shell",
@@ -640,6 +641,10 @@ var edges = []edge{
 			"internal/systemd",
 			"transport",
 		},
+	},
+	{
+		pkg: "internal/journal",
+		why: "it formats log records and imports no other package",
 	},
 	{
 		pkg: "internal/flock",
