@@ -1,4 +1,4 @@
-# Targets a developer or CI runs. CI runs `make test` through .ci/run.
+# Targets for developers and CI. CI runs `make test` through .ci/run.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -27,10 +27,10 @@ build: ## build the static binary build/hearth and the example plugins in build/
 	@mkdir -p build/plugins/demo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o build/plugins/demo/ ./plugins/examples/checksum ./plugins/examples/table
 
-test: ## everything CI runs: format, vet, modules, cross build, Python client, tests under the race detector
+test: ## everything that CI runs: format, vet, modules, cross build, Python client, tests with the race detector
 	@bash internal/ci/test.sh '$(GO)'
 
-test-python: ## the tests of clients/python alone: seconds
+test-python: ## only the tests of clients/python: seconds
 	@bash internal/ci/test-python.sh /dev/stderr
 
 check: ## the quick part of test: format, vet, build for other systems
@@ -40,20 +40,20 @@ lint: ## golangci-lint with .golangci.yml (the first run builds the linter, whic
 	$(TOOL) golangci-lint run $(PKG)
 	cd bench && $(GO) tool -modfile=../internal/tools/go.mod golangci-lint run
 
-bench: ## benchmarks, COUNT times each (10), summarised by benchstat
+bench: ## run benchmarks COUNT times each (10) and summarise them with benchstat
 	@mkdir -p build
 	$(GO) test -run '^$$' -bench . -benchmem -count=$(COUNT) $(PKG) | tee build/bench.txt
 	$(TOOL) benchstat build/bench.txt
 
-pgo: ## make cmd/hearth/default.pgo anew, the profile by which the binary is optimised: a minute
+pgo: ## rebuild cmd/hearth/default.pgo, the profile that optimises the binary: a minute
 	@bash internal/ci/pgo.sh '$(GO)'
 
-bench-peers: build ## Hearth beside Pyro4, Redis, gRPC and go-plugin: under 6 minutes, writes into doc/performance.md
+bench-peers: build ## compare Hearth with Pyro4, Redis, gRPC and go-plugin in doc/performance.md: under 6 minutes
 	@bash internal/ci/ensure-peers.sh
 	CGO_ENABLED=0 $(GO) build -C bench -trimpath -o ../build/bench .
 	build/bench -doc doc/performance.md -svg doc/bench-peers.svg
 
-fuzz: ## every fuzz target for FUZZTIME (20s) each; PKG=./wire for those of one package
+fuzz: ## run every fuzz target for FUZZTIME (20s) each; PKG=./wire selects one package
 	@set -eo pipefail; for pkg in $$($(GO) list $(PKG)); do \
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "== $$pkg $$f"; \
@@ -61,23 +61,23 @@ fuzz: ## every fuzz target for FUZZTIME (20s) each; PKG=./wire for those of one 
 		done; \
 	done
 
-fuzz-lua: ## the Lua engine against PUC Lua on generated programs without end: SEED=1 PROGRAMS=0 (without end)
+fuzz-lua: ## compare the Lua engine with PUC Lua on generated programs: SEED=1 PROGRAMS=0 (0: until stopped)
 	$(GO) test ./internal/luafuzz -run '^TestEndless$$' -count=1 -v -timeout 0 -endless -seed $(SEED) -programs $(PROGRAMS)
 
-soak: ## a real host under mixed load, reloads and hostile scripts for SOAK (30m): fails if it leaks or a call does
+soak: ## run a host with mixed load, reloads and hostile scripts for SOAK (30m): fails if it leaks or a call fails
 	$(GO) test ./cmd/hearth -run '^TestSoak$$' -count=1 -v -timeout 0 -soak $(SOAK)
 
-cover: ## test coverage as a list a function and as build/cover.html
+cover: ## write test coverage per function and as build/cover.html
 	@mkdir -p build
 	$(GO) test -coverpkg=./... -coverprofile=build/cover.out ./...
 	$(GO) tool cover -func=build/cover.out
 	$(GO) tool cover -html=build/cover.out -o build/cover.html
 
-fmt: ## format all Go files, imports grouped as the linter wants them
+fmt: ## format all Go files and group imports as the linter requires
 	$(TOOL) golangci-lint fmt
 
-package: ## a deb and an rpm in build/ (fetches nfpm), for ARCH if it is set
+package: ## build a deb and an rpm in build/ (fetches nfpm), for ARCH if it is set
 	@bash internal/ci/package.sh '$(GO)'
 
-clean: ## remove what the targets built
+clean: ## remove build/
 	rm -rf build

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes cmd/hearth/default.pgo anew, the profile by which Go optimises the binary: where the
-# host, its client and the Lua engine spend their time in the benchmarks.
+# Rebuilds cmd/hearth/default.pgo, the profile that Go uses to optimise the binary. It contains the processor time of
+# the host, its client and the Lua engine in the benchmarks.
 # usage: pgo.sh GO
 set -euo pipefail
 go=${1:-go}

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Runs the tests of the Python client. They need no host and no installation; what they
-# leave out (a Pyro or openssl that is not there) stands in lines that begin with "!!".
-# A Pyro5 that is not installed is found through PYTHONPATH.
-# usage: test-python.sh SKIPPED-FILE    appends the reason of everything that was skipped
+# Runs the tests of the Python client. They need no host and no installation. Lines that begin with "!!" report skipped
+# tests, for example without Pyro or openssl. A Pyro5 that is not installed is found through PYTHONPATH.
+# usage: test-python.sh SKIPPED-FILE    appends the reason of each skipped test to the file
 set -euo pipefail
 skipped=$1
 
-# Debian's own comes first: it is the one that Debian's python3-pyro4 is for.
+# Debian's python3 comes first, because Debian's python3-pyro4 is installed for it.
 python=
 for p in /usr/bin/python3 python3; do
 	if "$p" -c 'import sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then
@@ -15,7 +14,7 @@ for p in /usr/bin/python3 python3; do
 	fi
 done
 if [ -z "$python" ]; then
-	reason="all of them: no python3 of version 3.9 or newer"
+	reason="all tests: python3 3.9 or newer not found"
 	printf '!! PYTHON CLIENT TESTS WILL BE SKIPPED: %s\n' "$reason"
 	echo "$reason" >>"$skipped"
 	exit 0

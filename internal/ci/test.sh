@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The checks behind `make test` (and, with "quick", `make check`), cheapest first.
+# Runs the checks of `make test` and, with "quick", of `make check`. The fastest run first.
 # usage: test.sh GO [quick]
 set -euo pipefail
 go=${1:-go}
@@ -61,7 +61,7 @@ $go vet ./...
 # bench is a module of its own. Its go.mod must follow ours: a build with an outdated one fails.
 $go vet -C bench ./...
 
-# The profile of cmd/hearth makes every package it uses be built once more: for what ships alone.
+# Without the profile of cmd/hearth, which would cause a second build of every package. Only releases need it.
 step "build for darwin"
 GOOS=darwin CGO_ENABLED=0 $go build -pgo=off ./...
 GOOS=darwin CGO_ENABLED=0 $go build -C bench -o /dev/null .
@@ -88,11 +88,11 @@ else
 	unpackaged=
 fi
 
-# Without the race detector, which would allow for a few hundred programs only.
-step "the Lua engine against PUC Lua: 20,000 generated programs"
+# Without the race detector: with it, the time would suffice for a few hundred programs only.
+step "comparison of the Lua engine with PUC Lua: 20,000 generated programs"
 $go test -count=1 -timeout 15m ./internal/luafuzz
 
-step "tests under the race detector"
+step "tests with the race detector"
 export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off"
 $go test -race -timeout 25m ./...
 $go test -C bench -race -timeout 10m ./...
