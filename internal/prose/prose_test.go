@@ -77,16 +77,6 @@ var pending = []string{
 
 	"object",
 
-	"plugins/examples/checksum",
-
-	"plugins/examples/misbehave",
-
-	"plugins/rpc",
-
-	"plugins/sdk",
-
-	"plugins/sdk/plugintest",
-
 	"policy",
 
 	"sandbox",

@@ -1,19 +1,17 @@
-// Package rpc is the protocol between host and plugins: Go code generated from
-// plugin.proto, which is checked in so that building needs no generator, and the few
-// constants of go-plugin's handshake.
+// Package rpc is the protocol between host and plugins: Go code generated from plugin.proto, and the constants of
+// go-plugin's handshake. The generated code is checked in, so a build needs no generator.
 package rpc
 
-//go:generate protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative plugin.proto
+//go:generate protoc --go_out=. --go_opt=paths=source_relative plugin.proto
+//go:generate protoc --go-grpc_out=. --go-grpc_opt=paths=source_relative plugin.proto
 
-// The handshake of go-plugin: a plugin that is started without the cookie says that it is
-// no program for people.
+// Handshake of go-plugin. A plugin that is started without the cookie prints that it is not meant for interactive use.
 const (
 	Version     = 1
 	CookieKey   = "HEARTH_PLUGIN"
 	CookieValue = "9bd2c5f1a9ab4f0e8f5ae3c1a7d6b2e4"
-	Name        = "hearth" // of the one plugin that is dispensed
+	Name        = "hearth" // name of the only plugin that go-plugin dispenses
 )
 
-// MaxMessageBytes bounds what either side reads in one message: a payload of 8 MiB and its
-// wrapping.
+// MaxMessageBytes bounds a received message: a payload of 8 MiB and its envelope.
 const MaxMessageBytes = 8<<20 + 64<<10

@@ -2,7 +2,7 @@ package rpc
 
 import "google.golang.org/protobuf/proto"
 
-// Size returns the bytes of a message of this package as it is sent, 0 for any other value.
+// Size returns the encoded size of a message of this package in bytes, 0 for any other value.
 func Size(m any) int {
 	p, _ := m.(proto.Message)
 	return proto.Size(p)

@@ -9,9 +9,9 @@ import (
 	"github.com/hearthhost/hearth/codec"
 )
 
-// Values that Go has no type of its own for. The others arrive as bool, int64, *big.Int,
-// float64, complex128, string, []byte, []any, map[string]any and time.Time, None as nil.
-// A parameter may have any type that its argument fits into: int, []string, map[string]int.
+// Types of values without a Go equivalent. The other values arrive as bool, int64, *big.Int, float64, complex128,
+// string, []byte, []any, map[string]any and time.Time; None arrives as nil. A parameter may have any type that can hold
+// its argument: int, []string, map[string]int.
 type (
 	// Tuple is a Python tuple.
 	Tuple = codec.Tuple
@@ -19,22 +19,22 @@ type (
 	Set = codec.Set
 	// Dict is a dict with keys that are not all texts.
 	Dict = codec.Dict
-	// Pair is an element of a [Dict].
+	// Pair is an entry of a [Dict].
 	Pair = codec.Pair
-	// Date is a date, as the number of its day: 1 is 0001-01-01.
+	// Date is a date as a day number: 1 is 0001-01-01.
 	Date = codec.Date
 	// Kwargs are a call's keyword arguments.
 	Kwargs map[string]any
 )
 
-// convert makes v a value of type t, without losing anything.
+// convert returns v as a value of type t. It fails if information would be lost.
 func convert(v any, t reflect.Type) (reflect.Value, error) {
 	if v == nil {
 		switch t.Kind() {
 		case reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Map:
 			return reflect.Zero(t), nil
 		default:
-			return reflect.Value{}, fmt.Errorf("want %s, not None", nameOf(t))
+			return reflect.Value{}, fmt.Errorf("%s expected, got None", nameOf(t))
 		}
 	}
 	rv := reflect.ValueOf(v)
@@ -42,7 +42,7 @@ func convert(v any, t reflect.Type) (reflect.Value, error) {
 		return rv, nil
 	}
 	out := reflect.New(t).Elem()
-	wrong := fmt.Errorf("want %s, not %s", nameOf(t), nameOf(rv.Type()))
+	wrong := fmt.Errorf("%s expected, got %s", nameOf(t), nameOf(rv.Type()))
 	switch t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		n, ok := v.(int64)
@@ -111,7 +111,7 @@ func convert(v any, t reflect.Type) (reflect.Value, error) {
 	return out, nil
 }
 
-// nameOf is a type's name in the words of those who call.
+// nameOf returns the Python name of a type.
 func nameOf(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[[]byte]():
@@ -142,8 +142,7 @@ func nameOf(t reflect.Type) string {
 	}
 }
 
-// plain turns the Go values of authors into those that travel: slices and maps of any
-// element type become lists and dicts.
+// plain converts Go values for the wire: slices and maps of any element type become lists and dicts.
 func plain(v any) any {
 	switch v := v.(type) {
 	case nil, bool, string, []byte, int64, float64, []any, map[string]any, Tuple, Set, Dict, Date, time.Time, *big.Int:

@@ -9,18 +9,18 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Mode says how many instances of an object there are.
+// Mode is the instance mode of an object.
 type Mode = object.InstanceMode
 
-// The modes.
+// Instance modes.
 const (
-	Single  = object.Single  // one, calls one at a time
-	Session = object.Session // one a connection, calls one at a time
-	PerCall = object.PerCall // a fresh one each call, in parallel
+	Single  = object.Single  // one instance, calls one at a time
+	Session = object.Session // one instance per connection, calls one at a time
+	PerCall = object.PerCall // one instance per call, calls in parallel
 )
 
-// Object is what callers reach. Make one with [New], register what it exposes, then
-// [Serve] it; nothing is exposed that was not registered.
+// Object is an object that clients call. Create it with [New], register its members, then [Serve] it. Only registered
+// members are exposed.
 type Object struct {
 	name    string
 	doc     string
@@ -30,22 +30,20 @@ type Object struct {
 	members map[string]*member
 }
 
-// member is one exposed method or attribute.
+// member is an exposed method or attribute.
 type member struct {
 	doc              string
 	oneway           bool
 	method, get, set *function
 }
 
-// New returns an object whose instances fresh makes. If they are io.Closers, they are
-// closed when they are of no more use.
+// New returns an object; fresh creates its instances. An instance that is an io.Closer is closed after its last use.
 func New[T any](mode Mode, doc string, fresh func() T) *Object {
 	return &Object{doc: doc, mode: mode, make: func() any { return fresh() }, typ: reflect.TypeFor[T](),
 		members: map[string]*member{}}
 }
 
-// Named makes o the object <plugin>.<name> instead of the plugin's own id. The policy has
-// to list the name. It returns o.
+// Named gives o the id <plugin>.<name> instead of the id of the plugin. The policy must list the name. It returns o.
 func (o *Object) Named(name string) *Object {
 	if !object.ValidName(name) {
 		panic(fmt.Sprintf("sdk: %q is not an object's name", name))
@@ -54,23 +52,23 @@ func (o *Object) Named(name string) *Object {
 	return o
 }
 
-// Method exposes fn, a method expression like (*Table).Put, under a name. Its parameters
-// are, in order: the instance; a context.Context, if it wants one; the arguments; and for
-// keyword arguments a last [Kwargs]. It returns a value or none, or an iter.Seq2[T, error]
-// for an item stream, and then an error, if it can fail. It panics if fn is none of that.
+// Method exposes fn, a method expression such as (*Table).Put, under a name. The parameters of fn are, in this order:
+// the instance; optionally a context.Context; the arguments; optionally a [Kwargs] for keyword arguments. Its results
+// are at most one value and at most one error, in this order. An iter.Seq2[T, error] is an item stream. Method panics
+// if fn has another form.
 func (o *Object) Method(name string, fn any, doc string) *Object {
 	o.member(name, doc).method = o.function(name, fn)
 	return o
 }
 
-// Oneway is Method for one whose callers do not wait.
+// Oneway is [Object.Method] for a method without a reply.
 func (o *Object) Oneway(name string, fn any, doc string) *Object {
 	m := o.member(name, doc)
 	m.method, m.oneway = o.function(name, fn), true
 	return o
 }
 
-// Attribute exposes proxy.name: get returns it, set takes it. Either may be nil.
+// Attribute exposes the attribute name. get returns its value, set receives a new value. Either may be nil.
 func (o *Object) Attribute(name string, get, set any, doc string) *Object {
 	m := o.member(name, doc)
 	if get != nil {
@@ -84,7 +82,7 @@ func (o *Object) Attribute(name string, get, set any, doc string) *Object {
 
 func (o *Object) member(name, doc string) *member {
 	if !object.Method(name).Callable() {
-		panic(fmt.Sprintf("sdk: %q can never be called: a letter, then letters, digits and '_'", name))
+		panic(fmt.Sprintf("sdk: %q is not callable: a name is a letter followed by letters, digits and '_'", name))
 	}
 	if o.members[name] != nil {
 		panic(fmt.Sprintf("sdk: %q is registered twice", name))
@@ -94,14 +92,14 @@ func (o *Object) member(name, doc string) *member {
 	return m
 }
 
-// function is what is known of a registered function's parameters and results.
+// function is a registered function with the types of its parameters and results.
 type function struct {
 	v        reflect.Value
 	args     []reflect.Type // after the instance and the context
 	variadic bool
 	ctx      bool
 	kwargs   bool
-	result   bool // it returns a value before the error
+	result   bool // has a value before the error
 	fails    bool
 	stream   bool
 }
@@ -115,7 +113,7 @@ var (
 func (o *Object) function(name string, fn any) *function {
 	v := reflect.ValueOf(fn)
 	if v.Kind() != reflect.Func || v.Type().NumIn() == 0 || !o.typ.AssignableTo(v.Type().In(0)) {
-		panic(fmt.Sprintf("sdk: %s: want a method expression of %v, like (*Table).Put", name, o.typ))
+		panic(fmt.Sprintf("sdk: %s: the function must be a method expression of %v, like (*Table).Put", name, o.typ))
 	}
 	t := v.Type()
 	f := &function{v: v, variadic: t.IsVariadic()}
@@ -137,7 +135,7 @@ func (o *Object) function(name string, fn any) *function {
 		out--
 	}
 	if out > 1 {
-		panic(fmt.Sprintf("sdk: %s: want one result and an error at most; return a sdk.Tuple for more", name))
+		panic(fmt.Sprintf("sdk: %s: at most one result and one error are possible; return a sdk.Tuple for more", name))
 	}
 	f.result = out == 1
 	f.stream = f.result && isSeq2(t.Out(0))
@@ -151,7 +149,7 @@ func isSeq2(t reflect.Type) bool {
 		t.In(0).In(1) == errorType
 }
 
-// call runs the function. What it returns is a value or a sequence.
+// call runs the function. The result is a value or a sequence.
 func (f *function) call(ctx context.Context, instance any, args []any, kwargs Kwargs) (any, error) {
 	in := []reflect.Value{reflect.ValueOf(instance)}
 	if f.ctx {
@@ -162,10 +160,10 @@ func (f *function) call(ctx context.Context, instance any, args []any, kwargs Kw
 		fixed--
 	}
 	if len(args) < fixed || !f.variadic && len(args) > fixed {
-		return nil, Raise("TypeError", fmt.Sprintf("want %d arguments, not %d", fixed, len(args)))
+		return nil, Raise("TypeError", fmt.Sprintf("the method takes %d arguments, not %d", fixed, len(args)))
 	}
 	if len(kwargs) > 0 && !f.kwargs {
-		return nil, Raise("TypeError", "there are no keyword arguments here")
+		return nil, Raise("TypeError", "the method takes no keyword arguments")
 	}
 	for i, a := range args {
 		t := f.args[min(i, len(f.args)-1)]
@@ -196,10 +194,10 @@ func (f *function) call(ctx context.Context, instance any, args []any, kwargs Kw
 	return out[0].Interface(), nil
 }
 
-// sequence is an item stream's source.
+// sequence is the source of an item stream.
 type sequence reflect.Value
 
-// all drives the sequence, whatever type its items are of.
+// all runs the sequence, for any type of items.
 func (s sequence) all(yield func(any, error) bool) {
 	seq := reflect.Value(s)
 	if seq.IsNil() {

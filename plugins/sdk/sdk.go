@@ -1,4 +1,4 @@
-// Package sdk is for authors of plugins: executables that a Hearth host serves as objects.
+// Package sdk is for authors of plugins, which are executables that a Hearth host serves as objects.
 //
 //	type greeter struct{}
 //
@@ -9,7 +9,7 @@
 //			Method("hello", greeter.Hello, "Says hello."))
 //	}
 //
-// doc/plugins.md has the rest. Nothing here is needed to host plugins.
+// See doc/plugins.md for the full guide. A host does not need this package.
 package sdk
 
 import (
@@ -27,14 +27,13 @@ import (
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
-// Exception is an error that callers get as an exception of a class of theirs.
+// Exception is an error that a client receives as an exception of a named class.
 type Exception struct {
-	Class string // "ValueError"; one that the caller does not know becomes a RuntimeError
+	Class string // for example "ValueError"; a class that the client does not have becomes a RuntimeError
 	Args  []any
 }
 
-// Raise returns an error that raises an exception at the caller. Any other error is a
-// RuntimeError with its text.
+// Raise returns an error that raises an exception at the client. Any other error becomes a RuntimeError with its text.
 func Raise(class string, args ...any) error { return &Exception{Class: class, Args: args} }
 
 // Error returns the class and the first argument.
@@ -45,13 +44,13 @@ func (e *Exception) Error() string {
 	return fmt.Sprintf("%s: %v", e.Class, e.Args[0])
 }
 
-// Caller is who calls.
+// Caller is the identity and connection of a client.
 type Caller = object.Caller
 
 type callKey struct{}
 
-// under is the call that a context belongs to.
-type under struct {
+// callInfo describes the call of a context.
+type callInfo struct {
 	s      *server
 	id     uint64
 	object string
@@ -59,42 +58,42 @@ type under struct {
 	corr   [16]byte
 }
 
-func underway(ctx context.Context) *under {
-	u, _ := ctx.Value(callKey{}).(*under)
+func callOf(ctx context.Context) *callInfo {
+	u, _ := ctx.Value(callKey{}).(*callInfo)
 	return u
 }
 
-// CallerOf returns who makes the call that ctx belongs to.
+// CallerOf returns the caller of the call of ctx; the zero value outside of a call.
 func CallerOf(ctx context.Context) Caller {
-	if u := underway(ctx); u != nil {
+	if u := callOf(ctx); u != nil {
 		return u.caller
 	}
 	return Caller{}
 }
 
-// Correlation returns the id under which logs know the call.
+// Correlation returns the id of the call of ctx in logs.
 func Correlation(ctx context.Context) [16]byte {
-	if u := underway(ctx); u != nil {
+	if u := callOf(ctx); u != nil {
 		return u.corr
 	}
 	return [16]byte{}
 }
 
-// Log writes a line to the host's log; level is "debug", "info", "warn" or "error".
+// Log writes a line to the host's log. level is "debug", "info", "warn" or "error".
 func Log(ctx context.Context, level, text string) {
-	u := underway(ctx)
+	u := callOf(ctx)
 	if u == nil || u.s.host == nil {
 		return
 	}
 	_, _ = u.s.host.Log(ctx, &rpc.LogRequest{Object: u.object, Level: level, Text: text})
 }
 
-// Secret returns a secret that the policy grants to the object whose call ctx belongs to. Ask
-// each time: it may be another one tomorrow. The error says that there is none.
+// Secret returns a secret that the policy grants to the object of the current call. Do not cache the value: the secret
+// may change. The error reports that the secret is not granted.
 func Secret(ctx context.Context, name string) (string, error) {
-	u := underway(ctx)
+	u := callOf(ctx)
 	if u == nil || u.s.host == nil {
-		return "", errors.New("sdk: secrets are had during a call, with its context, under a host")
+		return "", errors.New("sdk: secrets are available only during a call, with its context, under a host")
 	}
 	r, err := u.s.host.Secret(ctx, &rpc.SecretRequest{Call: u.id, Name: name})
 	if err != nil {
@@ -106,12 +105,12 @@ func Secret(ctx context.Context, name string) (string, error) {
 	return r.GetValue(), nil
 }
 
-// Call calls a method of another object, for which the policy has to permit
-// "object:<this one's id>". An exception there is an [*Exception] here.
+// Call calls a method of another object. The policy must permit it for the principal "object:<id of this object>". An
+// exception of the other object is returned as an [*Exception].
 func Call(ctx context.Context, id, method string, args ...any) (any, error) {
-	u := underway(ctx)
+	u := callOf(ctx)
 	if u == nil || u.s.host == nil {
-		return nil, errors.New("sdk: other objects are called during a call, with its context, under a host")
+		return nil, errors.New("sdk: other objects can be called only during a call, with its context, under a host")
 	}
 	ser := codec.ByID(codec.Serpent)
 	for i := range args {
@@ -141,13 +140,12 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 	return v, nil
 }
 
-// Serve makes this process the plugin that the host started. It returns when the host has
-// no more use for it.
+// Serve runs the plugin in this process, which the host started. It returns when the host ends the plugin.
 func Serve(objects ...*Object) {
 	goplugin.Serve(Config(nil, objects...))
 }
 
-// Config is what [Serve] runs, for tests of plugins.
+// Config returns the configuration of [Serve], for tests of plugins.
 func Config(test *goplugin.ServeTestConfig, objects ...*Object) *goplugin.ServeConfig {
 	return &goplugin.ServeConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
@@ -162,7 +160,7 @@ func Config(test *goplugin.ServeTestConfig, objects ...*Object) *goplugin.ServeC
 	}
 }
 
-// adapter is the plugin in go-plugin's terms.
+// adapter is the plugin as go-plugin requires it.
 type adapter struct {
 	goplugin.NetRPCUnsupportedPlugin
 	objects []*Object
@@ -185,7 +183,7 @@ func (a *adapter) GRPCServer(broker *goplugin.GRPCBroker, s *grpc.Server) error 
 	return nil
 }
 
-// GRPCClient implements go-plugin's GRPCPlugin, for the other side, which this is not.
+// GRPCClient implements go-plugin's GRPCPlugin for the host's side. A plugin does not use it.
 func (a *adapter) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, errors.New("sdk: a plugin is no host")
+	return nil, errors.New("sdk: a plugin is not a host")
 }

@@ -18,23 +18,23 @@ import (
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
 
-// server answers the host.
+// server is the plugin's service for the host.
 type server struct {
 	rpc.UnimplementedPluginServer
 	dial func(uint32) (rpc.HostClient, error)
 
 	byName map[string]*Object
 	id     string         // set by Describe, before any call
-	host   rpc.HostClient // likewise; nil: none
+	host   rpc.HostClient // set by Describe; nil without a host
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	singles  map[*Object]*instance
 	sessions map[uint64]map[*Object]*instance
 	streams  map[uint64]*stream
 	last     uint64
 }
 
-// instance is live state, used by one call at a time.
+// instance is the state of an object, used by one call at a time.
 type instance struct {
 	mu sync.Mutex
 	v  any
@@ -60,7 +60,7 @@ func newServer(objects []*Object) (*server, error) {
 	return s, nil
 }
 
-// Describe says what there is, and learns who this plugin is.
+// Describe returns the objects. It sets the id of the plugin.
 func (s *server) Describe(_ context.Context, r *rpc.DescribeRequest) (*rpc.DescribeReply, error) {
 	s.id = r.GetId()
 	if r.GetHost() != 0 && s.host == nil {
@@ -83,7 +83,7 @@ func (s *server) Describe(_ context.Context, r *rpc.DescribeRequest) (*rpc.Descr
 	return out, nil
 }
 
-// object finds the object that an id means.
+// object returns the object with an id, nil if the plugin does not have it.
 func (s *server) object(id string) *Object {
 	if id == s.id {
 		return s.byName[""]
@@ -108,7 +108,7 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 	if err != nil {
 		return failure(err), nil
 	}
-	// A stream's source outlives the call, so the call's end must not end its context.
+	// A stream outlives its call, so the end of the call must not end its context.
 	live, cancel := context.WithCancel(s.context(context.WithoutCancel(ctx), r))
 	unlink := context.AfterFunc(ctx, cancel)
 	v, err := s.run(live, ctx.Err, o, r, args, kwargs)
@@ -121,10 +121,10 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 	return s.reply(ser, r, v, err), nil
 }
 
-// context is a call's: it knows who calls.
+// context returns the context of a call.
 func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Context {
 	c := r.GetCaller()
-	u := &under{s: s, id: r.GetCall(), object: r.GetObject(),
+	u := &callInfo{s: s, id: r.GetCall(), object: r.GetObject(),
 		caller: Caller{Principal: object.Principal(c.GetPrincipal()),
 			Tenant: object.Tenant(c.GetTenant()), Peer: object.Peer{Auth: c.GetWay(), Channel: c.GetChannel(),
 				Addr: c.GetAddress()}}}
@@ -132,14 +132,14 @@ func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Contex
 	return context.WithValue(ctx, callKey{}, u)
 }
 
-// run finds the instance and calls it, unless the call is over by then: it may have waited for others of the instance.
+// run calls the object's instance. It does not begin a call that ended while it waited for the instance.
 func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.CallRequest, args []any,
 	kwargs Kwargs) (v any, err error) {
 	in, release := s.instance(o, r.GetConn())
 	defer release()
 	if err := over(); err != nil {
 		return nil, object.Errorf(object.CodeOf(err),
-			"the call waited for others of its object until it was over; not executed")
+			"the call ended while it waited for other calls of its object; not executed")
 	}
 	if r.GetKind() == rpc.Kind_KIND_BATCH {
 		return s.batch(ctx, o, in, r, args)
@@ -149,7 +149,7 @@ func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.C
 		return nil, err
 	}
 	if r.GetKind() != rpc.Kind_KIND_INVOKE && len(args) > 0 {
-		args = args[1:] // the attribute's name, which the host has read
+		args = args[1:] // skip the attribute's name
 	}
 	return s.protected(ctx, f, in, args, kwargs)
 }
@@ -173,7 +173,7 @@ func (o *Object) lookup(kind rpc.Kind, name string) (*function, error) {
 	return f, nil
 }
 
-// protected calls f, and makes a panic an error.
+// protected calls f and returns a panic as an error.
 func (s *server) protected(ctx context.Context, f *function, in any, args []any, kwargs Kwargs) (v any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -183,15 +183,15 @@ func (s *server) protected(ctx context.Context, f *function, in any, args []any,
 	return f.call(ctx, in, args, kwargs)
 }
 
-// panicked prints where an object panicked, and returns what its caller hears.
+// panicked prints the stack of a panic and returns the error for the client.
 func panicked(p any) error {
 	fmt.Fprintf(os.Stderr, "panic: %v\n%s", p, debug.Stack())
 	return Raise("RuntimeError", "the object panicked")
 }
 
-// batch runs several methods in order, up to the first exception.
+// batch runs several methods in order. It stops at the first exception.
 func (s *server) batch(ctx context.Context, o *Object, in any, r *rpc.CallRequest, calls []any) (any, error) {
-	wrong := &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: "a batch takes a list of calls"}
+	wrong := &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: "a batch requires a list of calls"}
 	if len(calls) != len(r.GetBatch()) {
 		return nil, wrong
 	}
@@ -230,7 +230,7 @@ func list(v any) []any {
 	return nil
 }
 
-// instance returns the instance that the object's mode wants, and what lets go of it.
+// instance returns the instance for a call and a function that releases it.
 func (s *server) instance(o *Object, conn uint64) (any, func()) {
 	if o.mode == PerCall {
 		v := o.make()
@@ -265,7 +265,7 @@ func (s *server) open(st *stream) uint64 {
 	return s.last
 }
 
-// Next asks for an item.
+// Next returns the next item of a stream.
 func (s *server) Next(ctx context.Context, r *rpc.NextRequest) (*rpc.CallReply, error) {
 	s.mu.Lock()
 	st := s.streams[r.GetStream()]
@@ -275,7 +275,7 @@ func (s *server) Next(ctx context.Context, r *rpc.NextRequest) (*rpc.CallReply, 
 	}
 	ser := codec.ByName(r.GetCall().GetSerializer())
 	if ser == nil {
-		return failure(object.Errorf(object.CodeInvalid, "no such serializer")), nil
+		return failure(object.Errorf(object.CodeInvalid, "unknown serializer")), nil
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -294,7 +294,7 @@ func (s *server) Next(ctx context.Context, r *rpc.NextRequest) (*rpc.CallReply, 
 	return &rpc.CallReply{End: true}, nil
 }
 
-// pull returns the next item; a panic of the source is its error.
+// pull returns the next item. A panic of the source becomes its error.
 func (st *stream) pull() (v any, err error, ok bool) { //nolint:revive // in the order of iter.Pull2
 	defer func() {
 		if p := recover(); p != nil {
@@ -323,7 +323,7 @@ func (s *server) CloseStream(_ context.Context, r *rpc.CloseStreamRequest) (*rpc
 	return &rpc.Nothing{}, nil
 }
 
-// EndConn frees a connection's sessions.
+// EndConn closes the sessions of a connection.
 func (s *server) EndConn(_ context.Context, r *rpc.EndConnRequest) (*rpc.Nothing, error) {
 	s.mu.Lock()
 	held := s.sessions[r.GetConn()]
@@ -361,22 +361,22 @@ func (s *server) reply(ser codec.Serializer, r *rpc.CallRequest, v any, err erro
 	return &rpc.CallReply{Payload: doc, Exception: true}
 }
 
-// exception is the exception that an error raises at a peer.
+// exception returns the exception that an error raises at a client.
 func exception(p object.Protocol, err error) *codec.Exception {
-	var own *Exception
-	if !errors.As(err, &own) {
-		own = &Exception{Class: "RuntimeError", Args: []any{err.Error()}}
+	var raised *Exception
+	if !errors.As(err, &raised) {
+		raised = &Exception{Class: "RuntimeError", Args: []any{err.Error()}}
 	}
-	args := make([]any, len(own.Args))
-	for i, a := range own.Args {
+	args := make([]any, len(raised.Args))
+	for i, a := range raised.Args {
 		args[i] = plain(a)
 	}
-	class, known := pyro.ClassName(p, own.Class)
+	class, known := pyro.ClassName(p, raised.Class)
 	switch {
 	case !known:
 		class, _ = pyro.ClassName(p, "RuntimeError")
-		args = []any{own.Error()}
-	case strings.HasPrefix(own.Class, "Unicode"): // some of them cannot be made of a message alone
+		args = []any{raised.Error()}
+	case strings.HasPrefix(raised.Class, "Unicode"): // some of these classes cannot be created from a message alone
 		class, _ = pyro.ClassName(p, "UnicodeError")
 	}
 	return &codec.Exception{Class: class, Args: args}

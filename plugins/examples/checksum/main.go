@@ -1,4 +1,4 @@
-// Command checksum is an example plugin: digests of bytes, and of what comes in pieces.
+// Command checksum is an example plugin: digests of bytes and of streamed data.
 package main
 
 import (

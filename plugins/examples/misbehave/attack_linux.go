@@ -15,7 +15,7 @@ import (
 	"github.com/hearthhost/hearth/plugins/sdk"
 )
 
-// attacks adds what only Linux has.
+// attacks adds the attacks that exist on Linux only.
 func attacks(o *sdk.Object) *sdk.Object {
 	return o.Method("descriptors", imp.Descriptors, "").Method("spawn", imp.Spawn, "").Method("read", imp.Read, "").
 		Method("list", imp.List, "").Method("dial", imp.Dial, "").Method("fill", imp.Fill, "").Method("crowd",
@@ -26,7 +26,7 @@ func attacks(o *sdk.Object) *sdk.Object {
 		Method("elsewhere", imp.Elsewhere, "").Method("pester", imp.Pester, "").Method("hoard", imp.Hoard, "")
 }
 
-// Descriptors lists what is open, by asking for each number.
+// Descriptors lists the open descriptors. It tests each number.
 func (imp) Descriptors() []string {
 	var out []string
 	for fd := range 1024 {
@@ -38,7 +38,7 @@ func (imp) Descriptors() []string {
 	return out
 }
 
-// Spawn leaves a process behind, which holds the pipes.
+// Spawn leaves a child process behind, which holds the pipes open.
 func (imp) Spawn() (int, error) {
 	cmd := exec.Command("/bin/sleep", "300") //nolint:noctx // it is to outlive the call
 	cmd.Stdout, cmd.Stderr = os.NewFile(1, "out"), os.NewFile(2, "err")
@@ -71,7 +71,7 @@ func (imp) Dial(network, addr string) (string, error) {
 	return "connected", nil
 }
 
-// Fill writes to a file until it may not, and says how many bytes it got.
+// Fill writes to a file until an error. It returns the number of bytes.
 func (imp) Fill(dir string) (int, error) {
 	f, err := os.Create(filepath.Join(dir, "big")) //nolint:gosec // the point of it
 	if err != nil {
@@ -89,7 +89,7 @@ func (imp) Fill(dir string) (int, error) {
 	return n, nil
 }
 
-// Crowd makes empty files until it may not, and says how many it got.
+// Crowd creates empty files until an error. It returns their number.
 func (imp) Crowd(dir string) int {
 	for n := range 1_000_000 {
 		f, err := os.Create(filepath.Join(dir, fmt.Sprint("x", n))) //nolint:gosec // the point of it
@@ -103,7 +103,7 @@ func (imp) Crowd(dir string) int {
 
 func (imp) Link(to, name string) error { return os.Symlink(to, name) }
 
-// Raw makes a system call with numbers, and texts for pointers. It says what came of it.
+// Raw makes a system call with numbers, and texts as pointers. It returns the result as a text.
 func (imp) Raw(nr int, args ...any) string {
 	var a [6]uintptr
 	var kept []*[512]byte
@@ -126,7 +126,7 @@ func (imp) Raw(nr int, args ...any) string {
 	return fmt.Sprintf("got %d", int(r))
 }
 
-// sleeper is what a process of ours does until it is ended.
+// sleeper is the code of a forked process. It sleeps until it is killed.
 func sleeper() {
 	for {
 		ts := syscall.Timespec{Sec: 3600}
@@ -135,14 +135,13 @@ func sleeper() {
 	}
 }
 
-// fork makes a process that can make system calls, and no more: it has one thread of the
-// runtime's many.
+// fork creates a process that can only make system calls: it has one of the runtime's threads.
 func fork() (int, syscall.Errno) {
 	r, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
 	return int(r), errno
 }
 
-// Bomb forks until it may not, and says how often it could.
+// Bomb forks until an error. It returns the number of processes.
 func (imp) Bomb() int {
 	for n := range 100_000 {
 		r, errno := fork()
@@ -156,7 +155,7 @@ func (imp) Bomb() int {
 	return 100_000
 }
 
-// Threads starts threads until the runtime gives up, which ends the process.
+// Threads starts threads until the runtime fails, which ends the process.
 func (imp) Threads() int {
 	for range 100_000 {
 		go func() {
@@ -169,8 +168,8 @@ func (imp) Threads() int {
 	return 100_000
 }
 
-// Daemonise leaves processes behind as a daemon begins: in sessions of their own, without a
-// parent, with nothing open, deaf to signals. It says how many.
+// Daemonise leaves daemons behind: in new sessions, without a parent, without open files, ignoring signals. It returns
+// their number.
 func (imp) Daemonise() (int, error) {
 	for range 3 {
 		r, errno := fork()
@@ -194,7 +193,7 @@ func (imp) Daemonise() (int, error) {
 	return 3, nil
 }
 
-// Memory takes so many bytes.
+// Memory allocates a number of bytes.
 func (imp) Memory(n int) int {
 	b := make([]byte, n)
 	for i := 0; i < n; i += 4096 {
@@ -204,14 +203,14 @@ func (imp) Memory(n int) int {
 	return n
 }
 
-// Shared takes memory that no limit of private memory counts.
+// Shared allocates memory that limits of private memory do not count.
 func (imp) Shared(n int) error {
 	_, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_ANON)
 	return err
 }
 
-// Elsewhere executes a program from a thread that is not the first: one that the host's
-// death does not reach.
+// Elsewhere executes a program from a thread that is not the first. The kernel does not kill that thread when the host
+// dies.
 func (imp) Elsewhere(path string) error {
 	done := make(chan error)
 	go func() {
@@ -221,7 +220,7 @@ func (imp) Elsewhere(path string) error {
 	return <-done
 }
 
-// Pester connects to every socket that it can see but its own, and talks nonsense.
+// Pester connects to all visible sockets except its own and sends garbage.
 func (imp) Pester(dir string) (int, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -244,8 +243,7 @@ func (imp) Pester(dir string) (int, error) {
 	return n, nil
 }
 
-// Hoard connects to every socket that it can see, as often as it can, and keeps what it
-// gets. It says how often it could.
+// Hoard connects to all visible sockets until an error and keeps the connections. It returns their number.
 func (imp) Hoard(dir string) (int, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

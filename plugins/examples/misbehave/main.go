@@ -1,5 +1,5 @@
-// Command misbehave is a plugin for tests of the host: it does what no plugin should. How
-// stands in the name under which it runs, or is a method.
+// Command misbehave is a hostile plugin for tests of the host. The name of its executable or a method selects the
+// attack.
 package main
 
 import (
@@ -47,7 +47,7 @@ func (imp) Endless() iter.Seq2[int, error] {
 	}
 }
 
-// Garbage writes to the very descriptor on which the handshake went out.
+// Garbage writes to the descriptor of the handshake.
 func (imp) Garbage() int {
 	n := 0
 	for range 1000 {
@@ -63,7 +63,7 @@ func (imp) Chatter() {
 	}
 }
 
-// Leak opens descriptors and lets go of none.
+// Leak opens descriptors and closes none.
 func (imp) Leak() int {
 	n := 0
 	for ; n < 100000; n++ {
@@ -124,7 +124,7 @@ func socketDir() string {
 	return dir
 }
 
-// forever waits: a plain select would make the runtime see a deadlock.
+// forever blocks. With a plain select the runtime would report a deadlock.
 func forever() {
 	for range time.Tick(time.Hour) {
 	}

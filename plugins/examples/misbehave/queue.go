@@ -6,17 +6,17 @@ import (
 	"github.com/hearthhost/hearth/plugins/sdk"
 )
 
-// queue runs one call at a time. It records the calls that it ran.
+// queue runs one call at a time and records the calls.
 type queue struct{}
 
 var (
 	holding = make(chan struct{}) // closed when Hold runs
-	opened  = make(chan struct{}) // closed when Hold is to return
+	opened  = make(chan struct{}) // closed to end Hold
 	mu      sync.Mutex            // guards ran
 	ran     []int
 )
 
-// Hold keeps the instance busy until [control.Open]. A process can do that once.
+// Hold keeps the instance busy until [control.Open]. A process can call it once.
 func (queue) Hold() { close(holding); <-opened }
 
 // Add records a call.
@@ -26,16 +26,16 @@ func (queue) Add(n int) {
 	ran = append(ran, n)
 }
 
-// control is the other side of a test that uses a queue.
+// control is used by a test while a queue is busy.
 type control struct{}
 
 // Holding returns when Hold runs.
 func (control) Holding() { <-holding }
 
-// Open has Hold return.
+// Open ends Hold.
 func (control) Open() { close(opened) }
 
-// Ran returns the calls that queues ran.
+// Ran returns the recorded calls of all queues.
 func (control) Ran() []int {
 	mu.Lock()
 	defer mu.Unlock()

@@ -1,6 +1,5 @@
-// Package plugintest runs a plugin for its author's tests: in the test's own process, or
-// as the program that a host would start. It decides nothing and confines nothing; other
-// objects cannot be called.
+// Package plugintest runs a plugin without a host, for its author's tests: in the process of the test, or as the
+// program that a host would start. There is no policy and no isolation, and other objects cannot be called.
 package plugintest
 
 import (
@@ -22,71 +21,113 @@ import (
 	"github.com/hearthhost/hearth/plugins/sdk"
 )
 
-// ID is the id that the plugin under test has.
+// ID is the id of the plugin under test.
 const ID = "test.plugin"
 
-// Plugin is a plugin under test.
-type Plugin struct{ client rpc.PluginClient }
+// Plugin is a running plugin. It is safe for concurrent use.
+type Plugin struct {
+	client rpc.PluginClient
+	stop   func()
+}
 
-// Run serves objects in this process, until the test ends.
-func Run(t testing.TB, objects ...*sdk.Object) *Plugin {
-	t.Helper()
+// Start serves objects in this process. The caller closes the plugin.
+func Start(objects ...*sdk.Object) (*Plugin, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	attach, done := make(chan *goplugin.ReattachConfig, 1), make(chan struct{})
-	go goplugin.Serve(sdk.Config(&goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: attach, CloseCh: done},
-		objects...))
-	t.Cleanup(func() { cancel(); <-done })
+	go goplugin.Serve(sdk.Config(&goplugin.ServeTestConfig{
+		Context:          ctx,
+		ReattachConfigCh: attach,
+		CloseCh:          done,
+	}, objects...))
+	stop := func() { cancel(); <-done }
 	select {
 	case at := <-attach:
-		return connect(t, &goplugin.ClientConfig{Reattach: at})
+		return connect(&goplugin.ClientConfig{Reattach: at}, stop)
 	case <-time.After(10 * time.Second):
-		t.Fatal("the plugin does not come up")
-		return nil
+		cancel()
+		return nil, errors.New("plugintest: the plugin does not start")
 	}
 }
 
-// Exec starts the program at path, until the test ends.
-func Exec(t testing.TB, path string) *Plugin {
+// Run is [Start] for a test. It closes the plugin when the test ends.
+func Run(t testing.TB, objects ...*sdk.Object) *Plugin {
 	t.Helper()
-	//nolint:noctx // the test names it
-	return connect(t, &goplugin.ClientConfig{Cmd: exec.Command(path), AutoMTLS: true, SkipHostEnv: true})
+	p, err := Start(objects...)
+	return untilEnd(t, p, err)
 }
 
-func connect(t testing.TB, cfg *goplugin.ClientConfig) *Plugin {
+// Exec starts the program at path and ends it when the test ends.
+func Exec(t testing.TB, path string) *Plugin {
 	t.Helper()
-	cfg.HandshakeConfig = goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
-		MagicCookieValue: rpc.CookieValue}
+	cfg := &goplugin.ClientConfig{
+		Cmd:         exec.Command(path), //nolint:noctx // Close ends it
+		AutoMTLS:    true,
+		SkipHostEnv: true,
+	}
+	p, err := connect(cfg, func() {})
+	return untilEnd(t, p, err)
+}
+
+func untilEnd(t testing.TB, p *Plugin, err error) *Plugin {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Close ends the plugin and waits for it.
+func (p *Plugin) Close() { p.stop() }
+
+// connect makes the handshake and reads the plugin's description. stop ends a plugin in this process.
+func connect(cfg *goplugin.ClientConfig, stop func()) (*Plugin, error) {
+	cfg.HandshakeConfig = goplugin.HandshakeConfig{
+		ProtocolVersion:  rpc.Version,
+		MagicCookieKey:   rpc.CookieKey,
+		MagicCookieValue: rpc.CookieValue,
+	}
 	cfg.Plugins = goplugin.PluginSet{rpc.Name: &adapter{}}
 	cfg.AllowedProtocols = []goplugin.Protocol{goplugin.ProtocolGRPC}
 	cfg.Logger = hclog.NewNullLogger()
 	client := goplugin.NewClient(cfg)
-	t.Cleanup(client.Kill)
+	end := func() { client.Kill(); stop() }
+	raw, err := dispense(client)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	p := &Plugin{client: raw, stop: end}
+	if _, err := p.client.Describe(context.Background(), &rpc.DescribeRequest{Id: ID}); err != nil {
+		end()
+		return nil, err
+	}
+	return p, nil
+}
+
+func dispense(client *goplugin.Client) (rpc.PluginClient, error) {
 	proto, err := client.Client()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	raw, err := proto.Dispense(rpc.Name)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	p := raw.(*Plugin)
-	if _, err := p.client.Describe(t.Context(), &rpc.DescribeRequest{Id: ID}); err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return raw.(rpc.PluginClient), nil //nolint:forcetypeassert // the type of adapter.GRPCClient
 }
 
-// adapter is the plugin in go-plugin's terms.
+// adapter is the plugin as go-plugin requires it.
 type adapter struct {
 	goplugin.NetRPCUnsupportedPlugin
 }
 
 func (*adapter) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
-	return errors.New("plugintest: a test is no plugin")
+	return errors.New("plugintest: a test is not a plugin")
 }
 
 func (*adapter) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	return &Plugin{rpc.NewPluginClient(conn)}, nil
+	return rpc.NewPluginClient(conn), nil
 }
 
 var serpent = codec.ByID(codec.Serpent)
@@ -97,12 +138,19 @@ func request(name, method string, args []any) (*rpc.CallRequest, error) {
 		id += "." + name
 	}
 	payload, err := codec.AppendCall(serpent, nil, id, method, args, nil, false)
-	return &rpc.CallRequest{Object: id, Kind: rpc.Kind_KIND_INVOKE, Method: method, Protocol: uint32(object.Pyro5),
-		Serializer: serpent.Name(), Payload: payload, Caller: &rpc.Caller{Principal: "tester"}}, err
+	return &rpc.CallRequest{
+		Object:     id,
+		Kind:       rpc.Kind_KIND_INVOKE,
+		Method:     method,
+		Protocol:   uint32(object.Pyro5),
+		Serializer: serpent.Name(),
+		Payload:    payload,
+		Caller:     &rpc.Caller{Principal: "tester"},
+	}, err
 }
 
-// Call calls a method of the object that is registered under a name, "" for the plugin's
-// own. What it raises is an [*sdk.Exception].
+// Call calls a method of the object with a name; "" is the object without a name. An exception is returned as an
+// [*sdk.Exception].
 func (p *Plugin) Call(ctx context.Context, name, method string, args ...any) (any, error) {
 	r, err := request(name, method, args)
 	if err != nil {
@@ -129,7 +177,7 @@ func (p *Plugin) Items(ctx context.Context, name, method string, args ...any) it
 		opened, err := p.client.Call(ctx, r)
 		if err == nil && opened.GetStream() == 0 {
 			if _, err = result(opened); err == nil {
-				err = errors.New("plugintest: the result is no item stream")
+				err = errors.New("plugintest: the result is not an item stream")
 			}
 		}
 		if err != nil {

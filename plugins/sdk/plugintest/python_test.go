@@ -70,7 +70,7 @@ func TestPython(t *testing.T) {
 	}
 }
 
-// What was not registered is not there, whatever Python would find under its name.
+// Members that are not registered do not exist, although Python finds attributes with such names.
 func TestPythonExposesOnlyWhatIsRegistered(t *testing.T) {
 	p := plugintest.Exec(t, pythonPlugin(t))
 	for _, name := range []string{"hidden", "__init__", "__class__", "_hearth_plugin", "hello.__globals__", "total"} {
