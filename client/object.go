@@ -129,7 +129,7 @@ func (c *conn) value() (any, error) {
 	}
 	decode := codec.Unmarshal
 	if len(body) > keepBytes { // neither the reader nor we would keep its memory
-		c.in.Own()
+		c.in.Detach()
 		c.inflated = nil
 		decode = codec.UnmarshalNoCopy
 	}

@@ -273,13 +273,13 @@ func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
 	own.Buffer, own.Chain = nil, nil
 	b := c.backend(snap, call.ID)
 	placed := make(chan struct{})
-	own.Placed = sync.OnceFunc(func() { close(placed) })
+	own.Enqueued = sync.OnceFunc(func() { close(placed) })
 	if _, ordered := b.(worker); !ordered {
-		own.Placed()
+		own.Enqueued()
 	}
 	account := c.held.Account
 	c.oneways.Go(func() {
-		defer func() { own.Placed(); c.h.release(g); account.Release(counted); <-c.slots }()
+		defer func() { own.Enqueued(); c.h.release(g); account.Release(counted); <-c.slots }()
 		r, b, err := c.h.invoke(context.Background(), b, &own)
 		if r.Stream != 0 {
 			b.CloseStream(r.Stream)
@@ -313,7 +313,7 @@ func (c *conn) detach(snap *snapshot, own *object.Call) (counted int, err error)
 	if len(c.inflated) > 0 && &c.inflated[0] == &own.Payload[0] {
 		c.inflated = nil
 	} else {
-		c.in.Own()
+		c.in.Detach()
 	}
 	return c.held.Detach(size), nil
 }

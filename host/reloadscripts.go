@@ -123,7 +123,7 @@ func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *se
 	same := sameWalls(&was.settings, &now.settings)
 	var changed []*supervise.Version
 	for id, v := range now.objects {
-		if limits := now.settings.Limits(id).OrDefaults(); !same || limits != v.Limits {
+		if limits := now.settings.Limits(id).WithDefaults(); !same || limits != v.Limits {
 			now.objects[id] = supervise.NewVersion(id, v.Script, v.Libs, limits)
 			if same {
 				changed = append(changed, now.objects[id])

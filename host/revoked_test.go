@@ -50,8 +50,8 @@ func newGate() *gate {
 }
 
 func (g *gate) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
-	if c.Placed != nil {
-		c.Placed()
+	if c.Enqueued != nil {
+		c.Enqueued()
 	}
 	g.calls.Add(1)
 	g.entered <- struct{}{}

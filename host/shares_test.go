@@ -294,8 +294,8 @@ func TestOnewaysInFlight(t *testing.T) {
 	release := sync.OnceFunc(func() { close(open) })
 	defer release()
 	h, _ := sharingHost(t, sharesPolicy, flight(4*most), func(c *object.Call) (object.Reply, error) {
-		if c.Placed != nil {
-			c.Placed()
+		if c.Enqueued != nil {
+			c.Enqueued()
 		}
 		begun <- struct{}{}
 		<-open

@@ -38,9 +38,9 @@ type Call struct {
 	// the call may run then answers that it was not executed; another one gives up, within a second or
 	// two. Either does when its ctx is done. A context with a deadline would cost more than many a call.
 	Deadline time.Time
-	// Placed, if not nil, is called by a backend that runs calls of one object in order, at most once and without
+	// Enqueued, if not nil, is called by a backend that runs calls of one object in order, at most once and without
 	// delay: when the call has its place, so that every call that is made later comes after it.
-	Placed func()
+	Enqueued func()
 
 	// Payload is the inflated payload as it came. It belongs to the caller of Invoke
 	// and must not be used after Invoke returned.

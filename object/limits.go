@@ -3,7 +3,7 @@ package object
 import "time"
 
 // Limits bound what one object may spend. The zero value of each field means its default,
-// which [Limits.OrDefaults] fills in.
+// which [Limits.WithDefaults] fills in.
 type Limits struct {
 	// Steps is how many VM instructions one call may take; default 50 million, about a
 	// second. Built-in functions charge for work that grows with their arguments.
@@ -53,19 +53,19 @@ const DefaultMessageBytes = 8 << 20
 // DefaultWorkerBytes is the memory of a tenant's worker process where the policy sets none.
 const DefaultWorkerBytes = 512 << 20
 
-// InstanceBytes returns how many bytes all instances of a worker may hold together, of a worker
+// MaxInstanceBytes returns how many bytes all instances of a worker may hold together, of a worker
 // with that much memory. Garbage, which is collected late, comes on top.
-func InstanceBytes(worker int64) int64 { return worker / 8 * 3 }
+func MaxInstanceBytes(worker int64) int64 { return worker / 8 * 3 }
 
-// ArgumentsUnderWay returns the bound on the bytes of the arguments of several calls that a worker
+// MaxPendingArguments returns the bound on the bytes of the arguments of several calls that a worker
 // with that much memory has not answered.
-func ArgumentsUnderWay(worker int64) int64 { return worker / 4 }
+func MaxPendingArguments(worker int64) int64 { return worker / 4 }
 
-// ResultsUnderWay returns the bound on the bytes of results that wait in such a worker for the host.
-func ResultsUnderWay(worker int64) int64 { return worker / 8 }
+// MaxPendingResults returns the bound on the bytes of results that wait in such a worker for the host.
+func MaxPendingResults(worker int64) int64 { return worker / 8 }
 
-// OrDefaults returns the limits with defaults in place of zeros.
-func (l Limits) OrDefaults() Limits {
+// WithDefaults returns the limits with defaults in place of zeros.
+func (l Limits) WithDefaults() Limits {
 	l.Steps = orDefault(l.Steps, 50_000_000)
 	l.LoadSteps = orDefault(l.LoadSteps, l.Steps)
 	l.MaxDuration = orDefault(l.MaxDuration, 5*time.Second)
@@ -83,7 +83,7 @@ func (l Limits) OrDefaults() Limits {
 }
 
 // Over returns the limits with those of base in place of zeros.
-func (l Limits) Over(base Limits) Limits {
+func (l Limits) WithBase(base Limits) Limits {
 	return Limits{
 		Steps: orDefault(l.Steps, base.Steps), LoadSteps: orDefault(l.LoadSteps, base.LoadSteps),
 		MaxDuration: orDefault(l.MaxDuration, base.MaxDuration), Memory: orDefault(l.Memory, base.Memory),

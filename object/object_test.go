@@ -113,7 +113,7 @@ func TestErrorTexts(t *testing.T) {
 // TestLimits: what is not said is the base's, and then the default's, whichever limit it is.
 func TestLimits(t *testing.T) {
 	var base object.Limits
-	defaults := base.OrDefaults()
+	defaults := base.WithDefaults()
 	of := reflect.TypeFor[object.Limits]()
 	for i := range of.NumField() {
 		name := of.Field(i).Name
@@ -122,20 +122,20 @@ func TestLimits(t *testing.T) {
 		}
 		reflect.ValueOf(&base).Elem().Field(i).SetInt(int64(100 + i))
 	}
-	if got := (object.Limits{}).Over(base); got != base {
+	if got := (object.Limits{}).WithBase(base); got != base {
 		t.Errorf("nothing over %+v is %+v", base, got)
 	}
-	if got := base.Over(defaults); got != base {
+	if got := base.WithBase(defaults); got != base {
 		t.Errorf("%+v over the defaults is %+v", base, got)
 	}
-	if got := base.OrDefaults(); got != base {
+	if got := base.WithDefaults(); got != base {
 		t.Errorf("%+v or defaults is %+v", base, got)
 	}
-	most := object.Limits{SourceBytes: 1 << 30, ArgumentBytes: 1 << 30, ResultBytes: 1 << 30}.OrDefaults()
+	most := object.Limits{SourceBytes: 1 << 30, ArgumentBytes: 1 << 30, ResultBytes: 1 << 30}.WithDefaults()
 	if most.SourceBytes != object.MaxSourceBytes || most.ArgumentBytes != object.MaxMessageBytes || most.ResultBytes != object.MaxMessageBytes {
 		t.Errorf("above what limits cannot pass: %+v", most)
 	}
-	if l := (object.Limits{Steps: 7}).OrDefaults(); l.LoadSteps != 7 {
+	if l := (object.Limits{Steps: 7}).WithDefaults(); l.LoadSteps != 7 {
 		t.Errorf("loading takes %d steps, want those of a call", l.LoadSteps)
 	}
 }

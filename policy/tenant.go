@@ -37,7 +37,7 @@ type TenantSettings struct {
 
 // Limits returns what one of the tenant's objects may spend, zero where nothing is said.
 func (t *TenantSettings) Limits(id object.ID) object.Limits {
-	return t.ObjectLimits[id].Over(t.DefaultLimits)
+	return t.ObjectLimits[id].WithBase(t.DefaultLimits)
 }
 
 // Tenant returns what is said of a tenant.

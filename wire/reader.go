@@ -140,9 +140,9 @@ func (r *Reader) Read(m *Message) error {
 	return err
 }
 
-// Own makes the memory of the latest message, of a large one at least, belong to the caller:
+// Detach makes the memory of the latest message, of a large one at least, belong to the caller:
 // no later Read writes to it.
-func (r *Reader) Own() {
+func (r *Reader) Detach() {
 	r.buf = append(make([]byte, 0, firstBuffer), r.buf[r.start:r.end]...)
 	r.start, r.end = 0, len(r.buf)
 	r.buf = r.buf[:cap(r.buf)]

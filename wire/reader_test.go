@@ -76,8 +76,8 @@ func TestReadsWhatAppendWrote(t *testing.T) {
 	}
 }
 
-// TestOwn: what was taken over stays as it came, and the messages behind it arrive.
-func TestOwn(t *testing.T) {
+// TestDetach: what was taken over stays as it came, and the messages behind it arrive.
+func TestDetach(t *testing.T) {
 	var stream []byte
 	sizes := []int{70_000, 3, 100_000, 600, 80_000, 80_000, 10}
 	for i, n := range sizes {
@@ -92,7 +92,7 @@ func TestOwn(t *testing.T) {
 		if err := rd.Read(&m); err != nil {
 			t.Fatal(err)
 		}
-		rd.Own()
+		rd.Detach()
 		kept = append(kept, m.Payload)
 	}
 	for i, b := range kept {

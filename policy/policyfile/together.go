@@ -47,14 +47,14 @@ func (s *limitScope) check() {
 	s.checkInstance()
 	s.checkMany("sessions", s.limits.Sessions, "instances")
 	s.checkMany("parallel", s.limits.Parallel, "calls at a time")
-	s.checkMessage("arguments", int64(s.limits.ArgumentBytes), object.ArgumentsUnderWay(s.worker))
-	s.checkMessage("result", int64(s.limits.ResultBytes), object.ResultsUnderWay(s.worker))
+	s.checkMessage("arguments", int64(s.limits.ArgumentBytes), object.MaxPendingArguments(s.worker))
+	s.checkMessage("result", int64(s.limits.ResultBytes), object.MaxPendingResults(s.worker))
 	s.checkSteps()
 }
 
 // checkInstance compares the memory of one instance with that of its worker.
 func (s *limitScope) checkInstance() {
-	share := object.InstanceBytes(s.worker)
+	share := object.MaxInstanceBytes(s.worker)
 	at, own := s.ownPlace("object_memory", "memory")
 	if !own || s.limits.Memory <= share {
 		return
@@ -68,7 +68,7 @@ func (s *limitScope) checkInstance() {
 // checkMany compares the memory of many instances with that of their worker, if their number is written.
 func (s *limitScope) checkMany(name string, n int, what string) {
 	at, own := s.ownPlace(name, "object_memory", "memory")
-	share := object.InstanceBytes(s.worker)
+	share := object.MaxInstanceBytes(s.worker)
 	if !s.written(name) || !own || s.limits.Memory > share || int64(n) <= share/s.limits.Memory {
 		return
 	}
@@ -85,7 +85,7 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 		return
 	}
 	most := s.limits.Memory
-	fits := n <= most || most > object.InstanceBytes(s.worker) // which is reported itself
+	fits := n <= most || most > object.MaxInstanceBytes(s.worker) // which is reported itself
 	if at, own := s.ownPlace(name, "object_memory", "memory"); own && !fits {
 		s.r.def.Warnings.Add(at, "raise the object's memory, or lower "+name,
 			"%s: %s of %s do not fit into an instance, which may hold %s", s.what, name, bytesize.Format(n), bytesize.Format(most))
@@ -125,11 +125,11 @@ func (r *reader) checkLimits(name string, t *policy.TenantSettings, tenant synta
 	}
 	base := limitScope{r: r, what: fmt.Sprintf("tenant %q", name), worker: worker, cpus: min(cpus, 1)}
 	all := base
-	all.own, all.limits = tenant, t.DefaultLimits.OrDefaults()
+	all.own, all.limits = tenant, t.DefaultLimits.WithDefaults()
 	all.check()
 	for id, own := range objects {
 		one := base
-		one.what, one.own, one.base, one.limits = fmt.Sprintf("object %q", id), own, tenant, t.Limits(id).OrDefaults()
+		one.what, one.own, one.base, one.limits = fmt.Sprintf("object %q", id), own, tenant, t.Limits(id).WithDefaults()
 		one.check()
 	}
 	r.workerTogether(name, t, tenant, objects)
@@ -156,7 +156,7 @@ func (r *reader) workerTogether(name string, t *policy.TenantSettings, tenant sy
 			counted++
 		}
 	}
-	if share := object.InstanceBytes(worker); counted > 1 && sum > share {
+	if share := object.MaxInstanceBytes(worker); counted > 1 && sum > share {
 		at := r.labels[[2]string{"tenant", name}]
 		r.def.Warnings.Add(at, `raise memory of the tenant's limits, or write isolation = "object"`,
 			"tenant %q: an instance of each of its object blocks may hold %s together, and all instances of its worker %s",

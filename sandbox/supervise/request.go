@@ -68,7 +68,7 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 	}
 	w := pendings.Get().(*pending)
 	w.call, w.deadline, w.wall = c, c.Deadline, wall
-	w.buf, w.bytes, w.placed = c.Buffer, len(c.Payload), c.Placed
+	w.buf, w.bytes, w.placed = c.Buffer, len(c.Payload), c.Enqueued
 	r, more, err := p.exchange(ctx, w, c.ID, func(n uint64) []byte {
 		e.Begin(typ, n)
 		if typ == link.Next {
@@ -170,7 +170,7 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 // payloadRoom bounds the bytes of the arguments that one worker has been sent and has not answered. One call alone
 // may have more.
 func (t *Tenant) payloadRoom() int {
-	return int(min(object.ArgumentsUnderWay(t.cfg.Confine.Memory()), 1<<40))
+	return int(min(object.MaxPendingArguments(t.cfg.Confine.Memory()), 1<<40))
 }
 
 // dropLocked takes a request out of the table, nil if it is not there.

@@ -131,5 +131,5 @@ func (t *Tenant) logLines(id object.ID) int {
 	if v := t.version(id); v != nil {
 		return v.Limits.LogLines
 	}
-	return object.Limits{}.OrDefaults().LogLines
+	return object.Limits{}.WithDefaults().LogLines
 }

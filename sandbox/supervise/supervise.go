@@ -281,7 +281,7 @@ func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 	p.mu.Lock()
 	wall := p.known[c.ID] // the object may have another version by now, or none
 	p.mu.Unlock()
-	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.OrDefaults().MaxDuration))
+	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.WithDefaults().MaxDuration))
 }
 
 // CloseStream implements [object.Backend].

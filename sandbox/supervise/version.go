@@ -47,7 +47,7 @@ func NewLibs(scripts map[string]Script) *Libs {
 
 // NewVersion returns a version of an object. A limit that is zero has its default.
 func NewVersion(id object.ID, script Script, libs *Libs, limits object.Limits) *Version {
-	return &Version{ID: id, Script: script, Libs: libs, Limits: limits.OrDefaults(), number: numbers.Add(1)}
+	return &Version{ID: id, Script: script, Libs: libs, Limits: limits.WithDefaults(), number: numbers.Add(1)}
 }
 
 // describe reads and keeps what a worker reports that the version exposes.

@@ -42,7 +42,7 @@ type hosted struct {
 }
 
 func newHosted(w *process, id object.ID, limits object.Limits) *hosted {
-	return &hosted{w: w, id: id, limits: limits.OrDefaults(), ready: make(chan struct{}), sessions: map[uint64]*actor{}}
+	return &hosted{w: w, id: id, limits: limits.WithDefaults(), ready: make(chan struct{}), sessions: map[uint64]*actor{}}
 }
 
 // load compiles the script and lets the jobs through that came meanwhile.

@@ -126,7 +126,7 @@ func (p *peer) request() uint64 {
 
 // load sends a version and its modules. The worker describes it if request is not 0.
 func (p *peer) load(request uint64, v *link.Version, libs map[string]string) {
-	v.Limits = v.Limits.OrDefaults()
+	v.Limits = v.Limits.WithDefaults()
 	p.send(link.Libs, 0, func(e *link.Encoder) {
 		e.Uint(v.Libs)
 		e.Uint(uint64(len(libs)))

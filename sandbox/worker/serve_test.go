@@ -77,7 +77,7 @@ func (c *client) load(id object.ID, source string, limits object.Limits) {
 	number := c.last
 	c.send(link.Libs, 0, func(e *link.Encoder) { e.Uint(number); e.Uint(0) })
 	c.send(link.Load, 0, func(e *link.Encoder) {
-		e.PutVersion(&link.Version{Number: number, Libs: number, ID: id, File: "x.lua", Limits: limits.OrDefaults(), Source: []byte(source)})
+		e.PutVersion(&link.Version{Number: number, Libs: number, ID: id, File: "x.lua", Limits: limits.WithDefaults(), Source: []byte(source)})
 	})
 	c.send(link.Use, 0, func(e *link.Encoder) { e.Uint(number) })
 }

@@ -67,7 +67,7 @@ func rehearse() (err error) {
 	const self, number = object.ID("warm.self"), 1
 	send(link.Libs, 0, func(e *link.Encoder) { e.Uint(number); e.Uint(0) })
 	send(link.Load, 0, func(e *link.Encoder) {
-		e.PutVersion(&link.Version{Number: number, Libs: number, ID: self, File: "warm.lua", Limits: object.Limits{}.OrDefaults(), Source: []byte(warmScript)})
+		e.PutVersion(&link.Version{Number: number, Libs: number, ID: self, File: "warm.lua", Limits: object.Limits{}.WithDefaults(), Source: []byte(warmScript)})
 	})
 	send(link.Use, 0, func(e *link.Encoder) { e.Uint(number) })
 	for _, c := range []object.Call{

@@ -91,8 +91,8 @@ func newProcess(conn Conn, bytes int64) *process {
 	}
 	w.hostCalls.w = w
 	w.log.init(w)
-	if w.memory.limit = object.InstanceBytes(bytes); bytes > 0 {
-		backlog := int(min(object.ResultsUnderWay(bytes), link.MaxBacklogBytes))
+	if w.memory.limit = object.MaxInstanceBytes(bytes); bytes > 0 {
+		backlog := int(min(object.MaxPendingResults(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
 	}
 	w.message.Store(object.DefaultMessageBytes)
