@@ -15,17 +15,22 @@ import (
 	"github.com/hearthhost/hearth/internal/cgroup"
 )
 
-const cgroupRemedy = "run the host as root, or as a systemd service with Delegate=yes, or set no limit of memory, pids and cpus"
+// Limits are the limits of a control group. Zero fields mean no limit.
+type Limits struct {
+	MemoryBytes int64
+	Pids        int
+	CPUs        float64 // processor time, in processors
+}
 
-// group is a control group of one worker: a directory in one hierarchy (version 2), or
+// Group is a control group of one worker: a directory in one hierarchy (version 2), or
 // one in each of several (version 1).
-type group struct {
+type Group struct {
 	version int
 	dirs    []string
 	memory  int64 // its limit in bytes; 0: none
 }
 
-func (g *group) String() string {
+func (g *Group) String() string {
 	return fmt.Sprintf("version %d: %s", g.version, strings.Join(g.dirs, ", "))
 }
 
@@ -44,48 +49,48 @@ var moving sync.Mutex
 // setting is one file of a group and what to write.
 type setting struct{ controller, file, value string }
 
-// settings returns what spec wants, in the words of a version.
-func settings(spec Spec, version int) []setting {
+// settings returns what limits wants, in the words of a version.
+func settings(limits Limits, version int) []setting {
 	const period = 100_000 // µs
-	quota := int64(spec.CPUs * period)
+	quota := int64(limits.CPUs * period)
 	var all []setting
 	add := func(wanted bool, s ...setting) {
 		if wanted {
 			all = append(all, s...)
 		}
 	}
-	memory, pids := strconv.FormatInt(spec.MemoryBytes, 10), strconv.Itoa(spec.Pids)
+	memory, pids := strconv.FormatInt(limits.MemoryBytes, 10), strconv.Itoa(limits.Pids)
 	if version == 2 {
-		add(spec.MemoryBytes != 0, setting{"memory", "memory.max", memory}, setting{"memory", "?memory.swap.max", "0"})
-		add(spec.Pids != 0, setting{"pids", "pids.max", pids})
-		add(spec.CPUs != 0, setting{"cpu", "cpu.max", fmt.Sprintf("%d %d", quota, period)})
+		add(limits.MemoryBytes != 0, setting{"memory", "memory.max", memory}, setting{"memory", "?memory.swap.max", "0"})
+		add(limits.Pids != 0, setting{"pids", "pids.max", pids})
+		add(limits.CPUs != 0, setting{"cpu", "cpu.max", fmt.Sprintf("%d %d", quota, period)})
 		return all
 	}
-	add(spec.MemoryBytes != 0, setting{"memory", "memory.limit_in_bytes", memory}, setting{"memory", "?memory.memsw.limit_in_bytes", memory})
-	add(spec.Pids != 0, setting{"pids", "pids.max", pids})
-	add(spec.CPUs != 0, setting{"cpu", "cpu.cfs_period_us", strconv.Itoa(period)}, setting{"cpu", "cpu.cfs_quota_us", strconv.FormatInt(quota, 10)})
+	add(limits.MemoryBytes != 0, setting{"memory", "memory.limit_in_bytes", memory}, setting{"memory", "?memory.memsw.limit_in_bytes", memory})
+	add(limits.Pids != 0, setting{"pids", "pids.max", pids})
+	add(limits.CPUs != 0, setting{"cpu", "cpu.cfs_period_us", strconv.Itoa(period)}, setting{"cpu", "cpu.cfs_quota_us", strconv.FormatInt(quota, 10)})
 	return all
 }
 
-// newGroup makes a group with spec's limits under the host's own and moves pid there.
-func newGroup(spec Spec, pid int) (*group, error) {
+// NewGroup makes a group with limits's limits under the host's own and moves pid there.
+func NewGroup(limits Limits, pid int) (*Group, error) {
 	memberships, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return nil, err
 	}
-	return makeGroup(spec, pid, string(memberships), "/sys/fs/cgroup")
+	return makeGroup(limits, pid, string(memberships), "/sys/fs/cgroup")
 }
 
-// makeGroup is newGroup for a process with these memberships (the text of
+// makeGroup is NewGroup for a process with these memberships (the text of
 // /proc/self/cgroup) where the hierarchies are mounted under root.
-func makeGroup(spec Spec, pid int, memberships, root string) (*group, error) {
+func makeGroup(limits Limits, pid int, memberships, root string) (*Group, error) {
 	name := fmt.Sprintf("%s%d-%d", groupPrefix, os.Getpid(), groups.Add(1))
-	g := &group{version: 1, memory: spec.MemoryBytes}
+	g := &Group{version: 1, memory: limits.MemoryBytes}
 	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil {
 		g.version = 2
 	}
 	made := map[string]string{} // the group's directory in each controller's hierarchy
-	for _, s := range settings(spec, g.version) {
+	for _, s := range settings(limits, g.version) {
 		dir, ok := made[s.controller]
 		if !ok {
 			base, err := g.base(s.controller, memberships, root)
@@ -94,20 +99,20 @@ func makeGroup(spec Spec, pid int, memberships, root string) (*group, error) {
 				err = g.mkdir(dir)
 			}
 			if err != nil {
-				g.remove()
+				g.Remove()
 				return nil, fmt.Errorf("controller %s: %w", s.controller, err)
 			}
 			made[s.controller] = dir
 		}
 		file, optional := strings.CutPrefix(s.file, "?")
 		if err := write(filepath.Join(dir, file), s.value); err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
-			g.remove()
+			g.Remove()
 			return nil, err
 		}
 	}
 	for _, dir := range g.dirs {
 		if err := write(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
-			g.remove()
+			g.Remove()
 			return nil, err
 		}
 	}
@@ -116,7 +121,7 @@ func makeGroup(spec Spec, pid int, memberships, root string) (*group, error) {
 
 // base returns the directory of the host's own group in a controller's hierarchy, with
 // the controller enabled for groups below.
-func (g *group) base(controller, memberships, root string) (string, error) {
+func (g *Group) base(controller, memberships, root string) (string, error) {
 	mount := root
 	if g.version == 1 {
 		mount = filepath.Join(root, controller)
@@ -170,7 +175,7 @@ func enable(dir, controller string) error {
 
 // mkdir makes dir, which belongs to g from then on. One directory serves all controllers
 // of version 2.
-func (g *group) mkdir(dir string) error {
+func (g *Group) mkdir(dir string) error {
 	for _, d := range g.dirs {
 		if d == dir {
 			return nil
@@ -183,9 +188,9 @@ func (g *group) mkdir(dir string) error {
 	return nil
 }
 
-// blame adds to how a process of the group ended that the kernel killed it for want of memory,
+// Explain adds to how a process of the group ended that the kernel killed it for want of memory,
 // if it did: the signal alone does not tell.
-func (g *group) blame(end error) error {
+func (g *Group) Explain(end error) error {
 	switch {
 	case end == nil || !g.oomKilled():
 		return end
@@ -196,7 +201,7 @@ func (g *group) blame(end error) error {
 }
 
 // oomKilled reports whether the kernel has killed a process of the group for want of memory.
-func (g *group) oomKilled() bool {
+func (g *Group) oomKilled() bool {
 	for _, dir := range g.dirs {
 		for _, file := range []string{"memory.events", "memory.oom_control"} { // of version 2, of version 1
 			text, _ := os.ReadFile(filepath.Join(dir, file)) //nolint:gosec // under /sys/fs/cgroup; not there: no
@@ -210,8 +215,8 @@ func (g *group) oomKilled() bool {
 	return false
 }
 
-// remove takes the group away. It is empty: its process has been waited for.
-func (g *group) remove() {
+// Remove takes the group away. It is empty: its process has been waited for.
+func (g *Group) Remove() {
 	for _, dir := range g.dirs {
 		_ = unix.Rmdir(dir)
 	}

@@ -15,10 +15,10 @@ import (
 )
 
 func TestSettings(t *testing.T) {
-	spec := Spec{MemoryBytes: 64 << 20, Pids: 40, CPUs: 0.5}
+	limits := Limits{MemoryBytes: 64 << 20, Pids: 40, CPUs: 0.5}
 	var got []string
 	for version := 1; version <= 2; version++ {
-		for _, s := range settings(spec, version) {
+		for _, s := range settings(limits, version) {
 			got = append(got, s.file+" "+s.value)
 		}
 	}
@@ -29,7 +29,7 @@ func TestSettings(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("settings differ (-want +got):\n%s", d)
 	}
-	if s := settings(Spec{}, 2); s != nil {
+	if s := settings(Limits{}, 2); s != nil {
 		t.Errorf("without limits there are settings: %v", s)
 	}
 }
@@ -47,7 +47,7 @@ func TestFailsWithoutLeavingAnything(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if g, err := makeGroup(Spec{MemoryBytes: 64 << 20}, 1, "0::/own\n", root); err == nil {
+	if g, err := makeGroup(Limits{MemoryBytes: 64 << 20}, 1, "0::/own\n", root); err == nil {
 		t.Errorf("makeGroup() = %v, want an error", g)
 	}
 	left, err := filepath.Glob(filepath.Join(own, groupPrefix+"*"))
@@ -156,11 +156,11 @@ func TestVersion2(t *testing.T) {
 	if err := u.write(filepath.Join(own, "cgroup.procs"), host); err != nil {
 		t.Fatal(err)
 	}
-	spec := Spec{MemoryBytes: 64 << 20, Pids: 40, CPUs: 0.5}
+	limits := Limits{MemoryBytes: 64 << 20, Pids: 40, CPUs: 0.5}
 	// The second time the host is in its leaf already.
 	for i, memberships := range []string{"0::/own\n", "0::/own/" + hostLeaf + "\n"} {
 		pid := 4711 + i
-		g, err := makeGroup(spec, pid, memberships, u.root)
+		g, err := makeGroup(limits, pid, memberships, u.root)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestVersion2(t *testing.T) {
 	if err := u.write(filepath.Join(own, "cgroup.procs"), "1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := makeGroup(spec, 4713, "0::/own\n", u.root); err == nil || !strings.Contains(err.Error(), "other processes are in the host's group") {
+	if _, err := makeGroup(limits, 4713, "0::/own\n", u.root); err == nil || !strings.Contains(err.Error(), "other processes are in the host's group") {
 		t.Errorf("with others in the host's group: %v", err)
 	}
 }
@@ -210,15 +210,15 @@ func TestBlame(t *testing.T) {
 		{"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", 64 << 20, `at limits { memory = "64MiB" }`},
 		{"memory.events", "oom_kill 1\n", 0, "its tenant has no limit"},
 	} {
-		g := &group{dirs: []string{t.TempDir(), t.TempDir()}, memory: tc.memory}
+		g := &Group{dirs: []string{t.TempDir(), t.TempDir()}, memory: tc.memory}
 		if err := os.WriteFile(filepath.Join(g.dirs[1], tc.file), []byte(tc.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got := g.blame(killed)
+		got := g.Explain(killed)
 		if !errors.Is(got, killed) || !strings.Contains(got.Error(), tc.want) || tc.want == "" && got.Error() != killed.Error() {
 			t.Errorf("with %s %q: %v, want %q", tc.file, tc.text, got, tc.want)
 		}
-		if err := g.blame(nil); err != nil {
+		if err := g.Explain(nil); err != nil {
 			t.Errorf("of one that ended well: %v", err)
 		}
 	}

@@ -1,9 +1,6 @@
 package confine
 
 import (
-	"errors"
-	"fmt"
-	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -85,8 +82,8 @@ const noFamily = unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)
 
 // only lets a call through if its argument arg, all 64 bits of it, is one of values, and
 // answers with otherwise if not.
-func (p *program) only(nr uint32, arg uint32, values []uint64, otherwise uint32) {
-	var body program
+func (p *Filter) only(nr uint32, arg uint32, values []uint64, otherwise uint32) {
+	var body Filter
 	for _, v := range values {
 		body.load(offsetArgs + 8*arg + 4)
 		body.jump(unix.BPF_JEQ, uint32(v>>32), 0, 3)
@@ -99,11 +96,23 @@ func (p *program) only(nr uint32, arg uint32, values []uint64, otherwise uint32)
 	*p = append(*p, body...)
 }
 
-// programFilter is what a program may ask of the kernel. Exactly one execution is let
-// through: the one with this word in a register that the kernel does not look at, which
-// nobody can read once it has happened.
-func (b *become) programFilter() program {
-	var p program
+// ProgramOptions are the properties of a program that its filter depends on.
+type ProgramOptions struct {
+	// PID is the number of the process if it shares the host's pid namespace: it may signal its own threads only.
+	// 0 means that it has a pid namespace.
+	PID int
+	// Execution is the last argument of the one execveat that is allowed. The kernel ignores the argument.
+	Execution uint64
+	// Fork allows child processes.
+	Fork bool
+	// SharedMemory allows shared memory without a file. It must have a control group: no other limit counts it.
+	SharedMemory bool
+}
+
+// ProgramFilter returns the filter of a program. It allows exactly one execution: the call with o.Execution in a
+// register that the kernel ignores. The executed program cannot read the register.
+func ProgramFilter(o ProgramOptions) Filter {
+	var p Filter
 	p.load(offsetArch)
 	p.jump(unix.BPF_JEQ, nativeArch, 1, 0)
 	p.answer(kill)
@@ -113,25 +122,25 @@ func (b *become) programFilter() program {
 	for _, nr := range slices.Concat(programCalls, ancientCalls) {
 		p.call(nr, letThrough)
 	}
-	if b.Namespaces {
+	if o.PID == 0 {
 		for _, nr := range signalCalls {
 			p.call(nr, letThrough)
 		}
 	} else {
-		p.only(unix.SYS_TGKILL, 0, []uint64{uint64(os.Getpid())}, deny)
+		p.only(unix.SYS_TGKILL, 0, []uint64{uint64(o.PID)}, deny)
 	}
-	if b.Program.MemoryBytes != 0 {
+	if o.SharedMemory {
 		p.call(unix.SYS_MMAP, letThrough)
 	} else {
-		p.mmapUnshared() // no control group counts it, and no other limit does
+		p.mmapUnshared()
 	}
-	p.clone(b.Program.Fork)
-	if b.Program.Fork {
+	p.clone(o.Fork)
+	if o.Fork {
 		for _, nr := range forkCalls {
 			p.call(nr, letThrough)
 		}
 	}
-	p.only(unix.SYS_EXECVEAT, 5, []uint64{b.once}, deny)
+	p.only(unix.SYS_EXECVEAT, 5, []uint64{o.Execution}, deny)
 	p.only(unix.SYS_SOCKET, 0, []uint64{unix.AF_UNIX}, noFamily)
 	p.only(unix.SYS_SOCKETPAIR, 0, []uint64{unix.AF_UNIX}, noFamily)
 	p.only(unix.SYS_PRLIMIT64, 0, []uint64{0}, deny)
@@ -152,8 +161,8 @@ func (b *become) programFilter() program {
 }
 
 // mmapUnshared lets mmap through but for memory that is shared and has no file.
-func (p *program) mmapUnshared() {
-	var body program
+func (p *Filter) mmapUnshared() {
+	var body Filter
 	body.load(offsetArgs + 8*3)
 	body.jump(unix.BPF_JSET, unix.MAP_ANON, 0, 2)
 	body.jump(unix.BPF_JSET, unix.MAP_SHARED, 0, 1)
@@ -164,8 +173,8 @@ func (p *program) mmapUnshared() {
 }
 
 // clone lets threads begin, and processes if fork says so; whoever wants a namespace ends.
-func (p *program) clone(fork bool) {
-	var body program
+func (p *Filter) clone(fork bool) {
+	var body Filter
 	body.load(offsetArgs)
 	body.jump(unix.BPF_JSET, newNamespaces, 0, 1)
 	body.answer(kill)
@@ -180,20 +189,5 @@ func (p *program) clone(fork bool) {
 	*p = append(*p, body...)
 }
 
-// filterCalls puts the filter on, and tries it.
-func (b *become) filterCalls() Layer {
-	const how = "a filter on all threads"
-	const remedy = "use a kernel with CONFIG_SECCOMP_FILTER"
-	if unfiltered {
-		return missing(Seccomp, how, "", errors.New("a test left it out"))
-	}
-	b.once = newWord()
-	if err := b.programFilter().install(); err != nil {
-		return missing(Seccomp, how, remedy, err)
-	}
-	if fd, err := unix.MemfdCreate("tried", unix.MFD_CLOEXEC); !errors.Is(err, unix.EPERM) {
-		_ = unix.Close(fd)
-		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
-	}
-	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 8 more with some arguments, one execution; another call was refused", how, len(programCalls)+len(ancientCalls)))
-}
+// ProgramCalls returns the number of calls that [ProgramFilter] allows with any arguments.
+func ProgramCalls() int { return len(programCalls) + len(ancientCalls) }

@@ -5,9 +5,3 @@ package confine
 // furnish puts nothing into the new root: calls on all threads are the Go runtime's
 // business.
 func furnish() error { return nil }
-
-// moreCalls are the system calls of a C library's threads: there is none.
-var moreCalls []uint32
-
-// threadFlags are the flags with which this program starts a thread: the Go runtime's.
-var threadFlags = []uint64{goThread}

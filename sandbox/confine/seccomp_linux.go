@@ -1,9 +1,7 @@
 package confine
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"unsafe"
@@ -62,25 +60,25 @@ const (
 	offsetArgs   = 16 // of 8 bytes each, the lower half first
 )
 
-// program is a filter under construction. Each rule begins with the call's number in the
+// Filter is a filter under construction. Each rule begins with the call's number in the
 // accumulator and either returns or leaves it there.
-type program []unix.SockFilter
+type Filter []unix.SockFilter
 
-func (p *program) load(offset uint32) {
+func (p *Filter) load(offset uint32) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset})
 }
 
 // jump goes on after yes or no further instructions, by a comparison with k.
-func (p *program) jump(op uint16, k uint32, yes, no int) {
+func (p *Filter) jump(op uint16, k uint32, yes, no int) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | op | unix.BPF_K, K: k, Jt: uint8(yes), Jf: uint8(no)})
 }
 
-func (p *program) answer(action uint32) {
+func (p *Filter) answer(action uint32) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action})
 }
 
 // call answers a call whatever its arguments.
-func (p *program) call(nr, action uint32) {
+func (p *Filter) call(nr, action uint32) {
 	p.jump(unix.BPF_JEQ, nr, 0, 1)
 	p.answer(action)
 }
@@ -88,8 +86,8 @@ func (p *program) call(nr, action uint32) {
 // callWith lets a call through if its argument arg, all 64 bits of it, is one of values.
 // If not, and bits has bits in common with the lower half, it answers with kill, otherwise
 // with deny.
-func (p *program) callWith(nr uint32, arg uint32, values []uint64, bits uint32) {
-	var body program
+func (p *Filter) callWith(nr uint32, arg uint32, values []uint64, bits uint32) {
+	var body Filter
 	for _, v := range values {
 		body.load(offsetArgs + 8*arg + 4)
 		body.jump(unix.BPF_JEQ, uint32(v>>32), 0, 3)
@@ -106,7 +104,7 @@ func (p *program) callWith(nr uint32, arg uint32, values []uint64, bits uint32) 
 }
 
 // callWithout lets a call through if the lower half of its argument arg has no bit of bits.
-func (p *program) callWithout(nr uint32, arg uint32, bits uint32) {
+func (p *Filter) callWithout(nr uint32, arg uint32, bits uint32) {
 	p.jump(unix.BPF_JEQ, nr, 0, 4)
 	p.load(offsetArgs + 8*arg)
 	p.jump(unix.BPF_JSET, bits, 0, 1)
@@ -114,10 +112,10 @@ func (p *program) callWithout(nr uint32, arg uint32, bits uint32) {
 	p.answer(letThrough)
 }
 
-// filter returns the whole program for a process of this number. A filter cannot see what
+// WorkerFilter returns the filter of a worker process with this number. A filter cannot see what
 // a pointer points to; every call that it lets through is safe whatever is there.
-func filter(pid int) program {
-	var p program
+func WorkerFilter(pid int) Filter {
+	var p Filter
 	p.load(offsetArch)
 	p.jump(unix.BPF_JEQ, nativeArch, 1, 0)
 	p.answer(kill)
@@ -141,9 +139,9 @@ func filter(pid int) program {
 	return p
 }
 
-// install puts the filter on all threads. A filter needs no_new_privs, of the thread that
+// Install puts the filter on all threads. A filter needs no_new_privs, of the thread that
 // puts it on at least, even where that layer is weakened.
-func (p program) install() error {
+func (p Filter) Install() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -160,21 +158,5 @@ func (p program) install() error {
 	return nil
 }
 
-// unfiltered is set by tests only, which want to see the other layers alone.
-var unfiltered bool
-
-// filterCalls puts the filter on, and tries it.
-func filterCalls() Layer {
-	const how = "a filter on all threads"
-	const remedy = "use a kernel with CONFIG_SECCOMP_FILTER"
-	if unfiltered {
-		return missing(Seccomp, how, "", errors.New("a test left it out"))
-	}
-	if err := filter(os.Getpid()).install(); err != nil {
-		return missing(Seccomp, how, remedy, err)
-	}
-	if _, err := unix.Getpgid(0); !errors.Is(err, unix.EPERM) {
-		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
-	}
-	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 5 more with some arguments; another was refused", how, len(allowed)+len(moreCalls)))
-}
+// WorkerCalls returns the number of calls that [WorkerFilter] allows with any arguments.
+func WorkerCalls() int { return len(allowed) + len(moreCalls) }

@@ -8,7 +8,7 @@ import (
 
 func TestFilter(t *testing.T) {
 	const pid = 77
-	p := filter(pid)
+	p := WorkerFilter(pid)
 	tests := []struct {
 		name string
 		nr   uint32
@@ -54,7 +54,7 @@ func TestFilter(t *testing.T) {
 }
 
 // answer runs a filter as the kernel does.
-func answer(p program, arch, nr uint32, args ...uint64) uint32 {
+func answer(p Filter, arch, nr uint32, args ...uint64) uint32 {
 	var a uint32
 	for pc := 0; ; pc++ {
 		switch i := p[pc]; i.Code {

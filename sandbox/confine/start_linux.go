@@ -48,7 +48,7 @@ type Worker struct {
 
 	cmd     *exec.Cmd
 	control *os.File      // on which it waits for its orders; nil once it has them
-	group   *group        // nil: none
+	group   *Group        // nil: none
 	ended   chan struct{} // closed when the process has been waited for
 }
 
@@ -295,12 +295,16 @@ func (o *orders) unreported() []Layer {
 	return all
 }
 
+const cgroupRemedy = "run the host as root, or as a systemd service with Delegate=yes, " +
+	"or set no limit of memory, pids and cpus"
+
 // enterGroup makes the process's control group and moves it there, before it does anything.
 func (w *Worker) enterGroup(spec Spec) Layer {
 	if !spec.grouped() {
 		return Layer{Name: Cgroup, How: "no limit of memory, pids or cpus is set"}
 	}
-	g, err := newGroup(spec, w.cmd.Process.Pid)
+	limits := Limits{MemoryBytes: spec.MemoryBytes, Pids: spec.Pids, CPUs: spec.CPUs}
+	g, err := NewGroup(limits, w.cmd.Process.Pid)
 	if err != nil {
 		return missing(Cgroup, "making a group under the host's own", cgroupRemedy, err)
 	}
@@ -317,8 +321,8 @@ func (w *Worker) Wait() error {
 		w.control.Close()
 	}
 	if w.group != nil {
-		err = w.group.blame(err)
-		w.group.remove()
+		err = w.group.Explain(err)
+		w.group.Remove()
 	}
 	return err
 }

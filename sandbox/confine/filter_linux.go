@@ -1,0 +1,50 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// unfiltered is set by tests only, which want to see the other layers alone.
+var unfiltered bool
+
+// filterCalls puts the filter on, and tries it.
+func filterCalls() Layer {
+	const how = "a filter on all threads"
+	const remedy = "use a kernel with CONFIG_SECCOMP_FILTER"
+	if unfiltered {
+		return missing(Seccomp, how, "", errors.New("a test left it out"))
+	}
+	if err := WorkerFilter(os.Getpid()).Install(); err != nil {
+		return missing(Seccomp, how, remedy, err)
+	}
+	if _, err := unix.Getpgid(0); !errors.Is(err, unix.EPERM) {
+		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
+	}
+	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 5 more with some arguments; another was refused", how, WorkerCalls()))
+}
+
+// filterCalls puts the filter on, and tries it.
+func (b *become) filterCalls() Layer {
+	const how = "a filter on all threads"
+	const remedy = "use a kernel with CONFIG_SECCOMP_FILTER"
+	if unfiltered {
+		return missing(Seccomp, how, "", errors.New("a test left it out"))
+	}
+	b.once = newWord()
+	o := ProgramOptions{Execution: b.once, Fork: b.Program.Fork, SharedMemory: b.Program.MemoryBytes != 0}
+	if !b.Namespaces {
+		o.PID = os.Getpid()
+	}
+	if err := ProgramFilter(o).Install(); err != nil {
+		return missing(Seccomp, how, remedy, err)
+	}
+	if fd, err := unix.MemfdCreate("tried", unix.MFD_CLOEXEC); !errors.Is(err, unix.EPERM) {
+		_ = unix.Close(fd)
+		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
+	}
+	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 8 more with some arguments, one execution; another call was refused", how, ProgramCalls()))
+}
