@@ -334,10 +334,22 @@ var edges = []edge{
 		why: "a list of names",
 	},
 	{
+		pkg: "sandbox/confine/controlgroup",
+		why: "it writes control group files and imports nothing of confine",
+		may: []string{
+			"internal/cgroup",
+		},
+	},
+	{
+		pkg: "sandbox/confine/seccomp",
+		why: "it builds filters and imports nothing of confine",
+	},
+	{
 		pkg: "sandbox/confine",
 		why: "walls know nothing of what is behind them",
 		may: []string{
-			"internal/cgroup",
+			"sandbox/confine/controlgroup",
+			"sandbox/confine/seccomp",
 		},
 	},
 	{
@@ -718,7 +730,8 @@ var doors = []struct {
 	{module: "github.com/spf13/cobra", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},
 	{module: "github.com/spf13/pflag", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},
 	{module: "filippo.io/age", at: []string{"internal/secretfile"}, test: true, why: "one folder encrypts and decrypts secrets"},
-	{module: "golang.org/x/sys", at: []string{"transport", "sandbox/confine", "plugins/binary", "plugins/launch", "host", "cmd/hearth", "internal/upgrade"},
+	{module: "golang.org/x/sys", at: []string{"transport", "sandbox/confine", "sandbox/confine/controlgroup",
+		"sandbox/confine/seccomp", "plugins/binary", "plugins/launch", "host", "cmd/hearth", "internal/upgrade"},
 		test: true, why: "system calls belong to the edges: peers, processes, signals"},
 	{module: "github.com/landlock-lsm/go-landlock", at: []string{"sandbox/confine"}, why: "only confine speaks with the kernel about walls"},
 	{module: "kernel.org/pub/linux/libs/security/libcap/psx", at: []string{"sandbox/confine"}, why: "only confine changes threads under the runtime"},

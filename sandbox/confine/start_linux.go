@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/confine/controlgroup"
 	"io"
 	"os"
 	"os/exec"
@@ -47,9 +48,9 @@ type Worker struct {
 	Layers []Layer // what became of each, in the order of Names; nil before Confine
 
 	cmd     *exec.Cmd
-	control *os.File      // on which it waits for its orders; nil once it has them
-	group   *Group        // nil: none
-	ended   chan struct{} // closed when the process has been waited for
+	control *os.File            // on which it waits for its orders; nil once it has them
+	group   *controlgroup.Group // nil: none
+	ended   chan struct{}       // closed when the process has been waited for
 }
 
 // Start starts cmd as a worker confined by spec and returns when all layers hold. The
@@ -303,8 +304,8 @@ func (w *Worker) enterGroup(spec Spec) Layer {
 	if !spec.grouped() {
 		return Layer{Name: Cgroup, How: "no limit of memory, pids or cpus is set"}
 	}
-	limits := Limits{MemoryBytes: spec.MemoryBytes, Pids: spec.Pids, CPUs: spec.CPUs}
-	g, err := NewGroup(limits, w.cmd.Process.Pid)
+	limits := controlgroup.Limits{MemoryBytes: spec.MemoryBytes, Pids: spec.Pids, CPUs: spec.CPUs}
+	g, err := controlgroup.New(limits, w.cmd.Process.Pid)
 	if err != nil {
 		return missing(Cgroup, "making a group under the host's own", cgroupRemedy, err)
 	}

@@ -3,6 +3,7 @@ package confine
 import (
 	"errors"
 	"fmt"
+	"github.com/hearthhost/hearth/sandbox/confine/seccomp"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -18,13 +19,13 @@ func filterCalls() Layer {
 	if unfiltered {
 		return missing(Seccomp, how, "", errors.New("a test left it out"))
 	}
-	if err := WorkerFilter(os.Getpid()).Install(); err != nil {
+	if err := seccomp.Worker(os.Getpid()).Install(); err != nil {
 		return missing(Seccomp, how, remedy, err)
 	}
 	if _, err := unix.Getpgid(0); !errors.Is(err, unix.EPERM) {
 		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
 	}
-	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 5 more with some arguments; another was refused", how, WorkerCalls()))
+	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 5 more with some arguments; another was refused", how, seccomp.WorkerCalls()))
 }
 
 // filterCalls puts the filter on, and tries it.
@@ -35,16 +36,16 @@ func (b *become) filterCalls() Layer {
 		return missing(Seccomp, how, "", errors.New("a test left it out"))
 	}
 	b.once = newWord()
-	o := ProgramOptions{Execution: b.once, Fork: b.Program.Fork, SharedMemory: b.Program.MemoryBytes != 0}
+	o := seccomp.ProgramOptions{Execution: b.once, Fork: b.Program.Fork, SharedMemory: b.Program.MemoryBytes != 0}
 	if !b.Namespaces {
 		o.PID = os.Getpid()
 	}
-	if err := ProgramFilter(o).Install(); err != nil {
+	if err := seccomp.Program(o).Install(); err != nil {
 		return missing(Seccomp, how, remedy, err)
 	}
 	if fd, err := unix.MemfdCreate("tried", unix.MFD_CLOEXEC); !errors.Is(err, unix.EPERM) {
 		_ = unix.Close(fd)
 		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
 	}
-	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 8 more with some arguments, one execution; another call was refused", how, ProgramCalls()))
+	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 8 more with some arguments, one execution; another call was refused", how, seccomp.ProgramCalls()))
 }

@@ -1,4 +1,4 @@
-package confine
+package seccomp
 
 import (
 	"slices"
@@ -109,9 +109,9 @@ type ProgramOptions struct {
 	SharedMemory bool
 }
 
-// ProgramFilter returns the filter of a program. It allows exactly one execution: the call with o.Execution in a
+// Program returns the filter of a program. It allows exactly one execution: the call with o.Execution in a
 // register that the kernel ignores. The executed program cannot read the register.
-func ProgramFilter(o ProgramOptions) Filter {
+func Program(o ProgramOptions) Filter {
 	var p Filter
 	p.load(offsetArch)
 	p.jump(unix.BPF_JEQ, nativeArch, 1, 0)
@@ -189,5 +189,5 @@ func (p *Filter) clone(fork bool) {
 	*p = append(*p, body...)
 }
 
-// ProgramCalls returns the number of calls that [ProgramFilter] allows with any arguments.
+// ProgramCalls returns the number of calls that [Program] allows with any arguments.
 func ProgramCalls() int { return len(programCalls) + len(ancientCalls) }

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package confine
+package seccomp
 
 import "golang.org/x/sys/unix"
 

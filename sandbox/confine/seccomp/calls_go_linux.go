@@ -1,6 +1,6 @@
 //go:build !cgo
 
-package confine
+package seccomp
 
 // moreCalls are the system calls of a C library's threads: there is none.
 var moreCalls []uint32

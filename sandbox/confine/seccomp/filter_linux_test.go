@@ -1,4 +1,4 @@
-package confine
+package seccomp
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 
 func TestFilter(t *testing.T) {
 	const pid = 77
-	p := WorkerFilter(pid)
+	p := Worker(pid)
 	tests := []struct {
 		name string
 		nr   uint32

@@ -1,4 +1,4 @@
-package confine
+package controlgroup
 
 import (
 	"errors"
@@ -72,8 +72,8 @@ func settings(limits Limits, version int) []setting {
 	return all
 }
 
-// NewGroup makes a group with limits's limits under the host's own and moves pid there.
-func NewGroup(limits Limits, pid int) (*Group, error) {
+// New makes a group with limits's limits under the host's own and moves pid there.
+func New(limits Limits, pid int) (*Group, error) {
 	memberships, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func NewGroup(limits Limits, pid int) (*Group, error) {
 	return makeGroup(limits, pid, string(memberships), "/sys/fs/cgroup")
 }
 
-// makeGroup is NewGroup for a process with these memberships (the text of
+// makeGroup is New for a process with these memberships (the text of
 // /proc/self/cgroup) where the hierarchies are mounted under root.
 func makeGroup(limits Limits, pid int, memberships, root string) (*Group, error) {
 	name := fmt.Sprintf("%s%d-%d", groupPrefix, os.Getpid(), groups.Add(1))

@@ -1,4 +1,4 @@
-package confine
+package seccomp
 
 import (
 	"fmt"
@@ -112,9 +112,9 @@ func (p *Filter) callWithout(nr uint32, arg uint32, bits uint32) {
 	p.answer(letThrough)
 }
 
-// WorkerFilter returns the filter of a worker process with this number. A filter cannot see what
+// Worker returns the filter of a worker process with this number. A filter cannot see what
 // a pointer points to; every call that it lets through is safe whatever is there.
-func WorkerFilter(pid int) Filter {
+func Worker(pid int) Filter {
 	var p Filter
 	p.load(offsetArch)
 	p.jump(unix.BPF_JEQ, nativeArch, 1, 0)
@@ -158,5 +158,5 @@ func (p Filter) Install() error {
 	return nil
 }
 
-// WorkerCalls returns the number of calls that [WorkerFilter] allows with any arguments.
+// WorkerCalls returns the number of calls that [Worker] allows with any arguments.
 func WorkerCalls() int { return len(allowed) + len(moreCalls) }
