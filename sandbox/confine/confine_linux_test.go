@@ -335,7 +335,7 @@ func TestCgroup(t *testing.T) {
 		t.Errorf("memory beyond the group's limit: %s", got)
 	}
 	err = w.Wait()
-	if w.stopped = true; err == nil || !strings.Contains(err.Error(), `killed, out of memory: the kernel killed it at limits { memory = "64MiB" }`) {
+	if w.stopped = true; err == nil || !strings.Contains(err.Error(), `killed, out of memory: the kernel killed it at the tenant's limits { memory = "64MiB" }`) {
 		t.Errorf("it ended with %v, want the limit that it met", err)
 	}
 }

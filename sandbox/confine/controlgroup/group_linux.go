@@ -22,34 +22,34 @@ type Limits struct {
 	CPUs        float64 // processor time, in processors
 }
 
-// Group is a control group of one worker: a directory in one hierarchy (version 2), or
-// one in each of several (version 1).
+// Group is the control group of one process: a directory in one hierarchy (version 2), or in each of several (version
+// 1).
 type Group struct {
 	version int
 	dirs    []string
-	memory  int64 // its limit in bytes; 0: none
+	memory  int64 // memory limit in bytes; 0 if unlimited
 }
 
 func (g *Group) String() string {
 	return fmt.Sprintf("version %d: %s", g.version, strings.Join(g.dirs, ", "))
 }
 
-// groupPrefix begins the name of a worker's group; the host's pid and a number follow.
+// groupPrefix begins the name of a group. The host's pid and a number follow.
 const groupPrefix = "hearth-worker-"
 
-// hostLeaf is the group into which a host moves itself, in version 2 only: a group with
-// processes of its own cannot limit those below it.
+// hostLeaf is the name of the group into which a host moves itself, in version 2 only. There, a group that has
+// processes cannot limit the groups below it.
 const hostLeaf = "hearth-host"
 
 var groups atomic.Uint64
 
-// moving guards the host's move into its leaf.
+// moving guards the move of the host into its leaf.
 var moving sync.Mutex
 
-// setting is one file of a group and what to write.
+// setting is a file of a group and its value. A file name that begins with "?" is optional.
 type setting struct{ controller, file, value string }
 
-// settings returns what limits wants, in the words of a version.
+// settings returns the settings for limits in a version of control groups.
 func settings(limits Limits, version int) []setting {
 	const period = 100_000 // µs
 	quota := int64(limits.CPUs * period)
@@ -61,18 +61,21 @@ func settings(limits Limits, version int) []setting {
 	}
 	memory, pids := strconv.FormatInt(limits.MemoryBytes, 10), strconv.Itoa(limits.Pids)
 	if version == 2 {
-		add(limits.MemoryBytes != 0, setting{"memory", "memory.max", memory}, setting{"memory", "?memory.swap.max", "0"})
+		add(limits.MemoryBytes != 0, setting{"memory", "memory.max", memory},
+			setting{"memory", "?memory.swap.max", "0"})
 		add(limits.Pids != 0, setting{"pids", "pids.max", pids})
 		add(limits.CPUs != 0, setting{"cpu", "cpu.max", fmt.Sprintf("%d %d", quota, period)})
 		return all
 	}
-	add(limits.MemoryBytes != 0, setting{"memory", "memory.limit_in_bytes", memory}, setting{"memory", "?memory.memsw.limit_in_bytes", memory})
+	add(limits.MemoryBytes != 0, setting{"memory", "memory.limit_in_bytes", memory},
+		setting{"memory", "?memory.memsw.limit_in_bytes", memory})
 	add(limits.Pids != 0, setting{"pids", "pids.max", pids})
-	add(limits.CPUs != 0, setting{"cpu", "cpu.cfs_period_us", strconv.Itoa(period)}, setting{"cpu", "cpu.cfs_quota_us", strconv.FormatInt(quota, 10)})
+	add(limits.CPUs != 0, setting{"cpu", "cpu.cfs_period_us", strconv.Itoa(period)},
+		setting{"cpu", "cpu.cfs_quota_us", strconv.FormatInt(quota, 10)})
 	return all
 }
 
-// New makes a group with limits's limits under the host's own and moves pid there.
+// New makes a group below the host's group, sets its limits and moves the process pid into it.
 func New(limits Limits, pid int) (*Group, error) {
 	memberships, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -81,8 +84,8 @@ func New(limits Limits, pid int) (*Group, error) {
 	return makeGroup(limits, pid, string(memberships), "/sys/fs/cgroup")
 }
 
-// makeGroup is New for a process with these memberships (the text of
-// /proc/self/cgroup) where the hierarchies are mounted under root.
+// makeGroup is New for a host with the given memberships, in the format of /proc/self/cgroup. The hierarchies are
+// mounted below root.
 func makeGroup(limits Limits, pid int, memberships, root string) (*Group, error) {
 	name := fmt.Sprintf("%s%d-%d", groupPrefix, os.Getpid(), groups.Add(1))
 	g := &Group{version: 1, memory: limits.MemoryBytes}
@@ -105,7 +108,8 @@ func makeGroup(limits Limits, pid int, memberships, root string) (*Group, error)
 			made[s.controller] = dir
 		}
 		file, optional := strings.CutPrefix(s.file, "?")
-		if err := write(filepath.Join(dir, file), s.value); err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
+		if err := write(filepath.Join(dir, file), s.value); err != nil &&
+			!(optional && errors.Is(err, os.ErrNotExist)) {
 			g.Remove()
 			return nil, err
 		}
@@ -119,8 +123,8 @@ func makeGroup(limits Limits, pid int, memberships, root string) (*Group, error)
 	return g, nil
 }
 
-// base returns the directory of the host's own group in a controller's hierarchy, with
-// the controller enabled for groups below.
+// base returns the directory of the host's group in a controller's hierarchy. It enables the controller for groups
+// below.
 func (g *Group) base(controller, memberships, root string) (string, error) {
 	mount := root
 	if g.version == 1 {
@@ -130,21 +134,21 @@ func (g *Group) base(controller, memberships, root string) (string, error) {
 	if !ok {
 		return "", errors.New("the host is in no group of it")
 	}
-	own := filepath.Join(mount, path)
-	if _, err := os.Stat(own); err != nil { //nolint:gosec // the kernel names the group
-		own = mount // inside a container only its own part is mounted
+	dir := filepath.Join(mount, path)
+	if _, err := os.Stat(dir); err != nil { //nolint:gosec // the kernel names the group
+		dir = mount // a container mounts only its part of the hierarchy
 	}
 	if g.version == 1 {
-		sweep(own)
-		return own, nil
+		sweep(dir)
+		return dir, nil
 	}
-	own = strings.TrimSuffix(own, "/"+hostLeaf)
-	sweep(own)
-	return own, enable(own, controller)
+	dir = strings.TrimSuffix(dir, "/"+hostLeaf)
+	sweep(dir)
+	return dir, enable(dir, controller)
 }
 
-// enable hands a controller of version 2 down to the groups below dir. If the host itself
-// is in the way, it moves into a leaf of its own first.
+// enable enables a controller of version 2 for the groups below dir. If the host's process prevents that, the host
+// moves into a leaf first.
 func enable(dir, controller string) error {
 	moving.Lock()
 	defer moving.Unlock()
@@ -161,7 +165,7 @@ func enable(dir, controller string) error {
 		return err
 	}
 	leaf := filepath.Join(dir, hostLeaf)
-	if err := mkdir(leaf, 0o755); err != nil && !errors.Is(err, os.ErrExist) { // readable as its neighbours are
+	if err := mkdir(leaf, 0o755); err != nil && !errors.Is(err, os.ErrExist) { // readable like the groups around it
 		return err
 	}
 	if err := write(filepath.Join(leaf, "cgroup.procs"), strconv.Itoa(os.Getpid())); err != nil {
@@ -173,8 +177,7 @@ func enable(dir, controller string) error {
 	return nil
 }
 
-// mkdir makes dir, which belongs to g from then on. One directory serves all controllers
-// of version 2.
+// mkdir makes a directory of g. In version 2, one directory serves all controllers.
 func (g *Group) mkdir(dir string) error {
 	for _, d := range g.dirs {
 		if d == dir {
@@ -188,23 +191,26 @@ func (g *Group) mkdir(dir string) error {
 	return nil
 }
 
-// Explain adds to how a process of the group ended that the kernel killed it for want of memory,
-// if it did: the signal alone does not tell.
+// Explain adds the reason to the exit error of a process that the kernel has killed for lack of memory. The exit error
+// shows only the signal.
 func (g *Group) Explain(end error) error {
 	switch {
 	case end == nil || !g.oomKilled():
 		return end
 	case g.memory == 0:
-		return fmt.Errorf("%w, out of memory: the kernel killed it, and its tenant has no limit: the machine, or the host's own control group, is short", end)
+		return fmt.Errorf("%w, out of memory: the kernel killed it, and its tenant has no limit; "+
+			"the memory of the machine or of the host's control group is exhausted", end)
 	}
-	return fmt.Errorf(`%w, out of memory: the kernel killed it at limits { memory = "%dMiB" } of its tenant: raise that, or find what needs so much`, end, g.memory>>20)
+	return fmt.Errorf("%w, out of memory: the kernel killed it at the tenant's limits { memory = \"%dMiB\" }; "+
+		"raise the limit, or reduce the memory use", end, g.memory>>20)
 }
 
-// oomKilled reports whether the kernel has killed a process of the group for want of memory.
+// oomKilled reports whether the kernel has killed a process of the group for lack of memory.
 func (g *Group) oomKilled() bool {
 	for _, dir := range g.dirs {
-		for _, file := range []string{"memory.events", "memory.oom_control"} { // of version 2, of version 1
-			text, _ := os.ReadFile(filepath.Join(dir, file)) //nolint:gosec // under /sys/fs/cgroup; not there: no
+		for _, file := range []string{"memory.events", "memory.oom_control"} { // files of version 2 and of version 1
+			// A missing file counts as no.
+			text, _ := os.ReadFile(filepath.Join(dir, file)) //nolint:gosec // under /sys/fs/cgroup
 			for line := range strings.Lines(string(text)) {
 				if n, ok := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); ok && n != "0" {
 					return true
@@ -215,7 +221,7 @@ func (g *Group) oomKilled() bool {
 	return false
 }
 
-// Remove takes the group away. It is empty: its process has been waited for.
+// Remove deletes the group. Its process must have been waited for.
 func (g *Group) Remove() {
 	for _, dir := range g.dirs {
 		_ = unix.Rmdir(dir)
@@ -231,12 +237,12 @@ func sweep(base string) {
 	for _, dir := range old {
 		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), groupPrefix), "-")
 		if n, err := strconv.Atoi(pid); err == nil && n > 0 && errors.Is(unix.Kill(n, 0), unix.ESRCH) {
-			_ = unix.Rmdir(dir) // refused as long as a process is in it
+			_ = unix.Rmdir(dir) // fails while a process is in it
 		}
 	}
 }
 
-// What a control file system does, which a test does in its place.
+// Operations of a control group file system. Tests replace them.
 var (
 	mkdir = os.Mkdir
 	write = writeFile

@@ -23,7 +23,8 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	want := []string{
-		"memory.limit_in_bytes 67108864", "?memory.memsw.limit_in_bytes 67108864", "pids.max 40", "cpu.cfs_period_us 100000", "cpu.cfs_quota_us 50000",
+		"memory.limit_in_bytes 67108864", "?memory.memsw.limit_in_bytes 67108864", "pids.max 40",
+		"cpu.cfs_period_us 100000", "cpu.cfs_quota_us 50000",
 		"memory.max 67108864", "?memory.swap.max 0", "pids.max 40", "cpu.max 50000 100000",
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -34,8 +35,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestFailsWithoutLeavingAnything makes a group of version 2 where the limit's file is
-// missing, as it is if the controller was not handed down.
+// TestFailsWithoutLeavingAnything makes a group of version 2 where the file of the limit is missing. That happens if
+// the controller is not enabled.
 func TestFailsWithoutLeavingAnything(t *testing.T) {
 	root := t.TempDir()
 	own := filepath.Join(root, "own")
@@ -56,8 +57,8 @@ func TestFailsWithoutLeavingAnything(t *testing.T) {
 	}
 }
 
-// unified is a control group file system of version 2 in a folder: groups have the files of
-// the controllers that their parents hand down, and one with processes hands none down.
+// unified simulates a control group file system of version 2 in a folder. Groups have the files of the controllers that
+// their parent enables. A group with processes cannot enable any.
 type unified struct{ root string }
 
 func (u unified) read(path string) string {
@@ -76,11 +77,12 @@ func (u unified) mkdir(dir string, mode os.FileMode) error {
 	return u.give(dir, append(strings.Fields(string(given)), "cgroup"))
 }
 
-// give makes a group's files of these controllers.
+// give makes the files of these controllers in a group.
 func (u unified) give(dir string, controllers []string) error {
 	for _, c := range controllers {
 		for _, f := range map[string][]string{
-			"cgroup": {"cgroup.procs", "cgroup.subtree_control"}, "memory": {"memory.max", "memory.swap.max"}, "pids": {"pids.max"}, "cpu": {"cpu.max"},
+			"cgroup": {"cgroup.procs", "cgroup.subtree_control"}, "memory": {"memory.max", "memory.swap.max"},
+			"pids": {"pids.max"}, "cpu": {"cpu.max"},
 		}[c] {
 			if err := os.WriteFile(filepath.Join(dir, f), nil, 0o600); err != nil {
 				return err
@@ -114,7 +116,7 @@ func (u unified) write(file, value string) error {
 			}
 		}
 		value = string(old) + " " + strings.TrimPrefix(value, "+")
-	case "cgroup.procs": // a process is in one group
+	case "cgroup.procs": // a process is in one group only
 		err := filepath.WalkDir(u.root, func(path string, _ os.DirEntry, err error) error {
 			if err != nil || filepath.Base(path) != "cgroup.procs" {
 				return err
@@ -138,14 +140,15 @@ func (u unified) write(file, value string) error {
 	return os.WriteFile(file, []byte(value), 0o600)
 }
 
-// TestVersion2 makes groups as under systemd with Delegate=yes: the host is in the group that
-// was handed to it, steps aside into a leaf, and limits its workers beside that.
+// TestVersion2 makes groups as under systemd with Delegate=yes. The host is in its delegated group, moves into a leaf,
+// and limits its workers beside the leaf.
 func TestVersion2(t *testing.T) {
 	u := unified{t.TempDir()}
 	t.Cleanup(func() { mkdir, write = os.Mkdir, writeFile })
 	mkdir, write = u.mkdir, u.write
 	own, host := filepath.Join(u.root, "own"), strconv.Itoa(os.Getpid())
-	for file, text := range map[string]string{"cgroup.controllers": "memory pids cpu", "cgroup.subtree_control": "memory pids cpu"} {
+	for file, text := range map[string]string{"cgroup.controllers": "memory pids cpu",
+		"cgroup.subtree_control": "memory pids cpu"} {
 		if err := os.WriteFile(filepath.Join(u.root, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +160,7 @@ func TestVersion2(t *testing.T) {
 		t.Fatal(err)
 	}
 	limits := Limits{MemoryBytes: 64 << 20, Pids: 40, CPUs: 0.5}
-	// The second time the host is in its leaf already.
+	// At the second call the host is in its leaf already.
 	for i, memberships := range []string{"0::/own\n", "0::/own/" + hostLeaf + "\n"} {
 		pid := 4711 + i
 		g, err := makeGroup(limits, pid, memberships, u.root)
@@ -172,32 +175,36 @@ func TestVersion2(t *testing.T) {
 		for _, file := range []string{"memory.max", "memory.swap.max", "pids.max", "cpu.max", "cgroup.procs"} {
 			got[file] = u.read(filepath.Join(name, file))
 		}
-		want := map[string]string{"memory.max": "67108864", "memory.swap.max": "0", "pids.max": "40", "cpu.max": "50000 100000", "cgroup.procs": fmt.Sprint(pid)}
+		want := map[string]string{"memory.max": "67108864", "memory.swap.max": "0", "pids.max": "40",
+			"cpu.max": "50000 100000", "cgroup.procs": fmt.Sprint(pid)}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("the group differs (-want +got):\n%s", d)
 		}
-		if in := u.read(filepath.Join("own", hostLeaf, "cgroup.procs")); in != host || u.read("own/cgroup.procs") != "" {
-			t.Errorf("the host is in %q of its leaf and %q above, want %s in the leaf", in, u.read("own/cgroup.procs"), host)
+		if in := u.read(filepath.Join("own", hostLeaf, "cgroup.procs")); in != host ||
+			u.read("own/cgroup.procs") != "" {
+			t.Errorf("the host is in %q of its leaf and %q above, want %s in the leaf", in, u.read("own/cgroup.procs"),
+				host)
 		}
 	}
 	if got := u.read("own/cgroup.subtree_control"); got != "memory pids cpu" {
 		t.Errorf("handed down: %q, each controller once", got)
 	}
-	// Where somebody else's process is in the host's group, nothing can be limited, and that is said.
+	// Processes of others in the host's group prevent all limits, which the error reports.
 	if err := os.WriteFile(filepath.Join(own, "cgroup.subtree_control"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := u.write(filepath.Join(own, "cgroup.procs"), "1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := makeGroup(limits, 4713, "0::/own\n", u.root); err == nil || !strings.Contains(err.Error(), "other processes are in the host's group") {
+	if _, err := makeGroup(limits, 4713, "0::/own\n", u.root); err == nil ||
+		!strings.Contains(err.Error(), "other processes are in the host's group") {
 		t.Errorf("with others in the host's group: %v", err)
 	}
 }
 
-// TestBlame: that the kernel killed a process for want of memory is said where it counts that,
-// in the words of both versions, and nowhere else.
-func TestBlame(t *testing.T) {
+// TestExplain checks that an exit error names a lack of memory, with the files of both versions, and only if the kernel
+// has killed the process.
+func TestExplain(t *testing.T) {
 	killed := errors.New("signal: killed")
 	for _, tc := range []struct {
 		file, text string
@@ -206,8 +213,9 @@ func TestBlame(t *testing.T) {
 	}{
 		{"other", "oom_kill 1\n", 64 << 20, ""},
 		{"memory.events", "low 0\nmax 7\noom 1\noom_kill 0\n", 64 << 20, ""},
-		{"memory.events", "max 9\noom_kill 2\noom_group_kill 0\n", 64 << 20, `at limits { memory = "64MiB" }`},
-		{"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", 64 << 20, `at limits { memory = "64MiB" }`},
+		{"memory.events", "max 9\noom_kill 2\noom_group_kill 0\n", 64 << 20, `at the tenant's limits { memory = "64MiB" }`},
+		{"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", 64 << 20,
+			`at the tenant's limits { memory = "64MiB" }`},
 		{"memory.events", "oom_kill 1\n", 0, "its tenant has no limit"},
 	} {
 		g := &Group{dirs: []string{t.TempDir(), t.TempDir()}, memory: tc.memory}
@@ -215,7 +223,8 @@ func TestBlame(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := g.Explain(killed)
-		if !errors.Is(got, killed) || !strings.Contains(got.Error(), tc.want) || tc.want == "" && got.Error() != killed.Error() {
+		if !errors.Is(got, killed) || !strings.Contains(got.Error(), tc.want) || tc.want == "" &&
+			got.Error() != killed.Error() {
 			t.Errorf("with %s %q: %v, want %q", tc.file, tc.text, got, tc.want)
 		}
 		if err := g.Explain(nil); err != nil {

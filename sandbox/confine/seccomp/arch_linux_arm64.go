@@ -2,6 +2,5 @@ package seccomp
 
 import "golang.org/x/sys/unix"
 
-// nativeArch is the only set of system calls that the filter knows: the others that the
-// machine has are refused.
+// nativeArch is the only system call interface that a filter accepts. Other interfaces of the machine are rejected.
 const nativeArch = unix.AUDIT_ARCH_AARCH64

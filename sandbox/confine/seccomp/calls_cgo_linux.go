@@ -10,7 +10,7 @@ var moreCalls = []uint32{
 	unix.SYS_SCHED_GETAFFINITY, unix.SYS_SCHED_SETAFFINITY, unix.SYS_MINCORE, unix.SYS_GETTIMEOFDAY,
 }
 
-// threadFlags are the flags with which this program starts a thread: the Go runtime's and
-// the C library's.
-var threadFlags = []uint64{goThread, unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD |
+// threadFlags are the clone flags for threads of the Go runtime and of the C library.
+var threadFlags = []uint64{goThread, unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND |
+	unix.CLONE_THREAD |
 	unix.CLONE_SYSVSEM | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID | unix.CLONE_CHILD_CLEARTID}

@@ -2,11 +2,11 @@ package seccomp
 
 import "golang.org/x/sys/unix"
 
-// fstatat is the number of the call that each machine names differently.
+// fstatat is the call's number, whose constant has another name on each architecture.
 const fstatat = unix.SYS_NEWFSTATAT
 
-// ancientCalls are those that newer machines have left out.
-var ancientCalls = []uint32{unix.SYS_RENAMEAT}
+// legacyCalls are calls that newer architectures lack.
+var legacyCalls = []uint32{unix.SYS_RENAMEAT}
 
-// forkCalls are clone's elders.
+// forkCalls are predecessors of clone.
 var forkCalls []uint32
