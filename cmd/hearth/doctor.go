@@ -105,7 +105,7 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 				return nil, fmt.Errorf("plugin %s: %w", pin.ID, err)
 			}
 			for _, l := range layers {
-				out = append(out, diagnose(finding{Tenant: name, Plugin: pin.ID.Name()}, program.Wanted(), l))
+				out = append(out, diagnose(finding{Tenant: name, Plugin: pin.ID.Name()}, program.EffectiveSpec(), l))
 			}
 		}
 	}

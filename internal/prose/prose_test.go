@@ -85,8 +85,6 @@ var pending = []string{
 
 	"sandbox/budget",
 
-	"sandbox/confine",
-
 	"sandbox/link",
 
 	"sandbox/supervise",

@@ -37,7 +37,7 @@ func Shim() int {
 	runtime.LockOSThread()
 	var st unix.Stat_t
 	if err := unix.Fstat(statusFD, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
-		if err := confine.Become(os.Args[0]); err != nil {
+		if err := confine.ExecConfined(os.Args[0]); err != nil {
 			fmt.Fprintln(os.Stderr, "hearth plugin-shim:", err)
 		}
 		return 1

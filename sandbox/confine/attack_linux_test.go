@@ -24,8 +24,8 @@ func socketpair() ([2]int, error) {
 	return fds, err
 }
 
-// attacks are what a worker tries, by name. Each says "refused" and why, or what it got;
-// the worker may be gone before it says anything.
+// attacks are the attempts of a worker, by name. Each returns "refused" and the reason, or its result. The worker may
+// end before it replies.
 var attacks = map[string]func(arg string) string{
 	"echo": func(s string) string { return s },
 
@@ -50,24 +50,30 @@ var attacks = map[string]func(arg string) string{
 	"openat2": func(string) string { return call(unix.SYS_OPENAT2, atCWD, text("/"), buffer(), 24) },
 
 	// Other processes.
-	"ptrace":     func(pid string) string { return call(unix.SYS_PTRACE, unix.PTRACE_ATTACH, number(pid)) },
-	"ptrace-me":  func(string) string { return call(unix.SYS_PTRACE, unix.PTRACE_TRACEME) },
-	"process-vm": func(pid string) string { return call(unix.SYS_PROCESS_VM_READV, number(pid), buffer(), 1, buffer(), 1) },
-	"kill-all":   func(string) string { return verdict("killed", unix.Kill(-1, unix.SIGKILL)) },
-	"kill":       func(pid string) string { return verdict("killed", unix.Kill(int(number(pid)), unix.SIGKILL)) },
-	"kill-ppid":  func(string) string { return verdict("killed", unix.Kill(os.Getppid(), unix.SIGKILL)) },
+	"ptrace":    func(pid string) string { return call(unix.SYS_PTRACE, unix.PTRACE_ATTACH, number(pid)) },
+	"ptrace-me": func(string) string { return call(unix.SYS_PTRACE, unix.PTRACE_TRACEME) },
+	"process-vm": func(pid string) string {
+		return call(unix.SYS_PROCESS_VM_READV, number(pid), buffer(), 1, buffer(),
+			1)
+	},
+	"kill-all":  func(string) string { return verdict("killed", unix.Kill(-1, unix.SIGKILL)) },
+	"kill":      func(pid string) string { return verdict("killed", unix.Kill(int(number(pid)), unix.SIGKILL)) },
+	"kill-ppid": func(string) string { return verdict("killed", unix.Kill(os.Getppid(), unix.SIGKILL)) },
 	"tgkill": func(pid string) string {
 		return verdict("killed", unix.Tgkill(int(number(pid)), int(number(pid)), unix.SIGKILL))
 	},
 	"pidfd":        func(pid string) string { return call(unix.SYS_PIDFD_OPEN, number(pid), 0) },
 	"pidfd-signal": func(string) string { return call(unix.SYS_PIDFD_SEND_SIGNAL, 3, 9, 0, 0) },
-	"prlimit":      func(pid string) string { return call(unix.SYS_PRLIMIT64, number(pid), unix.RLIMIT_CORE, 0, buffer()) },
-	"exec":         func(path string) string { return verdict("executed", unix.Exec(path, []string{path}, nil)) },
-	"exec-self":    func(string) string { return verdict("executed", exec.Command(os.Args[0]).Run()) },
-	"fork":         func(string) string { return call(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0) },
-	"fork-bomb":    forkBomb,
-	"thread-bomb":  threadBomb,
-	"priority":     func(string) string { return verdict("raised", unix.Setpriority(unix.PRIO_PROCESS, 0, -20)) },
+	"prlimit": func(pid string) string {
+		return call(unix.SYS_PRLIMIT64, number(pid), unix.RLIMIT_CORE, 0,
+			buffer())
+	},
+	"exec":        func(path string) string { return verdict("executed", unix.Exec(path, []string{path}, nil)) },
+	"exec-self":   func(string) string { return verdict("executed", exec.Command(os.Args[0]).Run()) },
+	"fork":        func(string) string { return call(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0) },
+	"fork-bomb":   forkBomb,
+	"thread-bomb": threadBomb,
+	"priority":    func(string) string { return verdict("raised", unix.Setpriority(unix.PRIO_PROCESS, 0, -20)) },
 
 	// The network.
 	"inet":    func(string) string { return socket(unix.AF_INET, unix.SOCK_STREAM) },
@@ -91,8 +97,14 @@ var attacks = map[string]func(arg string) string{
 	"unshare":     func(string) string { return call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER) },
 	"unshare-net": func(string) string { return call(unix.SYS_UNSHARE, unix.CLONE_NEWNET) },
 	"setns":       func(string) string { return call(unix.SYS_SETNS, 3, 0) },
-	"clone-user":  func(string) string { return call(unix.SYS_CLONE, unix.CLONE_NEWUSER|uintptr(unix.SIGCHLD), 0, 0, 0, 0) },
-	"clone-ns":    func(string) string { return call(unix.SYS_CLONE, unix.CLONE_NEWNS|uintptr(unix.SIGCHLD), 0, 0, 0, 0) },
+	"clone-user": func(string) string {
+		return call(unix.SYS_CLONE, unix.CLONE_NEWUSER|uintptr(unix.SIGCHLD), 0, 0, 0,
+			0)
+	},
+	"clone-ns": func(string) string {
+		return call(unix.SYS_CLONE, unix.CLONE_NEWNS|uintptr(unix.SIGCHLD), 0, 0, 0,
+			0)
+	},
 	"clone3":      func(string) string { return call(unix.SYS_CLONE3, buffer(), 88) },
 	"io-uring":    func(string) string { return call(unix.SYS_IO_URING_SETUP, 1, buffer()) },
 	"bpf":         func(string) string { return call(unix.SYS_BPF, 0, buffer(), 64) },
@@ -132,7 +144,7 @@ var attacks = map[string]func(arg string) string{
 		runtime.KeepAlive(b)
 		return fmt.Sprintf("took %d bytes", n)
 	},
-	// Shared memory is none that RLIMIT_DATA counts.
+	// Shared memory is not counted by RLIMIT_DATA.
 	"shared-memory": func(arg string) string {
 		b, err := unix.Mmap(-1, 0, int(number(arg)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 		for i := 0; i < len(b); i += 4096 {
@@ -144,7 +156,7 @@ var attacks = map[string]func(arg string) string{
 
 var atCWD = func() uintptr { fd := unix.AT_FDCWD; return uintptr(fd) }()
 
-// kept holds what calls point to.
+// kept holds the memory that arguments point to.
 var kept []any
 
 func text(s string) uintptr {
@@ -171,8 +183,8 @@ func verdict(got string, err error) string {
 	return got
 }
 
-// call makes a system call. Only EPERM, EACCES and ENOSYS are a refusal; a complaint
-// about the arguments means that somebody looked at them.
+// call makes a system call. Only EPERM, EACCES and ENOSYS count as a refusal. An error about the arguments means that
+// the kernel has examined them.
 func call(nr uintptr, args ...uintptr) string {
 	var a [6]uintptr
 	copy(a[:], args)
@@ -180,7 +192,7 @@ func call(nr uintptr, args ...uintptr) string {
 	switch {
 	case errno == 0:
 		if nr == unix.SYS_CLONE && r == 0 {
-			unix.Exit(0) // a child after all
+			unix.Exit(0) // the child process
 		}
 		return fmt.Sprintf("got %d", r)
 	case errno == unix.EPERM || errno == unix.EACCES || errno == unix.ENOSYS:
@@ -189,7 +201,7 @@ func call(nr uintptr, args ...uintptr) string {
 	return "looked at: " + errno.Error()
 }
 
-// raw is call on one thread, where the library would go to all of them.
+// raw makes a call on one thread. The library would make it on all threads.
 func raw(nr uintptr, args ...uintptr) string {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -204,8 +216,7 @@ func socket(family, typ int) string {
 	return verdict("a socket", err)
 }
 
-// openDescriptors lists what is open, by asking for each number, and what it is as far as
-// the filter lets one see.
+// openDescriptors lists the open descriptors. It tries each number, and describes the file as far as the filter allows.
 func openDescriptors(string) string {
 	var open []string
 	for fd := range uintptr(1024) {
@@ -220,7 +231,8 @@ func openDescriptors(string) string {
 
 // forkBomb clones in every way that makes a process.
 func forkBomb(string) string {
-	for _, flags := range []uintptr{0, unix.CLONE_VM, unix.CLONE_VM | unix.CLONE_VFORK, unix.CLONE_PARENT, unix.CLONE_FILES | unix.CLONE_FS} {
+	for _, flags := range []uintptr{0, unix.CLONE_VM, unix.CLONE_VM | unix.CLONE_VFORK, unix.CLONE_PARENT,
+		unix.CLONE_FILES | unix.CLONE_FS} {
 		for range 100 {
 			r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 			if errno == 0 {
@@ -237,14 +249,14 @@ func forkBomb(string) string {
 	return "refused: operation not permitted"
 }
 
-// threadBomb starts threads until it may not.
+// threadBomb starts threads until an error.
 func threadBomb(string) string {
 	for range 3000 {
 		go func() {
 			runtime.LockOSThread()
 			var fds [2]int
 			if unix.Pipe2(fds[:], 0) == nil {
-				_, _ = unix.Read(fds[0], make([]byte, 1)) // forever
+				_, _ = unix.Read(fds[0], make([]byte, 1)) // blocks
 			}
 			ts := unix.Timespec{Sec: 3600}
 			_ = unix.Nanosleep(&ts, nil)

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Become is StartProgram's other half: it confines the calling process by the orders that
-// wait on its control socket and executes the program of descriptor 3 under argv0 and the
-// process's environment. It returns only if that fails, and then the process must end.
-func Become(argv0 string) error {
+// ExecConfined confines the calling process and executes a program. [StartProgram] sends the orders over the control
+// socket. The program is descriptor 3; argv0 is its name, and it gets the process's environment. ExecConfined returns
+// only an error. Then the process must end.
+func ExecConfined(argv0 string) error {
 	runtime.LockOSThread()
 	line, err := readLine(controlFD)
 	if err != nil {
@@ -29,16 +29,16 @@ func Become(argv0 string) error {
 		return fmt.Errorf("reading the orders: %w", err)
 	}
 	closeOthers()
-	b := become{programOrders: &o, image: image{fd: imageFD, argv: []string{argv0}}, sockets: -1}
-	report := programReport{Layers: b.put()}
-	if b.cannot != nil {
-		report.Cannot = b.cannot.Error()
+	b := execer{programOrders: &o, target: execTarget{fd: execFD, argv: []string{argv0}}, sockets: -1}
+	report := programReport{Layers: b.apply()}
+	if b.execErr != nil {
+		report.Cannot = b.execErr.Error()
 	}
-	if err := b.tell(report); err != nil {
+	if err := b.sendReport(report); err != nil {
 		return fmt.Errorf("reporting: %w", err)
 	}
-	if refusal := check(o.Spec, append(o.Done, report.Layers...)); refusal != nil || b.cannot != nil {
-		return errors.Join(b.cannot, refusal)
+	if refusal := check(o.Spec, append(o.Done, report.Layers...)); refusal != nil || b.execErr != nil {
+		return errors.Join(b.execErr, refusal)
 	}
 	if o.Try {
 		return nil
@@ -50,17 +50,17 @@ func Become(argv0 string) error {
 	return err
 }
 
-// become is the way of one process to its program.
-type become struct {
+// execer is the process between its start and the execution of the program.
+type execer struct {
 	*programOrders
-	image   image
-	sockets int    // the folder of the sockets; -1: none
-	cannot  error  // why the program cannot be executed
-	once    uint64 // the word by which the filter knows the one execution that it allows
+	target    execTarget
+	sockets   int    // descriptor of the folder for sockets, or -1
+	execErr   error  // reason why the program cannot be executed
+	execToken uint64 // argument by which the filter recognizes the one allowed execution
 }
 
-// put puts on every layer, as orders.put does for a worker.
-func (b *become) put() []Layer {
+// apply applies every layer, as orders.apply does for a worker.
+func (b *execer) apply() []Layer {
 	var bounded error
 	var layers []Layer
 	for _, step := range []func() Layer{
@@ -69,38 +69,38 @@ func (b *become) put() []Layer {
 			if b.UID != 0 {
 				bounded = dropNeeded()
 			}
-			return b.becomeUser()
+			return b.switchUser()
 		},
 		func() Layer { return b.dropPrivileges(bounded) },
 		func() Layer {
-			// Between what needs privileges and what forbids writing.
+			// After the last step that needs privileges, and before writing is forbidden.
 			if !b.Try {
-				b.cannot = b.image.prepare(b.Namespaces)
+				b.execErr = b.target.prepare(b.Namespaces)
 			}
 			return b.setRlimits()
 		},
-		b.undumpable,
+		b.disableDumpable,
 		dieWithParent,
 		b.forbidFiles,
 		b.filterCalls,
 	} {
 		l := step()
 		layers = append(layers, l)
-		if b.cannot != nil || l.Asked && !l.Holds && !b.Spec.allowsMissing(l.Name) {
+		if b.execErr != nil || l.Asked && !l.Holds && !b.Spec.allowsMissing(l.Name) {
 			break
 		}
 	}
 	return layers
 }
 
-// setRlimits bounds what the program may take of the machine.
-func (b *become) setRlimits() Layer {
+// setRlimits limits the resources of the program.
+func (b *execer) setRlimits() Layer {
 	const how = "core 0, fsize, memlock 0, data, nofile and nproc"
-	nproc := uint64(4096) // of a uid that others share: its control group bounds it
+	nproc := uint64(4096) // for a uid that others share: the control group limits the program
 	if b.UID != 0 && b.Spec.UID != 0 || b.UID == 0 && b.Namespaces {
 		nproc = uint64(max(defaultProgramPids, b.Spec.Pids))
 	}
-	return bound(how, []rlimit{
+	return setLimits(how, []rlimit{
 		{"core", unix.RLIMIT_CORE, 0},
 		{"fsize", unix.RLIMIT_FSIZE, uint64(max(b.Program.TmpBytes, socketBytes))},
 		{"memlock", unix.RLIMIT_MEMLOCK, 0},
@@ -115,23 +115,23 @@ func (b *become) setRlimits() Layer {
 
 const maxProgramFiles = 1024
 
-// undumpable shuts this process, and sees to it that the program will be: the kernel makes
-// one dumpable again by executing a file that can be read.
-func (b *become) undumpable() Layer {
+// disableDumpable makes this process and the program disableDumpable. The kernel makes a process dumpable again if it
+// executes a readable file, so the program's file must not be readable.
+func (b *execer) disableDumpable() Layer {
 	l := undumpable()
 	if !l.Holds || b.Try {
 		return l
 	}
 	const how = "PR_SET_DUMPABLE 0, and the program's file cannot be read"
 	var st unix.Stat_t
-	if err := unix.Fstat(b.image.fd, &st); err != nil || st.Mode&0o444 != 0 {
+	if err := unix.Fstat(b.target.fd, &st); err != nil || st.Mode&0o444 != 0 {
 		return missing(Dumpable, how, "", fmt.Errorf("the program's file has the mode %o (%w)", st.Mode, err))
 	}
 	return holds(Dumpable, how)
 }
 
-// tell sends the report, and the folder of the sockets with its first bytes.
-func (b *become) tell(r programReport) error {
+// sendReport sends the report. The descriptor of the folder for sockets is attached to its first bytes.
+func (b *execer) sendReport(r programReport) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -147,13 +147,14 @@ func (b *become) tell(r programReport) error {
 	return writeAll(controlFD, text)
 }
 
-// execute makes the program of this process. Everything else that is open closes.
-func (b *become) execute(env []string) error {
-	if err := unix.CloseRange(imageFD, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) {
+// execute replaces this process by the program. All other descriptors are closed.
+func (b *execer) execute(env []string) error {
+	if err := unix.CloseRange(execFD, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil &&
+		!errors.Is(err, unix.ENOSYS) {
 		return os.NewSyscallError("close_range", err)
 	}
-	if b.image.inherited {
-		if _, err := unix.FcntlInt(imageFD, unix.F_SETFD, 0); err != nil {
+	if b.target.inherited {
+		if _, err := unix.FcntlInt(execFD, unix.F_SETFD, 0); err != nil {
 			return err
 		}
 	}
@@ -161,7 +162,7 @@ func (b *become) execute(env []string) error {
 	if err != nil {
 		return err
 	}
-	argv, err := syscall.SlicePtrFromStrings(b.image.argv)
+	argv, err := syscall.SlicePtrFromStrings(b.target.argv)
 	if err != nil {
 		return err
 	}
@@ -169,16 +170,19 @@ func (b *become) execute(env []string) error {
 	if err != nil {
 		return err
 	}
-	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(b.image.fd), uintptr(unsafe.Pointer(empty)), //nolint:gosec // all are kept alive below
-		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), unix.AT_EMPTY_PATH, uintptr(b.once)) //nolint:gosec // the same
+	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(b.target.fd),
+		uintptr(unsafe.Pointer(empty)),    //nolint:gosec // kept alive below
+		uintptr(unsafe.Pointer(&argv[0])), //nolint:gosec // kept alive below
+		uintptr(unsafe.Pointer(&envp[0])), //nolint:gosec // kept alive below
+		unix.AT_EMPTY_PATH, uintptr(b.execToken))
 	runtime.KeepAlive(empty)
 	runtime.KeepAlive(argv)
 	runtime.KeepAlive(envp)
 	return os.NewSyscallError("execveat", errno)
 }
 
-// newWord returns a word that nobody can guess.
-func newWord() uint64 {
+// newToken returns an unpredictable number.
+func newToken() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return binary.NativeEndian.Uint64(b[:])

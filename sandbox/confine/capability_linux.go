@@ -7,11 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// emptyCapabilities gives up what every thread may do and may hand on.
+// emptyCapabilities removes all capabilities of the calling thread, and of its future children.
 func emptyCapabilities() error {
 	hdr := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	none := &[2]unix.CapUserData{}
-	err := onAllThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(hdr)), uintptr(unsafe.Pointer(none)), 0) //nolint:gosec // both are kept alive below
+	err := onAllThreads(unix.SYS_CAPSET,
+		uintptr(unsafe.Pointer(hdr)),     //nolint:gosec // kept alive below
+		uintptr(unsafe.Pointer(none)), 0) //nolint:gosec // kept alive below
 	runtime.KeepAlive(hdr)
 	runtime.KeepAlive(none)
 	return err

@@ -19,12 +19,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// The test binary is its own worker: it confines itself as a worker does and then does
-// what its socket says.
+// The test binary is its own worker: it confines itself like a worker, and then executes the commands from its socket.
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "worker":
-		*confine.Unfiltered = len(os.Args) > 2 && os.Args[2] == "unfiltered"
+		*confine.SkipFilter = len(os.Args) > 2 && os.Args[2] == "unfiltered"
 		os.Exit(inside())
 	case len(os.Args) > 1 && os.Args[1] == "host":
 		os.Exit(shortLivedHost())
@@ -39,7 +38,7 @@ type worker struct {
 	conn *os.File
 	in   *bufio.Reader
 
-	stopped bool // has been waited for
+	stopped bool // it has been waited for
 }
 
 // begin starts a worker.
@@ -79,9 +78,8 @@ func launch(spec confine.Spec) (*worker, error) {
 	return &worker{Worker: cw, cmd: cmd, conn: ours, in: bufio.NewReader(ours)}, nil
 }
 
-// ask tells the worker to do something and returns what it says about it; "gone" if it
-// ended instead.
-func (w *worker) ask(t *testing.T, what string) string {
+// command sends a command to the worker and returns the reply, or "gone" if the worker has ended.
+func (w *worker) command(t *testing.T, what string) string {
 	t.Helper()
 	_ = w.conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := fmt.Fprintln(w.conn, what); err != nil {
@@ -139,18 +137,19 @@ func TestEveryLayerHolds(t *testing.T) {
 	if len(w.Layers) != len(confine.Names()) {
 		t.Errorf("%d layers are reported, want %d", len(w.Layers), len(confine.Names()))
 	}
-	if got := w.ask(t, "echo hello"); got != "hello" {
+	if got := w.command(t, "echo hello"); got != "hello" {
 		t.Errorf("the worker answers %q, want hello", got)
 	}
 }
 
-// refusals are attacks that must be refused, or end the worker, whoever the host is. The
-// second word of each is filled in: PID is the host's, FILE one that everybody may read,
-// DIR a folder that everybody may write to, ADDR a listener on the host's loopback.
+// refusals are attacks that must be refused or end the worker, on root hosts and others. The second word of each is
+// replaced: PID is the host's, FILE is a readable file, DIR a writable folder, ADDR a listener on the host's loopback.
 var refusals = []string{
-	"read /etc/passwd", "read FILE", "read /proc/self/status", "read /proc/1/environ", "list /proc", "list /", "list DIR",
+	"read /etc/passwd", "read FILE", "read /proc/self/status", "read /proc/1/environ", "list /proc", "list /",
+	"list DIR",
 	"stat /etc/passwd", "write DIR/x", "write /x", "write /tmp/x", "mkdir /x", "chroot", "cwd-up", "memfd", "openat2",
-	"ptrace PID", "ptrace 1", "ptrace-me", "process-vm PID", "kill-all", "kill PID", "kill-ppid", "tgkill PID", "pidfd PID",
+	"ptrace PID", "ptrace 1", "ptrace-me", "process-vm PID", "kill-all", "kill PID", "kill-ppid", "tgkill PID",
+	"pidfd PID",
 	"pidfd-signal", "prlimit PID", "exec /bin/true", "exec-self", "fork", "fork-bomb", "thread-bomb", "priority",
 	"inet", "inet6", "unix", "netlink", "packet", "vsock", "sockets", "dial ADDR", "reconnect",
 	"mount", "umount", "fsopen", "open-tree", "unshare", "unshare-net", "setns", "clone-user", "clone-ns", "clone3",
@@ -160,24 +159,27 @@ var refusals = []string{
 	"memory 800000000",
 }
 
-// deadly are those that must end the worker: nobody tries them by mistake.
+// deadly are attacks that must end the worker.
 var deadly = []string{
-	"ptrace", "ptrace-me", "process-vm", "mount", "umount", "fsopen", "open-tree", "chroot", "unshare", "unshare-net", "setns",
-	"clone-user", "clone-ns", "io-uring", "bpf", "keyctl", "add-key", "request-key", "userfaultfd", "perf", "kexec", "module",
+	"ptrace", "ptrace-me", "process-vm", "mount", "umount", "fsopen", "open-tree", "chroot", "unshare", "unshare-net",
+	"setns",
+	"clone-user", "clone-ns", "io-uring", "bpf", "keyctl", "add-key", "request-key", "userfaultfd", "perf", "kexec",
+	"module",
 	"memory", "thread-bomb",
 }
 
-// withoutFilter are those that other layers refuse as well.
+// withoutFilter are attacks that other layers refuse as well.
 var withoutFilter = []string{
-	"read /etc/passwd", "read FILE", "read /proc/1/environ", "list /proc", "list DIR", "write DIR/x", "write /x", "mkdir /x",
+	"read /etc/passwd", "read FILE", "read /proc/1/environ", "list /proc", "list DIR", "write DIR/x", "write /x",
+	"mkdir /x",
 	"ptrace PID", "kill PID", "tgkill PID", "pidfd PID", "exec /bin/true", "exec-self",
 	"dial ADDR", "mount", "umount", "hostname", "clock", "reboot", "setuid 0", "setresuid 0", "setgid 0", "setgroups",
 	"chroot", "kexec", "module", "memory 800000000",
 }
 
-// specs are the two ways to be confined that a host of this uid has.
+// specs are the two confinements that are possible for this uid.
 func specs() map[string]confine.Spec {
-	all := map[string]confine.Spec{"no uid of its own": {}}
+	all := map[string]confine.Spec{"shared uid": {}}
 	if os.Geteuid() == 0 {
 		all["its own uid"] = confine.Spec{UID: 54321, GID: 54321}
 	}
@@ -190,7 +192,7 @@ func TestAttacksAreRefused(t *testing.T) {
 	}
 }
 
-// TestAttacksAreRefusedWithoutTheFilter shows that the layers do not all lean on one.
+// TestAttacksAreRefusedWithoutTheFilter shows that the layers do not all depend on one.
 func TestAttacksAreRefusedWithoutTheFilter(t *testing.T) {
 	for name, spec := range specs() {
 		spec.AllowMissing = []string{confine.Seccomp}
@@ -220,7 +222,7 @@ func attack(t *testing.T, spec confine.Spec, list []string) {
 				t.Fatal(err)
 			}
 		}
-		got := w.ask(t, fill.Replace(a))
+		got := w.command(t, fill.Replace(a))
 		name, _, _ := strings.Cut(a, " ")
 		if got == "gone" {
 			if !slices.Contains(deadly, name) {
@@ -230,8 +232,9 @@ func attack(t *testing.T, spec confine.Spec, list []string) {
 			continue
 		}
 		if len(spec.AllowMissing) > 0 {
-			// What the kernel looks for and does not find, a process or a uid, is out of reach.
-			got = strings.NewReplacer("looked at: no such process", "refused", "looked at: invalid argument", "refused").Replace(got)
+			// A process or uid that the kernel searches and does not find is out of reach.
+			got = strings.NewReplacer("looked at: no such process", "refused", "looked at: invalid argument",
+				"refused").Replace(got)
 		}
 		if !strings.HasPrefix(got, "refused") || slices.Contains(deadly, name) && len(spec.AllowMissing) == 0 {
 			t.Errorf("%s: %s", a, got)
@@ -239,8 +242,8 @@ func attack(t *testing.T, spec confine.Spec, list []string) {
 	}
 }
 
-// TestInheritsNothingElse counts descriptors: the standard ones, the socket and its copy
-// for the runtime, which adds two of its own. The host has a file open that would be inherited.
+// TestInheritsNothingElse counts descriptors: the standard ones, the socket and its copy for the runtime, which adds
+// two. The host has another file open without close-on-exec.
 func TestInheritsNothingElse(t *testing.T) {
 	fd, err := unix.Open("/etc/passwd", unix.O_RDONLY, 0) // without close-on-exec, on purpose
 	if err != nil {
@@ -251,14 +254,14 @@ func TestInheritsNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := strings.Fields(w.ask(t, "fds"))
+	got := strings.Fields(w.command(t, "fds"))
 	if len(got) > 6 {
 		t.Errorf("descriptors %v are open, want 0 to 2, the socket and the runtime's two", got)
 	}
 }
 
-// TestDiesWithItsHost kills a host with a worker, which must go too although its socket
-// stays open: the test holds a copy.
+// TestDiesWithItsHost kills a host with a worker. The worker must end although its socket stays open: the test holds a
+// copy.
 func TestDiesWithItsHost(t *testing.T) {
 	ours, theirs, err := pair()
 	if err != nil {
@@ -331,11 +334,12 @@ func TestCgroup(t *testing.T) {
 			}
 		})
 	}
-	if got := w.ask(t, "shared-memory 100000000"); got != "gone" {
+	if got := w.command(t, "shared-memory 100000000"); got != "gone" {
 		t.Errorf("memory beyond the group's limit: %s", got)
 	}
 	err = w.Wait()
-	if w.stopped = true; err == nil || !strings.Contains(err.Error(), `killed, out of memory: the kernel killed it at the tenant's limits { memory = "64MiB" }`) {
+	if w.stopped = true; err == nil || !strings.Contains(err.Error(),
+		`killed, out of memory: the kernel killed it at the tenant's limits { memory = "64MiB" }`) {
 		t.Errorf("it ended with %v, want the limit that it met", err)
 	}
 }
@@ -349,18 +353,19 @@ func TestRefusals(t *testing.T) {
 		}
 		if w, err := begin(t, confine.Spec{UID: 54321, GID: 54321, AllowMissing: []string{confine.UID}}); err != nil {
 			t.Errorf("the same, weakened: %v", err)
-		} else if got := w.ask(t, "echo still here"); got != "still here" {
+		} else if got := w.command(t, "echo still here"); got != "still here" {
 			t.Errorf("the same, weakened: answers %q", got)
 		}
 	}
-	for _, spec := range []confine.Spec{{UID: 1}, {GID: 1}, {AllowMissing: []string{"everything"}}, {MemoryBytes: 1}, {Pids: 1}, {CPUs: -1}} {
+	for _, spec := range []confine.Spec{{UID: 1}, {GID: 1}, {AllowMissing: []string{"everything"}}, {MemoryBytes: 1},
+		{Pids: 1}, {CPUs: -1}} {
 		if _, err := begin(t, spec); err == nil {
 			t.Errorf("Start(%+v) succeeds", spec)
 		}
 	}
 }
 
-// TestEndsBeforeItIsConfined starts what is no worker.
+// TestEndsBeforeItIsConfined starts a process that is not a worker.
 func TestEndsBeforeItIsConfined(t *testing.T) {
 	cmd := exec.Command("/bin/true")
 	cmd.ExtraFiles = []*os.File{os.Stderr}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// errSystem is the reason for every layer.
+// errSystem is the reason why no layer holds.
 var errSystem = errors.New("hearth confines workers on Linux only, and this is " + runtime.GOOS)
 
 func absent() []Layer {
@@ -22,11 +22,11 @@ func absent() []Layer {
 
 // Worker is a started worker process.
 type Worker struct {
-	Layers []Layer // what became of each
+	Layers []Layer // state of each layer
 	cmd    *exec.Cmd
 }
 
-// Start starts cmd if spec weakens every layer, and refuses it otherwise.
+// Start starts cmd if spec allows every layer to be missing. Otherwise it returns a *Refused.
 func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -41,10 +41,10 @@ func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	return &Worker{Layers: absent(), cmd: cmd}, nil
 }
 
-// Prepare refuses: what is not confined gains nothing from being started early.
+// Prepare fails: an unconfined worker does not benefit from an early start.
 func Prepare(*exec.Cmd) (*Worker, error) { return nil, &Refused{Layers: absent()} }
 
-// Confine is not reached: Prepare has refused.
+// Confine cannot be reached, because Prepare fails.
 func (w *Worker) Confine(Spec) error { return errSystem }
 
 // End ends the process and waits for it.
@@ -56,8 +56,8 @@ func (w *Worker) End() {
 // Wait waits for the process to end, once.
 func (w *Worker) Wait() error { return w.cmd.Wait() }
 
-// Enter does nothing: Start has refused whoever wanted more.
+// Enter does nothing: Start has rejected all other Specs.
 func Enter(func()) (Spec, error) { return Spec{}, nil }
 
-// Probe reports for each layer that it does not hold here.
+// Probe reports that no layer holds.
 func Probe([]string, Spec) ([]Layer, error) { return absent(), nil }

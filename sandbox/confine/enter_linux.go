@@ -10,19 +10,18 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// Enter confines the calling process by the orders that come on its control socket, and
-// reports. A worker calls it before it reads anything else and before it starts anything
-// that holds files open; after it, no file can be opened. It returns the Spec under which
-// the process now runs. After an error the process must end.
+// Enter confines the calling process and reports to the host. The orders come over the control socket. A worker calls
+// Enter before it reads any other input and before it starts anything that holds files open. After Enter, no file can
+// be opened. It returns the Spec of the process. After an error the process must end.
 //
-// If the process has been started in advance, warm is called first.
+// If the process was started in advance, warm is called first.
 func Enter(warm func()) (Spec, error) {
 	closeOthers()
-	begun := begin()
-	line, err := askForOrders()
+	begun := applyCommon()
+	line, err := receiveOrders()
 	if err == nil && line[0] == '\n' {
 		warm()
-		line, err = askForOrders()
+		line, err = receiveOrders()
 	}
 	if err != nil {
 		return Spec{}, err
@@ -31,14 +30,13 @@ func Enter(warm func()) (Spec, error) {
 	if err := json.Unmarshal(line, &o); err != nil {
 		return Spec{}, fmt.Errorf("reading the orders: %w", err)
 	}
-	layers := o.put(begun)
-	refusal := check(o.Spec, append(slices.Clone(o.Done), layers...)) // told by the host
+	layers := o.apply(begun)
+	refusal := check(o.Spec, append(slices.Clone(o.Done), layers...)) // the host reports o.Done
 	report, err := json.Marshal(layers)
 	if err != nil {
 		return Spec{}, err
 	}
-	// If the host died before its death could reach this process, nobody reads this: the
-	// write fails, and the worker ends.
+	// If the host died before PDEATHSIG was set, the socket has no reader: the write fails, and the worker ends.
 	if err := writeAll(controlFD, append(report, '\n')); err != nil {
 		return Spec{}, fmt.Errorf("reporting: %w", err)
 	}
@@ -48,10 +46,10 @@ func Enter(warm func()) (Spec, error) {
 	return o.Spec, refusal
 }
 
-// askForOrders greets the host and returns the line that it says then.
-func askForOrders() ([]byte, error) {
-	if err := writeAll(controlFD, []byte(greeting)); err != nil {
-		return nil, fmt.Errorf("greeting the host on the control socket: %w", err)
+// receiveOrders sends the ready message and returns the host's reply, one line.
+func receiveOrders() ([]byte, error) {
+	if err := writeAll(controlFD, []byte(readyMsg)); err != nil {
+		return nil, fmt.Errorf("sending the ready message: %w", err)
 	}
 	line, err := readLine(controlFD)
 	if err != nil {
@@ -60,35 +58,34 @@ func askForOrders() ([]byte, error) {
 	return line, nil
 }
 
-// beginning is what a process does before it knows whose it is.
-type beginning struct {
+// commonLayers are the layers that are applied before the Spec is known.
+type commonLayers struct {
 	root, files Layer
-	bounded     error // why the bounding set of capabilities is not empty
+	bounded     error // error of reducing the bounding set of capabilities
 }
 
-// begin puts on the layers that are the same for everybody.
-func begin() beginning {
-	b := beginning{root: enterEmptyRoot()}
+// applyCommon applies the layers that do not depend on the Spec.
+func applyCommon() commonLayers {
+	b := commonLayers{root: enterEmptyRoot()}
 	if unix.Geteuid() == 0 {
-		b.bounded = dropNeeded() // after the last mount; what the process may do now, it still may
+		b.bounded = dropNeeded() // after the last mount; current capabilities remain
 	}
 	b.files = forbidFiles()
 	return b
 }
 
-// put puts on every other layer, each on top of the last, and reports on each. It stops at
-// one that is missing and not weakened.
-func (o *orders) put(begun beginning) []Layer {
+// apply applies all other layers in order and returns their states. It stops at a required layer that is missing.
+func (o *orders) apply(begun commonLayers) []Layer {
 	var layers []Layer
 	for _, step := range []func() Layer{
 		func() Layer {
-			if !o.Namespaces { // the host knows why
+			if !o.Namespaces { // the host reports the reason
 				return o.Done[slices.IndexFunc(o.Done, func(l Layer) bool { return l.Name == Namespaces })]
 			}
 			return begun.root
 		},
 		func() Layer { return begun.files },
-		o.becomeUser,
+		o.switchUser,
 		func() Layer { return o.dropPrivileges(begun.bounded) },
 		func() Layer { return setRlimits(o) },
 		undumpable,
@@ -104,8 +101,8 @@ func (o *orders) put(begun beginning) []Layer {
 	return layers
 }
 
-// onAllThreads makes a system call on every thread of the process: Go has started some,
-// and the kernel confines each for itself.
+// onAllThreads makes a system call on every thread of the process. The Go runtime has started several, and the kernel
+// confines each thread separately.
 func onAllThreads(call, a, b, c uintptr) error {
 	if _, _, errno := psx.Syscall6(call, a, b, c, 0, 0, 0); errno != 0 {
 		return errno
@@ -113,8 +110,8 @@ func onAllThreads(call, a, b, c uintptr) error {
 	return nil
 }
 
-// becomeUser takes the uid and gid that are ordered.
-func (o *orders) becomeUser() Layer {
+// switchUser takes the ordered uid and gid.
+func (o *orders) switchUser() Layer {
 	if o.UID == 0 {
 		return Layer{Name: UID, How: "the worker shares the host's uid"}
 	}
@@ -126,32 +123,35 @@ func (o *orders) becomeUser() Layer {
 	how := fmt.Sprintf("uid %d, gid %d, no other group", o.UID, o.GID)
 	groups, gerr := unix.Getgroups()
 	switch {
-	case err == nil && (gerr != nil || len(groups) != 0 || unix.Getuid() != int(o.UID) || unix.Geteuid() != int(o.UID) || unix.Getegid() != int(o.GID)):
-		err = fmt.Errorf("the process has uid %d, gid %d and groups %v afterwards", unix.Getuid(), unix.Getegid(), groups)
+	case err == nil && (gerr != nil || len(groups) != 0 || unix.Getuid() != int(o.UID) ||
+		unix.Geteuid() != int(o.UID) || unix.Getegid() != int(o.GID)):
+		err = fmt.Errorf("the process has uid %d, gid %d and groups %v afterwards", unix.Getuid(), unix.Getegid(),
+			groups)
 		fallthrough
 	case err != nil:
-		return Layer{Name: UID, Asked: true, How: how, Reason: err.Error(), Remedy: "give the host CAP_SETUID and CAP_SETGID"}
+		return Layer{Name: UID, Asked: true, How: how, Reason: err.Error(),
+			Remedy: "give the host CAP_SETUID and CAP_SETGID"}
 	case o.Spec.UID == 0:
-		// Better than root, but shared: nobody asked for more.
+		// Better than root, but shared. The Spec requires no more.
 		return Layer{Name: UID, How: how + ", shared with other workers"}
 	}
 	return holds(UID, how)
 }
 
-// needed are the capabilities that Enter uses where the host is root. The host has taken
-// all others from the worker's bounding set before its first instruction.
-var needed = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP}
+// neededCaps are the capabilities that Enter uses if the host is root. The host has removed all others from the
+// worker's bounding set before its first instruction.
+var neededCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP}
 
-// keepNeeded takes all capabilities but needed from the calling thread's bounding set,
-// and so from what it starts.
+// keepNeeded removes all capabilities except neededCaps from the bounding set of the calling thread, and so of its
+// future children.
 func keepNeeded() error {
 	for c := range uintptr(64) {
-		if slices.Contains(needed, c) {
+		if slices.Contains(neededCaps, c) {
 			continue
 		}
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		if errors.Is(err, unix.EINVAL) {
-			return nil // past the last
+			return nil // beyond the last capability
 		}
 		if err != nil {
 			return err
@@ -160,9 +160,9 @@ func keepNeeded() error {
 	return nil
 }
 
-// dropNeeded takes the rest.
+// dropNeeded removes neededCaps from the bounding set.
 func dropNeeded() error {
-	for _, c := range needed {
+	for _, c := range neededCaps {
 		if err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0); err != nil {
 			return err
 		}
@@ -170,9 +170,9 @@ func dropNeeded() error {
 	return nil
 }
 
-// dropPrivileges gives all capabilities up, for good. In a user namespace the bounding set
-// stays full: it only bounds what running a program adds, and no_new_privs says that is
-// nothing; to empty it on all threads would take longer than everything else here.
+// dropPrivileges removes all capabilities permanently. In a user namespace the bounding set remains full: it limits
+// only capabilities that execve adds, and no_new_privs prevents those. Emptying it on all threads would take longer
+// than all other steps.
 func (o *orders) dropPrivileges(bounded error) Layer {
 	const how = "all sets of capabilities emptied, no_new_privs set, both read back"
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
@@ -190,24 +190,25 @@ func (o *orders) dropPrivileges(bounded error) Layer {
 		return missing(NoNewPrivs, how, "", fmt.Errorf("capabilities %x are left (%w)", left, err))
 	}
 	if bounded != nil {
-		return missing(NoNewPrivs, how, "give the host CAP_SETPCAP", fmt.Errorf("emptying the bounding set: %w", bounded))
+		return missing(NoNewPrivs, how, "give the host CAP_SETPCAP",
+			fmt.Errorf("emptying the bounding set: %w", bounded))
 	}
 	return holds(NoNewPrivs, how)
 }
 
-// setRlimits bounds what the process may take of the machine.
+// setRlimits limits the resources of the process.
 func setRlimits(o *orders) Layer {
 	const how = "core 0, fsize 0, memlock 0, data, nofile and nproc"
-	nproc := uint64(4096) // of a uid that others share: enough for all their threads
+	nproc := uint64(4096) // for a shared uid: enough for the threads of all its processes
 	if o.UID != 0 && o.Spec.UID != 0 || o.UID == 0 && o.Namespaces {
-		// Of a uid, or one in a user namespace, that is the worker's alone.
+		// The uid, or the uid in its user namespace, belongs to the worker alone.
 		nproc = maxThreads
 	}
-	return bound(how, []rlimit{
+	return setLimits(how, []rlimit{
 		{"core", unix.RLIMIT_CORE, 0},
 		{"fsize", unix.RLIMIT_FSIZE, 0},
 		{"memlock", unix.RLIMIT_MEMLOCK, 0},
-		// Mapped memory counts, in use or not: the worker's collector leaves holes, which do not fit a large text.
+		// Mapped memory counts, used or not. The garbage collector leaves holes that do not fit a large text.
 		{"data", unix.RLIMIT_DATA, uint64(o.Spec.Memory() / 4 * 5)},
 		{"nofile", unix.RLIMIT_NOFILE, maxFiles},
 		{"nproc", unix.RLIMIT_NPROC, nproc},
@@ -222,8 +223,8 @@ type rlimit struct {
 	max      uint64
 }
 
-// bound sets limits. Lower ones stay lower.
-func bound(how string, limits []rlimit) Layer {
+// setLimits sets limits. It does not raise lower ones.
+func setLimits(how string, limits []rlimit) Layer {
 	for _, l := range limits {
 		var old unix.Rlimit
 		if err := unix.Getrlimit(l.resource, &old); err != nil {
@@ -238,8 +239,8 @@ func bound(how string, limits []rlimit) Layer {
 }
 
 const (
-	maxThreads = 128 // a worker runs some ten
-	maxFiles   = 64  // it has the standard ones, its socket, what it waits by for that, and the runtime's two
+	maxThreads = 128 // a worker runs about ten
+	maxFiles   = 64  // the standard descriptors, its socket with the epoll descriptors, and two of the runtime
 )
 
 func undumpable() Layer {
@@ -253,8 +254,7 @@ func undumpable() Layer {
 	return holds(Dumpable, how)
 }
 
-// dieWithParent asks again for what the host asked for at the start: a change of uid
-// makes the kernel forget it.
+// dieWithParent sets PDEATHSIG again, because the kernel clears it when the uid changes.
 func dieWithParent() Layer {
 	const how = "PR_SET_PDEATHSIG, from a thread that lives as long as the worker; the socket's end besides"
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0); err != nil {
@@ -263,15 +263,15 @@ func dieWithParent() Layer {
 	return holds(ParentDeath, how)
 }
 
-// closeOthers closes what the process has inherited beyond its standard descriptors, its
-// socket and the control socket. The runtime's own, which are no files, stay.
+// closeOthers closes inherited descriptors except the standard ones, the socket and the control socket. Descriptors of
+// the runtime, which are not files, remain.
 func closeOthers() {
 	const looked = 1024
 	var open []unix.PollFd
 	for fd := int32(controlFD + 1); fd < looked; fd++ {
 		open = append(open, unix.PollFd{Fd: fd})
 	}
-	// One call tells which are not open; where it fails, all may be.
+	// One call returns which are not open. If it fails, all are treated as open.
 	_, _ = unix.Poll(open, 0)
 	for _, p := range open {
 		if p.Revents&unix.POLLNVAL != 0 {
@@ -285,7 +285,7 @@ func closeOthers() {
 	_ = unix.CloseRange(looked, ^uint(0), 0)
 }
 
-// readLine reads until a newline, after which the host sends nothing.
+// readLine reads up to a newline, after which the host sends nothing.
 func readLine(fd int) ([]byte, error) {
 	var line []byte
 	b := make([]byte, maxReport)

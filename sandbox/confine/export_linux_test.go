@@ -1,4 +1,4 @@
 package confine
 
-// Unfiltered makes Enter leave the filter out, to see what the other layers do alone.
-var Unfiltered = &unfiltered
+// SkipFilter makes Enter skip the filter, to test the other layers alone.
+var SkipFilter = &skipFilter

@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// image is what a process is about to execute.
-type image struct {
+// execTarget is the file that a process is about to execute.
+type execTarget struct {
 	fd        int
 	argv      []string
 	inherited bool // descriptor 3 stays open: an interpreter reads it
 }
 
-// scriptPath is where a script lies in its own root.
+// scriptPath is the path of a script in the program's root.
 const scriptPath = "/plugin"
 
-// maxInterpreterBytes bounds the copy of an interpreter.
+// maxInterpreterBytes limits the size of the copy of an interpreter.
 const maxInterpreterBytes = 256 << 20
 
 // isScript reports whether a file begins with "#!".
@@ -32,11 +32,10 @@ func isScript(fd int) bool {
 	return err == nil && n == len(head) && string(head[:]) == "#!"
 }
 
-// prepare finds the interpreter of a script, as the kernel would, and two things that it
-// would not: env's work is done here, since the filter allows one execution and no more;
-// and a copy of the interpreter is executed, which cannot be read, since the kernel lets
-// others look into a process whose file can be.
-func (m *image) prepare(rooted bool) error {
+// prepare finds the interpreter of a script, as the kernel does. It also resolves env, because the filter allows one
+// execution only. It executes an unreadable copy of the interpreter: other processes could inspect a process whose file
+// is readable.
+func (m *execTarget) prepare(rooted bool) error {
 	if !isScript(m.fd) {
 		return nil
 	}
@@ -51,7 +50,7 @@ func (m *image) prepare(rooted bool) error {
 	}
 	script := scriptPath
 	if !rooted {
-		script, m.inherited = fmt.Sprintf("/proc/self/fd/%d", imageFD), true
+		script, m.inherited = fmt.Sprintf("/proc/self/fd/%d", execFD), true
 	}
 	m.argv = []string{path}
 	if arg != "" {
@@ -72,27 +71,30 @@ func interpreter(text []byte) (path, arg string, err error) {
 	arg = strings.TrimSpace(arg)
 	if filepath.Base(path) == "env" {
 		if arg == "" || strings.ContainsAny(arg, "-= \t/") {
-			return "", "", fmt.Errorf("the script's first line has more for env than one name, %q: name the interpreter by its path", arg)
+			return "", "", fmt.Errorf("the script's first line has more for env than one name, %q: name the "+
+				"interpreter by its path", arg)
 		}
 		for _, dir := range []string{"/usr/local/bin", "/usr/bin", "/bin"} {
-			if info, err := os.Stat(filepath.Join(dir, arg)); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+			if info, err := os.Stat(filepath.Join(dir, arg)); err == nil && info.Mode().IsRegular() &&
+				info.Mode().Perm()&0o111 != 0 {
 				return filepath.Join(dir, arg), "", nil
 			}
 		}
-		return "", "", fmt.Errorf("the script wants %s, and there is none in /usr/local/bin, /usr/bin or /bin of what the plugin sees: "+
-			"add what it needs to its runtime = [\"/usr\", \"/lib\", \"/lib64\"], or name the interpreter by its path", arg)
+		return "", "", fmt.Errorf("the interpreter %s is not in /usr/local/bin, /usr/bin or /bin of the plugin; "+
+			"add its folders to runtime = [\"/usr\", \"/lib\", \"/lib64\"], or use an absolute path in the script", arg)
 	}
 	if !filepath.IsAbs(path) {
-		return "", "", fmt.Errorf("the script's interpreter %q is no absolute path", path)
+		return "", "", fmt.Errorf("the script's interpreter %q is not an absolute path", path)
 	}
 	return path, arg, nil
 }
 
-// unreadable returns a copy of a program that can be executed, and by nobody read.
+// unreadable returns a copy of a program that can be executed but not read.
 func unreadable(path string) (int, error) {
-	from, err := os.Open(path) //nolint:gosec // of what the policy lets the program see
+	from, err := os.Open(path) //nolint:gosec // a file that the policy shows to the program
 	if err != nil {
-		return -1, fmt.Errorf("the script's interpreter: %w: add what it needs to the plugin's runtime = [\"/usr\", \"/lib\", \"/lib64\"]", err)
+		return -1, fmt.Errorf("the script's interpreter: %w; add its folders to the plugin's runtime = [\"/usr\", "+
+			"\"/lib\", \"/lib64\"]", err)
 	}
 	defer from.Close()
 	const flags = unix.MFD_CLOEXEC

@@ -8,22 +8,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What landlock_create_ruleset answers without a ruleset.
+// Flags of landlock_create_ruleset that query the kernel instead of making a ruleset.
 const (
 	askVersion = 1 << 0
 	askErrata  = 1 << 1
 )
 
-// scopedSignals is the erratum without which a thread that is confined by itself may not
-// signal its own process, as the Go runtime does all the time.
+// scopedSignals is the erratum without which a thread with a separate domain cannot signal its own process. The Go
+// runtime does that permanently.
 const scopedSignals = 1 << (2 - 1)
 
-// forbidFiles denies every access to files and every other thing that the kernel's
-// Landlock knows of. It does not take away what is open: the socket and the standard
-// descriptors.
+// forbidFiles denies all access to files and to all other objects that the kernel's Landlock supports. Open descriptors
+// remain usable: the socket and the standard ones.
 func forbidFiles() Layer { return restrictFiles("a Landlock domain without any rule") }
 
-// restrictFiles is forbidFiles but for what rules allow, which is never the root.
+// restrictFiles is forbidFiles with exceptions. The rules never allow the root.
 func restrictFiles(how string, rules ...landlock.Rule) Layer {
 	const remedy = "use a kernel from 5.13 with landlock among the security modules of its command line (lsm=)"
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, askVersion)
@@ -35,7 +34,8 @@ func restrictFiles(how string, rules ...landlock.Rule) Layer {
 	}
 	cfg := landlock.V11
 	scoped := abi >= 6
-	if errata, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, askErrata); scoped && abi < 8 && (errno != 0 || errata&scopedSignals == 0) {
+	if errata, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, askErrata); scoped && abi < 8 &&
+		(errno != 0 || errata&scopedSignals == 0) {
 		scoped = false
 	}
 	if !scoped {

@@ -9,38 +9,37 @@ import (
 	"syscall"
 )
 
-// Program says how a program that somebody else wrote is confined: by the layers of its
-// Spec, each as far as a program that knows nothing of them can bear it. The zero value is
-// right for one that is linked statically: it sees an empty root with a folder for its
-// sockets, runs no other program and makes no process.
+// Program configures the confinement of an arbitrary program: the layers of its Spec, adapted to programs that do not
+// cooperate. The zero value suits a statically linked program. It sees an empty root with a folder for its sockets,
+// executes no other program and makes no process.
 type Program struct {
 	Spec
-	// Runtime are files and folders that the program may read and whose content may become
-	// part of it: its interpreter, its libraries. Absolute and clean; none within another.
+	// Runtime are files and folders that the program may read and map as code, such as its interpreter and libraries.
+	// Paths are absolute and clean, and none is inside another.
 	Runtime []string
-	// Files are further files and folders that it may read, and no more.
+	// Files are further files and folders that it may only read.
 	Files []string
-	// TmpBytes is the size of a /tmp of its own, which is in memory; 0 is none.
+	// TmpBytes is the size of a private /tmp in memory; 0 means none.
 	TmpBytes int64
-	// Fork lets it make processes, all of which end with it.
+	// Fork allows child processes, all of which end with the program.
 	Fork bool
-	// Dir is where its sockets are if it has no root of its own, which only a Spec that
-	// weakens Namespaces allows.
+	// Dir is the folder for its sockets if it has no root. Only a Spec that allows Namespaces to be missing permits
+	// that.
 	Dir string
-	// DirVariable is the variable by which it hears where its sockets have to be.
+	// DirVariable is the environment variable with the folder for sockets.
 	DirVariable string
 }
 
-// Sockets is the folder for sockets in a program's own root.
+// Sockets is the folder for sockets in a program's root.
 const Sockets = "/sockets"
 
-// defaultProgramPids bounds threads and processes of a program where nothing else does.
+// defaultProgramPids limits threads and processes of a program without another limit.
 const defaultProgramPids = 256
 
-// maxTmpBytes is the largest /tmp that a program can have.
+// maxTmpBytes is the maximum of TmpBytes.
 const maxTmpBytes = 16 << 30
 
-// Validate returns every problem of p.
+// Validate returns all problems of p.
 func (p *Program) Validate() error {
 	errs := []error{p.Spec.Validate()}
 	all := slices.Concat(p.Runtime, p.Files)
@@ -50,24 +49,25 @@ func (p *Program) Validate() error {
 		}
 		for j, other := range all {
 			if i != j && (path == other && i < j || strings.HasPrefix(path, other+"/")) {
-				errs = append(errs, fmt.Errorf("%s lies in %s, which a program sees already: leave one of them out", path, other))
+				errs = append(errs, fmt.Errorf("%s is inside %s, which the program sees already; remove one of them",
+					path, other))
 			}
 		}
 	}
 	if p.TmpBytes < 0 || p.TmpBytes > maxTmpBytes {
-		errs = append(errs, fmt.Errorf("%d is no size of a /tmp: from 1 to %d bytes", p.TmpBytes, int64(maxTmpBytes)))
+		errs = append(errs, fmt.Errorf("%d is not a size of /tmp; use 1 to %d bytes", p.TmpBytes, int64(maxTmpBytes)))
 	}
 	return errors.Join(errs...)
 }
 
-// CheckPath returns why a path cannot be shown to a program, nil if it can.
+// CheckPath returns an error if a path cannot be shown to a program.
 func CheckPath(path string) error {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
-		return fmt.Errorf("%q is no absolute path without detours", path)
+		return fmt.Errorf("%q is not a clean absolute path", path)
 	}
 	for _, never := range []string{"/proc", "/sys", "/dev", Sockets, "/tmp"} {
 		if path == never || strings.HasPrefix(path, never+"/") && never != "/tmp" {
-			return fmt.Errorf("%s is nothing that a confined program can be shown", path)
+			return fmt.Errorf("%s cannot be shown to a confined program", path)
 		}
 	}
 	if path == "/" {
@@ -76,10 +76,9 @@ func CheckPath(path string) error {
 	return nil
 }
 
-// ProgramError is the error for a program that its confinement holds, and that cannot be
-// executed.
+// ProgramError is the error for a program that is confined but cannot be executed.
 type ProgramError struct {
-	Errno syscall.Errno // 0: see Text
+	Errno syscall.Errno // 0 if only Text is known
 	Text  string
 }
 

@@ -18,20 +18,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Group returns the gid as which a program runs, and whether it is another than the host's.
+// Group returns the gid of a program, and whether it differs from the host's.
 func (p *Program) Group() (gid uint32, other bool) {
 	if !privileged() {
 		return uint32(os.Getgid()), false
 	}
 	if p.GID == 0 {
-		return nobody, true
+		return overflowID, true
 	}
 	return p.GID, true
 }
 
-// Wanted returns the Spec under which a program runs: its own, and a bound on processes
-// where its uid is nobody's, of which what others have counts as its own.
-func (p *Program) Wanted() Spec {
+// EffectiveSpec returns the Spec of a program: the configured one, with a limit of processes if the program shares its
+// uid.
+func (p *Program) EffectiveSpec() Spec {
 	s := p.Spec
 	if privileged() && s.UID == 0 && s.Pids == 0 {
 		s.Pids = defaultProgramPids
@@ -39,37 +39,37 @@ func (p *Program) Wanted() Spec {
 	return s
 }
 
-// imageFD is the number under which the process that becomes a program has its executable.
-const imageFD = 3
+// execFD is the descriptor of the executable in the process that executes a program.
+const execFD = 3
 
-// programOrders is what StartProgram tells Become.
+// programOrders are sent by StartProgram to ExecConfined.
 type programOrders struct {
 	orders
 	Program Program
-	Try     bool // report and end: there is no program
+	Try     bool // only report: there is no program
 }
 
-// programReport is what Become answers. The folder of the sockets comes with it.
+// programReport is the reply of ExecConfined. The descriptor of the folder for sockets is attached.
 type programReport struct {
 	Layers []Layer
-	Cannot string // why the program cannot be executed; "" if nothing is known to stand in the way
+	Cannot string // reason why the program cannot be executed, or ""
 }
 
-// Process is a started and confined program. It is the first process of its pid namespace,
-// if it has one: all that it has started ends with it.
+// Process is a started and confined program. If it has a pid namespace, it is the first process there, and its child
+// processes end with it.
 type Process struct {
-	Layers []Layer  // what became of each, in the order of Names
-	Dir    *os.File // the folder of its sockets, which nobody else can reach; nil: Program.Dir
+	Layers []Layer  // state of each layer, in the order of Names
+	Dir    *os.File // folder of its sockets, which no other process can reach; nil means Program.Dir
 
 	w *Worker
 }
 
-// StartProgram starts cmd, which must call Become, and returns when it has become the
-// program in cmd.ExtraFiles[0], the only one there, with all layers on. To make the program
-// one that nobody of the same uid can look into, its file must not be readable by mode.
-// cmd.Args[0] is the program's, and so is cmd.Env. If it does not come to that, or ctx ends
-// first, the process has been ended and waited for; the error is a *Refused if a layer is
-// missing, a *ProgramError if the program cannot be executed.
+// StartProgram starts cmd, which must call ExecConfined. It returns when cmd executes the program in cmd.ExtraFiles[0]
+// with all layers applied. ExtraFiles has no other files. The file's mode must not allow reading: otherwise processes
+// of the same uid could inspect the program. cmd.Args[0] and cmd.Env are the program's.
+//
+// After an error, or if ctx ends first, the process has been ended and waited for. The error is a *Refused if a layer
+// is missing, and a *ProgramError if the program cannot be executed.
 func StartProgram(ctx context.Context, cmd *exec.Cmd, p Program) (*Process, error) {
 	return startProgram(ctx, cmd, p, false)
 }
@@ -81,9 +81,9 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 	if len(cmd.ExtraFiles) != 1 {
 		return nil, errors.New("a program inherits its executable and nothing else")
 	}
-	p.Spec = p.Wanted()
+	p.Spec = p.EffectiveSpec()
 	attr, missed := cloning(p.Spec)
-	o := programOrders{orders: plan(p.Spec, missed), Program: p, Try: try}
+	o := programOrders{orders: workerOrders(p.Spec, missed), Program: p, Try: try}
 	dir := Sockets
 	if missed != nil {
 		dir = p.Dir
@@ -117,7 +117,7 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 	}
 	if err != nil {
 		pr.Kill()
-		if state := pr.Wait(); state != nil && errors.Is(err, errSilent) {
+		if state := pr.Wait(); state != nil && errors.Is(err, errNoReport) {
 			err = fmt.Errorf("it ended before it was confined: %w", state)
 		}
 		if pr.Dir != nil {
@@ -128,39 +128,38 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 	return pr, nil
 }
 
-// errSilent is a control socket that ended before the report did.
-var errSilent = errors.New("no report")
+// errNoReport is the error if the control socket ends before the report.
+var errNoReport = errors.New("no report")
 
-// await sends the orders, checks the report, and returns when the control socket is closed,
-// which it is by the execution of the program.
+// await sends the orders, checks the report, and returns when executing the program closes the control socket.
 func (pr *Process) await(conn *net.UnixConn, o *programOrders) error {
 	group := pr.w.enterGroup(o.Spec)
 	if o.Program.Pids == defaultProgramPids && o.Program.UID == 0 && !group.Holds {
-		group.Remedy = `give the tenant a uid of its own, by user = "auto"; or ` + cgroupRemedy
+		group.Remedy = `give the tenant a dedicated uid with user = "auto"; or ` + cgroupRemedy
 	}
 	o.Done = append(o.Done, group)
 	if err := check(o.Spec, o.unreported()); err != nil {
 		return err
 	}
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(reportTimeout)); err != nil {
 		return err
 	}
 	if err := json.NewEncoder(conn).Encode(o); err != nil {
-		return fmt.Errorf("telling the process its limits: %w", err)
+		return fmt.Errorf("sending the orders to the process: %w", err)
 	}
-	said, err := pr.hear(conn)
+	said, err := pr.receive(conn)
 	if err != nil {
 		return fmt.Errorf("waiting for the report: %w", err)
 	}
 	line, rest, whole := bytes.Cut(said, []byte("\n"))
 	if !whole {
-		return errSilent
+		return errNoReport
 	}
 	var report programReport
 	if err := json.Unmarshal(line, &report); err != nil {
 		return fmt.Errorf("reading the report: %w", err)
 	}
-	reported := append(slices.Clone(o.Done), report.Layers...) // the host's own word stands first
+	reported := append(slices.Clone(o.Done), report.Layers...) // the states that the host reports come first
 	for _, name := range Names() {
 		if i := slices.IndexFunc(reported, func(l Layer) bool { return l.Name == name }); i >= 0 {
 			pr.Layers = append(pr.Layers, reported[i])
@@ -182,8 +181,8 @@ func (pr *Process) await(conn *net.UnixConn, o *programOrders) error {
 	return nil
 }
 
-// hear reads to the end, and takes the one descriptor that comes with it.
-func (pr *Process) hear(conn *net.UnixConn) ([]byte, error) {
+// receive reads the control socket to the end, and takes the one descriptor that is attached.
+func (pr *Process) receive(conn *net.UnixConn) ([]byte, error) {
 	var said []byte
 	b, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*4))
 	for len(said) < maxReport {
@@ -217,20 +216,18 @@ func (pr *Process) hear(conn *net.UnixConn) ([]byte, error) {
 	return nil, errors.New("it is too long")
 }
 
-// Pid returns the process id, as the host sees it.
+// Pid returns the process id in the host's pid namespace.
 func (pr *Process) Pid() int { return pr.w.cmd.Process.Pid }
 
-// Kill ends the program and, with its pid namespace, all that it has started. It is
-// harmless after the end, since the process is known by a descriptor where the kernel has
-// such, and never by a number that it no longer has.
+// Kill ends the program and, with its pid namespace, all its child processes. It is harmless after the end: the kernel
+// identifies the process by a descriptor, if it supports that, and never by a reused number.
 func (pr *Process) Kill() { _ = pr.w.cmd.Process.Kill() }
 
-// Wait waits for the process to end, once, and clears up after it. The Dir is the caller's
-// to close.
+// Wait waits for the process to end, once, and releases its resources. The caller closes Dir.
 func (pr *Process) Wait() error { return pr.w.Wait() }
 
-// ProbeProgram reports what each layer comes to on this machine: it starts argv, which must
-// call Become, with everything weakened, asks it, and ends it.
+// ProbeProgram reports the state of each layer on this machine. It starts argv, which must call ExecConfined, with a
+// Spec that allows all layers to be missing, reads the report, and ends it.
 func ProbeProgram(argv []string, p Program) ([]Layer, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("a probe needs the command of a process that becomes a program")

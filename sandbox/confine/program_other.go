@@ -8,24 +8,24 @@ import (
 	"os/exec"
 )
 
-// Group returns nothing: no program runs.
+// Group returns 0: no program can run.
 func (*Program) Group() (gid uint32, other bool) { return 0, false }
 
-// Wanted returns the Spec as it is.
-func (p *Program) Wanted() Spec { return p.Spec }
+// EffectiveSpec returns the Spec.
+func (p *Program) EffectiveSpec() Spec { return p.Spec }
 
 // Process is a started program.
 type Process struct {
-	Layers []Layer  // what became of each
+	Layers []Layer  // state of each layer
 	Dir    *os.File // the folder of its sockets; nil: Program.Dir
 }
 
-// StartProgram refuses: there is nothing here to confine a program with.
+// StartProgram fails: this system has no isolation layers.
 func StartProgram(context.Context, *exec.Cmd, Program) (*Process, error) {
 	return nil, &Refused{Layers: absent()}
 }
 
-// Pid is 0.
+// Pid returns 0.
 func (*Process) Pid() int { return 0 }
 
 // Kill does nothing.
@@ -34,8 +34,8 @@ func (*Process) Kill() {}
 // Wait does nothing.
 func (*Process) Wait() error { return errSystem }
 
-// Become fails.
-func Become(string) error { return errSystem }
+// ExecConfined fails.
+func ExecConfined(string) error { return errSystem }
 
-// ProbeProgram reports for each layer that it does not hold here.
+// ProbeProgram reports that no layer holds.
 func ProbeProgram([]string, Program) ([]Layer, error) { return absent(), nil }

@@ -14,25 +14,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// devices are those that every program has: they give and take nothing that matters.
+// devices are available to every program. They leak no information.
 var devices = []string{"/dev/null", "/dev/random", "/dev/urandom"}
 
-// tree is a file or folder of the host's on its way into a program's root.
-type tree struct {
+// mountTree is a file or folder of the host that will be mounted in a program's root.
+type mountTree struct {
 	path   string
 	fd     int
 	folder bool
 }
 
-// enterRoot exchanges the file system that the process sees for one that holds nothing but
-// what the program needs, none of which it can write to.
-func (b *become) enterRoot() Layer {
+// enterRoot replaces the root by one that contains only the files that the program needs, all read-only.
+func (b *execer) enterRoot() Layer {
 	if !b.Namespaces {
 		return b.Done[slices.IndexFunc(b.Done, func(l Layer) bool { return l.Name == Namespaces })]
 	}
-	const how = "user (where the host is not root), mount, pid, net, ipc and uts; the root is a read-only tmpfs with a folder for sockets"
+	const how = "user (where the host is not root), mount, pid, net, ipc and uts; the root is a read-only tmpfs " +
+		"with a folder for sockets"
 	if os.Getpid() != 1 {
-		return missing(Namespaces, how, namespaceRemedy(), fmt.Errorf("the process is number %d of its pid namespace, not the first", os.Getpid()))
+		return missing(Namespaces, how, namespaceRemedy(), fmt.Errorf("the process is number %d of its pid "+
+			"namespace, not the first", os.Getpid()))
 	}
 	if err := b.exchangeRoot(); err != nil {
 		remedy := namespaceRemedy()
@@ -40,7 +41,7 @@ func (b *become) enterRoot() Layer {
 			remedy = "see runtime and files of the plugin; the tenant's user has to be able to reach them"
 		}
 		if b.Spec.allowsMissing(Namespaces) && !b.Try {
-			b.cannot = fmt.Errorf("its root could not be made, and half of one is none: %w", err)
+			b.execErr = fmt.Errorf("its root is incomplete: %w", err)
 		}
 		return missing(Namespaces, how, remedy, err)
 	}
@@ -50,10 +51,10 @@ func (b *become) enterRoot() Layer {
 	return holds(Namespaces, how)
 }
 
-// errTree is a path of the policy that cannot be shown.
+// errTree marks errors about a path of the policy.
 var errTree = errors.New("")
 
-func (b *become) exchangeRoot() error {
+func (b *execer) exchangeRoot() error {
 	unix.Umask(0)
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making the mounts private: %w", err)
@@ -69,15 +70,15 @@ func (b *become) exchangeRoot() error {
 	if err := unix.Chdir(at); err != nil {
 		return fmt.Errorf("entering the new root: %w", err)
 	}
-	if err := furnish(); err != nil {
+	if err := mountProc(); err != nil {
 		return err
 	}
 	for _, t := range trees {
-		if err := t.plant(); err != nil {
+		if err := t.attach(); err != nil {
 			return fmt.Errorf("showing %s: %w%w", t.path, err, errTree)
 		}
 	}
-	if !b.Try && isScript(imageFD) {
+	if !b.Try && isScript(execFD) {
 		if err := copyScript(); err != nil {
 			return err
 		}
@@ -101,17 +102,17 @@ func (b *become) exchangeRoot() error {
 	return nil
 }
 
-// openTrees takes copies of the mounts that the program is to see, read-only and without
-// devices and set-user-id bits.
-func (b *become) openTrees() ([]tree, error) {
-	var trees []tree
+// openTrees clones the mounts that the program will see, read-only and without devices and set-user-id bits.
+func (b *execer) openTrees() ([]mountTree, error) {
+	var trees []mountTree
 	for _, group := range []struct {
 		paths []string
 		attr  uint64
 	}{
 		{devices, unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC},
 		{b.Program.Runtime, unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV},
-		{b.Program.Files, unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC},
+		{b.Program.Files, unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV |
+			unix.MOUNT_ATTR_NOEXEC},
 	} {
 		for _, path := range group.paths {
 			t, err := openTree(path, group.attr)
@@ -124,28 +125,30 @@ func (b *become) openTrees() ([]tree, error) {
 	return trees, nil
 }
 
-func openTree(path string, attr uint64) (tree, error) {
-	t := tree{path: path}
+func openTree(path string, attr uint64) (mountTree, error) {
+	t := mountTree{path: path}
 	info, err := os.Stat(path)
 	if err != nil {
 		return t, errors.Unwrap(err)
 	}
 	t.folder = info.IsDir()
-	if t.fd, err = unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE); err != nil {
+	if t.fd, err = unix.OpenTree(unix.AT_FDCWD, path,
+		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE); err != nil {
 		return t, os.NewSyscallError("open_tree", err)
 	}
-	err = unix.MountSetattr(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attr, Propagation: unix.MS_PRIVATE})
+	err = unix.MountSetattr(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE,
+		&unix.MountAttr{Attr_set: attr, Propagation: unix.MS_PRIVATE})
 	return t, os.NewSyscallError("mount_setattr", err)
 }
 
-// plant puts a tree into the new root, the current directory, at its own path.
-func (t tree) plant() error {
+// attach mounts a tree at its path in the new root, which is the current directory.
+func (t mountTree) attach() error {
 	to := strings.TrimPrefix(t.path, "/")
 	folders := to
 	if !t.folder {
 		folders = filepath.Dir(to)
 	}
-	if err := os.MkdirAll(folders, 0o755); err != nil { //nolint:gosec // in a root that nobody else sees
+	if err := os.MkdirAll(folders, 0o755); err != nil { //nolint:gosec // in a root that no other process sees
 		return err
 	}
 	if !t.folder {
@@ -161,14 +164,15 @@ func (t tree) plant() error {
 	return unix.Close(t.fd)
 }
 
-// copyScript puts the sealed script where its interpreter can read it.
+// copyScript copies the sealed script to a path that its interpreter can read.
 func copyScript() error {
-	f, err := os.OpenFile(strings.TrimPrefix(scriptPath, "/"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444) //nolint:gosec // in a root that nobody else sees
+	path := strings.TrimPrefix(scriptPath, "/")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444) //nolint:gosec // in a private root
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	dup, err := unix.FcntlInt(imageFD, unix.F_DUPFD_CLOEXEC, controlFD+1)
+	dup, err := unix.FcntlInt(execFD, unix.F_DUPFD_CLOEXEC, controlFD+1)
 	if err != nil {
 		return err
 	}
@@ -180,15 +184,15 @@ func copyScript() error {
 	return f.Close()
 }
 
-// What the folder for sockets holds at most: no content to speak of, and enough sockets.
+// Limits of the folder for sockets: almost no content, and enough sockets.
 const (
 	socketBytes = 64 << 10
 	socketFiles = 256
 )
 
-// makeFolders makes what the program can write to: a folder that takes sockets and no
-// content, and a /tmp if it has one. Both are in memory and gone with it.
-func (b *become) makeFolders() error {
+// makeFolders makes the writable folders of the program: one for sockets, without room for content, and optionally
+// /tmp. Both are in memory and end with the program.
+func (b *execer) makeFolders() error {
 	uid, gid := int(b.UID), int(b.GID)
 	if uid == 0 {
 		uid, gid = os.Getuid(), os.Getgid()
@@ -217,7 +221,7 @@ func (b *become) makeFolders() error {
 	return nil
 }
 
-// The rights of Landlock that a program has.
+// Landlock rights of a program.
 const (
 	mayRead  = ll.AccessFSReadFile
 	mayList  = ll.AccessFSReadDir
@@ -226,8 +230,8 @@ const (
 	mayMake  = ll.AccessFSMakeReg | ll.AccessFSRemoveFile
 )
 
-// forbidFiles denies every access to files but to those that the program has been given.
-func (b *become) forbidFiles() Layer {
+// forbidFiles denies all access to files except those of the program.
+func (b *execer) forbidFiles() Layer {
 	var rules []landlock.Rule
 	allow := func(rights landlock.AccessFSSet, paths ...string) {
 		for _, path := range paths {
@@ -244,7 +248,7 @@ func (b *become) forbidFiles() Layer {
 	dir := b.Program.Dir
 	if b.Namespaces {
 		dir = Sockets
-		if !b.Try && isScript(imageFD) {
+		if !b.Try && isScript(execFD) {
 			allow(mayRead, scriptPath)
 		}
 		if b.Program.TmpBytes > 0 {
@@ -254,5 +258,5 @@ func (b *become) forbidFiles() Layer {
 	if dir != "" {
 		allow(mayRead|mayList|mayWrite|mayMake|ll.AccessFSMakeSock|ll.AccessFSResolveUnix, dir)
 	}
-	return restrictFiles("a Landlock domain for what it has been given", rules...)
+	return restrictFiles("a Landlock domain for the files of the program", rules...)
 }

@@ -8,17 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enterEmptyRoot exchanges the file system that the process sees for an empty one that
-// cannot be written to.
+// enterEmptyRoot replaces the root by an empty read-only file system.
 func enterEmptyRoot() Layer {
 	const how = "user (where the host is not root), mount, pid, net, ipc and uts; the root is an empty read-only tmpfs"
 	if os.Getpid() != 1 {
-		return missing(Namespaces, how, namespaceRemedy(), fmt.Errorf("the process is number %d of its pid namespace, not the first", os.Getpid()))
+		return missing(Namespaces, how, namespaceRemedy(), fmt.Errorf("the process is number %d of its pid "+
+			"namespace, not the first", os.Getpid()))
 	}
 	if err := exchangeRoot(); err != nil {
 		remedy := namespaceRemedy()
 		if errors.Is(err, unix.EINVAL) {
-			remedy = "the host's root is not a mount of its own, as in a chroot: run the host outside of it"
+			remedy = "the host's root is not a mount point, as in a chroot; run the host outside the chroot"
 		}
 		return missing(Namespaces, how, remedy, err)
 	}
@@ -26,7 +26,7 @@ func enterEmptyRoot() Layer {
 }
 
 func exchangeRoot() error {
-	// What is mounted here from now on concerns nobody else.
+	// Mounts from now on must not propagate to other namespaces.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making the mounts private: %w", err)
 	}
@@ -37,11 +37,11 @@ func exchangeRoot() error {
 	if err := unix.Chdir(at); err != nil {
 		return fmt.Errorf("entering the new root: %w", err)
 	}
-	if err := furnish(); err != nil {
+	if err := mountProc(); err != nil {
 		return err
 	}
-	// Both names are the same directory: the old root is mounted on top of the new one and
-	// taken off again, so that no place to keep it is needed.
+	// With the same directory twice, the old root is mounted on top of the new one and can be unmounted at once, so
+	// that it needs no mount point.
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("changing the root: %w", err)
 	}
@@ -59,7 +59,7 @@ func exchangeRoot() error {
 
 const emptyFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
-// mountEmpty mounts the new root on some directory that every system has.
+// mountEmpty mounts the new root on a directory that exists on almost every system.
 func mountEmpty(options string) (at string, err error) {
 	for _, at := range []string{"/tmp", "/proc", "/dev", "/usr", "/etc"} {
 		if err = unix.Mount("hearth", at, "tmpfs", emptyFlags, options); err == nil {

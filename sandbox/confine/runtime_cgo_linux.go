@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// furnish mounts the process's own /proc in the new root, the current directory: with a C
-// library in the program, as under the race detector, the threads on which to make a
-// system call are found there. It stays, and Landlock and the filter keep it shut; the
-// released binary has no C in it and needs none of this.
-func furnish() error {
-	if err := os.Mkdir("proc", 0o555); err != nil { //nolint:gosec // in a root that nobody else sees
+// mountProc mounts the process's /proc in the new root, which is the current directory. With a C library in the binary,
+// as under the race detector, system calls on all threads find the threads there. Landlock and the filter deny access
+// to it. The released binary has no C code and no /proc.
+func mountProc() error {
+	if err := os.Mkdir("proc", 0o555); err != nil { //nolint:gosec // in a root that no other process sees
 		return fmt.Errorf("making the new root's proc: %w", err)
 	}
 	if err := unix.Mount("proc", "proc", "proc", emptyFlags, ""); err != nil {
-		return fmt.Errorf("mounting the new root's proc, which a binary built with cgo needs (build with CGO_ENABLED=0): %w", err)
+		return fmt.Errorf("mounting the new root's proc, which a binary built with cgo needs (build with "+
+			"CGO_ENABLED=0): %w", err)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/hearthhost/hearth/sandbox/confine/controlgroup"
 	"io"
 	"os"
 	"os/exec"
@@ -16,47 +15,48 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/sandbox/confine/controlgroup"
 )
 
-// controlFD is the worker's number of the control socket; its first own is 3.
+// controlFD is the descriptor of the control socket in the worker. The worker's socket is 3.
 const controlFD = 4
 
-// greeting is what a worker says first on its control socket: it waits for its orders.
-const greeting = "?"
+// readyMsg is sent by a worker that waits for its orders.
+const readyMsg = "?"
 
-// notYet is what it hears if there are no orders yet: it greets again when it is warm.
-const notYet = "\n"
+// prepareMsg is the reply if there are no orders yet. The worker warms up and sends readyMsg again.
+const prepareMsg = "\n"
 
-// patience is how long a worker may take from its start to its report: a thousand times
-// what it takes, for machines that are that busy.
-const patience = 20 * time.Second
+// reportTimeout is the time from the start of a worker to its report: a thousand times the usual duration, for busy
+// machines.
+const reportTimeout = 20 * time.Second
 
-// maxReport bounds a worker's report, in bytes.
+// maxReport limits a worker's report, in bytes.
 const maxReport = 64 << 10
 
-// orders is what Start tells Enter.
+// orders are sent by Start to Enter.
 type orders struct {
 	Spec       Spec
-	Namespaces bool    // the process has been cloned into its own
-	UID, GID   uint32  // to become; 0 means to stay
-	Done       []Layer // what became of those that the host puts on
+	Namespaces bool    // the process was cloned into new namespaces
+	UID, GID   uint32  // to switch to; 0 means no switch
+	Done       []Layer // states of the layers that the host applies
 }
 
-// Worker is a started worker process, confined once Confine has returned. Its cmd belongs
-// to it: end it with cmd.Process.Kill, and wait with Wait.
+// Worker is a started worker process. It is confined after Confine has returned. Worker owns its cmd: end it with
+// cmd.Process.Kill, and wait with Wait.
 type Worker struct {
-	Layers []Layer // what became of each, in the order of Names; nil before Confine
+	Layers []Layer // state of each layer, in the order of Names; nil before Confine
 
 	cmd     *exec.Cmd
-	control *os.File            // on which it waits for its orders; nil once it has them
-	group   *controlgroup.Group // nil: none
+	control *os.File            // control socket; nil after the orders were sent
+	group   *controlgroup.Group // nil without a control group
 	ended   chan struct{}       // closed when the process has been waited for
 }
 
-// Start starts cmd as a worker confined by spec and returns when all layers hold. The
-// process must call Enter. cmd.ExtraFiles holds the worker's socket and nothing else;
-// Start sets cmd.SysProcAttr. If the worker is refused, it has been ended and waited for
-// and the error is a *Refused.
+// Start starts cmd as a worker confined by spec and returns when all layers hold. The process must call Enter.
+// cmd.ExtraFiles holds the worker's socket only. Start sets cmd.SysProcAttr. After an error the worker has been ended
+// and waited for. The error is a *Refused if a required layer is missing.
 func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -72,24 +72,24 @@ func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	return w, nil
 }
 
-// Prepare starts cmd as Start does, in its namespaces, and returns when the process has
-// called Enter, has made itself warm, and waits for Confine. It ends with the host.
+// Prepare starts cmd in its namespaces, as Start does. It returns when the process has called Enter, has warmed up, and
+// waits for Confine. The process ends with the host.
 func Prepare(cmd *exec.Cmd) (*Worker, error) {
 	w, err := prepare(cmd, inNamespaces())
 	if err != nil {
 		return nil, err
 	}
-	if _, err = w.control.WriteString(notYet); err == nil {
-		err = w.greeted()
+	if _, err = w.control.WriteString(prepareMsg); err == nil {
+		err = w.awaitReady()
 	}
 	if err != nil {
-		return nil, w.failed(err)
+		return nil, w.abort(err)
 	}
 	return w, nil
 }
 
-// Confine confines a worker that was prepared. The error is as Start's, and the worker has
-// been ended and waited for after one.
+// Confine confines a prepared worker. Errors are those of Start. After an error the worker has been ended and waited
+// for.
 func (w *Worker) Confine(spec Spec) error {
 	if err := spec.Validate(); err != nil {
 		w.End()
@@ -98,7 +98,7 @@ func (w *Worker) Confine(spec Spec) error {
 	return w.confine(spec, nil)
 }
 
-// End ends the process and waits for it, instead of Confine.
+// End ends a prepared process and waits for it.
 func (w *Worker) End() {
 	_ = w.cmd.Process.Kill()
 	_ = w.Wait()
@@ -116,30 +116,30 @@ func prepare(cmd *exec.Cmd, attr *syscall.SysProcAttr) (*Worker, error) {
 	cmd.ExtraFiles = append(slices.Clip(cmd.ExtraFiles), theirs)
 	w := &Worker{cmd: cmd, control: ours, ended: make(chan struct{})}
 	err = w.launch(attr)
-	theirs.Close() // so that the process alone holds it, whose end it tells
+	theirs.Close() // only the process may hold it, so that its end is visible
 	if err != nil {
 		ours.Close()
 		return nil, err
 	}
-	if err := w.greeted(); err != nil {
-		return nil, w.failed(err)
+	if err := w.awaitReady(); err != nil {
+		return nil, w.abort(err)
 	}
 	return w, nil
 }
 
-// greeted waits until the process waits for its orders.
-func (w *Worker) greeted() error {
-	if err := w.control.SetDeadline(time.Now().Add(patience)); err != nil {
+// awaitReady waits for the ready message.
+func (w *Worker) awaitReady() error {
+	if err := w.control.SetDeadline(time.Now().Add(reportTimeout)); err != nil {
 		return err
 	}
-	if _, err := io.ReadFull(w.control, make([]byte, len(greeting))); err != nil {
+	if _, err := io.ReadFull(w.control, make([]byte, len(readyMsg))); err != nil {
 		return fmt.Errorf("waiting for the worker: %w", err)
 	}
 	return nil
 }
 
-// failed ends the process because of err, and returns why.
-func (w *Worker) failed(err error) error {
+// abort ends the process and adds its exit status to err.
+func (w *Worker) abort(err error) error {
 	_ = w.cmd.Process.Kill()
 	if state := w.Wait(); state != nil && errors.Is(err, io.EOF) {
 		return fmt.Errorf("the worker ended before it was confined: %w", state)
@@ -147,19 +147,19 @@ func (w *Worker) failed(err error) error {
 	return err
 }
 
-// confine has the process confine itself. missed is what became of its namespaces if it
-// was started without.
+// confine sends the orders and waits for the report. missed is the state of the namespaces layer if the process was
+// started without.
 func (w *Worker) confine(spec Spec, missed *Layer) error {
-	if err := w.order(plan(spec, missed)); err != nil {
-		return w.failed(err)
+	if err := w.order(workerOrders(spec, missed)); err != nil {
+		return w.abort(err)
 	}
 	w.control.Close()
 	w.control = nil
 	return nil
 }
 
-// cloning is how a process of spec is cloned: without namespaces only if spec does without
-// and there are none, which missed says.
+// cloning returns the clone attributes for spec. They are without namespaces only if spec allows that and none can be
+// made; missed is then the state of the layer.
 func cloning(spec Spec) (attr *syscall.SysProcAttr, missed *Layer) {
 	attr = inNamespaces()
 	if !spec.allowsMissing(Namespaces) {
@@ -172,28 +172,29 @@ func cloning(spec Spec) (attr *syscall.SysProcAttr, missed *Layer) {
 	return attr, nil
 }
 
-// inNamespaces is how a process is cloned that gets them, by what the host may do.
+// inNamespaces returns clone attributes for new namespaces, depending on the host's rights.
 func inNamespaces() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{
-		// In a session of its own, so that a Ctrl-C meant for the host lets it finish.
-		Setsid:     true,
-		Pdeathsig:  syscall.SIGKILL,
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		// In a new session, so that it can finish when a Ctrl-C ends the host.
+		Setsid:    true,
+		Pdeathsig: syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC |
+			syscall.CLONE_NEWUTS,
 	}
 	if privileged() {
 		return attr
 	}
-	// One uid is all that an ordinary user may map. Inside it has another name than root's,
-	// so that nothing there gives capabilities to it; those that Enter needs are ambient.
+	// An ordinary user may map only one uid. Inside, it is not 0, so that no file grants it capabilities. The
+	// capabilities that Enter needs are ambient.
 	attr.Cloneflags |= syscall.CLONE_NEWUSER
-	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getuid(), Size: 1}}
-	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getgid(), Size: 1}}
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: overflowID, HostID: os.Getuid(), Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: overflowID, HostID: os.Getgid(), Size: 1}}
 	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP}
 	return attr
 }
 
-// plan settles what the worker does for spec, by what the host may do.
-func plan(spec Spec, missed *Layer) orders {
+// workerOrders returns the orders for spec, depending on the host's rights.
+func workerOrders(spec Spec, missed *Layer) orders {
 	o := orders{Spec: spec, Namespaces: missed == nil}
 	if missed != nil {
 		o.Done = append(o.Done, *missed)
@@ -201,20 +202,20 @@ func plan(spec Spec, missed *Layer) orders {
 	if privileged() {
 		o.UID, o.GID = spec.UID, spec.GID
 		if spec.UID == 0 {
-			o.UID, o.GID = nobody, nobody
+			o.UID, o.GID = overflowID, overflowID
 		}
 		return o
 	}
 	if spec.UID != 0 {
 		o.Done = append(o.Done, missing(UID, "looking at the host's capabilities",
-			"run the host as root, or give the tenant no uid of its own",
+			"run the host as root, or remove the tenant's uid from the policy",
 			fmt.Errorf("only a host that is root can run a worker as uid %d", spec.UID)))
 	}
 	return o
 }
 
-// nobody is the uid and gid that by custom owns nothing.
-const nobody = 65534
+// overflowID is the conventional uid and gid that owns no files, 65534.
+const overflowID = 65534
 
 // privileged reports whether the host may make namespaces and change uids.
 func privileged() bool {
@@ -227,14 +228,13 @@ func privileged() bool {
 	return data[0].Effective&need == need
 }
 
-// launch starts the process from a thread of its own that lives as long as the process
-// does: the kernel kills a process with PDEATHSIG when the thread that started it ends. The
-// error is a *Refused if there are no namespaces for it.
+// launch starts the process from a dedicated thread that lives as long as the process: the kernel sends PDEATHSIG when
+// the thread that started a process ends. The error is a *Refused if namespaces cannot be made.
 func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 	w.cmd.SysProcAttr = attr
 	started := make(chan error, 1)
-	go func() { // ends with the process, or at once if there is none
-		// Never unlocked: the thread has lost capabilities and ends with its goroutine.
+	go func() { // ends with the process, or at once without one
+		// Not unlocked: the thread has lost capabilities and must end with its goroutine.
 		runtime.LockOSThread()
 		if privileged() {
 			if err := keepNeeded(); err != nil {
@@ -262,11 +262,11 @@ func (w *Worker) order(o orders) error {
 	if err := check(o.Spec, o.unreported()); err != nil {
 		return err
 	}
-	if err := ctl.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := ctl.SetDeadline(time.Now().Add(reportTimeout)); err != nil {
 		return err
 	}
 	if err := json.NewEncoder(ctl).Encode(o); err != nil {
-		return fmt.Errorf("telling the worker its limits: %w", err)
+		return fmt.Errorf("sending the orders to the worker: %w", err)
 	}
 	line, err := bufio.NewReader(io.LimitReader(ctl, maxReport)).ReadBytes('\n')
 	if err != nil {
@@ -276,7 +276,7 @@ func (w *Worker) order(o orders) error {
 	if err := json.Unmarshal(line, &reported); err != nil {
 		return fmt.Errorf("reading the worker's report: %w", err)
 	}
-	// The host's own word stands before the worker's.
+	// The states that the host reports come first.
 	reported = append(o.Done, reported...)
 	for _, name := range Names() {
 		if i := slices.IndexFunc(reported, func(l Layer) bool { return l.Name == name }); i >= 0 {
@@ -286,8 +286,8 @@ func (w *Worker) order(o orders) error {
 	return check(o.Spec, w.Layers)
 }
 
-// unreported returns what is known before the worker has said anything: the host's
-// layers, and the others as if they held.
+// unreported returns the states that are known before the worker's report: the host's layers, and the others as if they
+// held.
 func (o *orders) unreported() []Layer {
 	all := slices.Clone(o.Done)
 	for _, name := range Names() {
@@ -299,7 +299,7 @@ func (o *orders) unreported() []Layer {
 const cgroupRemedy = "run the host as root, or as a systemd service with Delegate=yes, " +
 	"or set no limit of memory, pids and cpus"
 
-// enterGroup makes the process's control group and moves it there, before it does anything.
+// enterGroup makes the process's control group and moves the process there, before its first instruction.
 func (w *Worker) enterGroup(spec Spec) Layer {
 	if !spec.grouped() {
 		return Layer{Name: Cgroup, How: "no limit of memory, pids or cpus is set"}
@@ -313,8 +313,8 @@ func (w *Worker) enterGroup(spec Spec) Layer {
 	return holds(Cgroup, g.String())
 }
 
-// Wait waits for the process to end, once, and clears up after it. The error says if the
-// kernel killed it for want of memory.
+// Wait waits for the process to end, once, and removes its control group. The error includes a kill by the kernel for
+// lack of memory.
 func (w *Worker) Wait() error {
 	err := w.cmd.Wait()
 	close(w.ended)
@@ -342,10 +342,10 @@ func controlPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control"), nil
 }
 
-// tryClone reports whether a process can be cloned as attr says. It would run a program
-// that is not there, and ends by that.
+// tryClone tests whether a process can be cloned with attr. It executes a missing program, and so ends at once.
 func tryClone(attr *syscall.SysProcAttr) error {
-	_, err := syscall.ForkExec("/proc/self/nothing", []string{"nothing"}, &syscall.ProcAttr{Sys: attr}) //nolint:gosec // constants
+	proc := &syscall.ProcAttr{Sys: attr}
+	_, err := syscall.ForkExec("/proc/self/nothing", []string{"nothing"}, proc) //nolint:gosec // constants
 	if errors.Is(err, syscall.ENOENT) {
 		return nil
 	}
@@ -358,11 +358,11 @@ func namespaceTrouble(err error) bool {
 		errors.Is(err, unix.EUSERS) || errors.Is(err, unix.ENOSYS)
 }
 
-// namespaceRemedy says what usually keeps namespaces away on this machine.
+// namespaceRemedy returns the usual reason on this machine for missing namespaces, as advice.
 func namespaceRemedy() string {
 	switch {
 	case readsAs("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"):
-		return "AppArmor keeps user namespaces from programs without a profile: give hearth one with the rule userns, " +
+		return "AppArmor denies user namespaces to programs without a profile: give hearth a profile with userns, " +
 			"or set kernel.apparmor_restrict_unprivileged_userns to 0, or run the host as root"
 	case readsAs("/proc/sys/kernel/unprivileged_userns_clone", "0"):
 		return "set kernel.unprivileged_userns_clone to 1, or run the host as root"
@@ -378,8 +378,8 @@ func readsAs(path, want string) bool {
 	return err == nil && strings.TrimSpace(string(b)) == want
 }
 
-// Probe reports what each layer comes to on this machine: it starts argv, a worker, with
-// everything weakened, asks it, and ends it. spec adds what a tenant asks for.
+// Probe reports the state of each layer on this machine. It starts argv, a worker, with a Spec that allows all layers
+// to be missing, reads the report, and ends it. spec adds a tenant's requirements.
 func Probe(argv []string, spec Spec) ([]Layer, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("a probe needs the command of a worker")

@@ -213,7 +213,8 @@ func TestExplain(t *testing.T) {
 	}{
 		{"other", "oom_kill 1\n", 64 << 20, ""},
 		{"memory.events", "low 0\nmax 7\noom 1\noom_kill 0\n", 64 << 20, ""},
-		{"memory.events", "max 9\noom_kill 2\noom_group_kill 0\n", 64 << 20, `at the tenant's limits { memory = "64MiB" }`},
+		{"memory.events", "max 9\noom_kill 2\noom_group_kill 0\n", 64 << 20,
+			`at the tenant's limits { memory = "64MiB" }`},
 		{"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", 64 << 20,
 			`at the tenant's limits { memory = "64MiB" }`},
 		{"memory.events", "oom_kill 1\n", 0, "its tenant has no limit"},

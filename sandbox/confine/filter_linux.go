@@ -3,20 +3,21 @@ package confine
 import (
 	"errors"
 	"fmt"
-	"github.com/hearthhost/hearth/sandbox/confine/seccomp"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/sandbox/confine/seccomp"
 )
 
-// unfiltered is set by tests only, which want to see the other layers alone.
-var unfiltered bool
+// skipFilter is set only by tests, which check the other layers alone.
+var skipFilter bool
 
-// filterCalls puts the filter on, and tries it.
+// filterCalls installs the filter and verifies that it rejects a call.
 func filterCalls() Layer {
 	const how = "a filter on all threads"
 	const remedy = "use a kernel with CONFIG_SECCOMP_FILTER"
-	if unfiltered {
+	if skipFilter {
 		return missing(Seccomp, how, "", errors.New("a test left it out"))
 	}
 	if err := seccomp.Worker(os.Getpid()).Install(); err != nil {
@@ -25,18 +26,19 @@ func filterCalls() Layer {
 	if _, err := unix.Getpgid(0); !errors.Is(err, unix.EPERM) {
 		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
 	}
-	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 5 more with some arguments; another was refused", how, seccomp.WorkerCalls()))
+	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 5 more with some arguments; another was refused", how,
+		seccomp.WorkerCalls()))
 }
 
-// filterCalls puts the filter on, and tries it.
-func (b *become) filterCalls() Layer {
+// filterCalls installs the filter and verifies that it rejects a call.
+func (b *execer) filterCalls() Layer {
 	const how = "a filter on all threads"
 	const remedy = "use a kernel with CONFIG_SECCOMP_FILTER"
-	if unfiltered {
+	if skipFilter {
 		return missing(Seccomp, how, "", errors.New("a test left it out"))
 	}
-	b.once = newWord()
-	o := seccomp.ProgramOptions{Execution: b.once, Fork: b.Program.Fork, SharedMemory: b.Program.MemoryBytes != 0}
+	b.execToken = newToken()
+	o := seccomp.ProgramOptions{Execution: b.execToken, Fork: b.Program.Fork, SharedMemory: b.Program.MemoryBytes != 0}
 	if !b.Namespaces {
 		o.PID = os.Getpid()
 	}
@@ -47,5 +49,6 @@ func (b *become) filterCalls() Layer {
 		_ = unix.Close(fd)
 		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
 	}
-	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 8 more with some arguments, one execution; another call was refused", how, seccomp.ProgramCalls()))
+	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 8 more with some arguments, one execution; another "+
+		"call was refused", how, seccomp.ProgramCalls()))
 }
