@@ -50,12 +50,18 @@ func (noBudget) Release(int)       {}
 // maxHostCalls bounds the host calls of one worker in flight.
 const maxHostCalls = 256
 
-// hostCall is an op of a service that runs for the worker's objects. Guarded by the process's mu.
+// hostCall is an op of a service that runs for the worker's objects.
 type hostCall struct {
+	service Service
 	id      uint64
 	request uint64 // request of the call that asks; 0: none
+	from    From
+	op      link.Op
+	payload []byte
+	bytes   int // taken from the budget
+	ctx     context.Context
 	cancel  context.CancelFunc
-	next    *hostCall // next one of the same request
+	next    *hostCall // next one of the same request; guarded by the process's mu
 }
 
 // ErrProtocol is the error of [Service.Handle] for an op or a payload that no worker sends.
@@ -66,6 +72,10 @@ var (
 	errForeignRequest = errors.New("link: the worker speaks for the request of another object")
 	errUnknownService = errors.New("link: the worker asks for a service or an op that does not exist")
 )
+
+// tooManyHostCalls is the answer to a host call beyond maxHostCalls.
+var tooManyHostCalls = object.Errorf(object.CodeExhausted,
+	"limit exceeded: %d host calls in flight, calls of other objects included; not executed", maxHostCalls)
 
 // askEnded is the answer to a host call whose own call the host has answered, for example at its deadline.
 var askEnded = object.Errorf(object.CodeCanceled, "the call that asked has ended; not executed")
@@ -91,72 +101,71 @@ func (p *process) hostCall(id uint64, d *link.Decoder, body []byte) error {
 		p.postServiceError(id, object.Errorf(object.CodeExhausted, "limit exceeded: %v; not executed", full))
 		return nil
 	}
-	refused, err := p.startHostCall(service, id, ask, d, n)
+	h := &hostCall{
+		service: service,
+		id:      id,
+		request: ask.Request,
+		from:    From{Tenant: p.t.cfg.Tenant, Object: ask.Object},
+		op:      ask.Op,
+		bytes:   n,
+	}
+	refused, err := p.register(h)
 	if refused == nil && err == nil {
+		h.payload = d.Raw()
+		if n <= link.Large { // a larger body belongs to its handler
+			h.payload = bytes.Clone(h.payload)
+		}
+		go p.runHostCall(h)
 		return nil
 	}
 	p.t.cfg.Budget.Release(n)
-	if err != nil {
-		return err
+	if refused != nil {
+		p.postServiceError(id, refused)
 	}
-	p.postServiceError(id, refused)
-	return nil
+	return err
 }
 
-// startHostCall starts an op of which n bytes were acquired. It returns why the op is refused, or how the worker broke
-// the protocol.
-func (p *process) startHostCall(service Service, id uint64, ask link.Ask, d *link.Decoder, n int) (refused *object.Error, err error) {
-	select {
-	case p.hostSlots <- struct{}{}:
-	default:
-		return object.Errorf(object.CodeExhausted, "limit exceeded: %d host calls in flight, calls of other objects included; not executed",
-			maxHostCalls), nil
+// runHostCall runs an op that was registered, and answers it.
+func (p *process) runHostCall(h *hostCall) {
+	r, err := h.service.Handle(h.ctx, h.from, h.op, h.payload)
+	p.unregister(h)
+	h.cancel()
+	if errors.Is(err, ErrProtocol) {
+		p.kill(err)
 	}
-	ctx, cancel := context.WithCancel(p.ctx)
-	h := &hostCall{id: id, request: ask.Request, cancel: cancel}
-	from := From{Tenant: p.t.cfg.Tenant, Object: ask.Object}
-	if refused, err := p.register(h, &from); refused != nil || err != nil {
-		cancel()
-		<-p.hostSlots
-		return refused, err
-	}
-	payload := d.Raw()
-	if n <= link.Large { // a larger body belongs to its handler
-		payload = bytes.Clone(payload)
-	}
-	go func() {
-		r, err := service.Handle(ctx, from, ask.Op, payload)
-		p.unregister(h)
-		cancel()
-		if errors.Is(err, ErrProtocol) {
-			p.kill(err)
-		}
-		p.answerHostCall(id, r, err)
-		p.t.cfg.Budget.Release(n)
-		<-p.hostSlots
-	}()
-	return nil, nil
+	p.answerHostCall(h.id, r, err)
+	p.t.cfg.Budget.Release(h.bytes)
+	<-p.hostSlots
 }
 
-// register enters a host call into the process's table and into the request that asks, and completes from by what
-// the host knows of that request.
-func (p *process) register(h *hostCall, from *From) (refused *object.Error, err error) {
+// register takes a slot for a host call, enters it into the process's table and into the request that asks, and
+// completes its From by the call of that request. It returns why the op is refused, or how the worker broke the
+// protocol.
+func (p *process) register(h *hostCall) (refused *object.Error, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	w := p.pending[h.request]
 	if h.request != 0 {
-		w := p.pending[h.request]
 		switch {
 		case w == nil: // the host gave the call up, and the worker has not read that yet
 			return askEnded, nil
-		case w.call == nil || w.call.ID != from.Object:
+		case w.call == nil || w.call.ID != h.from.Object:
 			return nil, errForeignRequest
 		}
+	}
+	select {
+	case p.hostSlots <- struct{}{}:
+	default:
+		return tooManyHostCalls, nil
+	}
+	h.ctx, h.cancel = context.WithCancel(p.ctx)
+	p.hostCalls[h.id] = h
+	if w != nil {
 		c := w.call // belongs to the goroutine that waits for the reply: no reference leaves mu
-		from.Caller, from.Conn, from.Corr = c.Caller, c.Conn, c.Corr
-		from.Chain = append(slices.Grow[[]object.ID](nil, len(c.Chain)+1), c.Chain...)
+		h.from.Caller, h.from.Conn, h.from.Corr = c.Caller, c.Conn, c.Corr
+		h.from.Chain = append(slices.Grow[[]object.ID](nil, len(c.Chain)+1), c.Chain...) // with room for Object
 		h.next, w.hostCalls = w.hostCalls, h
 	}
-	p.hostCalls[h.id] = h
 	return nil, nil
 }
 

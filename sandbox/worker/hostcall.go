@@ -9,70 +9,101 @@ import (
 )
 
 // hostCalls holds the host calls that wait for their reply. The host bounds their number. Safe for concurrent use.
+//
+// A service asks the host in three steps: begin, put the fields of the op into the frame, wait.
 type hostCalls struct {
 	w *process
 
 	mu      sync.Mutex // guards the fields below
 	last    uint64
-	waiting map[uint64]chan hostReply // by id; a channel holds one reply
+	waiting map[uint64]*hostCall // by id
+	idle    []*hostCall          // for reuse, at most maxIdleHostCalls
 }
 
-// hostReply is the host's answer to a host call.
-type hostReply struct {
-	reply link.ServiceReply
-	err   *object.Error
+const maxIdleHostCalls = 16
+
+// hostCall is an op that the host is asked for. It belongs to the goroutine that called begin, until wait returns.
+type hostCall struct {
+	id    uint64
+	frame link.Encoder
+
+	answered chan struct{} // holds one token when the fields below are set
+	reply    link.ServiceReply
+	err      *object.Error
 }
 
-// call asks the host for an op and waits for its reply. put appends the payload of the op. The error is an
-// [object.Error] of the host, or that of ctx if it is done first: then the host cancels the op.
-func (h *hostCalls) call(ctx context.Context, ask link.Ask, put func(e *link.Encoder)) (link.ServiceReply, error) {
-	answer := make(chan hostReply, 1)
-	id := h.enter(answer)
-	defer h.take(id)
-	var e link.Encoder
-	e.Begin(link.HostCall, id)
-	e.PutAsk(ask)
-	put(&e)
-	h.w.send(&e)
-	select {
-	case r := <-answer:
-		if r.err != nil {
-			return link.ServiceReply{}, r.err
-		}
-		return r.reply, nil
-	case <-ctx.Done():
-		e.Begin(link.Cancel, id)
-		h.w.post(e.Frame())
-		return link.ServiceReply{}, ctx.Err()
-	}
-}
-
-// enter puts a host call into the table and returns its id.
-func (h *hostCalls) enter(answer chan hostReply) uint64 {
+// begin returns a host call whose frame lacks the fields of the op.
+func (h *hostCalls) begin(ask link.Ask) *hostCall {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var c *hostCall
+	if last := len(h.idle) - 1; last >= 0 {
+		c = h.idle[last]
+		h.idle = h.idle[:last]
+	} else {
+		c = &hostCall{answered: make(chan struct{}, 1)}
+	}
 	if h.waiting == nil {
-		h.waiting = map[uint64]chan hostReply{}
+		h.waiting = map[uint64]*hostCall{}
 	}
 	h.last++
-	h.waiting[h.last] = answer
-	return h.last
+	c.id = h.last
+	h.waiting[c.id] = c
+	c.frame.Begin(link.HostCall, c.id)
+	c.frame.PutAsk(ask)
+	return c
 }
 
-// take removes a host call from the table and returns its channel, nil if it is not there.
-func (h *hostCalls) take(id uint64) chan hostReply {
+// wait sends a host call and waits for its reply. The error is an [object.Error] of the host, or that of ctx if it is
+// done first: then the host cancels the op.
+func (h *hostCalls) wait(ctx context.Context, c *hostCall) (link.ServiceReply, error) {
+	defer h.release(c)
+	h.w.send(&c.frame)
+	select {
+	case <-c.answered:
+	case <-ctx.Done():
+		if h.take(c.id) != nil {
+			c.frame.Begin(link.Cancel, c.id)
+			h.w.post(c.frame.Frame())
+			return link.ServiceReply{}, ctx.Err()
+		}
+		<-c.answered // the reader has it already and completes it
+	}
+	if c.err != nil {
+		return link.ServiceReply{}, c.err
+	}
+	return c.reply, nil
+}
+
+// release keeps a host call that is in no table for reuse.
+func (h *hostCalls) release(c *hostCall) {
+	if cap(c.frame.B) > maxPooledBytes {
+		return
+	}
+	*c = hostCall{frame: c.frame, answered: c.answered}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	answer := h.waiting[id]
-	delete(h.waiting, id)
-	return answer
+	if len(h.idle) < maxIdleHostCalls {
+		h.idle = append(h.idle, c)
+	}
 }
 
-// reply gives the host's answer to the goroutine that waits for it. The reader calls it, so it does not wait.
-func (h *hostCalls) reply(id uint64, d *link.Decoder) {
-	r, err := d.ServiceReplyFields()
-	if answer := h.take(id); answer != nil {
-		answer <- hostReply{r, err}
+// take removes a host call from the table and returns it, nil if it is not there.
+func (h *hostCalls) take(id uint64) *hostCall {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.waiting[id]
+	delete(h.waiting, id)
+	return c
+}
+
+// complete gives the host's answer to the goroutine that waits for it. The reader calls it, so it does not wait. A
+// reply to a host call that was given up is dropped.
+func (h *hostCalls) complete(id uint64, d *link.Decoder) {
+	reply, err := d.ServiceReplyFields()
+	if c := h.take(id); c != nil {
+		c.reply, c.err = reply, err
+		c.answered <- struct{}{}
 	}
 }
 

@@ -22,16 +22,16 @@ func (o objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
 	if err != nil {
 		return err
 	}
-	c := link.ObjectCall{
+	c := o.w.hostCalls.begin(link.Ask{Object: r.From, Request: requestOf(ctx), Service: link.Objects, Op: link.ObjectsCall})
+	c.frame.PutObjectCall(&link.ObjectCall{
 		To:         r.To,
 		Kind:       r.Kind,
 		Method:     r.Method,
 		Exclusive:  r.Exclusive,
 		Serializer: uint8(ser.ID()),
 		Payload:    payload,
-	}
-	ask := link.Ask{Object: r.From, Request: requestOf(ctx), Service: link.Objects, Op: link.ObjectsCall}
-	reply, err := o.w.hostCalls.call(ctx, ask, func(e *link.Encoder) { e.PutObjectCall(&c) })
+	})
+	reply, err := o.w.hostCalls.wait(ctx, c)
 	if failed, ok := errors.AsType[*object.Error](err); ok {
 		return remoteError(failed)
 	}

@@ -285,7 +285,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	case link.Ping:
 		w.pong(id)
 	case link.HostReply:
-		w.hostCalls.reply(id, d)
+		w.hostCalls.complete(id, d)
 	case link.Idle:
 		var e link.Encoder
 		e.Begin(link.Reply, id)
