@@ -101,7 +101,7 @@ func New(cfg Config) *Plugin {
 }
 
 // rule limits crashes: after Most in a row the plugin is quarantined until its file changes or the time has passed.
-var rule = backoff.Rule{Most: 5, Quarantine: 10 * time.Minute}
+var rule = backoff.Rule{MaxCrashes: 5, Quarantine: 10 * time.Minute}
 
 // live returns the running process and starts one if needed. Concurrent callers wait for the same start.
 func (p *Plugin) live(ctx context.Context) (*process, error) {
@@ -150,9 +150,9 @@ func (p *Plugin) mayStartLocked() error {
 		return object.Errorf(object.CodeUnavailable,
 			"the plugin %s crashed %d times in a row and is quarantined until its file changes, or for %s; "+
 				"not executed",
-			p.cfg.ID, rule.Most, wait.Round(time.Second))
+			p.cfg.ID, rule.MaxCrashes, wait.Round(time.Second))
 	case quarantined: // the file has changed
-		p.backoff.Forgive()
+		p.backoff.Reset()
 		return nil
 	}
 	return object.Errorf(object.CodeUnavailable, "the plugin %s does not run and is started again in %s; not executed",
@@ -229,7 +229,7 @@ func (p *Plugin) crashedLocked(ran time.Duration, cause error) {
 	if p.backoff.Crashed(rule, ran, cause) {
 		p.quarantined = p.file()
 		p.cfg.Log.Error("plugin is quarantined until its file changes",
-			"object", string(p.cfg.ID), "crashes", rule.Most, "or_for", rule.Quarantine)
+			"object", string(p.cfg.ID), "crashes", rule.MaxCrashes, "or_for", rule.Quarantine)
 	}
 }
 

@@ -1,75 +1,73 @@
-// Package backoff says when something that crashes may be started again.
+// Package backoff delays the restart of a process that crashes, and quarantines one that crashes repeatedly.
 package backoff
 
 import "time"
 
-// The pause after crashes in a row: none after the first, then doubling.
+// The delay after consecutive crashes: 0 after the first one, then minDelay, doubled each time up to maxDelay.
 const (
-	first = 100 * time.Millisecond
-	last  = 30 * time.Second
+	minDelay = 100 * time.Millisecond
+	maxDelay = 30 * time.Second
 )
 
-// Rule says what becomes of what crashes again and again.
+// Rule is the limit of consecutive crashes.
 type Rule struct {
-	Most       int           // crashes in a row; then it is set aside
-	Quarantine time.Duration // for so long, and gets one more try
+	MaxCrashes int           // consecutive crashes that lead to quarantine
+	Quarantine time.Duration // time without a start; afterwards one crash leads to quarantine again
 }
 
-// State is what has happened so far. Its zero value is nothing. It is not safe for
-// concurrent use.
+// State counts the crashes of a process. The zero value is a process without crashes. Not safe for concurrent use.
 type State struct {
-	crashes int
-	until   time.Time
-	aside   bool
-	cause   error
+	crashes     int
+	until       time.Time // no start before
+	quarantined bool
+	cause       error
 }
 
-// Crashed notes a crash after so much time, or a start that failed. It reports whether that
-// set it aside just now.
-func (s *State) Crashed(r Rule, ran time.Duration, cause error) (aside bool) {
-	if ran > last {
-		s.crashes = 0 // it ran well for a while: no crash loop
+// Crashed records a crash after a run time, or a failed start. It reports whether the process is now quarantined.
+func (s *State) Crashed(r Rule, ran time.Duration, cause error) (quarantined bool) {
+	if ran > maxDelay { // a run of this length ends a crash loop
+		s.crashes = 0
 	}
 	s.crashes++
-	s.cause, s.aside, s.until = cause, false, time.Time{}
+	s.cause = cause
+	s.quarantined = s.crashes >= r.MaxCrashes
+	s.until = time.Time{}
 	switch {
-	case s.crashes >= r.Most:
-		s.aside, s.until = true, time.Now().Add(r.Quarantine)
-		s.crashes = r.Most - 1 // one more try after that time
-		return true
+	case s.quarantined:
+		s.until = time.Now().Add(r.Quarantine)
+		s.crashes = r.MaxCrashes - 1 // one attempt after the quarantine
 	case s.crashes > 1:
-		s.until = time.Now().Add(min(first<<min(s.crashes-2, 10), last))
+		s.until = time.Now().Add(min(minDelay<<min(s.crashes-2, 10), maxDelay))
 	}
-	return false
+	return s.quarantined
 }
 
-// Forgive forgets all: it is another thing now.
-func (s *State) Forgive() { *s = State{} }
+// Reset forgets all crashes, for example after the program was replaced.
+func (s *State) Reset() { *s = State{} }
 
-// Wait returns how long it may not be started yet, 0 if it may, and whether that is because
-// it was set aside.
-func (s *State) Wait() (wait time.Duration, aside bool) {
+// Wait returns the time until the next start, 0 for a start now, and whether the process is quarantined.
+func (s *State) Wait() (wait time.Duration, quarantined bool) {
 	wait = time.Until(s.until)
 	if wait <= 0 {
 		return 0, false
 	}
-	return wait, s.aside
+	return wait, s.quarantined
 }
 
-// Crashes returns the number of crashes in a row.
+// Crashes returns the number of consecutive crashes.
 func (s *State) Crashes() int { return s.crashes }
 
-// Status is what a process is at.
+// Status describes a process that is restarted after crashes.
 type Status struct {
-	PID         int           // 0: none is running
-	Crashes     int           // in a row
-	Wait        time.Duration // until it may be started again
-	Quarantined bool          // since it crashed too often
-	Cause       error         // of the last crash; nil: there was none
-	Refused     error         // why its file is not started, which is no crash; nil: it is not refused
+	PID         int           // 0 if it does not run
+	Crashes     int           // consecutive crashes
+	Wait        time.Duration // time until the next start
+	Quarantined bool          // it crashed too often
+	Cause       error         // cause of the last crash; nil without one
+	Refused     error         // reason why its file is not started, which is no crash; nil if it is
 }
 
-// Status returns what it is at, given its process.
+// Status returns the status of a process, given its PID.
 func (s *State) Status(pid int) Status {
 	out := Status{PID: pid, Crashes: s.crashes, Cause: s.cause}
 	out.Wait, out.Quarantined = s.Wait()

@@ -11,29 +11,30 @@ import (
 
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rule, cause := backoff.Rule{Most: 4, Quarantine: time.Minute}, errors.New("why")
+		rule, cause := backoff.Rule{MaxCrashes: 4, Quarantine: time.Minute}, errors.New("why")
 		var s backoff.State
 		for i, want := range []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, time.Minute} {
-			aside := s.Crashed(rule, time.Second, cause)
-			wait, isAside := s.Wait()
-			if wait != want || aside != (i == 3) || isAside != aside || s.Status(0).Cause != cause {
-				t.Errorf("crash %d: wait %s, aside %v and %v, cause %v; want %s", i+1, wait, aside, isAside, s.Status(0).Cause, want)
+			now := s.Crashed(rule, time.Second, cause)
+			wait, quarantined := s.Wait()
+			if wait != want || now != (i == 3) || quarantined != now || s.Status(0).Cause != cause {
+				t.Errorf("crash %d: wait %s, quarantined %v and %v, cause %v; want %s",
+					i+1, wait, now, quarantined, s.Status(0).Cause, want)
 			}
 			time.Sleep(wait)
 		}
 		if wait, _ := s.Wait(); wait != 0 {
-			t.Errorf("after its time it waits %s", wait)
+			t.Errorf("after the quarantine it waits %s", wait)
 		}
 		if !s.Crashed(rule, time.Second, cause) {
-			t.Error("one more crash did not set it aside again")
+			t.Error("one more crash did not lead to quarantine")
 		}
-		s.Forgive()
+		s.Reset()
 		if wait, _ := s.Wait(); wait != 0 || s.Status(0).Cause != nil {
-			t.Errorf("what is forgiven waits %s, for %v", wait, s.Status(0).Cause)
+			t.Errorf("after Reset it waits %s, because of %v", wait, s.Status(0).Cause)
 		}
 		for range 10 {
 			if s.Crashed(rule, time.Hour, cause) || s.Crashes() != 1 {
-				t.Error("what ran well between its crashes was set aside")
+				t.Error("a process with long runs between its crashes is quarantined")
 			}
 		}
 	})

@@ -22,7 +22,9 @@ func newJSON(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.New
 
 // logged returns the lines that a handler writes to a pipe. JOURNAL_STREAM names the inode of the pipe plus shift,
 // and the journal listens at socket.
-func logged(t *testing.T, format func(io.Writer, *slog.HandlerOptions) slog.Handler, shift uint64, socket string) string {
+func logged(
+	t *testing.T, format func(io.Writer, *slog.HandlerOptions) slog.Handler, shift uint64, socket string,
+) string {
 	t.Helper()
 	before := socketPath
 	socketPath = socket
@@ -106,7 +108,8 @@ func TestJournalFields(t *testing.T) {
 	defer func() { socketPath = before }()
 	log := slog.New(NewHandler(&stream, slog.HandlerOptions{}, newText))
 	log.Info("large", "text", strings.Repeat("x", 4<<20), slog.Group("g", "n", 1))
-	if got := stream.String(); !strings.HasPrefix(got, "<6>level=INFO msg=large text=xxx") || !strings.HasSuffix(got, " g.n=1\n") {
+	got := stream.String()
+	if !strings.HasPrefix(got, "<6>level=INFO msg=large text=xxx") || !strings.HasSuffix(got, " g.n=1\n") {
 		t.Errorf("the stream holds %.60q…, want the entry that is too large for the socket", got)
 	}
 }

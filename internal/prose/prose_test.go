@@ -43,8 +43,6 @@ var pending = []string{
 
 	"host",
 
-	"internal/backoff",
-
 	"internal/cgroup",
 
 	"internal/deps",
@@ -59,21 +57,7 @@ var pending = []string{
 
 	"internal/procstat",
 
-	"internal/redact",
-
-	"internal/safewalk",
-
-	"internal/secretfile",
-
-	"internal/shell",
-
-	"internal/socketpair",
-
 	"internal/systemd",
-
-	"internal/unsafestr",
-
-	"internal/watch",
 
 	"object",
 

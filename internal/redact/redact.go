@@ -1,4 +1,4 @@
-// Package redact takes secrets out of texts that others will read.
+// Package redact replaces secrets in texts that leave their owner: logs and errors.
 package redact
 
 import (
@@ -7,23 +7,21 @@ import (
 	"strings"
 )
 
-// MinBytes is the length of the shortest value that can be found in a text without
-// finding it in every other word too.
+// MinBytes is the length of the shortest value that is redacted. Shorter values also occur in ordinary words.
 const MinBytes = 6
 
-// Set is an immutable set of secrets. nil is an empty one. Safe for concurrent use.
+// Set is an immutable set of secrets. nil is the empty set. Safe for concurrent use.
 type Set struct{ patterns []pattern }
 
-// pattern is a text to look for and what stands there afterwards.
+// pattern is a text to find and its replacement.
 type pattern struct{ text, mark string }
 
-// Core is the part of a value that counts: scripts cut the line's end off, and the value
-// must be found all the same.
+// Core returns a value without surrounding white space. Scripts often strip the end of the line, and the stripped
+// value must be found too.
 func Core(value string) string { return strings.TrimSpace(value) }
 
-// With returns a set that holds a secret as well. What is found is the value, the value
-// as messages quote it, and, where it has several lines, each line: all of MinBytes at
-// least. A value that was encoded, cut or turned around by a script is not found.
+// With returns a set with one more secret. The set finds the value, its quoted form, and each line of a value with
+// several lines, each if it has at least MinBytes. It does not find a value that a script has encoded, cut or reversed.
 func (s *Set) With(name, value string) *Set {
 	out := &Set{}
 	if s != nil {
@@ -34,7 +32,7 @@ func (s *Set) With(name, value string) *Set {
 	for line := range strings.Lines(value) {
 		out.add(Core(line), mark)
 	}
-	// Longer ones first: their mark is the one that shows where two begin together.
+	// Longer patterns first: of two that begin at the same place, the longer one is replaced.
 	slices.SortStableFunc(out.patterns, func(a, b pattern) int { return len(b.text) - len(a.text) })
 	return out
 }
@@ -48,30 +46,30 @@ func (s *Set) add(text, mark string) {
 	}
 }
 
-// Empty reports whether there is nothing to look for.
+// Empty reports whether the set has no secrets.
 func (s *Set) Empty() bool { return s == nil || len(s.patterns) == 0 }
 
-// maxGrowth is how many bytes longer than itself a text becomes at most: marks may be longer than what they stand for.
+// maxGrowth limits the growth of a text in bytes: marks may be longer than the secrets that they replace.
 const maxGrowth = 64 << 10
 
-// Text returns a text with a mark in the place of each secret. Where secrets overlap,
-// one mark stands for all. Of a text that becomes much longer the rest is cut off.
+// Text returns a text with each secret replaced by a mark. Overlapping secrets get one mark. A text that grows by
+// more than maxGrowth is cut off.
 func (s *Set) Text(text string) string { return s.Cut(text, len(text)) }
 
-// Cut returns the first most bytes of a text with a mark in the place of each secret, one that begins there and ends
-// behind them included. It takes time in proportion to them and to the number of secrets, however long the text is.
+// Cut returns the first most bytes of a text with each secret replaced by a mark, also a secret that only begins
+// within these bytes. Its time is proportional to most and to the number of secrets, and independent of the rest.
 func (s *Set) Cut(text string, most int) string {
 	most = min(most, len(text))
 	if s.Empty() || len(text) < MinBytes {
 		return text[:most]
 	}
-	rest := text[:min(len(text), most+len(s.patterns[0].text))] // the longest one
+	rest := text[:min(len(text), most+len(s.patterns[0].text))] // room for the longest secret
 	return s.replace(rest, most)
 }
 
-// replace is Cut for a text in which all secrets that begin in its first most bytes are whole.
+// replace is Cut for a text that contains all of each secret that begins in its first most bytes.
 func (s *Set) replace(text string, most int) string {
-	next := make([]int, len(s.patterns)) // where each is found next; most: nowhere
+	next := make([]int, len(s.patterns)) // next position of each pattern; most if none
 	first := most
 	for i := range next {
 		next[i] = s.patterns[i].index(text, 0, most)
@@ -83,7 +81,7 @@ func (s *Set) replace(text string, most int) string {
 	var b strings.Builder
 	b.Grow(most)
 	for end := 0; b.Len() < most+maxGrowth; {
-		at := slices.Index(next, slices.Min(next)) // the longest of those that begin together
+		at := slices.Index(next, slices.Min(next)) // the longest of the patterns at this position
 		from := next[at]
 		if from >= end {
 			b.WriteString(text[end:from])
@@ -102,7 +100,7 @@ func (s *Set) replace(text string, most int) string {
 	return b.String()
 }
 
-// index returns where the pattern begins in a text, from a position on and before most; most if it does not.
+// index returns the first position of the pattern from a position on, most if there is no position below most.
 func (p *pattern) index(text string, from, most int) int {
 	if i := strings.Index(text[from:], p.text); i >= 0 {
 		return min(from+i, most)

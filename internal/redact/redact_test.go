@@ -10,7 +10,8 @@ import (
 func TestText(t *testing.T) {
 	t.Parallel()
 	var s *redact.Set
-	s = s.With("smtp", "hunter22\n").With("key", "-----BEGIN-----\nabcdefgh\nxy\n").With("odd", "a\"b\x00cdef").With("long", "hunter22hunter22")
+	s = s.With("smtp", "hunter22\n").With("key", "-----BEGIN-----\nabcdefgh\nxy\n")
+	s = s.With("odd", "a\"b\x00cdef").With("long", "hunter22hunter22")
 	s = s.With("over", "22lapping").With("bin", "\xff\xfebinary")
 	for text, want := range map[string]string{
 		"":                                      "",
@@ -34,15 +35,16 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestTextMemory: the places of secrets take no memory of their own, and long marks make no text much longer: who
-// has a secret could otherwise make the host hold many times the bytes that it sends.
+// TestTextMemory: the positions of secrets need no extra memory, and long marks do not make a text much longer.
+// Otherwise the owner of a secret could make the host hold many times the bytes of its messages.
 func TestTextMemory(t *testing.T) {
 	var s *redact.Set
 	name := strings.Repeat("n", 64)
 	s = s.With(name, "sesame")
 	text := strings.Repeat("sesame", 1<<17)
 	got := s.Text(text)
-	if most := len(text) + 64<<10 + 100; len(got) > most || !strings.HasPrefix(got, "[secret n") || strings.Contains(got, "sesame") {
+	most := len(text) + 64<<10 + 100
+	if len(got) > most || !strings.HasPrefix(got, "[secret n") || strings.Contains(got, "sesame") {
 		t.Errorf("%d bytes became %d, want at most %d", len(text), len(got), most)
 	}
 	allocated := testing.Benchmark(func(b *testing.B) {
@@ -56,7 +58,7 @@ func TestTextMemory(t *testing.T) {
 	}
 }
 
-// TestCut: of a secret across the end of what is kept no part is left, and what lies behind is not looked at.
+// TestCut: a secret across the cut leaves no part behind, and the text behind the cut is not read.
 func TestCut(t *testing.T) {
 	t.Parallel()
 	var s *redact.Set
@@ -80,8 +82,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// FuzzText: whatever the value and the text around it, the value is not in what comes
-// out, unless the mark itself and its neighbours spell it.
+// FuzzText: for any value and surrounding text, the result does not contain the value, unless the mark and its
+// neighbours spell it.
 func FuzzText(f *testing.F) {
 	f.Add("hunter22", "a ", " b")
 	f.Add("line one\nline two", "", "")
@@ -94,7 +96,8 @@ func FuzzText(f *testing.F) {
 		var s *redact.Set
 		s = s.With("\x01", value)
 		got := s.Text(before + value + after)
-		if strings.Contains(strings.ReplaceAll(got, "[secret \x01]", "\x02\x03"), core) && !strings.Contains(core, "\x02") {
+		unmarked := strings.ReplaceAll(got, "[secret \x01]", "\x02\x03")
+		if strings.Contains(unmarked, core) && !strings.Contains(core, "\x02") {
 			t.Errorf("Text left %q in %q", core, got)
 		}
 	})

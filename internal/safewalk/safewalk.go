@@ -1,5 +1,5 @@
-// Package safewalk walks folders that somebody else may be changing meanwhile, and may have
-// filled to harm who looks.
+// Package safewalk walks folders of untrusted owners. An owner may change the folder during the walk, replace folders
+// by symbolic links, or fill it with any number of files.
 package safewalk
 
 import (
@@ -15,22 +15,26 @@ import (
 	"syscall"
 )
 
-// MaxDepth bounds how deep folders lie in each other: opening one costs as many steps.
+// MaxDepth is the largest depth of nested folders: opening a folder costs one step per level.
 const MaxDepth = 32
 
-// ErrMany says that there is more in a folder than was to be looked at.
-var ErrMany = errors.New("there is more in it: the rest is not looked at")
+// ErrMany is returned for a folder with more files and folders than the limit.
+var ErrMany = errors.New("too many files and folders; the rest is ignored")
 
-// Walk calls visit for what lies in a folder and below, at most max files and folders, each
-// folder's in the order of their names, and enters the folders for which it returns true. Paths
-// are relative, with slashes. What is put in the place of a folder, such as a link, leads
-// nowhere else than below root. admit, unless it is nil, looks at each folder once it is open, and
-// its error says that the folder is not to be read. failed is told of each folder that is not or
-// cannot be read, "." being root itself, but not of one that is gone.
+// Walk calls visit for the files and folders below root, at most max of them, sorted by name within each folder. It
+// enters the folders for which visit returns true. Paths are relative, with slashes; "." is root itself. A folder
+// that is replaced by a symbolic link during the walk never leads out of root.
 //
-// It returns [ErrMany] if there is more, or what visit returned. Memory is bounded by max, not
-// by the folder.
-func Walk(root *os.Root, max int, admit func(rel string, info fs.FileInfo) error, visit func(rel string, e fs.DirEntry) (enter bool, err error), failed func(rel string, err error)) error {
+// admit is called for each opened folder; the folder is skipped if it returns an error. nil admits all. failed is
+// called for each folder that is skipped or cannot be read, but not for one that was removed.
+//
+// Walk returns [ErrMany] above max, and errors of visit unchanged. It uses memory for max entries at most.
+func Walk(
+	root *os.Root, max int,
+	admit func(rel string, info fs.FileInfo) error,
+	visit func(rel string, e fs.DirEntry) (enter bool, err error),
+	failed func(rel string, err error),
+) error {
 	todo := []string{"."}
 	for len(todo) > 0 {
 		dir := todo[len(todo)-1]
@@ -57,7 +61,7 @@ func Walk(root *os.Root, max int, admit func(rel string, info fs.FileInfo) error
 				continue
 			}
 			if strings.Count(rel, "/") >= MaxDepth-1 {
-				failed(rel, fmt.Errorf("more than %d folders in each other", MaxDepth))
+				failed(rel, fmt.Errorf("more than %d nested folders", MaxDepth))
 				continue
 			}
 			todo = append(todo, rel)

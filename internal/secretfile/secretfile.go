@@ -1,5 +1,5 @@
-// Package secretfile reads and writes the files that hold secrets of objects, plain or
-// encrypted with age. It knows nothing of whose they are.
+// Package secretfile reads and writes files with one secret each, in plain text or encrypted with age. No error
+// contains a part of a secret or of an identity.
 package secretfile
 
 import (
@@ -17,19 +17,17 @@ import (
 	"github.com/hearthhost/hearth/internal/safefile"
 )
 
-// MaxBytes bounds a secret.
+// MaxBytes is the largest size of a secret.
 const MaxBytes = 64 << 10
 
-// maxFile bounds an encrypted file: the secret, age's header with room for many
-// recipients, and its tags.
+// maxFile is the largest size of an encrypted file: the secret, age's header with many recipients, and its tags.
 const maxFile = MaxBytes + 64<<10
 
-// maxIdentity bounds a file of identities.
+// maxIdentity is the largest size of a file of identities.
 const maxIdentity = 64 << 10
 
-// Read returns the secret in a file that is nobody else's to read or write. identity is
-// the file of the age identities that decrypt it; "" means that it is not encrypted. No
-// error holds anything of the content.
+// Read returns the secret in a file. The file must satisfy [safefile.Read]. identity is the file of the age identities
+// that decrypt it; "" reads a plain file.
 func Read(path, identity string) ([]byte, error) {
 	if identity == "" {
 		value, err := safefile.Read(path, MaxBytes)
@@ -61,20 +59,20 @@ func Read(path, identity string) ([]byte, error) {
 	return value, check(path, value)
 }
 
-// check says whether a value can be a secret. name stands in the error.
+// check returns an error for a value that is too long, or too short to be redacted. name is used in the error.
 func check(name string, value []byte) error {
 	if len(value) > MaxBytes {
 		return fmt.Errorf("%s holds more than %d bytes", name, MaxBytes)
 	}
 	if n := len(redact.Core(string(value))); n < redact.MinBytes {
-		return fmt.Errorf("%s holds %d bytes: a secret has %d at least, or it could not be taken out of logs and errors", name, n, redact.MinBytes)
+		return fmt.Errorf("%s holds %d bytes; a secret needs at least %d to be redacted in logs and errors",
+			name, n, redact.MinBytes)
 	}
 	return nil
 }
 
-// Write puts a secret into a file of mode 0600, in one step: whoever reads it meanwhile
-// gets the old or the new one. Folders that are missing are made, for this user alone.
-// With an identity file it is encrypted to the identities in it.
+// Write writes a secret atomically into a file of mode 0600. Missing folders are created with mode 0700. With an
+// identity file the secret is encrypted to the identities in it.
 func Write(path, identity string, value []byte) error {
 	if err := check("the value", value); err != nil {
 		return err
@@ -94,7 +92,7 @@ func Write(path, identity string, value []byte) error {
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file, and would be replaced by one: remove it first", path)
+		return fmt.Errorf("%s is not a regular file; remove it first", path)
 	}
 	return safefile.Replace(path, out, 0o600)
 }
@@ -105,16 +103,17 @@ func seal(identity string, value []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var to []age.Recipient
+	var recipients []age.Recipient
 	for _, id := range ids {
 		x, ok := id.(*age.X25519Identity)
 		if !ok {
-			return nil, fmt.Errorf("%s holds an identity that is no AGE-SECRET-KEY-1…: age-keygen makes those", identity)
+			return nil, fmt.Errorf("%s holds an identity that is no AGE-SECRET-KEY-1…; "+
+				"create one with age-keygen", identity)
 		}
-		to = append(to, x.Recipient())
+		recipients = append(recipients, x.Recipient())
 	}
 	var b bytes.Buffer
-	w, err := age.Encrypt(&b, to...)
+	w, err := age.Encrypt(&b, recipients...)
 	if err == nil {
 		_, err = w.Write(value)
 	}
@@ -127,19 +126,20 @@ func seal(identity string, value []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// identities reads the file of the host's age identities. What age says of a file that
-// it cannot read may quote it, and is not passed on.
+// identities reads the file of the host's age identities. It does not return the parser's error, which may quote the
+// file.
 func identities(path string) ([]age.Identity, error) {
 	b, err := safefile.Read(path, maxIdentity)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: age-keygen -o %s makes an identity", err, path)
+		return nil, fmt.Errorf("%w; create an identity with age-keygen -o %s", err, path)
 	}
 	if err != nil {
 		return nil, err
 	}
 	ids, err := age.ParseIdentities(bytes.NewReader(b))
 	if err != nil {
-		return nil, fmt.Errorf("%s holds no age identities: a line is AGE-SECRET-KEY-1… or a # comment, as age-keygen writes them", path)
+		return nil, fmt.Errorf("%s holds no age identities; a line is AGE-SECRET-KEY-1… or a # comment, "+
+			"as age-keygen writes them", path)
 	}
 	return ids, nil
 }

@@ -31,7 +31,7 @@ func TestRoundTrip(t *testing.T) {
 	value := []byte("hunter22\x00\xff\n")
 	for name, identity := range map[string]string{"plain": "", "age": newIdentity(t, "host.age")} {
 		path := filepath.Join(t.TempDir(), "new", "smtp")
-		for range 2 { // made, then replaced
+		for range 2 { // created, then replaced
 			if err := secretfile.Write(path, identity, value); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -93,7 +93,8 @@ func TestRefused(t *testing.T) {
 	if err := os.Symlink("loose", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if err := secretfile.Write(filepath.Join(dir, "link"), "", []byte("hunter22")); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	err := secretfile.Write(filepath.Join(dir, "link"), "", []byte("hunter22"))
+	if err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a link was replaced: %v", err)
 	}
 }

@@ -8,7 +8,8 @@ import (
 )
 
 func TestQuote(t *testing.T) {
-	for _, s := range []string{"", "plain", "/srv/hearth/policy.hcl", "unix:/run/a b/h.sock", "it's", "$(reboot)", "`x`",
+	for _, s := range []string{"", "plain", "/srv/hearth/policy.hcl", "unix:/run/a b/h.sock", "it's", "$(reboot)",
+		"`x`",
 		`a\b"c"`, "a;b", "a\nb", "*", "~", "é", "[::1]:7766", "a#b", "!x", "'", "a=b"} {
 		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shell.Quote(s)).Output()
 		if err != nil || string(out) != s {

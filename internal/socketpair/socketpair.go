@@ -1,5 +1,4 @@
-// Package socketpair makes two sockets that are connected with each other: one to keep, and
-// one to give to a process.
+// Package socketpair creates a pair of connected Unix sockets: one to keep, and one to pass to a process.
 package socketpair
 
 import (
@@ -8,8 +7,8 @@ import (
 	"syscall"
 )
 
-// New returns our end of a new pair of stream sockets and the file of the other end, both of
-// which are closed on exec: os/exec duplicates the file into the process that it starts.
+// New returns the own end of a new pair of stream sockets and the file of the other end. Both have close-on-exec set;
+// os/exec duplicates the file into the process that it starts.
 func New() (ours *net.UnixConn, theirs *os.File, err error) {
 	f, theirs, err := Files()
 	if err != nil {
@@ -21,12 +20,12 @@ func New() (ours *net.UnixConn, theirs *os.File, err error) {
 		theirs.Close()
 		return nil, nil, err
 	}
-	return conn.(*net.UnixConn), theirs, nil //nolint:forcetypeassert // what else
+	return conn.(*net.UnixConn), theirs, nil //nolint:forcetypeassert // a Unix socket
 }
 
 // Files is New with both ends as files, in blocking mode.
 func Files() (ours, theirs *os.File, err error) {
-	// Another start must not fork between the two steps: its process would inherit this pair.
+	// A fork between the two steps would pass this pair to another process.
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err == nil {

@@ -1,26 +1,27 @@
-// Package unsafestr lets texts and bytes share memory where copying megabytes would be what
-// a call mostly costs. Every function says what its caller must keep to.
+// Package unsafestr converts between strings and byte slices without copying them. It is for payloads of megabytes,
+// where the copy would dominate the cost of a call. Each function states the obligations of its caller.
 package unsafestr
 
 import "unsafe"
 
-// Bytes lends the bytes of a text to somebody who only reads them, and only as long as
-// that was agreed.
+// Bytes returns the bytes of a string, which share its memory. No code may write to them, and a borrower must not
+// keep them longer than its caller permits.
 func Bytes(s string) []byte {
-	return unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // read-only, see above
+	return unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // read-only
 }
 
-// Text makes bytes a text without copying them. Nobody may write to them any more.
+// Text returns a string that shares the memory of b. No code may write to b afterwards.
 func Text(b []byte) string {
-	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // see above
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // b is not written to
 }
 
-// Most reports whether part lies within whole and is at least half of it: whoever keeps part
-// then keeps at most as much again for nothing.
+// Most reports whether part is a subslice of whole with at least half of its bytes. Retaining part then wastes at
+// most as many bytes as it has.
 func Most(whole, part []byte) bool {
 	if len(part) == 0 || 2*len(part) < len(whole) {
 		return false
 	}
-	from, to := uintptr(unsafe.Pointer(unsafe.SliceData(whole))), uintptr(unsafe.Pointer(unsafe.SliceData(part))) //nolint:gosec // compared only
-	return from <= to && to+uintptr(len(part)) <= from+uintptr(len(whole))
+	outer := uintptr(unsafe.Pointer(unsafe.SliceData(whole))) //nolint:gosec // only compared
+	inner := uintptr(unsafe.Pointer(unsafe.SliceData(part)))  //nolint:gosec // only compared
+	return outer <= inner && inner+uintptr(len(part)) <= outer+uintptr(len(whole))
 }

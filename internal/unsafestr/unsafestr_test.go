@@ -42,6 +42,6 @@ func TestSharing(t *testing.T) {
 		t.Error("the text is a copy")
 	}
 	if unsafestr.Text(nil) != "" || len(unsafestr.Bytes("")) != 0 {
-		t.Error("nothing is not nothing")
+		t.Error("an empty value does not stay empty")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// same reports whether a file is as it was; nil is one that is not there.
+// Same reports whether two descriptions of a file show no change. nil describes a missing file.
 func Same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -14,11 +14,10 @@ func Same(a, b fs.FileInfo) bool {
 	return a.Size() == b.Size() && a.Mode() == b.Mode() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }
 
-// settled is how old a file's time must be to tell it from the next one's: clocks of file
-// systems tick slowly, and what is written twice in one tick looks the same. One from the
-// future never is.
-const settled = 2 * time.Second
+// settledAge is the age at which a file's time identifies its version. Clocks of file systems tick slowly, and two
+// writes within one tick have the same time. A time in the future never identifies a version.
+const settledAge = 2 * time.Second
 
-// fresh reports whether a file may have been written in the same tick of the clock as
-// another version of it, so that its time proves nothing. One from the future always may.
-func Fresh(info fs.FileInfo) bool { return time.Since(info.ModTime()) < settled }
+// Fresh reports whether a later write could have the same time as this one, so that the time is no proof of an
+// unchanged file.
+func Fresh(info fs.FileInfo) bool { return time.Since(info.ModTime()) < settledAge }

@@ -1,6 +1,5 @@
-// Package watch tells that something below some folders may have changed. It is a hint and
-// no more: events get lost, queues overflow, and some file systems have none, so whoever
-// uses it looks for himself now and then.
+// Package watch reports that files below some folders may have changed. Its reports are hints: events get lost, queues
+// overflow, and some file systems send no events. Callers must also rescan their folders from time to time.
 package watch
 
 import (
@@ -18,59 +17,64 @@ import (
 	"github.com/hearthhost/hearth/internal/safewalk"
 )
 
-// A change is told when nothing more has happened for quiet, and at the latest when latest
-// has passed: an editor writes one file in several steps.
+// A change is reported after quietTime without another event, and at the latest after maxDelay: an editor writes one
+// file in several steps.
 const (
-	quiet  = 15 * time.Millisecond
-	latest = 150 * time.Millisecond
+	quietTime = 15 * time.Millisecond
+	maxDelay  = 150 * time.Millisecond
 )
 
-// Bounds on what is watched, since whoever owns a folder can make any number in it: the system
-// has so many watches for all programs of a user, and nobody may take them from others.
+// Limits of the watched folders. The owner of a folder can create any number of folders in it, and the system has a
+// fixed number of watches for all programs of a user.
 const (
 	maxFolders = 16_384
-	maxOfOne   = 1_024  // of them in one folder of a root
-	maxEntries = 20_000 // files and folders that are looked at in one folder of a root
-	maxDirty   = 10_000 // paths that are remembered until they are taken
+	maxPerTop  = 1_024  // watched folders in one folder of a root
+	maxEntries = 20_000 // files and folders that are read in one folder of a root
+	maxDirty   = 10_000 // changed paths that are kept until Take
 )
 
-// errMany says that there are more.
+// errMany is returned for folders above a limit.
 var errMany = errors.New("too many folders")
 
-// Folders watches folders with all that is below them. Its methods may be called
-// concurrently.
+// Folders watches folders and all folders below them. Its methods may be called concurrently.
 type Folders struct {
-	fsn  *fsnotify.Watcher
-	told chan struct{}
-	done chan struct{}
+	fsn     *fsnotify.Watcher
+	changed chan struct{} // holds one
+	done    chan struct{} // closed when run has ended
 
-	covering sync.Mutex // guards what follows
+	covering sync.Mutex // guards the fields below
 	roots    []string
 	watched  map[string]bool
-	of       map[string]int // how many of them are in one folder of a root
+	perTop   map[string]int // watched folders in each folder of a root
 
-	mu    sync.Mutex      // guards what follows
-	dirty map[string]bool // paths, and whether they are new
-	lost  bool            // events were
+	mu    sync.Mutex      // guards the fields below
+	dirty map[string]bool // changed paths; true for new ones
+	lost  bool            // events were lost
 }
 
-// New returns a watcher of nothing yet. The error is that the system gives no watcher.
+// New returns a watcher without folders. It fails if the system has no watcher left for this user.
 func New() (*Folders, error) {
 	fsn, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
 	}
-	f := &Folders{fsn: fsn, told: make(chan struct{}, 1), done: make(chan struct{}), dirty: map[string]bool{},
-		watched: map[string]bool{}, of: map[string]int{}}
+	f := &Folders{
+		fsn:     fsn,
+		changed: make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		dirty:   map[string]bool{},
+		watched: map[string]bool{},
+		perTop:  map[string]int{},
+	}
 	go f.run() // ends with fsn
 	return f, nil
 }
 
-// Changed is sent to when there is something to take.
-func (f *Folders) Changed() <-chan struct{} { return f.told }
+// Changed returns a channel that receives a value when Take has paths to return.
+func (f *Folders) Changed() <-chan struct{} { return f.changed }
 
-// Take returns the paths that something has happened to since it was last called, and watches
-// those that are new folders. all says that they are not all.
+// Take returns the paths that have changed since the last call, and watches the new folders among them. all reports
+// that events were lost, so any path may have changed.
 func (f *Folders) Take() (paths []string, all bool) {
 	f.mu.Lock()
 	dirty, all := f.dirty, f.lost
@@ -84,24 +88,24 @@ func (f *Folders) Take() (paths []string, all bool) {
 			continue
 		}
 		if info, err := os.Lstat(path); err == nil && info.IsDir() {
-			// What the folder holds is found by whoever looks at it now. That it cannot be
-			// watched shows when all are covered again.
+			// The caller reads the new folder now. The next Cover returns the error of a folder
+			// that cannot be watched.
 			_ = f.cover(path, true)
 		}
 	}
 	return paths, all
 }
 
-// Cover watches these folders and all below them, as far as they are not watched yet. One
-// that is missing is left out, with what is hidden. The error is that there are too many, or too
-// many in one folder of them, which costs the others nothing.
+// Cover watches these folders and all folders below them. It skips missing and hidden folders. With too many folders
+// in one folder of a root it returns an error, and still watches the other folders of the root.
 func (f *Folders) Cover(roots ...string) error {
 	f.covering.Lock()
 	defer f.covering.Unlock()
-	f.roots, f.watched, f.of = roots, map[string]bool{}, map[string]int{}
+	f.roots = roots
+	f.watched, f.perTop = map[string]bool{}, map[string]int{}
 	for _, path := range f.fsn.WatchList() {
 		f.watched[path] = true
-		f.of[f.top(path)]++
+		f.perTop[f.top(path)]++
 	}
 	var problem error
 	for _, root := range roots {
@@ -110,7 +114,7 @@ func (f *Folders) Cover(roots ...string) error {
 		}
 		entries, err := os.ReadDir(root)
 		if err != nil {
-			continue // it is gone, or not ours to read: nothing to watch
+			continue // it is missing or cannot be read
 		}
 		for _, e := range entries {
 			if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
@@ -124,7 +128,7 @@ func (f *Folders) Cover(roots ...string) error {
 	return problem
 }
 
-// top returns the folder of a root that a path is in, or the path if it is in none.
+// top returns the folder of a root that contains a path, or the path itself outside the roots.
 func (f *Folders) top(path string) string {
 	for _, root := range f.roots {
 		if rel, ok := strings.CutPrefix(path, root+string(filepath.Separator)); ok {
@@ -135,17 +139,18 @@ func (f *Folders) top(path string) string {
 	return path
 }
 
-// add watches one folder; again says that another one of that name may have been watched.
+// add watches one folder. With again it does so even if a folder of this name was watched before: that one may have
+// been removed.
 func (f *Folders) add(path string, again bool) error {
 	top, known := f.top(path), f.watched[path]
 	switch {
 	case known && !again:
 		return nil
-	case known: // and counted
+	case known: // it is in the counts
 	case len(f.watched) >= maxFolders:
 		return fmt.Errorf("%w: more than %d", errMany, maxFolders)
-	case f.of[top] >= maxOfOne:
-		return fmt.Errorf("%w: more than %d in %s", errMany, maxOfOne, top)
+	case f.perTop[top] >= maxPerTop:
+		return fmt.Errorf("%w: more than %d in %s", errMany, maxPerTop, top)
 	}
 	if err := f.fsn.Add(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -155,19 +160,19 @@ func (f *Folders) add(path string, again bool) error {
 	}
 	if !known {
 		f.watched[path] = true
-		f.of[top]++
+		f.perTop[top]++
 	}
 	return nil
 }
 
-// cover watches a folder and those below, as add does.
+// cover is add for a folder and all folders below it.
 func (f *Folders) cover(path string, again bool) error {
 	if err := f.add(path, again); err != nil {
 		return err
 	}
 	dir, err := os.OpenRoot(path)
 	if err != nil {
-		return nil // it is gone, or not ours to read: nothing to watch
+		return nil // it is missing or cannot be read
 	}
 	defer dir.Close()
 	err = safewalk.Walk(dir, maxEntries, nil, func(rel string, e fs.DirEntry) (bool, error) {
@@ -175,32 +180,32 @@ func (f *Folders) cover(path string, again bool) error {
 			return false, nil
 		}
 		return true, f.add(filepath.Join(path, filepath.FromSlash(rel)), again)
-	}, func(string, error) {}) // likewise
+	}, func(string, error) {}) // an unreadable folder cannot be watched
 	if errors.Is(err, safewalk.ErrMany) {
-		return nil // what was not looked at is not served either
+		return nil // the catalog does not read the rest either
 	}
 	return err
 }
 
-// Close ends the watching.
+// Close stops watching and waits for the goroutine to end.
 func (f *Folders) Close() error {
 	err := f.fsn.Close()
 	<-f.done
 	return err
 }
 
-// run gathers events until the watcher is closed.
+// run collects events until the watcher is closed.
 func (f *Folders) run() {
 	defer close(f.done)
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	var first time.Time // of what was not told yet
+	var first time.Time // of the unreported events
 	note := func() {
 		now := time.Now()
 		if first.IsZero() {
 			first = now
 		}
-		timer.Reset(min(quiet, max(0, latest-now.Sub(first))))
+		timer.Reset(min(quietTime, max(0, maxDelay-now.Sub(first))))
 	}
 	for {
 		select {
@@ -221,14 +226,14 @@ func (f *Folders) run() {
 		case <-timer.C:
 			first = time.Time{}
 			select {
-			case f.told <- struct{}{}:
-			default: // it was told, and not taken yet
+			case f.changed <- struct{}{}:
+			default: // reported, and not taken yet
 			}
 		}
 	}
 }
 
-// event notes a path. It does nothing that takes long: more events wait.
+// event records a path. It must be fast, or the queue of events overflows.
 func (f *Folders) event(e fsnotify.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestFolders: what happens below a folder is told, in folders that are made later too.
+// TestFolders: changes below a folder are reported, also in folders that are created later.
 func TestFolders(t *testing.T) {
 	dir := t.TempDir()
 	f, err := watch.New()
@@ -31,7 +31,7 @@ func TestFolders(t *testing.T) {
 	if err := f.Cover(dir, filepath.Join(dir, "missing")); err != nil {
 		t.Fatal(err)
 	}
-	told := func(path string) {
+	awaitChange := func(path string) {
 		t.Helper()
 		late := time.After(time.Minute)
 		for {
@@ -41,7 +41,7 @@ func TestFolders(t *testing.T) {
 					return
 				}
 			case <-late:
-				t.Fatalf("nobody told of %s", path)
+				t.Fatalf("no change of %s was reported", path)
 			}
 		}
 	}
@@ -53,35 +53,34 @@ func TestFolders(t *testing.T) {
 	}
 	a := filepath.Join(dir, "a")
 	write(a)
-	told(a)
+	awaitChange(a)
 	sub := filepath.Join(dir, "sub")
 	if err := os.Mkdir(sub, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	told(sub) // and watched from now on
+	awaitChange(sub) // and watched from now on
 	b := filepath.Join(sub, "b")
 	write(b)
-	told(b)
+	awaitChange(b)
 	if err := os.Rename(b, a); err != nil {
 		t.Fatal(err)
 	}
-	told(a)
+	awaitChange(a)
 	if err := os.RemoveAll(sub); err != nil {
 		t.Fatal(err)
 	}
-	told(sub)
-	// It comes back, and nothing is known of what was there.
+	awaitChange(sub)
+	// A new folder of the same name is watched like any other.
 	if err := os.Mkdir(sub, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	told(sub)
+	awaitChange(sub)
 	write(b)
-	told(b)
+	awaitChange(b)
 }
 
-// TestOneWhoMakesFolders: what one makes of them beyond measure is not watched, and what lies
-// after it is.
-func TestOneWhoMakesFolders(t *testing.T) {
+// TestTooManyFolders: folders above the limit of one tenant are not watched, and those of the next tenant are.
+func TestTooManyFolders(t *testing.T) {
 	dir := t.TempDir()
 	for n := range 1100 {
 		if err := os.MkdirAll(filepath.Join(dir, "acme", fmt.Sprint(n)), 0o700); err != nil {
@@ -97,8 +96,9 @@ func TestOneWhoMakesFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	if err := f.Cover(dir); err == nil || !strings.Contains(err.Error(), "more than 1024 in "+filepath.Join(dir, "acme")) {
-		t.Errorf("Cover() = %v, want it to say whose folders are too many", err)
+	err = f.Cover(dir)
+	if err == nil || !strings.Contains(err.Error(), "more than 1024 in "+filepath.Join(dir, "acme")) {
+		t.Errorf("Cover() = %v, want the tenant with too many folders", err)
 	}
 	path := filepath.Join(last, "b")
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
@@ -107,9 +107,9 @@ func TestOneWhoMakesFolders(t *testing.T) {
 	select {
 	case <-f.Changed():
 		if paths, all := f.Take(); all || !slices.Contains(paths, path) {
-			t.Errorf("told of %v, want %s", paths, path)
+			t.Errorf("Take() = %v, want %s", paths, path)
 		}
 	case <-time.After(time.Minute):
-		t.Error("nobody told of the neighbour's file")
+		t.Error("no change of the other tenant's file was reported")
 	}
 }

@@ -31,7 +31,7 @@ func TestQuarantine(t *testing.T) {
 	setAside := func() {
 		t.Helper()
 		tenant.mu.Lock()
-		for range rule.Most {
+		for range rule.MaxCrashes {
 			tenant.crashedLocked(time.Second, why)
 		}
 		tenant.mu.Unlock()

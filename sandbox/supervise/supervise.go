@@ -125,7 +125,7 @@ func (t *Tenant) live(trial bool) (*process, error) {
 	case aside && trial:
 	case aside:
 		return nil, object.Errorf(object.CodeUnavailable,
-			"the worker of tenant %s crashed %d times in a row and is quarantined until one of its objects changes, or for %s; not executed", t.cfg.Tenant, rule.Most, wait.Round(time.Second))
+			"the worker of tenant %s crashed %d times in a row and is quarantined until one of its objects changes, or for %s; not executed", t.cfg.Tenant, rule.MaxCrashes, wait.Round(time.Second))
 	case wait > 0:
 		return nil, object.Errorf(object.CodeUnavailable,
 			"the worker of tenant %s crashed and is started again in %s; not executed", t.cfg.Tenant, wait.Round(100*time.Millisecond))
@@ -171,12 +171,12 @@ func (p *process) leave(ctx context.Context) {
 
 // rule says when a worker that crashes is quarantined. A caller may be able to crash it, so
 // that is no sooner and no longer than it has to be.
-var rule = backoff.Rule{Most: 10, Quarantine: 5 * time.Minute}
+var rule = backoff.Rule{MaxCrashes: 10, Quarantine: 5 * time.Minute}
 
 func (t *Tenant) crashedLocked(ran time.Duration, cause error) {
 	t.cfg.Account.Crashed()
 	if t.backoff.Crashed(rule, ran, cause) {
-		t.cfg.Log.Error("worker is quarantined until one of its objects changes", "crashes", rule.Most, "or_for", rule.Quarantine, "err", cause)
+		t.cfg.Log.Error("worker is quarantined until one of its objects changes", "crashes", rule.MaxCrashes, "or_for", rule.Quarantine, "err", cause)
 	}
 }
 
@@ -185,7 +185,7 @@ func (t *Tenant) forgive() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, aside := t.backoff.Wait(); aside {
-		t.backoff.Forgive()
+		t.backoff.Reset()
 	}
 }
 
