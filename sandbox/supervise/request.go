@@ -227,17 +227,20 @@ func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, e
 	return object.Reply{}, false, errEnded
 }
 
-// answer completes a request. A reply to a request that was given up is dropped.
+// answer completes a request. A reply to a request that was given up is dropped, and a stream that it opened is
+// closed.
 func (p *process) answer(id uint64, d *link.Decoder) {
 	p.mu.Lock()
 	w := p.dropLocked(id)
 	delete(p.late, id)
 	p.mu.Unlock()
+	reply, more, failed := d.ReplyFields()
 	if w == nil {
-		d.B = nil
+		if reply.Stream != 0 {
+			p.send(link.CloseStream, reply.Stream)
+		}
 		return
 	}
-	reply, more, failed := d.ReplyFields()
 	w.reply, w.more = reply, more
 	if len(reply.Payload) <= link.Large { // what is larger is ours
 		w.reply.Payload = append(w.buf[:0], reply.Payload...)

@@ -54,3 +54,34 @@ func TestBacklog(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamOfGivenUpCall: a call whose caller has left opens a stream. The host closes the stream.
+func TestStreamOfGivenUpCall(t *testing.T) {
+	tenant := newTenant(Config{}, object.Limits{})
+	calls, closed := make(chan uint64, 1), make(chan uint64, 1)
+	_, f := startFake(t, tenant, func(_ *fake, typ link.Type, id uint64, body []byte) error {
+		switch typ {
+		case link.Call:
+			calls <- id
+		case link.CloseStream:
+			d := link.Decoder{B: body}
+			closed <- d.Uint()
+		}
+		return nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := tenant.Invoke(ctx, &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m"})
+		ended <- err
+	}()
+	id := <-calls
+	cancel()
+	if err := <-ended; object.CodeOf(err) != object.CodeCanceled {
+		t.Errorf("the call: %v", err)
+	}
+	f.send(t, link.Reply, id, func(e *link.Encoder) { e.PutReply(object.Reply{Stream: 7}, true, nil) })
+	if got := <-closed; got != 7 {
+		t.Errorf("stream %d is closed, want 7", got)
+	}
+}

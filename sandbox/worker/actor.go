@@ -51,6 +51,9 @@ type estate struct {
 func newActor(o *hosted, max int, after *estate) *actor {
 	a := &actor{o: o, max: max, after: after, open: map[uint64]*sandbox.Stream{}, wake: make(chan struct{}, 1)}
 	o.w.memory.add(a)
+	if o.w.ended.Load() {
+		a.stop(true)
+	}
 	go a.loop()
 	return a
 }

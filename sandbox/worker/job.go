@@ -41,6 +41,8 @@ type job struct {
 	cause     *object.Error // the answer of a job that the worker ended
 	done      chan struct{} // made when asked for
 	onCancel  func()
+	callbacks int  // functions of AfterFunc that run or are about to
+	released  bool // recycle it after the last callback
 }
 
 var jobs = sync.Pool{New: func() any { return new(job) }}
@@ -235,7 +237,32 @@ func (j *job) finish() {
 func (j *job) release() {
 	w := j.w
 	j.mu.Lock()
-	j.cancelled, j.done, j.onCancel, j.id = false, nil, nil, 0
+	j.id, j.released = 0, true
+	idle := j.callbacks == 0
+	j.mu.Unlock()
+	if idle {
+		j.recycle()
+	}
+	w.jobs.Done()
+}
+
+// callback calls a function of [job.AfterFunc], which was counted in callbacks. Until it returns the job keeps its
+// state: the function reads Err.
+func (j *job) callback(f func()) {
+	f()
+	j.mu.Lock()
+	j.callbacks--
+	last := j.released && j.callbacks == 0
+	j.mu.Unlock()
+	if last {
+		j.recycle()
+	}
+}
+
+// recycle makes a released job ready for the next request.
+func (j *job) recycle() {
+	j.mu.Lock()
+	j.cancelled, j.done, j.onCancel, j.released = false, nil, nil, false
 	j.begun, j.withdrawn, j.cause = time.Time{}, false, nil
 	j.mu.Unlock()
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
@@ -245,7 +272,6 @@ func (j *job) release() {
 		j.call.Payload, j.req.Own, j.w, j.rest = nil, nil, nil, [2][]byte{}
 		jobs.Put(j)
 	}
-	w.jobs.Done()
 }
 
 // cancelIf cancels the job if it still serves request id: a job that has been answered
@@ -283,12 +309,15 @@ func (j *job) cancel(id uint64, cause *object.Error) {
 	}
 	j.cancelled, j.cause = true, cause
 	done, f := j.done, j.onCancel
+	if f != nil {
+		j.callbacks++
+	}
 	j.mu.Unlock()
 	if done != nil {
 		close(done)
 	}
 	if f != nil {
-		f()
+		j.callback(f)
 	}
 }
 
@@ -341,7 +370,8 @@ func (j *job) AfterFunc(f func()) func() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.cancelled {
-		go f()
+		j.callbacks++
+		go j.callback(f)
 		return func() bool { return false }
 	}
 	prev := j.onCancel

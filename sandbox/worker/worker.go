@@ -130,6 +130,7 @@ func (w *process) stop() {
 // end cancels all calls and ends all instances, without waiting for them. A worker process exits next anyway; the
 // rehearsal and tests do not.
 func (w *process) end() {
+	w.ended.Store(true)
 	w.mu.Lock()
 	running := maps.Clone(w.running)
 	w.mu.Unlock()
@@ -159,6 +160,7 @@ type process struct {
 	secrets   secrets
 
 	stalled atomic.Bool  // the host does not read
+	ended   atomic.Bool  // the link has ended
 	message atomic.Int64 // the longest result that any object may give, in bytes, as the host knows
 
 	jobs sync.WaitGroup // queued and running

@@ -2,6 +2,8 @@ package linktest
 
 import (
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -13,7 +15,13 @@ func Bubble(t *testing.T, f func(t *testing.T)) {
 	var failure any
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		defer func() { failure = recover() }()
+		defer func() {
+			failure = recover()
+			synctest.Wait()
+			if stacks := remaining(); stacks != "" {
+				t.Errorf("goroutines that remain:\n%s", stacks)
+			}
+		}()
 		f(t)
 	})
 	switch {
@@ -23,4 +31,22 @@ func Bubble(t *testing.T, f func(t *testing.T)) {
 	default:
 		panic(failure)
 	}
+}
+
+// remaining returns the stacks of the other goroutines of the caller's bubble. Time stands still after f, so that they
+// never end.
+func remaining() string {
+	buf := make([]byte, 1<<20)
+	stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+	_, bubble, _ := strings.Cut(stacks[0], "synctest bubble ")
+	bubble, _, _ = strings.Cut(bubble, "]")
+	var all []string
+	for _, stack := range stacks[1:] {
+		head, frames, _ := strings.Cut(stack, "\n")
+		own := strings.Contains(head, "synctest.Run") || strings.HasPrefix(frames, "testing/synctest.")
+		if !own && strings.HasSuffix(head, "synctest bubble "+bubble+"]:") {
+			all = append(all, stack)
+		}
+	}
+	return strings.Join(all, "\n\n")
 }
