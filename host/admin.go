@@ -120,7 +120,7 @@ const (
 // openDoors opens the admin socket and, if the policy wants it, the listener of metrics.
 func (h *Host) openDoors(ctx context.Context) error {
 	path := AdminSocket(h.cfg.Policy)
-	own, err := transport.ListenOwn(ctx, path, func(uid uint32) {
+	own, err := transport.ListenOwner(ctx, path, func(uid uint32) {
 		h.log.Warn("admin socket: connection of another user refused", "uid", uid)
 	})
 	switch {

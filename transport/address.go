@@ -10,8 +10,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// maxSocketPath is the longest path of a Unix socket, in bytes, that every system which
-// the host runs on takes: sun_path of 104 bytes (darwin) with its terminating zero.
+// maxSocketPath is the longest path of a Unix socket in bytes that all supported systems accept: sun_path has 104 bytes
+// on darwin, with its terminating zero.
 const maxSocketPath = 103
 
 // address is a parsed Config.Address: either tcp is valid, or unix is not empty.
@@ -20,15 +20,16 @@ type address struct {
 	unix string
 }
 
-// parseAddress reads "127.0.0.1:7766", "[::1]:7766" or "unix:path". Names of hosts are
-// refused: what they mean is decided elsewhere and may change.
+// parseAddress parses "127.0.0.1:7766", "[::1]:7766" or "unix:path". It rejects host names: their meaning depends on
+// another system and may change.
 func parseAddress(s string) (address, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		switch {
 		case path == "":
-			return address{}, errors.New("the path of the socket is missing: want unix:path")
+			return address{}, errors.New("the path of the socket is missing: write unix:path")
 		case path[0] == '@' || strings.IndexByte(path, 0) >= 0:
-			return address{}, errors.New("abstract sockets are not supported: any user could take the name; want unix:path")
+			return address{}, errors.New(
+				"abstract sockets are not supported: any user could use the name; write unix:path")
 		case len(path) > maxSocketPath:
 			return address{}, fmt.Errorf("the path of the socket has %d bytes, the system takes %d: name a shorter one",
 				len(path), maxSocketPath)
@@ -37,41 +38,42 @@ func parseAddress(s string) (address, error) {
 	}
 	ap, err := netip.ParseAddrPort(s)
 	if err != nil {
-		return address{}, errors.New("want 127.0.0.1:port, [::1]:port, 0.0.0.0:port or unix:path")
+		return address{}, errors.New("the address must be 127.0.0.1:port, [::1]:port, 0.0.0.0:port or unix:path")
 	}
 	if ap.Addr().Is4In6() || ap.Addr().Zone() != "" {
-		return address{}, errors.New("want an address without a zone, and IPv4 as it is usually written")
+		return address{}, errors.New("the address must have no zone, and IPv4 in its usual form")
 	}
 	return address{tcp: ap}, nil
 }
 
-// local reports whether only this machine reaches the address.
+// local reports whether only this machine can reach the address.
 func (a address) local() bool { return a.unix != "" || a.tcp.Addr().IsLoopback() }
 
-// check refuses what cannot work, and what would not hold.
+// check rejects combinations that cannot work or are not secure.
 func (cfg *Config) check(a address) error {
-	for _, way := range cfg.Identify {
+	for _, method := range cfg.Identify {
 		switch {
-		case !slices.Contains(object.AuthMethods, way):
-			return fmt.Errorf("identify: there is no way %q; there are: %s", way,
+		case !slices.Contains(object.AuthMethods, method):
+			return fmt.Errorf("identify: unknown method %q; the methods are %s", method,
 				strings.Join(object.AuthMethods, ", "))
-		case way == object.AuthPeer && !a.local():
-			return errors.New("identify: the kernel knows the users of this machine only; want hmac or cert")
-		case way == object.AuthHMAC && cfg.Keys == nil:
+		case method == object.AuthPeer && !a.local():
+			return errors.New("identify: peer works for users of this machine only; use hmac or cert")
+		case method == object.AuthHMAC && cfg.Keys == nil:
 			return errors.New("identify: hmac without keys")
-		case way == object.AuthCert && cfg.TLS == nil:
+		case method == object.AuthCert && cfg.TLS == nil:
 			return errors.New("identify: cert without TLS")
-		case way == object.AuthLegacy && !a.local() && (cfg.TLS == nil || cfg.Plain):
-			return errors.New("identify: pyro4-hmac can be repeated by whoever sees it; across a network it needs TLS")
+		case method == object.AuthLegacy && !a.local() && (cfg.TLS == nil || cfg.Plain):
+			return errors.New(
+				"identify: pyro4-hmac can be replayed by an eavesdropper; across a network it requires TLS")
 		}
 	}
 	if len(cfg.Identify) == 0 && !a.local() {
-		return errors.New("identify: an address that other machines reach needs a way to identify them")
+		return errors.New("identify: an address that other machines reach requires an authentication method")
 	}
 	if !cfg.Plain && cfg.TLS == nil && !slices.Contains(cfg.Identify, object.AuthHMAC) {
-		return errors.New("neither plain connections nor TLS nor the HMAC channel are taken")
+		return errors.New("no connections are accepted: enable plain connections, TLS or the HMAC channel")
 	}
 	return nil
 }
 
-func (cfg *Config) takes(way string) bool { return slices.Contains(cfg.Identify, way) }
+func (cfg *Config) accepts(method string) bool { return slices.Contains(cfg.Identify, method) }

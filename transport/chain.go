@@ -14,13 +14,13 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// Bounds of the certificates that a client shows. Its chain is verified before it proves to have
-// the key, so that an attacker who has none can make the host do this work.
+// Bounds of the certificates that a client sends. Its chain is verified before the client proves possession of the key,
+// so an attacker without a key can cause this work.
 const (
 	MaxClientCerts = 6
 	maxRSABits     = 4096
-	maxRSAExponent = 1<<16 + 1 // verifying takes time by its bits
-	maxNamesakes   = 2         // certificates of one subject: each is tried as issuer
+	maxRSAExponent = 1<<16 + 1 // the bits of the exponent cost verification time
+	maxNamesakes   = 2         // certificates with one subject: each is tried as an issuer
 )
 
 var (
@@ -28,13 +28,13 @@ var (
 	clientUses    = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 )
 
-// unproven is the error of a client whose certificate does not prove an identity.
+// unproven is the error of a client whose certificate does not prove its identity.
 type unproven struct{ error }
 
 func (u unproven) Unwrap() error { return u.error }
 
-// Unproven reports whether a handshake failed since the peer did not prove the identity that it claims: by a key that
-// it does not have or that the host does not know, or by a certificate that is not valid or was revoked.
+// Unproven reports whether a handshake failed because the peer did not prove its claimed identity: the key is unknown
+// or wrong, or the certificate is invalid or revoked.
 func Unproven(err error) bool {
 	var u unproven
 	return errors.As(err, &u) || errors.Is(err, signed.ErrProof) || errors.Is(err, signed.ErrLeft)
@@ -43,7 +43,7 @@ func Unproven(err error) bool {
 // verify returns the chains from a client's certificate to the listener's authorities.
 func (t *ServerTLS) verify(certs []*x509.Certificate) ([][]*x509.Certificate, error) {
 	if len(certs) == 0 {
-		return nil, nil // whether that will do, the TLS configuration decides
+		return nil, nil // the TLS configuration decides whether a certificate is required
 	}
 	if err := boundChain(certs); err != nil {
 		return nil, err
@@ -64,10 +64,10 @@ func (t *ServerTLS) verify(certs []*x509.Certificate) ([][]*x509.Certificate, er
 	return chains, t.allows(chains)
 }
 
-// boundChain refuses certificates whose verification could take long.
+// boundChain rejects certificates whose verification could take long.
 func boundChain(certs []*x509.Certificate) error {
 	if len(certs) > MaxClientCerts {
-		return fmt.Errorf("the client sent %d certificates; want at most %d: its own and those of the authorities between",
+		return fmt.Errorf("the client sent %d certificates; at most %d are accepted: its own and the intermediate ones",
 			len(certs), MaxClientCerts)
 	}
 	for i, cert := range certs {
@@ -81,7 +81,7 @@ func boundChain(certs []*x509.Certificate) error {
 			}
 		}
 		if namesakes > maxNamesakes {
-			return fmt.Errorf("%d certificates of the client have one subject; want at most %d", namesakes,
+			return fmt.Errorf("%d certificates of the client have one subject; at most %d are accepted", namesakes,
 				maxNamesakes)
 		}
 	}
@@ -94,23 +94,23 @@ func boundKey(key any) error {
 		return nil
 	case *rsa.PublicKey:
 		if n := key.N.BitLen(); n > maxRSABits {
-			return fmt.Errorf("an RSA key of %d bits; want at most %d", n, maxRSABits)
+			return fmt.Errorf("an RSA key of %d bits; at most %d are accepted", n, maxRSABits)
 		}
 		if key.E > maxRSAExponent {
-			return fmt.Errorf("an RSA key with the exponent %d; want at most %d", key.E, maxRSAExponent)
+			return fmt.Errorf("an RSA key with the exponent %d; at most %d is accepted", key.E, maxRSAExponent)
 		}
 		return nil
 	}
-	return fmt.Errorf("a public key of type %T; want ECDSA, Ed25519 or RSA", key)
+	return fmt.Errorf("a public key of type %T; ECDSA, Ed25519 and RSA are accepted", key)
 }
 
-// checkLeaf refuses a client's own certificate that could be taken for another one than its
-// authority meant: one that is not for clients by name, or with several common names, of which
-// policies see one.
+// checkLeaf rejects a client certificate that may not be meant as such: without the extended key usage for clients, or
+// with several common names, of which the policy reads only one.
 func checkLeaf(leaf *x509.Certificate) error {
 	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
 		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
-		return errors.New("the client's certificate is not for clients: issue it with the extended key usage clientAuth")
+		return errors.New(
+			"the client's certificate is not for clients: issue it with the extended key usage clientAuth")
 	}
 	names := 0
 	for _, name := range leaf.Subject.Names {

@@ -16,41 +16,40 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// Channel is a connection whose other end is known as well as it can be.
+// Channel is an open connection with its identified peer.
 type Channel struct {
-	net.Conn             // to speak on
-	Peer     object.Peer // who is there
+	net.Conn             // decrypted connection
+	Peer     object.Peer // identity of the peer
 
-	socket net.Conn              // below it
-	key    signed.Key            // Auth is AuthHMAC
-	chains [][]*x509.Certificate // Auth is AuthCert: verified chains
+	socket net.Conn              // underlying socket
+	key    signed.Key            // key of the peer if Auth is AuthHMAC
+	chains [][]*x509.Certificate // verified chains if Auth is AuthCert
 }
 
-// OnIdle has f called whenever nothing has arrived and a read is about to wait, by the
-// goroutine that reads. It is set while nobody reads.
+// OnIdle sets a function that the reading goroutine calls when no data is available and a read is about to block. It
+// must not be called during a read.
 func (c *Channel) OnIdle(f func()) {
 	if n, ok := c.socket.(*nonblock.Conn); ok {
 		n.OnIdle(f)
 	}
 }
 
-// ErrPlain says that a peer speaks plainly to a listener that does not take that.
+// ErrPlain reports a plain connection to a listener that does not accept plain connections.
 var ErrPlain = errors.New("plain connections are not taken here: use TLS or the HMAC channel")
 
-// The first bytes of channels.
+// First bytes of the channels.
 const (
 	tlsHandshake = 0x16
-	hmacMagic    = 'H' // of signed.Magic
+	hmacMagic    = 'H' // first byte of signed.Magic
 	httpHead     = "HEAD "
 )
 
-// tlsRefusal is a fatal alert of TLS, handshake_failure.
+// tlsRefusal is the fatal TLS alert handshake_failure.
 var tlsRefusal = []byte{0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28}
 
-// Open learns from the first bytes which channel the peer of an accepted connection
-// speaks, does its handshake, and identifies the peer. It is bounded by the connection's
-// deadline. The error is ErrPlain, or says why the channel could not be opened, in which
-// case the peer has been told as much as its channel tells.
+// Open detects the channel of an accepted connection by its first bytes, makes its handshake and identifies the peer.
+// The connection's deadline bounds it. The error is ErrPlain or describes the failed handshake; the channel has then
+// sent its own error to the peer.
 func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	first, err := peek(nc)
 	if err != nil {
@@ -62,7 +61,8 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	case first[0] == tlsHandshake:
 		if l.cfg.TLS == nil {
 			_, _ = ch.Write(tlsRefusal)
-			return nil, errors.New("TLS is not taken here: the listener has no tls block, and the client speaks TLS or HTTPS")
+			return nil, errors.New(
+				"TLS is not taken here: the listener has no tls block, and the client uses TLS or HTTPS")
 		}
 		err = l.openTLS(ch, sourceOf(nc))
 	case first[0] == hmacMagic && string(first) != httpHead:
@@ -73,7 +73,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ch.Peer.Auth == "" && l.cfg.takes(object.AuthPeer) {
+	if ch.Peer.Auth == "" && l.cfg.accepts(object.AuthPeer) {
 		if known := Identify(nc); known.Auth != "" {
 			ch.Peer.Auth, ch.Peer.UID = known.Auth, known.UID
 		}
@@ -81,7 +81,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	return ch, nil
 }
 
-// peek returns the first bytes that arrive, at least one, and leaves them there.
+// peek returns the first available bytes, at least one, without consuming them.
 func peek(nc net.Conn) ([]byte, error) {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
@@ -113,9 +113,9 @@ func peek(nc net.Conn) ([]byte, error) {
 	return b[:n], nil
 }
 
-// openHMAC does the handshake of the HMAC channel.
+// openHMAC makes the handshake of the HMAC channel.
 func (l *Listener) openHMAC(ch *Channel) error {
-	if !l.cfg.takes(object.AuthHMAC) {
+	if !l.cfg.accepts(object.AuthHMAC) {
 		return errors.New("the HMAC channel is not taken here: the listener does not identify by hmac")
 	}
 	sc := signed.Server(ch.Conn, func(id string) (signed.Key, bool) {
@@ -133,7 +133,7 @@ func (l *Listener) openHMAC(ch *Channel) error {
 	return nil
 }
 
-// openTLS does the TLS handshake, and that of the HMAC channel inside if there is one.
+// openTLS makes the TLS handshake, and the handshake of an HMAC channel inside TLS.
 func (l *Listener) openTLS(ch *Channel, from source) error {
 	t := l.cfg.TLS()
 	hc, err := l.cfg.Handshakes.begin(ch.Conn, from)
@@ -146,11 +146,11 @@ func (l *Listener) openTLS(ch *Channel, from source) error {
 		return err
 	}
 	ch.Conn, ch.Peer.Channel = tc, "tls"
-	if len(chains) > 0 && l.cfg.takes(object.AuthCert) {
+	if len(chains) > 0 && l.cfg.accepts(object.AuthCert) {
 		ch.chains = chains
 		ch.Peer.Auth, ch.Peer.Cert = object.AuthCert, t.describe(chains[0])
 	}
-	if !l.cfg.takes(object.AuthHMAC) {
+	if !l.cfg.accepts(object.AuthHMAC) {
 		return nil
 	}
 	inner := &unread{Conn: tc}
@@ -165,7 +165,7 @@ func (l *Listener) openTLS(ch *Channel, from source) error {
 	return nil
 }
 
-// unread is a connection whose first byte was read and is given back.
+// unread is a connection whose first byte was read and is returned again.
 type unread struct {
 	net.Conn
 	first [1]byte
@@ -189,15 +189,15 @@ func (u *unread) CloseWrite() error {
 	return nil
 }
 
-// TakesLegacy reports whether signed Pyro4 messages identify their sender on a channel.
+// TakesLegacy reports whether signed Pyro4 messages authenticate their sender on a channel.
 func (l *Listener) TakesLegacy(channel string) bool {
-	return l.cfg.takes(object.AuthLegacy) && (l.local || channel == "tls")
+	return l.cfg.accepts(object.AuthLegacy) && (l.local || channel == "tls")
 }
 
-// TakesTLS reports whether TLS is taken.
+// TakesTLS reports whether the listener accepts TLS.
 func (l *Listener) TakesTLS() bool { return l.cfg.TLS != nil }
 
-// ServerName returns a name that the host's certificate has, "" if there is none.
+// ServerName returns a name in the host's certificate, "" without a certificate.
 func (l *Listener) ServerName() string {
 	if l.cfg.TLS == nil {
 		return ""
@@ -211,10 +211,8 @@ func (l *Listener) ServerName() string {
 	return ""
 }
 
-// Revoked returns why what identified the peer of a channel that Open returned counts no
-// longer: its key is gone or another, its certificate, or that of an authority which
-// vouches for it, is revoked or expired, its authority is gone or another's. nil if it
-// still does.
+// Revoked returns the reason why the identity of an open channel is no longer valid; nil if it is. Reasons are: the key
+// was removed or replaced; the certificate or one of its authorities was revoked, expired or is no longer trusted.
 func (l *Listener) Revoked(ch *Channel, now time.Time) error {
 	switch ch.Peer.Auth {
 	case object.AuthHMAC:

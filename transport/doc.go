@@ -1,9 +1,6 @@
-// Package transport opens the host's listeners and learns who is at the other end of a
-// connection.
+// Package transport opens the host's listeners and authenticates peers.
 //
-// One port takes all channels and tells them apart by their first byte: TLS, the HMAC
-// channel of package signed, or plain messages. [Listener.Accept] reads nothing and
-// identifies nobody, so that no peer can hold up the others; [Listener.Open] does, when
-// the connection's own goroutine asks. What an identity may do is not this package's
-// business, and neither are the signatures of Pyro4, which are part of messages.
+// One port accepts all channels and distinguishes them by their first byte: TLS, the HMAC channel of package signed, or
+// plain messages. [Listener.Accept] neither reads nor identifies, so a peer cannot delay others. [Listener.Open] does
+// both in the goroutine of the connection. Authorization and the message signatures of Pyro4 are handled elsewhere.
 package transport

@@ -15,49 +15,48 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Bounds of TLS handshakes, whose peers are not known yet.
+// Bounds of TLS handshakes with peers that are not authenticated yet.
 const (
 	// MaxHandshakeBytes bounds the bytes that a peer sends until its TLS handshake is complete.
 	MaxHandshakeBytes = 32 << 10
 	// MaxHandshakesBytes bounds the bytes that all unfinished TLS handshakes hold together.
 	MaxHandshakesBytes = 32 << 20
 
-	handshakePatience = 5 * time.Second // waiting for a turn to compute
+	slotTimeout = 5 * time.Second // wait for a slot
 )
 
-// errCrowded is the error of a handshake that was ended because its source held the most memory.
-var errCrowded = errors.New("too many unfinished TLS handshakes, most of them from this source")
+// errOverloaded ends a handshake whose source holds the most memory.
+var errOverloaded = errors.New("too many unfinished TLS handshakes, most of them from this source")
 
-// Handshakes bounds the processor time and memory of the TLS handshakes of one or more
-// listeners. A handshake computes only while it has a turn. There are as many turns as half the
-// processors; sources take them in rotation. A handshake that waits for its peer has no turn.
-// Its methods may be called concurrently.
+// Handshakes bounds the processor time and memory of the TLS handshakes of one or more listeners. A handshake computes
+// only while it has a slot. There are half as many slots as processors; sources get them in rotation. A handshake that
+// waits for its peer has no slot. Its methods are safe for concurrent use.
 type Handshakes struct {
-	mu      sync.Mutex // guards all below
-	free    int        // turns that are not in use
+	mu      sync.Mutex // guards all fields below
+	free    int        // unused slots
 	sources map[source]*load
-	waiting []*load // loads with handshakes that wait for a turn, next first
+	waiting []*load // sources with handshakes that wait for a slot, next first
 	held    int     // bytes
 }
 
-// NewHandshakes returns the bounds for listeners that share a process.
+// NewHandshakes returns bounds that the listeners of a process share.
 func NewHandshakes() *Handshakes {
 	return &Handshakes{free: (cgroup.Processors() + 1) / 2, sources: map[source]*load{}}
 }
 
-// source identifies where handshakes come from: an IPv4 address, an IPv6 /64, or a user of this
-// machine. Local users whose uid is not known share one source.
+// source is the origin of handshakes: an IPv4 address, an IPv6 /64, or a local user. Local users with an unknown uid
+// share one source.
 type source struct {
 	network netip.Prefix
 	uid     uint32
 	local   bool
 }
 
-// load is the work of one source's unfinished handshakes.
+// load is the unfinished handshakes of one source.
 type load struct {
 	conns   list.List       // *handshakeConn, oldest first
 	held    int             // bytes
-	waiting []chan struct{} // closed to give a turn, next first
+	waiting []chan struct{} // closed to grant a slot, next first
 }
 
 // sourceOf returns the source of a connection.
@@ -72,30 +71,30 @@ func sourceOf(nc net.Conn) source {
 	return s
 }
 
-// handshakeConn is the socket below a TLS connection. Until its handshake is over it counts
-// bytes and gives up its turn while it waits for the peer.
+// handshakeConn is the socket below a TLS connection. During the handshake it counts bytes and releases its slot while
+// it waits for the peer.
 type handshakeConn struct {
 	net.Conn
-	all  *Handshakes
-	load *load
-	at   *list.Element // in load.conns; guarded by all.mu
-	from source
-	held int       // bytes read; guarded by all.mu
-	by   time.Time // waits for no turn after this
-	turn bool
-	over bool
+	bounds   *Handshakes
+	load     *load
+	element  *list.Element // element of load.conns; guarded by bounds.mu
+	source   source
+	held     int       // bytes read; guarded by bounds.mu
+	deadline time.Time // end of all waits for a slot
+	hasSlot  bool
+	over     bool
 }
 
-// begin returns nc for a handshake, which starts with a turn. The caller ends it with [handshakeConn.end].
+// begin returns nc for a handshake, which starts with a slot. The caller ends it with [handshakeConn.end].
 func (h *Handshakes) begin(nc net.Conn, from source) (*handshakeConn, error) {
-	c := &handshakeConn{Conn: nc, all: h, from: from, by: time.Now().Add(handshakePatience)}
+	c := &handshakeConn{Conn: nc, bounds: h, source: from, deadline: time.Now().Add(slotTimeout)}
 	h.mu.Lock()
 	c.load = h.sources[from]
 	if c.load == nil {
 		c.load = new(load)
 		h.sources[from] = c.load
 	}
-	c.at = c.load.conns.PushBack(c)
+	c.element = c.load.conns.PushBack(c)
 	h.mu.Unlock()
 	if err := c.enter(); err != nil {
 		c.end()
@@ -104,26 +103,26 @@ func (h *Handshakes) begin(nc net.Conn, from source) (*handshakeConn, error) {
 	return c, nil
 }
 
-// end gives back what a handshake holds. From then on the connection is as its socket.
+// end releases the resources of a handshake. After that the connection behaves like its socket.
 func (c *handshakeConn) end() {
 	c.leave()
 	c.over = true
-	h := c.all
+	h := c.bounds
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.dropLocked(c)
-	if c.load.conns.Len() == 0 && h.sources[c.from] == c.load {
-		delete(h.sources, c.from)
+	if c.load.conns.Len() == 0 && h.sources[c.source] == c.load {
+		delete(h.sources, c.source)
 	}
 }
 
-// dropLocked takes back the bytes of a handshake. Again does nothing.
+// dropLocked releases the bytes of a handshake. Further calls do nothing.
 func (h *Handshakes) dropLocked(c *handshakeConn) {
-	if c.at == nil {
+	if c.element == nil {
 		return
 	}
-	c.load.conns.Remove(c.at)
-	c.at = nil
+	c.load.conns.Remove(c.element)
+	c.element = nil
 	c.load.held -= c.held
 	h.held -= c.held
 }
@@ -133,14 +132,14 @@ func (c *handshakeConn) Read(p []byte) (int, error) {
 	if c.over {
 		return c.Conn.Read(p)
 	}
-	left := MaxHandshakeBytes - c.held // written by this goroutine only
+	left := MaxHandshakeBytes - c.held // only this goroutine writes c.held
 	if left == 0 {
 		return 0, fmt.Errorf("the peer sent more than %d bytes before the handshake was complete", MaxHandshakeBytes)
 	}
 	c.leave()
 	n, err := c.Conn.Read(p[:min(len(p), left)])
 	if !c.take(n) {
-		return 0, errCrowded
+		return 0, errOverloaded
 	}
 	if err != nil {
 		return n, err
@@ -153,7 +152,7 @@ func (c *handshakeConn) Write(p []byte) (int, error) {
 	if c.over {
 		return c.Conn.Write(p)
 	}
-	c.leave() // a peer that does not read must not keep a turn
+	c.leave() // a peer that does not read must not hold a slot
 	n, err := c.Conn.Write(p)
 	if err != nil {
 		return n, err
@@ -161,13 +160,13 @@ func (c *handshakeConn) Write(p []byte) (int, error) {
 	return n, c.enter()
 }
 
-// take counts n bytes that were read. If all handshakes hold too much, it ends the oldest one of
-// the source that holds most. It reports whether c goes on.
+// take counts n bytes that were read. Over the limit of all handshakes it ends the oldest handshake of the source that
+// holds the most bytes. It reports whether c continues.
 func (c *handshakeConn) take(n int) bool {
-	h := c.all
+	h := c.bounds
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if c.at == nil {
+	if c.element == nil {
 		return false
 	}
 	c.held += n
@@ -180,23 +179,23 @@ func (c *handshakeConn) take(n int) bool {
 				largest = l
 			}
 		}
-		victim := largest.conns.Front().Value.(*handshakeConn) //nolint:forcetypeassert // holds nothing else
+		victim := largest.conns.Front().Value.(*handshakeConn) //nolint:forcetypeassert // the only type in the list
 		h.dropLocked(victim)
 		if victim != c {
 			victim.Conn.Close()
 		}
 	}
-	return c.at != nil
+	return c.element != nil
 }
 
-// enter waits for a turn.
+// enter waits for a slot.
 func (c *handshakeConn) enter() error {
-	h := c.all
+	h := c.bounds
 	h.mu.Lock()
 	if h.free > 0 {
 		h.free--
 		h.mu.Unlock()
-		c.turn = true
+		c.hasSlot = true
 		return nil
 	}
 	ready := make(chan struct{})
@@ -204,11 +203,11 @@ func (c *handshakeConn) enter() error {
 		h.waiting = append(h.waiting, c.load)
 	}
 	h.mu.Unlock()
-	late := time.NewTimer(time.Until(c.by))
+	late := time.NewTimer(time.Until(c.deadline))
 	defer late.Stop()
 	select {
 	case <-ready:
-		c.turn = true
+		c.hasSlot = true
 		return nil
 	case <-late.C:
 	}
@@ -221,23 +220,23 @@ func (c *handshakeConn) enter() error {
 			h.waiting = slices.Delete(h.waiting, i, i+1)
 		}
 	} else {
-		h.passLocked() // it came at the same moment
+		h.passLocked() // the slot was granted at the same moment
 	}
-	return fmt.Errorf("waiting for a turn to do the handshake: %w", os.ErrDeadlineExceeded)
+	return fmt.Errorf("waiting for a slot to do the handshake: %w", os.ErrDeadlineExceeded)
 }
 
-// leave gives up the turn, if c has one.
+// leave releases the slot, if c has one.
 func (c *handshakeConn) leave() {
-	if !c.turn {
+	if !c.hasSlot {
 		return
 	}
-	c.turn = false
-	c.all.mu.Lock()
-	c.all.passLocked()
-	c.all.mu.Unlock()
+	c.hasSlot = false
+	c.bounds.mu.Lock()
+	c.bounds.passLocked()
+	c.bounds.mu.Unlock()
 }
 
-// passLocked gives a turn to the next source's next handshake.
+// passLocked grants a slot to the next handshake of the next source.
 func (h *Handshakes) passLocked() {
 	if len(h.waiting) == 0 {
 		h.free++

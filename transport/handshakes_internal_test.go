@@ -126,7 +126,9 @@ func pair(t *testing.T) (near, far net.Conn) {
 
 // show has a client without a certificate's key open TLS with a chain. It returns the host's error
 // and how many bytes the host read.
-func show(t *testing.T, key crypto.Signer, chain ...[]byte) (error, int) { //nolint:revive,staticcheck // the error is the result
+//
+//nolint:revive,staticcheck // the error is a result
+func show(t *testing.T, key crypto.Signer, chain ...[]byte) (error, int) {
 	t.Helper()
 	host := forge(t, "host", "host", testKey.Public())
 	root, err := x509.ParseCertificate(forge(t, "root", "root", testKey.Public()))
@@ -134,7 +136,8 @@ func show(t *testing.T, key crypto.Signer, chain ...[]byte) (error, int) { //nol
 		t.Fatal(err)
 	}
 	server := &ServerTLS{roots: map[string]string{string(root.Raw): "ca.pem"}, config: &tls.Config{
-		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, ClientAuth: tls.RequestClientCert, ClientCAs: x509.NewCertPool(),
+		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, ClientAuth: tls.RequestClientCert,
+		ClientCAs:    x509.NewCertPool(),
 		Certificates: []tls.Certificate{{Certificate: [][]byte{host}, PrivateKey: testKey}}}}
 	server.config.ClientCAs.AddCert(root)
 	l := &Listener{cfg: Config{Identify: []string{object.AuthCert}, TLS: func() *ServerTLS { return server },
@@ -181,9 +184,9 @@ func TestForgedChains(t *testing.T) {
 	}{
 		{"110 authorities with RSA-8192", forger{large},
 			authorities(110, func() any { return modulus(8192, 65537) }, same), "more than 32768 bytes"},
-		{"20 authorities", testKey, authorities(20, ec, each), "the client sent 20 certificates; want at most 6"},
+		{"20 authorities", testKey, authorities(20, ec, each), "the client sent 20 certificates; at most 6"},
 		{"a client with RSA-8192", forger{large}, authorities(1, func() any { return large }, same),
-			"an RSA key of 8192 bits; want at most 4096"},
+			"an RSA key of 8192 bits; at most 4096"},
 		{"an authority with RSA-8192", testKey, append(authorities(1, ec, each),
 			forge(t, "authority 1", "root", large)), "certificate 2 of the client: an RSA key of 8192 bits"},
 		{"a large exponent", testKey,
@@ -196,7 +199,7 @@ func TestForgedChains(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err, read := show(t, test.key, test.chain...)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("the host says %v, want it to say %q", err, test.want)
+				t.Errorf("the host returned %v, want %q", err, test.want)
 			}
 			if read > MaxHandshakeBytes {
 				t.Errorf("the host read %d bytes of the handshake, want at most %d", read, MaxHandshakeBytes)
@@ -213,7 +216,9 @@ func TestLeafIsUnmistakable(t *testing.T) {
 		want   string
 	}{
 		"no extended key usage": {func(c *x509.Certificate) { c.ExtKeyUsage = nil }, "not for clients"},
-		"a server's":            {func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, "not for clients"},
+		"a server's": {func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		}, "not for clients"},
 		"two common names": {func(c *x509.Certificate) {
 			c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: oidCommonName, Value: "mallory"},
 				{Type: oidCommonName, Value: "alice"}}
@@ -250,7 +255,7 @@ func (*endless) Read(p []byte) (int, error) { return len(p), nil }
 func (e *endless) Close() error { e.closed = true; return nil }
 
 // TestUnfinishedHandshakesShareMemory fills the memory of all handshakes from one source: it loses
-// its oldest ones, and another source's handshake goes on.
+// its oldest ones, and another source's handshake continues.
 func TestUnfinishedHandshakesShareMemory(t *testing.T) {
 	h := NewHandshakes()
 	h.free = 1 << 20
@@ -339,12 +344,12 @@ func TestSourcesTakeTurns(t *testing.T) {
 	})
 }
 
-// TestWaitingForATurnEnds has a handshake wait for a turn that nobody gives.
-func TestWaitingForATurnEnds(t *testing.T) {
+// TestWaitingForASlotEnds makes a handshake wait for a slot that is never released.
+func TestWaitingForASlotEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHandshakes()
 		h.free = 0
-		if _, err := h.begin(new(endless), source{}); err == nil || errors.Is(err, errCrowded) {
+		if _, err := h.begin(new(endless), source{}); err == nil || errors.Is(err, errOverloaded) {
 			t.Errorf("begin() = %v without a turn", err)
 		}
 		if len(h.waiting) != 0 || len(h.sources) != 0 {

@@ -7,20 +7,19 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// noUID is the user id that no user has; the kernel says it when it knows none.
+// noUID is the kernel's value for an unknown user id. No user has it.
 const noUID = ^uint32(0)
 
-// Identify asks the kernel which OS user is at the other end of c.
+// Identify returns the OS user at the other end of c, as reported by the kernel.
 //
-// On a Unix socket that is the user who connected (SO_PEERCRED, LOCAL_PEERCRED on
-// darwin), even if it left since. On loopback TCP, on Linux, it is the user who owns the
-// peer's socket now: the table of sockets is asked for exactly this connection. Whatever
-// is in doubt, such as a peer that has closed its end, an address that is not loopback
-// or an error of the kernel, gives Auth "": there is no default user.
+// On a Unix socket it is the user who connected (SO_PEERCRED; LOCAL_PEERCRED on darwin), even if the process has ended
+// since. On loopback TCP on Linux it is the current owner of the peer's socket, found by the exact addresses of the
+// connection. In all doubtful cases Auth is "": the peer has closed its end, the address is not loopback, or the kernel
+// returns an error. There is no default user.
 //
-// Users of other user namespaces appear as the overflow uid, mostly 65534.
+// Users of other user namespaces appear as the overflow uid, usually 65534.
 //
-// It does not read from c and waits for nobody but the kernel.
+// Identify does not read from c and waits for the kernel only.
 func Identify(c net.Conn) object.Peer {
 	p := peerOf(c)
 	var uid uint32
@@ -42,7 +41,7 @@ func Identify(c net.Conn) object.Peer {
 	return p
 }
 
-// peerOf returns what is known of a peer without asking anybody.
+// peerOf returns the address and channel of a peer without a system call.
 func peerOf(c net.Conn) (p object.Peer) {
 	switch c := c.(type) {
 	case *net.UnixConn:
@@ -66,9 +65,8 @@ func addrPort(a net.Addr) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), ap.IsValid()
 }
 
-// Network returns the network of another machine's connection, under which its connections are
-// counted: the IPv4 address, or the IPv6 /64, from which one machine may choose its addresses. ok
-// is false for connections from this machine.
+// Network returns the network of a remote peer, under which its connections are counted: the IPv4 address, or the IPv6
+// /64 because a machine can choose addresses within it. ok is false for local connections.
 func Network(nc net.Conn) (network netip.Prefix, ok bool) {
 	remote, ok := addrPort(nc.RemoteAddr())
 	addr := remote.Addr().WithZone("")

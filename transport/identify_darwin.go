@@ -24,7 +24,7 @@ func unixPeer(c *net.UnixConn) (uid uint32, ok bool) {
 	return cred.Uid, true
 }
 
-// tcpPeer identifies nobody: this system has no table of sockets that tells it safely.
+// tcpPeer identifies no peer: this system has no safe lookup of a socket's owner.
 func tcpPeer(*net.TCPConn, netip.AddrPort, netip.AddrPort) (uid uint32, ok bool) {
 	return 0, false
 }

@@ -24,19 +24,19 @@ func unixPeer(c *net.UnixConn) (uid uint32, ok bool) {
 	return cred.Uid, true
 }
 
-// tcpPeer returns the user who owns the other end of c, which is loopback TCP.
+// tcpPeer returns the user who owns the other end of a loopback TCP connection.
 func tcpPeer(c *net.TCPConn, local, remote netip.AddrPort) (uid uint32, ok bool) {
 	uid, err := ownerOf(remote, local)
-	// The order matters. A peer that left could have had its port taken over by somebody
-	// else's connection; but as long as our own end lives, nobody can have one with the
-	// same addresses, so if it lives now, what was found is its peer.
+	// The order matters. A port of a closed connection can be reused by another process. While our end of the
+	// connection is alive, no other socket can have the same addresses. So if it is alive after the lookup, the lookup
+	// found its peer.
 	if err != nil || !alive(c) {
 		return 0, false
 	}
 	return uid, true
 }
 
-// alive reports whether our own end of a connection still takes part in it.
+// alive reports whether our end of the connection is still connected.
 func alive(c *net.TCPConn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 // stranger is the OS user as whom the attacks run.
 const stranger = 65534
 
-// TestMain is also the attacker: the test binary, run again as another user, connects to
-// the address it is given, says so, and keeps the connection until its input ends.
+// TestMain is also the attacker: the test binary, run again as another user, connects to an address, reports it on its
+// output, and keeps the connection until its input ends.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "connect" {
 		c, err := net.Dial(os.Args[2], os.Args[3])
@@ -79,12 +79,12 @@ func accept(t testing.TB, l *transport.Listener) net.Conn {
 	return c
 }
 
-// wantPeer checks what Identify says: uid, or nobody if uid is -1.
+// wantPeer checks the result of Identify: uid, or no peer if uid is -1.
 func wantPeer(t *testing.T, c net.Conn, uid int) {
 	t.Helper()
 	p := transport.Identify(c)
 	if uid < 0 && (p.Auth != "" || p.UID != 0) {
-		t.Errorf("Identify(%s) = %+v, want nobody", c.LocalAddr(), p)
+		t.Errorf("Identify(%s) = %+v, want no peer", c.LocalAddr(), p)
 	}
 	if uid >= 0 && (p.Auth != "peer" || p.UID != uint32(uid)) {
 		t.Errorf("Identify(%s) = %+v, want uid %d", c.LocalAddr(), p, uid)
@@ -131,7 +131,7 @@ func asStranger(t *testing.T, bin, network, addr string) *exec.Cmd {
 	return cmd
 }
 
-// TestOtherUser: somebody else connects and must not be taken for the host's user.
+// TestOtherUser: another user connects and must not be identified as the host's user.
 func TestOtherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root may become another user")
@@ -163,8 +163,8 @@ func TestOtherUser(t *testing.T) {
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the other user: %v", err)
 		}
-		// It is gone. On a Unix socket the kernel keeps who it was; on TCP its end is an
-		// orphan, which the kernel's table says belongs to root.
+		// The peer has ended. For a Unix socket the kernel keeps its user. On TCP its end is an orphan, which belongs
+		// to root in the kernel's table.
 		waitEOF(t, theirs)
 		if nw == "unix" {
 			wantPeer(t, theirs, stranger)
@@ -223,8 +223,8 @@ func TestHalfClosedPeer(t *testing.T) {
 	}
 }
 
-// TestPortTakenOver: the peer sends, resets its connection, and somebody else gets its
-// port and connects to us. The first connection must not pass for the second's.
+// TestPortTakenOver: the peer sends and resets its connection. Another user gets its port and connects to us. The first
+// connection must not be identified as the second one.
 func TestPortTakenOver(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	var first, again net.Conn
@@ -240,7 +240,7 @@ func TestPortTakenOver(t *testing.T) {
 		switch {
 		case err == nil:
 			again = c
-		// Another port, if an old connection of somebody else has this one too.
+		// Use another port, if an old connection of another user has this one too.
 		case tries == 50 || !errors.Is(err, syscall.EADDRINUSE):
 			t.Fatal(err)
 		}

@@ -7,10 +7,10 @@ import (
 	"net/netip"
 )
 
-// unixPeer identifies nobody on this system.
+// unixPeer identifies no peer on this system.
 func unixPeer(*net.UnixConn) (uid uint32, ok bool) { return 0, false }
 
-// tcpPeer identifies nobody on this system.
+// tcpPeer identifies no peer on this system.
 func tcpPeer(*net.TCPConn, netip.AddrPort, netip.AddrPort) (uid uint32, ok bool) {
 	return 0, false
 }

@@ -15,26 +15,25 @@ import (
 	"github.com/hearthhost/hearth/internal/safefile"
 )
 
-// Socket is a listening socket that the process was given: by a service manager, or by the
-// host whose successor it is.
+// Socket is a listening socket from another process: a service manager, or the predecessor of this host.
 type Socket struct {
-	Name string // of the listener that it is meant for; may be ""
+	Name string // name of the listener; may be ""
 	File *os.File
-	// Keep says that the file of a Unix socket belongs to somebody else, who removes it.
+	// Keep means that another process owns the file of the Unix socket and removes it.
 	Keep bool
 }
 
-// Addr returns where the socket listens, as [Config.Address] has it. What does not listen
-// for streams over TCP or a named Unix socket is an error.
+// Addr returns the address of the socket in the form of [Config.Address]. Only listening stream sockets of TCP and
+// named Unix sockets are accepted.
 func (s *Socket) Addr() (string, error) {
 	fd := int(s.File.Fd())
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	listens, errListens := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	switch err := errors.Join(err, errListens); {
 	case err != nil:
-		return "", fmt.Errorf("asking what the inherited socket %q is: %w", s.Name, err)
+		return "", fmt.Errorf("reading the type of the inherited socket %q: %w", s.Name, err)
 	case kind != unix.SOCK_STREAM:
-		return "", fmt.Errorf("the inherited socket %q is not one for streams", s.Name)
+		return "", fmt.Errorf("the inherited socket %q is not a stream socket", s.Name)
 	case listens == 0:
 		return "", fmt.Errorf("the inherited socket %q does not listen", s.Name)
 	}
@@ -43,7 +42,7 @@ func (s *Socket) Addr() (string, error) {
 	}
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
-		return "", fmt.Errorf("asking where the inherited socket %q listens: %w", s.Name, err)
+		return "", fmt.Errorf("reading the address of the inherited socket %q: %w", s.Name, err)
 	}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
@@ -58,8 +57,7 @@ func (s *Socket) Addr() (string, error) {
 	return "", fmt.Errorf("the inherited socket %q listens neither on TCP nor on a named Unix socket", s.Name)
 }
 
-// Fits returns nil if the socket listens where a listener of this address would. With port
-// 0 any port will do.
+// Fits reports whether the socket has the address of a listener; nil means yes. Port 0 fits any port.
 func (s *Socket) Fits(addr string) error {
 	want, err := parseAddress(addr)
 	if err != nil {
@@ -80,7 +78,7 @@ func (s *Socket) Fits(addr string) error {
 		(want.tcp.Port() == 0 || want.tcp.Port() == have.tcp.Port()):
 		return nil
 	}
-	return fmt.Errorf("the inherited socket %q listens on %s, and the policy says %s", s.Name, at, addr)
+	return fmt.Errorf("the inherited socket %q listens on %s, and the policy has %s", s.Name, at, addr)
 }
 
 func samePath(a, b string) bool {
@@ -89,8 +87,8 @@ func samePath(a, b string) bool {
 	return errA == nil && errB == nil && a == b
 }
 
-// inherit makes a listener of a socket that was given. It belongs to the listener then.
-// The file of a Unix socket stays when the listener is closed, until [Listener.Adopt].
+// inherit makes a listener of an inherited socket and owns it from then on. Closing the listener keeps the file of a
+// Unix socket until [Listener.Adopt].
 func inherit(cfg Config, a address) (*Listener, error) {
 	fail := func(err error) (*Listener, error) {
 		return nil, fmt.Errorf("listening on %s: %w", cfg.Address, err)
@@ -100,7 +98,7 @@ func inherit(cfg Config, a address) (*Listener, error) {
 	}
 	l := &Listener{cfg: cfg, local: a.local(), addr: cfg.Address}
 	if a.unix != "" {
-		if err := safefile.CheckPath(a.unix); err != nil { // or else somebody could stand in for the host
+		if err := safefile.CheckPath(a.unix); err != nil { // another user could replace the socket
 			return fail(err)
 		}
 		info, err := os.Lstat(a.unix)
@@ -111,7 +109,7 @@ func inherit(cfg Config, a address) (*Listener, error) {
 			return fail(err)
 		}
 		if !cfg.Socket.Keep {
-			l.adopted = func() error { return removeOwn(a.unix, info) }
+			l.adopted = func() error { return removeSame(a.unix, info) }
 		}
 	}
 	ln, err := net.FileListener(cfg.Socket.File)
@@ -127,16 +125,15 @@ func inherit(cfg Config, a address) (*Listener, error) {
 	return l, nil
 }
 
-// Adopt makes the file of an inherited Unix socket the listener's own, which removes it when
-// it is closed, unless it is somebody else's for good. Call it before others may call Close.
+// Adopt makes the listener remove the file of an inherited Unix socket when it is closed, except with [Socket.Keep].
+// Call it before concurrent calls of Close.
 func (l *Listener) Adopt() {
 	if l.release == nil {
 		l.release = l.adopted
 	}
 }
 
-// Share returns the listening socket for another process to go on with. The caller closes
-// the file; the listener stays as it is.
+// Share returns the listening socket for a successor process. The caller closes the file; the listener is unchanged.
 func (l *Listener) Share(name string) (Socket, error) {
 	s := Socket{Name: name, Keep: l.keep}
 	c, ok := l.net.(syscall.Conn)
@@ -147,7 +144,7 @@ func (l *Listener) Share(name string) (Socket, error) {
 	if err != nil {
 		return s, fmt.Errorf("sharing the socket of %s: %w", l.addr, err)
 	}
-	// Not by File, which would make the socket block, for this process too.
+	// Not by File: it would make the socket blocking, in this process too.
 	var dup int
 	errControl := raw.Control(func(fd uintptr) {
 		dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3)
@@ -159,7 +156,7 @@ func (l *Listener) Share(name string) (Socket, error) {
 	return s, nil
 }
 
-// Leave is Close for a socket that another process goes on with: its file stays.
+// Leave is Close without removing the socket's file, for a socket that another process continues to use.
 func (l *Listener) Leave() error {
 	l.once.Do(func() { l.err = l.net.Close() })
 	return l.err

@@ -2,5 +2,5 @@
 
 package transport
 
-// checkProtocol refuses what is not plain TCP, where there is anything else.
+// checkProtocol rejects sockets that are not plain TCP; this system has no others.
 func checkProtocol(int) error { return nil }

@@ -34,7 +34,7 @@ func given(t *testing.T, network, addr, name string) *transport.Socket {
 	return &transport.Socket{Name: name, File: f, Keep: true}
 }
 
-// TestInheritedSocket accepts on a socket that somebody else has opened, and leaves its file.
+// TestInheritedSocket accepts on a socket of another process and does not remove its file.
 func TestInheritedSocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "h.sock")
@@ -67,8 +67,8 @@ func TestInheritedSocket(t *testing.T) {
 	}
 }
 
-// TestInheritedSocketElsewhere: where to listen stands in the policy. A socket that listens
-// anywhere else, or does not listen, is refused, whatever it is called.
+// TestInheritedSocketElsewhere: the policy has the address. A socket with another address, or one that does not listen,
+// is rejected independent of its name.
 func TestInheritedSocketElsewhere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -85,14 +85,14 @@ func TestInheritedSocketElsewhere(t *testing.T) {
 		if err == nil {
 			l.Close()
 			t.Errorf("%s: taken", tc.name)
-		} else if !strings.Contains(err.Error(), "the policy says") &&
+		} else if !strings.Contains(err.Error(), "the policy has") &&
 			!strings.Contains(err.Error(), "across a network") {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
 }
 
-// TestInheritedIsNoListener: what does not listen for streams is refused, and the error says so.
+// TestInheritedIsNoListener: a file that is not a listening stream socket is rejected with the reason.
 func TestInheritedIsNoListener(t *testing.T) {
 	t.Parallel()
 	socket := func(kind int) *os.File {
@@ -107,7 +107,7 @@ func TestInheritedIsNoListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, f := range map[string]*os.File{"does not listen": socket(syscall.SOCK_STREAM),
-		"not one for streams": socket(syscall.SOCK_DGRAM), "asking what": file} {
+		"not a stream socket": socket(syscall.SOCK_DGRAM), "reading the type": file} {
 		l, err := transport.Listen(t.Context(),
 			transport.Config{Address: "127.0.0.1:0", Plain: true, Socket: &transport.Socket{File: f}})
 		if err == nil {
@@ -120,8 +120,7 @@ func TestInheritedIsNoListener(t *testing.T) {
 	}
 }
 
-// TestAllOfIPv4: a listener on 0.0.0.0 takes IPv4 alone, as it says, and its successor takes
-// the socket for what it is.
+// TestAllOfIPv4: a listener on 0.0.0.0 accepts IPv4 only, and its successor accepts the socket.
 func TestAllOfIPv4(t *testing.T) {
 	t.Parallel()
 	cfg := transport.Config{Address: "0.0.0.0:0", Identify: []string{"pyro4-hmac"},

@@ -10,48 +10,43 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// Config says where to listen.
+// Config configures a listener.
 type Config struct {
-	// Address is "127.0.0.1:7766" (port 0 takes a free one), "[::1]:7766",
+	// Address is "127.0.0.1:7766" (port 0 means a free port), "[::1]:7766",
 	// "0.0.0.0:7767" or "unix:path".
 	Address string
-	// Identify names the ways in which peers may be identified: "peer", "hmac", "cert",
-	// "pyro4-hmac". None means "peer".
+	// Identify lists the authentication methods: "peer", "hmac", "cert", "pyro4-hmac". An empty list means "peer".
 	Identify []string
-	// Plain takes connections that are neither TLS nor the HMAC channel.
+	// Plain accepts connections without TLS and HMAC channel.
 	Plain bool
-	// TLS returns what the next TLS handshake goes by; nil: TLS is not taken.
+	// TLS returns the configuration of the next TLS handshake; nil means no TLS.
 	TLS func() *ServerTLS
-	// Handshakes bounds TLS handshakes; listeners of one process share it. nil: the listener
-	// has bounds of its own.
+	// Handshakes bounds TLS handshakes. The listeners of a process share it. nil means separate bounds.
 	Handshakes *Handshakes
 	// Keys returns the key of an id, for "hmac".
 	Keys func(id string) (signed.Key, bool)
-	// Socket is a socket that listens on Address already; nil: a new one is made. Listen
-	// takes it over if there is no error.
+	// Socket is an inherited socket that already listens on Address; nil means a new socket. Listen owns it on success.
 	Socket *Socket
 }
 
-// Listener accepts connections. Its methods may be called concurrently.
+// Listener accepts connections. Its methods are safe for concurrent use.
 type Listener struct {
 	cfg   Config
-	local bool // only this machine reaches it
+	local bool // only this machine can reach the address
 	net   net.Listener
 	addr  string
 
 	once    sync.Once
-	release func() error // removes what the listener left in the file system; may be nil
+	release func() error // removes the socket's file; may be nil
 	adopted func() error // becomes release with Adopt
-	keep    bool         // the socket's file is somebody else's
-	err     error        // of closing
+	keep    bool         // another process owns the socket's file
+	err     error        // result of Close
 }
 
-// Listen opens a listener. The folder of a Unix socket is made if it is missing, a
-// socket file that nobody listens on is replaced; one that somebody listens on is an
-// error that wraps EADDRINUSE, as is a port that is taken. What does not identify anybody
-// or would not hold is CodeInvalid: an unknown way, "peer" or nothing where other machines
-// connect, "pyro4-hmac" across a network without TLS.
-// ctx bounds opening only.
+// Listen opens a listener. It creates a missing folder of a Unix socket and replaces a socket file without a
+// listener. A socket or port in use is an error that wraps EADDRINUSE. An insecure configuration is CodeInvalid: an
+// unknown authentication method, "peer" or no method where other machines can connect, "pyro4-hmac" across a network
+// without TLS. ctx bounds opening only.
 func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	a, err := parseAddress(cfg.Address)
 	if err != nil {
@@ -77,11 +72,11 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 		return l, err
 	}
 	var lc net.ListenConfig
-	// A multipath connection has several sockets; the kernel's table is asked about one.
+	// No multipath TCP: such a connection has several sockets, and the owner lookup needs exactly one.
 	lc.SetMultipathTCP(false)
 	network := "tcp"
 	if a.tcp.Addr().Is4() {
-		network = "tcp4" // or else 0.0.0.0 would mean [::], and be told from it by nobody but the policy
+		network = "tcp4" // with "tcp", 0.0.0.0 would also accept IPv6
 	}
 	ln, err := lc.Listen(ctx, network, a.tcp.String())
 	if err != nil {
@@ -94,20 +89,17 @@ func invalid(addr string, err error) error {
 	return &object.Error{Code: object.CodeInvalid, Msg: fmt.Sprintf("listening on %q: %v", addr, err)}
 }
 
-// Accept waits for the next connection and returns it as it is, unidentified. After
-// Close the error wraps net.ErrClosed.
+// Accept waits for the next connection and returns it unidentified. After Close the error wraps net.ErrClosed.
 func (l *Listener) Accept() (net.Conn, error) { return l.net.Accept() }
 
-// Addr returns the address that clients connect to: "127.0.0.1:7766" with the real port,
-// or "unix:path" with the path as it was configured.
+// Addr returns the address for clients: "127.0.0.1:7766" with the real port, or "unix:path" with the configured path.
 func (l *Listener) Addr() string { return l.addr }
 
-// Close stops listening and removes the socket file, if that is still the one that
-// Listen made. Connections that were accepted stay open. Closing again does nothing and
-// returns the same.
+// Close stops listening and removes the socket file, unless it was replaced. Accepted connections stay open. Further
+// calls return the same result.
 func (l *Listener) Close() error {
 	l.once.Do(func() {
-		// The file goes first: a socket that is gone is not taken for a dead one.
+		// Remove the file first: another host could take a closed socket for a dead one.
 		if l.release != nil {
 			l.err = l.release()
 		}

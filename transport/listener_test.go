@@ -45,7 +45,8 @@ func listen(t testing.TB, addr string) *transport.Listener {
 func TestRefusedAddresses(t *testing.T) {
 	for _, addr := range []string{
 		"", ":7766", "7766", "127.0.0.1", "0.0.0.0:0", "[::]:0", "192.0.2.1:0", "localhost:0", "example.org:80",
-		"[::ffff:127.0.0.1]:0", "[::1%lo]:0", "127.0.0.1:x", "127.0.0.1:70000", "unix:", "unix:@abstract", "unix:\x00abstract",
+		"[::ffff:127.0.0.1]:0", "[::1%lo]:0", "127.0.0.1:x", "127.0.0.1:70000", "unix:", "unix:@abstract",
+		"unix:\x00abstract",
 		"unix:/tmp/a\x00b", "unix:" + strings.Repeat("x", 104), "tcp:127.0.0.1:0", "/tmp/socket",
 	} {
 		l, err := transport.Listen(t.Context(), transport.Config{Address: addr, Plain: true})
@@ -60,18 +61,18 @@ func TestRefusedAddresses(t *testing.T) {
 	}
 }
 
-func TestWays(t *testing.T) {
-	for way, ok := range map[string]bool{"peer": true, "pyro4-hmac": true, "hmac": false, "cert": false, "": false,
+func TestMethods(t *testing.T) {
+	for method, ok := range map[string]bool{"peer": true, "pyro4-hmac": true, "hmac": false, "cert": false, "": false,
 		"Peer": false} {
 		l, err := transport.Listen(t.Context(),
-			transport.Config{Address: "127.0.0.1:0", Identify: []string{way}, Plain: true})
+			transport.Config{Address: "127.0.0.1:0", Identify: []string{method}, Plain: true})
 		if (err == nil) != ok {
-			t.Errorf("Listen(identify %q) = %v", way, err)
+			t.Errorf("Listen(identify %q) = %v", method, err)
 		}
 		if err == nil {
 			l.Close()
-		} else if !strings.Contains(err.Error(), "there are: peer") && !strings.Contains(err.Error(), "without") {
-			t.Errorf("Listen(identify %q) = %v, want it to name the ways there are, or what is missing", way, err)
+		} else if !strings.Contains(err.Error(), "the methods are peer") && !strings.Contains(err.Error(), "without") {
+			t.Errorf("Listen(identify %q) = %v, want the list of methods or the missing setting", method, err)
 		}
 	}
 }
@@ -152,7 +153,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	c.Close()
 }
 
-// stale leaves a socket file that nobody listens on, like a host that was killed.
+// stale leaves a socket file without a listener, like a killed host.
 func stale(t *testing.T, path string) {
 	t.Helper()
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -253,7 +254,7 @@ func TestFolderThatOthersMayWriteTo(t *testing.T) {
 	if l, err := transport.Listen(t.Context(),
 		transport.Config{Address: "unix:" + filepath.Join(dir, "s"), Plain: true}); err == nil {
 		l.Close()
-		t.Error("a folder that somebody else owns was taken")
+		t.Error("a folder of another user was accepted")
 	}
 }
 
@@ -287,8 +288,8 @@ func TestHostsThatStartAtOnce(t *testing.T) {
 	}
 }
 
-// TestLockOfAnother holds each lock that another local user can take, who may read the folder:
-// the host starts. The lock that counts is the host's user's alone.
+// TestLockOfAnother holds each lock that a user with read access to the folder can take. The host starts: only the
+// host's user can open the file of its lock.
 func TestLockOfAnother(t *testing.T) {
 	dir := folder(t)
 	path := filepath.Join(dir, "s")
@@ -311,7 +312,7 @@ func TestLockOfAnother(t *testing.T) {
 	l.Close()
 	info, err := os.Stat(path + ".lock")
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("the lock: %v, %v; want a file that nobody else can open", info, err)
+		t.Fatalf("the lock: %v, %v; want a file that no other user can open", info, err)
 	}
 	lock(path + ".lock")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -340,8 +341,8 @@ func hasIPv6() bool {
 	return true
 }
 
-// TestFolderByAnothersLink listens where a link of another user leads: that user could
-// lead the host's clients to a socket of his own.
+// TestFolderByAnothersLink: the folder is a link of another user, who could redirect the host's clients to another
+// socket.
 func TestFolderByAnothersLink(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a link of another user")
@@ -360,6 +361,6 @@ func TestFolderByAnothersLink(t *testing.T) {
 	if l, err := transport.Listen(t.Context(),
 		transport.Config{Address: "unix:" + filepath.Join(link, "s"), Plain: true}); err == nil {
 		l.Close()
-		t.Error("a folder that somebody else's link leads to was taken")
+		t.Error("a folder behind a link of another user was accepted")
 	}
 }

@@ -12,32 +12,32 @@ import (
 // Sizes and offsets of the messages of NETLINK_SOCK_DIAG.
 //
 // Source: linux/inet_diag.h, struct inet_diag_req_v2, inet_diag_sockid, inet_diag_msg;
-// sock_diag(7). Ports and addresses are big endian, all else is the machine's order.
+// sock_diag(7). Ports and addresses are big endian, other fields have the machine's byte order.
 const (
 	sockIDSize  = 2 + 2 + 16 + 16 + 4 + 8
 	requestSize = unix.NLMSG_HDRLEN + 8 + sockIDSize
 	answerSize  = 4 + sockIDSize + 5*4
-	sockIDAt    = 4 // in the answer
+	sockIDAt    = 4 // offset in the answer
 	uidAt       = sockIDAt + sockIDSize + 3*4
 	inodeAt     = uidAt + 4
 
 	noCookie = ^uint32(0)
-	sequence = 1 // one request a socket, so any number does
+	sequence = 1 // each socket sends one request, so the number is constant
 )
 
-// answerTimeout bounds the wait for the kernel, which answers while it takes the request.
+// answerTimeout bounds the wait for the kernel's answer.
 var answerTimeout = unix.Timeval{Sec: 1}
 
 var (
 	errNoSocket = errors.New("no such connection")
-	errOrphan   = errors.New("the socket belongs to nobody any more")
-	errAnswer   = errors.New("sock_diag: the answer makes no sense")
+	errOrphan   = errors.New("the socket has no owner any more")
+	errAnswer   = errors.New("sock_diag: the answer is malformed")
 )
 
-// ownerOf returns the user id that owns the socket whose own address is src and whose
-// peer's is dst, in this network namespace. Both addresses are v4 or both v6.
+// ownerOf returns the user id that owns the socket with the local address src and the remote address dst in this
+// network namespace. Both addresses are IPv4 or both are IPv6.
 func ownerOf(src, dst netip.AddrPort) (uint32, error) {
-	// One socket a lookup: an answer that is late can never be taken for another's.
+	// One netlink socket per lookup: a late answer cannot be taken for the answer to another request.
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return 0, fmt.Errorf("opening sock_diag: %w", err)
@@ -48,7 +48,7 @@ func ownerOf(src, dst netip.AddrPort) (uint32, error) {
 	}
 	req := request(src, dst)
 	if err := unix.Sendto(fd, req[:], 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return 0, fmt.Errorf("asking sock_diag: %w", err)
+		return 0, fmt.Errorf("sending to sock_diag: %w", err)
 	}
 	var buf [1024]byte // an answer has 88 bytes and optional attributes
 	n, from, err := unix.Recvfrom(fd, buf[:], 0)
@@ -56,7 +56,7 @@ func ownerOf(src, dst netip.AddrPort) (uint32, error) {
 		n, from, err = unix.Recvfrom(fd, buf[:], 0)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("hearing from sock_diag: %w", err)
+		return 0, fmt.Errorf("receiving from sock_diag: %w", err)
 	}
 	if k, ok := from.(*unix.SockaddrNetlink); !ok || k.Pid != 0 {
 		return 0, errAnswer // not from the kernel
@@ -64,7 +64,7 @@ func ownerOf(src, dst netip.AddrPort) (uint32, error) {
 	return readAnswer(buf[:n], src, dst)
 }
 
-// request is the question for one socket, by its exact addresses.
+// request returns the request for one socket by its exact addresses.
 func request(src, dst netip.AddrPort) (b [requestSize]byte) {
 	e := binary.NativeEndian
 	e.PutUint32(b[0:], requestSize)
@@ -77,7 +77,7 @@ func request(src, dst netip.AddrPort) (b [requestSize]byte) {
 		r[0] = unix.AF_INET
 	}
 	r[1] = unix.IPPROTO_TCP
-	e.PutUint32(r[4:], ^uint32(0)) // any state: connected looks at what is found
+	e.PutUint32(r[4:], ^uint32(0)) // any state; connected checks the state of the answer
 	id := r[8:]
 	binary.BigEndian.PutUint16(id[0:], src.Port())
 	binary.BigEndian.PutUint16(id[2:], dst.Port())
@@ -88,9 +88,8 @@ func request(src, dst netip.AddrPort) (b [requestSize]byte) {
 	return b
 }
 
-// readAnswer returns the owner if the answer is about the connection that was asked for
-// and its socket is in somebody's hands. A lookup that finds no connection may come back
-// with a listening socket of that port, which can be anybody's.
+// readAnswer returns the owner, if the answer has the requested addresses and the socket has an owner. A lookup
+// without a match may return a listening socket of that port, which can belong to another user.
 func readAnswer(b []byte, src, dst netip.AddrPort) (uint32, error) {
 	e := binary.NativeEndian
 	if len(b) < unix.NLMSG_HDRLEN {
@@ -114,15 +113,15 @@ func readAnswer(b []byte, src, dst netip.AddrPort) (uint32, error) {
 	if endpoint(family, id[4:20], id[0:2]) != src || endpoint(family, id[20:36], id[2:4]) != dst {
 		return 0, errNoSocket
 	}
-	// An orphan and a socket in TIME_WAIT have no inode, and the kernel says uid 0.
+	// Orphans and sockets in TIME_WAIT have no inode; the kernel reports uid 0 for them.
 	if !connected(m[1]) || e.Uint32(m[inodeAt:]) == 0 {
 		return 0, errOrphan
 	}
 	return e.Uint32(m[uidAt:]), nil
 }
 
-// endpoint reads an address and a port. A v6 socket that talks v4 is found by its v4
-// addresses and answers with mapped ones.
+// endpoint parses an address and a port. An IPv6 socket with IPv4 traffic is found by its IPv4 addresses and answers
+// with mapped ones.
 func endpoint(family uint8, addr, port []byte) netip.AddrPort {
 	var a netip.Addr
 	switch family {
@@ -134,9 +133,8 @@ func endpoint(family uint8, addr, port []byte) netip.AddrPort {
 	return netip.AddrPortFrom(a, binary.BigEndian.Uint16(port))
 }
 
-// connected reports whether a socket in this state has gone through the handshake and is
-// not over. A socket that is only about to connect is excluded on purpose: it may share
-// its addresses with a connection whose real peer has left.
+// connected reports whether a socket in this state has completed the TCP handshake and is not closed. Sockets in
+// SYN_SENT are excluded on purpose: they may have the addresses of a connection whose real peer has closed.
 func connected(state uint8) bool {
 	switch state {
 	case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2,

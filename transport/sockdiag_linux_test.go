@@ -103,7 +103,7 @@ func FuzzReadAnswer(f *testing.F) {
 		}
 		if err == nil && (len(in) < unix.NLMSG_HDRLEN+answerSize ||
 			binary.NativeEndian.Uint32(in[unix.NLMSG_HDRLEN+inodeAt:]) == 0) {
-			t.Errorf("an owner, %d, of what nobody owns", uid)
+			t.Errorf("an owner, %d, of a socket without an owner", uid)
 		}
 	})
 }

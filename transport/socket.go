@@ -14,28 +14,27 @@ import (
 	"github.com/hearthhost/hearth/internal/safefile"
 )
 
-// How long Listen waits for what other processes might hold up.
+// Timeouts of Listen for delays that other processes cause.
 const (
-	lockPatience = 2 * time.Second // another host that starts on the same socket
-	dialPatience = 2 * time.Second // a socket that neither takes nor refuses
+	lockTimeout = 2 * time.Second // another host starts on the same socket
+	dialTimeout = 2 * time.Second // a socket that neither accepts nor rejects
 )
 
-// lockSuffix names the file beside a socket that is locked while a host starts. It is not removed:
-// another host may be waiting for its lock.
+// lockSuffix names the file next to a socket that is locked while a host starts. It is not removed: another host may be
+// waiting for the lock.
 const lockSuffix = ".lock"
 
-// listenUnix binds a Unix socket that every user of the machine may connect to: the
-// kernel tells who each of them is.
+// listenUnix binds a Unix socket that all local users may connect to. The kernel reports the user of each connection.
 func listenUnix(ctx context.Context, path string) (*Listener, error) {
-	ln, release, err := bindUnix(ctx, path, 0o755, 0o666) // safefile.CheckPath keeps others from swapping it
+	ln, release, err := bindUnix(ctx, path, 0o755, 0o666) // safefile.CheckPath rejects replaceable sockets
 	if err != nil {
 		return nil, err
 	}
 	return &Listener{net: ln, addr: "unix:" + path, release: release}, nil
 }
 
-// bindUnix binds a Unix socket of a mode, in a folder that is made with one if it is
-// missing. release removes the file if it is still this one.
+// bindUnix binds a Unix socket with a mode. It creates a missing folder with another mode. release removes the file,
+// unless it was replaced.
 func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *net.UnixListener, release func() error,
 	err error) {
 	fail := func(err error) (*net.UnixListener, func() error, error) {
@@ -45,11 +44,11 @@ func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *n
 	if err := os.MkdirAll(dir, folder); err != nil {
 		return fail(err)
 	}
-	if err := safefile.CheckPath(path); err != nil { // or else somebody could stand in for the host
+	if err := safefile.CheckPath(path); err != nil { // another user could replace the socket
 		return fail(err)
 	}
-	// Two hosts that start at once must not each take the other's socket for a dead one.
-	patient, cancel := context.WithTimeout(ctx, lockPatience)
+	// The lock prevents two starting hosts from taking each other's socket for a dead one.
+	patient, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	lock, err := safefile.LockFile(patient, path+lockSuffix)
 	if err != nil {
@@ -63,7 +62,7 @@ func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *n
 	if err != nil {
 		return fail(err)
 	}
-	ln.SetUnlinkOnClose(false) // by name it might remove another host's socket
+	ln.SetUnlinkOnClose(false) // it would remove the file by name, which may be another host's socket
 	made, err := os.Lstat(path)
 	if err == nil {
 		err = os.Chmod(path, mode)
@@ -73,11 +72,10 @@ func bindUnix(ctx context.Context, path string, folder, mode fs.FileMode) (ln *n
 		os.Remove(path)
 		return fail(err)
 	}
-	return ln, func() error { return removeOwn(path, made) }, nil
+	return ln, func() error { return removeSame(path, made) }, nil
 }
 
-// clearSocket removes a socket file that nobody listens on. Anything else in its place
-// is an error, and stays.
+// clearSocket removes a socket file without a listener. Any other file is an error and is not removed.
 func clearSocket(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,21 +87,21 @@ func clearSocket(ctx context.Context, path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s exists and is not a socket: remove it or name another path", path)
 	}
-	d := net.Dialer{Timeout: dialPatience}
+	d := net.Dialer{Timeout: dialTimeout}
 	c, err := d.DialContext(ctx, "unix", path)
 	switch {
 	case err == nil:
 		c.Close()
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return removeOwn(path, info)
-	case !errors.Is(err, syscall.EAGAIN): // EAGAIN: it listens, and has too much to do
-		return fmt.Errorf("finding out whether %s is in use: %w", path, err)
+		return removeSame(path, info)
+	case !errors.Is(err, syscall.EAGAIN): // EAGAIN: it listens, but its queue is full
+		return fmt.Errorf("testing whether %s is in use: %w", path, err)
 	}
 	return fmt.Errorf("another host is serving on %s: %w", path, syscall.EADDRINUSE)
 }
 
-// removeOwn removes path if it is still the file that info describes.
-func removeOwn(path string, info fs.FileInfo) error {
+// removeSame removes path, unless the file differs from the one that info describes.
+func removeSame(path string, info fs.FileInfo) error {
 	now, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -20,32 +20,32 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TLSFiles says where a listener's certificates are.
+// TLSFiles has the paths and settings of a listener's certificates.
 type TLSFiles struct {
-	Cert, Key string          // PEM: the host's chain and its private key
-	ClientCA  []string        // PEM: the authorities of clients' certificates
-	Min12     bool            // TLS 1.2 is enough
-	Required  bool            // a client without a certificate is refused
+	Cert, Key string          // PEM: certificate chain and private key of the host
+	ClientCA  []string        // PEM: authorities of client certificates
+	Min12     bool            // accept TLS 1.2
+	Required  bool            // require a client certificate
 	Denied    map[string]bool // serials, lower-case hexadecimal without leading zeros
 }
 
-// ServerTLS is what handshakes go by: an immutable reading of a listener's files.
+// ServerTLS is the configuration of TLS handshakes: an immutable reading of a listener's files.
 type ServerTLS struct {
 	config *tls.Config
 	roots  map[string]string // DER of an authority → its file
 	denied map[string]bool
-	chain  []*x509.Certificate // the host's own, the leaf first
+	chain  []*x509.Certificate // certificate of the host and its authorities, leaf first
 }
 
-// maxPEMBytes bounds a file with authorities.
+// maxPEMBytes bounds a file of authorities.
 const maxPEMBytes = 1 << 20
 
-// LoadTLS reads a listener's certificates. The private key must be this process's user's
-// alone. The error joins all that cannot be read, each with its file; that is taken from
-// last, unless last is nil, so that trouble with the host's own certificate does not keep
-// a revocation out. A certificate that clients refuse for its dates does not replace one that they take.
+// LoadTLS reads a listener's certificates. Only this process's user may have access to the private key. The error
+// joins the errors of all unreadable files. Their content is taken from last, unless last is nil: an unreadable
+// certificate of the host must not delay a revocation. A certificate that is expired or not valid yet does not
+// replace a valid one.
 //
-// Sessions are never resumed: a handshake always asks for and verifies the certificate.
+// Sessions are never resumed: each handshake requests and verifies the client's certificate.
 func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 	t := &ServerTLS{roots: map[string]string{}, denied: f.Denied}
 	t.config = &tls.Config{
@@ -55,9 +55,10 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 	if f.Min12 {
 		t.config.MinVersion = tls.VersionTLS12
 	}
-	ownErr := t.readOwn(f)
+	ownErr := t.readHostChain(f)
 	if now := time.Now(); ownErr == nil && last != nil && valid(last.chain[0], now) && !valid(t.chain[0], now) {
-		ownErr = fmt.Errorf("%s: the certificate is valid from %s to %s, not now; the one that was read before stays in use", f.Cert,
+		ownErr = fmt.Errorf(
+			"%s: the certificate is valid from %s to %s, not now; the one that was read before stays in use", f.Cert,
 			t.chain[0].NotBefore.Format(time.DateOnly), t.chain[0].NotAfter.Format(time.DateOnly))
 	}
 	if ownErr != nil && last != nil {
@@ -73,8 +74,8 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 	return t, err
 }
 
-// readOwn reads the host's own chain and key.
-func (t *ServerTLS) readOwn(f TLSFiles) error {
+// readHostChain reads the host's certificate chain and key.
+func (t *ServerTLS) readHostChain(f TLSFiles) error {
 	pair, err := safefile.ReadKeyPair(f.Cert, f.Key)
 	if err != nil {
 		return err
@@ -91,17 +92,17 @@ func (t *ServerTLS) readOwn(f TLSFiles) error {
 	return nil
 }
 
-// valid reports whether clients take a certificate at a time, as far as its dates say.
+// valid reports whether a certificate is valid at a time, according to its dates.
 func valid(cert *x509.Certificate, at time.Time) bool {
 	return !at.Before(cert.NotBefore) && !at.After(cert.NotAfter)
 }
 
-// trust reads the authorities of clients' certificates, if they are asked for.
+// trust reads the authorities of client certificates, if client certificates are accepted.
 func (t *ServerTLS) trust(f TLSFiles) error {
 	if len(f.ClientCA) == 0 {
 		return nil
 	}
-	// Go would verify any number of certificates; verify bounds them first.
+	// Go would verify any number of certificates, so verify bounds them first.
 	t.config.ClientAuth = tls.RequestClientCert
 	if f.Required {
 		t.config.ClientAuth = tls.RequireAnyClientCert
@@ -123,7 +124,7 @@ func (t *ServerTLS) addAuthorities(file string) error {
 	}
 	for _, cert := range certs {
 		if other := t.roots[string(cert.Raw)]; other != "" && other != file {
-			return fmt.Errorf("%s: the authority %q is in %s already", file, cert.Subject.CommonName, other)
+			return fmt.Errorf("%s: the authority %q is already in %s", file, cert.Subject.CommonName, other)
 		}
 		t.config.ClientCAs.AddCert(cert)
 		t.roots[string(cert.Raw)] = file
@@ -131,7 +132,7 @@ func (t *ServerTLS) addAuthorities(file string) error {
 	return nil
 }
 
-// ReadCertificates returns the certificates of a PEM file, at least one.
+// ReadCertificates returns the certificates of a PEM file, which has at least one.
 func ReadCertificates(file string) ([]*x509.Certificate, error) {
 	rest, err := safefile.ReadPublic(file, maxPEMBytes)
 	if err != nil {
@@ -144,7 +145,7 @@ func ReadCertificates(file string) ([]*x509.Certificate, error) {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("%s: holds a %s; want certificates only", file, block.Type)
+			return nil, fmt.Errorf("%s: contains a %s; only certificates are accepted", file, block.Type)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -153,7 +154,7 @@ func ReadCertificates(file string) ([]*x509.Certificate, error) {
 		out = append(out, cert)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: no certificate in it", file)
+		return nil, fmt.Errorf("%s: contains no certificate", file)
 	}
 	return out, nil
 }
@@ -163,16 +164,16 @@ func readAuthorities(file string) ([]*x509.Certificate, error) {
 	certs, err := ReadCertificates(file)
 	for _, cert := range certs {
 		if !cert.IsCA {
-			return nil, fmt.Errorf("%s: the certificate of %q is no authority's", file, cert.Subject.CommonName)
+			return nil, fmt.Errorf("%s: the certificate of %q is not an authority", file, cert.Subject.CommonName)
 		}
 	}
 	return certs, err
 }
 
-// oidNameConstraints is the extension by which an authority may vouch for some names only.
+// oidNameConstraints is the extension that limits an authority to some names.
 var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
 
-// NameConstrained reports whether an authority in a file has name constraints. They bind no common name.
+// NameConstrained reports whether an authority in a file has name constraints. They do not apply to common names.
 func NameConstrained(file string) (bool, error) {
 	certs, err := readAuthorities(file)
 	return slices.ContainsFunc(certs, func(c *x509.Certificate) bool {
@@ -180,8 +181,8 @@ func NameConstrained(file string) (bool, error) {
 	}), err
 }
 
-// handshake does the host's part of a TLS handshake. It returns the verified chains of the
-// client's certificate, none if the client has not shown one.
+// handshake makes the host's part of a TLS handshake. It returns the verified chains of the client's certificate, none
+// without a client certificate.
 func (t *ServerTLS) handshake(nc net.Conn) (tc *tls.Conn, chains [][]*x509.Certificate, err error) {
 	config := t.config.Clone()
 	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
@@ -197,7 +198,7 @@ func (t *ServerTLS) handshake(nc net.Conn) (tc *tls.Conn, chains [][]*x509.Certi
 	return tc, chains, nil
 }
 
-// allows returns an error if one of the certificates is on the list.
+// allows returns an error if one of the certificates is revoked.
 func (t *ServerTLS) allows(chains [][]*x509.Certificate) error {
 	for _, chain := range chains {
 		for _, cert := range chain {
@@ -209,8 +210,7 @@ func (t *ServerTLS) allows(chains [][]*x509.Certificate) error {
 	return nil
 }
 
-// holds returns why chains that were verified some time ago, for a peer that was described
-// then, would not be now.
+// holds returns the reason why a chain that was verified earlier is no longer valid; nil if it is.
 func (t *ServerTLS) holds(chains [][]*x509.Certificate, peer *object.Certificate, now time.Time) error {
 	chain := chains[0]
 	for _, cert := range chain {
@@ -219,19 +219,19 @@ func (t *ServerTLS) holds(chains [][]*x509.Certificate, peer *object.Certificate
 		}
 	}
 	if t.roots[string(chain[len(chain)-1].Raw)] != peer.CA {
-		return fmt.Errorf("the authority of certificate %s is not trusted any more", peer.Serial)
+		return fmt.Errorf("the authority of certificate %s is no longer trusted", peer.Serial)
 	}
 	return t.allows(chains)
 }
 
-// describe says what the policy may match of a certificate by its verified chain.
+// describe returns the attributes of a verified certificate for the policy.
 func (t *ServerTLS) describe(chain []*x509.Certificate) *object.Certificate {
 	leaf, root := chain[0], chain[len(chain)-1]
 	sum := sha256.Sum256(leaf.Raw)
 	out := &object.Certificate{CA: t.roots[string(root.Raw)], CommonName: leaf.Subject.CommonName,
 		Serial: serial(leaf.SerialNumber), SHA256: hex.EncodeToString(sum[:])}
 	for _, name := range leaf.DNSNames {
-		out.DNS = append(out.DNS, strings.ToLower(name)) // as names of hosts are compared
+		out.DNS = append(out.DNS, strings.ToLower(name)) // host names are compared in lower case
 	}
 	for _, u := range leaf.URIs {
 		out.URIs = append(out.URIs, u.String())
@@ -239,8 +239,8 @@ func (t *ServerTLS) describe(chain []*x509.Certificate) *object.Certificate {
 	return out
 }
 
-// Chain returns the host's own certificate and those of the authorities that come with it.
+// Chain returns the host's certificate and the authorities that are sent with it.
 func (t *ServerTLS) Chain() []*x509.Certificate { return t.chain }
 
-// serial writes a serial number as it is compared.
+// serial returns a serial number in the form in which it is compared.
 func serial(n *big.Int) string { return n.Text(16) }

@@ -57,7 +57,7 @@ func authority(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCe
 type chained struct {
 	root, middle, client *certified
 	files                transport.TLSFiles
-	now                  *transport.ServerTLS // what the listener goes by
+	now                  *transport.ServerTLS // current configuration of the listener
 	listener             *transport.Listener
 	channel              *transport.Channel // of the client
 }
@@ -136,8 +136,8 @@ func (c *chained) load(t *testing.T, f transport.TLSFiles) {
 	c.now = now
 }
 
-// TestWhatVouchesIsRevoked takes away what is above the certificate of an open connection.
-func TestWhatVouchesIsRevoked(t *testing.T) {
+// TestAuthorityIsRevoked revokes or removes the authorities of the certificate of an open connection.
+func TestAuthorityIsRevoked(t *testing.T) {
 	c := connectChained(t)
 	now := time.Now()
 	if err := c.listener.Revoked(c.channel, now); err != nil {
@@ -163,19 +163,19 @@ func TestWhatVouchesIsRevoked(t *testing.T) {
 	}
 }
 
-// TestAuthorityThatAnybodyWrites has everybody able to add an authority of his own, and so
-// to be anybody.
-func TestAuthorityThatAnybodyWrites(t *testing.T) {
+// TestWritableAuthorities: the file of authorities is world-writable, so any user could add an authority and pass for
+// any client.
+func TestWritableAuthorities(t *testing.T) {
 	c := connectChained(t)
 	if err := os.Chmod(c.files.ClientCA[0], 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := transport.LoadTLS(c.files, nil); err == nil {
-		t.Error("authorities were read from a file that everybody may write to")
+		t.Error("authorities were read from a world-writable file")
 	}
 }
 
-// TestNameConstrained tells an authority that may vouch for some names only.
+// TestNameConstrained detects an authority with name constraints.
 func TestNameConstrained(t *testing.T) {
 	for name, change := range map[string]func(*x509.Certificate){
 		"free": authority,

@@ -85,16 +85,6 @@ var pending = []string{
 
 	"sandbox/worker",
 
-	"transport",
-
-	"transport/ca",
-
-	"transport/enroll",
-
-	"transport/keyfile",
-
-	"transport/signed",
-
 	"wire",
 }
 

@@ -1,8 +1,8 @@
-// Package ca is a small certificate authority, for operators who have none.
+// Package ca is a small certificate authority for operators without one.
 //
-// An authority is a folder: ca.pem, its certificate; ca.key, its private key; issued, a
-// line of JSON for each certificate; revoked, the serial numbers that hosts refuse.
-// Certificates are ECDSA P-256. The authority cannot vouch for other authorities.
+// An authority is a folder with four files. ca.pem is its certificate, ca.key its private key, issued has one line of
+// JSON per certificate, revoked has the serial numbers that hosts reject. Certificates are ECDSA P-256. The authority
+// cannot sign other authorities.
 package ca
 
 import (
@@ -29,7 +29,7 @@ import (
 	"github.com/hearthhost/hearth/internal/safefile"
 )
 
-// The files of an authority.
+// Files of an authority.
 const (
 	CertFile    = "ca.pem"
 	keyName     = "ca.key"
@@ -37,25 +37,25 @@ const (
 	RevokedFile = "revoked"
 )
 
-// How long certificates are valid by default, and how far back, for clocks that differ.
+// Default validity of certificates, and the backdating that tolerates clock differences.
 const (
 	DefaultCADays   = 3650
 	DefaultLeafDays = 90
-	Soon            = 14 * 24 * time.Hour // before its end, a certificate is warned of
+	Soon            = 14 * 24 * time.Hour // remaining validity at which a certificate is reported
 	backdate        = 5 * time.Minute
 )
 
 const maxNameBytes = 64
 
-// CA is an authority that was opened.
+// CA is an open authority.
 type CA struct {
 	dir  string
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// Init makes an authority in a folder, which is made if it is missing. If there is one
-// already the error wraps fs.ErrExist.
+// Init creates an authority in a folder and creates a missing folder. If the authority exists, the error wraps
+// fs.ErrExist.
 func Init(dir, name string, days int, now time.Time) (*CA, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func Init(dir, name string, days int, now time.Time) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The key first: a certificate without one would look like an authority.
+	// Write the key first: a certificate without a key would look like an authority.
 	if err := safefile.Create(filepath.Join(dir, keyName), keyPEM, 0o600); err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func Init(dir, name string, days int, now time.Time) (*CA, error) {
 	return Open(dir)
 }
 
-// Open opens the authority of a folder. Its key must be this process's user's alone.
+// Open opens the authority in a folder. Only this process's user may have access to its key.
 func Open(dir string) (*CA, error) {
 	certPEM, err := os.ReadFile(filepath.Join(dir, CertFile)) //nolint:gosec // the operator names it
 	if errors.Is(err, fs.ErrNotExist) {
@@ -108,7 +108,7 @@ func Open(dir string) (*CA, error) {
 	}
 	block, _ := pem.Decode(certPEM)
 	if block == nil {
-		return nil, fmt.Errorf("%s: no certificate in it", filepath.Join(dir, CertFile))
+		return nil, fmt.Errorf("%s: contains no certificate", filepath.Join(dir, CertFile))
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
@@ -116,7 +116,7 @@ func Open(dir string) (*CA, error) {
 	}
 	block, _ = pem.Decode(keyPEM)
 	if block == nil {
-		return nil, fmt.Errorf("%s: no private key in it", filepath.Join(dir, keyName))
+		return nil, fmt.Errorf("%s: contains no private key", filepath.Join(dir, keyName))
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(crypto.Signer)
@@ -129,35 +129,34 @@ func Open(dir string) (*CA, error) {
 	return &CA{dir: dir, cert: cert, key: key}, nil
 }
 
-// Certificate returns the authority's own certificate.
+// Certificate returns the authority's certificate.
 func (c *CA) Certificate() *x509.Certificate { return c.cert }
 
-// PEM returns the authority's own certificate as a file has it.
+// PEM returns the authority's certificate in PEM.
 func (c *CA) PEM() []byte { return encodeCert(c.cert.Raw) }
 
-// Kind says for whom a certificate is.
+// Kind is the purpose of a certificate.
 type Kind string
 
-// The kinds of certificate.
+// Kinds of certificates.
 const (
 	Client Kind = "client"
 	Server Kind = "server"
 )
 
-// Request asks for a certificate.
+// Request describes a certificate to issue.
 type Request struct {
-	Name string // common name, and what the authority calls it
+	Name string // common name, and its name in the list of certificates
 	Kind Kind
 	DNS  []string
 	IPs  []net.IP
 	URIs []*url.URL
-	Days int // 0: DefaultLeafDays; never longer than the authority lives
-	// PublicKey is the key to certify: of a key that NewKey made, or of a signing request.
+	Days int // validity; 0 means DefaultLeafDays; at most until the authority expires
+	// PublicKey is the key to certify, from NewKey or from a signing request.
 	PublicKey crypto.PublicKey
 }
 
-// Issue signs a certificate, notes it, and returns it as PEM, the authority's own behind
-// it.
+// Issue signs a certificate and records it. It returns the certificate in PEM, followed by the authority's certificate.
 func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 	if err := checkName(r.Name); err != nil {
 		return nil, nil, err
@@ -175,7 +174,7 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 	case r.Kind == Client:
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	case r.Kind == Server && len(r.DNS)+len(r.IPs) == 0:
-		return nil, nil, errors.New("a host's certificate needs the names or addresses that clients call it by")
+		return nil, nil, errors.New("a host's certificate requires the names or addresses that clients use")
 	case r.Kind == Server:
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	default:
@@ -204,14 +203,14 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 	for _, u := range r.URIs {
 		one.URIs = append(one.URIs, u.String())
 	}
-	// Noted before it is handed out: what nobody knows of nobody could revoke.
+	// Record it before returning it: an unrecorded certificate could not be revoked.
 	if err := c.note(one); err != nil {
 		return nil, nil, err
 	}
 	return append(encodeCert(der), c.PEM()...), one, nil
 }
 
-// expired is the error of an authority whose certificate has expired.
+// expired returns an error if the authority's certificate has expired.
 func (c *CA) expired(now time.Time) error {
 	if now.After(c.cert.NotAfter) {
 		return fmt.Errorf("the authority %q expired on %s: make another", c.cert.Subject.CommonName,
@@ -220,7 +219,7 @@ func (c *CA) expired(now time.Time) error {
 	return nil
 }
 
-// NewKey makes a key pair for a certificate.
+// NewKey creates a key pair for a certificate.
 func NewKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
 // EncodeKey returns a private key as PKCS#8 PEM.
@@ -235,12 +234,12 @@ func EncodeKey(key crypto.PrivateKey) ([]byte, error) {
 // MaxRequestBytes bounds a certificate signing request.
 const MaxRequestBytes = 8 << 10
 
-// ReadRequest returns the public key of a certificate signing request in PEM, whose
-// signature proves that its sender has the private one. Names that it asks for do not
-// count: the operator says who it is. The key is checked before the signature is.
+// ReadRequest returns the public key of a certificate signing request in PEM. The signature proves that the sender
+// has the private key. Names in the request are ignored: the operator chooses them. The key is checked before the
+// signature.
 func ReadRequest(text []byte) (*ecdsa.PublicKey, error) {
 	if len(text) > MaxRequestBytes {
-		return nil, fmt.Errorf("the signing request has %d bytes; want at most %d", len(text), MaxRequestBytes)
+		return nil, fmt.Errorf("the signing request has %d bytes; at most %d are accepted", len(text), MaxRequestBytes)
 	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" {
@@ -260,25 +259,25 @@ func ReadRequest(text []byte) (*ecdsa.PublicKey, error) {
 	return public, nil
 }
 
-// certifiable returns a public key if it is of a kind that certificates are issued for: others take
-// long to verify, or cannot be used for TLS 1.3.
+// certifiable returns a public key if certificates are issued for its type. Other keys take long to verify or do not
+// work with TLS 1.3.
 func certifiable(key crypto.PublicKey) (*ecdsa.PublicKey, error) {
 	public, ok := key.(*ecdsa.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("a key of type %T; want ECDSA with P-256, P-384 or P-521", key)
+		return nil, fmt.Errorf("a key of type %T; ECDSA with P-256, P-384 or P-521 is required", key)
 	}
 	switch public.Curve {
 	case elliptic.P256(), elliptic.P384(), elliptic.P521():
 		return public, nil
 	}
-	return nil, fmt.Errorf("an ECDSA key with %s; want P-256, P-384 or P-521", public.Curve.Params().Name)
+	return nil, fmt.Errorf("an ECDSA key with %s; P-256, P-384 or P-521 is required", public.Curve.Params().Name)
 }
 
 func encodeCert(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// newSerial returns a random number of 127 bits that is not 0.
+// newSerial returns a random number of 127 bits, not 0.
 func newSerial() *big.Int {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails
@@ -286,14 +285,16 @@ func newSerial() *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
-// checkName refuses names that would mean something to a file system or a terminal.
+// checkName rejects names with characters that are special in file systems or terminals.
 func checkName(name string) error {
 	if len(name) == 0 || len(name) > maxNameBytes || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") ||
 		strings.IndexFunc(name, func(r rune) bool {
 			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') &&
 				!strings.ContainsRune("._@- ", r)
 		}) >= 0 {
-		return fmt.Errorf("name %q: want 1 to %d letters, digits, '.', '_', '-', '@' and spaces, a letter or digit first", name, maxNameBytes)
+		return fmt.Errorf(
+			"name %q: use 1 to %d letters, digits, '.', '_', '-', '@' and spaces, with a letter or digit first",
+			name, maxNameBytes)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/hearthhost/hearth/internal/safefile"
 )
 
-// Issued is what an authority remembers of a certificate.
+// Issued is the authority's record of a certificate.
 type Issued struct {
 	Serial  string    `json:"serial"` // lower-case hexadecimal
 	Name    string    `json:"name"`
@@ -30,11 +30,11 @@ type Issued struct {
 	Revoked bool      `json:"-"`
 }
 
-// Live reports whether the certificate counts at a time.
+// Live reports whether the certificate is valid at a time.
 func (i *Issued) Live(now time.Time) bool { return !i.Revoked && now.Before(i.Until) }
 
-// Ready reports why the authority could not issue a certificate now: it has expired, or its list
-// of certificates cannot be written.
+// Ready reports why the authority cannot issue certificates now: it has expired, or its list of certificates is not
+// writable.
 func (c *CA) Ready(now time.Time) error {
 	if err := c.expired(now); err != nil {
 		return err
@@ -42,7 +42,7 @@ func (c *CA) Ready(now time.Time) error {
 	return c.change(func(*os.File) error { return nil })
 }
 
-// change opens the list of what was issued for writing, while no other process has it.
+// change opens the list of certificates for writing and locks it.
 func (c *CA) change(write func(*os.File) error) error {
 	unlock, err := safefile.Lock(c.dir)
 	if err != nil {
@@ -56,8 +56,8 @@ func (c *CA) change(write func(*os.File) error) error {
 	return errors.Join(write(f), f.Close())
 }
 
-// note appends a line to the list of what was issued. Half a line at its end, of a
-// process that was killed or a full disk, is cut off: its certificate was never handed out.
+// note appends a line to the list of certificates. It removes an incomplete last line, left by a killed process or a
+// full disk: that certificate was never returned.
 func (c *CA) note(one *Issued) error {
 	line, err := json.Marshal(one)
 	if err != nil {
@@ -82,7 +82,7 @@ func (c *CA) note(one *Issued) error {
 	})
 }
 
-// whole returns the list without half a line at its end.
+// whole returns the list without an incomplete last line.
 func whole(text []byte) []byte {
 	end := bytes.LastIndexByte(text, '\n') + 1
 	if json.Valid(text[end:]) {
@@ -91,7 +91,7 @@ func whole(text []byte) []byte {
 	return text[:end]
 }
 
-// Issued returns every certificate that was issued, oldest first.
+// Issued returns all issued certificates, oldest first.
 func (c *CA) Issued() ([]*Issued, error) {
 	path := filepath.Join(c.dir, issuedName)
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
@@ -119,11 +119,11 @@ func (c *CA) Issued() ([]*Issued, error) {
 	return all, nil
 }
 
-// ErrAmbiguous says that a name has several certificates.
+// ErrAmbiguous reports that several certificates have the name.
 var ErrAmbiguous = errors.New("several certificates have this name")
 
-// Find returns the certificate of a serial number, or the live one of a name. If there
-// are several, the error wraps ErrAmbiguous and they are returned.
+// Find returns the certificate with a serial number, or the live certificate with a name. If several match, it returns
+// all of them and an error that wraps ErrAmbiguous.
 func (c *CA) Find(nameOrSerial string, now time.Time) ([]*Issued, error) {
 	all, err := c.Issued()
 	if err != nil {
@@ -151,8 +151,8 @@ func (c *CA) Find(nameOrSerial string, now time.Time) ([]*Issued, error) {
 	return nil, fmt.Errorf("no certificate was issued with the name or serial number %s", nameOrSerial)
 }
 
-// Newest returns the certificate of a serial number, or the one of a name that was issued
-// last, live or not; nil if there is none.
+// Newest returns the certificate with a serial number, or the newest certificate with a name, live or not; nil if none
+// matches.
 func (c *CA) Newest(nameOrSerial string) (*Issued, error) {
 	all, err := c.Issued()
 	for _, one := range slices.Backward(all) {
@@ -163,14 +163,12 @@ func (c *CA) Newest(nameOrSerial string) (*Issued, error) {
 	return nil, err
 }
 
-// plainSerial writes a serial number as this package does: in lower case, without colons
-// and leading zeros.
+// plainSerial returns a serial number in the form of this package: in lower case, without colons and leading zeros.
 func plainSerial(s string) string {
 	return strings.TrimLeft(strings.ToLower(strings.ReplaceAll(s, ":", "")), "0")
 }
 
-// Revoke puts a certificate on the list of those that hosts refuse. Once more does
-// nothing.
+// Revoke adds a certificate to the list of certificates that hosts reject. Repeating it does nothing.
 func (c *CA) Revoke(one *Issued, now time.Time) error {
 	unlock, err := safefile.Lock(c.dir)
 	if err != nil {
@@ -178,7 +176,7 @@ func (c *CA) Revoke(one *Issued, now time.Time) error {
 	}
 	defer unlock()
 	path := filepath.Join(c.dir, RevokedFile)
-	// A link may lead to the file that hosts read: that one is replaced, not the link.
+	// The path may be a link to the file that hosts read: replace that file, not the link.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -205,10 +203,9 @@ func (c *CA) Revoke(one *Issued, now time.Time) error {
 // maxDenylistBytes bounds a list of serial numbers.
 const maxDenylistBytes = 16 << 20
 
-// ReadDenylist reads a file of serial numbers: one a line, in hexadecimal, with colons or
-// without; '#' begins a comment. It returns them in lower case without leading zeros. The
-// error joins all that is wrong, each with its line; what is right is returned with it. If
-// the file cannot be read at all, that is nil.
+// ReadDenylist reads a file of serial numbers, one hexadecimal number per line, with or without colons. '#' begins a
+// comment. The result is in lower case without leading zeros. The error joins the errors of all wrong lines; the
+// correct lines are returned too. If the file is unreadable, the result is nil.
 func ReadDenylist(path string) (map[string]struct{}, error) {
 	text, err := safefile.ReadPublic(path, maxDenylistBytes)
 	if err != nil {
@@ -230,7 +227,8 @@ func parseDenylist(path string, text []byte) (map[string]struct{}, error) {
 		plain := plainSerial(line)
 		if plain == "" || len(plain) > 64 || strings.Trim(plain, "0123456789abcdef") != "" {
 			problems = append(problems,
-				fmt.Errorf("%s:%d: want one serial number in hexadecimal, then perhaps # and a comment", path, n))
+				fmt.Errorf("%s:%d: a line has one serial number in hexadecimal, optionally followed by # and a comment",
+					path, n))
 			continue
 		}
 		out[plain] = struct{}{}

@@ -1,11 +1,10 @@
-// Package enroll keeps the tokens with which a client gets its key or certificate.
+// Package enroll stores the tokens with which clients obtain their key or certificate.
 //
-// A token is a key of the HMAC channel that is good for one thing: to ask the host, over
-// that channel, for the proof of one principal. So both ends know each other before
-// anything is asked, and nothing that crosses the wire is secret: a certificate is
-// asked for by a signing request, and a key is agreed on by X25519. The first to ask
-// binds the token to the public key that he brings; the same may ask again, in case the
-// answer was lost, and gets the same answer; nobody else does.
+// A token is a key of the HMAC channel with one purpose: the client requests the credentials of one principal from the
+// host over that channel. So both ends are authenticated before the request, and nothing on the wire is secret: a
+// certificate is requested by a signing request, and a key is agreed on by X25519. The first request binds the token to
+// the client's public key. If the answer was lost, the same client can repeat the request and gets the same answer;
+// other clients cannot.
 package enroll
 
 import (
@@ -25,16 +24,16 @@ import (
 	"github.com/hearthhost/hearth/internal/safefile"
 )
 
-// Kind says what a token is exchanged for.
+// Kind is the type of credential that a token is exchanged for.
 type Kind string
 
-// The kinds of token.
+// Kinds of tokens.
 const (
 	Cert Kind = "cert"
 	Key  Kind = "key"
 )
 
-// idPrefix begins the ids of tokens, and so the ids of their keys of the HMAC channel.
+// idPrefix begins the ids of tokens and of their keys of the HMAC channel.
 const idPrefix = "enroll-"
 
 const (
@@ -43,7 +42,7 @@ const (
 	maxFileBytes = 64 << 10
 )
 
-// Token is a token as its file holds it. Whatever prints it shows its id only.
+// Token is the content of a token's file. Its formatted text contains its id only.
 type Token struct {
 	ID        string    `json:"id"`
 	Principal string    `json:"principal"`
@@ -51,8 +50,8 @@ type Token struct {
 	Secret    string    `json:"secret"` // base64url without padding
 	Expires   time.Time `json:"expires"`
 
-	// Once it was used: by whom, and the answer.
-	Client string            `json:"client,omitempty"` // SHA-256 of the public key, hexadecimal
+	// Fields of a used token.
+	Client string            `json:"client,omitempty"` // SHA-256 of the client's public key, hexadecimal
 	Reply  map[string]string `json:"reply,omitempty"`
 }
 
@@ -62,7 +61,7 @@ func (t *Token) String() string { return t.ID }
 // GoString returns the token's id.
 func (t *Token) GoString() string { return t.ID }
 
-// New makes a token and writes its file into a folder, which is made if it is missing.
+// New creates a token and writes its file into a folder. It creates a missing folder.
 func New(dir, principal string, kind Kind, valid time.Duration, now time.Time) (*Token, error) {
 	var id [4]byte
 	var secret [32]byte
@@ -77,7 +76,7 @@ func New(dir, principal string, kind Kind, valid time.Duration, now time.Time) (
 	return t, safefile.Create(filepath.Join(dir, t.ID+extension), append(text, '\n'), 0o600)
 }
 
-// Text returns what the client is given.
+// Text returns the token in the form for the client.
 func (t *Token) Text() string {
 	return strings.Join([]string{textMagic, string(t.Kind), t.ID, t.Secret}, ".")
 }
@@ -91,7 +90,7 @@ func (t *Token) Bytes() (secret [32]byte, err error) {
 	return [32]byte(b), nil
 }
 
-// ParseText takes what Text returned apart.
+// ParseText parses the result of Text.
 func ParseText(s string) (*Token, error) {
 	f := strings.Split(strings.TrimSpace(s), ".")
 	if len(f) != 4 || f[0] != textMagic || Kind(f[1]) != Cert && Kind(f[1]) != Key || !validID(f[2]) {
@@ -109,7 +108,7 @@ func validID(id string) bool {
 	return ok && len(s) == 8 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// Read reads one token's file.
+// Read reads the file of a token.
 func Read(dir, id string) (*Token, error) {
 	if !validID(id) {
 		return nil, fmt.Errorf("%q is not the id of a token", id)
@@ -129,8 +128,8 @@ func Read(dir, id string) (*Token, error) {
 	return t, nil
 }
 
-// List reads the tokens of a folder; a folder that is missing has none. The error joins
-// what cannot be read; the rest is returned.
+// List reads the tokens of a folder; a missing folder has none. The error joins the errors of unreadable files; the
+// other tokens are returned.
 func List(dir string) ([]*Token, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -156,11 +155,10 @@ func List(dir string) ([]*Token, error) {
 	return all, errors.Join(problems...)
 }
 
-// Lock keeps other processes from using or removing tokens of a folder until unlock.
+// Lock prevents other processes from using or removing tokens of a folder until unlock.
 func Lock(dir string) (unlock func(), err error) { return safefile.Lock(dir) }
 
-// Bind notes who used the token, by his public key, and what he was answered; a reply
-// that is nil says that he is to be answered yet.
+// Bind records the client's public key and the reply. A nil reply means not answered yet.
 func (t *Token) Bind(dir string, public []byte, reply map[string]string) error {
 	bound := *t
 	bound.Client, bound.Reply = fingerprint(public), reply
@@ -175,8 +173,8 @@ func (t *Token) Bind(dir string, public []byte, reply map[string]string) error {
 	return nil
 }
 
-// Used returns the answer that was given to whoever has this public key; ok is false if
-// there is none yet. ErrTaken: the token is somebody else's.
+// Used returns the reply to the client with this public key; ok is false if the token was not answered yet. The error
+// is ErrTaken if another client has used the token.
 func (t *Token) Used(public []byte) (reply map[string]string, ok bool, err error) {
 	switch t.Client {
 	case "":
@@ -187,20 +185,21 @@ func (t *Token) Used(public []byte) (reply map[string]string, ok bool, err error
 	return nil, false, ErrTaken
 }
 
-// ErrTaken says that somebody else has used a token.
-var ErrTaken = errors.New("this token was used with another key: if that was not you, revoke what it was exchanged for; otherwise ask for a new one")
+// ErrTaken reports that another client has used the token.
+var ErrTaken = errors.New("this token was used with another key: if that was not you, revoke the key or certificate " +
+	"of this token; otherwise request a new one")
 
 func fingerprint(public []byte) string {
 	sum := sha256.Sum256(public)
 	return hex.EncodeToString(sum[:])
 }
 
-// Remove ends a token.
+// Remove removes a token.
 func Remove(dir, id string) error {
 	if !validID(id) {
 		return fmt.Errorf("%q is not the id of a token", id)
 	}
-	// Not while a host uses it, which would write it anew.
+	// The lock prevents a host that uses the token from writing it again.
 	unlock, err := Lock(dir)
 	if err != nil {
 		return err
@@ -209,9 +208,8 @@ func Remove(dir, id string) error {
 	return os.Remove(filepath.Join(dir, id+extension))
 }
 
-// Expire removes a token if its time is over, and reports whether it did. It waits for
-// nobody: a token that is being used meanwhile may be written again, and is to be removed
-// again.
+// Expire removes an expired token and reports whether it did. It takes no lock: a token in use may be written again,
+// and the caller must call Expire again.
 func (t *Token) Expire(dir string, now time.Time) (bool, error) {
 	if now.Before(t.Expires) {
 		return false, nil
@@ -223,8 +221,7 @@ func (t *Token) Expire(dir string, now time.Time) (bool, error) {
 	return err == nil, err
 }
 
-// DeriveKey makes the key that both sides of an X25519 exchange know. client and server
-// are the public keys.
+// DeriveKey derives the shared key of an X25519 exchange. client and server are the public keys.
 func DeriveKey(shared, client, server []byte, id string) (key [32]byte, err error) {
 	salt := sha256.Sum256(append(append(append([]byte(id), 0), client...), server...))
 	b, err := hkdf.Key(sha256.New, shared, salt[:], "hearth enroll 1 key", len(key))

@@ -1,12 +1,11 @@
 // Package keyfile reads and writes files of keys of the HMAC channel.
 //
-// A key file is text. Lines that are empty or begin with '#' are ignored; every other one
-// is a key:
+// A key file is text. Empty lines and lines that begin with '#' are ignored; each other line is a key:
 //
-//	hearth-key-1 <id> <32 bytes, base64url without padding> <when it was made, RFC 3339, UTC>
+//	hearth-key-1 <id> <32 bytes, base64url without padding> <creation time, RFC 3339, UTC>
 //
-// The newest stands first: clients use it, and hosts take all of them, so that a key is
-// rotated by putting a new one on top, handing it out, and removing the old one.
+// The newest key is first. Clients use the first key, hosts accept all keys. To rotate a key, add a new one at the top,
+// distribute it and remove the old one.
 package keyfile
 
 import (
@@ -34,7 +33,7 @@ const (
 
 const lineMagic = "hearth-key-1"
 
-// Key is one key. Whatever prints it shows its id only.
+// Key is a key. Its formatted text contains its id only.
 type Key struct {
 	ID      string
 	Secret  [32]byte
@@ -47,10 +46,10 @@ func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "key "+k.ID)
 // MarshalText implements encoding.TextMarshaler.
 func (k Key) MarshalText() ([]byte, error) { return []byte("key " + k.ID), nil }
 
-// New makes a key. The id has 1 to 64 of letters, digits, '.', '_' and '-'.
+// New creates a key. The id has 1 to 64 letters, digits, '.', '_' and '-'.
 func New(id string, now time.Time) (Key, error) {
 	if !validID(id) {
-		return Key{}, fmt.Errorf("key id %q: want 1 to %d letters, digits, '.', '_' and '-'", id, maxIDBytes)
+		return Key{}, fmt.Errorf("key id %q: use 1 to %d letters, digits, '.', '_' and '-'", id, maxIDBytes)
 	}
 	k := Key{ID: id, Created: now.UTC().Truncate(time.Second)}
 	_, _ = rand.Read(k.Secret[:]) // never fails
@@ -63,8 +62,8 @@ func validID(id string) bool {
 	}) < 0
 }
 
-// Parse reads the text of a key file; name stands in messages. The error joins all that
-// is wrong, each with its line, and shows nothing of a key.
+// Parse parses the text of a key file; name is for error texts. The error joins the errors of all wrong lines and
+// contains no secrets.
 func Parse(name string, text []byte) ([]Key, error) {
 	keys, err := parse(name, text)
 	if err != nil {
@@ -73,7 +72,7 @@ func Parse(name string, text []byte) ([]Key, error) {
 	return keys, nil
 }
 
-// parse is Parse that returns with an error what is right.
+// parse is Parse that also returns the correct keys with an error.
 func parse(name string, text []byte) ([]Key, error) {
 	var keys []Key
 	var problems []error
@@ -86,7 +85,7 @@ func parse(name string, text []byte) ([]Key, error) {
 		}
 		k, err := parseLine(string(line))
 		if err == nil && slices.ContainsFunc(keys, func(o Key) bool { return o.ID == k.ID }) {
-			err = fmt.Errorf("key id %s stands here twice", k.ID)
+			err = fmt.Errorf("key id %s is a duplicate", k.ID)
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s:%d: %w", name, n, err))
@@ -100,7 +99,7 @@ func parse(name string, text []byte) ([]Key, error) {
 func parseLine(line string) (k Key, err error) {
 	f := strings.Split(line, " ")
 	if len(f) != 4 || f[0] != lineMagic {
-		return k, errors.New("not a key: want " + lineMagic + ", id, secret and time, each once and with one space between")
+		return k, errors.New("not a key: a line has " + lineMagic + ", id, secret and time, separated by single spaces")
 	}
 	if !validID(f[1]) {
 		return k, errors.New("the key's id is not 1 to 64 letters, digits, '.', '_' and '-'")
@@ -116,12 +115,11 @@ func parseLine(line string) (k Key, err error) {
 	return Key{ID: f[1], Secret: [32]byte(secret), Created: made}, nil
 }
 
-// ErrLines says that a file was read, and that not all of its lines are keys.
+// ErrLines reports that a file was read and some of its lines are not keys.
 var ErrLines = errors.New("not every line is a key")
 
-// Read reads a key file, which must be this process's user's alone. The error names the
-// file and, where a command mends it, the command. If it wraps ErrLines, the keys are those
-// of the lines that are right.
+// Read reads a key file. Only this process's user may have access to it. The error names the file and, if possible, the
+// command that fixes it. If it wraps ErrLines, the keys of the correct lines are returned.
 func Read(path string) ([]Key, error) {
 	text, err := safefile.Read(path, maxFileBytes)
 	if err != nil {
@@ -134,13 +132,13 @@ func Read(path string) ([]Key, error) {
 	return keys, nil
 }
 
-// linesError is an ErrLines that reads as what is wrong with the lines.
+// linesError is an ErrLines with the text of the wrong lines.
 type linesError struct{ error }
 
 func (e *linesError) Unwrap() []error { return []error{ErrLines, e.error} }
 
-// Ensure makes sure that [Update] can write a key file: it creates the file without keys, and its
-// folder, if they are missing, and otherwise writes the file's own keys again.
+// Ensure makes sure that [Update] can write a key file. It creates a missing file and its folder without keys, and
+// rewrites an existing file with its keys.
 func Ensure(path string) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return Create(path)
@@ -148,23 +146,22 @@ func Ensure(path string) error {
 	return Update(path, func(keys []Key) ([]Key, error) { return keys, nil })
 }
 
-// Create writes a new key file; if there is one the error wraps fs.ErrExist. Its folder is made, for
-// this process's user alone, if it is missing.
+// Create writes a new key file. If it exists, the error wraps fs.ErrExist. A missing folder is created for this
+// process's user only.
 func Create(path string, keys ...Key) error {
 	return safefile.Create(path,
 		appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
 }
 
-// Update replaces the keys of a file: of that which path leads to, should it be a link, as
-// hosts may name it differently. Its comments are kept, on top. Of several at a time none
-// loses what another changed, so that a revoked key does not come back.
+// Update replaces the keys of a file. If path is a link, its target is replaced, because hosts may use another name.
+// Comments are kept and move to the top. Concurrent updates are serialized, so a revoked key does not come back.
 func Update(path string, change func([]Key) ([]Key, error)) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
 	if _, err := safefile.Read(path, maxFileBytes); err != nil {
-		return err // before a lock of a user is left here who has no business with the file
+		return err // do not leave a lock file if this user may not write the file
 	}
 	unlock, err := safefile.Lock(filepath.Dir(path))
 	if err != nil {

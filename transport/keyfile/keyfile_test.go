@@ -101,17 +101,23 @@ func TestParse(t *testing.T) {
 		t.Errorf("an empty file: %v, %v", keys, err)
 	}
 	for name, text := range map[string]string{
-		"another format": "ssh-ed25519 AAAA x y\n", "too few": "hearth-key-1 alice " + secret + "\n", "too many": strings.TrimSuffix(line("a"), "\n") + " x\n",
-		"two spaces": strings.Replace(line("a"), " a ", "  a ", 1), "tab": strings.Replace(line("a"), " a ", "\ta ",
-			1), "carriage return": strings.Replace(line("a"), "\n", "\r\n", 1),
-		"empty id": line(""), "id with a slash": line("a/b"), "id that is long": line(strings.Repeat("x",
-			65)), "id of others": line("аlice"),
-		"short secret": strings.Replace(line("a"), secret, secret[:40], 1), "padded": strings.Replace(line("a"), secret,
-			secret+"=", 1),
-		"loose base64": strings.Replace(line("a"), secret, secret[:42]+"9", 1), "no time": strings.Replace(line("a"),
-			"2026-01-31T12:00:00Z", "today", 1),
-		"time elsewhere": strings.Replace(line("a"), "00Z", "00+01:00",
-			1), "twice": line("a") + line("a"), "blanks": " \n",
+		"another format":  "ssh-ed25519 AAAA x y\n",
+		"too few":         "hearth-key-1 alice " + secret + "\n",
+		"too many":        strings.TrimSuffix(line("a"), "\n") + " x\n",
+		"two spaces":      strings.Replace(line("a"), " a ", "  a ", 1),
+		"tab":             strings.Replace(line("a"), " a ", "\ta ", 1),
+		"carriage return": strings.Replace(line("a"), "\n", "\r\n", 1),
+		"empty id":        line(""),
+		"id with a slash": line("a/b"),
+		"id that is long": line(strings.Repeat("x", 65)),
+		"id of others":    line("аlice"),
+		"short secret":    strings.Replace(line("a"), secret, secret[:40], 1),
+		"padded":          strings.Replace(line("a"), secret, secret+"=", 1),
+		"loose base64":    strings.Replace(line("a"), secret, secret[:42]+"9", 1),
+		"no time":         strings.Replace(line("a"), "2026-01-31T12:00:00Z", "today", 1),
+		"time elsewhere":  strings.Replace(line("a"), "00Z", "00+01:00", 1),
+		"twice":           line("a") + line("a"),
+		"blanks":          " \n",
 	} {
 		keys, err := keyfile.Parse("file", []byte(text))
 		if err == nil || keys != nil {
@@ -145,7 +151,7 @@ func TestKeysDoNotPrint(t *testing.T) {
 		}
 	}
 	if !strings.Contains(out, "alice") {
-		t.Errorf("a key does not say which it is: %s", out)
+		t.Errorf("a key's text has no id: %s", out)
 	}
 }
 

@@ -14,9 +14,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// wire is one direction of a connection that an attacker holds: what is written waits
-// until the attacker delivers something, which need not be the same. Reading where
-// nothing was delivered gives what a deadline gives.
+// wire is one direction of a connection under an attacker's control. Written bytes wait until the attacker delivers the
+// same or other bytes. A read without delivered bytes returns a timeout.
 type wire struct {
 	net.Conn  // nil: anything else is a mistake of the test
 	sent      [][]byte
@@ -77,21 +76,20 @@ func newChannel(t interface{ Fatal(...any) }, key Key) *channel {
 	return c
 }
 
-// TestAttackerInTheMiddle lets an attacker, who sees two connections under one key,
-// deliver, drop, repeat, reorder, alter, cut, splice and invent. Whatever he does, each
-// side reads a prefix of what the other wrote; once what arrived differs from what was
-// sent, that side never reads another byte; and it hears of an orderly end only if there
-// was one and nothing is missing.
+// TestAttackerInTheMiddle simulates an attacker on two connections with one key. Random steps deliver, drop, repeat,
+// reorder, alter, cut, splice and invent bytes. Each side reads a prefix of the bytes that the other side wrote. After
+// the first difference that side reads no more bytes. It reads an orderly end only if the other side ended and nothing
+// is missing.
 func TestAttackerInTheMiddle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := Key{1, 2, 3}
 		cs := []*channel{newChannel(t, key), newChannel(t, key)}
-		// The four directions, each with what was written and read.
+		// The four directions, each with its written and read bytes.
 		type direction struct {
 			w             *Conn
 			r             *Conn
 			line          *wire
-			next          int // of line.sent: what honest delivery would deliver
+			next          int // next byte of line.sent for honest delivery
 			written, read []byte
 			ended, eof    bool
 			dead          bool
@@ -177,7 +175,7 @@ func TestAttackerInTheMiddle(t *testing.T) {
 			"": func(t *rapid.T) {
 				for _, d := range ds {
 					if !bytes.HasPrefix(d.written, d.read) {
-						t.Fatalf("read %x of what was written as %x", d.read, d.written)
+						t.Fatalf("read %x, the written bytes are %x", d.read, d.written)
 					}
 					if d.eof && (!d.ended || len(d.read) != len(d.written)) {
 						t.Fatalf("heard of an orderly end after %d of %d bytes, ended %t", len(d.read), len(d.written),
@@ -223,7 +221,7 @@ func TestEveryByteOfARecord(t *testing.T) {
 				t.Errorf("byte %d: the failure is not final: %v", i, err)
 			}
 			if _, err := c.server.Write([]byte("x")); err == nil {
-				t.Errorf("byte %d: the other direction goes on", i)
+				t.Errorf("byte %d: the other direction continues", i)
 			}
 		}
 	}
@@ -254,7 +252,7 @@ func TestCutAtEveryLength(t *testing.T) {
 	}
 }
 
-// TestDeadlineInMidRecord: what had arrived of a record is not lost.
+// TestDeadlineInMidRecord: the received part of a record is not lost.
 func TestDeadlineInMidRecord(t *testing.T) {
 	c := newChannel(t, Key{1})
 	if _, err := c.client.Write([]byte("hello")); err != nil {

@@ -5,9 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzServer plays a client who has no key against a server that knows one: whatever he
-// sends, the handshake fails, nothing of it is ever read, and the server has said no more
-// than its greeting.
+// FuzzServer sends arbitrary bytes of a client without a key to a server: the handshake fails, no byte is read as data,
+// and the server sends its greeting only.
 func FuzzServer(f *testing.F) {
 	hello := append([]byte("HRTHMAC1\x05alice"), make([]byte, 32)...)
 	f.Add(hello)
@@ -33,13 +32,12 @@ func FuzzServer(f *testing.F) {
 			said += len(b)
 		}
 		if most := len("HRTHMAC1") + 32 + 32; said > most {
-			t.Errorf("the server said %d bytes, more than its greeting of %d", said, most)
+			t.Errorf("the server sent %d bytes, more than its greeting of %d", said, most)
 		}
 	})
 }
 
-// FuzzRecords sends bytes of somebody in the middle behind a true handshake: none of them is
-// ever read.
+// FuzzRecords sends an attacker's bytes after a valid handshake: none of them is read as data.
 func FuzzRecords(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 'x'}, uint8(0))
 	f.Add(append([]byte{0, 0, 0, 1, 'x'}, make([]byte, 32)...), uint8(1))

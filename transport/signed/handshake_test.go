@@ -24,8 +24,7 @@ var testKey = Key{1, 2, 3, 4}
 
 func lookup(id string) (Key, bool) { return testKey, id == "alice" }
 
-// handshake runs both sides, with a hook that sees and may change what passes, and
-// returns what each side says.
+// handshake runs both sides and returns their errors. hook may change the bytes on the wire.
 func handshake(t *testing.T, id string, key Key, hook func(fromClient bool, n int, b []byte) []byte) (client,
 	server *Conn, cerr, serr error) {
 	t.Helper()
@@ -111,7 +110,7 @@ func TestHandshakeRefuses(t *testing.T) {
 			if !errors.Is(cerr, ErrProof) || serr == nil || server.KeyID() != "" {
 				t.Fatalf("client: %v; server: %v, key id %q", cerr, serr, server.KeyID())
 			}
-			// Whose key it was is told to who reads the log, whether there is such a key or not.
+			// The server's log has the key id, whether such a key exists or not.
 			said := serr.Error()
 			want := fmt.Sprintf("HMAC channel: key id %+q: unknown, or the client has another key for it", tc.id)
 			if !strings.HasPrefix(said, want) || len(said) > 400 ||
@@ -122,8 +121,8 @@ func TestHandshakeRefuses(t *testing.T) {
 	}
 }
 
-// TestForgedClientProof is the attacker who does not care about the server's proof: with
-// an unknown id and with a known one he gets the same answer and the same end.
+// TestForgedClientProof simulates an attacker that ignores the server's proof: unknown and known ids get the same
+// answer and the same end.
 func TestForgedClientProof(t *testing.T) {
 	for _, id := range []string{"alice", "mallory"} {
 		a, b := net.Pipe()
@@ -149,8 +148,7 @@ func TestForgedClientProof(t *testing.T) {
 }
 
 // TestEveryByteOfTheHandshake alters each byte of each message in turn: neither side
-// believes that it has a channel with the other. (The client may, if only its own proof
-// was altered on the way: it hears of that when it reads.)
+// accepts the channel. (The client does if only its own proof was altered; its next read fails.)
 func TestEveryByteOfTheHandshake(t *testing.T) {
 	sizes := map[bool][]int{true: {len(Magic) + 1 + len("alice") + nonceBytes, macBytes},
 		false: {len(Magic) + nonceBytes + macBytes}}
@@ -173,11 +171,11 @@ func TestEveryByteOfTheHandshake(t *testing.T) {
 							return b
 						})
 					if serr == nil || server.KeyID() != "" {
-						t.Errorf("the server believes it: %v", serr)
+						t.Errorf("the server accepts it: %v", serr)
 					}
 					if cerr == nil {
 						if n != 1 {
-							t.Error("the client believes it")
+							t.Error("the client accepts it")
 						}
 						if _, err := client.Read(make([]byte, 1)); err == nil {
 							t.Error("the client read something")
@@ -212,8 +210,7 @@ func TestReplayedHandshake(t *testing.T) {
 	}
 }
 
-// TestReflectedHandshake sends the client what it sent: it must not take its own proof,
-// or hello, for the server's.
+// TestReflectedHandshake returns the client's bytes to it: the client must not accept its own hello or proof.
 func TestReflectedHandshake(t *testing.T) {
 	a, b := net.Pipe()
 	done := make(chan error, 1)
@@ -302,7 +299,7 @@ func benchPair(b *testing.B, wrap func(net.Conn, bool) net.Conn) (client, server
 	return wrap(c, false), wrap(s, true)
 }
 
-// BenchmarkRecord is what the channel adds to a small message one way.
+// BenchmarkRecord measures the cost of the channel for a small message in one direction.
 func BenchmarkRecord(b *testing.B) {
 	c := newChannel(b, testKey)
 	msg, buf := make([]byte, 100), make([]byte, 200)
@@ -320,7 +317,7 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// selfSigned returns what the two ends of a TLS connection need.
+// selfSigned returns the configurations of both ends of a TLS connection.
 func selfSigned(b *testing.B) (server, client *tls.Config) {
 	b.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -379,7 +376,7 @@ func BenchmarkPingPong(b *testing.B) {
 }
 
 // BenchmarkUnknownID compares how long a server takes to answer a known id with a wrong
-// key and an unknown id: an attacker must not tell them apart.
+// key and an unknown id: an attacker must not see a difference.
 func BenchmarkUnknownID(b *testing.B) {
 	for _, id := range []string{"alice", "malory"} {
 		b.Run(id, func(b *testing.B) {

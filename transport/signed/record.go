@@ -11,24 +11,24 @@ import (
 	"sync"
 )
 
-// firstBuffer is what a reader begins with; it grows with the records.
+// firstBuffer is the initial size of a reader's buffer, which grows with the records.
 const firstBuffer = 4 << 10
 
-// keepBuffer is the most that a reader or writer holds when nothing is under way.
+// keepBuffer bounds the buffer of an idle reader or writer.
 const keepBuffer = 32 << 10
 
-// errCut says that the stream ended without the record that ends it.
+// errCut reports that the stream ended without the final record.
 var errCut = fmt.Errorf("%w: the stream was cut", ErrIntegrity)
 
-// reader takes records apart.
+// reader parses records.
 type reader struct {
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	nc         net.Conn
 	tagger     tagger
 	buf        []byte
-	start, end int    // what has arrived and was not looked at is buf[start:end]
-	plain      []byte // of the record that was verified last: not yet handed out
-	err        error  // final
+	start, end int    // buf[start:end] has arrived and is not parsed yet
+	plain      []byte // unread bytes of the last verified record
+	err        error  // final error
 }
 
 func (r *reader) init(nc net.Conn, key []byte) {
@@ -54,8 +54,8 @@ func (r *reader) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// record reads and verifies one record. After an error that is not final, such as a
-// deadline, it can be called again and goes on where it was.
+// record reads and verifies one record. After an error that is not final, such as a deadline, it can be called again
+// and continues.
 func (r *reader) record() error {
 	if err := r.fill(lengthBytes); err != nil {
 		return err
@@ -86,12 +86,12 @@ func (r *reader) fail(err error) error {
 	return err
 }
 
-// fill reads until n bytes lie at start.
+// fill reads until buf has n bytes from start.
 func (r *reader) fill(n int) error {
 	if r.start == r.end {
 		r.start, r.end = 0, 0
 		if len(r.buf) > keepBuffer && n <= firstBuffer {
-			r.buf = nil // a rare large record must not hold its memory for ever
+			r.buf = nil // a rare large record must not hold its memory
 		}
 	}
 	if r.start+n > len(r.buf) {
@@ -116,13 +116,13 @@ func (r *reader) fill(n int) error {
 	return nil
 }
 
-// writer makes records.
+// writer writes records.
 type writer struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	nc     net.Conn
 	tagger tagger
 	buf    []byte
-	err    error // final
+	err    error // final error
 }
 
 func (w *writer) init(nc net.Conn, key []byte) {
@@ -149,10 +149,10 @@ func (w *writer) end() error {
 	return w.endLocked()
 }
 
-// endLocked says that nothing more comes. Saying it again does nothing.
+// endLocked sends the final record. Further calls do nothing.
 func (w *writer) endLocked() error {
 	if w.err != nil {
-		return nil //nolint:nilerr // there is nothing left to end
+		return nil //nolint:nilerr // the direction has ended already
 	}
 	err := w.recordLocked(nil)
 	if err == nil {
@@ -168,7 +168,7 @@ func (w *writer) recordLocked(p []byte) error {
 	w.buf = binary.BigEndian.AppendUint32(w.buf[:0], uint32(len(p)))
 	w.buf = append(w.buf, p...)
 	w.buf = append(w.buf, w.tagger.next(w.buf)...)
-	// Half a record cannot be taken back.
+	// A partly written record cannot be undone.
 	_, w.err = w.nc.Write(w.buf)
 	if cap(w.buf) > keepBuffer {
 		w.buf = nil

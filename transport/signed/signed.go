@@ -1,20 +1,18 @@
-// Package signed is the HMAC channel: a record layer on a stream connection that gives
-// integrity and mutual authentication by a shared 256-bit key, and no secrecy.
+// Package signed implements the HMAC channel: a record layer on a stream connection. It provides integrity and mutual
+// authentication by a shared 256-bit key, and no confidentiality.
 //
 //	C→S  "HRTHMAC1" | u8 n | n bytes key id | 32 bytes client nonce
 //	S→C  "HRTHMAC1" | 32 bytes server nonce | 32 bytes server proof
 //	C→S  32 bytes client proof
 //	then both ways records: u32 length | bytes | 32 bytes tag
 //
-// Integers are big-endian. The transcript is the SHA-256 of both hellos up to the server's
-// proof. From it as salt, and the key, HKDF makes four keys: each side's for its proof,
-// an HMAC over the transcript, and for its records. A tag is an HMAC over the record's
-// number in its direction (u64, from 0), its length and its bytes. A record of no bytes
-// ends a direction; a stream that ends without one was cut.
+// Integers are big-endian. The transcript is the SHA-256 of both hellos up to the server's proof. HKDF derives four
+// keys from the shared key, with the transcript as salt: for each side one key for its proof, an HMAC over the
+// transcript, and one for its records. A tag is an HMAC over the record's number in its direction (u64, from 0), its
+// length and its bytes. An empty record ends a direction; a stream that ends without it was cut.
 //
-// A [Conn] is a [net.Conn]. Whatever arrives wrong ends it for good, both ways, before any
-// byte of the wrong record is handed out. A deadline that passes while reading does no
-// harm; one that passes while writing does, as for TLS.
+// A [Conn] is a [net.Conn]. Any wrong input ends it in both directions, before a byte of the wrong record is
+// returned. A read can continue after its deadline; a write deadline breaks the connection, as with TLS.
 //
 // Source: doc/security.md "The HMAC channel".
 package signed
@@ -37,20 +35,20 @@ import (
 	"time"
 )
 
-// Magic begins every connection of this kind, from both sides.
+// Magic is the first bytes of a channel in both directions.
 const Magic = "HRTHMAC1"
 
 // Sizes in bytes.
 const (
 	KeyBytes    = 32
-	MaxIDBytes  = 64      // of a key id; at least one
-	MaxRecord   = 1 << 16 // of a record's content
+	MaxIDBytes  = 64      // key id; at least one byte
+	MaxRecord   = 1 << 16 // content of a record
 	nonceBytes  = 32
 	macBytes    = sha256.Size
 	lengthBytes = 4
 )
 
-// Key is a shared secret. It does not print itself.
+// Key is a shared secret. Its formatted text does not contain it.
 type Key [KeyBytes]byte
 
 // Format implements [fmt.Formatter] for every verb.
@@ -59,54 +57,53 @@ func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[key]") }
 // MarshalText implements encoding.TextMarshaler.
 func (Key) MarshalText() ([]byte, error) { return []byte("[key]"), nil }
 
-// Why a connection ended.
+// Errors of a connection.
 var (
-	// ErrProof says that the other end did not prove that it has the key.
+	// ErrProof reports that the peer did not prove possession of the key.
 	ErrProof = errors.New("the other end did not prove that it has the key")
-	// ErrIntegrity says that what arrived is not what the other end sent.
+	// ErrIntegrity reports that the received bytes differ from the sent ones.
 	ErrIntegrity = errors.New("a record was altered, lost, repeated or reordered on its way")
-	// ErrLeft says that a client did not like the server's proof: its key is another, or the
-	// server has none of that id.
+	// ErrLeft reports that a client rejected the server's proof: its key differs, or the server has no key with that
+	// id.
 	ErrLeft = fmt.Errorf("unknown, or the client has another key for it: it left at the host's proof (%w)",
 		io.ErrUnexpectedEOF)
-	// errHello says that the other end speaks something else.
-	errHello = errors.New("the other end does not speak the HMAC channel")
+	// errHello reports that the peer uses another protocol.
+	errHello = errors.New("the other end does not use the HMAC channel")
 )
 
-// closeTimeout bounds how long saying goodbye may take.
+// closeTimeout bounds the transmission of the final record.
 const closeTimeout = time.Second
 
-// Conn is one end of a channel. Reads and writes may run concurrently; the handshake runs
-// with the first of them, or by Handshake.
+// Conn is one end of a channel. Reads and writes may run concurrently. The first of them makes the handshake, unless
+// Handshake was called.
 type Conn struct {
 	nc     net.Conn
 	server bool
-	find   func(id string) (Key, bool) // of a server
+	find   func(id string) (Key, bool) // server only
 	id     string
-	key    Key // of a client
+	key    Key // client only
 
 	hs     sync.Mutex
 	done   atomic.Bool // the handshake succeeded
-	failed error       // why it did not; guarded by hs
+	failed error       // error of the handshake; guarded by hs
 
 	in  reader
 	out writer
 }
 
-// Client returns the client's end of a channel on nc with one of the keys that the server
-// knows. id has 1 to [MaxIDBytes] bytes.
+// Client returns the client's end of a channel on nc. The server must have the key under the same id, which has 1 to
+// [MaxIDBytes] bytes.
 func Client(nc net.Conn, id string, key Key) *Conn {
 	return &Conn{nc: nc, id: id, key: key}
 }
 
-// Server returns the server's end. find returns the key of an id. A client that names an
-// id that find does not know is answered like one that has a wrong key.
+// Server returns the server's end. find returns the key of an id. A client with an unknown id gets the same answer as a
+// client with a wrong key.
 func Server(nc net.Conn, find func(id string) (Key, bool)) *Conn {
 	return &Conn{nc: nc, server: true, find: find}
 }
 
-// KeyID returns the id of the key that both ends have proven to have; it is empty before
-// the handshake.
+// KeyID returns the id of the key that both ends have proven; "" before the handshake.
 func (c *Conn) KeyID() string {
 	if !c.done.Load() {
 		return ""
@@ -114,9 +111,8 @@ func (c *Conn) KeyID() string {
 	return c.id
 }
 
-// Handshake makes sure that each end has the key. It is bounded by the connection's
-// deadline and in size. A failure is final and closes the connection: [ErrProof] if the
-// other end has not the key.
+// Handshake proves to each end that the other has the key. The connection's deadline bounds it. A failure is final and
+// closes the connection. The error is [ErrProof] if the peer does not have the key.
 func (c *Conn) Handshake() error {
 	if c.done.Load() {
 		return nil
@@ -155,7 +151,9 @@ func (c *Conn) clientHandshake() error {
 	answer := make([]byte, len(Magic)+nonceBytes+macBytes)
 	if n, err := io.ReadFull(c.nc, answer[:len(Magic)]); err != nil {
 		if n == 0 && errors.Is(err, io.EOF) {
-			return fmt.Errorf("the other end closed the connection instead of answering; is the channel taken there? %w", io.ErrUnexpectedEOF)
+			return fmt.Errorf(
+				"the other end closed the connection instead of answering; does it accept the channel? %w",
+				io.ErrUnexpectedEOF)
 		}
 		return whole(err)
 	}
@@ -196,14 +194,14 @@ func (c *Conn) serverHandshake() error {
 	}
 	id := string(hello[len(head) : len(head)+n])
 	if err := c.serverProves(id, hello); err != nil {
-		// Anybody may name any id: it is told escaped, and the same of one that nobody has.
+		// The id is from the client, so it is escaped. The text is the same for unknown ids.
 		return fmt.Errorf("key id %+q: %w", id, err)
 	}
 	c.id = id
 	return nil
 }
 
-// serverProves answers the hello of a client that says which key it has.
+// serverProves answers the hello of a client.
 func (c *Conn) serverProves(id string, hello []byte) error {
 	key, known := c.find(id)
 	key = choose(known, key, decoy(id))
@@ -221,8 +219,7 @@ func (c *Conn) serverProves(id string, hello []byte) error {
 	} else if err != nil {
 		return whole(err)
 	}
-	// A decoy's proof cannot be known to anybody; that it would not count either is the
-	// second lock.
+	// No client can compute the proof of a decoy. Rejecting it in any case is a second check.
 	if !hmac.Equal(proof, k.clientProof) || !known {
 		return ErrProof
 	}
@@ -238,10 +235,10 @@ func random() []byte {
 	return b
 }
 
-// decoySecret makes the keys of ids that nobody has.
+// decoySecret derives the keys of unknown ids.
 var decoySecret = random()
 
-// decoy returns a key that is always the same for one id, as a real one is.
+// decoy returns a key that is constant for an id, like a real key.
 func decoy(id string) (k Key) {
 	mac := hmac.New(sha256.New, decoySecret)
 	mac.Write([]byte(id))
@@ -249,7 +246,7 @@ func decoy(id string) (k Key) {
 	return k
 }
 
-// choose returns a if yes, else b, in the same time.
+// choose returns a if yes is true and b otherwise, in constant time.
 func choose(yes bool, a, b Key) Key {
 	n := 0
 	if yes {
@@ -259,7 +256,7 @@ func choose(yes bool, a, b Key) Key {
 	return b
 }
 
-// whole turns the end of the stream into what it is in the middle of something.
+// whole maps io.EOF to the error of an incomplete message.
 func whole(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -267,9 +264,9 @@ func whole(err error) error {
 	return err
 }
 
-// keys are what both sides derive.
+// keys are the derived keys of both sides.
 type keys struct {
-	serverProof, clientProof   []byte // the proofs themselves
+	serverProof, clientProof   []byte // computed proofs
 	serverRecord, clientRecord []byte
 }
 
@@ -295,7 +292,7 @@ func derive(hello, greeting []byte, key Key) (k keys, err error) {
 	return k, nil
 }
 
-// tagger makes the tags of one direction, each once.
+// tagger computes the tags of one direction.
 type tagger struct {
 	mac     hash.Hash
 	counter uint64
@@ -303,8 +300,7 @@ type tagger struct {
 	tag     [macBytes]byte
 }
 
-// next returns the tag of the next record, given its length and bytes. It is valid until
-// the next call.
+// next returns the tag of the next record, given its length and bytes. The result is valid until the next call.
 func (t *tagger) next(record []byte) []byte {
 	t.mac.Reset()
 	binary.BigEndian.PutUint64(t.head[:], t.counter)
@@ -334,7 +330,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return c.out.write(p)
 }
 
-// CloseWrite tells the other end that nothing more comes.
+// CloseWrite sends the final record.
 func (c *Conn) CloseWrite() error {
 	if err := c.Handshake(); err != nil {
 		return err
@@ -346,8 +342,8 @@ func (c *Conn) CloseWrite() error {
 	return err
 }
 
-// Close ends both directions. If nobody is writing, the other end is told, so that it
-// does not take this for a cut.
+// Close ends both directions. It sends the final record unless a write is running, so that the peer does not take the
+// end for a cut.
 func (c *Conn) Close() error {
 	if c.done.Load() && c.out.mu.TryLock() {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(closeTimeout))
@@ -357,7 +353,7 @@ func (c *Conn) Close() error {
 	return c.nc.Close()
 }
 
-// SyscallConn implements [syscall.Conn], for asking the socket, not for reading it.
+// SyscallConn implements [syscall.Conn]. It is for querying the socket, not for reading it.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if sc, ok := c.nc.(syscall.Conn); ok {
 		return sc.SyscallConn()

@@ -65,7 +65,7 @@ func TestVectors(t *testing.T) {
 	}
 	for _, r := range v.Records {
 		if r.Record == "" {
-			break // a large one is given by its hash; what follows has later numbers
+			break // a large record is given by its hash; later records have other numbers
 		}
 		n++
 		c := ends[r.Sender]

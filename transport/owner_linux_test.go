@@ -16,10 +16,10 @@ import (
 )
 
 // listenOwn opens a socket for this user alone, and a channel of those that were refused.
-func listenOwn(t *testing.T, path string) (*transport.Own, <-chan uint32) {
+func listenOwn(t *testing.T, path string) (*transport.OwnerListener, <-chan uint32) {
 	t.Helper()
 	refused := make(chan uint32, 8)
-	l, err := transport.ListenOwn(t.Context(), path, func(uid uint32) { refused <- uid })
+	l, err := transport.ListenOwner(t.Context(), path, func(uid uint32) { refused <- uid })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestOwnTakesItsUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	mine.Close()
-	if _, err := transport.ListenOwn(t.Context(), path, nil); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := transport.ListenOwner(t.Context(), path, nil); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a second one: %v, want that it is in use", err)
 	}
 	l.Close()
@@ -60,7 +60,7 @@ func TestOwnTakesItsUser(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close = %v", err)
 	}
-	_, err = transport.ListenOwn(t.Context(), "/tmp/"+strings.Repeat("x", 100), nil)
+	_, err = transport.ListenOwner(t.Context(), "/tmp/"+strings.Repeat("x", 100), nil)
 	if object.CodeOf(err) != object.CodeTooLarge {
 		t.Errorf("a long path: %v, want that it is too long", err)
 	}
@@ -114,7 +114,7 @@ func TestOwnRefusesOthers(t *testing.T) {
 	defer c.Close()
 	got := make([]byte, 4)
 	if _, err := c.Read(got); err != nil || string(got) != "mine" {
-		t.Errorf("accepted one that says %q, %v; want our own", got, err)
+		t.Errorf("accepted a connection that sent %q, %v; want ours", got, err)
 	}
 	if uid := <-refused; uid != stranger {
 		t.Errorf("refused uid %d, want %d", uid, stranger)
