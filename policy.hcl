@@ -1,13 +1,13 @@
-# Who may call what on this host. Everything that no permit allows is denied.
-# doc/policy.md explains each block and has more examples. `hearth policy check` checks a
-# changed file, `hearth policy explain clerk shop.till.sell` says why somebody may.
+# The access policy of this host. A call without a permit is denied.
+# doc/policy.md explains each block and has more examples. `hearth policy check` validates a changed file.
+# `hearth policy explain clerk shop.till.sell` shows the decision on a call and its reason.
 
-scripts = "scripts" # a folder a tenant; relative to this file
-# plugins = "build/plugins" # executables, a folder a tenant, each with its pin; doc/plugins.md
-state   = "state"   # the host's own files: its socket, the audit log
+scripts = "scripts" # one folder per tenant; relative to this file
+# plugins = "build/plugins" # executables, one folder per tenant, each pinned; doc/plugins.md
+state   = "state"   # the host's files: its socket, the audit log
 
-# Where to listen. "peer" asks the kernel which account is at the other end, so only this
-# machine's loopback addresses and Unix sockets can have it; "hmac" takes keys.
+# Listeners. With "peer" the kernel identifies the connecting account, which works only for loopback addresses and Unix
+# sockets of this machine. "hmac" accepts keys.
 listener "local" {
   address  = "127.0.0.1:7766"
   identify = ["peer", "hmac"]
@@ -16,12 +16,12 @@ listener "socket" {
   address  = "unix:state/hearth.sock"
   identify = ["peer"]
 }
-# For Python programs that look names up without being told a port:
+# For Python programs that use the name server on its default port:
 # listener "names" { address = "127.0.0.1:9090" }
 
-# Who is who. host_user is the account that runs the host; for others of this machine write
-# user = "an account" or uid = 1000. Those with keys are nobody until they have one: make it
-# with `hearth key new keys/clerk.key`, or hand it out with `hearth enroll new clerk --key`.
+# Principals. host_user is the account that runs the host. For other accounts of this machine write user = "name" or
+# uid = 1000. A principal with keys cannot call until its key file exists: make one with
+# `hearth key new keys/clerk.key`, or issue one with `hearth enroll new clerk --key`.
 principal "owner" { host_user = true }
 principal "clerk" {
   keys   = ["keys/clerk.key"]
@@ -34,7 +34,7 @@ enroll {}
 
 group "people" { members = ["owner", "clerk", "auditor", "partner"] }
 
-# Whose folders are served.
+# Tenants: the host serves their folders.
 tenant "demo" {}
 tenant "shop" {}
 tenant "bank" {}
@@ -42,25 +42,25 @@ tenant "bank" {}
 permit "the owner may call everything" {
   principals = ["owner"]
   objects    = ["*"]
-  tracebacks = true # and see where in a script an error arose
+  tracebacks = true # errors include the position in the script
 }
 permit "the clerk sells" {
   principals = ["clerk"]
   objects    = ["shop.till", "shop.stock"]
   methods    = ["sell", "count"]
 }
-permit "the auditor looks, and changes nothing" {
+permit "the auditor reads" {
   principals = ["auditor"]
   objects    = ["bank.ledger", "shop.stock", "demo.counter"]
   methods    = ["count", "total", "balance", "statement"] # to set total would be "total="
 }
-permit "the partner asks what there is, by day" {
+permit "the partner counts the stock during the day" {
   principals = ["partner"]
   objects    = ["shop.stock"]
   methods    = ["count"]
   when       = time.of_day >= "06:00" && time.of_day < "22:00" # UTC; see timezone
 }
-limit "the partner does not ask too often" {
+limit "calls of the partner" {
   principals = ["partner"]
   objects    = ["shop.*"]
   rate       = "60/m"
@@ -68,7 +68,7 @@ limit "the partner does not ask too often" {
   concurrent = 2
 }
 
-# An object that calls others is a principal of its own, never its caller.
+# An object that calls others is a separate principal. It never has the rights of its caller.
 permit "the relay may count" {
   principals = ["object:demo.relay"]
   objects    = ["demo.counter"]
@@ -83,18 +83,18 @@ permit "the till books with the bank" {
   principals      = ["object:shop.till"]
   objects         = ["bank.ledger"]
   methods         = ["book"]
-  crosses_tenants = true # meant: the ledger belongs to another tenant
+  crosses_tenants = true # required: the ledger belongs to another tenant
 }
 
-# A forbid beats every permit, whoever wrote it.
-forbid "nobody books by hand" {
+# A forbid overrides every permit.
+forbid "no booking by hand" {
   principals = ["people"]
   objects    = ["bank.*"]
   methods    = ["book"]
 }
 
-# Every decision is written to state/audit.jsonl before it is acted on; what cannot be
-# written is not done. `hearth audit tail` shows it.
+# Every decision is written to state/audit.jsonl before it takes effect. A decision that cannot be written is not
+# carried out. `hearth audit tail` shows the log.
 audit {
   permits    = "all" # or "none", or "1/100"
   on_failure = "deny"
@@ -102,13 +102,13 @@ audit {
   keep       = 16
 }
 
-# What must stay so. A file whose tests fail does not load.
+# Tests of this policy. A file with a failing test does not load.
 test "the relay only counts" {
   principal = "object:demo.relay"
   call      = "demo.counter.reset"
   want      = "deny"
 }
-test "strangers are out" {
+test "unauthenticated callers are denied" {
   principal = "anonymous"
   call      = "demo.echo.echo"
   want      = "deny"
@@ -118,12 +118,12 @@ test "the till books" {
   call      = "bank.ledger.book"
   want      = "permit"
 }
-test "not even the owner books by hand" {
+test "the owner cannot book by hand" {
   principal = "owner"
   call      = "bank.ledger.book"
   want      = "deny"
 }
-test "the clerk does not see the bank" {
+test "the clerk cannot reach the bank" {
   principal = "clerk"
   call      = "bank.ledger.balance"
   want      = "deny"
@@ -133,18 +133,18 @@ test "the auditor reads the counter" {
   call      = "demo.counter.total"
   want      = "permit"
 }
-test "and does not set it" {
+test "the auditor cannot set the counter" {
   principal = "auditor"
   call      = "demo.counter.total="
   want      = "deny"
 }
-test "the partner asks at noon" {
+test "the partner may count at noon" {
   principal = "partner"
   call      = "shop.stock.count"
   time      = "2027-01-31T12:00:00Z"
   want      = "permit"
 }
-test "the partner sleeps at night" {
+test "the partner is denied at night" {
   principal = "partner"
   call      = "shop.stock.count"
   time      = "2027-01-31T23:00:00Z"

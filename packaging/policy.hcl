@@ -1,5 +1,5 @@
-# The policy of a packaged host: what it serves, to whom, and within which limits.
-# hearth policy check says whether it holds; doc/policy.md explains it.
+# The policy of a packaged host: objects, callers and limits.
+# hearth policy check validates it; doc/policy.md explains it.
 scripts = "/var/lib/hearth/scripts"
 plugins = "/var/lib/hearth/plugins"
 state   = "/var/lib/hearth/state"
@@ -10,10 +10,10 @@ listener "local" {
   identify = ["peer", "hmac"]
 }
 
-# Who administers the machine may call everything.
+# The machine's administrator may call everything.
 principal "root" { uid = 0 }
 
-# One block a tenant; its scripts lie in /var/lib/hearth/scripts/<tenant>.
+# One block per tenant. Its scripts are in /var/lib/hearth/scripts/<tenant>.
 tenant "demo" { user = "auto" }
 
 permit "root may call everything" {

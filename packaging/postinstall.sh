@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the folders of a packaged host. Runs after an upgrade too, and then changes nothing.
+# Makes the folders of a packaged host. It also runs after an upgrade, and then changes nothing.
 set -e
 umask 022
 mkdir -p /var/lib/hearth/scripts/demo /var/lib/hearth/plugins
@@ -9,7 +9,7 @@ done
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 	if systemctl is-active --quiet hearth.service; then
-		# The running host makes room for the new one; if that does not get ready, it stays.
-		systemctl reload hearth.service || echo "hearth: the running host stays in service; journalctl -u hearth says why" >&2
+		# The new version replaces the running host. If the new one does not become ready, the old one continues.
+		systemctl reload hearth.service || echo "hearth: the upgrade failed and the old version continues to run; see journalctl -u hearth" >&2
 	fi
 fi

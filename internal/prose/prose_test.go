@@ -27,8 +27,6 @@ var pending = []string{
 
 	"client",
 
-	"clients/python/README.md",
-
 	"cmd/hearth",
 
 	"doc/audit.md",
