@@ -2,16 +2,15 @@ package sandbox
 
 import (
 	"fmt"
-	"github.com/hearthhost/hearth/sandbox/convert"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// batch runs several methods in order and writes the list of their results. The first
-// exception ends it: it stands last, in a wrapper, and the rest is not run. Results are
-// written when the last one is there, so a table that is returned and changed later in
-// the batch shows its last content, as at Python's.
+// batch runs several methods in order and writes the list of their results. The first exception ends the batch: it is
+// the last element, in a wrapper, and the other methods are not run. Results are written after the last method, so a
+// table that is returned and changed later in the batch has its last content, as in Python.
 //
 // Source: doc/wire.md "Batches".
 func (s *State) batch(r *Request) (Outcome, error) {
@@ -21,16 +20,16 @@ func (s *State) batch(r *Request) (Outcome, error) {
 			return Outcome{}, errNoMember
 		}
 	}
-	if err := s.build.Read(convert.ForBatch, r.Own, r.Args); err != nil {
+	if err := s.build.Read(convert.ForBatch, r.OwnedBuf, r.Args); err != nil {
 		return Outcome{}, err
 	}
-	// A call to another object, in the middle of this, uses the builder, too.
+	// Calls to other objects during the batch use the builder, too.
 	args, calls := s.build.TakeBatch()
 	if len(calls) != len(fns) {
 		return Outcome{}, convert.Invalid("TypeError", "a batch takes a list of calls")
 	}
-	s.batched = batched{args: args, calls: calls, results: make([]lua.Value, 0, len(fns))}
-	defer func() { s.batched = batched{} }()
+	s.batchValues = batchValues{args: args, calls: calls, results: make([]lua.Value, 0, len(fns))}
+	defer func() { s.batchValues = batchValues{} }()
 	var end *batchEnd
 	for i, fn := range fns {
 		s.vm.Clear()
@@ -63,21 +62,21 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		if end != nil {
 			break
 		}
-		s.batched.results = append(s.batched.results, v)
+		s.batchValues.results = append(s.batchValues.results, v)
 	}
 	s.vm.Clear()
-	return s.writeBatch(r, s.batched.results, end)
+	return s.writeBatch(r, s.batchValues.results, end)
 }
 
-// batched is what a running batch holds besides the stack.
-type batched struct {
+// batchValues holds the values of a running batch that are not on the stack.
+type batchValues struct {
 	args    []lua.Value
 	calls   []convert.BatchCall
 	results []lua.Value
 }
 
 // roots appends the values to a list.
-func (b *batched) roots(list []lua.Value) []lua.Value {
+func (b *batchValues) roots(list []lua.Value) []lua.Value {
 	list = append(list, b.args...)
 	for i := range b.calls {
 		list = append(list, b.calls[i].Keywords.Value())
@@ -91,7 +90,7 @@ type batchEnd struct {
 	args  []lua.Value
 }
 
-// stackValue makes one value of what a function returned.
+// stackValue returns the results of a function as one value.
 func (s *State) stackValue() lua.Value {
 	n := s.l.Top()
 	switch n {
@@ -105,13 +104,13 @@ func (s *State) stackValue() lua.Value {
 		t.SetInt(i, s.l.Get(i))
 	}
 	for i := n; i >= 1 && s.l.Get(i).IsNil(); i-- {
-		t.SetInt(i, s.types.Null) // or the tuple would be shorter
+		t.SetInt(i, s.types.Null) // nil would shorten the tuple
 	}
 	t.SetMeta(s.types.Tuple)
 	return t.Value()
 }
 
-// checkResult finds out whether a result can be sent before the next call is run. A limit is an error.
+// checkResult checks that a result can be sent, before the next method runs. It returns an error for a limit.
 func (s *State) checkResult(r *Request, v lua.Value) (*batchEnd, error) {
 	s.enc.Start(discard{}, r.Protocol, "result")
 	err := s.enc.Value(v)
@@ -128,8 +127,7 @@ func (s *State) checkResult(r *Request, v lua.Value) (*batchEnd, error) {
 	return &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}, nil
 }
 
-// writeBatch writes the results and the exception. A result that the serializer refuses
-// ends the list in the same way.
+// writeBatch writes the results and the exception. A result that the serializer rejects becomes the exception.
 func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outcome, error) {
 	for last := false; ; {
 		failed, err := s.tryBatch(r, results, end)
@@ -144,7 +142,7 @@ func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outc
 		if qualified, ok := s.className(class); ok {
 			class = qualified
 		}
-		if failed == len(results) { // the exception itself
+		if failed == len(results) { // the exception cannot be sent
 			class, _ = s.className("RuntimeError")
 			end, last = &batchEnd{class: class, args: s.unsendable(msg, end.class, end.args)}, true
 			continue
@@ -153,7 +151,7 @@ func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outc
 	}
 }
 
-// describeEnd returns which call of a batch failed and why, "" if none did.
+// describeEnd returns the number of the call that failed and the reason, or "".
 func (s *State) describeEnd(r *Request, at int, end *batchEnd) string {
 	if end == nil {
 		return ""
@@ -161,7 +159,7 @@ func (s *State) describeEnd(r *Request, at int, end *batchEnd) string {
 	return fmt.Sprintf("call %d of %d, %s: %s", at+1, len(r.Batch), r.Batch[at], s.describeRaised(end.class, end.args))
 }
 
-// tryBatch writes the list and returns the position of what could not be written.
+// tryBatch writes the list. After an error it returns the position of the value that could not be written.
 func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, error) {
 	n := len(results)
 	if end != nil {
@@ -191,7 +189,7 @@ func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, e
 	return len(results), r.Result.End()
 }
 
-// discard is a sink that takes everything.
+// discard is a sink that discards all values.
 type discard struct{}
 
 var _ object.Sink = discard{}

@@ -3,16 +3,14 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"github.com/hearthhost/hearth/sandbox/convert"
-	"github.com/hearthhost/hearth/sandbox/values"
-
-	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/convert"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// Request is one call on an instance. The engine reads it while it runs the call and
-// keeps nothing of it.
+// Request is one call on an instance. The engine reads it during the call and does not retain it.
 type Request struct {
 	Kind      object.CallKind
 	Method    object.Method   // not for Batch
@@ -22,44 +20,43 @@ type Request struct {
 	Protocol  object.Protocol
 	Traceback bool // exceptions carry the script's traceback
 
-	// Args drives the sink it is given with two values: the positional arguments, a list
-	// or tuple (for Get the attribute's name, for Set name and value, for Batch a list of
-	// triples of method, arguments and keyword arguments), and the keyword arguments, a
-	// dict or Null. Its error comes back from Call unchanged.
+	// Args writes two values to a sink: the positional arguments, a list or tuple, and the keyword arguments, a dict or
+	// Null. The positional arguments of Get are the attribute's name, and of Set the name and the value. Those of Batch
+	// are a list of triples of method, arguments and keyword arguments. Call returns an error of Args unchanged.
 	Args func(object.Sink) error
-	// Own is memory that nobody writes to any more: texts among the arguments that are most
-	// of it stay there and are not copied. It may be nil.
-	Own []byte
-	// Result takes the one value of the reply.
+	// OwnedBuf is memory that is no longer written to. Texts among the arguments that take up most of it refer to it
+	// instead of being copied. It may be nil.
+	OwnedBuf []byte
+	// Result receives the one value of the reply.
 	Result object.Sink
-	// ResetResult makes Result ready for a value again, forgetting what it was given.
+	// ResetResult discards the content of Result, so that it can receive a value again.
 	ResetResult func()
-	// ClassName returns the qualified name under which the caller knows an exception
-	// class, false if it knows none. nil knows the names that Python has built in.
+	// ClassName returns the qualified name of an exception class for the caller, false if the caller lacks the class. A
+	// nil ClassName supports Python's built-in classes.
 	ClassName func(string) (string, bool)
 	// BatchWrapperClass is the class of the dict that ends a batch with an exception.
 	BatchWrapperClass string
 }
 
-// Outcome says what came of a call.
+// Outcome is the result of a call.
 type Outcome struct {
 	Exception bool    // Result holds an exception dict
-	Raised    string  // class, message and place of the exception in Result, or of the one that ended a batch
-	Stream    *Stream // not nil: the result is an item stream, and Result holds nothing
-	Broken    bool    // the state is of no more use: close it
+	Raised    string  // class, message and position of the exception in Result, or of the one that ended a batch
+	Stream    *Stream // if not nil, the result is an item stream, and Result is empty
+	Broken    bool    // the state cannot be used again: close it
 }
 
-// Call runs one call on the instance. An exception that the script raises, or a result
-// that cannot travel, is a reply like any other. An error means that there is no reply:
-// CodeExhausted, CodeDeadline or CodeCanceled for a limit, CodeNotFound for a member that
-// is not exposed or not of that kind, or the error of Request.Args or of the sink.
+// Call runs one call on the instance. An exception of the script, and a result that cannot be sent, are normal replies.
+// An error means that there is no reply: CodeExhausted, CodeDeadline or CodeCanceled for a limit, CodeNotFound for a
+// member that is not exposed or of another kind, or the error of Request.Args or of the sink.
 func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 	defer s.recovered(&out, &err)
 	if s.broken != nil {
 		return Outcome{Broken: true}, s.broken
 	}
 	if s.self == nil {
-		return Outcome{}, &object.Error{Code: object.CodeInternal, Err: errors.New("sandbox: a call without an instance")}
+		return Outcome{}, &object.Error{Code: object.CodeInternal,
+			Err: errors.New("sandbox: a call without an instance")}
 	}
 	s.enter(ctx, r)
 	if r.Kind == object.Batch {
@@ -69,7 +66,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 	}
 	ends := out.Stream == nil && s.def.Mode == object.PerCall && s.def.Close != nil && s.broken == nil
 	if ends {
-		s.meter.Pause() // close has what the call left
+		s.meter.Pause() // close continues the budget of the call
 	}
 	s.leave(&out)
 	if ends {
@@ -81,7 +78,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 
 // enter makes r the running call.
 func (s *State) enter(ctx context.Context, r *Request) {
-	s.ctx, s.req, s.calling, s.want = ctx, r, true, r.Traceback
+	s.ctx, s.req, s.calling, s.traced = ctx, r, true, r.Traceback
 	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)
 	s.enc.SetTextLimit(s.p.limits.ResultBytes)
 	s.vm.Clear()
@@ -89,20 +86,20 @@ func (s *State) enter(ctx context.Context, r *Request) {
 
 // leave ends the running call.
 func (s *State) leave(out *Outcome) {
-	s.ctx, s.req, s.calling, s.want, s.at, s.trace = nil, nil, false, false, "", nil
+	s.ctx, s.req, s.calling, s.traced, s.errorPos, s.trace = nil, nil, false, false, "", nil
 	s.meter.End()
 	s.rest()
 	out.Broken = s.broken != nil
 }
 
-// rest lets go of what the running call needed.
+// rest drops the values of the running call.
 func (s *State) rest() {
 	s.vm.Clear()
 	s.enc.Reset()
 	s.build.Reset()
 }
 
-// invoke runs one method, or reads or writes one attribute.
+// invoke calls one method, or reads or writes one attribute.
 func (s *State) invoke(r *Request) (Outcome, error) {
 	fn := s.lookup(r.Kind, r.Method)
 	if fn == nil {
@@ -111,7 +108,7 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	L := s.l
 	L.Push(fn.Value())
 	L.Push(s.self.Value())
-	if err := s.build.Read(convert.ForCall, r.Own, r.Args); err != nil {
+	if err := s.build.Read(convert.ForCall, r.OwnedBuf, r.Args); err != nil {
 		return Outcome{}, err
 	}
 	if r.Kind != object.Invoke {
@@ -122,7 +119,7 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	return s.finish(r, L.Top()-1)
 }
 
-// lookup finds the function behind a member, nil if it is not exposed or of another kind.
+// lookup returns the function of a member, or nil if the member is not exposed or of another kind.
 func (s *State) lookup(kind object.CallKind, name object.Method) *lua.Function {
 	m := s.def.Members[name]
 	if m == nil {
@@ -139,11 +136,10 @@ func (s *State) lookup(kind object.CallKind, name object.Method) *lua.Function {
 	return nil
 }
 
-// errNoMember says no more than that: the host has told the caller what there is.
+// errNoMember has no details, because the host has already listed the members to the caller.
 var errNoMember = &object.Error{Code: object.CodeNotFound, Class: "AttributeError", Msg: "no such method or attribute"}
 
-// attributeArguments leaves on the stack what an accessor gets of the arguments: those
-// of the message begin with the attribute's name, which the host has read already.
+// attributeArguments removes the attribute's name from the arguments on the stack. The host has already read it.
 func (s *State) attributeArguments(kind object.CallKind) error {
 	L := s.l
 	want := 1
@@ -161,7 +157,7 @@ func (s *State) attributeArguments(kind object.CallKind) error {
 	return nil
 }
 
-// finish runs the function on the stack with its n arguments and writes what comes of it.
+// finish calls the function on the stack with its n arguments and writes its result.
 func (s *State) finish(r *Request, n int) (Outcome, error) {
 	raised, limit := s.run(n)
 	if limit != nil {
@@ -184,8 +180,8 @@ func (s *State) finish(r *Request, n int) (Outcome, error) {
 	return Outcome{}, nil
 }
 
-// writeFailure answers with an exception that says why a result cannot be sent. A limit
-// of the sink is no such reason and comes back as it is.
+// writeFailure writes an exception with the reason why a result cannot be sent. Other errors, such as a limit of the
+// sink, are returned unchanged.
 func (s *State) writeFailure(r *Request, err error) (Outcome, error) {
 	class, msg, ok := s.enc.Failure(err)
 	if !ok {

@@ -15,9 +15,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/api"
 )
 
-// hearthRows are pieces of Lua that use what package lua does not know. Each is charged at least least steps a run,
-// and a step takes at most maxRatio times the time of a step of an empty loop. The last row calls a function that
-// needs a host.
+// hearthRows are pieces of Lua that use functions of hearth. Each run must be charged at least least steps. A step may
+// take at most maxRatio times the time of a step of an empty loop. The last row calls a function that needs a host.
 var hearthRows = []struct {
 	covers string // functions that are called, separated by blanks
 	setup  string // runs once
@@ -42,13 +41,19 @@ var hearthRows = []struct {
 	{"<bytes>.base64", "local b = hearth.bytes(('x'):rep(1e6))", "b:base64()", 1e6 / 16},
 	{"", "local a, b = hearth.bytes(('x'):rep(1e6)), hearth.bytes(('x'):rep(1e6))",
 		"local x = a .. b; x = a == b; x = a < b; x = a <= b; x = tostring(a)", 3e6 / 64},
-	{"hearth.float <float>.tonumber", "", "local a, b = hearth.float(1.5), hearth.float(2) local x = a + b; x = a - b; " +
-		"x = a * b; x = a / b; x = a ^ b; x = a % b; x = -a; x = a < b; x = a <= b; x = a == b; x = a:tonumber()", 100},
+	{"hearth.float <float>.tonumber", "",
+		"local a, b = hearth.float(1.5), hearth.float(2) local x = a + b; x = a - b; " +
+			"x = a * b; x = a / b; x = a ^ b; x = a % b; x = -a; x = a < b; x = a <= b; x = a == b; " +
+			"x = a:tonumber()", 100},
 	{"hearth.float", "local a = hearth.float(1.1e300)", "tostring(a)", 20},
-	{"hearth.complex", "", "local a, b = hearth.complex(1, 2), hearth.complex(3.1) local x = a + b; x = a - b; x = a * b; " +
+	{"hearth.complex", "", "local a, b = hearth.complex(1, 2), hearth.complex(3.1) local x = a + b; x = a - b; x = " +
+		"a * b; " +
 		"x = a / b; x = -a; x = a == b; x = a.re; x = a.im; x = tostring(a)", 100},
-	{"hearth.datetime <datetime>.date <datetime>.seconds", "", "local a = hearth.datetime(1e9) local x = tostring(a); " +
-		"x = a:date(); x = a:seconds(); x = a == a; x = a < a; x = a <= a; x = hearth.datetime('2026-01-31T12:00:00')", 100},
+	{"hearth.datetime <datetime>.date <datetime>.seconds", "",
+		"local a = hearth.datetime(1e9) local x = tostring(a); " +
+			"x = a:date(); x = a:seconds(); x = a == a; x = a < a; x = a <= a; " +
+			"x = hearth.datetime('2026-01-31T12:00:00')",
+		100},
 	{"hearth.date <date>.day", "", "local a = hearth.date(7e5) local x = tostring(a); x = a:day(); x = a == a; " +
 		"x = a < a; x = a <= a; x = hearth.date('2026-01-31')", 100},
 	{"hearth.list hearth.tuple hearth.set hearth.dict hearth.kw", "local t = {} for i = 1, 1e4 do t[i] = i end",
@@ -69,21 +74,24 @@ var hearthRows = []struct {
 	{"hearth.log.info", "", "hearth.log.info('x', 1, {}, nil)", 100},
 	{"tonumber", "local a = hearth.int(('9'):rep(4300))", "tonumber(a) tonumber('1.5')", 10},
 	{"require", "package.preload.x = function() return 1 end require('x')", "require('x') require('string')", 10},
-	{"module package.seeall", "", "local f = function() module('a.b.m', package.seeall) end f() package.loaded['a.b.m'] = nil", 30},
+	{"module package.seeall", "", "local f = function() module('a.b.m', package.seeall) end f() " +
+		"package.loaded['a.b.m'] = nil", 30},
 	{"module", "local s = ('x'):rep(1e6)", "local f = function() module(s) end f() package.loaded[s] = nil", 1e6 / 64},
 	{"package.loaders.1 package.loaders.2", "local one, two = package.loaders[1], package.loaders[2]",
 		"one('x') two('x')", 30},
 	{"require", "local s = ('x'):rep(1e6)", "pcall(require, s)", 1e6 / 64},
 }
 
-// maxRatio is how many times the time of a step of an empty loop a step may take.
+// maxRatio limits the time of a step, as a multiple of the time of a step of an empty loop.
 const maxRatio = 20
 
 // measureRow returns the steps and the time of one run of a piece of Lua.
 func measureRow(t *testing.T, setup, body string) (steps, ns float64) {
 	t.Helper()
-	source := "local O = hearth.object{} " + setup + "\nfunction O.expose:attack(n) for _ = 1, n do " + body + "\nend end return O"
-	p, err := sandbox.Load(context.Background(), sandbox.Config{ID: "demo.row", Source: []byte(source), Limits: object.Limits{Steps: 1 << 40}})
+	source := "local O = hearth.object{} " + setup + "\nfunction O.expose:attack(n) for _ = 1, n do " + body +
+		"\nend end return O"
+	p, err := sandbox.Load(context.Background(), sandbox.Config{ID: "demo.row", Source: []byte(source),
+		Limits: object.Limits{Steps: 1 << 40}})
 	if err != nil {
 		t.Fatalf("%q: %v", body, err)
 	}
@@ -128,7 +136,7 @@ func TestHearthIsCharged(t *testing.T) {
 		steps, ns := measureRow(t, r.setup, r.body)
 		ratio := ns / steps / step
 		t.Logf("%6.1f %9.0f steps %9.0f ns  %s", ratio, steps, ns, r.body)
-		for tries := 0; ratio > maxRatio/2 && tries < 3; tries++ { // the garbage collector took part of it
+		for tries := 0; ratio > maxRatio/2 && tries < 3; tries++ { // the garbage collector took part of the time
 			steps, ns := measureRow(t, r.setup, r.body)
 			ratio = min(ratio, ns/steps/step)
 		}
@@ -141,7 +149,7 @@ func TestHearthIsCharged(t *testing.T) {
 	}
 }
 
-// TestHearthRowsAreComplete wants a row for every function that a script can reach and package lua does not make.
+// TestHearthRowsAreComplete requires a row for every function that a script can reach and package lua does not make.
 func TestHearthRowsAreComplete(t *testing.T) {
 	covered := map[string]bool{"hearth.null": true}
 	for _, r := range hearthRows {
@@ -161,7 +169,7 @@ func TestHearthRowsAreComplete(t *testing.T) {
 	}
 }
 
-// threadTime returns the processor time of the thread: other processes do not change it.
+// threadTime returns the processor time of the thread, which other processes do not change.
 func threadTime() time.Duration {
 	const thread = 1
 	var u syscall.Rusage
@@ -180,7 +188,7 @@ func first(errs ...error) error {
 	return nil
 }
 
-// nothing is a sink that takes everything.
+// nothing is a sink that discards all values.
 type nothing struct{}
 
 func (nothing) Null() error                  { return nil }

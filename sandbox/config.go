@@ -5,7 +5,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/definition"
 )
 
-// Bounds that are not for the operator to choose.
+// Bounds that operators cannot change.
 const (
 	maxLogBytes = 8 << 10   // of one log line
 	maxStack    = 256 << 10 // slots of the stack of a coroutine
@@ -14,18 +14,18 @@ const (
 // MaxMembers is the limit of members of an object.
 const MaxMembers = definition.MaxMembers
 
-// Config says what to load.
+// Config describes a script to load.
 type Config struct {
 	ID     object.ID // required
 	Source []byte    // the script; copied
-	// File names the script in messages, for example "acme/counter.lua"; default from ID.
+	// File is the name of the script in messages, for example "acme/counter.lua". The default is derived from ID.
 	File string
-	// Libs are the sources of the modules that require finds, by name. The map is read
-	// while Load runs and not kept; the sources are kept and must not change.
+	// Libs are the sources of the modules for require, by name. Load reads the map and does not retain it. The sources
+	// are retained and must not change.
 	Libs     map[string][]byte
 	Services Services
-	// OnLongCall, if not nil, is called once of a call that runs for longer than most: other goroutines of the
-	// process may have to wait for it.
+	// OnLongCall, if not nil, is called once for a call that runs longer than most. Other goroutines of the process may
+	// have to wait for it.
 	OnLongCall func()
 	Limits     object.Limits
 }

@@ -1,17 +1,17 @@
-// Package sandbox is the Lua engine: it loads one object's script, says what it exposes,
-// and runs calls on it within limits. Values come in and go out as [object.Sink] events,
-// so it knows no serializer; it opens no file, socket or process, so whatever a script
-// reaches outside itself is a method of [Services].
+// Package sandbox runs the Lua script of an object: it loads the script, describes the object, and runs calls on it
+// within limits. Arguments and results are events of [object.Sink], so it imports no serializer. It opens no file,
+// socket or process. Scripts reach the outside only through [Services].
 //
-// A [Program] is a loaded script: immutable, shared by any number of goroutines. A
-// [State] is one Lua state with at most one instance of the object in it; it belongs to
-// one goroutine at a time. After a limit, a panic or a kill the state is broken and its
-// owner closes it.
+// A [Program] is a loaded script. It is immutable and safe for concurrent use. A [State] is one Lua state with at most
+// one instance of the object. It belongs to one goroutine at a time. After a limit, a panic or a kill the state is
+// broken, and its owner must close it.
 //
-// What is metered: every VM instruction counts one step, and the built-in functions that
-// work in proportion to their arguments charge for it first, ".." too. The memory that a
-// script's values take is looked at from time to time (memory.go); what escapes that is
-// left to the worker process's own limits.
+// Metering: every VM instruction counts one step. A native function charges in advance for work in proportion to its
+// arguments; so does the operator "..". The memory of a script's values is counted from time to time (package budget).
+// The limits of the worker process bound the rest.
+//
+// The parts are packages: budget (limits), values (Lua values that Lua lacks), convert (values and events), modules
+// (require), definition (hearth.object) and heapsnap (changes since the script was run).
 //
 // Source: doc/lua.md.
 package sandbox

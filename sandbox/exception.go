@@ -2,18 +2,17 @@ package sandbox
 
 import (
 	"fmt"
-	"github.com/hearthhost/hearth/sandbox/convert"
-	"github.com/hearthhost/hearth/sandbox/values"
 	"slices"
 	"strings"
 
-	"github.com/hearthhost/hearth/sandbox/lua"
-
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/convert"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// qualify finds the name under which the caller knows a class, and arguments that fit
-// it. A class that it does not know becomes a RuntimeError that names it.
+// qualify returns the caller's name of a class, and arguments that fit the class. A class that the caller lacks becomes
+// a RuntimeError with the name in its message.
 func (s *State) qualify(class string, args []lua.Value, message string) (string, []lua.Value) {
 	qualified, ok := s.className(class)
 	if !ok {
@@ -22,7 +21,7 @@ func (s *State) qualify(class string, args []lua.Value, message string) (string,
 	}
 	bare := qualified[strings.LastIndexByte(qualified, '.')+1:]
 	if want := fixedArgs[bare]; want > 0 && len(args) != want {
-		// These cannot be made from a message alone; their parent can.
+		// These classes need more than a message. Their parent does not.
 		qualified, _ = s.className("UnicodeError")
 	}
 	return qualified, args
@@ -36,7 +35,8 @@ func (s *State) className(class string) (string, bool) {
 		return s.req.ClassName(class)
 	}
 	switch class {
-	case "RuntimeError", "ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "UnicodeError", "Exception":
+	case "RuntimeError", "ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "UnicodeError",
+		"Exception":
 		return "builtins." + class, true
 	}
 	return "", false
@@ -51,7 +51,7 @@ func (s *State) knownClass(name string) bool {
 	return ok
 }
 
-// writeRaised answers with what the script raised.
+// writeRaised writes the exception for a raised value.
 func (s *State) writeRaised(r *Request, raised lua.Value) (Outcome, error) {
 	class, args := s.raisedParts(raised)
 	return s.writeException(r, class, args)
@@ -70,7 +70,7 @@ func (s *State) raisedParts(raised lua.Value) (class string, args []lua.Value) {
 	return class, []lua.Value{lua.String(s.cleanText(s.types.PlainText(raised)))}
 }
 
-// receivedException reads an exception that came as an argument: a dict as Python peers send them.
+// receivedException reads an exception that was an argument: a dict as Python peers send it.
 func (s *State) receivedException(v lua.Value) (class string, args []lua.Value, ok bool) {
 	t := v.AsTable()
 	if t == nil || t.Meta != s.types.Dict || t.GetString("__exception__") != lua.True {
@@ -88,8 +88,8 @@ func (s *State) receivedException(v lua.Value) (class string, args []lua.Value, 
 	return class[strings.LastIndexByte(class, '.')+1:], args, true
 }
 
-// writeException writes an exception dict as the result. class is bare or qualified.
-// Arguments that cannot be sent make it a PyroError that tells what happened, as in Pyro.
+// writeException writes an exception dict as the result. class is bare or qualified. If the arguments cannot be sent,
+// it writes a PyroError with the reason, as Pyro does.
 func (s *State) writeException(r *Request, class string, args []lua.Value) (Outcome, error) {
 	if qualified, ok := s.className(class); ok {
 		class = qualified
@@ -116,38 +116,39 @@ func (s *State) writeException(r *Request, class string, args []lua.Value) (Outc
 	return Outcome{Exception: true, Raised: raised}, s.encodeException(r, r.Result, class, args)
 }
 
-// maxRaised bounds the description of an exception in the host's log, in bytes.
+// maxRaised limits the description of an exception in the host's log, in bytes.
 const maxRaised = 4 << 10
 
-// describeRaised returns class, message and place of an exception, for the host's log.
+// describeRaised returns class, message and position of an exception, for the host's log.
 func (s *State) describeRaised(class string, args []lua.Value) string {
 	text := class[strings.LastIndexByte(class, '.')+1:]
 	if len(args) > 0 {
 		text = values.JoinMessage(text, s.types.PlainText(args[0]))
 	}
 	text = values.Clip(s.cleanText(text), maxRaised)
-	if s.at != "" && !strings.Contains(text, ".lua:") {
-		text += " (" + s.at + ")"
+	if s.errorPos != "" && !strings.Contains(text, ".lua:") {
+		text += " (" + s.errorPos + ")"
 	}
 	return text
 }
 
-// unsendable is the argument of the error about an exception that cannot be sent.
+// unsendable returns the arguments of the error for an exception that cannot be sent.
 func (s *State) unsendable(why, class string, args []lua.Value) []lua.Value {
 	original := class
 	if len(args) > 0 {
 		original += ": " + s.types.PlainText(args[0])
 	}
-	return []lua.Value{lua.String(s.cleanText("Error serializing exception: " + why + ". Original exception: " + original))}
+	return []lua.Value{lua.String(s.cleanText("Error serializing exception: " + why + ". Original exception: " +
+		original))}
 }
 
-// maxExceptionBytes bounds the texts in the arguments of an exception together.
+// maxExceptionBytes limits the texts in the arguments of an exception together, in bytes.
 const maxExceptionBytes = 1 << 20
 
 func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.Value) error {
 	s.enc.Start(to, r.Protocol, "the exception's args")
-	// The result that it may be about is not sent, and it has to say why.
-	// Secrets are searched for in all of its texts, which takes long.
+	// The limit is not below maxMessage: the exception may report that the result exceeds its limit. It is not above
+	// maxExceptionBytes: the search for secrets in all texts takes long.
 	s.enc.SetTextLimit(min(max(s.p.limits.ResultBytes, maxMessage), maxExceptionBytes))
 	var trace []string
 	if r.Traceback {
@@ -156,7 +157,7 @@ func (s *State) encodeException(r *Request, to object.Sink, class string, args [
 	return s.enc.Exception(class, args, trace)
 }
 
-// raisedError makes an error of what a script raised where there is no reply to put it in.
+// raisedError returns the error for a raised value where no reply exists.
 func (s *State) raisedError(raised lua.Value) *object.Error {
 	e := object.Errorf(object.CodeRaised, "%s", s.cleanText(s.types.PlainText(raised)))
 	if t := raised.AsTable(); t != nil && t.Meta == s.types.Exception {
@@ -166,29 +167,28 @@ func (s *State) raisedError(raised lua.Value) *object.Error {
 	return e
 }
 
-// maxErrorName bounds the part of a class name that is read for a message, in bytes.
+// maxErrorName limits the part of a class name that is read for a message, in bytes.
 const maxErrorName = 300
 
-// maxMessage bounds a message, in bytes.
+// maxMessage limits a message, in bytes.
 const maxMessage = 64 << 10
 
-// cleanText makes a message that every serializer takes, and that holds no secret.
+// cleanText makes a message valid for every serializer and removes secrets.
 func (s *State) cleanText(t string) string {
 	t = s.p.services.Secrets.Redact(t, maxMessage+1)
 	return values.Clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
 }
 
-// notice records the place where a value is raised that the script does not catch, and the traceback if the
-// caller may see it.
+// notice records the position where an uncaught value is raised, and the traceback if the caller may see it.
 func (s *State) notice(L *lua.Thread, _ lua.Value) string {
-	s.at = place(L)
-	if s.want {
+	s.errorPos = place(L)
+	if s.traced {
 		s.trace = s.traceback(L)
 	}
 	return ""
 }
 
-// place returns file and line of the innermost running Lua function, "" if the first levels have none.
+// place returns file and line of the innermost running Lua function, or "" if the first levels have none.
 func place(L *lua.Thread) string {
 	for n := 1; n <= maxTraceLines; n++ { // 0 is the caller of place
 		at, ok := L.Level(n)
@@ -202,10 +202,10 @@ func place(L *lua.Thread) string {
 	return ""
 }
 
-// maxTraceLines bounds a traceback.
+// maxTraceLines limits the lines of a traceback.
 const maxTraceLines = 20
 
-// traceback lists the script's functions that are running, innermost last as in Python.
+// traceback lists the running functions of the script, innermost last as in Python.
 func (s *State) traceback(L *lua.Thread) []string {
 	var lines []string
 	for n := 1; len(lines) < maxTraceLines; n++ { // 0 is the function that makes the traceback

@@ -2,21 +2,20 @@ package sandbox
 
 import (
 	"context"
-	"github.com/hearthhost/hearth/sandbox/convert"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/convert"
 )
 
-// Handover calls the instance's handover, if it has one, and writes what that returns as
-// one value: the state that the init of the next version gets, as an argument that came
-// over the wire would look. It ends the instance, without calling its close. ok is false
-// if there is no instance, or nothing that it would hand over.
+// Handover calls the instance's handover, if it has one, and writes the result as one value. This is the state that the
+// init of the next version receives as an argument. Handover ends the instance, without calling its close. ok is false
+// without an instance, or without a function handover.
 //
-// A state that a limit has broken is asked too: what its instance still holds is all there
-// is, and handover has a budget of its own. It is CodeRaised if handover raised an error,
-// CodeInvalid if what it returned cannot travel, or the code of a limit.
+// Handover also works after a limit has broken the state, because the instance still holds the only copy. It has a
+// separate budget. The error is CodeRaised if handover raised an error, CodeInvalid if its result cannot be sent, or
+// the code of a limit.
 func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err error) {
-	if s.vm == nil || s.self == nil || s.def.Handover == nil || !s.mend() {
+	if s.vm == nil || s.self == nil || s.def.Handover == nil || !s.revive() {
 		return false, nil
 	}
 	defer s.recovered(nil, &err)
@@ -43,9 +42,9 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 	return true, nil
 }
 
-// mend makes a state usable once more that a limit broke. What broke it may be a fault of
-// the VM or of ours: nothing runs after that.
-func (s *State) mend() bool {
+// revive makes a state usable again that a limit has broken. It returns false after other errors, which may be faults
+// of the VM.
+func (s *State) revive() bool {
 	if s.broken == nil {
 		return true
 	}
@@ -60,8 +59,8 @@ func (s *State) mend() bool {
 	}
 }
 
-// Inheritable reports why a state that was handed over, which value writes, cannot be the
-// argument of an init; nil if it can. It is asked by who called Handover.
+// Inheritable returns an error if a state cannot be the argument of an init. value writes the state. The caller of
+// Handover must check this.
 func (s *State) Inheritable(value func(object.Sink) error) error {
 	s.build.Start(convert.ForValues, nil)
 	defer s.build.Reset()
@@ -71,7 +70,7 @@ func (s *State) Inheritable(value func(object.Sink) error) error {
 	return s.build.Finish()
 }
 
-// pushInherited lays the state that was handed over behind the instance on the stack.
+// pushInherited pushes the state of the previous version behind the instance on the stack.
 func (s *State) pushInherited(value func(object.Sink) error) error {
 	s.build.Start(convert.ForCall, nil)
 	b := s.build

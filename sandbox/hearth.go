@@ -4,9 +4,8 @@ import (
 	"encoding/hex"
 	"maps"
 
-	"github.com/hearthhost/hearth/sandbox/lua"
-
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // openHearth makes the global "hearth".
@@ -26,9 +25,8 @@ func (s *State) openHearth() {
 	}
 }
 
-// secret is hearth.secret(name): a value that the policy grants to this object. It is
-// asked for anew each time, so that a rotated one is there at the next call. One that
-// exists and is another object's is answered like one that does not.
+// secret implements hearth.secret(name), a secret that the policy grants to this object. It is read at each call, so
+// that rotated secrets take effect at the next call. A secret of another object causes the same error as a missing one.
 func (s *State) secret(L *lua.Thread) int {
 	name := L.CheckString(1)
 	L.Charge(secretSteps + len(name)>>4)
@@ -38,19 +36,20 @@ func (s *State) secret(L *lua.Thread) int {
 		if object.ValidName(name) {
 			shown = s.p.shown(name, 40)
 		}
-		L.RaiseError(`hearth.secret: %s has no secret of this name: the policy grants it by file = "secrets/%s" and objects = ["%s"] in a block secret "%s" of tenant "%s"`,
+		L.RaiseError(`hearth.secret: %s has no secret of this name: the policy grants it by file = "secrets/%s" and `+
+			`objects = ["%s"] in a block secret "%s" of tenant "%s"`,
 			s.p.id, shown, s.p.id, shown, s.p.id.Tenant())
 	}
 	return L.PushString(value)
 }
 
-// Steps for what is worth more than its allocation.
+// Steps of functions that cost more than their allocations.
 const (
 	secretSteps = 50
 	callerSteps = 200
 )
 
-// callerTable is hearth.caller(): who calls, as the host has verified it.
+// callerTable implements hearth.caller(). It returns the caller as verified by the host.
 func (s *State) callerTable(L *lua.Thread) int {
 	if s.req == nil {
 		L.RaiseError("hearth.caller: no call is running")
@@ -70,7 +69,7 @@ func (s *State) callerTable(L *lua.Thread) int {
 	return 1
 }
 
-// uuidText writes a correlation id as UUIDs are written.
+// uuidText formats a correlation id as a UUID.
 func uuidText(id [16]byte) string {
 	h := hex.EncodeToString(id[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]

@@ -9,11 +9,11 @@ import (
 // Usage reports the memory of a running state to another goroutine. The zero value is ready to use.
 type Usage = budget.Usage
 
-// Held returns the bytes that the state holds, by a walk through it. Call it between calls, as any method.
+// Held returns the bytes of all values in the state. It must not be called during a call.
 func (s *State) Held() int64 { return s.HeldBytes(1 << 62) }
 
-// HeldBytes returns the bytes of the values that the state holds, counted up to a little more than most. It
-// takes time in proportion, some 20 ns a value. Like all methods it belongs to the goroutine of the state.
+// HeldBytes returns the bytes of all values in the state. It stops counting above most. It takes about 20 ns per value.
+// Like all methods, it must be called from the goroutine of the state.
 func (s *State) HeldBytes(most int64) int64 {
 	if s.vm == nil {
 		return 0
@@ -25,11 +25,11 @@ func (s *State) HeldBytes(most int64) int64 {
 	}
 	roots = s.definitions.AppendRoots(roots)
 	roots = s.build.AppendRoots(roots)
-	roots = s.batched.roots(roots)
+	roots = s.batchValues.roots(roots)
 	return s.vm.Held(most, roots...)
 }
 
-// Break makes the state unusable without running its script: Close does not call the instance's close then.
+// Break makes the state unusable without running its script: Close then does not call the instance's close.
 func (s *State) Break(why *object.Error) {
 	if s.broken == nil {
 		s.broken = why

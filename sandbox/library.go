@@ -1,15 +1,15 @@
 package sandbox
 
 import (
-	"github.com/hearthhost/hearth/sandbox/values"
 	"math/big"
 	"strings"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// openLibraries makes the globals of all runs to come: the standard libraries, and what is hearth's own.
+// openLibraries makes the globals of all future runs: the standard libraries and hearth.
 func (s *State) openLibraries() {
 	s.lib = stdlib.New(s.vm, stdlib.Config{
 		Print:       func(L *lua.Thread, line string) { s.log(L, "info", line) },
@@ -27,10 +27,10 @@ func (s *State) openLibraries() {
 	s.openHearth()
 }
 
-// libSourceBytes is how large a module may be at least, and a text that load compiles.
+// libSourceBytes is the least limit of a module's source, and of a text that load compiles, in bytes.
 const libSourceBytes = 1 << 20
 
-// freshGlobals makes the globals of a run. Scripts may change whatever they find there.
+// freshGlobals makes the globals of a run. Scripts may change them.
 func (s *State) freshGlobals() {
 	s.env = s.lib.Globals()
 	s.vm.Main.SetGlobals(s.env)
@@ -44,7 +44,7 @@ func (s *State) freshGlobals() {
 	hearth.SetString("null", s.types.Null)
 }
 
-// toNumber is tonumber, which also takes hearth's own numbers.
+// toNumber implements tonumber, with support for integers and floats of hearth.
 func (s *State) toNumber(L *lua.Thread) int {
 	switch n := values.Of(L.Get(1)).(type) {
 	case nil:
@@ -72,7 +72,7 @@ func (s *State) logger(level string) lua.Native {
 			}
 			text := L.ToString(L.Get(i))
 			L.ChargeBytes(len(text))
-			b.WriteString(s.p.shown(text, maxLogBytes)) // before anything cuts a secret in two
+			b.WriteString(s.p.shown(text, maxLogBytes)) // before a cut could split a secret
 			if b.Len() > maxLogBytes {
 				break
 			}
@@ -85,7 +85,7 @@ func (s *State) logger(level string) lua.Native {
 // log logs one line.
 func (s *State) log(L *lua.Thread, level, line string) {
 	L.Charge(100 + len(line)>>2)
-	// Redacted as a whole, too, for a secret that came in pieces.
+	// Redact the whole line again: a secret may be split over several arguments.
 	line = values.Clip(strings.ToValidUTF8(s.p.services.Secrets.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
 	s.p.services.Log.Line(s.p.id, level, line)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestResultIsCharged: a result that takes long to write is ended by a limit, though the script has run. Here
-// it is one table of holes, referred to again and again, and a long text likewise.
+// TestResultIsCharged checks that a limit ends the writing of a slow result, although the script has ended. The results
+// are a table of holes that is referred to many times, and a long text likewise.
 func TestResultIsCharged(t *testing.T) {
 	limits := object.Limits{Steps: 1_500_000, MaxDuration: time.Minute, ResultBytes: 1 << 30}
 	for name, body := range map[string]string{
@@ -20,7 +20,8 @@ func TestResultIsCharged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := startLimited(t, method(body), limits).call("f")
-			if object.CodeOf(a.err) != object.CodeExhausted || !strings.Contains(a.err.Error(), "while the result was written; the call was executed") {
+			if object.CodeOf(a.err) != object.CodeExhausted ||
+				!strings.Contains(a.err.Error(), "while the result was written; the call was executed") {
 				t.Errorf("error %v, value %.200v; want the limit of steps", a.err, a.value)
 			}
 			if !a.out.Broken {
@@ -30,8 +31,8 @@ func TestResultIsCharged(t *testing.T) {
 	}
 }
 
-// TestArgumentsAreCharged: arguments that take more memory than the object may have are refused while they are
-// read, before anything is executed, and the instance lives on.
+// TestArgumentsAreCharged checks that arguments with more memory than the limit are rejected while they are read. The
+// call is not executed, and the instance continues.
 func TestArgumentsAreCharged(t *testing.T) {
 	h := startLimited(t, method("return a and #a"), object.Limits{Memory: 8 << 20})
 	many := make([]any, 500_000)
@@ -39,13 +40,14 @@ func TestArgumentsAreCharged(t *testing.T) {
 		many[i] = []any{}
 	}
 	a := h.call("f", many)
-	if object.CodeOf(a.err) != object.CodeExhausted || !strings.Contains(a.err.Error(), "8 MiB of memory while the arguments were read; not executed") {
+	if object.CodeOf(a.err) != object.CodeExhausted || !strings.Contains(a.err.Error(), "8 MiB of memory while the "+
+		"arguments were read; not executed") {
 		t.Errorf("error %v; want the limit of memory", a.err)
 	}
 	h.call("f", []any{1, 2}).want(t, int64(2))
 }
 
-// TestRaiseReceivedException: an exception that came as an argument can be raised like one of the script's own.
+// TestRaiseReceivedException checks that an exception that was an argument can be raised like one of the script.
 func TestRaiseReceivedException(t *testing.T) {
 	h := start(t, method("error(a)"))
 	h.call("f", map[string]any{
@@ -53,8 +55,10 @@ func TestRaiseReceivedException(t *testing.T) {
 	}).raises(t, "builtins.ValueError", "why")
 }
 
-// TestMarkersCopy: hearth.list and its relatives leave their argument as it is, and nest nothing.
+// TestMarkersCopy checks that hearth.list and similar functions do not change their argument and do not nest.
 func TestMarkersCopy(t *testing.T) {
-	h := start(t, method("local t = {1, 2} local u, v = hearth.list(t), hearth.list(t) return u, v, hearth.typeof(t), hearth.list(a)"))
-	h.call("f", []any{3}).want(t, codec.Tuple{[]any{int64(1), int64(2)}, []any{int64(1), int64(2)}, "table", []any{int64(3)}})
+	h := start(t, method("local t = {1, 2} local u, v = hearth.list(t), hearth.list(t) return u, v, "+
+		"hearth.typeof(t), hearth.list(a)"))
+	h.call("f", []any{3}).want(t, codec.Tuple{[]any{int64(1), int64(2)}, []any{int64(1), int64(2)}, "table",
+		[]any{int64(3)}})
 }

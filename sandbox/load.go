@@ -3,21 +3,21 @@ package sandbox
 import (
 	"bytes"
 	"context"
-	"github.com/hearthhost/hearth/sandbox/modules"
 	"strings"
 	"sync"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/modules"
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
 // Program is a loaded script. It is immutable and safe for concurrent use; each
-// instance of the object needs a [State] of its own.
+// instance of the object needs a separate [State].
 type Program struct {
 	id         object.ID
 	file       string
-	services   Services // none is nil
+	services   Services // no field is nil
 	onLongCall func()
 	limits     object.Limits
 	main       *lua.Proto
@@ -27,12 +27,12 @@ type Program struct {
 	modules *modules.Library
 
 	mu    sync.Mutex // guards spare
-	spare *State     // the state in which the script was tried out, until one is wanted
+	spare *State     // the state in which Load ran the script, for the first NewState
 }
 
-// Load compiles a script, runs it once within limits, and checks what it returned. The
-// error is an [*object.Error] whose message says file and line and is safe to show:
-// CodeUnavailable, or CodeInternal if it was our fault.
+// Load compiles a script, runs it once within limits, and checks its result. The error is an [*object.Error] whose
+// message has file and line and can be shown to clients. Its code is CodeUnavailable, or CodeInternal for faults of the
+// engine.
 func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -54,16 +54,16 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.meter.CloseOpen() // no call follows yet
+	s.meter.CloseOpen() // no call continues the budget
 	p.desc = s.definitions.Describe(s.def, p.sourceOf)
 	p.spare = s
 	return p, nil
 }
 
-// Description returns what the object exposes. It is shared: do not change it.
+// Description returns the description of the object. It is shared: callers must not change it.
 func (p *Program) Description() *object.Description { return p.desc }
 
-// Mode returns how many instances of the object there are.
+// Mode returns the instance mode of the object.
 func (p *Program) Mode() object.InstanceMode { return p.desc.Instance }
 
 // sourceOf returns the source of a file of the program, or nil.
@@ -74,7 +74,7 @@ func (p *Program) sourceOf(file string) []byte {
 	return p.modules.Source(file)
 }
 
-// takeSpare returns the state that Load left, once.
+// takeSpare returns the state that Load has made, once, and then nil.
 func (p *Program) takeSpare() *State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,8 +83,8 @@ func (p *Program) takeSpare() *State {
 	return s
 }
 
-// shown returns the beginning of a text, of about n bytes, for a log or an error: without secrets. Scripts choose how
-// long the text is, and no part of a secret may be left where it is cut.
+// shown returns the beginning of a text, about n bytes, for a log or an error, without secrets. Scripts choose the
+// length of the text, so secrets are removed before it is cut.
 func (p *Program) shown(text string, n int) string {
 	return values.Clip(p.services.Secrets.Redact(text, n+1), n)
 }

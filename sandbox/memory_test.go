@@ -11,11 +11,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// small limits memory, and lets a call run long enough to pass it by any means.
+// small limits memory, and lets a call run long enough to exceed that limit.
 var small = object.Limits{Steps: 200_000_000, MaxDuration: time.Minute, Memory: 32 << 20}
 
-// TestMemoryIsLimited holds ever more, in every place where a script can hold something,
-// and catches all it can.
+// TestMemoryIsLimited retains more and more memory in every place where a script can retain it, and catches all errors.
 func TestMemoryIsLimited(t *testing.T) {
 	neighbour := start(t, counter)
 	for _, body := range []string{
@@ -25,7 +24,8 @@ func TestMemoryIsLimited(t *testing.T) {
 		"local t, n = {}, 0 while true do n = n + 1; t['k' .. n] = n end",
 		"local t, n = {}, 0 while true do n = n + 1; t[n .. ''] = n .. '' end",
 		"local t = {} while true do t = {t, ('x'):rep(1e4)} end",
-		"local f = function() end while true do local g, s = f, ('x'):rep(1e4) .. tostring(f); f = function() return g, s end end",
+		"local f = function() end while true do local g, s = f, ('x'):rep(1e4) .. tostring(f); f = function() " +
+			"return g, s end end",
 		"local t = {} while true do pcall(function() while true do t[#t + 1] = ('x'):rep(1e5) end end) end",
 		"while true do g = {g, ('x'):rep(1e5)} end",
 		"while true do self.g = {self.g, ('x'):rep(1e5)} end",
@@ -37,7 +37,8 @@ func TestMemoryIsLimited(t *testing.T) {
 	} {
 		t.Run(body, func(t *testing.T) {
 			a := startLimited(t, method(body), small).call("f")
-			if a.err == nil || object.CodeOf(a.err) != object.CodeExhausted || !strings.Contains(a.err.Error(), "32 MiB of memory") || !a.out.Broken {
+			if a.err == nil || object.CodeOf(a.err) != object.CodeExhausted ||
+				!strings.Contains(a.err.Error(), "32 MiB of memory") || !a.out.Broken {
 				t.Errorf("%v, %v, %+v; want the limit of memory", a.value, a.err, a.out)
 			}
 		})
@@ -60,18 +61,18 @@ func TestMemoryAddsUpOverCalls(t *testing.T) {
 	t.Error("an instance held a GB")
 }
 
-// TestGarbageIsFree makes thirty times the limit, and holds next to nothing of it.
+// TestGarbageIsFree allocates thirty times the limit and retains almost none of it.
 func TestGarbageIsFree(t *testing.T) {
 	h := startLimited(t, method("local s for i = 1, 10000 do s = ('x'):rep(1e5) .. i end return #s"), small)
 	h.call("f").want(t, int64(100_005))
-	// And what a call held is no burden of the next.
+	// The memory of a call does not count in the next call.
 	h = startLimited(t, method("local t = {} for i = 1, 150 do t[i] = ('x'):rep(1e5) .. i end return #t"), small)
 	for range 20 {
 		h.call("f").want(t, int64(150))
 	}
 }
 
-// TestResultIsLimited: a result is measured before it is written.
+// TestResultIsLimited checks that a result is measured before it is written.
 func TestResultIsLimited(t *testing.T) {
 	limits := quick
 	limits.ResultBytes = 100_000
@@ -91,8 +92,8 @@ func BenchmarkLoop(b *testing.B) {
 	benchmark(b, method("local t = {} for i = 1, 20000 do t[i % 100] = i end return #t"), "f")
 }
 
-// TestPartsDoNotHoldTheWhole: who keeps a few bytes of every large text keeps those, by whichever
-// way they were cut out.
+// TestPartsDoNotHoldTheWhole checks that a script that keeps a few bytes of every large text retains only those,
+// however they were cut out.
 func TestPartsDoNotHoldTheWhole(t *testing.T) {
 	for _, cut := range []string{"a:sub(1, 16)", "a:match('^x+y')", "a:match('(x+)y')", "hearth.bytes(a):sub(1, 16)"} {
 		t.Run(cut, func(t *testing.T) {
@@ -111,17 +112,17 @@ func TestPartsDoNotHoldTheWhole(t *testing.T) {
 	}
 }
 
-// heap returns how many bytes are held.
+// heap returns the bytes in use.
 func heap() int64 {
 	var m runtime.MemStats
 	runtime.GC()
-	runtime.GC() // pools keep what they have for one
+	runtime.GC() // pools keep their content for one cycle
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// TestNothingIsKeptOfWhatCannotBeRead: a caller cannot have each instance hold megabytes by
-// arguments that end too early.
+// TestNothingIsKeptOfWhatCannotBeRead checks that incomplete arguments are not retained. Otherwise a caller could make
+// each instance retain megabytes.
 func TestNothingIsKeptOfWhatCannotBeRead(t *testing.T) {
 	text := strings.Repeat("x", 100_000)
 	for name, tc := range map[string]struct {
@@ -143,7 +144,7 @@ func TestNothingIsKeptOfWhatCannotBeRead(t *testing.T) {
 			}
 			arrived := &doc[0]
 			kept := weak.Make(arrived)
-			r.Batch, r.Own = []object.Method{"f"}, doc
+			r.Batch, r.OwnedBuf = []object.Method{"f"}, doc
 			r.Args = func(to object.Sink) error { return ser.DecodeCall(doc[:len(doc)-1], codec.Limits{}, to) }
 			if _, err := h.s.Call(t.Context(), r); object.CodeOf(err) != object.CodeInvalid {
 				t.Fatalf("error %v, want one of the arguments", err)

@@ -9,11 +9,11 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// maxPanicFrames bounds the frames of a Go panic in the host's log.
+// maxPanicFrames limits the frames of a Go panic in the host's log.
 const maxPanicFrames = 16
 
-// panicked returns the internal error for v, a recovered Go panic. Its text, with the innermost frames, is for the
-// host's log: the caller receives "internal error" alone. It is called by the deferred function.
+// panicked returns the internal error for v, a recovered Go panic. Its text has the innermost frames and is for the
+// host's log: the caller receives "internal error" alone. It must be called by the deferred function.
 func panicked(doing string, v any) *object.Error {
 	var pcs [4 * maxPanicFrames]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
@@ -27,5 +27,6 @@ func panicked(doing string, v any) *object.Error {
 			break
 		}
 	}
-	return &object.Error{Code: object.CodeInternal, Err: fmt.Errorf("%s: panic: %v; at %s", doing, v, strings.Join(at, " < "))}
+	return &object.Error{Code: object.CodeInternal,
+		Err: fmt.Errorf("%s: panic: %v; at %s", doing, v, strings.Join(at, " < "))}
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestPanicNamesItsPlace: a Go panic while a script runs is an internal error with its stack, for the host's log.
+// TestPanicNamesItsPlace checks that a Go panic while a script runs is an internal error with its stack, for the host's
+// log.
 func TestPanicNamesItsPlace(t *testing.T) {
 	s := &State{p: &Program{id: "acme.x"}}
 	var err error

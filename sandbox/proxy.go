@@ -3,21 +3,20 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"github.com/hearthhost/hearth/sandbox/convert"
-	"github.com/hearthhost/hearth/sandbox/values"
-
-	"github.com/hearthhost/hearth/sandbox/lua"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/convert"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// proxySteps is what making a proxy, or a method of one, is worth.
+// proxySteps are the steps of making a proxy, or a method of one.
 const proxySteps = 40
 
-// maxProxyNames bounds how many method functions a state keeps for its proxies.
+// maxProxyNames limits the method functions that a state caches for its proxies.
 const maxProxyNames = 256
 
-// newProxy is hearth.proxy(id). It calls nobody yet.
+// newProxy implements hearth.proxy(id). It makes no call.
 func (s *State) newProxy(L *lua.Thread) int {
 	L.Charge(proxySteps)
 	id, err := object.ParseID(L.CheckString(1))
@@ -77,8 +76,7 @@ func (s *State) proxyMethods() {
 	})
 }
 
-// checkProxy returns the first argument, which is a proxy if the method was called with
-// a colon.
+// checkProxy returns the first argument. It must be a proxy, which it is if the method was called with a colon.
 func checkProxy(L *lua.Thread, name string) *values.Proxy {
 	p, ok := values.Of(L.Get(1)).(*values.Proxy)
 	if !ok {
@@ -97,8 +95,8 @@ func checkAttribute(L *lua.Thread, access string) (*values.Proxy, string) {
 	return p, name
 }
 
-// proxyArguments collects the arguments from position i on; a last one that hearth.kw
-// made is the keyword arguments.
+// proxyArguments returns the arguments from position i on. A last argument that hearth.kw made is the keyword
+// arguments.
 func (s *State) proxyArguments(L *lua.Thread, i int) (args []lua.Value, kwargs *lua.Table) {
 	n := L.Top()
 	if t := L.Get(n).AsTable(); t != nil && n >= i && t.Meta == s.types.Keywords {
@@ -111,17 +109,19 @@ func (s *State) proxyArguments(L *lua.Thread, i int) (args []lua.Value, kwargs *
 	return args, kwargs
 }
 
-// proxyCall runs a call on another object and pushes its result.
-func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, name string, args []lua.Value, kwargs *lua.Table) int {
+// proxyCall calls another object and pushes the result.
+func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, name string, args []lua.Value,
+	kwargs *lua.Table) int {
 	if !s.calling {
 		L.RaiseError("other objects can be called while a call is running, not while the script is loaded")
 	}
 	L.Charge(1000)
-	// The builder and the encoder are at rest while Lua runs; their next use begins anew.
+	// The builder and the encoder are free while Lua runs: each use starts with Start.
 	s.build.Start(convert.ForValues, nil)
 	call := &ObjectCall{
-		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.To, Kind: kind, Method: object.Method(name), Result: s.build,
-		Args: func(to object.Sink) error { return s.enc.Arguments(to, args, kwargs) },
+		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.To, Kind: kind, Method: object.Method(name),
+		Result: s.build,
+		Args:   func(to object.Sink) error { return s.enc.Arguments(to, args, kwargs) },
 	}
 	ctx, done := s.meter.WaitContext(s.ctx)
 	err := s.p.services.Objects.Call(ctx, call)
@@ -137,8 +137,7 @@ func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, 
 	return 1
 }
 
-// raiseProxy raises what went wrong with a call on another object: its exception, or one
-// that stands for the error.
+// raiseProxy raises the error of a call on another object: its exception, or an exception for any other error.
 func (s *State) raiseProxy(L *lua.Thread, to object.ID, err error) {
 	class, msg := "RuntimeError", object.CodeOf(err).String()
 	text, wrong := convert.Unsendable(err)
@@ -162,7 +161,7 @@ func (s *State) raiseProxy(L *lua.Thread, to object.ID, err error) {
 	L.Raise(s.types.ExceptionTable(class, args).Value())
 }
 
-// remoteException makes an exception of another object one of this script.
+// remoteException converts an exception of another object to an exception of this script.
 func (s *State) remoteException(r *RemoteException) *lua.Table {
 	args := s.l.NewTable(len(r.Args), 0)
 	for _, a := range r.Args {
@@ -178,7 +177,7 @@ func (s *State) remoteException(r *RemoteException) *lua.Table {
 	return s.types.ExceptionTable(class, args)
 }
 
-// fromGo makes a Lua value of an exception's argument.
+// fromGo converts an argument of an exception to a Lua value.
 func (s *State) fromGo(v any) lua.Value {
 	switch v := v.(type) {
 	case nil:

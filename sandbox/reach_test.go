@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// thing returns a state with an object that exposes nothing.
-func thing(t testing.TB) *State {
+// emptyObject returns a state with an object that exposes nothing.
+func emptyObject(t testing.TB) *State {
 	t.Helper()
 	p, err := Load(t.Context(), Config{ID: "acme.thing", Source: []byte("return hearth.object{}")})
 	if err != nil {
@@ -27,11 +27,11 @@ func thing(t testing.TB) *State {
 	return s
 }
 
-// TestReachable walks everything that a script can reach from its globals and from the
-// values it is given, by any access that the language has, and compares the names with a
-// list that a person has read. It is internal because the walk is the VM's.
+// TestReachable walks all values that a script can reach from its globals and from the values that it receives, by
+// every access of the language. It compares the names with a reviewed list. It is an internal test because the walk
+// uses the VM.
 func TestReachable(t *testing.T) {
-	s := thing(t)
+	s := emptyObject(t)
 	var names []string
 	seen := map[lua.Value]bool{}
 	var walk func(path string, v lua.Value)
@@ -44,7 +44,7 @@ func TestReachable(t *testing.T) {
 		switch v.Kind() {
 		case lua.TableKind:
 			for k, e := range v.AsTable().All() {
-				if name := lua.Describe(k); path != "_G.package.loaded" { // everything in there has another name
+				if name := lua.Describe(k); path != "_G.package.loaded" { // all its elements have another name
 					walk(path+"."+name, e)
 				}
 			}
@@ -60,9 +60,12 @@ func TestReachable(t *testing.T) {
 	}
 	walk("_G", s.env.Value())
 	walk("<string>", s.vm.StringMeta.Value())
-	for name, mt := range map[string]*lua.Table{"list": s.types.List, "tuple": s.types.Tuple, "set": s.types.Set, "dict": s.types.Dict,
-		"kw": s.types.Keywords, "exception": s.types.Exception, "bytes": s.types.Bytes, "int": s.types.Integer, "float": s.types.Float,
-		"complex": s.types.Complex, "datetime": s.types.DateTime, "date": s.types.Date, "stream": s.types.Stream, "proxy": s.types.Proxy} {
+	for name, mt := range map[string]*lua.Table{"list": s.types.List, "tuple": s.types.Tuple, "set": s.types.Set,
+		"dict": s.types.Dict,
+		"kw":   s.types.Keywords, "exception": s.types.Exception, "bytes": s.types.Bytes, "int": s.types.Integer,
+		"float":   s.types.Float,
+		"complex": s.types.Complex, "datetime": s.types.DateTime, "date": s.types.Date,
+		"stream": s.types.Stream, "proxy": s.types.Proxy} {
 		walkMeta(mt, "<"+name+">", walk)
 	}
 	slices.Sort(names)
@@ -82,8 +85,8 @@ func TestReachable(t *testing.T) {
 	}
 }
 
-// walkMeta follows what a metatable lets through: its protection must hide the table
-// itself, and then only what __index finds is reachable.
+// walkMeta follows the accesses that a metatable permits. Its protection must hide the table, so that only the elements
+// of __index are reachable.
 func walkMeta(t *lua.Table, path string, walk func(string, lua.Value)) {
 	if t == nil {
 		return

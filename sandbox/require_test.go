@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestRequireAsLua runs programs about modules whose results PUC Lua 5.1 gives, too, if the files are in acme/lib.
+// TestRequireAsLua runs programs with modules. PUC Lua 5.1 returns the same results if the files are in acme/lib.
 func TestRequireAsLua(t *testing.T) {
 	libs := map[string]string{
 		"broken":       "local x =\n+",
@@ -23,31 +23,41 @@ func TestRequireAsLua(t *testing.T) {
 		"wants-absent": "return require 'absent'",
 	}
 	for _, tc := range []struct{ body, want string }{
-		{"return pcall(require, 'absent.one')", "false|module 'absent.one' not found:\n\tno field package.preload['absent.one']" +
+		{"return pcall(require, 'absent.one')", "false|module 'absent.one' not found:\n\tno field " +
+			"package.preload['absent.one']" +
 			"\n\tno file 'acme/lib/absent/one.lua'\n\tno file 'acme/lib/absent/one/init.lua'"},
 		{"return pcall(require, 'wants-absent')", "false|acme/lib/wants-absent.lua:1: module 'absent' not found:" +
-			"\n\tno field package.preload['absent']\n\tno file 'acme/lib/absent.lua'\n\tno file 'acme/lib/absent/init.lua'"},
+			"\n\tno field package.preload['absent']\n\tno file 'acme/lib/absent.lua'\n\tno file " +
+			"'acme/lib/absent/init.lua'"},
 		{"return pcall(require, 'broken')",
-			"false|error loading module 'broken' from file 'acme/lib/broken.lua':\n\tacme/lib/broken.lua:2: unexpected symbol near '+'"},
+			"false|error loading module 'broken' from file 'acme/lib/broken.lua':\n\tacme/lib/broken.lua:2: " +
+				"unexpected symbol near '+'"},
 		{"local a, b = pcall(require, 'raises') local c, d = pcall(require, 'raises') return b, d, runs",
 			"acme/lib/raises.lua:2: no|loop or previous error loading module 'raises'|1"},
-		{"return pcall(require, 'itself')", "false|acme/lib/itself.lua:1: loop or previous error loading module 'itself'"},
+		{"return pcall(require, 'itself')", "false|acme/lib/itself.lua:1: loop or previous error loading module " +
+			"'itself'"},
 		{"return require 'silent', require 'silent', package.loaded.silent", "true|true|true"},
 		{"return require 'named', require 'sets', require 'sets', require 'pkg'.part", "named|7|7|part"},
-		{"return require 'string' == string, require '_G' == _G, package.path", "true|true|acme/lib/?.lua;acme/lib/?/init.lua"},
+		{"return require 'string' == string, require '_G' == _G, package.path",
+			"true|true|acme/lib/?.lua;acme/lib/?/init.lua"},
 		{"package.preload.p = function(n) return n .. '!' end return require 'p', require 'p'", "p!|p!"},
-		{"package.preload.p = 5 return pcall(require, 'p')", "false|module 'p' not found:5\n\tno file 'acme/lib/p.lua'\n\tno file 'acme/lib/p/init.lua'"},
-		{"table.insert(package.loaders, function(n) return function(m) return n .. m end end) return require 'made'", "mademade"},
-		{"package.loaders = { function() return '\\n\\tnowhere' end } return pcall(require, 'x')", "false|module 'x' not found:\n\tnowhere"},
+		{"package.preload.p = 5 return pcall(require, 'p')", "false|module 'p' not found:5\n\tno file " +
+			"'acme/lib/p.lua'\n\tno file 'acme/lib/p/init.lua'"},
+		{"table.insert(package.loaders, function(n) return function(m) return n .. m end end) return require 'made'",
+			"mademade"},
+		{"package.loaders = { function() return '\\n\\tnowhere' end } return pcall(require, 'x')",
+			"false|module 'x' not found:\n\tnowhere"},
 		{"package.loaders = nil return pcall(require, 'x')", "false|'package.loaders' must be a table"},
-		{"local m = require 'old' return m.upper('a'), old == m, m._NAME, m._M == m, m._PACKAGE == '', m.print == print, tostring(upper)",
+		{"local m = require 'old' return m.upper('a'), old == m, m._NAME, m._M == m, m._PACKAGE == '', m.print == " +
+			"print, tostring(upper)",
 			"A|true|old|true|true|true|nil"},
 		{"local m = require 'old.deep' return m.x, old.deep == m, m._PACKAGE, tostring(m.print)", "1|true|old.|nil"},
 		{"local m = require 'old.bare' return m.opt, tostring(m.f())", "old.bare|nil"},
 		{"return pcall(require, 'conflict')", "false|acme/lib/conflict.lua:1: name conflict for module 'string.rep'"},
 		{"return pcall(module)", "false|bad argument #1 to '?' (string expected, got no value)"},
 		{"return pcall(module, 'x')", "false|'module' not called from a Lua function"},
-		{"return pcall(package.seeall, setmetatable({}, { __metatable = 1 }))", "false|cannot change a protected metatable"},
+		{"return pcall(package.seeall, setmetatable({}, { __metatable = 1 }))",
+			"false|cannot change a protected metatable"},
 		{"return pcall(package.seeall, hearth.exception('E', ''))", "false|cannot change a protected metatable"},
 	} {
 		body := "local f = function() " + tc.body + " end\nlocal r = { f() }\n" +
@@ -66,8 +76,8 @@ func TestModuleNamesInMessages(t *testing.T) {
 	}
 }
 
-// TestStatesShareNoValue: states run in parallel, and a count of memory writes to every value that it finds. The race
-// detector reports a value that two of them have, such as that of a module whose run failed.
+// TestStatesShareNoValue checks that parallel states share no values, because a count of memory writes to every value.
+// The race detector reports a shared value, such as that of a module whose run failed.
 func TestStatesShareNoValue(t *testing.T) {
 	const script = `
 pcall(require, "broken")

@@ -18,7 +18,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox"
 )
 
-// env is what the engine's surroundings are in these tests.
+// env implements the services of the engine in these tests.
 type env struct {
 	mu    sync.Mutex
 	lines []string
@@ -26,7 +26,7 @@ type env struct {
 
 	secrets  map[string]string
 	known    *redact.Set
-	searched int // bytes of texts that secrets were searched for in
+	searched int // bytes of texts that Redact has searched
 }
 
 func (e *env) Secret(id object.ID, name string) (string, bool) {
@@ -59,7 +59,7 @@ type host struct {
 	s *sandbox.State
 }
 
-// quick limits let the attacks end soon: most are hit by counting, not by time.
+// quick limits end attacks soon: most exceed the steps, not the time.
 var quick = object.Limits{Steps: 2_000_000, MaxDuration: 3 * time.Second}
 
 func load(src string, libs map[string]string, e *env) (*sandbox.Program, error) {
@@ -67,7 +67,8 @@ func load(src string, libs map[string]string, e *env) (*sandbox.Program, error) 
 }
 
 func loadLimited(src string, libs map[string]string, limits object.Limits, e *env) (*sandbox.Program, error) {
-	cfg := sandbox.Config{ID: "acme.thing", Source: []byte(src), Services: sandbox.Services{Objects: e, Log: e, Secrets: e}, Limits: limits, Libs: map[string][]byte{}}
+	cfg := sandbox.Config{ID: "acme.thing", Source: []byte(src),
+		Services: sandbox.Services{Objects: e, Log: e, Secrets: e}, Limits: limits, Libs: map[string][]byte{}}
 	for name, s := range libs {
 		cfg.Libs[name] = []byte(s)
 	}
@@ -99,7 +100,8 @@ func startWith(t testing.TB, src string, libs map[string]string, limits object.L
 
 // method wraps a body in an object with one method f.
 func method(body string) string {
-	return "local T = hearth.object { instance = \"single\" }\nfunction T.expose:f(a, b, c)\n" + body + "\nend\nreturn T"
+	return "local T = hearth.object { instance = \"single\" }\nfunction T.expose:f(a, b, c)\n" + body +
+		"\nend\nreturn T"
 }
 
 type answer struct {
@@ -108,7 +110,8 @@ type answer struct {
 	err   error
 }
 
-func (h *host) request(kind object.CallKind, m object.Method, args []any, kw map[string]any) (*sandbox.Request, codec.Encoder) {
+func (h *host) request(kind object.CallKind, m object.Method, args []any, kw map[string]any) (*sandbox.Request,
+	codec.Encoder) {
 	h.t.Helper()
 	ser := codec.ByID(codec.Serpent)
 	payload, err := codec.AppendCall(ser, nil, "acme.thing", string(m), args, kw, false)
@@ -223,8 +226,8 @@ return C`)
 	}
 }
 
-// TestPerCallLeavesNoTrace tries every place where one caller could leave something for
-// the next. Each method returns what it found and leaves more.
+// TestPerCallLeavesNoTrace tries every place where a caller could leave data for the next one. Each method returns the
+// data that it finds and leaves more.
 func TestPerCallLeavesNoTrace(t *testing.T) {
 	for name, body := range map[string]string{
 		"a local":              `n = n + 1; return n`,
@@ -255,18 +258,21 @@ func TestPerCallLeavesNoTrace(t *testing.T) {
 		"a library":            `local v = string.extra or 1; string.extra = 2; return v`,
 		"a library function":   `local v = ("x"):upper() == "X" and 1 or 2; string.upper = string.lower; return v`,
 		"methods of strings":   `local mt = getmetatable(""); local v = mt.extra or 1; mt.extra = 2; return v`,
-		"string methods gone":  `local v = pcall(function() return ("x").upper end) and 1 or 2; getmetatable("").__index = nil; return v`,
-		"the log":              `local v = hearth.log.info and 1 or 2; hearth.log.info = nil; return v`,
-		"package.loaded":       `local v = package.loaded.extra or 1; package.loaded.extra = 2; return v`,
-		"package.preload":      `local v = package.preload.extra and 2 or 1; package.preload.extra = print; return v`,
-		"an environment":       `local v = getfenv(helper).extra or 1; setfenv(helper, {extra = 2}); return v`,
-		"the globals of load":  `local v = loadstring("return extra or 1")(); setfenv(0, {extra = 2, setfenv = setfenv}); return v`,
-		"a metatable of _G":    `local v = extra or 1; setmetatable(_G, {__index = {extra = 2}}); return v`,
-		"rawset of _G":         `local v = rawget(_G, "extra") or 1; rawset(_G, "extra", 2); return v`,
-		"loaded code":          `loadstring("extra = (extra or 0) + 1")(); return extra`,
-		"a proxy's metatable":  `local mt = getmetatable(px); local v = mt.extra or 1; mt.extra = 2; return v`,
-		"an upvalue by load":   `local v = lf(); setfenv(lf, {n = 1}); return v`,
-		"the random numbers":   `local v = math.random(1e9); math.randomseed(7); local w = math.random(1e9); math.randomseed(7); return v == w and 2 or 1`,
+		"string methods gone": `local v = pcall(function() return ("x").upper end) and 1 or 2; ` +
+			`getmetatable("").__index = nil; return v`,
+		"the log":         `local v = hearth.log.info and 1 or 2; hearth.log.info = nil; return v`,
+		"package.loaded":  `local v = package.loaded.extra or 1; package.loaded.extra = 2; return v`,
+		"package.preload": `local v = package.preload.extra and 2 or 1; package.preload.extra = print; return v`,
+		"an environment":  `local v = getfenv(helper).extra or 1; setfenv(helper, {extra = 2}); return v`,
+		"the globals of load": `local v = loadstring("return extra or 1")(); setfenv(0, {extra = 2, setfenv = ` +
+			`setfenv}); return v`,
+		"a metatable of _G":   `local v = extra or 1; setmetatable(_G, {__index = {extra = 2}}); return v`,
+		"rawset of _G":        `local v = rawget(_G, "extra") or 1; rawset(_G, "extra", 2); return v`,
+		"loaded code":         `loadstring("extra = (extra or 0) + 1")(); return extra`,
+		"a proxy's metatable": `local mt = getmetatable(px); local v = mt.extra or 1; mt.extra = 2; return v`,
+		"an upvalue by load":  `local v = lf(); setfenv(lf, {n = 1}); return v`,
+		"the random numbers": `local v = math.random(1e9); math.randomseed(7); local w = math.random(1e9); ` +
+			`math.randomseed(7); return v == w and 2 or 1`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := startWith(t, `
@@ -304,13 +310,16 @@ return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"}, 
 	}
 }
 
-// TestSecretsAreSearchedBriefly: a script or its caller chooses how long a text is that ends in a log or an error. Secrets
-// are searched for in what is shown alone: 32 MB take seconds, in which no limit counts.
+// TestSecretsAreSearchedBriefly checks that only the shown part of a text is searched for secrets. A script or its
+// caller chooses the length of a text in a log or an error. Searching 32 MB takes seconds, in which no limit counts.
 func TestSecretsAreSearchedBriefly(t *testing.T) {
 	for _, body := range []string{
-		"print(long)", "hearth.log.warn(long, long)", "io.write(long)", "error(long)", "error(hearth.exception('ValueError', long))",
-		"error(hearth.exception(long, 'x'))", "return { [long] = print }", "return { [long] = { [long] = { [long] = print } } }", "return hearth.proxy('a.b')[long]",
-		"hearth.proxy('a.b')[long] = 1", "require(long)", "require('a.' .. long)", "hearth.object { instance = long }", "hearth.object { [long] = 1 }",
+		"print(long)", "hearth.log.warn(long, long)", "io.write(long)", "error(long)",
+		"error(hearth.exception('ValueError', long))",
+		"error(hearth.exception(long, 'x'))", "return { [long] = print }",
+		"return { [long] = { [long] = { [long] = print } } }", "return hearth.proxy('a.b')[long]",
+		"hearth.proxy('a.b')[long] = 1", "require(long)", "require('a.' .. long)", "hearth.object { instance = long }",
+		"hearth.object { [long] = 1 }",
 		"hearth.object { doc = long }", "hearth.secret(long)",
 		"error(hearth.exception('ValueError', long:sub(1, 900000), long:sub(1, 900000)))",
 	} {
@@ -323,8 +332,8 @@ func TestSecretsAreSearchedBriefly(t *testing.T) {
 	}
 }
 
-// TestPerCallStreams: an item stream that the script's run made can be a result once, so that the next instance needs
-// another, whose function has nothing of the one before.
+// TestPerCallStreams checks that an item stream made at load time is sent once. The next instance needs another stream,
+// whose function shares no data with the first.
 func TestPerCallStreams(t *testing.T) {
 	h := start(t, `
 local stream
@@ -356,9 +365,11 @@ return C`)
 func TestValuesSurvive(t *testing.T) {
 	h := start(t, method("return a"))
 	for _, v := range []any{
-		nil, true, int64(0), int64(-7), int64(1) << 53, int64(1)<<53 + 1, int64(-1) << 63, 1.5, "", "é😀", "\xed\xa0\x80",
+		nil, true, int64(0), int64(-7), int64(1) << 53, int64(1)<<53 + 1, int64(-1) << 63, 1.5, "", "é😀",
+		"\xed\xa0\x80",
 		[]any{}, map[string]any{}, []any{nil, nil}, []any{int64(1), []any{}}, codec.Tuple{}, codec.Tuple{int64(1)},
-		codec.Set{int64(1)}, map[string]any{"a": nil}, codec.Dict{{Key: int64(5), Value: "x"}}, []byte("\x00raw"), complex(1, -2),
+		codec.Set{int64(1)}, map[string]any{"a": nil}, codec.Dict{{Key: int64(5), Value: "x"}}, []byte("\x00raw"),
+		complex(1, -2),
 	} {
 		want := v
 		if s, ok := v.(codec.Set); ok && len(s) == 0 {
@@ -391,7 +402,8 @@ func TestLuaSide(t *testing.T) {
 		{"return ('x'):upper() .. ('%d'):format(5)", nil, "X5"},
 		{"return hearth.caller().principal", nil, "alice"},
 		{"return select('#', ...)", nil, nil}, // replaced below
-		{"return type(os.time()), os.execute, (io.open('x')), debug.sethook, package.loadlib, string.dump, loadfile, dofile", nil,
+		{"return type(os.time()), os.execute, (io.open('x')), debug.sethook, package.loadlib, string.dump, " +
+			"loadfile, dofile", nil,
 			codec.Tuple{"number", nil, nil, nil, nil, nil, nil, nil}},
 	} {
 		if tc.want == nil {
@@ -418,7 +430,8 @@ func TestErrors(t *testing.T) {
 		{"return {x = {print}}", "builtins.TypeError", "result.x[1] is a function"},
 		{"local t = {}; t[1] = t; return t", "builtins.TypeError", "contains itself"},
 		{"return '\\255'", "builtins.TypeError", "hearth.bytes"},
-		{"error(hearth.exception('ValueError', 'x', ('y'):rep(2e6)))", "Pyro5.errors.PyroError", "has more than 1048576 bytes in all"},
+		{"error(hearth.exception('ValueError', 'x', ('y'):rep(2e6)))", "Pyro5.errors.PyroError",
+			"has more than 1048576 bytes in all"},
 		{"setmetatable(hearth.list{}, {})", "builtins.RuntimeError", "protected"},
 	} {
 		t.Run(tc.body, func(t *testing.T) { start(t, method(tc.body)).call("f").raises(t, tc.class, tc.text) })
@@ -426,7 +439,8 @@ func TestErrors(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
-	h := start(t, method("local i = 0; return hearth.stream(function() i = i + 1; if i == 3 then error('end') end; return i end)"))
+	h := start(t, method("local i = 0; return hearth.stream(function() i = i + 1; if i == 3 then error('end') end; "+
+		"return i end)"))
 	r, _ := h.request(object.Invoke, "f", nil, nil)
 	out, err := h.s.Call(t.Context(), r)
 	if err != nil || out.Stream == nil {
@@ -447,8 +461,8 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestBombs runs scripts that want more than they may have. Each ends by a limit or by an
-// error of its own; none returns, and none takes the state's neighbours along.
+// TestBombs runs scripts that exceed limits. Each must end by a limit or an error. None may return, and none may affect
+// other states.
 func TestBombs(t *testing.T) {
 	neighbour := start(t, counter)
 	for _, body := range []string{
@@ -476,7 +490,8 @@ func TestBombs(t *testing.T) {
 			if a.err == nil && !a.out.Exception {
 				t.Errorf("it returned %v", a.value)
 			}
-			if code := object.CodeOf(a.err); a.err != nil && code != object.CodeExhausted && code != object.CodeDeadline {
+			if code := object.CodeOf(a.err); a.err != nil && code != object.CodeExhausted &&
+				code != object.CodeDeadline {
 				t.Errorf("error = %v, want a spent limit", a.err)
 			}
 		})
@@ -523,7 +538,7 @@ func TestScriptsThatDoNotLoad(t *testing.T) {
 	}
 }
 
-// TestSecretInAName has a script put its secret where everybody reads it: among its methods.
+// TestSecretInAName lets a script use its secret as the name of a method, which every client can read.
 func TestSecretInAName(t *testing.T) {
 	const src = `local T = hearth.object {}
 local secret = hearth.secret("smtp")
@@ -533,12 +548,13 @@ return T`
 	e.known = e.known.With("smtp", "hunter22")
 	for _, section := range []string{"T.expose", "T.oneway", "T.get", "T.set"} {
 		_, err := load(fmt.Sprintf(src, section), nil, e)
-		if err == nil || strings.Contains(err.Error(), "hunter22") || !strings.Contains(err.Error(), "a member's name holds a secret") {
+		if err == nil || strings.Contains(err.Error(), "hunter22") ||
+			!strings.Contains(err.Error(), "a member's name holds a secret") {
 			t.Errorf("%s: %v", section, err)
 		}
 	}
 	if _, err := load(fmt.Sprintf(src, "T"), nil, e); err != nil {
-		t.Errorf("a helper, which nobody lists: %v", err)
+		t.Errorf("a helper, which is not listed: %v", err)
 	}
 }
 
@@ -548,7 +564,8 @@ func TestRequire(t *testing.T) {
 		"loop":   "require 'loop'",
 		"broken": "(",
 	}
-	h := startWith(t, "local u = require 'util'\nlocal v = require 'util'\n"+method("return u.double(a), u == v"), libs, quick)
+	h := startWith(t, "local u = require 'util'\nlocal v = require 'util'\n"+method("return u.double(a), u == v"), libs,
+		quick)
 	h.call("f", 4).want(t, codec.Tuple{int64(8), true})
 	for name, text := range map[string]string{"loop": "loop or previous error", "broken": "lib/broken.lua"} {
 		if _, err := load("require '"+name+"'", libs, &env{}); err == nil || !strings.Contains(err.Error(), text) {
@@ -580,7 +597,7 @@ func TestProxyIsTheObjectsOwn(t *testing.T) {
 	}
 }
 
-// TestNobodySharesAnything runs states of one program at once, each spoiling what it can.
+// TestNobodySharesAnything runs several states of one program at the same time, each changing all it can.
 func TestNobodySharesAnything(t *testing.T) {
 	p, err := load(method("spoilt = (spoilt or 0) + a; return spoilt"), nil, &env{})
 	if err != nil {
@@ -638,7 +655,7 @@ func BenchmarkTable(b *testing.B) {
 	benchmark(b, method("return a"), "f", []any{1, "two", 3.5, []any{nil}})
 }
 
-// BenchmarkFreshInstance is what mode "call" adds to each call.
+// BenchmarkFreshInstance measures the addition of mode "call" to each call.
 func BenchmarkFreshInstance(b *testing.B) {
 	h := start(b, strings.Replace(method("return a"), "single", "call", 1))
 	b.ReportAllocs()

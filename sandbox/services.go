@@ -16,8 +16,8 @@ type Services struct {
 
 // Objects calls other objects.
 type Objects interface {
-	// Call runs a call of one object on another. A [*RemoteException] is raised in the script; of an [object.Error]
-	// the script sees the safe message. It returns when ctx is done, at the latest.
+	// Call runs a call of one object on another. A [*RemoteException] is raised in the script. Of an [object.Error] the
+	// script receives the safe message. Call returns when ctx is done, at the latest.
 	Call(ctx context.Context, c *ObjectCall) error
 }
 

@@ -3,20 +3,20 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"github.com/hearthhost/hearth/sandbox/convert"
-	"github.com/hearthhost/hearth/sandbox/definition"
-	"github.com/hearthhost/hearth/sandbox/modules"
-	"github.com/hearthhost/hearth/sandbox/values"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/budget"
+	"github.com/hearthhost/hearth/sandbox/convert"
+	"github.com/hearthhost/hearth/sandbox/definition"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
+	"github.com/hearthhost/hearth/sandbox/modules"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// State is one Lua state of a [Program], with at most one instance of its object. It is
-// not safe for concurrent use; its owner closes it.
+// State is one Lua state of a [Program], with at most one instance of its object. It is not safe for concurrent use.
+// Its owner closes it.
 type State struct {
 	p     *Program
 	vm    *lua.VM
@@ -27,12 +27,12 @@ type State struct {
 	enc   *convert.Encoder
 
 	types   *values.Types
-	loggers map[string]lua.Value     // the functions of hearth.log
-	proxies map[string]*lua.Function // the methods of proxies, by name
+	loggers map[string]lua.Value     // functions of hearth.log
+	proxies map[string]*lua.Function // cached methods of proxies, by name
 
 	modules *modules.Loader
 
-	// Of the last run of the script.
+	// State of the last run of the script.
 	env         *lua.Table
 	definitions *definition.Reader
 	def         *definition.Definition
@@ -41,19 +41,19 @@ type State struct {
 
 	self *lua.Table // the instance
 
-	// Of the running call.
-	ctx     context.Context
-	req     *Request // nil outside calls
-	calling bool     // proxies may be used
-	want    bool     // note where an error was raised
-	at      string   // its place, chunk:line
-	trace   []string // the traceback, if the caller may see it
-	batched batched
+	// State of the running call.
+	ctx         context.Context
+	req         *Request // nil outside calls
+	calling     bool     // calls to other objects are allowed
+	traced      bool     // record the position of an uncaught error
+	errorPos    string   // its position, chunk:line
+	trace       []string // its traceback, if the caller may see it
+	batchValues batchValues
 
-	broken *object.Error // why nothing can run any more
+	broken *object.Error // reason why the state cannot be used again
 }
 
-// NewState makes a state and runs the script in it. ctx ends it early; it is not kept.
+// NewState makes a state and runs the script in it. If ctx is done, it ends the run. ctx is not retained.
 func (p *Program) NewState(ctx context.Context) (*State, error) {
 	if s := p.takeSpare(); s != nil {
 		return s, nil
@@ -69,7 +69,7 @@ func (p *Program) newState(ctx context.Context) (*State, error) {
 	return s, nil
 }
 
-// emptyState makes a state in which nothing has run.
+// emptyState makes a state in which no code has run.
 func (p *Program) emptyState() *State {
 	s := &State{p: p, proxies: map[string]*lua.Function{}}
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
@@ -94,15 +94,15 @@ func (p *Program) emptyState() *State {
 	return s
 }
 
-// runScript runs the script in a fresh environment, so that nothing of an earlier run
-// is left but what is read-only, and takes what it defines.
+// runScript runs the script with new globals, so that only read-only data of an earlier run remains. It stores the
+// definition of the object.
 func (s *State) runScript(ctx context.Context) *object.Error {
 	L := s.l
 	s.freshGlobals()
 	s.used, s.self = false, nil
 	s.definitions.Reset()
 	if s.lib.Seeded() {
-		s.lib.Reseed() // the script may choose again
+		s.lib.Reseed() // the script may choose a seed again
 	}
 	s.meter.Begin(ctx, s.p.limits.LoadSteps, s.p.limits.MaxDuration)
 	s.vm.Clear()
@@ -118,7 +118,7 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		return e
 	}
 	if raised != nil {
-		return s.p.unloadable("%s", s.p.located(s.cleanText(s.types.PlainText(raised.Value))))
+		return s.p.unloadable("%s", s.p.withFile(s.cleanText(s.types.PlainText(raised.Value))))
 	}
 	v := L.Get(1)
 	s.vm.Clear()
@@ -133,21 +133,21 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 	return nil
 }
 
-// unloadable is the error about a script that cannot be served.
+// unloadable returns the error for a script that cannot be loaded.
 func (p *Program) unloadable(format string, args ...any) *object.Error {
 	return object.Errorf(object.CodeUnavailable, "%s does not load: %s", p.id, fmt.Sprintf(format, args...))
 }
 
-// located makes sure that a message says at least which file it is about.
-func (p *Program) located(msg string) string {
+// withFile adds the file to a message without a position.
+func (p *Program) withFile(msg string) string {
 	if first, _, _ := strings.Cut(msg, " "); strings.Contains(first, ":") {
 		return msg
 	}
 	return p.file + ": " + msg
 }
 
-// run calls a function that is on the stack with its n arguments. The results are on the stack, unless there
-// is an error: the value that was raised, or why the state is broken.
+// run calls a function on the stack with its n arguments. The results remain on the stack. Otherwise it returns the
+// raised error, or the limit that broke the state.
 func (s *State) run(n int) (raised *lua.Error, limit *object.Error) {
 	err := s.vm.Run(n, s.notice)
 	if err == nil {
@@ -163,11 +163,10 @@ func (s *State) run(n int) (raised *lua.Error, limit *object.Error) {
 	return nil, s.broken
 }
 
-// NewInstance makes a fresh instance and calls its init, with the state that the version
-// before handed over, if there is any: inherited writes it as one value; nil is none. In a
-// state that had an instance before, the script is run again if that one left anything that
-// the new one could find. What this takes is part of the budget of the call that follows.
-// The error is CodeRaised if init failed, with its message; a limit breaks the state.
+// NewInstance makes a new instance and calls its init. inherited, if not nil, writes the state of the previous version
+// as one value, which is the argument of init. If the state had an instance before, and that instance has left any
+// change, the script is run again. All this belongs to the budget of the following call. The error is CodeRaised, with
+// the message, if init failed. A limit breaks the state.
 func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) error) (err error) {
 	defer s.recovered(nil, &err)
 	if s.broken != nil {
@@ -176,7 +175,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	s.endInstance(ctx)
 	if s.used {
 		s.meter.CloseOpen()
-		if s.broken != nil { // by close
+		if s.broken != nil { // close exceeded a limit
 			return s.broken
 		}
 		if s.lib.Seeded() || !s.cleanSinceLoad() {
@@ -211,20 +210,18 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	return nil
 }
 
-// forget lets go of what the instances before could be recognized by, though no variable holds it.
+// forget drops hidden state by which a script could detect earlier instances.
 func (s *State) forget() {
 	s.lib.Forget()
 	clear(s.proxies)
 }
 
-// Spent returns the steps that the state has taken since it was asked last: for running
-// the script, for init and close, and for calls.
+// Spent returns the steps since the last call of Spent: for running the script, for init and close, and for calls.
 func (s *State) Spent() int64 {
 	return s.meter.TakeTotal()
 }
 
-// enterHook begins a call of init, close or handover on the instance: they are on the
-// stack when it returns. leave ends it.
+// enterHook starts a call of init, close or handover. It pushes the function and the instance. leave ends the call.
 func (s *State) enterHook(ctx context.Context, fn *lua.Function) (leave func()) {
 	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)
 	s.ctx, s.calling = ctx, true
@@ -238,8 +235,7 @@ func (s *State) enterHook(ctx context.Context, fn *lua.Function) (leave func()) 
 	}
 }
 
-// endInstance calls close on the instance, if there is one. What close raises goes to
-// the log: nobody waits for it.
+// endInstance calls close on the instance, if any. Errors of close are logged, because they have no receiver.
 func (s *State) endInstance(ctx context.Context) {
 	self := s.self
 	if self == nil || s.broken != nil {
@@ -252,14 +248,14 @@ func (s *State) endInstance(ctx context.Context) {
 		if limit != nil {
 			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
-			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(s.cleanText(s.types.PlainText(raised.Value)), maxLogBytes))
+			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(s.cleanText(s.types.PlainText(raised.Value)),
+				maxLogBytes))
 		}
 	}
 	s.self = nil
 }
 
-// Close calls the instance's close, unless the state is broken, and frees the state.
-// Closing twice is fine.
+// Close calls the instance's close, unless the state is broken, and frees the state. It may be called twice.
 func (s *State) Close(ctx context.Context) {
 	if s.l == nil {
 		return
@@ -277,18 +273,18 @@ func (s *State) Close(ctx context.Context) {
 // Report makes the state answer the questions of u.
 func (s *State) Report(u *Usage) { s.meter.Report(u) }
 
-// Sent releases the memory of the process that is reserved for the result of the last call. It is called when the
-// result was handed on. The next call and Close imply it.
+// Sent releases the process memory that is reserved for the result of the last call. It must be called after the result
+// was passed on. The next call and Close imply it.
 func (s *State) Sent() { s.meter.ReleaseResult() }
 
-// recovered turns a Go panic into an internal error and ends the state. It is deferred. A limit that was spent
-// where no script runs, such as by a result, is that limit.
+// recovered converts a Go panic to an internal error and ends the state. It must be deferred. A limit that was exceeded
+// outside the script, such as by a result, remains that limit.
 func (s *State) recovered(out *Outcome, err *error) {
 	v := recover()
 	if v == nil {
 		return
 	}
-	if s.meter != nil { // nil if the panic was in making the state
+	if s.meter != nil { // nil if the panic happened in making the state
 		s.meter.Stop()
 		s.broken = s.meter.Err()
 	}

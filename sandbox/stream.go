@@ -2,9 +2,9 @@ package sandbox
 
 import (
 	"context"
-	"github.com/hearthhost/hearth/sandbox/values"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
 // Stream is an item stream that a call has returned. It belongs to the goroutine of the state that made it.
@@ -13,7 +13,7 @@ type Stream struct {
 	fn *lua.Function // nil at the end
 }
 
-// newStream is hearth.stream(f).
+// newStream implements hearth.stream(f).
 func (s *State) newStream(L *lua.Thread) int {
 	fn := L.CheckFunction(1)
 	v := L.NewUserData(&values.Stream{Next: fn}, s.types.Stream, 0)
@@ -22,9 +22,9 @@ func (s *State) newStream(L *lua.Thread) int {
 	return 1
 }
 
-// Next runs the stream for its next item, with a budget like any call's. ok is false at
-// the end; nothing is written then. After that, an exception or an error there is
-// nothing more to come. Of r it uses what concerns the caller and the result.
+// Next runs the stream for its next item, with the budget of a call. ok is false at the end; then Result is empty.
+// After the end, an exception or an error the stream returns no more items. Next uses the fields of r that concern the
+// caller and the result.
 func (st *Stream) Next(ctx context.Context, r *Request) (ok bool, out Outcome, err error) {
 	s := st.s
 	if s.broken != nil {
@@ -65,5 +65,5 @@ func (st *Stream) next(r *Request) (bool, Outcome, error) {
 	return true, Outcome{}, nil
 }
 
-// Close ends the stream early. Closing twice is fine.
+// Close ends the stream early. It may be called twice.
 func (st *Stream) Close() { st.fn = nil }

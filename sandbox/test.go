@@ -2,27 +2,25 @@ package sandbox
 
 import (
 	"context"
-	"github.com/hearthhost/hearth/sandbox/definition"
-	"github.com/hearthhost/hearth/sandbox/modules"
-	"github.com/hearthhost/hearth/sandbox/values"
 	"slices"
 	"strings"
 
-	"github.com/hearthhost/hearth/sandbox/lua"
-
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/definition"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/modules"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// TestResult is what came of one test of a script.
+// TestResult is the result of one test of a script.
 type TestResult struct {
 	Name string `json:"name"`
 	Err  string `json:"error,omitempty"` // "" if it passed
 }
 
-// RunTests runs the tests of an object: a script that returns a table of functions, in which
-// the global function new makes instances of the object. Each test has a Lua state and a
-// budget of its own. The error says why there are no tests to run: the object or the script
-// does not load.
+// RunTests runs the tests of an object. source is a script that returns a table of functions, in which the global
+// function new makes instances of the object. Each test has a separate Lua state and budget. The error means that the
+// object or the script does not load.
 func RunTests(ctx context.Context, cfg Config, file string, source []byte) (results []TestResult, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -33,7 +31,8 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{id: cfg.ID, file: file, services: subject.services.forTests(), limits: subject.limits, modules: subject.modules, source: source, desc: subject.desc}
+	p := &Program{id: cfg.ID, file: file, services: subject.services.forTests(), limits: subject.limits,
+		modules: subject.modules, source: source, desc: subject.desc}
 	if p.main, err = modules.Compile(file, source, max(p.limits.SourceBytes, libSourceBytes)); err != nil {
 		return nil, p.unloadable("%s", err)
 	}
@@ -76,7 +75,8 @@ func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error)
 	for k, v := range t.All() {
 		name, isText := k.AsString()
 		if !isText || v.AsFunction() == nil {
-			return nil, p.unloadable("%s: it returns a table of tests, which are functions by their names; %s is none", p.file, values.Clip(lua.Describe(k), 40))
+			return nil, p.unloadable("%s: every element of the table must be a function with a name; %s is not",
+				p.file, values.Clip(lua.Describe(k), 40))
 		}
 		names = append(names, name)
 	}
@@ -87,7 +87,7 @@ func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error)
 	return names, nil
 }
 
-// test runs one test and returns what is wrong, "" if nothing is.
+// test runs one test and returns its error, or "".
 func (p *Program) test(ctx context.Context, subject *Program, name string) string {
 	s := p.emptyState()
 	t, err := s.runTests(ctx, subject)
@@ -106,12 +106,12 @@ func (p *Program) test(ctx context.Context, subject *Program, name string) strin
 	case limit != nil:
 		return limit.Error()
 	case raised != nil:
-		return p.located(s.raisedError(raised.Value).Msg)
+		return p.withFile(s.raisedError(raised.Value).Msg)
 	}
 	return ""
 }
 
-// runTests runs the test script, in which new makes instances, and returns what it returned.
+// runTests runs the test script, with the global function new, and returns its table.
 func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *object.Error) {
 	L := s.l
 	s.freshGlobals()
@@ -125,7 +125,7 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *ob
 		return nil, s.p.unloadable("%s: %s", s.p.file, limit.Msg)
 	}
 	if raised != nil {
-		return nil, s.p.unloadable("%s", s.p.located(s.cleanText(s.types.PlainText(raised.Value))))
+		return nil, s.p.unloadable("%s", s.p.withFile(s.cleanText(s.types.PlainText(raised.Value))))
 	}
 	t := L.Get(1).AsTable()
 	s.vm.Clear()
@@ -135,8 +135,8 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *ob
 	return t, nil
 }
 
-// newSubject is new(…): it runs the object's script afresh, makes an instance whose init gets
-// the arguments, and returns what a caller has of it.
+// newSubject implements new(…). It runs the object's script again, makes an instance whose init gets the arguments, and
+// returns a handle.
 func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 	args := L.Args(1)
 	outside, run, strings := s.env, s.modules.Run(), s.vm.StringMeta
@@ -158,7 +158,7 @@ func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 	return 1
 }
 
-// handle is what a test has of an instance: what callers have, and close and handover.
+// handle returns a test's view of an instance: the exposed members, close and handover.
 func (s *State) handle(d *definition.Definition, self *lua.Table) *lua.Table {
 	L := s.l
 	h := L.NewTable(0, 8)

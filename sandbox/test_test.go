@@ -19,7 +19,8 @@ function C.expose:other() return hearth.proxy("acme.other"):hi() end
 return C`
 
 func TestRunTests(t *testing.T) {
-	results, err := sandbox.RunTests(t.Context(), sandbox.Config{ID: "acme.c", Source: []byte(tested), Limits: object.Limits{Steps: 100_000}},
+	results, err := sandbox.RunTests(t.Context(),
+		sandbox.Config{ID: "acme.c", Source: []byte(tested), Limits: object.Limits{Steps: 100_000}},
 		"acme/c_test.lua", []byte(`
 local T = {}
 function T.adds()
@@ -48,8 +49,10 @@ return T`))
 	}
 	for name, want := range map[string]string{
 		"adds": "", "hands_over": "",
-		"fails": "one and one", "hidden": "hidden is not exposed", "reads_fields": "n is not exposed", "sets": "n cannot be set",
-		"spins": "limit exceeded: 100000 steps", "calls_others": "a test calls no other objects", "a_dot": "with a colon",
+		"fails": "one and one", "hidden": "hidden is not exposed", "reads_fields": "n is not exposed",
+		"sets":  "n cannot be set",
+		"spins": "limit exceeded: 100000 steps", "calls_others": "a test calls no other objects",
+		"a_dot": "with a colon",
 	} {
 		if err, ran := got[name]; !ran || want == "" && err != "" || !strings.Contains(err, want) {
 			t.Errorf("%s: %q, want %q", name, err, want)
@@ -61,18 +64,20 @@ return T`))
 	for source, want := range map[string]string{
 		"return 1":                     "returns a table of functions",
 		"return {}":                    "it has no tests",
-		"return { a = 1 }":             "a is none",
-		"return { function() end }":    "1 is none",
+		"return { a = 1 }":             "a is not",
+		"return { function() end }":    "1 is not",
 		"this is not Lua":              "acme/c_test.lua:1:",
 		"error('no')":                  "acme/c_test.lua:1: no",
 		"while true do end":            "limit exceeded",
 		"new(); return { a = 1 + {} }": "acme/c_test.lua:1:",
 	} {
-		if _, err := sandbox.RunTests(t.Context(), sandbox.Config{ID: "acme.c", Source: []byte(tested)}, "acme/c_test.lua", []byte(source)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := sandbox.RunTests(t.Context(), sandbox.Config{ID: "acme.c", Source: []byte(tested)},
+			"acme/c_test.lua", []byte(source)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", source, err, want)
 		}
 	}
-	if _, err := sandbox.RunTests(t.Context(), sandbox.Config{ID: "acme.c", Source: []byte("return 1")}, "acme/c_test.lua", []byte("return {}")); err == nil || !strings.Contains(err.Error(), "acme.c does not load") {
+	if _, err := sandbox.RunTests(t.Context(), sandbox.Config{ID: "acme.c", Source: []byte("return 1")},
+		"acme/c_test.lua", []byte("return {}")); err == nil || !strings.Contains(err.Error(), "acme.c does not load") {
 		t.Errorf("an object that does not load: %v", err)
 	}
 }

@@ -61,25 +61,9 @@ var pending = []string{
 
 	"policy",
 
-	"sandbox",
-
-	"sandbox/api",
-
-	"sandbox/budget",
-
 	"sandbox/link",
 
 	"sandbox/supervise",
-
-	"sandbox/convert",
-
-	"sandbox/values",
-
-	"sandbox/definition",
-
-	"sandbox/heapsnap",
-
-	"sandbox/modules",
 
 	"sandbox/worker",
 

@@ -1,5 +1,5 @@
-// Package api lists what a script can reach: the whole of it, as a test of package sandbox
-// walks it. It is apart from the engine so that others can show the list without it.
+// Package api lists the names that a script can reach. A test of package sandbox compares the list with the engine. The
+// list is separate, so that other packages can show it without importing the engine.
 package api
 
 import (

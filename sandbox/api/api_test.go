@@ -42,12 +42,14 @@ func TestEntries(t *testing.T) {
 	for _, e := range api.Entries() {
 		found[e.Name] = e.Kind
 	}
-	for name, kind := range map[string]string{"string.rep": "function", "hearth.object": "function", "math.pi": "number", "<bytes>.len": "function"} {
+	for name, kind := range map[string]string{"string.rep": "function", "hearth.object": "function",
+		"math.pi": "number", "<bytes>.len": "function"} {
 		if found[name] != kind {
 			t.Errorf("%s is a %q, want %s", name, found[name], kind)
 		}
 	}
-	for _, name := range []string{"os.execute", "os.remove", "debug.sethook", "debug.setupvalue", "debug.getlocal", "debug.setmetatable", "dofile", "loadfile", "package.loadlib", "string.dump"} {
+	for _, name := range []string{"os.execute", "os.remove", "debug.sethook", "debug.setupvalue", "debug.getlocal",
+		"debug.setmetatable", "dofile", "loadfile", "package.loadlib", "string.dump"} {
 		if kind, ok := found[name]; ok {
 			t.Errorf("a script reaches %s (%s)", name, kind)
 		}

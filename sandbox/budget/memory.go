@@ -10,15 +10,15 @@ import (
 
 // Usage reports the memory of a running state to another goroutine. The zero value is ready to use.
 type Usage struct {
-	asked, answered atomic.Uint64 // rounds of Ask
-	held            atomic.Int64
+	requested, answered atomic.Uint64 // rounds of Request
+	held                atomic.Int64
 }
 
-// Ask requests a count of the bytes in use, within some thousand steps. Each round has another number, above 0.
-func (u *Usage) Ask(round uint64) { u.asked.Store(round) }
+// Request requests a count of the bytes in use, within some thousand steps. Each round has another number, above 0.
+func (u *Usage) Request(round uint64) { u.requested.Store(round) }
 
 // Held returns the bytes in use that were counted for a round. ok is false before the count: the state may be idle,
-// may wait for another object, or round was not requested.
+// may wait for another object, or the round was not requested.
 func (u *Usage) Held(round uint64) (bytes int64, ok bool) {
 	if u.answered.Load() != round {
 		return 0, false
@@ -27,8 +27,8 @@ func (u *Usage) Held(round uint64) (bytes int64, ok bool) {
 }
 
 // memoryLimit is the memory limit of a state. The VM counts allocated bytes, but not bytes that become garbage. The
-// limit cannot be exceeded before the bytes in use at the last count plus all bytes allocated since exceed it. Only then
-// the values in use are counted again. The limit is accurate to one eighth.
+// limit cannot be exceeded before the bytes in use at the last count plus all bytes allocated since exceed it. Only
+// then the values in use are counted again. The limit is accurate to one eighth.
 //
 // The soft memory limit of the process bounds the garbage of all states. Near it, a call waits until the process has
 // ended the calls that use most memory. Memory is counted before it is allocated, so the size of a single allocation is
@@ -43,7 +43,7 @@ type memoryLimit struct {
 	usage   *Usage      // nil if not reported
 }
 
-// sampleEvery is the number of bytes that a script allocates between two looks at the heap of the process.
+// sampleEvery is the number of bytes that a script allocates between two checks of the process's heap.
 const sampleEvery = 1 << 20
 
 func newMemoryLimit(c Config) memoryLimit {
@@ -78,7 +78,8 @@ func (f *memoryLimit) check(m *Meter) *object.Error {
 			f.usage.answered.Store(round)
 		}
 		if f.held > limit {
-			return object.Errorf(object.CodeExhausted, "limit exceeded: %s of memory; the call was executed in part", bytesize.Text(limit))
+			return object.Errorf(object.CodeExhausted, "limit exceeded: %s of memory; the call was executed in part",
+				bytesize.Text(limit))
 		}
 		f.held = min(f.held, limit-limit/8) // otherwise the next count would be due at once
 	}
@@ -89,12 +90,12 @@ func (f *memoryLimit) check(m *Meter) *object.Error {
 	return nil
 }
 
-// pendingRound returns the round of Usage.Ask that is not answered, or 0.
+// pendingRound returns the round of Usage.Request that is not answered, or 0.
 func (f *memoryLimit) pendingRound() uint64 {
 	if f.usage == nil {
 		return 0
 	}
-	if round := f.usage.asked.Load(); round != f.usage.answered.Load() {
+	if round := f.usage.requested.Load(); round != f.usage.answered.Load() {
 		return round
 	}
 	return 0
@@ -120,5 +121,6 @@ func (f *memoryLimit) await(m *Meter, r *reservation, n int64) *object.Error {
 			return nil
 		}
 	}
-	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker; the call was executed in part")
+	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker; the call was "+
+		"executed in part")
 }

@@ -183,14 +183,16 @@ func (m *Meter) ended() *object.Error {
 	if m.caller != nil {
 		if err := m.caller.Err(); err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
-				return object.Errorf(object.CodeDeadline, "limit exceeded: the call's deadline; it was executed in part")
+				return object.Errorf(object.CodeDeadline,
+					"limit exceeded: the call's deadline; it was executed in part")
 			}
 			return object.Errorf(object.CodeCanceled, "the call was cancelled; it was executed in part")
 		}
 	}
 	m.checks++
 	if m.alarm.fired.Load() || m.checks%clockEvery == 0 && m.late() {
-		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part", m.wall)
+		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part",
+			m.wall)
 	}
 	return nil
 }

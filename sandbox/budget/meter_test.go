@@ -72,7 +72,7 @@ func TestUsageAnswersARound(t *testing.T) {
 	m.memory.config.Held = func(int64) int64 { counts++; return 42 }
 	var u Usage
 	m.Report(&u)
-	u.Ask(7)
+	u.Request(7)
 	if _, ok := u.Held(7); ok {
 		t.Error("an idle state answered")
 	}

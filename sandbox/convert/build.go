@@ -1,35 +1,38 @@
 package convert
 
 import (
-	"github.com/hearthhost/hearth/sandbox/values"
 	"math"
 	"math/big"
 	"strings"
 
-	"github.com/hearthhost/hearth/sandbox/lua"
-
 	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// Builder is the sink that makes Lua values. What it makes them of is its use: of each value
-// it is given; of the two that make a call, the positional arguments, which it pushes on the
-// Lua stack one by one, and the keyword arguments, which it pushes as a last table if there
-// are any; or of the list of calls that makes a batch, and a dict that means nothing.
+// Builder is the sink that makes Lua values. A Use selects their destination:
+//
+// ForValues collects values.
+//
+// ForCall receives two values. It pushes the positional arguments on the Lua stack one by one. It pushes the keyword
+// arguments as a last table, if there are any.
+//
+// ForBatch receives the list of a batch's calls, and a dict, which it ignores.
 type Builder struct {
-	config Config
-	types  *values.Types
-	l      *lua.Thread
-	use    Use
-	own    []byte      // memory that the values may keep
-	phase  int         // of a call or batch: how many of the two values are complete
-	pushed int         // arguments of the call that is read
-	values []lua.Value // the values; of a batch, the positional arguments of all its calls
-	calls  []BatchCall
-	left   int // elements that may still come
-	owed   int // steps for what was read since the limits were checked
-	frames []frame
-	names  map[string]lua.Value // texts that were keys, to spare allocating them again
+	config    Config
+	types     *values.Types
+	l         *lua.Thread
+	use       Use
+	ownedBuf  []byte      // memory that the values may refer to
+	phase     int         // of a call or batch: the number of complete values, of two
+	pushed    int         // number of arguments of the current call
+	values    []lua.Value // the values; in a batch, the positional arguments of all calls
+	calls     []BatchCall
+	remaining int // number of elements that may follow
+	uncharged int // steps that are not yet charged
+	frames    []frame
+	names     map[string]lua.Value // cache of short keys, to avoid allocations
 }
 
 // Use is the purpose of the values that a Builder receives.
@@ -41,48 +44,47 @@ const (
 	ForBatch             // list of the calls of a batch, and an ignored dict
 )
 
-// BatchCall is one call of a batch: its positional arguments are those up to end, from the
-// end of the one before.
+// BatchCall is one call of a batch. Its positional arguments are those from the end of the previous call up to End.
 type BatchCall struct {
 	End      int
-	Keywords *lua.Table // nil: none
+	Keywords *lua.Table // nil if absent
 }
 
 // frame is one open container.
 type frame struct {
-	role  role
-	t     *lua.Table // of an ordinary one, or of keyword arguments once there is one
-	key   lua.Value  // of a dict: the key whose value comes next
-	keyed bool       // there is one
-	kind  object.Kind
-	class bool // has the key "__class__"
-	at    int  // of a call of a batch: how many of its three values are complete
+	role      role
+	t         *lua.Table // the table; of keyword arguments, nil until the first
+	key       lua.Value  // in a dict: the key of the next value
+	hasKey    bool       // key is set
+	kind      object.Kind
+	class     bool // it has the key "__class__"
+	completed int  // in a call of a batch: the number of complete values, of three
 }
 
-// role is what a container is to a call. The zero value is an ordinary one.
+// role is the function of a container in a call. The zero value is an ordinary container.
 type role uint8
 
 const (
 	ordinary   role = iota
-	positional      // the positional arguments of a call
-	keywords        // its keyword arguments
-	batchCalls      // the list of a batch's calls
-	triple          // one of them: method, positional arguments, keyword arguments
+	positional      // positional arguments of a call
+	keywords        // keyword arguments of a call
+	batchCalls      // list of a batch's calls
+	triple          // one call of a batch: method, positional arguments, keyword arguments
 )
 
-// Reset lets go of the values of the last use: they would be kept, uncounted, until the next.
+// Reset drops the values of the last use. Otherwise they would be retained, uncounted, until the next use.
 func (b *Builder) Reset() {
 	clear(b.frames[:cap(b.frames)])
-	b.frames, b.values, b.own = b.frames[:0], atRest(b.values), nil
+	b.frames, b.values, b.ownedBuf = b.frames[:0], emptied(b.values), nil
 	if clear(b.calls[:cap(b.calls)]); cap(b.calls) > maxKept {
 		b.calls = nil
 	}
 	b.calls = b.calls[:0]
 }
 
-// Start makes the Builder ready for a use. Texts may keep what is in own.
-func (b *Builder) Start(u Use, own []byte) {
-	b.use, b.own, b.phase, b.pushed, b.left = u, own, 0, 0, maxElements
+// Start prepares the Builder for a use. Texts may refer to memory in ownedBuf, which must not change.
+func (b *Builder) Start(u Use, ownedBuf []byte) {
+	b.use, b.ownedBuf, b.phase, b.pushed, b.remaining = u, ownedBuf, 0, 0, maxElements
 	b.frames, b.values, b.calls = b.frames[:0], b.values[:0], b.calls[:0]
 }
 
@@ -92,15 +94,15 @@ func Invalid(class, format string, args ...any) *object.Error {
 	return e
 }
 
-// put adds one complete value to what is open.
+// put adds a complete value to the innermost open container.
 func (b *Builder) put(v lua.Value) error {
-	if b.left--; b.left < 0 {
+	if b.remaining--; b.remaining < 0 {
 		return object.Errorf(object.CodeTooLarge, "more than %d values", maxElements)
 	}
-	if b.owed += elementSteps; b.owed >= spendEvery*elementSteps {
-		owed := b.owed
-		b.owed = 0
-		if err := b.spend(owed); err != nil {
+	if b.uncharged += elementSteps; b.uncharged >= spendEvery*elementSteps {
+		steps := b.uncharged
+		b.uncharged = 0
+		if err := b.spend(steps); err != nil {
 			return err
 		}
 	}
@@ -127,13 +129,13 @@ func (b *Builder) put(v lua.Value) error {
 		} else {
 			b.l.Push(v)
 		}
-	case f.role == triple && f.at == 0:
-		f.at++ // the method, which the host has read
+	case f.role == triple && f.completed == 0:
+		f.completed++ // the method, which the host has read
 	case f.role == batchCalls || f.role == triple:
 		return errTriple
 	case f.kind != object.DictKind:
 		b.grow(f.t.Append(v))
-	case !f.keyed:
+	case !f.hasKey:
 		return b.setKey(f, v)
 	default:
 		b.setField(f, v)
@@ -142,11 +144,11 @@ func (b *Builder) put(v lua.Value) error {
 }
 
 const (
-	spendEvery = 256 // small values that are read or written between two checks of the limits
-	tableSteps = 10  // a table besides its size
+	spendEvery = 256 // number of small values between two checks of the limits
+	tableSteps = 10  // steps of a table in addition to its size
 )
 
-// spend takes steps for reading arguments. A limit that this spends leaves the instance as it was.
+// spend charges for reading arguments. If it exceeds a limit, the instance is unchanged.
 func (b *Builder) spend(steps int) error {
 	err := b.config.Meter.Spend(steps)
 	if err == nil {
@@ -158,17 +160,18 @@ func (b *Builder) spend(steps int) error {
 	return &e
 }
 
-// errArguments and errTriple say that a call, and one of a batch, is not made of what it should be.
+// errArguments and errTriple reject a call, and a call of a batch, with parts of the wrong type.
 var (
 	errArguments = Invalid("TypeError", "the arguments are not a list, or the keyword arguments not a dict")
-	errTriple    = Invalid("TypeError", "a call in a batch is its method, a list of arguments and a dict of keyword arguments")
+	errTriple    = Invalid("TypeError", "a call in a batch is its method, a list of arguments and a dict of keyword "+
+		"arguments")
 )
 
-// setKey takes v as the next key of a dict. What is no text, number or boolean is a key
-// by identity: it goes back as it came, but only pairs finds it.
+// setKey sets the key of the next value in a dict. A key that is not a text, number or boolean is an object: it is sent
+// back unchanged, but a script finds it only with pairs.
 func (b *Builder) setKey(f *frame, v lua.Value) error {
 	f.key = v
-	f.keyed = true
+	f.hasKey = true
 	if k, ok := v.AsString(); ok {
 		f.class = f.class || k == ClassKey
 		return nil
@@ -177,36 +180,36 @@ func (b *Builder) setKey(f *frame, v lua.Value) error {
 		return Invalid("TypeError", "keywords must be texts")
 	}
 	if n, ok := v.AsNumber(); ok && math.IsNaN(n) {
-		return Invalid("TypeError", "a dict key that is nan cannot stand in a Lua table")
+		return Invalid("TypeError", "a dict key that is nan cannot be a key of a Lua table")
 	}
 	return nil
 }
 
-// setField puts v under the key that came before. Lua keeps small whole numbers as
-// positions in an array: the gap that a sparse key would fill counts as elements.
+// setField sets the value of the last key. Lua stores small whole numbers as positions in an array, so the gap before a
+// sparse key counts as elements.
 func (b *Builder) setField(f *frame, v lua.Value) {
 	k := f.key
-	f.keyed = false
-	if f.t == nil { // the first keyword
+	f.hasKey = false
+	if f.t == nil { // first keyword argument
 		f.t = b.table(0, 1)
 	}
 	if n, ok := k.AsNumber(); ok && n == math.Trunc(n) && n > 0 && n < maxElements {
-		b.left -= max(0, int(n)-f.t.Room()-1)
-		if b.left < 0 {
-			return // refused by the next put or End
+		b.remaining -= max(0, int(n)-f.t.Room()-1)
+		if b.remaining < 0 {
+			return // the next put or End returns the error
 		}
 	}
 	b.grow(f.t.Set(k, v))
 }
 
-// sharedText is the length from which on a text is charged for on its own.
+// sharedText is the length from which a text is charged for separately.
 const sharedText = 4 << 10
 
-// grow counts memory that the values take.
+// grow counts memory of the values.
 func (b *Builder) grow(n int) { b.l.VM().Allocated += int64(n) }
 
-// Null is None: nil as an argument, hearth.null inside containers, where nil would be
-// nothing at all. As keyword arguments it is none.
+// Null receives None. As an argument it becomes nil. In a container it becomes hearth.null, because nil would remove
+// the element. As keyword arguments it means an empty dict.
 func (b *Builder) Null() error {
 	n := len(b.frames)
 	if n == 0 {
@@ -223,16 +226,17 @@ func (b *Builder) Null() error {
 	switch f := &b.frames[n-1]; {
 	case f.role == positional:
 		return b.put(lua.Nil)
-	case f.role == triple && f.at == 2:
+	case f.role == triple && f.completed == 2:
 		return b.endKeywords(nil)
 	}
 	return b.put(b.types.Null)
 }
 
-// Bool is a boolean.
+// Bool receives a boolean.
 func (b *Builder) Bool(v bool) error { return b.put(lua.Bool(v)) }
 
-// Int is a number as long as a Lua number can say it exactly.
+// Int receives an integer. It becomes a number if a Lua number represents it exactly, and otherwise an integer of
+// hearth.int.
 func (b *Builder) Int(v int64) error {
 	if v < -values.MaxExact || v > values.MaxExact {
 		return b.put(b.userdata(big.NewInt(v), b.types.Integer, 8))
@@ -240,7 +244,7 @@ func (b *Builder) Int(v int64) error {
 	return b.put(lua.Number(float64(v)))
 }
 
-// BigInt is an integer of hearth.int.
+// BigInt receives an integer of hearth.int.
 func (b *Builder) BigInt(decimal []byte) error {
 	n := min(len(decimal), values.MaxDigits+1)
 	if err := b.spend(n*n>>11 + values.IntegerSteps); err != nil {
@@ -253,30 +257,30 @@ func (b *Builder) BigInt(decimal []byte) error {
 	return b.put(b.userdata(v, b.types.Integer, v.BitLen()/8))
 }
 
-// userdata makes a userdata with size bytes of its own.
+// userdata makes a userdata. size is the size of v in bytes.
 func (b *Builder) userdata(v any, mt *lua.Table, size int) lua.Value {
 	b.grow(size + 80)
 	return lua.NewUserData(v, mt)
 }
 
-// table makes a table.
+// table makes a table and counts it.
 func (b *Builder) table(array, hash int) *lua.Table {
 	t := lua.NewTable(array, hash)
 	b.grow(t.Size())
-	b.owed += tableSteps + t.Size()>>4
+	b.uncharged += tableSteps + t.Size()>>4
 	return t
 }
 
-// Float is a number.
+// Float receives a number.
 func (b *Builder) Float(v float64) error { return b.put(lua.Number(v)) }
 
-// Complex is a number of hearth.complex.
+// Complex receives a number of hearth.complex.
 func (b *Builder) Complex(v complex128) error { return b.put(b.userdata(v, b.types.Complex, 16)) }
 
-// Text is a string. Short keys are remembered: they come again with every call.
+// Text receives a string. Short keys are cached, because calls repeat them.
 func (b *Builder) Text(v []byte) error {
 	if n := len(b.frames); n > 0 && len(v) <= 32 {
-		if f := &b.frames[n-1]; f.kind == object.DictKind && !f.keyed {
+		if f := &b.frames[n-1]; f.kind == object.DictKind && !f.hasKey {
 			if k, ok := b.names[string(v)]; ok {
 				return b.put(k)
 			}
@@ -297,23 +301,23 @@ func (b *Builder) Text(v []byte) error {
 }
 
 func (b *Builder) text(v []byte) string {
-	if unsafestr.Most(b.own, v) {
+	if unsafestr.Most(b.ownedBuf, v) {
 		return unsafestr.Text(v)
 	}
 	return string(v)
 }
 
-// Bytes is a value of hearth.bytes.
+// Bytes receives a value of hearth.bytes.
 func (b *Builder) Bytes(v []byte) error {
 	return b.put(b.userdata(values.Bytes(b.text(v)), b.types.Bytes, len(v)))
 }
 
-// DateTime is a value of hearth.datetime.
+// DateTime receives a value of hearth.datetime.
 func (b *Builder) DateTime(v float64) error {
 	return b.put(b.userdata(values.DateTime(v), b.types.DateTime, 8))
 }
 
-// Date is a value of hearth.date.
+// Date receives a value of hearth.date.
 func (b *Builder) Date(day int64) error {
 	return b.put(b.userdata(values.Date(day), b.types.Date, 8))
 }
@@ -331,12 +335,12 @@ func (b *Builder) Begin(k object.Kind, n int) error {
 		b.frames = append(b.frames, frame{role: r, kind: k})
 		return nil
 	}
-	// One more than in a value: a call's arguments are a container themselves.
+	// One more than in a value: the arguments of a call are a container, too.
 	if len(b.frames) > maxDepth {
 		return object.Errorf(object.CodeTooLarge, "nested deeper than %d", maxDepth)
 	}
 	if d := len(b.frames); d > 0 {
-		if f := &b.frames[d-1]; f.kind == object.DictKind && !f.keyed && k != object.TupleKind {
+		if f := &b.frames[d-1]; f.kind == object.DictKind && !f.hasKey && k != object.TupleKind {
 			return Invalid("TypeError", "unhashable type: '%s'", k)
 		}
 	}
@@ -361,7 +365,7 @@ func (b *Builder) Begin(k object.Kind, n int) error {
 	return nil
 }
 
-// role is what a container that begins is to the call or batch that is read.
+// role returns the role of a container that begins.
 func (b *Builder) role(k object.Kind) (role, error) {
 	sequence := k == object.ListKind || k == object.TupleKind
 	if d := len(b.frames); d > 0 {
@@ -370,11 +374,11 @@ func (b *Builder) role(k object.Kind) (role, error) {
 			return triple, nil
 		case f.role == batchCalls:
 			return 0, errTriple
-		case f.role != triple || f.at == 0:
+		case f.role != triple || f.completed == 0:
 			return ordinary, nil
-		case f.at == 1 && sequence:
+		case f.completed == 1 && sequence:
 			return positional, nil
-		case f.at == 2 && k == object.DictKind:
+		case f.completed == 2 && k == object.DictKind:
 			return keywords, nil
 		}
 		return 0, errTriple
@@ -392,8 +396,7 @@ func (b *Builder) role(k object.Kind) (role, error) {
 	return 0, errArguments
 }
 
-// room is how many elements to make room for: what was announced, but not on its word
-// alone if that is much.
+// room returns the number of elements to allocate for. It limits the announced number, which is not trusted.
 func room(n int) int {
 	if n < 0 {
 		return 4
@@ -401,28 +404,29 @@ func room(n int) int {
 	return min(n, 1024)
 }
 
-// End closes the container that was opened last.
+// End closes the innermost container.
 func (b *Builder) End() error {
 	n := len(b.frames) - 1
 	f := b.frames[n]
 	b.frames[n] = frame{}
 	b.frames = b.frames[:n]
-	if b.left < 0 {
-		return object.Errorf(object.CodeTooLarge, "more than %d values, or dict keys too far apart for a Lua table", maxElements)
+	if b.remaining < 0 {
+		return object.Errorf(object.CodeTooLarge, "more than %d values, or dict keys too far apart for a Lua table",
+			maxElements)
 	}
 	switch {
 	case f.role == positional && b.use == ForBatch:
-		b.frames[n-1].at++
+		b.frames[n-1].completed++
 		return nil
 	case f.role == positional, f.role == batchCalls:
 		b.phase = 1
 		return nil
 	case f.role == keywords:
 		return b.endKeywords(f.t)
-	case f.role == triple && f.at != 3:
+	case f.role == triple && f.completed != 3:
 		return errTriple
 	case f.role == triple:
-		b.left--
+		b.remaining--
 		return nil
 	case f.class:
 		if err := b.checkClass(f.t); err != nil {
@@ -432,10 +436,10 @@ func (b *Builder) End() error {
 	return b.put(f.t.Value())
 }
 
-// endKeywords takes the keyword arguments of a call, nil if there are none.
+// endKeywords completes a call with its keyword arguments, or nil.
 func (b *Builder) endKeywords(t *lua.Table) error {
 	if b.use == ForBatch {
-		b.frames[len(b.frames)-1].at++
+		b.frames[len(b.frames)-1].completed++
 		b.calls = append(b.calls, BatchCall{End: len(b.values), Keywords: t})
 		return nil
 	}
@@ -447,15 +451,15 @@ func (b *Builder) endKeywords(t *lua.Table) error {
 	return nil
 }
 
-// Read builds what args feeds it. If that goes wrong nothing of it is kept: the state may be
-// called next in an hour, or never.
-func (b *Builder) Read(u Use, own []byte, args func(object.Sink) error) error {
-	b.Start(u, own)
+// Read runs args with the builder as its sink. After an error the builder drops all values, because the state may be
+// idle for a long time.
+func (b *Builder) Read(u Use, ownedBuf []byte, args func(object.Sink) error) error {
+	b.Start(u, ownedBuf)
 	err := args(b)
 	if err == nil {
 		err = b.Finish()
 	}
-	b.own = nil
+	b.ownedBuf = nil
 	if err != nil {
 		clear(b.frames)
 		clear(b.values)
@@ -464,7 +468,7 @@ func (b *Builder) Read(u Use, own []byte, args func(object.Sink) error) error {
 	return err
 }
 
-// Finish reports whether everything that was announced has come.
+// Finish returns an error if an announced value or container is incomplete.
 func (b *Builder) Finish() error {
 	if len(b.frames) > 0 || b.use != ForValues && b.phase != 2 {
 		return Invalid("", "the arguments end too early, after %d", b.pushed)
@@ -475,7 +479,7 @@ func (b *Builder) Finish() error {
 // Pushed returns the number of arguments that were pushed on the stack for a call; keyword arguments are one.
 func (b *Builder) Pushed() int { return b.pushed }
 
-// Value returns the first value, nil if none was received.
+// Value returns the first value, or nil.
 func (b *Builder) Value() lua.Value {
 	if len(b.values) == 0 {
 		return lua.Nil
@@ -490,9 +494,9 @@ func (b *Builder) TakeBatch() ([]lua.Value, []BatchCall) {
 	return args, calls
 }
 
-// AppendRoots appends the values that the builder holds to a list, for a count of memory.
+// AppendRoots appends the values in the builder to a list, for a count of memory.
 func (b *Builder) AppendRoots(list []lua.Value) []lua.Value {
-	for i := range b.frames { // arguments that are being read
+	for i := range b.frames { // partially read arguments
 		list = append(list, b.frames[i].t.Value())
 	}
 	list = append(list, b.values...)

@@ -13,8 +13,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// node is a value that a serializer reads: a container of kind with parts, which are keys and
-// values of a dict in turn, or a leaf.
+// node is a value that a serializer reads. A container of a kind has parts; in a dict, keys and values alternate.
 type node struct {
 	container bool
 	kind      object.Kind
@@ -22,7 +21,7 @@ type node struct {
 	leaf      byte // 'n' None, 't' True, 'i' a number, 'I' a large one, else a text
 }
 
-// nodesOf makes the values of a payload of any bytes.
+// nodesOf converts any bytes to values.
 func nodesOf(b []byte) []node {
 	stack := [][]node{nil}
 	kinds := []object.Kind{}
@@ -37,7 +36,8 @@ func nodesOf(b []byte) []node {
 	for _, c := range b {
 		switch c {
 		case '[', '(', '<', '{':
-			kinds = append(kinds, map[byte]object.Kind{'[': object.ListKind, '(': object.TupleKind, '<': object.SetKind, '{': object.DictKind}[c])
+			kinds = append(kinds, map[byte]object.Kind{'[': object.ListKind, '(': object.TupleKind, '<': object.SetKind,
+				'{': object.DictKind}[c])
 			stack = append(stack, nil)
 		case ')':
 			if len(kinds) > 0 {
@@ -54,7 +54,7 @@ func nodesOf(b []byte) []node {
 	return stack[0]
 }
 
-// send has a sink told of a value.
+// send writes a value to a sink.
 func (n node) send(to object.Sink) error {
 	switch {
 	case !n.container && n.leaf == 'n':
@@ -98,7 +98,7 @@ func (n node) hashable() bool {
 	return true
 }
 
-// show writes a value as [shown] writes what is made of it.
+// show formats a value as [shown] formats the Lua value that is made from it.
 func (n node) show() string {
 	if !n.container {
 		switch n.leaf {
@@ -128,7 +128,7 @@ func (n node) showDict(name string) string {
 	for i := 0; i < len(n.parts); i += 2 {
 		k := n.parts[i].show()
 		if n.parts[i].container || n.parts[i].leaf == 'I' {
-			k = fmt.Sprintf("%s\x00%d", k, i) // a key by identity
+			k = fmt.Sprintf("%s\x00%d", k, i) // an object as a key
 		}
 		fields[k] = n.parts[i+1].show()
 	}
@@ -141,10 +141,11 @@ func (n node) showDict(name string) string {
 	return name + fmt.Sprint(parts)
 }
 
-// call shows a call of these arguments, which is "" if they are none.
+// call formats a call with these arguments, or returns "" if they are invalid.
 func (n node) call(kwargs node) string {
 	none := !kwargs.container && kwargs.leaf == 'n'
-	if !n.sequence() || !n.hashable() || !none && (!kwargs.container || kwargs.kind != object.DictKind || !kwargs.hashable()) {
+	if !n.sequence() || !n.hashable() || !none &&
+		(!kwargs.container || kwargs.kind != object.DictKind || !kwargs.hashable()) {
 		return ""
 	}
 	var args []string
@@ -164,7 +165,7 @@ func (n node) call(kwargs node) string {
 	return "call" + fmt.Sprint(args)
 }
 
-// shown shows a Lua value.
+// shown formats a Lua value.
 func shown(types *values.Types, v lua.Value) string {
 	switch v.Kind() {
 	case lua.StringKind:
@@ -216,13 +217,15 @@ func newBuilder() *Builder {
 	return b
 }
 
-// FuzzBuilder reads payloads of any shape as calls and as batches, all into one builder: what
-// is no call is refused, and each call has the arguments that stand in it, and no others.
+// FuzzBuilder reads arbitrary payloads as calls and as batches, all with one builder. The builder must reject every
+// payload that is not a call. Each call must have exactly its arguments.
 func FuzzBuilder(f *testing.F) {
 	for _, seed := range []string{
 		"[a[b)){x1)", "(n)n", "[)[)", "[){t1)", "[){(a)1)", "{)[)", "[)", "[)n[)", "a{)", "[a){x1x2)",
-		"[[m[a)n)[m(b(c)){x1)))n", "[[m[a){)))n", "[[m[){x1y2)[m[a)n)[m[b){z3)))[a", "[)n", "[)n[)", "[[m[a)))n", "[[m[a)nn))n", "[[m[a)a))n",
-		"[m)n", "[{a1))n", "[[{a1)[a)n))n", "[[m<a)n))n", "[[[[)[)n)[a)n))n", "[[m[a){[)1)))n", "[{<a)1))n", "[{(a)1(a)2n3n4)){a{b[c)))", "[{I1I2))n",
+		"[[m[a)n)[m(b(c)){x1)))n", "[[m[a){)))n", "[[m[){x1y2)[m[a)n)[m[b){z3)))[a", "[)n", "[)n[)", "[[m[a)))n",
+		"[[m[a)nn))n", "[[m[a)a))n",
+		"[m)n", "[{a1))n", "[[{a1)[a)n))n", "[[m<a)n))n", "[[[[)[)n)[a)n))n", "[[m[a){[)1)))n", "[{<a)1))n",
+		"[{(a)1(a)2n3n4)){a{b[c)))", "[{I1I2))n",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -230,11 +233,12 @@ func FuzzBuilder(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) { checkBuilder(t, b, payload) })
 }
 
-// TestBuilder is FuzzBuilder with payloads that are most often nearly right.
+// TestBuilder is FuzzBuilder with payloads that are mostly almost valid.
 func TestBuilder(t *testing.T) {
 	b := newBuilder()
 	random := rand.New(rand.NewPCG(1, 2))
-	pieces := []string{"[", "(", "{", "<", ")", ")", "n", "t", "i", "I", "a", "b", "[a)", "[)", "{x1)", "n", "[m[a){x1))", "(m(b)n)", "[m[n)n)"}
+	pieces := []string{"[", "(", "{", "<", ")", ")", "n", "t", "i", "I", "a", "b", "[a)", "[)", "{x1)", "n",
+		"[m[a){x1))", "(m(b)n)", "[m[n)n)"}
 	for range 20_000 {
 		var payload []byte
 		if random.IntN(2) == 0 {
@@ -255,8 +259,9 @@ func TestBuilder(t *testing.T) {
 
 // checkBuilder reads a payload as a call and as a batch.
 func checkBuilder(t *testing.T, b *Builder, payload []byte) {
-	if len(payload) > 1000 || strings.Count(string(payload), "[")+strings.Count(string(payload), "(")+strings.Count(string(payload), "<")+strings.Count(string(payload), "{") > maxDepth-3 {
-		return // deeper than is read
+	if len(payload) > 1000 || strings.Count(string(payload), "[")+strings.Count(string(payload),
+		"(")+strings.Count(string(payload), "<")+strings.Count(string(payload), "{") > maxDepth-3 {
+		return // too deep
 	}
 	nodes := nodesOf(payload)
 	send := func(u Use) error {
@@ -280,7 +285,7 @@ func checkBuilder(t *testing.T, b *Builder, payload []byte) {
 			args = append(args, b.l.Get(i+1))
 		}
 		if got = shownCall(b.types, args, nil); b.pushed != len(args) {
-			t.Errorf("%q: %d arguments are on the stack, and %d are said to be", payload, len(args), b.pushed)
+			t.Errorf("%q: %d arguments are on the stack, and Pushed returns %d", payload, len(args), b.pushed)
 		}
 	}
 	if got != want {
@@ -291,7 +296,8 @@ func checkBuilder(t *testing.T, b *Builder, payload []byte) {
 	if len(nodes) == 2 && nodes[0].sequence() && nodes[1].hashable() {
 		want = "batch"
 		for _, triple := range nodes[0].parts {
-			if !triple.sequence() || len(triple.parts) != 3 || !triple.parts[0].hashable() || triple.parts[1].call(triple.parts[2]) == "" {
+			if !triple.sequence() || len(triple.parts) != 3 || !triple.parts[0].hashable() ||
+				triple.parts[1].call(triple.parts[2]) == "" {
 				want = ""
 				break
 			}

@@ -3,16 +3,14 @@ package convert
 import (
 	"strings"
 
-	"github.com/hearthhost/hearth/sandbox/lua"
-
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// ClassKey marks a dict that stands for an object of a Python class.
+// ClassKey is the key of a dict that represents an object of a Python class.
 const ClassKey = "__class__"
 
-// pyroClasses are Pyro's own classes that travel as dicts, by their Pyro4 names, with
-// their Pyro5 names.
+// pyroClasses maps Pyro4 names to Pyro5 names of Pyro's classes that are sent as dicts.
 var pyroClasses = map[string]string{
 	"Pyro4.core.URI":                  "Pyro5.core.URI",
 	"Pyro4.core.Proxy":                "Pyro5.client.Proxy",
@@ -32,8 +30,8 @@ var pyro4Names = func() map[string]string {
 	return m
 }()
 
-// checkClass refuses a dict that stands for an object which no peer should have sent.
-// What passes is data and stays data: nothing is ever made or contacted from it.
+// checkClass rejects dicts that represent objects of unsupported classes. Accepted dicts remain data: no object is made
+// from them, and no address in them is contacted.
 func (b *Builder) checkClass(t *lua.Table) error {
 	name, ok := t.GetString(ClassKey).AsString()
 	if !ok {
@@ -55,7 +53,7 @@ func (b *Builder) checkClass(t *lua.Table) error {
 	return Invalid("SerializeError", "unsupported serialized class: %s", shown)
 }
 
-// className returns the name under which a peer of protocol p knows a class.
+// className returns the name of a class in the generation of the peer.
 func (e *Encoder) className(name string) string {
 	if !strings.HasPrefix(name, "Pyro") {
 		return name
@@ -73,16 +71,16 @@ func (e *Encoder) className(name string) string {
 	return name
 }
 
-// proxyState writes the state of a proxy in the shape of the peer's generation. Pyro4's
-// has nine elements (…, timeout, key, handshake, retries, serializer), Pyro5's has six
-// (…, handshake, serializer). A key is never handed on to the other generation.
+// proxyState converts the state of a proxy to the peer's generation. Pyro4's has nine elements (…, timeout, key,
+// handshake, retries, serializer), Pyro5's has six (…, handshake, serializer). The key is never sent to the other
+// generation.
 func (e *Encoder) proxyState(class string, state *lua.Table) (*lua.Table, bool) {
 	n := state.Len()
 	four := class == "Pyro4.core.Proxy"
 	if !four && class != "Pyro5.client.Proxy" || four == (e.protocol == object.Pyro4) {
 		return nil, false
 	}
-	var from []int // positions in state, 0 for None
+	var from []int // positions in state; 0 means None
 	switch {
 	case four && n == 9:
 		from = []int{1, 2, 3, 4, 7, 9}

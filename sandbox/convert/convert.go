@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	maxDepth     = 64        // containers inside each other, in and out
+	maxDepth     = 64        // nesting depth of containers, in arguments and results
 	maxElements  = 1_000_000 // values of one message, keys included
 	maxArguments = 8000      // positional arguments of a call
 )

@@ -2,65 +2,64 @@ package convert
 
 import (
 	"errors"
-	"github.com/hearthhost/hearth/sandbox/values"
 	"math/big"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/hearthhost/hearth/sandbox/lua"
-
 	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// Encoder feeds Lua values to a sink. It looks at tables raw: no code of the script runs
-// while it does. Not reentrant; each state has one.
+// Encoder writes Lua values to a sink. It reads tables without metamethods, so no code of the script runs. It is not
+// reentrant.
 type Encoder struct {
-	config   Config
-	types    *values.Types
-	to       object.Sink
-	protocol object.Protocol
-	left     int          // elements that may still be written
-	owed     int          // steps for what was written since the limits were checked
-	bytes    int          // and bytes of texts
-	most     int          // and in all
-	written  int          // bytes of texts that were written in this call
-	reserved int          // and that memory of the process was reserved for
-	open     []*lua.Table // the tables being written, outermost first
-	path     []lua.Value  // where in the value we are
-	name     string       // what the path begins with
-	redact   bool         // the value is an error's: no secret may be in it
-	running  bool         // the script runs: the values are arguments for another object
-	scratch  []lua.Value  // keys and values of the dicts being written
+	config    Config
+	types     *values.Types
+	to        object.Sink
+	protocol  object.Protocol
+	remaining int          // number of elements that may still be written
+	uncharged int          // steps that are not yet charged
+	textLeft  int          // remaining bytes of texts
+	textLimit int          // limit of bytes of texts
+	written   int          // bytes of texts written in this call
+	reserved  int          // bytes for which memory of the process is reserved
+	open      []*lua.Table // the open tables, outermost first
+	path      []lua.Value  // position in the value
+	name      string       // beginning of the path in messages
+	redact    bool         // the value belongs to an error: secrets are removed
+	running   bool         // the script is running: the values are arguments of a call to another object
+	scratch   []lua.Value  // keys and values of the open dicts
 }
 
-// Start prepares for values that messages call name, for example "result".
+// Start prepares the Encoder for values. name begins the path in error messages, for example "result".
 func (e *Encoder) Start(to object.Sink, p object.Protocol, name string) {
-	e.to, e.protocol, e.name, e.left, e.running = to, p, name, maxElements, false
+	e.to, e.protocol, e.name, e.remaining, e.running = to, p, name, maxElements, false
 	e.open, e.path, e.scratch = e.open[:0], e.path[:0], e.scratch[:0]
 }
 
-// bufferGarbage is how many times its size a buffer leaves as garbage until it has grown to that.
+// bufferGarbage is the garbage of a growing buffer, as a multiple of its final size.
 const bufferGarbage = 5
 
-// freeBuffer is how many bytes of a result no memory is reserved for.
+// freeBuffer is the size of a result, in bytes, up to which no memory is reserved.
 const freeBuffer = 256 << 10
 
-// SetTextLimit sets how many bytes of texts the values may have in all.
-func (e *Encoder) SetTextLimit(n int) { e.bytes, e.most = n, n }
+// SetTextLimit sets the limit of texts of all values together, in bytes.
+func (e *Encoder) SetTextLimit(n int) { e.textLeft, e.textLimit = n, n }
 
-// Reset lets go of what the last values needed: it would be kept, uncounted, until there are others.
+// Reset drops the last values. Otherwise they would be retained, uncounted, until the next use.
 func (e *Encoder) Reset() {
 	clear(e.open[:cap(e.open)])
 	clear(e.path[:cap(e.path)])
 	e.open, e.path, e.to = e.open[:0], e.path[:0], nil
-	e.scratch = atRest(e.scratch)
+	e.scratch = emptied(e.scratch)
 	e.written, e.reserved = 0, freeBuffer
 }
 
-// atRest empties a list for later use. A long one is not kept.
-func atRest(list []lua.Value) []lua.Value {
+// emptied returns a list without elements for later use, or nil if its capacity is large.
+func emptied(list []lua.Value) []lua.Value {
 	if cap(list) > maxKept {
 		return nil
 	}
@@ -68,16 +67,16 @@ func atRest(list []lua.Value) []lua.Value {
 	return list[:0]
 }
 
-// maxKept is how many values a list at rest has room for.
+// maxKept is the capacity up to which an emptied list is retained.
 const maxKept = 256
 
-// wrongValue is a value that cannot travel; its text names what and where.
-type wrongValue struct{ msg string }
+// unsendableValue is the error for a value that cannot be sent. Its text names the value and the reason.
+type unsendableValue struct{ msg string }
 
-func (w *wrongValue) Error() string { return w.msg }
+func (w *unsendableValue) Error() string { return w.msg }
 
-// wrong says what is the matter with the value at the current path.
-func (e *Encoder) wrong(what string) error {
+// unsendable returns the error for the value at the current path.
+func (e *Encoder) unsendable(what string) error {
 	var b strings.Builder
 	b.WriteString(e.name)
 	for _, k := range e.path {
@@ -103,23 +102,23 @@ func (e *Encoder) wrong(what string) error {
 	}
 	b.WriteByte(' ')
 	b.WriteString(what)
-	return &wrongValue{b.String()}
+	return &unsendableValue{b.String()}
 }
 
-// tooMany refuses a value with more in it than a message may have.
+// tooMany returns the error for a value with too many elements.
 func (e *Encoder) tooMany() error {
-	return e.wrong("has more than " + strconv.Itoa(maxElements) + " values")
+	return e.unsendable("has more than " + strconv.Itoa(maxElements) + " values")
 }
 
-// maxKeyBytes bounds what is looked at of a name for a message, in bytes.
+// maxKeyBytes limits the part of a key that is read for a message, in bytes.
 const maxKeyBytes = 300
 
 // Value writes one value.
 func (e *Encoder) Value(v lua.Value) error {
-	if e.left--; e.left < 0 {
+	if e.remaining--; e.remaining < 0 {
 		return e.tooMany()
 	}
-	if err := e.owe(elementSteps); err != nil {
+	if err := e.chargeLater(elementSteps); err != nil {
 		return err
 	}
 	switch v.Kind() { //nolint:exhaustive // the others need nothing
@@ -141,43 +140,42 @@ func (e *Encoder) Value(v lua.Value) error {
 	case lua.UserDataKind:
 		return e.userdata(v.AsUserData())
 	}
-	return e.wrong("is a " + v.Kind().String() + ": only data can be sent")
+	return e.unsendable("is a " + v.Kind().String() + ": only data can be sent")
 }
 
-// elementSteps is what reading or writing one small value is worth.
+// elementSteps are the steps of reading or writing a small value.
 const elementSteps = 10
 
-// owe takes steps for what is written next, many at a time.
-func (e *Encoder) owe(steps int) error {
-	if e.owed += steps; e.owed < spendEvery*elementSteps {
+// chargeLater charges for values that are written next, for many at a time.
+func (e *Encoder) chargeLater(steps int) error {
+	if e.uncharged += steps; e.uncharged < spendEvery*elementSteps {
 		return nil
 	}
-	steps, e.owed = e.owed, 0
+	steps, e.uncharged = e.uncharged, 0
 	return e.spendSteps(steps)
 }
 
-// text writes a string, which must be one.
+// text writes a string, which must be UTF-8.
 func (e *Encoder) text(s string) error {
-	s = e.shown(s)
+	s = e.redacted(s)
 	if err := e.spend(len(s)); err != nil {
 		return err
 	}
 	if !utf8.ValidString(s) && !validWTF8(s) {
-		return e.wrong("is a text that is not UTF-8; hearth.bytes makes bytes of it")
+		return e.unsendable("is a text that is not UTF-8; hearth.bytes makes bytes of it")
 	}
 	return e.to.Text(unsafestr.Bytes(s))
 }
 
-// shown returns a text as it may be sent.
-func (e *Encoder) shown(s string) string {
+// redacted removes secrets from a text of an error.
+func (e *Encoder) redacted(s string) string {
 	if !e.redact {
 		return s
 	}
-	return e.config.Redact(s, e.bytes+1) // more is refused
+	return e.config.Redact(s, e.textLeft+1) // a longer text is rejected
 }
 
-// validWTF8 reports whether s is UTF-8 but for lone surrogates, each encoded as the
-// three bytes that UTF-8's scheme gives them.
+// validWTF8 reports whether s is UTF-8, except for lone surrogates, each encoded in three bytes.
 func validWTF8(s string) bool {
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
@@ -192,8 +190,8 @@ func validWTF8(s string) bool {
 	return true
 }
 
-// spendSteps takes steps for writing. If the script has run, a limit that this spends ends the instance, as the
-// call had its effects and has no result.
+// spendSteps charges for writing. If that exceeds a limit after the script has run, the instance ends: the call had its
+// effects and has no result.
 func (e *Encoder) spendSteps(steps int) error {
 	if err := e.config.Meter.Spend(steps); err != nil {
 		return e.limit(err)
@@ -201,9 +199,9 @@ func (e *Encoder) spendSteps(steps int) error {
 	return nil
 }
 
-// limit returns the error of a limit that writing has spent.
+// limit returns the error for a limit that writing has exceeded.
 func (e *Encoder) limit(err *object.Error) error {
-	if e.running { // it ends when it continues
+	if e.running { // the run ends when the script continues
 		return err
 	}
 	limit := *err
@@ -214,21 +212,21 @@ func (e *Encoder) limit(err *object.Error) error {
 	return &limit
 }
 
-// spend takes the bytes of a text before it is written.
+// spend charges for the bytes of a text before it is written.
 func (e *Encoder) spend(n int) error {
-	if err := e.owe(n >> 2); err != nil {
+	if err := e.chargeLater(n >> 2); err != nil {
 		return err
 	}
 	e.config.Thread.VM().Allocated += bufferGarbage * int64(n)
 	if e.written += n; e.written > e.reserved {
 		more := max(e.reserved, freeBuffer)
-		if err := e.config.Meter.Reserve(2 * int64(more)); err != nil { // a buffer that grows is there twice
+		if err := e.config.Meter.Reserve(2 * int64(more)); err != nil { // a growing buffer exists twice
 			return e.limit(err)
 		}
 		e.reserved += more
 	}
-	if e.bytes -= n; e.bytes < 0 {
-		return e.wrong("has more than " + strconv.Itoa(e.most) + " bytes in all")
+	if e.textLeft -= n; e.textLeft < 0 {
+		return e.unsendable("has more than " + strconv.Itoa(e.textLimit) + " bytes in all")
 	}
 	return nil
 }
@@ -238,7 +236,7 @@ func (e *Encoder) userdata(ud *lua.UserData) error {
 	case values.Null:
 		return e.to.Null()
 	case values.Bytes:
-		s := e.shown(string(v))
+		s := e.redacted(string(v))
 		if err := e.spend(len(s)); err != nil {
 			return err
 		}
@@ -247,7 +245,7 @@ func (e *Encoder) userdata(ud *lua.UserData) error {
 		if v.IsInt64() {
 			return e.to.Int(v.Int64())
 		}
-		if err := e.owe(values.IntegerTextSteps(v)); err != nil {
+		if err := e.chargeLater(values.IntegerTextSteps(v)); err != nil {
 			return err
 		}
 		digits := v.Append(nil, 10)
@@ -264,25 +262,25 @@ func (e *Encoder) userdata(ud *lua.UserData) error {
 	case values.Date:
 		return e.to.Date(int64(v))
 	case *values.Stream:
-		return e.wrong("is an item stream, which can only be a method's whole result")
+		return e.unsendable("is an item stream, which can only be a method's whole result")
 	case *values.Proxy:
-		return e.wrong("is a proxy of hearth.proxy, which works in this object only")
+		return e.unsendable("is a proxy of hearth.proxy, which works in this object only")
 	}
-	return e.wrong("is a userdata")
+	return e.unsendable("is a userdata")
 }
 
-// table writes a table as what its mark says. Without one it is a list if its keys are
-// exactly 1 to n, or if it is empty, and a dict otherwise.
+// table writes a table as the kind of its mark. An unmarked table is a list if its keys are exactly 1 to n or if it is
+// empty, and otherwise a dict.
 func (e *Encoder) table(t *lua.Table) error {
 	for _, o := range e.open {
 		if o == t {
-			return e.wrong("is a table that contains itself")
+			return e.unsendable("is a table that contains itself")
 		}
 	}
 	if len(e.open) >= maxDepth {
-		return e.wrong("is nested deeper than " + strconv.Itoa(maxDepth))
+		return e.unsendable("is nested deeper than " + strconv.Itoa(maxDepth))
 	}
-	if err := e.owe(elementSteps + t.Room()>>2); err != nil { // holes are passed one by one
+	if err := e.chargeLater(elementSteps + t.Room()>>2); err != nil { // holes are visited one by one
 		return err
 	}
 	e.open = append(e.open, t)
@@ -299,7 +297,7 @@ func (e *Encoder) table(t *lua.Table) error {
 	case mt.Exception:
 		err = e.exception(t)
 	case mt.Keywords:
-		err = e.wrong("is made by hearth.kw, which belongs at the end of a proxy call's arguments")
+		err = e.unsendable("is made by hearth.kw, which belongs at the end of a proxy call's arguments")
 	default:
 		if e.isSequence(t) {
 			err = e.sequence(object.ListKind, t)
@@ -316,7 +314,7 @@ func (e *Encoder) table(t *lua.Table) error {
 // length returns the length of a table.
 func (e *Encoder) length(t *lua.Table) int {
 	n, steps := t.Border()
-	e.owed += steps
+	e.uncharged += steps
 	return n
 }
 
@@ -334,7 +332,7 @@ func (e *Encoder) isSequence(t *lua.Table) bool {
 	return true
 }
 
-// onlyUpTo reports whether t has no key but whole numbers from 1 to n, its length.
+// onlyUpTo reports whether all keys of t are whole numbers from 1 to n, its length.
 func onlyUpTo(t *lua.Table, n int) bool {
 	last := lua.Nil
 	if n > 0 {
@@ -344,13 +342,13 @@ func onlyUpTo(t *lua.Table, n int) bool {
 	return key.IsNil()
 }
 
-// sequence writes the elements 1 to n of t. A gap is None.
+// sequence writes the elements 1 to n of t. A hole is written as None.
 func (e *Encoder) sequence(k object.Kind, t *lua.Table) error {
 	n := e.length(t)
 	if !onlyUpTo(t, n) {
-		return e.wrong("is a " + k.String() + " with other keys than positions")
+		return e.unsendable("is a " + k.String() + " with other keys than positions")
 	}
-	if n > e.left {
+	if n > e.remaining {
 		return e.tooMany()
 	}
 	if err := e.to.Begin(k, n); err != nil {
@@ -372,7 +370,7 @@ func (e *Encoder) sequence(k object.Kind, t *lua.Table) error {
 func (e *Encoder) dict(t *lua.Table) error {
 	base := len(e.scratch)
 	for k, v := range t.All() {
-		if e.scratch = append(e.scratch, k, v); len(e.scratch)-base > 2*e.left {
+		if e.scratch = append(e.scratch, k, v); len(e.scratch)-base > 2*e.remaining {
 			return e.tooMany()
 		}
 	}
@@ -401,8 +399,7 @@ func (e *Encoder) dict(t *lua.Table) error {
 	return e.to.End()
 }
 
-// classField translates a field of a dict that stands for an object into the words of
-// the peer's generation.
+// classField converts a field of a dict with a class to the peer's generation.
 func (e *Encoder) classField(class string, k, v lua.Value) lua.Value {
 	switch key, _ := k.AsString(); key {
 	case ClassKey:
@@ -417,11 +414,10 @@ func (e *Encoder) classField(class string, k, v lua.Value) lua.Value {
 	return v
 }
 
-// key writes a dict's key: texts, numbers, booleans, tuples, and the values of hearth
-// that Python can hash.
+// key writes a dict's key: a text, number, boolean or tuple, or a value of hearth that Python can hash.
 func (e *Encoder) key(k lua.Value) error {
 	if t := k.AsTable(); t != nil && t.Meta != e.types.Tuple {
-		return e.wrong("has a table for its key; only a tuple can be one")
+		return e.unsendable("has a table for its key; only a tuple can be one")
 	}
 	return e.Value(k)
 }
@@ -433,15 +429,15 @@ func (e *Encoder) exception(t *lua.Table) error {
 	return e.exceptionDict(qualified, args, nil)
 }
 
-// exceptionDict writes an exception in the shape in which Python peers exchange them,
-// keys in their order. A trace of nil is None.
+// exceptionDict writes an exception as the dict that Python peers exchange, with the keys in their order. A nil trace
+// is written as None.
 //
 // Source: doc/wire.md "Errors".
 func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) error {
-	if e.left -= exceptionValues; e.left < 0 {
+	if e.remaining -= exceptionValues; e.remaining < 0 {
 		return e.tooMany()
 	}
-	if err := e.owe(exceptionValues * elementSteps); err != nil {
+	if err := e.chargeLater(exceptionValues * elementSteps); err != nil {
 		return err
 	}
 	if err := e.spend(exceptionBytes); err != nil {
@@ -450,7 +446,7 @@ func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) 
 	w := SinkWriter{To: e.to}
 	w.Begin(object.DictKind, 4)
 	w.Text(ClassKey)
-	w.Text(e.shown(class))
+	w.Text(e.redacted(class))
 	w.Text("__exception__")
 	w.Do(func() error { return e.to.Bool(true) })
 	w.Text("args")
@@ -472,19 +468,19 @@ func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) 
 	} else {
 		w.Begin(object.ListKind, len(trace))
 		for _, line := range trace {
-			w.Text(e.shown(line))
+			w.Text(e.redacted(line))
 		}
 		w.End()
 	}
 	w.End()
 	w.End()
 	if w.Err == nil {
-		e.path = e.path[:p] // or it says which argument was wrong
+		e.path = e.path[:p] // after an error it names the wrong argument
 	}
 	return w.Err
 }
 
-// Arguments writes the tuple and the dict of a call that the running script makes. kwargs may be nil.
+// Arguments writes the arguments of a call that the running script makes: a tuple and a dict. kwargs may be nil.
 func (e *Encoder) Arguments(to object.Sink, args []lua.Value, kwargs *lua.Table) error {
 	e.Start(to, object.Pyro5, "argument")
 	e.running = true
@@ -505,19 +501,19 @@ func (e *Encoder) Arguments(to object.Sink, args []lua.Value, kwargs *lua.Table)
 	if kwargs == nil {
 		return to.Null()
 	}
-	if err := e.owe(kwargs.Room() >> 1); err != nil {
+	if err := e.chargeLater(kwargs.Room() >> 1); err != nil {
 		return err
 	}
 	for k := range kwargs.All() {
 		if k.Kind() != lua.StringKind {
-			return &wrongValue{"the keys of hearth.kw must be texts"}
+			return &unsendableValue{"the keys of hearth.kw must be texts"}
 		}
 	}
 	e.name = "keyword argument"
 	return e.dict(kwargs)
 }
 
-// Results writes the values on the stack of L as one: no value is None, several values are a tuple.
+// Results writes the values on the stack of L as one value. Zero values become None, and several values a tuple.
 func (e *Encoder) Results(L *lua.Thread) error {
 	n := L.Top()
 	switch n {
@@ -540,13 +536,13 @@ func (e *Encoder) Results(L *lua.Thread) error {
 	return e.to.End()
 }
 
-// An exception has these values and bytes of text besides its arguments.
+// Number of values and bytes of text in an exception without its arguments.
 const (
 	exceptionValues = 12
 	exceptionBytes  = 60
 )
 
-// SinkWriter writes fixed structure and remembers the first error.
+// SinkWriter writes fixed structure to a sink. It stops at the first error, which is in Err.
 type SinkWriter struct {
 	To  object.Sink
 	Err error
@@ -572,21 +568,20 @@ func (w *SinkWriter) Begin(k object.Kind, n int) {
 
 func (w *SinkWriter) End() { w.Do(w.To.End) }
 
-// located puts the place in front of a sink's refusal, so that the author of the script
-// learns which value it was.
-func (e *Encoder) located(err error) error {
-	var w *wrongValue
+// withPath adds the path of the value to an error of a sink, so that the author of the script can find the value.
+func (e *Encoder) withPath(err error) error {
+	var w *unsendableValue
 	var o *object.Error
 	if errors.As(err, &w) || !errors.As(err, &o) || o.Code != object.CodeInvalid || len(e.path) == 0 {
 		return err
 	}
-	return e.wrong("cannot be sent: " + o.Msg)
+	return e.unsendable("cannot be sent: " + o.Msg)
 }
 
-// Failure returns class and message of the exception for a value that cannot be sent.
+// Failure returns class and message of the exception for a value that cannot be sent. ok is false for any other error.
 func (e *Encoder) Failure(err error) (class, msg string, ok bool) {
-	err = e.located(err)
-	var w *wrongValue
+	err = e.withPath(err)
+	var w *unsendableValue
 	if errors.As(err, &w) {
 		return "TypeError", w.msg, true
 	}
@@ -600,16 +595,16 @@ func (e *Encoder) Failure(err error) (class, msg string, ok bool) {
 	return "", "", false
 }
 
-// Unsendable returns the reason if err is about a value that cannot be sent.
+// Unsendable returns the reason if err means that a value cannot be sent.
 func Unsendable(err error) (reason string, ok bool) {
-	var w *wrongValue
+	var w *unsendableValue
 	if errors.As(err, &w) {
 		return w.msg, true
 	}
 	return "", false
 }
 
-// Exception writes an exception as the value of its own, with the traceback. No text in it holds a secret.
+// Exception writes an exception with its traceback. Secrets are removed from all its texts.
 func (e *Encoder) Exception(class string, args []lua.Value, trace []string) error {
 	e.redact = true
 	defer func() { e.redact = false }()

@@ -1,16 +1,16 @@
 package definition
 
 import (
-	"github.com/hearthhost/hearth/sandbox/values"
 	"strings"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
 // docReader finds the comments above functions.
 type docReader struct {
 	source func(file string) []byte
-	lines  map[string][]string // by file
+	lines  map[string][]string // lines by file
 	docs   map[docPlace]string
 }
 
@@ -20,8 +20,8 @@ type docPlace struct {
 	line int
 }
 
-// above returns the comment that stands right above a function, "" if there is none:
-// lines that begin with two dashes, or one long comment.
+// above returns the comment directly above a function, or "". The comment is lines that begin with two dashes, or one
+// long comment.
 func (r *docReader) above(fn *lua.Function) string {
 	if fn == nil || fn.Proto() == nil {
 		return ""
@@ -38,7 +38,7 @@ func (r *docReader) above(fn *lua.Function) string {
 	return doc
 }
 
-// commentAbove returns the comment that the first end lines end with. It looks at no more than the last maxDocLines.
+// commentAbove returns the comment at the end of the first end lines. It reads at most the last maxDocLines.
 func commentAbove(lines []string, end int) string {
 	if end <= 0 || end > len(lines) {
 		return ""

@@ -5,14 +5,13 @@ package definition
 
 import (
 	"fmt"
-	"github.com/hearthhost/hearth/sandbox/values"
 	"slices"
 	"sort"
 	"strings"
 
-	"github.com/hearthhost/hearth/sandbox/lua"
-
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
 const (
@@ -77,7 +76,7 @@ func (r *Reader) shown(text string, n int) string {
 	return values.Clip(r.config.Redact(text, n+1), n)
 }
 
-// sections are the sub-tables of an object under which its members stand.
+// sections are the sub-tables of an object that hold its members.
 var sections = [...]string{"expose", "oneway", "get", "set"}
 
 // NewObject implements hearth.object{…}.
@@ -89,18 +88,23 @@ func (r *Reader) NewObject(L *lua.Thread) int {
 		for k, v := range options.All() {
 			key, _ := k.AsString()
 			text, isText := v.AsString()
-			L.Charge((len(key) + len(text)) >> 2) // secrets are searched for
+			L.Charge((len(key) + len(text)) >> 2) // for the search for secrets
 			switch {
 			case key == "doc" && isText:
-				d.Doc = strings.Clone(values.Clip(strings.TrimSpace(strings.ToValidUTF8(r.config.Redact(text, maxDocBytes+1), "\uFFFD")), maxDocBytes)) // and not the rest
-			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session, object.PerCall}, object.InstanceMode(text)):
+				text = strings.ToValidUTF8(r.config.Redact(text, maxDocBytes+1), "\uFFFD")
+				// A copy, so that it does not retain the whole text.
+				d.Doc = strings.Clone(values.Clip(strings.TrimSpace(text), maxDocBytes))
+			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session,
+				object.PerCall}, object.InstanceMode(text)):
 				d.Mode = object.InstanceMode(text)
 			case key == "instance":
-				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`, r.shown(L.ToString(v), 40))
+				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`,
+					r.shown(L.ToString(v), 40))
 			case key == "doc":
 				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Kind())
 			default:
-				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance", r.shown(lua.Describe(k), 40))
+				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance",
+					r.shown(lua.Describe(k), 40))
 			}
 		}
 	}
@@ -121,7 +125,7 @@ func (r *Reader) NewObject(L *lua.Thread) int {
 	return 1
 }
 
-// Find finds and checks the Definition that a script returned.
+// Find returns the Definition of the table that a script has returned, after checking it.
 func (r *Reader) Find(v lua.Value) (*Definition, error) {
 	file := r.config.File
 	var d *Definition
@@ -132,7 +136,8 @@ func (r *Reader) Find(v lua.Value) (*Definition, error) {
 	}
 	r.pending = r.pending[:0]
 	if d == nil {
-		return nil, fmt.Errorf("%s: the script returned a %s; it must return what hearth.object made", file, r.config.Types.TypeName(v))
+		return nil, fmt.Errorf("%s: the script returned a %s; it must return the result of hearth.object", file,
+			r.config.Types.TypeName(v))
 	}
 	d.Members = map[object.Method]*Member{}
 	for _, section := range sections {
@@ -149,7 +154,8 @@ func (r *Reader) Find(v lua.Value) (*Definition, error) {
 		}
 	}
 	if err == nil && d.Handover != nil && d.Mode != object.Single {
-		err = fmt.Errorf("%s: handover belongs to an object with instance = \"single\": other instances are never replaced", file)
+		err = fmt.Errorf("%s: handover belongs to an object with instance = \"single\": other instances are never "+
+			"replaced", file)
 	}
 	return d, err
 }
@@ -170,9 +176,10 @@ func (r *Reader) defineSection(d *Definition, section string) error {
 		}
 		switch {
 		case !object.Method(name).Callable():
-			return fmt.Errorf("%s: %s.%s: not a public name: want a letter, then letters, digits and '_'", where, section, r.shown(lua.Describe(k), 40))
+			return fmt.Errorf("%s: %s.%s: not a public name: use a letter, then letters, digits and '_'", where,
+				section, r.shown(lua.Describe(k), 40))
 		case r.config.Redact(name, len(name)) != name:
-			// It would stand in listings and in the audit log.
+			// Listings and the audit log would contain it.
 			return fmt.Errorf("%s: %s: a member's name holds a secret", where, section)
 		case fn == nil:
 			return fmt.Errorf("%s: %s.%s must be a function, not a %s", where, section, name, v.Kind())
@@ -202,10 +209,11 @@ func (r *Reader) defineSection(d *Definition, section string) error {
 	return nil
 }
 
-// Describe returns the description of an object. The documentation of members is in their comments. source returns the
-// source of a file.
+// Describe returns the description of an object. The documentation of its members is in the comments of the source.
+// source returns the source of a file.
 func (r *Reader) Describe(d *Definition, source func(file string) []byte) *object.Description {
-	out := &object.Description{ID: r.config.ID, Doc: d.Doc, Instance: d.Mode, Members: make([]object.Member, 0, len(d.Members))}
+	out := &object.Description{ID: r.config.ID, Doc: d.Doc, Instance: d.Mode,
+		Members: make([]object.Member, 0, len(d.Members))}
 	docs := docReader{source: source}
 	for name, m := range d.Members {
 		doc := docs.above(m.Method)

@@ -75,21 +75,24 @@ return X`)
 }
 
 func TestWrongDefinitions(t *testing.T) {
-	for source, want := range map[string]string{
-		"return 1": "acme/x.lua: the script returned a number",
-		"local X = hearth.object{} X.init = 1 return X":                         "init must be a function, not a number",
-		"local X = hearth.object{} X.expose = nil return X":                     "expose is no longer a table",
-		"local X = hearth.object{} function X.expose:_f() end return X":         "acme/x.lua:1: expose._f: not a public name",
-		"local X = hearth.object{} X.get.a = 1 return X":                        "get.a must be a function, not a number",
-		"local X = hearth.object{} X.expose.hunter2 = print return X":           "a member's name holds a secret",
-		"return hearth.object{instance = 'many'}":                               `instance must be "single", "session" or "call"`,
-		"return hearth.object{colour = 'red'}":                                  `there is no setting "colour"`,
-		"for i = 1, 17 do hearth.object{} end":                                  "a script defines one object",
-		"local X = hearth.object{} function X:handover() end return X":          "handover belongs to an object with instance",
-		"local X = hearth.object{} X.get.a = print X.expose.a = print return X": "get.a: the name is already exposed",
+	for _, tt := range []struct {
+		source string
+		want   string
+	}{
+		{"return 1", "acme/x.lua: the script returned a number"},
+		{"local X = hearth.object{} X.init = 1 return X", "init must be a function, not a number"},
+		{"local X = hearth.object{} X.expose = nil return X", "expose is no longer a table"},
+		{"local X = hearth.object{} function X.expose:_f() end return X", "acme/x.lua:1: expose._f: not a public name"},
+		{"local X = hearth.object{} X.get.a = 1 return X", "get.a must be a function, not a number"},
+		{"local X = hearth.object{} X.expose.hunter2 = print return X", "a member's name holds a secret"},
+		{"return hearth.object{instance = 'many'}", `instance must be "single", "session" or "call"`},
+		{"return hearth.object{colour = 'red'}", `there is no setting "colour"`},
+		{"for i = 1, 17 do hearth.object{} end", "a script defines one object"},
+		{"local X = hearth.object{} function X:handover() end return X", "handover belongs to an object with instance"},
+		{"local X = hearth.object{} X.get.a = print X.expose.a = print return X", "get.a: the name is already exposed"},
 	} {
-		if _, err := read(t, source); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s\ngot  %v\nwant %s", source, err, want)
+		if _, err := read(t, tt.source); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s\ngot  %v\nwant %s", tt.source, err, tt.want)
 		}
 	}
 }

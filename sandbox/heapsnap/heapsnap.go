@@ -1,6 +1,6 @@
 // Package heapsnap detects changes of the values that a Lua script has left reachable.
 //
-// Mode "call" promises that instances share no state, in whatever variable it may be kept. Running the script again
+// Mode "call" promises that instances share no state in any variable. Running the script again
 // before each call keeps the promise, but costs ten times a short call. A [Snapshot] records all tables and functions
 // that are reachable after a run: tables are marked clean, which any write undoes, and functions are recorded with
 // their upvalues. The script must run again only if something has changed, or could have changed unnoticed.

@@ -25,7 +25,7 @@ type Library struct {
 	modules map[string]*module
 }
 
-// module is one file that require finds. It is compiled when first wanted.
+// module is one source file. It is compiled when it is first required.
 type module struct {
 	name, file string
 	source     []byte
@@ -54,7 +54,7 @@ func (l *Library) Source(file string) []byte {
 	return nil
 }
 
-// Compile turns source into code, within bounds. It takes time in proportion to the length.
+// Compile compiles source. most is the limit of its length in bytes. It takes time in proportion to the length.
 func Compile(file string, source []byte, most int) (*lua.Proto, error) {
 	if len(source) > most {
 		return nil, fmt.Errorf("%s: %d bytes of source (at most %d)", file, len(source), most)
@@ -70,7 +70,7 @@ func Compile(file string, source []byte, most int) (*lua.Proto, error) {
 	return proto, err
 }
 
-// module finds the file of a module: name.lua, or init.lua in the folder name. It returns nil if there is neither.
+// module returns the file of a module: name.lua, or init.lua in the folder name. It returns nil if neither exists.
 func (l *Library) module(name string) *module {
 	if m := l.modules[name]; m != nil {
 		return m
@@ -78,7 +78,7 @@ func (l *Library) module(name string) *module {
 	return l.modules[name+".init"]
 }
 
-// compiled returns the code of a module, compiling it the first time, for which L is charged.
+// compiled returns the code of a module. The first call compiles it, which L is charged for.
 func (l *Library) compiled(L *lua.Thread, m *module) (*lua.Proto, error) {
 	L.Charge(100)
 	l.mu.Lock()

@@ -55,8 +55,9 @@ func (l *Loader) Run() Run { return l.run }
 // Resume continues a run after another.
 func (l *Loader) Resume(r Run) { l.run = r }
 
-// Require implements require: it runs a module once in each run of the script and returns its result: a library, a value that the
-// script has put into package.loaded, or the module that the first of package.loaders finds.
+// Require implements require. It runs a module once in each run of the script and returns its result. The module is a
+// library, a value that the script has put into package.loaded, or the result of the first of package.loaders that
+// finds it.
 func (l *Loader) Require(L *lua.Thread) int {
 	name := L.CheckString(1)
 	L.Charge(10 + len(name)>>3)
@@ -83,14 +84,14 @@ func (l *Loader) Require(L *lua.Thread) int {
 // maxLooked bounds the list of searched places in a message, in bytes.
 const maxLooked = 8 << 10
 
-// maxModuleName is the most bytes of a module's name in a message.
+// maxModuleName limits a module's name in a message, in bytes.
 const maxModuleName = 80
 
-// shownModule returns a module's name for a message: without secrets, and not longer than maxModuleName.
+// shownModule returns a module's name for a message, without secrets and shortened to maxModuleName.
 func (l *Loader) shownModule(name string) string { return l.shown(name, maxModuleName) }
 
-// findModule asks the functions in package.loaders in order, and returns the first function that one of them
-// returns. Texts that they return say where they have looked.
+// findModule calls the functions in package.loaders in order, and returns the first function that one of them returns.
+// Texts that they return name the places that they have searched.
 func (l *Loader) findModule(L *lua.Thread, name string) lua.Value {
 	var loaders *lua.Table
 	if p := l.run.env.GetString("package").AsTable(); p != nil {
@@ -116,7 +117,7 @@ func (l *Loader) findModule(L *lua.Thread, name string) lua.Value {
 	}
 }
 
-// preloaded is the first of package.loaders. It finds functions in package.preload.
+// preloaded is the first of package.loaders. It searches package.preload.
 func (l *Loader) preloaded(L *lua.Thread) int {
 	name := L.CheckString(1)
 	if p := l.run.env.GetString("package").AsTable(); p != nil {
@@ -130,11 +131,11 @@ func (l *Loader) preloaded(L *lua.Thread) int {
 	return L.PushString(fmt.Sprintf("\n\tno field package.preload['%s']", l.shownModule(name)))
 }
 
-// libLoader is the second of package.loaders. It finds files of the tenant's lib folder.
+// libLoader is the second of package.loaders. It searches the tenant's lib folder.
 func (l *Loader) libLoader(L *lua.Thread) int {
 	name := L.CheckString(1)
 	if !validModule(name) {
-		L.RaiseError("require: %q is not a module's name: want parts of letters, digits, '_' and '-' joined by dots",
+		L.RaiseError("require: %q is not a module's name: use parts of letters, digits, '_' and '-' joined by dots",
 			l.shown(name, 40))
 	}
 	m := l.library.module(name)
@@ -162,7 +163,7 @@ func validModule(name string) bool {
 	return true
 }
 
-// Module implements module, with which a file declares itself a module: the file's globals become the fields of a
+// Module implements module, with which a file declares itself a module. The globals of the file become the fields of a
 // table, which require returns.
 func (l *Loader) Module(L *lua.Thread) int {
 	name := L.CheckString(1)
@@ -192,8 +193,8 @@ func (l *Loader) Module(L *lua.Thread) int {
 	return 0
 }
 
-// fieldTable returns the table that a dotted name leads to, starting at the globals. It makes tables that do not
-// exist. The result is nil where something else has the name.
+// fieldTable returns the table under a dotted name, starting at the globals. It makes missing tables. The result is nil
+// if the name refers to another value.
 func (l *Loader) fieldTable(L *lua.Thread, name string) *lua.Table {
 	t := l.vm.Main.Globals()
 	for part := range strings.SplitSeq(name, ".") {
@@ -202,7 +203,7 @@ func (l *Loader) fieldTable(L *lua.Thread, name string) *lua.Table {
 		if next.IsNil() {
 			next = L.NewTable(0, 4).Value()
 			L.AllocateString(len(part))
-			L.RawSet(t, lua.String(strings.Clone(part)), next) // and not the whole name
+			L.RawSet(t, lua.String(strings.Clone(part)), next) // a copy, so that it does not retain the whole name
 		}
 		if t = next.AsTable(); t == nil {
 			return nil
@@ -211,7 +212,7 @@ func (l *Loader) fieldTable(L *lua.Thread, name string) *lua.Table {
 	return t
 }
 
-// SeeAll implements package.seeall: reading a module's fields finds the globals, too.
+// SeeAll implements package.seeall: reads of a module's fields fall back to the globals.
 func (l *Loader) SeeAll(L *lua.Thread) int {
 	m := L.CheckTable(1)
 	if m.Meta == nil {

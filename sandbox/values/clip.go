@@ -2,7 +2,7 @@ package values
 
 import "strings"
 
-// Clip cuts a text for a message.
+// Clip returns the first n bytes of a text for a message, with "…" if it is longer.
 func Clip(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -10,7 +10,7 @@ import (
 // daysTo1970 is the day number of 1970-01-01.
 const daysTo1970 = 719163
 
-// isoDateTime writes seconds since 1970 as Python's isoformat does.
+// isoDateTime formats seconds since 1970 as Python's isoformat does.
 func isoDateTime(v float64) string {
 	sec := math.Floor(v)
 	micro := int64(math.Round((v - sec) * 1e6))
@@ -21,22 +21,22 @@ func isoDateTime(v float64) string {
 	return t.Format("2006-01-02T15:04:05.000000")
 }
 
-// isoDate writes a day number as Python's isoformat does.
+// isoDate formats a day number as Python's isoformat does.
 func isoDate(day int64) string {
 	return time.Unix((day-daysTo1970)*86400, 0).UTC().Format("2006-01-02")
 }
 
-// Python's range of dates, which is also what every peer can say.
+// Python's range of dates, which every peer supports.
 const (
 	maxDay     = 3652059 // 9999-12-31
 	minSeconds = (1 - daysTo1970) * 86400
 	maxSeconds = (maxDay+1-daysTo1970)*86400 - 1e-6
 )
 
-// dateSteps is what reading or writing a date is worth.
+// dateSteps are the steps of reading or writing a date.
 const dateSteps = 40
 
-// dateMethods gives dates and times their operators.
+// dateMethods defines the operators of dates and times.
 func (ts *Types) dateMethods() {
 	seconds := func(L *lua.Thread, i int) float64 {
 		v, ok := Of(L.Get(i)).(DateTime)
@@ -90,7 +90,7 @@ func (ts *Types) dateMethods() {
 	})
 }
 
-// NewDateTime is hearth.datetime(seconds) or hearth.datetime("2026-01-31T12:00:00").
+// NewDateTime implements hearth.datetime(seconds) and hearth.datetime("2026-01-31T12:00:00").
 func (ts *Types) NewDateTime(L *lua.Thread) int {
 	var v float64
 	arg := L.CheckAny(1)
@@ -102,11 +102,11 @@ func (ts *Types) NewDateTime(L *lua.Thread) int {
 		L.Charge(dateSteps)
 		t, err := time.Parse("2006-01-02T15:04:05", Clip(text, 100))
 		if err != nil {
-			L.ArgError(1, "want seconds since 1970 or a text like 2026-01-31T12:00:00")
+			L.ArgError(1, "expected seconds since 1970 or a text like 2026-01-31T12:00:00")
 		}
 		v = float64(t.Unix()) + float64(t.Nanosecond())/1e9
 	default:
-		L.ArgError(1, "want seconds since 1970 or a text like 2026-01-31T12:00:00")
+		L.ArgError(1, "expected seconds since 1970 or a text like 2026-01-31T12:00:00")
 	}
 	if !(v >= minSeconds && v <= maxSeconds) {
 		L.ArgError(1, "outside the years 1 to 9999")
@@ -115,7 +115,7 @@ func (ts *Types) NewDateTime(L *lua.Thread) int {
 	return 1
 }
 
-// NewDate is hearth.date(day) or hearth.date("2026-01-31").
+// NewDate implements hearth.date(day) and hearth.date("2026-01-31").
 func (ts *Types) NewDate(L *lua.Thread) int {
 	var v int64
 	arg := L.CheckAny(1)
@@ -128,11 +128,11 @@ func (ts *Types) NewDate(L *lua.Thread) int {
 		L.Charge(dateSteps)
 		t, err := time.Parse("2006-01-02", Clip(text, 100))
 		if err != nil {
-			L.ArgError(1, "want a day number or a text like 2026-01-31")
+			L.ArgError(1, "expected a day number or a text like 2026-01-31")
 		}
-		v = t.Unix()/86400 + daysTo1970 // midnight: nothing is left over
+		v = t.Unix()/86400 + daysTo1970 // midnight: the division is exact
 	default:
-		L.ArgError(1, "want a day number or a text like 2026-01-31")
+		L.ArgError(1, "expected a day number or a text like 2026-01-31")
 	}
 	if v < 1 || v > maxDay {
 		L.ArgError(1, "outside the years 1 to 9999")

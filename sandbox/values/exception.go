@@ -6,8 +6,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-// NewException is hearth.exception(class, …): a table with class, message and args,
-// meant for error().
+// NewException implements hearth.exception(class, …). It returns a table with class, message and args, for error().
 func (ts *Types) NewException(L *lua.Thread) int {
 	class := L.CheckString(1)
 	if class == "" || len(class) > 200 {
@@ -28,7 +27,7 @@ func (ts *Types) NewException(L *lua.Thread) int {
 	return 1
 }
 
-// ExceptionTable makes the value that stands for an exception in Lua.
+// ExceptionTable makes an exception in Lua from a class and its arguments.
 func (ts *Types) ExceptionTable(class string, args *lua.Table) *lua.Table {
 	t := ts.l.NewTable(0, 3)
 	t.SetString("class", lua.String(class))
@@ -43,7 +42,7 @@ func (ts *Types) ExceptionTable(class string, args *lua.Table) *lua.Table {
 	return t
 }
 
-// ExceptionParts reads an exception's table, whatever the script has made of it.
+// ExceptionParts reads an exception's table. Scripts may have changed its fields.
 func (ts *Types) ExceptionParts(t *lua.Table) (class string, args []lua.Value, message string) {
 	class = "RuntimeError"
 	if c, ok := t.GetString("class").AsString(); ok && c != "" {
@@ -69,7 +68,7 @@ func JoinMessage(class, message string) string {
 	return class + ": " + message
 }
 
-// PlainText shows a value without running any code of the script.
+// PlainText formats a value without running any code of the script.
 func (ts *Types) PlainText(v lua.Value) string {
 	switch v.Kind() { //nolint:exhaustive // the others need nothing
 	case lua.StringKind, lua.NumberKind, lua.BoolKind, lua.NilKind:

@@ -11,11 +11,11 @@ import (
 // MaxDigits is the limit of decimal digits of an integer, as in Python.
 const MaxDigits = 4300
 
-// maxBits is the bit length at which an integer has more than MaxDigits digits.
+// maxBits is the bit length of the smallest integer with more than MaxDigits digits.
 const maxBits = 14285
 
-// ParseInteger reads decimal digits, "-" or "+" first. ok is false for anything else
-// and for more than MaxDigits digits.
+// ParseInteger reads decimal digits after an optional sign. ok is false for any other text, and for more than MaxDigits
+// digits.
 func ParseInteger(t string) (*big.Int, bool) {
 	digits := strings.TrimLeft(t, "+-")
 	if len(t)-len(digits) > 1 || digits == "" || len(digits) > MaxDigits || strings.Trim(digits, "0123456789") != "" {
@@ -54,7 +54,7 @@ func CheckInteger(L *lua.Thread, i int) *big.Int {
 	return nil
 }
 
-// PushInteger pushes a result, or raises an error if it is too large.
+// PushInteger pushes a result, and raises an error if it is too large.
 func (ts *Types) PushInteger(L *lua.Thread, v *big.Int) int {
 	if v.BitLen() > maxBits {
 		L.RaiseError("integer too large (at most %d digits)", MaxDigits)
@@ -64,19 +64,18 @@ func (ts *Types) PushInteger(L *lua.Thread, v *big.Int) int {
 	return 1
 }
 
-// IntegerSteps is what making a small integer is worth.
+// IntegerSteps are the steps of making a small integer.
 const IntegerSteps = 20
 
-// sum and product return the steps that adding and multiplying integers are worth.
+// sum and product return the steps of adding and multiplying integers.
 func sum(a, b *big.Int) int { return max(a.BitLen(), b.BitLen()) >> 9 }
 
 func product(a, b *big.Int) int { return a.BitLen()*b.BitLen()>>14 + sum(a, b) }
 
-// IntegerTextSteps returns the steps that writing an integer in decimal is worth.
+// IntegerTextSteps returns the steps of formatting an integer in decimal.
 func IntegerTextSteps(v *big.Int) int { return IntegerSteps + v.BitLen() }
 
-// integerMethods gives big integers their operators. Results stay integers, whatever
-// their size, so that no digit is lost on the way.
+// integerMethods defines the operators of big integers. Results of any size remain integers, so that no digit is lost.
 func (ts *Types) integerMethods() {
 	op := func(f func(z, a, b *big.Int), cost func(a, b *big.Int) int) lua.Native {
 		return func(L *lua.Thread) int {
@@ -93,7 +92,7 @@ func (ts *Types) integerMethods() {
 			return 1
 		}
 	}
-	// Python's rounding: towards minus infinity, and the remainder has the divisor's sign.
+	// Python's rounding: toward minus infinity; the remainder has the divisor's sign.
 	floor := func(want func(q, r *big.Int) *big.Int) lua.Native {
 		return func(L *lua.Thread) int {
 			a, b := CheckInteger(L, 1), CheckInteger(L, 2)
@@ -143,10 +142,10 @@ func (ts *Types) integerMethods() {
 	})
 }
 
-// IntegerFloatSteps returns the steps that IntegerFloat is worth.
+// IntegerFloatSteps returns the steps of IntegerFloat.
 func IntegerFloatSteps(v *big.Int) int { return IntegerSteps + v.BitLen()>>5 }
 
-// IntegerFloat returns the nearest float of an integer.
+// IntegerFloat returns the float nearest to an integer.
 func IntegerFloat(v *big.Int) float64 {
 	f, _ := new(big.Float).SetInt(v).Float64()
 	return f

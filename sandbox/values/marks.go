@@ -42,15 +42,14 @@ func (ts *Types) Functions() map[string]lua.Native {
 	}
 }
 
-// Marker makes a function that returns a table with a mark: the elements of the one that it is given, which
-// stays as it is.
+// Marker returns a function that copies a table and marks the copy.
 func (ts *Types) Marker(mark *lua.Table) lua.Native {
 	return func(L *lua.Thread) int {
 		t := L.NewTable(0, 0)
 		if L.Top() > 0 {
 			from := L.CheckTable(1)
 			if from.Meta != nil && ts.Mark(from) == "" {
-				L.ArgError(1, "the table has a metatable of its own")
+				L.ArgError(1, "the table has a metatable")
 			}
 			L.Allocate(from.Size())
 			t = from.Clone()
@@ -61,8 +60,8 @@ func (ts *Types) Marker(mark *lua.Table) lua.Native {
 	}
 }
 
-// SequenceMarker is like Marker for a table that is a sequence, or has neither mark nor metatable. It takes any
-// other arguments as the elements.
+// SequenceMarker is like Marker for a single argument that is a sequence, or a table without mark and metatable.
+// Otherwise the function makes a table of all its arguments.
 func (ts *Types) SequenceMarker(mark *lua.Table) lua.Native {
 	marked := ts.Marker(mark)
 	return func(L *lua.Thread) int {

@@ -27,11 +27,11 @@ type (
 	// Stream is an item stream that a script has made.
 	Stream struct {
 		Next *lua.Function // returns one item per call, and nil at the end
-		Sent bool          // it was the result of a call, which is possible once
+		Sent bool          // it was the result of a call, which is allowed once
 	}
 )
 
-// MaxExact is the largest integer up to which every integer is a Lua number.
+// MaxExact is the limit up to which Lua numbers represent every integer.
 const MaxExact = 1 << 53
 
 // Types holds the metatables of one VM, and its null. It belongs to the goroutine of the VM.
@@ -46,15 +46,14 @@ type Types struct {
 	Bytes, Integer, Float, Complex, DateTime, Date, Stream, Proxy *lua.Table
 }
 
-// Protected makes a metatable that getmetatable shows as name and setmetatable
-// refuses to replace.
+// Protected makes a metatable for which getmetatable returns name. setmetatable does not replace it.
 func Protected(L *lua.Thread, name string) *lua.Table {
 	mt := L.NewTable(0, 4)
 	mt.SetString("__metatable", lua.String(name))
 	return mt
 }
 
-// New makes the metatables for the VM of L, its main thread. The methods of proxies are the caller's to add.
+// New makes the metatables for the VM of L, its main thread. The caller adds the methods of proxies.
 func New(L *lua.Thread) *Types {
 	ts := &Types{l: L}
 	for name, to := range map[string]**lua.Table{
@@ -93,7 +92,7 @@ func New(L *lua.Thread) *Types {
 // SetNative puts a native function into a table.
 func SetNative(t *lua.Table, name string, f lua.Native) { t.SetString(name, lua.NewNative(f).Value()) }
 
-// methods adds Go functions to a metatable; those without leading underscores become methods of the value.
+// methods adds Go functions to a metatable. Functions without leading underscores become methods of the value.
 func (ts *Types) methods(mt *lua.Table, fns map[string]lua.Native) {
 	index := ts.l.NewTable(0, 4)
 	for _, name := range slices.Sorted(maps.Keys(fns)) {
@@ -108,7 +107,7 @@ func (ts *Types) methods(mt *lua.Table, fns map[string]lua.Native) {
 	}
 }
 
-// Of returns the Go value in a userdata, nil if v is none.
+// Of returns the Go value in a userdata, or nil for any other value.
 func Of(v lua.Value) any {
 	if ud := v.AsUserData(); ud != nil {
 		return ud.Value
@@ -116,7 +115,7 @@ func Of(v lua.Value) any {
 	return nil
 }
 
-// AsFloat returns the nearest number to one of hearth's own.
+// AsFloat returns the number nearest to a big integer or a float.
 func AsFloat(v any) (f float64, ok bool) {
 	switch n := v.(type) {
 	case *big.Int:
@@ -127,13 +126,12 @@ func AsFloat(v any) (f float64, ok bool) {
 	return 0, false
 }
 
-// Integral reports whether f is an integer that travels as one. Negative zero does not:
-// it would lose its sign.
+// Integral reports whether f is sent as an integer. Negative zero is not, because it would lose its sign.
 func Integral(f float64) bool {
 	return f == math.Trunc(f) && math.Abs(f) <= MaxExact && (f != 0 || !math.Signbit(f))
 }
 
-// TypeName says what a value is, in the words of hearth's own values.
+// TypeName returns the type of a value. Values of this package have their own type names.
 func (ts *Types) TypeName(v lua.Value) string {
 	if t := v.AsTable(); t != nil {
 		if mark := ts.Mark(t); mark != "" {
@@ -163,7 +161,7 @@ func (ts *Types) TypeName(v lua.Value) string {
 	return v.Kind().String()
 }
 
-// Mark returns the name of a table's mark, "" for a table without.
+// Mark returns the name of a table's mark, or "".
 func (ts *Types) Mark(t *lua.Table) string {
 	switch t.Meta {
 	case nil:
@@ -189,7 +187,7 @@ func (ts *Types) IsSequence(t *lua.Table) bool {
 	return t.Meta == ts.List || t.Meta == ts.Tuple || t.Meta == ts.Set
 }
 
-// bytesMethods gives bytes their operators.
+// bytesMethods defines the operators of bytes.
 func (ts *Types) bytesMethods() {
 	mt := ts.Bytes
 	text := func(L *lua.Thread, i int) string {
@@ -252,13 +250,13 @@ func (ts *Types) bytesMethods() {
 	})
 }
 
-// PushBytes pushes a value of hearth.bytes.
+// PushBytes pushes a bytes value.
 func (ts *Types) PushBytes(L *lua.Thread, b string) int {
 	L.Push(L.NewUserData(Bytes(b), ts.Bytes, len(b)))
 	return 1
 }
 
-// pushBuilt pushes bytes that a builder made.
+// pushBuilt pushes the bytes of a builder as a bytes value.
 func (ts *Types) pushBuilt(L *lua.Thread, t *lua.Builder) int {
 	t.Push()
 	b, _ := L.Get(-1).AsString()
@@ -266,7 +264,7 @@ func (ts *Types) pushBuilt(L *lua.Thread, t *lua.Builder) int {
 	return ts.PushBytes(L, b)
 }
 
-// floatMethods lets a forced float calculate: results are ordinary numbers.
+// floatMethods defines the operators of floats. Results are ordinary numbers.
 func (ts *Types) floatMethods() {
 	get := func(L *lua.Thread, i int) float64 {
 		if f, ok := Of(L.Get(i)).(Float); ok {
@@ -314,7 +312,7 @@ func (ts *Types) floatMethods() {
 	})
 }
 
-// complexMethods gives complex numbers their operators.
+// complexMethods defines the operators of complex numbers.
 func (ts *Types) complexMethods() {
 	get := func(L *lua.Thread, i int) complex128 {
 		switch v := Of(L.Get(i)).(type) {

@@ -151,7 +151,7 @@ func (j *job) request(ser codec.Serializer) {
 		ClassName: func(name string) (string, bool) { return pyro.ClassName(c.Protocol, name) },
 	}
 	if len(c.Payload) > link.Large { // then it is ours
-		j.req.Own = c.Payload
+		j.req.OwnedBuf = c.Payload
 	}
 	if c.Kind == object.Batch {
 		j.req.BatchWrapperClass = pyro.BatchWrapperClass(c.Protocol)
@@ -269,7 +269,7 @@ func (j *job) recycle() {
 		if j.encoder != nil {
 			j.encoder.Reset(nil)
 		}
-		j.call.Payload, j.req.Own, j.w, j.rest = nil, nil, nil, [2][]byte{}
+		j.call.Payload, j.req.OwnedBuf, j.w, j.rest = nil, nil, nil, [2][]byte{}
 		jobs.Put(j)
 	}
 }

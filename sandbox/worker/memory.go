@@ -147,7 +147,7 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 		m.asked = time.Now()
 		m.round++
 		for _, a := range running {
-			a.usage.Ask(m.round)
+			a.usage.Request(m.round)
 		}
 	}
 	counted, complete := m.count(running, live-known)

@@ -1,4 +1,4 @@
--- expect: error ~"require: \"/etc/passwd\" is not a module's name: want parts of letters, "
+-- expect: error ~"require: \"/etc/passwd\" is not a module's name: use parts of letters, "
 local O = hearth.object {}
 function O.expose:attack()
   return require("/etc/passwd")

@@ -1,4 +1,4 @@
--- expect: error ~"require: \"\\.\\.other\\.secret\" is not a module's name: want parts of letter"
+-- expect: error ~"require: \"\\.\\.other\\.secret\" is not a module's name: use parts of letter"
 local O = hearth.object {}
 function O.expose:attack()
   return require("..other.secret")

@@ -1,4 +1,4 @@
--- expect: error ~"require: \"x\\\\x00y\" is not a module's name: want parts of letters, digit"
+-- expect: error ~"require: \"x\\\\x00y\" is not a module's name: use parts of letters, digit"
 local O = hearth.object {}
 function O.expose:attack()
   return require("x\0y")

@@ -1,4 +1,4 @@
--- expect: error ~"require: \"\\.\\./x\" is not a module's name: want parts of letters, digits,"
+-- expect: error ~"require: \"\\.\\./x\" is not a module's name: use parts of letters, digits,"
 local O = hearth.object {}
 function O.expose:attack()
   return require("../x")
