@@ -16,7 +16,8 @@ import (
 func (s *State) batch(r *Request) (Outcome, error) {
 	fns := make([]*lua.Function, len(r.Batch))
 	for i, name := range r.Batch {
-		if fns[i] = s.lookup(object.Batch, name); fns[i] == nil {
+		fns[i] = s.lookup(object.Batch, name)
+		if fns[i] == nil {
 			return Outcome{}, errNoMember
 		}
 	}
@@ -56,7 +57,8 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		}
 		v := s.stackValue()
 		var err error
-		if end, err = s.checkResult(r, v); err != nil {
+		end, err = s.checkResult(r, v)
+		if err != nil {
 			return Outcome{}, err
 		}
 		if end != nil {

@@ -78,7 +78,10 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 
 // enter makes r the running call.
 func (s *State) enter(ctx context.Context, r *Request) {
-	s.ctx, s.req, s.calling, s.traced = ctx, r, true, r.Traceback
+	s.ctx = ctx
+	s.req = r
+	s.calling = true
+	s.traced = r.Traceback
 	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)
 	s.enc.SetTextLimit(s.p.limits.ResultBytes)
 	s.vm.Clear()
@@ -86,7 +89,12 @@ func (s *State) enter(ctx context.Context, r *Request) {
 
 // leave ends the running call.
 func (s *State) leave(out *Outcome) {
-	s.ctx, s.req, s.calling, s.traced, s.errorPos, s.trace = nil, nil, false, false, "", nil
+	s.ctx = nil
+	s.req = nil
+	s.calling = false
+	s.traced = false
+	s.errorPos = ""
+	s.trace = nil
 	s.meter.End()
 	s.rest()
 	out.Broken = s.broken != nil

@@ -59,7 +59,8 @@ func TestStatesAtRestHoldWhatIsCounted(t *testing.T) {
 			empty := heap()
 			s.Close(context.Background())
 			without := heap()
-			if s, err = attackOnce(t, source, object.Limits{}, nothing{}); err != nil {
+			s, err = attackOnce(t, source, object.Limits{}, nothing{})
+			if err != nil {
 				t.Fatal(err)
 			}
 			kept := heap() - without - (empty - without)

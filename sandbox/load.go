@@ -47,7 +47,8 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 		p.file = strings.ReplaceAll(string(cfg.ID), ".", "/") + ".lua"
 	}
 	p.modules = modules.NewLibrary(cfg.ID.Tenant(), cfg.Libs, max(p.limits.SourceBytes, libSourceBytes))
-	if p.main, err = modules.Compile(p.file, p.source, p.limits.SourceBytes); err != nil {
+	p.main, err = modules.Compile(p.file, p.source, p.limits.SourceBytes)
+	if err != nil {
 		return nil, p.unloadable("%s", err)
 	}
 	s, err := p.newState(ctx)

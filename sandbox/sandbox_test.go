@@ -85,10 +85,12 @@ func startWith(t testing.TB, src string, libs map[string]string, limits object.L
 	t.Helper()
 	h := &host{t: t, e: &env{}}
 	var err error
-	if h.p, err = loadLimited(src, libs, limits, h.e); err != nil {
+	h.p, err = loadLimited(src, libs, limits, h.e)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if h.s, err = h.p.NewState(context.Background()); err != nil {
+	h.s, err = h.p.NewState(context.Background())
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := h.s.NewInstance(context.Background(), nil); err != nil {

@@ -267,7 +267,13 @@ func (s *State) Close(ctx context.Context) {
 	s.meter.Stop()
 	s.Sent()
 	s.broken = object.Errorf(object.CodeUnavailable, "the instance has ended")
-	s.vm, s.l, s.lib, s.self, s.def, s.env, s.modules = nil, nil, nil, nil, nil, nil, nil
+	s.vm = nil
+	s.l = nil
+	s.lib = nil
+	s.self = nil
+	s.def = nil
+	s.env = nil
+	s.modules = nil
 }
 
 // Report makes the state answer the questions of u.

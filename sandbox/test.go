@@ -33,7 +33,8 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 	}
 	p := &Program{id: cfg.ID, file: file, services: subject.services.forTests(), limits: subject.limits,
 		modules: subject.modules, source: source, desc: subject.desc}
-	if p.main, err = modules.Compile(file, source, max(p.limits.SourceBytes, libSourceBytes)); err != nil {
+	p.main, err = modules.Compile(file, source, max(p.limits.SourceBytes, libSourceBytes))
+	if err != nil {
 		return nil, p.unloadable("%s", err)
 	}
 	names, err := p.tests(ctx, subject)
@@ -139,7 +140,9 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *ob
 // returns a handle.
 func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 	args := L.Args(1)
-	outside, run, strings := s.env, s.modules.Run(), s.vm.StringMeta
+	outside := s.env
+	run := s.modules.Run()
+	strings := s.vm.StringMeta
 	s.freshGlobals()
 	main := lua.NewFunction(subject.main, s.env)
 	s.env, s.vm.StringMeta = outside, strings

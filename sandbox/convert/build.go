@@ -75,7 +75,9 @@ const (
 // Reset drops the values of the last use. Otherwise they would be retained, uncounted, until the next use.
 func (b *Builder) Reset() {
 	clear(b.frames[:cap(b.frames)])
-	b.frames, b.values, b.ownedBuf = b.frames[:0], emptied(b.values), nil
+	b.frames = b.frames[:0]
+	b.values = emptied(b.values)
+	b.ownedBuf = nil
 	if clear(b.calls[:cap(b.calls)]); cap(b.calls) > maxKept {
 		b.calls = nil
 	}
@@ -84,8 +86,14 @@ func (b *Builder) Reset() {
 
 // Start prepares the Builder for a use. Texts may refer to memory in ownedBuf, which must not change.
 func (b *Builder) Start(u Use, ownedBuf []byte) {
-	b.use, b.ownedBuf, b.phase, b.pushed, b.remaining = u, ownedBuf, 0, 0, maxElements
-	b.frames, b.values, b.calls = b.frames[:0], b.values[:0], b.calls[:0]
+	b.use = u
+	b.ownedBuf = ownedBuf
+	b.phase = 0
+	b.pushed = 0
+	b.remaining = maxElements
+	b.frames = b.frames[:0]
+	b.values = b.values[:0]
+	b.calls = b.calls[:0]
 }
 
 func Invalid(class, format string, args ...any) *object.Error {
@@ -96,10 +104,12 @@ func Invalid(class, format string, args ...any) *object.Error {
 
 // put adds a complete value to the innermost open container.
 func (b *Builder) put(v lua.Value) error {
-	if b.remaining--; b.remaining < 0 {
+	b.remaining--
+	if b.remaining < 0 {
 		return object.Errorf(object.CodeTooLarge, "more than %d values", maxElements)
 	}
-	if b.uncharged += elementSteps; b.uncharged >= spendEvery*elementSteps {
+	b.uncharged += elementSteps
+	if b.uncharged >= spendEvery*elementSteps {
 		steps := b.uncharged
 		b.uncharged = 0
 		if err := b.spend(steps); err != nil {
@@ -121,7 +131,8 @@ func (b *Builder) put(v lua.Value) error {
 	f := &b.frames[n-1]
 	switch {
 	case f.role == positional:
-		if b.pushed++; b.pushed > maxArguments {
+		b.pushed++
+		if b.pushed > maxArguments {
 			return object.Errorf(object.CodeTooLarge, "more than %d arguments", maxArguments)
 		}
 		if b.use == ForBatch {

@@ -150,7 +150,8 @@ func (n node) call(kwargs node) string {
 	}
 	var args []string
 	for _, p := range n.parts {
-		if args = append(args, p.show()); args[len(args)-1] == "null" {
+		args = append(args, p.show())
+		if args[len(args)-1] == "null" {
 			args[len(args)-1] = "nil"
 		}
 	}
@@ -284,7 +285,8 @@ func checkBuilder(t *testing.T, b *Builder, payload []byte) {
 		for i := range b.l.Top() {
 			args = append(args, b.l.Get(i+1))
 		}
-		if got = shownCall(b.types, args, nil); b.pushed != len(args) {
+		got = shownCall(b.types, args, nil)
+		if b.pushed != len(args) {
 			t.Errorf("%q: %d arguments are on the stack, and Pushed returns %d", payload, len(args), b.pushed)
 		}
 	}

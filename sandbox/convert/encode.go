@@ -36,8 +36,14 @@ type Encoder struct {
 
 // Start prepares the Encoder for values. name begins the path in error messages, for example "result".
 func (e *Encoder) Start(to object.Sink, p object.Protocol, name string) {
-	e.to, e.protocol, e.name, e.remaining, e.running = to, p, name, maxElements, false
-	e.open, e.path, e.scratch = e.open[:0], e.path[:0], e.scratch[:0]
+	e.to = to
+	e.protocol = p
+	e.name = name
+	e.remaining = maxElements
+	e.running = false
+	e.open = e.open[:0]
+	e.path = e.path[:0]
+	e.scratch = e.scratch[:0]
 }
 
 // bufferGarbage is the garbage of a growing buffer, as a multiple of its final size.
@@ -53,7 +59,9 @@ func (e *Encoder) SetTextLimit(n int) { e.textLeft, e.textLimit = n, n }
 func (e *Encoder) Reset() {
 	clear(e.open[:cap(e.open)])
 	clear(e.path[:cap(e.path)])
-	e.open, e.path, e.to = e.open[:0], e.path[:0], nil
+	e.open = e.open[:0]
+	e.path = e.path[:0]
+	e.to = nil
 	e.scratch = emptied(e.scratch)
 	e.written, e.reserved = 0, freeBuffer
 }
@@ -115,7 +123,8 @@ const maxKeyBytes = 300
 
 // Value writes one value.
 func (e *Encoder) Value(v lua.Value) error {
-	if e.remaining--; e.remaining < 0 {
+	e.remaining--
+	if e.remaining < 0 {
 		return e.tooMany()
 	}
 	if err := e.chargeLater(elementSteps); err != nil {
@@ -148,7 +157,8 @@ const elementSteps = 10
 
 // chargeLater charges for values that are written next, for many at a time.
 func (e *Encoder) chargeLater(steps int) error {
-	if e.uncharged += steps; e.uncharged < spendEvery*elementSteps {
+	e.uncharged += steps
+	if e.uncharged < spendEvery*elementSteps {
 		return nil
 	}
 	steps, e.uncharged = e.uncharged, 0
@@ -218,14 +228,16 @@ func (e *Encoder) spend(n int) error {
 		return err
 	}
 	e.config.Thread.VM().Allocated += bufferGarbage * int64(n)
-	if e.written += n; e.written > e.reserved {
+	e.written += n
+	if e.written > e.reserved {
 		more := max(e.reserved, freeBuffer)
 		if err := e.config.Meter.Reserve(2 * int64(more)); err != nil { // a growing buffer exists twice
 			return e.limit(err)
 		}
 		e.reserved += more
 	}
-	if e.textLeft -= n; e.textLeft < 0 {
+	e.textLeft -= n
+	if e.textLeft < 0 {
 		return e.unsendable("has more than " + strconv.Itoa(e.textLimit) + " bytes in all")
 	}
 	return nil
@@ -370,7 +382,8 @@ func (e *Encoder) sequence(k object.Kind, t *lua.Table) error {
 func (e *Encoder) dict(t *lua.Table) error {
 	base := len(e.scratch)
 	for k, v := range t.All() {
-		if e.scratch = append(e.scratch, k, v); len(e.scratch)-base > 2*e.remaining {
+		e.scratch = append(e.scratch, k, v)
+		if len(e.scratch)-base > 2*e.remaining {
 			return e.tooMany()
 		}
 	}
@@ -434,7 +447,8 @@ func (e *Encoder) exception(t *lua.Table) error {
 //
 // Source: doc/wire.md "Errors".
 func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) error {
-	if e.remaining -= exceptionValues; e.remaining < 0 {
+	e.remaining -= exceptionValues
+	if e.remaining < 0 {
 		return e.tooMany()
 	}
 	if err := e.chargeLater(exceptionValues * elementSteps); err != nil {

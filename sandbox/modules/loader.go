@@ -72,7 +72,8 @@ func (l *Loader) Require(L *lua.Thread) int {
 	L.RawSet(l.run.loaded, key, l.loading)
 	v := L.Call(load, key)
 	if v.IsNil() {
-		if v = l.run.loaded.Get(key); v == l.loading {
+		v = l.run.loaded.Get(key)
+		if v == l.loading {
 			v = lua.True
 		}
 	}
@@ -170,7 +171,8 @@ func (l *Loader) Module(L *lua.Thread) int {
 	L.Charge(10 + len(name)>>3)
 	m := l.run.loaded.GetString(name).AsTable()
 	if m == nil {
-		if m = l.fieldTable(L, name); m == nil {
+		m = l.fieldTable(L, name)
+		if m == nil {
 			L.RaiseError("name conflict for module '%s'", l.shownModule(name))
 		}
 		L.RawSet(l.run.loaded, lua.String(name), m.Value())
@@ -205,7 +207,8 @@ func (l *Loader) fieldTable(L *lua.Thread, name string) *lua.Table {
 			L.AllocateString(len(part))
 			L.RawSet(t, lua.String(strings.Clone(part)), next) // a copy, so that it does not retain the whole name
 		}
-		if t = next.AsTable(); t == nil {
+		t = next.AsTable()
+		if t == nil {
 			return nil
 		}
 	}
