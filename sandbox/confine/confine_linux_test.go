@@ -218,7 +218,8 @@ func attack(t *testing.T, spec confine.Spec, list []string) {
 	var w *worker
 	for _, a := range list {
 		if w == nil {
-			if w, err = begin(t, spec); err != nil {
+			w, err = begin(t, spec)
+			if err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -239,7 +239,9 @@ func ProbeProgram(argv []string, p Program) ([]Layer, error) {
 	defer null.Close()
 	p.AllowMissing = Names()
 	if !p.grouped() {
-		p.MemoryBytes, p.Pids, p.CPUs = DefaultMemoryBytes, defaultProgramPids, 1
+		p.MemoryBytes = DefaultMemoryBytes
+		p.Pids = defaultProgramPids
+		p.CPUs = 1
 	}
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the host's own executable, ended below
 	cmd.Env = []string{}

@@ -212,7 +212,8 @@ func (b *execer) makeFolders() error {
 		return err
 	}
 	var err error
-	if b.sockets, err = unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+	b.sockets, err = unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return fmt.Errorf("opening the folder of the sockets: %w", err)
 	}
 	if b.Program.TmpBytes > 0 {

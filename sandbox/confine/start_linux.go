@@ -79,7 +79,8 @@ func Prepare(cmd *exec.Cmd) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = w.control.WriteString(prepareMsg); err == nil {
+	_, err = w.control.WriteString(prepareMsg)
+	if err == nil {
 		err = w.awaitReady()
 	}
 	if err != nil {
@@ -391,7 +392,9 @@ func Probe(argv []string, spec Spec) ([]Layer, error) {
 	defer null.Close()
 	spec.AllowMissing = Names()
 	if !spec.grouped() {
-		spec.MemoryBytes, spec.Pids, spec.CPUs = DefaultMemoryBytes, 256, 1
+		spec.MemoryBytes = DefaultMemoryBytes
+		spec.Pids = 256
+		spec.CPUs = 1
 	}
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the host's own executable, ended below
 	cmd.Env = []string{}

@@ -158,7 +158,8 @@ func (L *Thread) ArgError(i int, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	kind, name := L.callName(L.ci)
 	if kind == "method" {
-		if i--; i == 0 {
+		i--
+		if i == 0 {
 			L.RaiseError("calling '%s' on bad self (%s)", shortName(name), msg)
 		}
 	}
@@ -349,7 +350,10 @@ func (vm *VM) Clear() {
 	L.closeUpvals(0)
 	clear(L.stack)
 	vm.raised = nil
-	L.ci, L.depth, L.handler, L.status = L.base(), 0, Nil, running
+	L.ci = L.base()
+	L.depth = 0
+	L.handler = Nil
+	L.status = running
 	vm.current, vm.calls = L, 0
 }
 

@@ -32,7 +32,8 @@ func (L *Thread) Resume(co *Thread, n int) (results int, err *Error) {
 	copy(co.stack[co.top:], L.stack[from:L.top])
 	co.top += n
 	L.top = from
-	if err = L.switchTo(co, n); err != nil {
+	err = L.switchTo(co, n)
+	if err != nil {
 		return 0, err
 	}
 	at := 1
@@ -63,9 +64,14 @@ func (L *Thread) switchTo(co *Thread, n int) (err *Error) {
 	co.resumer = L
 	begun := co.begun
 	co.begun = true
-	L.status, co.status, vm.current = normal, running, co
+	L.status = normal
+	co.status = running
+	vm.current = co
 	defer func() {
-		vm.calls, vm.buffers, vm.current, L.status = calls, buffers, L, running
+		vm.calls = calls
+		vm.buffers = buffers
+		vm.current = L
+		L.status = running
 		if vm.raised == nil {
 			return
 		}

@@ -23,7 +23,8 @@ enter:
 	for {
 		i := instrs[pc]
 		pc++
-		if vm.fuel--; vm.fuel < 0 {
+		vm.fuel--
+		if vm.fuel < 0 {
 			ci.pc = pc
 			vm.refill()
 		}
@@ -513,12 +514,18 @@ enter:
 				next := ci.next
 				if callee := f.proto; next != nil && !callee.vararg && at+1+callee.registers+window <= len(L.stack) &&
 					L.depth < vm.limits.Depth {
-					fn, p, base = f, callee, at+1
+					fn = f
+					p = callee
+					base = at + 1
 					if missing := base + p.params - L.top; missing > 0 {
 						clear(L.stack[L.top : base+p.params])
 					}
-					next.fn, next.slot, next.base = f, at, base
-					next.nresults, next.tailCalls, next.fresh = nresults, 0, false
+					next.fn = f
+					next.slot = at
+					next.base = base
+					next.nresults = nresults
+					next.tailCalls = 0
+					next.fresh = false
 					L.ci = next
 					L.depth++
 					ci = next

@@ -33,7 +33,8 @@ func FuzzRun(f *testing.F) {
 		left := 200_000
 		spent := errors.New("spent")
 		vm.Refill = func() (int64, error) {
-			if left -= 1000; left < 0 || vm.Allocated > 64<<20 {
+			left -= 1000
+			if left < 0 || vm.Allocated > 64<<20 {
 				return 0, spent
 			}
 			return 1000, nil

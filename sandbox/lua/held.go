@@ -7,7 +7,8 @@ const userDataSize = 80
 // stacks of the running coroutine and of those that have resumed it, and the buffers of running native functions. It
 // stops counting above most. Strings and code that several VMs share are not counted.
 func (vm *VM) Held(most int64, from ...Value) int64 {
-	if vm.epoch++; vm.epoch == 0 { // epoch 0 is the mark of new objects
+	vm.epoch++
+	if vm.epoch == 0 { // epoch 0 is the mark of new objects
 		vm.epoch = 1
 	}
 	w := walker{epoch: vm.epoch, most: most, sum: vm.buffers}

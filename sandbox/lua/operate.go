@@ -247,7 +247,8 @@ func (L *Thread) arith(op code.Op, a, b Value, aReg, bReg int) Value {
 	x, ok := L.toNumber(a)
 	if ok {
 		var y float64
-		if y, ok = L.toNumber(b); ok {
+		y, ok = L.toNumber(b)
+		if ok {
 			if op == code.PowV {
 				return Number(L.power(x, y))
 			}

@@ -5,7 +5,11 @@ package lua
 func (L *Thread) try(at, nresults int, handler Value) (err *Error) {
 	vm := L.vm
 	vm.charge(protectSteps)
-	ci, depth, calls, was, buffers := L.ci, L.depth, vm.calls, L.handler, vm.buffers
+	ci := L.ci
+	depth := L.depth
+	calls := vm.calls
+	was := L.handler
+	buffers := vm.buffers
 	L.handler = handler
 	defer func() {
 		L.handler = was
@@ -18,7 +22,10 @@ func (L *Thread) try(at, nresults int, handler Value) (err *Error) {
 		for f := L.ci; f != ci; f = f.prev {
 			f.fn = nil // otherwise it would stay alive, uncounted, until the frame is reused
 		}
-		L.ci, L.depth, vm.calls, vm.buffers = ci, depth, calls, buffers
+		L.ci = ci
+		L.depth = depth
+		vm.calls = calls
+		vm.buffers = buffers
 		L.closeUpvals(at)
 		L.top = at
 		vm.charge(leaveSteps * left)
@@ -47,7 +54,9 @@ func (vm *VM) Run(n int, notice func(L *Thread, v Value) string) (err error) {
 	}
 	L := vm.Main
 	at := L.top - n - 1
-	vm.current, vm.calls, vm.buffers = L, 0, 0
+	vm.current = L
+	vm.calls = 0
+	vm.buffers = 0
 	defer func() {
 		if vm.killed == nil {
 			return

@@ -285,7 +285,8 @@ func (c *counts) arraySize(integers int) (size, taken int) {
 	sum := 0
 	for i, two := 0, 1; i < len(c) && two/2 < integers; i, two = i+1, two*2 {
 		if c[i] > 0 {
-			if sum += c[i]; sum > two/2 {
+			sum += c[i]
+			if sum > two/2 {
 				size, taken = two, sum
 			}
 		}
@@ -355,7 +356,8 @@ func (t *Table) unboundLen(i int) (n, steps int) {
 	for !t.GetInt(j).IsNil() {
 		i = j
 		steps += hashSteps
-		if j *= 2; j > math.MaxInt32 { // PUC stops here, too
+		j *= 2
+		if j > math.MaxInt32 { // PUC stops here, too
 			for i = 1; !t.GetInt(i).IsNil(); {
 				i++
 			}

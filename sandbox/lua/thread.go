@@ -135,7 +135,8 @@ func (L *Thread) enter(fn *Function, at, base, nresults int) *frame {
 		L.frames++
 		L.vm.Allocated += frameSize
 	}
-	if L.depth++; L.depth > L.vm.limits.Depth {
+	L.depth++
+	if L.depth > L.vm.limits.Depth {
 		if L.depth > L.vm.limits.Depth+200 { // while the handler of the stack overflow runs
 			L.throw(String("error in error handling"))
 		}
@@ -143,7 +144,9 @@ func (L *Thread) enter(fn *Function, at, base, nresults int) *frame {
 			L.stackOverflow()
 		}
 	}
-	ci.fn, ci.slot, ci.base = fn, at, base
+	ci.fn = fn
+	ci.slot = at
+	ci.base = base
 	ci.nresults, ci.pc = nresults, 0
 	ci.tailCalls, ci.fresh = 0, false
 	L.ci = ci
@@ -248,7 +251,8 @@ func (L *Thread) callable(at int) *Function {
 // The results replace them, up to the new top.
 func (L *Thread) call(at, nresults int) {
 	vm := L.vm
-	if vm.calls++; vm.calls >= maxCalls {
+	vm.calls++
+	if vm.calls >= maxCalls {
 		if vm.calls == maxCalls {
 			L.RuntimeError("C stack overflow")
 		} else if vm.calls >= maxCalls+maxCalls/8 {
@@ -337,7 +341,9 @@ func (L *Thread) closure(p *Proto, around *Function, base int) *Function {
 			fn.upvals = make([]*upval, n)
 		}
 	}
-	fn.kind, fn.Env, fn.proto = FunctionKind, around.Env, p
+	fn.kind = FunctionKind
+	fn.Env = around.Env
+	fn.proto = p
 	if n > 0 {
 		for i, c := range p.Captures {
 			if c.Register {

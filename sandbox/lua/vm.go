@@ -128,7 +128,8 @@ func (vm *VM) Spend(steps int) { vm.fuel -= int64(steps) }
 
 // charge takes steps for work that is about to be done.
 func (vm *VM) charge(steps int) {
-	if vm.fuel -= int64(steps); vm.fuel < 0 {
+	vm.fuel -= int64(steps)
+	if vm.fuel < 0 {
 		vm.refill()
 	}
 }
@@ -252,7 +253,8 @@ func (l *linker) text(s string) Value {
 	v, ok := l.known[s]
 	if !ok {
 		s = strings.Clone(s)
-		if v = SharedString(s); l.private {
+		v = SharedString(s)
+		if l.private {
 			v = String(s)
 		}
 		l.known[s] = v

@@ -33,7 +33,8 @@ var series = func() (list [allPowers + 1]double) {
 		if n > 0 {
 			f = f.times(double{hi: float64(n)}.inverse())
 		}
-		if list[n] = f; n&2 != 0 {
+		list[n] = f
+		if n&2 != 0 {
 			list[n] = f.negative()
 		}
 	}

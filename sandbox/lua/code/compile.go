@@ -68,7 +68,8 @@ func (c *compiler) fail(format string, args ...any) {
 // enter bounds the recursion of the compiler. The parser bounds the nesting of the source; this bounds chains of
 // comparisons, which nest to the left.
 func (c *compiler) enter() {
-	if c.depth++; c.depth > maxDepth {
+	c.depth++
+	if c.depth > maxDepth {
 		c.fail("function or expression too complex")
 	}
 }

@@ -666,7 +666,9 @@ func (c *compiler) table(e *syntax.Table, dst int) {
 	}
 	c.line = e.Line
 	at := c.emit(NewTable, reg, 0, 0, 0)
-	positional, named, pending := 0, 0, 0
+	positional := 0
+	named := 0
+	pending := 0
 	for i, f := range e.Fields {
 		if f.Key != nil {
 			named++
@@ -683,7 +685,8 @@ func (c *compiler) table(e *syntax.Table, dst int) {
 			break
 		}
 		c.next(f.Value)
-		if pending++; pending == fieldsPerList {
+		pending++
+		if pending == fieldsPerList {
 			c.line = f.Line
 			c.emit(SetList, reg, pending, 0, positional-pending)
 			pending, c.free = 0, reg+1

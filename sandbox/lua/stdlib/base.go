@@ -41,7 +41,9 @@ func (l *Library) openBase() {
 			return 1
 		},
 		"rawset": func(L *lua.Thread) int {
-			t, k, v := L.CheckTable(1), L.CheckAny(2), L.CheckAny(3)
+			t := L.CheckTable(1)
+			k := L.CheckAny(2)
+			v := L.CheckAny(3)
 			chargeKey(L, k)
 			L.RawSet(t, k, v)
 			L.SetTop(1)

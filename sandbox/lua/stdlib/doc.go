@@ -68,7 +68,8 @@ func New(vm *lua.VM, cfg Config) *Library {
 // Reseed gives math.random an unpredictable seed.
 func (l *Library) Reseed() {
 	l.seeded = false
-	if l.random = l.cfg.Random; l.random == nil {
+	l.random = l.cfg.Random
+	if l.random == nil {
 		l.random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // math.random is not for secrets
 	}
 }
@@ -80,7 +81,8 @@ func (l *Library) Seeded() bool { return l.seeded }
 func (l *Library) Add(name string, fns map[string]lua.Native) {
 	t := l.globals
 	if name != "" {
-		if t = l.tables[name]; t == nil {
+		t = l.tables[name]
+		if t == nil {
 			t = lua.NewTable(0, len(fns))
 			l.tables[name] = t
 			l.globals.SetString(name, t.Value())

@@ -24,7 +24,8 @@ func strFormat(L *lua.Thread) int {
 			out.AddByte('%')
 			continue
 		}
-		if arg++; arg > L.Top() {
+		arg++
+		if arg > L.Top() {
 			L.ArgError(arg, "no value")
 		}
 		begin := i

@@ -50,7 +50,8 @@ func (m *matcher) anchor() int {
 
 // step counts one step of matching.
 func (m *matcher) step() {
-	if m.steps++; m.steps >= 256 {
+	m.steps++
+	if m.steps >= 256 {
 		m.settle()
 	}
 }
@@ -71,7 +72,8 @@ func (m *matcher) raise(format string, args ...any) {
 
 // match returns the end of the match of pattern p at source position i, or -1.
 func (m *matcher) match(i, p int) int {
-	if m.depth++; m.depth > maxMatchDepth {
+	m.depth++
+	if m.depth > maxMatchDepth {
 		m.raise("pattern too complex")
 	}
 	end := m.follow(i, p)
@@ -105,7 +107,8 @@ func (m *matcher) follow(i, p int) int {
 			if p+1 < len(m.pat) {
 				switch c := m.pat[p+1]; {
 				case c == 'b':
-					if i = m.balance(i, p+2); i < 0 {
+					i = m.balance(i, p+2)
+					if i < 0 {
 						return -1
 					}
 					p += 4
@@ -118,7 +121,8 @@ func (m *matcher) follow(i, p int) int {
 					p = end
 					continue
 				case '0' <= c && c <= '9':
-					if i = m.backReference(i, c); i < 0 {
+					i = m.backReference(i, c)
+					if i < 0 {
 						return -1
 					}
 					p += 2
@@ -334,7 +338,8 @@ func (m *matcher) balance(i, p int) int {
 		m.step()
 		switch m.src[i] {
 		case shut:
-			if depth--; depth == 0 {
+			depth--
+			if depth == 0 {
 				return i + 1
 			}
 		case open:

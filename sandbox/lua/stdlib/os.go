@@ -60,8 +60,12 @@ func osTime(L *lua.Thread) int {
 		}
 		return otherwise
 	}
-	sec, minute, hour := field("sec", 0), field("min", 0), field("hour", 12)
-	day, month, year := field("day", -1), field("month", -1), field("year", -1)
+	sec := field("sec", 0)
+	minute := field("min", 0)
+	hour := field("hour", 12)
+	day := field("day", -1)
+	month := field("month", -1)
+	year := field("year", -1)
 	at := time.Date(year, time.Month(month), day, hour, minute, sec, 0, time.Local)
 	if L.Index(t.Value(), lua.String("isdst")).Truth() && !at.IsDST() {
 		at = at.Add(-time.Hour)

@@ -227,7 +227,8 @@ func indexOf(L *lua.Thread, s, sub string) int {
 			k = int(fail[k-1])
 		}
 		if s[i] == sub[k] {
-			if k++; k == len(sub) {
+			k++
+			if k == len(sub) {
 				return i + 1 - k
 			}
 		}
@@ -256,7 +257,8 @@ func indexShort(L *lua.Thread, s, sub string) int {
 		if n < 0 {
 			break
 		}
-		if i += n; strings.HasPrefix(s[i:], sub) {
+		i += n
+		if strings.HasPrefix(s[i:], sub) {
 			return i
 		}
 		i++
@@ -276,7 +278,8 @@ func strGmatch(L *lua.Thread) int {
 			if end := m.matchAt(i, 0); end >= 0 {
 				m.settle()
 				begin := i
-				if i = end; end == begin {
+				i = end
+				if end == begin {
 					i++
 				}
 				return m.push(begin, end, true)

@@ -125,7 +125,8 @@ func getInfo(L *lua.Thread) int {
 		}
 		level := L.CheckInt32(arg)
 		var ok bool
-		if at, ok = of.Level(level); level < 0 || !ok {
+		at, ok = of.Level(level)
+		if level < 0 || !ok {
 			L.Push(lua.Nil)
 			return 1
 		}
@@ -173,13 +174,19 @@ func getInfo(L *lua.Thread) int {
 }
 
 func setSource(set func(string, lua.Value), at lua.Level) {
-	what, chunk, from, to := "C", "[C]", -1, -1
+	what := "C"
+	chunk := "[C]"
+	from := -1
+	to := -1
 	switch {
 	case at.Fn == nil:
 		what, chunk = "tail", "(tail call)"
 	case at.Fn.Proto() != nil:
 		p := at.Fn.Proto()
-		what, chunk, from, to = "Lua", p.Chunk, p.Line, p.EndLine
+		what = "Lua"
+		chunk = p.Chunk
+		from = p.Line
+		to = p.EndLine
 		if from == 0 {
 			what, to = "main", 0
 		}

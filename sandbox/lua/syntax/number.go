@@ -10,7 +10,8 @@ import (
 // exponent, "inf" and "nan" in any case, and white space around it. It stops at a NUL byte. ok is false if t is not a
 // number.
 func ParseNumber(t string) (v float64, ok bool) {
-	if v, ok = parseDigits(t); ok {
+	v, ok = parseDigits(t)
+	if ok {
 		return v, true
 	}
 	if i := strings.IndexByte(t, 0); i >= 0 {
@@ -71,7 +72,8 @@ func parseDecimal(t string) (float64, bool) {
 		if t[i]|0x20 != 'e' {
 			return 0, false
 		}
-		if i++; i < len(t) && (t[i] == '+' || t[i] == '-') {
+		i++
+		if i < len(t) && (t[i] == '+' || t[i] == '-') {
 			i++
 		}
 		from := i

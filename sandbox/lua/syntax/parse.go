@@ -44,7 +44,8 @@ type parser struct {
 }
 
 func (p *parser) enter() {
-	if p.level++; p.level >= maxLevels {
+	p.level++
+	if p.level >= maxLevels {
 		p.fail("chunk has too many syntax levels", 0, false)
 	}
 }

@@ -136,7 +136,10 @@ func (s *scanner) tokenText(near token) string {
 func (s *scanner) next() {
 	s.last = s.line
 	if a := &s.ahead; a.kind != 0 {
-		s.kind, s.text, s.value, s.start = a.kind, a.text, a.value, a.start
+		s.kind = a.kind
+		s.text = a.text
+		s.value = a.value
+		s.start = a.start
 		a.kind = 0
 		return
 	}
@@ -145,11 +148,19 @@ func (s *scanner) next() {
 
 // peek returns the kind of the token after the current one. As in PUC, the current line is that token's from then on.
 func (s *scanner) peek() token {
-	kind, text, value, start := s.kind, s.text, s.value, s.start
+	kind := s.kind
+	text := s.text
+	value := s.value
+	start := s.start
 	a := &s.ahead
 	a.kind = s.scan()
-	a.text, a.value, a.start = s.text, s.value, s.start
-	s.kind, s.text, s.value, s.start = kind, text, value, start
+	a.text = s.text
+	a.value = s.value
+	a.start = s.start
+	s.kind = kind
+	s.text = text
+	s.value = value
+	s.start = start
 	return a.kind
 }
 
