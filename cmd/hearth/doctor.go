@@ -115,7 +115,7 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 // diagnose says in f what a layer means for a tenant's worker or plugin.
 func diagnose(f finding, spec confine.Spec, l confine.Layer) finding {
 	f.Layer, f.How, f.Reason, f.Remedy = l.Name, l.How, l.Reason, l.Remedy
-	asked := l.Asked
+	asked := l.Required
 	if l.Name == confine.Cgroup { // a probe always tries it
 		asked = spec.MemoryBytes != 0 || spec.Pids != 0 || spec.CPUs != 0
 	}

@@ -60,7 +60,7 @@ func (r *Runner) startConfined(ctx context.Context, cmd *exec.Cmd, drain func())
 
 // explainRefusal returns the cause of a failed isolation.
 func (r *Runner) explainRefusal(err error) error {
-	var refused *confine.Refused
+	var refused *confine.LayerError
 	var program *confine.ProgramError
 	switch {
 	case r.Cause() != nil:

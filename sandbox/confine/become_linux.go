@@ -86,7 +86,7 @@ func (b *execer) apply() []Layer {
 	} {
 		l := step()
 		layers = append(layers, l)
-		if b.execErr != nil || l.Asked && !l.Holds && !b.Spec.allowsMissing(l.Name) {
+		if b.execErr != nil || l.Required && !l.Holds && !b.Spec.allowsMissing(l.Name) {
 			break
 		}
 	}

@@ -2,7 +2,7 @@
 //
 // The host calls [Start]. The worker calls [Enter] before it reads any data of a tenant. A [Layer] is one isolation
 // layer, identified by name. If the kernel or the rights of the host do not allow a layer, the worker is ended with a
-// [*Refused] error, unless [Spec.AllowMissing] names the layer. The order is:
+// [*LayerError] error, unless [Spec.AllowMissing] names the layer. The order is:
 //
 //  1. Start clones the process into new namespaces, moves it into its control group and
 //     sends it the Spec over a control socket (descriptor 4).
@@ -120,31 +120,31 @@ func (s Spec) allowsMissing(name string) bool { return slices.Contains(s.AllowMi
 
 // Layer is the state of one layer.
 type Layer struct {
-	Name   string
-	Holds  bool
-	Asked  bool   // required by the Spec
-	How    string // description of the layer, or of the failed attempt
-	Reason string // reason for Holds being false
-	Remedy string // advice for the operator
+	Name     string
+	Holds    bool
+	Required bool   // required by the Spec
+	How      string // description of the layer, or of the failed attempt
+	Reason   string // reason for Holds being false
+	Remedy   string // advice for the operator
 }
 
 func (l Layer) String() string {
 	switch {
 	case l.Holds:
 		return l.Name + ": holds (" + l.How + ")"
-	case !l.Asked:
+	case !l.Required:
 		return l.Name + ": not required (" + l.How + ")"
 	default:
 		return l.Name + ": does not hold: " + l.Reason
 	}
 }
 
-// Refused is the error for a worker that was not started, or was ended again, because layers of its Spec do not hold.
-type Refused struct {
+// LayerError is the error for a worker that was not started, or was ended again, because layers of its Spec do not hold.
+type LayerError struct {
 	Layers []Layer // missing layers, at least one
 }
 
-func (r *Refused) Error() string {
+func (r *LayerError) Error() string {
 	var b strings.Builder
 	b.WriteString("the worker cannot be confined")
 	for _, l := range r.Layers {
@@ -157,16 +157,16 @@ func (r *Refused) Error() string {
 	return b.String()
 }
 
-// check returns a *Refused if a layer is missing that spec requires. A layer without a report is missing.
+// check returns a *LayerError if a layer is missing that spec requires. A layer without a report is missing.
 func check(spec Spec, layers []Layer) error {
 	var missing []Layer
 	for _, name := range Names() {
 		i := slices.IndexFunc(layers, func(l Layer) bool { return l.Name == name })
 		if i < 0 {
-			layers = append(layers, Layer{Name: name, Asked: true, Reason: "the worker did not report it"})
+			layers = append(layers, Layer{Name: name, Required: true, Reason: "the worker did not report it"})
 			i = len(layers) - 1
 		}
-		if l := layers[i]; l.Asked && !l.Holds && !spec.allowsMissing(name) {
+		if l := layers[i]; l.Required && !l.Holds && !spec.allowsMissing(name) {
 			missing = append(missing, l)
 		}
 	}
@@ -177,11 +177,11 @@ func check(spec Spec, layers []Layer) error {
 	if tried := slices.DeleteFunc(slices.Clone(missing), func(l Layer) bool { return l.How == "" }); len(tried) > 0 {
 		missing = tried
 	}
-	return &Refused{Layers: missing}
+	return &LayerError{Layers: missing}
 }
 
 func missing(name, how, remedy string, err error) Layer {
-	return Layer{Name: name, Asked: true, How: how, Reason: err.Error(), Remedy: remedy}
+	return Layer{Name: name, Required: true, How: how, Reason: err.Error(), Remedy: remedy}
 }
 
-func holds(name, how string) Layer { return Layer{Name: name, Asked: true, Holds: true, How: how} }
+func holds(name, how string) Layer { return Layer{Name: name, Required: true, Holds: true, How: how} }

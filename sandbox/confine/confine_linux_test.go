@@ -130,7 +130,7 @@ func TestEveryLayerHolds(t *testing.T) {
 	}
 	for _, l := range w.Layers {
 		t.Log(l)
-		if !l.Holds && l.Asked {
+		if !l.Holds && l.Required {
 			t.Errorf("%s", l)
 		}
 	}
@@ -317,7 +317,7 @@ func shortLivedHost() int {
 func TestCgroup(t *testing.T) {
 	spec := confine.Spec{MemoryBytes: 64 << 20, Pids: 64, CPUs: 0.5}
 	w, err := begin(t, spec)
-	if refused := new(confine.Refused); errors.As(err, &refused) && refused.Layers[0].Name == confine.Cgroup {
+	if refused := new(confine.LayerError); errors.As(err, &refused) && refused.Layers[0].Name == confine.Cgroup {
 		t.Skipf("no control groups here: %v", err)
 	}
 	if err != nil {
@@ -348,7 +348,7 @@ func TestCgroup(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	if os.Geteuid() != 0 {
 		_, err := begin(t, confine.Spec{UID: 54321, GID: 54321})
-		refused := new(confine.Refused)
+		refused := new(confine.LayerError)
 		if !errors.As(err, &refused) || refused.Layers[0].Name != confine.UID {
 			t.Errorf("an own uid without root: %v, want it refused for %s", err, confine.UID)
 		}
@@ -384,10 +384,10 @@ func TestProbe(t *testing.T) {
 		t.Errorf("%d layers are reported, want %d", len(layers), len(confine.Names()))
 	}
 	for _, l := range layers {
-		if l.Name != confine.Cgroup && l.Asked && !l.Holds {
+		if l.Name != confine.Cgroup && l.Required && !l.Holds {
 			t.Errorf("%s", l)
 		}
-		if l.Asked && !l.Holds && (l.Reason == "" || l.How == "") {
+		if l.Required && !l.Holds && (l.Reason == "" || l.How == "") {
 			t.Errorf("%s: no reason, or not how it was tested: %+v", l.Name, l)
 		}
 	}

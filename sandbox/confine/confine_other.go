@@ -26,7 +26,7 @@ type Worker struct {
 	cmd    *exec.Cmd
 }
 
-// Start starts cmd if spec allows every layer to be missing. Otherwise it returns a *Refused.
+// Start starts cmd if spec allows every layer to be missing. Otherwise it returns a *LayerError.
 func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 }
 
 // Prepare fails: an unconfined worker does not benefit from an early start.
-func Prepare(*exec.Cmd) (*Worker, error) { return nil, &Refused{Layers: absent()} }
+func Prepare(*exec.Cmd) (*Worker, error) { return nil, &LayerError{Layers: absent()} }
 
 // Confine cannot be reached, because Prepare fails.
 func (w *Worker) Confine(Spec) error { return errSystem }

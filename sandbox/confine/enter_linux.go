@@ -94,7 +94,7 @@ func (o *orders) apply(begun commonLayers) []Layer {
 	} {
 		l := step()
 		layers = append(layers, l)
-		if l.Asked && !l.Holds && !o.Spec.allowsMissing(l.Name) {
+		if l.Required && !l.Holds && !o.Spec.allowsMissing(l.Name) {
 			break
 		}
 	}
@@ -129,7 +129,7 @@ func (o *orders) switchUser() Layer {
 			groups)
 		fallthrough
 	case err != nil:
-		return Layer{Name: UID, Asked: true, How: how, Reason: err.Error(),
+		return Layer{Name: UID, Required: true, How: how, Reason: err.Error(),
 			Remedy: "give the host CAP_SETUID and CAP_SETGID"}
 	case o.Spec.UID == 0:
 		// Better than root, but shared. The Spec requires no more.

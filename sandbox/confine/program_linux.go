@@ -68,7 +68,7 @@ type Process struct {
 // with all layers applied. ExtraFiles has no other files. The file's mode must not allow reading: otherwise processes
 // of the same uid could inspect the program. cmd.Args[0] and cmd.Env are the program's.
 //
-// After an error, or if ctx ends first, the process has been ended and waited for. The error is a *Refused if a layer
+// After an error, or if ctx ends first, the process has been ended and waited for. The error is a *LayerError if a layer
 // is missing, and a *ProgramError if the program cannot be executed.
 func StartProgram(ctx context.Context, cmd *exec.Cmd, p Program) (*Process, error) {
 	return startProgram(ctx, cmd, p, false)

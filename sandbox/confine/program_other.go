@@ -22,7 +22,7 @@ type Process struct {
 
 // StartProgram fails: this system has no isolation layers.
 func StartProgram(context.Context, *exec.Cmd, Program) (*Process, error) {
-	return nil, &Refused{Layers: absent()}
+	return nil, &LayerError{Layers: absent()}
 }
 
 // Pid returns 0.

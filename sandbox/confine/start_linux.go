@@ -56,7 +56,7 @@ type Worker struct {
 
 // Start starts cmd as a worker confined by spec and returns when all layers hold. The process must call Enter.
 // cmd.ExtraFiles holds the worker's socket only. Start sets cmd.SysProcAttr. After an error the worker has been ended
-// and waited for. The error is a *Refused if a required layer is missing.
+// and waited for. The error is a *LayerError if a required layer is missing.
 func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -230,7 +230,7 @@ func privileged() bool {
 }
 
 // launch starts the process from a dedicated thread that lives as long as the process: the kernel sends PDEATHSIG when
-// the thread that started a process ends. The error is a *Refused if namespaces cannot be made.
+// the thread that started a process ends. The error is a *LayerError if namespaces cannot be made.
 func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 	w.cmd.SysProcAttr = attr
 	started := make(chan error, 1)
@@ -251,7 +251,7 @@ func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 	}()
 	err := <-started
 	if err != nil && attr.Cloneflags != 0 && namespaceTrouble(err) {
-		return &Refused{Layers: []Layer{missing(Namespaces, "cloning the process", namespaceRemedy(), err)}}
+		return &LayerError{Layers: []Layer{missing(Namespaces, "cloning the process", namespaceRemedy(), err)}}
 	}
 	return err
 }

@@ -102,7 +102,7 @@ func start(t *Tenant) (*process, error) {
 	go p.retireWhenIdle()
 	t.cfg.Log.Info("worker started", "pid", p.PID())
 	for _, l := range w.worker.Layers {
-		if l.Asked && !l.Holds {
+		if l.Required && !l.Holds {
 			t.cfg.Log.Warn("worker is weakened", "layer", l.Name, "reason", l.Reason)
 		}
 	}

@@ -81,7 +81,7 @@ func (s *Spares) fill() {
 	for s.lacks() {
 		w, err := spawn(s.argv, confine.Prepare)
 		s.mu.Lock()
-		switch refused := new(confine.Refused); {
+		switch refused := new(confine.LayerError); {
 		case err == nil && !s.closed:
 			s.ready = append(s.ready, w)
 			w = nil
@@ -121,7 +121,7 @@ func (s *Spares) take(spec confine.Spec) *spawned {
 			return w
 		}
 		w.conn.Close()
-		if refused := new(confine.Refused); errors.As(err, &refused) {
+		if refused := new(confine.LayerError); errors.As(err, &refused) {
 			return nil // so will the next be, and says why
 		}
 		s.log.Warn("a worker that was started in advance is of no use", "err", err)
