@@ -1,5 +1,5 @@
-// Package cgroup reads the limits that control groups set for this process, of versions 1 and 2. A process
-// is bound by its own group and by every group above it, so the lowest limit counts.
+// Package cgroup reads the limits that control groups (versions 1 and 2) set for this process. The limits of its
+// group and of every group above it apply, so the lowest one counts.
 package cgroup
 
 import (
@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// Limits are those of a process. Zero fields are not limited.
+// Limits are the limits of a process. A zero field is unlimited.
 type Limits struct {
 	CPUs  float64 // processors, for example 0.5
 	Bytes int64   // memory
@@ -27,11 +27,11 @@ func Own() Limits {
 	return read(string(text), "/sys/fs/cgroup")
 }
 
-// Machine returns what this process may use at most: its own limits, or what the machine has where that is
-// less or nothing is limited. Zero fields are not known.
+// Machine returns the resources of this process: its limits, or the machine's resources where these are less. A zero
+// field is unknown.
 func Machine() Limits {
 	l := Own()
-	if n := float64(runtime.NumCPU()); l.CPUs == 0 || l.CPUs > n { //nolint:forbidigo // the one place
+	if n := float64(runtime.NumCPU()); l.CPUs == 0 || l.CPUs > n { //nolint:forbidigo // the only place
 		l.CPUs = n
 	}
 	if n := memTotal(text("/proc", "meminfo")); n > 0 && (l.Bytes == 0 || l.Bytes > n) {
@@ -40,7 +40,7 @@ func Machine() Limits {
 	return l
 }
 
-// memTotal returns the bytes of memory that a text like /proc/meminfo names, 0 if it names none.
+// memTotal returns the bytes of memory in the text of /proc/meminfo, 0 if they are missing.
 func memTotal(meminfo string) int64 {
 	for line := range strings.Lines(meminfo) {
 		if f := strings.Fields(line); len(f) == 3 && f[0] == "MemTotal:" && f[2] == "kB" {
@@ -51,10 +51,10 @@ func memTotal(meminfo string) int64 {
 	return 0
 }
 
-// Processors returns how many processors this process may keep busy: those that it may run on, or its CPU
-// quota, rounded up, if that is less. It reads the quota at the first call.
+// Processors returns the number of processors that this process can use: those of its affinity mask, or its CPU quota
+// rounded up if that is less. It reads the quota once, in the first call.
 var Processors = sync.OnceValue(func() int {
-	return processors(runtime.NumCPU(), Own().CPUs) //nolint:forbidigo // the one place
+	return processors(runtime.NumCPU(), Own().CPUs) //nolint:forbidigo // the only place
 })
 
 func processors(machine int, quota float64) int {
@@ -64,8 +64,8 @@ func processors(machine int, quota float64) int {
 	return max(1, min(machine, int(math.Ceil(quota))))
 }
 
-// read returns the limits of a process with these memberships (the text of /proc/self/cgroup), where the
-// hierarchies are mounted under root. Files that cannot be read limit nothing.
+// read returns the limits of a process. memberships is the text of /proc/self/cgroup, and the hierarchies are mounted
+// under root. Unreadable files set no limit.
 func read(memberships, root string) Limits {
 	var l Limits
 	version := 1
@@ -87,7 +87,8 @@ func read(memberships, root string) Limits {
 	return l
 }
 
-// above calls visit with the directories of the process's group in a controller's hierarchy, its own first.
+// above calls visit with the folder of the process's group in a controller's hierarchy, then with each folder above
+// it.
 func above(controller, memberships, root string, version int, visit func(dir string)) {
 	path, ok := Membership(controller, memberships, version)
 	if !ok {
@@ -99,7 +100,7 @@ func above(controller, memberships, root string, version int, visit func(dir str
 	}
 	dir := filepath.Join(mount, filepath.Clean("/"+path))
 	if _, err := os.Stat(dir); err != nil {
-		dir = mount // inside a container only its own part is mounted
+		dir = mount // a container mounts only its part of the hierarchy
 	}
 	for ; dir != mount; dir = filepath.Dir(dir) {
 		visit(dir)
@@ -132,7 +133,7 @@ func cpuQuota(dir string, version int) float64 {
 	if version == 1 {
 		quota, period = number(dir, "cpu.cfs_quota_us"), number(dir, "cpu.cfs_period_us")
 	} else if f := strings.Fields(text(dir, "cpu.max")); len(f) == 2 {
-		quota, _ = strconv.ParseInt(f[0], 10, 64) // "max" is no quota
+		quota, _ = strconv.ParseInt(f[0], 10, 64) // "max" gives 0
 		period, _ = strconv.ParseInt(f[1], 10, 64)
 	}
 	if quota <= 0 || period <= 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestRead reads made-up hierarchies of both versions.
+// TestRead reads example hierarchies of both versions.
 func TestRead(t *testing.T) {
 	const v1 = "4:memory:/docker/abc\n3:cpuset:/\n2:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n0::/\n"
 	const v2 = "0::/system.slice/hearth.service/hearth-host\n"
@@ -78,7 +78,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestProcessors: the quota is rounded up, and never more than the machine has.
+// TestProcessors: the quota is rounded up, and limited by the number of processors.
 func TestProcessors(t *testing.T) {
 	for _, tc := range []struct {
 		machine int
@@ -120,7 +120,7 @@ func TestMembership(t *testing.T) {
 	}
 }
 
-// TestMachine: what this process may use is known, and no more than the machine has.
+// TestMachine: the resources of this process are known and not above those of the machine.
 func TestMachine(t *testing.T) {
 	if n := memTotal("MemFree: 1 kB\nMemTotal:       16384 kB\n"); n != 16<<20 {
 		t.Errorf("MemTotal: %d", n)

@@ -1,13 +1,13 @@
-// Package inflight counts the bytes that a host holds for others, before it makes room for them: messages that
-// arrive, payloads that are unpacked, answers that wait to be read.
+// Package inflight limits the bytes of messages in flight: incoming messages, inflated payloads and unread answers.
+// Bytes are acquired before their memory is allocated.
 //
-// Accounts form a tree of two levels. The root is the host's. Its children are those on whose behalf bytes are
-// held, principals and tenants. A child has a limit, and in addition no child may hold more than the root has
-// left, so that whatever some of them take, others find room. A child that holds nothing may take more than its
-// limit, one item, if the root has it: a limit below the largest message does not make that message impossible.
+// Accounts form a tree of two levels. The root is the host, its children are principals and tenants. A child has a
+// limit. In addition no child can hold more bytes than the root has left, so that some room always remains for
+// others. A child that holds nothing can acquire one item above its limit if the root has room for it: a limit below
+// the size of the largest message does not make that message impossible.
 //
-// All methods of an [Account] may be called concurrently. [Account.Acquire] and [Account.Release] are a few
-// atomic additions and never wait. Acquisitions that overlap may be refused although one of them has room.
+// All methods of an [Account] may be called concurrently. [Account.Acquire] and [Account.Release] are a few atomic
+// additions and never wait. Of two concurrent acquisitions both can fail although one of them would have room.
 package inflight
 
 import (
@@ -20,32 +20,32 @@ import (
 	"github.com/hearthhost/hearth/internal/bytesize"
 )
 
-// Account counts the bytes of one child, or of the root.
+// Account counts the bytes of a child or of the root.
 type Account struct {
 	name  string
 	limit atomic.Int64
 	used  atomic.Int64
-	root  *Account // itself, if it is the root
+	root  *Account // the account itself for the root
 
-	waiters atomic.Int64 // of the root: acquisitions that wait
-	mu      sync.Mutex   // of the root: guards what follows, in all accounts
-	queues  []*Account   // of the root: the children with waiters, the next to be served first
-	queue   []*waiter    // of a child, in the order of their coming
+	waiters atomic.Int64 // of the root: waiting acquisitions
+	mu      sync.Mutex   // of the root: guards the fields below of all accounts
+	queues  []*Account   // of the root: children with waiters, in the order of service
+	queue   []*waiter    // of a child, in the order of arrival
 }
 
-// waiter is an acquisition that waits.
+// waiter is a waiting acquisition.
 type waiter struct {
 	bytes   int64
-	granted chan struct{} // closed when it is
+	granted chan struct{} // closed when the bytes are acquired
 }
 
-// Full is the error of an acquisition for which there is no room.
+// Full is the error of an acquisition without room.
 type Full struct {
-	Account string // the one without room
-	Limit   int64  // its limit, in bytes; of a child that may not have its own now, what it may have
+	Account string // name of the full account
+	Limit   int64  // its limit in bytes, or the lower number of bytes that the root leaves to a child
 }
 
-// Error says which account is full.
+// Error implements error.
 func (e *Full) Error() string {
 	return fmt.Sprintf("too many bytes in flight of %s: limit %s", e.Account, bytesize.Text(e.Limit))
 }
@@ -58,31 +58,32 @@ func New(name string, limit int64) *Account {
 	return a
 }
 
-// Child returns an account below a root, which needs no closing.
+// Child returns a new account below a root. It needs no Close.
 func (a *Account) Child(name string, limit int64) *Account {
 	c := &Account{name: name, root: a.root}
 	c.limit.Store(limit)
 	return c
 }
 
-// SetLimit changes a limit. What is held stays.
+// SetLimit changes a limit. Acquired bytes stay acquired.
 func (a *Account) SetLimit(limit int64) {
 	a.limit.Store(limit)
 	a.serve()
 }
 
-// Used returns how many bytes are held.
+// Used returns the number of acquired bytes.
 func (a *Account) Used() int64 { return a.used.Load() }
 
 // Limit returns the limit in bytes.
 func (a *Account) Limit() int64 { return a.limit.Load() }
 
-// Quiet reports whether so little is held that keeping a buffer for later harms nobody: an eighth of the limits.
+// Quiet reports whether the account and the root are used to at most an eighth, so that a caller can keep a buffer
+// for later.
 func (a *Account) Quiet() bool {
 	return a.used.Load() <= a.limit.Load()/8 && a.root.used.Load() <= a.root.limit.Load()/8
 }
 
-// Acquire takes n bytes, or none: the error is a *[Full].
+// Acquire acquires n bytes. With an error, a *[Full], it acquires none.
 func (a *Account) Acquire(n int) error {
 	if full := a.take(int64(n)); full != nil {
 		return full
@@ -90,7 +91,7 @@ func (a *Account) Acquire(n int) error {
 	return nil
 }
 
-// take is Acquire. It counts first and looks then, so that no two acquisitions get the same room.
+// take is Acquire. It adds first and compares then, so that two acquisitions never get the same room.
 func (a *Account) take(n int64) *Full {
 	if n <= 0 {
 		return nil
@@ -118,7 +119,7 @@ func (a *Account) take(n int64) *Full {
 	return &Full{a.name, limit}
 }
 
-// Release gives back n bytes.
+// Release returns n bytes.
 func (a *Account) Release(n int) {
 	if n <= 0 {
 		return
@@ -130,7 +131,7 @@ func (a *Account) Release(n int) {
 	a.serve()
 }
 
-// serve grants what waits and has room now.
+// serve grants waiting acquisitions that have room now.
 func (a *Account) serve() {
 	r := a.root
 	if r.waiters.Load() == 0 {
@@ -141,7 +142,7 @@ func (a *Account) serve() {
 	r.serveLocked()
 }
 
-// serveLocked grants what waits and has room, in turn among the accounts and in order within each.
+// serveLocked is serve, with the lock held: round robin among the accounts, in order within each.
 func (a *Account) serveLocked() {
 	for i := 0; i < len(a.queues); {
 		c := a.queues[i]
@@ -156,16 +157,16 @@ func (a *Account) serveLocked() {
 		if len(c.queue) > 0 {
 			a.queues = append(a.queues, c)
 		}
-		i = 0 // the others first, and then this one again
+		i = 0 // every account gets one grant before this one gets another
 	}
 }
 
-// Wait takes n bytes of a child, waiting for room until ctx is done. The error is the last *[Full].
+// Wait acquires n bytes of a child and waits for room until ctx ends. The error is the last *[Full].
 func (a *Account) Wait(ctx context.Context, n int) error {
 	r := a.root
 	w := &waiter{bytes: int64(n), granted: make(chan struct{})}
 	r.mu.Lock()
-	r.waiters.Add(1) // before looking, so that whoever releases afterwards looks here
+	r.waiters.Add(1) // before the first check, so that a later Release serves this waiter
 	if a.queue = append(a.queue, w); len(a.queue) == 1 {
 		r.queues = append(r.queues, a)
 	}
@@ -179,7 +180,7 @@ func (a *Account) Wait(ctx context.Context, n int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := slices.Index(a.queue, w)
-	if i < 0 { // granted meanwhile
+	if i < 0 { // granted after ctx ended
 		return nil
 	}
 	a.queue = slices.Delete(a.queue, i, i+1)
@@ -188,7 +189,7 @@ func (a *Account) Wait(ctx context.Context, n int) error {
 		r.queues = slices.DeleteFunc(r.queues, func(c *Account) bool { return c == a })
 	}
 	full := a.take(w.bytes)
-	r.serveLocked() // those behind it may need less
+	r.serveLocked() // the next waiters may need fewer bytes
 	if full != nil {
 		return full
 	}

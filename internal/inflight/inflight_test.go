@@ -47,7 +47,7 @@ func TestLimits(t *testing.T) {
 	if alice.Used() != 0 || host.Used() != 0 {
 		t.Errorf("%d and %d are held in the end", alice.Used(), host.Used())
 	}
-	// One item may be larger than the limit, and is alone then.
+	// A single item may be larger than the limit.
 	if err := alice.Acquire(900); err != nil {
 		t.Error(err)
 	}
@@ -55,7 +55,7 @@ func TestLimits(t *testing.T) {
 	wantFull(t, host.Child("principal bob", 300).Acquire(101), "the host", 1000)
 }
 
-// TestOthersFindRoom: whoever takes all they can get leaves as much to the others.
+// TestOthersFindRoom: a child that acquires all it can leaves as many bytes to the others.
 func TestOthersFindRoom(t *testing.T) {
 	const total = 1 << 20
 	host := inflight.New("the host", total)
@@ -97,7 +97,7 @@ func TestWait(t *testing.T) {
 			synctest.Wait()
 		}
 		wait(alice, 60, 1)
-		wait(alice, 10, 2) // behind the first, although there would be room for it sooner
+		wait(alice, 10, 2) // behind the first, although it would have room earlier
 		wait(bob, 10, 3)
 		alice.Release(30)
 		synctest.Wait()
@@ -116,7 +116,7 @@ func TestWait(t *testing.T) {
 		if len(order()) != 3 {
 			t.Errorf("%v, want all", order())
 		}
-		// One that gives up lets those behind it go on.
+		// When a waiter gives up, the waiters behind it are served.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		late := make(chan error, 1)
@@ -136,7 +136,7 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// TestModel compares accounts with a list of what they hold.
+// TestModel compares accounts with a list of their items.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const total = 1000
@@ -182,7 +182,7 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// TestConcurrent has many acquire, wait and release at once: nothing is granted twice, and nobody waits for ever.
+// TestConcurrent acquires, waits and releases concurrently: no byte is granted twice, and every waiter ends.
 func TestConcurrent(t *testing.T) {
 	const total = 10_000
 	host := inflight.New("the host", total)

@@ -1,11 +1,10 @@
-// Package nonblock reads and writes nonblocking sockets without telling Go's scheduler.
+// Package nonblock reads and writes nonblocking sockets by system calls that Go's scheduler does not see.
 //
-// An ordinary system call gives the goroutine's processor away if it takes longer than
-// some 20 µs. A write to a socket often does, not because it waits but because the kernel
-// runs the woken reader first; what follows is a second thread that wakes, finds nothing
-// to do, and from then on is woken beside the first for each event. For sockets that
-// never block, all of that is loss: it takes a third of the time of a short call. Under the
-// race detector, which looks into system calls, the ordinary ones are used.
+// The scheduler takes the processor from a goroutine whose system call takes longer than some 20 µs. A write to a
+// socket often does: it does not wait, but the kernel runs the woken reader first. The scheduler then wakes a second
+// thread, which finds no work, and later wakes it beside the first one for each event. For sockets that never block
+// this is pure cost, a third of the time of a short call. Under the race detector, which instruments system calls,
+// the package uses ordinary ones.
 package nonblock
 
 import (
@@ -15,8 +14,8 @@ import (
 	"syscall"
 )
 
-// Read reads what has arrived at a nonblocking descriptor: n is 0 only at the end. ok is
-// false if nothing has arrived yet.
+// Read reads from a nonblocking descriptor. ok is false if no bytes have arrived yet. n is 0 with ok at the end of the
+// input.
 func Read(fd uintptr, p []byte) (n int, ok bool, err error) {
 	for {
 		if n, errno := read(fd, p); errno != syscall.EINTR {
@@ -25,8 +24,7 @@ func Read(fd uintptr, p []byte) (n int, ok bool, err error) {
 	}
 }
 
-// Write writes what a nonblocking descriptor takes of p. ok is false if it takes nothing
-// now.
+// Write writes the part of p that a nonblocking descriptor accepts. ok is false if it accepts no bytes now.
 func Write(fd uintptr, p []byte) (n int, ok bool, err error) {
 	for {
 		if n, errno := write(fd, p); errno != syscall.EINTR {
@@ -35,7 +33,7 @@ func Write(fd uintptr, p []byte) (n int, ok bool, err error) {
 	}
 }
 
-// outcome says what a system call that was not interrupted came to.
+// outcome returns the results of Read or Write for a system call that was not interrupted.
 func outcome(call string, n int, errno syscall.Errno) (int, bool, error) {
 	if errno == syscall.EAGAIN {
 		return 0, false, nil
@@ -46,27 +44,26 @@ func outcome(call string, n int, errno syscall.Errno) (int, bool, error) {
 	return n, true, nil
 }
 
-// Conn is a stream socket whose Read and Write work as described above; the rest, with
-// deadlines and Close, is the embedded connection's. One goroutine may read and one
-// write at a time.
+// Conn is a stream socket with the Read and Write of this package. Its other methods are those of the embedded
+// connection. One goroutine may read and one may write at a time.
 type Conn struct {
 	net.Conn
 	raw syscall.RawConn
 
 	in, out  operation
-	readFunc func(uintptr) bool // made once: a closure a call would be an allocation
+	readFunc func(uintptr) bool // created once, so that calls do not allocate
 	outFunc  func(uintptr) bool
 	idle     func()
 }
 
-// operation is what the functions above work on.
+// operation holds the buffer and the result of a read or write.
 type operation struct {
 	p   []byte
 	n   int
 	err error
 }
 
-// Wrap returns nc as a [Conn], or nc itself if it is no socket.
+// Wrap returns nc as a [Conn], or nc itself if it is not a socket.
 func Wrap(nc net.Conn) net.Conn {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
@@ -99,8 +96,8 @@ func Wrap(nc net.Conn) net.Conn {
 	return c
 }
 
-// OnIdle has f called whenever Read found nothing and is about to wait, by the goroutine
-// that reads. It is set before the first Read.
+// OnIdle sets a function that Read calls before it waits for input, in the goroutine of Read. Call it before the first
+// Read.
 func (c *Conn) OnIdle(f func()) { c.idle = f }
 
 // Read implements [net.Conn].
@@ -114,7 +111,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	switch {
 	case err != nil:
 	case c.in.err != nil:
-		err = &net.OpError{Op: "read", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: c.in.err}
+		err = c.opError("read", c.in.err)
 	case n == 0:
 		err = io.EOF
 	}
@@ -128,16 +125,22 @@ func (c *Conn) Write(p []byte) (int, error) {
 	err := c.raw.Write(c.outFunc)
 	n := c.out.n
 	if err == nil && c.out.err != nil {
-		err = &net.OpError{Op: "write", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: c.out.err}
+		err = c.opError("write", c.out.err)
 	}
 	c.out = operation{}
 	return n, err
 }
 
+// opError returns an error of a system call in the form of package net.
+func (c *Conn) opError(op string, err error) error {
+	local := c.LocalAddr()
+	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: c.RemoteAddr(), Err: err}
+}
+
 // SyscallConn implements [syscall.Conn].
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
-// CloseWrite ends the writing side, if the socket can.
+// CloseWrite closes the writing side of a socket that supports it.
 func (c *Conn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()

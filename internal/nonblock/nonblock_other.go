@@ -17,15 +17,15 @@ func write(fd uintptr, p []byte) (int, syscall.Errno) {
 	return n, number(err)
 }
 
-// Long has nothing to do: the scheduler sees these system calls.
+// Long does nothing: the scheduler sees these system calls.
 func Long() {}
 
-// number returns the system's error number.
+// number returns the error number of an error.
 func number(err error) syscall.Errno {
 	if err == nil {
 		return 0
 	}
-	if e, ok := err.(syscall.Errno); ok { //nolint:errorlint // a bare one is all that these calls return
+	if e, ok := err.(syscall.Errno); ok { //nolint:errorlint // these calls return no wrapped errors
 		return e
 	}
 	return syscall.EIO

@@ -36,8 +36,8 @@ func pair(t *testing.T) (c, peer net.Conn) {
 	return c, peer
 }
 
-// TestMoreThanTheSocketHolds sends what no socket buffer takes at once, both ways.
-func TestMoreThanTheSocketHolds(t *testing.T) {
+// TestLargeWrite sends more bytes than a socket buffer holds, in both directions.
+func TestLargeWrite(t *testing.T) {
 	c, peer := pair(t)
 	sent := make([]byte, 16<<20)
 	_, _ = rand.Read(sent)
@@ -58,19 +58,19 @@ func TestMoreThanTheSocketHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(sent, got) {
-		t.Error("what came back is not what was sent")
+		t.Error("the received bytes differ from the sent ones")
 	}
 }
 
 func TestEndings(t *testing.T) {
-	t.Run("the peer's end", func(t *testing.T) {
+	t.Run("the peer's close", func(t *testing.T) {
 		c, peer := pair(t)
 		peer.Close()
 		if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("Read() = %d, %v; want io.EOF", n, err)
 		}
 	})
-	t.Run("our own", func(t *testing.T) {
+	t.Run("own close", func(t *testing.T) {
 		c, _ := pair(t)
 		read := make(chan error, 1)
 		go func() { _, err := c.Read(make([]byte, 1)); read <- err }()
@@ -91,7 +91,7 @@ func TestEndings(t *testing.T) {
 		_ = c.SetReadDeadline(time.Time{})
 		_, _ = peer.Write([]byte("x"))
 		if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
-			t.Errorf("Read() after the deadline was lifted = %d, %v", n, err)
+			t.Errorf("Read() after the deadline was removed = %d, %v", n, err)
 		}
 	})
 	t.Run("half", func(t *testing.T) {

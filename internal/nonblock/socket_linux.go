@@ -9,35 +9,34 @@ import (
 
 // Socket is one end of a pair of Unix sockets between two processes.
 //
-// Go's poller waits for all that can happen to a socket, also that its peer has read: a Unix
-// socket says so each time, and wakes a process that only waits for the next message. Woken
-// twice for each call, workers took a quarter more processor time. A Socket waits for what
-// arrives, and for room only where there was none. It does so by an epoll of its own, for
-// whose events Go's poller waits.
+// Go's poller waits for every event of a socket, also for room after the peer has read. A Unix socket sends that event
+// after each read, so a process that only waits for the next message is woken twice for each call. Workers used a
+// quarter more processor time that way. A Socket waits for input, and for room only after a write that did not fit. It
+// uses two separate epolls, and Go's poller waits for their events.
 //
-// One goroutine may wait for what arrives and one write at a time.
+// One goroutine may wait for input and one may write at a time.
 type Socket struct {
-	file    *os.File // not known to Go's poller
+	file    *os.File // not registered with Go's poller
 	raw     syscall.RawConn
-	in, out *watched // out is made with in: later there might be no descriptor left for it
+	in, out *poll // both are created by NewSocket: later the process may have no descriptor left
 	closed  atomic.Bool
 
 	writing operation // as in Conn
 	write   func(fd uintptr)
-	stuck   bool
+	blocked bool // the last write did not fit
 }
 
-// NewSocket takes over a socket, which must be in blocking mode.
+// NewSocket returns a Socket that owns f, a socket in blocking mode.
 func NewSocket(f *os.File) (*Socket, error) {
 	s := &Socket{file: f}
 	s.write = func(fd uintptr) {
-		s.stuck = false
-		for s.writing.n < len(s.writing.p) && !s.stuck && s.writing.err == nil {
+		s.blocked = false
+		for s.writing.n < len(s.writing.p) && !s.blocked && s.writing.err == nil {
 			var n int
 			var ok bool
 			n, ok, s.writing.err = Write(fd, s.writing.p[s.writing.n:])
 			s.writing.n += n
-			s.stuck = !ok
+			s.blocked = !ok
 		}
 	}
 	var err error
@@ -67,20 +66,19 @@ func (s *Socket) control(f func(fd uintptr) error) error {
 	return err
 }
 
-// watched is an epoll with one descriptor in it, which Go's poller knows as a file that can be
-// read once something happens.
-type watched struct {
+// poll is an epoll with one descriptor. For Go's poller it is a file that becomes readable with each event.
+type poll struct {
 	file *os.File
 	raw  syscall.RawConn
 }
 
-func (s *Socket) watch(events uint32) (*watched, error) {
+func (s *Socket) watch(events uint32) (*poll, error) {
 	ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	err = syscall.SetNonblock(ep, true) // by that os.NewFile tells what the poller can wait for
-	w := &watched{file: os.NewFile(uintptr(ep), "epoll")}
+	err = syscall.SetNonblock(ep, true) // os.NewFile registers nonblocking files with Go's poller
+	w := &poll{file: os.NewFile(uintptr(ep), "epoll")}
 	if err == nil {
 		err = s.control(func(fd uintptr) error { return change(uintptr(ep), syscall.EPOLL_CTL_ADD, fd, events) })
 	}
@@ -102,61 +100,60 @@ func change(ep uintptr, op int, fd uintptr, events uint32) error {
 func (s *Socket) Write(p []byte) (int, error) {
 	s.writing = operation{p: p}
 	err := s.raw.Control(s.write)
-	if err == nil && s.stuck {
-		err = s.writeOn()
+	if err == nil && s.blocked {
+		err = s.writeRest()
 	}
 	n := s.writing.n
 	if err == nil {
 		err = s.writing.err
 	}
 	s.writing = operation{}
-	return n, s.told(err)
+	return n, s.closedError(err)
 }
 
-// writeOn writes the rest whenever there is room.
-func (s *Socket) writeOn() error {
-	asked := false
+// writeRest writes the remaining bytes when the socket has room.
+func (s *Socket) writeRest() error {
+	armed := false
 	var failed error
 	err := s.out.raw.Read(func(ep uintptr) bool {
 		failed = s.control(func(fd uintptr) error {
-			if !asked {
-				// The system may not tell of room that there is already, so this comes before a try.
+			if !armed {
+				// The epoll may report only later room, so it is armed before the next attempt.
 				if err := change(ep, syscall.EPOLL_CTL_MOD, fd, syscall.EPOLLOUT); err != nil {
 					return err
 				}
-				asked = true
+				armed = true
 			}
-			if s.write(fd); s.stuck {
+			if s.write(fd); s.blocked {
 				return nil
 			}
 			return change(ep, syscall.EPOLL_CTL_MOD, fd, 0)
 		})
-		return failed != nil || !s.stuck
+		return failed != nil || !s.blocked
 	})
 	return errors.Join(err, failed)
 }
 
-// told makes of what the runtime says of closed files what others can ask for.
-func (s *Socket) told(err error) error {
+// closedError replaces an error of a closed socket by os.ErrClosed.
+func (s *Socket) closedError(err error) error {
 	if err != nil && s.closed.Load() {
 		return os.ErrClosed
 	}
 	return err
 }
 
-// Close ends whoever waits or writes.
+// Close closes the socket. Waiting reads and writes return os.ErrClosed.
 func (s *Socket) Close() error {
 	if s.closed.Swap(true) {
 		return os.ErrClosed
 	}
-	// Closing what somebody waits in waits for him, and who reads may be writing: that ends first.
+	// Closing an epoll waits for its users. A goroutine that reads may be writing, so the output closes first.
 	s.out.file.Close()
 	s.in.file.Close()
 	return s.file.Close()
 }
 
-// SyscallConn returns what waits for input and works on the socket's descriptor; it cannot
-// wait for room.
+// SyscallConn returns a connection that waits for input of the socket. Its Write is not supported.
 func (s *Socket) SyscallConn() (syscall.RawConn, error) { return input{s}, nil }
 
 type input struct{ s *Socket }
@@ -173,7 +170,7 @@ func (i input) Read(f func(fd uintptr) bool) error {
 		closed = i.s.raw.Control(inner)
 		return done || closed != nil
 	})
-	return i.s.told(errors.Join(err, closed))
+	return i.s.closedError(errors.Join(err, closed))
 }
 
 // Write implements [syscall.RawConn].

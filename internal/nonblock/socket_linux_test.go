@@ -17,9 +17,8 @@ import (
 	"github.com/hearthhost/hearth/internal/socketpair"
 )
 
-// watchedFor returns the events that this process waits for of a descriptor, as the kernel shows
-// them, in each epoll that has it.
-func watchedFor(t *testing.T, fd uintptr) (events []uint32) {
+// registeredEvents returns the events of a descriptor that each epoll of this process waits for, from /proc.
+func registeredEvents(t *testing.T, fd uintptr) (events []uint32) {
 	t.Helper()
 	infos, err := filepath.Glob("/proc/self/fdinfo/*")
 	if err != nil || len(infos) == 0 {
@@ -28,7 +27,7 @@ func watchedFor(t *testing.T, fd uintptr) (events []uint32) {
 	for _, name := range infos {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			continue // that of the folder
+			continue // the descriptor of the folder itself
 		}
 		for line := range bytes.Lines(text) {
 			var tfd, mask uint64
@@ -44,9 +43,8 @@ func waitsForRoom(events []uint32) bool {
 	return slices.ContainsFunc(events, func(e uint32) bool { return e&syscall.EPOLLOUT != 0 })
 }
 
-// TestSocketIsNotWokenByItsPeersReading: nothing waits for room in the socket, neither at first nor
-// when there was none for a while.
-func TestSocketIsNotWokenByItsPeersReading(t *testing.T) {
+// TestSocketWaitsForInputOnly: no epoll waits for room in the socket, before and after writes that did not fit.
+func TestSocketWaitsForInputOnly(t *testing.T) {
 	other, file, err := socketpair.New()
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +58,7 @@ func TestSocketIsNotWokenByItsPeersReading(t *testing.T) {
 	defer s.Close()
 	check := func(when string) {
 		t.Helper()
-		events := watchedFor(t, fd)
+		events := registeredEvents(t, fd)
 		if waitsForRoom(events) {
 			t.Errorf("%s it waits for %x", when, events)
 		}
@@ -72,9 +70,9 @@ func TestSocketIsNotWokenByItsPeersReading(t *testing.T) {
 	for range 2 {
 		wrote := make(chan error, 1)
 		go func() { _, err := s.Write(make([]byte, 4<<20)); wrote <- err }()
-		for end := time.Now().Add(time.Minute); !waitsForRoom(watchedFor(t, fd)); runtime.Gosched() {
+		for end := time.Now().Add(time.Minute); !waitsForRoom(registeredEvents(t, fd)); runtime.Gosched() {
 			if time.Now().After(end) {
-				t.Fatal("nothing waits for room, though there is none")
+				t.Fatal("no epoll waits for room after a write that did not fit")
 			}
 		}
 		if _, err := io.CopyN(io.Discard, other, 4<<20); err != nil {
@@ -87,8 +85,8 @@ func TestSocketIsNotWokenByItsPeersReading(t *testing.T) {
 	}
 }
 
-// TestSocketThatIsNone: what cannot be waited for is refused, and no descriptor is left of the try.
-func TestSocketThatIsNone(t *testing.T) {
+// TestNoSocket: a file that cannot be polled is rejected, and no descriptor leaks.
+func TestNoSocket(t *testing.T) {
 	open := func() int {
 		all, err := os.ReadDir("/proc/self/fd")
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 // Socket is one end of a pair of Unix sockets between two processes.
 type Socket struct{ net.Conn }
 
-// NewSocket takes over a socket.
+// NewSocket returns a Socket that owns f.
 func NewSocket(f *os.File) (*Socket, error) {
 	defer f.Close() // net.FileConn duplicates it
 	nc, err := net.FileConn(f)
@@ -22,4 +22,6 @@ func NewSocket(f *os.File) (*Socket, error) {
 }
 
 // SyscallConn implements [syscall.Conn].
-func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.Conn.(syscall.Conn).SyscallConn() } //nolint:forcetypeassert // of a socket it is one
+func (s *Socket) SyscallConn() (syscall.RawConn, error) {
+	return s.Conn.(syscall.Conn).SyscallConn() //nolint:forcetypeassert // a socket implements it
+}

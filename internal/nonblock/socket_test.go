@@ -27,7 +27,7 @@ func socket(t *testing.T) (s *nonblock.Socket, peer io.ReadWriteCloser) {
 	return s, other
 }
 
-// receive reads what arrives at s until the end.
+// receive reads from s until the end of the input.
 func receive(s *nonblock.Socket) ([]byte, error) {
 	raw, err := s.SyscallConn()
 	if err != nil {
@@ -51,7 +51,7 @@ func receive(s *nonblock.Socket) ([]byte, error) {
 	return got, errors.Join(err, failed)
 }
 
-// TestSocket sends what no socket buffer takes at once, many times, both ways.
+// TestSocket sends several messages larger than a socket buffer, in both directions.
 func TestSocket(t *testing.T) {
 	s, peer := socket(t)
 	sent := make([]byte, 5<<20)
@@ -72,7 +72,9 @@ func TestSocket(t *testing.T) {
 		}
 		raw, err := s.SyscallConn()
 		if err == nil {
-			err = raw.Control(func(fd uintptr) { failure = errors.Join(failure, syscall.Shutdown(int(fd), syscall.SHUT_WR)) })
+			err = raw.Control(func(fd uintptr) {
+				failure = errors.Join(failure, syscall.Shutdown(int(fd), syscall.SHUT_WR))
+			})
 		}
 		failed <- errors.Join(failure, err)
 	}()
@@ -81,11 +83,11 @@ func TestSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, sent) {
-		t.Errorf("%d bytes came back otherwise than the %d that were sent", len(got), len(sent))
+		t.Errorf("%d bytes came back, different from the %d sent ones", len(got), len(sent))
 	}
 }
 
-// TestSocketCloses: who waits for input and who waits for room are told.
+// TestSocketCloses: Close ends a wait for input and a wait for room.
 func TestSocketCloses(t *testing.T) {
 	s, peer := socket(t)
 	read, written := make(chan error, 1), make(chan error, 1)
@@ -104,16 +106,16 @@ func TestSocketCloses(t *testing.T) {
 		t.Errorf("writing: %v", err)
 	}
 	if _, err := s.Write([]byte("x")); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("writing to what is closed: %v", err)
+		t.Errorf("writing to a closed socket: %v", err)
 	}
 	if _, err := io.Copy(io.Discard, peer); err != nil {
 		t.Errorf("the peer: %v", err)
 	}
 }
 
-// TestSocketClosesUnderItsReader: who reads may write while it does, and be stuck in that; its
-// peer may end or not.
-func TestSocketClosesUnderItsReader(t *testing.T) {
+// TestSocketClosesDuringWriteOfReader: the function that receives input may write and block. Close ends that too,
+// with a peer that closes and one that does not.
+func TestSocketClosesDuringWriteOfReader(t *testing.T) {
 	for _, ends := range []bool{false, true} {
 		s, peer := socket(t)
 		raw, err := s.SyscallConn()
@@ -150,8 +152,8 @@ func TestSocketClosesUnderItsReader(t *testing.T) {
 	}
 }
 
-// TestSocketOfAPeerThatIsGone: input ends, and writing fails.
-func TestSocketOfAPeerThatIsGone(t *testing.T) {
+// TestSocketOfClosedPeer: input ends, and writing fails.
+func TestSocketOfClosedPeer(t *testing.T) {
 	s, peer := socket(t)
 	if _, err := peer.Write([]byte("last")); err != nil {
 		t.Fatal(err)

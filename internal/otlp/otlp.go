@@ -1,6 +1,5 @@
-// Package otlp sends spans to an OpenTelemetry collector: OTLP over HTTP, in JSON. It never
-// keeps a caller waiting: what the collector does not take in time is left out and counted.
-// It knows nothing of what the spans are about.
+// Package otlp sends spans to an OpenTelemetry collector: OTLP over HTTP, in JSON. Callers never wait: spans that the
+// collector does not accept in time are dropped and counted.
 //
 // Source: opentelemetry.io/docs/specs/otlp and the proto3 JSON mapping of
 // opentelemetry/proto/trace/v1/trace.proto.
@@ -21,41 +20,41 @@ import (
 	"time"
 )
 
-// Span is one piece of work.
+// Span is one operation.
 type Span struct {
 	Trace      [16]byte
-	ID, Parent [8]byte // Parent may be zero: there is none
+	ID, Parent [8]byte // Parent is zero for a root span
 	Name       string
 	Start, End time.Time
-	Failure    string // "": it went well
+	Failure    string // error text; "" for success
 	Attributes []Attribute
 }
 
-// Attribute is a fact about a span. [Text] and [Number] make one.
+// Attribute is a key and a value of a span, see [Text] and [Number].
 type Attribute struct {
 	key   string
 	value anyValue
 }
 
-// Text returns an attribute with a text, which may be empty.
+// Text returns an attribute with a string, which may be empty.
 func Text(key, text string) Attribute { return Attribute{key, anyValue{String: &text}} }
 
-// Number returns an attribute with a number.
+// Number returns an attribute with an integer.
 func Number(key string, n int64) Attribute {
 	return Attribute{key, anyValue{Int: strconv.FormatInt(n, 10)}}
 }
 
-// Config says where spans go. Endpoint is required.
+// Config configures an [Exporter]. Endpoint is required.
 type Config struct {
 	Endpoint string // "http://127.0.0.1:4318"; /v1/traces is added
-	Service  string // what calls itself so
+	Service  string // value of service.name
 	Version  string
 	Log      *slog.Logger // nil discards
 }
 
-// Bounds on an exporter.
+// Limits of an exporter.
 const (
-	maxQueued  = 2048 // spans that wait
+	maxQueued  = 2048 // waiting spans
 	maxBatch   = 512  // spans in one request
 	batchEvery = time.Second
 	timeout    = 5 * time.Second // of one request
@@ -72,21 +71,26 @@ type Exporter struct {
 	done  chan struct{} // closed when run has ended
 
 	sent, dropped atomic.Uint64
-	ill           bool // the last request failed; run's own
+	failing       bool // the last request failed; used by run only
 }
 
-// New starts an exporter, which has one goroutine until it is closed.
+// New starts an exporter. Its goroutine ends with Close.
 func New(cfg Config) *Exporter {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Exporter{cfg: cfg, http: &http.Transport{MaxIdleConns: 1, IdleConnTimeout: time.Minute},
-		queue: make(chan Span, maxQueued), stop: make(chan struct{}), done: make(chan struct{})}
+	e := &Exporter{
+		cfg:   cfg,
+		http:  &http.Transport{MaxIdleConns: 1, IdleConnTimeout: time.Minute},
+		queue: make(chan Span, maxQueued),
+		stop:  make(chan struct{}),
+		done:  make(chan struct{}),
+	}
 	go e.run()
 	return e
 }
 
-// Send hands a span over. It never waits: if too many do already, the span is dropped.
+// Send queues a span. It never waits: with a full queue the span is dropped.
 func (e *Exporter) Send(s Span) {
 	select {
 	case e.queue <- s:
@@ -95,17 +99,17 @@ func (e *Exporter) Send(s Span) {
 	}
 }
 
-// Counts returns how many spans a collector has taken, and how many were left out.
+// Counts returns the number of spans that the collector has accepted, and of dropped ones.
 func (e *Exporter) Counts() (sent, dropped uint64) { return e.sent.Load(), e.dropped.Load() }
 
-// Close sends what waits, within the time of one request, and ends the exporter. Spans
-// that come later are lost. It is idempotent.
+// Close sends the queued spans within the time limit of one request, and stops the exporter. Later spans are lost.
+// Further calls wait for the first one.
 func (e *Exporter) Close() {
 	e.once.Do(func() { close(e.stop) })
 	<-e.done
 }
 
-// run sends batches until Close: when one is full, and else every second.
+// run sends a batch when it is full, and every second, until Close.
 func (e *Exporter) run() {
 	defer close(e.done)
 	defer e.http.CloseIdleConnections()
@@ -142,23 +146,24 @@ func (e *Exporter) run() {
 	}
 }
 
-// flush sends a batch, and counts it as one thing or the other.
+// flush sends a batch, and counts its spans as sent or dropped.
 func (e *Exporter) flush(ctx context.Context, batch []Span) {
 	err := e.post(ctx, batch)
 	if err != nil {
 		e.dropped.Add(uint64(len(batch)))
-		if !e.ill {
-			e.cfg.Log.Warn("spans are dropped: the collector does not take them", "endpoint", e.cfg.Endpoint, "err", err)
+		if !e.failing { // log the first failure only
+			e.cfg.Log.Warn("spans are dropped: the collector does not accept them",
+				"endpoint", e.cfg.Endpoint, "err", err)
 		}
-		e.ill = true
+		e.failing = true
 		return
 	}
 	e.sent.Add(uint64(len(batch)))
-	if e.ill {
+	if e.failing {
 		_, dropped := e.Counts()
-		e.cfg.Log.Info("the collector takes spans again", "endpoint", e.cfg.Endpoint, "dropped_so_far", dropped)
+		e.cfg.Log.Info("the collector accepts spans again", "endpoint", e.cfg.Endpoint, "dropped_so_far", dropped)
 	}
-	e.ill = false
+	e.failing = false
 }
 
 func (e *Exporter) post(ctx context.Context, batch []Span) error {
@@ -171,20 +176,20 @@ func (e *Exporter) post(ctx context.Context, batch []Span) error {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := e.http.RoundTrip(req) // which follows no redirection to somebody else
+	resp, err := e.http.RoundTrip(req) // RoundTrip follows no redirect to another server
 	if err != nil {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // a read body lets the connection be reused
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("it answers %s", resp.Status)
+		return fmt.Errorf("the collector answers %s", resp.Status)
 	}
 	return nil
 }
 
-// The messages of the protocol, as far as they are used. Numbers of 64 bits are texts, and
-// ids are hexadecimal, which is OTLP's own rule.
+// The messages of the protocol, with the used fields. 64-bit numbers are strings. IDs are hexadecimal, an exception of
+// OTLP from the proto3 JSON mapping.
 type (
 	request struct {
 		ResourceSpans []resourceSpans `json:"resourceSpans"`
@@ -237,8 +242,15 @@ func (e *Exporter) encode(batch []Span) request {
 	spans := make([]span, len(batch))
 	for i := range batch {
 		s := &batch[i]
-		spans[i] = span{TraceID: hex.EncodeToString(s.Trace[:]), SpanID: hex.EncodeToString(s.ID[:]), Name: s.Name, Kind: kindServer,
-			Start: strconv.FormatInt(s.Start.UnixNano(), 10), End: strconv.FormatInt(s.End.UnixNano(), 10), Attributes: attributes(s.Attributes)}
+		spans[i] = span{
+			TraceID:    hex.EncodeToString(s.Trace[:]),
+			SpanID:     hex.EncodeToString(s.ID[:]),
+			Name:       s.Name,
+			Kind:       kindServer,
+			Start:      strconv.FormatInt(s.Start.UnixNano(), 10),
+			End:        strconv.FormatInt(s.End.UnixNano(), 10),
+			Attributes: attributes(s.Attributes),
+		}
 		if s.Parent != [8]byte{} {
 			spans[i].ParentSpanID = hex.EncodeToString(s.Parent[:])
 		}
@@ -246,8 +258,8 @@ func (e *Exporter) encode(batch []Span) request {
 			spans[i].Status = status{statusError, s.Failure}
 		}
 	}
-	about := attributes([]Attribute{Text("service.name", e.cfg.Service), Text("service.version", e.cfg.Version)})
-	return request{[]resourceSpans{{resource{about}, []scopeSpans{{scope{e.cfg.Service}, spans}}}}}
+	service := attributes([]Attribute{Text("service.name", e.cfg.Service), Text("service.version", e.cfg.Version)})
+	return request{[]resourceSpans{{resource{service}, []scopeSpans{{scope{e.cfg.Service}, spans}}}}}
 }
 
 func attributes(list []Attribute) []keyValue {

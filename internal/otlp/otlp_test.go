@@ -17,12 +17,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// collector is a server that keeps what it is sent, and answers with a status.
+// collector starts a server that sends each received body to bodies and answers with a status.
 func collector(t *testing.T, status *atomic.Int64, bodies chan<- string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
-		if err != nil || r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/json" {
+		if err != nil || r.Method != http.MethodPost || r.URL.Path != "/v1/traces" ||
+			r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s %s: %v", r.Method, r.URL.Path, r.Header.Get("Content-Type"), err)
 		}
 		w.WriteHeader(int(status.Load()))
@@ -32,27 +33,33 @@ func collector(t *testing.T, status *atomic.Int64, bodies chan<- string) string 
 	return s.URL
 }
 
-// TestWhatIsSent compares a request with one written by hand from the specification.
-func TestWhatIsSent(t *testing.T) {
+// TestRequest compares a request with one written by hand from the specification.
+func TestRequest(t *testing.T) {
 	var status atomic.Int64
 	status.Store(http.StatusOK)
 	bodies := make(chan string, 1)
 	e := otlp.New(otlp.Config{Endpoint: collector(t, &status, bodies), Service: "hearth", Version: "v1"})
 	at := time.Unix(1700000000, 5)
-	e.Send(otlp.Span{Trace: [16]byte{0xab, 15: 1}, ID: [8]byte{1}, Name: "acme.counter.add", Start: at, End: at.Add(time.Millisecond),
+	e.Send(otlp.Span{Trace: [16]byte{0xab, 15: 1}, ID: [8]byte{1}, Name: "acme.counter.add",
+		Start: at, End: at.Add(time.Millisecond),
 		Attributes: []otlp.Attribute{otlp.Text("tenant", "acme"), otlp.Text("principal", ""),
 			otlp.Number("steps", 7), otlp.Number("bytes", 0)}})
-	e.Send(otlp.Span{Trace: [16]byte{0xab, 15: 1}, ID: [8]byte{2}, Parent: [8]byte{1}, Name: "x", Start: at, End: at, Failure: "exhausted"})
+	e.Send(otlp.Span{
+		Trace: [16]byte{0xab, 15: 1}, ID: [8]byte{2}, Parent: [8]byte{1}, Name: "x",
+		Start: at, End: at, Failure: "exhausted",
+	})
 	e.Close()
 	e.Close()
 	want := `{"resourceSpans":[{
-  "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"hearth"}},{"key":"service.version","value":{"stringValue":"v1"}}]},
+  "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"hearth"}},
+    {"key":"service.version","value":{"stringValue":"v1"}}]},
   "scopeSpans":[{"scope":{"name":"hearth"},"spans":[
     {"traceId":"ab000000000000000000000000000001","spanId":"0100000000000000","name":"acme.counter.add","kind":2,
      "startTimeUnixNano":"1700000000000000005","endTimeUnixNano":"1700000000001000005",
      "attributes":[{"key":"tenant","value":{"stringValue":"acme"}},{"key":"principal","value":{"stringValue":""}},
        {"key":"steps","value":{"intValue":"7"}},{"key":"bytes","value":{"intValue":"0"}}],"status":{}},
-    {"traceId":"ab000000000000000000000000000001","spanId":"0200000000000000","parentSpanId":"0100000000000000","name":"x","kind":2,
+    {"traceId":"ab000000000000000000000000000001","spanId":"0200000000000000","parentSpanId":"0100000000000000",
+     "name":"x","kind":2,
      "startTimeUnixNano":"1700000000000000005","endTimeUnixNano":"1700000000000000005","status":{"code":2,"message":"exhausted"}}
   ]}]}]}`
 	var got, wanted any
@@ -70,9 +77,8 @@ func TestWhatIsSent(t *testing.T) {
 	}
 }
 
-// TestCollectorThatFails: what it does not take is dropped and counted, and a redirection
-// is not followed.
-func TestCollectorThatFails(t *testing.T) {
+// TestFailingCollector: rejected spans are dropped and counted, and a redirect is not followed.
+func TestFailingCollector(t *testing.T) {
 	for _, code := range []int64{http.StatusServiceUnavailable, http.StatusTemporaryRedirect} {
 		var status atomic.Int64
 		status.Store(code)
@@ -83,16 +89,16 @@ func TestCollectorThatFails(t *testing.T) {
 			t.Errorf("status %d: %d sent, %d dropped; want 0, 1", code, sent, dropped)
 		}
 	}
-	e := otlp.New(otlp.Config{Endpoint: "http://127.0.0.1:1"}) // nobody is there
+	e := otlp.New(otlp.Config{Endpoint: "http://127.0.0.1:1"}) // no server listens there
 	e.Send(otlp.Span{})
 	e.Close()
 	if sent, dropped := e.Counts(); sent != 0 || dropped != 1 {
-		t.Errorf("nobody there: %d sent, %d dropped; want 0, 1", sent, dropped)
+		t.Errorf("no collector: %d sent, %d dropped; want 0, 1", sent, dropped)
 	}
 }
 
-// TestNobodyWaitsForACollector has one that hangs, and more spans than may wait.
-func TestNobodyWaitsForACollector(t *testing.T) {
+// TestHangingCollector sends more spans than the queue holds to a collector that hangs: Send does not wait.
+func TestHangingCollector(t *testing.T) {
 	const spans = 10_000
 	release := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))

@@ -2,5 +2,5 @@
 
 package procstat
 
-// look tells nothing: what a process took is known when it has ended.
-func look(int) (reading, bool) { return reading{}, false }
+// takeSample has no source here: the processor time of a process is known after its end.
+func takeSample(int) (sample, bool) { return sample{}, false }

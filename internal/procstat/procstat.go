@@ -1,6 +1,5 @@
-// Package procstat counts what the processes of one tenant spend, workers and plugins
-// alike: those that run and those that have ended. It believes the kernel and never the
-// processes, and knows nothing of what they run.
+// Package procstat measures the processor time and memory of one tenant's processes, running and ended ones. All
+// figures are from the kernel, none from the processes.
 package procstat
 
 import (
@@ -11,75 +10,72 @@ import (
 	"time"
 )
 
-// Processes is the account of one tenant's processes. The zero value is empty and ready.
-// Safe for concurrent use.
+// Processes measures the processes of one tenant. The zero value is ready to use. Safe for concurrent use.
 type Processes struct {
 	dropped atomic.Uint64
 	lost    atomic.Uint64
 
-	mu      sync.Mutex // guards what follows
-	live    map[int]*process
-	ended   time.Duration // what those that have ended took
+	mu      sync.Mutex // guards the fields below
+	running map[int]*process
+	ended   time.Duration // processor time of ended processes
 	peak    int64
 	starts  uint64
 	crashes uint64
 }
 
-// process is one that runs.
+// process is a running process.
 type process struct {
-	born uint64 // tells it from a later one with its number; 0: it was not looked at yet
-	last reading
+	started uint64 // start time in the kernel's ticks, which identifies the process; 0 before the first sample
+	last    sample
 }
 
-// reading is what the kernel tells of a process.
-type reading struct {
-	born   uint64        // when it was started, in the kernel's ticks
-	cpu    time.Duration // its own and that of children it has waited for
-	memory int64         // bytes in memory now
-	peak   int64         // and at most so far
+// sample holds the figures of a process at one time.
+type sample struct {
+	started uint64        // start time in the kernel's ticks
+	cpu     time.Duration // of the process and of the children that it has waited for
+	memory  int64         // resident bytes
+	peak    int64         // largest number of resident bytes
 }
 
-// Spent is what an account has come to.
+// Spent holds the totals of a tenant's processes.
 type Spent struct {
-	// CPU is the processor time of all processes, the children included that they have
-	// waited for. That of running ones is to the hundredth of a second, and missing where
-	// the system has no /proc.
+	// CPU is the processor time of all processes and of the children that they have waited for. For running
+	// processes it is accurate to 10 ms, and missing on systems without /proc.
 	CPU time.Duration
-	// MemoryBytes is what the running processes hold in memory now, pages that they share
-	// counted for each; 0 where the system has no /proc.
+	// MemoryBytes is the resident memory of the running processes. Shared pages count for each process. It is 0 on
+	// systems without /proc.
 	MemoryBytes int64
-	// PeakBytes is the most that one process has held, as far as it was seen: what a process
-	// took between the last look and its end is missed.
+	// PeakBytes is the largest resident memory of one process in any sample. Growth between the last sample and the
+	// end of a process is missing.
 	PeakBytes int64
 
-	Running    int    // processes now
-	Starts     uint64 // so far
-	Crashes    uint64 // ends that nobody wanted, and starts that came to nothing
-	LogDropped uint64 // lines that were logged too fast and left out
-	StatesLost uint64 // instances that ended before their time, with what they held
+	Running    int    // running processes
+	Starts     uint64 // started processes
+	Crashes    uint64 // unexpected ends and failed starts
+	LogDropped uint64 // log lines dropped by the rate limit
+	StatesLost uint64 // instances that were ended early and lost their state
 }
 
-// Started enters a process. It does not look at it: somebody waits for its first answer.
+// Started adds a process. It takes no sample: a call waits for the first answer of the process.
 func (p *Processes) Started(pid int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.live == nil {
-		p.live = map[int]*process{}
+	if p.running == nil {
+		p.running = map[int]*process{}
 	}
-	p.live[pid] = new(process)
+	p.running[pid] = new(process)
 	p.starts++
 }
 
-// Ended takes a process out that has been waited for. state is what waiting said; nil if
-// it said nothing, and then what was seen last counts.
+// Ended removes a process after it was waited for. state is the result of the wait. With nil the last sample counts.
 func (p *Processes) Ended(pid int, state *os.ProcessState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	one := p.live[pid]
+	one := p.running[pid]
 	if one == nil {
 		return
 	}
-	delete(p.live, pid)
+	delete(p.running, pid)
 	cpu := one.last.cpu
 	if state != nil {
 		cpu = max(cpu, state.UserTime()+state.SystemTime())
@@ -87,30 +83,36 @@ func (p *Processes) Ended(pid int, state *os.ProcessState) {
 	p.ended += cpu
 }
 
-// Crashed counts an end that nobody wanted, or a start that came to nothing.
+// Crashed counts an unexpected end or a failed start.
 func (p *Processes) Crashed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.crashes++
 }
 
-// DroppedLines counts lines of the log that were left out.
+// DroppedLines counts log lines that were dropped.
 func (p *Processes) DroppedLines(n uint64) { p.dropped.Add(n) }
 
-// LostState counts an instance that ended before its time.
+// LostState counts an instance that was ended early.
 func (p *Processes) LostState() { p.lost.Add(1) }
 
-// Spent looks at the running processes and returns what the account has come to. CPU,
-// PeakBytes and the counts never become less.
+// Spent samples the running processes and returns the totals. CPU, PeakBytes and the counts never decrease.
 func (p *Processes) Spent() Spent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Spent{CPU: p.ended, Running: len(p.live), Starts: p.starts, Crashes: p.crashes, LogDropped: p.dropped.Load(), StatesLost: p.lost.Load()}
-	for pid, one := range p.live {
-		// One that has just ended may have been waited for, and its number be another's.
-		if r, ok := look(pid); ok && (one.born == 0 || one.born == r.born) {
+	s := Spent{
+		CPU:        p.ended,
+		Running:    len(p.running),
+		Starts:     p.starts,
+		Crashes:    p.crashes,
+		LogDropped: p.dropped.Load(),
+		StatesLost: p.lost.Load(),
+	}
+	for pid, one := range p.running {
+		// A process that has just ended may have been waited for, and its number may belong to another process.
+		if r, ok := takeSample(pid); ok && (one.started == 0 || one.started == r.started) {
 			r.cpu, r.peak = max(r.cpu, one.last.cpu), max(r.peak, one.last.peak)
-			one.born, one.last = r.born, r
+			one.started, one.last = r.started, r
 			s.MemoryBytes += r.memory
 		}
 		s.CPU += one.last.cpu
@@ -120,10 +122,9 @@ func (p *Processes) Spent() Spent {
 	return s
 }
 
-// Self returns what this process itself has spent, without its children; memory is 0 where
-// the system has no /proc.
+// Self returns the figures of this process, without its children. Memory is 0 on systems without /proc.
 func Self() Spent {
-	r, _ := look(os.Getpid())
+	r, _ := takeSample(os.Getpid())
 	s := Spent{MemoryBytes: r.memory, PeakBytes: r.peak, Running: 1}
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// TestMain makes the test binary the process that is counted, too: one that takes a tenth
-// of a second, holds 32 MiB, says so, and waits to be let go.
+// TestMain runs the test binary as the measured process if a test started it as one. It uses 100 ms of processor time
+// and 32 MiB, prints a line, and ends with its input.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 2 || os.Args[1] != "burn" {
 		os.Exit(m.Run())
 	}
 	hold := make([]byte, 32<<20)
-	for r := (reading{}); r.cpu < 100*time.Millisecond; r, _ = look(os.Getpid()) {
+	for r := (sample{}); r.cpu < 100*time.Millisecond; r, _ = takeSample(os.Getpid()) {
 		for i := range hold {
 			hold[i]++
 		}
@@ -53,7 +53,7 @@ func TestProcesses(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	// The host may ask between the end and the account's hearing of it.
+	// Spent may be called between the end of the process and Ended.
 	if gone := p.Spent(); gone.CPU < live.CPU || gone.MemoryBytes != 0 {
 		t.Errorf("waited for: %+v after %+v", gone, live)
 	}
@@ -70,30 +70,29 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// TestNumberOfAnother has a later process carry the number of one that is gone: it is
-// not taken for it.
-func TestNumberOfAnother(t *testing.T) {
+// TestReusedNumber: a later process with the number of an ended one is not measured in its place.
+func TestReusedNumber(t *testing.T) {
 	var p Processes
 	p.Started(os.Getpid())
 	p.Spent()
-	p.live[os.Getpid()].born--
+	p.running[os.Getpid()].started--
 	if s := p.Spent(); s.MemoryBytes != 0 {
-		t.Errorf("another's memory counts: %+v", s)
+		t.Errorf("the memory of another process counts: %+v", s)
 	}
 }
 
 func TestParseStat(t *testing.T) {
 	rest := " S 1 1 1 0 -1 0 0 0 0 0 7 8 9 1 20 0 1 0 4711 0 0"
-	for line, want := range map[string]reading{
-		"12 (worker)" + rest:             {born: 4711, cpu: 25 * tick},
-		"12 (a) R 9 9 (9 9) 9 9)" + rest: {born: 4711, cpu: 25 * tick},
+	for line, want := range map[string]sample{
+		"12 (worker)" + rest:             {started: 4711, cpu: 25 * tick},
+		"12 (a) R 9 9 (9 9) 9 9)" + rest: {started: 4711, cpu: 25 * tick},
 		"12 (short) S 1 1":               {},
 		"nothing":                        {},
 		"":                               {},
 		"12 (w) S 1 1 1 0 -1 0 0 0 0 0 x 8 9 1 20 0 1 0 4711 0": {},
 	} {
 		r, ok := parseStat([]byte(line))
-		if ok != (want != reading{}) || ok && r != want {
+		if ok != (want != sample{}) || ok && r != want {
 			t.Errorf("parseStat(%q) = %+v, %v; want %+v", line, r, ok, want)
 		}
 	}

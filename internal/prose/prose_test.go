@@ -41,21 +41,9 @@ var pending = []string{
 
 	"host",
 
-	"internal/cgroup",
-
 	"internal/deps",
 
-	"internal/inflight",
-
 	"internal/luafuzz",
-
-	"internal/nonblock",
-
-	"internal/otlp",
-
-	"internal/procstat",
-
-	"internal/systemd",
 
 	"object",
 

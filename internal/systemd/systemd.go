@@ -1,7 +1,5 @@
-// Package systemd takes what a service manager hands to the process that it starts, and
-// tells it how that process is: the protocols of sd_listen_fds(3), sd_notify(3) and
-// sd_watchdog_enabled(3). It knows nothing of hosts, and trusts nothing that it takes: who
-// uses a socket looks first at what it is.
+// Package systemd implements the protocols of a service manager: sd_listen_fds(3), sd_notify(3) and
+// sd_watchdog_enabled(3). It does not check the passed sockets. Callers must check their type and address.
 package systemd
 
 import (
@@ -15,13 +13,13 @@ import (
 	"time"
 )
 
-// firstFD is the number of the first descriptor that is handed over.
+// firstFD is the number of the first passed descriptor.
 const firstFD = 3
 
-// maxFDs bounds how many are believed in.
+// maxFDs is the largest accepted number of descriptors.
 const maxFDs = 256
 
-// The variables of the protocols.
+// Environment variables of the protocols.
 const (
 	listenFDs     = "LISTEN_FDS"
 	listenPID     = "LISTEN_PID"
@@ -32,29 +30,28 @@ const (
 	listenPIDFDID = "LISTEN_PIDFDID"
 )
 
-// Variables are the names of all that [Take] takes.
+// Variables are the names of the variables that [Take] reads and removes.
 var Variables = []string{listenFDs, listenPID, listenNames, listenPIDFDID, notifySocket, watchdogUsec, watchdogPID}
 
-// Environment are what the process was handed. The zero value is nothing.
+// Environment holds the settings that a service manager passes to this process. The zero value holds none.
 type Environment struct {
 	Sockets  []Socket
-	Notify   string        // the address that is told; "": nobody is
-	Watchdog time.Duration // how often it wants to hear that all is well; 0: never
+	Notify   string        // address for messages of state; "" for none
+	Watchdog time.Duration // largest interval between watchdog messages; 0 for none
 }
 
-// Socket is a descriptor that was handed over. It is closed in programs that are started.
+// Socket is a passed descriptor. It has close-on-exec set.
 type Socket struct {
-	Name string // as the manager calls it; "" if it does not say
+	Name string // name in the manager's configuration; "" without one
 	File *os.File
 }
 
-// Take reads the variables and removes them, so that no program that is started later takes
-// them for its own. What is meant for another process is nothing; what cannot be read is an
-// error, and the variables are gone even so.
+// Take reads the variables and removes them, so that no child process uses them. It ignores variables for another
+// process. Invalid variables are an error, and are removed too.
 func Take() (Environment, error) {
 	env := map[string]string{}
 	for _, name := range Variables {
-		env[name] = os.Getenv(name) //nolint:forbidigo // facts of who started the process
+		env[name] = os.Getenv(name) //nolint:forbidigo // set by the service manager
 		_ = os.Unsetenv(name)
 	}
 	var f Environment
@@ -65,14 +62,14 @@ func Take() (Environment, error) {
 	return f, errors.Join(errs[:]...)
 }
 
-// ours reports whether variables that name this process were set. Some managers name none.
-func ours(name, pid string) (bool, error) {
+// forThisProcess reports whether variables are for the process with the number pid. Some managers set no number.
+func forThisProcess(name, pid string) (bool, error) {
 	if pid == "" {
 		return true, nil
 	}
 	n, err := strconv.Atoi(pid)
 	if err != nil || n <= 0 {
-		return false, fmt.Errorf("%s=%q: want the number of a process", name, pid)
+		return false, fmt.Errorf("%s=%q is not the number of a process", name, pid)
 	}
 	return n == os.Getpid(), nil
 }
@@ -82,19 +79,19 @@ func sockets(env map[string]string) ([]Socket, error) {
 		return nil, nil
 	}
 	if env[listenPID] == "" {
-		return nil, fmt.Errorf("%s without %s: whom the sockets are for is not known", listenFDs, listenPID)
+		return nil, fmt.Errorf("%s without %s: the sockets may be for another process", listenFDs, listenPID)
 	}
-	if mine, err := ours(listenPID, env[listenPID]); err != nil || !mine {
+	if mine, err := forThisProcess(listenPID, env[listenPID]); err != nil || !mine {
 		return nil, err
 	}
 	n, err := strconv.Atoi(env[listenFDs])
 	if err != nil || n < 0 || n > maxFDs {
-		return nil, fmt.Errorf("%s=%q: want a number from 0 to %d", listenFDs, env[listenFDs], maxFDs)
+		return nil, fmt.Errorf("%s=%q is not a number from 0 to %d", listenFDs, env[listenFDs], maxFDs)
 	}
 	var names []string
 	if env[listenNames] != "" {
 		if names = strings.Split(env[listenNames], ":"); len(names) != n {
-			return nil, fmt.Errorf("%s has %d names, and there are %d sockets", listenNames, len(names), n)
+			return nil, fmt.Errorf("%s has %d names for %d sockets", listenNames, len(names), n)
 		}
 	}
 	var out []Socket
@@ -121,12 +118,12 @@ func watchdog(env map[string]string) (time.Duration, error) {
 	if env[watchdogUsec] == "" {
 		return 0, nil
 	}
-	if mine, err := ours(watchdogPID, env[watchdogPID]); err != nil || !mine {
+	if mine, err := forThisProcess(watchdogPID, env[watchdogPID]); err != nil || !mine {
 		return 0, err
 	}
 	n, err := strconv.ParseInt(env[watchdogUsec], 10, 64)
 	if err != nil || n <= 0 || n > int64(24*time.Hour/time.Microsecond) {
-		return 0, fmt.Errorf("%s=%q: want microseconds, a day at most", watchdogUsec, env[watchdogUsec])
+		return 0, fmt.Errorf("%s=%q is not a number of microseconds up to a day", watchdogUsec, env[watchdogUsec])
 	}
 	return time.Duration(n) * time.Microsecond, nil
 }
@@ -134,26 +131,26 @@ func watchdog(env map[string]string) (time.Duration, error) {
 func notify(env map[string]string) (string, error) {
 	addr := env[notifySocket]
 	if addr != "" && (len(addr) < 2 || addr[0] != '/' && addr[0] != '@') {
-		return "", fmt.Errorf("%s=%q: want the path of a Unix socket, or an abstract one with @", notifySocket, addr)
+		return "", fmt.Errorf("%s=%q is no path of a Unix socket and no abstract name with @", notifySocket, addr)
 	}
 	return addr, nil
 }
 
-// Notify sends lines such as "READY=1" in one message to the manager at addr; with addr ""
-// it does nothing. Text in a line must not contain a line's end.
+// Notify sends variables such as "READY=1" in one message to the manager at addr. With addr "" it does nothing. A
+// value must not contain a newline.
 func Notify(addr string, lines ...string) error {
 	if addr == "" {
 		return nil
 	}
 	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: addr, Net: "unixgram"})
 	if err != nil {
-		return fmt.Errorf("telling the service manager: %w", err)
+		return fmt.Errorf("sending a message to the service manager: %w", err)
 	}
 	defer c.Close()
-	// A manager that does not read must not hold us up.
+	// A manager that does not read must not block the caller.
 	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 	if _, err := c.Write([]byte(strings.Join(lines, "\n"))); err != nil {
-		return fmt.Errorf("telling the service manager: %w", err)
+		return fmt.Errorf("sending a message to the service manager: %w", err)
 	}
 	return nil
 }

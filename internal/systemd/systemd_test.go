@@ -13,17 +13,17 @@ import (
 	"github.com/hearthhost/hearth/internal/systemd"
 )
 
-// TestMain runs, as the program that a manager starts, what TestSockets looks at.
+// TestMain runs the program of TestSockets if a test started this binary as one.
 func TestMain(m *testing.M) {
 	if os.Getenv("SYSTEMD_TEST") == "" { //nolint:forbidigo // the program under test is this one
 		os.Exit(m.Run())
 	}
-	if os.Getenv("LISTEN_PID") == "self" { //nolint:forbidigo // whoever starts us cannot know it yet
+	if os.Getenv("LISTEN_PID") == "self" { //nolint:forbidigo // the test has no number before the start
 		os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
 	f, err := systemd.Take()
 	for _, name := range systemd.Variables {
-		if v, ok := os.LookupEnv(name); ok { //nolint:forbidigo // what is left of them is what is tested
+		if v, ok := os.LookupEnv(name); ok { //nolint:forbidigo // the test is about remaining variables
 			os.Stdout.WriteString(name + " is left: " + v + "\n")
 		}
 	}
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// TestSockets hands sockets to a real process.
+// TestSockets passes sockets to a real process.
 func TestSockets(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -83,7 +83,9 @@ func TestSockets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(out); got != tc.want && (tc.want == "" || !strings.HasPrefix(got, tc.want) || !strings.HasPrefix(tc.want, "error")) {
+		got := string(out)
+		begins := strings.HasPrefix(tc.want, "error") && strings.HasPrefix(got, tc.want) // errors have more text
+		if got != tc.want && !begins {
 			t.Errorf("%s: %q, want %q", tc.env, got, tc.want)
 		}
 	}
@@ -122,7 +124,7 @@ func TestNotify(t *testing.T) {
 	for _, addr := range []string{path, "@hearth-test-" + strconv.Itoa(os.Getpid())} {
 		if addr[0] == '@' {
 			if _, err := os.Stat("/proc/self"); err != nil {
-				continue // abstract names are Linux's
+				continue // only Linux has abstract names
 			}
 		}
 		c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: addr, Net: "unixgram"})
@@ -142,6 +144,6 @@ func TestNotify(t *testing.T) {
 		t.Error(err)
 	}
 	if err := systemd.Notify(path+"-none", "READY=1"); err == nil {
-		t.Error("nobody there: no error")
+		t.Error("Notify() without a manager returns no error")
 	}
 }
