@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// buildHearth builds what is measured.
+// buildHearth builds the hearth binary to measure.
 func buildHearth(t *testing.T) string {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -76,12 +76,12 @@ func TestQuick(t *testing.T) {
 	}
 	for _, load := range []string{"plain", "HMAC channel", "mutual TLS", "| 100 |", "| 10 |"} {
 		if text := b.table(testTime, machine{}, "test"); !strings.Contains(text, load) {
-			t.Errorf("the table says nothing of %q:\n%s", load, text)
+			t.Errorf("the table has no %q:\n%s", load, text)
 		}
 	}
 }
 
-// watched is a log that somebody may react to.
+// watched is a log with a callback per write.
 type watched struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
@@ -106,12 +106,12 @@ func (w *watched) String() string {
 	return w.text.String()
 }
 
-// Whatever ends a run, no server outlives it.
+// No server outlives a run, also after an interrupt.
 func TestInterruptEndsServers(t *testing.T) {
 	cfg := quick(buildHearth(t))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	stopped := errors.New("somebody pressed ^C")
+	stopped := errors.New("interrupted")
 	pids := regexp.MustCompile(`runs as process (\d+)`)
 	// In the middle of measuring: after the first row.
 	log := &watched{wrote: func(line string) {
@@ -137,7 +137,7 @@ func TestInterruptEndsServers(t *testing.T) {
 	}
 }
 
-// A peer that answers wrong ends the run, whatever the figures.
+// A wrong answer of a peer ends the run.
 func TestWrongAnswer(t *testing.T) {
 	w := add
 	for _, c := range []caller{&fake{answer: 43}, &fake{err: errors.New("gone")}} {
@@ -161,7 +161,9 @@ type fake struct {
 	err    error
 }
 
-func (f *fake) call(_ context.Context, w *work) error { return errors.Join(f.err, w.number(f.answer)) }
+func (f *fake) call(_ context.Context, w *work) error {
+	return errors.Join(f.err, w.checkSum(f.answer))
+}
 func (f *fake) batch(ctx context.Context, w *work, n int) error {
 	if n < 2 {
 		return fmt.Errorf("a batch of %d", n)

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// The sizes of the loads.
+// Sizes of the loads.
 const (
-	busy      = 50 // connections that call at the same time
+	busy      = 50 // connections that call concurrently
 	batchSize = 16
 )
 
 const oneCaller = "1 Go caller"
 
-// whyNoPyro stands where Python clients would.
+// whyNoPyro is the cell text of rows for Python clients without Pyro.
 const whyNoPyro = "no Pyro4 here"
 
-// goRow is a row of a load by this program, with all subjects.
+// goRow returns a row of a load by this program, with all subjects.
 func (b *bench) goRow(load string, n int, w work, batch int) row {
 	r := row{load: load, work: w.name}
 	for _, name := range subjects {
@@ -39,7 +39,7 @@ func (b *bench) goRow(load string, n int, w work, batch int) row {
 	return r
 }
 
-// measure opens connections, measures with them, and closes them.
+// measure opens connections, measures over them and closes them.
 func (p *peer) measure(ctx context.Context, n int, w *work, batch int, d time.Duration) (*sample, error) {
 	callers, err := dialAll(ctx, n, p.dial)
 	if err != nil {
@@ -49,7 +49,7 @@ func (p *peer) measure(ctx context.Context, n int, w *work, batch int, d time.Du
 	return measure(ctx, callers, w, batch, d)
 }
 
-// pythonRow is a row of a load by unmodified Pyro4 clients.
+// pythonRow returns a row of a load by unmodified Pyro4 clients.
 func (b *bench) pythonRow(load string, n int, w work) row {
 	r := row{load: load, work: w.name}
 	for _, name := range []string{nameHearth, namePyro} {
@@ -79,15 +79,15 @@ func (b *bench) compare(ctx context.Context) error {
 			b.pythonRow("4 Python clients", 4, w))
 	}
 	for _, mb := range b.cfg.blobsMB {
-		rows = append(rows, b.goRow(oneCaller, 1, blobOf(mb), 1))
+		rows = append(rows, b.goRow(oneCaller, 1, newBlob(mb), 1))
 	}
 	return b.rounds(ctx, rows)
 }
 
-// The ways to reach Hearth.
+// Channels of Hearth.
 var ways = []struct{ name, subject string }{{"plain", "plain"}, {"hmac", "HMAC channel"}, {"tls", "mutual TLS"}}
 
-// channels measures what Hearth's channels cost.
+// channels measures the cost of Hearth's channels.
 func (b *bench) channels(ctx context.Context) error {
 	var rows []row
 	for _, load := range []struct {

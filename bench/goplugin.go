@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// workPlugin is the work as a plugin: the same gRPC service, on go-plugin's socket.
+// workPlugin serves the work as a plugin: the same gRPC service on go-plugin's socket.
 type workPlugin struct {
 	goplugin.NetRPCUnsupportedPlugin
 }
@@ -44,8 +44,8 @@ func servePlugin() error {
 	return nil
 }
 
-// startPlugin runs a plugin as go-plugin does by itself: one connection over a Unix socket
-// with mutual TLS, which all callers share, and no walls.
+// startPlugin starts a plugin with go-plugin's defaults: one connection over a Unix socket with mutual TLS, which all
+// callers share, and no isolation.
 func startPlugin() (*peer, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -74,7 +74,7 @@ func startPlugin() (*peer, error) {
 	w, ok := raw.(WorkClient)
 	if !ok {
 		client.Kill()
-		return nil, errors.New("starting a plugin by go-plugin: it is another one")
+		return nil, errors.New("starting a plugin by go-plugin: it has another type")
 	}
 	return &peer{name: namePlugin, version: "go-plugin " + moduleVersion("github.com/hashicorp/go-plugin"),
 		pid: cmd.Process.Pid, stop: client.Kill,

@@ -12,12 +12,13 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-//go:generate protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative bench.proto
+//go:generate protoc --go_out=. --go_opt=paths=source_relative bench.proto
+//go:generate protoc --go-grpc_out=. --go-grpc_opt=paths=source_relative bench.proto
 
-// maxBlob bounds a message of the gRPC peers, whose own default is less than the largest blob.
+// maxBlob bounds a message of the gRPC peers. Their default is less than the largest blob.
 const maxBlob = 64 << 20
 
-// server is the work, as gRPC has it.
+// server serves the work by gRPC.
 type server struct{ UnimplementedWorkServer }
 
 // Add returns the sum.
@@ -25,16 +26,15 @@ func (server) Add(_ context.Context, p *Pair) (*Number, error) {
 	return &Number{Value: p.GetA() + p.GetB()}, nil
 }
 
-// Echo returns what it is given.
+// Echo returns its argument.
 func (server) Echo(_ context.Context, t *Text) (*Text, error) { return &Text{Value: t.GetValue()}, nil }
 
-// EchoBytes returns what it is given.
+// EchoBytes returns its argument.
 func (server) EchoBytes(_ context.Context, b *Blob) (*Blob, error) {
 	return &Blob{Value: b.GetValue()}, nil
 }
 
-// serveGRPC is the process of the gRPC peer: it says where it listens, and ends with its
-// standard input.
+// serveGRPC is the process of the gRPC peer. It prints its address and ends with its standard input.
 func serveGRPC(in io.Reader, out io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it lives as long as the process
 	if err != nil {
@@ -50,21 +50,22 @@ func serveGRPC(in io.Reader, out io.Writer) error {
 	return s.Serve(l)
 }
 
-// startGRPC runs a bare server of gRPC-go: no TLS, nobody is asked who they are.
+// startGRPC starts a gRPC-go server without TLS and authentication.
 func startGRPC(ctx context.Context) (*peer, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(self, "serve-grpc") //nolint:gosec,noctx // this program; stop ends it
-	cmd.Env = plain()
-	p, addr, err := startSaying(ctx, "the gRPC server", cmd)
+	cmd.Env = baseEnv()
+	p, addr, err := startWithAddress(ctx, "the gRPC server", cmd)
 	if err != nil {
 		return nil, err
 	}
 	return &peer{name: nameGRPC, version: "grpc-go " + grpc.Version, pid: p.cmd.Process.Pid, stop: p.stop,
 		dial: func(context.Context) (caller, error) {
-			conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+			conn, err := grpc.NewClient("passthrough:///"+addr,
+				grpc.WithTransportCredentials(insecure.NewCredentials()),
 				grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxBlob)))
 			if err != nil {
 				return nil, err
@@ -73,10 +74,10 @@ func startGRPC(ctx context.Context) (*peer, error) {
 		}}, nil
 }
 
-// unary calls over gRPC.
+// unary makes calls by gRPC.
 type unary struct {
 	client WorkClient
-	conn   io.Closer // nil: the connection is shared
+	conn   io.Closer // nil for a shared connection
 }
 
 // call implements caller.
@@ -87,19 +88,19 @@ func (u *unary) call(ctx context.Context, w *work) error {
 		if err != nil {
 			return err
 		}
-		return w.number(n.GetValue())
+		return w.checkSum(n.GetValue())
 	case w.blob != nil:
 		b, err := u.client.EchoBytes(ctx, &Blob{Value: w.blob})
 		if err != nil {
 			return err
 		}
-		return w.sameBlob(b.GetValue())
+		return w.checkBlob(b.GetValue())
 	default:
 		t, err := u.client.Echo(ctx, &Text{Value: w.text})
 		if err != nil {
 			return err
 		}
-		return w.same(t.GetValue())
+		return w.checkText(t.GetValue())
 	}
 }
 

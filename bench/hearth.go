@@ -19,9 +19,9 @@ import (
 //go:embed peers/work.lua
 var workScript string
 
-// hearthPolicy is what the host runs by. Nothing is weakened or left out: who calls is asked
-// of the kernel, of a key or of a certificate; a rule permits; every decision is written down
-// before it is acted on; the script runs behind all walls, within its limits.
+// hearthPolicy is the host's policy. All protections are on: clients are authenticated by the kernel, a key or a
+// certificate; a rule permits each call; each decision is audited before the call; the script runs with all isolation
+// layers and limits.
 const hearthPolicy = `
 scripts = "scripts"
 state   = "state"
@@ -63,16 +63,16 @@ limit "the load" {
 audit { keep = 1 }
 `
 
-// hearth is a host at work, in a folder of its own.
+// hearth is a running host with its folder.
 type hearth struct {
 	p        *process
 	dir      string
-	plain    string // address of the listener for peers and keys
+	plain    string // address of the listener for peer credentials and keys
 	tls      string
-	messages uint64 // calls and batches that were measured
+	messages uint64 // measured calls and batches
 }
 
-// startHearth runs a host that serves bench.work and many more objects like it.
+// startHearth starts a host that serves bench.work and further objects like it.
 func startHearth(ctx context.Context, bin, dir string, more many) (*hearth, error) {
 	policy := hearthPolicy
 	ids := []object.ID{workID}
@@ -86,7 +86,11 @@ func startHearth(ctx context.Context, bin, dir string, more many) (*hearth, erro
 	for _, id := range ids {
 		folder, name, _ := strings.Cut(string(id), ".")
 		folder = filepath.Join(dir, "scripts", folder)
-		if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, name+".lua"), []byte(workScript), 0o600)); err != nil { //nolint:gosec // a folder for the host to read
+		err := errors.Join(
+			os.MkdirAll(folder, 0o755), //nolint:gosec // the host reads it
+			os.WriteFile(filepath.Join(folder, name+".lua"), []byte(workScript), 0o600),
+		)
+		if err != nil {
 			return nil, fmt.Errorf("preparing Hearth: %w", err)
 		}
 	}
@@ -98,15 +102,15 @@ func startHearth(ctx context.Context, bin, dir string, more many) (*hearth, erro
 		"ca issue load"} {
 		//nolint:gosec // the binary that is to be measured
 		cmd := exec.CommandContext(ctx, bin, strings.Fields(line)...)
-		cmd.Dir, cmd.Env = dir, plain()
+		cmd.Dir, cmd.Env = dir, baseEnv()
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("hearth %s: %w\n%s", line, err, out)
 		}
 	}
 	ready := filepath.Join(dir, "ready")
-	//nolint:gosec,noctx // likewise; stop ends it, in order
+	//nolint:gosec,noctx // the binary that is to be measured; stop ends it gracefully
 	cmd := exec.Command(bin, "serve", "--policy", "policy.hcl", "--ready-file", ready)
-	cmd.Dir, cmd.Env = dir, plain()
+	cmd.Dir, cmd.Env = dir, baseEnv()
 	p, err := start("hearth serve", false, cmd)
 	if err != nil {
 		return nil, err
@@ -126,15 +130,15 @@ func startHearth(ctx context.Context, bin, dir string, more many) (*hearth, erro
 	return h, nil
 }
 
-// many are further objects, shared out among tenants of their own. Each object keeps a Lua
-// machine; a worker has memory for about two thousand.
+// many is a number of further objects in further tenants. Each object keeps a Lua state; a worker has memory for about
+// two thousand.
 type many struct{ objects, tenants int }
 
 func (m many) id(i int) object.ID {
 	return object.ID(fmt.Sprintf("many%d.o%05d", i%m.tenants, i))
 }
 
-// peer is the host as a subject, by one of its channels: "plain", "hmac" or "tls".
+// peer returns the host as a subject on one of its channels: "plain", "hmac" or "tls".
 func (h *hearth) peer(name, channel string) (*peer, error) {
 	profile := client.Profile{Address: h.plain, Channel: channel}
 	switch channel {
@@ -151,9 +155,9 @@ func (h *hearth) peer(name, channel string) (*peer, error) {
 		dial: func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) }}, nil
 }
 
-// config reads a profile as every client does, from a file.
+// config reads a profile from a file, like every client.
 func (h *hearth) config(profile client.Profile) (client.Config, error) {
-	cfg := client.Config{Protocol: object.Pyro4} // as the Pyro daemon has it
+	cfg := client.Config{Protocol: object.Pyro4} // the protocol of the Pyro daemon
 	text, err := json.Marshal(profile)
 	if err != nil {
 		return cfg, err
@@ -169,20 +173,21 @@ func (h *hearth) config(profile client.Profile) (client.Config, error) {
 	return cfg, read.Apply(&cfg)
 }
 
-// prove compares the audit log with the calls that were measured: that every one of them is in
-// it shows that they were decided on and written down.
-func (h *hearth) prove() error {
+// checkAudit compares the number of audit records with the number of measured calls. If they are equal, each call was
+// authorized and audited.
+func (h *hearth) checkAudit() error {
 	n, err := h.audited()
 	if err != nil {
 		return err
 	}
 	if n < h.messages {
-		return fmt.Errorf("hearth's audit log has %d records, and there were %d calls and batches: it was not measured with its protections on", n, h.messages)
+		return fmt.Errorf("hearth's audit log has %d records for %d calls and batches: it ran without its protections",
+			n, h.messages)
 	}
 	return nil
 }
 
-// audited is how many records the host's audit log has.
+// audited returns the number of records in the host's audit log.
 func (h *hearth) audited() (uint64, error) {
 	f, err := os.Open(filepath.Join(h.dir, "state", "audit.jsonl"))
 	if err != nil {

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// sample is what one measurement of one subject gave.
+// sample is the result of one measurement of one subject.
 type sample struct {
-	calls   int             // answered, each of a batch counted
-	elapsed time.Duration   // from the first call's begin to the last one's end
-	times   []time.Duration // of each call, or each batch, in order once sorted
+	calls   int             // answered calls, including each call of a batch
+	elapsed time.Duration   // from the begin of the first call to the end of the last one
+	times   []time.Duration // duration of each call or batch, sorted
 }
 
-// perSecond is the rate of calls.
+// perSecond returns the rate of calls.
 func (s *sample) perSecond() float64 { return float64(s.calls) / s.elapsed.Seconds() }
 
-// quantile is the time that the share q of the calls, 0 to 1, did not exceed.
+// quantile returns the time that the share q of the calls, 0 to 1, did not exceed.
 func (s *sample) quantile(q float64) time.Duration {
 	if len(s.times) == 0 {
 		return 0
@@ -25,9 +25,9 @@ func (s *sample) quantile(q float64) time.Duration {
 	return s.times[min(int(q*float64(len(s.times))), len(s.times)-1)]
 }
 
-// measure has every caller call for a time, all at once, each one call (or batch of so many,
-// if that is more than 1) after the other, and at least one. The first error ends it.
-// Callers warm up with a call that is not counted.
+// measure runs all callers concurrently for a time. Each makes calls, or batches of batch calls if batch is more than
+// 1, one after another and at least one. The first error ends the measurement. Each caller warms up with one
+// uncounted call.
 func measure(ctx context.Context, callers []caller, w *work, batch int, d time.Duration) (*sample, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -48,7 +48,7 @@ func measure(ctx context.Context, callers []caller, w *work, batch int, d time.D
 	ready.Add(len(callers))
 	for _, c := range callers {
 		done.Go(func() {
-			ctx, stop := context.WithCancel(ctx) // of its own, or callers wait for each other at its lock
+			ctx, stop := context.WithCancel(ctx) // per caller, otherwise all callers contend for its lock
 			defer stop()
 			err := one(ctx, c)
 			ready.Done()
@@ -88,7 +88,7 @@ func measure(ctx context.Context, callers []caller, w *work, batch int, d time.D
 	return &s, nil
 }
 
-// dialAll opens n callers. On an error those already open are closed.
+// dialAll opens n callers. On an error it closes the open ones.
 func dialAll(ctx context.Context, n int, dial func(context.Context) (caller, error)) ([]caller, error) {
 	callers := make([]caller, 0, n)
 	for range n {

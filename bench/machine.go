@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// machine is where it was measured.
+// machine describes the machine of the measurement.
 type machine struct {
 	processor, kernel string
 	cores             int
-	load              string // of the last minute, when the run began
+	load              string // load average of the last minute at the start
 }
 
-// thisMachine asks the system; what it does not say is left out.
+// thisMachine describes this machine. Unknown fields are empty.
 func thisMachine() machine {
 	m := machine{cores: runtime.NumCPU(), processor: runtime.GOARCH, kernel: runtime.GOOS}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -34,7 +34,7 @@ func thisMachine() machine {
 	return m
 }
 
-// String is the machine in a line.
+// String returns the description in one line.
 func (m machine) String() string {
 	s := fmt.Sprintf("%d cores of %s, %s, %s", m.cores, m.processor, m.kernel, runtime.Version())
 	if m.load != "" {

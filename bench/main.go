@@ -1,13 +1,12 @@
-// Command bench compares Hearth, with all its protections on, with its peers: the Pyro4
-// daemon, functions of Redis, a bare gRPC server and a bare plugin of go-plugin. All do the
-// same work in one run, in turns. `make bench-peers` runs it.
+// Command bench compares Hearth, with all its protections on, with its peers: the Pyro4 daemon, functions of Redis, a
+// bare gRPC server and a bare plugin of go-plugin. All do the same work in one run and take turns. `make bench-peers`
+// runs it.
 //
-// It is a program for those who work on Hearth, and no part of the hearth binary.
+// It is a tool for developers of Hearth and not part of the hearth binary.
 //
-// work.go says what is called and which answers are right, peer.go what a subject is;
-// hearth.go, pyro.go, redis.go, grpc.go and goplugin.go start one each. load.go and
-// pyclient.go make the load, plan.go lets the subjects take turns, compare.go and scale.go
-// are the rows, table.go and plot.go what is made of them.
+// work.go defines the calls and their correct answers, peer.go the subjects. hearth.go, pyro.go, redis.go, grpc.go and
+// goplugin.go start one subject each. load.go and pyclient.go make the load, plan.go alternates between the subjects,
+// compare.go and scale.go define the rows, table.go and plot.go print the results.
 package main
 
 import (
@@ -28,7 +27,7 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program; it returns the exit code.
+// run runs the program and returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	err := func() error {
 		if len(args) == 1 && args[0] == "serve-grpc" {
@@ -70,10 +69,10 @@ func comparison(ctx context.Context, args []string, out, errs io.Writer) error {
 		return err
 	}
 	if fl.NArg() > 0 {
-		return fmt.Errorf("%q: there are no arguments besides flags", fl.Arg(0))
+		return fmt.Errorf("%q: the command takes flags only", fl.Arg(0))
 	}
 	if *rounds < 0 || *rounds > 100 || *each < 0 || *each > time.Minute {
-		return errors.New("-rounds goes up to 100, -each up to 1m")
+		return errors.New("-rounds is at most 100, -each at most 1m")
 	}
 	path, err := absolute(*binary)
 	if err != nil {
@@ -105,11 +104,11 @@ func comparison(ctx context.Context, args []string, out, errs io.Writer) error {
 	text := b.table(began, m, command)
 	fmt.Fprintln(out, text)
 	if err != nil {
-		return fmt.Errorf("it did not come to its end, and wrote nothing: %w", err)
+		return fmt.Errorf("the run is incomplete, nothing was written: %w", err)
 	}
-	b.tell("it took %s", time.Since(began).Round(time.Second))
+	b.logf("it took %s", time.Since(began).Round(time.Second))
 	for _, s := range b.skips {
-		b.tell("!! WAS NOT MEASURED: %s", s)
+		b.logf("!! WAS NOT MEASURED: %s", s)
 	}
 	if *page != "" {
 		if err := rewrite(*page, text); err != nil {

@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// peer is one subject of the comparison: a server that runs.
+// peer is a subject of the comparison: a running server.
 type peer struct {
 	name    string
 	version string
-	uri     string // where a Python client finds it; "" if it is not Pyro's
+	uri     string // URI for Python clients; "" if the server does not use Pyro
 	dial    func(ctx context.Context) (caller, error)
 	pid     int
 	stop    func()
-	host    *hearth // nil: it is not Hearth
+	host    *hearth // nil for other servers
 }
 
-// The subjects, in the order of the table.
+// Subjects in the order of the table.
 const (
 	nameHearth = "Hearth"
 	namePyro   = "Pyro4 daemon"
@@ -31,15 +31,15 @@ const (
 
 var subjects = []string{nameHearth, namePyro, nameRedis, nameGRPC, namePlugin}
 
-// errSkip says that something cannot be measured here, and that this is nobody's fault.
+// errSkip reports that a measurement is not possible on this machine.
 var errSkip = errors.New("skipped")
 
-// skipf makes an errSkip with its reason.
+// skipf returns an errSkip with a reason.
 func skipf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errSkip, fmt.Sprintf(format, args...))
 }
 
-// verify calls a peer once for each work, which it must answer right.
+// verify calls a peer once per kind of work and checks the answers.
 func (p *peer) verify(ctx context.Context) error {
 	c, err := p.dial(ctx)
 	if err != nil {
@@ -55,10 +55,10 @@ func (p *peer) verify(ctx context.Context) error {
 	return nil
 }
 
-// firstLine runs a program that tells about itself.
+// firstLine runs a program and returns the first line of its output.
 func firstLine(ctx context.Context, bin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, bin, args...) //nolint:gosec // a peer that this machine has
-	cmd.Env = plain()
+	cmd := exec.CommandContext(ctx, bin, args...) //nolint:gosec // an installed peer
+	cmd.Env = baseEnv()
 	out, err := cmd.Output()
 	if err != nil {
 		return "", err
@@ -67,7 +67,7 @@ func firstLine(ctx context.Context, bin string, args ...string) (string, error) 
 	return line, nil
 }
 
-// moduleVersion is the version of a module in this program.
+// moduleVersion returns the version of a module in this program.
 func moduleVersion(path string) string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// row is a load and a work, and those who are compared on it.
+// row is a load and a work with the compared subjects.
 type row struct {
 	load, work string
 	cells      []cell
 }
 
-// cell is one subject on one row.
+// cell is a subject of a row.
 type cell struct {
 	subject string
 	run     func(ctx context.Context, d time.Duration) (*sample, error) // nil: not measured
-	why     string                                                      // it is not measured
-	host    *hearth                                                     // nil: it is not Hearth
-	samples []*sample                                                   // one a round
+	why     string                                                      // reason why it is not measured
+	host    *hearth                                                     // nil for other servers
+	samples []*sample                                                   // one per round
 }
 
-// rounds measures all rows. The subjects of a row take turns, round after round and each
-// time beginning with another one, so that what else the machine does hits all alike.
+// rounds measures all rows. The subjects of a row take turns, and each round begins with another subject, so other load
+// on the machine affects all subjects alike.
 func (b *bench) rounds(ctx context.Context, rows []row) error {
 	for i := range rows {
 		r := &rows[i]
-		if !b.wanted(r.load, r.work) {
+		if !b.selected(r.load, r.work) {
 			continue
 		}
 		for round := range b.cfg.rounds {
@@ -46,29 +46,29 @@ func (b *bench) rounds(ctx context.Context, rows []row) error {
 				c.samples = append(c.samples, s)
 			}
 		}
-		b.tell("%s", r.text())
+		b.logf("%s", r.text())
 		b.rows = append(b.rows, *r)
 	}
 	return nil
 }
 
-// wanted says whether a row is among those that were asked for.
-func (b *bench) wanted(load, work string) bool {
+// selected reports whether a row is selected by the configuration.
+func (b *bench) selected(load, work string) bool {
 	return b.cfg.only == nil || b.cfg.only.MatchString(load+", "+work)
 }
 
-// perSecond is the median over the rounds; 0 if it was not measured.
+// perSecond returns the median over the rounds; 0 if the cell was not measured.
 func (c *cell) perSecond() float64 {
 	return median(c.samples, (*sample).perSecond)
 }
 
-// quantile is the median over the rounds of each round's quantile.
+// quantile returns the median over the rounds of each round's quantile.
 func (c *cell) quantile(q float64) time.Duration {
 	return time.Duration(median(c.samples, func(s *sample) float64 { return float64(s.quantile(q)) }))
 }
 
-// ratio is how many times the calls of other this subject answers: the median of the
-// ratios of each round, in which both ran one soon after the other. 0 if there is none.
+// ratio returns this subject's rate divided by the rate of other: the median over the rounds, in which both ran shortly
+// after one another. It is 0 if one of them was not measured.
 func (c *cell) ratio(other *cell) float64 {
 	if other == nil || len(other.samples) != len(c.samples) {
 		return 0
@@ -80,7 +80,7 @@ func (c *cell) ratio(other *cell) float64 {
 	return median(ratios, func(r float64) float64 { return r })
 }
 
-// cell finds a subject; nil if it is not there.
+// cell returns a subject's cell, nil if the row has none.
 func (r *row) cell(subject string) *cell {
 	for i := range r.cells {
 		if r.cells[i].subject == subject {

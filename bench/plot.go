@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// The measures of the plot, in pixels.
+// Dimensions of the plot in pixels.
 const (
 	plotWidth  = 860
-	plotLeft   = 250 // of the bars; the names of the rows stand left of them
-	plotRight  = 90  // for the figures of the longest bars
+	plotLeft   = 250 // left edge of the bars; the names of the rows are left of it
+	plotRight  = 90  // space for the figures of the longest bars
 	plotTop    = 64
 	barHeight  = 13
 	rowSpace   = 14
 	plotBottom = 34
 )
 
-// colours of the subjects, in their order, each legible on light and on dark ground.
+// colours are the colours of the subjects in their order, readable on light and dark backgrounds.
 var colours = []string{"#d9541e", "#2f7fd1", "#b8860b", "#2e9e6b", "#8f6fc4"}
 
-// plot is the comparison as SVG: calls a second, on a logarithmic scale. Works of many
-// megabytes are left to the table.
+// plot returns the comparison as SVG: calls per second on a logarithmic scale. Rows with large values are in the table
+// only.
 func (b *bench) plot(now time.Time, m machine) string {
 	var bars strings.Builder
 	rows, lowest, highest := b.plotted()
@@ -64,7 +64,8 @@ func (b *bench) plot(now time.Time, m machine) string {
 <rect class="ground" width="100%%" height="100%%"/>
 `, plotWidth, height, plotWidth, height)
 	fmt.Fprintf(&t,
-		`<text x="14" y="22" style="font-size:15px;font-weight:bold">Calls a second, logarithmic: longer is more</text>`+"\n")
+		`<text x="14" y="22" style="font-size:15px;font-weight:bold">`+
+			"Calls a second, logarithmic: longer is more</text>\n")
 	at := 14
 	for i, name := range subjects {
 		if b.peers[name] == nil {
@@ -81,7 +82,8 @@ func (b *bench) plot(now time.Time, m machine) string {
 	for e := from; e <= to; e++ {
 		rate := math.Pow(10, e)
 		fmt.Fprintf(&t,
-			`<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text x="%.1f" y="%d" text-anchor="middle" class="small">%s</text>`+"\n",
+			`<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`+
+				`<text x="%.1f" y="%d" text-anchor="middle" class="small">%s</text>`+"\n",
 			x(rate), x(rate), plotTop-6, y-rowSpace+6, x(rate), y-rowSpace+20, thousands(int(rate)))
 	}
 	t.WriteString(bars.String())
@@ -90,8 +92,7 @@ func (b *bench) plot(now time.Time, m machine) string {
 	return t.String()
 }
 
-// plotted are the rows with peers and a rate, and the range of the rates; 1 and 10 if there is
-// nothing.
+// plotted returns the rows with peers and a rate, and the range of the rates; 1 and 10 without rows.
 func (b *bench) plotted() (rows []*row, lowest, highest float64) {
 	lowest, highest = math.Inf(1), 0
 	for i := range b.rows {
@@ -117,6 +118,6 @@ func (b *bench) plotted() (rows []*row, lowest, highest float64) {
 
 func escaped(s string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
+	_ = xml.EscapeText(&b, []byte(s)) // a Builder does not fail
 	return b.String()
 }

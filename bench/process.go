@@ -16,28 +16,28 @@ import (
 	"time"
 )
 
-// How long a server may take to begin and to end.
+// Timeouts for the start and the end of a server.
 const (
 	startTimeout = 60 * time.Second
 	stopTimeout  = 20 * time.Second
 )
 
-// process is a server that was started for the comparison. It has a process group of its
-// own, so that an interrupt on the terminal ends the comparison, which then ends its servers.
+// process is a started server. It has a separate process group, so that an interrupt on the terminal ends the
+// comparison first, which then stops its servers.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
-	out   *bufio.Reader // its standard output; nil if that goes to the log
-	shut  io.Closer     // the end of the pipe that out reads; nil likewise
+	out   *bufio.Reader // standard output; nil if it goes to the log
+	shut  io.Closer     // read end of the pipe of out; nil if it goes to the log
 	log   *tail
-	ended chan struct{} // closed when it has
-	err   error         // how it ended; set before ended is closed
+	ended chan struct{} // closed after the end
+	err   error         // result; set before ended is closed
 }
 
-// start runs a server. With speaks its standard output is read by line, else it is kept with
-// standard error as the log that is shown when something fails. Its standard input stays
-// open until stop: some servers end with it, should this process be killed.
+// start starts a server. With speaks, its standard output can be read by line; otherwise it goes to the log, like
+// standard error. The log is shown after failures. Standard input stays open until stop: some servers end with it if
+// this process is killed.
 func start(name string, speaks bool, cmd *exec.Cmd) (*process, error) {
 	p := &process{name: name, cmd: cmd, log: &tail{}, ended: make(chan struct{})}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -58,7 +58,7 @@ func start(name string, speaks bool, cmd *exec.Cmd) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
-	go func() { // ends with the process, which stop sees to
+	go func() { // ends with the process, which stop ends
 		p.err = cmd.Wait()
 		if out != nil {
 			out.Close()
@@ -68,8 +68,8 @@ func start(name string, speaks bool, cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// startSaying runs a server that says on a line of its own where it listens.
-func startSaying(ctx context.Context, name string, cmd *exec.Cmd) (p *process, addr string, err error) {
+// startWithAddress starts a server that prints its address.
+func startWithAddress(ctx context.Context, name string, cmd *exec.Cmd) (p *process, addr string, err error) {
 	if p, err = start(name, true, cmd); err != nil {
 		return nil, "", err
 	}
@@ -87,7 +87,7 @@ func (p *process) line(ctx context.Context) (string, error) {
 		err  error
 	}
 	got := make(chan result, 1)
-	go func() { // ends with the process at the latest
+	go func() { // ends with the process
 		text, err := p.out.ReadString('\n')
 		got <- result{strings.TrimSpace(text), err}
 	}()
@@ -96,15 +96,15 @@ func (p *process) line(ctx context.Context) (string, error) {
 	select {
 	case r := <-got:
 		if r.err != nil {
-			return "", fmt.Errorf("%s ended before it said a line; its last words:\n%s", p.name, p.log)
+			return "", fmt.Errorf("%s ended before it printed a line; its last output:\n%s", p.name, p.log)
 		}
 		return r.text, nil
 	case <-ctx.Done():
-		return "", fmt.Errorf("waiting for %s: %w; its last words:\n%s", p.name, ctx.Err(), p.log)
+		return "", fmt.Errorf("waiting for %s: %w; its last output:\n%s", p.name, ctx.Err(), p.log)
 	}
 }
 
-// await asks again and again whether the server is ready. It fails if the server ends first.
+// await polls until the server is ready. It fails if the server ends first.
 func (p *process) await(ctx context.Context, ready func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -114,25 +114,25 @@ func (p *process) await(ctx context.Context, ready func() bool) error {
 		select {
 		case <-tick.C:
 		case <-p.ended:
-			return fmt.Errorf("%s ended before it was ready (%w); its last words:\n%s", p.name, errors.Join(p.err),
+			return fmt.Errorf("%s ended before it was ready (%w); its last output:\n%s", p.name, errors.Join(p.err),
 				p.log)
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w; its last words:\n%s", p.name, ctx.Err(), p.log)
+			return fmt.Errorf("waiting for %s: %w; its last output:\n%s", p.name, ctx.Err(), p.log)
 		}
 	}
 	return nil
 }
 
-// stop ends the server and waits: SIGTERM, and SIGKILL if that is not enough.
+// stop ends the server with SIGTERM, or with SIGKILL after a timeout, and waits.
 func (p *process) stop() {
 	select {
 	case <-p.ended:
 		return
 	default:
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended just now
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // the process may have ended already
 	if p.shut != nil {
-		_ = p.shut.Close() // what it still says is not waited for
+		_ = p.shut.Close() // discard the remaining output
 	}
 	select {
 	case <-p.ended:
@@ -143,7 +143,7 @@ func (p *process) stop() {
 	_ = p.stdin.Close()
 }
 
-// tail is a writer that keeps the last of what was written. It is safe for concurrent use.
+// tail is a writer that keeps the last bytes. It is safe for concurrent use.
 type tail struct {
 	mu sync.Mutex
 	b  []byte
@@ -162,14 +162,14 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns what was kept.
+// String returns the kept bytes.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.b[max(0, len(t.b)-tailBytes):])
 }
 
-// freePort is a port of 127.0.0.1 that nobody listens on, for a server that cannot choose one.
+// freePort returns an unused port of 127.0.0.1, for a server that cannot choose one.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
 	if err != nil {
@@ -180,8 +180,8 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// plain is the environment of the servers: nothing of ours changes how a peer behaves.
-func plain() []string {
+// baseEnv is the environment of the servers. This process's variables do not affect them.
+func baseEnv() []string {
 	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1",
 		"HOME=" + os.TempDir()}
 }

@@ -15,7 +15,7 @@ import (
 //go:embed peers/client.py
 var pyroClient string
 
-// measurePython has unmodified Pyro4 clients call for a time, each a process of its own.
+// measurePython measures with n processes of unmodified Pyro4 clients.
 func measurePython(ctx context.Context, uri string, n int, w *work, d time.Duration) (*sample, error) {
 	clients := make([]*process, 0, n)
 	defer func() {
@@ -24,8 +24,10 @@ func measurePython(ctx context.Context, uri string, n int, w *work, d time.Durat
 		}
 	}()
 	for range n {
-		cmd := exec.Command(python, "-c", pyroClient, uri, w.method, w.text, strconv.FormatFloat(d.Seconds(), 'f', -1, 64)) //nolint:gosec,noctx // ours, and stop ends it
-		cmd.Env = plain()
+		seconds := strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+		//nolint:gosec,noctx // our script; stop ends it
+		cmd := exec.Command(python, "-c", pyroClient, uri, w.method, w.text, seconds)
+		cmd.Env = baseEnv()
 		p, err := start("a Python client", true, cmd)
 		if err != nil {
 			return nil, err
@@ -36,12 +38,12 @@ func measurePython(ctx context.Context, uri string, n int, w *work, d time.Durat
 		if line, err := p.line(ctx); err != nil {
 			return nil, err
 		} else if line != "ready" {
-			return nil, fmt.Errorf("a Python client said %q, not that it is ready", line)
+			return nil, fmt.Errorf("a Python client sent %q instead of its ready line", line)
 		}
 	}
 	for _, p := range clients {
 		if _, err := p.stdin.Write([]byte("go\n")); err != nil {
-			return nil, fmt.Errorf("telling a Python client to begin: %w", err)
+			return nil, fmt.Errorf("starting the load of a Python client: %w", err)
 		}
 	}
 	var s sample
@@ -62,7 +64,7 @@ func measurePython(ctx context.Context, uri string, n int, w *work, d time.Durat
 	return &s, nil
 }
 
-// parseTimes reads what a client reports: seconds, then nanoseconds of each call.
+// parseTimes parses the report of a client: seconds, then nanoseconds of each call.
 func parseTimes(line string) (time.Duration, []time.Duration, error) {
 	fields := strings.Fields(line)
 	if len(fields) < 2 {
@@ -70,13 +72,13 @@ func parseTimes(line string) (time.Duration, []time.Duration, error) {
 	}
 	seconds, err := strconv.ParseFloat(fields[0], 64)
 	if err != nil {
-		return 0, nil, fmt.Errorf("what a Python client reports: %w", err)
+		return 0, nil, fmt.Errorf("parsing the report of a Python client: %w", err)
 	}
 	times := make([]time.Duration, 0, len(fields)-1)
 	for _, f := range fields[1:] {
 		ns, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
-			return 0, nil, fmt.Errorf("what a Python client reports: %w", err)
+			return 0, nil, fmt.Errorf("parsing the report of a Python client: %w", err)
 		}
 		times = append(times, time.Duration(ns))
 	}

@@ -13,22 +13,24 @@ import (
 //go:embed peers/daemon.py
 var pyroDaemon string
 
-// python is Debian's: its packages have the real Pyro4.
+// python is Debian's interpreter: Debian packages the real Pyro4.
 const python = "/usr/bin/python3"
 
-// workID names the object that Hearth and the Pyro daemon serve.
+// workID is the id of the object that Hearth and the Pyro daemon serve.
 const workID = "bench.work"
 
-// startPyro runs the real Pyro4 daemon.
+// startPyro starts the real Pyro4 daemon.
 func startPyro(ctx context.Context, dir string) (*peer, error) {
 	version, err := firstLine(ctx, python, "-c",
-		"import Pyro4, msgpack, serpent, platform\nprint('Pyro4', Pyro4.__version__, 'on Python', platform.python_version())")
+		"import Pyro4, msgpack, serpent, platform\n"+
+			"print('Pyro4', Pyro4.__version__, 'on Python', platform.python_version())")
 	if err != nil {
-		return nil, skipf("%s cannot import Pyro4, msgpack and serpent: install Debian's python3-pyro4, python3-msgpack and python3-serpent", python)
+		return nil, skipf("%s cannot import Pyro4, msgpack and serpent: "+
+			"install Debian's python3-pyro4, python3-msgpack and python3-serpent", python)
 	}
 	cmd := exec.Command(python, "-c", pyroDaemon) //nolint:gosec,noctx // ours; stop ends it
-	cmd.Env, cmd.Dir = plain(), dir
-	p, addr, err := startSaying(ctx, "the Pyro4 daemon", cmd)
+	cmd.Env, cmd.Dir = baseEnv(), dir
+	p, addr, err := startWithAddress(ctx, "the Pyro4 daemon", cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -39,16 +41,15 @@ func startPyro(ctx context.Context, dir string) (*peer, error) {
 		}}, nil
 }
 
-// pyroCaller calls Hearth or the Pyro daemon over one connection. Blobs go over another one
-// by msgpack, which has bytes; all else by serpent, which is what Pyro4 clients speak if they
-// are not told otherwise. Calls take no heed of their context, since watching it would be
-// work that is not the server's: the end of the context that it was dialled with closes it.
+// pyroCaller calls Hearth or the Pyro daemon over one connection. Blobs use a second connection with msgpack, which has
+// bytes. Other calls use serpent, the default of Pyro4 clients. Calls ignore their context, because watching it would
+// add work that is not the server's. The end of the context of dialPyro closes the connection.
 type pyroCaller struct {
 	client  *client.Client
 	session *client.Session
 	object  *client.Object
 	dial    func(serializer string) (*pyroCaller, error)
-	blobs   *pyroCaller // dialled by the first blob; itself if it speaks msgpack
+	blobs   *pyroCaller // opened by the first blob; itself if it uses msgpack
 	unhook  func() bool
 }
 
@@ -139,21 +140,21 @@ func arguments(w *work) []any {
 	}
 }
 
-// checkValue checks an answer that has whatever type the client's codec gave it.
+// checkValue checks an answer of any type of the client's codec.
 func checkValue(w *work, v any) error {
 	switch v := v.(type) {
 	case int64:
 		if w.method == "add" {
-			return w.number(v)
+			return w.checkSum(v)
 		}
 	case string:
 		if w.text != "" {
-			return w.same(v)
+			return w.checkText(v)
 		}
 	case []byte:
 		if w.blob != nil {
-			return w.sameBlob(v)
+			return w.checkBlob(v)
 		}
 	}
-	return fmt.Errorf("%w: %s gave a %T", errWrong, w.name, v)
+	return fmt.Errorf("%w: %s returned a %T", errWrong, w.name, v)
 }

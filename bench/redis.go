@@ -12,7 +12,7 @@ import (
 //go:embed peers/redis.lua
 var redisFunctions string
 
-// startRedis runs a Redis that keeps nothing on disk, with the work as functions.
+// startRedis starts a Redis without persistence, with the work as functions.
 func startRedis(ctx context.Context, dir string) (*peer, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -30,7 +30,7 @@ func startRedis(ctx context.Context, dir string) (*peer, error) {
 	addr := net.JoinHostPort("127.0.0.1", port)
 	//nolint:gosec,noctx // found on PATH; stop ends it
 	cmd := exec.Command(bin, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
-	cmd.Env = plain()
+	cmd.Env = baseEnv()
 	p, err := start("redis-server", false, cmd)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func startRedis(ctx context.Context, dir string) (*peer, error) {
 		dial: func(ctx context.Context) (caller, error) { return dialResp(ctx, addr) }}, nil
 }
 
-// load gives a Redis the functions. Doing so twice is no error.
+// load loads the functions into a Redis. Repeating it is not an error.
 func load(ctx context.Context, addr string) error {
 	c, err := dialResp(ctx, addr)
 	if err != nil {

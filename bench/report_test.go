@@ -13,7 +13,7 @@ import (
 
 var testTime = time.Date(2027, 1, 31, 18, 0, 0, 0, time.UTC)
 
-// samples are rounds with so many calls in a second, each of a microsecond.
+// samples returns rounds with numbers of calls in a second, each of a microsecond.
 func samples(calls ...int) []*sample {
 	var all []*sample
 	for _, n := range calls {
@@ -23,7 +23,7 @@ func samples(calls ...int) []*sample {
 	return all
 }
 
-// measured is a run that nobody made.
+// measured returns an invented run.
 func measured() *bench {
 	return &bench{
 		cfg:   config{rounds: 3, each: time.Second},
@@ -106,7 +106,7 @@ func TestPageHasMarks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Count(string(page), beginMark) != 1 || strings.Count(string(page), endMark) != 1 {
-		t.Errorf("doc/performance.md wants %q and %q, once each", beginMark, endMark)
+		t.Errorf("doc/performance.md must have %q and %q once each", beginMark, endMark)
 	}
 }
 

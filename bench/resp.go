@@ -12,34 +12,33 @@ import (
 	"github.com/hearthhost/hearth/internal/nonblock"
 )
 
-// resp is a connection to Redis: as much of its protocol as the load needs, and no more
-// work than a good client would make of it.
+// resp is a connection to Redis. It implements the commands of the load only, as cheaply as a good client.
 type resp struct {
 	nc  net.Conn
 	r   *bufio.Reader
 	w   *bufio.Writer
-	buf []byte // of the last text that was read
+	buf []byte // last text
 
 	unhook func() bool
 }
 
-// dialResp opens a connection, which the end of ctx closes.
+// dialResp opens a connection. The end of ctx closes it.
 func dialResp(ctx context.Context, addr string) (*resp, error) {
 	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	unhook := context.AfterFunc(ctx, func() { nc.Close() })
-	nc = nonblock.Wrap(nc) // as our own client has it
+	nc = nonblock.Wrap(nc) // like our client
 	return &resp{nc: nc, unhook: unhook, r: bufio.NewReaderSize(nc, 64<<10), w: bufio.NewWriterSize(nc, 64<<10)}, nil
 }
 
-// send queues a command, an array of texts.
+// send queues a command as an array of texts.
 func (c *resp) send(args ...string) {
 	c.head('*', len(args))
 	for _, a := range args {
 		c.head('$', len(a))
-		_, _ = c.w.WriteString(a) // an error stays, and flush returns it
+		_, _ = c.w.WriteString(a) // flush returns the error
 		_, _ = c.w.WriteString("\r\n")
 	}
 }
@@ -50,7 +49,7 @@ func (c *resp) head(kind byte, n int) {
 	_, _ = c.w.WriteString("\r\n")
 }
 
-// receive reads one answer: a number, or a text, which is overwritten by the next.
+// receive reads an answer: a number, or a text that is valid until the next call.
 func (c *resp) receive() (number int64, text []byte, err error) {
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
@@ -90,8 +89,8 @@ func (c *resp) do(args ...string) (int64, []byte, error) {
 	return c.receive()
 }
 
-// ask queues a call of a function.
-func (c *resp) ask(w *work) {
+// sendCall queues a call of a function.
+func (c *resp) sendCall(w *work) {
 	switch {
 	case w.method == "add":
 		c.send("FCALL", "add", "0", strconv.FormatInt(w.a, 10), strconv.FormatInt(w.b, 10))
@@ -102,17 +101,17 @@ func (c *resp) ask(w *work) {
 	}
 }
 
-func (c *resp) answer(w *work) error {
+func (c *resp) checkReply(w *work) error {
 	number, text, err := c.receive()
 	switch {
 	case err != nil:
 		return err
 	case w.method == "add":
-		return w.number(number)
+		return w.checkSum(number)
 	case w.blob != nil:
-		return w.sameBlob(text)
+		return w.checkBlob(text)
 	default:
-		return w.same(string(text))
+		return w.checkText(string(text))
 	}
 }
 
@@ -122,13 +121,13 @@ func (c *resp) call(ctx context.Context, w *work) error { return c.batch(ctx, w,
 // batch implements caller: a pipeline.
 func (c *resp) batch(_ context.Context, w *work, n int) error {
 	for range n {
-		c.ask(w)
+		c.sendCall(w)
 	}
 	if err := c.w.Flush(); err != nil {
 		return err
 	}
 	for range n {
-		if err := c.answer(w); err != nil {
+		if err := c.checkReply(w); err != nil {
 			return err
 		}
 	}

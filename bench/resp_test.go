@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What Redis may say, and what it should not.
+// Valid and invalid answers of Redis.
 func TestRespReceive(t *testing.T) {
 	for in, want := range map[string]string{
 		":42\r\n":           "42 ",
@@ -40,7 +40,7 @@ func TestRespReceive(t *testing.T) {
 func TestRespSend(t *testing.T) {
 	var out strings.Builder
 	c := resp{w: bufio.NewWriter(&out)}
-	c.ask(&add)
+	c.sendCall(&add)
 	if err := c.w.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +67,6 @@ func TestRespEnds(t *testing.T) {
 	go func() { done <- c.call(ctx, &add) }()
 	cancel()
 	if err := <-done; err == nil {
-		t.Error("nobody answered, and there was an answer")
+		t.Error("the server did not answer, and the call succeeded")
 	}
 }

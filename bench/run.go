@@ -12,49 +12,63 @@ import (
 	"time"
 )
 
-// config says how much is measured.
+// config is the extent of a run.
 type config struct {
-	hearth  string         // the binary
-	rounds  int            // of each row
-	each    time.Duration  // how long a subject is measured in a round
+	hearth  string         // path of the binary
+	rounds  int            // rounds per row
+	each    time.Duration  // duration per subject and round
 	blobsMB []int          // sizes of large values
-	conns   []int          // open connections
-	objects []int          // that are served and called
-	tenants []int          // that have them
-	only    *regexp.Regexp // of "load, work"; nil: every row
+	conns   []int          // numbers of open connections
+	objects []int          // numbers of objects
+	tenants []int          // numbers of tenants
+	only    *regexp.Regexp // selects rows by "load, work"; nil selects all
 }
 
-// The full run, and one for a smoke test, whose figures mean nothing.
+// full is the extent of a full run.
 func full(hearth string) config {
-	return config{hearth: hearth, rounds: 5, each: 700 * time.Millisecond,
-		blobsMB: []int{4, 10}, conns: []int{1, 100, 1000, 10000}, objects: []int{10, 1000, 10000}, tenants: []int{1, 10,
-			100}}
+	return config{
+		hearth:  hearth,
+		rounds:  5,
+		each:    700 * time.Millisecond,
+		blobsMB: []int{4, 10},
+		conns:   []int{1, 100, 1000, 10000},
+		objects: []int{10, 1000, 10000},
+		tenants: []int{1, 10, 100},
+	}
 }
 
+// quick is the extent of a smoke test. Its figures mean nothing.
 func quick(hearth string) config {
-	return config{hearth: hearth, rounds: 1, each: 50 * time.Millisecond,
-		blobsMB: []int{1, 10}, conns: []int{1, 100}, objects: []int{10}, tenants: []int{2}}
+	return config{
+		hearth:  hearth,
+		rounds:  1,
+		each:    50 * time.Millisecond,
+		blobsMB: []int{1, 10},
+		conns:   []int{1, 100},
+		objects: []int{10},
+		tenants: []int{2},
+	}
 }
 
-// longest bounds a run: one that hangs ends, and its servers with it.
-const longest = 15 * time.Minute
+// maxRun bounds a run. A run that hangs ends with its servers.
+const maxRun = 15 * time.Minute
 
-// bench is one run.
+// bench is a run.
 type bench struct {
 	cfg    config
-	dir    string // of the servers' files; deleted at the end
+	dir    string // folder for the servers' files; deleted at the end
 	out    io.Writer
 	hearth *hearth
-	hosts  []*hearth        // all that were started
-	peers  map[string]*peer // by name; those that are missing are in skips
-	skips  []string
+	hosts  []*hearth        // all started hosts
+	peers  map[string]*peer // running peers by name
+	skips  []string         // missing peers and measurements, with reasons
 	rows   []row
 }
 
-// measureAll runs the servers, measures, and ends them, however it goes. The bench has what
-// was measured, even if there is an error; it is nil if nothing could be.
+// measureAll starts the servers, measures, and stops them in any case. With an error the bench has the rows measured so
+// far; it is nil if nothing was measured.
 func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("it took longer than %s", longest))
+	ctx, cancel := context.WithTimeoutCause(ctx, maxRun, fmt.Errorf("it took longer than %s", maxRun))
 	defer cancel()
 	b := &bench{cfg: cfg, out: out, peers: map[string]*peer{}}
 	dir, err := os.MkdirTemp("", "hearth-bench")
@@ -63,10 +77,10 @@ func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) 
 	}
 	defer func() {
 		if err := os.RemoveAll(dir); err != nil {
-			b.tell("%v", err)
+			b.logf("%v", err)
 		}
 	}()
-	// A worker of another user passes through.
+	// A worker may run as another user and needs access.
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
 		return nil, err
 	}
@@ -76,14 +90,14 @@ func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) 
 			p.stop()
 		}
 	}()
-	for _, step := range []func(context.Context) error{b.start, b.compare, b.channels, b.prove, b.connections,
+	for _, step := range []func(context.Context) error{b.start, b.compare, b.channels, b.checkAudit, b.connections,
 		b.objects} {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
-				return b, cause // what it made of the step is of no interest
+				return b, cause // the step's error is only a consequence
 			}
 			for _, h := range b.hosts {
-				b.tell("the end of the log in %s:\n%s", filepath.Base(h.dir), h.p.log)
+				b.logf("the end of the log in %s:\n%s", filepath.Base(h.dir), h.p.log)
 			}
 			return b, err
 		}
@@ -91,15 +105,15 @@ func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) 
 	return b, nil
 }
 
-// start runs one server of each kind, and has each answer once. A peer that this machine
-// has not is skipped; one that answers wrong ends the run.
+// start starts one server of each kind and verifies it. A peer that is not installed is skipped. A wrong answer ends
+// the run.
 func (b *bench) start(ctx context.Context) error {
 	for _, s := range []struct {
 		name string
 		run  func() (*peer, error)
 	}{
 		{nameHearth, func() (*peer, error) {
-			h, err := b.anotherHearth(ctx, "hearth", many{})
+			h, err := b.newHearth(ctx, "hearth", many{})
 			if err != nil {
 				return nil, err
 			}
@@ -134,42 +148,43 @@ func (b *bench) start(ctx context.Context) error {
 		if err := p.verify(ctx); err != nil {
 			return err
 		}
-		b.tell("%s runs as process %d: %s", p.name, p.pid, p.version)
+		b.logf("%s runs as process %d: %s", p.name, p.pid, p.version)
 	}
 	return nil
 }
 
-// prove makes sure of what the figures of Hearth say.
-func (b *bench) prove(context.Context) error { return b.hearth.prove() }
+// checkAudit checks that the host audited all measured calls.
+func (b *bench) checkAudit(context.Context) error { return b.hearth.checkAudit() }
 
-// skip notes, and says loudly, what is not measured.
+// skip records and logs a missing measurement.
 func (b *bench) skip(format string, args ...any) {
-	what := fmt.Sprintf(format, args...)
-	b.skips = append(b.skips, what)
-	b.tell("!! NOT MEASURED: %s", what)
+	text := fmt.Sprintf(format, args...)
+	b.skips = append(b.skips, text)
+	b.logf("!! NOT MEASURED: %s", text)
 }
 
-func (b *bench) tell(format string, args ...any) {
+func (b *bench) logf(format string, args ...any) {
 	fmt.Fprintf(b.out, format+"\n", args...)
 }
 
-// hearthVersion is version and commit in a line.
+// hearthVersion returns version and commit.
 func hearthVersion(ctx context.Context, bin string) (string, error) {
 	first, err := firstLine(ctx, bin, "version")
 	if err != nil {
-		return "", fmt.Errorf("running %s: %w; make build makes it", bin, err)
+		return "", fmt.Errorf("running %s: %w; run make build", bin, err)
 	}
 	return "Hearth" + strings.TrimPrefix(first, "hearth"), nil
 }
 
-// absolute is a path that a process in another folder understands.
+// absolute returns an absolute path, for processes in other folders.
 func absolute(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
 	if _, err := os.Stat(abs); err != nil {
-		return "", fmt.Errorf("the hearth to measure: %w; make build makes it, -hearth names another", err)
+		return "", fmt.Errorf("the hearth binary to measure: %w; run make build, or name another binary with -hearth",
+			err)
 	}
 	return abs, nil
 }

@@ -14,15 +14,14 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// spareFiles is what this process and a host have open besides connections.
+// spareFiles is the number of files that this process and a host open besides connections.
 const spareFiles = 500
 
-// connections measures how Hearth does with ever more connections open, of which some are
-// busy and the others wait. Each number has a host of its own, whose connections stay open
-// until all is measured.
+// connections measures Hearth with increasing numbers of open connections, some busy and the others idle. Each number
+// has a new host. Its connections stay open until the end of the measurement.
 func (b *bench) connections(ctx context.Context) error {
 	r := row{load: fmt.Sprintf("connections open, %d of them busy at most", busy), work: add.name}
-	if !b.wanted(r.load, r.work) {
+	if !b.selected(r.load, r.work) {
 		return nil
 	}
 	var held [][]caller
@@ -35,7 +34,7 @@ func (b *bench) connections(ctx context.Context) error {
 			r.cells = append(r.cells, c)
 			continue
 		}
-		h, err := b.anotherHearth(ctx, fmt.Sprintf("conns-%d", n), many{})
+		h, err := b.newHearth(ctx, fmt.Sprintf("conns-%d", n), many{})
 		if err != nil {
 			return err
 		}
@@ -58,7 +57,7 @@ func (b *bench) connections(ctx context.Context) error {
 	if err := b.rounds(ctx, []row{r}); err != nil {
 		return err
 	}
-	// Those that waited must be there still, or nothing was shown.
+	// The idle connections must still be open, otherwise the measurement is void.
 	for _, all := range held {
 		for i, c := range all {
 			if err := c.call(ctx, &add); err != nil {
@@ -69,7 +68,7 @@ func (b *bench) connections(ctx context.Context) error {
 	return nil
 }
 
-// openMany opens connections, several at a time.
+// openMany opens connections, several concurrently.
 func openMany(ctx context.Context, cfg client.Config, n int) ([]caller, error) {
 	all := make([]caller, 0, n)
 	var (
@@ -100,8 +99,8 @@ func openMany(ctx context.Context, cfg client.Config, n int) ([]caller, error) {
 	return all, first
 }
 
-// openFiles is how many files this process may open, and the hosts that it starts: Go raises
-// the soft limit to the hard one, in both.
+// openFiles returns the number of files that this process and its hosts may open. Go raises the soft limit to the hard
+// limit in both.
 func openFiles() uint64 {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
@@ -110,8 +109,8 @@ func openFiles() uint64 {
 	return l.Max
 }
 
-// objects measures how Hearth does with ever more objects of as many tenants, and with ever
-// more tenants, each of which has a worker process.
+// objects measures Hearth with increasing numbers of objects in one tenant each, and with increasing numbers of
+// tenants. Each tenant has a worker process.
 func (b *bench) objects(ctx context.Context) error {
 	const tenants = 10
 	err := b.called(ctx, fmt.Sprintf("objects of %d tenants", tenants), b.cfg.objects, func(int) int { return tenants })
@@ -121,17 +120,16 @@ func (b *bench) objects(ctx context.Context) error {
 	return b.called(ctx, "tenants with one object each", b.cfg.tenants, func(n int) int { return n })
 }
 
-// called measures a row with so many objects called one after the other. Each number has a
-// host of its own. Before it is measured each object is called once, so that its script has
-// run.
+// called measures rows in which many objects are called one after another. Each number has a new host. Each object is
+// called once before the measurement, so that its script is loaded.
 func (b *bench) called(ctx context.Context, what string, numbers []int, tenants func(int) int) error {
 	r := row{load: fmt.Sprintf("%s, called in turn over %d connections", what, busy), work: add.name}
-	if !b.wanted(r.load, r.work) {
+	if !b.selected(r.load, r.work) {
 		return nil
 	}
 	for _, n := range numbers {
 		m := many{n, tenants(n)}
-		h, err := b.anotherHearth(ctx, fmt.Sprintf("%s-%d", strings.Fields(what)[0], n), m)
+		h, err := b.newHearth(ctx, fmt.Sprintf("%s-%d", strings.Fields(what)[0], n), m)
 		if err != nil {
 			return err
 		}
@@ -146,10 +144,10 @@ func (b *bench) called(ctx context.Context, what string, numbers []int, tenants 
 			return err
 		}
 		for i, c := range callers {
-			callers[i] = newSpread(c.(*pyroCaller), m, i*n/busy)
+			callers[i] = newRoundRobin(c.(*pyroCaller), m, i*n/busy)
 		}
 		defer closeAll(callers)
-		if err := callers[0].(*spread).all(ctx); err != nil {
+		if err := callers[0].(*roundRobin).all(ctx); err != nil {
 			return fmt.Errorf("%d objects: %w", n, err)
 		}
 		c := cell{subject: thousands(n), host: h, run: func(ctx context.Context, d time.Duration) (*sample, error) {
@@ -160,15 +158,15 @@ func (b *bench) called(ctx context.Context, what string, numbers []int, tenants 
 	return b.rounds(ctx, []row{r})
 }
 
-// spread is a connection over which many objects are called in turn.
-type spread struct {
+// roundRobin is a connection that calls many objects in turn.
+type roundRobin struct {
 	*pyroCaller
 	over []*client.Object
 	next int
 }
 
-func newSpread(c *pyroCaller, m many, first int) *spread {
-	s := &spread{pyroCaller: c, next: first}
+func newRoundRobin(c *pyroCaller, m many, first int) *roundRobin {
+	s := &roundRobin{pyroCaller: c, next: first}
 	for i := range m.objects {
 		s.over = append(s.over, c.session.Object(m.id(i)))
 	}
@@ -176,14 +174,14 @@ func newSpread(c *pyroCaller, m many, first int) *spread {
 }
 
 // call implements caller.
-func (s *spread) call(ctx context.Context, w *work) error {
+func (s *roundRobin) call(ctx context.Context, w *work) error {
 	s.object = s.over[s.next]
 	s.next = (s.next + 1) % len(s.over)
 	return s.pyroCaller.call(ctx, w)
 }
 
 // all calls every object once.
-func (s *spread) all(ctx context.Context) error {
+func (s *roundRobin) all(ctx context.Context) error {
 	for range s.over {
 		if err := s.call(ctx, &add); err != nil {
 			return err
@@ -192,8 +190,8 @@ func (s *spread) all(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// anotherHearth starts a host besides the one that is compared. The caller stops it.
-func (b *bench) anotherHearth(ctx context.Context, name string, more many) (*hearth, error) {
+// newHearth starts a host. The caller stops it.
+func (b *bench) newHearth(ctx context.Context, name string, more many) (*hearth, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // a worker of another user passes through
 		return nil, err

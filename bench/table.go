@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// The part of a page that a run writes stands between these lines.
+// The results on a page are between these lines.
 const (
-	beginMark = "<!-- make bench-peers writes what follows -->"
-	endMark   = "<!-- make bench-peers wrote what precedes -->"
+	beginMark = "<!-- begin of the output of make bench-peers -->"
+	endMark   = "<!-- end of the output of make bench-peers -->"
 )
 
-// table is all that was measured as Markdown, with what it takes to repeat it.
+// table returns all results as Markdown, with the command and the machine.
 func (b *bench) table(now time.Time, m machine, command string) string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "By `%s` on %s: %s.\n", command, now.UTC().Format("2 January 2006"), m)
@@ -27,7 +27,8 @@ func (b *bench) table(now time.Time, m machine, command string) string {
 	}
 	fmt.Fprintf(&t, "%s.\n", strings.Join(versions, "; "))
 	fmt.Fprintf(&t,
-		"Medians of %d rounds of %s; the subjects of a row take turns. Calls a second (p50 / p99 of a call, or of a batch).\n", b.cfg.rounds, b.cfg.each)
+		"Medians of %d rounds of %s; the subjects of a row take turns. "+
+			"Calls a second (p50 / p99 of a call, or of a batch).\n", b.cfg.rounds, b.cfg.each)
 	for _, s := range b.skips {
 		fmt.Fprintf(&t, "\n**Not measured:** %s\n", s)
 	}
@@ -66,7 +67,7 @@ func (b *bench) table(now time.Time, m machine, command string) string {
 	return t.String()
 }
 
-// rewrite puts text between the marks of a page.
+// rewrite replaces the text between the marks of a page.
 func rewrite(path, text string) error {
 	page, err := os.ReadFile(path) //nolint:gosec // the user names it
 	if err != nil {
@@ -74,7 +75,7 @@ func rewrite(path, text string) error {
 	}
 	begin, end := bytes.Index(page, []byte(beginMark)), bytes.Index(page, []byte(endMark))
 	if begin < 0 || end < begin {
-		return errors.New(path + " has not the two lines between which figures are written:\n" + beginMark + "\n" + endMark)
+		return errors.New(path + " must have the two lines that enclose the figures:\n" + beginMark + "\n" + endMark)
 	}
 	whole := string(page[:begin]) + beginMark + "\n\n" + text + "\n" + string(page[end:])
 	return os.WriteFile(path, []byte(whole), 0o644) //nolint:gosec // a page for all to read

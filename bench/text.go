@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// round2 leaves the two leading digits of a figure: the others are noise.
+// round2 rounds a figure to two leading digits.
 func round2(x float64) float64 {
 	if x <= 0 {
 		return 0
@@ -17,7 +17,7 @@ func round2(x float64) float64 {
 	return math.Round(x/unit) * unit
 }
 
-// thousands writes 31000 as "31,000".
+// thousands formats 31000 as "31,000".
 func thousands(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -26,7 +26,7 @@ func thousands(n int) string {
 	return s
 }
 
-// figure writes a rate.
+// figure formats a rate.
 func figure(x float64) string {
 	if x = round2(x); x < 10 {
 		return strconv.FormatFloat(x, 'f', 1, 64)
@@ -34,7 +34,7 @@ func figure(x float64) string {
 	return thousands(int(math.Round(x)))
 }
 
-// span writes two times in the unit of the larger one: "0.12 / 1.4 ms".
+// span formats two times in the unit of the larger one: "0.12 / 1.4 ms".
 func span(p50, p99 time.Duration) string {
 	unit, name := float64(time.Microsecond), "µs"
 	if p99 >= time.Second {
@@ -48,7 +48,7 @@ func span(p50, p99 time.Duration) string {
 	return digits(p50) + " / " + digits(p99) + " " + name
 }
 
-// decimals is how many places behind the point make two digits.
+// decimals returns the number of decimals for two significant digits.
 func decimals(x float64) int {
 	switch {
 	case x >= 10 || x <= 0:
@@ -60,7 +60,7 @@ func decimals(x float64) int {
 	}
 }
 
-// times writes a ratio: "0.45", "3.2", "12"; "–" where there is none.
+// times formats a ratio: "0.45", "3.2", "12"; "–" without a ratio.
 func times(x float64) string {
 	if x = round2(x); x <= 0 {
 		return "–"
@@ -68,8 +68,7 @@ func times(x float64) string {
 	return strconv.FormatFloat(x, 'f', decimals(x), 64)
 }
 
-// cellText is what was measured on a cell: a rate, or the amount of value a second if the work is
-// large, with p50 and p99 behind it.
+// cellText formats the result of a cell: a rate, or the throughput for large values, followed by p50 and p99.
 func (r *row) cellText(c *cell) string {
 	if len(c.samples) == 0 {
 		if c.why == "" {
@@ -84,7 +83,7 @@ func (r *row) cellText(c *cell) string {
 	return fmt.Sprintf("%s (%s)", rate, span(c.quantile(0.5), c.quantile(0.99)))
 }
 
-// mb is the size of a large value in million bytes; 0 if the work has none.
+// mb returns the size of a large value in million bytes; 0 for other work.
 func (r *row) mb() int {
 	var n int
 	if _, err := fmt.Sscanf(r.work, "echo %d MB", &n); err != nil {
@@ -93,7 +92,7 @@ func (r *row) mb() int {
 	return n
 }
 
-// text is the row in a line, for who watches.
+// text formats the row in one line for the log.
 func (r *row) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s:", r.load, r.work)
