@@ -27,13 +27,9 @@ var pending = []string{
 
 	"cmd/hearth",
 
-	"doc/audit.md",
-
 	"doc/limits.md",
 
 	"doc/performance.md",
-
-	"doc/plugins.md",
 
 	"doc/policy.md",
 

@@ -6,7 +6,7 @@
 //
 //	func main() {
 //		sdk.Serve(sdk.New(sdk.PerCall, "Greets.", func() greeter { return greeter{} }).
-//			Method("hello", greeter.Hello, "Says hello."))
+//			Method("hello", greeter.Hello, "Returns a greeting."))
 //	}
 //
 // See doc/plugins.md for the full guide. A host does not need this package.
