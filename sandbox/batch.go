@@ -171,6 +171,7 @@ func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, e
 		return 0, err
 	}
 	for i, v := range results {
+		// Each result gets the full number of values, as in a call of its method alone.
 		s.enc.Start(r.Result, r.Protocol, "result")
 		if err := s.enc.Value(v); err != nil {
 			return i, err

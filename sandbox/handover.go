@@ -25,7 +25,7 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 		s.self = nil
 	}()
 	raised, limit := s.run(1)
-	if limit != nil {
+	if limit != nil { // the state is lost: it has no other copy
 		return false, limit
 	}
 	if raised != nil {
@@ -34,7 +34,7 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 	s.enc.SetTextLimit(s.p.limits.ResultBytes)
 	s.enc.Start(to, object.Pyro5, "state")
 	if err := s.enc.Results(s.l); err != nil {
-		if class, msg, ok := s.enc.Failure(err); ok {
+		if class, msg, ok := s.enc.Failure(err); ok { // a fault of the script, not of the sink
 			return false, convert.Invalid(class, "%s", msg)
 		}
 		return false, err

@@ -519,7 +519,7 @@ func TestScriptsThatDoNotLoad(t *testing.T) {
 		{"return {}", "hearth.object"},
 		{"error('at load')", "at load"},
 		{"while true do end", "limit exceeded"},
-		{"return hearth.object { mode = 'single' }", "there is no setting"},
+		{"return hearth.object { mode = 'single' }", "unknown setting"},
 		{"return hearth.object { instance = 'many' }", "instance must be"},
 		{"local T = hearth.object{}; T.expose.x = 1; return T", "expose.x must be a function"},
 		{"local T = hearth.object{}; function T.expose:_hidden() end; return T", "public name"},

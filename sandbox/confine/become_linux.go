@@ -19,7 +19,7 @@ import (
 // socket. The program is descriptor 3; argv0 is its name, and it gets the process's environment. ExecConfined returns
 // only an error. Then the process must end.
 func ExecConfined(argv0 string) error {
-	runtime.LockOSThread()
+	runtime.LockOSThread() // some layers apply to a thread, and this one executes the program
 	line, err := readLine(controlFD)
 	if err != nil {
 		return fmt.Errorf("reading the control socket: %w", err)
@@ -32,7 +32,7 @@ func ExecConfined(argv0 string) error {
 	b := execer{programOrders: &o, target: execTarget{fd: execFD, argv: []string{argv0}}, sockets: -1}
 	report := programReport{Layers: b.apply()}
 	if b.execErr != nil {
-		report.Cannot = b.execErr.Error()
+		report.ExecError = b.execErr.Error()
 	}
 	if err := b.sendReport(report); err != nil {
 		return fmt.Errorf("reporting: %w", err)
@@ -43,6 +43,8 @@ func ExecConfined(argv0 string) error {
 	if o.Try {
 		return nil
 	}
+	// After the execution the host sees the end of the control socket, which is close-on-exec. If it fails, the host
+	// gets the error number instead.
 	err = b.execute(syscall.Environ())
 	var errno syscall.Errno
 	errors.As(err, &errno)
@@ -153,7 +155,7 @@ func (b *execer) execute(env []string) error {
 		!errors.Is(err, unix.ENOSYS) {
 		return os.NewSyscallError("close_range", err)
 	}
-	if b.target.inherited {
+	if b.target.inherited { // the interpreter reads the script from it
 		if _, err := unix.FcntlInt(execFD, unix.F_SETFD, 0); err != nil {
 			return err
 		}

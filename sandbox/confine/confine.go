@@ -85,7 +85,7 @@ func (s Spec) Validate() error {
 		errs = append(errs, errors.New("set uid and gid together, and neither to 0"))
 	}
 	if s.UID == ^uint32(0) || s.GID == ^uint32(0) {
-		errs = append(errs, errors.New("4294967295 is no uid or gid"))
+		errs = append(errs, errors.New("4294967295 is not a valid uid or gid"))
 	}
 	if s.MemoryBytes != 0 && s.MemoryBytes < minMemoryBytes {
 		errs = append(errs, fmt.Errorf("a worker needs %d bytes of memory at least, not %d", minMemoryBytes,
@@ -139,7 +139,8 @@ func (l Layer) String() string {
 	}
 }
 
-// LayerError is the error for a worker that was not started, or was ended again, because layers of its Spec do not hold.
+// LayerError is the error for a worker that was not started, or was ended again, because layers of its Spec are
+// missing.
 type LayerError struct {
 	Layers []Layer // missing layers, at least one
 }

@@ -15,7 +15,7 @@ var errSystem = errors.New("hearth confines workers on Linux only, and this is "
 func absent() []Layer {
 	var layers []Layer
 	for _, name := range Names() {
-		layers = append(layers, missing(name, "nothing can be tried here", "run the host on Linux", errSystem))
+		layers = append(layers, missing(name, "not tested on this system", "run the host on Linux", errSystem))
 	}
 	return layers
 }

@@ -256,7 +256,7 @@ func undumpable() Layer {
 
 // dieWithParent sets PDEATHSIG again, because the kernel clears it when the uid changes.
 func dieWithParent() Layer {
-	const how = "PR_SET_PDEATHSIG, from a thread that lives as long as the worker; the socket's end besides"
+	const how = "PR_SET_PDEATHSIG, from a thread that lives as long as the worker; the end of the socket, too"
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0); err != nil {
 		return missing(ParentDeath, how, "", err)
 	}
@@ -298,7 +298,7 @@ func readLine(fd int) ([]byte, error) {
 			return nil, err
 		}
 		if n == 0 {
-			return nil, errors.New("it ended before the orders did")
+			return nil, errors.New("the control socket ended before the orders")
 		}
 		line = append(line, b[:n]...)
 		if line[len(line)-1] == '\n' {

@@ -24,7 +24,7 @@ func filterCalls() Layer {
 		return missing(Seccomp, how, remedy, err)
 	}
 	if _, err := unix.Getpgid(0); !errors.Is(err, unix.EPERM) {
-		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
+		return missing(Seccomp, how, remedy, fmt.Errorf("a forbidden call was not refused (%w)", err))
 	}
 	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 5 more with some arguments; another was refused", how,
 		seccomp.WorkerCalls()))
@@ -47,7 +47,7 @@ func (b *execer) filterCalls() Layer {
 	}
 	if fd, err := unix.MemfdCreate("tried", unix.MFD_CLOEXEC); !errors.Is(err, unix.EPERM) {
 		_ = unix.Close(fd)
-		return missing(Seccomp, how, remedy, fmt.Errorf("a call that is not on the list was not refused (%w)", err))
+		return missing(Seccomp, how, remedy, fmt.Errorf("a forbidden call was not refused (%w)", err))
 	}
 	return holds(Seccomp, fmt.Sprintf("%s: %d calls allowed, 8 more with some arguments, one execution; another "+
 		"call was refused", how, seccomp.ProgramCalls()))

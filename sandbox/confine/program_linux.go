@@ -51,8 +51,8 @@ type programOrders struct {
 
 // programReport is the reply of ExecConfined. The descriptor of the folder for sockets is attached.
 type programReport struct {
-	Layers []Layer
-	Cannot string // reason why the program cannot be executed, or ""
+	Layers    []Layer
+	ExecError string // reason why the program cannot be executed, or ""
 }
 
 // Process is a started and confined program. If it has a pid namespace, it is the first process there, and its child
@@ -68,8 +68,8 @@ type Process struct {
 // with all layers applied. ExtraFiles has no other files. The file's mode must not allow reading: otherwise processes
 // of the same uid could inspect the program. cmd.Args[0] and cmd.Env are the program's.
 //
-// After an error, or if ctx ends first, the process has been ended and waited for. The error is a *LayerError if a layer
-// is missing, and a *ProgramError if the program cannot be executed.
+// After an error, or if ctx ends first, the process has been ended and waited for. The error is a *LayerError if a
+// layer is missing, and a *ProgramError if the program cannot be executed.
 func StartProgram(ctx context.Context, cmd *exec.Cmd, p Program) (*Process, error) {
 	return startProgram(ctx, cmd, p, false)
 }
@@ -85,7 +85,7 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 	attr, missed := cloning(p.Spec)
 	o := programOrders{orders: workerOrders(p.Spec, missed), Program: p, Try: try}
 	dir := Sockets
-	if missed != nil {
+	if missed != nil { // without namespaces the program sees the host's folders
 		dir = p.Dir
 	}
 	if p.DirVariable != "" {
@@ -105,18 +105,19 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 	cmd.ExtraFiles = append(slices.Clip(cmd.ExtraFiles), theirs)
 	pr := &Process{w: &Worker{cmd: cmd, ended: make(chan struct{})}}
 	err = pr.w.launch(attr)
-	theirs.Close()
+	theirs.Close() // only the process may hold it, so that its end is visible
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, pr.Kill)
 	err = pr.await(conn.(*net.UnixConn), &o) //nolint:forcetypeassert // it is one end of a socket pair
-	stopped := !stop()
+	stopped := !stop()                       // ctx ended first, so Kill has run or will run
 	if err == nil && stopped {
 		err = ctx.Err()
 	}
 	if err != nil {
 		pr.Kill()
+		// The exit status explains a missing report better than the closed socket.
 		if state := pr.Wait(); state != nil && errors.Is(err, errNoReport) {
 			err = fmt.Errorf("it ended before it was confined: %w", state)
 		}
@@ -147,11 +148,11 @@ func (pr *Process) await(conn *net.UnixConn, o *programOrders) error {
 	if err := json.NewEncoder(conn).Encode(o); err != nil {
 		return fmt.Errorf("sending the orders to the process: %w", err)
 	}
-	said, err := pr.receive(conn)
+	text, err := pr.receive(conn)
 	if err != nil {
 		return fmt.Errorf("waiting for the report: %w", err)
 	}
-	line, rest, whole := bytes.Cut(said, []byte("\n"))
+	line, rest, whole := bytes.Cut(text, []byte("\n"))
 	if !whole {
 		return errNoReport
 	}
@@ -165,8 +166,8 @@ func (pr *Process) await(conn *net.UnixConn, o *programOrders) error {
 			pr.Layers = append(pr.Layers, reported[i])
 		}
 	}
-	if report.Cannot != "" {
-		return &ProgramError{Text: report.Cannot}
+	if report.ExecError != "" {
+		return &ProgramError{Text: report.ExecError}
 	}
 	if err := check(o.Spec, pr.Layers); err != nil {
 		return err
@@ -176,19 +177,19 @@ func (pr *Process) await(conn *net.UnixConn, o *programOrders) error {
 		return &ProgramError{Errno: syscall.Errno(n)}
 	}
 	if pr.Dir == nil && o.Namespaces {
-		return errors.New("the folder of the sockets did not come with the report")
+		return errors.New("the report has no descriptor of the folder for sockets")
 	}
 	return nil
 }
 
 // receive reads the control socket to the end, and takes the one descriptor that is attached.
 func (pr *Process) receive(conn *net.UnixConn) ([]byte, error) {
-	var said []byte
+	var text []byte
 	b, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*4))
-	for len(said) < maxReport {
+	for len(text) < maxReport {
 		n, oobn, _, _, err := conn.ReadMsgUnix(b, oob)
 		if errors.Is(err, io.EOF) {
-			return said, nil
+			return text, nil
 		}
 		if err != nil {
 			return nil, err
@@ -204,14 +205,14 @@ func (pr *Process) receive(conn *net.UnixConn) ([]byte, error) {
 			}
 			for _, fd := range fds {
 				f := os.NewFile(uintptr(fd), "sockets")
-				if pr.Dir != nil {
+				if pr.Dir != nil { // the process has no reason to send another
 					f.Close()
 					continue
 				}
 				pr.Dir = f
 			}
 		}
-		said = append(said, b[:n]...)
+		text = append(text, b[:n]...)
 	}
 	return nil, errors.New("it is too long")
 }
@@ -230,7 +231,7 @@ func (pr *Process) Wait() error { return pr.w.Wait() }
 // Spec that allows all layers to be missing, reads the report, and ends it.
 func ProbeProgram(argv []string, p Program) ([]Layer, error) {
 	if len(argv) == 0 {
-		return nil, errors.New("a probe needs the command of a process that becomes a program")
+		return nil, errors.New("a probe requires the command of a plugin process")
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {

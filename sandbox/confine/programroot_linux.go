@@ -236,6 +236,7 @@ func (b *execer) forbidFiles() Layer {
 	var rules []landlock.Rule
 	allow := func(rights landlock.AccessFSSet, paths ...string) {
 		for _, path := range paths {
+			// Landlock rejects rights of folders on a file.
 			if info, err := os.Stat(path); err == nil && !info.IsDir() {
 				rules = append(rules, landlock.PathAccess(rights&^mayList, path))
 			} else {

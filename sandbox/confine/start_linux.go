@@ -208,7 +208,7 @@ func workerOrders(spec Spec, missed *Layer) orders {
 		return o
 	}
 	if spec.UID != 0 {
-		o.Done = append(o.Done, missing(UID, "looking at the host's capabilities",
+		o.Done = append(o.Done, missing(UID, "checking the host's capabilities",
 			"run the host as root, or remove the tenant's uid from the policy",
 			fmt.Errorf("only a host that is root can run a worker as uid %d", spec.UID)))
 	}
@@ -383,7 +383,7 @@ func readsAs(path, want string) bool {
 // to be missing, reads the report, and ends it. spec adds a tenant's requirements.
 func Probe(argv []string, spec Spec) ([]Layer, error) {
 	if len(argv) == 0 {
-		return nil, errors.New("a probe needs the command of a worker")
+		return nil, errors.New("a probe requires the command of a worker")
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {

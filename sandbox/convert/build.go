@@ -96,6 +96,7 @@ func (b *Builder) Start(u Use, ownedBuf []byte) {
 	b.calls = b.calls[:0]
 }
 
+// Invalid returns an error with CodeInvalid and a Python exception class.
 func Invalid(class, format string, args ...any) *object.Error {
 	e := object.Errorf(object.CodeInvalid, format, args...)
 	e.Class = class
@@ -385,7 +386,7 @@ func (b *Builder) role(k object.Kind) (role, error) {
 			return triple, nil
 		case f.role == batchCalls:
 			return 0, errTriple
-		case f.role != triple || f.completed == 0:
+		case f.role != triple || f.completed == 0: // a method, which put ignores
 			return ordinary, nil
 		case f.completed == 1 && sequence:
 			return positional, nil
@@ -395,7 +396,7 @@ func (b *Builder) role(k object.Kind) (role, error) {
 		return 0, errTriple
 	}
 	switch {
-	case b.use == ForValues, b.use == ForBatch && b.phase == 1:
+	case b.use == ForValues, b.use == ForBatch && b.phase == 1: // the keyword arguments of a batch are ignored
 		return ordinary, nil
 	case b.use == ForCall && b.phase == 0 && sequence:
 		return positional, nil
@@ -421,7 +422,7 @@ func (b *Builder) End() error {
 	f := b.frames[n]
 	b.frames[n] = frame{}
 	b.frames = b.frames[:n]
-	if b.remaining < 0 {
+	if b.remaining < 0 { // by setField, which cannot return an error
 		return object.Errorf(object.CodeTooLarge, "more than %d values, or dict keys too far apart for a Lua table",
 			maxElements)
 	}
@@ -436,7 +437,7 @@ func (b *Builder) End() error {
 		return b.endKeywords(f.t)
 	case f.role == triple && f.completed != 3:
 		return errTriple
-	case f.role == triple:
+	case f.role == triple: // it counts like a value, but is not one
 		b.remaining--
 		return nil
 	case f.class:

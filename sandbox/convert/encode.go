@@ -257,6 +257,7 @@ func (e *Encoder) userdata(ud *lua.UserData) error {
 		if v.IsInt64() {
 			return e.to.Int(v.Int64())
 		}
+		// Converting to decimal is slow, so it is charged in advance.
 		if err := e.chargeLater(values.IntegerTextSteps(v)); err != nil {
 			return err
 		}
@@ -380,6 +381,7 @@ func (e *Encoder) sequence(k object.Kind, t *lua.Table) error {
 
 // dict writes a table as a dict, in the order in which its text keys were first set.
 func (e *Encoder) dict(t *lua.Table) error {
+	// The sink needs the number of pairs before the first, so they are collected.
 	base := len(e.scratch)
 	for k, v := range t.All() {
 		e.scratch = append(e.scratch, k, v)

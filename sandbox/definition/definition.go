@@ -103,7 +103,7 @@ func (r *Reader) NewObject(L *lua.Thread) int {
 			case key == "doc":
 				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Kind())
 			default:
-				L.RaiseError("hearth.object: there is no setting %q: there are doc and instance",
+				L.RaiseError("hearth.object: unknown setting %q; the settings are doc and instance",
 					r.shown(lua.Describe(k), 40))
 			}
 		}
@@ -112,6 +112,7 @@ func (r *Reader) NewObject(L *lua.Thread) int {
 	for _, name := range sections {
 		d.Table.SetString(name, newTable(L).Value())
 	}
+	// Instances find exposed methods first, and then the fields of the object's table.
 	d.Meta, d.methods = newTable(L), newTable(L)
 	d.Meta.SetString("__index", d.methods.Value())
 	parent := newTable(L)
@@ -134,7 +135,7 @@ func (r *Reader) Find(v lua.Value) (*Definition, error) {
 			d = other
 		}
 	}
-	r.pending = r.pending[:0]
+	r.pending = r.pending[:0] // objects that the script has not returned
 	if d == nil {
 		return nil, fmt.Errorf("%s: the script returned a %s; it must return the result of hearth.object", file,
 			r.config.Types.TypeName(v))
@@ -192,6 +193,7 @@ func (r *Reader) defineSection(d *Definition, section string) error {
 			m = &Member{}
 			d.Members[object.Method(name)] = m
 		}
+		// One name may have a getter and a setter. Any other combination is ambiguous.
 		method := section == "expose" || section == "oneway"
 		if m.Method != nil || method && (m.Get != nil || m.Set != nil) {
 			return fmt.Errorf("%s: %s.%s: the name is already exposed", where, section, name)

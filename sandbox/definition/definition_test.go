@@ -86,7 +86,7 @@ func TestWrongDefinitions(t *testing.T) {
 		{"local X = hearth.object{} X.get.a = 1 return X", "get.a must be a function, not a number"},
 		{"local X = hearth.object{} X.expose.hunter2 = print return X", "a member's name holds a secret"},
 		{"return hearth.object{instance = 'many'}", `instance must be "single", "session" or "call"`},
-		{"return hearth.object{colour = 'red'}", `there is no setting "colour"`},
+		{"return hearth.object{colour = 'red'}", `unknown setting "colour"`},
 		{"for i = 1, 17 do hearth.object{} end", "a script defines one object"},
 		{"local X = hearth.object{} function X:handover() end return X", "handover belongs to an object with instance"},
 		{"local X = hearth.object{} X.get.a = print X.expose.a = print return X", "get.a: the name is already exposed"},

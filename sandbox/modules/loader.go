@@ -177,13 +177,14 @@ func (l *Loader) Module(L *lua.Thread) int {
 		}
 		L.RawSet(l.run.loaded, lua.String(name), m.Value())
 	}
-	if m.GetString("_NAME").IsNil() {
+	if m.GetString("_NAME").IsNil() { // the first declaration of this module
 		L.RawSet(m, lua.String("_M"), m.Value())
 		L.RawSet(m, lua.String("_NAME"), lua.String(name))
 		parent := name[:strings.LastIndexByte(name, '.')+1]
 		L.AllocateString(len(parent))
 		L.RawSet(m, lua.String("_PACKAGE"), lua.String(strings.Clone(parent)))
 	}
+	// The caller is the main function of the file: its globals become the module.
 	caller, _ := L.Level(1)
 	if caller.Fn == nil || caller.Fn.Proto() == nil {
 		L.RaiseError("'module' not called from a Lua function")

@@ -130,14 +130,14 @@ func Program(o ProgramOptions) Filter {
 	var p Filter
 	p.load(offsetArch)
 	p.jump(unix.BPF_JEQ, nativeArch, 1, 0)
-	p.ret(kill)
+	p.ret(kill) // a call of another architecture has another number
 	p.load(offsetNumber)
 	p.jump(unix.BPF_JGE, x32, 0, 1)
 	p.ret(kill)
 	for _, nr := range slices.Concat(programCalls, legacyCalls) {
 		p.call(nr, allow)
 	}
-	if o.PID == 0 {
+	if o.PID == 0 { // a pid namespace hides all other processes
 		for _, nr := range signalCalls {
 			p.call(nr, allow)
 		}
@@ -158,14 +158,14 @@ func Program(o ProgramOptions) Filter {
 	p.allowValues(unix.SYS_EXECVEAT, 5, []uint64{o.Execution}, deny)
 	p.allowValues(unix.SYS_SOCKET, 0, []uint64{unix.AF_UNIX}, noAddressFamily)
 	p.allowValues(unix.SYS_SOCKETPAIR, 0, []uint64{unix.AF_UNIX}, noAddressFamily)
-	p.allowValues(unix.SYS_PRLIMIT64, 0, []uint64{0}, deny)
+	p.allowValues(unix.SYS_PRLIMIT64, 0, []uint64{0}, deny) // its own limits only
 	p.allowValues(unix.SYS_PRCTL, 0, programPrctl, deny)
 	p.allowValues(unix.SYS_IOCTL, 1, programIoctl, deny)
 	for _, nr := range unsupportedCalls {
 		p.call(nr, noSystemCall)
 	}
 	for _, nr := range forbidden {
-		if !slices.Contains(unsupportedCalls, nr) {
+		if !slices.Contains(unsupportedCalls, nr) { // ordinary programs try those
 			p.call(nr, kill)
 		}
 	}
