@@ -44,7 +44,7 @@ func (w *walker) add(v Value) {
 	switch v.Kind() {
 	case StringKind:
 		t := v.text()
-		if !t.shared && t.mark != w.epoch {
+		if !t.shared && t.mark != w.epoch { // it has no parts to visit
 			t.mark = w.epoch
 			w.sum += textSize + int64(len(t.s))
 		}

@@ -146,7 +146,7 @@ func (L *Thread) index(v, key Value, reg int) Value {
 			return L.callValue(handler, v, key)
 		}
 		L.vm.charge(each)
-		v, reg = handler, -1
+		v, reg = handler, -1 // __index is a value: continue there
 	}
 	L.RuntimeError("loop in gettable")
 	return Nil
@@ -334,13 +334,14 @@ func (L *Thread) equal(a, b Value) bool {
 	default:
 		return a.Equals(b)
 	}
-	if a == b {
+	if a == b { // the same object
 		return true
 	}
 	h := m.cachedMetamethod(absentEq, eqName)
 	if h.ref == nil {
 		return false
 	}
+	// As in PUC, both objects must have the same metamethod.
 	if m != n && !n.cachedMetamethod(absentEq, eqName).Equals(h) {
 		return false
 	}

@@ -584,12 +584,12 @@ func (c *compiler) callAt(e *syntax.Call, done bool, at, nresults int) int {
 		if !done {
 			object = c.any(e.Func)
 		}
-		c.free = base
+		c.free = base // Self may overwrite a temporary object: it reads the object first
 		c.reserve(2)
 		c.line = e.SelfLine
 		if k := c.text(e.Method); len(e.Method) <= MaxName {
 			c.emit(Self, base, object, 0, k)
-		} else {
+		} else { // Self takes short names only
 			c.emit(Move, base+1, object, 0, 0)
 			c.emit(GetConst, base, base+1, 0, k)
 		}
@@ -601,7 +601,7 @@ func (c *compiler) callAt(e *syntax.Call, done bool, at, nresults int) int {
 			c.emit(Move, base, at, 0, 0)
 		}
 	}
-	b := 0
+	b := 0 // arguments up to the top
 	if !c.openList(e.Args) {
 		b = c.free - base
 	}

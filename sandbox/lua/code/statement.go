@@ -187,7 +187,7 @@ func (c *compiler) returnStatement(s *syntax.ReturnStmt) {
 	if n == 1 {
 		if call, ok := s.Exprs[0].(*syntax.Call); ok {
 			base := c.call(call, -1)
-			at := c.pc() - 1
+			at := c.pc() - 1 // the Call becomes a TailCall
 			c.p.Code[at] = Make(TailCall, base, c.p.Code[at].B(), 0, 0)
 			c.line = s.Line
 			c.emit(Return, base, 0, 0, 0)

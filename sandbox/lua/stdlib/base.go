@@ -244,7 +244,7 @@ const whiteSpace = " \t\n\v\f\r"
 
 // parseBase reads an integer as C's strtoul does: a negative one wraps around, and one out of range is the largest.
 func parseBase(t string, base uint64) (float64, bool) {
-	t, _, _ = strings.Cut(t, "\x00")
+	t, _, _ = strings.Cut(t, "\x00") // C strings end at NUL
 	t = strings.Trim(t, whiteSpace)
 	negative := false
 	if t != "" && (t[0] == '-' || t[0] == '+') {

@@ -97,7 +97,7 @@ func (m *matcher) follow(i, p int) int {
 		case ')':
 			return m.endCapture(i, p+1)
 		case '$':
-			if p+1 == len(m.pat) {
+			if p+1 == len(m.pat) { // anywhere else it is an ordinary character
 				if i == len(m.src) {
 					return i
 				}
@@ -135,6 +135,7 @@ func (m *matcher) follow(i, p int) int {
 		if end < len(m.pat) {
 			suffix = m.pat[end]
 		}
+		// Only alternatives recurse. Everything else continues the loop, so that long patterns need no Go stack.
 		switch suffix {
 		case '?':
 			if i < len(m.src) && m.single(m.src[i], p, end) {

@@ -94,7 +94,7 @@ func osDate(L *lua.Thread) int {
 		return 1
 	}
 	L.ChargeBytes(len(format))
-	format, _, _ = strings.Cut(format, "\x00")
+	format, _, _ = strings.Cut(format, "\x00") // C strings end at NUL
 	b := L.NewBuilder(len(format))
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {

@@ -245,7 +245,7 @@ func indexShort(L *lua.Thread, s, sub string) int {
 	}
 	L.Charge(len(s) >> 6)
 	for i, failed := 0, 0; i+len(sub) <= len(s); failed++ {
-		if failed > (i+32)>>4 {
+		if failed > (i+32)>>4 { // the first byte is too frequent
 			L.Charge((len(s) - i) >> 2)
 			n := strings.Index(s[i:], sub)
 			if n >= 0 {
@@ -293,7 +293,7 @@ func strGmatch(L *lua.Thread) int {
 
 func strGsub(L *lua.Thread) int {
 	src, pat := L.CheckString(1), L.CheckString(2)
-	limit := len(src) + 1
+	limit := len(src) + 1 // an empty pattern matches before each byte, and at the end
 	if !L.Get(4).IsNil() {
 		limit = L.CheckInt32(4)
 	}
@@ -311,7 +311,7 @@ func strGsub(L *lua.Thread) int {
 		end := m.matchAt(i, p)
 		if end >= 0 {
 			n++
-			m.settle()
+			m.settle() // add may call the script
 			g.add(i, end)
 		}
 		switch {
@@ -323,7 +323,7 @@ func strGsub(L *lua.Thread) int {
 		default:
 			i = len(src) + 1
 		}
-		if i > len(src) || p == 1 {
+		if i > len(src) || p == 1 { // an anchored pattern is tried once
 			break
 		}
 	}

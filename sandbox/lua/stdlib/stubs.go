@@ -134,7 +134,7 @@ func getInfo(L *lua.Thread) int {
 	L.Charge(100 + len(what)>>2)
 	t := L.NewTable(0, 12)
 	set := func(name string, v lua.Value) { L.RawSet(t, lua.String(name), v) }
-	var seen [256]bool
+	var seen [256]bool // the options are a set: repeating one does not repeat its work
 	for i := range len(what) {
 		c := what[i]
 		if seen[c] {

@@ -49,6 +49,7 @@ func tableConcat(L *lua.Thread) int {
 	if i > j {
 		return L.PushString("")
 	}
+	// The first pass checks the elements and the size, so that an error allocates nothing.
 	size := 0
 	for k := i; k <= j; k++ {
 		L.Charge(1)
@@ -60,7 +61,7 @@ func tableConcat(L *lua.Thread) int {
 		case lua.NumberKind:
 			f, _ := v.AsNumber()
 			L.Charge(lua.NumberSteps(f))
-			size += 8
+			size += 8 // an estimate: Room below extends the builder
 		default:
 			L.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Kind(), k)
 		}

@@ -297,7 +297,7 @@ func (s *scanner) long(level int, what string) string {
 		s.newline()
 	}
 	var b strings.Builder
-	from := s.pos
+	from := s.pos // beginning of the part that is not in b yet
 	for s.pos < len(s.src) {
 		switch c := s.src[s.pos]; c {
 		case ']':
@@ -318,7 +318,7 @@ func (s *scanner) long(level int, what string) string {
 				s.fail("nesting of [[...]] is deprecated", '[', true)
 			}
 			s.pos = i
-		case '\n', '\r':
+		case '\n', '\r': // all line ends become "\n"
 			b.WriteString(s.src[from:s.pos])
 			b.WriteByte('\n')
 			s.newline()
