@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// CallKind says what is asked of an object.
+// CallKind is the operation of a call.
 type CallKind uint8
 
 // The kinds of call.
@@ -17,60 +17,59 @@ const (
 	Batch  CallKind = 4 // several methods in order, named in Batch
 )
 
-// Call is one authorised request. The host fills it; a backend does what it says and
-// nothing else: whatever Payload says again about object and method is ignored.
+// Call is one authorized request. The host fills it. A backend executes it as given and ignores the object and method
+// in Payload.
 type Call struct {
 	ID     ID
 	Kind   CallKind
 	Method Method   // for Batch: empty
 	Batch  []Method // the methods of a batch, in order; len is the number of calls
-	Oneway bool     // no reply is wanted
+	Oneway bool     // the caller expects no reply
 
 	Caller     Caller
-	Conn       uint64 // names the caller's connection: instance mode "session" is one a Conn
+	Conn       uint64 // id of the caller's connection: mode "session" has one instance per Conn
 	Protocol   Protocol
-	Serializer uint8    // the codec's own id of Payload's serializer (codec.ID)
+	Serializer uint8    // codec.ID of Payload's serializer
 	Corr       [16]byte // correlation id
-	Traceback  bool     // the policy lets this caller see tracebacks
-	Chain      []ID     // the objects through which this call came, outermost first
+	Traceback  bool     // the policy permits tracebacks for this caller
+	Chain      []ID     // calling objects, outermost first
 
-	// Deadline is until when the call may wait to begin; the zero time is never. A backend that knows how long
-	// the call may run then answers that it was not executed; another one gives up, within a second or
-	// two. Either does when its ctx is done. A context with a deadline would cost more than many a call.
+	// Deadline is the latest start of the call; the zero time is no deadline. After it, a backend with its own limit
+	// on running time replies that the call was not executed. Another backend gives up within two seconds. Both
+	// also end the call when ctx is done. A context with a deadline would cost more than a short call.
 	Deadline time.Time
-	// Enqueued, if not nil, is called by a backend that runs calls of one object in order, at most once and without
-	// delay: when the call has its place, so that every call that is made later comes after it.
+	// Enqueued is called at most once by a backend that runs the calls of an object in order. At that time the call
+	// has its position: later calls run after it. It must not block. nil is allowed.
 	Enqueued func()
 
-	// Payload is the inflated payload as it came. It belongs to the caller of Invoke
-	// and must not be used after Invoke returned.
+	// Payload is the received payload, inflated. It belongs to the caller of Invoke. A backend must not use it after
+	// Invoke has returned.
 	Payload []byte
-	// Buffer is where a backend may put the reply's payload, from Buffer[:0] on, growing
-	// it as needed; nil is fine. It belongs to the backend until Invoke returns.
+	// Buffer is memory for the reply's payload: a backend may append to Buffer[:0]. It belongs to the backend until
+	// Invoke returns. nil is allowed.
 	Buffer []byte
 }
 
-// Reply is a backend's answer. Payload is complete, in the call's serializer.
+// Reply is the reply of a backend. Payload is complete and in the call's serializer.
 type Reply struct {
 	Payload   []byte
 	Exception bool   // Payload is an exception dict
-	Stream    uint64 // not 0: an item stream was opened; Payload is empty
-	// Steps is how many VM instructions it took, for backends that count them. It is set
-	// beside an error, too: what was refused half-way has cost as much.
+	Stream    uint64 // id of an opened item stream, 0 for other replies; Payload is then empty
+	// Steps is the number of executed VM instructions, for backends that count them. It is also set with an error.
 	Steps uint64
 }
 
-// InstanceMode says how many instances of an object there are.
+// InstanceMode determines the number of instances of an object.
 type InstanceMode string
 
 // The instance modes.
 const (
-	Single  InstanceMode = "single"  // one, calls one at a time
-	Session InstanceMode = "session" // one a connection
-	PerCall InstanceMode = "call"    // a fresh one each call, in parallel
+	Single  InstanceMode = "single"  // one instance, one call at a time
+	Session InstanceMode = "session" // one instance per connection
+	PerCall InstanceMode = "call"    // a new instance per call, in parallel
 )
 
-// Description is what an object exposes.
+// Description lists the exposed members of an object.
 type Description struct {
 	ID       ID           `json:"id"`
 	Doc      string       `json:"doc,omitempty"`
@@ -83,30 +82,28 @@ type Member struct {
 	Name   Method `json:"name"`
 	Doc    string `json:"doc,omitempty"`
 	Method bool   `json:"method,omitempty"` // callable
-	Oneway bool   `json:"oneway,omitempty"` // callable, and clients shall not wait
+	Oneway bool   `json:"oneway,omitempty"` // callable without a reply
 	Get    bool   `json:"get,omitempty"`    // attribute, readable
 	Set    bool   `json:"set,omitempty"`    // attribute, writable
 }
 
-// Backend runs calls on the objects of one tenant. All methods may be called
-// concurrently.
+// Backend runs calls on the objects of one tenant. All methods are safe for concurrent use.
 type Backend interface {
-	// Describe loads the object if need be and says what it exposes. The error's
-	// message is safe to show to a caller who may call the object.
+	// Describe returns the description of an object, which it loads if necessary. The error's message is safe for a
+	// caller with permission to call the object.
 	Describe(ctx context.Context, id ID) (*Description, error)
-	// Invoke runs one call. An error means that there is no reply payload: the host
-	// makes the error answer from its code.
+	// Invoke runs one call. After an error there is no reply payload: the host creates the error reply from its code.
 	Invoke(ctx context.Context, c *Call) (Reply, error)
-	// Next asks for the next item of a stream that Invoke opened; ok is false at its
-	// end. After an error, an exception or the end the stream is gone.
+	// Next returns the next item of a stream that Invoke opened. ok is false at the end. An error, an exception or
+	// the end closes the stream.
 	Next(ctx context.Context, c *Call, stream uint64) (r Reply, ok bool, err error)
-	// CloseStream ends a stream early.
+	// CloseStream closes a stream before its end.
 	CloseStream(stream uint64)
 	// EndConn frees the session instances of a connection that closed.
 	EndConn(conn uint64)
 }
 
-// CorrelationText returns a correlation id as a UUID.
+// CorrelationText formats a correlation id as a UUID.
 func CorrelationText(id [16]byte) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }

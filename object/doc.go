@@ -1,8 +1,7 @@
-// Package object holds the nouns that every stage of a call shares: tenants, object
-// ids, methods, principals, callers, calls, replies, error codes, and [Sink], the one
-// interface through which values travel between a serializer and whatever holds them.
+// Package object holds the types that all stages of a call share: tenants, object ids, methods, principals, callers,
+// calls, replies and error codes. [Sink] is the interface through which values pass between a serializer and the
+// owner of the values.
 //
-// It imports the standard library only, and every other package may import it. What a
-// stage does with the nouns is the stage's business: nothing here reads the network,
-// decides, or runs anything.
+// The package imports the standard library only, and every other package may import it. It does no input or output,
+// makes no decisions and runs no calls.
 package object

@@ -5,42 +5,41 @@ import (
 	"strings"
 )
 
-// Tenant names an owner of objects, for example "acme". It is one name part.
+// Tenant is the name of an owner of objects, for example "acme". It is one name part.
 type Tenant string
 
-// ID addresses an object as "<tenant>.<name>[.<name>…]", for example "acme.shop.cart".
-// Ids of the host's own objects begin with [HostPrefix].
+// ID is the address of an object: "<tenant>.<name>[.<name>…]", for example "acme.shop.cart". The ids of built-in
+// objects start with [HostPrefix].
 type ID string
 
-// Method names what is called on an object.
+// Method is the name of a method or attribute.
 type Method string
 
-// HostPrefix begins the ids that belong to the host itself, and HostTenant is its name part,
-// which no tenant may have.
+// HostTenant is the reserved tenant name of the built-in objects. HostPrefix is the prefix of their ids.
 const (
 	HostTenant Tenant = "Pyro"
 	HostPrefix        = string(HostTenant) + "."
 )
 
-// The objects that the host itself serves.
+// The built-in objects.
 const (
 	Daemon     ID = "Pyro.Daemon"
 	NameServer ID = "Pyro.NameServer"
-	Enroll     ID = "Pyro.Enroll" // for whoever comes with a token, and nobody else
+	Enroll     ID = "Pyro.Enroll" // for clients with an enrollment token only
 )
 
-// MaxIDBytes bounds the length of an id that the host will look up.
+// MaxIDBytes bounds the length of an object id.
 const MaxIDBytes = 255
 
-// ParseID checks that s is a well-formed object id of a tenant: at least two name
-// parts of [A-Za-z0-9_-]+ joined by dots, at most [MaxIDBytes] bytes, not the host's own.
+// ParseID checks that s is a well-formed object id of a tenant: at least two name parts of [A-Za-z0-9_-]+ joined by
+// dots, at most [MaxIDBytes] bytes, without [HostPrefix].
 func ParseID(s string) (ID, error) {
 	if len(s) > MaxIDBytes {
 		return "", fmt.Errorf("object id of %d bytes: at most %d are allowed", len(s), MaxIDBytes)
 	}
 	parts := strings.Split(s, ".")
 	if len(parts) < 2 {
-		return "", fmt.Errorf("object id %q: want <tenant>.<name>", s)
+		return "", fmt.Errorf("object id %q: the form is <tenant>.<name>", s)
 	}
 	for _, p := range parts {
 		if !ValidName(p) {
@@ -48,7 +47,7 @@ func ParseID(s string) (ID, error) {
 		}
 	}
 	if Tenant(parts[0]) == HostTenant {
-		return "", fmt.Errorf("object id %q: ids beginning %q belong to the host", s, HostPrefix)
+		return "", fmt.Errorf("object id %q: ids with the prefix %q are reserved for the host", s, HostPrefix)
 	}
 	return ID(s), nil
 }
@@ -65,11 +64,10 @@ func (id ID) Name() string {
 	return n
 }
 
-// Principal returns the name under which the object itself is authorised when it
-// calls others: "object:" and the id.
+// Principal returns the principal of the object in its own calls: "object:" and the id.
 func (id ID) Principal() Principal { return Principal(objectPrefix + string(id)) }
 
-// ValidName reports whether s is one part of an id: [A-Za-z0-9_-]+.
+// ValidName reports whether s is one name part of an id: [A-Za-z0-9_-]+.
 func ValidName(s string) bool {
 	if s == "" {
 		return false
@@ -83,9 +81,8 @@ func ValidName(s string) bool {
 	return true
 }
 
-// Callable reports whether a method or attribute of this name may be called at all:
-// an identifier [A-Za-z][A-Za-z0-9_]* of at most 255 bytes. Dotted, private (leading
-// underscore) and non-ASCII names never are.
+// Callable reports whether clients may call a member of this name: an identifier [A-Za-z][A-Za-z0-9_]* of at most 255
+// bytes. Dotted, private (leading underscore) and non-ASCII names are not callable.
 //
 // Source: doc/security.md "Dotted names"; PSF-2005-001.
 func (m Method) Callable() bool {

@@ -2,69 +2,66 @@ package object
 
 import "time"
 
-// Limits bound what one object may spend. The zero value of each field means its default,
-// which [Limits.WithDefaults] fills in.
+// Limits are the limits of one object. A zero field means its default, which [Limits.WithDefaults] fills in.
 type Limits struct {
-	// Steps is how many VM instructions one call may take; default 50 million, about a
-	// second. Built-in functions charge for work that grows with their arguments.
+	// Steps bounds the VM instructions of one call; default 50 million, about a second. Built-in functions charge
+	// for work that grows with their arguments.
 	Steps int64 `json:"steps,omitempty"`
-	// LoadSteps is the same for running the script once when it is loaded; default Steps.
+	// LoadSteps bounds the VM instructions of loading the script; default Steps.
 	LoadSteps int64 `json:"load_steps,omitempty"`
-	// MaxDuration is how long one call may take, waiting for other objects included; default 5 s.
-	// It is looked at every few hundred steps, so one long built-in can overrun it.
+	// MaxDuration bounds the time of one call, calls of other objects included; default 5 s. It is checked every few
+	// hundred steps: one long built-in function can exceed it.
 	MaxDuration time.Duration `json:"max_duration,omitempty"`
-	// Memory is how many bytes an instance may hold, what a running call holds included;
-	// default 64 MiB. It is an estimate, within a factor of two.
+	// Memory bounds the bytes of an instance and its running call; default 64 MiB. It is an estimate, within a factor
+	// of two.
 	Memory int64 `json:"memory,omitempty"`
-	// SourceBytes bounds a script and each of its modules; default 64 KiB, at most 1 MiB.
+	// SourceBytes bounds a script and each of its modules; default 64 KiB, maximum 1 MiB.
 	SourceBytes int `json:"source,omitempty"`
-	// ArgumentBytes bounds a call's payload as it comes, and ResultBytes what a result
-	// takes; default 8 MiB, at most 32 MiB.
+	// ArgumentBytes bounds the received payload of a call, ResultBytes the payload of a result; default 8 MiB,
+	// maximum 32 MiB.
 	ArgumentBytes int `json:"arguments,omitempty"`
 	ResultBytes   int `json:"result,omitempty"`
-	// CallDepth bounds how deep Lua functions call each other; default 10,000.
+	// CallDepth bounds the depth of Lua calls; default 10,000.
 	CallDepth int `json:"depth,omitempty"`
 	// Coroutines bounds the live coroutines of a state; default 1,000.
 	Coroutines int `json:"coroutines,omitempty"`
-	// Queue is how many calls may wait for an instance; default 256.
+	// Queue bounds the calls that wait for an instance; default 256.
 	Queue int `json:"queue,omitempty"`
-	// Parallel is how many calls of an object of mode "call" run at a time; default 64.
+	// Parallel bounds the running calls of an object of mode "call"; default 64.
 	Parallel int `json:"parallel,omitempty"`
-	// Sessions is how many instances an object of mode "session" has; default 1,000.
+	// Sessions bounds the instances of an object of mode "session"; default 1,000.
 	Sessions int `json:"sessions,omitempty"`
-	// LogLines is how many lines a second an object may log; default 100. What is more is
-	// counted.
+	// LogLines bounds the log lines of an object per second; default 100. Further lines are counted and dropped.
 	LogLines int `json:"log_lines,omitempty"`
 }
 
-// Bounds that limits cannot pass.
+// Maxima of limits.
 const (
 	MaxSourceBytes  = 1 << 20
-	MaxMessageBytes = 32 << 20 // of a call or an answer
+	MaxMessageBytes = 32 << 20 // of a call or a reply
 )
 
-// MaxBatch is how many calls a batch may have.
+// MaxBatch bounds the calls of a batch.
 const MaxBatch = 5000
 
-// DefaultMessageBytes is the bound on a call's payload, and on a result, where nothing else
-// is said.
+// DefaultMessageBytes is the default bound of the payloads of calls and results.
 const DefaultMessageBytes = 8 << 20
 
-// DefaultWorkerBytes is the memory of a tenant's worker process where the policy sets none.
+// DefaultWorkerBytes is the default memory of a tenant's worker process.
 const DefaultWorkerBytes = 512 << 20
 
-// MaxInstanceBytes returns how many bytes all instances of a worker may hold together, of a worker
-// with that much memory. Garbage, which is collected late, comes on top.
+// MaxInstanceBytes returns the bound on the bytes of all instances of a worker with that much memory. Garbage that is
+// not yet collected comes on top.
 func MaxInstanceBytes(worker int64) int64 { return worker / 8 * 3 }
 
-// MaxPendingArguments returns the bound on the bytes of the arguments of several calls that a worker
-// with that much memory has not answered.
+// MaxPendingArguments returns the bound on the argument bytes of all unanswered calls of a worker with that much
+// memory.
 func MaxPendingArguments(worker int64) int64 { return worker / 4 }
 
-// MaxPendingResults returns the bound on the bytes of results that wait in such a worker for the host.
+// MaxPendingResults returns the bound on the bytes of results that wait in the worker to be sent.
 func MaxPendingResults(worker int64) int64 { return worker / 8 }
 
-// WithDefaults returns the limits with defaults in place of zeros.
+// WithDefaults returns the limits with defaults for zero fields.
 func (l Limits) WithDefaults() Limits {
 	l.Steps = orDefault(l.Steps, 50_000_000)
 	l.LoadSteps = orDefault(l.LoadSteps, l.Steps)
@@ -82,16 +79,22 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Over returns the limits with those of base in place of zeros.
+// WithBase returns the limits with the fields of base for zero fields.
 func (l Limits) WithBase(base Limits) Limits {
 	return Limits{
-		Steps: orDefault(l.Steps, base.Steps), LoadSteps: orDefault(l.LoadSteps, base.LoadSteps),
-		MaxDuration: orDefault(l.MaxDuration, base.MaxDuration), Memory: orDefault(l.Memory, base.Memory),
-		SourceBytes: orDefault(l.SourceBytes, base.SourceBytes), ArgumentBytes: orDefault(l.ArgumentBytes, base.ArgumentBytes),
-		ResultBytes: orDefault(l.ResultBytes, base.ResultBytes), CallDepth: orDefault(l.CallDepth, base.CallDepth),
-		Coroutines: orDefault(l.Coroutines, base.Coroutines), Queue: orDefault(l.Queue, base.Queue),
-		Parallel: orDefault(l.Parallel, base.Parallel), Sessions: orDefault(l.Sessions, base.Sessions),
-		LogLines: orDefault(l.LogLines, base.LogLines),
+		Steps:         orDefault(l.Steps, base.Steps),
+		LoadSteps:     orDefault(l.LoadSteps, base.LoadSteps),
+		MaxDuration:   orDefault(l.MaxDuration, base.MaxDuration),
+		Memory:        orDefault(l.Memory, base.Memory),
+		SourceBytes:   orDefault(l.SourceBytes, base.SourceBytes),
+		ArgumentBytes: orDefault(l.ArgumentBytes, base.ArgumentBytes),
+		ResultBytes:   orDefault(l.ResultBytes, base.ResultBytes),
+		CallDepth:     orDefault(l.CallDepth, base.CallDepth),
+		Coroutines:    orDefault(l.Coroutines, base.Coroutines),
+		Queue:         orDefault(l.Queue, base.Queue),
+		Parallel:      orDefault(l.Parallel, base.Parallel),
+		Sessions:      orDefault(l.Sessions, base.Sessions),
+		LogLines:      orDefault(l.LogLines, base.LogLines),
 	}
 }
 

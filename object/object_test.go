@@ -12,15 +12,20 @@ import (
 )
 
 func TestParseID(t *testing.T) {
-	for _, s := range []string{"acme.counter", "acme.shop.cart", "A-1._", "pyro.x", "Pyros.x", "a." + strings.Repeat("b", object.MaxIDBytes-2)} {
+	for _, s := range []string{
+		"acme.counter", "acme.shop.cart", "A-1._", "pyro.x", "Pyros.x",
+		"a." + strings.Repeat("b", object.MaxIDBytes-2),
+	} {
 		if id, err := object.ParseID(s); err != nil || string(id) != s {
 			t.Errorf("ParseID(%q) = %q, %v", s, id, err)
 		}
 	}
-	for _, s := range []string{"", "acme", ".", "acme.", ".counter", "acme..x", "acme.a b", "acme.a/b", "acme.a\x00", "acme.é", "аcme.x",
-		"Pyro.Daemon", "Pyro.x.y", "a." + strings.Repeat("b", object.MaxIDBytes-1)} {
+	for _, s := range []string{
+		"", "acme", ".", "acme.", ".counter", "acme..x", "acme.a b", "acme.a/b", "acme.a\x00", "acme.é", "аcme.x",
+		"Pyro.Daemon", "Pyro.x.y", "a." + strings.Repeat("b", object.MaxIDBytes-1),
+	} {
 		if id, err := object.ParseID(s); err == nil {
-			t.Errorf("ParseID(%q) = %q, want it refused", s, id)
+			t.Errorf("ParseID(%q) = %q, want an error", s, id)
 		}
 	}
 }
@@ -46,14 +51,17 @@ func TestCallable(t *testing.T) {
 			t.Errorf("%q is not callable", m)
 		}
 	}
-	for _, m := range []object.Method{"", "_private", "__class__", "2nd", "a.b", "a b", "a-b", "a=", "é", "аdd", "a\x00", object.Method(strings.Repeat("a", 256))} {
+	for _, m := range []object.Method{
+		"", "_private", "__class__", "2nd", "a.b", "a b", "a-b", "a=", "é", "аdd", "a\x00",
+		object.Method(strings.Repeat("a", 256)),
+	} {
 		if m.Callable() {
 			t.Errorf("%q is callable", m)
 		}
 	}
 }
 
-// TestRetired: the dispatcher asks after every call, so the answer costs no allocation.
+// TestRetired: the dispatcher calls Retired after every call, so it must not allocate.
 func TestRetired(t *testing.T) {
 	wrapped := fmt.Errorf("calling: %w", object.ErrRetired)
 	for _, c := range []struct {
@@ -110,7 +118,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// TestLimits: what is not said is the base's, and then the default's, whichever limit it is.
+// TestLimits: a zero field takes the value of the base, then the default, for every limit.
 func TestLimits(t *testing.T) {
 	var base object.Limits
 	defaults := base.WithDefaults()
@@ -132,8 +140,9 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%+v or defaults is %+v", base, got)
 	}
 	most := object.Limits{SourceBytes: 1 << 30, ArgumentBytes: 1 << 30, ResultBytes: 1 << 30}.WithDefaults()
-	if most.SourceBytes != object.MaxSourceBytes || most.ArgumentBytes != object.MaxMessageBytes || most.ResultBytes != object.MaxMessageBytes {
-		t.Errorf("above what limits cannot pass: %+v", most)
+	largest := object.MaxMessageBytes
+	if most.SourceBytes != object.MaxSourceBytes || most.ArgumentBytes != largest || most.ResultBytes != largest {
+		t.Errorf("limits above their maxima: %+v", most)
 	}
 	if l := (object.Limits{Steps: 7}).WithDefaults(); l.LoadSteps != 7 {
 		t.Errorf("loading takes %d steps, want those of a call", l.LoadSteps)
