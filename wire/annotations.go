@@ -6,12 +6,12 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// maxAnnotations bounds the number of annotations in one message: an empty one costs its
-// sender eight bytes and us a list element.
+// maxAnnotations bounds the annotations of a message. An empty one costs its sender eight bytes and this process a
+// list element.
 const maxAnnotations = 256
 
-// annotate fills m.Annotations, and in Pyro4 the correlation id, from the annotations
-// area b, whose slices it keeps. A malformed CORR is reported only after all is read.
+// annotate fills m.Annotations, and in Pyro4 the correlation id, from the annotations area b. The annotations alias
+// b. The error for a malformed CORR is returned after the whole area is read.
 func (m *Message) annotate(b []byte) error {
 	head := chunkHead(m.Protocol)
 	var badCorr error
@@ -29,7 +29,8 @@ func (m *Message) annotate(b []byte) error {
 			size = uint64(binary.BigEndian.Uint32(b[4:]))
 		}
 		if size > uint64(len(b)-head) {
-			return object.Errorf(object.CodeInvalid, "malformed annotations: %d bytes announced, %d left", size, len(b)-head)
+			return object.Errorf(object.CodeInvalid,
+				"malformed annotations: %d bytes announced, %d left", size, len(b)-head)
 		}
 		id, value := [4]byte(b), b[head:head+int(size):head+int(size)]
 		if !ascii(id) {
@@ -41,9 +42,14 @@ func (m *Message) annotate(b []byte) error {
 			continue
 		}
 		badCorr = nil
-		if m.HasCorr = len(value) == corrBytes; !m.HasCorr {
+		m.HasCorr = len(value) == corrBytes
+		if !m.HasCorr {
 			m.Corr = [corrBytes]byte{}
-			badCorr = &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: "correlation id is not 16 bytes long"}
+			badCorr = &object.Error{
+				Code:  object.CodeInvalid,
+				Class: "ValueError",
+				Msg:   "correlation id is not 16 bytes long",
+			}
 			continue
 		}
 		m.Corr = [corrBytes]byte(value)
@@ -51,7 +57,7 @@ func (m *Message) annotate(b []byte) error {
 	return badCorr
 }
 
-// chunkHead is the size of an annotation's id and length.
+// chunkHead returns the size of an annotation's id and length.
 func chunkHead(p object.Protocol) int {
 	if p == object.Pyro4 {
 		return 6

@@ -8,11 +8,12 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Append appends m to dst as one whole message, so that one Write can send it, or many
-// of them. In Pyro4 the correlation id is written as annotation CORR, before all others;
-// a CORR in m.Annotations is left out. It returns dst unchanged with CodeTooLarge if
-// the generation's length fields cannot hold m, and with CodeInvalid for anything else
-// that it cannot say. Flags that m.Protocol does not have are left out.
+// Append appends m to dst as one complete message. One Write can send it, or several of them. In Pyro4 the
+// correlation id is written as the first annotation, CORR; a CORR in m.Annotations is omitted. Flags that m.Protocol
+// lacks are omitted.
+//
+// If the length fields of the protocol cannot hold m, it returns dst unchanged with CodeTooLarge. For other values
+// that the protocol cannot represent it returns CodeInvalid.
 func Append(dst []byte, m *Message) ([]byte, error) {
 	dst, err := appendHead(dst, m, len(m.Payload), len(m.Payload))
 	if err != nil {
@@ -21,13 +22,13 @@ func Append(dst []byte, m *Message) ([]byte, error) {
 	return append(dst, m.Payload...), nil
 }
 
-// AppendHead is [Append] without the payload, for those who write a large one by itself. So
-// many bytes come right behind; m.Payload does not count.
+// AppendHead is [Append] without the payload, for callers that write a large payload separately. The caller must
+// write exactly payload bytes next. m.Payload is ignored.
 func AppendHead(dst []byte, m *Message, payload int) ([]byte, error) {
 	return appendHead(dst, m, payload, 0)
 }
 
-// appendHead appends all of m but its payload, and makes room for more bytes behind that.
+// appendHead appends all of m except its payload. It reserves space for more bytes behind that.
 func appendHead(dst []byte, m *Message, payload, more int) ([]byte, error) {
 	size, err := m.annotationBytes()
 	if err != nil {
@@ -56,10 +57,11 @@ func appendHead(dst []byte, m *Message, payload, more int) ([]byte, error) {
 }
 
 func tooLong(payload, annotations int) error {
-	return object.Errorf(object.CodeTooLarge, "message too large: %d bytes of payload, %d of annotations", payload, annotations)
+	return object.Errorf(object.CodeTooLarge,
+		"message too large: %d bytes of payload, %d of annotations", payload, annotations)
 }
 
-// annotationBytes returns the size of the annotations area that m will have.
+// annotationBytes returns the size of the annotations area of m.
 func (m *Message) annotationBytes() (int, error) {
 	head, size, n := chunkHead(m.Protocol), 0, 0
 	if m.Protocol == object.Pyro4 && m.HasCorr {
@@ -83,13 +85,13 @@ func (m *Message) annotationBytes() (int, error) {
 	return size, nil
 }
 
-// omits reports whether an annotation is not written because a field of m stands for it.
+// omits reports whether an annotation is not written because a field of m replaces it.
 func (m *Message) omits(a *Annotation) bool {
 	return m.Protocol == object.Pyro4 && string(a.ID[:]) == corrID
 }
 
 func append4(dst []byte, m *Message, payload, annotations int) []byte {
-	at := len(dst)
+	start := len(dst)
 	dst = append(dst, magic...)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(object.Pyro4))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Type))
@@ -99,7 +101,7 @@ func append4(dst []byte, m *Message, payload, annotations int) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, m.Serializer)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(annotations))
 	dst = append(dst, 0, 0)
-	dst = binary.BigEndian.AppendUint16(dst, checksum4(dst[at:]))
+	dst = binary.BigEndian.AppendUint16(dst, checksum4(dst[start:]))
 	if m.HasCorr {
 		dst = append(dst, corrID...)
 		dst = binary.BigEndian.AppendUint16(dst, corrBytes)

@@ -12,11 +12,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// compressAbove is the payload size in bytes from which compression is tried: the larger
-// of what the two generations' own peers use.
+// compressAbove is the smallest payload, in bytes, that is compressed: the larger threshold of the two generations.
 const compressAbove = 200
 
-// inflater is a zlib reader with its input; both are reused.
+// inflater is a reusable zlib reader with its input.
 type inflater struct {
 	in  bytes.Reader
 	out io.ReadCloser
@@ -24,28 +23,27 @@ type inflater struct {
 
 var inflaters = sync.Pool{New: func() any { return new(inflater) }}
 
-// Inflate appends to dst what the zlib data in payload unpacks to, at most max bytes; 0
-// means [DefaultMaxBytes]. dst grows with what was unpacked and is never far larger, so
-// that a small payload cannot claim much memory. dst must not overlap payload.
+// Inflate appends the inflated zlib data of payload to dst, at most max bytes; 0 means [DefaultMaxBytes]. The memory
+// of dst grows with the inflated bytes, so a small payload cannot claim much memory. dst must not overlap payload.
 //
-// Data that is not zlib, is cut short, has a wrong checksum or anything after its end is
-// CodeInvalid; more than max bytes are CodeTooLarge. dst is then returned unchanged.
+// Malformed or truncated data, a wrong checksum and trailing bytes are CodeInvalid. More than max bytes are
+// CodeTooLarge. After an error dst is returned unchanged.
 func Inflate(dst []byte, payload []byte, max int) ([]byte, error) {
 	return InflateGuarded(dst, payload, max, nil)
 }
 
-// Guard watches over an inflation. It sees what is unpacked before there is more.
+// Guard controls an inflation. It is called before the result grows.
 type Guard interface {
-	// Head gets the first [HeadBytes] bytes, if there are as many.
+	// Head receives the first [HeadBytes] bytes of a result of at least that size.
 	Head(head []byte) error
-	// Grow is called before the memory of the result grows by so many bytes.
+	// Grow is called before the memory of the result grows by n bytes.
 	Grow(n int) error
 }
 
-// HeadBytes is how much of a payload is unpacked before its [Guard] has seen what it begins with.
+// HeadBytes is the size of the part that a [Guard] inspects before the rest of a payload is inflated.
 const HeadBytes = 12 << 10
 
-// InflateGuarded is [Inflate] under a guard, whose errors it returns unchanged; nil is none.
+// InflateGuarded is [Inflate] with a guard, whose errors it returns unchanged. A nil guard is allowed.
 func InflateGuarded(dst []byte, payload []byte, max int, g Guard) ([]byte, error) {
 	if max <= 0 {
 		max = DefaultMaxBytes
@@ -76,14 +74,14 @@ func InflateGuarded(dst []byte, payload []byte, max int, g Guard) ([]byte, error
 }
 
 func inflate(dst []byte, r io.Reader, max int, g Guard) ([]byte, error) {
-	out, room, head := dst, max, HeadBytes
+	out, left, head := dst, max, HeadBytes // left may become -1
 	if g == nil {
-		head = -1 // seen
+		head = -1 // not required
 	}
 	for {
-		// One byte more than allowed tells a full buffer from an overflow.
+		// Room for one byte above the bound distinguishes a full result from an overflow.
 		if len(out) == cap(out) {
-			more := min(room+1, 512+len(out)-len(dst))
+			more := min(left+1, 512+len(out)-len(dst))
 			if g != nil {
 				if err := g.Grow(more); err != nil {
 					return dst, err
@@ -91,14 +89,14 @@ func inflate(dst []byte, r io.Reader, max int, g Guard) ([]byte, error) {
 			}
 			out = slices.Grow(out, more)
 		}
-		to := min(cap(out), len(out)+room+1)
+		end := min(cap(out), len(out)+left+1)
 		if head >= 0 {
-			to = min(to, len(dst)+head)
+			end = min(end, len(dst)+head)
 		}
-		n, err := r.Read(out[len(out):to])
-		out, room = out[:len(out)+n], room-n
+		n, err := r.Read(out[len(out):end])
+		out, left = out[:len(out)+n], left-n
 		switch {
-		case room < 0:
+		case left < 0:
 			return dst, &object.Error{Code: object.CodeTooLarge, Class: ClassTooLarge,
 				Msg: fmt.Sprintf("message too large once decompressed (max=%d)", max)}
 		case errors.Is(err, io.EOF):
@@ -119,7 +117,7 @@ func broken(msg string, cause error) error {
 	return &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: msg, Err: cause}
 }
 
-// deflater is a zlib writer that appends to a slice; both are reused.
+// deflater is a reusable zlib writer that appends to a slice.
 type deflater struct {
 	w   *zlib.Writer
 	out []byte
@@ -131,7 +129,7 @@ func (d *deflater) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// deflateLevel is what Pyro5 uses.
+// deflateLevel is the compression level of Pyro5.
 const deflateLevel = 4
 
 var deflaters = sync.Pool{New: func() any {
@@ -152,15 +150,14 @@ func Deflate(dst []byte, payload []byte) []byte {
 	return dst
 }
 
-// AppendCompressed is [Append] for senders who want compression: the payload is written
-// as zlib data, with the flag Compressed, if it has at least 200 bytes and gets shorter.
-// m is left as it was. A message that says Compressed already is only appended.
+// AppendCompressed is [Append] with compression. A payload of at least 200 bytes that becomes shorter is written as
+// zlib data with the flag Compressed. m is not changed. A message with the flag Compressed is appended as it is.
 func AppendCompressed(dst []byte, m *Message) ([]byte, error) {
 	if len(m.Payload) < compressAbove || m.Flags&Compressed != 0 {
 		return Append(dst, m)
 	}
-	packed := packs.Get().(*[]byte)
-	defer packs.Put(packed)
+	packed := packBuffers.Get().(*[]byte)
+	defer packBuffers.Put(packed)
 	*packed = Deflate((*packed)[:0], m.Payload)
 	if len(*packed) >= len(m.Payload) {
 		return Append(dst, m)
@@ -171,4 +168,4 @@ func AppendCompressed(dst []byte, m *Message) ([]byte, error) {
 	return Append(dst, &c)
 }
 
-var packs = sync.Pool{New: func() any { return new([]byte) }}
+var packBuffers = sync.Pool{New: func() any { return new([]byte) }}

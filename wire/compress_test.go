@@ -11,6 +11,7 @@ import (
 func TestInflate(t *testing.T) {
 	plain := bytes.Repeat([]byte("text "), 1000)
 	packed := wire.Deflate(nil, plain)
+	last := len(packed) - 1
 	out, err := wire.Inflate([]byte("head "), packed, len(plain))
 	if err != nil || !bytes.Equal(out, append([]byte("head "), plain...)) {
 		t.Fatalf("%d bytes, %v", len(out), err)
@@ -24,10 +25,11 @@ func TestInflate(t *testing.T) {
 		"empty":             {nil, 0, object.CodeInvalid},
 		"no zlib":           {[]byte("not zlib data"), 0, object.CodeInvalid},
 		"cut short":         {packed[:len(packed)-1], 0, object.CodeInvalid},
-		"wrong checksum":    {append(packed[:len(packed)-1:len(packed)-1], ^packed[len(packed)-1]), 0, object.CodeInvalid},
+		"wrong checksum":    {append(packed[:last:last], ^packed[last]), 0, object.CodeInvalid},
 		"trailing bytes":    {append(packed[:len(packed):len(packed)], 0), 0, object.CodeInvalid},
 	} {
-		if out, err := wire.Inflate([]byte("kept"), c.in, c.max); object.CodeOf(err) != c.want || string(out) != "kept" {
+		out, err := wire.Inflate([]byte("kept"), c.in, c.max)
+		if object.CodeOf(err) != c.want || string(out) != "kept" {
 			t.Errorf("%s: %q, %v", name, out, err)
 		}
 	}

@@ -1,7 +1,6 @@
-// Package wire turns bytes into Pyro messages and back, for protocol 48 (Pyro4) and 502
-// (Pyro5), with one [Message] type for both. It knows headers, annotations and
-// compression; what a payload says is the codec's business, and whether a message is
-// welcome at this point of a conversation is the host's.
+// Package wire converts between bytes and Pyro messages, for protocol 48 (Pyro4) and 502 (Pyro5), with one [Message]
+// type for both. It reads and writes headers, annotations, compression and signatures. Payloads belong to package
+// codec; the order of messages belongs to the host.
 //
 // Source: doc/wire.md "Messages"; vectors in testdata.
 package wire

@@ -11,7 +11,12 @@ import (
 )
 
 func FuzzRead(f *testing.F) {
-	for _, file := range []string{"pyro4-badinput.jsonl", "pyro5-badinput.jsonl", "pyro4-serpent.jsonl", "pyro5-msgpack.jsonl"} {
+	for _, file := range []string{
+		"pyro4-badinput.jsonl",
+		"pyro5-badinput.jsonl",
+		"pyro4-serpent.jsonl",
+		"pyro5-msgpack.jsonl",
+	} {
 		for _, r := range lines[record](f, file) {
 			if len(r.Hex) < 2000 {
 				f.Add(r.bytes(f))
@@ -25,14 +30,14 @@ func FuzzRead(f *testing.F) {
 		for r.Read(&m) == nil {
 			b, err := wire.Append(nil, &m)
 			if err != nil {
-				t.Fatalf("cannot write what was read: %v", err)
+				t.Fatalf("cannot write the message: %v", err)
 			}
 			if len(b) > limit+40 {
 				t.Fatalf("message of %d bytes", len(b))
 			}
 			var again wire.Message
 			if err := wire.NewReader(bytes.NewReader(b), 0).Read(&again); err != nil {
-				t.Fatalf("cannot read what was written: %v", err)
+				t.Fatalf("cannot read the written message: %v", err)
 			}
 			if d := cmp.Diff(m, again, cmpopts.EquateEmpty()); d != "" {
 				t.Fatal(d)

@@ -9,11 +9,11 @@ import (
 
 const (
 	magic        = "PYRO"
-	prefixBytes  = 6 // magic and version: enough to tell the generation
+	prefixBytes  = 6 // magic and version, which determine the generation
 	header4Bytes = 24
 	header5Bytes = 40
-	magic4       = 0x34E9 // is added to the checksum of Pyro4
-	magic5       = 0x4DC5 // ends the header of Pyro5
+	magic4       = 0x34E9 // added to the checksum of Pyro4
+	magic5       = 0x4DC5 // last field of the header of Pyro5
 	corrID       = "CORR"
 	corrBytes    = 16
 
@@ -21,8 +21,8 @@ const (
 	maxPayload4     = math.MaxInt32
 )
 
-// The flags of Pyro4 stand at the bits that Flags uses. Pyro5 has no MetaOnConnect, moves
-// the two flags after it down by one bit, and marks a correlation id.
+// Pyro4 uses the bits of Flags. Pyro5 lacks MetaOnConnect, has the next two flags one bit lower, and has a flag for a
+// correlation id.
 const (
 	flags4Mask   = 0x7F
 	lowFlags     = Exception | Compressed | Oneway | Batch
@@ -31,16 +31,16 @@ const (
 	correlation5 = 0x40
 )
 
-// header is what the fixed part of a message says about its rest.
+// header holds the size of a header and the sizes that it announces.
 type header struct {
 	size        int // bytes of the header itself
 	annotations uint32
 	payload     uint32
 }
 
-// claimed guesses the generation of a version field that is not spoken here, so that the
-// peer gets its refusal in a form that it reads; 0 if there is nothing to guess from.
-func claimed(version uint16) object.Protocol {
+// guessProtocol returns the generation of an unsupported version number, 0 if unknown. The peer then receives its
+// rejection in a form that it can read.
+func guessProtocol(version uint16) object.Protocol {
 	switch {
 	case version/10 == 4:
 		return object.Pyro4
@@ -50,7 +50,7 @@ func claimed(version uint16) object.Protocol {
 	return 0
 }
 
-// parse4 fills m from a header of Pyro4. The sizes in the result are not yet bounded.
+// parse4 fills m from a header of Pyro4. The announced sizes are not yet checked.
 func parse4(b []byte, m *Message) (header, error) {
 	kind, payload := binary.BigEndian.Uint16(b[6:]), binary.BigEndian.Uint32(b[12:])
 	h := header{size: header4Bytes, annotations: uint32(binary.BigEndian.Uint16(b[18:]))}
@@ -61,7 +61,7 @@ func parse4(b []byte, m *Message) (header, error) {
 		return h, object.Errorf(object.CodeInvalid, "negative payload length")
 	}
 	h.payload = payload
-	// A type of more than eight bits becomes 0, which is no type either.
+	// A type of more than eight bits becomes 0, which is not a type.
 	if kind <= math.MaxUint8 {
 		m.Type = Type(kind)
 	}
@@ -72,7 +72,7 @@ func parse4(b []byte, m *Message) (header, error) {
 	return h, nil
 }
 
-// parse5 fills m from a header of Pyro5. The sizes in the result are not yet bounded.
+// parse5 fills m from a header of Pyro5. The announced sizes are not yet checked.
 func parse5(b []byte, m *Message) (header, error) {
 	h := header{size: header5Bytes}
 	if binary.BigEndian.Uint16(b[38:]) != magic5 {
@@ -99,13 +99,12 @@ func parse5(b []byte, m *Message) (header, error) {
 	return h, nil
 }
 
-// checksum4 returns the checksum that belongs to a header of Pyro4: a sum modulo 65536 of
-// its fields but the reserved one.
+// checksum4 returns the checksum of a header of Pyro4: the sum modulo 65536 of all fields except the reserved one.
 func checksum4(b []byte) uint16 {
 	n := binary.BigEndian.Uint32(b[12:])
 	sum := uint32(magic4)
-	for _, at := range [...]int{4, 6, 8, 10, 16, 18} {
-		sum += uint32(binary.BigEndian.Uint16(b[at:]))
+	for _, offset := range [...]int{4, 6, 8, 10, 16, 18} {
+		sum += uint32(binary.BigEndian.Uint16(b[offset:]))
 	}
 	return uint16(sum + n)
 }

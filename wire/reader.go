@@ -11,52 +11,50 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// DefaultMaxBytes is the bound on payload and annotations together where none is given.
+// DefaultMaxBytes is the default bound on the bytes of payload and annotations together.
 const DefaultMaxBytes = 8 << 20
 
 const (
-	firstBuffer = 512      // what a connection costs that has not said anything
-	keepBuffer  = 64 << 10 // a larger buffer is let go once its message is done
-	stepBuffer  = 64 << 10 // how far a buffer may grow ahead of the bytes that arrived
-	aheadFactor = 16       // and how many times as far as they go, if that is more: megabytes are copied twice then
-	idleReads   = 100      // reads without a byte or an error before giving up
+	firstBuffer = 512      // bytes of an idle connection
+	keepBuffer  = 64 << 10 // a larger buffer is released after its message
+	stepBuffer  = 64 << 10 // growth of a buffer beyond the received bytes
+	aheadFactor = 16       // or this multiple of the received bytes, if larger: megabytes are then copied twice
+	idleReads   = 100      // consecutive reads without a byte or an error before Read fails
 )
 
-// Reader reads the messages of one connection. The first message decides the protocol,
-// and a message of another one after it is an error. Not safe for concurrent use.
+// Reader reads the messages of one connection. The first message determines the protocol; a later message of another
+// protocol is an error. Not safe for concurrent use.
 type Reader struct {
-	// Check, if set, is asked about each message once its header was read and before any
-	// more of it is: only header fields of the message are filled. Read returns its
-	// error unchanged.
+	// Check is called with each message between its header and the rest. Only the header fields are filled. Read
+	// returns its error unchanged. nil is allowed.
 	Check func(*Message) error
 
-	// Limit, if set, is asked about a message that is above the bound how long it may be,
-	// in bytes, where that depends on what can change while the reader waits.
+	// Limit returns a higher bound in bytes for a message above the reader's bound. It is for bounds that can change
+	// while the reader waits. nil is allowed.
 	Limit func() int
 
-	// Reserve, if set, is called with the length of each message, in bytes, before there is a buffer for it. It may
-	// wait. Read returns its error unchanged, and [Reader.Skip] goes on behind the message then.
+	// Reserve is called with the length of each message in bytes, before its buffer is allocated. It may block. Read
+	// returns its error unchanged; [Reader.Skip] then moves behind the message. nil is allowed.
 	Reserve func(n int) error
 
 	r          io.Reader
 	max        int
-	pinned     object.Protocol // of the messages read so far
-	seen       object.Protocol // what the latest bytes claimed to be
+	pinned     object.Protocol // protocol of the first message, 0 before it
+	claimed    object.Protocol // protocol in the latest header, even a malformed one
 	buf        []byte
-	start, end int   // the unread bytes are buf[start:end]
-	refused    int64 // bytes of the message that was refused, from start
+	start, end int   // unread bytes are buf[start:end]
+	rejected   int64 // bytes of the rejected message, from start
 }
 
-// NewReader returns a Reader of r that refuses messages of more than max bytes, payload
-// and annotations as they are on the wire; 0 means [DefaultMaxBytes]. It allocates no
-// buffer before the first Read, and a small one then.
+// NewReader returns a Reader of r. max bounds payload and annotations of a message in bytes before inflation; 0 means
+// [DefaultMaxBytes]. The first Read allocates a small buffer.
 func NewReader(r io.Reader, max int) *Reader {
 	rd := &Reader{r: r}
 	rd.SetMax(max)
 	return rd
 }
 
-// SetMax changes the bound on the messages that follow; 0 means [DefaultMaxBytes].
+// SetMax changes the bound for later messages; 0 means [DefaultMaxBytes].
 func (r *Reader) SetMax(max int) {
 	if max <= 0 {
 		max = DefaultMaxBytes
@@ -64,21 +62,20 @@ func (r *Reader) SetMax(max int) {
 	r.max = max
 }
 
-// Protocol returns the protocol that the connection's bytes claimed to be, even if they
-// turned out to be malformed; 0 if they gave no hint. It says in which generation a
-// refusal can be read.
+// Protocol returns the protocol that the received bytes claim, even in a malformed message; 0 if unknown. A rejection
+// in that protocol is readable for the peer.
 func (r *Reader) Protocol() object.Protocol {
 	if r.pinned != 0 {
 		return r.pinned
 	}
-	return r.seen
+	return r.claimed
 }
 
-// Size returns the bytes that the reader's buffer takes.
+// Size returns the size of the reader's buffer in bytes.
 func (r *Reader) Size() int { return cap(r.buf) }
 
-// Release ends the use of the latest message and lets go of a buffer of more than keep bytes, unless it holds much
-// that is unread.
+// Release ends the use of the latest message. It replaces a buffer of more than keep bytes by a small one, unless
+// many bytes in it are unread.
 func (r *Reader) Release(keep int) {
 	unread := r.end - r.start
 	if unread == 0 {
@@ -91,18 +88,19 @@ func (r *Reader) Release(keep int) {
 	}
 }
 
-// Buffered reports how many bytes have arrived that no Read has consumed.
+// Buffered returns the number of received bytes that no Read has consumed.
 func (r *Reader) Buffered() int { return r.end - r.start }
 
-// Read reads one message into m, whose memory it reuses. The slices in m alias the
-// reader's buffer until the next Read. The payload is not inflated.
+// Read reads one message into m, whose memory it reuses. The slices in m alias the reader's buffer until the next
+// Read. The payload is not inflated.
 //
-// It returns io.EOF only if the stream ends before the message's first byte, and
-// io.ErrUnexpectedEOF later; other errors of the stream come unchanged, and after a
-// passed deadline Read may be called again. A malformed message is CodeInvalid, one
-// above the bound CodeTooLarge with nothing read past its header; both leave the reader
-// where it was, so that nothing more can be read; [Reader.Skip] leads past one above the bound. Only after
-// CodeInvalid with Class "ValueError", for a correlation id of a wrong size, m is whole and reading goes on.
+// It returns io.EOF only if the stream ends before the first byte of the message, and io.ErrUnexpectedEOF later.
+// Other errors of the stream are returned unchanged. After a passed deadline Read may be called again.
+//
+// A malformed message is CodeInvalid. A message above the bound is CodeTooLarge and is not read beyond its header.
+// Both leave the position unchanged, so no later message can be read; [Reader.Skip] moves behind a message above the
+// bound. One error is different: for a correlation id of a wrong size, m is complete and the next message can be
+// read. It is CodeInvalid with Class "ValueError".
 //
 // Source: doc/wire.md "Messages" and "Bad messages".
 func (r *Reader) Read(m *Message) error {
@@ -117,44 +115,44 @@ func (r *Reader) Read(m *Message) error {
 			return err
 		}
 	}
-	// The bound was checked, so that the lengths fit an int.
+	// header has checked the bound: the lengths fit an int.
 	annotations, payload := int(h.annotations), int(h.payload)
 	if r.Reserve != nil {
 		if err := r.Reserve(h.size + annotations + payload); err != nil {
-			r.refused = int64(h.size + annotations + payload)
+			r.rejected = int64(h.size + annotations + payload)
 			return err
 		}
 	}
 	if err := r.fill(h.size + annotations + payload); err != nil {
 		return err
 	}
-	from := r.start + h.size
-	middle, to := from+annotations, from+annotations+payload
-	err = m.annotate(r.buf[from:middle:middle])
+	head := r.start + h.size
+	middle := head + annotations
+	end := middle + payload
+	err = m.annotate(r.buf[head:middle:middle])
 	if err != nil && !readable(err) {
 		return err
 	}
-	m.Payload = r.buf[middle:to:to]
+	m.Payload = r.buf[middle:end:end]
 	r.pinned = m.Protocol
-	r.start = to
+	r.start = end
 	return err
 }
 
-// Detach makes the memory of the latest message, of a large one at least, belong to the caller:
-// no later Read writes to it.
+// Detach transfers the memory of the latest message to the caller: no later Read writes to it.
 func (r *Reader) Detach() {
 	r.buf = append(make([]byte, 0, firstBuffer), r.buf[r.start:r.end]...)
 	r.start, r.end = 0, len(r.buf)
 	r.buf = r.buf[:cap(r.buf)]
 }
 
-// readable reports whether an error of annotate concerns only what the message says.
+// readable reports whether the reader can continue after an error of annotate.
 func readable(err error) bool {
 	var e *object.Error
 	return errors.As(err, &e) && e.Class != ""
 }
 
-// header reads the header into m and bounds what it announces. The bytes stay unread.
+// header reads the header into m and checks the announced sizes. It does not consume the bytes.
 func (r *Reader) header(m *Message) (header, error) {
 	if err := r.fill(prefixBytes); err != nil {
 		return header{}, err
@@ -182,7 +180,7 @@ func (r *Reader) header(m *Message) (header, error) {
 			most = max(most, r.Limit())
 		}
 		if n > int64(most) {
-			r.refused = int64(h.size) + n
+			r.rejected = int64(h.size) + n
 			return h, tooLarge(version, n, most)
 		}
 	}
@@ -192,7 +190,7 @@ func (r *Reader) header(m *Message) (header, error) {
 	return h, nil
 }
 
-// tooLarge is the error of a message above the bound, in the words of its generation.
+// tooLarge returns the error for a message above the bound, in the text of its generation.
 func tooLarge(p object.Protocol, n int64, most int) error {
 	format := "message too large (%d, max=%d)"
 	if p == object.Pyro4 {
@@ -201,16 +199,14 @@ func tooLarge(p object.Protocol, n int64, most int) error {
 	return &object.Error{Code: object.CodeTooLarge, Class: ClassTooLarge, Msg: fmt.Sprintf(format, n, most)}
 }
 
-// ClassTooLarge is the Class of the error about a message above the bound: the exception that Pyro's own
-// peers raise then.
+// ClassTooLarge is the Class of the error for a message above the bound. Pyro's peers raise this exception.
 const ClassTooLarge = "MessageTooLargeError"
 
-// Skip reads and drops the message that Read or Reserve has just refused, if it has no more than
-// most bytes; else it drops so many and returns an error. A peer that sends all of a message before it
-// reads can read an answer then.
+// Skip discards the message that Read or Reserve has just rejected. It discards at most most bytes and returns an
+// error if the message is longer. A peer that sends a whole message before it reads can then read a reply.
 func (r *Reader) Skip(most int64) error {
-	left := r.refused
-	r.refused = 0
+	left := r.rejected
+	r.rejected = 0
 	if buffered := int64(r.end - r.start); left <= buffered {
 		r.start += int(left)
 		return nil
@@ -233,21 +229,21 @@ func (r *Reader) badType(m *Message) error {
 	return object.Errorf(object.CodeInvalid, "invalid msg type %d received", m.Type)
 }
 
-// version tells the generation from the first six bytes.
+// version returns the generation in the first six bytes.
 func (r *Reader) version() (object.Protocol, error) {
 	b := r.buf[r.start:]
 	if string(b[:len(magic)]) != magic {
 		if r.pinned == object.Pyro4 {
 			return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
 		}
-		if r.pinned == 0 && beginsHTTP(b[:prefixBytes]) {
+		if r.pinned == 0 && isHTTP(b[:prefixBytes]) {
 			return 0, ErrHTTP
 		}
 		return 0, object.Errorf(object.CodeInvalid, "invalid data")
 	}
 	number := binary.BigEndian.Uint16(b[4:])
 	p := object.Protocol(number)
-	r.seen = claimed(number)
+	r.claimed = guessProtocol(number)
 	known := p == object.Pyro4 || p == object.Pyro5
 	switch {
 	case known && (r.pinned == 0 || r.pinned == p):
@@ -258,20 +254,22 @@ func (r *Reader) version() (object.Protocol, error) {
 	return 0, object.Errorf(object.CodeInvalid, "invalid protocol version: %d", number)
 }
 
-// ErrHTTP is the error of a connection's first message if it is an HTTP request or response.
+// ErrHTTP is the error for a first message that is an HTTP request or response.
 var ErrHTTP = object.Errorf(object.CodeInvalid, "invalid data: the other end speaks HTTP, not the Pyro protocol")
 
-// beginsHTTP reports whether the first bytes of a connection are those of an HTTP request or response.
-func beginsHTTP(b []byte) bool {
-	begins := []string{"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE", "OPTION", "CONNEC", "TRACE ", "PRI * ", "HTTP/"}
-	return slices.ContainsFunc(begins, func(s string) bool { return strings.HasPrefix(string(b), s) })
+// isHTTP reports whether b is the start of an HTTP request or response.
+func isHTTP(b []byte) bool {
+	starts := []string{
+		"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE", "OPTION", "CONNEC", "TRACE ", "PRI * ", "HTTP/",
+	}
+	return slices.ContainsFunc(starts, func(s string) bool { return strings.HasPrefix(string(b), s) })
 }
 
-// fill reads until n bytes are unread. The buffer grows with what has arrived, not with
-// what was announced: a header alone makes nobody allocate megabytes.
+// fill reads until n bytes are unread. The buffer grows with the received bytes, not with the announced size: a
+// header alone does not allocate megabytes.
 func (r *Reader) fill(n int) error {
 	for idle := 0; r.end-r.start < n; {
-		r.room(n)
+		r.grow(n)
 		got, err := r.r.Read(r.buf[r.end:])
 		if got < 0 || got > len(r.buf)-r.end {
 			return object.Errorf(object.CodeInternal, "reader returned an impossible count")
@@ -295,8 +293,8 @@ func (r *Reader) fill(n int) error {
 	return nil
 }
 
-// room makes space for at least one more byte, aiming at n in all.
-func (r *Reader) room(n int) {
+// grow makes space for at least one more byte, up to n in total.
+func (r *Reader) grow(n int) {
 	if r.start+n <= len(r.buf) || r.start == 0 && r.end < len(r.buf) {
 		return
 	}

@@ -36,7 +36,10 @@ func call(p object.Protocol, payload int) *wire.Message {
 	return &wire.Message{
 		Protocol: p, Type: wire.Invoke, Serializer: 1, Flags: wire.KeepSerialized | wire.Oneway, Seq: 7,
 		Corr: [16]byte{1, 2, 3}, HasCorr: true, Payload: bytes.Repeat([]byte{'x'}, payload),
-		Annotations: []wire.Annotation{{ID: [4]byte{'A', 'B', 'C', 'D'}, Value: []byte("first")}, {ID: [4]byte{'A', 'B', 'C', 'D'}, Value: []byte("last")}},
+		Annotations: []wire.Annotation{
+			{ID: [4]byte{'A', 'B', 'C', 'D'}, Value: []byte("first")},
+			{ID: [4]byte{'A', 'B', 'C', 'D'}, Value: []byte("last")},
+		},
 	}
 }
 
@@ -48,8 +51,10 @@ func TestReadsWhatAppendWrote(t *testing.T) {
 			stream = mustAppend(t, stream, call(p, n))
 		}
 		for name, r := range map[string]io.Reader{
-			"whole": bytes.NewReader(stream), "bytewise": iotest.OneByteReader(bytes.NewReader(stream)),
-			"halves": iotest.HalfReader(bytes.NewReader(stream)), "with eof": iotest.DataErrReader(bytes.NewReader(stream)),
+			"whole":    bytes.NewReader(stream),
+			"bytewise": iotest.OneByteReader(bytes.NewReader(stream)),
+			"halves":   iotest.HalfReader(bytes.NewReader(stream)),
+			"with eof": iotest.DataErrReader(bytes.NewReader(stream)),
 		} {
 			rd := wire.NewReader(r, 0)
 			var m wire.Message
@@ -76,7 +81,7 @@ func TestReadsWhatAppendWrote(t *testing.T) {
 	}
 }
 
-// TestDetach: what was taken over stays as it came, and the messages behind it arrive.
+// TestDetach: a detached message does not change, and later messages are read.
 func TestDetach(t *testing.T) {
 	var stream []byte
 	sizes := []int{70_000, 3, 100_000, 600, 80_000, 80_000, 10}
@@ -141,7 +146,7 @@ func TestLimit(t *testing.T) {
 		if err := wire.NewReader(bytes.NewReader(mustAppend(t, nil, m)), 700).Read(&got); err != nil {
 			t.Errorf("exactly the limit: %v", err)
 		}
-		// Nothing but the header is there: a reader that went on would see the stream's end.
+		// The stream has only the header: a reader that reads on returns the end of the stream.
 		head := mustAppend(t, nil, m)
 		head = head[:len(head)-700]
 		if err := wire.NewReader(bytes.NewReader(head), 699).Read(&got); object.CodeOf(err) != object.CodeTooLarge {
@@ -196,7 +201,12 @@ func TestReadGoesOnAfterADeadline(t *testing.T) {
 }
 
 func TestBadCorrelationIDLeavesTheStreamWhole(t *testing.T) {
-	m := &wire.Message{Protocol: object.Pyro4, Type: wire.Invoke, Payload: []byte("p"), Annotations: []wire.Annotation{{ID: [4]byte{'X', 'X', 'X', 'X'}, Value: []byte("short")}}}
+	m := &wire.Message{
+		Protocol:    object.Pyro4,
+		Type:        wire.Invoke,
+		Payload:     []byte("p"),
+		Annotations: []wire.Annotation{{ID: [4]byte{'X', 'X', 'X', 'X'}, Value: []byte("short")}},
+	}
 	b := bytes.Replace(mustAppend(t, nil, m), []byte("XXXX"), []byte("CORR"), 1)
 	b = mustAppend(t, b, call(object.Pyro4, 5))
 	r := wire.NewReader(bytes.NewReader(b), 0)
@@ -244,15 +254,15 @@ func TestAppendRefuses(t *testing.T) {
 	}
 }
 
-// endless repeats one message for ever.
+// endless repeats one message.
 type endless struct {
-	b  []byte
-	at int
+	b      []byte
+	offset int
 }
 
 func (e *endless) Read(p []byte) (int, error) {
-	n := copy(p, e.b[e.at:])
-	e.at = (e.at + n) % len(e.b)
+	n := copy(p, e.b[e.offset:])
+	e.offset = (e.offset + n) % len(e.b)
 	return n, nil
 }
 
@@ -309,25 +319,25 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// TestSkip: the message that was refused as too large can be skipped, in one piece and in many, and the next
-// one be read.
+// TestSkip: a message rejected as too large can be skipped, in one read and in many, and the next message is read.
 func TestSkip(t *testing.T) {
 	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
-		large := &wire.Message{Protocol: p, Type: wire.Invoke, Serializer: 1, Seq: 7, Payload: make([]byte, 100_000),
-			Annotations: []wire.Annotation{{ID: [4]byte{'T', 'E', 'S', 'T'}, Value: make([]byte, 1000)}}}
-		b, err := wire.Append(nil, large)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if b, err = wire.Append(b, &wire.Message{Protocol: p, Type: wire.Ping, Seq: 8, Payload: []byte("next")}); err != nil {
-			t.Fatal(err)
-		}
+		b := mustAppend(t, nil, &wire.Message{
+			Protocol:    p,
+			Type:        wire.Invoke,
+			Serializer:  1,
+			Seq:         7,
+			Payload:     make([]byte, 100_000),
+			Annotations: []wire.Annotation{{ID: [4]byte{'T', 'E', 'S', 'T'}, Value: make([]byte, 1000)}},
+		})
+		b = mustAppend(t, b, &wire.Message{Protocol: p, Type: wire.Ping, Seq: 8, Payload: []byte("next")})
 		for _, in := range []io.Reader{bytes.NewReader(b), iotest.OneByteReader(bytes.NewReader(b))} {
 			r := wire.NewReader(in, 50_000)
 			var m wire.Message
 			err := r.Read(&m)
 			var e *object.Error
-			if !errors.As(err, &e) || e.Code != object.CodeTooLarge || e.Class != wire.ClassTooLarge || m.Seq != 7 || m.Type != wire.Invoke {
+			tooLarge := errors.As(err, &e) && e.Code == object.CodeTooLarge && e.Class == wire.ClassTooLarge
+			if !tooLarge || m.Seq != 7 || m.Type != wire.Invoke {
 				t.Fatalf("%v: %v, seq %d", p, err, m.Seq)
 			}
 			if err := r.Skip(200_000); err != nil {
@@ -343,7 +353,7 @@ func TestSkip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := r.Skip(60_000); object.CodeOf(err) != object.CodeTooLarge {
-			t.Errorf("%v: more than may be skipped: %v", p, err)
+			t.Errorf("%v: more than the limit is skipped: %v", p, err)
 		}
 		r = wire.NewReader(bytes.NewReader(b[:90_000]), 50_000)
 		if err := r.Read(&m); object.CodeOf(err) != object.CodeTooLarge {

@@ -7,34 +7,31 @@ import (
 	"strings"
 )
 
-// hmacID names the annotation that signs a Pyro4 message.
+// hmacID is the id of the annotation with the signature of a Pyro4 message.
 const hmacID = "HMAC"
 
-// Signed reports whether m carries a signature, right or wrong.
+// Signed reports whether m has a signature, valid or not.
 func (m *Message) Signed() bool {
 	_, ok := m.Annotation(hmacID)
 	return ok
 }
 
-// Sign adds a Pyro4 signature with key, the last thing to be done to a message before it
-// is sent. What it does not cover is the header: type, flags, sequence number and
-// serializer; and it can be repeated.
+// Sign adds a Pyro4 signature with key. It must be the last change before m is sent. The signature does not cover the
+// header (type, flags, sequence number, serializer) and does not prevent replay.
 //
 // Source: doc/wire.md "Signatures".
 func (m *Message) Sign(key []byte) {
 	m.Annotations = append(m.Annotations, Annotation{ID: [4]byte([]byte(hmacID)), Value: m.digest(key)})
 }
 
-// Verify reports whether m carries a signature with key. It takes the same time for
-// every wrong one.
+// Verify reports whether m has a valid signature with key. The comparison takes constant time.
 func (m *Message) Verify(key []byte) bool {
 	got, ok := m.Annotation(hmacID)
 	return ok && hmac.Equal(got, m.digest(key))
 }
 
-// digest covers the payload as it is on the wire and the values of all other annotations
-// in the order of their ids. An id that stands twice counts each time: Pyro4 keeps the
-// last, so that no message of its own has one.
+// digest returns the HMAC of the payload before inflation and of the values of all other annotations, sorted by id. A
+// repeated id is included each time. Pyro4 keeps only the last one, but never sends a repeated id.
 func (m *Message) digest(key []byte) []byte {
 	values := make([]Annotation, 0, len(m.Annotations)+1)
 	for _, a := range m.Annotations {
@@ -45,7 +42,9 @@ func (m *Message) digest(key []byte) []byte {
 	if m.HasCorr {
 		values = append(values, Annotation{ID: [4]byte([]byte(corrID)), Value: m.Corr[:]})
 	}
-	slices.SortStableFunc(values, func(a, b Annotation) int { return strings.Compare(string(a.ID[:]), string(b.ID[:])) })
+	slices.SortStableFunc(values, func(a, b Annotation) int {
+		return strings.Compare(string(a.ID[:]), string(b.ID[:]))
+	})
 	mac := hmac.New(sha1.New, key)
 	mac.Write(m.Payload)
 	for _, a := range values {

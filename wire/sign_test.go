@@ -9,8 +9,7 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// TestSignaturesAreThePeers checks every recorded signed message, and that nothing that
-// the signature covers can change.
+// TestSignaturesAreThePeers verifies every recorded signed message, and that the signature covers the payload.
 func TestSignaturesAreThePeers(t *testing.T) {
 	key := []byte("a shared secret")
 	seen := 0
@@ -29,7 +28,7 @@ func TestSignaturesAreThePeers(t *testing.T) {
 			seen++
 			switch strings.Split(r.Name, ".")[0] {
 			case "hmac_unexpected":
-				continue // rightly signed, for a daemon without a key
+				continue // valid, but the daemon has no key
 			case "hmac_wrong_key", "hmac_missing":
 				if m.Verify(key) && strings.HasSuffix(r.Name, ".req") {
 					t.Errorf("%s %s: verifies, and is recorded as wrong", file, r.Name)
@@ -52,10 +51,20 @@ func TestSignaturesAreThePeers(t *testing.T) {
 	}
 }
 
-// TestSignAndVerify signs a message of our own, with annotations that are out of order.
+// TestSignAndVerify signs a message with annotations that are not sorted.
 func TestSignAndVerify(t *testing.T) {
-	m := &wire.Message{Protocol: object.Pyro4, Type: wire.Result, Serializer: 1, Payload: []byte("x"), HasCorr: true, Corr: [16]byte{1},
-		Annotations: []wire.Annotation{{ID: [4]byte([]byte("ZZZZ")), Value: []byte("z")}, {ID: [4]byte([]byte("AAAA")), Value: []byte("a")}}}
+	m := &wire.Message{
+		Protocol:   object.Pyro4,
+		Type:       wire.Result,
+		Serializer: 1,
+		Payload:    []byte("x"),
+		HasCorr:    true,
+		Corr:       [16]byte{1},
+		Annotations: []wire.Annotation{
+			{ID: [4]byte([]byte("ZZZZ")), Value: []byte("z")},
+			{ID: [4]byte([]byte("AAAA")), Value: []byte("a")},
+		},
+	}
 	m.Sign([]byte("k"))
 	b, err := wire.Append(nil, m)
 	if err != nil {

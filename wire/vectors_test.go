@@ -63,8 +63,8 @@ func conversations(t testing.TB) []string {
 	return append(files, "pyro4-python2.jsonl")
 }
 
-// sameBytes compares a message with its re-encoding. Correlation ids of Pyro4 are written
-// first, wherever they stood, so that annotations are compared as a set.
+// sameBytes compares a message with its re-encoding. Pyro4 correlation ids are written first, so annotations are
+// compared as a set.
 func sameBytes(t *testing.T, name string, want []byte) {
 	t.Helper()
 	var m, again wire.Message
@@ -129,8 +129,8 @@ func TestCompressedVectorsInflate(t *testing.T) {
 	}
 }
 
-// Requests that are refused before anything looks at their payload. The text is what the
-// peer reads; "" stands for an error of the stream.
+// TestBadInput: requests that are rejected before their payload is read. The peer receives the text; "" is an error
+// of the stream.
 func TestBadInput(t *testing.T) {
 	refused := map[string]string{
 		"pyro4 connect.garbage.req":              "invalid data",

@@ -39,8 +39,6 @@ var pending = []string{
 
 	"internal/luafuzz",
 
-	"object",
-
 	"policy",
 
 	"sandbox/link",
@@ -48,8 +46,6 @@ var pending = []string{
 	"sandbox/supervise",
 
 	"sandbox/worker",
-
-	"wire",
 }
 
 // exempt lists words that are data and not prose: texts of Pyro and Lua that clients and scripts receive byte for byte.
