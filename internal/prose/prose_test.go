@@ -29,8 +29,6 @@ var pending = []string{
 
 	"doc/limits.md",
 
-	"doc/performance.md",
-
 	"doc/policy.md",
 
 	"host",
