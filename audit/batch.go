@@ -34,7 +34,8 @@ func NewBatch(calls []object.Method) (*Batch, error) {
 		n, ok := at[m]
 		if !ok {
 			n = len(b.Items)
-			if bytes += len(m); n == MaxMethods || bytes > maxMethodBytes {
+			bytes += len(m)
+			if n == MaxMethods || bytes > maxMethodBytes {
 				return nil, object.Errorf(object.CodeTooLarge,
 					"limit exceeded: a batch of more than %d different methods, "+
 						"or %d bytes of their names; not executed",

@@ -90,7 +90,8 @@ func (f *file) lock(h *os.File, why *string) error {
 	}
 	if last == nil {
 		// A new log, or a crash during rotation: the newest rotated file has the last record.
-		if last, err = f.lastRotated(); err != nil {
+		last, err = f.lastRotated()
+		if err != nil {
 			return err
 		}
 	}
@@ -101,7 +102,8 @@ func (f *file) lock(h *os.File, why *string) error {
 // findEnd sets the position of the next line in a file of size bytes. It returns the last record, nil if the file has
 // none, and whether the last line was incomplete. It terminates an incomplete line.
 func (f *file) findEnd(h *os.File, size int64) (last *trail.Line, torn bool, err error) {
-	if last, torn, err = trail.LastRecord(h, size); err != nil {
+	last, torn, err = trail.LastRecord(h, size)
+	if err != nil {
 		return nil, false, err
 	}
 	f.size = size
@@ -140,7 +142,8 @@ func (f *file) write(lines []byte) (lost uint64, err error) {
 			return f.fail(lines, err)
 		}
 	}
-	if lost, err = f.chain(lines); err == nil && f.cfg.Rotate > 0 && f.size >= f.cfg.Rotate {
+	lost, err = f.chain(lines)
+	if err == nil && f.cfg.Rotate > 0 && f.size >= f.cfg.Rotate {
 		f.rotate()
 	}
 	return lost, err
@@ -235,7 +238,8 @@ func (f *file) checkPath() {
 	err = f.create(trail.WhyReplaced)
 	if errors.Is(err, fs.ErrExist) {
 		// Another process created the file at the path. It is kept as evidence under another name.
-		if err = os.Rename(f.cfg.Path, f.cfg.Path+".foreign-"+strconv.FormatUint(f.seq, 10)); err == nil {
+		err = os.Rename(f.cfg.Path, f.cfg.Path+".foreign-"+strconv.FormatUint(f.seq, 10))
+		if err == nil {
 			err = f.create(trail.WhyReplaced)
 		}
 	}

@@ -18,8 +18,14 @@ import (
 
 // decision is a record of a principal's call.
 func decision(who object.Principal, permit bool, id object.ID, m object.Method) *audit.Record {
-	return &audit.Record{Event: "call", Permit: permit, Caller: &object.Caller{Principal: who}, Object: id, Method: m,
-		Reason: "a rule"}
+	return &audit.Record{
+		Event:  "call",
+		Permit: permit,
+		Caller: &object.Caller{Principal: who},
+		Object: id,
+		Method: m,
+		Reason: "a rule",
+	}
 }
 
 // flood writes n permits of bob for one method, so that files rotate.

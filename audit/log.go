@@ -257,7 +257,8 @@ func appendCount(b []byte, event string, n uint64) []byte {
 // result returns the result of a batch. The last waiter returns the batch to the free list.
 func (l *Log) result(b *batch) error {
 	err := b.err
-	if b.waiters--; b.waiters == 0 && len(l.free) < 4 {
+	b.waiters--
+	if b.waiters == 0 && len(l.free) < 4 {
 		l.free = append(l.free, b)
 	}
 	if err != nil {

@@ -104,10 +104,13 @@ func (b *bench) channels(ctx context.Context) error {
 				if err := p.verify(ctx); err != nil {
 					return err
 				}
-				r.cells = append(r.cells, cell{subject: ch.subject, host: b.hearth,
+				r.cells = append(r.cells, cell{
+					subject: ch.subject,
+					host:    b.hearth,
 					run: func(ctx context.Context, d time.Duration) (*sample, error) {
 						return p.measure(ctx, load.n, &w, 1, d)
-					}})
+					},
+				})
 			}
 			rows = append(rows, r)
 		}

@@ -28,8 +28,11 @@ func (workPlugin) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *gr
 	return NewWorkClient(conn), nil
 }
 
-var pluginHandshake = goplugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: "HEARTH_BENCH_PLUGIN",
-	MagicCookieValue: "compare"}
+var pluginHandshake = goplugin.HandshakeConfig{
+	ProtocolVersion:  1,
+	MagicCookieKey:   "HEARTH_BENCH_PLUGIN",
+	MagicCookieValue: "compare",
+}
 
 // servePlugin is the process of the go-plugin peer.
 func servePlugin() error {
@@ -76,7 +79,11 @@ func startPlugin() (*peer, error) {
 		client.Kill()
 		return nil, errors.New("starting a plugin by go-plugin: it has another type")
 	}
-	return &peer{name: namePlugin, version: "go-plugin " + moduleVersion("github.com/hashicorp/go-plugin"),
-		pid: cmd.Process.Pid, stop: client.Kill,
-		dial: func(context.Context) (caller, error) { return &unary{client: w}, nil }}, nil
+	return &peer{
+		name:    namePlugin,
+		version: "go-plugin " + moduleVersion("github.com/hashicorp/go-plugin"),
+		pid:     cmd.Process.Pid,
+		stop:    client.Kill,
+		dial:    func(context.Context) (caller, error) { return &unary{client: w}, nil },
+	}, nil
 }

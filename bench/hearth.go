@@ -151,8 +151,14 @@ func (h *hearth) peer(name, channel string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{name: name, uri: "PYRO:" + workID + "@" + h.plain, pid: h.p.cmd.Process.Pid, host: h, stop: h.p.stop,
-		dial: func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) }}, nil
+	return &peer{
+		name: name,
+		uri:  "PYRO:" + workID + "@" + h.plain,
+		pid:  h.p.cmd.Process.Pid,
+		host: h,
+		stop: h.p.stop,
+		dial: func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) },
+	}, nil
 }
 
 // config reads a profile from a file, like every client.

@@ -65,7 +65,8 @@ func measure(ctx context.Context, callers []caller, w *work, batch int, d time.D
 				}
 				now := time.Now()
 				times = append(times, now.Sub(last))
-				if last = now; !now.Before(end) {
+				last = now
+				if !now.Before(end) {
 					break
 				}
 			}

@@ -89,7 +89,8 @@ func comparison(ctx context.Context, args []string, out, errs io.Writer) error {
 		cfg.each = *each
 	}
 	if *only != "" {
-		if cfg.only, err = regexp.Compile(*only); err != nil {
+		cfg.only, err = regexp.Compile(*only)
+		if err != nil {
 			return fmt.Errorf("-only: %w", err)
 		}
 	}

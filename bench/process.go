@@ -70,10 +70,12 @@ func start(name string, speaks bool, cmd *exec.Cmd) (*process, error) {
 
 // startWithAddress starts a server that prints its address.
 func startWithAddress(ctx context.Context, name string, cmd *exec.Cmd) (p *process, addr string, err error) {
-	if p, err = start(name, true, cmd); err != nil {
+	p, err = start(name, true, cmd)
+	if err != nil {
 		return nil, "", err
 	}
-	if addr, err = p.line(ctx); err != nil {
+	addr, err = p.line(ctx)
+	if err != nil {
 		p.stop()
 		return nil, "", err
 	}

@@ -34,11 +34,16 @@ func startPyro(ctx context.Context, dir string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{name: namePyro, version: version, uri: "PYRO:" + workID + "@" + addr, pid: p.cmd.Process.Pid,
-		stop: p.stop,
+	return &peer{
+		name:    namePyro,
+		version: version,
+		uri:     "PYRO:" + workID + "@" + addr,
+		pid:     p.cmd.Process.Pid,
+		stop:    p.stop,
 		dial: func(ctx context.Context) (caller, error) {
 			return dialPyro(ctx, client.Config{Address: addr, Protocol: object.Pyro4}, workID)
-		}}, nil
+		},
+	}, nil
 }
 
 // pyroCaller calls Hearth or the Pyro daemon over one connection. Blobs use a second connection with msgpack, which has
@@ -84,7 +89,8 @@ func (p *pyroCaller) call(_ context.Context, w *work) error {
 	if w.blob != nil {
 		if p.blobs == nil {
 			var err error
-			if p.blobs, err = p.dial(blobSerializer); err != nil {
+			p.blobs, err = p.dial(blobSerializer)
+			if err != nil {
 				return err
 			}
 		}

@@ -39,8 +39,13 @@ func startRedis(ctx context.Context, dir string) (*peer, error) {
 		p.stop()
 		return nil, errors.Join(err, load(ctx, addr))
 	}
-	return &peer{name: nameRedis, version: version, pid: p.cmd.Process.Pid, stop: p.stop,
-		dial: func(ctx context.Context) (caller, error) { return dialResp(ctx, addr) }}, nil
+	return &peer{
+		name:    nameRedis,
+		version: version,
+		pid:     p.cmd.Process.Pid,
+		stop:    p.stop,
+		dial:    func(ctx context.Context) (caller, error) { return dialResp(ctx, addr) },
+	}, nil
 }
 
 // load loads the functions into a Redis. Repeating it is not an error.

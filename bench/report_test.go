@@ -17,8 +17,11 @@ var testTime = time.Date(2027, 1, 31, 18, 0, 0, 0, time.UTC)
 func samples(calls ...int) []*sample {
 	var all []*sample
 	for _, n := range calls {
-		all = append(all, &sample{calls: n, elapsed: time.Second,
-			times: []time.Duration{time.Microsecond, 2 * time.Microsecond, 9 * time.Microsecond}})
+		all = append(all, &sample{
+			calls:   n,
+			elapsed: time.Second,
+			times:   []time.Duration{time.Microsecond, 2 * time.Microsecond, 9 * time.Microsecond},
+		})
 	}
 	return all
 }

@@ -150,9 +150,13 @@ func (b *bench) called(ctx context.Context, what string, numbers []int, tenants 
 		if err := callers[0].(*roundRobin).all(ctx); err != nil {
 			return fmt.Errorf("%d objects: %w", n, err)
 		}
-		c := cell{subject: thousands(n), host: h, run: func(ctx context.Context, d time.Duration) (*sample, error) {
-			return measure(ctx, callers, &add, 1, d)
-		}}
+		c := cell{
+			subject: thousands(n),
+			host:    h,
+			run: func(ctx context.Context, d time.Duration) (*sample, error) {
+				return measure(ctx, callers, &add, 1, d)
+			},
+		}
 		r.cells = append(r.cells, c)
 	}
 	return b.rounds(ctx, []row{r})

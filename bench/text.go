@@ -28,7 +28,8 @@ func thousands(n int) string {
 
 // figure formats a rate.
 func figure(x float64) string {
-	if x = round2(x); x < 10 {
+	x = round2(x)
+	if x < 10 {
 		return strconv.FormatFloat(x, 'f', 1, 64)
 	}
 	return thousands(int(math.Round(x)))
@@ -62,7 +63,8 @@ func decimals(x float64) int {
 
 // times formats a ratio: "0.45", "3.2", "12"; "–" without a ratio.
 func times(x float64) string {
-	if x = round2(x); x <= 0 {
+	x = round2(x)
+	if x <= 0 {
 		return "–"
 	}
 	return strconv.FormatFloat(x, 'f', decimals(x), 64)

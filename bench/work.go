@@ -21,8 +21,11 @@ type work struct {
 // Work for all peers. Blobs are large messages of random bytes: they cannot be compressed and contain every value.
 var (
 	add  = work{name: "add", method: "add", a: 20, b: 22}
-	echo = work{name: "echo 1 kB", method: "echo",
-		text: strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 28)[:1000]}
+	echo = work{
+		name:   "echo 1 kB",
+		method: "echo",
+		text:   strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 28)[:1000],
+	}
 )
 
 // newBlob returns an echo of a number of million bytes.

@@ -35,8 +35,11 @@ func (bare) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *grpc.Cli
 func dialBare(b *testing.B) rpc.PluginClient {
 	b.Helper()
 	client := goplugin.NewClient(&goplugin.ClientConfig{
-		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
-			MagicCookieValue: rpc.CookieValue},
+		HandshakeConfig: goplugin.HandshakeConfig{
+			ProtocolVersion:  rpc.Version,
+			MagicCookieKey:   rpc.CookieKey,
+			MagicCookieValue: rpc.CookieValue,
+		},
 		Plugins:          goplugin.PluginSet{rpc.Name: bare{}},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		AutoMTLS:         true,
@@ -80,8 +83,14 @@ func BenchmarkPlugin(b *testing.B) {
 		middle := time.Now()
 		for range turns {
 			if _, err := direct.Call(b.Context(),
-				&rpc.CallRequest{Object: string(cfg.ID), Kind: rpc.Kind_KIND_INVOKE, Method: "echo", Protocol: 502,
-					Serializer: codec.ByID(codec.Serpent).Name(), Payload: c.Payload}); err != nil {
+				&rpc.CallRequest{
+					Object:     string(cfg.ID),
+					Kind:       rpc.Kind_KIND_INVOKE,
+					Method:     "echo",
+					Protocol:   502,
+					Serializer: codec.ByID(codec.Serpent).Name(),
+					Payload:    c.Payload,
+				}); err != nil {
 				b.Fatal(err)
 			}
 		}

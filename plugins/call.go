@@ -104,12 +104,26 @@ func (p *Plugin) do(
 
 // request returns the message for a call. n is its number in the process.
 func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
-	r := &rpc.CallRequest{Call: n, Object: string(c.ID), Kind: rpc.Kind(c.Kind), Method: string(c.Method),
-		Oneway: c.Oneway, Traceback: c.Traceback, Conn: c.Conn, Protocol: uint32(c.Protocol),
+	r := &rpc.CallRequest{
+		Call:        n,
+		Object:      string(c.ID),
+		Kind:        rpc.Kind(c.Kind),
+		Method:      string(c.Method),
+		Oneway:      c.Oneway,
+		Traceback:   c.Traceback,
+		Conn:        c.Conn,
+		Protocol:    uint32(c.Protocol),
 		Serializer:  serializerName(c.Serializer),
-		Correlation: c.Corr[:], Payload: payload,
-		Caller: &rpc.Caller{Principal: string(c.Caller.Principal), Tenant: string(c.Caller.Tenant),
-			Way: c.Caller.Peer.Auth, Channel: c.Caller.Peer.Channel, Address: c.Caller.Peer.Addr}}
+		Correlation: c.Corr[:],
+		Payload:     payload,
+		Caller: &rpc.Caller{
+			Principal: string(c.Caller.Principal),
+			Tenant:    string(c.Caller.Tenant),
+			Way:       c.Caller.Peer.Auth,
+			Channel:   c.Caller.Peer.Channel,
+			Address:   c.Caller.Peer.Addr,
+		},
+	}
 	if !c.Deadline.IsZero() {
 		r.DeadlineMicros = c.Deadline.UnixMicro()
 	}
@@ -147,8 +161,11 @@ func outcome(ctx context.Context, err error) error {
 
 // pluginError returns an error that a plugin answered with. Only some codes are accepted from a plugin.
 func pluginError(f *rpc.Failure) error {
-	e := &object.Error{Code: object.Code(min(f.GetCode(), 255)), Msg: launch.Clip(f.GetMessage()),
-		Class: launch.Clip(f.GetClass())}
+	e := &object.Error{
+		Code:  object.Code(min(f.GetCode(), 255)),
+		Msg:   launch.Clip(f.GetMessage()),
+		Class: launch.Clip(f.GetClass()),
+	}
 	switch e.Code {
 	case object.CodeInvalid, object.CodeTooLarge, object.CodeNotFound, object.CodeExhausted, object.CodeDeadline,
 		object.CodeCanceled, object.CodeUnavailable:

@@ -46,8 +46,12 @@ func (c *callbacks) Log(_ context.Context, r *rpc.LogRequest) (*rpc.Nothing, err
 // from the plugin.
 func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallReply, error) {
 	pr := c.pr
-	call := &object.Call{ID: object.ID(r.GetObject()), Method: object.Method(r.GetMethod()), Payload: r.GetPayload(),
-		Protocol: object.Pyro5}
+	call := &object.Call{
+		ID:       object.ID(r.GetObject()),
+		Method:   object.Method(r.GetMethod()),
+		Payload:  r.GetPayload(),
+		Protocol: object.Pyro5,
+	}
 	from := object.ID(r.GetFrom())
 	pr.mu.Lock()
 	if under := pr.calls[r.GetCall()]; under != nil {

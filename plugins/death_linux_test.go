@@ -55,9 +55,16 @@ func shortLivedHost() int {
 			return 1
 		}
 	}
-	p := plugins.New(plugins.Config{ID: o.ID, Path: o.Path, Unpinned: true, Objects: []object.ID{o.ID}, Shim: o.Shim,
-		Dir:     o.Dir,
-		Confine: o.Confine, Unconfined: o.Unconfined})
+	p := plugins.New(plugins.Config{
+		ID:         o.ID,
+		Path:       o.Path,
+		Unpinned:   true,
+		Objects:    []object.ID{o.ID},
+		Shim:       o.Shim,
+		Dir:        o.Dir,
+		Confine:    o.Confine,
+		Unconfined: o.Unconfined,
+	})
 	for _, method := range o.Calls {
 		v, err := call(p, o.ID, method)
 		if err != nil {
@@ -81,10 +88,12 @@ func doomed(t *testing.T, o hostOrders) (*exec.Cmd, []string) {
 	host.Stderr = os.Stderr
 	if o.Unspaced {
 		const inside = 1000
-		host.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER,
+		host.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
 			AmbientCaps: []uintptr{unix.CAP_SYS_RESOURCE},
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: inside, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: inside, HostID: os.Getgid(), Size: 1}}}
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: inside, HostID: os.Getgid(), Size: 1}},
+		}
 	}
 	stdin, err := host.StdinPipe()
 	if err != nil {
@@ -151,8 +160,14 @@ func TestDeathOfTheHost(t *testing.T) {
 // remaining layers if the policy allows it.
 func TestWithoutNamespaces(t *testing.T) {
 	cfg, _ := prepare(t, "bare", filepath.Join(built, "misbehave"))
-	o := hostOrders{ID: cfg.ID, Path: cfg.Path, Dir: cfg.Dir, Shim: []string{os.Args[0], "shim"}, Unspaced: true,
-		Calls: []string{"pid"}}
+	o := hostOrders{
+		ID:       cfg.ID,
+		Path:     cfg.Path,
+		Dir:      cfg.Dir,
+		Shim:     []string{os.Args[0], "shim"},
+		Unspaced: true,
+		Calls:    []string{"pid"},
+	}
 	if _, lines := doomed(t, o); !strings.Contains(lines[0], "cannot be confined: namespaces: ") ||
 		!strings.Contains(lines[0], `allow_missing = ["namespaces"]`) {
 		t.Errorf("not allowed to be missing: %s", lines[0])

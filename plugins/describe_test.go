@@ -37,8 +37,11 @@ func TestDescriptionFlood(t *testing.T) {
 		{objects(2, func(int) string { return "" }), "it has two objects acme.tool", 0},
 	} {
 		var log bytes.Buffer
-		pr := &process{p: &Plugin{cfg: Config{ID: "acme.tool", Objects: []object.ID{"acme.tool"},
-			Log: slog.New(slog.NewTextHandler(&log, nil))}}}
+		pr := &process{p: &Plugin{cfg: Config{
+			ID:      "acme.tool",
+			Objects: []object.ID{"acme.tool"},
+			Log:     slog.New(slog.NewTextHandler(&log, nil)),
+		}}}
 		err := pr.describe(tc.reply)
 		var why *binary.StartError
 		if (err == nil) != (tc.want == "") ||

@@ -24,8 +24,11 @@ func TestQueueIsNoHang(t *testing.T) {
 		{"answered before they began", time.Second, 2 * time.Second, true},
 		{"answered while they waited", 20 * time.Second, time.Second, false},
 	} {
-		pr := &process{p: &Plugin{}, calls: map[uint64]*object.Call{},
-			run: launch.New(launch.Config{}, nil, nil, nil, "")}
+		pr := &process{
+			p:     &Plugin{},
+			calls: map[uint64]*object.Call{},
+			run:   launch.New(launch.Config{}, nil, nil, nil, ""),
+		}
 		if tc.answered > 0 {
 			pr.answered = start.Add(tc.answered)
 		}

@@ -112,9 +112,15 @@ func prepare(t testing.TB, name, from string) (plugins.Config, *logged) {
 	}
 	log := &logged{}
 	id := object.ID("acme." + name)
-	return plugins.Config{ID: id, Path: path, SHA256: sum, Objects: []object.ID{id}, Shim: []string{os.Args[0], "shim"},
-		Dir: dir,
-		Log: slog.New(slog.NewTextHandler(log, nil))}, log
+	return plugins.Config{
+		ID:      id,
+		Path:    path,
+		SHA256:  sum,
+		Objects: []object.ID{id},
+		Shim:    []string{os.Args[0], "shim"},
+		Dir:     dir,
+		Log:     slog.New(slog.NewTextHandler(log, nil)),
+	}, log
 }
 
 // runs returns the backend of cfg, which is closed with the test.
@@ -140,7 +146,11 @@ func newCall(id object.ID, method string, args ...any) *object.Call {
 	if err != nil {
 		panic(err)
 	}
-	return &object.Call{ID: id, Kind: object.Invoke, Method: object.Method(method), Protocol: object.Pyro5,
+	return &object.Call{
+		ID:         id,
+		Kind:       object.Invoke,
+		Method:     object.Method(method),
+		Protocol:   object.Pyro5,
 		Serializer: uint8(codec.Serpent),
 		Caller:     object.Caller{Principal: "alice"},
 		Conn:       1,

@@ -105,8 +105,11 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 	pr.host = &hostServer{service: &callbacks{pr: pr, out: out}, budget: p.cfg.Budget}
 	a := &adapter{host: pr.host}
 	cfg := &goplugin.ClientConfig{
-		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
-			MagicCookieValue: rpc.CookieValue},
+		HandshakeConfig: goplugin.HandshakeConfig{
+			ProtocolVersion:  rpc.Version,
+			MagicCookieKey:   rpc.CookieKey,
+			MagicCookieValue: rpc.CookieValue,
+		},
 		Plugins:          goplugin.PluginSet{rpc.Name: a},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		AutoMTLS:         true,
@@ -202,8 +205,14 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 				return binary.Errorf(binary.CauseDescribe,
 					"%s has the member %q, which is not callable or a duplicate", id, launch.Clip(m.GetName()))
 			}
-			d.Members = append(d.Members, object.Member{Name: name, Doc: launch.Clip(m.GetDoc()), Method: m.GetMethod(),
-				Oneway: m.GetOneway(), Get: m.GetGet(), Set: m.GetSet()})
+			d.Members = append(d.Members, object.Member{
+				Name:   name,
+				Doc:    launch.Clip(m.GetDoc()),
+				Method: m.GetMethod(),
+				Oneway: m.GetOneway(),
+				Get:    m.GetGet(),
+				Set:    m.GetSet(),
+			})
 		}
 		slices.SortFunc(d.Members,
 			func(a, b object.Member) int { return strings.Compare(string(a.Name), string(b.Name)) })

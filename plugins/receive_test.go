@@ -88,8 +88,12 @@ type halfSender struct {
 }
 
 func attack(conn net.Conn, streams int) *halfSender {
-	a := &halfSender{conn: conn, window: map[uint32]int{0: firstWindow}, sent: map[uint32]int{},
-		ended: map[uint32]bool{}}
+	a := &halfSender{
+		conn:   conn,
+		window: map[uint32]int{0: firstWindow},
+		sent:   map[uint32]int{},
+		ended:  map[uint32]bool{},
+	}
 	a.wake.L = &a.mu
 	go a.read()
 	a.write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))

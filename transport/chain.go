@@ -56,8 +56,12 @@ func (t *ServerTLS) verify(certs []*x509.Certificate) ([][]*x509.Certificate, er
 	for _, cert := range certs[1:] {
 		between.AddCert(cert)
 	}
-	chains, err := leaf.Verify(x509.VerifyOptions{Roots: t.config.ClientCAs, Intermediates: between,
-		CurrentTime: time.Now(), KeyUsages: clientUses})
+	chains, err := leaf.Verify(x509.VerifyOptions{
+		Roots:         t.config.ClientCAs,
+		Intermediates: between,
+		CurrentTime:   time.Now(),
+		KeyUsages:     clientUses,
+	})
 	if err != nil {
 		return nil, err
 	}

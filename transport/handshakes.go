@@ -199,7 +199,8 @@ func (c *handshakeConn) enter() error {
 		return nil
 	}
 	ready := make(chan struct{})
-	if c.load.waiting = append(c.load.waiting, ready); len(c.load.waiting) == 1 {
+	c.load.waiting = append(c.load.waiting, ready)
+	if len(c.load.waiting) == 1 {
 		h.waiting = append(h.waiting, c.load)
 	}
 	h.mu.Unlock()
@@ -245,7 +246,8 @@ func (h *Handshakes) passLocked() {
 	next := h.waiting[0]
 	h.waiting = slices.Delete(h.waiting, 0, 1)
 	ready := next.waiting[0]
-	if next.waiting = slices.Delete(next.waiting, 0, 1); len(next.waiting) > 0 {
+	next.waiting = slices.Delete(next.waiting, 0, 1)
+	if len(next.waiting) > 0 {
 		h.waiting = append(h.waiting, next)
 	}
 	close(ready)

@@ -62,10 +62,16 @@ func forge(t *testing.T, subject, issuer string, key any) []byte {
 	t.Helper()
 	template := func(name string) *x509.Certificate {
 		serial, _ := rand.Int(rand.Reader, big.NewInt(1<<40))
-		return &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name},
-			NotBefore: time.Now().Add(-time.Hour),
-			NotAfter:  time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, DNSNames: []string{"alice.example"}}
+		return &x509.Certificate{
+			SerialNumber:          serial,
+			Subject:               pkix.Name{CommonName: name},
+			NotBefore:             time.Now().Add(-time.Hour),
+			NotAfter:              time.Now().Add(time.Hour),
+			IsCA:                  true,
+			BasicConstraintsValid: true,
+			ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+			DNSNames:              []string{"alice.example"},
+		}
 	}
 	var signer crypto.Signer = testKey
 	if _, ok := key.(*rsa.PublicKey); ok {
@@ -135,21 +141,32 @@ func show(t *testing.T, key crypto.Signer, chain ...[]byte) (error, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &ServerTLS{roots: map[string]string{string(root.Raw): "ca.pem"}, config: &tls.Config{
-		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, ClientAuth: tls.RequestClientCert,
-		ClientCAs:    x509.NewCertPool(),
-		Certificates: []tls.Certificate{{Certificate: [][]byte{host}, PrivateKey: testKey}}}}
+	server := &ServerTLS{
+		roots: map[string]string{string(root.Raw): "ca.pem"},
+		config: &tls.Config{
+			MinVersion:             tls.VersionTLS13,
+			SessionTicketsDisabled: true,
+			ClientAuth:             tls.RequestClientCert,
+			ClientCAs:              x509.NewCertPool(),
+			Certificates:           []tls.Certificate{{Certificate: [][]byte{host}, PrivateKey: testKey}},
+		},
+	}
 	server.config.ClientCAs.AddCert(root)
-	l := &Listener{cfg: Config{Identify: []string{object.AuthCert}, TLS: func() *ServerTLS { return server },
-		Handshakes: NewHandshakes()}}
+	l := &Listener{cfg: Config{
+		Identify:   []string{object.AuthCert},
+		TLS:        func() *ServerTLS { return server },
+		Handshakes: NewHandshakes(),
+	}}
 	near, far := pair(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c := tls.Client(far, &tls.Config{InsecureSkipVerify: true,
+		c := tls.Client(far, &tls.Config{
+			InsecureSkipVerify: true,
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				return &tls.Certificate{Certificate: chain, PrivateKey: key}, nil
-			}})
+			},
+		})
 		_ = c.Handshake()
 		_, _ = io.Copy(io.Discard, far) // the host's alert
 	}()
@@ -225,9 +242,12 @@ func TestLeafIsUnmistakable(t *testing.T) {
 		}, "2 common names"},
 		"for clients": {func(*x509.Certificate) {}, ""},
 	} {
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "alice"},
-			NotAfter:    time.Now().Add(time.Hour),
-			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(1),
+			Subject:      pkix.Name{CommonName: "alice"},
+			NotAfter:     time.Now().Add(time.Hour),
+			ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}
 		test.change(template)
 		der, err := x509.CreateCertificate(rand.Reader, template, root, testKey.Public(), testKey)
 		if err != nil {

@@ -117,7 +117,8 @@ func inherit(cfg Config, a address) (*Listener, error) {
 		return fail(err)
 	}
 	cfg.Socket.File.Close()
-	if l.net = ln; a.unix == "" {
+	l.net = ln
+	if a.unix == "" {
 		l.addr = ln.Addr().String()
 	}
 	l.keep = cfg.Socket.Keep
@@ -149,7 +150,8 @@ func (l *Listener) Share(name string) (Socket, error) {
 	errControl := raw.Control(func(fd uintptr) {
 		dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3)
 	})
-	if err = errors.Join(errControl, err); err != nil {
+	err = errors.Join(errControl, err)
+	if err != nil {
 		return s, fmt.Errorf("sharing the socket of %s: %w", l.addr, err)
 	}
 	s.File = os.NewFile(uintptr(dup), name)

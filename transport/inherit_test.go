@@ -80,8 +80,13 @@ func TestInheritedSocketElsewhere(t *testing.T) {
 		{"another path", "unix", filepath.Join(dir, "b"), "unix:" + filepath.Join(dir, "c")},
 	} {
 		l, err := transport.Listen(t.Context(),
-			transport.Config{Address: tc.addr, Identify: []string{"pyro4-hmac"}, Plain: true,
-				TLS: func() *transport.ServerTLS { return nil }, Socket: given(t, tc.network, tc.at, "local")})
+			transport.Config{
+				Address:  tc.addr,
+				Identify: []string{"pyro4-hmac"},
+				Plain:    true,
+				TLS:      func() *transport.ServerTLS { return nil },
+				Socket:   given(t, tc.network, tc.at, "local"),
+			})
 		if err == nil {
 			l.Close()
 			t.Errorf("%s: taken", tc.name)
@@ -123,8 +128,11 @@ func TestInheritedIsNoListener(t *testing.T) {
 // TestAllOfIPv4: a listener on 0.0.0.0 accepts IPv4 only, and its successor accepts the socket.
 func TestAllOfIPv4(t *testing.T) {
 	t.Parallel()
-	cfg := transport.Config{Address: "0.0.0.0:0", Identify: []string{"pyro4-hmac"},
-		TLS: func() *transport.ServerTLS { return nil }}
+	cfg := transport.Config{
+		Address:  "0.0.0.0:0",
+		Identify: []string{"pyro4-hmac"},
+		TLS:      func() *transport.ServerTLS { return nil },
+	}
 	old, err := transport.Listen(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

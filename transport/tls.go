@@ -68,7 +68,8 @@ func LoadTLS(f TLSFiles, last *ServerTLS) (*ServerTLS, error) {
 	if err != nil && last != nil {
 		t.roots, t.config.ClientCAs = last.roots, last.config.ClientCAs
 	}
-	if err = errors.Join(ownErr, err); err != nil && last == nil {
+	err = errors.Join(ownErr, err)
+	if err != nil && last == nil {
 		return nil, err
 	}
 	return t, err
@@ -141,7 +142,8 @@ func ReadCertificates(file string) ([]*x509.Certificate, error) {
 	var out []*x509.Certificate
 	for {
 		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
+		block, rest = pem.Decode(rest)
+		if block == nil {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
@@ -186,7 +188,8 @@ func NameConstrained(file string) (bool, error) {
 func (t *ServerTLS) handshake(nc net.Conn) (tc *tls.Conn, chains [][]*x509.Certificate, err error) {
 	config := t.config.Clone()
 	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
-		if chains, err = t.verify(state.PeerCertificates); err != nil {
+		chains, err = t.verify(state.PeerCertificates)
+		if err != nil {
 			return unproven{err}
 		}
 		return nil
@@ -228,8 +231,12 @@ func (t *ServerTLS) holds(chains [][]*x509.Certificate, peer *object.Certificate
 func (t *ServerTLS) describe(chain []*x509.Certificate) *object.Certificate {
 	leaf, root := chain[0], chain[len(chain)-1]
 	sum := sha256.Sum256(leaf.Raw)
-	out := &object.Certificate{CA: t.roots[string(root.Raw)], CommonName: leaf.Subject.CommonName,
-		Serial: serial(leaf.SerialNumber), SHA256: hex.EncodeToString(sum[:])}
+	out := &object.Certificate{
+		CA:         t.roots[string(root.Raw)],
+		CommonName: leaf.Subject.CommonName,
+		Serial:     serial(leaf.SerialNumber),
+		SHA256:     hex.EncodeToString(sum[:]),
+	}
 	for _, name := range leaf.DNSNames {
 		out.DNS = append(out.DNS, strings.ToLower(name)) // host names are compared in lower case
 	}

@@ -34,8 +34,13 @@ func certify(t *testing.T, by *certified, serial int64, name string, change func
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(3 * time.Hour), BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(serial),
+		Subject:               pkix.Name{CommonName: name},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(3 * time.Hour),
+		BasicConstraintsValid: true,
+	}
 	change(template)
 	if by == nil {
 		by = &certified{template, key}
@@ -94,8 +99,11 @@ func connectChained(t *testing.T) *chained {
 	}
 	c.load(t, c.files)
 	c.listener, err = transport.Listen(t.Context(),
-		transport.Config{Address: "127.0.0.1:0", Identify: []string{object.AuthCert},
-			TLS: func() *transport.ServerTLS { return c.now }})
+		transport.Config{
+			Address:  "127.0.0.1:0",
+			Identify: []string{object.AuthCert},
+			TLS:      func() *transport.ServerTLS { return c.now },
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +114,11 @@ func connectChained(t *testing.T) *chained {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- tls.Client(nc, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{{
-			Certificate: [][]byte{c.client.Raw, c.middle.Raw}, PrivateKey: c.client.key}}}).Handshake()
+		done <- tls.Client(nc, &tls.Config{
+			InsecureSkipVerify: true,
+			Certificates: []tls.Certificate{{
+				Certificate: [][]byte{c.client.Raw, c.middle.Raw}, PrivateKey: c.client.key}},
+		}).Handshake()
 	}()
 	t.Cleanup(func() { nc.Close(); <-done })
 	accepted, err := c.listener.Accept()

@@ -64,8 +64,13 @@ type Record struct {
 
 // NewSet returns an empty set.
 func NewSet() *Set {
-	return &Set{shares: map[string]*share{}, known: map[uint64]bool{}, first: map[uint64]bool{},
-		seed: maphash.MakeSeed(), share: MaxShare}
+	return &Set{
+		shares: map[string]*share{},
+		known:  map[uint64]bool{},
+		first:  map[uint64]bool{},
+		seed:   maphash.MakeSeed(),
+		share:  MaxShare,
+	}
 }
 
 var permitText = []byte(`,"decision":"permit",`)
@@ -75,7 +80,8 @@ func (k *Set) Add(raw []byte) {
 	about := uint64(0)
 	permit := bytes.Contains(raw, permitText)
 	if permit { // most lines are repeated permits: skip them before parsing
-		if about = k.about(raw); k.first[about] {
+		about = k.about(raw)
+		if k.first[about] {
 			return
 		}
 	}

@@ -64,13 +64,15 @@ func snapshot(path string) (old []string, current *os.File, err error) {
 	missing := false
 	for range tries {
 		current, err = os.Open(path) //nolint:gosec // the operator's log
-		if missing = errors.Is(err, os.ErrNotExist); err != nil && !missing {
+		missing = errors.Is(err, os.ErrNotExist)
+		if err != nil && !missing {
 			return nil, nil, err
 		}
 		// The first list has all files that were rotated before current was opened. If current was rotated after the
 		// first list, the second list has it.
 		for range 2 {
-			if old, err = Rotated(path); err != nil || missing {
+			old, err = Rotated(path)
+			if err != nil || missing {
 				break
 			}
 			if sameFile(current, path) {

@@ -203,7 +203,8 @@ func (v *verifier) checkKept(path string) error {
 		if err != nil {
 			return err
 		}
-		if sum, _, err = sumOf(KeptName(path)); err != nil {
+		sum, _, err = sumOf(KeptName(path))
+		if err != nil {
 			return err
 		}
 		if sum != before {

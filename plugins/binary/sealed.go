@@ -150,7 +150,8 @@ func (s *Sealed) CheckRuntime(path string, visible []string) error {
 	if interpreter, ok := shebang(s.Head); ok {
 		kind, needs = "a script for", interpreter
 	} else if f, err := elf.NewFile(s.File); err == nil && elfMachine(s.Head) == nativeMachine() {
-		if needs = loader(f); needs != "" {
+		needs = loader(f)
+		if needs != "" {
 			kind = "linked dynamically and needs"
 		}
 	}

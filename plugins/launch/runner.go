@@ -125,7 +125,8 @@ func (r *Runner) Start(ctx context.Context) error {
 	}()
 	for i := range ours {
 		var err error
-		if ours[i], theirs[i], err = os.Pipe(); err != nil {
+		ours[i], theirs[i], err = os.Pipe()
+		if err != nil {
 			return err
 		}
 	}
@@ -171,7 +172,8 @@ func (r *Runner) relay(stdout, stderr *os.File) {
 			shaken = true
 		default:
 			r.out.Line(slog.LevelInfo, r.cfg.ID, s, "stdout")
-			if lines++; lines == maxPreamble {
+			lines++
+			if lines == maxPreamble {
 				r.Fail(binary.Errorf(binary.CauseNotPlugin,
 					"%s printed %d lines and no handshake; %s", r.cfg.Path, lines, r.out.Tail()))
 			}
@@ -251,7 +253,8 @@ func (r *Runner) killNow() {
 func (r *Runner) setKill(kill func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.kill = kill; kill != nil && r.cause != nil {
+	r.kill = kill
+	if kill != nil && r.cause != nil {
 		kill()
 	}
 }

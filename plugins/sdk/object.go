@@ -39,8 +39,13 @@ type member struct {
 
 // New returns an object; fresh creates its instances. An instance that is an io.Closer is closed after its last use.
 func New[T any](mode Mode, doc string, fresh func() T) *Object {
-	return &Object{doc: doc, mode: mode, make: func() any { return fresh() }, typ: reflect.TypeFor[T](),
-		members: map[string]*member{}}
+	return &Object{
+		doc:     doc,
+		mode:    mode,
+		make:    func() any { return fresh() },
+		typ:     reflect.TypeFor[T](),
+		members: map[string]*member{},
+	}
 }
 
 // Named gives o the id <plugin>.<name> instead of the id of the plugin. The policy must list the name. It returns o.

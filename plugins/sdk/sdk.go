@@ -120,8 +120,15 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := u.s.host.Proxy(ctx, &rpc.ProxyRequest{Call: u.id, From: u.object, Object: id, Kind: rpc.Kind_KIND_INVOKE,
-		Method: method, Serializer: ser.Name(), Payload: payload})
+	r, err := u.s.host.Proxy(ctx, &rpc.ProxyRequest{
+		Call:       u.id,
+		From:       u.object,
+		Object:     id,
+		Kind:       rpc.Kind_KIND_INVOKE,
+		Method:     method,
+		Serializer: ser.Name(),
+		Payload:    payload,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +155,11 @@ func Serve(objects ...*Object) {
 // Config returns the configuration of [Serve], for tests of plugins.
 func Config(test *goplugin.ServeTestConfig, objects ...*Object) *goplugin.ServeConfig {
 	return &goplugin.ServeConfig{
-		HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: rpc.Version, MagicCookieKey: rpc.CookieKey,
-			MagicCookieValue: rpc.CookieValue},
+		HandshakeConfig: goplugin.HandshakeConfig{
+			ProtocolVersion:  rpc.Version,
+			MagicCookieKey:   rpc.CookieKey,
+			MagicCookieValue: rpc.CookieValue,
+		},
 		Plugins: goplugin.PluginSet{rpc.Name: &adapter{objects: objects}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(rpc.MaxMessageBytes),

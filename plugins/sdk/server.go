@@ -49,8 +49,12 @@ type stream struct {
 }
 
 func newServer(objects []*Object) (*server, error) {
-	s := &server{byName: map[string]*Object{}, singles: map[*Object]*instance{},
-		sessions: map[uint64]map[*Object]*instance{}, streams: map[uint64]*stream{}}
+	s := &server{
+		byName:   map[string]*Object{},
+		singles:  map[*Object]*instance{},
+		sessions: map[uint64]map[*Object]*instance{},
+		streams:  map[uint64]*stream{},
+	}
 	for _, o := range objects {
 		if s.byName[o.name] != nil {
 			return nil, fmt.Errorf("sdk: two objects are called %q", o.name)
@@ -75,8 +79,14 @@ func (s *server) Describe(_ context.Context, r *rpc.DescribeRequest) (*rpc.Descr
 		d := &rpc.Object{Name: o.name, Doc: o.doc, Instance: string(o.mode)}
 		for _, n := range slices.Sorted(maps.Keys(o.members)) {
 			m := o.members[n]
-			d.Members = append(d.Members, &rpc.Member{Name: n, Doc: m.doc, Method: m.method != nil, Oneway: m.oneway,
-				Get: m.get != nil, Set: m.set != nil})
+			d.Members = append(d.Members, &rpc.Member{
+				Name:   n,
+				Doc:    m.doc,
+				Method: m.method != nil,
+				Oneway: m.oneway,
+				Get:    m.get != nil,
+				Set:    m.set != nil,
+			})
 		}
 		out.Objects = append(out.Objects, d)
 	}
@@ -124,10 +134,20 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 // context returns the context of a call.
 func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Context {
 	c := r.GetCaller()
-	u := &callInfo{s: s, id: r.GetCall(), object: r.GetObject(),
-		caller: Caller{Principal: object.Principal(c.GetPrincipal()),
-			Tenant: object.Tenant(c.GetTenant()), Peer: object.Peer{Auth: c.GetWay(), Channel: c.GetChannel(),
-				Addr: c.GetAddress()}}}
+	u := &callInfo{
+		s:      s,
+		id:     r.GetCall(),
+		object: r.GetObject(),
+		caller: Caller{
+			Principal: object.Principal(c.GetPrincipal()),
+			Tenant:    object.Tenant(c.GetTenant()),
+			Peer: object.Peer{
+				Auth:    c.GetWay(),
+				Channel: c.GetChannel(),
+				Addr:    c.GetAddress(),
+			},
+		},
+	}
 	copy(u.corr[:], r.GetCorrelation())
 	return context.WithValue(ctx, callKey{}, u)
 }
@@ -239,7 +259,8 @@ func (s *server) instance(o *Object, conn uint64) (any, func()) {
 	s.mu.Lock()
 	held := s.singles
 	if o.mode == Session {
-		if held = s.sessions[conn]; held == nil {
+		held = s.sessions[conn]
+		if held == nil {
 			held = map[*Object]*instance{}
 			s.sessions[conn] = held
 		}

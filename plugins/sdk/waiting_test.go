@@ -27,8 +27,13 @@ func TestOverWhileWaiting(t *testing.T) {
 	call := func(ctx context.Context) chan *rpc.CallReply {
 		answer := make(chan *rpc.CallReply, 1)
 		go func() {
-			r, err := s.Call(ctx, &rpc.CallRequest{Object: "acme.tool", Kind: rpc.Kind_KIND_INVOKE, Method: "wait",
-				Serializer: "json", Payload: payload})
+			r, err := s.Call(ctx, &rpc.CallRequest{
+				Object:     "acme.tool",
+				Kind:       rpc.Kind_KIND_INVOKE,
+				Method:     "wait",
+				Serializer: "json",
+				Payload:    payload,
+			})
 			if err != nil {
 				t.Error(err)
 			}

@@ -65,10 +65,14 @@ func Init(dir, name string, days int, now time.Time) (*CA, error) {
 		return nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(0, 0, days),
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		SerialNumber:          newSerial(),
+		Subject:               pkix.Name{CommonName: name},
+		NotBefore:             now.Add(-backdate),
+		NotAfter:              now.AddDate(0, 0, days),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		MaxPathLenZero:        true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -165,10 +169,15 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 		r.Days = DefaultLeafDays
 	}
 	template := &x509.Certificate{
-		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: r.Name},
-		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(0, 0, r.Days),
-		DNSNames: r.DNS, IPAddresses: r.IPs, URIs: r.URIs,
-		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
+		SerialNumber:          newSerial(),
+		Subject:               pkix.Name{CommonName: r.Name},
+		NotBefore:             now.Add(-backdate),
+		NotAfter:              now.AddDate(0, 0, r.Days),
+		DNSNames:              r.DNS,
+		IPAddresses:           r.IPs,
+		URIs:                  r.URIs,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		BasicConstraintsValid: true,
 	}
 	switch {
 	case r.Kind == Client:
@@ -195,8 +204,15 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 		return nil, nil, fmt.Errorf("signing: %w", err)
 	}
 	sum := sha256.Sum256(der)
-	one := &Issued{Serial: template.SerialNumber.Text(16), Name: r.Name, Kind: r.Kind, DNS: r.DNS,
-		From: template.NotBefore.UTC(), Until: template.NotAfter.UTC(), SHA256: hex.EncodeToString(sum[:])}
+	one := &Issued{
+		Serial: template.SerialNumber.Text(16),
+		Name:   r.Name,
+		Kind:   r.Kind,
+		DNS:    r.DNS,
+		From:   template.NotBefore.UTC(),
+		Until:  template.NotAfter.UTC(),
+		SHA256: hex.EncodeToString(sum[:]),
+	}
 	for _, ip := range r.IPs {
 		one.IPs = append(one.IPs, ip.String())
 	}

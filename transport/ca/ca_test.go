@@ -75,8 +75,12 @@ func TestCertificatesHoldForWhatTheyAre(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(c.Certificate())
 	verify := func(leaf *x509.Certificate, name string, at time.Time, usage x509.ExtKeyUsage) error {
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: at,
-			KeyUsages: []x509.ExtKeyUsage{usage}})
+		_, err := leaf.Verify(x509.VerifyOptions{
+			Roots:       roots,
+			DNSName:     name,
+			CurrentTime: at,
+			KeyUsages:   []x509.ExtKeyUsage{usage},
+		})
 		return err
 	}
 	for what, tc := range map[string]struct {

@@ -221,7 +221,8 @@ func parseDenylist(path string, text []byte) (map[string]struct{}, error) {
 	for line := range strings.Lines(string(text)) {
 		n++
 		line, _, _ = strings.Cut(line, "#")
-		if line = strings.TrimSpace(line); strings.Trim(line, ":") == "" {
+		line = strings.TrimSpace(line)
+		if strings.Trim(line, ":") == "" {
 			continue
 		}
 		plain := plainSerial(line)

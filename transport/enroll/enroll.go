@@ -67,8 +67,13 @@ func New(dir, principal string, kind Kind, valid time.Duration, now time.Time) (
 	var secret [32]byte
 	_, _ = rand.Read(id[:]) // never fail
 	_, _ = rand.Read(secret[:])
-	t := &Token{ID: idPrefix + hex.EncodeToString(id[:]), Principal: principal, Kind: kind,
-		Secret: base64.RawURLEncoding.EncodeToString(secret[:]), Expires: now.Add(valid).UTC().Truncate(time.Second)}
+	t := &Token{
+		ID:        idPrefix + hex.EncodeToString(id[:]),
+		Principal: principal,
+		Kind:      kind,
+		Secret:    base64.RawURLEncoding.EncodeToString(secret[:]),
+		Expires:   now.Add(valid).UTC().Truncate(time.Second),
+	}
 	text, err := json.Marshal(t)
 	if err != nil {
 		return nil, err

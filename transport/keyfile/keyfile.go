@@ -176,7 +176,8 @@ func Update(path string, change func([]Key) ([]Key, error)) error {
 	if err != nil {
 		return err
 	}
-	if keys, err = change(keys); err != nil {
+	keys, err = change(keys)
+	if err != nil {
 		return err
 	}
 	var out []byte

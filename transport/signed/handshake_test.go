@@ -150,8 +150,10 @@ func TestForgedClientProof(t *testing.T) {
 // TestEveryByteOfTheHandshake alters each byte of each message in turn: neither side
 // accepts the channel. (The client does if only its own proof was altered; its next read fails.)
 func TestEveryByteOfTheHandshake(t *testing.T) {
-	sizes := map[bool][]int{true: {len(Magic) + 1 + len("alice") + nonceBytes, macBytes},
-		false: {len(Magic) + nonceBytes + macBytes}}
+	sizes := map[bool][]int{
+		true:  {len(Magic) + 1 + len("alice") + nonceBytes, macBytes},
+		false: {len(Magic) + nonceBytes + macBytes},
+	}
 	for fromClient, messages := range sizes {
 		for n, size := range messages {
 			for i := range size {
@@ -324,8 +326,11 @@ func selfSigned(b *testing.B) (server, client *tls.Config) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
-		NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		DNSNames:     []string{"localhost"},
+		NotAfter:     time.Now().Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		b.Fatal(err)

@@ -280,7 +280,8 @@ func derive(hello, greeting []byte, key Key) (k keys, err error) {
 		"server proof": &k.serverProof, "client proof": &k.clientProof,
 		"server record": &k.serverRecord, "client record": &k.clientRecord,
 	} {
-		if *to, err = hkdf.Expand(sha256.New, prk, "hearth hmac 1 "+label, KeyBytes); err != nil {
+		*to, err = hkdf.Expand(sha256.New, prk, "hearth hmac 1 "+label, KeyBytes)
+		if err != nil {
 			return k, err
 		}
 	}

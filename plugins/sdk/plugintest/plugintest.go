@@ -176,7 +176,8 @@ func (p *Plugin) Items(ctx context.Context, name, method string, args ...any) it
 		}
 		opened, err := p.client.Call(ctx, r)
 		if err == nil && opened.GetStream() == 0 {
-			if _, err = result(opened); err == nil {
+			_, err = result(opened)
+			if err == nil {
 				err = errors.New("plugintest: the result is not an item stream")
 			}
 		}
