@@ -1,12 +1,12 @@
-"""The real Pyro4 daemon. Says where it listens, in a line, and ends when its standard input does."""
+"""The real Pyro4 daemon. It prints its address in one line and ends with its standard input."""
 import os
 import sys
 import threading
 
 import Pyro4
 
-# Pyro's thread server refuses the connection after its last thread: there is one for each
-# connection that is made here, and some.
+# Pyro's thread server refuses connections beyond its number of threads. It has one thread per connection of the
+# benchmark, and some more.
 Pyro4.config.THREADPOOL_SIZE = 128
 Pyro4.config.SERIALIZERS_ACCEPTED = {"serpent", "msgpack"}
 

@@ -1,4 +1,4 @@
--- What every peer serves: a sum, and whatever it was given.
+-- The object of all peers: a sum and an echo.
 local Work = hearth.object { doc = "The work of the comparison.", instance = "call" }
 
 -- Returns a + b.

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""An example plugin in Python: it greets, counts and tells who calls."""
+"""An example plugin in Python: it greets, counts and returns its caller."""
 
 import datetime
 import decimal
@@ -14,7 +14,7 @@ class Greeter:
 
     @hearth.method
     def hello(self, name: str):
-        "Says hello."
+        "Returns a greeting."
         return "Hello, " + name + "!"
 
     @hearth.method
@@ -39,12 +39,12 @@ class Greeter:
 
     @hearth.method
     def echo(self, value):
-        "Returns what it was given."
+        "Returns its argument."
         return value
 
     @hearth.method
     def types(self, when: datetime.datetime, name: uuid.UUID, price: decimal.Decimal):
-        "Takes typed arguments and returns them."
+        "Changes typed arguments and returns them."
         return [when + datetime.timedelta(days=1), name, price * 2]
 
     @hearth.method
@@ -55,7 +55,7 @@ class Greeter:
 
     @hearth.method
     def knows(self, name: str):
-        "Tells how long a secret is that the policy grants. What is logged of it is not the secret."
+        "Returns the length of a secret. The host redacts the secret in the log."
         secret = hearth.secret(name)
         hearth.log("info", "the secret is " + secret)
         return len(secret)

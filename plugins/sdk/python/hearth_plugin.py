@@ -1,4 +1,4 @@
-"""The SDK for plugins in Python: an executable that a Hearth host serves as objects.
+"""SDK for plugins in Python, which are executables that a Hearth host serves as objects.
 
     import hearth_plugin as hearth
 
@@ -8,14 +8,13 @@
 
         @hearth.method
         def hello(self, name: str):
-            "Says hello."
+            "Returns a greeting."
             return "Hello, " + name + "!"
 
     hearth.serve(Greeter)
 
-doc/plugins.md, "In Python", has the rest. It needs Python 3.9, grpcio and cryptography
-(Debian: python3-grpcio python3-cryptography) and nothing else: the few messages of
-plugins/rpc/plugin.proto are read and written here by hand.
+See doc/plugins.md, "The Python SDK". It requires Python 3.9, grpcio and cryptography (Debian: python3-grpcio
+python3-cryptography) and nothing else: the messages of plugins/rpc/plugin.proto are encoded and decoded here.
 """
 
 import ast
@@ -39,15 +38,15 @@ import typing
 import uuid
 
 COOKIE = ("HEARTH_PLUGIN", "9bd2c5f1a9ab4f0e8f5ae3c1a7d6b2e4")
-MAX_MESSAGE = (8 << 20) + (64 << 10)  # bytes; the host takes no more
+MAX_MESSAGE = (8 << 20) + (64 << 10)  # bytes; the host's limit
 MAX_DEPTH = 64  # nested containers in a payload
-THREADS = 64  # calls at a time; the others wait
+THREADS = 64  # concurrent calls; further calls wait
 
-# --- What authors use -------------------------------------------------------------------
+# --- Interface for authors --------------------------------------------------------------
 
 
 class RemoteError(Exception):
-    """What another object raised: its class without the module, and its arguments."""
+    """An exception of another object: its class without the module, and its arguments."""
 
     def __init__(self, class_name, *args):
         super().__init__(*args)
@@ -58,9 +57,9 @@ class RemoteError(Exception):
 
 
 class Raise(Exception):
-    """Raises the exception class of this name at the caller, like Raise("KeyError", key).
+    """Raises the exception class of this name at the client, for example Raise("KeyError", key).
 
-    Python's own classes cross by themselves; this is for Pyro's ("NamingError")."""
+    Python's own exceptions need no Raise; it is for classes of Pyro ("NamingError")."""
 
     def __init__(self, class_name, *args):
         super().__init__(*args)
@@ -68,11 +67,11 @@ class Raise(Exception):
 
 
 class Caller(typing.NamedTuple):
-    """Who makes a call."""
+    """The caller of a call."""
 
     principal: str = ""
-    tenant: str = ""  # of a calling object
-    way: str = ""  # how it was identified
+    tenant: str = ""  # tenant of a calling object
+    way: str = ""  # authentication method
     channel: str = ""  # "unix", "tcp", "tls", "hmac" or "object"
     address: str = ""
 
@@ -84,7 +83,7 @@ class _Member:
 
     def __set_name__(self, owner, name):
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,254}", name):
-            raise TypeError("%r can never be called: a letter, then letters, digits and '_'" % name)
+            raise TypeError("%r is not callable: a name is a letter followed by letters, digits and '_'" % name)
 
     def __get__(self, instance, owner=None):
         if instance is None:
@@ -95,11 +94,11 @@ class _Member:
 
     def __set__(self, instance, value):
         if self.setter_function is None:
-            raise AttributeError("it cannot be set")
+            raise AttributeError("the attribute is read-only")
         self.setter_function(instance, value)
 
     def setter(self, function):
-        """Makes the attribute settable: used like property's."""
+        """Makes the attribute settable, like property.setter."""
         if self.kind != "attribute":
             raise TypeError("only an attribute has a setter")
         self.setter_function = function
@@ -107,28 +106,28 @@ class _Member:
 
 
 def method(function):
-    """Exposes a method. One that is a generator is an item stream."""
+    """Exposes a method. A generator is an item stream."""
     return _Member("method", function)
 
 
 def oneway(function):
-    """Exposes a method whose callers do not wait."""
+    """Exposes a method without a reply."""
     return _Member("method", function, oneway=True)
 
 
 def attribute(function):
-    """Exposes an attribute: the function returns it; @name.setter makes it settable."""
+    """Exposes an attribute. The function returns its value; @name.setter makes it settable."""
     return _Member("attribute", function)
 
 
 def plugin(mode="single", name=""):
-    """Makes a class an object: the plugin's own, or <plugin>.<name>.
+    """Makes a class an object with the plugin's id, or <plugin>.<name>.
 
-    mode is "single" (one instance, one call at a time), "session" (one a connection) or
-    "call" (a fresh one each call, in parallel). An instance's close() is called at its end.
+    mode is "single" (one instance, one call at a time), "session" (one instance per connection) or "call" (one instance
+    per call, in parallel). An instance's close() is called at its end.
     """
     if mode not in ("single", "session", "call"):
-        raise ValueError("the mode is %r, and must be 'single', 'session' or 'call'" % (mode,))
+        raise ValueError("the mode is %r; it must be 'single', 'session' or 'call'" % (mode,))
     if name and not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name):
         raise ValueError("%r is not an object's name" % (name,))
 
@@ -143,7 +142,7 @@ _local = threading.local()
 
 
 def caller():
-    """Who makes the call under way."""
+    """Returns the caller of the running call."""
     under = getattr(_local, "call", None)
     if under is None:
         return Caller()
@@ -152,17 +151,17 @@ def caller():
 
 
 def log(level, text):
-    """Writes a line to the host's log; level is "debug", "info", "warn" or "error"."""
+    """Writes a line to the host's log. level is "debug", "info", "warn" or "error"."""
     under, server = getattr(_local, "call", None), getattr(_local, "server", None)
     if server is not None and server.host is not None:
         server.ask("Log", {"object": under["object"], "level": level, "text": str(text)}, LOG_REQUEST, {})
 
 
 def secret(name):
-    """A secret that the policy grants to the object of the call under way; KeyError if none is."""
+    """Returns a secret that the policy grants to the called object. Raises KeyError if it is not granted."""
     under, server = getattr(_local, "call", None), getattr(_local, "server", None)
     if server is None or server.host is None:
-        raise RuntimeError("secrets are had during a call, in its thread, under a host")
+        raise RuntimeError("secrets are available only during a call, in its thread, under a host")
     reply = server.ask("Secret", {"call": under.get("call", 0), "name": name}, SECRET_REQUEST, SECRET_REPLY)
     if not reply.get("granted"):
         raise KeyError("the policy grants no secret %r to %s" % (name, under["object"]))
@@ -170,10 +169,10 @@ def secret(name):
 
 
 def call(object_id, method_name, *args, **kwargs):
-    """Calls another object as the principal "object:<own id>". Only during a call."""
+    """Calls another object as the principal "object:<id of this object>". Works only during a call."""
     under, server = getattr(_local, "call", None), getattr(_local, "server", None)
     if server is None or server.host is None:
-        raise RuntimeError("other objects are called during a call, in its thread, under a host")
+        raise RuntimeError("other objects can be called only during a call, in its thread, under a host")
     payload = (SERPENT_HEAD + serpent_text((object_id, method_name, args, kwargs))).encode("utf-8", "surrogatepass")
     reply = server.ask("Proxy", {"call": under.get("call", 0), "from": under["object"], "object": object_id, "kind": INVOKE,
                                  "method": method_name, "serializer": "serpent", "payload": payload}, PROXY_REQUEST, CALL_REPLY)
@@ -200,7 +199,7 @@ class proxy:
 
 
 def serve(*classes):
-    """Makes this process the plugin that the host started; returns when it is to end."""
+    """Runs the plugin in this process, which the host started. Returns when the host ends the plugin."""
     if os.environ.get(COOKIE[0]) != COOKIE[1]:
         sys.exit("This is a plugin: a Hearth host starts it. See doc/plugins.md.")
     if "1" not in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "1").split(","):
@@ -209,12 +208,12 @@ def serve(*classes):
     sys.stdout.reconfigure(line_buffering=True)
     asyncio.run(server.run())
     sys.stdout.flush()
-    os._exit(0)  # a call that hangs in its thread does not keep us
+    os._exit(0)  # do not wait for threads with calls that hang
 
 
-# --- Messages: protobuf, as far as plugin.proto and go-plugin use it ----------------------
-# A message is a dict; a layout is {number: (name, type)}. A type is "int", "bool", "text",
-# "bytes" or the layout of a message; a list of one type is a repeated field.
+# --- Messages: the part of protobuf that plugin.proto and go-plugin use -------------------
+# A message is a dict. Its layout is {number: (name, type)}. A type is "int", "bool", "text", "bytes" or the layout of a
+# message; a list of one type is a repeated field.
 
 NOTHING = {}
 MEMBER = {1: ("name", "text"), 2: ("doc", "text"), 3: ("method", "bool"), 4: ("oneway", "bool"), 5: ("get", "bool"), 6: ("set", "bool")}
@@ -251,7 +250,7 @@ def varint(n):
 
 
 def pack(message, layout):
-    """Writes a message."""
+    """Encodes a message."""
     out = []
     for number, (name, kind) in layout.items():
         value = message.get(name)
@@ -271,7 +270,7 @@ def pack(message, layout):
 
 
 def unpack(data, layout):
-    """Reads a message; fields that the layout does not know are skipped."""
+    """Decodes a message. Unknown fields are skipped."""
     out, at = {}, 0
 
     def number():
@@ -315,27 +314,27 @@ def unpack(data, layout):
     return out
 
 
-# --- Values: serpent, json and msgpack as Pyro uses them ----------------------------------
+# --- Values: serpent, json and msgpack in Pyro's variants ---------------------------------
 
 SERPENT_HEAD = "# serpent utf-8 python3.2\n"
-MAX_COLLISIONS = 8  # different keys of a dict or set that have one hash
-MAX_NUMBER_KEYS = 10_000  # keys of dicts and sets in one payload that are no texts or bytes
-MAX_DIGITS = 4300  # of an integer: converting takes time by the square of them
+MAX_COLLISIONS = 8  # different keys of a dict or set with the same hash
+MAX_NUMBER_KEYS = 10_000  # keys of dicts and sets in one payload that are not texts or bytes
+MAX_DIGITS = 4300  # digits of an integer: the time to convert it grows with their square
 
-# Each expression takes time in proportion to the text, whatever is in it: a text that does not end
-# reaches to the end of all.
+# Each expression takes time in proportion to the text, for any content: an unterminated text extends to the end of the
+# input.
 _text = re.compile(r"""[bu]?(?:'[^'\\]*(?:\\.[^'\\]*)*'?|"[^"\\]*(?:\\.[^"\\]*)*"?)""", re.S)
 _json_text = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.S)
 _number = re.compile(r"(?<![\w.])(?:0[xX][0-9a-fA-F]+|(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[jJ]?)(?![\w.])")
 _constant = re.compile(r"\b(?:True|False|None)\b")
 _brackets = re.compile(r"[\[\](){}]")
-# What serpent never has, where a text is a ", and a number or constant a 0: other characters, one
-# value after another, and operators beyond the sign and the + of a complex number.
+# Matches input that serpent does not produce. Texts are replaced by ", numbers and constants by 0. It matches other
+# characters, adjacent values, and operators except a sign and the + of a complex number.
 _foreign = re.compile(r"""[^\s0",:()\[\]{}+-]|[0")\]}]\s*[0"(\[{]|[+-]\s*[^0\s]|0\s*[+-]\s*0\s*[+-]|[")\]}]\s*[+-]|[+-]\s*$""")
 
 
 def check_depth(skeleton):
-    """Refuses what the parsers, which recurse, could be broken with."""
+    """Rejects nesting that exceeds the recursion of the parsers."""
     depth = 0
     for m in _brackets.finditer(skeleton):
         if m.group() in "[({":
@@ -347,8 +346,8 @@ def check_depth(skeleton):
 
 
 def parse_serpent(text):
-    """Returns the syntax tree of serpent, which has literals only. What else Python could read is refused before it
-    is parsed: only the parser's own limits would bound it."""
+    """Returns the syntax tree of serpent, which has literals only. Other Python syntax is rejected before parsing:
+    otherwise only the parser's own limits would bound it."""
     if text.startswith("#"):
         text = text.partition("\n")[2]
     skeleton = _constant.sub("0", _number.sub("0", _text.sub('"', text)))
@@ -364,16 +363,16 @@ def parse_serpent(text):
 
 
 def _seeded(node):
-    """Whether a key's hash depends on a secret, so that nobody can choose it."""
+    """Reports whether a key's hash depends on a secret, so that clients cannot choose it."""
     if any(isinstance(n, (ast.Dict, ast.Set, ast.List)) for n in ast.walk(node)):
         raise TypeError("a key that cannot be hashed")
     return isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
 
 
 class _Keys:
-    """Bounds the keys of one payload. Python hashes numbers, and tuples of them, without a secret, so that a caller can
-    choose keys of which many have one hash, or whose hashes lead to the same places of the table: then each is
-    compared with all before it. The first is found here. The second is not, so there may be few such keys in all."""
+    """Bounds the keys of one payload. Python hashes numbers, and tuples of them, without a secret. So a client can choose
+    keys with the same hash, or keys whose hashes lead to the same slots of the table; then each key is compared with all
+    previous ones. This class detects the first case. It cannot detect the second, so it limits the number of such keys."""
 
     def __init__(self):
         self.left = MAX_NUMBER_KEYS
@@ -385,7 +384,7 @@ class _Keys:
                 continue
             self.left -= 1
             if self.left < 0:
-                raise ValueError("more than %d keys of dicts and sets that are no texts" % MAX_NUMBER_KEYS)
+                raise ValueError("more than %d keys of dicts and sets that are not texts" % MAX_NUMBER_KEYS)
             known = same.setdefault(hash(key), [])
             if key not in known:
                 known.append(key)
@@ -394,7 +393,7 @@ class _Keys:
 
 
 def restore(v):
-    """Makes bytes and nan of the dicts that stand for them."""
+    """Replaces the dicts that represent bytes and nan by their values."""
     if isinstance(v, dict):
         if v.keys() == {"data", "encoding"} and v["encoding"] == "base64" and isinstance(v["data"], str):
             return base64.b64decode(v["data"], validate=True)
@@ -407,7 +406,7 @@ def restore(v):
 
 
 def decode(serializer, payload):
-    """Returns the value of a payload. Nothing that it says is executed."""
+    """Returns the value of a payload. It executes no part of the payload."""
     if serializer == "msgpack":
         value, at = _unpack_msgpack(payload, 0, 0, _Keys())
         if at != len(payload):
@@ -421,7 +420,7 @@ def decode(serializer, payload):
 
 
 def decode_call(serializer, payload):
-    """Returns a call's positional and keyword arguments."""
+    """Returns the positional and keyword arguments of a call."""
     v = decode(serializer, payload)
     if isinstance(v, dict):
         args, kwargs = v["params"], v["kwargs"]
@@ -434,7 +433,7 @@ def decode_call(serializer, payload):
 
 
 def encode(serializer, v):
-    """Writes one value. TypeError for what no caller could read."""
+    """Encodes one value. Raises TypeError for values that clients cannot read."""
     if serializer == "msgpack":
         out = []
         _pack_msgpack(v, out, 0)
@@ -445,14 +444,14 @@ def encode(serializer, v):
 
 
 def _scalar(v):
-    """Makes the text of the types that travel as text in every serializer."""
+    """Returns the text of types that every serializer sends as text."""
     if isinstance(v, (uuid.UUID, decimal.Decimal)):
         return str(v)
     if isinstance(v, (datetime.date, datetime.time)):
         return v.isoformat()
     if isinstance(v, datetime.timedelta):
         return v.total_seconds()
-    raise TypeError("a %s cannot be sent: make plain values of it" % type(v).__name__)
+    raise TypeError("a %s cannot be sent: convert it to plain values" % type(v).__name__)
 
 
 def _deeper(depth):
@@ -484,7 +483,7 @@ def serpent_text(v, depth=0):
         for e in v:
             _key(e)
         return "{" + ",".join(serpent_text(e, depth) for e in v) + "}"
-    if isinstance(v, (tuple, set, frozenset)):  # there is no literal of an empty set
+    if isinstance(v, (tuple, set, frozenset)):  # an empty set has no literal
         return "(" + ",".join(serpent_text(e, depth) for e in v) + (",)" if len(v) == 1 else ")")
     if isinstance(v, dict):
         for k in v:
@@ -546,7 +545,7 @@ def _pack_msgpack(v, out, depth):
         v = bytes(v)
         out += sized(len(v), None, 0, ((1, 0xC4), (2, 0xC5), (4, 0xC6))), v
     elif isinstance(v, datetime.datetime):
-        clock = v.replace(tzinfo=None)  # the clock counts, as in Pyro
+        clock = v.replace(tzinfo=None)  # the wall clock time without its zone, as in Pyro
         out.append(b"\xd7\x32" + struct.pack("<d", (clock - _EPOCH).total_seconds()))
     elif isinstance(v, datetime.date):
         out.append(b"\xd7\x33" + struct.pack("<q", v.toordinal()))
@@ -624,18 +623,18 @@ def _unpack_msgpack(data, at, depth, seen):
             values.append(v)
         seen.check(keys)
         return dict(zip(keys, values)), at
-    raise ValueError("byte 0x%02x begins no value" % c)
+    raise ValueError("byte 0x%02x is not the start of a value" % c)
 
 
 # --- Arguments and exceptions ---------------------------------------------------------------
 
-# Types that travel as text or as a list where the serializer has none of their own.
+# Types that are sent as text or as a list by serializers without such a type.
 _FROM = {uuid.UUID: (str,), decimal.Decimal: (str, int), datetime.datetime: (str,), datetime.date: (str,),
          tuple: (list,), set: (list, tuple), frozenset: (list, tuple, set), list: (tuple,), float: (int,), complex: (int, float)}
 
 
 def fit(v, want, what):
-    """Makes an argument what its annotation says, or raises TypeError."""
+    """Converts an argument to the type of its annotation. Raises TypeError if that is not possible."""
     if isinstance(v, want) and not (isinstance(v, bool) and want in (int, float, complex)) \
             and not (want is datetime.date and isinstance(v, datetime.datetime)):
         return v
@@ -644,19 +643,19 @@ def fit(v, want, what):
             return want.fromisoformat(v) if want in (datetime.datetime, datetime.date) else want(v)
         except (ValueError, ArithmeticError, TypeError):
             pass
-    raise TypeError("%s: want %s, not %s" % (what, want.__name__, type(v).__name__))
+    raise TypeError("%s: %s expected, got %s" % (what, want.__name__, type(v).__name__))
 
 
 _FITTED = frozenset(_FROM) | {int, str, bytes, dict, bool}
 
 
 def arguments(function, args, kwargs):
-    """Binds the arguments of a call to a bound method, in the types of its annotations."""
+    """Binds the arguments of a call to a bound method and converts them to the types of its annotations."""
     signature = inspect.signature(function)
     bound = signature.bind(*args, **kwargs)
     try:
         hints = typing.get_type_hints(function)
-    except Exception:  # an annotation that names nothing is no business of callers
+    except Exception:  # an invalid annotation must not affect clients
         hints = {}
     for name, p in signature.parameters.items():
         want = hints.get(name)
@@ -679,7 +678,7 @@ _NEVER = ("BaseExceptionGroup", "ExceptionGroup", "EncodingWarning", "PythonFina
 
 
 def _known(name):
-    """The qualified name of an exception class that callers of every generation know."""
+    """Returns the qualified name of an exception class in all versions of Pyro."""
     cls = vars(__import__("builtins")).get(name)
     if isinstance(cls, type) and issubclass(cls, Exception) and name not in _NEVER:
         return "builtins." + ("UnicodeError" if name.startswith("Unicode") and name != "UnicodeWarning" else name)
@@ -687,7 +686,7 @@ def _known(name):
 
 
 def exception_value(e, protocol):
-    """The dict that raises e at the caller."""
+    """Returns the dict that raises e at the client."""
     class_name = getattr(e, "class_name", None) if isinstance(e, (Raise, RemoteError)) else type(e).__name__
     args = e.args
     name = _known(class_name) if isinstance(e, (Raise, RemoteError)) or type(e).__module__ == "builtins" else None
@@ -710,7 +709,7 @@ INVALID, NOT_FOUND, DEADLINE, CANCELED = 1, 5, 7, 8
 
 
 class _Instance:
-    """Live state, used by one call at a time."""
+    """The state of an object, used by one call at a time."""
 
     def __init__(self, cls):
         self.cls, self.lock, self.value = cls, threading.Lock(), None
@@ -726,33 +725,33 @@ class _Instance:
 
 
 class Server:
-    """Answers the host. serve() makes one."""
+    """Serves the host. serve() creates it."""
 
     def __init__(self, classes):
         self.objects, self.members = {}, {}
         for cls in classes:
             if "_hearth_plugin" not in vars(cls):
-                raise TypeError("%s is no object: put @plugin() before it" % cls.__name__)
+                raise TypeError("%s is not an object: put @plugin() before it" % cls.__name__)
             mode, name = cls._hearth_plugin
             if name in self.objects:
-                raise TypeError("two objects are called %r" % name)
+                raise TypeError("two objects have the name %r" % name)
             self.objects[name] = (mode, cls)
             found = {}
             for base in reversed(cls.__mro__):
                 for n, m in vars(base).items():
-                    found.pop(n, None)  # what hides an exposed member is not exposed by that
+                    found.pop(n, None)  # a member that hides an exposed one is not exposed automatically
                     if isinstance(m, _Member):
                         found[n] = m
             self.members[name] = found
         self.id, self.host, self.loop, self.channel = "", None, None, None
-        self.lock = threading.Lock()  # guards what follows
+        self.lock = threading.Lock()  # guards the attributes below
         self.held, self.streams, self.last = {}, {}, 0
         self.pool = concurrent.futures.ThreadPoolExecutor(THREADS)
 
-    # How the host reaches us.
+    # Requests of the host.
 
     async def run(self):
-        import grpc  # here, so that tools can read this file without it
+        import grpc  # here, so that tools can import this file without it
 
         self.loop, self.done = asyncio.get_running_loop(), asyncio.Event()
         self.infos, self.arrived = {}, asyncio.Condition()
@@ -786,14 +785,14 @@ class Server:
                 try:
                     return pack(await self.loop.run_in_executor(self.pool, answer, r), reply)
                 finally:
-                    over.set()  # the host may have cancelled it
+                    over.set()  # the host may have cancelled the call
             return grpc.unary_unary_rpc_method_handler(handle)
 
         async def health(r):
             return {"status": 1 if r.get("service", "") in ("", "plugin") else 3}
 
         async def shutdown(r):
-            self.loop.call_later(0.05, self.done.set)  # after the answer
+            self.loop.call_later(0.05, self.done.set)  # after the answer was sent
             return {}
 
         async def broker(requests, context):
@@ -839,12 +838,12 @@ class Server:
                 ("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)])
 
     def ask(self, name, message, request, reply):
-        """Calls the host, from a call's thread."""
+        """Calls the host from the thread of a call."""
         async def send():
             return await self.host.unary_unary("/hearth.plugin.v1.Host/" + name)(pack(message, request))
         return unpack(asyncio.run_coroutine_threadsafe(send(), self.loop).result(), reply)
 
-    # The calls, each in a thread of the pool.
+    # Calls, each in a thread of the pool.
 
     def call(self, r):
         object_id = r.get("object", "")
@@ -853,7 +852,7 @@ class Server:
             return failure(NOT_FOUND, "unknown object")
         try:
             args, kwargs = decode_call(r["serializer"], r.get("payload", b""))
-        except Exception as e:  # whatever it is, the bytes are the caller's
+        except Exception as e:  # all errors are due to the client's bytes
             return failure(INVALID, "the arguments cannot be read: %s" % type(e).__name__, "ValueError")
         kind, method_name = r.get("kind", 0), r.get("method", "")
         names = r.get("batch", []) if kind == BATCH else [method_name]
@@ -862,7 +861,7 @@ class Server:
         with self.under(r):
             try:
                 with self.instance(name, r.get("conn", 0)) as instance:
-                    if 0 < r.get("deadline_micros", 0) < time.time() * 1e6:  # it waited for others of the instance
+                    if 0 < r.get("deadline_micros", 0) < time.time() * 1e6:  # the call waited for the instance
                         return failure(DEADLINE, "the call waited beyond its deadline; not executed")
                     if "over" in r and r["over"].is_set():
                         return failure(CANCELED, "the call was cancelled while it waited; not executed")
@@ -901,11 +900,11 @@ class Server:
     def batch(self, instance, r, names, calls):
         name, out = instance._hearth_plugin[1], []
         if len(calls) != len(names):
-            raise TypeError("a batch takes a list of calls")
+            raise TypeError("a batch requires a list of calls")
         for n, one in zip(names, calls):
             try:
                 if not isinstance(one, (list, tuple)) or len(one) != 3:
-                    raise TypeError("a batch takes a list of calls")
+                    raise TypeError("a batch requires a list of calls")
                 v = self.invoke(instance, name, n, one[1] or (), one[2] or {})
                 if inspect.isgenerator(v):
                     raise TypeError("an item stream cannot be opened in a batch")
@@ -983,18 +982,18 @@ class Server:
         self.say(e)
         try:
             payload = encode(r["serializer"], exception_value(e, r.get("protocol")))
-        except Exception:  # arguments of the exception that cannot be sent
+        except Exception:  # the exception has arguments that cannot be sent
             payload = encode(r["serializer"], exception_value(RuntimeError("%s: %s" % (type(e).__name__, e)), 0))
         return {"payload": payload, "exception": True}
 
     def say(self, e):
-        """Prints what was not raised on purpose; the host logs it."""
+        """Prints the traceback of an unexpected exception; the host logs it."""
         if not isinstance(e, (Raise, RemoteError, KeyError, ValueError, TypeError)):
             traceback.print_exception(type(e), e, e.__traceback__)
 
 
 def certificate():
-    """A new key and certificate for this process: (key PEM, certificate PEM, DER)."""
+    """Returns a new key and certificate for this process: (key PEM, certificate PEM, DER)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
