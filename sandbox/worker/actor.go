@@ -14,42 +14,42 @@ import (
 // actor is one instance of an object with the goroutine that runs it. The goroutine holds own while it works: it, or
 // another one that holds own, touches the state.
 type actor struct {
-	o       *hosted
-	own     sync.Mutex // guards what follows up to mu
-	running atomic.Pointer[job]
-	usage   sandbox.Usage // of state, while a call runs
-	why     *object.Error // the answer to the next call: its instance was ended
-	state   *sandbox.State
-	open    map[uint64]*sandbox.Stream // the streams that live in this state
-	// streams is set on an actor of mode "call" that opened one: it serves that and no
+	o           *objectVersion
+	stateMu     sync.Mutex // guards what follows up to mu
+	running     atomic.Pointer[job]
+	usage       sandbox.Usage // of state, while a call runs
+	evictErr    *object.Error // the answer to the next call: its instance was ended
+	state       *sandbox.State
+	openStreams map[uint64]*sandbox.Stream // the streams that live in this state
+	// streamOnly is set on an actor of mode "call" that opened one: it serves that and no
 	// other call, and ends with it.
-	streams bool
-	// after is set on the actor of a replaced "single": it begins when that one has handed
+	streamOnly bool
+	// incoming is set on the actor of a replaced "single": it begins when that one has handed
 	// over, and inherited is what it got, until an instance took it.
-	after     *estate
-	inherited []byte
+	incoming  *handoverState
+	initState []byte
 
-	mu    sync.Mutex // guards what follows
-	queue []*job
-	max   int
-	ends  []uint64 // streams to close
-	ended bool     // stop when the queue is empty and no stream is open
-	cut   bool     // streams end with it
-	heir  *estate  // not nil: what to hand over, then
-	wake  chan struct{}
+	mu            sync.Mutex // guards what follows
+	queue         []*job
+	max           int
+	closeRequests []uint64       // streams to close
+	stopping      bool           // stop when the queue is empty and no stream is open
+	cutStreams    bool           // streams end with it
+	outgoing      *handoverState // not nil: what to hand over, then
+	wake          chan struct{}
 }
 
-// estate is the state of a "single" on its way from one version to the next.
-type estate struct {
-	settled chan struct{} // closed when state is set
-	state   []byte        // nil: the next instance starts afresh
+// handoverState is the state of a "single" on its way from one version to the next.
+type handoverState struct {
+	ready chan struct{} // closed when state is set
+	state []byte        // nil: the next instance starts afresh
 }
 
 // newActor starts an actor whose queue holds max jobs, and which waits for an estate if
 // after is not nil. It ends by stop, by itself when its object wants no more of it, or with
 // the process.
-func newActor(o *hosted, max int, after *estate) *actor {
-	a := &actor{o: o, max: max, after: after, open: map[uint64]*sandbox.Stream{}, wake: make(chan struct{}, 1)}
+func newActor(o *objectVersion, max int, after *handoverState) *actor {
+	a := &actor{o: o, max: max, incoming: after, openStreams: map[uint64]*sandbox.Stream{}, wake: make(chan struct{}, 1)}
 	o.w.memory.add(a)
 	if o.w.ended.Load() {
 		a.stop(true)
@@ -62,9 +62,9 @@ func newActor(o *hosted, max int, after *estate) *actor {
 func (a *actor) enqueue(j *job) {
 	a.mu.Lock()
 	if len(a.queue) >= a.max {
-		a.queue = dropGone(a.queue)
+		a.queue = removeWithdrawn(a.queue)
 	}
-	ended := a.ended && (j.stream == 0 || a.cut)
+	ended := a.stopping && (j.stream == 0 || a.cutStreams)
 	if len(a.queue) >= a.max || ended {
 		a.mu.Unlock()
 		if ended {
@@ -90,16 +90,16 @@ func (a *actor) nudge() {
 // stop lets the actor finish its queue and its streams, and end; cut ends the streams too.
 func (a *actor) stop(cut bool) {
 	a.mu.Lock()
-	a.ended, a.cut = true, a.cut || cut
+	a.stopping, a.cutStreams = true, a.cutStreams || cut
 	a.mu.Unlock()
 	a.nudge()
 }
 
-// bequeath is stop for an actor whose instance hands its state over.
-func (a *actor) bequeath() *estate {
-	e := &estate{settled: make(chan struct{})}
+// handOver is stop for an actor whose instance hands its state over.
+func (a *actor) handOver() *handoverState {
+	e := &handoverState{ready: make(chan struct{})}
 	a.mu.Lock()
-	a.ended, a.heir = true, e
+	a.stopping, a.outgoing = true, e
 	a.mu.Unlock()
 	a.nudge()
 	return e
@@ -108,7 +108,7 @@ func (a *actor) bequeath() *estate {
 // endStream closes one stream of the actor, soon.
 func (a *actor) endStream(id uint64) {
 	a.mu.Lock()
-	a.ends = append(a.ends, id)
+	a.closeRequests = append(a.closeRequests, id)
 	a.mu.Unlock()
 	a.nudge()
 }
@@ -116,21 +116,21 @@ func (a *actor) endStream(id uint64) {
 // loop runs jobs until the actor is told to stop.
 func (a *actor) loop() {
 	defer a.end()
-	if a.after != nil {
-		<-a.after.settled
-		a.inherited, a.after = a.after.state, nil
+	if a.incoming != nil {
+		<-a.incoming.ready
+		a.initState, a.incoming = a.incoming.state, nil
 	}
-	a.own.Lock()
-	defer a.own.Unlock()
+	a.stateMu.Lock()
+	defer a.stateMu.Unlock()
 	for {
 		j, ends, over := a.take()
 		for _, id := range ends {
-			if st := a.open[id]; st != nil {
+			if st := a.openStreams[id]; st != nil {
 				st.Close()
 			}
-			delete(a.open, id)
+			delete(a.openStreams, id)
 		}
-		if a.streams && len(a.open) == 0 {
+		if a.streamOnly && len(a.openStreams) == 0 {
 			if j != nil {
 				j.fail(object.ErrStreamGone)
 			}
@@ -142,27 +142,27 @@ func (a *actor) loop() {
 			}
 			continue
 		}
-		if over != going {
-			a.settle()
-			if over == cutOff || len(a.open) == 0 {
+		if over != phaseRunning {
+			a.finishHandover()
+			if over == phaseEnded || len(a.openStreams) == 0 {
 				return
 			}
 		}
-		a.own.Unlock()
+		a.stateMu.Unlock()
 		<-a.wake
-		a.own.Lock()
+		a.stateMu.Lock()
 	}
 }
 
 // end frees the state and answers whatever came too late.
 func (a *actor) end() {
 	a.o.w.memory.remove(a)
-	a.own.Lock()
-	defer a.own.Unlock()
-	a.settle()
+	a.stateMu.Lock()
+	defer a.stateMu.Unlock()
+	a.finishHandover()
 	a.discard()
 	a.mu.Lock()
-	a.ended, a.cut = true, true
+	a.stopping, a.cutStreams = true, true
 	late := a.queue
 	a.queue = nil
 	a.mu.Unlock()
@@ -171,29 +171,29 @@ func (a *actor) end() {
 	}
 }
 
-// settle hands the instance's state over, if somebody waits for it.
-func (a *actor) settle() {
+// finishHandover hands the instance's state over, if somebody waits for it.
+func (a *actor) finishHandover() {
 	a.mu.Lock()
-	e := a.heir
-	a.heir = nil
+	e := a.outgoing
+	a.outgoing = nil
 	a.mu.Unlock()
 	if e == nil {
 		return
 	}
 	e.state = a.handover()
-	close(e.settled)
+	close(e.ready)
 }
 
 // handover returns the state that the instance hands over, nil if it has none. One that
 // was inherited and not taken yet goes on.
 func (a *actor) handover() []byte {
 	if a.state == nil {
-		return a.inherited
+		return a.initState
 	}
 	enc := codec.ByID(codec.Serpent).NewEncoder(nil)
 	ok, err := a.state.Handover(context.Background(), enc)
 	if !ok && err == nil {
-		return a.inherited
+		return a.initState
 	}
 	var doc []byte
 	if err == nil {
@@ -209,18 +209,18 @@ func (a *actor) handover() []byte {
 	return doc
 }
 
-// over says whether an actor goes on when it has no job.
-type over uint8
+// phase says whether an actor goes on when it has no job.
+type phase uint8
 
 const (
-	going  over = iota
-	ending      // until its streams have ended
-	cutOff
+	phaseRunning  phase = iota
+	phaseDraining       // until its streams have ended
+	phaseEnded
 )
 
 // take returns the next job, if any, the streams to close, and whether to go on when there
 // is no job.
-func (a *actor) take() (j *job, ends []uint64, o over) {
+func (a *actor) take() (j *job, ends []uint64, o phase) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.queue) > 0 {
@@ -229,12 +229,12 @@ func (a *actor) take() (j *job, ends []uint64, o over) {
 		a.queue[n] = nil
 		a.queue = a.queue[:n]
 	}
-	ends, a.ends = a.ends, nil
+	ends, a.closeRequests = a.closeRequests, nil
 	switch {
-	case a.cut:
-		o = cutOff
-	case a.ended:
-		o = ending
+	case a.cutStreams:
+		o = phaseEnded
+	case a.stopping:
+		o = phaseDraining
 	}
 	return j, ends, o
 }
@@ -245,15 +245,15 @@ func (a *actor) serve(j *job) bool {
 	isNext := j.stream != 0
 	if !j.begin() {
 		j.release()
-		return !perCall || isNext || a.o.done(a)
+		return !perCall || isNext || a.o.recycle(a)
 	}
 	if j.Err() != nil { // what it would break is not its own
 		j.failure(errCancelled)
 		j.finish()
-		return !perCall || isNext || a.o.done(a)
+		return !perCall || isNext || a.o.recycle(a)
 	}
-	if why := a.why; why != nil {
-		a.why = nil
+	if why := a.evictErr; why != nil {
+		a.evictErr = nil
 		if isNext {
 			a.drop(j.stream)
 		}
@@ -264,12 +264,12 @@ func (a *actor) serve(j *job) bool {
 	if err := a.ready(j, perCall && !isNext); err != nil {
 		j.failure(err)
 		j.finish()
-		return !perCall || isNext || a.o.done(a)
+		return !perCall || isNext || a.o.recycle(a)
 	}
 	var st *sandbox.Stream
 	streamID := j.stream
 	if isNext {
-		if st = a.open[streamID]; st == nil {
+		if st = a.openStreams[streamID]; st == nil {
 			j.failure(object.ErrStreamGone)
 			j.finish()
 			return true
@@ -280,19 +280,19 @@ func (a *actor) serve(j *job) bool {
 	a.running.Store(nil)
 	if opened != nil {
 		a.publish(j, opened)
-		if perCall && !a.streams {
-			a.streams = true
-			a.o.leave()
+		if perCall && !a.streamOnly {
+			a.streamOnly = true
+			a.o.releaseSlot()
 		}
 	}
 	if isNext && j.last {
 		a.drop(streamID)
 	}
 	if broken && !perCall {
-		a.o.w.log.lost(a.o.id, j.why)
+		a.o.w.log.lost(a.o.id, j.replyErr)
 	}
 	if !broken {
-		a.o.w.memory.settle(a)
+		a.o.w.memory.enforce(a)
 	}
 	j.finish() // its caller waits for neither handover nor close
 	if a.state != nil {
@@ -300,11 +300,11 @@ func (a *actor) serve(j *job) bool {
 	}
 	if broken {
 		if a.o.prog.Mode() == object.Single {
-			a.inherited = a.handover() // of the thrown away instance
+			a.initState = a.handover() // of the thrown away instance
 		}
 		a.discard()
 	}
-	return !perCall || a.streams || a.o.done(a)
+	return !perCall || a.streamOnly || a.o.recycle(a)
 }
 
 // errCancelled is the answer to a call that was cancelled before it began.
@@ -325,22 +325,22 @@ func (a *actor) ready(j *job, fresh bool) *object.Error {
 	if !fresh {
 		return nil
 	}
-	err := a.state.NewInstance(context.Background(), a.inheritance())
+	err := a.state.NewInstance(context.Background(), a.initArgument())
 	j.steps += a.state.Spent()
 	if err != nil {
 		a.discard() // and keep what was inherited: a better version may take it
 		return asError(err)
 	}
-	a.inherited = nil
+	a.initState = nil
 	return nil
 }
 
-// inheritance writes what was inherited; it is nil if nothing was.
-func (a *actor) inheritance() func(object.Sink) error {
-	if a.inherited == nil {
+// initArgument writes what was inherited; it is nil if nothing was.
+func (a *actor) initArgument() func(object.Sink) error {
+	if a.initState == nil {
 		return nil
 	}
-	return func(to object.Sink) error { return decode(a.inherited, to) }
+	return func(to object.Sink) error { return decode(a.initState, to) }
 }
 
 // decode reads a state that was handed over.
@@ -356,7 +356,7 @@ func (a *actor) publish(j *job, st *sandbox.Stream) {
 	id := w.lastStream
 	w.streams[id] = a
 	w.mu.Unlock()
-	a.open[id] = st
+	a.openStreams[id] = st
 	j.frame.Begin(link.Reply, j.id)
 	j.frame.PutReply(object.Reply{Stream: id}, true, nil)
 }
@@ -367,15 +367,15 @@ func (a *actor) drop(id uint64) {
 	w.mu.Lock()
 	delete(w.streams, id)
 	w.mu.Unlock()
-	if st := a.open[id]; st != nil {
+	if st := a.openStreams[id]; st != nil {
 		st.Close()
 	}
-	delete(a.open, id)
+	delete(a.openStreams, id)
 }
 
 // discard frees the state and the streams in it. The next job gets a new state.
 func (a *actor) discard() {
-	for id := range a.open {
+	for id := range a.openStreams {
 		a.drop(id)
 	}
 	a.dropState()
@@ -400,9 +400,9 @@ func (w *process) closeStream(id uint64) {
 	}
 }
 
-// leave takes an actor out of the count of those at work: it serves a stream now, and
+// releaseSlot takes an actor out of the count of those at work: it serves a stream now, and
 // the next job that waits gets another.
-func (o *hosted) leave() {
+func (o *objectVersion) releaseSlot() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.working--

@@ -23,22 +23,22 @@ type job struct {
 	call   object.Call
 	body   []byte // the frame's body, which call.Payload aliases, unless it is large
 
-	req     sandbox.Request
-	encoder codec.Encoder
-	format  codec.ID // of encoder
-	written written  // around encoder, if it escapes texts
-	frame   link.Encoder
-	head    int           // where the reply's payload starts in frame
-	rest    [2][]byte     // what of it is not in frame, but comes behind
-	last    bool          // of a stream: it has no more items
-	steps   int64         // what it took, making an instance for it included
-	why     *object.Error // the reply, if it is an error
+	req      sandbox.Request
+	encoder  codec.Encoder
+	format   codec.ID       // of encoder
+	bounded  boundedEncoder // around encoder, if it escapes texts
+	frame    link.Encoder
+	head     int           // where the reply's payload starts in frame
+	rest     [2][]byte     // what of it is not in frame, but comes behind
+	last     bool          // of a stream: it has no more items
+	steps    int64         // what it took, making an instance for it included
+	replyErr *object.Error // the reply, if it is an error
 
 	mu        sync.Mutex // guards what follows, and id while the job is in use
 	begun     time.Time  // zero: it waits
 	withdrawn bool       // it is not to begin, and has been answered
 	cancelled bool
-	cause     *object.Error // the answer of a job that the worker ended
+	endErr    *object.Error // the answer of a job that the worker ended
 	done      chan struct{} // made when asked for
 	onCancel  func()
 	callbacks int  // functions of AfterFunc that run or are about to
@@ -55,7 +55,7 @@ func newJob(w *process, id uint64) *job {
 	j.mu.Lock()
 	j.id = id
 	j.mu.Unlock()
-	j.w, j.stream, j.steps, j.why = w, 0, 0, nil
+	j.w, j.stream, j.steps, j.replyErr = w, 0, 0, nil
 	return j
 }
 
@@ -70,8 +70,8 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	j.beginReply(ser)
 	j.request(ser)
 	if escapes(j.format) {
-		j.written = written{Encoder: j.encoder, max: max}
-		j.req.Result = &j.written
+		j.bounded = boundedEncoder{Encoder: j.encoder, max: max}
+		j.req.Result = &j.bounded
 	}
 	var out sandbox.Outcome
 	var err error
@@ -85,7 +85,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	j.steps += s.Spent()
 	if err != nil {
 		e := asError(err)
-		if cause := j.endedBy(); cause != nil && e.Code == object.CodeCanceled {
+		if cause := j.endCause(); cause != nil && e.Code == object.CodeCanceled {
 			e = cause
 		}
 		if e.Code == object.CodeInternal {
@@ -100,7 +100,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	if more {
 		doc, err := j.encoder.Pieces()
 		if err == nil && len(doc[0])+len(doc[1])+len(doc[2]) > max {
-			err = tooLong(max)
+			err = resultTooLong(max)
 		}
 		if err != nil {
 			j.failure(asError(err))
@@ -146,7 +146,7 @@ func (j *job) request(ser codec.Serializer) {
 		Result: j.encoder,
 		ResetResult: func() {
 			j.encoder.Reset(j.frame.B[:j.head])
-			j.written.texts, j.written.more = 0, 0
+			j.bounded.textBytes, j.bounded.escapeBytes = 0, 0
 		},
 		ClassName: func(name string) (string, bool) { return pyro.ClassName(c.Protocol, name) },
 	}
@@ -160,7 +160,7 @@ func (j *job) request(ser codec.Serializer) {
 
 // failure makes the reply an error.
 func (j *job) failure(err *object.Error) {
-	j.why = err
+	j.replyErr = err
 	j.frame.Begin(link.Reply, j.id)
 	j.frame.PutReply(object.Reply{}, false, err)
 }
@@ -176,8 +176,8 @@ func (j *job) begin() bool {
 	return true
 }
 
-// since returns when the job of request id began, zero if it has not.
-func (j *job) since(id uint64) time.Time {
+// beginTime returns when the job of request id began, zero if it has not.
+func (j *job) beginTime(id uint64) time.Time {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.id != id {
@@ -197,17 +197,17 @@ func (j *job) withdrawIf(id uint64) bool {
 	return true
 }
 
-// gone reports whether the job was withdrawn.
-func (j *job) gone() bool {
+// isWithdrawn reports whether the job was withdrawn.
+func (j *job) isWithdrawn() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.withdrawn
 }
 
-// dropGone takes the jobs that were withdrawn out of a queue and releases them.
-func dropGone(queue []*job) []*job {
+// removeWithdrawn takes the jobs that were withdrawn out of a queue and releases them.
+func removeWithdrawn(queue []*job) []*job {
 	return slices.DeleteFunc(queue, func(j *job) bool {
-		if !j.gone() {
+		if !j.isWithdrawn() {
 			return false
 		}
 		j.release()
@@ -263,7 +263,7 @@ func (j *job) callback(f func()) {
 func (j *job) recycle() {
 	j.mu.Lock()
 	j.cancelled, j.done, j.onCancel, j.released = false, nil, nil, false
-	j.begun, j.withdrawn, j.cause = time.Time{}, false, nil
+	j.begun, j.withdrawn, j.endErr = time.Time{}, false, nil
 	j.mu.Unlock()
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
 		if j.encoder != nil {
@@ -294,11 +294,11 @@ func (j *job) serves(id uint64) bool {
 	return j.id == id
 }
 
-// endedBy returns why the worker ended the job, nil if it did not.
-func (j *job) endedBy() *object.Error {
+// endCause returns why the worker ended the job, nil if it did not.
+func (j *job) endCause() *object.Error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.cause
+	return j.endErr
 }
 
 func (j *job) cancel(id uint64, cause *object.Error) {
@@ -307,7 +307,7 @@ func (j *job) cancel(id uint64, cause *object.Error) {
 		j.mu.Unlock()
 		return
 	}
-	j.cancelled, j.cause = true, cause
+	j.cancelled, j.endErr = true, cause
 	done, f := j.done, j.onCancel
 	if f != nil {
 		j.callbacks++

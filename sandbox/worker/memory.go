@@ -24,22 +24,22 @@ type memory struct {
 
 	mu       sync.Mutex // guards what follows; held while the budget is restored
 	actors   map[*actor]struct{}
-	at       int64 // bytes of the heap, garbage included, at which it is collected next while no call runs for long
-	keen     bool  // the collector is
+	nextGC       int64 // bytes of the heap, garbage included, at which it is collected next while no call runs for long
+	frequentGC     bool  // the collector is
 	watching bool
-	ending   func() bool // reports whether a call that was ended still runs; nil: none was
-	asked    time.Time   // when the running instances were asked what they hold; zero: they were not
+	stillEnding   func() bool // reports whether a call that was ended still runs; nil: none was
+	countedSince    time.Time   // when the running instances were asked what they hold; zero: they were not
 	round    uint64      // how often they were
 }
 
-// worth is the part of the instances' memory that is the least to end an instance for.
-const worth = 16
+// minEvictFraction is the part of the instances' memory that is the least to end an instance for.
+const minEvictFraction = 16
 
 // How much garbage may come on top of what is live, in percent: much in a small heap, which makes calls faster,
 // and little in one that nears its limit, where calls that allocate must help to collect.
 const (
-	lazyGC = 400
-	keenGC = 100
+	relaxedGCPercent = 400
+	frequentGCPercent = 100
 )
 
 // watchEvery is how often memory is looked at while a call runs for long.
@@ -75,28 +75,28 @@ func (m *memory) all() []*actor {
 	return slices.Collect(maps.Keys(m.actors))
 }
 
-// settle restores the budget. self is the actor that calls it between two calls, whose state it may look at; nil:
+// enforce restores the budget. self is the actor that calls it between two calls, whose state it may look at; nil:
 // none.
-func (m *memory) settle(self *actor) {
+func (m *memory) enforce(self *actor) {
 	if m.limit == 0 {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all, live := heap()
-	if keen := all > m.limit/4*3; keen != m.keen {
-		m.keen = keen
-		debug.SetGCPercent(map[bool]int{true: keenGC, false: lazyGC}[keen])
+	if keen := all > m.limit/4*3; keen != m.frequentGC {
+		m.frequentGC = keen
+		debug.SetGCPercent(map[bool]int{true: frequentGCPercent, false: relaxedGCPercent}[keen])
 	}
-	if m.ending != nil && m.ending() {
+	if m.stillEnding != nil && m.stillEnding() {
 		return // what those calls hold is about to be free
 	}
 	// While calls run, the collector runs as often as they make it, and is not waited for.
-	if m.ending != nil || !m.watching && all > max(m.at, m.limit) {
-		m.ending = nil
+	if m.stillEnding != nil || !m.watching && all > max(m.nextGC, m.limit) {
+		m.stillEnding = nil
 		runtime.GC()
 		_, live = heap()
-		m.at = live + m.limit/4
+		m.nextGC = live + m.limit/4
 	}
 	if live <= m.limit {
 		return
@@ -124,48 +124,48 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 	var known int64
 	var running []*actor
 	for a := range m.actors {
-		if a != self && !a.own.TryLock() {
+		if a != self && !a.stateMu.TryLock() {
 			running = append(running, a)
 			continue
 		}
-		held := a.holds()
+		held := a.heldBytes()
 		known += held
 		if held > largest.held {
 			largest = holder{a, held}
 		}
-		if held > forgetful.held && !a.remembers() {
+		if held > forgetful.held && !a.holdsState() {
 			forgetful = holder{a, held}
 		}
 		if a != self {
-			a.own.Unlock()
+			a.stateMu.Unlock()
 		}
 	}
-	if forgetful.held >= m.limit/worth { // before any call or state is lost
+	if forgetful.held >= m.limit/minEvictFraction { // before any call or state is lost
 		return m.evictLocked(self, forgetful)
 	}
-	if m.asked.IsZero() && len(running) > 0 {
-		m.asked = time.Now()
+	if m.countedSince.IsZero() && len(running) > 0 {
+		m.countedSince = time.Now()
 		m.round++
 		for _, a := range running {
 			a.usage.Request(m.round)
 		}
 	}
 	counted, complete := m.count(running, live-known)
-	if !complete && time.Since(m.asked) < usageTimeout {
+	if !complete && time.Since(m.countedSince) < usageTimeout {
 		return false // the next look knows more
 	}
-	m.asked = time.Time{}
-	if len(counted) > 0 && counted[0].held > max(largest.held, m.limit/worth) {
+	m.countedSince = time.Time{}
+	if len(counted) > 0 && counted[0].held > max(largest.held, m.limit/minEvictFraction) {
 		for _, h := range counted {
-			if live <= m.limit || h.held < m.limit/worth {
+			if live <= m.limit || h.held < m.limit/minEvictFraction {
 				break
 			}
-			m.ending = either(m.ending, h.actor.endRunning(m.refusal(h.actor, h.held, "; the call was executed in part")))
+			m.stillEnding = either(m.stillEnding, h.actor.cancelRunning(m.evictionError(h.actor, h.held, "; the call was executed in part")))
 			live -= h.held
 		}
 		return false
 	}
-	if largest.actor == nil || largest.held < m.limit/worth {
+	if largest.actor == nil || largest.held < m.limit/minEvictFraction {
 		return false
 	}
 	return m.evictLocked(self, largest)
@@ -174,17 +174,17 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 // evictLocked ends an instance at rest. It reports false if a call has begun in it meanwhile.
 func (m *memory) evictLocked(self *actor, h holder) bool {
 	if h.actor != self {
-		if !h.actor.own.TryLock() {
+		if !h.actor.stateMu.TryLock() {
 			return false
 		}
-		defer h.actor.own.Unlock()
+		defer h.actor.stateMu.Unlock()
 	}
-	h.actor.evict(m.refusal(h.actor, h.held, "; not executed"))
+	h.actor.evict(m.evictionError(h.actor, h.held, "; not executed"))
 	return true
 }
 
-// remembers reports whether a caller would miss the actor's instance; the caller has own.
-func (a *actor) remembers() bool { return a.o.prog.Mode() != object.PerCall || a.streams }
+// holdsState reports whether a caller would miss the actor's instance; the caller has own.
+func (a *actor) holdsState() bool { return a.o.prog.Mode() != object.PerCall || a.streamOnly }
 
 // count returns what the running instances hold, the largest first. Those that have not counted share the rest of
 // the live bytes; complete is false if there are any.
@@ -216,8 +216,8 @@ func either(a, b func() bool) func() bool {
 	return func() bool { return a() || b() }
 }
 
-// refusal is the error for an instance that is ended for its memory.
-func (m *memory) refusal(a *actor, held int64, executed string) *object.Error {
+// evictionError is the error for an instance that is ended for its memory.
+func (m *memory) evictionError(a *actor, held int64, executed string) *object.Error {
 	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker: an instance of %s held %s, the most of all, and was ended with its state%s",
 		a.o.id, bytesize.Text(held), executed)
 }
@@ -238,7 +238,7 @@ func (m *memory) watch(busy func() bool) {
 		defer tick.Stop()
 		for busy() {
 			<-tick.C
-			m.settle(nil)
+			m.enforce(nil)
 		}
 		m.mu.Lock()
 		m.watching = false
@@ -246,8 +246,8 @@ func (m *memory) watch(busy func() bool) {
 	}()
 }
 
-// holds returns about how many bytes the actor's state holds; the caller has own.
-func (a *actor) holds() int64 {
+// heldBytes returns about how many bytes the actor's state heldBytes; the caller has own.
+func (a *actor) heldBytes() int64 {
 	if a.state == nil {
 		return 0
 	}
@@ -260,23 +260,23 @@ func (a *actor) evict(why *object.Error) {
 	if a.state == nil {
 		return
 	}
-	remembers := a.remembers()
+	remembers := a.holdsState()
 	a.state.Break(why)
-	for id, st := range a.open {
+	for id, st := range a.openStreams {
 		if st != nil {
 			st.Close()
 		}
-		a.open[id] = nil
+		a.openStreams[id] = nil
 	}
 	a.dropState()
 	if remembers {
-		a.why = why
+		a.evictErr = why
 		a.o.w.log.lost(a.o.id, why)
 	}
 }
 
-// endRunning ends the call that runs, and returns what reports whether it still does.
-func (a *actor) endRunning(why *object.Error) (runs func() bool) {
+// cancelRunning ends the call that runs, and returns what reports whether it still does.
+func (a *actor) cancelRunning(why *object.Error) (runs func() bool) {
 	j := a.running.Load()
 	if j == nil {
 		return nil

@@ -56,7 +56,7 @@ func encodeObjectCall(ser codec.Serializer, r *sandbox.ObjectCall, max int) ([]b
 	if err := enc.Text([]byte(r.Method)); err != nil {
 		return nil, err
 	}
-	if err := r.Args(&written{Encoder: enc, max: max, args: true}); err != nil {
+	if err := r.Args(&boundedEncoder{Encoder: enc, max: max, arguments: true}); err != nil {
 		return nil, err
 	}
 	if err := enc.End(); err != nil {

@@ -58,7 +58,7 @@ func Main() int {
 	// A worker's live heap is small and its garbage short-lived: let more of it pile up
 	// between collections than Go's default, but collect hard before the limit, where the
 	// process ends with all the tenant's instances and nobody else's.
-	debug.SetGCPercent(lazyGC)
+	debug.SetGCPercent(relaxedGCPercent)
 	// Results that wait to be written, and holes in the heap that no large allocation fits into, come on top.
 	debug.SetMemoryLimit(spec.Memory() / 8 * 5)
 	if err := newProcess(conn, spec.Memory()).serve(true); err != nil {
@@ -83,8 +83,8 @@ func newProcess(conn Conn, bytes int64) *process {
 	w := &process{
 		conn:    conn,
 		out:     link.NewWriter(conn),
-		objects: map[object.ID]*hosted{},
-		loaded:  map[uint64]*hosted{},
+		objects: map[object.ID]*objectVersion{},
+		loaded:  map[uint64]*objectVersion{},
 		libs:    map[uint64]map[string][]byte{},
 		running: map[uint64]*job{},
 		streams: map[uint64]*actor{},
@@ -149,8 +149,8 @@ type process struct {
 
 	// The reader's own.
 	stopping bool
-	objects  map[object.ID]*hosted        // the versions in use
-	loaded   map[uint64]*hosted           // those that are not in use yet, by number
+	objects  map[object.ID]*objectVersion        // the versions in use
+	loaded   map[uint64]*objectVersion           // those that are not in use yet, by number
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
 	memory memory
@@ -255,7 +255,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		if o := w.objects[object.ID(d.Text())]; o != nil {
 			delete(w.objects, o.id)
 			o.retire(nil)
-			o.cut()
+			o.endSessionsAndStreams()
 		}
 	case link.Describe:
 		if o := w.objects[object.ID(d.Text())]; o != nil {
@@ -329,7 +329,7 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 	if err != nil {
 		return err
 	}
-	o := newHosted(w, cfg.ID, cfg.Limits)
+	o := newObjectVersion(w, cfg.ID, cfg.Limits)
 	w.log.allow(o.id, o.limits.LogLines)
 	w.message.Store(max(w.message.Load(), int64(o.limits.ResultBytes)))
 	w.loaded[number] = o
@@ -405,7 +405,7 @@ func (w *process) idle() byte {
 		return 0
 	}
 	for _, o := range w.objects {
-		if o.remembers() {
+		if o.holdsState() {
 			return 1
 		}
 	}
@@ -446,7 +446,7 @@ func (w *process) pong(id uint64) {
 	var all []link.Running
 	w.mu.Lock()
 	for n, j := range w.running {
-		if begun := j.since(n); !begun.IsZero() {
+		if begun := j.beginTime(n); !begun.IsZero() {
 			all = append(all, link.Running{ID: n, For: now.Sub(begun)})
 		}
 	}

@@ -13,10 +13,10 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// hosted is one loaded version of an object, and its instances. When another takes its
+// objectVersion is one loaded version of an object, and its instances. When another takes its
 // place it is retired: it finishes what it has begun, keeps its sessions and streams until
 // they end, but no longer than drainTimeout, and what waited for it goes to its heir.
-type hosted struct {
+type objectVersion struct {
 	w  *process
 	id object.ID
 
@@ -29,10 +29,10 @@ type hosted struct {
 
 	mu       sync.Mutex // guards what follows
 	retired  bool
-	heir     *hosted // of a retired one; nil: the object is no more
-	prev     *hosted // the version before, while it may have sessions
-	estate   *estate // what the "single" before hands over, until there is one here
-	early    []*job  // came before loading ended
+	successor     *objectVersion // of a retired one; nil: the object is no more
+	predecessor     *objectVersion // the version before, while it may have sessions
+	predecessorState   *handoverState // what the "single" before hands over, until there is one here
+	unrouted    []*job  // came before loading ended
 	loaded   bool
 	single   *actor
 	sessions map[uint64]*actor // by connection
@@ -41,12 +41,12 @@ type hosted struct {
 	waiting  []*job            // mode "call": nobody is free
 }
 
-func newHosted(w *process, id object.ID, limits object.Limits) *hosted {
-	return &hosted{w: w, id: id, limits: limits.WithDefaults(), ready: make(chan struct{}), sessions: map[uint64]*actor{}}
+func newObjectVersion(w *process, id object.ID, limits object.Limits) *objectVersion {
+	return &objectVersion{w: w, id: id, limits: limits.WithDefaults(), ready: make(chan struct{}), sessions: map[uint64]*actor{}}
 }
 
 // load compiles the script and lets the jobs through that came meanwhile.
-func (o *hosted) load(ctx context.Context, cfg sandbox.Config) {
+func (o *objectVersion) load(ctx context.Context, cfg sandbox.Config) {
 	prog, err := sandbox.Load(ctx, cfg)
 	o.prog = prog
 	if err == nil {
@@ -58,8 +58,8 @@ func (o *hosted) load(ctx context.Context, cfg sandbox.Config) {
 	close(o.ready)
 	for {
 		o.mu.Lock()
-		early := o.early
-		o.early = nil
+		early := o.unrouted
+		o.unrouted = nil
 		if len(early) == 0 {
 			o.loaded = true
 			o.mu.Unlock()
@@ -90,7 +90,7 @@ const maxDoc = link.MaxDescribedBytes - 1<<10
 
 // describe answers a Describe frame, or a Load frame that asks how it went, once the object
 // is loaded. That its script is wrong is what the latter asks for, and no error.
-func (o *hosted) describe(id uint64, tried bool) {
+func (o *objectVersion) describe(id uint64, tried bool) {
 	<-o.ready
 	var e link.Encoder
 	e.Begin(link.Described, id)
@@ -117,16 +117,16 @@ func reason(err *object.Error) string {
 const maxEarly = 4096
 
 // dispatch hands a job to an instance, now or when the object is loaded.
-func (o *hosted) dispatch(j *job) {
+func (o *objectVersion) dispatch(j *job) {
 	o.mu.Lock()
 	if o.loaded {
 		o.mu.Unlock()
 		o.route(j)
 		return
 	}
-	room := len(o.early) < maxEarly
+	room := len(o.unrouted) < maxEarly
 	if room {
-		o.early = append(o.early, j)
+		o.unrouted = append(o.unrouted, j)
 	}
 	o.mu.Unlock()
 	if !room {
@@ -135,8 +135,8 @@ func (o *hosted) dispatch(j *job) {
 }
 
 // route finds the instance that the object's mode wants for this job.
-func (o *hosted) route(j *job) {
-	if j.gone() { // it waited for the version, and needs no session
+func (o *objectVersion) route(j *job) {
+	if j.isWithdrawn() { // it waited for the version, and needs no session
 		j.release()
 		return
 	}
@@ -152,20 +152,20 @@ func (o *hosted) route(j *job) {
 	}
 	o.mu.Lock()
 	if o.retired {
-		heir := o.heir
+		heir := o.successor
 		o.mu.Unlock()
-		heir.succeed(j)
+		heir.adopt(j)
 		return
 	}
 	defer o.mu.Unlock()
-	if o.prev != nil && o.offerPrevLocked(j) {
+	if o.predecessor != nil && o.offerPredecessorLocked(j) {
 		return
 	}
 	switch mode {
 	case object.Single:
 		if o.single == nil {
-			o.single = newActor(o, o.limits.Queue, o.estate)
-			o.estate = nil
+			o.single = newActor(o, o.limits.Queue, o.predecessorState)
+			o.predecessorState = nil
 		}
 		o.single.enqueue(j)
 	case object.Session:
@@ -185,7 +185,7 @@ func (o *hosted) route(j *job) {
 }
 
 // parallelLocked gives a job of mode "call" an instance of its own.
-func (o *hosted) parallelLocked(j *job) {
+func (o *objectVersion) parallelLocked(j *job) {
 	switch {
 	case len(o.idle) > 0:
 		a := o.idle[len(o.idle)-1]
@@ -203,23 +203,23 @@ func (o *hosted) parallelLocked(j *job) {
 }
 
 // roomLocked reports whether one more job may wait.
-func (o *hosted) roomLocked() bool {
+func (o *objectVersion) roomLocked() bool {
 	if len(o.waiting) >= o.limits.Queue {
-		o.waiting = dropGone(o.waiting)
+		o.waiting = removeWithdrawn(o.waiting)
 	}
 	return len(o.waiting) < o.limits.Queue
 }
 
-// remembers reports whether an instance, or a call that waits, would be missed.
-func (o *hosted) remembers() bool {
+// holdsState reports whether an instance, or a call that waits, would be missed.
+func (o *objectVersion) holdsState() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.single != nil || o.estate != nil || len(o.sessions)+len(o.waiting)+len(o.early)+o.working > 0 || o.prev != nil && o.prev.remembers()
+	return o.single != nil || o.predecessorState != nil || len(o.sessions)+len(o.waiting)+len(o.unrouted)+o.working > 0 || o.predecessor != nil && o.predecessor.holdsState()
 }
 
-// done takes back an actor of mode "call": it goes on with the next job that waits, or
+// recycle takes back an actor of mode "call": it goes on with the next job that waits, or
 // idles. It reports whether the actor lives on.
-func (o *hosted) done(a *actor) bool {
+func (o *objectVersion) recycle(a *actor) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.retired {
@@ -238,9 +238,9 @@ func (o *hosted) done(a *actor) bool {
 }
 
 // endConn frees the session of a connection that closed, in every version.
-func (o *hosted) endConn(conn uint64) {
+func (o *objectVersion) endConn(conn uint64) {
 	o.mu.Lock()
-	a, prev := o.sessions[conn], o.prev
+	a, prev := o.sessions[conn], o.predecessor
 	delete(o.sessions, conn)
 	o.mu.Unlock()
 	if a != nil {
@@ -258,50 +258,50 @@ const drainTimeout = time.Minute
 var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
 
 // retire puts heir in the place of o; nil if the object is no more.
-func (o *hosted) retire(heir *hosted) {
+func (o *objectVersion) retire(heir *objectVersion) {
 	o.mu.Lock()
-	o.retired, o.heir = true, heir
-	idle, single, left, moved := o.idle, o.single, o.estate, append(o.early, o.waiting...)
-	o.idle, o.single, o.estate, o.early, o.waiting = nil, nil, nil, nil, nil
+	o.retired, o.successor = true, heir
+	idle, single, left, moved := o.idle, o.single, o.predecessorState, append(o.unrouted, o.waiting...)
+	o.idle, o.single, o.predecessorState, o.unrouted, o.waiting = nil, nil, nil, nil, nil
 	o.mu.Unlock()
 	switch {
 	case heir != nil && single != nil:
-		left = single.bequeath()
+		left = single.handOver()
 	case single != nil:
 		single.stop(false)
 	}
 	if heir != nil {
-		heir.inherit(o, left)
+		heir.follow(o, left)
 	}
 	for _, a := range idle {
 		a.stop(false)
 	}
 	for _, j := range moved {
-		heir.succeed(j)
+		heir.adopt(j)
 	}
 	alive := weak.Make(o) // an instance that lives holds it
 	time.AfterFunc(drainTimeout, func() {
 		if o := alive.Value(); o != nil {
-			o.cut()
+			o.endSessionsAndStreams()
 		}
 	})
 }
 
-// inherit makes o the next version of old; left is what that one's instance hands over, nil
+// follow makes o the next version of old; left is what that one's instance hands over, nil
 // if there is none. No job has come yet.
-func (o *hosted) inherit(old *hosted, left *estate) {
+func (o *objectVersion) follow(old *objectVersion, left *handoverState) {
 	sessions := old.holdsSessions()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.estate = left
+	o.predecessorState = left
 	if sessions {
-		o.prev = old
+		o.predecessor = old
 	}
 }
 
-// succeed takes a job that waited for an earlier version. o is nil if the object is no
+// adopt takes a job that waited for an earlier version. o is nil if the object is no
 // more.
-func (o *hosted) succeed(j *job) {
+func (o *objectVersion) adopt(j *job) {
 	if o == nil {
 		j.fail(errUnknown)
 		return
@@ -311,40 +311,40 @@ func (o *hosted) succeed(j *job) {
 
 // offer gives a job to the session that its connection has in this version, or in one
 // before. It reports whether there was one.
-func (o *hosted) offer(j *job) bool {
+func (o *objectVersion) offer(j *job) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if a := o.sessions[j.call.Conn]; a != nil {
 		a.enqueue(j)
 		return true
 	}
-	return o.prev != nil && o.offerPrevLocked(j)
+	return o.predecessor != nil && o.offerPredecessorLocked(j)
 }
 
-// offerPrevLocked is offer for the versions before, which are forgotten when they have no
+// offerPredecessorLocked is offer for the versions before, which are forgotten when they have no
 // sessions any more: a retired one gets none.
-func (o *hosted) offerPrevLocked(j *job) bool {
-	if o.prev.offer(j) {
+func (o *objectVersion) offerPredecessorLocked(j *job) bool {
+	if o.predecessor.offer(j) {
 		return true
 	}
-	if !o.prev.holdsSessions() {
-		o.prev = nil
+	if !o.predecessor.holdsSessions() {
+		o.predecessor = nil
 	}
 	return false
 }
 
 // holdsSessions reports whether this version or one before has sessions.
-func (o *hosted) holdsSessions() bool {
+func (o *objectVersion) holdsSessions() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.prev != nil && !o.prev.holdsSessions() {
-		o.prev = nil
+	if o.predecessor != nil && !o.predecessor.holdsSessions() {
+		o.predecessor = nil
 	}
-	return len(o.sessions) > 0 || o.prev != nil
+	return len(o.sessions) > 0 || o.predecessor != nil
 }
 
-// cut ends what is left of a retired version.
-func (o *hosted) cut() {
+// endSessionsAndStreams ends what is left of a retired version.
+func (o *objectVersion) endSessionsAndStreams() {
 	o.mu.Lock()
 	var left []*actor
 	for _, a := range o.sessions {

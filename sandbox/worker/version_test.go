@@ -16,7 +16,7 @@ func TestParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent bytes.Buffer
 		w := &process{out: link.NewWriter(&sent), running: map[uint64]*job{}}
-		o := newHosted(w, "acme.o", object.Limits{Parallel: 2, Queue: 1})
+		o := newObjectVersion(w, "acme.o", object.Limits{Parallel: 2, Queue: 1})
 		o.working = 2 // are at work already
 		for id := range uint64(3) {
 			w.jobs.Add(1)
