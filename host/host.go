@@ -96,7 +96,7 @@ type Host struct {
 	quotas    admit.Quotas
 	turns     admit.FairQueue
 	shares    admit.Shares
-	spares    *supervise.Spares // nil: none
+	spares    *supervise.Pool // nil: none
 	ledger    usage.Registry
 	reloads   reloads
 	doors     doors
@@ -132,7 +132,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: admit.Sources{}, retired: make(chan retirement, 1)}
 	if cfg.Spares > 0 {
-		h.spares = supervise.NewSpares(cfg.Worker, cfg.Spares, cfg.Log)
+		h.spares = supervise.NewPool(cfg.Worker, cfg.Spares, cfg.Log)
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.streams.init()

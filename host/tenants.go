@@ -40,7 +40,7 @@ func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, ob
 	cfg := supervise.Config{
 		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle,
 		Services: []supervise.Service{supervise.ObjectCalls(h.proxy)}, Log: h.log,
-		Spares: h.spares, Account: &h.ledger.Tenant(name).Processes, Budget: h.shares.Tenant(name),
+		Pool: h.spares, Account: &h.ledger.Tenant(name).Processes, Budget: h.shares.Tenant(name),
 	}
 	if !settings.PerObject {
 		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)

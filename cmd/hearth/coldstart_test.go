@@ -26,7 +26,7 @@ return Echo`)}
 	argv := []string{bin, "worker"}
 	for _, most := range []int{0, 1} {
 		b.Run(fmt.Sprintf("spares=%d", most), func(b *testing.B) {
-			spares := supervise.NewSpares(argv, most, slog.New(slog.DiscardHandler))
+			spares := supervise.NewPool(argv, most, slog.New(slog.DiscardHandler))
 			defer spares.Close()
 			spares.Fill()
 			tick := time.NewTicker(time.Millisecond)
@@ -37,7 +37,7 @@ return Echo`)}
 					<-tick.C
 				}
 				b.StartTimer()
-				tenant := supervise.New(supervise.Config{Tenant: "acme", Argv: argv, Spares: spares}, version)
+				tenant := supervise.New(supervise.Config{Tenant: "acme", Argv: argv, Pool: spares}, version)
 				r, err := tenant.Invoke(b.Context(), &object.Call{ID: "acme.echo", Kind: object.Invoke, Method: "echo", Protocol: object.Pyro5, Serializer: uint8(codec.JSON),
 					Payload: []byte(`{"object":"acme.echo","method":"echo","params":["x"],"kwargs":{}}`)})
 				b.StopTimer()

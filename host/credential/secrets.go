@@ -125,18 +125,18 @@ func (s *Secrets) ForTenant(tenant object.Tenant) *supervise.Secrets {
 			continue
 		}
 		if out == nil {
-			out = &supervise.Secrets{Of: map[object.ID]map[string]string{}, Known: s.known[tenant]}
+			out = &supervise.Secrets{ByObject: map[object.ID]map[string]string{}, Known: s.known[tenant]}
 		}
 		value, ok := s.values[sec.Path]
 		for _, id := range sec.Objects {
 			if id.Tenant() != tenant {
 				continue // the policy does not load with one; a second look costs nothing
 			}
-			if out.Of[id] == nil {
-				out.Of[id] = map[string]string{}
+			if out.ByObject[id] == nil {
+				out.ByObject[id] = map[string]string{}
 			}
 			if ok {
-				out.Of[id][sec.Name] = value
+				out.ByObject[id][sec.Name] = value
 			}
 		}
 	}

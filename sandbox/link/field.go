@@ -15,11 +15,11 @@ func (e *Encoder) Begin(t Type, id uint64) {
 }
 
 // Frame finishes the frame and returns it. It aliases the encoder's buffer.
-func (e *Encoder) Frame() []byte { return e.FrameBefore(0) }
+func (e *Encoder) Frame() []byte { return e.FramePrefix(0) }
 
-// FrameBefore is Frame for a frame of whose last field, a raw one, so many bytes are not in
+// FramePrefix is Frame for a frame of whose last field, a raw one, so many bytes are not in
 // it and will be written behind it.
-func (e *Encoder) FrameBefore(more int) []byte {
+func (e *Encoder) FramePrefix(more int) []byte {
 	binary.LittleEndian.PutUint32(e.B, uint32(len(e.B)-4+more))
 	return e.B
 }

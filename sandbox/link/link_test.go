@@ -300,7 +300,7 @@ func TestLargeFramesAreTheirHandlers(t *testing.T) {
 				e.Begin(link.HostCall, uint64(i))
 				e.Uint(uint64(n))
 				raw := bytes.Repeat([]byte{byte(n)}, size(n)*i+1)
-				if _, err := w.WriteBefore(e.FrameBefore(len(raw)), raw); err != nil {
+				if _, err := w.WriteParts(e.FramePrefix(len(raw)), raw); err != nil {
 					t.Error(err)
 				}
 				clear(raw) // it is ours again
@@ -372,10 +372,10 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 	frame := func(id uint64) []byte {
 		var e link.Encoder
 		e.Begin(link.HostCall, id)
-		return e.FrameBefore(len(raw))
+		return e.FramePrefix(len(raw))
 	}
 	first := make(chan error, 1)
-	go func() { _, err := w.WriteBefore(frame(0), raw); first <- err }() // ends when b is read
+	go func() { _, err := w.WriteParts(frame(0), raw); first <- err }() // ends when b is read
 	if _, err := io.ReadFull(b, make([]byte, len(frame(0)))); err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +384,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 		if last > 10 {
 			t.Fatal("so much waits, and nothing is refused")
 		}
-		if _, err = w.WriteBefore(frame(last+1), raw); err != nil && !errors.Is(err, link.ErrBacklog) {
+		if _, err = w.WriteParts(frame(last+1), raw); err != nil && !errors.Is(err, link.ErrBacklog) {
 			t.Fatal(err)
 		}
 	}
@@ -434,22 +434,22 @@ func TestDeadLinkIsNotSlow(t *testing.T) {
 	e.Begin(link.HostCall, 1)
 	raw := make([]byte, 40<<20)
 	first := make(chan error, 1)
-	go func() { _, err := w.WriteBefore(e.FrameBefore(len(raw)), raw); first <- err }() // ends when f does
+	go func() { _, err := w.WriteParts(e.FramePrefix(len(raw)), raw); first <- err }() // ends when f does
 	<-f.begun
 	var other link.Encoder
 	other.Begin(link.HostCall, 2)
-	frame := other.FrameBefore(len(raw))
-	if _, err := w.WriteBefore(frame, raw); err != nil {
+	frame := other.FramePrefix(len(raw))
+	if _, err := w.WriteParts(frame, raw); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.WriteBefore(frame, raw); !errors.Is(err, link.ErrBacklog) {
+	if _, err := w.WriteParts(frame, raw); !errors.Is(err, link.ErrBacklog) {
 		t.Errorf("while it is only slow: %v", err)
 	}
 	close(f.gone)
 	if err := <-first; !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("the write that met it: %v", err)
 	}
-	if _, err := w.WriteBefore(frame, raw); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := w.WriteParts(frame, raw); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("afterwards: %v", err)
 	}
 	if _, err := w.Queue(other.Frame()); !errors.Is(err, io.ErrClosedPipe) {
@@ -496,14 +496,14 @@ func TestSent(t *testing.T) {
 	w := link.NewWriter(a)
 	var e link.Encoder
 	e.Begin(link.HostCall, 1)
-	end, err := w.WriteBefore(e.FrameBefore(3), []byte("abc"))
+	end, err := w.WriteParts(e.FramePrefix(3), []byte("abc"))
 	if err != nil || end != w.Sent() || end != uint64(len(e.B)+3) {
 		t.Errorf("the end of a frame of %d bytes is %d, %v, and %d are sent", len(e.B)+3, end, err, w.Sent())
 	}
 	large := make([]byte, 16<<20)
 	next := make(chan uint64, 1)
 	go func() { // ends with b
-		end, _ := w.WriteBefore(e.FrameBefore(len(large)), large)
+		end, _ := w.WriteParts(e.FramePrefix(len(large)), large)
 		next <- end
 	}()
 	b.Close()

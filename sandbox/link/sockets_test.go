@@ -51,7 +51,7 @@ func TestLinkOfSockets(t *testing.T) {
 				f.Begin(link.Reply, id)
 				var err error
 				if half := len(body) / 2; len(body) > link.Large {
-					_, err = e.out.WriteBefore(f.FrameBefore(len(body)), body[:half], body[half:])
+					_, err = e.out.WriteParts(f.FramePrefix(len(body)), body[:half], body[half:])
 				} else {
 					f.Raw(body)
 					_, err = e.out.Queue(f.Frame())
@@ -80,7 +80,7 @@ func TestLinkOfSockets(t *testing.T) {
 					}
 					var f link.Encoder
 					f.Begin(link.HostCall, uint64(n))
-					if _, err := e.out.WriteBefore(f.FrameBefore(len(body)), body); err != nil {
+					if _, err := e.out.WriteParts(f.FramePrefix(len(body)), body); err != nil {
 						t.Error(err)
 						return
 					}

@@ -18,13 +18,13 @@ import (
 // Each wait is: Start, then look while More says so; then either Found, or sleep until
 // it comes and Slept. The zero value is ready. Not safe for concurrent use.
 type Spin struct {
-	from    time.Time // when the wait began
-	score   int       // how well looking does; waits begin with it while it is above 0
-	credit  int       // short sleeps since it last was
-	backoff int       // it takes 1<<backoff of those to try again
-	stalls  int       // lately
-	until   time.Time // nobody looks before that
-	off     bool      // this wait is one without looking
+	started     time.Time // when the wait began
+	score       int       // how well looking does; waits begin with it while it is above 0
+	credit      int       // short sleeps since it last was
+	backoff     int       // it takes 1<<backoff of those to try again
+	stalls      int       // lately
+	pausedUntil time.Time // nobody looks before that
+	disabled    bool      // this wait is one without looking
 }
 
 const (
@@ -32,7 +32,7 @@ const (
 	maxSleep = 300 * time.Microsecond // a sleep, its waking included, that looking might have spared
 
 	firstScore = 8
-	vainScore  = 4 // what a vain look costs
+	missCost   = 4 // what a vain look costs
 	maxScore   = 32
 	maxBackoff = 10
 
@@ -43,19 +43,19 @@ const (
 
 // Start begins a wait.
 func (s *Spin) Start() {
-	s.from = time.Now()
-	s.off = s.from.Before(s.until)
+	s.started = time.Now()
+	s.disabled = s.started.Before(s.pausedUntil)
 }
 
 // More reports whether to look once more. It lets other threads run first.
 func (s *Spin) More() bool {
-	if s.score <= 0 || s.off {
+	if s.score <= 0 || s.disabled {
 		return false
 	}
 	nonblock.Yield()
-	looked := time.Since(s.from)
+	looked := time.Since(s.started)
 	if looked > stallTime {
-		s.stalled(s.from.Add(looked))
+		s.stalled(s.started.Add(looked))
 	}
 	return looked <= maxSpin
 }
@@ -63,10 +63,10 @@ func (s *Spin) More() bool {
 // stalled keeps everybody from looking for a while. Stalls are forgotten one by one, in the
 // time for which they would have.
 func (s *Spin) stalled(now time.Time) {
-	for well := now.Sub(s.until); s.stalls > 0 && well > stallOff<<s.stalls; s.stalls-- {
+	for well := now.Sub(s.pausedUntil); s.stalls > 0 && well > stallOff<<s.stalls; s.stalls-- {
 		well -= stallOff << s.stalls
 	}
-	s.until = now.Add(stallOff << s.stalls)
+	s.pausedUntil = now.Add(stallOff << s.stalls)
 	s.stalls = min(s.stalls+1, maxStalls)
 }
 
@@ -79,16 +79,16 @@ func (s *Spin) Found() {
 
 // Slept says that it came after a sleep.
 func (s *Spin) Slept() {
-	if s.off {
+	if s.disabled {
 		return
 	}
 	if s.score > 0 {
-		if s.score -= vainScore; s.score <= 0 {
+		if s.score -= missCost; s.score <= 0 {
 			s.credit, s.backoff = 0, min(s.backoff+1, maxBackoff)
 		}
 		return
 	}
-	if time.Since(s.from) > maxSleep {
+	if time.Since(s.started) > maxSleep {
 		s.credit = 0
 		return
 	}

@@ -34,28 +34,28 @@ var ErrStalled = fmt.Errorf("link: more than %d MiB wait for the other end, whic
 type Writer struct {
 	w io.Writer
 
-	mu      sync.Mutex // guards what follows
-	pieces  [][]byte   // frames waiting, in pieces: one buffer that grows would be there twice
-	size    int        // bytes of them
-	written int        // bytes that somebody is writing
-	queued  int        // frames since the last write
-	spare   []byte     // the piece to fill next
-	list    [][]byte   // the list of pieces to fill next
-	writing bool       // somebody is in w.Write
-	soon    bool       // somebody will write when the goroutines that can run now have run
-	err     error      // the first failure; sticky
-	closer  io.Closer  // what to close when all is written; nil: nothing
+	mu             sync.Mutex // guards what follows
+	pieces         [][]byte   // frames waiting, in pieces: one buffer that grows would be there twice
+	size           int        // bytes of them
+	written        int        // bytes that somebody is writing
+	queued         int        // frames since the last write
+	freePiece      []byte     // the piece to fill next
+	freeList       [][]byte   // the list of pieces to fill next
+	writing        bool       // somebody is in w.Write
+	flushScheduled bool       // somebody will write when the goroutines that can run now have run
+	err            error      // the first failure; sticky
+	closer         io.Closer  // what to close when all is written; nil: nothing
 
-	taken uint64        // bytes that were accepted so far
-	sent  atomic.Uint64 // bytes of them that the system has taken
+	accepted uint64        // bytes that were accepted so far
+	sent     atomic.Uint64 // bytes of them that the system has taken
 
-	posted int // bound on the bytes that wait, see MaxPostedBytes
-	backed int // bound for frames that may be refused, see MaxBacklogBytes
+	maxPosted  int // bound on the bytes that wait, see MaxPostedBytes
+	maxBacklog int // bound for frames that may be refused, see MaxBacklogBytes
 }
 
 // NewWriter returns a Writer on w.
 func NewWriter(w io.Writer) *Writer {
-	return &Writer{w: w, posted: MaxPostedBytes, backed: MaxBacklogBytes}
+	return &Writer{w: w, maxPosted: MaxPostedBytes, maxBacklog: MaxBacklogBytes}
 }
 
 // Post appends one frame to those that wait and returns. Another goroutine writes it. The slice may be used
@@ -80,10 +80,10 @@ func (w *Writer) Write(frame []byte) error {
 	return w.err
 }
 
-// WriteBefore sends a frame and the rest of its last field, as [Encoder.FrameBefore] wants
+// WriteParts sends a frame and the rest of its last field, as [Encoder.FramePrefix] wants
 // it, as Write does, and returns the position in the stream behind it, see [Writer.Sent]. What is [Large] is not
 // copied, unless another goroutine is writing. The error may be [ErrBacklog].
-func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) (end uint64, err error) {
+func (w *Writer) WriteParts(frame []byte, rest ...[]byte) (end uint64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	size := len(frame)
@@ -91,8 +91,8 @@ func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) (end uint64, err erro
 		size += len(p)
 	}
 	if w.err == nil && !w.writing && size > Large {
-		w.taken += uint64(size)
-		end = w.taken
+		w.accepted += uint64(size)
+		end = w.accepted
 		w.flushLocked(frame, rest...)
 		return end, w.err
 	}
@@ -100,7 +100,7 @@ func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) (end uint64, err erro
 		return 0, ErrBacklog
 	}
 	w.appendLocked(frame, rest...)
-	end = w.taken
+	end = w.accepted
 	w.flushLocked(nil)
 	return end, w.err
 }
@@ -110,14 +110,14 @@ func (w *Writer) WriteBefore(frame []byte, rest ...[]byte) (end uint64, err erro
 func (w *Writer) Sent() uint64 { return w.sent.Load() }
 
 // Limit sets other bounds than MaxBacklogBytes and MaxPostedBytes. Call it before the first frame.
-func (w *Writer) Limit(backlog, posted int) { w.backed, w.posted = backlog, posted }
+func (w *Writer) Limit(backlog, posted int) { w.maxBacklog, w.maxPosted = backlog, posted }
 
 // Queue is WriteBefore for a frame that can wait until the goroutines that can run now have
 // run, so that their frames and this one cost one system call. A failure to write shows
 // in a later call, and in the [Reader] at the other end of the same socket.
 func (w *Writer) Queue(frame []byte) (end uint64, err error) {
 	if len(frame) > Large {
-		return w.WriteBefore(frame)
+		return w.WriteParts(frame)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -125,7 +125,7 @@ func (w *Writer) Queue(frame []byte) (end uint64, err error) {
 		return 0, ErrBacklog
 	}
 	w.appendLocked(frame)
-	end = w.taken
+	end = w.accepted
 	if w.queued >= maxQueued {
 		w.flushLocked(nil)
 	} else {
@@ -136,15 +136,15 @@ func (w *Writer) Queue(frame []byte) (end uint64, err error) {
 
 // flushLaterLocked has another goroutine write what waits, after the goroutines that can run now.
 func (w *Writer) flushLaterLocked() {
-	if w.soon || w.writing || w.err != nil || w.size == 0 {
+	if w.flushScheduled || w.writing || w.err != nil || w.size == 0 {
 		return
 	}
-	w.soon = true
+	w.flushScheduled = true
 	go func() { // ends with the write
 		runtime.Gosched()
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.soon = false
+		w.flushScheduled = false
 		w.flushLocked(nil)
 	}()
 }
@@ -152,12 +152,12 @@ func (w *Writer) flushLaterLocked() {
 // fullLocked reports whether too much waits for a frame of so many bytes to wait, too. Nothing
 // waits for a peer that is gone.
 func (w *Writer) fullLocked(size int) bool {
-	return w.err == nil && w.size > 0 && w.written+w.size+size > w.backed
+	return w.err == nil && w.size > 0 && w.written+w.size+size > w.maxBacklog
 }
 
 // appendLocked lets a frame wait. It fails the link if too much waits.
 func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
-	if w.err == nil && w.size > w.posted {
+	if w.err == nil && w.size > w.maxPosted {
 		w.err = ErrStalled
 		w.pieces, w.size = nil, 0
 	}
@@ -170,8 +170,8 @@ func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
 	}
 	last := len(w.pieces) - 1
 	if last < 0 || len(w.pieces[last])+n > maxPiece {
-		piece := w.spare
-		w.spare = nil
+		piece := w.freePiece
+		w.freePiece = nil
 		if cap(piece) < n {
 			piece = make([]byte, 0, n)
 		}
@@ -183,7 +183,7 @@ func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
 		w.pieces[last] = append(w.pieces[last], p...)
 	}
 	w.size += n
-	w.taken += uint64(n)
+	w.accepted += uint64(n)
 	w.queued++
 }
 
@@ -200,7 +200,7 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 	w.writing = true
 	if w.size+len(frame) > 0 && w.err == nil {
 		out := w.pieces
-		w.pieces, w.list = w.list[:0], nil
+		w.pieces, w.freeList = w.freeList[:0], nil
 		w.written, w.size, w.queued = w.size, 0, 0
 		w.mu.Unlock()
 		err := w.put(out...)
@@ -216,11 +216,11 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 			w.err = err
 		}
 		if len(out) > 0 && cap(out[0]) <= maxPiece {
-			w.spare = out[0][:0] // a rare burst does not keep its memory
+			w.freePiece = out[0][:0] // a rare burst does not keep its memory
 		}
 		clear(out)
-		if w.list = out[:0]; cap(out) > 64 {
-			w.list = nil
+		if w.freeList = out[:0]; cap(out) > 64 {
+			w.freeList = nil
 		}
 	}
 	w.writing = false

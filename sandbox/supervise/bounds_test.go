@@ -105,7 +105,7 @@ func TestObjectCallsAreCounted(t *testing.T) {
 		return nil
 	})
 	p.mu.Lock()
-	p.known["acme.x"] = 1
+	p.maxDurations["acme.x"] = 1
 	p.mu.Unlock()
 	for id := range uint64(calls) {
 		f.send(t, link.HostCall, id+1, func(e *link.Encoder) {

@@ -76,7 +76,7 @@ func TestReadersDoNotWait(t *testing.T) {
 		return nil
 	}, func(*testing.T, ...*os.File) {}) // of the size that the system gives them: they are full most often
 	p.mu.Lock()
-	p.known["acme.x"] = time.Hour
+	p.maxDurations["acme.x"] = time.Hour
 	p.mu.Unlock()
 	for range maxHostCalls {
 		p.hostSlots <- struct{}{} // slow calls to another object hold every slot

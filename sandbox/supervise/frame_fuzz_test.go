@@ -61,8 +61,8 @@ func FuzzFrame(f *testing.F) {
 		_, cancel := context.WithCancel(t.Context())
 		p := &process{t: New(Config{Tenant: "acme", Services: []Service{service}}), out: link.NewWriter(io.Discard), ctx: t.Context(),
 			cancel: cancel, hostSlots: make(chan struct{}, 1), pending: map[uint64]*pending{1: w, 2: x}, hostCalls: map[uint64]*hostCall{},
-			known:  map[object.ID]time.Duration{"acme.x": time.Second, "acme.z": time.Second},
-			logged: map[object.ID]*lines{}, failed: map[object.ID]*lines{}}
+			maxDurations: map[object.ID]time.Duration{"acme.x": time.Second, "acme.z": time.Second},
+			logged:       map[object.ID]*lineCount{}, failed: map[object.ID]*lineCount{}}
 		err := p.frame(link.Type(typ), id, body)
 		if answered := len(w.answer) == 1; answered != (p.pending[1] == nil) {
 			t.Errorf("answered: %v, and the call waits: %v", answered, p.pending[1] != nil)
@@ -86,7 +86,7 @@ func FuzzFrame(f *testing.F) {
 			if ask.Request == 2 {
 				want.Corr, want.Chain = [16]byte{1}, []object.ID{"acme.first"}
 			}
-			if known := p.known[from.Object] > 0; err != nil || !known || !reflect.DeepEqual(from, want) {
+			if known := p.maxDurations[from.Object] > 0; err != nil || !known || !reflect.DeepEqual(from, want) {
 				t.Errorf("an op runs for %+v, want %+v; %v", from, want, err)
 			}
 		default:
@@ -112,7 +112,7 @@ func (r recorder) Handle(_ context.Context, from From, _ link.Op, _ []byte) (lin
 func TestLinesAreBounded(t *testing.T) {
 	var log bytes.Buffer
 	p := &process{t: New(Config{Tenant: "acme", Log: slog.New(slog.NewTextHandler(&log, nil))}),
-		known: map[object.ID]time.Duration{"acme.x": time.Second}, logged: map[object.ID]*lines{}}
+		maxDurations: map[object.ID]time.Duration{"acme.x": time.Second}, logged: map[object.ID]*lineCount{}}
 	var e link.Encoder
 	e.Begin(link.HostCall, 0)
 	e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine})

@@ -87,7 +87,7 @@ func (p *process) hostCall(id uint64, d *link.Decoder, body []byte) error {
 	switch {
 	case d.Err != nil:
 		return d.Err
-	case !p.knows(ask.Object):
+	case !p.hasObject(ask.Object):
 		return errForeignObject
 	case ask.Service == link.Log:
 		return p.logOp(ask, d)
@@ -219,7 +219,7 @@ func (p *process) answerHostCall(id uint64, r link.ServiceReply, err error) {
 		var e link.Encoder
 		e.Begin(link.HostReply, id)
 		e.PutServiceReply(link.ServiceReply{Kind: r.Kind}, nil)
-		if _, err := p.out.WriteBefore(e.FrameBefore(size), r.Payload); !errors.Is(err, link.ErrBacklog) {
+		if _, err := p.out.WriteParts(e.FramePrefix(size), r.Payload); !errors.Is(err, link.ErrBacklog) {
 			return
 		}
 		full = fmt.Errorf("%d MiB that wait for the tenant's worker, which does not keep up", link.MaxBacklogBytes>>20)

@@ -100,7 +100,7 @@ func TestHostCallsOfEndedCalls(t *testing.T) {
 		return nil
 	})
 	p.mu.Lock()
-	p.known["acme.x"] = time.Hour
+	p.maxDurations["acme.x"] = time.Hour
 	p.mu.Unlock()
 	f.send(t, link.HostCall, 1, func(e *link.Encoder) {
 		e.PutAsk(link.Ask{Object: "acme.x", Request: 99, Service: link.Objects, Op: link.ObjectsCall})
@@ -125,7 +125,7 @@ func TestBrokenOpsEndTheWorker(t *testing.T) {
 			tenant := newTenant(Config{Services: objectCalls(nil)}, object.Limits{})
 			p, f := startFake(t, tenant, nil)
 			p.mu.Lock()
-			p.known["acme.x"] = time.Hour
+			p.maxDurations["acme.x"] = time.Hour
 			p.mu.Unlock()
 			f.send(t, link.HostCall, 1, put)
 			<-f.ended

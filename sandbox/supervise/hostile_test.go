@@ -73,7 +73,7 @@ func TestHostileWorker(t *testing.T) {
 				return nil
 			})
 			p.mu.Lock()
-			p.known["acme.x"] = time.Hour
+			p.maxDurations["acme.x"] = time.Hour
 			p.mu.Unlock()
 			var calls sync.WaitGroup
 			for c := range 8 {

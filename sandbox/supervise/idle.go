@@ -29,7 +29,7 @@ func (p *process) retireWhenIdle() {
 			seen = last
 			continue
 		}
-		if held, _ := p.holds(); held == nothing && p.retire(seen+1) {
+		if held, _ := p.queryHeld(); held == heldNothing && p.retire(seen+1) {
 			p.t.cfg.Log.Info("worker stopped: nobody called it", "pid", p.PID(), "for", idle)
 			return
 		}
@@ -46,20 +46,20 @@ func (p *process) requests() (last uint64, pending bool) {
 
 // What a worker may hold, from the most to the least; its answer to [link.Idle].
 const (
-	busy    = 0 // calls or streams
-	waiting = 1 // instances that remember
-	nothing = 2
+	heldCalls     = 0 // calls or streams
+	heldInstances = 1 // instances that remember
+	heldNothing   = 2
 )
 
-// holds asks the worker.
-func (p *process) holds() (byte, error) {
+// queryHeld asks the worker.
+func (p *process) queryHeld() (byte, error) {
 	var e link.Encoder
 	r, err := p.ask(context.Background(), "", time.Now().Add(10*time.Second), func(n uint64) []byte {
 		e.Begin(link.Idle, n)
 		return e.Frame()
 	})
 	if err != nil || len(r.Payload) != 1 {
-		return busy, err
+		return heldCalls, err
 	}
 	return r.Payload[0], nil
 }
@@ -87,7 +87,7 @@ func (t *Tenant) Retire(ctx context.Context) {
 		if _, pending := p.requests(); pending {
 			continue
 		}
-		if held, err := p.holds(); err == nil && held != busy {
+		if held, err := p.queryHeld(); err == nil && held != heldCalls {
 			return
 		}
 	}
@@ -100,7 +100,7 @@ func (p *process) retire(last uint64) bool {
 	ok := p.last == last && len(p.pending) == 0 && p.t.proc == p
 	if ok {
 		p.retired, p.t.proc = true, nil
-		p.t.leaving = append(slices.DeleteFunc(p.t.leaving, (*process).ended), p)
+		p.t.retiring = append(slices.DeleteFunc(p.t.retiring, (*process).ended), p)
 	}
 	p.mu.Unlock()
 	p.t.mu.Unlock()

@@ -17,7 +17,7 @@ func TestLastWords(t *testing.T) {
 		{"\nlater", ""},
 	} {
 		p := &process{t: New(Config{Tenant: "acme", Log: slog.New(slog.DiscardHandler)})}
-		got := lastWords(p.relay(strings.NewReader(tc.printed)))
+		got := exitReason(p.relay(strings.NewReader(tc.printed)))
 		if !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" || len(got) > maxLastWords+len(", ") {
 			t.Errorf("of %.40q: %q, want %q", tc.printed, got, tc.want)
 		}

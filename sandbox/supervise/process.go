@@ -19,8 +19,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// life is the operating system's process behind a worker.
-type life interface {
+// osProcess is the operating system's process behind a worker.
+type osProcess interface {
 	PID() int
 	Kill()
 	Wait() (*os.ProcessState, error) // once
@@ -35,7 +35,7 @@ type conn interface {
 // process is one live worker.
 type process struct {
 	t *Tenant
-	life
+	osProcess
 	conn      conn // the host's end of the link
 	out       *link.Writer
 	in        *link.Reader
@@ -53,25 +53,25 @@ type process struct {
 	spinning atomic.Bool // somebody looks for a reply; guards spin
 	spin     link.Spin
 
-	later func(d time.Duration, f func()) // runs f after d; tests sweep at times of their own
+	afterFunc func(d time.Duration, f func()) // runs f after d; tests sweep at times of their own
 
-	mu        sync.Mutex // guards the fields below
-	pending   map[uint64]*pending
-	bytes     int // payload of the pending calls
-	last      uint64
-	pinged    time.Time // when the last ping was sent; zero: it was answered
-	pings     uint64
-	late      map[uint64]lateCall
-	silent    bool                        // a call was given up since the worker does not answer pings
-	message   int                         // the longest result that any of its versions may give, in bytes
-	sweeping  bool                        // sweep will run
-	retired   bool                        // it takes no more requests
-	known     map[object.ID]time.Duration // every object of which it has a version, with the longest wall limit of these
-	loaded    map[object.ID]*Version      // in use in the worker
-	tried     map[*Version]bool           // loaded there, and not in use
-	libs      map[*Libs]bool              // known there
-	hostCalls map[uint64]*hostCall        // in flight, by the worker's id
-	cause     error                       // why it was ended or died; set once
+	mu           sync.Mutex // guards the fields below
+	pending      map[uint64]*pending
+	bytes        int // payload of the pending calls
+	last         uint64
+	pinged       time.Time // when the last ping was sent; zero: it was answered
+	pings        uint64
+	overdue      map[uint64]overdueCall
+	unresponsive bool                        // a call was given up since the worker does not answer pings
+	resultBytes  int                         // the longest result that any of its versions may give, in bytes
+	sweeping     bool                        // sweep will run
+	retired      bool                        // it takes no more requests
+	maxDurations map[object.ID]time.Duration // every object of which it has a version, with the longest wall limit of these
+	active       map[object.ID]*Version      // in use in the worker
+	staged       map[*Version]bool           // loaded there, and not in use
+	libs         map[*Libs]bool              // known there
+	hostCalls    map[uint64]*hostCall        // in flight, by the worker's id
+	cause        error                       // why it was ended or died; set once
 }
 
 // maxLogLine bounds what is kept of a line that a worker prints on its own.
@@ -85,7 +85,7 @@ var serials atomic.Uint64
 
 // start runs a worker, which knows nothing yet.
 func start(t *Tenant) (*process, error) {
-	w := t.cfg.Spares.take(t.cfg.Confine)
+	w := t.cfg.Pool.take(t.cfg.Confine)
 	if w == nil {
 		var err error
 		w, err = spawn(t.cfg.Argv, func(cmd *exec.Cmd) (*confine.Worker, error) { return confine.Start(cmd, t.cfg.Confine) })
@@ -110,18 +110,18 @@ func start(t *Tenant) (*process, error) {
 }
 
 // newProcess returns the host's side of a worker that has started and has received nothing.
-func newProcess(t *Tenant, l life, conn conn) (*process, error) {
-	p := &process{t: t, life: l, late: map[uint64]lateCall{}, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
+func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
+	p := &process{t: t, osProcess: l, overdue: map[uint64]overdueCall{}, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
 		started: time.Now(), done: make(chan struct{}), hostSlots: make(chan struct{}, maxHostCalls),
-		message: object.DefaultMessageBytes, pending: map[uint64]*pending{}, known: map[object.ID]time.Duration{},
-		loaded: map[object.ID]*Version{}, tried: map[*Version]bool{}, libs: map[*Libs]bool{},
+		resultBytes: object.DefaultMessageBytes, pending: map[uint64]*pending{}, maxDurations: map[object.ID]time.Duration{},
+		active: map[object.ID]*Version{}, staged: map[*Version]bool{}, libs: map[*Libs]bool{},
 		logged: logCounts{}, failed: logCounts{}, hostCalls: map[uint64]*hostCall{},
-		later: func(d time.Duration, f func()) { time.AfterFunc(d, f) }}
+		afterFunc: func(d time.Duration, f func()) { time.AfterFunc(d, f) }}
 	var err error
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
 		return nil, err
 	}
-	p.in.Limit(link.FrameBytes(p.message))
+	p.in.Limit(link.FrameBytes(p.resultBytes))
 	t.cfg.Account.Started(p.PID())
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
@@ -147,7 +147,7 @@ func (p *process) read(stderr io.Reader) {
 	p.pending, p.bytes = nil, 0
 	p.mu.Unlock()
 	if failed != nil {
-		cause = fmt.Errorf("%w (%w%s)", cause, failed, lastWords(first))
+		cause = fmt.Errorf("%w (%w%s)", cause, failed, exitReason(first))
 	}
 	p.cancel()
 	p.t.exited(p, cause)
@@ -155,7 +155,7 @@ func (p *process) read(stderr io.Reader) {
 	sent := p.out.Sent()
 	for _, w := range open {
 		if w.end.Load() > sent {
-			w.finish(errEnded)
+			w.finish(errProcessEnded)
 			continue
 		}
 		w.finish(&object.Error{Code: object.CodeUnavailable,
@@ -200,9 +200,9 @@ func (p *process) relay(r io.Reader) (first string) {
 // maxLastWords bounds what of a worker's last words stands in the cause of its end.
 const maxLastWords = 200
 
-// lastWords makes of the first line that a worker printed, which is what its runtime died of,
+// exitReason makes of the first line that a worker printed, which is what its runtime died of,
 // the end of the cause of its end.
-func lastWords(line string) string {
+func exitReason(line string) string {
 	if line == "" {
 		return ""
 	}
@@ -226,7 +226,7 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 	case link.Pong:
 		return p.pong(id, d)
 	case link.Withdrawn:
-		return p.givenBack(id)
+		return p.withdrawn(id)
 	case link.HostCall:
 		return p.hostCall(id, d, body)
 	case link.Cancel:

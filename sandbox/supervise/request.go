@@ -21,10 +21,10 @@ type pending struct {
 	wall     time.Duration // longest run of a call, once it has begun
 	bytes    int           // payload, as counted by the process
 
-	sent      time.Time // when it was sent, then when the worker last reported that it had not begun
-	begun     time.Time // zero: not known to have begun
-	withdrawn time.Time // when the worker was asked not to begin it; zero: it was not
-	why       error     // the answer if it is withdrawn
+	sent        time.Time // when it was sent, then when the worker last reported that it had not begun
+	begun       time.Time // zero: not known to have begun
+	withdrawn   time.Time // when the worker was asked not to begin it; zero: it was not
+	withdrawErr error     // the answer if it is withdrawn
 
 	hostCalls *hostCall // first of the host calls that it has in flight; guarded by the process's mu
 
@@ -78,7 +78,7 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 		if large == nil {
 			e.Raw(c.Payload)
 		}
-		return e.FrameBefore(len(large))
+		return e.FramePrefix(len(large))
 	}, large)
 	if cap(e.B) <= 64<<10 {
 		encoders.Put(e)
@@ -95,9 +95,9 @@ func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, fra
 	return r, err
 }
 
-// errEnded is the answer to a request that this process did not receive. Nothing was executed, so
+// errProcessEnded is the answer to a request that this process did not receive. Nothing was executed, so
 // the next process can have it.
-var errEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
+var errProcessEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
 
 // exchange sends a request and waits for its reply. The frame ends before its last field, if large is not
 // nil. It releases w.
@@ -109,7 +109,7 @@ func (p *process) exchange(ctx context.Context, w *pending, id object.ID, frame 
 	}
 	var end uint64
 	if alone || large != nil {
-		end, err = p.out.WriteBefore(frame(n), large)
+		end, err = p.out.WriteParts(frame(n), large)
 	} else {
 		end, err = p.out.Queue(frame(n))
 	}
@@ -120,7 +120,7 @@ func (p *process) exchange(ctx context.Context, w *pending, id object.ID, frame 
 	if w.placed != nil {
 		w.placed()
 	}
-	if alone && p.look(w) {
+	if alone && p.spinWait(w) {
 		return w.take()
 	}
 	select {
@@ -147,9 +147,9 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pending == nil || p.retired || p.cause != nil {
-		return 0, false, errEnded
+		return 0, false, errProcessEnded
 	}
-	if p.silent {
+	if p.unresponsive {
 		return 0, false, object.Errorf(object.CodeUnavailable, "the tenant's worker does not answer the host; not executed, try again")
 	}
 	if room := p.t.payloadRoom(); w.bytes > 0 && p.bytes > 0 && p.bytes+w.bytes > room {
@@ -161,7 +161,7 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 	p.pending[n] = w
 	p.bytes += w.bytes
 	p.sweepLocked()
-	if id != "" && p.loaded[id] == nil {
+	if id != "" && p.active[id] == nil {
 		p.load(id)
 	}
 	return n, len(p.pending) == 1, nil
@@ -194,9 +194,9 @@ func (p *process) drop(n uint64) *pending {
 // forget takes a request out of the table. It reports whether it was still there.
 func (p *process) forget(n uint64) bool { return p.drop(n) != nil }
 
-// look waits for the reply of the only request under way by looking for it, as long as
+// spinWait waits for the reply of the only request under way by looking for it, as long as
 // that pays. It reports whether it came.
-func (p *process) look(w *pending) bool {
+func (p *process) spinWait(w *pending) bool {
 	if !p.spinning.CompareAndSwap(false, true) {
 		return false
 	}
@@ -224,7 +224,7 @@ func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, e
 		return object.Reply{}, false, object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB that wait for the tenant's worker, which does not keep up; not executed, try again", link.MaxBacklogBytes>>20)
 	}
-	return object.Reply{}, false, errEnded
+	return object.Reply{}, false, errProcessEnded
 }
 
 // answer completes a request. A reply to a request that was given up is dropped, and a stream that it opened is
@@ -232,7 +232,7 @@ func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, e
 func (p *process) answer(id uint64, d *link.Decoder) {
 	p.mu.Lock()
 	w := p.dropLocked(id)
-	delete(p.late, id)
+	delete(p.overdue, id)
 	p.mu.Unlock()
 	reply, more, failed := d.ReplyFields()
 	if w == nil {
@@ -252,21 +252,21 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 		if failed.Code == object.CodeRetired {
 			failed.Code = object.CodeUnavailable // the host's own code: it would run the call again
 		}
-		p.refused(w, failed)
+		p.logLimit(w, failed)
 		w.finish(failed)
 	default:
 		w.finish(nil)
 	}
 }
 
-// refused logs a call that ended by a limit or an error of the worker.
-func (p *process) refused(w *pending, failed *object.Error) {
+// logLimit logs a call that ended by a limit or an error of the worker.
+func (p *process) logLimit(w *pending, failed *object.Error) {
 	if failed.Code == object.CodeInternal && w.detail != "" {
 		failed.Err = errors.New(w.detail) // which the host logs
 	}
 	switch failed.Code {
 	case object.CodeExhausted, object.CodeDeadline, object.CodeTooLarge:
-		if w.call != nil && p.passes(p.failed, w.call.ID) {
+		if w.call != nil && p.allowLine(p.failed, w.call.ID) {
 			p.logFailed(w.call, p.t.redact(failed.Msg))
 		}
 	default:

@@ -26,7 +26,7 @@ func (s *stuck) Write(b []byte) (int, error) {
 // one is on its way, one waits, and one is told which limit it met and that it may try again.
 func TestBacklog(t *testing.T) {
 	p, _ := startFake(t, newTenant(Config{}, object.Limits{}), nil)
-	p.loaded["acme.x"] = p.t.version("acme.x") // nothing but calls is sent
+	p.active["acme.x"] = p.t.version("acme.x") // nothing but calls is sent
 	out := &stuck{make(chan struct{}, 10), make(chan struct{})}
 	p.out = link.NewWriter(out)
 	payload := make([]byte, object.MaxMessageBytes)

@@ -9,9 +9,9 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// lines counts what one object logs in a second. The reader of the worker's frames alone
+// lineCount counts what one object logs in a second. The reader of the worker's frames alone
 // uses it.
-type lines struct {
+type lineCount struct {
 	since   time.Time
 	n       int
 	dropped int
@@ -28,7 +28,7 @@ func (p *process) logOp(ask link.Ask, d *link.Decoder) error {
 		}
 	case link.LogDropped:
 		if n := d.Dropped(); d.Err == nil {
-			p.logged.of(id).dropped += int(n)
+			p.logged.count(id).dropped += int(n)
 			p.t.cfg.Account.DroppedLines(n)
 		}
 	case link.LogFailure:
@@ -45,7 +45,7 @@ func (p *process) logOp(ask link.Ask, d *link.Decoder) error {
 // logLine logs a line of a script, unless the object has logged too many. The next line that is logged reports how
 // many were dropped.
 func (p *process) logLine(id object.ID, level link.Level, text string) {
-	if p.passes(p.logged, id) {
+	if p.allowLine(p.logged, id) {
 		p.t.cfg.Log.Log(context.Background(), levels[level], "script", "object", string(id), "text", text)
 	}
 }
@@ -58,12 +58,12 @@ var levels = [...]slog.Level{
 	link.LevelError: slog.LevelError,
 }
 
-// passes reports whether one more line about an object may be logged, and counts it.
-func (p *process) passes(counts logCounts, id object.ID) bool {
-	c := counts.of(id)
+// allowLine reports whether one more line about an object may be logged, and counts it.
+func (p *process) allowLine(counts logCounts, id object.ID) bool {
+	c := counts.count(id)
 	if now := time.Now(); now.Sub(c.since) >= time.Second {
-		p.tellDropped(id, c)
-		*c = lines{since: now}
+		p.reportDropped(id, c)
+		*c = lineCount{since: now}
 	}
 	if c.n++; c.n > p.t.logLines(id) {
 		c.dropped++
@@ -83,7 +83,7 @@ func (p *process) logFailure(request uint64, text string) {
 		w.detail = text
 	}
 	p.mu.Unlock()
-	if c.ID != "" && p.passes(p.failed, c.ID) {
+	if c.ID != "" && p.allowLine(p.failed, c.ID) {
 		p.logFailed(&c, text)
 	}
 }
@@ -99,12 +99,12 @@ func (p *process) logFailed(c *object.Call, why string) {
 }
 
 // logCounts counts lines by object.
-type logCounts map[object.ID]*lines
+type logCounts map[object.ID]*lineCount
 
-func (l logCounts) of(id object.ID) *lines {
+func (l logCounts) count(id object.ID) *lineCount {
 	c := l[id]
 	if c == nil {
-		c = &lines{}
+		c = &lineCount{}
 		l[id] = c
 	}
 	return c
@@ -114,12 +114,12 @@ func (l logCounts) of(id object.ID) *lines {
 func (p *process) logDropped() {
 	for _, counts := range []logCounts{p.logged, p.failed} {
 		for id, c := range counts {
-			p.tellDropped(id, c)
+			p.reportDropped(id, c)
 		}
 	}
 }
 
-func (p *process) tellDropped(id object.ID, c *lines) {
+func (p *process) reportDropped(id object.ID, c *lineCount) {
 	if c.dropped > 0 {
 		p.t.cfg.Log.Warn("more was logged than may be", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
 	}

@@ -21,7 +21,7 @@ func TestLogLines(t *testing.T) {
 		spent := new(procstat.Processes)
 		tenant := New(Config{Tenant: "acme", Account: spent, Log: slog.New(slog.NewTextHandler(&out, nil))},
 			NewVersion("acme.o", Script{File: "acme/o.lua"}, NewLibs(nil), object.Limits{LogLines: 3}))
-		p := &process{t: tenant, known: map[object.ID]time.Duration{"acme.o": time.Second}, logged: map[object.ID]*lines{}}
+		p := &process{t: tenant, maxDurations: map[object.ID]time.Duration{"acme.o": time.Second}, logged: map[object.ID]*lineCount{}}
 		send := func(id object.ID, op link.Op, put func(e *link.Encoder)) error {
 			var e link.Encoder
 			e.Begin(link.HostCall, 0)

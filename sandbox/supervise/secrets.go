@@ -12,8 +12,8 @@ import (
 // Secrets are the secrets of one tenant: the values that each object may know, by name.
 // They are not modified after they were handed over.
 type Secrets struct {
-	Of    map[object.ID]map[string]string
-	Known *redact.Set // these, and what they were before
+	ByObject map[object.ID]map[string]string
+	Known    *redact.Set // these, and what they were before
 }
 
 // SetSecrets says what the tenant's objects may know from now on. A running worker is
@@ -24,7 +24,7 @@ func (t *Tenant) SetSecrets(s *Secrets) {
 		return
 	}
 	if before != nil {
-		s = s.after(before)
+		s = s.revokeMissing(before)
 	}
 	t.secrets.Store(s)
 	t.mu.Lock()
@@ -35,7 +35,7 @@ func (t *Tenant) SetSecrets(s *Secrets) {
 	}
 	p.mu.Lock() // an object that is known later finds what was stored above
 	defer p.mu.Unlock()
-	for id := range p.known {
+	for id := range p.maxDurations {
 		p.grant(id)
 	}
 }
@@ -47,7 +47,7 @@ func (p *process) grant(id object.ID) {
 	if s == nil {
 		return
 	}
-	values, ok := s.Of[id]
+	values, ok := s.ByObject[id]
 	if !ok {
 		return
 	}
@@ -66,16 +66,16 @@ func (t *Tenant) redact(text string) string {
 	return text[:min(len(text), link.MaxLogLineBytes)]
 }
 
-// after returns s with nothing for the objects that had something before.
-func (s *Secrets) after(before *Secrets) *Secrets {
-	out := &Secrets{Of: map[object.ID]map[string]string{}, Known: before.Known}
+// revokeMissing returns s with nothing for the objects that had something before.
+func (s *Secrets) revokeMissing(before *Secrets) *Secrets {
+	out := &Secrets{ByObject: map[object.ID]map[string]string{}, Known: before.Known}
 	if s != nil {
 		out.Known = s.Known
-		maps.Copy(out.Of, s.Of)
+		maps.Copy(out.ByObject, s.ByObject)
 	}
-	for id := range before.Of {
-		if _, ok := out.Of[id]; !ok {
-			out.Of[id] = nil
+	for id := range before.ByObject {
+		if _, ok := out.ByObject[id]; !ok {
+			out.ByObject[id] = nil
 		}
 	}
 	return out

@@ -36,7 +36,7 @@ type Config struct {
 	Services []Service
 	// Account counts what the tenant's processes spend; several backends may share one.
 	Account *procstat.Processes // nil: nobody asks
-	Spares  *Spares             // of Argv; several backends may share them; nil: none
+	Pool    *Pool               // of Argv; several backends may share them; nil: none
 	Log     *slog.Logger        // nil discards
 	Budget  Budget              // of the bytes of the objects' calls to others; nil: there is none
 	Idle    time.Duration       // after which a worker without state is stopped; 0: DefaultIdle
@@ -55,7 +55,7 @@ type Tenant struct {
 	starting chan struct{} // not nil: a worker starts; closed then
 	backoff  backoff.State
 	closed   bool
-	leaving  []*process // retired, and perhaps not ended yet
+	retiring []*process // retired, and perhaps not ended yet
 
 	secrets atomic.Pointer[Secrets] // what objects may know; nil: nothing
 
@@ -150,18 +150,18 @@ func (t *Tenant) live(trial bool) (*process, error) {
 	return p, nil
 }
 
-// leaveTimeout bounds how long the end of a process that was killed may take.
-const leaveTimeout = 5 * time.Second
+// killTimeout bounds how long the end of a process that was killed may take.
+const killTimeout = 5 * time.Second
 
-// leave waits until a process that takes no more requests is no longer the tenant's, or ctx is done.
-func (p *process) leave(ctx context.Context) {
+// waitReplaced waits until a process that takes no more requests is no longer the tenant's, or ctx is done.
+func (p *process) waitReplaced(ctx context.Context) {
 	p.t.mu.Lock()
 	current := p.t.proc == p
 	p.t.mu.Unlock()
 	if !current {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
 	select {
 	case <-p.done:
@@ -180,8 +180,8 @@ func (t *Tenant) crashedLocked(ran time.Duration, cause error) {
 	}
 }
 
-// forgive lets a worker that was quarantined start again: what it serves has changed.
-func (t *Tenant) forgive() {
+// clearQuarantine lets a worker that was quarantined start again: what it serves has changed.
+func (t *Tenant) clearQuarantine() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, aside := t.backoff.Wait(); aside {
@@ -261,12 +261,12 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 			return object.Reply{}, err
 		}
 		r, _, err := p.request(ctx, link.Call, 0, c, v.Limits.MaxDuration)
-		if errors.Is(err, errEnded) && !again {
-			p.leave(ctx)
+		if errors.Is(err, errProcessEnded) && !again {
+			p.waitReplaced(ctx)
 			continue
 		}
 		if r.Stream != 0 {
-			r.Stream = p.own(r.Stream)
+			r.Stream = p.streamID(r.Stream)
 		}
 		return r, err
 	}
@@ -274,19 +274,19 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 
 // Next implements [object.Backend].
 func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
-	p := t.owner(stream)
+	p := t.streamOwner(stream)
 	if p == nil {
 		return object.Reply{}, false, object.ErrStreamGone
 	}
 	p.mu.Lock()
-	wall := p.known[c.ID] // the object may have another version by now, or none
+	wall := p.maxDurations[c.ID] // the object may have another version by now, or none
 	p.mu.Unlock()
 	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.WithDefaults().MaxDuration))
 }
 
 // CloseStream implements [object.Backend].
 func (t *Tenant) CloseStream(stream uint64) {
-	if p := t.owner(stream); p != nil {
+	if p := t.streamOwner(stream); p != nil {
 		p.send(link.CloseStream, stream&streamMask)
 	}
 }
@@ -305,10 +305,10 @@ func (t *Tenant) EndConn(conn uint64) {
 // that a stream of a dead worker is never taken for one of the next.
 const streamMask = 1<<40 - 1
 
-func (p *process) own(stream uint64) uint64 { return p.serial<<40 | stream&streamMask }
+func (p *process) streamID(stream uint64) uint64 { return p.serial<<40 | stream&streamMask }
 
-// owner returns the live process that holds a stream, nil if it is gone.
-func (t *Tenant) owner(stream uint64) *process {
+// streamOwner returns the live process that holds a stream, nil if it is gone.
+func (t *Tenant) streamOwner(stream uint64) *process {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.proc != nil && t.proc.serial == stream>>40 {
@@ -331,7 +331,7 @@ func (t *Tenant) Close(ctx context.Context) error {
 		<-started
 		t.mu.Lock()
 	}
-	all := t.leaving
+	all := t.retiring
 	if t.proc != nil {
 		t.proc.send(link.Stop, 0)
 		all = append(all, t.proc)

@@ -82,13 +82,13 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 		r, err := p.ask(ctx, "", time.Now().Add(tryTimeout), func(n uint64) []byte {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.tried[v] = true
+			p.staged[v] = true
 			return p.loadFrame(v, n)
 		})
-		if errors.Is(err, errEnded) && !again {
+		if errors.Is(err, errProcessEnded) && !again {
 			continue
 		}
-		if err = p.blamed(ctx, r, err, tryTimeout); err != nil {
+		if err = p.loadError(ctx, r, err, tryTimeout); err != nil {
 			t.Forget(v)
 			return nil, err
 		}
@@ -96,9 +96,9 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 	}
 }
 
-// blamed makes an error of what a version brought about, which is its own fault: else it
+// loadError makes an error of what a version brought about, which is its own fault: else it
 // would be tried again and again, each time at the cost of the tenant's instances.
-func (p *process) blamed(ctx context.Context, r object.Reply, err error, most time.Duration) error {
+func (p *process) loadError(ctx context.Context, r object.Reply, err error, most time.Duration) error {
 	p.mu.Lock()
 	ended := p.pending == nil
 	p.mu.Unlock()
@@ -131,7 +131,7 @@ func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResu
 	r, err := p.ask(ctx, "", time.Now().Add(testTimeout), func(n uint64) []byte {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.tried[v] = true // its modules are wanted
+		p.staged[v] = true // its modules are wanted
 		var e link.Encoder
 		e.Begin(link.Test, n)
 		e.Text(tests.File)
@@ -140,7 +140,7 @@ func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResu
 		return e.Frame()
 	})
 	t.Forget(v)
-	if err = p.blamed(ctx, r, err, testTimeout); err != nil {
+	if err = p.loadError(ctx, r, err, testTimeout); err != nil {
 		return nil, err
 	}
 	var results []TestResult
@@ -162,13 +162,13 @@ func (t *Tenant) Use(all ...*Version) {
 	if len(all) == 0 {
 		return
 	}
-	t.put(func(objects map[object.ID]*Version) {
+	t.updateObjects(func(objects map[object.ID]*Version) {
 		for _, v := range all {
 			objects[v.ID] = v
 		}
 	})
-	t.forgive()
-	t.inProcess(func(p *process) {
+	t.clearQuarantine()
+	t.withProcess(func(p *process) {
 		for _, v := range all {
 			p.use(v)
 		}
@@ -178,9 +178,9 @@ func (t *Tenant) Use(all ...*Version) {
 
 // Forget lets go of a version that was tried and will not be used.
 func (t *Tenant) Forget(v *Version) {
-	t.inProcess(func(p *process) {
-		if p.tried[v] {
-			delete(p.tried, v)
+	t.withProcess(func(p *process) {
+		if p.staged[v] {
+			delete(p.staged, v)
 			p.send(link.Forget, v.number)
 			p.dropLibs()
 		}
@@ -189,18 +189,18 @@ func (t *Tenant) Forget(v *Version) {
 
 // Remove takes objects away. Calls that have begun end in order.
 func (t *Tenant) Remove(ids ...object.ID) {
-	t.put(func(objects map[object.ID]*Version) {
+	t.updateObjects(func(objects map[object.ID]*Version) {
 		for _, id := range ids {
 			delete(objects, id)
 		}
 	})
-	t.forgive()
-	t.inProcess(func(p *process) {
+	t.clearQuarantine()
+	t.withProcess(func(p *process) {
 		for _, id := range ids {
-			if p.loaded[id] == nil {
+			if p.active[id] == nil {
 				continue
 			}
-			delete(p.loaded, id)
+			delete(p.active, id)
 			var e link.Encoder
 			e.Begin(link.Remove, 0)
 			e.Text(string(id))
@@ -210,8 +210,8 @@ func (t *Tenant) Remove(ids ...object.ID) {
 	})
 }
 
-// put changes which objects there are.
-func (t *Tenant) put(change func(map[object.ID]*Version)) {
+// updateObjects changes which objects there are.
+func (t *Tenant) updateObjects(change func(map[object.ID]*Version)) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	all := maps.Clone(*t.objects.Load())
@@ -219,9 +219,9 @@ func (t *Tenant) put(change func(map[object.ID]*Version)) {
 	t.objects.Store(&all)
 }
 
-// inProcess does something with the running process, if there is one, holding its mu: do does
+// withProcess does something with the running process, if there is one, holding its mu: do does
 // not wait for the worker.
-func (t *Tenant) inProcess(do func(p *process)) {
+func (t *Tenant) withProcess(do func(p *process)) {
 	t.mu.Lock()
 	p := t.proc
 	t.mu.Unlock()
@@ -237,16 +237,16 @@ func (t *Tenant) inProcess(do func(p *process)) {
 // first call does that.
 func (p *process) use(v *Version) {
 	switch {
-	case p.loaded[v.ID] == v:
+	case p.active[v.ID] == v:
 		return
-	case p.tried[v]:
-		delete(p.tried, v)
-	case p.loaded[v.ID] == nil:
+	case p.staged[v]:
+		delete(p.staged, v)
+	case p.active[v.ID] == nil:
 		return
 	default:
 		p.postFrame(p.loadFrame(v, 0))
 	}
-	p.loaded[v.ID] = v
+	p.active[v.ID] = v
 	p.send(link.Use, v.number)
 }
 
@@ -258,7 +258,7 @@ func (p *process) load(id object.ID) {
 		return // it was removed meanwhile: the worker answers that it is unknown
 	}
 	p.postFrame(p.loadFrame(v, 0))
-	p.loaded[id] = v
+	p.active[id] = v
 	p.send(link.Use, v.number)
 }
 
@@ -274,10 +274,10 @@ func (p *process) loadFrame(v *Version, request uint64) []byte {
 // putVersion puts a version into a frame, as the last of it, and sends what it needs before;
 // callers hold mu.
 func (p *process) putVersion(e *link.Encoder, v *Version) {
-	p.known[v.ID] = max(p.known[v.ID], v.Limits.MaxDuration)
-	if v.Limits.ResultBytes > p.message {
-		p.message = v.Limits.ResultBytes
-		p.in.Limit(link.FrameBytes(p.message))
+	p.maxDurations[v.ID] = max(p.maxDurations[v.ID], v.Limits.MaxDuration)
+	if v.Limits.ResultBytes > p.resultBytes {
+		p.resultBytes = v.Limits.ResultBytes
+		p.in.Limit(link.FrameBytes(p.resultBytes))
 	}
 	p.grant(v.ID)
 	if !p.libs[v.Libs] {
@@ -298,10 +298,10 @@ func (p *process) putVersion(e *link.Encoder, v *Version) {
 // dropLibs lets go of the modules that no version wants any more; callers hold mu.
 func (p *process) dropLibs() {
 	wanted := map[*Libs]bool{}
-	for _, v := range p.loaded {
+	for _, v := range p.active {
 		wanted[v.Libs] = true
 	}
-	for v := range p.tried {
+	for v := range p.staged {
 		wanted[v.Libs] = true
 	}
 	for _, v := range *p.t.objects.Load() {
@@ -323,10 +323,10 @@ func (p *process) send(typ link.Type, v uint64) {
 	p.postFrame(e.Frame())
 }
 
-// knows reports whether the worker has ever been given a version of an object, so that it
+// hasObject reports whether the worker has ever been given a version of an object, so that it
 // may speak for it.
-func (p *process) knows(id object.ID) bool {
+func (p *process) hasObject(id object.ID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.known[id] > 0
+	return p.maxDurations[id] > 0
 }

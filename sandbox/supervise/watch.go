@@ -24,8 +24,8 @@ const (
 	killAfter = time.Second
 )
 
-// lateCall is a call that the host answered and the worker has not ended.
-type lateCall struct {
+// overdueCall is a call that the host answered and the worker has not ended.
+type overdueCall struct {
 	answered time.Time
 	id       object.ID
 	wall     time.Duration
@@ -45,7 +45,7 @@ func (t *Tenant) pingTimeout() time.Duration {
 func (p *process) sweepLocked() {
 	if !p.sweeping {
 		p.sweeping = true
-		p.later(sweepEvery, func() { p.sweep(time.Now()) })
+		p.afterFunc(sweepEvery, func() { p.sweep(time.Now()) })
 	}
 }
 
@@ -69,9 +69,9 @@ func (p *process) sweep(now time.Time) {
 				"limit exceeded: %s of wall time; the worker did not end the call; whether it was executed is unknown", w.wall)
 			late = append(late, w)
 			if w.begun.IsZero() && w.withdrawn.IsZero() {
-				p.silent = true
+				p.unresponsive = true
 			} else {
-				p.late[n] = lateCall{now, w.call.ID, w.wall}
+				p.overdue[n] = overdueCall{now, w.call.ID, w.wall}
 				p.post(link.Cancel, n)
 			}
 		case w.call != nil && w.begun.IsZero() && w.withdrawn.IsZero() && !w.deadline.IsZero() && now.After(w.deadline):
@@ -81,7 +81,7 @@ func (p *process) sweep(now time.Time) {
 			ask = ask || now.Sub(w.sent) > pingAfter
 		}
 	}
-	for _, l := range p.late {
+	for _, l := range p.overdue {
 		if now.Sub(l.answered) > killAfter {
 			kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", l.id, Grace+killAfter, l.wall)
 		}
@@ -95,7 +95,7 @@ func (p *process) sweep(now time.Time) {
 	case !p.pinged.IsZero() && now.Sub(p.pinged) > p.t.pingTimeout():
 		kill = fmt.Errorf("the worker did not answer the host for %s", p.t.pingTimeout())
 	}
-	if len(p.pending) > 0 || (!p.pinged.IsZero() || len(p.late) > 0) && p.pending != nil {
+	if len(p.pending) > 0 || (!p.pinged.IsZero() || len(p.overdue) > 0) && p.pending != nil {
 		p.sweepLocked()
 	}
 	p.mu.Unlock()
@@ -146,20 +146,20 @@ func (p *process) pong(id uint64, d *link.Decoder) error {
 			w.sent = p.pinged // it had not begun by then
 		}
 	}
-	p.pinged, p.silent = time.Time{}, false
+	p.pinged, p.unresponsive = time.Time{}, false
 	return d.Err
 }
 
 // withdrawLocked asks the worker not to begin a call any more; why is the call's answer then.
 func (p *process) withdrawLocked(n uint64, w *pending, now time.Time, why error) {
-	w.withdrawn, w.why = now, why
+	w.withdrawn, w.withdrawErr = now, why
 	p.post(link.Withdraw, n)
 }
 
 // Withdraw looks at the calls that have not begun, as far as the host knows, and withdraws those for which refuse
 // returns an error, which is their answer then. A call that has begun meanwhile runs on.
 func (t *Tenant) Withdraw(refuse func(c *object.Call) error) {
-	t.inProcess(func(p *process) {
+	t.withProcess(func(p *process) {
 		now := time.Now()
 		for n, w := range p.pending {
 			if w.call == nil || !w.begun.IsZero() || !w.withdrawn.IsZero() {
@@ -172,8 +172,8 @@ func (t *Tenant) Withdraw(refuse func(c *object.Call) error) {
 	})
 }
 
-// givenBack completes a call that was withdrawn.
-func (p *process) givenBack(n uint64) error {
+// withdrawn completes a call that was withdrawn.
+func (p *process) withdrawn(n uint64) error {
 	p.mu.Lock()
 	w := p.pending[n]
 	asked := w != nil && !w.withdrawn.IsZero()
@@ -187,7 +187,7 @@ func (p *process) givenBack(n uint64) error {
 	case !asked:
 		return errors.New("link: the worker gives back a call that was not withdrawn")
 	}
-	w.finish(w.why)
+	w.finish(w.withdrawErr)
 	return nil
 }
 

@@ -33,7 +33,7 @@ func watch(t *testing.T, limits object.Limits) *watched {
 		}
 		return nil
 	})
-	w.p.later = func(time.Duration, func()) {}
+	w.p.afterFunc = func(time.Duration, func()) {}
 	return w
 }
 
@@ -214,7 +214,7 @@ func TestGivenUp(t *testing.T) {
 func TestSilentWorker(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{MaxDuration: time.Minute})
 	p, f := startFake(t, tenant, nil)
-	p.later = func(time.Duration, func()) {}
+	p.afterFunc = func(time.Duration, func()) {}
 	calls := make(chan error, 20)
 	payload := make([]byte, link.Large/2)
 	for range cap(calls) {
@@ -235,7 +235,7 @@ func TestSilentWorker(t *testing.T) {
 	unknown, not := 0, 0
 	for range cap(calls) {
 		switch err := <-calls; {
-		case err == errEnded:
+		case err == errProcessEnded:
 			not++
 		case object.CodeOf(err) == object.CodeUnavailable && strings.Contains(err.Error(), "whether it was executed is unknown"):
 			unknown++
@@ -260,14 +260,14 @@ func TestControlDoesNotWait(t *testing.T) {
 	for range 20 { // none of this fits the socket
 		v := NewVersion("acme.x", Script{Source: source}, NewLibs(nil), object.Limits{})
 		p.mu.Lock()
-		p.tried[v] = true
+		p.staged[v] = true
 		p.mu.Unlock()
 		tenant.Use(v)
 		p.mu.Lock()
 		p.postFrame(p.loadFrame(v, 0))
 		p.mu.Unlock()
 	}
-	tenant.SetSecrets(&Secrets{Of: map[object.ID]map[string]string{"acme.x": {"k": "v"}}})
+	tenant.SetSecrets(&Secrets{ByObject: map[object.ID]map[string]string{"acme.x": {"k": "v"}}})
 	tenant.EndConn(7)
 	tenant.Withdraw(func(*object.Call) error { return errUnknown })
 	tenant.Remove("acme.x")

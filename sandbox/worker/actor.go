@@ -11,45 +11,48 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// actor is one instance of an object with the goroutine that runs it. The goroutine holds own while it works: it, or
-// another one that holds own, touches the state.
+// actor is one instance of an object with the goroutine that runs its jobs, one at a time. The goroutine holds stateMu
+// while it works. Other goroutines, such as that of the memory limit, use the state when they hold it.
 type actor struct {
 	o           *objectVersion
-	stateMu     sync.Mutex // guards what follows up to mu
+	stateMu     sync.Mutex // guards the fields up to mu
 	running     atomic.Pointer[job]
-	usage       sandbox.Usage // of state, while a call runs
-	evictErr    *object.Error // the answer to the next call: its instance was ended
+	usage       sandbox.Usage // memory of state, counted while a call runs
+	evictErr    *object.Error // answer to the next call, set when the instance was evicted
 	state       *sandbox.State
-	openStreams map[uint64]*sandbox.Stream // the streams that live in this state
-	// streamOnly is set on an actor of mode "call" that opened one: it serves that and no
-	// other call, and ends with it.
+	openStreams map[uint64]*sandbox.Stream // streams whose functions are in state; nil: ended with the state
+	// streamOnly is set on an actor of mode "call" that has opened a stream. It serves only that stream and ends
+	// with it.
 	streamOnly bool
-	// incoming is set on the actor of a replaced "single": it begins when that one has handed
-	// over, and inherited is what it got, until an instance took it.
-	incoming  *handoverState
-	initState []byte
+	incoming   *handoverState // state of the previous version's "single", not ready yet
+	initState  []byte         // state that the next instance gets in init; nil: none
 
-	mu            sync.Mutex // guards what follows
+	mu            sync.Mutex // guards the fields below
 	queue         []*job
-	max           int
+	max           int            // length of queue
 	closeRequests []uint64       // streams to close
-	stopping      bool           // stop when the queue is empty and no stream is open
-	cutStreams    bool           // streams end with it
-	outgoing      *handoverState // not nil: what to hand over, then
-	wake          chan struct{}
+	stopping      bool           // the actor ends when the queue is empty and no stream is open
+	cutStreams    bool           // the actor ends although streams are open
+	outgoing      *handoverState // receives the instance's state before the actor ends; may be nil
+	wake          chan struct{}  // holds one token when a field above has changed
 }
 
-// handoverState is the state of a "single" on its way from one version to the next.
+// handoverState is the state that a "single" hands over to the next version.
 type handoverState struct {
 	ready chan struct{} // closed when state is set
-	state []byte        // nil: the next instance starts afresh
+	state []byte        // nil: the next instance begins without a state
 }
 
-// newActor starts an actor whose queue holds max jobs, and which waits for an estate if
-// after is not nil. It ends by stop, by itself when its object wants no more of it, or with
-// the process.
-func newActor(o *objectVersion, max int, after *handoverState) *actor {
-	a := &actor{o: o, max: max, incoming: after, openStreams: map[uint64]*sandbox.Stream{}, wake: make(chan struct{}, 1)}
+// newActor starts an actor whose queue holds max jobs. It waits for incoming to be ready, if that is not nil. It ends
+// after stop or handOver, or when its object does not recycle it.
+func newActor(o *objectVersion, max int, incoming *handoverState) *actor {
+	a := &actor{
+		o:           o,
+		max:         max,
+		incoming:    incoming,
+		openStreams: map[uint64]*sandbox.Stream{},
+		wake:        make(chan struct{}, 1),
+	}
 	o.w.memory.add(a)
 	if o.w.ended.Load() {
 		a.stop(true)
@@ -58,7 +61,7 @@ func newActor(o *objectVersion, max int, after *handoverState) *actor {
 	return a
 }
 
-// enqueue gives the actor a job, or answers it if the queue is full.
+// enqueue gives the actor a job, or rejects the job if the queue is full. It does not wait.
 func (a *actor) enqueue(j *job) {
 	a.mu.Lock()
 	if len(a.queue) >= a.max {
@@ -79,7 +82,7 @@ func (a *actor) enqueue(j *job) {
 	a.nudge()
 }
 
-// nudge wakes the loop. One slot suffices: the loop looks at everything when it wakes.
+// nudge wakes the loop. One token suffices: the loop checks every field when it wakes.
 func (a *actor) nudge() {
 	select {
 	case a.wake <- struct{}{}:
@@ -87,7 +90,7 @@ func (a *actor) nudge() {
 	}
 }
 
-// stop lets the actor finish its queue and its streams, and end; cut ends the streams too.
+// stop ends the actor when its queue is empty and its streams have ended. With cut it does not wait for streams.
 func (a *actor) stop(cut bool) {
 	a.mu.Lock()
 	a.stopping, a.cutStreams = true, a.cutStreams || cut
@@ -95,7 +98,7 @@ func (a *actor) stop(cut bool) {
 	a.nudge()
 }
 
-// handOver is stop for an actor whose instance hands its state over.
+// handOver is stop for an actor whose instance hands over its state.
 func (a *actor) handOver() *handoverState {
 	e := &handoverState{ready: make(chan struct{})}
 	a.mu.Lock()
@@ -105,7 +108,7 @@ func (a *actor) handOver() *handoverState {
 	return e
 }
 
-// endStream closes one stream of the actor, soon.
+// endStream has the actor close one of its streams.
 func (a *actor) endStream(id uint64) {
 	a.mu.Lock()
 	a.closeRequests = append(a.closeRequests, id)
@@ -113,7 +116,7 @@ func (a *actor) endStream(id uint64) {
 	a.nudge()
 }
 
-// loop runs jobs until the actor is told to stop.
+// loop runs jobs until the actor ends. It is the actor's goroutine.
 func (a *actor) loop() {
 	defer a.end()
 	if a.incoming != nil {
@@ -154,7 +157,7 @@ func (a *actor) loop() {
 	}
 }
 
-// end frees the state and answers whatever came too late.
+// end frees the state and rejects the jobs that came too late.
 func (a *actor) end() {
 	a.o.w.memory.remove(a)
 	a.stateMu.Lock()
@@ -171,7 +174,7 @@ func (a *actor) end() {
 	}
 }
 
-// finishHandover hands the instance's state over, if somebody waits for it.
+// finishHandover hands over the instance's state, if a successor waits for it.
 func (a *actor) finishHandover() {
 	a.mu.Lock()
 	e := a.outgoing
@@ -184,8 +187,8 @@ func (a *actor) finishHandover() {
 	close(e.ready)
 }
 
-// handover returns the state that the instance hands over, nil if it has none. One that
-// was inherited and not taken yet goes on.
+// handover returns the state that the instance hands over, nil if it has no handover function. A state that no init
+// has received yet is passed on.
 func (a *actor) handover() []byte {
 	if a.state == nil {
 		return a.initState
@@ -199,27 +202,26 @@ func (a *actor) handover() []byte {
 	if err == nil {
 		doc, err = enc.Document()
 	}
-	if err == nil { // what cannot be read would be in the way of every instance to come
+	if err == nil { // a state that cannot be read would keep every later instance from starting
 		err = a.state.Inheritable(func(to object.Sink) error { return decode(doc, to) })
 	}
 	if err != nil {
-		a.o.w.log.Line(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts afresh")
+		a.o.w.log.Line(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts without a state")
 		return nil
 	}
 	return doc
 }
 
-// phase says whether an actor goes on when it has no job.
+// phase is what an actor without a job does next.
 type phase uint8
 
 const (
-	phaseRunning  phase = iota
-	phaseDraining       // until its streams have ended
-	phaseEnded
+	phaseRunning  phase = iota // waits for a job
+	phaseDraining              // waits until its streams have ended
+	phaseEnded                 // ends
 )
 
-// take returns the next job, if any, the streams to close, and whether to go on when there
-// is no job.
+// take returns the next job, nil if the queue is empty, the streams to close, and the actor's phase.
 func (a *actor) take() (j *job, ends []uint64, o phase) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -239,7 +241,7 @@ func (a *actor) take() (j *job, ends []uint64, o phase) {
 	return j, ends, o
 }
 
-// serve runs one job to its reply. It reports whether the actor goes on.
+// serve runs one job and sends its reply. It reports whether the actor continues.
 func (a *actor) serve(j *job) bool {
 	perCall := a.o.prog.Mode() == object.PerCall
 	isNext := j.stream != 0
@@ -247,7 +249,7 @@ func (a *actor) serve(j *job) bool {
 		j.release()
 		return !perCall || isNext || a.o.recycle(a)
 	}
-	if j.Err() != nil { // what it would break is not its own
+	if j.Err() != nil { // a cancelled call would break the state of a call that came before
 		j.failure(errCancelled)
 		j.finish()
 		return !perCall || isNext || a.o.recycle(a)
@@ -259,7 +261,7 @@ func (a *actor) serve(j *job) bool {
 		}
 		j.failure(why)
 		j.finish()
-		return true // mode "call" has a reason with streams alone
+		return true // in mode "call" only an actor with streams can be evicted
 	}
 	if err := a.ready(j, perCall && !isNext); err != nil {
 		j.failure(err)
@@ -294,13 +296,13 @@ func (a *actor) serve(j *job) bool {
 	if !broken {
 		a.o.w.memory.enforce(a)
 	}
-	j.finish() // its caller waits for neither handover nor close
+	j.finish() // before handover and close: the caller does not wait for them
 	if a.state != nil {
 		a.state.Sent()
 	}
 	if broken {
 		if a.o.prog.Mode() == object.Single {
-			a.initState = a.handover() // of the thrown away instance
+			a.initState = a.handover() // of the instance that is discarded
 		}
 		a.discard()
 	}
@@ -310,8 +312,8 @@ func (a *actor) serve(j *job) bool {
 // errCancelled is the answer to a call that was cancelled before it began.
 var errCancelled = object.Errorf(object.CodeCanceled, "the call was cancelled; not executed")
 
-// ready sees to it that there is a state with an instance in it; fresh asks for a new
-// instance. What that takes counts as the job's.
+// ready creates the state and the instance if they do not exist. fresh requires a new instance. The steps of init count
+// as the job's.
 func (a *actor) ready(j *job, fresh bool) *object.Error {
 	if a.state == nil {
 		s, err := a.o.prog.NewState(context.Background())
@@ -328,14 +330,14 @@ func (a *actor) ready(j *job, fresh bool) *object.Error {
 	err := a.state.NewInstance(context.Background(), a.initArgument())
 	j.steps += a.state.Spent()
 	if err != nil {
-		a.discard() // and keep what was inherited: a better version may take it
+		a.discard() // keep initState: a corrected version may accept it
 		return asError(err)
 	}
 	a.initState = nil
 	return nil
 }
 
-// initArgument writes what was inherited; it is nil if nothing was.
+// initArgument returns a function that writes initState, nil if there is no such state.
 func (a *actor) initArgument() func(object.Sink) error {
 	if a.initState == nil {
 		return nil
@@ -343,12 +345,12 @@ func (a *actor) initArgument() func(object.Sink) error {
 	return func(to object.Sink) error { return decode(a.initState, to) }
 }
 
-// decode reads a state that was handed over.
+// decode reads a state that was handed over, in serpent.
 func decode(doc []byte, to object.Sink) error {
 	return codec.ByID(codec.Serpent).Decode(doc, codec.Limits{}, to)
 }
 
-// publish makes an opened stream known and turns the job's reply into its number.
+// publish registers an opened stream and makes its number the job's reply.
 func (a *actor) publish(j *job, st *sandbox.Stream) {
 	w := a.o.w
 	w.mu.Lock()
@@ -361,7 +363,7 @@ func (a *actor) publish(j *job, st *sandbox.Stream) {
 	j.frame.PutReply(object.Reply{Stream: id}, true, nil)
 }
 
-// drop forgets a stream that ended.
+// drop removes a stream that has ended.
 func (a *actor) drop(id uint64) {
 	w := a.o.w
 	w.mu.Lock()
@@ -389,7 +391,7 @@ func (a *actor) dropState() {
 	}
 }
 
-// closeStream ends a stream early; one that has ended already is fine.
+// closeStream ends a stream early. It ignores a stream that has ended.
 func (w *process) closeStream(id uint64) {
 	w.mu.Lock()
 	a := w.streams[id]
@@ -400,8 +402,7 @@ func (w *process) closeStream(id uint64) {
 	}
 }
 
-// releaseSlot takes an actor out of the count of those at work: it serves a stream now, and
-// the next job that waits gets another.
+// releaseSlot stops counting an actor as working: it serves a stream from now on. A waiting job gets another actor.
 func (o *objectVersion) releaseSlot() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -5,19 +5,18 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// boundedEncoder is the encoder of a serializer that escapes characters of texts. It refuses a
-// result, or arguments, before that makes them longer than a frame may be: a text of control
-// characters takes up to six times its size, which would otherwise cost the worker its
-// memory, or the host's trust.
+// boundedEncoder bounds the output of a serializer that escapes characters of texts. A text of control characters grows
+// to six times its size. The bound is checked before the text is written: a longer document would exceed the worker's
+// memory, or the frames that the host accepts.
 type boundedEncoder struct {
 	codec.Encoder
-	max   int // bytes
-	textBytes int // so far, as they are
-	escapeBytes  int // what escaping adds, counted from where it might matter
-	arguments  bool
+	max         int // bytes
+	textBytes   int // written so far, without escapes
+	escapeBytes int // added by escapes, counted from where the bound could be exceeded
+	arguments   bool
 }
 
-// escapes reports whether a serializer makes texts longer.
+// escapes reports whether a serializer escapes characters of texts.
 func escapes(id codec.ID) bool { return id == codec.Serpent || id == codec.JSON }
 
 // Text implements [object.Sink].
@@ -42,12 +41,12 @@ func (w *boundedEncoder) Text(v []byte) error {
 	return w.Encoder.Text(v)
 }
 
-// resultTooLong refuses a result of a frame that would be longer than max.
+// resultTooLong is the error for a result of more than max bytes.
 func resultTooLong(max int) *object.Error {
 	return object.Errorf(object.CodeTooLarge, "limit exceeded: the result takes more than %d bytes once it is written; it was executed", max)
 }
 
-// argumentsTooLong is tooLong for what a script passes to another object.
+// argumentsTooLong is the error for the arguments of an object call of more than max bytes.
 func argumentsTooLong(max int) *object.Error {
 	return object.Errorf(object.CodeTooLarge, "limit exceeded: the arguments take more than %d bytes once they are written; not executed", max)
 }

@@ -14,40 +14,40 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// job is one request of the host on its way to a reply. It is its own context, so that
-// running it allocates nothing: the only thing it can say is that it was cancelled.
+// job is one request of the host. It ends with exactly one reply. A job is its own [context.Context], so that running it
+// allocates nothing.
 type job struct {
 	w      *process
 	id     uint64
-	stream uint64 // not 0: asks for the next item of this stream
+	stream uint64 // stream of which the next item is requested; 0: the request is a call
 	call   object.Call
-	body   []byte // the frame's body, which call.Payload aliases, unless it is large
+	body   []byte // body of the request's frame, which call.Payload aliases, unless it is large
 
 	req      sandbox.Request
 	encoder  codec.Encoder
 	format   codec.ID       // of encoder
-	bounded  boundedEncoder // around encoder, if it escapes texts
+	bounded  boundedEncoder // wraps encoder if that escapes texts
 	frame    link.Encoder
-	head     int           // where the reply's payload starts in frame
-	rest     [2][]byte     // what of it is not in frame, but comes behind
-	last     bool          // of a stream: it has no more items
-	steps    int64         // what it took, making an instance for it included
-	replyErr *object.Error // the reply, if it is an error
+	head     int           // offset of the reply's payload in frame
+	rest     [2][]byte     // parts of the payload behind frame
+	last     bool          // the stream has no more items
+	steps    int64         // VM instructions, those of init included
+	replyErr *object.Error // the reply if it is an error
 
-	mu        sync.Mutex // guards what follows, and id while the job is in use
-	begun     time.Time  // zero: it waits
-	withdrawn bool       // it is not to begin, and has been answered
+	mu        sync.Mutex // guards the fields below, and id while the job is in use
+	begun     time.Time  // zero: the job waits
+	withdrawn bool       // the job has been answered and will not begin
 	cancelled bool
-	endErr    *object.Error // the answer of a job that the worker ended
-	done      chan struct{} // made when asked for
+	endErr    *object.Error // reply of a job that the worker ended
+	done      chan struct{} // nil until Done is called
 	onCancel  func()
 	callbacks int  // functions of AfterFunc that run or are about to
-	released  bool // recycle it after the last callback
+	released  bool // the job is recycled after the last callback
 }
 
 var jobs = sync.Pool{New: func() any { return new(job) }}
 
-// maxPooledBytes is the largest buffer that an idle job keeps.
+// maxPooledBytes bounds the buffers that are kept for reuse.
 const maxPooledBytes = 64 << 10
 
 func newJob(w *process, id uint64) *job {
@@ -59,8 +59,9 @@ func newJob(w *process, id uint64) *job {
 	return j
 }
 
-// run asks the state for what the job wants. The reply is in j.frame afterwards, which has
-// max bytes at most. It reports whether the state can be used again.
+// run runs the job in a state and writes the reply, of at most max bytes, to j.frame and j.rest. st is the stream of
+// which the next item is requested, nil for a call. It returns the stream that the call opened, if any, and whether the
+// state is broken.
 func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbox.Stream, broken bool) {
 	ser := codec.ByID(codec.ID(j.call.Serializer))
 	if ser == nil {
@@ -123,7 +124,7 @@ func flag(b bool) byte {
 	return 0
 }
 
-// beginReply writes the reply's head and points the encoder behind it.
+// beginReply writes the reply's head. The encoder appends to it.
 func (j *job) beginReply(ser codec.Serializer) {
 	j.frame.Begin(link.Reply, j.id)
 	j.frame.PutReply(object.Reply{}, true, nil)
@@ -136,7 +137,7 @@ func (j *job) beginReply(ser codec.Serializer) {
 	j.encoder.Reset(j.frame.B)
 }
 
-// request fills in what the engine wants to know.
+// request fills in the engine's request.
 func (j *job) request(ser codec.Serializer) {
 	c := &j.call
 	j.req = sandbox.Request{
@@ -165,7 +166,7 @@ func (j *job) failure(err *object.Error) {
 	j.frame.PutReply(object.Reply{}, false, err)
 }
 
-// begin notes that the job begins. It reports whether it may: a job that was withdrawn is to be released.
+// begin marks the job as running. It returns false if the job was withdrawn: the caller then releases it.
 func (j *job) begin() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -176,7 +177,7 @@ func (j *job) begin() bool {
 	return true
 }
 
-// beginTime returns when the job of request id began, zero if it has not.
+// beginTime returns the time at which the job of request id began, zero if it has not.
 func (j *job) beginTime(id uint64) time.Time {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -186,7 +187,7 @@ func (j *job) beginTime(id uint64) time.Time {
 	return j.begun
 }
 
-// withdrawIf withdraws the job if it serves request id and has not begun. It reports whether that is so.
+// withdrawIf withdraws the job if it serves request id and has not begun. It reports whether it did.
 func (j *job) withdrawIf(id uint64) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -204,7 +205,7 @@ func (j *job) isWithdrawn() bool {
 	return j.withdrawn
 }
 
-// removeWithdrawn takes the jobs that were withdrawn out of a queue and releases them.
+// removeWithdrawn removes the withdrawn jobs from a queue and releases them.
 func removeWithdrawn(queue []*job) []*job {
 	return slices.DeleteFunc(queue, func(j *job) bool {
 		if !j.isWithdrawn() {
@@ -215,7 +216,7 @@ func removeWithdrawn(queue []*job) []*job {
 	})
 }
 
-// fail answers a job that did not run. It does not wait: the reader calls it.
+// fail answers a job that did not run with an error, and releases it. It does not wait: the reader calls it.
 func (j *job) fail(err *object.Error) {
 	if j.begin() {
 		j.failure(err)
@@ -226,14 +227,14 @@ func (j *job) fail(err *object.Error) {
 	j.release()
 }
 
-// finish sends the reply, if one is wanted, and releases the job.
+// finish sends the reply and releases the job. It may wait until the host reads.
 func (j *job) finish() {
 	j.frame.SetSteps(uint64(j.steps))
 	j.w.reply(j)
 	j.release()
 }
 
-// release ends a job that has been answered.
+// release returns a job that has been answered to the pool.
 func (j *job) release() {
 	w := j.w
 	j.mu.Lock()
@@ -274,11 +275,10 @@ func (j *job) recycle() {
 	}
 }
 
-// cancelIf cancels the job if it still serves request id: a job that has been answered
-// serves another by now.
+// cancelIf cancels the job if it still serves request id. A pooled job may serve another request.
 func (j *job) cancelIf(id uint64) { j.cancel(id, nil) }
 
-// end ends the job that runs, with an error for its caller. It returns the job's request.
+// end cancels the running job; cause is its reply. It returns the job's request.
 func (j *job) end(cause *object.Error) uint64 {
 	j.mu.Lock()
 	id := j.id
@@ -294,7 +294,7 @@ func (j *job) serves(id uint64) bool {
 	return j.id == id
 }
 
-// endCause returns why the worker ended the job, nil if it did not.
+// endCause returns the cause that end was given, nil if it was not called.
 func (j *job) endCause() *object.Error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -321,7 +321,7 @@ func (j *job) cancel(id uint64, cause *object.Error) {
 	}
 }
 
-// Deadline is part of context.Context: the engine's own limits end a job, not this.
+// Deadline is part of context.Context. A job has no deadline: the engine's limits end it.
 func (j *job) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done is part of context.Context.
@@ -364,8 +364,7 @@ func jobOf(ctx context.Context) *job {
 	return j
 }
 
-// AfterFunc lets context.AfterFunc wait for a job without a goroutine. A job holds one
-// function, which is all that the engine asks for; a second one falls back on Done.
+// AfterFunc lets the context package wait for a job without a goroutine. f runs when the job is cancelled.
 func (j *job) AfterFunc(f func()) func() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -393,7 +392,7 @@ func (j *job) AfterFunc(f func()) func() bool {
 	}
 }
 
-// asError makes any error one that may cross the link.
+// asError returns err as an error that may cross the link.
 func asError(err error) *object.Error {
 	var e *object.Error
 	if errors.As(err, &e) {

@@ -14,45 +14,45 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// memory is the one budget of the worker's memory: what instances, sessions, streams, arguments and results hold
-// together. Each instance has a limit of its own, but many may hold more than the process may. Before that is
-// ended by the system, with the state of all, the instance that holds most is ended.
+// memory enforces the limit of the worker's memory: instances, sessions, streams, arguments and results together. Each
+// instance has its own limit, but many instances together may exceed the process's limit. The kernel would then end the
+// process with the state of all instances; memory evicts the largest instance first.
 //
-// The budget is looked at when a call ends and, while a call runs for long, many times a second.
+// The limit is checked when a call ends, and every watchEvery while a call runs for long.
 type memory struct {
 	limit int64 // bytes of the heap; 0: none
 
-	mu       sync.Mutex // guards what follows; held while the budget is restored
-	actors   map[*actor]struct{}
-	nextGC       int64 // bytes of the heap, garbage included, at which it is collected next while no call runs for long
-	frequentGC     bool  // the collector is
-	watching bool
-	stillEnding   func() bool // reports whether a call that was ended still runs; nil: none was
-	countedSince    time.Time   // when the running instances were asked what they hold; zero: they were not
-	round    uint64      // how often they were
+	mu           sync.Mutex // guards the fields below; held while instances are evicted
+	actors       map[*actor]struct{}
+	nextGC       int64 // size of the heap in bytes at which enforce collects garbage next, while no call runs for long
+	frequentGC   bool  // GCPercent is frequentGCPercent
+	watching     bool
+	stillEnding  func() bool // reports whether a cancelled call still runs; nil: no call was cancelled
+	countedSince time.Time   // start of the running instances' count; zero: they do not count
+	round        uint64      // number of counts so far
 }
 
-// minEvictFraction is the part of the instances' memory that is the least to end an instance for.
+// minEvictFraction is the part of the limit that an instance must hold to be evicted: 1/16.
 const minEvictFraction = 16
 
-// How much garbage may come on top of what is live, in percent: much in a small heap, which makes calls faster,
-// and little in one that nears its limit, where calls that allocate must help to collect.
+// Garbage that the collector allows on top of live memory, in percent: much in a small heap, which makes calls faster,
+// and little in a heap near its limit, where calls that allocate must help to collect.
 const (
-	relaxedGCPercent = 400
+	relaxedGCPercent  = 400
 	frequentGCPercent = 100
 )
 
-// watchEvery is how often memory is looked at while a call runs for long.
+// watchEvery is the interval of checks while a call runs for long.
 const watchEvery = 5 * time.Millisecond
 
-// heap returns the bytes of the heap's objects, garbage included, and of what was live when it was collected last.
+// heap returns the bytes of the heap's objects, garbage included, and those that were live at the last collection.
 func heap() (all, live int64) {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
 	return int64(sample[0].Value.Uint64()), int64(sample[1].Value.Uint64())
 }
 
-// add enters an actor, and remove takes it out.
+// add registers an actor.
 func (m *memory) add(a *actor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -62,21 +62,22 @@ func (m *memory) add(a *actor) {
 	m.actors[a] = struct{}{}
 }
 
+// remove removes an actor.
 func (m *memory) remove(a *actor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.actors, a)
 }
 
-// all returns the actors.
+// all returns the registered actors.
 func (m *memory) all() []*actor {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Collect(maps.Keys(m.actors))
 }
 
-// enforce restores the budget. self is the actor that calls it between two calls, whose state it may look at; nil:
-// none.
+// enforce evicts instances until live memory is below the limit. self is the actor that calls it between two calls and
+// holds its stateMu; nil if no actor calls it.
 func (m *memory) enforce(self *actor) {
 	if m.limit == 0 {
 		return
@@ -89,9 +90,9 @@ func (m *memory) enforce(self *actor) {
 		debug.SetGCPercent(map[bool]int{true: frequentGCPercent, false: relaxedGCPercent}[keen])
 	}
 	if m.stillEnding != nil && m.stillEnding() {
-		return // what those calls hold is about to be free
+		return // the memory of those calls is free soon
 	}
-	// While calls run, the collector runs as often as they make it, and is not waited for.
+	// While a call runs for long, the collector runs often enough: do not wait for it here.
 	if m.stillEnding != nil || !m.watching && all > max(m.nextGC, m.limit) {
 		m.stillEnding = nil
 		runtime.GC()
@@ -107,20 +108,20 @@ func (m *memory) enforce(self *actor) {
 	}
 }
 
-// usageTimeout is how long running instances may take to count what they hold. One that waits for another object does
-// not count.
+// usageTimeout bounds how long running instances may take to count their memory. An instance that waits for another
+// object does not count.
 const usageTimeout = 100 * time.Millisecond
 
-// holder is an instance and the bytes that it holds.
+// holder is an instance and its memory in bytes.
 type holder struct {
 	actor *actor
 	held  int64
 }
 
-// endLargestLocked ends the instance that holds most. It reports whether memory is free afterwards: a running call
-// ends a little later, and no instance is ended that holds less than a part of the limit.
+// endLargestLocked evicts the largest instance, or cancels the largest running calls. It returns true if memory is free
+// afterwards: a cancelled call frees its memory later. No instance below minEvictFraction of the limit is evicted.
 func (m *memory) endLargestLocked(self *actor, live int64) bool {
-	var largest, forgetful holder // of those at rest, and of those of them that are missed by no caller
+	var largest, stateless holder // instances without a running call; those of them without state
 	var known int64
 	var running []*actor
 	for a := range m.actors {
@@ -133,15 +134,15 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 		if held > largest.held {
 			largest = holder{a, held}
 		}
-		if held > forgetful.held && !a.holdsState() {
-			forgetful = holder{a, held}
+		if held > stateless.held && !a.holdsState() {
+			stateless = holder{a, held}
 		}
 		if a != self {
 			a.stateMu.Unlock()
 		}
 	}
-	if forgetful.held >= m.limit/minEvictFraction { // before any call or state is lost
-		return m.evictLocked(self, forgetful)
+	if stateless.held >= m.limit/minEvictFraction { // evict it before one that holds state
+		return m.evictLocked(self, stateless)
 	}
 	if m.countedSince.IsZero() && len(running) > 0 {
 		m.countedSince = time.Now()
@@ -152,7 +153,7 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 	}
 	counted, complete := m.count(running, live-known)
 	if !complete && time.Since(m.countedSince) < usageTimeout {
-		return false // the next look knows more
+		return false // the next check has the count
 	}
 	m.countedSince = time.Time{}
 	if len(counted) > 0 && counted[0].held > max(largest.held, m.limit/minEvictFraction) {
@@ -171,7 +172,7 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 	return m.evictLocked(self, largest)
 }
 
-// evictLocked ends an instance at rest. It reports false if a call has begun in it meanwhile.
+// evictLocked evicts an instance that runs no call. It returns false if a call has begun in it meanwhile.
 func (m *memory) evictLocked(self *actor, h holder) bool {
 	if h.actor != self {
 		if !h.actor.stateMu.TryLock() {
@@ -183,11 +184,11 @@ func (m *memory) evictLocked(self *actor, h holder) bool {
 	return true
 }
 
-// holdsState reports whether a caller would miss the actor's instance; the caller has own.
+// holdsState reports whether the instance keeps state between calls, or a stream. The caller holds stateMu.
 func (a *actor) holdsState() bool { return a.o.prog.Mode() != object.PerCall || a.streamOnly }
 
-// count returns what the running instances hold, the largest first. Those that have not counted share the rest of
-// the live bytes; complete is false if there are any.
+// count returns the memory of the running instances, the largest first. The instances that have not counted yet share
+// the rest of the live bytes; complete is false then.
 func (m *memory) count(running []*actor, live int64) (all []holder, complete bool) {
 	var silent []*actor
 	for _, a := range running {
@@ -205,7 +206,7 @@ func (m *memory) count(running []*actor, live int64) (all []holder, complete boo
 	return all, len(silent) == 0
 }
 
-// either joins two conditions, each of which may be nil.
+// either returns a condition that holds if a or b does. Both may be nil.
 func either(a, b func() bool) func() bool {
 	switch {
 	case a == nil:
@@ -216,13 +217,13 @@ func either(a, b func() bool) func() bool {
 	return func() bool { return a() || b() }
 }
 
-// evictionError is the error for an instance that is ended for its memory.
+// evictionError is the error for an instance that is evicted.
 func (m *memory) evictionError(a *actor, held int64, executed string) *object.Error {
 	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker: an instance of %s held %s, the most of all, and was ended with its state%s",
 		a.o.id, bytesize.Text(held), executed)
 }
 
-// watch looks at the budget until no call runs any more.
+// watch checks the limit every watchEvery until no call runs.
 func (m *memory) watch(busy func() bool) {
 	if m.limit == 0 {
 		return
@@ -246,7 +247,7 @@ func (m *memory) watch(busy func() bool) {
 	}()
 }
 
-// heldBytes returns about how many bytes the actor's state heldBytes; the caller has own.
+// heldBytes returns the approximate size of the actor's state. The caller holds stateMu.
 func (a *actor) heldBytes() int64 {
 	if a.state == nil {
 		return 0
@@ -254,8 +255,8 @@ func (a *actor) heldBytes() int64 {
 	return a.state.Held()
 }
 
-// evict throws the actor's instance away without running its script; the caller has own. The next call reads why,
-// if it could miss it.
+// evict discards the actor's instance without running its script. The next call is answered by why, if the instance had
+// state. The caller holds stateMu.
 func (a *actor) evict(why *object.Error) {
 	if a.state == nil {
 		return
@@ -275,7 +276,8 @@ func (a *actor) evict(why *object.Error) {
 	}
 }
 
-// cancelRunning ends the call that runs, and returns what reports whether it still does.
+// cancelRunning cancels the running call with why as its reply. It returns a function that reports whether the call still
+// runs, nil if no call runs.
 func (a *actor) cancelRunning(why *object.Error) (runs func() bool) {
 	j := a.running.Load()
 	if j == nil {

@@ -13,39 +13,39 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// objectVersion is one loaded version of an object, and its instances. When another takes its
-// place it is retired: it finishes what it has begun, keeps its sessions and streams until
-// they end, but no longer than drainTimeout, and what waited for it goes to its heir.
+// objectVersion is one loaded version of an object, with its instances. When another version replaces it, it is
+// retired: it finishes running jobs, keeps its sessions and streams until they end or drainTimeout passes, and gives
+// its waiting jobs to its successor.
 type objectVersion struct {
 	w  *process
 	id object.ID
 
 	limits object.Limits
 
-	ready chan struct{} // closed when loading ended, well or not
+	ready chan struct{} // closed when loading has succeeded or failed; the next three fields do not change then
 	prog  *sandbox.Program
-	doc   []byte        // what it exposes, as a Described frame has it
-	err   *object.Error // why there is no prog
+	doc   []byte        // description, as in a Described frame
+	err   *object.Error // load error; prog is nil then
 
-	mu       sync.Mutex // guards what follows
-	retired  bool
-	successor     *objectVersion // of a retired one; nil: the object is no more
-	predecessor     *objectVersion // the version before, while it may have sessions
-	predecessorState   *handoverState // what the "single" before hands over, until there is one here
-	unrouted    []*job  // came before loading ended
-	loaded   bool
-	single   *actor
-	sessions map[uint64]*actor // by connection
-	idle     []*actor          // mode "call": waiting for work
-	working  int               // mode "call": actors at work
-	waiting  []*job            // mode "call": nobody is free
+	mu               sync.Mutex // guards the fields below
+	retired          bool
+	successor        *objectVersion // of a retired version; nil: the object was removed
+	predecessor      *objectVersion // previous version, while it may have sessions
+	predecessorState *handoverState // handed over by the previous "single", until this version has one
+	unrouted         []*job         // jobs that came before loading ended
+	loaded           bool
+	single           *actor
+	sessions         map[uint64]*actor // by connection
+	idle             []*actor          // mode "call": instances without a job
+	working          int               // mode "call": number of instances with a job
+	waiting          []*job            // mode "call": jobs without an instance
 }
 
 func newObjectVersion(w *process, id object.ID, limits object.Limits) *objectVersion {
 	return &objectVersion{w: w, id: id, limits: limits.WithDefaults(), ready: make(chan struct{}), sessions: map[uint64]*actor{}}
 }
 
-// load compiles the script and lets the jobs through that came meanwhile.
+// load compiles the script, then routes the jobs that came meanwhile. It runs in its own goroutine.
 func (o *objectVersion) load(ctx context.Context, cfg sandbox.Config) {
 	prog, err := sandbox.Load(ctx, cfg)
 	o.prog = prog
@@ -58,21 +58,21 @@ func (o *objectVersion) load(ctx context.Context, cfg sandbox.Config) {
 	close(o.ready)
 	for {
 		o.mu.Lock()
-		early := o.unrouted
+		jobs := o.unrouted
 		o.unrouted = nil
-		if len(early) == 0 {
+		if len(jobs) == 0 { // only now may dispatch route jobs itself: they keep their order
 			o.loaded = true
 			o.mu.Unlock()
 			return
 		}
 		o.mu.Unlock()
-		for _, j := range early {
+		for _, j := range jobs {
 			o.route(j)
 		}
 	}
 }
 
-// describe writes what a program exposes, which the host takes only up to its bounds.
+// describe encodes the description of a program. The host rejects a description of more than maxDoc bytes.
 func describe(prog *sandbox.Program) ([]byte, error) {
 	d := prog.Description()
 	doc, err := json.Marshal(d)
@@ -83,19 +83,19 @@ func describe(prog *sandbox.Program) ([]byte, error) {
 	return doc, err
 }
 
-const _ = uint(link.MaxMembers - sandbox.MaxMembers) // the host accepts what the engine does
+const _ = uint(link.MaxMembers - sandbox.MaxMembers) // the host accepts as many members as the engine
 
-// maxDoc leaves room for the head of a Described frame.
+// maxDoc bounds a description in bytes. It leaves room for the head of a Described frame.
 const maxDoc = link.MaxDescribedBytes - 1<<10
 
-// describe answers a Describe frame, or a Load frame that asks how it went, once the object
-// is loaded. That its script is wrong is what the latter asks for, and no error.
-func (o *objectVersion) describe(id uint64, tried bool) {
+// describe answers a Describe frame, or a Load frame with a request id, when the version has loaded. For a Load frame
+// a load error is a result: staged is set.
+func (o *objectVersion) describe(id uint64, staged bool) {
 	<-o.ready
 	var e link.Encoder
 	e.Begin(link.Described, id)
 	switch {
-	case o.err != nil && tried:
+	case o.err != nil && staged:
 		e.PutReply(object.Reply{Exception: true, Payload: []byte(reason(o.err))}, true, nil)
 	case o.err != nil:
 		e.PutReply(object.Reply{}, false, o.err)
@@ -105,7 +105,7 @@ func (o *objectVersion) describe(id uint64, tried bool) {
 	o.w.send(&e)
 }
 
-// reason is what an author reads of an error.
+// reason returns the text of an error for the script's author.
 func reason(err *object.Error) string {
 	if err.Msg == "" {
 		return err.Error()
@@ -113,10 +113,10 @@ func reason(err *object.Error) string {
 	return err.Msg
 }
 
-// maxEarly bounds the jobs that wait for a version to load, of all its instances.
-const maxEarly = 4096
+// maxUnrouted bounds the jobs that wait for one version to load.
+const maxUnrouted = 4096
 
-// dispatch hands a job to an instance, now or when the object is loaded.
+// dispatch gives a job to an instance, now or when the version has loaded. It does not wait.
 func (o *objectVersion) dispatch(j *job) {
 	o.mu.Lock()
 	if o.loaded {
@@ -124,19 +124,19 @@ func (o *objectVersion) dispatch(j *job) {
 		o.route(j)
 		return
 	}
-	room := len(o.unrouted) < maxEarly
+	room := len(o.unrouted) < maxUnrouted
 	if room {
 		o.unrouted = append(o.unrouted, j)
 	}
 	o.mu.Unlock()
 	if !room {
-		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls are waiting for %s to load; not executed", maxEarly, o.id))
+		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls are waiting for %s to load; not executed", maxUnrouted, o.id))
 	}
 }
 
-// route finds the instance that the object's mode wants for this job.
+// route gives a job to an instance, as the object's mode requires. It does not wait.
 func (o *objectVersion) route(j *job) {
-	if j.isWithdrawn() { // it waited for the version, and needs no session
+	if j.isWithdrawn() { // while it waited for the version: open no session for it
 		j.release()
 		return
 	}
@@ -146,15 +146,15 @@ func (o *objectVersion) route(j *job) {
 	}
 	mode := o.prog.Mode()
 	if mode != object.PerCall && slices.Contains(j.call.Chain, o.id) {
-		// The instance that would have to answer waits for this very call.
+		// The only instance that could answer waits for this call.
 		j.fail(object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", o.id))
 		return
 	}
 	o.mu.Lock()
 	if o.retired {
-		heir := o.successor
+		successor := o.successor
 		o.mu.Unlock()
-		heir.adopt(j)
+		successor.adopt(j)
 		return
 	}
 	defer o.mu.Unlock()
@@ -184,7 +184,7 @@ func (o *objectVersion) route(j *job) {
 	}
 }
 
-// parallelLocked gives a job of mode "call" an instance of its own.
+// parallelLocked gives a job of mode "call" an idle instance, or a new one, or queues it.
 func (o *objectVersion) parallelLocked(j *job) {
 	switch {
 	case len(o.idle) > 0:
@@ -202,7 +202,7 @@ func (o *objectVersion) parallelLocked(j *job) {
 	}
 }
 
-// roomLocked reports whether one more job may wait.
+// roomLocked reports whether one more job of mode "call" may wait.
 func (o *objectVersion) roomLocked() bool {
 	if len(o.waiting) >= o.limits.Queue {
 		o.waiting = removeWithdrawn(o.waiting)
@@ -210,15 +210,17 @@ func (o *objectVersion) roomLocked() bool {
 	return len(o.waiting) < o.limits.Queue
 }
 
-// holdsState reports whether an instance, or a call that waits, would be missed.
+// holdsState reports whether the version holds an instance with state, or a job.
 func (o *objectVersion) holdsState() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.single != nil || o.predecessorState != nil || len(o.sessions)+len(o.waiting)+len(o.unrouted)+o.working > 0 || o.predecessor != nil && o.predecessor.holdsState()
+	jobs := len(o.waiting) + len(o.unrouted) + o.working
+	return o.single != nil || o.predecessorState != nil || len(o.sessions)+jobs > 0 ||
+		o.predecessor != nil && o.predecessor.holdsState()
 }
 
-// recycle takes back an actor of mode "call": it goes on with the next job that waits, or
-// idles. It reports whether the actor lives on.
+// recycle gives an actor of mode "call" the next waiting job, or makes it idle. It reports whether the actor
+// continues.
 func (o *objectVersion) recycle(a *actor) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -237,7 +239,7 @@ func (o *objectVersion) recycle(a *actor) bool {
 	return true
 }
 
-// endConn frees the session of a connection that closed, in every version.
+// endConn ends the session of a connection that closed, in this version and its predecessors.
 func (o *objectVersion) endConn(conn uint64) {
 	o.mu.Lock()
 	a, prev := o.sessions[conn], o.predecessor
@@ -251,35 +253,39 @@ func (o *objectVersion) endConn(conn uint64) {
 	}
 }
 
-// drainTimeout is how long sessions and streams of a replaced version live on.
+// drainTimeout bounds how long sessions and streams of a replaced version continue.
 const drainTimeout = time.Minute
 
-// errUnknown answers a call of an object that is not here, or no more.
+// errUnknown is the answer to a call of an object that the worker does not have.
 var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
 
-// retire puts heir in the place of o; nil if the object is no more.
-func (o *objectVersion) retire(heir *objectVersion) {
+// retire replaces o by successor, or removes the object if successor is nil.
+func (o *objectVersion) retire(successor *objectVersion) {
 	o.mu.Lock()
-	o.retired, o.successor = true, heir
-	idle, single, left, moved := o.idle, o.single, o.predecessorState, append(o.unrouted, o.waiting...)
-	o.idle, o.single, o.predecessorState, o.unrouted, o.waiting = nil, nil, nil, nil, nil
+	o.retired, o.successor = true, successor
+	idle, single := o.idle, o.single
+	o.idle, o.single = nil, nil
+	state := o.predecessorState // not taken by an instance yet
+	o.predecessorState = nil
+	moved := append(o.unrouted, o.waiting...)
+	o.unrouted, o.waiting = nil, nil
 	o.mu.Unlock()
 	switch {
-	case heir != nil && single != nil:
-		left = single.handOver()
+	case successor != nil && single != nil:
+		state = single.handOver()
 	case single != nil:
 		single.stop(false)
 	}
-	if heir != nil {
-		heir.follow(o, left)
+	if successor != nil {
+		successor.follow(o, state)
 	}
 	for _, a := range idle {
 		a.stop(false)
 	}
 	for _, j := range moved {
-		heir.adopt(j)
+		successor.adopt(j)
 	}
-	alive := weak.Make(o) // an instance that lives holds it
+	alive := weak.Make(o) // its actors hold it as long as they run
 	time.AfterFunc(drainTimeout, func() {
 		if o := alive.Value(); o != nil {
 			o.endSessionsAndStreams()
@@ -287,20 +293,18 @@ func (o *objectVersion) retire(heir *objectVersion) {
 	})
 }
 
-// follow makes o the next version of old; left is what that one's instance hands over, nil
-// if there is none. No job has come yet.
-func (o *objectVersion) follow(old *objectVersion, left *handoverState) {
+// follow makes o the successor of old, whose instance hands over state; nil if it has no instance. o has no job yet.
+func (o *objectVersion) follow(old *objectVersion, state *handoverState) {
 	sessions := old.holdsSessions()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.predecessorState = left
+	o.predecessorState = state
 	if sessions {
 		o.predecessor = old
 	}
 }
 
-// adopt takes a job that waited for an earlier version. o is nil if the object is no
-// more.
+// adopt takes a job that waited for an earlier version. o is nil if the object was removed.
 func (o *objectVersion) adopt(j *job) {
 	if o == nil {
 		j.fail(errUnknown)
@@ -309,8 +313,8 @@ func (o *objectVersion) adopt(j *job) {
 	o.dispatch(j)
 }
 
-// offer gives a job to the session that its connection has in this version, or in one
-// before. It reports whether there was one.
+// offer gives a job to the session that its connection has in this version or a predecessor. It reports whether it
+// found one.
 func (o *objectVersion) offer(j *job) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -321,8 +325,8 @@ func (o *objectVersion) offer(j *job) bool {
 	return o.predecessor != nil && o.offerPredecessorLocked(j)
 }
 
-// offerPredecessorLocked is offer for the versions before, which are forgotten when they have no
-// sessions any more: a retired one gets none.
+// offerPredecessorLocked is offer for the predecessors. It drops them when they have no sessions: a retired version gets
+// no new ones.
 func (o *objectVersion) offerPredecessorLocked(j *job) bool {
 	if o.predecessor.offer(j) {
 		return true
@@ -333,7 +337,7 @@ func (o *objectVersion) offerPredecessorLocked(j *job) bool {
 	return false
 }
 
-// holdsSessions reports whether this version or one before has sessions.
+// holdsSessions reports whether this version or a predecessor has sessions.
 func (o *objectVersion) holdsSessions() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -343,23 +347,23 @@ func (o *objectVersion) holdsSessions() bool {
 	return len(o.sessions) > 0 || o.predecessor != nil
 }
 
-// endSessionsAndStreams ends what is left of a retired version.
+// endSessionsAndStreams ends the remaining sessions and streams of a retired version.
 func (o *objectVersion) endSessionsAndStreams() {
 	o.mu.Lock()
-	var left []*actor
+	var actors []*actor
 	for _, a := range o.sessions {
-		left = append(left, a)
+		actors = append(actors, a)
 	}
 	clear(o.sessions)
 	o.mu.Unlock()
 	o.w.mu.Lock()
 	for _, a := range o.w.streams {
 		if a.o == o {
-			left = append(left, a)
+			actors = append(actors, a)
 		}
 	}
 	o.w.mu.Unlock()
-	for _, a := range left {
+	for _, a := range actors {
 		a.stop(true)
 	}
 }

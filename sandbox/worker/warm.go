@@ -12,9 +12,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// warm makes a worker that was started in advance as quick as one that has served: a first
-// call takes several times what others do, until its code, its tables and some free heap
-// are in memory. It leaves nothing behind, and that it fails would not matter.
+// warm runs calls of an internal object, so that a prewarmed worker answers its first call as fast as later ones: a
+// first call takes several times longer, until code, tables and some free heap are in memory. Errors are ignored.
 func warm() {
 	for range 2 {
 		_ = rehearse()
@@ -25,7 +24,7 @@ func warm() {
 // errRehearsed ends the link of a rehearsal whose calls have been answered.
 var errRehearsed = errors.New("all calls are answered")
 
-// rehearse has a worker answer calls of an object of its own, as it will those of a tenant.
+// rehearse starts a worker in this process, which answers calls of the object warm.self in two serializers.
 func rehearse() (err error) {
 	ours, file, err := socketpair.New()
 	if err != nil {

@@ -1,13 +1,17 @@
-// Package worker is the process in which one tenant's scripts run: the second, small
-// composition root of hearth. It joins the Lua engine with the serializers, so that
-// arguments are decoded and results encoded here, behind the tenant's own walls, and
-// never in the host.
+// Package worker is the process that runs one tenant's scripts. It connects the Lua engine with the serializers: arguments
+// are decoded and results are encoded in this confined process, never in the host.
 //
-// Who owns what: the reader (the goroutine of [Main]) owns the table of objects and
-// never runs a script; each state of an object belongs to one actor, a goroutine that
-// takes jobs one at a time and lives as long as its state; a job belongs to whoever
-// holds it and ends with exactly one reply. The process ends when the host closes the
-// socket, for whatever reason, or says stop and the last job is done.
+// A request of the host becomes a job. The reader gives it to an [objectVersion], which gives it to an actor.
+//
+// Ownership:
+//   - The reader is the goroutine of [Main]. It owns the table of objects. It never runs a script and never waits for a
+//     write.
+//   - An actor is a goroutine that owns one Lua state and runs jobs in it one at a time.
+//   - A job belongs to the goroutine that holds it and ends with exactly one reply.
+//   - A service of the running objects ([objects], [scriptLog], [secrets]) asks the host through hostCalls. Package link
+//     defines its ops.
+//
+// The process exits when the host closes the socket, or when the host has sent Stop and the last job is answered.
 package worker
 
 import (
@@ -33,18 +37,16 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// SocketFD is the number of the inherited descriptor on which the host speaks.
+// SocketFD is the number of the inherited descriptor of the link.
 const SocketFD = 3
 
-// Main runs a worker on the inherited socket until the host is done with it, and
-// returns the exit status of the process.
+// Main runs a worker on the inherited socket until the host ends it. It returns the exit status of the process.
 func Main() int {
-	// One thread of Lua at a time. Handing a job from goroutine to goroutine would wake a
-	// sleeping thread each time otherwise, which costs more than most calls do; a tenant
-	// that keeps more than one core busy is a neighbour that nobody wants anyway. It also
-	// keeps the runtime from looking at its control group's files later.
+	// Lua runs on one thread at a time. With more, passing a job between goroutines would wake a sleeping thread, which
+	// costs more than most calls. It also bounds a tenant to one core, and keeps the runtime from reading the files of
+	// its control group later.
 	runtime.GOMAXPROCS(1)
-	_, _ = time.Now().Zone() // reads the zone's file, while there are files
+	_, _ = time.Now().Zone() // reads the time zone before the file system is hidden
 	spec, err := confine.Enter(warm)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts and confines it:", err)
@@ -55,11 +57,10 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts it with a socket:", err)
 		return 2
 	}
-	// A worker's live heap is small and its garbage short-lived: let more of it pile up
-	// between collections than Go's default, but collect hard before the limit, where the
-	// process ends with all the tenant's instances and nobody else's.
+	// A worker's live heap is small and its garbage is short-lived: allow more garbage between collections than Go's
+	// default. Near the limit, where the kernel would end the process, memory.enforce allows less.
 	debug.SetGCPercent(relaxedGCPercent)
-	// Results that wait to be written, and holes in the heap that no large allocation fits into, come on top.
+	// The rest is for results that wait to be written, and for holes in the heap.
 	debug.SetMemoryLimit(spec.Memory() / 8 * 5)
 	if err := newProcess(conn, spec.Memory()).serve(true); err != nil {
 		fmt.Fprintln(os.Stderr, "hearth worker:", err)
@@ -147,10 +148,10 @@ type process struct {
 	conn Conn
 	out  *link.Writer
 
-	// The reader's own.
-	stopping bool
-	objects  map[object.ID]*objectVersion        // the versions in use
-	loaded   map[uint64]*objectVersion           // those that are not in use yet, by number
+	// Owned by the reader.
+	stopping bool                         // Stop has come
+	objects  map[object.ID]*objectVersion // versions in use
+	loaded   map[uint64]*objectVersion    // versions that are not in use yet, by number
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
 	memory memory
@@ -159,19 +160,19 @@ type process struct {
 	log       scriptLog
 	secrets   secrets
 
-	stalled atomic.Bool  // the host does not read
+	stalled atomic.Bool  // too much waits for the host, which does not read
 	ended   atomic.Bool  // the link has ended
-	message atomic.Int64 // the longest result that any object may give, in bytes, as the host knows
+	message atomic.Int64 // longest result that any object may return, in bytes; the host accepts frames of it
 
-	jobs sync.WaitGroup // queued and running
+	jobs sync.WaitGroup // queued and running jobs
 
-	mu         sync.Mutex        // guards what follows
-	running    map[uint64]*job   // queued or running
-	streams    map[uint64]*actor // in which each lives
+	mu         sync.Mutex        // guards the fields below
+	running    map[uint64]*job   // queued and running jobs by request
+	streams    map[uint64]*actor // actors of the open streams, by stream
 	lastStream uint64
 }
 
-// frame takes one frame of the host.
+// frame handles one frame of the host. The reader calls it.
 func (w *process) frame(typ link.Type, id uint64, body []byte) error {
 	if w.stalled.Load() {
 		return link.ErrStalled
@@ -180,7 +181,7 @@ func (w *process) frame(typ link.Type, id uint64, body []byte) error {
 	case link.Call, link.Next:
 		// The job keeps its body while it waits and runs.
 		j := newJob(w, id)
-		if len(body) > link.Large { // it is ours
+		if len(body) > link.Large { // such a body belongs to its handler
 			return w.accept(j, typ, body)
 		}
 		j.body = append(j.body[:0], body...)
@@ -189,12 +190,12 @@ func (w *process) frame(typ link.Type, id uint64, body []byte) error {
 		w.stop()
 		return nil
 	default:
-		// Others keep theirs too: sources until they are compiled, answers until they are read.
+		// Handlers keep the body: sources until they are compiled, replies until they are decoded.
 		return w.control(typ, id, &link.Decoder{B: bytes.Clone(body)})
 	}
 }
 
-// accept takes a call or a request for a stream's next item and hands it to its object.
+// accept gives a call, or a request for a stream's next item, to its object.
 func (w *process) accept(j *job, typ link.Type, body []byte) error {
 	d := link.Decoder{B: body}
 	if typ == link.Next {
@@ -204,7 +205,7 @@ func (w *process) accept(j *job, typ link.Type, body []byte) error {
 	if d.Err != nil {
 		return d.Err
 	}
-	if w.stopping { // its jobs are being waited for
+	if w.stopping { // stop waits for the jobs: there must be no new ones
 		j.failure(errStopping)
 		w.post(j.frame.Frame())
 		return nil
@@ -234,7 +235,7 @@ func (w *process) accept(j *job, typ link.Type, body []byte) error {
 // errStopping is the answer to a call that comes after Stop.
 var errStopping = object.Errorf(object.CodeUnavailable, "the tenant's worker is stopping; not executed")
 
-// control handles every frame that is not a job.
+// control handles a frame that is not a job.
 func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	switch typ {
 	case link.Libs:
@@ -299,7 +300,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	return d.Err
 }
 
-// push takes data of a service.
+// push handles a HostPush frame.
 func (w *process) push(d *link.Decoder) error {
 	service, op := d.PushFields()
 	if service != link.Secrets || op != link.SecretsGrant {
@@ -309,7 +310,7 @@ func (w *process) push(d *link.Decoder) error {
 	return d.Err
 }
 
-// addLibs takes a set of modules.
+// addLibs adds a set of modules.
 func (w *process) addLibs(d *link.Decoder) {
 	number, n := d.Uint(), d.Count()
 	libs := map[string][]byte{}
@@ -322,8 +323,8 @@ func (w *process) addLibs(d *link.Decoder) {
 	}
 }
 
-// load adds a version of an object, which is not in use yet. The script is compiled by the
-// object's own goroutine, never by the reader. It says how that went if request is not 0.
+// load adds a version of an object, which is not in use yet. Another goroutine compiles the script, and reports the result
+// if request is not 0.
 func (w *process) load(request uint64, d *link.Decoder) error {
 	number, cfg, err := w.version(d)
 	if err != nil {
@@ -340,21 +341,21 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 	return nil
 }
 
-// version reads what makes a version.
+// version reads a version and its number.
 func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, err error) {
 	v, err := d.VersionFields()
 	return v.Number, sandbox.Config{ID: v.ID, File: v.File, Source: v.Source, Limits: v.Limits, Libs: w.libs[v.Libs],
 		Services: sandbox.Services{Objects: objects{w}, Log: &w.log, Secrets: &w.secrets}, OnLongCall: w.longCall}, err
 }
 
-// test runs the tests of a version, beside everything else.
+// test runs the tests of a version in a goroutine.
 func (w *process) test(request uint64, d *link.Decoder) error {
 	file, source := d.Text(), d.Bytes()
 	_, cfg, err := w.version(d)
 	if err != nil {
 		return err
 	}
-	go func() { // ends with the tests, each of which has a budget, or with the time for all
+	go func() { // ends with the tests, at the latest after testTimeout
 		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		results, err := sandbox.RunTests(ctx, cfg, file, source)
@@ -377,10 +378,10 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 	return nil
 }
 
-// testTimeout is how long the tests of one object may take together.
+// testTimeout bounds the time of all tests of one object.
 const testTimeout = 50 * time.Second
 
-// use makes a version that was loaded the one that answers calls.
+// use puts a loaded version into use: it answers calls from now on.
 func (w *process) use(number uint64) error {
 	o := w.loaded[number]
 	if o == nil {
@@ -395,8 +396,7 @@ func (w *process) use(number uint64) error {
 	return nil
 }
 
-// idle returns 0 if a job or a stream would be missed if the process ended, 1 if an
-// instance that remembers would, and 2 if nothing would.
+// idle returns what the process holds: 0 jobs, streams or host calls, 1 instances with state, 2 nothing.
 func (w *process) idle() byte {
 	w.mu.Lock()
 	busy := len(w.running)+len(w.streams) > 0
@@ -432,7 +432,7 @@ func (w *process) job(id uint64) *job {
 	return w.running[id]
 }
 
-// forget takes the job of a request out of the table.
+// forget removes the job of a request from the table. It reports whether the table is empty then.
 func (w *process) forget(id uint64) (last bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -440,7 +440,7 @@ func (w *process) forget(id uint64) (last bool) {
 	return len(w.running) == 0
 }
 
-// pong answers a ping with the jobs that run.
+// pong answers a ping with the running jobs and their times.
 func (w *process) pong(id uint64) {
 	now := time.Now()
 	var all []link.Running
@@ -457,33 +457,32 @@ func (w *process) pong(id uint64) {
 	w.post(e.Frame())
 }
 
-// send writes a frame, and may wait until the host reads: the reader uses post. A failure means the host is gone,
-// and the reader will see that.
+// send writes a frame. It may wait until the host reads, so the reader uses post. It ignores errors: the reader sees
+// that the host has closed the socket.
 func (w *process) send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }
 
-// post sends a frame without waiting. If too much waits for a host that does not read, the next frame of the host
-// ends the process.
+// post sends a frame without waiting. If too much waits for the host, the host's next frame ends the process.
 func (w *process) post(frame []byte) {
 	if err := w.out.Post(frame); errors.Is(err, link.ErrStalled) {
 		w.stalled.Store(true)
 	}
 }
 
-// longSteps is how many steps make a call so long that its reply waits for no other.
+// longSteps is the number of VM instructions from which a reply is sent at once, not with others.
 const longSteps = 10_000
 
-// reply writes the answer to a job that ran. If other jobs are about to be answered, it goes out
-// with theirs.
+// reply sends the reply of a job that ran. The reply of a short job waits for those of other running jobs, so that one
+// system call writes them.
 func (w *process) reply(j *job) {
 	last := w.forget(j.id)
-	frame := j.frame.FrameBefore(len(j.rest[0]) + len(j.rest[1]))
+	frame := j.frame.FramePrefix(len(j.rest[0]) + len(j.rest[1]))
 	var err error
 	if last || j.steps > longSteps || j.rest[0] != nil {
-		_, err = w.out.WriteBefore(frame, j.rest[:]...)
+		_, err = w.out.WriteParts(frame, j.rest[:]...)
 	} else {
 		_, err = w.out.Queue(frame)
 	}
-	if errors.Is(err, link.ErrBacklog) { // other errors mean that nobody waits
+	if errors.Is(err, link.ErrBacklog) { // after any other error the host is gone
 		j.failure(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB of results that wait for the host, which does not keep up; the call was executed", link.MaxBacklogBytes>>20))
 		w.post(j.frame.Frame())

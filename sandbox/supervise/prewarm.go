@@ -15,18 +15,18 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// Spares holds worker processes that have been started and belong to nobody yet: they wait,
+// Pool holds worker processes that have been started and belong to nobody yet: they wait,
 // in namespaces of their own, to be told whose they are and to be confined. A tenant's first
 // call then does not wait for a process to start. Safe for concurrent use; nil holds none.
 //
 // A spare goes to one tenant and never comes back.
-type Spares struct {
+type Pool struct {
 	argv []string
 	log  *slog.Logger
 
 	mu      sync.Mutex // guards what follows
-	most    int
-	ready   []*spawned
+	size    int
+	ready   []*workerProcess
 	filling bool // fill runs, or is about to
 	closed  bool
 	fills   sync.WaitGroup
@@ -35,13 +35,13 @@ type Spares struct {
 // refillPause keeps the start of the next spare away from the call that took the last one.
 const refillPause = 100 * time.Millisecond
 
-// NewSpares returns spares that will hold up to so many processes of a worker's command.
-func NewSpares(argv []string, most int, log *slog.Logger) *Spares {
-	return &Spares{argv: argv, most: most, log: log}
+// NewPool returns spares that will hold up to so many processes of a worker's command.
+func NewPool(argv []string, most int, log *slog.Logger) *Pool {
+	return &Pool{argv: argv, size: most, log: log}
 }
 
 // Fill has spares started on the side, until Close.
-func (s *Spares) Fill() {
+func (s *Pool) Fill() {
 	if s == nil {
 		return
 	}
@@ -51,7 +51,7 @@ func (s *Spares) Fill() {
 }
 
 // Ready returns the process ids of the spares.
-func (s *Spares) Ready() []int {
+func (s *Pool) Ready() []int {
 	if s == nil {
 		return nil
 	}
@@ -65,8 +65,8 @@ func (s *Spares) Ready() []int {
 }
 
 // refill has spares started after a pause, if there is room; callers hold mu.
-func (s *Spares) refill(pause time.Duration) {
-	if s.filling || s.closed || len(s.ready) >= s.most {
+func (s *Pool) refill(pause time.Duration) {
+	if s.filling || s.closed || len(s.ready) >= s.size {
 		return
 	}
 	s.filling = true
@@ -76,9 +76,9 @@ func (s *Spares) refill(pause time.Duration) {
 
 // fill starts processes until there are enough. If one cannot be, the next that is taken
 // has it tried again.
-func (s *Spares) fill() {
+func (s *Pool) fill() {
 	defer s.fills.Done()
-	for s.lacks() {
+	for s.needsMore() {
 		w, err := spawn(s.argv, confine.Prepare)
 		s.mu.Lock()
 		switch refused := new(confine.LayerError); {
@@ -86,7 +86,7 @@ func (s *Spares) fill() {
 			s.ready = append(s.ready, w)
 			w = nil
 		case errors.As(err, &refused):
-			s.most = 0 // not on this machine: the tenants' own starts say why
+			s.size = 0 // not on this machine: the tenants' own starts say why
 		case err != nil:
 			s.filling = false
 			s.log.Warn("no worker could be started in advance: a tenant's first call takes longer", "err", err)
@@ -102,16 +102,16 @@ func (s *Spares) fill() {
 	}
 }
 
-// lacks reports whether fill goes on, and notes it.
-func (s *Spares) lacks() bool {
+// needsMore reports whether fill goes on, and notes it.
+func (s *Pool) needsMore() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.filling = !s.closed && len(s.ready) < s.most
+	s.filling = !s.closed && len(s.ready) < s.size
 	return s.filling
 }
 
 // take returns a spare confined by spec, nil if there is none that can be.
-func (s *Spares) take(spec confine.Spec) *spawned {
+func (s *Pool) take(spec confine.Spec) *workerProcess {
 	if s == nil {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (s *Spares) take(spec confine.Spec) *spawned {
 }
 
 // pop returns a spare, nil if there is none, and has another started.
-func (s *Spares) pop() (w *spawned) {
+func (s *Pool) pop() (w *workerProcess) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := len(s.ready); n > 0 {
@@ -142,7 +142,7 @@ func (s *Spares) pop() (w *spawned) {
 }
 
 // Close ends the processes that nobody has taken. It is idempotent.
-func (s *Spares) Close() {
+func (s *Pool) Close() {
 	if s == nil {
 		return
 	}
@@ -157,8 +157,8 @@ func (s *Spares) Close() {
 	}
 }
 
-// spawned is a worker process that nothing has been said to on its link.
-type spawned struct {
+// workerProcess is a worker process that nothing has been said to on its link.
+type workerProcess struct {
 	cmd    *exec.Cmd
 	worker *confine.Worker  // waits for cmd
 	conn   *nonblock.Socket // the host's end of the link
@@ -166,7 +166,7 @@ type spawned struct {
 }
 
 // spawn starts a worker's command by launch.
-func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*spawned, error) {
+func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*workerProcess, error) {
 	file, theirs, err := socketpair.Files()
 	if err != nil {
 		return nil, fmt.Errorf("making a worker's socket: %w", err)
@@ -181,7 +181,7 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*spa
 	cmd.Env = []string{}                      // not nil, which would mean ours
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
-	w := &spawned{cmd: cmd, conn: ours}
+	w := &workerProcess{cmd: cmd, conn: ours}
 	if w.stderr, err = cmd.StderrPipe(); err == nil {
 		w.worker, err = launch(cmd)
 	}
@@ -193,19 +193,19 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*spa
 }
 
 // PID implements life.
-func (w *spawned) PID() int { return w.cmd.Process.Pid }
+func (w *workerProcess) PID() int { return w.cmd.Process.Pid }
 
 // Kill implements life.
-func (w *spawned) Kill() { _ = w.cmd.Process.Kill() }
+func (w *workerProcess) Kill() { _ = w.cmd.Process.Kill() }
 
 // Wait implements life.
-func (w *spawned) Wait() (*os.ProcessState, error) {
+func (w *workerProcess) Wait() (*os.ProcessState, error) {
 	err := w.worker.Wait()
 	return w.cmd.ProcessState, err
 }
 
 // drop ends a process that serves nobody yet.
-func (w *spawned) drop() {
+func (w *workerProcess) drop() {
 	w.worker.End()
 	w.conn.Close()
 }
