@@ -124,7 +124,7 @@ func TestCoroutines(t *testing.T) {
 	}
 }
 
-func TestOwnValues(t *testing.T) {
+func TestHearthValues(t *testing.T) {
 	for _, tt := range []struct {
 		body string
 		want any
@@ -429,7 +429,7 @@ func TestUnsendableException(t *testing.T) {
 	h.call("f").raises(t, "Pyro5.errors.PyroError", "Error serializing exception")
 }
 
-func TestAttributesOfOthers(t *testing.T) {
+func TestRemoteAttributes(t *testing.T) {
 	h := start(t, method("local p = hearth.proxy('acme.other'); p:set_attribute('total', 3); return "+
 		"p:get_attribute('total')"))
 	var kinds []object.CallKind

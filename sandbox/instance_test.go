@@ -65,8 +65,8 @@ func TestSeedOfScript(t *testing.T) {
 	}
 }
 
-// TestCoroutinesOfTheOneBefore checks that coroutines of earlier instances do not count.
-func TestCoroutinesOfTheOneBefore(t *testing.T) {
+// TestCoroutinesOfEarlierInstances checks that coroutines of earlier instances do not count.
+func TestCoroutinesOfEarlierInstances(t *testing.T) {
 	h := startLimited(t, "local T = hearth.object { instance = 'call' }\nlocal all = {}\nfunction T.expose:f()\n"+
 		"  for i = 1, 10 do all[i] = coroutine.create(function() end) end\n"+
 		"  return #all\nend\nreturn T", object.Limits{Coroutines: 10})

@@ -26,8 +26,8 @@ type Program struct {
 
 	modules *modules.Library
 
-	mu    sync.Mutex // guards spare
-	spare *State     // the state in which Load ran the script, for the first NewState
+	mu        sync.Mutex // guards loadState
+	loadState *State     // the state in which Load ran the script, for the first NewState
 }
 
 // Load compiles a script, runs it once within limits, and checks its result. The error is an [*object.Error] whose
@@ -57,7 +57,7 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 	}
 	s.meter.CloseOpen() // no call continues the budget
 	p.desc = s.definitions.Describe(s.def, p.sourceOf)
-	p.spare = s
+	p.loadState = s
 	return p, nil
 }
 
@@ -75,12 +75,12 @@ func (p *Program) sourceOf(file string) []byte {
 	return p.modules.Source(file)
 }
 
-// takeSpare returns the state that Load has made, once, and then nil.
-func (p *Program) takeSpare() *State {
+// takeLoadState returns the state that Load has made, once, and then nil.
+func (p *Program) takeLoadState() *State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.spare
-	p.spare = nil
+	s := p.loadState
+	p.loadState = nil
 	return s
 }
 

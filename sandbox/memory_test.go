@@ -92,9 +92,9 @@ func BenchmarkLoop(b *testing.B) {
 	benchmark(b, method("local t = {} for i = 1, 20000 do t[i % 100] = i end return #t"), "f")
 }
 
-// TestPartsDoNotHoldTheWhole checks that a script that keeps a few bytes of every large text retains only those,
+// TestPartsDoNotRetainTheWhole checks that a script that keeps a few bytes of every large text retains only those,
 // however they were cut out.
-func TestPartsDoNotHoldTheWhole(t *testing.T) {
+func TestPartsDoNotRetainTheWhole(t *testing.T) {
 	for _, cut := range []string{"a:sub(1, 16)", "a:match('^x+y')", "a:match('(x+)y')", "hearth.bytes(a):sub(1, 16)"} {
 		t.Run(cut, func(t *testing.T) {
 			h := start(t, "local T = hearth.object { instance = 'single' }\nlocal kept = {}\n"+
@@ -121,9 +121,9 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestNothingIsKeptOfWhatCannotBeRead checks that incomplete arguments are not retained. Otherwise a caller could make
+// TestIncompleteArgumentsAreNotRetained checks that incomplete arguments are not retained. Otherwise a caller could make
 // each instance retain megabytes.
-func TestNothingIsKeptOfWhatCannotBeRead(t *testing.T) {
+func TestIncompleteArgumentsAreNotRetained(t *testing.T) {
 	text := strings.Repeat("x", 100_000)
 	for name, tc := range map[string]struct {
 		kind object.CallKind

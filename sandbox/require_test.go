@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestRequireAsLua runs programs with modules. PUC Lua 5.1 returns the same results if the files are in acme/lib.
-func TestRequireAsLua(t *testing.T) {
+// TestRequireLikePUC runs programs with modules. PUC Lua 5.1 returns the same results if the files are in acme/lib.
+func TestRequireLikePUC(t *testing.T) {
 	libs := map[string]string{
 		"broken":       "local x =\n+",
 		"raises":       "runs = (runs or 0) + 1\nerror('no')",

@@ -213,7 +213,7 @@ func TestObject(t *testing.T) {
 	}
 }
 
-func TestPerCallKeepsNothing(t *testing.T) {
+func TestPerCallStartsFresh(t *testing.T) {
 	h := start(t, `
 local n = 0
 seen = (seen or 0)
@@ -312,9 +312,9 @@ return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"}, 
 	}
 }
 
-// TestSecretsAreSearchedBriefly checks that only the shown part of a text is searched for secrets. A script or its
+// TestOnlyShownTextIsSearchedForSecrets checks that only the shown part of a text is searched for secrets. A script or its
 // caller chooses the length of a text in a log or an error. Searching 32 MB takes seconds, in which no limit counts.
-func TestSecretsAreSearchedBriefly(t *testing.T) {
+func TestOnlyShownTextIsSearchedForSecrets(t *testing.T) {
 	for _, body := range []string{
 		"print(long)", "hearth.log.warn(long, long)", "io.write(long)", "error(long)",
 		"error(hearth.exception('ValueError', long))",
@@ -576,7 +576,7 @@ func TestRequire(t *testing.T) {
 	}
 }
 
-func TestProxyIsTheObjectsOwn(t *testing.T) {
+func TestProxyCallsAsItsObject(t *testing.T) {
 	h := start(t, method("return hearth.proxy('acme.other'):add(a, hearth.kw{x = 1})"))
 	h.e.proxy = func(r *sandbox.ObjectCall) error {
 		if r.From != "acme.thing" || r.To != "acme.other" || r.Method != "add" {
@@ -599,8 +599,8 @@ func TestProxyIsTheObjectsOwn(t *testing.T) {
 	}
 }
 
-// TestNobodySharesAnything runs several states of one program at the same time, each changing all it can.
-func TestNobodySharesAnything(t *testing.T) {
+// TestStatesShareNothing runs several states of one program at the same time, each changing all it can.
+func TestStatesShareNothing(t *testing.T) {
 	p, err := load(method("spoilt = (spoilt or 0) + a; return spoilt"), nil, &env{})
 	if err != nil {
 		t.Fatal(err)
@@ -624,7 +624,7 @@ func TestNobodySharesAnything(t *testing.T) {
 	wg.Wait()
 }
 
-func TestLogIsTheScripts(t *testing.T) {
+func TestLogLines(t *testing.T) {
 	h := start(t, method("print('a', 1); hearth.log.warn('b')"))
 	h.call("f").want(t, nil)
 	if diff := cmp.Diff([]string{"info: a 1", "warn: b"}, h.e.lines); diff != "" {

@@ -55,7 +55,7 @@ type State struct {
 
 // NewState makes a state and runs the script in it. If ctx is done, it ends the run. ctx is not retained.
 func (p *Program) NewState(ctx context.Context) (*State, error) {
-	if s := p.takeSpare(); s != nil {
+	if s := p.takeLoadState(); s != nil {
 		return s, nil
 	}
 	return p.newState(ctx)

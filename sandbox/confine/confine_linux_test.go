@@ -243,9 +243,9 @@ func attack(t *testing.T, spec confine.Spec, list []string) {
 	}
 }
 
-// TestInheritsNothingElse counts descriptors: the standard ones, the socket and its copy for the runtime, which adds
+// TestInheritedDescriptors counts descriptors: the standard ones, the socket and its copy for the runtime, which adds
 // two. The host has another file open without close-on-exec.
-func TestInheritsNothingElse(t *testing.T) {
+func TestInheritedDescriptors(t *testing.T) {
 	fd, err := unix.Open("/etc/passwd", unix.O_RDONLY, 0) // without close-on-exec, on purpose
 	if err != nil {
 		t.Fatal(err)

@@ -35,9 +35,9 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestFailsWithoutLeavingAnything makes a group of version 2 where the file of the limit is missing. That happens if
+// TestFailureRemovesTheGroup makes a group of version 2 where the file of the limit is missing. That happens if
 // the controller is not enabled.
-func TestFailsWithoutLeavingAnything(t *testing.T) {
+func TestFailureRemovesTheGroup(t *testing.T) {
 	root := t.TempDir()
 	own := filepath.Join(root, "own")
 	for file, text := range map[string]string{"cgroup.controllers": "memory", "own/cgroup.subtree_control": "memory"} {

@@ -83,8 +83,8 @@ func bigPower(x *big.Float, n int) *big.Float {
 	return result
 }
 
-// TestPowerAsPUC compares with lua5.1, whose C library rounds one result in a thousand to the other neighbour.
-func TestPowerAsPUC(t *testing.T) {
+// TestPowerLikePUC compares with lua5.1, whose C library rounds one result in a thousand to the other neighbour.
+func TestPowerLikePUC(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("lua5.1")
 	if err != nil {
@@ -142,8 +142,8 @@ func TestPowerAsPUC(t *testing.T) {
 	}
 }
 
-// TestFunctionsAsPUC compares with lua5.1: results that are not the same are neighbours, and few.
-func TestFunctionsAsPUC(t *testing.T) {
+// TestFunctionsLikePUC compares with lua5.1: results that are not the same are neighbours, and few.
+func TestFunctionsLikePUC(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("lua5.1")
 	if err != nil {
