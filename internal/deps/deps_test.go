@@ -341,6 +341,10 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "sandbox/confine/rootfs",
+		why: "it mounts file systems and imports nothing of confine",
+	},
+	{
 		pkg: "sandbox/confine/seccomp",
 		why: "it builds filters and imports nothing of confine",
 	},
@@ -349,6 +353,7 @@ var edges = []edge{
 		why: "walls know nothing of what is behind them",
 		may: []string{
 			"sandbox/confine/controlgroup",
+			"sandbox/confine/rootfs",
 			"sandbox/confine/seccomp",
 		},
 	},
@@ -731,7 +736,7 @@ var doors = []struct {
 	{module: "github.com/spf13/pflag", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},
 	{module: "filippo.io/age", at: []string{"internal/secretfile"}, test: true, why: "one folder encrypts and decrypts secrets"},
 	{module: "golang.org/x/sys", at: []string{"transport", "sandbox/confine", "sandbox/confine/controlgroup",
-		"sandbox/confine/seccomp", "plugins/binary", "plugins/launch", "host", "cmd/hearth", "internal/upgrade"},
+		"sandbox/confine/rootfs", "sandbox/confine/seccomp", "plugins/binary", "plugins/launch", "host", "cmd/hearth", "internal/upgrade"},
 		test: true, why: "system calls belong to the edges: peers, processes, signals"},
 	{module: "github.com/landlock-lsm/go-landlock", at: []string{"sandbox/confine"}, why: "only confine speaks with the kernel about walls"},
 	{module: "kernel.org/pub/linux/libs/security/libcap/psx", at: []string{"sandbox/confine"}, why: "only confine changes threads under the runtime"},

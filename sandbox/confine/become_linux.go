@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/sandbox/confine/rootfs"
 )
 
 // ExecConfined confines the calling process and executes a program. [StartProgram] sends the orders over the control
@@ -104,7 +106,7 @@ func (b *execer) setRlimits() Layer {
 	}
 	return setLimits(how, []rlimit{
 		{"core", unix.RLIMIT_CORE, 0},
-		{"fsize", unix.RLIMIT_FSIZE, uint64(max(b.Program.TmpBytes, socketBytes))},
+		{"fsize", unix.RLIMIT_FSIZE, uint64(max(b.Program.TmpBytes, rootfs.SocketBytes))},
 		{"memlock", unix.RLIMIT_MEMLOCK, 0},
 		{"data", unix.RLIMIT_DATA, uint64(b.Spec.Memory())},
 		{"nofile", unix.RLIMIT_NOFILE, maxProgramFiles},

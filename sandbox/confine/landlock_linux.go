@@ -3,9 +3,13 @@ package confine
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
+	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/sandbox/confine/rootfs"
 )
 
 // Flags of landlock_create_ruleset that query the kernel instead of making a ruleset.
@@ -59,4 +63,45 @@ func restrictFiles(how string, rules ...landlock.Rule) Layer {
 		covers += ", signals and abstract sockets"
 	}
 	return holds(Landlock, fmt.Sprintf("%s (ABI %d: %s); opening / was refused", how, abi, covers))
+}
+
+// Landlock rights of a program.
+const (
+	mayRead  = ll.AccessFSReadFile
+	mayList  = ll.AccessFSReadDir
+	mayRun   = ll.AccessFSExecute
+	mayWrite = ll.AccessFSWriteFile | ll.AccessFSTruncate
+	mayMake  = ll.AccessFSMakeReg | ll.AccessFSRemoveFile
+)
+
+// forbidFiles denies all access to files except those of the program.
+func (b *execer) forbidFiles() Layer {
+	var rules []landlock.Rule
+	allow := func(rights landlock.AccessFSSet, paths ...string) {
+		for _, path := range paths {
+			// Landlock rejects rights of folders on a file.
+			if info, err := os.Stat(path); err == nil && !info.IsDir() {
+				rules = append(rules, landlock.PathAccess(rights&^mayList, path))
+			} else {
+				rules = append(rules, landlock.PathAccess(rights, path))
+			}
+		}
+	}
+	allow(mayRead|mayWrite&^ll.AccessFSTruncate, rootfs.Devices...)
+	allow(mayRead|mayList|mayRun, b.Program.Runtime...)
+	allow(mayRead|mayList, b.Program.Files...)
+	dir := b.Program.Dir
+	if b.Namespaces {
+		dir = Sockets
+		if !b.Try && isScript(execFD) {
+			allow(mayRead, scriptPath)
+		}
+		if b.Program.TmpBytes > 0 {
+			allow(mayRead|mayList|mayWrite|mayMake|ll.AccessFSMakeDir|ll.AccessFSRemoveDir, "/tmp")
+		}
+	}
+	if dir != "" {
+		allow(mayRead|mayList|mayWrite|mayMake|ll.AccessFSMakeSock|ll.AccessFSResolveUnix, dir)
+	}
+	return restrictFiles("a Landlock domain for the files of the program", rules...)
 }

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/sandbox/confine/rootfs"
 )
 
 // enterEmptyRoot replaces the root by an empty read-only file system.
@@ -15,7 +18,7 @@ func enterEmptyRoot() Layer {
 		return missing(Namespaces, how, namespaceRemedy(), fmt.Errorf("the process is number %d of its pid "+
 			"namespace, not the first", os.Getpid()))
 	}
-	if err := exchangeRoot(); err != nil {
+	if err := rootfs.Empty(); err != nil {
 		remedy := namespaceRemedy()
 		if errors.Is(err, unix.EINVAL) {
 			remedy = "the host's root is not a mount point, as in a chroot; run the host outside the chroot"
@@ -25,50 +28,47 @@ func enterEmptyRoot() Layer {
 	return holds(Namespaces, how)
 }
 
-func exchangeRoot() error {
-	// Mounts from now on must not propagate to other namespaces.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("making the mounts private: %w", err)
+// enterRoot replaces the root by one that contains only the files that the program needs, all read-only.
+func (b *execer) enterRoot() Layer {
+	if !b.Namespaces {
+		return b.Done[slices.IndexFunc(b.Done, func(l Layer) bool { return l.Name == Namespaces })]
 	}
-	at, err := mountEmpty("mode=0755,size=4k,nr_inodes=4")
+	const how = "user (where the host is not root), mount, pid, net, ipc and uts; the root is a read-only tmpfs " +
+		"with a folder for sockets"
+	if os.Getpid() != 1 {
+		return missing(Namespaces, how, namespaceRemedy(), fmt.Errorf("the process is number %d of its pid "+
+			"namespace, not the first", os.Getpid()))
+	}
+	o := rootfs.Options{
+		Runtime:    b.Program.Runtime,
+		Files:      b.Program.Files,
+		Sockets:    Sockets,
+		TmpBytes:   b.Program.TmpBytes,
+		UID:        int(b.UID),
+		GID:        int(b.GID),
+		Script:     -1,
+		ScriptPath: scriptPath,
+	}
+	if b.UID == 0 { // it keeps the ids of this process
+		o.UID, o.GID = os.Getuid(), os.Getgid()
+	}
+	if !b.Try && isScript(execFD) {
+		o.Script = execFD
+	}
+	var err error
+	b.sockets, err = rootfs.Program(o)
 	if err != nil {
-		return err
-	}
-	if err := unix.Chdir(at); err != nil {
-		return fmt.Errorf("entering the new root: %w", err)
-	}
-	if err := mountProc(); err != nil {
-		return err
-	}
-	// With the same directory twice, the old root is mounted on top of the new one and can be unmounted at once, so
-	// that it needs no mount point.
-	if err := unix.PivotRoot(".", "."); err != nil {
-		return fmt.Errorf("changing the root: %w", err)
-	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("leaving the old root: %w", err)
-	}
-	if err := unix.Chdir("/"); err != nil {
-		return fmt.Errorf("entering the new root: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|emptyFlags|unix.MS_RDONLY, ""); err != nil {
-		return fmt.Errorf("making the new root read-only: %w", err)
-	}
-	return nil
-}
-
-const emptyFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-
-// mountEmpty mounts the new root on a directory that exists on almost every system.
-func mountEmpty(options string) (at string, err error) {
-	for _, at := range []string{"/tmp", "/proc", "/dev", "/usr", "/etc"} {
-		if err = unix.Mount("hearth", at, "tmpfs", emptyFlags, options); err == nil {
-			return at, nil
+		remedy := namespaceRemedy()
+		if errors.Is(err, rootfs.ErrPath) {
+			remedy = "see runtime and files of the plugin; the tenant's user has to be able to reach them"
 		}
-		err = fmt.Errorf("mounting a tmpfs on %s: %w", at, err)
-		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
-			break
+		if b.Spec.allowsMissing(Namespaces) && !b.Try {
+			b.execErr = fmt.Errorf("its root is incomplete: %w", err)
 		}
+		return missing(Namespaces, how, remedy, err)
 	}
-	return "", err
+	if n := len(b.Program.Runtime) + len(b.Program.Files); n > 0 {
+		return holds(Namespaces, fmt.Sprintf("%s and %d paths of the host", how, n))
+	}
+	return holds(Namespaces, how)
 }

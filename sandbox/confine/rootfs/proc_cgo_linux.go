@@ -1,6 +1,6 @@
 //go:build cgo
 
-package confine
+package rootfs
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 //go:build !cgo
 
-package confine
+package rootfs
 
 // mountProc does nothing: without C, the Go runtime makes system calls on all threads.
 func mountProc() error { return nil }
