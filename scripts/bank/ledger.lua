@@ -1,4 +1,4 @@
--- Accounts, in cents, that anybody with leave to may book on.
+-- Accounts in cents. Every permitted caller may book on them.
 local Ledger = hearth.object {
   doc = "Keeps accounts.",
   instance = "single",
@@ -8,18 +8,18 @@ function Ledger:init()
   self.entries = {}
 end
 
--- Books an amount, with the principal that asked for it, and returns the new balance.
+-- Books an amount, with the calling principal, and returns the new balance.
 function Ledger.expose:book(account, amount)
   table.insert(self.entries, { account = account, amount = amount, by = hearth.caller().principal })
   return self:sum(account)
 end
 
--- The balance of an account.
+-- Returns the balance of an account.
 function Ledger.expose:balance(account)
   return self:sum(account)
 end
 
--- The entries of an account, one after the other.
+-- Streams the entries of an account.
 function Ledger.expose:statement(account)
   local i = 0
   return hearth.stream(function()

@@ -1,4 +1,4 @@
--- One counter that everybody shares: the state of a single object.
+-- One counter that all callers share: the state of a single object.
 local Counter = hearth.object {
   doc = "Counts. There is one counter, shared by all callers.",
   instance = "single",
@@ -14,7 +14,7 @@ function Counter.expose:add(k)
   return self.n
 end
 
--- Sets the total back to zero. Nobody waits for it.
+-- Sets the total to zero. Callers get no reply.
 function Counter.oneway:reset()
   self.n = 0
 end

@@ -1,6 +1,6 @@
--- Gives back what it gets: shows which values survive the journey.
+-- Returns its arguments: shows which values are transmitted unchanged.
 local Echo = hearth.object {
-  doc = "Returns its arguments unchanged, and some values of its own.",
+  doc = "Returns its arguments unchanged, and sample values.",
   instance = "call",
 }
 
@@ -19,7 +19,7 @@ function Echo.expose:kind(v)
   return type(v)
 end
 
--- Returns one value of each kind that Lua has no literal for.
+-- Returns one value of each type that has no literal in Lua.
 function Echo.expose:samples()
   return {
     null = hearth.null,

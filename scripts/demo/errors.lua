@@ -1,4 +1,4 @@
--- Raises errors: what a Python caller catches for each.
+-- Raises errors, to show the exceptions that a Python caller receives.
 local Errors = hearth.object {
   doc = "Every method raises.",
   instance = "call",
@@ -14,17 +14,17 @@ function Errors.expose:key(name)
   error(hearth.exception("KeyError", name or "missing"))
 end
 
--- Raises a plain Lua error, which arrives as RuntimeError.
+-- Raises a plain Lua error, which is sent as RuntimeError.
 function Errors.expose:plain()
   error("plain trouble")
 end
 
--- Raises a class that no client knows.
+-- Raises a class that clients do not have.
 function Errors.expose:custom()
   error(hearth.exception("ShopClosed", "come back tomorrow"))
 end
 
--- Raises by mistake: indexes nil.
+-- Raises a script error: indexes nil.
 function Errors.expose:bug()
   local nothing
   return nothing.field

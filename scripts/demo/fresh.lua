@@ -1,6 +1,6 @@
--- Each call has its own instance: whatever it remembers is gone afterwards.
+-- Each call has a new instance: its state is lost after the call.
 local Fresh = hearth.object {
-  doc = "Forgets everything after each call.",
+  doc = "Loses its state after each call.",
   instance = "call",
 }
 
@@ -8,7 +8,7 @@ function Fresh:init()
   self.visits = 0
 end
 
--- Counts the visits, and so always returns 1.
+-- Counts the visits, and therefore always returns 1.
 function Fresh.expose:visit()
   self.visits = self.visits + 1
   return self.visits

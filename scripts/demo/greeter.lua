@@ -1,4 +1,4 @@
--- Greets people: positional and keyword arguments, a default, and a library of our own.
+-- Greets people: positional and keyword arguments, a default, and a module in lib/.
 local util = require "util"
 
 local Greeter = hearth.object {
@@ -15,7 +15,7 @@ function Greeter.expose:hello(name, options)
   return greeting .. ", " .. util.trim(name) .. "!"
 end
 
--- Tells who is calling, as the host has verified it.
+-- Returns the caller as the host has verified it.
 function Greeter.expose:whoami()
   return hearth.caller().principal
 end

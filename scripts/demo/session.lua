@@ -1,4 +1,4 @@
--- Each connection has its own instance, which ends with the connection.
+-- Each connection has a separate instance, which ends with the connection.
 local Session = hearth.object {
   doc = "Remembers things for one connection.",
   instance = "session",

@@ -8,12 +8,12 @@ function Shelf:init()
   self.items = {}
 end
 
--- Puts value under key, in place of what was there.
+-- Stores value under key and replaces an existing value.
 function Shelf.expose:put(key, value)
   self.items[key] = value
 end
 
--- Returns the value under key; KeyError if there is none.
+-- Returns the value under key; KeyError if the key does not exist.
 function Shelf.expose:get(key)
   local value = self.items[key]
   if value == nil then
@@ -22,14 +22,14 @@ function Shelf.expose:get(key)
   return value
 end
 
--- Removes key and tells whether it was there.
+-- Removes key and returns whether it existed.
 function Shelf.expose:delete(key)
   local had = self.items[key] ~= nil
   self.items[key] = nil
   return had
 end
 
--- The keys in use, sorted.
+-- Returns the keys, sorted.
 function Shelf.expose:keys()
   local keys = {}
   for key in pairs(self.items) do

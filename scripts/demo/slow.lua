@@ -1,10 +1,10 @@
--- Takes its time by working, to try out deadlines and limits.
+-- Uses processor time, to test deadlines and limits.
 local Slow = hearth.object {
-  doc = "Keeps a processor busy.",
+  doc = "Uses processor time.",
   instance = "call",
 }
 
--- Goes round a loop n times and returns n.
+-- Runs a loop n times and returns n.
 function Slow.expose:spin(n)
   local i = 0
   while i < n do
@@ -13,7 +13,7 @@ function Slow.expose:spin(n)
   return i
 end
 
--- Never ends; the limits end it.
+-- Runs until a limit ends it.
 function Slow.expose:forever()
   while true do
   end

@@ -1,4 +1,4 @@
--- Item streams: values that the caller takes one by one.
+-- Item streams: values that the caller requests one by one.
 local Ticker = hearth.object {
   doc = "Streams numbers.",
   instance = "call",
