@@ -8,13 +8,6 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// KeyFile is a file of keys that prove to be a principal.
-type KeyFile struct {
-	Principal object.Principal
-	Path      string // absolute
-	Where     string // for messages: "policy.hcl:12"
-}
-
 // CertRule says whose certificate one is. Empty fields match anything.
 type CertRule struct {
 	Principal                                object.Principal

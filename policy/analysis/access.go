@@ -10,24 +10,25 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// Access is what a principal may call, or what depends on conditions: the same for all of
-// some objects and methods.
+// Access is a set of calls that a principal may make, or that depend on conditions. All calls of the set have the same
+// explanation.
 type Access struct {
-	Objects []string        `json:"objects"`          // ids; patterns, where no object is yet
-	Methods []object.Method `json:"methods"`          // "*": every exposed one but Except
-	Except  []object.Method `json:"except,omitempty"` // about which rules say something else
+	Objects []string        `json:"objects"`          // ids, or patterns without an object
+	Methods []object.Method `json:"methods"`          // "*": every exposed method but those of Except
+	Except  []object.Method `json:"except,omitempty"` // methods with another explanation
 	Explanation
 }
 
-// AccessOf returns what a principal may call of the objects of ids, of which it may call
-// nothing else, and of objects to come: for each pattern of the rules about it that covers
-// no object of a tenant, of those that no narrower pattern covers. The host's own objects
-// are not in it.
+// AccessOf returns the calls that a principal may make. Every other call is denied.
 //
-// given may be nil: what depends on facts is said to depend then. Else facts that are not
-// given are not known, and what still depends is what conditions ask of a method or an
-// object without a name.
-func AccessOf(p *policy.Policy, who object.Principal, given *policy.Query, ids []object.ID) []Access {
+// The result covers the objects of ids, and objects that do not exist yet: one for each pattern of the principal's
+// rules that matches no object of a tenant. Of those it lists the patterns that no narrower pattern covers. The host's
+// own objects are not included.
+//
+// If query is nil, a call whose decision needs a condition has the outcome Depends. Otherwise attributes that the
+// query does not set are unknown, and only conditions on a method or an object without a name leave the outcome
+// Depends.
+func AccessOf(p *policy.Policy, who object.Principal, query *policy.Query, ids []object.ID) []Access {
 	u := &partition{policies: []*policy.Policy{p}}
 	var patterns []policy.Pattern
 	permits, forbids := p.RulesAbout(who)
@@ -37,26 +38,26 @@ func AccessOf(p *policy.Policy, who object.Principal, given *policy.Query, ids [
 	u.classifyObjects(ids, patterns)
 	type row struct {
 		Access
-		of []member
+		members []member
 	}
 	var rows []*row
 	at := map[string]*row{}
 	for _, class := range u.objects {
 		methods := u.distinctMethods(who, class[0].id)
 		for _, what := range class {
-			for _, r := range u.access(who, given, what, methods) {
+			for _, r := range u.access(who, query, what, methods) {
 				key := fmt.Sprint(r.Methods, r.Except, r.Outcome, r.Reason, r.Conditions)
 				if at[key] == nil {
 					at[key] = &row{Access: r}
 					rows = append(rows, at[key])
 				}
-				at[key].of = append(at[key].of, what)
+				at[key].members = append(at[key].members, what)
 			}
 		}
 	}
 	out := make([]Access, 0, len(rows))
 	for _, r := range rows {
-		r.Objects = u.labels(r.of)
+		r.Objects = u.labels(r.members)
 		out = append(out, r.Access)
 	}
 	slices.SortFunc(out, func(a, b Access) int {
@@ -65,15 +66,16 @@ func AccessOf(p *policy.Policy, who object.Principal, given *policy.Query, ids [
 	return out
 }
 
-// access is [Policy.Reach] of one object, about which rules name methods: one for each answer.
-func (u *partition) access(who object.Principal, given *policy.Query, what member, methods []object.Method) []Access {
+// access returns the access of a principal to one object: one element for each distinct explanation. methods are the
+// methods that rules name.
+func (u *partition) access(who object.Principal, query *policy.Query, what member, methods []object.Method) []Access {
 	p := u.policies[0]
 	var out []Access
 	for _, m := range methods {
 		asked := u.representative(m, methods)
 		e := Explain(p, who, what.id, asked)
-		if given != nil && e.Outcome == Depends && !e.usesUnnamed(m, what) {
-			d := p.DecideQuery(who, *given, what.id, asked)
+		if query != nil && e.Outcome == Depends && !e.usesUnnamed(m, what) {
+			d := p.DecideQuery(who, *query, what.id, asked)
 			e = Explanation{Outcome: Deny, Reason: d.Reason}
 			if d.Permit {
 				e.Outcome = Permit
@@ -94,33 +96,36 @@ func (u *partition) access(who object.Principal, given *policy.Query, what membe
 		if !slices.Contains(r.Methods, otherMethods) {
 			continue
 		}
-		r.Except = slices.DeleteFunc(slices.Clone(methods), func(m object.Method) bool { return slices.Contains(r.Methods, m) })
+		// "*" stands for the methods without a name here, so that the named ones are exceptions.
+		r.Except = slices.DeleteFunc(slices.Clone(methods), func(m object.Method) bool {
+			return slices.Contains(r.Methods, m)
+		})
 		r.Methods = []object.Method{otherMethods}
 	}
 	return out
 }
 
-// usesUnnamed reports whether a condition is about what has no name here: a method that
-// no rule names, or an object to come.
+// usesUnnamed reports whether a condition reads the method or object of a call, and that one has no name here: a
+// method that no rule names, or an object that does not exist yet.
 func (e *Explanation) usesUnnamed(m object.Method, what member) bool {
 	return slices.ContainsFunc(e.conditional, func(r *policy.Rule) bool {
 		return r.When.UsesMethod && m == otherMethods || r.When.UsesObject && what.label != string(what.id)
 	})
 }
 
-// labels returns the labels of targets, sorted; what could be of every tenant is one.
-func (u *partition) labels(of []member) []string {
+// labels returns the labels of members, sorted. A hypothetical object of every tenant gets one label, "*.name".
+func (u *partition) labels(members []member) []string {
 	tenants := u.expand(policy.Pattern{Tenant: policy.AnyTenant})
-	coming := map[string]int{} // in how many tenants
-	for _, t := range of {
+	tenantsWith := map[string]int{} // number of tenants by name of a hypothetical object
+	for _, t := range members {
 		if t.hypothetical {
-			coming[t.label[strings.IndexByte(t.label, '.')+1:]]++
+			tenantsWith[t.label[strings.IndexByte(t.label, '.')+1:]]++
 		}
 	}
 	var out []string
-	for _, t := range of {
+	for _, t := range members {
 		name := t.label[strings.IndexByte(t.label, '.')+1:]
-		if t.hypothetical && coming[name] == len(tenants) && (len(tenants) > 1 || u.policies[0].AllTenants) {
+		if t.hypothetical && tenantsWith[name] == len(tenants) && (len(tenants) > 1 || u.policies[0].AllTenants) {
 			t.label = policy.Pattern{Tenant: policy.AnyTenant, Name: name}.String()
 		}
 		out = append(out, t.label)

@@ -7,19 +7,19 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// Change is a difference between two policies: the same for all of some principals,
-// objects and methods.
+// Change is a difference between two policies. It is the same for all its principals, objects and methods.
 type Change struct {
 	Principals []object.Principal `json:"principals"`
-	Objects    []string           `json:"objects"` // ids; patterns, where no object is yet
-	Methods    []object.Method    `json:"methods"` // "*": every one that no rule names
+	Objects    []string           `json:"objects"` // ids, or patterns without an object
+	Methods    []object.Method    `json:"methods"` // "*": every method that no rule names
 	Before     Explanation        `json:"before"`
 	After      Explanation        `json:"after"`
 }
 
-// Diff returns every decision in which two policies differ, about the principals and
-// methods of both, the objects of ids, and one object for each pattern that has none. Two
-// decisions that depend on conditions differ if the conditions do.
+// Diff returns every decision in which two policies differ.
+//
+// It compares the principals and methods of both policies, the objects of ids, and one hypothetical object for each
+// pattern without an object. Two decisions that depend on conditions differ if the texts of the conditions differ.
 func Diff(before, after *policy.Policy, ids []object.ID) []Change {
 	u := newPartition(ids, before, after)
 	var out []Change
@@ -29,13 +29,19 @@ func Diff(before, after *policy.Policy, ids []object.ID) []Change {
 			methods := u.distinctMethods(who[0], what[0].id)
 			for _, m := range methods {
 				asked := u.representative(m, methods)
-				c := Change{Principals: who, Methods: []object.Method{m},
-					Before: Explain(before, who[0], what[0].id, asked), After: Explain(after, who[0], what[0].id, asked)}
+				c := Change{
+					Principals: who,
+					Methods:    []object.Method{m},
+					Before:     Explain(before, who[0], what[0].id, asked),
+					After:      Explain(after, who[0], what[0].id, asked),
+				}
 				if c.Before.sameTerms(&c.After) {
 					continue
 				}
-				i := slices.IndexFunc(out[from:], func(o Change) bool { return o.Before.equal(&c.Before) && o.After.equal(&c.After) })
-				if i >= 0 {
+				i := slices.IndexFunc(out[from:], func(o Change) bool {
+					return o.Before.equal(&c.Before) && o.After.equal(&c.After)
+				})
+				if i >= 0 { // another method of these objects changed in the same way
 					out[from+i].Methods = append(out[from+i].Methods, m)
 					continue
 				}
@@ -49,12 +55,12 @@ func Diff(before, after *policy.Policy, ids []object.ID) []Change {
 	return out
 }
 
-// sameTerms reports whether two explanations, of different policies, come to the same.
+// sameTerms reports whether explanations of two policies have the same outcome under the same conditions.
 func (e *Explanation) sameTerms(o *Explanation) bool {
 	return e.Outcome == o.Outcome && slices.Equal(e.terms(), o.terms())
 }
 
-// terms is what an outcome depends on, without the places in the file.
+// terms returns the kinds and conditions of the rules that an outcome depends on, without their positions; sorted.
 func (e *Explanation) terms() []string {
 	var out []string
 	for _, r := range e.conditional {
@@ -68,7 +74,7 @@ func (e *Explanation) terms() []string {
 	return slices.Compact(out)
 }
 
-// equal reports whether two explanations, of one policy, say the same.
+// equal reports whether two explanations of one policy are equal.
 func (e *Explanation) equal(o *Explanation) bool {
 	return e.Outcome == o.Outcome && e.Reason == o.Reason && slices.Equal(e.Conditions, o.Conditions)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/hearthhost/hearth/policy/problem"
 )
 
-// Outcome is what a policy says about a call when nothing is known but who calls what.
+// Outcome is the decision on a call whose connection attributes and time are unknown.
 type Outcome string
 
 // The outcomes.
@@ -22,20 +22,19 @@ const (
 	Depends Outcome = "depends" // on conditions
 )
 
-// Explanation is an outcome and why.
+// Explanation is an outcome and its reason.
 type Explanation struct {
 	Outcome Outcome `json:"decision"`
-	Reason  string  `json:"reason"` // the rule that settles it, or why there is none
-	// Conditions are the rules that it depends on, as
+	Reason  string  `json:"reason"` // the deciding rule, or the cause of a denial
+	// Conditions are the rules that the outcome depends on, as
 	// `policy.hcl:9 permit "x" when caller.channel == "tls"`.
 	Conditions []string `json:"conditions,omitempty"`
 
 	conditional []*policy.Rule
 }
 
-// Explain says whether who may call method m of object id, whatever the facts of the
-// connection and the time. It says what [Policy.Decide] says wherever that does not
-// depend on them.
+// Explain returns the decision on a call of method m of object id by a principal, for any connection and any time.
+// Where the decision does not depend on these, it equals the one of [policy.Policy.Decide].
 func Explain(p *policy.Policy, who object.Principal, id object.ID, m object.Method) Explanation {
 	switch {
 	case !policy.Callable(m):
@@ -64,32 +63,32 @@ func Explain(p *policy.Policy, who object.Principal, id object.ID, m object.Meth
 	return explained("", append(e.Forbids, e.Permits...))
 }
 
-// explained is the outcome of a call that the rule of this reason permits, unless rules have
-// conditions on which it depends.
+// explained returns the explanation of a call that a rule permits for this reason. The outcome is Depends if there are
+// rules with conditions.
 func explained(reason string, conditional []*policy.Rule) Explanation {
 	if len(conditional) == 0 {
 		return Explanation{Outcome: Permit, Reason: reason}
 	}
-	out := Explanation{Outcome: Depends, Reason: "depends on what conditions say", conditional: conditional}
+	out := Explanation{Outcome: Depends, Reason: "depends on conditions", conditional: conditional}
 	for _, r := range conditional {
 		out.Conditions = append(out.Conditions, r.Reason+" when "+r.When.Source)
 	}
 	return out
 }
 
-// RuleInfo is what a permit, forbid or limit says, for people.
+// RuleInfo describes a permit, forbid or limit.
 type RuleInfo struct {
 	Reason  string   `json:"rule"`              // `policy.hcl:14 permit "staff may read"`
 	Kind    string   `json:"kind"`              // permit, forbid or limit
 	Objects []string `json:"objects"`           // patterns
-	Methods []string `json:"methods,omitempty"` // sorted; nil: every one
+	Methods []string `json:"methods,omitempty"` // sorted; nil: every method
 	When    string   `json:"when,omitempty"`
 	Limit   string   `json:"limit,omitempty"` // "100/s, 4 at a time"
 
 	name string
 }
 
-// RulesOf returns the rules about a principal: forbids, permits, limits, each kind by name.
+// RulesOf returns a principal's forbids, permits and limits, in this order, each kind sorted by name.
 func RulesOf(p *policy.Policy, who object.Principal) []RuleInfo {
 	permits, forbids := p.RulesAbout(who)
 	var limits []*policy.Limit
@@ -125,7 +124,13 @@ func RulesOf(p *policy.Policy, who object.Principal) []RuleInfo {
 	add("permit", permits)
 	from := len(out)
 	for _, l := range limits {
-		out = append(out, RuleInfo{name: l.Name, Reason: l.Reason, Kind: "limit", Objects: patternTexts(l.Objects), Limit: l.String()})
+		out = append(out, RuleInfo{
+			name:    l.Name,
+			Reason:  l.Reason,
+			Kind:    "limit",
+			Objects: patternTexts(l.Objects),
+			Limit:   l.String(),
+		})
 	}
 	sortByName(out[from:])
 	return out
@@ -135,7 +140,7 @@ func sortByName(list []RuleInfo) {
 	slices.SortFunc(list, func(a, b RuleInfo) int { return strings.Compare(a.name, b.name) })
 }
 
-// patternTexts returns patterns as they are written.
+// patternTexts returns patterns in the syntax of the policy file.
 func patternTexts(patterns []policy.Pattern) []string {
 	var out []string
 	for _, o := range patterns {
@@ -144,8 +149,8 @@ func patternTexts(patterns []policy.Pattern) []string {
 	return out
 }
 
-// CheckPrincipal returns an error for a name that is no principal under the policy. It names the nearest
-// one, if one is near.
+// CheckPrincipal returns an error for a name that is not a principal of the policy. The error suggests the nearest
+// name.
 func CheckPrincipal(p *policy.Policy, who object.Principal) error {
 	hinted := func(hint, format string, args ...any) error {
 		if hint != "" {
@@ -155,7 +160,7 @@ func CheckPrincipal(p *policy.Policy, who object.Principal) error {
 	}
 	if id, isObject := who.Object(); isObject {
 		if _, err := object.ParseID(string(id)); err != nil {
-			return hinted("write object:<tenant>.<name>", "%q is no object's principal", who)
+			return hinted("write object:<tenant>.<name>", "%q is not the principal of an object", who)
 		}
 		if !p.Serves(id.Tenant()) {
 			var tenants []string
@@ -173,15 +178,15 @@ func CheckPrincipal(p *policy.Policy, who object.Principal) error {
 	for _, name := range p.Declared {
 		names = append(names, string(name))
 		if slices.Contains(p.Groups[name], string(who)) {
-			return hinted(fmt.Sprintf("name one of its members, such as %q", name), "%q is a group, not a principal", who)
+			hint := fmt.Sprintf("name one of its members, such as %q", name)
+			return hinted(hint, "%q is a group, not a principal", who)
 		}
 	}
 	return hinted(problem.Near(string(who), names), "the policy declares no principal %q", who)
 }
 
-// Unmatched returns the patterns of rules that cover none of the objects, each with the
-// rules that have it: `acme.countr in policy.hcl:12 permit "x"`. They may be of objects to
-// come, or be wrong.
+// Unmatched returns the patterns of rules that match none of the objects, each with its rules, as `acme.countr in
+// policy.hcl:12 permit "x"`. Such a pattern is for future objects or a mistake.
 func Unmatched(p *policy.Policy, ids []object.ID) []string {
 	var out []string
 	for o, in := range rulePatterns(p) {

@@ -10,23 +10,23 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// partition is everybody and everything that policies can tell apart. Asking about one of
-// each class is asking about all.
+// partition divides principals and objects into classes that the rules of the policies treat alike. A question about
+// one member of each class covers all of them.
 type partition struct {
 	policies   []*policy.Policy
-	principals [][]object.Principal // classes; sorted within and by their first
+	principals [][]object.Principal // classes, sorted by their first member; members sorted
 	objects    [][]member
 }
 
-// member is an object, or, where a pattern has none of a tenant yet, one that could be.
+// member is an object that exists, or a hypothetical one: an example for a pattern that matches no object of a tenant.
 type member struct {
 	id           object.ID
-	label        string // the id, or the pattern with that tenant
-	hypothetical bool   // it could be
+	label        string // the id, or the pattern with its tenant
+	hypothetical bool   // the object does not exist
 }
 
-// newPartition sorts all principals and objects into classes: the objects that there are,
-// and one for each pattern and tenant of which there is none.
+// newPartition classifies the principals of the policies and of ids, the objects of ids, and one hypothetical object
+// for each pattern and tenant without an object.
 func newPartition(ids []object.ID, policies ...*policy.Policy) *partition {
 	u := &partition{policies: policies}
 	who := map[object.Principal]struct{}{object.Anonymous: {}}
@@ -50,7 +50,7 @@ func newPartition(ids []object.ID, policies ...*policy.Policy) *partition {
 	return u
 }
 
-// expand are those that a pattern may mean.
+// expand returns the tenants that a pattern covers. "any" stands for the tenants of a policy that serves all.
 func (u *partition) expand(o policy.Pattern) []object.Tenant {
 	if o.Tenant != policy.AnyTenant {
 		return []object.Tenant{o.Tenant}
@@ -65,6 +65,7 @@ func (u *partition) expand(o policy.Pattern) []object.Tenant {
 	return out
 }
 
+// classifyPrincipals groups principals with the same owner tenant and the same rules in every policy.
 func (u *partition) classifyPrincipals(who []object.Principal) {
 	at := map[string]int{}
 	for _, name := range who {
@@ -85,20 +86,21 @@ func (u *partition) classifyPrincipals(who []object.Principal) {
 	}
 }
 
+// classifyObjects groups the objects of ids, and hypothetical objects, by tenant and by the patterns that match them.
 func (u *partition) classifyObjects(ids []object.ID, patterns []policy.Pattern) {
 	targets := map[object.ID]member{}
-	there := map[object.Tenant][]object.ID{}
+	existing := map[object.Tenant][]object.ID{}
 	for _, id := range ids {
 		targets[id] = member{id: id, label: string(id)}
-		there[id.Tenant()] = append(there[id.Tenant()], id)
+		existing[id.Tenant()] = append(existing[id.Tenant()], id)
 	}
 	star := unusedCharacter(patterns)
 	for _, o := range patterns {
 		for _, t := range u.expand(o) {
-			if !slices.ContainsFunc(there[t], o.Match) {
+			if !slices.ContainsFunc(existing[t], o.Match) {
 				label := policy.Pattern{Tenant: t, Name: o.Name}.String()
 				id := object.ID(strings.ReplaceAll(label, "*", star))
-				targets[id] = member{id, label, true}
+				targets[id] = member{id: id, label: label, hypothetical: true}
 			}
 		}
 	}
@@ -121,9 +123,8 @@ func (u *partition) classifyObjects(ids []object.ID, patterns []policy.Pattern) 
 	}
 }
 
-// unusedCharacter returns what stands for the '*' of patterns in an object that could be: a
-// character that is in none of their names, so that another pattern covers the object only
-// if it covers all that the first one does.
+// unusedCharacter returns a replacement for the '*' of patterns in a hypothetical object: a character that no pattern
+// contains. Another pattern then matches the object only if it covers the whole first pattern.
 func unusedCharacter(patterns []policy.Pattern) string {
 	const some = "xyzabcdefghijklmnopqrstuvwABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 	for _, c := range some {
@@ -131,10 +132,10 @@ func unusedCharacter(patterns []policy.Pattern) string {
 			return string(c)
 		}
 	}
-	return some // hardly a part of a name that somebody has written
+	return some // patterns use every character; no name contains all of them in this order
 }
 
-// patterns returns every pattern of the policy's permits and forbids, and in which it is.
+// rulePatterns returns the patterns of permits and forbids, each with the reasons of its rules.
 func rulePatterns(p *policy.Policy) map[policy.Pattern]map[string]bool {
 	out := map[policy.Pattern]map[string]bool{}
 	for who := range p.Subjects {
@@ -151,30 +152,30 @@ func rulePatterns(p *policy.Policy) map[policy.Pattern]map[string]bool {
 	return out
 }
 
-// anyOther stands for every method that no rule names.
+// otherMethods stands for every method that no rule names.
 const otherMethods object.Method = "*"
 
-// distinctMethods returns the methods that the rules about a pair tell apart, sorted: those that
-// they name, and anyOther.
+// distinctMethods returns the methods that the rules about a principal and an object name, and otherMethods; sorted.
 func (u *partition) distinctMethods(who object.Principal, id object.ID) []object.Method {
-	apart := map[object.Method]struct{}{otherMethods: {}}
+	found := map[object.Method]struct{}{otherMethods: {}}
 	for _, p := range u.policies {
 		m := p.Match(who, id, "")
 		for _, list := range [...][]*policy.Rule{m.Permits, m.Forbids} {
 			for _, r := range list {
 				for name := range r.Methods {
-					apart[name] = struct{}{}
-					if r.Forbids && policy.BaseMethod(name) == name { // its setting too, unless it is a method
-						apart[policy.Setter(name)] = struct{}{}
+					found[name] = struct{}{}
+					// A forbid of an attribute also forbids to set it.
+					if r.Forbids && policy.BaseMethod(name) == name {
+						found[policy.Setter(name)] = struct{}{}
 					}
 				}
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(apart))
+	return slices.Sorted(maps.Keys(found))
 }
 
-// representative is a method that can be called and that no rule names.
+// representative returns m, or for otherMethods a callable method that is not in named.
 func (u *partition) representative(m object.Method, named []object.Method) object.Method {
 	if m != otherMethods {
 		return m

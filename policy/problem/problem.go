@@ -10,12 +10,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Problem is one thing that is wrong with a policy file.
+// Problem is one error or warning about a file.
 type Problem struct {
-	File         string // as it was given to Load or Parse
-	Line, Column int    // from 1; the column counts characters
+	File         string // name of the file, as the caller passed it
+	Line, Column int    // from 1; columns count characters
 	Message      string
-	Hint         string // the next thing to do; may be empty
+	Hint         string // how to fix it; may be empty
 }
 
 // String returns the problem as "file:line:column: message. hint".
@@ -27,11 +27,10 @@ func (p Problem) String() string {
 	return s
 }
 
-// List is everything that is wrong with a policy file, by line and column. It is the
-// error of Load and Parse for a file that could be read.
+// List holds the problems of a file. As an error it has at least one.
 type List []Problem
 
-// Error returns one line a problem.
+// Error returns one line for each problem.
 func (ps List) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -40,12 +39,18 @@ func (ps List) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Add notes a problem at a place.
+// Add appends a problem at a position. The hint may be empty.
 func (ps *List) Add(at hcl.Range, hint, format string, args ...any) {
-	*ps = append(*ps, Problem{at.Filename, at.Start.Line, at.Start.Column, OneLine(fmt.Sprintf(format, args...)), OneLine(hint)})
+	*ps = append(*ps, Problem{
+		File:    at.Filename,
+		Line:    at.Start.Line,
+		Column:  at.Start.Column,
+		Message: OneLine(fmt.Sprintf(format, args...)),
+		Hint:    OneLine(hint),
+	})
 }
 
-// AddDiagnostics notes what the parser or an expression complains about.
+// AddDiagnostics appends the diagnostics of the HCL parser or of an expression.
 func (ps *List) AddDiagnostics(file string, diags hcl.Diagnostics) {
 	for _, d := range diags {
 		at := hcl.Range{Filename: file, Start: hcl.InitialPos}
@@ -56,7 +61,7 @@ func (ps *List) AddDiagnostics(file string, diags hcl.Diagnostics) {
 	}
 }
 
-// Sorted returns the problems by place, each once.
+// Sorted returns the problems by line and column, without duplicates. It sorts ps in place.
 func (ps List) Sorted() List {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -64,8 +69,8 @@ func (ps List) Sorted() List {
 	return slices.Compact(ps)
 }
 
-// OneLine keeps a message on the line that it is promised: names in it may come from
-// anywhere in the file, and the parser's own texts have paragraphs.
+// OneLine replaces control characters and line breaks by spaces. Names come from anywhere in the file, and texts of
+// the parser have paragraphs.
 func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 {
@@ -75,7 +80,7 @@ func OneLine(s string) string {
 	}, strings.ToValidUTF8(s, "?"))
 }
 
-// Near returns a hint that names the candidate that s was probably meant to be, or "".
+// Near returns a hint that names the candidate nearest to s, or "" if none is near.
 func Near(s string, candidates []string) string {
 	best, least := "", min(2, len(s)/2)+1
 	for _, c := range candidates {
@@ -89,16 +94,16 @@ func Near(s string, candidates []string) string {
 	return fmt.Sprintf("did you mean %q?", best)
 }
 
-// OneOf is [near], or, where nothing is, all that there is.
+// OneOf returns [Near], or without a near candidate a hint that lists all of them.
 func OneOf(s string, candidates []string) string {
 	if hint := Near(s, candidates); hint != "" || len(candidates) == 0 {
 		return hint
 	}
-	return "there are: " + strings.Join(candidates, ", ")
+	return "valid: " + strings.Join(candidates, ", ")
 }
 
-// distance counts the bytes to insert, delete, replace or swap with their neighbour to
-// make b of a. Long texts are far from everything.
+// distance counts the bytes to insert, delete, replace or swap with their neighbor to turn a into b. It returns a
+// large number for texts over 64 bytes.
 func distance(a, b string) int {
 	const long = 64
 	if len(a) > long || len(b) > long {
