@@ -216,7 +216,7 @@ func CheckEnroll(p *policy.Policy, who object.Principal, kind enroll.Kind) error
 	switch {
 	case p.Enroll == nil:
 		return errors.New("the policy does not allow enrolment: add a block enroll { … }")
-	case !p.Knows(who):
+	case !p.ValidPrincipal(who):
 		return &object.Error{Code: object.CodeInvalid, Msg: fmt.Sprintf("the policy declares no principal %q: add a block principal %q { … }", who, who)}
 	case kind == enroll.Key:
 		if !slices.ContainsFunc(p.Keys, func(f policy.KeyFile) bool { return f.Principal == who }) {

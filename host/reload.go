@@ -501,10 +501,10 @@ type refusals struct {
 
 // debugs returns the objects among the refusals of which a caller may see tracebacks.
 func (r *refusals) debugs(p *policy.Policy, caller object.Caller) []object.ID {
-	if listed := r.listed; listed.Of(p, r.ids) {
-		return listed.Debugs(caller)
+	if listed := r.listed; listed.Cover(p, r.ids) {
+		return listed.VisibleWithTracebacks(caller)
 	}
-	return p.NewListings(r.ids).Debugs(caller) // the call began under another policy
+	return p.NewListings(r.ids).VisibleWithTracebacks(caller) // the call began under another policy
 }
 
 // Refusals returns what is not served, or not as it lies in its file.

@@ -72,8 +72,8 @@ func (l *reloader) adopt(old *snapshot) error {
 		return err
 	}
 	if l.h.lock.HandedOver() {
-		p.Keep(old.policy)
-	} else if what := p.Fixed(old.policy); what != "" {
+		p.KeepFixed(old.policy)
+	} else if what := p.FixedChange(old.policy); what != "" {
 		return fmt.Errorf("%s changed, which a running host cannot take: run hearth upgrade; nothing of the new file is in force until then", what)
 	}
 	if err := errors.Join(checkTenants(p), checkUsers(p), nestedFolders(p)); err != nil {

@@ -96,7 +96,7 @@ func (s *snapshot) index(before *snapshot) {
 		s.ids = slices.AppendSeq(s.ids, maps.Keys(t.objects))
 	}
 	slices.Sort(s.ids)
-	if s.listed = before.listed; !s.listed.Of(s.policy, s.ids) {
+	if s.listed = before.listed; !s.listed.Cover(s.policy, s.ids) {
 		s.listed = s.policy.NewListings(s.ids)
 	}
 }

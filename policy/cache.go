@@ -8,32 +8,32 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// cache remembers what rules are about a principal, an object and a method. It holds a
-// bounded number of them: who asks about ever new names makes it forget, not grow. It is
-// safe for concurrent use, and readers never wait.
+// cache maps a principal, an object and a method to the rules that cover them. Its size is bounded: new entries
+// replace old ones. It is safe for concurrent use, and readers do not block.
 type cache struct {
 	seed    maphash.Seed
-	matches atomic.Int64 // how often rules were matched; for tests
+	matches atomic.Int64 // number of matches, for tests
 	sets    [cacheSets][cacheWays]atomic.Pointer[entry]
 }
 
-// At most 4096 entries of 4 KiB at worst (names are bounded) and 250 bytes usually.
+// The cache has at most 4096 entries. An entry takes at most 4 KiB, because names are bounded, and usually 250 bytes.
 const (
 	cacheSets = 1024
 	cacheWays = 4
 )
 
-// entry is one remembered match. It is immutable.
+// entry is the cached result of one match. It is immutable.
 type entry struct {
 	who    object.Principal
 	id     object.ID
-	method object.Method // "": the object as a whole, which is never remembered
+	method object.Method // "": the whole object; such entries are not cached
 	Matched
-	unconditional bool // no rule in it has a condition
+	unconditional bool // no rule has a condition
 }
 
 func newCache() *cache { return &cache{seed: maphash.MakeSeed()} }
 
+// set returns the slots of a key.
 func (c *cache) set(who object.Principal, id object.ID, m object.Method) *[cacheWays]atomic.Pointer[entry] {
 	h := maphash.String(c.seed, string(id))
 	h = h*31 + maphash.String(c.seed, string(m))
@@ -41,7 +41,7 @@ func (c *cache) set(who object.Principal, id object.ID, m object.Method) *[cache
 	return &c.sets[(h^h>>32)%cacheSets]
 }
 
-// get returns what is remembered, or nil.
+// get returns the entry of a key, or nil.
 func (c *cache) get(who object.Principal, id object.ID, m object.Method) *entry {
 	set := c.set(who, id, m)
 	for i := range set {
@@ -52,7 +52,7 @@ func (c *cache) get(who object.Principal, id object.ID, m object.Method) *entry 
 	return nil
 }
 
-// put remembers an entry, and forgets another if there is no room.
+// put stores an entry and replaces a random one of its set if that is full.
 func (c *cache) put(e *entry) {
 	set := c.set(e.who, e.id, e.method)
 	for i := range set {
@@ -60,10 +60,10 @@ func (c *cache) put(e *entry) {
 			return
 		}
 	}
-	set[rand.IntN(cacheWays)].Store(e) //nolint:gosec // which one is forgotten is no secret
+	set[rand.IntN(cacheWays)].Store(e) //nolint:gosec // not used for security
 }
 
-// entry returns what rules say about a call, or, with an empty method, an object.
+// entry matches the rules of a call, or with an empty method of an object.
 func (p *Policy) entry(who object.Principal, id object.ID, m object.Method) *entry {
 	p.cache.matches.Add(1)
 	e := &entry{who: who, id: id, method: m, Matched: p.Match(who, id, m), unconditional: true}

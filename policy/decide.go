@@ -7,50 +7,49 @@ import (
 	"github.com/hearthhost/hearth/policy/condition"
 )
 
-// Decision is the answer to "may they".
+// Decision is the result of authorizing one call.
 type Decision struct {
 	Permit bool
-	// Reason names the permit behind a yes, as `policy.hcl:14 permit "staff may read"`,
-	// or says why not. It is for the log: a caller who is denied must not learn it.
+	// Reason names the deciding permit or forbid, as `policy.hcl:14 permit "staff may read"`, or the cause of a
+	// denial. Log it, and do not send it to a denied caller.
 	Reason string
-	// Traceback says that the caller may see tracebacks of this call. False if denied.
+	// Traceback permits the caller to see tracebacks of this call. False if denied.
 	Traceback bool
-	// Limits bound how often and how many at a time the principal may call the object;
-	// all of them count. Nil if denied. Do not change it.
+	// Limits are the limits of the principal's calls of the object. All apply. Nil if denied. Do not modify it.
 	Limits []*Limit
 }
 
-// Why not.
+// Reasons of denials without a forbid.
 const (
-	DenyMethod    = "denied: no method of this name is ever callable"
-	DenyObject    = "denied: not an object's id, or not of a tenant that is served"
+	DenyMethod    = "denied: no method with this name can be called"
+	DenyObject    = "denied: the id is malformed or its tenant is not served"
 	DenyUnknown   = "denied: no permit names this principal"
 	DenyNoRule    = "denied: no permit of this principal covers this object and method"
-	DenyCondition = "denied: no permit that covers this object and method applies under its condition"
+	DenyCondition = "denied: the conditions of the permits that cover this object and method do not hold"
 )
 
-// Decide says whether caller may call method m of object id now. What no permit covers is
-// denied, and what a forbid covers, whatever permits it; names with a dot, private names
-// and names outside ASCII are denied whatever a permit says, and so are ids that are
-// malformed, the host's own, or of a tenant that is not served. It knows nothing of what
-// exists. It does not allocate if it was asked the same lately and no condition fails.
+// Decide returns the decision on a call of method m of object id at the current time.
 //
-// A permit or forbid with a condition counts if the condition holds. One that cannot be
-// decided, since a fact that it asks for is not known of this caller, denies: a permit
-// does not permit then, and a forbid forbids.
+// A call that no permit covers is denied, and a call that a forbid covers is denied despite permits. Methods with a
+// dot, private names and names outside ASCII are always denied. So are ids that are malformed, that are the host's
+// own, or whose tenant is not served. Decide does not check that the object exists. It does not allocate if the
+// decision is cached and no condition fails.
 //
-// If several permits cover the call, Reason names the first by name of those that allow
-// tracebacks, else the first by name; of several forbids, the first by name of those
-// without condition, else the first by name. The order in the file means nothing.
+// A rule with a condition applies if the condition holds. If an attribute in the condition is not known for this
+// caller, the safe side counts: a permit does not apply, and a forbid does.
+//
+// If several permits cover the call, Reason names the first by name of those that allow tracebacks, or else the first
+// by name. Of several forbids, it names the first by name of those without a condition, or the first by name. The
+// order of the file has no effect.
 func (p *Policy) Decide(caller object.Caller, id object.ID, m object.Method) Decision {
-	if BaseMethod(m) != m { // as rules name a setting, and nobody a method
+	if BaseMethod(m) != m { // "total=" is the name of a setter in rules
 		return Decision{Reason: DenyMethod}
 	}
 	return p.decide(&caller, id, m, nil)
 }
 
-// DecideSet is [Policy.Decide] for setting attribute m: what a permit with methods permits
-// if they have "m=", and a forbid with methods forbids if they have "m=" or "m".
+// DecideSet is [Policy.Decide] for setting attribute m. A permit with methods permits it with "m=". A forbid with
+// methods forbids it with "m=" or "m".
 func (p *Policy) DecideSet(caller object.Caller, id object.ID, m object.Method) Decision {
 	if BaseMethod(m) != m {
 		return Decision{Reason: DenyMethod}
@@ -58,7 +57,7 @@ func (p *Policy) DecideSet(caller object.Caller, id object.ID, m object.Method) 
 	return p.decide(&caller, id, Setter(m), nil)
 }
 
-// decide decides at a time, or now if it is nil, on what rules may name.
+// decide decides on a name in the syntax of rules, at a time or, if at is nil, now.
 func (p *Policy) decide(caller *object.Caller, id object.ID, m object.Method, at *time.Time) Decision {
 	e := p.cache.get(caller.Principal, id, m)
 	if e == nil {
@@ -72,25 +71,25 @@ func (p *Policy) decide(caller *object.Caller, id object.ID, m object.Method, at
 		p.cache.put(e)
 	}
 	if e.unconditional {
-		return e.settle(p, caller, nil)
+		return e.decide(p, caller, nil)
 	}
-	f := p.context(caller, id, m, at)
-	d := e.settle(p, caller, f)
-	f.Release()
+	ctx := p.context(caller, id, m, at)
+	d := e.decide(p, caller, ctx)
+	ctx.Release()
 	return d
 }
 
-// context returns the context of a call, to be released.
+// context returns the context of a call for conditions. Release it after use.
 func (p *Policy) context(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *condition.Context {
 	return p.env.NewContext(caller, id, BaseMethod(m), at)
 }
 
-// settle decides by what was matched and, where rules have conditions, the facts.
-func (e *entry) settle(p *Policy, caller *object.Caller, f *condition.Context) Decision {
+// decide evaluates the conditions of the matched rules. ctx may be nil if the entry is unconditional.
+func (e *entry) decide(p *Policy, caller *object.Caller, ctx *condition.Context) Decision {
 	for _, r := range e.Forbids {
-		holds, err := r.holds(f)
+		holds, err := r.holds(ctx)
 		if err != nil {
-			return Decision{Reason: r.Reason + ": it cannot be told whether it applies: " + err.Error()}
+			return Decision{Reason: r.Reason + ": its condition cannot be evaluated: " + err.Error()}
 		}
 		if holds {
 			return Decision{Reason: r.Reason}
@@ -98,7 +97,7 @@ func (e *entry) settle(p *Policy, caller *object.Caller, f *condition.Context) D
 	}
 	var failed error
 	for _, r := range e.Permits {
-		holds, err := r.holds(f)
+		holds, err := r.holds(ctx)
 		if holds && err == nil {
 			return Decision{Permit: true, Reason: r.Reason, Traceback: r.Tracebacks, Limits: e.Limits}
 		}
@@ -119,27 +118,27 @@ func (e *entry) settle(p *Policy, caller *object.Caller, f *condition.Context) D
 	return Decision{Reason: DenyNoRule}
 }
 
-// holds reports whether the rule counts, by its condition. f may be nil if it has none.
-func (r *Rule) holds(f *condition.Context) (bool, error) {
+// holds reports whether the condition of the rule holds. ctx may be nil if the rule has no condition.
+func (r *Rule) holds(ctx *condition.Context) (bool, error) {
 	if r.When == nil {
 		return true, nil
 	}
-	return r.When.Holds(f)
+	return r.When.Holds(ctx)
 }
 
-// Visible reports whether caller may call at least one method of id, if the object has
-// it. What is not visible must look to the caller as if it did not exist.
+// Visible reports whether the caller may call at least one method of id, if the object has that method. To the caller,
+// an object that is not visible must look like one that does not exist.
 func (p *Policy) Visible(caller object.Caller, id object.ID) bool {
-	return p.reaches(&caller, id, false)
+	return p.visible(&caller, id, false)
 }
 
-// Debugs is [Policy.Visible] for a caller who may also see tracebacks of the call.
-func (p *Policy) Debugs(caller object.Caller, id object.ID) bool {
-	return p.reaches(&caller, id, true)
+// VisibleWithTracebacks is [Policy.Visible] for a call whose tracebacks the caller may see.
+func (p *Policy) VisibleWithTracebacks(caller object.Caller, id object.ID) bool {
+	return p.visible(&caller, id, true)
 }
 
-// reaches is [Policy.Visible], by permits that allow tracebacks alone if so wanted.
-func (p *Policy) reaches(caller *object.Caller, id object.ID, tracebacks bool) bool {
+// visible is [Policy.Visible]. With tracebacks, only permits that allow tracebacks count.
+func (p *Policy) visible(caller *object.Caller, id object.ID, tracebacks bool) bool {
 	if !p.Addressable(id) {
 		return false
 	}
@@ -148,72 +147,70 @@ func (p *Policy) reaches(caller *object.Caller, id object.ID, tracebacks bool) b
 		return true
 	}
 	if e.unconditional {
-		return e.reachable(nil, tracebacks)
+		return e.anyMethodPermitted(nil, tracebacks)
 	}
-	f := p.context(caller, id, "", nil)
-	defer f.Release()
-	return e.reachable(f, tracebacks)
+	ctx := p.context(caller, id, "", nil)
+	defer ctx.Release()
+	return e.anyMethodPermitted(ctx, tracebacks)
 }
 
-// reachable reports whether the rules about an object leave a method that may be called, and
-// tracebacks seen if so wanted. f may be nil if no rule has a condition.
-func (e *entry) reachable(f *condition.Context, tracebacks bool) bool {
+// anyMethodPermitted reports whether the rules about an object permit a method. With tracebacks, only permits that
+// allow tracebacks count. ctx may be nil if no rule has a condition.
+func (e *entry) anyMethodPermitted(ctx *condition.Context, tracebacks bool) bool {
 	for _, r := range e.Permits {
 		if tracebacks && !r.Tracebacks {
 			continue
 		}
 		for m := range r.Methods {
-			if f != nil {
-				f.Method = BaseMethod(m)
+			if ctx != nil {
+				ctx.Method = BaseMethod(m)
 			}
-			if r.may(f, false) && !e.forbidden(m, f) {
+			if r.applies(ctx, false) && !e.forbidden(m, ctx) {
 				return true
 			}
 		}
 		if r.Methods != nil {
 			continue
 		}
-		// Names of methods are without number: only a forbid of all of them leaves none.
-		if f != nil {
-			f.Method = ""
+		// A permit of all methods: only a forbid of all methods leaves no method.
+		if ctx != nil {
+			ctx.Method = ""
 		}
-		if r.may(f, false) && !e.forbidden("", f) {
+		if r.applies(ctx, false) && !e.forbidden("", ctx) {
 			return true
 		}
 	}
 	return false
 }
 
-// forbidden reports whether a forbid is about method m, or, if that is empty, about every
-// method.
-func (e *entry) forbidden(m object.Method, f *condition.Context) bool {
+// forbidden reports whether a forbid covers method m, or if m is empty, every method.
+func (e *entry) forbidden(m object.Method, ctx *condition.Context) bool {
 	for _, r := range e.Forbids {
-		if (r.Methods == nil || m != "" && r.coversMethod(m)) && r.may(f, true) {
+		if (r.Methods == nil || m != "" && r.coversMethod(m)) && r.applies(ctx, true) {
 			return true
 		}
 	}
 	return false
 }
 
-// may reports whether a rule counts, for some method if none is known. ifUnsure is whether
-// it does if that cannot be told for another reason.
-func (r *Rule) may(f *condition.Context, ifUnsure bool) bool {
-	holds, err := r.holds(f)
+// applies reports whether a rule's condition holds. If ctx.Method is empty and the condition reads it, applies reports
+// whether it may hold for some method. unknown is the result for other attributes that are not known.
+func (r *Rule) applies(ctx *condition.Context, unknown bool) bool {
+	holds, err := r.holds(ctx)
 	switch {
 	case err == nil:
 		return holds
-	case f.Method == "" && r.When.UsesMethod:
-		return !ifUnsure
+	case ctx.Method == "" && r.When.UsesMethod:
+		return !unknown
 	}
-	return ifUnsure
+	return unknown
 }
 
-// Addressable reports whether id may be asked for at all.
-func (p *Policy) Addressable(id object.ID) bool { return wellFormed(id) && p.Serves(id.Tenant()) }
+// Addressable reports whether an id is well formed and its tenant is served.
+func (p *Policy) Addressable(id object.ID) bool { return validID(id) && p.Serves(id.Tenant()) }
 
-// wellFormed is what object.ParseID checks, without an error to explain it and so
-// without allocating; ids of the host are for Serves to refuse.
-func wellFormed(id object.ID) bool {
+// validID is object.ParseID without the error, and so without allocation. It accepts the host's own ids.
+func validID(id object.ID) bool {
 	if len(id) > object.MaxIDBytes {
 		return false
 	}

@@ -236,7 +236,7 @@ forbid "not the third" {
 		"bob":   {"acme.shop.x": false, "acme.debugged": true, "acme.debugged.not": false, "acme.third": false},
 	} {
 		for id, want := range ids {
-			if got := p.Debugs(caller(object.Principal(who)), object.ID(id)); got != want {
+			if got := p.VisibleWithTracebacks(caller(object.Principal(who)), object.ID(id)); got != want {
 				t.Errorf("Debugs(%s, %s) = %v", who, id, got)
 			}
 		}

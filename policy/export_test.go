@@ -1,9 +1,9 @@
 package policy
 
-// Matches returns how often the rules of a policy were matched with a call or an object.
+// Matches returns the number of times that the rules of a policy were matched.
 func Matches(p *Policy) int64 { return p.cache.matches.Load() }
 
-// ListingBytes returns how many bytes Listings count, and of how many principals they know.
+// ListingBytes returns the bytes that Listings count, and the number of cached listings.
 func ListingBytes(l *Listings) (bytes, principals int) { return l.size, len(l.known) }
 
 // BoundListings sets the bound on those bytes.

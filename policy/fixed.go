@@ -2,9 +2,8 @@ package policy
 
 import "reflect"
 
-// Fixed names what a running host cannot change from one policy to the next, if that is
-// other in before: "" if nothing is.
-func (p *Policy) Fixed(before *Policy) string {
+// FixedChange returns the name of a setting that a running host cannot change and that differs from before, or "".
+func (p *Policy) FixedChange(before *Policy) string {
 	switch {
 	case p.State != before.State:
 		return "state"
@@ -14,21 +13,25 @@ func (p *Policy) Fixed(before *Policy) string {
 		return "the admin block"
 	case p.Trace != before.Trace:
 		return "the trace block"
-	case !reflect.DeepEqual(anywhere(p.Listeners), anywhere(before.Listeners)):
+	case !reflect.DeepEqual(withoutPositions(p.Listeners), withoutPositions(before.Listeners)):
 		return "a listener"
 	}
 	return ""
 }
 
-// Keep gives p what [Policy.Fixed] compares as before has it. It is for a host whose successor
-// runs under the policy of the file already: for the connections that are left to it the rest of
-// that policy counts. Call it before p is shared.
-func (p *Policy) Keep(before *Policy) {
-	p.State, p.Audit, p.Admin, p.Trace, p.Listeners = before.State, before.Audit, before.Admin, before.Trace, before.Listeners
+// KeepFixed replaces the settings that [Policy.FixedChange] compares by those of before. A host uses it when its
+// successor already runs under the new policy: the rest of that policy applies to the host's remaining connections.
+// Call it before p is shared.
+func (p *Policy) KeepFixed(before *Policy) {
+	p.State = before.State
+	p.Audit = before.Audit
+	p.Admin = before.Admin
+	p.Trace = before.Trace
+	p.Listeners = before.Listeners
 }
 
-// anywhere is listeners without where in the file they stand.
-func anywhere(all []Listener) []Listener {
+// withoutPositions returns copies of listeners without their positions in the file.
+func withoutPositions(all []Listener) []Listener {
 	out := make([]Listener, len(all))
 	for i, l := range all {
 		l.Where = ""

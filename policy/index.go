@@ -9,34 +9,35 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Subject is what blocks say about one name that they may give to whom they are about: a
-// principal or a group. A principal's rules are those of its subjects: its own, and one of
-// each group that it is in. So a rule about a group of thousands is kept once.
+// Subject holds the rules and limits of one name in `principals` lists: a principal or a group. A principal has its
+// own subject and one of each of its groups, so that a rule about a large group is stored once.
 type Subject struct {
 	Permits, Forbids Index[*Rule]
 	Limits           Index[*Limit]
-	Shares           []*Limit // those of connections, bytes in flight and item streams
+	Shares           []*Limit // limits of connections, bytes in flight or item streams
 }
 
-// Index finds what covers an object by its tenant; anyTenant holds what covers all.
+// Index maps tenants to the rules or limits that cover their objects. AnyTenant maps to those that cover objects of
+// every tenant.
 type Index[T interface{ coversObject(object.ID) bool }] map[object.Tenant][]T
 
+// AnyTenant is the tenant of patterns that begin with "*.".
 const AnyTenant object.Tenant = "*"
 
-// Add enters v under the tenants of its patterns.
+// Add stores v under the tenants of its patterns.
 func (ix *Index[T]) Add(v T, objects []Pattern) {
 	if *ix == nil {
 		*ix = Index[T]{}
 	}
 	for _, o := range objects {
-		// A rule with two patterns of a tenant stands once under it.
+		// Store a rule with two patterns of a tenant once.
 		if list := (*ix)[o.Tenant]; len(list) == 0 || any(list[len(list)-1]) != any(v) {
 			(*ix)[o.Tenant] = append(list, v)
 		}
 	}
 }
 
-// Covering appends to out what covers an object, some of it possibly twice.
+// Covering appends the elements that cover an object to out, possibly twice.
 func (ix Index[T]) Covering(id object.ID, out []T) []T {
 	for _, t := range [...]object.Tenant{id.Tenant(), AnyTenant} {
 		for _, v := range ix[t] {
@@ -48,7 +49,7 @@ func (ix Index[T]) Covering(id object.ID, out []T) []T {
 	return out
 }
 
-// All returns everything that is in the index, in no order, each once.
+// All returns the elements that are not in seen, in no order, and adds them to seen.
 func (ix Index[T]) All(seen map[any]bool) []T {
 	var out []T
 	for _, list := range ix {
@@ -62,17 +63,16 @@ func (ix Index[T]) All(seen map[any]bool) []T {
 	return out
 }
 
-// Matched is what the policy says about one principal and one method of an object, or, if
-// the method is empty, about the object. Conditions have not been looked at.
+// Matched are the rules that cover one principal and one method of an object, or with an empty method the object.
+// Their conditions are not evaluated.
 type Matched struct {
-	Permits []*Rule // those that show tracebacks first, then by name
-	Forbids []*Rule // those without condition first, then by name
+	Permits []*Rule // permits with tracebacks first, then by name
+	Forbids []*Rule // forbids without a condition first, then by name
 	Limits  []*Limit
-	Sibling bool // siblings may call each other, and the principal is an object of the tenant
+	Sibling bool // permitted as a call between objects of one tenant
 }
 
-// Match collects what covers a call. It is slow, and [Policy.Decide] remembers what it
-// finds.
+// Match returns the rules that cover a call. It is slow; [Policy.Decide] caches the result.
 func (p *Policy) Match(who object.Principal, id object.ID, m object.Method) Matched {
 	var out Matched
 	for _, s := range p.Subjects[who] {
@@ -92,11 +92,15 @@ func (p *Policy) Match(who object.Principal, id object.ID, m object.Method) Matc
 		return cmp.Or(compareBool(a.When != nil, b.When != nil), strings.Compare(a.Name, b.Name))
 	})
 	slices.SortFunc(out.Limits, func(a, b *Limit) int { return strings.Compare(a.Name, b.Name) })
-	out.Permits, out.Forbids, out.Limits = slices.Compact(out.Permits), slices.Compact(out.Forbids), slices.Compact(out.Limits)
+	// A rule can name a principal and its group.
+	out.Permits = slices.Compact(out.Permits)
+	out.Forbids = slices.Compact(out.Forbids)
+	out.Limits = slices.Compact(out.Limits)
 	out.Sibling = p.sibling(who, id)
 	return out
 }
 
+// compareBool orders false before true.
 func compareBool(a, b bool) int {
 	switch {
 	case a == b:
@@ -107,18 +111,18 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// sibling reports whether who is an object of id's tenant and the policy lets those call
-// each other.
+// sibling reports whether the principal is an object of id's tenant and the policy allows calls between objects of one
+// tenant.
 func (p *Policy) sibling(who object.Principal, id object.ID) bool {
 	if p.Siblings == nil {
 		return false
 	}
 	from, ok := who.Object()
-	return ok && wellFormed(from) && from.Tenant() == id.Tenant()
+	return ok && validID(from) && from.Tenant() == id.Tenant()
 }
 
-// Named returns every principal that a block is about, sorted.
-func (p *Policy) Named() []object.Principal { return slices.Sorted(maps.Keys(p.Subjects)) }
+// NamedPrincipals returns every principal that a rule or limit names, directly or by a group; sorted.
+func (p *Policy) NamedPrincipals() []object.Principal { return slices.Sorted(maps.Keys(p.Subjects)) }
 
 // RulesAbout returns the permits and forbids about a principal, each once, in no order.
 func (p *Policy) RulesAbout(who object.Principal) (permits, forbids []*Rule) {

@@ -10,29 +10,26 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Limit bounds the calls of each principal to each object that it covers: every pair of
-// the two has its own count. It also may bound what each principal has of the host in all, whatever it calls.
-// A limit is comparable by its address only.
+// Limit bounds the calls of each principal to each object that it covers. Every pair of principal and object has
+// its own count. A limit can also bound a principal's use of the host, over all objects. Compare limits by address.
 type Limit struct {
 	Name   string
 	Reason string // for messages and the log: `policy.hcl:30 limit "partners"`
-	// Interval is the time that one call costs: a rate of 100/s is 10 ms. 0: no rate.
-	Interval time.Duration
-	Rate     string // as it stands in the file, "100/s"
-	Burst    int    // calls that may come at once when none came for long
-	// Concurrent is how many calls may be under way at a time. 0: any number.
-	Concurrent int
-	// Connections is how many a principal may have open. 0: the host's default.
-	Connections int
-	// InFlight is how many bytes of messages and answers the host holds for a principal. 0: the host's default.
-	InFlight int64
-	// Streams is how many item streams a principal may have open. 0: the host's default.
-	Streams int
+
+	Interval   time.Duration // inverse of the rate: 10 ms for 100/s; 0: no rate
+	Rate       string        // as in the file: "100/s"
+	Burst      int           // calls that are allowed at once after a pause
+	Concurrent int           // running calls; 0: not bounded
+
+	// Bounds of a principal, over all objects; 0: the host's default.
+	Connections int   // open connections
+	InFlight    int64 // bytes of messages and replies that the host holds
+	Streams     int   // open item streams
 
 	Objects []Pattern
 }
 
-// String returns what the limit is, as "100/s, 4 at a time".
+// String returns the bounds, as "100/s, 4 at a time".
 func (l *Limit) String() string {
 	var parts []string
 	if l.Rate != "" {
@@ -55,8 +52,8 @@ func (l *Limit) String() string {
 
 func (l *Limit) coversObject(id object.ID) bool { return covers(l.Objects, id) }
 
-// LimitsOf returns the limits of a principal's calls of an object, which may be one of the host's own, sorted by
-// name. It does not allocate if there are none.
+// LimitsOf returns the limits of a principal's calls of an object, sorted by name. The object may be the host's own.
+// It does not allocate if no limit applies.
 func (p *Policy) LimitsOf(who object.Principal, id object.ID) []*Limit {
 	var out []*Limit
 	for _, s := range p.Subjects[who] {
@@ -69,15 +66,15 @@ func (p *Policy) LimitsOf(who object.Principal, id object.ID) []*Limit {
 	return out
 }
 
-// Share is what a principal may have of the host, whatever it calls; zero fields say nothing.
+// Share bounds a principal's use of the host, over all objects; zero fields are not set.
 type Share struct {
 	Connections int
 	InFlight    int64 // bytes
 	Streams     int
-	Reason      string // of the limit of connections
+	Reason      string // reason of the limit of connections
 }
 
-// ShareOf returns a principal's share: of several limits the smallest.
+// ShareOf returns a principal's share. Each field is the smallest of the applicable limits.
 func (p *Policy) ShareOf(who object.Principal) Share {
 	var out Share
 	for _, s := range p.Subjects[who] {

@@ -8,58 +8,57 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Listings answers which of a fixed list of objects callers may call, as [Policy.Visible] and
-// [Policy.Debugs] do for one object. It matches the rules once for each principal and remembers, for
-// each object, that it is visible, that it is not, or which conditions decide. Conditions are evaluated
-// each time: they ask for the time, or for facts of a connection.
+// Listings returns the visible objects of callers from a fixed list of objects, as [Policy.Visible] and
+// [Policy.VisibleWithTracebacks] do for one object.
 //
-// What it remembers is bounded: principals in excess are forgotten. Its methods may be called
-// concurrently.
+// It matches the rules once for each principal, and caches for each object whether it is visible, hidden, or subject
+// to conditions. Conditions are evaluated each time, because they read the time and the connection.
+//
+// The cache has a bounded size and evicts other principals. Methods may be called concurrently.
 type Listings struct {
 	p    *Policy
 	ids  []object.ID
-	most int // bytes that the known listings may take
+	most int // bound of size
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards known and size
 	known map[listingKey]*listing
-	size  int // about how many bytes the known listings take
+	size  int // approximate bytes of the known listings
 }
 
-// maxListings bounds the bytes of what Listings remember. The visible objects of one principal, of 10,000
-// objects without conditions, take some 1,300.
+// maxListings bounds the cache in bytes. The visible objects of one principal, of 10,000 objects without conditions,
+// take about 1,300 bytes.
 const maxListings = 8 << 20
 
-// listingKey is what a listing depends on, apart from the facts of its conditions.
+// listingKey identifies a listing. Only conditions depend on further attributes of the caller.
 type listingKey struct {
 	who        object.Principal
-	tenant     object.Tenant // of the caller
-	tracebacks bool          // visible with tracebacks
+	tenant     object.Tenant // tenant of the caller
+	tracebacks bool          // only permits with tracebacks count
 }
 
-// listing is what the rules say about one principal and all objects.
+// listing holds the matched rules of one principal for all objects.
 type listing struct {
-	once    sync.Once // fills in the rest
-	visible bitset    // whatever conditions say
-	count   int       // objects in visible
-	groups  []*alike
-	size    int // bytes, once it is counted in Listings.size; guarded by Listings.mu
+	once    sync.Once // guards the fields below while match fills them in
+	visible bitset    // visible under all conditions
+	count   int       // number of objects in visible
+	groups  []*conditionalGroup
+	size    int // bytes that Listings.size counts; guarded by Listings.mu
 }
 
-// alike is objects of one tenant that the same rules cover, some of which have conditions.
-type alike struct {
-	rules *entry  // of the first of the objects
-	each  bool    // the conditions ask for the object
-	at    []int32 // in Listings.ids
+// conditionalGroup holds objects of one tenant that the same rules cover, at least one of them with a condition.
+type conditionalGroup struct {
+	rules *entry  // matched rules of the first object
+	each  bool    // the conditions read the object and are evaluated for each
+	at    []int32 // indexes in Listings.ids
 }
 
-// NewListings returns Listings of objects, in the order in which it returns them. The caller does not
-// change ids later.
+// NewListings returns Listings of objects, which it returns in this order. Do not modify ids afterwards.
 func (p *Policy) NewListings(ids []object.ID) *Listings {
 	return &Listings{p: p, ids: ids, most: maxListings, known: map[listingKey]*listing{}}
 }
 
-// Of reports whether these are the Listings of a policy and objects.
-func (l *Listings) Of(p *Policy, ids []object.ID) bool {
+// Cover reports whether these are the Listings of a policy and objects.
+func (l *Listings) Cover(p *Policy, ids []object.ID) bool {
 	if l == nil || l.p != p || len(l.ids) != len(ids) {
 		return false
 	}
@@ -74,10 +73,12 @@ func (l *Listings) Of(p *Policy, ids []object.ID) bool {
 // Visible returns the objects that the caller may call.
 func (l *Listings) Visible(caller object.Caller) []object.ID { return l.list(&caller, false) }
 
-// Debugs returns the objects that the caller may call and see tracebacks of.
-func (l *Listings) Debugs(caller object.Caller) []object.ID { return l.list(&caller, true) }
+// VisibleWithTracebacks returns the objects that the caller may call and of which it may see tracebacks.
+func (l *Listings) VisibleWithTracebacks(caller object.Caller) []object.ID {
+	return l.list(&caller, true)
+}
 
-// Count returns how many objects the caller may call.
+// Count returns the number of objects that the caller may call.
 func (l *Listings) Count(caller object.Caller) int {
 	_, count := l.decide(&caller, false)
 	return count
@@ -94,7 +95,7 @@ func (l *Listings) list(caller *object.Caller, tracebacks bool) []object.ID {
 	return out
 }
 
-// decide returns which objects are visible now, and how many. The bitset is not to be changed.
+// decide returns the objects that are visible now, and their number. Do not modify the bitset.
 func (l *Listings) decide(caller *object.Caller, tracebacks bool) (visible bitset, count int) {
 	known := l.listing(listingKey{caller.Principal, caller.Tenant, tracebacks})
 	visible, count = known.visible, known.count
@@ -107,7 +108,7 @@ func (l *Listings) decide(caller *object.Caller, tracebacks bool) (visible bitse
 		for i, at := range g.at {
 			if i == 0 || g.each {
 				f := l.p.context(caller, l.ids[at], "", nil)
-				holds = g.rules.reachable(f, tracebacks)
+				holds = g.rules.anyMethodPermitted(f, tracebacks)
 				f.Release()
 			}
 			if holds {
@@ -119,7 +120,7 @@ func (l *Listings) decide(caller *object.Caller, tracebacks bool) (visible bitse
 	return visible, count
 }
 
-// listing returns what is remembered of a key, or matches the rules.
+// listing returns the cached listing of a key, or matches the rules.
 func (l *Listings) listing(key listingKey) *listing {
 	l.mu.Lock()
 	known := l.known[key]
@@ -130,7 +131,7 @@ func (l *Listings) listing(key listingKey) *listing {
 	l.mu.Unlock()
 	known.once.Do(func() {
 		l.match(key, known)
-		l.keep(key, known)
+		l.retain(key, known)
 	})
 	return known
 }
@@ -138,7 +139,7 @@ func (l *Listings) listing(key listingKey) *listing {
 // match fills in a listing.
 func (l *Listings) match(key listingKey, out *listing) {
 	out.visible = make(bitset, (len(l.ids)+63)/64)
-	groups := map[string]*alike{}
+	groups := map[string]*conditionalGroup{}
 	for i, id := range l.ids {
 		if !l.p.Addressable(id) {
 			continue
@@ -146,16 +147,16 @@ func (l *Listings) match(key listingKey, out *listing) {
 		e := l.p.entry(key.who, id, "")
 		sibling := e.Sibling && key.tenant == id.Tenant() && (l.p.Siblings.Tracebacks || !key.tracebacks)
 		if sibling || e.unconditional {
-			if sibling || e.reachable(nil, key.tracebacks) {
+			if sibling || e.anyMethodPermitted(nil, key.tracebacks) {
 				out.visible.set(i)
 				out.count++
 			}
 			continue
 		}
-		name := e.rulesText()
+		name := e.rulesKey()
 		g := groups[name]
 		if g == nil {
-			g = &alike{rules: e, each: e.asksObject()}
+			g = &conditionalGroup{rules: e, each: e.usesObject()}
 			groups[name] = g
 			out.groups = append(out.groups, g)
 		}
@@ -163,12 +164,12 @@ func (l *Listings) match(key listingKey, out *listing) {
 	}
 }
 
-// keep counts the bytes of a listing, and forgets others if there are too many.
-func (l *Listings) keep(key listingKey, known *listing) {
+// retain counts the bytes of a listing and evicts others above the bound.
+func (l *Listings) retain(key listingKey, known *listing) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known[key] != known {
-		return // another principal's took its place meanwhile
+		return // evicted meanwhile
 	}
 	known.size = 200 + len(key.who) + len(key.tenant) + 8*len(known.visible)
 	for _, g := range known.groups {
@@ -186,12 +187,12 @@ func (l *Listings) keep(key listingKey, known *listing) {
 	}
 }
 
-// rulesText names the tenant and the rules of an entry: equal texts have equal rules.
-func (e *entry) rulesText() string {
+// rulesKey returns a key for the tenant and the rules of an entry: equal keys have equal rules.
+func (e *entry) rulesKey() string {
 	var b strings.Builder
 	b.WriteString(string(e.id.Tenant()))
 	for _, list := range [...][]*Rule{e.Permits, e.Forbids} {
-		b.WriteByte(0) // which no name has
+		b.WriteByte(0) // not in names
 		for _, r := range list {
 			b.WriteString(r.Name)
 			b.WriteByte('\n')
@@ -200,8 +201,8 @@ func (e *entry) rulesText() string {
 	return b.String()
 }
 
-// asksObject reports whether a condition asks for more of an object than its tenant.
-func (e *entry) asksObject() bool {
+// usesObject reports whether a condition reads more of an object than its tenant.
+func (e *entry) usesObject() bool {
 	for _, list := range [...][]*Rule{e.Permits, e.Forbids} {
 		for _, r := range list {
 			if r.When != nil && r.When.UsesObject {

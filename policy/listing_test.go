@@ -26,7 +26,7 @@ func listedObjects() []object.ID {
 func visibleOne(p *policy.Policy, who object.Caller, ids []object.ID, tracebacks bool) []object.ID {
 	out := []object.ID{}
 	for _, id := range ids {
-		if !tracebacks && p.Visible(who, id) || tracebacks && p.Debugs(who, id) {
+		if !tracebacks && p.Visible(who, id) || tracebacks && p.VisibleWithTracebacks(who, id) {
 			out = append(out, id)
 		}
 	}
@@ -50,7 +50,7 @@ func TestListings(t *testing.T) {
 			if got := l.Count(who); got != len(want) {
 				t.Errorf("%s by %q: count %d, want %d", name, channel, got, len(want))
 			}
-			if got, want := l.Debugs(who), visibleOne(p, who, ids, true); !slices.Equal(got, want) {
+			if got, want := l.VisibleWithTracebacks(who), visibleOne(p, who, ids, true); !slices.Equal(got, want) {
 				t.Errorf("%s by %q with tracebacks: %d objects, want %d", name, channel, len(got), len(want))
 			}
 		}
@@ -58,7 +58,7 @@ func TestListings(t *testing.T) {
 		for range 10 {
 			l.Visible(caller(name))
 			l.Count(caller(name))
-			l.Debugs(caller(name))
+			l.VisibleWithTracebacks(caller(name))
 		}
 		if n := policy.Matches(p) - before; n != 0 {
 			t.Errorf("%s: listing again matches the rules %d times", name, n)
@@ -175,13 +175,13 @@ permit "some" {
 	}
 }
 
-// TestListingsOf: Listings serve a policy and its objects, and no others.
-func TestListingsOf(t *testing.T) {
+// TestListingsCover: Listings serve a policy and its objects, and no others.
+func TestListingsCover(t *testing.T) {
 	p, q := mustParse(t, head), mustParse(t, head)
 	ids := []object.ID{"acme.a", "acme.b"}
 	l := p.NewListings(ids)
 	others := []object.ID{"acme.a", "acme.c"}
-	if !l.Of(p, slices.Clone(ids)) || l.Of(q, ids) || l.Of(p, ids[:1]) || l.Of(p, others) || (*policy.Listings)(nil).Of(p, nil) {
+	if !l.Cover(p, slices.Clone(ids)) || l.Cover(q, ids) || l.Cover(p, ids[:1]) || l.Cover(p, others) || (*policy.Listings)(nil).Cover(p, nil) {
 		t.Error("the wrong ones")
 	}
 }

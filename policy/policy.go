@@ -59,15 +59,16 @@ type Definition struct {
 type Policy struct {
 	Definition
 	cache *cache
-	env   condition.Environment // of conditions
+	env   condition.Environment // environment of conditions
 }
 
 // New returns the policy of a definition.
 func New(d Definition) *Policy {
-	return &Policy{Definition: d, cache: newCache(), env: condition.Environment{Groups: d.Groups, Owners: d.Owners, Zone: d.Zone}}
+	env := condition.Environment{Groups: d.Groups, Owners: d.Owners, Zone: d.Zone}
+	return &Policy{Definition: d, cache: newCache(), env: env}
 }
 
-// Where things are when nothing says otherwise.
+// Defaults of folders and addresses. Folders are relative to the folder of the policy.
 const (
 	DefaultScripts = "scripts"
 	DefaultPlugins = "plugins"
@@ -76,11 +77,12 @@ const (
 	defaultSocket  = "hearth.sock" // in the state folder
 )
 
-// Default returns the policy of a host that has no policy file: it listens on
-// 127.0.0.1:7766 and on the Unix socket <dir>/state/hearth.sock, serves every tenant
-// folder in <dir>/scripts, lets the OS user hostUID, as principal "owner", call
-// everything and see tracebacks, and lets objects call objects of their own tenant.
-// Nobody else may anything. The error is one of making dir absolute.
+// Default returns the policy of a host without a policy file.
+//
+// The host listens on 127.0.0.1:7766 and on the Unix socket <dir>/state/hearth.sock, and serves every tenant folder in
+// <dir>/scripts. The OS user hostUID is the principal "owner", which may call everything and see tracebacks. Objects
+// may call objects of their own tenant. All other calls are denied. The error is one of making dir absolute, or of
+// hostUID.
 func Default(dir string, hostUID int) (*Policy, error) {
 	const owner object.Principal = "owner"
 	uid, err := CheckUID(hostUID)
@@ -88,17 +90,22 @@ func Default(dir string, hostUID int) (*Policy, error) {
 		return nil, err
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, fmt.Errorf("finding the folder of the built-in policy: %w", err)
+		return nil, fmt.Errorf("built-in policy: find folder: %w", err)
 	}
 	state := filepath.Join(dir, DefaultState)
-	all := &Rule{Reason: `built-in policy: permit "owner"`, Tracebacks: true, Objects: []Pattern{{Tenant: "*", Name: "*"}}}
+	all := &Rule{
+		Reason:     `built-in policy: permit "owner"`,
+		Tracebacks: true,
+		Objects:    []Pattern{{Tenant: "*", Name: "*"}},
+	}
+	socket := "unix:" + filepath.Join(state, defaultSocket)
 	return New(Definition{
 		Scripts: filepath.Join(dir, DefaultScripts),
 		Plugins: filepath.Join(dir, DefaultPlugins),
 		State:   state,
 		Listeners: []Listener{
 			{Name: "local", Address: defaultAddress, Identify: []string{object.AuthPeer}, Plain: true},
-			{Name: "socket", Address: "unix:" + filepath.Join(state, defaultSocket), Identify: []string{object.AuthPeer}, Plain: true},
+			{Name: "socket", Address: socket, Identify: []string{object.AuthPeer}, Plain: true},
 		},
 		AllTenants: true,
 		Audit:      DefaultAudit(state),
@@ -109,8 +116,7 @@ func Default(dir string, hostUID int) (*Policy, error) {
 	}), nil
 }
 
-// CheckUID returns an OS user id as the kernel tells it. os.Getuid returns -1 on systems
-// that have none.
+// CheckUID converts a user id. It returns an error for -1, which os.Getuid returns on systems without user ids.
 func CheckUID(uid int) (uint32, error) {
 	if uid < 0 || int64(uid) >= 1<<32-1 {
 		return 0, fmt.Errorf("%d is not the id of an OS user", uid)
@@ -118,10 +124,9 @@ func CheckUID(uid int) (uint32, error) {
 	return uint32(uid), nil
 }
 
-// Principal returns who a peer is: the principal that declares its user id, if the
-// kernel has proven that id, or the one that its verified certificate matches; else, and
-// if two principals match, object.Anonymous. Whose key proves what, the files say that
-// Keys names. Being known is not being permitted.
+// Principal returns the principal of a peer: the one that declares its kernel-verified user id, or the one that its
+// verified certificate matches. It returns object.Anonymous for other peers and for a certificate that matches two
+// principals. Peers with a key are identified by the key files, see Keys. An identified principal still needs permits.
 func (p *Policy) Principal(peer object.Peer) object.Principal {
 	switch {
 	case peer.Auth == object.AuthPeer:
@@ -135,7 +140,7 @@ func (p *Policy) Principal(peer object.Peer) object.Principal {
 			if !r.Match(peer.Cert) || r.Principal == who {
 				continue
 			}
-			if who != object.Anonymous {
+			if who != object.Anonymous { // a second principal
 				return object.Anonymous
 			}
 			who = r.Principal
@@ -151,15 +156,15 @@ func (p *Policy) Known(principal object.Principal) bool {
 		return true
 	}
 	id, ok := principal.Object()
-	return ok && p.Siblings != nil && wellFormed(id) && p.Serves(id.Tenant())
+	return ok && p.Siblings != nil && validID(id) && p.Serves(id.Tenant())
 }
 
-// HasPermit reports whether a permit names the principal.
+// HasPermit reports whether a permit of the file names the principal.
 func (p *Policy) HasPermit(principal object.Principal) bool {
 	return slices.ContainsFunc(p.Subjects[principal], func(s *Subject) bool { return len(s.Permits) > 0 })
 }
 
-// Serves reports whether a tenant's folder is to be served.
+// Serves reports whether the tenant's folder is served.
 func (d *Definition) Serves(tenant object.Tenant) bool {
 	if d.AllTenants {
 		return object.ValidName(string(tenant)) && tenant != object.HostTenant
@@ -168,27 +173,29 @@ func (d *Definition) Serves(tenant object.Tenant) bool {
 	return ok
 }
 
-// OwnerTenant returns the tenant to which a principal belongs, "" if it belongs to none.
+// OwnerTenant returns the tenant that owns a principal, or "".
 func (d *Definition) OwnerTenant(who object.Principal) object.Tenant {
-	home := d.Owners[who]
+	owner := d.Owners[who]
 	if id, ok := who.Object(); ok {
-		home = id.Tenant()
+		owner = id.Tenant()
 	}
-	if !d.Serves(home) {
+	if !d.Serves(owner) {
 		return ""
 	}
-	return home
+	return owner
 }
 
-// Knows reports whether who is somebody: declared, anonymous, or an object's principal.
-func (p *Policy) Knows(who object.Principal) bool {
+// ValidPrincipal reports whether a principal can exist under the policy: declared, anonymous, or the principal of an
+// object.
+func (p *Policy) ValidPrincipal(who object.Principal) bool {
 	_, isObject := who.Object()
 	_, declared := slices.BinarySearch(p.Declared, who)
 	return declared || isObject || who == object.Anonymous || p.HasPermit(who)
 }
 
-// PermittedPrincipals returns every principal that a permit names, sorted: nobody else may anything,
-// but for objects that call their siblings under the built-in policy.
+// PermittedPrincipals returns every principal that a permit names, sorted. All others are denied, except objects that
+// call objects of their tenant under the built-in policy.
 func (p *Policy) PermittedPrincipals() []object.Principal {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(p.Subjects)), func(who object.Principal) bool { return !p.HasPermit(who) })
+	all := slices.Sorted(maps.Keys(p.Subjects))
+	return slices.DeleteFunc(all, func(who object.Principal) bool { return !p.HasPermit(who) })
 }

@@ -8,12 +8,13 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// CertRule says whose certificate one is. Empty fields match anything.
+// CertRule maps client certificates to a principal. Empty fields match everything.
 type CertRule struct {
 	Principal                                object.Principal
 	CA, CommonName, DNS, URI, Serial, SHA256 string
 }
 
+// Match reports whether the rule matches a verified certificate.
 func (r *CertRule) Match(c *object.Certificate) bool {
 	return r.CA == c.CA &&
 		(r.CommonName == "" || r.CommonName == c.CommonName) &&
@@ -23,8 +24,8 @@ func (r *CertRule) Match(c *object.Certificate) bool {
 		(r.SHA256 == "" || r.SHA256 == c.SHA256)
 }
 
-// PrincipalsByCommonName returns the principals that certificates of an authority prove by their common name and
-// nothing that name constraints bind.
+// PrincipalsByCommonName returns the principals that certificates of an authority prove by their common name only. The
+// authority's name constraints do not restrict common names.
 func (p *Policy) PrincipalsByCommonName(ca string) []object.Principal {
 	var out []object.Principal
 	for _, r := range p.Certs {
@@ -35,17 +36,17 @@ func (p *Policy) PrincipalsByCommonName(ca string) []object.Principal {
 	return out
 }
 
-// RulesUsingCommonName returns the permits and forbids whose conditions ask for the common name of a certificate, as
-// `policy.hcl:9 permit "x"`, sorted.
+// RulesUsingCommonName returns the permits and forbids whose conditions read the common name of a certificate, as
+// `policy.hcl:9 permit "x"`; sorted.
 func (p *Policy) RulesUsingCommonName() []string {
-	asking := map[string]bool{}
+	found := map[string]bool{}
 	for who := range p.Subjects {
 		permits, forbids := p.RulesAbout(who)
 		for _, r := range append(permits, forbids...) {
 			if r.When != nil && r.When.UsesCommonName {
-				asking[r.Reason] = true
+				found[r.Reason] = true
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(asking))
+	return slices.Sorted(maps.Keys(found))
 }

@@ -12,70 +12,69 @@ import (
 	"github.com/hearthhost/hearth/policy/condition"
 )
 
-// Query is what a question says of a caller besides who it is. What it does not say is
-// not known, and conditions that ask for it deny.
+// Query holds the connection attributes and the time of a policy query. A condition on an unset attribute denies.
 type Query struct {
 	Peer object.Peer
-	at   time.Time
+	time time.Time
 }
 
-// QueryNames are the facts that a question may give.
+// QueryNames are the attributes that [Query.Set] sets.
 var QueryNames = []string{"channel", "auth", "address", "uid", "time"}
 
-// Set gives a fact by its name. The error says what its value looks like.
-func (g *Query) Set(name, value string) error {
+// Set sets an attribute. The error describes the valid values.
+func (q *Query) Set(name, value string) error {
 	one := func(values []string) error {
 		if slices.Contains(values, value) {
 			return nil
 		}
-		return hint("want one of " + strings.Join(values, ", "))
+		return hint("valid: " + strings.Join(values, ", "))
 	}
 	switch name {
 	case "channel":
-		g.Peer.Channel = value
+		q.Peer.Channel = value
 		return one(condition.Channels)
 	case "auth":
-		g.Peer.Auth = value
+		q.Peer.Auth = value
 		return one(object.AuthMethods)
 	case "address":
-		g.Peer.Addr = value
+		q.Peer.Addr = value
 		if _, err := netip.ParseAddr(value); err != nil {
-			return hint(`want an address like "192.0.2.7"`)
+			return hint(`write an address like "192.0.2.7"`)
 		}
 	case "uid":
 		n, err := strconv.ParseUint(value, 10, 32)
 		if err != nil {
-			return hint("want a user id")
+			return hint("write a user id")
 		}
-		g.Peer.UID, g.Peer.Auth = uint32(n), object.AuthPeer
+		q.Peer.UID, q.Peer.Auth = uint32(n), object.AuthPeer
 	case "time":
 		at, err := time.Parse(time.RFC3339, value)
 		if err != nil {
-			return hint(`want a time like "2027-01-31T18:00:00Z"`)
+			return hint(`write a time like "2027-01-31T18:00:00Z"`)
 		}
-		g.at = at
+		q.time = at
 	default:
-		return hint("want one of " + strings.Join(QueryNames, ", "))
+		return hint("valid: " + strings.Join(QueryNames, ", "))
 	}
 	return nil
 }
 
-// hint is an error that says what to write.
+// hint is an error that describes the valid values.
 type hint string
 
 func (h hint) Error() string { return string(h) }
 
-// DecideQuery is [Policy.Decide] for a caller of whom no more is known than what is given.
-func (p *Policy) DecideQuery(who object.Principal, g Query, id object.ID, m object.Method) Decision {
-	c := object.Caller{Principal: who, Peer: g.Peer}
+// DecideQuery is [Policy.Decide] for a caller of which only the attributes of the query are known.
+func (p *Policy) DecideQuery(who object.Principal, q Query, id object.ID, m object.Method) Decision {
+	c := object.Caller{Principal: who, Peer: q.Peer}
 	if from, ok := who.Object(); ok {
 		c.Tenant = from.Tenant()
 		c.Peer.Channel, c.Peer.Addr = "object", string(from)
 	}
-	return p.decide(&c, id, m, &g.at)
+	return p.decide(&c, id, m, &q.time)
 }
 
-// SplitCall takes "acme.shop.cart.add" apart into object and method. The error is a hint.
+// SplitCall splits "acme.shop.cart.add" into object and method. The error is a hint.
 func SplitCall(call string) (object.ID, object.Method, error) {
 	errForm := errors.New("write <tenant>.<name>.<method>")
 	i := strings.LastIndexByte(call, '.')

@@ -9,20 +9,20 @@ import (
 	"github.com/hearthhost/hearth/policy/condition"
 )
 
-// Rule is a compiled permit or forbid, shared by the subjects that it names.
+// Rule is a permit or a forbid. The subjects that it names share it.
 type Rule struct {
 	Name           string
 	Reason         string
 	Objects        []Pattern
-	Methods        map[object.Method]struct{} // nil: every one
-	When           *condition.Condition       // nil: always
+	Methods        map[object.Method]struct{} // nil: every method
+	When           *condition.Condition       // nil: no condition
 	Forbids        bool
 	Tracebacks     bool
-	CrossesTenants bool // it is meant to let principals reach other tenants' objects
+	CrossesTenants bool // may permit calls of other tenants' objects
 }
 
-// coversMethod reports whether the rule is about a method of this name. A forbid of an
-// attribute is about setting it too; a permit of one is about reading it.
+// coversMethod reports whether the rule covers a method. A forbid of an attribute also forbids to set it; a permit of
+// an attribute only permits to read it.
 func (r *Rule) coversMethod(m object.Method) bool {
 	if r.Methods == nil {
 		return true
@@ -34,19 +34,18 @@ func (r *Rule) coversMethod(m object.Method) bool {
 	return ok
 }
 
-// Setter is how rules name the setting of an attribute: "total=".
+// Setter returns the name by which rules permit or forbid to set an attribute: "total=".
 func Setter(m object.Method) object.Method { return m + "=" }
 
-// BaseMethod is the method or attribute that something which rules name is about.
+// BaseMethod returns the method or attribute of a name in a rule: "total" for "total=".
 func BaseMethod(m object.Method) object.Method {
 	return object.Method(strings.TrimSuffix(string(m), "="))
 }
 
-// Callable reports whether what rules may name can be called, read or set.
+// Callable reports whether a name in a rule can be called, read or set.
 func Callable(m object.Method) bool { return BaseMethod(m).Callable() }
 
-// coversObject reports whether the rule is about some method of id. A rule without any
-// method cannot be written.
+// coversObject reports whether the rule covers some method of id. Every rule has at least one method.
 func (r *Rule) coversObject(id object.ID) bool { return covers(r.Objects, id) }
 
 func covers(patterns []Pattern, id object.ID) bool {
@@ -60,11 +59,11 @@ func covers(patterns []Pattern, id object.ID) bool {
 
 // Pattern matches object ids: "acme.counter", "acme.shop.*", "*.status".
 type Pattern struct {
-	Tenant object.Tenant // "*" is any
-	Name   string        // of the rest; each '*' is any run of characters, dots included
+	Tenant object.Tenant // "*": any tenant
+	Name   string        // the rest of the id; '*' is any run of characters, dots included
 }
 
-// ParsePattern reads a pattern. "*" alone is every object.
+// ParsePattern parses a pattern as a rule has it: "acme.counter", "acme.*", "*". The error is a hint.
 func ParsePattern(s string) (Pattern, error) {
 	if s == "*" {
 		s = "*.*"
@@ -72,31 +71,32 @@ func ParsePattern(s string) (Pattern, error) {
 	tenant, name, ok := strings.Cut(s, ".")
 	switch {
 	case len(s) > object.MaxIDBytes:
-		return Pattern{}, errors.New("it is longer than an object's id may be")
+		return Pattern{}, fmt.Errorf("use at most %d bytes", object.MaxIDBytes)
 	case !ok && object.ValidName(tenant):
-		return Pattern{}, fmt.Errorf("an object is <tenant>.<name>: for all of a tenant's write %q", tenant+".*")
+		return Pattern{}, fmt.Errorf("write <tenant>.<name>, or %q for all objects of the tenant", tenant+".*")
 	case tenant != "*" && strings.Contains(tenant, "*"):
-		return Pattern{}, errors.New("the tenant, before the first dot, is a name or \"*\" alone")
+		return Pattern{}, errors.New("the part before the first dot is the name of a tenant, or only \"*\"")
 	case tenant != "*" && !object.ValidName(tenant):
-		return Pattern{}, errors.New("an object is <tenant>.<name>, of letters, digits, '_' and '-'")
+		return Pattern{}, errors.New("write <tenant>.<name>, with letters, digits, '_' and '-'")
 	case strings.Contains(name, "**"):
-		return Pattern{}, errors.New("one '*' is any run of characters, dots included")
+		return Pattern{}, errors.New("write one '*': it matches any run of characters, dots included")
 	}
 	for part := range strings.SplitSeq(name, ".") {
-		if part == "" || strings.ReplaceAll(part, "*", "") != "" && !object.ValidName(strings.ReplaceAll(part, "*", "")) {
-			return Pattern{}, errors.New("a name has parts of letters, digits, '_' and '-', joined by dots; '*' is any run of characters")
+		letters := strings.ReplaceAll(part, "*", "")
+		if part == "" || letters != "" && !object.ValidName(letters) {
+			return Pattern{}, errors.New("write letters, digits, '_', '-' and '*', in parts with dots between them")
 		}
 	}
 	return Pattern{object.Tenant(tenant), name}, nil
 }
 
-// Match reports whether the pattern covers id, which need not be well formed.
+// Match reports whether the pattern matches id, which may be malformed.
 func (p *Pattern) Match(id object.ID) bool {
 	return (p.Tenant == "*" || p.Tenant == id.Tenant()) && glob(p.Name, id.Name())
 }
 
-// glob matches s with '*' in p as any run of bytes, the empty one included. It goes back
-// to the last '*' only, so it takes len(p)·len(s) steps at most.
+// glob matches s, with '*' in p as any run of bytes, including none. It backtracks to the last '*' only and takes at
+// most len(p)·len(s) steps.
 func glob(p, s string) bool {
 	pi, si, star, from := 0, 0, -1, 0
 	for si < len(s) {

@@ -6,41 +6,31 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TenantSettings are what a tenant block says of how a tenant's code runs. The zero value
-// is what holds for a tenant of which nothing is said.
+// TenantSettings are the settings of a tenant block. The zero value is that of an empty block.
 type TenantSettings struct {
-	// UID is the user id of the tenant's processes, which also is their group's; 0: none of
-	// their own.
-	UID uint32
-	// PerObject gives each object a worker process of its own, where it otherwise is one for
-	// the tenant.
-	PerObject bool
-	// AllowMissing names the walls that may be missing, of package confine.
-	AllowMissing []string
-	// MemoryBytes, Processes and CPUs bound a worker process by a control group; 0: not
-	// bounded so.
+	UID          uint32   // user id and group id of the tenant's processes; 0: the host's own
+	PerObject    bool     // one worker process per object instead of one per tenant
+	AllowMissing []string // isolation layers that may be missing, by their names in package confine
+
+	// Bounds of a worker process, enforced by a control group; 0: not bounded.
 	MemoryBytes int64
 	Processes   int
 	CPUs        float64
 
-	// Idle is after how long a worker that nobody calls, and that remembers nothing, is
-	// stopped; 0: a default.
-	Idle time.Duration
-	// Weight is the tenant's share of the host when others want it too; 0: 1.
-	Weight int
-	// Gate says that a changed script has to pass its tests before it serves.
-	Gate bool
+	Idle   time.Duration // a worker without calls and without state stops after this time; 0: a default
+	Weight int           // share of the host while other tenants wait; 0: 1
+	Gate   bool          // a changed script must pass its tests before it serves
 
-	DefaultLimits object.Limits // of objects of which nothing is said
-	ObjectLimits  map[object.ID]object.Limits
+	DefaultLimits object.Limits               // limits of objects without their own
+	ObjectLimits  map[object.ID]object.Limits // limits of objects with their own
 }
 
-// Limits returns what one of the tenant's objects may spend, zero where nothing is said.
+// Limits returns the limits of one of the tenant's objects; zero fields are not set.
 func (t *TenantSettings) Limits(id object.ID) object.Limits {
 	return t.ObjectLimits[id].WithBase(t.DefaultLimits)
 }
 
-// Tenant returns what is said of a tenant.
+// Tenant returns the settings of a tenant.
 func (p *Policy) Tenant(name object.Tenant) TenantSettings {
 	if t := p.Settings[name]; t != nil {
 		return *t
@@ -48,7 +38,7 @@ func (p *Policy) Tenant(name object.Tenant) TenantSettings {
 	return TenantSettings{}
 }
 
-// Weight returns a tenant's share of the host against those of others, 1 if nothing is said.
+// Weight returns a tenant's share of the host relative to other tenants; 1 if it is not set.
 func (p *Policy) Weight(name object.Tenant) float64 {
 	if t := p.Settings[name]; t != nil && t.Weight > 0 {
 		return float64(t.Weight)
@@ -56,6 +46,6 @@ func (p *Policy) Weight(name object.Tenant) float64 {
 	return 1
 }
 
-// MessageBytes is how long a call's message may be where it is not known yet which object is
-// called: as long as the object that takes the longest has it, and never less than the default.
+// MessageBytes returns the largest message in bytes that the host accepts before it knows the called object: the
+// largest limit of any object, and at least the default.
 func (d *Definition) MessageBytes() int { return max(d.MaxArgumentBytes, object.DefaultMessageBytes) }

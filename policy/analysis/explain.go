@@ -171,7 +171,7 @@ func CheckPrincipal(p *policy.Policy, who object.Principal) error {
 		}
 		return nil
 	}
-	if p.Knows(who) {
+	if p.ValidPrincipal(who) {
 		return nil
 	}
 	names := []string{string(object.Anonymous)}

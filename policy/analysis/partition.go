@@ -38,7 +38,7 @@ func newPartition(ids []object.ID, policies ...*policy.Policy) *partition {
 		for _, name := range p.Declared {
 			who[name] = struct{}{}
 		}
-		for _, name := range p.Named() {
+		for _, name := range p.NamedPrincipals() {
 			who[name] = struct{}{}
 		}
 		for o := range rulePatterns(p) {
