@@ -58,42 +58,53 @@ func isObject(who object.Principal) bool { return len(who) > 7 && who[:7] == "ob
 
 var someConditions = []someCondition{
 	{`true`, func(*world, object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return true, true }},
-	{`object.name == "none.such"`, func(*world, object.Principal, object.ID, object.Method, someFacts) (bool, bool) { return false, true }},
-	{`caller.channel == "tls"`, func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+	{`object.name == "none.such"`, func(*world, object.Principal, object.ID, object.Method, someFacts) (bool,
+		bool) {
+		return false, true
+	}},
+	{`caller.channel == "tls"`, func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool,
+		bool) {
 		return channelOf(who, f) == "tls", channelOf(who, f) != ""
 	}},
 	{`caller.uid >= 1001`, func(_ *world, _ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 		return f.uid == "1001", f.uid != ""
 	}},
-	{`in_network(caller.address, "10.0.0.0/8", "2001:db8::/32")`, func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
-		return f.address == "10.1.2.3" || f.address == "2001:db8::7", f.address != "" && !isObject(who)
-	}},
+	{`in_network(caller.address, "10.0.0.0/8", "2001:db8::/32")`,
+		func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+			return f.address == "10.1.2.3" || f.address == "2001:db8::7", f.address != "" && !isObject(who)
+		}},
 	{`time.of_day >= "09:00" && time.of_day < "18:00" && !contains(["saturday", "sunday"], time.weekday)`,
 		func(_ *world, _ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
 			return f.at == "2026-11-23T09:30:00Z", f.at != ""
 		}},
-	{`time.now < "2026-11-25T00:00:00+01:00"`, func(_ *world, _ object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+	{`time.now < "2026-11-25T00:00:00+01:00"`, func(_ *world, _ object.Principal, _ object.ID, _ object.Method,
+		f someFacts) (bool, bool) {
 		at, _ := time.Parse(time.RFC3339, f.at)
 		return at.Day() == 23, f.at != ""
 	}},
-	{`method == "add" || contains(caller.groups, "staff")`, func(w *world, who object.Principal, _ object.ID, m object.Method, _ someFacts) (bool, bool) {
-		return m == "add" || has(w.groups["staff"], string(who)), true
-	}},
-	{`object.tenant == "acme" && caller.principal != "bob"`, func(_ *world, who object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
-		return id.Tenant() == "acme" && who != "bob", true
-	}},
-	{`caller.channel == "unix" || caller.address == "127.0.0.1"`, func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
-		if channelOf(who, f) == "unix" {
-			return true, true
-		}
-		return f.address == "127.0.0.1", channelOf(who, f) != "" && f.address != "" && !isObject(who)
-	}},
-	{`caller.tenant == object.tenant`, func(w *world, who object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
+	{`method == "add" || contains(caller.groups, "staff")`,
+		func(w *world, who object.Principal, _ object.ID, m object.Method, _ someFacts) (bool, bool) {
+			return m == "add" || has(w.groups["staff"], string(who)), true
+		}},
+	{`object.tenant == "acme" && caller.principal != "bob"`,
+		func(_ *world, who object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
+			return id.Tenant() == "acme" && who != "bob", true
+		}},
+	{`caller.channel == "unix" || caller.address == "127.0.0.1"`,
+		func(_ *world, who object.Principal, _ object.ID, _ object.Method, f someFacts) (bool, bool) {
+			if channelOf(who, f) == "unix" {
+				return true, true
+			}
+			return f.address == "127.0.0.1", channelOf(who, f) != "" && f.address != "" && !isObject(who)
+		}},
+	{`caller.tenant == object.tenant`, func(w *world, who object.Principal, id object.ID, _ object.Method,
+		_ someFacts) (bool, bool) {
 		return w.home(string(who)) == string(id.Tenant()), true
 	}},
-	{`startswith(object.name, "c") && endswith(object.id, "r")`, func(_ *world, _ object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
-		return id == "acme.counter" || id == "other.counter" || id == "third.counter", true
-	}},
+	{`startswith(object.name, "c") && endswith(object.id, "r")`,
+		func(_ *world, _ object.Principal, id object.ID, _ object.Method, _ someFacts) (bool, bool) {
+			return id == "acme.counter" || id == "other.counter" || id == "third.counter", true
+		}},
 }
 
 // drawWorld draws groups, in each other too, and who belongs to a tenant.
@@ -143,8 +154,10 @@ func drawPolicy(t *rapid.T) (src string, rules []drawn, limits []drawnLimit) {
 		return rapid.SliceOfNDistinct(rapid.SampledFrom(from), 1, 2, rapid.ID[string]).Draw(t, name)
 	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "limits") {
-		l := drawnLimit{fmt.Sprintf("l%d", i), drawn{principals: some(someWho, "limited"), objects: some(someObjects, "limited objects"), in: w}}
-		fmt.Fprintf(&b, "limit %q {\n principals = %s\n objects = %s\n rate = \"1/s\"\n}\n", l.name, list(l.about.principals), list(l.about.objects))
+		l := drawnLimit{fmt.Sprintf("l%d", i), drawn{principals: some(someWho, "limited"),
+			objects: some(someObjects, "limited objects"), in: w}}
+		fmt.Fprintf(&b, "limit %q {\n principals = %s\n objects = %s\n rate = \"1/s\"\n}\n", l.name,
+			list(l.about.principals), list(l.about.objects))
 		limits = append(limits, l)
 	}
 	return b.String(), rules, limits
@@ -192,11 +205,14 @@ func TestAgree(t *testing.T) {
 			case (e.Outcome == analysis.Depends) != unsure:
 				t.Fatalf("%s calling %s.%s: explained as %+v, depends: %v\n%s", who.Principal, id, m, e, unsure, src)
 			case e.Outcome == analysis.Permit != want && !unsure:
-				t.Fatalf("%s calling %s.%s: explained as %+v, and decided as %+v\n%s", who.Principal, id, m, e, got, src)
+				t.Fatalf("%s calling %s.%s: explained as %+v, and decided as %+v\n%s", who.Principal, id, m, e, got,
+					src)
 			case unsure && len(e.Conditions) == 0:
 				t.Fatalf("%s calling %s.%s depends on nothing: %+v\n%s", who.Principal, id, m, e, src)
-			case want && !slices.Equal(names(got.Limits), limitsOf(limits, who.Principal, id)), !want && got.Limits != nil:
-				t.Fatalf("%s calling %s: limits %v, want %v\n%s", who.Principal, id, names(got.Limits), limitsOf(limits, who.Principal, id), src)
+			case want && !slices.Equal(names(got.Limits), limitsOf(limits, who.Principal, id)), !want &&
+				got.Limits != nil:
+				t.Fatalf("%s calling %s: limits %v, want %v\n%s", who.Principal, id, names(got.Limits),
+					limitsOf(limits, who.Principal, id), src)
 			}
 			if ask(p, who, id, m).Permit && !p.Visible(who, id) {
 				t.Fatalf("%s may call %s.%s and does not see it\n%s", who.Principal, id, m, src)
@@ -235,9 +251,11 @@ func TestAgree(t *testing.T) {
 	}
 	// Each answer is there often enough to mean something.
 	if least := cases / 200; permits < least || forbids < least || depends < least || crosses == 0 {
-		t.Errorf("of %d cases %d are permits, %d forbids, %d depend; %d rules cross tenants", cases, permits, forbids, depends, crosses)
+		t.Errorf("of %d cases %d are permits, %d forbids, %d depend; %d rules cross tenants", cases, permits, forbids,
+			depends, crosses)
 	}
-	t.Logf("%d cases: %d permits, %d forbids, %d depend; %d rules cross tenants", cases, permits, forbids, depends, crosses)
+	t.Logf("%d cases: %d permits, %d forbids, %d depend; %d rules cross tenants", cases, permits, forbids, depends,
+		crosses)
 }
 
 // TestReach: what Reach lists is what Explain and, given the facts, Decide say, and what it does
@@ -257,18 +275,23 @@ func TestReach(t *testing.T) {
 				for _, m := range []object.Method{"add", "total", "reset", "other", "total=", "other="} {
 					e, d := analysis.Explain(p, who, id, m), p.DecideQuery(who, given, id, m)
 					row, _ := listedAs(t, always, label, m)
-					if row.Outcome != e.Outcome || row.Outcome == analysis.Permit && row.Reason != e.Reason || !slices.Equal(row.Conditions, e.Conditions) {
-						t.Fatalf("%s calling %s.%s is listed as %+v and explained as %+v: %+v\n%s", who, id, m, row, e, always, src)
+					if row.Outcome != e.Outcome || row.Outcome == analysis.Permit && row.Reason != e.Reason ||
+						!slices.Equal(row.Conditions, e.Conditions) {
+						t.Fatalf("%s calling %s.%s is listed as %+v and explained as %+v: %+v\n%s", who, id, m, row,
+							e, always, src)
 					}
 					said[string(row.Outcome)]++
 					row, byName := listedAs(t, now, label, m)
 					switch {
-					case row.Outcome == analysis.Depends && (e.Outcome != analysis.Depends || byName && label == string(id)):
-						t.Fatalf("%s calling %s.%s, given %+v, is listed as %+v: it is settled\n%s", who, id, m, f, row, src)
+					case row.Outcome == analysis.Depends &&
+						(e.Outcome != analysis.Depends || byName && label == string(id)):
+						t.Fatalf("%s calling %s.%s, given %+v, is listed as %+v: it is settled\n%s", who, id, m, f,
+							row, src)
 					case row.Outcome == analysis.Depends:
 						said["depends still"]++
 					case (row.Outcome == analysis.Permit) != d.Permit:
-						t.Fatalf("%s calling %s.%s, given %+v, is listed as %+v and decided as %+v\n%s", who, id, m, f, row, d, src)
+						t.Fatalf("%s calling %s.%s, given %+v, is listed as %+v and decided as %+v\n%s", who, id, m,
+							f, row, d, src)
 					}
 					if label != string(id) && row.Outcome != analysis.Deny {
 						said["to come"]++
@@ -301,7 +324,10 @@ func listable(rules []drawn, who object.Principal, ids []object.ID) map[object.I
 				home, name, _ := strings.Cut(o, ".")
 				label := tenant + "." + name
 				if !d.names(who) || home != "*" && home != tenant ||
-					slices.ContainsFunc(ids, func(id object.ID) bool { return matchesAny([]string{label}, string(id)) }) {
+					slices.ContainsFunc(ids, func(id object.ID) bool {
+						return matchesAny([]string{label},
+							string(id))
+					}) {
 					continue
 				}
 				out[object.ID(strings.ReplaceAll(label, "*", "Z.Z"))] = label
@@ -359,7 +385,8 @@ func reaching(rules []drawn, who object.Principal, id object.ID, m object.Method
 
 // model decides by reading the rules one by one.
 func model(rules []drawn, who object.Principal, id object.ID, m object.Method, f someFacts) (permit, depends bool) {
-	if _, err := object.ParseID(string(id)); err != nil || !attribute(m).Callable() || id.Tenant() != "acme" && id.Tenant() != "other" {
+	if _, err := object.ParseID(string(id)); err != nil || !attribute(m).Callable() || id.Tenant() != "acme" &&
+		id.Tenant() != "other" {
 		return false, false
 	}
 	var forbidden, always, sometimes, unsure bool
@@ -407,14 +434,16 @@ func TestProveFindsAll(t *testing.T) {
 			if m == "*" {
 				m = "other"
 			}
-			if c.Tenant == c.Object.Tenant() || !strings.Contains(c.Rule, " permit ") || analysis.Explain(p, c.Principal, c.Object, m).Outcome == analysis.Deny {
+			if c.Tenant == c.Object.Tenant() || !strings.Contains(c.Rule, " permit ") ||
+				analysis.Explain(p, c.Principal, c.Object, m).Outcome == analysis.Deny {
 				t.Fatalf("not a counter-example: %+v", c)
 			}
 		}
 		for _, who := range append([]object.Principal{"object:acme.relay", "object:other.x"}, principalsOf(ids)...) {
 			for _, id := range ids {
 				for _, m := range []object.Method{"add", "total", "reset", "other", "total="} {
-					crosses := object.ID(who[7:]).Tenant() != id.Tenant() && analysis.Explain(p, who, id, m).Outcome != analysis.Deny
+					crosses := object.ID(who[7:]).Tenant() != id.Tenant() &&
+						analysis.Explain(p, who, id, m).Outcome != analysis.Deny
 					if crosses && !anyClass(found, id, string(m)) && !anyClass(found, id, "*") {
 						t.Fatalf("%s reaches %s.%s and no counter-example says so: %v", who, id, m, found)
 					}
@@ -461,16 +490,19 @@ func TestDiff(t *testing.T) {
 		for _, who := range append([]string{"nobody"}, somePrincipals...) {
 			for _, id := range ids {
 				for _, m := range someMethods {
-					before, after := analysis.Explain(a, object.Principal(who), id, object.Method(m)), analysis.Explain(b, object.Principal(who), id, object.Method(m))
+					before, after := analysis.Explain(a, object.Principal(who), id,
+						object.Method(m)), analysis.Explain(b, object.Principal(who), id, object.Method(m))
 					c, listed := changed[[3]string{who, string(id), m}]
 					if !listed && before.Outcome != after.Outcome { // one that no rule about the two names
 						c, listed = changed[[3]string{who, string(id), "*"}]
 					}
 					if before.Outcome != after.Outcome && !listed {
-						t.Fatalf("%s calling %s.%s: %s, then %s, and no change is listed", who, id, m, before.Outcome, after.Outcome)
+						t.Fatalf("%s calling %s.%s: %s, then %s, and no change is listed", who, id, m, before.Outcome,
+							after.Outcome)
 					}
 					if listed && (c.Before.Outcome != before.Outcome || c.After.Outcome != after.Outcome) {
-						t.Fatalf("%s calling %s.%s: %s, then %s, listed as %+v", who, id, m, before.Outcome, after.Outcome, c)
+						t.Fatalf("%s calling %s.%s: %s, then %s, listed as %+v", who, id, m, before.Outcome,
+							after.Outcome, c)
 					}
 				}
 			}

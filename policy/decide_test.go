@@ -89,18 +89,18 @@ func TestDecide(t *testing.T) {
 		{"alice", "other.status", "total", true, false, ""},
 		{"alice", "other.counter", "total", false, false, ""},
 		{"alice", "other.deep.status", "total", false, false, ""}, // "*" is one tenant, not a run
-		{"alice", "undeclared.status", "total", false, false, "not of a tenant"},
+		{"alice", "undeclared.status", "total", false, false, "tenant is not served"},
 		{"alice", "acme.shop.cart", "anything", true, true, "alice may all of shop"},
 		{"alice", "acme.shop.a.b", "anything", true, true, ""},
 		{"alice", "acme.shop", "anything", false, false, ""},
 		{"alice", "acme.shopping.cart", "anything", false, false, ""},
-		{"alice", "acme.shop.cart", "_private", false, false, "callable"},
+		{"alice", "acme.shop.cart", "_private", false, false, "can be called"},
 		{"alice", "acme.shop.cart", "__init__", false, false, ""},
 		{"alice", "acme.shop.cart", "a.b", false, false, ""},
 		{"alice", "acme.shop.cart", "", false, false, ""},
 		{"alice", "acme.shop.cart", "аdd", false, false, ""}, // a Cyrillic а
 		{"alice", "acme.shop.cart", "add ", false, false, ""},
-		{"alice", "acme.shop.", "x", false, false, "object's id"},
+		{"alice", "acme.shop.", "x", false, false, "id is malformed"},
 		{"alice", "acme.shop..x", "x", false, false, ""},
 		{"alice", "acme.shop.a b", "x", false, false, ""},
 		{"alice", "acme.shop.\x00", "x", false, false, ""},
@@ -129,8 +129,10 @@ func TestDecide(t *testing.T) {
 	}
 	for _, tt := range tests {
 		d := p.Decide(caller(object.Principal(tt.who)), object.ID(tt.id), object.Method(tt.method))
-		if d.Permit != tt.permit || d.Traceback != tt.trace || !strings.Contains(d.Reason, tt.reason) || d.Reason == "" {
-			t.Errorf("Decide(%s, %s.%s) = %+v, want permit %v, traceback %v, reason with %q", tt.who, tt.id, tt.method, d, tt.permit, tt.trace, tt.reason)
+		if d.Permit != tt.permit || d.Traceback != tt.trace || !strings.Contains(d.Reason, tt.reason) ||
+			d.Reason == "" {
+			t.Errorf("Decide(%s, %s.%s) = %+v, want permit %v, traceback %v, reason with %q", tt.who, tt.id,
+				tt.method, d, tt.permit, tt.trace, tt.reason)
 		}
 	}
 }
@@ -176,9 +178,11 @@ forbid "but one" {
 	} {
 		for range 2 { // the second time it is remembered
 			who := caller(object.Principal(tt.who))
-			get, set := p.Decide(who, object.ID(tt.id), object.Method(tt.attribute)), p.DecideSet(who, object.ID(tt.id), object.Method(tt.attribute))
+			get, set := p.Decide(who, object.ID(tt.id), object.Method(tt.attribute)), p.DecideSet(who,
+				object.ID(tt.id), object.Method(tt.attribute))
 			if get.Permit != tt.get || set.Permit != tt.set {
-				t.Errorf("%s and %s.%s: %+v, setting %+v; want %v, %v", tt.who, tt.id, tt.attribute, get, set, tt.get, tt.set)
+				t.Errorf("%s and %s.%s: %+v, setting %+v; want %v, %v", tt.who, tt.id, tt.attribute, get, set, tt.get,
+					tt.set)
 			}
 		}
 	}
@@ -187,7 +191,8 @@ forbid "but one" {
 func TestVisibleAndKnown(t *testing.T) {
 	p := mustParse(t, rules)
 	for who, ids := range map[string]map[string]bool{
-		"alice":             {"acme.counter": true, "acme.shop.x": true, "other.status": true, "acme.public-a": false, "none.status": false, "acme.": false},
+		"alice": {"acme.counter": true, "acme.shop.x": true, "other.status": true, "acme.public-a": false,
+			"none.status": false, "acme.": false},
 		"object:acme.relay": {"acme.counter": true, "acme.relay": false, "other.counter": false},
 		"anonymous":         {"acme.public-a": true, "acme.counter": false, "Pyro.Daemon": false},
 		"owner":             {"acme.counter": false},
@@ -199,7 +204,8 @@ func TestVisibleAndKnown(t *testing.T) {
 			}
 		}
 	}
-	for who, want := range map[string]bool{"alice": true, "bob": true, "owner": false, "anonymous": true, "nobody": false, "": false,
+	for who, want := range map[string]bool{"alice": true, "bob": true, "owner": false, "anonymous": true,
+		"nobody": false, "": false,
 		"object:acme.relay": true, "object:acme.counter": false} {
 		if got := p.Known(object.Principal(who)); got != want {
 			t.Errorf("Known(%s) = %v", who, got)
@@ -268,7 +274,8 @@ func TestPrincipal(t *testing.T) {
 
 func TestServes(t *testing.T) {
 	p := mustParse(t, head)
-	for tenant, want := range map[object.Tenant]bool{"acme": true, "other": true, "third": false, "": false, "Pyro": false, "*": false} {
+	for tenant, want := range map[object.Tenant]bool{"acme": true, "other": true, "third": false, "": false,
+		"Pyro": false, "*": false} {
 		if got := p.Serves(tenant); got != want {
 			t.Errorf("Serves(%q) = %v", tenant, got)
 		}
@@ -291,7 +298,8 @@ func TestDefault(t *testing.T) {
 		t.Errorf("listeners: %s", got)
 	}
 	owner := p.Principal(object.Peer{Auth: "peer", UID: hostUID})
-	if owner != "owner" || p.Principal(object.Peer{Auth: "peer", UID: hostUID + 1}) != object.Anonymous || p.Principal(object.Peer{}) != object.Anonymous {
+	if owner != "owner" || p.Principal(object.Peer{Auth: "peer", UID: hostUID + 1}) != object.Anonymous ||
+		p.Principal(object.Peer{}) != object.Anonymous {
 		t.Errorf("the host's user is %s", owner)
 	}
 	for _, tt := range []struct {
@@ -324,12 +332,14 @@ func TestDefault(t *testing.T) {
 			t.Errorf("Visible(%+v, %s) = %v", tt.who, tt.id, !tt.permit)
 		}
 	}
-	for who, want := range map[object.Principal]bool{"owner": true, "anonymous": false, "object:acme.a": true, "object:Pyro.a": false, "object:": false} {
+	for who, want := range map[object.Principal]bool{"owner": true, "anonymous": false, "object:acme.a": true,
+		"object:Pyro.a": false, "object:": false} {
 		if p.Known(who) != want {
 			t.Errorf("Known(%s) = %v", who, !want)
 		}
 	}
-	for tenant, want := range map[object.Tenant]bool{"acme": true, "Pyro": false, "": false, "a.b": false, "..": false} {
+	for tenant, want := range map[object.Tenant]bool{"acme": true, "Pyro": false, "": false, "a.b": false,
+		"..": false} {
 		if p.Serves(tenant) != want {
 			t.Errorf("Serves(%q) = %v", tenant, !want)
 		}

@@ -81,12 +81,14 @@ func TestListingConditions(t *testing.T) {
 	ids := []object.ID{"acme.a", "acme.b", "acme.c", "blue.a", "gone.a"}
 	all, none := ids[:4:4], []object.ID{}
 	for when, facts := range map[string]map[string][]object.ID{
-		`caller.address == "192.0.2.1"`:                                    {"192.0.2.1:5": all, "192.0.2.2:5": none, "": none},
-		`object.name == "a"`:                                               {"192.0.2.1:5": {"acme.a", "blue.a"}},
-		`object.id == "acme.b" || object.tenant == "blue"`:                 {"192.0.2.1:5": {"acme.b", "blue.a"}},
-		`object.tenant == "blue"`:                                          {"192.0.2.1:5": {"blue.a"}},
-		`method == "get"`:                                                  {"192.0.2.1:5": all},
-		`in_network(caller.address, "192.0.2.0/31") && object.name != "a"`: {"192.0.2.1:5": {"acme.b", "acme.c"}, "192.0.2.2:5": none},
+		`caller.address == "192.0.2.1"`: {"192.0.2.1:5": all, "192.0.2.2:5": none,
+			"": none},
+		`object.name == "a"`: {"192.0.2.1:5": {"acme.a", "blue.a"}},
+		`object.id == "acme.b" || object.tenant == "blue"`: {"192.0.2.1:5": {"acme.b", "blue.a"}},
+		`object.tenant == "blue"`:                          {"192.0.2.1:5": {"blue.a"}},
+		`method == "get"`:                                  {"192.0.2.1:5": all},
+		`in_network(caller.address, "192.0.2.0/31") && object.name != "a"`: {"192.0.2.1:5": {"acme.b", "acme.c"},
+			"192.0.2.2:5": none},
 	} {
 		p := mustParse(t, `
 listener "local" { address = "127.0.0.1:7766" }
@@ -181,7 +183,8 @@ func TestListingsCover(t *testing.T) {
 	ids := []object.ID{"acme.a", "acme.b"}
 	l := p.NewListings(ids)
 	others := []object.ID{"acme.a", "acme.c"}
-	if !l.Cover(p, slices.Clone(ids)) || l.Cover(q, ids) || l.Cover(p, ids[:1]) || l.Cover(p, others) || (*policy.Listings)(nil).Cover(p, nil) {
+	if !l.Cover(p, slices.Clone(ids)) || l.Cover(q, ids) || l.Cover(p, ids[:1]) || l.Cover(p, others) ||
+		(*policy.Listings)(nil).Cover(p, nil) {
 		t.Error("the wrong ones")
 	}
 }

@@ -15,12 +15,15 @@ import (
 
 var (
 	somePrincipals = []string{"alice", "bob", "owner", "anonymous", "object:acme.relay", "object:other.x"}
-	someGroups     = map[string][]string{"staff": {"alice", "bob"}, "both": {"alice", "object:acme.relay"}, "all": {"alice", "bob", "owner", "anonymous"}}
-	someWho        = append([]string{"staff", "both", "all"}, somePrincipals...)
-	someObjects    = []string{"acme.*", "acme.counter", "acme.c*", "*.counter", "other.*", "*.*", "*", "acme.shop.*", "other.*.x"}
-	someIDs        = []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x", "third.counter", "Pyro.Daemon", "acme", "acme.a b"}
-	someMethods    = []string{"add", "total", "reset", "total="}
-	someNames      = []object.Method{"add", "total", "reset", "other", "total=", "other=", "_x", "a.b", ""}
+	someGroups     = map[string][]string{"staff": {"alice", "bob"}, "both": {"alice", "object:acme.relay"},
+		"all": {"alice", "bob", "owner", "anonymous"}}
+	someWho     = append([]string{"staff", "both", "all"}, somePrincipals...)
+	someObjects = []string{"acme.*", "acme.counter", "acme.c*", "*.counter", "other.*", "*.*", "*", "acme.shop.*",
+		"other.*.x"}
+	someIDs = []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x",
+		"third.counter", "Pyro.Daemon", "acme", "acme.a b"}
+	someMethods = []string{"add", "total", "reset", "total="}
+	someNames   = []object.Method{"add", "total", "reset", "other", "total=", "other=", "_x", "a.b", ""}
 )
 
 // someGroupsText declares someGroups, one in another.
@@ -63,7 +66,8 @@ func drawPermits(t *rapid.T) []drawn {
 	}
 	out := make([]drawn, rapid.IntRange(0, 5).Draw(t, "permits"))
 	for i := range out {
-		out[i] = drawn{rapid.IntRange(0, 3).Draw(t, "forbid") == 0, some(someWho, 1, "principals"), some(someObjects, 1, "objects"),
+		out[i] = drawn{rapid.IntRange(0, 3).Draw(t, "forbid") == 0, some(someWho, 1, "principals"),
+			some(someObjects, 1, "objects"),
 			some(someMethods, 0, "methods"), rapid.Bool().Draw(t, "tracebacks"), nil, plain}
 	}
 	return out
@@ -150,7 +154,8 @@ func attribute(m object.Method) object.Method {
 // covers reports whether a rule is about a method, "" being all of them: a forbid of an
 // attribute is about setting it too.
 func (d *drawn) covers(m string) bool {
-	return len(d.methods) == 0 || m != "" && (has(d.methods, m) || d.forbid && has(d.methods, string(attribute(object.Method(m)))))
+	return len(d.methods) == 0 || m != "" && (has(d.methods, m) || d.forbid &&
+		has(d.methods, string(attribute(object.Method(m)))))
 }
 
 func inOrder(n int) []int {
@@ -210,14 +215,17 @@ func TestModel(t *testing.T) {
 				if _, err := object.ParseID(string(id)); err != nil || !matchesAny(d.objects, string(id)) {
 					continue
 				}
-				visible = visible || len(d.methods) == 0 && !denied("") || slices.ContainsFunc(d.methods, func(m string) bool { return !denied(m) })
+				visible = visible || len(d.methods) == 0 && !denied("") ||
+					slices.ContainsFunc(d.methods, func(m string) bool { return !denied(m) })
 				if attribute(m).Callable() && !denied(string(m)) && d.covers(string(m)) {
 					permit, trace = true, trace || d.tracebacks
 				}
 			}
 			got := ask(p, who, id, m)
-			if got.Permit != permit || got.Traceback != trace || p.Visible(who, id) != visible || p.Known(who.Principal) != known {
-				t.Fatalf("%s, %s.%s: %+v, visible %v, known %v; want %v, traceback %v, visible %v, known %v", who.Principal, id, m,
+			if got.Permit != permit || got.Traceback != trace || p.Visible(who, id) != visible ||
+				p.Known(who.Principal) != known {
+				t.Fatalf("%s, %s.%s: %+v, visible %v, known %v; want %v, traceback %v, visible %v, known %v",
+					who.Principal, id, m,
 					got, p.Visible(who, id), p.Known(who.Principal), permit, trace, visible, known)
 			}
 			if got.Permit && !p.Visible(who, id) {
@@ -242,7 +250,8 @@ func TestNobodyCrosses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		permits := drawPermits(t)
 		text := text(permits, inOrder(len(permits)))
-		_, err := policyfile.Parse("policy.hcl", []byte(strings.ReplaceAll(text, " crosses_tenants = true\n", "")), "/base", hostUID, accounts)
+		_, err := policyfile.Parse("policy.hcl", []byte(strings.ReplaceAll(text, " crosses_tenants = true\n", "")),
+			"/base", hostUID, accounts)
 		needed := slices.ContainsFunc(permits, func(d drawn) bool { return !d.forbid && d.crosses() })
 		if (err != nil) != needed {
 			t.Fatalf("needed %v: %v", needed, err)
@@ -262,14 +271,18 @@ func rebuild(permits []drawn) string { return text(permits, inOrder(len(permits)
 
 // names reports whether a rule is about a principal, by a group too.
 func (d *drawn) names(p object.Principal) bool {
-	return slices.ContainsFunc(d.principals, func(who string) bool { return who == string(p) || has(d.in.groups[who], string(p)) })
+	return slices.ContainsFunc(d.principals, func(who string) bool {
+		return who == string(p) ||
+			has(d.in.groups[who], string(p))
+	})
 }
 
 // TestForbidNeverWidens adds a forbid to a policy: nobody may, sees or is shown more.
 func TestForbidNeverWidens(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := append(drawRules(t), drawRules(t)...)
-		without := slices.DeleteFunc(slices.Clone(rules), func(d drawn) bool { return d.forbid && rapid.Bool().Draw(t, "left out") })
+		without := slices.DeleteFunc(slices.Clone(rules),
+			func(d drawn) bool { return d.forbid && rapid.Bool().Draw(t, "left out") })
 		more, less := build(t, text(without, inOrder(len(without)))), build(t, text(rules, inOrder(len(rules))))
 		eachQuestion(func(who object.Caller, id object.ID, m object.Method) {
 			a, b := ask(more, who, id, m), ask(less, who, id, m)

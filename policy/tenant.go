@@ -46,6 +46,6 @@ func (p *Policy) Weight(name object.Tenant) float64 {
 	return 1
 }
 
-// MessageBytes returns the largest message in bytes that the host accepts before it knows the called object: the
+// MessageBytes returns the largest message in bytes that the host accepts before the called object is determined: the
 // largest limit of any object, and at least the default.
 func (d *Definition) MessageBytes() int { return max(d.MaxArgumentBytes, object.DefaultMessageBytes) }

@@ -19,55 +19,52 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// Conditions are written in HCL's expression syntax, of which they take the part that
-// cannot run for long, and are compiled when the file is read: names, kinds and fixed
-// values are checked then, and what is left to fail is a fact that is not known.
-
-// Condition is a compiled `when`. It is immutable.
+// Condition is a compiled `when`. It is immutable and safe for concurrent use.
 type Condition struct {
-	Source         string // as it stands in the file, on one line
+	Source         string // text of the file, on one line
 	UsesMethod     bool
 	UsesObject     bool
 	UsesCommonName bool
 	eval           func(*Context) (bool, error)
 }
 
+// Holds evaluates the condition. The error names an attribute that is not known for this call.
 func (c *Condition) Holds(f *Context) (bool, error) { return c.eval(f) }
 
-// kind is what kind of value a part of a condition has.
+// kind is the type of a value in a condition, as messages name it.
 type kind string
 
 const (
-	boolKind   kind = "true or false"
-	textKind   kind = "a text"
+	boolKind   kind = "a boolean"
+	textKind   kind = "a string"
 	numberKind kind = "a number"
-	listKind   kind = "a list of texts"
+	listKind   kind = "a list of strings"
 	momentKind kind = "a point in time"
 	clockKind  kind = "a time of day"
 )
 
-// term is a compiled part of a condition. The function that its kind needs is set.
+// term is a compiled part of a condition. The function of its kind is set.
 type term struct {
 	kind   kind
 	truth  func(*Context) (bool, error)
 	text   func(*Context) (string, error)
-	number func(*Context) (float64, error) // of a clockKind: seconds since midnight
+	number func(*Context) (float64, error) // seconds since midnight for a clockKind
 	list   func(*Context) ([]string, error)
 	moment func(*Context) (time.Time, error)
 
-	states *formula // of a boolKind: what it states
+	formula *formula // formula of a boolKind
 
-	fact  string   // the name of the fact that it is, "" if it is none
-	fixed *string  // the text that stands in the file
-	fixes []string // the list that stands in the file
-	at    hcl.Range
+	attr     string   // name of the variable; "": not a variable
+	literal  *string  // string constant; nil: not a constant
+	literals []string // list constant; nil: not a constant
+	at       hcl.Range
 }
 
-// Scope states which calls a rule applies to. A nil list is no restriction.
+// Scope restricts the calls that a rule applies to. A nil list does not restrict.
 type Scope struct{ Tenants, IDs, Methods []string }
 
-// Declarations are the names that a policy declares. The Check methods report a problem unless the name is
-// declared; attribute names it in messages.
+// Declarations are the names that a policy declares. The Check methods report a problem unless the name is declared;
+// attribute is the place of the name, for messages.
 type Declarations interface {
 	CheckPrincipal(name syntax.Element, attribute string)
 	CheckGroup(name syntax.Element, attribute string)
@@ -76,13 +73,15 @@ type Declarations interface {
 	Tenants() []string    // sorted
 }
 
-// Compile compiles a condition of a rule. It adds its problems to r.Problems and its warnings to warnings, and
-// never returns nil: a condition with a problem never holds.
-func Compile(r *syntax.Reader, expr hclsyntax.Expression, scope Scope, decl Declarations, warnings *problem.List) *Condition {
+// Compile compiles the condition of a rule. It adds problems to r.Problems and appends to warnings. It never returns
+// nil: a condition with a problem never holds.
+func Compile(r *syntax.Reader, expr hclsyntax.Expression, scope Scope, decl Declarations,
+	warnings *problem.List) *Condition {
 	c := &compiler{problems: &r.Problems, warnings: warnings, decl: decl}
 	t, ok := c.compile(expr)
 	if ok && t.kind != boolKind {
-		c.problems.Add(t.at, `write a comparison, like caller.channel == "tls"`, "when: want true or false, and this is %s", t.kind)
+		c.problems.Add(t.at, `write a comparison, like caller.channel == "tls"`, "when: must be a boolean, not %s",
+			t.kind)
 		ok = false
 	}
 	if ok {
@@ -91,8 +90,13 @@ func Compile(r *syntax.Reader, expr hclsyntax.Expression, scope Scope, decl Decl
 		t.truth = func(*Context) (bool, error) { return false, nil }
 	}
 	text := string(expr.Range().SliceBytes(r.Src))
-	return &Condition{Source: strings.Join(strings.Fields(text), " "), UsesMethod: c.asksMethod, UsesObject: c.asksObject,
-		UsesCommonName: c.asksCommonName, eval: t.truth}
+	return &Condition{
+		Source:         strings.Join(strings.Fields(text), " "),
+		UsesMethod:     c.usesMethod,
+		UsesObject:     c.usesObject,
+		UsesCommonName: c.usesCommonName,
+		eval:           t.truth,
+	}
 }
 
 // compiler compiles one condition.
@@ -100,16 +104,18 @@ type compiler struct {
 	problems       *problem.List
 	warnings       *problem.List
 	decl           Declarations
-	asksMethod     bool
-	asksObject     bool
-	asksCommonName bool
+	usesMethod     bool
+	usesObject     bool
+	usesCommonName bool
 }
 
+// fail reports a problem and returns no term.
 func (c *compiler) fail(at hcl.Range, hint, format string, args ...any) (term, bool) {
 	c.problems.Add(at, hint, format, args...)
 	return term{}, false
 }
 
+// compile compiles an expression. The result is false after a problem.
 func (c *compiler) compile(e hclsyntax.Expression) (term, bool) {
 	at := e.Range()
 	switch e := e.(type) {
@@ -121,7 +127,7 @@ func (c *compiler) compile(e hclsyntax.Expression) (term, bool) {
 		return c.literal(e.Val, at)
 	case *hclsyntax.TemplateExpr:
 		if !e.IsStringLiteral() {
-			return c.fail(at, "", "when: a text cannot be put together here")
+			return c.fail(at, "", "when: strings must be constants")
 		}
 		v, _ := e.Value(nil)
 		return c.literal(v, at)
@@ -135,10 +141,10 @@ func (c *compiler) compile(e hclsyntax.Expression) (term, bool) {
 			return t, false
 		}
 		if e.Op != hclsyntax.OpLogicalNot || t.kind != boolKind {
-			return c.fail(at, "", `when: "!" is for true and false, and there is no "-"`)
+			return c.fail(at, "", `when: "!" needs a boolean, and "-" is not supported`)
 		}
 		inner := t.truth
-		return term{kind: boolKind, at: at, states: negated(t.states, true), truth: func(f *Context) (bool, error) {
+		return term{kind: boolKind, at: at, formula: negated(t.formula, true), truth: func(f *Context) (bool, error) {
 			v, err := inner(f)
 			return !v, err
 		}}, true
@@ -147,21 +153,23 @@ func (c *compiler) compile(e hclsyntax.Expression) (term, bool) {
 	case *hclsyntax.FunctionCallExpr:
 		return c.call(e)
 	}
-	return c.fail(at, "there are: comparisons, && || ! ( ), texts, numbers, lists of texts, and the functions contains, startswith, endswith, in_network",
-		"when: this kind of expression is not known here")
+	const valid = "valid: comparisons, && || ! ( ), strings, numbers, lists of strings, and the functions contains, " +
+		"startswith, endswith, in_network"
+	return c.fail(at, valid, "when: this kind of expression is not supported")
 }
 
+// literal compiles a constant.
 func (c *compiler) literal(v cty.Value, at hcl.Range) (term, bool) {
 	t := term{at: at}
 	switch {
 	case v.IsNull():
-		return c.fail(at, "a fact that is not known denies by itself", "when: there is no null")
+		return c.fail(at, "omit the comparison: an unknown attribute denies", "when: null is not supported")
 	case v.Type() == cty.String:
 		s := v.AsString()
-		t.kind, t.fixed, t.text = textKind, &s, func(*Context) (string, error) { return s, nil }
+		t.kind, t.literal, t.text = textKind, &s, func(*Context) (string, error) { return s, nil }
 	case v.Type() == cty.Bool:
 		b := v.True()
-		t.kind, t.states, t.truth = boolKind, fixedTruth(b), func(*Context) (bool, error) { return b, nil }
+		t.kind, t.formula, t.truth = boolKind, fixedTruth(b), func(*Context) (bool, error) { return b, nil }
 	default:
 		n, _ := v.AsBigFloat().Float64()
 		t.kind, t.number = numberKind, func(*Context) (float64, error) { return n, nil }
@@ -169,9 +177,10 @@ func (c *compiler) literal(v cty.Value, at hcl.Range) (term, bool) {
 	return t, true
 }
 
+// fixedList compiles a list of string constants.
 func (c *compiler) fixedList(e *hclsyntax.TupleConsExpr) (term, bool) {
 	if len(e.Exprs) == 0 {
-		return c.fail(e.Range(), "", "when: the list is empty: nothing is in it")
+		return c.fail(e.Range(), "", "when: the list is empty")
 	}
 	var list []string
 	for _, inner := range e.Exprs {
@@ -179,14 +188,17 @@ func (c *compiler) fixedList(e *hclsyntax.TupleConsExpr) (term, bool) {
 		if !ok {
 			return t, false
 		}
-		if t.fixed == nil {
-			return c.fail(t.at, `write it in quotes`, "when: a list holds texts that stand in the file, and this is %s", t.kind)
+		if t.literal == nil {
+			return c.fail(t.at, `write it in quotes`, "when: elements of a list must be string constants, not %s",
+				t.kind)
 		}
-		list = append(list, *t.fixed)
+		list = append(list, *t.literal)
 	}
-	return term{kind: listKind, at: e.Range(), fixes: list, list: func(*Context) ([]string, error) { return list, nil }}, true
+	return term{kind: listKind, at: e.Range(), literals: list,
+		list: func(*Context) ([]string, error) { return list, nil }}, true
 }
 
+// variable compiles the name of a variable.
 func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 	var parts []string
 	for _, step := range e.Traversal {
@@ -196,7 +208,7 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 		case hcl.TraverseAttr:
 			parts = append(parts, step.Name)
 		default:
-			return c.fail(e.Range(), "", "when: nothing here has elements to pick by [ ]")
+			return c.fail(e.Range(), "", "when: [ ] is not supported")
 		}
 	}
 	name := strings.Join(parts, ".")
@@ -205,14 +217,17 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 		return c.fail(e.Range(), "write "+current, "when: %s is now %s", name, current)
 	}
 	if !ok {
-		return c.fail(e.Range(), problem.OneOf(name, slices.Sorted(maps.Keys(variables))), "when: there is no %q", name)
+		return c.fail(e.Range(), problem.OneOf(name, slices.Sorted(maps.Keys(variables))),
+			"when: unknown variable %q", name)
 	}
-	c.asksMethod = c.asksMethod || name == "method"
-	c.asksObject = c.asksObject || name == "object.id" || name == "object.name"
-	c.asksCommonName = c.asksCommonName || name == "caller.cert.common_name"
-	return term{kind: v.kind, text: v.text, number: v.number, list: v.list, moment: v.when, fact: name, at: e.Range()}, true
+	c.usesMethod = c.usesMethod || name == "method"
+	c.usesObject = c.usesObject || name == "object.id" || name == "object.name"
+	c.usesCommonName = c.usesCommonName || name == "caller.cert.common_name"
+	return term{kind: v.kind, text: v.text, number: v.number, list: v.list, moment: v.when, attr: name,
+		at: e.Range()}, true
 }
 
+// binary compiles a comparison, && or ||.
 func (c *compiler) binary(e *hclsyntax.BinaryOpExpr) (term, bool) {
 	l, okL := c.compile(e.LHS)
 	r, okR := c.compile(e.RHS)
@@ -223,15 +238,15 @@ func (c *compiler) binary(e *hclsyntax.BinaryOpExpr) (term, bool) {
 	switch e.Op {
 	case hclsyntax.OpLogicalAnd, hclsyntax.OpLogicalOr:
 		if l.kind != boolKind || r.kind != boolKind {
-			return c.fail(at, "", `when: "&&" and "||" join what is true or false, and these are %s and %s`, l.kind, r.kind)
+			return c.fail(at, "", `when: "&&" and "||" need booleans, not %s and %s`, l.kind, r.kind)
 		}
-		decided := e.Op == hclsyntax.OpLogicalOr // the value of l that settles it
+		decided := e.Op == hclsyntax.OpLogicalOr // value of l that decides the result
 		a, b := l.truth, r.truth
-		states := allOf(l.states, r.states)
+		states := allOf(l.formula, r.formula)
 		if decided {
-			states = anyOf(l.states, r.states)
+			states = anyOf(l.formula, r.formula)
 		}
-		return term{kind: boolKind, at: at, states: states, truth: func(f *Context) (bool, error) {
+		return term{kind: boolKind, at: at, formula: states, truth: func(f *Context) (bool, error) {
 			v, err := a(f)
 			if err != nil || v == decided {
 				return v, err
@@ -242,25 +257,24 @@ func (c *compiler) binary(e *hclsyntax.BinaryOpExpr) (term, bool) {
 		hclsyntax.OpGreaterThan, hclsyntax.OpGreaterThanOrEqual:
 		return c.comparison(e.Op, l, r, at)
 	}
-	return c.fail(at, "", "when: there is no arithmetic here")
+	return c.fail(at, "", "when: arithmetic is not supported")
 }
 
-// comparison compiles l op r. A text that stands in the file is read as what the other
-// side is.
+// comparison compiles l op r. A string constant is converted to the kind of the other side.
 func (c *compiler) comparison(op *hclsyntax.Operation, l, r term, at hcl.Range) (term, bool) {
-	if !c.suit(&l, &r) || !c.suit(&r, &l) {
+	if !c.coerce(&l, &r) || !c.coerce(&r, &l) {
 		return term{}, false
 	}
 	if l.kind != r.kind || l.kind == listKind {
 		hint := ""
 		if l.kind == listKind || r.kind == listKind {
-			hint = "write contains(list, text)"
+			hint = "write contains(list, string)"
 		}
 		return c.fail(at, hint, "when: %s and %s cannot be compared", l.kind, r.kind)
 	}
 	equality := op == hclsyntax.OpEqual || op == hclsyntax.OpNotEqual
 	if !equality && (l.kind == textKind || l.kind == boolKind) {
-		return c.fail(at, "", "when: %s is neither before nor after another", l.kind)
+		return c.fail(at, "", "when: %s has no order", l.kind)
 	}
 	var order func(f *Context) (int, error)
 	switch l.kind {
@@ -288,46 +302,50 @@ func (c *compiler) comparison(op *hclsyntax.Operation, l, r term, at hcl.Range) 
 	default:
 		holds = func(n int) bool { return n >= 0 }
 	}
-	return term{kind: boolKind, at: at, states: states(&l, &r, holds, order), truth: func(f *Context) (bool, error) {
-		n, err := order(f)
-		return err == nil && holds(n), err
-	}}, true
+	return term{kind: boolKind, at: at, formula: comparisonFormula(&l, &r, holds, order),
+		truth: func(f *Context) (bool, error) {
+			n, err := order(f)
+			return err == nil && holds(n), err
+		}}, true
 }
 
-// states returns what a comparison states. holds maps the order of its sides to its truth.
-func states(l, r *term, holds func(int) bool, order func(*Context) (int, error)) *formula {
-	if l.fact != "" && r.fact == "" {
+// comparisonFormula returns the formula of a comparison. holds maps the order of the sides to the truth of the
+// comparison.
+func comparisonFormula(l, r *term, holds func(int) bool, order func(*Context) (int, error)) *formula {
+	if l.attr != "" && r.attr == "" {
 		l, r = r, l
 		inner := holds
 		holds = func(n int) bool { return inner(-n) }
 	}
 	switch {
 	case l.kind == boolKind:
-		equal := anyOf(allOf(l.states, r.states), allOf(negated(l.states, true), negated(r.states, true)))
+		equal := anyOf(allOf(l.formula, r.formula), allOf(negated(l.formula, true), negated(r.formula, true)))
 		return negated(equal, !holds(0))
-	case l.fact == r.fact && l.fact != "":
+	case l.attr == r.attr && l.attr != "":
 		return fixedTruth(holds(0))
-	case l.fact == "" && r.fact == "":
+	case l.attr == "" && r.attr == "":
 		n, err := order(nil)
 		return fixedTruth(err == nil && holds(n))
-	case l.fact != "":
-		sides := []string{l.fact, r.fact}
+	case l.attr != "":
+		sides := []string{l.attr, r.attr}
 		slices.Sort(sides)
 		return negated(opaque("==", sides[0], sides[1]), !holds(0))
 	}
-	// The left side stands in the file.
-	switch l.kind { //nolint:exhaustive // the others need nothing
+	// The left side is a constant.
+	switch l.kind { //nolint:exhaustive // other kinds need no conversion
 	case textKind:
-		return negated(memberOf(r.fact, *l.fixed), !holds(0))
+		return negated(memberOf(r.attr, *l.literal), !holds(0))
 	case momentKind:
 		at, _ := l.moment(nil)
-		return &formula{atom: &atom{fact: r.fact, momentAt: at, moment: func(t time.Time) bool { return holds(at.Compare(t)) }}}
+		return &formula{atom: &atom{attr: r.attr, momentAt: at,
+			moment: func(t time.Time) bool { return holds(at.Compare(t)) }}}
 	}
 	n, _ := l.number(nil)
-	return &formula{atom: &atom{fact: r.fact, numberAt: n, number: func(v float64) bool { return holds(cmp.Compare(n, v)) }}}
+	return &formula{atom: &atom{attr: r.attr, numberAt: n,
+		number: func(v float64) bool { return holds(cmp.Compare(n, v)) }}}
 }
 
-// differ returns 0 for equal values, else 1: only == and != compare them.
+// differ returns 0 for equal values and 1 otherwise: only == and != compare booleans.
 func differ(a, b bool) int {
 	if a == b {
 		return 0
@@ -335,7 +353,7 @@ func differ(a, b bool) int {
 	return 1
 }
 
-// ordered compares two terms of a kind.
+// ordered returns a function that compares two terms of one kind.
 func ordered[T any](l, r func(*Context) (T, error), compare func(a, b T) int) func(*Context) (int, error) {
 	return func(f *Context) (int, error) {
 		a, err := l(f)
@@ -347,8 +365,7 @@ func ordered[T any](l, r func(*Context) (T, error), compare func(a, b T) int) fu
 	}
 }
 
-// signatures are the functions of conditions: what they take. The last may be repeated if
-// it is a network.
+// signatures are the parameter kinds of the functions. The last parameter of in_network may be repeated.
 var signatures = map[string][]kind{
 	"contains":   {listKind, textKind},
 	"startswith": {textKind, textKind},
@@ -356,10 +373,12 @@ var signatures = map[string][]kind{
 	"in_network": {textKind, textKind},
 }
 
+// call compiles a function call.
 func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 	want, ok := signatures[e.Name]
 	if !ok {
-		return c.fail(e.NameRange, problem.OneOf(e.Name, slices.Sorted(maps.Keys(signatures))), "when: there is no function %q", e.Name)
+		hint := problem.OneOf(e.Name, slices.Sorted(maps.Keys(signatures)))
+		return c.fail(e.NameRange, hint, "when: unknown function %q", e.Name)
 	}
 	var args []term
 	for _, inner := range e.Args {
@@ -370,11 +389,11 @@ func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 		args = append(args, t)
 	}
 	if len(args) < len(want) || len(args) > len(want) && e.Name != "in_network" || e.ExpandFinal {
-		return c.fail(e.Range(), "", "when: %s takes %d arguments", e.Name, len(want))
+		return c.fail(e.Range(), "", "when: %s needs %d arguments", e.Name, len(want))
 	}
 	for i, t := range args {
 		if w := want[min(i, len(want)-1)]; t.kind != w {
-			return c.fail(t.at, "", "when: %s: want %s, and this is %s", e.Name, w, t.kind)
+			return c.fail(t.at, "", "when: %s: argument must be %s, not %s", e.Name, w, t.kind)
 		}
 	}
 	out := term{kind: boolKind, at: e.Range()}
@@ -384,38 +403,38 @@ func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 	case "in_network":
 		return c.inNetwork(out, args)
 	}
-	return c.fragment(out, e.Name, args[0], args[1])
+	return c.affix(out, e.Name, args[0], args[1])
 }
 
-// fragment compiles startswith and endswith.
-func (c *compiler) fragment(out term, function string, whole, part term) (term, bool) {
-	has, a := strings.HasPrefix, &atom{fact: whole.fact, prefix: part.fixed}
+// affix compiles startswith and endswith.
+func (c *compiler) affix(out term, function string, whole, part term) (term, bool) {
+	has, a := strings.HasPrefix, &atom{attr: whole.attr, prefix: part.literal}
 	if function == "endswith" {
-		has, a = strings.HasSuffix, &atom{fact: whole.fact, suffix: part.fixed}
+		has, a = strings.HasSuffix, &atom{attr: whole.attr, suffix: part.literal}
 	}
-	out.truth = both(whole.text, part.text, has)
+	out.truth = bothTexts(whole.text, part.text, has)
 	switch {
-	case whole.fixed != nil && part.fixed != nil:
-		out.states = fixedTruth(has(*whole.fixed, *part.fixed))
-	case whole.fact != "" && part.fixed != nil:
-		out.states = &formula{atom: a}
-		return out, c.sensiblePart(function, whole.fact, *part.fixed, part.at)
+	case whole.literal != nil && part.literal != nil:
+		out.formula = fixedTruth(has(*whole.literal, *part.literal))
+	case whole.attr != "" && part.literal != nil:
+		out.formula = &formula{atom: a}
+		return out, c.checkPart(function, whole.attr, *part.literal, part.at)
 	default:
-		out.states = opaque(function, name(whole), name(part))
+		out.formula = opaque(function, name(whole), name(part))
 	}
 	return out, true
 }
 
-// name tells terms of texts from each other.
+// name returns a key of a string or list term, for formulas.
 func name(t term) string {
-	if t.fixed != nil {
-		return strconv.Quote(*t.fixed)
+	if t.literal != nil {
+		return strconv.Quote(*t.literal)
 	}
-	return t.fact + strings.Join(t.fixes, "\x01")
+	return t.attr + strings.Join(t.literals, "\x01")
 }
 
-// both asks something about two texts.
-func both(l, r func(*Context) (string, error), f func(a, b string) bool) func(*Context) (bool, error) {
+// bothTexts returns a predicate on two string terms.
+func bothTexts(l, r func(*Context) (string, error), f func(a, b string) bool) func(*Context) (bool, error) {
 	return func(fs *Context) (bool, error) {
 		a, err := l(fs)
 		if err != nil {
@@ -426,22 +445,23 @@ func both(l, r func(*Context) (string, error), f func(a, b string) bool) func(*C
 	}
 }
 
+// contains compiles contains(list, string).
 func (c *compiler) contains(out, list, text term) (term, bool) {
-	if text.fixed != nil && !c.sensible(list.fact, *text.fixed, text.at) {
+	if text.literal != nil && !c.checkLiteral(list.attr, *text.literal, text.at) {
 		return out, false
 	}
-	for _, s := range list.fixes {
-		if !c.sensible(text.fact, s, list.at) {
+	for _, s := range list.literals {
+		if !c.checkLiteral(text.attr, s, list.at) {
 			return out, false
 		}
 	}
 	switch {
-	case list.fixes != nil && text.fixed != nil:
-		out.states = fixedTruth(slices.Contains(list.fixes, *text.fixed))
-	case list.fixes != nil:
-		out.states = memberOf(text.fact, list.fixes...)
+	case list.literals != nil && text.literal != nil:
+		out.formula = fixedTruth(slices.Contains(list.literals, *text.literal))
+	case list.literals != nil:
+		out.formula = memberOf(text.attr, list.literals...)
 	default:
-		out.states = opaque("contains", name(list), name(text))
+		out.formula = opaque("contains", name(list), name(text))
 	}
 	out.truth = func(f *Context) (bool, error) {
 		l, err := list.list(f)
@@ -458,19 +478,20 @@ func (c *compiler) contains(out, list, text term) (term, bool) {
 func (c *compiler) inNetwork(out term, args []term) (term, bool) {
 	var networks []netip.Prefix
 	for _, t := range args[1:] {
-		if t.fixed == nil {
-			return c.fail(t.at, `write "192.0.2.0/24"`, "when: in_network: a network stands in the file")
+		if t.literal == nil {
+			return c.fail(t.at, `write "192.0.2.0/24"`, "when: in_network: a network must be a constant")
 		}
-		p, err := netip.ParsePrefix(*t.fixed)
+		p, err := netip.ParsePrefix(*t.literal)
 		if err != nil || p != p.Masked() || p.Addr().Is4In6() {
-			return c.fail(t.at, `write "192.0.2.0/24" or "2001:db8::/32", with no bit set beyond its length`, "when: in_network: %q is no network", *t.fixed)
+			return c.fail(t.at, `write "192.0.2.0/24" or "2001:db8::/32", with no bit set beyond its length`,
+				"when: in_network: %q is not a network", *t.literal)
 		}
 		networks = append(networks, p)
 	}
 	address := args[0].text
-	out.states = &formula{atom: &atom{fact: args[0].fact, networks: networks}}
-	if args[0].fact == "" {
-		out.states = opaque("in_network", name(args[0]), fmt.Sprint(networks))
+	out.formula = &formula{atom: &atom{attr: args[0].attr, networks: networks}}
+	if args[0].attr == "" {
+		out.formula = opaque("in_network", name(args[0]), fmt.Sprint(networks))
 	}
 	out.truth = func(f *Context) (bool, error) {
 		s, err := address(f)
@@ -479,7 +500,7 @@ func (c *compiler) inNetwork(out term, args []term) (term, bool) {
 		}
 		ip, err := netip.ParseAddr(s)
 		if err != nil {
-			return false, unknown("the address")
+			return false, unknownError("caller.address")
 		}
 		return inside(ip, networks), nil
 	}

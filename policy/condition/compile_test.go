@@ -22,7 +22,8 @@ group "staff" { members = ["bob"] }
 group "all"   { members = ["staff", "carol"] }
 ` + fmt.Sprintf("%s \"rule\" {\n principals = [\"all\", \"anonymous\", \"object:acme.relay\"]\n objects = [\"acme.*\"]\n when = %s\n}\n", kind, when)
 	if kind == "forbid" {
-		text += "permit \"all\" {\n principals = [\"all\", \"anonymous\", \"object:acme.relay\"]\n objects = [\"acme.*\"]\n}\n"
+		text += "permit \"all\" {\n principals = [\"all\", \"anonymous\", \"object:acme.relay\"]\n objects = " +
+			"[\"acme.*\"]\n}\n"
 	}
 	return mustParse(t, text)
 }
@@ -33,14 +34,19 @@ func TestFacts(t *testing.T) {
 	partner := &object.Certificate{CommonName: "partner", Serial: "a0b", SHA256: strings.Repeat("ab", 32),
 		DNS: []string{"a.example", "b.example"}, URIs: []string{"spiffe://example/p"}}
 	var (
-		overTLS  = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "cert", Channel: "tls", Addr: "192.0.2.7:4711", Cert: partner}}
-		overTCP  = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "peer", Channel: "tcp", Addr: "127.0.0.1:5000", UID: 1001}}
-		over6    = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "hmac", Channel: "hmac", Addr: "[2001:db8::7]:5000"}}
+		overTLS = object.Caller{Principal: "bob",
+			Peer: object.Peer{Auth: "cert", Channel: "tls", Addr: "192.0.2.7:4711", Cert: partner}}
+		overTCP = object.Caller{Principal: "bob",
+			Peer: object.Peer{Auth: "peer", Channel: "tcp", Addr: "127.0.0.1:5000", UID: 1001}}
+		over6 = object.Caller{Principal: "bob",
+			Peer: object.Peer{Auth: "hmac", Channel: "hmac", Addr: "[2001:db8::7]:5000"}}
 		local    = object.Caller{Principal: "carol", Peer: object.Peer{Auth: "peer", Channel: "unix", UID: 1002}}
 		root     = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "peer", Channel: "unix"}}
 		stranger = object.Caller{Principal: object.Anonymous, Peer: object.Peer{Channel: "tcp", Addr: "127.0.0.1:5000"}}
-		numbers  = object.Caller{Principal: "object:acme.relay", Tenant: "10", Peer: object.Peer{Channel: "object", Addr: "10.0.0.1"}}
-		relay    = object.Caller{Principal: "object:acme.relay", Tenant: "acme", Peer: object.Peer{Channel: "object", Addr: "acme.relay"}}
+		numbers  = object.Caller{Principal: "object:acme.relay", Tenant: "10",
+			Peer: object.Peer{Channel: "object", Addr: "10.0.0.1"}}
+		relay = object.Caller{Principal: "object:acme.relay", Tenant: "acme",
+			Peer: object.Peer{Channel: "object", Addr: "acme.relay"}}
 	)
 	const yes, no, unknown = "yes", "no", "unknown"
 	for _, tt := range []struct {
@@ -125,7 +131,7 @@ func TestFacts(t *testing.T) {
 			if d.Permit != (kind == "permit" && tt.want == yes || kind == "forbid" && tt.want == no) {
 				t.Errorf("a %s when %s, of %+v: %+v, want %s", kind, tt.when, tt.who, d, tt.want)
 			}
-			if said := strings.Contains(d.Reason, "not known of this caller"); said != (tt.want == unknown) {
+			if said := strings.Contains(d.Reason, "not known for this caller"); said != (tt.want == unknown) {
 				t.Errorf("a %s when %s, of %+v says %q", kind, tt.when, tt.who, d.Reason)
 			}
 		}
@@ -171,8 +177,10 @@ func TestTimes(t *testing.T) {
 func TestNever(t *testing.T) {
 	for _, when := range []string{
 		`caller.cert.serial == "0A:0B"`, `caller.cert.serial == "0a0b"`, `caller.cert.sha256 == "AB"`, `caller.cert.serial == ""`,
-		`contains(caller.cert.dns, "B.example")`, `caller.address == "::ffff:192.0.2.7"`, `caller.address == "192.0.2.007"`,
-		`in_network(caller.address, "::ffff:192.0.2.0/120")`, `contains([], method)`, `object.name == "x" && object.id == "acme"`,
+		`contains(caller.cert.dns, "B.example")`, `caller.address == "::ffff:192.0.2.7"`, `caller.address == ` +
+			`"192.0.2.007"`,
+		`in_network(caller.address, "::ffff:192.0.2.0/120")`, `contains([], method)`, `object.name == "x" && ` +
+			`object.id == "acme"`,
 		`contains(caller.groups, "nobody")`, `caller.channel == "TLS"`, `time.weekday == "Monday"`,
 	} {
 		src := head + "forbid \"f\" {\n principals = [\"bob\"]\n objects = [\"acme.*\"]\n when = " + when + "\n}\n"

@@ -16,7 +16,7 @@ type Environment struct {
 	Zone   *time.Location                     // zone of time.of_day and time.weekday; never nil
 }
 
-// Context is one call, as conditions see it.
+// Context holds the attributes of one call. It is not safe for concurrent use.
 type Context struct {
 	Method object.Method // "": not known
 
@@ -29,8 +29,8 @@ type Context struct {
 
 var contextPool = sync.Pool{New: func() any { return new(Context) }}
 
-// NewContext returns the context of a call; Release returns it to a pool. at is nil for the current time,
-// which is read once, when a condition first uses it.
+// NewContext returns the context of a call from a pool. Return it with Release. at is nil for the current time, which
+// is read once, on first use.
 func (env *Environment) NewContext(caller *object.Caller, id object.ID, m object.Method, at *time.Time) *Context {
 	f := contextPool.Get().(*Context)
 	*f = Context{env: env, caller: *caller, id: id, Method: m}
@@ -46,26 +46,26 @@ func (f *Context) Release() {
 	contextPool.Put(f)
 }
 
-// unknown is the error of a fact that is not known of this caller.
-type unknown string
+// unknownError names an attribute that is not known for a call.
+type unknownError string
 
-func (u unknown) Error() string { return string(u) + " is not known of this caller" }
+func (u unknownError) Error() string { return string(u) + " is not known for this caller" }
 
-// moment is the time of the call in the zone of the policy, and an error if it is not known.
+// moment returns the time of the call in the zone of the policy, or an error if it is not known.
 func (f *Context) moment() (time.Time, error) {
 	if !f.timed {
 		f.at, f.timed = time.Now(), true
 	}
 	if f.at.IsZero() {
-		return f.at, unknown("time")
+		return f.at, unknownError("time")
 	}
 	return f.at.In(f.env.Zone), nil
 }
 
-// ip is the address without its port, as text.
+// ip returns the address of the caller without the port.
 func (f *Context) ip() (string, error) {
-	if f.caller.Peer.Channel == "object" { // its address is an id, which may look like one
-		return "", unknown("caller.address")
+	if f.caller.Peer.Channel == "object" { // its address is an object id, which can look like an address
+		return "", unknownError("caller.address")
 	}
 	if ap, err := netip.ParseAddrPort(f.caller.Peer.Addr); err == nil {
 		i := strings.LastIndexByte(f.caller.Peer.Addr, ':')
@@ -77,9 +77,10 @@ func (f *Context) ip() (string, error) {
 	if _, err := netip.ParseAddr(f.caller.Peer.Addr); err == nil {
 		return f.caller.Peer.Addr, nil
 	}
-	return "", unknown("caller.address")
+	return "", unknownError("caller.address")
 }
 
+// tenant returns the tenant of the calling object, or the owner tenant of the principal; "" if there is no owner.
 func (f *Context) tenant() object.Tenant {
 	if f.caller.Tenant != "" {
 		return f.caller.Tenant
@@ -87,35 +88,37 @@ func (f *Context) tenant() object.Tenant {
 	return f.env.Owners[f.caller.Principal]
 }
 
-// variable is a fact by its name in conditions: what kind of value it is, how to get it,
-// and, if only some texts make sense, which.
+// variable is an attribute of a call that conditions can read: its kind, a function that returns it, and its valid
+// values.
 type variable struct {
 	kind   kind
 	text   func(*Context) (string, error)
 	number func(*Context) (float64, error)
 	list   func(*Context) ([]string, error)
 	when   func(*Context) (time.Time, error)
-	values []string // nil: any
+	values []string // valid values; nil: any
 }
 
-func textOf(get func(*Context) string) func(*Context) (string, error) {
+// stringOf returns the getter of a string that is always known.
+func stringOf(get func(*Context) string) func(*Context) (string, error) {
 	return func(f *Context) (string, error) { return get(f), nil }
 }
 
-// ofCert is a fact of the caller's certificate.
-func ofCert(name string, get func(*object.Certificate) string) variable {
+// certString is a string of the caller's certificate.
+func certString(name string, get func(*object.Certificate) string) variable {
 	return variable{kind: textKind, text: func(f *Context) (string, error) {
 		if f.caller.Peer.Cert == nil {
-			return "", unknown("caller.cert." + name)
+			return "", unknownError("caller.cert." + name)
 		}
 		return get(f.caller.Peer.Cert), nil
 	}}
 }
 
-func listOfCert(name string, get func(*object.Certificate) []string) variable {
+// certList is a list of strings of the caller's certificate.
+func certList(name string, get func(*object.Certificate) []string) variable {
 	return variable{kind: listKind, list: func(f *Context) ([]string, error) {
 		if f.caller.Peer.Cert == nil {
-			return nil, unknown("caller.cert." + name)
+			return nil, unknownError("caller.cert." + name)
 		}
 		return get(f.caller.Peer.Cert), nil
 	}}
@@ -123,44 +126,49 @@ func listOfCert(name string, get func(*object.Certificate) []string) variable {
 
 var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
 
-// variables are the facts that conditions know.
+// variables are the variables of conditions by name.
 var variables = map[string]variable{
-	"caller.principal": {kind: textKind, text: textOf(func(f *Context) string { return string(f.caller.Principal) })},
-	"caller.groups":    {kind: listKind, list: func(f *Context) ([]string, error) { return f.env.Groups[f.caller.Principal], nil }},
-	"caller.tenant":    {kind: textKind, text: textOf(func(f *Context) string { return string(f.tenant()) })},
+	"caller.principal": {kind: textKind, text: stringOf(func(f *Context) string { return string(f.caller.Principal) })},
+	"caller.groups": {kind: listKind, list: func(f *Context) ([]string,
+		error) {
+		return f.env.Groups[f.caller.Principal], nil
+	}},
+	"caller.tenant": {kind: textKind, text: stringOf(func(f *Context) string { return string(f.tenant()) })},
 	"caller.channel": {kind: textKind, values: Channels, text: func(f *Context) (string, error) {
 		if f.caller.Peer.Channel == "" {
-			return "", unknown("caller.channel")
+			return "", unknownError("caller.channel")
 		}
 		return f.caller.Peer.Channel, nil
 	}},
-	"caller.auth": {kind: textKind, values: append([]string{"none"}, object.AuthMethods...), text: func(f *Context) (string, error) {
-		switch {
-		case f.caller.Peer.Auth != "":
-			return f.caller.Peer.Auth, nil
-		case f.caller.Peer.Channel != "":
-			return "none", nil
-		}
-		return "", unknown("caller.auth")
-	}},
+	"caller.auth": {kind: textKind, values: append([]string{"none"}, object.AuthMethods...),
+		text: func(f *Context) (string, error) {
+			switch {
+			case f.caller.Peer.Auth != "":
+				return f.caller.Peer.Auth, nil
+			case f.caller.Peer.Channel != "":
+				return "none", nil
+			}
+			return "", unknownError("caller.auth")
+		}},
 	"caller.address": {kind: textKind, text: (*Context).ip},
 	"caller.uid": {kind: numberKind, number: func(f *Context) (float64, error) {
 		if f.caller.Peer.Auth != object.AuthPeer {
-			return 0, unknown("caller.uid")
+			return 0, unknownError("caller.uid")
 		}
 		return float64(f.caller.Peer.UID), nil
 	}},
-	"caller.cert.common_name": ofCert("common_name", func(c *object.Certificate) string { return c.CommonName }),
-	"caller.cert.serial":      ofCert("serial", func(c *object.Certificate) string { return c.Serial }),
-	"caller.cert.sha256":      ofCert("sha256", func(c *object.Certificate) string { return c.SHA256 }),
-	"caller.cert.dns":         listOfCert("dns", func(c *object.Certificate) []string { return c.DNS }),
-	"caller.cert.uri":         listOfCert("uri", func(c *object.Certificate) []string { return c.URIs }),
-	"object.id":               {kind: textKind, text: textOf(func(f *Context) string { return string(f.id) })},
-	"object.tenant":           {kind: textKind, text: textOf(func(f *Context) string { return string(f.id.Tenant()) })},
-	"object.name":             {kind: textKind, text: textOf(func(f *Context) string { return f.id.Name() })},
+	"caller.cert.common_name": certString("common_name", func(c *object.Certificate) string { return c.CommonName }),
+	"caller.cert.serial":      certString("serial", func(c *object.Certificate) string { return c.Serial }),
+	"caller.cert.sha256":      certString("sha256", func(c *object.Certificate) string { return c.SHA256 }),
+	"caller.cert.dns":         certList("dns", func(c *object.Certificate) []string { return c.DNS }),
+	"caller.cert.uri":         certList("uri", func(c *object.Certificate) []string { return c.URIs }),
+	"object.id":               {kind: textKind, text: stringOf(func(f *Context) string { return string(f.id) })},
+	"object.tenant": {kind: textKind,
+		text: stringOf(func(f *Context) string { return string(f.id.Tenant()) })},
+	"object.name": {kind: textKind, text: stringOf(func(f *Context) string { return f.id.Name() })},
 	"method": {kind: textKind, text: func(f *Context) (string, error) {
 		if f.Method == "" {
-			return "", unknown("method")
+			return "", unknownError("method")
 		}
 		return string(f.Method), nil
 	}},

@@ -12,16 +12,15 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// A condition that can never hold makes a forbid that forbids nothing, silently. Compiling a
-// condition therefore also builds a formula over its comparisons, and a search looks for one
-// choice of them that does not contradict itself. It gives up, and takes the condition, where it
-// cannot tell: a condition that can hold is never refused.
+// A forbid whose condition never holds has no effect. Compile therefore also builds a formula over the comparisons,
+// and searches for a choice of them without contradiction. The search is incomplete: it accepts a condition that it
+// cannot decide. It never rejects a condition that can hold.
 
-// formula is what a condition states. Exactly one of its parts is used.
+// formula is the logical structure of a condition over its comparisons. Exactly one field is set.
 type formula struct {
-	truth *bool      // a fixed value
-	all   []*formula // each holds
-	any   []*formula // one holds
+	truth *bool      // a constant
+	all   []*formula // all hold
+	any   []*formula // at least one holds
 	not   *formula
 	atom  *atom
 }
@@ -39,31 +38,31 @@ func negated(f *formula, yes bool) *formula {
 	return f
 }
 
-// opaque is a comparison of which nothing is known but its text.
+// opaque returns a comparison without known values. Two of the same parts are equal.
 func opaque(parts ...string) *formula { return &formula{atom: &atom{key: strings.Join(parts, "\x00")}} }
 
-func memberOf(fact string, list ...string) *formula {
-	return &formula{atom: &atom{fact: fact, oneOf: list}}
+// memberOf states that a variable has one of the listed values.
+func memberOf(attr string, list ...string) *formula {
+	return &formula{atom: &atom{attr: attr, oneOf: list}}
 }
 
-// atom is one comparison. It is about one fact, or only known by its key: two atoms of one key are
-// both true or both false.
+// atom is one comparison. It restricts one variable, or has a key: two atoms with one key are both true or both false.
 type atom struct {
-	fact string
+	attr string
 	key  string
 
-	// Of texts; one is used.
+	// Restrictions of strings; at most one is set.
 	oneOf          []string
 	prefix, suffix *string
 	networks       []netip.Prefix
-	// Of numbers and points in time; the function is constant between the points.
+	// Restrictions of numbers and points in time. The function is constant below, at and above the point.
 	number   func(float64) bool
 	numberAt float64
 	moment   func(time.Time) bool
 	momentAt time.Time
 }
 
-// literal is an atom that must hold, or must not.
+// literal is an atom that must hold, or must not hold if not is set.
 type literal struct {
 	*atom
 	not bool
@@ -74,22 +73,22 @@ const maxChoices = 1 << 10
 
 // search looks for a choice of comparisons that can be true together.
 type search struct {
-	tenants []string // declared tenants
-	choices int
-	blame   string // the fact whose comparisons contradict each other, of the first choice
+	tenants  []string // declared tenants
+	choices  int
+	conflict string // variable with contradicting comparisons, of the first choice
 }
 
-// never reports whether a formula can never be true, and a fact of which no value satisfies it, if it is
-// about one fact alone.
-func (c *compiler) never(f *formula) (fact string, yes bool) {
+// never reports whether a formula can never be true. attr is a variable whose comparisons contradict each other; "" if
+// several variables do.
+func (c *compiler) never(f *formula) (attr string, yes bool) {
 	s := &search{tenants: c.decl.Tenants()}
 	if s.possible([]*formula{f}, nil) {
 		return "", false
 	}
-	return s.blame, true
+	return s.conflict, true
 }
 
-// possible reports whether all that is left can be true together with what was chosen.
+// possible reports whether the remaining formulas can be true together with the chosen literals.
 func (s *search) possible(left []*formula, chosen []literal) bool {
 	for len(left) > 0 {
 		f, not := left[0], false
@@ -115,7 +114,8 @@ func (s *search) possible(left []*formula, chosen []literal) bool {
 			}
 		default:
 			for _, part := range parts {
-				if s.choices++; s.choices > maxChoices || s.possible(append(slices.Clip(left), negated(part, not)), chosen) {
+				if s.choices++; s.choices > maxChoices ||
+					s.possible(append(slices.Clip(left), negated(part, not)), chosen) {
 					return true
 				}
 			}
@@ -125,13 +125,13 @@ func (s *search) possible(left []*formula, chosen []literal) bool {
 	return s.consistent(chosen)
 }
 
-// consistent reports whether literals can be true together. It errs to true.
+// consistent reports whether literals can be true together. It returns true if it cannot decide.
 func (s *search) consistent(chosen []literal) bool {
-	facts := map[string][]literal{}
+	byAttr := map[string][]literal{}
 	keys := map[string]bool{}
 	for _, l := range chosen {
-		if l.fact != "" {
-			facts[l.fact] = append(facts[l.fact], l)
+		if l.attr != "" {
+			byAttr[l.attr] = append(byAttr[l.attr], l)
 			continue
 		}
 		if before, ok := keys[l.key]; ok && before != l.not {
@@ -139,11 +139,11 @@ func (s *search) consistent(chosen []literal) bool {
 		}
 		keys[l.key] = l.not
 	}
-	relate(facts)
-	for _, fact := range slices.Sorted(maps.Keys(facts)) {
-		if !s.holds(fact, facts) {
-			if s.blame == "" {
-				s.blame = fact
+	relate(byAttr)
+	for _, attr := range slices.Sorted(maps.Keys(byAttr)) {
+		if !s.holds(attr, byAttr) {
+			if s.conflict == "" {
+				s.conflict = attr
 			}
 			return false
 		}
@@ -151,26 +151,26 @@ func (s *search) consistent(chosen []literal) bool {
 	return true
 }
 
-// relate adds what the beginning of an object's id means for its tenant and name.
-func relate(facts map[string][]literal) {
-	for _, l := range facts["object.id"] {
+// relate adds literals for the tenant and name of an object from prefixes of its id.
+func relate(byAttr map[string][]literal) {
+	for _, l := range byAttr["object.id"] {
 		if l.not || l.prefix == nil {
 			continue
 		}
 		tenant, name, whole := strings.Cut(*l.prefix, ".")
 		if !whole {
-			facts["object.tenant"] = append(facts["object.tenant"], literal{atom: &atom{prefix: &tenant}})
+			byAttr["object.tenant"] = append(byAttr["object.tenant"], literal{atom: &atom{prefix: &tenant}})
 			continue
 		}
-		facts["object.tenant"] = append(facts["object.tenant"], literal{atom: &atom{oneOf: []string{tenant}}})
-		facts["object.name"] = append(facts["object.name"], literal{atom: &atom{prefix: &name}})
+		byAttr["object.tenant"] = append(byAttr["object.tenant"], literal{atom: &atom{oneOf: []string{tenant}}})
+		byAttr["object.name"] = append(byAttr["object.name"], literal{atom: &atom{prefix: &name}})
 	}
 }
 
-// holds reports whether some value of a fact satisfies its literals.
-func (s *search) holds(fact string, facts map[string][]literal) bool {
-	literals := facts[fact]
-	switch variables[fact].kind { //nolint:exhaustive // the others need nothing
+// holds reports whether some value of a variable satisfies its literals.
+func (s *search) holds(attr string, byAttr map[string][]literal) bool {
+	literals := byAttr[attr]
+	switch variables[attr].kind { //nolint:exhaustive // other kinds have candidates
 	case numberKind:
 		return numberFits(literals, math.MaxUint32)
 	case clockKind:
@@ -178,7 +178,7 @@ func (s *search) holds(fact string, facts map[string][]literal) bool {
 	case momentKind:
 		return momentFits(literals)
 	}
-	candidates := s.values(fact)
+	candidates := s.values(attr)
 	for _, l := range literals {
 		if !l.not && l.oneOf != nil {
 			candidates = l.oneOf
@@ -189,33 +189,34 @@ func (s *search) holds(fact string, facts map[string][]literal) bool {
 		return textFits(literals)
 	}
 	return slices.ContainsFunc(candidates, func(v string) bool {
-		if !allHold(literals, v) || fact == "object.tenant" && !slices.Contains(s.values(fact), v) {
+		if !allHold(literals, v) || attr == "object.tenant" && !slices.Contains(s.values(attr), v) {
 			return false
 		}
 		id := object.ID(v)
-		return fact != "object.id" || allHold(facts["object.tenant"], string(id.Tenant())) && allHold(facts["object.name"], id.Name())
+		return attr != "object.id" || allHold(byAttr["object.tenant"], string(id.Tenant())) &&
+			allHold(byAttr["object.name"], id.Name())
 	})
 }
 
 const secondsPerDay = 24 * 60 * 60
 
-// values returns all the values that a fact can have, nil if they cannot be listed.
-func (s *search) values(fact string) []string {
-	if values := variables[fact].values; values != nil {
+// values returns all values of a variable; nil if they cannot be listed.
+func (s *search) values(attr string) []string {
+	if values := variables[attr].values; values != nil {
 		return values
 	}
-	if fact != "object.tenant" && fact != "caller.tenant" {
+	if attr != "object.tenant" && attr != "caller.tenant" {
 		return nil
 	}
 	out := slices.Clone(s.tenants)
-	if fact == "caller.tenant" {
+	if attr == "caller.tenant" {
 		out = append(out, "")
 	}
 	return out
 }
 
-// numberFits reports whether a whole number from 0 to most satisfies the literals. Between the numbers
-// that they name, all of them are constant.
+// numberFits reports whether an integer from 0 to most satisfies the literals. They are constant between the numbers
+// that they name.
 func numberFits(literals []literal, most float64) bool {
 	points := []float64{0, most}
 	for _, l := range literals {
@@ -223,7 +224,8 @@ func numberFits(literals []literal, most float64) bool {
 		points = append(points, at-1, at, at+1, at+2)
 	}
 	return slices.ContainsFunc(points, func(n float64) bool {
-		return n >= 0 && n <= most && !slices.ContainsFunc(literals, func(l literal) bool { return l.number(n) == l.not })
+		return n >= 0 && n <= most && !slices.ContainsFunc(literals,
+			func(l literal) bool { return l.number(n) == l.not })
 	})
 }
 
@@ -237,7 +239,7 @@ func momentFits(literals []literal) bool {
 	})
 }
 
-// allHold reports whether a text satisfies the literals.
+// allHold reports whether a string satisfies the literals.
 func allHold(literals []literal, v string) bool {
 	for _, l := range literals {
 		if l.holds(v) == l.not {
@@ -247,7 +249,7 @@ func allHold(literals []literal, v string) bool {
 	return true
 }
 
-// holds reports whether a text is what the atom compares it with.
+// holds reports whether a string satisfies the comparison.
 func (a *atom) holds(v string) bool {
 	switch {
 	case a.oneOf != nil:
@@ -264,7 +266,8 @@ func (a *atom) holds(v string) bool {
 // everywhere are the networks of all addresses.
 var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 
-// textFits reports whether a text satisfies the literals, none of which lists all that do.
+// textFits reports whether a string satisfies the literals, none of which lists all valid strings. It returns true if
+// it cannot decide.
 func textFits(literals []literal) bool {
 	var prefix, suffix string
 	networks := everywhere
@@ -293,7 +296,7 @@ func textFits(literals []literal) bool {
 	return len(networks) > 0
 }
 
-// contains reports whether every address of the second network is in the first.
+// contains reports whether every address of narrow is in wide.
 func contains(wide, narrow netip.Prefix) bool {
 	return wide.Bits() <= narrow.Bits() && wide.Contains(narrow.Addr())
 }
@@ -301,8 +304,7 @@ func contains(wide, narrow netip.Prefix) bool {
 // maxPairs bounds the work of comparing two lists of networks.
 const maxPairs = 1 << 20
 
-// common returns the networks of the addresses that are in both lists; of two very long lists, those of
-// the first.
+// common returns the networks of the addresses in both lists; for two very long lists those of the first.
 func common(a, b []netip.Prefix) (out []netip.Prefix) {
 	if len(a)*len(b) > maxPairs {
 		return a
@@ -320,18 +322,18 @@ func common(a, b []netip.Prefix) (out []netip.Prefix) {
 	return out
 }
 
-// neverHint returns the next thing to do about comparisons of a fact that exclude each other.
-func neverHint(fact string) string {
-	switch fact {
+// neverHint returns a hint for comparisons of a variable that exclude each other.
+func neverHint(attr string) string {
+	switch attr {
 	case "":
 		return "remove the rule, or correct the condition"
 	case "time.of_day":
 		return `for a span over midnight write time.of_day >= "22:00" || time.of_day < "06:00"`
 	}
-	if variables[fact].kind == textKind {
-		return fmt.Sprintf("write || between values of which one is enough, or contains([…], %s)", fact)
+	if variables[attr].kind == textKind {
+		return fmt.Sprintf("write || between alternative values, or contains([…], %s)", attr)
 	}
-	return "write || between ranges of which one is enough"
+	return "write || between alternative ranges"
 }
 
 // inside reports whether an address is in one of the networks.

@@ -118,7 +118,8 @@ func TestConditionsThatHold(t *testing.T) {
 		`endswith(method, "9") && startswith(method, "a_")`,
 	} {
 		for _, kind := range []string{"permit", "forbid"} {
-			if _, err := policyfile.Parse("policy.hcl", []byte(ruled(kind, when)), "/base", hostUID, accounts); err != nil {
+			if _, err := policyfile.Parse("policy.hcl", []byte(ruled(kind, when)), "/base", hostUID,
+				accounts); err != nil {
 				// A permit for all objects crosses tenants; that is another complaint.
 				if !strings.Contains(err.Error(), "crosses_tenants") || strings.Contains(err.Error(), "when") {
 					t.Errorf("a %s when %s: %v", kind, when, err)
@@ -136,7 +137,9 @@ func TestConditionWarnings(t *testing.T) {
 		`caller.channel != "tls" || caller.channel != "unix"`: "holds for every call",
 		`caller.channel == "tls" && object.tenant == "acme"`:  "",
 	} {
-		p := mustParse(t, head+fmt.Sprintf("forbid \"rule\" {\n principals = [\"bob\"]\n objects = [\"acme.*\"]\n methods = [\"add\", \"total=\"]\n when = %s\n}\n", when))
+		p := mustParse(t,
+			head+fmt.Sprintf("forbid \"rule\" {\n principals = [\"bob\"]\n objects = [\"acme.*\"]\n methods = "+
+				"[\"add\", \"total=\"]\n when = %s\n}\n", when))
 		if got := fmt.Sprint(p.Warnings); (want == "") != (len(p.Warnings) == 0) || !strings.Contains(got, want) {
 			t.Errorf("%s: warnings %s, want %q", when, got, want)
 		}
@@ -147,7 +150,8 @@ func TestConditionWarnings(t *testing.T) {
 func TestHardConditionIsTaken(t *testing.T) {
 	var parts []string
 	for i := range 40 {
-		parts = append(parts, fmt.Sprintf(`(caller.cert.common_name == "a%d" || caller.cert.common_name == "b%d")`, i, i))
+		parts = append(parts, fmt.Sprintf(`(caller.cert.common_name == "a%d" || caller.cert.common_name == "b%d")`, i,
+			i))
 	}
 	when := strings.Join(parts, " && ")
 	if _, err := policyfile.Parse("policy.hcl", []byte(ruled("forbid", when)), "/base", hostUID, accounts); err != nil {
@@ -165,7 +169,8 @@ func samples() (callers []object.Caller, ids []object.ID, methods []object.Metho
 					if way != "peer" && uid > 0 {
 						continue
 					}
-					c := object.Caller{Principal: "carol", Peer: object.Peer{Channel: channel, Auth: way, Addr: address + ":1", UID: uid}}
+					c := object.Caller{Principal: "carol",
+						Peer: object.Peer{Channel: channel, Auth: way, Addr: address + ":1", UID: uid}}
 					if strings.Contains(address, ":") {
 						c.Peer.Addr = "[" + address + "]:1"
 					}
@@ -185,7 +190,8 @@ func samples() (callers []object.Caller, ids []object.ID, methods []object.Metho
 			}
 		}
 	}
-	return callers, []object.ID{"acme.shop", "acme.shop.cart", "acme-eu.shop", "other.cart", "other.shop"}, []object.Method{"add", "get", "reset"}, times
+	return callers, []object.ID{"acme.shop", "acme.shop.cart", "acme-eu.shop", "other.cart",
+		"other.shop"}, []object.Method{"add", "get", "reset"}, times
 }
 
 // drawCondition draws a condition of few atoms, so that contradictions are frequent.
@@ -205,7 +211,8 @@ func drawCondition(t *rapid.T, depth int) string {
 	eq := one("equal", "==", "!=")
 	sides := func(fact, op, value string) string {
 		if rapid.Bool().Draw(t, "turned") {
-			return value + " " + map[string]string{"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}[op] + " " + fact
+			return value + " " + map[string]string{"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<",
+				">=": "<="}[op] + " " + fact
 		}
 		return fact + " " + op + " " + value
 	}
@@ -222,7 +229,8 @@ func drawCondition(t *rapid.T, depth int) string {
 	case 4:
 		return sides("caller.channel", eq, one("channel", `"tls"`, `"tcp"`))
 	case 5:
-		return one("list", `contains(["tls", "hmac"], caller.channel)`, `contains(["add", "get"], method)`, `contains(["peer", "none"], caller.auth)`)
+		return one("list", `contains(["tls", "hmac"], caller.channel)`, `contains(["add", "get"], method)`,
+			`contains(["peer", "none"], caller.auth)`)
 	case 6:
 		return sides("method", eq, one("method", `"add"`, `"get"`))
 	case 7:
@@ -232,11 +240,14 @@ func drawCondition(t *rapid.T, depth int) string {
 	case 9:
 		return part + "(object.name, " + one("name", `"shop"`, `"cart"`, `"s"`, `"t"`, `""`) + ")"
 	case 10:
-		return part + "(" + one("object", "object.id", "object.tenant") + ", " + one("fragment", `"acme"`, `"a"`, `"r"`, `"other"`) + ")"
+		return part + "(" + one("object", "object.id", "object.tenant") + ", " +
+			one("fragment", `"acme"`, `"a"`, `"r"`, `"other"`) + ")"
 	case 11:
-		return one("network", `in_network(caller.address, "10.0.0.0/8")`, `in_network(caller.address, "10.1.0.0/16", "2001:db8::/32")`, `caller.address == "192.0.2.7"`)
+		return one("network", `in_network(caller.address, "10.0.0.0/8")`,
+			`in_network(caller.address, "10.1.0.0/16", "2001:db8::/32")`, `caller.address == "192.0.2.7"`)
 	}
-	return one("other", "true", "false", "caller.tenant == object.tenant", `contains(caller.groups, "staff")`, "object.name == caller.cert.common_name")
+	return one("other", "true", "false", "caller.tenant == object.tenant", `contains(caller.groups, "staff")`,
+		"object.name == caller.cert.common_name")
 }
 
 // TestSatisfiableIsTaken: no condition is refused that holds for some call, found by trying many.
@@ -255,15 +266,18 @@ func TestSatisfiableIsTaken(t *testing.T) {
 		}
 		refused++
 		// The same with another way to hold, which no sample takes: this is not refused, and compiled alike.
-		p, err2 := policyfile.Parse("policy.hcl", []byte(ruled("forbid", "("+when+`) || caller.cert.common_name == "none"`)), "/base", hostUID, accounts)
+		p, err2 := policyfile.Parse("policy.hcl", []byte(ruled("forbid",
+			"("+when+`) || caller.cert.common_name == "none"`)), "/base", hostUID, accounts)
 		if err2 != nil {
 			t.Fatal(err2)
 		}
 		for i := range callers {
 			for _, id := range ids {
 				for _, m := range methods {
-					if at := slices.IndexFunc(times, func(at time.Time) bool { return holds(p, &callers[i], id, m, at) }); at >= 0 {
-						t.Fatalf("%s\nwas refused: %v\nand holds for %+v calling %s.%s at %s", when, err, callers[i], id, m, times[at])
+					if at := slices.IndexFunc(times,
+						func(at time.Time) bool { return holds(p, &callers[i], id, m, at) }); at >= 0 {
+						t.Fatalf("%s\nwas refused: %v\nand holds for %+v calling %s.%s at %s", when, err, callers[i],
+							id, m, times[at])
 					}
 				}
 			}

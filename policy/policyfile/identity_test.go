@@ -64,11 +64,13 @@ func TestIdentities(t *testing.T) {
 	if diff := cmp.Diff(want, p.Listeners, fields); diff != "" {
 		t.Error(diff)
 	}
-	keys := []policy.KeyFile{{Principal: "alice", Path: "/base/keys/alice.key"}, {Principal: "alice", Path: "/base/keys/alice-laptop.key"}}
+	keys := []policy.KeyFile{{Principal: "alice", Path: "/base/keys/alice.key"},
+		{Principal: "alice", Path: "/base/keys/alice-laptop.key"}}
 	if diff := cmp.Diff(keys, p.Keys, fields); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]policy.KeyFile{{Principal: "alice", Path: "/base/keys/alice.pyro4"}}, p.LegacyKeys, fields); diff != "" {
+	if diff := cmp.Diff([]policy.KeyFile{{Principal: "alice", Path: "/base/keys/alice.pyro4"}}, p.LegacyKeys,
+		fields); diff != "" {
 		t.Error(diff)
 	}
 	const ca = "/base/tls/ca.pem"
@@ -83,11 +85,13 @@ func TestIdentities(t *testing.T) {
 		"common name as DNS name": {object.Certificate{CA: ca, DNS: []string{"alice"}}, object.Anonymous},
 		"serial":                  {object.Certificate{CA: ca, CommonName: "x", Serial: "a0b"}, "alice"},
 		"half of two":             {object.Certificate{CA: ca, DNS: []string{"build.example"}}, object.Anonymous},
-		"both of two":             {object.Certificate{CA: ca, DNS: []string{"a.example", "BUILD.example"}, URIs: []string{"spiffe://example/build"}}, "build"},
-		"fingerprint":             {object.Certificate{CA: ca, SHA256: strings.Repeat("aabb", 16)}, "twin2"},
-		"two principals":          {object.Certificate{CA: ca, SHA256: strings.Repeat("aabb", 16), DNS: []string{"twin.example"}}, object.Anonymous},
-		"two rules, one":          {object.Certificate{CA: ca, CommonName: "alice", Serial: "a0b"}, "alice"},
-		"empty":                   {object.Certificate{}, object.Anonymous},
+		"both of two": {object.Certificate{CA: ca, DNS: []string{"a.example", "BUILD.example"},
+			URIs: []string{"spiffe://example/build"}}, "build"},
+		"fingerprint": {object.Certificate{CA: ca, SHA256: strings.Repeat("aabb", 16)}, "twin2"},
+		"two principals": {object.Certificate{CA: ca, SHA256: strings.Repeat("aabb", 16),
+			DNS: []string{"twin.example"}}, object.Anonymous},
+		"two rules, one": {object.Certificate{CA: ca, CommonName: "alice", Serial: "a0b"}, "alice"},
+		"empty":          {object.Certificate{}, object.Anonymous},
 	} {
 		if got := p.Principal(object.Peer{Auth: "cert", Cert: &tt.cert}); got != tt.who {
 			t.Errorf("%s: %s, want %s", name, got, tt.who)
@@ -112,7 +116,8 @@ func TestSharedUsers(t *testing.T) {
 	} {
 		p := mustParse(t, head+text+"\n")
 		got := p.Warnings.Error()
-		if (want == "") != (len(p.Warnings) == 0) || !strings.Contains(got, want) || want != "" && !strings.HasPrefix(got, "policy.hcl:8:") {
+		if (want == "") != (len(p.Warnings) == 0) || !strings.Contains(got, want) || want != "" &&
+			!strings.HasPrefix(got, "policy.hcl:8:") {
 			t.Errorf("%s: warnings %q, want %q in line 8", text, got, want)
 		}
 	}

@@ -16,15 +16,18 @@ import (
 // limit reads a limit block.
 func (r *reader) limit(name string, b *hclsyntax.Block) {
 	a := r.Block(b, "principals", "objects", "rate", "burst", "concurrent", "connections", "in_flight", "streams")
-	ofCalls, inAll := a["rate"] != nil || a["concurrent"] != nil, a["connections"] != nil || a["in_flight"] != nil || a["streams"] != nil
+	ofCalls := a["rate"] != nil || a["concurrent"] != nil
+	ofPrincipal := a["connections"] != nil || a["in_flight"] != nil || a["streams"] != nil
 	r.Require(b, a, "principals")
 	switch {
-	case !ofCalls && !inAll:
-		r.Problems.Add(b.TypeRange, `write rate = "100/s", concurrent = 4, connections = 50, in_flight = "64MiB" or streams = 200`, "limit %q limits nothing", name)
+	case !ofCalls && !ofPrincipal:
+		const hint = `write rate = "100/s", concurrent = 4, connections = 50, in_flight = "64MiB" or streams = 200`
+		r.Problems.Add(b.TypeRange, hint, "limit %q has no bound", name)
 	case ofCalls:
 		r.Require(b, a, "objects")
 	case a["objects"] != nil:
-		r.Problems.Add(a["objects"].NameRange, "leave it out", "connections, in_flight and streams are about a principal, whatever objects it calls")
+		r.Problems.Add(a["objects"].NameRange, "remove it",
+			"connections, in_flight and streams bound a principal over all objects")
 	}
 	l := &policy.Limit{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, true)}
 	perSecond := 1
@@ -33,7 +36,7 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 		per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
 		n, err := strconv.Atoi(count)
 		if !found || per == 0 || err != nil || n < 1 || n > syntax.MaxCount {
-			r.Problems.Add(at, `write "100/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q", s)
+			r.Problems.Add(at, `write "100/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q is not a rate", s)
 		} else {
 			l.Rate, l.Interval = s, per/time.Duration(n)
 			perSecond = max(1, int(time.Second/l.Interval))
@@ -42,7 +45,7 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	l.Burst = perSecond
 	if n, ok := r.Count(a, "burst"); ok {
 		if a["rate"] == nil {
-			r.Problems.Add(a["burst"].NameRange, "", "burst is for a rate")
+			r.Problems.Add(a["burst"].NameRange, "", "burst needs a rate")
 		}
 		l.Burst = n
 	}
@@ -50,14 +53,16 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 	l.Connections, _ = r.Count(a, "connections")
 	l.InFlight, _ = r.Bytes(a, "in_flight", 64<<10, 1<<40)
 	if least := int64(r.def.MessageBytes()); l.InFlight > 0 && l.InFlight < least {
-		r.def.Warnings.Add(a["in_flight"].Expr.Range(), fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
-			"limit %q: a message may have %s; one above in_flight passes alone, and not if it is compressed",
+		r.def.Warnings.Add(a["in_flight"].Expr.Range(),
+			fmt.Sprintf("write in_flight = %q or more", bytesize.Format(least)),
+			"limit %q: messages have at most %s; one above in_flight is accepted alone, and rejected if it is "+
+				"compressed",
 			name, bytesize.Format(least))
 	}
 	l.Streams, _ = r.Count(a, "streams")
-	for _, s := range r.subjectsOf(a, "name those whose calls are counted") {
+	for _, s := range r.subjectsOf(a, "name the principals or groups that it bounds") {
 		s.Limits.Add(l, l.Objects)
-		if inAll {
+		if ofPrincipal {
 			s.Shares = append(s.Shares, l)
 		}
 	}

@@ -53,7 +53,8 @@ limit "alice" {
 `)
 		n := 0
 		for _, w := range p.Warnings {
-			if strings.Contains(w.String(), `limit "alice": a message may have 8MiB; one above in_flight passes alone`) {
+			if strings.Contains(w.String(),
+				`limit "alice": messages have at most 8MiB; one above in_flight is accepted alone`) {
 				n++
 			}
 		}
@@ -88,19 +89,21 @@ func TestShares(t *testing.T) {
 	for _, r := range analysis.RulesOf(p, "bob") {
 		rules = append(rules, r.Limit)
 	}
-	if got, want := strings.Join(rules, "; "), "50 connections, 1MiB in flight; 300 item streams; 1 at a time"; got != want {
+	if got, want := strings.Join(rules,
+		"; "), "50 connections, 1MiB in flight; 300 item streams; 1 at a time"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for body, want := range map[string]string{
-		`connections = 0`:                           "connections: want",
-		`in_flight = "1KiB"`:                        "want a size from 64KiB",
-		`streams = 0`:                               "streams: want",
-		"objects = [\"acme.*\"]\nstreams = 5":       "whatever",
-		"objects = [\"acme.*\"]\nconnections = 5":   "whatever objects it calls",
+		`connections = 0`:                           "connections: must",
+		`in_flight = "1KiB"`:                        "must be a size from 64KiB",
+		`streams = 0`:                               "streams: must",
+		"objects = [\"acme.*\"]\nstreams = 5":       "over all objects",
+		"objects = [\"acme.*\"]\nconnections = 5":   "over all objects",
 		"rate = \"5/s\"\nconnections = 5":           "needs objects",
 		"objects = [\"Pyro.Daemon\"]\nrate = \"x\"": "rate:",
 	} {
-		_, err := policyfile.Parse("policy.hcl", []byte(shares+"limit \"more\" {\nprincipals = [\"bob\"]\n"+body+"\n}"), "/base", hostUID, accounts)
+		_, err := policyfile.Parse("policy.hcl",
+			[]byte(shares+"limit \"more\" {\nprincipals = [\"bob\"]\n"+body+"\n}"), "/base", hostUID, accounts)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", body, err, want)
 		}

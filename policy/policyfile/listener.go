@@ -23,19 +23,19 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 	if s, at, ok := r.Text(a, "address"); ok {
 		addr, loopback, err := r.address(s)
 		if err != nil {
-			r.Problems.Add(at, err.Error(), "address %q cannot be listened on", s)
+			r.Problems.Add(at, err.Error(), "address %q is not valid", s)
 		}
 		l.Address, local = addr, loopback || err != nil
 		for _, other := range r.def.Listeners {
 			if err == nil && addr == other.Address && !strings.HasSuffix(addr, ":0") {
-				r.Problems.Add(at, "", "listener %q has the address %q already", other.Name, s)
+				r.Problems.Add(at, "", "listener %q already has the address %q", other.Name, s)
 			}
 		}
 	}
 	for _, inner := range b.Body.Blocks {
 		if inner.Type == "tls" {
 			if l.TLS != nil {
-				r.Problems.Add(inner.TypeRange, "", "a listener has one tls block")
+				r.Problems.Add(inner.TypeRange, "", "a listener must have at most one tls block")
 			}
 			l.TLS = r.tls(inner)
 		}
@@ -48,13 +48,13 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 	r.def.Listeners = append(r.def.Listeners, l)
 }
 
-// authMethods reads how a listener identifies its peers, and refuses what cannot be or would
-// not hold.
+// authMethods reads the authentication methods of a listener, and rejects those that are impossible or insecure on it.
 func (r *reader) authMethods(a syntax.Attributes, b *hclsyntax.Block, local bool, l *policy.Listener) []string {
-	list, ok := r.Texts(a, "identify", "leave it out for "+object.AuthPeer)
+	list, ok := r.Texts(a, "identify", "omit it for "+object.AuthPeer)
 	if !ok {
 		if a["identify"] == nil && !local {
-			r.Problems.Add(b.TypeRange, `write identify = ["cert"] or ["hmac"]`, "a listener that other machines reach says how it identifies them")
+			r.Problems.Add(b.TypeRange, `write identify = ["cert"] or ["hmac"]`,
+				"a listener for other machines must set identify")
 		}
 		return []string{object.AuthPeer}
 	}
@@ -62,18 +62,23 @@ func (r *reader) authMethods(a syntax.Attributes, b *hclsyntax.Block, local bool
 	for _, e := range list {
 		switch {
 		case !slices.Contains(object.AuthMethods, e.Text):
-			r.Problems.Add(e.At, problem.OneOf(e.Text, object.AuthMethods), "there is no way of identification %q", e.Text)
+			r.Problems.Add(e.At, problem.OneOf(e.Text, object.AuthMethods),
+				"identify: unknown authentication method %q",
+				e.Text)
 		case e.Text == object.AuthPeer && !local:
-			r.Problems.Add(e.At, `"cert" and "hmac" do`, `"peer" identifies users of this machine only`)
+			r.Problems.Add(e.At, `write "cert" or "hmac"`, `"peer" only identifies users of this machine`)
 		case e.Text == object.AuthCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
-			r.Problems.Add(e.At, "add a tls block with client_ca", `"cert" needs to know who issues the clients' certificates`)
+			r.Problems.Add(e.At, "add a tls block with client_ca",
+				`"cert" needs the authority of the client certificates`)
 		case e.Text == object.AuthLegacy && !local && (l.TLS == nil || l.Plain):
-			r.Problems.Add(e.At, "add a tls block, and leave plain out", `"pyro4-hmac" can be repeated by whoever sees it: across a network it needs TLS`)
+			r.Problems.Add(e.At, "add a tls block, and remove plain",
+				`"pyro4-hmac" can be replayed by an eavesdropper: across a network it needs TLS`)
 		}
 		out = append(out, e.Text)
 	}
 	if !l.Plain && l.TLS == nil && !slices.Contains(out, object.AuthHMAC) {
-		r.Problems.Add(b.TypeRange, `add a tls block, or "hmac" to identify`, "nobody could speak to this listener: it takes neither plain connections nor TLS nor the HMAC channel")
+		r.Problems.Add(b.TypeRange, `add a tls block, or "hmac" to identify`,
+			"listener accepts no connections: neither plain nor TLS nor the HMAC channel")
 	}
 	return out
 }
@@ -87,11 +92,12 @@ func (r *reader) tls(b *hclsyntax.Block) *policy.TLS {
 	t.Cert, t.Key = r.FilePath(a, "cert"), r.FilePath(a, "key")
 	t.ClientCA, t.Revoked = r.FilePaths(a, "client_ca"), r.FilePaths(a, "revoked")
 	if len(t.Revoked) > 0 && len(t.ClientCA) == 0 {
-		r.Problems.Add(b.TypeRange, "add client_ca, or leave revoked out", "there are no clients' certificates that could be revoked")
+		r.Problems.Add(b.TypeRange, "add client_ca, or remove revoked",
+			"revoked needs client certificates")
 	}
 	if s, at, ok := r.Text(a, "min_version"); ok {
 		if t.MinVersion = s; s != "1.2" && s != "1.3" {
-			r.Problems.Add(at, `there are "1.3", the default, and "1.2"`, "min_version %q", s)
+			r.Problems.Add(at, `write "1.3", the default, or "1.2"`, "min_version: %q is not a TLS version", s)
 		}
 	}
 	for _, path := range t.ClientCA {
@@ -102,18 +108,18 @@ func (r *reader) tls(b *hclsyntax.Block) *policy.TLS {
 	return t
 }
 
-// address checks the form of a listener's address, and tells whether only this machine
-// reaches it. The error is a hint.
+// address parses a listener's address, and reports whether only this machine reaches it. The error is a hint.
 func (r *reader) address(s string) (addr string, local bool, err error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		if path == "" || path[0] == '@' || strings.IndexByte(path, 0) >= 0 {
-			return "", true, errors.New("name the socket's path: unix:state/hearth.sock")
+			return "", true, errors.New("write the path of the socket: unix:state/hearth.sock")
 		}
 		return "unix:" + r.Path(path), true, nil
 	}
 	ap, err := netip.ParseAddrPort(s)
 	if err != nil || ap.Addr().Is4In6() || ap.Addr().Zone() != "" {
-		return "", true, errors.New("write 127.0.0.1:port, [::1]:port, 0.0.0.0:port or unix:path; names of hosts are not looked up")
+		return "", true, errors.New("write 127.0.0.1:port, [::1]:port, 0.0.0.0:port or unix:path; host names are " +
+			"not resolved")
 	}
 	return ap.String(), ap.Addr().IsLoopback(), nil
 }

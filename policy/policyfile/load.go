@@ -17,12 +17,12 @@ import (
 	"github.com/hearthhost/hearth/policy/problem"
 )
 
-// maxFileBytes bounds a policy file; the parser takes memory and stack by its length.
+// maxFileBytes bounds a policy file. The memory and stack of the parser grow with its length.
 const maxFileBytes = 4 << 20
 
-// Load reads a policy file. hostUID is the OS user that the host runs as, which
-// host_user = true stands for. The error is [problem.List] if the file could be read, else
-// it wraps what the file system said.
+// Load reads a policy file. hostUID is the OS user of the host, which host_user = true stands for. The error is a
+// [problem.List] if the file could be read, and otherwise wraps the error of the file system. A file with a failing
+// test does not load.
 func Load(path string, hostUID int) (*policy.Policy, error) {
 	p, failed, err := load(path, hostUID)
 	if err == nil && failed != nil {
@@ -31,7 +31,7 @@ func Load(path string, hostUID int) (*policy.Policy, error) {
 	return p, err
 }
 
-// LoadUntested is Load for a file whose tests may fail: nobody may be served by it.
+// LoadUntested is Load for a file whose tests may fail. Do not serve the policy.
 func LoadUntested(path string, hostUID int) (*policy.Policy, error) {
 	p, _, err := load(path, hostUID)
 	return p, err
@@ -41,16 +41,16 @@ func LoadUntested(path string, hostUID int) (*policy.Policy, error) {
 func load(path string, hostUID int) (p *policy.Policy, failed problem.List, err error) {
 	base, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
-		return nil, nil, fmt.Errorf("finding the policy's folder: %w", err)
+		return nil, nil, fmt.Errorf("find folder of policy: %w", err)
 	}
-	f, err := os.Open(path) //nolint:gosec // the operator names it
+	f, err := os.Open(path) //nolint:gosec // the operator chose the path
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the policy: %w", err)
+		return nil, nil, fmt.Errorf("read policy: %w", err)
 	}
 	defer f.Close()
 	src, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the policy: %w", err)
+		return nil, nil, fmt.Errorf("read policy: %w", err)
 	}
 	p, failed, err = parse(path, src, base, hostUID, account)
 	if err != nil {
@@ -60,8 +60,8 @@ func load(path string, hostUID int) (p *policy.Policy, failed problem.List, err 
 	return p, failed, nil
 }
 
-// errNoAccount says that the system has no such account.
-var errNoAccount = errors.New("the system has no such account")
+// errNoAccount reports that the system does not have the account.
+var errNoAccount = errors.New("account not found")
 
 // account returns the user id of an account.
 func account(name string) (uint32, error) {
@@ -75,20 +75,20 @@ func account(name string) (uint32, error) {
 	}
 	n, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("its user id is %q", u.Uid)
+		return 0, fmt.Errorf("user id %q is not a number", u.Uid)
 	}
 	uid := uint32(n)
-	// For a process whose own uid has no account, os/user built without C believes that
-	// the account is called $USER. The environment must not say who somebody is.
+	// If the uid of this process has no account, os/user without cgo returns an account named $USER for it. The
+	// environment must not decide about identities.
 	if runtime.GOOS == "linux" && int(uid) == os.Getuid() && !listed("/etc/passwd", name, u.Uid) {
-		return 0, errors.New("it cannot be told whether this account is the host's own: write host_user = true or uid = <number>")
+		return 0, errors.New("account may come from $USER: write host_user = true or uid = <number>")
 	}
 	return uid, nil
 }
 
-// listed reports whether a file in the format of passwd(5) gives an account this uid.
+// listed reports whether a file in the format of passwd(5) has this uid for an account.
 func listed(passwd, name, uid string) bool {
-	f, err := os.Open(passwd) //nolint:gosec // a fixed name
+	f, err := os.Open(passwd) //nolint:gosec // constant path
 	if err != nil {
 		return false
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // a machine without zone files has them all the same
+	_ "time/tzdata" // zones for machines without zone files
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -16,11 +16,11 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// Parse reads the text of a policy file. name stands in messages and reasons, base is
-// the folder that relative paths in the file are relative to, hostUID the OS user that
-// host_user = true stands for, and lookup returns the user id of an OS account. The
-// error is always [Problems].
-func Parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (*policy.Policy, error) {
+// Parse reads the text of a policy file. name is the name of the file in messages and reasons. Relative paths in the
+// file are relative to base. hostUID is the OS user that host_user = true stands for. lookup returns the user id of an
+// OS account. The error is always a [problem.List].
+func Parse(name string, src []byte, base string, hostUID int,
+	lookup func(user string) (uint32, error)) (*policy.Policy, error) {
 	p, failed, err := parse(name, src, base, hostUID, lookup)
 	if err == nil && failed != nil {
 		return nil, failed
@@ -28,8 +28,9 @@ func Parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	return p, err
 }
 
-// parse is Parse without a look at what the tests came to.
-func parse(name string, src []byte, base string, hostUID int, lookup func(user string) (uint32, error)) (p *policy.Policy, failed problem.List, err error) {
+// parse is Parse for a file whose tests may fail. It returns the failing tests.
+func parse(name string, src []byte, base string, hostUID int,
+	lookup func(user string) (uint32, error)) (p *policy.Policy, failed problem.List, err error) {
 	r := &reader{
 		Reader: syntax.Reader{File: name, Src: src, Dir: base}, lookup: lookup,
 		def: &policy.Definition{
@@ -51,7 +52,7 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
 	r.hostUID, r.hostErr = policy.CheckUID(hostUID)
 	if len(src) > maxFileBytes {
-		r.Problems.Add(start, "", "the file is larger than %d bytes", maxFileBytes)
+		r.Problems.Add(start, "", "policy is larger than %d bytes", maxFileBytes)
 		return nil, nil, r.Problems
 	}
 	if r.CheckNesting(src); len(r.Problems) > 0 {
@@ -59,13 +60,13 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	}
 	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
-		// What could be read of a broken file would only be complained about as well.
+		// Do not read the valid part of the file: it would cause errors that are consequences.
 		r.Problems.AddDiagnostics(name, diags)
 		return nil, nil, r.Problems.Sorted()
 	}
 	body, ok := f.Body.(*hclsyntax.Body)
 	if !ok {
-		r.Problems.Add(start, "", "not a policy in HCL's own syntax")
+		r.Problems.Add(start, "", "policy must be in HCL native syntax")
 		return nil, nil, r.Problems
 	}
 	r.top(body)
@@ -77,37 +78,36 @@ func parse(name string, src []byte, base string, hostUID int, lookup func(user s
 	return policy.New(*r.def), r.failed.Sorted(), nil
 }
 
-// reader turns the syntax tree into a policy and collects what is wrong.
+// reader reads the blocks of a file into a definition and collects its problems.
 type reader struct {
 	syntax.Reader
 	hostUID uint32
-	hostErr error // why hostUID cannot be used
+	hostErr error // error of hostUID, reported if the file uses host_user
 	lookup  func(string) (uint32, error)
 	def     *policy.Definition
 	built   *policy.Policy // of def, for tests; nil before the first test block
 	failed  problem.List   // failing tests
 
-	principals   map[object.Principal]struct{} // declared, with or without mistakes inside
-	uids         map[uint32]hcl.Range          // where a user id was given to a principal
-	tenantUIDs   map[uint32]string
-	autos        []autoUser
-	labels       map[[2]string]hcl.Range // where a kind of block got a name
+	principals   map[object.Principal]struct{} // declared principals, also those with problems
+	uids         map[uint32]hcl.Range          // positions of the user ids of principals
+	tenantUIDs   map[uint32]string             // tenants by user id
+	autos        []autoUser                    // tenants with user = "auto"
+	labels       map[[2]string]hcl.Range       // positions of blocks by kind and name
 	groups       map[string]*group
-	subjects     map[string]*readSubject // by the name of a principal or group
-	ownerTenants []syntax.Element        // tenants named by principals, to be checked once tenants are known
+	subjects     map[string]*readSubject // subjects by the name of a principal or group
+	ownerTenants []syntax.Element        // tenants that principals name; checked after tenants are read
 
-	shown []syntax.Element // paths that plugins see
+	visiblePaths []syntax.Element // paths that plugins can read
 
-	adminAt     hcl.Range
-	authorities []string // the files of authorities that listeners take
+	adminAt     hcl.Range // position of the address of the metrics
+	authorities []string  // files of the certificate authorities of listeners
 
-	identity    string // the file of the host's age identities
-	identitySet bool   // with or without a mistake
-	grantees    []grantee
+	identity    string    // file of the host's age identities
+	identitySet bool      // the file sets identity, valid or not
+	grantees    []grantee // objects of secrets; checked after tenants are read
 }
 
-// blockKinds are the blocks that have names, in the order in which they are read: what
-// declares before what refers.
+// blockKinds are the blocks with names, in the order in which they are read: declarations before references.
 var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", "forbid", "limit", "test"}
 
 // top reads the whole file.
@@ -116,23 +116,35 @@ func (r *reader) top(body *hclsyntax.Body) {
 	for name, attr := range a {
 		r.def.Set[name] = r.Where(attr.NameRange)
 	}
-	r.def.Scripts, r.def.State = r.Folder(a, "scripts", policy.DefaultScripts), r.Folder(a, "state", policy.DefaultState)
+	r.def.Scripts = r.Folder(a, "scripts", policy.DefaultScripts)
+	r.def.State = r.Folder(a, "state", policy.DefaultState)
 	r.def.Plugins = r.Folder(a, "plugins", policy.DefaultPlugins)
 	r.def.Audit = policy.DefaultAudit(r.def.State)
 	r.zone(a)
 	r.identity, r.identitySet = r.FilePath(a, "identity"), a["identity"] != nil
 	read := map[string]func(string, *hclsyntax.Block){
-		"listener": r.listener, "principal": r.principal, "tenant": r.tenant,
-		"group": r.group, "permit": r.permit, "forbid": r.forbid, "limit": r.limit, "test": r.test,
+		"listener":  r.listener,
+		"principal": r.principal,
+		"tenant":    r.tenant,
+		"group":     r.group,
+		"permit":    r.permit,
+		"forbid":    r.forbid,
+		"limit":     r.limit,
+		"test":      r.test,
 	}
-	single := map[string]func(*hclsyntax.Block){"audit": r.audit, "admin": r.admin, "trace": r.trace, "enroll": r.enroll}
+	single := map[string]func(*hclsyntax.Block){
+		"audit":  r.audit,
+		"admin":  r.admin,
+		"trace":  r.trace,
+		"enroll": r.enroll,
+	}
 	for _, b := range body.Blocks {
 		switch {
 		case single[b.Type] != nil:
 			single[b.Type](b)
 		case read[b.Type] == nil:
 			kinds := append(slices.Clone(blockKinds), "audit", "admin", "trace", "enroll")
-			r.Problems.Add(b.TypeRange, problem.OneOf(b.Type, kinds), "there is no block %q", b.Type)
+			r.Problems.Add(b.TypeRange, problem.OneOf(b.Type, kinds), "unknown block %q", b.Type)
 		}
 	}
 	for _, kind := range blockKinds {
@@ -155,7 +167,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			r.resolveGroups()
 		}
 	}
-	r.checkShown()
+	r.checkVisiblePaths()
 	r.adminClash()
 	slices.Sort(r.def.Tenants)
 }
@@ -168,38 +180,38 @@ func (r *reader) zone(a syntax.Attributes) {
 	}
 	zone, err := time.LoadLocation(s)
 	if err != nil || s == "Local" || s == "" {
-		r.Problems.Add(at, `write a name like "Europe/Berlin" or "UTC"`, "timezone: %q is not known", s)
+		r.Problems.Add(at, `write a name like "Europe/Berlin" or "UTC"`, "timezone: %q is not a time zone", s)
 		return
 	}
 	r.def.Zone = zone
 }
 
-// label returns a block's one name, which no other block of its kind has.
+// label returns a block's name, which must be unique among blocks of its kind.
 func (r *reader) label(b *hclsyntax.Block) (string, bool) {
 	if len(b.Labels) != 1 {
-		r.Problems.Add(b.TypeRange, "write "+b.Type+` "name" { … }`, "a %s has one name, and this one has %d", b.Type, len(b.Labels))
+		r.Problems.Add(b.TypeRange, "write "+b.Type+` "name" { … }`, "a %s must have one name, not %d", b.Type,
+			len(b.Labels))
 		return "", false
 	}
 	name, at := b.Labels[0], b.LabelRanges[0]
 	if strings.TrimSpace(name) == "" || problem.OneLine(name) != name || len(name) > 255 {
-		r.Problems.Add(at, "", "the name of a %s is one line of 1 to 255 bytes", b.Type)
+		r.Problems.Add(at, "", "the name of a %s must be one line of 1 to 255 bytes", b.Type)
 		return "", false
 	}
 	key := [2]string{b.Type, name}
 	if first, ok := r.labels[key]; ok {
-		r.Problems.Add(at, "", "there is a %s %q already, in line %d", b.Type, name, first.Start.Line)
+		r.Problems.Add(at, "", "%s %q is already declared in line %d", b.Type, name, first.Start.Line)
 		return "", false
 	}
 	r.labels[key] = at
 	return name, true
 }
 
-// single reports whether a block without a name that stands once in the file is that one,
-// and notes where it is.
+// single reports whether a block without a name is the first of its kind, and records its position.
 func (r *reader) single(b *hclsyntax.Block) bool {
 	r.Unnamed(b)
 	if first, ok := r.def.Set[b.Type]; ok {
-		r.Problems.Add(b.TypeRange, "", "there is %s block already, at %s", syntax.Article(b.Type), first)
+		r.Problems.Add(b.TypeRange, "", "%s block is already at %s", syntax.Article(b.Type), first)
 		return false
 	}
 	r.def.Set[b.Type] = r.Where(b.TypeRange)

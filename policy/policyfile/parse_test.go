@@ -62,7 +62,8 @@ tenant "a" {}
 
 func TestDefaultsOfAFile(t *testing.T) {
 	p := mustParse(t, `listener "local" { address = "127.0.0.1:0" }`)
-	if p.Scripts != "/base/scripts" || p.State != "/base/state" || p.AllTenants || len(p.Tenants) != 0 || p.Serves("demo") {
+	if p.Scripts != "/base/scripts" || p.State != "/base/state" || p.AllTenants || len(p.Tenants) != 0 ||
+		p.Serves("demo") {
 		t.Errorf("an almost empty file: %+v", p)
 	}
 }
@@ -73,7 +74,8 @@ func TestAdmin(t *testing.T) {
 		"admin {}":                             {},
 		`admin { address = "127.0.0.1:9766" }`: {Address: "127.0.0.1:9766", Where: "policy.hcl:1"},
 		`admin { address = "[::1]:0" }`:        {Address: "[::1]:0", Where: "policy.hcl:1"},
-		"listener \"l\" { address = \"127.0.0.1:0\" }\nadmin { address = \"127.0.0.1:0\" }": {Address: "127.0.0.1:0", Where: "policy.hcl:2"},
+		"listener \"l\" { address = \"127.0.0.1:0\" }\nadmin { address = \"127.0.0.1:0\" }": {Address: "127.0.0.1:0",
+			Where: "policy.hcl:2"},
 	} {
 		if got := mustParse(t, src).Admin; got != want {
 			t.Errorf("%q: %+v, want %+v", src, got, want)
@@ -84,9 +86,12 @@ func TestAdmin(t *testing.T) {
 func TestTrace(t *testing.T) {
 	for src, want := range map[string]policy.Trace{
 		"": {},
-		`trace { endpoint = "http://127.0.0.1:4318" }`:                       {Endpoint: "http://127.0.0.1:4318", Traces: 1},
-		"trace {\n endpoint = \"http://[::1]:4318/\"\n traces = \"all\"\n}":  {Endpoint: "http://[::1]:4318", Traces: 1},
-		"trace {\n endpoint = \"http://127.0.0.1:1\"\n traces = \"1/50\"\n}": {Endpoint: "http://127.0.0.1:1", Traces: 50},
+		`trace { endpoint = "http://127.0.0.1:4318" }`: {Endpoint: "http://127.0.0.1:4318",
+			Traces: 1},
+		"trace {\n endpoint = \"http://[::1]:4318/\"\n traces = \"all\"\n}": {Endpoint: "http://[::1]:4318",
+			Traces: 1},
+		"trace {\n endpoint = \"http://127.0.0.1:1\"\n traces = \"1/50\"\n}": {Endpoint: "http://127.0.0.1:1",
+			Traces: 50},
 	} {
 		if got := mustParse(t, src).Trace; got != want {
 			t.Errorf("%q: %+v, want %+v", src, got, want)
@@ -173,15 +178,21 @@ func TestOneMistake(t *testing.T) {
 		"nobody":                permit(`principals = []` + "\n" + `objects = ["acme.x"]`),
 		"nothing":               permit(`principals = ["bob"]` + "\n" + `objects = []`),
 		"no method":             permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = []`),
-		"every method":          permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = ["*"]`),
-		"setting of nothing":    permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = ["="]`),
-		"setting twice":         permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = ["x=="]`),
-		"private method":        permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = ["_x"]`),
-		"null methods":          permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `methods = null`),
-		"tracebacks as text":    permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" + `tracebacks = "true"`),
-		"same address":          head + `listener "b" { address = "127.0.0.1:7766" }`,
-		"public address":        head + `listener "b" { address = "0.0.0.0:7766" }`,
-		"too large":             head + strings.Repeat("# comment\n", 500_000),
+		"every method": permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" +
+			`methods = ["*"]`),
+		"setting of nothing": permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" +
+			`methods = ["="]`),
+		"setting twice": permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" +
+			`methods = ["x=="]`),
+		"private method": permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" +
+			`methods = ["_x"]`),
+		"null methods": permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" +
+			`methods = null`),
+		"tracebacks as text": permit(`principals = ["bob"]` + "\n" + `objects = ["acme.x"]` + "\n" +
+			`tracebacks = "true"`),
+		"same address":   head + `listener "b" { address = "127.0.0.1:7766" }`,
+		"public address": head + `listener "b" { address = "0.0.0.0:7766" }`,
+		"too large":      head + strings.Repeat("# comment\n", 500_000),
 	} {
 		p, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
 		var ps problem.List
@@ -240,7 +251,8 @@ principal "root" { user = "root" }`)
 	write(`listener "s" { address = "unix:h.sock" }
 principal "x" { user = "no-such-account-here" }`)
 	_, err = policyfile.Load(file, hostUID)
-	if want := file + `:2:24: user "no-such-account-here": the system has no such account`; err == nil || err.Error() != want {
+	if want := file + `:2:24: user "no-such-account-here": account not found`; err == nil ||
+		err.Error() != want {
 		t.Errorf("Load = %v, want %s", err, want)
 	}
 	write(strings.Repeat("#", 5<<20))
@@ -260,16 +272,19 @@ func TestShipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := policy.Definition{
-		Scripts: filepath.Join(root, "scripts"), Plugins: filepath.Join(root, "plugins"), State: filepath.Join(root, "state"),
+		Scripts: filepath.Join(root, "scripts"), Plugins: filepath.Join(root, "plugins"), State: filepath.Join(root,
+			"state"),
 		Tenants: []object.Tenant{"bank", "demo", "shop"},
 		Listeners: []policy.Listener{
 			{Name: "local", Address: "127.0.0.1:7766", Identify: []string{"peer", "hmac"}, Plain: true},
-			{Name: "socket", Address: "unix:" + filepath.Join(root, "state", "hearth.sock"), Identify: []string{"peer"}, Plain: true},
+			{Name: "socket", Address: "unix:" + filepath.Join(root, "state", "hearth.sock"),
+				Identify: []string{"peer"}, Plain: true},
 		},
 		Enroll: &policy.Enroll{},
 	}
 	for _, name := range []string{"clerk", "auditor", "partner"} {
-		want.Keys = append(want.Keys, policy.KeyFile{Principal: object.Principal(name), Path: filepath.Join(root, "keys", name+".key")})
+		want.Keys = append(want.Keys, policy.KeyFile{Principal: object.Principal(name),
+			Path: filepath.Join(root, "keys", name+".key")})
 	}
 	if diff := cmp.Diff(want, p.Definition, fields); diff != "" {
 		t.Error(diff)
@@ -287,9 +302,11 @@ func TestShipped(t *testing.T) {
 	}{
 		{owner, "demo.echo", "echo", true}, {owner, "acme.echo", "echo", false}, {owner, "bank.ledger", "book", false},
 		{caller("clerk"), "shop.till", "sell", true}, {caller("clerk"), "bank.ledger", "balance", false},
-		{caller("object:shop.till"), "bank.ledger", "book", true}, {caller("object:shop.till"), "bank.ledger", "balance", false},
+		{caller("object:shop.till"), "bank.ledger", "book", true}, {caller("object:shop.till"), "bank.ledger",
+			"balance", false},
 		{relay, "demo.counter", "add", true}, {relay, "demo.counter", "total", true},
-		{caller("auditor"), "demo.counter", "total", true}, {caller("auditor"), "demo.counter", "count", true}, {caller("auditor"), "demo.echo", "count", false},
+		{caller("auditor"), "demo.counter", "total", true}, {caller("auditor"), "demo.counter", "count",
+			true}, {caller("auditor"), "demo.echo", "count", false},
 		{relay, "demo.counter", "reset", false}, {relay, "demo.echo", "echo", false},
 		{caller(object.Anonymous), "demo.echo", "echo", false},
 	} {

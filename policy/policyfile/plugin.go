@@ -23,15 +23,16 @@ func (r *reader) plugins(tenant object.Tenant, b *hclsyntax.Block) {
 			continue
 		}
 		if len(inner.Labels) != 1 {
-			r.Problems.Add(inner.TypeRange, `write plugin "name" { … }`, "a plugin has one name, and this one has %d", len(inner.Labels))
+			r.Problems.Add(inner.TypeRange, `write plugin "name" { … }`, "a plugin must have one name, not %d",
+				len(inner.Labels))
 			continue
 		}
 		name, at := inner.Labels[0], inner.LabelRanges[0]
 		switch {
 		case !object.ValidName(name):
-			r.Problems.Add(at, "", "plugin %q: a name has letters, digits, '_' and '-'", name)
+			r.Problems.Add(at, "", "plugin %q: a name must consist of letters, digits, '_' and '-'", name)
 		case seen[name]:
-			r.Problems.Add(at, "", "there is a plugin %q of this tenant already", name)
+			r.Problems.Add(at, "", "plugin %q of this tenant is already declared", name)
 		default:
 			seen[name] = true
 			r.plugin(object.ID(string(tenant)+"."+name), inner)
@@ -46,7 +47,7 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 	sum, at, pinned := r.Text(a, "sha256")
 	if pinned {
 		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
-			r.Problems.Add(at, "sha256sum prints it", "sha256: want 64 hexadecimal digits")
+			r.Problems.Add(at, "sha256sum prints it", "sha256: must be 64 hexadecimal digits")
 		}
 		p.SHA256 = strings.ToLower(sum)
 	}
@@ -54,14 +55,16 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 	r.pluginIsolation(&p, a)
 	switch {
 	case p.Unpinned && a["sha256"] != nil:
-		r.Problems.Add(a["unpinned"].NameRange, "", "sha256 and unpinned = true contradict each other")
+		r.Problems.Add(a["unpinned"].NameRange, "", "sha256 and unpinned = true exclude each other")
 	case !p.Unpinned && a["sha256"] == nil:
-		r.Problems.Add(b.TypeRange, "add sha256 = \"…\", which sha256sum prints; or, while you develop it, unpinned = true", "plugin %q is not pinned", id)
+		r.Problems.Add(b.TypeRange,
+			"add sha256 = \"…\", which sha256sum prints; or, while you develop it, unpinned = true", "plugin %q "+
+				"is not pinned", id)
 	}
-	subs, _ := r.Texts(a, "objects", "leave objects out if the plugin is one object")
+	subs, _ := r.Texts(a, "objects", "omit objects if the plugin is one object")
 	for _, e := range subs {
 		if !object.ValidName(e.Text) {
-			r.Problems.Add(e.At, "", "objects: %q: a name has letters, digits, '_' and '-'", e.Text)
+			r.Problems.Add(e.At, "", "objects: %q: a name must consist of letters, digits, '_' and '-'", e.Text)
 			continue
 		}
 		p.Objects = append(p.Objects, id+object.ID("."+e.Text))
@@ -80,16 +83,16 @@ func (r *reader) plugin(id object.ID, b *hclsyntax.Block) {
 // maxTmp is the largest /tmp of a plugin's own.
 const maxTmp = 16 << 30
 
-// pluginIsolation reads what a plugin's walls let through.
+// pluginIsolation reads the exceptions from a plugin's isolation.
 func (r *reader) pluginIsolation(p *policy.Plugin, a syntax.Attributes) {
 	p.Unconfined, _ = r.Flag(a, "unconfined")
 	p.Fork, _ = r.Flag(a, "fork")
-	p.Runtime = r.shownPaths(a, "runtime")
-	p.Files = r.shownPaths(a, "files")
+	p.Runtime = r.visiblePathsOf(a, "runtime")
+	p.Files = r.visiblePathsOf(a, "files")
 	p.TmpBytes, _ = r.Bytes(a, "tmp", 1<<12, maxTmp)
 	if most := r.def.Settings[p.ID.Tenant()].MemoryBytes; most > 0 && p.TmpBytes >= most {
 		r.def.Warnings.Add(a["tmp"].Expr.Range(), "raise memory of the tenant's limits, or lower tmp",
-			"plugin %q: files in /tmp count as its memory: %s of them are as much as the %s that it may have, or more", p.ID,
+			"plugin %q: files in /tmp count as its memory: %s are not below its limit of %s", p.ID,
 			bytesize.Format(p.TmpBytes), bytesize.Format(most))
 	}
 	if !p.Unconfined {
@@ -97,42 +100,45 @@ func (r *reader) pluginIsolation(p *policy.Plugin, a syntax.Attributes) {
 	}
 	for _, name := range []string{"runtime", "files", "tmp", "fork"} {
 		if a[name] != nil {
-			r.Problems.Add(a[name].NameRange, "leave one of them out", "%s says what the walls let through, and unconfined = true that there are none", name)
+			r.Problems.Add(a[name].NameRange, "remove one of them",
+				"%s is an exception from the isolation, which unconfined = true disables", name)
 		}
 	}
 }
 
-// shownPaths reads paths that a plugin sees.
-func (r *reader) shownPaths(a syntax.Attributes, name string) []string {
+// visiblePathsOf reads paths that a plugin can read.
+func (r *reader) visiblePathsOf(a syntax.Attributes, name string) []string {
 	var paths []string
-	list, _ := r.Texts(a, name, "leave it out to show nothing")
+	list, _ := r.Texts(a, name, "omit it for no paths")
 	for _, e := range list {
 		switch {
 		case !filepath.IsAbs(e.Text) || filepath.Clean(e.Text) != e.Text:
-			r.Problems.Add(e.At, `write "/usr/lib"`, "%s: %q is no absolute path without detours", name, e.Text)
+			r.Problems.Add(e.At, `write "/usr/lib"`, "%s: %q is not a clean absolute path", name, e.Text)
 			continue
 		case e.Text == "/":
-			r.Problems.Add(e.At, "name the folders that it needs", "%s: / is everything", name)
+			r.Problems.Add(e.At, "name the folders that it needs", "%s: / contains all files", name)
 			continue
 		case within(e.Text, "/proc") || within(e.Text, "/sys") || within(e.Text, "/dev"):
-			r.Problems.Add(e.At, "", "%s: %s shows the machine, and no plugin may see that", name, e.Text)
+			r.Problems.Add(e.At, "", "%s: %s describes the machine and is not available to plugins", name, e.Text)
 			continue
 		}
 		paths = append(paths, e.Text)
-		r.shown = append(r.shown, e)
+		r.visiblePaths = append(r.visiblePaths, e)
 	}
 	return paths
 }
 
-// checkShown refuses to show a plugin what is the host's own, once all of that is known.
-func (r *reader) checkShown() {
-	private := map[string]string{r.Dir: "the folder of the policy", r.def.State: "the host's state", r.def.Scripts: "the scripts of all tenants",
+// checkVisiblePaths rejects paths of plugins that contain files of the host. It runs after the host's own paths are
+// known.
+func (r *reader) checkVisiblePaths() {
+	private := map[string]string{r.Dir: "the folder of the policy", r.def.State: "the host's state",
+		r.def.Scripts: "the scripts of all tenants",
 		r.def.Plugins: "the plugins of all tenants", r.def.Audit.Path: "the audit log"}
 	for _, k := range slices.Concat(r.def.Keys, r.def.LegacyKeys) {
 		private[k.Path] = "a key"
 	}
 	for _, s := range r.def.Secrets {
-		private[s.Path], private[s.Identity] = "a secret", "what decrypts secrets"
+		private[s.Path], private[s.Identity] = "a secret", "the identity of secrets"
 	}
 	for _, l := range r.def.Listeners {
 		if l.TLS != nil {
@@ -140,26 +146,28 @@ func (r *reader) checkShown() {
 		}
 	}
 	delete(private, "")
-	for _, e := range r.shown {
+	for _, e := range r.visiblePaths {
 		for _, path := range slices.Sorted(maps.Keys(private)) {
 			if within(path, e.Text) {
-				r.Problems.Add(e.At, "name what it needs and no more", "%s holds %s, %s, which no plugin may see", e.Text, path, private[path])
+				r.Problems.Add(e.At, "name only the files that it needs",
+					"%s contains %s, %s, which is not available to plugins",
+					e.Text, path, private[path])
 				break
 			}
 		}
 		log := strings.TrimSuffix(r.def.Audit.Path, filepath.Ext(r.def.Audit.Path))
 		switch {
-		case strings.HasPrefix(e.Text, log+"-"): // its older files, and what is kept of them
-			r.Problems.Add(e.At, "", "%s is part of the audit log, which no plugin may see", e.Text)
+		case strings.HasPrefix(e.Text, log+"-"): // rotated files and kept records
+			r.Problems.Add(e.At, "", "%s is part of the audit log, which is not available to plugins", e.Text)
 		case within(e.Text, r.def.State):
-			r.Problems.Add(e.At, "", "%s is part of the host's state, which no plugin may see", e.Text)
+			r.Problems.Add(e.At, "", "%s is part of the host's state, which is not available to plugins", e.Text)
 		case e.Text != r.def.Scripts && within(e.Text, r.def.Scripts):
-			r.Problems.Add(e.At, "", "%s is part of the scripts, which no plugin may see", e.Text)
+			r.Problems.Add(e.At, "", "%s is part of the scripts, which are not available to plugins", e.Text)
 		}
 	}
 }
 
-// within reports whether path is folder or lies in it.
+// within reports whether path is folder or inside it.
 func within(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// maxSecrets bounds the secrets of one tenant: they all are sent to its worker.
+// maxSecrets bounds the secrets of one tenant: all are sent to its worker.
 const maxSecrets = 64
 
 // secret reads a secret block of a tenant.
@@ -19,7 +19,8 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 	a := r.Block(b, "file", "age", "objects")
 	r.Require(b, a, "objects")
 	if len(b.Labels) != 1 || !object.ValidName(b.Labels[0]) {
-		r.Problems.Add(b.TypeRange, `write secret "name" { … }`, "a secret has one name of letters, digits, '_' and '-'")
+		r.Problems.Add(b.TypeRange, `write secret "name" { … }`,
+			"a secret must have one name, of letters, digits, '_' and '-'")
 		return
 	}
 	s := policy.Secret{Tenant: tenant, Name: b.Labels[0]}
@@ -29,7 +30,8 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 			continue
 		}
 		if n++; other.Name == s.Name {
-			r.Problems.Add(b.LabelRanges[0], "", "tenant %q has a secret %q already, at %s", tenant, s.Name, other.Where)
+			r.Problems.Add(b.LabelRanges[0], "", "tenant %q already has a secret %q at %s", tenant, s.Name,
+				other.Where)
 			return
 		}
 	}
@@ -40,12 +42,13 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 	kind := "file"
 	switch {
 	case a["file"] != nil && a["age"] != nil:
-		r.Problems.Add(b.TypeRange, "", "secret %q is in one file: write file or age", s.Name)
+		r.Problems.Add(b.TypeRange, "", "secret %q must have only one of file and age", s.Name)
 		return
 	case a["age"] != nil:
 		kind = "age"
 		if s.Identity = r.identity; s.Identity == "" && !r.identitySet {
-			r.Problems.Add(a["age"].NameRange, `write identity = "keys/host.age" at the top of the file`, "secret %q is encrypted, and nothing says by which identity it is read", s.Name)
+			r.Problems.Add(a["age"].NameRange, `write identity = "keys/host.age" at the top of the file`,
+				"secret %q is encrypted, and the policy has no identity to decrypt it", s.Name)
 		}
 	case a["file"] == nil:
 		r.Problems.Add(b.TypeRange, "add file = … or age = …", "a secret needs file or age")
@@ -53,7 +56,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 	if text, at, ok := r.Text(a, kind); ok {
 		s.Path, s.Where = r.secretFile(syntax.Element{Text: text, At: at}, kind), r.Position(at)
 	}
-	list, _ := r.Texts(a, "objects", "name the objects that may have it")
+	list, _ := r.Texts(a, "objects", "name the objects with access")
 	for _, e := range list {
 		r.grantees = append(r.grantees, grantee{tenant, e})
 		s.Objects = append(s.Objects, object.ID(e.Text))
@@ -61,7 +64,7 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 	r.def.Secrets = append(r.def.Secrets, s)
 }
 
-// secretFile returns the path of a secret's file, which holds nothing else.
+// secretFile returns the path of a secret's file, which must not have another use.
 func (r *reader) secretFile(e syntax.Element, name string) string {
 	path := r.FileOf(e, name)
 	if path == "" {
@@ -70,33 +73,35 @@ func (r *reader) secretFile(e syntax.Element, name string) string {
 	same := func(k policy.KeyFile) bool { return k.Path == path }
 	for _, other := range r.def.Secrets {
 		if other.Path == path {
-			r.Problems.Add(e.At, "a file holds one secret, and one tenant's", "%s: %q is the file of secret %q of tenant %q already", name, e.Text, other.Name, other.Tenant)
+			r.Problems.Add(e.At, "use one file for each secret",
+				"%s: %q is already the file of secret %q of tenant %q", name, e.Text, other.Name, other.Tenant)
 			return ""
 		}
 	}
 	if path == r.identity || slices.ContainsFunc(r.def.Keys, same) || slices.ContainsFunc(r.def.LegacyKeys, same) {
-		r.Problems.Add(e.At, "", "%s: %q is a key file: no script may have it", name, e.Text)
+		r.Problems.Add(e.At, "", "%s: %q is a key file and cannot be a secret of scripts", name, e.Text)
 		return ""
 	}
 	return path
 }
 
-// grantee is an object that a tenant's secret is meant for.
+// grantee is an object with access to a tenant's secret.
 type grantee struct {
 	tenant object.Tenant
 	syntax.Element
 }
 
-// checkGrantees checks for whom secrets are, once all tenants are known.
+// checkGrantees checks the objects of secrets. It runs after all tenants are read.
 func (r *reader) checkGrantees() {
 	for _, g := range r.grantees {
 		id, err := object.ParseID(g.Text)
 		switch {
 		case err != nil:
-			r.Problems.Add(g.At, fmt.Sprintf(`write the whole id: "%s.name"`, g.tenant), "objects: %q is not an object's id", g.Text)
+			r.Problems.Add(g.At, fmt.Sprintf(`write the whole id: "%s.name"`, g.tenant),
+				"objects: %q is not an object id", g.Text)
 		case id.Tenant() != g.tenant:
 			if _, ok := r.def.Settings[id.Tenant()]; ok {
-				r.Problems.Add(g.At, "a secret stays in its tenant", "objects: %q is an object of tenant %q, and this secret is tenant %q's", g.Text, id.Tenant(), g.tenant)
+				r.Problems.Add(g.At, "name objects of the same tenant", "objects: %q is an object of tenant %q, but the secret belongs to tenant %q", g.Text, id.Tenant(), g.tenant)
 				continue
 			}
 			r.CheckTenant(id.Tenant(), g.Element, "objects")

@@ -1,7 +1,6 @@
 package policyfile
 
 import (
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
@@ -17,19 +16,21 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// layers are the walls that a policy may allow to be missing, by the names that package confine gives
-// them.
-var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock", "rlimits", "cgroup", "dumpable", "parent-death"}
+// layers are the isolation layers that a policy may allow to be missing, by their names in package confine.
+var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock", "rlimits", "cgroup", "dumpable",
+
+	"parent-death"}
 
 // tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	a := r.BlockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "allow_missing", "idle", "gate", "weight")
+	a := r.BlockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "allow_missing",
+		"idle", "gate", "weight")
 	switch {
 	case object.Tenant(name) == object.HostTenant:
-		r.Problems.Add(b.LabelRanges[0], "", "tenant %q: ids beginning with it are the host's own", name)
+		r.Problems.Add(b.LabelRanges[0], "", "tenant %q is reserved for the host's own objects", name)
 		return
 	case !object.ValidName(name):
-		r.Problems.Add(b.LabelRanges[0], "", "tenant %q: a name has letters, digits, '_' and '-'", name)
+		r.Problems.Add(b.LabelRanges[0], "", "tenant %q: a name must consist of letters, digits, '_' and '-'", name)
 		return
 	}
 	t := &policy.TenantSettings{ObjectLimits: map[object.ID]object.Limits{}}
@@ -38,39 +39,40 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	r.tenantUser(t, name, a, b)
 	if s, at, ok := r.Text(a, "isolation"); ok {
 		if t.PerObject = s == "object"; !t.PerObject && s != "tenant" {
-			r.Problems.Add(at, `write "tenant" or "object"`, "isolation: %q", s)
+			r.Problems.Add(at, `write "tenant" or "object"`, "isolation: %q is not valid", s)
 		}
 	}
-	missing, _ := r.Texts(a, "allow_missing", "leave it out to require all layers")
+	missing, _ := r.Texts(a, "allow_missing", "omit it to require all layers")
 	for _, e := range missing {
 		if !slices.Contains(layers, e.Text) {
-			r.Problems.Add(e.At, problem.OneOf(e.Text, layers), "allow_missing: there is no layer %q", e.Text)
+			r.Problems.Add(e.At, problem.OneOf(e.Text, layers), "allow_missing: unknown layer %q", e.Text)
 		}
 		t.AllowMissing = append(t.AllowMissing, e.Text)
 	}
 	if s, at, ok := r.Text(a, "idle"); ok {
 		d, err := time.ParseDuration(s)
 		if err != nil || d < 10*time.Millisecond || d > 24*time.Hour {
-			r.Problems.Add(at, `write "5m"`, "idle: %q: want a time from 10ms to 24h", s)
+			r.Problems.Add(at, `write "5m"`, "idle: %q: must be a duration from 10ms to 24h", s)
 		}
 		t.Idle = d
 	}
-	if n, ok := r.Whole(a, "weight", 1, 1000, "2 is twice the share of a tenant that says nothing"); ok {
+	if n, ok := r.Whole(a, "weight", 1, 1000, "2 is twice the default share"); ok {
 		t.Weight = int(n)
 	}
 	if s, at, ok := r.Text(a, "gate"); ok {
 		if s != "tests" {
-			r.Problems.Add(at, `write gate = "tests", or leave it out`, "gate: %q is no way to check a changed script", s)
+			r.Problems.Add(at, `write gate = "tests", or leave it out`,
+				"gate: %q is no way to check a changed script", s)
 		}
 		t.Gate = true
 	}
-	var tenant syntax.Attributes // of its limits block
+	var tenant syntax.Attributes // attributes of the limits block of the tenant
 	objects := map[object.ID]syntax.Attributes{}
 	for _, inner := range b.Body.Blocks {
 		switch inner.Type {
 		case "limits":
 			if tenant != nil {
-				r.Problems.Add(inner.TypeRange, "", "tenant %q has limits already", name)
+				r.Problems.Add(inner.TypeRange, "", "tenant %q already has limits", name)
 			}
 			tenant = r.tenantLimits(t, inner)
 		case "object":
@@ -83,12 +85,12 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	r.checkLimits(name, t, tenant, objects)
 }
 
-// tenantUser reads as which user a tenant's processes run.
+// tenantUser reads the OS user of a tenant's processes.
 func (r *reader) tenantUser(t *policy.TenantSettings, name string, a syntax.Attributes, b *hclsyntax.Block) {
 	var at hcl.Range
 	switch {
 	case a["user"] != nil && a["uid"] != nil:
-		r.Problems.Add(b.TypeRange, "", "tenant %q is one OS user: write one of user and uid", name)
+		r.Problems.Add(b.TypeRange, "", "tenant %q must have only one of user and uid", name)
 		return
 	case a["uid"] != nil:
 		at = a["uid"].Expr.Range()
@@ -114,26 +116,27 @@ func (r *reader) tenantUser(t *policy.TenantSettings, name string, a syntax.Attr
 		return
 	}
 	if t.UID == 0 {
-		r.Problems.Add(at, "give the tenant an account of its own", "tenant %q would run as root", name)
+		r.Problems.Add(at, "create an account for the tenant", "tenant %q would run as root", name)
 	}
 	if who, ok := r.def.Users[t.UID]; ok {
-		r.Problems.Add(at, "give the tenant an account of its own", "tenant %q would run as principal %q, and could do what he may", name, who)
+		r.Problems.Add(at, "create an account for the tenant",
+			"tenant %q would run as principal %q and have its permits", name, who)
 	}
-	if first, taken := r.tenantUIDs[t.UID]; taken {
-		r.Problems.Add(at, "give each an account of its own", "uid %d is tenant %q's already", t.UID, first)
+	if first, exists := r.tenantUIDs[t.UID]; exists {
+		r.Problems.Add(at, "create one account for each tenant", "uid %d already belongs to tenant %q", t.UID, first)
 	}
 	r.tenantUIDs[t.UID] = name
 }
 
-// autoUser is a tenant that wants any user id of its own.
+// autoUser is a tenant with user = "auto".
 type autoUser struct {
 	tenant string
 	at     hcl.Range
 }
 
-// autoUIDs gives tenants user ids of the host's range: each one that its name chooses, or
-// the next that is free, so that a tenant keeps its own when others come and go, but for
-// rare clashes. Tenants that swap ids would meet what is left of each other's processes.
+// autoUIDs assigns tenants user ids of the host's range. A hash of the name chooses the first candidate, so that a
+// tenant keeps its id when other tenants come and go, except for rare collisions. Tenants that exchange ids could
+// access leftovers of each other's processes.
 func (r *reader) autoUIDs(a syntax.Attributes) {
 	var first, last uint64
 	if s, at, ok := r.Text(a, "uids"); ok {
@@ -142,11 +145,12 @@ func (r *reader) autoUIDs(a syntax.Attributes) {
 		first, errFrom = strconv.ParseUint(from, 10, 32)
 		last, errTo = strconv.ParseUint(to, 10, 32)
 		if !dash || errFrom != nil || errTo != nil || first == 0 || last < first || last == 1<<32-1 {
-			r.Problems.Add(at, `write "200000-265535"`, "uids: %q is no range of user ids", s)
+			r.Problems.Add(at, `write "200000-265535"`, "uids: %q is not a range of user ids", s)
 			return
 		}
 	} else if len(r.autos) > 0 {
-		r.Problems.Add(r.autos[0].at, `add uids = "200000-265535", a range that no account has`, `user = "auto" takes a user id of the host's range, and there is none`)
+		r.Problems.Add(r.autos[0].at, `add uids = "200000-265535", a range without accounts`,
+			`user = "auto" needs a range of user ids`)
 		return
 	}
 	slices.SortFunc(r.autos, func(a, b autoUser) int { return strings.Compare(a.tenant, b.tenant) })
@@ -165,14 +169,14 @@ func (r *reader) autoUIDs(a syntax.Attributes) {
 			}
 		}
 		if !found {
-			r.Problems.Add(w.at, "widen uids", "uids: there is none left for tenant %q", w.tenant)
+			r.Problems.Add(w.at, "widen uids", "uids: no user id is left for tenant %q", w.tenant)
 			return
 		}
 	}
 }
 
-// tenantLimits reads the limits of a tenant's workers, and of its objects where those have
-// none of their own, and returns what is written.
+// tenantLimits reads the limits of a tenant's workers, and the defaults of its objects. It returns the attributes of
+// the block.
 func (r *reader) tenantLimits(t *policy.TenantSettings, b *hclsyntax.Block) syntax.Attributes {
 	a := r.Block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
 	r.Unnamed(b)
@@ -181,7 +185,7 @@ func (r *reader) tenantLimits(t *policy.TenantSettings, b *hclsyntax.Block) synt
 	}
 	if n, ok := r.Count(a, "processes"); ok {
 		if t.Processes = n; n < 16 {
-			r.Problems.Add(a["processes"].Expr.Range(), "", "processes: a worker needs 16 threads at least")
+			r.Problems.Add(a["processes"].Expr.Range(), "", "processes: a worker needs at least 16 threads")
 		}
 	}
 	t.CPUs, _ = r.CPUs(a)
@@ -192,25 +196,29 @@ func (r *reader) tenantLimits(t *policy.TenantSettings, b *hclsyntax.Block) synt
 	return a
 }
 
-// object reads an object block, and adds its limits, as they are written, to those of others.
-func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Block, written map[object.ID]syntax.Attributes) {
+// object reads an object block, and stores the attributes of its limits in written.
+func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Block,
+
+	written map[object.ID]syntax.Attributes) {
 	if len(b.Labels) != 1 {
-		r.Problems.Add(b.TypeRange, `write object "name" { … }`, "an object has one name, and this one has %d", len(b.Labels))
+		r.Problems.Add(b.TypeRange, `write object "name" { … }`, "an object must have one name, not %d",
+			len(b.Labels))
 		return
 	}
 	id, err := object.ParseID(tenant + "." + b.Labels[0])
 	if err != nil {
-		r.Problems.Add(b.LabelRanges[0], "write the name without the tenant: \"shop.cart\"", "object %q: %v", b.Labels[0], err)
+		r.Problems.Add(b.LabelRanges[0], "write the name without the tenant: \"shop.cart\"", "object %q: %v",
+			b.Labels[0], err)
 		return
 	}
 	if _, twice := t.ObjectLimits[id]; twice {
-		r.Problems.Add(b.LabelRanges[0], "", "there is an object %q of this tenant already", b.Labels[0])
+		r.Problems.Add(b.LabelRanges[0], "", "object %q of this tenant is already declared", b.Labels[0])
 	}
 	r.Attributes(b.Body, "an object")
 	var l object.Limits
 	for i, inner := range b.Body.Blocks {
 		if inner.Type != "limits" || i > 0 {
-			r.Problems.Add(inner.TypeRange, "", "an object has one block, limits")
+			r.Problems.Add(inner.TypeRange, "", "an object may only have one block, limits")
 			continue
 		}
 		r.Unnamed(inner)
@@ -224,24 +232,28 @@ func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Bl
 	t.ObjectLimits[id] = l
 }
 
-// objectLimits are the limits that an object may have, but for its memory.
-var objectLimits = []string{"steps", "max_duration", "source", "arguments", "result", "depth", "coroutines", "queue", "parallel", "sessions", "log_lines"}
+// objectLimits are the limits of an object, except its memory.
+var objectLimits = []string{"steps", "max_duration", "source", "arguments", "result", "depth", "coroutines", "queue",
 
-// maxDuration is the longest that a call may take: callers do not wait longer.
+	"parallel", "sessions", "log_lines"}
+
+// maxDuration is the longest duration of a call. Callers do not wait longer.
 const maxDuration = 30 * time.Second
 
-// limits reads them.
+// limits reads the limits of objects.
 func (r *reader) limits(a syntax.Attributes) object.Limits {
 	var l object.Limits
-	l.Steps, _ = r.Whole(a, "steps", 1000, 1_000_000_000_000, "50000000 is about a second")
+	l.Steps, _ = r.Whole(a, "steps", 1000, 1_000_000_000_000, "50000000 take about a second")
 	if s, at, ok := r.Text(a, "max_duration"); ok {
 		d, err := time.ParseDuration(s)
 		if err != nil || d < time.Millisecond || d > maxDuration {
-			r.Problems.Add(at, `write "2s" or "500ms"`, "max_duration: %q: want a time from 1ms to %s", s, maxDuration)
+			r.Problems.Add(at, `write "2s" or "500ms"`, "max_duration: %q: must be a duration from 1ms to %s", s,
+				maxDuration)
 		}
 		l.MaxDuration = d
 	}
-	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes, "result": &l.ResultBytes} {
+	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes,
+		"result": &l.ResultBytes} {
 		most := int64(object.MaxMessageBytes)
 		if name == "source" {
 			most = object.MaxSourceBytes
@@ -256,25 +268,4 @@ func (r *reader) limits(a syntax.Attributes) object.Limits {
 		*to, _ = r.Count(a, name)
 	}
 	return l
-}
-
-// CheckTenant complains unless a tenant is.
-func (r *reader) CheckTenant(t object.Tenant, e syntax.Element, attribute string) {
-	if _, ok := r.def.Settings[t]; ok {
-		return
-	}
-	if t == object.HostTenant {
-		r.Problems.Add(e.At, "", "%s: %q: the host's own objects are not the policy's business", attribute, e.Text)
-		return
-	}
-	var names []string
-	for _, name := range r.def.Tenants {
-		names = append(names, string(name))
-	}
-	slices.Sort(names)
-	hint := problem.Near(string(t), names)
-	if hint == "" {
-		hint = fmt.Sprintf("declare it: tenant %q {}", t)
-	}
-	r.Problems.Add(e.At, hint, "%s: %q: there is no tenant %q", attribute, e.Text, t)
 }

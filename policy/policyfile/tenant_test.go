@@ -62,10 +62,12 @@ tenant "red" {
 tenant "blue" { user = "auto" }
 tenant "plain" {}
 `)
-	want := policy.TenantSettings{UID: 1003, PerObject: true, AllowMissing: []string{"cgroup"}, MemoryBytes: 128 << 20, Processes: 64, CPUs: 0.5}
+	want := policy.TenantSettings{UID: 1003, PerObject: true, AllowMissing: []string{"cgroup"},
+		MemoryBytes: 128 << 20, Processes: 64, CPUs: 0.5}
 	red := p.Tenant("red")
 	// 1000 and 1001 are principals, 1002 is blue's.
-	if diff := cmp.Diff(want, red, cmpopts.IgnoreFields(policy.TenantSettings{}, "DefaultLimits", "ObjectLimits")); diff != "" {
+	if diff := cmp.Diff(want, red, cmpopts.IgnoreFields(policy.TenantSettings{}, "DefaultLimits",
+		"ObjectLimits")); diff != "" {
 		t.Error(diff)
 	}
 	if blue, plain := p.Tenant("blue"), p.Tenant("plain"); blue.UID != 1002 || plain.UID != 0 || plain.PerObject {
@@ -74,7 +76,8 @@ tenant "plain" {}
 	base := object.Limits{Steps: 1_000_000, MaxDuration: 2 * time.Second, Memory: 16 << 20}
 	for id, want := range map[object.ID]object.Limits{
 		"red.other": base, "red.shop.cart": base,
-		"red.counter": {Steps: 1_000_000, MaxDuration: 500 * time.Millisecond, Memory: 4 << 20, Queue: 3, ArgumentBytes: 1 << 10, ResultBytes: 2 << 10},
+		"red.counter": {Steps: 1_000_000, MaxDuration: 500 * time.Millisecond, Memory: 4 << 20, Queue: 3,
+			ArgumentBytes: 1 << 10, ResultBytes: 2 << 10},
 	} {
 		if diff := cmp.Diff(want, red.Limits(id)); diff != "" {
 			t.Errorf("%s: %s", id, diff)
@@ -98,7 +101,8 @@ tenant "plain" {}
 		}
 	}
 	for _, weight := range []string{"0", "1001", "-1", "1.5", `"2"`} {
-		if _, err := policyfile.Parse("policy.hcl", []byte(head+"tenant \"big\" { weight = "+weight+" }"), "/base", hostUID, accounts); err == nil {
+		if _, err := policyfile.Parse("policy.hcl", []byte(head+"tenant \"big\" { weight = "+weight+" }"), "/base",
+			hostUID, accounts); err == nil {
 			t.Errorf("weight = %s loads", weight)
 		}
 	}
@@ -107,15 +111,17 @@ tenant "plain" {}
 func TestMessageBytes(t *testing.T) {
 	for blocks, want := range map[string]int{
 		"": object.DefaultMessageBytes,
-		"tenant \"red\" {\n limits { arguments = \"1KiB\" }\n}":                                                                                object.DefaultMessageBytes,
-		"tenant \"red\" {\n limits { arguments = \"10MiB\" }\n object \"big\" {\n limits { arguments = \"12MiB\" }\n }\n}\ntenant \"blue\" {}": 12 << 20,
+		"tenant \"red\" {\n limits { arguments = \"1KiB\" }\n}": object.DefaultMessageBytes,
+		"tenant \"red\" {\n limits { arguments = \"10MiB\" }\n object \"big\" {\n limits { arguments = \"12MiB\" " +
+			"}\n }\n}\ntenant \"blue\" {}": 12 << 20,
 	} {
 		if got := mustParse(t, head+blocks).MessageBytes(); got != want {
 			t.Errorf("%s\nMessageBytes() = %d, want %d", blocks, got, want)
 		}
 	}
-	_, err := policyfile.Parse("policy.hcl", []byte(head+"tenant \"red\" {\n limits { arguments = \"33MiB\" }\n}"), "/base", hostUID, accounts)
-	if err == nil || !strings.Contains(err.Error(), "want a size from 1B to 32MiB") {
+	_, err := policyfile.Parse("policy.hcl", []byte(head+"tenant \"red\" {\n limits { arguments = \"33MiB\" }\n}"),
+		"/base", hostUID, accounts)
+	if err == nil || !strings.Contains(err.Error(), "must be a size from 1B to 32MiB") {
 		t.Errorf("33MiB: %v", err)
 	}
 }

@@ -10,30 +10,29 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// test reads a test block and runs it: a file with one that fails does not load. It is
-// read after all rules.
+// test reads a test block and runs it. It is read after all rules. A file with a failing test does not load.
 func (r *reader) test(name string, b *hclsyntax.Block) {
 	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "auth", "address", "uid", "time")
 	r.Require(b, a, "principal", "call", "want")
 	t := policy.TestResult{Name: name, Where: r.Where(b.TypeRange)}
 	who, at, ok := r.Text(a, "principal")
 	if ok && r.groups[who] != nil {
-		r.Problems.Add(at, "write one test for each that matters", "principal: %q is a group", who)
+		r.Problems.Add(at, "write a test for a member", "principal: %q is a group", who)
 	} else if ok {
 		r.CheckPrincipal(syntax.Element{Text: who, At: at}, "principal")
 	}
 	call, at, ok := r.Text(a, "call")
 	id, m, err := policy.SplitCall(call)
 	if ok && err != nil {
-		r.Problems.Add(at, err.Error(), "call: %q is no method of an object", call)
+		r.Problems.Add(at, err.Error(), "call: %q is not a method of an object", call)
 	}
 	want, at, ok := r.Text(a, "want")
 	if ok && want != "permit" && want != "deny" {
-		r.Problems.Add(at, `write "permit" or "deny"`, "want: %q", want)
+		r.Problems.Add(at, `write "permit" or "deny"`, "want: %q is not a decision", want)
 	}
 	given := r.query(a, b)
 	if len(r.Problems) > 0 {
-		return // with a broken file, a decision means nothing
+		return // decisions of an invalid policy have no meaning
 	}
 	if r.built == nil { // tests are read after all rules
 		r.built = policy.New(*r.def)
@@ -44,13 +43,13 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 		t.Got = "permit"
 	}
 	if !t.Passed() {
-		r.failed.Add(b.TypeRange, "", "test %q fails: %s calling %s is a %s, want %s: %s",
+		r.failed.Add(b.TypeRange, "", "test %q failed: decision on %s calling %s is %s, must be %s: %s",
 			t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
 	}
 	r.def.Tests = append(r.def.Tests, t)
 }
 
-// query reads the facts that a test gives.
+// query reads the connection attributes and the time of a test.
 func (r *reader) query(a syntax.Attributes, b *hclsyntax.Block) policy.Query {
 	var g policy.Query
 	for _, name := range policy.QueryNames {
@@ -70,7 +69,7 @@ func (r *reader) query(a syntax.Attributes, b *hclsyntax.Block) policy.Query {
 			continue
 		}
 		if err := g.Set(name, s); err != nil {
-			r.Problems.Add(a[name].Expr.Range(), err.Error(), "%s: %q", name, s)
+			r.Problems.Add(a[name].Expr.Range(), err.Error(), "%s: %q is not valid", name, s)
 		}
 	}
 	for _, inner := range b.Body.Blocks {

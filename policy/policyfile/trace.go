@@ -20,10 +20,11 @@ func (r *reader) trace(b *hclsyntax.Block) {
 		ap, err := netip.ParseAddrPort(address)
 		switch {
 		case !found || err != nil:
-			r.Problems.Add(at, `write "http://127.0.0.1:4318", without a path`, "endpoint: %q is no address of a collector", s)
+			r.Problems.Add(at, `write "http://127.0.0.1:4318", without a path`,
+				"endpoint: %q is not the address of a collector", s)
 		case !ap.Addr().IsLoopback():
-			r.Problems.Add(at, `write "http://127.0.0.1:4318" and let a collector on this machine pass on what it gets`,
-				"endpoint: %q: spans name callers and objects, and go to this machine only", s)
+			r.Problems.Add(at, `write "http://127.0.0.1:4318" and let a collector on this machine forward the spans`,
+				"endpoint: %q: spans contain names of callers and objects and are sent to this machine only", s)
 		default:
 			r.def.Trace.Endpoint = "http://" + ap.String()
 		}

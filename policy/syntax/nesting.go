@@ -5,17 +5,17 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// What a policy may hold. The parser calls itself at each level and operator, and a
-// stack that is spent ends the process, which nothing can recover from.
+// Bounds of a policy. The parser recurses at each level and operator, and a stack overflow ends the process without
+// recovery.
 const (
 	maxNesting   = 16
 	maxOperators = 1000
 )
 
-// CheckNesting returns a problem if the text is deeper than a policy can sensibly be. It goes
-// by tokens, whose reading does not nest.
+// CheckNesting reports a problem if the text nests deeper than any sensible policy. It checks tokens, because reading
+// them does not recurse.
 func (r *Reader) CheckNesting(src []byte) {
-	// What is wrong with the tokens themselves the parser will say.
+	// The parser reports invalid tokens.
 	tokens, _ := hclsyntax.LexConfig(src, r.File, hcl.InitialPos)
 	depth, operators := 0, 0
 	for _, t := range tokens {
@@ -37,7 +37,8 @@ func (r *Reader) CheckNesting(src []byte) {
 		default:
 		}
 		if depth > maxNesting || operators > maxOperators {
-			r.Problems.Add(t.Range, "", "more than %d levels of brackets or %d operators: this is no policy", maxNesting, maxOperators)
+			r.Problems.Add(t.Range, "", "policy has more than %d levels of brackets or %d operators",
+				maxNesting, maxOperators)
 			return
 		}
 	}

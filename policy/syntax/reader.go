@@ -16,24 +16,26 @@ import (
 	"github.com/hearthhost/hearth/policy/problem"
 )
 
-// Reader reads the blocks and attributes of one HCL file, and collects its problems.
+// Reader reads the blocks and attributes of one HCL file, and collects its problems. Methods that return ok report a
+// problem if the value is present and invalid; ok is false if it is missing or invalid. A Reader is not safe for
+// concurrent use.
 type Reader struct {
-	File, Dir string // name of the file in messages; folder of relative paths
+	File, Dir string // name of the file in messages; base folder of relative paths
 	Src       []byte
 	Problems  problem.List
 }
 
-// Attributes are a body's attributes by name, those that the language has.
+// Attributes are the valid attributes of a body, by name.
 type Attributes map[string]*hclsyntax.Attribute
 
-// Element is one text of a list.
+// Element is one string of a list, with its position.
 type Element struct {
 	Text string
 	At   hcl.Range
 }
 
-// Attributes returns what a body sets, and complains about what it may not. where is
-// what the body belongs to, for messages.
+// Attributes returns the attributes of a body, and reports those that are not in known. where describes the body in
+// messages.
 func (r *Reader) Attributes(body *hclsyntax.Body, where string, known ...string) Attributes {
 	out := Attributes{}
 	for name, a := range body.Attributes {
@@ -50,12 +52,12 @@ func (r *Reader) Attributes(body *hclsyntax.Body, where string, known ...string)
 	return out
 }
 
-// Block returns the attributes of a block that holds no other blocks.
+// Block returns the attributes of a block without inner blocks.
 func (r *Reader) Block(b *hclsyntax.Block, known ...string) Attributes {
 	return r.BlockWith(b, nil, known...)
 }
 
-// BlockWith is block for one that holds others of the given kinds.
+// BlockWith returns the attributes of a block with inner blocks of the given kinds.
 func (r *Reader) BlockWith(b *hclsyntax.Block, kinds []string, known ...string) Attributes {
 	where := Article(b.Type)
 	for _, inner := range b.Body.Blocks {
@@ -66,21 +68,21 @@ func (r *Reader) BlockWith(b *hclsyntax.Block, kinds []string, known ...string) 
 		if slices.Contains(known, inner.Type) {
 			hint = "write " + inner.Type + " = …"
 		} else if hint = problem.Near(inner.Type, kinds); hint == "" && len(kinds) > 0 {
-			hint = "there is: " + strings.Join(kinds, ", ")
+			hint = "valid: " + strings.Join(kinds, ", ")
 		}
 		r.Problems.Add(inner.TypeRange, hint, "%s has no block %q", where, inner.Type)
 	}
 	return r.Attributes(b.Body, where, known...)
 }
 
-// Unnamed complains about the name of a block that has none.
+// Unnamed reports a problem if a block has a name.
 func (r *Reader) Unnamed(b *hclsyntax.Block) {
 	if len(b.Labels) > 0 {
-		r.Problems.Add(b.LabelRanges[0], "write "+b.Type+" { … }", "%s block has no name", Article(b.Type))
+		r.Problems.Add(b.LabelRanges[0], "write "+b.Type+" { … }", "%s block must not have a name", Article(b.Type))
 	}
 }
 
-// Article puts the article before a kind of block.
+// Article returns a kind of block with its article.
 func Article(kind string) string {
 	if strings.ContainsRune("aeiou", rune(kind[0])) {
 		return "an " + kind
@@ -88,7 +90,7 @@ func Article(kind string) string {
 	return "a " + kind
 }
 
-// Require complains if one of the attributes is missing.
+// Require reports each of the named attributes that is missing.
 func (r *Reader) Require(b *hclsyntax.Block, a Attributes, names ...string) {
 	for _, name := range names {
 		if a[name] == nil {
@@ -97,7 +99,7 @@ func (r *Reader) Require(b *hclsyntax.Block, a Attributes, names ...string) {
 	}
 }
 
-// Value evaluates an expression, in which there are no variables and no functions.
+// Value evaluates an expression without variables and functions.
 func (r *Reader) Value(e hclsyntax.Expression) (cty.Value, bool) {
 	v, diags := e.Value(nil)
 	if diags.HasErrors() {
@@ -106,26 +108,26 @@ func (r *Reader) Value(e hclsyntax.Expression) (cty.Value, bool) {
 	}
 	v, _ = v.Unmark()
 	if !v.IsKnown() || v.IsNull() {
-		r.Problems.Add(e.Range(), "leave the attribute out for its default", "there is no value here")
+		r.Problems.Add(e.Range(), "omit the attribute for its default", "null is not a value")
 		return cty.NilVal, false
 	}
 	return v, true
 }
 
-// TextOf evaluates an expression that must be a text; numbers are not taken for one.
+// TextOf evaluates an expression that must be a string. Numbers are not converted.
 func (r *Reader) TextOf(e hclsyntax.Expression, name string) (string, bool) {
 	v, ok := r.Value(e)
 	if !ok {
 		return "", false
 	}
 	if v.Type() != cty.String {
-		r.Problems.Add(e.Range(), `write it in quotes`, "%s: want a text, not a %s", name, v.Type().FriendlyName())
+		r.Problems.Add(e.Range(), `write it in quotes`, "%s: must be a string, not a %s", name, v.Type().FriendlyName())
 		return "", false
 	}
 	return v.AsString(), true
 }
 
-// Text returns a text attribute and its place; ok is false if it is missing or wrong.
+// Text returns a string attribute and its position.
 func (r *Reader) Text(a Attributes, name string) (s string, at hcl.Range, ok bool) {
 	attr := a[name]
 	if attr == nil {
@@ -135,8 +137,7 @@ func (r *Reader) Text(a Attributes, name string) (s string, at hcl.Range, ok boo
 	return s, attr.Expr.Range(), ok
 }
 
-// Evaluated returns an attribute and what it is; ok is false if it is missing, or wrong, which
-// has been told.
+// Evaluated returns an attribute and its value.
 func (r *Reader) Evaluated(a Attributes, name string) (attr *hclsyntax.Attribute, v cty.Value, ok bool) {
 	if attr = a[name]; attr == nil {
 		return nil, cty.NilVal, false
@@ -145,21 +146,21 @@ func (r *Reader) Evaluated(a Attributes, name string) (attr *hclsyntax.Attribute
 	return attr, v, ok
 }
 
-// Flag returns a yes-or-no attribute; ok is false if it is missing or wrong.
+// Flag returns a boolean attribute.
 func (r *Reader) Flag(a Attributes, name string) (v, ok bool) {
 	attr, got, ok := r.Evaluated(a, name)
 	if !ok {
 		return false, false
 	}
 	if got.Type() != cty.Bool {
-		r.Problems.Add(attr.Expr.Range(), "write true or false, without quotes", "%s: want true or false, not a %s", name, got.Type().FriendlyName())
+		r.Problems.Add(attr.Expr.Range(), "write true or false, without quotes", "%s: must be true or false, not a %s",
+			name, got.Type().FriendlyName())
 		return false, false
 	}
 	return got.True(), true
 }
 
-// Whole returns an attribute that is a whole number within bounds; ok is false if it is
-// missing or wrong.
+// Whole returns an integer attribute from least to most.
 func (r *Reader) Whole(a Attributes, name string, least, most int64, hint string) (n int64, ok bool) {
 	attr, v, ok := r.Evaluated(a, name)
 	if !ok {
@@ -171,32 +172,32 @@ func (r *Reader) Whole(a Attributes, name string, least, most int64, hint string
 			return n, true
 		}
 	}
-	r.Problems.Add(attr.Expr.Range(), hint, "%s: want a whole number from %d to %d, without quotes", name, least, most)
+	r.Problems.Add(attr.Expr.Range(), hint, "%s: must be an integer from %d to %d, without quotes", name, least, most)
 	return 0, false
 }
 
-// UID returns an attribute that is a user id; ok is false if it is missing or wrong.
+// UID returns a user id attribute.
 func (r *Reader) UID(a Attributes, name string) (uid uint32, ok bool) {
 	attr, v, ok := r.Evaluated(a, name)
 	if !ok {
 		return 0, false
 	}
 	if v.Type() != cty.Number {
-		r.Problems.Add(attr.Expr.Range(), `write uid = 1000, or user = "name" for an account`, "%s: want a number, not a %s", name, v.Type().FriendlyName())
+		r.Problems.Add(attr.Expr.Range(), `write uid = 1000, or user = "name" for an account`,
+			"%s: must be a number, not a %s", name, v.Type().FriendlyName())
 		return 0, false
 	}
 	f := v.AsBigFloat()
-	n, accuracy := f.Uint64() // which calls some fractions exact
-	// The last one is what the system says for "no user".
+	n, accuracy := f.Uint64() // Uint64 reports some fractions as exact
+	// The largest number stands for "no user".
 	if !f.IsInt() || accuracy != big.Exact || n >= 1<<32-1 {
-		r.Problems.Add(attr.Expr.Range(), "", "%s: a user id is a whole number from 0 to 4294967294", name)
+		r.Problems.Add(attr.Expr.Range(), "", "%s: must be an integer from 0 to 4294967294", name)
 		return 0, false
 	}
 	return uint32(n), true
 }
 
-// Texts returns the elements of an attribute that is a list of texts, written out and
-// not empty; ok is false if it is missing or wrong in any part.
+// Texts returns the elements of a list attribute: string literals, not empty, without duplicates.
 func (r *Reader) Texts(a Attributes, name, ifEmpty string) (list []Element, ok bool) {
 	attr := a[name]
 	if attr == nil {
@@ -204,7 +205,7 @@ func (r *Reader) Texts(a Attributes, name, ifEmpty string) (list []Element, ok b
 	}
 	tuple, ok := attr.Expr.(*hclsyntax.TupleConsExpr)
 	if !ok {
-		r.Problems.Add(attr.Expr.Range(), `write `+name+` = ["…"]`, "%s: want a list of texts", name)
+		r.Problems.Add(attr.Expr.Range(), `write `+name+` = ["…"]`, "%s: must be a list of strings", name)
 		return nil, false
 	}
 	if len(tuple.Exprs) == 0 {
@@ -215,7 +216,7 @@ func (r *Reader) Texts(a Attributes, name, ifEmpty string) (list []Element, ok b
 	for _, e := range tuple.Exprs {
 		s, good := r.TextOf(e, name)
 		if good && seen[s] {
-			r.Problems.Add(e.Range(), "", "%s: %q stands here twice", name, s)
+			r.Problems.Add(e.Range(), "", "%s: %q is listed twice", name, s)
 			good = false
 		}
 		if ok = ok && good; good {
@@ -226,7 +227,7 @@ func (r *Reader) Texts(a Attributes, name, ifEmpty string) (list []Element, ok b
 	return list, ok
 }
 
-// FilePath returns an attribute that is the path of a file.
+// FilePath returns an attribute that is the path of a file, made absolute; "" if it is missing or invalid.
 func (r *Reader) FilePath(a Attributes, name string) string {
 	s, at, ok := r.Text(a, name)
 	if !ok {
@@ -235,15 +236,16 @@ func (r *Reader) FilePath(a Attributes, name string) string {
 	return r.FileOf(Element{s, at}, name)
 }
 
+// FileOf returns the absolute path of a file; "" if it is invalid.
 func (r *Reader) FileOf(e Element, name string) string {
 	if e.Text == "" || strings.IndexByte(e.Text, 0) >= 0 {
-		r.Problems.Add(e.At, "", "%s is the path of a file", name)
+		r.Problems.Add(e.At, "", "%s: must be the path of a file", name)
 		return ""
 	}
 	return r.Path(e.Text)
 }
 
-// FilePaths returns an attribute that is the path of a file or a list of them.
+// FilePaths returns an attribute that is the path of a file or a list of paths, made absolute.
 func (r *Reader) FilePaths(a Attributes, name string) []string {
 	attr := a[name]
 	if attr == nil {
@@ -265,7 +267,7 @@ func (r *Reader) FilePaths(a Attributes, name string) []string {
 	return out
 }
 
-// Bytes returns a size like "64MiB"; ok is false if it is missing or wrong.
+// Bytes returns a size attribute like "64MiB", in bytes.
 func (r *Reader) Bytes(a Attributes, name string, least, most int64) (n int64, ok bool) {
 	s, at, ok := r.Text(a, name)
 	if !ok {
@@ -274,16 +276,15 @@ func (r *Reader) Bytes(a Attributes, name string, least, most int64) (n int64, o
 	if n, err := bytesize.Parse(s); err == nil && n >= least && n <= most {
 		return n, true
 	}
-	r.Problems.Add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: want a size from %s to %s",
+	r.Problems.Add(at, `write "64MiB"; units are B, KiB, MiB and GiB`, "%s: %q: must be a size from %s to %s",
 		name, s, bytesize.Format(least), bytesize.Format(most))
 	return 0, false
 }
 
-// maxCount bounds a burst and a number of concurrent calls.
+// MaxCount bounds a burst and a number of concurrent calls.
 const MaxCount = 1_000_000
 
-// OneIn returns the n of an attribute "1/n", 1 for "all" and 0 for "none"; ok is false if it is
-// missing or none of that.
+// OneIn returns the n of an attribute "1/n", 1 for "all", and 0 for "none" if none is valid.
 func (r *Reader) OneIn(a Attributes, name string, none bool) (n uint64, ok bool) {
 	s, at, ok := r.Text(a, name)
 	if !ok {
@@ -303,17 +304,17 @@ func (r *Reader) OneIn(a Attributes, name string, none bool) (n uint64, ok bool)
 	if none {
 		hint = `write "all", "none" or "1/100"`
 	}
-	r.Problems.Add(at, hint, "%s: %q", name, s)
+	r.Problems.Add(at, hint, "%s: %q is not a valid fraction", name, s)
 	return 0, false
 }
 
-// Count returns a whole number from 1 up; ok is false if it is missing or wrong.
+// Count returns an integer attribute from 1 to MaxCount.
 func (r *Reader) Count(a Attributes, name string) (n int, ok bool) {
 	i, ok := r.Whole(a, name, 1, MaxCount, "")
 	return int(i), ok
 }
 
-// CPUs reads a number of processors, which may be a fraction.
+// CPUs returns the attribute cpus, a number of processors that may be a fraction.
 func (r *Reader) CPUs(a Attributes) (float64, bool) {
 	attr, v, ok := r.Evaluated(a, "cpus")
 	if !ok {
@@ -324,21 +325,22 @@ func (r *Reader) CPUs(a Attributes) (float64, bool) {
 			return n, true
 		}
 	}
-	r.Problems.Add(attr.Expr.Range(), "", "cpus: want a number of processors, like 0.5 or 2, without quotes")
+	r.Problems.Add(attr.Expr.Range(), "", "cpus: must be a number of processors like 0.5 or 2, without quotes")
 	return 0, false
 }
 
-// Folder returns a folder's path.
+// Folder returns an attribute that is the path of a folder, or fallback; made absolute.
 func (r *Reader) Folder(a Attributes, name, fallback string) string {
 	s, at, ok := r.Text(a, name)
 	if !ok {
 		s = fallback
 	} else if s == "" || strings.IndexByte(s, 0) >= 0 {
-		r.Problems.Add(at, "", "%s is the path of a folder", name)
+		r.Problems.Add(at, "", "%s: must be the path of a folder", name)
 	}
 	return r.Path(s)
 }
 
+// Path returns an absolute path. Relative paths are relative to the folder of the file.
 func (r *Reader) Path(s string) string {
 	if filepath.IsAbs(s) {
 		return filepath.Clean(s)
@@ -346,15 +348,15 @@ func (r *Reader) Path(s string) string {
 	return filepath.Join(r.Dir, s)
 }
 
-// Where names a place for messages that are made later.
+// Where formats a position as "file:line" for later messages.
 func (r *Reader) Where(at hcl.Range) string { return fmt.Sprintf("%s:%d", r.File, at.Start.Line) }
 
-// Position is where for what is found wrong later, as exactly as what is found wrong here.
+// Position formats a position as "file:line:column" for later messages.
 func (r *Reader) Position(at hcl.Range) string {
 	return fmt.Sprintf("%s:%d:%d", r.File, at.Start.Line, at.Start.Column)
 }
 
-// Reason is what stands for a block in messages and the log.
+// Reason formats a block for messages and the log, as `policy.hcl:14 permit "staff may read"`.
 func (r *Reader) Reason(name string, b *hclsyntax.Block) string {
 	return fmt.Sprintf("%s:%d %s %q", r.File, b.TypeRange.Start.Line, b.Type, name)
 }

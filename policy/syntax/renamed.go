@@ -7,14 +7,14 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// renamedAttributes maps former attribute names to current ones. A file that uses a former name does not load.
+// renamedAttributes maps former attribute names to current ones. A file with a former name does not load.
 var renamedAttributes = map[string]string{
 	"wall":   "max_duration",
 	"weaken": "allow_missing",
 	"way":    "auth",
 }
 
-// renamed reports a former attribute name of a body that has the current one. It returns false for other
+// renamed reports a problem for a former attribute name in a body that has the current one. It returns false for other
 // attributes.
 func (r *Reader) renamed(a *hclsyntax.Attribute, has func(name string) bool) bool {
 	name := renamedAttributes[a.Name]

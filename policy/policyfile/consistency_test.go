@@ -22,28 +22,31 @@ func TestLimitsTogether(t *testing.T) {
 		"nothing": {"", "", 0},
 		"worker's memory alone": {
 			"limits {\n memory = \"128MiB\"\n}",
-			`tenant "red": an instance may hold 64MiB, and all instances of its worker together 48MiB, three eighths of 128MiB`, 2,
+			`tenant "red": an instance may use 64MiB, but all instances of its worker together 48MiB, three ` +
+				`eighths of 128MiB`, 2,
 		},
 		"object_memory": {
 			"limits {\n object_memory = \"193MiB\"\n}",
-			`tenant "red": an instance may hold 193MiB, and all instances of its worker together 192MiB`, 2,
+			`tenant "red": an instance may use 193MiB, but all instances of its worker together 192MiB`, 2,
 		},
 		"an object's memory": {
-			"limits {\n memory = \"64MiB\"\n object_memory = \"8MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"25MiB\"\n }\n}",
-			`object "red.a": an instance may hold 25MiB`, 7,
+			"limits {\n memory = \"64MiB\"\n object_memory = \"8MiB\"\n}\nobject \"a\" {\n limits {\n memory = " +
+				"\"25MiB\"\n }\n}",
+			`object "red.a": an instance may use 25MiB`, 7,
 		},
 		"memory that fits": {"limits {\n memory = \"128MiB\"\n object_memory = \"48MiB\"\n}", "", 0},
 		"defaults of many": {"limits {\n object_memory = \"64MiB\"\n}", "", 0},
 		"sessions": {
 			"limits {\n sessions = 4\n}",
-			`tenant "red": sessions = 4: 4 instances of 64MiB each are more than the 192MiB`, 2,
+			`tenant "red": sessions = 4: 4 instances of 64MiB each exceed the 192MiB`, 2,
 		},
 		"sessions of an object": {
 			"object \"a\" {\n limits {\n sessions = 200\n memory = \"1MiB\"\n }\n}",
 			`object "red.a": sessions = 200: 200 instances of 1MiB`, 3,
 		},
 		"a tenant's sessions": {
-			"limits {\n sessions = 4\n object_memory = \"8MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"49MiB\"\n }\n}",
+			"limits {\n sessions = 4\n object_memory = \"8MiB\"\n}\nobject \"a\" {\n limits {\n memory = " +
+				"\"49MiB\"\n }\n}",
 			`object "red.a": sessions = 4: 4 instances of 49MiB`, 7,
 		},
 		"sessions that fit": {"limits {\n sessions = 3\n}", "", 0},
@@ -53,27 +56,28 @@ func TestLimitsTogether(t *testing.T) {
 		},
 		"arguments": {
 			"object \"a\" {\n limits {\n arguments = \"2MiB\"\n memory = \"1MiB\"\n }\n}",
-			`object "red.a": arguments of 2MiB do not fit into an instance, which may hold 1MiB`, 3,
+			`object "red.a": arguments of 2MiB exceed the memory of an instance, 1MiB`, 3,
 		},
 		"a tenant's result": {
 			"limits {\n result = \"2MiB\"\n}\nobject \"a\" {\n limits {\n memory = \"1MiB\"\n }\n}",
-			`object "red.a": result of 2MiB do not fit`, 6,
+			`object "red.a": result of 2MiB exceed the memory of an instance`, 6,
 		},
 		"arguments and a worker": {
 			"limits {\n memory = \"64MiB\"\n object_memory = \"24MiB\"\n arguments = \"17MiB\"\n}",
-			`tenant "red": arguments of 17MiB: all that are under way to or from a worker of 64MiB may take 16MiB`, 4,
+			`tenant "red": arguments of 17MiB: all of a worker of 64MiB together have 16MiB`, 4,
 		},
 		"a result and a worker": {
 			"limits {\n memory = \"64MiB\"\n object_memory = \"24MiB\"\n result = \"9MiB\"\n}",
-			`tenant "red": result of 9MiB: all that are under way to or from a worker of 64MiB may take 8MiB`, 4,
+			`tenant "red": result of 9MiB: all of a worker of 64MiB together have 8MiB`, 4,
 		},
 		"messages that fit": {
-			"limits {\n memory = \"128MiB\"\n object_memory = \"32MiB\"\n arguments = \"32MiB\"\n result = \"16MiB\"\n}",
+			"limits {\n memory = \"128MiB\"\n object_memory = \"32MiB\"\n arguments = \"32MiB\"\n result = " +
+				"\"16MiB\"\n}",
 			"", 0,
 		},
 		"steps": {
 			"limits {\n steps = 300000000\n}",
-			`tenant "red": 300000000 steps take about 6s, and max_duration ends a call after 5s`, 2,
+			`tenant "red": 300000000 steps take about 6s, but max_duration ends a call after 5s`, 2,
 		},
 		"steps and cpus": {
 			"limits {\n steps = 50000000\n cpus = 0.1\n}",
@@ -81,18 +85,18 @@ func TestLimitsTogether(t *testing.T) {
 		},
 		"max_duration of an object": {
 			"limits {\n steps = 50000000\n}\nobject \"a\" {\n limits {\n max_duration = \"500ms\"\n }\n}",
-			`object "red.a": 50000000 steps take about 1s, and max_duration ends a call after 500ms`, 6,
+			`object "red.a": 50000000 steps take about 1s, but max_duration ends a call after 500ms`, 6,
 		},
 		"steps that fit":     {"limits {\n steps = 100000000\n cpus = 0.5\n}", "", 0},
 		"max_duration alone": {"limits {\n max_duration = \"10ms\"\n}", "", 0},
 		"cpus": {
 			"limits {\n cpus = 2\n}",
-			`tenant "red": cpus = 2, and a worker runs scripts on one processor`, 2,
+			`tenant "red": cpus = 2, but a worker runs scripts on one processor`, 2,
 		},
 		"cpus of a plugin": {"limits {\n cpus = 2\n}\nplugin \"p\" { unpinned = true }", "", 0},
 		"tmp of a plugin": {
 			"limits {\n memory = \"256MiB\"\n}\nplugin \"p\" {\n unpinned = true\n tmp = \"256MiB\"\n}",
-			`plugin "red.p": files in /tmp count as its memory: 256MiB of them`, 6,
+			`plugin "red.p": files in /tmp count as its memory: 256MiB are not below its limit of 256MiB`, 6,
 		},
 		"tmp that fits": {
 			"limits {\n memory = \"256MiB\"\n}\nplugin \"p\" {\n unpinned = true\n tmp = \"64MiB\"\n}",
@@ -100,10 +104,12 @@ func TestLimitsTogether(t *testing.T) {
 		},
 		"objects together": {
 			"limits {\n object_memory = \"100MiB\"\n}\nobject \"a\" {\n limits {}\n}\nobject \"b\" {\n limits {}\n}",
-			`tenant "red": an instance of each of its object blocks may hold 200MiB together, and all instances of its worker 192MiB`, 0,
+			`tenant "red": one instance of each object block may use 200MiB together, ` +
+				`but all instances of its worker 192MiB`, 0,
 		},
 		"a worker for each": {
-			"isolation = \"object\"\nlimits {\n object_memory = \"100MiB\"\n}\nobject \"a\" {\n limits {}\n}\nobject \"b\" {\n limits {}\n}",
+			"isolation = \"object\"\nlimits {\n object_memory = \"100MiB\"\n}\nobject \"a\" {\n limits {}\n}\n" +
+				"object \"b\" {\n limits {}\n}",
 			"", 0,
 		},
 	} {

@@ -12,27 +12,26 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// stepsPerSecond is about how fast a worker runs scripts on a whole processor.
+// stepsPerSecond is the approximate speed of a worker on a whole processor.
 const stepsPerSecond = 50_000_000
 
-// limitScope is one set of limits of a tenant's objects: those of the tenant's block, or those of an
-// object's block, which are laid over them.
+// limitScope holds the limits of one limits block: the tenant's, or an object's with the tenant's as defaults.
 type limitScope struct {
 	r      *reader
 	what   string            // for messages: `tenant "acme"`
-	own    syntax.Attributes // of the scope's limits block
-	base   syntax.Attributes // of the tenant's limits block, for an object
-	worker int64             // the memory of a worker, in bytes
-	cpus   float64           // processors of a worker, 1 at most: scripts run on one
+	own    syntax.Attributes // attributes of the scope's limits block
+	base   syntax.Attributes // attributes of the tenant's limits block, for an object
+	worker int64             // memory of a worker, in bytes
+	cpus   float64           // processors of a worker, at most 1: scripts run on one
 	limits object.Limits
 }
 
-// written reports whether a limit of the scope is written, and not a default.
+// written reports whether the file sets a limit of the scope.
 func (s *limitScope) written(name string) bool { return s.own[name] != nil || s.base[name] != nil }
 
-// ownPlace returns where the first of the scope's own limits of these names is written. The limits of
-// the tenant's block are reported for the tenant, and not again for each object.
-func (s *limitScope) ownPlace(names ...string) (hcl.Range, bool) {
+// ownPosition returns the position of the first of these limits in the scope's own block. Limits of the tenant's block
+// are reported for the tenant, and not again for each object.
+func (s *limitScope) ownPosition(names ...string) (hcl.Range, bool) {
 	for _, name := range names {
 		if a := s.own[name]; a != nil {
 			return a.Expr.Range(), true
@@ -41,8 +40,8 @@ func (s *limitScope) ownPlace(names ...string) (hcl.Range, bool) {
 	return hcl.Range{}, false
 }
 
-// check warns of limits that others keep a call or an object from ever reaching. A default bounds one
-// object among many and is not compared, except the memory of an instance: a single call can reach it.
+// check warns of limits that other limits make unreachable. It does not check defaults, which bound one object among
+// many, except the memory of an instance: a single call can reach it.
 func (s *limitScope) check() {
 	s.checkInstance()
 	s.checkMany("sessions", s.limits.Sessions, "instances")
@@ -52,55 +51,55 @@ func (s *limitScope) check() {
 	s.checkSteps()
 }
 
-// checkInstance compares the memory of one instance with that of its worker.
+// checkInstance compares the memory of one instance with the worker's.
 func (s *limitScope) checkInstance() {
 	share := object.MaxInstanceBytes(s.worker)
-	at, own := s.ownPlace("object_memory", "memory")
+	at, own := s.ownPosition("object_memory", "memory")
 	if !own || s.limits.Memory <= share {
 		return
 	}
 	least := (s.limits.Memory*8/3 + 1<<20 - 1) >> 20
 	s.r.def.Warnings.Add(at, fmt.Sprintf(`give the tenant's worker memory = "%dMiB", or its objects less`, least),
-		"%s: an instance may hold %s, and all instances of its worker together %s, three eighths of %s", s.what,
+		"%s: an instance may use %s, but all instances of its worker together %s, three eighths of %s", s.what,
 		bytesize.Format(s.limits.Memory), roughSize(share), bytesize.Format(s.worker))
 }
 
-// checkMany compares the memory of many instances with that of their worker, if their number is written.
+// checkMany compares the memory of n instances with the worker's, if the file sets n.
 func (s *limitScope) checkMany(name string, n int, what string) {
-	at, own := s.ownPlace(name, "object_memory", "memory")
+	at, own := s.ownPosition(name, "object_memory", "memory")
 	share := object.MaxInstanceBytes(s.worker)
 	if !s.written(name) || !own || s.limits.Memory > share || int64(n) <= share/s.limits.Memory {
 		return
 	}
-	const remedy = "lower one of them, or raise memory of the tenant's limits: the instance that holds most is ended first"
+	const remedy = "lower one of them, or raise memory of the tenant's limits: the largest instance is stopped first"
 	s.r.def.Warnings.Add(at, remedy,
-		"%s: %s = %d: %d %s of %s each are more than the %s that all instances of a worker share", s.what,
+		"%s: %s = %d: %d %s of %s each exceed the %s that all instances of a worker share", s.what,
 		name, n, n, what, bytesize.Format(s.limits.Memory), roughSize(share))
 }
 
-// checkMessage compares the size of arguments or of a result, if it is written, with the memory of the
-// instance that has to hold it, and with the share of the worker's memory for all of its kind.
+// checkMessage compares the size of arguments or results, if the file sets it, with the memory of an instance and with
+// the worker's budget for all arguments or results.
 func (s *limitScope) checkMessage(name string, n, share int64) {
 	if !s.written(name) {
 		return
 	}
 	most := s.limits.Memory
-	fits := n <= most || most > object.MaxInstanceBytes(s.worker) // which is reported itself
-	if at, own := s.ownPlace(name, "object_memory", "memory"); own && !fits {
+	fits := n <= most || most > object.MaxInstanceBytes(s.worker) // checkInstance reports that
+	if at, own := s.ownPosition(name, "object_memory", "memory"); own && !fits {
 		s.r.def.Warnings.Add(at, "raise the object's memory, or lower "+name,
-			"%s: %s of %s do not fit into an instance, which may hold %s", s.what, name, bytesize.Format(n), bytesize.Format(most))
+			"%s: %s of %s exceed the memory of an instance, %s", s.what, name, bytesize.Format(n), bytesize.Format(most))
 		return
 	}
-	if at, own := s.ownPlace(name); own && n > share {
+	if at, own := s.ownPosition(name); own && n > share {
 		s.r.def.Warnings.Add(at, "raise memory of the tenant's limits, or lower "+name,
-			"%s: %s of %s: all that are under way to or from a worker of %s may take %s", s.what, name, bytesize.Format(n),
+			"%s: %s of %s: all of a worker of %s together have %s", s.what, name, bytesize.Format(n),
 			bytesize.Format(s.worker), roughSize(share))
 	}
 }
 
-// checkSteps compares the time that steps take with max_duration, if steps are written.
+// checkSteps compares the duration of steps with max_duration, if the file sets steps.
 func (s *limitScope) checkSteps() {
-	at, own := s.ownPlace("steps", "max_duration", "cpus")
+	at, own := s.ownPosition("steps", "max_duration", "cpus")
 	takes := time.Duration(float64(s.limits.Steps) / stepsPerSecond / s.cpus * float64(time.Second))
 	if !s.written("steps") || !own || takes <= s.limits.MaxDuration {
 		return
@@ -110,12 +109,13 @@ func (s *limitScope) checkSteps() {
 		share = fmt.Sprintf(" with cpus = %v", s.cpus)
 	}
 	s.r.def.Warnings.Add(at, "lower steps, or raise max_duration",
-		"%s: %d steps take about %s%s, and max_duration ends a call after %s", s.what, s.limits.Steps,
+		"%s: %d steps take about %s%s, but max_duration ends a call after %s", s.what, s.limits.Steps,
 		takes.Round(time.Millisecond), share, s.limits.MaxDuration)
 }
 
-// checkLimits warns of limits of a tenant that cannot hold together.
-func (r *reader) checkLimits(name string, t *policy.TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
+// checkLimits warns of limits of a tenant that are not consistent.
+func (r *reader) checkLimits(name string, t *policy.TenantSettings, tenant syntax.Attributes,
+	objects map[object.ID]syntax.Attributes) {
 	worker, cpus := t.MemoryBytes, t.CPUs
 	if worker == 0 {
 		worker = object.DefaultWorkerBytes
@@ -132,17 +132,18 @@ func (r *reader) checkLimits(name string, t *policy.TenantSettings, tenant synta
 		one.what, one.own, one.base, one.limits = fmt.Sprintf("object %q", id), own, tenant, t.Limits(id).WithDefaults()
 		one.check()
 	}
-	r.workerTogether(name, t, tenant, objects)
+	r.checkWorker(name, t, tenant, objects)
 }
 
-// workerTogether compares what is written of a tenant's worker with what its objects and plugins may take.
-func (r *reader) workerTogether(name string, t *policy.TenantSettings, tenant syntax.Attributes, objects map[object.ID]syntax.Attributes) {
+// checkWorker compares a worker's limits with those of its objects and plugins.
+func (r *reader) checkWorker(name string, t *policy.TenantSettings, tenant syntax.Attributes,
+	objects map[object.ID]syntax.Attributes) {
 	if a := tenant["cpus"]; a != nil && t.CPUs > 1 && !r.hasPlugin(object.Tenant(name)) {
 		r.def.Warnings.Add(a.Expr.Range(), "write cpus = 1; isolation = \"object\" gives each object a worker",
-			"tenant %q: cpus = %v, and a worker runs scripts on one processor", name, t.CPUs)
+			"tenant %q: cpus = %v, but a worker runs scripts on one processor", name, t.CPUs)
 	}
 	if t.PerObject {
-		return // each object has the memory of a worker
+		return // each object has a worker
 	}
 	worker := t.MemoryBytes
 	if worker == 0 {
@@ -159,7 +160,7 @@ func (r *reader) workerTogether(name string, t *policy.TenantSettings, tenant sy
 	if share := object.MaxInstanceBytes(worker); counted > 1 && sum > share {
 		at := r.labels[[2]string{"tenant", name}]
 		r.def.Warnings.Add(at, `raise memory of the tenant's limits, or write isolation = "object"`,
-			"tenant %q: an instance of each of its object blocks may hold %s together, and all instances of its worker %s",
+			"tenant %q: one instance of each object block may use %s together, but all instances of its worker %s",
 			name, roughSize(sum), roughSize(share))
 	}
 }
@@ -174,7 +175,7 @@ func (r *reader) hasPlugin(tenant object.Tenant) bool {
 	return false
 }
 
-// roughSize shows a number of bytes in MiB, rounded down, or exactly if it is less than one.
+// roughSize formats a number of bytes in MiB, rounded down, or exactly if it is below 1 MiB.
 func roughSize(n int64) string {
 	if n < 1<<20 {
 		return bytesize.Format(n)
