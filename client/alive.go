@@ -5,9 +5,8 @@ import (
 	"syscall"
 )
 
-// alive reports whether an idle connection seems usable: the server neither closed it
-// nor sent what nobody asked for. It costs one system call and does not wait. Kinds of
-// connection that cannot be asked are taken to be usable.
+// alive reports whether an idle connection seems usable: the server has neither closed it nor sent data. It makes one
+// system call and does not block. A connection without a file descriptor is reported as usable.
 func (c *conn) alive() bool {
 	if c.in.Buffered() > 0 {
 		return false
@@ -25,6 +24,6 @@ func (c *conn) alive() bool {
 		var b [1]byte
 		_, _, peeked = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	})
-	// Silence is the only good sign: a read that returns has found bytes or the end.
+	// EAGAIN means open and silent. A successful read has found data or the end of the stream.
 	return err == nil && (errors.Is(peeked, syscall.EAGAIN) || errors.Is(peeked, syscall.EINTR))
 }

@@ -9,15 +9,15 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// Batch is a series of calls of one object that travel together and run in order, up to
-// the first that fails. Not safe for concurrent use.
+// Batch is a series of calls of one object in one request. They run in order up to the first failure. Not safe for
+// concurrent use.
 type Batch struct {
 	object *Object
 	calls  []any
 }
 
-// BatchResult is the outcome of one call of a batch. Err is a *RemoteError if the call
-// raised, and a *CallError with Executed No if it was not run because of that.
+// BatchResult is the result of one call of a batch. Err is a *RemoteError if the call raised an exception. It is a
+// *CallError with Executed No if an earlier call failed.
 type BatchResult struct {
 	Value any
 	Err   error
@@ -35,12 +35,12 @@ func (b *Batch) Add(method string, args []any, kw map[string]any) *Batch {
 	return b
 }
 
-// Run sends the batch and returns one result for each call. An error means that there
-// are none: the server refused the batch as a whole (it may have run calls before the
-// one that it refused), or it could not be reached. The batch can be run again.
+// Run sends the batch and returns one result for each call. After an error there are no results: the server is
+// unreachable or has rejected the whole batch. In the second case it may have executed the calls before the rejected
+// one. A batch can be run again.
 func (b *Batch) Run(ctx context.Context) ([]BatchResult, error) {
 	o := b.object
-	one, err := o.via.acquire(ctx)
+	one, err := o.source.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -48,21 +48,22 @@ func (b *Batch) Run(ctx context.Context) ([]BatchResult, error) {
 	var v any
 	if err == nil {
 		v, err = one.value()
-		keep = keep && !closing(err)
+		keep = keep && !closesConnection(err)
 	}
-	o.via.release(one, keep)
+	o.source.release(one, keep)
 	if err != nil {
 		return nil, err
 	}
 	values, ok := elements(v)
 	if !ok || len(values) > len(b.calls) {
-		return nil, nonsense(Yes, "the answer to a batch of %d calls does not fit", len(b.calls))
+		return nil, badReply(Yes, "the reply to a batch of %d calls does not match it", len(b.calls))
 	}
 	results := make([]BatchResult, len(b.calls))
 	for i := range results {
 		if i >= len(values) {
-			results[i].Err = &CallError{Executed: No, Err: object.Errorf(object.CodeCanceled, "an earlier call of the batch failed")}
-		} else if e := wrapped(values[i]); e != nil {
+			err := object.Errorf(object.CodeCanceled, "an earlier call of the batch failed")
+			results[i].Err = &CallError{Executed: No, Err: err}
+		} else if e := unwrapException(values[i]); e != nil {
 			results[i].Err = e
 		} else {
 			results[i].Value = values[i]
@@ -71,8 +72,8 @@ func (b *Batch) Run(ctx context.Context) ([]BatchResult, error) {
 	return results, nil
 }
 
-// wrapped returns the exception in an exception wrapper, nil if v is none.
-func wrapped(v any) error {
+// unwrapException returns the exception in an exception wrapper, nil for other values.
+func unwrapException(v any) error {
 	dict, ok := v.(map[string]any)
 	if !ok {
 		return nil

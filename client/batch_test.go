@@ -8,11 +8,14 @@ import (
 	"github.com/hearthhost/hearth/codec"
 )
 
-// A host decides about a batch from a scan of its payload, which must find every method.
+// TestBatchesCanBeScanned: the scan of a batch must find every method, because the host decides on them.
 func TestBatchesCanBeScanned(t *testing.T) {
 	for _, name := range []string{"serpent", "json", "msgpack"} {
 		ser := codec.ByName(name)
-		calls := []any{codec.Tuple{"a", codec.Tuple{1}, map[string]any{}}, codec.Tuple{"b", codec.Tuple(nil), map[string]any{}}}
+		calls := []any{
+			codec.Tuple{"a", codec.Tuple{1}, map[string]any{}},
+			codec.Tuple{"b", codec.Tuple(nil), map[string]any{}},
+		}
 		payload, err := codec.AppendCall(ser, nil, "acme.thing", "<batch>", calls, nil, true)
 		if err != nil {
 			t.Fatal(err)

@@ -32,8 +32,8 @@ func newClient(t testing.TB, cfg client.Config) *client.Client {
 	return c
 }
 
-// everyWay runs a test in both generations and all serializers.
-func everyWay(t *testing.T, test func(*testing.T, *server, *client.Client)) {
+// forEachConfig runs a test in both generations and all serializers.
+func forEachConfig(t *testing.T, test func(*testing.T, *server, *client.Client)) {
 	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
 		for _, ser := range []string{"serpent", "json", "msgpack"} {
 			t.Run(fmt.Sprintf("%s/%s", p.Module(), ser), func(t *testing.T) {
@@ -48,13 +48,13 @@ func executed(t *testing.T, err error) client.Executed {
 	t.Helper()
 	var e *client.CallError
 	if !errors.As(err, &e) {
-		t.Fatalf("error %v is no CallError", err)
+		t.Fatalf("error %v is not a CallError", err)
 	}
 	return e.Executed
 }
 
 func TestCalls(t *testing.T) {
-	everyWay(t, func(t *testing.T, s *server, c *client.Client) {
+	forEachConfig(t, func(t *testing.T, s *server, c *client.Client) {
 		ctx, o := t.Context(), c.Object("acme.thing")
 		if err := c.Ping(ctx); err != nil {
 			t.Errorf("ping: %v", err)
@@ -76,13 +76,15 @@ func TestCalls(t *testing.T) {
 		}
 		_, err := o.Call(ctx, "fail")
 		var e *client.RemoteError
-		if !errors.As(err, &e) || e.Class != "builtins.ValueError" || e.Message() != "boom" || object.CodeOf(err) != object.CodeRaised {
+		isError := errors.As(err, &e) && object.CodeOf(err) == object.CodeRaised
+		if !isError || e.Class != "builtins.ValueError" || e.Message() != "boom" {
 			t.Errorf("fail: %v", err)
 		} else if d := cmp.Diff([]string{"a line\n"}, e.Traceback); d != "" {
 			t.Error(d)
 		}
 		meta, err := o.Metadata(ctx)
-		if d := cmp.Diff(client.Metadata{Methods: []string{"a", "b"}, Oneway: []string{"b"}}, meta); err != nil || d != "" {
+		want := client.Metadata{Methods: []string{"a", "b"}, Oneway: []string{"b"}}
+		if d := cmp.Diff(want, meta); err != nil || d != "" {
 			t.Errorf("metadata: %v %s", err, d)
 		}
 		if n := s.conns(); n != 1 {
@@ -92,9 +94,10 @@ func TestCalls(t *testing.T) {
 }
 
 func TestBatch(t *testing.T) {
-	everyWay(t, func(t *testing.T, _ *server, c *client.Client) {
+	forEachConfig(t, func(t *testing.T, _ *server, c *client.Client) {
 		o := c.Object("acme.thing")
-		results, err := o.Batch().Add("echo", []any{"a"}, nil).Add("fail", nil, nil).Add("echo", []any{"b"}, nil).Run(t.Context())
+		b := o.Batch().Add("echo", []any{"a"}, nil).Add("fail", nil, nil).Add("echo", []any{"b"}, nil)
+		results, err := b.Run(t.Context())
 		if err != nil || len(results) != 3 || results[0].Value != "a" || results[0].Err != nil {
 			t.Fatalf("%v, %v", results, err)
 		}
@@ -112,7 +115,7 @@ func TestBatch(t *testing.T) {
 }
 
 func TestStream(t *testing.T) {
-	everyWay(t, func(t *testing.T, s *server, c *client.Client) {
+	forEachConfig(t, func(t *testing.T, s *server, c *client.Client) {
 		o := c.Object("acme.thing")
 		var got []any
 		for v, err := range o.Stream(t.Context(), "numbers") {
@@ -128,9 +131,10 @@ func TestStream(t *testing.T) {
 			break
 		}
 		if m := <-s.note; m != "close_stream" {
-			t.Errorf("left early: %s", m)
+			t.Errorf("end of an early exit: %s", m)
 		}
-		if _, err := o.Call(t.Context(), "numbers"); executed(t, err) != client.Yes || !errors.Is(err, client.ErrStream) || <-s.note != "close_stream" {
+		_, err := o.Call(t.Context(), "numbers")
+		if executed(t, err) != client.Yes || !errors.Is(err, client.ErrStream) || <-s.note != "close_stream" {
 			t.Errorf("call of a stream: %v", err)
 		}
 		for _, err := range o.Stream(t.Context(), "echo", 1) {
@@ -145,7 +149,7 @@ func TestStream(t *testing.T) {
 }
 
 func TestBadAnswersCloseTheConnection(t *testing.T) {
-	everyWay(t, func(t *testing.T, s *server, c *client.Client) {
+	forEachConfig(t, func(t *testing.T, s *server, c *client.Client) {
 		want := map[string]client.Executed{"hangup": client.Unknown, "wrong_seq": client.Unknown,
 			"wrong_serializer": client.Yes, "wrong_type": client.Unknown}
 		for method, executedWant := range want {
@@ -154,7 +158,8 @@ func TestBadAnswersCloseTheConnection(t *testing.T) {
 			}
 		}
 		var e *client.RemoteError
-		if _, err := c.Object("acme.thing").Call(t.Context(), "deny"); !errors.As(err, &e) || !strings.HasSuffix(e.Class, "SecurityError") {
+		_, err := c.Object("acme.thing").Call(t.Context(), "deny")
+		if !errors.As(err, &e) || !strings.HasSuffix(e.Class, "SecurityError") {
 			t.Errorf("deny: %v", err)
 		}
 		if n := s.conns(); n != len(want)+1 {
@@ -173,7 +178,8 @@ func TestContextEndsACall(t *testing.T) {
 		cancel()
 	}()
 	_, err := c.Object("acme.thing").Call(ctx, "wait")
-	if executed(t, err) != client.Unknown || !errors.Is(err, context.Canceled) || object.CodeOf(err) != object.CodeCanceled {
+	canceled := errors.Is(err, context.Canceled) && object.CodeOf(err) == object.CodeCanceled
+	if executed(t, err) != client.Unknown || !canceled {
 		t.Errorf("cancelled: %v", err)
 	}
 	if v, err := c.Object("acme.thing").Call(t.Context(), "echo", "x"); v != "x" || err != nil {
@@ -192,7 +198,8 @@ func TestTimeout(t *testing.T) {
 	defer close(s.hold)
 	c := newClient(t, client.Config{Address: s.ln.Addr().String(), Timeout: 50_000_000})
 	_, err := c.Object("acme.thing").Call(t.Context(), "wait")
-	if executed(t, err) != client.Unknown || object.CodeOf(err) != object.CodeDeadline || !errors.Is(err, context.DeadlineExceeded) {
+	late := errors.Is(err, context.DeadlineExceeded) && object.CodeOf(err) == object.CodeDeadline
+	if executed(t, err) != client.Unknown || !late {
 		t.Errorf("got %v", err)
 	}
 }
@@ -244,7 +251,8 @@ func TestSession(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 	one.Close()
-	if _, err := o.Call(t.Context(), "echo", "x"); executed(t, err) != client.No || object.CodeOf(err) != object.CodeUnavailable {
+	_, err = o.Call(t.Context(), "echo", "x")
+	if executed(t, err) != client.No || object.CodeOf(err) != object.CodeUnavailable {
 		t.Errorf("closed: %v", err)
 	}
 	one.Close()
@@ -259,7 +267,7 @@ func TestCloseEndsCalls(t *testing.T) {
 		c.Close()
 	}()
 	if _, err := c.Object("acme.thing").Call(t.Context(), "wait"); executed(t, err) != client.Unknown {
-		t.Errorf("under way: %v", err)
+		t.Errorf("running call: %v", err)
 	}
 	if err := c.Ping(t.Context()); executed(t, err) != client.No {
 		t.Errorf("after: %v", err)
@@ -273,17 +281,22 @@ func TestCompression(t *testing.T) {
 	if v, err := c.Object("acme.thing").Call(t.Context(), "echo", long); v != long || err != nil {
 		t.Errorf("%v", err)
 	}
-	if _, err := c.Object("acme.thing").Call(t.Context(), "echo", strings.Repeat(long, 10)); executed(t, err) != client.Yes || object.CodeOf(err) != object.CodeTooLarge {
+	_, err := c.Object("acme.thing").Call(t.Context(), "echo", strings.Repeat(long, 10))
+	if executed(t, err) != client.Yes || object.CodeOf(err) != object.CodeTooLarge {
 		t.Errorf("bomb: %v", err)
 	}
 }
 
-// TestLargeValuesAreTheirOwners: large arguments are sent from where they are and large
-// results stay where they arrived, so neither may depend on what the connection does next.
+// TestLargeValuesAreTheirOwners: large arguments are sent without a copy and large results are not copied. Neither
+// may change with the next use of the connection.
 func TestLargeValuesAreTheirOwners(t *testing.T) {
 	s := tcpServer(t)
 	random := rand.New(rand.NewChaCha8([32]byte{}))
-	for _, cfg := range []client.Config{{Serializer: "msgpack"}, {Serializer: "msgpack", Compress: true}, {Serializer: "serpent"}} {
+	for _, cfg := range []client.Config{
+		{Serializer: "msgpack"},
+		{Serializer: "msgpack", Compress: true},
+		{Serializer: "serpent"},
+	} {
 		cfg.Address = s.ln.Addr().String()
 		o := newClient(t, cfg).Object("acme.thing")
 		echo := func(v any) any {
@@ -296,17 +309,17 @@ func TestLargeValuesAreTheirOwners(t *testing.T) {
 		}
 		var want, got []any
 		for i := range 4 {
-			text := strings.Repeat(string(rune('a'+i)), 400_000) // answered compressed
+			text := strings.Repeat(string(rune('a'+i)), 400_000) // the reply is compressed
 			want, got = append(want, text), append(got, echo(text))
-			if cfg.Serializer != "msgpack" { // to others bytes are a dict of base64
+			if cfg.Serializer != "msgpack" { // the others write bytes as base64
 				continue
 			}
-			blob := make([]byte, 400_000) // answered as it is
+			blob := make([]byte, 400_000) // the reply is not compressed
 			for j := range blob {
 				blob[j] = byte(random.Uint32())
 			}
 			want, got = append(want, bytes.Clone(blob)), append(got, echo(blob))
-			clear(blob) // the caller's again
+			clear(blob) // the caller owns it again
 			if v := echo("small"); v != "small" {
 				t.Fatal(v)
 			}
@@ -319,8 +332,7 @@ func TestLargeValuesAreTheirOwners(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionsHoldLittle: neither the arguments behind a large one nor the last result
-// are kept by a connection that waits in the pool.
+// TestIdleConnectionsHoldLittle: an idle connection keeps neither large arguments nor the last result.
 func TestIdleConnectionsHoldLittle(t *testing.T) {
 	s := tcpServer(t)
 	c := newClient(t, client.Config{Address: s.ln.Addr().String(), Serializer: "msgpack"})
@@ -334,11 +346,11 @@ func TestIdleConnectionsHoldLittle(t *testing.T) {
 	}
 	s.ln.Close()
 	s.hangUp()
-	s.wg.Wait() // now only the client holds anything
+	s.wg.Wait() // now only the client has buffers
 	heap := func() int64 {
 		var m runtime.MemStats
 		runtime.GC()
-		runtime.GC() // pools keep what they have for one
+		runtime.GC() // a pool keeps its values for one collection
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
@@ -349,7 +361,7 @@ func TestIdleConnectionsHoldLittle(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSentIsNotExecuted(t *testing.T) {
+func TestUnsendableValuesAreNotExecuted(t *testing.T) {
 	s := tcpServer(t)
 	c := newClient(t, client.Config{Address: s.ln.Addr().String()})
 	if _, err := c.Object("acme.thing").Call(t.Context(), "echo", make(chan int)); executed(t, err) != client.No {
@@ -362,7 +374,7 @@ func TestWhatCannotBeSentIsNotExecuted(t *testing.T) {
 	s.hangUp()
 	fresh := newClient(t, client.Config{Address: s.ln.Addr().String()})
 	if err := fresh.Ping(t.Context()); executed(t, err) != client.No || object.CodeOf(err) != object.CodeUnavailable {
-		t.Errorf("nobody listens: %v", err)
+		t.Errorf("without a listener: %v", err)
 	}
 }
 
@@ -405,7 +417,7 @@ func TestStaleConnectionsAreNotUsed(t *testing.T) {
 		c.Age()
 	}
 	if n := s.conns(); n != 1 {
-		t.Errorf("%d connections, though the first was usable", n)
+		t.Errorf("%d connections, and the first was usable", n)
 	}
 	s.hangUp()
 	if err := c.Ping(t.Context()); err != nil || s.conns() != 2 {
@@ -413,11 +425,11 @@ func TestStaleConnectionsAreNotUsed(t *testing.T) {
 	}
 }
 
-// TestRefusedWhileSending: the answer of a server that reads the beginning of a request, answers and hangs up
-// is the result of the call.
+// TestRefusedWhileSending: a server reads the beginning of a request, replies and closes the connection. The reply is
+// the result of the call.
 func TestRefusedWhileSending(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("SKIPPED: other systems drop an answer when the connection is reset behind it")
+		t.Skip("SKIPPED: other systems drop a reply when the connection is reset after it")
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -443,7 +455,7 @@ func TestRefusedWhileSending(t *testing.T) {
 	}
 }
 
-// refuse answers a CONNECT, and then a message too large of which it reads 100 kB.
+// refuse replies to a CONNECT, and then to a message above the bound, of which it reads 100 kB.
 func refuse(nc net.Conn) {
 	defer nc.Close()
 	in := wire.NewReader(nc, 1000)
@@ -451,10 +463,19 @@ func refuse(nc net.Conn) {
 		kind   wire.Type
 		flags  wire.Flags
 		result any
-	}{{wire.ConnectOK, 0, "hello"}, {wire.Result, wire.Exception, exception("Pyro5.errors.MessageTooLargeError", "no")}} {
+	}{
+		{wire.ConnectOK, 0, "hello"},
+		{wire.Result, wire.Exception, exception("Pyro5.errors.MessageTooLargeError", "no")},
+	} {
 		var m wire.Message
 		_ = in.Read(&m)
-		out := wire.Message{Protocol: m.Protocol, Type: answer.kind, Flags: answer.flags, Serializer: m.Serializer, Seq: m.Seq}
+		out := wire.Message{
+			Protocol:   m.Protocol,
+			Type:       answer.kind,
+			Flags:      answer.flags,
+			Serializer: m.Serializer,
+			Seq:        m.Seq,
+		}
 		out.Payload, _ = codec.Append(pyro.Serializer(m.Protocol, m.Serializer), nil, answer.result)
 		b, _ := wire.Append(nil, &out)
 		_, _ = nc.Write(b)

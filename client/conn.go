@@ -14,10 +14,10 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// keepBytes is the largest buffer that an idle connection holds on to.
+// keepBytes is the largest buffer that an idle connection keeps.
 const keepBytes = 256 << 10
 
-// conn is one connection after its handshake. It serves one call at a time.
+// conn is a connection after its handshake. It runs one call at a time.
 type conn struct {
 	client *Client
 	nc     net.Conn
@@ -25,16 +25,16 @@ type conn struct {
 	seq    uint16
 
 	request, reply wire.Message
-	enc            codec.Encoder // of the request's payload
-	payload        []byte        // what of it is our own
-	out            []byte        // the request as sent
-	inflated       []byte        // the reply's payload, if it came compressed
+	enc            codec.Encoder // encoder of the request's payload
+	payload        []byte        // its bytes that are not borrowed
+	out            []byte        // encoded request
+	inflated       []byte        // payload of a compressed reply
 
-	deadline  bool // nc has one
+	deadline  bool // nc has a deadline
 	idleSince time.Time
 }
 
-// dial opens a connection and introduces it.
+// dial opens a connection and does the handshake.
 func (c *Client) dial(ctx context.Context) (*conn, error) {
 	dialing := ctx
 	if _, ok := ctx.Deadline(); !ok && c.cfg.Timeout > 0 {
@@ -44,10 +44,10 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	}
 	nc, err := c.cfg.Dial(dialing, c.network, c.addr)
 	if err != nil {
-		return nil, failed(dialing, No, "connecting to "+c.cfg.Address, err)
+		return nil, wrapError(dialing, No, "connecting to "+c.cfg.Address, err)
 	}
 	if nc, err = c.secure(dialing, nonblock.Wrap(nc)); err != nil {
-		return nil, failed(dialing, No, "connecting to "+c.cfg.Address, err)
+		return nil, wrapError(dialing, No, "connecting to "+c.cfg.Address, err)
 	}
 	one := &conn{client: c, nc: nc, in: wire.NewReader(nc, c.cfg.MaxMessageBytes)}
 	c.mu.Lock()
@@ -58,7 +58,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	c.mu.Unlock()
 	if closed {
 		nc.Close()
-		return nil, failed(ctx, No, "", errClosed)
+		return nil, wrapError(ctx, No, "", errClosed)
 	}
 	if err := one.connect(dialing); err != nil {
 		c.forget(one)
@@ -67,8 +67,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	return one, nil
 }
 
-// secure opens the channels that the configuration asks for on a new connection, which it
-// closes if that fails.
+// secure opens the configured TLS and HMAC channels on a new connection. It closes the connection after an error.
 func (c *Client) secure(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	if c.cfg.TLS == nil && c.cfg.KeyID == "" {
 		return nc, nil
@@ -94,8 +93,7 @@ func (c *Client) secure(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	return nc, nil
 }
 
-// connect does the handshake. Pyro5 must name an object to be told about; the daemon
-// itself is one that every server has, and naming it binds the connection to nothing.
+// connect does the handshake. A Pyro5 handshake must name an object; it names the daemon, which every server has.
 func (c *conn) connect(ctx context.Context) error {
 	hello := codec.Dict{{Key: "handshake", Value: "hello"}}
 	if c.client.cfg.Protocol == object.Pyro5 {
@@ -111,23 +109,23 @@ func (c *conn) connect(ctx context.Context) error {
 		err = c.in.Read(&c.reply)
 	}
 	if !stop.disarm() {
-		return failed(ctx, No, "connecting to "+c.client.cfg.Address, context.Cause(ctx))
+		return wrapError(ctx, No, "connecting to "+c.client.cfg.Address, context.Cause(ctx))
 	}
 	switch {
 	case err != nil:
-		return failed(ctx, No, "connecting to "+c.client.cfg.Address, err)
+		return wrapError(ctx, No, "connecting to "+c.client.cfg.Address, err)
 	case c.reply.Protocol != c.client.cfg.Protocol:
 		return &CallError{Executed: No, Err: ErrProtocol}
 	case c.reply.Type == wire.ConnectFail:
 		return &CallError{Executed: No, Err: object.Errorf(object.CodeUnavailable,
 			"connection to %s rejected: %s", c.client.cfg.Address, c.reason())}
 	case c.reply.Type != wire.ConnectOK:
-		return nonsense(No, "invalid msg type %d received", c.reply.Type)
+		return badReply(No, "invalid msg type %d received", c.reply.Type)
 	}
 	return nil
 }
 
-// reason is the text of a CONNECTFAIL, "?" if it cannot be read.
+// reason returns the text of a CONNECTFAIL, "?" if it is not readable.
 func (c *conn) reason() string {
 	ser := pyro.Serializer(c.reply.Protocol, c.reply.Serializer)
 	if ser == nil {
@@ -144,7 +142,7 @@ func (c *conn) reason() string {
 	return "?"
 }
 
-// encode writes the payload of a call. A large argument stays where it is.
+// encode writes the payload of a call. It does not copy a large argument.
 func (c *conn) encode(id object.ID, r request) (payload [3][]byte, err error) {
 	if c.enc == nil {
 		c.enc = c.client.ser.NewEncoder(nil)
@@ -162,12 +160,21 @@ func (c *conn) encode(id object.ID, r request) (payload [3][]byte, err error) {
 	return payload, err
 }
 
-// send writes one message with the current sequence number, whose payload is in pieces, and
-// reports whether all of it went out.
-func (c *conn) send(kind wire.Type, flags wire.Flags, serializer uint16, payload [3][]byte) (whole bool, err error) {
-	c.request = wire.Message{Protocol: c.client.cfg.Protocol, Type: kind, Serializer: serializer, Flags: flags, Seq: c.seq, Payload: payload[0]}
+// send writes one message with the current sequence number and a payload in pieces. whole reports whether all of it
+// was sent.
+func (c *conn) send(
+	kind wire.Type, flags wire.Flags, serializer uint16, payload [3][]byte,
+) (whole bool, err error) {
+	c.request = wire.Message{
+		Protocol:   c.client.cfg.Protocol,
+		Type:       kind,
+		Serializer: serializer,
+		Flags:      flags,
+		Seq:        c.seq,
+		Payload:    payload[0],
+	}
 	size := len(payload[0]) + len(payload[1]) + len(payload[2])
-	var behind [3][]byte // the payload, if it is not worth copying; else it is in one piece
+	var behind [3][]byte // payload that is too large to copy; a smaller one is in c.out
 	switch {
 	case c.client.cfg.Compress:
 		c.out, err = wire.AppendCompressed(c.out[:0], &c.request)
@@ -193,56 +200,57 @@ func (c *conn) send(kind wire.Type, flags wire.Flags, serializer uint16, payload
 	return true, nil
 }
 
-// exchange sends a request and, unless it is oneway, reads the answer into c.reply. keep
-// says whether the connection can be used again.
-func (c *conn) exchange(ctx context.Context, kind wire.Type, flags wire.Flags, serializer uint16, payload [3][]byte) (keep bool, err error) {
+// exchange sends a request and, unless it is oneway, reads the reply into c.reply. keep reports whether the
+// connection is reusable.
+func (c *conn) exchange(
+	ctx context.Context, kind wire.Type, flags wire.Flags, serializer uint16, payload [3][]byte,
+) (keep bool, err error) {
 	c.seq++
 	stop := c.arm(ctx)
 	whole, err := c.send(kind, flags, serializer, payload)
 	sent := err == nil
 	switch {
 	case err != nil && !whole:
-		if flags&wire.Oneway != 0 || ctx.Err() != nil || c.early() != nil {
+		if flags&wire.Oneway != 0 || ctx.Err() != nil || c.readEarly() != nil {
 			stop.disarm()
-			return false, failed(ctx, No, "sending the request", err)
+			return false, wrapError(ctx, No, "sending the request", err)
 		}
 		err = nil
 	case err == nil && flags&wire.Oneway == 0:
 		err = c.in.Read(&c.reply)
 	}
-	// A context that ended just now may yet set a deadline: this connection is spoilt,
-	// though an answer that came counts.
+	// A context that has just ended may still set a deadline: the connection is not reusable, but the reply is valid.
 	keep = stop.disarm() && sent
 	if sent && object.CodeOf(err) == object.CodeTooLarge {
 		return false, &CallError{Executed: Yes, Err: &object.Error{Code: object.CodeTooLarge,
-			Msg: "reading the answer; Config.MaxMessageBytes is the bound", Err: err}}
+			Msg: "reading the reply: Config.MaxMessageBytes bounds it", Err: err}}
 	}
 	if err != nil {
-		return false, failed(ctx, Unknown, "waiting for the answer", err)
+		return false, wrapError(ctx, Unknown, "waiting for the reply", err)
 	}
 	if flags&wire.Oneway != 0 {
 		return keep, nil
 	}
-	want := wire.Result
+	expected := wire.Result
 	if kind == wire.Ping {
-		want = wire.Ping
+		expected = wire.Ping
 	}
 	switch r := &c.reply; {
-	case r.Type != want:
-		return false, nonsense(Unknown, "invalid msg type %d received", r.Type)
+	case r.Type != expected:
+		return false, badReply(Unknown, "invalid msg type %d received", r.Type)
 	case r.Seq != c.seq:
-		return false, nonsense(Unknown, "reply sequence out of sync, got %d expected %d", r.Seq, c.seq)
+		return false, badReply(Unknown, "reply sequence out of sync, got %d expected %d", r.Seq, c.seq)
 	case kind == wire.Invoke && r.Serializer != serializer:
-		return false, nonsense(Yes, "invalid serializer in response: %d", r.Serializer)
+		return false, badReply(Yes, "invalid serializer in response: %d", r.Serializer)
 	}
 	return keep, nil
 }
 
-// earlyWait is how long an answer may take that has come before the request was sent.
+// earlyWait bounds the wait for a reply that the server sent before it had read the request.
 const earlyWait = time.Second
 
-// early reads the answer of a server that has closed the connection before it read the whole request.
-func (c *conn) early() error {
+// readEarly reads the reply of a server that closed the connection before it had read the request.
+func (c *conn) readEarly() error {
 	_ = c.nc.SetReadDeadline(time.Now().Add(earlyWait))
 	c.deadline = true
 	return c.in.Read(&c.reply)
@@ -258,7 +266,7 @@ func (c *conn) body() ([]byte, error) {
 	return c.inflated, err
 }
 
-// trim lets large buffers go.
+// trim releases large buffers.
 func (c *conn) trim() {
 	for _, b := range []*[]byte{&c.payload, &c.out, &c.inflated} {
 		if cap(*b) > keepBytes {
@@ -274,21 +282,20 @@ func (c *conn) trim() {
 	}
 }
 
-// watch is what ends a call with its context; the zero value watches nothing.
+// watch stops a call when its context ends. The zero value does nothing.
 type watch struct{ stop func() bool }
 
-// disarm reports whether the context left the connection alone.
+// disarm stops the watch. It returns false if the context has already ended the call.
 func (w watch) disarm() bool { return w.stop == nil || w.stop() }
 
-// arm sets the connection's deadline for one exchange, and has the end of ctx, if it
-// can end, cut the exchange short.
+// arm sets the deadline of the connection for one exchange. The end of ctx ends the exchange.
 func (c *conn) arm(ctx context.Context) watch {
 	deadline, ok := ctx.Deadline()
 	if !ok && c.client.cfg.Timeout > 0 {
 		deadline, ok = time.Now().Add(c.client.cfg.Timeout), true
 	}
 	if ok || c.deadline {
-		_ = c.nc.SetDeadline(deadline) // of a closed connection, the next use of which says so
+		_ = c.nc.SetDeadline(deadline) // fails for a closed connection only; its next use returns the error
 		c.deadline = ok
 	}
 	if ctx.Done() == nil {

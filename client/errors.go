@@ -11,33 +11,32 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Executed says whether the server ran a call that failed.
+// Executed reports whether the server has executed a failed call.
 type Executed uint8
 
-// What can be known of a failed call. Unknown is the zero value: assume nothing.
+// The states of a failed call. The zero value is Unknown.
 const (
-	Unknown Executed = 0 // the request was sent, and no answer came
-	No      Executed = 1 // the server never had the whole request
-	Yes     Executed = 2 // the server answered, but the answer is of no use
+	Unknown Executed = 0 // the request was sent and there is no reply
+	No      Executed = 1 // the server did not receive the whole request
+	Yes     Executed = 2 // the server replied, but the reply is not usable
 )
 
 // String returns "unknown", "no" or "yes".
 func (e Executed) String() string { return [...]string{"unknown", "no", "yes"}[min(e, 2)] }
 
-// CallError is a call that failed other than by an exception of the server. Err is
-// normally an *object.Error: CodeUnavailable for trouble with the connection,
-// CodeDeadline and CodeCanceled for the context's end (which the chain holds too),
-// CodeInvalid for values that cannot be sent or answers that make no sense.
+// CallError is a failed call without an exception of the server. Err is normally an *object.Error. CodeUnavailable is
+// an error of the connection. CodeDeadline and CodeCanceled are the end of the context, whose error is in the chain.
+// CodeInvalid is a value that cannot be sent, or an invalid reply.
 type CallError struct {
 	Executed Executed
 	Err      error
 }
 
-// What callers tell from other causes of a [CallError], by errors.Is.
+// Causes of a [CallError], for errors.Is.
 var (
-	// ErrProtocol says that the server speaks the other generation's protocol.
-	ErrProtocol = object.Errorf(object.CodeInvalid, "the server answers in another protocol")
-	// ErrStream says that the call opened an item stream, which was closed again.
+	// ErrProtocol is a reply in the protocol of the other generation.
+	ErrProtocol = object.Errorf(object.CodeInvalid, "the server replies in another protocol")
+	// ErrStream is the result of a call that opened an item stream. The stream was closed.
 	ErrStream = object.Errorf(object.CodeInvalid, "the call opened an item stream: use Stream")
 )
 
@@ -56,17 +55,15 @@ func (e *CallError) Error() string {
 // Unwrap returns the cause.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// RemoteError is an exception that the server answered with. object.CodeOf of it is
-// CodeRaised.
+// RemoteError is an exception in the reply of the server. Its object.CodeOf is CodeRaised.
 type RemoteError struct {
 	Class      string // with its module, such as "builtins.ValueError"
 	Args       []any
-	Traceback  []string // of the server, if it tells; each text ends in a newline
+	Traceback  []string // lines of the server with newlines; nil if it sends none
 	Attributes map[string]any
 }
 
-// Message returns the exception's arguments as one text: a single one as it is, more in
-// parentheses.
+// Message returns the exception's arguments as one text. Several arguments are in parentheses.
 func (e *RemoteError) Message() string {
 	if len(e.Args) == 1 {
 		return fmt.Sprint(e.Args[0])
@@ -103,7 +100,7 @@ func (e *RemoteError) closes() bool {
 	return false
 }
 
-// remoteError makes an error of an exception dict, nil if v is none.
+// remoteError returns the exception of an exception dict, nil for other values.
 func remoteError(v any) *RemoteError {
 	e := new(RemoteError)
 	switch v := v.(type) {
@@ -129,7 +126,7 @@ func remoteError(v any) *RemoteError {
 	return e
 }
 
-// elements returns what a list, tuple or set holds.
+// elements returns the elements of a list, tuple or set.
 func elements(v any) ([]any, bool) {
 	switch v := v.(type) {
 	case []any:
@@ -142,9 +139,9 @@ func elements(v any) ([]any, bool) {
 	return nil, false
 }
 
-// failed wraps what went wrong with a connection. The context's own error explains a
-// passed deadline better than the connection's does.
-func failed(ctx context.Context, executed Executed, what string, err error) error {
+// wrapError returns a [CallError] for an error of the connection. If the context has ended, it has the context's
+// error as its cause.
+func wrapError(ctx context.Context, executed Executed, what string, err error) error {
 	code := object.CodeUnavailable
 	if ctx.Err() != nil {
 		err = ctx.Err()
@@ -155,7 +152,7 @@ func failed(ctx context.Context, executed Executed, what string, err error) erro
 	return &CallError{Executed: executed, Err: &object.Error{Code: code, Msg: what, Err: err}}
 }
 
-// nonsense is an answer that cannot be used.
-func nonsense(executed Executed, format string, args ...any) error {
+// badReply returns the error for an invalid reply.
+func badReply(executed Executed, format string, args ...any) error {
 	return &CallError{Executed: executed, Err: object.Errorf(object.CodeInvalid, format, args...)}
 }

@@ -2,7 +2,7 @@ package client
 
 import "time"
 
-// Age makes idle connections look as if they had been unused for long.
+// Age makes idle connections appear idle for a long time.
 func (c *Client) Age() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,25 +11,24 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// Object is one object of the server to call. It is a name only: whether the object
-// exists turns out with the first call. Safe for concurrent use.
+// Object is an object of the server. It holds a name only: the first call shows whether the object exists. Safe for
+// concurrent use.
 //
-// Methods fail with a *RemoteError if the server answered with an exception, and with a
-// *CallError otherwise.
+// Methods return a *RemoteError for an exception of the server, and a *CallError for other failures.
 type Object struct {
 	client *Client
-	via    runner
+	source connSource
 	id     object.ID
 }
 
-func newObject(c *Client, via runner, id object.ID) *Object {
-	return &Object{client: c, via: via, id: id}
+func newObject(c *Client, source connSource, id object.ID) *Object {
+	return &Object{client: c, source: source, id: id}
 }
 
-// Object names an object to call.
+// Object returns the object with an id. It makes no request.
 func (c *Client) Object(id object.ID) *Object { return newObject(c, c, id) }
 
-// Ping asks the server for a sign of life.
+// Ping checks that the server replies.
 func (c *Client) Ping(ctx context.Context) error {
 	one, err := c.acquire(ctx)
 	if err != nil {
@@ -40,7 +39,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	return err
 }
 
-// A ping has no serializer; Python peers say 42.
+// pingSerializer is the serializer number that Python peers send in a ping. A ping has no serializer.
 const pingSerializer = 42
 
 var pingPayload = []byte("ping")
@@ -66,59 +65,59 @@ func (o *Object) Set(ctx context.Context, attr string, v any) error {
 	return err
 }
 
-// Oneway calls a method without waiting: nil means that the request was handed to the
-// operating system.
+// Oneway calls a method without a reply. nil means that the operating system has accepted the request.
 func (o *Object) Oneway(ctx context.Context, method string, args ...any) error {
-	one, err := o.via.acquire(ctx)
+	one, err := o.source.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	keep, err := o.invoke(ctx, one, request{method: method, args: args, flags: wire.Oneway})
-	o.via.release(one, keep)
+	o.source.release(one, keep)
 	return err
 }
 
-// call runs an ordinary call.
+// call runs a call with a reply.
 func (o *Object) call(ctx context.Context, r request) (any, error) {
-	one, err := o.via.acquire(ctx)
+	one, err := o.source.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	keep, err := o.invoke(ctx, one, r)
 	if err != nil {
-		o.via.release(one, keep)
+		o.source.release(one, keep)
 		return nil, err
 	}
 	stream, err := one.stream()
 	if stream != "" {
-		o.via.release(one, keep && one.closeStream(ctx, stream))
+		o.source.release(one, keep && one.closeStream(ctx, stream))
 		return nil, &CallError{Executed: Yes, Err: ErrStream}
 	}
 	if err != nil {
-		o.via.release(one, false)
+		o.source.release(one, false)
 		return nil, err
 	}
 	v, err := one.value()
-	o.via.release(one, keep && !closing(err))
+	o.source.release(one, keep && !closesConnection(err))
 	return v, err
 }
 
-// request is what an INVOKE asks of an object.
+// request is the content of an INVOKE.
 type request struct {
 	method string
 	args   []any
 	kw     map[string]any
-	nullKw bool // no keyword arguments are None, not an empty dict
+	nullKw bool // without keyword arguments send None, not an empty dict
 	flags  wire.Flags
 }
 
-// invoke sends one call and, unless it is oneway, reads the answer.
+// invoke sends one call and, unless it is oneway, reads the reply.
 func (o *Object) invoke(ctx context.Context, one *conn, r request) (keep bool, err error) {
 	payload, err := one.encode(o.id, r)
 	if err != nil {
 		return true, &CallError{Executed: No, Err: err}
 	}
-	return one.exchange(ctx, wire.Invoke, r.flags, pyro.SerializerNumber(o.client.cfg.Protocol, o.client.ser), payload)
+	number := pyro.SerializerNumber(o.client.cfg.Protocol, o.client.ser)
+	return one.exchange(ctx, wire.Invoke, r.flags, number, payload)
 }
 
 // value decodes the reply: its value, or the exception as an error.
@@ -128,7 +127,7 @@ func (c *conn) value() (any, error) {
 		return nil, &CallError{Executed: Yes, Err: err}
 	}
 	decode := codec.Unmarshal
-	if len(body) > keepBytes { // neither the reader nor we would keep its memory
+	if len(body) > keepBytes { // an idle connection does not keep such a buffer
 		c.in.Detach()
 		c.inflated = nil
 		decode = codec.UnmarshalNoCopy
@@ -143,31 +142,31 @@ func (c *conn) value() (any, error) {
 	if e := remoteError(v); e != nil {
 		return nil, e
 	}
-	return nil, nonsense(Yes, "the server raised what is no exception")
+	return nil, badReply(Yes, "the server raised a value that is not an exception")
 }
 
-// closing reports whether the server closes the connection after such an error.
-func closing(err error) bool {
+// closesConnection reports whether the server closes the connection after an error.
+func closesConnection(err error) bool {
 	var e *RemoteError
 	return errors.As(err, &e) && e.closes()
 }
 
-// Metadata is what a server says an object exposes, each list sorted.
+// Metadata lists the exposed members of an object. Each list is sorted.
 type Metadata struct {
-	Methods []string // oneway ones included
+	Methods []string // all methods, with the oneway ones
 	Oneway  []string
 	Attrs   []string
 }
 
-// Metadata asks the server what the object exposes.
+// Metadata requests the exposed members of the object.
 func (o *Object) Metadata(ctx context.Context) (Metadata, error) {
-	v, err := newObject(o.client, o.via, object.Daemon).Call(ctx, "get_metadata", string(o.id))
+	v, err := newObject(o.client, o.source, object.Daemon).Call(ctx, "get_metadata", string(o.id))
 	if err != nil {
 		return Metadata{}, err
 	}
 	dict, ok := v.(map[string]any)
 	if !ok {
-		return Metadata{}, nonsense(Yes, "metadata is no dict")
+		return Metadata{}, badReply(Yes, "metadata is not a dict")
 	}
 	return Metadata{Methods: names(dict["methods"]), Oneway: names(dict["oneway"]), Attrs: names(dict["attrs"])}, nil
 }

@@ -10,20 +10,20 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// idleCheck is the time after which a connection from the pool is looked at before use:
-// a server that closed it meanwhile would otherwise cost a failed call.
+// idleCheck is the idle time after which a pooled connection is checked before use. Without the check, a connection
+// that the server has closed would fail a call.
 const idleCheck = time.Second
 
-// Client calls objects behind one address. It is safe for concurrent use.
+// Client calls objects at one address. Safe for concurrent use.
 type Client struct {
 	cfg           Config
 	ser           codec.Serializer
 	network, addr string
-	slots         chan struct{} // holds a token for each connection in use
+	slots         chan struct{} // one token for each connection in use
 	done          chan struct{} // closed by Close
 
 	mu     sync.Mutex // guards the fields below
-	idle   []*conn    // the latest used last
+	idle   []*conn    // most recently used last
 	open   map[*conn]bool
 	closed bool
 }
@@ -31,16 +31,16 @@ type Client struct {
 // errClosed is the cause of errors after Close.
 var errClosed = errors.New("the client is closed")
 
-// runner lends connections: a Client from its pool, a Session its own.
-type runner interface {
+// connSource lends connections: a Client lends those of its pool, a Session its only one.
+type connSource interface {
 	acquire(ctx context.Context) (*conn, error)
-	// release gives the connection back; unless keep it is closed.
+	// release returns the connection. It closes it unless keep is set.
 	release(c *conn, keep bool)
-	// pin returns a runner that lends one and the same connection until unpin.
-	pin(ctx context.Context) (r runner, unpin func(), err error)
+	// pin returns a source that lends the same connection until unpin.
+	pin(ctx context.Context) (source connSource, unpin func(), err error)
 }
 
-// Close closes all connections. Calls under way fail. It always returns nil.
+// Close closes all connections. Running calls fail. It always returns nil.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,13 +66,13 @@ func (c *Client) acquire(ctx context.Context) (*conn, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		<-c.slots
-		return nil, failed(ctx, No, "before the call", err)
+		return nil, wrapError(ctx, No, "before the call", err)
 	}
 	for {
 		one, err := c.pop()
 		if err != nil {
 			<-c.slots
-			return nil, failed(ctx, No, "", err)
+			return nil, wrapError(ctx, No, "", err)
 		}
 		if one == nil {
 			break
@@ -90,7 +90,7 @@ func (c *Client) acquire(ctx context.Context) (*conn, error) {
 	return one, nil
 }
 
-// wait takes a slot once one is free.
+// wait waits for a free slot and takes it.
 func (c *Client) wait(ctx context.Context) error {
 	var timeout <-chan time.Time
 	if _, ok := ctx.Deadline(); !ok && c.cfg.Timeout > 0 {
@@ -102,15 +102,16 @@ func (c *Client) wait(ctx context.Context) error {
 	case c.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return failed(ctx, No, "waiting for a connection", ctx.Err())
+		return wrapError(ctx, No, "waiting for a connection", ctx.Err())
 	case <-timeout:
-		return &CallError{Executed: No, Err: &object.Error{Code: object.CodeDeadline, Msg: "waiting for a connection", Err: context.DeadlineExceeded}}
+		err := &object.Error{Code: object.CodeDeadline, Msg: "waiting for a connection", Err: context.DeadlineExceeded}
+		return &CallError{Executed: No, Err: err}
 	case <-c.done:
-		return failed(ctx, No, "", errClosed)
+		return wrapError(ctx, No, "", errClosed)
 	}
 }
 
-// pop takes the connection used last, nil if none is idle.
+// pop removes the most recently used idle connection. It returns nil if all are in use.
 func (c *Client) pop() (*conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,7 +151,7 @@ func (c *Client) forget(one *conn) {
 	c.mu.Unlock()
 }
 
-func (c *Client) pin(ctx context.Context) (runner, func(), error) {
+func (c *Client) pin(ctx context.Context) (connSource, func(), error) {
 	one, err := c.acquire(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -18,13 +18,13 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// Profile says how to reach a host and as whom, as it stands in a JSON file that all
-// clients read. Paths are relative to the file's folder.
+// Profile holds the address of a host and the client's credentials. It is a JSON file that all clients read. Paths
+// are relative to the folder of the file.
 type Profile struct {
 	Address    string `json:"address"`               // "host:port", "[ipv6]:port" or "unix:path"
 	Channel    string `json:"channel"`               // "plain", "hmac" or "tls"
-	Key        string `json:"key,omitempty"`         // key file of the HMAC channel; with "tls" it runs inside
-	CA         string `json:"ca,omitempty"`          // PEM file of the authorities that vouch for the host
+	Key        string `json:"key,omitempty"`         // key file of the HMAC channel, which with "tls" is inside TLS
+	CA         string `json:"ca,omitempty"`          // PEM file of the authorities for the host's certificate
 	Cert       string `json:"cert,omitempty"`        // PEM file of the client's certificate and chain
 	CertKey    string `json:"cert_key,omitempty"`    // PEM file of its private key
 	ServerName string `json:"server_name,omitempty"` // name in the host's certificate; the host of Address if empty
@@ -33,8 +33,8 @@ type Profile struct {
 // maxFileBytes bounds a profile and each file that it names.
 const maxFileBytes = 1 << 20
 
-// LoadProfile reads a profile, which says whom to trust: a file that everybody may write to is
-// refused.
+// LoadProfile reads a profile. A profile decides which authorities are trusted, so it rejects a file that other users
+// can write.
 func LoadProfile(path string) (*Profile, error) {
 	b, err := safefile.ReadPublic(path, maxFileBytes)
 	if err != nil {
@@ -66,10 +66,10 @@ func LoadProfile(path string) (*Profile, error) {
 	return p, nil
 }
 
-// fields are the names in a profile.
+// fields lists the fields of a profile.
 const fields = "address, channel, key, ca, cert, cert_key, server_name"
 
-// jsonError is the error of a profile that is no JSON document or not one of this form, with its line.
+// jsonError returns the error for a malformed profile, with its line.
 func jsonError(path string, text []byte, d *json.Decoder, err error) error {
 	at := d.InputOffset()
 	var syntax *json.SyntaxError
@@ -79,23 +79,23 @@ func jsonError(path string, text []byte, d *json.Decoder, err error) error {
 		at = syntax.Offset
 	case errors.As(err, &kind):
 		at = kind.Offset
-		err = fmt.Errorf("want a JSON object with the fields %s, and this is a %s", fields, kind.Value)
+		err = fmt.Errorf("expected a JSON object with the fields %s, not a JSON %s", fields, kind.Value)
 		if kind.Field != "" {
-			err = fmt.Errorf("%s: want a text, and this is a %s", kind.Field, kind.Value)
+			err = fmt.Errorf("%s: expected a JSON string, not a JSON %s", kind.Field, kind.Value)
 		}
 	case strings.Contains(err.Error(), "unknown field"):
 		name := strings.TrimPrefix(err.Error(), "json: unknown field ")
 		if i := bytes.Index(text, []byte(name)); i >= 0 {
 			at = int64(i)
 		}
-		err = fmt.Errorf("there is no field %s; there are: %s", name, fields)
+		err = fmt.Errorf("unknown field %s; the fields are %s", name, fields)
 	case errors.Is(err, io.EOF):
-		err = errors.New("the file is empty; want a JSON object with the fields " + fields)
+		err = errors.New("the file is empty; write a JSON object with the fields " + fields)
 	}
 	return fmt.Errorf("profile %s:%d: %w", path, lineAt(text, at), err)
 }
 
-// lineAt returns the line of an offset, from 1.
+// lineAt returns the line of a byte offset; the first line is 1.
 func lineAt(text []byte, offset int64) int {
 	return 1 + bytes.Count(text[:min(offset, int64(len(text)))], []byte("\n"))
 }
@@ -114,19 +114,19 @@ func (p *Profile) check() error {
 	case p.Channel == "hmac" && p.Key == "":
 		return &fieldError{"channel", "channel hmac needs key, a key file"}
 	case p.Channel == "hmac" && p.CA+p.Cert+p.CertKey+p.ServerName != "":
-		return &fieldError{"channel", "the HMAC channel has no certificates: want channel tls"}
+		return &fieldError{"channel", "the HMAC channel has no certificates; use channel tls"}
 	case p.Channel == "tls" && p.CA == "":
-		return &fieldError{"channel", "channel tls needs ca, the authority that vouches for the host"}
+		return &fieldError{"channel", "channel tls needs ca, the authority for the host's certificate"}
 	case (p.Cert == "") != (p.CertKey == ""):
-		return &fieldError{"cert", "cert and cert_key belong together"}
+		return &fieldError{"cert", "cert and cert_key require each other"}
 	case p.Channel != "plain" && p.Channel != "hmac" && p.Channel != "tls":
-		return &fieldError{"channel", fmt.Sprintf("channel %q: want plain, hmac or tls", p.Channel)}
+		return &fieldError{"channel", fmt.Sprintf("channel %q is unknown; use plain, hmac or tls", p.Channel)}
 	}
 	return nil
 }
 
-// Apply sets the address and the security of a configuration. The files are read now: keys must
-// be the user's alone, and nobody but groups and owners may write to the authorities.
+// Apply sets the address and the credentials in cfg. It reads the files. Only their owner may read key files, and
+// other users must not be able to write the authorities.
 func (p *Profile) Apply(cfg *Config) error {
 	if err := p.check(); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (p *Profile) Apply(cfg *Config) error {
 			return err
 		}
 		if len(keys) == 0 {
-			return fmt.Errorf("%s holds no key", p.Key)
+			return fmt.Errorf("%s has no key", p.Key)
 		}
 		cfg.KeyID, cfg.Key = keys[0].ID, signed.Key(keys[0].Secret)
 	}
@@ -151,12 +151,12 @@ func (p *Profile) Apply(cfg *Config) error {
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(), ServerName: p.ServerName}
 	if !t.RootCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s: no certificate in it", p.CA)
+		return fmt.Errorf("%s has no certificate", p.CA)
 	}
 	if t.ServerName == "" {
 		host, _, err := net.SplitHostPort(p.Address)
 		if err != nil {
-			return fmt.Errorf("server_name is missing: %s does not say whose certificate to expect", p.Address)
+			return fmt.Errorf("server_name is missing: %s has no host name to check the certificate", p.Address)
 		}
 		t.ServerName = host
 	}

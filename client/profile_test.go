@@ -28,30 +28,38 @@ func profileFile(t *testing.T, dir, name, text string, mode fs.FileMode) string 
 	return path
 }
 
-// TestProfileMistakes reads profiles that are wrong: the error names the line, and what to write.
+// TestProfileMistakes: the error for an invalid profile gives the line and the correction.
 func TestProfileMistakes(t *testing.T) {
 	for text, want := range map[string][]string{
-		"{\n  \"address\": \"h:1\",\n  \"chanel\": \"tls\"\n}":  {"p.json:3:", `no field "chanel"`, "channel, key"},
-		"{\n  \"address\": \"h:1\",\n  \"channel\": \"tsl\"\n}": {"p.json:3:", `"tsl": want plain, hmac or tls`},
-		"{\n  \"address\": 7766\n}":                             {"p.json:2:", "address: want a text", "number"},
-		"{\n  \"address\": \"h:1\"\n  \"channel\": \"tls\"\n}":  {"p.json:3:", "invalid character"},
-		"{\"address\": \"h:1\", \"channel\": \"plain\"}\n{}":    {"p.json:2:", "more than one document"},
+		"{\n  \"address\": \"h:1\",\n  \"chanel\": \"tls\"\n}": {
+			"p.json:3:", `unknown field "chanel"`, "channel, key",
+		},
+		"{\n  \"address\": \"h:1\",\n  \"channel\": \"tsl\"\n}": {
+			"p.json:3:", `"tsl" is unknown; use plain, hmac or tls`,
+		},
+		"{\n  \"address\": 7766\n}": {
+			"p.json:2:", "address: expected a JSON string", "number",
+		},
+		"{\n  \"address\": \"h:1\"\n  \"channel\": \"tls\"\n}": {"p.json:3:", "invalid character"},
+		"{\"address\": \"h:1\", \"channel\": \"plain\"}\n{}":   {"p.json:2:", "more than one document"},
 		"":   {"p.json:1:", "empty", "channel, key"},
-		"[]": {"p.json:1:", "want a JSON object", "array"},
-		"{\n  \"address\": \"h:1\",\n  \"channel\": \"tls\", \"ca\": \"ca.pem\",\n  \"cert\": \"c.pem\"\n}": {"p.json:4:", "cert and cert_key belong together"},
+		"[]": {"p.json:1:", "expected a JSON object", "array"},
+		"{\n  \"address\": \"h:1\",\n  \"channel\": \"tls\", \"ca\": \"ca.pem\",\n  \"cert\": \"c.pem\"\n}": {
+			"p.json:4:", "cert and cert_key require each other",
+		},
 	} {
 		path := profileFile(t, t.TempDir(), "p.json", text, 0o600)
 		_, err := client.LoadProfile(path)
 		for _, part := range want {
 			if err == nil || !strings.Contains(err.Error(), part) {
-				t.Errorf("%s\nerror %v, want it to say %q", text, err, part)
+				t.Errorf("%s\nerror %v, want %q in it", text, err, part)
 			}
 		}
 	}
 }
 
-// TestProfileFilesOfOthers makes each file of a profile one that others may change, and the private key
-// one that others may read.
+// TestProfileFilesOfOthers: each file of a profile is rejected if other users can write it, and the private key if
+// they can read it.
 func TestProfileFilesOfOthers(t *testing.T) {
 	dir := t.TempDir()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -73,7 +81,8 @@ func TestProfileFilesOfOthers(t *testing.T) {
 	profileFile(t, dir, "ca.pem", encode("CERTIFICATE", der), 0o644)
 	profileFile(t, dir, "c.pem", encode("CERTIFICATE", der), 0o644)
 	profileFile(t, dir, "c.key", encode("PRIVATE KEY", private), 0o600)
-	profileFile(t, dir, "p.json", `{"address": "h:1", "channel": "tls", "ca": "ca.pem", "cert": "c.pem", "cert_key": "c.key"}`, 0o644)
+	const profile = `{"address": "h:1", "channel": "tls", "ca": "ca.pem", "cert": "c.pem", "cert_key": "c.key"}`
+	profileFile(t, dir, "p.json", profile, 0o644)
 	load := func() error {
 		p, err := client.LoadProfile(filepath.Join(dir, "p.json"))
 		if err != nil {
@@ -91,8 +100,9 @@ func TestProfileFilesOfOthers(t *testing.T) {
 		if err := os.Chmod(path, modes[1]); err != nil {
 			t.Fatal(err)
 		}
-		if err := load(); err == nil || !strings.Contains(err.Error(), "chmod") || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s of mode %o: %v, want the chmod that corrects it", name, modes[1], err)
+		err := load()
+		if err == nil || !strings.Contains(err.Error(), "chmod") || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s of mode %o: %v, want a chmod command", name, modes[1], err)
 		}
 		if err := os.Chmod(path, modes[0]); err != nil {
 			t.Fatal(err)
@@ -103,8 +113,11 @@ func TestProfileFilesOfOthers(t *testing.T) {
 	} {
 		text := pem.EncodeToMemory(&pem.Block{Type: kind, Headers: headers, Bytes: []byte("secret")})
 		profileFile(t, dir, "c.key", string(text), 0o600)
-		if err := load(); err == nil || !strings.Contains(err.Error(), "encrypted with a passphrase") || !strings.Contains(err.Error(), "openssl pkey") {
-			t.Errorf("a key of type %s: %v, want it to say that it is encrypted, and how to decrypt it", kind, err)
+		err := load()
+		for _, part := range []string{"encrypted with a passphrase", "openssl pkey"} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("a key of type %s: %v, want %q in it", kind, err, part)
+			}
 		}
 	}
 }

@@ -23,22 +23,28 @@ type server struct {
 	wg   sync.WaitGroup
 	mu   sync.Mutex // guards the fields below
 	open map[net.Conn]bool
-	seen []string      // methods called, in order
-	cons int           // connections accepted
-	hold chan struct{} // the method "wait" answers when it is closed
-	came chan struct{} // gets a token when "wait" was called
-	note chan string   // gets the methods of oneway calls
+	seen []string      // called methods, in order
+	cons int           // number of accepted connections
+	hold chan struct{} // closed to end the method "wait"
+	came chan struct{} // receives a token for each call of "wait"
+	note chan string   // receives the methods of oneway calls
 
-	speaks atomic.Uint32 // the protocol of all answers; 0: the caller's
+	speaks atomic.Uint32 // protocol of all replies; 0 is the client's
 }
 
-func serve(t testing.TB, network, addr string) *server {
-	t.Helper()
+// start returns a server that runs until stop.
+func start(network, addr string) (*server, error) {
 	ln, err := net.Listen(network, addr)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	s := &server{ln: ln, open: map[net.Conn]bool{}, hold: make(chan struct{}), came: make(chan struct{}, 100), note: make(chan string, 100)}
+	s := &server{
+		ln:   ln,
+		open: map[net.Conn]bool{},
+		hold: make(chan struct{}),
+		came: make(chan struct{}, 100),
+		note: make(chan string, 100),
+	}
 	s.wg.Go(func() {
 		for {
 			nc, err := ln.Accept()
@@ -52,11 +58,24 @@ func serve(t testing.TB, network, addr string) *server {
 			s.wg.Go(func() { s.talk(nc) })
 		}
 	})
-	t.Cleanup(func() {
-		ln.Close()
-		s.hangUp()
-		s.wg.Wait()
-	})
+	return s, nil
+}
+
+// stop closes all connections and waits for the goroutines of the server.
+func (s *server) stop() {
+	s.ln.Close()
+	s.hangUp()
+	s.wg.Wait()
+}
+
+// serve returns a server that runs until the end of the test.
+func serve(t testing.TB, network, addr string) *server {
+	t.Helper()
+	s, err := start(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.stop)
 	return s
 }
 
@@ -117,8 +136,12 @@ func (s *server) talk(nc net.Conn) {
 }
 
 func exception(class string, args ...any) any {
-	return codec.Dict{{Key: "__class__", Value: class}, {Key: "__exception__", Value: true}, {Key: "args", Value: codec.Tuple(args)},
-		{Key: "attributes", Value: map[string]any{"_pyroTraceback": []any{"a line\n"}}}}
+	return codec.Dict{
+		{Key: "__class__", Value: class},
+		{Key: "__exception__", Value: true},
+		{Key: "args", Value: codec.Tuple(args)},
+		{Key: "attributes", Value: map[string]any{"_pyroTraceback": []any{"a line\n"}}},
+	}
 }
 
 func list(v any) []any {
@@ -129,7 +152,7 @@ func list(v any) []any {
 	return l
 }
 
-// invoke runs one call; false means that there is no answer.
+// invoke runs one call. It returns false for a call without a reply.
 func (s *server) invoke(nc net.Conn, m, answer *wire.Message, item *int64) (any, bool) {
 	payload := m.Payload
 	if m.Flags&wire.Compressed != 0 {
@@ -167,14 +190,19 @@ func (s *server) batch(m, answer *wire.Message, calls []any) any {
 			if m.Protocol == object.Pyro4 {
 				class = "Pyro4.futures._ExceptionWrapper"
 			}
-			return append(results, codec.Dict{{Key: "__class__", Value: class}, {Key: "exception", Value: exception("builtins.ValueError", "boom")}})
+			return append(results, codec.Dict{
+				{Key: "__class__", Value: class},
+				{Key: "exception", Value: exception("builtins.ValueError", "boom")},
+			})
 		}
 		results = append(results, list(triple[1])[0])
 	}
 	return results
 }
 
-func (s *server) method(nc net.Conn, answer *wire.Message, item *int64, method string, args []any, kw map[string]any) any {
+func (s *server) method(
+	nc net.Conn, answer *wire.Message, item *int64, method string, args []any, kw map[string]any,
+) any {
 	s.mu.Lock()
 	s.seen = append(s.seen, method)
 	s.mu.Unlock()

@@ -7,19 +7,18 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Session is one connection kept for a series of calls, which objects of instance mode
-// "session" take for one conversation. Calls of one session run one at a time. Once its
-// connection is lost a session is of no more use. Safe for concurrent use.
+// Session is one connection for a series of calls. Objects of instance mode "session" have one instance for it. The
+// calls of a session run one at a time. A session is unusable after its connection is lost. Safe for concurrent use.
 type Session struct {
 	client *Client
-	turn   chan struct{} // holds a token while somebody uses one
-	one    *conn         // nil once lost or closed; guarded by turn
+	busy   chan struct{} // one token while a call uses one
+	one    *conn         // nil after it was lost or closed; guarded by busy
 }
 
 var errSession = errors.New("the session's connection is closed")
 
-// Session takes a connection out of the pool's count until the session's Close. It is a
-// new one, so that nothing an earlier user left on the server is met.
+// Session opens a connection that counts against MaxConns until Close. It is a new connection: the server has no
+// state of earlier users of the pool for it.
 func (c *Client) Session(ctx context.Context) (*Session, error) {
 	select {
 	case c.slots <- struct{}{}:
@@ -37,40 +36,40 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 }
 
 func newSession(c *Client, one *conn) *Session {
-	return &Session{client: c, turn: make(chan struct{}, 1), one: one}
+	return &Session{client: c, busy: make(chan struct{}, 1), one: one}
 }
 
-// Object names an object to call over this session.
+// Object returns an object whose calls use this session.
 func (s *Session) Object(id object.ID) *Object { return newObject(s.client, s, id) }
 
-// Close closes the connection, after a call under way. It always returns nil.
+// Close closes the connection after the running call. It always returns nil.
 func (s *Session) Close() error {
 	s.end(false)
 	return nil
 }
 
 func (s *Session) end(keep bool) {
-	s.turn <- struct{}{}
+	s.busy <- struct{}{}
 	if s.one != nil {
 		s.client.release(s.one, keep)
 		s.one = nil
 	}
-	<-s.turn
+	<-s.busy
 }
 
 func (s *Session) acquire(ctx context.Context) (*conn, error) {
 	select {
-	case s.turn <- struct{}{}:
+	case s.busy <- struct{}{}:
 	default:
 		select {
-		case s.turn <- struct{}{}:
+		case s.busy <- struct{}{}:
 		case <-ctx.Done():
-			return nil, failed(ctx, No, "waiting for the session", ctx.Err())
+			return nil, wrapError(ctx, No, "waiting for the session", ctx.Err())
 		}
 	}
 	if s.one == nil {
-		<-s.turn
-		return nil, failed(ctx, No, "", errSession)
+		<-s.busy
+		return nil, wrapError(ctx, No, "", errSession)
 	}
 	return s.one, nil
 }
@@ -80,7 +79,7 @@ func (s *Session) release(one *conn, keep bool) {
 		s.client.release(one, false)
 		s.one = nil
 	}
-	<-s.turn
+	<-s.busy
 }
 
-func (s *Session) pin(context.Context) (runner, func(), error) { return s, func() {}, nil }
+func (s *Session) pin(context.Context) (connSource, func(), error) { return s, func() {}, nil }

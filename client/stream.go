@@ -11,33 +11,32 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// closeTimeout bounds the attempt to tell a server that a stream is not wanted any more.
+// closeTimeout bounds the request to close a stream.
 const closeTimeout = time.Second
 
-// Stream calls a method that returns an iterator and returns its items. The call is made
-// when the sequence is ranged over, anew each time. An error is the last thing that the
-// sequence yields. Leaving the loop early closes the stream on the server. Until the end
-// of the loop the stream holds one of the client's connections.
+// Stream calls a method that returns an iterator and returns its items. Each range over the sequence makes a new
+// call. An error is the last element of the sequence. Leaving the loop early closes the stream on the server. The
+// stream uses one of the client's connections until the end of the loop.
 func (o *Object) Stream(ctx context.Context, method string, args ...any) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
-		via, unpin, err := o.via.pin(ctx)
+		source, unpin, err := o.source.pin(ctx)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		defer unpin()
-		id, err := newObject(o.client, via, o.id).open(ctx, method, args)
+		id, err := newObject(o.client, source, o.id).open(ctx, method, args)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		daemon, live := newObject(o.client, via, object.Daemon), true
+		daemon, live := newObject(o.client, source, object.Daemon), true
 		defer func() {
 			if live {
-				// Best effort: at the latest the end of the connection frees the stream.
-				closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+				// Best effort: the end of the connection also frees the stream.
+				closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 				defer cancel()
-				_ = daemon.Oneway(closing, "close_stream", id)
+				_ = daemon.Oneway(closeCtx, "close_stream", id)
 			}
 		}()
 		for {
@@ -55,51 +54,56 @@ func (o *Object) Stream(ctx context.Context, method string, args ...any) iter.Se
 	}
 }
 
-// open makes the call that opens a stream and returns the stream's id.
+// open makes the call that opens a stream and returns the id of the stream.
 func (o *Object) open(ctx context.Context, method string, args []any) (string, error) {
-	one, err := o.via.acquire(ctx)
+	one, err := o.source.acquire(ctx)
 	if err != nil {
 		return "", err
 	}
 	keep, err := o.invoke(ctx, one, request{method: method, args: args})
 	if err != nil {
-		o.via.release(one, keep)
+		o.source.release(one, keep)
 		return "", err
 	}
 	id, err := one.stream()
 	if err != nil || id != "" {
-		o.via.release(one, keep && err == nil)
+		o.source.release(one, keep && err == nil)
 		return id, err
 	}
 	_, err = one.value()
-	o.via.release(one, keep && !closing(err))
+	o.source.release(one, keep && !closesConnection(err))
 	if err == nil {
-		err = nonsense(Yes, "the result is no item stream: use Call")
+		err = badReply(Yes, "the result is not an item stream: use Call")
 	}
 	return "", err
 }
 
-// stream returns the id of the item stream that the reply opens, "" if it opens none.
+// stream returns the id of the item stream in the reply, "" without one.
 func (c *conn) stream() (string, error) {
 	if c.reply.Flags&wire.ItemStream == 0 {
 		return "", nil
 	}
 	id, ok := c.reply.Annotation("STRM")
 	if !ok || len(id) == 0 {
-		return "", nonsense(Yes, "result of call is an iterator, but the server is not configured to allow streaming")
+		return "", badReply(Yes,
+			"result of call is an iterator, but the server is not configured to allow streaming")
 	}
 	return string(id), nil
 }
 
-// closeStream tells the server, on this connection, that a stream is not wanted.
+// closeStream closes a stream on the server over this connection.
 func (c *conn) closeStream(ctx context.Context, id string) (keep bool) {
 	keep, _ = newObject(c.client, nil, object.Daemon).invoke(ctx, c,
 		request{method: "close_stream", args: []any{id}, flags: wire.Oneway})
 	return keep
 }
 
-// exhausted reports whether an error is the ordinary end of a stream.
+// exhausted reports whether an error is the normal end of a stream.
 func exhausted(err error) bool {
 	var e *RemoteError
-	return errors.As(err, &e) && strings.TrimPrefix(strings.TrimPrefix(e.Class, "builtins."), "exceptions.") == "StopIteration"
+	if !errors.As(err, &e) {
+		return false
+	}
+	class := strings.TrimPrefix(strings.TrimPrefix(e.Class, "builtins."), "exceptions.")
+	return class == "StopIteration"
 }

@@ -19,8 +19,7 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// answered is one line of the client side vectors: an answer, and what a Python client
-// made of it.
+// answered is one line of the client side vectors: a reply, and the result in a Python client.
 type answered struct{ Name, Hex, Note, Client string }
 
 func answers(t *testing.T, file string) []answered {
@@ -46,8 +45,8 @@ func answers(t *testing.T, file string) []answered {
 	return all
 }
 
-// script answers one connection with the recorded bytes, at the CONNECT if they are an
-// answer to that, and closes it after the client has.
+// script replies to one connection with the recorded bytes. It sends them at the CONNECT if they are a reply to that,
+// and closes the connection after the client.
 func script(nc net.Conn, a answered, raw []byte) {
 	defer nc.Close()
 	in := wire.NewReader(nc, 0)
@@ -71,12 +70,14 @@ func script(nc net.Conn, a answered, raw []byte) {
 	}
 }
 
-// unscripted vectors are not one answer to one call: silence, answers of which only the
-// handshake was recorded, a key (which this client has not), and checks against metadata
-// (which it does not make).
+// unscripted reports whether a vector is not one reply to one call. Such are silence, replies with only the handshake
+// recorded, a key, and checks against metadata; this client has no key and makes no such checks.
 func unscripted(a answered) bool {
-	for _, part := range []string{"silence", "hmac", "reply.closed", "reply.answer_to_oneway", "attribute.unknown", "attribute.set_unknown",
-		"stream.", "batch.", "hello.no_members", "hello.no_oneway_key", "hello.no_flag", "hello.empty_payload", "hello.meta_none"} {
+	for _, part := range []string{
+		"silence", "hmac", "reply.closed", "reply.answer_to_oneway", "attribute.unknown", "attribute.set_unknown",
+		"stream.", "batch.", "hello.no_members", "hello.no_oneway_key", "hello.no_flag", "hello.empty_payload",
+		"hello.meta_none",
+	} {
 		if strings.Contains(a.Name, part) {
 			return true
 		}
@@ -118,8 +119,8 @@ func TestAnswersThatClientsSaw(t *testing.T) {
 	}
 }
 
-// judge compares an outcome with a Python client's: what that returned must be returned,
-// and what it raised must be an error of ours, of the server's making where it was.
+// judge compares an outcome with that of a Python client. Its returned values must be returned. Its exceptions must
+// be errors, and remote errors if the server raised them.
 func judge(t *testing.T, a answered, v any, err error) {
 	t.Helper()
 	var remote *client.RemoteError
@@ -134,7 +135,8 @@ func judge(t *testing.T, a answered, v any, err error) {
 			t.Error(err)
 		}
 	case strings.HasPrefix(a.Name, "hello.fail_"):
-		if executed(t, err) != client.No || strings.Contains(a.Client, "go away") && !strings.Contains(err.Error(), "rejected: go away") {
+		away := strings.Contains(a.Client, "go away")
+		if executed(t, err) != client.No || away && !strings.Contains(err.Error(), "rejected: go away") {
 			t.Errorf("%v", err)
 		}
 	case strings.HasSuffix(a.Name, "_payload") && strings.HasPrefix(a.Name, "error."):
@@ -142,12 +144,12 @@ func judge(t *testing.T, a answered, v any, err error) {
 			t.Errorf("%v", err)
 		}
 	case strings.HasPrefix(a.Name, "error."):
-		// Classes are not created here, so that even unknown ones can be reported.
+		// The client creates no classes, so it reports unknown ones too.
 		if !isRemote || remote.Class == "" {
 			t.Errorf("%v, %v", v, err)
 		}
 	case strings.HasPrefix(a.Name, "value."):
-		// Nor are objects: a dict with an unknown class may be a value or refused.
+		// The client creates no objects: a dict with an unknown class may be a value or an error.
 	default:
 		if err == nil || isRemote {
 			t.Errorf("%v, %v; a Python client %s", v, err, a.Client)

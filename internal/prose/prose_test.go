@@ -23,8 +23,6 @@ var all = flag.Bool("all", false, "check pending packages too, and print every f
 var pending = []string{
 	"audit",
 
-	"client",
-
 	"cmd/hearth",
 
 	"doc/limits.md",
