@@ -8,9 +8,9 @@ import (
 // ChunkName is the chunk name of every generated program; error positions read "prog:line:".
 const ChunkName = "=prog"
 
-// An Engine runs one program in a fresh state of the engine under test and returns its trace.
-// It runs Prelude, then calls what that returns with source and chunkname. An engine that
-// crashes or exceeds its limits returns a text that says so.
+// An Engine runs one program in a new state of the engine under test and returns its trace. It runs Prelude and then
+// calls the returned function with source and chunkname. For a crash or an exceeded limit it returns a text that
+// names it.
 type Engine interface {
 	Run(source, chunkname string) (trace string)
 }
@@ -30,12 +30,13 @@ type Comparison struct {
 	Deviations Deviations
 }
 
-// Compare runs source in both and returns nil if the traces are the same. The error is the reference's, such as an *UnfitError.
+// Compare runs source in both engines and returns nil if the traces are equal. The error is the reference's, such as
+// an *UnfitError.
 func (c *Comparison) Compare(source string) (*Difference, error) {
 	if err := c.Reference.Start(source, ChunkName); err != nil {
 		return nil, err
 	}
-	got := c.Engine.Run(source, ChunkName) // at the same time
+	got := c.Engine.Run(source, ChunkName) // in parallel with the reference
 	want, err := c.Reference.Wait()
 	if err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// TestFile compares one program: what differs, and the traces.
+// TestFile compares one program and prints the difference and the traces.
 func TestFile(t *testing.T) {
 	if *fileFlag == "" {
 		t.Skip("only with -file")

@@ -23,7 +23,8 @@ const (
 // handled are the deviations that the comparison can deal with: how, if generated programs show them.
 var handled = map[Deviation]string{
 	"integers below 2^53 are written in full, not in 14 digits": "the engine under test is switched to PUC's way",
-	"tostring of an object does not show its address":           "the prelude hides addresses; the engine under test writes as many digits as PUC",
+	"tostring of an object does not show its address": "the prelude hides addresses; the engine under " +
+		"test writes as many digits as PUC",
 	Border:                                 "",
 	Libm:                                   "",
 	Weak:                                   "",

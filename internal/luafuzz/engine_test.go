@@ -9,10 +9,10 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
-// engineSteps bounds one program; the programs of the generator end by themselves.
+// engineSteps bounds one program. The programs of the generator end without a limit.
 const engineSteps = 200_000_000
 
-// programsPerVM bounds what one program can do to the ones after it.
+// programsPerVM bounds the effects of one program on later ones.
 const programsPerVM = 100
 
 var errSteps = errors.New("engine: out of steps")
@@ -22,7 +22,7 @@ type hearthEngine struct {
 	prelude *lua.Proto
 	vm      *lua.VM
 	library *stdlib.Library
-	runs    int // of vm
+	runs    int // programs run by vm
 }
 
 func newEngine() (*hearthEngine, error) {
@@ -31,7 +31,7 @@ func newEngine() (*hearthEngine, error) {
 	return &hearthEngine{prelude: p}, err
 }
 
-// renew makes a VM.
+// renew creates a VM.
 func (e *hearthEngine) renew() {
 	e.vm = lua.New(lua.Limits{})
 	e.library = stdlib.New(e.vm, stdlib.Config{})

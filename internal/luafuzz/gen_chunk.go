@@ -53,7 +53,8 @@ func (g *generator) mutated(source string) string {
 	case 2:
 		pieces[at] = g.pick("end", "(", ")", "=", ",", "then", "do", "x", "1", `"s"`, "}", "{", "..", "...", "local",
 			"return", "not", "nil", "break",
-			"function", "for", "in", "@", "!", "~", "&", "$", "\\", "'", "\"", "[[", "--[[", "3x", "0x", "1..2", "goto", "::", "//", "~=", "]", ":", ";", "elseif")
+			"function", "for", "in", "@", "!", "~", "&", "$", "\\", "'", "\"", "[[", "--[[", "3x", "0x", "1..2", "goto",
+			"::", "//", "~=", "]", ":", ";", "elseif")
 	default:
 		other := g.n(len(pieces))
 		pieces[at], pieces[other] = pieces[other], pieces[at]
@@ -67,19 +68,32 @@ func quoteChunk(source string) string {
 }
 
 var badChunks = []string{
-	"x =", "for i = 1 do end", "return return", "x = = 1", "local function", "goto x", "goto = 1 return goto", "break", "a.b:c = 1", "f() = 1",
-	"local f\n(f)(1)", "f\n(g)", "x = 'unfinished", "x = [[unfinished", "--[[ unfinished", `x = "\400"`, "x = 3x", "x = 0xg", "x = 1..2", "x = }",
-	"until x", "return 1,", "local a <const> = 1", "::l::", "x = ~1", "x = a // b", "x = a != b", "if x then", "while true do", "repeat until",
-	"for a b in c do end", "for in x do end", "function f(a, ..., b) end", "function f(a.b) end", "local x.y = 1", "x = function end", "x = {1, 2", "x = {,}",
-	"return ...", "local function f() return ... end", "function f() break end", "do return end x = 1", "return; x = 1", "x = 1 y = 2 return x, y",
-	"x = 'a\nb'", "x = [=[ a ]]", "x = [==", "x = 1 2", "x.1 = 2", "(x) = 1", "x, f() = 1, 2", "a, b.c, d[1] = 1", "x = not", "x = - ", "x = #", "x = a and",
-	"local local x", "end", "else", "x = 08", "x = 1e", "x = 1e+", "x = .", "x = ..", "\"string\"", "1", "nil = 1", "x = nil.y", "x = 'a'.y", "x = ('a').y",
-	"f 'a' 'b' {c = 1} [[d]]", "x = f{...}", "for i = 1, 2, 3, 4 do end", "for i, j = 1, 2 do end", "local function a.b() end", "function a:b.c() end",
-	"while x do if y then break end end", "while x do do break end end", "while x do break x = 1 end", "x = [[ [[ ]] ]]", "\\", "x = \"\\", "#!shebang\nx = 1",
-	"# comment\nreturn 1", ";", "x = 1;; y = 2", "x = 1; y = 2;", "local a = 1 local a = 2 return a", "return function() return ... end",
-	"x = 0x", "x = 3.4.5", "x = 1__2", "x = 'a\\z b'", "x = '\\x41' return x", "x = '\\065\\10' return x", "a = b c = d", "a b", "a.b", "a:b", "a[1]", "a.b.c",
-	"(a)", "((a))", "(a)()", "a()()", "a:b()", "a:b{}", "a.b'x'", "not x", "- x", "x ==", "x + 1", "function() end", "(function() end)()", "local x = 1 = 2",
-	"if x then else if y then end", "if x then elseif then end", "if then end", "for i = 1, 10, do end", "for 1 = 1, 2 do end", "return return 1", "return break",
+	"x =", "for i = 1 do end", "return return", "x = = 1", "local function", "goto x", "goto = 1 return goto", "break",
+	"a.b:c = 1", "f() = 1",
+	"local f\n(f)(1)", "f\n(g)", "x = 'unfinished", "x = [[unfinished", "--[[ unfinished", `x = "\400"`, "x = 3x",
+	"x = 0xg", "x = 1..2", "x = }",
+	"until x", "return 1,", "local a <const> = 1", "::l::", "x = ~1", "x = a // b", "x = a != b", "if x then",
+	"while true do", "repeat until",
+	"for a b in c do end", "for in x do end", "function f(a, ..., b) end", "function f(a.b) end", "local x.y = 1",
+	"x = function end", "x = {1, 2", "x = {,}",
+	"return ...", "local function f() return ... end", "function f() break end", "do return end x = 1", "return; x = 1",
+	"x = 1 y = 2 return x, y",
+	"x = 'a\nb'", "x = [=[ a ]]", "x = [==", "x = 1 2", "x.1 = 2", "(x) = 1", "x, f() = 1, 2", "a, b.c, d[1] = 1",
+	"x = not", "x = - ", "x = #", "x = a and",
+	"local local x", "end", "else", "x = 08", "x = 1e", "x = 1e+", "x = .", "x = ..", "\"string\"", "1", "nil = 1",
+	"x = nil.y", "x = 'a'.y", "x = ('a').y",
+	"f 'a' 'b' {c = 1} [[d]]", "x = f{...}", "for i = 1, 2, 3, 4 do end", "for i, j = 1, 2 do end",
+	"local function a.b() end", "function a:b.c() end",
+	"while x do if y then break end end", "while x do do break end end", "while x do break x = 1 end",
+	"x = [[ [[ ]] ]]", "\\", "x = \"\\", "#!shebang\nx = 1",
+	"# comment\nreturn 1", ";", "x = 1;; y = 2", "x = 1; y = 2;", "local a = 1 local a = 2 return a",
+	"return function() return ... end",
+	"x = 0x", "x = 3.4.5", "x = 1__2", "x = 'a\\z b'", "x = '\\x41' return x", "x = '\\065\\10' return x",
+	"a = b c = d", "a b", "a.b", "a:b", "a[1]", "a.b.c",
+	"(a)", "((a))", "(a)()", "a()()", "a:b()", "a:b{}", "a.b'x'", "not x", "- x", "x ==", "x + 1", "function() end",
+	"(function() end)()", "local x = 1 = 2",
+	"if x then else if y then end", "if x then elseif then end", "if then end", "for i = 1, 10, do end",
+	"for 1 = 1, 2 do end", "return return 1", "return break",
 }
 
 var chunkShapes = trimAll([]string{
@@ -87,7 +101,7 @@ var chunkShapes = trimAll([]string{
 local f = loadstring("local a, b = ... T('chunk', a, b) return b, a, select('#', ...)")
 T($l, f($v))
 T($l, pcall(loadstring("error('in chunk')")), pcall(loadstring("local x = nil\n\nx()", "=named")), pcall(loadstring("return 1 + nil", "@file.lua")))
-T($l, pcall(loadstring("\n\nundefined.x = 1", "a long chunk name that goes on and on until it must be cut because sixty bytes are enough")))
+T($l, pcall(loadstring("\n\nundefined.x = 1", "a long chunk name that continues here until it must be cut because sixty bytes are enough")))
 T($l, pcall(loadstring("error('x')", "first line\nsecond line")), pcall(loadstring), pcall(loadstring, {}), loadstring("x ="), loadstring("x =", "=n"))`,
 	`
 local n = 0

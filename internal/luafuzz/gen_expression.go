@@ -72,7 +72,8 @@ func (g *generator) numeral() string {
 }
 
 var words = []string{
-	"", "a", "b", "abc", "x", "hello", "aXbXc", "10", "3", "0x1F", " 7 ", "1e1", "key", "n", "a,b,,c", "foo bar", "A1b2",
+	"", "a", "b", "abc", "x", "hello", "aXbXc", "10", "3", "0x1F", " 7 ", "1e1", "key", "n", "a,b,,c", "foo bar",
+	"A1b2",
 	`\n`, `a\0b`, `\65\066`, `tab\t`, `\"q\"`, `caf\195\169`, `%d`, "a.b", "--", "]]", "end",
 }
 
@@ -118,10 +119,12 @@ func (g *generator) number(depth int) string {
 	case 14:
 		return "math." + g.pick("max", "min") + "(" + g.number(d) + ", " + g.number(d) + ")"
 	case 15:
-		return g.pick("tonumber(", "0 + (") + g.pick(`"10"`, `"0x1F"`, `" 3 "`, g.operand(aNumber, d), g.operand(aNumber,
-			d)) + ")"
+		return g.pick("tonumber(", "0 + (") + g.pick(`"10"`, `"0x1F"`, `" 3 "`, g.operand(aNumber, d),
+			g.operand(aNumber,
+				d)) + ")"
 	case 16:
-		return "(function(a, ...) " + g.pick("return a", "return ...", "a = a + 1 return a", "return select('#', ...)") +
+		return "(function(a, ...) " + g.pick("return a", "return ...", "a = a + 1 return a",
+			"return select('#', ...)") +
 			" end)(" + g.number(d) + ", " + g.number(d) + ")"
 	case 17:
 		return "({" + g.number(d) + ", " + g.number(d) + "})[" + g.pick("1", "2", "1 + 0") + "]"
@@ -167,7 +170,7 @@ func (g *generator) divisor(depth int) string {
 	return g.operand(aNumber, depth)
 }
 
-// power has operands for which the result is C's but for one in millions.
+// power has operands whose result equals that of C except in one of millions.
 func (g *generator) power(depth int) string {
 	if !g.avoid[Libm] && g.chance(30) {
 		return g.operand(aNumber, depth) + " ^ " + g.operand(aNumber, depth)
@@ -480,8 +483,10 @@ func (g *generator) open(depth int) string {
 	if call := g.callReturning(anything, depth); call != "" && g.chance(60) {
 		return call
 	}
-	return g.pick(`("abc"):byte(1, 3)`, "(function() return 1, nil, 3 end)()", "unpack({1, 2, 3})", "(function() end)()",
-		`("k=v"):match("(%w)=(%w)")`, "pcall(error, 1)", "(unpack({1, 2}))", "unpack({1, 2}, 2)", "select(2, 1, nil, 3)")
+	return g.pick(`("abc"):byte(1, 3)`, "(function() return 1, nil, 3 end)()", "unpack({1, 2, 3})",
+		"(function() end)()",
+		`("k=v"):match("(%w)=(%w)")`, "pcall(error, 1)", "(unpack({1, 2}))", "unpack({1, 2}, 2)",
+		"select(2, 1, nil, 3)")
 }
 
 // expressions returns a list of count expressions; the last may be open.

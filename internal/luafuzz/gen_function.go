@@ -113,8 +113,9 @@ func (g *generator) namedFunction(name string, sig *signature, count int) {
 		}
 		if g.chance(12) && len(sig.params) > 0 && sig.params[0] == aNumber {
 			first, _, _ := strings.Cut(params, ",")
-			g.line("if type(", first, ") == 'number' and ", first, " > 0 and ", first, " < 9 then tick() return ", g.pick("",
-				"1 + "), name, "(", first, " - 1) end")
+			g.line("if type(", first, ") == 'number' and ", first, " > 0 and ", first, " < 9 then tick() return ",
+				g.pick("",
+					"1 + "), name, "(", first, " - 1) end")
 		}
 		g.line("return ", g.results())
 	})
@@ -134,7 +135,8 @@ func (g *generator) varargs() {
 	case 2:
 		g.line("for i, v in ipairs({...}) do T(", g.label(), ", i, v, (select(i, ...))) end")
 	case 3:
-		g.line("local rest = {", g.pick("", "1, ", "n = select('#', ...), "), "..., ", g.pick("", "n = select('#', ...)"),
+		g.line("local rest = {", g.pick("", "1, ", "n = select('#', ...), "), "..., ",
+			g.pick("", "n = select('#', ...)"),
 			"}")
 		g.declare(variable{name: "rest", kind: anything})
 	default:

@@ -11,11 +11,16 @@ func (g *generator) levelUnit() {
 	callers := []string{"e"}
 	for _, name := range []string{"f", "h", "k"}[:1+g.n(3)] {
 		inner := oneOf(g, callers)
-		body := g.pick("return X(...)", "X(...)", "return (X(...))", "local r = X(...) return r", "return pcall(X, ...)",
+		body := g.pick("return X(...)", "X(...)", "return (X(...))", "local r = X(...) return r",
+			"return pcall(X, ...)",
 			"return X(...), 1",
-			"for i = 1, 1 do X(...) end", "return (function(...) return X(...) end)(...)", "(string.gsub)('x', 'x', function() X() end)", "table.sort({1, 2}, X)",
-			"return coroutine.wrap(X)(...)", "return setmetatable({}, {__index = X}).x", "return setmetatable({}, {__call = X})()", "return xpcall(X, function(m) return m, 1 end)",
-			"local co = coroutine.create(X) return coroutine.resume(co, ...)", "return setmetatable({}, {__add = X}) + 1", "return select(1, X(...))", "return tostring(setmetatable({}, {__tostring = X}))")
+			"for i = 1, 1 do X(...) end", "return (function(...) return X(...) end)(...)",
+			"(string.gsub)('x', 'x', function() X() end)", "table.sort({1, 2}, X)",
+			"return coroutine.wrap(X)(...)", "return setmetatable({}, {__index = X}).x",
+			"return setmetatable({}, {__call = X})()", "return xpcall(X, function(m) return m, 1 end)",
+			"local co = coroutine.create(X) return coroutine.resume(co, ...)",
+			"return setmetatable({}, {__add = X}) + 1", "return select(1, X(...))",
+			"return tostring(setmetatable({}, {__tostring = X}))")
 		g.line("local function ", name, "(...) ", strings.ReplaceAll(body, "X", inner), " end")
 		callers = append(callers, name)
 	}
@@ -34,24 +39,30 @@ func (g *generator) levelUnit() {
 	g.line("end")
 }
 
-// traceUnit traces debug.traceback and debug.getinfo in functions that call each other in many ways. What runs the
-// program is cut off.
+// traceUnit traces debug.traceback and debug.getinfo in functions that call each other in many ways. The frames of
+// the program's caller are cut off.
 func (g *generator) traceUnit() {
 	g.line("do")
 	g.indent++
 	g.line(`local function cut(s) return type(s) == "string" and s:gsub("in main chunk.*", "in main chunk") or s end`)
 	what := g.pick(`T(X, cut(debug.traceback("m")))`, `T(X, cut(debug.traceback("m", 1)))`,
-		`T(X, cut(debug.traceback("", 2)))`, `T(X, cut(debug.traceback(1, 0)))`, "T(X, info(1), info(2))", "T(X, info(2), info(3))")
-	g.line(`local function info(l) local i = debug.getinfo(l + 1, "nSl") if not i or i.short_src ~= "prog" and i.what == "Lua" or i.what == "main" then return i and i.currentline end i.source = nil if i.what == "C" and l > 2 then return "C" end return i end`)
+		`T(X, cut(debug.traceback("", 2)))`, `T(X, cut(debug.traceback(1, 0)))`, "T(X, info(1), info(2))",
+		"T(X, info(2), info(3))")
+	g.line(`local function info(l) local i = debug.getinfo(l + 1, "nSl") if not i or i.short_src ~= "prog" and ` +
+		`i.what == "Lua" or i.what == "main" then return i and i.currentline end i.source = nil if i.what == "C" ` +
+		`and l > 2 then return "C" end return i end`)
 	g.line("local function e(...) ", strings.ReplaceAll(what, "X", g.label()), g.pick("", " return ...",
 		" return 1, 2"), " end")
 	callers := []string{"e"}
 	for _, name := range []string{"f", "h", "k", "glob", "t.m", "t:n"}[:1+g.n(6)] {
 		inner := oneOf(g, callers)
-		body := g.pick("return X(...)", "X(...)", "return (X(...))", "local r = X(...) return r", "return pcall(X, ...)",
+		body := g.pick("return X(...)", "X(...)", "return (X(...))", "local r = X(...) return r",
+			"return pcall(X, ...)",
 			"return X(...), 1", "local up = X return (up(1))",
-			"for i = 1, 1 do X(...) end", "return (function(...) return X(...) end)(...)", "(string.gsub)('x', 'x', function() X() end)", "local up = X return (function() up() end)()",
-			"return (setmetatable({}, {__index = X}).x)", "for _ in X do break end", "local u = {X} u[1](2)", "local u = {a = {b = X}} u.a.b()", "local s = setmetatable({}, {__add = X}) + 1 return s")
+			"for i = 1, 1 do X(...) end", "return (function(...) return X(...) end)(...)",
+			"(string.gsub)('x', 'x', function() X() end)", "local up = X return (function() up() end)()",
+			"return (setmetatable({}, {__index = X}).x)", "for _ in X do break end", "local u = {X} u[1](2)",
+			"local u = {a = {b = X}} u.a.b()", "local s = setmetatable({}, {__add = X}) + 1 return s")
 		if strings.HasPrefix(name, "t") {
 			g.line("t = t or {}")
 		}
@@ -74,7 +85,8 @@ func (g *generator) traceUnit() {
 		}
 	case 1:
 		g.line("T(", g.label(), ", cut(select(2, xpcall(function() ", last, "() ", g.pick("error('e')",
-			"local x = nil; x()", "string.rep()", "error()"), " end, ", g.pick("debug.traceback", "function(m) return debug.traceback(m, 2) end"), "))))")
+			"local x = nil; x()", "string.rep()", "error()"), " end, ",
+			g.pick("debug.traceback", "function(m) return debug.traceback(m, 2) end"), "))))")
 	}
 	g.line("t, glob = nil, nil")
 	g.indent--

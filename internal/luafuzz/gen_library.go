@@ -2,8 +2,7 @@ package luafuzz
 
 import "strings"
 
-// A libraryCall describes one function of a library: what each parameter usually is.
-// The letters are those of argument.
+// A libraryCall is a function of a library with the usual kinds of its parameters. The letters are those of argument.
 type libraryCall struct {
 	name   string
 	params string // lower case: required; an upper case letter may be left out
@@ -60,7 +59,8 @@ func (g *generator) argument(letter byte) string {
 	case 'f':
 		return quoteLua(g.format())
 	case 't':
-		return g.pick("{1, 2, 3}", `{"c", "a", "b"}`, "{}", "{10, 20, n = 1}", `{"x", 1, "y", 2.5}`, "{3, 1, 2, 5, 4}", "t")
+		return g.pick("{1, 2, 3}", `{"c", "a", "b"}`, "{}", "{10, 20, n = 1}", `{"x", 1, "y", 2.5}`, "{3, 1, 2, 5, 4}",
+			"t")
 	case 'o':
 		return g.pick("{k = 1}", "{5}", "{}", `{["x"] = {}}`)
 	case 'k':
@@ -102,7 +102,8 @@ func (g *generator) pattern() string {
 			b.WriteString("()")
 			continue
 		case 3:
-			item = g.pick("%b()", "%bxy", "%f[%w]", "%f[^a]", "%1", "%2", "%b", "%f", "[a", "%", "(", ")", "[%", "[", "%9",
+			item = g.pick("%b()", "%bxy", "%f[%w]", "%f[^a]", "%1", "%2", "%b", "%f", "[a", "%", "(", ")", "[%", "[",
+				"%9",
 				"%0", "]")
 		}
 		b.WriteString(item)
@@ -125,7 +126,8 @@ func (g *generator) pattern() string {
 func (g *generator) replacement() string {
 	return g.pick(`"z"`, `"<%0>"`, `"%1"`, `"%2%1"`, `"%%"`, `""`, `"%"`, `"%x"`, "{a = 'A', b = false, x = 1}", "{}",
 		"{true}", "5",
-		"string.upper", "function(a, b) return b end", "function() end", "function() return false end", "function(a) return a .. a end",
+		"string.upper", "function(a, b) return b end", "function() end", "function() return false end",
+		"function(a) return a .. a end",
 		"function() return {} end", "function(...) return select('#', ...) end", "function(a) error(a) end",
 		"setmetatable({}, {__index = function(t, k) return k .. k end})", "nil", "true")
 }
@@ -138,7 +140,8 @@ func (g *generator) format() string {
 		b.WriteByte('%')
 		switch g.n(24) {
 		case 0:
-			b.WriteString(g.pick("123", "#####", "-+ #0", "5.123", ".", "ll", "", "y", "w", "p", "n", "a", "l", "*", "h", "Z"))
+			b.WriteString(g.pick("123", "#####", "-+ #0", "5.123", ".", "ll", "", "y", "w", "p", "n", "a", "l", "*",
+				"h", "Z"))
 		default:
 			b.WriteString(g.pick("", "", "", "-", "0", "+", " ", "#"))
 			b.WriteString(g.pick("", "", "5", "12", "1"))
@@ -225,13 +228,19 @@ func (g *generator) libraryUnit() {
 
 // libraryShapes are templates, as in shapes, about libraries.
 var libraryShapes = trimAll([]string{
-	`T($l, tonumber("0x10"), tonumber("1e5"), tonumber(" 10 "), tonumber("010"), tonumber("1_000"), tonumber("0b11"), tonumber(""))`,
-	`T($l, tonumber("inf"), tonumber("0x"), tonumber("1 2"), tonumber("1e"), tonumber("- 1"), tonumber("-0x10"), tonumber(" \n7\t"), tonumber("0x1p2"), tonumber("."))`,
-	`T($l, tonumber("10", 2), tonumber("ff", 16), tonumber("zz", 36), tonumber("9", 8), tonumber("10", "16"), tonumber(10, 16), tonumber(" 11 ", 2), pcall(tonumber, "1", 99))`,
-	`T($l, tonumber($s), tonumber($a), pcall(tonumber), tonumber("1" .. $d), tostring($n), tostring(nil), pcall(tostring))`,
+	`T($l, tonumber("0x10"), tonumber("1e5"), tonumber(" 10 "), tonumber("010"), tonumber("1_000"), ` +
+		`tonumber("0b11"), tonumber(""))`,
+	`T($l, tonumber("inf"), tonumber("0x"), tonumber("1 2"), tonumber("1e"), tonumber("- 1"), tonumber("-0x10"), ` +
+		`tonumber(" \n7\t"), tonumber("0x1p2"), tonumber("."))`,
+	`T($l, tonumber("10", 2), tonumber("ff", 16), tonumber("zz", 36), tonumber("9", 8), tonumber("10", "16"), ` +
+		`tonumber(10, 16), tonumber(" 11 ", 2), pcall(tonumber, "1", 99))`,
+	`T($l, tonumber($s), tonumber($a), pcall(tonumber), tonumber("1" .. $d), tostring($n), tostring(nil), ` +
+		`pcall(tostring))`,
 	`T($l, ("x"):rep("3"), ("abc"):sub("2"), ("abc"):byte("1"), ("%d"):format("7"), ("%s"):format($n), #("x"):rep($d))`,
-	`T($l, ("abc"):find("", 10), ("abc"):find("", 4), ("abc"):find("b", -1), ("abc"):find("c", -1), ("a.c"):find(".", 2, true), ("abc"):find("", -10))`,
-	`T($l, table.maxn{[1] = 1, [10.5] = 1}, table.maxn({}), table.maxn({1, 2, nil, 4}), table.maxn({[-1] = 1}), math.modf(1/0), math.modf(-3.7))`,
+	`T($l, ("abc"):find("", 10), ("abc"):find("", 4), ("abc"):find("b", -1), ("abc"):find("c", -1), ` +
+		`("a.c"):find(".", 2, true), ("abc"):find("", -10))`,
+	`T($l, table.maxn{[1] = 1, [10.5] = 1}, table.maxn({}), table.maxn({1, 2, nil, 4}), table.maxn({[-1] = 1}), ` +
+		`math.modf(1/0), math.modf(-3.7))`,
 	`T($l, pcall(next, {}, "nokey"), next({}), next({$d}), rawequal("a", "a"), rawget({$d}, 1), select("#", next({})))`,
 	`
 local t = {5, 2, 8, 1, 9, 3}
@@ -269,7 +278,8 @@ T($l, ("@name is @x"):gsub("@(%w+)", {name = "n", x = $d}), pcall(string.gsub, "
 T($l, ("%5d|%-5d|%05d|%+d"):format(42, 42, 42, 42), ("%5.2f|%g|%e"):format(3.14159, 1e20, 12345.678), ("%x %X %o %c"):format(255, 255, 8, 65))
 T($l, ("%q"):format('a "b" \\ \n \0 \r'), ("%s %s"):format(1, "x"), ("%10.3s|"):format("abcdef"), ("%%"):format(), pcall(string.format, "%d", "x"))
 T($l, pcall(string.format, "%d"), pcall(string.format, "%y", 1), pcall(string.format, "%"), ("%g %g %g"):format(1e15, 0.1, 100), ("%.14g"):format($n))`,
-	`T($l, math.max(1, $n), math.min($n, 2), pcall(math.max), math.floor(-3.5), math.ceil(-3.5), math.fmod(-5, 3), math.fmod(5, -3), math.huge, -math.huge, math.pi)`,
+	`T($l, math.max(1, $n), math.min($n, 2), pcall(math.max), math.floor(-3.5), math.ceil(-3.5), math.fmod(-5, 3), ` +
+		`math.fmod(5, -3), math.huge, -math.huge, math.pi)`,
 	`
 local t = setmetatable({}, {__index = function(t, k) return k end, __newindex = function(t, k, v) rawset(t, k, {v}) end, __call = function(self, ...) return ... end})
 t.x = $d
@@ -282,8 +292,12 @@ string.split = function(s, sep) local out = {} for piece in (s .. sep):gmatch("(
 T($l, ("a,b,,c"):split(","), ($s):split("b"))
 string.split = nil
 T($l, pcall(function() return ("x"):split(",") end), ("x").len, ("x").nothing, pcall(function() return ("x").a.b end))`,
-	`T($l, pcall(assert, false), pcall(assert, nil, "why"), pcall(assert, false, {1}), assert(1, 2, 3), pcall(assert), pcall(assert, $a, $s))`,
-	`T($l, pcall(ipairs), pcall(pairs, nil), pcall(ipairs, $a), pcall(rawset, {}, nil, 1), pcall(rawget, 1, 1), pcall(unpack), type(nil), pcall(type))`,
-	`T($l, #"\0a\0", ("\0a"):byte(1, -1), ("a\0b"):find("\0"), ("a\0b"):find("%z"), ("a\0b"):rep(2), "a\0b" < "a\0c", "a\0" == "a", ("a\0b"):upper())`,
-	`T($l, os.time({year = 2020, month = 1, day = 1, hour = 12}) - os.time({year = 2020, month = 1, day = 1, hour = 0}), pcall(os.time, {year = 2020}), os.date("!%Y-%m-%d %H:%M:%S", $d * 86400), os.date("!*t", 0))`,
+	`T($l, pcall(assert, false), pcall(assert, nil, "why"), pcall(assert, false, {1}), assert(1, 2, 3), ` +
+		`pcall(assert), pcall(assert, $a, $s))`,
+	`T($l, pcall(ipairs), pcall(pairs, nil), pcall(ipairs, $a), pcall(rawset, {}, nil, 1), pcall(rawget, 1, 1), ` +
+		`pcall(unpack), type(nil), pcall(type))`,
+	`T($l, #"\0a\0", ("\0a"):byte(1, -1), ("a\0b"):find("\0"), ("a\0b"):find("%z"), ("a\0b"):rep(2), "a\0b" < ` +
+		`"a\0c", "a\0" == "a", ("a\0b"):upper())`,
+	`T($l, os.time({year = 2020, month = 1, day = 1, hour = 12}) - os.time({year = 2020, month = 1, day = 1, hour = ` +
+		`0}), pcall(os.time, {year = 2020}), os.date("!%Y-%m-%d %H:%M:%S", $d * 86400), os.date("!*t", 0))`,
 })

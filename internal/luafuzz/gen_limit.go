@@ -47,7 +47,8 @@ func (g *generator) limitUnit() {
 		g.line("local function count(...) return select('#', ...), (select(", number(n), ", ...)) end")
 		g.line("T(", g.label(), ", count(", list(n, number), "), count(", list(n-1, number), ", ...))")
 		g.line("local t = {", list(n, number), ", k = 1, ", g.pick("...", "count(...)", "nil", "(count(...))"), "}")
-		g.line("T(", g.label(), ", #t, t[50], t[51], t[", number(n), "], t[", number(n+1), "], t[", number(n+2), "], t.k)")
+		g.line("T(", g.label(), ", #t, t[50], t[51], t[", number(n), "], t[", number(n+1), "], t[", number(n+2),
+			"], t.k)")
 	default: // long chains
 		n := 20 + g.n(60)
 		op := g.pick(" .. ", " + ", " * ", " - ", " and ", " or ", " .. ", ".x", "[1]")
@@ -67,13 +68,17 @@ func (g *generator) limitUnit() {
 	g.line("end, ", g.expressions(1+g.n(2), 1), "))")
 }
 
-// depthUnit recurses through native functions beyond the depth that PUC allows. The depth where that ends is
-// not traced: it depends on what runs the program.
+// depthUnit recurses through native functions beyond the depth that PUC allows. The depth at the end is not traced:
+// it depends on the caller of the program.
 func (g *generator) depthUnit() {
 	body := g.pick("return pcall(r, n)", "return select(2, pcall(r, n))", "return (('x'):gsub('x', r))",
 		"return tostring(setmetatable({}, {__tostring = r}))", "return coroutine.wrap(r)()",
-		"local ok, v = coroutine.resume(coroutine.create(r)) return v", "local t = {2, 1} table.sort(t, function() r() return false end) return t", "return loadstring('return (...)()')(r)",
-		"return setmetatable({}, {__index = r}).x", "return xpcall(r, function(m) return m end)", "return assert(load(function() r() return nil end))", "for a in r do return a end", "return table.foreach({1}, r)")
+		"local ok, v = coroutine.resume(coroutine.create(r)) return v",
+		"local t = {2, 1} table.sort(t, function() r() return false end) return t",
+		"return loadstring('return (...)()')(r)",
+		"return setmetatable({}, {__index = r}).x", "return xpcall(r, function(m) return m end)",
+		"return assert(load(function() r() return nil end))", "for a in r do return a end",
+		"return table.foreach({1}, r)")
 	g.line("do")
 	g.indent++
 	g.line("local deep = 0")

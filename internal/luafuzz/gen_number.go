@@ -60,7 +60,8 @@ func (g *generator) valueUnit() {
 			call = "tonumber, " + g.numberText() + g.pick("", "", ", 10", ", 16", ", 2", ", 36", ", 8")
 		case 2:
 			call = `string.format, "%` + g.pick("", "-", "+", " ", "#", "0", "+0", "-#") + g.pick("", "1", "12",
-				"20") + g.pick("", ".0", ".1", ".5", ".17", ".20") + g.pick("g", "f", "e", "G", "E", "d", "i", "x", "X", "o", "u", "c", "s", "q") + `", ` + x
+				"20") + g.pick("", ".0", ".1", ".5", ".17", ".20") +
+				g.pick("g", "f", "e", "G", "E", "d", "i", "x", "X", "o", "u", "c", "s", "q") + `", ` + x
 		case 3:
 			call = "math." + g.pick("floor", "ceil", "abs", "modf", "frexp", "sqrt", "deg", "rad", "asin",
 				"acos", "atan", "exp", "log") + ", " + x
@@ -76,13 +77,15 @@ func (g *generator) valueUnit() {
 		case 7:
 			call = "function() return " + x + " .. '' .. " + y + " end"
 		case 8:
-			call = "function() local t = {} t[" + x + "] = 1 t[" + y + "] = 2 return t, t[" + x + "], next(t) ~= nil end"
+			call = "function() local t = {} t[" + x + "] = 1 t[" + y + "] = 2 return t, t[" + x +
+				"], next(t) ~= nil end"
 		case 9:
 			call = "function() local n, last = 0 for i = " + x + ", " + y + g.pick("",
 				", "+g.oddNumber()) + " do n = n + 1 last = i if n > 5 then break end end return n, last end"
 		case 10:
-			call = "string." + g.pick("sub", "rep", "byte", "find") + `, "abcdef", ` + g.pick("1, ", `"c", `) + g.pick(x,
-				"-1", "2^31", "-2^31", "2^32+1", "-2^53")
+			call = "string." + g.pick("sub", "rep", "byte", "find") + `, "abcdef", ` + g.pick("1, ", `"c", `) +
+				g.pick(x,
+					"-1", "2^31", "-2^31", "2^32+1", "-2^53")
 			if strings.Contains(call, "rep") {
 				call = `string.rep, "", ` + x
 			}
@@ -99,7 +102,8 @@ func (g *generator) dateUnit() {
 		if g.chance(50) {
 			var f strings.Builder
 			for range 1 + g.n(4) {
-				f.WriteString(g.pick("%a", "%A", "%b", "%B", "%c", "%d", "%H", "%I", "%j", "%m", "%M", "%p", "%S", "%U", "%w",
+				f.WriteString(g.pick("%a", "%A", "%b", "%B", "%c", "%d", "%H", "%I", "%j", "%m", "%M", "%p", "%S", "%U",
+					"%w",
 					"%W", "%x", "%X", "%y", "%Y", "%Z", "%%",
 					"-", ":", " ", "%D", "%e", "%F", "%T", "%R", "%h", "%n", "%t", "%u", "%V", "%G", "%g", "%C", "%r"))
 			}

@@ -20,7 +20,8 @@ func (g *generator) operatorUnit() {
 		if g.chance(20) {
 			e = g.operation() + g.pick(" and ", " or ", " .. ", " == ") + "(" + e + ")"
 		}
-		g.line("T(", g.label(), ", pcall(function() ", g.pick("return ", "return ", "return ", "local r = "), e, " end))")
+		g.line("T(", g.label(), ", pcall(function() ", g.pick("return ", "return ", "return ", "local r = "), e,
+			" end))")
 	}
 	g.line("T(", g.label(), ", log)")
 	g.indent--
@@ -46,7 +47,8 @@ func (g *generator) metatable(name string) {
 		case event == "call" && g.chance(20):
 			g.line(name, ".__call = ", g.pick("5", "A", "setmetatable({}, {__call = function() return 'inner' end})"))
 		default:
-			result := g.pick("'"+event+"'", "'"+event+"', 2", "true", "false", "nil", "5", "show(x) .. show(y)", "x", "y, x",
+			result := g.pick("'"+event+"'", "'"+event+"', 2", "true", "false", "nil", "5", "show(x) .. show(y)", "x",
+				"y, x",
 				"error('"+event+"', "+g.pick("0", "1", "2")+")")
 			g.line(name, ".__", event, " = function(x, y, ...) log[#log + 1] = '", event,
 				"' .. show(x) .. show(y) .. select('#', ...) ",
@@ -89,7 +91,8 @@ func (g *generator) operation() string {
 	default:
 		return g.pick("tostring", "tonumber", "type", "ipairs", "pairs", "unpack", "getmetatable", "rawequal", "select",
 			"assert", "table.concat", "table.sort", "string.rep",
-			"math.floor", "print", "string.format", "setmetatable", "table.insert", "string.len") + "(" + x + g.pick("", ", "+y) + ")"
+			"math.floor", "print", "string.format", "setmetatable", "table.insert", "string.len") + "(" + x +
+			g.pick("", ", "+y) + ")"
 	}
 }
 
@@ -97,11 +100,13 @@ func (g *generator) operation() string {
 func (g *generator) patternUnit() {
 	g.line("do")
 	g.indent++
-	g.line("local function all(s, p) local r = {} for a, b, c in s:gmatch(p) do r[#r + 1] = tostring(a) .. tostring(b) .. tostring(c) if #r > 20 then break end end return r end")
+	g.line("local function all(s, p) local r = {} for a, b, c in s:gmatch(p) do r[#r + 1] = tostring(a) .. " +
+		"tostring(b) .. tostring(c) if #r > 20 then break end end return r end")
 	for range 2 + g.n(5) {
 		var subject strings.Builder
 		for range g.n(14) {
-			subject.WriteString(g.pick("a", "a", "b", "x", "1", " ", "(", ")", "%", "-", ".", "\\0", "\\n", "[", "]", "^",
+			subject.WriteString(g.pick("a", "a", "b", "x", "1", " ", "(", ")", "%", "-", ".", "\\0", "\\n", "[", "]",
+				"^",
 				"A", "_", "\\255"))
 		}
 		s, p := `"`+subject.String()+`"`, quoteLua(g.pattern())
@@ -114,8 +119,9 @@ func (g *generator) patternUnit() {
 		case 2:
 			g.line("T(", g.label(), ", pcall(all, ", s, ", ", p, "))")
 		default:
-			g.line("T(", g.label(), ", pcall(string.gsub, ", s, ", ", p, ", ", g.replacement(), g.pick("", "", ", 1", ", 0",
-				", -1", ", 2.5"), "))")
+			g.line("T(", g.label(), ", pcall(string.gsub, ", s, ", ", p, ", ", g.replacement(),
+				g.pick("", "", ", 1", ", 0",
+					", -1", ", 2.5"), "))")
 		}
 	}
 	g.indent--

@@ -2,7 +2,7 @@ package luafuzz
 
 import "strings"
 
-// shape writes one of the templates below as a block of its own. In a template, $n is a number,
+// shape writes one of the templates below as a separate block. In a template, $n is a number,
 // $s a string, $b a condition, $a any value, $t a list, $d a digit, $l a trace label, $x a
 // numeric variable in scope or a literal, $v a list of values with an open end.
 func (g *generator) shape() { g.template(oneOf(g, shapes)) }
@@ -337,7 +337,7 @@ T($l, pcall(function() local t = {} t[nil] = 1 end))
 T($l, pcall(function() local t = {} t[0/0] = $a return t end))
 T($l, ({})[nil], ({$v})[1], ({[1.0] = 1})[1], ({["1"] = 1})[1])`,
 
-	// Order of evaluation with calls that change what is read.
+	// Order of evaluation with calls that change a variable of the expression.
 	`
 local x = 1
 local function f(...) x = x + 1 return x, ... end

@@ -372,7 +372,8 @@ func (g *generator) genericFor() {
 		over = "function(_, i) i = (i or 0) + 1 if i <= " + g.pick("3",
 			g.expand("$n")+" % 4") + " then return i, i * 2 end end"
 	case 5:
-		over = `("` + g.pick("a b c", "k=v, x=y", "1,2,3") + `"):gmatch("` + g.pick("%w+", "(%w)=(%w)", "%d", "()") + `")`
+		over = `("` + g.pick("a b c", "k=v, x=y", "1,2,3") + `"):gmatch("` + g.pick("%w+", "(%w)=(%w)", "%d", "()") +
+			`")`
 		keyKind = anything
 	case 6:
 		over = "(function(n) return function(s, c) if c < s then return c + 1, n end end, " + g.pick("2",
@@ -391,7 +392,7 @@ func (g *generator) genericFor() {
 	g.line("end")
 }
 
-// pairsLoop goes over many keys and does what gives the same result in any order.
+// pairsLoop iterates over many keys. Its result does not depend on their order.
 func (g *generator) pairsLoop() {
 	over := g.loose(1)
 	if o := g.variable(aRecord, false); o != nil && g.chance(50) {

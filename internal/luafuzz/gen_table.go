@@ -4,7 +4,8 @@ package luafuzz
 func (g *generator) tableUnit() {
 	g.line("do")
 	g.indent++
-	g.line("local t = ", g.pick("{}", "{1, 2, 3}", "{'a', 'b', 'c', 'd', 'e'}", "{n = 1, 10, 20}", "{[1] = 1, [2] = 2}"))
+	g.line("local t = ", g.pick("{}", "{1, 2, 3}", "{'a', 'b', 'c', 'd', 'e'}", "{n = 1, 10, 20}",
+		"{[1] = 1, [2] = 2}"))
 	for range 4 + g.n(8) {
 		i := g.pick("1", "2", "3", "#t", "#t + 1", "#t", "1.5", "-1", "0", `"k"`, `"2"`, "2^53", "2^53 + 1", "1e300",
 			"true", "t", "'x' .. #t")
@@ -22,8 +23,9 @@ func (g *generator) tableUnit() {
 			key := g.pick("1.5", "-1", "0", `"k"`, `"2"`, "2^53", "1e300", "true", "'x' .. #t")
 			g.line("t[", key, "] = ", g.pick(v, "nil"))
 		case 6:
-			g.line("T(", g.label(), `, pcall(table.concat, t, ",", `, g.pick("1", "2", "#t", "0"), ", ", g.pick("#t", "1",
-				"0", "2"), "))")
+			g.line("T(", g.label(), `, pcall(table.concat, t, ",", `, g.pick("1", "2", "#t", "0"), ", ",
+				g.pick("#t", "1",
+					"0", "2"), "))")
 		case 7:
 			g.line("T(", g.label(), ", table.maxn(t), table.getn(t), t[", i, "], rawget(t, ", i, "), #t)")
 		case 8:
@@ -34,8 +36,10 @@ func (g *generator) tableUnit() {
 				"t[k] = v ", "if type(k) ~= 'number' then t[k] = nil end "), "end T(", g.label(), ", seen, t) end")
 		case 10:
 			g.line("T(", g.label(), ", pcall(table.sort, t, ", g.pick("nil",
-				"function(x, y) return (tonumber(x) or 0) < (tonumber(y) or 0) end", "function(x, y) return type(x) < type(y) end",
-				"function(x, y) return true end", "function(x, y) error('cmp') end", "function() end"), ") ", g.pick("", "and #t"), ")")
+				"function(x, y) return (tonumber(x) or 0) < (tonumber(y) or 0) end",
+				"function(x, y) return type(x) < type(y) end",
+				"function(x, y) return true end", "function(x, y) error('cmp') end", "function() end"), ") ",
+				g.pick("", "and #t"), ")")
 		case 11:
 			g.line("T(", g.label(), ", pcall(table.foreach", g.pick("i", "i", ""), ", t, function(k, v) if ",
 				g.pick("k == 2", "v == 'b'", "false"), " then return k, v end end))")

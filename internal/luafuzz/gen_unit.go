@@ -282,13 +282,15 @@ end))`,
 // forBoundsUnit is about numeric loops with odd bounds and steps.
 func (g *generator) forBoundsUnit() {
 	bound := func() string {
-		return g.pick("1", "2", "3", "5", "-1", "0", "0.5", `"2"`, "nil", "{}", `"x"`, "1e15", "math.huge", "-math.huge",
+		return g.pick("1", "2", "3", "5", "-1", "0", "0.5", `"2"`, "nil", "{}", `"x"`, "1e15", "math.huge",
+			"-math.huge",
 			"3.7", `" 3 "`, `"0x3"`, "0/0", "true")
 	}
 	for range 3 {
 		step := g.pick("", "", ", 1", ", -1", ", 0.25", ", 2", ", 0", `, "1"`, ", nil", ", -0.5", ", {}", ", 1e15")
 		g.line("T(", g.label(), ", pcall(function() local r, c = {}, 0 for i = ", bound(), ", ", bound(), step,
-			" do c = c + 1 r[c] = i ", g.pick("", "i = i + 1 ", `i = "x" `), "if c >= 6 then break end end return c, r end))")
+			" do c = c + 1 r[c] = i ", g.pick("", "i = i + 1 ", `i = "x" `),
+			"if c >= 6 then break end end return c, r end))")
 	}
 	g.template(`local log = {}
 local function b(n) log[#log + 1] = n return n end

@@ -45,7 +45,8 @@ func TestProgramsAreValid(t *testing.T) {
 		}
 	}
 	if syntax*100 > programs || unfit*100 > programs || short*3 > programs {
-		t.Errorf("of %d programs %d had a syntax error, %d did not end, %d printed fewer than 5 lines; want at most 1%%, 1%%, 33%%",
+		t.Errorf("of %d programs %d had a syntax error, %d did not end, %d printed fewer than 5 lines; want at most "+
+			"1%%, 1%%, 33%%",
 			programs, syntax, unfit, short)
 	}
 }
@@ -59,11 +60,15 @@ func TestProgramsCoverTheLanguage(t *testing.T) {
 	}
 	text := all.String()
 	want := []string{
-		"while ", "repeat", "until ", "for ", " in pairs", " in ipairs", " in next", "elseif ", "else", "break", "local function ", "goto",
-		"select(", "...", "coroutine.wrap", "coroutine.create", "coroutine.yield", "coroutine.status", "setmetatable(", "__index", "__newindex", "__call",
-		"__concat", "__unm", "__eq", "__lt", "__le", "__tostring", "__metatable", "pcall(", "xpcall(", "error(", "assert", "setfenv(", "getfenv", "loadstring(",
+		"while ", "repeat", "until ", "for ", " in pairs", " in ipairs", " in next", "elseif ", "else", "break",
+		"local function ", "goto",
+		"select(", "...", "coroutine.wrap", "coroutine.create", "coroutine.yield", "coroutine.status", "setmetatable(",
+		"__index", "__newindex", "__call",
+		"__concat", "__unm", "__eq", "__lt", "__le", "__tostring", "__metatable", "pcall(", "xpcall(", "error(",
+		"assert", "setfenv(", "getfenv", "loadstring(",
 		"newproxy(", "debug.traceback(", "debug.getinfo(", "table.remove(t", "pcall(os.date", "pcall(os.time", "__len",
-		"pcall(load,", "rawget", "rawset", "rawequal", "unpack(", "arg.n", "[[", "0x", "~=", "^", "%", "#", "not ", " and ", " or ",
+		"pcall(load,", "rawget", "rawset", "rawequal", "unpack(", "arg.n", "[[", "0x", "~=", "^", "%", "#", "not ",
+		" and ", " or ",
 	}
 	for _, c := range libraryCalls {
 		want = append(want, c.name)
@@ -100,9 +105,12 @@ func TestParsePrintsTheSameProgram(t *testing.T) {
 func TestPrintKeepsPriorities(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
-		"x = -x ^ 2", "x = (-x) ^ 2", "x = a - (b - c)", "x = a - b - c", `x = a .. (b .. c)`, "x = not (a == b)", "x = - -a", "x = 2 ^ -3",
-		"x = (a or b) and c", "x = a or b and c", "x = #t + 1", "x = -(a + b)", "x = (f())", "x = ({1, 2})[1]", `x = ("s"):rep(2)`,
-		"x = {[1] = 2, a = 3, f(), (f())}", "x = function(a, ...)\n  return a, ...\nend", "f()\nlocal y = 1;\n(f or g)(y)",
+		"x = -x ^ 2", "x = (-x) ^ 2", "x = a - (b - c)", "x = a - b - c", `x = a .. (b .. c)`, "x = not (a == b)",
+		"x = - -a", "x = 2 ^ -3",
+		"x = (a or b) and c", "x = a or b and c", "x = #t + 1", "x = -(a + b)", "x = (f())", "x = ({1, 2})[1]",
+		`x = ("s"):rep(2)`,
+		"x = {[1] = 2, a = 3, f(), (f())}", "x = function(a, ...)\n  return a, ...\nend",
+		"f()\nlocal y = 1;\n(f or g)(y)",
 	} {
 		tree, err := parse(line)
 		if err != nil {

@@ -26,7 +26,7 @@ type parser struct {
 	at     int
 }
 
-// A syntaxError is the panic of a parser that cannot go on; parse recovers it.
+// A syntaxError is the panic of a parser at an error; parse recovers it.
 type syntaxError struct{ text string }
 
 func (e syntaxError) Error() string { return e.text }
@@ -109,7 +109,8 @@ func (p *parser) statement() *node {
 		return &node{kind: kindLocal, kids: []*node{names, values}}
 	case p.accept("return"):
 		values := &node{kind: kindExprs}
-		if t := p.tokens[p.at]; t.kind != tokenEnd && !p.is("end") && !p.is("else") && !p.is("elseif") && !p.is("until") && !p.is(";") {
+		if t := p.tokens[p.at]; t.kind != tokenEnd && !p.is("end") && !p.is("else") && !p.is("elseif") &&
+			!p.is("until") && !p.is(";") {
 			values = p.expressions()
 		}
 		return &node{kind: kindReturn, kids: []*node{values}}

@@ -238,7 +238,7 @@ func (p *printer) close(needed bool) {
 	}
 }
 
-// prefix prints what an index or a call follows: literals, functions and operators need parentheses.
+// prefix prints the operand of an index or a call: literals, functions and operators need parentheses.
 func (p *printer) prefix(e *node) {
 	switch e.kind {
 	case kindName, kindIndex, kindCall, kindMethod, kindParen:

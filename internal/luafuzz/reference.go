@@ -27,7 +27,7 @@ const PUC = "lua5.1"
 // referenceTime bounds one program; only C functions that loop for long reach it.
 const referenceTime = 5 * time.Second
 
-// programsPerProcess bounds what one program can do to the ones after it.
+// programsPerProcess bounds the effects of one program on later ones.
 const programsPerProcess = 1000
 
 // A Reference runs programs in PUC Lua 5.1, many in one process. The zero value is ready.
@@ -112,7 +112,8 @@ func (r *Reference) start() error {
 		return err
 	}
 	// 2 GiB of address space: a program that asks for more gets "not enough memory".
-	cmd := exec.Command("/bin/sh", "-c", `ulimit -v 2097152; exec "$0" -e "$1"`, path, referenceSource) //nolint:gosec,noctx // a fixed program; Close ends it
+	cmd := exec.Command("/bin/sh", "-c", `ulimit -v 2097152; exec "$0" -e "$1"`, path,
+		referenceSource) //nolint:gosec,noctx // a fixed program; Close ends it
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err

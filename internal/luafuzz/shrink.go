@@ -80,7 +80,7 @@ func (s *shrinker) reduce(n *node) bool {
 func (s *shrinker) cutRuns(n *node) bool {
 	changed := false
 	for size := len(n.kids); size > 0; size /= 2 {
-		// From the end: what is declared first is used later.
+		// From the end: an early declaration is used later.
 		for at := len(n.kids) - size; at >= 0; at -= size {
 			if s.try(n, slices.Delete(slices.Clone(n.kids), at, at+size)) {
 				changed = true

@@ -8,7 +8,8 @@ import (
 func TestShrinkKeepsWhatMatters(t *testing.T) {
 	t.Parallel()
 	source := Program(7,
-		avoidAll) + "\nlocal function f(a, b)\n  if a then while b do T(1, a % b, {x = b}) break end end\nend\nf(1, 2)\n"
+		avoidAll) + "\nlocal function f(a, b)\n  if a then while b do T(1, a % b, {x = b}) break end end\nend\nf(1, " +
+		"2)\n"
 	got := Shrink(source, func(s string) bool { return strings.Contains(s, "a % b") })
 	if lines := strings.Count(got, "\n"); lines > 2 || !strings.Contains(got, "a % b") {
 		t.Errorf("Shrink returned %d lines, want at most 2:\n%s", lines, got)
