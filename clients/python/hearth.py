@@ -4,18 +4,18 @@
     counter = hearth.proxy5("demo.counter", "alice.json")     # proxy4 for Pyro4
     counter.add(5)
 
-A profile (a JSON file or a dict) says where the host is and how to reach it; the README in
-this folder describes it. connect(profile) gives the bare connected socket instead.
+A profile (a JSON file or a dict) holds the address of the host and the credentials; the README
+in this folder describes it. connect(profile) returns a connected socket instead.
 
-One file, Python 3.9 or newer, standard library only. Pyro4 or Pyro5 is imported when a proxy
-of theirs is asked for. To try a profile out:
+One file, Python 3.9 or newer, standard library only. Pyro4 or Pyro5 is imported with the first
+proxy of it. To test a profile:
 
     python3 hearth.py call alice.json demo.counter add 5
 
-What the channels give: "hmac" proves to each side that the other one has the key, and that
-nothing on the way was changed, replayed, reordered, dropped or cut; it hides nothing. "tls"
-hides as well. "plain" gives nothing: for loopback and Unix sockets, where the kernel says
-who is calling.
+Protection of the channels: "hmac" proves to each side that the other one has the key, and that
+no data was changed, replayed, reordered, dropped or cut; it does not encrypt. "tls" also
+encrypts. "plain" protects nothing: for loopback and Unix sockets, where the kernel reports the
+caller's user.
 """
 
 import argparse
@@ -42,19 +42,19 @@ import time
 __all__ = ["AuthenticationError", "IntegrityError", "KeyFileError", "ProfileError", "Key", "Profile",
            "SignedSocket", "connect", "load_keys", "load_profile", "proxy4", "proxy5"]
 
-CONNECT_TIMEOUT = 10.0          # seconds to connect and to greet, where the caller sets no timeout
+CONNECT_TIMEOUT = 10.0          # seconds for connecting and the handshake, if the caller sets no timeout
 
 _MAGIC = b"HRTHMAC1"
 _NONCE_SIZE = _PROOF_SIZE = _TAG_SIZE = _KEY_SIZE = 32
 _REPLY_SIZE = len(_MAGIC) + _NONCE_SIZE + _PROOF_SIZE
 _LENGTH_SIZE = 4
 _MAX_RECORD = 65536             # bytes of data in a record
-_READ_SIZE = 2 * _MAX_RECORD    # what one read of the network asks for
+_READ_SIZE = 2 * _MAX_RECORD    # bytes requested by one read of the network
 _KEY_FILE_MAX = 1 << 20         # bytes; thousands of keys
 _MSG_WAITALL = getattr(socket, "MSG_WAITALL", 0)        # Windows may lack these two
 _MSG_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
-_AT_ONCE = 0.0                  # a deadline that never waits
-_READ, _WRITE = 1, 2            # what to wait for
+_AT_ONCE = 0.0                  # a deadline that does not block
+_READ, _WRITE = 1, 2            # events to wait for
 
 _new_nonce = functools.partial(os.urandom, _NONCE_SIZE)     # replaced by tests alone
 
@@ -64,11 +64,11 @@ class AuthenticationError(ConnectionError):
 
 
 class IntegrityError(ConnectionError):
-    """What arrived is not what the host sent, or the stream was cut. The connection is closed for good."""
+    """The received data was changed, or the stream was cut. The connection is closed."""
 
 
 class KeyFileError(ValueError):
-    """A key file that cannot be used: loose permissions, or a line that is no key."""
+    """A key file that cannot be used: loose permissions, or a line that is not a key."""
 
 
 class ProfileError(ValueError):
@@ -129,7 +129,7 @@ def _parse_key(line):
         secret = base64.b64decode(fields[2] + "=", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         secret = b""
-    # Encoding it again finds what decodes, yet is not the one way to write these bytes.
+    # Encoding again rejects text that decodes but is not the canonical form of these bytes.
     if len(secret) != _KEY_SIZE or _encode_secret(secret) != fields[2]:
         raise KeyFileError("the key is not %d bytes in base64url without padding" % _KEY_SIZE)
     if not _is_time(fields[3]):
@@ -153,7 +153,7 @@ def _is_time(text):
 
 def _read_private(path):
     try:
-        # O_NONBLOCK: a FIFO must not make us wait. A symlink is followed; what counts is the file itself.
+        # O_NONBLOCK: a FIFO must not block. A symlink is followed: its target is checked.
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError as x:
         raise KeyFileError("%s: cannot be opened: %s" % (path, x.strerror)) from None
@@ -177,21 +177,21 @@ def _check_private(path, info):
     if not hasattr(os, "geteuid"):
         return
     if info.st_uid != os.geteuid():
-        raise KeyFileError("%s: belongs to another user; mend it with: chown %s %s"
+        raise KeyFileError("%s: belongs to another user; run: chown %s %s"
                            % (path, _user_name(os.geteuid()), shlex.quote(str(path))))
     if stat.S_IMODE(info.st_mode) not in (0o600, 0o400):
-        raise KeyFileError("%s: has mode %04o, which is not private; mend it with: chmod 600 %s"
+        raise KeyFileError("%s: has mode %04o, which is not private; run: chmod 600 %s"
                            % (path, stat.S_IMODE(info.st_mode), shlex.quote(str(path))))
 
 
 def _check_public(path, error):
-    """Refuses a file that says whom to trust, or what to show, if everybody may write to it."""
+    """Rejects a world-writable file that determines trust or credentials."""
     try:
         info = os.stat(path)
     except OSError as x:
         raise error("%s: cannot be read: %s" % (path, x.strerror)) from None
     if hasattr(os, "geteuid") and info.st_mode & 0o002:
-        raise error("%s: everybody may write to it (mode %04o); mend it with: chmod o-w %s"
+        raise error("%s: is world-writable (mode %04o); run: chmod o-w %s"
                     % (path, stat.S_IMODE(info.st_mode), shlex.quote(str(path))))
 
 
@@ -210,7 +210,7 @@ def _hmac(key, message):
 
 
 class _Schedule:
-    """What both sides derive from the key and the two greetings: the proofs, and a MAC for each direction."""
+    """The values derived from the key and both greetings: the proofs, and a MAC key for each direction."""
 
     def __init__(self, key, hello, server_nonce):
         transcript = hashlib.sha256(hello + _MAGIC + server_nonce).digest()
@@ -237,7 +237,7 @@ class SignedSocket:
 
     The constructor takes the socket over, greets the host and returns once the host has
     proved that it has the key, within the socket's timeout (CONNECT_TIMEOUT if it has none).
-    After that the object behaves as a socket does. It is made for one thread at a time.
+    After that the object behaves as a socket does. It is for one thread at a time.
 
     - recv returns verified bytes only. The first bad byte, length, order or tag, and a stream
       that ends without the host's end record, raise IntegrityError and close the connection;
@@ -283,7 +283,7 @@ class SignedSocket:
     def __exit__(self, *exc_info):
         self.close()
 
-    # -- what a socket says about itself
+    # -- attributes of a socket
 
     @property
     def family(self):
@@ -370,7 +370,7 @@ class SignedSocket:
         return len(data)
 
     def _next_record(self, deadline):
-        """Takes one record off the stream, or raises and leaves what there is of it in _raw."""
+        """Reads one record from the stream. If it raises, the received part stays in _raw."""
         self._need(_LENGTH_SIZE, deadline)
         length = int.from_bytes(self._raw[:_LENGTH_SIZE], "big")
         if length > _MAX_RECORD:
@@ -399,12 +399,12 @@ class SignedSocket:
             if not self._raw and not self._read_shut:
                 self._raw += self._sock.recv(1)
         except OSError:
-            pass            # nothing there, or the host has gone, as it said it would
+            pass            # no data, or the host has closed the connection as announced
         if self._raw:
             self._fail("data after the end record")
 
     def _fill(self, deadline):
-        """Adds what has arrived to _raw, waiting for it until deadline. False at the end of the stream."""
+        """Adds received data to _raw, waiting until deadline. Returns False at the end of the stream."""
         while True:
             rest = self._push()
             need = _READ
@@ -431,7 +431,7 @@ class SignedSocket:
         if not view:
             return 0                # a record without data would be the end record
         deadline = self._deadline()
-        self._flush(deadline)       # a timeout here: the rest of an earlier record stands in the way
+        self._flush(deadline)       # a timeout here: the rest of an earlier record is not yet sent
         self._seal(view)
         try:
             self._flush(deadline)
@@ -454,7 +454,7 @@ class SignedSocket:
             raise OSError(errno.EOPNOTSUPP, "send: flags are not supported")
         self._check()
         if self._write_shut:
-            raise BrokenPipeError(errno.EPIPE, "this end has said that it sends nothing more")
+            raise BrokenPipeError(errno.EPIPE, "this end has shut down sending")
 
     def _seal(self, data):
         self._out += struct.pack(">I", len(data))
@@ -463,7 +463,7 @@ class SignedSocket:
         self._sent += 1
 
     def _push(self):
-        """Gives the network what it takes of _out without waiting; returns what to wait for, 0 when all is out."""
+        """Sends as much of _out as possible without blocking. Returns the event to wait for, 0 when all is sent."""
         while self._out:
             try:
                 del self._out[:self._sock.send(self._out)]
@@ -537,9 +537,9 @@ class SignedSocket:
         if not self._raw:
             what = "the connection was closed without an answer to the greeting"
         elif self._raw.startswith(b"PYRO"):
-            what = "a Pyro daemon without the signed channel answered (perhaps the profile should say \"plain\")"
+            what = "a Pyro daemon without the signed channel answered (is the channel \"plain\"?)"
         elif self._raw[:1] == b"\x15":
-            what = "a TLS server answered (perhaps the profile should say \"tls\")"
+            what = "a TLS server answered (is the channel \"tls\"?)"
         else:
             what = "the answer is not that of a Hearth host with the signed channel"
         return "the host did not prove that it has the key %r: %s" % (self._key_id, what)
@@ -561,7 +561,7 @@ class SignedSocket:
         return time.monotonic() + self._timeout if self._timeout else self._timeout
 
     def _wait(self, events, deadline):
-        """Waits until the network can do one of events; deadline None is for ever, _AT_ONCE not at all."""
+        """Waits until the network is ready for one of events. A deadline of None is no limit; _AT_ONCE does not block."""
         if deadline == _AT_ONCE:
             raise BlockingIOError(errno.EAGAIN, "nothing to be had without waiting")
         left = None if deadline is None else deadline - time.monotonic()
@@ -587,16 +587,15 @@ _ALLOWED = {        # fields beside address and channel: those it must have, tho
 
 
 class Profile:
-    """A client profile, checked, with absolute paths; load_profile makes it. It holds no secrets.
+    """A checked client profile with absolute paths, made by load_profile. It holds no secrets.
 
-    host and port are None for a Unix socket, unix_path is None for TCP; fields the profile
-    does not have are None.
+    Missing fields are None: host and port for a Unix socket, unix_path for TCP.
     """
 
     def __init__(self, fields, folder):
         for name, value in fields.items():
             if name not in _FIELDS:
-                raise ProfileError("unknown field %r; there are: %s" % (name, ", ".join(_FIELDS)))
+                raise ProfileError("unknown field %r; the fields are %s" % (name, ", ".join(_FIELDS)))
             if not isinstance(value, str) or not value or "\0" in value:
                 raise ProfileError("%s is not a text, or an empty one" % name)
         for name in _FIELDS:
@@ -620,9 +619,9 @@ class Profile:
             if name in must and not value:
                 raise ProfileError("channel %s needs %s" % (self.channel, name))
             if value and name not in may:
-                raise ProfileError("channel %s makes no use of %s" % (self.channel, name))
+                raise ProfileError("channel %s does not use %s" % (self.channel, name))
         if bool(self.cert) != bool(self.cert_key):
-            raise ProfileError("cert and cert_key go together")
+            raise ProfileError("cert and cert_key require each other")
 
 
 def _parse_address(address, folder):
@@ -659,16 +658,16 @@ def load_profile(profile):
 def _no_duplicates(pairs):
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise ProfileError("a field stands there twice")
+        raise ProfileError("a field occurs twice")
     return fields
 
 
 def connect(profile, timeout=None):
-    """Connects as the profile (a path, a dict or a Profile) says; returns a socket, an SSLSocket or a SignedSocket.
+    """Connects with a profile (a path, a dict or a Profile). Returns a socket, an SSLSocket or a SignedSocket.
 
-    timeout bounds, in seconds, each step of connecting (CONNECT_TIMEOUT if it is None or 0)
-    and is then the socket's own timeout. The key file and the certificates are read anew each
-    time, so that the next connection uses a rotated key.
+    timeout bounds each step of connecting in seconds (CONNECT_TIMEOUT for None or 0). It is
+    also the timeout of the returned socket. Each call reads the key file and the certificates
+    again, so that the next connection uses a rotated key.
     """
     profile = load_profile(profile)
     key = _first_key(profile)
@@ -701,7 +700,7 @@ def _tls_context(profile):
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)       # checks the certificate and the name in it
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python asks OpenSSL to take a cut connection for an orderly end; see connect as well.
+    # By default Python makes OpenSSL accept a cut connection as an orderly end; see connect too.
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     _check_public(profile.ca, ProfileError)
     try:
@@ -751,7 +750,7 @@ def proxy4(object_id, profile, **settings):
 def proxy5(object_id, profile, **settings):
     """Returns a Pyro5.api.Proxy for an object of the profile's host.
 
-    It connects at the first call, and anew whenever the connection was lost, as any Pyro
+    It connects at the first call, and again after the connection was lost, as any Pyro
     proxy does. Settings: timeout (seconds), serializer, max_retries, handshake.
     """
     return _proxy(_proxy5_class, object_id, profile, settings)
@@ -759,11 +758,11 @@ def proxy5(object_id, profile, **settings):
 
 def _proxy(make_class, object_id, profile, settings):
     profile = load_profile(profile)
-    _first_key(profile)             # what is wrong with the files is said here, not at the first call
+    _first_key(profile)             # reports errors in the files here, not at the first call
     _tls_context(profile)
     for name in settings:
         if name not in _SETTINGS:
-            raise TypeError("unknown setting %r; there are: %s" % (name, ", ".join(_SETTINGS)))
+            raise TypeError("unknown setting %r; the settings are %s" % (name, ", ".join(_SETTINGS)))
     proxy = make_class()(_pyro_uri(object_id, profile))
     object.__setattr__(proxy, "_hearth", (make_class, profile))
     for name, value in settings.items():
@@ -772,7 +771,7 @@ def _proxy(make_class, object_id, profile, settings):
 
 
 def _pyro_uri(object_id, profile):
-    """The address in Pyro's notation: for messages, and for who receives the proxy as a reference."""
+    """The address in Pyro's notation: for messages and for recipients of the proxy as a reference."""
     if profile.unix_path:
         return "PYRO:%s@./u:%s" % (object_id, profile.unix_path)
     host = "[%s]" % profile.host if ":" in profile.host else profile.host
@@ -788,7 +787,7 @@ def _subclass(base, create):
     cannot reconnect. Replacing the method that makes connections has none of this.
     """
     if not hasattr(base, "_Proxy__pyroCreateConnection"):
-        raise ImportError("hearth.py does not know this version of %s" % base.__module__.partition(".")[0])
+        raise ImportError("hearth.py does not support this version of %s" % base.__module__.partition(".")[0])
 
     def create_connection(self, replaceUri=False, connected_socket=None):
         if connected_socket is not None:
@@ -902,7 +901,7 @@ def _create_connection(proxy, errors, socketutil, greet):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="hearth.py", description="Tries a Hearth client profile out.")
     call = parser.add_subparsers(dest="verb", required=True).add_parser(
-        "call", help="call one method, print what it returns as JSON")
+        "call", help="call one method and print its result as JSON")
     call.add_argument("--pyro", choices=("4", "5"), help="which Pyro to use (default: 5 if it is installed, else 4)")
     call.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for the host (30)")
     call.add_argument("profile", help="the profile, a JSON file")
@@ -915,7 +914,7 @@ def main(arguments=None):
         try:
             values.append(json.loads(text))
         except ValueError:
-            parser.error("argument %d is not JSON (a text needs quotes of its own: '%s')" % (number, json.dumps(text)))
+            parser.error("argument %d is not JSON (a string needs double quotes: '%s')" % (number, json.dumps(text)))
     try:
         with _command_proxy(options) as proxy:
             _print_result(_reach(proxy, options.method, values))

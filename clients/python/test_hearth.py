@@ -45,7 +45,7 @@ _skipped = []
 
 def tearDownModule():
     for text in _skipped:
-        print("\n!! PYTHON CLIENT: SKIPPED: " + text, file=sys.stderr)     # on a line of its own, for the CI script
+        print("\n!! PYTHON CLIENT: SKIPPED: " + text, file=sys.stderr)     # on a separate line, for the CI script
 
 
 def skip(text):
@@ -699,7 +699,7 @@ class KeyFileTest(FolderCase):
 
 class ProfileTest(FolderCase):
     def test_files_of_others(self):
-        """A profile that everybody may write to, and a private key that others may read, are refused with the chmod."""
+        """A world-writable profile and a private key that others may read are rejected with the chmod command."""
         path = self.write("p.json", json.dumps({"address": "h:1", "channel": "plain"}))
         os.chmod(path, 0o666)
         self.assertRaisesRegex(hearth.ProfileError, "chmod o-w .*p.json", hearth.load_profile, path)
@@ -984,7 +984,7 @@ class TLSTest(ConnectTest):
                 self.echoes(self.profile(relay, "plain", **fields))
 
     def test_files_of_others(self):
-        """A private key that others may read, and certificates that everybody may write to, are refused."""
+        """A private key that others may read and world-writable certificates are rejected."""
         relay = self.relay(signed=False, mutual=True)
         profile = self.profile(relay, "plain", cert=self.file("alice.pem"), cert_key=self.file("alice-key.pem"))
         for name, mode, error in (("alice-key.pem", 0o644, hearth.KeyFileError), ("alice.pem", 0o666, hearth.ProfileError),
