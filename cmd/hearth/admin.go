@@ -19,7 +19,7 @@ import (
 	"github.com/hearthhost/hearth/host"
 )
 
-// admin is what the commands share that ask a running host at its admin socket.
+// admin is the connection to the admin socket of a running host.
 type admin struct {
 	policyFlags
 	socket string
@@ -27,29 +27,30 @@ type admin struct {
 
 func (a *admin) flags(cmd *cobra.Command) {
 	a.policyFlags.add(cmd)
-	cmd.Flags().StringVar(&a.socket, "socket", "", "ask at this admin socket, whatever the policy says")
+	cmd.Flags().StringVar(&a.socket, "socket", "", "use this admin socket instead of the one of the policy")
 }
 
-// path returns where the admin socket is.
+// path returns the path of the admin socket.
 func (a *admin) path() (string, error) {
 	if a.socket != "" {
 		return a.socket, nil
 	}
 	p, _, err := a.loadUntested()
 	if err != nil {
-		return "", fmt.Errorf("%w\nto ask a running host while its policy does not load, name its socket: --socket STATE/admin.sock, where STATE is its state folder (state, beside the policy, if that names no other)", err)
+		return "", fmt.Errorf("%w\nif the policy of a running host does not load, name its socket: "+
+			"--socket STATE/admin.sock, where STATE is its state folder (by default state, beside the policy)", err)
 	}
 	return host.AdminSocket(p), nil
 }
 
-// adminTimeout bounds one question.
+// adminTimeout is the time limit of a request.
 const adminTimeout = 30 * time.Second
 
-// maxAdminAnswer bounds an answer, in bytes.
+// maxAdminAnswer is the largest size of a response in bytes.
 const maxAdminAnswer = 256 << 20
 
-// ask makes one request, such as GET /v1/status, and reads the answer into to.
-func (a *admin) ask(ctx context.Context, method, what string, to any) error {
+// request sends a request, such as GET /v1/status, and decodes the response into result.
+func (a *admin) request(ctx context.Context, method, resource string, result any) error {
 	path, err := a.path()
 	if err != nil {
 		return err
@@ -61,10 +62,9 @@ func (a *admin) ask(ctx context.Context, method, what string, to any) error {
 		return explainAdmin(path, err)
 	}
 	defer func() { _ = conn.Close() }()
-	// No http.Transport: it puts an error of its own, which it does not export, in the
-	// place of the one that tells a refusal.
+	// http.Transport would replace the error of a rejected connection by an unexported one.
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	req, err := http.NewRequestWithContext(ctx, method, "http://hearth"+what, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, method, "http://hearth"+resource, http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -79,32 +79,34 @@ func (a *admin) ask(ctx context.Context, method, what string, to any) error {
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswer))
 	if err != nil {
-		return fmt.Errorf("the answer of the host at %s ended early: %w", path, err)
+		return fmt.Errorf("the response of the host at %s is incomplete: %w", path, err)
 	}
 	if resp.StatusCode == http.StatusOK {
-		if err := json.Unmarshal(answer, to); err != nil {
-			return fmt.Errorf("the host at %s answered something else than expected: %w", path, err)
+		if err := json.Unmarshal(answer, result); err != nil {
+			return fmt.Errorf("the host at %s sent an invalid response: %w", path, err)
 		}
 		return nil
 	}
-	var said struct {
+	var failure struct {
 		Error string `json:"error"`
 	}
-	if json.Unmarshal(answer, &said) == nil && said.Error != "" {
-		return errors.New(said.Error)
+	if json.Unmarshal(answer, &failure) == nil && failure.Error != "" {
+		return errors.New(failure.Error)
 	}
-	return fmt.Errorf("the host at %s answered %s: is it of another version than this command?", path, resp.Status)
+	return fmt.Errorf("the host at %s answered %s: does it have another version than this command?", path, resp.Status)
 }
 
-// explainAdmin adds the next thing to do to the usual reasons.
+// explainAdmin adds a remedy to the usual errors of a connection.
 func explainAdmin(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no host answers at %s\nstart one with hearth serve, or name the policy of the one that runs with --policy", path)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("the host at %s answers the user who runs it, and root, and nobody else", path)
+		return fmt.Errorf("no host answers at %s\n"+
+			"start one with hearth serve, or name the policy of the running host with --policy", path)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("the host at %s accepts only the host's user and root", path)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("no answer from %s within %s", path, adminTimeout)
 	}
-	return fmt.Errorf("asking the host at %s: %w", path, err)
+	return fmt.Errorf("sending a request to the host at %s: %w", path, err)
 }

@@ -26,7 +26,7 @@ func TestAdminRefusesOthers(t *testing.T) {
 	}
 	refused := func(how string) {
 		t.Helper()
-		if out, err := ask(65534); err == nil || !strings.Contains(out, "answers the user who runs it, and root, and nobody else") {
+		if out, err := ask(65534); err == nil || !strings.Contains(out, "accepts only the host's user and root") {
 			t.Errorf("another user, %s: %v\n%s", how, err, out)
 		}
 	}

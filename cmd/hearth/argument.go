@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// parseArgument reads one value of the command line: JSON, or a bare text that cannot be
-// mistaken for JSON gone wrong. Integers are int64 or *big.Int, other numbers float64;
-// {"data": "<base64>", "encoding": "base64"}, as results show bytes, is []byte.
+// parseArgument parses a value of the command line: JSON, or a bare string without the characters of JSON's syntax.
+// Integers are int64 or *big.Int, other numbers float64. {"data": "<base64>", "encoding": "base64"}, the form of bytes
+// in results, is []byte.
 func parseArgument(s string) (any, error) {
 	s = unshield(s)
 	if !utf8.ValidString(s) {
@@ -28,23 +28,24 @@ func parseArgument(s string) (any, error) {
 	err := dec.Decode(&v)
 	if err == nil {
 		if _, more := dec.Token(); more != io.EOF {
-			err = fmt.Errorf("something follows the value")
+			err = fmt.Errorf("unexpected text after the value")
 		}
 	}
 	if err == nil {
 		return fromJSON(v)
 	}
 	if word := map[string]string{"True": "true", "False": "false", "None": "null"}[s]; word != "" {
-		return nil, fmt.Errorf("%s is Python: write %s, or '%s' for the text", s, word, strconv.Quote(s))
+		return nil, fmt.Errorf("%s is Python; write %s, or '%s' for the string", s, word, strconv.Quote(s))
 	}
 	if strings.ContainsAny(s, `[]{}"`) {
 		quoted, _ := json.Marshal(s)
-		return nil, fmt.Errorf("%s is not JSON (%w): quote it for the shell, as in '[1, \"two\"]'; for the text itself write '%s'", s, err, quoted)
+		return nil, fmt.Errorf("%s is not JSON (%w); quote it for the shell, as in '[1, \"two\"]', "+
+			"or write '%s' for the string", s, err, quoted)
 	}
 	return s, nil
 }
 
-// fromJSON turns what encoding/json read into the values that travel.
+// fromJSON converts a decoded JSON value into the values of a call.
 func fromJSON(v any) (any, error) {
 	switch v := v.(type) {
 	case json.Number:
@@ -70,7 +71,7 @@ func fromJSON(v any) (any, error) {
 	return v, nil
 }
 
-// maxDigits bounds an integer of the command line, as serializers bound theirs.
+// maxDigits is the largest number of digits of an integer, as in the serializers.
 const maxDigits = 4300
 
 func fromNumber(s string) (any, error) {
@@ -85,16 +86,16 @@ func fromNumber(s string) (any, error) {
 		return n, nil
 	}
 	if len(s) > maxDigits {
-		return nil, fmt.Errorf("an integer of %d digits: at most %d are allowed", len(s), maxDigits)
+		return nil, fmt.Errorf("an integer has %d digits, at most %d are allowed", len(s), maxDigits)
 	}
 	n, ok := new(big.Int).SetString(s, 10)
 	if !ok {
-		return nil, fmt.Errorf("%s is no integer", s)
+		return nil, fmt.Errorf("%s is not an integer", s)
 	}
 	return n, nil
 }
 
-// bytesForm recognises the dict in which bytes are shown.
+// bytesForm returns the bytes of a dict in the form of results.
 func bytesForm(v map[string]any) ([]byte, bool) {
 	data, ok := v["data"].(string)
 	if !ok || len(v) != 2 || v["encoding"] != "base64" {
@@ -104,7 +105,7 @@ func bytesForm(v map[string]any) ([]byte, bool) {
 	return b, err == nil
 }
 
-// parseKeywords reads the values of --kw, each name=value.
+// parseKeywords parses the values of --kw, each name=value.
 func parseKeywords(list []string) (map[string]any, error) {
 	var kw map[string]any
 	for _, s := range list {
@@ -123,11 +124,11 @@ func parseKeywords(list []string) (map[string]any, error) {
 	return kw, nil
 }
 
-// parseAssignment reads name=value as the given flag has it.
+// parseAssignment parses name=value, the value of a flag.
 func parseAssignment(flag, s string) (string, any, error) {
 	name, text, ok := strings.Cut(s, "=")
 	if !ok || name == "" {
-		return "", nil, usagef("%s %s: want name=value", flag, s)
+		return "", nil, usagef("%s %s: use name=value", flag, s)
 	}
 	v, err := parseArgument(text)
 	if err != nil {
@@ -138,17 +139,15 @@ func parseAssignment(flag, s string) (string, any, error) {
 
 var negative = regexp.MustCompile(`^-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
-// shield marks an argument that only looks like a flag. No argument of a process can
-// hold this byte otherwise.
+// shield marks a value that looks like a flag. Arguments of a process cannot contain this byte.
 const shield = "\x00"
 
-// shieldNegatives marks the negative numbers, which would be taken for flags, but where
-// they are what a flag before them is given.
+// shieldNegatives marks negative numbers, which would be parsed as flags, unless they are the value of a flag.
 func shieldNegatives(root *cobra.Command, args []string) []string {
-	cmd, _, _ := root.Find(args) // root, if there is no such command
+	cmd, _, _ := root.Find(args) // root for an unknown command
 	out := make([]string, len(args))
 	for i, a := range args {
-		if negative.MatchString(a) && (i == 0 || !wantsValue(cmd, args[i-1])) {
+		if negative.MatchString(a) && (i == 0 || !takesValue(cmd, args[i-1])) {
 			a = shield + a
 		}
 		out[i] = a
@@ -156,9 +155,8 @@ func shieldNegatives(root *cobra.Command, args []string) []string {
 	return out
 }
 
-// wantsValue reports whether an argument is a flag of a command that takes the next
-// argument as its value.
-func wantsValue(cmd *cobra.Command, arg string) bool {
+// takesValue reports whether an argument is a flag of a command whose value is the next argument.
+func takesValue(cmd *cobra.Command, arg string) bool {
 	name, long := strings.CutPrefix(arg, "--")
 	f := cmd.Flag(name)
 	if !long && len(arg) == 2 && arg[0] == '-' {
@@ -169,7 +167,7 @@ func wantsValue(cmd *cobra.Command, arg string) bool {
 	return f != nil && f.NoOptDefVal == ""
 }
 
-// unshield undoes shieldNegatives, also in an error that quotes an argument.
+// unshield removes the marks of shieldNegatives, also from an error that quotes an argument.
 func unshield(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, shield, ""), `\x00-`, "-")
 }

@@ -62,7 +62,7 @@ func TestParseArgumentRefuses(t *testing.T) {
 		{"[1, 2", "is not JSON"},
 		{`{a: 1}`, "is not JSON"},
 		{`"open`, "is not JSON"},
-		{`[1] [2]`, "something follows"},
+		{`[1] [2]`, "unexpected text"},
 		{"True", "write true"},
 		{"None", "write null"},
 		{"a\xff", "not UTF-8"},

@@ -19,9 +19,9 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Read and verify the log of decisions",
-		Long: `Read and verify the audit log: one line of JSON for each decision, chained by hashes. The verbs
-read the file that the policy names, the older ones beside it, and what was kept of those that are
-removed; they need no running host, and the right to read its state folder.`,
+		Long: `Read and verify the audit log: one line of JSON for each decision, chained by hashes. The commands
+read the file of the policy, the older files beside it, and the records that were kept of removed
+files. They need no running host, only the right to read its state folder.`,
 		Example: `  hearth audit tail -n 20
   hearth audit query --principal alice --decision deny
   hearth audit verify`,
@@ -32,7 +32,7 @@ removed; they need no running host, and the right to read its state folder.`,
 	return cmd
 }
 
-// auditFlags say which log.
+// auditFlags select the log.
 type auditFlags struct {
 	policyFlags
 	file   string
@@ -41,28 +41,30 @@ type auditFlags struct {
 
 func (f *auditFlags) add(cmd *cobra.Command) {
 	f.policyFlags.add(cmd)
-	cmd.Flags().StringVar(&f.file, "file", "", "read this file, and the older ones beside it, whatever the policy says")
+	cmd.Flags().StringVar(&f.file, "file", "", "read this file and the older ones beside it instead")
 }
 
-// path returns where the log is.
+// path returns the path of the log.
 func (f *auditFlags) path() (string, error) {
 	if f.file != "" {
 		return f.file, nil
 	}
 	p, from, err := f.loadUntested()
 	if err != nil {
-		return "", fmt.Errorf("%w\nto read a log while the policy does not load, name it: --file STATE/audit.jsonl, where STATE is the host's state folder (state, beside the policy, if that names no other)", err)
+		return "", fmt.Errorf("%w\nif the policy does not load, name the log: --file STATE/audit.jsonl, "+
+			"where STATE is the host's state folder (by default state, beside the policy)", err)
 	}
 	if p.Audit.Off {
-		return "", fmt.Errorf("%s switches the audit log off", from)
+		return "", fmt.Errorf("%s disables the audit log", from)
 	}
 	return p.Audit.Path, nil
 }
 
-// explainNoLog adds where else to look, if there is no log.
+// explainNoLog adds a remedy to the error of a missing log.
 func explainNoLog(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no audit log: %w\nname the policy of the host with --policy, or the log with --file", err)
+		return fmt.Errorf("audit log not found: %w\n"+
+			"name the policy of the host with --policy, or the log with --file", err)
 	}
 	return err
 }
@@ -73,10 +75,10 @@ func newAuditVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Recompute the chain of the audit log",
-		Long: `Recompute the whole chain of the audit log and list what was changed, inserted or taken out;
-the exit code is 1 then. The chain has no key: it does not show that the end was cut off, or
-that the host's own user wrote all of it anew. Against that, keep the head that this prints,
-or that the host logs, elsewhere, and give it with --head: it must still be in the log.`,
+		Long: `Recompute the whole chain of the audit log and list changed, inserted and removed records; the exit
+code is 1 if there are any. The chain has no key: it cannot show that the end was cut off, or that the
+host's user wrote the whole log again. To detect that, keep the head that this command prints, or that
+the host logs, in another place, and pass it with --head: it must still be in the log.`,
 		Example: `  hearth audit verify
   hearth audit verify --head 3f0c…`,
 		Args: exactArgs(),
@@ -95,14 +97,15 @@ or that the host logs, elsewhere, and give it with --head: it must still be in t
 					return err
 				}
 				if !found {
-					report.Problems = append(report.Problems, "no record has the hash "+head+": the log was cut off before it, or written anew")
+					report.Problems = append(report.Problems,
+						"no record has the hash "+head+": the log was cut off before it, or written again")
 				}
 			}
 			return printReport(cmd.OutOrStdout(), report, f.asJSON)
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&head, "head", "", "a head from earlier, which a record must still have")
+	cmd.Flags().StringVar(&head, "head", "", "an earlier head, which must be in the log")
 	jsonFlag(cmd, &f.asJSON)
 	return cmd
 }
@@ -141,12 +144,12 @@ func newAuditTail() *cobra.Command {
 		Short: "Show the last records of the audit log",
 		Example: `  hearth audit tail
   hearth audit tail -n 100 --follow`,
-		Long: `Show the last records of the audit log, and with --follow each new one as it comes, until
-interrupted. With --json they are shown as they stand in the log, one a line.`,
+		Long: `Show the last records of the audit log, and with --follow each new record, until a signal. With --json
+it prints the lines of the log unchanged.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if n < 0 {
-				return usagef("-n %d: want a number from 0 up", n)
+				return usagef("-n %d: use a number from 0", n)
 			}
 			path, err := f.path()
 			if err != nil {
@@ -180,8 +183,8 @@ interrupted. With --json they are shown as they stand in the log, one a line.`,
 	}
 	f.add(cmd)
 	fl := cmd.Flags()
-	fl.IntVarP(&n, "lines", "n", 10, "how many")
-	fl.BoolVarP(&follow, "follow", "f", false, "go on with each new record")
+	fl.IntVarP(&n, "lines", "n", 10, "number of records")
+	fl.BoolVarP(&follow, "follow", "f", false, "also print each new record")
 	jsonFlag(cmd, &f.asJSON)
 	return cmd
 }
@@ -193,9 +196,10 @@ func (f *auditFlags) print(w io.Writer, e *trail.Entry) {
 		return
 	}
 	if e.Decision == "" {
-		said := []string{inline(e.Time) + " ", inline(e.Event), inline(e.Object), inline(e.Detail), inline(e.Why), inline(e.Count.String())}
-		said = slices.DeleteFunc(said, func(s string) bool { return s == "" })
-		fmt.Fprintln(w, strings.Join(said, " "))
+		fields := []string{inline(e.Time) + " ", inline(e.Event), inline(e.Object), inline(e.Detail), inline(e.Why),
+			inline(e.Count.String())}
+		fields = slices.DeleteFunc(fields, func(s string) bool { return s == "" })
+		fmt.Fprintln(w, strings.Join(fields, " "))
 		return
 	}
 	what := e.Object
@@ -223,5 +227,6 @@ func (f *auditFlags) print(w io.Writer, e *trail.Entry) {
 	if e.Exceeding != "" {
 		reason = "beyond " + e.Exceeding
 	}
-	fmt.Fprintf(w, "%s  %-6s  %s  %s  from %s: %s\n", inline(e.Time), quoted(e.Decision), quoted(e.Principal), what, quoted(e.Peer), inline(reason))
+	fmt.Fprintf(w, "%s  %-6s  %s  %s  from %s: %s\n",
+		inline(e.Time), quoted(e.Decision), quoted(e.Principal), what, quoted(e.Peer), inline(reason))
 }

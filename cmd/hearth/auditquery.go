@@ -13,9 +13,9 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// auditEvents are the events of the log, as doc/audit.md has them.
-var auditEvents = []string{"call", "see", "connect", "open", "stop", "dropped", "late", "reloaded", "refused", "removed",
-	"rolled back", "policy changed", "policy refused", "kept"}
+// auditEvents are the events of the log, see doc/audit.md.
+var auditEvents = []string{"call", "see", "connect", "open", "stop", "dropped", "late", "reloaded", "refused",
+	"removed", "rolled back", "policy changed", "policy refused", "kept"}
 
 // auditQuery selects records of the log.
 type auditQuery struct {
@@ -24,7 +24,7 @@ type auditQuery struct {
 	object       string
 	objects      *policy.Pattern // of object, if that is a pattern
 	since, until string
-	from, to     string // since and until as the log writes times
+	from, to     string // since and until in the form of the log
 	most         int
 }
 
@@ -33,10 +33,9 @@ func newAuditQuery() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "query",
 		Short: "Find records of the audit log",
-		Long: `Find the records of the audit log that match all that is given, oldest first. --object may be a
-pattern, as in the policy. Times are as "2027-01-31T18:00:00Z", or a length like 2h before now. With
---json records are shown as they stand in the log, one a line. If none matches, that is reported on
-standard error.`,
+		Long: `Find the records of the audit log that match all flags, oldest first. --object may be a pattern, as in
+the policy. A time has the form "2027-01-31T18:00:00Z", or is a duration like 2h before now. With --json
+it prints the lines of the log unchanged. If no record matches, it reports that on standard error.`,
 		Example: `  hearth audit query --principal alice --since 2h
   hearth audit query --object 'acme.*' --decision deny --json`,
 		Args: exactArgs(),
@@ -62,7 +61,8 @@ standard error.`,
 				}
 			}
 			if shown == 0 {
-				fmt.Fprintln(cmd.ErrOrStderr(), strings.Join(append([]string{"no record matches"}, q.doubts()...), "\n"))
+				notes := append([]string{"no record matches"}, q.doubts()...)
+				fmt.Fprintln(cmd.ErrOrStderr(), strings.Join(notes, "\n"))
 			}
 			return nil
 		},
@@ -76,15 +76,15 @@ standard error.`,
 	fl.StringVar(&q.want.Event, "event", "", "one of: "+strings.Join(auditEvents, ", "))
 	fl.StringVar(&q.since, "since", "", "not before this time")
 	fl.StringVar(&q.until, "until", "", "before this time")
-	fl.IntVar(&q.most, "limit", 0, "show at most so many; 0: all")
+	fl.IntVar(&q.most, "limit", 0, "largest number of records; 0: all")
 	jsonFlag(cmd, &q.asJSON)
 	return cmd
 }
 
-// check reads the flags.
+// check checks and parses the flags.
 func (q *auditQuery) check() (err error) {
 	if d := q.want.Decision; d != "" && d != "permit" && d != "deny" {
-		return usagef("--decision %s: want permit or deny", d)
+		return usagef("--decision %s: use permit or deny", d)
 	}
 	if q.from, err = moment("--since", q.since); err != nil {
 		return err
@@ -112,11 +112,11 @@ func (q *auditQuery) matches(e *trail.Entry) bool {
 		(q.from == "" || e.Time >= q.from) && (q.to == "" || e.Time < q.to)
 }
 
-// doubts returns what of a query no record, or hardly any, can match.
+// doubts returns notes about flags that hardly any record can match.
 func (q *auditQuery) doubts() []string {
 	var out []string
 	if e := q.want.Event; e != "" && !slices.Contains(auditEvents, e) {
-		out = append(out, fmt.Sprintf("--event %s is none of: %s", e, strings.Join(auditEvents, ", ")))
+		out = append(out, fmt.Sprintf("--event %s is unknown; events are: %s", e, strings.Join(auditEvents, ", ")))
 	}
 	if id := q.want.Object; id != "" {
 		if _, err := policy.ParsePattern(id); err != nil {
@@ -125,13 +125,13 @@ func (q *auditQuery) doubts() []string {
 	}
 	for _, f := range []struct{ flag, value string }{{"--principal", q.want.Principal}, {"--method", q.want.Method}} {
 		if strings.Contains(f.value, "*") {
-			out = append(out, fmt.Sprintf("%s %s: it is a whole name; only --object may be a pattern", f.flag, f.value))
+			out = append(out, fmt.Sprintf("%s %s is a whole name; only --object may be a pattern", f.flag, f.value))
 		}
 	}
 	return out
 }
 
-// moment reads a time of a flag as the log writes it, so that both compare as texts.
+// moment returns the time of a flag in the form of the log, so that both compare as strings.
 func moment(flag, s string) (string, error) {
 	if s == "" {
 		return "", nil
@@ -140,7 +140,7 @@ func moment(flag, s string) (string, error) {
 	if err != nil {
 		ago, errAgo := time.ParseDuration(s)
 		if errAgo != nil {
-			return "", usagef(`%s %s: want a time like "2027-01-31T18:00:00Z", or a length like 2h`, flag, s)
+			return "", usagef(`%s %s: use a time like "2027-01-31T18:00:00Z", or a duration like 2h`, flag, s)
 		}
 		at = time.Now().Add(-ago)
 	}

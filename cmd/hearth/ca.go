@@ -21,12 +21,12 @@ import (
 	"github.com/hearthhost/hearth/transport/ca"
 )
 
-const caLong = `A small certificate authority, for those who have none: it issues the host's certificate
-and its clients', and keeps the list of those that the host refuses.
+const caLong = `A small certificate authority for users without one: it issues the certificates of the host and
+of its clients, and keeps the list of revoked ones.
 
-Its folder holds ca.pem, which hosts name as client_ca and clients as ca; ca.key, with which
-whoever has it can become anybody, so keep it off the host if you can; and revoked, which
-hosts name as revoked and read again when it changes.`
+Its folder holds ca.pem, which is client_ca of hosts and ca of clients; ca.key, whose owner can
+authenticate as any principal, so keep it off the host if you can; and revoked, which is the list
+of a host's setting revoked, and is read again when it changes.`
 
 func newCA() *cobra.Command {
 	var dir string
@@ -51,34 +51,35 @@ func newCAInit(dir *string) *cobra.Command {
 	var validDays int
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Make an authority",
-		Long: `Make an authority in the folder --dir, which is made for this user alone if it is missing. One
-that exists is never overwritten.`,
+		Short: "Create an authority",
+		Long: `Create an authority in the folder --dir. A missing folder is created with mode 0700. An existing
+authority is never overwritten.`,
 		Example: `  hearth ca init --name "Example's hosts"`,
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if validDays < 1 {
-				return usagef("--days %d: want 1 or more", validDays)
+				return usagef("--days %d: use 1 or more", validDays)
 			}
 			c, err := ca.Init(*dir, name, validDays, time.Now())
 			if errors.Is(err, fs.ErrExist) {
-				return fmt.Errorf("there is an authority in %s already, and it stays as it is: hearth ca show --dir %s",
+				return fmt.Errorf("the authority in %s exists and was not changed; hearth ca show --dir %s prints it",
 					*dir, shell.Path(*dir))
 			} else if err != nil {
-				return fmt.Errorf("making an authority: %w", err)
+				return fmt.Errorf("creating an authority: %w", err)
 			}
 			w := cmd.OutOrStdout()
-			fmt.Fprintf(w, "made the authority %q in %s, valid until %s\n", name, *dir, c.Certificate().NotAfter.Format(time.DateOnly))
+			fmt.Fprintf(w, "created the authority %q in %s, valid until %s\n",
+				name, *dir, c.Certificate().NotAfter.Format(time.DateOnly))
 			fmt.Fprintf(w, "next: hearth ca issue host --server --dns NAME, then hearth ca issue CLIENT\n")
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "hearth", "the authority's name")
-	cmd.Flags().IntVar(&validDays, "days", ca.DefaultCADays, "how long it is valid")
+	cmd.Flags().IntVar(&validDays, "days", ca.DefaultCADays, "validity in days")
 	return cmd
 }
 
-// caIssue is what hearth ca issue is asked for.
+// caIssue holds the flags of hearth ca issue.
 type caIssue struct {
 	server bool
 	dns    []string
@@ -95,9 +96,9 @@ func newCAIssue(dir *string) *cobra.Command {
 		Use:   "issue NAME",
 		Short: "Issue a certificate to a client, or to a host with --server",
 		Long: `Issue a certificate with the common name NAME and write NAME.pem, the certificate and its
-authority's, and NAME.key, its private key, into the folder --out. Files that exist are
-never overwritten. With --csr the private key stays with whoever made the request, of which
-the key counts and nothing else: names are what this command line says.`,
+authority's, and NAME.key, its private key, into the folder --out. Existing files are
+never overwritten. With --csr the private key stays with the author of the signing request. Only
+the key of the request is used; the names are those of this command line.`,
 		Example: `  hearth ca issue alice
   hearth ca issue build --uri spiffe://example/build --days 30
   hearth ca issue host --server --dns host.example --ip 192.0.2.1
@@ -115,11 +116,11 @@ the key counts and nothing else: names are what this command line says.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.BoolVar(&f.server, "server", false, "a host's certificate, which needs --dns or --ip")
+	fl.BoolVar(&f.server, "server", false, "certificate of a host, which needs --dns or --ip")
 	fl.StringArrayVar(&f.dns, "dns", nil, "a DNS name; may be repeated")
 	fl.StringArrayVar(&f.ips, "ip", nil, "an IP address; may be repeated")
 	fl.StringArrayVar(&f.uris, "uri", nil, "a URI, such as a SPIFFE id; may be repeated")
-	fl.IntVar(&f.days, "days", ca.DefaultLeafDays, "how long it is valid")
+	fl.IntVar(&f.days, "days", ca.DefaultLeafDays, "validity in days")
 	fl.StringVar(&f.out, "out", "", "folder to write to (default: the authority's)")
 	fl.StringVar(&f.csr, "csr", "", "certify the key of this signing request instead of a new one")
 	return cmd
@@ -130,11 +131,11 @@ func (f *caIssue) request(name string) (ca.Request, error) {
 	if f.server {
 		r.Kind = ca.Server
 		if len(f.dns)+len(f.ips) == 0 {
-			return r, usagef("--server needs the names that clients call the host by: --dns NAME or --ip ADDRESS")
+			return r, usagef("--server needs the addresses of the host: --dns NAME or --ip ADDRESS")
 		}
 	}
 	if f.days < 1 {
-		return r, usagef("--days %d: want 1 or more", f.days)
+		return r, usagef("--days %d: use 1 or more", f.days)
 	}
 	for _, s := range f.ips {
 		ip := net.ParseIP(s)
@@ -153,8 +154,7 @@ func (f *caIssue) request(name string) (ca.Request, error) {
 	return r, nil
 }
 
-// issueTo issues a certificate and writes it, and its key unless a signing request brought
-// one.
+// issueTo issues a certificate and writes it, and its key unless csr names a signing request.
 func issueTo(w io.Writer, dir, out, csr string, r ca.Request) error {
 	c, err := ca.Open(dir)
 	if err != nil {
@@ -168,10 +168,11 @@ func issueTo(w io.Writer, dir, out, csr string, r ca.Request) error {
 	if key == nil {
 		keyFile = ""
 	}
-	// Before anything is issued: what is not written should not be on the list.
+	// Checked before the certificate is issued: the list must not have certificates that were not written.
 	for _, path := range []string{certFile, keyFile} {
 		if _, err := os.Lstat(path); err == nil && path != "" {
-			return fmt.Errorf("%s exists and stays as it is: hearth ca renew %s, or another --out", path, shell.Quote(r.Name))
+			return fmt.Errorf("%s exists and was not changed; run hearth ca renew %s, or use another --out",
+				path, shell.Quote(r.Name))
 		}
 	}
 	if key != nil {
@@ -193,12 +194,11 @@ func issueTo(w io.Writer, dir, out, csr string, r ca.Request) error {
 	if err := safefile.Create(certFile, text, 0o644); err != nil {
 		return fmt.Errorf("writing certificate %s: %w", one.Serial, err)
 	}
-	tellIssued(w, dir, certFile, keyFile, one)
+	printIssued(w, dir, certFile, keyFile, one)
 	return nil
 }
 
-// keyFor sets the key to certify: that of a signing request if csr names one, else a new
-// one, which it returns.
+// keyFor sets the key to certify: the key of the signing request csr, or a new key, which it returns.
 func keyFor(csr string, r *ca.Request) (crypto.Signer, error) {
 	if csr == "" {
 		key, err := ca.NewKey()
@@ -207,7 +207,7 @@ func keyFor(csr string, r *ca.Request) (crypto.Signer, error) {
 		}
 		return key, err
 	}
-	text, err := os.ReadFile(csr) //nolint:gosec // the user names it
+	text, err := os.ReadFile(csr) //nolint:gosec // a path of the command line
 	if err != nil {
 		return nil, err
 	}
@@ -216,22 +216,25 @@ func keyFor(csr string, r *ca.Request) (crypto.Signer, error) {
 		return nil, fmt.Errorf("%s: %w", csr, err)
 	}
 	r.PublicKey = public
-	return nil, nil //nolint:nilnil // the key stays with whoever made the request
+	return nil, nil //nolint:nilnil // no new key
 }
 
-// tellIssued says what was written and what to do with it.
-func tellIssued(w io.Writer, dir, certFile, keyFile string, one *ca.Issued) {
+// printIssued prints the written files and the next steps.
+func printIssued(w io.Writer, dir, certFile, keyFile string, one *ca.Issued) {
 	fmt.Fprintf(w, "wrote %s, valid until %s, serial %s\n", certFile, one.Until.Format(time.DateOnly), one.Serial)
 	if keyFile != "" {
 		fmt.Fprintf(w, "wrote %s, its private key\n", keyFile)
 	}
 	if one.Kind == ca.Server {
-		fmt.Fprintf(w, "next: in a listener of policy.hcl: tls { cert = %q, key = %q, client_ca = %q, revoked = %q }, one a line\n",
+		fmt.Fprintf(w, "next: in a listener of policy.hcl: "+
+			"tls { cert = %q, key = %q, client_ca = %q, revoked = %q }, one a line\n",
 			certFile, keyFile, filepath.Join(dir, ca.CertFile), filepath.Join(dir, ca.RevokedFile))
 		return
 	}
-	fmt.Fprintf(w, "next: cert { common_name = %q } in a principal of policy.hcl; for the client these files and %s,\n", one.Name, filepath.Join(dir, ca.CertFile))
-	fmt.Fprintf(w, "      and the profile {\"address\": \"…\", \"channel\": \"tls\", \"ca\": %q, \"cert\": %q, \"cert_key\": %q}\n",
+	fmt.Fprintf(w, "next: cert { common_name = %q } in a principal of policy.hcl; for the client these files and %s,\n",
+		one.Name, filepath.Join(dir, ca.CertFile))
+	fmt.Fprintf(w, "      and the profile "+
+		"{\"address\": \"…\", \"channel\": \"tls\", \"ca\": %q, \"cert\": %q, \"cert_key\": %q}\n",
 		ca.CertFile, filepath.Base(certFile), one.Name+".key")
 }
 
@@ -240,9 +243,9 @@ func newCARenew(dir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "renew NAME|SERIAL",
 		Short: "Issue a certificate again, with new dates and a new key",
-		Long: `Issue a certificate with the same names as one that was issued before, replacing NAME.pem and
-NAME.key in the folder --out in one step each. The old certificate stays valid until its
-end: revoke it by its serial number if it must not.`,
+		Long: `Issue a certificate with the names of an earlier one, and replace NAME.pem and NAME.key in the
+folder --out, each atomically. The old certificate stays valid until its end; revoke it by its
+serial number if necessary.`,
 		Example: `  hearth ca renew host`,
 		Args:    exactArgs("NAME|SERIAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -252,7 +255,7 @@ end: revoke it by its serial number if it must not.`,
 			return f.renew(cmd.OutOrStdout(), *dir, args[0])
 		},
 	}
-	cmd.Flags().IntVar(&f.days, "days", ca.DefaultLeafDays, "how long it is valid")
+	cmd.Flags().IntVar(&f.days, "days", ca.DefaultLeafDays, "validity in days")
 	cmd.Flags().StringVar(&f.out, "out", "", "folder to write to (default: the authority's)")
 	cmd.Flags().StringVar(&f.csr, "csr", "", "certify the key of this signing request instead of a new one")
 	return cmd
@@ -268,7 +271,7 @@ func (f *caIssue) renew(w io.Writer, dir, which string) error {
 		return err
 	}
 	if old == nil {
-		return fmt.Errorf("no certificate was issued with the name or serial number %s: hearth ca show lists them", which)
+		return fmt.Errorf("no certificate has the name or serial number %s; hearth ca show lists them", which)
 	}
 	f.server, f.dns, f.ips, f.uris = old.Kind == ca.Server, old.DNS, old.IPs, old.URIs
 	r, err := f.request(old.Name)
@@ -292,8 +295,8 @@ func (f *caIssue) renew(w io.Writer, dir, which string) error {
 		if err != nil {
 			return err
 		}
-		// A host that reads between the two sees that they do not belong together, and keeps
-		// what it has until it looks again.
+		// A host that reads the files between the two writes finds that they do not match, keeps its old
+		// ones, and reads again.
 		if err := safefile.Replace(keyFile, keyPEM, 0o600); err != nil {
 			return err
 		}
@@ -301,17 +304,17 @@ func (f *caIssue) renew(w io.Writer, dir, which string) error {
 	if err := safefile.Replace(certFile, text, 0o644); err != nil {
 		return err
 	}
-	tellIssued(w, dir, certFile, keyFile, one)
+	printIssued(w, dir, certFile, keyFile, one)
 	return nil
 }
 
 func newCARevoke(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NAME|SERIAL",
-		Short: "Have hosts refuse a certificate",
-		Long: `Put a certificate's serial number on the list revoked of the authority's folder. A running
-host whose policy names this very file refuses it from then on and cuts the connections that
-it opened, within a second; other hosts need a copy of the file.`,
+		Short: "Revoke a certificate",
+		Long: `Add the serial number of a certificate to the list revoked in the authority's folder. A running
+host whose policy names this file rejects the certificate within a second, and closes its
+connections. Other hosts need a copy of the file.`,
 		Example: `  hearth ca revoke alice
   hearth ca revoke 4f3a9c12…`,
 		Args: exactArgs("NAME|SERIAL"),
@@ -327,7 +330,8 @@ it opened, within a second; other hosts need a copy of the file.`,
 				for _, one := range found {
 					lines = append(lines, fmt.Sprintf("%s, until %s", one.Serial, one.Until.Format(time.DateOnly)))
 				}
-				return fmt.Errorf("%s has several certificates: revoke one by its serial number:\n%s", args[0], strings.Join(lines, "\n"))
+				return fmt.Errorf("%s has several certificates; revoke one by its serial number:\n%s",
+					args[0], strings.Join(lines, "\n"))
 			} else if err != nil {
 				return err
 			}
@@ -339,7 +343,8 @@ it opened, within a second; other hosts need a copy of the file.`,
 			if err := c.Revoke(found[0], now); err != nil {
 				return fmt.Errorf("revoking: %w", err)
 			}
-			fmt.Fprintf(w, "revoked %s of %s: hosts that read %s refuse it within a second\n", found[0].Serial, found[0].Name, filepath.Join(*dir, ca.RevokedFile))
+			fmt.Fprintf(w, "revoked %s of %s: hosts that read %s reject it within a second\n",
+				found[0].Serial, found[0].Name, filepath.Join(*dir, ca.RevokedFile))
 			return nil
 		},
 	}
@@ -355,9 +360,9 @@ func newCAShow(dir *string) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Show the authority and what it issued",
-		Long: `Show the authority and every certificate that it issued: for whom, until when, and whether it
-counts. What ends within two weeks is warned of.`,
+		Short: "Show the authority and its certificates",
+		Long: `Show the authority and every issued certificate with its name, end and state. Certificates that end
+within two weeks have a warning.`,
 		Example: `  hearth ca show
   hearth ca show --json`,
 		Args: exactArgs(),
@@ -388,11 +393,17 @@ func showCA(w io.Writer, c *ca.CA, all []*ca.Issued, asJSON bool, now time.Time)
 		rows = append(rows, shownCert{one, state})
 	}
 	if asJSON {
-		return printJSON(w, map[string]any{"name": own.Subject.CommonName, "until": own.NotAfter.UTC(), "state": stateAt(own.NotAfter, now), "certificates": rows})
+		return printJSON(w, map[string]any{
+			"name":         own.Subject.CommonName,
+			"until":        own.NotAfter.UTC(),
+			"state":        stateAt(own.NotAfter, now),
+			"certificates": rows,
+		})
 	}
-	fmt.Fprintf(w, "authority %q, valid until %s (%s)\n", own.Subject.CommonName, own.NotAfter.Format(time.DateOnly), stateAt(own.NotAfter, now))
+	fmt.Fprintf(w, "authority %q, valid until %s (%s)\n",
+		own.Subject.CommonName, own.NotAfter.Format(time.DateOnly), stateAt(own.NotAfter, now))
 	if len(rows) == 0 {
-		fmt.Fprintln(w, "it has issued nothing yet: hearth ca issue NAME")
+		fmt.Fprintln(w, "no certificates yet; issue one with hearth ca issue NAME")
 		return nil
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -403,7 +414,7 @@ func showCA(w io.Writer, c *ca.CA, all []*ca.Issued, asJSON bool, now time.Time)
 	return tw.Flush()
 }
 
-// stateAt says how a certificate that ends at until stands.
+// stateAt returns the state of a certificate that ends at until.
 func stateAt(until, now time.Time) string {
 	switch left := until.Sub(now); {
 	case left <= 0:

@@ -19,16 +19,16 @@ const callLong = `Call a method of an object and print the result as one line of
 --stream, call a method that returns an item stream and print one line for each item.
 
 Arguments are JSON: 5, 1.5, true, null, '"text"', '[1, 2]', '{"a": 1}'. A bare word is a
-text, unless it contains any of []{}". Results keep what JSON can say exactly: integers
-of any size, and floats with their point. Tuples and sets come as arrays, bytes as
-{"data": "<base64>", "encoding": "base64"} (which as an argument is bytes, too), times
-and complex numbers as texts.
+string, unless it contains one of []{}". Results are exact: integers of any size, and floats
+with a decimal point. Tuples and sets are printed as arrays, bytes as
+{"data": "<base64>", "encoding": "base64"} (which is also accepted as an argument), times
+and complex numbers as strings.
 
 Attributes are not methods: --get reads one, --set writes one.
 
-An exception of the object, and a refusal of the host, is printed on standard error as
-"Class: why", and the exit code is 1. What you may not call looks like what does not
-exist: hearth ls lists what you may call.`
+An exception of the object, and an error of the host, is printed on standard error as
+"Class: message", and the exit code is 1. An object that you may not call gives the error of a
+missing one. hearth ls lists the objects that you may call.`
 
 // callFlags are the flags of hearth call.
 type callFlags struct {
@@ -62,37 +62,37 @@ func newCall(r *remote) *cobra.Command {
 	fl.StringArrayVar(&f.kw, "kw", nil, "keyword argument name=value; may be repeated")
 	fl.StringVar(&f.get, "get", "", "read this attribute instead of calling a method")
 	fl.StringVar(&f.set, "set", "", "write attribute=value instead of calling a method")
-	fl.BoolVar(&f.oneway, "oneway", false, "do not wait for an answer, not even for an error")
+	fl.BoolVar(&f.oneway, "oneway", false, "do not wait for the reply, also not for an error")
 	fl.BoolVar(&f.stream, "stream", false, "print the items of the stream that the method returns, one a line")
-	fl.BoolVar(&f.traceback, "traceback", false, "print the remote traceback, if the policy lets you see it")
+	fl.BoolVar(&f.traceback, "traceback", false, "print the remote traceback, if the policy permits it")
 	cmd.MarkFlagsMutuallyExclusive("get", "set")
 	r.flags(cmd)
 	return cmd
 }
 
-// checkArgs wants OBJECT and, unless an attribute is named, METHOD.
+// checkArgs requires OBJECT and, without --get and --set, METHOD.
 func (f *callFlags) checkArgs(cmd *cobra.Command, args []string) error {
 	get, set := cmd.Flags().Changed("get"), cmd.Flags().Changed("set")
 	switch {
 	case len(args) == 0:
 		return usagef("OBJECT is missing")
 	case get && set:
-		return usagef("--get and --set exclude each other: one command, one attribute")
+		return usagef("--get and --set exclude each other")
 	case !get && !set && len(args) == 1:
-		return usagef("METHOD is missing: hearth describe %s lists the methods", shell.Quote(args[0]))
+		return usagef("METHOD is missing; hearth describe %s lists the methods", shell.Quote(args[0]))
 	case (get || set) && len(args) > 1:
-		return usagef("unexpected argument %q: --get and --set take no method and no arguments", args[1])
+		return usagef("unexpected argument %q; --get and --set take no method and no arguments", args[1])
 	case (get || set) && (f.oneway || f.stream || len(f.kw) > 0):
-		return usagef("--oneway, --stream and --kw belong to methods, not to attributes")
+		return usagef("--oneway, --stream and --kw are for methods, not for attributes")
 	case f.oneway && f.stream:
-		return usagef("--oneway and --stream exclude each other: a oneway call has no answer")
+		return usagef("--oneway and --stream exclude each other: a oneway call has no reply")
 	case (f.oneway || f.stream) && len(f.kw) > 0:
-		return usagef("--kw does not go with --oneway and --stream: give the arguments by position")
+		return usagef("--kw excludes --oneway and --stream; use positional arguments")
 	}
 	return nil
 }
 
-// call does what one command line asks.
+// call runs one command line.
 func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	id, err := objectArgument(args[0])
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	}
 	defer c.Close()
 	ctx := cmd.Context()
-	if !f.stream { // of a stream, --timeout bounds each item: the client sees to that
+	if !f.stream { // for a stream the client applies --timeout to each item
 		var cancel context.CancelFunc
 		ctx, cancel = r.within(ctx)
 		defer cancel()
@@ -126,7 +126,7 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	return r.explain(err)
 }
 
-// plan reads the rest of the command line and says what to do with the object.
+// plan parses the rest of the command line and returns the operation on the object.
 func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, io.Writer) error, error) {
 	if f.get != "" {
 		if err := checkMember("attribute", f.get); err != nil {
@@ -148,7 +148,7 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 		return func(ctx context.Context, o *client.Object, _ io.Writer) error { return o.Set(ctx, name, v) }, nil
 	}
 	if len(rest) == 0 {
-		return nil, usagef("--get and --set want the name of an attribute")
+		return nil, usagef("--get and --set need the name of an attribute")
 	}
 	method := rest[0]
 	if err := checkMember("method", method); err != nil {
@@ -169,23 +169,27 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 	return f.invoke(method, args, kw), nil
 }
 
-// meant adds to the error about a word that no method is called what the command line may
-// have been meant to say: the name of a call as policies write it, or the setting of an attribute.
+// meant adds a hint to the error of an invalid method name: a call in the notation of policies, or the assignment of
+// an attribute.
 func (r *remote) meant(err error, id object.ID, rest []string) error {
 	if len(rest) == 0 || object.Method(rest[0]).Callable() {
 		return err
 	}
 	if name, _, set := strings.Cut(rest[0], "="); set && object.Method(name).Callable() {
-		return fmt.Errorf("%w\nto set an attribute: hearth call %s --set %s%s", err, id, shell.Quote(rest[0]), r.again())
+		return fmt.Errorf("%w\nto set an attribute, run hearth call %s --set %s%s",
+			err, id, shell.Quote(rest[0]), r.again())
 	}
 	if i := strings.LastIndexByte(string(id), '.'); strings.Count(string(id), ".") > 1 {
-		return fmt.Errorf("%w\nobject and method are two words: hearth call %s %s%s", err, id[:i], id[i+1:], r.again())
+		return fmt.Errorf("%w\nobject and method are two arguments: hearth call %s %s%s",
+			err, id[:i], id[i+1:], r.again())
 	}
 	return err
 }
 
 // invoke calls a method and prints its result or the items of its stream.
-func (f *callFlags) invoke(method string, args []any, kw map[string]any) func(context.Context, *client.Object, io.Writer) error {
+func (f *callFlags) invoke(
+	method string, args []any, kw map[string]any,
+) func(context.Context, *client.Object, io.Writer) error {
 	return func(ctx context.Context, o *client.Object, w io.Writer) error {
 		switch {
 		case f.oneway:
@@ -212,10 +216,11 @@ func printResult(w io.Writer, v any, err error) error {
 	return err
 }
 
-// checkMember refuses names that no host would ever call.
+// checkMember rejects a name that is valid on no host.
 func checkMember(what, name string) error {
 	if !object.Method(name).Callable() {
-		return usagef("%s %q: want letters, digits and '_', a letter first; dotted and private names are never callable", what, name)
+		return usagef("%s %q: use letters, digits and '_', a letter first; dotted and private names are not callable",
+			what, name)
 	}
 	return nil
 }
@@ -225,7 +230,7 @@ func isRemote(err error) bool {
 	return errors.As(err, &re)
 }
 
-// printTraceback writes the traceback that came with an exception, if one did.
+// printTraceback prints the traceback of an exception.
 func printTraceback(w io.Writer, err error) {
 	var re *client.RemoteError
 	if !errors.As(err, &re) {
@@ -233,16 +238,16 @@ func printTraceback(w io.Writer, err error) {
 	}
 	text := strings.TrimRight(strings.Join(re.Traceback, ""), "\n")
 	if text == "" {
-		text = "no traceback came: the policy may not let you see it"
+		text = "no traceback: the policy may not permit it"
 	}
 	fmt.Fprintln(w, foreign(text))
 }
 
-// callHint helps whoever called a stream or an attribute like an ordinary method.
+// callHint returns a hint after a call of a stream or an attribute as an ordinary method.
 func (r *remote) callHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
 	if !isRemote(err) {
 		if len(rest) > 0 && errors.Is(err, client.ErrStream) {
-			return fmt.Sprintf("--stream prints its items: hearth call %s %s --stream%s", id, rest[0], r.again())
+			return fmt.Sprintf("to print its items, run hearth call %s %s --stream%s", id, rest[0], r.again())
 		}
 		return ""
 	}
@@ -253,11 +258,13 @@ func (r *remote) callHint(ctx context.Context, c *client.Client, id object.ID, r
 	if err != nil || !slices.Contains(m.Attrs, rest[0]) {
 		return ""
 	}
-	return fmt.Sprintf("%s is an attribute: hearth call %s --get %s%s", rest[0], id, rest[0], r.again())
+	return fmt.Sprintf("%s is an attribute; run hearth call %s --get %s%s", rest[0], id, rest[0], r.again())
 }
 
-// completeMembers offers objects first, then the methods of the one that was chosen.
-func (r *remote) completeMembers(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completeMembers completes an object, then its methods.
+func (r *remote) completeMembers(
+	cmd *cobra.Command, args []string, typed string,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return r.completeObjects(cmd, args, typed)
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// completeTimeout bounds a completion, for which a shell waits.
+// completeTimeout is the time limit of a completion: the shell waits for it.
 const completeTimeout = time.Second
 
-// maxCompletionDoc bounds the description of a completion, in bytes.
+// maxCompletionDoc is the largest size of the description of a completion in bytes.
 const maxCompletionDoc = 200
 
-// completeObjects offers the ids of the objects that the caller may call.
+// completeObjects completes the ids of the objects that the caller may call.
 func (r *remote) completeObjects(cmd *cobra.Command, args []string, _ string) (
 	[]cobra.Completion, cobra.ShellCompDirective,
 ) {
@@ -39,7 +39,7 @@ func (r *remote) completeObjects(cmd *cobra.Command, args []string, _ string) (
 	return offerObjects(ids), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeMethods offers the methods of an object with the first line of their docs.
+// completeMethods completes the methods of an object, with the first line of their documentation.
 func (r *remote) completeMethods(ctx context.Context, id object.ID) []cobra.Completion {
 	r.timeout = completeTimeout
 	ctx, cancel := r.within(ctx)
@@ -56,8 +56,8 @@ func (r *remote) completeMethods(ctx context.Context, id object.ID) []cobra.Comp
 	return offerMethods(d.Members)
 }
 
-// offerObjects returns the ids that are valid. A shell inserts a completion into the command line as
-// it is, so a host could have the user run something else.
+// offerObjects returns the valid ids. A shell inserts a completion unchanged into the command line, so a malicious host
+// could otherwise make the user run another command.
 func offerObjects(ids []string) []cobra.Completion {
 	return slices.DeleteFunc(slices.Clone(ids), func(s string) bool {
 		_, err := objectArgument(s)
@@ -65,7 +65,7 @@ func offerObjects(ids []string) []cobra.Completion {
 	})
 }
 
-// offerMethods returns the methods with valid names. Their docs are for reading only.
+// offerMethods returns the methods with valid names. Shells do not insert their documentation.
 func offerMethods(members []object.Member) []cobra.Completion {
 	var out []cobra.Completion
 	for _, m := range members {

@@ -28,11 +28,10 @@ func newConfig(r *remote) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Show every setting of the host, and where it comes from",
-		Long: `Show what hearth serve would run with, given the same flags and environment: each setting, its
-value, its default, and whether a flag, the environment, a line of the policy or nothing set
-it; then the limits that nothing sets. What the policy says of principals and permits is
-summed up.`,
+		Short: "Show every setting of the host and its source",
+		Long: `Show the settings of hearth serve with the same flags and environment: each setting, its value,
+its default, and its source, which is a flag, the environment, a line of the policy or the
+default; then the fixed limits. Principals and permits of the policy are shown as counts.`,
 		Example: `  hearth config
   hearth config --policy /etc/hearth/policy.hcl --json`,
 		Args: exactArgs(),
@@ -51,7 +50,11 @@ summed up.`,
 			}
 			rows = append(rows, f.drainSetting(cmd), environmentSetting(r.env))
 			rows = append(rows, managerSettings(r.env.manager)...)
-			rows = append(rows, setting{Name: "threads that run the host", Value: strconv.Itoa(hostThreads()), Source: "half of the processors, or of the CPU quota"})
+			rows = append(rows, setting{
+				Name:   "threads that run the host",
+				Value:  strconv.Itoa(hostThreads()),
+				Source: "half of the processors, or of the CPU quota",
+			})
 			for _, l := range host.Limits() {
 				rows = append(rows, setting{Name: l.Name, Value: l.Value, Source: "fixed"})
 			}
@@ -65,7 +68,7 @@ summed up.`,
 	return cmd
 }
 
-// logSettings takes the flags of the log from the environment where they were not given.
+// logSettings sets flags of the log from the environment unless the command line sets them.
 func logSettings(cmd *cobra.Command, f *serveFlags) ([]setting, error) {
 	format, err := fromEnvironment(cmd, "log-format", envLogFormat)
 	if err != nil {
@@ -92,7 +95,7 @@ func environmentSetting(e environment) setting {
 	return s
 }
 
-// policySettings are the settings of a policy, which came from the file or text named.
+// policySettings returns the rows of a policy with the source from.
 func policySettings(p *policy.Policy, from string) []setting {
 	source := func(name string) string {
 		if where := p.Set[name]; where != "" {

@@ -7,7 +7,7 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// auditSettings are those of the audit log, which a policy's audit block sets at where.
+// auditSettings returns the rows of the audit log, which the policy sets at the position where.
 func auditSettings(a policy.Audit, where string) []setting {
 	if a.Off {
 		return []setting{{"audit log", "off", "on", where}}
@@ -38,13 +38,13 @@ func auditSettings(a policy.Audit, where string) []setting {
 	}
 }
 
-// allowMissingSettings are the walls that the policy, which came from the file or text named, does
-// without, a row a tenant or plugin.
+// allowMissingSettings returns a row for each tenant or plugin whose isolation the policy weakens.
 func allowMissingSettings(p *policy.Policy, from string) []setting {
 	var rows []setting
 	for _, t := range p.Tenants {
 		if names := p.Tenant(t).AllowMissing; len(names) > 0 {
-			rows = append(rows, setting{"tenant " + string(t) + " allow_missing", strings.Join(names, " "), "no wall", from})
+			name := "tenant " + string(t) + " allow_missing"
+			rows = append(rows, setting{name, strings.Join(names, " "), "none", from})
 		}
 	}
 	for i := range p.Pins {

@@ -8,21 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noCore keeps keys and secrets in memory out of core files. The limit is inherited by every
-// process that this one starts. GOTRACEBACK=crash makes Go abort with a core, which some systems
-// give to a program that heeds no limit; Go reads it before anything else runs and does not let
-// a program lower it, so the program starts again without it.
+// noCore prevents core files, which would contain keys and secrets. Child processes inherit the limit.
+// GOTRACEBACK=crash makes Go abort with a core, which some systems pipe to a program that ignores the limit. Go reads
+// the variable before main and a program cannot lower it, so this program starts again without it.
 func noCore() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("setting the limit of core files to 0: %w", err)
 	}
 	const variable = "GOTRACEBACK"
-	switch os.Getenv(variable) { //nolint:forbidigo // to forget it
+	switch os.Getenv(variable) { //nolint:forbidigo // it is removed below
 	case "", "none", "single", "all", "system":
 		return nil
 	}
 	var env []string
-	for _, one := range os.Environ() { //nolint:forbidigo // as above
+	for _, one := range os.Environ() { //nolint:forbidigo // passed on without the variable
 		if !strings.HasPrefix(one, variable+"=") {
 			env = append(env, one)
 		}

@@ -16,10 +16,9 @@ func newDescribe(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "describe OBJECT | --api",
 		Short: "Show the methods and attributes of an object",
-		Long: `Show what an object is for, how its instances live, and every method and attribute of
-it that you may call. "oneway" methods give no answer; attributes are read with
-hearth call --get and written with --set. With --api, show instead every name that a script
-can reach, which needs no host.`,
+		Long: `Show the documentation of an object, its instance mode, and every method and attribute that you
+may call. "oneway" methods have no reply; hearth call --get reads attributes and --set writes
+them. With --api, show every name that a script can use instead, which needs no host.`,
 		Example: `  hearth describe acme.counter
   hearth describe acme.counter --json
   hearth describe --api`,
@@ -63,7 +62,7 @@ can reach, which needs no host.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&names, "api", false, "show every name that a script can reach")
+	cmd.Flags().BoolVar(&names, "api", false, "show every name that a script can use")
 	jsonFlag(cmd, &asJSON)
 	r.flags(cmd)
 	return cmd
@@ -80,9 +79,9 @@ func printAPI(w io.Writer, asJSON bool) error {
 }
 
 var instanceText = map[object.InstanceMode]string{
-	object.Single:  "one for everybody, one call at a time",
+	object.Single:  "one for all callers, one call at a time",
 	object.Session: "one for each connection",
-	object.PerCall: "a fresh one for each call",
+	object.PerCall: "a new one for each call",
 }
 
 func printDescription(w io.Writer, d object.Description) {
@@ -109,7 +108,7 @@ func printDescription(w io.Writer, d object.Description) {
 	section("attributes", false)
 }
 
-// memberNote says what is special about a member.
+// memberNote returns a note about a member: oneway, or the access to an attribute.
 func memberNote(m object.Member) string {
 	switch {
 	case m.Oneway:
@@ -123,7 +122,7 @@ func memberNote(m object.Member) string {
 	case m.Set:
 		return "  (write only)"
 	}
-	return "" // a daemon that does not tell
+	return "" // other daemons than hearth do not report it
 }
 
 func printDoc(w io.Writer, indent, doc string) {

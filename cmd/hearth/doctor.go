@@ -15,17 +15,16 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// finding is what became of one wall around one tenant's worker, or one of its plugins; or a fault of a file.
+// finding is the result for one isolation layer of a tenant's worker or plugin, or a fault of a file.
 type finding struct {
-	Tenant object.Tenant `json:"tenant"`           // "": the host
-	Plugin string        `json:"plugin,omitempty"` // of the tenant; "": its worker
+	Tenant object.Tenant `json:"tenant"`           // "" for the host
+	Plugin string        `json:"plugin,omitempty"` // of the tenant; "" for its worker
 	Layer  string        `json:"layer"`            // filesLayer for a fault of a file
 	Path   string        `json:"path,omitempty"`   // of the file
-	// Status is "holds", "missing" (the tenant is refused), "allowed" (missing, and the
-	// policy allows it, or takes all of them away) or "unasked" (the policy does not ask for
-	// it). Of a file it is "wrong" (the host refuses it) or "note".
+	// Status is "holds", "missing" (the host rejects the tenant), "allowed" (missing, and the policy permits that)
+	// or "unasked" (the policy does not require it). For a file it is "wrong" (the host rejects it) or "note".
 	Status string `json:"status"`
-	How    string `json:"how,omitempty"` // what was done, or tried
+	How    string `json:"how,omitempty"` // the mechanism, or the attempt
 	Reason string `json:"reason,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
 }
@@ -38,13 +37,13 @@ func newDoctor() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Try the walls around each tenant's code on this machine",
-		Long: `Start a real worker process for each tenant of the policy, and the process that becomes each of its
-plugins, as hearth serve would run them now and as the same user, and say of each wall that the operating system puts around it whether it holds,
-how that was found out, and what to do where it does not. Then list the faults that hearth serve --check
-finds, of scripts, plugins, keys, secrets, certificates, folders and the audit log, and as notes what is
-probably not meant, such as limits of tenants that cannot hold together, or that this machine or the
-host's own control group cannot give. The exit code is 1 if a tenant or a file would be refused.`,
+		Short: "Check the isolation of each tenant on this machine",
+		Long: `Start a real worker process for each tenant of the policy, and the process of each plugin, as hearth
+serve would run them now as the same user. For each isolation layer of the operating system, print
+whether it holds, how that was checked, and a remedy if it does not. Then list the faults that hearth
+serve --check finds in scripts, plugins, keys, secrets, certificates, folders and the audit log. Notes
+are probable mistakes, such as limits of tenants that exceed each other, this machine, or the host's
+control group. The exit code is 1 if the host would reject a tenant or a file.`,
 		Example: `  hearth doctor
   sudo hearth doctor --policy /etc/hearth/policy.hcl --json`,
 		Args: exactArgs(),
@@ -61,7 +60,8 @@ host's own control group cannot give. The exit code is 1 if a tenant or a file w
 			if err != nil {
 				return err
 			}
-			for _, r := range host.Check(cmd.Context(), host.Config{Policy: p, PolicyFile: from, Worker: []string{exe, workerVerb}}) {
+			cfg := host.Config{Policy: p, PolicyFile: from, Worker: []string{exe, workerVerb}}
+			for _, r := range host.Check(cmd.Context(), cfg) {
 				findings = append(findings, fileFinding(r))
 			}
 			return printFindings(cmd.OutOrStdout(), findings, asJSON)
@@ -72,7 +72,7 @@ host's own control group cannot give. The exit code is 1 if a tenant or a file w
 	return cmd
 }
 
-// examine tries the walls of every tenant.
+// examine checks the isolation layers of every tenant.
 func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 	tenants := p.Tenants
 	if p.AllTenants {
@@ -96,7 +96,8 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 				continue
 			case pin.Unconfined:
 				out = append(out, finding{Tenant: name, Plugin: pin.ID.Name(), Layer: "all", Status: "allowed",
-					Reason: fmt.Sprintf("unconfined = true at %s: there is no wall around it, and it may do whatever the host's user may", pin.Where)})
+					Reason: fmt.Sprintf("unconfined = true at %s: it has no isolation and all rights of the host's user",
+						pin.Where)})
 				continue
 			}
 			program := host.PluginConfinement(&settings, pin)
@@ -112,17 +113,17 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 	return out, nil
 }
 
-// diagnose says in f what a layer means for a tenant's worker or plugin.
+// diagnose fills in f for a layer of a tenant's worker or plugin.
 func diagnose(f finding, spec confine.Spec, l confine.Layer) finding {
 	f.Layer, f.How, f.Reason, f.Remedy = l.Name, l.How, l.Reason, l.Remedy
-	asked := l.Required
+	required := l.Required
 	if l.Name == confine.Cgroup { // a probe always tries it
-		asked = spec.MemoryBytes != 0 || spec.Pids != 0 || spec.CPUs != 0
+		required = spec.MemoryBytes != 0 || spec.Pids != 0 || spec.CPUs != 0
 	}
 	switch {
 	case l.Holds:
 		f.Status, f.Reason, f.Remedy = "holds", "", ""
-	case !asked:
+	case !required:
 		f.Status = "unasked"
 	case slices.Contains(spec.AllowMissing, l.Name):
 		f.Status = "allowed"
@@ -132,7 +133,7 @@ func diagnose(f finding, spec confine.Spec, l confine.Layer) finding {
 	return f
 }
 
-// fileFinding is a fault of a file as a finding.
+// fileFinding returns the finding for a fault of a file.
 func fileFinding(r host.Refusal) finding {
 	f := finding{Tenant: r.ID.Tenant(), Layer: filesLayer, Path: r.Path, Status: "wrong", Reason: r.Err}
 	if r.Note {
@@ -178,10 +179,11 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 			return err
 		}
 		if bad > 0 {
-			fmt.Fprintf(w, "%s missing: these tenants and plugins are refused, unless allow_missing in the policy names the missing layers\n", plural(bad, "wall"))
+			fmt.Fprintf(w, "%s missing: the host rejects these tenants and plugins "+
+				"unless allow_missing in the policy names the layers\n", plural(bad, "layer"))
 		}
 		if wrong > 0 {
-			fmt.Fprintf(w, "%s of files: hearth serve --check lists them alone\n", plural(wrong, "fault"))
+			fmt.Fprintf(w, "%s of files: hearth serve --check lists only them\n", plural(wrong, "fault"))
 		}
 	}
 	if bad+wrong > 0 {

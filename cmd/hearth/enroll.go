@@ -16,18 +16,16 @@ import (
 	"github.com/hearthhost/hearth/transport/enroll"
 )
 
-const enrollLong = `Give a client its key or certificate by a one-time token, without carrying secrets about.
+const enrollLong = `Give a client a key or certificate by a one-time token, without transporting secrets. On the host,
+hearth enroll new PRINCIPAL creates a token. On the client's machine, hearth enroll join ADDRESS
+TOKEN creates a key that never leaves the machine, and writes the files and the profile for the Go
+client, the Python client and hearth --profile. The token is bound to the first key that is created
+with it. Joining again from the same folder is possible, for example after a lost reply.
 
-On the host: hearth enroll new PRINCIPAL makes a token. On the client's machine: hearth
-enroll join ADDRESS TOKEN makes a key that never leaves it, and writes the files and the
-profile that the Go client, the Python client and hearth --profile read. The token is bound
-to the first key that is made with it; joining again from the same folder is fine, for
-example when the answer was lost.
+The policy needs a block enroll { }, with ca = "folder" for certificates, and a listener with "hmac"
+in identify. The authority's key is then on the host.`
 
-The policy needs a block enroll { }, with ca = "folder" for certificates, and the listener
-that is joined "hmac" in identify. The host's authority key is then on the host.`
-
-// maxTokenValid bounds how long a token is good.
+// maxTokenValid is the longest validity of a token.
 const maxTokenValid = 30 * 24 * time.Hour
 
 func newEnroll(r *remote) *cobra.Command {
@@ -50,16 +48,16 @@ func newEnrollNew() *cobra.Command {
 	var valid time.Duration
 	cmd := &cobra.Command{
 		Use:   "new PRINCIPAL",
-		Short: "Make a token for a principal of the policy",
-		Long: `Make a token with which a client becomes a principal: by a certificate, or by a key with
---key. It is good until it is used, and not longer than --valid. Whoever has it can become that
-principal, so hand it over as you would a password. A running host knows it within a second.`,
+		Short: "Create a token for a principal of the policy",
+		Long: `Create a token with which a client becomes a principal: by a certificate, or by a key with --key. It
+is valid until it is used, and for --valid at most. Its owner can become the principal, so protect it
+like a password. A running host accepts it within a second.`,
 		Example: `  hearth enroll new alice
   hearth enroll new alice --key --valid 10m`,
 		Args: exactArgs("PRINCIPAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if valid <= 0 || valid > maxTokenValid {
-				return usagef("--valid %s: want more than 0 and at most %s", valid, maxTokenValid)
+				return usagef("--valid %s: use more than 0 and at most %s", valid, maxTokenValid)
 			}
 			p, _, err := f.load()
 			if err != nil {
@@ -78,14 +76,15 @@ principal, so hand it over as you would a password. A running host knows it with
 			}
 			w := cmd.OutOrStdout()
 			fmt.Fprintln(w, t.Text())
-			fmt.Fprintf(cmd.ErrOrStderr(), "a token for %s, good until %s\nnext, on the client's machine: hearth enroll join ADDRESS -   (the token on its standard input)\n",
+			fmt.Fprintf(cmd.ErrOrStderr(), "a token for %s, valid until %s\nnext, on the client's machine: "+
+				"hearth enroll join ADDRESS -   (the token on its standard input)\n",
 				args[0], t.Expires.Format(time.RFC3339))
 			return nil
 		},
 	}
 	f.addFile(cmd)
 	cmd.Flags().BoolVar(&key, "key", false, "for a key of the HMAC channel instead of a certificate")
-	cmd.Flags().DurationVar(&valid, "valid", time.Hour, "how long it is good")
+	cmd.Flags().DurationVar(&valid, "valid", time.Hour, "validity")
 	return cmd
 }
 
@@ -104,7 +103,7 @@ func newEnrollList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the tokens of a host",
-		Long:  `List the tokens that were made for a host: for whom, until when, and whether they were used.`,
+		Long:  `List the tokens of a host: principal, expiry, and whether they were used.`,
 		Example: `  hearth enroll list
   hearth enroll list --json`,
 		Args: exactArgs(),
@@ -133,7 +132,7 @@ func printTokens(w io.Writer, rows []listedToken, asJSON bool, now time.Time) er
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TOKEN\tPRINCIPAL\tFOR\tUNTIL\tSTATE")
 	for _, r := range rows {
-		state := "waits"
+		state := "unused"
 		switch {
 		case r.Used:
 			state = "used"
@@ -150,8 +149,8 @@ func newEnrollRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke TOKEN-ID",
 		Short: "Remove a token",
-		Long: `Remove a token, used or not. What it was exchanged for stays: hearth key revoke and hearth ca
-revoke end that.`,
+		Long: `Remove a token, used or not. The key or certificate that it was exchanged for stays valid: revoke it
+with hearth key revoke or hearth ca revoke.`,
 		Example: `  hearth enroll revoke enroll-3f9a2c1b`,
 		Args:    exactArgs("TOKEN-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -160,7 +159,7 @@ revoke end that.`,
 				return err
 			}
 			if err := enroll.Remove(credential.TokenFolder(p), args[0]); errors.Is(err, os.ErrNotExist) {
-				return fmt.Errorf("there is no token %s: hearth enroll list shows them", args[0])
+				return fmt.Errorf("token %s not found; hearth enroll list lists tokens", args[0])
 			} else if err != nil {
 				return err
 			}

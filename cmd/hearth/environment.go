@@ -13,9 +13,8 @@ import (
 	"github.com/hearthhost/hearth/internal/upgrade"
 )
 
-// The environment may set how hearth serve logs, and nothing else: where it listens, who
-// somebody is and what he may do stand in the policy alone. What a service manager says in
-// variables are no settings but facts: that sockets are open already, and whom to tell.
+// The environment sets only the log of hearth serve. Listeners, principals and permissions are set by the policy alone.
+// The variables of a service manager are not settings: they describe open sockets and the manager's address.
 const (
 	envLogLevel  = "HEARTH_LOG_LEVEL"
 	envLogFormat = "HEARTH_LOG_FORMAT"
@@ -23,33 +22,32 @@ const (
 
 var envNames = []string{envLogLevel, envLogFormat}
 
-// environment is what the command took of its environment.
+// environment holds the values that the command has read from its environment.
 type environment struct {
-	ignored bool   // nothing
-	why     string // it was ignored
+	ignored bool   // true if no value was read
+	why     string // reason for ignored
 
 	handoff string              // value of upgrade.EnvFD
-	manager systemd.Environment // what a service manager handed to the process; nothing if it is ignored
-	err     error               // why that cannot be read
+	manager systemd.Environment // settings of a service manager; empty if ignored
+	err     error               // error of reading manager
 }
 
-// closeEnvironment forgets every variable if noEnv says so or the process has more rights
-// than whoever started it. Those that tell of descriptors and of the service manager are
-// taken out in any case: they are about this process, and no program that it starts may
-// take them for its own.
+// closeEnvironment reads the environment and removes all variables with noEnv, or in a process with more rights than
+// its parent. It always removes the variables of descriptors and of the service manager: they are for this process,
+// and no child process may use them.
 func closeEnvironment(noEnv bool) environment {
-	e := environment{handoff: os.Getenv(upgrade.EnvFD)} //nolint:forbidigo // checked against the kernel, so --no-env keeps it
+	e := environment{handoff: os.Getenv(upgrade.EnvFD)} //nolint:forbidigo // its peer is checked
 	_ = os.Unsetenv(upgrade.EnvFD)
 	e.manager, e.err = systemd.Take()
 	switch {
 	case privileged():
-		e.why = "the process has more rights than whoever started it"
+		e.why = "the process has more rights than its parent"
 	case noEnv:
 		e.why = "--no-env"
 	default:
-		// Go's own switches can make TLS and certificates laxer.
+		// GODEBUG can weaken TLS and the checks of certificates.
 		_ = os.Unsetenv("GODEBUG")
-		// And time zones, of which conditions are.
+		// ZONEINFO can change time zones, on which conditions depend.
 		_ = os.Unsetenv("ZONEINFO")
 		return e
 	}
@@ -61,7 +59,7 @@ func closeEnvironment(noEnv bool) environment {
 	return e
 }
 
-// managerSettings shows what a service manager handed to the process.
+// managerSettings returns the rows of hearth config for a service manager's settings.
 func managerSettings(m systemd.Environment) []setting {
 	row := func(name, value, variable string) setting {
 		if value == "" {
@@ -84,14 +82,13 @@ func managerSettings(m systemd.Environment) []setting {
 	}
 }
 
-// fromEnvironment sets a flag that was not given from a variable, and returns where the
-// flag's value comes from.
+// fromEnvironment sets a flag from a variable unless the command line sets it. It returns the source of the value.
 func fromEnvironment(cmd *cobra.Command, flag, name string) (source string, err error) {
 	f := cmd.Flags().Lookup(flag)
 	if f == nil || f.Changed {
 		return "flag", nil
 	}
-	v := os.Getenv(name) //nolint:forbidigo // the one place
+	v := os.Getenv(name) //nolint:forbidigo // the only place
 	if v == "" {
 		return "default", nil
 	}
@@ -101,12 +98,13 @@ func fromEnvironment(cmd *cobra.Command, flag, name string) (source string, err 
 	return "environment " + name, nil
 }
 
-// warnIgnored names the variables that look as if they set something.
+// warnIgnored logs variables that look like settings and are ignored.
 func warnIgnored(log *slog.Logger) {
-	for _, kv := range os.Environ() { //nolint:forbidigo // to say what is ignored
+	for _, kv := range os.Environ() { //nolint:forbidigo // only names are read
 		name, _, _ := strings.Cut(kv, "=")
 		if strings.HasPrefix(name, "HEARTH_") && !slices.Contains(envNames, name) {
-			log.Warn("variable ignored: the environment sets nothing of this name", "name", name, "known", strings.Join(envNames, " "))
+			log.Warn("variable ignored: the environment has no such setting",
+				"name", name, "known", strings.Join(envNames, " "))
 		}
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The exit codes, as doc/cli.md has them.
+// Exit codes, see doc/cli.md.
 const (
 	exitOK     = 0
-	exitFailed = 1 // it was tried and failed, or the host said no
-	exitUsage  = 2 // the command line makes no sense; nothing was tried
+	exitFailed = 1 // failure, or the host rejected the request
+	exitUsage  = 2 // invalid command line; nothing was done
 )
 
 // usageError is a mistake on the command line.
@@ -23,21 +23,20 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// usagef makes a [usageError].
+// usagef returns a [usageError].
 func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// exitCode ends the program with this code and says nothing more.
+// exitCode is an error that ends the program with this code and without a message.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// run executes one command line and returns the exit code. Whatever went wrong stands on
-// the command's standard error by then.
+// run executes a command line and returns the exit code. It prints errors on the command's standard error.
 func run(ctx context.Context, root *cobra.Command, args []string) int {
 	out, errOut := &printable{w: root.OutOrStdout()}, &printable{w: root.ErrOrStderr()}
-	defer func() { _ = errors.Join(out.Close(), errOut.Close()) }() // there is nowhere to report it
+	defer func() { _ = errors.Join(out.Close(), errOut.Close()) }() // an error here cannot be printed
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.SetArgs(shieldNegatives(root, args))
@@ -58,12 +57,12 @@ func run(ctx context.Context, root *cobra.Command, args []string) int {
 	return exitFailed
 }
 
-// complain writes an error, the lines after the first indented.
+// complain prints an error, with further lines indented.
 func complain(w io.Writer, err error) {
 	fmt.Fprintln(w, "hearth: "+hanging(strings.TrimRight(unshield(err.Error()), "\n")))
 }
 
-// exactArgs wants exactly the arguments that are named.
+// exactArgs requires exactly the named arguments.
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < len(names) {
@@ -76,11 +75,11 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// atMostOne wants one argument or none.
+// atMostOne accepts one argument or none.
 func atMostOne(name string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return usagef("unexpected argument %q: one %s at most", args[1], name)
+			return usagef("unexpected argument %q; at most one %s", args[1], name)
 		}
 		return nil
 	}

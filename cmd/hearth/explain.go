@@ -14,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/policy/analysis"
 )
 
-// explained is the answer to who may what.
+// explained is a row of the answer: a decision, or the access of a principal.
 type explained struct {
 	Principal object.Principal    `json:"principal"`
 	Call      string              `json:"call,omitempty"`
@@ -39,18 +39,17 @@ func newPolicyExplain() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain PRINCIPAL [CALL] | --who CALL",
-		Short: "Say why somebody may or may not call, what somebody can reach, or who may call",
-		Long: `Say why a principal may or may not make a call, written <tenant>.<name>.<method>, and which
-rule says so. Without CALL, list what the principal can reach: the objects of the scripts and
-plugins folders, and where a pattern of a rule has no object of a tenant yet, the pattern,
-which is about those to come that no narrower one covers; each with the methods, as rules name
-them, and the rule that permits. What is not listed is denied. With --rules, list the rules
-about the principal instead, limits among them. With --who, list everybody whom the policy
-names and whether he may make the call.
+		Short: "Explain a decision, list the access of a principal, or list the callers of a method",
+		Long: `Explain the decision about a call, written <tenant>.<name>.<method>, and name the rule. Without
+CALL, list the access of the principal: the objects of the scripts and plugins folders, each with
+its methods and the rule that permits them. A pattern of a rule that no object of a tenant matches
+yet is listed as the pattern; it is for future objects that no narrower pattern matches. Everything
+not listed is denied. With --rules, list the rules about the principal, with limits, instead. With
+--who, list every principal of the policy with the decision about the call.
 
-What depends on conditions is said to depend, and on which; with --channel, --auth, --address,
---uid or --time, of the caller and the moment, it is decided, and a fact that is not given is
-one that is not known. A PRINCIPAL that the policy does not declare is an error.`,
+A decision that depends on conditions is shown as depends, with the conditions. --channel, --auth,
+--address, --uid and --time set attributes of the caller and the time, so that it is decided;
+attributes without a flag are unknown. A PRINCIPAL that the policy does not declare is an error.`,
 		Example: `  hearth policy explain alice acme.counter.add
   hearth policy explain alice acme.counter.add --channel tls --address 192.0.2.7
   hearth policy explain alice
@@ -58,18 +57,18 @@ one that is not known. A PRINCIPAL that the policy does not declare is an error.
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case f.who != "" && len(args) > 0:
-				return usagef("--who asks about everybody: name no principal")
+				return usagef("--who is about all principals; omit PRINCIPAL")
 			case f.who == "" && len(args) == 0:
 				return usagef("PRINCIPAL is missing")
 			case len(args) > 2:
 				return usagef("unexpected argument %q", args[2])
 			case f.rules && len(args) != 1:
-				return usagef("--rules is about one PRINCIPAL, and no call")
+				return usagef("--rules takes one PRINCIPAL and no call")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			given, some, err := f.facts(cmd)
+			given, some, err := f.attributes(cmd)
 			if err != nil {
 				return err
 			}
@@ -102,8 +101,8 @@ one that is not known. A PRINCIPAL that the policy does not declare is an error.
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.who, "who", "", "list who may make this call")
-	fl.BoolVar(&f.rules, "rules", false, "list the rules about the principal, not what it can reach")
+	fl.StringVar(&f.who, "who", "", "list the principals that may make this call")
+	fl.BoolVar(&f.rules, "rules", false, "list the rules about the principal instead of its access")
 	for name, usage := range map[string]string{
 		"channel": "decide for a caller on this channel: unix, tcp, tls or hmac",
 		"auth":    "decide for a caller with this authentication method: peer, hmac, cert or pyro4-hmac",
@@ -118,8 +117,8 @@ one that is not known. A PRINCIPAL that the policy does not declare is an error.
 	return cmd
 }
 
-// facts returns what the flags give of a caller, and whether they give anything.
-func (f *explainFlags) facts(cmd *cobra.Command) (g policy.Query, some bool, err error) {
+// attributes returns the attributes of a caller that the flags set. some is false if they set none.
+func (f *explainFlags) attributes(cmd *cobra.Command) (g policy.Query, some bool, err error) {
 	for _, name := range policy.QueryNames {
 		if !cmd.Flags().Changed(name) {
 			continue
@@ -132,14 +131,14 @@ func (f *explainFlags) facts(cmd *cobra.Command) (g policy.Query, some bool, err
 	return g, some, nil
 }
 
-// question is what is asked of a policy.
+// question is a query to a policy.
 type question struct {
 	policy  *policy.Policy
 	given   policy.Query
-	decided bool // facts are given
+	decided bool // attributes of the caller are given
 }
 
-// rules answers which rules are about a principal.
+// rules returns the rules about a principal.
 func (q *question) rules(who object.Principal) []explained {
 	row := explained{Principal: who, Rules: analysis.RulesOf(q.policy, who)}
 	if len(row.Rules) == 0 {
@@ -148,7 +147,7 @@ func (q *question) rules(who object.Principal) []explained {
 	return []explained{row}
 }
 
-// calls answers about a call, of one principal or of everybody.
+// calls returns the decisions about a call for one principal, or for all.
 func (q *question) calls(who string, args []string) ([]explained, error) {
 	call := who
 	if len(args) == 2 {
@@ -156,7 +155,7 @@ func (q *question) calls(who string, args []string) ([]explained, error) {
 	}
 	id, m, err := policy.SplitCall(call)
 	if err != nil {
-		return nil, usagef("%q is no method of an object: %w", call, err)
+		return nil, usagef("%q is not a method of an object: %w", call, err)
 	}
 	subjects := q.policy.PermittedPrincipals()
 	if len(args) > 0 {
@@ -211,7 +210,8 @@ func printExplained(w io.Writer, rows []explained, asJSON bool) error {
 			printReach(tw, reach)
 		}
 		for _, rule := range r.Rules {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.Principal, kindWords[rule.Kind], strings.Join(rule.Objects, " "), ruleWords(rule), rule.Reason)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.Principal, kindWords[rule.Kind],
+				strings.Join(rule.Objects, " "), ruleWords(rule), rule.Reason)
 		}
 	}
 	return tw.Flush()
@@ -219,7 +219,7 @@ func printExplained(w io.Writer, rows []explained, asJSON bool) error {
 
 var kindWords = map[string]string{"permit": "may", "forbid": "may not", "limit": "at most"}
 
-// ruleWords says what of the objects a rule is about, and when.
+// ruleWords returns the methods or the limit of a rule, and its condition.
 func ruleWords(r analysis.RuleInfo) string {
 	words := everyMethod
 	if r.Methods != nil {
@@ -234,8 +234,8 @@ func ruleWords(r analysis.RuleInfo) string {
 	return words
 }
 
-// sayExplanation puts an explanation on one line.
-func sayExplanation(e analysis.Explanation) string {
+// explanationLine returns an explanation as one line.
+func explanationLine(e analysis.Explanation) string {
 	if e.Outcome == analysis.Depends {
 		return "depends: " + strings.Join(e.Conditions, "; ")
 	}

@@ -12,8 +12,7 @@ import (
 
 // Text from outside (names, docs, errors, tracebacks, results) can hold sequences that drive a
 // terminal, and newlines that forge lines of a listing. Everything that a command prints goes
-// through [printable], which escapes what is no visible character. Fields in a line go through
-// [inline] or [quoted] as well.
+// through [printable], which escapes invisible characters. Fields in a line also go through [inline] or [quoted].
 
 // hostile reports whether a character is escaped: control and formatting characters but newline and
 // tab, line and paragraph separators, and bytes that are not UTF-8 (size is 1).
@@ -22,8 +21,7 @@ func hostile(r rune, size int) bool {
 		r == utf8.RuneError && size == 1
 }
 
-// appendForeign appends text that is safe to show. What it escapes is a JSON escape, so that JSON
-// stays what it was.
+// appendForeign appends text that is safe to print. Its escapes are JSON escapes, so that JSON keeps its meaning.
 func appendForeign(b []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
@@ -40,7 +38,7 @@ func appendForeign(b []byte, s string) []byte {
 	return b
 }
 
-// appendEscape appends a character as a JSON text has it.
+// appendEscape appends the JSON escape of a character.
 func appendEscape(b []byte, r rune) []byte {
 	if r > 0xffff {
 		b = fmt.Appendf(b, `\u%04x`, 0xd800+(r-0x10000)>>10)
@@ -49,19 +47,19 @@ func appendEscape(b []byte, r rune) []byte {
 	return fmt.Appendf(b, `\u%04x`, r)
 }
 
-// foreign makes text of several lines safe to show.
+// foreign makes text with several lines safe to print.
 func foreign(s string) string { return string(appendForeign(nil, s)) }
 
-// hanging makes text of several lines safe to show in a listing: lines after the first are indented.
+// hanging makes text with several lines safe to print in a listing: further lines are indented.
 func hanging(s string) string { return strings.ReplaceAll(foreign(s), "\n", "\n  ") }
 
-// inline makes text safe to show at the end of a line, or in a cell.
+// inline makes text safe to print at the end of a line, or in a cell.
 func inline(s string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(foreign(s))
 }
 
-// quoted makes text safe to show between other words of a line: what could be taken for several words, or
-// for a quoted one, is quoted.
+// quoted makes text safe to print between other words of a line: it quotes text that could be read as several words or
+// as a quoted word.
 func quoted(s string) string {
 	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
 		return unicode.IsSpace(r) || r == '"' || r == '\\' || hostile(r, utf8.RuneLen(r))
@@ -74,16 +72,16 @@ func quoted(s string) string {
 
 // printable is a writer whose output cannot drive a terminal. It may be used concurrently.
 type printable struct {
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	w    io.Writer
-	part []byte // the first bytes of a character whose others are not written yet
+	part []byte // incomplete character at the end of the last write
 }
 
 // Write implements [io.Writer].
 func (p *printable) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text := append(p.part, b...) //nolint:gocritic // it is taken out of part
+	text := append(p.part, b...) //nolint:gocritic // part is reset below
 	p.part = nil
 	whole := len(text)
 	for i := max(0, len(text)-utf8.UTFMax+1); i < len(text); i++ {
@@ -101,7 +99,7 @@ func (p *printable) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close writes what is left. The writer below stays open.
+// Close writes an incomplete character. It does not close the underlying writer.
 func (p *printable) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,7 +111,7 @@ func (p *printable) Close() error {
 	return err
 }
 
-// bare returns the writer below a printable one.
+// bare returns the underlying writer of a printable one.
 func bare(w io.Writer) io.Writer {
 	if p, ok := w.(*printable); ok {
 		return p.w

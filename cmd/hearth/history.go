@@ -13,21 +13,22 @@ import (
 )
 
 func newHistory() *cobra.Command {
-	var door admin
+	var socket admin
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "history OBJECT",
 		Short: "List the versions of an object",
 		Long: `List the versions of a script's object that the host has kept since the object first changed, oldest
-first, with which one serves and which one lies in its file. SINCE is when a version came into
-service; "host start" marks one that served when the host started, and may be older. It asks at the
-admin socket, which answers the user who runs the host, and root.`,
+first. STATE marks the serving version and the version in the file. SINCE is the time when a version
+began to serve; "host start" marks a version that served when the host started and may be older. The
+command uses the admin socket, which accepts the host's user and root.`,
 		Example: `  hearth history acme.counter
   hearth history acme.counter --json`,
 		Args: exactArgs("OBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var all []host.Past
-			if err := door.ask(cmd.Context(), http.MethodGet, "/v1/history?object="+url.QueryEscape(args[0]), &all); err != nil {
+			path := "/v1/history?object=" + url.QueryEscape(args[0])
+			if err := socket.request(cmd.Context(), http.MethodGet, path, &all); err != nil {
 				return err
 			}
 			if asJSON {
@@ -41,7 +42,7 @@ admin socket, which answers the user who runs the host, and root.`,
 				case p.Serving && p.InFile:
 					state = "serving"
 				case p.Serving:
-					state = "serving, after a rollback or because the file is refused"
+					state = "serving, after a rollback or because the file is rejected"
 				case p.InFile:
 					state = "in the file"
 				}
@@ -54,7 +55,7 @@ admin socket, which answers the user who runs the host, and root.`,
 			return w.Flush()
 		},
 	}
-	door.flags(cmd)
+	socket.flags(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -35,12 +35,13 @@ func newEnrollJoin(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "join ADDRESS TOKEN",
 		Short: "Exchange a token for a key or certificate",
-		Long: `Exchange a token for a key or certificate and write what a client needs into the folder --out:
-NAME.json, the profile, and the files that it names. The private key is made here and never
-leaves. TOKEN may be -, for standard input, where other users of the machine do not see it.
+		Long: `Exchange a token for a key or certificate and write the client's files into the folder --out:
+NAME.json, the profile, and the files that it names. The private key is created here and never
+leaves this machine. TOKEN may be - for standard input, which other users of the machine cannot
+see.
 
-If it fails half-way, run it again with the same --out: the token is bound to the key that
-was made there. Files that exist are never overwritten.`,
+After a failure, run the command again with the same --out: the token is bound to the key in that
+folder. Existing files are never overwritten.`,
 		Example: `  hearth enroll join host.example:7767 - < token
   hearth call --profile alice.json acme.counter add 5`,
 		Args: exactArgs("ADDRESS", "TOKEN"),
@@ -85,13 +86,19 @@ type joiner struct {
 	dir   string
 }
 
-// join returns the path of the profile that it wrote.
+// join writes the files and returns the path of the profile.
 func (j *joiner) join(ctx context.Context) (string, error) {
 	secret, err := j.token.Bytes()
 	if err != nil {
 		return "", err
 	}
-	c, err := client.New(client.Config{Address: j.at, KeyID: j.token.ID, Key: signed.Key(secret), Timeout: j.timeout, MaxConns: 1})
+	c, err := client.New(client.Config{
+		Address:  j.at,
+		KeyID:    j.token.ID,
+		Key:      signed.Key(secret),
+		Timeout:  j.timeout,
+		MaxConns: 1,
+	})
 	if err != nil {
 		return "", err
 	}
@@ -103,7 +110,7 @@ func (j *joiner) join(ctx context.Context) (string, error) {
 	return j.cert(ctx, service)
 }
 
-// pending returns the private key that was made for the token, making it the first time.
+// pending returns the private key of the token, and creates it at the first call.
 func (j *joiner) pending(fresh func() (crypto.PrivateKey, error)) (key crypto.PrivateKey, path string, err error) {
 	path = filepath.Join(j.dir, "."+j.token.ID+".key")
 	text, err := safefile.Read(path, 64<<10)
@@ -121,23 +128,24 @@ func (j *joiner) pending(fresh func() (crypto.PrivateKey, error)) (key crypto.Pr
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, "", fmt.Errorf("%s is damaged: remove it, and ask for a new token", path)
+		return nil, "", fmt.Errorf("%s is damaged; remove it, and request a new token", path)
 	}
 	key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	return key, path, err
 }
 
-// How often a token that a host does not know is tried again.
+// Attempts with a token that the host does not accept yet.
 const (
 	newTokenWait  = 400 * time.Millisecond
 	maxTokenTries = 2
 )
 
-// ask calls the host's service and returns the texts that it answers.
-func (j *joiner) ask(ctx context.Context, service *client.Object, method, argument string) (map[string]string, error) {
+// exchange calls the host's service and returns the strings of the reply.
+func (j *joiner) exchange(
+	ctx context.Context, service *client.Object, method, argument string,
+) (map[string]string, error) {
 	v, err := service.Call(ctx, method, argument)
-	// A host looks for new tokens three times a second: one that was made a moment ago may
-	// be known at the next try.
+	// A host reads new tokens three times a second, so a new token may be accepted at the next attempt.
 	for try := 0; errors.Is(err, signed.ErrProof) && try < maxTokenTries; try++ {
 		select {
 		case <-ctx.Done():
@@ -146,7 +154,8 @@ func (j *joiner) ask(ctx context.Context, service *client.Object, method, argume
 		v, err = service.Call(ctx, method, argument)
 	}
 	if errors.Is(err, signed.ErrProof) {
-		return nil, fmt.Errorf("the host at %s does not know this token: it was used up, revoked or has expired, or this is another host", j.at)
+		return nil, fmt.Errorf("the host at %s rejects this token: it was used, revoked or has expired, "+
+			"or this is another host", j.at)
 	}
 	if err != nil {
 		return nil, j.explain(err)
@@ -158,9 +167,9 @@ func (j *joiner) ask(ctx context.Context, service *client.Object, method, argume
 		ok = ok && isText
 		out[k] = s
 	}
-	// The name becomes one of files: nothing else may come of it.
+	// The name becomes a file name, so it must not be a path.
 	if name := out["principal"]; !ok || name == "" || name != filepath.Base(name) || name[0] == '.' || name[0] == '-' {
-		return nil, fmt.Errorf("the host at %s answered with what is no enrolment", j.at)
+		return nil, fmt.Errorf("the host at %s sent an invalid enrolment", j.at)
 	}
 	return out, nil
 }
@@ -172,13 +181,14 @@ func (j *joiner) cert(ctx context.Context, service *client.Object) (string, erro
 	}
 	signer, ok := key.(*ecdsa.PrivateKey)
 	if !ok {
-		return "", fmt.Errorf("%s is not the key of a certificate: remove it, and ask for a new token", pending)
+		return "", fmt.Errorf("%s is not the key of a certificate; remove it, and request a new token", pending)
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, signer)
 	if err != nil {
 		return "", err
 	}
-	answer, err := j.ask(ctx, service, "certificate", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})))
+	request := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+	answer, err := j.exchange(ctx, service, "certificate", string(request))
 	if err != nil {
 		return "", err
 	}
@@ -187,8 +197,19 @@ func (j *joiner) cert(ctx context.Context, service *client.Object) (string, erro
 	if err != nil {
 		return "", err
 	}
-	p := client.Profile{Address: j.at, Channel: "tls", CA: name + ".ca.pem", Cert: name + ".pem", CertKey: name + ".key", ServerName: answer["server_name"]}
-	return j.write(pending, name, p, map[string][]byte{p.CA: []byte(answer["ca"]), p.Cert: []byte(answer["certificate"]), p.CertKey: keyPEM})
+	p := client.Profile{
+		Address:    j.at,
+		Channel:    "tls",
+		CA:         name + ".ca.pem",
+		Cert:       name + ".pem",
+		CertKey:    name + ".key",
+		ServerName: answer["server_name"],
+	}
+	return j.write(pending, name, p, map[string][]byte{
+		p.CA:      []byte(answer["ca"]),
+		p.Cert:    []byte(answer["certificate"]),
+		p.CertKey: keyPEM,
+	})
 }
 
 func (j *joiner) key(ctx context.Context, service *client.Object) (string, error) {
@@ -198,24 +219,24 @@ func (j *joiner) key(ctx context.Context, service *client.Object) (string, error
 	}
 	own, ok := key.(*ecdh.PrivateKey)
 	if !ok {
-		return "", fmt.Errorf("%s is not a key of X25519: remove it, and ask for a new token", pending)
+		return "", fmt.Errorf("%s is not an X25519 key; remove it, and request a new token", pending)
 	}
-	answer, err := j.ask(ctx, service, "key", base64.StdEncoding.EncodeToString(own.PublicKey().Bytes()))
+	answer, err := j.exchange(ctx, service, "key", base64.StdEncoding.EncodeToString(own.PublicKey().Bytes()))
 	if err != nil {
 		return "", err
 	}
-	nonsense := fmt.Errorf("the host at %s answered with what is no key", j.at)
+	invalid := fmt.Errorf("the host at %s sent an invalid key", j.at)
 	theirs, err := base64.StdEncoding.DecodeString(answer["public"])
 	if err != nil {
-		return "", nonsense
+		return "", invalid
 	}
 	public, err := ecdh.X25519().NewPublicKey(theirs)
 	if err != nil {
-		return "", nonsense
+		return "", invalid
 	}
 	shared, err := own.ECDH(public)
 	if err != nil {
-		return "", nonsense
+		return "", invalid
 	}
 	secret, err := enroll.DeriveKey(shared, own.PublicKey().Bytes(), theirs, j.token.ID)
 	if err != nil {
@@ -223,18 +244,18 @@ func (j *joiner) key(ctx context.Context, service *client.Object) (string, error
 	}
 	created, err := time.Parse(time.RFC3339, answer["created"])
 	if err != nil {
-		return "", nonsense
+		return "", invalid
 	}
 	text, err := keyfile.Encode(keyfile.Key{ID: answer["key_id"], Secret: secret, Created: created})
 	if err != nil {
-		return "", nonsense
+		return "", invalid
 	}
 	name := answer["principal"]
 	p := client.Profile{Address: j.at, Channel: "hmac", Key: name + ".key"}
 	return j.write(pending, name, p, map[string][]byte{p.Key: text})
 }
 
-// write writes the files, the profile last, and forgets the pending key.
+// write writes the files, the profile last, and removes the pending key.
 func (j *joiner) write(pending, name string, p client.Profile, files map[string][]byte) (string, error) {
 	profile := filepath.Join(j.dir, name+".json")
 	text, err := json.MarshalIndent(p, "", "  ")
@@ -243,7 +264,8 @@ func (j *joiner) write(pending, name string, p client.Profile, files map[string]
 	}
 	for file := range files {
 		if _, err := os.Lstat(filepath.Join(j.dir, file)); err == nil {
-			return "", fmt.Errorf("%s exists and stays as it is: move it away and run this again", filepath.Join(j.dir, file))
+			return "", fmt.Errorf("%s exists and was not changed; move it and run this again",
+				filepath.Join(j.dir, file))
 		}
 	}
 	for file, b := range files {

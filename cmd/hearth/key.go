@@ -19,18 +19,18 @@ import (
 	"github.com/hearthhost/hearth/transport/keyfile"
 )
 
-const keyLong = `Make and manage key files of the HMAC channel. A key proves to be a principal: the host's
-policy names the file in keys = ["…"] of the principal, and its client has a copy. Whoever
+const keyLong = `Create and manage key files of the HMAC channel. A key authenticates a principal: the host's
+policy names the file in keys = ["…"] of the principal, and its client has a copy. Any user who
 can read the file is that principal, so it has mode 0600 and belongs to the user who reads it.
 
-A file may hold several keys. Clients use the first; the host takes them all. To rotate
+A file may hold several keys. Clients use the first; the host accepts all. To rotate
 without a failed call: hearth key rotate, copy the file to the client, then hearth key
-revoke the old id. A running host notices within a second.`
+revoke the old id. A running host applies the change within a second.`
 
 func newKey() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Make, list, rotate and revoke keys of the HMAC channel",
+		Short: "Create, list, rotate and revoke keys of the HMAC channel",
 		Long:  keyLong,
 		Example: `  hearth key new keys/alice.key
   hearth key rotate keys/alice.key
@@ -47,8 +47,8 @@ func newKeyNew() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new FILE",
 		Short: "Write a new key file",
-		Long: `Write a new file with one key. A file that exists is never overwritten; folders that are
-missing are made, for this user alone.`,
+		Long: `Write a new file with one key. An existing file is never overwritten. Missing folders are
+created with mode 0700.`,
 		Example: `  hearth key new keys/alice.key`,
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,14 +57,16 @@ missing are made, for this user alone.`,
 				return err
 			}
 			if err := keyfile.Create(args[0], k); errors.Is(err, fs.ErrExist) {
-				return fmt.Errorf("%s exists and stays as it is: hearth key rotate adds a key to it", args[0])
+				return fmt.Errorf("%s exists and was not changed; hearth key rotate adds a key to it", args[0])
 			} else if err != nil {
 				return fmt.Errorf("writing a key file: %w", err)
 			}
 			w := cmd.OutOrStdout()
 			fmt.Fprintf(w, "wrote %s with key %s\n", args[0], k.ID)
-			fmt.Fprintf(w, "next: keys = [%q] in a principal of policy.hcl, and \"hmac\" in identify of a listener;\n", args[0])
-			fmt.Fprintf(w, "      a copy of the file, mode 0600, for the client: {\"address\": \"…\", \"channel\": \"hmac\", \"key\": %q} is its profile\n", filepath.Base(args[0]))
+			fmt.Fprintf(w, "next: keys = [%q] in a principal of policy.hcl, and \"hmac\" in identify of a listener;\n",
+				args[0])
+			fmt.Fprintf(w, "      a copy of the file, mode 0600, for the client: "+
+				"{\"address\": \"…\", \"channel\": \"hmac\", \"key\": %q} is its profile\n", filepath.Base(args[0]))
 			return nil
 		},
 	}
@@ -72,7 +74,7 @@ missing are made, for this user alone.`,
 	return cmd
 }
 
-// makeKey makes a key for a file.
+// makeKey creates a key for a file.
 func makeKey(path, id string) (keyfile.Key, error) {
 	if id == "" {
 		var b [4]byte
@@ -82,7 +84,7 @@ func makeKey(path, id string) (keyfile.Key, error) {
 	}
 	k, err := keyfile.New(id, time.Now())
 	if err != nil {
-		return k, usagef("%w; --id names another", err)
+		return k, usagef("%w; use --id for another id", err)
 	}
 	return k, nil
 }
@@ -92,7 +94,7 @@ type listedKey struct {
 	File    string    `json:"file"`
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
-	First   bool      `json:"first"` // the one that clients use
+	First   bool      `json:"first"` // clients use this key
 }
 
 func newKeyList() *cobra.Command {
@@ -100,8 +102,8 @@ func newKeyList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list FILE...",
 		Short: "List the keys of files, without their secrets",
-		Long: `List the keys of files: the id, when it was made, and who uses it. What cannot be read is
-said on standard error and makes the exit code 1; the rest is listed.`,
+		Long: `List the keys of files: id, date of creation, and users. Unreadable files are reported on standard
+error and make the exit code 1; the other files are listed.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("FILE is missing")
@@ -138,13 +140,14 @@ func printKeys(w io.Writer, rows []listedKey, asJSON bool) error {
 		return printJSON(w, rows)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "FILE\tID\tMADE\tAGE\tUSED BY")
+	fmt.Fprintln(tw, "FILE\tID\tCREATED\tAGE\tUSED BY")
 	for _, r := range rows {
 		users := "hosts"
 		if r.First {
 			users = "clients and hosts"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.File, r.ID, r.Created.Format(time.DateOnly), days(time.Since(r.Created)), users)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n",
+			r.File, r.ID, r.Created.Format(time.DateOnly), days(time.Since(r.Created)), users)
 	}
 	return tw.Flush()
 }
@@ -153,9 +156,9 @@ func newKeyRotate() *cobra.Command {
 	var id string
 	cmd := &cobra.Command{
 		Use:   "rotate FILE",
-		Short: "Add a new key on top of a file; the others still count",
-		Long: `Put a new key on top of a file, where clients take theirs from. The others still count at
-the host, so that no call fails while the file is on its way to the client.`,
+		Short: "Add a new first key to a file; the others stay valid",
+		Long: `Add a new first key to a file: clients use the first key. The host still accepts the others, so no
+call fails before the client has the new file.`,
 		Example: `  hearth key rotate keys/alice.key`,
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -167,18 +170,18 @@ the host, so that no call fails while the file is on its way to the client.`,
 			if err := keyfile.Update(args[0], func(keys []keyfile.Key) ([]keyfile.Key, error) {
 				for _, o := range keys {
 					if o.ID == k.ID {
-						return nil, fmt.Errorf("key id %s stands in %s already", k.ID, args[0])
+						return nil, fmt.Errorf("key id %s is already in %s", k.ID, args[0])
 					}
 					old = append(old, o.ID)
 				}
 				return append([]keyfile.Key{k}, keys...), nil
 			}); errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("there is no key file %s: hearth key new makes one", args[0])
+				return fmt.Errorf("key file %s not found; hearth key new creates one", args[0])
 			} else if err != nil {
 				return fmt.Errorf("rotating: %w", err)
 			}
 			w := cmd.OutOrStdout()
-			fmt.Fprintf(w, "%s: key %s is the one to use now\n", args[0], k.ID)
+			fmt.Fprintf(w, "%s: key %s is the first key now\n", args[0], k.ID)
 			if len(old) > 0 {
 				fmt.Fprintf(w, "next: copy the file to its client, then: hearth key revoke %s %s\n",
 					shell.Path(args[0]), strings.Join(old, " "))
@@ -195,8 +198,8 @@ func newKeyRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke FILE ID...",
 		Short: "Remove keys from a file",
-		Long: `Remove keys from a file. A running host that reads this file takes them no longer and
-cuts the connections that were opened with them, within a second.`,
+		Long: `Remove keys from a file. A running host that reads this file rejects them within a second, and closes
+their connections.`,
 		Example: `  hearth key revoke keys/alice.key alice-3f9a2c1b
   hearth key revoke keys/alice.key --all`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -204,9 +207,9 @@ cuts the connections that were opened with them, within a second.`,
 			case len(args) == 0:
 				return usagef("FILE is missing")
 			case len(args) == 1 && !all:
-				return usagef("ID is missing: name the keys, or --all")
+				return usagef("ID is missing; name the keys, or use --all")
 			case len(args) > 1 && all:
-				return usagef("--all removes every key: name none")
+				return usagef("--all removes every key; omit ID")
 			}
 			return nil
 		},
@@ -229,7 +232,8 @@ cuts the connections that were opened with them, within a second.`,
 			}); err != nil {
 				return fmt.Errorf("revoking: %w", err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s left; a host that reads it cuts the others off within a second\n", path, plural(left, "key"))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s left; a host that reads it rejects the others within a second\n",
+				path, plural(left, "key"))
 			return nil
 		},
 	}

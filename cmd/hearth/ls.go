@@ -20,15 +20,15 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// described is the host's answer to describe: what an object offers to this caller, or
-// why it does not load.
+// described is the host's answer to describe: the members of an object that the caller may use, or the error of its
+// script.
 type described struct {
 	object.Description
 	Error   string `json:"error,omitempty"`
-	Refused string `json:"refused,omitempty"` // why what lies in its file does not serve
+	Refused string `json:"refused,omitempty"` // reason why the version in its file does not serve
 }
 
-// registered asks for the ids of the objects that the caller may call, sorted.
+// registered returns the sorted ids of the objects that the caller may call.
 func registered(ctx context.Context, c *client.Client) ([]string, error) {
 	v, err := c.Object(object.Daemon).Call(ctx, "registered")
 	if err != nil {
@@ -42,8 +42,8 @@ func registered(ctx context.Context, c *client.Client) ([]string, error) {
 	return ids, nil
 }
 
-// describe asks what one object offers. The host's own objects, and daemons other than
-// hearth, are described by their metadata, which knows names only.
+// describe returns the members of an object. Built-in objects, and objects of other daemons than hearth, are described
+// by their metadata, which has names only.
 func describe(ctx context.Context, c *client.Client, id object.ID) (described, error) {
 	var d described
 	v, err := c.Object(object.Daemon).Call(ctx, "describe", string(id))
@@ -52,7 +52,8 @@ func describe(ctx context.Context, c *client.Client, id object.ID) (described, e
 		return d, err
 	}
 	var re *client.RemoteError
-	if !errors.As(err, &re) || !strings.HasPrefix(string(id), object.HostPrefix) && pyro.BareClass(re.Class) != "AttributeError" {
+	builtin := strings.HasPrefix(string(id), object.HostPrefix)
+	if !errors.As(err, &re) || !builtin && pyro.BareClass(re.Class) != "AttributeError" {
 		return d, err
 	}
 	m, err := c.Object(id).Metadata(ctx)
@@ -61,7 +62,11 @@ func describe(ctx context.Context, c *client.Client, id object.ID) (described, e
 	}
 	d.ID = id
 	for _, name := range m.Methods {
-		d.Members = append(d.Members, object.Member{Name: object.Method(name), Method: true, Oneway: slices.Contains(m.Oneway, name)})
+		d.Members = append(d.Members, object.Member{
+			Name:   object.Method(name),
+			Method: true,
+			Oneway: slices.Contains(m.Oneway, name),
+		})
 	}
 	for _, name := range m.Attrs {
 		d.Members = append(d.Members, object.Member{Name: object.Method(name)})
@@ -69,8 +74,7 @@ func describe(ctx context.Context, c *client.Client, id object.ID) (described, e
 	return d, nil
 }
 
-// refused asks for the objects that are not served, since they do not load, and why. Hosts of
-// other kinds do not tell.
+// refused returns the objects that do not load, with their errors. Other daemons than hearth return none.
 func refused(ctx context.Context, c *client.Client) (map[string]string, error) {
 	v, err := c.Object(object.Daemon).Call(ctx, "refused")
 	if err != nil {
@@ -83,7 +87,7 @@ func refused(ctx context.Context, c *client.Client) (map[string]string, error) {
 	return why, into(v, &why)
 }
 
-// listed is one line of hearth ls.
+// listed is a row of hearth ls.
 type listed struct {
 	ID         object.ID           `json:"id"`
 	Instance   object.InstanceMode `json:"instance,omitempty"`
@@ -91,25 +95,23 @@ type listed struct {
 	Attributes int                 `json:"attributes"`
 	Doc        string              `json:"doc,omitempty"`
 	Error      string              `json:"error,omitempty"`
-	Refused    string              `json:"refused,omitempty"` // why what lies in its file does not serve
+	Refused    string              `json:"refused,omitempty"` // reason why the version in its file does not serve
 }
 
 func newLs(r *remote) *cobra.Command {
 	var asJSON, all, workers bool
-	var door admin
+	var socket admin
 	cmd := &cobra.Command{
 		Use:   "ls [PREFIX]",
 		Short: "List the objects that you may call",
-		Long: `List the objects of a host that you may call, with how many methods and attributes
-each has and the first line of its doc. An object that does not load is listed with the
-error, and one whose file was changed for the worse, and so serves an older version, with the
-reason, if the policy lets you see tracebacks; so is a new one that does not load and serves
-nothing. What you may not call is not listed: ask the host's
-operator.
+		Long: `List the objects of a host that you may call, with the number of their methods and attributes and
+the first line of their documentation. An object whose script does not load is listed with the error.
+If the policy permits you tracebacks, so are an object whose new file is rejected, so that an older
+version serves, and a new object that does not load. Objects that you may not call are not listed;
+the host's operator can list them. --all adds the built-in objects.
 
-With --workers, list the workers and plugins of the host and their state instead. That is for
-the user who runs the host, and root: it asks at the admin socket in the state folder of the
-policy.`,
+With --workers, list the workers and plugins of the host with their state instead. That uses the
+admin socket in the state folder of the policy, which accepts the host's user and root.`,
 		Example: `  hearth ls
   hearth ls acme.
   hearth ls --workers
@@ -119,12 +121,13 @@ policy.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if workers {
 				if r.atGiven || r.profile != "" || all {
-					return usagef("--workers asks at the admin socket of a host on this machine: it goes with --policy, --dir or --socket alone")
+					return usagef("--workers uses the admin socket of a host on this machine; " +
+						"use it with --policy, --dir or --socket only")
 				}
-				return door.listWorkers(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), asJSON)
+				return socket.listWorkers(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), asJSON)
 			}
-			if door.socket != "" || door.policy != "" || cmd.Flags().Changed("dir") {
-				return usagef("--policy, --dir and --socket belong to --workers; --at names the host whose objects are listed")
+			if socket.socket != "" || socket.policy != "" || cmd.Flags().Changed("dir") {
+				return usagef("--policy, --dir and --socket need --workers; --at names the host of the objects")
 			}
 			list, err := r.list(cmd.Context(), strings.Join(args, ""), all)
 			if err != nil {
@@ -140,23 +143,25 @@ policy.`,
 			return printList(cmd.OutOrStdout(), list)
 		},
 	}
-	cmd.Flags().BoolVar(&workers, "workers", false, "list workers and plugins, and their state, instead")
-	door.flags(cmd)
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "also the host's own objects")
+	cmd.Flags().BoolVar(&workers, "workers", false, "list workers and plugins with their state instead")
+	socket.flags(cmd)
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "also list built-in objects")
 	jsonFlag(cmd, &asJSON)
 	r.flags(cmd)
 	return cmd
 }
 
-// noObjects says that there are none, and what to do.
+// noObjects returns the message for an empty list.
 func noObjects(prefix string) string {
 	if prefix != "" {
-		return fmt.Sprintf("no object that you may call begins with %s; hearth reload, on the host, says what is not served", prefix)
+		return fmt.Sprintf("no object that you may call begins with %s; "+
+			"hearth reload, on the host, lists rejected files", prefix)
 	}
-	return "no object that you may call; hearth new acme.counter writes one, and hearth policy explain, on the host, says who may call what"
+	return "no object that you may call; hearth new acme.counter writes one, " +
+		"and hearth policy explain, on the host, lists permissions"
 }
 
-// list describes every object that begins with prefix.
+// list describes every object whose id begins with prefix.
 func (r *remote) list(ctx context.Context, prefix string, all bool) ([]listed, error) {
 	ctx, cancel := r.within(ctx)
 	defer cancel()
@@ -218,7 +223,7 @@ func printList(out io.Writer, list []listed) error {
 		}
 		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", quoted(string(l.ID)), what, inline(l.Doc)), "\t"))
 		if l.Refused != "" {
-			fmt.Fprintf(w, "\tits file is refused, and an older version serves: %s\n", inline(l.Refused))
+			fmt.Fprintf(w, "\tits file is rejected, and an older version serves: %s\n", inline(l.Refused))
 		}
 	}
 	return w.Flush()
@@ -227,10 +232,12 @@ func printList(out io.Writer, list []listed) error {
 // listWorkers lists the host's workers and plugins whose names begin with prefix.
 func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, asJSON bool) error {
 	var s host.Status
-	if err := a.ask(ctx, http.MethodGet, "/v1/status", &s); err != nil {
+	if err := a.request(ctx, http.MethodGet, "/v1/status", &s); err != nil {
 		return err
 	}
-	s.Workers = slices.DeleteFunc(s.Workers, func(w host.WorkerStatus) bool { return !strings.HasPrefix(w.Name, prefix) })
+	s.Workers = slices.DeleteFunc(s.Workers, func(w host.WorkerStatus) bool {
+		return !strings.HasPrefix(w.Name, prefix)
+	})
 	if asJSON {
 		return printJSON(out, s.Workers)
 	}

@@ -1,9 +1,8 @@
 // Command hearth serves Lua objects to Pyro clients, and calls them.
 //
-// Each verb stands in a file of its own name. What they share: root.go ties them
-// together, exit.go says how they end, policyfile.go finds the policy, remote.go reaches a
-// host as its callers do and admin.go as its operator, argument.go reads values from the
-// command line, render.go writes them and words.go tells numbers.
+// Each command has a file with its name. Shared files: root.go builds the command tree, exit.go has the exit codes,
+// policyfile.go finds the policy, remote.go connects to a host as a client and admin.go as its operator, argument.go
+// parses values, render.go prints them, and words.go formats numbers and lists.
 package main
 
 import (
@@ -13,15 +12,15 @@ import (
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
-// Set by the build: -ldflags "-X main.version=v1.2.3 -X main.commit=0123abc". Empty ones
-// come from what the Go tool recorded in the binary.
+// Set by the build: -ldflags "-X main.version=v1.2.3 -X main.commit=0123abc". If they are empty, the build information
+// of the Go tool is used.
 var (
 	version string
 	commit  string
 )
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == workerVerb { // a tenant waits for it: no time for the rest
+	if len(os.Args) == 2 && os.Args[1] == workerVerb { // a call waits for it, so skip the other commands
 		os.Exit(worker.Main())
 	}
 	if err := noCore(); err != nil {

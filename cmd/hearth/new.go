@@ -29,7 +29,7 @@ func newNew() *cobra.Command {
 		Long: `Write the script of a new object, commented and ready to be served: acme.counter becomes
 scripts/acme/counter.lua, acme.shop.cart becomes scripts/acme/shop/cart.lua. The first
 part of the name is the tenant. A file that exists is never overwritten. If the policy.hcl here
-serves the folder and has no such tenant, it says what to add.`,
+serves the folder and has no such tenant, the command prints the necessary addition.`,
 		Example: `  hearth new acme.counter
   hearth new acme.shop.cart --dir /srv/hearth/scripts`,
 		Args:              exactArgs("OBJECT"),
@@ -54,7 +54,7 @@ serves the folder and has no such tenant, it says what to add.`,
 	return cmd
 }
 
-// newObjectID checks that a script at the id's place would be served as an object.
+// newObjectID checks that the host would serve a script of this id as an object.
 func newObjectID(s string) (object.ID, error) {
 	id, err := object.ParseID(s)
 	if err != nil {
@@ -70,8 +70,8 @@ func newObjectID(s string) (object.ID, error) {
 	return id, nil
 }
 
-// hintTenant says what to add to the policy that lies here, if that serves the folder and not
-// the object's tenant. One that does not load, or lies elsewhere, is for others to tell.
+// hintTenant prints the necessary addition to the policy in the current directory, if that policy serves the folder
+// without the object's tenant. It ignores a policy that does not load, or is elsewhere.
 func hintTenant(w io.Writer, dir string, id object.ID) {
 	here := policyFlags{dir: "."}
 	p, from, err := here.loadUntested()
@@ -83,19 +83,20 @@ func hintTenant(w io.Writer, dir string, id object.ID) {
 	if err != nil || errTheirs != nil || !os.SameFile(ours, theirs) {
 		return
 	}
-	fmt.Fprintf(w, "note: %s has no tenant %q, and so serves nothing of it. Add\n  tenant %q {}\nand a permit with %s among its objects\n",
+	fmt.Fprintf(w, "note: %s has no tenant %q, and does not serve its objects. Add\n"+
+		"  tenant %q {}\nand a permit with %s among its objects\n",
 		from, id.Tenant(), id.Tenant(), id)
 }
 
 // scaffold writes the script and returns its path.
 func scaffold(dir string, id object.ID) (string, error) {
 	path := filepath.Join(dir, string(id.Tenant()), filepath.FromSlash(strings.ReplaceAll(id.Name(), ".", "/"))+".lua")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // scripts are no secret
-		return "", fmt.Errorf("making the object's folder: %w", err)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // scripts are not secret
+		return "", fmt.Errorf("creating the object's folder: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // as above
 	if errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("%s exists and stays as it is: choose another name, or move it away first", path)
+		return "", fmt.Errorf("%s exists and was not changed; choose another name, or move it first", path)
 	}
 	if err != nil {
 		return "", fmt.Errorf("writing the script: %w", err)

@@ -20,9 +20,9 @@ func newPing(r *remote) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "ping",
-		Short: "Check that a host answers, and how fast",
-		Long: `Connect to a host and send it one ping. Prints the time that connecting took, handshake
-included, and the time of the ping's round trip. Needs no permission but to connect.`,
+		Short: "Check that a host answers, and measure the time",
+		Long: `Connect to a host and send a ping. It prints the time of the connection, with the handshake, and
+of the round trip of the ping. It needs only the permission to connect.`,
 		Example: `  hearth ping
   hearth ping --at unix:state/hearth.sock --json`,
 		Args: exactArgs(),
@@ -44,7 +44,7 @@ included, and the time of the ping's round trip. Needs no permission but to conn
 	return cmd
 }
 
-// ping pings twice: the first connects, so that the second measures the way alone.
+// ping sends two pings: the first one connects, so the second one measures only the round trip.
 func (r *remote) ping(ctx context.Context) (pinged, error) {
 	ctx, cancel := r.within(ctx)
 	defer cancel()

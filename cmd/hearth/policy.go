@@ -15,10 +15,10 @@ import (
 func newPolicy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Check a policy file and ask it questions",
-		Long: `Check a policy file, its tests included, ask who may what, compare two versions, and prove that
-tenants are kept apart. Nothing here calls a host: the answers are those that a host would
-give under this file.`,
+		Short: "Check, test, explain and compare policy files",
+		Long: `Check a policy file with its tests, explain its decisions, compare two files, and prove that the
+tenants are isolated. The commands need no running host: they print the decisions that a host would
+make under this file.`,
 		Example: `  hearth policy check
   hearth policy explain alice acme.counter.add
   hearth policy diff policy.hcl new.hcl`,
@@ -34,14 +34,15 @@ func newPolicyCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check a policy file and run its tests",
-		Long: `Check a policy file and run its tests. Everything that is wrong is listed, with file, line and
-column; the exit code is 1 then. So is what a host refuses to serve under: a policy file, or a folder that
-it names, that others may write to or own. Patterns that no object of the scripts folder matches are
-warned about: the object may be yet to come, or the pattern be wrong. So are limits that cannot hold
-together, conditions that always hold, policies under which no call succeeds, principals that are root
-or nobody, certificates that have expired or will soon, and authorities whose name constraints do not
-bind the common names that principals go by. Keys, secrets, scripts and plugins are not read: hearth
-serve --check does that too.`,
+		Long: `Check a policy file and run its tests. All errors are listed with file, line and column; the exit
+code is 1 then. Errors include the conditions under which a host rejects the file: the file or a
+folder that it names can be changed by other users.
+
+Warnings are probable mistakes: patterns that match no object of the scripts folder (the object may
+be added later), limits that exceed each other, conditions that are always true, policies without a
+permitted call, principals that are uid 0 or 65534, certificates that have expired or will soon, and
+authorities whose name constraints do not limit the common names of principals. Keys, secrets,
+scripts and plugins are not read; hearth serve --check reads them too.`,
 		Example: `  hearth policy check
   hearth policy check --policy /etc/hearth/policy.hcl`,
 		Args: exactArgs(),
@@ -67,7 +68,7 @@ serve --check does that too.`,
 	return cmd
 }
 
-// warn prints what a policy says that is valid and probably not meant.
+// warn prints the warnings of a policy: valid settings that are probably mistakes.
 func warn(w io.Writer, p *policy.Policy) {
 	for _, text := range host.Advice(p, time.Now()) {
 		fmt.Fprintf(w, "warning: %s\n", text)
@@ -80,8 +81,8 @@ func newPolicyTest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test",
 		Short: "Run the tests of a policy file and list them",
-		Long: `Run the test blocks of a policy file and list what each came to. The exit code is 1 if one
-fails. A file with a failing test is loaded by no host; here its other tests run all the same.`,
+		Long: `Run the test blocks of a policy file and list the results. The exit code is 1 if a test fails. No
+host loads a file with a failing test; this command still runs all its tests.`,
 		Example: `  hearth policy test
   hearth policy test --policy new.hcl --json`,
 		Args: exactArgs(),
@@ -118,7 +119,8 @@ func printTests(w io.Writer, tests []policy.TestResult, from string, asJSON bool
 				fmt.Fprintf(w, "ok    %s: %s\n", t.Where, t.Name)
 				continue
 			}
-			fmt.Fprintf(w, "FAIL  %s: %s: %s calling %s is a %s, want %s: %s\n", t.Where, t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
+			fmt.Fprintf(w, "FAIL  %s: %s: %s calling %s: %s instead of %s: %s\n",
+				t.Where, t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
 		}
 		fmt.Fprintf(w, "%s: %s, %d failed\n", from, plural(len(tests), "test"), failed)
 	}
@@ -133,10 +135,10 @@ func newPolicyDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "Show which decisions differ between two policy files",
-		Long: `Show for whom, which object and which methods two policy files decide differently: the objects
-of the scripts folder of NEW, and where a pattern matches none of them, the pattern; "*" are
-all methods that no rule about the two names. The exit code is 0 if there is no difference
-and 1 if there is. A file whose tests fail is compared too.`,
+		Long: `Show the principals, objects and methods about which two policy files decide differently: objects
+of the scripts folder of NEW, and a pattern that matches none of them as the pattern. "*" are all
+methods that no rule of the two files names. The exit code is 0 without a difference and 1 with one.
+Files whose tests fail are compared too.`,
 		Example: `  git show HEAD:policy.hcl > /tmp/old.hcl
   hearth policy diff /tmp/old.hcl policy.hcl`,
 		Args: exactArgs("OLD", "NEW"),
@@ -172,7 +174,7 @@ func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
 	} else {
 		for _, c := range changes {
 			fmt.Fprintf(w, "%s calling %s: %s\n", some(c.Principals), some(c.Objects), some(c.Methods))
-			fmt.Fprintf(w, "  - %s\n  + %s\n", sayExplanation(c.Before), sayExplanation(c.After))
+			fmt.Fprintf(w, "  - %s\n  + %s\n", explanationLine(c.Before), explanationLine(c.After))
 		}
 		if len(changes) == 0 {
 			fmt.Fprintln(w, "no decision differs")
@@ -189,12 +191,12 @@ func newPolicyProve() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "prove",
-		Short: "Prove that no principal reaches another tenant but by a rule that says so",
-		Long: `Ask about every declared principal, every object of the scripts folder, as a caller and as what
-is called, and every method that rules tell apart, whether a principal can reach an object of
-another tenant than its own but by a permit with crosses_tenants = true. Conditions count as
-met, unless they forbid. The exit code is 1 if somebody can, with the rule by which. A file
-that would let somebody does not load in the first place; this shows the same by another way.`,
+		Short: "Prove that only rules with crosses_tenants permit calls to another tenant",
+		Long: `Decide for every declared principal, every object of the scripts folder, as a caller and as a
+target, and every method that rules distinguish, whether the principal can call an object of another
+tenant without a permit with crosses_tenants = true. Conditions count as true, except in forbid
+rules. The exit code is 1 if a principal can, with the rule. No host loads such a file; this command
+proves the same in another way.`,
 		Example: `  hearth policy prove
   hearth policy prove --json`,
 		Args: exactArgs(),
@@ -225,11 +227,11 @@ func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
 			fmt.Fprintf(w, "%s, of tenant %s, reaches %s.%s by %s\n", c.Principal, c.Tenant, c.Object, c.Method, c.Rule)
 		}
 		for _, r := range proof.Crossing {
-			fmt.Fprintf(w, "crosses tenants, as it says: %s\n", r)
+			fmt.Fprintf(w, "crosses tenants, as declared: %s\n", r)
 		}
 		fmt.Fprintf(w, "%s, %s: ", plural(proof.Principals, "principal"), plural(proof.Objects, "object"))
 		if proof.Counter == nil {
-			fmt.Fprintln(w, "nobody reaches another tenant without a rule that says so")
+			fmt.Fprintln(w, "no principal reaches another tenant without a rule with crosses_tenants")
 		} else {
 			fmt.Fprintf(w, "%s\n", plural(len(proof.Counter), "counter-example"))
 		}

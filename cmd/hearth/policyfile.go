@@ -13,28 +13,31 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// defaultPolicyFile is looked for in the current directory.
+// defaultPolicyFile is the policy file in the current directory.
 const defaultPolicyFile = "policy.hcl"
 
-// policyFlags say under which policy a command works.
+// loadFunc reads a policy file for a host with a user id.
+type loadFunc func(path string, hostUID int) (*policy.Policy, error)
+
+// policyFlags select the policy of a command.
 type policyFlags struct {
-	policy string // the file; "": policy.hcl here if there is one, else the built-in policy
-	dir    string // of the built-in policy
+	policy string // file; "" for policy.hcl in the current directory, or the built-in policy without it
+	dir    string // folder of the built-in policy
 }
 
 func (f *policyFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.policy, "policy", "", "policy file (default: ./policy.hcl if there is one, else the built-in policy)")
-	fl.StringVar(&f.dir, "dir", ".", "folder of the built-in policy, which holds scripts/")
+	fl.StringVar(&f.policy, "policy", "", "policy file (default: ./policy.hcl if it exists, or the built-in policy)")
+	fl.StringVar(&f.dir, "dir", ".", "folder of the built-in policy, with scripts/")
 }
 
-// addFile is add for a command to which the built-in policy has nothing to say.
+// addFile is add for a command that the built-in policy does not concern.
 func (f *policyFlags) addFile(cmd *cobra.Command) {
 	f.dir = "."
 	cmd.Flags().StringVar(&f.policy, "policy", "", "the host's policy file (default: ./policy.hcl)")
 }
 
-// load reads the policy and says where it came from.
+// load reads the policy and returns its source.
 func (f *policyFlags) load() (p *policy.Policy, from string, err error) {
 	return f.loadBy(policyfile.Load)
 }
@@ -44,7 +47,7 @@ func (f *policyFlags) loadUntested() (p *policy.Policy, from string, err error) 
 	return f.loadBy(policyfile.LoadUntested)
 }
 
-func (f *policyFlags) loadBy(load func(path string, hostUID int) (*policy.Policy, error)) (p *policy.Policy, from string, err error) {
+func (f *policyFlags) loadBy(load loadFunc) (p *policy.Policy, from string, err error) {
 	path, err := f.path()
 	if err != nil {
 		return nil, "", err
@@ -52,7 +55,7 @@ func (f *policyFlags) loadBy(load func(path string, hostUID int) (*policy.Policy
 	return f.read(path, load)
 }
 
-// loadChecked is load for a policy that a host must be able to serve under.
+// loadChecked is load, with the checks of a starting host.
 func (f *policyFlags) loadChecked() (p *policy.Policy, from string, err error) {
 	path, err := f.path()
 	if err != nil {
@@ -70,7 +73,7 @@ func (f *policyFlags) loadChecked() (p *policy.Policy, from string, err error) {
 	return p, from, nil
 }
 
-// path finds the policy file; "" means that the built-in policy holds.
+// path returns the policy file, "" for the built-in policy.
 func (f *policyFlags) path() (string, error) {
 	if f.policy != "" {
 		return f.policy, nil
@@ -79,14 +82,14 @@ func (f *policyFlags) path() (string, error) {
 	case err == nil:
 		return defaultPolicyFile, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		// It may be there: to go on with another policy would be a guess.
-		return "", fmt.Errorf("looking for %s: %w", defaultPolicyFile, err)
+		// The file may exist, so the built-in policy must not replace it.
+		return "", fmt.Errorf("finding %s: %w", defaultPolicyFile, err)
 	}
 	return "", nil
 }
 
-// read reads what path has found.
-func (f *policyFlags) read(path string, load func(path string, hostUID int) (*policy.Policy, error)) (p *policy.Policy, from string, err error) {
+// read reads the policy file that path has returned.
+func (f *policyFlags) read(path string, load loadFunc) (p *policy.Policy, from string, err error) {
 	if path == "" {
 		p, err = policy.Default(f.dir, os.Getuid())
 		if err != nil {
@@ -96,7 +99,7 @@ func (f *policyFlags) read(path string, load func(path string, hostUID int) (*po
 	}
 	p, err = load(path, os.Getuid())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("there is no policy file %s: leave --policy out for the built-in policy", path)
+		return nil, "", fmt.Errorf("policy file %s not found; omit --policy for the built-in policy", path)
 	}
 	return p, path, err
 }

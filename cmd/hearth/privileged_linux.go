@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 // set-user-id, set-group-id or has file capabilities.
 const atSecure = 23
 
-// privileged reports whether the process has more rights than whoever started it.
+// privileged reports whether the process has more rights than its parent.
 func privileged() bool {
 	pairs, err := unix.Auxv()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/policy/analysis"
 )
 
-// reach answers what a principal may call.
+// reach returns the access of a principal.
 func (q *question) reach(who object.Principal, ids []object.ID) []explained {
 	var given *policy.Query
 	if q.decided {
@@ -18,12 +18,12 @@ func (q *question) reach(who object.Principal, ids []object.ID) []explained {
 	}
 	row := explained{Principal: who, Access: analysis.AccessOf(q.policy, who, given, ids)}
 	if len(row.Access) == 0 {
-		row.Decision, row.Reason = analysis.Deny, "there is nothing that this principal may call"
+		row.Decision, row.Reason = analysis.Deny, "this principal may call no method"
 	}
 	return []explained{row}
 }
 
-// printReach prints one answer: of which objects, which methods, and by which rule.
+// printReach prints objects, their permitted methods and the rule that permits them.
 func printReach(w io.Writer, r analysis.Access) {
 	fmt.Fprintf(w, "%s: %s\n", folded(r.Objects), reachWords(r))
 	if r.Outcome == analysis.Permit {
@@ -52,10 +52,10 @@ func folded(list []string) string {
 	return b.String()
 }
 
-// everyMethod is what a rule that names no methods is about.
+// everyMethod describes the methods of a rule that names none.
 const everyMethod = "every exposed method"
 
-// reachWords says which methods a row of what somebody can reach is about.
+// reachWords returns the methods of a row of access.
 func reachWords(r analysis.Access) string {
 	words := joined(r.Methods)
 	if words == "*" {

@@ -13,24 +13,24 @@ import (
 )
 
 func newReload() *cobra.Command {
-	var door admin
+	var socket admin
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
-		Short: "Have a running host look at its files now",
-		Long: `Have a running host look at all its scripts, plugins and its policy now, wait until what has changed
-is served, and list what is refused and why. The host does this by itself, soon after a change:
-this is for file systems that tell of none, and for deployments that want to know. It asks at the
-admin socket, which answers the user who runs the host, and root.
+		Short: "Make a running host read its files now",
+		Long: `Make a running host read all its scripts, its plugins and its policy now, wait until the changes are
+served, and list the rejected files with reasons. A host also reads changes automatically, soon after
+they happen. This command is for file systems without change events, and for deployments that need the
+result. It uses the admin socket, which accepts the host's user and root.
 
-The exit status is 1 if anything is refused. A folder that is no tenant of the policy is told as a note,
-and is no mistake.`,
+The exit code is 1 if a file is rejected. A folder that is no tenant of the policy is listed as a note,
+which is not an error.`,
 		Example: `  hearth reload
   hearth reload --json --policy /etc/hearth/policy.hcl`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var refused []host.Refusal
-			if err := door.ask(cmd.Context(), http.MethodPost, "/v1/reload", &refused); err != nil {
+			if err := socket.request(cmd.Context(), http.MethodPost, "/v1/reload", &refused); err != nil {
 				return err
 			}
 			if asJSON {
@@ -47,12 +47,12 @@ and is no mistake.`,
 				}
 			}
 			if wrong > 0 {
-				return fmt.Errorf("not everything is served as it lies there: %d refused", wrong)
+				return fmt.Errorf("%d rejected: the host does not serve the current files", wrong)
 			}
 			return nil
 		},
 	}
-	door.flags(cmd)
+	socket.flags(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -70,8 +70,7 @@ func printRefusals(out io.Writer, refused []host.Refusal) error {
 	return nil
 }
 
-// refusalLine is a refusal as an operator reads it, under a name. Names of files are their tenant's to choose, newlines
-// and all.
+// refusalLine returns the line for a rejected file. Tenants choose names of files, which may contain newlines.
 func refusalLine(r host.Refusal, name string) string {
 	line := r.Err
 	if name != "" && !strings.HasPrefix(line, name+":") && !(filepath.IsAbs(name) && strings.Contains(line, name)) {

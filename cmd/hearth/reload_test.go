@@ -243,12 +243,12 @@ func (h *liveHost) holds(t *testing.T) held {
 // metrics asks for the host's metrics. Those that are no whole numbers are left out.
 func (h *liveHost) metrics(t *testing.T) map[string]int {
 	t.Helper()
-	door := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	socket := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.dir, "state", "admin.sock"))
 	}}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://hearth/metrics", nil)
 	check(t, err)
-	answer, err := door.RoundTrip(req)
+	answer, err := socket.RoundTrip(req)
 	check(t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)

@@ -21,15 +21,15 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// defaultAddress is where a host without a policy file listens.
+// defaultAddress is the address of a host without a policy file.
 const defaultAddress = "127.0.0.1:7766"
 
-// remote is what the commands share that call a host.
+// remote holds the flags of commands that call a host.
 type remote struct {
 	at         string
-	atGiven    bool // on the command line: it beats the profile
+	atGiven    bool // set on the command line; overrides the profile
 	profile    string
-	env        environment // what the command took of it
+	env        environment // environment of the command
 	protocol   string
 	serializer string
 	timeout    time.Duration
@@ -47,21 +47,22 @@ func (r *remote) flags(cmd *cobra.Command) {
 	}
 	cmd.Annotations[calls] = "yes"
 	f := cmd.Flags()
-	f.StringVar(&r.profile, "profile", "", "JSON file that says how to reach the host and as whom: address, channel, key or certificates")
-	f.StringVar(&r.protocol, "protocol", "pyro5", "protocol to speak: pyro4 or pyro5")
+	f.StringVar(&r.profile, "profile", "",
+		"JSON file with the address of the host, the channel, and a key or certificates")
+	f.StringVar(&r.protocol, "protocol", "pyro5", "protocol: pyro4 or pyro5")
 	f.StringVar(&r.serializer, "serializer", "serpent", "serializer of the values: serpent, json or msgpack")
-	f.DurationVar(&r.timeout, "timeout", 10*time.Second, "give up after this long; 0 waits for ever")
+	f.DurationVar(&r.timeout, "timeout", 10*time.Second, "time limit; 0 for none")
 	choices := func(names []string) cobra.CompletionFunc {
 		return cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
 	}
 	for name, list := range map[string][]string{"protocol": protocolNames, "serializer": serializerNames} {
 		if err := cmd.RegisterFlagCompletionFunc(name, choices(list)); err != nil {
-			panic(err) // only a flag that does not exist
+			panic(err) // only for an unknown flag
 		}
 	}
 }
 
-// dial makes a client of at most conns connections; nothing is connected yet.
+// dial returns a client with at most conns connections. It does not connect yet.
 func (r *remote) dial(conns int) (*client.Client, error) {
 	cfg := client.Config{Address: r.at, Serializer: r.serializer, MaxConns: conns, Timeout: r.timeout}
 	switch r.protocol {
@@ -70,13 +71,13 @@ func (r *remote) dial(conns int) (*client.Client, error) {
 	case "pyro5":
 		cfg.Protocol = object.Pyro5
 	default:
-		return nil, usagef("--protocol %s: want %s", r.protocol, strings.Join(protocolNames, " or "))
+		return nil, usagef("--protocol %s: use %s", r.protocol, strings.Join(protocolNames, " or "))
 	}
 	if !slices.Contains(serializerNames, r.serializer) {
-		return nil, usagef("--serializer %s: want one of %s", r.serializer, strings.Join(serializerNames, ", "))
+		return nil, usagef("--serializer %s: use one of %s", r.serializer, strings.Join(serializerNames, ", "))
 	}
 	if r.timeout < 0 {
-		return nil, usagef("--timeout %s: want 0 or more", r.timeout)
+		return nil, usagef("--timeout %s: use 0 or more", r.timeout)
 	}
 	if r.profile != "" {
 		p, err := client.LoadProfile(r.profile)
@@ -97,7 +98,7 @@ func (r *remote) dial(conns int) (*client.Client, error) {
 	return client.New(cfg)
 }
 
-// checkAddress refuses what cannot be an address, before anything is tried.
+// checkAddress rejects an invalid address before a connection is tried.
 func checkAddress(at string) error {
 	if path, ok := strings.CutPrefix(at, "unix:"); ok {
 		if path == "" {
@@ -106,12 +107,12 @@ func checkAddress(at string) error {
 		return nil
 	}
 	if _, port, err := net.SplitHostPort(at); err != nil || port == "" {
-		return usagef("--at %s: want host:port, [::1]:port or unix:path", at)
+		return usagef("--at %s: use host:port, [::1]:port or unix:path", at)
 	}
 	return nil
 }
 
-// again returns the flags by which another command reaches the same host as the same caller.
+// again returns the flags with which another command calls the same host as the same principal.
 func (r *remote) again() string {
 	flags := ""
 	if r.profile != "" {
@@ -123,7 +124,7 @@ func (r *remote) again() string {
 	return flags
 }
 
-// within bounds ctx by --timeout.
+// within limits ctx by --timeout.
 func (r *remote) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	if r.timeout == 0 {
 		return context.WithCancel(ctx)
@@ -131,35 +132,38 @@ func (r *remote) within(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, r.timeout)
 }
 
-// explain makes of a client's error one that says what to do next.
+// explain adds a remedy to an error of the client.
 func (r *remote) explain(err error) error {
 	var re *client.RemoteError
 	var ce *client.CallError
-	var tlsAlert *net.OpError // crypto/tls marks so what the other end sent
+	var tlsAlert *net.OpError // crypto/tls returns this for an alert of the peer
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &re):
 		return errors.New(raised(re.Class, re.Args))
-	case !errors.As(err, &ce): // nothing was called: a file of the profile, say
+	case !errors.As(err, &ce): // no call was made, for example an error in a file of the profile
 		return err
 	case errors.Is(err, signed.ErrProof):
-		return fmt.Errorf("the host at %s did not prove that it has the key of %s: the key is unknown or revoked there, or this is another host", r.at, r.profile)
+		return fmt.Errorf("the host at %s did not prove that it has the key of %s: "+
+			"the key is unknown or revoked there, or this is another host", r.at, r.profile)
 	case errors.As(err, &tlsAlert) && tlsAlert.Op == "remote error":
 		return fmt.Errorf("the host at %s ended the TLS handshake: %w; the certificate of %s may be missing, expired, "+
-			"revoked or of another authority, or the listener takes no TLS: the host's log says which", r.at, tlsAlert.Err, r.profile)
+			"revoked or of another authority, or the listener has no TLS; the host's log has the reason",
+			r.at, tlsAlert.Err, r.profile)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("no host listens at %s: start one with hearth serve, or name another with --at", r.at)
+		return fmt.Errorf("no host listens at %s; start one with hearth serve, or use another --at", r.at)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s may not be connected to by this user: the socket's folder or file forbids it", r.at)
+		return fmt.Errorf("this user may not connect to %s: the mode of the socket or of its folder forbids it", r.at)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer from %s within %s%s; --timeout waits longer", r.at, r.timeout, ran(ce))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("%s closed the connection%s; is it a hearth host, and does it speak %s?", r.at, ran(ce), r.protocol)
+		return fmt.Errorf("%s closed the connection%s; is it a hearth host, and does it speak %s?",
+			r.at, ran(ce), r.protocol)
 	case errors.Is(err, wire.ErrHTTP):
-		return fmt.Errorf("%s speaks HTTP, so it is no listener of a hearth host: name another address with --at", r.at)
+		return fmt.Errorf("%s speaks HTTP and is no listener of a hearth host; use another --at", r.at)
 	case errors.Is(err, client.ErrProtocol):
-		return fmt.Errorf("%s does not speak %s: try another --protocol", r.at, r.protocol)
+		return fmt.Errorf("%s does not speak %s; try another --protocol", r.at, r.protocol)
 	case errors.Is(err, client.ErrStream):
 		return fmt.Errorf("the method returned an item stream, which was closed again%s", ran(ce))
 	}
@@ -176,8 +180,7 @@ func (r *remote) explain(err error) error {
 	return err
 }
 
-// ran says whether a call that failed was executed; nothing if it certainly was not,
-// which everybody expects of a call that failed.
+// ran returns a note whether a failed call was executed, "" if it certainly was not.
 func ran(e *client.CallError) string {
 	switch e.Executed {
 	case client.No:
@@ -189,8 +192,7 @@ func ran(e *client.CallError) string {
 	}
 }
 
-// objectArgument reads an object's id from the command line. The host's own objects are
-// fine too.
+// objectArgument parses the id of an object, also of a built-in one.
 func objectArgument(s string) (object.ID, error) {
 	if id := object.ID(s); id == object.Daemon || id == object.NameServer {
 		return id, nil

@@ -19,9 +19,8 @@ import (
 	"github.com/hearthhost/hearth/codec/pyro"
 )
 
-// appendJSON appends a value as one line of JSON. Integers of any size are exact, floats
-// keep their point, tuples and sets are arrays, bytes are {"data", "encoding"}; what
-// JSON has no form for (complex numbers, times, infinities) is text.
+// appendJSON appends a value as one line of JSON. Integers of any size are exact, floats keep their decimal point,
+// tuples and sets are arrays, bytes are {"data", "encoding"}. Complex numbers, times and infinities are strings.
 func appendJSON(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case nil:
@@ -41,7 +40,8 @@ func appendJSON(b []byte, v any) []byte {
 	case complex128:
 		return appendText(b, fmt.Sprint(v))
 	case []byte:
-		return appendText(append(appendText(append(b, `{"data":`...), base64.StdEncoding.EncodeToString(v)), `,"encoding":`...), "base64", '}')
+		b = appendText(append(b, `{"data":`...), base64.StdEncoding.EncodeToString(v))
+		return appendText(append(b, `,"encoding":`...), "base64", '}')
 	case time.Time:
 		return appendText(b, timeText(v))
 	case codec.Date:
@@ -59,8 +59,8 @@ func appendJSON(b []byte, v any) []byte {
 	return appendText(b, fmt.Sprint(v))
 }
 
-// appendText appends a JSON text and then raw bytes. Lone surrogates, which Python texts
-// may hold and which come as three bytes each, are escaped as such.
+// appendText appends a JSON string and then raw bytes. Lone surrogates, which Python strings may contain and which
+// are encoded as three bytes each, are escaped.
 func appendText(b []byte, s string, then ...byte) []byte {
 	b = append(b, '"')
 	for i := 0; i < len(s); {
@@ -87,7 +87,7 @@ func appendText(b []byte, s string, then ...byte) []byte {
 	return append(append(b, '"'), then...)
 }
 
-// surrogate returns the lone surrogate that s begins with, 0 if it begins with none.
+// surrogate returns the lone surrogate at the beginning of s, 0 if there is no such character.
 func surrogate(s string) rune {
 	if len(s) < 3 || s[0] != 0xed || s[1] < 0xa0 || s[1] > 0xbf || s[2]&0xc0 != 0x80 {
 		return 0
@@ -109,17 +109,16 @@ func appendFloat(b []byte, f float64) []byte {
 	return append(b, s...)
 }
 
-// unixDay is 1970-01-01 as a [codec.Date] counts days.
+// unixDay is 1970-01-01 in the days of a [codec.Date].
 const (
 	unixDay       = 719163
 	secondsPerDay = 24 * 60 * 60
 )
 
-// timeText leaves out the zone, which times on this wire do not have, and an empty
-// fraction.
+// timeText formats a time without a zone, which the serializers do not have, and without an empty fraction.
 func timeText(t time.Time) string { return t.Format("2006-01-02T15:04:05.999999999") }
 
-// appendSlice covers lists, tuples and sets, whatever their named type.
+// appendSlice formats lists, tuples and sets of any named type.
 func appendSlice(b []byte, r reflect.Value) []byte {
 	b = append(b, '[')
 	for i := range r.Len() {
@@ -142,8 +141,7 @@ func appendMap(b []byte, m map[string]any) []byte {
 	return append(b, '}')
 }
 
-// keyText is a dict's key as JSON wants it: a text as it is, anything else as the text
-// of its JSON.
+// keyText returns a dict's key as a JSON key: a string unchanged, any other value as the string of its JSON.
 func keyText(k any) string {
 	if s, ok := k.(string); ok {
 		return s
@@ -151,8 +149,7 @@ func keyText(k any) string {
 	return string(appendJSON(nil, k))
 }
 
-// appendException shows an exception that came as a value, in the form in which it
-// travels.
+// appendException formats an exception value as the serializers encode it.
 func appendException(b []byte, e *codec.Exception) []byte {
 	b = appendText(append(b, `{"__exception__":true,"__class__":`...), e.Class)
 	b = appendSlice(append(b, `,"args":`...), reflect.ValueOf(e.Args))
@@ -160,7 +157,7 @@ func appendException(b []byte, e *codec.Exception) []byte {
 	return append(b, '}')
 }
 
-// raised is an exception as a person reads it: its bare class, then its arguments.
+// raised formats an exception for people: its bare class, then its arguments.
 func raised(class string, args []any) string {
 	class = pyro.BareClass(class)
 	switch len(args) {
@@ -175,15 +172,15 @@ func raised(class string, args []any) string {
 	return class + ": " + string(appendSlice(nil, reflect.ValueOf(args)))
 }
 
-// into reads a value that came over the wire into a Go value of our own.
+// into converts a decoded value into a Go value.
 func into(v any, to any) error {
 	if err := json.Unmarshal(appendJSON(nil, v), to); err != nil {
-		return fmt.Errorf("the host answered something else than expected: %w", err)
+		return fmt.Errorf("the host sent an invalid response: %w", err)
 	}
 	return nil
 }
 
-// appendDict keeps the dict's own order.
+// appendDict formats a dict in its order.
 func appendDict(b []byte, d codec.Dict) []byte {
 	b = append(b, '{')
 	for i, p := range d {
@@ -195,7 +192,7 @@ func appendDict(b []byte, d codec.Dict) []byte {
 	return append(b, '}')
 }
 
-// printJSON writes a listing, indented: people read it too.
+// printJSON writes indented JSON.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -9,15 +9,15 @@ import (
 )
 
 func newRollback() *cobra.Command {
-	var door admin
+	var socket admin
 	var to string
 	cmd := &cobra.Command{
 		Use:   "rollback OBJECT",
-		Short: "Put an earlier version of an object back into service",
-		Long: `Put an earlier version of a script's object back into service, without touching its file: the one
-before the one that serves, or the one that --to names. It holds until the object's file, or a
-module that it requires, changes, and over a restart of the host. It asks at the admin socket,
-which answers the user who runs the host, and root.`,
+		Short: "Serve an earlier version of an object again",
+		Long: `Serve an earlier version of a script's object again, without a change of its file: the version
+before the serving one, or the version --to. The rollback lasts until the object's file or a required
+module changes, also over a restart of the host. The command uses the admin socket, which accepts the
+host's user and root.`,
 		Example: `  hearth rollback acme.counter
   hearth rollback acme.counter --to 1f2e`,
 		Args: exactArgs("OBJECT"),
@@ -26,14 +26,14 @@ which answers the user who runs the host, and root.`,
 				Version string `json:"version"`
 			}
 			what := "/v1/rollback?object=" + url.QueryEscape(args[0]) + "&to=" + url.QueryEscape(to)
-			if err := door.ask(cmd.Context(), http.MethodPost, what, &now); err != nil {
+			if err := socket.request(cmd.Context(), http.MethodPost, what, &now); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s serves version %s until its file changes\n", args[0], now.Version)
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "version to go back to, or how its name begins; hearth history lists them")
-	door.flags(cmd)
+	cmd.Flags().StringVar(&to, "to", "", "version, or the beginning of its name; hearth history lists versions")
+	socket.flags(cmd)
 	return cmd
 }

@@ -7,24 +7,23 @@ import (
 )
 
 const rootLong = `Hearth is a secure host daemon: a Lua script in a folder becomes a remote object that
-Pyro4 and Pyro5 programs call over the network, each tenant in its own sandbox and each
-call under a policy that denies by default.
+Pyro4 and Pyro5 programs call over the network. Each tenant has a separate sandbox, and a
+policy that denies by default decides each call.
 
   hearth new acme.counter            write scripts/acme/counter.lua
-  hearth serve                       serve it, to you alone
+  hearth serve                       serve it to you only
   hearth call acme.counter add 5     call it
 
-Exit codes: 0 done; 1 it failed or the host said no; 2 the command line makes no sense.
-What a command does stands on its command line and in the policy file. The environment sets
-how hearth serve logs (HEARTH_LOG_LEVEL, HEARTH_LOG_FORMAT) and nothing else, and not even
-that with --no-env.`
+Exit codes: 0 success; 1 failure, or the host rejected the request; 2 invalid command line.
+The command line and the policy file configure a command. The environment sets only the log
+of hearth serve (HEARTH_LOG_LEVEL, HEARTH_LOG_FORMAT), and nothing with --no-env.`
 
 // Annotation keys of commands.
 const (
-	calls = "calls" // the command calls a host, so --at means something to it
+	calls = "calls" // the command calls a host, so --at applies to it
 )
 
-// newRoot returns the whole command tree.
+// newRoot returns the root command with all its commands.
 func newRoot() *cobra.Command {
 	r := &remote{}
 	root := &cobra.Command{
@@ -36,14 +35,16 @@ func newRoot() *cobra.Command {
 		Args:          noSuchVerb,
 		RunE:          help,
 	}
-	root.PersistentFlags().StringVar(&r.at, "at", defaultAddress, "address of the host to call: host:port, [::1]:port or unix:path")
+	root.PersistentFlags().StringVar(&r.at, "at", defaultAddress,
+		"address of the host to call: host:port, [::1]:port or unix:path")
 	noEnv := false
-	root.PersistentFlags().BoolVar(&noEnv, "no-env", false, "ignore the environment; so by itself where hearth has more rights than its starter")
+	root.PersistentFlags().BoolVar(&noEnv, "no-env", false,
+		"ignore the environment; automatic for a process with more rights than its parent")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		r.env = closeEnvironment(noEnv)
 		r.atGiven = cmd.Flags().Changed("at")
 		if r.atGiven && cmd.Annotations[calls] == "" && cmd != root {
-			return usagef("--at means nothing to %q, which calls no host", cmd.CommandPath())
+			return usagef("--at does not apply to %q, which calls no host", cmd.CommandPath())
 		}
 		return nil
 	}
@@ -60,7 +61,8 @@ func newRoot() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("host", newServe(r), newUpgrade(), newNew(), newTest(), newPolicy(), newAudit(), newDoctor(), newConfig(r), newTenant(), newReload(), newHistory(), newRollback())
+	add("host", newServe(r), newUpgrade(), newNew(), newTest(), newPolicy(), newAudit(), newDoctor(), newConfig(r),
+		newTenant(), newReload(), newHistory(), newRollback())
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r))
 	add("who", newKey(), newCA(), newEnroll(r), newSecret())
 	add("other", newVersion())
@@ -69,12 +71,12 @@ func newRoot() *cobra.Command {
 	root.SetCompletionCommandGroupID("other")
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
-	ours(root)
+	strictBuiltins(root)
 	return root
 }
 
-// ours makes of cobra's own commands, which shrug at a word that they do not know, commands like the others.
-func ours(root *cobra.Command) {
+// strictBuiltins makes cobra's built-in commands reject unknown arguments as all others do.
+func strictBuiltins(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		switch c.Name() {
 		case "help":
@@ -88,7 +90,7 @@ func ours(root *cobra.Command) {
 	}
 }
 
-// helpAbout prints the help of the command that is named.
+// helpAbout prints the help of the named command.
 func helpAbout(cmd *cobra.Command, args []string) error {
 	about, rest, err := cmd.Root().Find(args)
 	if err != nil {
@@ -101,10 +103,10 @@ func helpAbout(cmd *cobra.Command, args []string) error {
 	return about.Help()
 }
 
-// help is what a command does that only holds others.
+// help runs a command that only has subcommands.
 func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
-// noSuchVerb refuses what is not a command, with the ones that may have been meant.
+// noSuchVerb rejects an unknown command and suggests similar ones.
 func noSuchVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -114,7 +116,7 @@ func noSuchVerb(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return usagef("there is no command %q: %s", args[0], hint)
+	return usagef("unknown command %q: %s", args[0], hint)
 }
 
 // jsonFlag adds --json to a command that prints a listing.

@@ -23,9 +23,9 @@ func newSecret() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secret",
 		Short: "Set, rotate and list the secrets of objects",
-		Long: `Write and list the secrets of objects: passwords and tokens that scripts read by
-hearth.secret("name") instead of holding them. The policy says in which file a secret is
-and which objects of its tenant may have it:
+		Long: `Write and list the secrets of objects: passwords and tokens that scripts read with
+hearth.secret("name") instead of containing them. The policy names the file of a secret and the
+objects of its tenant that may read it:
 
   tenant "acme" {
     secret "smtp" {
@@ -35,7 +35,7 @@ and which objects of its tenant may have it:
   }
 
 With age = "secrets/smtp.age" instead of file, and identity = "keys/host.age" at the top of the
-policy, the file is encrypted. Values are never printed, and never taken from the command line.`,
+policy, the file is encrypted. Values are never printed, and never read from the command line.`,
 		Example: `  hearth secret set smtp
   hearth secret list
   pass show smtp | hearth secret rotate smtp`,
@@ -54,8 +54,8 @@ type secretFlags struct {
 
 func (f *secretFlags) add(cmd *cobra.Command) {
 	f.policyFlags.add(cmd)
-	cmd.Flags().StringVar(&f.tenant, "tenant", "", "the secret's tenant, where several have one of this name")
-	cmd.Flags().StringVar(&f.from, "file", "", "take the value from this file, every byte of it")
+	cmd.Flags().StringVar(&f.tenant, "tenant", "", "tenant of the secret, if several have a secret of this name")
+	cmd.Flags().StringVar(&f.from, "file", "", "read the value from this file, unchanged")
 }
 
 func newSecretSet() *cobra.Command {
@@ -63,10 +63,10 @@ func newSecretSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set NAME",
 		Short: "Write a secret into the file that the policy names",
-		Long: `Write a secret into the file that the policy names, in one step and with mode 0600; encrypted
-if the policy says age. The value is asked for on a terminal, which does not show it, or read
-from standard input; the line's end after it is left out. A file that exists is replaced.
-Run it as the host's user: the host takes no file of anybody else.`,
+		Long: `Write a secret atomically into the file that the policy names, with mode 0600, and encrypted if the
+policy has age. The value is read from a terminal without echo, or from standard input, without the
+last newline. An existing file is replaced. Run it as the host's user: the host reads no secret of
+another user.`,
 		Example: `  hearth secret set smtp
   pass show smtp | hearth secret set smtp --tenant acme
   hearth secret set tls-key --file key.pem`,
@@ -79,7 +79,8 @@ Run it as the host's user: the host takes no file of anybody else.`,
 			if err := f.write(cmd, s); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: secret %s of tenant %s, for %s\n", s.Path, s.Name, s.Tenant, some(s.Objects))
+			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: secret %s of tenant %s, for %s\n",
+				s.Path, s.Name, s.Tenant, some(s.Objects))
 			return nil
 		},
 	}
@@ -92,8 +93,8 @@ func newSecretRotate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate NAME",
 		Short: "Replace a secret that exists",
-		Long: `Replace the value of a secret, like set, if there is one already. Running hosts read it within
-a second; objects get it the next time they call hearth.secret, without a restart.`,
+		Long: `Replace the value of a secret, like set, if it has one. Running hosts read it within a second, and
+objects at the next call of hearth.secret, without a restart.`,
 		Example: `  hearth secret rotate smtp
   pass show smtp | hearth secret rotate smtp --tenant acme`,
 		Args: exactArgs("NAME"),
@@ -103,14 +104,17 @@ a second; objects get it the next time they call hearth.secret, without a restar
 				return err
 			}
 			if _, err := os.Stat(s.Path); errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("secret %s of tenant %s has no value yet (%s is not there): hearth secret set %s", s.Name, s.Tenant, s.Path, s.Name)
+				return fmt.Errorf("secret %s of tenant %s has no value yet (%s not found); run hearth secret set %s",
+					s.Name, s.Tenant, s.Path, s.Name)
 			} else if err != nil {
 				return err
 			}
 			if err := f.write(cmd, s); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: hosts read it within a second, and %s at the next hearth.secret(%q)\n", s.Path, some(s.Objects), s.Name)
+			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: hosts read it within a second, "+
+				"and %s at the next hearth.secret(%q)\n",
+				s.Path, some(s.Objects), s.Name)
 			return nil
 		},
 	}
@@ -118,9 +122,9 @@ a second; objects get it the next time they call hearth.secret, without a restar
 	return cmd
 }
 
-// find returns the one secret of a name that the policy has.
+// find returns the policy's secret of a name.
 func (f *secretFlags) find(name string) (policy.Secret, error) {
-	p, from, err := f.loadUntested() // a secret can be written before the rest is right
+	p, from, err := f.loadUntested() // a secret can be written before the rest of the policy is valid
 	if err != nil {
 		return policy.Secret{}, err
 	}
@@ -135,16 +139,18 @@ func (f *secretFlags) find(name string) (policy.Secret, error) {
 		if tenant == "" {
 			tenant = "…"
 		}
-		return policy.Secret{}, fmt.Errorf("%s has no such secret: write secret %q { file = \"secrets/%s\", objects = [\"…\"] } on lines of their own in tenant %q", from, name, name, tenant)
+		return policy.Secret{}, fmt.Errorf("%s has no such secret; add secret %q "+
+			"{ file = \"secrets/%s\", objects = [\"…\"] } on separate lines in tenant %q", from, name, name, tenant)
 	}
 	var tenants []string
 	for _, s := range found {
 		tenants = append(tenants, string(s.Tenant))
 	}
-	return policy.Secret{}, usagef("tenants %s have a secret %s: say which by --tenant", strings.Join(tenants, ", "), name)
+	return policy.Secret{}, usagef("tenants %s have a secret %s; select one with --tenant",
+		strings.Join(tenants, ", "), name)
 }
 
-// write reads a value and puts it into a secret's file.
+// write reads a value and writes it into the file of a secret.
 func (f *secretFlags) write(cmd *cobra.Command, s policy.Secret) error {
 	value, err := f.value(cmd)
 	if err != nil {
@@ -156,7 +162,7 @@ func (f *secretFlags) write(cmd *cobra.Command, s policy.Secret) error {
 	return nil
 }
 
-// value reads the value from where it was said to be.
+// value reads the value from the file of --file, a terminal or standard input.
 func (f *secretFlags) value(cmd *cobra.Command) ([]byte, error) {
 	if f.from != "" {
 		in, err := os.Open(f.from)
@@ -167,7 +173,7 @@ func (f *secretFlags) value(cmd *cobra.Command) ([]byte, error) {
 		return io.ReadAll(io.LimitReader(in, secretfile.MaxBytes+1))
 	}
 	if in, ok := cmd.InOrStdin().(*os.File); ok {
-		if line, asked, err := readSilently(in, cmd.ErrOrStderr(), "value (is not shown): "); asked {
+		if line, ok, err := readSilently(in, cmd.ErrOrStderr(), "value (no echo): "); ok {
 			return withoutLineEnd(line), err
 		}
 	}
@@ -175,7 +181,7 @@ func (f *secretFlags) value(cmd *cobra.Command) ([]byte, error) {
 	return withoutLineEnd(value), err
 }
 
-// withoutLineEnd leaves out one line's end, which whoever typed or piped did not mean.
+// withoutLineEnd removes one newline at the end, which is not a part of a typed or piped value.
 func withoutLineEnd(b []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 }
@@ -187,7 +193,7 @@ type listedSecret struct {
 	Objects   []object.ID   `json:"objects"`
 	File      string        `json:"file"`
 	Encrypted bool          `json:"encrypted"`
-	Written   *time.Time    `json:"written"` // null: there is no file
+	Written   *time.Time    `json:"written"` // null without a file
 }
 
 func newSecretList() *cobra.Command {
@@ -196,8 +202,8 @@ func newSecretList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the secrets of the policy, without their values",
-		Long: `List the secrets of the policy: name, tenant, the objects that may have it, the file and how
-long ago it was written. The files are not opened.`,
+		Long: `List the secrets of the policy: name, tenant, the objects that may read it, the file and its age. The
+files are not opened.`,
 		Example: `  hearth secret list
   hearth secret list --json`,
 		Args: exactArgs(),
@@ -208,7 +214,13 @@ long ago it was written. The files are not opened.`,
 			}
 			rows := []listedSecret{}
 			for _, s := range p.Secrets {
-				row := listedSecret{Tenant: s.Tenant, Name: s.Name, Objects: s.Objects, File: s.Path, Encrypted: s.Identity != ""}
+				row := listedSecret{
+					Tenant:    s.Tenant,
+					Name:      s.Name,
+					Objects:   s.Objects,
+					File:      s.Path,
+					Encrypted: s.Identity != "",
+				}
 				if info, err := os.Stat(s.Path); err == nil {
 					at := info.ModTime().UTC().Truncate(time.Second)
 					row.Written = &at
@@ -230,7 +242,7 @@ func printSecrets(w io.Writer, rows []listedSecret, asJSON bool) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TENANT\tNAME\tFILE\tENCRYPTED\tAGE\tOBJECTS")
 	for _, r := range rows {
-		age, encrypted := "missing: hearth secret set "+r.Name, "no"
+		age, encrypted := "missing; run hearth secret set "+r.Name, "no"
 		if r.Written != nil {
 			age = days(time.Since(*r.Written))
 		}

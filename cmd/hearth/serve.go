@@ -31,28 +31,28 @@ import (
 	"github.com/hearthhost/hearth/transport"
 )
 
-const serveLong = `Serve the objects in the scripts folder until the process is told to stop.
+const serveLong = `Serve the objects in the scripts folder until a signal ends the process.
 
-The policy file says where to listen, who is who and what they may do. Without --policy it
-is policy.hcl in the current directory; if there is none, the built-in default policy
-serves the folder --dir on 127.0.0.1:7766 and a Unix socket, to the user who started it
-and to nobody else.
+The policy file defines listeners, principals and permissions. Without --policy it is
+policy.hcl in the current directory. If that file does not exist, a built-in policy serves the
+folder --dir on 127.0.0.1:7766 and a Unix socket, to the user who started the host only.
 
-With --check nothing is served: every script is loaded, and the policy, plugins' hashes, keys,
-secrets, dates of certificates, folders and the audit log are checked, as this user would find them.
-The exit code is 1 if a host would not start, or would refuse one of them. It may be run beside a host.
+With --check nothing is served. It loads every script and checks the policy, hashes of plugins,
+keys, secrets, dates of certificates, folders and the audit log, with the rights of this user.
+The exit code is 1 if a host would not start, or would reject one of them. It can run beside a
+host.
 
-SIGINT and SIGTERM drain: no new connections, calls in flight finish, workers end. A
-second signal stops at once.
+SIGINT and SIGTERM drain: the host accepts no new connections, finishes running calls, and ends
+its workers. A second signal ends the process at once.
 
-SIGHUP, or hearth upgrade, puts a new process into the place of this one: the program that
-is now where this one was started from, with the same arguments. It takes over the sockets;
-what is connected goes on in the old process for --drain at most. If the new one does not
-get ready, nothing changes but a line in the log. (A host that was started from a terminal
-takes SIGHUP for the terminal's end, and drains.)
+SIGHUP, or hearth upgrade, replaces this process by a new one: the program that now has the
+path it was started from, with the same arguments. The new process takes over the listening
+sockets; open connections continue in the old process for --drain at most. If the new process
+does not become ready, the old one still serves and logs the reason. (For a host with a
+terminal SIGHUP means that the terminal is gone, so it drains.)
 
-A service manager may open the listeners of the policy beforehand (LISTEN_FDS) and hears how
-the host is (NOTIFY_SOCKET, WATCHDOG_USEC), in the ways of systemd.`
+A service manager can open the listeners of the policy (LISTEN_FDS), and receives the state of
+the host (NOTIFY_SOCKET, WATCHDOG_USEC), by the protocols of systemd.`
 
 // serveFlags are the flags of hearth serve.
 type serveFlags struct {
@@ -62,14 +62,14 @@ type serveFlags struct {
 	spares    int
 	logFormat string
 	logLevel  string
-	drain     time.Duration // how long connections go on after an upgrade
+	drain     time.Duration // time limit of open connections after an upgrade
 }
 
 func newServe(r *remote) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve objects until told to stop",
+		Short: "Serve objects until a signal",
 		Long:  serveLong,
 		Example: `  hearth serve
   hearth serve --policy /etc/hearth/policy.hcl --log-format json
@@ -77,16 +77,16 @@ func newServe(r *remote) *cobra.Command {
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.policy != "" && cmd.Flags().Changed("dir") {
-				return usagef("--dir belongs to the built-in policy: %s names its folders itself", f.policy)
+				return usagef("--dir is for the built-in policy only; %s sets its folders", f.policy)
 			}
 			if _, err := logSettings(cmd, &f); err != nil {
 				return err
 			}
 			if f.drain < 0 || f.drain > maxDrain {
-				return usagef("--drain %s: want a length from 0 to %s", f.drain, maxDrain)
+				return usagef("--drain %s: use a duration from 0 to %s", f.drain, maxDrain)
 			}
 			if f.spares < 0 || f.spares > maxSpares {
-				return usagef("--spares %d: want a number from 0 to %d", f.spares, maxSpares)
+				return usagef("--spares %d: use a number from 0 to %d", f.spares, maxSpares)
 			}
 			return f.serve(cmd.Context(), r.env, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -95,9 +95,12 @@ func newServe(r *remote) *cobra.Command {
 	f.logFlags(cmd)
 	f.drainFlag(cmd)
 	fl := cmd.Flags()
-	fl.BoolVar(&f.check, "check", false, "check what a start would use, then exit: policy, scripts, plugins, keys, certificates, secrets, folders, audit log")
-	fl.StringVar(&f.readyFile, "ready-file", "", "write the addresses to this file, one a line, once they are listened on")
-	fl.IntVar(&f.spares, "spares", defaultSpares, "workers that are started in advance, so that a tenant's first call is quick; some 4 MB each")
+	fl.BoolVar(&f.check, "check", false,
+		"check policy, scripts, plugins, keys, certificates, secrets, folders and audit log, then exit")
+	fl.StringVar(&f.readyFile, "ready-file", "",
+		"write the addresses to this file, one a line, when the host listens")
+	fl.IntVar(&f.spares, "spares", defaultSpares,
+		"workers that are started in advance, so that a tenant's first call is quick; some 4 MB each")
 	return cmd
 }
 
@@ -108,31 +111,32 @@ const (
 	maxSpares     = 64
 )
 
-// How the host logs if nothing says otherwise.
+// Defaults of the log.
 const (
 	defaultLogFormat = "text"
 	defaultLogLevel  = "info"
 )
 
-// logFlags are the flags of the log.
+// logFlags adds the flags of the log.
 func (f *serveFlags) logFlags(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.logFormat, "log-format", defaultLogFormat, "format of the log on standard error: text or json")
-	fl.StringVar(&f.logLevel, "log-level", defaultLogLevel, "least level that is logged: debug, info, warn or error")
+	fl.StringVar(&f.logLevel, "log-level", defaultLogLevel, "lowest logged level: debug, info, warn or error")
 }
 
-// How long what is connected goes on in a host that another one has taken the place of.
+// Limits of --drain.
 const (
 	defaultDrain = time.Minute
 	maxDrain     = 24 * time.Hour
 )
 
-// drainFlag is the flag of that.
+// drainFlag adds the flag --drain.
 func (f *serveFlags) drainFlag(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&f.drain, "drain", defaultDrain, "after an upgrade, how long connections to the old process may go on")
+	cmd.Flags().DurationVar(&f.drain, "drain", defaultDrain,
+		"time limit of open connections to the old process after an upgrade")
 }
 
-// drainSetting shows it.
+// drainSetting returns the row of hearth config for --drain.
 func (f *serveFlags) drainSetting(cmd *cobra.Command) setting {
 	source := "default"
 	if cmd.Flags().Changed("drain") {
@@ -168,7 +172,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if err != nil {
 		return err
 	}
-	again := func() (*policy.Policy, error) {
+	load := func() (*policy.Policy, error) {
 		if err := host.CheckPolicyFile(path); err != nil {
 			return nil, err
 		}
@@ -178,14 +182,23 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if err != nil {
 		return err
 	}
-	cfg := host.Config{Policy: p, Log: log, Worker: []string{exe, workerVerb}, Spares: f.spares, Shim: []string{exe, shimVerb}, Version: thisBuild().Version,
-		PolicyFile: path, Load: again, Inherited: handoff}
+	cfg := host.Config{
+		Policy:     p,
+		Log:        log,
+		Worker:     []string{exe, workerVerb},
+		Spares:     f.spares,
+		Shim:       []string{exe, shimVerb},
+		Version:    thisBuild().Version,
+		PolicyFile: path,
+		Load:       load,
+		Inherited:  handoff,
+	}
 	if f.check {
 		return printCheck(out, errOut, from, host.Check(ctx, cfg))
 	}
 	h, err := host.New(cfg)
 	if err != nil {
-		if strings.HasPrefix(err.Error(), from) { // it says where in the file
+		if strings.HasPrefix(err.Error(), from) { // it has the position in the file
 			return err
 		}
 		return fmt.Errorf("%s: %w", from, err)
@@ -206,8 +219,8 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	})
 	ctx, stop := signal.NotifyContext(ctx, signals.Shutdown...)
 	defer stop()
-	// Once the first signal came, the next one is the system's to handle: it ends us. The
-	// host hears of the first only when that is so.
+	// After the first signal the handler is removed, so that a second one ends the process at once. The host drains
+	// only after that.
 	serving, drain := context.WithCancel(context.WithoutCancel(ctx))
 	defer drain()
 	context.AfterFunc(ctx, func() { stop(); drain() })
@@ -224,8 +237,8 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		h.Close()
 		return err
 	}
-	// The other half of the machine is the workers'. On few cores fewer threads are also
-	// the faster host: a reply then wakes no thread on its way.
+	// The workers use the other half of the machine. On few cores the host is also faster with fewer threads: a reply
+	// then wakes no further thread.
 	runtime.GOMAXPROCS(hostThreads())
 	greet(out, from, p.Listeners, h.Addrs())
 	wait := up.Run(serving, drain)
@@ -235,10 +248,10 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	return err
 }
 
-// hostThreads returns on how many threads at a time the host runs Go code: half of its processors.
+// hostThreads returns the number of threads that run Go code at a time: half of the processors.
 func hostThreads() int { return max(1, cgroup.Processors()/2) }
 
-// printCheck prints the faults that a check has found. It returns an error if one is more than a note.
+// printCheck prints the faults of a check. It returns an error unless all are notes.
 func printCheck(out, errOut io.Writer, from string, found []host.Refusal) error {
 	wrong := 0
 	for _, r := range found {
@@ -288,11 +301,11 @@ func statusLine(h *host.Host) string {
 	return line
 }
 
-// logger makes the log from the flags.
+// logger returns the log for the flags.
 func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return nil, usagef("--log-level %s: want debug, info, warn or error", f.logLevel)
+		return nil, usagef("--log-level %s: use debug, info, warn or error", f.logLevel)
 	}
 	opts := slog.HandlerOptions{Level: level}
 	var handler func(io.Writer, *slog.HandlerOptions) slog.Handler
@@ -302,7 +315,7 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	case "json":
 		handler = func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, o) }
 	default:
-		return nil, usagef("--log-format %s: want text or json", f.logFormat)
+		return nil, usagef("--log-format %s: use text or json", f.logFormat)
 	}
 	if below := bare(w); journal.Connected(below) {
 		return slog.New(journal.NewHandler(below, opts, handler)), nil
@@ -310,20 +323,21 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	return slog.New(handler(w, &opts)), nil
 }
 
-// explainListen adds the next thing to do to the usual reasons.
+// explainListen adds a remedy to the usual errors of listening.
 func explainListen(err error) error {
 	var listen *host.ListenError
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && errors.As(err, &listen):
-		return fmt.Errorf("%w\nanother program has this address: hearth ping --at %s tells whether it is a host; "+
-			"or name another in %s", err, shell.Quote(reachable(listen.Address)), defaultPolicyFile)
+		return fmt.Errorf("%w\nanother program has this address: hearth ping --at %s shows whether it is a host; "+
+			"or use another address in %s", err, shell.Quote(reachable(listen.Address)), defaultPolicyFile)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w\nthis user may not listen there: ports below 1024 and foreign folders want other rights", err)
+		return fmt.Errorf("%w\nthis user cannot listen there: "+
+			"ports below 1024 and folders of other users need more rights", err)
 	}
 	return err
 }
 
-// reachable returns where this machine reaches what listens on an address.
+// reachable returns the address by which this machine reaches a listener.
 func reachable(address string) string {
 	at, err := netip.ParseAddrPort(address)
 	switch {
@@ -335,7 +349,7 @@ func reachable(address string) string {
 	return netip.AddrPortFrom(netip.IPv6Loopback(), at.Port()).String()
 }
 
-// greet writes what is served, and how each listener is called.
+// greet prints the policy, and each address with a command that calls it.
 func greet(w io.Writer, from string, listeners []policy.Listener, addrs []string) {
 	fmt.Fprintf(w, "serving under %s\n", from)
 	for i, a := range addrs {
@@ -343,7 +357,7 @@ func greet(w io.Writer, from string, listeners []policy.Listener, addrs []string
 	}
 }
 
-// callHere returns how a client of this command line calls a listener, "" if it cannot.
+// callHere returns a command that calls a listener from this machine, "" if none can.
 func callHere(l *policy.Listener, addr string) string {
 	at, err := netip.ParseAddrPort(addr)
 	local := err != nil || at.Addr().IsLoopback()

@@ -6,15 +6,15 @@ import (
 	"github.com/hearthhost/hearth/plugins/launch"
 )
 
-// shimVerb is the argument with which the host starts its own binary to become a plugin.
+// shimVerb is the argument of the process that becomes a plugin.
 const shimVerb = "plugin-shim"
 
 func newShim() *cobra.Command {
 	return &cobra.Command{
 		Use:   shimVerb,
 		Short: "Become a plugin (started by hearth serve)",
-		Long: `The process that becomes a plugin once everything that it is not to have is taken away.
-hearth serve starts it with the plugin's executable; started by hand it has none and ends.`,
+		Long: `The process that isolates itself and then executes a plugin. hearth serve starts it with the
+plugin's executable; started by hand it fails.`,
 		Example: "  hearth serve",
 		Hidden:  true,
 		Args:    exactArgs(),

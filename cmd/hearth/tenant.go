@@ -21,9 +21,9 @@ import (
 func newTenant() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tenant",
-		Short: "See what tenants cost",
-		Long: `See what the tenants of a running host cost. The verbs ask at the admin socket in its state folder,
-which answers the user who runs the host, and root.`,
+		Short: "Show the resource usage of tenants",
+		Long: `Show the resource usage of the tenants of a running host. The commands use the admin socket in its
+state folder, which accepts the host's user and root.`,
 		Example: `  hearth tenant usage
   hearth tenant usage acme`,
 		Args: noSuchVerb,
@@ -34,14 +34,14 @@ which answers the user who runs the host, and root.`,
 }
 
 func newTenantUsage() *cobra.Command {
-	var door admin
+	var socket admin
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "usage [TENANT]",
-		Short: "Show what tenants have spent since the host started",
-		Long: `Show what each tenant has spent since the host started: calls, errors, denials, bytes, steps of
-scripts, processor time and memory of its workers and plugins. With TENANT, show one of them,
-object by object. Steps are counted by the workers, time and memory by the kernel.`,
+		Short: "Show the usage of tenants since the start of the host",
+		Long: `Show the usage of each tenant since the start of the host: calls, errors, denials, bytes, steps of
+scripts, processor time and memory of its workers and plugins. With TENANT, show one
+tenant with its objects. Workers count steps, the kernel measures time and memory.`,
 		Example: `  hearth tenant usage
   hearth tenant usage acme
   hearth tenant usage --json --policy /etc/hearth/policy.hcl`,
@@ -52,7 +52,7 @@ object by object. Steps are counted by the workers, time and memory by the kerne
 				what += "?tenant=" + url.QueryEscape(args[0])
 			}
 			var u usage.Usage
-			if err := door.ask(cmd.Context(), http.MethodGet, what, &u); err != nil {
+			if err := socket.request(cmd.Context(), http.MethodGet, what, &u); err != nil {
 				return err
 			}
 			switch {
@@ -64,31 +64,33 @@ object by object. Steps are counted by the workers, time and memory by the kerne
 			return printUsage(cmd.OutOrStdout(), &u)
 		},
 	}
-	door.flags(cmd)
+	socket.flags(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// printUsage writes a line a tenant.
+// printUsage prints a line for each tenant.
 func printUsage(out io.Writer, u *usage.Usage) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TENANT\tCALLS\tFAILED\tDENIED\tIN\tOUT\tSTEPS\tCPU\tMEMORY\tPEAK\tRUNNING\tCRASHES")
 	for _, t := range u.Tenants {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n", quoted(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
-			bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut), t.Steps, seconds(t.CPUSeconds), bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes), t.Processes, t.Crashes)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n",
+			quoted(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
+			bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut), t.Steps, seconds(t.CPUSeconds),
+			bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes), t.Processes, t.Crashes)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	since := "since " + u.Since.Format(time.RFC3339)
 	if u.Elsewhere > 0 {
-		since += "; denied beside, about what belongs to no tenant: " + strconv.FormatUint(u.Elsewhere, 10)
+		since += "; denied for unknown tenants: " + strconv.FormatUint(u.Elsewhere, 10)
 	}
 	_, err := fmt.Fprintln(out, since)
 	return err
 }
 
-// printTenant writes one tenant, object by object.
+// printTenant prints a tenant and its objects.
 func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "%s since %s\n", quoted(string(t.Tenant)), since.Format(time.RFC3339))
@@ -105,8 +107,10 @@ func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 	fmt.Fprintf(w, "  bytes\t%s in, %s out\n", bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut))
 	fmt.Fprintf(w, "  steps\t%d\n", t.Steps)
 	fmt.Fprintf(w, "  cpu\t%s\n", seconds(t.CPUSeconds))
-	fmt.Fprintf(w, "  memory\t%s now, %s at most in one process\n", bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes))
-	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n", t.Processes, plural(t.Starts, "start"), plurals(t.Crashes, "crash", "crashes"))
+	fmt.Fprintf(w, "  memory\t%s now, peak %s in one process\n",
+		bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes))
+	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n",
+		t.Processes, plural(t.Starts, "start"), plurals(t.Crashes, "crash", "crashes"))
 	fmt.Fprintf(w, "  log\t%s dropped\n", plural(t.LogDropped, "line"))
 	if t.StatesLost > 0 {
 		fmt.Fprintf(w, "  states\t%d lost by limits\n", t.StatesLost)
@@ -119,12 +123,14 @@ func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 		if name == "" {
 			name = "(others)"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n", quoted(name), o.Calls.Calls, failed(o.Errors), bytesize.Text(o.BytesIn), bytesize.Text(o.BytesOut), o.Steps, seconds(o.Seconds))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n",
+			quoted(name), o.Calls.Calls, failed(o.Errors),
+			bytesize.Text(o.BytesIn), bytesize.Text(o.BytesOut), o.Steps, seconds(o.Seconds))
 	}
 	return w.Flush()
 }
 
-// mean says how long calls took, if there were any.
+// mean returns the mean time of calls, "" without calls.
 func mean(c usage.Calls) string {
 	if c.Calls == 0 {
 		return ""

@@ -12,24 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readSilently asks on a terminal for one line, which the terminal does not show. ok is
-// false if f is no terminal.
+// readSilently reads a line from a terminal without echo, after a prompt. ok is false if f is not a terminal.
 func readSilently(f *os.File, prompt io.Writer, what string) (line []byte, ok bool, err error) {
 	fd := int(f.Fd())
 	before, err := unix.IoctlGetTermios(fd, terminalGet)
 	if err != nil {
-		return nil, false, nil // that is how one learns that it is none
+		return nil, false, nil // f is not a terminal
 	}
 	silent := *before
 	silent.Lflag &^= unix.ECHO
 	silent.Lflag |= unix.ICANON | unix.ECHONL
-	// Whoever gives up must get the terminal back as it was.
+	// A signal must restore the terminal.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	defer close(done)
 	defer signal.Stop(signals)
-	go func() { // ends with the reading
+	go func() { // ends when the line was read
 		select {
 		case <-signals:
 			_ = unix.IoctlSetTermios(fd, terminalSet, before)
@@ -39,7 +38,7 @@ func readSilently(f *os.File, prompt io.Writer, what string) (line []byte, ok bo
 		}
 	}()
 	if err := unix.IoctlSetTermios(fd, terminalSet, &silent); err != nil {
-		return nil, true, fmt.Errorf("hiding what is typed: %w", err)
+		return nil, true, fmt.Errorf("disabling the echo: %w", err)
 	}
 	defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, terminalSet, before)) }()
 	fmt.Fprint(prompt, what)

@@ -16,8 +16,8 @@ func newTest() *cobra.Command {
 		Short: "Run the tests of scripts",
 		Long: `Run the tests of the scripts in the scripts folder, or of the objects whose ids begin with PREFIX.
 The tests of scripts/acme/counter.lua are in scripts/acme/counter_test.lua: a script that returns a
-table of functions, in which new() makes an instance of the object. No host needs to run. The exit
-status is 1 if a test fails, or none is found for PREFIX.`,
+table of functions, in which new() creates an instance of the object. It needs no running host. The exit
+code is 1 if a test fails, or if there is no test for PREFIX.`,
 		Example: `  hearth test
   hearth test acme.counter
   hearth test --dir my --json`,
@@ -37,7 +37,8 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 			}
 			out := cmd.OutOrStdout()
 			all, ran, failed := []*host.Tested{}, 0, 0
-			err = host.Test(cmd.Context(), host.Config{Policy: p, Worker: []string{exe, workerVerb}}, prefix, func(t *host.Tested) {
+			cfg := host.Config{Policy: p, Worker: []string{exe, workerVerb}}
+			err = host.Test(cmd.Context(), cfg, prefix, func(t *host.Tested) {
 				all = append(all, t)
 				if t.Err != "" {
 					failed++
@@ -68,10 +69,11 @@ status is 1 if a test fails, or none is found for PREFIX.`,
 			switch {
 			case failed > 0:
 				return fmt.Errorf("%s failed", plural(failed, "test"))
-			case ran == 0 && len(args) > 0: // a name that was mistyped passes nothing
+			case ran == 0 && len(args) > 0: // a mistyped name must not pass
 				return fmt.Errorf("no tests of objects that begin with %s", args[0])
 			case ran == 0:
-				fmt.Fprintf(cmd.ErrOrStderr(), "no tests in %s: those of counter.lua would be in counter_test.lua beside it\n", p.Scripts)
+				fmt.Fprintf(cmd.ErrOrStderr(), "no tests in %s; "+
+					"the tests of counter.lua are in counter_test.lua beside it\n", p.Scripts)
 			}
 			return nil
 		},

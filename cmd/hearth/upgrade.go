@@ -49,6 +49,7 @@ process until the connection ends; a "single" instance starts again in the new p
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Minute, "time limit of the wait for the result; the upgrade itself continues")
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Minute,
+		"time limit of the wait for the result; the upgrade itself continues")
 	return cmd
 }

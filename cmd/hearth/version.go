@@ -11,7 +11,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// build says what this binary is.
+// build describes this binary.
 type build struct {
 	Version   string   `json:"version"`
 	Commit    string   `json:"commit"`
@@ -20,7 +20,7 @@ type build struct {
 	Protocols []string `json:"protocols"`
 }
 
-// thisBuild asks the linker's settings first, then what the Go tool recorded.
+// thisBuild returns the linker's settings, or the build information of the Go tool.
 func thisBuild() build {
 	b := build{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
@@ -50,7 +50,7 @@ func newVersion() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print version, commit, Go version and protocols",
-		Long:  "Print which build this is and which Pyro protocols it speaks.",
+		Long:  "Print the build of this binary and its Pyro protocols.",
 		Example: `  hearth version
   hearth version --json`,
 		Args: exactArgs(),

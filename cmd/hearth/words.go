@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// How numbers and lists are told to people.
+// Formats of numbers and lists for people.
 
 // plural returns "1 thing", "2 things".
 func plural[N int | uint64](n N, what string) string { return plurals(n, what, what+"s") }
 
-// plurals is plural for a word that has its own.
+// plurals is plural for an irregular word.
 func plurals[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -18,10 +18,10 @@ func plurals[N int | uint64](n N, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// days writes a span of time as an operator counts it.
+// days formats a duration in days.
 func days(d time.Duration) string { return plural(int(d.Hours()/24), "day") }
 
-// seconds is a length of time as a person reads it.
+// seconds formats a number of seconds.
 func seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
 	switch {
@@ -33,10 +33,10 @@ func seconds(s float64) string {
 	return d.Round(10 * time.Microsecond).String()
 }
 
-// ms is a length of time in milliseconds.
+// ms returns a duration in milliseconds.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// some lists the first few of many.
+// some lists the first elements of a list.
 func some[S ~string](list []S) string {
 	const most = 6
 	out := ""

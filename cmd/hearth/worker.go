@@ -6,15 +6,15 @@ import (
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
-// workerVerb is the argument with which the host starts its own binary as a worker.
+// workerVerb is the argument of a worker process.
 const workerVerb = "worker"
 
 func newWorker() *cobra.Command {
 	return &cobra.Command{
 		Use:   workerVerb,
 		Short: "Run as the worker process of a tenant (started by hearth serve)",
-		Long: `The worker process in which a tenant's scripts run. hearth serve starts it with the
-socket it works on; started by hand it has none and ends.`,
+		Long: `The worker process that runs a tenant's scripts. hearth serve starts it with a socket; started by
+hand it fails.`,
 		Example: "  hearth serve",
 		Hidden:  true,
 		Args:    exactArgs(),
