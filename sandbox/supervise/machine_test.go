@@ -23,6 +23,9 @@ import (
 // machineWall is the longest run of a call in the machine.
 const machineWall = 20 * time.Second
 
+// machineArguments bounds the arguments of a call, in bytes.
+const machineArguments = 1000
+
 // machineScript counts the calls of an instance. Each call registers its tag first.
 const machineScript = `
 local V = %d
@@ -144,6 +147,8 @@ func (m *machine) newVersion(id object.ID) *Version {
 		Queue:       4,
 		Parallel:    2,
 		LogLines:    2,
+
+		ArgumentBytes: machineArguments,
 	})
 	m.number[v] = m.last
 	return v
@@ -189,7 +194,7 @@ func (m *machine) invoke(id object.ID, method object.Method, conn uint64, wait t
 }
 
 func newMachineCall(id object.ID, method object.Method, conn uint64, args ...any) *object.Call {
-	payload, err := codec.AppendCall(codec.ByID(codec.Serpent), nil, string(id), string(method), args, map[string]any{}, false)
+	payload, err := codec.AppendCall(codec.ByID(codec.Serpent), nil, string(id), string(method), args, nil, false)
 	if err != nil {
 		panic(err)
 	}
@@ -242,7 +247,7 @@ func (m *machine) Hold(t *rapid.T) {
 
 // Large calls a method with more arguments than the object takes.
 func (m *machine) Large(t *rapid.T) {
-	c := newMachineCall(drawObject(t), "mark", 1, strings.Repeat("x", object.DefaultMessageBytes))
+	c := newMachineCall(drawObject(t), "mark", 1, strings.Repeat("x", machineArguments))
 	_, err := m.t.Invoke(context.Background(), c)
 	if m.t.Has(c.ID) && object.CodeOf(err) != object.CodeTooLarge {
 		t.Errorf("a call with long arguments: %v", err)
@@ -308,7 +313,8 @@ func (m *machine) Recover(t *rapid.T) {
 		}
 		got, _ := text(r)
 		var version, instance, count int
-		if _, err := fmt.Sscanf(got, "%d:%d:%d", &version, &instance, &count); err != nil || instance <= before || count != 1 {
+		_, err = fmt.Sscanf(got, "%d:%d:%d", &version, &instance, &count)
+		if err != nil || instance <= before || count != 1 {
 			t.Errorf("a call of %s after the end of its worker returned %q, want a new instance: %v", id, got, err)
 		}
 		if len(m.all) != starts+1 {
@@ -450,7 +456,8 @@ func (m *machine) Try(t *rapid.T) {
 // mayEnd reports whether an error is due to the end of a worker, which is not the fault of the version.
 func (m *machine) mayEnd(err error) bool {
 	var load *LoadError
-	return errors.As(err, &load) && (strings.Contains(load.Msg, "the worker ended") || strings.Contains(load.Msg, "not done after"))
+	return errors.As(err, &load) &&
+		(strings.Contains(load.Msg, "the worker ended") || strings.Contains(load.Msg, "not done after"))
 }
 
 // TryBroken tries a script that does not compile. The worker continues.
@@ -516,12 +523,12 @@ func (m *machine) EndConn(t *rapid.T) { m.t.EndConn(drawConn(t)) }
 func (m *machine) Secret(t *rapid.T) {
 	id := drawObject(t)
 	value := rapid.SampledFrom([]string{"", "first-value", "second-value"}).Draw(t, "secret")
-	all := &Secrets{Of: map[object.ID]map[string]string{}, Known: (*redact.Set)(nil).With("x", "first-value")}
+	all := &Secrets{ByObject: map[object.ID]map[string]string{}, Known: (*redact.Set)(nil).With("x", "first-value")}
 	if m.secret[id] = value; value == "" {
 		delete(m.secret, id)
 	}
 	for id, value := range m.secret {
-		all.Of[id] = map[string]string{"x": value}
+		all.ByObject[id] = map[string]string{"x": value}
 	}
 	if len(m.secret) == 0 && rapid.Bool().Draw(t, "nil") {
 		all = nil
