@@ -96,12 +96,12 @@ func (s *State) leave(out *Outcome) {
 	s.errorPos = ""
 	s.trace = nil
 	s.meter.End()
-	s.rest()
+	s.dropCall()
 	out.Broken = s.broken != nil
 }
 
-// rest drops the values of the running call.
-func (s *State) rest() {
+// dropCall drops the values of the running call.
+func (s *State) dropCall() {
 	s.vm.Clear()
 	s.enc.Reset()
 	s.build.Reset()

@@ -183,7 +183,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 				return err
 			}
 		}
-		s.forget()
+		s.dropHiddenState()
 	}
 	s.used = true
 	s.self = s.l.NewTable(0, 0)
@@ -210,9 +210,9 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	return nil
 }
 
-// forget drops hidden state by which a script could detect earlier instances.
-func (s *State) forget() {
-	s.lib.Forget()
+// dropHiddenState drops hidden state by which a script could detect earlier instances.
+func (s *State) dropHiddenState() {
+	s.lib.ResetCoroutines()
 	clear(s.proxies)
 }
 
@@ -231,7 +231,7 @@ func (s *State) enterHook(ctx context.Context, fn *lua.Function) (leave func()) 
 	return func() {
 		s.meter.End()
 		s.ctx, s.calling = nil, false
-		s.rest()
+		s.dropCall()
 	}
 }
 

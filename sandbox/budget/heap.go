@@ -15,9 +15,9 @@ import (
 // Garbage is collected when half of the free memory after the last collection is used. Scripts that make strings of
 // megabytes outrun the collector, which then cannot keep the process within its limit.
 type processHeap struct {
-	collecting sync.Mutex   // held during a collection, so that states share one
-	collected  atomic.Int64 // bytes of the heap after the last collection
-	taken      atomic.Int64 // bytes of all reservations
+	collecting       sync.Mutex   // held during a collection, so that states share one
+	sizeAtCollection atomic.Int64 // bytes of the heap after the last collection
+	reserved         atomic.Int64 // bytes of all reservations
 }
 
 // heap is the heap of this process.
@@ -42,14 +42,14 @@ func (h *processHeap) take(r *reservation, n int64) bool {
 		return true
 	}
 	r.bytes += n
-	all := h.taken.Add(n)
+	all := h.reserved.Add(n)
 	held, due := h.size(r, soft)
 	if held+all > due {
 		held = h.collect(r, soft, n)
 	}
-	if held+h.taken.Load() > soft {
+	if held+h.reserved.Load() > soft {
 		r.bytes -= n
-		h.taken.Add(-n)
+		h.reserved.Add(-n)
 		return false
 	}
 	return true
@@ -58,7 +58,7 @@ func (h *processHeap) take(r *reservation, n int64) bool {
 // release empties a reservation.
 func (h *processHeap) release(r *reservation) {
 	if r.bytes > 0 {
-		h.taken.Add(-r.bytes)
+		h.reserved.Add(-r.bytes)
 		r.bytes = 0
 	}
 }
@@ -76,7 +76,7 @@ func (h *processHeap) collect(r *reservation, soft, n int64) int64 {
 func (h *processHeap) collectLocked(r *reservation) int64 {
 	runtime.GC()
 	held, _ := h.size(r, 0)
-	h.collected.Store(held)
+	h.sizeAtCollection.Store(held)
 	return held
 }
 
@@ -92,9 +92,9 @@ func (h *processHeap) tryCollect(r *reservation) {
 func (h *processHeap) size(r *reservation, soft int64) (held, due int64) {
 	metrics.Read(r.sample[:])
 	held = int64(r.sample[0].Value.Uint64())
-	base := h.collected.Load()
-	for held < base && !h.collected.CompareAndSwap(base, held) { // the runtime has collected in the meantime
-		base = h.collected.Load()
+	base := h.sizeAtCollection.Load()
+	for held < base && !h.sizeAtCollection.CompareAndSwap(base, held) { // the runtime has collected in the meantime
+		base = h.sizeAtCollection.Load()
 	}
 	base = min(base, held)
 	return held, base + max(soft-base, soft/4)/2

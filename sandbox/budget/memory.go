@@ -34,13 +34,13 @@ func (u *Usage) Held(round uint64) (bytes int64, ok bool) {
 // ended the calls that use most memory. Memory is counted before it is allocated, so the size of a single allocation is
 // checked in advance.
 type memoryLimit struct {
-	config  Config
-	held    int64       // bytes in use at the last count
-	counted int64       // the VM's allocated bytes at the last count
-	sampled int64       // the VM's allocated bytes at the last reservation
-	running reservation // for allocations in progress
-	result  reservation // for the result
-	usage   *Usage      // nil if not reported
+	config            Config
+	inUse             int64       // bytes in use at the last count
+	allocatedAtCount  int64       // the VM's allocated bytes at the last count
+	allocatedAtSample int64       // the VM's allocated bytes at the last check of the process heap
+	running           reservation // for allocations in progress
+	result            reservation // for the result
+	usage             *Usage      // nil if not reported
 }
 
 // sampleEvery is the number of bytes that a script allocates between two checks of the process's heap.
@@ -51,51 +51,51 @@ func newMemoryLimit(c Config) memoryLimit {
 }
 
 // begin starts a call: the result of the last one was sent.
-func (f *memoryLimit) begin() { heap.release(&f.result) }
+func (l *memoryLimit) begin() { heap.release(&l.result) }
 
 // end releases the reservation of a run that has ended.
-func (f *memoryLimit) end() { heap.release(&f.running) }
+func (l *memoryLimit) end() { heap.release(&l.running) }
 
 // reserve takes n bytes of the process's memory, and waits for them if necessary.
-func (f *memoryLimit) reserve(m *Meter, r *reservation, n int64) *object.Error {
+func (l *memoryLimit) reserve(m *Meter, r *reservation, n int64) *object.Error {
 	if heap.take(r, n) {
 		return nil
 	}
-	return f.await(m, r, n)
+	return l.await(m, r, n)
 }
 
 // check returns an error if the limit is exceeded.
-func (f *memoryLimit) check(m *Meter) *object.Error {
-	heap.release(&f.running) // it has been allocated
-	allocated := f.config.VM.Allocated
-	limit := f.config.Memory
-	round := f.pendingRound()
-	if round > 0 || f.held+allocated-f.counted > limit {
-		f.counted = allocated
-		f.held = f.config.Held(limit)
+func (l *memoryLimit) check(m *Meter) *object.Error {
+	heap.release(&l.running) // it has been allocated
+	allocated := l.config.VM.Allocated
+	limit := l.config.Memory
+	round := l.pendingRound()
+	if round > 0 || l.inUse+allocated-l.allocatedAtCount > limit {
+		l.allocatedAtCount = allocated
+		l.inUse = l.config.Held(limit)
 		if round > 0 {
-			f.usage.held.Store(f.held)
-			f.usage.answered.Store(round)
+			l.usage.held.Store(l.inUse)
+			l.usage.answered.Store(round)
 		}
-		if f.held > limit {
+		if l.inUse > limit {
 			return object.Errorf(object.CodeExhausted, "limit exceeded: %s of memory; the call was executed in part",
 				bytesize.Text(limit))
 		}
-		f.held = min(f.held, limit-limit/8) // otherwise the next count would be due at once
+		l.inUse = min(l.inUse, limit-limit/8) // otherwise the next count would be due at once
 	}
-	if coming := allocated - f.sampled; coming >= sampleEvery {
-		f.sampled = allocated
-		return f.reserve(m, &f.running, coming)
+	if coming := allocated - l.allocatedAtSample; coming >= sampleEvery {
+		l.allocatedAtSample = allocated
+		return l.reserve(m, &l.running, coming)
 	}
 	return nil
 }
 
 // pendingRound returns the round of Usage.Request that is not answered, or 0.
-func (f *memoryLimit) pendingRound() uint64 {
-	if f.usage == nil {
+func (l *memoryLimit) pendingRound() uint64 {
+	if l.usage == nil {
 		return 0
 	}
-	if round := f.usage.requested.Load(); round != f.usage.answered.Load() {
+	if round := l.usage.requested.Load(); round != l.usage.answered.Load() {
 		return round
 	}
 	return 0
@@ -108,10 +108,10 @@ const (
 )
 
 // await retries until n bytes fit into the process. Meanwhile the process ends the calls that use most memory.
-func (f *memoryLimit) await(m *Meter, r *reservation, n int64) *object.Error {
+func (l *memoryLimit) await(m *Meter, r *reservation, n int64) *object.Error {
 	for attempt := range heapAttempts {
 		<-time.After(heapInterval)
-		if err := m.ended(); err != nil {
+		if err := m.callEnded(); err != nil {
 			return err
 		}
 		if attempt%attemptsPerClean == 0 {

@@ -39,17 +39,17 @@ type Config struct {
 //
 // A Meter belongs to the goroutine of its state.
 type Meter struct {
-	config Config
-	steps  int64 // step limit of the budget
-	from   int64 // the VM's steps at the beginning of the budget
-	total  int64 // steps of all closed budgets since [Meter.TakeTotal]
-	wall   time.Duration
-	alarm  *alarm          // fires at the end of the wall time
-	caller context.Context // context of the running call
-	err    *object.Error   // the exceeded limit; set once
-	open   bool            // the next Begin continues the budget
-	active bool            // between Begin and End; otherwise nothing is limited, because no script runs
-	memory memoryLimit
+	config      Config
+	steps       int64 // step limit of the budget
+	startSteps  int64 // the VM's steps at the beginning of the budget
+	closedSteps int64 // steps of all closed budgets since [Meter.TakeTotal]
+	wall        time.Duration
+	alarm       *alarm          // fires at the end of the wall time
+	caller      context.Context // context of the running call
+	err         *object.Error   // the exceeded limit; set once
+	open        bool            // the next Begin continues the budget
+	active      bool            // between Begin and End; otherwise nothing is limited, because no script runs
+	memory      memoryLimit
 
 	checks int       // of this run
 	since  time.Time // first reading of the clock
@@ -91,7 +91,7 @@ func (m *Meter) Begin(ctx context.Context, steps int64, wall time.Duration) {
 		}
 		return
 	}
-	m.from = m.config.VM.Steps()
+	m.startSteps = m.config.VM.Steps()
 	m.steps, m.wall = steps, wall
 	m.caller = ctx
 	m.checks, m.since = 0, time.Time{}
@@ -132,18 +132,18 @@ func (m *Meter) CloseOpen() {
 func (m *Meter) close() {
 	m.open, m.active = false, false
 	m.caller = nil
-	m.total += m.used()
+	m.closedSteps += m.used()
 	if !m.alarm.timer.Stop() {
 		m.alarm = nil // it has fired or is about to, which must not end the next call
 	}
 }
 
-func (m *Meter) used() int64 { return m.config.VM.Steps() - m.from }
+func (m *Meter) used() int64 { return m.config.VM.Steps() - m.startSteps }
 
 // TakeTotal returns the steps of the budgets that were closed since the last TakeTotal.
 func (m *Meter) TakeTotal() int64 {
-	n := m.total
-	m.total = 0
+	n := m.closedSteps
+	m.closedSteps = 0
 	return n
 }
 
@@ -172,14 +172,14 @@ func (m *Meter) exceeded() *object.Error {
 	if m.used() > m.steps {
 		return object.Errorf(object.CodeExhausted, "limit exceeded: %d steps; the call was executed in part", m.steps)
 	}
-	if err := m.ended(); err != nil {
+	if err := m.callEnded(); err != nil {
 		return err
 	}
 	return m.memory.check(m)
 }
 
-// ended returns an error if the wall time has passed or the caller's context is done.
-func (m *Meter) ended() *object.Error {
+// callEnded returns an error if the wall time has passed or the caller's context is done.
+func (m *Meter) callEnded() *object.Error {
 	if m.caller != nil {
 		if err := m.caller.Err(); err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
@@ -190,7 +190,7 @@ func (m *Meter) ended() *object.Error {
 		}
 	}
 	m.checks++
-	if m.alarm.fired.Load() || m.checks%clockEvery == 0 && m.late() {
+	if m.alarm.fired.Load() || m.checks%clockEvery == 0 && m.wallExceeded() {
 		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part",
 			m.wall)
 	}
@@ -228,8 +228,8 @@ func (m *Meter) Stop() { m.memory.end() }
 // Report makes the meter answer the questions of u.
 func (m *Meter) Report(u *Usage) { m.memory.usage = u }
 
-// late reads the clock and reports whether the wall time has passed.
-func (m *Meter) late() bool {
+// wallExceeded reads the clock and reports whether the wall time has passed.
+func (m *Meter) wallExceeded() bool {
 	now := time.Now()
 	if m.since.IsZero() {
 		m.since = now

@@ -20,19 +20,19 @@ import (
 //
 // ForBatch receives the list of a batch's calls, and a dict, which it ignores.
 type Builder struct {
-	config    Config
-	types     *values.Types
-	l         *lua.Thread
-	use       Use
-	ownedBuf  []byte      // memory that the values may refer to
-	phase     int         // of a call or batch: the number of complete values, of two
-	pushed    int         // number of arguments of the current call
-	values    []lua.Value // the values; in a batch, the positional arguments of all calls
-	calls     []BatchCall
-	remaining int // number of elements that may follow
-	uncharged int // steps that are not yet charged
-	frames    []frame
-	names     map[string]lua.Value // cache of short keys, to avoid allocations
+	config       Config
+	types        *values.Types
+	l            *lua.Thread
+	use          Use
+	ownedBuf     []byte      // memory that the values may refer to
+	phase        int         // of a call or batch: the number of complete values, of two
+	argCount     int         // number of arguments of the current call
+	values       []lua.Value // the values; in a batch, the positional arguments of all calls
+	calls        []BatchCall
+	remaining    int // number of elements that may follow
+	pendingSteps int // steps that are not yet charged
+	frames       []frame
+	names        map[string]lua.Value // cache of short keys, to avoid allocations
 }
 
 // Use is the purpose of the values that a Builder receives.
@@ -52,13 +52,13 @@ type BatchCall struct {
 
 // frame is one open container.
 type frame struct {
-	role      role
-	t         *lua.Table // the table; of keyword arguments, nil until the first
-	key       lua.Value  // in a dict: the key of the next value
-	hasKey    bool       // key is set
-	kind      object.Kind
-	class     bool // it has the key "__class__"
-	completed int  // in a call of a batch: the number of complete values, of three
+	role   role
+	t      *lua.Table // the table; of keyword arguments, nil until the first
+	key    lua.Value  // in a dict: the key of the next value
+	hasKey bool       // key is set
+	kind   object.Kind
+	class  bool // it has the key "__class__"
+	count  int  // in a call of a batch: the number of complete values, of three
 }
 
 // role is the function of a container in a call. The zero value is an ordinary container.
@@ -89,7 +89,7 @@ func (b *Builder) Start(u Use, ownedBuf []byte) {
 	b.use = u
 	b.ownedBuf = ownedBuf
 	b.phase = 0
-	b.pushed = 0
+	b.argCount = 0
 	b.remaining = maxElements
 	b.frames = b.frames[:0]
 	b.values = b.values[:0]
@@ -109,10 +109,10 @@ func (b *Builder) put(v lua.Value) error {
 	if b.remaining < 0 {
 		return object.Errorf(object.CodeTooLarge, "more than %d values", maxElements)
 	}
-	b.uncharged += elementSteps
-	if b.uncharged >= spendEvery*elementSteps {
-		steps := b.uncharged
-		b.uncharged = 0
+	b.pendingSteps += elementSteps
+	if b.pendingSteps >= spendEvery*elementSteps {
+		steps := b.pendingSteps
+		b.pendingSteps = 0
 		if err := b.spend(steps); err != nil {
 			return err
 		}
@@ -132,8 +132,8 @@ func (b *Builder) put(v lua.Value) error {
 	f := &b.frames[n-1]
 	switch {
 	case f.role == positional:
-		b.pushed++
-		if b.pushed > maxArguments {
+		b.argCount++
+		if b.argCount > maxArguments {
 			return object.Errorf(object.CodeTooLarge, "more than %d arguments", maxArguments)
 		}
 		if b.use == ForBatch {
@@ -141,8 +141,8 @@ func (b *Builder) put(v lua.Value) error {
 		} else {
 			b.l.Push(v)
 		}
-	case f.role == triple && f.completed == 0:
-		f.completed++ // the method, which the host has read
+	case f.role == triple && f.count == 0:
+		f.count++ // the method, which the host has read
 	case f.role == batchCalls || f.role == triple:
 		return errTriple
 	case f.kind != object.DictKind:
@@ -238,7 +238,7 @@ func (b *Builder) Null() error {
 	switch f := &b.frames[n-1]; {
 	case f.role == positional:
 		return b.put(lua.Nil)
-	case f.role == triple && f.completed == 2:
+	case f.role == triple && f.count == 2:
 		return b.endKeywords(nil)
 	}
 	return b.put(b.types.Null)
@@ -279,7 +279,7 @@ func (b *Builder) userdata(v any, mt *lua.Table, size int) lua.Value {
 func (b *Builder) table(array, hash int) *lua.Table {
 	t := lua.NewTable(array, hash)
 	b.grow(t.Size())
-	b.uncharged += tableSteps + t.Size()>>4
+	b.pendingSteps += tableSteps + t.Size()>>4
 	return t
 }
 
@@ -342,7 +342,7 @@ func (b *Builder) Begin(k object.Kind, n int) error {
 	}
 	if r != ordinary {
 		if r == positional {
-			b.pushed = 0
+			b.argCount = 0
 		}
 		b.frames = append(b.frames, frame{role: r, kind: k})
 		return nil
@@ -386,11 +386,11 @@ func (b *Builder) role(k object.Kind) (role, error) {
 			return triple, nil
 		case f.role == batchCalls:
 			return 0, errTriple
-		case f.role != triple || f.completed == 0: // a method, which put ignores
+		case f.role != triple || f.count == 0: // a method, which put ignores
 			return ordinary, nil
-		case f.completed == 1 && sequence:
+		case f.count == 1 && sequence:
 			return positional, nil
-		case f.completed == 2 && k == object.DictKind:
+		case f.count == 2 && k == object.DictKind:
 			return keywords, nil
 		}
 		return 0, errTriple
@@ -428,14 +428,14 @@ func (b *Builder) End() error {
 	}
 	switch {
 	case f.role == positional && b.use == ForBatch:
-		b.frames[n-1].completed++
+		b.frames[n-1].count++
 		return nil
 	case f.role == positional, f.role == batchCalls:
 		b.phase = 1
 		return nil
 	case f.role == keywords:
 		return b.endKeywords(f.t)
-	case f.role == triple && f.completed != 3:
+	case f.role == triple && f.count != 3:
 		return errTriple
 	case f.role == triple: // it counts like a value, but is not one
 		b.remaining--
@@ -451,14 +451,14 @@ func (b *Builder) End() error {
 // endKeywords completes a call with its keyword arguments, or nil.
 func (b *Builder) endKeywords(t *lua.Table) error {
 	if b.use == ForBatch {
-		b.frames[len(b.frames)-1].completed++
+		b.frames[len(b.frames)-1].count++
 		b.calls = append(b.calls, BatchCall{End: len(b.values), Keywords: t})
 		return nil
 	}
 	b.phase = 2
 	if t != nil {
 		b.l.Push(t.Value())
-		b.pushed++
+		b.argCount++
 	}
 	return nil
 }
@@ -483,13 +483,13 @@ func (b *Builder) Read(u Use, ownedBuf []byte, args func(object.Sink) error) err
 // Finish returns an error if an announced value or container is incomplete.
 func (b *Builder) Finish() error {
 	if len(b.frames) > 0 || b.use != ForValues && b.phase != 2 {
-		return Invalid("", "the arguments end too early, after %d", b.pushed)
+		return Invalid("", "the arguments end too early, after %d", b.argCount)
 	}
 	return nil
 }
 
 // Pushed returns the number of arguments that were pushed on the stack for a call; keyword arguments are one.
-func (b *Builder) Pushed() int { return b.pushed }
+func (b *Builder) Pushed() int { return b.argCount }
 
 // Value returns the first value, or nil.
 func (b *Builder) Value() lua.Value {

@@ -286,8 +286,8 @@ func checkBuilder(t *testing.T, b *Builder, payload []byte) {
 			args = append(args, b.l.Get(i+1))
 		}
 		got = shownCall(b.types, args, nil)
-		if b.pushed != len(args) {
-			t.Errorf("%q: %d arguments are on the stack, and Pushed returns %d", payload, len(args), b.pushed)
+		if b.argCount != len(args) {
+			t.Errorf("%q: %d arguments are on the stack, and Pushed returns %d", payload, len(args), b.argCount)
 		}
 	}
 	if got != want {

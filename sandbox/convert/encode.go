@@ -16,22 +16,22 @@ import (
 // Encoder writes Lua values to a sink. It reads tables without metamethods, so no code of the script runs. It is not
 // reentrant.
 type Encoder struct {
-	config    Config
-	types     *values.Types
-	to        object.Sink
-	protocol  object.Protocol
-	remaining int          // number of elements that may still be written
-	uncharged int          // steps that are not yet charged
-	textLeft  int          // remaining bytes of texts
-	textLimit int          // limit of bytes of texts
-	written   int          // bytes of texts written in this call
-	reserved  int          // bytes for which memory of the process is reserved
-	open      []*lua.Table // the open tables, outermost first
-	path      []lua.Value  // position in the value
-	name      string       // beginning of the path in messages
-	redact    bool         // the value belongs to an error: secrets are removed
-	running   bool         // the script is running: the values are arguments of a call to another object
-	scratch   []lua.Value  // keys and values of the open dicts
+	config        Config
+	types         *values.Types
+	to            object.Sink
+	protocol      object.Protocol
+	remaining     int          // number of elements that may still be written
+	pendingSteps  int          // steps that are not yet charged
+	textLeft      int          // remaining bytes of texts
+	textLimit     int          // limit of bytes of texts
+	textBytes     int          // bytes of texts written in this call
+	reservedBytes int          // bytes for which memory of the process is reserved
+	openTables    []*lua.Table // the open tables, outermost first
+	path          []lua.Value  // position in the value
+	name          string       // beginning of the path in messages
+	redact        bool         // the value belongs to an error: secrets are removed
+	running       bool         // the script is running: the values are arguments of a call to another object
+	scratch       []lua.Value  // keys and values of the open dicts
 }
 
 // Start prepares the Encoder for values. name begins the path in error messages, for example "result".
@@ -41,7 +41,7 @@ func (e *Encoder) Start(to object.Sink, p object.Protocol, name string) {
 	e.name = name
 	e.remaining = maxElements
 	e.running = false
-	e.open = e.open[:0]
+	e.openTables = e.openTables[:0]
 	e.path = e.path[:0]
 	e.scratch = e.scratch[:0]
 }
@@ -57,13 +57,13 @@ func (e *Encoder) SetTextLimit(n int) { e.textLeft, e.textLimit = n, n }
 
 // Reset drops the last values. Otherwise they would be retained, uncounted, until the next use.
 func (e *Encoder) Reset() {
-	clear(e.open[:cap(e.open)])
+	clear(e.openTables[:cap(e.openTables)])
 	clear(e.path[:cap(e.path)])
-	e.open = e.open[:0]
+	e.openTables = e.openTables[:0]
 	e.path = e.path[:0]
 	e.to = nil
 	e.scratch = emptied(e.scratch)
-	e.written, e.reserved = 0, freeBuffer
+	e.textBytes, e.reservedBytes = 0, freeBuffer
 }
 
 // emptied returns a list without elements for later use, or nil if its capacity is large.
@@ -157,11 +157,11 @@ const elementSteps = 10
 
 // chargeLater charges for values that are written next, for many at a time.
 func (e *Encoder) chargeLater(steps int) error {
-	e.uncharged += steps
-	if e.uncharged < spendEvery*elementSteps {
+	e.pendingSteps += steps
+	if e.pendingSteps < spendEvery*elementSteps {
 		return nil
 	}
-	steps, e.uncharged = e.uncharged, 0
+	steps, e.pendingSteps = e.pendingSteps, 0
 	return e.spendSteps(steps)
 }
 
@@ -228,13 +228,13 @@ func (e *Encoder) spend(n int) error {
 		return err
 	}
 	e.config.Thread.VM().Allocated += bufferGarbage * int64(n)
-	e.written += n
-	if e.written > e.reserved {
-		more := max(e.reserved, freeBuffer)
+	e.textBytes += n
+	if e.textBytes > e.reservedBytes {
+		more := max(e.reservedBytes, freeBuffer)
 		if err := e.config.Meter.Reserve(2 * int64(more)); err != nil { // a growing buffer exists twice
 			return e.limit(err)
 		}
-		e.reserved += more
+		e.reservedBytes += more
 	}
 	e.textLeft -= n
 	if e.textLeft < 0 {
@@ -285,18 +285,18 @@ func (e *Encoder) userdata(ud *lua.UserData) error {
 // table writes a table as the kind of its mark. An unmarked table is a list if its keys are exactly 1 to n or if it is
 // empty, and otherwise a dict.
 func (e *Encoder) table(t *lua.Table) error {
-	for _, o := range e.open {
+	for _, o := range e.openTables {
 		if o == t {
 			return e.unsendable("is a table that contains itself")
 		}
 	}
-	if len(e.open) >= maxDepth {
+	if len(e.openTables) >= maxDepth {
 		return e.unsendable("is nested deeper than " + strconv.Itoa(maxDepth))
 	}
 	if err := e.chargeLater(elementSteps + t.Room()>>2); err != nil { // holes are visited one by one
 		return err
 	}
-	e.open = append(e.open, t)
+	e.openTables = append(e.openTables, t)
 	var err error
 	switch mt := e.types; t.Meta {
 	case mt.List:
@@ -319,7 +319,7 @@ func (e *Encoder) table(t *lua.Table) error {
 		}
 	}
 	if err == nil {
-		e.open = e.open[:len(e.open)-1]
+		e.openTables = e.openTables[:len(e.openTables)-1]
 	}
 	return err
 }
@@ -327,7 +327,7 @@ func (e *Encoder) table(t *lua.Table) error {
 // length returns the length of a table.
 func (e *Encoder) length(t *lua.Table) int {
 	n, steps := t.Border()
-	e.uncharged += steps
+	e.pendingSteps += steps
 	return n
 }
 

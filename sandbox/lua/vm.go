@@ -33,16 +33,16 @@ type VM struct {
 	Main       *Thread
 	StringMeta *Table // of all strings
 
-	next    *Function // the function next, which loops do not call
-	fuel    int64     // remaining steps
-	granted int64     // steps that Refill has granted in all
-	calls   int       // nesting depth of Go calls
-	epoch   uint16    // of the last walk
-	current *Thread   // the running one
-	raised  *Error    // value that is being raised
-	buffers int64     // bytes that running native functions hold, see [Thread.Buffer]
-	killed  error     // reason for the end of the run
-	limits  Limits
+	next         *Function // the function next, which loops do not call
+	fuel         int64     // remaining steps
+	grantedSteps int64     // steps that Refill has granted in all
+	calls        int       // nesting depth of Go calls
+	epoch        uint16    // of the last walk
+	current      *Thread   // the running one
+	raised       *Error    // value that is being raised
+	buffers      int64     // bytes that running native functions hold, see [Thread.Buffer]
+	killed       error     // reason for the end of the run
+	limits       Limits
 }
 
 // Limits bound a VM. Zero fields mean the defaults.
@@ -75,11 +75,11 @@ func New(l Limits) *VM {
 }
 
 // Steps returns the steps that were taken so far.
-func (vm *VM) Steps() int64 { return vm.granted - vm.fuel }
+func (vm *VM) Steps() int64 { return vm.grantedSteps - vm.fuel }
 
 // Pause makes the next instruction call Refill. It must be called from the goroutine of the VM.
 func (vm *VM) Pause() {
-	vm.granted -= vm.fuel
+	vm.grantedSteps -= vm.fuel
 	vm.fuel = 0
 }
 
@@ -108,14 +108,14 @@ func (vm *VM) refill() {
 	if vm.killed == nil && vm.Refill != nil {
 		n, err := vm.Refill()
 		if err == nil {
-			vm.granted += n - vm.fuel
+			vm.grantedSteps += n - vm.fuel
 			vm.fuel = n
 			return
 		}
 		vm.killed = err
 	}
 	if vm.killed == nil {
-		vm.granted += 1 << 20
+		vm.grantedSteps += 1 << 20
 		vm.fuel += 1 << 20
 		return
 	}

@@ -70,8 +70,8 @@ func (l *Library) newThread(L *lua.Thread) *lua.Thread {
 	return co
 }
 
-// Forget resets the count of coroutines to 0, for a new run.
-func (l *Library) Forget() {
+// ResetCoroutines resets the count of coroutines to 0, for a new run.
+func (l *Library) ResetCoroutines() {
 	if l.count.live.Load() > 0 { // garbage that will be collected
 		l.count = new(counter)
 	}
