@@ -128,6 +128,7 @@ type Layer struct {
 	Remedy   string // advice for the operator
 }
 
+// String formats the layer for a log or a report.
 func (l Layer) String() string {
 	switch {
 	case l.Holds:
@@ -145,6 +146,7 @@ type LayerError struct {
 	Layers []Layer // missing layers, at least one
 }
 
+// Error lists the missing layers with reasons and advice.
 func (r *LayerError) Error() string {
 	var b strings.Builder
 	b.WriteString("the worker cannot be confined")

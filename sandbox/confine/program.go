@@ -82,6 +82,7 @@ type ProgramError struct {
 	Text  string
 }
 
+// Error returns the reason.
 func (e *ProgramError) Error() string {
 	if e.Text != "" {
 		return e.Text

@@ -564,24 +564,28 @@ type SinkWriter struct {
 	Err error
 }
 
+// Do calls f, unless an error has occurred.
 func (w *SinkWriter) Do(f func() error) {
 	if w.Err == nil {
 		w.Err = f()
 	}
 }
 
+// Text writes a text, which must be UTF-8.
 func (w *SinkWriter) Text(s string) {
 	if w.Err == nil {
 		w.Err = w.To.Text(unsafestr.Bytes(s))
 	}
 }
 
+// Begin opens a container of n elements.
 func (w *SinkWriter) Begin(k object.Kind, n int) {
 	if w.Err == nil {
 		w.Err = w.To.Begin(k, n)
 	}
 }
 
+// End closes the innermost container.
 func (w *SinkWriter) End() { w.Do(w.To.End) }
 
 // withPath adds the path of the value to an error of a sink, so that the author of the script can find the value.

@@ -61,6 +61,7 @@ func (ts *Types) ExceptionParts(t *lua.Table) (class string, args []lua.Value, m
 	return class, args, message
 }
 
+// JoinMessage formats class and message of an exception, as Python does in a traceback.
 func JoinMessage(class, message string) string {
 	if message == "" {
 		return class

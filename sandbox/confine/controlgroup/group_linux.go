@@ -30,6 +30,7 @@ type Group struct {
 	memory  int64 // memory limit in bytes; 0 if unlimited
 }
 
+// String returns the version and the directories of the group.
 func (g *Group) String() string {
 	return fmt.Sprintf("version %d: %s", g.version, strings.Join(g.dirs, ", "))
 }
