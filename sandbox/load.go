@@ -40,8 +40,12 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 		}
 	}()
 	p = &Program{
-		id: cfg.ID, file: cfg.File, services: cfg.Services.withDefaults(), onLongCall: cfg.OnLongCall,
-		limits: cfg.Limits.WithDefaults(), source: bytes.Clone(cfg.Source),
+		id:         cfg.ID,
+		file:       cfg.File,
+		services:   cfg.Services.withDefaults(),
+		onLongCall: cfg.OnLongCall,
+		limits:     cfg.Limits.WithDefaults(),
+		source:     bytes.Clone(cfg.Source),
 	}
 	if p.file == "" {
 		p.file = strings.ReplaceAll(string(cfg.ID), ".", "/") + ".lua"

@@ -74,7 +74,12 @@ func (p *Program) emptyState() *State {
 	s := &State{p: p, proxies: map[string]*lua.Function{}}
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
 	s.l = s.vm.Main
-	s.meter = budget.New(budget.Config{VM: s.vm, Memory: p.limits.Memory, Held: s.HeldBytes, OnLong: p.onLongCall})
+	s.meter = budget.New(budget.Config{
+		VM:     s.vm,
+		Memory: p.limits.Memory,
+		Held:   s.HeldBytes,
+		OnLong: p.onLongCall,
+	})
 	s.types = values.New(s.l)
 	s.build, s.enc = convert.New(convert.Config{
 		Thread:     s.l,

@@ -32,8 +32,15 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 		return nil, err
 	}
 	// The test script is a program with the modules and limits of the object, but without its services.
-	p := &Program{id: cfg.ID, file: file, services: subject.services.forTests(), limits: subject.limits,
-		modules: subject.modules, source: source, desc: subject.desc}
+	p := &Program{
+		id:       cfg.ID,
+		file:     file,
+		services: subject.services.forTests(),
+		limits:   subject.limits,
+		modules:  subject.modules,
+		source:   source,
+		desc:     subject.desc,
+	}
 	p.main, err = modules.Compile(file, source, max(p.limits.SourceBytes, libSourceBytes))
 	if err != nil {
 		return nil, p.unloadable("%s", err)

@@ -184,7 +184,13 @@ func check(spec Spec, layers []Layer) error {
 }
 
 func missing(name, how, remedy string, err error) Layer {
-	return Layer{Name: name, Required: true, How: how, Reason: err.Error(), Remedy: remedy}
+	return Layer{
+		Name:     name,
+		Required: true,
+		How:      how,
+		Reason:   err.Error(),
+		Remedy:   remedy,
+	}
 }
 
 func holds(name, how string) Layer { return Layer{Name: name, Required: true, Holds: true, How: how} }

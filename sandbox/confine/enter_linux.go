@@ -129,8 +129,7 @@ func (o *orders) switchUser() Layer {
 			groups)
 		fallthrough
 	case err != nil:
-		return Layer{Name: UID, Required: true, How: how, Reason: err.Error(),
-			Remedy: "give the host CAP_SETUID and CAP_SETGID"}
+		return missing(UID, how, "give the host CAP_SETUID and CAP_SETGID", err)
 	case o.Spec.UID == 0:
 		// Better than root, but shared. The Spec requires no more.
 		return Layer{Name: UID, How: how + ", shared with other workers"}

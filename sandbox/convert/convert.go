@@ -34,6 +34,11 @@ type Config struct {
 
 // New returns the builder and the encoder of a Lua state. They belong to the goroutine of the state.
 func New(c Config) (*Builder, *Encoder) {
-	b := &Builder{config: c, types: c.Types, l: c.Thread, names: map[string]lua.Value{}}
+	b := &Builder{
+		config: c,
+		types:  c.Types,
+		l:      c.Thread,
+		names:  map[string]lua.Value{},
+	}
 	return b, &Encoder{config: c, types: c.Types}
 }

@@ -31,7 +31,12 @@ type Run struct {
 
 // NewLoader makes the loader of a VM. shown returns the beginning of a text, about n bytes, without secrets.
 func NewLoader(vm *lua.VM, library *Library, shown func(text string, n int) string) *Loader {
-	l := &Loader{vm: vm, library: library, shown: shown, loading: lua.NewUserData(loadingValue{}, nil)}
+	l := &Loader{
+		vm:      vm,
+		library: library,
+		shown:   shown,
+		loading: lua.NewUserData(loadingValue{}, nil),
+	}
 	l.searchers = []lua.Value{lua.NewNative(l.preloaded).Value(), lua.NewNative(l.libLoader).Value()}
 	return l
 }

@@ -51,7 +51,13 @@ func New(vm *lua.VM, cfg Config) *Library {
 	if cfg.SourceBytes == 0 {
 		cfg.SourceBytes = 1 << 20
 	}
-	l := &Library{vm: vm, cfg: cfg, globals: lua.NewTable(0, 64), tables: map[string]*lua.Table{}, count: new(counter)}
+	l := &Library{
+		vm:      vm,
+		cfg:     cfg,
+		globals: lua.NewTable(0, 64),
+		tables:  map[string]*lua.Table{},
+		count:   new(counter),
+	}
 	l.Reseed()
 	l.globals.SetString("_VERSION", lua.String("Lua 5.1"))
 	l.openBase()

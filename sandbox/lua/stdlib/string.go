@@ -305,7 +305,12 @@ func strGsub(L *lua.Thread) int {
 	}
 	m := newMatcher(L, src, pat)
 	p := m.anchor()
-	g := substitution{L: L, m: m, repl: repl, out: L.NewBuilder(len(src))}
+	g := substitution{
+		L:    L,
+		m:    m,
+		repl: repl,
+		out:  L.NewBuilder(len(src)),
+	}
 	i, n := 0, 0
 	for n < limit {
 		end := m.matchAt(i, p)
