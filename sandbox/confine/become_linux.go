@@ -42,7 +42,7 @@ func ExecConfined(argv0 string) error {
 	if refusal := check(o.Spec, append(o.Done, report.Layers...)); refusal != nil || b.execErr != nil {
 		return errors.Join(b.execErr, refusal)
 	}
-	if o.Try {
+	if o.ProbeOnly {
 		return nil
 	}
 	// After the execution the host sees the end of the control socket, which is close-on-exec. If it fails, the host
@@ -78,7 +78,7 @@ func (b *execer) apply() []Layer {
 		func() Layer { return b.dropPrivileges(bounded) },
 		func() Layer {
 			// After the last step that needs privileges, and before writing is forbidden.
-			if !b.Try {
+			if !b.ProbeOnly {
 				b.execErr = b.target.prepare(b.Namespaces)
 			}
 			return b.setRlimits()
@@ -123,7 +123,7 @@ const maxProgramFiles = 1024
 // executes a readable file, so the program's file must not be readable.
 func (b *execer) disableDumpable() Layer {
 	l := undumpable()
-	if !l.Holds || b.Try {
+	if !l.Holds || b.ProbeOnly {
 		return l
 	}
 	const how = "PR_SET_DUMPABLE 0, and the program's file cannot be read"

@@ -93,7 +93,7 @@ func (b *execer) forbidFiles() Layer {
 	dir := b.Program.Dir
 	if b.Namespaces {
 		dir = Sockets
-		if !b.Try && isScript(execFD) {
+		if !b.ProbeOnly && isScript(execFD) {
 			allow(mayRead, scriptPath)
 		}
 		if b.Program.TmpBytes > 0 {

@@ -45,8 +45,8 @@ const execFD = 3
 // programOrders are sent by StartProgram to ExecConfined.
 type programOrders struct {
 	orders
-	Program Program
-	Try     bool // only report: there is no program
+	Program   Program
+	ProbeOnly bool // only report: there is no program
 }
 
 // programReport is the reply of ExecConfined. The descriptor of the folder for sockets is attached.
@@ -74,7 +74,7 @@ func StartProgram(ctx context.Context, cmd *exec.Cmd, p Program) (*Process, erro
 	return startProgram(ctx, cmd, p, false)
 }
 
-func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Process, error) {
+func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, probeOnly bool) (*Process, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -82,10 +82,10 @@ func startProgram(ctx context.Context, cmd *exec.Cmd, p Program, try bool) (*Pro
 		return nil, errors.New("a program inherits its executable and nothing else")
 	}
 	p.Spec = p.EffectiveSpec()
-	attr, missed := cloning(p.Spec)
-	o := programOrders{orders: workerOrders(p.Spec, missed), Program: p, Try: try}
+	attr, noNamespaces := cloning(p.Spec)
+	o := programOrders{orders: workerOrders(p.Spec, noNamespaces), Program: p, ProbeOnly: probeOnly}
 	dir := Sockets
-	if missed != nil { // without namespaces the program sees the host's folders
+	if noNamespaces != nil { // without namespaces the program sees the host's folders
 		dir = p.Dir
 	}
 	if p.DirVariable != "" {

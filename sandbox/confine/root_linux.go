@@ -52,7 +52,7 @@ func (b *execer) enterRoot() Layer {
 	if b.UID == 0 { // it keeps the ids of this process
 		o.UID, o.GID = os.Getuid(), os.Getgid()
 	}
-	if !b.Try && isScript(execFD) {
+	if !b.ProbeOnly && isScript(execFD) {
 		o.Script = execFD
 	}
 	var err error
@@ -62,7 +62,7 @@ func (b *execer) enterRoot() Layer {
 		if errors.Is(err, rootfs.ErrPath) {
 			remedy = "see runtime and files of the plugin; the tenant's user has to be able to reach them"
 		}
-		if b.Spec.allowsMissing(Namespaces) && !b.Try {
+		if b.Spec.allowsMissing(Namespaces) && !b.ProbeOnly {
 			b.execErr = fmt.Errorf("its root is incomplete: %w", err)
 		}
 		return missing(Namespaces, how, remedy, err)

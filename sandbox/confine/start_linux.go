@@ -61,10 +61,10 @@ func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	attr, missed := cloning(spec)
+	attr, noNamespaces := cloning(spec)
 	w, err := prepare(cmd, attr)
 	if err == nil {
-		err = w.confine(spec, missed)
+		err = w.confine(spec, noNamespaces)
 	}
 	if err != nil {
 		return nil, err
@@ -148,10 +148,10 @@ func (w *Worker) abort(err error) error {
 	return err
 }
 
-// confine sends the orders and waits for the report. missed is the state of the namespaces layer if the process was
-// started without.
-func (w *Worker) confine(spec Spec, missed *Layer) error {
-	if err := w.order(workerOrders(spec, missed)); err != nil {
+// confine sends the orders and waits for the report. noNamespaces is the state of the namespaces layer if the process
+// was started without.
+func (w *Worker) confine(spec Spec, noNamespaces *Layer) error {
+	if err := w.order(workerOrders(spec, noNamespaces)); err != nil {
 		return w.abort(err)
 	}
 	w.control.Close()
@@ -160,8 +160,8 @@ func (w *Worker) confine(spec Spec, missed *Layer) error {
 }
 
 // cloning returns the clone attributes for spec. They are without namespaces only if spec allows that and none can be
-// made; missed is then the state of the layer.
-func cloning(spec Spec) (attr *syscall.SysProcAttr, missed *Layer) {
+// made; noNamespaces is then the state of the layer.
+func cloning(spec Spec) (attr *syscall.SysProcAttr, noNamespaces *Layer) {
 	attr = inNamespaces()
 	if !spec.allowsMissing(Namespaces) {
 		return attr, nil
@@ -195,10 +195,10 @@ func inNamespaces() *syscall.SysProcAttr {
 }
 
 // workerOrders returns the orders for spec, depending on the host's rights.
-func workerOrders(spec Spec, missed *Layer) orders {
-	o := orders{Spec: spec, Namespaces: missed == nil}
-	if missed != nil {
-		o.Done = append(o.Done, *missed)
+func workerOrders(spec Spec, noNamespaces *Layer) orders {
+	o := orders{Spec: spec, Namespaces: noNamespaces == nil}
+	if noNamespaces != nil {
+		o.Done = append(o.Done, *noNamespaces)
 	}
 	if privileged() {
 		o.UID, o.GID = spec.UID, spec.GID
