@@ -121,8 +121,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestIncompleteArgumentsAreNotRetained checks that incomplete arguments are not retained. Otherwise a caller could make
-// each instance retain megabytes.
+// TestIncompleteArgumentsAreNotRetained checks that incomplete arguments are not retained. Otherwise a caller could
+// make each instance retain megabytes.
 func TestIncompleteArgumentsAreNotRetained(t *testing.T) {
 	text := strings.Repeat("x", 100_000)
 	for name, tc := range map[string]struct {

@@ -312,8 +312,9 @@ return C`, map[string]string{"m": "return { n = 0 }", "o": "return { n = 0 }"}, 
 	}
 }
 
-// TestOnlyShownTextIsSearchedForSecrets checks that only the shown part of a text is searched for secrets. A script or its
-// caller chooses the length of a text in a log or an error. Searching 32 MB takes seconds, in which no limit counts.
+// TestOnlyShownTextIsSearchedForSecrets checks that only the shown part of a text is searched for secrets. A script or
+// its caller chooses the length of a text in a log or an error. Searching 32 MB takes seconds, in which no limit
+// counts.
 func TestOnlyShownTextIsSearchedForSecrets(t *testing.T) {
 	for _, body := range []string{
 		"print(long)", "hearth.log.warn(long, long)", "io.write(long)", "error(long)",
