@@ -30,7 +30,7 @@ type file struct {
 	out     []byte
 	dirty   atomic.Bool
 	rotated chan struct{} // holds a token after a rotation
-	turn    *os.File      // lock file of the write lease; nil if no other process writes
+	lease   *os.File      // lock file of the write lease; nil if the log is not shared
 
 	checked time.Time // when the path was last compared with the file
 	warned  time.Time // when a failure was last logged
@@ -130,8 +130,8 @@ func (f *file) opening(why string) []byte {
 
 // write chains lines and appends all of them or none. With an error it returns the number of lost lines.
 func (f *file) write(lines []byte) (lost uint64, err error) {
-	if f.turn != nil {
-		return f.writeInTurn(lines)
+	if f.lease != nil {
+		return f.writeLeased(lines)
 	}
 	if now := time.Now(); now.Sub(f.checked) > time.Second {
 		f.checked = now
@@ -328,7 +328,7 @@ func (f *file) sync() {
 }
 
 func (f *file) close() error {
-	f.closeTurn()
+	f.closeLease()
 	h := f.f.Swap(nil)
 	if h == nil {
 		return nil

@@ -34,7 +34,7 @@ func (l *Log) keep() {
 func (l *Log) shared() bool {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	return l.file.turn != nil
+	return l.file.lease != nil
 }
 
 // removeOld removes the oldest files beyond [Config.Keep].

@@ -292,7 +292,7 @@ func (l *Log) sync() {
 			l.file.sync()
 			l.syncs.end()
 			if l.writing.TryLock() { // a running write checks the path itself
-				if l.file.turn == nil {
+				if l.file.lease == nil {
 					l.writes.begin()
 					l.file.checkPath()
 					l.writes.end()

@@ -10,38 +10,38 @@ import (
 	"github.com/hearthhost/hearth/internal/flock"
 )
 
-// For a while two processes may write one log: a host and the one that takes its place. The
-// lock on the file keeps all others out, and both hold it, since it belongs to the open file,
-// which one got from the other. Between the two a lock on a file beside it goes to and fro:
-// whoever has it reads the last record, if the other wrote since, and goes on from there. So
-// there is one chain, without a gap and without a fork. Nobody begins a new file then:
-// rotation waits, and so does looking for a file that was removed or changed.
+// During an upgrade two processes write one log: a host and its successor. The lock on the log file excludes all other
+// processes. Both hold it, because it belongs to the open file that the successor got from the host. A write lease, the
+// lock on a second file, alternates between the two. The holder of the lease first reads the last record, if the other
+// process has written, and continues from it. So there is one chain without gaps and forks. While the log is shared, no
+// new file is started: rotation and the check of the path wait.
 
-// turnName is the file whose lock is the turn.
-func turnName(path string) string { return path + ".turn" }
+// leaseName returns the path of the lock file of the write lease. Two versions of hearth may share a log, so the suffix
+// must not change.
+func leaseName(path string) string { return path + ".turn" }
 
-// Share prepares for a second process that is to write the same log for a while, and returns
-// the file that it opens the log with ([Config.From]); the caller closes it. From now on
-// each write waits for its turn. [Log.Alone] ends that. Only two may share. It fails while the
-// disk hangs.
+// Share prepares the log for a second process and returns the file for its [Config.From]; the caller closes the file.
+// From now on each write waits for the write lease, until [Log.EndSharing]. Only two processes can share a log. Share
+// fails while the disk hangs.
 func (l *Log) Share() (*os.File, error) {
-	if !l.lockSoon() {
+	if !l.lockWriting() {
 		return nil, errStalled
 	}
 	defer l.writing.Unlock()
-	if l.file.turn != nil {
-		return nil, errors.New("audit log: it is shared already")
+	if l.file.lease != nil {
+		return nil, errors.New("audit log: it is already shared")
 	}
 	l.file.checkPath()
 	h := l.file.f.Load()
 	if h == nil {
-		return nil, errors.New("audit log: it cannot be written now, and so not shared")
+		return nil, errors.New("audit log: it cannot be shared, because it cannot be written now")
 	}
 	dup, err := duplicate(h)
 	if err != nil {
 		return nil, fmt.Errorf("audit log: %w", err)
 	}
-	if l.file.turn, err = openTurn(l.cfg.Path); err != nil {
+	l.file.lease, err = openLease(l.cfg.Path)
+	if err != nil {
 		dup.Close()
 		return nil, err
 	}
@@ -49,8 +49,8 @@ func (l *Log) Share() (*os.File, error) {
 	return dup, nil
 }
 
-// lockSoon takes writing, unless a write hangs.
-func (l *Log) lockSoon() bool {
+// lockWriting locks l.writing, unless a write hangs.
+func (l *Log) lockWriting() bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(closeTimeout); !l.writing.TryLock(); <-tick.C {
@@ -61,24 +61,24 @@ func (l *Log) lockSoon() bool {
 	return true
 }
 
-// Alone ends the time in which another process wrote the log too: it has ended, or given up.
-func (l *Log) Alone() {
+// EndSharing ends the sharing of the log: the other process has ended or given up.
+func (l *Log) EndSharing() {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	l.handedOver = false
-	if l.file.turn == nil {
+	if l.file.lease == nil {
 		return
 	}
-	if done, err := l.file.takeTurn(); err != nil {
+	if done, err := l.file.acquireLease(); err != nil {
 		l.cfg.Log.Error("audit log cannot be read", "path", l.cfg.Path, "err", err)
 	} else {
 		done()
 	}
-	l.file.closeTurn()
-	_ = os.Remove(turnName(l.cfg.Path)) // nobody waits for it
+	l.file.closeLease()
+	_ = os.Remove(leaseName(l.cfg.Path)) // no other process uses it now
 }
 
-// duplicate returns another descriptor of the same open file, and so of its lock.
+// duplicate returns another descriptor of the same open file, which shares its lock.
 func duplicate(h *os.File) (*os.File, error) {
 	raw, err := h.SyscallConn()
 	if err != nil {
@@ -88,24 +88,26 @@ func duplicate(h *os.File) (*os.File, error) {
 	errControl := raw.Control(func(fd uintptr) {
 		syscall.ForkLock.RLock()
 		defer syscall.ForkLock.RUnlock()
-		if dup, err = syscall.Dup(int(fd)); err == nil {
+		dup, err = syscall.Dup(int(fd))
+		if err == nil {
 			syscall.CloseOnExec(dup)
 		}
 	})
-	if err = errors.Join(errControl, err); err != nil {
+	err = errors.Join(errControl, err)
+	if err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(dup), h.Name()), nil
 }
 
-func openTurn(path string) (*os.File, error) {
-	f, err := os.OpenFile(turnName(path), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+func openLease(path string) (*os.File, error) {
+	f, err := os.OpenFile(leaseName(path), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("sharing the audit log: %w", err)
 	}
 	info, err := f.Stat()
 	if err == nil && (!info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0) {
-		err = fmt.Errorf("%s must be a file that others cannot open: remove it", f.Name())
+		err = fmt.Errorf("%s must be a file that other users cannot open; remove it", f.Name())
 	}
 	if err != nil {
 		f.Close()
@@ -114,8 +116,8 @@ func openTurn(path string) (*os.File, error) {
 	return f, nil
 }
 
-// openShared goes on with the open file of another process that shares it. ok is false if
-// that is not the file at the path: the policy names another log now.
+// openShared continues the open file of another process. ok is false if the path names another file: the policy has
+// another log now.
 func (f *file) openShared(h *os.File) (ok bool, err error) {
 	ours, err := h.Stat()
 	if err != nil {
@@ -123,20 +125,21 @@ func (f *file) openShared(h *os.File) (ok bool, err error) {
 	}
 	theirs, err := os.Lstat(f.cfg.Path)
 	if err != nil || !os.SameFile(ours, theirs) {
-		return false, nil //nolint:nilerr // whatever is there, it is another log
+		return false, nil //nolint:nilerr // in all other cases the path names another log
 	}
-	if f.turn, err = openTurn(f.cfg.Path); err != nil {
+	f.lease, err = openLease(f.cfg.Path)
+	if err != nil {
 		h.Close()
 		return true, err
 	}
 	f.f.Store(h)
-	done, err := f.takeTurn()
+	done, err := f.acquireLease()
 	if err == nil {
 		_, err = f.chain(f.opening("handed over"))
 		done()
 	}
 	if err != nil {
-		f.closeTurn()
+		f.closeLease()
 		f.f.Store(nil)
 		h.Close()
 		return true, fmt.Errorf("audit log %s: %w", f.cfg.Path, err)
@@ -144,18 +147,18 @@ func (f *file) openShared(h *os.File) (ok bool, err error) {
 	return true, nil
 }
 
-func (f *file) closeTurn() {
-	if f.turn != nil {
-		f.turn.Close()
-		f.turn = nil
+func (f *file) closeLease() {
+	if f.lease != nil {
+		f.lease.Close()
+		f.lease = nil
 	}
 }
 
-// takeTurn waits for the turn and reads what the other has written since.
-func (f *file) takeTurn() (done func(), err error) {
-	lease := f.turn
+// acquireLease waits for the write lease and reads the records that the other process has written since.
+func (f *file) acquireLease() (done func(), err error) {
+	lease := f.lease
 	if err := flock.Lock(lease); err != nil {
-		return nil, fmt.Errorf("waiting for the turn: %w", err)
+		return nil, fmt.Errorf("waiting for the write lease: %w", err)
 	}
 	done = func() { _ = flock.Unlock(lease) }
 	if err := f.catchUp(); err != nil {
@@ -165,7 +168,7 @@ func (f *file) takeTurn() (done func(), err error) {
 	return done, nil
 }
 
-// catchUp goes on from the end of the file, wherever that is now.
+// catchUp continues from the current end of the file.
 func (f *file) catchUp() error {
 	h := f.f.Load()
 	if h == nil {
@@ -183,15 +186,15 @@ func (f *file) catchUp() error {
 		return err
 	}
 	f.resume(last)
-	if torn { // only an open record may follow it
+	if torn { // only an open record may follow an incomplete line
 		_, err = f.chain(f.opening("the other host's last line was cut off"))
 	}
 	return err
 }
 
-// writeInTurn is write while the log is shared.
-func (f *file) writeInTurn(lines []byte) (lost uint64, err error) {
-	done, err := f.takeTurn()
+// writeLeased is write for a shared log.
+func (f *file) writeLeased(lines []byte) (lost uint64, err error) {
+	done, err := f.acquireLease()
 	if err != nil {
 		return f.fail(lines, err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/audit"
 )
 
-// handOver opens the log that old writes a second time, as the host that takes its place.
+// handOver opens the log of a host for its successor.
 func handOver(t *testing.T, old *audit.Log, cfg audit.Config) *audit.Log {
 	t.Helper()
 	from, err := old.Share()
@@ -21,8 +21,8 @@ func handOver(t *testing.T, old *audit.Log, cfg audit.Config) *audit.Log {
 	return open(t, cfg)
 }
 
-// TestSharedLog hands a log from host to host while many callers write with both: there is
-// one chain, and each record is in it once.
+// TestSharedLog hands a log from host to host while many callers write to both hosts. The log has one chain with each
+// record once.
 func TestSharedLog(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -40,14 +40,14 @@ func TestSharedLog(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		next.Alone()
+		next.EndSharing()
 		l = next
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	r := intact(t, path)
-	// The first opening, an opening and an end a generation, and those of rotations.
+	// The first open record, an open and a stop record per host, and the open records of rotations.
 	want := uint64(generations*(2*callers*each+2) + 2 + r.Files - 1)
 	if r.Records != want || r.First != 1 || r.Last != want || len(r.Notes) != 0 {
 		t.Errorf("%+v, want %d records", r, want)
@@ -56,20 +56,19 @@ func TestSharedLog(t *testing.T) {
 		t.Error("nothing was rotated between the handovers")
 	}
 	if _, err := os.Stat(path + ".turn"); !os.IsNotExist(err) {
-		t.Errorf("the file of turns is left: %v", err)
+		t.Errorf("the lock file of the write lease remains: %v", err)
 	}
 }
 
-// TestSharedLogIsNobodyElses: while two hosts share a log, and while the old one is gone, a
-// third does not get it.
-func TestSharedLogIsNobodyElses(t *testing.T) {
+// TestSharedLogExcludesOthers: a third host cannot open a log that two hosts share, nor after the first one has ended.
+func TestSharedLogExcludesOthers(t *testing.T) {
 	t.Parallel()
 	cfg := audit.Config{Path: filepath.Join(t.TempDir(), "audit.jsonl"), Permits: 1}
 	old := open(t, cfg)
 	refused := func(when string) {
 		if l, err := audit.Open(cfg); err == nil {
 			l.Close()
-			t.Errorf("%s: a stranger opened the log", when)
+			t.Errorf("%s: a third host opened the log", when)
 		}
 	}
 	next := handOver(t, old, cfg)
@@ -80,7 +79,7 @@ func TestSharedLogIsNobodyElses(t *testing.T) {
 	}
 	old.Close()
 	refused("after the old one has ended")
-	next.Alone()
+	next.EndSharing()
 	refused("alone")
 	write(t, next, 0, 3)
 	if err := next.Close(); err != nil {
@@ -89,7 +88,7 @@ func TestSharedLogIsNobodyElses(t *testing.T) {
 	intact(t, cfg.Path)
 }
 
-// TestSuccessorGivesUp: the old host writes on, alone.
+// TestSuccessorGivesUp: the old host continues without its successor.
 func TestSuccessorGivesUp(t *testing.T) {
 	t.Parallel()
 	cfg := audit.Config{Path: filepath.Join(t.TempDir(), "audit.jsonl"), Permits: 1}
@@ -97,7 +96,7 @@ func TestSuccessorGivesUp(t *testing.T) {
 	next := handOver(t, old, cfg)
 	write(t, next, 0, 2)
 	next.Close()
-	old.Alone()
+	old.EndSharing()
 	write(t, old, 0, 2)
 	if err := old.Close(); err != nil {
 		t.Fatal(err)
@@ -108,7 +107,7 @@ func TestSuccessorGivesUp(t *testing.T) {
 	}
 }
 
-// TestSuccessorDiesWriting: half a line of the other's is no break, and says what it is.
+// TestSuccessorDiesWriting: an incomplete line of the other host is noted and is not a break.
 func TestSuccessorDiesWriting(t *testing.T) {
 	t.Parallel()
 	cfg := audit.Config{Path: filepath.Join(t.TempDir(), "audit.jsonl"), Permits: 1}
@@ -130,7 +129,7 @@ func TestSuccessorDiesWriting(t *testing.T) {
 	}
 }
 
-// TestAnotherLogIsNotShared: the policy of the new host names another file.
+// TestAnotherLogIsNotShared: the new host's policy has another file.
 func TestAnotherLogIsNotShared(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

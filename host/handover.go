@@ -48,7 +48,7 @@ func (h *Host) duplicateFiles(out *upgrade.Handoff) error {
 // EndHandoff ends the sharing of the audit log: the new host, or the host that this one replaced, has ended.
 func (h *Host) EndHandoff() {
 	if h.audit != nil {
-		h.audit.Alone()
+		h.audit.EndSharing()
 	}
 }
 
