@@ -73,6 +73,7 @@ func (p *Plugin) do(
 	if d == nil {
 		return object.Reply{}, false, errNoObject
 	}
+	// The instance would wait for itself.
 	if d.Instance != object.PerCall && slices.Contains(c.Chain, c.ID) {
 		return object.Reply{}, false, object.Errorf(object.CodeInvalid,
 			"call cycle: %s is already waiting for this call", c.ID)
@@ -91,7 +92,7 @@ func (p *Plugin) do(
 	}
 	pr.finish(n, began, err)
 	if object.CodeOf(err) == object.CodeUnavailable {
-		pr.lost(err)
+		pr.lost(err) // so that the client's retry reaches a new process
 	}
 	if err != nil {
 		return object.Reply{}, false, err

@@ -57,7 +57,7 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	if under := pr.calls[r.GetCall()]; under != nil {
 		from, call.Corr, call.Chain = under.ID, under.Corr, slices.Clone(under.Chain)
 	} else if r.GetCall() != 0 {
-		from = ""
+		from = "" // the call has ended: the plugin must not act for it any more
 	}
 	pr.mu.Unlock()
 	d := pr.objects[from]
@@ -72,13 +72,13 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	}
 	n := slices.Index(serializers, r.GetSerializer())
 	if n < 1 {
-		return failed(object.Errorf(object.CodeInvalid, "no such serializer")), nil
+		return failed(object.Errorf(object.CodeInvalid, "unknown serializer")), nil
 	}
 	call.Serializer = uint8(n)
 	select {
 	case pr.objectCalls <- struct{}{}:
 		defer func() { <-pr.objectCalls }()
-	default:
+	default: // reject instead of queueing requests of a plugin
 		return failed(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls to other objects; not executed",
 			maxObjectCalls)), nil
 	}

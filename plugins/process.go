@@ -64,12 +64,8 @@ const (
 
 // start starts a process and reads its description.
 func start(ctx context.Context, p *Plugin) (*process, error) {
-	const maxSocketPath = 107 // bytes, of Unix
-	if n := len(p.cfg.Dir) + len("/plugin-dir1234567890/plugin1234567890"); n > maxSocketPath {
-		return nil, binary.Errorf(binary.CauseSocket,
-			"sockets in %s would have paths of %d bytes, at most %d are possible: name a shorter folder with state "+
-				"= \"…\"",
-			p.cfg.Dir, n, maxSocketPath)
+	if err := p.cfg.checkSocketPath(); err != nil {
+		return nil, err
 	}
 	if p.cfg.SHA256 == "" && !p.cfg.Unpinned {
 		return nil, binary.Errorf(binary.CausePin, "no SHA-256 is pinned for %s", p.cfg.Path)
@@ -83,13 +79,51 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		p.cfg.Log.Warn("plugin is unpinned: any user who can write its file controls the plugin",
 			"object", string(p.cfg.ID), "sha256", img.Sum)
 	}
-	sockets := &goplugin.UnixSocketConfig{TempDir: p.cfg.Dir}
 	if p.cfg.Unconfined {
 		p.cfg.Log.Warn("plugin is unconfined: it has all rights of the host's user", "object", string(p.cfg.ID))
-	} else if gid, other := p.cfg.Confine.Group(); other {
-		sockets.Group = strconv.FormatUint(uint64(gid), 10) // gives it access to the host's socket
 	}
-	pr := &process{
+	pr := newProcess(p)
+	out := launch.NewOutput(p.cfg.Log, p.cfg.ID, p.cfg.Account, p.cfg.Redact)
+	pr.host = &hostServer{service: &callbacks{pr: pr, out: out}, budget: p.cfg.Budget}
+	a := &adapter{host: pr.host}
+	a.client = clientConfig(&p.cfg, a, out)
+	a.client.RunnerFunc = func(_ hclog.Logger, cmd *exec.Cmd, dir string) (plugrunner.Runner, error) {
+		pr.run = launch.New(launch.Config{
+			ID:         p.cfg.ID,
+			Path:       p.cfg.Path,
+			Shim:       p.cfg.Shim,
+			Confine:    p.cfg.Confine,
+			Unconfined: p.cfg.Unconfined,
+			Account:    p.cfg.Account,
+		}, img, out, cmd.Env, dir)
+		context.AfterFunc(ctx, func() { pr.run.Fail(errClosed) })
+		return pr.run, nil
+	}
+	pr.client = goplugin.NewClient(a.client)
+	if err := pr.connect(ctx, a); err != nil {
+		pr.end() // explain reads how the process ended
+		return nil, pr.explain(err, out)
+	}
+	go pr.watch() //nolint:gosec // the process outlives the call that started it
+	p.cfg.Log.Info("plugin started", "object", string(p.cfg.ID), "pid", pr.run.PID())
+	return pr, nil
+}
+
+// checkSocketPath returns an error if the paths of the plugin's sockets would be too long.
+func (cfg *Config) checkSocketPath() error {
+	const maxPath = 107 // bytes of a Unix socket's path
+	n := len(cfg.Dir) + len("/plugin-dir1234567890/plugin1234567890")
+	if n <= maxPath {
+		return nil
+	}
+	return binary.Errorf(binary.CauseSocket,
+		"sockets in %s would have paths of %d bytes, at most %d are possible: name a shorter folder with "+
+			"state = \"…\"", cfg.Dir, n, maxPath)
+}
+
+// newProcess returns a process that is not started.
+func newProcess(p *Plugin) *process {
+	return &process{
 		p:           p,
 		serial:      serials.Add(1) & (1<<24 - 1),
 		started:     time.Now(),
@@ -101,10 +135,15 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		calls:       map[uint64]*object.Call{},
 		streams:     map[uint64]bool{},
 	}
-	out := launch.NewOutput(p.cfg.Log, p.cfg.ID, p.cfg.Account, p.cfg.Redact)
-	pr.host = &hostServer{service: &callbacks{pr: pr, out: out}, budget: p.cfg.Budget}
-	a := &adapter{host: pr.host}
-	cfg := &goplugin.ClientConfig{
+}
+
+// clientConfig returns the configuration of go-plugin, without its runner.
+func clientConfig(cfg *Config, a *adapter, out *launch.Output) *goplugin.ClientConfig {
+	sockets := &goplugin.UnixSocketConfig{TempDir: cfg.Dir}
+	if gid, other := cfg.Confine.Group(); other && !cfg.Unconfined {
+		sockets.Group = strconv.FormatUint(uint64(gid), 10) // gives the plugin access to the host's socket
+	}
+	return &goplugin.ClientConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{
 			ProtocolVersion:  rpc.Version,
 			MagicCookieKey:   rpc.CookieKey,
@@ -119,31 +158,16 @@ func start(ctx context.Context, p *Plugin) (*process, error) {
 		SyncStdout:       out.Writer("stdout"),
 		SyncStderr:       out.Writer("stderr"),
 		UnixSocketConfig: sockets,
-		GRPCDialOptions: []grpc.DialOption{grpc.WithMaxHeaderListSize(maxHeaderBytes),
+		GRPCDialOptions: []grpc.DialOption{
+			grpc.WithMaxHeaderListSize(maxHeaderBytes),
 			grpc.WithInitialWindowSize(answerWindow),
-			grpc.WithInitialConnWindowSize(answerWindow), grpc.WithDefaultCallOptions(
-				grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes), grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes))},
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (plugrunner.Runner, error) {
-			pr.run = launch.New(launch.Config{
-				ID:         p.cfg.ID,
-				Path:       p.cfg.Path,
-				Shim:       p.cfg.Shim,
-				Confine:    p.cfg.Confine,
-				Unconfined: p.cfg.Unconfined,
-				Account:    p.cfg.Account,
-			}, img, out, cmd.Env, dir)
-			context.AfterFunc(ctx, func() { pr.run.Fail(errClosed) })
-			return pr.run, nil
+			grpc.WithInitialConnWindowSize(answerWindow),
+			grpc.WithDefaultCallOptions(
+				grpc.MaxCallRecvMsgSize(rpc.MaxMessageBytes),
+				grpc.MaxCallSendMsgSize(rpc.MaxMessageBytes),
+			),
 		},
 	}
-	pr.client, a.client = goplugin.NewClient(cfg), cfg
-	if err := pr.connect(ctx, a); err != nil {
-		pr.end()
-		return nil, pr.explain(err, out)
-	}
-	go pr.watch() //nolint:gosec // the process outlives the call that started it
-	p.cfg.Log.Info("plugin started", "object", string(p.cfg.ID), "pid", pr.run.PID())
-	return pr, nil
 }
 
 // connect makes the handshake and reads the plugin's description.
@@ -183,7 +207,7 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 			id += object.ID("." + o.GetName())
 		}
 		if !slices.Contains(pr.p.cfg.Objects, id) {
-			unlisted = append(unlisted, launch.Clip(string(id)))
+			unlisted = append(unlisted, launch.Clip(string(id))) // the policy decides which objects exist
 			continue
 		}
 		if pr.objects[id] != nil {
@@ -198,24 +222,11 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 		if len(o.GetMembers()) > maxMembers {
 			return binary.Errorf(binary.CauseDescribe, "%s has more than %d members", id, maxMembers)
 		}
-		for _, m := range o.GetMembers() {
-			name := object.Method(m.GetName())
-			if !name.Callable() ||
-				slices.ContainsFunc(d.Members, func(o object.Member) bool { return o.Name == name }) {
-				return binary.Errorf(binary.CauseDescribe,
-					"%s has the member %q, which is not callable or a duplicate", id, launch.Clip(m.GetName()))
-			}
-			d.Members = append(d.Members, object.Member{
-				Name:   name,
-				Doc:    launch.Clip(m.GetDoc()),
-				Method: m.GetMethod(),
-				Oneway: m.GetOneway(),
-				Get:    m.GetGet(),
-				Set:    m.GetSet(),
-			})
+		var err error
+		d.Members, err = members(id, o.GetMembers())
+		if err != nil {
+			return err
 		}
-		slices.SortFunc(d.Members,
-			func(a, b object.Member) int { return strings.Compare(string(a.Name), string(b.Name)) })
 		pr.objects[id] = d
 	}
 	if n := len(unlisted); n > 0 {
@@ -226,6 +237,29 @@ func (pr *process) describe(r *rpc.DescribeReply) error {
 			pr.p.cfg.Objects)
 	}
 	return nil
+}
+
+// members checks the members of an object and returns them sorted by name.
+func members(id object.ID, described []*rpc.Member) ([]object.Member, error) {
+	var all []object.Member
+	for _, m := range described {
+		name := object.Method(m.GetName())
+		duplicate := slices.ContainsFunc(all, func(o object.Member) bool { return o.Name == name })
+		if !name.Callable() || duplicate {
+			return nil, binary.Errorf(binary.CauseDescribe,
+				"%s has the member %q, which is not callable or a duplicate", id, launch.Clip(m.GetName()))
+		}
+		all = append(all, object.Member{
+			Name:   name,
+			Doc:    launch.Clip(m.GetDoc()),
+			Method: m.GetMethod(),
+			Oneway: m.GetOneway(),
+			Get:    m.GetGet(),
+			Set:    m.GetSet(),
+		})
+	}
+	slices.SortFunc(all, func(a, b object.Member) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return all, nil
 }
 
 // explain returns the cause of a failed start. The end of the process is more specific than the connection error.

@@ -42,7 +42,7 @@ func Verify(path string) (*Report, error) {
 		v.file(name)
 		err := EachLine(name, v.line)
 		if errors.Is(err, os.ErrNotExist) {
-			v.gone(old[:i])
+			v.gone(old[:i]) // the running host has removed it
 			continue
 		}
 		if err != nil {
@@ -59,7 +59,7 @@ func Verify(path string) (*Report, error) {
 		}
 		v.report.Files++
 	}
-	if v.torn != "" {
+	if v.torn != "" { // at the end of the log: a crash, or a write in progress
 		v.note("%s", v.torn)
 	}
 	if err := v.checkKept(path); err != nil {
@@ -108,12 +108,13 @@ func (v *verifier) problem(n int, format string, args ...any) {
 	}
 }
 
+// line checks a line. It continues after problems, to report all of them.
 func (v *verifier) line(n int, raw []byte, whole bool) bool {
 	fresh := v.fresh
 	v.fresh = false
 	l, err := ParseLine(raw)
 	if err != nil {
-		if v.torn != "" {
+		if v.torn != "" { // only one incomplete line can be the result of a crash
 			v.problem(n-1, "not a record")
 		}
 		v.torn = fmt.Sprintf("%s:%d: the line was cut off", v.name, n)
@@ -124,7 +125,7 @@ func (v *verifier) line(n int, raw []byte, whole bool) bool {
 		return true
 	}
 	if v.torn != "" {
-		if l.Event == "open" {
+		if l.Event == "open" { // a restart after the crash
 			v.note("%s", v.torn)
 		} else {
 			v.problem(n-1, "not a record")

@@ -43,6 +43,7 @@ func convert(v any, t reflect.Type) (reflect.Value, error) {
 	}
 	out := reflect.New(t).Elem()
 	wrong := fmt.Errorf("%s expected, got %s", nameOf(t), nameOf(rv.Type()))
+	// A float is not converted to an integer, because it could lose its fraction.
 	switch t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		n, ok := v.(int64)
@@ -52,6 +53,7 @@ func convert(v any, t reflect.Type) (reflect.Value, error) {
 		out.SetInt(n)
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		n, ok := v.(int64)
+		// Integers above the range of int64 arrive as *big.Int.
 		if b, big := v.(*big.Int); big && b.IsUint64() && !out.OverflowUint(b.Uint64()) {
 			out.SetUint(b.Uint64())
 			break
@@ -100,7 +102,7 @@ func convert(v any, t reflect.Type) (reflect.Value, error) {
 			}
 			out.SetMapIndex(reflect.ValueOf(k).Convert(t.Key()), c)
 		}
-	case reflect.Pointer:
+	case reflect.Pointer: // a *big.Int parameter accepts small integers too
 		if n, ok := v.(int64); ok && t == reflect.TypeFor[*big.Int]() {
 			return reflect.ValueOf(big.NewInt(n)), nil
 		}

@@ -162,7 +162,7 @@ func (f *function) call(ctx context.Context, instance any, args []any, kwargs Kw
 	}
 	fixed := len(f.args)
 	if f.variadic {
-		fixed--
+		fixed-- // the last parameter accepts any number of arguments
 	}
 	if len(args) < fixed || !f.variadic && len(args) > fixed {
 		return nil, Raise("TypeError", fmt.Sprintf("the method takes %d arguments, not %d", fixed, len(args)))

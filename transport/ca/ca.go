@@ -189,6 +189,7 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 	default:
 		return nil, nil, fmt.Errorf("a certificate of kind %q", r.Kind)
 	}
+	// Reject keys before signing: clients and hosts would reject or slowly verify the certificate.
 	public, err := certifiable(r.PublicKey)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the certificate is for %w", err)
@@ -196,7 +197,7 @@ func (c *CA) Issue(r Request, now time.Time) ([]byte, *Issued, error) {
 	if err := c.expired(now); err != nil {
 		return nil, nil, err
 	}
-	if template.NotAfter.After(c.cert.NotAfter) {
+	if template.NotAfter.After(c.cert.NotAfter) { // a certificate is not valid without its authority
 		template.NotAfter = c.cert.NotAfter
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, public, c.key)
