@@ -185,8 +185,8 @@ func TestRequestIsCheckedFirst(t *testing.T) {
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 	for call, want := range map[[2]string]string{
 		{"certificate", text}:                       "P-224",
-		{"certificate", strings.Repeat("x", 1<<20)}: "want at most",
-		{"key", strings.Repeat("A", 1<<20)}:         "want at most",
+		{"certificate", strings.Repeat("x", 1<<20)}: "at most 8192",
+		{"key", strings.Repeat("A", 1<<20)}:         "at most 64",
 	} {
 		_, err := enrollMethods[object.Method(call[0])].run(c, nil, nil, []any{call[1]})
 		if err == nil || !strings.Contains(err.Error(), want) {
