@@ -370,9 +370,10 @@ def _seeded(node):
 
 
 class _Keys:
-    """Bounds the keys of one payload. Python hashes numbers, and tuples of them, without a secret. So a client can choose
-    keys with the same hash, or keys whose hashes lead to the same slots of the table; then each key is compared with all
-    previous ones. This class detects the first case. It cannot detect the second, so it limits the number of such keys."""
+    """Bounds the keys of one payload. Python hashes numbers, and tuples of them, without a secret. So a client can
+    choose keys with the same hash, or keys whose hashes lead to the same slots of the table; then each key is compared
+    with all previous ones. This class detects the first case. It cannot detect the second, so it limits the number of
+    such keys."""
 
     def __init__(self):
         self.left = MAX_NUMBER_KEYS
