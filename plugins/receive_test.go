@@ -281,12 +281,12 @@ func TestRequestsAreCounted(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := len(service.entered); n != 4 {
-			t.Errorf("%d requests of 1 MiB are under way, and 4 MiB may be", n)
+			t.Errorf("%d requests of 1 MiB are running, want 4", n)
 		}
+		const want = "limit exceeded: too many bytes in flight of tenant acme: limit 4 MiB; not executed"
 		for range 6 {
-			if got := <-results; got != "limit exceeded: too many bytes in flight of tenant acme: limit 4 MiB; not "+
-				"executed" {
-				t.Errorf("one more: %q", got)
+			if got := <-results; got != want {
+				t.Errorf("one more: %q, want %q", got, want)
 			}
 		}
 		close(service.open)
