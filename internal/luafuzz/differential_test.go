@@ -67,9 +67,8 @@ func compare(t *testing.T, c *luafuzz.Comparison, seed uint64, programs int) {
 			}
 		}
 		if *endlessFlag && (done+1)%10_000 == 0 {
-			t.Logf("%d programs to seed %d, %d unfit, %d differences, %v", done+1, seed+uint64(done), unfit,
-				differences,
-				time.Since(start).Round(time.Second))
+			t.Logf("%d programs to seed %d, %d unfit, %d differences, %v",
+				done+1, seed+uint64(done), unfit, differences, time.Since(start).Round(time.Second))
 		}
 	}
 	if unfit*100 > programs && programs > 0 {

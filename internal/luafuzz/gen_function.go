@@ -114,8 +114,7 @@ func (g *generator) namedFunction(name string, sig *signature, count int) {
 		if g.chance(12) && len(sig.params) > 0 && sig.params[0] == aNumber {
 			first, _, _ := strings.Cut(params, ",")
 			g.line("if type(", first, ") == 'number' and ", first, " > 0 and ", first, " < 9 then tick() return ",
-				g.pick("",
-					"1 + "), name, "(", first, " - 1) end")
+				g.pick("", "1 + "), name, "(", first, " - 1) end")
 		}
 		g.line("return ", g.results())
 	})

@@ -80,8 +80,8 @@ func (g *generator) valueUnit() {
 			call = "function() local t = {} t[" + x + "] = 1 t[" + y + "] = 2 return t, t[" + x +
 				"], next(t) ~= nil end"
 		case 9:
-			call = "function() local n, last = 0 for i = " + x + ", " + y + g.pick("",
-				", "+g.oddNumber()) + " do n = n + 1 last = i if n > 5 then break end end return n, last end"
+			call = "function() local n, last = 0 for i = " + x + ", " + y +
+				g.pick("", ", "+g.oddNumber()) + " do n = n + 1 last = i if n > 5 then break end end return n, last end"
 		case 10:
 			call = "string." + g.pick("sub", "rep", "byte", "find") + `, "abcdef", ` + g.pick("1, ", `"c", `) +
 				g.pick(x,

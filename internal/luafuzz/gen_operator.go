@@ -13,8 +13,8 @@ func (g *generator) operatorUnit() {
 	}
 	g.line("local a, b, c = setmetatable({name = 'a'}, A), setmetatable({name = 'b'}, ", g.pick("A", "B"),
 		"), setmetatable({name = 'c'}, B)")
-	g.line("local u = newproxy(", g.pick("", "true"), ")", g.pick("",
-		" for k, v in pairs(A) do (getmetatable(u) or {})[k] = v end"))
+	g.line("local u = newproxy(", g.pick("", "true"), ")",
+		g.pick("", " for k, v in pairs(A) do (getmetatable(u) or {})[k] = v end"))
 	for range 3 + g.n(5) {
 		e := g.operation()
 		if g.chance(20) {

@@ -487,8 +487,8 @@ func (g *generator) closuresInLoop() {
 	g.line("do")
 	g.indent++
 	g.line("local fs = {}")
-	set := "fs[#fs + 1] = function(d) v = v + (d or 0) " + g.pick("",
-		"outer = (outer or 0) + v ") + "return v" + g.pick("", ", outer") + " end"
+	set := "fs[#fs + 1] = function(d) v = v + (d or 0) " +
+		g.pick("", "outer = (outer or 0) + v ") + "return v" + g.pick("", ", outer") + " end"
 	leave := g.pick("", "", " if v > 2 then break end", " if v == 2 then x = v end")
 	g.line("local outer ", g.pick("", "= 1"))
 	switch g.n(5) {

@@ -44,8 +44,8 @@ func (g *generator) tableUnit() {
 			g.line("T(", g.label(), ", pcall(table.foreach", g.pick("i", "i", ""), ", t, function(k, v) if ",
 				g.pick("k == 2", "v == 'b'", "false"), " then return k, v end end))")
 		case 12:
-			g.line("for k, v in ", g.pick("ipairs(t)", "ipairs(t), t, 1"), " do T(", g.label(), ", k, v) ", g.pick("",
-				"t[k] = v ", "if k == 1 and #t < 8 then t[#t + 1] = 'new' end "), "end")
+			g.line("for k, v in ", g.pick("ipairs(t)", "ipairs(t), t, 1"), " do T(", g.label(), ", k, v) ",
+				g.pick("", "t[k] = v ", "if k == 1 and #t < 8 then t[#t + 1] = 'new' end "), "end")
 		default:
 			g.line("T(", g.label(), ", next(t) ~= nil, #t, t)")
 		}
