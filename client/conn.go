@@ -46,7 +46,8 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, wrapError(dialing, No, "connecting to "+c.cfg.Address, err)
 	}
-	if nc, err = c.secure(dialing, nonblock.Wrap(nc)); err != nil {
+	nc, err = c.secure(dialing, nonblock.Wrap(nc))
+	if err != nil {
 		return nil, wrapError(dialing, No, "connecting to "+c.cfg.Address, err)
 	}
 	one := &conn{client: c, nc: nc, in: wire.NewReader(nc, c.cfg.MaxMessageBytes)}
@@ -100,7 +101,8 @@ func (c *conn) connect(ctx context.Context) error {
 		hello = append(hello, codec.Pair{Key: "object", Value: string(object.Daemon)})
 	}
 	var err error
-	if c.payload, err = codec.Append(c.client.ser, c.payload[:0], hello); err != nil {
+	c.payload, err = codec.Append(c.client.ser, c.payload[:0], hello)
+	if err != nil {
 		return &CallError{Executed: No, Err: err}
 	}
 	stop := c.arm(ctx)
@@ -154,7 +156,8 @@ func (c *conn) encode(id object.ID, r request) (payload [3][]byte, err error) {
 	if err := codec.WriteCall(c.client.ser, c.enc, string(id), r.method, r.args, r.kw, r.nullKw); err != nil {
 		return payload, err
 	}
-	if payload, err = c.enc.Pieces(); err == nil {
+	payload, err = c.enc.Pieces()
+	if err == nil {
 		c.payload = payload[0]
 	}
 	return payload, err
@@ -193,7 +196,8 @@ func (c *conn) send(
 			continue
 		}
 		n, err := c.nc.Write(p)
-		if left -= n; err != nil {
+		left -= n
+		if err != nil {
 			return left == 0, err
 		}
 	}

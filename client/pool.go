@@ -133,7 +133,8 @@ func (c *Client) release(one *conn, keep bool) {
 		one.idleSince = time.Now()
 		one.trim()
 		c.mu.Lock()
-		if keep = !c.closed; keep {
+		keep = !c.closed
+		if keep {
 			c.idle = append(c.idle, one)
 		}
 		c.mu.Unlock()

@@ -120,7 +120,8 @@ func (s *server) talk(nc net.Conn) {
 			answer.Type = wire.Ping
 		default:
 			var ok bool
-			if result, ok = s.invoke(nc, &m, &answer, &item); !ok {
+			result, ok = s.invoke(nc, &m, &answer, &item)
+			if !ok {
 				continue
 			}
 		}
@@ -234,7 +235,8 @@ func (s *server) method(
 		answer.Annotations = []wire.Annotation{{ID: [4]byte{'S', 'T', 'R', 'M'}, Value: []byte("stream-1")}}
 		return exception(answer.Protocol.Module()+".errors.ProtocolError", "result of call is an iterator")
 	case "get_next_stream_item":
-		if *item++; *item > 3 {
+		*item++
+		if *item > 3 {
 			answer.Flags |= wire.Exception
 			return exception("builtins.StopIteration")
 		}

@@ -41,7 +41,8 @@ func (o *Object) Stream(ctx context.Context, method string, args ...any) iter.Se
 		}()
 		for {
 			item, err := daemon.Call(ctx, "get_next_stream_item", id)
-			if live = err == nil; !live {
+			live = err == nil
+			if !live {
 				if !exhausted(err) {
 					yield(nil, err)
 				}

@@ -23,7 +23,8 @@ func isDecimal(b []byte) bool {
 
 // smallDecimal returns the magnitude of a decimal that fits into 64 bits.
 func smallDecimal(b []byte) (neg bool, u uint64, ok bool) {
-	if neg = b[0] == '-'; neg {
+	neg = b[0] == '-'
+	if neg {
 		b = b[1:]
 	}
 	if len(b) > 20 {

@@ -33,7 +33,8 @@ type encoderBase struct {
 
 // Reset implements [Encoder].
 func (t *encoderBase) Reset(buf []byte) {
-	t.buf, t.open, t.roots, t.err = buf, t.open[:0], 0, nil
+	t.buf, t.open = buf, t.open[:0]
+	t.roots, t.err = 0, nil
 	t.borrowed = nil
 }
 
@@ -81,7 +82,8 @@ func (t *encoderBase) add() error {
 		t.open[len(t.open)-1].count++
 		return nil
 	}
-	if t.roots++; t.roots > 1 {
+	t.roots++
+	if t.roots > 1 {
 		return t.fail(object.Errorf(object.CodeInternal, "more than one value in a document"))
 	}
 	return nil

@@ -58,7 +58,8 @@ func (r *jsonReader) callKey(seen int) (key int, err error) {
 			return 0, err
 		}
 		r.begun = true
-		switch key = jsonCallKey(text); {
+		key = jsonCallKey(text)
+		switch {
 		case key&seen != 0:
 			return 0, invalid("ValueError", "key %q of the call occurs twice", text)
 		case key != 0:
@@ -187,7 +188,8 @@ func (r *jsonReader) scanParams(h *Head, last bool) error {
 		r.pos++
 		if r.peek() == '"' {
 			var err error
-			if h.First, err = r.stableText("first argument"); err != nil {
+			h.First, err = r.stableText("first argument")
+			if err != nil {
 				return err
 			}
 		}
@@ -228,7 +230,8 @@ func (r *jsonReader) scanBatch(h *Head) error {
 			}
 			if n == 0 {
 				var name []byte
-				if name, err = r.stableText("method in batch"); err != nil {
+				name, err = r.stableText("method in batch")
+				if err != nil {
 					return err
 				}
 				if err := h.addCall(name); err != nil {

@@ -85,13 +85,15 @@ func (r *jsonReader) key(first bool) (key []byte, more bool, err error) {
 	if first {
 		i = 0
 	}
-	if more, err = r.item(i, '}'); err != nil || !more {
+	more, err = r.item(i, '}')
+	if err != nil || !more {
 		return nil, false, err
 	}
 	if r.peek() != '"' {
 		return nil, false, r.syntaxError("a key in double quotes must follow")
 	}
-	if key, err = r.text(); err != nil {
+	key, err = r.text()
+	if err != nil {
 		return nil, false, err
 	}
 	if r.peek() != ':' {

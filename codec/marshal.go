@@ -44,7 +44,8 @@ func (marshal) Decode(doc []byte, _ Limits, sink object.Sink) error {
 	if n > int64(len(text)) {
 		return marshalTooShort()
 	}
-	if text = text[:n:n]; !validWithSurrogates(text) {
+	text = text[:n:n]
+	if !validWithSurrogates(text) {
 		return notUTF8(0)
 	}
 	return sink.Text(text)
@@ -120,7 +121,8 @@ func (e *marshalEncoder) Text(v []byte) error {
 	}
 	var err error
 	if short {
-		if err = e.code('z'); err == nil {
+		err = e.code('z')
+		if err == nil {
 			e.buf = append(e.buf, byte(len(v)))
 		}
 	} else {
@@ -149,7 +151,8 @@ func (e *marshalEncoder) Begin(k object.Kind, n int) error {
 	case object.DictKind:
 		err = e.code('{')
 	case object.TupleKind:
-		if err = e.code(')'); err == nil {
+		err = e.code(')')
+		if err == nil {
 			e.buf = append(e.buf, byte(n))
 		}
 	default:

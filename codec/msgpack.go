@@ -68,10 +68,12 @@ func (msgpack) ScanCall(doc []byte, batch bool, h *Head) error {
 	if err != nil {
 		return err
 	}
-	if h.Object, err = r.text("object id"); err != nil {
+	h.Object, err = r.text("object id")
+	if err != nil {
 		return err
 	}
-	if h.Method, err = r.text("method"); err != nil {
+	h.Method, err = r.text("method")
+	if err != nil {
 		return err
 	}
 	if batch {

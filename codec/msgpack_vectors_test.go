@@ -162,7 +162,8 @@ func conversation(tb testing.TB, file string) []conversationMessage {
 	for _, l := range jsonLines[line](tb, filepath.Join("../wire/testdata", file)) {
 		b := unhex(tb, l.Hex)
 		m := conversationMessage{name: l.Name, proto: object.Protocol(binary.BigEndian.Uint16(b[4:]))}
-		flags, size, id := binary.BigEndian.Uint16(b[8:]), int(binary.BigEndian.Uint32(b[12:])), uint16(0)
+		flags, size := binary.BigEndian.Uint16(b[8:]), int(binary.BigEndian.Uint32(b[12:]))
+		var id uint16
 		if m.proto == object.Pyro4 {
 			m.typ, id = b[7], binary.BigEndian.Uint16(b[16:])
 			m.payload = b[24+int(binary.BigEndian.Uint16(b[18:])):]
@@ -176,7 +177,8 @@ func conversation(tb testing.TB, file string) []conversationMessage {
 		if m.typ == 6 || size == 0 {
 			continue // PING, or an item stream's announcement
 		}
-		if m.serializer = pyro.Serializer(m.proto, id); m.serializer == nil {
+		m.serializer = pyro.Serializer(m.proto, id)
+		if m.serializer == nil {
 			continue
 		}
 		m.batch = flags&8 != 0
@@ -185,7 +187,8 @@ func conversation(tb testing.TB, file string) []conversationMessage {
 			if err != nil {
 				tb.Fatal(err)
 			}
-			if m.payload, err = io.ReadAll(z); err != nil {
+			m.payload, err = io.ReadAll(z)
+			if err != nil {
 				tb.Fatal(err)
 			}
 		}
@@ -256,7 +259,8 @@ func checkInvoke(t *testing.T, name string, m conversationMessage, repr string) 
 		return
 	}
 	head := pyQuote(h.Object, true) + ", " + pyQuote(h.Method, true) + ", "
-	if repr = repr[1:]; !strings.HasPrefix(repr, head) {
+	repr = repr[1:]
+	if !strings.HasPrefix(repr, head) {
 		t.Errorf("%s: ScanCall = %s, want the beginning of %s", name, head, repr)
 		return
 	}

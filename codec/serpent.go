@@ -77,19 +77,24 @@ func (serpent) ScanCall(doc []byte, batch bool, h *Head) error {
 	if err != nil {
 		return err
 	}
-	if err = r.element(0, 4, end); err != nil {
+	err = r.element(0, 4, end)
+	if err != nil {
 		return err
 	}
-	if h.Object, err = r.stableText("object id"); err != nil {
+	h.Object, err = r.stableText("object id")
+	if err != nil {
 		return err
 	}
-	if err = r.element(1, 4, end); err != nil {
+	err = r.element(1, 4, end)
+	if err != nil {
 		return err
 	}
-	if h.Method, err = r.stableText("method"); err != nil {
+	h.Method, err = r.stableText("method")
+	if err != nil {
 		return err
 	}
-	if err = r.element(2, 4, end); err != nil {
+	err = r.element(2, 4, end)
+	if err != nil {
 		return err
 	}
 	if batch {
@@ -100,7 +105,8 @@ func (serpent) ScanCall(doc []byte, batch bool, h *Head) error {
 		return err
 	}
 	r.pos++
-	if c, err = r.peek(); err != nil || c != '\'' && c != '"' {
+	c, err = r.peek()
+	if err != nil || c != '\'' && c != '"' {
 		return err
 	}
 	h.First, err = r.stableText("first argument")
@@ -182,7 +188,8 @@ func (serpent) ScanConnect(doc []byte) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if c, err = r.peek(); err != nil {
+		c, err = r.peek()
+		if err != nil {
 			return "", err
 		}
 		if string(key) == "object" && c != 'N' {

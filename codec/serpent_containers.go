@@ -81,7 +81,8 @@ func (r *serpentReader) parenthesis(sink object.Sink, depth int, hash, tuple boo
 		}
 		err = r.beginWithToken(object.TupleKind, sink)
 	} else if err = sink.Begin(object.TupleKind, -1); err == nil {
-		if err = r.charge(); err == nil {
+		err = r.charge()
+		if err == nil {
 			err = r.value(sink, depth+1, hash)
 		}
 	}
@@ -133,7 +134,8 @@ func (r *serpentReader) brace(sink object.Sink, depth int, dict bool) error {
 		if c != ':' {
 			kind = object.SetKind
 		}
-		if r.pos = back; kind == object.SetKind && dict {
+		r.pos = back
+		if kind == object.SetKind && dict {
 			return invalid("TypeError", "set instead of a dict (byte %d)", start)
 		}
 		if err := sink.Begin(kind, -1); err != nil {
@@ -160,7 +162,8 @@ func (r *serpentReader) brace(sink object.Sink, depth int, dict bool) error {
 			return err
 		}
 		if c != ':' {
-			if kind = object.SetKind; dict {
+			kind = object.SetKind
+			if dict {
 				return invalid("TypeError", "set instead of a dict (byte %d)", start)
 			}
 		}

@@ -90,7 +90,8 @@ func (r *serpentReader) next(i int, end byte) (more bool, err error) {
 	}
 	if i > 0 && c == ',' {
 		r.pos++
-		if c, err = r.peek(); err != nil {
+		c, err = r.peek()
+		if err != nil {
 			return false, err
 		}
 	} else if i > 0 && c != end {

@@ -103,7 +103,8 @@ func (r *serpentReader) number() error {
 	switch c := r.current(); {
 	case c == 'j':
 		r.pos++
-		r.tok.kind, r.tok.re, r.tok.im = tokenComplex, 0, signed(parseFloat(digits), neg)
+		r.tok.kind = tokenComplex
+		r.tok.re, r.tok.im = 0, signed(parseFloat(digits), neg)
 		return nil
 	case c == '+' || c == '-':
 		return r.imaginary(signed(parseFloat(digits), neg))
@@ -114,7 +115,8 @@ func (r *serpentReader) number() error {
 		return invalid("SyntaxError", "leading zeros in the integer at byte %d", start)
 	}
 	if _, u, ok := smallDecimal(digits); ok {
-		if r.tok.integer, ok = fitsInt64(neg, u); ok {
+		r.tok.integer, ok = fitsInt64(neg, u)
+		if ok {
 			r.tok.kind = tokenInt
 			return nil
 		}
@@ -146,7 +148,8 @@ func (r *serpentReader) imaginary(re float64) error {
 		return invalid("ValueError", "malformed node or string: an operator at byte %d", start)
 	}
 	r.pos++
-	r.tok.kind, r.tok.re, r.tok.im = tokenComplex, re, signed(parseFloat(digits), neg)
+	r.tok.kind = tokenComplex
+	r.tok.re, r.tok.im = re, signed(parseFloat(digits), neg)
 	return nil
 }
 

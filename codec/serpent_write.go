@@ -132,8 +132,10 @@ func appendSerpentText(b, v []byte) (_ []byte, ok bool) {
 			continue
 		}
 		if c >= utf8.RuneSelf {
-			if c, size = utf8.DecodeRune(v[i:]); c == utf8.RuneError && size == 1 {
-				if c, ok = surrogate(v[i:]); !ok {
+			c, size = utf8.DecodeRune(v[i:])
+			if c == utf8.RuneError && size == 1 {
+				c, ok = surrogate(v[i:])
+				if !ok {
 					return b, false
 				}
 				size = 3

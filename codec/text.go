@@ -24,7 +24,8 @@ func newTextReader(doc []byte, lim Limits) textReader {
 
 // charge counts one element against the limit.
 func (r *textReader) charge() error {
-	if r.elements--; r.elements < 0 {
+	r.elements--
+	if r.elements < 0 {
 		return tooMany(r.lim.Elements)
 	}
 	return nil

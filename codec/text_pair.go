@@ -17,17 +17,20 @@ type pairOfTexts struct {
 func readPairOfTexts(doc []byte, pos int, single bool) (p pairOfTexts, ok bool) {
 	pos++
 	for i := range 2 {
-		if p.keys[i], pos, ok = plainText(doc, pos, single); !ok {
+		p.keys[i], pos, ok = plainText(doc, pos, single)
+		if !ok {
 			return p, false
 		}
 		if k := p.keys[0]; i == 0 && string(k) != "data" && string(k) != "encoding" &&
 			(!single || string(k) != "__class__" && string(k) != "value") {
 			return p, false
 		}
-		if pos, ok = skipTo(doc, pos, ':'); !ok {
+		pos, ok = skipTo(doc, pos, ':')
+		if !ok {
 			return p, false
 		}
-		if p.values[i], pos, ok = plainText(doc, pos, single); !ok {
+		p.values[i], pos, ok = plainText(doc, pos, single)
+		if !ok {
 			return p, false
 		}
 		if after, comma := skipTo(doc, pos, ','); comma && (i == 0 || single) {

@@ -159,7 +159,8 @@ func hexRune(b []byte, n int) (c rune, ok bool) {
 		default:
 			return 0, false
 		}
-		if c = c<<4 | rune(d); c > utf8.MaxRune {
+		c = c<<4 | rune(d)
+		if c > utf8.MaxRune {
 			return 0, false
 		}
 	}

@@ -63,7 +63,8 @@ func tooLong(payload, annotations int) error {
 
 // annotationBytes returns the size of the annotations area of m.
 func (m *Message) annotationBytes() (int, error) {
-	head, size, n := chunkHead(m.Protocol), 0, 0
+	head := chunkHead(m.Protocol)
+	size, n := 0, 0
 	if m.Protocol == object.Pyro4 && m.HasCorr {
 		size += head + corrBytes
 		n++

@@ -74,7 +74,8 @@ func InflateGuarded(dst []byte, payload []byte, max int, g Guard) ([]byte, error
 }
 
 func inflate(dst []byte, r io.Reader, max int, g Guard) ([]byte, error) {
-	out, left, head := dst, max, HeadBytes // left may become -1
+	out, left := dst, max // left may become -1
+	head := HeadBytes
 	if g == nil {
 		head = -1 // not required
 	}

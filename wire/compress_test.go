@@ -71,7 +71,8 @@ func TestAppendCompressed(t *testing.T) {
 		if packed := got.Flags&wire.Compressed != 0; packed != c.packed {
 			t.Errorf("%s: compressed %v", name, packed)
 		} else if packed {
-			if got.Payload, err = wire.Inflate(nil, got.Payload, 0); err != nil {
+			got.Payload, err = wire.Inflate(nil, got.Payload, 0)
+			if err != nil {
 				t.Fatal(err)
 			}
 		}

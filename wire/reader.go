@@ -84,7 +84,8 @@ func (r *Reader) Release(keep int) {
 	if cap(r.buf) > max(keep, firstBuffer) && unread <= firstBuffer {
 		small := make([]byte, firstBuffer)
 		copy(small, r.buf[r.start:r.end])
-		r.buf, r.start, r.end = small, 0, unread
+		r.buf = small
+		r.start, r.end = 0, unread
 	}
 }
 
@@ -163,11 +164,13 @@ func (r *Reader) header(m *Message) (header, error) {
 	}
 	var h header
 	if version == object.Pyro4 {
-		if err = r.fill(header4Bytes); err == nil {
+		err = r.fill(header4Bytes)
+		if err == nil {
 			h, err = parse4(r.buf[r.start:], m)
 		}
 	} else {
-		if err = r.fill(header5Bytes); err == nil {
+		err = r.fill(header5Bytes)
+		if err == nil {
 			h, err = parse5(r.buf[r.start:], m)
 		}
 	}
@@ -285,7 +288,8 @@ func (r *Reader) fill(n int) error {
 		case got > 0:
 			idle = 0
 		default:
-			if idle++; idle == idleReads {
+			idle++
+			if idle == idleReads {
 				return io.ErrNoProgress
 			}
 		}
@@ -306,5 +310,6 @@ func (r *Reader) grow(n int) {
 	}
 	grown := make([]byte, max(firstBuffer, min(n, max(aheadFactor*unread, stepBuffer))))
 	copy(grown, r.buf[r.start:r.end])
-	r.buf, r.start, r.end = grown, 0, unread
+	r.buf = grown
+	r.start, r.end = 0, unread
 }

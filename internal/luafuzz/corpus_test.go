@@ -74,7 +74,8 @@ func TestFile(t *testing.T) {
 
 func compareTraces(t *testing.T, who, got, want string) {
 	t.Helper()
-	if got += "\n"; got == want {
+	got += "\n"
+	if got == want {
 		return
 	}
 	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")

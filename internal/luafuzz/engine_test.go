@@ -52,7 +52,8 @@ func (e *hearthEngine) Run(source, chunkname string) (trace string) {
 	e.runs++
 	vm, granted := e.vm, 0
 	vm.Refill = func() (int64, error) {
-		if granted += 10_000; granted > engineSteps {
+		granted += 10_000
+		if granted > engineSteps {
 			return 0, errSteps
 		}
 		return 10_000, nil

@@ -34,7 +34,8 @@ func (g *generator) mutated(source string) string {
 		n := len(rest) - len(strings.TrimLeft(rest, " \t\r\n"))
 		if n == 0 {
 			var err error
-			if _, n, err = scan(rest); err != nil {
+			_, n, err = scan(rest)
+			if err != nil {
 				return source
 			}
 		}

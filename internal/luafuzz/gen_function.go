@@ -27,7 +27,8 @@ func (g *generator) signature() *signature {
 
 // enter starts a function's body: parameters are declared. The returned function leaves it.
 func (g *generator) enter(sig *signature, fn function) (params string, leave func()) {
-	saved, count, depth := g.fn, len(g.vars), g.depth
+	saved := g.fn
+	count, depth := len(g.vars), g.depth
 	g.fn = fn
 	g.fn.vararg, g.fn.results = sig.vararg, sig.results
 	var names []string

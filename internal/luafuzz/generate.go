@@ -232,7 +232,8 @@ func newTable(choices ...weighted) *choiceTable {
 func (t *choiceTable) pick(g *generator) func(*generator) {
 	at := g.n(t.total)
 	for _, c := range t.choices {
-		if at -= c.weight; at < 0 {
+		at -= c.weight
+		if at < 0 {
 			return c.write
 		}
 	}

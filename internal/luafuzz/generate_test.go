@@ -31,7 +31,7 @@ func TestProgramsAreValid(t *testing.T) {
 	var ref Reference
 	defer ref.Close()
 	const programs = 500
-	syntax, unfit, short := 0, 0, 0
+	var syntax, unfit, short int
 	for seed := range uint64(programs) {
 		trace, err := ref.Run(Program(seed, avoidAll), ChunkName)
 		switch {

@@ -125,7 +125,8 @@ func (r *Reference) start() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", path, err)
 	}
-	r.cmd, r.in, r.out = cmd, in, bufio.NewReaderSize(out, 1<<16)
+	r.cmd = cmd
+	r.in, r.out = in, bufio.NewReaderSize(out, 1<<16)
 	if err := r.send(Prelude, "=prelude"); err != nil {
 		r.Close()
 		return fmt.Errorf("starting %s: %w", path, err)
