@@ -97,8 +97,8 @@ type Encoder interface {
 	// Document returns the buffer given to NewEncoder or Reset with the value appended. It fails unless exactly one
 	// value was written.
 	Document() ([]byte, error)
-	// Borrow allows one text or bytes value of at least size bytes in each document to be referenced instead of
-	// copied, if the format does not escape it. The caller must not change the value until the next Reset.
+	// Borrow lets the encoder reference a large value instead of copying it: one text or bytes value of at least size
+	// bytes per document, if the format does not escape it. The caller must not change the value until the next Reset.
 	Borrow(size int)
 	// Pieces returns the document as up to three slices: prefix, borrowed bytes, suffix. The suffix is in the
 	// prefix's spare capacity: do not append to the prefix.

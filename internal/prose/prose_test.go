@@ -88,9 +88,9 @@ func check(p *pkg) []string {
 	for _, s := range p.passages {
 		words += len(word.FindAllString(s.text, -1))
 		for _, r := range rules {
-			for _, at := range r.find(s) {
+			for _, match := range r.find(s) {
 				label, _, _ := strings.Cut(r.name, " (")
-				report := fmt.Sprintf("%s:%d: %s: %s", s.file, s.line(at[0]), label, around(s.text, at))
+				report := fmt.Sprintf("%s:%d: %s: %s", s.file, s.line(match[0]), label, around(s.text, match))
 				found[r.name] = append(found[r.name], report)
 			}
 		}

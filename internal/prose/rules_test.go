@@ -22,8 +22,8 @@ type rule struct {
 	name    string
 	pattern *regexp.Regexp
 	budget  float64
-	// skip excludes a match at text[at[0]:at[1]]; nil excludes none.
-	skip func(s passage, at []int) bool
+	// skip excludes a match at text[match[0]:match[1]]; nil excludes none.
+	skip func(s passage, match []int) bool
 }
 
 // rules are the countable rules of the style guide; their numbers are those of the guide.
@@ -91,12 +91,12 @@ func (r rule) find(s passage) [][]int {
 	if r.skip == nil {
 		return found
 	}
-	return slices.DeleteFunc(found, func(at []int) bool { return r.skip(s, at) })
+	return slices.DeleteFunc(found, func(match []int) bool { return r.skip(s, match) })
 }
 
 // question reports whether the match is in `what if` or in a sentence that ends in a question mark.
-func question(s passage, at []int) bool {
-	rest := s.text[at[1]:]
+func question(s passage, match []int) bool {
+	rest := s.text[match[1]:]
 	if strings.HasPrefix(rest, " if ") {
 		return true
 	}
@@ -105,21 +105,21 @@ func question(s passage, at []int) bool {
 }
 
 // wantOfTest reports whether the match belongs to a test's failure message such as `got 1, want 2`.
-func wantOfTest(s passage, at []int) bool {
-	return s.testMessage && strings.EqualFold(s.text[at[0]:at[1]], "want")
+func wantOfTest(s passage, match []int) bool {
+	return s.testMessage && strings.EqualFold(s.text[match[0]:match[1]], "want")
 }
 
 // around returns the match with some words before and after it, on one line.
-func around(text string, at []int) string {
-	start := max(0, at[0]-40)
-	end := min(len(text), at[1]+40)
-	if i := strings.IndexByte(text[start:at[0]], ' '); start > 0 && i >= 0 {
+func around(text string, match []int) string {
+	start := max(0, match[0]-40)
+	end := min(len(text), match[1]+40)
+	if i := strings.IndexByte(text[start:match[0]], ' '); start > 0 && i >= 0 {
 		start += i
 	}
-	if i := strings.LastIndexByte(text[at[1]:end], ' '); end < len(text) && i >= 0 {
-		end = at[1] + i
+	if i := strings.LastIndexByte(text[match[1]:end], ' '); end < len(text) && i >= 0 {
+		end = match[1] + i
 	}
-	return strings.Join(strings.Fields(text[start:at[0]]+"«"+text[at[0]:at[1]]+"»"+text[at[1]:end]), " ")
+	return strings.Join(strings.Fields(text[start:match[0]]+"«"+text[match[0]:match[1]]+"»"+text[match[1]:end]), " ")
 }
 
 // ruleCases has a line for each case: the index in rules, or -1 if no rule matches, and a text.
