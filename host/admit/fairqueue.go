@@ -11,101 +11,113 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// turns shares the host's processors between tenants. While calls of one tenant alone come,
-// they all begin at once. While those of several do, so few are under way at a time that the
-// next one never waits for long, and the next one is of the tenant that has had least, by its
-// weight: whoever floods the host waits behind his own calls. Safe for concurrent use.
+// Flow names a share of the fair queue: a tenant's, or that of a principal for work that belongs to no tenant.
+type Flow string
+
+// principalPrefix begins the flows of principals. No tenant has such a name.
+const principalPrefix = string(object.HostPrefix)
+
+// TenantFlow returns the flow of calls to a tenant's objects.
+func TenantFlow(t object.Tenant) Flow { return Flow(t) }
+
+// PrincipalFlow returns the flow of a principal's other work: calls of unknown objects, denied calls, and calls of the
+// host's own objects.
+func PrincipalFlow(who object.Principal) Flow { return Flow(principalPrefix + string(who)) }
+
+// FairQueue shares the host's processors between flows by start-time fair queueing. While calls of one flow alone arrive,
+// they all begin at once. While several flows have calls, few slots exist, so that the next call never waits for long, and
+// the next slot goes to the flow with the least virtual time: a flow that floods the host waits behind its own calls. It is
+// safe for concurrent use; call Init first.
 //
-// A call holds a turn from before it is decided on until it is answered, but no longer than
-// maxTurn: turns are for what the host does, not for what an object waits for. Calls of
-// objects to others hold none, or two could wait for each other.
+// A call holds a slot from before its authorization until its answer, but at most maxHold: slots are for the host's work,
+// not for the time that an object takes. Calls of objects to others hold no slot, as two of them could wait for each other.
 type FairQueue struct {
-	slots          int          // how many at a time, if few tenants wait
-	contendedUntil atomic.Int64 // until when calls of several tenants count as coming, in Unix nanoseconds
+	slots          int          // at a time, while few flows wait
+	contendedUntil atomic.Int64 // the time until which several flows count as having calls, in Unix nanoseconds
 
-	mu          sync.Mutex // guards what follows
-	lastFlow    object.Tenant
-	light       int       // calls that are no tenant's
-	lightSince  time.Time // since when they are counted
-	queues      map[object.Tenant]*flowQueue
-	waiting     flowHeap // those in which somebody waits
-	virtualTime float64  // the most that a queue had had when it was served
+	mu          sync.Mutex // guards the fields below
+	lastFlow    Flow
+	light       int // calls of principals' flows since lightSince
+	lightSince  time.Time
+	queues      map[Flow]*flowQueue
+	waiting     flowHeap // queues with a waiting slot
+	virtualTime float64  // the highest virtual time of a flow that was granted a slot
 	held        int
-	oldest      *Slot // of those that are held, which are linked in the order of their beginning
+	oldest      *Slot // held slots, linked in the order of their grants
 	newest      *Slot
-	timer       *time.Timer // runs while somebody waits
-	runs        bool        // the timer does
+	timer       *time.Timer // runs while a slot waits
+	runs        bool        // the timer runs
 }
 
-// turnQueue is who waits of one tenant, and what it has had.
+// flowQueue is a flow's waiting slots and its virtual time.
 type flowQueue struct {
-	virtual     float64 // turns, by weight
+	virtual     float64 // granted slots, each divided by its weight
 	first, last *Slot   // linked by next
-	index       int     // where it is in waiting, if somebody waits
+	index       int     // position in FairQueue.waiting
 }
 
-// turn is one connection's place in a queue, and then its right to go on. Its zero value is
-// ready; a connection has one.
+// Slot is a connection's place in a flow's queue and then its right to go on. The zero value is ready.
 type Slot struct {
-	Flow        object.Tenant // whose it is; "" if it neither waits nor was held
+	flow        Flow // "" while it neither waits nor is in use
 	weight      float64
 	held        bool
 	granted     time.Time
-	older, next *Slot         // among those that are held, or wait
-	ready       chan struct{} // holds a token when a turn that was waited for is held
+	older, next *Slot         // neighbours among held slots, or the next waiting slot
+	ready       chan struct{} // receives a token when a waiting slot is granted
 }
 
 const (
-	SlotsPerProcessor = 8                      // turns at a time for each processor
-	flowsPerRound     = 3                      // that wait, for whom there are so many turns
-	maxHold           = 2 * time.Millisecond   // how long one counts
-	contendedFor      = 500 * time.Millisecond // how long after a call of another tenant
-	maxLight          = 100                    // calls in that time that are no tenant's, and make no crowd
+	SlotsPerProcessor = 8                      // slots at a time for each processor
+	flowsPerRound     = 3                      // waiting flows for each multiple of these slots
+	maxHold           = 2 * time.Millisecond   // for which a slot counts
+	contendedFor      = 500 * time.Millisecond // after a call of another flow
+	maxLight          = 100                    // calls of principals' flows in that time that cause no contention
 )
 
-// own returns what a principal's queue is called for what it does that is no tenant's share:
-// asking for what is not there, and for the host's own objects. No tenant is called so.
-func PrincipalFlow(who object.Principal) object.Tenant {
-	return object.Tenant(principalPrefix + string(who))
-}
-
-const principalPrefix = "Pyro."
-
-// turnCount returns how many turns a host has at a time, if few tenants wait.
+// DefaultSlots returns the number of slots of a host, while few flows wait.
 func DefaultSlots() int { return SlotsPerProcessor * cgroup.Processors() }
 
-func (t *FairQueue) Init(most int) {
-	t.slots = most
-	t.queues = map[object.Tenant]*flowQueue{}
+// Init prepares the queue for a number of slots.
+func (t *FairQueue) Init(slots int) {
+	t.slots = slots
+	t.queues = map[Flow]*flowQueue{}
 	t.timer = time.AfterFunc(time.Hour, t.expire)
 	t.timer.Stop()
 }
 
-// crowded reports whether turns are taken at all now.
+// Contended reports whether calls need slots at a time.
 func (t *FairQueue) Contended(now time.Time) bool { return now.UnixNano() < t.contendedUntil.Load() }
 
-// begin waits until a call of a tenant may begin. It returns at once, without a turn, if
-// there is nobody to share with.
-func (t *FairQueue) Acquire(one *Slot, tenant object.Tenant, weight float64, now time.Time) {
+// Switch acquires a slot of a flow, and first releases the slot of another flow. It does nothing if the slot is held for
+// that flow.
+func (t *FairQueue) Switch(one *Slot, flow Flow, weight float64, now time.Time) {
+	if one.flow != flow {
+		t.Release(one, false)
+		t.Acquire(one, flow, weight, now)
+	}
+}
+
+// Acquire waits until a call of a flow may begin. It returns at once, without a slot, while no other flow has calls.
+func (t *FairQueue) Acquire(one *Slot, flow Flow, weight float64, now time.Time) {
 	t.mu.Lock()
-	if tenant != t.lastFlow && !t.lightLocked(tenant, now) {
+	if flow != t.lastFlow && !t.lightLocked(flow, now) {
 		if t.lastFlow != "" {
 			t.contendedUntil.Store(now.Add(contendedFor).UnixNano())
 		}
-		t.lastFlow = tenant
+		t.lastFlow = flow
 	}
 	if !t.Contended(now) {
 		t.mu.Unlock()
 		return
 	}
-	one.Flow, one.weight, one.next = tenant, weight, nil
-	q := t.queues[tenant]
+	one.flow, one.weight, one.next = flow, weight, nil
+	q := t.queues[flow]
 	if q == nil {
 		q = &flowQueue{}
-		t.queues[tenant] = q
+		t.queues[flow] = q
 	}
 	if q.first == nil {
-		q.virtual = max(q.virtual, t.virtualTime) // what was not asked for is not owed
+		q.virtual = max(q.virtual, t.virtualTime) // unused shares are not saved up
 	}
 	if len(t.waiting) == 0 && t.held < t.slotsLocked() {
 		t.grantLocked(q, one, now)
@@ -129,14 +141,14 @@ func (t *FairQueue) Acquire(one *Slot, tenant object.Tenant, weight float64, now
 	<-one.ready
 }
 
-// roomLocked is how many turns may be held: more where many tenants wait, or each of their
-// workers would be woken for every single call.
+// slotsLocked returns the number of slots that may be held. It grows with the waiting flows: otherwise each of their workers
+// would be woken for every single call.
 func (t *FairQueue) slotsLocked() int { return t.slots * max(1, len(t.waiting)/flowsPerRound) }
 
-// asideLocked reports whether a call is one of the few that come with others without being
-// their rivals: a client that connects asks what its object is.
-func (t *FairQueue) lightLocked(tenant object.Tenant, now time.Time) bool {
-	if !strings.HasPrefix(string(tenant), principalPrefix) {
+// lightLocked reports whether a call causes no contention: one of the few calls of principals' flows that accompany others,
+// such as the metadata request of a client that connects.
+func (t *FairQueue) lightLocked(flow Flow, now time.Time) bool {
+	if !strings.HasPrefix(string(flow), principalPrefix) {
 		return false
 	}
 	if now.Sub(t.lightSince) > contendedFor {
@@ -159,14 +171,14 @@ func (t *FairQueue) grantLocked(q *flowQueue, one *Slot, now time.Time) {
 	t.newest = one
 }
 
-// end gives a turn back, if one is held. One that was not used is not counted.
+// Release gives a slot back, if it is in use. An unused slot does not count in the flow's virtual time.
 func (t *FairQueue) Release(one *Slot, used bool) {
-	if one.Flow == "" {
+	if one.flow == "" {
 		return
 	}
 	t.mu.Lock()
 	if !used {
-		q := t.queues[one.Flow]
+		q := t.queues[one.flow]
 		if q.virtual -= 1 / one.weight; q.first != nil {
 			heap.Fix(&t.waiting, q.index)
 		}
@@ -176,7 +188,7 @@ func (t *FairQueue) Release(one *Slot, used bool) {
 		t.nextLocked(time.Now())
 	}
 	t.mu.Unlock()
-	one.Flow = ""
+	one.flow = ""
 }
 
 func (t *FairQueue) revokeLocked(one *Slot) {
@@ -194,7 +206,7 @@ func (t *FairQueue) revokeLocked(one *Slot) {
 	one.older, one.next = nil, nil
 }
 
-// nextLocked gives turns to those who wait, as long as there are any.
+// nextLocked grants free slots to waiting calls.
 func (t *FairQueue) nextLocked(now time.Time) {
 	for len(t.waiting) > 0 && t.held < t.slotsLocked() {
 		q := t.waiting[0]
@@ -210,7 +222,7 @@ func (t *FairQueue) nextLocked(now time.Time) {
 	}
 }
 
-// expire takes back the turns that were held for long, while somebody waits.
+// expire takes back the slots that have been held for maxHold, while a call waits.
 func (t *FairQueue) expire() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -224,7 +236,7 @@ func (t *FairQueue) expire() {
 	}
 }
 
-// turnQueues is a heap of queues, the one that has had least first.
+// flowHeap is a heap of queues, the one with the least virtual time first.
 type flowHeap []*flowQueue
 
 func (q flowHeap) Len() int           { return len(q) }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/hearthhost/hearth/object"
 )
 
 // sharing returns turns, so many at a time, that two tenants make use of.
@@ -43,7 +41,7 @@ func TestTurnsAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all FairQueue
 		all.Init(SlotsPerProcessor)
-		call := func(tenant object.Tenant) {
+		call := func(tenant Flow) {
 			var one Slot
 			all.Acquire(&one, tenant, 1, time.Now())
 			all.Release(&one, true)
@@ -72,8 +70,8 @@ func TestTurnsAside(t *testing.T) {
 func TestTurnsFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := sharing(2)
-		begun := make(chan object.Tenant, 200)
-		ask := func(tenant object.Tenant, weight float64) *Slot {
+		begun := make(chan Flow, 200)
+		ask := func(tenant Flow, weight float64) *Slot {
 			one := new(Slot)
 			go func() {
 				all.Acquire(one, tenant, weight, time.Now())
@@ -113,7 +111,7 @@ func TestTurnsFlood(t *testing.T) {
 	})
 }
 
-func drained(c chan object.Tenant) string {
+func drained(c chan Flow) string {
 	var b strings.Builder
 	for {
 		select {
@@ -127,13 +125,13 @@ func drained(c chan object.Tenant) string {
 
 // began is the n-th call of a tenant, which has its turn.
 type began struct {
-	tenant object.Tenant
+	tenant Flow
 	n      int
 }
 
 // queued has calls wait, so many of each tenant in turn, behind one turn that is held, and
 // returns them in the order in which they then begin. There is one turn at a time.
-func queued(all *FairQueue, calls int, weights map[object.Tenant]float64) []began {
+func queued(all *FairQueue, calls int, weights map[Flow]float64) []began {
 	gate := new(Slot)
 	all.Acquire(gate, "gate", 1, time.Now())
 	var order []began // one goroutine at a time has the turn
@@ -159,8 +157,8 @@ func queued(all *FairQueue, calls int, weights map[object.Tenant]float64) []bega
 func TestTurnsByWeight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := sharing(1)
-		order := queued(all, 40, map[object.Tenant]float64{"heavy": 3, "light": 1})
-		count := map[object.Tenant]int{}
+		order := queued(all, 40, map[Flow]float64{"heavy": 3, "light": 1})
+		count := map[Flow]int{}
 		for _, b := range order[:40] {
 			if b.n != count[b.tenant] {
 				t.Fatalf("call %d of %s began when %d of its calls had: %v", b.n, b.tenant, count[b.tenant], order)
@@ -221,7 +219,7 @@ func TestTurnsEarlier(t *testing.T) {
 			all.Release(&one, true)
 		}
 		early := 0
-		for _, b := range queued(all, 20, map[object.Tenant]float64{"late": 1, "early": 1})[:10] {
+		for _, b := range queued(all, 20, map[Flow]float64{"late": 1, "early": 1})[:10] {
 			if b.tenant == "early" {
 				early++
 			}
@@ -240,9 +238,9 @@ func TestTurnsUnusedWaiting(t *testing.T) {
 		gate, idle := new(Slot), new(Slot)
 		all.Acquire(gate, "gate", 1, time.Now())
 		all.Acquire(idle, "d", 1, time.Now())
-		begun := make(chan object.Tenant, 5)
+		begun := make(chan Flow, 5)
 		var done sync.WaitGroup
-		for tenant, had := range map[object.Tenant]float64{"a": 0.1, "b": 0.5, "c": 0.6, "e": 1.1, "d": 1} {
+		for tenant, had := range map[Flow]float64{"a": 0.1, "b": 0.5, "c": 0.6, "e": 1.1, "d": 1} {
 			all.mu.Lock()
 			if q := all.queues[tenant]; q == nil {
 				all.queues[tenant] = new(flowQueue)
@@ -250,7 +248,7 @@ func TestTurnsUnusedWaiting(t *testing.T) {
 			all.queues[tenant].virtual = had
 			all.mu.Unlock()
 		}
-		for _, tenant := range []object.Tenant{"a", "b", "c", "d", "e"} { // d is under b then
+		for _, tenant := range []Flow{"a", "b", "c", "d", "e"} { // d is under b then
 			done.Go(func() {
 				var one Slot
 				all.Acquire(&one, tenant, 1, time.Now())
@@ -278,7 +276,7 @@ func TestTurnsAtOnce(t *testing.T) {
 			done.Go(func() {
 				var one Slot
 				for range 20 {
-					all.Acquire(&one, object.Tenant(fmt.Sprint("t", tenant)), float64(1+tenant), time.Now())
+					all.Acquire(&one, Flow(fmt.Sprint("t", tenant)), float64(1+tenant), time.Now())
 					all.mu.Lock()
 					if all.held > 8/flowsPerRound*all.slots || all.held < 0 {
 						t.Errorf("%d turns are held, want at most %d", all.held, 8/flowsPerRound*all.slots)

@@ -1,0 +1,50 @@
+package dispatch
+
+import (
+	"context"
+
+	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/object"
+)
+
+// Describe returns an object's description with the members that a caller may call. The error is ErrUnknown for an
+// object that the caller may not see.
+func (d *Dispatcher) Describe(ctx context.Context, caller *object.Caller, id object.ID) (*object.Description, error) {
+	snap := d.cfg.Snapshot()
+	to, ok := snap.Routes.Lookup(id)
+	if b := to.Builtin; ok && b != nil && (b.Visible == nil || b.Visible(caller)) {
+		return to.Backend.Describe(ctx, id)
+	}
+	if !ok || to.Builtin != nil || !snap.Policy.Visible(*caller, id) {
+		d.Hide(caller, id, "not an object that this principal may call")
+		return nil, ErrUnknown
+	}
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
+	defer cancel()
+	full, err := to.Backend.Describe(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	shown := *full
+	shown.Members = nil
+	for _, m := range full.Members {
+		may := (m.Method || m.Oneway || m.Get) && snap.Policy.Decide(*caller, id, m.Name).Permit
+		m.Method, m.Oneway = m.Method && may, m.Oneway && may
+		m.Get = m.Get && may
+		m.Set = m.Set && snap.Policy.DecideSet(*caller, id, m.Name).Permit
+		if may || m.Set {
+			shown.Members = append(shown.Members, m)
+		}
+	}
+	if shown.Members == nil && full.Members != nil {
+		// The policy permits only methods that the object does not have.
+		d.Hide(caller, id, "it has nothing that this principal may call")
+		return nil, ErrUnknown
+	}
+	return &shown, nil
+}
+
+// Hide records that a caller was not shown an object.
+func (d *Dispatcher) Hide(caller *object.Caller, id object.ID, why string) {
+	d.Deny(&audit.Record{Event: "see", Caller: caller, Object: id, Reason: "denied: " + why})
+}

@@ -1,0 +1,258 @@
+// Package dispatch owns the order of a call. Every call goes through a [Dispatcher]: calls of clients, oneway calls, calls
+// of objects to others, items of streams and what later gateways and timers ask for. No other package calls a backend.
+//
+//	Do, Start, Next, ObjectCall
+//	     │
+//	     ▼
+//	admit      fair queue: waits for a slot of the object's tenant, or of the caller for an object it may not call
+//	     │
+//	     ▼
+//	authorize  policy, once; quota; audit record, written before anything runs
+//	     │
+//	     ▼
+//	run        route → usage and trace begin → Backend.Invoke → usage and trace end
+//	     │       (once more on the current backend, if the first one was retired)
+//	     ▼
+//	release    quota and slot; an item stream gets its id
+//
+// A request keeps the snapshot (policy, routes) that was in force when it had its slot.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/route"
+	"github.com/hearthhost/hearth/host/snapshot"
+	"github.com/hearthhost/hearth/host/trace"
+	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/object"
+)
+
+// StartTimeout bounds how long a call waits for its object. A call of a plugin must have ended by then.
+const StartTimeout = 30 * time.Second
+
+// Config has what a dispatcher works with. Snapshot, Queue and Usage are required.
+type Config struct {
+	Snapshot func() *snapshot.Snapshot // the current one
+	Queue    *admit.FairQueue
+	Usage    *usage.Registry
+	Log      *slog.Logger // nil discards
+}
+
+// Dispatcher runs calls. It is safe for concurrent use.
+type Dispatcher struct {
+	cfg    Config
+	log    *slog.Logger
+	quotas admit.Quotas
+
+	audit  atomic.Pointer[audit.Log] // nil: no audit log
+	tracer atomic.Pointer[trace.Tracer]
+
+	streams  streams
+	waits    waitGraph
+	sessions sessions
+	callers  callers
+}
+
+// New returns a dispatcher without an audit log and a tracer.
+func New(cfg Config) *Dispatcher {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Dispatcher{cfg: cfg, log: cfg.Log}
+	d.streams.init()
+	d.sessions.init()
+	return d
+}
+
+// SetAudit sets the log that decisions are written to, nil for none.
+func (d *Dispatcher) SetAudit(l *audit.Log) { d.audit.Store(l) }
+
+// SetTracer sets where spans go, nil for nowhere.
+func (d *Dispatcher) SetTracer(t *trace.Tracer) { d.tracer.Store(t) }
+
+// Request is one call on its way to a backend. It belongs to the caller, who may use it again after Do has returned or
+// Start has called back.
+type Request struct {
+	object.Call
+	Session *Session    // of the caller's connection; Call.Conn is set from it
+	Slot    *admit.Slot // of the fair queue, acquired when the caller does not hold it; the caller releases it
+
+	// Truncated means that the arguments were not read whole, since the policy did not permit the call then.
+	Truncated bool
+	// Recheck, if not nil, is called when the request has its slot; changed is true if another snapshot came into force
+	// meanwhile. It reports whether the caller is still the principal that it was.
+	Recheck func(changed bool) bool
+
+	// Flow and Weight are set: the share of the fair queue that the request was admitted in.
+	Flow   admit.Flow
+	Weight float64
+	// Stream is set: the id of the item stream that the call opened, "" for none.
+	Stream string
+
+	object bool // the caller is an object: no slot, no built-in objects, no batches
+}
+
+// ErrUnknown is the only answer about an object that the caller may not see: unknown, forbidden, forbidden method. It is
+// a DaemonError in every Pyro generation.
+var ErrUnknown = &object.Error{Code: object.CodeNotFound, Msg: "unknown object", Class: "DaemonError"}
+
+// ErrRevoked is returned for a request whose caller lost its identity while it waited. The caller gets no answer.
+var ErrRevoked = errors.New("the caller's identity was revoked")
+
+// ErrPolicyChanged is the answer to a call that was decided on under another policy than the one in force, before it was
+// read whole or had room.
+var ErrPolicyChanged = object.Errorf(object.CodeUnavailable, "the policy changed before the call began; not executed, try again")
+
+// admitted is a request that may run.
+type admitted struct {
+	backend object.Backend
+	grant   grant
+}
+
+// Do runs a call and returns its reply. Cancelling ctx reaches the backend. The error says whether the call was executed.
+func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
+	var own admit.Slot
+	if r.Slot == nil {
+		r.Slot = &own
+		defer func() { d.cfg.Queue.Release(&own, true); r.Slot = nil }()
+	}
+	a, err := d.begin(r)
+	if err != nil {
+		return object.Reply{}, err
+	}
+	reply, backend, err := d.run(ctx, a.backend, &r.Call, r.Session)
+	d.release(a.grant)
+	if reply.Stream != 0 {
+		return d.openStream(r, backend, reply)
+	}
+	return reply, err
+}
+
+// Start begins a call and returns when it has its place in the object's queue, so that a call that is started later
+// begins later. done is called once, with the reply or the error, possibly before Start returns. A stream that the call
+// opens is closed.
+func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Reply, error)) {
+	a, err := d.begin(r)
+	if err != nil {
+		done(object.Reply{}, err)
+		return
+	}
+	placed := make(chan struct{})
+	r.Placed = sync.OnceFunc(func() { close(placed) })
+	go func() { // ends with the call, whose time is bounded
+		reply, backend, err := d.run(ctx, a.backend, &r.Call, r.Session)
+		r.Placed()
+		d.release(a.grant)
+		if reply.Stream != 0 {
+			backend.CloseStream(reply.Stream)
+			reply.Stream = 0
+		}
+		done(reply, err)
+	}()
+	<-placed
+}
+
+// begin does everything that comes before a call runs.
+func (d *Dispatcher) begin(r *Request) (admitted, error) {
+	call := &r.Call
+	call.Conn, r.Stream = r.Session.id, ""
+	snap, now, err := d.admit(r)
+	if err != nil {
+		return admitted{}, err
+	}
+	call.Deadline = now.Add(StartTimeout)
+	to, exists := snap.Routes.Lookup(call.ID)
+	if r.object && (to.Builtin != nil || call.Kind == object.Batch) {
+		d.Note(call, call.Method, "denied: objects cannot call the host's own", "")
+		return admitted{}, ErrUnknown
+	}
+	g, err := d.authorize(snap, call, to, exists, now)
+	if err != nil {
+		return admitted{}, err
+	}
+	if to.Builtin != nil {
+		err = d.checkBuiltinSize(r, to.Builtin)
+	} else if r.Truncated {
+		err = ErrPolicyChanged
+	}
+	if err != nil {
+		d.release(g)
+		return admitted{}, err
+	}
+	return admitted{backend: to.Backend, grant: g}, nil
+}
+
+// admit waits for a slot of the fair queue. It returns the snapshot that is in force then.
+func (d *Dispatcher) admit(r *Request) (*snapshot.Snapshot, time.Time, error) {
+	before, now := d.cfg.Snapshot(), time.Now()
+	if r.object { // two objects that call each other could wait for each other's slot
+		return before, now, nil
+	}
+	r.Flow, r.Weight = d.flow(before, r, now)
+	d.cfg.Queue.Switch(r.Slot, r.Flow, r.Weight, now)
+	snap := d.cfg.Snapshot()
+	if r.Recheck != nil && !r.Recheck(snap != before) {
+		return nil, now, ErrRevoked
+	}
+	return snap, now, nil
+}
+
+// flow returns the share of the fair queue that a call belongs to, and its weight: that of the object's tenant. Unknown
+// and denied calls belong to the caller's own share: otherwise a caller could delay others at an object that it may not
+// call, and the delay would reveal whether the object exists.
+func (d *Dispatcher) flow(snap *snapshot.Snapshot, r *Request, now time.Time) (admit.Flow, float64) {
+	if snap.Has(r.ID) && (!d.cfg.Queue.Contended(now) || snap.Permits(&r.Call)) {
+		tenant := r.ID.Tenant()
+		return admit.TenantFlow(tenant), snap.Policy.Weight(tenant)
+	}
+	return r.Session.flow, 1
+}
+
+// run passes a call to its backend, and once more to the current one if that backend was retired meanwhile. It returns
+// the backend that answered.
+func (d *Dispatcher) run(ctx context.Context, b object.Backend, call *object.Call, s *Session) (object.Reply, object.Backend, error) {
+	counters := d.cfg.Usage.Object(call.ID)
+	tracer := d.tracer.Load()
+	from := counters.Begin(call)
+	span := tracer.Begin(call, from)
+	s.touch(b)
+	reply, err := b.Invoke(ctx, call)
+	if err != nil && object.Retired(err) {
+		if to, ok := d.cfg.Snapshot().Routes.Lookup(call.ID); !ok {
+			err = ErrUnknown
+		} else {
+			b = to.Backend
+			s.touch(b)
+			if reply, err = b.Invoke(ctx, call); object.Retired(err) {
+				err = object.ErrShutdown
+			}
+		}
+	}
+	counters.End(from, &reply, err)
+	tracer.End(span, call, &reply, err)
+	return reply, b, err
+}
+
+// checkBuiltinSize rejects arguments above the bound of a built-in object.
+func (d *Dispatcher) checkBuiltinSize(r *Request, b *route.Builtin) error {
+	const over = "limit exceeded: arguments of %s%d bytes, %s takes at most %d; not executed"
+	var err error
+	switch n := len(r.Payload); {
+	case r.Truncated:
+		err = object.Errorf(object.CodeTooLarge, over, "more than ", b.MaxBytes, r.ID, b.MaxBytes)
+	case n > b.MaxBytes:
+		err = object.Errorf(object.CodeTooLarge, over, "", n, r.ID, b.MaxBytes)
+	default:
+		return nil
+	}
+	d.Note(&r.Call, r.Method, "denied: more arguments than one of the host's own objects takes", "")
+	return err
+}

@@ -1,0 +1,87 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// MaxCallDepth bounds how deep objects call each other.
+const MaxCallDepth = 8
+
+// ObjectCall runs a call from one object to another, authorized as the calling object. exclusive means that the calling
+// object has one instance, which answers no other call meanwhile. It returns the error for the calling object's script:
+// it names the called object, since that script's own caller would otherwise read that this object is missing.
+func (d *Dispatcher) ObjectCall(
+	ctx context.Context, from object.ID, exclusive bool, call *object.Call,
+) (object.Reply, error) {
+	call.Caller = object.Caller{
+		Principal: from.Principal(),
+		Tenant:    from.Tenant(),
+		Peer:      object.Peer{Channel: "object", Addr: string(from)},
+	}
+	call.Protocol = object.Pyro5
+	call.Chain = append(call.Chain, from)
+	if len(call.Chain) > MaxCallDepth {
+		return object.Reply{}, object.Errorf(object.CodeExhausted,
+			"limit exceeded: objects call each other %d deep; not executed", MaxCallDepth)
+	}
+	r := &Request{Call: *call, Session: d.callers.session(d, from), object: true}
+	a, err := d.begin(r)
+	if err != nil {
+		return object.Reply{}, namedUnknown(err, from, call)
+	}
+	defer d.release(a.grant)
+	w, err := d.waits.begin(&r.Call, exclusive)
+	if err != nil {
+		return object.Reply{}, err
+	}
+	defer d.waits.end(w)
+	reply, backend, err := d.run(ctx, a.backend, &r.Call, r.Session)
+	if reply.Stream != 0 {
+		backend.CloseStream(reply.Stream)
+	}
+	return reply, namedUnknown(err, from, call)
+}
+
+// namedUnknown returns ErrUnknown with the name of the called object and of the calling one, and other errors
+// unchanged. The text is the same whether the object exists or not. A suffix that reports whether a withdrawn call was
+// executed is kept.
+func namedUnknown(err error, from object.ID, call *object.Call) error {
+	var e *object.Error
+	if !errors.Is(err, ErrUnknown) || !errors.As(err, &e) {
+		return err
+	}
+	return &object.Error{
+		Code:  object.CodeNotFound,
+		Class: "DaemonError",
+		Msg:   fmt.Sprintf("unknown object %.255q, called by %s", call.ID, from) + strings.TrimPrefix(e.Msg, ErrUnknown.Msg),
+	}
+}
+
+// callers has the sessions of objects that call others. Each object has one session for as long as the host runs. The
+// zero value is empty; it is safe for concurrent use.
+type callers struct {
+	mu   sync.Mutex // guards byID
+	byID map[object.ID]*Session
+}
+
+// session returns an object's session and makes it if needed.
+func (c *callers) session(d *Dispatcher, id object.ID) *Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.byID[id]
+	if s == nil {
+		if c.byID == nil {
+			c.byID = map[object.ID]*Session{}
+		}
+		s = d.NewSession()
+		s.SetPrincipal(id.Principal())
+		c.byID[id] = s
+	}
+	return s
+}

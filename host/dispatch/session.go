@@ -1,0 +1,93 @@
+package dispatch
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/route"
+	"github.com/hearthhost/hearth/object"
+)
+
+// Session is the origin of a series of calls, usually a client's connection. Objects of instance mode "session" have one
+// instance for each. It is safe for concurrent use.
+type Session struct {
+	d    *Dispatcher
+	id   uint64
+	flow admit.Flow // of calls that belong to no tenant
+
+	mu       sync.Mutex                  // guards backends
+	backends map[object.Backend]struct{} // backends that may have an instance of the session
+}
+
+// sessions is the set of sessions that have not ended.
+type sessions struct {
+	last atomic.Uint64
+
+	mu   sync.Mutex // guards open
+	open map[*Session]struct{}
+}
+
+func (s *sessions) init() { s.open = map[*Session]struct{}{} }
+
+// NewSession returns a session of a caller that has not been identified; see [Session.SetPrincipal].
+func (d *Dispatcher) NewSession() *Session {
+	s := &Session{d: d, id: d.sessions.last.Add(1)}
+	d.sessions.mu.Lock()
+	d.sessions.open[s] = struct{}{}
+	d.sessions.mu.Unlock()
+	return s
+}
+
+// Sessions returns how many sessions there have been.
+func (d *Dispatcher) Sessions() uint64 { return d.sessions.last.Load() }
+
+// SetPrincipal sets whose calls follow. Call it before the first call.
+func (s *Session) SetPrincipal(who object.Principal) { s.flow = admit.PrincipalFlow(who) }
+
+// ID returns the session's number, which is not 0 and not reused.
+func (s *Session) ID() uint64 { return s.id }
+
+// Flow returns the session's own share of the fair queue.
+func (s *Session) Flow() admit.Flow { return s.flow }
+
+// touch notes that a backend may have an instance of the session.
+func (s *Session) touch(b object.Backend) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.backends[b]; ok {
+		return
+	}
+	if s.backends == nil {
+		s.backends = map[object.Backend]struct{}{}
+	}
+	s.backends[b] = struct{}{}
+}
+
+// End frees the session's instances and starts the linger time of its streams.
+func (s *Session) End() {
+	s.d.sessions.mu.Lock()
+	delete(s.d.sessions.open, s)
+	s.d.sessions.mu.Unlock()
+	s.mu.Lock()
+	backends := s.backends
+	s.backends = nil
+	s.mu.Unlock()
+	for b := range backends {
+		b.EndConn(s.id)
+	}
+	s.d.streams.orphan(s.id)
+}
+
+// ForgetBackends lets sessions drop the backends that a routing table does not serve any more: they end, and the
+// sessions' instances with them.
+func (d *Dispatcher) ForgetBackends(t *route.Table) {
+	d.sessions.mu.Lock()
+	defer d.sessions.mu.Unlock()
+	for s := range d.sessions.open {
+		s.mu.Lock()
+		maps.DeleteFunc(s.backends, func(b object.Backend, _ struct{}) bool { return !t.Serves(b) })
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,67 @@
+// Package route maps object ids to the backends that run their calls. Workers of tenants, plugins, the host's built-in
+// objects and, later, other nodes are backends in the same table.
+package route
+
+import (
+	"iter"
+	"maps"
+
+	"github.com/hearthhost/hearth/object"
+)
+
+// Route is an object's backend and how the host treats its calls.
+type Route struct {
+	Backend object.Backend
+	Builtin *Builtin // nil for an object of a tenant, whose calls the policy decides on
+	// Uncertain means that a call which is withdrawn from the backend's queue may have been executed.
+	Uncertain bool
+}
+
+// Builtin describes an object of the host. Every authenticated caller may call it, and it returns only what that caller
+// may see. Limits of the policy count its calls as those of any object.
+type Builtin struct {
+	Visible   func(*object.Caller) bool // nil: visible to all callers
+	Uncounted func(object.Method) bool  // methods that no limit counts; nil: none
+	MaxBytes  int                       // of the arguments of a call, or of a batch together
+}
+
+// Table is an immutable routing table. It is safe for concurrent use. The zero value has no routes.
+type Table struct {
+	routes   map[object.ID]Route
+	backends map[object.Backend]Route // a route of each backend
+}
+
+// New returns a table of routes, which must not change any more.
+func New(routes map[object.ID]Route) *Table {
+	t := &Table{routes: routes, backends: map[object.Backend]Route{}}
+	for _, r := range routes {
+		t.backends[r.Backend] = r
+	}
+	return t
+}
+
+// Lookup returns the route of an object.
+func (t *Table) Lookup(id object.ID) (Route, bool) {
+	if t == nil {
+		return Route{}, false
+	}
+	r, ok := t.routes[id]
+	return r, ok
+}
+
+// Serves reports whether a route leads to a backend.
+func (t *Table) Serves(b object.Backend) bool {
+	if t == nil {
+		return false
+	}
+	_, ok := t.backends[b]
+	return ok
+}
+
+// Backends returns each backend once, with one of its routes.
+func (t *Table) Backends() iter.Seq2[object.Backend, Route] {
+	if t == nil {
+		return func(func(object.Backend, Route) bool) {}
+	}
+	return maps.All(t.backends)
+}
