@@ -148,12 +148,12 @@ func (l *reloader) ownFiles() {
 		l.refused[key].Note = p.Warning
 		return news
 	}
-	for _, p := range l.folders.faults(l.next.policy) {
+	for _, p := range l.folders.faults(l.next.Policy) {
 		if note(p) {
 			l.h.log.Error("a folder of the host is not as it should be; it stays in use", "path", p.Path, "err", p.Err)
 		}
 	}
-	for _, p := range credentialFaults(l.next.policy, l.next.vault, l.next.secrets, time.Now()) {
+	for _, p := range credentialFaults(l.next.Policy, l.next.Credentials, l.next.secrets, time.Now()) {
 		note(p)
 	}
 	maps.DeleteFunc(l.refused, func(key string, _ *refusal) bool { return strings.HasPrefix(key, "own ") && !now[key] })

@@ -5,19 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
-
-// errUnknown is the one answer to everything that a caller may not see: an unknown
-// object, a forbidden one, a forbidden method. It is a DaemonError in every generation.
-var errUnknown = &object.Error{Code: object.CodeNotFound, Msg: "unknown object", Class: "DaemonError"}
 
 // errMarshal refuses the one serializer that is known and off.
 var errMarshal = &object.Error{Code: object.CodeInvalid, Class: "SerializeError",
@@ -31,7 +27,7 @@ func (c *conn) handle(m *wire.Message) bool {
 		c.log(slog.LevelWarn, "connection closed: a message is not signed as it must be", "peer", c.caller.Peer.Addr)
 		return false
 	case m.Type == wire.Ping:
-		c.takeTurn(c.own, 1, time.Now())
+		c.takeSlot(time.Now())
 		pong := &wire.Message{Protocol: c.proto, Type: wire.Ping, Serializer: m.Serializer, Seq: m.Seq, Payload: []byte("pong")}
 		c.correlate(m, pong)
 		return c.write(pong) == nil
@@ -42,7 +38,7 @@ func (c *conn) handle(m *wire.Message) bool {
 	return false
 }
 
-// invoke reads what a call asks for, decides, runs it and answers.
+// invoke scans one call, passes it to the dispatcher and answers. It reports whether the connection goes on.
 func (c *conn) invoke(m *wire.Message) bool {
 	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	answer := wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
@@ -54,45 +50,38 @@ func (c *conn) invoke(m *wire.Message) bool {
 		}
 		return false
 	}
-	req, err := c.scan(m, ser)
-	if err != nil {
-		c.takeTurn(c.own, 1, time.Now()) // it was read already, but the next one is not
+	if err := c.scan(m, ser); err != nil {
+		c.takeSlot(time.Now()) // the message was read already, but the next one was not
 		if tooLarge(err) {
 			c.logLarge(err)
 			err = notExecuted(err)
 		}
-	} else {
-		req.Corr, req.Oneway = answer.Corr, oneway
-		beside := oneway && !ofHost(req.ID)
-		snap, ok := c.admit(req, beside)
-		if !ok {
-			return false
-		}
-		var g grant
-		g, err = c.h.authorize(snap, req)
-		if err == nil && c.short && !ofHost(req.ID) {
-			c.h.release(g)
-			err = errChanged
-		}
-		if err == nil {
-			if beside {
-				c.background(snap, req, g)
-				return true
-			}
-			var r object.Reply
-			r, err = c.run(snap, req, ser)
-			c.h.release(g)
-			if err == nil {
-				return oneway || c.reply(&answer, ser, req, r)
-			}
-		} else if beside {
-			<-c.slots
-		}
+		return c.answerError(&answer, ser, nil, oneway, err)
 	}
+	r := &c.req
+	r.Corr, r.Oneway, r.Truncated = answer.Corr, oneway, c.short
+	if oneway {
+		c.background(r)
+		return !c.revoked.Load()
+	}
+	reply, err := c.h.dispatch.Do(context.Background(), r)
+	c.flow, c.weight = r.Flow, r.Weight
+	switch {
+	case errors.Is(err, dispatch.ErrRevoked):
+		return false
+	case err != nil:
+		return c.answerError(&answer, ser, &r.Call, false, err)
+	}
+	return c.reply(&answer, ser, reply)
+}
+
+// answerError answers a call with an error. It reports whether the connection goes on. call is nil for one that could
+// not be read.
+func (c *conn) answerError(answer *wire.Message, ser codec.Serializer, call *object.Call, oneway bool, err error) bool {
 	if object.CodeOf(err) == object.CodeInternal {
-		c.logInternal(req, &answer, err)
+		c.logInternal(call, answer, err)
 	}
-	if !oneway && !c.fail(&answer, ser, err) {
+	if !oneway && !c.fail(answer, ser, err) {
 		return false
 	}
 	if tooLarge(err) {
@@ -101,53 +90,10 @@ func (c *conn) invoke(m *wire.Message) bool {
 	return !closes(err)
 }
 
-// errChanged is the answer to a call that was decided on under another policy than the one in force, before it was read
-// whole or had room.
-var errChanged = object.Errorf(object.CodeUnavailable, "the policy changed before the call began; not executed, try again")
-
-// ofHost reports whether an object is one of the host's own.
-func ofHost(id object.ID) bool {
-	return id == object.Daemon || id == object.NameServer || id == object.Enroll
-}
-
-// admit waits until a call may be decided on: for its turn, and for a slot if it runs beside the connection. It
-// returns the snapshot that is in force then; ok is false if the peer has been revoked meanwhile.
-func (c *conn) admit(call *object.Call, beside bool) (snap *snapshot, ok bool) {
-	before := c.h.snap.Load()
-	c.share(before, call)
-	if beside && !c.slot() {
-		call.Deadline = time.Now().Add(callTimeout) // it waits for its object from now on
-	}
-	snap = c.h.snap.Load()
-	if snap != before && c.h.revoked(c, c.proof.Load(), time.Now()) != nil {
-		return snap, false // the reloader closes the connection, and says so
-	}
-	if c.revoked.Load() {
-		return snap, false
-	}
-	return snap, true
-}
-
-// share waits for a turn to do a call: the tenant's whose object it is of. What is not there
-// or not permitted is of the caller's own share, or it could keep others from an object that
-// they may call, and how long it waits would tell him whether there is one.
-func (c *conn) share(snap *snapshot, call *object.Call) {
-	now := time.Now()
-	sharer, weight := c.own, 1.0
-	if snap.has(call.ID) && (!c.h.turns.Contended(now) || snap.permits(call)) {
-		sharer = call.ID.Tenant()
-		weight = snap.policy.Weight(sharer)
-	}
-	c.takeTurn(sharer, weight, now)
-}
-
-// takeTurn waits for a turn of a share, unless the connection has it already.
-func (c *conn) takeTurn(sharer object.Tenant, weight float64, now time.Time) {
-	c.sharer, c.weight = sharer, weight
-	if c.turn.Flow != sharer {
-		c.h.turns.Release(&c.turn, false)
-		c.h.turns.Acquire(&c.turn, sharer, weight, now)
-	}
+// takeSlot waits for a slot of the connection's own share of the fair queue.
+func (c *conn) takeSlot(now time.Time) {
+	c.flow, c.weight = c.session.Flow(), 1
+	c.h.turns.Switch(&c.turn, c.flow, c.weight, now)
 }
 
 // closes reports whether a Python daemon would close the connection after answering with
@@ -158,22 +104,22 @@ func closes(err error) bool {
 }
 
 // scan finds out what is asked, without decoding arguments.
-func (c *conn) scan(m *wire.Message, ser codec.Serializer) (*object.Call, error) {
+func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	payload, err := c.plain(m)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if m.Flags&wire.KeepSerialized != 0 {
-		return nil, &object.Error{Code: object.CodeInvalid, Class: "TypeError",
+		return &object.Error{Code: object.CodeInvalid, Class: "TypeError",
 			Msg: "blobs are not supported: send the data as an ordinary argument"}
 	}
 	batch := m.Flags&wire.Batch != 0
 	if !c.short {
 		if err := ser.ScanCall(payload, batch, &c.head); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	call := &c.call
+	call := &c.req.Call
 	call.ID = object.Intern(c.head.Object, call.ID)
 	call.Batch = call.Batch[:0]
 	if batch {
@@ -184,11 +130,10 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) (*object.Call, error)
 	} else {
 		setMethod(call, &c.head)
 	}
-	call.Caller, call.Conn, call.Protocol, call.Serializer = c.caller, c.id, c.proto, uint8(ser.ID())
+	call.Caller, call.Protocol, call.Serializer = c.caller, c.proto, uint8(ser.ID())
 	call.Payload, call.Buffer = payload, c.result
 	call.Chain = call.Chain[:0]
-	call.Deadline = time.Now().Add(callTimeout)
-	return call, nil
+	return nil
 }
 
 // setMethod fills in what a call that is no batch asks for.
@@ -202,97 +147,48 @@ func setMethod(call *object.Call, h *codec.Head) {
 	}
 }
 
-// run executes an authorised call.
-func (c *conn) run(snap *snapshot, call *object.Call, ser codec.Serializer) (object.Reply, error) {
-	switch call.ID {
-	case object.Daemon:
-		return c.callHost(snap, call, ser, daemonMethods)
-	case object.NameServer:
-		return c.callHost(snap, call, ser, nameServerMethods)
-	case object.Enroll:
-		return c.callHost(snap, call, ser, enrollMethods)
-	}
-	r, b, err := c.h.invoke(context.Background(), c.backend(snap, call.ID), call)
-	c.ran = b
-	return r, err
-}
-
-// backend returns the backend of an object, which may hold a session of this connection from now on.
-func (c *conn) backend(snap *snapshot, id object.ID) object.Backend {
-	b := snap.backend(id)
-	c.touched.add(b, id)
-	return b
-}
-
-// passOn runs a call in a backend, or, if that has just been replaced, in its successor. It
-// returns who ran it.
-func (h *Host) passOn(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
-	r, err := b.Invoke(ctx, call)
-	if !object.Retired(err) {
-		return r, b, err
-	}
-	snap := h.snap.Load()
-	if !snap.has(call.ID) {
-		return object.Reply{}, b, errUnknown
-	}
-	b = snap.backend(call.ID)
-	r, err = b.Invoke(ctx, call)
-	if object.Retired(err) {
-		err = object.ErrShutdown
-	}
-	return r, b, err
-}
-
-// slot waits until one more oneway call may run beside the connection: beyond maxOneways at a time the connection
-// waits, which slows its own caller alone. It reports whether it did not wait.
-func (c *conn) slot() (at bool) {
+// onewaySlot waits until one more oneway call may run: beyond maxOneways the connection waits, which delays its own client
+// alone.
+func (c *conn) onewaySlot() {
 	if c.slots == nil {
 		c.slots = make(chan struct{}, maxOneways)
 	}
 	select {
 	case c.slots <- struct{}{}:
-		return true
 	default:
+		c.h.turns.Release(&c.turn, false)
 		c.slots <- struct{}{}
-		return false
 	}
 }
 
-// background runs a oneway call beside the connection, in the slot that the connection has taken. It returns when
-// the call has its place among those of its object, so that the next message's comes after it.
-func (c *conn) background(snap *snapshot, call *object.Call, g grant) {
-	own := *call
-	counted, err := c.detach(snap, &own)
+// background starts a oneway call. It returns when the call has its place among the calls of its object, so that the
+// next message's call runs after it.
+func (c *conn) background(r *dispatch.Request) {
+	c.onewaySlot()
+	own := *r // the connection reuses its own request
+	own.Batch = slices.Clone(r.Batch)
+	own.Buffer, own.Chain = nil, nil
+	counted, err := c.detach(&own.Call)
 	if err != nil {
-		c.h.release(g)
 		<-c.slots
-		c.logOneway(call, err)
+		c.logOneway(&r.Call, err)
 		return
 	}
-	own.Batch = slices.Clone(call.Batch)
-	own.Buffer, own.Chain = nil, nil
-	b := c.backend(snap, call.ID)
-	placed := make(chan struct{})
-	own.Enqueued = sync.OnceFunc(func() { close(placed) })
-	if _, ordered := b.(worker); !ordered {
-		own.Enqueued()
-	}
 	account := c.held.Account
-	c.oneways.Go(func() {
-		defer func() { own.Enqueued(); c.h.release(g); account.Release(counted); <-c.slots }()
-		r, b, err := c.h.invoke(context.Background(), b, &own)
-		if r.Stream != 0 {
-			b.CloseStream(r.Stream)
-		}
+	c.oneways.Add(1)
+	c.h.dispatch.Start(context.Background(), &own, func(_ object.Reply, err error) {
+		account.Release(counted)
+		<-c.slots
 		if err != nil {
-			c.logOneway(&own, err)
+			c.logOneway(&own.Call, err)
 		}
+		c.oneways.Done()
 	})
-	<-placed
+	c.flow, c.weight = own.Flow, own.Weight
 }
 
-// detach gives a oneway call a payload of its own. It returns how many bytes are counted for it from now on.
-func (c *conn) detach(snap *snapshot, own *object.Call) (counted int, err error) {
+// detach gives a oneway call its own payload. It returns how many bytes are counted for it from now on.
+func (c *conn) detach(own *object.Call) (counted int, err error) {
 	size := len(own.Payload)
 	if size <= admit.FreeBytes {
 		own.Payload = slices.Clone(own.Payload)
@@ -303,13 +199,9 @@ func (c *conn) detach(snap *snapshot, own *object.Call) (counted int, err error)
 		if err := c.awaitRoom(func(ctx context.Context) error { return c.held.Account.Wait(ctx, size) }); err != nil {
 			return 0, err
 		}
-		if c.revoked.Load() || c.h.snap.Load().policy != snap.policy { // what was decided may no longer hold
-			c.held.Account.Release(size)
-			return 0, errChanged
-		}
 		return size, nil
 	}
-	// It is counted already, and stays where it is: the connection gets other buffers.
+	// The payload is counted already and stays in its buffer: the connection gets another one.
 	if len(c.inflated) > 0 && &c.inflated[0] == &own.Payload[0] {
 		c.inflated = nil
 	} else {
@@ -325,14 +217,17 @@ func (c *conn) logOneway(call *object.Call, err error) {
 }
 
 // reply sends a result.
-func (c *conn) reply(answer *wire.Message, ser codec.Serializer, call *object.Call, r object.Reply) bool {
-	if r.Stream != 0 {
-		return c.openStream(answer, ser, call, r.Stream)
+func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply) bool {
+	if id := c.req.Stream; id != "" {
+		answer.Flags |= wire.ItemStream
+		answer.Annotations = []wire.Annotation{{ID: [4]byte{'S', 'T', 'R', 'M'}, Value: []byte(id)}}
+		return c.fail(answer, ser, &object.Error{
+			Code: object.CodeInvalid, Class: "ProtocolError", Msg: "result of call is an iterator"})
 	}
 	if r.Exception {
 		answer.Flags |= wire.Exception
 	}
-	if call.Kind == object.Batch && !r.Exception {
+	if c.req.Kind == object.Batch && !r.Exception {
 		answer.Flags |= wire.Batch
 	}
 	c.h.shares.Discard(len(r.Payload)) // in a moment
@@ -369,27 +264,4 @@ func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool 
 	answer.Flags |= wire.Exception
 	answer.Payload = doc
 	return c.write(answer) == nil
-}
-
-// invoke runs a call that was authorised, and enters it. It returns who ran it.
-func (h *Host) invoke(ctx context.Context, b object.Backend, call *object.Call) (object.Reply, object.Backend, error) {
-	a := h.ledger.Object(call.ID)
-	from := a.Begin(call)
-	span := h.tracer.Begin(call, from)
-	r, b, err := h.passOn(ctx, b, call)
-	a.End(from, &r, err)
-	h.tracer.End(span, call, &r, err)
-	return r, b, err
-}
-
-// next fetches an item of a stream, and enters it as the call that it is. The end of a
-// stream is no failure.
-func (h *Host) next(ctx context.Context, b object.Backend, call *object.Call, stream uint64) (object.Reply, bool, error) {
-	a := h.ledger.Object(call.ID)
-	from := a.Begin(call)
-	span := h.tracer.Begin(call, from)
-	r, more, err := b.Next(ctx, call, stream)
-	a.End(from, &r, err)
-	h.tracer.End(span, call, &r, err)
-	return r, more, err
 }

@@ -6,8 +6,11 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/hearthhost/hearth/host/builtin"
 	"github.com/hearthhost/hearth/internal/safefile"
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport/enroll"
 )
 
 // CheckPolicyFile refuses a policy file that others than the host's user and root could write or
@@ -34,4 +37,9 @@ func CheckPolicyFile(path string) error {
 // the user who runs the host, keys and certificates.
 func CheckPolicy(p *policy.Policy) error {
 	return errors.Join(checkTenants(p), checkFolders(p))
+}
+
+// CheckEnroll returns why a principal could not be enrolled under a policy.
+func CheckEnroll(p *policy.Policy, who object.Principal, kind enroll.Kind) error {
+	return builtin.CheckEnroll(p, who, kind)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/credential"
+	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -31,13 +33,13 @@ type conn struct {
 	h        *Host
 	socket   net.Conn // as it was accepted: to identify, and for others to end
 	listener *transport.Listener
-	id       uint64
+	session  *dispatch.Session
+	name     string // of the listener in the policy
 	in       *wire.Reader
 	stranger *list.Element // guarded by the host's mu
 	proof    atomic.Pointer[proof]
 	draining atomic.Bool
 	revoked  atomic.Bool  // its peer is no longer who it was
-	touched  touched      // backends that may hold a session of this connection
 	of       *admit.Share // its principal's; nil: not introduced. Guarded by the host's mu, but for its own goroutine
 	waiting  atomic.Bool  // for what its peer sends
 	closing  bool         // to make room; guarded by the host's mu
@@ -48,21 +50,20 @@ type conn struct {
 	refusal  string                // why nobody may connect on this channel
 	legacy   *credential.LegacyKey // not nil: messages are signed in the way of Pyro4
 	caller   object.Caller
-	ran      object.Backend // the last call
 	inflated []byte
 	out      []byte    // the message being written
 	writable time.Time // until when the peer must have read
 	result   []byte    // the payload being written
-	call     object.Call
+	req      dispatch.Request
 	head     codec.Head
 	held     admit.Holding // bytes of messages and buffers
 	packed   *wire.Message // being inflated
 	short    bool          // the payload is not whole: what it begins with is not permitted
 	turn     admit.Slot
-	partBy   time.Time     // until when the rest of a message must arrive; zero: nothing of it has
-	own      object.Tenant // the share of what is no tenant's
-	sharer   object.Tenant // whose share the last message was of, and its weight
+	partBy   time.Time  // until when the rest of a message must arrive; zero: nothing of it has
+	flow     admit.Flow // of the last message, and its weight
 	weight   float64
+	known    bool // the peer has introduced itself
 
 	oneways sync.WaitGroup
 	slots   chan struct{} // holds a token for each oneway call under way
@@ -76,8 +77,18 @@ type proof struct {
 	under     atomic.Pointer[policy.Policy] // the last policy under which it was that one
 }
 
-func newConn(h *Host, nc net.Conn, l *transport.Listener) *conn {
-	return &conn{h: h, socket: nc, nc: nc, listener: l, id: h.lastConn.Add(1), held: admit.Holding{Account: h.shares.Unauthenticated}}
+func newConn(h *Host, nc net.Conn, l *transport.Listener, name string) *conn {
+	return &conn{h: h, socket: nc, nc: nc, listener: l, name: name,
+		held: admit.Holding{Account: h.shares.Unauthenticated}}
+}
+
+// recheck reports whether the peer is still the principal that it was. changed means that another snapshot came into
+// force.
+func (c *conn) recheck(changed bool) bool {
+	if changed && c.h.revoked(c, c.proof.Load(), time.Now()) != nil {
+		return false // the reloader closes the connection, and logs it
+	}
+	return !c.revoked.Load()
 }
 
 // drain lets the connection finish what it is at and read nothing more.
@@ -95,6 +106,8 @@ func (c *conn) cut() {
 
 // serve runs the connection to its end.
 func (c *conn) serve() {
+	c.session = c.h.dispatch.NewSession()
+	c.req.Session, c.req.Slot, c.req.Recheck = c.session, &c.turn, c.recheck
 	defer c.end()
 	_ = c.socket.SetDeadline(time.Now().Add(handshakeTimeout))
 	if c.draining.Load() {
@@ -114,8 +127,8 @@ func (c *conn) serve() {
 	if !c.connect(&m) {
 		return
 	}
-	c.own = admit.PrincipalFlow(c.caller.Principal)
-	c.sharer, c.weight = c.own, 1
+	c.session.SetPrincipal(c.caller.Principal)
+	c.flow, c.weight, c.known = c.session.Flow(), 1, true
 	c.in.SetMax(object.DefaultMessageBytes)
 	c.in.Limit = c.messageBytes
 	_ = c.nc.SetReadDeadline(time.Time{})
@@ -123,7 +136,7 @@ func (c *conn) serve() {
 		// Where turns are taken, the next call waits for one before it is even read: it is
 		// most likely of the same tenant. If nothing has come yet, the turn is given back.
 		if now := time.Now(); c.h.turns.Contended(now) {
-			c.h.turns.Acquire(&c.turn, c.sharer, c.weight, now)
+			c.h.turns.Acquire(&c.turn, c.flow, c.weight, now)
 		}
 		err := c.in.Read(&m)
 		c.waiting.Store(false)
@@ -163,7 +176,7 @@ func (c *conn) reserve(n int) error {
 	switch {
 	case err == nil:
 		return nil
-	case c.own == "":
+	case !c.known:
 		return c.h.shares.Exhausted(err)
 	}
 	return c.awaitRoom(func(ctx context.Context) error { return c.held.Wait(ctx, n) })
@@ -196,10 +209,10 @@ func (c *conn) skip(m *wire.Message, why error) bool {
 // settle lets go of the latest message, counts what is kept of buffers, and keeps no large ones unless there is plenty
 // of room.
 func (c *conn) settle() {
-	c.packed, c.call.Payload, c.call.Buffer = nil, nil, nil
+	c.packed, c.req.Payload, c.req.Buffer = nil, nil, nil
 	c.head.Object, c.head.Method, c.head.First = nil, nil, nil
 	if len(c.head.Batch) > 0 {
-		c.head.Batch, c.call.Batch = smallBatch(c.head.Batch), smallBatch(c.call.Batch)
+		c.head.Batch, c.req.Batch = smallBatch(c.head.Batch), smallBatch(c.req.Batch)
 	}
 	c.h.shares.Discard(c.in.Size() + cap(c.inflated))
 	c.in.Release(64 << 10)
@@ -235,7 +248,8 @@ func (c *conn) open() bool {
 	}
 	c.nc = ch.Conn
 	ch.OnIdle(c.wait)
-	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.snap.Load().vault.Principal(ch.Peer)
+	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.snapshot().Credentials.Principal(ch.Peer)
+	c.caller.Peer.Endpoint = c.endpoint()
 	proof := &proof{channel: ch, principal: c.caller.Principal}
 	c.proof.Store(proof)
 	// The handshake may have begun before something was revoked, and taken its time.
@@ -245,6 +259,15 @@ func (c *conn) open() bool {
 		return false
 	}
 	return true
+}
+
+// endpoint returns where the peer connected.
+func (c *conn) endpoint() *object.Endpoint {
+	local := c.listener.Addr() // of a Unix socket
+	if !strings.HasPrefix(local, "unix:") {
+		local = c.nc.LocalAddr().String()
+	}
+	return &object.Endpoint{Listener: c.name, Local: local}
 }
 
 // whole reports whether a message arrived whole although its reading failed: one with a
@@ -259,7 +282,7 @@ func (c *conn) reject(m *wire.Message, err error) bool {
 	if m.Type != wire.Invoke || c.legacy != nil {
 		return false
 	}
-	c.takeTurn(c.own, 1, time.Now())
+	c.takeSlot(time.Now())
 	if m.Flags&wire.Oneway != 0 {
 		return true
 	}
@@ -280,7 +303,7 @@ func smallBatch[T any](s []T) []T {
 // no turn for that, and who has sent a part of a message must send the rest, and go on sending it.
 func (c *conn) wait() {
 	c.h.turns.Release(&c.turn, false)
-	if c.in == nil || c.own == "" {
+	if c.in == nil || !c.known {
 		return
 	}
 	c.waiting.Store(true)
@@ -311,10 +334,7 @@ func (c *conn) end() {
 	c.h.turns.Release(&c.turn, true)
 	c.oneways.Wait()
 	c.nc.Close()
-	for b := range c.touched.all() {
-		b.EndConn(c.id)
-	}
-	c.h.streams.orphan(c.id)
+	c.session.End()
 	c.held.Release()
 	if c.of != nil {
 		c.h.shares.Exit(c.of)
@@ -473,16 +493,16 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), reason)
 		return false
 	}
-	snap := c.h.snap.Load()
-	if c.caller.Principal == object.Anonymous && !snap.policy.Known(object.Anonymous) {
+	snap := c.h.snapshot()
+	if c.caller.Principal == object.Anonymous && !snap.Policy.Known(object.Anonymous) {
 		remedy, shown := stranger(&c.caller.Peer)
 		c.log(slog.LevelWarn, "stranger refused", append([]any{"peer", c.caller.Peer.Addr, "auth", c.caller.Peer.Auth}, shown...)...)
-		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: no permit names strangers", Call: m.Corr})
+		c.h.dispatch.Deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: no permit names strangers", Call: m.Corr})
 		c.refuse(m, ser, "access denied: the host does not know who you are; "+remedy)
 		return false
 	}
-	if err := c.h.introduced(c, snap.policy); err != nil {
-		c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: too many connections", Exceeding: err.Limit, Call: m.Corr})
+	if err := c.h.introduced(c, snap.Policy); err != nil {
+		c.h.dispatch.Deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: too many connections", Exceeding: err.Limit, Call: m.Corr})
 		c.refuse(m, ser, err.Error())
 		return false
 	}
@@ -496,12 +516,12 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(m, ser, safeText(err))
 		return false
 	}
-	return c.welcome(m, ser, object.ID(id), snap)
+	return c.welcome(m, ser, object.ID(id))
 }
 
 // unproven records that the peer did not prove who it is.
 func (c *conn) unproven(why string) {
-	c.h.deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: identity not proven: " + why})
+	c.h.dispatch.Deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: identity not proven: " + why})
 }
 
 // checkSignature looks whether a Pyro4 peer signs its messages, and who it is then. It
@@ -514,7 +534,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 	if !c.listener.TakesLegacy(c.caller.Peer.Channel) {
 		return "hmac key config not symmetric"
 	}
-	c.legacy = c.h.snap.Load().vault.FindLegacy(m.Verify)
+	c.legacy = c.h.snapshot().Credentials.FindLegacy(m.Verify)
 	if c.legacy == nil {
 		c.log(slog.LevelWarn, "signature refused", "peer", c.caller.Peer.Addr)
 		c.unproven("message hmac mismatch")
@@ -538,18 +558,18 @@ func (c *conn) signedRightly(m *wire.Message) bool {
 }
 
 // welcome answers CONNECT: with the metadata of the object that it names, if it asks.
-func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID, snap *snapshot) bool {
+func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID) bool {
 	ok := &wire.Message{Protocol: c.proto, Type: wire.ConnectOK, Serializer: m.Serializer, Seq: m.Seq}
 	c.correlate(m, ok)
 	var answer any = "hello"
 	if c.proto == object.Pyro5 || m.Flags&wire.MetaOnConnect != 0 {
 		ok.Flags = m.Flags & wire.MetaOnConnect
-		meta, err := c.metadata(snap, id, c.proto == object.Pyro4)
+		d, err := c.h.dispatch.Describe(context.Background(), &c.caller, id)
 		if err != nil {
 			c.refuse(m, ser, safeText(err))
 			return false
 		}
-		answer = map[string]any{"handshake": "hello", "meta": meta}
+		answer = map[string]any{"handshake": "hello", "meta": pyro.Metadata(d, c.proto == object.Pyro4)}
 	}
 	payload, err := codec.Append(ser, c.result[:0], answer)
 	if err != nil {

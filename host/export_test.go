@@ -6,7 +6,7 @@ import (
 )
 
 // PolicyOf returns the policy that is in force.
-func PolicyOf(h *Host) *policy.Policy { return h.snap.Load().policy }
+func PolicyOf(h *Host) *policy.Policy { return h.snap.Load().Policy }
 
 // SourceOf returns the script that serves as an object.
 func SourceOf(h *Host, id object.ID) string {

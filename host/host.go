@@ -38,7 +38,12 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/builtin"
 	"github.com/hearthhost/hearth/host/credential"
+	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/host/route"
+	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/host/trace"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/upgrade"
@@ -69,12 +74,10 @@ type Config struct {
 const (
 	handshakeTimeout  = 5 * time.Second
 	maxHandshakeBytes = 64 << 10         // of a CONNECT message, and of what it inflates to
-	callTimeout       = 30 * time.Second // until a call must have begun; a plugin's must have ended
 	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
 	drainTimeout      = 10 * time.Second
 	maxStrangers      = 10000 // connections that have not said who they are
 	maxOneways        = 256   // oneway calls of one connection under way
-	maxCallDepth      = 8     // objects calling objects
 )
 
 // messageTimeout is how long a message may take to arrive whole once a part of it has, and stallTimeout until a further
@@ -83,32 +86,28 @@ var messageTimeout, stallTimeout = 2 * time.Minute, 20 * time.Second // variable
 
 // Host is the daemon. Make one with New, then Listen, then Serve.
 type Host struct {
-	cfg       Config
-	log       *slog.Logger
-	snap      atomic.Pointer[snapshot]
-	reloader  *reloader
-	refusals  atomic.Pointer[refusals]
-	life      context.Context // of what leaves; ends when the host drains
-	endLife   context.CancelFunc
-	leaving   sync.WaitGroup
-	enrolling sync.Mutex // one token at a time
-	streams   streams
-	quotas    admit.Quotas
-	turns     admit.FairQueue
-	shares    admit.Shares
-	spares    *supervise.Pool // nil: none
-	ledger    usage.Registry
-	reloads   reloads
-	doors     doors
-	tracer    *trace.Tracer // nil: nothing is traced
-	waits     waits
-	peerLog   peerLog
-	callers   callers
-	audit     *audit.Log         // nil: there is none
-	lock      *upgrade.StateLock // nil until Listen
-	retired   chan retirement    // holds one
+	cfg      Config
+	log      *slog.Logger
+	snap     atomic.Pointer[generation]
+	reloader *reloader
+	refusals atomic.Pointer[fault.Refusals]
+	life     context.Context // of what leaves; ends when the host drains
+	endLife  context.CancelFunc
+	leaving  sync.WaitGroup
+	dispatch *dispatch.Dispatcher
+	builtin  map[object.ID]route.Route
+	turns    admit.FairQueue
+	shares   admit.Shares
+	spares   *supervise.Pool // nil: none
+	ledger   usage.Registry
+	reloads  reloads
+	doors    doors
+	tracer   *trace.Tracer // nil: nothing is traced
+	peerLog  peerLog
+	audit    *audit.Log         // nil: there is none
+	lock     *upgrade.StateLock // nil until Listen
+	retired  chan retirement    // holds one
 
-	lastConn   atomic.Uint64
 	roomLogged atomic.Int64 // when it was last logged that there is no room, in Unix nanoseconds
 	listeners  []*transport.Listener
 	inherited  []string // names of listeners that use an inherited socket
@@ -135,7 +134,6 @@ func New(cfg Config) (*Host, error) {
 		h.spares = supervise.NewPool(cfg.Worker, cfg.Spares, cfg.Log)
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
-	h.streams.init()
 	h.turns.Init(admit.DefaultSlots())
 	h.shares.Init(memoryBytes(), maxDescriptors())
 	h.ledger.Init()
@@ -144,8 +142,13 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	warnPolicy(cfg.Policy, cfg.Log)
-	snap := &snapshot{policy: cfg.Policy, starting: true, tenants: map[object.Tenant]*served{}, plugins: map[object.ID]*servedPlugin{}}
-	if snap.vault, err = credential.NewStore(cfg.Policy, nil, cfg.Log); err != nil {
+	snap := &generation{
+		Snapshot: snapshot.Snapshot{Policy: cfg.Policy},
+		tenants:  map[object.Tenant]*served{},
+		plugins:  map[object.ID]*servedPlugin{},
+		starting: true,
+	}
+	if snap.Credentials, err = credential.NewStore(cfg.Policy, nil, cfg.Log); err != nil {
 		return nil, err
 	}
 	if snap.secrets, err = credential.NewSecrets(cfg.Policy, nil, cfg.Log); err != nil {
@@ -155,6 +158,15 @@ func New(cfg Config) (*Host, error) {
 		return nil, errors.New("host: Shim is required where there are plugins")
 	}
 	h.snap.Store(snap)
+	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.turns, Usage: &h.ledger, Log: cfg.Log})
+	h.builtin = builtin.Routes(builtin.Config{
+		Dispatcher: h.dispatch,
+		Snapshot:   h.snapshot,
+		Refusals:   h.refusals.Load,
+		Listener:   h.listener,
+		Version:    cfg.Version,
+		Log:        cfg.Log,
+	})
 	h.reloader = newReloader(h)
 	if err := h.reloader.first(); err != nil {
 		return nil, err
@@ -180,6 +192,7 @@ func (h *Host) Listen(ctx context.Context) error {
 		h.log.Warn("no audit log: the policy switches it off")
 	} else if err == nil {
 		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, From: in.Audit, Log: h.log})
+		h.dispatch.SetAudit(h.audit)
 	}
 	if err != nil {
 		h.closeListeners()
@@ -211,9 +224,9 @@ func (h *Host) listen(ctx context.Context) error {
 	for _, l := range h.cfg.Policy.Listeners {
 		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: inherited[l.Name],
 			Handshakes: handshakes,
-			Keys:       func(id string) (signed.Key, bool) { return h.snap.Load().vault.Key(id) }}
+			Keys:       func(id string) (signed.Key, bool) { return h.snap.Load().Credentials.Key(id) }}
 		if l.TLS != nil {
-			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().vault.TLS(l.Name) }
+			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().Credentials.TLS(l.Name) }
 		}
 		ln, err := transport.Listen(ctx, cfg)
 		if err != nil {
@@ -239,6 +252,16 @@ func (e *ListenError) Error() string { return fmt.Sprintf("listener %q: %v", e.L
 // Unwrap returns the cause.
 func (e *ListenError) Unwrap() error { return e.Err }
 
+// listener returns a listener by its name in the policy.
+func (h *Host) listener(name string) builtin.Listener {
+	for i, l := range h.cfg.Policy.Listeners {
+		if l.Name == name {
+			return h.listeners[i]
+		}
+	}
+	return nil
+}
+
 // Addrs returns the addresses that the host listens on, as "host:port" and "unix:path",
 // in the order of the policy.
 func (h *Host) Addrs() []string {
@@ -252,7 +275,7 @@ func (h *Host) Addrs() []string {
 // Objects returns the number of objects and tenants in the catalogue.
 func (h *Host) Objects() (objects, tenants int) {
 	s := h.snap.Load()
-	return len(s.ids), len(s.tenants)
+	return len(s.IDs), len(s.tenants)
 }
 
 func (h *Host) closeListeners() {
@@ -270,19 +293,20 @@ func (h *Host) Serve(ctx context.Context) error {
 	sweep, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
 	h.tracer = trace.New(h.cfg.Policy.Trace, h.cfg.Version, h.log)
+	h.dispatch.SetTracer(h.tracer)
 	if _, tenants := h.Objects(); tenants > 0 {
 		h.spares.Fill()
 	}
-	go h.streams.sweep(sweep)
+	go h.dispatch.SweepStreams(sweep)
 	go h.ledger.Watch(sweep)
 	go h.watchFiles(sweep)
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
 	doors := make(chan struct{})
 	go func() { defer close(doors); h.takeDoors(sweep) }()
-	for _, l := range h.listeners {
+	for i, l := range h.listeners {
 		h.serving.Add(1)
-		go h.accept(l)
+		go h.accept(l, h.cfg.Policy.Listeners[i].Name)
 	}
 	select {
 	case <-ctx.Done():
@@ -302,7 +326,7 @@ func (h *Host) Serve(ctx context.Context) error {
 }
 
 // accept takes connections until the listener is closed.
-func (h *Host) accept(l *transport.Listener) {
+func (h *Host) accept(l *transport.Listener, name string) {
 	defer h.serving.Done()
 	var pause time.Duration
 	for {
@@ -319,13 +343,13 @@ func (h *Host) accept(l *transport.Listener) {
 			continue
 		}
 		pause = 0
-		h.admit(nc, l)
+		h.admit(nc, l, name)
 	}
 }
 
 // admit starts serving a connection, unless the host has too many.
-func (h *Host) admit(nc net.Conn, l *transport.Listener) {
-	c := newConn(h, nc, l)
+func (h *Host) admit(nc net.Conn, l *transport.Listener, name string) {
+	c := newConn(h, nc, l, name)
 	h.mu.Lock()
 	var closed []*conn
 	var whose object.Principal
@@ -373,22 +397,12 @@ func (h *Host) cutRevoked(now time.Time) {
 			h.log.Warn("connection closed", "principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
 			c.revoked.Store(true)
 			c.cut()
-			cut[c.id] = true
+			cut[c.session.ID()] = true
 		}
 	}
 	h.mu.Unlock()
 	if len(cut) > 0 {
-		h.withdraw(h.snap.Load(), cut)
-	}
-}
-
-// untouch has connections forget the backends that a snapshot does not have: they end, and the connection's
-// sessions with them.
-func (h *Host) untouch(snap *snapshot) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for c := range h.conns {
-		c.touched.keep(snap)
+		h.dispatch.Withdraw(h.snapshot(), cut)
 	}
 }
 
@@ -399,7 +413,7 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 		return err
 	}
 	snap := h.snap.Load()
-	vault := snap.vault
+	vault := snap.Credentials
 	if p.legacy != nil {
 		if !vault.Holds(p.legacy) {
 			return errors.New("the shared secret was revoked")
@@ -407,7 +421,7 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 		return nil
 	}
 	peer := p.channel.Peer
-	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.policy {
+	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.Policy {
 		return nil // keys change by themselves, and all else with the policy
 	}
 	if vault.Principal(peer) != p.principal {
@@ -416,7 +430,7 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 		}
 		return errors.New("the peer is somebody else under the policy now")
 	}
-	p.under.Store(snap.policy)
+	p.under.Store(snap.Policy)
 	return nil
 }
 

@@ -14,7 +14,7 @@ func (c *conn) messageBytes() int {
 	if c.caller.Principal == object.Anonymous {
 		return object.DefaultMessageBytes
 	}
-	return c.h.snap.Load().policy.MessageBytes()
+	return c.h.snapshot().Policy.MessageBytes()
 }
 
 // plain returns a message's payload, inflated if it came compressed. If its call is not permitted, it may be
@@ -61,7 +61,7 @@ func (g *guard) Grow(n int) error {
 // Head implements [wire.Guard]. It fills the connection's head if it returns errHeadOnly.
 func (g *guard) Head(head []byte) error {
 	c := (*conn)(g)
-	if c.own == "" { // this is the handshake
+	if !c.known { // this is the handshake
 		return nil
 	}
 	batch := c.packed.Flags&wire.Batch != 0
@@ -74,20 +74,20 @@ func (g *guard) Head(head []byte) error {
 	switch {
 	case h.Object == nil, h.Method == nil, !batch && attribute && h.First == nil:
 		return nil // it cannot be told yet
-	case ofHost(id):
+	case c.h.builtin[id].Builtin != nil:
 		return errHeadOnly
 	}
-	snap := c.h.snap.Load()
+	snap := c.h.snapshot()
 	if batch {
 		h.Batch = nil
-		if snap.policy.Visible(c.caller, id) {
+		if snap.Policy.Visible(c.caller, id) {
 			return nil
 		}
 		return errHeadOnly
 	}
 	call := object.Call{ID: id, Caller: c.caller}
 	setMethod(&call, h)
-	if snap.permits(&call) {
+	if snap.Permits(&call) {
 		return nil
 	}
 	return errHeadOnly

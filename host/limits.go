@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/builtin"
+	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport"
 )
@@ -17,13 +19,13 @@ func Limits() []Limit {
 	return []Limit{
 		{"message size of strangers", strconv.Itoa(object.DefaultMessageBytes>>20) + " MiB"},
 		{"time for the handshake", handshakeTimeout.String()},
-		{"time for a call to begin", callTimeout.String()},
+		{"time for a call to begin", dispatch.StartTimeout.String()},
 		{"time to finish calls when told to stop", drainTimeout.String()},
 		{"connections", strconv.Itoa(admit.MaxConns) + ", less if there are not as many descriptors"},
 		{"connections of a principal", "a quarter of all, or connections of a limit block"},
 		{"bytes in flight", fmt.Sprintf("a quarter of the memory, %d MiB to %d MiB", admit.LeastFlightBytes>>20, admit.MostFlightBytes>>20)},
 		{"bytes in flight of a principal", "a quarter of all, or in_flight of a limit block"},
-		{"arguments of the host's own objects", strconv.Itoa(maxOwnBytes>>10) + " KiB"},
+		{"arguments of the host's own objects", strconv.Itoa(builtin.MaxArgumentBytes>>10) + " KiB"},
 		{"calls in a batch", strconv.Itoa(object.MaxBatch)},
 		{"connections that have not introduced themselves", strconv.Itoa(maxStrangers)},
 		{"connections of one other machine", strconv.Itoa(admit.MaxPerSource)},
@@ -32,9 +34,9 @@ func Limits() []Limit {
 		{"certificates that a client shows", strconv.Itoa(transport.MaxClientCerts)},
 		{"calls under way while several tenants are called", strconv.Itoa(admit.DefaultSlots())},
 		{"oneway calls of a connection under way", strconv.Itoa(maxOneways)},
-		{"item streams of a principal, without a limit", strconv.Itoa(maxStreams)},
+		{"item streams of a principal, without a limit", strconv.Itoa(dispatch.MaxStreams)},
 		{"lines of the log about one principal's connections and oneway calls", strconv.Itoa(peerLines) + " a second"},
-		{"size of a regular expression for the name server", strconv.Itoa(maxRegexSize)},
-		{"objects calling objects", strconv.Itoa(maxCallDepth) + " deep"},
+		{"size of a regular expression for the name server", strconv.Itoa(builtin.MaxRegexSize)},
+		{"objects calling objects", strconv.Itoa(dispatch.MaxCallDepth) + " deep"},
 	}
 }

@@ -87,7 +87,7 @@ func (h *Host) hostMetrics(e *exposition) {
 		e.value(float64(s.Reloads.Last.UnixMilli()) / 1e3)
 	}
 
-	if listeners, ends := h.snap.Load().vault.Expiries(); len(listeners) > 0 {
+	if listeners, ends := h.snap.Load().Credentials.Expiries(); len(listeners) > 0 {
 		e.family("hearth_certificate_expiry_time_seconds", gauge, "When the host's certificate of a listener ends, in seconds since 1970.")
 		for i, name := range listeners {
 			e.value(float64(ends[i].Unix()), "listener", name)
@@ -97,7 +97,7 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.count(uint64(s.Connections-s.Unauthenticated), "state", "authenticated")
 	e.count(uint64(s.Unauthenticated), "state", "unauthenticated")
 	e.family("hearth_connections_total", counter, "Connections that came.")
-	e.count(h.lastConn.Load())
+	e.count(h.dispatch.Sessions())
 	e.family("hearth_connections_refused_total", counter, "Connections that were not served: no room, too many of their principal, or a peer that the policy does not know.")
 	e.count(h.ledger.Rejected.Load(), "reason", "capacity")
 	e.count(h.ledger.OverConnections.Load(), "reason", "principal")

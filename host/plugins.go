@@ -111,7 +111,7 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 	return &servedPlugin{pin: *pin, path: path, file: info, walls: walls, idle: settings.Idle, backend: plugins.New(plugins.Config{
 		ID: pin.ID, Path: path, SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
 		Confine: walls, Unconfined: pin.Unconfined,
-		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, ObjectCall: h.proxy, Log: h.log,
+		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, ObjectCall: h.dispatch.ObjectCall, Log: h.log,
 		Account: &h.ledger.Tenant(pin.ID.Tenant()).Processes, Budget: h.shares.Tenant(pin.ID.Tenant()),
 		Secret: func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.Value(id, name) },
 		Redact: func(text string, most int) string { return h.snap.Load().secrets.Redact(pin.ID.Tenant(), text, most) },

@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
@@ -41,7 +41,7 @@ type reloader struct {
 	reader  reader
 	watched *watch.Folders // nil: there are no events
 
-	next    *snapshot               // being made
+	next    *generation             // being made
 	retired []func(context.Context) // ends what the last snapshot had
 	stored  []func()                // runs after the next snapshot is stored
 	waits   map[object.Tenant]bool  // whose files have to settle
@@ -54,7 +54,7 @@ type reloader struct {
 	jobs    map[string]uint64          // under way, and the how manieth each is
 	started uint64                     // jobs
 	late    map[object.Tenant]bool     // has changed during its job
-	done    chan func(old *snapshot)   // what jobs want to have done
+	done    chan func(old *generation) // what jobs want to have done
 	slots   chan struct{}              // holds one for each job that has begun just now
 	ops     chan func(context.Context) // what others want this goroutine to do
 	history history
@@ -82,7 +82,7 @@ func (r *reloads) take() {
 
 func newReloader(h *Host) *reloader {
 	return &reloader{h: h, gone: map[object.ID]time.Time{}, unripe: map[object.ID]time.Time{}, waits: map[object.Tenant]bool{}, refused: map[string]*refusal{}, jobs: map[string]uint64{},
-		late: map[object.Tenant]bool{}, done: make(chan func(*snapshot)), slots: make(chan struct{}, maxJobs), ops: make(chan func(context.Context)),
+		late: map[object.Tenant]bool{}, done: make(chan func(*generation)), slots: make(chan struct{}, maxJobs), ops: make(chan func(context.Context)),
 		history: history{dir: filepath.Join(h.cfg.Policy.State, "history"), most: maxHistoryBytes, began: time.Now()}}
 }
 
@@ -94,7 +94,7 @@ func (h *Host) Reload(ctx context.Context) error {
 	err := h.inReloader(ctx, func(ctx context.Context) {
 		h.reloader.asking = append(h.reloader.asking, &waiter{answer: answer})
 		snap := h.snap.Load()
-		snap.vault.Refresh(time.Now())
+		snap.Credentials.Refresh(time.Now())
 		if snap.secrets.Refresh() {
 			h.grantSecrets(snap)
 		}
@@ -117,13 +117,13 @@ func (h *Host) Reload(ctx context.Context) error {
 // first makes the snapshot that the host starts with. A missing folder of scripts is an
 // error.
 func (l *reloader) first() error {
-	p := l.h.snap.Load().policy
+	p := l.h.snap.Load().Policy
 	l.sum = p.Sum
 	f, err := l.reader.read(p, nil)
 	if err != nil {
 		return err
 	}
-	l.change(func(*snapshot) {
+	l.change(func(*generation) {
 		l.problems(f)
 		l.scripts(context.Background(), f)
 		l.plugins(context.Background(), f)
@@ -236,7 +236,7 @@ func (l *reloader) drain() {
 //
 // A slot keeps many from being begun at once; what takes long is its tenant's own doing, and
 // nobody waits for it: it goes on without one, as its calls would, in the tenant's worker.
-func (l *reloader) start(ctx context.Context, key string, run func(context.Context), finish func(old *snapshot)) {
+func (l *reloader) start(ctx context.Context, key string, run func(context.Context), finish func(old *generation)) {
 	l.started++
 	l.jobs[key] = l.started
 	go func() { // ends with run, which ctx bounds
@@ -248,7 +248,7 @@ func (l *reloader) start(ctx context.Context, key string, run func(context.Conte
 		cancel()
 		long.Stop()
 		giveBack()
-		l.done <- func(old *snapshot) {
+		l.done <- func(old *generation) {
 			delete(l.jobs, key)
 			finish(old)
 		}
@@ -256,20 +256,20 @@ func (l *reloader) start(ctx context.Context, key string, run func(context.Conte
 }
 
 // change makes the next snapshot by do, given the last, and serves it.
-func (l *reloader) change(do func(old *snapshot)) {
+func (l *reloader) change(do func(old *generation)) {
 	old := l.h.snap.Load()
 	next := *old
 	next.starting = false
 	next.tenants, next.plugins = maps.Clone(old.tenants), maps.Clone(old.plugins)
 	l.next, l.retired, l.stored = &next, nil, nil
 	do(old)
-	next.index(old)
-	l.h.ledger.Add(next.ids)
+	next.index(old, l.h.builtin)
+	l.h.ledger.Add(next.IDs)
 	l.h.snap.Store(&next)
-	if next.policy != old.policy { // first, as nothing else may delay it
+	if next.Policy != old.Policy { // first, as nothing else may delay it
 		l.h.cutRevoked(time.Now())
-		l.h.withdraw(old, nil)
-		l.h.shares.ApplyPolicy(next.policy)
+		l.h.dispatch.Withdraw(&old.Snapshot, nil)
+		l.h.shares.ApplyPolicy(next.Policy)
 	}
 	// What was in force until now may be gone.
 	for name, was := range old.tenants {
@@ -287,10 +287,10 @@ func (l *reloader) change(do func(old *snapshot)) {
 			now.worker.Remove(gone...)
 		}
 	}
-	if next.policy != old.policy {
+	if next.Policy != old.Policy {
 		l.h.grantSecrets(&next)
 	}
-	l.h.untouch(&next)
+	l.h.dispatch.ForgetBackends(next.Routes)
 	for _, leave := range l.retired {
 		l.h.leaving.Go(func() { leave(l.h.life) })
 	}
@@ -309,28 +309,28 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 		maps.Copy(l.waits, waited)
 		maps.DeleteFunc(l.waits, func(t object.Tenant, _ bool) bool { return which[t] })
 	}
-	l.change(func(old *snapshot) {
+	l.change(func(old *generation) {
 		last := l.reader.last
 		if which == nil {
 			if l.policy(old) {
 				l.reader = reader{}
-				last = last.under(l.next.policy, old.policy)
+				last = last.under(l.next.Policy, old.Policy)
 			}
 			l.ownFiles()
 		}
 		var f *files
-		err := ownFolders(l.next.policy)
+		err := ownFolders(l.next.Policy)
 		if err == nil {
-			f, err = l.reader.read(l.next.policy, which)
+			f, err = l.reader.read(l.next.Policy, which)
 		}
-		if l.refuse("scripts", "", l.next.policy.Scripts, err) && err != nil {
+		if l.refuse("scripts", "", l.next.Policy.Scripts, err) && err != nil {
 			l.h.log.Error("scripts and plugins were not read: what was read last stays in service", "err", err)
 		}
 		if err != nil {
 			f = last // the folder may come back: files that were read stay, and the policy counts
 		}
 		if f == nil {
-			l.next.policy, l.next.vault, l.next.secrets = old.policy, old.vault, old.secrets
+			l.next.Policy, l.next.Credentials, l.next.secrets = old.Policy, old.Credentials, old.secrets
 			l.sum = [32]byte{}
 			return
 		}
@@ -346,7 +346,7 @@ func (l *reloader) cover() {
 	if l.watched == nil {
 		return
 	}
-	p := l.h.snap.Load().policy
+	p := l.h.snap.Load().Policy
 	if err := l.watched.Cover(p.Scripts, p.Plugins); l.refuse("watching", "", p.Scripts, err) && err != nil {
 		l.h.log.Warn("not all folders can be watched: changes there are found by looking; raise fs.inotify.max_user_watches", "every", rescanEvery, "err", err)
 	}
@@ -358,7 +358,7 @@ func (l *reloader) taken() map[object.Tenant]bool {
 	if all {
 		return nil
 	}
-	root := l.h.snap.Load().policy.Scripts
+	root := l.h.snap.Load().Policy.Scripts
 	which := map[object.Tenant]bool{}
 	for _, path := range paths {
 		rel, err := filepath.Rel(root, path)
@@ -415,16 +415,6 @@ func leave(what leaver) func(ctx context.Context) {
 // lingerTimeout bounds how long streams go on in what is no longer served.
 const lingerTimeout = time.Minute
 
-// Refusal is a file that is not served as it is, or another of the host's files that is not as it should be.
-type Refusal struct {
-	ID   object.ID `json:"id,omitempty"` // "" if it is no object's
-	Path string    `json:"path"`
-	Err  string    `json:"error"`
-	At   time.Time `json:"at,omitzero"`
-	// Note says that nothing is wrong yet: no tenant has the folder, or a certificate ends soon.
-	Note bool `json:"note,omitempty"`
-}
-
 // refusal is a Refusal with what it is about, so that it is not tried again as it is.
 type refusal struct {
 	Refusal
@@ -478,37 +468,25 @@ func (l *reloader) forget(f *files) {
 
 // publish makes known what is refused.
 func (l *reloader) publish() {
-	out := refusals{all: make([]Refusal, 0, len(l.refused))}
+	out := fault.Refusals{All: make([]fault.Refusal, 0, len(l.refused))}
 	for _, key := range slices.Sorted(maps.Keys(l.refused)) {
 		r := l.refused[key].Refusal
-		out.all = append(out.all, r)
+		out.All = append(out.All, r)
 		if r.ID != "" {
-			out.ids = append(out.ids, r.ID)
+			out.IDs = append(out.IDs, r.ID)
 		}
 	}
-	slices.Sort(out.ids)
-	out.ids = slices.Compact(out.ids)
-	out.listed = l.next.policy.NewListings(out.ids)
+	slices.Sort(out.IDs)
+	out.IDs = slices.Compact(out.IDs)
+	out.Listed = l.next.Policy.NewListings(out.IDs)
 	l.h.refusals.Store(&out)
 }
 
-// refusals are what is not served, or not as it lies in its file. They do not change.
-type refusals struct {
-	all    []Refusal
-	ids    []object.ID      // of objects among them, sorted
-	listed *policy.Listings // which of those callers may call
-}
-
-// debugs returns the objects among the refusals of which a caller may see tracebacks.
-func (r *refusals) debugs(p *policy.Policy, caller object.Caller) []object.ID {
-	if listed := r.listed; listed.Cover(p, r.ids) {
-		return listed.VisibleWithTracebacks(caller)
-	}
-	return p.NewListings(r.ids).VisibleWithTracebacks(caller) // the call began under another policy
-}
-
 // Refusals returns what is not served, or not as it lies in its file.
-func (h *Host) Refusals() []Refusal { return h.refusals.Load().all }
+func (h *Host) Refusals() []Refusal { return h.refusals.Load().All }
+
+// Refusal is a file that is not served as it is, or another of the host's files with a mistake.
+type Refusal = fault.Refusal
 
 // errorText is an error as an operator reads it: the cause, if callers are told another thing.
 func errorText(err error) string {

@@ -21,7 +21,7 @@ func (l *reloader) plugins(ctx context.Context, f *files) {
 		wanted[pin.ID] = pin
 	}
 	for id, was := range before {
-		named := slices.ContainsFunc(l.next.policy.Pins, func(p policy.Plugin) bool { return p.ID == id })
+		named := slices.ContainsFunc(l.next.Policy.Pins, func(p policy.Plugin) bool { return p.ID == id })
 		if wanted[id] != nil {
 			delete(l.gone, id)
 		} else if !l.lingers(id, named) {
@@ -58,17 +58,17 @@ func (l *reloader) serve(was, now *servedPlugin) {
 // plugin looks whether a plugin is what the policy and its file want it to be.
 func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Plugin) {
 	key := "plugin " + string(pin.ID)
-	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.failsAgain(l.next.policy, pin) {
+	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.failsAgain(l.next.Policy, pin) {
 		return
 	}
-	if was != nil && was.is(l.next.policy, pin) {
+	if was != nil && was.is(l.next.Policy, pin) {
 		delete(l.refused, key)
 		return
 	}
 	if l.jobs[key] != 0 {
 		return
 	}
-	now := l.h.newPlugin(l.next.policy, pin)
+	now := l.h.newPlugin(l.next.Policy, pin)
 	if l.h.snap.Load().starting {
 		if err := binary.Check(now.path, pin.SHA256); err != nil {
 			l.refusePlugin(key, now, "nothing", err)
@@ -83,14 +83,14 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 			_, err = now.backend.Describe(ctx, pin.Objects[0])
 		}
 	}
-	l.start(ctx, key, run, func(*snapshot) {
+	l.start(ctx, key, run, func(*generation) {
 		var was *servedPlugin
 		for _, p := range l.next.plugins { // whatever objects it has
 			if p.pin.ID == pin.ID {
 				was = p
 			}
 		}
-		if err == nil && slices.ContainsFunc(l.next.policy.Pins, func(p policy.Plugin) bool { return now.is(l.next.policy, &p) }) {
+		if err == nil && slices.ContainsFunc(l.next.Policy.Pins, func(p policy.Plugin) bool { return now.is(l.next.Policy, &p) }) {
 			l.serve(was, now)
 			delete(l.refused, key)
 			delete(l.unripe, pin.ID)

@@ -29,7 +29,7 @@ func (l *reloader) policyChanged() bool {
 
 // policy reads the policy file, if it has changed or was refused, and reports whether the
 // next snapshot has another.
-func (l *reloader) policy(old *snapshot) bool {
+func (l *reloader) policy(old *generation) bool {
 	path := l.h.cfg.PolicyFile
 	if path == "" || l.h.cfg.Load == nil {
 		return false
@@ -52,7 +52,7 @@ func (l *reloader) policy(old *snapshot) bool {
 		}
 		return false
 	}
-	if l.next.policy == old.policy {
+	if l.next.Policy == old.Policy {
 		if mended {
 			l.h.log.Info("the policy file holds again what is in force", "path", path)
 		}
@@ -66,20 +66,20 @@ func (l *reloader) policy(old *snapshot) bool {
 
 // adopt puts the policy of the file into the next snapshot, with the keys and secrets that
 // it names.
-func (l *reloader) adopt(old *snapshot) error {
+func (l *reloader) adopt(old *generation) error {
 	p, err := l.h.cfg.Load()
-	if err != nil || p.Sum == old.policy.Sum {
+	if err != nil || p.Sum == old.Policy.Sum {
 		return err
 	}
 	if l.h.lock.HandedOver() {
-		p.KeepFixed(old.policy)
-	} else if what := p.FixedChange(old.policy); what != "" {
+		p.KeepFixed(old.Policy)
+	} else if what := p.FixedChange(old.Policy); what != "" {
 		return fmt.Errorf("%s changed, which a running host cannot take: run hearth upgrade; nothing of the new file is in force until then", what)
 	}
 	if err := errors.Join(checkTenants(p), checkUsers(p), nestedFolders(p)); err != nil {
 		return err
 	}
-	v, err := credential.NewStore(p, old.vault, l.h.log)
+	v, err := credential.NewStore(p, old.Credentials, l.h.log)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (l *reloader) adopt(old *snapshot) error {
 	if err != nil {
 		return err
 	}
-	l.next.policy, l.next.vault, l.next.secrets = p, v, s
+	l.next.Policy, l.next.Credentials, l.next.secrets = p, v, s
 	warnPolicy(p, l.h.log)
 	return nil
 }

@@ -77,7 +77,7 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 		return
 	}
 	worker := now.worker
-	l.start(ctx, key, func(ctx context.Context) { l.try(ctx, worker, all) }, func(*snapshot) {
+	l.start(ctx, key, func(ctx context.Context) { l.try(ctx, worker, all) }, func(*generation) {
 		now := l.next.tenants[name]
 		if now == nil || now.worker != worker { // it was to be another meanwhile
 			for _, c := range all {
@@ -100,7 +100,7 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 
 // newTenant is a tenant that was not there before.
 func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *served {
-	now := &served{settings: l.next.policy.Tenant(name), objects: map[object.ID]*supervise.Version{}, libs: supervise.NewLibs(libs)}
+	now := &served{settings: l.next.Policy.Tenant(name), objects: map[object.ID]*supervise.Version{}, libs: supervise.NewLibs(libs)}
 	now.worker = l.h.newWorker(name, &now.settings, nil)
 	now.worker.SetSecrets(l.next.secrets.ForTenant(name))
 	return now
@@ -109,11 +109,11 @@ func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Scrip
 // keep is a tenant with the objects that it had, but for those whose files have been gone
 // for long.
 func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *served {
-	now := &served{worker: was.worker, settings: l.next.policy.Tenant(name), objects: maps.Clone(was.objects), libs: was.libs}
+	now := &served{worker: was.worker, settings: l.next.Policy.Tenant(name), objects: maps.Clone(was.objects), libs: was.libs}
 	for id := range was.objects {
 		if _, there := found.objects[id]; there {
 			delete(l.gone, id)
-		} else if !l.lingers(id, l.next.policy.Serves(name)) {
+		} else if !l.lingers(id, l.next.Policy.Serves(name)) {
 			delete(now.objects, id)
 			l.history.vanish(id)
 			l.h.log.Info("object is gone", "object", string(id))
@@ -192,7 +192,7 @@ func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
 			}
 			v = past.again(id, now.settings.Limits(id))
 		}
-		c := &candidate{version: v, path: filepath.Join(l.next.policy.Scripts, filepath.FromSlash(s.File)),
+		c := &candidate{version: v, path: filepath.Join(l.next.Policy.Scripts, filepath.FromSlash(s.File)),
 			young: s.young() || libsYoung, was: cur}
 		if test := found.tests[id]; found.gate(id, now) != "" && past == nil {
 			c.tests, c.young = &test.Script, c.young || test.young()

@@ -105,11 +105,12 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 		snap.tenants["acme"] = &served{}
 	}
 	snap.tenants["acme"].worker = gated{g}
+	snap.index(snap, h.builtin)
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	h.serving.Add(1)
-	go h.accept(h.listeners[0])
+	go h.accept(h.listeners[0], "tcp")
 	t.Cleanup(h.drain)
 	return h
 }
@@ -168,7 +169,7 @@ func TestNothingRunsAfterRevocation(t *testing.T) {
 		<-g.entered
 	}
 	write(t, filepath.Join(dir, "alice.key"), "")
-	h.snap.Load().vault.Read()
+	h.snap.Load().Credentials.Read()
 	h.cutRevoked(time.Now())
 	close(g.open)
 	for {
@@ -192,7 +193,7 @@ func TestKeyThatChangesHands(t *testing.T) {
 	c := connectAs(t, h, "alice-1")
 	write(t, filepath.Join(dir, "alice.key"), "")
 	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
-	h.snap.Load().vault.Read()
+	h.snap.Load().Credentials.Read()
 	h.cutRevoked(time.Now())
 	if answers(t, c) {
 		t.Error("the connection of alice goes on with what is bob's key now")
@@ -280,7 +281,7 @@ func TestRevocationBesideAMistake(t *testing.T) {
 			t.Fatal(err)
 		}
 		mistake(dir)
-		if _, problems := h.snap.Load().vault.Read(); len(problems) != 1 {
+		if _, problems := h.snap.Load().Credentials.Read(); len(problems) != 1 {
 			t.Errorf("%s: problems %v, want one", what, problems)
 		}
 		h.cutRevoked(time.Now())

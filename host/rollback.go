@@ -135,7 +135,7 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 	}
 	c := &candidate{version: past.again(id, t.settings.Limits(id)), path: past.path}
 	worker := t.worker
-	l.start(ctx, key, func(ctx context.Context) { l.try(ctx, worker, []*candidate{c}) }, func(*snapshot) {
+	l.start(ctx, key, func(ctx context.Context) { l.try(ctx, worker, []*candidate{c}) }, func(*generation) {
 		now := l.next.tenants[id.Tenant()]
 		if c.err == nil && (now == nil || now.worker != worker || now.objects[id] != cur) {
 			c.err = object.Errorf(object.CodeInvalid, "%s has changed meanwhile: try again", id)

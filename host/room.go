@@ -24,7 +24,7 @@ func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal
 				idle = append(idle, c)
 			}
 		}
-		slices.SortFunc(idle, func(a, b *conn) int { return cmp.Compare(a.id, b.id) })
+		slices.SortFunc(idle, func(a, b *conn) int { return cmp.Compare(a.session.ID(), b.session.ID()) })
 		idle = idle[:min(len(idle), closedTogether, max(conns/4, 1))]
 	}
 	if idle == nil {

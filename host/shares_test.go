@@ -69,7 +69,9 @@ func sharingHost(
 	if h, err = New(Config{Policy: p, Worker: []string{"never started"}}); err != nil {
 		t.Fatal(err)
 	}
-	h.snap.Load().tenants["acme"].worker = &answering{invoke: invoke}
+	snap := h.snap.Load()
+	snap.tenants["acme"].worker = &answering{invoke: invoke}
+	snap.index(snap, h.builtin)
 	if set != nil {
 		set(h)
 	}
@@ -77,7 +79,7 @@ func sharingHost(
 		t.Fatal(err)
 	}
 	h.serving.Add(1)
-	go h.accept(h.listeners[0])
+	go h.accept(h.listeners[0], "tcp")
 	t.Cleanup(h.drain)
 	return h, dir
 }

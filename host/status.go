@@ -77,7 +77,7 @@ type ReloadStatus struct {
 // Status returns what the host is at.
 func (h *Host) Status() *Status {
 	s := &Status{Version: h.cfg.Version, PID: os.Getpid(), Since: h.ledger.Since, Addresses: h.Addrs(), Metrics: h.doors.metrics,
-		Streams: h.streams.count(), Workers: h.workerStates(), Refusals: h.Refusals()}
+		Streams: h.dispatch.Streams(), Workers: h.workerStates(), Refusals: h.Refusals()}
 	s.Objects, s.Tenants = h.Objects()
 	if h.audit != nil {
 		s.AuditStalled = h.audit.Stalled().Seconds()

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -39,7 +40,7 @@ type worker interface {
 func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version) worker {
 	cfg := supervise.Config{
 		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle,
-		Services: []supervise.Service{supervise.ObjectCalls(h.proxy)}, Log: h.log,
+		Services: []supervise.Service{supervise.ObjectCalls(h.dispatch.ObjectCall)}, Log: h.log,
 		Pool: h.spares, Account: &h.ledger.Tenant(name).Processes, Budget: h.shares.Tenant(name),
 	}
 	if !settings.PerObject {
@@ -179,14 +180,14 @@ func (a *apart) Describe(ctx context.Context, id object.ID) (*object.Description
 	if t := (*a.of.Load())[id]; t != nil {
 		return t.Describe(ctx, id)
 	}
-	return nil, errUnknown
+	return nil, dispatch.ErrUnknown
 }
 
 func (a *apart) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
 	if t := (*a.of.Load())[c.ID]; t != nil {
 		return t.Invoke(ctx, c)
 	}
-	return object.Reply{}, errUnknown
+	return object.Reply{}, dispatch.ErrUnknown
 }
 
 func (a *apart) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {

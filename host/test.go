@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -51,7 +52,7 @@ func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettin
 	walls.AllowMissing = append(slices.Clone(walls.AllowMissing), confine.UID, confine.Cgroup)
 	return supervise.New(supervise.Config{Tenant: name, Argv: cfg.Worker, Confine: walls, Log: slog.New(slog.DiscardHandler),
 		Services: []supervise.Service{supervise.ObjectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
-			return object.Reply{}, errUnknown
+			return object.Reply{}, dispatch.ErrUnknown
 		})}})
 }
 

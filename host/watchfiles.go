@@ -20,7 +20,7 @@ func (h *Host) watchFiles(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			snap := h.snap.Load()
-			snap.vault.Refresh(now)
+			snap.Credentials.Refresh(now)
 			h.cutRevoked(now)
 			if snap.secrets.Refresh() {
 				h.grantSecrets(h.snap.Load())
@@ -30,7 +30,7 @@ func (h *Host) watchFiles(ctx context.Context) {
 }
 
 // grantSecrets hands every tenant's worker its own.
-func (h *Host) grantSecrets(snap *snapshot) {
+func (h *Host) grantSecrets(snap *generation) {
 	for tenant, t := range snap.tenants {
 		t.worker.SetSecrets(snap.secrets.ForTenant(tenant))
 	}

@@ -38,8 +38,8 @@ type Call struct {
 	// on running time replies that the call was not executed. Another backend gives up within two seconds. Both
 	// also end the call when ctx is done. A context with a deadline would cost more than a short call.
 	Deadline time.Time
-	// Enqueued is called at most once by a backend that runs the calls of an object in order. At that time the call
-	// has its position: later calls run after it. It must not block. nil is allowed.
+	// Enqueued, if not nil, is called by the backend at most once, without delay: when the call has its position among
+	// the calls of its object, so that later calls run after it. A backend that runs calls in no order calls it first.
 	Enqueued func()
 
 	// Payload is the received payload, inflated. It belongs to the caller of Invoke. A backend must not use it after

@@ -42,6 +42,14 @@ type Peer struct {
 	Channel string
 	// Addr is the peer's address as text, for logs and for hearth.caller().
 	Addr string
+	// Endpoint is where the peer connected; nil for an object. It does not change.
+	Endpoint *Endpoint
+}
+
+// Endpoint is where a peer connected to the host.
+type Endpoint struct {
+	Listener string // its name in the policy
+	Local    string // the address that the peer used: "host:port" or "unix:path"
 }
 
 // Certificate holds the fields of a verified client certificate.

@@ -16,6 +16,9 @@ import (
 
 // Invoke implements [object.Backend].
 func (p *Plugin) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
+	if c.Enqueued != nil {
+		c.Enqueued() // calls run in no order
+	}
 	if n := len(c.Payload); n > object.DefaultMessageBytes { // the limits of a tenant apply to its scripts only
 		return object.Reply{}, object.Errorf(object.CodeTooLarge,
 			"limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed",

@@ -60,6 +60,9 @@ func (d *Dispatcher) authorize(
 func (d *Dispatcher) authorizeBuiltin(
 	snap *snapshot.Snapshot, call *object.Call, b *route.Builtin, now time.Time,
 ) (grant, error) {
+	if call.Kind == object.Get || call.Kind == object.Set {
+		return grant{}, ErrUnknown // they have no attributes
+	}
 	if b.Uncounted != nil && b.Uncounted(call.Method) {
 		return grant{}, nil
 	}

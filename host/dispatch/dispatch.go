@@ -113,8 +113,8 @@ var ErrPolicyChanged = object.Errorf(object.CodeUnavailable, "the policy changed
 
 // admitted is a request that may run.
 type admitted struct {
-	backend object.Backend
-	grant   grant
+	to    route.Route
+	grant grant
 }
 
 // Do runs a call and returns its reply. Cancelling ctx reaches the backend. The error says whether the call was executed.
@@ -128,7 +128,7 @@ func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
 	if err != nil {
 		return object.Reply{}, err
 	}
-	reply, backend, err := d.run(ctx, a.backend, &r.Call, r.Session)
+	reply, backend, err := d.run(ctx, a.to, &r.Call, r.Session)
 	d.release(a.grant)
 	if reply.Stream != 0 {
 		return d.openStream(r, backend, reply)
@@ -146,10 +146,10 @@ func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Rep
 		return
 	}
 	placed := make(chan struct{})
-	r.Placed = sync.OnceFunc(func() { close(placed) })
+	r.Enqueued = sync.OnceFunc(func() { close(placed) })
 	go func() { // ends with the call, whose time is bounded
-		reply, backend, err := d.run(ctx, a.backend, &r.Call, r.Session)
-		r.Placed()
+		reply, backend, err := d.run(ctx, a.to, &r.Call, r.Session)
+		r.Enqueued()
 		d.release(a.grant)
 		if reply.Stream != 0 {
 			backend.CloseStream(reply.Stream)
@@ -187,7 +187,7 @@ func (d *Dispatcher) begin(r *Request) (admitted, error) {
 		d.release(g)
 		return admitted{}, err
 	}
-	return admitted{backend: to.Backend, grant: g}, nil
+	return admitted{to: to, grant: g}, nil
 }
 
 // admit waits for a slot of the fair queue. It returns the snapshot that is in force then.
@@ -217,8 +217,15 @@ func (d *Dispatcher) flow(snap *snapshot.Snapshot, r *Request, now time.Time) (a
 }
 
 // run passes a call to its backend, and once more to the current one if that backend was retired meanwhile. It returns
-// the backend that answered.
-func (d *Dispatcher) run(ctx context.Context, b object.Backend, call *object.Call, s *Session) (object.Reply, object.Backend, error) {
+// the backend that answered. Calls of built-in objects are not counted and not traced.
+func (d *Dispatcher) run(
+	ctx context.Context, to route.Route, call *object.Call, s *Session,
+) (object.Reply, object.Backend, error) {
+	b := to.Backend
+	if to.Builtin != nil {
+		reply, err := b.Invoke(ctx, call)
+		return reply, b, err
+	}
 	counters := d.cfg.Usage.Object(call.ID)
 	tracer := d.tracer.Load()
 	from := counters.Begin(call)
@@ -226,10 +233,10 @@ func (d *Dispatcher) run(ctx context.Context, b object.Backend, call *object.Cal
 	s.touch(b)
 	reply, err := b.Invoke(ctx, call)
 	if err != nil && object.Retired(err) {
-		if to, ok := d.cfg.Snapshot().Routes.Lookup(call.ID); !ok {
+		if again, ok := d.cfg.Snapshot().Routes.Lookup(call.ID); !ok {
 			err = ErrUnknown
 		} else {
-			b = to.Backend
+			b = again.Backend
 			s.touch(b)
 			if reply, err = b.Invoke(ctx, call); object.Retired(err) {
 				err = object.ErrShutdown

@@ -41,7 +41,7 @@ func (d *Dispatcher) ObjectCall(
 		return object.Reply{}, err
 	}
 	defer d.waits.end(w)
-	reply, backend, err := d.run(ctx, a.backend, &r.Call, r.Session)
+	reply, backend, err := d.run(ctx, a.to, &r.Call, r.Session)
 	if reply.Stream != 0 {
 		backend.CloseStream(reply.Stream)
 	}

@@ -482,7 +482,11 @@ var edges = []edge{
 	},
 	{
 		pkg: "host/fault",
-		why: "a report about a file imports no other package",
+		why: "reports about files know the policy, to select who may see them",
+		may: []string{
+			"object",
+			"policy",
+		},
 	},
 	{
 		pkg: "host/credential",
@@ -504,6 +508,56 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "host/route",
+		why: "a table of backends imports the nouns only",
+		may: []string{
+			"object",
+		},
+	},
+	{
+		pkg: "host/snapshot",
+		why: "it joins policy, routes and credentials of one generation",
+		may: []string{
+			"host/credential",
+			"host/route",
+			"object",
+			"policy",
+		},
+	},
+	{
+		pkg: "host/dispatch",
+		why: "it owns the order of a call and imports no gateway and no kind of backend",
+		may: []string{
+			"audit",
+			"host/admit",
+			"host/route",
+			"host/snapshot",
+			"host/trace",
+			"host/usage",
+			"object",
+			"policy",
+		},
+	},
+	{
+		pkg: "host/builtin",
+		why: "the host's own objects are backends like others",
+		may: []string{
+			"codec",
+			"codec/pyro",
+			"host/credential",
+			"host/dispatch",
+			"host/fault",
+			"host/route",
+			"host/snapshot",
+			"object",
+			"policy",
+			"transport/ca",
+			"transport/enroll",
+			"transport/keyfile",
+			"wire",
+		},
+	},
+	{
 		pkg: "host",
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process",
 		may: []string{
@@ -511,8 +565,12 @@ var edges = []edge{
 			"codec",
 			"codec/pyro",
 			"host/admit",
+			"host/builtin",
 			"host/credential",
+			"host/dispatch",
 			"host/fault",
+			"host/route",
+			"host/snapshot",
 			"host/trace",
 			"host/usage",
 			"internal/backoff",

@@ -1,4 +1,4 @@
-package host
+package builtin
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ import (
 // and to the names, so both together are bounded.
 const (
 	maxRegexBytes = 1 << 10
-	maxRegexSize  = 1000
+	MaxRegexSize  = 1000
 	maxRegexWork  = 512 << 10 // size times names
 )
 
@@ -33,26 +33,26 @@ type entry struct {
 }
 
 // entries returns the names that the caller may see, sorted, the name server first.
-func (c *conn) entries(snap *snapshot) []entry {
+func (c *invocation) entries() []entry {
 	out := []entry{c.nameServer()}
-	for _, id := range snap.listed.Visible(c.caller) {
+	for _, id := range c.snap.Listed.Visible(c.call.Caller) {
 		out = append(out, entryOf(id))
 	}
 	return out
 }
 
 // entry returns one of the entries by its name.
-func (c *conn) entry(snap *snapshot, name string) (entry, bool) {
+func (c *invocation) entry(name string) (entry, bool) {
 	if name == string(object.NameServer) {
 		return c.nameServer(), true
 	}
 	id := object.ID(name)
-	return entryOf(id), snap.has(id) && snap.policy.Visible(c.caller, id)
+	return entryOf(id), c.snap.Has(id) && c.snap.Policy.Visible(c.call.Caller, id)
 }
 
-func (c *conn) nameServer() entry {
+func (c *invocation) nameServer() entry {
 	class := "class:Pyro5.nameserver.NameServer"
-	if c.proto == object.Pyro4 {
+	if c.call.Protocol == object.Pyro4 {
 		class = "class:Pyro4.naming.NameServer"
 	}
 	return entry{string(object.NameServer), []string{class}}
@@ -63,80 +63,83 @@ func entryOf(id object.ID) entry {
 }
 
 // location is where the caller reaches the host: the address it asked at.
-func (c *conn) location() string {
-	if path, ok := strings.CutPrefix(c.listener.Addr(), "unix:"); ok {
+func (c *invocation) location() string {
+	if path, ok := strings.CutPrefix(c.local(), "unix:"); ok {
 		return "./u:" + path
 	}
-	return c.nc.LocalAddr().String()
+	return c.local()
 }
 
+// local returns the address that the caller connected to.
+func (c *invocation) local() string { return c.call.Caller.Peer.Endpoint.Local }
+
 // uri returns the URI object of a name, in the caller's generation.
-func (c *conn) uri(name string) any {
+func (c *invocation) uri(name string) any {
 	var sock, host, port any
-	if path, ok := strings.CutPrefix(c.listener.Addr(), "unix:"); ok {
+	if path, ok := strings.CutPrefix(c.local(), "unix:"); ok {
 		sock = path
-	} else if h, p, err := net.SplitHostPort(c.nc.LocalAddr().String()); err == nil {
+	} else if h, p, err := net.SplitHostPort(c.local()); err == nil {
 		n, _ := strconv.ParseInt(p, 10, 64)
 		host, port = h, n
 	}
 	return codec.Dict{
-		{Key: "__class__", Value: c.proto.Module() + ".core.URI"},
+		{Key: "__class__", Value: c.call.Protocol.Module() + ".core.URI"},
 		{Key: "state", Value: codec.Tuple{"PYRO", name, sock, host, port}},
 	}
 }
 
-func (c *conn) uriText(name string) string { return "PYRO:" + name + "@" + c.location() }
+func (c *invocation) uriText(name string) string { return "PYRO:" + name + "@" + c.location() }
 
 // tagged returns tags in the container that the caller's generation uses.
-func (c *conn) tagged(tags []string) any {
+func (c *invocation) tagged(tags []string) any {
 	items := make([]any, len(tags))
 	for i, t := range tags {
 		items[i] = t
 	}
-	if c.proto == object.Pyro4 {
+	if c.call.Protocol == object.Pyro4 {
 		return items
 	}
 	return codec.Set(items)
 }
 
-func nsCount(c *conn, snap *snapshot, _ *object.Call, _ []any) (any, error) {
-	return int64(1 + snap.listed.Count(c.caller)), nil
+func nsCount(c *invocation, _ []any) (any, error) {
+	return int64(1 + c.snap.Listed.Count(c.call.Caller)), nil
 }
 
-func nsLookup(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {
+func nsLookup(c *invocation, args []any) (any, error) {
 	name, err := text("name", args[0])
 	if err != nil {
 		return nil, err
 	}
-	if e, ok := c.entry(snap, name); ok {
+	if e, ok := c.entry(name); ok {
 		if truthy(args[1]) {
 			return codec.Tuple{c.uri(name), c.tagged(e.tags)}, nil
 		}
 		return c.uri(name), nil
 	}
-	c.unseen(object.ID(name), "not an object that this principal may call")
+	c.cfg.Dispatcher.Hide(&c.call.Caller, object.ID(name), "not an object that this principal may call")
 	return nil, &object.Error{Code: object.CodeNotFound, Class: "NamingError", Msg: "unknown name: " + name}
 }
 
 // nsList filters by prefix, regular expression or tags. In Pyro5 the third argument is
 // return_metadata, in Pyro4 the fifth.
-func nsList(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {
+func nsList(c *invocation, args []any) (any, error) {
 	withTags := truthy(args[4])
-	if c.proto == object.Pyro5 {
+	if c.call.Protocol == object.Pyro5 {
 		if _, isFlag := args[2].(bool); isFlag {
 			withTags, args[2] = truthy(args[2]), nil
 		}
 	}
 	filters := 0
 	for _, a := range args[:4] {
-		if a != nil && (c.proto == object.Pyro4 || truthy(a)) {
+		if a != nil && (c.call.Protocol == object.Pyro4 || truthy(a)) {
 			filters++
 		}
 	}
 	if filters > 1 {
 		return nil, &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: "you can only filter on one thing at a time"}
 	}
-	match, err := nameFilter(args[0], args[1], 1+snap.listed.Count(c.caller))
+	match, err := nameFilter(args[0], args[1], 1+c.snap.Listed.Count(c.call.Caller))
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +147,11 @@ func nsList(c *conn, snap *snapshot, _ *object.Call, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.listing(snap, withTags, func(e entry) bool { return match(e.name) && byTags(e.tags) }), nil
+	return c.listing(withTags, func(e entry) bool { return match(e.name) && byTags(e.tags) }), nil
 }
 
 // nsYellowPages is Pyro5's search by tags.
-func nsYellowPages(c *conn, snap *snapshot, call *object.Call, args []any) (any, error) {
+func nsYellowPages(c *invocation, args []any) (any, error) {
 	withTags := truthy(args[2])
 	if args[2] == nil {
 		withTags = true // its default, which None means to those who leave it out
@@ -164,12 +167,12 @@ func nsYellowPages(c *conn, snap *snapshot, call *object.Call, args []any) (any,
 	if err != nil {
 		return nil, err
 	}
-	return c.listing(snap, withTags, func(e entry) bool { return byTags(e.tags) }), nil
+	return c.listing(withTags, func(e entry) bool { return byTags(e.tags) }), nil
 }
 
-func (c *conn) listing(snap *snapshot, withTags bool, keep func(entry) bool) map[string]any {
+func (c *invocation) listing(withTags bool, keep func(entry) bool) map[string]any {
 	out := map[string]any{}
-	for _, e := range c.entries(snap) {
+	for _, e := range c.entries() {
 		switch {
 		case !keep(e):
 		case withTags:
@@ -203,7 +206,7 @@ func nameFilter(prefix, regex any, names int) (func(string) bool, error) {
 	if err != nil {
 		return nil, invalidRegex(regexProblem(r, err))
 	}
-	if most := min(maxRegexSize, maxRegexWork/names); regexSize(tree) > most {
+	if most := min(MaxRegexSize, maxRegexWork/names); regexSize(tree) > most {
 		return nil, invalidRegex(fmt.Sprintf("it is too large for %d names: with repetitions written out it has a size of %d; "+
 			"want at most %d", names, regexSize(tree), most))
 	}
@@ -285,7 +288,7 @@ func tagFilter(all, anyOf any) (func([]string) bool, error) {
 }
 
 // nsReadOnly refuses what would change the names.
-func nsReadOnly(*conn, *snapshot, *object.Call, []any) (any, error) {
+func nsReadOnly(*invocation, []any) (any, error) {
 	return nil, &object.Error{Code: object.CodeDenied, Class: "NamingError",
 		Msg: "this name server lists the host's own objects and takes no registrations: put a script into the scripts folder instead"}
 }

@@ -1,4 +1,4 @@
-package host
+package builtin
 
 import (
 	"crypto/ecdh"
@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,33 +19,74 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/host/credential"
+	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/transport/enroll"
 	"github.com/hearthhost/hearth/transport/keyfile"
 )
 
-// withToken returns a host, its folder of tokens, a token, and a connection that was opened
-// with it.
-func withToken(t *testing.T) (*Host, string, *enroll.Token, *conn) {
+// newInvocation returns a running call of Pyro.Enroll under a policy whose files are in dir.
+func newInvocation(t *testing.T, dir, text string) *invocation {
 	t.Helper()
-	h, _ := gatedHost(t, newGate())
-	dir := h.snap.Load().vault.TokenFolder()
-	tok, err := enroll.New(dir, "alice", enroll.Key, time.Hour, time.Now())
+	p, err := policyfile.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h, dir, tok, &conn{h: h, caller: object.Caller{Principal: object.Principal(credential.EnrollPrefix + tok.ID)}}
+	store, err := credential.NewStore(p, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap := &snapshot.Snapshot{Policy: p, Credentials: store}
+	all := &Objects{cfg: Config{
+		Log:      slog.New(slog.DiscardHandler),
+		Listener: func(string) Listener { return nil },
+		Snapshot: func() *snapshot.Snapshot { return snap },
+	}}
+	return &invocation{Objects: all, ctx: t.Context(), snap: snap, call: &object.Call{ID: object.Enroll}}
+}
+
+// as sets the token with which the call's connection was opened.
+func (c *invocation) as(tok *enroll.Token) *invocation {
+	c.call.Caller.Principal = object.Principal(credential.EnrollPrefix + tok.ID)
+	c.call.Caller.Peer.Endpoint = &object.Endpoint{}
+	return c
+}
+
+const enrollPolicy = `enroll {}
+listener "tcp" {
+  address  = "127.0.0.1:0"
+  identify = ["hmac"]
+}
+tenant "acme" {}
+principal "alice" { keys = ["alice.key"] }
+`
+
+// withToken returns a call whose connection was opened with a token, the folder of tokens, and the token.
+func withToken(t *testing.T) (*invocation, string, *enroll.Token) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "alice.key"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := newInvocation(t, dir, enrollPolicy)
+	folder := c.snap.Credentials.TokenFolder()
+	tok, err := enroll.New(folder, "alice", enroll.Key, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.as(tok), folder, tok
 }
 
 // TestEnrolmentCutShort has an enrolment fail after the proof was made and before the
 // token says so: only who began it gets another.
 func TestEnrolmentCutShort(t *testing.T) {
-	h, _, _, c := withToken(t)
+	c, _, _ := withToken(t)
 	lost := errors.New("no space left")
 	failing := func(*enroll.Token) (issuer, error) {
 		return func() (map[string]string, error) { return nil, lost }, nil
 	}
-	if _, err := h.enroll(c, enroll.Key, []byte("mine"), failing); !errors.Is(err, lost) {
+	if _, err := c.enroll(enroll.Key, []byte("mine"), failing); !errors.Is(err, lost) {
 		t.Fatalf("enroll() = %v", err)
 	}
 	proofs := 0
@@ -54,11 +96,11 @@ func TestEnrolmentCutShort(t *testing.T) {
 			return map[string]string{"principal": "alice"}, nil
 		}, nil
 	}
-	if _, err := h.enroll(c, enroll.Key, []byte("theirs"), issue); err == nil || proofs != 0 {
+	if _, err := c.enroll(enroll.Key, []byte("theirs"), issue); err == nil || proofs != 0 {
 		t.Errorf("somebody else got %d proofs, %v", proofs, err)
 	}
 	for range 2 {
-		if _, err := h.enroll(c, enroll.Key, []byte("mine"), issue); err != nil || proofs != 1 {
+		if _, err := c.enroll(enroll.Key, []byte("mine"), issue); err != nil || proofs != 1 {
 			t.Errorf("who began it got %d proofs, %v; want one", proofs, err)
 		}
 	}
@@ -66,9 +108,9 @@ func TestEnrolmentCutShort(t *testing.T) {
 
 // TestTokenRevokedWhileUsed removes a token in the midst of an enrolment: it stays removed.
 func TestTokenRevokedWhileUsed(t *testing.T) {
-	h, dir, tok, c := withToken(t)
+	c, dir, tok := withToken(t)
 	removed := make(chan error, 1)
-	_, err := h.enroll(c, enroll.Key, []byte("mine"), func(*enroll.Token) (issuer, error) {
+	_, err := c.enroll(enroll.Key, []byte("mine"), func(*enroll.Token) (issuer, error) {
 		return func() (map[string]string, error) {
 			go func() { removed <- enroll.Remove(dir, tok.ID) }()
 			if !locked(t, dir) { // then it happens now
@@ -106,10 +148,7 @@ func locked(t *testing.T, dir string) bool {
 // whose key file and folder do not exist yet succeeds.
 func TestTokenIsSpentLast(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	h := serveGated(t, newGate(), dir, `enroll {}
+	c := newInvocation(t, dir, `enroll {}
 listener "tcp" {
   address  = "127.0.0.1:0"
   identify = ["hmac"]
@@ -118,11 +157,13 @@ tenant "acme" {}
 principal "alice" { keys = ["new/keys/alice.key"] }
 principal "bob" { keys = ["sub/bob.key"] }
 `)
-	write(t, filepath.Join(dir, "sub"), "no folder, so no file can be in it")
-	folder := h.snap.Load().vault.TokenFolder()
+	const notAFolder = "a file, so that no key file can be in it"
+	if err := os.WriteFile(filepath.Join(dir, "sub"), []byte(notAFolder), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder := c.snap.Credentials.TokenFolder()
 	call := func(tok *enroll.Token, public []byte) error {
-		c := &conn{h: h, caller: object.Caller{Principal: object.Principal(credential.EnrollPrefix + tok.ID)}}
-		_, err := enrollMethods["key"].run(c, nil, nil, []any{base64.StdEncoding.EncodeToString(public)})
+		_, err := enrollMethods["key"].run(c.as(tok), []any{base64.StdEncoding.EncodeToString(public)})
 		return err
 	}
 	token := func(principal string) *enroll.Token {
@@ -160,7 +201,7 @@ principal "bob" { keys = ["sub/bob.key"] }
 	if err != nil || len(keys) != 1 {
 		t.Errorf("the key file holds %d keys, %v; want one", len(keys), err)
 	}
-	if _, ok := h.snap.Load().vault.Key(keys[0].ID); !ok {
+	if _, ok := c.snap.Credentials.Key(keys[0].ID); !ok {
 		t.Error("the key that was handed out does not count")
 	}
 }
@@ -168,12 +209,12 @@ principal "bob" { keys = ["sub/bob.key"] }
 // TestRequestIsCheckedFirst asks for a certificate with a key that cannot be certified: the token is not
 // spent, and its holder can ask again with another key.
 func TestRequestIsCheckedFirst(t *testing.T) {
-	h, dir, _, _ := withToken(t)
+	c, dir, _ := withToken(t)
 	tok, err := enroll.New(dir, "alice", enroll.Cert, time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &conn{h: h, caller: object.Caller{Principal: object.Principal(credential.EnrollPrefix + tok.ID)}}
+	c.as(tok)
 	key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +229,7 @@ func TestRequestIsCheckedFirst(t *testing.T) {
 		{"certificate", strings.Repeat("x", 1<<20)}: "at most 8192",
 		{"key", strings.Repeat("A", 1<<20)}:         "at most 64",
 	} {
-		_, err := enrollMethods[object.Method(call[0])].run(c, nil, nil, []any{call[1]})
+		_, err := enrollMethods[object.Method(call[0])].run(c, []any{call[1]})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s of %d bytes: %v, want %q", call[0], len(call[1]), err, want)
 		}

@@ -1,4 +1,4 @@
-package host
+package dispatch
 
 import (
 	"context"
@@ -6,6 +6,9 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/route"
+	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 )
@@ -15,26 +18,37 @@ type instant struct {
 	object.Backend
 	reply object.Reply
 	err   error
+	ended int // calls of EndConn
 }
 
 func (b *instant) Invoke(context.Context, *object.Call) (object.Reply, error) { return b.reply, b.err }
 
-func newLedgerHost() *Host {
-	h := &Host{}
-	h.ledger.Init()
-	h.ledger.Tenant("empty")
-	h.ledger.Add([]object.ID{"acme.echo", "acme.shop.cart"})
-	return h
+func (b *instant) EndConn(uint64) { b.ended++ }
+
+// newDispatcher returns a dispatcher whose routes lead to b.
+func newDispatcher(b object.Backend) (*Dispatcher, *Session) {
+	var counters usage.Registry
+	counters.Init()
+	counters.Add([]object.ID{"acme.echo", "acme.shop.cart"})
+	routes := map[object.ID]route.Route{"acme.echo": {Backend: b}}
+	snap := &snapshot.Snapshot{Routes: route.New(routes)}
+	d := New(Config{
+		Snapshot: func() *snapshot.Snapshot { return snap },
+		Queue:    new(admit.FairQueue),
+		Usage:    &counters,
+	})
+	return d, d.NewSession()
 }
 
 // TestEnteringACallAllocatesNothing is the budget of accounting on the call path.
 func TestEnteringACallAllocatesNothing(t *testing.T) {
-	h, b := newLedgerHost(), &instant{reply: object.Reply{Steps: 7, Payload: []byte("xy")}}
+	b := &instant{reply: object.Reply{Steps: 7, Payload: []byte("xy")}}
+	d, session := newDispatcher(b)
 	call := &object.Call{ID: "acme.echo", Payload: []byte("abc")}
-	if n := testing.AllocsPerRun(100, func() { _, _, _ = h.invoke(context.Background(), b, call) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _, _ = d.run(context.Background(), route.Route{Backend: b}, call, session) }); n != 0 {
 		t.Errorf("entering a call allocates %v times", n)
 	}
-	a := h.ledger.Object("acme.echo")
+	a := d.cfg.Usage.Object("acme.echo")
 	if n := a.Begun.Load(); n != 101 || a.Steps.Load() != 7*n || a.BytesIn.Load() != 3*n || a.BytesOut.Load() != 2*n {
 		t.Errorf("after %d calls: %d steps, %d bytes in, %d out", n, a.Steps.Load(), a.BytesIn.Load(), a.BytesOut.Load())
 	}
@@ -48,7 +62,7 @@ func TestAccountsShareNoCacheLine(t *testing.T) {
 }
 
 func TestLedgerClasses(t *testing.T) {
-	h := newLedgerHost()
+	d, session := newDispatcher(nil)
 	call := &object.Call{ID: "acme.echo"}
 	for _, b := range []*instant{
 		{err: object.Errorf(object.CodeExhausted, "no"), reply: object.Reply{Steps: 50}},
@@ -57,9 +71,9 @@ func TestLedgerClasses(t *testing.T) {
 		{reply: object.Reply{Exception: true}},
 		{},
 	} {
-		_, _, _ = h.invoke(t.Context(), b, call)
+		_, _, _ = d.run(t.Context(), route.Route{Backend: b}, call, session)
 	}
-	a := h.ledger.Object("acme.echo")
+	a := d.cfg.Usage.Object("acme.echo")
 	if a.Steps.Load() != 50 {
 		t.Errorf("steps of a failed call: %d, want 50", a.Steps.Load())
 	}
@@ -72,10 +86,28 @@ func TestLedgerClasses(t *testing.T) {
 
 // BenchmarkEnter is what accounting adds to a call.
 func BenchmarkEnter(b *testing.B) {
-	h, none := newLedgerHost(), &instant{}
+	none := &instant{}
+	d, session := newDispatcher(none)
 	call := &object.Call{ID: "acme.echo", Payload: []byte("abc")}
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _, _ = h.invoke(context.Background(), none, call)
+		_, _, _ = d.run(context.Background(), route.Route{Backend: none}, call, session)
+	}
+}
+
+// TestForgetBackends: a session forgets the backends that no route leads to, and ends at the others.
+func TestForgetBackends(t *testing.T) {
+	stays, leaves := &instant{}, &instant{}
+	d, session := newDispatcher(stays)
+	session.touch(stays)
+	session.touch(leaves)
+	d.ForgetBackends(d.cfg.Snapshot().Routes)
+	session.End()
+	if stays.ended != 1 || leaves.ended != 0 {
+		t.Errorf("the session ended %d times at the backend that stays and %d times at the other; want 1 and 0",
+			stays.ended, leaves.ended)
+	}
+	if len(d.sessions.open) != 0 {
+		t.Errorf("%d sessions are open after their end", len(d.sessions.open))
 	}
 }

@@ -1,4 +1,4 @@
-package host
+package dispatch
 
 import (
 	"fmt"
@@ -10,14 +10,14 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestWaitsOfManyWays: from one object to another there may be 2^n ways over n objects, as each call of a chain holds
-// all objects before it. The search for a deadlock looks at each object once: it holds up every call between objects.
-func TestWaitsOfManyWays(t *testing.T) {
+// TestWaitGraphVisitsEachObjectOnce: the number of paths from one object to another may be 2^n for n objects, as each call
+// of a chain holds all objects before it. The search for a deadlock delays every call between objects.
+func TestWaitGraphVisitsEachObjectOnce(t *testing.T) {
 	t.Parallel()
 	const chains = 8
 	id := func(chain, at int) object.ID { return object.ID(fmt.Sprintf("acme.o%d_%d", chain, at)) }
-	var ws waits
-	var all []*wait
+	var ws waitGraph
+	var all []*objectWait
 	begin := func(on object.ID, chain ...object.ID) error {
 		w, err := ws.begin(&object.Call{ID: on, Chain: slices.Clone(chain)}, true)
 		if err == nil {
@@ -28,9 +28,9 @@ func TestWaitsOfManyWays(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		for c := range chains { // the last object of each calls the first one of the chain before
-			for at := range maxCallDepth {
+			for at := range MaxCallDepth {
 				on := id(c, at+1)
-				if at == maxCallDepth-1 {
+				if at == MaxCallDepth-1 {
 					on = id(c-1, 0)
 				}
 				var chain []object.ID
@@ -50,20 +50,20 @@ func TestWaitsOfManyWays(t *testing.T) {
 			t.Fatal(err)
 		}
 	case <-time.After(time.Minute):
-		t.Fatal("the search takes every way")
+		t.Fatal("the search takes every path")
 	}
 	last := id(-1, 0)
 	if err := begin(id(chains-1, 0), last); err == nil || !strings.Contains(err.Error(), "would wait for it") {
 		t.Errorf("a call that closes a circle over all chains: %v", err)
 	}
-	if len(ws.by) != chains*maxCallDepth+1 {
-		t.Errorf("%d objects are held", len(ws.by))
+	if len(ws.running) != chains*MaxCallDepth+1 {
+		t.Errorf("%d objects are held", len(ws.running))
 	}
 	for _, w := range all {
 		ws.end(w)
 	}
-	if len(ws.by) != 0 {
-		t.Errorf("%d objects are held after the end of all calls", len(ws.by))
+	if len(ws.running) != 0 {
+		t.Errorf("%d objects are held after the end of all calls", len(ws.running))
 	}
 	if err := begin(id(chains-1, 0), last); err != nil {
 		t.Errorf("after the end of all others: %v", err)

@@ -1,4 +1,4 @@
-package host
+package builtin
 
 import (
 	"crypto/ecdh"
@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,8 +32,8 @@ func enrolling(caller *object.Caller) bool {
 const maxPublicBytes = 64
 
 // enrollMethods is Pyro.Enroll.
-var enrollMethods = map[object.Method]builtin{
-	"certificate": {[]string{"request"}, func(c *conn, _ *snapshot, _ *object.Call, args []any) (any, error) {
+var enrollMethods = map[object.Method]method{
+	"certificate": {[]string{"request"}, func(c *invocation, args []any) (any, error) {
 		csr, err := text("request", args[0])
 		if err != nil {
 			return nil, err
@@ -47,11 +46,11 @@ var enrollMethods = map[object.Method]builtin{
 		if err != nil {
 			return nil, err
 		}
-		return c.h.enroll(c, enroll.Cert, der, func(t *enroll.Token) (issuer, error) {
-			return c.h.enrollCert(c, t, public)
+		return c.enroll(enroll.Cert, der, func(t *enroll.Token) (issuer, error) {
+			return c.enrollCert(t, public)
 		})
 	}},
-	"key": {[]string{"public"}, func(c *conn, _ *snapshot, _ *object.Call, args []any) (any, error) {
+	"key": {[]string{"public"}, func(c *invocation, args []any) (any, error) {
 		s, err := text("public", args[0])
 		if err != nil {
 			return nil, err
@@ -67,8 +66,8 @@ var enrollMethods = map[object.Method]builtin{
 		if err != nil {
 			return nil, invalid("public: not a key of X25519")
 		}
-		return c.h.enroll(c, enroll.Key, der, func(t *enroll.Token) (issuer, error) {
-			return c.h.enrollKey(t, public)
+		return c.enroll(enroll.Key, der, func(t *enroll.Token) (issuer, error) {
+			return c.enrollKey(t, public)
 		})
 	}},
 }
@@ -82,16 +81,16 @@ type issuer func() (map[string]string, error)
 
 // enroll answers the holder of a token, once for each public key. prepare checks all that can be
 // checked before the token is spent.
-func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, prepare func(*enroll.Token) (issuer, error)) (any, error) {
-	h.enrolling.Lock()
-	defer h.enrolling.Unlock()
-	dir := h.snap.Load().vault.TokenFolder()
+func (c *invocation) enroll(kind enroll.Kind, public []byte, prepare func(*enroll.Token) (issuer, error)) (any, error) {
+	c.enrolling.Lock()
+	defer c.enrolling.Unlock()
+	dir := c.snap.Credentials.TokenFolder()
 	unlock, err := enroll.Lock(dir) // against other hosts of this folder, and hearth enroll revoke
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	t, err := enroll.Read(dir, strings.TrimPrefix(string(c.caller.Principal), credential.EnrollPrefix))
+	t, err := enroll.Read(dir, strings.TrimPrefix(string(c.call.Caller.Principal), credential.EnrollPrefix))
 	if err != nil || !time.Now().Before(t.Expires) {
 		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: "this token is not good any more: ask for a new one", Err: err}
 	}
@@ -100,13 +99,13 @@ func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, prepare func(*en
 	}
 	reply, used, err := t.Used(public)
 	if err != nil {
-		c.log(slog.LevelWarn, "enrolment refused", "token", t.ID, "for", t.Principal, "peer", c.caller.Peer.Addr, "err", err)
+		c.cfg.Log.Warn("enrolment refused", "token", t.ID, "for", t.Principal, "peer", c.call.Caller.Peer.Addr, "err", err)
 		return nil, &object.Error{Code: object.CodeDenied, Class: "PermissionError", Msg: err.Error()}
 	}
 	if !used {
 		issue, err := prepare(t)
 		if err != nil {
-			c.log(slog.LevelError, "enrolment failed; the token is not spent", "token", t.ID, "principal", t.Principal, "err", err)
+			c.cfg.Log.Error("enrolment failed; the token is not spent", "token", t.ID, "principal", t.Principal, "err", err)
 			return nil, notReady(err)
 		}
 		// Bound first: if what follows is cut short, nobody else gets a second proof.
@@ -119,7 +118,7 @@ func (h *Host) enroll(c *conn, kind enroll.Kind, public []byte, prepare func(*en
 		if err := t.Bind(dir, public, reply); err != nil {
 			return nil, err
 		}
-		h.log.Info("enrolled", "token", t.ID, "principal", t.Principal, "kind", string(kind), "peer", c.caller.Peer.Addr)
+		c.cfg.Log.Info("enrolled", "token", t.ID, "principal", t.Principal, "kind", string(kind), "peer", c.call.Caller.Peer.Addr)
 	}
 	out := map[string]any{}
 	for k, v := range reply {
@@ -139,9 +138,10 @@ func notReady(err error) error {
 }
 
 // enrollCert prepares to issue a certificate with the principal's name.
-func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (issuer, error) {
-	p := h.snap.Load().policy
-	if !c.listener.TakesTLS() {
+func (c *invocation) enrollCert(t *enroll.Token, public *ecdsa.PublicKey) (issuer, error) {
+	p := c.snap.Policy
+	listener := c.cfg.Listener(c.call.Caller.Peer.Endpoint.Listener)
+	if !listener.TakesTLS() {
 		return nil, invalid("this listener has no TLS: enroll at one that has")
 	}
 	if p.Enroll == nil || p.Enroll.CA == "" {
@@ -164,7 +164,7 @@ func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (is
 		}
 		reply := map[string]string{"principal": t.Principal, "certificate": string(chain), "serial": one.Serial,
 			"ca": string(authority.PEM())}
-		if name := c.listener.ServerName(); name != "" {
+		if name := listener.ServerName(); name != "" {
 			reply["server_name"] = name
 		}
 		return reply, nil
@@ -172,8 +172,8 @@ func (h *Host) enrollCert(c *conn, t *enroll.Token, public *ecdsa.PublicKey) (is
 }
 
 // enrollKey agrees on a key, and prepares to put it on top of the principal's key file.
-func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (issuer, error) {
-	p := h.snap.Load().policy
+func (c *invocation) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (issuer, error) {
+	p := c.snap.Policy
 	if err := CheckEnroll(p, object.Principal(t.Principal), enroll.Key); err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (h *Host) enrollKey(t *enroll.Token, client *ecdh.PublicKey) (issuer, error
 		}); err != nil {
 			return nil, err
 		}
-		h.snap.Load().vault.Refresh(time.Now()) // so that the key counts before its holder hears of it
+		c.snap.Credentials.Refresh(time.Now()) // so that the key counts before its holder hears of it
 		return map[string]string{"principal": t.Principal, "key_id": k.ID, "created": k.Created.Format(time.RFC3339),
 			"public": base64.StdEncoding.EncodeToString(own.PublicKey().Bytes())}, nil
 	}, nil

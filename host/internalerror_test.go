@@ -11,21 +11,6 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// TestTouched: a connection forgets the backends that are not served any more, and knows the others.
-func TestTouched(t *testing.T) {
-	stays, leaves := gated{newGate()}, gated{newGate()}
-	snap := &snapshot{tenants: map[object.Tenant]*served{"acme": {worker: stays}, "other": {worker: gated{newGate()}}}}
-	var set touched
-	set.add(stays, "acme.x")
-	set.add(leaves, "other.x")
-	set.add(leaves, "other.y")
-	set.add(gated{newGate()}, "gone.x")
-	set.keep(snap)
-	if all := set.all(); len(all) != 1 || all[stays] != "acme.x" {
-		t.Errorf("the connection still holds %v", all)
-	}
-}
-
 // TestInternalErrorIsLogged: of an error whose cause the caller does not read, the log has object, method,
 // principal, the call's id as text, and the cause.
 func TestInternalErrorIsLogged(t *testing.T) {

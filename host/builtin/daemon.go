@@ -1,0 +1,143 @@
+package builtin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/object"
+)
+
+// nextItem is the method that fetches an item of a stream.
+const nextItem = "get_next_stream_item"
+
+// daemonMethods is Pyro.Daemon. Everything it tells is what its caller may call.
+var daemonMethods map[object.Method]method
+
+// nameServerMethods is Pyro.NameServer.
+var nameServerMethods map[object.Method]method
+
+func init() { //nolint:gochecknoinits // the tables and the methods refer to each other
+	daemonMethods = map[object.Method]method{
+		"ping":       {nil, func(*invocation, []any) (any, error) { return nil, nil }},
+		"info":       {nil, daemonInfo},
+		"registered": {nil, daemonRegistered},
+		"get_metadata": {[]string{"objectId", "as_lists"}, func(c *invocation, args []any) (any, error) {
+			id, err := text("objectId", args[0])
+			if err != nil {
+				return nil, err
+			}
+			return c.metadata(object.ID(id), truthy(args[1]))
+		}},
+		nextItem: {[]string{"streamId"}, func(c *invocation, args []any) (any, error) {
+			id, err := text("streamId", args[0])
+			if err != nil {
+				return nil, err
+			}
+			r, err := c.cfg.Dispatcher.Next(c.ctx, c.call, id)
+			return encoded(r), err
+		}},
+		"close_stream": {[]string{"streamId"}, func(c *invocation, args []any) (any, error) {
+			id, err := text("streamId", args[0])
+			if err != nil {
+				return nil, err
+			}
+			c.cfg.Dispatcher.CloseStream(id, c.call.Caller.Principal)
+			return nil, nil
+		}},
+		"describe": {[]string{"objectId"}, daemonDescribe},
+		"refused":  {nil, daemonRefused},
+	}
+	nameServerMethods = map[object.Method]method{
+		"ping":         {nil, func(*invocation, []any) (any, error) { return nil, nil }},
+		"count":        {nil, nsCount},
+		"lookup":       {[]string{"name", "return_metadata"}, nsLookup},
+		"list":         {[]string{"prefix", "regex", "metadata_all", "metadata_any", "return_metadata"}, nsList},
+		"yplookup":     {[]string{"meta_all", "meta_any", "return_metadata"}, nsYellowPages},
+		"register":     {[]string{"name", "uri", "safe", "metadata"}, nsReadOnly},
+		"set_metadata": {[]string{"name", "metadata"}, nsReadOnly},
+		"remove":       {[]string{"name", "prefix", "regex"}, nsReadOnly},
+	}
+}
+
+func daemonInfo(c *invocation, _ []any) (any, error) {
+	return fmt.Sprintf("Pyro.Daemon of hearth %s on %s, %d objects registered.",
+		c.cfg.Version, c.call.Caller.Peer.Endpoint.Local, c.snap.Listed.Count(c.call.Caller)+2), nil
+}
+
+func daemonRegistered(c *invocation, _ []any) (any, error) {
+	out := []any{string(object.Daemon), string(object.NameServer)}
+	for _, id := range c.snap.Listed.Visible(c.call.Caller) {
+		out = append(out, string(id))
+	}
+	return out, nil
+}
+
+// metadata returns an object's Pyro metadata for the caller.
+func (c *invocation) metadata(id object.ID, asLists bool) (any, error) {
+	d, err := c.cfg.Dispatcher.Describe(c.ctx, &c.call.Caller, id)
+	if err != nil {
+		return nil, err
+	}
+	return pyro.Metadata(d, asLists), nil
+}
+
+// daemonDescribe tells more than Pyro's metadata: docs, instance mode, which attributes
+// can be written. It is hearth's own addition.
+func daemonDescribe(c *invocation, args []any) (any, error) {
+	id, err := text("objectId", args[0])
+	if err != nil {
+		return nil, err
+	}
+	d, err := c.cfg.Dispatcher.Describe(c.ctx, &c.call.Caller, object.ID(id))
+	if err != nil {
+		return nil, err
+	}
+	members := []any{}
+	for _, m := range d.Members {
+		members = append(members, map[string]any{"name": string(m.Name), "doc": m.Doc, "method": m.Method,
+			"oneway": m.Oneway, "get": m.Get, "set": m.Set})
+	}
+	out := map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}
+	if refused := c.refusal(d); refused != "" {
+		out["refused"] = refused
+	}
+	return out, nil
+}
+
+// Bounds on what is told of objects that are not served: their tenant can make it long.
+const (
+	maxReasonBytes    = 200
+	maxTenantsRefused = 100 // of one tenant
+)
+
+// daemonRefused tells of the objects that do not load and so are not served at all, and why,
+// to callers who could call them and see tracebacks. It is hearth's own addition.
+func daemonRefused(c *invocation, _ []any) (any, error) {
+	out := map[string]any{}
+	told := map[object.Tenant]int{}
+	refused := c.cfg.Refusals()
+	may := refused.Debugs(c.snap.Policy, c.call.Caller)
+	for _, r := range refused.All {
+		if _, seen := slices.BinarySearch(may, r.ID); !seen || c.snap.Has(r.ID) || told[r.ID.Tenant()] >= maxTenantsRefused {
+			continue
+		}
+		told[r.ID.Tenant()]++
+		reason := strings.TrimPrefix(r.Err, string(r.ID)+" does not load: ")
+		out[string(r.ID)] = strings.ToValidUTF8(reason[:min(len(reason), maxReasonBytes)], "")
+	}
+	return out, nil
+}
+
+// refusal says why another version of an object than that in its file serves, to a caller
+// who may see tracebacks of it; "" if none does.
+func (c *invocation) refusal(d *object.Description) string {
+	all := c.cfg.Refusals().All
+	i := slices.IndexFunc(all, func(r fault.Refusal) bool { return r.ID == d.ID })
+	if i < 0 || !slices.ContainsFunc(d.Members, func(m object.Member) bool { return c.snap.Policy.Decide(c.call.Caller, d.ID, m.Name).Traceback }) {
+		return ""
+	}
+	return all[i].Err
+}
