@@ -150,8 +150,8 @@ func TestFolderWithoutEnd(t *testing.T) {
 	l.reload()
 	l.want("acme.a", "version", int64(1))
 	l.unknown(object.ID("acme."+strings.Repeat("d.", 100)+"v"), "version")
-	if !strings.Contains(l.refusals(), "in each other") {
-		t.Errorf("refusals:\n%s\nwant that folders lie too deep", l.refusals())
+	if !strings.Contains(l.refusals(), "more than 32 nested folders") {
+		t.Errorf("refusals:\n%s\nwant one about nested folders", l.refusals())
 	}
 }
 
