@@ -1,7 +1,7 @@
 package link
 
-// MaxSpin is how long to look.
+// MaxSpin bounds one spin.
 const MaxSpin = maxSpin
 
-// Looking reports whether the next wait begins with looking.
+// Looking reports whether the next wait begins with a spin.
 func (s *Spin) Looking() bool { return s.score > 0 }

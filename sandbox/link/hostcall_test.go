@@ -23,7 +23,14 @@ func sampleAsk() link.Ask {
 }
 
 func sampleObjectCall() link.ObjectCall {
-	return link.ObjectCall{To: "acme.y", Kind: object.Set, Method: "level", Exclusive: true, Serializer: 1, Payload: []byte("payload")}
+	return link.ObjectCall{
+		To:         "acme.y",
+		Kind:       object.Set,
+		Method:     "level",
+		Exclusive:  true,
+		Serializer: 1,
+		Payload:    []byte("payload"),
+	}
 }
 
 func TestObjectCallSurvives(t *testing.T) {
@@ -62,7 +69,7 @@ func TestServiceReplySurvives(t *testing.T) {
 	}
 }
 
-// TestHostCallsAreBounded: a decoder refuses each field that no worker sends.
+// TestHostCallsAreBounded decodes fields that no worker sends. Each is an error.
 func TestHostCallsAreBounded(t *testing.T) {
 	long := strings.Repeat("x", 256)
 	objectCall := func(c link.ObjectCall) []byte { return frameBody(func(e *link.Encoder) { e.PutObjectCall(&c) }) }
@@ -71,20 +78,30 @@ func TestHostCallsAreBounded(t *testing.T) {
 		body []byte
 		read func(d *link.Decoder)
 	}{
-		"object that asks": {frameBody(func(e *link.Encoder) { e.PutAsk(link.Ask{Object: object.ID(long)}) }), func(d *link.Decoder) { d.AskFields() }},
-		"object called":    {objectCall(link.ObjectCall{To: object.ID(long), Kind: object.Invoke}), call},
-		"method":           {objectCall(link.ObjectCall{Method: object.Method(long), Kind: object.Invoke}), call},
-		"batch":            {objectCall(link.ObjectCall{Kind: object.Batch}), call},
-		"no kind":          {objectCall(link.ObjectCall{}), call},
-		"level":            {frameBody(func(e *link.Encoder) { e.PutLogLine(link.LevelError+1, "x") }), func(d *link.Decoder) { d.LogLineFields() }},
-		"object granted":   {frameBody(func(e *link.Encoder) { e.PutSecrets(object.ID(long), nil, nil) }), func(d *link.Decoder) { d.SecretsFields() }},
+		"calling object": {
+			frameBody(func(e *link.Encoder) { e.PutAsk(link.Ask{Object: object.ID(long)}) }),
+			func(d *link.Decoder) { d.AskFields() },
+		},
+		"object called": {objectCall(link.ObjectCall{To: object.ID(long), Kind: object.Invoke}), call},
+		"method":        {objectCall(link.ObjectCall{Method: object.Method(long), Kind: object.Invoke}), call},
+		"batch":         {objectCall(link.ObjectCall{Kind: object.Batch}), call},
+		"no kind":       {objectCall(link.ObjectCall{}), call},
+		"level": {
+			frameBody(func(e *link.Encoder) { e.PutLogLine(link.LevelError+1, "x") }),
+			func(d *link.Decoder) { d.LogLineFields() },
+		},
+		"object granted": {
+			frameBody(func(e *link.Encoder) { e.PutSecrets(object.ID(long), nil, nil) }),
+			func(d *link.Decoder) { d.SecretsFields() },
+		},
 	} {
 		d := link.Decoder{B: tc.body}
 		if tc.read(&d); d.Err == nil {
 			t.Errorf("%s: the decoder accepts it", name)
 		}
 	}
-	d := link.Decoder{B: frameBody(func(e *link.Encoder) { e.PutLogLine(link.LevelInfo, strings.Repeat("x", link.MaxLogLineBytes+1)) })}
+	longLine := strings.Repeat("x", link.MaxLogLineBytes+1)
+	d := link.Decoder{B: frameBody(func(e *link.Encoder) { e.PutLogLine(link.LevelInfo, longLine) })}
 	if _, text := d.LogLineFields(); d.Err != nil || len(text) != link.MaxLogLineBytes {
 		t.Errorf("a long line has %d bytes, want %d; %v", len(text), link.MaxLogLineBytes, d.Err)
 	}
@@ -94,8 +111,8 @@ func TestHostCallsAreBounded(t *testing.T) {
 	}
 }
 
-// FuzzHostCall: no body of a HostCall, HostReply or HostPush frame makes a decoder panic, exceed its bounds, or take
-// memory out of proportion to the body. A frame that is accepted is written the same way again.
+// FuzzHostCall decodes bodies of HostCall, HostReply and HostPush frames. No decoder panics, exceeds its bounds or
+// allocates out of proportion to the body. An accepted frame is encoded to the same bytes.
 func FuzzHostCall(f *testing.F) {
 	ask, call := sampleAsk(), sampleObjectCall()
 	f.Add(frameBody(func(e *link.Encoder) { e.PutAsk(ask); e.PutObjectCall(&call) }))
@@ -109,7 +126,9 @@ func FuzzHostCall(f *testing.F) {
 		e.Uint(1 << 62)
 	}))
 	f.Add(frameBody(func(e *link.Encoder) { e.PutServiceReply(link.ServiceReply{Kind: 1, Payload: []byte("x")}, nil) }))
-	f.Add(frameBody(func(e *link.Encoder) { e.PutServiceReply(link.ServiceReply{}, object.Errorf(object.CodeDenied, "no")) }))
+	f.Add(frameBody(func(e *link.Encoder) {
+		e.PutServiceReply(link.ServiceReply{}, object.Errorf(object.CodeDenied, "no"))
+	}))
 	f.Add(frameBody(func(e *link.Encoder) {
 		e.PutPush(link.Secrets, link.SecretsGrant)
 		e.PutSecrets("acme.x", []string{"k"}, map[string]string{"k": "v"})
@@ -125,13 +144,15 @@ func FuzzHostCall(f *testing.F) {
 		call := d.ObjectCallFields()
 		if d.Err == nil {
 			again := link.Decoder{B: frameBody(func(e *link.Encoder) { e.PutAsk(ask); e.PutObjectCall(&call) })}
-			if a, c := again.AskFields(), again.ObjectCallFields(); again.Err != nil || !cmp.Equal([]any{ask, call}, []any{a, c}) {
+			a, c := again.AskFields(), again.ObjectCallFields()
+			if again.Err != nil || !cmp.Equal([]any{ask, call}, []any{a, c}) {
 				t.Errorf("%+v, %+v is read again as %+v, %+v: %v", ask, call, a, c, again.Err)
 			}
 		}
 		for _, read := range []func(d *link.Decoder){
 			func(d *link.Decoder) {
-				if l, text := d.LogLineFields(); d.Err == nil && (l > link.LevelError || len(text) > link.MaxLogLineBytes) {
+				l, text := d.LogLineFields()
+				if d.Err == nil && (l > link.LevelError || len(text) > link.MaxLogLineBytes) {
 					t.Errorf("a line of level %d and %d bytes", l, len(text))
 				}
 			},

@@ -23,8 +23,12 @@ import (
 func sampleCall() object.Call {
 	return object.Call{
 		ID: "acme.counter", Kind: object.Batch, Method: "m", Batch: []object.Method{"add", "total"}, Oneway: true,
-		Caller: object.Caller{Principal: "alice", Tenant: "t", Peer: object.Peer{Auth: "peer", UID: 1 << 31, Channel: "tcp", Addr: "127.0.0.1:9"}},
-		Conn:   1 << 60, Protocol: object.Pyro5, Serializer: 4, Corr: [16]byte{1, 15: 2}, Traceback: true,
+		Caller: object.Caller{
+			Principal: "alice",
+			Tenant:    "t",
+			Peer:      object.Peer{Auth: "peer", UID: 1 << 31, Channel: "tcp", Addr: "127.0.0.1:9"},
+		},
+		Conn: 1 << 60, Protocol: object.Pyro5, Serializer: 4, Corr: [16]byte{1, 15: 2}, Traceback: true,
 		Chain: []object.ID{"a.b"}, Payload: []byte("payload"),
 	}
 }
@@ -83,7 +87,7 @@ func TestReplySurvives(t *testing.T) {
 	}
 }
 
-// sockets returns the two ends of a link, as host and worker have them.
+// sockets returns the two ends of a link.
 func sockets(t *testing.T) (a, b *nonblock.Socket) {
 	t.Helper()
 	one, other, err := socketpair.Files()
@@ -101,7 +105,7 @@ func sockets(t *testing.T) (a, b *nonblock.Socket) {
 	return a, b
 }
 
-// received hands the frames of a finished stream to handle and returns what Run does.
+// received passes the frames of a finished stream to handle and returns the result of Run.
 func received(t *testing.T, stream []byte, handle link.Handler) error {
 	t.Helper()
 	a, b := sockets(t)
@@ -113,8 +117,8 @@ func received(t *testing.T, stream []byte, handle link.Handler) error {
 	return r.Run(false)
 }
 
-// TestConcurrentWritersKeepFramesWhole has many writers share one link, some of whose
-// frames wait for others, and two readers, one of whom polls.
+// TestConcurrentWritersKeepFramesWhole has several writers share one link, with queued frames and with frames that
+// are written at once. Two goroutines read, one by polling.
 func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
 	const writers, each = 16, 200
 	a, b := sockets(t)
@@ -149,7 +153,8 @@ func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
 			t.Errorf("frame %d of writer %d where %d was next, type %v, %d bytes", n, id, next[id], typ, len(body))
 		}
 		next[id]++
-		if len(next) == writers && !slices.ContainsFunc(slices.Collect(maps.Values(next)), func(n uint64) bool { return n < each }) {
+		missing := func(n uint64) bool { return n < each }
+		if len(next) == writers && !slices.ContainsFunc(slices.Collect(maps.Values(next)), missing) {
 			close(all)
 		}
 		return nil
@@ -187,7 +192,7 @@ func TestWriterSaysWhenTheLinkIsDead(t *testing.T) {
 		t.Error("writing to a closed link succeeded")
 	}
 	if err := w.Write(e.Frame()); err == nil {
-		t.Error("writing again to a closed link succeeded: the error is to be sticky")
+		t.Error("writing again to a closed link succeeded; the error must be sticky")
 	}
 }
 
@@ -201,7 +206,7 @@ func TestReaderRefusesWhatIsNoFrame(t *testing.T) {
 	} {
 		err := received(t, []byte(stream), func(link.Type, uint64, []byte) error { return nil })
 		if err == nil || errors.Is(err, io.EOF) {
-			t.Errorf("the stream % x ended with %v, want a complaint", stream, err)
+			t.Errorf("the stream % x ended with %v, want an error", stream, err)
 		}
 	}
 }
@@ -210,7 +215,8 @@ func TestReaderEndsWithItsHandler(t *testing.T) {
 	var e link.Encoder
 	e.Begin(link.Stop, 0)
 	stop := errors.New("stop")
-	err := received(t, append(slices.Clone(e.Frame()), e.Frame()...), func(link.Type, uint64, []byte) error { return stop })
+	two := append(slices.Clone(e.Frame()), e.Frame()...)
+	err := received(t, two, func(link.Type, uint64, []byte) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Errorf("Run() = %v, want the handler's error", err)
 	}
@@ -251,7 +257,7 @@ func FuzzReplyFields(f *testing.F) {
 	})
 }
 
-// TestReplyFrameAllocatesNothing is the budget of an answer, steps included.
+// TestReplyFrameAllocatesNothing encodes and decodes a reply with steps.
 func TestReplyFrameAllocatesNothing(t *testing.T) {
 	var e link.Encoder
 	payload := []byte("payload")
@@ -285,8 +291,8 @@ func BenchmarkCallFrame(b *testing.B) {
 	}
 }
 
-// TestLargeFramesAreTheirHandlers has two writers share a link, one with large frames in two
-// parts: each arrives whole and in order, and its bytes stay as they came while others follow.
+// TestLargeFramesAreTheirHandlers has two writers share a link, one with large frames in two parts. Each frame arrives
+// whole and in order, and the reader does not reuse the memory of a large one.
 func TestLargeFramesAreTheirHandlers(t *testing.T) {
 	const each = 20
 	a, b := sockets(t)
@@ -303,7 +309,7 @@ func TestLargeFramesAreTheirHandlers(t *testing.T) {
 				if _, err := w.WriteParts(e.FramePrefix(len(raw)), raw); err != nil {
 					t.Error(err)
 				}
-				clear(raw) // it is ours again
+				clear(raw) // the writer no longer needs it
 			}
 		})
 	}
@@ -334,7 +340,7 @@ func TestLargeFramesAreTheirHandlers(t *testing.T) {
 	}
 }
 
-// TestLimit: the host bounds what a worker may say, and may let it say more later.
+// TestLimit bounds the length of frames, and then raises the bound.
 func TestLimit(t *testing.T) {
 	for _, limit := range []int{200_000, 100_000} {
 		a, b := sockets(t)
@@ -354,8 +360,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestBacklogRefusesRequestsAlone: once too much waits for a peer that does not read, requests
-// are refused, and what later frames rely on is not: all that was taken arrives.
+// TestBacklogRefusesRequestsAlone fills the backlog of a peer that does not read. Requests are then refused, and
+// control frames are not, since later frames depend on them. All accepted frames arrive.
 func TestBacklogRefusesRequestsAlone(t *testing.T) {
 	b, file, err := socketpair.New()
 	if err != nil {
@@ -382,7 +388,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 	last := uint64(0)
 	for err := error(nil); err == nil; last++ {
 		if last > 10 {
-			t.Fatal("so much waits, and nothing is refused")
+			t.Fatal("the backlog is full, and no frame is refused")
 		}
 		if _, err = w.WriteParts(frame(last+1), raw); err != nil && !errors.Is(err, link.ErrBacklog) {
 			t.Fatal(err)
@@ -391,7 +397,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 	var e link.Encoder
 	e.Begin(link.HostCall, last)
 	if err := w.Write(e.Frame()); err != nil {
-		t.Errorf("what others rely on: %v", err)
+		t.Errorf("a control frame: %v", err)
 	}
 	if _, err := io.CopyN(io.Discard, b, int64(len(raw))); err != nil {
 		t.Fatal(err)
@@ -417,7 +423,7 @@ func TestBacklogRefusesRequestsAlone(t *testing.T) {
 	}
 }
 
-// failing is a peer that reads nothing, until it is gone.
+// failing is a peer that reads nothing and then closes.
 type failing struct{ begun, gone chan struct{} }
 
 func (f failing) Write([]byte) (int, error) {
@@ -426,7 +432,7 @@ func (f failing) Write([]byte) (int, error) {
 	return 0, io.ErrClosedPipe
 }
 
-// TestDeadLinkIsNotSlow: whatever waits for a peer that is gone, one is told that it is gone.
+// TestDeadLinkIsNotSlow writes to a closed peer with a full backlog. The error is that of the closed peer.
 func TestDeadLinkIsNotSlow(t *testing.T) {
 	f := failing{make(chan struct{}), make(chan struct{})}
 	w := link.NewWriter(f)
@@ -443,11 +449,11 @@ func TestDeadLinkIsNotSlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := w.WriteParts(frame, raw); !errors.Is(err, link.ErrBacklog) {
-		t.Errorf("while it is only slow: %v", err)
+		t.Errorf("while the peer is slow: %v", err)
 	}
 	close(f.gone)
 	if err := <-first; !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("the write that met it: %v", err)
+		t.Errorf("the write in progress: %v", err)
 	}
 	if _, err := w.WriteParts(frame, raw); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("afterwards: %v", err)
@@ -457,8 +463,8 @@ func TestDeadLinkIsNotSlow(t *testing.T) {
 	}
 }
 
-// TestPostDoesNotWait: frames are posted to a peer that does not read until too much waits, and then the link fails.
-// The first frame is all that the peer takes, so that a Post that writes would not return.
+// TestPostDoesNotWait posts frames to a peer that does not read, until the bound is exceeded and the link fails. The
+// peer accepts one frame only, so that a Post that wrote would not return.
 func TestPostDoesNotWait(t *testing.T) {
 	f := failing{make(chan struct{}), make(chan struct{})}
 	defer close(f.gone)
@@ -480,7 +486,7 @@ func TestPostDoesNotWait(t *testing.T) {
 	select {
 	case err := <-posted:
 		if !errors.Is(err, link.ErrStalled) {
-			t.Errorf("100 kB posted to a peer that does not read, of which 20 may wait: %v", err)
+			t.Errorf("100 kB posted to a peer that does not read, with a bound of 20 kB: %v", err)
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("Post waits for a peer that does not read")
@@ -490,7 +496,7 @@ func TestPostDoesNotWait(t *testing.T) {
 	}
 }
 
-// TestSent: the position behind a frame tells whether the system has taken it.
+// TestSent compares the end position of frames with the position up to which the system has accepted the stream.
 func TestSent(t *testing.T) {
 	a, b := sockets(t)
 	w := link.NewWriter(a)
@@ -508,11 +514,11 @@ func TestSent(t *testing.T) {
 	}()
 	b.Close()
 	if end := <-next; end <= w.Sent() {
-		t.Errorf("a frame that ends at %d was not taken, and %d are sent", end, w.Sent())
+		t.Errorf("a frame that ends at %d was not accepted, and %d bytes are sent", end, w.Sent())
 	}
 }
 
-// TestRunningSurvives: a pong's requests arrive as they were, and no more of them than a worker can have.
+// TestRunningSurvives encodes and decodes the requests of a Pong frame, up to the bound on their number.
 func TestRunningSurvives(t *testing.T) {
 	want := []link.Running{{ID: 1, For: time.Millisecond}, {ID: 1 << 60, For: 24 * time.Hour}, {ID: 3}}
 	var e link.Encoder
@@ -528,9 +534,9 @@ func TestRunningSurvives(t *testing.T) {
 	e.Uint(link.MaxRunning + 1)
 	e.Raw(make([]byte, 2*(link.MaxRunning+1)))
 	d = link.Decoder{B: e.Frame()[13:]}
-	d.RunningFields(func(link.Running) { t.Error("a request of too many is believed") })
+	d.RunningFields(func(link.Running) { t.Error("a request beyond the bound is accepted") })
 	if d.Err == nil {
-		t.Error("a pong with too many requests is taken")
+		t.Error("a Pong frame with too many requests is accepted")
 	}
 }
 

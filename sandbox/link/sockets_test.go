@@ -14,11 +14,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// TestLinkOfSockets has askers on both ends of a link of the kind between host and worker ask each other,
-// in frames small and larger than the socket holds, while others poll: a wake-up that gets
-// lost, or a frame that is torn, would leave somebody waiting.
+// TestLinkOfSockets sends requests and replies in both directions over a socket pair, with frames below and above the
+// size of the socket's buffer, while other goroutines poll. After a lost wake-up or a torn frame a request would have
+// no reply.
 func TestLinkOfSockets(t *testing.T) {
-	const askers, each = 4, 40
+	const clients, each = 4, 40
 	a, b, err := socketpair.Files()
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestLinkOfSockets(t *testing.T) {
 		socket  *nonblock.Socket
 		in      *link.Reader
 		out     *link.Writer
-		answers [askers]chan []byte
+		answers [clients]chan []byte
 		ended   chan error
 	}
 	var ends [2]*end
@@ -46,7 +46,7 @@ func TestLinkOfSockets(t *testing.T) {
 				e.answers[id] <- body
 				return nil
 			}
-			go func() { // the reader itself must not be stuck in a write at both ends
+			go func() { // a reader must not write: both ends could block
 				var f link.Encoder
 				f.Begin(link.Reply, id)
 				var err error
@@ -70,7 +70,7 @@ func TestLinkOfSockets(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for _, e := range ends {
-		for n := range askers {
+		for n := range clients {
 			all.Go(func() {
 				random := rand.New(rand.NewPCG(uint64(n), each))
 				for range each {
@@ -87,8 +87,8 @@ func TestLinkOfSockets(t *testing.T) {
 					if random.IntN(2) == 0 {
 						e.in.Poll()
 					}
-					if got := <-e.answers[n]; !bytes.Equal(got, body) { // for ever, if a wake-up was lost
-						t.Errorf("%d bytes came back otherwise than the %d that were sent", len(got), len(body))
+					if got := <-e.answers[n]; !bytes.Equal(got, body) { // blocks if a wake-up was lost
+						t.Errorf("%d bytes came back, unequal to the %d that were sent", len(got), len(body))
 						return
 					}
 				}

@@ -8,8 +8,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// wait plays one wait for something that comes after d, and reports whether it was found
-// by looking.
+// wait simulates one wait for an event after d, and reports whether the spin found it.
 func wait(s *link.Spin, d time.Duration) bool {
 	comes := time.Now().Add(d)
 	for s.Start(); s.More(); {
@@ -24,15 +23,15 @@ func wait(s *link.Spin, d time.Duration) bool {
 	return false
 }
 
-// TestSpinLooksOnlyWhereItPays plays waits of one length and counts those that looking
-// met and the time that it took in vain.
+// TestSpinLooksOnlyWhereItPays simulates waits of one length. It counts the events that the spin found, and the time
+// of spins without an event.
 func TestSpinLooksOnlyWhereItPays(t *testing.T) {
-	const waits = 1000 // each some 50 system calls that give the processor away
+	const waits = 1000 // each with about 50 system calls that yield
 	for _, tc := range []struct {
 		name        string
 		every       time.Duration
-		least, most int           // found by looking
-		vain        time.Duration // at most, in all
+		least, most int           // found by spinning
+		vain        time.Duration // bound on the time of spins without an event
 	}{
 		{"at once", 50 * time.Microsecond, waits - 10, waits, 0},
 		{"soon, but not soon enough", 200 * time.Microsecond, 0, 0, 10 * time.Millisecond},
@@ -52,7 +51,7 @@ func TestSpinLooksOnlyWhereItPays(t *testing.T) {
 					}
 				}
 				if found < tc.least || found > tc.most || vain > tc.vain {
-					t.Errorf("found %d of %d by looking, %s in vain; want %d to %d and at most %s",
+					t.Errorf("found %d of %d by spinning, %s without an event; want %d to %d and at most %s",
 						found, waits, vain, tc.least, tc.most, tc.vain)
 				}
 			})
@@ -60,8 +59,8 @@ func TestSpinLooksOnlyWhereItPays(t *testing.T) {
 	}
 }
 
-// TestSpinStopsWhereOthersCompute plays waits in which looking now and then gives the
-// processor away for long: that must stay seldom, and be forgotten when it is over.
+// TestSpinStopsWhereOthersCompute simulates spins that sometimes yield the processor for milliseconds. Such stalls must
+// stay rare, and spinning resumes when they are over.
 func TestSpinStopsWhereOthersCompute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const stall, every = 4 * time.Millisecond, 50 * time.Microsecond
@@ -99,7 +98,7 @@ func TestSpinStopsWhereOthersCompute(t *testing.T) {
 		begun = time.Now()
 		for !round(false) {
 			if time.Since(begun) > time.Minute {
-				t.Fatal("a minute later nobody looks yet")
+				t.Fatal("no spin a minute after the stalls")
 			}
 		}
 		found := 0
@@ -109,7 +108,7 @@ func TestSpinStopsWhereOthersCompute(t *testing.T) {
 			}
 		}
 		if found < 990 {
-			t.Errorf("afterwards looking found %d of 1000", found)
+			t.Errorf("afterwards spinning found %d of 1000", found)
 		}
 	})
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// TestIdleJobsHoldNoResult: a job whose result was borrowed and then refused goes back to the
-// pool without it.
+// TestIdleJobsHoldNoResult refuses a job whose result is borrowed. The job in the pool does not keep the result.
 func TestIdleJobsHoldNoResult(t *testing.T) {
 	w := &process{out: link.NewWriter(io.Discard), running: map[uint64]*job{}}
 	w.jobs.Add(1)
@@ -25,7 +24,7 @@ func TestIdleJobsHoldNoResult(t *testing.T) {
 	}
 	runtime.KeepAlive(text)
 	j.fail(object.Errorf(object.CodeTooLarge, "the result is too long"))
-	runtime.GC() // what is in the pool outlives the first
+	runtime.GC() // a pool keeps its contents over one collection
 	if kept.Value() != nil {
 		t.Error("an idle job holds the result that it did not send")
 	}

@@ -10,23 +10,24 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestLines: a second's lines pass and no others, and how many did not is told.
+// TestLines logs more lines than the limit. The lines of a second pass up to the limit, and the number of the others
+// is reported once a second.
 func TestLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex // guards told
-		told := map[object.ID][]uint64{}
+		var mu sync.Mutex // guards reported
+		reported := map[object.ID][]uint64{}
 		l := lineLimiter{report: func(id object.ID, n uint64) {
 			mu.Lock()
 			defer mu.Unlock()
-			told[id] = append(told[id], n)
+			reported[id] = append(reported[id], n)
 		}}
 		want := func(want ...uint64) {
 			t.Helper()
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
-			if !slices.Equal(told["acme.o"], want) || len(told) > 1 {
-				t.Errorf("told %v, want %v of acme.o and nothing else", told, want)
+			if !slices.Equal(reported["acme.o"], want) || len(reported) > 1 {
+				t.Errorf("reported: %v, want %v of acme.o and nothing else", reported, want)
 			}
 		}
 		log := func(id object.ID, n int) (passed int) {

@@ -48,14 +48,18 @@ func TestMachine(t *testing.T) {
 	})
 }
 
+var modes = []object.InstanceMode{object.Single, object.Session, object.PerCall}
+
+var handovers = []handoverKind{handsOver, handsOver, noHandover, badHandover}
+
 // newVersion draws a version and loads it.
 func (m *machine) newVersion(t *rapid.T, request uint64) *modelVersion {
 	m.last++
 	v := &modelVersion{
 		number:   m.last,
 		id:       rapid.SampledFrom(objectIDs).Draw(t, "object"),
-		mode:     rapid.SampledFrom([]object.InstanceMode{object.Single, object.Session, object.PerCall}).Draw(t, "mode"),
-		handover: rapid.SampledFrom([]handoverKind{handsOver, handsOver, noHandover, badHandover}).Draw(t, "handover"),
+		mode:     rapid.SampledFrom(modes).Draw(t, "mode"),
+		handover: rapid.SampledFrom(handovers).Draw(t, "handover"),
 		badInit:  rapid.IntRange(0, 9).Draw(t, "init") == 9,
 		broken:   rapid.IntRange(0, 9).Draw(t, "script") == 9,
 	}
@@ -172,7 +176,7 @@ func (m *machine) Hold(t *rapid.T) {
 	})
 }
 
-// Crowd holds so many calls of one object that its queue is full.
+// Crowd holds more calls of one object than it runs and queues.
 func (m *machine) Crowd(t *rapid.T) {
 	id := rapid.SampledFrom(objectIDs).Draw(t, "object")
 	conn := rapid.Uint64Range(1, 3).Draw(t, "conn")
@@ -389,7 +393,8 @@ func (m *machine) Check(t *rapid.T) {
 		t.Fatalf("calls that have reached the gate: %v, want %v", entered, m.entered)
 	}
 	if lost != m.lost || cancels != m.cancels {
-		t.Fatalf("%d instances are reported lost and %d calls cancelled, want %d and %d", lost, cancels, m.lost, m.cancels)
+		t.Fatalf("%d lost instances and %d cancelled calls are reported, want %d and %d",
+			lost, cancels, m.lost, m.cancels)
 	}
 	clear(m.entered)
 	m.lost, m.cancels = 0, 0

@@ -13,7 +13,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// budget is the memory of a worker whose instances may hold 48 MiB, what the test itself holds included.
+// budget is the memory of a worker in bytes. Its instances may hold 48 MiB, together with the heap of the test.
 const budget = 128 << 20
 
 // hoarder is a script whose instances hold as many MiB as they are given.
@@ -85,18 +85,20 @@ func TestLargestInstanceIsEvicted(t *testing.T) {
 func TestOwnInstanceIsEvicted(t *testing.T) {
 	withBudget(t, func(t *testing.T, p *peer) {
 		r, rest := p.reply(p.call(newCall("acme.single", "keep", codec.Serpent, 60)), codec.Serpent)
-		if r.text != "1" || len(rest) != 1 || rest[0].asks() != (link.Ask{Object: "acme.single", Service: link.Log, Op: link.LogLost}) {
+		lost := link.Ask{Object: "acme.single", Service: link.Log, Op: link.LogLost}
+		if r.text != "1" || len(rest) != 1 || rest[0].hostCallHead() != lost {
 			t.Errorf("the call: %+v, then %v", r, rest)
 		}
-		wantEvicted(t, p.ask("acme.single", "keep", 0), "acme.single", "; not executed")
+		wantEvicted(t, p.invoke("acme.single", "keep", 0), "acme.single", "; not executed")
 	})
 }
 
-// TestIdleCallInstancesAreEvictedFirst: instances of mode "call" that are idle end before those that hold state.
+// TestIdleCallInstancesAreEvictedFirst exceeds the budget by an idle instance of mode "call". It ends, and an instance
+// that holds state does not.
 func TestIdleCallInstancesAreEvictedFirst(t *testing.T) {
 	withBudget(t, func(t *testing.T, p *peer) {
 		p.on(1, "acme.session", "keep", 30)
-		if r := p.ask("acme.call", "keep", 25); r.text != "1" {
+		if r := p.invoke("acme.call", "keep", 25); r.text != "1" {
 			t.Errorf("the call that exceeds the budget: %+v", r)
 		}
 		if r := p.on(1, "acme.session", "keep", 0); r.text != "2" {
@@ -105,11 +107,11 @@ func TestIdleCallInstancesAreEvictedFirst(t *testing.T) {
 	})
 }
 
-// TestStreamOfEvictedInstance: the next item of a stream whose instance was evicted is that error.
+// TestStreamOfEvictedInstance requests items of a stream whose instance was evicted. The first answer is the reason.
 func TestStreamOfEvictedInstance(t *testing.T) {
 	for _, id := range []object.ID{"acme.single", "acme.call"} {
 		withBudget(t, func(t *testing.T, p *peer) {
-			stream := p.ask(id, "keeps", 30).stream
+			stream := p.invoke(id, "keeps", 30).stream
 			if stream == 0 {
 				t.Fatal("no stream is open")
 			}
@@ -131,8 +133,8 @@ func TestStreamOfEvictedInstance(t *testing.T) {
 	}
 }
 
-// TestRunningInstanceIsEnded: a running call that holds most is ended. It waits for another object, so that it does
-// not report its memory, and the worker assumes that it holds the rest.
+// TestRunningInstanceIsEnded exceeds the budget by a running call, which ends. It waits for another object and cannot
+// report its memory, so that the worker attributes the rest of the heap to it.
 func TestRunningInstanceIsEnded(t *testing.T) {
 	withBudget(t, func(t *testing.T, p *peer) {
 		p.on(1, "acme.session", "keep", 5)

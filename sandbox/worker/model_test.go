@@ -177,7 +177,8 @@ func (m *model) dispatch(v *modelVersion, c *modelCall) {
 		a := v.sessions[c.conn]
 		if a == nil {
 			if len(v.sessions) >= modelSessions {
-				m.refuse(c, object.CodeExhausted, "limit exceeded: %d sessions of %s; not executed", modelSessions, v.id)
+				const format = "limit exceeded: %d sessions of %s; not executed"
+				m.refuse(c, object.CodeExhausted, format, modelSessions, v.id)
 				return
 			}
 			a = newModelInstance(v, modelQueue)
@@ -439,7 +440,7 @@ func (m *model) broken(a *modelInstance) {
 	a.live, a.handedOver = false, false
 }
 
-// release answers the gate of a held call. value is what the script receives, empty if it receives an error.
+// release answers the gate of a held call. The script receives value, or an error if value is empty.
 func (m *model) release(tag, value string) {
 	c := m.gates[tag]
 	delete(m.gates, tag)

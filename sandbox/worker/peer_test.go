@@ -185,8 +185,8 @@ type result struct {
 	err       *object.Error
 }
 
-// asks returns the head of a HostCall frame, zero for any other frame.
-func (f frame) asks() link.Ask {
+// hostCallHead returns the head of a HostCall frame, zero for any other frame.
+func (f frame) hostCallHead() link.Ask {
 	if f.typ != link.HostCall {
 		return link.Ask{}
 	}
@@ -237,8 +237,8 @@ func (p *peer) reply(request uint64, format codec.ID) (result, []frame) {
 	return r, rest
 }
 
-// ask calls a method and returns its result.
-func (p *peer) ask(id object.ID, method object.Method, args ...any) result {
+// invoke calls a method and returns its result.
+func (p *peer) invoke(id object.ID, method object.Method, args ...any) result {
 	p.t.Helper()
 	r, _ := p.reply(p.call(newCall(id, method, codec.Serpent, args...)), codec.Serpent)
 	return r

@@ -82,7 +82,7 @@ func TestResultsAreBounded(t *testing.T) {
 			if failed := r.err != nil || r.exception; failed != tc.tooLong {
 				t.Errorf("%s in %d: %.200v, %.100s", tc.name, tc.format, r.err, r.text)
 			}
-			if r := p.ask("acme.x", "text", "x", 1); r.text != "x" {
+			if r := p.invoke("acme.x", "text", "x", 1); r.text != "x" {
 				t.Errorf("after %s: %.100v", tc.name, r)
 			}
 		}
@@ -96,7 +96,7 @@ func TestResultsAreBounded(t *testing.T) {
 		if r, _ := p.reply(p.call(c), codec.Serpent); r.err == nil {
 			t.Errorf("a payload that is not in the serializer: %+v", r)
 		}
-		if r := p.ask("acme.x", "text", strings.Repeat("y", link.Large), 1); len(r.text) != link.Large {
+		if r := p.invoke("acme.x", "text", strings.Repeat("y", link.Large), 1); len(r.text) != link.Large {
 			t.Errorf("a large argument: %.100v", r)
 		}
 	})
@@ -107,7 +107,7 @@ func TestArgumentsAreBounded(t *testing.T) {
 	withPeer(t, 0, func(t *testing.T, p *peer) {
 		p.serve("acme.x", resultScript, object.Limits{Memory: 200 << 20, Steps: 1 << 40})
 		// Each character takes six bytes in serpent.
-		if r := p.ask("acme.x", "pass", "\x01", 3<<20); !r.exception || !strings.Contains(r.text, "not executed") {
+		if r := p.invoke("acme.x", "pass", "\x01", 3<<20); !r.exception || !strings.Contains(r.text, "not executed") {
 			t.Errorf("%.200v", r)
 		}
 		n := p.call(newCall("acme.x", "pass", codec.Serpent, "x", 10))
@@ -126,7 +126,7 @@ func TestLogFrames(t *testing.T) {
 		_, rest := p.reply(p.call(newCall("acme.x", "log", codec.Serpent, "warn", 10)), codec.Serpent)
 		lines := 0
 		for _, f := range rest {
-			if f.asks().Op == link.LogLine && strings.Contains(string(f.body), "line") {
+			if f.hostCallHead().Op == link.LogLine && strings.Contains(string(f.body), "line") {
 				lines++
 			}
 		}

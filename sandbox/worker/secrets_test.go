@@ -17,8 +17,8 @@ func secretsFrame(id string, pairs ...string) []byte {
 	return e.B
 }
 
-// TestSecrets: a frame says all that one object may know, and what it knew before stays
-// out of texts.
+// TestSecrets sends secrets of one object. Each frame replaces the secrets before, and texts are redacted by all
+// values, those of earlier frames included.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	w := &secrets{}
@@ -43,7 +43,7 @@ func TestSecrets(t *testing.T) {
 	tell(secretsFrame("acme.a", "x", "second-value"))
 	want("second-value")
 	if got, ok := w.Secret("acme.a", "y"); ok {
-		t.Errorf("a secret that was taken away is %q", got)
+		t.Errorf("a revoked secret is %q", got)
 	}
 	tell(secretsFrame("acme.a"))
 	want("")
@@ -52,8 +52,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// FuzzSecrets: no body of a Secrets frame makes the worker panic, and one that is cut
-// changes nothing.
+// FuzzSecrets sends bodies of Secrets frames. None makes the worker panic, and a malformed one changes nothing.
 func FuzzSecrets(f *testing.F) {
 	f.Add(secretsFrame("acme.a", "x", "first-value"))
 	f.Add(secretsFrame("acme.a", "x", "first-value")[:12])
@@ -63,7 +62,7 @@ func FuzzSecrets(f *testing.F) {
 		d := &link.Decoder{B: body}
 		w.grant(d)
 		if d.Err != nil && (len(w.granted) > 0 || !w.known.Empty()) {
-			t.Errorf("a malformed frame was taken: %v", w.granted)
+			t.Errorf("a malformed frame was accepted: %v", w.granted)
 		}
 		w.Redact(string(body), len(body))
 	})

@@ -27,7 +27,7 @@ type client struct {
 	last   uint64
 }
 
-// serve starts a worker on sockets with buffers as small as the system lets them be. It ends with the test.
+// serve starts a worker on sockets with the smallest buffers that the system allows. It ends with the test.
 func serve(t *testing.T) *client {
 	t.Helper()
 	a, b, err := socketpair.Files()
@@ -59,7 +59,7 @@ func serve(t *testing.T) *client {
 	return c
 }
 
-// send sends a frame and returns when the worker's socket has taken it.
+// send sends a frame and returns when the socket has accepted it.
 func (c *client) send(typ link.Type, id uint64, put func(e *link.Encoder)) {
 	var e link.Encoder
 	e.Begin(typ, id)
@@ -77,7 +77,14 @@ func (c *client) load(id object.ID, source string, limits object.Limits) {
 	number := c.last
 	c.send(link.Libs, 0, func(e *link.Encoder) { e.Uint(number); e.Uint(0) })
 	c.send(link.Load, 0, func(e *link.Encoder) {
-		e.PutVersion(&link.Version{Number: number, Libs: number, ID: id, File: "x.lua", Limits: limits.WithDefaults(), Source: []byte(source)})
+		e.PutVersion(&link.Version{
+			Number: number,
+			Libs:   number,
+			ID:     id,
+			File:   "x.lua",
+			Limits: limits.WithDefaults(),
+			Source: []byte(source),
+		})
 	})
 	c.send(link.Use, 0, func(e *link.Encoder) { e.Uint(number) })
 }
@@ -88,16 +95,24 @@ func (c *client) call(id object.ID, m object.Method, conn uint64) uint64 {
 	n := c.last
 	payload := fmt.Sprintf("# serpent utf-8 python3.2\n(%q,%q,(),{})", id, m)
 	c.send(link.Call, n, func(e *link.Encoder) {
-		e.PutCall(&object.Call{ID: id, Kind: object.Invoke, Method: m, Conn: conn, Protocol: object.Pyro5, Serializer: uint8(codec.Serpent), Payload: []byte(payload)})
+		e.PutCall(&object.Call{
+			ID:         id,
+			Kind:       object.Invoke,
+			Method:     m,
+			Conn:       conn,
+			Protocol:   object.Pyro5,
+			Serializer: uint8(codec.Serpent),
+			Payload:    []byte(payload),
+		})
 	})
 	return n
 }
 
-// answer is how a call ended.
+// answer is the end of a call.
 type answer struct {
 	text string // the result, or the error
 	err  bool
-	gone bool // it was withdrawn
+	gone bool // withdrawn
 }
 
 // read reads the worker's frames until there have been n answers and fails the test if one comes twice.
@@ -143,11 +158,16 @@ const counter = `
 local Counter = hearth.object { instance = "single" }
 function Counter:init() self.n = 0 end
 function Counter.expose:inc() self.n = self.n + 1 return self.n end
-function Counter.expose:spin() self.n = self.n + 1 local t = os.clock() while os.clock() - t < 0.05 do end return self.n end
+function Counter.expose:spin()
+	self.n = self.n + 1
+	local t = os.clock()
+	while os.clock() - t < 0.05 do end
+	return self.n
+end
 return Counter`
 
-// TestWorkerReadsWhileItIsNotRead: a host that sends and does not read gets rid of all its frames, and then of all
-// answers.
+// TestWorkerReadsWhileItIsNotRead has a host send frames without reading. The worker accepts all frames, and the host
+// then reads all answers.
 func TestWorkerReadsWhileItIsNotRead(t *testing.T) {
 	c := serve(t)
 	c.load("acme.counter", counter, object.Limits{Queue: 10})
@@ -165,7 +185,7 @@ func TestWorkerReadsWhileItIsNotRead(t *testing.T) {
 	case <-sent:
 	case <-time.After(time.Minute):
 		c.socket.Close()
-		t.Fatal("the worker does not read while it waits to write")
+		t.Fatal("the worker does not read while its writes block")
 	}
 	pongs := 0
 	executed := 0
@@ -192,21 +212,24 @@ func TestWorkerReadsWhileItIsNotRead(t *testing.T) {
 	}
 }
 
-// text is a result without serpent's head.
+// text returns a result without serpent's header.
 func text(a answer) string {
 	_, v, _ := strings.Cut(a.text, "\n")
 	return v
 }
 
-// TestExecutedInWorker has calls wait, be refused, be withdrawn and met by other versions, at random: each is
-// answered once, and the object has seen exactly those whose answer is a result.
+// TestExecutedInWorker makes calls, withdraws some and replaces the version at random times. Each call is answered
+// once, and the object has executed exactly the calls whose answer is a result.
 func TestExecutedInWorker(t *testing.T) {
 	for seed := range uint64(10) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		c := serve(t)
 		load := func() {
-			c.load("acme.counter", strings.Replace(counter, "return Counter",
-				"function Counter:handover() return self.n end function Counter:init(n) self.n = n or 0 end return Counter", 1), object.Limits{Queue: 5})
+			const handover = `
+				function Counter:handover() return self.n end
+				function Counter:init(n) self.n = n or 0 end
+				return Counter`
+			c.load("acme.counter", strings.Replace(counter, "return Counter", handover, 1), object.Limits{Queue: 5})
 		}
 		load()
 		const calls = 150

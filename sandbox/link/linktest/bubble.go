@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-// Bubble runs f in a bubble of testing/synctest, on a goroutine of its own. A panic of f becomes a panic of the
+// Bubble runs f in a new goroutine, within a bubble of testing/synctest. A panic of f becomes a panic of the
 // caller: rapid fails a check by a panic, and runs many checks within one test.
 func Bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
@@ -27,14 +27,14 @@ func Bubble(t *testing.T, f func(t *testing.T)) {
 	switch {
 	case failure == nil:
 	case fmt.Sprintf("%T", failure) == "rapid.invalidData":
-		panic(failure) // on a line of its own: rapid tells panics apart by their lines when it shrinks a failure
+		panic(failure) // a separate line: when rapid shrinks a failure it identifies a panic by its line
 	default:
 		panic(failure)
 	}
 }
 
-// remaining returns the stacks of the other goroutines of the caller's bubble. Time stands still after f, so that they
-// never end.
+// remaining returns the stacks of the other goroutines of the caller's bubble. They never end, since no time passes
+// after f.
 func remaining() string {
 	buf := make([]byte, 1<<20)
 	stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
