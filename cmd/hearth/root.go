@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
 		&cobra.Group{ID: "host", Title: "Host objects:"},
 		&cobra.Group{ID: "call", Title: "Call objects:"},
@@ -117,6 +118,24 @@ func noSuchVerb(cmd *cobra.Command, args []string) error {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return usagef("unknown command %q: %s", args[0], hint)
+}
+
+// renamedFlags are the new names of flags that had other names.
+var renamedFlags = map[string]string{"way": "auth"}
+
+// flagError returns the error of an invalid flag, with the new name of a renamed one.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown interface { // implemented by pflag.NotExistError
+		error
+		GetSpecifiedName() string
+	}
+	if errors.As(err, &unknown) {
+		name := renamedFlags[unknown.GetSpecifiedName()]
+		if name != "" && cmd.Flags().Lookup(name) != nil {
+			return usagef("%w; it is --%s now", err, name)
+		}
+	}
+	return &usageError{err}
 }
 
 // jsonFlag adds --json to a command that prints a listing.
