@@ -13,7 +13,7 @@ import (
 
 const module = "github.com/hearthhost/hearth"
 
-// pkg is what `go list -json` tells about one package.
+// pkg is one package in the output of `go list -json`.
 type pkg struct {
 	ImportPath   string
 	Imports      []string
@@ -31,10 +31,11 @@ func short(path string) string {
 	return strings.TrimPrefix(path, module+"/")
 }
 
-// packages asks the Go tool for every package of the module.
+// packages returns every package of the module.
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-pgo=off", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-pgo=off", "-e",
+		"-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -52,29 +53,28 @@ func packages(t *testing.T) []pkg {
 		all = append(all, p)
 	}
 	if len(all) < 3 {
-		t.Fatalf("go list knows only %d packages of %s", len(all), module)
+		t.Fatalf("go list returned only %d packages of %s", len(all), module)
 	}
 	return all
 }
 
-// edge says what a package may import of our own, and why no more.
+// edge has the packages of this module that a package may import, and the reason for the limit.
 type edge struct {
 	pkg string
 	may []string
 	why string
 }
 
-// edges is the whole graph. A package that is not here may not exist; an edge that is
-// not here may not either. Tests are free: an interface is often tried out with a
-// neighbour.
+// edges is the import graph. A package or an import that is missing here fails the test. Tests may import any package:
+// they often use an interface together with a neighbour.
 var edges = []edge{
 	{
 		pkg: "object",
-		why: "it holds the nouns, everyone imports it, so it imports nobody",
+		why: "it has the shared types; every package imports it, so it imports none",
 	},
 	{
 		pkg: "transport",
-		why: "a stage knows the nouns, never another stage",
+		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
 			"internal/cgroup",
 			"internal/nonblock",
@@ -85,7 +85,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "transport/keyfile",
-		why: "a file format knows nothing else",
+		why: "a file format needs files only",
 		may: []string{
 			"internal/safefile",
 		},
@@ -99,25 +99,25 @@ var edges = []edge{
 	},
 	{
 		pkg: "transport/ca",
-		why: "an authority knows certificates and files",
+		why: "an authority needs certificates and files only",
 		may: []string{
 			"internal/safefile",
 		},
 	},
 	{
 		pkg: "transport/signed",
-		why: "the channel that host and clients share knows sockets only",
+		why: "the channel of host and clients needs sockets only",
 	},
 	{
 		pkg: "wire",
-		why: "a stage knows the nouns, never another stage",
+		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
 			"object",
 		},
 	},
 	{
 		pkg: "codec",
-		why: "a stage knows the nouns, never another stage",
+		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
 			"internal/unsafestr",
 			"object",
@@ -133,7 +133,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "audit",
-		why: "a stage knows the nouns, never another stage",
+		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
 			"audit/evidence",
 			"audit/trail",
@@ -157,7 +157,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "policy",
-		why: "a stage knows the nouns, never another stage",
+		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
 			"internal/bytesize",
 			"object",
@@ -209,7 +209,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox",
-		why: "a stage knows the nouns, never another stage",
+		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
 			"object",
 			"sandbox/budget",
@@ -281,7 +281,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/lua",
-		why: "the VM knows Lua, and nothing of hearth",
+		why: "the VM runs Lua and does not depend on the host's types",
 		may: []string{
 			"sandbox/lua/arith",
 			"sandbox/lua/code",
@@ -290,14 +290,14 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/lua/code",
-		why: "a compiler knows its source and its target",
+		why: "a compiler needs its source and its target only",
 		may: []string{
 			"sandbox/lua/syntax",
 		},
 	},
 	{
 		pkg: "sandbox/lua/stdlib",
-		why: "the libraries know the VM, and nothing of hearth",
+		why: "the libraries need the VM and do not depend on the host's types",
 		may: []string{
 			"sandbox/lua",
 			"sandbox/lua/arith",
@@ -305,14 +305,14 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/lua/syntax",
-		why: "a parser folds constants, and knows nothing else",
+		why: "a parser folds constants and needs nothing else",
 		may: []string{
 			"sandbox/lua/arith",
 		},
 	},
 	{
 		pkg: "sandbox/lua/arith",
-		why: "numbers know nothing",
+		why: "arithmetic needs no other package",
 	},
 	{
 		pkg: "sandbox/link",
@@ -350,7 +350,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/confine",
-		why: "walls know nothing of what is behind them",
+		why: "isolation layers do not depend on the confined program",
 		may: []string{
 			"sandbox/confine/controlgroup",
 			"sandbox/confine/rootfs",
@@ -421,7 +421,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "plugins/rpc",
-		why: "the protocol of plugins is generated and knows nothing",
+		why: "the protocol of plugins is generated code",
 	},
 	{
 		pkg: "plugins/sdk",
@@ -435,7 +435,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "plugins/sdk/plugintest",
-		why: "it joins a plugin and what runs it, for tests",
+		why: "it joins a plugin and its host side, for tests",
 		may: []string{
 			"codec",
 			"codec/pyro",
@@ -482,7 +482,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "host/fault",
-		why: "reports about files know the policy, to select who may see them",
+		why: "reports about files need the policy to select their readers",
 		may: []string{
 			"object",
 			"policy",
@@ -603,7 +603,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "host/admit",
-		why: "it decides when a call may begin, and knows nothing of how calls run",
+		why: "it decides when a call may begin and does not run calls",
 		may: []string{
 			"internal/cgroup",
 			"internal/inflight",
@@ -614,7 +614,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "host/usage",
-		why: "it counts and reports, and knows nothing of how calls run",
+		why: "it counts and reports and does not run calls",
 		may: []string{
 			"internal/procstat",
 			"object",
@@ -622,7 +622,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "host/trace",
-		why: "it makes spans of calls, and knows nothing of how they run",
+		why: "it makes spans of calls and does not run calls",
 		may: []string{
 			"host/usage",
 			"internal/otlp",
@@ -632,7 +632,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "cmd/hearth",
-		why: "a command starts things and does nothing itself",
+		why: "commands start other packages and contain no logic",
 		may: []string{
 			"audit",
 			"audit/trail",
@@ -669,22 +669,22 @@ var edges = []edge{
 	},
 	{
 		pkg: "internal/inflight",
-		why: "it counts bytes and knows not whose",
+		why: "it counts bytes of any owner",
 		may: []string{
 			"internal/bytesize",
 		},
 	},
 	{
 		pkg: "internal/procstat",
-		why: "it asks the kernel about processes and knows nothing",
+		why: "it reads the kernel's figures of processes",
 	},
 	{
 		pkg: "internal/cgroup",
-		why: "it reads limits of the system and knows nothing",
+		why: "it reads limits of the system",
 	},
 	{
 		pkg: "internal/safefile",
-		why: "it reads and writes files and knows nothing",
+		why: "it reads and writes any files",
 		may: []string{
 			"internal/flock",
 			"internal/shell",
@@ -692,11 +692,11 @@ var edges = []edge{
 	},
 	{
 		pkg: "internal/redact",
-		why: "it looks for texts in texts and knows nothing",
+		why: "it finds texts in any text",
 	},
 	{
 		pkg: "internal/secretfile",
-		why: "it reads and writes files with secrets, and knows not whose",
+		why: "it reads and writes files with secrets of any owner",
 		may: []string{
 			"internal/redact",
 			"internal/safefile",
@@ -727,46 +727,46 @@ var edges = []edge{
 	},
 	{
 		pkg: "internal/backoff",
-		why: "it counts crashes and knows not whose",
+		why: "it counts crashes of any process",
 	},
 	{
 		pkg: "internal/safewalk",
-		why: "it walks folders and knows nothing",
+		why: "it walks any folders",
 	},
 	{
 		pkg: "internal/watch",
-		why: "it tells of changes in folders and knows nothing",
+		why: "it reports changes in any folders",
 		may: []string{
 			"internal/safewalk",
 		},
 	},
 	{
 		pkg: "internal/shell",
-		why: "it quotes words and knows nothing",
+		why: "it quotes any words",
 	},
 	{
 		pkg: "internal/socketpair",
-		why: "it makes a pair of sockets and knows nothing",
+		why: "it makes a pair of sockets",
 	},
 	{
 		pkg: "internal/unsafestr",
-		why: "it shares memory and knows nothing",
+		why: "it shares memory of any text",
 	},
 	{
 		pkg: "internal/nonblock",
-		why: "it makes system calls and knows nothing",
+		why: "it makes system calls on any socket",
 	},
 	{
 		pkg: "internal/otlp",
-		why: "it sends spans and knows nothing of what they are about",
+		why: "it sends any spans",
 	},
 	{
 		pkg: "internal/systemd",
-		why: "it reads variables, writes lines, and knows nothing of hosts",
+		why: "it speaks systemd's protocol for any program",
 	},
 	{
 		pkg: "internal/luafuzz",
-		why: "it generates programs and compares traces, of whatever engine its tests connect",
+		why: "it generates programs and compares traces of any engine",
 	},
 	{
 		pkg: "internal/prose",
@@ -778,34 +778,154 @@ var edges = []edge{
 	},
 }
 
-// doors says which packages may import a module of others: one door each, so that
-// replacing it is the business of one folder.
+// doors lists the modules of others and the packages that may import each of them: one package where possible, so that
+// a module can be replaced in one place.
 var doors = []struct {
 	module string
-	at     []string
-	test   bool // in tests anybody may
 	why    string
+	at     []string
+	test   bool // any package may import it in tests
 }{
-	{module: "github.com/yuin/gopher-lua", test: true, why: "a benchmark compares our VM with it"},
-	{module: "github.com/hashicorp/hcl/v2", at: []string{"policy/condition", "policy/policyfile", "policy/problem", "policy/syntax"}, why: "only the packages that read policy.hcl read HCL"},
-	{module: "github.com/zclconf/go-cty", at: []string{"policy/condition", "policy/syntax"}, why: "HCL's values stay where HCL is"},
-	{module: "github.com/fsnotify/fsnotify", at: []string{"internal/watch"}, why: "only internal/watch asks for file events"},
-	{module: "github.com/spf13/cobra", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},
-	{module: "github.com/spf13/pflag", at: []string{"cmd/hearth"}, why: "flags are parsed in cmd only"},
-	{module: "filippo.io/age", at: []string{"internal/secretfile"}, test: true, why: "one folder encrypts and decrypts secrets"},
-	{module: "golang.org/x/sys", at: []string{"transport", "sandbox/confine", "sandbox/confine/controlgroup",
-		"sandbox/confine/rootfs", "sandbox/confine/seccomp", "plugins/binary", "plugins/launch", "host", "cmd/hearth", "internal/upgrade"},
-		test: true, why: "system calls belong to the edges: peers, processes, signals"},
-	{module: "github.com/landlock-lsm/go-landlock", at: []string{"sandbox/confine"}, why: "only confine speaks with the kernel about walls"},
-	{module: "kernel.org/pub/linux/libs/security/libcap/psx", at: []string{"sandbox/confine"}, why: "only confine changes threads under the runtime"},
-	{module: "github.com/hashicorp/go-plugin", at: []string{"plugins", "plugins/sdk", "plugins/sdk/plugintest"}, why: "only plugins runs other people's programs"},
-	{module: "github.com/hashicorp/go-hclog", at: []string{"plugins", "plugins/sdk", "plugins/sdk/plugintest"}, test: true, why: "go-plugin wants one of its loggers, to say nothing with"},
-	{module: "google.golang.org/grpc", at: []string{"plugins", "plugins/rpc", "plugins/sdk", "plugins/sdk/plugintest"}, test: true, why: "the protocol of plugins, and of nothing else"},
-	{module: "google.golang.org/protobuf", at: []string{"plugins/rpc"}, why: "the generated messages of plugins"},
-	{module: "github.com/google/go-cmp", test: true, why: "for tests"},
-	{module: "pgregory.net/rapid", test: true, why: "for tests"},
-	{module: "go.uber.org/goleak", test: true, why: "for tests"},
-	{module: "github.com/rogpeppe/go-internal", test: true, why: "for tests"},
+	{
+		module: "github.com/yuin/gopher-lua",
+		why:    "a benchmark compares our VM with it",
+		test:   true,
+	},
+	{
+		module: "github.com/hashicorp/hcl/v2",
+		why:    "only the packages that read policy.hcl read HCL",
+		at: []string{
+			"policy/condition",
+			"policy/policyfile",
+			"policy/problem",
+			"policy/syntax",
+		},
+	},
+	{
+		module: "github.com/zclconf/go-cty",
+		why:    "values of HCL stay in the packages that read HCL",
+		at: []string{
+			"policy/condition",
+			"policy/syntax",
+		},
+	},
+	{
+		module: "github.com/fsnotify/fsnotify",
+		why:    "only internal/watch receives file events",
+		at: []string{
+			"internal/watch",
+		},
+	},
+	{
+		module: "github.com/spf13/cobra",
+		why:    "flags are parsed in cmd only",
+		at: []string{
+			"cmd/hearth",
+		},
+	},
+	{
+		module: "github.com/spf13/pflag",
+		why:    "flags are parsed in cmd only",
+		at: []string{
+			"cmd/hearth",
+		},
+	},
+	{
+		module: "filippo.io/age",
+		why:    "one folder encrypts and decrypts secrets",
+		at: []string{
+			"internal/secretfile",
+		},
+		test: true,
+	},
+	{
+		module: "golang.org/x/sys",
+		why:    "system calls belong to the edges: peers, processes, signals",
+		at: []string{
+			"transport",
+			"sandbox/confine",
+			"sandbox/confine/controlgroup",
+			"sandbox/confine/rootfs",
+			"sandbox/confine/seccomp",
+			"plugins/binary",
+			"plugins/launch",
+			"host",
+			"cmd/hearth",
+			"internal/upgrade",
+		},
+		test: true,
+	},
+	{
+		module: "github.com/landlock-lsm/go-landlock",
+		why:    "only confine sets up isolation layers",
+		at: []string{
+			"sandbox/confine",
+		},
+	},
+	{
+		module: "kernel.org/pub/linux/libs/security/libcap/psx",
+		why:    "only confine changes threads under the runtime",
+		at: []string{
+			"sandbox/confine",
+		},
+	},
+	{
+		module: "github.com/hashicorp/go-plugin",
+		why:    "only plugins runs programs of tenants",
+		at: []string{
+			"plugins",
+			"plugins/sdk",
+			"plugins/sdk/plugintest",
+		},
+	},
+	{
+		module: "github.com/hashicorp/go-hclog",
+		why:    "go-plugin requires one of its loggers, which discards all lines",
+		at: []string{
+			"plugins",
+			"plugins/sdk",
+			"plugins/sdk/plugintest",
+		},
+		test: true,
+	},
+	{
+		module: "google.golang.org/grpc",
+		why:    "the protocol of plugins, and of nothing else",
+		at: []string{
+			"plugins",
+			"plugins/rpc",
+			"plugins/sdk",
+			"plugins/sdk/plugintest",
+		},
+		test: true,
+	},
+	{
+		module: "google.golang.org/protobuf",
+		why:    "the generated messages of plugins",
+		at: []string{
+			"plugins/rpc",
+		},
+	},
+	{
+		module: "github.com/google/go-cmp",
+		why:    "for tests",
+		test:   true,
+	},
+	{
+		module: "pgregory.net/rapid",
+		why:    "for tests",
+		test:   true,
+	},
+	{
+		module: "go.uber.org/goleak",
+		why:    "for tests",
+		test:   true,
+	},
+	{
+		module: "github.com/rogpeppe/go-internal",
+		why:    "for tests",
+		test:   true,
+	},
 }
 
 func TestOwnEdges(t *testing.T) {
@@ -830,7 +950,7 @@ func TestObjectImportsTheStandardLibraryOnly(t *testing.T) {
 		}
 		for _, imp := range p.Imports {
 			if !standard(imp) {
-				t.Errorf("object imports %s: every package inherits what object imports", imp)
+				t.Errorf("object imports %s, and every package with it", imp)
 			}
 		}
 		return
@@ -856,7 +976,7 @@ func TestForeignModulesHaveOneDoor(t *testing.T) {
 					}
 				}
 				if !known {
-					t.Errorf("%s imports %s, which is no dependency we decided on: see doc/dependencies.md", p.name(), imp)
+					t.Errorf("%s imports %s, a module without an entry: see doc/dependencies.md", p.name(), imp)
 				}
 			}
 		}
@@ -872,7 +992,7 @@ func TestNothingDangerous(t *testing.T) {
 	banned := map[string]string{
 		"plugin":       "code of others never runs in the host's process",
 		"encoding/gob": "no format that can name our types is read from outside",
-		"math/rand":    "crypto/rand for what must not be guessed, math/rand/v2 for the rest",
+		"math/rand":    "crypto/rand for secrets, math/rand/v2 for the rest",
 		"expvar":       "it registers a handler by being imported",
 	}
 	for _, p := range packages(t) {

@@ -29,8 +29,6 @@ var pending = []string{
 
 	"host",
 
-	"internal/deps",
-
 	"policy",
 
 	"sandbox/link",
