@@ -7,24 +7,24 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// Refusal is a file that is not served as it is, or another of the host's files that is not as it should be.
+// Refusal is a file whose current content is not served, or another file of the host with a mistake.
 type Refusal struct {
-	ID   object.ID `json:"id,omitempty"` // "" if it is no object's
+	ID   object.ID `json:"id,omitempty"` // object of the file, "" for a file of no object
 	Path string    `json:"path"`
 	Err  string    `json:"error"`
 	At   time.Time `json:"at,omitzero"`
-	// Note says that nothing is wrong yet: no tenant has the folder, or a certificate ends soon.
+	// Note marks a refusal without effect yet: a folder of no tenant, or a certificate that expires soon.
 	Note bool `json:"note,omitempty"`
 }
 
-// Refusals are the files that are not served, or not in their latest version. They do not change.
+// Refusals lists the files that are not served, or not in their latest version. It is immutable.
 type Refusals struct {
 	All    []Refusal
-	IDs    []object.ID      // of objects among them, sorted
-	Listed *policy.Listings // the objects among them that each caller may call
+	IDs    []object.ID      // ids of their objects, sorted
+	Listed *policy.Listings // objects among IDs that each caller may call
 }
 
-// Debugs returns the objects among the refusals of which a caller may see tracebacks.
+// Debugs returns the refused objects whose tracebacks the caller may see.
 func (r *Refusals) Debugs(p *policy.Policy, caller object.Caller) []object.ID {
 	if r.Listed.Cover(p, r.IDs) {
 		return r.Listed.VisibleWithTracebacks(caller)

@@ -17,21 +17,21 @@ type Route struct {
 	Uncertain bool
 }
 
-// Builtin describes an object of the host. Every authenticated caller may call it, and it returns only what that caller
-// may see. Limits of the policy count its calls as those of any object.
+// Builtin describes an object of the host. Every authenticated caller may call it, and its results contain only objects
+// that the caller may see. Limits of the policy count its calls as those of any object.
 type Builtin struct {
-	Visible   func(*object.Caller) bool // nil: visible to all callers
-	Uncounted func(object.Method) bool  // methods that no limit counts; nil: none
-	MaxBytes  int                       // of the arguments of a call, or of a batch together
+	Visible   func(*object.Caller) bool // reports whether a caller may see it; nil: visible to all callers
+	Uncounted func(object.Method) bool  // reports whether no limit counts a method; nil: all methods are counted
+	MaxBytes  int                       // bound on the arguments of a call, or of a batch together
 }
 
 // Table is an immutable routing table. It is safe for concurrent use. The zero value has no routes.
 type Table struct {
 	routes   map[object.ID]Route
-	backends map[object.Backend]Route // a route of each backend
+	backends map[object.Backend]Route // one route of each backend
 }
 
-// New returns a table of routes, which must not change any more.
+// New returns a table of routes. The caller must not modify routes afterwards.
 func New(routes map[object.ID]Route) *Table {
 	t := &Table{routes: routes, backends: map[object.Backend]Route{}}
 	for _, r := range routes {

@@ -1,4 +1,5 @@
-// Package snapshot has the immutable state on which a call depends: policy, routes and credentials of one generation.
+// Package snapshot defines the immutable state of one generation on which a call depends: policy, routes and
+// credentials.
 package snapshot
 
 import (
@@ -15,12 +16,12 @@ import (
 type Snapshot struct {
 	Policy      *policy.Policy
 	Credentials *credential.Store
-	Routes      *route.Table     // of all objects, those of the host included
+	Routes      *route.Table     // routes of all objects, built-in objects included
 	IDs         []object.ID      // objects of tenants, sorted
-	Listed      *policy.Listings // the objects that each caller may see
+	Listed      *policy.Listings // objects that each caller may see
 }
 
-// SetRoutes replaces the routes and what follows from them. Listings of before are kept if they still hold; before may
+// SetRoutes replaces the routes, the ids and the listings. Listings of before are kept if they still hold. before may
 // be nil.
 func (s *Snapshot) SetRoutes(tenants, builtin map[object.ID]route.Route, before *policy.Listings) {
 	s.IDs = slices.Sorted(maps.Keys(tenants))

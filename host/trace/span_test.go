@@ -14,7 +14,11 @@ func TestSpanName(t *testing.T) {
 		"set acme.echo.n":    {ID: "acme.echo", Method: "n", Kind: object.Set},
 		"batch acme.echo":    {ID: "acme.echo", Batch: []object.Method{"a", "b"}, Kind: object.Batch},
 		"acme.echo.a\ufffdb": {ID: "acme.echo", Method: "a\xffb", Kind: object.Invoke},
-		"acme.echo." + strings.Repeat("x", maxSpanName-len("acme.echo.")) + "…": {ID: "acme.echo", Method: object.Method(strings.Repeat("x", 1000)), Kind: object.Invoke},
+		"acme.echo." + strings.Repeat("x", maxSpanName-len("acme.echo.")) + "…": {
+			ID:     "acme.echo",
+			Method: object.Method(strings.Repeat("x", 1000)),
+			Kind:   object.Invoke,
+		},
 	} {
 		if got := spanName(&call); got != want {
 			t.Errorf("spanName = %q, want %q", got, want)

@@ -1,3 +1,4 @@
+// Package trace sends spans of calls to an OpenTelemetry collector.
 package trace
 
 import (
@@ -14,27 +15,25 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// tracer makes a span of each call that is run, and of each that an object makes on its
-// behalf. Traces are told apart by correlation id, which all of these share. A nil tracer
-// traces nothing. Safe for concurrent use.
+// Tracer makes a span for each running call, and for each call that its object makes to others. All spans of one
+// correlation id belong to one trace. A nil tracer traces nothing. It is safe for concurrent use.
 type Tracer struct {
 	out      *otlp.Exporter
-	sampling uint64 // one trace in this many is sent
+	sampling uint64 // sampling ratio: one trace of this number is sent
 
-	mu   sync.Mutex // guards open
-	open map[spanKey][8]byte
+	mu   sync.Mutex          // guards open
+	open map[spanKey][8]byte // span ids of running calls
 }
 
-// spanKey tells calls under way apart, for those that they make to find them: by
-// correlation id, the object that is called, and over how many others. Two calls that
-// share all three, from a batch of callers say, count as the same.
+// spanKey identifies a running call, so that the calls of its object find their parent span. Two calls that share all
+// fields, such as calls of several callers in a batch, count as the same.
 type spanKey struct {
-	corr  [16]byte
-	id    object.ID
-	depth int
+	corr  [16]byte  // correlation id
+	id    object.ID // called object
+	depth int       // number of objects in the call's chain
 }
 
-// newTracer returns a tracer that sends spans to the policy's collector, nil if the policy names none.
+// New returns a tracer that sends spans to the policy's collector, nil if the policy names no collector. The caller closes it.
 func New(t policy.Trace, version string, log *slog.Logger) *Tracer {
 	if t.Endpoint == "" {
 		return nil
@@ -47,12 +46,14 @@ func New(t policy.Trace, version string, log *slog.Logger) *Tracer {
 	}
 }
 
+// Close sends the queued spans within the time limit of one request, and stops the exporter. Later spans are lost.
 func (t *Tracer) Close() {
 	if t != nil {
 		t.out.Close()
 	}
 }
 
+// Counts returns the number of spans that the collector has accepted, and of dropped ones.
 func (t *Tracer) Counts() (sent, dropped uint64) {
 	if t == nil {
 		return 0, 0
@@ -63,7 +64,7 @@ func (t *Tracer) Counts() (sent, dropped uint64) {
 // maxSpanName bounds the name of a span, in bytes: a method's name is the caller's choice.
 const maxSpanName = 128
 
-// begin makes the span of a call, nil if its trace is not sent.
+// Begin returns the span of a call that begins, nil if its trace is not sampled.
 func (t *Tracer) Begin(call *object.Call, from time.Time) *otlp.Span {
 	if t == nil || t.sampling > 1 && binary.LittleEndian.Uint64(call.Corr[8:])%t.sampling != 0 {
 		return nil
@@ -85,7 +86,7 @@ func (t *Tracer) Begin(call *object.Call, from time.Time) *otlp.Span {
 	return s
 }
 
-// end sends the span of a call that has ended; s may be nil.
+// End sends the span of a call that has ended. s may be nil.
 func (t *Tracer) End(s *otlp.Span, call *object.Call, r *object.Reply, err error) {
 	if s == nil {
 		return
@@ -106,7 +107,7 @@ func (t *Tracer) End(s *otlp.Span, call *object.Call, r *object.Reply, err error
 	t.out.Send(*s)
 }
 
-// spanName is what a call is, for people.
+// spanName returns a readable name of a call, at most maxSpanName bytes and an ellipsis, in valid UTF-8.
 func spanName(call *object.Call) string {
 	name := string(call.ID) + "." + string(call.Method)
 	switch call.Kind {
