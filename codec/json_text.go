@@ -1,9 +1,12 @@
 package codec
 
+import "math"
+
 // jsonText are json's rules for texts.
 var jsonText = textRules{
-	prefix: "json: ",
-	class:  "ValueError",
+	prefix:   "json: ",
+	class:    "ValueError",
+	rejected: math.MaxUint32,
 	control: func(_ byte, offset int) error {
 		return invalid("ValueError", "json: control character at byte %d", offset)
 	},

@@ -3,27 +3,29 @@ package codec
 // The rules of serpent for texts and for bytes literals.
 var (
 	serpentText = textRules{
-		class:   "SyntaxError",
-		control: serpentControl,
-		escape:  func(b []byte) (rune, int, bool) { return serpentEscape(b, false) },
+		class:    "SyntaxError",
+		rejected: serpentRejected,
+		control:  serpentControl,
+		escape:   func(b []byte) (rune, int, bool) { return serpentEscape(b, false) },
 	}
 	serpentBytes = textRules{
-		class:   "SyntaxError",
-		bytes:   true,
-		control: serpentControl,
-		escape:  func(b []byte) (rune, int, bool) { return serpentEscape(b, true) },
+		class:    "SyntaxError",
+		bytes:    true,
+		rejected: serpentRejected,
+		control:  serpentControl,
+		escape:   func(b []byte) (rune, int, bool) { return serpentEscape(b, true) },
 	}
 )
 
-// serpentControl rejects the control characters that Python rejects in a literal.
+// serpentRejected are the control characters that Python rejects in a literal, as bits.
+const serpentRejected = 1<<0 | 1<<'\n' | 1<<'\r'
+
+// serpentControl returns the error for such a control character.
 func serpentControl(c byte, offset int) error {
-	switch c {
-	case 0:
+	if c == 0 {
 		return zeroByte(offset)
-	case '\n', '\r':
-		return invalid("SyntaxError", "line ends inside a text at byte %d", offset)
 	}
-	return nil
+	return invalid("SyntaxError", "line ends inside a text at byte %d", offset)
 }
 
 // serpentEscape returns the code point and the length of the escape sequence at the start of b. Bytes literals have no

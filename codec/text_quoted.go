@@ -4,22 +4,24 @@ import "unicode/utf8"
 
 // textRules are the rules of a format for quoted texts.
 type textRules struct {
-	prefix  string                                       // start of error messages
-	class   string                                       // exception for broken texts
-	bytes   bool                                         // ASCII only, an escape is one byte
-	control func(c byte, offset int) error               // error for a control character, nil if it is permitted
-	escape  func(b []byte) (c rune, length int, ok bool) // code point of the escape sequence behind a backslash
+	prefix   string                                       // start of error messages
+	class    string                                       // exception for broken texts
+	bytes    bool                                         // ASCII only, an escape is one byte
+	rejected uint32                                       // control characters that are errors, as bits
+	control  func(c byte, offset int) error               // error for such a control character
+	escape   func(b []byte) (c rune, length int, ok bool) // code point of the escape sequence behind a backslash
 }
 
 // quoted reads the text that starts at the quote at r.pos. The result aliases the document. If the text has escapes,
 // the result aliases r.scratch.
 func (r *textReader) quoted(rules *textRules) ([]byte, error) {
-	quote, start := r.doc[r.pos], r.pos+1
+	doc := r.doc
+	quote, start := doc[r.pos], r.pos+1
 	var high byte
-	for i := start; i < len(r.doc); i++ {
-		c := r.doc[i]
+	for i := start; i < len(doc); i++ {
+		c := doc[i]
 		if c == quote {
-			b := r.doc[start:i:i]
+			b := doc[start:i:i]
 			if high >= utf8.RuneSelf {
 				if err := rules.checkRun(b, start); err != nil {
 					return nil, err
@@ -31,10 +33,8 @@ func (r *textReader) quoted(rules *textRules) ([]byte, error) {
 		if c == '\\' {
 			return r.escaped(rules, start, i)
 		}
-		if c < ' ' {
-			if err := rules.control(c, i); err != nil {
-				return nil, err
-			}
+		if c < ' ' && rules.rejected>>c&1 != 0 {
+			return nil, rules.control(c, i)
 		}
 		high |= c
 	}
@@ -49,10 +49,8 @@ func (r *textReader) escaped(rules *textRules, start, i int) ([]byte, error) {
 	for i < len(r.doc) {
 		c := r.doc[i]
 		if c != quote && c != '\\' {
-			if c < ' ' {
-				if err := rules.control(c, i); err != nil {
-					return nil, err
-				}
+			if c < ' ' && rules.rejected>>c&1 != 0 {
+				return nil, rules.control(c, i)
 			}
 			i++
 			continue
