@@ -13,7 +13,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// describes plays a worker that describes its object by a document, and counts how often it is asked.
+// describes plays a worker that describes its object by a document. The channel has a token for each request.
 func describes(t *testing.T, doc []byte) (tenant *Tenant, asked chan struct{}, f *fake) {
 	t.Helper()
 	tenant, asked = newTenant(Config{}, object.Limits{}), make(chan struct{}, 10)
@@ -30,8 +30,8 @@ func describes(t *testing.T, doc []byte) (tenant *Tenant, asked chan struct{}, f
 	return tenant, asked, f
 }
 
-// TestDescriptionsAreBoundedAndKept: what a version exposes is asked once. A worker that was taken over cannot
-// have the host read more members or bytes than an object may have.
+// TestDescriptionsAreBoundedAndKept describes an object several times: the worker receives one request. The host
+// rejects descriptions of a compromised worker with more members or bytes than an object may have.
 func TestDescriptionsAreBoundedAndKept(t *testing.T) {
 	doc := func(n int) []byte {
 		d := object.Description{Instance: object.Single}
@@ -46,15 +46,17 @@ func TestDescriptionsAreBoundedAndKept(t *testing.T) {
 	}
 	tenant, asked, _ := describes(t, doc(link.MaxMembers))
 	for range 3 {
-		if d, err := tenant.Describe(t.Context(), "acme.x"); err != nil || len(d.Members) != link.MaxMembers || d.ID != "acme.x" {
+		d, err := tenant.Describe(t.Context(), "acme.x")
+		if err != nil || len(d.Members) != link.MaxMembers || d.ID != "acme.x" {
 			t.Fatalf("%v, %v", d, err)
 		}
 	}
 	if n := len(asked); n != 1 {
-		t.Errorf("the worker was asked %d times", n)
+		t.Errorf("the worker received %d requests", n)
 	}
 	tenant, _, _ = describes(t, doc(link.MaxMembers+1))
-	if _, err := tenant.Describe(t.Context(), "acme.x"); err == nil || !strings.Contains(err.Error(), "more than 1000 members") {
+	_, err := tenant.Describe(t.Context(), "acme.x")
+	if err == nil || !strings.Contains(err.Error(), "more than 1000 members") {
 		t.Errorf("a description with too many members: %v", err)
 	}
 	tenant, _, f := describes(t, make([]byte, link.MaxDescribedBytes+1))
@@ -64,7 +66,7 @@ func TestDescriptionsAreBoundedAndKept(t *testing.T) {
 	<-f.ended
 }
 
-// limited is a budget of so many bytes.
+// limited is a budget of left bytes.
 type limited struct {
 	mu   sync.Mutex
 	left int
@@ -86,15 +88,16 @@ func (l *limited) Release(n int) {
 	l.left += n
 }
 
-// TestObjectCallsAreCounted: the bytes of the calls that objects make are taken from a budget while they are under
-// way. Beyond it they are refused, not executed, and when all have ended, all of it is given back.
+// TestObjectCallsAreCounted makes calls between objects beyond the budget of bytes in flight. The calls beyond it are
+// refused, not executed, and the budget is whole again when the others have ended.
 func TestObjectCallsAreCounted(t *testing.T) {
 	const calls = 8
 	budget, open := &limited{left: 1 << 20}, make(chan struct{})
-	tenant := newTenant(Config{Budget: budget, Services: objectCalls(func(_ context.Context, _ object.ID, _ bool, c *object.Call) (object.Reply, error) {
+	services := objectCalls(func(_ context.Context, _ object.ID, _ bool, c *object.Call) (object.Reply, error) {
 		<-open
 		return object.Reply{Payload: c.Payload[:10]}, nil
-	})}, object.Limits{})
+	})
+	tenant := newTenant(Config{Budget: budget, Services: services}, object.Limits{})
 	answers := make(chan *object.Error, calls)
 	p, f := startFake(t, tenant, func(_ *fake, typ link.Type, _ uint64, body []byte) error {
 		if typ == link.HostReply {
@@ -110,11 +113,13 @@ func TestObjectCallsAreCounted(t *testing.T) {
 	for id := range uint64(calls) {
 		f.send(t, link.HostCall, id+1, func(e *link.Encoder) {
 			e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
-			e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Payload: make([]byte, 300_000)}) // three have room
+			payload := make([]byte, 300_000) // the budget has room for three
+			e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Payload: payload})
 		})
 	}
 	for range calls - 3 {
-		if err := <-answers; err == nil || err.Msg != "limit exceeded: 1 MiB of calls between the tenant's objects; not executed" {
+		err := <-answers
+		if err == nil || err.Msg != "limit exceeded: 1 MiB of calls between the tenant's objects; not executed" {
 			t.Errorf("beyond the budget: %v", err)
 		}
 	}
@@ -124,7 +129,7 @@ func TestObjectCallsAreCounted(t *testing.T) {
 			t.Errorf("within it: %v", err)
 		}
 	}
-	for range 3 { // the slots are given back last
+	for range 3 { // the slots are released last
 		p.hostSlots <- struct{}{}
 	}
 	for given := false; !given; {

@@ -13,10 +13,10 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// deadlocked is how long both ends may make no progress at all.
+// deadlocked bounds the time without progress at both ends.
 const deadlocked = 30 * time.Second
 
-// progress fails the test if count stands still before done is closed.
+// progress fails the test if count does not change for deadlocked before done is closed.
 func progress(t *testing.T, done <-chan struct{}, count *atomic.Int64, stop func()) {
 	t.Helper()
 	tick := time.NewTicker(deadlocked)
@@ -38,17 +38,17 @@ func progress(t *testing.T, done <-chan struct{}, count *atomic.Int64, stop func
 	}
 }
 
-// TestReadersDoNotWait has scripts make calls that the host refuses in its reader while callers make calls that
-// the worker refuses in its reader, all larger than the sockets hold. If a reader waited until its answer is
-// written, both would.
+// TestReadersDoNotWait has scripts make calls that the host's reader refuses, and callers make calls that the worker's
+// reader refuses. All are larger than the socket buffers. Readers that waited for their writes would deadlock.
 func TestReadersDoNotWait(t *testing.T) {
 	const each = 500
 	block := make(chan struct{})
 	t.Cleanup(func() { close(block) })
-	tenant := newTenant(Config{Services: objectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+	services := objectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 		<-block
 		return object.Reply{}, nil
-	})}, object.Limits{MaxDuration: time.Hour})
+	})
+	tenant := newTenant(Config{Services: services}, object.Limits{MaxDuration: time.Hour})
 	var answers atomic.Int64
 	var waiting sync.Map // channels of the scripts that wait, by request
 	p, f := startFakeOn(t, tenant, func(f *fake, typ link.Type, id uint64, body []byte) error {
@@ -56,7 +56,8 @@ func TestReadersDoNotWait(t *testing.T) {
 		case link.Call: // as for a full queue
 			var e link.Encoder
 			e.Begin(link.Reply, id)
-			e.PutReply(object.Reply{}, false, object.Errorf(object.CodeExhausted, "limit exceeded: 256 calls are waiting for acme.x; not executed"))
+			const full = "limit exceeded: 256 calls are waiting for acme.x; not executed"
+			e.PutReply(object.Reply{}, false, object.Errorf(object.CodeExhausted, full))
 			return f.out.Post(e.Frame())
 		case link.Ping:
 			var e link.Encoder
@@ -74,7 +75,7 @@ func TestReadersDoNotWait(t *testing.T) {
 			close(ch.(chan struct{}))
 		}
 		return nil
-	}, func(*testing.T, ...*os.File) {}) // of the size that the system gives them: they are full most often
+	}, func(*testing.T, ...*os.File) {}) // default buffers are full most often
 	p.mu.Lock()
 	p.maxDurations["acme.x"] = time.Hour
 	p.mu.Unlock()
@@ -108,7 +109,8 @@ func TestReadersDoNotWait(t *testing.T) {
 		})
 		all.Go(func() { // a caller
 			for n := range each {
-				_, err := tenant.Invoke(t.Context(), &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Payload: part(n + 2)})
+				call := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Payload: part(n + 2)}
+				_, err := tenant.Invoke(t.Context(), call)
 				if object.CodeOf(err) != object.CodeExhausted {
 					t.Errorf("a call that the worker refuses: %v", err)
 					return

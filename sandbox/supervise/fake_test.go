@@ -14,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// fake is a worker process of which a test plays the other end of the link.
+// fake is a worker process whose end of the link a test controls.
 type fake struct {
 	out    *link.Writer
 	ended  chan struct{} // closed when the host has killed it
@@ -39,7 +39,7 @@ func (f *fake) send(t *testing.T, typ link.Type, id uint64, put func(e *link.Enc
 	}
 }
 
-// tiny makes the buffers of a socket as small as the system lets them be.
+// tiny sets the smallest socket buffers that the system allows.
 func tiny(t *testing.T, files ...*os.File) {
 	t.Helper()
 	for _, f := range files {
@@ -51,14 +51,17 @@ func tiny(t *testing.T, files ...*os.File) {
 	}
 }
 
-// startFake gives a tenant a running worker with tiny buffers, whose frames handle takes. A nil handle does not read.
-func startFake(t *testing.T, tenant *Tenant, handle func(f *fake, typ link.Type, id uint64, body []byte) error) (*process, *fake) {
+// frameHandler handles the frames that a fake worker receives.
+type frameHandler func(f *fake, typ link.Type, id uint64, body []byte) error
+
+// startFake gives a tenant a running worker with tiny buffers. handle receives its frames; with nil it does not read.
+func startFake(t *testing.T, tenant *Tenant, handle frameHandler) (*process, *fake) {
 	t.Helper()
 	return startFakeOn(t, tenant, handle, tiny)
 }
 
 // startFakeOn is startFake with sockets that set prepares.
-func startFakeOn(t *testing.T, tenant *Tenant, handle func(f *fake, typ link.Type, id uint64, body []byte) error,
+func startFakeOn(t *testing.T, tenant *Tenant, handle frameHandler,
 	set func(*testing.T, ...*os.File)) (*process, *fake) {
 	t.Helper()
 	a, b, err := socketpair.Files()
@@ -83,7 +86,9 @@ func startFakeOn(t *testing.T, tenant *Tenant, handle func(f *fake, typ link.Typ
 	if handle == nil {
 		close(reading)
 	} else {
-		in, err := link.NewReader(theirs, func(typ link.Type, id uint64, body []byte) error { return handle(f, typ, id, body) })
+		in, err := link.NewReader(theirs, func(typ link.Type, id uint64, body []byte) error {
+			return handle(f, typ, id, body)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +112,7 @@ func newTenant(cfg Config, limits object.Limits) *Tenant {
 	return New(cfg, NewVersion("acme.x", Script{}, NewLibs(nil), limits))
 }
 
-// objectCalls returns the services of a host of which only object calls work.
+// objectCalls returns the services of a host that offers object calls only.
 func objectCalls(call ObjectCaller) []Service { return []Service{ObjectCalls(call)} }
 
 // reply answers a call as the worker does.

@@ -14,8 +14,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// FuzzFrame plays a worker that was taken over and says what it likes: the host neither fails
-// nor believes it anything of an object that is not its own, and every call is answered once.
+// FuzzFrame sends frames of a compromised worker. The host does not fail and accepts nothing about objects that the
+// worker does not have, and every call is answered once.
 func FuzzFrame(f *testing.F) {
 	var e link.Encoder
 	body := func(put func()) []byte {
@@ -24,22 +24,28 @@ func FuzzFrame(f *testing.F) {
 		return append([]byte(nil), e.Frame()[13:]...)
 	}
 	f.Add(uint8(link.Reply), uint64(1), body(func() { e.PutReply(object.Reply{Payload: []byte("x")}, true, nil) }))
-	f.Add(uint8(link.Reply), uint64(1), body(func() { e.PutReply(object.Reply{}, false, object.Errorf(object.CodeRaised, "why")) }))
+	f.Add(uint8(link.Reply), uint64(1), body(func() {
+		e.PutReply(object.Reply{}, false, object.Errorf(object.CodeRaised, "why"))
+	}))
 	f.Add(uint8(link.Described), uint64(1), []byte{})
 	asks := func(a link.Ask, put func()) []byte { return body(func() { e.PutAsk(a); put() }) }
 	line := func() { e.PutLogLine(link.LevelWarn, "line\n") }
 	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine}, line))
 	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "other.x", Service: link.Log, Op: link.LogLine}, line))
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogDropped}, func() { e.Uint(1 << 40) }))
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogFailure, Request: 1}, func() { e.Raw([]byte("why")) }))
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLost}, func() { e.Raw([]byte("why")) }))
+	logOp := func(op link.Op, request uint64) link.Ask {
+		return link.Ask{Object: "acme.x", Service: link.Log, Op: op, Request: request}
+	}
+	why := func() { e.Raw([]byte("why")) }
+	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogDropped, 0), func() { e.Uint(1 << 40) }))
+	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogFailure, 1), why))
+	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogLost, 0), why))
 	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: 99}, func() {}))
 	call := func() {
 		e.PutObjectCall(&link.ObjectCall{To: "other.y", Kind: object.Invoke, Method: "m", Payload: []byte("p")})
 	}
 	for _, a := range []link.Ask{
 		{Object: "acme.x"},
-		{Object: "acme.x", Request: 2}, // its own
+		{Object: "acme.x", Request: 2}, // a running call of the object
 		{Object: "acme.x", Request: 1}, // no call
 		{Object: "acme.x", Request: 9}, // ended
 		{Object: "acme.z", Request: 2}, // of another object
@@ -49,7 +55,8 @@ func FuzzFrame(f *testing.F) {
 		f.Add(uint8(link.HostCall), uint64(3), asks(a, call))
 	}
 	f.Add(uint8(link.HostCall), uint64(3), asks(link.Ask{Object: "acme.x", Service: link.Objects, Op: 7}, call))
-	f.Add(uint8(link.HostCall), uint64(3), asks(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}, func() {}))
+	empty := link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}
+	f.Add(uint8(link.HostCall), uint64(3), asks(empty, func() {}))
 	f.Add(uint8(link.HostCall), uint64(3), asks(link.Ask{Object: "acme.x", Service: 200}, func() {}))
 	f.Add(uint8(link.Cancel), uint64(3), []byte{})
 	f.Add(uint8(99), uint64(0), []byte{1})
@@ -57,19 +64,28 @@ func FuzzFrame(f *testing.F) {
 		asked := make(chan From, 1)
 		service := recorder(func(from From) { asked <- from })
 		w := &pending{answer: make(chan struct{}, 1)}
-		x := &pending{answer: make(chan struct{}, 1), call: &object.Call{ID: "acme.x", Corr: [16]byte{1}, Chain: []object.ID{"acme.first"}}}
+		call := &object.Call{ID: "acme.x", Corr: [16]byte{1}, Chain: []object.ID{"acme.first"}}
+		x := &pending{answer: make(chan struct{}, 1), call: call}
 		_, cancel := context.WithCancel(t.Context())
-		p := &process{t: New(Config{Tenant: "acme", Services: []Service{service}}), out: link.NewWriter(io.Discard), ctx: t.Context(),
-			cancel: cancel, hostSlots: make(chan struct{}, 1), pending: map[uint64]*pending{1: w, 2: x}, hostCalls: map[uint64]*hostCall{},
+		p := &process{
+			t:            New(Config{Tenant: "acme", Services: []Service{service}}),
+			out:          link.NewWriter(io.Discard),
+			ctx:          t.Context(),
+			cancel:       cancel,
+			hostSlots:    make(chan struct{}, 1),
+			pending:      map[uint64]*pending{1: w, 2: x},
+			hostCalls:    map[uint64]*hostCall{},
 			maxDurations: map[object.ID]time.Duration{"acme.x": time.Second, "acme.z": time.Second},
-			logged:       map[object.ID]*lineCount{}, failed: map[object.ID]*lineCount{}}
+			logged:       map[object.ID]*lineCount{},
+			failed:       map[object.ID]*lineCount{},
+		}
 		err := p.frame(link.Type(typ), id, body)
 		if answered := len(w.answer) == 1; answered != (p.pending[1] == nil) {
 			t.Errorf("answered: %v, and the call waits: %v", answered, p.pending[1] != nil)
 		}
 		for from := range p.logged {
 			if from != "acme.x" && from != "acme.z" {
-				t.Errorf("a line of %q was taken", from)
+				t.Errorf("a line of %q was accepted", from)
 			}
 		}
 		p.hostSlots <- struct{}{} // every op has ended
@@ -98,7 +114,7 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// recorder is an object service that does nothing and reports who asks.
+// recorder is an object service that does nothing and reports the calling objects.
 type recorder func(From)
 
 func (recorder) ID() link.Service { return link.Objects }
@@ -108,7 +124,7 @@ func (r recorder) Handle(_ context.Context, from From, _ link.Op, _ []byte) (lin
 	return link.ServiceReply{}, nil
 }
 
-// TestLinesAreBounded: a worker that was taken over cannot fill the host's log by long lines.
+// TestLinesAreBounded sends a long log line of a compromised worker. The host truncates it.
 func TestLinesAreBounded(t *testing.T) {
 	var log bytes.Buffer
 	p := &process{t: New(Config{Tenant: "acme", Log: slog.New(slog.NewTextHandler(&log, nil))}),

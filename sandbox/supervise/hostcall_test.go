@@ -9,17 +9,23 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// TestHostCallsEndWithTheirCall: however the call that asks ends, its host calls are cancelled, their slots are free
-// and the host keeps nothing of them.
+// TestHostCallsEndWithTheirCall ends a call in every possible way. Its host calls are then cancelled, their slots are
+// free and the host has no record of them.
 func TestHostCallsEndWithTheirCall(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, p *process, f *fake, request uint64, leave context.CancelFunc){
-		"the client is gone":  func(_ *testing.T, _ *process, _ *fake, _ uint64, leave context.CancelFunc) { leave() },
-		"the worker answers":  func(t *testing.T, _ *process, f *fake, request uint64, _ context.CancelFunc) { f.reply(t, request) },
-		"the deadline passes": func(_ *testing.T, p *process, _ *fake, request uint64, _ context.CancelFunc) { overdue(p, request) },
+		"the client is gone": func(_ *testing.T, _ *process, _ *fake, _ uint64, leave context.CancelFunc) { leave() },
+		"the worker answers": func(t *testing.T, _ *process, f *fake, request uint64, _ context.CancelFunc) {
+			f.reply(t, request)
+		},
+		"the deadline passes": func(_ *testing.T, p *process, _ *fake, request uint64, _ context.CancelFunc) {
+			overdue(p, request)
+		},
 		"the worker gives it up": func(t *testing.T, _ *process, f *fake, _ uint64, _ context.CancelFunc) {
 			f.send(t, link.Cancel, 7, nil)
 		},
-		"the worker's process ends": func(_ *testing.T, p *process, _ *fake, _ uint64, _ context.CancelFunc) { p.kill(link.ErrStalled) },
+		"the worker's process ends": func(_ *testing.T, p *process, _ *fake, _ uint64, _ context.CancelFunc) {
+			p.kill(link.ErrStalled)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -39,10 +45,18 @@ func TestHostCallsEndWithTheirCall(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
 			defer leave()
 			answered := make(chan error, 1)
-			call := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Conn: 5, Corr: [16]byte{9}, Chain: []object.ID{"acme.first"}}
+			call := &object.Call{
+				ID:     "acme.x",
+				Kind:   object.Invoke,
+				Method: "m",
+				Conn:   5,
+				Corr:   [16]byte{9},
+				Chain:  []object.ID{"acme.first"},
+			}
 			go func() { _, err := tenant.Invoke(ctx, call); answered <- err }()
 			from := <-running
-			if from.Object != "acme.x" || from.Tenant != "acme" || from.Conn != 5 || from.Corr != call.Corr || len(from.Chain) != 1 {
+			if from.Object != "acme.x" || from.Tenant != "acme" ||
+				from.Conn != 5 || from.Corr != call.Corr || len(from.Chain) != 1 {
 				t.Errorf("the service runs for %+v", from)
 			}
 			end(t, p, f, <-requests, leave)
@@ -63,7 +77,7 @@ func TestHostCallsEndWithTheirCall(t *testing.T) {
 	}
 }
 
-// overdue has the host look at a request that began long before its limit of time.
+// overdue sweeps a request that has exceeded its time limit.
 func overdue(p *process, request uint64) {
 	p.mu.Lock()
 	p.pending[request].begun = time.Now().Add(-2 * time.Hour)
@@ -86,8 +100,8 @@ func (b blocking) Handle(ctx context.Context, from From, _ link.Op, _ []byte) (l
 	return link.ServiceReply{}, ctx.Err()
 }
 
-// TestHostCallsOfEndedCalls: an op of a call that the host has answered is not executed, and the worker lives: it
-// could not know.
+// TestHostCallsOfEndedCalls sends an op for a call that the host has already answered. The op is refused, and the
+// worker is not ended: the two frames may cross.
 func TestHostCallsOfEndedCalls(t *testing.T) {
 	tenant := newTenant(Config{Services: []Service{blocking{}}}, object.Limits{})
 	answers := make(chan *object.Error, 1)
@@ -105,12 +119,13 @@ func TestHostCallsOfEndedCalls(t *testing.T) {
 	f.send(t, link.HostCall, 1, func(e *link.Encoder) {
 		e.PutAsk(link.Ask{Object: "acme.x", Request: 99, Service: link.Objects, Op: link.ObjectsCall})
 	})
-	if err := <-answers; err == nil || err.Code != object.CodeCanceled || err.Msg != "the call that asked has ended; not executed" {
+	err := <-answers
+	if err == nil || err.Code != object.CodeCanceled || err.Msg != "the call that asked has ended; not executed" {
 		t.Errorf("the answer is %v", err)
 	}
 }
 
-// TestBrokenOpsEndTheWorker: a worker that sends an op that no worker sends is ended.
+// TestBrokenOpsEndTheWorker sends invalid ops. Each ends the worker.
 func TestBrokenOpsEndTheWorker(t *testing.T) {
 	for name, put := range map[string]func(e *link.Encoder){
 		"op": func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: 9}) },

@@ -14,17 +14,18 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// TestHostileWorker plays workers that were taken over: they answer late, twice, out of order, with frames of every
-// type and any content, stop to read, and make calls of their own without end. Whatever they do, every request
-// is answered once, with its own answer or an error, and the process ends.
+// TestHostileWorker plays compromised workers. They answer late, twice and out of order, send frames of every type with
+// random content, stop reading, and make object calls without end. Every request is still answered once, with its
+// answer or an error, and the process ends.
 func TestHostileWorker(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(seed, 1)) // of the worker's reader alone
-			tenant := newTenant(Config{Services: objectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+			services := objectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 				return object.Reply{Payload: make([]byte, 10_000)}, nil
-			})}, object.Limits{MaxDuration: time.Hour})
+			})
+			tenant := newTenant(Config{Services: services}, object.Limits{MaxDuration: time.Hour})
 			var open []uint64
 			deaf := seed%5 == 0 && seed > 0
 			p, f := startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
@@ -43,7 +44,8 @@ func TestHostileWorker(t *testing.T) {
 						i := random.IntN(len(open))
 						id := open[i]
 						open = append(open[:i], open[i+1:]...)
-						_ = post(link.Reply, id, func() { e.PutReply(object.Reply{Payload: fmt.Appendf(nil, "%d", id)}, true, nil) })
+						reply := object.Reply{Payload: fmt.Appendf(nil, "%d", id)}
+						_ = post(link.Reply, id, func() { e.PutReply(reply, true, nil) })
 					case n < 8:
 						a := link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}
 						if len(open) > 0 && random.IntN(2) == 0 { // of a call that may be answered at any moment
@@ -51,19 +53,23 @@ func TestHostileWorker(t *testing.T) {
 						}
 						_ = post(link.HostCall, 1+random.Uint64N(100), func() {
 							e.PutAsk(a)
-							e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Payload: make([]byte, random.IntN(100_000))})
+							payload := make([]byte, random.IntN(100_000))
+							e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Payload: payload})
 						})
 					case n == 8:
-						_ = post(link.Reply, random.Uint64N(1000)+1_000_000, func() { e.PutReply(object.Reply{}, false, nil) })
+						unknown := random.Uint64N(1000) + 1_000_000
+						_ = post(link.Reply, unknown, func() { e.PutReply(object.Reply{}, false, nil) })
 					case n == 9:
 						_ = post(link.HostCall, 0, func() {
 							e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine})
 							e.PutLogLine(link.LevelWarn, string(make([]byte, 100)))
 						})
 					case n == 10 && random.IntN(20) == 0:
-						_ = post(link.Type(random.IntN(256)), random.Uint64N(100), func() { e.Raw([]byte{byte(random.Uint32()), byte(random.Uint32())}) })
+						_ = post(link.Type(random.IntN(256)), random.Uint64N(100), func() {
+							e.Raw([]byte{byte(random.Uint32()), byte(random.Uint32())})
+						})
 					case n == 11 && deaf && random.IntN(20) == 0:
-						<-f.ended // reads nothing any more
+						<-f.ended // stops reading
 						return link.ErrStalled
 					}
 				}
@@ -83,7 +89,13 @@ func TestHostileWorker(t *testing.T) {
 						if (c+n)%7 == 0 {
 							cancel() // its caller leaves at once
 						}
-						call := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Payload: make([]byte, (c+1)*(n+1)*200), Deadline: time.Now().Add(time.Hour)}
+						call := &object.Call{
+							ID:       "acme.x",
+							Kind:     object.Invoke,
+							Method:   "m",
+							Payload:  make([]byte, (c+1)*(n+1)*200),
+							Deadline: time.Now().Add(time.Hour),
+						}
 						r, _, err := p.request(ctx, link.Call, 0, call, time.Hour)
 						if err == nil && !bytes.ContainsAny(r.Payload, "123456789") && !r.Exception {
 							t.Errorf("the answer is %q", r.Payload)
@@ -92,7 +104,7 @@ func TestHostileWorker(t *testing.T) {
 					}
 				})
 			}
-			// The host looks from far in the future, and so ends calls that are not answered. It ends the worker
+			// The host sweeps with times in the future, so that it ends calls without an answer, and the worker
 			// with them.
 			stop := make(chan struct{})
 			go func() { calls.Wait(); close(stop) }()
@@ -108,7 +120,7 @@ func TestHostileWorker(t *testing.T) {
 						p.mu.Lock()
 					}
 					if len(p.pending) > 0 || p.bytes != 0 {
-						t.Errorf("%d requests of %d bytes are under way, and nobody waits for them", len(p.pending), p.bytes)
+						t.Errorf("%d requests of %d bytes are in the table without a caller", len(p.pending), p.bytes)
 					}
 					p.mu.Unlock()
 					return

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestLastWords: what a worker's runtime died of stands in the cause of its end, bounded.
+// TestLastWords adds the last output of a worker's runtime to the cause of its end, up to a bound.
 func TestLastWords(t *testing.T) {
 	for _, tc := range []struct{ printed, want string }{
 		{"", ""},

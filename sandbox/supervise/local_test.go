@@ -105,7 +105,7 @@ func newServices() *services {
 	}
 }
 
-// call is what a script calls.
+// call is the method of another object that a script calls.
 func (s *services) call(ctx context.Context, from object.ID, _ bool, c *object.Call) (object.Reply, error) {
 	args, _, err := codec.UnmarshalCall(codec.ByID(codec.Serpent), c.Payload, codec.Limits{})
 	if err != nil {

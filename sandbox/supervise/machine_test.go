@@ -96,8 +96,8 @@ var machineObjects = map[object.ID]object.InstanceMode{
 	"acme.call":    object.PerCall,
 }
 
-// TestMachine runs random operations on a Tenant, whose workers end at random. Every Invoke returns once, and
-// what its error reports about the execution is true.
+// TestMachine runs random operations on a Tenant, whose workers end at random. Every Invoke returns once, and its error
+// is true about the execution.
 func TestMachine(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		bubble(t, func(*testing.T) {
@@ -617,8 +617,8 @@ func (m *machine) drawStream(t *rapid.T) (uint64, *openStream) {
 	return n, m.streams[n]
 }
 
-// Check compares what has returned with what was executed. A call that has not returned waits for the gate, for
-// one that does, or for a worker that is paused.
+// Check compares the results of calls with their executions. A call without a result waits at the gate, behind a call
+// at the gate, or for a paused worker.
 func (m *machine) Check(t *rapid.T) {
 	t.Helper()
 	synctest.Wait()
@@ -644,7 +644,7 @@ func (m *machine) Check(t *rapid.T) {
 	}
 }
 
-// checkCall checks what one call has reported.
+// checkCall checks the result of one call.
 func (m *machine) checkCall(t *rapid.T, tag string, c *invocation) {
 	t.Helper()
 	n, r, err := c.result()

@@ -9,8 +9,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestQuarantine: a worker that crashes again and again is not started any more, until what it
-// runs changes.
+// TestQuarantine crashes a worker repeatedly. It is not started again until one of its objects changes.
 func TestQuarantine(t *testing.T) {
 	v := NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{})
 	tenant := New(Config{Tenant: "acme", Argv: []string{"/nonexistent/worker"}}, v)
@@ -22,7 +21,7 @@ func TestQuarantine(t *testing.T) {
 		t.Fatalf("the first start: %v", err)
 	}
 	if err := call(); err == nil || !strings.Contains(err.Error(), "could not be started; not executed") {
-		t.Fatalf("there is no pause after one crash: %v", err)
+		t.Fatalf("a start after one crash: %v", err)
 	}
 	if s := tenant.Status(); s.Quarantined || s.Wait <= 0 || s.Crashes != 2 || s.Cause == nil {
 		t.Errorf("after two crashes: %+v", s)
@@ -35,11 +34,13 @@ func TestQuarantine(t *testing.T) {
 			tenant.crashedLocked(time.Second, why)
 		}
 		tenant.mu.Unlock()
-		if err := call(); object.CodeOf(err) != object.CodeUnavailable || !strings.Contains(err.Error(), "crashed 10 times in a row and is quarantined until one of its objects changes") {
-			t.Errorf("a call of what is quarantined: %v", err)
+		const want = "crashed 10 times in a row and is quarantined until one of its objects changes"
+		err := call()
+		if object.CodeOf(err) != object.CodeUnavailable || !strings.Contains(err.Error(), want) {
+			t.Errorf("a call of a quarantined tenant: %v", err)
 		}
 		if s := tenant.Status(); !s.Quarantined || s.Cause != why || s.PID != 0 {
-			t.Errorf("what is quarantined: %+v", s)
+			t.Errorf("status of a quarantined tenant: %+v", s)
 		}
 	}
 	started := func() bool { return strings.Contains(call().Error(), "could not be started") }

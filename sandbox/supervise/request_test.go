@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// stuck is a worker's end that takes nothing until it is over.
+// stuck is a worker's end whose writes block until over is closed.
 type stuck struct {
 	begun chan struct{} // holds a token for each write
 	over  chan struct{}
@@ -22,11 +22,11 @@ func (s *stuck) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestBacklog: of three calls of the largest size at once, for a worker that does not read,
-// one is on its way, one waits, and one is told which limit it met and that it may try again.
+// TestBacklog makes three calls of the largest size to a worker that does not read. One is being written, one waits,
+// and one is refused with the name of the limit and the advice to retry.
 func TestBacklog(t *testing.T) {
 	p, _ := startFake(t, newTenant(Config{}, object.Limits{}), nil)
-	p.active["acme.x"] = p.t.version("acme.x") // nothing but calls is sent
+	p.active["acme.x"] = p.t.version("acme.x") // only calls are sent
 	out := &stuck{make(chan struct{}, 10), make(chan struct{})}
 	p.out = link.NewWriter(out)
 	payload := make([]byte, object.MaxMessageBytes)
@@ -41,7 +41,8 @@ func TestBacklog(t *testing.T) {
 	go call()
 	go call()
 	err := <-ended
-	const want = "limit exceeded: 64 MiB that wait for the tenant's worker, which does not keep up; not executed, try again"
+	const want = "limit exceeded: 64 MiB that wait for the tenant's worker, which does not keep up; " +
+		"not executed, try again"
 	var e *object.Error
 	if !errors.As(err, &e) || e.Code != object.CodeExhausted || e.Msg != want {
 		t.Errorf("the third call: %v, want %q", err, want)

@@ -7,8 +7,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// TestWorkerIsNotRetired: CodeRetired makes the host run a call again, so a worker that was taken over cannot
-// send it.
+// TestWorkerIsNotRetired has a compromised worker send CodeRetired, which would make the host run the call again. The
+// host replaces the code.
 func TestWorkerIsNotRetired(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{})
 	startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {

@@ -13,15 +13,19 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// TestLogLines: an object logs as many lines a second as it may, whatever its worker lets
-// through, and what was left out, there and here, is counted.
+// TestLogLines sends more log lines than the limit per second, as a compromised worker does. The host logs lines up to
+// the limit and counts the lines that it or the worker has dropped.
 func TestLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		spent := new(procstat.Processes)
 		tenant := New(Config{Tenant: "acme", Account: spent, Log: slog.New(slog.NewTextHandler(&out, nil))},
 			NewVersion("acme.o", Script{File: "acme/o.lua"}, NewLibs(nil), object.Limits{LogLines: 3}))
-		p := &process{t: tenant, maxDurations: map[object.ID]time.Duration{"acme.o": time.Second}, logged: map[object.ID]*lineCount{}}
+		p := &process{
+			t:            tenant,
+			maxDurations: map[object.ID]time.Duration{"acme.o": time.Second},
+			logged:       map[object.ID]*lineCount{},
+		}
 		send := func(id object.ID, op link.Op, put func(e *link.Encoder)) error {
 			var e link.Encoder
 			e.Begin(link.HostCall, 0)
@@ -41,11 +45,12 @@ func TestLogLines(t *testing.T) {
 		if err := send("acme.o", link.LogDropped, dropped); err != nil {
 			t.Fatal(err)
 		}
-		if send("acme.stranger", link.LogLine, line("a stranger's")) == nil || send("acme.stranger", link.LogDropped, dropped) == nil {
+		if send("acme.stranger", link.LogLine, line("a stranger's")) == nil ||
+			send("acme.stranger", link.LogDropped, dropped) == nil {
 			t.Error("a worker may log for an object that it does not have")
 		}
 		if n := strings.Count(out.String(), "a line"); n != 3 || strings.Contains(out.String(), "stranger") {
-			t.Errorf("%d lines are logged, want 3, and none of an object that the worker has not:\n%s", n, &out)
+			t.Errorf("%d lines are logged, want 3, and none of other objects:\n%s", n, &out)
 		}
 		time.Sleep(time.Second)
 		if err := send("acme.o", link.LogLine, line("a line")); err != nil {

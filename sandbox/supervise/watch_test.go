@@ -12,7 +12,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// watched is a worker that takes calls and answers pings with those that a test says run.
+// watched is a worker that accepts calls and answers pings with the running calls that a test passes.
 type watched struct {
 	*fake
 	p         *process
@@ -25,11 +25,22 @@ type watched struct {
 
 func watch(t *testing.T, limits object.Limits) *watched {
 	t.Helper()
-	w := &watched{tenant: newTenant(Config{Confine: confine.Spec{MemoryBytes: 16 << 20}}, limits), calls: make(chan uint64, 10), withdrawn: make(chan uint64, 10),
-		cancelled: make(chan uint64, 10), pings: make(chan uint64, 1000)}
+	w := &watched{
+		tenant:    newTenant(Config{Confine: confine.Spec{MemoryBytes: 16 << 20}}, limits),
+		calls:     make(chan uint64, 10),
+		withdrawn: make(chan uint64, 10),
+		cancelled: make(chan uint64, 10),
+		pings:     make(chan uint64, 1000),
+	}
+	received := map[link.Type]chan uint64{
+		link.Call:     w.calls,
+		link.Withdraw: w.withdrawn,
+		link.Cancel:   w.cancelled,
+		link.Ping:     w.pings,
+	}
 	w.p, w.fake = startFake(t, w.tenant, func(_ *fake, typ link.Type, id uint64, _ []byte) error {
-		if to := map[link.Type]chan uint64{link.Call: w.calls, link.Withdraw: w.withdrawn, link.Cancel: w.cancelled, link.Ping: w.pings}[typ]; to != nil {
-			to <- id
+		if c := received[typ]; c != nil {
+			c <- id
 		}
 		return nil
 	})
@@ -37,7 +48,7 @@ func watch(t *testing.T, limits object.Limits) *watched {
 	return w
 }
 
-// call makes a call of acme.x and returns where its error arrives.
+// call makes a call of acme.x and returns a channel for its error.
 func (w *watched) call(ctx context.Context, deadline time.Time) <-chan error {
 	err := make(chan error, 1)
 	go func() { // ends with the call
@@ -47,7 +58,7 @@ func (w *watched) call(ctx context.Context, deadline time.Time) <-chan error {
 	return err
 }
 
-// sweep lets the host look at a time, and answers its ping if there is one.
+// sweep runs the host's sweep with a given time, and answers its ping if it sends one.
 func (w *watched) sweep(t *testing.T, at time.Time, running ...link.Running) {
 	t.Helper()
 	w.p.sweep(at)
@@ -79,8 +90,8 @@ func wantError(t *testing.T, err error, code object.Code, parts ...string) {
 	}
 }
 
-// TestOverdue: a call that the worker does not end at its limit is answered by the host, its worker is ended, and
-// of the other call it is not known whether it began.
+// TestOverdue runs a call that the worker does not end at its limit. The host answers it and ends the worker. The error
+// of another call in that worker reports that its execution is unknown.
 func TestOverdue(t *testing.T) {
 	w := watch(t, object.Limits{MaxDuration: time.Second})
 	begun := time.Now()
@@ -106,12 +117,13 @@ func TestOverdue(t *testing.T) {
 	wantError(t, <-other, object.CodeUnavailable, "whether it was executed is unknown")
 	<-w.ended
 	<-w.p.done
-	if n := w.tenant.Status(); n.Crashes != 1 || !strings.Contains(n.Cause.Error(), "a call of acme.x was not ended 1.5s after its limit of 1s") {
+	const cause = "a call of acme.x was not ended 1.5s after its limit of 1s"
+	if n := w.tenant.Status(); n.Crashes != 1 || !strings.Contains(n.Cause.Error(), cause) {
 		t.Errorf("the worker's end: %+v", n)
 	}
 }
 
-// TestLateIsNotStuck: a worker that ends a call soon after the host has answered it lives on.
+// TestLateIsNotStuck has a worker end a call soon after the host has answered it. The worker is not ended.
 func TestLateIsNotStuck(t *testing.T) {
 	w := watch(t, object.Limits{MaxDuration: time.Second})
 	begun := time.Now()
@@ -135,8 +147,8 @@ func TestLateIsNotStuck(t *testing.T) {
 	}
 }
 
-// TestWaitingIsNotRunning: what a call waits in the worker's queue is not counted as its run. At its deadline it is
-// withdrawn, and the answer is that it was not executed. One that begins just then has its whole limit.
+// TestWaitingIsNotRunning keeps calls in the worker's queue, which does not count as run time. At its deadline a call
+// is withdrawn, and its error reports that it was not executed. A call that begins just then has its full limit.
 func TestWaitingIsNotRunning(t *testing.T) {
 	w := watch(t, object.Limits{MaxDuration: time.Second})
 	now := time.Now()
@@ -161,8 +173,8 @@ func TestWaitingIsNotRunning(t *testing.T) {
 	}
 }
 
-// TestWithdraw: when a permission is taken back, the calls that have not begun are given back and answered as the
-// host says, and those that have run on.
+// TestWithdraw revokes a permission. Calls that have not begun are withdrawn and receive the host's error. Calls that
+// have begun continue.
 func TestWithdraw(t *testing.T) {
 	w := watch(t, object.Limits{MaxDuration: time.Hour})
 	runs := w.call(t.Context(), time.Now().Add(time.Hour))
@@ -174,7 +186,7 @@ func TestWithdraw(t *testing.T) {
 	refused := errors.New("no permission any more")
 	w.tenant.Withdraw(func(c *object.Call) error {
 		if c.ID != "acme.x" {
-			t.Errorf("asked about %v", c.ID)
+			t.Errorf("refuse is called for %v", c.ID)
 		}
 		return refused
 	})
@@ -191,7 +203,7 @@ func TestWithdraw(t *testing.T) {
 	}
 }
 
-// TestGivenUp: a call whose caller leaves is cancelled in the worker.
+// TestGivenUp cancels a call in the host. The host cancels it in the worker.
 func TestGivenUp(t *testing.T) {
 	w := watch(t, object.Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -209,8 +221,8 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestSilentWorker: a worker that reads nothing is ended. Of the calls that are in the socket it is not known whether
-// they were executed; those behind were not, and the next worker gets them.
+// TestSilentWorker makes calls to a worker that does not read, which is ended. The execution of calls in the socket is
+// unknown. Calls behind them were not executed, and the next worker receives them.
 func TestSilentWorker(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{MaxDuration: time.Minute})
 	p, f := startFake(t, tenant, nil)
@@ -219,7 +231,8 @@ func TestSilentWorker(t *testing.T) {
 	payload := make([]byte, link.Large/2)
 	for range cap(calls) {
 		go func() { // ends with the process
-			_, _, err := p.request(t.Context(), link.Call, 0, &object.Call{ID: "acme.x", Kind: object.Invoke, Payload: payload}, time.Minute)
+			call := &object.Call{ID: "acme.x", Kind: object.Invoke, Payload: payload}
+			_, _, err := p.request(t.Context(), link.Call, 0, call, time.Minute)
 			calls <- err
 		}()
 	}
@@ -237,22 +250,23 @@ func TestSilentWorker(t *testing.T) {
 		switch err := <-calls; {
 		case err == errProcessEnded:
 			not++
-		case object.CodeOf(err) == object.CodeUnavailable && strings.Contains(err.Error(), "whether it was executed is unknown"):
+		case object.CodeOf(err) == object.CodeUnavailable &&
+			strings.Contains(err.Error(), "whether it was executed is unknown"):
 			unknown++
 		default:
 			t.Errorf("error = %v", err)
 		}
 	}
 	if not == 0 || unknown > 1 {
-		t.Errorf("%d calls were not executed, of %d it is not known; the socket holds less than one", not, unknown)
+		t.Errorf("%d calls were not executed and %d are unknown; the socket holds less than one", not, unknown)
 	}
 	if s := tenant.Status(); !strings.Contains(s.Cause.Error(), "the worker did not answer the host for 3s") {
 		t.Errorf("the worker's end: %v", s.Cause)
 	}
 }
 
-// TestControlDoesNotWait: whatever a worker does not read, changes of its objects, secrets and the end of a
-// connection take effect in the host at once.
+// TestControlDoesNotWait changes objects and secrets of a worker that does not read, and ends a connection. The host
+// does not wait for the worker.
 func TestControlDoesNotWait(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{})
 	p, _ := startFake(t, tenant, nil)
@@ -272,15 +286,15 @@ func TestControlDoesNotWait(t *testing.T) {
 	tenant.Withdraw(func(*object.Call) error { return errUnknown })
 	tenant.Remove("acme.x")
 	if tenant.Has("acme.x") {
-		t.Error("the object is still there")
+		t.Error("the object has not been removed")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_ = tenant.Close(ctx) // a drain whose time is over
+	_ = tenant.Close(ctx) // the drain deadline has passed
 	<-p.done
 }
 
-// TestArgumentsUnderWay: the arguments that a worker has been sent are bounded by a part of its memory.
+// TestArgumentsUnderWay sends arguments up to a part of the worker's memory. Calls beyond it are refused.
 func TestArgumentsUnderWay(t *testing.T) {
 	w := watch(t, object.Limits{MaxDuration: time.Minute, ArgumentBytes: object.MaxMessageBytes})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -298,7 +312,8 @@ func TestArgumentsUnderWay(t *testing.T) {
 			ended <- err
 		}()
 	}
-	wantError(t, <-refused, object.CodeExhausted, "limit exceeded: 4 MiB of arguments under way to the tenant's worker", "not executed, try again")
+	const want = "limit exceeded: 4 MiB of arguments under way to the tenant's worker"
+	wantError(t, <-refused, object.CodeExhausted, want, "not executed, try again")
 	cancel()
 	for range 4 {
 		<-ended
