@@ -15,7 +15,7 @@ import (
 	"github.com/hearthhost/hearth/policy/analysis"
 )
 
-// someFacts are what may be given of a caller; "" is not known.
+// someFacts are the connection attributes of a query; "" is unknown.
 type someFacts struct{ channel, address, at, uid string }
 
 var someGiven = []someFacts{
@@ -39,14 +39,13 @@ func (f someFacts) given(t *rapid.T) policy.Query {
 	return g
 }
 
-// someCondition is a condition and what it means, said the slow way. known is false if it
-// cannot be decided.
+// someCondition is a condition and its meaning in Go. known is false if it cannot be evaluated.
 type someCondition struct {
 	text string
 	eval func(w *world, who object.Principal, id object.ID, m object.Method, f someFacts) (holds, known bool)
 }
 
-// channelOf is the channel that a condition sees: calls of objects have one of their own.
+// channelOf returns the channel that a condition reads: calls of objects have the channel "object".
 func channelOf(who object.Principal, f someFacts) string {
 	if isObject(who) {
 		return "object"
@@ -107,7 +106,7 @@ var someConditions = []someCondition{
 		}},
 }
 
-// drawWorld draws groups, in each other too, and who belongs to a tenant.
+// drawWorld draws groups, also nested ones, and owner tenants of principals.
 func drawWorld(t *rapid.T) *world {
 	w := &world{groups: map[string][]string{}, homes: map[string]string{}}
 	var text strings.Builder
@@ -134,7 +133,7 @@ func drawWorld(t *rapid.T) *world {
 	return w
 }
 
-// drawnLimit is a limit as a model.
+// drawnLimit is a limit of the model.
 type drawnLimit struct {
 	name  string
 	about drawn
@@ -163,7 +162,7 @@ func drawPolicy(t *rapid.T) (src string, rules []drawn, limits []drawnLimit) {
 	return b.String(), rules, limits
 }
 
-// limitsOf are the names of the limits of a principal's calls of an object.
+// limitsOf returns the names of the limits of a principal's calls of an object.
 func limitsOf(limits []drawnLimit, who object.Principal, id object.ID) (out []string) {
 	for _, l := range limits {
 		if l.about.names(who) && matchesAny(l.about.objects, string(id)) {
@@ -180,12 +179,11 @@ func names(limits []*policy.Limit) (out []string) {
 	return out
 }
 
-// served are objects of tenants that are: each of someObjects matches one.
+// served are objects of declared tenants: each of someObjects matches one.
 var served = []object.ID{"acme.counter", "acme.cart", "other.counter", "acme.shop.cart", "other.a.x"}
 
-// TestAgree compares what Decide, Explain, Visible, LimitsOf and Prove say with a reading of
-// the rules that is slow and obvious. A case is a question about an object that could be
-// there and a method that could be called, asked of one random policy with one set of facts.
+// TestAgree compares Decide, Explain, Visible, LimitsOf and Prove with a slow and simple model of the rules. A case is
+// a query about a possible object and a callable method under one random policy.
 func TestAgree(t *testing.T) {
 	cases, permits, forbids, depends, crosses := 0, 0, 0, 0, 0
 	ask := func(t *rapid.T) {
@@ -249,7 +247,7 @@ func TestAgree(t *testing.T) {
 	for cases < 100_000 && !t.Failed() {
 		rapid.Check(t, ask)
 	}
-	// Each answer is there often enough to mean something.
+	// Each outcome occurs often enough for the test to be meaningful.
 	if least := cases / 200; permits < least || forbids < least || depends < least || crosses == 0 {
 		t.Errorf("of %d cases %d are permits, %d forbids, %d depend; %d rules cross tenants", cases, permits, forbids,
 			depends, crosses)
@@ -258,8 +256,8 @@ func TestAgree(t *testing.T) {
 		crosses)
 }
 
-// TestReach: what Reach lists is what Explain and, given the facts, Decide say, and what it does
-// not list is denied: of objects that there are, and of those to come for each pattern without any.
+// TestReach checks that AccessOf agrees with Explain and Decide, and that calls outside of its result are denied. It
+// covers existing objects, and hypothetical ones for patterns without an object.
 func TestReach(t *testing.T) {
 	said := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -307,9 +305,8 @@ func TestReach(t *testing.T) {
 	}
 }
 
-// listable are the objects that a listing of what somebody may call is about, each as it is
-// written there: those that there are, and for each pattern that covers none of a tenant's one that
-// no narrower pattern covers.
+// listable returns the objects that a listing covers, with their labels: the existing ones, and one for each pattern
+// that matches no object of a tenant and that no narrower pattern covers.
 func listable(rules []drawn, who object.Principal, ids []object.ID) map[object.ID]string {
 	out := map[object.ID]string{}
 	for _, id := range ids {
@@ -337,8 +334,8 @@ func listable(rules []drawn, who object.Principal, ids []object.ID) map[object.I
 	return out
 }
 
-// listedAs is what a listing says about a call, and whether it names the method: an object to come
-// may stand there for every tenant.
+// listedAs returns the entry of a listing for a call, and whether it names the method. A hypothetical object can have
+// a label for every tenant.
 func listedAs(t *rapid.T, list []analysis.Access, label string, m object.Method) (out analysis.Access, byName bool) {
 	out.Outcome = analysis.Deny
 	found := false
@@ -359,7 +356,7 @@ func listedAs(t *rapid.T, list []analysis.Access, label string, m object.Method)
 	return out, byName
 }
 
-// homeIn returns the tenant to which a principal belongs.
+// homeIn returns the owner tenant of a principal.
 func homeIn(rules []drawn, who object.Principal) string {
 	if len(rules) == 0 {
 		return ""
@@ -367,7 +364,7 @@ func homeIn(rules []drawn, who object.Principal) string {
 	return rules[0].in.home(string(who))
 }
 
-// reaching are the permits by which a call may be permitted, whatever the facts.
+// reaching returns the permits that can permit a call under some attributes.
 func reaching(rules []drawn, who object.Principal, id object.ID, m object.Method) (out []string) {
 	for i, d := range rules {
 		if !d.names(who) || !matchesAny(d.objects, string(id)) || !d.covers(string(m)) {
@@ -383,7 +380,7 @@ func reaching(rules []drawn, who object.Principal, id object.ID, m object.Method
 	return out
 }
 
-// model decides by reading the rules one by one.
+// model decides by evaluating the rules one by one.
 func model(rules []drawn, who object.Principal, id object.ID, m object.Method, f someFacts) (permit, depends bool) {
 	if _, err := object.ParseID(string(id)); err != nil || !attribute(m).Callable() || id.Tenant() != "acme" &&
 		id.Tenant() != "other" {
@@ -414,8 +411,8 @@ func model(rules []drawn, who object.Principal, id object.ID, m object.Method, f
 	return permit && !forbidden, (always || sometimes) && (unsure || !always)
 }
 
-// TestProveFindsAll takes the word from permits that say that they cross, after loading:
-// then Prove must find each decision by which somebody crosses, and no other.
+// TestProveFindsAll removes crosses_tenants from loaded permits. Prove must then find exactly the decisions that cross
+// tenants.
 func TestProveFindsAll(t *testing.T) {
 	ids := served
 	rapid.Check(t, func(t *rapid.T) {
@@ -445,7 +442,7 @@ func TestProveFindsAll(t *testing.T) {
 					crosses := object.ID(who[7:]).Tenant() != id.Tenant() &&
 						analysis.Explain(p, who, id, m).Outcome != analysis.Deny
 					if crosses && !anyClass(found, id, string(m)) && !anyClass(found, id, "*") {
-						t.Fatalf("%s reaches %s.%s and no counter-example says so: %v", who, id, m, found)
+						t.Fatalf("%s reaches %s.%s and no counterexample reports it: %v", who, id, m, found)
 					}
 				}
 			}
@@ -453,8 +450,7 @@ func TestProveFindsAll(t *testing.T) {
 	})
 }
 
-// anyClass reports whether a counter-example is about an object or one that rules cannot
-// tell from it, which here means of its tenant.
+// anyClass reports whether a counterexample is about an object or an equivalent one: here, one of its tenant.
 func anyClass(found map[[3]string]bool, id object.ID, m string) bool {
 	for c := range found {
 		if object.ID(c[1]).Tenant() == id.Tenant() && c[2] == m {
@@ -472,7 +468,7 @@ func principalsOf(ids []object.ID) []object.Principal {
 	return out
 }
 
-// TestDiff: two policies differ where their explanations do, and nowhere else.
+// TestDiff checks that two policies differ exactly where their explanations differ.
 func TestDiff(t *testing.T) {
 	ids := served
 	rapid.Check(t, func(t *rapid.T) {

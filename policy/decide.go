@@ -38,9 +38,9 @@ const (
 // A rule with a condition applies if the condition holds. If an attribute in the condition is not known for this
 // caller, the safe side counts: a permit does not apply, and a forbid does.
 //
-// If several permits cover the call, Reason names the first by name of those that allow tracebacks, or else the first
-// by name. Of several forbids, it names the first by name of those without a condition, or the first by name. The
-// order of the file has no effect.
+// If several permits cover the call, Reason names the first by name of those that allow tracebacks, if any, and
+// otherwise the first by name. Of several forbids, it names the first by name of those without a condition, if any,
+// and otherwise the first by name. The order of the file has no effect.
 func (p *Policy) Decide(caller object.Caller, id object.ID, m object.Method) Decision {
 	if BaseMethod(m) != m { // "total=" is the name of a setter in rules
 		return Decision{Reason: DenyMethod}

@@ -67,7 +67,7 @@ permit "bob, again" {
 }
 `
 
-// caller is what the host makes of a principal.
+// caller returns the caller that the host creates for a principal.
 func caller(p object.Principal) object.Caller {
 	c := object.Caller{Principal: p}
 	if id, ok := strings.CutPrefix(string(p), "object:"); ok {
@@ -122,7 +122,7 @@ func TestDecide(t *testing.T) {
 		{"object:other.relay", "acme.counter", "add", false, false, ""},
 		{"anonymous", "acme.public-a", "x", true, false, ""},
 		{"anonymous", "acme.counter", "total", false, false, ""},
-		{"alice", "acme.public-a", "x", false, false, ""}, // anonymous is not everybody
+		{"alice", "acme.public-a", "x", false, false, ""}, // anonymous does not include other principals
 		{"", "acme.public-a", "x", false, false, ""},
 		{"nobody", "acme.counter", "total", false, false, ""},
 		{"Alice", "acme.counter", "total", false, false, ""},
@@ -137,7 +137,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestSetting: leave to read an attribute is none to set it, and a forbid of one is of both.
+// TestSetting checks that a permit to read an attribute does not permit to set it, and that a forbid covers both.
 func TestSetting(t *testing.T) {
 	p := mustParse(t, rules+`
 permit "sets" {
@@ -213,7 +213,7 @@ func TestVisibleAndKnown(t *testing.T) {
 	}
 }
 
-// TestDebugs: tracebacks are seen where a permit that allows them leaves something to call.
+// TestDebugs checks that tracebacks are visible if a permit that allows them permits at least one call.
 func TestDebugs(t *testing.T) {
 	p := mustParse(t, rules+`
 permit "bob reads one with tracebacks" {
@@ -346,7 +346,7 @@ func TestDefault(t *testing.T) {
 	}
 }
 
-// questions are those whose answers must not allocate.
+// questions are queries whose decisions must not allocate.
 var questions = []struct {
 	who object.Caller
 	id  object.ID

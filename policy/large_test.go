@@ -9,8 +9,8 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// large is a policy of 10,000 principals in 100 groups, 100 tenants of 100 objects each,
-// and 1,000 rules: permits, forbids, and some of both with a condition.
+// large is a policy of 10,000 principals in 100 groups, 100 tenants with 100 objects each, and 1,000 rules: permits
+// and forbids, some with a condition.
 func large() string {
 	var b strings.Builder
 	b.WriteString("listener \"local\" { address = \"127.0.0.1:7766\" }\n")
@@ -47,7 +47,7 @@ func large() string {
 	return b.String()
 }
 
-// someOfLarge are questions about it: permitted, forbidden, by a condition, and unknown.
+// someOfLarge returns queries on it: permitted, forbidden, conditional and unknown.
 func someOfLarge() (out []struct {
 	who object.Caller
 	id  object.ID
@@ -79,12 +79,11 @@ func TestLargeDoesNotAllocate(t *testing.T) {
 		}
 	}
 	if permits == 0 || denies == 0 {
-		t.Errorf("%d permits and %d denies: the questions ask too little", permits, denies)
+		t.Errorf("%d permits and %d denies: the queries are not diverse", permits, denies)
 	}
 }
 
-// BenchmarkLarge has the stages of a large policy: reading it, deciding what was decided
-// before, and deciding what was not.
+// BenchmarkLarge measures reading a large policy, cached decisions and decisions that are not cached.
 func BenchmarkLarge(b *testing.B) {
 	src := []byte(large())
 	b.Run("parse", func(b *testing.B) {

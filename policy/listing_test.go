@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// listedObjects are the objects of the large policy's tenants.
+// listedObjects returns the objects of the tenants of the large policy.
 func listedObjects() []object.ID {
 	var ids []object.ID
 	for i := range 100 {
@@ -22,7 +22,7 @@ func listedObjects() []object.ID {
 	return ids
 }
 
-// visibleOne asks about each object by itself.
+// visibleOne decides for each object separately.
 func visibleOne(p *policy.Policy, who object.Caller, ids []object.ID, tracebacks bool) []object.ID {
 	out := []object.ID{}
 	for _, id := range ids {
@@ -33,8 +33,8 @@ func visibleOne(p *policy.Policy, who object.Caller, ids []object.ID, tracebacks
 	return out
 }
 
-// TestListings: a listing has what asking about each object has, whatever conditions ask for, and rules are
-// matched once for each principal and object.
+// TestListings compares listings with decisions on each object, under all kinds of conditions. Rules must be matched
+// once for each principal and object.
 func TestListings(t *testing.T) {
 	p := mustParse(t, large())
 	ids := listedObjects()
@@ -76,7 +76,7 @@ func TestListings(t *testing.T) {
 	}
 }
 
-// TestListingConditions: conditions are evaluated at each listing, with the facts of that caller.
+// TestListingConditions checks that conditions are evaluated at each listing, with the attributes of its caller.
 func TestListingConditions(t *testing.T) {
 	ids := []object.ID{"acme.a", "acme.b", "acme.c", "blue.a", "gone.a"}
 	all, none := ids[:4:4], []object.ID{}
@@ -125,7 +125,7 @@ forbid "not c from elsewhere" {
 	}
 }
 
-// TestListingsOfSiblings: an object's listing depends on its tenant.
+// TestListingsOfSiblings checks that an object's listing depends on its tenant.
 func TestListingsOfSiblings(t *testing.T) {
 	p, err := policy.Default(t.TempDir(), 1000)
 	if err != nil {
@@ -143,7 +143,8 @@ func TestListingsOfSiblings(t *testing.T) {
 	}
 }
 
-// TestListingsAreBounded: who is forgotten is listed anew, and what is remembered does not grow.
+// TestListingsAreBounded checks that the cache does not exceed its bound, and that evicted principals are matched
+// again.
 func TestListingsAreBounded(t *testing.T) {
 	p := mustParse(t, `
 listener "local" { address = "127.0.0.1:7766" }
@@ -177,7 +178,7 @@ permit "some" {
 	}
 }
 
-// TestListingsCover: Listings serve a policy and its objects, and no others.
+// TestListingsCover checks that Listings cover exactly one policy and its objects.
 func TestListingsCover(t *testing.T) {
 	p, q := mustParse(t, head), mustParse(t, head)
 	ids := []object.ID{"acme.a", "acme.b"}
@@ -189,7 +190,7 @@ func TestListingsCover(t *testing.T) {
 	}
 }
 
-// BenchmarkListing lists 10,000 objects under 1,000 rules: the first time, and again.
+// BenchmarkListing lists 10,000 objects under 1,000 rules, without and with cache.
 func BenchmarkListing(b *testing.B) {
 	p := mustParse(b, large())
 	ids := listedObjects()

@@ -81,7 +81,7 @@ const (
 //
 // The host listens on 127.0.0.1:7766 and on the Unix socket <dir>/state/hearth.sock, and serves every tenant folder in
 // <dir>/scripts. The OS user hostUID is the principal "owner", which may call everything and see tracebacks. Objects
-// may call objects of their own tenant. All other calls are denied. The error is one of making dir absolute, or of
+// may call objects of the same tenant. All other calls are denied. The error is one of making dir absolute, or of
 // hostUID.
 func Default(dir string, hostUID int) (*Policy, error) {
 	const owner object.Principal = "owner"

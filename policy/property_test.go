@@ -26,14 +26,14 @@ var (
 	someNames   = []object.Method{"add", "total", "reset", "other", "total=", "other=", "_x", "a.b", ""}
 )
 
-// someGroupsText declares someGroups, one in another.
+// someGroupsText declares someGroups, with one nested group.
 const someGroupsText = `
 group "all"   { members = ["staff", "owner", "anonymous"] }
 group "staff" { members = ["alice", "bob"] }
 group "both"  { members = ["alice", "object:acme.relay"] }
 `
 
-// drawn is a permit or forbid as a model: the lists that its text is made of.
+// drawn is a permit or forbid of the model: the lists of its text.
 type drawn struct {
 	forbid                       bool
 	principals, objects, methods []string
@@ -42,17 +42,17 @@ type drawn struct {
 	in                           *world
 }
 
-// world is what the rules of a policy are about: who belongs together, and to whom.
+// world holds the groups of the model and the owner tenants of its principals.
 type world struct {
-	groups map[string][]string // everybody who is in a group, however deep
+	groups map[string][]string // principals of each group, including nested groups
 	homes  map[string]string   // tenants of principals that belong to one
 	text   string              // the file up to the rules
 }
 
-// plain is a world in which nobody but objects belongs to a tenant.
+// plain is a world in which only objects have an owner tenant.
 var plain = &world{someGroups, nil, head + someGroupsText}
 
-// home returns the tenant to which a principal belongs, "" if it belongs to none.
+// home returns the owner tenant of a principal, or "".
 func (w *world) home(who string) string {
 	if id, ok := strings.CutPrefix(who, "object:"); ok {
 		return string(object.ID(id).Tenant())
@@ -84,7 +84,7 @@ func drawRules(t *rapid.T) []drawn {
 	return out
 }
 
-// text writes permits in an order.
+// text returns the text of permits in an order.
 func text(permits []drawn, order []int) string {
 	var b strings.Builder
 	b.WriteString(plain.text)
@@ -96,7 +96,7 @@ func text(permits []drawn, order []int) string {
 
 func list(s []string) string { return `["` + strings.Join(s, `", "`) + `"]` }
 
-// write writes a rule, whose name is made of its number.
+// write appends the text of a rule, named by its number.
 func (d *drawn) write(b *strings.Builder, i int) {
 	p := d
 	kind := "permit"
@@ -127,7 +127,7 @@ func build(t *rapid.T, src string) *policy.Policy {
 	return p
 }
 
-// eachQuestion asks everything there is to ask about.
+// eachQuestion calls f with every query of the model.
 func eachQuestion(f func(who object.Caller, id object.ID, m object.Method)) {
 	for _, who := range append([]string{"nobody", "", "object:acme.other"}, somePrincipals...) {
 		for _, id := range someIDs {
@@ -138,7 +138,7 @@ func eachQuestion(f func(who object.Caller, id object.ID, m object.Method)) {
 	}
 }
 
-// ask decides on a call, or on the setting of an attribute, as rules name it.
+// ask decides on a call, or on setting an attribute, by the name in a rule.
 func ask(p *policy.Policy, who object.Caller, id object.ID, m object.Method) policy.Decision {
 	if a := attribute(m); a != m {
 		return p.DecideSet(who, id, a)
@@ -146,7 +146,7 @@ func ask(p *policy.Policy, who object.Caller, id object.ID, m object.Method) pol
 	return p.Decide(who, id, m)
 }
 
-// attribute is m, or the attribute of which it is the setting.
+// attribute returns m, or the attribute of a setter.
 func attribute(m object.Method) object.Method {
 	return object.Method(strings.TrimSuffix(string(m), "="))
 }
@@ -166,7 +166,7 @@ func inOrder(n int) []int {
 	return out
 }
 
-// name is the permit of a reason, without its line.
+// name returns the permit of a reason, without its line.
 func name(d policy.Decision) string {
 	_, after, _ := strings.Cut(d.Reason, " ")
 	return after
@@ -189,7 +189,7 @@ func TestOrderMeansNothing(t *testing.T) {
 	})
 }
 
-// TestModel compares with a reading of the permits that is slow and obvious.
+// TestModel compares decisions with a slow and simple model of the permits.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		permits := drawPermits(t)
@@ -244,8 +244,8 @@ func (d *drawn) crosses() bool {
 	})
 }
 
-// TestNobodyCrosses takes the word from permits that need it: then they do not load, and
-// of what is left nobody reaches another tenant.
+// TestNobodyCrosses removes crosses_tenants from permits that need it. They must not load, and without them no
+// principal reaches another tenant.
 func TestNobodyCrosses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		permits := drawPermits(t)
@@ -269,7 +269,7 @@ func TestNobodyCrosses(t *testing.T) {
 
 func rebuild(permits []drawn) string { return text(permits, inOrder(len(permits))) }
 
-// names reports whether a rule is about a principal, by a group too.
+// names reports whether a rule names a principal, directly or by a group.
 func (d *drawn) names(p object.Principal) bool {
 	return slices.ContainsFunc(d.principals, func(who string) bool {
 		return who == string(p) ||
@@ -277,7 +277,7 @@ func (d *drawn) names(p object.Principal) bool {
 	})
 }
 
-// TestForbidNeverWidens adds a forbid to a policy: nobody may, sees or is shown more.
+// TestForbidNeverWidens adds a forbid to a policy. No principal may call or see more afterwards.
 func TestForbidNeverWidens(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := append(drawRules(t), drawRules(t)...)
@@ -302,7 +302,7 @@ func has(list []string, s string) bool {
 	return false
 }
 
-// matchesAny tries every way to split id between the stars of a pattern.
+// matchesAny tries every split of id between the stars of a pattern.
 func matchesAny(patterns []string, id string) bool {
 	var match func(p, s string) bool
 	match = func(p, s string) bool {
@@ -341,7 +341,7 @@ func TestNoPermitNothing(t *testing.T) {
 	})
 }
 
-// TestUnknownReachesNothing: whoever no permit names may nothing, whatever is asked.
+// TestUnknownReachesNothing checks that a principal without a permit is denied every call.
 func TestUnknownReachesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		permits := drawPermits(t)
@@ -360,8 +360,8 @@ func TestUnknownReachesNothing(t *testing.T) {
 	})
 }
 
-// FuzzParse: no text breaks the reader, every error has a place, and what loads denies
-// what it must.
+// FuzzParse checks that no text crashes the reader, that every error has a position, and that a valid policy denies
+// the calls that are always denied.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"", head, rules, "scripts = ", "permit \"x\" {", `a = "${`, "listener local {}",
 		head + `permit "p" { principals = ["nobody"] }`, "\xef\xbb\xbf" + head, head + "scripts = <<E\nx\nE\n"} {
@@ -395,7 +395,7 @@ func FuzzParse(f *testing.F) {
 			}
 		})
 		if peer := (object.Peer{}); p.Principal(peer) != object.Anonymous {
-			t.Error("the zero peer is somebody")
+			t.Error("the zero peer is identified")
 		}
 	})
 }

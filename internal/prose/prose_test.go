@@ -29,8 +29,6 @@ var pending = []string{
 
 	"host",
 
-	"policy",
-
 	"sandbox/link",
 
 	"sandbox/supervise",

@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// conditional is a policy in which a permit, or with a permit for all, a forbid, has a condition.
+// conditional returns a policy in which a permit has a condition, or a forbid beside a permit of everything.
 func conditional(t *testing.T, kind, when string) *policy.Policy {
 	t.Helper()
 	text := head + `timezone = "Europe/Berlin"
@@ -28,8 +28,8 @@ group "all"   { members = ["staff", "carol"] }
 	return mustParse(t, text)
 }
 
-// TestFacts: each fact is what the host knows of the caller, and one that is not known
-// denies, in a permit as in a forbid.
+// TestFacts checks each variable against the attributes of a caller. An unknown attribute denies, in a permit and in a
+// forbid.
 func TestFacts(t *testing.T) {
 	partner := &object.Certificate{CommonName: "partner", Serial: "a0b", SHA256: strings.Repeat("ab", 32),
 		DNS: []string{"a.example", "b.example"}, URIs: []string{"spiffe://example/p"}}
@@ -62,7 +62,7 @@ func TestFacts(t *testing.T) {
 		{`contains(caller.groups, "all")`, overTCP, yes}, // a group in a group
 		{`contains(caller.groups, "staff")`, local, no},
 		{`contains(caller.groups, "staff")`, stranger, no},
-		{`caller.tenant == "acme"`, local, yes}, // as its principal block says
+		{`caller.tenant == "acme"`, local, yes}, // by its principal block
 		{`caller.tenant == "acme"`, relay, yes},
 		{`caller.tenant == "acme"`, overTCP, no},
 		{`caller.channel == "tls"`, overTLS, yes},
@@ -119,7 +119,7 @@ func TestFacts(t *testing.T) {
 		{`method == "add"`, local, yes},
 		{`method == "reset"`, local, no},
 		{`contains(["add", "get"], method)`, local, yes},
-		// What is not known stays so, whatever is done with it, unless it is not asked for.
+		// An unknown attribute makes the whole condition unknown, unless it is not evaluated.
 		{`!(caller.uid == 1001)`, overTLS, unknown},
 		{`caller.uid == 1001 || true`, overTLS, unknown},
 		{`caller.uid == 1001 && false || true`, overTLS, unknown},
@@ -132,13 +132,13 @@ func TestFacts(t *testing.T) {
 				t.Errorf("a %s when %s, of %+v: %+v, want %s", kind, tt.when, tt.who, d, tt.want)
 			}
 			if said := strings.Contains(d.Reason, "not known for this caller"); said != (tt.want == unknown) {
-				t.Errorf("a %s when %s, of %+v says %q", kind, tt.when, tt.who, d.Reason)
+				t.Errorf("a %s when %s, of %+v: reason %q", kind, tt.when, tt.who, d.Reason)
 			}
 		}
 	}
 }
 
-// TestTimes: points in time, and times of day and days of the week in the policy's zone.
+// TestTimes checks points in time, and times of day and weekdays in the zone of the policy.
 func TestTimes(t *testing.T) {
 	for _, tt := range []struct {
 		when, at string
@@ -173,15 +173,23 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestNever: a fixed text that its fact never is would make a forbid that forbids nothing.
+// TestNever checks that a constant that its variable can never equal is an error: a forbid with it would have no
+// effect.
 func TestNever(t *testing.T) {
 	for _, when := range []string{
-		`caller.cert.serial == "0A:0B"`, `caller.cert.serial == "0a0b"`, `caller.cert.sha256 == "AB"`, `caller.cert.serial == ""`,
-		`contains(caller.cert.dns, "B.example")`, `caller.address == "::ffff:192.0.2.7"`, `caller.address == ` +
-			`"192.0.2.007"`,
-		`in_network(caller.address, "::ffff:192.0.2.0/120")`, `contains([], method)`, `object.name == "x" && ` +
-			`object.id == "acme"`,
-		`contains(caller.groups, "nobody")`, `caller.channel == "TLS"`, `time.weekday == "Monday"`,
+		`caller.cert.serial == "0A:0B"`,
+		`caller.cert.serial == "0a0b"`,
+		`caller.cert.sha256 == "AB"`,
+		`caller.cert.serial == ""`,
+		`contains(caller.cert.dns, "B.example")`,
+		`caller.address == "::ffff:192.0.2.7"`,
+		`caller.address == "192.0.2.007"`,
+		`in_network(caller.address, "::ffff:192.0.2.0/120")`,
+		`contains([], method)`,
+		`object.name == "x" && object.id == "acme"`,
+		`contains(caller.groups, "nobody")`,
+		`caller.channel == "TLS"`,
+		`time.weekday == "Monday"`,
 	} {
 		src := head + "forbid \"f\" {\n principals = [\"bob\"]\n objects = [\"acme.*\"]\n when = " + when + "\n}\n"
 		if _, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts); err == nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// ruled is a policy in which a rule has a condition.
+// ruled returns a policy in which a rule has a condition.
 func ruled(kind, when string) string {
 	return head + `timezone = "Europe/Berlin"
 tenant "acme-eu" {}
@@ -27,11 +27,11 @@ group "staff" { members = ["bob"] }
 ` + fmt.Sprintf("%s \"rule\" {\n  principals      = [\"staff\", \"carol\"]\n  objects         = [\"*\"]\n  when            = %s\n}\n", kind, when)
 }
 
-// TestConditionsThatNeverHold: each would make a forbid that forbids nothing. The error has the line, and
-// how to write what was probably meant.
+// TestConditionsThatNeverHold checks conditions that would make a forbid without effect. The error has the line and a
+// hint.
 func TestConditionsThatNeverHold(t *testing.T) {
 	for when, want := range map[string]string{
-		// The attacker's.
+		// Mistakes with an effect on security.
 		`time.of_day >= "22:00" && time.of_day < "06:00"`:        `write time.of_day >= "22:00" || time.of_day < "06:00"`,
 		`object.id == "Acme.a"`:                                  `did you mean "acme"?`,
 		`startswith(object.id, "amce.")`:                         `did you mean "acme"?`,
@@ -69,7 +69,7 @@ func TestConditionsThatNeverHold(t *testing.T) {
 		`1 > 2`:                                                                                       "never applies",
 		`false`:                                                                                       "never applies",
 		`caller.uid == 1 && (caller.channel == "tls" && caller.channel == "tcp" || caller.uid == 2)`:  "can never hold",
-		// Texts that a fact never begins or ends with.
+		// Prefixes and suffixes that a variable never has.
 		`startswith(object.tenant, "b")`:               "object.tenant never begins with",
 		`!startswith(object.id, "acmee.")`:             `did you mean "acme"?`,
 		`startswith(object.id, "acme.a..")`:            "object.id never begins with",
@@ -84,7 +84,7 @@ func TestConditionsThatNeverHold(t *testing.T) {
 	} {
 		_, err := policyfile.Parse("policy.hcl", []byte(ruled("forbid", when)), "/base", hostUID, accounts)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s\n\terror %v\n\twant it to say %q", when, err, want)
+			t.Errorf("%s\n\terror %v\n\twant text %q", when, err, want)
 			continue
 		}
 		line := 1 + strings.Count(strings.SplitN(ruled("forbid", when), "when  ", 2)[0], "\n")
@@ -94,7 +94,7 @@ func TestConditionsThatNeverHold(t *testing.T) {
 	}
 }
 
-// TestConditionsThatHold: each holds for some call, and looks as if it did not.
+// TestConditionsThatHold checks conditions that look contradictory but hold for some call.
 func TestConditionsThatHold(t *testing.T) {
 	for _, when := range []string{
 		`time.of_day >= "22:00" || time.of_day < "06:00"`,
@@ -120,7 +120,7 @@ func TestConditionsThatHold(t *testing.T) {
 		for _, kind := range []string{"permit", "forbid"} {
 			if _, err := policyfile.Parse("policy.hcl", []byte(ruled(kind, when)), "/base", hostUID,
 				accounts); err != nil {
-				// A permit for all objects crosses tenants; that is another complaint.
+				// A permit of all objects crosses tenants, which is another error.
 				if !strings.Contains(err.Error(), "crosses_tenants") || strings.Contains(err.Error(), "when") {
 					t.Errorf("a %s when %s: %v", kind, when, err)
 				}
@@ -129,7 +129,8 @@ func TestConditionsThatHold(t *testing.T) {
 	}
 }
 
-// TestConditionWarnings: what never holds of a rule's own objects, and what always holds, is warned of.
+// TestConditionWarnings checks the warnings about conditions that never hold for the rule's own objects, and about
+// conditions that always hold.
 func TestConditionWarnings(t *testing.T) {
 	for when, want := range map[string]string{
 		`object.tenant == "other"`:                            "never holds for the objects",
@@ -146,7 +147,7 @@ func TestConditionWarnings(t *testing.T) {
 	}
 }
 
-// TestHardConditionIsTaken: where the search for a contradiction would take too long, it ends.
+// TestHardConditionIsTaken checks that the search ends, and accepts a condition that takes too long.
 func TestHardConditionIsTaken(t *testing.T) {
 	var parts []string
 	for i := range 40 {
@@ -159,8 +160,7 @@ func TestHardConditionIsTaken(t *testing.T) {
 	}
 }
 
-// samples are calls that together have, for each fact, a value in every range that atoms of drawCondition tell
-// apart.
+// samples returns calls that cover, for each variable, every range that atoms of drawCondition distinguish.
 func samples() (callers []object.Caller, ids []object.ID, methods []object.Method, times []time.Time) {
 	for _, channel := range []string{"unix", "tcp", "tls", "hmac"} {
 		for _, way := range []string{"", "peer", "cert"} {
@@ -250,7 +250,7 @@ func drawCondition(t *rapid.T, depth int) string {
 		"object.name == caller.cert.common_name")
 }
 
-// TestSatisfiableIsTaken: no condition is refused that holds for some call, found by trying many.
+// TestSatisfiableIsTaken checks that no condition is rejected that holds for one of many sample calls.
 func TestSatisfiableIsTaken(t *testing.T) {
 	callers, ids, methods, times := samples()
 	refused, taken := 0, 0
@@ -265,7 +265,7 @@ func TestSatisfiableIsTaken(t *testing.T) {
 			return // a fragment that no object has
 		}
 		refused++
-		// The same with another way to hold, which no sample takes: this is not refused, and compiled alike.
+		// The same with an alternative that no sample satisfies: it is accepted, and compiled in the same way.
 		p, err2 := policyfile.Parse("policy.hcl", []byte(ruled("forbid",
 			"("+when+`) || caller.cert.common_name == "none"`)), "/base", hostUID, accounts)
 		if err2 != nil {

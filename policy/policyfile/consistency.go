@@ -77,8 +77,8 @@ func (s *limitScope) checkMany(name string, n int, what string) {
 		name, n, n, what, bytesize.Format(s.limits.Memory), roughSize(share))
 }
 
-// checkMessage compares the size of arguments or results, if the file sets it, with the memory of an instance and with
-// the worker's budget for all arguments or results.
+// checkMessage compares the size of arguments or results, if the file sets it, with the memory of an instance and
+// with the worker's budget for all arguments or results.
 func (s *limitScope) checkMessage(name string, n, share int64) {
 	if !s.written(name) {
 		return

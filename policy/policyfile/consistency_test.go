@@ -11,8 +11,8 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// TestLimitsTogether: limits that cannot hold together are warned of, at the line where one of them is
-// written, and those that can are not.
+// TestLimitsTogether checks the warnings about inconsistent limits and their lines, and that consistent limits cause
+// none.
 func TestLimitsTogether(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body string // of a tenant
@@ -134,8 +134,7 @@ func TestLimitsTogether(t *testing.T) {
 	}
 }
 
-// TestExamplesHoldTogether: no tenant block in the documentation, and no policy that ships, has limits that
-// are warned of.
+// TestExamplesHoldTogether checks that no tenant block in the documentation, and no shipped policy, causes a warning.
 func TestExamplesHoldTogether(t *testing.T) {
 	block := regexp.MustCompile(`(?ms)^(?:    )?tenant "[a-z-]+" \{\n.*?^(?:    )?\}$`)
 	docs, err := filepath.Glob("../../doc/*.md")

@@ -12,17 +12,17 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// recipe is what a recipe of doc/policy.md, which is a part of a file, needs of the rest, and
-// what it then says.
+// recipe is a recipe of doc/policy.md. It holds the rest of a complete policy file, and the decisions that the recipe
+// promises.
 type recipe struct {
-	title string // how its paragraph begins
-	rest  string
-	limit map[string]string // by "principal object": the limits of those calls
-	says  []saying
+	title    string // first words of its paragraph
+	rest     string
+	limit    map[string]string // by "principal object": the limits of those calls
+	promises []promise
 }
 
-// saying is a call and what becomes of it. given are facts, "name=value" by spaces.
-type saying struct {
+// promise is a call and its decision. given are connection attributes, "name=value" separated by spaces.
+type promise struct {
 	who, call, given string
 	permit           bool
 }
@@ -30,13 +30,13 @@ type saying struct {
 const aListener = "listener \"local\" { address = \"127.0.0.1:7766\" }\n"
 
 var recipes = []recipe{
-	{title: "One user at home.", says: []saying{
+	{title: "One user at home.", promises: []promise{
 		{"me", "home.kitchen.light", "", true},
 		{"object:home.kitchen", "home.heating.warm", "", true},
 		{"object:home.garage", "home.heating.warm", "", false},
 		{"anonymous", "home.kitchen.light", "", false},
 	}},
-	{title: "Two teams on one host", rest: aListener, says: []saying{
+	{title: "Two teams on one host", rest: aListener, promises: []promise{
 		{"ann", "red.orders.list", "", true},
 		{"ann", "red.status.summary", "", true},
 		{"ann", "blue.orders.list", "", false},
@@ -50,7 +50,7 @@ principal "carla" { uid = 1 }
 principal "dan"   { uid = 2 }
 tenant "red" {}
 tenant "blue" {}
-`, says: []saying{
+`, promises: []promise{
 		{"carla", "red.orders.list", "time=2027-01-29T08:00:00Z", true}, // a Friday
 		{"dan", "blue.a.b.status", "time=2027-01-29T17:59:59Z", true},
 		{"dan", "blue.counter.total", "time=2027-01-29T12:00:00Z", true},
@@ -62,13 +62,13 @@ tenant "blue" {}
 		{"dan", "blue.orders.list", "", false},
 	}},
 	{title: "A public method", rest: aListener + `tenant "demo" {}`,
-		limit: map[string]string{"anonymous demo.clock": "20/s, 4 at a time"}, says: []saying{
+		limit: map[string]string{"anonymous demo.clock": "20/s, 4 at a time"}, promises: []promise{
 			{"anonymous", "demo.clock.now", "", true},
 			{"anonymous", "demo.clock.set", "", false},
 			{"anonymous", "demo.counter.now", "", false},
 		}},
 	{title: "A partner over mutual TLS", rest: `tenant "shop" {}`,
-		limit: map[string]string{"partner shop.orders": "10/s"}, says: []saying{
+		limit: map[string]string{"partner shop.orders": "10/s"}, promises: []promise{
 			{"partner", "shop.orders.place", "channel=tls auth=cert address=192.0.2.9", true},
 			{"partner", "shop.orders.status", "channel=tls auth=cert address=2001:db8:7::1", true},
 			{"partner", "shop.orders.cancel", "channel=tls auth=cert address=192.0.2.9", false},
@@ -76,12 +76,12 @@ tenant "blue" {}
 			{"partner", "shop.orders.place", "channel=tls auth=cert", false},
 			{"anonymous", "shop.orders.place", "channel=tls address=192.0.2.9", false},
 		}},
-	{title: "Break-glass", rest: aListener + `tenant "shop" {}`, says: []saying{
+	{title: "Break-glass", rest: aListener + `tenant "shop" {}`, promises: []promise{
 		{"emergency", "shop.orders.list", "time=2027-01-31T05:59:59Z", true},
 		{"emergency", "shop.orders.list", "time=2027-01-31T06:00:00Z", false},
 		{"emergency", "shop.orders.list", "", false},
 	}},
-	{title: "One who may not what the others may", rest: aListener + `
+	{title: "An exception from a permit", rest: aListener + `
 principal "carol" { uid = 1 }
 principal "cindy" { uid = 2 }
 tenant "shop" {}
@@ -89,15 +89,14 @@ permit "the till" {
   principals = ["carol", "cindy"]
   objects    = ["shop.till"]
 }
-`, says: []saying{
+`, promises: []promise{
 		{"carol", "shop.till.empty", "", false},
 		{"carol", "shop.till.sell", "", true},
 		{"cindy", "shop.till.empty", "", true},
 	}},
 }
 
-// TestCookbook reads each recipe of doc/policy.md with what it needs of a file around it, and
-// asks it what it promises.
+// TestCookbook loads each recipe of doc/policy.md in a complete file and checks the decisions that it promises.
 func TestCookbook(t *testing.T) {
 	doc, err := os.ReadFile("../../doc/policy.md")
 	if err != nil {
@@ -128,7 +127,7 @@ func TestCookbook(t *testing.T) {
 			if len(p.Warnings) > 0 {
 				t.Errorf("warnings: %v", p.Warnings)
 			}
-			for _, s := range r.says {
+			for _, s := range r.promises {
 				id, m, err := policy.SplitCall(s.call)
 				if err != nil {
 					t.Fatal(err)
@@ -150,7 +149,7 @@ func TestCookbook(t *testing.T) {
 	}
 }
 
-// givenOf reads "name=value" by spaces.
+// givenOf parses "name=value" separated by spaces.
 func givenOf(t *testing.T, s string) policy.Query {
 	t.Helper()
 	var g policy.Query

@@ -39,7 +39,7 @@ tenant "acme" {}
 tenant "other" {}
 `
 
-// caller is what the host makes of a principal.
+// caller returns the caller that the host creates for a principal.
 func caller(p object.Principal) object.Caller {
 	c := object.Caller{Principal: p}
 	if id, ok := strings.CutPrefix(string(p), "object:"); ok {

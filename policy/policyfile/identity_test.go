@@ -11,7 +11,7 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// identities is a policy with every way of identification.
+// identities is a policy with every authentication method.
 const identities = `
 listener "local" { address = "127.0.0.1:7766" }
 listener "wan" {
@@ -105,13 +105,13 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
-// TestSharedUsers: a user id that many programs have is warned of, with the line.
+// TestSharedUsers checks the warning about a user id that many programs share, and its line.
 func TestSharedUsers(t *testing.T) {
 	for text, want := range map[string]string{
 		`principal "r" { uid = 0 }`:         `principal "r" is root`,
-		`principal "n" { uid = 65534 }`:     `principal "n" is user nobody`,
+		`principal "n" { uid = 65534 }`:     `principal "n" is the shared unprivileged user`,
 		`principal "a" { user = "root" }`:   `a container on the host's network`,
-		`principal "b" { user = "nobody" }`: `principal "b" is user nobody`, // with another uid here
+		`principal "b" { user = "nobody" }`: `principal "b" is the shared unprivileged user`, // with another uid here
 		`principal "c" { uid = 1002 }`:      "",
 	} {
 		p := mustParse(t, head+text+"\n")

@@ -40,7 +40,7 @@ limit "the daemon" {
 }
 `
 
-// TestSmallShares: a share that is smaller than a message is warned of.
+// TestSmallShares checks the warning about a share below the size of a message.
 func TestSmallShares(t *testing.T) {
 	for size, want := range map[string]int{"8MiB": 0, "7MiB": 1} {
 		p := mustParse(t, `
@@ -64,8 +64,8 @@ limit "alice" {
 	}
 }
 
-// TestShares: what a principal may have of the host is the smallest of what limits say, and limits of objects may
-// be of the host's own.
+// TestShares checks that a principal's share is the smallest of its limits, and that limits of objects can cover the
+// host's own objects.
 func TestShares(t *testing.T) {
 	p := mustParse(t, shares)
 	for who, want := range map[object.Principal]policy.Share{

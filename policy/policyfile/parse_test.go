@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// fields compares what a policy shows.
+// fields compares the settings of a definition.
 var fields = cmp.Options{
 	cmpopts.IgnoreFields(policy.Definition{}, "Sum", "Set", "Tests", "Audit", "Settings", "Declared", "Users", "Certs",
 		"Owners", "Groups", "Subjects", "Siblings", "Zone", "MaxArgumentBytes"),
@@ -132,12 +132,12 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestOneMistake: each of these, alone, is refused.
+// TestOneMistake checks that each of these mistakes alone is an error.
 func TestOneMistake(t *testing.T) {
 	permit := func(attributes string) string { return head + "permit \"p\" {\n" + attributes + "\n}\n" }
 	for name, src := range map[string]string{
 		"JSON":                  `{"scripts": "scripts"}`,
-		"uid of nobody":         head + `principal "x" { uid = 4294967295 }`,
+		"reserved uid":          head + `principal "x" { uid = 4294967295 }`,
 		"uid too large":         head + `principal "x" { uid = 4294967296 }`,
 		"negative uid":          head + `principal "x" { uid = -1 }`,
 		"half a uid":            head + `principal "x" { uid = 1.5 }`,
@@ -211,9 +211,14 @@ func TestOneMistake(t *testing.T) {
 	}
 }
 
-// TestNesting: a file that is nothing but depth ends in an error, not in the process.
+// TestNesting checks that a file of pure nesting is an error and does not end the process.
 func TestNesting(t *testing.T) {
-	for _, unit := range []string{"a = 1\n", "x[0]", ".x", ".*", "[*]", "1+", "x == ", "%{for x in y}", "\"a\" ", "((((", ")(", "}\n{", "(", "[", "{", "!", "-", "{a=", "[[", "true ? ", "x {\n", `"${`, "<<E\n${", "f(", "a[", "%{if "} {
+	units := []string{
+		"a = 1\n", "x[0]", ".x", ".*", "[*]", "1+", "x == ", "%{for x in y}", "\"a\" ", "((((", ")(", "}\n{", "(", "[",
+		"{",
+		"!", "-", "{a=", "[[", "true ? ", "x {\n", `"${`, "<<E\n${", "f(", "a[", "%{if ",
+	}
+	for _, unit := range units {
 		src := "scripts = " + strings.Repeat(unit, (32<<10)/len(unit))
 		if _, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts); err == nil {
 			t.Errorf("%q repeated: no error", unit)
@@ -261,7 +266,7 @@ principal "x" { user = "no-such-account-here" }`)
 	}
 }
 
-// TestShipped: the file that ships loads, and says what its comments say.
+// TestShipped loads the shipped policy file and checks the decisions that its comments promise.
 func TestShipped(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {

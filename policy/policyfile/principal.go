@@ -76,7 +76,8 @@ func validPrincipal(s string) bool {
 	}, s))
 }
 
-// nobodyUID is the user id of the account nobody. The kernel also reports it for users of other user namespaces.
+// nobodyUID is the user id of the shared unprivileged account. The kernel also reports it for users of other user
+// namespaces.
 const nobodyUID = 65534
 
 // account assigns a principal the user id of its one attribute.
@@ -101,7 +102,7 @@ func (r *reader) account(who object.Principal, users syntax.Attributes) {
 				"network) are this principal too", who)
 	case uid == nobodyUID || user == "nobody": // on some systems the account has another uid
 		r.def.Warnings.Add(where, "create a user for the calling program",
-			"principal %q is user nobody: so are many services, and users of containers that are unknown to the "+
+			"principal %q is the shared unprivileged user: so are many services, and users of containers that are unknown to the "+
 				"kernel", who)
 	}
 }

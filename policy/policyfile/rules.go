@@ -40,7 +40,7 @@ func (r *reader) crossing(m ownedPrincipal, rule *policy.Rule, b *hclsyntax.Bloc
 		}
 		if !rule.CrossesTenants {
 			r.Problems.Add(b.TypeRange, "add crosses_tenants = true to permit that",
-				"permit %q: %s is owned by tenant %s and would reach %s.%s", rule.Name, m.who, m.owner, o.Tenant, o.Name)
+				"permit %q: %s is owned by tenant %s and would reach %s", rule.Name, m.who, m.owner, o)
 		}
 		return true
 	}

@@ -101,7 +101,9 @@ func (r *reader) checkGrantees() {
 				"objects: %q is not an object id", g.Text)
 		case id.Tenant() != g.tenant:
 			if _, ok := r.def.Settings[id.Tenant()]; ok {
-				r.Problems.Add(g.At, "name objects of the same tenant", "objects: %q is an object of tenant %q, but the secret belongs to tenant %q", g.Text, id.Tenant(), g.tenant)
+				r.Problems.Add(g.At, "name objects of the same tenant",
+					"objects: %q is an object of tenant %q, but the secret belongs to tenant %q",
+					g.Text, id.Tenant(), g.tenant)
 				continue
 			}
 			r.CheckTenant(id.Tenant(), g.Element, "objects")

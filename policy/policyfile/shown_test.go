@@ -7,7 +7,7 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// TestAuditLogIsNotShown: no plugin sees a file of the audit log, in whatever folder it is.
+// TestAuditLogIsNotShown checks that no plugin can read a file of the audit log, in any folder.
 func TestAuditLogIsNotShown(t *testing.T) {
 	for file, refused := range map[string]bool{
 		"/var/log/hearth":                                  true,

@@ -14,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// TestAutoUIDsStay: a tenant keeps the user id that it was given when others come and go.
+// TestAutoUIDsStay checks that a tenant keeps its user id when other tenants come and go.
 func TestAutoUIDsStay(t *testing.T) {
 	text := head + "uids = \"200000-265535\"\n"
 	had := map[object.Tenant]uint32{}
@@ -89,7 +89,7 @@ tenant "plain" {}
 	}
 }
 
-// TestWeight: a tenant's share is what its block says, and 1 if it says nothing.
+// TestWeight checks that a tenant's share is the weight of its block, and 1 by default.
 func TestWeight(t *testing.T) {
 	p := mustParse(t, head+`
 tenant "big" { weight = 3 }
