@@ -87,7 +87,8 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 	fits := n <= most || most > object.MaxInstanceBytes(s.worker) // checkInstance reports that
 	if at, own := s.ownPosition(name, "object_memory", "memory"); own && !fits {
 		s.r.def.Warnings.Add(at, "raise the object's memory, or lower "+name,
-			"%s: %s of %s exceed the memory of an instance, %s", s.what, name, bytesize.Format(n), bytesize.Format(most))
+			"%s: %s of %s exceed the memory of an instance, %s",
+			s.what, name, bytesize.Format(n), bytesize.Format(most))
 		return
 	}
 	if at, own := s.ownPosition(name); own && n > share {

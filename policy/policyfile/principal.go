@@ -102,8 +102,8 @@ func (r *reader) account(who object.Principal, users syntax.Attributes) {
 				"network) are this principal too", who)
 	case uid == nobodyUID || user == "nobody": // on some systems the account has another uid
 		r.def.Warnings.Add(where, "create a user for the calling program",
-			"principal %q is the shared unprivileged user: so are many services, and users of containers that are unknown to the "+
-				"kernel", who)
+			"principal %q is the shared unprivileged user: so are many services, "+
+				"and users of containers that are unknown to the kernel", who)
 	}
 }
 
