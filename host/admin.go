@@ -24,7 +24,7 @@ func AdminSocket(p *policy.Policy) string { return filepath.Join(p.State, "admin
 
 // verbs is what the admin socket answers. What only looks is a GET, what changes something
 // a POST; all but the metrics is JSON.
-func (h *Host) verbs() *http.ServeMux {
+func (h *Host) adminHandler() *http.ServeMux {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status(), nil) })
 	m.HandleFunc("GET /v1/usage", func(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +49,7 @@ func (h *Host) verbs() *http.ServeMux {
 }
 
 // publicVerbs is what the loopback listener answers, to whoever asks.
-func (h *Host) publicVerbs() http.Handler {
+func (h *Host) metricsHandler() http.Handler {
 	m := http.NewServeMux()
 	var last publicMetrics
 	m.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
@@ -98,27 +98,27 @@ func answer(w http.ResponseWriter, v any, err error) {
 }
 
 // doors are the listeners beside those for calls, and their servers.
-type doors struct {
-	open    []door
+type adminServers struct {
+	open    []adminServer
 	metrics string // the address of the loopback listener; "": there is none
 	serving sync.WaitGroup
 }
 
-type door struct {
+type adminServer struct {
 	ln     net.Listener
 	server *http.Server
 }
 
 // Bounds on the doors.
 const (
-	maxDoorConns  = 32 // of each
-	doorTimeout   = 30 * time.Second
-	doorIdle      = time.Minute
-	maxDoorHeader = 16 << 10
+	maxAdminConns  = 32 // of each
+	adminTimeout   = 30 * time.Second
+	adminIdle      = time.Minute
+	maxAdminHeader = 16 << 10
 )
 
 // openDoors opens the admin socket and, if the policy wants it, the listener of metrics.
-func (h *Host) openDoors(ctx context.Context) error {
+func (h *Host) openAdmin(ctx context.Context) error {
 	path := AdminSocket(h.cfg.Policy)
 	own, err := transport.ListenOwner(ctx, path, func(uid uint32) {
 		h.log.Warn("admin socket: connection of another user refused", "uid", uid)
@@ -130,7 +130,7 @@ func (h *Host) openDoors(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("admin socket: %w", err)
 	default:
-		h.addDoor(own, h.verbs())
+		h.addAdminServer(own, h.adminHandler())
 	}
 	at := h.cfg.Policy.Admin
 	if at.Address == "" {
@@ -141,34 +141,34 @@ func (h *Host) openDoors(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: listening for metrics on %s: %w", at.Where, at.Address, err)
 	}
-	h.doors.metrics = ln.Addr().String()
-	h.addDoor(ln, h.publicVerbs())
-	h.log.Info("metrics for every user of this machine", "address", "http://"+h.doors.metrics+"/metrics")
+	h.admin.metrics = ln.Addr().String()
+	h.addAdminServer(ln, h.metricsHandler())
+	h.log.Info("metrics for every user of this machine", "address", "http://"+h.admin.metrics+"/metrics")
 	return nil
 }
 
-func (h *Host) addDoor(ln net.Listener, verbs http.Handler) {
-	s := &http.Server{Handler: verbs, MaxHeaderBytes: maxDoorHeader, ReadTimeout: doorTimeout, WriteTimeout: doorTimeout,
-		IdleTimeout: doorIdle, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn)}
-	h.doors.open = append(h.doors.open, door{&bounded{Listener: ln, room: make(chan struct{}, maxDoorConns)}, s})
+func (h *Host) addAdminServer(ln net.Listener, verbs http.Handler) {
+	s := &http.Server{Handler: verbs, MaxHeaderBytes: maxAdminHeader, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+		IdleTimeout: adminIdle, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn)}
+	h.admin.open = append(h.admin.open, adminServer{&limitedListener{Listener: ln, room: make(chan struct{}, maxAdminConns)}, s})
 }
 
 // How long, and how often, a host tries to open the doors of the one that it succeeds.
 const (
-	doorsPatience = 30 * time.Second
-	doorsPause    = 50 * time.Millisecond
+	adminRetryTimeout  = 30 * time.Second
+	adminRetryInterval = 50 * time.Millisecond
 )
 
 // takeDoors answers at the doors, which the host before, if there is one, is about to
 // leave.
-func (h *Host) takeDoors(ctx context.Context) {
+func (h *Host) startAdmin(ctx context.Context) {
 	if h.cfg.Inherited.ParentPID != 0 {
-		ctx, cancel := context.WithTimeout(ctx, doorsPatience)
+		ctx, cancel := context.WithTimeout(ctx, adminRetryTimeout)
 		defer cancel()
-		tick := time.NewTicker(doorsPause)
+		tick := time.NewTicker(adminRetryInterval)
 		defer tick.Stop()
-		for err := h.openDoors(ctx); err != nil; err = h.openDoors(ctx) {
-			h.closeDoors()
+		for err := h.openAdmin(ctx); err != nil; err = h.openAdmin(ctx) {
+			h.closeAdmin()
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -177,13 +177,13 @@ func (h *Host) takeDoors(ctx context.Context) {
 			}
 		}
 	}
-	h.serveDoors()
+	h.serveAdmin()
 }
 
 // serveDoors starts to answer at each door; closeDoors ends that and waits.
-func (h *Host) serveDoors() {
-	for _, d := range h.doors.open {
-		h.doors.serving.Go(func() {
+func (h *Host) serveAdmin() {
+	for _, d := range h.admin.open {
+		h.admin.serving.Go(func() {
 			if err := d.server.Serve(d.ln); !errors.Is(err, http.ErrServerClosed) {
 				h.log.Error("admin: no longer answering", "address", d.ln.Addr().String(), "err", err)
 			}
@@ -191,41 +191,41 @@ func (h *Host) serveDoors() {
 	}
 }
 
-func (h *Host) closeDoors() {
-	for _, d := range h.doors.open {
+func (h *Host) closeAdmin() {
+	for _, d := range h.admin.open {
 		_ = d.server.Close()
 		_ = d.ln.Close() // if it was never served
 	}
-	h.doors.serving.Wait()
-	h.doors.open = nil
+	h.admin.serving.Wait()
+	h.admin.open = nil
 }
 
 // bounded is a listener that has so many connections at a time: more wait to be accepted,
 // and the host's descriptors are for calls.
-type bounded struct {
+type limitedListener struct {
 	net.Listener
 	room chan struct{}
 }
 
 // Accept waits for room first.
-func (b *bounded) Accept() (net.Conn, error) {
+func (b *limitedListener) Accept() (net.Conn, error) {
 	b.room <- struct{}{}
 	c, err := b.Listener.Accept()
 	if err != nil {
 		<-b.room
 		return nil, err
 	}
-	return &boundedConn{Conn: c, b: b}, nil
+	return &limitedConn{Conn: c, b: b}, nil
 }
 
 // boundedConn gives its room back when it is closed.
-type boundedConn struct {
+type limitedConn struct {
 	net.Conn
-	b    *bounded
+	b    *limitedListener
 	once sync.Once
 }
 
-func (c *boundedConn) Close() error {
+func (c *limitedConn) Close() error {
 	c.once.Do(func() { <-c.b.room })
 	return c.Conn.Close()
 }

@@ -144,7 +144,7 @@ func (l *reloader) ownFiles() {
 			key += "+" // another fault of the same file
 		}
 		now[key] = true
-		news = l.refuse(key, "", p.Path, p.Err)
+		news = l.setRefusal(key, "", p.Path, p.Err)
 		l.refused[key].Note = p.Warning
 		return news
 	}

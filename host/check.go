@@ -51,7 +51,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 	s, _ := credential.NewSecrets(p, nil, quiet)
 	c.add(credentialFaults(p, v, s, time.Now())...)
 
-	f, err := new(reader).read(p, nil)
+	f, err := new(folderReader).read(p, nil)
 	if err != nil {
 		c.add(fault.Fault{Err: err})
 	} else {
@@ -198,9 +198,9 @@ func (c *checkup) tenant(ctx context.Context, cfg Config, name object.Tenant, t 
 	for _, id := range slices.Sorted(maps.Keys(t.objects)) {
 		script := t.objects[id].Script
 		v := supervise.NewVersion(id, script, libs, settings.Limits(id))
-		_, err := w.Try(ctx, v)
+		_, err := w.Stage(ctx, v)
 		if err == nil {
-			w.Forget(v)
+			w.Discard(v)
 			continue
 		}
 		var wrong *supervise.LoadError

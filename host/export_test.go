@@ -35,7 +35,7 @@ func BoundFlight(h *Host, most int64) { h.shares.Bytes.SetLimit(most) }
 
 // BoundHistory has the former versions of a tenant's objects take so many bytes at most. Call
 // it before Serve.
-func BoundHistory(h *Host, most int64) { h.reloader.history.most = most }
+func BoundHistory(h *Host, most int64) { h.reloader.history.maxBytes = most }
 
 // UnderWay returns how many calls of a principal to a plugin's object are under way, those that wait included.
 func (h *Host) UnderWay(id object.ID, who object.Principal) (n int) {

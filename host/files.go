@@ -47,7 +47,7 @@ type script struct {
 	read fs.FileInfo
 }
 
-func (s script) young() bool { return young(s.read) }
+func (s script) recentlyWritten() bool { return recentlyWritten(s.read) }
 
 // errNoTenant says that a folder is no tenant's, which is no mistake: another host may serve
 // it, or none yet.
@@ -65,7 +65,7 @@ const (
 
 // reader reads the folders of scripts, and only what has changed of them. Its zero value
 // has read nothing. It is not for concurrent use.
-type reader struct {
+type folderReader struct {
 	last *files // nil: nothing was read
 	seen map[object.Tenant]map[string]script
 
@@ -75,7 +75,7 @@ type reader struct {
 // read reads the folders that a policy names: those of some tenants, and what it has not
 // read yet, or of all if which is nil. A missing folder of scripts is an error, a bad file
 // only a problem.
-func (r *reader) read(p *policy.Policy, which map[object.Tenant]bool) (*files, error) {
+func (r *folderReader) read(p *policy.Policy, which map[object.Tenant]bool) (*files, error) {
 	entries, err := os.ReadDir(p.Scripts)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the scripts folder %s does not exist; make it, or name another with scripts = \"…\" in the policy", p.Scripts)
@@ -112,7 +112,7 @@ func (f *files) problem(path string, err error) {
 
 // under returns the files that a policy still serves, of those that were read under another one; nil if it names other
 // folders.
-func (f *files) under(now, before *policy.Policy) *files {
+func (f *files) filter(now, before *policy.Policy) *files {
 	if f == nil || now.Scripts != before.Scripts || now.Plugins != before.Plugins {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (f *files) has(id object.ID) bool {
 // ObjectIDs returns the ids of the objects that a host would serve under a policy, sorted.
 // A missing scripts folder is an error, as it is for the host.
 func ObjectIDs(p *policy.Policy) ([]object.ID, error) {
-	f, err := new(reader).read(p, nil)
+	f, err := new(folderReader).read(p, nil)
 	if err != nil {
 		return nil, err
 	}

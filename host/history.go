@@ -23,11 +23,11 @@ import (
 const (
 	maxHistory      = 10
 	maxHistoryBytes = 64 << 20
-	leastPastBytes  = 4 << 10 // that a file takes
+	minVersionBytes = 4 << 10 // that a file takes
 )
 
-// Past is one version of an object that was served, or is.
-type Past struct {
+// VersionInfo is one version of an object that was served, or is.
+type VersionInfo struct {
 	Version string    `json:"version"` // of its script and modules, as the log names it
 	Taken   time.Time `json:"taken"`   // into service
 	// AtStart reports that it served when the host started. Taken is the time of the start then: when
@@ -42,21 +42,21 @@ type Past struct {
 // history keeps the versions of objects that have changed, each in a file of the state
 // folder, so that one can be put back.
 type history struct {
-	dir  string
-	most int64 // bytes of a tenant; maxHistoryBytes but in tests
+	dir      string
+	maxBytes int64 // bytes of a tenant; maxHistoryBytes but in tests
 
-	began time.Time // start of the host
+	hostStart time.Time // start of the host
 
-	mu   sync.Mutex              // guards held and took; held while files are removed
-	held map[object.Tenant]int64 // bytes
-	took map[object.Tenant]int64 // bytes ever
+	mu      sync.Mutex              // guards held and took; held while files are removed
+	size    map[object.Tenant]int64 // bytes
+	written map[object.Tenant]int64 // bytes ever
 
-	timing sync.Mutex              // guards since
-	since  map[object.ID]time.Time // when objects that are new since the host's start came into service
+	timing      sync.Mutex              // guards since
+	firstServed map[object.ID]time.Time // when objects that are new since the host's start came into service
 }
 
 // pastVersion is such a file.
-type pastVersion struct {
+type storedVersion struct {
 	Version string            `json:"version"`
 	Taken   time.Time         `json:"taken"`
 	AtStart bool              `json:"at_start,omitempty"`
@@ -70,31 +70,31 @@ type pastVersion struct {
 func (h *history) folder(id object.ID) string { return filepath.Join(h.dir, string(id)) }
 
 // appear notes that an object has its first version since now.
-func (h *history) appear(id object.ID) {
+func (h *history) noteNew(id object.ID) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
-	if h.since == nil {
-		h.since = map[object.ID]time.Time{}
+	if h.firstServed == nil {
+		h.firstServed = map[object.ID]time.Time{}
 	}
-	h.since[id] = time.Now()
+	h.firstServed[id] = time.Now()
 }
 
 // vanish notes that an object is gone.
-func (h *history) vanish(id object.ID) {
+func (h *history) noteRemoved(id object.ID) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
-	delete(h.since, id)
+	delete(h.firstServed, id)
 }
 
 // first returns when an object's first version since the host's start came into service, and whether
 // that was at the start.
-func (h *history) first(id object.ID) (at time.Time, atStart bool) {
+func (h *history) servedSince(id object.ID) (at time.Time, atStart bool) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
-	if at, ok := h.since[id]; ok {
+	if at, ok := h.firstServed[id]; ok {
 		return at, false
 	}
-	return h.began, true
+	return h.hostStart, true
 }
 
 // add keeps a version, and forgets the oldest of too many. One that is the newest already
@@ -108,9 +108,9 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 	if n := len(all); n > 0 && isVersion(all[n-1], sum) {
 		return nil
 	}
-	past := pastVersion{Version: sum, Taken: taken.UTC(), AtStart: atStart, File: v.Script.File, Source: v.Script.Source,
+	past := storedVersion{Version: sum, Taken: taken.UTC(), AtStart: atStart, File: v.Script.File, Source: v.Script.Source,
 		Libs: map[string][]byte{}}
-	for name, lib := range asked(v) {
+	for name, lib := range versionModules(v) {
 		past.Libs[name] = lib.Source
 	}
 	text, err := json.Marshal(past)
@@ -121,7 +121,7 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 		return err
 	}
 	name := fmt.Sprintf("%019d-%s.json", taken.UnixNano(), sum)
-	if err := h.room(v.ID.Tenant(), max(int64(len(text)), leastPastBytes)); err != nil {
+	if err := h.reserve(v.ID.Tenant(), max(int64(len(text)), minVersionBytes)); err != nil {
 		return err
 	}
 	if err := safefile.Replace(filepath.Join(h.folder(v.ID), name), text, 0o600); err != nil {
@@ -137,32 +137,32 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 
 // room takes so many bytes of what a tenant may have, and removes its oldest versions if they
 // are too many. What was removed otherwise counts until then.
-func (h *history) room(tenant object.Tenant, bytes int64) error {
-	if bytes > h.most/16 {
-		return fmt.Errorf("with the modules that it may ask for it has more than %d bytes", h.most/16)
+func (h *history) reserve(tenant object.Tenant, bytes int64) error {
+	if bytes > h.maxBytes/16 {
+		return fmt.Errorf("with the modules that it may ask for it has more than %d bytes", h.maxBytes/16)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	held, known := h.held[tenant]
-	if !known || held+bytes > h.most {
+	held, known := h.size[tenant]
+	if !known || held+bytes > h.maxBytes {
 		var err error
-		if held, err = h.trim(tenant, h.most*3/4); err != nil {
+		if held, err = h.trim(tenant, h.maxBytes*3/4); err != nil {
 			return err
 		}
 	}
-	if h.held == nil {
-		h.held, h.took = map[object.Tenant]int64{}, map[object.Tenant]int64{}
+	if h.size == nil {
+		h.size, h.written = map[object.Tenant]int64{}, map[object.Tenant]int64{}
 	}
-	h.held[tenant] = held + bytes
-	h.took[tenant] += bytes
+	h.size[tenant] = held + bytes
+	h.written[tenant] += bytes
 	return nil
 }
 
 // ever returns how many bytes were written of a tenant's versions.
-func (h *history) ever(tenant object.Tenant) int64 {
+func (h *history) totalWritten(tenant object.Tenant) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.took[tenant]
+	return h.written[tenant]
 }
 
 // trim removes the oldest versions of a tenant's objects beyond so many bytes, and returns how
@@ -186,8 +186,8 @@ func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error)
 			return 0, err
 		}
 		for _, v := range versions {
-			if info, err := v.Info(); err == nil && v.Name() != insteadFile {
-				all = append(all, kept{v.Name(), filepath.Join(h.dir, o.Name(), v.Name()), max(info.Size(), leastPastBytes)})
+			if info, err := v.Info(); err == nil && v.Name() != overrideFile {
+				all = append(all, kept{v.Name(), filepath.Join(h.dir, o.Name(), v.Name()), max(info.Size(), minVersionBytes)})
 				held += all[len(all)-1].bytes
 			}
 		}
@@ -214,7 +214,7 @@ func (h *history) names(id object.ID) (names []string, err error) {
 		return nil, nil
 	}
 	for _, e := range entries { // sorted
-		if !strings.HasPrefix(e.Name(), ".") && e.Name() != insteadFile && strings.HasSuffix(e.Name(), ".json") {
+		if !strings.HasPrefix(e.Name(), ".") && e.Name() != overrideFile && strings.HasSuffix(e.Name(), ".json") {
 			names = append(names, e.Name())
 		}
 	}
@@ -225,14 +225,14 @@ func (h *history) names(id object.ID) (names []string, err error) {
 func isVersion(name, version string) bool { return strings.HasSuffix(name, "-"+version+".json") }
 
 // list returns the versions of an object that were kept, oldest first.
-func (h *history) list(id object.ID) ([]pastVersion, error) {
+func (h *history) list(id object.ID) ([]storedVersion, error) {
 	names, err := h.names(id)
 	if err != nil {
 		return nil, err
 	}
-	var all []pastVersion
+	var all []storedVersion
 	for _, name := range names {
-		past := pastVersion{path: filepath.Join(h.folder(id), name)}
+		past := storedVersion{path: filepath.Join(h.folder(id), name)}
 		text, err := os.ReadFile(past.path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // to make room
@@ -250,18 +250,18 @@ func (h *history) list(id object.ID) ([]pastVersion, error) {
 
 // insteadFile says which version serves instead of the one that lies in the scripts folder,
 // after a rollback.
-const insteadFile = "instead.json"
+const overrideFile = "instead.json"
 
 // instead is that file: it counts as long as Of lies there.
-type instead struct {
+type override struct {
 	Of      string `json:"of"`
 	Version string `json:"version"`
 }
 
 // setInstead has a version serve instead of another from now on; no longer, if they are the
 // same.
-func (h *history) setInstead(id object.ID, i instead) error {
-	path := filepath.Join(h.folder(id), insteadFile)
+func (h *history) setOverride(id object.ID, i override) error {
+	path := filepath.Join(h.folder(id), overrideFile)
 	if i.Of == i.Version {
 		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -276,12 +276,12 @@ func (h *history) setInstead(id object.ID, i instead) error {
 }
 
 // insteadOf returns the version that serves instead of one, nil if none does.
-func (h *history) insteadOf(v *supervise.Version) (*pastVersion, error) {
-	text, err := os.ReadFile(filepath.Join(h.folder(v.ID), insteadFile))
+func (h *history) overrideFor(v *supervise.Version) (*storedVersion, error) {
+	text, err := os.ReadFile(filepath.Join(h.folder(v.ID), overrideFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var i instead
+	var i override
 	if err == nil {
 		err = json.Unmarshal(text, &i)
 	}
@@ -295,7 +295,7 @@ func (h *history) insteadOf(v *supervise.Version) (*pastVersion, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := slices.IndexFunc(all, func(p pastVersion) bool { return p.Version == i.Version })
+	n := slices.IndexFunc(all, func(p storedVersion) bool { return p.Version == i.Version })
 	if n < 0 {
 		return nil, fmt.Errorf("history of %s: version %s is not kept any more", v.ID, i.Version)
 	}
@@ -303,7 +303,7 @@ func (h *history) insteadOf(v *supervise.Version) (*pastVersion, error) {
 }
 
 // again makes a version of what was kept.
-func (p *pastVersion) again(id object.ID, limits object.Limits) *supervise.Version {
+func (p *storedVersion) toVersion(id object.ID, limits object.Limits) *supervise.Version {
 	libs := make(map[string]supervise.Script, len(p.Libs))
 	for name, source := range p.Libs {
 		libs[name] = supervise.Script{File: string(id.Tenant()) + "/lib/" + strings.ReplaceAll(name, ".", "/") + ".lua", Source: source}

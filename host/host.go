@@ -101,7 +101,7 @@ type Host struct {
 	spares   *supervise.Pool // nil: none
 	ledger   usage.Registry
 	reloads  reloads
-	doors    doors
+	admin    adminServers
 	tracer   *trace.Tracer // nil: nothing is traced
 	peerLog  peerLog
 	audit    *audit.Log         // nil: there is none
@@ -144,8 +144,8 @@ func New(cfg Config) (*Host, error) {
 	warnPolicy(cfg.Policy, cfg.Log)
 	snap := &generation{
 		Snapshot: snapshot.Snapshot{Policy: cfg.Policy},
-		tenants:  map[object.Tenant]*served{},
-		plugins:  map[object.ID]*servedPlugin{},
+		tenants:  map[object.Tenant]*tenantRuntime{},
+		plugins:  map[object.ID]*pluginRuntime{},
 		starting: true,
 	}
 	if snap.Credentials, err = credential.NewStore(cfg.Policy, nil, cfg.Log); err != nil {
@@ -186,7 +186,7 @@ func (h *Host) Listen(ctx context.Context) error {
 		err = h.makePluginSockets(in.ParentPID)
 	}
 	if err == nil && in.ParentPID == 0 { // which has them still
-		err = h.openDoors(ctx)
+		err = h.openAdmin(ctx)
 	}
 	if a := h.cfg.Policy.Audit; err == nil && a.Off {
 		h.log.Warn("no audit log: the policy switches it off")
@@ -196,7 +196,7 @@ func (h *Host) Listen(ctx context.Context) error {
 	}
 	if err != nil {
 		h.closeListeners()
-		h.closeDoors()
+		h.closeAdmin()
 		h.lock.Release(false)
 	}
 	return err
@@ -303,7 +303,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
 	doors := make(chan struct{})
-	go func() { defer close(doors); h.takeDoors(sweep) }()
+	go func() { defer close(doors); h.startAdmin(sweep) }()
 	for i, l := range h.listeners {
 		h.serving.Add(1)
 		go h.accept(l, h.cfg.Policy.Listeners[i].Name)
@@ -314,7 +314,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	case r := <-h.retired:
 		h.spares.Close()
 		<-doors
-		h.closeDoors()
+		h.closeAdmin()
 		h.retire(ctx, r)
 	}
 	h.log.Info("draining")
@@ -493,9 +493,9 @@ func (h *Host) drain() {
 	wg.Wait()
 	h.leaving.Wait()
 	h.awaitCut(done)
-	h.closeDoors()
+	h.closeAdmin()
 	h.tracer.Close()
-	h.endPluginSockets()
+	h.removePluginSockets()
 	h.closeAudit()
 	h.lock.Release(true)
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // readPlugins adds the plugins that the policy lets start and that are there.
-func (r *reader) readPlugins(c *files, p *policy.Policy) {
+func (r *folderReader) readPlugins(c *files, p *policy.Policy) {
 	pinned := map[string]bool{}
 	for i := range p.Pins {
 		pin := &p.Pins[i]
@@ -58,7 +58,7 @@ type unpinned struct {
 }
 
 // findUnpinned reports the executables that no plugin block names.
-func (r *reader) findUnpinned(c *files, p *policy.Policy, pinned map[string]bool) {
+func (r *folderReader) findUnpinned(c *files, p *policy.Policy, pinned map[string]bool) {
 	before := r.unpinned
 	r.unpinned = map[string]unpinned{}
 	tenants, err := os.ReadDir(p.Plugins)
@@ -90,17 +90,17 @@ func (r *reader) findUnpinned(c *files, p *policy.Policy, pinned map[string]bool
 }
 
 // servedPlugin is one plugin, with what it was made of.
-type servedPlugin struct {
-	backend *plugins.Plugin
-	pin     policy.Plugin
-	path    string
-	walls   confine.Program
-	idle    time.Duration
-	file    fs.FileInfo // nil: it could not be looked at
+type pluginRuntime struct {
+	backend     *plugins.Plugin
+	pin         policy.Plugin
+	path        string
+	confinement confine.Program
+	idle        time.Duration
+	file        fs.FileInfo // nil: it could not be looked at
 }
 
 // newPlugin prepares a plugin; it starts nothing.
-func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
+func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *pluginRuntime {
 	path := pluginPath(p, pin)
 	if pin.Unpinned {
 		h.log.Warn("plugin is not pinned: whoever can write to its file decides what it does", "object", string(pin.ID), "policy", pin.Where)
@@ -108,7 +108,7 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 	info, _ := os.Stat(path)
 	settings := p.Tenant(pin.ID.Tenant())
 	walls := PluginConfinement(&settings, pin)
-	return &servedPlugin{pin: *pin, path: path, file: info, walls: walls, idle: settings.Idle, backend: plugins.New(plugins.Config{
+	return &pluginRuntime{pin: *pin, path: path, file: info, confinement: walls, idle: settings.Idle, backend: plugins.New(plugins.Config{
 		ID: pin.ID, Path: path, SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
 		Confine: walls, Unconfined: pin.Unconfined,
 		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, ObjectCall: h.dispatch.ObjectCall, Log: h.log,
@@ -119,33 +119,33 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *servedPlugin {
 }
 
 // asked reports whether a plugin is what a policy asks for, whatever lies in its file.
-func (s *servedPlugin) asked(p *policy.Policy, pin *policy.Plugin) bool {
+func (s *pluginRuntime) matchesPolicy(p *policy.Policy, pin *policy.Plugin) bool {
 	was, now := s.pin, *pin
 	was.Where, now.Where = "", ""
 	settings := p.Tenant(pin.ID.Tenant())
-	return s.idle == settings.Idle && reflect.DeepEqual(s.walls, PluginConfinement(&settings, pin)) &&
+	return s.idle == settings.Idle && reflect.DeepEqual(s.confinement, PluginConfinement(&settings, pin)) &&
 		s.path == pluginPath(p, pin) && reflect.DeepEqual(was, now)
 }
 
 // untouched reports whether the file is as it was looked at.
-func (s *servedPlugin) untouched(info fs.FileInfo) bool {
+func (s *pluginRuntime) fileUnchanged(info fs.FileInfo) bool {
 	return s.file != nil && watch.Same(s.file, info) && !watch.Fresh(info)
 }
 
 // failsAgain reports whether a plugin that was refused would be again: neither the policy nor
 // its file has changed.
-func (s *servedPlugin) failsAgain(p *policy.Policy, pin *policy.Plugin) bool {
+func (s *pluginRuntime) failsAgain(p *policy.Policy, pin *policy.Plugin) bool {
 	info, err := os.Stat(s.path)
-	return err == nil && s.asked(p, pin) && s.untouched(info)
+	return err == nil && s.matchesPolicy(p, pin) && s.fileUnchanged(info)
 }
 
 // is reports whether a plugin is what a policy asks for and what lies in its file.
-func (s *servedPlugin) is(p *policy.Policy, pin *policy.Plugin) bool {
-	if !s.asked(p, pin) {
+func (s *pluginRuntime) upToDate(p *policy.Policy, pin *policy.Plugin) bool {
+	if !s.matchesPolicy(p, pin) {
 		return false
 	}
 	info, err := os.Stat(s.path)
-	if err != nil || s.untouched(info) {
+	if err != nil || s.fileUnchanged(info) {
 		return true // what runs is a copy
 	}
 	if pin.SHA256 == "" {
@@ -200,13 +200,13 @@ func (h *Host) makePluginSockets(predecessor int) error {
 }
 
 // clearFolder removes what is in a folder, but for one entry.
-func clearFolder(dir, but string) error {
+func clearFolder(dir, keep string) error {
 	all, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	for _, e := range all {
-		if e.Name() != but {
+		if e.Name() != keep {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
 		}
 	}
@@ -214,6 +214,6 @@ func clearFolder(dir, but string) error {
 }
 
 // endPluginSockets removes what is left of the folder.
-func (h *Host) endPluginSockets() {
+func (h *Host) removePluginSockets() {
 	_ = os.RemoveAll(h.pluginSockets()) // the next host would
 }

@@ -31,7 +31,7 @@ func readTenant(root string, tenant object.Tenant, before map[string]script) (*t
 		defer folder.Close()
 		r.walk(folder)
 	case !errors.Is(err, fs.ErrNotExist):
-		r.keep(".", err)
+		r.keepOld(".", err)
 	}
 	return r.found, r.seen
 }
@@ -61,12 +61,12 @@ func (r *tenantReader) walk(folder *os.Root) {
 			return false, r.file(folder, rel)
 		}
 		return false, nil
-	}, r.keep)
+	}, r.keepOld)
 	switch {
 	case errors.Is(err, safewalk.ErrMany):
-		r.keep(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
+		r.keepOld(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
 	case err != nil:
-		r.keep(".", err)
+		r.keepOld(".", err)
 	}
 }
 
@@ -80,11 +80,11 @@ func (r *tenantReader) file(folder *os.Root, rel string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		r.problem(rel, err) // gone meanwhile, or a link to nothing
 	case err != nil:
-		r.keep(rel, err)
+		r.keepOld(rel, err)
 	case r.total+len(s.Source) > maxTenantBytes:
 		return fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes)
 	default:
-		r.take(rel, s)
+		r.classify(rel, s)
 	}
 	return nil
 }
@@ -95,17 +95,17 @@ func (r *tenantReader) problem(rel string, err error) {
 
 // keep notes a problem with what lies at a path, "." being the folder itself, and takes what
 // lay there or below it before.
-func (r *tenantReader) keep(rel string, err error) {
+func (r *tenantReader) keepOld(rel string, err error) {
 	r.problem(rel, err)
 	for at, s := range r.before {
 		if _, read := r.seen[at]; !read && (rel == "." || at == rel || strings.HasPrefix(at, rel+"/")) {
-			r.take(at, s)
+			r.classify(at, s)
 		}
 	}
 }
 
 // take finds out what a file is.
-func (r *tenantReader) take(rel string, s script) {
+func (r *tenantReader) classify(rel string, s script) {
 	s.File = string(r.tenant) + "/" + rel
 	r.total += len(s.Source)
 	serves := rel
@@ -113,7 +113,7 @@ func (r *tenantReader) take(rel string, s script) {
 	if isTest {
 		serves = of + ".lua"
 	}
-	id, lib, err := named(r.tenant, serves)
+	id, lib, err := parsePath(r.tenant, serves)
 	switch {
 	case err != nil:
 		r.problem(rel, err)
@@ -147,7 +147,7 @@ func (t *tenantFiles) problem(path string, err error) {
 var errMoreProblems = fmt.Errorf("more than %d files of this tenant cannot be served: the rest of them is not told", maxProblems)
 
 // named says what a file of a tenant's folder is: an object, or a module.
-func named(tenant object.Tenant, rel string) (id object.ID, lib string, err error) {
+func parsePath(tenant object.Tenant, rel string) (id object.ID, lib string, err error) {
 	name := strings.ReplaceAll(strings.TrimSuffix(rel, ".lua"), "/", ".")
 	if strings.Count(name, ".") != strings.Count(rel, "/") {
 		return "", "", errors.New("a dot in a file or folder name: an object's name has letters, digits, '_' and '-'")

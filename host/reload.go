@@ -20,16 +20,16 @@ import (
 
 // How changes are found and taken.
 const (
-	rescanEvery  = 5 * time.Second        // everything is looked at, for what no event told of
-	settleTime   = time.Second            // before a file that is gone, or half written, is believed
-	settleMost   = 5 * time.Second        // however often it is written meanwhile
-	settleRounds = 25                     // of looking again, which is as long: who waits for a reload waits no longer
-	restFactor   = 4                      // after a look because of events comes so many times as long without one
-	againAfter   = 200 * time.Millisecond // when something has to settle
-	maxTried     = 100                    // new objects of a tenant at once that are tried before their first call
-	maxJobs      = 8                      // tenants and plugins that are begun with at a time
-	maxSlot      = time.Second            // how long one of them keeps others from that
-	jobTimeout   = time.Minute            // for all that is tried of one
+	rescanEvery    = 5 * time.Second        // everything is looked at, for what no event told of
+	settleDelay    = time.Second            // before a file that is gone, or half written, is believed
+	maxSettleDelay = 5 * time.Second        // however often it is written meanwhile
+	settleRounds   = 25                     // of looking again, which is as long: who waits for a reload waits no longer
+	idleFactor     = 4                      // after a look because of events comes so many times as long without one
+	settlePoll     = 200 * time.Millisecond // when something has to settle
+	maxStaged      = 100                    // new objects of a tenant at once that are tried before their first call
+	maxJobs        = 8                      // tenants and plugins that are begun with at a time
+	maxSlot        = time.Second            // how long one of them keeps others from that
+	jobTimeout     = time.Minute            // for all that is tried of one
 )
 
 // reloader makes the next snapshot of the files as they are now, and serves it. It belongs
@@ -38,52 +38,52 @@ const (
 // into service here again.
 type reloader struct {
 	h       *Host
-	reader  reader
+	reader  folderReader
 	watched *watch.Folders // nil: there are no events
 
-	next    *generation             // being made
-	retired []func(context.Context) // ends what the last snapshot had
-	stored  []func()                // runs after the next snapshot is stored
-	waits   map[object.Tenant]bool  // whose files have to settle
+	next       *generation             // being made
+	cleanups   []func(context.Context) // ends what the last snapshot had
+	afterStore []func()                // runs after the next snapshot is stored
+	unsettled  map[object.Tenant]bool  // whose files have to settle
 
-	sum     [32]byte                   // of the policy file as it was looked at last
-	file    fs.FileInfo                // when it was
-	gone    map[object.ID]time.Time    // missing since then, and still served
-	unripe  map[object.ID]time.Time    // may have been half written since then
-	refused map[string]*refusal        // by object, or by what else it is
-	jobs    map[string]uint64          // under way, and the how manieth each is
-	started uint64                     // jobs
-	late    map[object.Tenant]bool     // has changed during its job
-	done    chan func(old *generation) // what jobs want to have done
-	slots   chan struct{}              // holds one for each job that has begun just now
-	ops     chan func(context.Context) // what others want this goroutine to do
-	history history
-	folders folderLook
-	asking  []*waiter // answered when all is taken
+	policySum    [32]byte                   // of the policy file as it was looked at last
+	policyInfo   fs.FileInfo                // when it was
+	missing      map[object.ID]time.Time    // missing since then, and still served
+	settling     map[object.ID]time.Time    // may have been half written since then
+	refused      map[string]*refusal        // by object, or by what else it is
+	jobs         map[string]uint64          // under way, and the how manieth each is
+	jobCount     uint64                     // jobs
+	changedInJob map[object.Tenant]bool     // has changed during its job
+	finished     chan func(old *generation) // what jobs want to have done
+	slots        chan struct{}              // holds one for each job that has begun just now
+	requests     chan func(context.Context) // what others want this goroutine to do
+	history      history
+	folders      folderLook
+	waiters      []*waiter // answered when all is taken
 }
 
 // waiter is somebody who waits until what has changed is taken.
 type waiter struct {
-	answer chan struct{}
-	rounds int    // of looking again, and of jobs that have ended, since
-	upTo   uint64 // of jobs; 0: it may settle yet
+	done    chan struct{}
+	rounds  int    // of looking again, and of jobs that have ended, since
+	lastJob uint64 // of jobs; 0: it may settle yet
 }
 
 // reloads counts what was taken and what was refused: objects, plugins and policies.
 type reloads struct {
-	taken, refused atomic.Uint64
-	last           atomic.Int64 // when something was taken, in ns since 1970; 0: never
+	accepted, refused atomic.Uint64
+	last              atomic.Int64 // when something was taken, in ns since 1970; 0: never
 }
 
-func (r *reloads) take() {
-	r.taken.Add(1)
+func (r *reloads) accept() {
+	r.accepted.Add(1)
 	r.last.Store(time.Now().UnixNano())
 }
 
 func newReloader(h *Host) *reloader {
-	return &reloader{h: h, gone: map[object.ID]time.Time{}, unripe: map[object.ID]time.Time{}, waits: map[object.Tenant]bool{}, refused: map[string]*refusal{}, jobs: map[string]uint64{},
-		late: map[object.Tenant]bool{}, done: make(chan func(*generation)), slots: make(chan struct{}, maxJobs), ops: make(chan func(context.Context)),
-		history: history{dir: filepath.Join(h.cfg.Policy.State, "history"), most: maxHistoryBytes, began: time.Now()}}
+	return &reloader{h: h, missing: map[object.ID]time.Time{}, settling: map[object.ID]time.Time{}, unsettled: map[object.Tenant]bool{}, refused: map[string]*refusal{}, jobs: map[string]uint64{},
+		changedInJob: map[object.Tenant]bool{}, finished: make(chan func(*generation)), slots: make(chan struct{}, maxJobs), requests: make(chan func(context.Context)),
+		history: history{dir: filepath.Join(h.cfg.Policy.State, "history"), maxBytes: maxHistoryBytes, hostStart: time.Now()}}
 }
 
 // Reload has the host look at all its files now, and returns when what has changed is
@@ -92,7 +92,7 @@ func newReloader(h *Host) *reloader {
 func (h *Host) Reload(ctx context.Context) error {
 	answer := make(chan struct{})
 	err := h.inReloader(ctx, func(ctx context.Context) {
-		h.reloader.asking = append(h.reloader.asking, &waiter{answer: answer})
+		h.reloader.waiters = append(h.reloader.waiters, &waiter{done: answer})
 		snap := h.snap.Load()
 		snap.Credentials.Refresh(time.Now())
 		if snap.secrets.Refresh() {
@@ -118,13 +118,13 @@ func (h *Host) Reload(ctx context.Context) error {
 // error.
 func (l *reloader) first() error {
 	p := l.h.snap.Load().Policy
-	l.sum = p.Sum
+	l.policySum = p.Sum
 	f, err := l.reader.read(p, nil)
 	if err != nil {
 		return err
 	}
 	l.change(func(*generation) {
-		l.problems(f)
+		l.reportProblems(f)
 		l.scripts(context.Background(), f)
 		l.plugins(context.Background(), f)
 	})
@@ -157,68 +157,68 @@ func (l *reloader) watch(ctx context.Context) {
 		case <-heard:
 			// Whoever owns a folder can change it without end: that is not all that is done.
 			begun := time.Now()
-			l.reload(ctx, l.taken())
+			l.reload(ctx, l.changedTenants())
 			heard = nil
-			rest.Reset(restFactor * time.Since(begun))
+			rest.Reset(idleFactor * time.Since(begun))
 		case <-rest.C:
 			heard = events
 		case <-again.C:
 			armed = false
-			l.round()
+			l.countRound()
 			if !covered {
 				covered = true
-				l.cover()
+				l.watchFolders()
 				l.reload(ctx, nil)
-			} else if len(l.waits) > 0 {
-				l.reload(ctx, l.waits)
+			} else if len(l.unsettled) > 0 {
+				l.reload(ctx, l.unsettled)
 			}
 		case <-rescan.C:
-			l.cover()
+			l.watchFolders()
 			l.reload(ctx, nil)
 		case <-look.C:
 			if l.policyChanged() {
 				l.reload(ctx, nil)
 			}
-		case do := <-l.ops:
+		case do := <-l.requests:
 			do(ctx)
-		case do := <-l.done:
+		case do := <-l.finished:
 			l.change(do)
-			l.round()
-			if len(l.late) > 0 {
-				which := l.late
-				l.late = map[object.Tenant]bool{}
+			l.countRound()
+			if len(l.changedInJob) > 0 {
+				which := l.changedInJob
+				l.changedInJob = map[object.Tenant]bool{}
 				l.reload(ctx, which)
 			}
 		}
-		if len(l.waits) > 0 && !armed {
+		if len(l.unsettled) > 0 && !armed {
 			armed = true
-			again.Reset(againAfter)
+			again.Reset(settlePoll)
 		}
-		l.asking = slices.DeleteFunc(l.asking, l.answered)
+		l.waiters = slices.DeleteFunc(l.waiters, l.complete)
 	}
 }
 
 // round notes that something has been looked at again.
-func (l *reloader) round() {
-	for _, a := range l.asking {
+func (l *reloader) countRound() {
+	for _, a := range l.waiters {
 		a.rounds++
 	}
 }
 
 // answered answers somebody who waits if nothing has to settle and no job is under way; or,
 // when something did not settle in many rounds, if none is that was then.
-func (l *reloader) answered(a *waiter) bool {
-	quiet := len(l.waits) == 0 && len(l.jobs) == 0
-	if !quiet && a.upTo == 0 && a.rounds > settleRounds && len(l.late) == 0 {
-		a.upTo = max(l.started, 1)
+func (l *reloader) complete(a *waiter) bool {
+	quiet := len(l.unsettled) == 0 && len(l.jobs) == 0
+	if !quiet && a.lastJob == 0 && a.rounds > settleRounds && len(l.changedInJob) == 0 {
+		a.lastJob = max(l.jobCount, 1)
 	}
 	for _, n := range l.jobs {
-		if n <= a.upTo {
+		if n <= a.lastJob {
 			return false
 		}
 	}
-	if quiet || a.upTo > 0 {
-		close(a.answer)
+	if quiet || a.lastJob > 0 {
+		close(a.done)
 		return true
 	}
 	return false
@@ -227,7 +227,7 @@ func (l *reloader) answered(a *waiter) bool {
 // drain waits for the jobs, whose context is done.
 func (l *reloader) drain() {
 	for len(l.jobs) > 0 {
-		l.change(<-l.done)
+		l.change(<-l.finished)
 	}
 }
 
@@ -236,9 +236,9 @@ func (l *reloader) drain() {
 //
 // A slot keeps many from being begun at once; what takes long is its tenant's own doing, and
 // nobody waits for it: it goes on without one, as its calls would, in the tenant's worker.
-func (l *reloader) start(ctx context.Context, key string, run func(context.Context), finish func(old *generation)) {
-	l.started++
-	l.jobs[key] = l.started
+func (l *reloader) startJob(ctx context.Context, key string, run func(context.Context), finish func(old *generation)) {
+	l.jobCount++
+	l.jobs[key] = l.jobCount
 	go func() { // ends with run, which ctx bounds
 		l.slots <- struct{}{}
 		giveBack := sync.OnceFunc(func() { <-l.slots })
@@ -248,7 +248,7 @@ func (l *reloader) start(ctx context.Context, key string, run func(context.Conte
 		cancel()
 		long.Stop()
 		giveBack()
-		l.done <- func(old *generation) {
+		l.finished <- func(old *generation) {
 			delete(l.jobs, key)
 			finish(old)
 		}
@@ -261,7 +261,7 @@ func (l *reloader) change(do func(old *generation)) {
 	next := *old
 	next.starting = false
 	next.tenants, next.plugins = maps.Clone(old.tenants), maps.Clone(old.plugins)
-	l.next, l.retired, l.stored = &next, nil, nil
+	l.next, l.cleanups, l.afterStore = &next, nil, nil
 	do(old)
 	next.index(old, l.h.builtin)
 	l.h.ledger.Add(next.IDs)
@@ -291,11 +291,11 @@ func (l *reloader) change(do func(old *generation)) {
 		l.h.grantSecrets(&next)
 	}
 	l.h.dispatch.ForgetBackends(next.Routes)
-	for _, leave := range l.retired {
+	for _, leave := range l.cleanups {
 		l.h.leaving.Go(func() { leave(l.h.life) })
 	}
 	l.publish()
-	for _, report := range l.stored {
+	for _, report := range l.afterStore {
 		report()
 	}
 }
@@ -303,18 +303,18 @@ func (l *reloader) change(do func(old *generation)) {
 // reload takes what has changed: of some tenants' files, or of all files and the policy if
 // which is nil.
 func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
-	waited := l.waits // who still waits says so again
-	l.waits = map[object.Tenant]bool{}
+	waited := l.unsettled // who still waits says so again
+	l.unsettled = map[object.Tenant]bool{}
 	if which != nil {
-		maps.Copy(l.waits, waited)
-		maps.DeleteFunc(l.waits, func(t object.Tenant, _ bool) bool { return which[t] })
+		maps.Copy(l.unsettled, waited)
+		maps.DeleteFunc(l.unsettled, func(t object.Tenant, _ bool) bool { return which[t] })
 	}
 	l.change(func(old *generation) {
 		last := l.reader.last
 		if which == nil {
 			if l.policy(old) {
-				l.reader = reader{}
-				last = last.under(l.next.Policy, old.Policy)
+				l.reader = folderReader{}
+				last = last.filter(l.next.Policy, old.Policy)
 			}
 			l.ownFiles()
 		}
@@ -323,7 +323,7 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 		if err == nil {
 			f, err = l.reader.read(l.next.Policy, which)
 		}
-		if l.refuse("scripts", "", l.next.Policy.Scripts, err) && err != nil {
+		if l.setRefusal("scripts", "", l.next.Policy.Scripts, err) && err != nil {
 			l.h.log.Error("scripts and plugins were not read: what was read last stays in service", "err", err)
 		}
 		if err != nil {
@@ -331,29 +331,29 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 		}
 		if f == nil {
 			l.next.Policy, l.next.Credentials, l.next.secrets = old.Policy, old.Credentials, old.secrets
-			l.sum = [32]byte{}
+			l.policySum = [32]byte{}
 			return
 		}
-		l.problems(f)
+		l.reportProblems(f)
 		l.scripts(ctx, f)
 		l.plugins(ctx, f)
-		l.forget(f)
+		l.dropRefusals(f)
 	})
 }
 
 // cover watches the folders that the policy names, and what was made below them.
-func (l *reloader) cover() {
+func (l *reloader) watchFolders() {
 	if l.watched == nil {
 		return
 	}
 	p := l.h.snap.Load().Policy
-	if err := l.watched.Cover(p.Scripts, p.Plugins); l.refuse("watching", "", p.Scripts, err) && err != nil {
+	if err := l.watched.Cover(p.Scripts, p.Plugins); l.setRefusal("watching", "", p.Scripts, err) && err != nil {
 		l.h.log.Warn("not all folders can be watched: changes there are found by looking; raise fs.inotify.max_user_watches", "every", rescanEvery, "err", err)
 	}
 }
 
 // taken returns the tenants whose files may have changed, nil for all of them.
-func (l *reloader) taken() map[object.Tenant]bool {
+func (l *reloader) changedTenants() map[object.Tenant]bool {
 	paths, all := l.watched.Take()
 	if all {
 		return nil
@@ -373,42 +373,42 @@ func (l *reloader) taken() map[object.Tenant]bool {
 
 // ripens reports whether an object whose file was written just now may be half written, and
 // has it looked at again; somebody who writes it all the time is not waited for.
-func (l *reloader) ripens(id object.ID) bool {
-	since, known := l.unripe[id]
+func (l *reloader) waitToSettle(id object.ID) bool {
+	since, known := l.settling[id]
 	if !known {
 		since = time.Now()
-		l.unripe[id] = since
+		l.settling[id] = since
 	}
-	if time.Since(since) > settleMost {
+	if time.Since(since) > maxSettleDelay {
 		return false
 	}
-	l.waits[id.Tenant()] = true
+	l.unsettled[id.Tenant()] = true
 	return true
 }
 
 // leaver is what ends when its last call has.
-type leaver interface {
+type retirer interface {
 	Retire(ctx context.Context)
 	Close(ctx context.Context) error
 }
 
 // stragglers is how long a call may be on its way to what the snapshot before had.
-const stragglers = time.Second
+const drainDelay = time.Second
 
 // leave ends something that nobody new is told of: once nothing is under way in it, or its
 // time is over, or ctx is done.
-func leave(what leaver) func(ctx context.Context) {
+func retire(backend retirer) func(ctx context.Context) {
 	return func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, lingerTimeout)
 		defer cancel()
 		select {
-		case <-time.After(stragglers):
-			what.Retire(ctx)
+		case <-time.After(drainDelay):
+			backend.Retire(ctx)
 		case <-ctx.Done():
 		}
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
-		_ = what.Close(ending)
+		_ = backend.Close(ending)
 	}
 }
 
@@ -420,12 +420,12 @@ type refusal struct {
 	Refusal
 	version *supervise.Version
 	tests   string // that it had to pass
-	plugin  *servedPlugin
+	plugin  *pluginRuntime
 }
 
 // refuse notes that something is wrong, or with nil that it no longer is. It reports
 // whether that is news.
-func (l *reloader) refuse(key string, id object.ID, path string, err error) bool {
+func (l *reloader) setRefusal(key string, id object.ID, path string, err error) bool {
 	before := l.refused[key]
 	if err == nil {
 		delete(l.refused, key)
@@ -439,7 +439,7 @@ func (l *reloader) refuse(key string, id object.ID, path string, err error) bool
 }
 
 // problems tells of what lies in the folders and is not served.
-func (l *reloader) problems(f *files) {
+func (l *reloader) reportProblems(f *files) {
 	all := slices.Clone(f.problems)
 	for _, t := range f.tenants {
 		all = append(all, t.problems...)
@@ -448,7 +448,7 @@ func (l *reloader) problems(f *files) {
 	for _, p := range all {
 		key := "file " + p.Path
 		now[key] = true
-		if l.refuse(key, "", p.Path, p.Err) {
+		if l.setRefusal(key, "", p.Path, p.Err) {
 			l.refused[key].Note = p.Warning
 			l.h.log.Warn("not served", "path", p.Path, "err", p.Err)
 		}
@@ -461,8 +461,8 @@ func (l *reloader) problems(f *files) {
 }
 
 // forget drops the refusals of what neither lies in the folders any more nor is served.
-func (l *reloader) forget(f *files) {
-	maps.DeleteFunc(l.unripe, func(id object.ID, _ time.Time) bool { return !f.has(id) })
+func (l *reloader) dropRefusals(f *files) {
+	maps.DeleteFunc(l.settling, func(id object.ID, _ time.Time) bool { return !f.has(id) })
 	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool { return r.ID != "" && !f.has(r.ID) && !l.next.has(r.ID) })
 }
 

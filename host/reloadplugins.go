@@ -12,7 +12,7 @@ import (
 // plugins brings the plugins into the next snapshot: what is as it was, and what is gone.
 // What has changed is tried by jobs.
 func (l *reloader) plugins(ctx context.Context, f *files) {
-	before := map[object.ID]*servedPlugin{}
+	before := map[object.ID]*pluginRuntime{}
 	for _, p := range l.next.plugins {
 		before[p.pin.ID] = p
 	}
@@ -23,9 +23,9 @@ func (l *reloader) plugins(ctx context.Context, f *files) {
 	for id, was := range before {
 		named := slices.ContainsFunc(l.next.Policy.Pins, func(p policy.Plugin) bool { return p.ID == id })
 		if wanted[id] != nil {
-			delete(l.gone, id)
-		} else if !l.lingers(id, named) {
-			l.unserve(was)
+			delete(l.missing, id)
+		} else if !l.inGracePeriod(id, named) {
+			l.removePlugin(was)
 			l.h.log.Info("plugin is gone", "object", string(id))
 			l.h.record("removed", id, "")
 		}
@@ -36,19 +36,19 @@ func (l *reloader) plugins(ctx context.Context, f *files) {
 }
 
 // unserve takes a plugin out of the next snapshot.
-func (l *reloader) unserve(was *servedPlugin) {
+func (l *reloader) removePlugin(was *pluginRuntime) {
 	for _, id := range was.pin.Objects {
 		if l.next.plugins[id] == was {
 			delete(l.next.plugins, id)
 		}
 	}
-	l.retired = append(l.retired, leave(was.backend))
+	l.cleanups = append(l.cleanups, retire(was.backend))
 }
 
 // serve puts a plugin into the next snapshot, in the place of another one or of none.
-func (l *reloader) serve(was, now *servedPlugin) {
+func (l *reloader) addPlugin(was, now *pluginRuntime) {
 	if was != nil {
-		l.unserve(was)
+		l.removePlugin(was)
 	}
 	for _, id := range now.pin.Objects {
 		l.next.plugins[id] = now
@@ -56,12 +56,12 @@ func (l *reloader) serve(was, now *servedPlugin) {
 }
 
 // plugin looks whether a plugin is what the policy and its file want it to be.
-func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Plugin) {
+func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.Plugin) {
 	key := "plugin " + string(pin.ID)
 	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.failsAgain(l.next.Policy, pin) {
 		return
 	}
-	if was != nil && was.is(l.next.Policy, pin) {
+	if was != nil && was.upToDate(l.next.Policy, pin) {
 		delete(l.refused, key)
 		return
 	}
@@ -74,7 +74,7 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 			l.refusePlugin(key, now, "nothing", err)
 			return
 		}
-		l.serve(was, now)
+		l.addPlugin(was, now)
 		return
 	}
 	var err error
@@ -83,31 +83,31 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 			_, err = now.backend.Describe(ctx, pin.Objects[0])
 		}
 	}
-	l.start(ctx, key, run, func(*generation) {
-		var was *servedPlugin
+	l.startJob(ctx, key, run, func(*generation) {
+		var was *pluginRuntime
 		for _, p := range l.next.plugins { // whatever objects it has
 			if p.pin.ID == pin.ID {
 				was = p
 			}
 		}
-		if err == nil && slices.ContainsFunc(l.next.Policy.Pins, func(p policy.Plugin) bool { return now.is(l.next.Policy, &p) }) {
-			l.serve(was, now)
+		if err == nil && slices.ContainsFunc(l.next.Policy.Pins, func(p policy.Plugin) bool { return now.upToDate(l.next.Policy, &p) }) {
+			l.addPlugin(was, now)
 			delete(l.refused, key)
-			delete(l.unripe, pin.ID)
+			delete(l.settling, pin.ID)
 			l.h.log.Info("plugin changed", "object", string(pin.ID))
 			l.h.record("reloaded", pin.ID, pin.SHA256)
-			l.h.reloads.take()
+			l.h.reloads.accept()
 			return
 		}
-		l.retired = append(l.retired, leave(now.backend))
+		l.cleanups = append(l.cleanups, retire(now.backend))
 		if err == nil { // it changed meanwhile
-			l.waits[pin.ID.Tenant()] = true
+			l.unsettled[pin.ID.Tenant()] = true
 			return
 		}
-		if now.file != nil && young(now.file) && l.ripens(pin.ID) {
+		if now.file != nil && recentlyWritten(now.file) && l.waitToSettle(pin.ID) {
 			return
 		}
-		delete(l.unripe, pin.ID)
+		delete(l.settling, pin.ID)
 		served := "nothing"
 		if was != nil {
 			served = "the version before"
@@ -118,8 +118,8 @@ func (l *reloader) plugin(ctx context.Context, was *servedPlugin, pin *policy.Pl
 
 // refusePlugin notes that a plugin is not taken into service, and what is served instead. It is not tried again before
 // its file or its block of the policy changes.
-func (l *reloader) refusePlugin(key string, p *servedPlugin, served string, err error) {
-	news := l.refuse(key, p.pin.ID, p.path, err)
+func (l *reloader) refusePlugin(key string, p *pluginRuntime, served string, err error) {
+	news := l.setRefusal(key, p.pin.ID, p.path, err)
 	l.refused[key].plugin = p
 	if !news {
 		return

@@ -16,15 +16,15 @@ func (l *reloader) policyChanged() bool {
 		return false
 	}
 	info, err := os.Stat(l.h.cfg.PolicyFile)
-	if err != nil || l.file != nil && watch.Same(l.file, info) && !watch.Fresh(info) {
+	if err != nil || l.policyInfo != nil && watch.Same(l.policyInfo, info) && !watch.Fresh(info) {
 		return false
 	}
 	text, err := os.ReadFile(l.h.cfg.PolicyFile)
 	if err != nil {
 		return false
 	}
-	l.file = info
-	return sha256.Sum256(text) != l.sum
+	l.policyInfo = info
+	return sha256.Sum256(text) != l.policySum
 }
 
 // policy reads the policy file, if it has changed or was refused, and reports whether the
@@ -36,15 +36,15 @@ func (l *reloader) policy(old *generation) bool {
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	sum := sha256.Sum256(text)
-	if err == nil && sum == l.sum && l.refused["policy"] == nil {
+	if err == nil && sum == l.policySum && l.refused["policy"] == nil {
 		return false
 	}
-	l.sum = sum
+	l.policySum = sum
 	mended := l.refused["policy"] != nil
 	if err == nil {
 		err = l.adopt(old)
 	}
-	if news := l.refuse("policy", "", path, err); err != nil {
+	if news := l.setRefusal("policy", "", path, err); err != nil {
 		if news {
 			l.h.log.Error("the policy was not taken: the last good one stays in force", "path", path, "err", err)
 			l.h.record("policy refused", "", errorText(err))
@@ -60,7 +60,7 @@ func (l *reloader) policy(old *generation) bool {
 	}
 	l.h.log.Info("policy changed", "path", path)
 	l.h.record("policy changed", "", fmt.Sprintf("%x", sum))
-	l.h.reloads.take()
+	l.h.reloads.accept()
 	return true
 }
 

@@ -18,13 +18,13 @@ import (
 
 // candidate is a version on its way into service.
 type candidate struct {
-	version *supervise.Version
-	was     *supervise.Version // the one before; nil: none, or this is a rollback
-	path    string
-	young   bool              // its files may be half written
-	sum     string            // of the version, once it has been tried
-	tests   *supervise.Script // to pass first; nil: none
-	err     error
+	version         *supervise.Version
+	previous        *supervise.Version // the one before; nil: none, or this is a rollback
+	path            string
+	recentlyWritten bool              // its files may be half written
+	sum             string            // of the version, once it has been tried
+	tests           *supervise.Script // to pass first; nil: none
+	err             error
 }
 
 // scripts brings the tenants into the next snapshot: what is as it was, and what is gone.
@@ -40,7 +40,7 @@ func (l *reloader) scripts(ctx context.Context, f *files) {
 		l.tenant(ctx, name, &tenantFiles{})
 		if t := l.next.tenants[name]; len(t.objects) == 0 {
 			delete(l.next.tenants, name)
-			l.retired = append(l.retired, leave(t.worker))
+			l.cleanups = append(l.cleanups, retire(t.worker))
 			l.h.log.Info("tenant is gone", "tenant", string(name))
 		}
 	}
@@ -50,57 +50,57 @@ func (l *reloader) scripts(ctx context.Context, f *files) {
 func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenantFiles) {
 	was := l.next.tenants[name]
 	libs := found.modules()
-	var now *served
+	var now *tenantRuntime
 	if was == nil {
 		now = l.newTenant(name, libs)
 	} else {
-		now = l.keep(name, was, found)
+		now = l.carryOver(name, was, found)
 		if !sameLibs(libs, was.libs.Scripts) {
 			now.libs = supervise.NewLibs(libs)
 		}
 	}
 	l.next.tenants[name] = now
-	all := l.candidates(now, found)
+	all := l.candidateVersions(now, found)
 	if len(all) == 0 {
 		return
 	}
 	key := "tenant " + string(name)
 	if l.jobs[key] != 0 {
-		l.late[name] = true
+		l.changedInJob[name] = true
 		return
 	}
 	if l.h.snap.Load().starting { // each is loaded by its first call
 		for _, c := range all {
 			now.objects[c.version.ID] = c.version
 		}
-		now.worker.Use(slices.Collect(maps.Values(now.objects))...)
+		now.worker.Activate(slices.Collect(maps.Values(now.objects))...)
 		return
 	}
 	worker := now.worker
-	l.start(ctx, key, func(ctx context.Context) { l.try(ctx, worker, all) }, func(*generation) {
+	l.startJob(ctx, key, func(ctx context.Context) { l.stage(ctx, worker, all) }, func(*generation) {
 		now := l.next.tenants[name]
 		if now == nil || now.worker != worker { // it was to be another meanwhile
 			for _, c := range all {
-				worker.Forget(c.version)
+				worker.Discard(c.version)
 			}
-			l.late[name] = true
+			l.changedInJob[name] = true
 			return
 		}
-		now = &served{worker: now.worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
+		now = &tenantRuntime{worker: now.worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
 		l.next.tenants[name] = now
 		var taken []*supervise.Version
 		for _, c := range all {
-			if l.decide(now, c) {
+			if l.activate(now, c) {
 				taken = append(taken, c.version)
 			}
 		}
-		worker.Use(taken...)
+		worker.Activate(taken...)
 	})
 }
 
 // newTenant is a tenant that was not there before.
-func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *served {
-	now := &served{settings: l.next.Policy.Tenant(name), objects: map[object.ID]*supervise.Version{}, libs: supervise.NewLibs(libs)}
+func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *tenantRuntime {
+	now := &tenantRuntime{settings: l.next.Policy.Tenant(name), objects: map[object.ID]*supervise.Version{}, libs: supervise.NewLibs(libs)}
 	now.worker = l.h.newWorker(name, &now.settings, nil)
 	now.worker.SetSecrets(l.next.secrets.ForTenant(name))
 	return now
@@ -108,19 +108,19 @@ func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Scrip
 
 // keep is a tenant with the objects that it had, but for those whose files have been gone
 // for long.
-func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *served {
-	now := &served{worker: was.worker, settings: l.next.Policy.Tenant(name), objects: maps.Clone(was.objects), libs: was.libs}
+func (l *reloader) carryOver(name object.Tenant, was *tenantRuntime, found *tenantFiles) *tenantRuntime {
+	now := &tenantRuntime{worker: was.worker, settings: l.next.Policy.Tenant(name), objects: maps.Clone(was.objects), libs: was.libs}
 	for id := range was.objects {
 		if _, there := found.objects[id]; there {
-			delete(l.gone, id)
-		} else if !l.lingers(id, l.next.Policy.Serves(name)) {
+			delete(l.missing, id)
+		} else if !l.inGracePeriod(id, l.next.Policy.Serves(name)) {
 			delete(now.objects, id)
-			l.history.vanish(id)
+			l.history.noteRemoved(id)
 			l.h.log.Info("object is gone", "object", string(id))
 			l.h.record("removed", id, "")
 		}
 	}
-	same := sameWalls(&was.settings, &now.settings)
+	same := sameConfinement(&was.settings, &now.settings)
 	var changed []*supervise.Version
 	for id, v := range now.objects {
 		if limits := now.settings.Limits(id).WithDefaults(); !same || limits != v.Limits {
@@ -131,12 +131,12 @@ func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *se
 		}
 	}
 	if len(changed) > 0 {
-		now.worker.Use(changed...)
+		now.worker.Activate(changed...)
 	}
 	if !same {
 		now.worker = l.h.newWorker(name, &now.settings, now.objects)
 		now.worker.SetSecrets(l.next.secrets.ForTenant(name))
-		l.retired = append(l.retired, leave(was.worker))
+		l.cleanups = append(l.cleanups, retire(was.worker))
 		l.h.log.Info("tenant gets a new worker: the policy gives it other walls", "tenant", string(name))
 	}
 	return now
@@ -144,33 +144,33 @@ func (l *reloader) keep(name object.Tenant, was *served, found *tenantFiles) *se
 
 // lingers reports whether what is gone is served for a while yet: somebody may be about to
 // put another there. named says that the policy has not taken it away, which counts at once.
-func (l *reloader) lingers(id object.ID, named bool) bool {
-	since, known := l.gone[id]
+func (l *reloader) inGracePeriod(id object.ID, named bool) bool {
+	since, known := l.missing[id]
 	if !known {
 		since = time.Now()
-		l.gone[id] = since
+		l.missing[id] = since
 	}
-	if named && time.Since(since) < settleTime {
-		l.waits[id.Tenant()] = true
+	if named && time.Since(since) < settleDelay {
+		l.unsettled[id.Tenant()] = true
 		return true
 	}
-	delete(l.gone, id)
+	delete(l.missing, id)
 	return false
 }
 
 // candidates returns what lies in a tenant's folder and is not what is served, nor known
 // not to load.
-func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
-	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.libs)), script.young)
+func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*candidate {
+	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.libs)), script.recentlyWritten)
 	var out []*candidate
-	var libs asking
+	var libs requireGraph
 	for id, s := range found.objects {
 		cur := now.objects[id]
 		r := l.refused[string(id)]
 		switch {
 		case l.next.plugins[id] != nil:
 			continue // until the plugin is gone
-		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !libs.touches(cur, now.libs):
+		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !libs.changes(cur, now.libs):
 			if r != nil {
 				delete(l.refused, string(id))
 				l.h.log.Info("object is as it is served again", "object", string(id))
@@ -182,20 +182,20 @@ func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
 			sameLibs(r.version.Libs.Scripts, now.libs.Scripts) && r.tests == found.gate(id, now) {
 			continue
 		}
-		past, err := l.history.insteadOf(v)
-		if l.refuse("history "+string(id), id, l.history.folder(id), err) && err != nil {
+		past, err := l.history.overrideFor(v)
+		if l.setRefusal("history "+string(id), id, l.history.folder(id), err) && err != nil {
 			l.h.log.Error("what is to serve instead cannot be told: the file counts", "object", string(id), "err", err)
 		}
 		if past != nil {
 			if cur != nil && sumOf(cur) == past.Version {
 				continue
 			}
-			v = past.again(id, now.settings.Limits(id))
+			v = past.toVersion(id, now.settings.Limits(id))
 		}
 		c := &candidate{version: v, path: filepath.Join(l.next.Policy.Scripts, filepath.FromSlash(s.File)),
-			young: s.young() || libsYoung, was: cur}
+			recentlyWritten: s.recentlyWritten() || libsYoung, previous: cur}
 		if test := found.tests[id]; found.gate(id, now) != "" && past == nil {
-			c.tests, c.young = &test.Script, c.young || test.young()
+			c.tests, c.recentlyWritten = &test.Script, c.recentlyWritten || test.recentlyWritten()
 		}
 		out = append(out, c)
 	}
@@ -203,7 +203,7 @@ func (l *reloader) candidates(now *served, found *tenantFiles) []*candidate {
 }
 
 // gate returns the tests that an object has to pass, "" if there are none.
-func (t *tenantFiles) gate(id object.ID, of *served) string {
+func (t *tenantFiles) gate(id object.ID, of *tenantRuntime) string {
 	if !of.settings.Gate {
 		return ""
 	}
@@ -213,17 +213,17 @@ func (t *tenantFiles) gate(id object.ID, of *served) string {
 // try loads versions beside those in use, two at a time, and keeps those that can serve. Of
 // very many new ones each is loaded by its first call, as when the host starts. It runs beside
 // the reloader's goroutine, since all of it takes as long as the tenant makes it.
-func (l *reloader) try(ctx context.Context, in worker, all []*candidate) {
+func (l *reloader) stage(ctx context.Context, in workerBackend, all []*candidate) {
 	added := 0
 	for _, c := range all {
-		if c.was == nil {
+		if c.previous == nil {
 			added++
 		}
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 2)
 	for _, c := range all {
-		if c.was == nil && added > maxTried {
+		if c.previous == nil && added > maxStaged {
 			continue
 		}
 		if ctx.Err() != nil {
@@ -233,12 +233,12 @@ func (l *reloader) try(ctx context.Context, in worker, all []*candidate) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			if c.tests != nil {
-				if c.err = passes(ctx, in, c); c.err != nil {
-					in.Forget(c.version)
+				if c.err = runTests(ctx, in, c); c.err != nil {
+					in.Discard(c.version)
 				}
 			}
 			if c.err == nil {
-				_, c.err = in.Try(ctx, c.version)
+				_, c.err = in.Stage(ctx, c.version)
 			}
 			<-slots
 		})
@@ -250,35 +250,35 @@ func (l *reloader) try(ctx context.Context, in worker, all []*candidate) {
 			continue
 		}
 		c.sum = sumOf(c.version)
-		if c.was != nil {
+		if c.previous != nil {
 			changed = append(changed, c)
 		}
 	}
 	if len(changed) > 0 {
-		l.keepAll(ctx, changed)
+		l.storeReplaced(ctx, changed)
 	}
 }
 
 // keepPatience is how long the new versions of a tenant wait for the disk of the state folder to keep one old version.
-const keepPatience = 5 * time.Second
+const storeTimeout = 5 * time.Second
 
 // keepAll keeps the versions that changed ones replace. A disk that hangs does not keep the new ones from serving.
-func (l *reloader) keepAll(ctx context.Context, changed []*candidate) {
+func (l *reloader) storeReplaced(ctx context.Context, changed []*candidate) {
 	tenant := changed[0].version.ID.Tenant()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done, late := make(chan int, 1), time.AfterFunc(keepPatience, cancel)
+	done, late := make(chan int, 1), time.AfterFunc(storeTimeout, cancel)
 	defer late.Stop()
 	go func() { // ends with the disk's answer
-		before, left := l.history.ever(tenant), 0
+		before, left := l.history.totalWritten(tenant), 0
 		for _, c := range changed {
 			// One change of a module can be one of very many objects.
-			if ctx.Err() != nil || l.history.ever(tenant)-before > l.history.most/2 {
+			if ctx.Err() != nil || l.history.totalWritten(tenant)-before > l.history.maxBytes/2 {
 				left++
 				continue
 			}
-			l.keepPast(c.was, c.version)
-			late.Reset(keepPatience)
+			l.storeVersions(c.previous, c.version)
+			late.Reset(storeTimeout)
 		}
 		done <- left
 	}()
@@ -294,7 +294,7 @@ func (l *reloader) keepAll(ctx context.Context, changed []*candidate) {
 
 // passes runs the tests that a version has to pass. That it does not is an error of the
 // version.
-func passes(ctx context.Context, in worker, c *candidate) error {
+func runTests(ctx context.Context, in workerBackend, c *candidate) error {
 	results, err := in.Test(ctx, c.version, *c.tests)
 	if err != nil {
 		return err
@@ -312,27 +312,27 @@ func passes(ctx context.Context, in worker, c *candidate) error {
 }
 
 // decide takes a version that has been tried into the next snapshot, or not.
-func (l *reloader) decide(now *served, c *candidate) (taken bool) {
+func (l *reloader) activate(now *tenantRuntime, c *candidate) (taken bool) {
 	id := c.version.ID
 	if c.err == nil {
 		now.objects[id] = c.version
-		if c.was == nil {
-			l.history.appear(id)
+		if c.previous == nil {
+			l.history.noteNew(id)
 		}
 		delete(l.refused, string(id))
-		delete(l.unripe, id)
-		l.h.log.Info("object changed", "object", string(id), "version", c.sum, "new", c.was == nil)
+		delete(l.settling, id)
+		l.h.log.Info("object changed", "object", string(id), "version", c.sum, "new", c.previous == nil)
 		l.h.record("reloaded", id, c.sum)
-		l.h.reloads.take()
+		l.h.reloads.accept()
 		return true
 	}
 	var unloadable *supervise.LoadError
 	isScript := errors.As(c.err, &unloadable)
-	if isScript && c.young && l.ripens(id) {
+	if isScript && c.recentlyWritten && l.waitToSettle(id) {
 		return false
 	}
-	delete(l.unripe, id)
-	news := l.refuse(string(id), id, c.path, c.err)
+	delete(l.settling, id)
+	news := l.setRefusal(string(id), id, c.path, c.err)
 	if isScript {
 		r := l.refused[string(id)]
 		r.version = c.version // not again as it is
@@ -344,7 +344,7 @@ func (l *reloader) decide(now *served, c *candidate) (taken bool) {
 		return false
 	}
 	served := "the version before"
-	if c.was == nil {
+	if c.previous == nil {
 		served = "nothing"
 	}
 	l.h.log.Error("object was not taken", "object", string(id), "path", c.path, "served", served, "err", errorText(c.err))

@@ -14,10 +14,10 @@ import (
 // maxAsked bounds how many modules, each as often as another asks for it, are followed from an
 // object: modules are their tenant's to write, and of one with more it is taken that it may ask
 // for all.
-const maxAsked = 1000
+const maxDeps = 1000
 
 // needs is what a source asks for.
-type needs struct {
+type deps struct {
 	modules []string
 	all     bool // nobody can tell
 }
@@ -26,7 +26,7 @@ var wordRequire = []byte("require")
 
 // requires returns the modules that a source asks for. It takes a mention in a comment for a
 // call: to reload once too often does no harm.
-func requires(source []byte) (n needs) {
+func requires(source []byte) (n deps) {
 	for {
 		i := bytes.Index(source, wordRequire)
 		if i < 0 {
@@ -43,8 +43,8 @@ func requires(source []byte) (n needs) {
 		for name+1 < len(rest) && (inWord(rest[name+1]) || rest[name+1] == '.' || rest[name+1] == '-') {
 			name++
 		}
-		if name == 0 || rest[0] != '"' && rest[0] != '\'' || name+1 == len(rest) || rest[name+1] != rest[0] || len(n.modules) == maxAsked {
-			return needs{all: true}
+		if name == 0 || rest[0] != '"' && rest[0] != '\'' || name+1 == len(rest) || rest[name+1] != rest[0] || len(n.modules) == maxDeps {
+			return deps{all: true}
 		}
 		n.modules = append(n.modules, string(rest[1:name+1]))
 	}
@@ -56,33 +56,33 @@ func inWord(c byte) bool {
 }
 
 // asking finds out which modules versions ask for, each source once. The zero value is ready.
-type asking struct {
-	needs map[*byte]needs             // by where a source begins
-	same  map[[2]*supervise.Libs]bool // what sameLibs says
+type requireGraph struct {
+	deps map[*byte]deps              // by where a source begins
+	same map[[2]*supervise.Libs]bool // what sameLibs says
 }
 
-func (a *asking) of(source []byte) needs {
+func (a *requireGraph) direct(source []byte) deps {
 	if len(source) == 0 {
-		return needs{}
+		return deps{}
 	}
-	n, known := a.needs[&source[0]]
+	n, known := a.deps[&source[0]]
 	if !known {
 		n = requires(source)
-		if a.needs == nil {
-			a.needs = map[*byte]needs{}
+		if a.deps == nil {
+			a.deps = map[*byte]deps{}
 		}
-		a.needs[&source[0]] = n
+		a.deps[&source[0]] = n
 	}
 	return n
 }
 
 // touches reports whether a version would be another with libs in the place of the modules
 // that it has.
-func (a *asking) touches(v *supervise.Version, libs *supervise.Libs) bool {
+func (a *requireGraph) changes(v *supervise.Version, libs *supervise.Libs) bool {
 	if v.Libs == libs {
 		return false
 	}
-	was, is := a.asked(v.Script, v.Libs), a.asked(v.Script, libs)
+	was, is := a.reachable(v.Script, v.Libs), a.reachable(v.Script, libs)
 	if was != nil && is != nil {
 		return !sameLibs(was, is)
 	}
@@ -100,12 +100,12 @@ func (a *asking) touches(v *supervise.Version, libs *supervise.Libs) bool {
 
 // asked returns the modules that a script may ask for, directly and through others, by what
 // stands in their sources; nil says all of them.
-func (a *asking) asked(s supervise.Script, libs *supervise.Libs) map[string]supervise.Script {
+func (a *requireGraph) reachable(s supervise.Script, libs *supervise.Libs) map[string]supervise.Script {
 	out := map[string]supervise.Script{}
 	todo := [][]byte{s.Source}
 	for seen := 0; len(todo) > 0; todo = todo[1:] {
-		n := a.of(todo[0])
-		if seen += len(n.modules); n.all || seen > maxAsked {
+		n := a.direct(todo[0])
+		if seen += len(n.modules); n.all || seen > maxDeps {
 			return nil
 		}
 		for _, name := range n.modules {
@@ -120,8 +120,8 @@ func (a *asking) asked(s supervise.Script, libs *supervise.Libs) map[string]supe
 }
 
 // asked returns the modules that a version may ask for.
-func asked(v *supervise.Version) map[string]supervise.Script {
-	if out := new(asking).asked(v.Script, v.Libs); out != nil {
+func versionModules(v *supervise.Version) map[string]supervise.Script {
+	if out := new(requireGraph).reachable(v.Script, v.Libs); out != nil {
 		return out
 	}
 	return v.Libs.Scripts
@@ -131,7 +131,7 @@ func asked(v *supervise.Version) map[string]supervise.Script {
 // modules that it may ask for, in hexadecimal.
 func sumOf(v *supervise.Version) string {
 	h := sha256.New()
-	libs := asked(v)
+	libs := versionModules(v)
 	put := func(text []byte) { _, _ = fmt.Fprintf(h, "%d:%s", len(text), text) }
 	put(v.Script.Source)
 	for _, name := range slices.Sorted(maps.Keys(libs)) {

@@ -77,12 +77,12 @@ func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
 // gated is a gate in the place of a tenant's worker.
 type gated struct{ *gate }
 
-func (gated) Try(context.Context, *supervise.Version) (*object.Description, error) { return nil, nil }
-func (gated) Use(...*supervise.Version)                                            {}
+func (gated) Stage(context.Context, *supervise.Version) (*object.Description, error) { return nil, nil }
+func (gated) Activate(...*supervise.Version)                                         {}
 func (gated) Test(context.Context, *supervise.Version, supervise.Script) ([]supervise.TestResult, error) {
 	return nil, nil
 }
-func (gated) Forget(*supervise.Version)         {}
+func (gated) Discard(*supervise.Version)        {}
 func (gated) Remove(...object.ID)               {}
 func (gated) SetSecrets(*supervise.Secrets)     {}
 func (gated) Retire(context.Context)            {}
@@ -102,7 +102,7 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	}
 	snap := h.snap.Load() // before anybody else sees it
 	if snap.tenants["acme"] == nil {
-		snap.tenants["acme"] = &served{}
+		snap.tenants["acme"] = &tenantRuntime{}
 	}
 	snap.tenants["acme"].worker = gated{g}
 	snap.index(snap, h.builtin)

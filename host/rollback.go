@@ -13,8 +13,8 @@ import (
 )
 
 // History returns the versions of a script's object that are known, oldest first.
-func (h *Host) History(ctx context.Context, id object.ID) (all []Past, err error) {
-	if doErr := h.inReloader(ctx, func(context.Context) { all, err = h.reloader.past(id) }); doErr != nil {
+func (h *Host) History(ctx context.Context, id object.ID) (all []VersionInfo, err error) {
+	if doErr := h.inReloader(ctx, func(context.Context) { all, err = h.reloader.versions(id) }); doErr != nil {
 		return nil, doErr
 	}
 	return all, err
@@ -47,7 +47,7 @@ func (h *Host) Rollback(ctx context.Context, id object.ID, version string) (name
 func (h *Host) inReloader(ctx context.Context, do func(context.Context)) error {
 	done := make(chan struct{})
 	select {
-	case h.reloader.ops <- func(ctx context.Context) { defer close(done); do(ctx) }:
+	case h.reloader.requests <- func(ctx context.Context) { defer close(done); do(ctx) }:
 		<-done
 		return nil
 	case <-ctx.Done():
@@ -56,7 +56,7 @@ func (h *Host) inReloader(ctx context.Context, do func(context.Context)) error {
 }
 
 // scripted returns the version of an object that serves. The error says why there is none.
-func (l *reloader) scripted(id object.ID) (*served, *supervise.Version, error) {
+func (l *reloader) servingVersion(id object.ID) (*tenantRuntime, *supervise.Version, error) {
 	snap := l.h.snap.Load()
 	if snap.plugins[id] != nil {
 		return nil, nil, object.Errorf(object.CodeInvalid, "%s is a plugin: put its former file back, and its former sum into the policy", id)
@@ -69,8 +69,8 @@ func (l *reloader) scripted(id object.ID) (*served, *supervise.Version, error) {
 }
 
 // past returns the versions of an object, oldest first.
-func (l *reloader) past(id object.ID) ([]Past, error) {
-	_, cur, err := l.scripted(id)
+func (l *reloader) versions(id object.ID) ([]VersionInfo, error) {
+	_, cur, err := l.servingVersion(id)
 	if err != nil {
 		return nil, err
 	}
@@ -78,18 +78,18 @@ func (l *reloader) past(id object.ID) ([]Past, error) {
 	if err != nil {
 		return nil, err
 	}
-	serving, lying := sumOf(cur), l.lying(id)
-	out := make([]Past, 0, len(kept)+2)
+	serving, lying := sumOf(cur), l.onDisk(id)
+	out := make([]VersionInfo, 0, len(kept)+2)
 	for _, p := range kept {
-		out = append(out, Past{Version: p.Version, Taken: p.Taken, AtStart: p.AtStart})
+		out = append(out, VersionInfo{Version: p.Version, Taken: p.Taken, AtStart: p.AtStart})
 	}
 	// One that has not changed since the host started, or since it is there, is not kept yet.
-	if !slices.ContainsFunc(out, func(p Past) bool { return p.Version == serving }) {
-		taken, atStart := l.history.first(id)
-		out = append(out, Past{Version: serving, Taken: taken.UTC(), AtStart: atStart})
+	if !slices.ContainsFunc(out, func(p VersionInfo) bool { return p.Version == serving }) {
+		taken, atStart := l.history.servedSince(id)
+		out = append(out, VersionInfo{Version: serving, Taken: taken.UTC(), AtStart: atStart})
 	}
 	// The last of each name counts: a version may have come back.
-	mark := func(version string, set func(*Past)) {
+	mark := func(version string, set func(*VersionInfo)) {
 		for i := len(out) - 1; i >= 0; i-- {
 			if out[i].Version == version {
 				set(&out[i])
@@ -97,13 +97,13 @@ func (l *reloader) past(id object.ID) ([]Past, error) {
 			}
 		}
 	}
-	mark(serving, func(p *Past) { p.Serving = true })
-	mark(lying, func(p *Past) { p.InFile = true })
+	mark(serving, func(p *VersionInfo) { p.Serving = true })
+	mark(lying, func(p *VersionInfo) { p.InFile = true })
 	return out, nil
 }
 
 // lying names the version that lies in the scripts folder, "" if none does.
-func (l *reloader) lying(id object.ID) string {
+func (l *reloader) onDisk(id object.ID) string {
 	t := l.reader.last.tenants[id.Tenant()]
 	if t == nil {
 		return ""
@@ -117,7 +117,7 @@ func (l *reloader) lying(id object.ID) string {
 
 // rollback starts to put a version back. What becomes of it is sent to done.
 func (l *reloader) rollback(ctx context.Context, id object.ID, version string, done chan<- error) (string, error) {
-	t, cur, err := l.scripted(id)
+	t, cur, err := l.servingVersion(id)
 	if err != nil {
 		return "", err
 	}
@@ -133,16 +133,16 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 	if l.jobs[key] != 0 {
 		return "", object.Errorf(object.CodeInvalid, "objects of %s are just being reloaded: try again", id.Tenant())
 	}
-	c := &candidate{version: past.again(id, t.settings.Limits(id)), path: past.path}
+	c := &candidate{version: past.toVersion(id, t.settings.Limits(id)), path: past.path}
 	worker := t.worker
-	l.start(ctx, key, func(ctx context.Context) { l.try(ctx, worker, []*candidate{c}) }, func(*generation) {
+	l.startJob(ctx, key, func(ctx context.Context) { l.stage(ctx, worker, []*candidate{c}) }, func(*generation) {
 		now := l.next.tenants[id.Tenant()]
 		if c.err == nil && (now == nil || now.worker != worker || now.objects[id] != cur) {
 			c.err = object.Errorf(object.CodeInvalid, "%s has changed meanwhile: try again", id)
-			worker.Forget(c.version)
+			worker.Discard(c.version)
 		}
 		if c.err == nil {
-			c.err = l.history.setInstead(id, instead{Of: l.lying(id), Version: past.Version})
+			c.err = l.history.setOverride(id, override{Of: l.onDisk(id), Version: past.Version})
 		}
 		if c.err != nil {
 			var unloadable *supervise.LoadError
@@ -152,20 +152,20 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 			done <- c.err
 			return
 		}
-		now = &served{worker: worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
+		now = &tenantRuntime{worker: worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
 		now.objects[id] = c.version
 		l.next.tenants[id.Tenant()] = now
-		worker.Use(c.version)
+		worker.Activate(c.version)
 		l.h.log.Warn("object was rolled back, until its file changes", "object", string(id), "version", past.Version, "from", sumOf(cur))
 		l.h.record("rolled back", id, past.Version)
-		l.stored = append(l.stored, func() { done <- nil }) // the caller may call the object next
+		l.afterStore = append(l.afterStore, func() { done <- nil }) // the caller may call the object next
 	})
 	return past.Version, nil
 }
 
 // choose returns the version that a rollback asks for.
-func choose(kept []pastVersion, id object.ID, serving, version string) (*pastVersion, error) {
-	var found *pastVersion
+func choose(kept []storedVersion, id object.ID, serving, version string) (*storedVersion, error) {
+	var found *storedVersion
 	at := len(kept)
 	for i := range kept {
 		if kept[i].Version == serving {
@@ -197,11 +197,11 @@ func choose(kept []pastVersion, id object.ID, serving, version string) (*pastVer
 
 // keepPast puts what was taken into service into the history, and before that what it
 // replaces, if that is not there yet.
-func (l *reloader) keepPast(before, now *supervise.Version) {
+func (l *reloader) storeVersions(before, now *supervise.Version) {
 	kept, err := l.history.names(now.ID)
 	sum := sumOf(before)
 	if err == nil && !slices.ContainsFunc(kept, func(name string) bool { return isVersion(name, sum) }) {
-		taken, atStart := l.history.first(now.ID)
+		taken, atStart := l.history.servedSince(now.ID)
 		err = l.history.add(before, taken, atStart)
 	}
 	if err == nil {

@@ -13,15 +13,15 @@ import (
 type generation struct {
 	snapshot.Snapshot
 	secrets *credential.Secrets
-	tenants map[object.Tenant]*served
-	plugins map[object.ID]*servedPlugin // by the objects that they serve
+	tenants map[object.Tenant]*tenantRuntime
+	plugins map[object.ID]*pluginRuntime // by the objects that they serve
 
 	starting bool // the first one, which is empty: versions are not tried
 }
 
 // served is what one tenant's scripts run in, and on.
-type served struct {
-	worker   worker
+type tenantRuntime struct {
+	worker   workerBackend
 	settings policy.TenantSettings
 	objects  map[object.ID]*supervise.Version
 	libs     *supervise.Libs // the last reading; a version may have an older one

@@ -76,13 +76,13 @@ type ReloadStatus struct {
 
 // Status returns what the host is at.
 func (h *Host) Status() *Status {
-	s := &Status{Version: h.cfg.Version, PID: os.Getpid(), Since: h.ledger.Since, Addresses: h.Addrs(), Metrics: h.doors.metrics,
+	s := &Status{Version: h.cfg.Version, PID: os.Getpid(), Since: h.ledger.Since, Addresses: h.Addrs(), Metrics: h.admin.metrics,
 		Streams: h.dispatch.Streams(), Workers: h.workerStates(), Refusals: h.Refusals()}
 	s.Objects, s.Tenants = h.Objects()
 	if h.audit != nil {
 		s.AuditStalled = h.audit.Stalled().Seconds()
 	}
-	s.Reloads = ReloadStatus{Applied: h.reloads.taken.Load(), Refused: h.reloads.refused.Load()}
+	s.Reloads = ReloadStatus{Applied: h.reloads.accepted.Load(), Refused: h.reloads.refused.Load()}
 	if last := h.reloads.last.Load(); last != 0 {
 		s.Reloads.Last = time.Unix(0, last)
 	}
@@ -125,12 +125,12 @@ func (h *Host) workerStates() []WorkerStatus {
 		out = append(out, w)
 	}
 	for tenant, t := range snap.tenants {
-		all, ok := t.worker.(*apart)
+		all, ok := t.worker.(*perObjectWorkers)
 		if !ok {
 			add(string(tenant), tenant, KindWorker, t.worker)
 			continue
 		}
-		for id, one := range *all.of.Load() {
+		for id, one := range *all.byID.Load() {
 			add(string(id), tenant, KindWorker, one)
 		}
 	}

@@ -19,14 +19,14 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// worker is what a tenant's scripts run in: one process, or one an object.
-type worker interface {
+// workerBackend is what a tenant's scripts run in: one process, or one an object.
+type workerBackend interface {
 	object.Backend
-	// Try, Use, Forget and Remove change what it runs; see package supervise.
-	Try(ctx context.Context, v *supervise.Version) (*object.Description, error)
+	// Stage, Activate, Discard and Remove change what it runs; see package supervise.
+	Stage(ctx context.Context, v *supervise.Version) (*object.Description, error)
 	Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error)
-	Use(all ...*supervise.Version)
-	Forget(v *supervise.Version)
+	Activate(all ...*supervise.Version)
+	Discard(v *supervise.Version)
 	Remove(ids ...object.ID)
 	SetSecrets(s *supervise.Secrets)
 	// Withdraw takes back the calls that have not begun and that refuse refuses.
@@ -37,7 +37,7 @@ type worker interface {
 }
 
 // newWorker prepares a tenant's worker; it starts nothing.
-func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version) worker {
+func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version) workerBackend {
 	cfg := supervise.Config{
 		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle,
 		Services: []supervise.Service{supervise.ObjectCalls(h.dispatch.ObjectCall)}, Log: h.log,
@@ -46,16 +46,16 @@ func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, ob
 	if !settings.PerObject {
 		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)
 	}
-	a := &apart{cfg: cfg}
-	a.of.Store(&map[object.ID]*supervise.Tenant{})
+	a := &perObjectWorkers{cfg: cfg}
+	a.byID.Store(&map[object.ID]*supervise.Tenant{})
 	for _, v := range objects {
-		a.Use(v)
+		a.Activate(v)
 	}
 	return a
 }
 
-// sameWalls reports whether a worker of one settings is one of the other.
-func sameWalls(a, b *policy.TenantSettings) bool {
+// sameConfinement reports whether a worker of one settings is one of the other.
+func sameConfinement(a, b *policy.TenantSettings) bool {
 	return a.PerObject == b.PerObject && a.Idle == b.Idle && reflect.DeepEqual(Confinement(a), Confinement(b))
 }
 
@@ -91,22 +91,22 @@ func checkUsers(p *policy.Policy) error {
 	return errors.Join(errs...)
 }
 
-// apart is the workers of a tenant each of whose objects has one of its own. Streams have
+// perObjectWorkers is the workers of a tenant each of whose objects has one of its own. Streams have
 // numbers that no two processes share, so each finds its own.
-type apart struct {
-	cfg     supervise.Config
-	of      atomic.Pointer[map[object.ID]*supervise.Tenant] // a map is not modified
-	mu      sync.Mutex                                      // held to put another map there; guards what follows
-	secrets *supervise.Secrets
-	leaving sync.WaitGroup // workers of objects that are no more
-	closed  bool
+type perObjectWorkers struct {
+	cfg      supervise.Config
+	byID     atomic.Pointer[map[object.ID]*supervise.Tenant] // a map is not modified
+	mu       sync.Mutex                                      // held to put another map there; guards what follows
+	secrets  *supervise.Secrets
+	retiring sync.WaitGroup // workers of objects that are no more
+	closed   bool
 }
 
 // get returns the worker of an object, making one if there is none.
-func (a *apart) get(id object.ID) *supervise.Tenant {
+func (a *perObjectWorkers) get(id object.ID) *supervise.Tenant {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if t := (*a.of.Load())[id]; t != nil {
+	if t := (*a.byID.Load())[id]; t != nil {
 		return t
 	}
 	cfg := a.cfg
@@ -117,128 +117,128 @@ func (a *apart) get(id object.ID) *supervise.Tenant {
 	if a.secrets != nil {
 		t.SetSecrets(a.secrets)
 	}
-	all := maps.Clone(*a.of.Load())
+	all := maps.Clone(*a.byID.Load())
 	all[id] = t
-	a.of.Store(&all)
+	a.byID.Store(&all)
 	return t
 }
 
 // drop ends the worker of an object that is no more, once it has answered.
-func (a *apart) drop(id object.ID) {
+func (a *perObjectWorkers) drop(id object.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := (*a.of.Load())[id]
+	t := (*a.byID.Load())[id]
 	if t == nil || a.closed {
 		return
 	}
-	all := maps.Clone(*a.of.Load())
+	all := maps.Clone(*a.byID.Load())
 	delete(all, id)
-	a.of.Store(&all)
-	a.leaving.Go(func() {
+	a.byID.Store(&all)
+	a.retiring.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		defer cancel()
 		_ = t.Close(ctx)
 	})
 }
 
-// Try, Use, Forget and Remove are those of the object's own worker.
-func (a *apart) Try(ctx context.Context, v *supervise.Version) (*object.Description, error) {
-	d, err := a.get(v.ID).Try(ctx, v)
+// Stage, Activate, Discard and Remove are those of the object's own worker.
+func (a *perObjectWorkers) Stage(ctx context.Context, v *supervise.Version) (*object.Description, error) {
+	d, err := a.get(v.ID).Stage(ctx, v)
 	if err != nil {
-		a.Forget(v)
+		a.Discard(v)
 	}
 	return d, err
 }
 
 // Test runs tests in the object's own worker.
-func (a *apart) Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error) {
+func (a *perObjectWorkers) Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error) {
 	return a.get(v.ID).Test(ctx, v, tests)
 }
 
-func (a *apart) Use(all ...*supervise.Version) {
+func (a *perObjectWorkers) Activate(all ...*supervise.Version) {
 	for _, v := range all {
-		a.get(v.ID).Use(v)
+		a.get(v.ID).Activate(v)
 	}
 }
 
-func (a *apart) Forget(v *supervise.Version) {
+func (a *perObjectWorkers) Discard(v *supervise.Version) {
 	t := a.get(v.ID)
-	t.Forget(v)
+	t.Discard(v)
 	if !t.Has(v.ID) {
 		a.drop(v.ID)
 	}
 }
 
-func (a *apart) Remove(ids ...object.ID) {
+func (a *perObjectWorkers) Remove(ids ...object.ID) {
 	for _, id := range ids {
 		a.get(id).Remove(id)
 		a.drop(id)
 	}
 }
 
-func (a *apart) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
-	if t := (*a.of.Load())[id]; t != nil {
+func (a *perObjectWorkers) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
+	if t := (*a.byID.Load())[id]; t != nil {
 		return t.Describe(ctx, id)
 	}
 	return nil, dispatch.ErrUnknown
 }
 
-func (a *apart) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
-	if t := (*a.of.Load())[c.ID]; t != nil {
+func (a *perObjectWorkers) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
+	if t := (*a.byID.Load())[c.ID]; t != nil {
 		return t.Invoke(ctx, c)
 	}
 	return object.Reply{}, dispatch.ErrUnknown
 }
 
-func (a *apart) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
-	if t := (*a.of.Load())[c.ID]; t != nil {
+func (a *perObjectWorkers) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
+	if t := (*a.byID.Load())[c.ID]; t != nil {
 		return t.Next(ctx, c, stream)
 	}
 	return object.Reply{}, false, object.ErrStreamGone
 }
 
-func (a *apart) CloseStream(stream uint64) {
-	for _, t := range *a.of.Load() {
+func (a *perObjectWorkers) CloseStream(stream uint64) {
+	for _, t := range *a.byID.Load() {
 		t.CloseStream(stream)
 	}
 }
 
-func (a *apart) EndConn(conn uint64) {
-	for _, t := range *a.of.Load() {
+func (a *perObjectWorkers) EndConn(conn uint64) {
+	for _, t := range *a.byID.Load() {
 		t.EndConn(conn)
 	}
 }
 
 // SetSecrets hands all of them the tenant's secrets: each tells its process those of its
 // object.
-func (a *apart) SetSecrets(s *supervise.Secrets) {
+func (a *perObjectWorkers) SetSecrets(s *supervise.Secrets) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.secrets = s
-	for _, t := range *a.of.Load() {
+	for _, t := range *a.byID.Load() {
 		t.SetSecrets(s)
 	}
 }
 
 // Withdraw implements worker.
-func (a *apart) Withdraw(refuse func(c *object.Call) error) {
-	for _, t := range *a.of.Load() {
+func (a *perObjectWorkers) Withdraw(refuse func(c *object.Call) error) {
+	for _, t := range *a.byID.Load() {
 		t.Withdraw(refuse)
 	}
 }
 
-func (a *apart) Retire(ctx context.Context) {
+func (a *perObjectWorkers) Retire(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, t := range *a.of.Load() {
+	for _, t := range *a.byID.Load() {
 		wg.Go(func() { t.Retire(ctx) })
 	}
 	wg.Wait()
 }
 
-func (a *apart) Close(ctx context.Context) error {
+func (a *perObjectWorkers) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.closed = true
-	all := *a.of.Load()
+	all := *a.byID.Load()
 	a.mu.Unlock()
 	var wg sync.WaitGroup
 	errs := make(chan error, len(all))
@@ -246,7 +246,7 @@ func (a *apart) Close(ctx context.Context) error {
 		wg.Go(func() { errs <- t.Close(ctx) })
 	}
 	wg.Wait()
-	a.leaving.Wait()
+	a.retiring.Wait()
 	close(errs)
 	var joined []error
 	for err := range errs {

@@ -27,7 +27,7 @@ type Tested struct {
 // each to report. Of Config it needs Policy and Worker. The error is that there is nothing
 // to read, or that ctx is done.
 func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) error {
-	f, err := new(reader).read(cfg.Policy, nil)
+	f, err := new(folderReader).read(cfg.Policy, nil)
 	if err != nil {
 		return err
 	}

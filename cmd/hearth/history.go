@@ -26,7 +26,7 @@ command uses the admin socket, which accepts the host's user and root.`,
   hearth history acme.counter --json`,
 		Args: exactArgs("OBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var all []host.Past
+			var all []host.VersionInfo
 			path := "/v1/history?object=" + url.QueryEscape(args[0])
 			if err := socket.request(cmd.Context(), http.MethodGet, path, &all); err != nil {
 				return err

@@ -426,7 +426,7 @@ func (m *machine) use(v *Version) {
 	if !m.t.Has(v.ID) {
 		m.forget(v.ID)
 	}
-	m.t.Use(v)
+	m.t.Activate(v)
 	m.versions[v.ID] = m.number[v]
 }
 
@@ -436,7 +436,7 @@ func (m *machine) Use(t *rapid.T) { m.use(m.newVersion(drawObject(t))) }
 // Try tries a version, and uses it or forgets it.
 func (m *machine) Try(t *rapid.T) {
 	v := m.newVersion(drawObject(t))
-	d, err := m.t.Try(context.Background(), v)
+	d, err := m.t.Stage(context.Background(), v)
 	if err != nil {
 		if code := object.CodeOf(err); code != object.CodeUnavailable && !m.mayEnd(err) {
 			t.Errorf("trying a version: %v", err)
@@ -449,7 +449,7 @@ func (m *machine) Try(t *rapid.T) {
 	if rapid.Bool().Draw(t, "use") {
 		m.use(v)
 	} else {
-		m.t.Forget(v)
+		m.t.Discard(v)
 	}
 }
 
@@ -465,7 +465,7 @@ func (m *machine) TryBroken(t *rapid.T) {
 	v := NewVersion(drawObject(t), Script{File: "x.lua", Source: []byte("return = 1")}, NewLibs(nil), object.Limits{})
 	running := m.t.Running()
 	asleep := m.asleep()
-	_, err := m.t.Try(context.Background(), v)
+	_, err := m.t.Stage(context.Background(), v)
 	var load *LoadError
 	if !errors.As(err, &load) && object.CodeOf(err) != object.CodeUnavailable {
 		t.Errorf("trying a script that does not compile: %v", err)

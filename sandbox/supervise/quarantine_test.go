@@ -46,15 +46,15 @@ func TestQuarantine(t *testing.T) {
 	started := func() bool { return strings.Contains(call().Error(), "could not be started") }
 
 	setAside()
-	tenant.Use()
-	if _, err := tenant.Try(t.Context(), v); err == nil || !strings.Contains(err.Error(), "could not be started") {
+	tenant.Activate()
+	if _, err := tenant.Stage(t.Context(), v); err == nil || !strings.Contains(err.Error(), "could not be started") {
 		t.Errorf("another version is not tried: %v", err)
 	}
 	if !tenant.Status().Quarantined || started() {
 		t.Error("a version that was refused had the worker start again")
 	}
 	setAside()
-	tenant.Use(NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{Steps: 1}))
+	tenant.Activate(NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{Steps: 1}))
 	if !started() {
 		t.Error("other limits do not have it start again")
 	}

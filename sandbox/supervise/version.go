@@ -70,10 +70,10 @@ type LoadError struct{ Msg string }
 // Error returns the message, which names file and line.
 func (e *LoadError) Error() string { return e.Msg }
 
-// Try loads a version beside the one in use, without any call noticing, and returns what it
+// Stage loads a version beside the one in use, without any call noticing, and returns what it
 // exposes. The error is a [*LoadError] if the script is wrong.
-// Follow it with Use or Forget.
-func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, error) {
+// Follow it with Activate or Discard.
+func (t *Tenant) Stage(ctx context.Context, v *Version) (*object.Description, error) {
 	for again := false; ; again = true {
 		p, err := t.live(true)
 		if err != nil {
@@ -89,7 +89,7 @@ func (t *Tenant) Try(ctx context.Context, v *Version) (*object.Description, erro
 			continue
 		}
 		if err = p.loadError(ctx, r, err, tryTimeout); err != nil {
-			t.Forget(v)
+			t.Discard(v)
 			return nil, err
 		}
 		return v.describe(r)
@@ -139,7 +139,7 @@ func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResu
 		p.putVersion(&e, v)
 		return e.Frame()
 	})
-	t.Forget(v)
+	t.Discard(v)
 	if err = p.loadError(ctx, r, err, testTimeout); err != nil {
 		return nil, err
 	}
@@ -156,9 +156,9 @@ const testTimeout = time.Minute
 // tryTimeout bounds how long the loading of a version may take in all.
 const tryTimeout = 20 * time.Second
 
-// Use makes versions those that answer the calls that begin from now on. Those that have
+// Activate makes versions those that answer the calls that begin from now on. Those that have
 // begun end on the version that they began with, and sessions and streams stay there.
-func (t *Tenant) Use(all ...*Version) {
+func (t *Tenant) Activate(all ...*Version) {
 	if len(all) == 0 {
 		return
 	}
@@ -176,8 +176,8 @@ func (t *Tenant) Use(all ...*Version) {
 	})
 }
 
-// Forget lets go of a version that was tried and will not be used.
-func (t *Tenant) Forget(v *Version) {
+// Discard removes a staged version that will not be activated.
+func (t *Tenant) Discard(v *Version) {
 	t.withProcess(func(p *process) {
 		if p.staged[v] {
 			delete(p.staged, v)

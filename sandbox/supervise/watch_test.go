@@ -276,7 +276,7 @@ func TestControlDoesNotWait(t *testing.T) {
 		p.mu.Lock()
 		p.staged[v] = true
 		p.mu.Unlock()
-		tenant.Use(v)
+		tenant.Activate(v)
 		p.mu.Lock()
 		p.postFrame(p.loadFrame(v, 0))
 		p.mu.Unlock()
