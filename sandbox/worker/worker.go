@@ -138,6 +138,9 @@ func (w *process) end() {
 	for id, j := range running {
 		j.cancelIf(id)
 	}
+	for _, v := range w.objects {
+		v.retire(nil) // refuses the calls that wait
+	}
 	for _, a := range w.memory.all() {
 		a.stop(true)
 	}
