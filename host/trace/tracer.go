@@ -33,7 +33,8 @@ type spanKey struct {
 	depth int       // number of objects in the call's chain
 }
 
-// New returns a tracer that sends spans to the policy's collector, nil if the policy names no collector. The caller closes it.
+// New returns a tracer that sends spans to the policy's collector, nil if the policy names no collector. The caller
+// closes it.
 func New(t policy.Trace, version string, log *slog.Logger) *Tracer {
 	if t.Endpoint == "" {
 		return nil

@@ -1,3 +1,4 @@
+// Package usage counts the calls, processes and denials of each tenant since the host started.
 package usage
 
 import (
@@ -12,61 +13,59 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// ledger is what every tenant has been given since the host started: a column of counters
-// for each object. It outlives snapshots, so that a reload resets nothing. Entering a call
-// takes no lock and allocates nothing. Safe for concurrent use.
+// Registry holds the counters of all tenants and objects since the host started. It outlives snapshots, so that a
+// reload resets nothing. Counting a call takes no lock and does not allocate. It is safe for concurrent use after Init.
 type Registry struct {
-	Since   time.Time
-	Current atomic.Pointer[Counters] // replaced by open, never changed
+	Since   time.Time                // start of the host
+	Current atomic.Pointer[Counters] // current counters; Add and Tenant replace the maps and do not modify them
 
-	Unauthenticated atomic.Uint64 // refused at the door
-	Unowned         atomic.Uint64 // denials about what belongs to no tenant
-	Unaudited       atomic.Uint64 // calls refused because the audit log could not be written
-	Rejected        atomic.Uint64 // connections for which there was no room
-	OverConnections atomic.Uint64 // connections of principals that had too many
-	ClosedIdle      atomic.Uint64 // connections closed to make room
+	Unauthenticated atomic.Uint64 // connections that failed authentication
+	Unowned         atomic.Uint64 // denials about objects of no tenant
+	Unaudited       atomic.Uint64 // calls rejected because the audit log could not be written
+	Rejected        atomic.Uint64 // connections rejected: host full or draining, or too many from one address
+	OverConnections atomic.Uint64 // connections of principals above their limit
+	ClosedIdle      atomic.Uint64 // idle connections closed to free a place
 
-	mu sync.Mutex // for open
+	mu sync.Mutex // serializes replacements of Current
 }
 
-// books are the accounts there are. Those of objects that are gone stay.
+// Counters has the counters of all tenants and objects. Counters of removed objects are kept.
 type Counters struct {
 	Tenants map[object.Tenant]*TenantCounters
 	Objects map[object.ID]*ObjectCounters
 }
 
-// tenantAccount is what belongs to a tenant and to none of its objects.
+// TenantCounters has the counters of a tenant that belong to no single object.
 type TenantCounters struct {
 	Processes procstat.Processes
-	Denied    atomic.Uint64  // calls, and questions what an object is, that the policy refused
-	Limited   atomic.Uint64  // calls that a limit block refused
-	objects   atomic.Int64   // that have an account of their own; for open
-	Rest      ObjectCounters // of objects beyond maxAccounts
+	Denied    atomic.Uint64  // calls and metadata requests that the policy denied
+	Limited   atomic.Uint64  // calls that a limit block rejected
+	objects   atomic.Int64   // number of objects with separate counters
+	Rest      ObjectCounters // common counters of objects beyond maxCounters
 }
 
-// maxAccounts bounds the objects of one tenant that are counted one by one: names may
-// come and go for years.
+// maxCounters bounds the objects of one tenant with separate counters. Objects may be added and removed for years, and
+// counters are never removed.
 const maxCounters = 4096
 
-// objectAccount counts the calls of one object. What every call touches comes first: one
-// cache line, and one of those of took.
+// ObjectCounters counts the calls of one object. The fields that every call changes are first: they share one cache
+// line. A call changes one more line, in times. The size is a multiple of a cache line.
 type ObjectCounters struct {
 	Begun    atomic.Uint64
-	nanos    atomic.Uint64 // time of those that have ended
-	BytesIn  atomic.Uint64 // arguments, as they go to the object
-	BytesOut atomic.Uint64 // results
+	nanos    atomic.Uint64 // total time of ended calls, in nanoseconds
+	BytesIn  atomic.Uint64 // bytes of arguments, as passed to the object
+	BytesOut atomic.Uint64 // bytes of results
 	Steps    atomic.Uint64
 	_        [24]byte
-	times    [len(TimeBounds) + 1]atomic.Uint64 // calls that have ended, by their time
-	Failed   [codes]atomic.Uint64               // of them those that failed, by code
+	times    [len(TimeBounds) + 1]atomic.Uint64 // ended calls by time class; see TimeBounds
+	Failed   [codes]atomic.Uint64               // failed calls by code
 	_        [32]byte
 }
 
-// codes is how many codes there are.
+// codes is the number of error codes.
 const codes = int(object.CodeInternal) + 1
 
-// callTimes are the bounds of the classes of calls by their time; those that took longer
-// than the last are a class, too.
+// TimeBounds are the upper bounds of the time classes of calls, inclusive. Longer calls are in one more class.
 var TimeBounds = [...]time.Duration{
 	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
 	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
@@ -75,16 +74,17 @@ var TimeBounds = [...]time.Duration{
 	time.Second, 2500 * time.Millisecond, 5 * time.Second,
 }
 
-func (l *Registry) Init() {
-	l.Since = time.Now()
-	l.Current.Store(&Counters{map[object.Tenant]*TenantCounters{}, map[object.ID]*ObjectCounters{}})
+// Init sets the start time and empties the counters. Call it once, first.
+func (r *Registry) Init() {
+	r.Since = time.Now()
+	r.Current.Store(&Counters{map[object.Tenant]*TenantCounters{}, map[object.ID]*ObjectCounters{}})
 }
 
-// open makes accounts for those objects that have none.
-func (l *Registry) Add(ids []object.ID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old := l.Current.Load()
+// Add makes counters for objects without counters, up to maxCounters for each tenant.
+func (r *Registry) Add(ids []object.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.Current.Load()
 	if !slices.ContainsFunc(ids, func(id object.ID) bool { return old.Objects[id] == nil }) {
 		return
 	}
@@ -100,50 +100,51 @@ func (l *Registry) Add(ids []object.ID) {
 			t.objects.Add(1)
 		}
 	}
-	l.Current.Store(next)
+	r.Current.Store(next)
 }
 
-// tenant returns a tenant's account, made if need be.
-func (l *Registry) Tenant(name object.Tenant) *TenantCounters {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old := l.Current.Load()
+// Tenant returns a tenant's counters and makes them if needed.
+func (r *Registry) Tenant(name object.Tenant) *TenantCounters {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.Current.Load()
 	if t := old.Tenants[name]; t != nil {
 		return t
 	}
 	t := new(TenantCounters)
 	next := &Counters{maps.Clone(old.Tenants), old.Objects}
 	next.Tenants[name] = t
-	l.Current.Store(next)
+	r.Current.Store(next)
 	return t
 }
 
-// of returns the account of an object, made if need be: one that exists, for names that
-// callers make up are not to fill the books.
-func (l *Registry) Object(id object.ID) *ObjectCounters {
-	b := l.Current.Load()
-	if a := b.Objects[id]; a != nil {
-		return a
+// Object returns an object's counters and makes them if needed. Call it for objects that exist only: otherwise callers
+// could fill the registry with names that they make up.
+func (r *Registry) Object(id object.ID) *ObjectCounters {
+	b := r.Current.Load()
+	if c := b.Objects[id]; c != nil {
+		return c
 	}
-	if t := b.Tenants[id.Tenant()]; t != nil && t.objects.Load() >= maxCounters { // it only grows
+	if t := b.Tenants[id.Tenant()]; t != nil && t.objects.Load() >= maxCounters { // objects never decreases
 		return &t.Rest
 	}
-	l.Add([]object.ID{id})
-	b = l.Current.Load()
-	if a := b.Objects[id]; a != nil {
-		return a
+	r.Add([]object.ID{id})
+	b = r.Current.Load()
+	if c := b.Objects[id]; c != nil {
+		return c
 	}
 	return &b.Tenants[id.Tenant()].Rest
 }
 
-// deny counts a refusal by the policy or, if limited is set, by one of its limits.
-func (l *Registry) Deny(event string, id object.ID, limited bool) {
-	t := l.Current.Load().Tenants[id.Tenant()]
+// Deny counts a denial by the policy or, if limited is set, by one of its limits. event is the event of its audit
+// record.
+func (r *Registry) Deny(event string, id object.ID, limited bool) {
+	t := r.Current.Load().Tenants[id.Tenant()]
 	switch {
 	case event == "connect":
-		l.Unauthenticated.Add(1)
+		r.Unauthenticated.Add(1)
 	case t == nil:
-		l.Unowned.Add(1)
+		r.Unowned.Add(1)
 	case limited:
 		t.Limited.Add(1)
 	default:
@@ -151,11 +152,11 @@ func (l *Registry) Deny(event string, id object.ID, limited bool) {
 	}
 }
 
-// peakEvery is how often processes are looked at for their peaks when nobody asks.
+// peakEvery is the interval at which Watch samples the memory peaks of processes.
 const peakEvery = 10 * time.Second
 
-// watch looks at the processes of all tenants until ctx is done.
-func (l *Registry) Watch(ctx context.Context) {
+// Watch samples the processes of all tenants until ctx is done.
+func (r *Registry) Watch(ctx context.Context) {
 	tick := time.NewTicker(peakEvery)
 	defer tick.Stop()
 	for {
@@ -163,37 +164,37 @@ func (l *Registry) Watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for _, t := range l.Current.Load().Tenants {
+			for _, t := range r.Current.Load().Tenants {
 				t.Processes.Spent()
 			}
 		}
 	}
 }
 
-// begin enters a call.
-func (a *ObjectCounters) Begin(call *object.Call) time.Time {
-	a.Begun.Add(1)
-	a.BytesIn.Add(uint64(len(call.Payload)))
+// Begin counts a call that begins and returns its start time.
+func (c *ObjectCounters) Begin(call *object.Call) time.Time {
+	c.Begun.Add(1)
+	c.BytesIn.Add(uint64(len(call.Payload)))
 	return time.Now()
 }
 
-// end enters what became of it.
-func (a *ObjectCounters) End(from time.Time, r *object.Reply, err error) {
+// End counts the result of a call that began at from.
+func (c *ObjectCounters) End(from time.Time, r *object.Reply, err error) {
 	took := time.Since(from)
-	a.nanos.Add(uint64(took))
-	a.BytesOut.Add(uint64(len(r.Payload)))
-	a.Steps.Add(r.Steps)
+	c.nanos.Add(uint64(took))
+	c.BytesOut.Add(uint64(len(r.Payload)))
+	c.Steps.Add(r.Steps)
 	if code, failed := Failure(r, err); failed {
-		a.Failed[code].Add(1)
+		c.Failed[code].Add(1)
 	}
 	class := 0
 	for class < len(TimeBounds) && took > TimeBounds[class] {
 		class++
 	}
-	a.times[class].Add(1)
+	c.times[class].Add(1)
 }
 
-// failure returns how a call failed, if it did.
+// Failure returns the code of a failed call. failed is false for a call that succeeded.
 func Failure(r *object.Reply, err error) (code object.Code, failed bool) {
 	switch {
 	case err != nil:

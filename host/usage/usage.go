@@ -8,55 +8,54 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Usage is what tenants have spent since the host started; nothing but the end of the host
-// resets it.
+// Usage reports the resources that tenants have used since the host started. Only a restart of the host resets it.
 type Usage struct {
 	Since   time.Time     `json:"since"`
 	Tenants []TenantUsage `json:"tenants"` // sorted by name
-	// Elsewhere counts denials about what belongs to no tenant.
+	// Elsewhere counts denials about objects of no tenant.
 	Elsewhere uint64 `json:"denied_elsewhere"`
 }
 
-// TenantUsage is what one tenant has spent. Its worker says how many steps a call took;
-// time and memory are the kernel's word.
+// TenantUsage reports the resources of one tenant. The tenant's worker reports the steps of a call. The kernel reports
+// processor time and memory.
 type TenantUsage struct {
 	Tenant object.Tenant `json:"tenant"`
 	Calls
-	Denied  uint64 `json:"denied"`  // by the policy, questions what an object is included
-	Limited uint64 `json:"limited"` // refused by a limit of the policy
+	Denied  uint64 `json:"denied"`  // calls and metadata requests that the policy denied
+	Limited uint64 `json:"limited"` // calls that a limit of the policy rejected
 
-	Processes   int     `json:"processes"`         // workers and plugins that run
-	CPUSeconds  float64 `json:"cpu_seconds"`       // of those that run and those that have ended
-	MemoryBytes int64   `json:"memory_bytes"`      // now
-	PeakBytes   int64   `json:"memory_peak_bytes"` // the most that one process has held
-	Starts      uint64  `json:"starts"`            // of processes
-	Crashes     uint64  `json:"crashes"`           // and failed starts
-	StatesLost  uint64  `json:"states_lost"`       // instances that ended before their time
-	LogDropped  uint64  `json:"log_lines_dropped"` // lines of scripts and plugins beyond what they may log
+	Processes   int     `json:"processes"`         // running workers and plugins
+	CPUSeconds  float64 `json:"cpu_seconds"`       // of running and ended processes
+	MemoryBytes int64   `json:"memory_bytes"`      // of running processes
+	PeakBytes   int64   `json:"memory_peak_bytes"` // highest memory use of one process
+	Starts      uint64  `json:"starts"`            // started processes
+	Crashes     uint64  `json:"crashes"`           // unexpected exits, failed starts included
+	StatesLost  uint64  `json:"states_lost"`       // instances that ended early
+	LogDropped  uint64  `json:"log_lines_dropped"` // log lines of scripts and plugins above their limit
 
-	Objects []ObjectUsage `json:"objects"` // sorted by id; those without a call are left out
+	Objects []ObjectUsage `json:"objects"` // sorted by id, without objects that had no call
 }
 
-// ObjectUsage is what the calls of one object came to.
+// ObjectUsage reports the calls of one object.
 type ObjectUsage struct {
-	// ID is empty for all beyond the first few thousand objects of a tenant together.
+	// ID is empty for the common counters of all objects of a tenant beyond maxCounters.
 	ID object.ID `json:"id"`
 	Calls
 }
 
-// Calls is what calls came to. A batch is one call, and so is an item of a stream. What
-// the policy refused is none.
+// Calls reports a number of calls and their totals. A batch counts as one call, and so does an item of a stream. Denied
+// calls are not counted.
 type Calls struct {
-	Calls    uint64            `json:"calls"`            // that have ended
-	InFlight uint64            `json:"in_flight"`        // that have not, those that wait in a queue included
-	Errors   map[string]uint64 `json:"errors,omitempty"` // of those that ended, by code
-	BytesIn  uint64            `json:"bytes_in"`         // of arguments, inflated
-	BytesOut uint64            `json:"bytes_out"`        // of results
-	Steps    uint64            `json:"steps"`            // of scripts; plugins count none
-	Seconds  float64           `json:"seconds"`          // from when the host passed calls on to their answers
+	Calls    uint64            `json:"calls"`            // ended calls
+	InFlight uint64            `json:"in_flight"`        // running calls and calls that wait in a queue
+	Errors   map[string]uint64 `json:"errors,omitempty"` // failed calls by code
+	BytesIn  uint64            `json:"bytes_in"`         // bytes of arguments, decompressed
+	BytesOut uint64            `json:"bytes_out"`        // bytes of results
+	Steps    uint64            `json:"steps"`            // steps of scripts; 0 for plugins
+	Seconds  float64           `json:"seconds"`          // total time from passing a call to its backend until the reply
 }
 
-// tally is a sum of accounts at one moment.
+// Totals is a sum of counters at one moment.
 type Totals struct {
 	Begun, Ended      uint64
 	Nanos             uint64
@@ -66,26 +65,32 @@ type Totals struct {
 	Failed            [codes]uint64
 }
 
-// add adds an account. What has ended is read first: nothing ends before it begins.
-func (t *Totals) add(a *ObjectCounters) {
-	for i := range a.times {
-		n := a.times[i].Load()
+// add adds the counters of an object. It reads Begun last, so that Begun is never less than Ended.
+func (t *Totals) add(c *ObjectCounters) {
+	for i := range c.times {
+		n := c.times[i].Load()
 		t.Times[i] += n
 		t.Ended += n
 	}
-	for i := range a.Failed {
-		t.Failed[i] += a.Failed[i].Load()
+	for i := range c.Failed {
+		t.Failed[i] += c.Failed[i].Load()
 	}
-	t.Nanos += a.nanos.Load()
-	t.BytesOut += a.BytesOut.Load()
-	t.Steps += a.Steps.Load()
-	t.BytesIn += a.BytesIn.Load()
-	t.Begun += a.Begun.Load()
+	t.Nanos += c.nanos.Load()
+	t.BytesOut += c.BytesOut.Load()
+	t.Steps += c.Steps.Load()
+	t.BytesIn += c.BytesIn.Load()
+	t.Begun += c.Begun.Load()
 }
 
 func (t *Totals) calls() Calls {
-	c := Calls{Calls: t.Ended, InFlight: t.Begun - t.Ended, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Steps: t.Steps,
-		Seconds: time.Duration(t.Nanos).Seconds()}
+	c := Calls{
+		Calls:    t.Ended,
+		InFlight: t.Begun - t.Ended,
+		BytesIn:  t.BytesIn,
+		BytesOut: t.BytesOut,
+		Steps:    t.Steps,
+		Seconds:  time.Duration(t.Nanos).Seconds(),
+	}
 	for code, n := range t.Failed {
 		if n > 0 {
 			if c.Errors == nil {
@@ -97,7 +102,7 @@ func (t *Totals) calls() Calls {
 	return c
 }
 
-// tenantIDs returns the ids that have accounts, by tenant.
+// TenantIDs returns the ids with separate counters, by tenant.
 func (b *Counters) TenantIDs() map[object.Tenant][]object.ID {
 	out := map[object.Tenant][]object.ID{}
 	for id := range b.Objects {
@@ -106,7 +111,7 @@ func (b *Counters) TenantIDs() map[object.Tenant][]object.ID {
 	return out
 }
 
-// sum returns what a tenant's objects have come to together.
+// Sum returns the totals of a tenant's objects. ids are the tenant's ids with separate counters.
 func (b *Counters) Sum(t *TenantCounters, ids []object.ID) *Totals {
 	all := new(Totals)
 	for _, id := range ids {
@@ -116,18 +121,18 @@ func (b *Counters) Sum(t *TenantCounters, ids []object.ID) *Totals {
 	return all
 }
 
-// Usage returns what every tenant has spent, or one of them; CodeNotFound if the host
-// never served that one.
-func (l *Registry) Usage(of object.Tenant) (*Usage, error) {
-	b := l.Current.Load()
-	u := &Usage{Since: l.Since, Elsewhere: l.Unowned.Load(), Tenants: []TenantUsage{}}
+// Usage returns the usage of all tenants or, if only is not empty, of one tenant. The error has CodeNotFound if the
+// host has served no tenant of that name.
+func (r *Registry) Usage(only object.Tenant) (*Usage, error) {
+	b := r.Current.Load()
+	u := &Usage{Since: r.Since, Elsewhere: r.Unowned.Load(), Tenants: []TenantUsage{}}
 	ids := b.TenantIDs()
 	names := slices.Sorted(maps.Keys(b.Tenants))
-	if of != "" {
-		if b.Tenants[of] == nil {
-			return nil, object.Errorf(object.CodeNotFound, "the host serves no tenant %q; it serves %v", of, names)
+	if only != "" {
+		if b.Tenants[only] == nil {
+			return nil, object.Errorf(object.CodeNotFound, "the host serves no tenant %q; it serves %v", only, names)
 		}
-		names = []object.Tenant{of}
+		names = []object.Tenant{only}
 	}
 	for _, name := range names {
 		u.Tenants = append(u.Tenants, b.usage(name, ids[name]))
@@ -135,25 +140,36 @@ func (l *Registry) Usage(of object.Tenant) (*Usage, error) {
 	return u, nil
 }
 
-// usage returns what one tenant has spent.
+// usage returns the usage of one tenant. It sorts ids.
 func (b *Counters) usage(name object.Tenant, ids []object.ID) TenantUsage {
 	t := b.Tenants[name]
 	spent := t.Processes.Spent()
 	u := TenantUsage{
-		Tenant: name, Calls: b.Sum(t, ids).calls(), Denied: t.Denied.Load(), Limited: t.Limited.Load(),
-		Processes: spent.Running, CPUSeconds: spent.CPU.Seconds(), MemoryBytes: spent.MemoryBytes, PeakBytes: spent.PeakBytes,
-		Starts: spent.Starts, Crashes: spent.Crashes, StatesLost: spent.StatesLost, LogDropped: spent.LogDropped, Objects: []ObjectUsage{},
+		Tenant:      name,
+		Calls:       b.Sum(t, ids).calls(),
+		Denied:      t.Denied.Load(),
+		Limited:     t.Limited.Load(),
+		Processes:   spent.Running,
+		CPUSeconds:  spent.CPU.Seconds(),
+		MemoryBytes: spent.MemoryBytes,
+		PeakBytes:   spent.PeakBytes,
+		Starts:      spent.Starts,
+		Crashes:     spent.Crashes,
+		StatesLost:  spent.StatesLost,
+		LogDropped:  spent.LogDropped,
+		Objects:     []ObjectUsage{},
 	}
 	slices.Sort(ids)
-	enter := func(id object.ID, a *ObjectCounters) {
-		var one Totals
-		if one.add(a); one.Begun > 0 {
-			u.Objects = append(u.Objects, ObjectUsage{id, one.calls()})
+	add := func(id object.ID, c *ObjectCounters) {
+		var totals Totals
+		totals.add(c)
+		if totals.Begun > 0 {
+			u.Objects = append(u.Objects, ObjectUsage{id, totals.calls()})
 		}
 	}
 	for _, id := range ids {
-		enter(id, b.Objects[id])
+		add(id, b.Objects[id])
 	}
-	enter("", &t.Rest)
+	add("", &t.Rest)
 	return u
 }
