@@ -98,7 +98,8 @@ func (p *Pattern) Match(id object.ID) bool {
 // glob matches s, with '*' in p as any run of bytes, including none. It backtracks to the last '*' only and takes at
 // most len(p)·len(s) steps.
 func glob(p, s string) bool {
-	pi, si, star, from := 0, 0, -1, 0
+	pi, si := 0, 0      // positions in p and s
+	star, from := -1, 0 // position of the last star in p, and start of the rest of s
 	for si < len(s) {
 		switch {
 		case pi < len(p) && p[pi] == '*':

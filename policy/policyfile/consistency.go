@@ -17,23 +17,25 @@ const stepsPerSecond = 50_000_000
 
 // limitScope holds the limits of one limits block: the tenant's, or an object's with the tenant's as defaults.
 type limitScope struct {
-	r      *reader
-	what   string            // for messages: `tenant "acme"`
-	own    syntax.Attributes // attributes of the scope's limits block
-	base   syntax.Attributes // attributes of the tenant's limits block, for an object
-	worker int64             // memory of a worker, in bytes
-	cpus   float64           // processors of a worker, at most 1: scripts run on one
-	limits object.Limits
+	r           *reader
+	what        string            // for messages: `tenant "acme"`
+	attrs       syntax.Attributes // attributes of the scope's limits block
+	tenantAttrs syntax.Attributes // attributes of the tenant's limits block, for an object
+	worker      int64             // memory of a worker, in bytes
+	cpus        float64           // processors of a worker, at most 1: scripts run on one
+	limits      object.Limits
 }
 
-// written reports whether the file sets a limit of the scope.
-func (s *limitScope) written(name string) bool { return s.own[name] != nil || s.base[name] != nil }
+// isSet reports whether the file sets a limit of the scope.
+func (s *limitScope) isSet(name string) bool {
+	return s.attrs[name] != nil || s.tenantAttrs[name] != nil
+}
 
-// ownPosition returns the position of the first of these limits in the scope's own block. Limits of the tenant's block
+// position returns the position of the first of these limits in the scope's own block. Limits of the tenant's block
 // are reported for the tenant, and not again for each object.
-func (s *limitScope) ownPosition(names ...string) (hcl.Range, bool) {
+func (s *limitScope) position(names ...string) (hcl.Range, bool) {
 	for _, name := range names {
-		if a := s.own[name]; a != nil {
+		if a := s.attrs[name]; a != nil {
 			return a.Expr.Range(), true
 		}
 	}
@@ -54,8 +56,8 @@ func (s *limitScope) check() {
 // checkInstance compares the memory of one instance with the worker's.
 func (s *limitScope) checkInstance() {
 	share := object.MaxInstanceBytes(s.worker)
-	at, own := s.ownPosition("object_memory", "memory")
-	if !own || s.limits.Memory <= share {
+	at, found := s.position("object_memory", "memory")
+	if !found || s.limits.Memory <= share {
 		return
 	}
 	least := (s.limits.Memory*8/3 + 1<<20 - 1) >> 20
@@ -66,9 +68,9 @@ func (s *limitScope) checkInstance() {
 
 // checkMany compares the memory of n instances with the worker's, if the file sets n.
 func (s *limitScope) checkMany(name string, n int, what string) {
-	at, own := s.ownPosition(name, "object_memory", "memory")
+	at, found := s.position(name, "object_memory", "memory")
 	share := object.MaxInstanceBytes(s.worker)
-	if !s.written(name) || !own || s.limits.Memory > share || int64(n) <= share/s.limits.Memory {
+	if !s.isSet(name) || !found || s.limits.Memory > share || int64(n) <= share/s.limits.Memory {
 		return
 	}
 	const remedy = "lower one of them, or raise memory of the tenant's limits: the largest instance is stopped first"
@@ -80,18 +82,18 @@ func (s *limitScope) checkMany(name string, n int, what string) {
 // checkMessage compares the size of arguments or results, if the file sets it, with the memory of an instance and
 // with the worker's budget for all arguments or results.
 func (s *limitScope) checkMessage(name string, n, share int64) {
-	if !s.written(name) {
+	if !s.isSet(name) {
 		return
 	}
 	most := s.limits.Memory
 	fits := n <= most || most > object.MaxInstanceBytes(s.worker) // checkInstance reports that
-	if at, own := s.ownPosition(name, "object_memory", "memory"); own && !fits {
+	if at, found := s.position(name, "object_memory", "memory"); found && !fits {
 		s.r.def.Warnings.Add(at, "raise the object's memory, or lower "+name,
 			"%s: %s of %s exceed the memory of an instance, %s",
 			s.what, name, bytesize.Format(n), bytesize.Format(most))
 		return
 	}
-	if at, own := s.ownPosition(name); own && n > share {
+	if at, found := s.position(name); found && n > share {
 		s.r.def.Warnings.Add(at, "raise memory of the tenant's limits, or lower "+name,
 			"%s: %s of %s: all of a worker of %s together have %s", s.what, name, bytesize.Format(n),
 			bytesize.Format(s.worker), roughSize(share))
@@ -100,9 +102,9 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 
 // checkSteps compares the duration of steps with max_duration, if the file sets steps.
 func (s *limitScope) checkSteps() {
-	at, own := s.ownPosition("steps", "max_duration", "cpus")
+	at, found := s.position("steps", "max_duration", "cpus")
 	takes := time.Duration(float64(s.limits.Steps) / stepsPerSecond / s.cpus * float64(time.Second))
-	if !s.written("steps") || !own || takes <= s.limits.MaxDuration {
+	if !s.isSet("steps") || !found || takes <= s.limits.MaxDuration {
 		return
 	}
 	share := ""
@@ -126,11 +128,14 @@ func (r *reader) checkLimits(name string, t *policy.TenantSettings, tenant synta
 	}
 	base := limitScope{r: r, what: fmt.Sprintf("tenant %q", name), worker: worker, cpus: min(cpus, 1)}
 	all := base
-	all.own, all.limits = tenant, t.DefaultLimits.WithDefaults()
+	all.attrs, all.limits = tenant, t.DefaultLimits.WithDefaults()
 	all.check()
-	for id, own := range objects {
+	for id, attrs := range objects {
 		one := base
-		one.what, one.own, one.base, one.limits = fmt.Sprintf("object %q", id), own, tenant, t.Limits(id).WithDefaults()
+		one.what = fmt.Sprintf("object %q", id)
+		one.attrs = attrs
+		one.tenantAttrs = tenant
+		one.limits = t.Limits(id).WithDefaults()
 		one.check()
 	}
 	r.checkWorker(name, t, tenant, objects)
@@ -152,8 +157,8 @@ func (r *reader) checkWorker(name string, t *policy.TenantSettings, tenant synta
 	}
 	var sum int64
 	counted := 0
-	for id, own := range objects {
-		if own["memory"] != nil || tenant["object_memory"] != nil {
+	for id, attrs := range objects {
+		if attrs["memory"] != nil || tenant["object_memory"] != nil {
 			sum += t.Limits(id).Memory
 			counted++
 		}

@@ -30,15 +30,19 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 	if ok && want != "permit" && want != "deny" {
 		r.Problems.Add(at, `write "permit" or "deny"`, "want: %q is not a decision", want)
 	}
-	given := r.query(a, b)
+	query := r.query(a, b)
 	if len(r.Problems) > 0 {
 		return // decisions of an invalid policy have no meaning
 	}
 	if r.built == nil { // tests are read after all rules
 		r.built = policy.New(*r.def)
 	}
-	d := r.built.DecideQuery(object.Principal(who), given, id, m)
-	t.Principal, t.Call, t.Want, t.Got, t.Reason = object.Principal(who), call, want, "deny", d.Reason
+	d := r.built.DecideQuery(object.Principal(who), query, id, m)
+	t.Principal = object.Principal(who)
+	t.Call = call
+	t.Want = want
+	t.Got = "deny"
+	t.Reason = d.Reason
 	if d.Permit {
 		t.Got = "permit"
 	}
