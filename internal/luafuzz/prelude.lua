@@ -23,8 +23,10 @@ local function emit(line)
   end
 end
 
--- hide removes addresses: their length differs, too.
+-- hide removes addresses, whose lengths differ, and the position of a stack overflow: the function that is running then
+-- depends on the frames below the program, and in PUC on the time of a collection.
 local function hide(s)
+  if find(s, "stack overflow", 1, true) then s = gsub(s, "^[^:]*:%d+: (C? ?stack overflow)", "%1") end
   if find(s, ": 0x", 1, true) then return (gsub(s, ": 0x%x+", ": address")) end
   return s
 end

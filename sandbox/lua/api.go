@@ -282,20 +282,20 @@ func (L *Thread) CheckThread(i int) *Thread {
 
 // ToString converts a value as tostring does, with the metamethod __tostring.
 func (L *Thread) ToString(v Value) string {
-	switch v.Kind() {
-	case StringKind:
-		return v.text().s
-	case NumberKind:
-		L.vm.charge(numberSteps)
-		return FormatNumber(v.number())
-	}
-	if h := L.metamethod(v, "__tostring"); !h.IsNil() {
+	if h := L.metamethod(v, "__tostring"); !h.IsNil() { // strings have a metatable, too
 		res := L.callValue(h, v)
 		s, ok := res.ToString()
 		if !ok {
 			L.RaiseError("'tostring' must return a string to 'print'")
 		}
 		return s
+	}
+	switch v.Kind() {
+	case StringKind:
+		return v.text().s
+	case NumberKind:
+		L.vm.charge(numberSteps)
+		return FormatNumber(v.number())
 	}
 	L.vm.charge(numberSteps)
 	return Describe(v)

@@ -150,8 +150,10 @@ func (L *Thread) chargeNames(ci *frame) {
 	}
 }
 
-// shortName shortens a name for a message, because scripts choose its length.
+// shortName returns a name for a message: up to its first zero byte, as in C, and shortened, because scripts choose its
+// length.
 func shortName(name string) string {
+	name, _, _ = strings.Cut(name, "\x00")
 	if len(name) > 200 {
 		return name[:200] + "..."
 	}

@@ -289,12 +289,12 @@ func digitValue(c byte) int {
 
 func baseToString(L *lua.Thread) int {
 	v := L.CheckAny(1)
-	if v.Kind() == lua.StringKind {
-		L.Push(v)
+	if h := L.Metamethod(v, "__tostring"); !h.IsNil() { // strings have a metatable, too
+		L.Push(L.Call(h, v))
 		return 1
 	}
-	if h := L.Metamethod(v, "__tostring"); !h.IsNil() {
-		L.Push(L.Call(h, v))
+	if v.Kind() == lua.StringKind {
+		L.Push(v)
 		return 1
 	}
 	L.Charge(describeSteps)
