@@ -136,7 +136,8 @@ func TestDiff(t *testing.T) {
 	changes := analysis.Diff(before, after, ids)
 	var methods []object.Method
 	for _, c := range changes {
-		if !slices.Equal(c.Principals, []object.Principal{"alice"}) || !slices.Equal(c.Objects, []string{"acme.counter"}) {
+		if !slices.Equal(c.Principals, []object.Principal{"alice"}) ||
+			!slices.Equal(c.Objects, []string{"acme.counter"}) {
 			t.Errorf("change %+v, want alice calling acme.counter", c)
 		}
 		methods = append(methods, c.Methods...)
