@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestAdminRefusesOthers has another user ask a live host at its admin socket: with its
-// folder and mode as they are, and with both opened by a mistake.
+// TestAdminRefusesOthers connects to the admin socket of a live host as another user: with the modes of the host, and
+// with a folder and a socket that were made writable by mistake.
 func TestAdminRefusesOthers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root may become another user")

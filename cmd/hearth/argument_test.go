@@ -107,8 +107,7 @@ func TestShieldNegatives(t *testing.T) {
 	}
 }
 
-// FuzzArgument: whatever is accepted is shown as something that is accepted again as the
-// same value.
+// FuzzArgument: every accepted value is printed in a form that is accepted as the same value.
 func FuzzArgument(f *testing.F) {
 	for _, s := range []string{"5", "-5", "1e3", "bob", `"x"`, `[1, [2.5, null]]`, `{"a": true}`, "[", `{"data":"aGk=","encoding":"base64"}`, "99999999999999999999"} {
 		f.Add(s)

@@ -62,12 +62,11 @@ func named(t *testing.T, records []record, name string) []byte {
 	return nil
 }
 
-// step is one bad request with what a Python daemon did.
+// step is an invalid request with the reaction of a Python daemon.
 type step struct {
 	name string
 	send []byte
-	// answer is what came back: "ok", "error", "connected", "refused", "pong" or, for no
-	// answer at all, "silent".
+	// answer is the kind of the reply: "ok", "error", "connected", "refused", "pong", or "silent" without a reply.
 	answer string
 	after  string // "open" or "closed"
 }
@@ -88,26 +87,26 @@ var otherSettings = map[string]string{
 // deliberate lists where hearth does otherwise than a Python daemon, and why that is
 // better. Names without a generation hold for both.
 var deliberate = map[string]struct{ outcome, why string }{
-	"connect.other_protocol": {"connected, closed", "one listener speaks both generations; what is closed is the switch " +
+	"connect.other_protocol": {"connected, closed", "one listener speaks both generations; the host closes on a switch " +
 		"back to this one in mid-connection"},
 	"pyro4/connect.annotation_overrun":  {"refused, closed", "a chunk that overruns its area is refused, not cut: no honest peer sends it"},
 	"pyro4/call.annotation_overrun":     {"silent, closed", "a chunk that overruns its area is refused, not cut: no honest peer sends it"},
-	"pyro4/call.pickle_not_accepted":    {"silent, closed", "an answer in pickle would have to be written by code that knows pickle"},
+	"pyro4/call.pickle_not_accepted":    {"silent, closed", "a reply in pickle would need a pickle encoder"},
 	"pyro4/call.msgpack_not_accepted":   {"error, open", "msgpack is accepted here; this payload does not parse"},
 	"call.marshal_not_parsable":         {"error, closed", "marshal is refused before its payload is looked at"},
-	"call.kwargs_none":                  {"ok, open", "None as keyword arguments means that there are none"},
+	"call.kwargs_none":                  {"ok, open", "None as keyword arguments means no arguments"},
 	"call.params_string":                {"error, open", "arguments are a list or a tuple; that a text works in Python is an accident"},
-	"call.raises_connection_closed":     {"error, open", "an object's error is answered and ends no connection; clients close by themselves at this class"},
-	"call.raises_timeout":               {"error, open", "an object's error is answered and ends no connection; clients close by themselves at this class"},
-	"call.raises_communication":         {"error, open", "an object's error is answered and ends no connection; clients close by themselves at this class"},
-	"call.raises_protocol":              {"error, open", "an object's error is answered and ends no connection; clients close by themselves at this class"},
-	"call.raises_serialize":             {"error, open", "an object's error is answered and ends no connection; clients close by themselves at this class"},
+	"call.raises_connection_closed":     {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_timeout":               {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_communication":         {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_protocol":              {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_serialize":             {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
 	"call.raises_security":              {"error, open", "an object's error ends no connection, which other objects share"},
 	"pyro5/call.bad_compression":        {"error, open", "broken compression concerns one message, whose bounds are known"},
 	"connect.http":                      {"silent, closed", "an HTTP client is answered in HTTP: TestHTTPClient"},
 	"connect.unknown_class":             {"connected, open", "the handshake value is skipped unread"},
 	"connect.double_underscore_class":   {"connected, open", "the handshake value is skipped unread"},
-	"call.result_not_serializable_json": {"error, open", "what a script returns is its own trouble; the connection is sound"},
+	"call.result_not_serializable_json": {"error, open", "an invalid result is an error of the script; the connection stays open"},
 	"call.raises_in_callback":           {"error, open", "objects here have no callback methods"},
 }
 
@@ -162,7 +161,7 @@ func TestBadInput(t *testing.T) {
 				switch {
 				case got == want:
 				case want == "silent, closed" && why == "" && got == "error, closed" && !strings.Contains(s.name, "hmac"):
-					// Saying why before closing breaks nobody.
+					// An error before the close breaks no client.
 				case want == "silent, closed" && why == "" && got == "refused, closed":
 				case why == "":
 					t.Errorf("%s: got %q, a Python daemon does %q", s.name, got, want)
@@ -174,7 +173,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// replay sends one bad request and says what came of it.
+// replay sends an invalid request and returns the reaction of the host.
 func replay(t *testing.T, h *liveHost, s step, hello, call []byte) string {
 	t.Helper()
 	nc, err := net.Dial("tcp", h.tcp)
@@ -251,7 +250,7 @@ func withSeq(msg []byte, seq uint16) []byte {
 	return out
 }
 
-// hear tells what comes on a connection on which nothing more is sent.
+// hear returns the kind of the reply on a connection after the last request.
 func hear(in *bufio.Reader) string {
 	answer := "silent"
 	for {

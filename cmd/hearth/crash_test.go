@@ -17,8 +17,8 @@ import (
 	hearth "github.com/hearthhost/hearth/client"
 )
 
-// TestCrashes kills a worker and then the host without a chance to say anything: a killed
-// worker costs its own calls and comes back, and nobody outlives the host.
+// TestCrashes kills a worker and then the host with SIGKILL: a killed worker costs only its calls and is restarted, and
+// no process outlives the host.
 func TestCrashes(t *testing.T) {
 	built := startHost(t)
 	dir := t.TempDir()
@@ -68,7 +68,7 @@ permit "all" {
 		t.Errorf("after the crash add(1) = %v, want 1", got)
 	}
 
-	// The host: its workers end by themselves.
+	// After the end of the host its workers end.
 	workers = children(t, serve.Process.Pid)
 	check(t, serve.Process.Kill())
 	<-ended

@@ -56,9 +56,9 @@ func hangingDisk(t *testing.T) (at string, freeze, thaw func()) {
 	return at, freeze, thaw
 }
 
-// TestDiskThatHangs freezes the disk of the state folder, and so of the audit log, under a real host. A denied call waits for its record. Calls that
-// need no record, pings, metrics and reloads go on; a policy that is loaded meanwhile counts. When the disk answers
-// again the host says so, and the log is whole.
+// TestDiskThatHangs freezes the disk of the state folder, and so of the audit log, under a real host. A denied call
+// waits for its record. Calls without a record, pings, metrics and reloads continue, and a new policy is applied. When
+// the disk answers again, the host logs it, and the log is complete.
 func TestDiskThatHangs(t *testing.T) {
 	disk, freeze, thaw := hangingDisk(t)
 	policy := `

@@ -28,11 +28,10 @@ tenant "own" {
 }
 `
 
-type foundWall struct{ Tenant, Plugin, Layer, Status, Reason, Remedy string }
+type foundLayer struct{ Tenant, Plugin, Layer, Status, Reason, Remedy string }
 
-// TestDoctor examines this machine as root, who can give everything, and as an ordinary
-// user, who can give no uid: then doctor fails, serve refuses, and a policy that spells the
-// weakening out is served.
+// TestDoctor checks this machine as root, which has all rights, and as an ordinary user, which cannot set a uid: then
+// doctor fails, serve rejects the policy, and a policy with allow_missing is served.
 func TestDoctor(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIPPED: workers are confined on Linux")
@@ -56,16 +55,16 @@ func TestDoctor(t *testing.T) {
 		}
 		var out, errOut bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errOut
-		_ = cmd.Run() // the code says it
+		_ = cmd.Run() // the exit code is checked
 		return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
 	}
-	find := func(out string) map[string]foundWall {
+	find := func(out string) map[string]foundLayer {
 		t.Helper()
-		var all []foundWall
+		var all []foundLayer
 		if err := json.Unmarshal([]byte(out), &all); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		by := map[string]foundWall{}
+		by := map[string]foundLayer{}
 		for _, f := range all {
 			by[strings.TrimSuffix(f.Tenant+"."+f.Plugin, ".")+" "+f.Layer] = f
 		}
@@ -101,7 +100,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("an unconfined plugin: %+v", f)
 	}
 	if f := walls["plain uid"]; f.Status == "missing" {
-		t.Errorf("a tenant that asks for no uid: %+v", f)
+		t.Errorf("a tenant without a uid: %+v", f)
 	}
 	if _, stderr, code := run(user, "serve", "--check"); code != 1 || !strings.Contains(stderr, `tenant "own" wants uid 4343: only a host that is root can give it`) {
 		t.Errorf("serve --check, code %d: %s", code, stderr)

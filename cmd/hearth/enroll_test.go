@@ -17,7 +17,7 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// holder is a client that has a token, once the host knows it.
+// holder returns a client with a token, after the host has read it.
 func (h *identityHost) holder(tok *enroll.Token) *client.Client {
 	h.t.Helper()
 	secret, err := tok.Bytes()
@@ -42,8 +42,8 @@ func publicKey(t *testing.T) string {
 	return base64.StdEncoding.EncodeToString(key.PublicKey().Bytes())
 }
 
-// TestTokensAreGoodForOneThing: who has a token gets one proof, the same as often as he
-// asks, and nothing else; who has none does not even see the service.
+// TestTokensAreGoodForOneThing: a client with a token gets one key or certificate, the same for each request, and
+// nothing else. For a client without a token the service does not exist.
 func TestTokensAreGoodForOneThing(t *testing.T) {
 	h := startIdentityHost(t)
 	folder := filepath.Join(h.dir, "state", "enroll")
@@ -60,7 +60,7 @@ func TestTokensAreGoodForOneThing(t *testing.T) {
 	check(t, err)
 	again, err := service.Call(ctx, "key", mine)
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(first) {
-		t.Errorf("asked again: %v, %v; want what came first, %v", again, err, first)
+		t.Errorf("second request: %v, %v; want the first reply, %v", again, err, first)
 	}
 	for what, call := range map[string]func() (any, error){
 		"another key":  func() (any, error) { return service.Call(ctx, "key", theirs) },
@@ -85,7 +85,7 @@ func TestTokensAreGoodForOneThing(t *testing.T) {
 	check(t, err)
 	_, unknown := alice.Object("no.such").Call(ctx, "key", mine)
 	if _, err := alice.Object(object.Enroll).Call(ctx, "key", mine); err == nil || err.Error() != unknown.Error() {
-		t.Errorf("alice, who has no token: %v, want %v", err, unknown)
+		t.Errorf("alice, without a token: %v, want %v", err, unknown)
 	}
 
 	secret, err := stale.Bytes()
@@ -97,7 +97,7 @@ func TestTokensAreGoodForOneThing(t *testing.T) {
 		t.Errorf("a token that has expired: %v", err)
 	}
 
-	// What is left of a token that is removed is nothing.
+	// A removed token is unknown.
 	check(t, enroll.Remove(folder, tok.ID))
 	s, err := c.Session(ctx)
 	if err == nil {

@@ -17,9 +17,8 @@ import (
 	"time"
 )
 
-// keyOfThePast is what a client offers that knows nothing but a key exchange which Go's servers
-// have switched off, and GODEBUG switches on again.
-func keyOfThePast(t *testing.T, addr string) error {
+// obsoleteKeyExchange connects with a key exchange that Go's servers reject, unless GODEBUG enables it.
+func obsoleteKeyExchange(t *testing.T, addr string) error {
 	t.Helper()
 	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: time.Minute}, Config: &tls.Config{InsecureSkipVerify: true,
 		MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}}
@@ -30,8 +29,8 @@ func keyOfThePast(t *testing.T, addr string) error {
 	return err
 }
 
-// TestForgottenVariables sets those variables of Go's that would make TLS laxer, time zones
-// others, and an account of whoever has none: neither a host nor a check of its policy obeys.
+// TestForgottenVariables sets the variables of Go that weaken TLS, change time zones, and name the account of a user
+// without one: neither a host nor a check of its policy uses them.
 func TestForgottenVariables(t *testing.T) {
 	t.Setenv("GODEBUG", "tlsrsakex=1")
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -52,8 +51,8 @@ func TestForgottenVariables(t *testing.T) {
 			c.Close()
 		}
 	}()
-	if err := keyOfThePast(t, plain.Addr().String()); err != nil {
-		t.Fatalf("the attack does not work on anybody: find another: %v", err)
+	if err := obsoleteKeyExchange(t, plain.Addr().String()); err != nil {
+		t.Fatalf("the attack works on no server; find another: %v", err)
 	}
 
 	h := startHostWith(t, `
@@ -72,7 +71,7 @@ tenant "demo" {}
 		check(t, err)
 		writePEM(t, filepath.Join(dir, "host.key"), "PRIVATE KEY", pkcs8)
 	})
-	if err := keyOfThePast(t, h.tcp); err == nil {
+	if err := obsoleteKeyExchange(t, h.tcp); err == nil {
 		t.Error("GODEBUG counts: the host took a key exchange without forward secrecy")
 	}
 
@@ -83,7 +82,7 @@ tenant "demo" {}
 	head[39], head[43] = 1, 4 // one kind of time, four bytes of names
 	greenwich := append(append(head, make([]byte, 6)...), "GMT\x00"...)
 	if _, err := time.LoadLocationFromTZData("Europe/Berlin", greenwich); err != nil {
-		t.Fatalf("the forged zone is none: %v", err)
+		t.Fatalf("the forged zone is invalid: %v", err)
 	}
 	check(t, os.WriteFile(filepath.Join(zones, "Europe", "Berlin"), greenwich, 0o600))
 	policy := filepath.Join(h.dir, "zones.hcl")
@@ -110,7 +109,7 @@ test "afternoon" {
 	}
 
 	if os.Getuid() != 0 || runtime.GOOS != "linux" {
-		t.Skip("SKIPPED: only root can be somebody without an account")
+		t.Skip("SKIPPED: only root can become a user without an account")
 	}
 	check(t, os.WriteFile(policy, []byte(`
 listener "local" { address = "127.0.0.1:0" }

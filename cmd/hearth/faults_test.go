@@ -24,8 +24,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// kills is what TestKillsUnderLoad kills, in order. A worker that crashes ten times in a row
-// is quarantined, and a plugin after five.
+// kills are the processes that TestKillsUnderLoad kills, in order. A worker is quarantined after ten consecutive
+// crashes, and a plugin after five.
 var kills = []string{"worker", "plugin", "worker", "worker", "plugin", "worker", "plugin", "worker", "worker"}
 
 // faulty is the policy of the tests of faults: one tenant that suffers, one that must not.
@@ -47,15 +47,14 @@ function E.expose:echo(v) return v end
 return E
 `
 
-// executedSaid reports whether an error says whether the call was executed.
+// executedSaid reports whether an error states whether the call was executed.
 func executedSaid(err error) bool {
 	return strings.Contains(err.Error(), "not executed") || strings.Contains(err.Error(), "whether it was executed is unknown")
 }
 
-// TestKillsUnderLoad kills a tenant's worker and its plugin again and again, in the middle of
-// calls of our client and of a real Pyro4 one: each call ends, with the right answer or with
-// an error that says whether it was executed. A neighbour sees nothing of it, and nothing is
-// left behind.
+// TestKillsUnderLoad kills a tenant's worker and its plugin repeatedly during calls of our client and of a real Pyro4
+// client. Each call ends with the right result, or with an error that states whether it was executed. Another tenant
+// is not affected, and no process or file is left.
 func TestKillsUnderLoad(t *testing.T) {
 	needPyro4(t)
 	built := t.TempDir()
@@ -155,10 +154,10 @@ func TestKillsUnderLoad(t *testing.T) {
 		t.Errorf("testdata/pyro/faults.py: %v\n%s", err, said.String())
 	}
 	t.Logf("%d answers, %d errors; the Pyro4 client had %s", answers.Load(), failures.Load(), strings.TrimSpace(said.String()))
-	await(ctx, t, "what was killed to be gone", func() bool { return len(children(t, h.pid)) == 5 }) // two workers, a plugin, two spares
+	await(ctx, t, "the killed processes to end", func() bool { return len(children(t, h.pid)) == 5 }) // two workers, a plugin, two spares
 }
 
-// callOnce makes a call on a connection of its own.
+// callOnce makes a call on a new connection.
 func (h *liveHost) callOnce(ctx context.Context, id, method string, args ...any) (any, error) {
 	addr := h.tcp
 	if addr == "" {
@@ -255,8 +254,8 @@ func TestHostKilledUnderLoad(t *testing.T) {
 	}
 }
 
-// TestDiskFull fills the disk under the audit log: no call is made that cannot be written
-// down, and with room the host goes on by itself, with a log that is whole.
+// TestDiskFull fills the disk of the audit log: no call is executed without its record. With free space the host
+// continues automatically, with a complete log.
 func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root may mount a file system to fill")
@@ -282,7 +281,7 @@ func TestDiskFull(t *testing.T) {
 
 	full := fmt.Sprintf("/proc/%d/root%s/full/", serve.Process.Pid, h.dir)
 	check(t, fill(full+"filler"))
-	await(ctx, t, "a refusal", func() bool { // what is left of the log's last page holds a few records
+	await(ctx, t, "a refusal", func() bool { // the last page of the log has room for a few records
 		err := call()
 		return err != nil && strings.Contains(err.Error(), "the host cannot keep its audit log; not executed")
 	})
@@ -293,10 +292,10 @@ func TestDiskFull(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(h.dir, "copy.jsonl"), text, 0o600))
 	h.verifyAudit(ctx, t, filepath.Join(h.dir, "copy.jsonl"))
 	if !strings.Contains(log.String(), "audit log cannot be written") {
-		t.Error("the log says nothing of it")
+		t.Error("the log does not mention it")
 	}
 	if !strings.Contains(log.String(), "audit log is written again") {
-		t.Error("the log does not say that it is over")
+		t.Error("the log does not mention the end")
 	}
 }
 
@@ -316,8 +315,7 @@ func fill(path string) error {
 	return nil
 }
 
-// TestInotifyExhausted: where the system gives no file events, changes are found by looking,
-// and the log says so.
+// TestInotifyExhausted: without file events the host finds changes by scans, and logs that.
 func TestInotifyExhausted(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root may take all file events of another user")

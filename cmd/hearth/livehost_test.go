@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// liveHost is the real binary at work: `hearth serve` as a process of its own.
+// liveHost is a running `hearth serve` of the real binary.
 type liveHost struct {
-	dir   string // what it was started in; others may read it
+	dir   string // working directory, which other users can read
 	bin   string // the binary
 	pid   int
 	tcp   string   // host:port, of the last TCP listener
@@ -26,8 +26,7 @@ type liveHost struct {
 	log   *lockedBuffer
 }
 
-// livePolicy lets the user of the test call what stands in demo and example, and nothing
-// in other.
+// livePolicy permits the user of the test to call the objects of demo and example, and none of other.
 const livePolicy = `
 scripts = "scripts"
 state   = "state"
@@ -163,7 +162,7 @@ func (h *liveHost) awaitLog(ctx context.Context, t *testing.T, text string) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Errorf("the log says nothing of %q", text)
+			t.Errorf("the log has no line with %q", text)
 			return
 		}
 	}
@@ -199,7 +198,7 @@ func awaitFile(t testing.TB, path string, ended <-chan error) []string {
 	}
 }
 
-// stopHost asks the daemon to drain and returns how it ended.
+// stopHost ends the daemon with SIGTERM and returns its result.
 func stopHost(serve *exec.Cmd, ended <-chan error) error {
 	if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
 		return err

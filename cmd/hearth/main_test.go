@@ -64,7 +64,7 @@ func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case <-ctx.Done():
 			ts.Fatalf("the host is not ready after 20 s")
-		case <-time.After(10 * time.Millisecond): // a file tells nobody when it appears
+		case <-time.After(10 * time.Millisecond): // files have no event for the test
 		}
 	}
 }
@@ -82,7 +82,7 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// setvar sets a variable to what stands in a file, without the line's end.
+// setvar sets a variable to the content of a file, without surrounding white space.
 func setvar(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: setvar name file")
@@ -90,7 +90,7 @@ func setvar(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 }
 
-// retry runs a program until it succeeds, for what a host is to notice by itself.
+// retry runs a program until it succeeds: a host reads changes automatically, but not at once.
 func retry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: retry program [args...]")
@@ -104,12 +104,12 @@ func retry(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case <-late:
 			ts.Check(err)
-		case <-time.After(50 * time.Millisecond): // a host tells nobody that it has looked
+		case <-time.After(50 * time.Millisecond): // a host sends no event after it has read its files
 		}
 	}
 }
 
-// exits runs a program and wants a certain exit code.
+// exits runs a program and checks its exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits code program [args...]")

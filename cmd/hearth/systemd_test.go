@@ -16,10 +16,9 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// TestServiceManager starts the real binary as systemd does: with an open socket, and with
-// one to be told at. It is told when the host is ready, and when it ends; the watchdog hears
-// of it in between; and a socket that no listener of the policy has is refused. The arguments are
-// those of the unit in the packages.
+// TestServiceManager starts the real binary as systemd does: with an open socket, and with a socket for messages. The
+// host reports that it is ready and that it stops, and sends watchdog messages. It rejects a socket that is no
+// listener of the policy. The arguments are those of the packaged unit.
 func TestServiceManager(t *testing.T) {
 	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // the names of sockets are short
 	check(t, err)
@@ -61,7 +60,7 @@ permit "all" {
 		t.Fatalf("the unit starts %q", start)
 	}
 	start = strings.Replace(start, "/etc/hearth/policy.hcl", "policy.hcl", 1)
-	// Only the process itself knows its number before it runs.
+	// The shell sets its process number, which the test has only after the start.
 	command := func(name string) *exec.Cmd {
 		c := exec.CommandContext(t.Context(), "/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" `+start, bin)
 		c.Dir, c.ExtraFiles = dir, []*os.File{socket}
@@ -89,7 +88,7 @@ permit "all" {
 		for {
 			n, err := told.Read(b)
 			if err != nil {
-				t.Fatalf("never told %s: %v\n%s", what, err, log.String())
+				t.Fatalf("no message %s: %v\n%s", what, err, log.String())
 			}
 			if strings.Contains(string(b[:n]), what) {
 				return
@@ -102,7 +101,7 @@ permit "all" {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if got, err := c.Object("demo.counter").Call(ctx, "add", 2); err != nil || got != int64(2) {
-		t.Errorf("through the socket that was handed over: %v, %v", got, err)
+		t.Errorf("through the passed socket: %v, %v", got, err)
 	}
 	check(t, c.Close())
 	hear("WATCHDOG=1")

@@ -21,7 +21,7 @@ import (
 	hearth "github.com/hearthhost/hearth/client"
 )
 
-// line is a line of hosts: the one that a test started, and those that took its place.
+// line is a line of hosts: the host that a test started, and its successors.
 type line struct {
 	dir, bin, tcp string
 }
@@ -37,7 +37,7 @@ permit "all" {
 }
 `
 
-// startLine starts the first of a line of hosts, without a terminal, and ends the last.
+// startLine starts the first host of a line, without a terminal. The last host ends with the test.
 func startLine(t *testing.T, policy string, prepare func(dir string), args ...string) *line {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // the names of sockets are short
@@ -45,7 +45,7 @@ func startLine(t *testing.T, policy string, prepare func(dir string), args ...st
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	l := &line{dir: dir, bin: filepath.Join(dir, "hearth")}
 	buildHearth(t, l.bin)
-	check(t, os.Link(l.bin, l.path("hearth.verb"))) // what serves may be replaced by what is no program
+	check(t, os.Link(l.bin, l.path("hearth.verb"))) // tests replace the binary of the host
 	check(t, os.CopyFS(filepath.Join(dir, "scripts"), os.DirFS("../../scripts")))
 	check(t, os.WriteFile(l.path("policy.hcl"), []byte(policy), 0o600))
 	if prepare != nil {
@@ -82,7 +82,7 @@ func (l *line) launch(t *testing.T, serve *exec.Cmd) {
 	l.tcp = awaitFile(t, l.path("ready"), ended)[0]
 	for late := time.Now().Add(time.Minute); l.pid(t) == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(late) {
-			t.Fatal("the host does not say that it runs")
+			t.Fatal("host.json was not written")
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (l *line) log(t *testing.T) string {
 	return string(text)
 }
 
-// pid is the process of the host that serves, 0 if there is none.
+// pid returns the process of the serving host, 0 without one.
 func (l *line) pid(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(l.path("state/host.json"))
@@ -149,7 +149,7 @@ func awaitEnd(t *testing.T, pid int) {
 	}
 }
 
-// descriptors is what a process has open, without the numbers.
+// descriptors returns the open files of a process, without their numbers.
 func descriptors(t *testing.T, pid int) (n int, list string) {
 	t.Helper()
 	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
@@ -162,14 +162,15 @@ func descriptors(t *testing.T, pid int) (n int, list string) {
 	return len(names), strings.Join(names, "\n")
 }
 
-// verified runs hearth audit verify and returns how many calls the log has.
+// verified runs hearth audit verify and returns the number of calls in the log.
 func (l *line) verified(t *testing.T) (calls int) {
 	t.Helper()
-	verify := exec.CommandContext(t.Context(), l.path("hearth.verb"), "audit", "verify", "--policy", l.path("policy.hcl"))
+	verb, policy := l.path("hearth.verb"), l.path("policy.hcl")
+	verify := exec.CommandContext(t.Context(), verb, "audit", "verify", "--policy", policy)
 	if out, err := verify.CombinedOutput(); err != nil || strings.Contains(string(out), "note:") {
 		t.Errorf("hearth audit verify: %v\n%s", err, out)
 	}
-	query := exec.CommandContext(t.Context(), l.path("hearth.verb"), "audit", "query", "--event", "call", "--json", "--policy", l.path("policy.hcl"))
+	query := exec.CommandContext(t.Context(), verb, "audit", "query", "--event", "call", "--json", "--policy", policy)
 	out, err := query.Output()
 	check(t, err)
 	return bytes.Count(out, []byte("\n"))
@@ -253,7 +254,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	}
 	check(t, once(l.tcp))
 
-	// What a host of the middle of the line holds, and what the last one does.
+	// The open files of a host in the middle of the line, and of the last one.
 	settle := func(pid int) (n int, list string) {
 		for late := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			n, list = descriptors(t, pid)
@@ -269,7 +270,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	entries, err := os.ReadDir(l.path("state/plugins"))
 	check(t, err)
 	if len(entries) != 1 || entries[0].Name() != fmt.Sprint(last) {
-		t.Errorf("state/plugins holds %v, want what is process %d's alone", entries, last)
+		t.Errorf("state/plugins holds %v, want only the folder of process %d", entries, last)
 	}
 	if got, want := l.verified(t), int(calls.Load()); got != want {
 		t.Errorf("the audit log has %d calls, want %d", got, want)
@@ -285,8 +286,8 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	}
 }
 
-// TestFailingUpgrade gives the host every kind of successor that does not get ready: it goes
-// on as the same process, and whoever asked is told why. A good one takes over after that.
+// TestFailingUpgrade starts children that do not become ready, one of each kind: the old process still serves, and
+// hearth upgrade prints the reason. A good child takes over after that.
 func TestFailingUpgrade(t *testing.T) {
 	policy := fmt.Sprintf(linePolicy, "")
 	l := startLine(t, policy, nil)
@@ -335,7 +336,7 @@ test "wrong" {
 		if now := l.pid(t); now != pid {
 			t.Fatalf("%s: process %d serves, want %d", tc.name, now, pid)
 		}
-		// A worker that starts now is of the host's version, whatever lies at its path.
+		// A worker that starts now has the version of the host, also after its file was replaced.
 		if tc.want == "exec format error" {
 			for _, worker := range children(t, pid) {
 				_ = syscall.Kill(worker, syscall.SIGKILL)
@@ -357,14 +358,14 @@ test "wrong" {
 	}
 	check(t, callOnce(t.Context(), l.tcp))
 	l.verified(t)
-	// Whoever gave up has left nothing.
+	// Failed children have left nothing.
 	if left := children(t, pid); alive(pid) && len(left) > 1 {
 		t.Errorf("the old host has children %v", left)
 	}
 }
 
-// TestUnwritten keeps a host that took over from writing down that it runs, as a full disk does:
-// hearth upgrade says so at once, and finds the host when it can be written.
+// TestUnwritten makes host.json unwritable for the new process, as a full disk does: hearth upgrade reports that at
+// once, and finds the host when the file can be written.
 func TestUnwritten(t *testing.T) {
 	l := startLine(t, fmt.Sprintf(linePolicy, ""), nil)
 	was := l.pid(t)
@@ -400,7 +401,7 @@ func TestUnwritten(t *testing.T) {
 	l.mustUpgrade(t)
 }
 
-// callOnce calls with a client of its own. A worker that was just killed may cost a call.
+// callOnce calls with a new client. A worker that was just killed can cost a call.
 func callOnce(ctx context.Context, addr string) error {
 	c, err := hearth.New(hearth.Config{Address: addr})
 	if err != nil {
@@ -417,8 +418,8 @@ func callOnce(ctx context.Context, addr string) error {
 	return err
 }
 
-// TestConnectedStays: a session, an item stream and a call that were begun before an upgrade
-// go on after it, in the process where they began. It ends when they do.
+// TestConnectedStays: a session, an item stream and a call that began before an upgrade continue in the old process.
+// It ends when they end.
 func TestConnectedStays(t *testing.T) {
 	l := startLine(t, fmt.Sprintf(linePolicy, ""), nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -462,8 +463,8 @@ func TestConnectedStays(t *testing.T) {
 	l.verified(t)
 }
 
-// TestConnectedObeys: what is still connected to the old host is under the policy of the new one,
-// though that has another listener, which the old host cannot take.
+// TestConnectedObeys: open connections to the old host are under the new policy, although its additional listener
+// exists only in the new host.
 func TestConnectedObeys(t *testing.T) {
 	l := startLine(t, fmt.Sprintf(linePolicy, ""), nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -497,11 +498,11 @@ forbid "no more visits" {
 	}
 }
 
-// TestDrainEnds: with no patience the old host closes what is connected; with the new one's
-// end, the old one ends too.
+// TestDrainEnds: with --drain 0s the old host closes its connections at once; with a long drain it ends with the new
+// host.
 func TestDrainEnds(t *testing.T) {
-	for _, patience := range []string{"0s", "24h"} {
-		l := startLine(t, fmt.Sprintf(linePolicy, ""), nil, "--drain", patience)
+	for _, drain := range []string{"0s", "24h"} {
+		l := startLine(t, fmt.Sprintf(linePolicy, ""), nil, "--drain", drain)
 		c, err := hearth.New(hearth.Config{Address: l.tcp})
 		check(t, err)
 		session, err := c.Session(t.Context())
@@ -511,7 +512,7 @@ func TestDrainEnds(t *testing.T) {
 		}
 		pid := l.pid(t)
 		l.mustUpgrade(t)
-		if patience != "0s" {
+		if drain != "0s" {
 			if !alive(pid) {
 				t.Error("the old host did not wait for its connection")
 			}
