@@ -95,9 +95,10 @@ func TestParseKeywords(t *testing.T) {
 func TestShieldNegatives(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ in, want []string }{
-		{[]string{"call", "-5", "-1.5e-3", "-c", "-", "--5", "-5s", "5"}, []string{"call", shield + "-5", shield + "-1.5e-3", "-c", "-", "--5", "-5s", "5"}},
+		{[]string{"call", "-5", "-1.5e-3", "-c", "-", "--5", "-5s", "5"},
+			[]string{"call", shield + "-5", shield + "-1.5e-3", "-c", "-", "--5", "-5s", "5"}},
 		{[]string{"ca", "init", "--days", "-1"}, []string{"ca", "init", "--days", "-1"}},
-		{[]string{"bench", "-c", "-1"}, []string{"bench", "-c", "-1"}},
+		{[]string{"audit", "tail", "-n", "-1"}, []string{"audit", "tail", "-n", "-1"}},
 		{[]string{"call", "x", "--json", "-1"}, []string{"call", "x", "--json", shield + "-1"}},
 		{[]string{"call", "--days", "-1"}, []string{"call", "--days", shield + "-1"}},
 	} {
@@ -109,7 +110,8 @@ func TestShieldNegatives(t *testing.T) {
 
 // FuzzArgument: every accepted value is printed in a form that is accepted as the same value.
 func FuzzArgument(f *testing.F) {
-	for _, s := range []string{"5", "-5", "1e3", "bob", `"x"`, `[1, [2.5, null]]`, `{"a": true}`, "[", `{"data":"aGk=","encoding":"base64"}`, "99999999999999999999"} {
+	for _, s := range []string{"5", "-5", "1e3", "bob", `"x"`, `[1, [2.5, null]]`, `{"a": true}`, "[",
+		`{"data":"aGk=","encoding":"base64"}`, "99999999999999999999"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

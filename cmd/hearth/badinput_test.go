@@ -79,35 +79,49 @@ func (s step) outcome() string { return s.answer + ", " + s.after }
 var otherSettings = map[string]string{
 	"connect.too_large": "limit 700", "call.too_large": "limit 700", "call.answer_too_large": "limit 700",
 	"call.one_above_the_limit": "limit 700",
-	"call.hmac_missing":        "key", "call.hmac_wrong": "key", "call.hmac_ok": "key", "call.hmac_header_changed": "key",
-	"call.hmac_annotations": "key", "connect.hmac_ok": "key", "connect.hmac_missing": "key", "connect.hmac_wrong": "key", "connect.hmac_wrong_key": "key",
+	"call.hmac_missing":        "key", "call.hmac_wrong": "key", "call.hmac_ok": "key",
+	"call.hmac_header_changed": "key",
+	"call.hmac_annotations":    "key", "connect.hmac_ok": "key", "connect.hmac_missing": "key",
+	"connect.hmac_wrong": "key", "connect.hmac_wrong_key": "key",
 	"connect.no_free_workers": "one worker", "call.idle_timeout": "time-out", "connect.idle_timeout": "time-out",
 }
 
 // deliberate lists where hearth does otherwise than a Python daemon, and why that is
 // better. Names without a generation hold for both.
 var deliberate = map[string]struct{ outcome, why string }{
-	"connect.other_protocol": {"connected, closed", "one listener speaks both generations; the host closes on a switch " +
-		"back to this one in mid-connection"},
-	"pyro4/connect.annotation_overrun":  {"refused, closed", "a chunk that overruns its area is refused, not cut: no honest peer sends it"},
-	"pyro4/call.annotation_overrun":     {"silent, closed", "a chunk that overruns its area is refused, not cut: no honest peer sends it"},
-	"pyro4/call.pickle_not_accepted":    {"silent, closed", "a reply in pickle would need a pickle encoder"},
-	"pyro4/call.msgpack_not_accepted":   {"error, open", "msgpack is accepted here; this payload does not parse"},
-	"call.marshal_not_parsable":         {"error, closed", "marshal is refused before its payload is looked at"},
-	"call.kwargs_none":                  {"ok, open", "None as keyword arguments means no arguments"},
-	"call.params_string":                {"error, open", "arguments are a list or a tuple; that a text works in Python is an accident"},
-	"call.raises_connection_closed":     {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
-	"call.raises_timeout":               {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
-	"call.raises_communication":         {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
-	"call.raises_protocol":              {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
-	"call.raises_serialize":             {"error, open", "an object's error is a reply and ends no connection; clients close theirs after this class"},
-	"call.raises_security":              {"error, open", "an object's error ends no connection, which other objects share"},
-	"pyro5/call.bad_compression":        {"error, open", "broken compression concerns one message, whose bounds are known"},
-	"connect.http":                      {"silent, closed", "an HTTP client is answered in HTTP: TestHTTPClient"},
-	"connect.unknown_class":             {"connected, open", "the handshake value is skipped unread"},
-	"connect.double_underscore_class":   {"connected, open", "the handshake value is skipped unread"},
-	"call.result_not_serializable_json": {"error, open", "an invalid result is an error of the script; the connection stays open"},
-	"call.raises_in_callback":           {"error, open", "objects here have no callback methods"},
+	"connect.other_protocol": {"connected, closed",
+		"one listener speaks both generations; the host closes on a switch " +
+			"back to this one in mid-connection"},
+	"pyro4/connect.annotation_overrun": {"refused, closed",
+		"a chunk that overruns its area is refused, not cut: no honest peer sends it"},
+	"pyro4/call.annotation_overrun": {"silent, closed",
+		"a chunk that overruns its area is refused, not cut: no honest peer sends it"},
+	"pyro4/call.pickle_not_accepted":  {"silent, closed", "a reply in pickle would need a pickle encoder"},
+	"pyro4/call.msgpack_not_accepted": {"error, open", "msgpack is accepted here; this payload does not parse"},
+	"call.marshal_not_parsable":       {"error, closed", "marshal is refused before its payload is looked at"},
+	"call.kwargs_none":                {"ok, open", "None as keyword arguments means no arguments"},
+	"call.params_string": {"error, open",
+		"arguments are a list or a tuple; that a text works in Python is an accident"},
+	"call.raises_connection_closed": {"error, open",
+		"an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_timeout": {"error, open",
+		"an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_communication": {"error, open",
+		"an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_protocol": {"error, open",
+		"an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_serialize": {"error, open",
+		"an object's error is a reply and ends no connection; clients close theirs after this class"},
+	"call.raises_security": {"error, open",
+		"an object's error ends no connection, which other objects share"},
+	"pyro5/call.bad_compression": {"error, open",
+		"broken compression concerns one message, whose bounds are known"},
+	"connect.http":                    {"silent, closed", "an HTTP client is answered in HTTP: TestHTTPClient"},
+	"connect.unknown_class":           {"connected, open", "the handshake value is skipped unread"},
+	"connect.double_underscore_class": {"connected, open", "the handshake value is skipped unread"},
+	"call.result_not_serializable_json": {"error, open",
+		"an invalid result is an error of the script; the connection stays open"},
+	"call.raises_in_callback": {"error, open", "objects here have no callback methods"},
 }
 
 func steps(t *testing.T, gen int) []step {
@@ -160,7 +174,8 @@ func TestBadInput(t *testing.T) {
 				got := replay(t, h, s, hello, call)
 				switch {
 				case got == want:
-				case want == "silent, closed" && why == "" && got == "error, closed" && !strings.Contains(s.name, "hmac"):
+				case want == "silent, closed" && why == "" && got == "error, closed" &&
+					!strings.Contains(s.name, "hmac"):
 					// An error before the close breaks no client.
 				case want == "silent, closed" && why == "" && got == "refused, closed":
 				case why == "":
@@ -192,7 +207,8 @@ func replay(t *testing.T, h *liveHost, s step, hello, call []byte) string {
 	}
 	_, err = nc.Write(s.send)
 	check(t, err)
-	if strings.Contains(s.name, "truncated_") || strings.HasSuffix(s.name, ".truncated") || strings.Contains(s.name, "halfclose") {
+	if strings.Contains(s.name, "truncated_") || strings.HasSuffix(s.name, ".truncated") ||
+		strings.Contains(s.name, "halfclose") {
 		check(t, nc.(*net.TCPConn).CloseWrite())
 		return hear(in)
 	}

@@ -32,8 +32,10 @@ func newAuthority(t *testing.T, dir, name string) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true,
+		BasicConstraintsValid: true,
+		NotBefore:             time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageCertSign}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	check(t, err)
 	cert, err := x509.ParseCertificate(der)
@@ -48,7 +50,8 @@ func (a *authority) issue(file string, change func(*x509.Certificate)) string {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(a.t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: file},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	a.next++
 	if change != nil {
@@ -82,7 +85,8 @@ func writeKeys(t testing.TB, path string, ids ...string) {
 	for _, id := range ids {
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret)
-		text += fmt.Sprintf("hearth-key-1 %s %s 2026-01-02T03:04:05Z\n", id, base64.RawURLEncoding.EncodeToString(secret))
+		text += fmt.Sprintf("hearth-key-1 %s %s 2026-01-02T03:04:05Z\n", id,
+			base64.RawURLEncoding.EncodeToString(secret))
 	}
 	check(t, os.WriteFile(path, []byte(text), 0o600))
 }

@@ -40,7 +40,8 @@ permit "all" {
 		}
 		return o.String(), e.String(), cmd.ProcessState.ExitCode()
 	}
-	if out, errOut, code := run("serve", "--check"); code != 0 || out != "policy.hcl: ok\n" || strings.Count(errOut, "\n") != strings.Count(errOut, "note: ") {
+	if out, errOut, code := run("serve", "--check"); code != 0 || out != "policy.hcl: ok\n" ||
+		strings.Count(errOut, "\n") != strings.Count(errOut, "note: ") {
 		t.Errorf("code %d: %s%s", code, out, errOut)
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "state")); err == nil {
@@ -49,7 +50,8 @@ permit "all" {
 	bad := filepath.Join(dir, "scripts", "demo", "bad.lua")
 	check(t, os.WriteFile(bad, []byte("local x = 1\nlocal = 2\n"), 0o644))
 	out, errOut, code := run("serve", "--check")
-	if code != 1 || out != "" || !strings.Contains(errOut, bad+": ") || !strings.Contains(errOut, "demo/bad.lua:2:") || !strings.Contains(errOut, "policy.hcl: 1 fault found") {
+	if code != 1 || out != "" || !strings.Contains(errOut, bad+": ") || !strings.Contains(errOut, "demo/bad.lua:2:") ||
+		!strings.Contains(errOut, "policy.hcl: 1 fault found") {
 		t.Errorf("code %d: %s%s", code, out, errOut)
 	}
 	out, errOut, code = run("doctor", "--json")
@@ -57,11 +59,15 @@ permit "all" {
 	if err := json.Unmarshal([]byte(out), &found); err != nil {
 		t.Fatalf("%v: %s%s", err, out, errOut)
 	}
-	i := slices.IndexFunc(found, func(f struct{ Tenant, Layer, Path, Status, Reason string }) bool { return f.Path == bad })
-	if i < 0 || code != 1 || found[i].Layer != "files" || found[i].Status != "wrong" || !strings.Contains(found[i].Reason, "demo/bad.lua:2:") {
+	i := slices.IndexFunc(found, func(f struct{ Tenant, Layer, Path, Status, Reason string }) bool {
+		return f.Path == bad
+	})
+	if i < 0 || code != 1 || found[i].Layer != "files" || found[i].Status != "wrong" ||
+		!strings.Contains(found[i].Reason, "demo/bad.lua:2:") {
 		t.Errorf("doctor, code %d: %+v", code, found)
 	}
-	if out, _, code := run("doctor"); code != 1 || !strings.Contains(out, "demo/bad.lua:2:") || !strings.Contains(out, "1 fault of files") {
+	if out, _, code := run("doctor"); code != 1 || !strings.Contains(out, "demo/bad.lua:2:") ||
+		!strings.Contains(out, "1 fault of files") {
 		t.Errorf("doctor, code %d: %s", code, out)
 	}
 }

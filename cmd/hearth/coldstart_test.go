@@ -38,7 +38,8 @@ return Echo`)}
 				}
 				b.StartTimer()
 				tenant := supervise.New(supervise.Config{Tenant: "acme", Argv: argv, Pool: spares}, version)
-				r, err := tenant.Invoke(b.Context(), &object.Call{ID: "acme.echo", Kind: object.Invoke, Method: "echo", Protocol: object.Pyro5, Serializer: uint8(codec.JSON),
+				r, err := tenant.Invoke(b.Context(), &object.Call{ID: "acme.echo", Kind: object.Invoke, Method: "echo",
+					Protocol: object.Pyro5, Serializer: uint8(codec.JSON),
 					Payload: []byte(`{"object":"acme.echo","method":"echo","params":["x"],"kwargs":{}}`)})
 				b.StopTimer()
 				if err != nil || r.Exception {

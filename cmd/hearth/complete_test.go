@@ -22,7 +22,8 @@ func TestCompletionsOfHostileHost(t *testing.T) {
 		members = append(members, object.Member{Name: object.Method(name), Method: true})
 	}
 	members = append(members, object.Member{Name: "add", Method: true, Doc: "adds\ta \x1b[2Jnumber\r\u202e\nmore"},
-		object.Member{Name: "long", Method: true, Doc: strings.Repeat("é", maxCompletionDoc)}, object.Member{Name: "total"})
+		object.Member{Name: "long", Method: true,
+			Doc: strings.Repeat("é", maxCompletionDoc)}, object.Member{Name: "total"})
 	want := []string{"add\tadds\\ta \\u001b[2Jnumber\\u000d\\u202e",
 		"long\t" + strings.Repeat("é", maxCompletionDoc/2) + "…"}
 	if got := offerMethods(members); !slices.Equal(got, want) {

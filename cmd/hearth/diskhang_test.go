@@ -49,7 +49,8 @@ func hangingDisk(t *testing.T) (at string, freeze, thaw func()) {
 	t.Cleanup(func() {
 		thaw()
 		root.Close()
-		if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "umount", at).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "umount",
+			at).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v\n%s", err, out)
 		}
 	})
@@ -105,7 +106,8 @@ permit "the tests may call" {
 	if _, err := c.Object("Pyro.Daemon").Call(ctx, "ping"); err != nil {
 		t.Errorf("a ping: %v", err)
 	}
-	check(t, os.WriteFile(filepath.Join(h.dir, "policy.hcl"), []byte(strings.Replace(policy, `["demo.*"]`, `["demo.counter"]`, 1)), 0o644))
+	check(t, os.WriteFile(filepath.Join(h.dir, "policy.hcl"),
+		[]byte(strings.Replace(policy, `["demo.*"]`, `["demo.counter"]`, 1)), 0o644))
 	run := func(args ...string) string {
 		t.Helper()
 		cmd := exec.CommandContext(ctx, h.bin, args...)
@@ -142,7 +144,8 @@ permit "the tests may call" {
 	if _, err := c.Object("demo.greeter").Call(ctx, "hello", "x"); err == nil {
 		t.Error("the policy that was loaded while the disk hung does not count")
 	}
-	if out := run("audit", "query"); !strings.Contains(out, "policy changed") || !strings.Contains(out, "other.secret") {
+	if out := run("audit", "query"); !strings.Contains(out, "policy changed") ||
+		!strings.Contains(out, "other.secret") {
 		t.Errorf("the log: %s", out)
 	}
 	run("audit", "verify")

@@ -96,7 +96,7 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 				continue
 			case pin.Unconfined:
 				out = append(out, finding{Tenant: name, Plugin: pin.ID.Name(), Layer: "all", Status: "allowed",
-					Reason: fmt.Sprintf("unconfined = true at %s: it has no isolation and all rights of the host's user",
+					Reason: fmt.Sprintf("unconfined = true at %s: it has all rights of the host's user",
 						pin.Where)})
 				continue
 			}

@@ -74,7 +74,8 @@ func TestDoctor(t *testing.T) {
 	if user == 0 {
 		out, stderr, code := run(0, "doctor", "--json")
 		walls := find(out)
-		for _, layer := range []string{"uid", "namespaces", "no-new-privs", "seccomp", "rlimits", "dumpable", "parent-death"} {
+		for _, layer := range []string{"uid", "namespaces", "no-new-privs", "seccomp", "rlimits", "dumpable",
+			"parent-death"} {
 			for _, who := range []string{"own ", "own.tool "} {
 				if f := walls[who+layer]; f.Status != "holds" {
 					t.Errorf("as root: %+v", f)
@@ -96,13 +97,15 @@ func TestDoctor(t *testing.T) {
 	if f := walls["own.tool namespaces"]; f.Status != "holds" {
 		t.Errorf("a plugin as an ordinary user: %+v", f)
 	}
-	if f := walls["own.free all"]; f.Status != "allowed" || !strings.Contains(f.Reason, "unconfined = true at policy.hcl:9") {
+	if f := walls["own.free all"]; f.Status != "allowed" ||
+		!strings.Contains(f.Reason, "unconfined = true at policy.hcl:9") {
 		t.Errorf("an unconfined plugin: %+v", f)
 	}
 	if f := walls["plain uid"]; f.Status == "missing" {
 		t.Errorf("a tenant without a uid: %+v", f)
 	}
-	if _, stderr, code := run(user, "serve", "--check"); code != 1 || !strings.Contains(stderr, `tenant "own" wants uid 4343: only a host that is root can give it`) {
+	if _, stderr, code := run(user, "serve", "--check"); code != 1 ||
+		!strings.Contains(stderr, `tenant "own" wants uid 4343: only a host that is root can give it`) {
 		t.Errorf("serve --check, code %d: %s", code, stderr)
 	}
 	out, _, _ = run(user, "doctor", "--policy", "weak.hcl", "--json")

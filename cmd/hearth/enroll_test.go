@@ -22,7 +22,8 @@ func (h *identityHost) holder(tok *enroll.Token) *client.Client {
 	h.t.Helper()
 	secret, err := tok.Bytes()
 	check(h.t, err)
-	c, err := client.New(client.Config{Address: h.ports[portSigned], KeyID: tok.ID, Key: signed.Key(secret), Timeout: 10 * time.Second})
+	c, err := client.New(client.Config{Address: h.ports[portSigned], KeyID: tok.ID, Key: signed.Key(secret),
+		Timeout: 10 * time.Second})
 	check(h.t, err)
 	h.t.Cleanup(func() { c.Close() })
 	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
@@ -77,7 +78,8 @@ func TestTokensAreGoodForOneThing(t *testing.T) {
 			t.Errorf("%s: answered with %v", what, v)
 		}
 	}
-	if v, err := c.Object(object.Daemon).Call(ctx, "registered"); err != nil || strings.Contains(fmt.Sprint(v), "me.who") {
+	if v, err := c.Object(object.Daemon).Call(ctx, "registered"); err != nil ||
+		strings.Contains(fmt.Sprint(v), "me.who") {
 		t.Errorf("the holder of a token sees %v, %v", v, err)
 	}
 
@@ -90,7 +92,8 @@ func TestTokensAreGoodForOneThing(t *testing.T) {
 
 	secret, err := stale.Bytes()
 	check(t, err)
-	late, err := client.New(client.Config{Address: h.ports[portSigned], KeyID: stale.ID, Key: signed.Key(secret), Timeout: 10 * time.Second})
+	late, err := client.New(client.Config{Address: h.ports[portSigned], KeyID: stale.ID, Key: signed.Key(secret),
+		Timeout: 10 * time.Second})
 	check(t, err)
 	defer late.Close()
 	if err := late.Ping(ctx); err == nil || !strings.Contains(err.Error(), "did not prove") {

@@ -49,7 +49,8 @@ return E
 
 // executedSaid reports whether an error states whether the call was executed.
 func executedSaid(err error) bool {
-	return strings.Contains(err.Error(), "not executed") || strings.Contains(err.Error(), "whether it was executed is unknown")
+	return strings.Contains(err.Error(), "not executed") ||
+		strings.Contains(err.Error(), "whether it was executed is unknown")
 }
 
 // TestKillsUnderLoad kills a tenant's worker and its plugin repeatedly during calls of our client and of a real Pyro4
@@ -62,7 +63,8 @@ func TestKillsUnderLoad(t *testing.T) {
 	plugin, err := os.ReadFile(filepath.Join(built, "plugins", "demo", "table"))
 	check(t, err)
 	h := startHostWith(t, faulty, func(dir string) {
-		for name, text := range map[string]string{"scripts/demo/e.lua": echoing, "scripts/other/e.lua": echoing, "plugins/demo/table": string(plugin)} {
+		for name, text := range map[string]string{"scripts/demo/e.lua": echoing, "scripts/other/e.lua": echoing,
+			"plugins/demo/table": string(plugin)} {
 			check(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 			check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
 		}
@@ -153,8 +155,12 @@ func TestKillsUnderLoad(t *testing.T) {
 	if err := python.Wait(); err != nil {
 		t.Errorf("testdata/pyro/faults.py: %v\n%s", err, said.String())
 	}
-	t.Logf("%d answers, %d errors; the Pyro4 client had %s", answers.Load(), failures.Load(), strings.TrimSpace(said.String()))
-	await(ctx, t, "the killed processes to end", func() bool { return len(children(t, h.pid)) == 5 }) // two workers, a plugin, two spares
+	t.Logf("%d answers, %d errors; the Pyro4 client had %s", answers.Load(), failures.Load(),
+		strings.TrimSpace(said.String()))
+	await(ctx, t, "the killed processes to end", func() bool {
+		return len(children(t,
+			h.pid)) == 5
+	}) // two workers, a plugin, two spares
 }
 
 // callOnce makes a call on a new connection.

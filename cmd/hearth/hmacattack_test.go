@@ -42,8 +42,8 @@ func nextPiece(src io.Reader, fromClient bool, at int) ([]byte, error) {
 	return b, err
 }
 
-// relay stands between a client and the host and does with each message what hook says,
-// which gets the messages, one at a time, with their position in their direction's stream.
+// relay forwards the messages between a client and the host. hook gets each message with its position in the stream of
+// its direction, and returns the bytes to forward.
 func relay(t *testing.T, to string, hook func(fromClient bool, at int, b []byte) []byte) (addr string, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -96,7 +96,7 @@ func (h *identityHost) keyOf(file, id string) signed.Key {
 	return cfg.Key
 }
 
-// counted returns how often the counter was called, asked directly.
+// counted returns the number of calls of the counter, by a direct call.
 func (h *identityHost) counted() any {
 	h.t.Helper()
 	c, err := h.client(portSigned, client.Profile{Channel: "hmac", Key: "alice.key.txt"})
@@ -115,7 +115,7 @@ func TestEveryByteOnTheWay(t *testing.T) {
 	key := h.keyOf("alice.key.txt", "alice-2")
 	var mu sync.Mutex
 	var up, down int
-	sizes := map[bool]int{} // of what passes up to the answer; a goodbye follows
+	sizes := map[bool]int{} // of the messages up to the reply; a goodbye follows
 	run := func(fromClient bool, at int) (any, error) {
 		addr, stop := relay(t, h.ports[portSigned], func(from bool, pos int, b []byte) []byte {
 			mu.Lock()
@@ -160,9 +160,8 @@ func TestEveryByteOnTheWay(t *testing.T) {
 	}
 }
 
-// TestReplayAndSplice plays recorded bytes to the host: the whole connection again, a
-// record again in its own connection, a record of another connection, records in another
-// order, and what the host said back to itself.
+// TestReplayAndSplice sends recorded bytes to the host: a whole connection, a repeated record, a record of another
+// connection, records in another order, and the host's own records.
 func TestReplayAndSplice(t *testing.T) {
 	h := startIdentityHost(t)
 	key := h.keyOf("alice.key.txt", "alice-2")
@@ -219,7 +218,7 @@ func TestReplayAndSplice(t *testing.T) {
 	for what, spoil := range map[string]func(n int, b []byte) []byte{
 		"the record again":                 func(n int, b []byte) []byte { return append(bytes.Clone(b), b...) },
 		"a record of another connection":   func(n int, b []byte) []byte { return up[min(n, len(up)-1)] },
-		"what the host said":               func(n int, b []byte) []byte { return down[len(down)-1] },
+		"the host's own records":           func(n int, b []byte) []byte { return down[len(down)-1] },
 		"a record left out, then the next": func(n int, b []byte) []byte { return nil },
 	} {
 		n := -1
@@ -233,7 +232,8 @@ func TestReplayAndSplice(t *testing.T) {
 			}
 			return b
 		})
-		c, err := client.New(client.Config{Address: addr, KeyID: "alice-2", Key: key, Timeout: 2 * time.Second, MaxConns: 1})
+		c, err := client.New(client.Config{Address: addr, KeyID: "alice-2", Key: key, Timeout: 2 * time.Second,
+			MaxConns: 1})
 		check(t, err)
 		s, err := c.Session(t.Context())
 		check(t, err)
@@ -241,7 +241,7 @@ func TestReplayAndSplice(t *testing.T) {
 		_, second := s.Object("demo.counter").Call(t.Context(), "get_nothing")
 		var re *client.RemoteError
 		if errors.As(second, &re) || second == nil {
-			t.Errorf("%s: the connection goes on: %v, %v", what, first, second)
+			t.Errorf("%s: the connection continues: %v, %v", what, first, second)
 		}
 		s.Close()
 		c.Close()
@@ -252,8 +252,8 @@ func TestReplayAndSplice(t *testing.T) {
 	}
 }
 
-// TestUnknownKeyLooksLikeAWrongOne compares all that the host says to a client with a
-// known key id and another key and to one with an unknown id of the same length.
+// TestUnknownKeyLooksLikeAWrongOne compares the messages of the host to a client with a known key id and a wrong key,
+// and to a client with an unknown id of the same length.
 func TestUnknownKeyLooksLikeAWrongOne(t *testing.T) {
 	h := startIdentityHost(t)
 	say := func(id string) (sizes []int) {

@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	hostileTenants = 4         // each has a worker of its own and attacks one script after another
-	hostileGrowth  = 256 << 10 // KiB by which the host's own process may grow over the corpus
+	hostileTenants = 4         // each has a separate worker and runs one script after another
+	hostileGrowth  = 256 << 10 // KiB by which the host's process may grow over the corpus
 )
 
-// hostileOnly selects scripts of the corpus, for whoever works on one: go test -run TestHostile -args -hostile 'sort_*'.
+// hostileOnly selects scripts of the corpus: go test -run TestHostile -args -hostile 'sort_*'.
 var hostileOnly = flag.String("hostile", "*", "pattern of the names of the scripts that TestHostile runs")
 
-// TestHostile serves the scripts in testdata/hostile, makes the calls that each names on its
-// first lines (see [hostileStep]) and wants what they expect, while a neighbour tenant answers as
-// ever, no script ends its worker, and none forges a line of the log.
+// TestHostile serves the scripts in testdata/hostile, makes the calls of their first lines (see [hostileStep]) and
+// checks the expected results. Meanwhile another tenant must answer, no script may end its worker, and none may forge a
+// line of the log.
 func TestHostile(t *testing.T) {
 	hostile(t, os.Getuid())
 }
@@ -114,7 +114,8 @@ tenant "foreign" {}
 
 // attack returns the attack of script i, in the tenant that holds it.
 func (h *hostileHost) attack(t testing.TB, i int) *attack {
-	return &attack{t: t, h: h.liveHost, uid: h.uid, clients: h.clients, script: h.scripts[i], tenant: fmt.Sprintf("hostile%d", i%hostileTenants)}
+	return &attack{t: t, h: h.liveHost, uid: h.uid, clients: h.clients, script: h.scripts[i],
+		tenant: fmt.Sprintf("hostile%d", i%hostileTenants)}
 }
 
 func hostile(t *testing.T, uid int) {
@@ -138,14 +139,18 @@ func hostile(t *testing.T, uid int) {
 		t.Errorf("the host grew by %d KiB, want at most %d", grown, hostileGrowth)
 	}
 	log := h.log.String()
-	if i := strings.IndexFunc(log, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f || r == 0x202e }); i >= 0 {
+	if i := strings.IndexFunc(log, func(r rune) bool {
+		return r < ' ' && r != '\n' || r == 0x7f ||
+			r == 0x202e
+	}); i >= 0 {
 		t.Errorf("the log holds %q", log[max(0, i-40):min(len(log), i+40)])
 	}
 	for line := range strings.Lines(log) {
 		if strings.Contains(line, `msg="worker ended"`) {
 			t.Errorf("a worker ended: %s", line)
 		}
-		if !strings.HasPrefix(line, "time=") && !strings.HasPrefix(line, "serving under ") && !strings.HasPrefix(line, "listening on ") {
+		if !strings.HasPrefix(line, "time=") && !strings.HasPrefix(line, "serving under ") &&
+			!strings.HasPrefix(line, "listening on ") {
 			t.Errorf("a line of the log is forged: %.200s", line)
 		}
 	}

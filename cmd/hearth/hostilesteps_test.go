@@ -22,33 +22,33 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// hostileStep is one line at the head of a script in testdata/hostile. The lines say which calls
-// are made, in this order, by whom, and what is to come of them:
+// hostileStep is one line at the head of a script in testdata/hostile. The lines define calls, in this order, with
+// their callers and their expected results:
 //
 //	-- expect: WANT                              the method attack, called once
 //	-- call: WHO [WHERE.]METHOD [ARG]... -> WANT  a call; arguments are JSON without blanks
 //	-- stream: the same                          its result is the list of the stream's items, at most 20
 //	-- batch: the same                           20 such calls in one batch; the result is that of the last
-//	-- beside: the same                          the lines below go on meanwhile, and the
+//	-- beside: the same                          the lines below run meanwhile, and the
 //	                                             neighbour is called until it has ended
-//	-- beside 9: the same                        9 such calls in parallel, each on a connection of its own
-//	-- hangup: WHO                               closes his connection
-//	-- reload:                                   the script changes by a blank line, and is loaded anew
+//	-- beside 9: the same                        9 such calls in parallel, each on a new connection
+//	-- hangup: WHO                               closes the connection
+//	-- reload:                                   the script changes by a blank line, and is loaded again
 //
-// WHO is me, alice, bob or packed, who is me and compresses what is sent; a digit behind it is another connection. The
+// WHO is me, alice, bob or packed, which is me with compression; a digit behind it is another connection. The
 // argument @N is a list of N empty dicts. WHERE is twin, an
 // object of the same script and tenant, or other, one of the same script and another tenant.
 // WANT is
 //
 //	result TEXT    the call returns a value that prints as TEXT
-//	result ~"RE"   as such a text
+//	result ~"RE"   a value whose text matches RE
 //	error ~"RE"    the call, or loading the script for it, fails with such a message
 //	either ~"RE"   the one or the other
 type hostileStep struct {
 	verb, who, where, method string
 	args                     []any
 	want                     *regexp.Regexp
-	fails                    bool // want is of the error
+	fails                    bool // the expected text is an error's
 	either                   bool // or of the error
 	times                    int  // of a call beside others
 }
@@ -147,7 +147,7 @@ type attack struct {
 	sessions map[string]*hearth.Session
 }
 
-// run takes all the steps. What goes wrong is the test's error, and ends the script.
+// run runs all steps. The first failure is an error of the test and ends the script.
 func (a *attack) run() {
 	a.sessions = map[string]*hearth.Session{}
 	defer func() {
@@ -155,7 +155,7 @@ func (a *attack) run() {
 			s.Close()
 		}
 	}()
-	// The bound tells what hangs from what a limit ends: the host gives up after 30 s.
+	// The time limit distinguishes a hang from the end by a limit: the host gives up after 30 s.
 	ctx, cancel := context.WithTimeout(a.t.Context(), 2*time.Minute)
 	defer cancel()
 	beside, over := new(sync.WaitGroup), make(chan struct{})
@@ -191,9 +191,10 @@ func (a *attack) run() {
 	}
 }
 
-// neighbour makes a call to a tenant that attacks nobody.
+// neighbour calls a tenant without an attack.
 func (a *attack) neighbour(ctx context.Context) {
-	if got, err := a.clients["me"].Object("demo.echo").Call(ctx, "echo", a.script.name); err != nil || got != a.script.name {
+	if got, err := a.clients["me"].Object("demo.echo").Call(ctx, "echo", a.script.name); err != nil ||
+		got != a.script.name {
 		a.t.Errorf("at %s the neighbour answers %v, %v", a.script.name, got, err)
 	}
 }
@@ -201,12 +202,12 @@ func (a *attack) neighbour(ctx context.Context) {
 func (a *attack) dial(ctx context.Context, who string) (*hearth.Session, error) {
 	c := a.clients[strings.TrimRight(who, "0123456789")]
 	if c == nil {
-		return nil, fmt.Errorf("nobody is called %q", who)
+		return nil, fmt.Errorf("unknown caller %q", who)
 	}
 	return c.Session(ctx)
 }
 
-// take does what one line says.
+// take runs one step.
 func (a *attack) take(ctx context.Context, s hostileStep) (err error) {
 	switch s.verb {
 	case "reload":
@@ -228,7 +229,7 @@ func (a *attack) take(ctx context.Context, s hostileStep) (err error) {
 	return a.call(ctx, one, s)
 }
 
-// call makes a call, and compares what comes of it.
+// call makes a call and checks its result.
 func (a *attack) call(ctx context.Context, one *hearth.Session, s hostileStep) error {
 	id := a.tenant + "." + a.script.name
 	switch s.where {
@@ -273,7 +274,8 @@ func (a *attack) call(ctx context.Context, one *hearth.Session, s hostileStep) e
 		return fmt.Errorf("%s hangs", call)
 	case err != nil && strings.Contains(err.Error(), "the worker ended"):
 		return fmt.Errorf("%s ended its tenant's worker: %w", call, err)
-	case err != nil && strings.Contains(err.Error(), "of wall time") && (a.busy || s.fails && strings.Contains(s.want.String(), "limit exceeded")):
+	case err != nil && strings.Contains(err.Error(), "of wall time") &&
+		(a.busy || s.fails && strings.Contains(s.want.String(), "limit exceeded")):
 		a.t.Logf("%s: time ended it", call) // on a slow machine it is the first limit that is met
 	case s.either && err != nil:
 		if !s.want.MatchString(err.Error()) {
@@ -304,7 +306,8 @@ func (a *attack) reload(ctx context.Context) error {
 	}
 	// Others in the corpus are refused, and mean to be.
 	out, err := cmd.CombinedOutput()
-	if err != nil && !strings.Contains(string(out), "not everything is served") || strings.Contains(string(out), a.script.name+":") {
+	if err != nil && !strings.Contains(string(out), "not everything is served") ||
+		strings.Contains(string(out), a.script.name+":") {
 		return fmt.Errorf("hearth reload: %w\n%s", err, out)
 	}
 	return nil

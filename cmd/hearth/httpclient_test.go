@@ -17,8 +17,8 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// TestHTTPClient has HTTP clients connect to listeners for Pyro clients: they get an answer that they
-// understand, and the log tells what they are.
+// TestHTTPClient connects HTTP clients to listeners for Pyro clients: they get an HTTP reply, and the log names them as
+// HTTP clients.
 func TestHTTPClient(t *testing.T) {
 	h := startIdentityHost(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a guard
@@ -33,8 +33,9 @@ func TestHTTPClient(t *testing.T) {
 		dial    func() (net.Conn, error)
 		request string
 	}{
-		"plain":                   {plain(portPeer), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
-		"where plain is refused":  {plain(portSigned), "POST /pyro/demo.counter/add HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"},
+		"plain": {plain(portPeer), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
+		"where plain is refused": {plain(portSigned),
+			"POST /pyro/demo.counter/add HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"},
 		"the magic of HMAC's 'H'": {plain(portSigned), "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
 		"a method of HTTP/2":      {plain(portPeer), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
 		"PUT, not PYRO":           {plain(portPeer), "PUT / HTTP/1.1\r\n\r\n"},
@@ -58,7 +59,8 @@ func TestHTTPClient(t *testing.T) {
 		if n, err := nc.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("%s: after the answer come %d bytes, %v", name, n, err)
 		}
-		h.awaitLog(ctx, t, "peer="+nc.LocalAddr().String()+` err="an HTTP client connected to a listener for Pyro clients"`)
+		h.awaitLog(ctx, t, "peer="+nc.LocalAddr().String()+
+			` err="an HTTP client connected to a listener for Pyro clients"`)
 		nc.Close()
 	}
 
@@ -67,7 +69,7 @@ func TestHTTPClient(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "remote error: tls: handshake failure") {
 		t.Errorf("HTTPS on a plain port: %v", err)
 	}
-	h.awaitLog(ctx, t, "the listener has no tls block, and the client speaks TLS or HTTPS")
+	h.awaitLog(ctx, t, "the listener has no tls block, and the client uses TLS or HTTPS")
 }
 
 // TestHTTPServer has a client call an HTTP server.

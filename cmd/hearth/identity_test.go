@@ -16,8 +16,8 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// identityPolicy has every way of identification, and nobody who is known by his user:
-// who is let in has proven something else.
+// identityPolicy has every authentication method but peer credentials, so that every accepted client has used another
+// one.
 const identityPolicy = `
 listener "signed" {
   address  = "127.0.0.1:0"
@@ -91,7 +91,7 @@ end
 return W
 `
 
-// identityHost is a host under identityPolicy, with what its callers need.
+// identityHost is a host under identityPolicy, with the files of its clients.
 type identityHost struct {
 	*liveHost
 	t      *testing.T
@@ -162,7 +162,7 @@ func (h *identityHost) client(port int, p client.Profile) (*client.Client, error
 	return c, err
 }
 
-// who asks the host who we are; the answer is an error's text if there is one.
+// who returns the principal that the host reports for a client, or the text of an error.
 func (h *identityHost) who(port int, p client.Profile) string {
 	h.t.Helper()
 	c, err := h.client(port, p)
@@ -178,7 +178,7 @@ func (h *identityHost) certs(name string) client.Profile {
 	return client.Profile{Channel: "tls", CA: "ca.pem", Cert: name + ".pem", CertKey: name + ".key"}
 }
 
-// TestWhoIsCalling is a table of proofs, and of what is none.
+// TestWhoIsCalling is a table of valid and invalid credentials.
 func TestWhoIsCalling(t *testing.T) {
 	h := startIdentityHost(t)
 	key := func(file string) client.Profile { return client.Profile{Channel: "hmac", Key: file} }
@@ -208,31 +208,37 @@ func TestWhoIsCalling(t *testing.T) {
 		{"a known id with another key", portSigned, key(wrongKey), "did not prove"},
 		{"no proof", portSigned, client.Profile{Channel: "plain"}, "plain connections are not taken here"},
 		{"no proof, peer", portPeer, client.Profile{Channel: "plain"}, "access denied"},
-		{"TLS where there is none", portSigned, h.certs("alice"), "handshake failure"},
+		{"TLS on a listener without it", portSigned, h.certs("alice"), "handshake failure"},
 		{"a key where only certificates count", portStrict, key("alice.key.txt"), "EOF"},
-		{"no certificate", portTLS, client.Profile{Channel: "tls", CA: "ca.pem"}, "access denied: the host does not know who you are; show it a key or a certificate of a principal"},
-		{"no certificate where one is required", portStrict, client.Profile{Channel: "tls", CA: "ca.pem"}, "certificate required"},
-		{"nobody's certificate", portTLS, h.certs("mallory"), `its operator can add your certificate (common name "mallory") to a principal`},
+		{"no certificate", portTLS, client.Profile{Channel: "tls", CA: "ca.pem"},
+			"access denied: the host does not know who you are; show it a key or a certificate of a principal"},
+		{"no certificate where one is required", portStrict, client.Profile{Channel: "tls", CA: "ca.pem"},
+			"certificate required"},
+		{"nobody's certificate", portTLS, h.certs("mallory"),
+			`its operator can add your certificate (common name "mallory") to a principal`},
 		{"the right name under another authority", portTLS, h.certs("namesake"), "access denied"},
-		{"the right name under a stranger", portTLS, h.certs("forged"), "access denied"}, // it is not asked for
+		{"the right name from another authority", portTLS, h.certs("forged"),
+			"access denied"}, // the host does not request it
 		{"the right name under a stranger, required", portStrict, h.certs("forged"), "certificate"},
 		{"expired", portTLS, h.certs("expired"), "certificate"},
 		{"not yet valid", portTLS, h.certs("tomorrow"), "certificate"},
 		{"a server's certificate", portTLS, h.certs("server"), "certificate"},
-		{"a host under another authority", portTLS, client.Profile{Channel: "tls", CA: "ca2.pem"}, "signed by unknown authority"},
+		{"a host under another authority", portTLS, client.Profile{Channel: "tls", CA: "ca2.pem"},
+			"signed by unknown authority"},
 		{"a host of another name", portTLS, wrongName, "not elsewhere.example"},
 	} {
 		if got := h.who(tc.port, tc.p); !strings.Contains(got, tc.want) {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}
-	// The log says what a stranger showed, and no user where the kernel was not asked.
-	if log := h.log.String(); !strings.Contains(log, "auth=cert common_name=mallory cert=") || strings.Contains(log, "auth=cert uid=") || strings.Contains(log, `auth="" uid=`) {
-		t.Errorf("strangers with and without a certificate stand in the log so:\n%s", log)
+	// The log has the credentials of a rejected client, and a user only for a socket with peer credentials.
+	if log := h.log.String(); !strings.Contains(log, "auth=cert common_name=mallory cert=") ||
+		strings.Contains(log, "auth=cert uid=") || strings.Contains(log, `auth="" uid=`) {
+		t.Errorf("log lines of rejected clients with and without a certificate:\n%s", log)
 	}
 	for _, secret := range []string{"a shared secret of alice", readSecret(t, filepath.Join(h.dir, "alice.key.txt"))} {
 		if strings.Contains(h.log.String(), secret) {
-			t.Error("a secret stands in the log")
+			t.Error("the log contains a secret")
 		}
 	}
 }
@@ -251,14 +257,14 @@ func readSecret(t *testing.T, path string) string {
 	return ""
 }
 
-// TestRevocation holds connections open while what let them in is taken away: they are
-// cut, the same is refused from then on, and others notice nothing.
+// TestRevocation revokes the credentials of open connections: the host closes them and rejects the credentials. Other
+// connections are not affected.
 func TestRevocation(t *testing.T) {
 	h := startIdentityHost(t)
 	keyFile := filepath.Join(h.dir, "alice.key.txt")
 	both, err := os.ReadFile(keyFile)
 	check(t, err)
-	old := filepath.Join(h.dir, "old.txt") // what a client still has that did not rotate
+	old := filepath.Join(h.dir, "old.txt") // the key of a client that did not rotate
 	check(t, os.WriteFile(old, []byte(lineWith(t, string(both), "alice-1")), 0o600))
 	bystander := h.session(portSigned, client.Profile{Channel: "hmac", Key: "bob.key.txt"})
 	for _, tc := range []struct {
@@ -281,7 +287,7 @@ func TestRevocation(t *testing.T) {
 			other, err := os.ReadFile(filepath.Join(h.dir, "stranger.pem"))
 			check(t, err)
 			replaceFile(t, filepath.Join(h.dir, "ca.pem"), string(other))
-		}, "access denied"}, // the client sees that its certificate is not asked for
+		}, "access denied"}, // the host does not request the certificate
 	} {
 		if tc.p.Key == "copy.txt" {
 			b, err := os.ReadFile(keyFile)
@@ -296,7 +302,7 @@ func TestRevocation(t *testing.T) {
 		}
 		tc.revoke()
 		h.awaitCut(tc.name, one)
-		// The client goes on trusting the host's own certificate.
+		// The client still trusts the host's certificate.
 		check(t, os.WriteFile(filepath.Join(h.dir, "trust.pem"), host, 0o644))
 		if tc.p.CA != "" {
 			tc.p.CA = "trust.pem"
@@ -354,9 +360,8 @@ func (h *identityHost) awaitCut(what string, s *client.Session) {
 	}
 }
 
-// TestTLSIsNotResumed has a client that would resume its session: it never can, so that
-// a revoked certificate cannot come back that way. TLS 1.2 is refused but where it is
-// asked for.
+// TestTLSIsNotResumed: a client cannot resume a session, so a revoked certificate cannot be used that way. TLS 1.2 is
+// rejected unless the policy enables it.
 func TestTLSIsNotResumed(t *testing.T) {
 	h := startIdentityHost(t)
 	pair, err := tls.LoadX509KeyPair(filepath.Join(h.dir, "alice.pem"), filepath.Join(h.dir, "alice.key"))
@@ -373,13 +378,14 @@ func TestTLSIsNotResumed(t *testing.T) {
 				nc, err := tls.Dial("tcp", h.ports[port], cfg)
 				if version == tls.VersionTLS12 && port == portTLS {
 					if err == nil {
-						t.Error("TLS 1.2 was taken by a listener that does not say so")
+						t.Error("a listener without TLS 1.2 accepted it")
 					}
 					continue
 				}
 				check(t, err)
 				// Tickets come with the first answer.
-				_, _ = nc.Write([]byte("PYRO\x01\xf6\x06\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + strings.Repeat("\x00", 16) + "\x00\x00\x4d\xc5"))
+				_, _ = nc.Write([]byte("PYRO\x01\xf6\x06\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+					strings.Repeat("\x00", 16) + "\x00\x00\x4d\xc5"))
 				_ = nc.SetReadDeadline(time.Now().Add(10 * time.Second))
 				_, _ = io.ReadAll(nc)
 				if nc.ConnectionState().DidResume {

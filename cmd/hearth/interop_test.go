@@ -22,12 +22,13 @@ func needPyro4(t *testing.T) {
 	}
 }
 
-// noPyro4 says why there is no Pyro4 to test with; nil: there is one.
+// noPyro4 is the reason why Pyro4 cannot be used; nil if it can.
 func noPyro4(t *testing.T) error {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), python, "-c", "import Pyro4, msgpack, serpent").CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s cannot import it (apt-get install python3-pyro4 python3-msgpack python3-serpent): %w\n%s", python, err, out)
+		return fmt.Errorf("%s cannot import it (apt-get install python3-pyro4 python3-msgpack python3-serpent): %w\n%s",
+			python, err, out)
 	}
 	return nil
 }
@@ -56,7 +57,7 @@ func TestRealPyro4(t *testing.T) {
 	t.Logf("%s", tail(string(out), 6))
 }
 
-// TestRealPyro4TooLarge has the real Pyro4 send and ask for more than is allowed.
+// TestRealPyro4TooLarge sends and requests too many bytes with the real Pyro4.
 func TestRealPyro4TooLarge(t *testing.T) {
 	needPyro4(t)
 	policy := strings.Replace(fmt.Sprintf(livePolicy, os.Getuid()), `tenant "demo" {}`, `tenant "demo" {
@@ -70,7 +71,8 @@ func TestRealPyro4TooLarge(t *testing.T) {
 		t.Fatalf("testdata/pyro/too_large.py: %v\n%s", err, out)
 	}
 	for _, size := range []string{"max message size exceeded (", "message too large once decompressed ("} {
-		h.awaitLog(t.Context(), t, `level=WARN msg="connection closed: a message is too large; limits { arguments } of a tenant raises the bound" principal=me`)
+		h.awaitLog(t.Context(), t, `level=WARN msg="connection closed: a message is too large; `+
+			`limits { arguments } of a tenant raises the bound" principal=me`)
 		h.awaitLog(t.Context(), t, size)
 	}
 }

@@ -18,10 +18,9 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// BenchmarkManyTenants starts the real binary with 1,000 tenants of 10 objects each, from the
-// start of the process until it answers, and says what it and the workers that wait for a
-// tenant hold then, and again once 100 tenants have been called: the most of each process's
-// memory, and their fair share of it, what they share counted once.
+// BenchmarkManyTenants measures the real binary with 1,000 tenants of 10 objects each: the time from its start to its
+// first reply, and the memory of the host and of the prewarmed workers then, and again after calls to 100 tenants. It
+// reports resident memory, and proportional memory, which counts shared pages once.
 func BenchmarkManyTenants(b *testing.B) {
 	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // a socket's path is short
 	if err != nil {
@@ -38,7 +37,8 @@ func BenchmarkManyTenants(b *testing.B) {
 			b.Fatal(err)
 		}
 		for o := range 10 {
-			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("o%d.lua", o)), []byte(echoing), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("o%d.lua", o)), []byte(echoing),
+				0o600); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -94,7 +94,7 @@ func BenchmarkManyTenants(b *testing.B) {
 	}
 }
 
-// memoryOf sums up what processes hold, in MB: their pages, and their shares of them.
+// memoryOf returns the resident and the proportional memory of processes, in MB.
 func memoryOf(b *testing.B, pids []int) (rss, pss float64) {
 	b.Helper()
 	for _, pid := range pids {

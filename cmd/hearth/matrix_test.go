@@ -114,7 +114,7 @@ function M.expose:drop() return "drop" end
 return M
 `
 
-// matrixRow is somebody, and how he proves it.
+// matrixRow is a client with its credentials.
 type matrixRow struct {
 	who, way string
 	channel  string
@@ -122,16 +122,15 @@ type matrixRow struct {
 	env      []string
 }
 
-// matrixAnswer is what testdata/pyro/matrix.py prints.
+// matrixAnswer is the output of testdata/pyro/matrix.py.
 type matrixAnswer struct {
 	May        map[string]bool
 	Shows      map[string][]string
 	Registered []string
 }
 
-// TestMatrix has real Pyro4 clients of two users, two keys and two certificates, and a
-// stranger, make every call there is: what is answered, shown and listed is the policy's
-// own table.
+// TestMatrix makes every possible call with real Pyro4 clients of two users, two keys and two certificates, and with an
+// unknown client: replies, metadata and listings match the table of the policy.
 func TestMatrix(t *testing.T) {
 	needPyro4(t)
 	me := os.Getuid()
@@ -154,15 +153,19 @@ func TestMatrix(t *testing.T) {
 	clients, err := filepath.Abs("../../clients/python")
 	check(t, err)
 	key := func(who string) matrixRow {
-		return matrixRow{who: who, way: "hmac", channel: "hmac", env: []string{"HEARTH_KEY=" + filepath.Join(h.dir, who+".txt"), "HEARTH_CLIENT=" + clients}}
+		return matrixRow{who: who, way: "hmac", channel: "hmac",
+			env: []string{"HEARTH_KEY=" + filepath.Join(h.dir, who+".txt"), "HEARTH_CLIENT=" + clients}}
 	}
 	cert := func(who string) matrixRow {
-		return matrixRow{who: who, way: "cert", channel: "tls", env: []string{"HEARTH_CA=" + filepath.Join(h.dir, "ca.pem"),
-			"HEARTH_CERT=" + filepath.Join(h.dir, who+".pem"), "HEARTH_KEY=" + filepath.Join(h.dir, who+".key")}}
+		return matrixRow{who: who, way: "cert", channel: "tls",
+			env: []string{"HEARTH_CA=" + filepath.Join(h.dir, "ca.pem"),
+				"HEARTH_CERT=" + filepath.Join(h.dir, who+".pem"), "HEARTH_KEY=" + filepath.Join(h.dir, who+".key")}}
 	}
-	rows := []matrixRow{key("hana"), key("hugo"), cert("cora"), cert("carl"), {who: "ursula", way: "peer", channel: "tcp"}}
+	rows := []matrixRow{key("hana"), key("hugo"), cert("cora"), cert("carl"),
+		{who: "ursula", way: "peer", channel: "tcp"}}
 	if me == 0 && runtime.GOOS == "linux" {
-		rows = append(rows, matrixRow{who: "uwe", way: "peer", channel: "tcp", uid: 4202}, matrixRow{who: "anonymous", way: "peer", channel: "tcp", uid: 4203})
+		rows = append(rows, matrixRow{who: "uwe", way: "peer", channel: "tcp", uid: 4202},
+			matrixRow{who: "anonymous", way: "peer", channel: "tcp", uid: 4203})
 	} else {
 		t.Log("SKIPPED in part: only root on Linux can run clients as other users")
 	}
@@ -176,9 +179,11 @@ func TestMatrix(t *testing.T) {
 				at = tls
 			}
 			cmd := pyro(t, h, "matrix.py")
-			cmd.Env = append(cmd.Env, append(row.env, "HEARTH_WAY="+row.way, "HEARTH_AT="+at, "HEARTH_CALLS="+strings.Join(matrixCalls(), ","))...)
+			cmd.Env = append(cmd.Env, append(row.env, "HEARTH_WAY="+row.way, "HEARTH_AT="+at,
+				"HEARTH_CALLS="+strings.Join(matrixCalls(), ","))...)
 			if row.uid != 0 {
-				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(row.uid), Gid: uint32(row.uid)}}
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(row.uid),
+					Gid: uint32(row.uid)}}
 			}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
@@ -189,7 +194,7 @@ func TestMatrix(t *testing.T) {
 			var got matrixAnswer
 			check(t, json.Unmarshal(out, &got))
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-the policy's table +what the host answers:\n%s", diff)
+				t.Errorf("-the policy's table +the host's replies:\n%s", diff)
 			}
 		})
 	}
@@ -213,7 +218,7 @@ func matrixCalls() (out []string) {
 	return out
 }
 
-// matrixTable is what the policy says of one row, and that not all of it is the same.
+// matrixTable returns the decisions of the policy for one row, and checks that they differ.
 func matrixTable(t *testing.T, p *policy.Policy, row matrixRow, me int) matrixAnswer {
 	t.Helper()
 	var g policy.Query
@@ -246,7 +251,7 @@ func matrixTable(t *testing.T, p *policy.Policy, row matrixRow, me int) matrixAn
 		}
 	}
 	if permitted == 0 || permitted == len(want.May) {
-		t.Errorf("%d of %d calls are permitted: the row tells nothing", permitted, len(want.May))
+		t.Errorf("%d of %d calls are permitted: the row is no test", permitted, len(want.May))
 	}
 	return want
 }

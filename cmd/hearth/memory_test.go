@@ -87,7 +87,8 @@ func oneBudget(t *testing.T, atOnce bool) {
 	var all sync.WaitGroup
 	for i, s := range sessions {
 		all.Go(func() {
-			if _, err := s.Object("acme.hoard").Call(ctx, "fill", size(i)); err != nil && !strings.Contains(err.Error(), "the memory of the tenant's worker") {
+			if _, err := s.Object("acme.hoard").Call(ctx, "fill", size(i)); err != nil &&
+				!strings.Contains(err.Error(), "the memory of the tenant's worker") {
 				t.Errorf("session %d: %v", i, err)
 			}
 		})
@@ -104,7 +105,8 @@ func oneBudget(t *testing.T, atOnce bool) {
 			kept++
 		case err == nil && n == int64(-1): // its call read it
 			ended++
-		case err != nil && strings.Contains(err.Error(), "limit exceeded: the memory of the tenant's worker: an instance of acme.hoard held ") &&
+		case err != nil && strings.Contains(err.Error(),
+			"limit exceeded: the memory of the tenant's worker: an instance of acme.hoard held ") &&
 			strings.HasSuffix(err.Error(), " MiB, the most of all, and was ended with its state; not executed"):
 			ended++
 		default:
@@ -113,7 +115,7 @@ func oneBudget(t *testing.T, atOnce bool) {
 		if i == 0 && (err != nil || n != int64(1)) {
 			t.Errorf("the small session: %v, %v", n, err)
 		}
-		if err != nil { // said once
+		if err != nil { // reported once
 			if n, err := s.Object("acme.hoard").Call(ctx, "count"); err != nil || n != int64(-1) {
 				t.Errorf("session %d, anew: %v, %v", i, n, err)
 			}

@@ -27,9 +27,9 @@ var neighbourAttacks = []struct{ name, body string }{
 }
 
 // BenchmarkNeighbour measures a tenant's calls at the real binary, one after the other, while
-// nothing else happens and while four callers keep another tenant at an attack. ns/op is of
-// the calls under attack; beside it stand the 50th and 99th percentile of both, and the ratio
-// of the 99th ones. The attacks take what their limits give: one processor's worth.
+// the host is idle and while four callers keep another tenant busy with an attack. ns/op is the time of the calls under
+// attack. It also reports the 50th and 99th percentiles of both, and the ratio of the 99th percentiles. The attacks
+// use their full limits: one processor.
 func BenchmarkNeighbour(b *testing.B) {
 	h := startHostWith(b, fmt.Sprintf(`
 scripts = "scripts"
@@ -45,7 +45,8 @@ permit "all" {
 `, os.Getuid()), func(dir string) {
 		check(b, os.MkdirAll(filepath.Join(dir, "scripts", "hostile"), 0o755))
 		for _, a := range neighbourAttacks {
-			text := "local O = hearth.object { instance = 'call' }\nfunction O.expose:attack() " + a.body + " end\nreturn O\n"
+			text := "local O = hearth.object { instance = 'call' }\n" +
+				"function O.expose:attack() " + a.body + " end\nreturn O\n"
 			check(b, os.WriteFile(filepath.Join(dir, "scripts", "hostile", a.name+".lua"), []byte(text), 0o644))
 		}
 	})
@@ -103,7 +104,8 @@ permit "all" {
 
 // BenchmarkNeighbourOfCorpus measures a tenant's calls at the real binary, one after the other, while another tenant
 // runs each script of the hostile corpus in turn. ns/op is of all calls under attack; beside it stand the 99th
-// percentiles with and without an attack. Of the scripts that leave time for 500 calls it logs the ten under which the calls
+// percentiles with and without an attack. Of the scripts that leave time for 500 calls it logs the ten under which
+// the calls
 // were slowest.
 func BenchmarkNeighbourOfCorpus(b *testing.B) {
 	h := startHostile(b, os.Getuid())
@@ -135,7 +137,8 @@ func BenchmarkNeighbourOfCorpus(b *testing.B) {
 				begun := time.Now()
 				h.attack(b, i).run()
 				step := script.steps[0]
-				attacked := h.clients["me"].Object(object.ID(fmt.Sprintf("hostile%d.%s", i%hostileTenants, script.name)))
+				attacked := h.clients["me"].Object(object.ID(fmt.Sprintf("hostile%d.%s", i%hostileTenants,
+					script.name)))
 				for script.single() && time.Since(begun) < time.Second {
 					_, _ = attacked.Call(b.Context(), step.method, step.args...)
 				}
@@ -160,7 +163,8 @@ func BenchmarkNeighbourOfCorpus(b *testing.B) {
 	b.ReportMetric(float64(percentile(loaded, 99))/float64(percentile(quiet, 99)), "p99-ratio")
 	slices.SortFunc(worst, func(x, y slow) int { return cmp.Compare(y.p99, x.p99) })
 	for _, w := range worst[:min(len(worst), 10)] {
-		b.Logf("%s: %.1f times, p99 %s of %d calls", w.script, float64(w.p99)/float64(percentile(quiet, 99)), w.p99, w.calls)
+		b.Logf("%s: %.1f times, p99 %s of %d calls", w.script, float64(w.p99)/float64(percentile(quiet, 99)), w.p99,
+			w.calls)
 	}
 }
 

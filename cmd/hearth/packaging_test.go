@@ -36,7 +36,8 @@ func TestUnitWritesWhereDocumentsSay(t *testing.T) {
 	}
 	writable := strings.Fields(unit["ReadWritePaths"][0])
 	made := map[string]bool{} // by systemd
-	for setting, above := range map[string]string{"StateDirectory": "/var/lib", "LogsDirectory": "/var/log", "ConfigurationDirectory": "/etc"} {
+	for setting, above := range map[string]string{"StateDirectory": "/var/lib", "LogsDirectory": "/var/log",
+		"ConfigurationDirectory": "/etc"} {
 		for _, names := range unit[setting] {
 			for _, name := range strings.Fields(names) {
 				made[filepath.Join(above, name)] = true
@@ -65,12 +66,14 @@ func TestUnitWritesWhereDocumentsSay(t *testing.T) {
 		check(t, err)
 		for _, m := range written.FindAllStringSubmatch(string(text), -1) {
 			found[m[1]] = true
-			if !slices.ContainsFunc(writable, func(dir string) bool { return m[1] == dir || strings.HasPrefix(m[1], dir+"/") }) {
+			if !slices.ContainsFunc(writable,
+				func(dir string) bool { return m[1] == dir || strings.HasPrefix(m[1], dir+"/") }) {
 				t.Errorf("%s: the packaged host cannot write to %s", filepath.Base(doc), m[1])
 			}
 		}
 	}
-	for _, path := range []string{"/var/log/hearth/audit.jsonl", "/etc/hearth/keys/alice.key", "/etc/hearth/ca", "/var/lib/hearth/state"} {
+	for _, path := range []string{"/var/log/hearth/audit.jsonl", "/etc/hearth/keys/alice.key", "/etc/hearth/ca",
+		"/var/lib/hearth/state"} {
 		if !found[path] {
 			t.Errorf("no document names %s", path)
 		}

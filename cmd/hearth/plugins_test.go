@@ -22,7 +22,8 @@ func buildPlugins(t *testing.T, dir string) (sums map[string]string) {
 	t.Helper()
 	to := filepath.Join(dir, "plugins", "demo")
 	check(t, os.MkdirAll(to, 0o755))
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", to+"/", "../../plugins/examples/checksum", "../../plugins/examples/table")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", to+"/", "../../plugins/examples/checksum",
+		"../../plugins/examples/table")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building plugins: %v\n%s", err, out)
@@ -86,9 +87,9 @@ permit "the tests may call" {
 	}
 }
 
-// TestPluginWalls has a plugin look for a file that its policy shows it later: what its
-// walls let through changes with the policy, and nothing else does.
-func TestPluginWalls(t *testing.T) {
+// TestPluginIsolation reads a file from a plugin before and after the policy permits it: the isolation changes with the
+// policy, and in no other way.
+func TestPluginIsolation(t *testing.T) {
 	shown := t.TempDir()
 	var dir string
 	policy := func(more string) string {
@@ -134,14 +135,14 @@ permit "the tests may call" {
 	check(t, os.Rename(next, filepath.Join(dir, "policy.hcl")))
 	h.awaitLog(ctx, t, "plugin changed")
 	if v, err := o.Call(ctx, "read", filepath.Join(shown, "x")); err != nil || v != "shown" {
-		t.Errorf("what the policy shows: %v, %v", v, err)
+		t.Errorf("a permitted file: %v, %v", v, err)
 	}
 	if v, err := o.Call(ctx, "read", filepath.Join(dir, "policy.hcl")); err == nil {
-		t.Errorf("what it does not: %v", v)
+		t.Errorf("a hidden file: %v", v)
 	}
 }
 
-// TestNoPluginOutlivesTheHost kills the host without a chance to say anything.
+// TestNoPluginOutlivesTheHost kills the host with SIGKILL.
 func TestNoPluginOutlivesTheHost(t *testing.T) {
 	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // the names of sockets are short
 	check(t, err)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestMoreRightsThanTheStarter runs a set-user-id copy of the binary as another user, who
-// sets variables: they count for nothing. Without the bit, they count.
+// TestMoreRightsThanTheStarter runs a set-user-id copy of the binary as another user with variables: they are ignored.
+// Without the set-user-id bit they are used.
 func TestMoreRightsThanTheStarter(t *testing.T) {
 	if os.Getuid() != 0 || runtime.GOOS != "linux" {
 		t.Skip("SKIPPED: only root on Linux can make a program of another user")
@@ -41,7 +41,8 @@ func TestMoreRightsThanTheStarter(t *testing.T) {
 			}
 		}
 		if (level == "info") != tc.ignored || strings.Contains(environment, "ignored") != tc.ignored {
-			t.Errorf("mode %v: log level %q, environment %q; want it ignored: %t", tc.mode, level, environment, tc.ignored)
+			t.Errorf("mode %v: log level %q, environment %q; want it ignored: %t", tc.mode, level, environment,
+				tc.ignored)
 		}
 	}
 }

@@ -14,13 +14,15 @@ import (
 )
 
 // TestPythonPlugin serves the example in Python, as the documentation packs it, to the real
-// Pyro4 client: values, streams, errors, and a call that it makes on a script in its own name.
-// Then the policy names other objects of it, and those serve in the place of the first.
+// Pyro4 client: values, streams, errors, and a call that it makes to a script as its own principal.
+// Then the policy names other objects of the plugin, and these are served instead.
 func TestPythonPlugin(t *testing.T) {
 	needPyro4(t)
 	const systemPython = "/usr/bin/python3"
-	if out, err := exec.CommandContext(t.Context(), systemPython, "-c", "import grpc, cryptography").CombinedOutput(); err != nil {
-		t.Skipf("!! PLUGINS IN PYTHON ARE NOT TESTED: apt-get install python3-grpcio python3-cryptography: %v %s", err, out)
+	if out, err := exec.CommandContext(t.Context(), systemPython, "-c",
+		"import grpc, cryptography").CombinedOutput(); err != nil {
+		t.Skipf("!! PLUGINS IN PYTHON ARE NOT TESTED: apt-get install python3-grpcio python3-cryptography: %v %s", err,
+			out)
 	}
 	const policy = `
 listener "tcp" { address = "127.0.0.1:0" }
@@ -49,14 +51,16 @@ permit "the tests, and the greeter, may call" {
 	}
 	h := startHostWith(t, fmt.Sprintf(policy, runtime, ""), func(dir string) {
 		from := t.TempDir()
-		for to, source := range map[string]string{"hearth_plugin.py": "sdk/python/hearth_plugin.py", "__main__.py": "examples/python/greeter.py"} {
+		for to, source := range map[string]string{"hearth_plugin.py": "sdk/python/hearth_plugin.py",
+			"__main__.py": "examples/python/greeter.py"} {
 			text, err := os.ReadFile(filepath.Join("../../plugins", source))
 			check(t, err)
 			check(t, os.WriteFile(filepath.Join(from, to), text, 0o600))
 		}
 		check(t, os.WriteFile(filepath.Join(dir, "smtp.secret"), []byte("open sesame"), 0o600))
 		check(t, os.MkdirAll(filepath.Join(dir, "plugins", "demo"), 0o755))
-		pack := exec.CommandContext(t.Context(), systemPython, "-m", "zipapp", from, "-p", systemPython+" -I", "-o", filepath.Join(dir, "plugins", "demo", "snake"))
+		pack := exec.CommandContext(t.Context(), systemPython, "-m", "zipapp", from, "-p", systemPython+" -I", "-o",
+			filepath.Join(dir, "plugins", "demo", "snake"))
 		if out, err := pack.CombinedOutput(); err != nil {
 			t.Fatalf("zipapp: %v\n%s", err, out)
 		}
@@ -70,7 +74,8 @@ permit "the tests, and the greeter, may call" {
 	if strings.Contains(h.log.String(), "open sesame") {
 		t.Error("the log holds a secret")
 	}
-	check(t, os.WriteFile(filepath.Join(h.dir, "policy.hcl"), []byte(fmt.Sprintf(policy, runtime, `objects = ["counter"]`)), 0o600))
+	check(t, os.WriteFile(filepath.Join(h.dir, "policy.hcl"),
+		[]byte(fmt.Sprintf(policy, runtime, `objects = ["counter"]`)), 0o600))
 	h.awaitLog(ctx, t, "plugin changed")
 	c, err := client.New(client.Config{Address: h.tcp})
 	check(t, err)
@@ -78,7 +83,8 @@ permit "the tests, and the greeter, may call" {
 	if got, err := c.Object("demo.snake.counter").Call(ctx, "increment"); err != nil || got != int64(1) {
 		t.Errorf("the object that the policy names now: %v, %v", got, err)
 	}
-	if got, err := c.Object("demo.snake").Call(ctx, "hello", "x"); err == nil || !strings.Contains(err.Error(), "unknown object") {
+	if got, err := c.Object("demo.snake").Call(ctx, "hello", "x"); err == nil ||
+		!strings.Contains(err.Error(), "unknown object") {
 		t.Errorf("the object that it names no longer: %v, %v", got, err)
 	}
 }

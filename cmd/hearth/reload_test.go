@@ -65,7 +65,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 	key := func(id string) (keyfile.Key, string) {
 		k, err := keyfile.New(id, time.Now())
 		check(t, err)
-		return k, fmt.Sprintf("hearth-key-1 %s %s %s\n", k.ID, base64.RawURLEncoding.EncodeToString(k.Secret[:]), k.Created.Format(time.RFC3339))
+		return k, fmt.Sprintf("hearth-key-1 %s %s %s\n", k.ID, base64.RawURLEncoding.EncodeToString(k.Secret[:]),
+			k.Created.Format(time.RFC3339))
 	}
 	own, ours := key("ours")
 	_, other := key("other")
@@ -163,7 +164,8 @@ return V
 			})
 		case kind < 17:
 			logged("object changed", func() {
-				put("scripts/demo/lib/twice.lua", fmt.Sprintf("return function(a, b) return a, b end -- %d\n", n), 0o644)
+				put("scripts/demo/lib/twice.lua", fmt.Sprintf("return function(a, b) return a, b end -- %d\n", n),
+					0o644)
 			})
 		case kind < 18:
 			logged("plugin changed", func() { put("plugins/demo/table", string(plugin)+strconv.Itoa(n), 0o755) })
@@ -197,14 +199,15 @@ return V
 	t.Logf("%d changes; the Pyro4 client made %s calls", n, strings.TrimSpace(said.String()))
 	await(ctx, t, "the host holds no more than before", func() bool {
 		after := h.holds(t)
-		return after.files <= before.files+2 && after.children == before.children && after.goroutines <= before.goroutines+2
+		return after.files <= before.files+2 && after.children == before.children &&
+			after.goroutines <= before.goroutines+2
 	})
 	if t.Failed() {
 		t.Logf("before %+v, after %+v", before, h.holds(t))
 		return
 	}
-	// What the host holds at the least in one half of the changes it holds in the other too, but
-	// for what a garbage collector makes of it. A heap may double before it is collected.
+	// The minimum of both halves of the changes must be equal, except for garbage. A heap may double before it is
+	// collected.
 	t.Logf("the least of each half of the changes: %+v", memory)
 	was, is := memory[0], memory[1]
 	if is.heap > was.heap+was.heap/4+1<<20 {
@@ -215,7 +218,7 @@ return V
 	}
 }
 
-// held is what a host holds of the system.
+// held holds the resources of a host.
 type held struct {
 	files, children, goroutines int
 	heap                        int // bytes that its last garbage collection found in use
@@ -231,21 +234,23 @@ func (h *liveHost) holds(t *testing.T) held {
 	all := h.metrics(t)
 	worker := regexp.MustCompile(`msg="worker started" tenant=demo pid=(\d+)`).FindStringSubmatch(h.log.String())
 	if worker == nil {
-		t.Fatal("the log does not say which process the worker is")
+		t.Fatal("the log does not name the process of the worker")
 	}
 	text, err := os.ReadFile("/proc/" + worker[1] + "/statm")
 	check(t, err) // the one that was started first works to the end
 	resident, err := strconv.Atoi(strings.Fields(string(text))[1])
 	check(t, err)
-	return held{len(files), len(children(t, h.pid)), all["go_goroutines"], all["go_gc_heap_live_bytes"], resident * os.Getpagesize()}
+	return held{len(files), len(children(t, h.pid)), all["go_goroutines"], all["go_gc_heap_live_bytes"],
+		resident * os.Getpagesize()}
 }
 
-// metrics asks for the host's metrics. Those that are no whole numbers are left out.
+// metrics returns the host's metrics, without those that are not integers.
 func (h *liveHost) metrics(t *testing.T) map[string]int {
 	t.Helper()
-	socket := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.dir, "state", "admin.sock"))
-	}}
+	socket := &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.dir, "state", "admin.sock"))
+		}}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://hearth/metrics", nil)
 	check(t, err)
 	answer, err := socket.RoundTrip(req)

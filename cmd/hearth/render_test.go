@@ -34,11 +34,14 @@ func TestAppendJSON(t *testing.T) {
 		{codec.Tuple{int64(1), "x"}, `[1,"x"]`},
 		{codec.Set{"x"}, `["x"]`},
 		{map[string]any{"b": int64(2), "a": nil}, `{"a":null,"b":2}`},
-		{codec.Dict{{Key: "z", Value: int64(1)}, {Key: int64(1), Value: "y"}, {Key: codec.Tuple{int64(1)}, Value: nil}}, `{"z":1,"1":"y","[1]":null}`},
+		{codec.Dict{{Key: "z", Value: int64(1)}, {Key: int64(1), Value: "y"}, {Key: codec.Tuple{int64(1)}, Value: nil}},
+			`{"z":1,"1":"y","[1]":null}`},
 		{time.Date(2026, 2, 3, 4, 5, 6, 500e6, time.UTC), `"2026-02-03T04:05:06.5"`},
 		{codec.Date(1), `"0001-01-01"`},
 		{codec.Date(739650), `"2026-02-03"`},
-		{&codec.Exception{Class: "ValueError", Args: []any{"why", int64(2)}, Attributes: map[string]any{"code": int64(7)}}, `{"__exception__":true,"__class__":"ValueError","args":["why",2],"attributes":{"code":7}}`},
+		{&codec.Exception{Class: "ValueError", Args: []any{"why", int64(2)},
+			Attributes: map[string]any{"code": int64(7)}},
+			`{"__exception__":true,"__class__":"ValueError","args":["why",2],"attributes":{"code":7}}`},
 	}
 	for _, tt := range tests {
 		got := string(appendJSON(nil, tt.in))

@@ -137,7 +137,8 @@ func TestSecretsByAttack(t *testing.T) {
 	}
 
 	// The object's own slips.
-	for _, method := range []string{"text", "bare", "bytes", "args", "class", "path", "module", "proxy", "field", "call",
+	for _, method := range []string{"text", "bare", "bytes", "args", "class", "path", "module", "proxy", "field",
+		"call",
 		"arith", "number", "format", "sort", "int", "typed", "log"} {
 		got := call("call", "vault.mailer", method)
 		if strings.Contains(got, value) || strings.Contains(got, value[:12]) {
@@ -150,19 +151,22 @@ func TestSecretsByAttack(t *testing.T) {
 			}
 		}
 	}
-	if got := call("call", "vault.mailer", "items", "--stream"); strings.Contains(got, value) || !strings.Contains(got, "[secret smtp]") {
+	if got := call("call", "vault.mailer", "items", "--stream"); strings.Contains(got, value) ||
+		!strings.Contains(got, "[secret smtp]") {
 		t.Errorf("the stream's error is %q", got)
 	}
-	if got := call("describe", "vault.mailer"); strings.Contains(got, value) || !strings.Contains(got, "[secret smtp]") {
+	if got := call("describe", "vault.mailer"); strings.Contains(got, value) ||
+		!strings.Contains(got, "[secret smtp]") {
 		t.Errorf("describe shows %q", got)
 	}
 
-	// Others. What exists and is not granted is answered like what does not exist.
+	// Other objects. A secret that exists and is not granted gives the error of a missing one.
 	for _, id := range []string{"vault.neighbour", "other.thief"} {
 		exists, missing := call("call", id, "ask", `"smtp"`), call("call", id, "ask", `"smtq"`)
-		if strings.ReplaceAll(exists, "smtp", "smtq") != missing || !strings.Contains(exists, "has no secret of this name") ||
+		if strings.ReplaceAll(exists, "smtp", "smtq") != missing ||
+			!strings.Contains(exists, "has no secret of this name") ||
 			!strings.Contains(exists, fmt.Sprintf("objects = [%q]", id)) {
-			t.Errorf("%s tells secrets apart:\n%s%s", id, exists, missing)
+			t.Errorf("%s distinguishes secrets:\n%s%s", id, exists, missing)
 		}
 		for _, attempt := range [][]string{{"bylib", `"smtp"`}, {"loot"}, {"forge", `"smtp"`}, {"steal"}} {
 			if got := call(append([]string{"call", id}, attempt...)...); strings.Contains(got, value) {
@@ -185,7 +189,8 @@ func TestSecretsByAttack(t *testing.T) {
 		t.Errorf("the instance was replaced: %q", got)
 	}
 	call("call", "vault.mailer", "log")
-	if got := call("call", "vault.mailer", "stale"); strings.Contains(got, value) || !strings.Contains(got, "stale [secret smtp]") {
+	if got := call("call", "vault.mailer", "stale"); strings.Contains(got, value) ||
+		!strings.Contains(got, "stale [secret smtp]") {
 		t.Errorf("the value of before is shown: %q", got)
 	}
 
@@ -198,13 +203,14 @@ func TestSecretsByAttack(t *testing.T) {
 		t.Errorf("after a loose file: %q", got)
 	}
 	check(t, os.Remove(filepath.Join(h.dir, "secrets", "smtp")))
-	for late := time.Now().Add(10 * time.Second); !strings.Contains(call("call", "vault.mailer", "value"), "has no secret of this name"); {
+	for late := time.Now().Add(10 * time.Second); !strings.Contains(call("call", "vault.mailer", "value"),
+		"has no secret of this name"); {
 		if time.Now().After(late) {
 			t.Fatal("the secret outlived its file by 10 s")
 		}
 	}
 
-	// What is left of it all.
+	// The remaining files.
 	audit, err := os.ReadFile(filepath.Join(h.dir, "state", "audit.jsonl"))
 	check(t, err)
 	places := map[string]string{"the host's log": h.log.String(), "the audit log": string(audit)}

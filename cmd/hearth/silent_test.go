@@ -13,8 +13,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// A thousand connections that say nothing cost the others nothing: a client that was
-// there goes on, and a new one is let in.
+// A thousand silent connections do not affect others: a connected client can call, and a new one can connect.
 func TestSilentConnections(t *testing.T) {
 	const silent = 1000
 	h := startHost(t)
@@ -46,9 +45,8 @@ func TestSilentConnections(t *testing.T) {
 	dialGood(t, h, hello).calls(t, call, 100)
 }
 
-// TestHalfOpenChannels has a thousand clients stop in the middle of every handshake there
-// is. A client that has proven itself goes on, a new one is let in, and what the others
-// cost is small.
+// TestHalfOpenChannels stops a thousand clients in the middle of every kind of handshake. An authenticated client can
+// call, a new one can connect, and the stopped ones use little memory.
 func TestHalfOpenChannels(t *testing.T) {
 	const halfOpen = 1000
 	h := startIdentityHost(t)
@@ -86,7 +84,7 @@ func TestHalfOpenChannels(t *testing.T) {
 	}
 }
 
-// residentKiB returns how much memory a process has, 0 where that cannot be asked.
+// residentKiB returns the resident memory of a process in KiB, 0 on systems without /proc.
 func residentKiB(t *testing.T, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -129,7 +127,7 @@ func (g *goodClient) calls(t *testing.T, call []byte, n int) {
 	}
 }
 
-// ask sends a message and returns the kind of its answer.
+// ask sends a message and returns the kind of the reply.
 func (g *goodClient) ask(t *testing.T, message []byte) string {
 	t.Helper()
 	check(t, g.nc.SetDeadline(time.Now().Add(time.Minute)))

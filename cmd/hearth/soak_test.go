@@ -28,8 +28,8 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// soak is how long TestSoak makes its load. What it says of growth is worth something from
-// some minutes on; a short run still wants every call answered rightly.
+// soak is the duration of the load of TestSoak. Its check of growth needs some minutes; a short run still checks the
+// reply of every call.
 var soak = flag.Duration("soak", 4*time.Second, "how long TestSoak makes its load")
 
 // soakPolicy is the policy of TestSoak; the comment makes each another.
@@ -103,13 +103,14 @@ func TestSoak(t *testing.T) {
 			t.Errorf("no %s was made: this was no mixed load", name)
 		}
 	}
-	// A machine that stands still for a while has the host give up on handshakes, and say so.
+	// On a machine that stops for a while the host gives up on handshakes and logs that.
 	if late, said := int(s.late.Load()), strings.Count(s.h.log.String(), "i/o timeout"); late > said {
-		t.Errorf("%d connections came to nothing, %d of them for lack of time", late, said)
+		t.Errorf("%d connections failed, %d of them by a time limit", late, said)
 	}
 	t.Log(table(samples))
 	if d := <-still; d > 2*time.Second {
-		t.Logf("THE MACHINE STOOD STILL for %s: what failed for lack of time then says nothing of the host", d.Round(time.Second))
+		t.Logf("THE MACHINE STOOD STILL for %s: failures by a time limit are then no fault of the host",
+			d.Round(time.Second))
 	}
 	if d := grown(samples); d != "" {
 		t.Errorf("%s", d)
@@ -124,13 +125,13 @@ type soaked struct {
 	load   sync.WaitGroup
 	over   atomic.Bool
 	counts tally
-	late   atomic.Int64 // connections that came to nothing
+	late   atomic.Int64 // failed connections
 	key    keyfile.Key
 	ours   string // the key's line
 	plugin []byte
 }
 
-// tally counts what was done, by name.
+// tally counts operations by name.
 type tally struct {
 	mu sync.Mutex // guards n
 	n  map[string]int
@@ -158,7 +159,8 @@ func startSoak(t *testing.T) *soaked {
 	check(t, err)
 	s.key, err = keyfile.New("ours", time.Now())
 	check(t, err)
-	s.ours = fmt.Sprintf("hearth-key-1 %s %s %s\n", s.key.ID, base64.RawURLEncoding.EncodeToString(s.key.Secret[:]), s.key.Created.Format(time.RFC3339))
+	s.ours = fmt.Sprintf("hearth-key-1 %s %s %s\n", s.key.ID, base64.RawURLEncoding.EncodeToString(s.key.Secret[:]),
+		s.key.Created.Format(time.RFC3339))
 	s.h = startHostWith(t, fmt.Sprintf(soakPolicy, 0), func(dir string) {
 		s.h = &liveHost{dir: dir}
 		for _, folder := range []string{"scripts/demo/lib", "scripts/bulk", "scripts/hostile0", "plugins/demo"} {
@@ -188,12 +190,13 @@ func startSoak(t *testing.T) *soaked {
 // put makes a file of the host, whole at once.
 func (s *soaked) put(name, text string, mode os.FileMode) {
 	aside := filepath.Join(s.h.dir, "aside") // in no folder that the host looks at
-	if err := errors.Join(os.WriteFile(aside, []byte(text), mode), os.Chmod(aside, mode), os.Rename(aside, filepath.Join(s.h.dir, name))); err != nil {
+	if err := errors.Join(os.WriteFile(aside, []byte(text), mode), os.Chmod(aside, mode),
+		os.Rename(aside, filepath.Join(s.h.dir, name))); err != nil {
 		s.t.Error(err)
 	}
 }
 
-// versionScript is an object that says twice which version it is.
+// versionScript is an object that returns its version twice.
 func versionScript(n int) string {
 	return fmt.Sprintf(`local V = hearth.object { instance = "call" }
 local n = %d
@@ -227,7 +230,7 @@ func (s *soaked) client(cfg hearth.Config) *hearth.Client {
 	return c
 }
 
-// want is what is the matter with an answer, nil if nothing is.
+// The method want returns the error of a wrong reply, nil for the expected one.
 func want(wanted, got any, err error) error {
 	if err == nil && got != wanted {
 		return fmt.Errorf("the answer is %.100v, not %.100v", got, wanted)
@@ -278,7 +281,7 @@ func (s *soaked) calls() {
 				return err
 			}
 		}
-		// They run beside the connection, in no order that anybody promises.
+		// They run in parallel to the connection, in no guaranteed order.
 		for {
 			got, err := o.Call(s.ctx, "total")
 			if err != nil || got == int64(30) {
@@ -333,7 +336,8 @@ func (s *soaked) connections() {
 	}
 	s.again("plain connections", once(hearth.Config{Address: s.h.tcp, Protocol: object.Pyro4}))
 	s.again("HMAC connections", once(hearth.Config{Address: s.h.tcp, KeyID: s.key.ID, Key: signed.Key(s.key.Secret)}))
-	text, err := json.Marshal(hearth.Profile{Address: s.h.ports[0], Channel: "tls", CA: "ca.pem", Cert: "svccert.pem", CertKey: "svccert.key"})
+	text, err := json.Marshal(hearth.Profile{Address: s.h.ports[0], Channel: "tls", CA: "ca.pem", Cert: "svccert.pem",
+		CertKey: "svccert.key"})
 	check(s.t, err)
 	path := filepath.Join(s.h.dir, "profile.json")
 	check(s.t, os.WriteFile(path, text, 0o600))
@@ -380,7 +384,7 @@ func (s *soaked) ended() <-chan struct{} {
 	return ch
 }
 
-// stoodStill tells at the end for how long at most not even this program was let run.
+// stoodStill returns the longest time in which this program did not run.
 func (s *soaked) stoodStill() <-chan time.Duration {
 	ended, longest := s.ended(), make(chan time.Duration, 1)
 	go func() {
@@ -401,7 +405,7 @@ func (s *soaked) stoodStill() <-chan time.Duration {
 	return longest
 }
 
-// changes changes what the host has read, a few times a second.
+// changes changes files of the host a few times a second.
 func (s *soaked) changes() {
 	random := rand.New(rand.NewPCG(3, 4))
 	tick := time.NewTicker(200 * time.Millisecond)
@@ -414,7 +418,7 @@ func (s *soaked) changes() {
 		case kind < 16:
 			s.put("scripts/demo/lib/twice.lua", fmt.Sprintf("return function(a, b) return a, b end -- %d\n", n), 0o644)
 		case kind < 17:
-			s.put("scripts/demo/passing.lua", "this is no Lua", 0o644) // refused, and the rest goes on
+			s.put("scripts/demo/passing.lua", "this is no Lua", 0o644) // rejected, and the other objects are served
 		case kind < 18:
 			s.put("policy.hcl", fmt.Sprintf(soakPolicy, n+1), 0o644)
 		case kind < 19:
@@ -433,7 +437,8 @@ func (s *soaked) hostile() {
 	rand.New(rand.NewPCG(5, 6)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	clients := map[string]*hearth.Client{"me": s.client(hearth.Config{})}
 	s.again("hostile scripts", func(n int) error {
-		a := &attack{t: s.t, h: s.h, uid: os.Getuid(), clients: clients, script: all[n%len(all)], tenant: "hostile0", busy: true}
+		a := &attack{t: s.t, h: s.h, uid: os.Getuid(), clients: clients, script: all[n%len(all)], tenant: "hostile0",
+			busy: true}
 		a.run()
 		a.neighbour(s.ctx)
 		return nil

@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// sample is what a host holds at one time.
+// sample holds the resources of a host at one time.
 type sample struct {
 	at         time.Duration // since the load began
-	host       int           // memory of the host, in KiB: what it shares counts in part
+	host       int           // memory of the host, in KiB: shared pages count in part
 	workers    int           // and of its workers and plugins
 	files      int           // descriptors of the host
 	processes  int           // workers, plugins and spares
@@ -38,7 +38,7 @@ func (s *soaked) watch() []sample {
 		case <-tick.C:
 			all = append(all, s.sample(time.Since(began)))
 		case <-s.ctx.Done():
-			s.t.Error("the load does not come to its end")
+			s.t.Error("the load does not end")
 		}
 	}
 	return all
@@ -52,7 +52,7 @@ func (s *soaked) sample(at time.Duration) sample {
 	}
 	var err error
 	if out.goroutines, err = s.h.goroutines(s.ctx); err != nil {
-		s.t.Errorf("asking for metrics: %v", err)
+		s.t.Errorf("reading the metrics: %v", err)
 	}
 	return out
 }
@@ -69,12 +69,13 @@ func pssKiB(pid int) int {
 	return 0
 }
 
-// goroutines asks the host at its admin socket how many it has.
+// goroutines returns the number of goroutines of the host, from its admin socket.
 func (h *liveHost) goroutines(ctx context.Context) (int, error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", filepath.Join(h.dir, "state", "admin.sock"))
-	}}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", filepath.Join(h.dir, "state", "admin.sock"))
+		}}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://hearth/metrics", nil)
 	if err != nil {
 		return 0, err
@@ -113,11 +114,10 @@ var measured = []struct {
 	{"goroutines", func(s *sample) int { return s.goroutines }, 0.1, 30},
 }
 
-// shortestSoak is how long a load must be to say anything about growth: buffers fill and
-// caches warm before.
+// shortestSoak is the shortest load whose growth is checked: before, buffers fill and caches warm.
 const shortestSoak = time.Minute
 
-// grown says what grew, "" if nothing did or the time was too short to tell.
+// grown names a resource that grew, "" if none did or the time was too short.
 func grown(all []sample) string {
 	if len(all) < 8 || all[len(all)-1].at < shortestSoak {
 		return ""
@@ -126,7 +126,9 @@ func grown(all []sample) string {
 	for _, m := range measured {
 		early, late := median(all[len(all)/4:len(all)/2], m.of), median(all[len(all)*3/4:], m.of)
 		if most := int(float64(early)*(1+m.share)) + m.more; late > most {
-			out = append(out, fmt.Sprintf("%s grew from %d in the second quarter to %d in the last, and may be %d", m.name, early, late, most))
+			out = append(out, fmt.Sprintf("%s grew from %d in the second quarter to %d in the last, and may be %d",
+				m.name,
+				early, late, most))
 		}
 	}
 	return strings.Join(out, "\n")
@@ -141,7 +143,7 @@ func median(all []sample, of func(s *sample) int) int {
 	return values[len(values)/2]
 }
 
-// table shows at most twenty of the samples, and what was done in all.
+// table formats at most twenty samples, and the total of operations.
 func table(all []sample) string {
 	var b strings.Builder
 	b.WriteString("\n     time")
@@ -166,12 +168,13 @@ func table(all []sample) string {
 	return b.String()
 }
 
-// TestGrown: what leaks is found, and what goes up and down is not.
+// TestGrown: a leak is found, and a resource that goes up and down is not.
 func TestGrown(t *testing.T) {
 	series := func(host, files func(i int) int) []sample {
 		all := make([]sample, 120)
 		for i := range all {
-			all[i] = sample{at: time.Duration(i) * time.Second, host: host(i), files: files(i), goroutines: 50, processes: 6}
+			all[i] = sample{at: time.Duration(i) * time.Second, host: host(i), files: files(i), goroutines: 50,
+				processes: 6}
 		}
 		return all
 	}

@@ -64,7 +64,9 @@ permit "all" {
 	command := func(name string) *exec.Cmd {
 		c := exec.CommandContext(t.Context(), "/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" `+start, bin)
 		c.Dir, c.ExtraFiles = dir, []*os.File{socket}
-		c.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name, "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=200000")
+		c.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name,
+			"NOTIFY_SOCKET="+filepath.Join(dir, "notify"),
+			"WATCHDOG_USEC=200000")
 		return c
 	}
 

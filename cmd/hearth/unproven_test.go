@@ -34,7 +34,8 @@ func TestFailedProofsAreAudited(t *testing.T) {
 		h.who(tc.port, tc.p)
 		await(t.Context(), t, "the record of "+tc.name, func() bool { return len(refusals(t, h)) > before })
 		for _, e := range refusals(t, h)[before:] {
-			if !strings.Contains(e.Reason, tc.reason) || e.Principal != "anonymous" || !strings.HasPrefix(e.Peer, "127.0.0.1:") {
+			if !strings.Contains(e.Reason, tc.reason) || e.Principal != "anonymous" ||
+				!strings.HasPrefix(e.Peer, "127.0.0.1:") {
 				t.Errorf("%s: %s", tc.name, e.Raw)
 			}
 		}

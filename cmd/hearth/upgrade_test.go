@@ -51,7 +51,8 @@ func startLine(t *testing.T, policy string, prepare func(dir string), args ...st
 	if prepare != nil {
 		prepare(dir)
 	}
-	serve := l.command(t, append([]string{"serve", "--policy", l.path("policy.hcl"), "--ready-file", l.path("ready")}, args...)...)
+	serve := l.command(t, append([]string{"serve", "--policy", l.path("policy.hcl"), "--ready-file", l.path("ready")},
+		args...)...)
 	l.launch(t, serve)
 	return l
 }
@@ -264,7 +265,8 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		}
 	}
 	_, before := settle(last)
-	if strings.Contains(before, "(deleted)") || strings.Count(before, "audit.jsonl") != 1 || strings.Count(before, "host.lock") != 1 {
+	if strings.Contains(before, "(deleted)") || strings.Count(before, "audit.jsonl") != 1 ||
+		strings.Count(before, "host.lock") != 1 {
 		t.Errorf("the last host holds:\n%s", before)
 	}
 	entries, err := os.ReadDir(l.path("state/plugins"))
@@ -324,7 +326,9 @@ test "wrong" {
 		}, "wrong"},
 		{"a world-writable policy", func() { check(t, os.Chmod(l.path("policy.hcl"), 0o606)) }, "chmod o-w"},
 		{"a listener that is not free", func() {
-			check(t, os.WriteFile(l.path("policy.hcl"), []byte(policy+"listener \"more\" {\n  address  = \""+strings.Replace(l.tcp, "127.0.0.1", "0.0.0.0", 1)+"\"\n  identify = [\"hmac\"]\n}\n"), 0o600))
+			check(t, os.WriteFile(l.path("policy.hcl"),
+				[]byte(policy+"listener \"more\" {\n  address  = \""+strings.Replace(l.tcp, "127.0.0.1", "0.0.0.0",
+					1)+"\"\n  identify = [\"hmac\"]\n}\n"), 0o600))
 		}, "address already in use"},
 	} {
 		tc.spoil()
@@ -386,7 +390,8 @@ func TestUnwritten(t *testing.T) {
 	t.Cleanup(unmount)
 	for _, when := range []string{"during the upgrade", "later"} {
 		out, err := l.upgrade(t)
-		if err == nil || !strings.Contains(out, fmt.Sprintf("process %d has ended, and its successor cannot write host.json", was)) {
+		if err == nil || !strings.Contains(out,
+			fmt.Sprintf("process %d has ended, and its successor cannot write host.json", was)) {
 			t.Errorf("%s: %v: %s", when, err, out)
 		}
 		if now, err := os.ReadFile(file); err != nil || string(now) != string(text) {
@@ -550,10 +555,11 @@ func TestForgedHandover(t *testing.T) {
 		file  *os.File
 		want  string
 	}{
-		"a grandparent's socket": {"HEARTH_HANDOVER=3 " + bin + " --no-env serve; exit $?", theirs, "not this process's parent"},
-		"no socket":              {"exec env HEARTH_HANDOVER=3 " + bin + " serve", null, "reading the peer of descriptor 3"},
-		"no descriptor":          {"exec env HEARTH_HANDOVER=9 " + bin + " serve", null, "reading the peer of descriptor 9"},
-		"no number":              {"exec env HEARTH_HANDOVER=x " + bin + " serve", null, "is not the number"},
+		"a grandparent's socket": {"HEARTH_HANDOVER=3 " + bin + " --no-env serve; exit $?", theirs,
+			"not this process's parent"},
+		"no socket":     {"exec env HEARTH_HANDOVER=3 " + bin + " serve", null, "reading the peer of descriptor 3"},
+		"no descriptor": {"exec env HEARTH_HANDOVER=9 " + bin + " serve", null, "reading the peer of descriptor 9"},
+		"no number":     {"exec env HEARTH_HANDOVER=x " + bin + " serve", null, "is not the number"},
 	} {
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", tc.shell)
 		cmd.Dir = dir

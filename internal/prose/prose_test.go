@@ -21,8 +21,6 @@ var all = flag.Bool("all", false, "check pending packages too, and print every f
 // pending lists the packages that are not yet converted. A package leaves the list when it is within its budgets.
 // The blank lines keep deletions by several authors free of merge conflicts.
 var pending = []string{
-	"cmd/hearth",
-
 	"host",
 
 	"sandbox/link",
