@@ -16,11 +16,11 @@ import (
 // grant is an authorized call and the quota it holds until release. The zero value holds no quota.
 type grant struct {
 	limits []*policy.Limit
-	who    object.Principal
+	caller object.Principal
 	id     object.ID
 }
 
-func (d *Dispatcher) release(g grant) { d.quotas.Release(g.limits, g.who, g.id) }
+func (d *Dispatcher) release(g grant) { d.quotas.Release(g.limits, g.caller, g.id) }
 
 // authorize decides on a call, takes its quota and writes the audit record, before anything is done.
 func (d *Dispatcher) authorize(
@@ -30,7 +30,7 @@ func (d *Dispatcher) authorize(
 		if b.Visible == nil || b.Visible(&call.Caller) {
 			return d.authorizeBuiltin(snap, call, b, now)
 		}
-		exists = false
+		exists = false // the caller gets the same error as for an object that does not exist
 	}
 	call.Traceback = true
 	if call.Kind != object.Batch {
@@ -45,7 +45,7 @@ func (d *Dispatcher) authorize(
 		}
 		return d.permit(g, &audit.Record{Object: call.ID, Method: m, Reason: decision.Reason}, call)
 	}
-	if len(call.Batch) == 0 {
+	if len(call.Batch) == 0 { // no method to decide on: the object must be visible, and no quota is needed
 		if !exists || !snap.Policy.Visible(call.Caller, call.ID) {
 			d.Note(call, "", "denied: no permit covers this object", "")
 			return grant{}, ErrUnknown
@@ -73,7 +73,9 @@ func (d *Dispatcher) authorizeBuiltin(
 
 // authorizeBatch decides on all calls of a batch before it takes quota: nothing of a batch is executed if one of its
 // calls is denied. One audit record covers the batch.
-func (d *Dispatcher) authorizeBatch(snap *snapshot.Snapshot, call *object.Call, exists bool, now time.Time) (grant, error) {
+func (d *Dispatcher) authorizeBatch(
+	snap *snapshot.Snapshot, call *object.Call, exists bool, now time.Time,
+) (grant, error) {
 	batch, err := audit.NewBatch(call.Batch)
 	if err != nil {
 		d.Note(call, "", "denied: too many different methods in a batch", "")
@@ -119,8 +121,8 @@ func (d *Dispatcher) check(
 // maxNameShown bounds the bytes of a name in an error.
 const maxNameShown = 100
 
-// noAttribute returns the error about a name that no object can have, with the text of a Python daemon. Callers that may
-// not see the object get ErrUnknown instead.
+// noAttribute returns the error about a name that no object can have, with the text of a Python daemon. Callers that
+// may not see the object get ErrUnknown instead.
 func noAttribute(name string) error {
 	e := &object.Error{Code: object.CodeNotFound, Class: "AttributeError"}
 	shown := strconv.Quote(name[:min(len(name), maxNameShown)])
@@ -139,8 +141,8 @@ func (d *Dispatcher) take(
 	if len(decision.Limits) == 0 {
 		return grant{}, nil
 	}
-	g := grant{limits: decision.Limits, who: call.Caller.Principal, id: call.ID}
-	if l, err := d.quotas.Take(g.limits, g.who, g.id, n, now); err != nil {
+	g := grant{limits: decision.Limits, caller: call.Caller.Principal, id: call.ID}
+	if l, err := d.quotas.Take(g.limits, g.caller, g.id, n, now); err != nil {
 		d.Note(call, m, decision.Reason, l.Reason)
 		return grant{}, err
 	}
@@ -172,8 +174,15 @@ func (d *Dispatcher) Note(call *object.Call, m object.Method, reason, exceeding 
 func (d *Dispatcher) denial(call *object.Call, m object.Method, reason, exceeding string) *audit.Record {
 	d.log.Debug("denied", "principal", string(call.Caller.Principal), "peer", call.Caller.Peer.Addr,
 		"object", string(call.ID), "method", string(m), "reason", reason, "exceeding", exceeding)
-	r := &audit.Record{Event: "call", Caller: &call.Caller, Object: call.ID, Method: m, Reason: reason, Exceeding: exceeding,
-		Call: call.Corr}
+	r := &audit.Record{
+		Event:     "call",
+		Caller:    &call.Caller,
+		Object:    call.ID,
+		Method:    m,
+		Reason:    reason,
+		Exceeding: exceeding,
+		Call:      call.Corr,
+	}
 	if call.Kind == object.Batch {
 		r.Count = len(call.Batch)
 		if exceeding == "" { // a limit covers all of them

@@ -25,7 +25,7 @@ func (d *Dispatcher) Describe(ctx context.Context, caller *object.Caller, id obj
 	if err != nil {
 		return nil, err
 	}
-	shown := *full
+	shown := *full // a copy: the backend's description is shared
 	shown.Members = nil
 	for _, m := range full.Members {
 		may := (m.Method || m.Oneway || m.Get) && snap.Policy.Decide(*caller, id, m.Name).Permit
@@ -44,7 +44,7 @@ func (d *Dispatcher) Describe(ctx context.Context, caller *object.Caller, id obj
 	return &shown, nil
 }
 
-// Hide records that a caller was not shown an object.
-func (d *Dispatcher) Hide(caller *object.Caller, id object.ID, why string) {
-	d.Deny(&audit.Record{Event: "see", Caller: caller, Object: id, Reason: "denied: " + why})
+// Hide records that an object was hidden from a caller.
+func (d *Dispatcher) Hide(caller *object.Caller, id object.ID, reason string) {
+	d.Deny(&audit.Record{Event: "see", Caller: caller, Object: id, Reason: "denied: " + reason})
 }

@@ -1,5 +1,6 @@
-// Package dispatch owns the order of a call. Every call goes through a [Dispatcher]: calls of clients, oneway calls, calls
-// of objects to others, items of streams and what later gateways and timers ask for. No other package calls a backend.
+// Package dispatch defines the order of steps of a call. Every call goes through a [Dispatcher]: calls of clients,
+// oneway calls, calls of objects to others, items of streams, and later the calls of gateways and timers. No other
+// package calls a backend.
 //
 //	Do, Start, Next, ObjectCall
 //	     │
@@ -38,12 +39,12 @@ import (
 // StartTimeout bounds how long a call waits for its object. A call of a plugin must have ended by then.
 const StartTimeout = 30 * time.Second
 
-// Config has what a dispatcher works with. Snapshot, Queue and Usage are required.
+// Config configures a dispatcher. Snapshot, Queue and Usage are required.
 type Config struct {
-	Snapshot func() *snapshot.Snapshot // the current one
+	Snapshot func() *snapshot.Snapshot // returns the current snapshot
 	Queue    *admit.FairQueue
 	Usage    *usage.Registry
-	Log      *slog.Logger // nil discards
+	Log      *slog.Logger // nil: discard
 }
 
 // Dispatcher runs calls. It is safe for concurrent use.
@@ -52,7 +53,7 @@ type Dispatcher struct {
 	log    *slog.Logger
 	quotas admit.Quotas
 
-	audit  atomic.Pointer[audit.Log] // nil: no audit log
+	audit  atomic.Pointer[audit.Log] // audit log, nil for none
 	tracer atomic.Pointer[trace.Tracer]
 
 	streams  streams
@@ -61,7 +62,7 @@ type Dispatcher struct {
 	callers  callers
 }
 
-// New returns a dispatcher without an audit log and a tracer.
+// New returns a dispatcher without an audit log and without a tracer.
 func New(cfg Config) *Dispatcher {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -72,44 +73,46 @@ func New(cfg Config) *Dispatcher {
 	return d
 }
 
-// SetAudit sets the log that decisions are written to, nil for none.
+// SetAudit sets the audit log of decisions, nil for none.
 func (d *Dispatcher) SetAudit(l *audit.Log) { d.audit.Store(l) }
 
-// SetTracer sets where spans go, nil for nowhere.
+// SetTracer sets the tracer of calls, nil for none.
 func (d *Dispatcher) SetTracer(t *trace.Tracer) { d.tracer.Store(t) }
 
-// Request is one call on its way to a backend. It belongs to the caller, who may use it again after Do has returned or
-// Start has called back.
+// Request is one call on its way to a backend. It belongs to the caller. The caller may reuse it after Do has returned
+// or Start has called done.
 type Request struct {
 	object.Call
-	Session *Session    // of the caller's connection; Call.Conn is set from it
-	Slot    *admit.Slot // of the fair queue, acquired when the caller does not hold it; the caller releases it
+	Session *Session    // session of the caller's connection; the dispatcher sets Call.Conn from it
+	Slot    *admit.Slot // slot of the fair queue, acquired if it is not held; the caller releases it
 
-	// Truncated means that the arguments were not read whole, since the policy did not permit the call then.
+	// Truncated means that the arguments were not read completely, since the policy did not permit the call then.
 	Truncated bool
-	// Recheck, if not nil, is called when the request has its slot; changed is true if another snapshot came into force
-	// meanwhile. It reports whether the caller is still the principal that it was.
+	// Recheck, if not nil, is called when the request has its slot. changed is true if another snapshot came into force
+	// meanwhile. Recheck reports whether the caller still is the same principal.
 	Recheck func(changed bool) bool
 
-	// Flow and Weight are set: the share of the fair queue that the request was admitted in.
+	// Flow and Weight are results: the share of the fair queue in which the request was admitted.
 	Flow   admit.Flow
 	Weight float64
-	// Stream is set: the id of the item stream that the call opened, "" for none.
+	// Stream is a result: the id of the item stream that the call opened, "" for none.
 	Stream string
 
-	object bool // the caller is an object: no slot, no built-in objects, no batches
+	fromObject bool // call of an object: no slot, no built-in objects, no batches
 }
 
-// ErrUnknown is the only answer about an object that the caller may not see: unknown, forbidden, forbidden method. It is
-// a DaemonError in every Pyro generation.
+// ErrUnknown is the error for unknown objects, denied objects and denied methods. It is always the same, so that
+// callers cannot detect objects that they may not see. It is a DaemonError in every Pyro generation.
 var ErrUnknown = &object.Error{Code: object.CodeNotFound, Msg: "unknown object", Class: "DaemonError"}
 
-// ErrRevoked is returned for a request whose caller lost its identity while it waited. The caller gets no answer.
+// ErrRevoked is returned for a request whose caller lost its identity while the request waited. The client gets no
+// reply.
 var ErrRevoked = errors.New("the caller's identity was revoked")
 
-// ErrPolicyChanged is the answer to a call that was decided on under another policy than the one in force, before it was
-// read whole or had room.
-var ErrPolicyChanged = object.Errorf(object.CodeUnavailable, "the policy changed before the call began; not executed, try again")
+// ErrPolicyChanged is returned for a call that an earlier policy denied while its arguments were read, and that the
+// policy in force permits: its arguments are incomplete.
+var ErrPolicyChanged = object.Errorf(object.CodeUnavailable,
+	"the policy changed before the call began; not executed, try again")
 
 // admitted is a request that may run.
 type admitted struct {
@@ -117,12 +120,13 @@ type admitted struct {
 	grant grant
 }
 
-// Do runs a call and returns its reply. Cancelling ctx reaches the backend. The error says whether the call was executed.
+// Do runs a call and returns its reply. The backend receives ctx and its cancellation. The text of an error includes
+// whether the call was executed.
 func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
-	var own admit.Slot
+	var slot admit.Slot
 	if r.Slot == nil {
-		r.Slot = &own
-		defer func() { d.cfg.Queue.Release(&own, true); r.Slot = nil }()
+		r.Slot = &slot
+		defer func() { d.cfg.Queue.Release(&slot, true); r.Slot = nil }()
 	}
 	a, err := d.begin(r)
 	if err != nil {
@@ -136,9 +140,9 @@ func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
 	return reply, err
 }
 
-// Start begins a call and returns when it has its place in the object's queue, so that a call that is started later
-// begins later. done is called once, with the reply or the error, possibly before Start returns. A stream that the call
-// opens is closed.
+// Start begins a call and returns when the call is in the object's queue, so that calls run in the order of their
+// starts. It calls done once, with the reply or the error, possibly before Start returns. It closes a stream that the
+// call opens.
 func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Reply, error)) {
 	a, err := d.begin(r)
 	if err != nil {
@@ -160,7 +164,7 @@ func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Rep
 	<-placed
 }
 
-// begin does everything that comes before a call runs.
+// begin admits and authorizes a call. The caller of begin releases the grant.
 func (d *Dispatcher) begin(r *Request) (admitted, error) {
 	call := &r.Call
 	call.Conn, r.Stream = r.Session.id, ""
@@ -170,7 +174,7 @@ func (d *Dispatcher) begin(r *Request) (admitted, error) {
 	}
 	call.Deadline = now.Add(StartTimeout)
 	to, exists := snap.Routes.Lookup(call.ID)
-	if r.object && (to.Builtin != nil || call.Kind == object.Batch) {
+	if r.fromObject && (to.Builtin != nil || call.Kind == object.Batch) {
 		d.Note(call, call.Method, "denied: objects cannot call the host's own", "")
 		return admitted{}, ErrUnknown
 	}
@@ -190,10 +194,10 @@ func (d *Dispatcher) begin(r *Request) (admitted, error) {
 	return admitted{to: to, grant: g}, nil
 }
 
-// admit waits for a slot of the fair queue. It returns the snapshot that is in force then.
+// admit waits for a slot of the fair queue. It returns the snapshot that is in force after the wait.
 func (d *Dispatcher) admit(r *Request) (*snapshot.Snapshot, time.Time, error) {
 	before, now := d.cfg.Snapshot(), time.Now()
-	if r.object { // two objects that call each other could wait for each other's slot
+	if r.fromObject { // two objects that call each other could wait for each other's slot
 		return before, now, nil
 	}
 	r.Flow, r.Weight = d.flow(before, r, now)
@@ -216,8 +220,8 @@ func (d *Dispatcher) flow(snap *snapshot.Snapshot, r *Request, now time.Time) (a
 	return r.Session.flow, 1
 }
 
-// run passes a call to its backend, and once more to the current one if that backend was retired meanwhile. It returns
-// the backend that answered. Calls of built-in objects are not counted and not traced.
+// run invokes a call on its backend, and retries once on the current backend if that one was retired meanwhile. It
+// returns the backend of the reply. Calls of built-in objects are not counted and not traced.
 func (d *Dispatcher) run(
 	ctx context.Context, to route.Route, call *object.Call, s *Session,
 ) (object.Reply, object.Backend, error) {
@@ -228,22 +232,23 @@ func (d *Dispatcher) run(
 	}
 	counters := d.cfg.Usage.Object(call.ID)
 	tracer := d.tracer.Load()
-	from := counters.Begin(call)
-	span := tracer.Begin(call, from)
+	start := counters.Begin(call)
+	span := tracer.Begin(call, start)
 	s.touch(b)
 	reply, err := b.Invoke(ctx, call)
 	if err != nil && object.Retired(err) {
-		if again, ok := d.cfg.Snapshot().Routes.Lookup(call.ID); !ok {
+		if current, ok := d.cfg.Snapshot().Routes.Lookup(call.ID); !ok {
 			err = ErrUnknown
 		} else {
-			b = again.Backend
+			b = current.Backend
 			s.touch(b)
-			if reply, err = b.Invoke(ctx, call); object.Retired(err) {
+			reply, err = b.Invoke(ctx, call)
+			if object.Retired(err) { // retired twice within one call: the host is shutting down or reloads constantly
 				err = object.ErrShutdown
 			}
 		}
 	}
-	counters.End(from, &reply, err)
+	counters.End(start, &reply, err)
 	tracer.End(span, call, &reply, err)
 	return reply, b, err
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// instant is a backend that answers at once.
+// instant is a backend that replies at once.
 type instant struct {
 	object.Backend
 	reply object.Reply
@@ -40,28 +40,31 @@ func newDispatcher(b object.Backend) (*Dispatcher, *Session) {
 	return d, d.NewSession()
 }
 
-// TestEnteringACallAllocatesNothing is the budget of accounting on the call path.
-func TestEnteringACallAllocatesNothing(t *testing.T) {
+// TestCountingDoesNotAllocate checks that the accounting of a call does not allocate.
+func TestCountingDoesNotAllocate(t *testing.T) {
 	b := &instant{reply: object.Reply{Steps: 7, Payload: []byte("xy")}}
 	d, session := newDispatcher(b)
 	call := &object.Call{ID: "acme.echo", Payload: []byte("abc")}
-	if n := testing.AllocsPerRun(100, func() { _, _, _ = d.run(context.Background(), route.Route{Backend: b}, call, session) }); n != 0 {
-		t.Errorf("entering a call allocates %v times", n)
+	run := func() { _, _, _ = d.run(context.Background(), route.Route{Backend: b}, call, session) }
+	if n := testing.AllocsPerRun(100, run); n != 0 {
+		t.Errorf("counting a call allocates %v times", n)
 	}
-	a := d.cfg.Usage.Object("acme.echo")
-	if n := a.Begun.Load(); n != 101 || a.Steps.Load() != 7*n || a.BytesIn.Load() != 3*n || a.BytesOut.Load() != 2*n {
-		t.Errorf("after %d calls: %d steps, %d bytes in, %d out", n, a.Steps.Load(), a.BytesIn.Load(), a.BytesOut.Load())
+	c := d.cfg.Usage.Object("acme.echo")
+	n, steps := c.Begun.Load(), c.Steps.Load()
+	in, out := c.BytesIn.Load(), c.BytesOut.Load()
+	if n != 101 || steps != 7*n || in != 3*n || out != 2*n {
+		t.Errorf("after %d calls: %d steps, %d bytes in, %d out", n, steps, in, out)
 	}
 }
 
-// TestAccountsShareNoCacheLine: callers of one object are not slowed by those of another.
-func TestAccountsShareNoCacheLine(t *testing.T) {
+// TestCountersShareNoCacheLine: calls of one object do not slow down calls of another.
+func TestCountersShareNoCacheLine(t *testing.T) {
 	if n := unsafe.Sizeof(usage.ObjectCounters{}); n%64 != 0 {
-		t.Errorf("an account has %d bytes, want whole cache lines of 64", n)
+		t.Errorf("the counters of an object have %d bytes, want whole cache lines of 64", n)
 	}
 }
 
-func TestLedgerClasses(t *testing.T) {
+func TestFailuresByCode(t *testing.T) {
 	d, session := newDispatcher(nil)
 	call := &object.Call{ID: "acme.echo"}
 	for _, b := range []*instant{
@@ -73,19 +76,24 @@ func TestLedgerClasses(t *testing.T) {
 	} {
 		_, _, _ = d.run(t.Context(), route.Route{Backend: b}, call, session)
 	}
-	a := d.cfg.Usage.Object("acme.echo")
-	if a.Steps.Load() != 50 {
-		t.Errorf("steps of a failed call: %d, want 50", a.Steps.Load())
+	c := d.cfg.Usage.Object("acme.echo")
+	if c.Steps.Load() != 50 {
+		t.Errorf("steps of a failed call: %d, want 50", c.Steps.Load())
 	}
-	for code, want := range map[object.Code]uint64{object.CodeExhausted: 1, object.CodeInternal: 2, object.CodeRaised: 1, object.CodeOK: 0} {
-		if n := a.Failed[code].Load(); n != want {
+	for code, want := range map[object.Code]uint64{
+		object.CodeExhausted: 1,
+		object.CodeInternal:  2,
+		object.CodeRaised:    1,
+		object.CodeOK:        0,
+	} {
+		if n := c.Failed[code].Load(); n != want {
 			t.Errorf("%v: %d, want %d", code, n, want)
 		}
 	}
 }
 
-// BenchmarkEnter is what accounting adds to a call.
-func BenchmarkEnter(b *testing.B) {
+// BenchmarkCounting measures the cost of accounting for a call.
+func BenchmarkCounting(b *testing.B) {
 	none := &instant{}
 	d, session := newDispatcher(none)
 	call := &object.Call{ID: "acme.echo", Payload: []byte("abc")}

@@ -11,7 +11,8 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// flowSnapshot returns a snapshot with an object acme.counter, whose attribute total alice may read, and a built-in object.
+// flowSnapshot returns a snapshot with an object acme.counter, whose attribute total alice may read, and a built-in
+// object.
 func flowSnapshot(t *testing.T) *snapshot.Snapshot {
 	t.Helper()
 	p, err := policyfile.Parse("policy.hcl", []byte(`
@@ -44,9 +45,9 @@ func TestFlow(t *testing.T) {
 	queue.Acquire(new(admit.Slot), "a", 1, time.Now())
 	queue.Acquire(new(admit.Slot), "b", 1, time.Now()) // contended from now on
 	for _, tc := range []struct {
-		who  object.Principal
-		call object.Call
-		want admit.Flow
+		principal object.Principal
+		call      object.Call
+		want      admit.Flow
 	}{
 		{"alice", object.Call{ID: "acme.counter", Method: "total"}, "acme"},
 		{"alice", object.Call{ID: "acme.counter", Method: "total", Kind: object.Get}, "acme"},
@@ -60,8 +61,8 @@ func TestFlow(t *testing.T) {
 		{"mallory", object.Call{ID: "acme.none", Method: "total"}, "Pyro.mallory"},
 	} {
 		session := d.NewSession()
-		session.SetPrincipal(tc.who)
-		tc.call.Caller.Principal = tc.who
+		session.SetPrincipal(tc.principal)
+		tc.call.Caller.Principal = tc.principal
 		r := &Request{Call: tc.call, Session: session, Slot: new(admit.Slot)}
 		if _, _, err := d.admit(r); err != nil {
 			t.Fatal(err)
@@ -69,12 +70,13 @@ func TestFlow(t *testing.T) {
 		queue.Release(r.Slot, true)
 		if r.Flow != tc.want || (tc.want == "acme") != (r.Weight == 3) {
 			t.Errorf("%s: %s.%s %v %v belongs to the flow %q of weight %v, want %q",
-				tc.who, tc.call.ID, tc.call.Method, tc.call.Kind, tc.call.Batch, r.Flow, r.Weight, tc.want)
+				tc.principal, tc.call.ID, tc.call.Method, tc.call.Kind, tc.call.Batch, r.Flow, r.Weight, tc.want)
 		}
 	}
 }
 
-// TestFlowOfUnknownNames: without contention, too, unknown names and the host's own objects belong to the caller's flow.
+// TestFlowOfUnknownNames: without contention, too, unknown names and the host's own objects belong to the caller's
+// flow.
 func TestFlowOfUnknownNames(t *testing.T) {
 	snap := flowSnapshot(t)
 	var queue admit.FairQueue
@@ -82,9 +84,14 @@ func TestFlowOfUnknownNames(t *testing.T) {
 	d := New(Config{Snapshot: func() *snapshot.Snapshot { return snap }, Queue: &queue})
 	session := d.NewSession()
 	session.SetPrincipal("alice")
-	own := admit.PrincipalFlow("alice")
+	callers := admit.PrincipalFlow("alice")
 	for id, want := range map[object.ID]admit.Flow{
-		"acme.counter": "acme", "acme.none": own, "other.counter": own, "": own, object.Daemon: own, object.NameServer: own,
+		"acme.counter":    "acme",
+		"acme.none":       callers,
+		"other.counter":   callers,
+		"":                callers,
+		object.Daemon:     callers,
+		object.NameServer: callers,
 	} {
 		r := &Request{Call: object.Call{ID: id}, Session: session}
 		if flow, weight := d.flow(snap, r, time.Now()); flow != want || (weight == 3) != (want == "acme") {

@@ -10,12 +10,12 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// MaxCallDepth bounds how deep objects call each other.
+// MaxCallDepth bounds the depth of calls between objects.
 const MaxCallDepth = 8
 
 // ObjectCall runs a call from one object to another, authorized as the calling object. exclusive means that the calling
-// object has one instance, which answers no other call meanwhile. It returns the error for the calling object's script:
-// it names the called object, since that script's own caller would otherwise read that this object is missing.
+// object has one instance, which runs no other call meanwhile. The error names the called object: the script may pass
+// the error on to its caller, and that caller would otherwise read that the calling object is missing.
 func (d *Dispatcher) ObjectCall(
 	ctx context.Context, from object.ID, exclusive bool, call *object.Call,
 ) (object.Reply, error) {
@@ -30,7 +30,7 @@ func (d *Dispatcher) ObjectCall(
 		return object.Reply{}, object.Errorf(object.CodeExhausted,
 			"limit exceeded: objects call each other %d deep; not executed", MaxCallDepth)
 	}
-	r := &Request{Call: *call, Session: d.callers.session(d, from), object: true}
+	r := &Request{Call: *call, Session: d.callers.session(d, from), fromObject: true}
 	a, err := d.begin(r)
 	if err != nil {
 		return object.Reply{}, namedUnknown(err, from, call)
@@ -56,14 +56,15 @@ func namedUnknown(err error, from object.ID, call *object.Call) error {
 	if !errors.Is(err, ErrUnknown) || !errors.As(err, &e) {
 		return err
 	}
+	suffix := strings.TrimPrefix(e.Msg, ErrUnknown.Msg)
 	return &object.Error{
 		Code:  object.CodeNotFound,
 		Class: "DaemonError",
-		Msg:   fmt.Sprintf("unknown object %.255q, called by %s", call.ID, from) + strings.TrimPrefix(e.Msg, ErrUnknown.Msg),
+		Msg:   fmt.Sprintf("unknown object %.255q, called by %s", call.ID, from) + suffix,
 	}
 }
 
-// callers has the sessions of objects that call others. Each object has one session for as long as the host runs. The
+// callers holds the sessions of objects that call others. Each object has one session until the host exits. The
 // zero value is empty; it is safe for concurrent use.
 type callers struct {
 	mu   sync.Mutex // guards byID

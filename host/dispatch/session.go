@@ -10,8 +10,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Session is the origin of a series of calls, usually a client's connection. Objects of instance mode "session" have one
-// instance for each. It is safe for concurrent use.
+// Session is the origin of a series of calls, usually a client's connection. Objects of instance mode "session" have
+// one instance for each. It is safe for concurrent use.
 type Session struct {
 	d    *Dispatcher
 	id   uint64
@@ -40,19 +40,19 @@ func (d *Dispatcher) NewSession() *Session {
 	return s
 }
 
-// Sessions returns how many sessions there have been.
+// Sessions returns the number of sessions made so far.
 func (d *Dispatcher) Sessions() uint64 { return d.sessions.last.Load() }
 
-// SetPrincipal sets whose calls follow. Call it before the first call.
-func (s *Session) SetPrincipal(who object.Principal) { s.flow = admit.PrincipalFlow(who) }
+// SetPrincipal sets the principal of the session's calls. Call it before the first call.
+func (s *Session) SetPrincipal(p object.Principal) { s.flow = admit.PrincipalFlow(p) }
 
 // ID returns the session's number, which is not 0 and not reused.
 func (s *Session) ID() uint64 { return s.id }
 
-// Flow returns the session's own share of the fair queue.
+// Flow returns the principal's share of the fair queue.
 func (s *Session) Flow() admit.Flow { return s.flow }
 
-// touch notes that a backend may have an instance of the session.
+// touch records that a backend may have an instance of the session.
 func (s *Session) touch(b object.Backend) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,8 +80,8 @@ func (s *Session) End() {
 	s.d.streams.orphan(s.id)
 }
 
-// ForgetBackends lets sessions drop the backends that a routing table does not serve any more: they end, and the
-// sessions' instances with them.
+// ForgetBackends removes from all sessions the backends that a routing table no longer serves. The instances of
+// sessions end with those backends.
 func (d *Dispatcher) ForgetBackends(t *route.Table) {
 	d.sessions.mu.Lock()
 	defer d.sessions.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 
 // Bounds on item streams.
 const (
-	MaxStreams   = 64               // open, of one principal, where the policy sets no other bound
+	MaxStreams   = 64               // open streams of one principal, if the policy sets no bound
 	streamLinger = 30 * time.Second // after the end of its session, as in Pyro
 	streamIdle   = 10 * time.Minute // between two items
 )
@@ -20,11 +20,11 @@ const (
 // stream is an open item stream. Its id cannot be guessed, and no other principal than its owner can use it.
 type stream struct {
 	owner   object.Principal
-	session uint64 // 0 after the end of its session
+	session uint64 // id of its session, 0 after the end of the session
 	id      object.ID
 	method  object.Method
 	backend object.Backend
-	number  uint64 // of the backend's stream
+	number  uint64 // number of the stream in the backend
 	expires time.Time
 	busy    bool // an item is being fetched
 }
@@ -55,7 +55,8 @@ func (s *streams) add(st *stream, most int) (id string, ok bool) {
 // removeLocked removes a stream.
 func (s *streams) removeLocked(id string, st *stream) {
 	delete(s.open, id)
-	if s.counts[st.owner]--; s.counts[st.owner] == 0 {
+	s.counts[st.owner]--
+	if s.counts[st.owner] == 0 {
 		delete(s.counts, st.owner)
 	}
 }
@@ -67,8 +68,9 @@ func (s *streams) count() int {
 	return len(s.open)
 }
 
-// borrow returns a stream for fetching one item, nil if the caller has no stream of that id or it is in use.
-func (s *streams) borrow(id string, caller object.Principal, session uint64) *stream {
+// checkOut reserves a stream for fetching one item. It returns nil if the caller has no stream of that id or it is
+// busy.
+func (s *streams) checkOut(id string, caller object.Principal, session uint64) *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.open[id]
@@ -79,8 +81,8 @@ func (s *streams) borrow(id string, caller object.Principal, session uint64) *st
 	return st
 }
 
-// giveBack ends a borrow; over removes the stream.
-func (s *streams) giveBack(id string, st *stream, over bool) {
+// checkIn ends a reservation of checkOut. over removes the stream.
+func (s *streams) checkIn(id string, st *stream, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.busy = false
@@ -129,17 +131,18 @@ func (d *Dispatcher) SweepStreams(ctx context.Context) {
 	}
 }
 
+// expire closes the streams whose time is over, except busy ones.
 func (s *streams) expire(now time.Time) {
-	var old []*stream
+	var expired []*stream
 	s.mu.Lock()
 	for id, st := range s.open {
 		if !st.busy && now.After(st.expires) {
-			old = append(old, st)
+			expired = append(expired, st)
 			s.removeLocked(id, st)
 		}
 	}
 	s.mu.Unlock()
-	for _, st := range old {
+	for _, st := range expired {
 		st.backend.CloseStream(st.number)
 	}
 }
@@ -150,13 +153,13 @@ func (d *Dispatcher) Streams() int { return d.streams.count() }
 // openStream registers the stream that a call opened, and sets the request's Stream.
 func (d *Dispatcher) openStream(r *Request, backend object.Backend, reply object.Reply) (object.Reply, error) {
 	r.Session.touch(backend)
-	who := r.Caller.Principal
-	most := d.cfg.Snapshot().Policy.ShareOf(who).Streams
+	owner := r.Caller.Principal
+	most := d.cfg.Snapshot().Policy.ShareOf(owner).Streams
 	if most == 0 {
 		most = MaxStreams
 	}
 	id, ok := d.streams.add(&stream{
-		owner:   who,
+		owner:   owner,
 		session: r.Session.id,
 		id:      r.ID,
 		method:  r.Method,
@@ -166,8 +169,8 @@ func (d *Dispatcher) openStream(r *Request, backend object.Backend, reply object
 	if !ok {
 		backend.CloseStream(reply.Stream)
 		return object.Reply{}, object.Errorf(object.CodeExhausted,
-			"limit exceeded: %d item streams of principal %s are open: close some, or set streams in a limit block of the "+
-				"host's policy; the call was executed", most, who)
+			"limit exceeded: %d item streams of principal %s are open: close some, or set streams in a limit block of "+
+				"the host's policy; the call was executed", most, owner)
 	}
 	r.Stream = id
 	return reply, nil
@@ -176,12 +179,12 @@ func (d *Dispatcher) openStream(r *Request, backend object.Backend, reply object
 // Next fetches one item of a stream of the call's principal. It is authorized as a call of the object's method. The
 // call's id, method and payload are not used.
 func (d *Dispatcher) Next(ctx context.Context, call *object.Call, id string) (object.Reply, error) {
-	st := d.streams.borrow(id, call.Caller.Principal, call.Conn)
+	st := d.streams.checkOut(id, call.Caller.Principal, call.Conn)
 	if st == nil {
 		return object.Reply{}, object.ErrStreamGone
 	}
 	over := true
-	defer func() { d.streams.giveBack(id, st, over) }()
+	defer func() { d.streams.checkIn(id, st, over) }()
 	item := *call
 	item.ID, item.Kind, item.Method, item.Payload = st.id, object.Invoke, st.method, nil
 	snap := d.cfg.Snapshot()
@@ -211,20 +214,21 @@ func (d *Dispatcher) Next(ctx context.Context, call *object.Call, id string) (ob
 	return r, nil
 }
 
-// runNext is run for an item. The end of a stream is no failure.
+// runNext fetches an item from the backend, counted and traced as a call. The end of a stream does not count as a
+// failure.
 func (d *Dispatcher) runNext(ctx context.Context, st *stream, item *object.Call) (object.Reply, bool, error) {
 	counters := d.cfg.Usage.Object(item.ID)
 	tracer := d.tracer.Load()
-	from := counters.Begin(item)
-	span := tracer.Begin(item, from)
+	start := counters.Begin(item)
+	span := tracer.Begin(item, start)
 	r, more, err := st.backend.Next(ctx, item, st.number)
 	if object.Retired(err) {
 		err = object.ErrShutdown
 	}
-	counters.End(from, &r, err)
+	counters.End(start, &r, err)
 	tracer.End(span, item, &r, err)
 	return r, more, err
 }
 
 // CloseStream closes a principal's stream early. It ignores unknown ids and those of other principals.
-func (d *Dispatcher) CloseStream(id string, who object.Principal) { d.streams.close(id, who) }
+func (d *Dispatcher) CloseStream(id string, owner object.Principal) { d.streams.close(id, owner) }

@@ -7,8 +7,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// waitGraph tracks calls between objects with one instance, to detect deadlocks. The zero value is empty; it is safe for
-// concurrent use.
+// waitGraph tracks calls between objects with one instance, to detect deadlocks. The zero value is empty; it is safe
+// for concurrent use.
 type waitGraph struct {
 	mu      sync.Mutex                  // guards running
 	running map[object.ID][]*objectWait // running calls by the objects that they hold
@@ -16,8 +16,8 @@ type waitGraph struct {
 
 // objectWait is a running call from one object to another.
 type objectWait struct {
-	holds []object.ID // objects that answer no other call until this one returns, each once
-	on    object.ID   // the called object
+	holds  []object.ID // objects that run no other call until this one returns, without duplicates
+	callee object.ID   // called object
 }
 
 // begin adds a call, whose chain ends with the calling object. It returns an error if the called object waits, directly
@@ -25,7 +25,7 @@ type objectWait struct {
 func (ws *waitGraph) begin(call *object.Call, exclusive bool) (*objectWait, error) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	w := &objectWait{on: call.ID}
+	w := &objectWait{callee: call.ID}
 	for i, id := range call.Chain {
 		// An object before the last is held if its own call is in the graph.
 		held := i == len(call.Chain)-1 && exclusive || len(ws.running[id]) > 0
@@ -34,8 +34,10 @@ func (ws *waitGraph) begin(call *object.Call, exclusive bool) (*objectWait, erro
 		}
 	}
 	// The worker rejects a call back into its own chain, with a better error.
-	if through, ok := ws.leads(w.on, w.holds, map[object.ID]bool{}); ok && !slices.Contains(w.holds, w.on) {
-		return nil, object.Errorf(object.CodeInvalid, "deadlock: %s waits for a call of %s, which would wait for it; not executed", w.on, through)
+	through, cycle := ws.findPath(w.callee, w.holds, map[object.ID]bool{})
+	if cycle && !slices.Contains(w.holds, w.callee) {
+		return nil, object.Errorf(object.CodeInvalid,
+			"deadlock: %s waits for a call of %s, which would wait for it; not executed", w.callee, through)
 	}
 	if ws.running == nil {
 		ws.running = map[object.ID][]*objectWait{}
@@ -46,18 +48,18 @@ func (ws *waitGraph) begin(call *object.Call, exclusive bool) (*objectWait, erro
 	return w, nil
 }
 
-// leads reports whether an object waits for one of the objects in to, and for which. It visits each object once: the
-// number of paths can be exponential.
-func (ws *waitGraph) leads(from object.ID, to []object.ID, seen map[object.ID]bool) (object.ID, bool) {
-	if seen[from] {
+// findPath returns the first object of targets for which an object waits, directly or through others. It visits each
+// object once: the number of paths can be exponential.
+func (ws *waitGraph) findPath(from object.ID, targets []object.ID, visited map[object.ID]bool) (object.ID, bool) {
+	if visited[from] {
 		return "", false
 	}
-	seen[from] = true
+	visited[from] = true
 	for _, o := range ws.running[from] {
-		if slices.Contains(to, o.on) {
-			return o.on, true
+		if slices.Contains(targets, o.callee) {
+			return o.callee, true
 		}
-		if through, ok := ws.leads(o.on, to, seen); ok {
+		if through, ok := ws.findPath(o.callee, targets, visited); ok {
 			return through, true
 		}
 	}
@@ -70,7 +72,8 @@ func (ws *waitGraph) end(w *objectWait) {
 	defer ws.mu.Unlock()
 	for _, id := range w.holds {
 		left := slices.DeleteFunc(ws.running[id], func(o *objectWait) bool { return o == w })
-		if ws.running[id] = left; len(left) == 0 {
+		ws.running[id] = left
+		if len(left) == 0 {
 			delete(ws.running, id)
 		}
 	}

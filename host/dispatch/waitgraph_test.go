@@ -10,16 +10,16 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestWaitGraphVisitsEachObjectOnce: the number of paths from one object to another may be 2^n for n objects, as each call
-// of a chain holds all objects before it. The search for a deadlock delays every call between objects.
+// TestWaitGraphVisitsEachObjectOnce: the number of paths from one object to another may be 2^n for n objects, as each
+// call of a chain holds all objects before it. The search for a deadlock delays every call between objects.
 func TestWaitGraphVisitsEachObjectOnce(t *testing.T) {
 	t.Parallel()
 	const chains = 8
-	id := func(chain, at int) object.ID { return object.ID(fmt.Sprintf("acme.o%d_%d", chain, at)) }
+	id := func(chain, position int) object.ID { return object.ID(fmt.Sprintf("acme.o%d_%d", chain, position)) }
 	var ws waitGraph
 	var all []*objectWait
-	begin := func(on object.ID, chain ...object.ID) error {
-		w, err := ws.begin(&object.Call{ID: on, Chain: slices.Clone(chain)}, true)
+	begin := func(callee object.ID, chain ...object.ID) error {
+		w, err := ws.begin(&object.Call{ID: callee, Chain: slices.Clone(chain)}, true)
 		if err == nil {
 			all = append(all, w)
 		}

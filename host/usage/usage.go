@@ -52,7 +52,7 @@ type Calls struct {
 	BytesIn  uint64            `json:"bytes_in"`         // bytes of arguments, decompressed
 	BytesOut uint64            `json:"bytes_out"`        // bytes of results
 	Steps    uint64            `json:"steps"`            // steps of scripts; 0 for plugins
-	Seconds  float64           `json:"seconds"`          // total time from passing a call to its backend until the reply
+	Seconds  float64           `json:"seconds"`          // total time from invoking the backend to its reply
 }
 
 // Totals is a sum of counters at one moment.
