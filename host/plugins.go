@@ -19,7 +19,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// readPlugins adds the plugins that the policy lets start and that are there.
+// readPlugins adds the plugins of the policy whose files exist.
 func (r *folderReader) readPlugins(c *files, p *policy.Policy) {
 	pinned := map[string]bool{}
 	for i := range p.Pins {
@@ -51,9 +51,9 @@ func pluginPath(p *policy.Policy, pin *policy.Plugin) string {
 	return filepath.Join(p.Plugins, string(pin.ID.Tenant()), pin.ID.Name())
 }
 
-// unpinned is an executable that no plugin block names, as it was when its sum was made.
+// unpinned is an executable that no plugin block names.
 type unpinned struct {
-	file fs.FileInfo
+	file fs.FileInfo // when its checksum was computed
 	why  error
 }
 
@@ -63,7 +63,7 @@ func (r *folderReader) findUnpinned(c *files, p *policy.Policy, pinned map[strin
 	r.unpinned = map[string]unpinned{}
 	tenants, err := os.ReadDir(p.Plugins)
 	if err != nil {
-		return // there are none
+		return // without the folder there are no executables to report
 	}
 	for _, t := range tenants {
 		found, err := os.ReadDir(filepath.Join(p.Plugins, t.Name()))
@@ -73,14 +73,16 @@ func (r *folderReader) findUnpinned(c *files, p *policy.Policy, pinned map[strin
 		for _, f := range found {
 			path := filepath.Join(p.Plugins, t.Name(), f.Name())
 			info, err := f.Info()
-			if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 || strings.HasPrefix(f.Name(), ".") || pinned[path] {
+			if err != nil || !executable(info) || strings.HasPrefix(f.Name(), ".") || pinned[path] {
 				continue
 			}
+			// A checksum reads the whole file: compute it again only if the file changed.
 			u, known := before[path]
 			if !known || !watch.Same(u.file, info) {
 				u = unpinned{info, errors.New("no plugin block pins it")}
 				if sum, err := binary.Sum(path); err == nil {
-					u.why = fmt.Errorf("no plugin block pins it: add plugin %q with sha256 = %q to tenant %q", f.Name(), sum, t.Name())
+					u.why = fmt.Errorf("no plugin block pins it: add plugin %q with sha256 = %q to tenant %q",
+						f.Name(), sum, t.Name())
 				}
 			}
 			r.unpinned[path] = u
@@ -89,36 +91,61 @@ func (r *folderReader) findUnpinned(c *files, p *policy.Policy, pinned map[strin
 	}
 }
 
-// servedPlugin is one plugin, with what it was made of.
+// executable reports whether a file is regular and has an execute bit.
+func executable(info fs.FileInfo) bool {
+	return info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}
+
+// pluginRuntime is a plugin with the settings and the file that it was made from.
 type pluginRuntime struct {
 	backend     *plugins.Plugin
 	pin         policy.Plugin
 	path        string
 	confinement confine.Program
 	idle        time.Duration
-	file        fs.FileInfo // nil: it could not be looked at
+	file        fs.FileInfo // nil: stat failed
 }
 
-// newPlugin prepares a plugin; it starts nothing.
+// newPlugin returns a plugin. The first call starts its process.
 func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *pluginRuntime {
 	path := pluginPath(p, pin)
 	if pin.Unpinned {
-		h.log.Warn("plugin is not pinned: whoever can write to its file decides what it does", "object", string(pin.ID), "policy", pin.Where)
+		h.log.Warn("plugin is not pinned: every user who can write to its file controls the plugin",
+			"object", string(pin.ID), "policy", pin.Where)
 	}
 	info, _ := os.Stat(path)
 	settings := p.Tenant(pin.ID.Tenant())
-	walls := PluginConfinement(&settings, pin)
-	return &pluginRuntime{pin: *pin, path: path, file: info, confinement: walls, idle: settings.Idle, backend: plugins.New(plugins.Config{
-		ID: pin.ID, Path: path, SHA256: pin.SHA256, Unpinned: pin.Unpinned, Objects: pin.Objects,
-		Confine: walls, Unconfined: pin.Unconfined,
-		Shim: h.cfg.Shim, Dir: h.pluginSockets(), Idle: settings.Idle, ObjectCall: h.dispatch.ObjectCall, Log: h.log,
-		Account: &h.ledger.Tenant(pin.ID.Tenant()).Processes, Budget: h.shares.Tenant(pin.ID.Tenant()),
-		Secret: func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.Value(id, name) },
-		Redact: func(text string, most int) string { return h.snap.Load().secrets.Redact(pin.ID.Tenant(), text, most) },
-	})}
+	tenant := pin.ID.Tenant()
+	confinement := PluginConfinement(&settings, pin)
+	backend := plugins.New(plugins.Config{
+		ID:         pin.ID,
+		Path:       path,
+		SHA256:     pin.SHA256,
+		Unpinned:   pin.Unpinned,
+		Objects:    pin.Objects,
+		Confine:    confinement,
+		Unconfined: pin.Unconfined,
+		Shim:       h.cfg.Shim,
+		Dir:        h.pluginSockets(),
+		Idle:       settings.Idle,
+		ObjectCall: h.dispatch.ObjectCall,
+		Log:        h.log,
+		Account:    &h.ledger.Tenant(tenant).Processes,
+		Budget:     h.shares.Tenant(tenant),
+		Secret:     func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.Value(id, name) },
+		Redact:     func(text string, most int) string { return h.snap.Load().secrets.Redact(tenant, text, most) },
+	})
+	return &pluginRuntime{
+		backend:     backend,
+		pin:         *pin,
+		path:        path,
+		confinement: confinement,
+		idle:        settings.Idle,
+		file:        info,
+	}
 }
 
-// asked reports whether a plugin is what a policy asks for, whatever lies in its file.
+// matchesPolicy reports whether the plugin was made from these settings. It ignores the file.
 func (s *pluginRuntime) matchesPolicy(p *policy.Policy, pin *policy.Plugin) bool {
 	was, now := s.pin, *pin
 	was.Where, now.Where = "", ""
@@ -127,30 +154,30 @@ func (s *pluginRuntime) matchesPolicy(p *policy.Policy, pin *policy.Plugin) bool
 		s.path == pluginPath(p, pin) && reflect.DeepEqual(was, now)
 }
 
-// untouched reports whether the file is as it was looked at.
+// fileUnchanged reports whether the file certainly has not changed since the plugin was made.
 func (s *pluginRuntime) fileUnchanged(info fs.FileInfo) bool {
 	return s.file != nil && watch.Same(s.file, info) && !watch.Fresh(info)
 }
 
-// failsAgain reports whether a plugin that was refused would be again: neither the policy nor
-// its file has changed.
+// failsAgain reports whether a refused plugin has the same settings and the same file as before.
 func (s *pluginRuntime) failsAgain(p *policy.Policy, pin *policy.Plugin) bool {
 	info, err := os.Stat(s.path)
 	return err == nil && s.matchesPolicy(p, pin) && s.fileUnchanged(info)
 }
 
-// is reports whether a plugin is what a policy asks for and what lies in its file.
+// upToDate reports whether the plugin matches the policy and its file.
 func (s *pluginRuntime) upToDate(p *policy.Policy, pin *policy.Plugin) bool {
 	if !s.matchesPolicy(p, pin) {
 		return false
 	}
 	info, err := os.Stat(s.path)
 	if err != nil || s.fileUnchanged(info) {
-		return true // what runs is a copy
+		return true // the process runs a copy, so a missing file does not stop it
 	}
 	if pin.SHA256 == "" {
 		return s.file != nil && watch.Same(s.file, info)
 	}
+	// The time changed but the contents may not have: compare the checksum.
 	sum, err := binary.Sum(s.path)
 	if err == nil && sum == pin.SHA256 {
 		s.file = info
@@ -159,20 +186,26 @@ func (s *pluginRuntime) upToDate(p *policy.Policy, pin *policy.Plugin) bool {
 	return false
 }
 
-// PluginConfinement is how the operating system confines a plugin of a tenant: as the
-// tenant's workers, but for what its block says that it needs.
+// PluginConfinement returns the operating system's confinement of a plugin. It is that of
+// the tenant's workers, with the exceptions of the plugin's block.
 func PluginConfinement(t *policy.TenantSettings, pin *policy.Plugin) confine.Program {
-	return confine.Program{Spec: Confinement(t), Runtime: pin.Runtime, Files: pin.Files, TmpBytes: pin.TmpBytes, Fork: pin.Fork}
+	return confine.Program{
+		Spec:     Confinement(t),
+		Runtime:  pin.Runtime,
+		Files:    pin.Files,
+		TmpBytes: pin.TmpBytes,
+		Fork:     pin.Fork,
+	}
 }
 
-// checkPlugins refuses what can be told beforehand not to be possible.
+// checkPlugins rejects plugin blocks that no confinement can apply.
 func checkPlugins(p *policy.Policy) []error {
 	var errs []error
 	for i := range p.Pins {
 		pin := &p.Pins[i]
 		settings := p.Tenant(pin.ID.Tenant())
 		program := PluginConfinement(&settings, pin)
-		program.Spec = confine.Spec{} // its tenant's, checked there
+		program.Spec = confine.Spec{} // checkTenants checks the tenant's part
 		if err := program.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: plugin %q: %w", pin.Where, pin.ID, err))
 		}
@@ -180,26 +213,26 @@ func checkPlugins(p *policy.Policy) []error {
 	return errs
 }
 
-// pluginSockets is the folder of the sockets between this host and plugins: one of its
-// process's own, since another host may still be at work, or already.
+// pluginSockets returns the folder of the sockets between this host and its plugins. Its
+// name has the process id, because two hosts run at once during an upgrade.
 func (h *Host) pluginSockets() string {
 	return filepath.Join(h.cfg.Policy.State, "plugins", strconv.Itoa(os.Getpid()))
 }
 
-// makePluginSockets makes the folder of sockets, which nobody else may enter, and removes
-// what others have left: all but the predecessor's, 0 if there is none.
+// makePluginSockets makes the folder of sockets, with mode 0700. It removes the folders of
+// ended hosts, except that of the predecessor with this process id (0: no predecessor).
 func (h *Host) makePluginSockets(predecessor int) error {
 	own := h.pluginSockets()
 	if err := clearFolder(filepath.Dir(own), strconv.Itoa(predecessor)); err != nil {
-		return fmt.Errorf("clearing the folder of plugins' sockets: %w", err)
+		return fmt.Errorf("clear the folder of plugin sockets: %w", err)
 	}
 	if err := os.MkdirAll(own, 0o700); err != nil {
-		return fmt.Errorf("making the folder of plugins' sockets: %w", err)
+		return fmt.Errorf("make the folder of plugin sockets: %w", err)
 	}
 	return nil
 }
 
-// clearFolder removes what is in a folder, but for one entry.
+// clearFolder removes all entries of a folder except keep. A missing folder is not an error.
 func clearFolder(dir, keep string) error {
 	all, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -213,7 +246,7 @@ func clearFolder(dir, keep string) error {
 	return err
 }
 
-// endPluginSockets removes what is left of the folder.
+// removePluginSockets removes the folder of sockets.
 func (h *Host) removePluginSockets() {
-	_ = os.RemoveAll(h.pluginSockets()) // the next host would
+	_ = os.RemoveAll(h.pluginSockets()) // after an error the next host removes it
 }

@@ -18,61 +18,61 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// How changes are found and taken.
+// Delays and bounds of finding and applying changes.
 const (
-	rescanEvery    = 5 * time.Second        // everything is looked at, for what no event told of
-	settleDelay    = time.Second            // before a file that is gone, or half written, is believed
-	maxSettleDelay = 5 * time.Second        // however often it is written meanwhile
-	settleRounds   = 25                     // of looking again, which is as long: who waits for a reload waits no longer
-	idleFactor     = 4                      // after a look because of events comes so many times as long without one
-	settlePoll     = 200 * time.Millisecond // when something has to settle
-	maxStaged      = 100                    // new objects of a tenant at once that are tried before their first call
-	maxJobs        = 8                      // tenants and plugins that are begun with at a time
-	maxSlot        = time.Second            // how long one of them keeps others from that
-	jobTimeout     = time.Minute            // for all that is tried of one
+	rescanEvery    = 5 * time.Second        // interval of full scans, for changes without events
+	settleDelay    = time.Second            // grace period of a missing or half-written file
+	maxSettleDelay = 5 * time.Second        // bound on it for a file that is written all the time
+	settleRounds   = 25                     // rescans of the same length, after which Reload stops waiting
+	idleFactor     = 4                      // minimum pause after a scan for events, in durations of the scan
+	settlePoll     = 200 * time.Millisecond // interval of rescans while a file is settling
+	maxStaged      = 100                    // new objects of a tenant that one scan stages; beyond it the first call loads each
+	maxJobs        = 8                      // jobs that hold a slot at a time
+	maxSlot        = time.Second            // time after which a job loses its slot
+	jobTimeout     = time.Minute            // time limit of a job
 )
 
-// reloader makes the next snapshot of the files as they are now, and serves it. It belongs
-// to one goroutine, first New's and then that of watch. What runs tenants' code, which may
-// take its time, runs beside it as a job, one a tenant or plugin; what a job found is taken
-// into service here again.
+// reloader builds the next snapshot from the current files and puts it in force. It belongs
+// to one goroutine: first the caller of New, then watch. Tenants' code may be slow, so it
+// runs in jobs, at most one for each tenant or plugin. The reloader's goroutine applies
+// their results.
 type reloader struct {
 	h       *Host
 	reader  folderReader
-	watched *watch.Folders // nil: there are no events
+	watched *watch.Folders // nil: no file events
 
-	next       *generation             // being made
-	cleanups   []func(context.Context) // ends what the last snapshot had
-	afterStore []func()                // runs after the next snapshot is stored
-	unsettled  map[object.Tenant]bool  // whose files have to settle
+	next       *generation             // under construction, only during change
+	cleanups   []func(context.Context) // retire the backends that the next snapshot lacks
+	afterStore []func()                // run after the next snapshot is stored
+	unsettled  map[object.Tenant]bool  // tenants with settling files
 
-	policySum    [32]byte                   // of the policy file as it was looked at last
-	policyInfo   fs.FileInfo                // when it was
-	missing      map[object.ID]time.Time    // missing since then, and still served
-	settling     map[object.ID]time.Time    // may have been half written since then
-	refused      map[string]*refusal        // by object, or by what else it is
-	jobs         map[string]uint64          // under way, and the how manieth each is
-	jobCount     uint64                     // jobs
-	changedInJob map[object.Tenant]bool     // has changed during its job
-	finished     chan func(old *generation) // what jobs want to have done
-	slots        chan struct{}              // holds one for each job that has begun just now
-	requests     chan func(context.Context) // what others want this goroutine to do
+	policySum    [32]byte                   // SHA-256 of the policy file at its last reading
+	policyInfo   fs.FileInfo                // its metadata then
+	missing      map[object.ID]time.Time    // first time without a file; still served
+	settling     map[object.ID]time.Time    // first time that the file may have been half written
+	refused      map[string]*refusal        // refusals by object, or by kind and name
+	jobs         map[string]uint64          // running jobs by key, with their sequence number
+	jobCount     uint64                     // sequence number of the last job
+	changedInJob map[object.Tenant]bool     // tenants that changed during their job
+	finished     chan func(old *generation) // results of jobs
+	slots        chan struct{}              // one token for each job of the last maxSlot
+	requests     chan func(context.Context) // functions of other goroutines to run here
 	history      history
 	folders      folderLook
-	waiters      []*waiter // answered when all is taken
+	waiters      []*waiter // callers of Reload
 }
 
-// waiter is somebody who waits until what has changed is taken.
+// waiter is a Reload that waits until all changes are applied.
 type waiter struct {
 	done    chan struct{}
-	rounds  int    // of looking again, and of jobs that have ended, since
-	lastJob uint64 // of jobs; 0: it may settle yet
+	rounds  int    // rescans and ended jobs since its start
+	lastJob uint64 // last job to wait for; 0: wait for settling files too
 }
 
-// reloads counts what was taken and what was refused: objects, plugins and policies.
+// reloads counts the applied and the refused changes of objects, plugins and policies.
 type reloads struct {
 	accepted, refused atomic.Uint64
-	last              atomic.Int64 // when something was taken, in ns since 1970; 0: never
+	last              atomic.Int64 // time of the last applied change, in ns since 1970; 0: none
 }
 
 func (r *reloads) accept() {
@@ -81,14 +81,29 @@ func (r *reloads) accept() {
 }
 
 func newReloader(h *Host) *reloader {
-	return &reloader{h: h, missing: map[object.ID]time.Time{}, settling: map[object.ID]time.Time{}, unsettled: map[object.Tenant]bool{}, refused: map[string]*refusal{}, jobs: map[string]uint64{},
-		changedInJob: map[object.Tenant]bool{}, finished: make(chan func(*generation)), slots: make(chan struct{}, maxJobs), requests: make(chan func(context.Context)),
-		history: history{dir: filepath.Join(h.cfg.Policy.State, "history"), maxBytes: maxHistoryBytes, hostStart: time.Now()}}
+	return &reloader{
+		h:            h,
+		unsettled:    map[object.Tenant]bool{},
+		missing:      map[object.ID]time.Time{},
+		settling:     map[object.ID]time.Time{},
+		refused:      map[string]*refusal{},
+		jobs:         map[string]uint64{},
+		changedInJob: map[object.Tenant]bool{},
+		finished:     make(chan func(*generation)),
+		slots:        make(chan struct{}, maxJobs),
+		requests:     make(chan func(context.Context)),
+		history: history{
+			dir:       filepath.Join(h.cfg.Policy.State, "history"),
+			maxBytes:  maxHistoryBytes,
+			hostStart: time.Now(),
+		},
+	}
 }
 
-// Reload has the host look at all its files now, and returns when what has changed is
-// served or refused; what goes on changing, when that was looked at for long. Without it that happens
-// by itself, soon. It is an error if ctx is done before, or the host does not serve.
+// Reload scans all files and returns once every change is served or refused. It does not
+// wait for files that keep changing beyond settleRounds rescans. The host also applies
+// changes automatically, within seconds. Reload returns the cause of ctx if ctx is done
+// first; a host that does not serve never completes it.
 func (h *Host) Reload(ctx context.Context) error {
 	answer := make(chan struct{})
 	err := h.inReloader(ctx, func(ctx context.Context) {
@@ -98,7 +113,7 @@ func (h *Host) Reload(ctx context.Context) error {
 		if snap.secrets.Refresh() {
 			h.grantSecrets(snap)
 		}
-		for _, r := range h.reloader.refused { // what is asked for is tried again, as it is
+		for _, r := range h.reloader.refused { // an explicit reload stages unchanged failures again
 			r.version, r.plugin = nil, nil
 		}
 		h.reloader.reload(ctx, nil)
@@ -114,8 +129,7 @@ func (h *Host) Reload(ctx context.Context) error {
 	}
 }
 
-// first makes the snapshot that the host starts with. A missing folder of scripts is an
-// error.
+// first builds the host's first snapshot. A missing scripts folder is an error.
 func (l *reloader) first() error {
 	p := l.h.snap.Load().Policy
 	l.policySum = p.Sum
@@ -131,42 +145,47 @@ func (l *reloader) first() error {
 	return nil
 }
 
-// watch takes changes as they come, until ctx is done.
+// watch applies changes until ctx is done, and then waits for the running jobs.
 func (l *reloader) watch(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer l.drain()
 	defer cancel()
 	var events <-chan struct{}
 	if w, err := watch.New(); err != nil {
-		l.h.log.Warn("no file events: changes are found by looking; raise fs.inotify.max_user_instances", "every", rescanEvery, "err", err)
+		l.h.log.Warn("no file events: the host scans all files instead; raise fs.inotify.max_user_instances",
+			"every", rescanEvery, "err", err)
 	} else {
 		defer func() { _ = w.Close() }()
 		l.watched, events = w, w.Changed()
 	}
-	rescan, again, look, rest := time.NewTicker(rescanEvery), time.NewTimer(0), time.NewTicker(lookEvery), time.NewTimer(0)
+	rescan := time.NewTicker(rescanEvery)
 	defer rescan.Stop()
-	defer again.Stop()
-	defer look.Stop()
-	defer rest.Stop()
-	heard := events                // nil while the reloader rests
-	covered, armed := false, false // again is set
+	settle := time.NewTimer(0)
+	defer settle.Stop()
+	poll := time.NewTicker(lookEvery)
+	defer poll.Stop()
+	idle := time.NewTimer(0)
+	defer idle.Stop()
+	ready := events // nil while the reloader ignores events
+	started := false
+	armed := false // settle is set
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-heard:
-			// Whoever owns a folder can change it without end: that is not all that is done.
+		case <-ready:
+			// A tenant can change its folder all the time. A pause after each scan keeps time for other work.
 			begun := time.Now()
 			l.reload(ctx, l.changedTenants())
-			heard = nil
-			rest.Reset(idleFactor * time.Since(begun))
-		case <-rest.C:
-			heard = events
-		case <-again.C:
+			ready = nil
+			idle.Reset(idleFactor * time.Since(begun))
+		case <-idle.C:
+			ready = events
+		case <-settle.C:
 			armed = false
 			l.countRound()
-			if !covered {
-				covered = true
+			if !started { // the first scan, right after the start
+				started = true
 				l.watchFolders()
 				l.reload(ctx, nil)
 			} else if len(l.unsettled) > 0 {
@@ -175,7 +194,7 @@ func (l *reloader) watch(ctx context.Context) {
 		case <-rescan.C:
 			l.watchFolders()
 			l.reload(ctx, nil)
-		case <-look.C:
+		case <-poll.C:
 			if l.policyChanged() {
 				l.reload(ctx, nil)
 			}
@@ -192,21 +211,21 @@ func (l *reloader) watch(ctx context.Context) {
 		}
 		if len(l.unsettled) > 0 && !armed {
 			armed = true
-			again.Reset(settlePoll)
+			settle.Reset(settlePoll)
 		}
 		l.waiters = slices.DeleteFunc(l.waiters, l.complete)
 	}
 }
 
-// round notes that something has been looked at again.
+// countRound counts a rescan, or an ended job, for all waiters.
 func (l *reloader) countRound() {
 	for _, a := range l.waiters {
 		a.rounds++
 	}
 }
 
-// answered answers somebody who waits if nothing has to settle and no job is under way; or,
-// when something did not settle in many rounds, if none is that was then.
+// complete completes a waiter when no file is settling and no job runs. After settleRounds
+// it waits only for the jobs that were running then.
 func (l *reloader) complete(a *waiter) bool {
 	quiet := len(l.unsettled) == 0 && len(l.jobs) == 0
 	if !quiet && a.lastJob == 0 && a.rounds > settleRounds && len(l.changedInJob) == 0 {
@@ -224,30 +243,30 @@ func (l *reloader) complete(a *waiter) bool {
 	return false
 }
 
-// drain waits for the jobs, whose context is done.
+// drain waits for the running jobs. Their context is done.
 func (l *reloader) drain() {
 	for len(l.jobs) > 0 {
 		l.change(<-l.finished)
 	}
 }
 
-// start runs something beside the reloader, unless that of the same key still runs. finish
-// is what to do with what it found; next is being made then.
+// startJob runs run in a new goroutine, and then finish in the reloader's goroutine, during
+// change. No job of the same key may be running.
 //
-// A slot keeps many from being begun at once; what takes long is its tenant's own doing, and
-// nobody waits for it: it goes on without one, as its calls would, in the tenant's worker.
+// A slot limits the jobs that start at once. A job that runs longer than maxSlot loses its
+// slot and continues: slow code of one tenant must not delay the jobs of the others.
 func (l *reloader) startJob(ctx context.Context, key string, run func(context.Context), finish func(old *generation)) {
 	l.jobCount++
 	l.jobs[key] = l.jobCount
 	go func() { // ends with run, which ctx bounds
 		l.slots <- struct{}{}
-		giveBack := sync.OnceFunc(func() { <-l.slots })
-		long := time.AfterFunc(maxSlot, giveBack)
+		release := sync.OnceFunc(func() { <-l.slots })
+		expire := time.AfterFunc(maxSlot, release)
 		ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 		run(ctx)
 		cancel()
-		long.Stop()
-		giveBack()
+		expire.Stop()
+		release()
 		l.finished <- func(old *generation) {
 			delete(l.jobs, key)
 			finish(old)
@@ -255,7 +274,7 @@ func (l *reloader) startJob(ctx context.Context, key string, run func(context.Co
 	}()
 }
 
-// change makes the next snapshot by do, given the last, and serves it.
+// change builds the next snapshot with do, which gets the last one, and puts it in force.
 func (l *reloader) change(do func(old *generation)) {
 	old := l.h.snap.Load()
 	next := *old
@@ -266,16 +285,16 @@ func (l *reloader) change(do func(old *generation)) {
 	next.index(old, l.h.builtin)
 	l.h.ledger.Add(next.IDs)
 	l.h.snap.Store(&next)
-	if next.Policy != old.Policy { // first, as nothing else may delay it
+	if next.Policy != old.Policy { // first: no other work may delay a revocation
 		l.h.cutRevoked(time.Now())
 		l.h.dispatch.Withdraw(&old.Snapshot, nil)
 		l.h.shares.ApplyPolicy(next.Policy)
 	}
-	// What was in force until now may be gone.
+	// Objects of the last snapshot may be gone. Their workers drop them after the store: no new call reaches them.
 	for name, was := range old.tenants {
 		now := next.tenants[name]
 		if now == nil || now.worker != was.worker {
-			continue // all of it leaves
+			continue // cleanups retire the whole worker
 		}
 		var gone []object.ID
 		for id := range was.objects {
@@ -300,10 +319,10 @@ func (l *reloader) change(do func(old *generation)) {
 	}
 }
 
-// reload takes what has changed: of some tenants' files, or of all files and the policy if
-// which is nil.
+// reload applies the changes in the files of some tenants. If which is nil it reads the
+// policy and all files.
 func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
-	waited := l.unsettled // who still waits says so again
+	waited := l.unsettled // the scan below adds the tenants that are still settling
 	l.unsettled = map[object.Tenant]bool{}
 	if which != nil {
 		maps.Copy(l.unsettled, waited)
@@ -324,12 +343,12 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 			f, err = l.reader.read(l.next.Policy, which)
 		}
 		if l.setRefusal("scripts", "", l.next.Policy.Scripts, err) && err != nil {
-			l.h.log.Error("scripts and plugins were not read: what was read last stays in service", "err", err)
+			l.h.log.Error("read scripts and plugins: failed, the last good reading stays in service", "err", err)
 		}
 		if err != nil {
-			f = last // the folder may come back: files that were read stay, and the policy counts
+			f = last // the folder may come back: keep the files of the last reading, under the new policy
 		}
-		if f == nil {
+		if f == nil { // no reading fits the new policy: keep the old one, and read the new one again later
 			l.next.Policy, l.next.Credentials, l.next.secrets = old.Policy, old.Credentials, old.secrets
 			l.policySum = [32]byte{}
 			return
@@ -341,18 +360,19 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 	})
 }
 
-// cover watches the folders that the policy names, and what was made below them.
+// watchFolders watches the policy's folders and all folders below them.
 func (l *reloader) watchFolders() {
 	if l.watched == nil {
 		return
 	}
 	p := l.h.snap.Load().Policy
 	if err := l.watched.Cover(p.Scripts, p.Plugins); l.setRefusal("watching", "", p.Scripts, err) && err != nil {
-		l.h.log.Warn("not all folders can be watched: changes there are found by looking; raise fs.inotify.max_user_watches", "every", rescanEvery, "err", err)
+		l.h.log.Warn("not all folders can be watched: the host scans them instead; raise fs.inotify.max_user_watches",
+			"every", rescanEvery, "err", err)
 	}
 }
 
-// taken returns the tenants whose files may have changed, nil for all of them.
+// changedTenants returns the tenants with file events since the last call, nil for all tenants.
 func (l *reloader) changedTenants() map[object.Tenant]bool {
 	paths, all := l.watched.Take()
 	if all {
@@ -371,8 +391,8 @@ func (l *reloader) changedTenants() map[object.Tenant]bool {
 	return which
 }
 
-// ripens reports whether an object whose file was written just now may be half written, and
-// has it looked at again; somebody who writes it all the time is not waited for.
+// waitToSettle reports whether a failed file may be half written, and schedules a rescan.
+// It returns false after maxSettleDelay, for a file that is written all the time.
 func (l *reloader) waitToSettle(id object.ID) bool {
 	since, known := l.settling[id]
 	if !known {
@@ -386,17 +406,17 @@ func (l *reloader) waitToSettle(id object.ID) bool {
 	return true
 }
 
-// leaver is what ends when its last call has.
+// retirer is a backend that can end after its last call.
 type retirer interface {
 	Retire(ctx context.Context)
 	Close(ctx context.Context) error
 }
 
-// stragglers is how long a call may be on its way to what the snapshot before had.
+// drainDelay is the time in which a call may still reach a backend of the last snapshot.
 const drainDelay = time.Second
 
-// leave ends something that nobody new is told of: once nothing is under way in it, or its
-// time is over, or ctx is done.
+// retire returns a function that ends a backend without a route. The function waits until
+// the backend is idle, for lingerTimeout at most, or until ctx is done.
 func retire(backend retirer) func(ctx context.Context) {
 	return func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, lingerTimeout)
@@ -412,19 +432,19 @@ func retire(backend retirer) func(ctx context.Context) {
 	}
 }
 
-// lingerTimeout bounds how long streams go on in what is no longer served.
+// lingerTimeout bounds the time of open streams in a retired backend.
 const lingerTimeout = time.Minute
 
-// refusal is a Refusal with what it is about, so that it is not tried again as it is.
+// refusal is a Refusal with the refused version, which is not staged again unchanged.
 type refusal struct {
 	Refusal
 	version *supervise.Version
-	tests   string // that it had to pass
+	tests   string // source of the tests that it failed
 	plugin  *pluginRuntime
 }
 
-// refuse notes that something is wrong, or with nil that it no longer is. It reports
-// whether that is news.
+// setRefusal sets the error of a key, or clears it with nil. It reports whether the error
+// changed.
 func (l *reloader) setRefusal(key string, id object.ID, path string, err error) bool {
 	before := l.refused[key]
 	if err == nil {
@@ -438,7 +458,7 @@ func (l *reloader) setRefusal(key string, id object.ID, path string, err error) 
 	return true
 }
 
-// problems tells of what lies in the folders and is not served.
+// reportProblems updates the refusals of unusable files, and logs the new ones.
 func (l *reloader) reportProblems(f *files) {
 	all := slices.Clone(f.problems)
 	for _, t := range f.tenants {
@@ -460,13 +480,15 @@ func (l *reloader) reportProblems(f *files) {
 	}
 }
 
-// forget drops the refusals of what neither lies in the folders any more nor is served.
+// dropRefusals removes the state of objects that have neither a file nor a served version.
 func (l *reloader) dropRefusals(f *files) {
 	maps.DeleteFunc(l.settling, func(id object.ID, _ time.Time) bool { return !f.has(id) })
-	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool { return r.ID != "" && !f.has(r.ID) && !l.next.has(r.ID) })
+	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool {
+		return r.ID != "" && !f.has(r.ID) && !l.next.has(r.ID)
+	})
 }
 
-// publish makes known what is refused.
+// publish stores the current refusals for other goroutines.
 func (l *reloader) publish() {
 	out := fault.Refusals{All: make([]fault.Refusal, 0, len(l.refused))}
 	for _, key := range slices.Sorted(maps.Keys(l.refused)) {
@@ -482,13 +504,13 @@ func (l *reloader) publish() {
 	l.h.refusals.Store(&out)
 }
 
-// Refusals returns what is not served, or not as it lies in its file.
+// Refusals returns the files whose current content is not served.
 func (h *Host) Refusals() []Refusal { return h.refusals.Load().All }
 
-// Refusal is a file that is not served as it is, or another of the host's files with a mistake.
+// Refusal is a file whose current content is not served, or another of the host's files with a mistake.
 type Refusal = fault.Refusal
 
-// errorText is an error as an operator reads it: the cause, if callers are told another thing.
+// errorText returns an error's text for operators: the cause, if callers get another text.
 func errorText(err error) string {
 	var e *object.Error
 	switch {
@@ -500,8 +522,8 @@ func errorText(err error) string {
 	return e.Msg
 }
 
-// record writes into the audit log what has happened to an object. It does not wait for the disk: decisions that come
-// later are behind it.
+// record writes an event of an object into the audit log. It does not wait for the disk: the
+// log keeps the order, so later decisions come after the event.
 func (h *Host) record(event string, id object.ID, detail string) {
 	if h.audit != nil {
 		h.audit.PostNote(event, "object", string(id), "detail", detail)

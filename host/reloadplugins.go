@@ -9,8 +9,8 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// plugins brings the plugins into the next snapshot: what is as it was, and what is gone.
-// What has changed is tried by jobs.
+// plugins applies the policy's plugins to the next snapshot. It keeps unchanged plugins and
+// removes missing ones. Jobs start the changed ones.
 func (l *reloader) plugins(ctx context.Context, f *files) {
 	before := map[object.ID]*pluginRuntime{}
 	for _, p := range l.next.plugins {
@@ -26,7 +26,7 @@ func (l *reloader) plugins(ctx context.Context, f *files) {
 			delete(l.missing, id)
 		} else if !l.inGracePeriod(id, named) {
 			l.removePlugin(was)
-			l.h.log.Info("plugin is gone", "object", string(id))
+			l.h.log.Info("plugin removed", "object", string(id))
 			l.h.record("removed", id, "")
 		}
 	}
@@ -35,7 +35,7 @@ func (l *reloader) plugins(ctx context.Context, f *files) {
 	}
 }
 
-// unserve takes a plugin out of the next snapshot.
+// removePlugin removes a plugin from the next snapshot and retires it.
 func (l *reloader) removePlugin(was *pluginRuntime) {
 	for _, id := range was.pin.Objects {
 		if l.next.plugins[id] == was {
@@ -45,7 +45,7 @@ func (l *reloader) removePlugin(was *pluginRuntime) {
 	l.cleanups = append(l.cleanups, retire(was.backend))
 }
 
-// serve puts a plugin into the next snapshot, in the place of another one or of none.
+// addPlugin puts a plugin into the next snapshot. It replaces was, unless that is nil.
 func (l *reloader) addPlugin(was, now *pluginRuntime) {
 	if was != nil {
 		l.removePlugin(was)
@@ -55,7 +55,7 @@ func (l *reloader) addPlugin(was, now *pluginRuntime) {
 	}
 }
 
-// plugin looks whether a plugin is what the policy and its file want it to be.
+// plugin starts a job for a plugin that does not match the policy or its file.
 func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.Plugin) {
 	key := "plugin " + string(pin.ID)
 	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.failsAgain(l.next.Policy, pin) {
@@ -85,12 +85,13 @@ func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.P
 	}
 	l.startJob(ctx, key, run, func(*generation) {
 		var was *pluginRuntime
-		for _, p := range l.next.plugins { // whatever objects it has
+		for _, p := range l.next.plugins { // the old one may have other objects
 			if p.pin.ID == pin.ID {
 				was = p
 			}
 		}
-		if err == nil && slices.ContainsFunc(l.next.Policy.Pins, func(p policy.Plugin) bool { return now.upToDate(l.next.Policy, &p) }) {
+		matches := func(p policy.Plugin) bool { return now.upToDate(l.next.Policy, &p) }
+		if err == nil && slices.ContainsFunc(l.next.Policy.Pins, matches) {
 			l.addPlugin(was, now)
 			delete(l.refused, key)
 			delete(l.settling, pin.ID)
@@ -100,7 +101,7 @@ func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.P
 			return
 		}
 		l.cleanups = append(l.cleanups, retire(now.backend))
-		if err == nil { // it changed meanwhile
+		if err == nil { // the policy or the file changed during the job: scan again
 			l.unsettled[pin.ID.Tenant()] = true
 			return
 		}
@@ -110,21 +111,22 @@ func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.P
 		delete(l.settling, pin.ID)
 		served := "nothing"
 		if was != nil {
-			served = "the version before"
+			served = "the previous version"
 		}
 		l.refusePlugin(key, now, served, err)
 	})
 }
 
-// refusePlugin notes that a plugin is not taken into service, and what is served instead. It is not tried again before
-// its file or its block of the policy changes.
+// refusePlugin notes why a plugin is refused, and logs it with the plugin that is served. The plugin is not started
+// again before its file or its block of the policy changes.
 func (l *reloader) refusePlugin(key string, p *pluginRuntime, served string, err error) {
 	news := l.setRefusal(key, p.pin.ID, p.path, err)
 	l.refused[key].plugin = p
 	if !news {
 		return
 	}
-	l.h.log.Error("plugin is refused", "object", string(p.pin.ID), "path", p.path, "served", served, "err", errorText(err))
+	l.h.log.Error("plugin refused",
+		"object", string(p.pin.ID), "path", p.path, "served", served, "err", errorText(err))
 	l.h.record("refused", p.pin.ID, errorText(err))
 	l.h.reloads.refused.Add(1)
 }

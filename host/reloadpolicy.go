@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/internal/watch"
 )
 
-// policyChanged reports whether the policy file is another than when it was looked at last.
+// policyChanged reports whether the policy file has changed since its last reading.
 func (l *reloader) policyChanged() bool {
 	if l.h.cfg.PolicyFile == "" {
 		return false
@@ -27,8 +27,8 @@ func (l *reloader) policyChanged() bool {
 	return sha256.Sum256(text) != l.policySum
 }
 
-// policy reads the policy file, if it has changed or was refused, and reports whether the
-// next snapshot has another.
+// policy reads the policy file if it has changed or was refused. It reports whether the
+// next snapshot has a new policy.
 func (l *reloader) policy(old *generation) bool {
 	path := l.h.cfg.PolicyFile
 	if path == "" || l.h.cfg.Load == nil {
@@ -40,21 +40,21 @@ func (l *reloader) policy(old *generation) bool {
 		return false
 	}
 	l.policySum = sum
-	mended := l.refused["policy"] != nil
+	wasRefused := l.refused["policy"] != nil
 	if err == nil {
 		err = l.adopt(old)
 	}
 	if news := l.setRefusal("policy", "", path, err); err != nil {
 		if news {
-			l.h.log.Error("the policy was not taken: the last good one stays in force", "path", path, "err", err)
+			l.h.log.Error("policy refused: the last good one stays in force", "path", path, "err", err)
 			l.h.record("policy refused", "", errorText(err))
 			l.h.reloads.refused.Add(1)
 		}
 		return false
 	}
 	if l.next.Policy == old.Policy {
-		if mended {
-			l.h.log.Info("the policy file holds again what is in force", "path", path)
+		if wasRefused {
+			l.h.log.Info("the policy file has the policy in force again", "path", path)
 		}
 		return false
 	}
@@ -64,8 +64,7 @@ func (l *reloader) policy(old *generation) bool {
 	return true
 }
 
-// adopt puts the policy of the file into the next snapshot, with the keys and secrets that
-// it names.
+// adopt puts the file's policy into the next snapshot, with its keys and secrets.
 func (l *reloader) adopt(old *generation) error {
 	p, err := l.h.cfg.Load()
 	if err != nil || p.Sum == old.Policy.Sum {
@@ -74,7 +73,8 @@ func (l *reloader) adopt(old *generation) error {
 	if l.h.lock.HandedOver() {
 		p.KeepFixed(old.Policy)
 	} else if what := p.FixedChange(old.Policy); what != "" {
-		return fmt.Errorf("%s changed, which a running host cannot take: run hearth upgrade; nothing of the new file is in force until then", what)
+		return fmt.Errorf("%s changed, which a running host cannot apply: run hearth upgrade; "+
+			"until then nothing of the new file is in force", what)
 	}
 	if err := errors.Join(checkTenants(p), checkUsers(p), nestedFolders(p)); err != nil {
 		return err

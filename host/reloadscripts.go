@@ -16,19 +16,19 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// candidate is a version on its way into service.
+// candidate is a version that is not in service yet.
 type candidate struct {
 	version         *supervise.Version
-	previous        *supervise.Version // the one before; nil: none, or this is a rollback
+	previous        *supervise.Version // version in service; nil: none, or a rollback
 	path            string
-	recentlyWritten bool              // its files may be half written
-	sum             string            // of the version, once it has been tried
-	tests           *supervise.Script // to pass first; nil: none
+	recentlyWritten bool              // the files may be half written
+	sum             string            // checksum of the version, once it is staged
+	tests           *supervise.Script // tests that it must pass; nil: none
 	err             error
 }
 
-// scripts brings the tenants into the next snapshot: what is as it was, and what is gone.
-// What has changed is tried by jobs.
+// scripts applies the files of tenants to the next snapshot. It keeps unchanged objects and
+// removes missing ones. Jobs stage the changed ones.
 func (l *reloader) scripts(ctx context.Context, f *files) {
 	for name := range f.tenants {
 		l.tenant(ctx, name, f.tenants[name])
@@ -41,12 +41,12 @@ func (l *reloader) scripts(ctx context.Context, f *files) {
 		if t := l.next.tenants[name]; len(t.objects) == 0 {
 			delete(l.next.tenants, name)
 			l.cleanups = append(l.cleanups, retire(t.worker))
-			l.h.log.Info("tenant is gone", "tenant", string(name))
+			l.h.log.Info("tenant removed", "tenant", string(name))
 		}
 	}
 }
 
-// tenant brings one tenant into the next snapshot.
+// tenant applies one tenant's files to the next snapshot.
 func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenantFiles) {
 	was := l.next.tenants[name]
 	libs := found.modules()
@@ -69,7 +69,7 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 		l.changedInJob[name] = true
 		return
 	}
-	if l.h.snap.Load().starting { // each is loaded by its first call
+	if l.h.snap.Load().starting { // a fast start: the first call of each object loads it
 		for _, c := range all {
 			now.objects[c.version.ID] = c.version
 		}
@@ -79,7 +79,7 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 	worker := now.worker
 	l.startJob(ctx, key, func(ctx context.Context) { l.stage(ctx, worker, all) }, func(*generation) {
 		now := l.next.tenants[name]
-		if now == nil || now.worker != worker { // it was to be another meanwhile
+		if now == nil || now.worker != worker { // the worker was replaced during the job: stage again there
 			for _, c := range all {
 				worker.Discard(c.version)
 			}
@@ -98,25 +98,34 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 	})
 }
 
-// newTenant is a tenant that was not there before.
+// newTenant returns the runtime of a new tenant.
 func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *tenantRuntime {
-	now := &tenantRuntime{settings: l.next.Policy.Tenant(name), objects: map[object.ID]*supervise.Version{}, libs: supervise.NewLibs(libs)}
-	now.worker = l.h.newWorker(name, &now.settings, nil)
+	now := &tenantRuntime{
+		settings: l.next.Policy.Tenant(name),
+		objects:  map[object.ID]*supervise.Version{},
+		libs:     supervise.NewLibs(libs),
+	}
+	now.worker = l.h.newWorker(name, &now.settings, nil) // activate adds the objects
 	now.worker.SetSecrets(l.next.secrets.ForTenant(name))
 	return now
 }
 
-// keep is a tenant with the objects that it had, but for those whose files have been gone
-// for long.
+// carryOver returns a tenant's next runtime with its current objects, under the new settings.
+// It removes objects whose files are missing for longer than settleDelay.
 func (l *reloader) carryOver(name object.Tenant, was *tenantRuntime, found *tenantFiles) *tenantRuntime {
-	now := &tenantRuntime{worker: was.worker, settings: l.next.Policy.Tenant(name), objects: maps.Clone(was.objects), libs: was.libs}
+	now := &tenantRuntime{
+		worker:   was.worker,
+		settings: l.next.Policy.Tenant(name),
+		objects:  maps.Clone(was.objects),
+		libs:     was.libs,
+	}
 	for id := range was.objects {
 		if _, there := found.objects[id]; there {
 			delete(l.missing, id)
 		} else if !l.inGracePeriod(id, l.next.Policy.Serves(name)) {
 			delete(now.objects, id)
 			l.history.noteRemoved(id)
-			l.h.log.Info("object is gone", "object", string(id))
+			l.h.log.Info("object removed", "object", string(id))
 			l.h.record("removed", id, "")
 		}
 	}
@@ -137,13 +146,14 @@ func (l *reloader) carryOver(name object.Tenant, was *tenantRuntime, found *tena
 		now.worker = l.h.newWorker(name, &now.settings, now.objects)
 		now.worker.SetSecrets(l.next.secrets.ForTenant(name))
 		l.cleanups = append(l.cleanups, retire(was.worker))
-		l.h.log.Info("tenant gets a new worker: the policy gives it other walls", "tenant", string(name))
+		l.h.log.Info("tenant gets a new worker: its isolation settings changed", "tenant", string(name))
 	}
 	return now
 }
 
-// lingers reports whether what is gone is served for a while yet: somebody may be about to
-// put another there. named says that the policy has not taken it away, which counts at once.
+// inGracePeriod reports whether an object without a file is still served: an editor may be
+// about to replace the file. named is false if the policy removed the object, which ends
+// the grace period at once.
 func (l *reloader) inGracePeriod(id object.ID, named bool) bool {
 	since, known := l.missing[id]
 	if !known {
@@ -158,8 +168,8 @@ func (l *reloader) inGracePeriod(id object.ID, named bool) bool {
 	return false
 }
 
-// candidates returns what lies in a tenant's folder and is not what is served, nor known
-// not to load.
+// candidateVersions returns the scripts that differ from the served version and have not
+// already failed unchanged.
 func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*candidate {
 	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.libs)), script.recentlyWritten)
 	var out []*candidate
@@ -169,11 +179,11 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*
 		r := l.refused[string(id)]
 		switch {
 		case l.next.plugins[id] != nil:
-			continue // until the plugin is gone
+			continue // a plugin serves this id: wait until it is removed
 		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !libs.changes(cur, now.libs):
 			if r != nil {
 				delete(l.refused, string(id))
-				l.h.log.Info("object is as it is served again", "object", string(id))
+				l.h.log.Info("the file has the served version again", "object", string(id))
 			}
 			continue
 		}
@@ -184,7 +194,7 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*
 		}
 		past, err := l.history.overrideFor(v)
 		if l.setRefusal("history "+string(id), id, l.history.folder(id), err) && err != nil {
-			l.h.log.Error("what is to serve instead cannot be told: the file counts", "object", string(id), "err", err)
+			l.h.log.Error("read the rollback of an object: failed, its file is served", "object", string(id), "err", err)
 		}
 		if past != nil {
 			if cur != nil && sumOf(cur) == past.Version {
@@ -202,7 +212,7 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*
 	return out
 }
 
-// gate returns the tests that an object has to pass, "" if there are none.
+// gate returns the source of the tests that an object must pass, "" without such tests.
 func (t *tenantFiles) gate(id object.ID, of *tenantRuntime) string {
 	if !of.settings.Gate {
 		return ""
@@ -210,9 +220,9 @@ func (t *tenantFiles) gate(id object.ID, of *tenantRuntime) string {
 	return string(t.tests[id].Source)
 }
 
-// try loads versions beside those in use, two at a time, and keeps those that can serve. Of
-// very many new ones each is loaded by its first call, as when the host starts. It runs beside
-// the reloader's goroutine, since all of it takes as long as the tenant makes it.
+// stage loads versions beside those in service, two at a time, and stores the old versions
+// for a rollback. Beyond maxStaged new objects, the first call of each loads it. Tenants'
+// code can be slow, so stage runs in a job.
 func (l *reloader) stage(ctx context.Context, in workerBackend, all []*candidate) {
 	added := 0
 	for _, c := range all {
@@ -259,20 +269,20 @@ func (l *reloader) stage(ctx context.Context, in workerBackend, all []*candidate
 	}
 }
 
-// keepPatience is how long the new versions of a tenant wait for the disk of the state folder to keep one old version.
+// storeTimeout bounds how long a tenant's new versions wait for the disk to store one old version.
 const storeTimeout = 5 * time.Second
 
-// keepAll keeps the versions that changed ones replace. A disk that hangs does not keep the new ones from serving.
+// storeReplaced stores the versions that changed ones replace. A hung disk does not stop the new versions.
 func (l *reloader) storeReplaced(ctx context.Context, changed []*candidate) {
 	tenant := changed[0].version.ID.Tenant()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done, late := make(chan int, 1), time.AfterFunc(storeTimeout, cancel)
 	defer late.Stop()
-	go func() { // ends with the disk's answer
+	go func() { // ends when the disk answers
 		before, left := l.history.totalWritten(tenant), 0
 		for _, c := range changed {
-			// One change of a module can be one of very many objects.
+			// One change of a module can change very many objects: it must not evict the whole history.
 			if ctx.Err() != nil || l.history.totalWritten(tenant)-before > l.history.maxBytes/2 {
 				left++
 				continue
@@ -285,15 +295,16 @@ func (l *reloader) storeReplaced(ctx context.Context, changed []*candidate) {
 	select {
 	case left := <-done:
 		if left > 0 {
-			l.h.log.Warn("too much has changed at once: not all versions are kept to be rolled back to", "tenant", string(tenant), "objects", left)
+			l.h.log.Warn("too many changes at once: not all old versions are stored for a rollback",
+				"tenant", string(tenant), "objects", left)
 		}
 	case <-ctx.Done():
-		l.h.log.Warn("the disk of the state folder is too slow: not all versions are kept to be rolled back to", "tenant", string(tenant))
+		l.h.log.Warn("the disk of the state folder is too slow: not all old versions are stored for a rollback",
+			"tenant", string(tenant))
 	}
 }
 
-// passes runs the tests that a version has to pass. That it does not is an error of the
-// version.
+// runTests runs the tests that a version must pass. A failed test is a LoadError of the version.
 func runTests(ctx context.Context, in workerBackend, c *candidate) error {
 	results, err := in.Test(ctx, c.version, *c.tests)
 	if err != nil {
@@ -311,7 +322,8 @@ func runTests(ctx context.Context, in workerBackend, c *candidate) error {
 	return nil
 }
 
-// decide takes a version that has been tried into the next snapshot, or not.
+// activate puts a staged version into the next snapshot, or notes why it failed. A file that may be half written is
+// staged again later.
 func (l *reloader) activate(now *tenantRuntime, c *candidate) (taken bool) {
 	id := c.version.ID
 	if c.err == nil {
@@ -327,7 +339,7 @@ func (l *reloader) activate(now *tenantRuntime, c *candidate) (taken bool) {
 		return true
 	}
 	var unloadable *supervise.LoadError
-	isScript := errors.As(c.err, &unloadable)
+	isScript := errors.As(c.err, &unloadable) // other errors, such as a dead worker, may pass: stage again
 	if isScript && c.recentlyWritten && l.waitToSettle(id) {
 		return false
 	}
@@ -335,7 +347,7 @@ func (l *reloader) activate(now *tenantRuntime, c *candidate) (taken bool) {
 	news := l.setRefusal(string(id), id, c.path, c.err)
 	if isScript {
 		r := l.refused[string(id)]
-		r.version = c.version // not again as it is
+		r.version = c.version // unchanged it is not staged again
 		if c.tests != nil {
 			r.tests = string(c.tests.Source)
 		}
@@ -343,11 +355,12 @@ func (l *reloader) activate(now *tenantRuntime, c *candidate) (taken bool) {
 	if !news {
 		return false
 	}
-	served := "the version before"
+	served := "the previous version"
 	if c.previous == nil {
 		served = "nothing"
 	}
-	l.h.log.Error("object was not taken", "object", string(id), "path", c.path, "served", served, "err", errorText(c.err))
+	l.h.log.Error("object refused",
+		"object", string(id), "path", c.path, "served", served, "err", errorText(c.err))
 	l.h.record("refused", id, errorText(c.err))
 	l.h.reloads.refused.Add(1)
 	return false

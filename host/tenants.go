@@ -19,29 +19,37 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// workerBackend is what a tenant's scripts run in: one process, or one an object.
+// workerBackend runs a tenant's scripts in one process, or in one process per object.
 type workerBackend interface {
 	object.Backend
-	// Stage, Activate, Discard and Remove change what it runs; see package supervise.
+	// Stage, Activate, Discard and Remove change the versions in service; see package supervise.
 	Stage(ctx context.Context, v *supervise.Version) (*object.Description, error)
 	Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error)
 	Activate(all ...*supervise.Version)
 	Discard(v *supervise.Version)
 	Remove(ids ...object.ID)
 	SetSecrets(s *supervise.Secrets)
-	// Withdraw takes back the calls that have not begun and that refuse refuses.
+	// Withdraw cancels the queued calls for which refuse returns an error.
 	Withdraw(refuse func(c *object.Call) error)
-	// Retire waits until nothing is under way, or ctx is done.
+	// Retire waits until all calls and streams have ended, or ctx is done.
 	Retire(ctx context.Context)
 	Close(ctx context.Context) error
 }
 
-// newWorker prepares a tenant's worker; it starts nothing.
-func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version) workerBackend {
+// newWorker returns a tenant's worker. The first call starts its process.
+func (h *Host) newWorker(
+	name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version,
+) workerBackend {
 	cfg := supervise.Config{
-		Tenant: name, Argv: h.cfg.Worker, Confine: Confinement(settings), Idle: settings.Idle,
-		Services: []supervise.Service{supervise.ObjectCalls(h.dispatch.ObjectCall)}, Log: h.log,
-		Pool: h.spares, Account: &h.ledger.Tenant(name).Processes, Budget: h.shares.Tenant(name),
+		Tenant:   name,
+		Argv:     h.cfg.Worker,
+		Confine:  Confinement(settings),
+		Idle:     settings.Idle,
+		Services: []supervise.Service{supervise.ObjectCalls(h.dispatch.ObjectCall)},
+		Log:      h.log,
+		Pool:     h.spares,
+		Account:  &h.ledger.Tenant(name).Processes,
+		Budget:   h.shares.Tenant(name),
 	}
 	if !settings.PerObject {
 		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)
@@ -54,17 +62,24 @@ func (h *Host) newWorker(name object.Tenant, settings *policy.TenantSettings, ob
 	return a
 }
 
-// sameConfinement reports whether a worker of one settings is one of the other.
+// sameConfinement reports whether one worker can serve under both settings.
 func sameConfinement(a, b *policy.TenantSettings) bool {
 	return a.PerObject == b.PerObject && a.Idle == b.Idle && reflect.DeepEqual(Confinement(a), Confinement(b))
 }
 
-// Confinement is how the operating system confines a tenant's workers under a policy.
+// Confinement returns the operating system's confinement of a tenant's workers.
 func Confinement(t *policy.TenantSettings) confine.Spec {
-	return confine.Spec{UID: t.UID, GID: t.UID, MemoryBytes: t.MemoryBytes, Pids: t.Processes, CPUs: t.CPUs, AllowMissing: t.AllowMissing}
+	return confine.Spec{
+		UID:          t.UID,
+		GID:          t.UID,
+		MemoryBytes:  t.MemoryBytes,
+		Pids:         t.Processes,
+		CPUs:         t.CPUs,
+		AllowMissing: t.AllowMissing,
+	}
 }
 
-// checkTenants refuses what can be told beforehand not to be possible.
+// checkTenants rejects settings that no confinement can apply, before any process starts.
 func checkTenants(p *policy.Policy) error {
 	var errs []error
 	for _, name := range p.Tenants {
@@ -77,7 +92,7 @@ func checkTenants(p *policy.Policy) error {
 	return errors.Join(append(errs, checkPlugins(p)...)...)
 }
 
-// checkUsers refuses tenants whose user this process cannot give them.
+// checkUsers rejects tenants with a uid that this process cannot switch to.
 func checkUsers(p *policy.Policy) error {
 	if os.Geteuid() == 0 || runtime.GOOS != "linux" {
 		return nil
@@ -85,24 +100,25 @@ func checkUsers(p *policy.Policy) error {
 	var errs []error
 	for _, name := range p.Tenants {
 		if t := p.Tenant(name); t.UID != 0 && !slices.Contains(t.AllowMissing, confine.UID) {
-			errs = append(errs, fmt.Errorf(`tenant %q wants uid %d: only a host that is root can give it; run the host as root, or write allow_missing = ["uid"]`, name, t.UID))
+			errs = append(errs, fmt.Errorf(`tenant %q has uid %d: only a host that runs as root can switch to it; `+
+				`run the host as root, or write allow_missing = ["uid"]`, name, t.UID))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// perObjectWorkers is the workers of a tenant each of whose objects has one of its own. Streams have
-// numbers that no two processes share, so each finds its own.
+// perObjectWorkers runs each object of a tenant in a separate worker. Stream numbers are
+// unique over all processes, so a worker ignores the streams of the others.
 type perObjectWorkers struct {
 	cfg      supervise.Config
-	byID     atomic.Pointer[map[object.ID]*supervise.Tenant] // a map is not modified
-	mu       sync.Mutex                                      // held to put another map there; guards what follows
+	byID     atomic.Pointer[map[object.ID]*supervise.Tenant] // never modified, only replaced
+	mu       sync.Mutex                                      // held to replace the map; guards the fields below
 	secrets  *supervise.Secrets
-	retiring sync.WaitGroup // workers of objects that are no more
+	retiring sync.WaitGroup // workers of removed objects
 	closed   bool
 }
 
-// get returns the worker of an object, making one if there is none.
+// get returns the worker of an object, and creates it on first use.
 func (a *perObjectWorkers) get(id object.ID) *supervise.Tenant {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -123,7 +139,7 @@ func (a *perObjectWorkers) get(id object.ID) *supervise.Tenant {
 	return t
 }
 
-// drop ends the worker of an object that is no more, once it has answered.
+// drop ends the worker of a removed object after its running calls.
 func (a *perObjectWorkers) drop(id object.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -141,7 +157,7 @@ func (a *perObjectWorkers) drop(id object.ID) {
 	})
 }
 
-// Stage, Activate, Discard and Remove are those of the object's own worker.
+// Stage stages a version in the worker of its object. A failed version is discarded at once.
 func (a *perObjectWorkers) Stage(ctx context.Context, v *supervise.Version) (*object.Description, error) {
 	d, err := a.get(v.ID).Stage(ctx, v)
 	if err != nil {
@@ -150,7 +166,7 @@ func (a *perObjectWorkers) Stage(ctx context.Context, v *supervise.Version) (*ob
 	return d, err
 }
 
-// Test runs tests in the object's own worker.
+// Test runs tests in the worker of the object.
 func (a *perObjectWorkers) Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error) {
 	return a.get(v.ID).Test(ctx, v, tests)
 }
@@ -209,8 +225,7 @@ func (a *perObjectWorkers) EndConn(conn uint64) {
 	}
 }
 
-// SetSecrets hands all of them the tenant's secrets: each tells its process those of its
-// object.
+// SetSecrets gives the tenant's secrets to all workers. A worker sends its process only those of its object.
 func (a *perObjectWorkers) SetSecrets(s *supervise.Secrets) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -220,7 +235,7 @@ func (a *perObjectWorkers) SetSecrets(s *supervise.Secrets) {
 	}
 }
 
-// Withdraw implements worker.
+// Withdraw implements workerBackend.
 func (a *perObjectWorkers) Withdraw(refuse func(c *object.Call) error) {
 	for _, t := range *a.byID.Load() {
 		t.Withdraw(refuse)

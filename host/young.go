@@ -5,6 +5,7 @@ import (
 	"time"
 )
 
-// young reports whether a file was written just now, and perhaps not to its end. One from the
-// future is not: it would be for as long as a clock has been set back.
+// recentlyWritten reports whether a file was written within settleDelay and may be incomplete.
+// A later time than that in the future does not count: after a clock was set back it would
+// count for too long.
 func recentlyWritten(info fs.FileInfo) bool { return time.Since(info.ModTime()).Abs() < settleDelay }

@@ -105,14 +105,14 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("a tenant without a uid: %+v", f)
 	}
 	if _, stderr, code := run(user, "serve", "--check"); code != 1 ||
-		!strings.Contains(stderr, `tenant "own" wants uid 4343: only a host that is root can give it`) {
+		!strings.Contains(stderr, `tenant "own" has uid 4343: only a host that runs as root can switch to it`) {
 		t.Errorf("serve --check, code %d: %s", code, stderr)
 	}
 	out, _, _ = run(user, "doctor", "--policy", "weak.hcl", "--json")
 	if f := find(out)["own uid"]; f.Status != "allowed" {
 		t.Errorf("allowed: %+v", f)
 	}
-	if _, stderr, code := run(user, "serve", "--check", "--policy", "weak.hcl"); strings.Contains(stderr, "wants uid") {
+	if _, stderr, code := run(user, "serve", "--check", "--policy", "weak.hcl"); strings.Contains(stderr, "has uid") {
 		t.Errorf("serve --check of the weakened policy, code %d: %s", code, stderr)
 	}
 }

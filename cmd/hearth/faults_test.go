@@ -362,7 +362,7 @@ permit "root may call" {
   objects    = ["demo.*"]
 }
 `, nil)
-	h.awaitLog(ctx, t, "no file events: changes are found by looking; raise fs.inotify.max_user_instances")
+	h.awaitLog(ctx, t, "no file events: the host scans all files instead; raise fs.inotify.max_user_instances")
 	path := filepath.Join(h.dir, "scripts/demo/late.lua")
 	check(t, os.WriteFile(path, []byte(echoing), 0o644))
 	await(ctx, t, "the new script to serve", func() bool {
