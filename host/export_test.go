@@ -27,8 +27,8 @@ func (h *Host) Workers() map[string]int {
 // CloseAudit makes the audit log one that takes nothing more.
 func (h *Host) CloseAudit() { h.closeAudit() }
 
-// Spares returns the process ids of the workers that nobody has taken.
-func (h *Host) Spares() []int { return h.spares.Ready() }
+// Prewarmed returns the process ids of the prewarmed workers.
+func (h *Host) Prewarmed() []int { return h.pool.Ready() }
 
 // BoundFlight limits the bytes that all messages and answers take together. Call it before Serve.
 func BoundFlight(h *Host, most int64) { h.shares.Bytes.SetLimit(most) }

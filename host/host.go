@@ -16,8 +16,7 @@
 //	leaving      one goroutine for each worker or plugin that is not served any more
 //	doors        one goroutine a listener of the admin socket and of metrics; closed after
 //	             the backends, so that a drain can be watched
-//	spares       one goroutine while worker processes are started in advance; ended before
-//	             the drain
+//	prewarmed    one goroutine while worker processes are prewarmed; ended before the drain
 //	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
 //	tracer       one goroutine, if there is one; ended after the calls
 //	audit log    goroutines that sync it, watch its disk, and keep old records; closed last
@@ -65,7 +64,7 @@ type Config struct {
 	// changed; "" and nil: it does not change.
 	PolicyFile string
 	Load       func() (*policy.Policy, error)
-	Spares     int // worker processes that are started in advance and wait for a tenant; 0: none
+	Prewarm    int // number of prewarmed worker processes, which wait for a tenant
 	// Inherited holds open files of a service manager or of the host that this one replaces. The host owns them.
 	Inherited upgrade.Handoff
 }
@@ -98,7 +97,7 @@ type Host struct {
 	builtin  map[object.ID]route.Route
 	turns    admit.FairQueue
 	shares   admit.Shares
-	spares   *supervise.Pool // nil: none
+	pool     *supervise.Pool // nil: none
 	ledger   usage.Registry
 	reloads  reloads
 	admin    adminServers
@@ -130,8 +129,8 @@ func New(cfg Config) (*Host, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: admit.Sources{}, retired: make(chan retirement, 1)}
-	if cfg.Spares > 0 {
-		h.spares = supervise.NewPool(cfg.Worker, cfg.Spares, cfg.Log)
+	if cfg.Prewarm > 0 {
+		h.pool = supervise.NewPool(cfg.Worker, cfg.Prewarm, cfg.Log)
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.turns.Init(admit.DefaultSlots())
@@ -295,7 +294,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	h.tracer = trace.New(h.cfg.Policy.Trace, h.cfg.Version, h.log)
 	h.dispatch.SetTracer(h.tracer)
 	if _, tenants := h.Objects(); tenants > 0 {
-		h.spares.Fill()
+		h.pool.Fill()
 	}
 	go h.dispatch.SweepStreams(sweep)
 	go h.ledger.Watch(sweep)
@@ -310,9 +309,9 @@ func (h *Host) Serve(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-		h.spares.Close()
+		h.pool.Close()
 	case r := <-h.retired:
-		h.spares.Close()
+		h.pool.Close()
 		<-doors
 		h.closeAdmin()
 		h.retire(ctx, r)

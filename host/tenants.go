@@ -47,7 +47,7 @@ func (h *Host) newWorker(
 		Idle:     settings.Idle,
 		Services: []supervise.Service{supervise.ObjectCalls(h.dispatch.ObjectCall)},
 		Log:      h.log,
-		Pool:     h.spares,
+		Pool:     h.pool,
 		Account:  &h.ledger.Tenant(name).Processes,
 		Budget:   h.shares.Tenant(name),
 	}

@@ -14,7 +14,7 @@ import (
 
 // BenchmarkColdStart measures the first call of a tenant whose worker does not run, from
 // the host's decision to its answer, with the real binary: with a worker to be started
-// (spares=0), and with one that waits for its tenant (spares=1).
+// (prewarm=0), and with one that waits for its tenant (prewarm=1).
 func BenchmarkColdStart(b *testing.B) {
 	bin := filepath.Join(b.TempDir(), "hearth")
 	buildHearth(b, bin)
@@ -25,19 +25,19 @@ return Echo`)}
 	version := supervise.NewVersion("acme.echo", script, supervise.NewLibs(nil), object.Limits{})
 	argv := []string{bin, "worker"}
 	for _, most := range []int{0, 1} {
-		b.Run(fmt.Sprintf("spares=%d", most), func(b *testing.B) {
-			spares := supervise.NewPool(argv, most, slog.New(slog.DiscardHandler))
-			defer spares.Close()
-			spares.Fill()
+		b.Run(fmt.Sprintf("prewarm=%d", most), func(b *testing.B) {
+			pool := supervise.NewPool(argv, most, slog.New(slog.DiscardHandler))
+			defer pool.Close()
+			pool.Fill()
 			tick := time.NewTicker(time.Millisecond)
 			defer tick.Stop()
 			for b.Loop() {
 				b.StopTimer()
-				for len(spares.Ready()) < most {
+				for len(pool.Ready()) < most {
 					<-tick.C
 				}
 				b.StartTimer()
-				tenant := supervise.New(supervise.Config{Tenant: "acme", Argv: argv, Pool: spares}, version)
+				tenant := supervise.New(supervise.Config{Tenant: "acme", Argv: argv, Pool: pool}, version)
 				r, err := tenant.Invoke(b.Context(), &object.Call{ID: "acme.echo", Kind: object.Invoke, Method: "echo",
 					Protocol: object.Pyro5, Serializer: uint8(codec.JSON),
 					Payload: []byte(`{"object":"acme.echo","method":"echo","params":["x"],"kwargs":{}}`)})

@@ -35,7 +35,7 @@ permit "all" {
 `, filepath.Join(built.dir, "scripts")), 0o600))
 	ready := filepath.Join(dir, "ready")
 	serve := exec.CommandContext(t.Context(), filepath.Join(built.dir, "hearth"), "serve", "--policy", policy,
-		"--ready-file", ready, "--spares=0")
+		"--ready-file", ready, "--prewarm=0")
 	check(t, serve.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- serve.Wait() }()

@@ -160,7 +160,7 @@ func TestKillsUnderLoad(t *testing.T) {
 	await(ctx, t, "the killed processes to end", func() bool {
 		return len(children(t,
 			h.pid)) == 5
-	}) // two workers, a plugin, two spares
+	}) // two workers, a plugin, two prewarmed workers
 }
 
 // callOnce makes a call on a new connection.
@@ -223,7 +223,7 @@ func TestHostKilledUnderLoad(t *testing.T) {
 			got, err := h.callOnce(ctx, "demo.e", "echo", round)
 			return err == nil && got == int64(round)
 		})
-		await(ctx, t, "spares", func() bool { return len(children(t, serve.Process.Pid)) == 3 })
+		await(ctx, t, "prewarmed workers", func() bool { return len(children(t, serve.Process.Pid)) == 3 })
 		all := children(t, serve.Process.Pid)
 		var load sync.WaitGroup
 		var answers atomic.Int64

@@ -121,7 +121,7 @@ func noSuchVerb(cmd *cobra.Command, args []string) error {
 }
 
 // renamedFlags are the new names of flags that had other names.
-var renamedFlags = map[string]string{"way": "auth"}
+var renamedFlags = map[string]string{"way": "auth", "spares": "prewarm"}
 
 // flagError returns the error of an invalid flag, with the new name of a renamed one.
 func flagError(cmd *cobra.Command, err error) error {

@@ -59,7 +59,7 @@ type serveFlags struct {
 	policyFlags
 	check     bool
 	readyFile string
-	spares    int
+	prewarm   int
 	logFormat string
 	logLevel  string
 	drain     time.Duration // time limit of open connections after an upgrade
@@ -85,8 +85,8 @@ func newServe(r *remote) *cobra.Command {
 			if f.drain < 0 || f.drain > maxDrain {
 				return usagef("--drain %s: use a duration from 0 to %s", f.drain, maxDrain)
 			}
-			if f.spares < 0 || f.spares > maxSpares {
-				return usagef("--spares %d: use a number from 0 to %d", f.spares, maxSpares)
+			if f.prewarm < 0 || f.prewarm > maxPrewarm {
+				return usagef("--prewarm %d: use a number from 0 to %d", f.prewarm, maxPrewarm)
 			}
 			return f.serve(cmd.Context(), r.env, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -99,16 +99,15 @@ func newServe(r *remote) *cobra.Command {
 		"check policy, scripts, plugins, keys, certificates, secrets, folders and audit log, then exit")
 	fl.StringVar(&f.readyFile, "ready-file", "",
 		"write the addresses to this file, one a line, when the host listens")
-	fl.IntVar(&f.spares, "spares", defaultSpares,
-		"workers that are started in advance, so that a tenant's first call is quick; some 4 MB each")
+	fl.IntVar(&f.prewarm, "prewarm", defaultPrewarm,
+		"number of prewarmed workers, which make a tenant's first call fast; some 4 MB each")
 	return cmd
 }
 
-// How many workers may wait for a tenant: by default two tenants may be called for the first
-// time at once.
+// Numbers of prewarmed workers. By default the first calls of two tenants at a time are fast.
 const (
-	defaultSpares = 2
-	maxSpares     = 64
+	defaultPrewarm = 2
+	maxPrewarm     = 64
 )
 
 // Defaults of the log.
@@ -186,7 +185,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		Policy:     p,
 		Log:        log,
 		Worker:     []string{exe, workerVerb},
-		Spares:     f.spares,
+		Prewarm:    f.prewarm,
 		Shim:       []string{exe, shimVerb},
 		Version:    thisBuild().Version,
 		PolicyFile: path,

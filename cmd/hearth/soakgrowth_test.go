@@ -23,7 +23,7 @@ type sample struct {
 	host       int           // memory of the host, in KiB: shared pages count in part
 	workers    int           // and of its workers and plugins
 	files      int           // descriptors of the host
-	processes  int           // workers, plugins and spares
+	processes  int           // workers, plugins and prewarmed workers
 	goroutines int           // of the host
 	done       map[string]int
 }

@@ -15,84 +15,81 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// Pool holds worker processes that have been started and belong to nobody yet: they wait,
-// in namespaces of their own, to be told whose they are and to be confined. A tenant's first
-// call then does not wait for a process to start. Safe for concurrent use; nil holds none.
-//
-// A spare goes to one tenant and never comes back.
+// Pool holds prewarmed worker processes. They are started, in their own namespaces, and wait for a tenant, whose limits
+// confine them. A tenant's first call then does not wait for a process to start. A process goes to one tenant and never
+// returns to the pool. Safe for concurrent use; a nil pool is empty.
 type Pool struct {
 	argv []string
 	log  *slog.Logger
 
-	mu      sync.Mutex // guards what follows
-	size    int
+	mu      sync.Mutex // guards the fields below
+	size    int        // number of processes that the pool keeps ready
 	ready   []*workerProcess
-	filling bool // fill runs, or is about to
+	filling bool // fill runs or is scheduled
 	closed  bool
 	fills   sync.WaitGroup
 }
 
-// refillPause keeps the start of the next spare away from the call that took the last one.
+// refillPause delays the start of the next process: it would compete with the call that took the last one.
 const refillPause = 100 * time.Millisecond
 
-// NewPool returns spares that will hold up to so many processes of a worker's command.
-func NewPool(argv []string, most int, log *slog.Logger) *Pool {
-	return &Pool{argv: argv, size: most, log: log}
+// NewPool returns an empty pool for size processes of the command argv.
+func NewPool(argv []string, size int, log *slog.Logger) *Pool {
+	return &Pool{argv: argv, size: size, log: log}
 }
 
-// Fill has spares started on the side, until Close.
-func (s *Pool) Fill() {
-	if s == nil {
+// Fill starts processes in the background, and keeps the pool filled until Close.
+func (p *Pool) Fill() {
+	if p == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refill(0)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refillLocked(0)
 }
 
-// Ready returns the process ids of the spares.
-func (s *Pool) Ready() []int {
-	if s == nil {
+// Ready returns the process ids of the pool.
+func (p *Pool) Ready() []int {
+	if p == nil {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	pids := make([]int, len(s.ready))
-	for i, w := range s.ready {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pids := make([]int, len(p.ready))
+	for i, w := range p.ready {
 		pids[i] = w.cmd.Process.Pid
 	}
 	return pids
 }
 
-// refill has spares started after a pause, if there is room; callers hold mu.
-func (s *Pool) refill(pause time.Duration) {
-	if s.filling || s.closed || len(s.ready) >= s.size {
+// refillLocked schedules fill after a pause, if the pool is not full.
+func (p *Pool) refillLocked(pause time.Duration) {
+	if p.filling || p.closed || len(p.ready) >= p.size {
 		return
 	}
-	s.filling = true
-	s.fills.Add(1)
-	time.AfterFunc(pause, s.fill)
+	p.filling = true
+	p.fills.Add(1)
+	time.AfterFunc(pause, p.fill)
 }
 
-// fill starts processes until there are enough. If one cannot be, the next that is taken
-// has it tried again.
-func (s *Pool) fill() {
-	defer s.fills.Done()
-	for s.needsMore() {
-		w, err := spawn(s.argv, confine.Prepare)
-		s.mu.Lock()
+// fill starts processes until the pool is full. After a failed start, the next take schedules it again.
+func (p *Pool) fill() {
+	defer p.fills.Done()
+	for p.needsMore() {
+		w, err := spawn(p.argv, confine.Prepare)
+		p.mu.Lock()
 		switch refused := new(confine.LayerError); {
-		case err == nil && !s.closed:
-			s.ready = append(s.ready, w)
+		case err == nil && !p.closed:
+			p.ready = append(p.ready, w)
 			w = nil
 		case errors.As(err, &refused):
-			s.size = 0 // not on this machine: the tenants' own starts say why
+			p.size = 0 // this machine cannot confine workers: the start of a tenant's worker reports why
 		case err != nil:
-			s.filling = false
-			s.log.Warn("no worker could be started in advance: a tenant's first call takes longer", "err", err)
+			p.filling = false
+			p.log.Warn("cannot start a prewarmed worker: first calls of tenants take longer", "err", err)
 		}
-		again := s.filling
-		s.mu.Unlock()
+		again := p.filling
+		p.mu.Unlock()
 		if w != nil {
 			w.drop()
 		}
@@ -102,62 +99,62 @@ func (s *Pool) fill() {
 	}
 }
 
-// needsMore reports whether fill goes on, and notes it.
-func (s *Pool) needsMore() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.filling = !s.closed && len(s.ready) < s.size
-	return s.filling
+// needsMore reports whether fill starts another process, and records that in filling.
+func (p *Pool) needsMore() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.filling = !p.closed && len(p.ready) < p.size
+	return p.filling
 }
 
-// take returns a spare confined by spec, nil if there is none that can be.
-func (s *Pool) take(spec confine.Spec) *workerProcess {
-	if s == nil {
+// take returns a process, confined by spec. It returns nil if the pool is empty or the process cannot be confined.
+func (p *Pool) take(spec confine.Spec) *workerProcess {
+	if p == nil {
 		return nil
 	}
-	for w := s.pop(); w != nil; w = s.pop() {
+	for w := p.pop(); w != nil; w = p.pop() {
 		err := w.worker.Confine(spec)
 		if err == nil {
 			return w
 		}
 		w.conn.Close()
 		if refused := new(confine.LayerError); errors.As(err, &refused) {
-			return nil // so will the next be, and says why
+			return nil // a new process fails likewise and reports why
 		}
-		s.log.Warn("a worker that was started in advance is of no use", "err", err)
+		p.log.Warn("cannot confine a prewarmed worker: it is ended", "err", err)
 	}
 	return nil
 }
 
-// pop returns a spare, nil if there is none, and has another started.
-func (s *Pool) pop() (w *workerProcess) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.ready); n > 0 {
-		w = s.ready[n-1]
-		s.ready = s.ready[:n-1]
+// pop returns a process, nil if the pool is empty, and schedules the start of another one.
+func (p *Pool) pop() (w *workerProcess) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.ready); n > 0 {
+		w = p.ready[n-1]
+		p.ready = p.ready[:n-1]
 	}
-	s.refill(refillPause)
+	p.refillLocked(refillPause)
 	return w
 }
 
-// Close ends the processes that nobody has taken. It is idempotent.
-func (s *Pool) Close() {
-	if s == nil {
+// Close ends the processes of the pool. It is idempotent.
+func (p *Pool) Close() {
+	if p == nil {
 		return
 	}
-	s.mu.Lock()
-	s.closed = true
-	all := s.ready
-	s.ready = nil
-	s.mu.Unlock()
-	s.fills.Wait()
+	p.mu.Lock()
+	p.closed = true
+	all := p.ready
+	p.ready = nil
+	p.mu.Unlock()
+	p.fills.Wait()
 	for _, w := range all {
 		w.drop()
 	}
 }
 
-// workerProcess is a worker process that nothing has been said to on its link.
+// workerProcess is a started worker process that has received no frame.
 type workerProcess struct {
 	cmd    *exec.Cmd
 	worker *confine.Worker  // waits for cmd
@@ -165,7 +162,7 @@ type workerProcess struct {
 	stderr io.Reader
 }
 
-// spawn starts a worker's command by launch.
+// spawn starts a worker's command through launch.
 func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*workerProcess, error) {
 	file, theirs, err := socketpair.Files()
 	if err != nil {

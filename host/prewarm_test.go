@@ -12,21 +12,21 @@ import (
 	"github.com/hearthhost/hearth/host"
 )
 
-// spares waits until the host has so many workers in advance and returns their process ids.
-func spares(t *testing.T, h *host.Host, n int) []int {
+// prewarmed waits until the host has n prewarmed workers and returns their process ids.
+func prewarmed(t *testing.T, h *host.Host, n int) []int {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for len(h.Spares()) != n { // the test's own deadline bounds it
+	for len(h.Prewarmed()) != n { // the test's own deadline bounds it
 		<-tick.C
 	}
-	return h.Spares()
+	return h.Prewarmed()
 }
 
-// TestSpares: a tenant's first call takes a worker that was started in advance, another is
+// TestPrewarmedWorkers: a tenant's first call takes a prewarmed worker, another is
 // started in its place, and one that is dead costs nobody a call.
-func TestSpares(t *testing.T) {
-	h, _ := startHost(t, everything, func(c *host.Config) { c.Spares = 2 })
+func TestPrewarmedWorkers(t *testing.T) {
+	h, _ := startHost(t, everything, func(c *host.Config) { c.Prewarm = 2 })
 	c := dial(t, h.Addrs()[0], client.Config{})
 	call := func() {
 		t.Helper()
@@ -34,15 +34,15 @@ func TestSpares(t *testing.T) {
 			t.Fatalf("echo: %v, %v", got, err)
 		}
 	}
-	before := spares(t, h, 2)
+	before := prewarmed(t, h, 2)
 	call()
 	taken := h.Workers()["acme"]
 	if !slices.Contains(before, taken) {
 		t.Errorf("the worker is process %d, and %v were there before", taken, before)
 	}
-	after := spares(t, h, 2)
+	after := prewarmed(t, h, 2)
 	if slices.Contains(after, taken) {
-		t.Errorf("process %d is acme's and a spare besides", taken)
+		t.Errorf("process %d is acme's and prewarmed besides", taken)
 	}
 	for _, pid := range after {
 		kill(t, pid)
@@ -59,12 +59,12 @@ func TestSpares(t *testing.T) {
 	}
 }
 
-// TestSparesEnd: what nobody took ends with the host.
-func TestSparesEnd(t *testing.T) {
+// TestPrewarmedWorkersEnd: prewarmed workers end with the host.
+func TestPrewarmedWorkersEnd(t *testing.T) {
 	var all []int
 	t.Run("host", func(t *testing.T) {
-		h, _ := startHost(t, everything, func(c *host.Config) { c.Spares = 3 })
-		all = spares(t, h, 3)
+		h, _ := startHost(t, everything, func(c *host.Config) { c.Prewarm = 3 })
+		all = prewarmed(t, h, 3)
 	})
 	for _, pid := range all {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
