@@ -6,14 +6,13 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// PutCall appends what a worker needs to know of a call: for [Call], [Next] and [Proxy]
-// frames. The payload comes last.
+// PutCall appends the fields of a call, for [Call] and [Next] frames. The payload comes last.
 func (e *Encoder) PutCall(c *object.Call) {
 	e.PutCallHead(c)
 	e.Raw(c.Payload)
 }
 
-// PutCallHead is PutCall without the payload, which is to come right behind.
+// PutCallHead is PutCall without the payload, which must come next.
 func (e *Encoder) PutCallHead(c *object.Call) {
 	e.Text(string(c.ID))
 	e.Byte(byte(c.Kind))
@@ -40,8 +39,8 @@ func (e *Encoder) PutCallHead(c *object.Call) {
 	}
 }
 
-// CallFields reads what PutCall wrote into c, whose former texts are kept where they
-// are the same. Payload aliases the body.
+// CallFields reads the fields of PutCall into c. It keeps former texts of c that are equal, to save allocations. Payload
+// aliases the body.
 func (d *Decoder) CallFields(c *object.Call) {
 	c.ID = object.Intern(d.Bytes(), c.ID)
 	c.Kind = object.CallKind(d.Byte())
@@ -69,9 +68,8 @@ func (d *Decoder) CallFields(c *object.Call) {
 	c.Payload = d.Raw()
 }
 
-// PutReply appends the fields of a [Reply] or [ProxyReply] frame: a reply, or an error.
-// more is the answer of [object.Backend] Next: whether there was an item. The steps come
-// first and take eight bytes whatever they are, so that SetSteps can fill them in.
+// PutReply appends the fields of a [Reply] or [Described] frame: a reply, or an error. more is the result ok of
+// [object.Backend] Next. The steps come first and take eight bytes, so that SetSteps can replace them.
 func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
 	e.B = binary.LittleEndian.AppendUint64(e.B, r.Steps)
 	if err != nil {
@@ -87,12 +85,10 @@ func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
 	e.Raw(r.Payload)
 }
 
-// SetSteps says how many steps a reply took, in a frame that Begin and PutReply began:
-// they are known only when the rest is written.
+// SetSteps sets the steps of a reply, in a frame of Begin and PutReply. They are known after the rest is written.
 func (e *Encoder) SetSteps(n uint64) { binary.LittleEndian.PutUint64(e.B[headBytes:], n) }
 
-// ReplyFields reads what PutReply wrote. Payload aliases the body. Steps is set beside an
-// error, too.
+// ReplyFields reads the fields of PutReply. Payload aliases the body. Steps is also set if err is not nil.
 func (d *Decoder) ReplyFields() (r object.Reply, more bool, err *object.Error) {
 	var steps [8]byte
 	d.Fixed(steps[:])

@@ -17,8 +17,7 @@ func (e *Encoder) Begin(t Type, id uint64) {
 // Frame finishes the frame and returns it. It aliases the encoder's buffer.
 func (e *Encoder) Frame() []byte { return e.FramePrefix(0) }
 
-// FramePrefix is Frame for a frame of whose last field, a raw one, so many bytes are not in
-// it and will be written behind it.
+// FramePrefix is Frame for a frame whose last field is raw and lacks its last more bytes. They are written after it.
 func (e *Encoder) FramePrefix(more int) []byte {
 	binary.LittleEndian.PutUint32(e.B, uint32(len(e.B)-4+more))
 	return e.B
@@ -48,10 +47,10 @@ func (e *Encoder) Text(s string) {
 // Raw appends bytes without a length; only the last field of a frame may be raw.
 func (e *Encoder) Raw(b []byte) { e.B = append(e.B, b...) }
 
-// errShort says that a frame's body ended before its fields did, or after.
+// errShort is the error for a body that is shorter than its fields.
 var errShort = errors.New("link: malformed frame body")
 
-// Decoder reads the fields of a body. Errors are sticky and show in Err.
+// Decoder reads the fields of a body. The first error is in Err.
 type Decoder struct {
 	B   []byte
 	Err error
@@ -134,7 +133,7 @@ func (d *Decoder) Fixed(p []byte) {
 	d.B = d.B[copy(p, d.B):]
 }
 
-// Raw returns what is left.
+// Raw returns the rest of the body.
 func (d *Decoder) Raw() []byte {
 	v := d.B
 	d.B = nil

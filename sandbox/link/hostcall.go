@@ -47,32 +47,32 @@ const (
 	SecretsGrant Op = 1 // push: all secrets of one object, see [Encoder.PutSecrets]
 )
 
-// Ask is the head of a [HostCall] frame: who asks, and for what. The payload of the op follows.
+// HostCallHead is the head of a [HostCall] frame: the calling object and the op. The payload of the op follows.
 //
-// The worker names the object and the request for which it asks. The host checks both against its own tables and
+// The worker names the object and the request from which the op comes. The host checks both against its own tables and
 // takes all else, such as the chain of calls and the correlation id, from there.
-type Ask struct {
+type HostCallHead struct {
 	Object  object.ID
-	Request uint64 // the running request of the host; 0: init, close or handover runs, or the log is told of no call
+	Request uint64 // running request of the host; 0: init, close or handover runs, or the op concerns no call
 	Service Service
 	Op      Op
 }
 
-// PutAsk appends the head of a HostCall frame. The fields of the op come next.
-func (e *Encoder) PutAsk(a Ask) {
-	e.Uint(a.Request)
-	e.Byte(byte(a.Service))
-	e.Byte(byte(a.Op))
-	e.Text(string(a.Object))
+// PutHostCall appends the head of a HostCall frame. The fields of the op come next.
+func (e *Encoder) PutHostCall(h HostCallHead) {
+	e.Uint(h.Request)
+	e.Byte(byte(h.Service))
+	e.Byte(byte(h.Op))
+	e.Text(string(h.Object))
 }
 
-// AskFields reads what PutAsk wrote.
-func (d *Decoder) AskFields() (a Ask) {
-	a.Request = d.Uint()
-	a.Service = Service(d.Byte())
-	a.Op = Op(d.Byte())
-	a.Object = object.ID(d.Bounded(object.MaxIDBytes))
-	return a
+// HostCallFields reads the fields of PutHostCall.
+func (d *Decoder) HostCallFields() (h HostCallHead) {
+	h.Request = d.Uint()
+	h.Service = Service(d.Byte())
+	h.Op = Op(d.Byte())
+	h.Object = object.ID(d.Bounded(object.MaxIDBytes))
+	return h
 }
 
 // PutPush appends the head of a [HostPush] frame. The fields of the op come next.
@@ -81,10 +81,10 @@ func (e *Encoder) PutPush(s Service, op Op) {
 	e.Byte(byte(op))
 }
 
-// PushFields reads what PutPush wrote.
+// PushFields reads the fields of PutPush.
 func (d *Decoder) PushFields() (s Service, op Op) { return Service(d.Byte()), Op(d.Byte()) }
 
-// ServiceReply is the result of one op. Its kind and payload mean what the op defines.
+// ServiceReply is the result of one op. The op defines its kind and payload.
 type ServiceReply struct {
 	Kind    byte
 	Payload []byte
@@ -103,7 +103,7 @@ func (e *Encoder) PutServiceReply(r ServiceReply, err *object.Error) {
 	e.Raw(r.Payload)
 }
 
-// ServiceReplyFields reads what PutServiceReply wrote. The payload aliases the body.
+// ServiceReplyFields reads the fields of PutServiceReply. The payload aliases the body.
 func (d *Decoder) ServiceReplyFields() (r ServiceReply, err *object.Error) {
 	if code := object.Code(d.Byte()); code != object.CodeOK {
 		return r, &object.Error{Code: code, Msg: d.Text(), Class: d.Text()}

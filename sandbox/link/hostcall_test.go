@@ -18,8 +18,8 @@ func frameBody(put func(e *link.Encoder)) []byte {
 	return e.Frame()[13:]
 }
 
-func sampleAsk() link.Ask {
-	return link.Ask{Object: "acme.x", Request: 1 << 60, Service: link.Objects, Op: link.ObjectsCall}
+func sampleAsk() link.HostCallHead {
+	return link.HostCallHead{Object: "acme.x", Request: 1 << 60, Service: link.Objects, Op: link.ObjectsCall}
 }
 
 func sampleObjectCall() link.ObjectCall {
@@ -35,8 +35,8 @@ func sampleObjectCall() link.ObjectCall {
 
 func TestObjectCallSurvives(t *testing.T) {
 	ask, call := sampleAsk(), sampleObjectCall()
-	d := link.Decoder{B: frameBody(func(e *link.Encoder) { e.PutAsk(ask); e.PutObjectCall(&call) })}
-	gotAsk, gotCall := d.AskFields(), d.ObjectCallFields()
+	d := link.Decoder{B: frameBody(func(e *link.Encoder) { e.PutHostCall(ask); e.PutObjectCall(&call) })}
+	gotAsk, gotCall := d.HostCallFields(), d.ObjectCallFields()
 	if d.Err != nil {
 		t.Fatal(d.Err)
 	}
@@ -79,8 +79,8 @@ func TestHostCallsAreBounded(t *testing.T) {
 		read func(d *link.Decoder)
 	}{
 		"calling object": {
-			frameBody(func(e *link.Encoder) { e.PutAsk(link.Ask{Object: object.ID(long)}) }),
-			func(d *link.Decoder) { d.AskFields() },
+			frameBody(func(e *link.Encoder) { e.PutHostCall(link.HostCallHead{Object: object.ID(long)}) }),
+			func(d *link.Decoder) { d.HostCallFields() },
 		},
 		"object called": {objectCall(link.ObjectCall{To: object.ID(long), Kind: object.Invoke}), call},
 		"method":        {objectCall(link.ObjectCall{Method: object.Method(long), Kind: object.Invoke}), call},
@@ -115,14 +115,14 @@ func TestHostCallsAreBounded(t *testing.T) {
 // allocates out of proportion to the body. An accepted frame is encoded to the same bytes.
 func FuzzHostCall(f *testing.F) {
 	ask, call := sampleAsk(), sampleObjectCall()
-	f.Add(frameBody(func(e *link.Encoder) { e.PutAsk(ask); e.PutObjectCall(&call) }))
-	f.Add(frameBody(func(e *link.Encoder) { e.PutAsk(ask); e.PutObjectCall(&call) })[:9])
+	f.Add(frameBody(func(e *link.Encoder) { e.PutHostCall(ask); e.PutObjectCall(&call) }))
+	f.Add(frameBody(func(e *link.Encoder) { e.PutHostCall(ask); e.PutObjectCall(&call) })[:9])
 	f.Add(frameBody(func(e *link.Encoder) {
-		e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine})
+		e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogLine})
 		e.PutLogLine(link.LevelWarn, "line")
 	}))
 	f.Add(frameBody(func(e *link.Encoder) {
-		e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogDropped})
+		e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogDropped})
 		e.Uint(1 << 62)
 	}))
 	f.Add(frameBody(func(e *link.Encoder) { e.PutServiceReply(link.ServiceReply{Kind: 1, Payload: []byte("x")}, nil) }))
@@ -136,15 +136,15 @@ func FuzzHostCall(f *testing.F) {
 	f.Add([]byte{1, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d := link.Decoder{B: body}
-		ask := d.AskFields()
+		ask := d.HostCallFields()
 		rest := d.B
 		if d.Err == nil && len(ask.Object) > object.MaxIDBytes {
 			t.Errorf("an object of %d bytes", len(ask.Object))
 		}
 		call := d.ObjectCallFields()
 		if d.Err == nil {
-			again := link.Decoder{B: frameBody(func(e *link.Encoder) { e.PutAsk(ask); e.PutObjectCall(&call) })}
-			a, c := again.AskFields(), again.ObjectCallFields()
+			again := link.Decoder{B: frameBody(func(e *link.Encoder) { e.PutHostCall(ask); e.PutObjectCall(&call) })}
+			a, c := again.HostCallFields(), again.ObjectCallFields()
 			if again.Err != nil || !cmp.Equal([]any{ask, call}, []any{a, c}) {
 				t.Errorf("%+v, %+v is read again as %+v, %+v: %v", ask, call, a, c, again.Err)
 			}

@@ -14,7 +14,8 @@
 //
 // # Host calls
 //
-// A running object uses a service of the host by one kind of frame, [HostCall]: an [Ask] and the payload of an op.
+// A running object uses a service of the host by one kind of frame, [HostCall]: an [HostCallHead] and the payload of
+// an op.
 //
 //	service  op       direction  payload              reply
 //	objects  call     HostCall   [ObjectCall]         [ServiceReply], its kind one of ObjectValue, …
@@ -29,10 +30,9 @@
 // flight per worker, and how many bytes. [Cancel] in this direction ends a host call of which the reply is not
 // needed.
 //
-// The worker names the object and the request for which it asks. The host accepts an object only if this worker was
-// given a version of it, and a request only if it is one that the host waits for, of the same object. Chain of calls,
-// correlation id and caller come from the host's table of requests. When that request ends, for whatever reason, the
-// host cancels its host calls.
+// The worker names the object and the request from which an op comes. The host accepts an object only if this worker
+// was given a version of it, and a request only if it is one that the host waits for, of the same object. Chain of
+// calls, correlation id and caller come from the host's table of requests. When that request ends, the host cancels its host calls.
 //
 // The host sends data that a service changes on its side, such as a new secret, by [HostPush]. It has no reply and is
 // in order with the requests: calls that are sent later find it.
@@ -59,7 +59,7 @@ const (
 	HostReply   Type = 10 // answers HostCall
 	Stop        Type = 11 // finish the queued jobs, then exit
 	HostPush    Type = 12 // data of a service, without an answer
-	Idle        Type = 13 // asks what the worker holds; Reply has one byte: 0 calls or streams, 1 instances, 2 nothing
+	Idle        Type = 13 // Reply has one byte: the worker holds 0 calls or streams, 1 instances, 2 nothing
 	Use         Type = 14 // a loaded version answers calls from now on
 	Forget      Type = 15 // a loaded version will not be used
 	Remove      Type = 16 // an object was removed
@@ -80,7 +80,7 @@ const (
 
 const headBytes = 4 + 1 + 8
 
-// Bounds on a Described frame and on what it describes, as for plugins.
+// Bounds on a Described frame and on its members, as for plugins.
 const (
 	MaxDescribedBytes = 1 << 20
 	MaxMembers        = 1000
@@ -89,10 +89,9 @@ const (
 // MaxRunning bounds the requests in one Pong.
 const MaxRunning = 64 << 10
 
-// Large is the size from which bytes go through a link uncopied: a frame's body of more
-// comes in memory of its own, which its handler may keep.
+// Large is the size in bytes above which a payload is not copied. A larger body belongs to its handler.
 const Large = readBuffer
 
-// FrameBytes bounds a frame with a message of so many bytes: with what texts grow by when a
-// serializer escapes them, and with head fields.
+// FrameBytes bounds a frame with a message of this size, in bytes: escapes can double a text, and the other fields take
+// up to 1 MiB.
 func FrameBytes(message int) int { return 2*message + 1<<20 }

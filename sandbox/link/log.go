@@ -25,7 +25,7 @@ func (e *Encoder) PutLogLine(l Level, text string) {
 	e.B = append(e.B, text...)
 }
 
-// LogLineFields reads what PutLogLine wrote. An unknown level is an error.
+// LogLineFields reads the fields of PutLogLine. An unknown level is an error.
 func (d *Decoder) LogLineFields() (l Level, text string) {
 	l = Level(d.Byte())
 	if l > LevelError {

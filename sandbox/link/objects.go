@@ -38,7 +38,7 @@ const maxMethodBytes = 255
 
 var errKind = errors.New("link: an object calls methods and attributes of others, one at a time")
 
-// ObjectCallFields reads what PutObjectCall wrote. The payload aliases the body.
+// ObjectCallFields reads the fields of PutObjectCall. The payload aliases the body.
 func (d *Decoder) ObjectCallFields() (c ObjectCall) {
 	c.To = object.ID(d.Bounded(object.MaxIDBytes))
 	c.Kind = object.CallKind(d.Byte())

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Running is one request that has begun and is not answered.
+// Running is a request that has begun and is not answered.
 type Running struct {
 	ID  uint64
-	For time.Duration // since it began, in whole microseconds
+	For time.Duration // time since its beginning, in whole microseconds
 }
 
 // PutRunning appends the fields of a [Pong] frame, at most [MaxRunning].
@@ -21,10 +21,10 @@ func (e *Encoder) PutRunning(all []Running) {
 	}
 }
 
-// errRunning refuses a Pong frame with more requests than MaxRunning.
+// errRunning is the error for a Pong frame with more requests than MaxRunning.
 var errRunning = errors.New("link: a worker reports more running requests than it can have")
 
-// RunningFields reads what PutRunning wrote and calls each with every request. Times longer than a day are cut.
+// RunningFields reads the fields of PutRunning and calls each with every request. Times are limited to one day.
 func (d *Decoder) RunningFields(each func(Running)) {
 	n := d.Count()
 	if n > MaxRunning {

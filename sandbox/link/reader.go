@@ -13,30 +13,28 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// readBuffer is what a Reader holds when no frame needs more.
+// readBuffer is the size of a Reader's buffer while no frame needs more.
 const readBuffer = 64 << 10
 
-// Handler takes one frame. The body is the handler's until it returns, one of more than
-// [Large] bytes for good. An error ends the link.
+// Handler handles one frame. The body belongs to the handler until it returns; a body of more than [Large] bytes
+// belongs to it permanently. An error ends the link.
 type Handler func(t Type, id uint64, body []byte) error
 
-// Reader reads the frames of one socket. [Reader.Run] waits for them; [Reader.Poll] lets
-// somebody who expects one look for himself, which spares the time that waking Run's
-// goroutine takes. Frames are handled one at a time and in order, whoever reads them.
+// Reader reads the frames of one socket. [Reader.Run] waits for them. [Reader.Poll] lets a goroutine that expects a
+// frame read it, which saves the time to wake Run's goroutine. Frames are handled one at a time and in order.
 type Reader struct {
 	raw    syscall.RawConn
 	handle Handler
 	spin   Spin
 	max    atomic.Int64 // see Limit
 
-	mu         sync.Mutex // the right to read; guards what follows
+	mu         sync.Mutex // held to read; guards the fields below
 	buf        []byte
 	start, end int // the unread bytes are buf[start:end]
 	err        error
 }
 
-// NewReader returns a Reader of a stream socket, which must not be read otherwise. Frames may
-// be as long as those of the largest message, unless Limit says less.
+// NewReader returns a Reader of a stream socket, which must have no other reader. Limit is that of the largest message.
 func NewReader(conn syscall.Conn, handle Handler) (*Reader, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -47,22 +45,19 @@ func NewReader(conn syscall.Conn, handle Handler) (*Reader, error) {
 	return r, nil
 }
 
-// Limit sets how long a frame may be, in bytes, from now on. A longer one
-// ends the link. Safe for concurrent use.
+// Limit sets the maximum size of a frame in bytes. A longer frame ends the link. Safe for concurrent use.
 func (r *Reader) Limit(max int) { r.max.Store(int64(max)) }
 
-// Run handles frames until the socket ends, and returns io.EOF if it ended between two
-// frames, else what went wrong. It is called once.
+// Run handles frames until the socket ends. It returns io.EOF if the socket ended between two frames, otherwise the
+// error. It is called once.
 //
-// With linger set, Run goes on looking for a while after the last frame before it
-// sleeps, if frames have been coming fast enough for that to pay.
+// With linger, Run polls for a while after the last frame before it sleeps, if [Spin] expects another frame soon.
 func (r *Reader) Run(linger bool) error {
 	err := r.raw.Read(func(fd uintptr) bool {
 		if linger {
 			r.spin.Slept()
 		}
-		// The system tells once that something came. To hear of what comes next, the end
-		// included, we must have read until there was nothing.
+		// The system reports new data once. It reports the next data, and the end, only after a read has found none.
 		_, err := r.read(fd, true)
 		if err == nil && linger {
 			err = r.linger(fd)
@@ -72,16 +67,16 @@ func (r *Reader) Run(linger bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err == nil && err != nil {
-		r.err = err // closed by our own side
+		r.err = err // this end has closed the socket
 	}
 	return r.err
 }
 
-// linger goes on looking for frames while that pays.
+// linger polls for frames as long as spin allows.
 func (r *Reader) linger(fd uintptr) error {
 	looked := false
 	for r.spin.Start(); r.spin.More(); looked = true {
-		runtime.Gosched() // those whom the frames concern
+		runtime.Gosched() // let the goroutines run that wait for the frames
 		some, err := r.read(fd, false)
 		if err != nil {
 			return err
@@ -98,8 +93,7 @@ func (r *Reader) linger(fd uintptr) error {
 	return err
 }
 
-// Poll handles the frames that have arrived, unless somebody else is doing so. It never
-// waits. Errors are for Run to return, which sees the same events.
+// Poll handles the frames that have arrived, unless another goroutine does. It does not wait. Run returns its errors.
 func (r *Reader) Poll() {
 	if !r.mu.TryLock() {
 		return
@@ -110,8 +104,8 @@ func (r *Reader) Poll() {
 	}
 }
 
-// read handles the frames that have arrived, and reports whether anything had. It may
-// stop before the socket is empty, unless drain is set.
+// read handles the frames that have arrived, and reports whether any data had arrived. Without drain it may stop before
+// the socket is empty.
 func (r *Reader) read(fd uintptr, drain bool) (some bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,7 +140,7 @@ func (r *Reader) readLocked(fd uintptr, drain bool) (some bool, err error) {
 	}
 }
 
-// framesLocked handles the whole frames of the buffer and makes room for what follows.
+// framesLocked handles the complete frames of the buffer and makes room for the rest of the last one.
 func (r *Reader) framesLocked() error {
 	want := readBuffer
 	for {

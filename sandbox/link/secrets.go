@@ -13,7 +13,7 @@ func (e *Encoder) PutSecrets(id object.ID, names []string, values map[string]str
 	}
 }
 
-// SecretsFields reads what PutSecrets wrote.
+// SecretsFields reads the fields of PutSecrets.
 func (d *Decoder) SecretsFields() (id object.ID, values map[string]string) {
 	id = object.ID(d.Bounded(object.MaxIDBytes))
 	n := d.Count()

@@ -6,38 +6,36 @@ import (
 	"github.com/hearthhost/hearth/internal/nonblock"
 )
 
-// Spin decides whether to look for something again and again before sleeping until it
-// comes. To be woken takes tens of microseconds; if what is waited for usually takes no
-// longer, looking is the faster way, and costs about what sleeping and waking would. If
-// looking proves vain it is tried again, but ever more seldom.
+// Spin decides whether to poll for an event before sleeping. Waking a thread takes tens of microseconds. If events
+// usually come sooner, polling is faster and costs about as much processor time. After polls without an event, Spin
+// retries polling after growing intervals.
 //
-// Who looks lets other threads go first. Where those compute, they keep the processor for
-// milliseconds, while a thread that sleeps and is woken goes before them: so after such a
-// stall nobody looks for a while, longer with each.
+// A poll yields to other threads. If those compute, they hold the processor for milliseconds, while a thread that
+// sleeps is scheduled before them. So after such a stall Spin does not poll for a while, longer after each stall.
 //
-// Each wait is: Start, then look while More says so; then either Found, or sleep until
-// it comes and Slept. The zero value is ready. Not safe for concurrent use.
+// A wait is: Start; poll while More returns true; then Found, or sleep until the event and Slept. The zero value is
+// ready. Not safe for concurrent use.
 type Spin struct {
-	started     time.Time // when the wait began
-	score       int       // how well looking does; waits begin with it while it is above 0
-	credit      int       // short sleeps since it last was
-	backoff     int       // it takes 1<<backoff of those to try again
-	stalls      int       // lately
-	pausedUntil time.Time // nobody looks before that
-	disabled    bool      // this wait is one without looking
+	started     time.Time // beginning of the wait
+	score       int       // success of polling; waits begin with polling while it is positive
+	credit      int       // short sleeps since score was positive
+	backoff     int       // 1<<backoff short sleeps make score positive again
+	stalls      int       // number of recent stalls
+	pausedUntil time.Time // no polling before this time
+	disabled    bool      // this wait does not poll
 }
 
 const (
-	maxSpin  = 150 * time.Microsecond // how long to look
-	maxSleep = 300 * time.Microsecond // a sleep, its waking included, that looking might have spared
+	maxSpin  = 150 * time.Microsecond // longest polling of a wait
+	maxSleep = 300 * time.Microsecond // longest sleep that counts as short, waking included
 
 	firstScore = 8
-	missCost   = 4 // what a vain look costs
+	missCost   = 4 // decrease of score by polling without an event
 	maxScore   = 32
 	maxBackoff = 10
 
 	stallTime = time.Millisecond
-	stallOff  = 10 * time.Millisecond // after the first stall; twice as long after each more
+	stallOff  = 10 * time.Millisecond // pause after the first stall, doubled by each further one
 	maxStalls = 9
 )
 
@@ -47,21 +45,20 @@ func (s *Spin) Start() {
 	s.disabled = s.started.Before(s.pausedUntil)
 }
 
-// More reports whether to look once more. It lets other threads run first.
+// More reports whether to poll once more. It yields to other threads first.
 func (s *Spin) More() bool {
 	if s.score <= 0 || s.disabled {
 		return false
 	}
 	nonblock.Yield()
-	looked := time.Since(s.started)
-	if looked > stallTime {
-		s.stalled(s.started.Add(looked))
+	waited := time.Since(s.started)
+	if waited > stallTime {
+		s.stalled(s.started.Add(waited))
 	}
-	return looked <= maxSpin
+	return waited <= maxSpin
 }
 
-// stalled keeps everybody from looking for a while. Stalls are forgotten one by one, in the
-// time for which they would have.
+// stalled pauses polling after a stall. A former stall is forgotten after a time without stalls as long as its pause.
 func (s *Spin) stalled(now time.Time) {
 	for well := now.Sub(s.pausedUntil); s.stalls > 0 && well > stallOff<<s.stalls; s.stalls-- {
 		well -= stallOff << s.stalls
@@ -70,14 +67,14 @@ func (s *Spin) stalled(now time.Time) {
 	s.stalls = min(s.stalls+1, maxStalls)
 }
 
-// Found says that it came while we looked.
+// Found records that polling found the event.
 func (s *Spin) Found() {
 	if s.score = min(s.score+1, maxScore); s.score == maxScore {
 		s.backoff = 0
 	}
 }
 
-// Slept says that it came after a sleep.
+// Slept records that the event came after a sleep.
 func (s *Spin) Slept() {
 	if s.disabled {
 		return

@@ -7,10 +7,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Version is what a [Load] or [Test] frame says of a version of an object.
+// Version is a version of an object in a [Load] or [Test] frame.
 type Version struct {
-	Number uint64 // names it
-	Libs   uint64 // the modules that it may require, as a [Libs] frame named them
+	Number uint64 // id of the version
+	Libs   uint64 // id of its modules in a [Libs] frame
 	ID     object.ID
 	File   string // for messages
 	Limits object.Limits
@@ -23,12 +23,12 @@ func (e *Encoder) PutVersion(v *Version) {
 	e.Uint(v.Libs)
 	e.Text(string(v.ID))
 	e.Text(v.File)
-	limits, _ := json.Marshal(v.Limits) // numbers always can be
+	limits, _ := json.Marshal(v.Limits) // cannot fail: the fields are numbers
 	e.Text(string(limits))
 	e.Raw(v.Source)
 }
 
-// VersionFields reads what PutVersion wrote. Source aliases the body.
+// VersionFields reads the fields of PutVersion. Source aliases the body.
 func (d *Decoder) VersionFields() (v Version, err error) {
 	v.Number, v.Libs = d.Uint(), d.Uint()
 	v.ID, v.File = object.ID(d.Text()), d.Text()

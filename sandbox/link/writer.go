@@ -9,48 +9,45 @@ import (
 	"sync/atomic"
 )
 
-// MaxBacklogBytes bounds the requests and answers that wait for a peer that does not read.
+// MaxBacklogBytes bounds the requests and replies that wait for a peer that does not read.
 const MaxBacklogBytes = 64 << 20
 
-// MaxPostedBytes bounds the frames that wait in all, those of Post included. A peer with more
-// waiting is given up: the link fails.
+// MaxPostedBytes bounds all frames that wait, those of Post included. Beyond it the link fails.
 const MaxPostedBytes = 2 * MaxBacklogBytes
 
-// maxQueued is how many frames Queue lets wait for each other.
+// maxQueued bounds the frames that Queue collects for one write.
 const maxQueued = 32
 
-// ErrBacklog says that the other end does not keep up: the frame was not written.
+// ErrBacklog is the error for a frame that was not written, since the peer does not keep up.
 var ErrBacklog = errors.New("the other end of the link does not keep up")
 
-// ErrStalled fails a link whose peer has not read for so long that MaxPostedBytes wait for it.
+// ErrStalled is the error of a link that failed because more than MaxPostedBytes wait for its peer.
 var ErrStalled = fmt.Errorf("link: more than %d MiB wait for the other end, which does not read", MaxPostedBytes>>20)
 
-// Writer writes frames. Frames that are offered while a write is under way go out
-// together in the next one. Safe for concurrent use.
+// Writer writes frames. Frames that come during a write go out together in the next write. Safe for concurrent use.
 //
-// Write, WriteBefore and Queue may wait until the peer reads. A goroutine that reads the same link,
-// or that holds a lock, uses Post, which never waits: if both ends waited in their readers, neither
-// would read again.
+// Write, WriteParts and Queue may wait until the peer reads. A goroutine that reads the same link, or that holds a
+// lock, uses Post, which does not wait: if both ends waited in their readers, neither would read again.
 type Writer struct {
 	w io.Writer
 
-	mu             sync.Mutex // guards what follows
-	pieces         [][]byte   // frames waiting, in pieces: one buffer that grows would be there twice
-	size           int        // bytes of them
-	written        int        // bytes that somebody is writing
+	mu             sync.Mutex // guards the fields below
+	pieces         [][]byte   // waiting frames, in pieces: one growing buffer would exist twice while it grows
+	size           int        // bytes of pieces
+	written        int        // bytes of the write that is running
 	queued         int        // frames since the last write
-	freePiece      []byte     // the piece to fill next
-	freeList       [][]byte   // the list of pieces to fill next
-	writing        bool       // somebody is in w.Write
-	flushScheduled bool       // somebody will write when the goroutines that can run now have run
-	err            error      // the first failure; sticky
-	closer         io.Closer  // what to close when all is written; nil: nothing
+	freePiece      []byte     // buffer of the next piece
+	freeList       [][]byte   // buffer of the next list of pieces
+	writing        bool       // a goroutine is in w.Write
+	flushScheduled bool       // a goroutine will write after the goroutines that can run now
+	err            error      // first error; sticky
+	closer         io.Closer  // closed when all frames are written; may be nil
 
-	accepted uint64        // bytes that were accepted so far
-	sent     atomic.Uint64 // bytes of them that the system has taken
+	accepted uint64        // bytes of all frames that were accepted
+	sent     atomic.Uint64 // bytes that the system has taken
 
-	maxPosted  int // bound on the bytes that wait, see MaxPostedBytes
-	maxBacklog int // bound for frames that may be refused, see MaxBacklogBytes
+	maxPosted  int // see MaxPostedBytes
+	maxBacklog int // see MaxBacklogBytes
 }
 
 // NewWriter returns a Writer on w.
@@ -58,9 +55,8 @@ func NewWriter(w io.Writer) *Writer {
 	return &Writer{w: w, maxPosted: MaxPostedBytes, maxBacklog: MaxBacklogBytes}
 }
 
-// Post appends one frame to those that wait and returns. Another goroutine writes it. The slice may be used
-// again when Post returns. An error means that the link is dead, or has just failed because more than
-// MaxPostedBytes wait.
+// Post appends one frame to the waiting frames and returns. Another goroutine writes it. The caller may reuse the
+// slice. An error means that the link has failed, now or earlier.
 func (w *Writer) Post(frame []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,9 +65,8 @@ func (w *Writer) Post(frame []byte) error {
 	return w.err
 }
 
-// Write sends one frame that was made by an [Encoder], and all that wait, at once. The
-// slice may be used again when Write returns. An error means that the link is dead. However
-// much waits, the frame is not refused: those to come may rely on it.
+// Write writes the waiting frames and one frame of an [Encoder]. The caller may reuse the slice. An error means that
+// the link has failed. Write never returns ErrBacklog: later frames may depend on this one.
 func (w *Writer) Write(frame []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,9 +75,9 @@ func (w *Writer) Write(frame []byte) error {
 	return w.err
 }
 
-// WriteParts sends a frame and the rest of its last field, as [Encoder.FramePrefix] wants
-// it, as Write does, and returns the position in the stream behind it, see [Writer.Sent]. What is [Large] is not
-// copied, unless another goroutine is writing. The error may be [ErrBacklog].
+// WriteParts is Write for a frame of [Encoder.FramePrefix] and the rest of its last field. It returns the position in
+// the stream after the frame, see [Writer.Sent]. It does not copy more than [Large] bytes, unless another goroutine
+// is writing. The error may be [ErrBacklog].
 func (w *Writer) WriteParts(frame []byte, rest ...[]byte) (end uint64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,16 +100,15 @@ func (w *Writer) WriteParts(frame []byte, rest ...[]byte) (end uint64, err error
 	return end, w.err
 }
 
-// Sent returns how many bytes of the stream the system has taken. A frame whose end is behind that
-// position has not reached the peer.
+// Sent returns the number of bytes that the system has taken. A frame that ends after that position has not reached the
+// peer.
 func (w *Writer) Sent() uint64 { return w.sent.Load() }
 
-// Limit sets other bounds than MaxBacklogBytes and MaxPostedBytes. Call it before the first frame.
+// Limit replaces the bounds MaxBacklogBytes and MaxPostedBytes. Call it before the first frame.
 func (w *Writer) Limit(backlog, posted int) { w.maxBacklog, w.maxPosted = backlog, posted }
 
-// Queue is WriteBefore for a frame that can wait until the goroutines that can run now have
-// run, so that their frames and this one cost one system call. A failure to write shows
-// in a later call, and in the [Reader] at the other end of the same socket.
+// Queue is WriteParts for a frame that waits for the goroutines that can run now, so that one system call writes their
+// frames, too. A later call returns the error of that write.
 func (w *Writer) Queue(frame []byte) (end uint64, err error) {
 	if len(frame) > Large {
 		return w.WriteParts(frame)
@@ -134,7 +128,7 @@ func (w *Writer) Queue(frame []byte) (end uint64, err error) {
 	return end, w.err
 }
 
-// flushLaterLocked has another goroutine write what waits, after the goroutines that can run now.
+// flushLaterLocked starts a goroutine that writes the waiting frames after the goroutines that can run now.
 func (w *Writer) flushLaterLocked() {
 	if w.flushScheduled || w.writing || w.err != nil || w.size == 0 {
 		return
@@ -149,13 +143,12 @@ func (w *Writer) flushLaterLocked() {
 	}()
 }
 
-// fullLocked reports whether too much waits for a frame of so many bytes to wait, too. Nothing
-// waits for a peer that is gone.
+// fullLocked reports whether a frame of size bytes exceeds the backlog. It returns false after the link has failed.
 func (w *Writer) fullLocked(size int) bool {
 	return w.err == nil && w.size > 0 && w.written+w.size+size > w.maxBacklog
 }
 
-// appendLocked lets a frame wait. It fails the link if too much waits.
+// appendLocked appends a frame to the waiting frames. The link fails if they exceed maxPosted.
 func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
 	if w.err == nil && w.size > w.maxPosted {
 		w.err = ErrStalled
@@ -187,12 +180,12 @@ func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
 	w.queued++
 }
 
-// maxPiece is up to which size frames that wait are copied together, in bytes.
+// maxPiece bounds a piece of several waiting frames, in bytes.
 const maxPiece = 256 << 10
 
-// flushLocked writes what waits, unless another goroutine is writing, which will; and behind it a
-// frame in parts, if there is one: then no other goroutine may be writing. Frames that are offered
-// meanwhile are left to a goroutine of their own: a caller is not kept by the frames of others.
+// flushLocked writes the waiting frames, then frame and rest. If another goroutine is writing, that one writes the
+// waiting frames; frame must be nil then. Another goroutine writes the frames that come meanwhile, so that a caller
+// does not wait for the frames of others.
 func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 	if w.writing {
 		return
@@ -216,7 +209,7 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 			w.err = err
 		}
 		if len(out) > 0 && cap(out[0]) <= maxPiece {
-			w.freePiece = out[0][:0] // a rare burst does not keep its memory
+			w.freePiece = out[0][:0] // buffers of a rare burst are not kept
 		}
 		clear(out)
 		if w.freeList = out[:0]; cap(out) > 64 {
@@ -228,7 +221,7 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 	w.closeLocked()
 }
 
-// CloseAfter closes c when all frames that wait have been written, or when writing fails. It does not wait.
+// CloseAfter closes c when the waiting frames are written, or when a write fails. It does not wait.
 func (w *Writer) CloseAfter(c io.Closer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -236,8 +229,8 @@ func (w *Writer) CloseAfter(c io.Closer) {
 	w.closeLocked()
 }
 
-// closeLocked closes the closer if nothing is to be written. Another goroutine does so: Close may wait for a
-// reader that is about to write.
+// closeLocked closes the closer in another goroutine if no frame waits: Close may wait for a reader that is about to
+// write.
 func (w *Writer) closeLocked() {
 	if c := w.closer; c != nil && !w.writing && (w.size == 0 || w.err != nil) {
 		w.closer = nil

@@ -112,7 +112,7 @@ func TestObjectCallsAreCounted(t *testing.T) {
 	p.mu.Unlock()
 	for id := range uint64(calls) {
 		f.send(t, link.HostCall, id+1, func(e *link.Encoder) {
-			e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+			e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
 			payload := make([]byte, 300_000) // the budget has room for three
 			e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Payload: payload})
 		})

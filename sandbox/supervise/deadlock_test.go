@@ -94,7 +94,7 @@ func TestReadersDoNotWait(t *testing.T) {
 				waiting.Store(id, answered)
 				var e link.Encoder
 				e.Begin(link.HostCall, id)
-				e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+				e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
 				e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Method: "m", Payload: part(n + 1)})
 				if f.out.Write(e.Frame()) != nil {
 					return

@@ -28,22 +28,22 @@ func FuzzFrame(f *testing.F) {
 		e.PutReply(object.Reply{}, false, object.Errorf(object.CodeRaised, "why"))
 	}))
 	f.Add(uint8(link.Described), uint64(1), []byte{})
-	asks := func(a link.Ask, put func()) []byte { return body(func() { e.PutAsk(a); put() }) }
+	asks := func(a link.HostCallHead, put func()) []byte { return body(func() { e.PutHostCall(a); put() }) }
 	line := func() { e.PutLogLine(link.LevelWarn, "line\n") }
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine}, line))
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "other.x", Service: link.Log, Op: link.LogLine}, line))
-	logOp := func(op link.Op, request uint64) link.Ask {
-		return link.Ask{Object: "acme.x", Service: link.Log, Op: op, Request: request}
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogLine}, line))
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.HostCallHead{Object: "other.x", Service: link.Log, Op: link.LogLine}, line))
+	logOp := func(op link.Op, request uint64) link.HostCallHead {
+		return link.HostCallHead{Object: "acme.x", Service: link.Log, Op: op, Request: request}
 	}
 	why := func() { e.Raw([]byte("why")) }
 	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogDropped, 0), func() { e.Uint(1 << 40) }))
 	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogFailure, 1), why))
 	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogLost, 0), why))
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.Ask{Object: "acme.x", Service: link.Log, Op: 99}, func() {}))
+	f.Add(uint8(link.HostCall), uint64(0), asks(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: 99}, func() {}))
 	call := func() {
 		e.PutObjectCall(&link.ObjectCall{To: "other.y", Kind: object.Invoke, Method: "m", Payload: []byte("p")})
 	}
-	for _, a := range []link.Ask{
+	for _, a := range []link.HostCallHead{
 		{Object: "acme.x"},
 		{Object: "acme.x", Request: 2}, // a running call of the object
 		{Object: "acme.x", Request: 1}, // no call
@@ -54,10 +54,10 @@ func FuzzFrame(f *testing.F) {
 		a.Service, a.Op = link.Objects, link.ObjectsCall
 		f.Add(uint8(link.HostCall), uint64(3), asks(a, call))
 	}
-	f.Add(uint8(link.HostCall), uint64(3), asks(link.Ask{Object: "acme.x", Service: link.Objects, Op: 7}, call))
-	empty := link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}
+	f.Add(uint8(link.HostCall), uint64(3), asks(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: 7}, call))
+	empty := link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}
 	f.Add(uint8(link.HostCall), uint64(3), asks(empty, func() {}))
-	f.Add(uint8(link.HostCall), uint64(3), asks(link.Ask{Object: "acme.x", Service: 200}, func() {}))
+	f.Add(uint8(link.HostCall), uint64(3), asks(link.HostCallHead{Object: "acme.x", Service: 200}, func() {}))
 	f.Add(uint8(link.Cancel), uint64(3), []byte{})
 	f.Add(uint8(99), uint64(0), []byte{1})
 	f.Fuzz(func(t *testing.T, typ uint8, id uint64, body []byte) {
@@ -95,7 +95,7 @@ func FuzzFrame(f *testing.F) {
 			t.Error("an op that has ended is in the tables")
 		}
 		d := link.Decoder{B: body}
-		ask := d.AskFields()
+		ask := d.HostCallFields()
 		select {
 		case from := <-asked:
 			want := From{Tenant: "acme", Object: ask.Object}
@@ -131,7 +131,7 @@ func TestLinesAreBounded(t *testing.T) {
 		maxDurations: map[object.ID]time.Duration{"acme.x": time.Second}, logged: map[object.ID]*lineCount{}}
 	var e link.Encoder
 	e.Begin(link.HostCall, 0)
-	e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine})
+	e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogLine})
 	e.PutLogLine(link.LevelWarn, strings.Repeat("x", 1<<20))
 	if err := p.frame(link.HostCall, 0, e.Frame()[13:]); err != nil {
 		t.Fatal(err)

@@ -16,14 +16,14 @@ import (
 type Service interface {
 	// ID returns the service's number on the link.
 	ID() link.Service
-	// Handle runs one op. It may keep the payload. ctx is done when the call that asks ends, when the worker gives
-	// the op up, and when the worker's process ends: Handle then returns soon. The worker receives an
+	// Handle runs one op. It may keep the payload. ctx is done when the call from which the op comes ends, when the
+	// worker gives the op up, and when the worker's process ends: Handle then returns soon. The worker receives an
 	// [object.Error] without its cause, and of any other error only the code.
 	Handle(ctx context.Context, from From, op link.Op, payload []byte) (link.ServiceReply, error)
 }
 
-// From is the running object for which a worker asks. Every field comes from the host's own tables: the worker can
-// only choose among the objects that it runs and the calls that they have not answered.
+// From is the running object for which a worker requests an op. Every field comes from the host's own tables: the
+// worker can only choose among the objects that it runs and the calls that they have not answered.
 type From struct {
 	Tenant object.Tenant
 	Object object.ID
@@ -54,7 +54,7 @@ const maxHostCalls = 256
 type hostCall struct {
 	service Service
 	id      uint64
-	request uint64 // request of the call that asks; 0: none
+	request uint64 // request of the calling call; 0: none
 	from    From
 	op      link.Op
 	payload []byte
@@ -68,31 +68,31 @@ type hostCall struct {
 var ErrProtocol = errors.New("link: the worker broke the protocol")
 
 var (
-	errForeignObject  = errors.New("link: the worker speaks for an object that it does not have")
-	errForeignRequest = errors.New("link: the worker speaks for the request of another object")
-	errUnknownService = errors.New("link: the worker asks for a service or an op that does not exist")
+	errForeignObject  = errors.New("link: a host call for an object that the worker does not have")
+	errForeignRequest = errors.New("link: a host call for the request of another object")
+	errUnknownService = errors.New("link: unknown service or op")
 )
 
-// tooManyHostCalls is the answer to a host call beyond maxHostCalls.
-var tooManyHostCalls = object.Errorf(object.CodeExhausted,
+// errTooManyHostCalls is the answer to a host call beyond maxHostCalls.
+var errTooManyHostCalls = object.Errorf(object.CodeExhausted,
 	"limit exceeded: %d host calls in flight, calls of other objects included; not executed", maxHostCalls)
 
-// askEnded is the answer to a host call whose own call the host has answered, for example at its deadline.
-var askEnded = object.Errorf(object.CodeCanceled, "the call that asked has ended; not executed")
+// errCallEnded is the answer to a host call whose own call the host has answered, for example at its deadline.
+var errCallEnded = object.Errorf(object.CodeCanceled, "the call that requested this has ended; not executed")
 
 // hostCall starts an op in its own goroutine, which ends with the op, or takes a log line. The reader calls it, so it
 // does not wait. An error means that the worker broke the protocol.
 func (p *process) hostCall(id uint64, d *link.Decoder, body []byte) error {
-	ask := d.AskFields()
+	head := d.HostCallFields()
 	switch {
 	case d.Err != nil:
 		return d.Err
-	case !p.hasObject(ask.Object):
+	case !p.hasObject(head.Object):
 		return errForeignObject
-	case ask.Service == link.Log:
-		return p.logOp(ask, d)
+	case head.Service == link.Log:
+		return p.logOp(head, d)
 	}
-	service := p.t.service(ask.Service)
+	service := p.t.service(head.Service)
 	if service == nil || id == 0 {
 		return errUnknownService
 	}
@@ -104,9 +104,9 @@ func (p *process) hostCall(id uint64, d *link.Decoder, body []byte) error {
 	h := &hostCall{
 		service: service,
 		id:      id,
-		request: ask.Request,
-		from:    From{Tenant: p.t.cfg.Tenant, Object: ask.Object},
-		op:      ask.Op,
+		request: head.Request,
+		from:    From{Tenant: p.t.cfg.Tenant, Object: head.Object},
+		op:      head.Op,
 		bytes:   n,
 	}
 	refused, err := p.register(h)
@@ -138,7 +138,7 @@ func (p *process) runHostCall(h *hostCall) {
 	<-p.hostSlots
 }
 
-// register takes a slot for a host call, enters it into the process's table and into the request that asks, and
+// register takes a slot for a host call, enters it into the process's table and into its request, and
 // completes its From by the call of that request. It returns why the op is refused, or how the worker broke the
 // protocol.
 func (p *process) register(h *hostCall) (refused *object.Error, err error) {
@@ -148,7 +148,7 @@ func (p *process) register(h *hostCall) (refused *object.Error, err error) {
 	if h.request != 0 {
 		switch {
 		case w == nil: // the host gave the call up, and the worker has not read that yet
-			return askEnded, nil
+			return errCallEnded, nil
 		case w.call == nil || w.call.ID != h.from.Object:
 			return nil, errForeignRequest
 		}
@@ -156,7 +156,7 @@ func (p *process) register(h *hostCall) (refused *object.Error, err error) {
 	select {
 	case p.hostSlots <- struct{}{}:
 	default:
-		return tooManyHostCalls, nil
+		return errTooManyHostCalls, nil
 	}
 	h.ctx, h.cancel = context.WithCancel(p.ctx)
 	p.hostCalls[h.id] = h
@@ -224,7 +224,8 @@ func (p *process) answerHostCall(id uint64, r link.ServiceReply, err error) {
 		}
 		full = fmt.Errorf("%d MiB that wait for the tenant's worker, which does not keep up", link.MaxBacklogBytes>>20)
 	}
-	p.postServiceError(id, object.Errorf(object.CodeExhausted, "limit exceeded: %v; the call was executed, its result is lost", full))
+	p.postServiceError(id, object.Errorf(object.CodeExhausted,
+		"limit exceeded: %v; the call was executed, its result is lost", full))
 }
 
 // postServiceError answers a host call with an error, without waiting.

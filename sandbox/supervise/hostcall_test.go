@@ -36,7 +36,7 @@ func TestHostCallsEndWithTheirCall(t *testing.T) {
 			p, f := startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
 				if typ == link.Call {
 					f.send(t, link.HostCall, 7, func(e *link.Encoder) {
-						e.PutAsk(link.Ask{Object: "acme.x", Request: id, Service: link.Objects, Op: link.ObjectsCall})
+						e.PutHostCall(link.HostCallHead{Object: "acme.x", Request: id, Service: link.Objects, Op: link.ObjectsCall})
 					})
 					requests <- id
 				}
@@ -117,10 +117,10 @@ func TestHostCallsOfEndedCalls(t *testing.T) {
 	p.maxDurations["acme.x"] = time.Hour
 	p.mu.Unlock()
 	f.send(t, link.HostCall, 1, func(e *link.Encoder) {
-		e.PutAsk(link.Ask{Object: "acme.x", Request: 99, Service: link.Objects, Op: link.ObjectsCall})
+		e.PutHostCall(link.HostCallHead{Object: "acme.x", Request: 99, Service: link.Objects, Op: link.ObjectsCall})
 	})
 	err := <-answers
-	if err == nil || err.Code != object.CodeCanceled || err.Msg != "the call that asked has ended; not executed" {
+	if err == nil || err.Code != object.CodeCanceled || err.Msg != "the call that requested this has ended; not executed" {
 		t.Errorf("the answer is %v", err)
 	}
 }
@@ -128,13 +128,19 @@ func TestHostCallsOfEndedCalls(t *testing.T) {
 // TestBrokenOpsEndTheWorker sends invalid ops. Each ends the worker.
 func TestBrokenOpsEndTheWorker(t *testing.T) {
 	for name, put := range map[string]func(e *link.Encoder){
-		"op": func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: 9}) },
-		"payload": func(e *link.Encoder) {
-			e.PutAsk(link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+		"op": func(e *link.Encoder) {
+			e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: 9})
 		},
-		"service": func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "acme.x", Service: link.MaxService, Op: 1}) },
-		"log op":  func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: 9}) },
-		"object":  func(e *link.Encoder) { e.PutAsk(link.Ask{Object: "other.x", Service: link.Log, Op: link.LogLost}) },
+		"payload": func(e *link.Encoder) {
+			e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+		},
+		"service": func(e *link.Encoder) {
+			e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.MaxService, Op: 1})
+		},
+		"log op": func(e *link.Encoder) { e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: 9}) },
+		"object": func(e *link.Encoder) {
+			e.PutHostCall(link.HostCallHead{Object: "other.x", Service: link.Log, Op: link.LogLost})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tenant := newTenant(Config{Services: objectCalls(nil)}, object.Limits{})

@@ -47,12 +47,12 @@ func TestHostileWorker(t *testing.T) {
 						reply := object.Reply{Payload: fmt.Appendf(nil, "%d", id)}
 						_ = post(link.Reply, id, func() { e.PutReply(reply, true, nil) })
 					case n < 8:
-						a := link.Ask{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}
+						a := link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}
 						if len(open) > 0 && random.IntN(2) == 0 { // of a call that may be answered at any moment
 							a.Request = open[random.IntN(len(open))]
 						}
 						_ = post(link.HostCall, 1+random.Uint64N(100), func() {
-							e.PutAsk(a)
+							e.PutHostCall(a)
 							payload := make([]byte, random.IntN(100_000))
 							e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Payload: payload})
 						})
@@ -61,7 +61,7 @@ func TestHostileWorker(t *testing.T) {
 						_ = post(link.Reply, unknown, func() { e.PutReply(object.Reply{}, false, nil) })
 					case n == 9:
 						_ = post(link.HostCall, 0, func() {
-							e.PutAsk(link.Ask{Object: "acme.x", Service: link.Log, Op: link.LogLine})
+							e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogLine})
 							e.PutLogLine(link.LevelWarn, string(make([]byte, 100)))
 						})
 					case n == 10 && random.IntN(20) == 0:

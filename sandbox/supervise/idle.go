@@ -8,11 +8,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// DefaultIdle is how long a worker that nobody calls lives on.
+// DefaultIdle is the time without calls after which a worker without state is stopped.
 const DefaultIdle = 5 * time.Minute
 
-// retireWhenIdle stops the worker once nobody has called it for long and it holds nothing:
-// no instance that remembers, no stream, no call. It ends with the process.
+// retireWhenIdle stops the worker when it has had no call for cfg.Idle and holds nothing: no instance with state, no
+// stream, no call. It returns when the process ends.
 func (p *process) retireWhenIdle() {
 	idle := p.t.cfg.Idle
 	tick := time.NewTicker(idle)
@@ -30,31 +30,31 @@ func (p *process) retireWhenIdle() {
 			continue
 		}
 		if held, _ := p.queryHeld(); held == heldNothing && p.retire(seen+1) {
-			p.t.cfg.Log.Info("worker stopped: nobody called it", "pid", p.PID(), "for", idle)
+			p.t.cfg.Log.Info("worker stopped: no calls", "pid", p.PID(), "for", idle)
 			return
 		}
 		seen, _ = p.requests()
 	}
 }
 
-// requests returns the number of the last request, and whether any is under way.
+// requests returns the number of the last request, and whether a request or a host call is open.
 func (p *process) requests() (last uint64, pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.last, len(p.pending)+len(p.hostCalls) > 0
 }
 
-// What a worker may hold, from the most to the least; its answer to [link.Idle].
+// Answers of a worker to [link.Idle].
 const (
 	heldCalls     = 0 // calls or streams
-	heldInstances = 1 // instances that remember
+	heldInstances = 1 // instances with state
 	heldNothing   = 2
 )
 
-// queryHeld asks the worker.
+// queryHeld sends [link.Idle] and returns the answer, heldCalls on an error.
 func (p *process) queryHeld() (byte, error) {
 	var e link.Encoder
-	r, err := p.ask(context.Background(), "", time.Now().Add(10*time.Second), func(n uint64) []byte {
+	r, err := p.query(context.Background(), "", time.Now().Add(10*time.Second), func(n uint64) []byte {
 		e.Begin(link.Idle, n)
 		return e.Frame()
 	})
@@ -64,11 +64,10 @@ func (p *process) queryHeld() (byte, error) {
 	return r.Payload[0], nil
 }
 
-// retirePause is how often a worker that leaves is asked whether it is done.
+// retirePause is the interval at which Retire queries the worker.
 const retirePause = 200 * time.Millisecond
 
-// Retire waits until no call is under way and no stream open, or ctx is done. Nobody is to
-// ask for anything new.
+// Retire waits until no call and no stream is open, or ctx is done. The host must send no new calls.
 func (t *Tenant) Retire(ctx context.Context) {
 	tick := time.NewTicker(retirePause)
 	defer tick.Stop()
@@ -93,7 +92,7 @@ func (t *Tenant) Retire(ctx context.Context) {
 	}
 }
 
-// retire lets no more requests in and ends the worker, unless one came after last.
+// retire rejects further requests and stops the worker. It returns false if a request came after last.
 func (p *process) retire(last uint64) bool {
 	p.t.mu.Lock()
 	p.mu.Lock()

@@ -13,12 +13,12 @@ func TestLastWords(t *testing.T) {
 		{"fatal error: runtime: out of memory\n\nruntime stack:\n", `, out of memory: limits { memory = "…" }`},
 		{"runtime: cannot allocate memory\nfatal error: x\n", ", out of memory: "},
 		{"SIGSYS: bad system call\nPC=0x4\n", ", SIGSYS: bad system call"},
-		{strings.Repeat("é", 10000) + "\n", ", " + strings.Repeat("é", maxLastWords/2)},
+		{strings.Repeat("é", 10000) + "\n", ", " + strings.Repeat("é", maxReasonBytes/2)},
 		{"\nlater", ""},
 	} {
 		p := &process{t: New(Config{Tenant: "acme", Log: slog.New(slog.DiscardHandler)})}
 		got := exitReason(p.relay(strings.NewReader(tc.printed)))
-		if !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" || len(got) > maxLastWords+len(", ") {
+		if !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" || len(got) > maxReasonBytes+len(", ") {
 			t.Errorf("of %.40q: %q, want %q", tc.printed, got, tc.want)
 		}
 	}

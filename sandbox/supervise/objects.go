@@ -24,20 +24,20 @@ func (objectService) ID() link.Service { return link.Objects }
 // Handle implements [Service].
 func (s objectService) Handle(ctx context.Context, from From, op link.Op, payload []byte) (link.ServiceReply, error) {
 	d := link.Decoder{B: payload}
-	asked := d.ObjectCallFields()
+	req := d.ObjectCallFields()
 	if d.Err != nil || op != link.ObjectsCall {
 		return link.ServiceReply{}, fmt.Errorf("%w: op %d of the object service: %w", ErrProtocol, op, d.Err)
 	}
 	c := &object.Call{
-		ID:         asked.To,
-		Kind:       asked.Kind,
-		Method:     asked.Method,
-		Serializer: asked.Serializer,
+		ID:         req.To,
+		Kind:       req.Kind,
+		Method:     req.Method,
+		Serializer: req.Serializer,
 		Corr:       from.Corr,
 		Chain:      from.Chain,
-		Payload:    asked.Payload,
+		Payload:    req.Payload,
 	}
-	r, err := s.call(ctx, from.Object, asked.Exclusive, c)
+	r, err := s.call(ctx, from.Object, req.Exclusive, c)
 	switch {
 	case err != nil:
 		return link.ServiceReply{}, err

@@ -173,8 +173,9 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*wor
 	if err != nil {
 		return nil, fmt.Errorf("making a worker's socket: %w", err)
 	}
-	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the host's own executable, which lives as long as it is needed
-	cmd.Args[0] = "hearth"                    // whatever name it is found by
+	// the host's own executable, which lives as long as it is needed
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx
+	cmd.Args[0] = "hearth"                    // its name in lists of processes
 	cmd.Env = []string{}                      // not nil, which would mean ours
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
@@ -201,7 +202,7 @@ func (w *workerProcess) Wait() (*os.ProcessState, error) {
 	return w.cmd.ProcessState, err
 }
 
-// drop ends a process that serves nobody yet.
+// drop ends a process without a tenant.
 func (w *workerProcess) drop() {
 	w.worker.End()
 	w.conn.Close()

@@ -19,11 +19,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// osProcess is the operating system's process behind a worker.
+// osProcess is the process of a worker in the operating system.
 type osProcess interface {
 	PID() int
 	Kill()
-	Wait() (*os.ProcessState, error) // once
+	Wait() (*os.ProcessState, error) // is called once
 }
 
 // conn is the host's end of a link, for example a [nonblock.Socket].
@@ -32,63 +32,65 @@ type conn interface {
 	syscall.Conn
 }
 
-// process is one live worker.
+// process is one running worker.
 type process struct {
 	t *Tenant
 	osProcess
 	conn      conn // the host's end of the link
 	out       *link.Writer
 	in        *link.Reader
-	serial    uint64 // tells this process from those before it
+	serial    uint64 // number of this process in the host, see streamID
 	started   time.Time
 	done      chan struct{}      // closed when the process has been waited for
-	ctx       context.Context    // of calls that its scripts make; ends with the process
+	ctx       context.Context    // context of host calls; ends with the process
 	cancel    context.CancelFunc // ends ctx
 	hostSlots chan struct{}      // a token for each host call in flight
 
-	logged logCounts // lines of scripts; the reader's own
-	failed logCounts // lines about calls that failed; likewise: callers cannot crowd out what a script logs
-	gone   bool      // it has ended; guarded by t.mu
+	logged logCounts // lines of scripts; owned by the reader
+	// lines about failed calls; owned by the reader; separate, so that callers cannot displace lines of scripts
+	failed logCounts
+	gone   bool // the process has ended; guarded by t.mu
 
-	spinning atomic.Bool // somebody looks for a reply; guards spin
+	spinning atomic.Bool // a goroutine is in spinWait; guards spin
 	spin     link.Spin
 
-	afterFunc func(d time.Duration, f func()) // runs f after d; tests sweep at times of their own
+	afterFunc func(d time.Duration, f func()) // time.AfterFunc; replaced in tests
 
 	mu           sync.Mutex // guards the fields below
 	pending      map[uint64]*pending
-	bytes        int // payload of the pending calls
+	bytes        int // payloads of the pending calls
 	last         uint64
-	pinged       time.Time // when the last ping was sent; zero: it was answered
+	pinged       time.Time // time of the last ping; zero: it was answered
 	pings        uint64
 	overdue      map[uint64]overdueCall
-	unresponsive bool                        // a call was given up since the worker does not answer pings
-	resultBytes  int                         // the longest result that any of its versions may give, in bytes
-	sweeping     bool                        // sweep will run
-	retired      bool                        // it takes no more requests
-	maxDurations map[object.ID]time.Duration // every object of which it has a version, with the longest wall limit of these
-	active       map[object.ID]*Version      // in use in the worker
-	staged       map[*Version]bool           // loaded there, and not in use
-	libs         map[*Libs]bool              // known there
-	hostCalls    map[uint64]*hostCall        // in flight, by the worker's id
-	cause        error                       // why it was ended or died; set once
+	unresponsive bool                        // the host has given up a call because the worker does not answer pings
+	resultBytes  int                         // longest result that any of its versions may return
+	sweeping     bool                        // sweep is scheduled
+	retired      bool                        // the process gets no more requests
+	maxDurations map[object.ID]time.Duration // longest limit of each object that the worker has received
+	active       map[object.ID]*Version      // versions in use in the worker
+	staged       map[*Version]bool           // versions that are loaded in the worker and not in use
+	libs         map[*Libs]bool              // modules that the worker has
+	hostCalls    map[uint64]*hostCall        // host calls in flight, by the worker's id
+	cause        error                       // why the process was ended or exited; set once
 }
 
-// maxLogLine bounds what is kept of a line that a worker prints on its own.
+// maxLogLine bounds a line that a worker's runtime prints, in bytes. The rest is dropped.
 const maxLogLine = 4 << 10
 
-// maxLogLines bounds how many such lines are kept of one worker: the reason of a crash
-// comes first.
+// maxLogLines bounds the number of such lines per worker. The reason of a crash comes first.
 const maxLogLines = 20
 
 var serials atomic.Uint64
 
-// start runs a worker, which knows nothing yet.
+// start starts a worker, or takes one of the pool. It has no objects yet.
 func start(t *Tenant) (*process, error) {
 	w := t.cfg.Pool.take(t.cfg.Confine)
 	if w == nil {
 		var err error
-		w, err = spawn(t.cfg.Argv, func(cmd *exec.Cmd) (*confine.Worker, error) { return confine.Start(cmd, t.cfg.Confine) })
+		w, err = spawn(t.cfg.Argv, func(cmd *exec.Cmd) (*confine.Worker, error) {
+			return confine.Start(cmd, t.cfg.Confine)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 		}
@@ -109,14 +111,29 @@ func start(t *Tenant) (*process, error) {
 	return p, nil
 }
 
-// newProcess returns the host's side of a worker that has started and has received nothing.
+// newProcess returns the host's side of a worker that has started and has received no frame.
 func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
-	p := &process{t: t, osProcess: l, overdue: map[uint64]overdueCall{}, conn: conn, out: link.NewWriter(conn), serial: serials.Add(1) & (1<<24 - 1),
-		started: time.Now(), done: make(chan struct{}), hostSlots: make(chan struct{}, maxHostCalls),
-		resultBytes: object.DefaultMessageBytes, pending: map[uint64]*pending{}, maxDurations: map[object.ID]time.Duration{},
-		active: map[object.ID]*Version{}, staged: map[*Version]bool{}, libs: map[*Libs]bool{},
-		logged: logCounts{}, failed: logCounts{}, hostCalls: map[uint64]*hostCall{},
-		afterFunc: func(d time.Duration, f func()) { time.AfterFunc(d, f) }}
+	p := &process{
+		t:            t,
+		osProcess:    l,
+		conn:         conn,
+		out:          link.NewWriter(conn),
+		serial:       serials.Add(1) & (1<<24 - 1),
+		started:      time.Now(),
+		done:         make(chan struct{}),
+		hostSlots:    make(chan struct{}, maxHostCalls),
+		resultBytes:  object.DefaultMessageBytes,
+		pending:      map[uint64]*pending{},
+		overdue:      map[uint64]overdueCall{},
+		maxDurations: map[object.ID]time.Duration{},
+		active:       map[object.ID]*Version{},
+		staged:       map[*Version]bool{},
+		libs:         map[*Libs]bool{},
+		logged:       logCounts{},
+		failed:       logCounts{},
+		hostCalls:    map[uint64]*hostCall{},
+		afterFunc:    func(d time.Duration, f func()) { time.AfterFunc(d, f) },
+	}
 	var err error
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
 		return nil, err
@@ -127,11 +144,10 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 	return p, nil
 }
 
-// read handles the worker's frames until the socket ends, then waits for the process
-// and answers everything that is still open.
+// read handles the worker's frames until the socket ends. Then it waits for the process and answers the open requests.
 func (p *process) read(stderr io.Reader) {
 	printed := make(chan string, 1)
-	go func() { printed <- p.relay(stderr) }() // ends when the worker's stderr does, at the latest with the worker
+	go func() { printed <- p.relay(stderr) }() // ends with the worker's stderr, at the latest with the worker
 	err := p.in.Run(false)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the worker closed its socket")
@@ -163,7 +179,7 @@ func (p *process) read(stderr io.Reader) {
 	}
 }
 
-// kill ends the process. The first cause stays.
+// kill ends the process. The first cause is kept.
 func (p *process) kill(cause error) {
 	p.mu.Lock()
 	if p.cause == nil {
@@ -174,15 +190,14 @@ func (p *process) kill(cause error) {
 	p.conn.Close()
 }
 
-// relay copies what a worker prints, which only its runtime does, to the log. It returns the
-// first line.
+// relay logs the lines that a worker's runtime prints. It returns the first line.
 func (p *process) relay(r io.Reader) (first string) {
 	lines := bufio.NewReaderSize(r, maxLogLine)
 	for n := 0; ; n++ {
 		line, _, err := lines.ReadLine()
 		if err != nil {
 			if n > maxLogLines {
-				p.t.cfg.Log.Warn("worker printed more than is kept", "lines", n-maxLogLines)
+				p.t.cfg.Log.Warn("worker printed more lines than are logged", "lines", n-maxLogLines)
 			}
 			return first
 		}
@@ -197,22 +212,21 @@ func (p *process) relay(r io.Reader) (first string) {
 	}
 }
 
-// maxLastWords bounds what of a worker's last words stands in the cause of its end.
-const maxLastWords = 200
+// maxReasonBytes bounds the printed line in the cause of a worker's end.
+const maxReasonBytes = 200
 
-// exitReason makes of the first line that a worker printed, which is what its runtime died of,
-// the end of the cause of its end.
+// exitReason returns the end of the cause of a worker's end, given the first line that its runtime printed.
 func exitReason(line string) string {
 	if line == "" {
 		return ""
 	}
 	if strings.Contains(line, "out of memory") || strings.Contains(line, "cannot allocate memory") {
-		return `, out of memory: limits { memory = "…" } of the tenant is what it may have, object_memory what each object may`
+		return `, out of memory: limits { memory = "…" } of the tenant is its limit, object_memory that of each object`
 	}
-	return ", " + strings.ToValidUTF8(line[:min(len(line), maxLastWords)], "")
+	return ", " + strings.ToValidUTF8(line[:min(len(line), maxReasonBytes)], "")
 }
 
-// frame takes one frame of the worker. An error ends the worker: it broke the protocol.
+// frame handles one frame of the worker. An error ends the worker: it broke the protocol.
 func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 	d := &link.Decoder{B: body}
 	switch typ {
@@ -220,7 +234,9 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 		p.answer(id, d)
 	case link.Described:
 		if len(body) > link.MaxDescribedBytes {
-			return fmt.Errorf("link: the worker describes an object in %d bytes, at most %d are allowed", len(body), link.MaxDescribedBytes)
+			return fmt.Errorf(
+				"link: the worker describes an object in %d bytes, at most %d are allowed",
+				len(body), link.MaxDescribedBytes)
 		}
 		p.answer(id, d)
 	case link.Pong:

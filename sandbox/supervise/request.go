@@ -12,36 +12,36 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// pending is a request that waits for its reply. Its call and its times are guarded by the
-// process's mu while it is in the table. Whichever goroutine takes it out of the table owns it and
-// completes it: the reader, the asker who gives up, sweep, or the end of the process.
+// pending is a request that waits for its reply. Its call and its times are guarded by the process's mu while it is
+// in the table. The goroutine that removes it from the table owns it and completes it: the reader, the goroutine that
+// waits when it gives up, sweep, or the end of the process.
 type pending struct {
-	call     *object.Call  // nil: the request is no call
-	deadline time.Time     // until when a call waits to begin, and any other request for its reply; zero: no limit
-	wall     time.Duration // longest run of a call, once it has begun
-	bytes    int           // payload, as counted by the process
+	call     *object.Call  // nil: the request is not a call
+	deadline time.Time     // latest beginning of a call, latest reply to another request; zero: no limit
+	wall     time.Duration // limit of a call's time from its beginning
+	bytes    int           // payload, counted in process.bytes
 
-	sent        time.Time // when it was sent, then when the worker last reported that it had not begun
-	begun       time.Time // zero: not known to have begun
-	withdrawn   time.Time // when the worker was asked not to begin it; zero: it was not
-	withdrawErr error     // the answer if it is withdrawn
+	sent        time.Time // time of sending, or of the worker's last report that the call had not begun
+	begun       time.Time // zero: no report of the worker that it has begun
+	withdrawn   time.Time // time at which the call was withdrawn; zero: it was not
+	withdrawErr error     // answer if the worker has not begun the call
 
-	hostCalls *hostCall // first of the host calls that it has in flight; guarded by the process's mu
+	hostCalls *hostCall // first host call in flight; guarded by the process's mu
 
-	end atomic.Uint64 // position in the link's stream behind its frame; 0: not known
+	end atomic.Uint64 // position in the link's stream after its frame; 0: not known
 
 	answer chan struct{} // holds one token when the fields below are set
-	buf    []byte        // where the reply's payload goes
+	buf    []byte        // buffer for the reply's payload
 	placed func()        // see [object.Call]
 	reply  object.Reply
 	more   bool
-	detail string // why it failed, as the worker says; for the log
+	detail string // why the call failed, as the worker reports it; for the log
 	err    error
 }
 
 var pendings = sync.Pool{New: func() any { return &pending{answer: make(chan struct{}, 1)} }}
 
-// finish completes a request that was taken out of the table.
+// finish completes a request that was removed from the table.
 func (w *pending) finish(err error) {
 	w.err = err
 	w.answer <- struct{}{}
@@ -59,10 +59,12 @@ func (w *pending) release() {
 	pendings.Put(w)
 }
 
-// request asks for a call or for a stream's next item. Once the call has begun it may run for wall.
-func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *object.Call, wall time.Duration) (object.Reply, bool, error) {
+// request sends a call, or a request for a stream's next item. wall is the limit of its time from its beginning.
+func (p *process) request(
+	ctx context.Context, typ link.Type, stream uint64, c *object.Call, wall time.Duration,
+) (object.Reply, bool, error) {
 	e := encoders.Get().(*link.Encoder)
-	var large []byte // the payload, if it is
+	var large []byte // the payload if it is larger than link.Large: it is not copied
 	if len(c.Payload) > link.Large {
 		large = c.Payload
 	}
@@ -86,22 +88,26 @@ func (p *process) request(ctx context.Context, typ link.Type, stream uint64, c *
 	return r, more, err
 }
 
-// ask sends one request that is no call and waits for its reply, its deadline or ctx. The object's source is
-// sent before its first request. frame makes the frame, given the request's id.
-func (p *process) ask(ctx context.Context, id object.ID, deadline time.Time, frame func(uint64) []byte) (object.Reply, error) {
+// query sends a request that is not a call and waits for its reply, its deadline or ctx. The object's source is sent
+// before its first request. frame returns the frame for the request's id.
+func (p *process) query(
+	ctx context.Context, id object.ID, deadline time.Time, frame func(uint64) []byte,
+) (object.Reply, error) {
 	w := pendings.Get().(*pending)
 	w.deadline = deadline
 	r, _, err := p.exchange(ctx, w, id, frame, nil)
 	return r, err
 }
 
-// errProcessEnded is the answer to a request that this process did not receive. Nothing was executed, so
-// the next process can have it.
+// errProcessEnded is the answer to a request that this process did not receive. It was not executed, so the next
+// process can run it.
 var errProcessEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
 
-// exchange sends a request and waits for its reply. The frame ends before its last field, if large is not
-// nil. It releases w.
-func (p *process) exchange(ctx context.Context, w *pending, id object.ID, frame func(uint64) []byte, large []byte) (object.Reply, bool, error) {
+// exchange sends a request, waits for its reply and releases w. If large is not nil, the frame ends before its last
+// field, which is large.
+func (p *process) exchange(
+	ctx context.Context, w *pending, id object.ID, frame func(uint64) []byte, large []byte,
+) (object.Reply, bool, error) {
 	n, alone, err := p.enter(w, id)
 	if err != nil {
 		w.release()
@@ -129,9 +135,10 @@ func (p *process) exchange(ctx context.Context, w *pending, id object.ID, frame 
 		if p.forget(n) {
 			p.post(link.Cancel, n)
 			w.release()
-			return object.Reply{}, false, object.Errorf(object.CodeOf(context.Cause(ctx)), "the call was cancelled; whether it was executed is unknown")
+			return object.Reply{}, false, object.Errorf(object.CodeOf(context.Cause(ctx)),
+				"the call was cancelled; whether it was executed is unknown")
 		}
-		<-w.answer // the reader has it already and completes it
+		<-w.answer // another goroutine has removed it from the table and completes it
 	}
 	if alone && p.spinning.CompareAndSwap(false, true) {
 		p.spin.Slept()
@@ -140,8 +147,8 @@ func (p *process) exchange(ctx context.Context, w *pending, id object.ID, frame 
 	return w.take()
 }
 
-// enter puts a request into the table and returns its id, and whether it is the only one. It has the worker load
-// the object's version before the first request.
+// enter puts a request into the table and returns its id, and whether it is the only request. Before the first
+// request of an object it sends the object's version.
 func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err error) {
 	w.sent = time.Now()
 	p.mu.Lock()
@@ -150,11 +157,13 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 		return 0, false, errProcessEnded
 	}
 	if p.unresponsive {
-		return 0, false, object.Errorf(object.CodeUnavailable, "the tenant's worker does not answer the host; not executed, try again")
+		return 0, false, object.Errorf(object.CodeUnavailable,
+			"the tenant's worker does not answer the host; not executed, try again")
 	}
 	if room := p.t.payloadRoom(); w.bytes > 0 && p.bytes > 0 && p.bytes+w.bytes > room {
 		return 0, false, object.Errorf(object.CodeExhausted,
-			"limit exceeded: %d MiB of arguments under way to the tenant's worker, a quarter of its memory; not executed, try again", room>>20)
+			"limit exceeded: %d MiB of arguments in flight to the tenant's worker, "+
+				"a quarter of its memory; not executed, try again", room>>20)
 	}
 	p.last++
 	n = p.last
@@ -167,13 +176,12 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 	return n, len(p.pending) == 1, nil
 }
 
-// payloadRoom bounds the bytes of the arguments that one worker has been sent and has not answered. One call alone
-// may have more.
+// payloadRoom bounds the bytes of the arguments of one worker's open calls. A single call may exceed it.
 func (t *Tenant) payloadRoom() int {
 	return int(min(object.MaxPendingArguments(t.cfg.Confine.Memory()), 1<<40))
 }
 
-// dropLocked takes a request out of the table, nil if it is not there.
+// dropLocked removes a request from the table and cancels its host calls. It returns nil if it is not there.
 func (p *process) dropLocked(n uint64) *pending {
 	w := p.pending[n]
 	if w != nil {
@@ -191,11 +199,11 @@ func (p *process) drop(n uint64) *pending {
 	return p.dropLocked(n)
 }
 
-// forget takes a request out of the table. It reports whether it was still there.
+// forget removes a request from the table. It reports whether it was still there.
 func (p *process) forget(n uint64) bool { return p.drop(n) != nil }
 
-// spinWait waits for the reply of the only request under way by looking for it, as long as
-// that pays. It reports whether it came.
+// spinWait polls the link for the reply of the only open request, as long as [link.Spin] expects that to be faster than
+// sleeping. It reports whether the reply came.
 func (p *process) spinWait(w *pending) bool {
 	if !p.spinning.CompareAndSwap(false, true) {
 		return false
@@ -217,17 +225,18 @@ func (p *process) spinWait(w *pending) bool {
 // unsent ends a request whose frame could not be written.
 func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, error) {
 	if !p.forget(n) {
-		<-w.answer // of a process that ended, or a deadline
+		<-w.answer // the process has ended, or a deadline has passed
 	}
 	w.release()
 	if errors.Is(err, link.ErrBacklog) {
 		return object.Reply{}, false, object.Errorf(object.CodeExhausted,
-			"limit exceeded: %d MiB that wait for the tenant's worker, which does not keep up; not executed, try again", link.MaxBacklogBytes>>20)
+			"limit exceeded: %d MiB that wait for the tenant's worker, which does not keep up; "+
+				"not executed, try again", link.MaxBacklogBytes>>20)
 	}
 	return object.Reply{}, false, errProcessEnded
 }
 
-// answer completes a request. A reply to a request that was given up is dropped, and a stream that it opened is
+// answer completes a request. The reply to a request that the host gave up is dropped, and a stream that it opened is
 // closed.
 func (p *process) answer(id uint64, d *link.Decoder) {
 	p.mu.Lock()
@@ -242,7 +251,7 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 		return
 	}
 	w.reply, w.more = reply, more
-	if len(reply.Payload) <= link.Large { // what is larger is ours
+	if len(reply.Payload) <= link.Large { // a larger one belongs to its handler
 		w.reply.Payload = append(w.buf[:0], reply.Payload...)
 	}
 	switch {
@@ -250,7 +259,7 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 		w.finish(&object.Error{Code: object.CodeInternal, Err: d.Err})
 	case failed != nil:
 		if failed.Code == object.CodeRetired {
-			failed.Code = object.CodeUnavailable // the host's own code: it would run the call again
+			failed.Code = object.CodeUnavailable // reserved for the host: it would run the call again
 		}
 		p.logLimit(w, failed)
 		w.finish(failed)
@@ -262,7 +271,7 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 // logLimit logs a call that ended by a limit or an error of the worker.
 func (p *process) logLimit(w *pending, failed *object.Error) {
 	if failed.Code == object.CodeInternal && w.detail != "" {
-		failed.Err = errors.New(w.detail) // which the host logs
+		failed.Err = errors.New(w.detail) // cause, for the host's log
 	}
 	switch failed.Code {
 	case object.CodeExhausted, object.CodeDeadline, object.CodeTooLarge:

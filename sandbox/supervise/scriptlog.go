@@ -9,8 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// lineCount counts what one object logs in a second. The reader of the worker's frames alone
-// uses it.
+// lineCount counts the lines of one object in a second. Only the reader of the worker's frames uses it.
 type lineCount struct {
 	since   time.Time
 	n       int
@@ -19,9 +18,9 @@ type lineCount struct {
 
 // logOp takes one op of the log service: an object's line, or a report of the worker about an object. The reader
 // calls it, in the order of the frames.
-func (p *process) logOp(ask link.Ask, d *link.Decoder) error {
-	id := ask.Object
-	switch ask.Op {
+func (p *process) logOp(head link.HostCallHead, d *link.Decoder) error {
+	id := head.Object
+	switch head.Op {
 	case link.LogLine:
 		if level, text := d.LogLineFields(); d.Err == nil {
 			p.logLine(id, level, p.t.redact(text))
@@ -32,7 +31,7 @@ func (p *process) logOp(ask link.Ask, d *link.Decoder) error {
 			p.t.cfg.Account.DroppedLines(n)
 		}
 	case link.LogFailure:
-		p.logFailure(ask.Request, p.t.redact(d.LogText()))
+		p.logFailure(head.Request, p.t.redact(d.LogText()))
 	case link.LogLost:
 		p.t.cfg.Account.LostState()
 		p.t.cfg.Log.Warn("instance ended, its state is lost", "object", string(id), "why", p.t.redact(d.LogText()))
@@ -73,7 +72,7 @@ func (p *process) allowLine(counts logCounts, id object.ID) bool {
 	return true
 }
 
-// logFailure logs why a call failed: the reason as the worker reports it, the call as the host knows it.
+// logFailure logs why a call failed: the reason as the worker reports it, the call from the host's table.
 func (p *process) logFailure(request uint64, text string) {
 	p.mu.Lock()
 	w := p.pending[request]
@@ -88,7 +87,7 @@ func (p *process) logFailure(request uint64, text string) {
 	}
 }
 
-// logFailed writes a line about a call that failed.
+// logFailed logs a call that failed.
 func (p *process) logFailed(c *object.Call, why string) {
 	method := string(c.Method)
 	if c.Kind == object.Batch {
@@ -110,7 +109,7 @@ func (l logCounts) count(id object.ID) *lineCount {
 	return c
 }
 
-// logDropped tells of what was left out last, when the worker has ended.
+// logDropped reports the last dropped lines when the worker has ended.
 func (p *process) logDropped() {
 	for _, counts := range []logCounts{p.logged, p.failed} {
 		for id, c := range counts {
@@ -121,12 +120,13 @@ func (p *process) logDropped() {
 
 func (p *process) reportDropped(id object.ID, c *lineCount) {
 	if c.dropped > 0 {
-		p.t.cfg.Log.Warn("more was logged than may be", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
+		p.t.cfg.Log.Warn(
+			"too many log lines", "object", string(id), "dropped", c.dropped, "per_second", p.t.logLines(id))
 	}
 }
 
-// logLines returns how many lines an object may log a second. It may have been removed while
-// it runs.
+// logLines returns the limit of log lines per second of an object. An object that was removed while it runs has the
+// default.
 func (t *Tenant) logLines(id object.ID) int {
 	if v := t.version(id); v != nil {
 		return v.Limits.LogLines

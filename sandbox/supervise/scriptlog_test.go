@@ -29,7 +29,7 @@ func TestLogLines(t *testing.T) {
 		send := func(id object.ID, op link.Op, put func(e *link.Encoder)) error {
 			var e link.Encoder
 			e.Begin(link.HostCall, 0)
-			e.PutAsk(link.Ask{Object: id, Service: link.Log, Op: op})
+			e.PutHostCall(link.HostCallHead{Object: id, Service: link.Log, Op: op})
 			put(&e)
 			return p.frame(link.HostCall, 0, e.Frame()[13:])
 		}

@@ -9,15 +9,14 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// Secrets are the secrets of one tenant: the values that each object may know, by name.
-// They are not modified after they were handed over.
+// Secrets are the secrets of one tenant: the values that each object is granted, by name. They are not modified.
 type Secrets struct {
 	ByObject map[object.ID]map[string]string
-	Known    *redact.Set // these, and what they were before
+	Known    *redact.Set // these values and former ones, for redaction
 }
 
-// SetSecrets says what the tenant's objects may know from now on. A running worker is
-// told before any call that is asked for later. nil is none: what was known is taken away.
+// SetSecrets replaces the secrets of the tenant's objects. A running worker receives them before any later call. nil
+// revokes all.
 func (t *Tenant) SetSecrets(s *Secrets) {
 	before := t.secrets.Load()
 	if s == nil && before == nil {
@@ -33,15 +32,15 @@ func (t *Tenant) SetSecrets(s *Secrets) {
 	if p == nil {
 		return
 	}
-	p.mu.Lock() // an object that is known later finds what was stored above
+	p.mu.Lock() // an object that is loaded later gets the secrets that were stored above
 	defer p.mu.Unlock()
 	for id := range p.maxDurations {
 		p.grant(id)
 	}
 }
 
-// grant sends what an object may know; callers hold mu. Objects that never had a secret
-// are not bothered.
+// grant pushes the secrets of an object to the worker. Callers hold mu. It sends nothing for an object that never had a
+// secret.
 func (p *process) grant(id object.ID) {
 	s := p.t.secrets.Load()
 	if s == nil {
@@ -58,7 +57,7 @@ func (p *process) grant(id object.ID) {
 	p.postFrame(e.Frame())
 }
 
-// redact takes the tenant's secrets out of a text of its worker for the log, which has link.MaxLogLineBytes bytes of it.
+// redact returns the first link.MaxLogLineBytes bytes of a text of the worker, with the tenant's secrets replaced.
 func (t *Tenant) redact(text string) string {
 	if s := t.secrets.Load(); s != nil {
 		return s.Known.Cut(text, link.MaxLogLineBytes)
@@ -66,7 +65,7 @@ func (t *Tenant) redact(text string) string {
 	return text[:min(len(text), link.MaxLogLineBytes)]
 }
 
-// revokeMissing returns s with nothing for the objects that had something before.
+// revokeMissing returns s with an empty grant for each object that had secrets before and has none in s.
 func (s *Secrets) revokeMissing(before *Secrets) *Secrets {
 	out := &Secrets{ByObject: map[object.ID]map[string]string{}, Known: before.Known}
 	if s != nil {

@@ -1,11 +1,13 @@
-// Package supervise runs one tenant's worker process for the host: it starts the
-// process on the first call, asks it over a link, and answers for it when it dies. It
-// never looks into a payload, and it believes nothing the worker says beyond "this
-// is the reply to that": a worker that speaks nonsense is ended.
+// Package supervise runs one tenant's worker process for the host. It starts the process on the first call, sends it
+// requests over a link, and answers the open requests when it ends. It never decodes a payload. It trusts a worker only
+// to answer requests: a worker that breaks the protocol is ended.
 //
-// Who owns what: a [Tenant] owns at most one live process; each process has one reader
-// goroutine, which ends with the socket, waits for the process and answers what is still
-// open, and one that stops it when it is idle. Close ends the process and waits for it.
+// Ownership:
+//   - A [Tenant] owns at most one running process, and retired processes that end. Close waits for all of them.
+//   - A process has one reader goroutine, which ends with the socket, waits for the process, and answers the open
+//     requests. Another goroutine stops the process when it is idle.
+//   - A request belongs to the goroutine that waits for its reply, see [pending].
+//   - An op of a [Service] runs in its own goroutine, see hostCall.
 package supervise
 
 import (
@@ -24,22 +26,22 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// Config says whose worker it is.
+// Config is the configuration of a tenant's worker.
 type Config struct {
 	Tenant object.Tenant
-	Argv   []string // starts a worker that speaks on descriptor 3
-	// Confine says how the operating system confines the worker. Its zero value asks for
-	// everything but an own uid and a control group.
+	Argv   []string // command of a worker, which finds its link at descriptor 3
+	// Confine is how the operating system confines the worker. Its zero value requires every layer except a separate
+	// uid and a control group.
 	Confine confine.Spec
 	// Services are the services of the host that the tenant's objects can use, at most one of each number. A worker
-	// that asks for another one is ended.
+	// that requests another one is ended.
 	Services []Service
-	// Account counts what the tenant's processes spend; several backends may share one.
-	Account *procstat.Processes // nil: nobody asks
-	Pool    *Pool               // of Argv; several backends may share them; nil: none
+	// Account counts the resources of the tenant's processes; several tenants may share one.
+	Account *procstat.Processes // nil: not counted
+	Pool    *Pool               // prewarmed processes of Argv; several tenants may share it; nil: none
 	Log     *slog.Logger        // nil discards
-	Budget  Budget              // of the bytes of the objects' calls to others; nil: there is none
-	Idle    time.Duration       // after which a worker without state is stopped; 0: DefaultIdle
+	Budget  Budget              // bytes of the objects' host calls in flight; nil: no limit
+	Idle    time.Duration       // time without calls after which a worker without state is stopped; 0: DefaultIdle
 }
 
 // Tenant is the [object.Backend] of one tenant's scripts. Safe for concurrent use.
@@ -47,22 +49,22 @@ type Tenant struct {
 	cfg   Config
 	start func(*Tenant) (*process, error) // start; tests run a worker in their own process
 
-	objects atomic.Pointer[map[object.ID]*Version] // in use; a map is not modified
-	change  sync.Mutex                             // held to put another map there
+	objects atomic.Pointer[map[object.ID]*Version] // objects in use; the map is not modified
+	change  sync.Mutex                             // held to replace the map
 
-	mu       sync.Mutex    // guards what follows; not held while a worker starts
-	proc     *process      // nil: none is running
-	starting chan struct{} // not nil: a worker starts; closed then
+	mu       sync.Mutex    // guards the fields below; not held while a worker starts
+	proc     *process      // nil: no process is running
+	starting chan struct{} // closed when the worker that starts now has started or failed; nil: none starts
 	backoff  backoff.State
 	closed   bool
-	retiring []*process // retired, and perhaps not ended yet
+	retiring []*process // retired processes, some of which may have ended
 
-	secrets atomic.Pointer[Secrets] // what objects may know; nil: nothing
+	secrets atomic.Pointer[Secrets] // granted secrets; nil: none
 
 	services [link.MaxService + 1]Service // by number; not modified
 }
 
-// New returns a backend that has not started anything and has these objects.
+// New returns the backend of these objects. It starts no process.
 func New(cfg Config, objects ...*Version) *Tenant {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -103,16 +105,15 @@ func (t *Tenant) service(n link.Service) Service {
 // version returns the version of an object that is in use, nil if there is no such object.
 func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id] }
 
-// live returns the running process, starting one if there is none. After a crash it
-// refuses with CodeUnavailable until the back-off is over; a trial of something new does
-// not care that what there is was quarantined.
-func (t *Tenant) live(trial bool) (*process, error) {
+// live returns the running process, or starts one. After a crash it fails with CodeUnavailable until the back-off is
+// over. staging is set to load a new version, which is possible during quarantine.
+func (t *Tenant) live(staging bool) (*process, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.starting != nil && !t.closed {
 		started := t.starting
 		t.mu.Unlock()
-		<-started // soon: confine bounds a start
+		<-started // package confine bounds how long a start takes
 		t.mu.Lock()
 	}
 	if t.closed {
@@ -122,13 +123,15 @@ func (t *Tenant) live(trial bool) (*process, error) {
 		return t.proc, nil
 	}
 	switch wait, aside := t.backoff.Wait(); {
-	case aside && trial:
+	case aside && staging:
 	case aside:
 		return nil, object.Errorf(object.CodeUnavailable,
-			"the worker of tenant %s crashed %d times in a row and is quarantined until one of its objects changes, or for %s; not executed", t.cfg.Tenant, rule.MaxCrashes, wait.Round(time.Second))
+			"the worker of tenant %s crashed %d times in a row and is quarantined until one of its objects changes, "+
+				"or for %s; not executed", t.cfg.Tenant, rule.MaxCrashes, wait.Round(time.Second))
 	case wait > 0:
 		return nil, object.Errorf(object.CodeUnavailable,
-			"the worker of tenant %s crashed and is started again in %s; not executed", t.cfg.Tenant, wait.Round(100*time.Millisecond))
+			"the worker of tenant %s crashed and is started again in %s; not executed",
+			t.cfg.Tenant, wait.Round(100*time.Millisecond))
 	}
 	t.starting = make(chan struct{})
 	t.mu.Unlock()
@@ -141,7 +144,11 @@ func (t *Tenant) live(trial bool) (*process, error) {
 	}
 	if err != nil {
 		t.crashedLocked(0, err)
-		return nil, &object.Error{Code: object.CodeUnavailable, Msg: "the tenant's worker could not be started; not executed", Err: err}
+		return nil, &object.Error{
+			Code: object.CodeUnavailable,
+			Msg:  "the tenant's worker could not be started; not executed",
+			Err:  err,
+		}
 	}
 	t.proc = p
 	if t.closed { // Close waits for it
@@ -150,10 +157,10 @@ func (t *Tenant) live(trial bool) (*process, error) {
 	return p, nil
 }
 
-// killTimeout bounds how long the end of a process that was killed may take.
+// killTimeout bounds how long waitReplaced waits for a killed process to end.
 const killTimeout = 5 * time.Second
 
-// waitReplaced waits until a process that takes no more requests is no longer the tenant's, or ctx is done.
+// waitReplaced waits until a process that rejects requests is no longer the tenant's process, or ctx is done.
 func (p *process) waitReplaced(ctx context.Context) {
 	p.t.mu.Lock()
 	current := p.t.proc == p
@@ -169,18 +176,20 @@ func (p *process) waitReplaced(ctx context.Context) {
 	}
 }
 
-// rule says when a worker that crashes is quarantined. A caller may be able to crash it, so
-// that is no sooner and no longer than it has to be.
+// rule is the limit of crashes before a worker is quarantined, and for how long. Callers may be able to crash a worker,
+// so both are lenient.
 var rule = backoff.Rule{MaxCrashes: 10, Quarantine: 5 * time.Minute}
 
 func (t *Tenant) crashedLocked(ran time.Duration, cause error) {
 	t.cfg.Account.Crashed()
 	if t.backoff.Crashed(rule, ran, cause) {
-		t.cfg.Log.Error("worker is quarantined until one of its objects changes", "crashes", rule.MaxCrashes, "or_for", rule.Quarantine, "err", cause)
+		t.cfg.Log.Error(
+			"worker is quarantined until one of its objects changes",
+			"crashes", rule.MaxCrashes, "or_for", rule.Quarantine, "err", cause)
 	}
 }
 
-// clearQuarantine lets a worker that was quarantined start again: what it serves has changed.
+// clearQuarantine ends the quarantine of a worker: one of its objects has changed.
 func (t *Tenant) clearQuarantine() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -189,7 +198,7 @@ func (t *Tenant) clearQuarantine() {
 	}
 }
 
-// Status returns what the worker is at.
+// Status returns the state of the worker.
 func (t *Tenant) Status() backoff.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -200,7 +209,7 @@ func (t *Tenant) Status() backoff.Status {
 	return t.backoff.Status(pid)
 }
 
-// exited is told by a process that it has ended, once.
+// exited records the end of a process. The process calls it once.
 func (t *Tenant) exited(p *process, cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -216,7 +225,7 @@ func (t *Tenant) exited(p *process, cause error) {
 	t.crashedLocked(time.Since(p.started), cause)
 }
 
-// Describe implements [object.Backend]. What a version exposes does not change, so its worker is asked once.
+// Describe implements [object.Backend]. The description of a version does not change: the worker sends it once.
 func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
 	v := t.version(id)
 	if v == nil {
@@ -230,7 +239,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 		return nil, err
 	}
 	var e link.Encoder
-	r, err := p.ask(ctx, id, time.Now().Add(tryTimeout), func(n uint64) []byte {
+	r, err := p.query(ctx, id, time.Now().Add(tryTimeout), func(n uint64) []byte {
 		e.Begin(link.Describe, n)
 		e.Text(string(id))
 		return e.Frame()
@@ -241,7 +250,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	return v.describe(r)
 }
 
-// errUnknown is the answer about an object that the tenant does not have.
+// errUnknown is the answer to a request for an object that the tenant does not have.
 var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
 
 var encoders = sync.Pool{New: func() any { return new(link.Encoder) }}
@@ -253,7 +262,8 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 		return object.Reply{}, errUnknown
 	}
 	if most := v.Limits.ArgumentBytes; len(c.Payload) > most {
-		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: arguments of %d bytes, %s takes at most %d; not executed", len(c.Payload), c.ID, most)
+		return object.Reply{}, object.Errorf(object.CodeTooLarge,
+			"limit exceeded: arguments of %d bytes, %s takes at most %d; not executed", len(c.Payload), c.ID, most)
 	}
 	for again := false; ; again = true {
 		p, err := t.live(false)
@@ -279,7 +289,7 @@ func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 		return object.Reply{}, false, object.ErrStreamGone
 	}
 	p.mu.Lock()
-	wall := p.maxDurations[c.ID] // the object may have another version by now, or none
+	wall := p.maxDurations[c.ID] // of all versions: the object may have another one now, or be removed
 	p.mu.Unlock()
 	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.WithDefaults().MaxDuration))
 }
@@ -301,13 +311,13 @@ func (t *Tenant) EndConn(conn uint64) {
 	}
 }
 
-// A stream is named by the process that holds it (upper bits) and its number there, so
-// that a stream of a dead worker is never taken for one of the next.
+// A stream id holds the serial number of its process (upper bits) and the stream's number there, so that a stream of an
+// ended process cannot be confused with one of the next process.
 const streamMask = 1<<40 - 1
 
 func (p *process) streamID(stream uint64) uint64 { return p.serial<<40 | stream&streamMask }
 
-// streamOwner returns the live process that holds a stream, nil if it is gone.
+// streamOwner returns the running process that holds a stream, nil if that process has ended.
 func (t *Tenant) streamOwner(stream uint64) *process {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -320,8 +330,7 @@ func (t *Tenant) streamOwner(stream uint64) *process {
 // Running returns the process id of the worker, 0 if none is running.
 func (t *Tenant) Running() int { return t.Status().PID }
 
-// Close lets the worker finish what it has been asked, until ctx is done, then ends it,
-// and waits. It is idempotent.
+// Close lets the worker finish its requests until ctx is done, then ends it, and waits for its end. It is idempotent.
 func (t *Tenant) Close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
@@ -341,7 +350,7 @@ func (t *Tenant) Close(ctx context.Context) error {
 		select {
 		case <-p.done:
 		case <-ctx.Done():
-			p.kill(errors.New("the drain deadline passed"))
+			p.kill(errors.New("the drain deadline has passed"))
 			<-p.done
 		}
 	}

@@ -20,37 +20,37 @@ type Script struct {
 	Source []byte
 }
 
-// Libs are the modules that an object may require. They do not change.
+// Libs are the modules that an object may require. They are not modified.
 type Libs struct {
 	Scripts map[string]Script // by module name
-	number  uint64            // names them on the link
+	number  uint64            // their id on the link
 }
 
-// Version is one reading of an object: its script, its modules and its limits, which stay
-// together. Make one with NewVersion; it does not change.
+// Version is one version of an object: its script, its modules and its limits. [NewVersion] returns one. It is not
+// modified.
 type Version struct {
 	ID     object.ID
 	Script Script
 	Libs   *Libs
 	Limits object.Limits // none is zero
 
-	number    uint64                             // names it on the link
-	described atomic.Pointer[object.Description] // of a version that has loaded; nil: not known yet
+	number    uint64                             // its id on the link
+	described atomic.Pointer[object.Description] // description of a version that has loaded; nil: not requested yet
 }
 
-var numbers atomic.Uint64 // of versions and of modules
+var numbers atomic.Uint64 // last number of a version or of modules
 
-// NewLibs returns modules as versions want them.
+// NewLibs returns the modules of versions.
 func NewLibs(scripts map[string]Script) *Libs {
 	return &Libs{Scripts: scripts, number: numbers.Add(1)}
 }
 
-// NewVersion returns a version of an object. A limit that is zero has its default.
+// NewVersion returns a version of an object. A zero limit has its default.
 func NewVersion(id object.ID, script Script, libs *Libs, limits object.Limits) *Version {
 	return &Version{ID: id, Script: script, Libs: libs, Limits: limits.WithDefaults(), number: numbers.Add(1)}
 }
 
-// describe reads and keeps what a worker reports that the version exposes.
+// describe decodes and keeps the description that a worker sent.
 func (v *Version) describe(r object.Reply) (*object.Description, error) {
 	d := new(object.Description)
 	if err := json.Unmarshal(r.Payload, d); err != nil {
@@ -64,22 +64,21 @@ func (v *Version) describe(r object.Reply) (*object.Description, error) {
 	return d, nil
 }
 
-// LoadError says that a script is wrong, and where.
+// LoadError is an error of a script, with its place.
 type LoadError struct{ Msg string }
 
 // Error returns the message, which names file and line.
 func (e *LoadError) Error() string { return e.Msg }
 
-// Stage loads a version beside the one in use, without any call noticing, and returns what it
-// exposes. The error is a [*LoadError] if the script is wrong.
-// Follow it with Activate or Discard.
+// Stage loads a version beside the one in use and returns its description. Calls are not affected. The error is a
+// [*LoadError] if the script is wrong. Call Activate or Discard next.
 func (t *Tenant) Stage(ctx context.Context, v *Version) (*object.Description, error) {
 	for again := false; ; again = true {
 		p, err := t.live(true)
 		if err != nil {
 			return nil, err
 		}
-		r, err := p.ask(ctx, "", time.Now().Add(tryTimeout), func(n uint64) []byte {
+		r, err := p.query(ctx, "", time.Now().Add(tryTimeout), func(n uint64) []byte {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.staged[v] = true
@@ -96,8 +95,8 @@ func (t *Tenant) Stage(ctx context.Context, v *Version) (*object.Description, er
 	}
 }
 
-// loadError makes an error of what a version brought about, which is its own fault: else it
-// would be tried again and again, each time at the cost of the tenant's instances.
+// loadError returns a [*LoadError] if the version caused err, for example by a deadline or by the end of the worker.
+// The host would otherwise load it again and again, and end the tenant's instances each time.
 func (p *process) loadError(ctx context.Context, r object.Reply, err error, most time.Duration) error {
 	p.mu.Lock()
 	ended := p.pending == nil
@@ -108,30 +107,30 @@ func (p *process) loadError(ctx context.Context, r object.Reply, err error, most
 	case err == nil || ctx.Err() != nil:
 		return err
 	case object.CodeOf(err) == object.CodeDeadline:
-		return &LoadError{fmt.Sprintf("it is not done after %s", most)}
+		return &LoadError{fmt.Sprintf("not finished after %s", most)}
 	case ended:
-		return &LoadError{fmt.Sprintf("the worker ended of it, or meanwhile: %v", err)}
+		return &LoadError{fmt.Sprintf("the worker ended while it loaded: %v", err)}
 	}
 	return err
 }
 
-// TestResult is what came of one test of a script.
+// TestResult is the result of one test of a script.
 type TestResult struct {
 	Name string `json:"name"`
 	Err  string `json:"error,omitempty"` // "" if it passed
 }
 
-// Test runs a script with tests of a version, without any call noticing. The error is a
-// [*LoadError] if the version or the tests do not load.
+// Test runs the tests of a version. Calls are not affected. The error is a [*LoadError] if the version or the tests
+// do not load.
 func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResult, error) {
 	p, err := t.live(true)
 	if err != nil {
 		return nil, err
 	}
-	r, err := p.ask(ctx, "", time.Now().Add(testTimeout), func(n uint64) []byte {
+	r, err := p.query(ctx, "", time.Now().Add(testTimeout), func(n uint64) []byte {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.staged[v] = true // its modules are wanted
+		p.staged[v] = true // keeps its modules in the worker
 		var e link.Encoder
 		e.Begin(link.Test, n)
 		e.Text(tests.File)
@@ -150,14 +149,14 @@ func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResu
 	return results, nil
 }
 
-// testTimeout bounds how long the tests of one object may take in all.
+// testTimeout bounds the time of all tests of one object.
 const testTimeout = time.Minute
 
-// tryTimeout bounds how long the loading of a version may take in all.
+// tryTimeout bounds the time to load a version.
 const tryTimeout = 20 * time.Second
 
-// Activate makes versions those that answer the calls that begin from now on. Those that have
-// begun end on the version that they began with, and sessions and streams stay there.
+// Activate puts versions into use: they answer the calls that begin from now on. Running calls, sessions and streams stay on
+// the version on which they began.
 func (t *Tenant) Activate(all ...*Version) {
 	if len(all) == 0 {
 		return
@@ -187,7 +186,7 @@ func (t *Tenant) Discard(v *Version) {
 	})
 }
 
-// Remove takes objects away. Calls that have begun end in order.
+// Remove removes objects. Running calls continue.
 func (t *Tenant) Remove(ids ...object.ID) {
 	t.updateObjects(func(objects map[object.ID]*Version) {
 		for _, id := range ids {
@@ -210,7 +209,7 @@ func (t *Tenant) Remove(ids ...object.ID) {
 	})
 }
 
-// updateObjects changes which objects there are.
+// updateObjects replaces the map of objects by a changed copy.
 func (t *Tenant) updateObjects(change func(map[object.ID]*Version)) {
 	t.change.Lock()
 	defer t.change.Unlock()
@@ -219,8 +218,7 @@ func (t *Tenant) updateObjects(change func(map[object.ID]*Version)) {
 	t.objects.Store(&all)
 }
 
-// withProcess does something with the running process, if there is one, holding its mu: do does
-// not wait for the worker.
+// withProcess calls do with the running process, if any, and holds its mu. do must not wait for the worker.
 func (t *Tenant) withProcess(do func(p *process)) {
 	t.mu.Lock()
 	p := t.proc
@@ -232,9 +230,8 @@ func (t *Tenant) withProcess(do func(p *process)) {
 	}
 }
 
-// use tells the worker which version answers; callers hold mu. One that was tried in a
-// process before this one is loaded now, if the object is in use here at all: else its
-// first call does that.
+// use puts a version into use in the worker. Callers hold mu. A version that was staged in an earlier process is loaded
+// now if the worker has another version of the object; otherwise the object's first call loads it.
 func (p *process) use(v *Version) {
 	switch {
 	case p.active[v.ID] == v:
@@ -250,20 +247,19 @@ func (p *process) use(v *Version) {
 	p.send(link.Use, v.number)
 }
 
-// load has the worker load and use an object's version before its first call; callers hold
-// mu. A failure to write shows in the call's own.
+// load sends an object's version and puts it into use, before the object's first call. Callers hold mu. It ignores
+// write errors: the call's own frame fails likewise.
 func (p *process) load(id object.ID) {
 	v := p.t.version(id)
 	if v == nil {
-		return // it was removed meanwhile: the worker answers that it is unknown
+		return // removed meanwhile: the worker answers that the object is unknown
 	}
 	p.postFrame(p.loadFrame(v, 0))
 	p.active[id] = v
 	p.send(link.Use, v.number)
 }
 
-// loadFrame returns the frame that makes the worker load a version; callers hold mu. The
-// worker says how it went if request is not 0.
+// loadFrame returns the frame that loads a version. Callers hold mu. The worker reports the result if request is not 0.
 func (p *process) loadFrame(v *Version, request uint64) []byte {
 	var e link.Encoder
 	e.Begin(link.Load, request)
@@ -271,8 +267,8 @@ func (p *process) loadFrame(v *Version, request uint64) []byte {
 	return e.Frame()
 }
 
-// putVersion puts a version into a frame, as the last of it, and sends what it needs before;
-// callers hold mu.
+// putVersion appends a version to a frame as its last fields. Before that it posts the secrets and modules that the
+// version needs. Callers hold mu.
 func (p *process) putVersion(e *link.Encoder, v *Version) {
 	p.maxDurations[v.ID] = max(p.maxDurations[v.ID], v.Limits.MaxDuration)
 	if v.Limits.ResultBytes > p.resultBytes {
@@ -292,10 +288,17 @@ func (p *process) putVersion(e *link.Encoder, v *Version) {
 		}
 		p.postFrame(libs.Frame())
 	}
-	e.PutVersion(&link.Version{Number: v.number, Libs: v.Libs.number, ID: v.ID, File: v.Script.File, Limits: v.Limits, Source: v.Script.Source})
+	e.PutVersion(&link.Version{
+		Number: v.number,
+		Libs:   v.Libs.number,
+		ID:     v.ID,
+		File:   v.Script.File,
+		Limits: v.Limits,
+		Source: v.Script.Source,
+	})
 }
 
-// dropLibs lets go of the modules that no version wants any more; callers hold mu.
+// dropLibs removes the modules that no version uses. Callers hold mu.
 func (p *process) dropLibs() {
 	wanted := map[*Libs]bool{}
 	for _, v := range p.active {
@@ -323,8 +326,8 @@ func (p *process) send(typ link.Type, v uint64) {
 	p.postFrame(e.Frame())
 }
 
-// hasObject reports whether the worker has ever been given a version of an object, so that it
-// may speak for it.
+// hasObject reports whether the worker has received a version of an object. It may request services for that object
+// then.
 func (p *process) hasObject(id object.ID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,30 +9,30 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// The worker ends its calls at their limits. It runs foreign code, so the host does not rely on that: it
-// looks at the requests under way ten times a second, asks a worker that is slow which of them have
-// begun, and ends a worker that does not answer or lets a call run past its limit.
+// The worker ends its calls at their limits. It runs foreign code, so the host does not rely on that: it checks the
+// open requests ten times per second, pings a slow worker to learn which calls have begun, and ends a worker that
+// does not answer or does not end a call.
 
 const (
 	sweepEvery = 100 * time.Millisecond
-	// pingAfter is how long a request is under way before the worker is asked about it.
+	// pingAfter is the age of a request at which the worker is pinged.
 	pingAfter = 200 * time.Millisecond
-	// Grace is how long after its limit a call may be answered, before the host does that and ends the worker.
+	// Grace is the time after its limit at which the host answers a call that the worker has not answered.
 	Grace = 500 * time.Millisecond
-	// killAfter is how long after that the worker may still end the call, on a machine that is busy: with it would go
-	// the state of all its objects.
+	// killAfter is the time after that at which the host ends the worker, if it has not ended the call. It is long,
+	// since ending a worker loses the state of all its objects.
 	killAfter = time.Second
 )
 
-// overdueCall is a call that the host answered and the worker has not ended.
+// overdueCall is a call that the host has answered and the worker has not ended.
 type overdueCall struct {
 	answered time.Time
 	id       object.ID
 	wall     time.Duration
 }
 
-// pingTimeout is how long a worker may take to answer a ping. Its reader competes with its scripts for one
-// processor, of which the policy may grant it a part.
+// pingTimeout bounds how long a worker may take to answer a ping. Its reader and its scripts share one processor, or
+// the part of it that the policy grants.
 func (t *Tenant) pingTimeout() time.Duration {
 	const whole = 3 * time.Second
 	if c := t.cfg.Confine.CPUs; c > 0 && c < 1 {
@@ -41,7 +41,7 @@ func (t *Tenant) pingTimeout() time.Duration {
 	return whole
 }
 
-// sweepLocked has sweep run soon, unless it will.
+// sweepLocked schedules sweep, if it is not scheduled.
 func (p *process) sweepLocked() {
 	if !p.sweeping {
 		p.sweeping = true
@@ -49,13 +49,13 @@ func (p *process) sweepLocked() {
 	}
 }
 
-// sweep looks at the requests under way. It runs while there are any, or a ping is not answered.
+// sweep checks the open requests. It runs every sweepEvery while there are any, or a ping is not answered.
 func (p *process) sweep(now time.Time) {
 	var late []*pending
 	var kill error
 	p.mu.Lock()
 	p.sweeping = false
-	ask := false
+	ping := false
 	for n, w := range p.pending {
 		switch {
 		case w.call == nil && !w.deadline.IsZero() && now.After(w.deadline):
@@ -66,7 +66,8 @@ func (p *process) sweep(now time.Time) {
 		case w.call != nil && p.overdueLocked(w, now):
 			p.dropLocked(n)
 			w.err = object.Errorf(object.CodeDeadline,
-				"limit exceeded: %s of wall time; the worker did not end the call; whether it was executed is unknown", w.wall)
+				"limit exceeded: %s of wall time; the worker did not end the call; "+
+					"whether it was executed is unknown", w.wall)
 			late = append(late, w)
 			if w.begun.IsZero() && w.withdrawn.IsZero() {
 				p.unresponsive = true
@@ -75,10 +76,11 @@ func (p *process) sweep(now time.Time) {
 				p.post(link.Cancel, n)
 			}
 		case w.call != nil && w.begun.IsZero() && w.withdrawn.IsZero() && !w.deadline.IsZero() && now.After(w.deadline):
-			p.withdrawLocked(n, w, now, object.Errorf(object.CodeDeadline, "limit exceeded: the call waited for %s and did not begin in time; not executed", w.call.ID))
-			ask = true
+			p.withdrawLocked(n, w, now, object.Errorf(object.CodeDeadline,
+				"limit exceeded: the call waited for %s and did not begin in time; not executed", w.call.ID))
+			ping = true
 		default:
-			ask = ask || now.Sub(w.sent) > pingAfter
+			ping = ping || now.Sub(w.sent) > pingAfter
 		}
 	}
 	for _, l := range p.overdue {
@@ -88,7 +90,7 @@ func (p *process) sweep(now time.Time) {
 	}
 	switch {
 	case p.pending == nil:
-	case p.pinged.IsZero() && ask:
+	case p.pinged.IsZero() && ping:
 		p.pinged = now
 		p.pings++
 		p.post(link.Ping, p.pings)
@@ -99,7 +101,7 @@ func (p *process) sweep(now time.Time) {
 		p.sweepLocked()
 	}
 	p.mu.Unlock()
-	if kill != nil { // first, so that the next call finds another worker
+	if kill != nil { // before the answers, so that the callers' next calls find another worker
 		p.kill(kill)
 	}
 	for _, w := range late {
@@ -107,23 +109,24 @@ func (p *process) sweep(now time.Time) {
 	}
 }
 
-var errNoAnswer = object.Errorf(object.CodeDeadline, "no answer within the deadline; whether it was executed is unknown")
+var errNoAnswer = object.Errorf(object.CodeDeadline,
+	"no answer within the deadline; whether it was executed is unknown")
 
-// overdueLocked reports whether a call is past its limit. A call whose beginning is not known is counted from when
-// the worker last reported that it had not begun: what it waits for others of its object is not its own time.
+// overdueLocked reports whether a call has exceeded its limit. Time in the queue of its object does not count:
+// without a report of its beginning, the time counts from the last report that it had not begun.
 func (p *process) overdueLocked(w *pending, now time.Time) bool {
 	switch {
 	case !w.begun.IsZero():
 		return now.After(w.begun.Add(w.wall + Grace))
 	case !w.withdrawn.IsZero() && now.After(w.withdrawn.Add(p.t.pingTimeout())):
-		return true // it neither began nor was given back
+		return true // the worker neither began it nor answered the withdrawal
 	}
-	// A host that was stopped itself has not asked meanwhile.
+	// If the host itself was stopped, it has not pinged: the worker is not silent then.
 	silent := !p.pinged.IsZero() && now.After(p.pinged.Add(Grace-2*sweepEvery))
 	return silent && now.After(w.sent.Add(w.wall+Grace))
 }
 
-// pong takes the worker's answer to a ping: which requests run.
+// pong handles the answer to a ping: the running requests.
 func (p *process) pong(id uint64, d *link.Decoder) error {
 	now := time.Now()
 	p.mu.Lock()
@@ -134,7 +137,7 @@ func (p *process) pong(id uint64, d *link.Decoder) error {
 	running := map[uint64]bool{}
 	d.RunningFields(func(r link.Running) {
 		running[r.ID] = true
-		// The first report counts: a worker that was taken over cannot move it.
+		// The first report counts: a hostile worker cannot move the beginning.
 		if w := p.pending[r.ID]; w != nil && w.begun.IsZero() {
 			if w.begun = now.Add(-r.For); w.begun.Before(w.sent) {
 				w.begun = w.sent
@@ -143,21 +146,21 @@ func (p *process) pong(id uint64, d *link.Decoder) error {
 	})
 	for n, w := range p.pending {
 		if !running[n] && w.sent.Before(p.pinged) {
-			w.sent = p.pinged // it had not begun by then
+			w.sent = p.pinged // it had not begun at that time
 		}
 	}
 	p.pinged, p.unresponsive = time.Time{}, false
 	return d.Err
 }
 
-// withdrawLocked asks the worker not to begin a call any more; why is the call's answer then.
+// withdrawLocked withdraws a call: if the worker has not begun it, its answer is why.
 func (p *process) withdrawLocked(n uint64, w *pending, now time.Time, why error) {
 	w.withdrawn, w.withdrawErr = now, why
 	p.post(link.Withdraw, n)
 }
 
-// Withdraw looks at the calls that have not begun, as far as the host knows, and withdraws those for which refuse
-// returns an error, which is their answer then. A call that has begun meanwhile runs on.
+// Withdraw withdraws the calls that have not begun, as far as the worker has reported, and for which refuse returns an error.
+// That error is their answer. A call that has begun meanwhile continues.
 func (t *Tenant) Withdraw(refuse func(c *object.Call) error) {
 	t.withProcess(func(p *process) {
 		now := time.Now()
@@ -172,36 +175,36 @@ func (t *Tenant) Withdraw(refuse func(c *object.Call) error) {
 	})
 }
 
-// withdrawn completes a call that was withdrawn.
+// withdrawn completes a withdrawn call that the worker has not begun.
 func (p *process) withdrawn(n uint64) error {
 	p.mu.Lock()
 	w := p.pending[n]
-	asked := w != nil && !w.withdrawn.IsZero()
-	if asked {
+	requested := w != nil && !w.withdrawn.IsZero()
+	if requested {
 		p.dropLocked(n)
 	}
 	p.mu.Unlock()
 	switch {
-	case w == nil: // it was given up meanwhile
+	case w == nil: // the host gave it up meanwhile
 		return nil
-	case !asked:
+	case !requested:
 		return errors.New("link: the worker gives back a call that was not withdrawn")
 	}
 	w.finish(w.withdrawErr)
 	return nil
 }
 
-// post sends a frame that holds its id alone and has no answer of its own. It never waits.
+// post sends a frame without a body and without an answer. It does not wait.
 func (p *process) post(typ link.Type, id uint64) {
 	var e link.Encoder
 	e.Begin(typ, id)
 	p.postFrame(e.Frame())
 }
 
-// postFrame sends a frame without waiting. A worker that has not read for so long that too much waits is ended; one
-// that is gone needs no frame.
+// postFrame sends a frame without waiting. It ends a worker for which too many bytes wait. Other errors mean that the
+// worker has ended.
 func (p *process) postFrame(frame []byte) {
 	if err := p.out.Post(frame); errors.Is(err, link.ErrStalled) {
-		go p.kill(err) // the reader may be calling, and closing the socket waits for it
+		go p.kill(err) // in a goroutine: kill waits for the reader, which may be the caller
 	}
 }

@@ -312,7 +312,7 @@ func TestArgumentsUnderWay(t *testing.T) {
 			ended <- err
 		}()
 	}
-	const want = "limit exceeded: 4 MiB of arguments under way to the tenant's worker"
+	const want = "limit exceeded: 4 MiB of arguments in flight to the tenant's worker"
 	wantError(t, <-refused, object.CodeExhausted, want, "not executed, try again")
 	cancel()
 	for range 4 {

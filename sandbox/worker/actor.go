@@ -74,7 +74,8 @@ func (a *actor) enqueue(j *job) {
 			j.fail(object.Errorf(object.CodeUnavailable, "the instance has ended; not executed"))
 			return
 		}
-		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls are waiting for %s; not executed", a.max, a.o.id))
+		j.fail(object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d calls are waiting for %s; not executed", a.max, a.o.id))
 		return
 	}
 	a.queue = append(a.queue, j)
@@ -212,7 +213,7 @@ func (a *actor) handover() []byte {
 	return doc
 }
 
-// phase is what an actor without a job does next.
+// phase is the next step of an actor without a job.
 type phase uint8
 
 const (

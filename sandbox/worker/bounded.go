@@ -43,10 +43,12 @@ func (w *boundedEncoder) Text(v []byte) error {
 
 // resultTooLong is the error for a result of more than max bytes.
 func resultTooLong(max int) *object.Error {
-	return object.Errorf(object.CodeTooLarge, "limit exceeded: the result takes more than %d bytes once it is written; it was executed", max)
+	return object.Errorf(object.CodeTooLarge,
+		"limit exceeded: the result takes more than %d bytes once it is written; it was executed", max)
 }
 
 // argumentsTooLong is the error for the arguments of an object call of more than max bytes.
 func argumentsTooLong(max int) *object.Error {
-	return object.Errorf(object.CodeTooLarge, "limit exceeded: the arguments take more than %d bytes once they are written; not executed", max)
+	return object.Errorf(object.CodeTooLarge,
+		"limit exceeded: the arguments take more than %d bytes once they are written; not executed", max)
 }

@@ -10,7 +10,7 @@ import (
 
 // hostCalls holds the host calls that wait for their reply. The host bounds their number. Safe for concurrent use.
 //
-// A service asks the host in three steps: begin, put the fields of the op into the frame, wait.
+// A service requests an op in three steps: begin, put the fields of the op into the frame, wait.
 type hostCalls struct {
 	w *process
 
@@ -22,7 +22,7 @@ type hostCalls struct {
 
 const maxIdleHostCalls = 16
 
-// hostCall is an op that the host is asked for. It belongs to the goroutine that called begin, until wait returns.
+// hostCall is an op that was requested of the host. It belongs to the goroutine that called begin, until wait returns.
 type hostCall struct {
 	id    uint64
 	frame link.Encoder
@@ -33,7 +33,7 @@ type hostCall struct {
 }
 
 // begin returns a host call whose frame lacks the fields of the op.
-func (h *hostCalls) begin(ask link.Ask) *hostCall {
+func (h *hostCalls) begin(head link.HostCallHead) *hostCall {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var c *hostCall
@@ -50,7 +50,7 @@ func (h *hostCalls) begin(ask link.Ask) *hostCall {
 	c.id = h.last
 	h.waiting[c.id] = c
 	c.frame.Begin(link.HostCall, c.id)
-	c.frame.PutAsk(ask)
+	c.frame.PutHostCall(head)
 	return c
 }
 
@@ -115,21 +115,21 @@ func (h *hostCalls) inFlight() int {
 }
 
 // send sends an op that has no reply. It may wait until the host reads.
-func (h *hostCalls) send(ask link.Ask, put func(e *link.Encoder)) {
-	e := notification(ask, put)
+func (h *hostCalls) send(head link.HostCallHead, put func(e *link.Encoder)) {
+	e := notification(head, put)
 	h.w.send(&e)
 }
 
 // post is send for callers that must not wait.
-func (h *hostCalls) post(ask link.Ask, put func(e *link.Encoder)) {
-	e := notification(ask, put)
+func (h *hostCalls) post(head link.HostCallHead, put func(e *link.Encoder)) {
+	e := notification(head, put)
 	h.w.post(e.Frame())
 }
 
 // notification returns the frame of an op that has no reply.
-func notification(ask link.Ask, put func(e *link.Encoder)) (e link.Encoder) {
+func notification(head link.HostCallHead, put func(e *link.Encoder)) (e link.Encoder) {
 	e.Begin(link.HostCall, 0)
-	e.PutAsk(ask)
+	e.PutHostCall(head)
 	put(&e)
 	return e
 }

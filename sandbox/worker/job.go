@@ -14,8 +14,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// job is one request of the host. It ends with exactly one reply. A job is its own [context.Context], so that running it
-// allocates nothing.
+// job is one request of the host. It ends with exactly one reply. A job is its own [context.Context], so that running
+// it allocates nothing.
 type job struct {
 	w      *process
 	id     uint64

@@ -32,7 +32,7 @@ func (l *scriptLog) allow(id object.ID, lines int) {
 // Line sends a line of a script. It may wait until the host reads.
 func (l *scriptLog) Line(id object.ID, level, text string) {
 	if l.scripts.pass(id, time.Now()) {
-		l.w.hostCalls.send(ask(id, link.LogLine), func(e *link.Encoder) { e.PutLogLine(levels[level], text) })
+		l.w.hostCalls.send(logHead(id, link.LogLine), func(e *link.Encoder) { e.PutLogLine(levels[level], text) })
 	}
 }
 
@@ -46,7 +46,7 @@ var levels = map[string]link.Level{
 
 // dropped reports how many lines of an object were not sent.
 func (l *scriptLog) dropped(id object.ID, n uint64) {
-	l.w.hostCalls.send(ask(id, link.LogDropped), func(e *link.Encoder) { e.Uint(n) })
+	l.w.hostCalls.send(logHead(id, link.LogDropped), func(e *link.Encoder) { e.Uint(n) })
 }
 
 // failure reports why a job failed. It must come before the job's reply.
@@ -55,7 +55,7 @@ func (l *scriptLog) failure(j *job, why func() string) {
 		return
 	}
 	text := l.w.secrets.Redact(why(), link.MaxLogLineBytes)
-	a := ask(j.call.ID, link.LogFailure)
+	a := logHead(j.call.ID, link.LogFailure)
 	a.Request = j.id
 	l.w.hostCalls.post(a, func(e *link.Encoder) { e.Raw([]byte(text)) })
 }
@@ -66,16 +66,16 @@ func (l *scriptLog) lost(id object.ID, why *object.Error) {
 	if why != nil {
 		text = cmp.Or(why.Msg, why.Error())
 	}
-	l.w.hostCalls.post(ask(id, link.LogLost), func(e *link.Encoder) { e.Raw([]byte(text)) })
+	l.w.hostCalls.post(logHead(id, link.LogLost), func(e *link.Encoder) { e.Raw([]byte(text)) })
 }
 
-// ask returns the head of an op of the log service.
-func ask(id object.ID, op link.Op) link.Ask {
-	return link.Ask{Object: id, Service: link.Log, Op: op}
+// logHead returns the head of an op of the log service.
+func logHead(id object.ID, op link.Op) link.HostCallHead {
+	return link.HostCallHead{Object: id, Service: link.Log, Op: op}
 }
 
 // lineLimiter limits the lines per second of each object, so that a script that logs in a loop does not keep the host
-// busy with lines that it would drop. The host has a limit of its own. Safe for concurrent use.
+// busy with lines that it would drop. The host limits the lines, too. Safe for concurrent use.
 type lineLimiter struct {
 	report func(object.ID, uint64) // receives the dropped lines of an object, at most once per second
 

@@ -368,7 +368,7 @@ func (m *machine) Check(t *rapid.T) {
 		switch f.typ {
 		case link.HostCall:
 			d := link.Decoder{B: f.body}
-			ask := d.AskFields()
+			ask := d.HostCallFields()
 			switch {
 			case ask.Service == link.Objects:
 				tag := gateTag(t, &d)

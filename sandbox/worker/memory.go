@@ -161,7 +161,8 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 			if live <= m.limit || h.held < m.limit/minEvictFraction {
 				break
 			}
-			m.stillEnding = either(m.stillEnding, h.actor.cancelRunning(m.evictionError(h.actor, h.held, "; the call was executed in part")))
+			why := m.evictionError(h.actor, h.held, "; the call was executed in part")
+			m.stillEnding = either(m.stillEnding, h.actor.cancelRunning(why))
 			live -= h.held
 		}
 		return false
@@ -219,7 +220,9 @@ func either(a, b func() bool) func() bool {
 
 // evictionError is the error for an instance that is evicted.
 func (m *memory) evictionError(a *actor, held int64, executed string) *object.Error {
-	return object.Errorf(object.CodeExhausted, "limit exceeded: the memory of the tenant's worker: an instance of %s held %s, the most of all, and was ended with its state%s",
+	return object.Errorf(object.CodeExhausted,
+		"limit exceeded: the memory of the tenant's worker: an instance of %s held %s, "+
+			"the most of all, and was ended with its state%s",
 		a.o.id, bytesize.Text(held), executed)
 }
 
@@ -276,8 +279,8 @@ func (a *actor) evict(why *object.Error) {
 	}
 }
 
-// cancelRunning cancels the running call with why as its reply. It returns a function that reports whether the call still
-// runs, nil if no call runs.
+// cancelRunning cancels the running call with why as its reply. It returns a function that reports whether the call
+// still runs, nil if no call runs.
 func (a *actor) cancelRunning(why *object.Error) (runs func() bool) {
 	j := a.running.Load()
 	if j == nil {

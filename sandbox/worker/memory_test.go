@@ -85,7 +85,7 @@ func TestLargestInstanceIsEvicted(t *testing.T) {
 func TestOwnInstanceIsEvicted(t *testing.T) {
 	withBudget(t, func(t *testing.T, p *peer) {
 		r, rest := p.reply(p.call(newCall("acme.single", "keep", codec.Serpent, 60)), codec.Serpent)
-		lost := link.Ask{Object: "acme.single", Service: link.Log, Op: link.LogLost}
+		lost := link.HostCallHead{Object: "acme.single", Service: link.Log, Op: link.LogLost}
 		if r.text != "1" || len(rest) != 1 || rest[0].hostCallHead() != lost {
 			t.Errorf("the call: %+v, then %v", r, rest)
 		}

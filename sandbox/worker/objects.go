@@ -14,15 +14,20 @@ import (
 // objects calls other objects through the host. It implements [sandbox.Objects].
 type objects struct{ w *process }
 
-// Call asks the host to call another object in the name of r.From. Arguments and result travel in serpent, which can
-// express most values of a script.
+// Call requests the host to call another object in the name of r.From. Arguments and result travel in serpent, which
+// can express most values of a script.
 func (o objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
 	ser := codec.ByID(codec.Serpent)
 	payload, err := encodeObjectCall(ser, r, link.FrameBytes(int(o.w.message.Load()))-maxObjectCallHead)
 	if err != nil {
 		return err
 	}
-	c := o.w.hostCalls.begin(link.Ask{Object: r.From, Request: requestOf(ctx), Service: link.Objects, Op: link.ObjectsCall})
+	c := o.w.hostCalls.begin(link.HostCallHead{
+		Object:  r.From,
+		Request: requestOf(ctx),
+		Service: link.Objects,
+		Op:      link.ObjectsCall,
+	})
 	c.frame.PutObjectCall(&link.ObjectCall{
 		To:         r.To,
 		Kind:       r.Kind,

@@ -186,12 +186,12 @@ type result struct {
 }
 
 // hostCallHead returns the head of a HostCall frame, zero for any other frame.
-func (f frame) hostCallHead() link.Ask {
+func (f frame) hostCallHead() link.HostCallHead {
 	if f.typ != link.HostCall {
-		return link.Ask{}
+		return link.HostCallHead{}
 	}
 	d := link.Decoder{B: f.body}
-	return d.AskFields()
+	return d.HostCallFields()
 }
 
 // decodeReply decodes a frame whose payload is in a serializer.

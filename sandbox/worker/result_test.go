@@ -136,7 +136,7 @@ func TestLogFrames(t *testing.T) {
 			t.Fatalf("%d lines, then %v; want 3, then one frame", lines, rest)
 		}
 		d := link.Decoder{B: rest[0].body}
-		if ask, n := d.AskFields(), d.Dropped(); ask.Object != "acme.x" || ask.Op != link.LogDropped || n != 7 {
+		if ask, n := d.HostCallFields(), d.Dropped(); ask.Object != "acme.x" || ask.Op != link.LogDropped || n != 7 {
 			t.Errorf("then %+v of %d lines; want LogDropped of 7", ask, n)
 		}
 	})

@@ -42,7 +42,13 @@ type objectVersion struct {
 }
 
 func newObjectVersion(w *process, id object.ID, limits object.Limits) *objectVersion {
-	return &objectVersion{w: w, id: id, limits: limits.WithDefaults(), ready: make(chan struct{}), sessions: map[uint64]*actor{}}
+	return &objectVersion{
+		w:        w,
+		id:       id,
+		limits:   limits.WithDefaults(),
+		ready:    make(chan struct{}),
+		sessions: map[uint64]*actor{},
+	}
 }
 
 // load compiles the script, then routes the jobs that came meanwhile. It runs in its own goroutine.
@@ -77,7 +83,9 @@ func describe(prog *sandbox.Program) ([]byte, error) {
 	d := prog.Description()
 	doc, err := json.Marshal(d)
 	if err == nil && len(doc) > maxDoc {
-		err = object.Errorf(object.CodeUnavailable, "%s does not load: its description takes %d KiB, at most %d are allowed; shorten the comments of its members",
+		err = object.Errorf(object.CodeUnavailable,
+			"%s does not load: its description takes %d KiB, at most %d are allowed; "+
+				"shorten the comments of its members",
 			d.ID, len(doc)>>10, maxDoc>>10)
 	}
 	return doc, err
@@ -130,7 +138,8 @@ func (o *objectVersion) dispatch(j *job) {
 	}
 	o.mu.Unlock()
 	if !room {
-		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls are waiting for %s to load; not executed", maxUnrouted, o.id))
+		j.fail(object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d calls are waiting for %s to load; not executed", maxUnrouted, o.id))
 	}
 }
 
@@ -172,7 +181,8 @@ func (o *objectVersion) route(j *job) {
 		a := o.sessions[j.call.Conn]
 		if a == nil {
 			if len(o.sessions) >= o.limits.Sessions {
-				j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d sessions of %s; not executed", o.limits.Sessions, o.id))
+				j.fail(object.Errorf(object.CodeExhausted,
+					"limit exceeded: %d sessions of %s; not executed", o.limits.Sessions, o.id))
 				return
 			}
 			a = newActor(o, o.limits.Queue, nil)
@@ -198,7 +208,8 @@ func (o *objectVersion) parallelLocked(j *job) {
 	case o.roomLocked():
 		o.waiting = append(o.waiting, j)
 	default:
-		j.fail(object.Errorf(object.CodeExhausted, "limit exceeded: %d calls of %s are waiting; not executed", o.limits.Queue, o.id))
+		j.fail(object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d calls of %s are waiting; not executed", o.limits.Queue, o.id))
 	}
 }
 
@@ -325,8 +336,8 @@ func (o *objectVersion) offer(j *job) bool {
 	return o.predecessor != nil && o.offerPredecessorLocked(j)
 }
 
-// offerPredecessorLocked is offer for the predecessors. It drops them when they have no sessions: a retired version gets
-// no new ones.
+// offerPredecessorLocked is offer for the predecessors. It drops them when they have no sessions: a retired version
+// gets no new ones.
 func (o *objectVersion) offerPredecessorLocked(j *job) bool {
 	if o.predecessor.offer(j) {
 		return true

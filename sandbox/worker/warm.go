@@ -66,12 +66,21 @@ func rehearse() (err error) {
 	const self, number = object.ID("warm.self"), 1
 	send(link.Libs, 0, func(e *link.Encoder) { e.Uint(number); e.Uint(0) })
 	send(link.Load, 0, func(e *link.Encoder) {
-		e.PutVersion(&link.Version{Number: number, Libs: number, ID: self, File: "warm.lua", Limits: object.Limits{}.WithDefaults(), Source: []byte(warmScript)})
+		e.PutVersion(&link.Version{
+			Number: number,
+			Libs:   number,
+			ID:     self,
+			File:   "warm.lua",
+			Limits: object.Limits{}.WithDefaults(),
+			Source: []byte(warmScript),
+		})
 	})
 	send(link.Use, 0, func(e *link.Encoder) { e.Uint(number) })
 	for _, c := range []object.Call{
-		{Protocol: object.Pyro5, Serializer: uint8(codec.Serpent), Payload: []byte(`# serpent utf-8 python3.2` + "\n" + `("warm.self","twice",("x",),{})`)},
-		{Protocol: object.Pyro5, Serializer: uint8(codec.JSON), Payload: []byte(`{"object":"warm.self","method":"twice","params":["x"],"kwargs":{}}`)},
+		{Protocol: object.Pyro5, Serializer: uint8(codec.Serpent), Payload: []byte(
+			`# serpent utf-8 python3.2` + "\n" + `("warm.self","twice",("x",),{})`)},
+		{Protocol: object.Pyro5, Serializer: uint8(codec.JSON), Payload: []byte(
+			`{"object":"warm.self","method":"twice","params":["x"],"kwargs":{}}`)},
 	} {
 		open++
 		c.ID, c.Kind, c.Method = self, object.Invoke, "twice"

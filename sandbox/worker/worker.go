@@ -1,5 +1,5 @@
-// Package worker is the process that runs one tenant's scripts. It connects the Lua engine with the serializers: arguments
-// are decoded and results are encoded in this confined process, never in the host.
+// Package worker is the process that runs one tenant's scripts. It connects the Lua engine with the serializers:
+// arguments are decoded and results are encoded in this confined process, never in the host.
 //
 // A request of the host becomes a job. The reader gives it to an [objectVersion], which gives it to an actor.
 //
@@ -8,8 +8,7 @@
 //     write.
 //   - An actor is a goroutine that owns one Lua state and runs jobs in it one at a time.
 //   - A job belongs to the goroutine that holds it and ends with exactly one reply.
-//   - A service of the running objects ([objects], [scriptLog], [secrets]) asks the host through hostCalls. Package link
-//     defines its ops.
+//   - A service of the running objects ([objects], [scriptLog], [secrets]) uses hostCalls. Package link defines its ops.
 //
 // The process exits when the host closes the socket, or when the host has sent Stop and the last job is answered.
 package worker
@@ -326,8 +325,8 @@ func (w *process) addLibs(d *link.Decoder) {
 	}
 }
 
-// load adds a version of an object, which is not in use yet. Another goroutine compiles the script, and reports the result
-// if request is not 0.
+// load adds a version of an object, which is not in use yet. Another goroutine compiles the script, and reports the
+// result if request is not 0.
 func (w *process) load(request uint64, d *link.Decoder) error {
 	number, cfg, err := w.version(d)
 	if err != nil {
@@ -367,7 +366,8 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 			doc, err = json.Marshal(results)
 		}
 		if len(doc) > maxDoc {
-			err = object.Errorf(object.CodeTooLarge, "the results of the tests take %d KiB, at most %d are allowed", len(doc)>>10, maxDoc>>10)
+			err = object.Errorf(object.CodeTooLarge,
+				"the results of the tests take %d KiB, at most %d are allowed", len(doc)>>10, maxDoc>>10)
 		}
 		var e link.Encoder
 		e.Begin(link.Described, request)
@@ -399,7 +399,7 @@ func (w *process) use(number uint64) error {
 	return nil
 }
 
-// idle returns what the process holds: 0 jobs, streams or host calls, 1 instances with state, 2 nothing.
+// idle returns the answer to [link.Idle]: 0 jobs, streams or host calls, 1 instances with state, 2 nothing.
 func (w *process) idle() byte {
 	w.mu.Lock()
 	busy := len(w.running)+len(w.streams) > 0
@@ -487,7 +487,8 @@ func (w *process) reply(j *job) {
 	}
 	if errors.Is(err, link.ErrBacklog) { // after any other error the host is gone
 		j.failure(object.Errorf(object.CodeExhausted,
-			"limit exceeded: %d MiB of results that wait for the host, which does not keep up; the call was executed", link.MaxBacklogBytes>>20))
+			"limit exceeded: %d MiB of results that wait for the host, which does not keep up; "+
+				"the call was executed", link.MaxBacklogBytes>>20))
 		w.post(j.frame.Frame())
 	}
 }
