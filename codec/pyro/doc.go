@@ -1,5 +1,6 @@
 // Package pyro holds the parts of a payload that differ between Pyro4 and Pyro5: the numbers of serializers in message
-// headers, and the class names of exceptions. The layouts of calls are the same in both and belong to package codec.
+// headers, and the class names of exceptions. It also builds the metadata of objects. The layouts of calls are the same
+// in both generations and belong to package codec.
 //
 // Source: doc/wire.md "Payloads" and "Errors".
 package pyro

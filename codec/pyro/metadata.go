@@ -5,8 +5,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Metadata returns the value that Pyro clients read as an object's metadata: its methods, those of them that are oneway,
-// and its attributes. asLists uses lists instead of sets.
+// Metadata returns the metadata of an object for Pyro clients: methods, oneway methods and attributes. asLists uses
+// lists instead of sets.
 func Metadata(d *object.Description, asLists bool) any {
 	var methods, oneway, attrs []any
 	for _, m := range d.Members {
