@@ -155,7 +155,7 @@ func TestHalfSentMessages(t *testing.T) {
 		attackers = append(attackers, c)
 		go func() { _, _ = c.Write(message[:len(message)/2]) }() // ends with the connection
 	}
-	alice := h.shares.Of("alice")
+	alice := h.shares.ByPrincipal("alice")
 	eventually(t, "all but two of the messages are refused", func() bool {
 		return h.shares.Bytes.Used() > most/2 && alice.Bytes.Used() <= most
 	})

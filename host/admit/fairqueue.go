@@ -1,3 +1,5 @@
+// Package admit bounds and shares the resources of the host: connections, bytes in flight, calls under a limit, and the
+// slots of the fair queue.
 package admit
 
 import (
@@ -22,217 +24,223 @@ func TenantFlow(t object.Tenant) Flow { return Flow(t) }
 
 // PrincipalFlow returns the flow of a principal's other work: calls of unknown objects, denied calls, and calls of the
 // host's own objects.
-func PrincipalFlow(who object.Principal) Flow { return Flow(principalPrefix + string(who)) }
+func PrincipalFlow(p object.Principal) Flow { return Flow(principalPrefix + string(p)) }
 
-// FairQueue shares the host's processors between flows by start-time fair queueing. While calls of one flow alone arrive,
-// they all begin at once. While several flows have calls, few slots exist, so that the next call never waits for long, and
-// the next slot goes to the flow with the least virtual time: a flow that floods the host waits behind its own calls. It is
+// FairQueue shares the host's processors between flows by start-time fair queueing. If only one flow has calls, all of
+// them begin at once. If several flows have calls, there are few slots, and a new call never waits long for one. The
+// next slot goes to the flow with the least virtual time: a flow that floods the host waits behind its own calls. It is
 // safe for concurrent use; call Init first.
 //
-// A call holds a slot from before its authorization until its answer, but at most maxHold: slots are for the host's work,
-// not for the time that an object takes. Calls of objects to others hold no slot, as two of them could wait for each other.
+// A call holds a slot from before its authorization until its reply, but at most maxHold: slots bound the host's work,
+// not the running time of an object. Calls between objects hold no slot, as two of them could wait for each other.
 type FairQueue struct {
-	slots          int          // at a time, while few flows wait
-	contendedUntil atomic.Int64 // the time until which several flows count as having calls, in Unix nanoseconds
+	slots          int          // number of slots, while few flows wait
+	contendedUntil atomic.Int64 // end of the contention, in Unix nanoseconds
 
 	mu          sync.Mutex // guards the fields below
-	lastFlow    Flow
-	light       int // calls of principals' flows since lightSince
-	lightSince  time.Time
+	lastFlow    Flow       // flow of the last call, light calls excepted
+	light       int        // calls of principals' flows since lightSince
+	lightSince  time.Time  // start of the count in light
 	queues      map[Flow]*flowQueue
 	waiting     flowHeap // queues with a waiting slot
 	virtualTime float64  // the highest virtual time of a flow that was granted a slot
-	held        int
-	oldest      *Slot // held slots, linked in the order of their grants
+	held        int      // number of held slots
+	oldest      *Slot    // held slots, linked in the order of their grants
 	newest      *Slot
-	timer       *time.Timer // runs while a slot waits
-	runs        bool        // the timer runs
+	timer       *time.Timer // calls expire; runs while a slot waits
+	timerRuns   bool
 }
 
 // flowQueue is a flow's waiting slots and its virtual time.
 type flowQueue struct {
-	virtual     float64 // granted slots, each divided by its weight
-	first, last *Slot   // linked by next
+	virtual     float64 // virtual time: the sum of 1/weight over granted slots
+	first, last *Slot   // waiting slots, linked by next
 	index       int     // position in FairQueue.waiting
 }
 
-// Slot is a connection's place in a flow's queue and then its right to go on. The zero value is ready.
+// Slot is a connection's place in a flow's queue, and then its permission to run a call. The zero value is ready.
 type Slot struct {
 	flow        Flow // "" while it neither waits nor is in use
 	weight      float64
 	held        bool
-	granted     time.Time
+	granted     time.Time     // time of the grant
 	older, next *Slot         // neighbours among held slots, or the next waiting slot
 	ready       chan struct{} // receives a token when a waiting slot is granted
 }
 
 const (
-	SlotsPerProcessor = 8                      // slots at a time for each processor
-	flowsPerRound     = 3                      // waiting flows for each multiple of these slots
-	maxHold           = 2 * time.Millisecond   // for which a slot counts
-	contendedFor      = 500 * time.Millisecond // after a call of another flow
-	maxLight          = 100                    // calls of principals' flows in that time that cause no contention
+	SlotsPerProcessor = 8                      // slots of each processor, while few flows wait
+	flowsPerRound     = 3                      // waiting flows for each multiple of the slots
+	maxHold           = 2 * time.Millisecond   // time after which a held slot is revoked
+	contendedFor      = 500 * time.Millisecond // duration of contention after a call of another flow
+	maxLight          = 100                    // calls of principals' flows in contendedFor that cause no contention
 )
 
 // DefaultSlots returns the number of slots of a host, while few flows wait.
 func DefaultSlots() int { return SlotsPerProcessor * cgroup.Processors() }
 
-// Init prepares the queue for a number of slots.
-func (t *FairQueue) Init(slots int) {
-	t.slots = slots
-	t.queues = map[Flow]*flowQueue{}
-	t.timer = time.AfterFunc(time.Hour, t.expire)
-	t.timer.Stop()
+// Init sets the number of slots. Call it once, first.
+func (f *FairQueue) Init(slots int) {
+	f.slots = slots
+	f.queues = map[Flow]*flowQueue{}
+	f.timer = time.AfterFunc(time.Hour, f.expire)
+	f.timer.Stop()
 }
 
-// Contended reports whether calls need slots at a time.
-func (t *FairQueue) Contended(now time.Time) bool { return now.UnixNano() < t.contendedUntil.Load() }
+// Contended reports whether calls need slots at this time.
+func (f *FairQueue) Contended(now time.Time) bool { return now.UnixNano() < f.contendedUntil.Load() }
 
-// Switch acquires a slot of a flow, and first releases the slot of another flow. It does nothing if the slot is held for
-// that flow.
-func (t *FairQueue) Switch(one *Slot, flow Flow, weight float64, now time.Time) {
-	if one.flow != flow {
-		t.Release(one, false)
-		t.Acquire(one, flow, weight, now)
+// Switch acquires a slot of a flow. It first releases the slot if it belongs to another flow, and does nothing if it
+// belongs to this flow already.
+func (f *FairQueue) Switch(slot *Slot, flow Flow, weight float64, now time.Time) {
+	if slot.flow != flow {
+		f.Release(slot, false)
+		f.Acquire(slot, flow, weight, now)
 	}
 }
 
 // Acquire waits until a call of a flow may begin. It returns at once, without a slot, while no other flow has calls.
-func (t *FairQueue) Acquire(one *Slot, flow Flow, weight float64, now time.Time) {
-	t.mu.Lock()
-	if flow != t.lastFlow && !t.lightLocked(flow, now) {
-		if t.lastFlow != "" {
-			t.contendedUntil.Store(now.Add(contendedFor).UnixNano())
+func (f *FairQueue) Acquire(slot *Slot, flow Flow, weight float64, now time.Time) {
+	f.mu.Lock()
+	if flow != f.lastFlow && !f.lightLocked(flow, now) { // two flows in succession: contention begins or is extended
+		if f.lastFlow != "" {
+			f.contendedUntil.Store(now.Add(contendedFor).UnixNano())
 		}
-		t.lastFlow = flow
+		f.lastFlow = flow
 	}
-	if !t.Contended(now) {
-		t.mu.Unlock()
+	if !f.Contended(now) {
+		f.mu.Unlock()
 		return
 	}
-	one.flow, one.weight, one.next = flow, weight, nil
-	q := t.queues[flow]
+	slot.flow, slot.weight, slot.next = flow, weight, nil
+	q := f.queues[flow]
 	if q == nil {
 		q = &flowQueue{}
-		t.queues[flow] = q
+		f.queues[flow] = q
 	}
 	if q.first == nil {
-		q.virtual = max(q.virtual, t.virtualTime) // unused shares are not saved up
+		q.virtual = max(q.virtual, f.virtualTime) // an idle flow does not accumulate credit
 	}
-	if len(t.waiting) == 0 && t.held < t.slotsLocked() {
-		t.grantLocked(q, one, now)
-		t.mu.Unlock()
+	if len(f.waiting) == 0 && f.held < f.slotsLocked() {
+		f.grantLocked(q, slot, now)
+		f.mu.Unlock()
 		return
 	}
-	if one.ready == nil {
-		one.ready = make(chan struct{}, 1)
+	if slot.ready == nil {
+		slot.ready = make(chan struct{}, 1)
 	}
 	if q.first == nil {
-		q.first, q.last = one, one
-		heap.Push(&t.waiting, q)
+		q.first, q.last = slot, slot
+		heap.Push(&f.waiting, q) // the heap holds queues with a waiting slot only
 	} else {
-		q.last.next, q.last = one, one
+		q.last.next, q.last = slot, slot
 	}
-	if !t.runs {
-		t.runs = true
-		t.timer.Reset(maxHold)
+	if !f.timerRuns {
+		f.timerRuns = true
+		f.timer.Reset(maxHold)
 	}
-	t.mu.Unlock()
-	<-one.ready
+	f.mu.Unlock()
+	<-slot.ready
 }
 
-// slotsLocked returns the number of slots that may be held. It grows with the waiting flows: otherwise each of their workers
-// would be woken for every single call.
-func (t *FairQueue) slotsLocked() int { return t.slots * max(1, len(t.waiting)/flowsPerRound) }
+// slotsLocked returns the number of slots that may be held. It grows with the waiting flows: with fewer slots each call
+// would wake up the worker of another flow.
+func (f *FairQueue) slotsLocked() int { return f.slots * max(1, len(f.waiting)/flowsPerRound) }
 
-// lightLocked reports whether a call causes no contention: one of the few calls of principals' flows that accompany others,
-// such as the metadata request of a client that connects.
-func (t *FairQueue) lightLocked(flow Flow, now time.Time) bool {
+// lightLocked reports whether a call causes no contention: one of the first maxLight calls of principals' flows, such
+// as the metadata request of a client that connects.
+func (f *FairQueue) lightLocked(flow Flow, now time.Time) bool {
 	if !strings.HasPrefix(string(flow), principalPrefix) {
 		return false
 	}
-	if now.Sub(t.lightSince) > contendedFor {
-		t.lightSince, t.light = now, 0
+	if now.Sub(f.lightSince) > contendedFor {
+		f.lightSince, f.light = now, 0
 	}
-	t.light++
-	return t.light <= maxLight
+	f.light++
+	return f.light <= maxLight
 }
 
-func (t *FairQueue) grantLocked(q *flowQueue, one *Slot, now time.Time) {
-	t.virtualTime = max(t.virtualTime, q.virtual)
-	q.virtual += 1 / one.weight
-	t.held++
-	one.held, one.granted, one.older, one.next = true, now, t.newest, nil
-	if t.newest != nil {
-		t.newest.next = one
+// grantLocked gives a slot of queue q to a call and appends it to the held slots.
+func (f *FairQueue) grantLocked(q *flowQueue, slot *Slot, now time.Time) {
+	f.virtualTime = max(f.virtualTime, q.virtual)
+	q.virtual += 1 / slot.weight
+	f.held++
+	slot.held, slot.granted = true, now
+	slot.older, slot.next = f.newest, nil
+	if f.newest != nil {
+		f.newest.next = slot
 	} else {
-		t.oldest = one
+		f.oldest = slot
 	}
-	t.newest = one
+	f.newest = slot
 }
 
-// Release gives a slot back, if it is in use. An unused slot does not count in the flow's virtual time.
-func (t *FairQueue) Release(one *Slot, used bool) {
-	if one.flow == "" {
+// Release returns a slot, if it is in use. If used is false, the slot does not count in the flow's virtual time.
+func (f *FairQueue) Release(slot *Slot, used bool) {
+	if slot.flow == "" {
 		return
 	}
-	t.mu.Lock()
+	f.mu.Lock()
 	if !used {
-		q := t.queues[one.flow]
-		if q.virtual -= 1 / one.weight; q.first != nil {
-			heap.Fix(&t.waiting, q.index)
+		q := f.queues[slot.flow]
+		q.virtual -= 1 / slot.weight
+		if q.first != nil {
+			heap.Fix(&f.waiting, q.index)
 		}
 	}
-	if one.held {
-		t.revokeLocked(one)
-		t.nextLocked(time.Now())
+	if slot.held {
+		f.revokeLocked(slot)
+		f.nextLocked(time.Now())
 	}
-	t.mu.Unlock()
-	one.flow = ""
+	f.mu.Unlock()
+	slot.flow = ""
 }
 
-func (t *FairQueue) revokeLocked(one *Slot) {
-	t.held--
-	if one.held = false; one.older != nil {
-		one.older.next = one.next
+// revokeLocked removes a slot from the held slots.
+func (f *FairQueue) revokeLocked(slot *Slot) {
+	f.held--
+	slot.held = false
+	if slot.older != nil {
+		slot.older.next = slot.next
 	} else {
-		t.oldest = one.next
+		f.oldest = slot.next
 	}
-	if one.next != nil {
-		one.next.older = one.older
+	if slot.next != nil {
+		slot.next.older = slot.older
 	} else {
-		t.newest = one.older
+		f.newest = slot.older
 	}
-	one.older, one.next = nil, nil
+	slot.older, slot.next = nil, nil
 }
 
 // nextLocked grants free slots to waiting calls.
-func (t *FairQueue) nextLocked(now time.Time) {
-	for len(t.waiting) > 0 && t.held < t.slotsLocked() {
-		q := t.waiting[0]
-		one := q.first
-		q.first = one.next
-		t.grantLocked(q, one, now)
+func (f *FairQueue) nextLocked(now time.Time) {
+	for len(f.waiting) > 0 && f.held < f.slotsLocked() {
+		q := f.waiting[0]
+		slot := q.first
+		q.first = slot.next
+		f.grantLocked(q, slot, now)
 		if q.first != nil {
-			heap.Fix(&t.waiting, 0)
+			heap.Fix(&f.waiting, 0)
 		} else {
-			heap.Pop(&t.waiting)
+			heap.Pop(&f.waiting)
 		}
-		one.ready <- struct{}{}
+		slot.ready <- struct{}{}
 	}
 }
 
-// expire takes back the slots that have been held for maxHold, while a call waits.
-func (t *FairQueue) expire() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// expire revokes the slots that have been held for maxHold. It runs while a call waits.
+func (f *FairQueue) expire() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	now := time.Now()
-	for t.oldest != nil && now.Sub(t.oldest.granted) >= maxHold {
-		t.revokeLocked(t.oldest)
+	for f.oldest != nil && now.Sub(f.oldest.granted) >= maxHold {
+		f.revokeLocked(f.oldest)
 	}
-	t.nextLocked(now)
-	if t.runs = len(t.waiting) > 0; t.runs {
-		t.timer.Reset(maxHold)
+	f.nextLocked(now)
+	f.timerRuns = len(f.waiting) > 0
+	if f.timerRuns {
+		f.timer.Reset(maxHold)
 	}
 }
 
@@ -247,9 +255,9 @@ func (q flowHeap) Swap(i, j int) {
 }
 
 func (q *flowHeap) Push(x any) {
-	one := x.(*flowQueue) //nolint:forcetypeassert // heap passes what we push
-	one.index = len(*q)
-	*q = append(*q, one)
+	queue := x.(*flowQueue) //nolint:forcetypeassert // the heap holds queues only
+	queue.index = len(*q)
+	*q = append(*q, queue)
 }
 
 func (q *flowHeap) Pop() any {

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// sharing returns turns, so many at a time, that two tenants make use of.
-func sharing(most int) *FairQueue {
+// newContended returns a contended queue with a number of slots, all of them free.
+func newContended(slots int) *FairQueue {
 	t := new(FairQueue)
 	t.Init(SlotsPerProcessor)
-	t.slots = most
+	t.slots = slots
 	t.Acquire(new(Slot), "a", 1, time.Now())
-	t.Acquire(new(Slot), "b", 1, time.Now()) // shares from now on; nobody holds a's
+	t.Acquire(new(Slot), "b", 1, time.Now()) // contended from now on
 	t.oldest, t.newest, t.held = nil, nil, 0
 	for _, q := range t.queues {
 		q.virtual = 0
@@ -23,36 +23,36 @@ func sharing(most int) *FairQueue {
 	return t
 }
 
-// TestTurnsAlone has one tenant call alone: nobody waits, and no turn is held.
-func TestTurnsAlone(t *testing.T) {
-	var all FairQueue
-	all.Init(SlotsPerProcessor)
-	for range 10 * all.slots {
-		all.Acquire(new(Slot), "a", 1, time.Now())
+// TestOneFlow: calls of a single flow do not wait and hold no slots.
+func TestOneFlow(t *testing.T) {
+	var queue FairQueue
+	queue.Init(SlotsPerProcessor)
+	for range 10 * queue.slots {
+		queue.Acquire(new(Slot), "a", 1, time.Now())
 	}
-	if all.held != 0 || len(all.queues) != 0 {
-		t.Errorf("%d turns are held and there are %d queues, want none: there is nobody to share with", all.held, len(all.queues))
+	if queue.held != 0 || len(queue.queues) != 0 {
+		t.Errorf("%d slots are held and there are %d queues, want 0 and 0: there is slot flow", queue.held, len(queue.queues))
 	}
 }
 
-// TestTurnsAside has clients of one tenant ask what its objects are, which takes no turns of it;
-// whoever asks without end is somebody to share with.
-func TestTurnsAside(t *testing.T) {
+// TestLightCalls: a few calls of principals' flows, such as metadata requests, cause no contention with a tenant's
+// calls. Many of them do.
+func TestLightCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var all FairQueue
-		all.Init(SlotsPerProcessor)
-		call := func(tenant Flow) {
-			var one Slot
-			all.Acquire(&one, tenant, 1, time.Now())
-			all.Release(&one, true)
+		var queue FairQueue
+		queue.Init(SlotsPerProcessor)
+		call := func(flow Flow) {
+			var slot Slot
+			queue.Acquire(&slot, flow, 1, time.Now())
+			queue.Release(&slot, true)
 		}
 		for range 10 {
 			for range maxLight {
 				call("a")
 				call(PrincipalFlow("alice"))
 			}
-			if all.Contended(time.Now()) {
-				t.Fatalf("%d questions beside calls of one tenant make a crowd", maxLight)
+			if queue.Contended(time.Now()) {
+				t.Fatalf("%d light calls beside the calls of slot tenant cause contention", maxLight)
 			}
 			time.Sleep(2 * contendedFor)
 		}
@@ -60,53 +60,53 @@ func TestTurnsAside(t *testing.T) {
 			call("a")
 			call(PrincipalFlow("alice"))
 		}
-		if !all.Contended(time.Now()) {
-			t.Error("questions without end are shared with nobody")
+		if !queue.Contended(time.Now()) {
+			t.Error("more than the permitted number of light calls cause no contention")
 		}
 	})
 }
 
-// TestTurnsFlood has one tenant wait with a hundred calls, and another come then: it is next.
-func TestTurnsFlood(t *testing.T) {
+// TestFlood: a call of a new flow runs before the hundred waiting calls of another flow.
+func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := sharing(2)
+		queue := newContended(2)
 		begun := make(chan Flow, 200)
-		ask := func(tenant Flow, weight float64) *Slot {
-			one := new(Slot)
+		acquire := func(tenant Flow, weight float64) *Slot {
+			slot := new(Slot)
 			go func() {
-				all.Acquire(one, tenant, weight, time.Now())
+				queue.Acquire(slot, tenant, weight, time.Now())
 				begun <- tenant
 			}()
 			synctest.Wait()
-			return one
+			return slot
 		}
-		first := ask("a", 1)
-		second := ask("a", 1)
+		first := acquire("a", 1)
+		second := acquire("a", 1)
 		rest := make([]*Slot, 100)
 		for i := range rest {
-			rest[i] = ask("a", 1)
+			rest[i] = acquire("a", 1)
 		}
-		late := ask("b", 1)
+		late := acquire("b", 1)
 		if got := drained(begun); got != "aa" {
-			t.Fatalf("%q began while two turns are held, want aa", got)
+			t.Fatalf("%q began while two slots are held, want aa", got)
 		}
-		all.Release(first, true)
+		queue.Release(first, true)
 		synctest.Wait()
 		if got := drained(begun); got != "b" {
-			t.Fatalf("%q is next, want b: it has had least", got)
+			t.Fatalf("%q is next, want b: it has the least virtual time", got)
 		}
-		all.Release(second, true)
-		all.Release(late, true)
-		for _, one := range rest {
+		queue.Release(second, true)
+		queue.Release(late, true)
+		for _, slot := range rest {
 			synctest.Wait()
-			all.Release(one, true)
+			queue.Release(slot, true)
 		}
 		synctest.Wait()
 		if got := drained(begun); got != strings.Repeat("a", 100) {
-			t.Errorf("%d of those that waited began, want 100", len(got))
+			t.Errorf("%d of the waiting calls began, want 100", len(got))
 		}
-		if all.held != 0 || all.oldest != nil || all.newest != nil || len(all.waiting) != 0 {
-			t.Errorf("%d turns are held at the end, and %d queues wait", all.held, len(all.waiting))
+		if queue.held != 0 || queue.oldest != nil || queue.newest != nil || len(queue.waiting) != 0 {
+			t.Errorf("%d slots are held at the end, and %d queues wait", queue.held, len(queue.waiting))
 		}
 	})
 }
@@ -123,41 +123,41 @@ func drained(c chan Flow) string {
 	}
 }
 
-// began is the n-th call of a tenant, which has its turn.
+// began is the n-th call of a tenant, after it got its slot.
 type began struct {
 	tenant Flow
 	n      int
 }
 
-// queued has calls wait, so many of each tenant in turn, behind one turn that is held, and
-// returns them in the order in which they then begin. There is one turn at a time.
-func queued(all *FairQueue, calls int, weights map[Flow]float64) []began {
+// runQueued queues a number of calls of each tenant behind a held slot. It releases that slot and returns the calls in
+// the order in which they begin. The queue must have one slot.
+func runQueued(queue *FairQueue, calls int, weights map[Flow]float64) []began {
 	gate := new(Slot)
-	all.Acquire(gate, "gate", 1, time.Now())
-	var order []began // one goroutine at a time has the turn
+	queue.Acquire(gate, "gate", 1, time.Now())
+	var order []began // one goroutine at a time holds the slot
 	var done sync.WaitGroup
 	for n := range calls {
 		for tenant, weight := range weights {
 			done.Go(func() {
-				var one Slot
-				all.Acquire(&one, tenant, weight, time.Now())
+				var slot Slot
+				queue.Acquire(&slot, tenant, weight, time.Now())
 				order = append(order, began{tenant, n})
-				all.Release(&one, true)
+				queue.Release(&slot, true)
 			})
 			synctest.Wait()
 		}
 	}
-	all.Release(gate, true)
+	queue.Release(gate, true)
 	done.Wait()
 	return order
 }
 
-// TestTurnsByWeight has tenants of weights 3 and 1 wait all the time: they begin 3 to 1, and
-// in the order in which they came within each.
-func TestTurnsByWeight(t *testing.T) {
+// TestWeights: the waiting calls of tenants of weights 3 and 1 begin in the ratio 3 to 1. The calls of each tenant
+// begin in the order of their arrival.
+func TestWeights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := sharing(1)
-		order := queued(all, 40, map[Flow]float64{"heavy": 3, "light": 1})
+		queue := newContended(1)
+		order := runQueued(queue, 40, map[Flow]float64{"heavy": 3, "light": 1})
 		count := map[Flow]int{}
 		for _, b := range order[:40] {
 			if b.n != count[b.tenant] {
@@ -166,129 +166,127 @@ func TestTurnsByWeight(t *testing.T) {
 			count[b.tenant]++
 		}
 		if count["heavy"] < 29 || count["heavy"] > 31 {
-			t.Errorf("of the first 40 calls %d are of the tenant of weight 3, want 30 or so", count["heavy"])
+			t.Errorf("of the first 40 calls %d are of the tenant of weight 3, want about 30", count["heavy"])
 		}
 	})
 }
 
-// TestTurnsExpire has calls that wait for their objects: they hold up others for a moment only.
-func TestTurnsExpire(t *testing.T) {
+// TestSlotsExpire: a call that waits for its object delays other calls for maxHold only.
+func TestSlotsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := sharing(1)
+		queue := newContended(1)
 		slow := new(Slot)
-		all.Acquire(slow, "a", 1, time.Now())
+		queue.Acquire(slow, "a", 1, time.Now())
 		start := time.Now()
 		quick := new(Slot)
-		all.Acquire(quick, "b", 1, time.Now())
+		queue.Acquire(quick, "b", 1, time.Now())
 		if waited := time.Since(start); waited > 2*maxHold {
 			t.Errorf("the second call waited for %s, want at most %s", waited, 2*maxHold)
 		}
-		all.Release(slow, true) // gives nothing back twice
-		if all.held != 1 || all.oldest != quick || all.newest != quick {
-			t.Errorf("%d turns are held, want the second call's alone", all.held)
+		queue.Release(slow, true) // the slot was revoked: nothing is returned twice
+		if queue.held != 1 || queue.oldest != quick || queue.newest != quick {
+			t.Errorf("%d slots are held, want only that of the second call", queue.held)
 		}
-		all.Release(quick, true)
-		if all.held != 0 {
-			t.Errorf("%d turns are held at the end", all.held)
+		queue.Release(quick, true)
+		if queue.held != 0 {
+			t.Errorf("%d slots are held at the end", queue.held)
 		}
 	})
 }
 
-// TestTurnsUnused has a tenant take turns and give them back unused: they do not count.
-func TestTurnsUnused(t *testing.T) {
-	all := sharing(1)
-	var one Slot
+// TestUnusedSlots: slots that are released unused do not count.
+func TestUnusedSlots(t *testing.T) {
+	queue := newContended(1)
+	var slot Slot
 	for range 1000 {
-		all.Acquire(&one, "a", 1, time.Now())
-		all.Release(&one, false)
+		queue.Acquire(&slot, "a", 1, time.Now())
+		queue.Release(&slot, false)
 	}
-	if had := all.queues["a"].virtual; had != 0 {
-		t.Errorf("the tenant has had %v turns, want 0", had)
+	if virtual := queue.queues["a"].virtual; virtual != 0 {
+		t.Errorf("the virtual time of the tenant is %v, want 0", virtual)
 	}
 }
 
-// TestTurnsEarlier has a tenant call for long without anybody having to wait, and then one
-// that was silent flood the host: what the first had while there was enough is not held
-// against it.
-func TestTurnsEarlier(t *testing.T) {
+// TestEarlierCalls: slots that a tenant used while no call waited do not delay it when another tenant floods the host
+// later.
+func TestEarlierCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := sharing(1)
-		var one Slot
+		queue := newContended(1)
+		var slot Slot
 		for range 1000 {
-			all.Acquire(&one, "early", 1, time.Now())
-			all.Release(&one, true)
+			queue.Acquire(&slot, "early", 1, time.Now())
+			queue.Release(&slot, true)
 		}
 		early := 0
-		for _, b := range queued(all, 20, map[Flow]float64{"late": 1, "early": 1})[:10] {
+		for _, b := range runQueued(queue, 20, map[Flow]float64{"late": 1, "early": 1})[:10] {
 			if b.tenant == "early" {
 				early++
 			}
 		}
 		if early < 4 || early > 6 {
-			t.Errorf("of the first 10 calls that waited %d are of the tenant that called before, want 5 or so", early)
+			t.Errorf("of the first 10 waiting calls %d are of the tenant that called earlier, want about 5", early)
 		}
 	})
 }
 
-// TestTurnsUnusedWaiting has a turn come back unused while others of its tenant wait: the one
-// who has had least is next all the same.
-func TestTurnsUnusedWaiting(t *testing.T) {
+// TestUnusedSlotOfWaitingFlow: after an unused release, the heap of waiting flows is still ordered by virtual time.
+func TestUnusedSlotOfWaitingFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := sharing(2)
+		queue := newContended(2)
 		gate, idle := new(Slot), new(Slot)
-		all.Acquire(gate, "gate", 1, time.Now())
-		all.Acquire(idle, "d", 1, time.Now())
+		queue.Acquire(gate, "gate", 1, time.Now())
+		queue.Acquire(idle, "d", 1, time.Now())
 		begun := make(chan Flow, 5)
 		var done sync.WaitGroup
-		for tenant, had := range map[Flow]float64{"a": 0.1, "b": 0.5, "c": 0.6, "e": 1.1, "d": 1} {
-			all.mu.Lock()
-			if q := all.queues[tenant]; q == nil {
-				all.queues[tenant] = new(flowQueue)
+		for tenant, virtual := range map[Flow]float64{"a": 0.1, "b": 0.5, "c": 0.6, "e": 1.1, "d": 1} {
+			queue.mu.Lock()
+			if q := queue.queues[tenant]; q == nil {
+				queue.queues[tenant] = new(flowQueue)
 			}
-			all.queues[tenant].virtual = had
-			all.mu.Unlock()
+			queue.queues[tenant].virtual = virtual
+			queue.mu.Unlock()
 		}
-		for _, tenant := range []Flow{"a", "b", "c", "d", "e"} { // d is under b then
+		for _, tenant := range []Flow{"a", "b", "c", "d", "e"} { // d is below b in the heap then
 			done.Go(func() {
-				var one Slot
-				all.Acquire(&one, tenant, 1, time.Now())
+				var slot Slot
+				queue.Acquire(&slot, tenant, 1, time.Now())
 				begun <- tenant
-				all.Release(&one, true)
+				queue.Release(&slot, true)
 			})
 			synctest.Wait()
 		}
-		all.Release(idle, false)
+		queue.Release(idle, false)
 		done.Wait()
-		all.Release(gate, true)
+		queue.Release(gate, true)
 		if got := drained(begun); got != "dabce" {
-			t.Errorf("they began in the order %q, want dabce", got)
+			t.Errorf("the calls began in the order %q, want dabce", got)
 		}
 	})
 }
 
-// TestTurnsAtOnce has many calls of many tenants come at once, some slow: all begin, no more
-// than there are turns at a time, and none is left.
-func TestTurnsAtOnce(t *testing.T) {
-	all := sharing(4)
+// TestConcurrentCalls runs many calls of many tenants concurrently: all begin, the number of held slots is bounded, and
+// no slot is held at the end.
+func TestConcurrentCalls(t *testing.T) {
+	queue := newContended(4)
 	var done sync.WaitGroup
 	for tenant := range 8 {
 		for range 50 {
 			done.Go(func() {
-				var one Slot
+				var slot Slot
 				for range 20 {
-					all.Acquire(&one, Flow(fmt.Sprint("t", tenant)), float64(1+tenant), time.Now())
-					all.mu.Lock()
-					if all.held > 8/flowsPerRound*all.slots || all.held < 0 {
-						t.Errorf("%d turns are held, want at most %d", all.held, 8/flowsPerRound*all.slots)
+					queue.Acquire(&slot, Flow(fmt.Sprint("t", tenant)), float64(1+tenant), time.Now())
+					queue.mu.Lock()
+					if queue.held > 8/flowsPerRound*queue.slots || queue.held < 0 {
+						t.Errorf("%d slots are held, want at most %d", queue.held, 8/flowsPerRound*queue.slots)
 					}
-					all.mu.Unlock()
-					all.Release(&one, true)
+					queue.mu.Unlock()
+					queue.Release(&slot, true)
 				}
 			})
 		}
 	}
 	done.Wait()
-	if all.held != 0 || len(all.waiting) != 0 || all.oldest != nil || all.newest != nil {
-		t.Errorf("%d turns are held at the end, and %d queues wait", all.held, len(all.waiting))
+	if queue.held != 0 || len(queue.waiting) != 0 || queue.oldest != nil || queue.newest != nil {
+		t.Errorf("%d slots are held at the end, and %d queues wait", queue.held, len(queue.waiting))
 	}
 }

@@ -13,120 +13,123 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// shares is what principals and tenants have of the host: connections, and bytes in flight. Each message, payload
-// that is unpacked and answer is counted there before there is memory for it. Safe for concurrent use.
+// Shares counts the connections and the bytes in flight of principals and tenants. Each message, decompressed payload
+// and reply is counted before its memory is allocated. It is safe for concurrent use after Init.
 type Shares struct {
-	Bytes           *inflight.Account // of all
-	Unauthenticated *inflight.Account // of connections that have not said who they are
-	MaxConns        int               // connections in all
+	Bytes           *inflight.Account // bytes in flight of the host
+	Unauthenticated *inflight.Account // bytes in flight of unauthenticated connections
+	MaxConns        int               // bound on the connections of the host
 
-	Refused atomic.Uint64 // messages for which there was no room
+	Refused atomic.Uint64 // messages rejected since an account was full
 
-	dropped    atomic.Int64 // bytes of large buffers since the last collection
-	collecting atomic.Bool
+	dropped    atomic.Int64 // bytes of large buffers discarded since the last collection
+	collecting atomic.Bool  // a collection runs
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex // guards the fields below
 	byPrincipal map[object.Principal]*Share
-	tenants     map[object.Tenant]*inflight.Account // of what their objects send each other and plugins ask
+	tenants     map[object.Tenant]*inflight.Account // bytes of calls between objects and of requests of plugins
 }
 
-// share is one principal's.
+// Share is a principal's part of the host.
 type Share struct {
 	Principal object.Principal
 	Bytes     *inflight.Account
-	conns     int // guarded by the mu of shares
+	conns     int // number of connections, guarded by Shares.mu
 }
 
 // Bounds on bytes in flight.
 const (
-	LeastFlightBytes = 256 << 20 // of all; a quarter of the memory, if that is more
-	MostFlightBytes  = 1 << 30
-	shareOfFlight    = 4 // a principal's or tenant's part is one of so many
-	strangersFlight  = 32 << 20
+	LeastFlightBytes = 256 << 20 // least bound of the host; the bound is a quarter of the memory
+	MostFlightBytes  = 1 << 30   // greatest bound of the host
+
+	inFlightDivisor      = 4 // a principal or tenant may have this fraction of the host's bound
+	unauthenticatedBytes = 32 << 20
 )
 
-// maxConns bounds the connections of the host.
+// MaxConns bounds the connections of the host.
 const MaxConns = 20000
 
-// Bounds on connections. Of the descriptors that the process may have a quarter is for other things, so that files
-// can be read, workers started and the admin socket be used whatever callers do.
+// Bounds on connections. A quarter of the process's descriptors is reserved, so that the host can always read files,
+// start workers and serve the admin socket.
 const (
-	shareOfConns  = 4  // a principal's part of all is one of so many
-	leastReserved = 64 // descriptors for other things than connections
-	mostReserved  = 4096
+	connsDivisor  = 4    // a principal may have this fraction of the host's connections
+	leastReserved = 64   // least number of reserved descriptors
+	mostReserved  = 4096 // greatest number of reserved descriptors
 )
 
+// Init sets the bounds from the host's memory in bytes and the limit of descriptors. Call it once, first.
 func (s *Shares) Init(memory int64, descriptors uint64) {
 	all := min(max(memory/4, LeastFlightBytes), MostFlightBytes)
 	s.Bytes = inflight.New("the host", all)
-	s.Unauthenticated = s.Bytes.Child("connections that have not said who they are", strangersFlight)
-	s.MaxConns = ConnsFor(descriptors)
+	s.Unauthenticated = s.Bytes.Child("unauthenticated connections", unauthenticatedBytes)
+	s.MaxConns = MaxConnsFor(descriptors)
 	s.byPrincipal = map[object.Principal]*Share{}
 	s.tenants = map[object.Tenant]*inflight.Account{}
 }
 
-// connRoom returns how many connections a process may have that may have so many descriptors.
-func ConnsFor(descriptors uint64) int {
+// MaxConnsFor returns the bound on connections of a process with a limit of descriptors.
+func MaxConnsFor(descriptors uint64) int {
 	n := int(min(descriptors, 1<<30))
 	reserved := min(max(n/4, leastReserved), mostReserved)
 	return min(max(n-reserved, 1), MaxConns)
 }
 
-// enter counts a connection of a principal, unless it has too many.
-func (s *Shares) Enter(who object.Principal, p *policy.Policy) (*Share, *TooManyConns) {
-	may := p.ShareOf(who)
-	if may.Connections == 0 {
-		may.Connections = max(s.MaxConns/shareOfConns, 1)
-		may.Reason = "the host's own limit of connections"
+// Enter counts a connection of a principal. It returns an error, and counts nothing, if the principal has too many.
+func (s *Shares) Enter(principal object.Principal, p *policy.Policy) (*Share, *TooManyConns) {
+	limit := p.ShareOf(principal)
+	if limit.Connections == 0 {
+		limit.Connections = max(s.MaxConns/connsDivisor, 1)
+		limit.Reason = "the host's own limit of connections"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sh := s.byPrincipal[who]
+	sh := s.byPrincipal[principal]
 	if sh == nil {
-		sh = &Share{Principal: who, Bytes: s.Bytes.Child("principal "+string(who), s.flight(may))}
-		s.byPrincipal[who] = sh
+		sh = &Share{Principal: principal, Bytes: s.Bytes.Child("principal "+string(principal), s.maxBytes(limit))}
+		s.byPrincipal[principal] = sh
 	}
-	if sh.conns >= may.Connections {
-		return nil, &TooManyConns{who, may.Connections, may.Reason}
+	if sh.conns >= limit.Connections {
+		return nil, &TooManyConns{principal, limit.Connections, limit.Reason}
 	}
 	sh.conns++
 	return sh, nil
 }
 
-// flight is how many bytes a principal may have in flight.
-func (s *Shares) flight(may policy.Share) int64 {
-	if may.InFlight > 0 {
-		return may.InFlight
+// maxBytes returns the bound on a principal's bytes in flight.
+func (s *Shares) maxBytes(limit policy.Share) int64 {
+	if limit.InFlight > 0 {
+		return limit.InFlight
 	}
-	return s.Bytes.Limit() / shareOfFlight
+	return s.Bytes.Limit() / inFlightDivisor
 }
 
-// leave takes back what enter counted.
+// Exit ends a connection that Enter counted.
 func (s *Shares) Exit(sh *Share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sh.conns--; sh.conns == 0 {
+	sh.conns--
+	if sh.conns == 0 {
 		delete(s.byPrincipal, sh.Principal)
 	}
 }
 
-// refit has principals' accounts have the limits of a new policy.
+// ApplyPolicy sets the limits of principals' accounts to those of a new policy.
 func (s *Shares) ApplyPolicy(p *policy.Policy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for who, sh := range s.byPrincipal {
-		sh.Bytes.SetLimit(s.flight(p.ShareOf(who)))
+	for principal, sh := range s.byPrincipal {
+		sh.Bytes.SetLimit(s.maxBytes(p.ShareOf(principal)))
 	}
 }
 
-// of_ returns a principal's share, nil for a principal without a connection.
-func (s *Shares) Of(who object.Principal) *Share {
+// ByPrincipal returns a principal's share, nil for a principal without a connection.
+func (s *Shares) ByPrincipal(p object.Principal) *Share {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.byPrincipal[who]
+	return s.byPrincipal[p]
 }
 
-// heaviest returns the share with the most connections, nil if there is none.
+// Heaviest returns the share with the most connections and their number, nil without connections.
 func (s *Shares) Heaviest() (most *Share, conns int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,38 +141,37 @@ func (s *Shares) Heaviest() (most *Share, conns int) {
 	return most, conns
 }
 
-// tenant returns a tenant's account.
+// Tenant returns a tenant's account and makes it if needed.
 func (s *Shares) Tenant(name object.Tenant) *inflight.Account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.tenants[name]
 	if a == nil {
-		a = s.Bytes.Child("tenant "+string(name), s.Bytes.Limit()/shareOfFlight)
+		a = s.Bytes.Child("tenant "+string(name), s.Bytes.Limit()/inFlightDivisor)
 		s.tenants[name] = a
 	}
 	return a
 }
 
-// A connection's messages and buffers are counted beyond uncounted bytes, and in steps, so that most calls of most
-// callers change no account.
+// Bytes of connections are counted above a free amount and in steps, so that most calls do not change an account.
 const (
-	FreeBytes   = 8 << 10
-	countStep   = 16 << 10
-	OnewayBytes = 1 << 10 // what a oneway call takes beside its payload
+	FreeBytes   = 8 << 10  // uncounted bytes of each connection
+	countStep   = 16 << 10 // bytes by which the count grows
+	OnewayBytes = 1 << 10  // memory of a oneway call without its payload
 )
 
-// roomTimeout is how long a message waits for room among those of its principal.
+// WaitTimeout bounds the time that a message waits for bytes in the account of its principal.
 var WaitTimeout = 10 * time.Second // a variable for tests
 
-// holding is the bytes that one connection holds. It is the connection's goroutine's own.
+// Holding counts the bytes that one connection holds. Only the connection's goroutine may use it.
 type Holding struct {
 	Account *inflight.Account
-	used    int // messages and buffers
-	counted int // in the account
+	used    int // bytes of messages and buffers
+	counted int // bytes acquired from the account
 }
 
-// lacks returns how many bytes are to be acquired for n more.
-func (b *Holding) lacks(n int) int {
+// missing returns the number of bytes to acquire from the account for n more bytes.
+func (b *Holding) missing(n int) int {
 	short := b.used + n - FreeBytes - b.counted
 	if short <= 0 {
 		return 0
@@ -177,31 +179,31 @@ func (b *Holding) lacks(n int) int {
 	return (short + countStep - 1) / countStep * countStep
 }
 
-// add counts n bytes before there is memory for them. The error is that of the account.
+// Add counts n bytes. Call it before allocating them. The error is that of the account.
 func (b *Holding) Add(n int) error {
-	lacks := b.lacks(n)
-	if lacks > 0 {
-		if err := b.Account.Acquire(lacks); err != nil {
+	missing := b.missing(n)
+	if missing > 0 {
+		if err := b.Account.Acquire(missing); err != nil {
 			return err
 		}
 	}
-	b.counted += lacks
+	b.counted += missing
 	b.used += n
 	return nil
 }
 
-// wait is add that waits for room until ctx is done.
+// Wait counts n bytes as Add does, and waits for them until ctx is done if the account is full.
 func (b *Holding) Wait(ctx context.Context, n int) error {
-	lacks := b.lacks(n)
-	if err := b.Account.Wait(ctx, lacks); err != nil {
+	missing := b.missing(n)
+	if err := b.Account.Wait(ctx, missing); err != nil {
 		return err
 	}
-	b.counted += lacks
+	b.counted += missing
 	b.used += n
 	return nil
 }
 
-// move takes n bytes out of the holding: what is returned is to be released by somebody else.
+// Detach removes n bytes from the holding. It returns the number of bytes that the caller must release to the account.
 func (b *Holding) Detach(n int) int {
 	counted := min(n, b.counted)
 	b.used -= n
@@ -209,21 +211,21 @@ func (b *Holding) Detach(n int) int {
 	return counted
 }
 
-// settle sets what is held to used bytes. It reports whether there is room for that.
+// Settle sets the number of used bytes. It reports false if the account has no room for them.
 func (b *Holding) Settle(used int) bool {
 	b.used = used
-	spare := b.counted - max(used-FreeBytes, 0)
-	if spare < 0 {
+	excess := b.counted - max(used-FreeBytes, 0)
+	if excess < 0 {
 		return b.Add(0) == nil
 	}
-	if spare >= 4*countStep {
-		b.Account.Release(spare)
-		b.counted -= spare
+	if excess >= 4*countStep { // small amounts are kept for the next messages
+		b.Account.Release(excess)
+		b.counted -= excess
 	}
 	return true
 }
 
-// end gives everything back.
+// Release returns all bytes to the account.
 func (b *Holding) Release() {
 	if b.counted > 0 {
 		b.Account.Release(b.counted)
@@ -231,21 +233,22 @@ func (b *Holding) Release() {
 	b.used, b.counted = 0, 0
 }
 
-// to goes on in another account.
+// Transfer releases all bytes and uses another account from now on.
 func (b *Holding) Transfer(a *inflight.Account) {
 	b.Release()
 	b.Account = a
 }
 
-// Large buffers that are dropped are collected once they come to so much: garbage is not in any account, and with much
-// memory in use the runtime would wait until there is as much garbage.
+// Bounds for discarded buffers. No account counts garbage, and the runtime alone would collect it only when there is as
+// much garbage as memory in use. So the host starts a collection when large buffers of CollectAfter bytes were
+// discarded.
 const (
 	LargeBuffer  = 1 << 20
 	CollectAfter = 64 << 20
 )
 
-// drop counts a buffer of n bytes that is no longer used. It may start a collection, which costs little: large
-// buffers hold no pointers.
+// Discard counts a buffer of n bytes that is no longer used. It may start a collection. That is cheap: large buffers
+// have no pointers.
 func (s *Shares) Discard(n int) {
 	if n < LargeBuffer || s.dropped.Add(int64(n)) < CollectAfter || !s.collecting.CompareAndSwap(false, true) {
 		return
@@ -257,26 +260,26 @@ func (s *Shares) Discard(n int) {
 	}()
 }
 
-// noRoom is the error of a call that was not executed since an account is full.
+// Exhausted returns the error of a call that was not executed since an account is full. full is the account's error.
 func (s *Shares) Exhausted(full error) error {
 	s.Refused.Add(1)
 	return object.Errorf(object.CodeExhausted, "limit exceeded: %v; not executed, try again", full)
 }
 
-// lostResult is the error of a call whose result is dropped since an account is full.
+// ResultLost returns the error of a call whose result is dropped since an account is full. full is the account's error.
 func (s *Shares) ResultLost(full error) error {
 	s.Refused.Add(1)
 	return object.Errorf(object.CodeExhausted, "limit exceeded: %v; the call was executed, its result is lost", full)
 }
 
-// tooManyConns says that a principal has as many connections as it may.
+// TooManyConns is the error for a connection of a principal that already has the permitted number.
 type TooManyConns struct {
-	who   object.Principal
-	most  int
-	Limit string // the rule, or that it is the host's own
+	principal object.Principal
+	most      int
+	Limit     string // rule of the policy, or a text for the host's limit
 }
 
-// Error is for the client.
+// Error implements error. The client gets this text.
 func (e *TooManyConns) Error() string {
-	return fmt.Sprintf("limit exceeded: %d connections of principal %s; close some", e.most, e.who)
+	return fmt.Sprintf("limit exceeded: %d connections of principal %s; close some", e.most, e.principal)
 }

@@ -7,16 +7,15 @@ import (
 	"github.com/hearthhost/hearth/transport"
 )
 
-// maxPerSource bounds the connections of one other machine.
+// MaxPerSource bounds the connections from one remote machine.
 const MaxPerSource = 1000
 
-// sources counts the connections of other machines, each of which has so many and no
-// more. An IPv6 machine has a /64 to choose its addresses from, and counts as one. This
-// machine's own are not counted: its users share one address, so that one of them could
-// lock out the others. The zero value is not ready: make the map.
+// Sources counts the connections from remote machines. All addresses of one IPv6 /64 count as one machine, since a
+// machine may choose its addresses from a /64. Local connections are not counted: local users share one address, so
+// that one user could lock out the others. Make the map before use. It is not safe for concurrent use.
 type Sources map[netip.Prefix]int
 
-// add counts a connection and reports whether its source may have it.
+// Add counts a connection. It reports false, and counts nothing, if its source has MaxPerSource connections.
 func (s Sources) Add(nc net.Conn) bool {
 	source, ok := transport.Network(nc)
 	if !ok {
@@ -29,10 +28,11 @@ func (s Sources) Add(nc net.Conn) bool {
 	return true
 }
 
-// remove takes back what add counted.
+// Remove ends a connection that Add counted.
 func (s Sources) Remove(nc net.Conn) {
 	if source, ok := transport.Network(nc); ok {
-		if s[source]--; s[source] <= 0 {
+		s[source]--
+		if s[source] <= 0 {
 			delete(s, source)
 		}
 	}
