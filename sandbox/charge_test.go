@@ -190,16 +190,3 @@ func first(errs ...error) error {
 
 // nothing is a sink that discards all values.
 type nothing struct{}
-
-func (nothing) Null() error                  { return nil }
-func (nothing) Bool(bool) error              { return nil }
-func (nothing) Int(int64) error              { return nil }
-func (nothing) BigInt([]byte) error          { return nil }
-func (nothing) Float(float64) error          { return nil }
-func (nothing) Complex(complex128) error     { return nil }
-func (nothing) Text([]byte) error            { return nil }
-func (nothing) Bytes([]byte) error           { return nil }
-func (nothing) DateTime(float64) error       { return nil }
-func (nothing) Date(int64) error             { return nil }
-func (nothing) Begin(object.Kind, int) error { return nil }
-func (nothing) End() error                   { return nil }
