@@ -22,12 +22,6 @@ var all = flag.Bool("all", false, "check pending packages too, and print every f
 // The blank lines keep deletions by several authors free of merge conflicts.
 var pending = []string{
 	"host",
-
-	"sandbox/link",
-
-	"sandbox/supervise",
-
-	"sandbox/worker",
 }
 
 // exempt lists words that are data and not prose: texts of Pyro and Lua that clients and scripts receive byte for byte.

@@ -39,8 +39,8 @@ func (e *Encoder) PutCallHead(c *object.Call) {
 	}
 }
 
-// CallFields reads the fields of PutCall into c. It keeps former texts of c that are equal, to save allocations. Payload
-// aliases the body.
+// CallFields reads the fields of PutCall into c. It keeps former texts of c that are equal, to save allocations.
+// Payload aliases the body.
 func (d *Decoder) CallFields(c *object.Call) {
 	c.ID = object.Intern(d.Bytes(), c.ID)
 	c.Kind = object.CallKind(d.Byte())

@@ -32,7 +32,8 @@
 //
 // The worker names the object and the request from which an op comes. The host accepts an object only if this worker
 // was given a version of it, and a request only if it is one that the host waits for, of the same object. Chain of
-// calls, correlation id and caller come from the host's table of requests. When that request ends, the host cancels its host calls.
+// calls, correlation id and caller come from the host's table of requests. When that request ends, the host cancels
+// its host calls.
 //
 // The host sends data that a service changes on its side, such as a new secret, by [HostPush]. It has no reply and is
 // in order with the requests: calls that are sent later find it.

@@ -30,8 +30,10 @@ func FuzzFrame(f *testing.F) {
 	f.Add(uint8(link.Described), uint64(1), []byte{})
 	asks := func(a link.HostCallHead, put func()) []byte { return body(func() { e.PutHostCall(a); put() }) }
 	line := func() { e.PutLogLine(link.LevelWarn, "line\n") }
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogLine}, line))
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.HostCallHead{Object: "other.x", Service: link.Log, Op: link.LogLine}, line))
+	f.Add(uint8(link.HostCall), uint64(0),
+		asks(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogLine}, line))
+	f.Add(uint8(link.HostCall), uint64(0),
+		asks(link.HostCallHead{Object: "other.x", Service: link.Log, Op: link.LogLine}, line))
 	logOp := func(op link.Op, request uint64) link.HostCallHead {
 		return link.HostCallHead{Object: "acme.x", Service: link.Log, Op: op, Request: request}
 	}
@@ -39,7 +41,8 @@ func FuzzFrame(f *testing.F) {
 	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogDropped, 0), func() { e.Uint(1 << 40) }))
 	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogFailure, 1), why))
 	f.Add(uint8(link.HostCall), uint64(0), asks(logOp(link.LogLost, 0), why))
-	f.Add(uint8(link.HostCall), uint64(0), asks(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: 99}, func() {}))
+	f.Add(uint8(link.HostCall), uint64(0),
+		asks(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: 99}, func() {}))
 	call := func() {
 		e.PutObjectCall(&link.ObjectCall{To: "other.y", Kind: object.Invoke, Method: "m", Payload: []byte("p")})
 	}
@@ -54,7 +57,8 @@ func FuzzFrame(f *testing.F) {
 		a.Service, a.Op = link.Objects, link.ObjectsCall
 		f.Add(uint8(link.HostCall), uint64(3), asks(a, call))
 	}
-	f.Add(uint8(link.HostCall), uint64(3), asks(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: 7}, call))
+	f.Add(uint8(link.HostCall), uint64(3),
+		asks(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: 7}, call))
 	empty := link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall}
 	f.Add(uint8(link.HostCall), uint64(3), asks(empty, func() {}))
 	f.Add(uint8(link.HostCall), uint64(3), asks(link.HostCallHead{Object: "acme.x", Service: 200}, func() {}))

@@ -36,7 +36,12 @@ func TestHostCallsEndWithTheirCall(t *testing.T) {
 			p, f := startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
 				if typ == link.Call {
 					f.send(t, link.HostCall, 7, func(e *link.Encoder) {
-						e.PutHostCall(link.HostCallHead{Object: "acme.x", Request: id, Service: link.Objects, Op: link.ObjectsCall})
+						e.PutHostCall(link.HostCallHead{
+							Object:  "acme.x",
+							Request: id,
+							Service: link.Objects,
+							Op:      link.ObjectsCall,
+						})
 					})
 					requests <- id
 				}
@@ -120,7 +125,8 @@ func TestHostCallsOfEndedCalls(t *testing.T) {
 		e.PutHostCall(link.HostCallHead{Object: "acme.x", Request: 99, Service: link.Objects, Op: link.ObjectsCall})
 	})
 	err := <-answers
-	if err == nil || err.Code != object.CodeCanceled || err.Msg != "the call that requested this has ended; not executed" {
+	const want = "the call that requested this has ended; not executed"
+	if err == nil || err.Code != object.CodeCanceled || err.Msg != want {
 		t.Errorf("the answer is %v", err)
 	}
 }
@@ -137,7 +143,9 @@ func TestBrokenOpsEndTheWorker(t *testing.T) {
 		"service": func(e *link.Encoder) {
 			e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.MaxService, Op: 1})
 		},
-		"log op": func(e *link.Encoder) { e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: 9}) },
+		"log op": func(e *link.Encoder) {
+			e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: 9})
+		},
 		"object": func(e *link.Encoder) {
 			e.PutHostCall(link.HostCallHead{Object: "other.x", Service: link.Log, Op: link.LogLost})
 		},

@@ -155,8 +155,8 @@ const testTimeout = time.Minute
 // tryTimeout bounds the time to load a version.
 const tryTimeout = 20 * time.Second
 
-// Activate puts versions into use: they answer the calls that begin from now on. Running calls, sessions and streams stay on
-// the version on which they began.
+// Activate puts versions into use: they answer the calls that begin from now on. Running calls, sessions and streams
+// stay on the version on which they began.
 func (t *Tenant) Activate(all ...*Version) {
 	if len(all) == 0 {
 		return

@@ -159,8 +159,8 @@ func (p *process) withdrawLocked(n uint64, w *pending, now time.Time, why error)
 	p.post(link.Withdraw, n)
 }
 
-// Withdraw withdraws the calls that have not begun, as far as the worker has reported, and for which refuse returns an error.
-// That error is their answer. A call that has begun meanwhile continues.
+// Withdraw withdraws the calls that have not begun, as far as the worker has reported, and for which refuse returns
+// an error. That error is their answer. A call that has begun meanwhile continues.
 func (t *Tenant) Withdraw(refuse func(c *object.Call) error) {
 	t.withProcess(func(p *process) {
 		now := time.Now()

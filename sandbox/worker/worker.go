@@ -8,7 +8,8 @@
 //     write.
 //   - An actor is a goroutine that owns one Lua state and runs jobs in it one at a time.
 //   - A job belongs to the goroutine that holds it and ends with exactly one reply.
-//   - A service of the running objects ([objects], [scriptLog], [secrets]) uses hostCalls. Package link defines its ops.
+//   - A service of the running objects ([objects], [scriptLog], [secrets]) uses hostCalls. Package link defines its
+//     ops.
 //
 // The process exits when the host closes the socket, or when the host has sent Stop and the last job is answered.
 package worker
