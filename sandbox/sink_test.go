@@ -2,6 +2,9 @@ package sandbox_test
 
 import "github.com/hearthhost/hearth/object"
 
+// nothing is a sink that discards all values.
+type nothing struct{}
+
 func (nothing) Null() error                  { return nil }
 func (nothing) Bool(bool) error              { return nil }
 func (nothing) Int(int64) error              { return nil }
@@ -14,3 +17,12 @@ func (nothing) DateTime(float64) error       { return nil }
 func (nothing) Date(int64) error             { return nil }
 func (nothing) Begin(object.Kind, int) error { return nil }
 func (nothing) End() error                   { return nil }
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
