@@ -31,7 +31,7 @@ func TestOneFlow(t *testing.T) {
 		queue.Acquire(new(Slot), "a", 1, time.Now())
 	}
 	if queue.held != 0 || len(queue.queues) != 0 {
-		t.Errorf("%d slots are held and there are %d queues, want 0 and 0: there is slot flow", queue.held, len(queue.queues))
+		t.Errorf("%d slots are held and there are %d queues, want 0 and 0", queue.held, len(queue.queues))
 	}
 }
 

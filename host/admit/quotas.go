@@ -50,7 +50,8 @@ func (q *Quotas) Take(
 		}
 		if n > l.Burst {
 			return l, object.Errorf(object.CodeExhausted,
-				"limit exceeded: a batch of %d calls of %s, and at most %d may come at once; not executed", n, id, l.Burst)
+				"limit exceeded: a batch of %d calls of %s, and at most %d may come at once; not executed",
+				n, id, l.Burst)
 		}
 		if wait := c.dueAfter(l, n, now).Sub(now) - time.Duration(l.Burst)*l.Interval; wait > 0 {
 			return l, object.Errorf(object.CodeExhausted,

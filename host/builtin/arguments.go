@@ -10,7 +10,11 @@ import (
 // bind returns positional and keyword arguments in the order of the parameter names, nil for each one that is missing.
 func bind(method object.Method, names []string, params []any, kwargs map[string]any) ([]any, error) {
 	typeError := func(format string, a ...any) error {
-		return &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: string(method) + "() " + fmt.Sprintf(format, a...)}
+		return &object.Error{
+			Code:  object.CodeInvalid,
+			Class: "TypeError",
+			Msg:   string(method) + "() " + fmt.Sprintf(format, a...),
+		}
 	}
 	if len(params) > len(names) {
 		return nil, typeError("takes at most %d arguments, %d were given", len(names), len(params))
@@ -82,7 +86,11 @@ func texts(name string, v any) ([]string, error) {
 	case codec.Set:
 		items = v
 	default:
-		return nil, &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: name + " must be a list, tuple or set of texts"}
+		return nil, &object.Error{
+			Code:  object.CodeInvalid,
+			Class: "TypeError",
+			Msg:   name + " must be a list, tuple or set of texts",
+		}
 	}
 	out := make([]string, 0, len(items))
 	for _, item := range items {

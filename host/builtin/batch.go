@@ -22,11 +22,13 @@ func (b *backend) invokeBatch(c *invocation, ser codec.Serializer) (object.Reply
 	if len(call.Batch) > maxBatch {
 		const reason = "denied: more calls in a batch than one of the host's own objects takes"
 		c.cfg.Dispatcher.Note(call, "", reason, "")
-		return object.Reply{}, object.Errorf(object.CodeTooLarge, "limit exceeded: a batch of %d calls, %s takes at most %d; "+
-			"not executed", len(call.Batch), call.ID, maxBatch)
+		return object.Reply{}, object.Errorf(object.CodeTooLarge,
+			"limit exceeded: a batch of %d calls, %s takes at most %d; not executed",
+			len(call.Batch), call.ID, maxBatch)
 	}
 	for _, m := range call.Batch {
-		if _, ok := b.methods[m]; !ok || m == nextItem { // an item is encoded by the worker and cannot be part of a list
+		// The worker encodes an item of a stream, which cannot be part of a list.
+		if _, ok := b.methods[m]; !ok || m == nextItem {
 			return object.Reply{}, noSuchMethod(call.ID)
 		}
 	}

@@ -19,26 +19,26 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// Config has what the built-in objects work with. All fields are required.
+// Config configures the built-in objects. All fields are required.
 type Config struct {
 	Dispatcher *dispatch.Dispatcher
-	Snapshot   func() *snapshot.Snapshot // the current one
-	Refusals   func() *fault.Refusals    // the files that are not served
+	Snapshot   func() *snapshot.Snapshot // returns the current snapshot
+	Refusals   func() *fault.Refusals    // returns the files that are not served
 	Listener   func(name string) Listener
-	Version    string // of the host
+	Version    string // version of the host
 	Log        *slog.Logger
 }
 
-// Listener is what enrolment needs of the listener at which a client connected.
+// Listener is the interface of a client's listener that enrolment needs.
 type Listener interface {
 	TakesTLS() bool
-	ServerName() string // of its certificate, "" for none
+	ServerName() string // returns the name in its certificate, "" for none
 }
 
 // Objects are the built-in objects of a host.
 type Objects struct {
 	cfg       Config
-	enrolling sync.Mutex // one token at a time
+	enrolling sync.Mutex // serializes enrolments
 }
 
 // Routes returns the routes of the built-in objects.
@@ -49,10 +49,11 @@ func Routes(cfg Config) map[object.ID]route.Route {
 		return route.Route{Backend: &backend{all: all, id: id, doc: doc, methods: methods}, Builtin: &b}
 	}
 	return map[object.ID]route.Route{
+		// An item of a stream counts as a call of its object.
 		object.Daemon: serve(object.Daemon, "The host: its objects, their metadata and item streams.", daemonMethods,
-			route.Builtin{Uncounted: func(m object.Method) bool { return m == nextItem }}), // an item counts as a call of its object
-		object.NameServer: serve(object.NameServer, "The names of the objects that the caller may call.", nameServerMethods,
-			route.Builtin{}),
+			route.Builtin{Uncounted: func(m object.Method) bool { return m == nextItem }}),
+		object.NameServer: serve(object.NameServer, "The names of the objects that the caller may call.",
+			nameServerMethods, route.Builtin{}),
 		object.Enroll: serve(object.Enroll, "Exchanges a token for a key or a certificate.", enrollMethods,
 			route.Builtin{Visible: enrolling}),
 	}
@@ -102,7 +103,7 @@ func (b *backend) Describe(context.Context, object.ID) (*object.Description, err
 // Invoke implements [object.Backend].
 func (b *backend) Invoke(ctx context.Context, call *object.Call) (object.Reply, error) {
 	if call.Enqueued != nil {
-		call.Enqueued() // calls run in no order
+		call.Enqueued() // calls of built-in objects have no order
 	}
 	c := &invocation{Objects: b.all, ctx: ctx, snap: b.all.cfg.Snapshot(), call: call}
 	ser := codec.ByID(codec.ID(call.Serializer))
@@ -155,5 +156,9 @@ func (c *invocation) arguments(ser codec.Serializer, limits codec.Limits) ([]any
 
 // noSuchMethod returns the error for a method that a built-in object does not have.
 func noSuchMethod(id object.ID) error {
-	return &object.Error{Code: object.CodeNotFound, Class: "AttributeError", Msg: fmt.Sprintf("%s has no such method", id)}
+	return &object.Error{
+		Code:  object.CodeNotFound,
+		Class: "AttributeError",
+		Msg:   fmt.Sprintf("%s has no such method", id),
+	}
 }

@@ -13,10 +13,10 @@ import (
 // nextItem is the method that fetches an item of a stream.
 const nextItem = "get_next_stream_item"
 
-// daemonMethods is Pyro.Daemon. Everything it tells is what its caller may call.
+// daemonMethods are the methods of Pyro.Daemon. Their results contain only objects that the caller may call.
 var daemonMethods map[object.Method]method
 
-// nameServerMethods is Pyro.NameServer.
+// nameServerMethods are the methods of Pyro.NameServer.
 var nameServerMethods map[object.Method]method
 
 func init() { //nolint:gochecknoinits // the tables and the methods refer to each other
@@ -84,8 +84,8 @@ func (c *invocation) metadata(id object.ID, asLists bool) (any, error) {
 	return pyro.Metadata(d, asLists), nil
 }
 
-// daemonDescribe tells more than Pyro's metadata: docs, instance mode, which attributes
-// can be written. It is hearth's own addition.
+// daemonDescribe returns Pyro's metadata, the docs, the instance mode and the writable attributes. Pyro does not have
+// this method.
 func daemonDescribe(c *invocation, args []any) (any, error) {
 	id, err := text("objectId", args[0])
 	if err != nil {
@@ -97,8 +97,14 @@ func daemonDescribe(c *invocation, args []any) (any, error) {
 	}
 	members := []any{}
 	for _, m := range d.Members {
-		members = append(members, map[string]any{"name": string(m.Name), "doc": m.Doc, "method": m.Method,
-			"oneway": m.Oneway, "get": m.Get, "set": m.Set})
+		members = append(members, map[string]any{
+			"name":   string(m.Name),
+			"doc":    m.Doc,
+			"method": m.Method,
+			"oneway": m.Oneway,
+			"get":    m.Get,
+			"set":    m.Set,
+		})
 	}
 	out := map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}
 	if refused := c.refusal(d); refused != "" {
@@ -107,36 +113,38 @@ func daemonDescribe(c *invocation, args []any) (any, error) {
 	return out, nil
 }
 
-// Bounds on what is told of objects that are not served: their tenant can make it long.
+// Bounds on the result of daemonRefused, whose size a tenant can influence.
 const (
-	maxReasonBytes    = 200
-	maxTenantsRefused = 100 // of one tenant
+	maxReasonBytes      = 200
+	maxRefusedPerTenant = 100
 )
 
-// daemonRefused tells of the objects that do not load and so are not served at all, and why,
-// to callers who could call them and see tracebacks. It is hearth's own addition.
+// daemonRefused returns the objects that are not served since they do not load, each with the reason. It lists only
+// those that the caller may call and whose tracebacks the caller may see. Pyro does not have this method.
 func daemonRefused(c *invocation, _ []any) (any, error) {
 	out := map[string]any{}
-	told := map[object.Tenant]int{}
+	listed := map[object.Tenant]int{}
 	refused := c.cfg.Refusals()
-	may := refused.Debugs(c.snap.Policy, c.call.Caller)
+	visible := refused.Debugs(c.snap.Policy, c.call.Caller)
 	for _, r := range refused.All {
-		if _, seen := slices.BinarySearch(may, r.ID); !seen || c.snap.Has(r.ID) || told[r.ID.Tenant()] >= maxTenantsRefused {
+		_, ok := slices.BinarySearch(visible, r.ID)
+		if !ok || c.snap.Has(r.ID) || listed[r.ID.Tenant()] >= maxRefusedPerTenant {
 			continue
 		}
-		told[r.ID.Tenant()]++
+		listed[r.ID.Tenant()]++
 		reason := strings.TrimPrefix(r.Err, string(r.ID)+" does not load: ")
 		out[string(r.ID)] = strings.ToValidUTF8(reason[:min(len(reason), maxReasonBytes)], "")
 	}
 	return out, nil
 }
 
-// refusal says why another version of an object than that in its file serves, to a caller
-// who may see tracebacks of it; "" if none does.
+// refusal returns the reason why the current file of an object is not served. It returns "" if the file is served, or
+// if the caller may not see the object's tracebacks.
 func (c *invocation) refusal(d *object.Description) string {
 	all := c.cfg.Refusals().All
 	i := slices.IndexFunc(all, func(r fault.Refusal) bool { return r.ID == d.ID })
-	if i < 0 || !slices.ContainsFunc(d.Members, func(m object.Member) bool { return c.snap.Policy.Decide(c.call.Caller, d.ID, m.Name).Traceback }) {
+	traceback := func(m object.Member) bool { return c.snap.Policy.Decide(c.call.Caller, d.ID, m.Name).Traceback }
+	if i < 0 || !slices.ContainsFunc(d.Members, traceback) {
 		return ""
 	}
 	return all[i].Err

@@ -78,9 +78,9 @@ func withToken(t *testing.T) (*invocation, string, *enroll.Token) {
 	return c.as(tok), folder, tok
 }
 
-// TestEnrolmentCutShort has an enrolment fail after the proof was made and before the
-// token says so: only who began it gets another.
-func TestEnrolmentCutShort(t *testing.T) {
+// TestInterruptedEnrolment: if an enrolment fails after its token was bound, only the client with the same key can
+// repeat it.
+func TestInterruptedEnrolment(t *testing.T) {
 	c, _, _ := withToken(t)
 	lost := errors.New("no space left")
 	failing := func(*enroll.Token) (issuer, error) {
@@ -89,24 +89,24 @@ func TestEnrolmentCutShort(t *testing.T) {
 	if _, err := c.enroll(enroll.Key, []byte("mine"), failing); !errors.Is(err, lost) {
 		t.Fatalf("enroll() = %v", err)
 	}
-	proofs := 0
+	issued := 0
 	issue := func(*enroll.Token) (issuer, error) {
 		return func() (map[string]string, error) {
-			proofs++
+			issued++
 			return map[string]string{"principal": "alice"}, nil
 		}, nil
 	}
-	if _, err := c.enroll(enroll.Key, []byte("theirs"), issue); err == nil || proofs != 0 {
-		t.Errorf("somebody else got %d proofs, %v", proofs, err)
+	if _, err := c.enroll(enroll.Key, []byte("theirs"), issue); err == nil || issued != 0 {
+		t.Errorf("another client got %d credentials, %v", issued, err)
 	}
 	for range 2 {
-		if _, err := c.enroll(enroll.Key, []byte("mine"), issue); err != nil || proofs != 1 {
-			t.Errorf("who began it got %d proofs, %v; want one", proofs, err)
+		if _, err := c.enroll(enroll.Key, []byte("mine"), issue); err != nil || issued != 1 {
+			t.Errorf("the first client got %d credentials, %v; want one", issued, err)
 		}
 	}
 }
 
-// TestTokenRevokedWhileUsed removes a token in the midst of an enrolment: it stays removed.
+// TestTokenRevokedWhileUsed removes a token during an enrolment: it stays removed.
 func TestTokenRevokedWhileUsed(t *testing.T) {
 	c, dir, tok := withToken(t)
 	removed := make(chan error, 1)
@@ -130,7 +130,7 @@ func TestTokenRevokedWhileUsed(t *testing.T) {
 	}
 }
 
-// locked reports whether somebody holds the lock of a folder.
+// locked reports whether the lock of a folder is held.
 func locked(t *testing.T, dir string) bool {
 	t.Helper()
 	f, err := os.Open(filepath.Join(dir, ".lock"))
@@ -144,8 +144,8 @@ func locked(t *testing.T, dir string) bool {
 	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
-// TestTokenIsSpentLast has enrolments that cannot succeed: the token stays good, for any client. One
-// whose key file and folder do not exist yet succeeds.
+// TestTokenIsSpentLast: a failed enrolment does not spend the token, which stays valid for any client. An enrolment
+// succeeds if the key file and its folder do not exist yet.
 func TestTokenIsSpentLast(t *testing.T) {
 	dir := t.TempDir()
 	c := newInvocation(t, dir, `enroll {}
@@ -202,12 +202,12 @@ principal "bob" { keys = ["sub/bob.key"] }
 		t.Errorf("the key file holds %d keys, %v; want one", len(keys), err)
 	}
 	if _, ok := c.snap.Credentials.Key(keys[0].ID); !ok {
-		t.Error("the key that was handed out does not count")
+		t.Error("the issued key is not valid")
 	}
 }
 
-// TestRequestIsCheckedFirst asks for a certificate with a key that cannot be certified: the token is not
-// spent, and its holder can ask again with another key.
+// TestRequestIsCheckedFirst requests a certificate with a key that cannot be certified. The token is not spent, and its
+// holder can repeat the request with another key.
 func TestRequestIsCheckedFirst(t *testing.T) {
 	c, dir, _ := withToken(t)
 	tok, err := enroll.New(dir, "alice", enroll.Cert, time.Hour, time.Now())
@@ -227,7 +227,7 @@ func TestRequestIsCheckedFirst(t *testing.T) {
 	for call, want := range map[[2]string]string{
 		{"certificate", text}:                       "P-224",
 		{"certificate", strings.Repeat("x", 1<<20)}: "at most 8192",
-		{"key", strings.Repeat("A", 1<<20)}:         "want at most",
+		{"key", strings.Repeat("A", 1<<20)}:         "at most 64",
 	} {
 		_, err := enrollMethods[object.Method(call[0])].run(c, []any{call[1]})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -14,9 +14,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// The name server answers from the catalogue: every object that its caller may call is
-// registered under its id, at the address on which the caller asked. Nothing can be
-// registered from outside.
+// The name server lists the host's objects: every object that the caller may call has its id as its name, and the
+// address to which the caller connected. Clients cannot register names.
 
 // Bounds on a client's regular expression. Go's take time in proportion to their size, with repetitions written out,
 // and to the names, so both together are bounded.
@@ -62,7 +61,7 @@ func entryOf(id object.ID) entry {
 	return entry{string(id), []string{"hearth", "tenant:" + string(id.Tenant())}}
 }
 
-// location is where the caller reaches the host: the address it asked at.
+// location returns the address to which the caller connected, in the form of a Pyro URI.
 func (c *invocation) location() string {
 	if path, ok := strings.CutPrefix(c.local(), "unix:"); ok {
 		return "./u:" + path
@@ -137,7 +136,11 @@ func nsList(c *invocation, args []any) (any, error) {
 		}
 	}
 	if filters > 1 {
-		return nil, &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: "you can only filter on one thing at a time"}
+		return nil, &object.Error{
+			Code:  object.CodeInvalid,
+			Class: "ValueError",
+			Msg:   "you can only filter on one thing at a time",
+		}
 	}
 	match, err := nameFilter(args[0], args[1], 1+c.snap.Listed.Count(c.call.Caller))
 	if err != nil {
@@ -154,11 +157,15 @@ func nsList(c *invocation, args []any) (any, error) {
 func nsYellowPages(c *invocation, args []any) (any, error) {
 	withTags := truthy(args[2])
 	if args[2] == nil {
-		withTags = true // its default, which None means to those who leave it out
+		withTags = true // the default of Pyro5; a client that omits the argument sends None
 	}
 	all, anyOf := truthy(args[0]), truthy(args[1])
 	if all && anyOf {
-		return nil, &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: "you can't use meta_all or meta_any at the same time"}
+		return nil, &object.Error{
+			Code:  object.CodeInvalid,
+			Class: "ValueError",
+			Msg:   "you can't use meta_all or meta_any at the same time",
+		}
 	}
 	if !all && !anyOf {
 		return map[string]any{}, nil
@@ -184,8 +191,8 @@ func (c *invocation) listing(withTags bool, keep func(entry) bool) map[string]an
 	return out
 }
 
-// nameFilter makes a filter of a prefix or a regular expression that has to match from
-// the start of the name. names is how many it will be used for.
+// nameFilter returns a filter for a prefix, or for a regular expression that must match from the start of the name.
+// names is the number of names to filter: the more names, the smaller a regular expression must be.
 func nameFilter(prefix, regex any, names int) (func(string) bool, error) {
 	if truthy(prefix) {
 		p, err := text("prefix", prefix)
@@ -199,16 +206,17 @@ func nameFilter(prefix, regex any, names int) (func(string) bool, error) {
 		return nil, err
 	}
 	if len(r) > maxRegexBytes {
-		return nil, invalidRegex(fmt.Sprintf("it has %d bytes; want at most %d", len(r), maxRegexBytes))
+		return nil, invalidRegex(fmt.Sprintf("it has %d bytes; at most %d are permitted", len(r), maxRegexBytes))
 	}
-	// As it is first: in a group, "a)|(b" would be valid.
+	// Parse it without the group below: in a group, "a)|(b" would be valid.
 	tree, err := syntax.Parse(r, syntax.Perl)
 	if err != nil {
 		return nil, invalidRegex(regexProblem(r, err))
 	}
 	if most := min(MaxRegexSize, maxRegexWork/names); regexSize(tree) > most {
-		return nil, invalidRegex(fmt.Sprintf("it is too large for %d names: with repetitions written out it has a size of %d; "+
-			"want at most %d", names, regexSize(tree), most))
+		return nil, invalidRegex(fmt.Sprintf(
+			"it is too large for %d names: with repetitions written out it has a size of %d; at most %d is permitted",
+			names, regexSize(tree), most))
 	}
 	re, err := regexp.Compile("^(?:" + r + ")")
 	if err != nil {
@@ -217,8 +225,8 @@ func nameFilter(prefix, regex any, names int) (func(string) bool, error) {
 	return re.MatchString, nil
 }
 
-// regexSize returns about how many states a regular expression has: those of what is repeated count once for each
-// repetition. The text of a literal counts less, as few of its states are ever possible at once.
+// regexSize estimates the number of states of a regular expression. A repeated part counts once for each repetition.
+// The text of a literal counts less, as few of its states are possible at once.
 func regexSize(re *syntax.Regexp) int {
 	size := 1 + len(re.Rune)/8
 	for _, sub := range re.Sub {
@@ -230,45 +238,45 @@ func regexSize(re *syntax.Regexp) int {
 	return size
 }
 
-func invalidRegex(why string) error {
-	return &object.Error{Code: object.CodeInvalid, Class: "NamingError", Msg: "invalid regex: " + why}
+func invalidRegex(reason string) error {
+	return &object.Error{Code: object.CodeInvalid, Class: "NamingError", Msg: "invalid regex: " + reason}
 }
 
-// unsupported lists what Python's regular expressions have and Go's do not, by the beginning of
-// the part that Go reports.
-var unsupported = []struct{ prefix, what string }{
+// unsupported lists features of Python's regular expressions that Go does not have, by the prefix of the part that Go
+// reports.
+var unsupported = []struct{ prefix, feature string }{
 	{"(?=", "look-ahead"}, {"(?!", "look-ahead"}, {"(?<=", "look-behind"}, {"(?<!", "look-behind"},
 	{"(?(", "a conditional group"}, {"(?>", "an atomic group"}, {"(?#", "a comment"},
 }
 
-// backReference matches an escape that Python takes for a back-reference.
+// backReference matches an escape that is a back-reference in Python.
 var backReference = regexp.MustCompile(`^\\[1-9]`)
 
-// regexProblem returns what is wrong with a regular expression, and the part that is.
+// regexProblem returns the mistake in a regular expression and the part that has it.
 func regexProblem(regex string, err error) string {
 	var e *syntax.Error
 	if !errors.As(err, &e) {
 		return err.Error()
 	}
-	what := e.Code.String()
+	problem := e.Code.String()
 	for _, u := range unsupported {
 		if strings.HasPrefix(e.Expr, u.prefix) {
-			what = u.what + " is not supported here"
+			problem = u.feature + " is not supported here"
 		}
 	}
 	switch {
 	case backReference.MatchString(e.Expr), e.Expr == "(?P" && strings.Contains(regex, "(?P="):
-		what = "a back-reference is not supported here"
+		problem = "a back-reference is not supported here"
 	case e.Code == syntax.ErrInvalidRepeatSize:
-		what += " (at most 1000, nested ones multiplied)"
+		problem += " (at most 1000, nested ones multiplied)"
 	}
 	if e.Expr == "" {
-		return what
+		return problem
 	}
-	return fmt.Sprintf("%s: %q", what, e.Expr)
+	return fmt.Sprintf("%s: %q", problem, e.Expr)
 }
 
-// tagFilter makes a filter of tags that all, or one of which, must be there.
+// tagFilter returns a filter for names that have all tags of all, or one tag of anyOf.
 func tagFilter(all, anyOf any) (func([]string) bool, error) {
 	wantAll, err := texts("metadata_all", all)
 	if err != nil {
@@ -287,8 +295,12 @@ func tagFilter(all, anyOf any) (func([]string) bool, error) {
 	}, nil
 }
 
-// nsReadOnly refuses what would change the names.
+// nsReadOnly rejects methods that change names.
 func nsReadOnly(*invocation, []any) (any, error) {
-	return nil, &object.Error{Code: object.CodeDenied, Class: "NamingError",
-		Msg: "this name server lists the host's own objects and takes no registrations: put a script into the scripts folder instead"}
+	return nil, &object.Error{
+		Code:  object.CodeDenied,
+		Class: "NamingError",
+		Msg: "this name server lists the host's own objects and takes no registrations: " +
+			"put a script into the scripts folder instead",
+	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestRegexProblem gives the cause of a regular expression that is refused: look-around and the like are
-// named where they are the cause, and nowhere else.
+// TestRegexProblem checks the reasons for rejected regular expressions. A feature such as look-around is named only if
+// it is the cause.
 func TestRegexProblem(t *testing.T) {
 	t.Parallel()
 	for regex, want := range map[string]string{
@@ -30,7 +30,7 @@ func TestRegexProblem(t *testing.T) {
 		"(?P<n>a)(?<m>b)": "",
 		"a|b":             "",
 
-		strings.Repeat("a", maxRegexBytes+1): `it has 1025 bytes; want at most 1024`,
+		strings.Repeat("a", maxRegexBytes+1): `it has 1025 bytes; at most 1024 are permitted`,
 	} {
 		match, err := nameFilter(nil, regex, 10)
 		switch {
