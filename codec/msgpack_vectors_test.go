@@ -77,15 +77,6 @@ func (v valueVector) cut(repr string) string {
 	return repr
 }
 
-// asSets replaces frozensets in a repr by sets. A Sink does not distinguish them.
-func asSets(repr string) string {
-	repr = strings.ReplaceAll(repr, "frozenset()", "set()")
-	if i := strings.Index(repr, "frozenset({"); i >= 0 {
-		repr = repr[:i] + strings.Replace(repr[i+len("frozenset("):], "})", "}", 1)
-	}
-	return repr
-}
-
 // reprOf decodes one document.
 func reprOf(s codec.Serializer, doc []byte, lim codec.Limits) (string, error) {
 	var p pyRepr

@@ -112,8 +112,8 @@ func (r *Reference) start() error {
 		return err
 	}
 	// 2 GiB of address space: a program that asks for more gets "not enough memory".
-	cmd := exec.Command("/bin/sh", "-c", `ulimit -v 2097152; exec "$0" -e "$1"`, path,
-		referenceSource) //nolint:gosec,noctx // a fixed program; Close ends it
+	const limited = `ulimit -v 2097152; exec "$0" -e "$1"`
+	cmd := exec.Command("/bin/sh", "-c", limited, path, referenceSource) //nolint:gosec,noctx // a fixed program; Close ends it
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func ProgramPath(trustArgs bool) string {
 	if err != nil || !trustArgs {
 		return exe
 	}
-	a, errA := os.Stat(called)
+	a, errA := os.Stat(called) //nolint:gosec // the path of the running program, used only if trustArgs
 	b, errB := os.Stat(exe)
 	called, errAbs := filepath.Abs(called)
 	if err := errors.Join(errA, errB, errAbs); err != nil || !os.SameFile(a, b) {

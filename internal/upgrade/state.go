@@ -53,13 +53,13 @@ func LockState(ctx context.Context, dir string, inherited *os.File) (*StateLock,
 	path := filepath.Join(dir, lockFile)
 	if inherited != nil {
 		ours, err := inherited.Stat()
-		theirs, errPath := os.Lstat(path)
+		theirs, errPath := os.Lstat(path) //nolint:gosec // the policy names the folder
 		if err == nil && errPath == nil && os.SameFile(ours, theirs) {
 			return &StateLock{dir: dir, file: inherited}, nil
 		}
 		inherited.Close() // the policy names another state folder now
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the policy names the folder
 		return nil, fmt.Errorf("creating the state folder: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
@@ -115,7 +115,7 @@ func (l *StateLock) Announce(r Running) error {
 
 // FindRunning returns the host that runs with a state folder, nil if none does.
 func FindRunning(dir string) (*Running, error) {
-	f, err := os.Open(filepath.Join(dir, lockFile))
+	f, err := os.Open(filepath.Join(dir, lockFile)) //nolint:gosec // the policy names the folder
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -127,11 +127,11 @@ func (u *Upgrader) Run(serving context.Context, shutdown func()) (wait func()) {
 func (u *Upgrader) healthy(serving context.Context) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if serving.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // a server that drains is healthy
 		}
 		err := u.Server.Answers(ctx)
 		if serving.Err() != nil { // it has ended during the check
-			return nil
+			return nil //nolint:nilerr // likewise
 		}
 		return err
 	}

@@ -82,13 +82,6 @@ var passedVars = []string{
 }
 
 // scrub removes all variables that are not passed to plugins.
-
-// passed are the variables that go-plugin's handshake needs, as they are; a plugin gets
-// them, dirVariable, and no others.
-var passed = []string{rpc.CookieKey, "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS",
-	"PLUGIN_CLIENT_CERT"}
-
-// scrub keeps the variables that are passed.
 func scrub(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")

@@ -38,6 +38,7 @@ type Builder struct {
 // Use is the purpose of the values that a Builder receives.
 type Use uint8
 
+// Purposes of the values.
 const (
 	ForValues Use = iota // plain values
 	ForCall              // positional and keyword arguments of a call

@@ -29,7 +29,7 @@ enter:
 			vm.refill()
 		}
 		a := uint8(i >> 8)
-		switch code.Op(i) { //nolint:exhaustive // Ops is a count
+		switch code.Op(i) {
 		case code.Move:
 			r[a] = r[uint8(i>>16)]
 		case code.LoadK:

@@ -59,7 +59,6 @@ type machine struct {
 	*locals
 	last     int // number of the last version
 	versions map[object.ID]int
-	tried    []*Version
 	number   map[*Version]int
 	secret   map[object.ID]string
 	calls    map[string]*invocation

@@ -173,8 +173,7 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*wor
 	if err != nil {
 		return nil, fmt.Errorf("making a worker's socket: %w", err)
 	}
-	// the host's own executable, which lives as long as it is needed
-	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the host's own executable; the pool ends it
 	cmd.Args[0] = "hearth"                    // its name in lists of processes
 	cmd.Env = []string{}                      // not nil, which would mean ours
 	cmd.Dir = "/"

@@ -187,7 +187,7 @@ func (p *process) kill(cause error) {
 	}
 	p.mu.Unlock()
 	p.Kill()
-	p.conn.Close()
+	_ = p.conn.Close()
 }
 
 // relay logs the lines that a worker's runtime prints. It returns the first line.

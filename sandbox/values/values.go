@@ -17,7 +17,7 @@ import (
 
 // Values that Lua lacks are userdata. Their Go value is one of these types, *big.Int or complex128.
 type (
-	Null     struct{}
+	Null     struct{} // the absent value of other languages
 	Bytes    string
 	Float    float64 // sent as a float even if it is a whole number
 	DateTime float64 // seconds since 1970, in no particular time zone

@@ -347,7 +347,7 @@ func (j *job) Err() error {
 	return nil
 }
 
-// Value is part of context.Context; see jobOf.
+// Value is part of context.Context. The value of jobKey is the job.
 func (j *job) Value(key any) any {
 	if key == (jobKey{}) {
 		return j
@@ -357,12 +357,6 @@ func (j *job) Value(key any) any {
 
 // jobKey is the key of the job in its own context.
 type jobKey struct{}
-
-// jobOf returns the job whose context ctx is or derives from, nil outside a job.
-func jobOf(ctx context.Context) *job {
-	j, _ := ctx.Value(jobKey{}).(*job)
-	return j
-}
 
 // AfterFunc lets the context package wait for a job without a goroutine. f runs when the job is cancelled.
 func (j *job) AfterFunc(f func()) func() bool {

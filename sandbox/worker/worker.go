@@ -102,7 +102,7 @@ func newProcess(conn Conn, bytes int64) *process {
 
 // serve is [Serve] for a worker that has not served yet.
 func (w *process) serve(linger bool) error {
-	defer w.conn.Close()
+	defer func() { _ = w.conn.Close() }()
 	in, err := link.NewReader(w.conn, w.frame)
 	if err != nil {
 		return err
