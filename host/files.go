@@ -16,23 +16,24 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// files is what the folders of scripts and plugins hold: <tenant>/<name>.lua are objects,
-// <tenant>/<folder>/<name>.lua too, <tenant>/lib/ are modules for require. It is immutable.
+// files is the content of the scripts and plugins folders. <tenant>/<name>.lua and
+// <tenant>/<folder>/<name>.lua are objects. Files in <tenant>/lib/ are modules for require
+// instead. It is immutable.
 type files struct {
 	tenants  map[object.Tenant]*tenantFiles
 	plugins  map[object.ID]*policy.Plugin // by the objects that they serve
-	problems []fault.Fault                // what lies there and is not served
+	problems []fault.Fault                // entries that cannot be served
 }
 
 // tenantFiles is the folder of one tenant.
 type tenantFiles struct {
 	objects  map[object.ID]script
 	libs     map[string]script    // by module name
-	tests    map[object.ID]script // by the object that they are of
+	tests    map[object.ID]script // by the tested object
 	problems []fault.Fault
 }
 
-// modules returns the tenant's modules, as versions want them.
+// modules returns the tenant's modules by name.
 func (t *tenantFiles) modules() map[string]supervise.Script {
 	out := make(map[string]supervise.Script, len(t.libs))
 	for name, lib := range t.libs {
@@ -49,18 +50,18 @@ type script struct {
 
 func (s script) recentlyWritten() bool { return recentlyWritten(s.read) }
 
-// errNoTenant says that a folder is no tenant's, which is no mistake: another host may serve
-// it, or none yet.
+// errNoTenant means that a folder belongs to no tenant of the policy. That is only a note:
+// another host may serve it, or its tenant is not declared yet.
 var errNoTenant = errors.New("the policy has no tenant")
 
-// Bounds on what is read of a tenant's folder, which may be the tenant's to write to. The
-// engine's own bound of a script is lower and says so with the object's name.
+// Bounds on the reading of a tenant's folder, since the tenant may write there. The engine
+// has a lower bound for a script, and its error names the object.
 const (
 	maxSourceBytes = 1 << 20  // of one file
-	maxLibBytes    = 8 << 20  // of the modules together, which every version of an object keeps
+	maxLibBytes    = 8 << 20  // of the modules together; every version of an object holds them
 	maxTenantBytes = 64 << 20 // of all files together
-	maxEntries     = 20_000   // files and folders, of whatever kind
-	maxProblems    = 100      // that are told
+	maxEntries     = 20_000   // files and folders of any kind
+	maxProblems    = 100      // reported for a tenant
 )
 
 // reader reads the folders of scripts, and only what has changed of them. Its zero value
@@ -72,13 +73,13 @@ type folderReader struct {
 	unpinned map[string]unpinned
 }
 
-// read reads the folders that a policy names: those of some tenants, and what it has not
-// read yet, or of all if which is nil. A missing folder of scripts is an error, a bad file
-// only a problem.
+// read reads the policy's folders: those of the tenants in which and those not read yet, or
+// all if which is nil. A missing scripts folder is an error; a bad file is only a problem.
 func (r *folderReader) read(p *policy.Policy, which map[object.Tenant]bool) (*files, error) {
 	entries, err := os.ReadDir(p.Scripts)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the scripts folder %s does not exist; make it, or name another with scripts = \"…\" in the policy", p.Scripts)
+		return nil, fmt.Errorf("the scripts folder %s does not exist; make it, "+
+			"or name another with scripts = \"…\" in the policy", p.Scripts)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the scripts folder: %w", err)
@@ -110,8 +111,8 @@ func (f *files) problem(path string, err error) {
 	f.problems = append(f.problems, fault.Fault{Path: path, Err: err, Warning: errors.Is(err, errNoTenant)})
 }
 
-// under returns the files that a policy still serves, of those that were read under another one; nil if it names other
-// folders.
+// filter returns the files that the new policy still serves, of those that were read under the old one. It returns nil
+// if the new policy has other folders.
 func (f *files) filter(now, before *policy.Policy) *files {
 	if f == nil || now.Scripts != before.Scripts || now.Plugins != before.Plugins {
 		return nil
@@ -137,7 +138,7 @@ func (f *files) filter(now, before *policy.Policy) *files {
 	return out
 }
 
-// has reports whether there is a file that serves an object.
+// has reports whether a file or plugin for the object exists.
 func (f *files) has(id object.ID) bool {
 	if f.plugins[id] != nil {
 		return true

@@ -17,59 +17,58 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// Bounds on what is kept: versions of an object, and bytes of a tenant's objects, those that
-// are gone included. A tenant may change its files as often as it likes, and what fills the
-// state folder keeps the audit log from being written.
+// Bounds of the history: versions of an object, and bytes of a tenant with its removed
+// objects. A tenant can change its files all the time, and a full disk stops the audit log.
 const (
 	maxHistory      = 10
 	maxHistoryBytes = 64 << 20
-	minVersionBytes = 4 << 10 // that a file takes
+	minVersionBytes = 4 << 10 // disk space that a small file takes
 )
 
-// VersionInfo is one version of an object that was served, or is.
+// VersionInfo describes a version that serves an object or did so before.
 type VersionInfo struct {
-	Version string    `json:"version"` // of its script and modules, as the log names it
-	Taken   time.Time `json:"taken"`   // into service
-	// AtStart reports that it served when the host started. Taken is the time of the start then: when
-	// the version came into service first is not known.
+	Version string    `json:"version"` // checksum of the script and its modules, as in the log
+	Taken   time.Time `json:"taken"`   // time of its activation
+	// AtStart is true if the version served when the host started. Taken is then the time of that start,
+	// because the first activation is unknown.
 	AtStart bool `json:"at_start,omitempty"`
 	Serving bool `json:"serving"`
-	// InFile says that it is what lies in the scripts folder. Another one serves if it was
-	// refused, or after a rollback.
+	// InFile is true if the scripts folder has this version. Another version serves if this
+	// one was refused, or after a rollback.
 	InFile bool `json:"in_file"`
 }
 
-// history keeps the versions of objects that have changed, each in a file of the state
-// folder, so that one can be put back.
+// history stores replaced versions of objects for a rollback. Each version is one file of
+// the state folder.
 type history struct {
 	dir      string
-	maxBytes int64 // bytes of a tenant; maxHistoryBytes but in tests
+	maxBytes int64 // quota of a tenant; maxHistoryBytes except in tests
 
-	hostStart time.Time // start of the host
+	hostStart time.Time // start time of the host
 
-	mu      sync.Mutex              // guards held and took; held while files are removed
-	size    map[object.Tenant]int64 // bytes
-	written map[object.Tenant]int64 // bytes ever
+	mu      sync.Mutex              // guards size and written; held while files are removed
+	size    map[object.Tenant]int64 // bytes in files; too high if others remove files
+	written map[object.Tenant]int64 // bytes written since the start
 
-	timing      sync.Mutex              // guards since
-	firstServed map[object.ID]time.Time // when objects that are new since the host's start came into service
+	timing      sync.Mutex              // guards firstServed
+	firstServed map[object.ID]time.Time // activation of objects that are newer than the host's start
 }
 
-// pastVersion is such a file.
+// storedVersion is the content of a version's file.
 type storedVersion struct {
 	Version string            `json:"version"`
 	Taken   time.Time         `json:"taken"`
 	AtStart bool              `json:"at_start,omitempty"`
 	File    string            `json:"file"`
 	Source  []byte            `json:"source"`
-	Libs    map[string][]byte `json:"libs,omitempty"` // those that the script may ask for
+	Libs    map[string][]byte `json:"libs,omitempty"` // modules that the script may require, by name
 
 	path string
 }
 
 func (h *history) folder(id object.ID) string { return filepath.Join(h.dir, string(id)) }
 
-// appear notes that an object has its first version since now.
+// noteNew records the activation of an object's first version.
 func (h *history) noteNew(id object.ID) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
@@ -79,15 +78,15 @@ func (h *history) noteNew(id object.ID) {
 	h.firstServed[id] = time.Now()
 }
 
-// vanish notes that an object is gone.
+// noteRemoved records the removal of an object.
 func (h *history) noteRemoved(id object.ID) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
 	delete(h.firstServed, id)
 }
 
-// first returns when an object's first version since the host's start came into service, and whether
-// that was at the start.
+// servedSince returns the activation time of the object's first version since the host's start, and
+// whether that is the start itself.
 func (h *history) servedSince(id object.ID) (at time.Time, atStart bool) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
@@ -97,8 +96,8 @@ func (h *history) servedSince(id object.ID) (at time.Time, atStart bool) {
 	return h.hostStart, true
 }
 
-// add keeps a version, and forgets the oldest of too many. One that is the newest already
-// is not kept twice.
+// add stores a version and removes the oldest beyond maxHistory. If it is already the newest
+// stored version, add does nothing.
 func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error {
 	all, err := h.names(v.ID)
 	if err != nil {
@@ -108,8 +107,14 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 	if n := len(all); n > 0 && isVersion(all[n-1], sum) {
 		return nil
 	}
-	past := storedVersion{Version: sum, Taken: taken.UTC(), AtStart: atStart, File: v.Script.File, Source: v.Script.Source,
-		Libs: map[string][]byte{}}
+	past := storedVersion{
+		Version: sum,
+		Taken:   taken.UTC(),
+		AtStart: atStart,
+		File:    v.Script.File,
+		Source:  v.Script.Source,
+		Libs:    map[string][]byte{},
+	}
 	for name, lib := range versionModules(v) {
 		past.Libs[name] = lib.Source
 	}
@@ -135,11 +140,11 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 	return errors.Join(errs...)
 }
 
-// room takes so many bytes of what a tenant may have, and removes its oldest versions if they
-// are too many. What was removed otherwise counts until then.
+// reserve takes bytes of the tenant's history quota and removes its oldest versions if needed.
+// Files that others remove count until the next trim.
 func (h *history) reserve(tenant object.Tenant, bytes int64) error {
 	if bytes > h.maxBytes/16 {
-		return fmt.Errorf("with the modules that it may ask for it has more than %d bytes", h.maxBytes/16)
+		return fmt.Errorf("the version and the modules that it may require have more than %d bytes", h.maxBytes/16)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -158,15 +163,15 @@ func (h *history) reserve(tenant object.Tenant, bytes int64) error {
 	return nil
 }
 
-// ever returns how many bytes were written of a tenant's versions.
+// totalWritten returns the bytes written for a tenant's versions since the host's start.
 func (h *history) totalWritten(tenant object.Tenant) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.written[tenant]
 }
 
-// trim removes the oldest versions of a tenant's objects beyond so many bytes, and returns how
-// many there are then.
+// trim removes the oldest versions of a tenant's objects until at most most bytes are left.
+// It returns the bytes that are left. The caller holds mu.
 func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error) {
 	objects, err := os.ReadDir(h.dir)
 	if err != nil {
@@ -200,14 +205,14 @@ func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error)
 		if err := os.Remove(v.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, err
 		}
-		_ = os.Remove(filepath.Dir(v.path)) // if that was its last
+		_ = os.Remove(filepath.Dir(v.path)) // fails unless the folder is empty now
 		held -= v.bytes
 	}
 	return held, nil
 }
 
-// names returns the names of the files of an object's versions, oldest first: they begin with
-// the time, and end with the version.
+// names returns the file names of an object's versions, oldest first. A name begins with the
+// time and ends with the version.
 func (h *history) names(id object.ID) (names []string, err error) {
 	entries, err := os.ReadDir(h.folder(id))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -221,10 +226,10 @@ func (h *history) names(id object.ID) (names []string, err error) {
 	return names, err
 }
 
-// isVersion reports whether a file has this name because it holds this version.
+// isVersion reports whether name is the file name of a version.
 func isVersion(name, version string) bool { return strings.HasSuffix(name, "-"+version+".json") }
 
-// list returns the versions of an object that were kept, oldest first.
+// list returns the stored versions of an object, oldest first.
 func (h *history) list(id object.ID) ([]storedVersion, error) {
 	names, err := h.names(id)
 	if err != nil {
@@ -235,7 +240,7 @@ func (h *history) list(id object.ID) ([]storedVersion, error) {
 		past := storedVersion{path: filepath.Join(h.folder(id), name)}
 		text, err := os.ReadFile(past.path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // to make room
+			continue // trim has removed it
 		}
 		if err == nil {
 			err = json.Unmarshal(text, &past)
@@ -248,18 +253,17 @@ func (h *history) list(id object.ID) ([]storedVersion, error) {
 	return all, nil
 }
 
-// insteadFile says which version serves instead of the one that lies in the scripts folder,
-// after a rollback.
+// overrideFile is the name of the file with the override of an object.
 const overrideFile = "instead.json"
 
-// instead is that file: it counts as long as Of lies there.
+// override is the effect of a rollback: Version serves as long as the scripts folder has
+// version Of.
 type override struct {
 	Of      string `json:"of"`
 	Version string `json:"version"`
 }
 
-// setInstead has a version serve instead of another from now on; no longer, if they are the
-// same.
+// setOverride stores an override. It removes the override if both versions are equal.
 func (h *history) setOverride(id object.ID, i override) error {
 	path := filepath.Join(h.folder(id), overrideFile)
 	if i.Of == i.Version {
@@ -275,7 +279,8 @@ func (h *history) setOverride(id object.ID, i override) error {
 	return safefile.Replace(path, text, 0o600)
 }
 
-// insteadOf returns the version that serves instead of one, nil if none does.
+// overrideFor returns the version that a rollback put into service instead of v, nil without
+// a rollback.
 func (h *history) overrideFor(v *supervise.Version) (*storedVersion, error) {
 	text, err := os.ReadFile(filepath.Join(h.folder(v.ID), overrideFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -297,16 +302,17 @@ func (h *history) overrideFor(v *supervise.Version) (*storedVersion, error) {
 	}
 	n := slices.IndexFunc(all, func(p storedVersion) bool { return p.Version == i.Version })
 	if n < 0 {
-		return nil, fmt.Errorf("history of %s: version %s is not kept any more", v.ID, i.Version)
+		return nil, fmt.Errorf("history of %s: version %s is no longer stored", v.ID, i.Version)
 	}
 	return &all[n], nil
 }
 
-// again makes a version of what was kept.
+// toVersion returns a version that a worker can load.
 func (p *storedVersion) toVersion(id object.ID, limits object.Limits) *supervise.Version {
 	libs := make(map[string]supervise.Script, len(p.Libs))
 	for name, source := range p.Libs {
-		libs[name] = supervise.Script{File: string(id.Tenant()) + "/lib/" + strings.ReplaceAll(name, ".", "/") + ".lua", Source: source}
+		file := string(id.Tenant()) + "/lib/" + strings.ReplaceAll(name, ".", "/") + ".lua"
+		libs[name] = supervise.Script{File: file, Source: source}
 	}
 	return supervise.NewVersion(id, supervise.Script{File: p.File, Source: p.Source}, supervise.NewLibs(libs), limits)
 }

@@ -19,9 +19,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// readTenant reads one tenant's folder, but for the files that are as they were before. It
-// returns what there is, and all files by their paths in it. What is there and cannot be read is
-// as it was before.
+// readTenant reads the changed files of a tenant's folder. It returns the content of the
+// folder, and all files by path in it. An unreadable file keeps its content of before.
 func readTenant(root string, tenant object.Tenant, before map[string]script) (*tenantFiles, map[string]script) {
 	r := tenantReader{root: root, tenant: tenant, before: before, seen: make(map[string]script, len(before)),
 		found: &tenantFiles{objects: map[object.ID]script{}, libs: map[string]script{}, tests: map[object.ID]script{}}}
@@ -43,7 +42,7 @@ type tenantReader struct {
 	before map[string]script // by path in the folder, with slashes
 
 	found    *tenantFiles
-	seen     map[string]script // likewise
+	seen     map[string]script // by the same paths
 	total    int               // bytes of all scripts
 	libBytes int               // of modules
 }
@@ -53,7 +52,7 @@ func (r *tenantReader) walk(folder *os.Root) {
 		return safefile.CheckMode(r.path(rel), info)
 	}, func(rel string, e fs.DirEntry) (enter bool, err error) {
 		switch {
-		case strings.HasPrefix(e.Name(), "."): // an editor's, or the inside of a mounted volume
+		case strings.HasPrefix(e.Name(), "."): // an editor's file, or internals of a mounted volume
 			return false, nil
 		case e.IsDir():
 			return true, nil
@@ -64,7 +63,7 @@ func (r *tenantReader) walk(folder *os.Root) {
 	}, r.keepOld)
 	switch {
 	case errors.Is(err, safewalk.ErrMany):
-		r.keepOld(".", fmt.Errorf("the folder holds more than %d files and folders: the rest is not looked at", maxEntries))
+		r.keepOld(".", fmt.Errorf("the folder has more than %d files and folders: the rest is ignored", maxEntries))
 	case err != nil:
 		r.keepOld(".", err)
 	}
@@ -73,16 +72,16 @@ func (r *tenantReader) walk(folder *os.Root) {
 // path returns the absolute path of a path in the folder.
 func (r *tenantReader) path(rel string) string { return filepath.Join(r.root, filepath.FromSlash(rel)) }
 
-// file reads one file. The error says that there is no room for it.
+// file reads one file. It returns an error if the scripts exceed maxTenantBytes, which ends the walk.
 func (r *tenantReader) file(folder *os.Root, rel string) error {
 	s, err := r.read(folder, rel)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		r.problem(rel, err) // gone meanwhile, or a link to nothing
+		r.problem(rel, err) // removed since the listing, or a broken link
 	case err != nil:
 		r.keepOld(rel, err)
 	case r.total+len(s.Source) > maxTenantBytes:
-		return fmt.Errorf("the scripts have more than %d bytes together: the rest is not looked at", maxTenantBytes)
+		return fmt.Errorf("the scripts have more than %d bytes together: the rest is ignored", maxTenantBytes)
 	default:
 		r.classify(rel, s)
 	}
@@ -93,8 +92,8 @@ func (r *tenantReader) problem(rel string, err error) {
 	r.found.problem(r.path(rel), err)
 }
 
-// keep notes a problem with what lies at a path, "." being the folder itself, and takes what
-// lay there or below it before.
+// keepOld notes a problem at a path and keeps the files of before there and below it. "." is
+// the folder itself.
 func (r *tenantReader) keepOld(rel string, err error) {
 	r.problem(rel, err)
 	for at, s := range r.before {
@@ -104,7 +103,7 @@ func (r *tenantReader) keepOld(rel string, err error) {
 	}
 }
 
-// take finds out what a file is.
+// classify adds a file as an object, a module or tests, by its path.
 func (r *tenantReader) classify(rel string, s script) {
 	s.File = string(r.tenant) + "/" + rel
 	r.total += len(s.Source)
@@ -132,8 +131,8 @@ func (r *tenantReader) classify(rel string, s script) {
 	r.seen[rel] = s
 }
 
-// problem notes what is wrong with a file, as one of the first maxProblems: who may write
-// here could make any number of them.
+// problem notes a problem of a file, up to maxProblems: a tenant can write any number of bad
+// files.
 func (t *tenantFiles) problem(path string, err error) {
 	switch n := len(t.problems); {
 	case n < maxProblems:
@@ -143,10 +142,10 @@ func (t *tenantFiles) problem(path string, err error) {
 	}
 }
 
-// errMoreProblems stands for those that are not told.
-var errMoreProblems = fmt.Errorf("more than %d files of this tenant cannot be served: the rest of them is not told", maxProblems)
+// errMoreProblems replaces the problems beyond maxProblems.
+var errMoreProblems = fmt.Errorf("more than %d files of this tenant cannot be served: the rest is not reported", maxProblems)
 
-// named says what a file of a tenant's folder is: an object, or a module.
+// parsePath returns the object id of a script's path, and the module name if it is a module.
 func parsePath(tenant object.Tenant, rel string) (id object.ID, lib string, err error) {
 	name := strings.ReplaceAll(strings.TrimSuffix(rel, ".lua"), "/", ".")
 	if strings.Count(name, ".") != strings.Count(rel, "/") {
@@ -162,9 +161,8 @@ func parsePath(tenant object.Tenant, rel string) (id object.ID, lib string, err 
 	return id, lib, nil
 }
 
-// read reads a regular file of bounded size: not a pipe that never ends, and not a
-// link that leads out of the tenant's folder to somebody else's file. One that is as it was
-// before is not read again.
+// read reads a regular file of bounded size. It rejects pipes, which may never end, and
+// links that lead out of the tenant's folder. It does not read an unchanged file again.
 func (r *tenantReader) read(root *os.Root, rel string) (script, error) {
 	before := r.before[rel]
 	f, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -193,7 +191,7 @@ func (r *tenantReader) read(root *os.Root, rel string) (script, error) {
 		return script{}, fmt.Errorf("larger than %d bytes", maxSourceBytes)
 	}
 	if bytes.Equal(src, before.Source) {
-		src = before.Source // one copy of it is enough
+		src = before.Source // share one copy
 	}
 	return script{Script: supervise.Script{Source: src}, read: info}, nil
 }

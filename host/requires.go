@@ -11,21 +11,20 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// maxAsked bounds how many modules, each as often as another asks for it, are followed from an
-// object: modules are their tenant's to write, and of one with more it is taken that it may ask
-// for all.
+// maxDeps bounds the require edges that are followed from an object, since tenants write the
+// modules. An object with more edges counts as one that requires all modules.
 const maxDeps = 1000
 
-// needs is what a source asks for.
+// deps is the set of modules that a source requires.
 type deps struct {
 	modules []string
-	all     bool // nobody can tell
+	all     bool // unknown: may require every module
 }
 
 var wordRequire = []byte("require")
 
-// requires returns the modules that a source asks for. It takes a mention in a comment for a
-// call: to reload once too often does no harm.
+// requires returns the modules that a source requires. A mention in a comment counts as a
+// call: an unneeded reload does no harm.
 func requires(source []byte) (n deps) {
 	for {
 		i := bytes.Index(source, wordRequire)
@@ -35,7 +34,7 @@ func requires(source []byte) (n deps) {
 		before := i > 0 && inWord(source[i-1])
 		source = source[i+len(wordRequire):]
 		if before || len(source) > 0 && inWord(source[0]) {
-			continue // a part of another word
+			continue // part of a longer name
 		}
 		rest := bytes.TrimLeft(source, " \t\r\n")
 		rest = bytes.TrimLeft(bytes.TrimPrefix(rest, []byte("(")), " \t\r\n")
@@ -55,10 +54,11 @@ func inWord(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// asking finds out which modules versions ask for, each source once. The zero value is ready.
+// requireGraph finds the modules that versions require. It scans each source once. The zero
+// value is ready.
 type requireGraph struct {
-	deps map[*byte]deps              // by where a source begins
-	same map[[2]*supervise.Libs]bool // what sameLibs says
+	deps map[*byte]deps              // by the address of a source's first byte
+	same map[[2]*supervise.Libs]bool // results of sameLibs
 }
 
 func (a *requireGraph) direct(source []byte) deps {
@@ -76,8 +76,8 @@ func (a *requireGraph) direct(source []byte) deps {
 	return n
 }
 
-// touches reports whether a version would be another with libs in the place of the modules
-// that it has.
+// changes reports whether libs, as replacement of the version's modules, gives a different
+// version.
 func (a *requireGraph) changes(v *supervise.Version, libs *supervise.Libs) bool {
 	if v.Libs == libs {
 		return false
@@ -98,8 +98,8 @@ func (a *requireGraph) changes(v *supervise.Version, libs *supervise.Libs) bool 
 	return !same
 }
 
-// asked returns the modules that a script may ask for, directly and through others, by what
-// stands in their sources; nil says all of them.
+// reachable returns the modules that a script may require, directly and through others. It
+// scans their sources. nil means all modules.
 func (a *requireGraph) reachable(s supervise.Script, libs *supervise.Libs) map[string]supervise.Script {
 	out := map[string]supervise.Script{}
 	todo := [][]byte{s.Source}
@@ -119,7 +119,7 @@ func (a *requireGraph) reachable(s supervise.Script, libs *supervise.Libs) map[s
 	return out
 }
 
-// asked returns the modules that a version may ask for.
+// versionModules returns the modules that a version may require.
 func versionModules(v *supervise.Version) map[string]supervise.Script {
 	if out := new(requireGraph).reachable(v.Script, v.Libs); out != nil {
 		return out
@@ -127,8 +127,8 @@ func versionModules(v *supervise.Version) map[string]supervise.Script {
 	return v.Libs.Scripts
 }
 
-// sumOf names what a version is made of: the beginning of a SHA-256 of its script and of the
-// modules that it may ask for, in hexadecimal.
+// sumOf returns a version's name: 12 hexadecimal digits of a SHA-256 of its script and the
+// modules that it may require.
 func sumOf(v *supervise.Version) string {
 	h := sha256.New()
 	libs := versionModules(v)
@@ -141,7 +141,7 @@ func sumOf(v *supervise.Version) string {
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// sameLibs reports whether two sets of modules are the same.
+// sameLibs reports whether two sets of modules have the same names and sources.
 func sameLibs(a, b map[string]supervise.Script) bool {
 	if len(a) != len(b) {
 		return false

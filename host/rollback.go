@@ -12,7 +12,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// History returns the versions of a script's object that are known, oldest first.
+// History returns the known versions of a script's object, oldest first.
 func (h *Host) History(ctx context.Context, id object.ID) (all []VersionInfo, err error) {
 	if doErr := h.inReloader(ctx, func(context.Context) { all, err = h.reloader.versions(id) }); doErr != nil {
 		return nil, doErr
@@ -20,10 +20,9 @@ func (h *Host) History(ctx context.Context, id object.ID) (all []VersionInfo, er
 	return all, err
 }
 
-// Rollback puts a version of an object back into service: that of History whose name begins
-// with version, or, if that is "", the one before the one that serves. It stays until the
-// object's file, or a module of it, is changed, and over a restart. It returns the name of
-// the version.
+// Rollback puts a version of an object back into service and returns the version's full
+// name. version is a prefix of a name in History; "" is the version before the serving one.
+// The rollback lasts until the object's file or one of its modules changes. A restart keeps it.
 func (h *Host) Rollback(ctx context.Context, id object.ID, version string) (name string, err error) {
 	done := make(chan error, 1)
 	err = h.inReloader(ctx, func(ctx context.Context) {
@@ -43,7 +42,7 @@ func (h *Host) Rollback(ctx context.Context, id object.ID, version string) (name
 	}
 }
 
-// inReloader has the reloader's goroutine do something, and returns when it has.
+// inReloader runs do in the reloader's goroutine and waits for it. It returns the cause of ctx if ctx is done first.
 func (h *Host) inReloader(ctx context.Context, do func(context.Context)) error {
 	done := make(chan struct{})
 	select {
@@ -55,20 +54,21 @@ func (h *Host) inReloader(ctx context.Context, do func(context.Context)) error {
 	}
 }
 
-// scripted returns the version of an object that serves. The error says why there is none.
+// servingVersion returns the serving version of a script's object. Plugins are CodeInvalid.
 func (l *reloader) servingVersion(id object.ID) (*tenantRuntime, *supervise.Version, error) {
 	snap := l.h.snap.Load()
 	if snap.plugins[id] != nil {
-		return nil, nil, object.Errorf(object.CodeInvalid, "%s is a plugin: put its former file back, and its former sum into the policy", id)
+		return nil, nil, object.Errorf(object.CodeInvalid,
+			"%s is a plugin: restore its previous file, and its previous sha256 in the policy", id)
 	}
 	t := snap.tenants[id.Tenant()]
 	if t == nil || t.objects[id] == nil {
-		return nil, nil, object.Errorf(object.CodeNotFound, "there is no object %s: hearth ls lists those that there are", id)
+		return nil, nil, object.Errorf(object.CodeNotFound, "object %s not found: hearth ls lists all objects", id)
 	}
 	return t, t.objects[id], nil
 }
 
-// past returns the versions of an object, oldest first.
+// versions returns the versions of an object, oldest first.
 func (l *reloader) versions(id object.ID) ([]VersionInfo, error) {
 	_, cur, err := l.servingVersion(id)
 	if err != nil {
@@ -78,17 +78,17 @@ func (l *reloader) versions(id object.ID) ([]VersionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	serving, lying := sumOf(cur), l.onDisk(id)
+	serving := sumOf(cur)
 	out := make([]VersionInfo, 0, len(kept)+2)
 	for _, p := range kept {
 		out = append(out, VersionInfo{Version: p.Version, Taken: p.Taken, AtStart: p.AtStart})
 	}
-	// One that has not changed since the host started, or since it is there, is not kept yet.
+	// The history stores a version when a new one replaces it. Until then the serving version is missing there.
 	if !slices.ContainsFunc(out, func(p VersionInfo) bool { return p.Version == serving }) {
 		taken, atStart := l.history.servedSince(id)
 		out = append(out, VersionInfo{Version: serving, Taken: taken.UTC(), AtStart: atStart})
 	}
-	// The last of each name counts: a version may have come back.
+	// A version may be listed twice, if it came back: mark the newest entry.
 	mark := func(version string, set func(*VersionInfo)) {
 		for i := len(out) - 1; i >= 0; i-- {
 			if out[i].Version == version {
@@ -98,11 +98,11 @@ func (l *reloader) versions(id object.ID) ([]VersionInfo, error) {
 		}
 	}
 	mark(serving, func(p *VersionInfo) { p.Serving = true })
-	mark(lying, func(p *VersionInfo) { p.InFile = true })
+	mark(l.onDisk(id), func(p *VersionInfo) { p.InFile = true })
 	return out, nil
 }
 
-// lying names the version that lies in the scripts folder, "" if none does.
+// onDisk returns the name of the version in the scripts folder, "" without a file.
 func (l *reloader) onDisk(id object.ID) string {
 	t := l.reader.last.tenants[id.Tenant()]
 	if t == nil {
@@ -115,7 +115,7 @@ func (l *reloader) onDisk(id object.ID) string {
 	return sumOf(supervise.NewVersion(id, s.Script, supervise.NewLibs(t.modules()), object.Limits{}))
 }
 
-// rollback starts to put a version back. What becomes of it is sent to done.
+// rollback starts a job that puts a version back. The job sends its result to done.
 func (l *reloader) rollback(ctx context.Context, id object.ID, version string, done chan<- error) (string, error) {
 	t, cur, err := l.servingVersion(id)
 	if err != nil {
@@ -131,14 +131,14 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 	}
 	key := "tenant " + string(id.Tenant())
 	if l.jobs[key] != 0 {
-		return "", object.Errorf(object.CodeInvalid, "objects of %s are just being reloaded: try again", id.Tenant())
+		return "", object.Errorf(object.CodeInvalid, "a reload of the objects of %s is running: try again", id.Tenant())
 	}
 	c := &candidate{version: past.toVersion(id, t.settings.Limits(id)), path: past.path}
 	worker := t.worker
 	l.startJob(ctx, key, func(ctx context.Context) { l.stage(ctx, worker, []*candidate{c}) }, func(*generation) {
 		now := l.next.tenants[id.Tenant()]
 		if c.err == nil && (now == nil || now.worker != worker || now.objects[id] != cur) {
-			c.err = object.Errorf(object.CodeInvalid, "%s has changed meanwhile: try again", id)
+			c.err = object.Errorf(object.CodeInvalid, "%s changed during the rollback: try again", id)
 			worker.Discard(c.version)
 		}
 		if c.err == nil {
@@ -152,18 +152,24 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 			done <- c.err
 			return
 		}
-		now = &tenantRuntime{worker: worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
+		now = &tenantRuntime{
+			worker:   worker,
+			settings: now.settings,
+			objects:  maps.Clone(now.objects),
+			libs:     now.libs,
+		}
 		now.objects[id] = c.version
 		l.next.tenants[id.Tenant()] = now
 		worker.Activate(c.version)
-		l.h.log.Warn("object was rolled back, until its file changes", "object", string(id), "version", past.Version, "from", sumOf(cur))
+		l.h.log.Warn("object rolled back until its file changes",
+			"object", string(id), "version", past.Version, "from", sumOf(cur))
 		l.h.record("rolled back", id, past.Version)
 		l.afterStore = append(l.afterStore, func() { done <- nil }) // the caller may call the object next
 	})
 	return past.Version, nil
 }
 
-// choose returns the version that a rollback asks for.
+// choose returns the stored version for a prefix of its name, or for "" the one before the serving version.
 func choose(kept []storedVersion, id object.ID, serving, version string) (*storedVersion, error) {
 	var found *storedVersion
 	at := len(kept)
@@ -179,7 +185,7 @@ func choose(kept []storedVersion, id object.ID, serving, version string) (*store
 			found = p
 		case version != "" && strings.HasPrefix(p.Version, version):
 			if found != nil && found.Version != p.Version {
-				return nil, object.Errorf(object.CodeInvalid, "several versions of %s begin with %s: say more of its name", id, version)
+				return nil, object.Errorf(object.CodeInvalid, "several versions of %s begin with %s: give a longer prefix", id, version)
 			}
 			found = p
 		}
@@ -190,13 +196,13 @@ func choose(kept []storedVersion, id object.ID, serving, version string) (*store
 	case found == nil:
 		return nil, object.Errorf(object.CodeInvalid, "%s has no version %s: hearth history %s lists them", id, version, id)
 	case found.Version == serving:
-		return nil, object.Errorf(object.CodeInvalid, "version %s of %s serves already", serving, id)
+		return nil, object.Errorf(object.CodeInvalid, "version %s of %s is already serving", serving, id)
 	}
 	return found, nil
 }
 
-// keepPast puts what was taken into service into the history, and before that what it
-// replaces, if that is not there yet.
+// storeVersions stores the new version in the history, and before it the replaced one, if
+// that is not stored yet.
 func (l *reloader) storeVersions(before, now *supervise.Version) {
 	kept, err := l.history.names(now.ID)
 	sum := sumOf(before)
@@ -208,6 +214,6 @@ func (l *reloader) storeVersions(before, now *supervise.Version) {
 		err = l.history.add(now, time.Now(), false)
 	}
 	if err != nil {
-		l.h.log.Warn("a version cannot be kept: it cannot be rolled back to", "object", string(now.ID), "err", err)
+		l.h.log.Warn("store a version for rollbacks: failed", "object", string(now.ID), "err", err)
 	}
 }
