@@ -18,12 +18,12 @@ import (
 	"github.com/hearthhost/hearth/transport"
 )
 
-// AdminSocket returns the path of the admin socket of a host under a policy: HTTP on a
-// Unix socket that answers the host's own user and root, and nobody else.
+// AdminSocket returns the path of the admin socket of a host under a policy. It is HTTP on a
+// Unix socket, for the host's own user and root only.
 func AdminSocket(p *policy.Policy) string { return filepath.Join(p.State, "admin.sock") }
 
-// verbs is what the admin socket answers. What only looks is a GET, what changes something
-// a POST; all but the metrics is JSON.
+// adminHandler returns the handler of the admin socket. GET requests only read, POST requests
+// change the host. Responses are JSON, except the metrics.
 func (h *Host) adminHandler() *http.ServeMux {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status(), nil) })
@@ -48,7 +48,7 @@ func (h *Host) adminHandler() *http.ServeMux {
 	return m
 }
 
-// publicVerbs is what the loopback listener answers, to whoever asks.
+// metricsHandler returns the handler of the loopback listener, for every user of this machine.
 func (h *Host) metricsHandler() http.Handler {
 	m := http.NewServeMux()
 	var last publicMetrics
@@ -56,9 +56,9 @@ func (h *Host) metricsHandler() http.Handler {
 		writeMetrics(w, last.current(time.Now(), h.metrics))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A page in a browser on this machine can be sent here under its own site's name.
+		// DNS rebinding: a web page in a browser on this machine may send requests here under its site's name.
 		if !thisMachine(r.Host) {
-			http.Error(w, "ask for this machine by its address", http.StatusForbidden)
+			http.Error(w, "the Host header must be a loopback address or localhost", http.StatusForbidden)
 			return
 		}
 		m.ServeHTTP(w, r)
@@ -94,13 +94,13 @@ func answer(w http.ResponseWriter, v any, err error) {
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // who asked has gone
+	_ = enc.Encode(v) // an error means that the client has gone
 }
 
-// doors are the listeners beside those for calls, and their servers.
+// adminServers are the HTTP servers of the admin socket and of metrics.
 type adminServers struct {
 	open    []adminServer
-	metrics string // the address of the loopback listener; "": there is none
+	metrics string // address of the loopback listener; "": no such listener
 	serving sync.WaitGroup
 }
 
@@ -109,15 +109,15 @@ type adminServer struct {
 	server *http.Server
 }
 
-// Bounds on the doors.
+// Bounds of each admin server.
 const (
-	maxAdminConns  = 32 // of each
+	maxAdminConns  = 32 // more wait to be accepted
 	adminTimeout   = 30 * time.Second
 	adminIdle      = time.Minute
 	maxAdminHeader = 16 << 10
 )
 
-// openDoors opens the admin socket and, if the policy wants it, the listener of metrics.
+// openAdmin opens the admin socket and the policy's listener of metrics, if any.
 func (h *Host) openAdmin(ctx context.Context) error {
 	path := AdminSocket(h.cfg.Policy)
 	own, err := transport.ListenOwner(ctx, path, func(uid uint32) {
@@ -125,7 +125,7 @@ func (h *Host) openAdmin(ctx context.Context) error {
 	})
 	switch {
 	case object.CodeOf(err) == object.CodeTooLarge:
-		// Hosts under such a path have always run, and nobody's calls need the socket.
+		// Older versions started under such a path, and calls do not need the socket: only warn.
 		h.log.Warn(`no admin socket: its path is too long; name a shorter folder with state = "…"`, "path", path)
 	case err != nil:
 		return fmt.Errorf("admin socket: %w", err)
@@ -148,19 +148,25 @@ func (h *Host) openAdmin(ctx context.Context) error {
 }
 
 func (h *Host) addAdminServer(ln net.Listener, verbs http.Handler) {
-	s := &http.Server{Handler: verbs, MaxHeaderBytes: maxAdminHeader, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
-		IdleTimeout: adminIdle, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn)}
+	s := &http.Server{
+		Handler:        verbs,
+		MaxHeaderBytes: maxAdminHeader,
+		ReadTimeout:    adminTimeout,
+		WriteTimeout:   adminTimeout,
+		IdleTimeout:    adminIdle,
+		ErrorLog:       slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
+	}
 	h.admin.open = append(h.admin.open, adminServer{&limitedListener{Listener: ln, room: make(chan struct{}, maxAdminConns)}, s})
 }
 
-// How long, and how often, a host tries to open the doors of the one that it succeeds.
+// Retries of a new host that opens the admin socket of its predecessor.
 const (
 	adminRetryTimeout  = 30 * time.Second
 	adminRetryInterval = 50 * time.Millisecond
 )
 
-// takeDoors answers at the doors, which the host before, if there is one, is about to
-// leave.
+// startAdmin opens and serves the admin servers. During an upgrade it retries until the
+// predecessor closes them.
 func (h *Host) startAdmin(ctx context.Context) {
 	if h.cfg.Inherited.ParentPID != 0 {
 		ctx, cancel := context.WithTimeout(ctx, adminRetryTimeout)
@@ -172,7 +178,7 @@ func (h *Host) startAdmin(ctx context.Context) {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				h.log.Error("no admin socket, and no metrics: the host before has not left them", "err", err)
+				h.log.Error("no admin socket and no metrics: the old host has not closed them", "err", err)
 				return
 			}
 		}
@@ -180,12 +186,12 @@ func (h *Host) startAdmin(ctx context.Context) {
 	h.serveAdmin()
 }
 
-// serveDoors starts to answer at each door; closeDoors ends that and waits.
+// serveAdmin serves each admin server in a goroutine. closeAdmin ends them and waits.
 func (h *Host) serveAdmin() {
 	for _, d := range h.admin.open {
 		h.admin.serving.Go(func() {
 			if err := d.server.Serve(d.ln); !errors.Is(err, http.ErrServerClosed) {
-				h.log.Error("admin: no longer answering", "address", d.ln.Addr().String(), "err", err)
+				h.log.Error("serve admin requests: failed", "address", d.ln.Addr().String(), "err", err)
 			}
 		})
 	}
@@ -200,14 +206,14 @@ func (h *Host) closeAdmin() {
 	h.admin.open = nil
 }
 
-// bounded is a listener that has so many connections at a time: more wait to be accepted,
-// and the host's descriptors are for calls.
+// limitedListener limits the open connections of a listener: the host's descriptors are for
+// calls. More connections wait to be accepted.
 type limitedListener struct {
 	net.Listener
 	room chan struct{}
 }
 
-// Accept waits for room first.
+// Accept waits until fewer connections are open than the limit.
 func (b *limitedListener) Accept() (net.Conn, error) {
 	b.room <- struct{}{}
 	c, err := b.Listener.Accept()
@@ -218,7 +224,7 @@ func (b *limitedListener) Accept() (net.Conn, error) {
 	return &limitedConn{Conn: c, b: b}, nil
 }
 
-// boundedConn gives its room back when it is closed.
+// limitedConn releases its slot when it is closed.
 type limitedConn struct {
 	net.Conn
 	b    *limitedListener

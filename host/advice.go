@@ -17,14 +17,14 @@ import (
 	"github.com/hearthhost/hearth/transport"
 )
 
-// warnPolicy logs what a policy says that is valid and probably not meant.
+// warnPolicy logs valid settings of a policy that are probably mistakes.
 func warnPolicy(p *policy.Policy, log *slog.Logger) {
 	for _, text := range slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine())) {
 		log.Warn("policy", "warning", text)
 	}
 }
 
-// policyAdvice returns warnings about what a policy permits.
+// policyAdvice returns warnings about a policy, without reading keys.
 func policyAdvice(p *policy.Policy) []string {
 	var out []string
 	for _, problem := range p.Warnings {
@@ -33,8 +33,8 @@ func policyAdvice(p *policy.Policy) []string {
 	return slices.Concat(out, useless(p), unbound(p))
 }
 
-// Advice returns warnings about a policy: what it permits that is probably not meant, and certificates that it names
-// whose dates are wrong or will be soon. It reads certificates and no keys; files that it cannot read are for [Check].
+// Advice returns warnings about a policy: likely mistakes, and certificates with dates that are invalid or will be soon.
+// It reads certificates but not keys. [Check] reports the files that it cannot read.
 func Advice(p *policy.Policy, now time.Time) []string {
 	out := policyAdvice(p)
 	for _, f := range credential.CertificateFaults(p, nil, now) {
@@ -60,9 +60,9 @@ func useless(p *policy.Policy) []string {
 	return out
 }
 
-// unbound returns a warning for each authority of clients whose certificate has name constraints,
-// if principals go by common names under it, or conditions ask for them: constraints bind DNS names,
-// addresses and URIs, and not the common name. Files that cannot be read are for [New] to report.
+// unbound returns a warning for each client authority with name constraints, if principals or
+// conditions use common names under it. Constraints bind DNS names, addresses and URIs, but not
+// the common name. [New] reports the files that cannot be read.
 func unbound(p *policy.Policy) []string {
 	files := map[string]string{}
 	for _, l := range p.Listeners {
@@ -73,15 +73,15 @@ func unbound(p *policy.Policy) []string {
 			files[file] = l.Where
 		}
 	}
-	asking := p.RulesUsingCommonName()
+	rules := p.RulesUsingCommonName()
 	var out []string
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		var uses []string
 		if who := p.PrincipalsByCommonName(file); len(who) > 0 {
-			uses = append(uses, fmt.Sprintf("principal %s goes by", who[0]))
+			uses = append(uses, fmt.Sprintf("identifies principal %s", who[0]))
 		}
-		if len(asking) > 0 {
-			uses = append(uses, asking[0]+" asks for")
+		if len(rules) > 0 {
+			uses = append(uses, rules[0]+" requires")
 		}
 		if uses == nil {
 			continue
@@ -90,32 +90,33 @@ func unbound(p *policy.Policy) []string {
 		if err != nil || !constrained {
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s: the authority in %s has name constraints, which do not bind the common name that %s: "+
+		out = append(out, fmt.Sprintf("%s: the authority in %s has name constraints, "+
+			"which do not bind the common name that %s: "+
 			"it can issue any common name; match dns or uri", files[file], file, strings.Join(uses, ", and that ")))
 	}
 	return out
 }
 
-// credentialFaults returns the faults of keys, certificates and secrets as they are now. A running host goes on with
-// those that it read last.
+// credentialFaults returns the current faults of keys, certificates and secrets. A running host keeps its last good
+// reading.
 func credentialFaults(p *policy.Policy, v *credential.Store, s *credential.Secrets, now time.Time) []fault.Fault {
 	return slices.Concat(v.Faults(), s.Faults(), credential.CertificateFaults(p, v, now))
 }
 
-// folderLook looks at the host's folders. A file system that hangs does not hold its caller.
+// folderLook checks the host's folders. A hung file system does not block its caller.
 type folderLook struct {
 	busy  atomic.Bool
 	found atomic.Pointer[[]fault.Fault]
 }
 
-// lookPatience is how long a look may take before the one before counts.
+// lookPatience bounds a check. After it the result of the last check counts.
 const lookPatience = time.Second
 
-// faults returns the faults of the folders to which the host writes, as they are now.
+// faults returns the current faults of the folders that the host writes.
 func (f *folderLook) faults(p *policy.Policy) []fault.Fault {
 	if !f.busy.Swap(true) {
 		done := make(chan struct{})
-		go func() { // ends with the system calls that it makes
+		go func() { // ends when its system calls return
 			all := append(folderFaults(p), writableFaults(p)...)
 			f.found.Store(&all)
 			f.busy.Store(false)
@@ -134,8 +135,8 @@ func (f *folderLook) faults(p *policy.Policy) []fault.Fault {
 	return nil
 }
 
-// ownFiles notes the faults of the host's own files: its folders, the audit log, keys, certificates and secrets. A
-// running host serves on with them; those of credentials are logged when they are read.
+// ownFiles notes the faults of the host's own files: its folders, the audit log, keys, certificates and secrets. The
+// host continues to serve. The reader of credentials logs their faults.
 func (l *reloader) ownFiles() {
 	now := map[string]bool{}
 	note := func(p fault.Fault) (news bool) {
@@ -150,7 +151,7 @@ func (l *reloader) ownFiles() {
 	}
 	for _, p := range l.folders.faults(l.next.Policy) {
 		if note(p) {
-			l.h.log.Error("a folder of the host is not as it should be; it stays in use", "path", p.Path, "err", p.Err)
+			l.h.log.Error("a folder of the host is not safe or not writable; it stays in use", "path", p.Path, "err", p.Err)
 		}
 	}
 	for _, p := range credentialFaults(l.next.Policy, l.next.Credentials, l.next.secrets, time.Now()) {

@@ -60,9 +60,9 @@ permit "all" {
 `
 	const condition = `when = caller.cert.common_name == "boss"`
 	for name, test := range map[string]struct{ ca, cert, when, want string }{
-		"common name":     {"bound", `common_name = "boss"`, "", "that principal partner goes by: it can issue any common name"},
-		"condition":       {"bound", `dns = "a.partner.example"`, condition, `policy.hcl:14 permit "all" asks for: it can issue any`},
-		"both":            {"bound", `common_name = "boss"`, condition, "partner goes by, and that "},
+		"common name":     {"bound", `common_name = "boss"`, "", "that identifies principal partner: it can issue any common name"},
+		"condition":       {"bound", `dns = "a.partner.example"`, condition, `policy.hcl:14 permit "all" requires: it can issue any`},
+		"both":            {"bound", `common_name = "boss"`, condition, "identifies principal partner, and that "},
 		"DNS name":        {"bound", `dns = "a.partner.example"`, "", ""},
 		"no constraints":  {"free", `common_name = "boss"`, condition, ""},
 		"file is missing": {"none", `common_name = "boss"`, "", ""},

@@ -16,14 +16,14 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// Answers connects to each listener, as a stranger does, and returns nil if the host reacts:
-// a first message that is none gets an answer on every channel and leaves no trace in the
-// logs. A host that hangs up, because it has too many connections, say, is alive too; one that
-// says nothing until ctx is done is not.
+// Answers connects to each listener without credentials and returns nil if the host reacts.
+// It sends an invalid first message, to which every channel responds without a log line.
+// A closed connection also counts: the host may have too many connections. Answers returns
+// an error if a listener does not react until ctx is done.
 func (h *Host) Answers(ctx context.Context) error {
 	for _, l := range h.listeners {
 		if err := askListener(ctx, l); err != nil {
-			return fmt.Errorf("asking %s whether the host answers: %w", l.Addr(), err)
+			return fmt.Errorf("probe %s: %w", l.Addr(), err)
 		}
 	}
 	return nil
@@ -51,9 +51,9 @@ func askListener(ctx context.Context, l *transport.Listener) error {
 		_, err = io.ReadFull(c, make([]byte, 4))
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return errors.New("it says nothing")
+		return errors.New("no response from the host")
 	}
-	return nil // an answer, or it hung up
+	return nil // a response or a closed connection
 }
 
 // reachable returns an address on which this machine reaches a listener.

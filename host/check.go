@@ -28,10 +28,10 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// Check returns the faults that a host would have if it were started now, sorted by file: those that keep it from
-// starting, those of which it would refuse or log something, and, as notes, what is probably not meant. It loads every
-// script in a worker of its own, as [Test] does, starts no plugin, opens no listener and writes nothing. A host may be
-// running meanwhile. Of Config it needs Policy, PolicyFile and Worker.
+// Check returns the faults that a host would have if it started now, sorted by file. They are errors that prevent the
+// start, files that would be refused or logged, and notes about likely mistakes. Check loads every script in a separate
+// worker, as [Test] does. It starts no plugins, opens no listeners and writes no files. A host may be running at the
+// same time. Check uses Policy, PolicyFile and Worker of Config.
 func Check(ctx context.Context, cfg Config) []Refusal {
 	p := cfg.Policy
 	c := &checkup{policyFile: cfg.PolicyFile}
@@ -47,7 +47,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 		c.add(fault.Fault{Path: p.Audit.Path, Err: err})
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	v, _ := credential.NewStore(p, nil, quiet) // what is wrong is among the faults
+	v, _ := credential.NewStore(p, nil, quiet) // credentialFaults returns the errors
 	s, _ := credential.NewSecrets(p, nil, quiet)
 	c.add(credentialFaults(p, v, s, time.Now())...)
 
@@ -102,8 +102,8 @@ func (c *checkup) errors(err error) {
 	c.refuse(Refusal{Path: path, Err: err.Error()})
 }
 
-// writableFaults returns the folders in which this process could make no file, and will have to: those of state, of the
-// audit log and, for enrolment, of keys and of the authority.
+// writableFaults returns the folders in which the host must create files and this process cannot: those of the state,
+// of the audit log and, for enrolment, of keys and the authority.
 func writableFaults(p *policy.Policy) []fault.Fault {
 	dirs := []string{p.State}
 	if !p.Audit.Off {
@@ -127,7 +127,7 @@ func writableFaults(p *policy.Policy) []fault.Fault {
 	return out
 }
 
-// writable returns why this process can make no file in a folder, which need not exist yet.
+// writable returns an error if this process cannot create files in a folder. The folder may not exist yet.
 func writable(dir string) error {
 	at := dir
 	for {
@@ -142,9 +142,10 @@ func writable(dir string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EROFS):
-		return fmt.Errorf("the file system of %s is read-only for this process; under systemd, name the folder in ReadWritePaths=", at)
+		return fmt.Errorf("the file system of %s is read-only for this process; "+
+			"under systemd, name the folder in ReadWritePaths=", at)
 	case at != dir:
-		return fmt.Errorf("it cannot be made: writing to %s: %w", at, err)
+		return fmt.Errorf("the host cannot create it: write to %s: %w", at, err)
 	}
 	return fmt.Errorf("the host cannot write to it: %w", err)
 }
@@ -166,12 +167,16 @@ func (c *checkup) files(p *policy.Policy, f *files) {
 			c.refuse(Refusal{ID: pin.ID, Path: path, Err: err.Error()})
 		}
 		if pin.Unpinned {
-			c.add(fault.Fault{Path: path, Err: fmt.Errorf("%s: the plugin is not pinned: any program that is put there runs", pin.Where), Warning: true})
+			c.add(fault.Fault{
+				Path:    path,
+				Err:     fmt.Errorf("%s: the plugin is not pinned: the host runs any program at this path", pin.Where),
+				Warning: true,
+			})
 		}
 	}
 }
 
-// scripts loads every script, each tenant's in a worker of its own, as many at a time as there are processors.
+// scripts loads every script, in one worker for each tenant. At most GOMAXPROCS workers run at a time.
 func (c *checkup) scripts(ctx context.Context, cfg Config, f *files, s *credential.Secrets) {
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
@@ -204,10 +209,14 @@ func (c *checkup) tenant(ctx context.Context, cfg Config, name object.Tenant, t 
 			continue
 		}
 		var wrong *supervise.LoadError
-		if !errors.As(err, &wrong) { // the worker's trouble is that of all the tenant's scripts
-			c.refuse(Refusal{Path: filepath.Join(cfg.Policy.Scripts, string(name)), Err: "the scripts cannot be loaded: " + errorText(err)})
+		if !errors.As(err, &wrong) { // the worker failed, not the script: report it once for the tenant
+			c.refuse(Refusal{
+				Path: filepath.Join(cfg.Policy.Scripts, string(name)),
+				Err:  "the scripts cannot be loaded: " + errorText(err),
+			})
 			return
 		}
-		c.refuse(Refusal{ID: id, Path: filepath.Join(cfg.Policy.Scripts, filepath.FromSlash(script.File)), Err: errorText(err)})
+		path := filepath.Join(cfg.Policy.Scripts, filepath.FromSlash(script.File))
+		c.refuse(Refusal{ID: id, Path: path, Err: errorText(err)})
 	}
 }

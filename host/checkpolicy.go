@@ -13,9 +13,9 @@ import (
 	"github.com/hearthhost/hearth/transport/enroll"
 )
 
-// CheckPolicyFile refuses a policy file that others than the host's user and root could write or
-// replace: they would decide about everything. A path of "" is the built-in policy, which is no
-// file; a file that does not exist is for its reader to report.
+// CheckPolicyFile rejects a policy file that users other than the host's and root can write or
+// replace: they would control all access. A path of "" is the built-in policy and passes. A
+// missing file passes too, since its reader reports it.
 func CheckPolicyFile(path string) error {
 	if path == "" {
 		return nil
@@ -25,7 +25,7 @@ func CheckPolicyFile(path string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("looking at the policy: %w", err)
+		return fmt.Errorf("stat the policy file: %w", err)
 	}
 	if err := safefile.CheckFile(path, info); err != nil {
 		return fmt.Errorf("checking the policy file: %w", err)
@@ -33,13 +33,13 @@ func CheckPolicyFile(path string) error {
 	return nil
 }
 
-// CheckPolicy returns why no host would start under a policy, as [New] finds it. It leaves out what depends on
-// the user who runs the host, keys and certificates.
+// CheckPolicy returns the errors of a policy under which [New] would fail. It does not check the user of the
+// process, keys and certificates.
 func CheckPolicy(p *policy.Policy) error {
 	return errors.Join(checkTenants(p), checkFolders(p))
 }
 
-// CheckEnroll returns why a principal could not be enrolled under a policy.
+// CheckEnroll returns an error if a principal cannot be enrolled under a policy.
 func CheckEnroll(p *policy.Policy, who object.Principal, kind enroll.Kind) error {
 	return builtin.CheckEnroll(p, who, kind)
 }

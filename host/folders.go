@@ -14,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// checkFolders refuses folders of which one is inside another, and those that are not the host's own.
+// checkFolders rejects nested folders and folders that other users can write.
 func checkFolders(p *policy.Policy) error {
 	errs := []error{nestedFolders(p)}
 	for _, f := range folderFaults(p) {
@@ -23,8 +23,8 @@ func checkFolders(p *policy.Policy) error {
 	return errors.Join(append(errs, ownFolders(p))...)
 }
 
-// nestedFolders refuses folders of which one is inside another: files that a tenant may write must not be the host's
-// state, nor one kind of code be taken for another. The audit log may be in the state folder.
+// nestedFolders rejects folders that are inside another: a tenant's files must not become the host's state, or another
+// kind of code. The audit log may be in the state folder.
 func nestedFolders(p *policy.Policy) error {
 	type folder struct{ what, path string }
 	all := []folder{{"scripts", real(p.Scripts)}, {"plugins", real(p.Plugins)}, {"state", real(p.State)}}
@@ -35,14 +35,15 @@ func nestedFolders(p *policy.Policy) error {
 	for i, a := range all {
 		for _, b := range all[i+1:] {
 			if (within(a.path, b.path) || within(b.path, a.path)) && (a.what != "state" || b.what != "the audit log") {
-				errs = append(errs, fmt.Errorf("the folders of %s (%s) and %s (%s) are one, or one lies in the other: name them apart", a.what, a.path, b.what, b.path))
+				errs = append(errs, fmt.Errorf("the folders of %s (%s) and %s (%s) are equal, or one is inside the other: "+
+					"name separate folders", a.what, a.path, b.what, b.path))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// folderFaults returns the faults of the folders to which the host itself writes, and of the audit log's mode.
+// folderFaults returns the faults of the folders that the host writes, and of the audit log's mode.
 func folderFaults(p *policy.Policy) []fault.Fault {
 	var out []fault.Fault
 	if err := ownFolder("state", p.State); err != nil {
@@ -55,17 +56,21 @@ func folderFaults(p *policy.Policy) []fault.Fault {
 		out = append(out, fault.Fault{Path: filepath.Dir(p.Audit.Path), Err: fmt.Errorf("the audit log: %w", err)})
 	}
 	if info, err := os.Lstat(p.Audit.Path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		out = append(out, fault.Fault{Path: p.Audit.Path, Err: fmt.Errorf("the audit log: other users may read or write it; run chmod 600 %s", shell.Path(p.Audit.Path))})
+		out = append(out, fault.Fault{
+			Path: p.Audit.Path,
+			Err: fmt.Errorf("the audit log: other users may read or write it; run chmod 600 %s",
+				shell.Path(p.Audit.Path)),
+		})
 	}
 	return out
 }
 
-// ownFolders refuses folders to which others may add scripts or plugins.
+// ownFolders rejects folders in which other users can add scripts or plugins.
 func ownFolders(p *policy.Policy) error {
 	return errors.Join(ownFolder("scripts", p.Scripts), ownFolder("plugins", p.Plugins))
 }
 
-// ownFolder refuses one, if it is there.
+// ownFolder rejects a folder that other users can write. A missing folder is not an error.
 func ownFolder(what, path string) error {
 	if err := safefile.CheckFolder(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the folder of %s: %w", what, err)
@@ -73,7 +78,7 @@ func ownFolder(what, path string) error {
 	return nil
 }
 
-// real returns where a path leads, as far as it exists.
+// real returns a path with the symbolic links of its existing part resolved.
 func real(path string) string {
 	if to, err := filepath.EvalSymlinks(path); err == nil {
 		return to
@@ -84,7 +89,8 @@ func real(path string) string {
 	return path
 }
 
-// within reports whether a path is a folder or lies in it.
+// within reports whether path is folder or is inside it.
 func within(path, folder string) bool {
-	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, string(os.PathSeparator))+string(os.PathSeparator))
+	separator := string(os.PathSeparator)
+	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, separator)+separator)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Status is what a host is at.
+// Status is the current state of a host.
 type Status struct {
 	Version   string    `json:"version"`
 	PID       int       `json:"pid"`
@@ -26,7 +26,7 @@ type Status struct {
 	Unauthenticated int `json:"unauthenticated"` // connections whose handshake has not finished; included in Connections
 	Streams         int `json:"streams"`
 
-	// AuditStalled is for how many seconds a write of the audit log has not finished, since its disk hangs.
+	// AuditStalled is the age in seconds of an unfinished write of the audit log; 0 unless the disk hangs.
 	AuditStalled float64 `json:"audit_stalled_seconds,omitempty"`
 
 	Reloads  ReloadStatus   `json:"reloads"`
@@ -34,16 +34,15 @@ type Status struct {
 	Refusals []Refusal      `json:"refusals"`
 }
 
-// WorkerStatus is the state of a tenant's worker, of an object's that has one of its own,
-// or of a plugin.
+// WorkerStatus is the state of a plugin or of a worker, of a tenant or of one object.
 type WorkerStatus struct {
 	Name   string        `json:"name"` // the tenant, or the object's or plugin's id
 	Tenant object.Tenant `json:"tenant"`
 	Kind   string        `json:"kind"` // KindWorker, KindPlugin
 	State  string        `json:"state"`
 	PID    int           `json:"pid,omitempty"`
-	// Crashes are those in a row, Retry is when it may be started again after one, and Cause
-	// is why it crashed last, or is refused.
+	// Crashes counts consecutive crashes. Retry is the earliest time of the next start. Cause is the reason of the last
+	// crash or of the refusal.
 	Crashes int       `json:"crashes,omitempty"`
 	Retry   time.Time `json:"retry,omitzero"`
 	Cause   string    `json:"cause,omitempty"`
@@ -55,10 +54,10 @@ const (
 	KindPlugin = "plugin"
 
 	StateRunning     = "running"
-	StateIdle        = "idle"        // no process: the next call starts one
-	StateBackOff     = "backoff"     // it crashed, and is not started again yet
-	StateQuarantined = "quarantined" // it crashed too often, and is not started before something changes
-	StateRefused     = "refused"     // its file is not as the policy wants it, and is not started
+	StateIdle        = "idle"        // no process; the next call starts one
+	StateBackOff     = "backoff"     // crashed; not started before Retry
+	StateQuarantined = "quarantined" // crashed too often; not started before a change
+	StateRefused     = "refused"     // its file does not match the policy; not started
 )
 
 var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateQuarantined, StateRefused}
@@ -66,15 +65,14 @@ var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateQuar
 // ReloadStatus counts the changes of objects, plugins and policy since the host started.
 type ReloadStatus struct {
 	Applied uint64 `json:"applied"`
-	Refused uint64 `json:"refused"` // that changed nothing, for they had errors
-	// Last is when one was taken, and zero if none was.
+	Refused uint64 `json:"refused"` // changes with errors, which were not applied
+	// Last is the time of the last applied change, zero without one.
 	Last time.Time `json:"last,omitzero"`
-	// PolicyRefused says that the policy file holds another policy than is in force, and
-	// one that does not load.
+	// PolicyRefused is true if the policy file does not load and an older policy is in force.
 	PolicyRefused bool `json:"policy_refused"`
 }
 
-// Status returns what the host is at.
+// Status returns the host's current state. It is safe for concurrent use.
 func (h *Host) Status() *Status {
 	s := &Status{Version: h.cfg.Version, PID: os.Getpid(), Since: h.ledger.Since, Addresses: h.Addrs(), Metrics: h.admin.metrics,
 		Streams: h.dispatch.Streams(), Workers: h.workerStates(), Refusals: h.Refusals()}
@@ -93,7 +91,7 @@ func (h *Host) Status() *Status {
 	return s
 }
 
-// process is a backend that knows its process.
+// process is a backend with the state of an operating system process.
 type process interface{ Status() backoff.Status }
 
 // workerStates returns the states of the workers and plugins of the current snapshot.
@@ -135,7 +133,7 @@ func (h *Host) workerStates() []WorkerStatus {
 		}
 	}
 	for id, p := range snap.plugins {
-		if id == slices.Min(p.pin.Objects) { // one that serves several is one process
+		if id == slices.Min(p.pin.Objects) { // a plugin with several objects is one process
 			add(string(p.pin.ID), p.pin.ID.Tenant(), KindPlugin, p.backend)
 		}
 	}
@@ -145,6 +143,6 @@ func (h *Host) workerStates() []WorkerStatus {
 	return out
 }
 
-// Usage returns what every tenant has spent, or one of them; CodeNotFound if the host
-// never served that one.
+// Usage returns the usage of every tenant, or of one. The error is CodeNotFound if the host
+// never served that tenant.
 func (h *Host) Usage(of object.Tenant) (*usage.Usage, error) { return h.ledger.Usage(of) }
