@@ -7,14 +7,13 @@ import (
 	"github.com/hearthhost/hearth/host/usage"
 )
 
-// exposition is a text in Prometheus' exposition format 0.0.4: families of samples, each
-// family in one piece. Names and help are ours and need no escaping; values of labels are
-// escaped.
+// exposition builds a text in Prometheus' exposition format 0.0.4. All samples of a family
+// must be consecutive. It escapes label values, but not the fixed names and help texts.
 //
 // Source: prometheus.io/docs/instrumenting/exposition_formats.
 type exposition struct {
 	b    []byte
-	name string // of the family
+	name string // name of the current family
 }
 
 // The types of families.
@@ -24,7 +23,7 @@ const (
 	histogram = "histogram"
 )
 
-// family begins one.
+// family begins a family of metrics.
 func (e *exposition) family(name, kind, help string) {
 	e.name = name
 	e.b = append(e.b, "# HELP "+name+" "+help+"\n# TYPE "+name+" "+kind+"\n"...)
@@ -42,7 +41,7 @@ func (e *exposition) value(v float64, labels ...string) {
 	e.b = append(strconv.AppendFloat(e.b, v, 'g', -1, 64), '\n')
 }
 
-// times adds a histogram of the times of calls.
+// times adds a histogram of call durations, in seconds.
 func (e *exposition) times(t *usage.Totals, labels ...string) {
 	sum := uint64(0)
 	for i, n := range t.Times {
@@ -62,7 +61,7 @@ func (e *exposition) times(t *usage.Totals, labels ...string) {
 
 var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// key writes a sample up to its value.
+// key writes the name and the labels of a sample.
 func (e *exposition) key(suffix string, labels []string) {
 	e.b = append(e.b, e.name+suffix...)
 	for i := 0; i+1 < len(labels); i += 2 {

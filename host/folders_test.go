@@ -81,7 +81,7 @@ func TestFoldersInEachOther(t *testing.T) {
 			prepare = func(dir string) error { return os.Mkdir(filepath.Join(dir, "state/scripts"), 0o755) }
 		}
 		err := newIn(t, text+"\n"+everything, prepare)
-		if ok != (err == nil) || !ok && !strings.Contains(err.Error(), "name them apart") {
+		if ok != (err == nil) || !ok && !strings.Contains(err.Error(), "name separate folders") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

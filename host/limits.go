@@ -11,29 +11,30 @@ import (
 	"github.com/hearthhost/hearth/transport"
 )
 
-// Limit is one of the host's fixed limits, for those who ask.
+// Limit is one of the host's fixed limits, as text for operators.
 type Limit struct{ Name, Value string }
 
-// Limits returns the host's own limits, which nothing sets.
+// Limits returns the host's fixed limits.
 func Limits() []Limit {
 	return []Limit{
-		{"message size of strangers", strconv.Itoa(object.DefaultMessageBytes>>20) + " MiB"},
+		{"message size before authentication", strconv.Itoa(object.DefaultMessageBytes>>20) + " MiB"},
 		{"time for the handshake", handshakeTimeout.String()},
 		{"time for a call to begin", dispatch.StartTimeout.String()},
-		{"time to finish calls when told to stop", drainTimeout.String()},
+		{"time to finish running calls before the stop", drainTimeout.String()},
 		{"connections", strconv.Itoa(admit.MaxConns) + ", less if there are not as many descriptors"},
 		{"connections of a principal", "a quarter of all, or connections of a limit block"},
-		{"bytes in flight", fmt.Sprintf("a quarter of the memory, %d MiB to %d MiB", admit.LeastFlightBytes>>20, admit.MostFlightBytes>>20)},
+		{"bytes in flight", fmt.Sprintf("a quarter of the memory, %d MiB to %d MiB",
+			admit.LeastFlightBytes>>20, admit.MostFlightBytes>>20)},
 		{"bytes in flight of a principal", "a quarter of all, or in_flight of a limit block"},
 		{"arguments of the host's own objects", strconv.Itoa(builtin.MaxArgumentBytes>>10) + " KiB"},
 		{"calls in a batch", strconv.Itoa(object.MaxBatch)},
-		{"connections that have not introduced themselves", strconv.Itoa(maxStrangers)},
+		{"unauthenticated connections", strconv.Itoa(maxStrangers)},
 		{"connections of one other machine", strconv.Itoa(admit.MaxPerSource)},
 		{"bytes of a TLS handshake", strconv.Itoa(transport.MaxHandshakeBytes>>10) + " KiB"},
 		{"bytes of all unfinished TLS handshakes", strconv.Itoa(transport.MaxHandshakesBytes>>20) + " MiB"},
-		{"certificates that a client shows", strconv.Itoa(transport.MaxClientCerts)},
-		{"calls under way while several tenants are called", strconv.Itoa(admit.DefaultSlots())},
-		{"oneway calls of a connection under way", strconv.Itoa(maxOneways)},
+		{"certificates in a client's chain", strconv.Itoa(transport.MaxClientCerts)},
+		{"running calls while several tenants have calls", strconv.Itoa(admit.DefaultSlots())},
+		{"running oneway calls of a connection", strconv.Itoa(maxOneways)},
 		{"item streams of a principal, without a limit", strconv.Itoa(dispatch.MaxStreams)},
 		{"lines of the log about one principal's connections and oneway calls", strconv.Itoa(peerLines) + " a second"},
 		{"size of a regular expression for the name server", strconv.Itoa(builtin.MaxRegexSize)},

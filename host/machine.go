@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BeyondMachine returns a warning for each limit of a tenant's worker that is higher than what a host
-// with these limits has itself: it is never reached, and the system ends other processes first.
+// BeyondMachine returns a warning for each worker limit above the limits of the host itself. A worker
+// cannot reach such a limit: the system ends other processes first.
 func BeyondMachine(p *policy.Policy, machine cgroup.Limits) []string {
 	var out []string
 	for _, name := range p.Tenants {
@@ -27,7 +27,7 @@ func BeyondMachine(p *policy.Policy, machine cgroup.Limits) []string {
 	return out
 }
 
-// maxDescriptors returns how many descriptors this process may have. The runtime raised the soft limit at start.
+// maxDescriptors returns the limit of open descriptors. The Go runtime raised the soft limit at start.
 func maxDescriptors() uint64 {
 	var r unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
@@ -36,8 +36,8 @@ func maxDescriptors() uint64 {
 	return r.Cur
 }
 
-// memoryBytes returns how much memory this process may use: what machine and control group give it, or GOMEMLIMIT if
-// that is less.
+// memoryBytes returns the memory limit of this process: the lowest of the machine's, the control group's and
+// GOMEMLIMIT.
 func memoryBytes() int64 {
 	most := debug.SetMemoryLimit(-1)
 	if n := cgroup.Machine().Bytes; n > 0 {

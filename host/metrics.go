@@ -14,8 +14,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// showMetrics answers with all metrics. doc/metrics.md lists them. No label has more values
-// than there are tenants, codes or states, whatever callers do.
+// showMetrics writes all metrics; doc/metrics.md lists them. Label values are only tenants,
+// codes, states and listeners, so that callers cannot add time series.
 func (h *Host) showMetrics(w http.ResponseWriter, _ *http.Request) { writeMetrics(w, h.metrics()) }
 
 func writeMetrics(w http.ResponseWriter, text []byte) {
@@ -23,18 +23,18 @@ func writeMetrics(w http.ResponseWriter, text []byte) {
 	_, _ = w.Write(text)
 }
 
-// publicEvery is how old the metrics may be that every user of this machine gets. They take the host's time and memory
-// in proportion to its objects, so they are made once for all who ask in that time.
+// publicEvery is the maximum age of the metrics for every user of this machine. Their cost grows with the number of
+// objects, so all requests of this time get the same text.
 const publicEvery = time.Second
 
-// publicMetrics is the metrics as they were made last for the loopback listener. The zero value is empty.
+// publicMetrics caches the metrics of the loopback listener. The zero value is empty.
 type publicMetrics struct {
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	made time.Time
-	text []byte // never changed
+	text []byte // never modified
 }
 
-// current returns the metrics at a time, made by make if those that were made last are too old.
+// current returns the cached metrics, or those of make if the cached ones are too old.
 func (p *publicMetrics) current(now time.Time, make func() []byte) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,20 +53,20 @@ func (h *Host) metrics() []byte {
 	return e.b
 }
 
-// hostMetrics are about the host as a whole.
+// hostMetrics adds the metrics of the whole host.
 func (h *Host) hostMetrics(e *exposition) {
 	s := h.Status()
-	e.family("hearth_build_info", gauge, "Always 1; the labels say which build this is.")
+	e.family("hearth_build_info", gauge, "Always 1; the labels identify the build.")
 	e.count(1, "version", s.Version, "go", runtime.Version())
-	e.family("hearth_start_time_seconds", gauge, "When the host started, in seconds since 1970.")
+	e.family("hearth_start_time_seconds", gauge, "Start time of the host, in seconds since 1970.")
 	e.value(float64(s.Since.UnixMilli()) / 1e3)
-	e.family("hearth_draining", gauge, "1 while the host finishes what it is at, to stop.")
+	e.family("hearth_draining", gauge, "1 while the host finishes running calls before it stops.")
 	e.count(one(s.Draining))
-	e.family("hearth_tenants", gauge, "Tenants that are served.")
+	e.family("hearth_tenants", gauge, "Served tenants.")
 	e.count(uint64(s.Tenants))
-	e.family("hearth_objects", gauge, "Objects that are served.")
+	e.family("hearth_objects", gauge, "Served objects.")
 	e.count(uint64(s.Objects))
-	e.family("hearth_refusals", gauge, "Files that are not served as they are, and other files of the host that are not as they should be.")
+	e.family("hearth_refusals", gauge, "Files whose current content is not served, and other faulty files of the host.")
 	refused := 0
 	for _, r := range s.Refusals {
 		if !r.Note {
@@ -74,13 +74,13 @@ func (h *Host) hostMetrics(e *exposition) {
 		}
 	}
 	e.count(uint64(refused))
-	e.family("hearth_policy_refused", gauge, "1 if the policy file holds a policy that does not load, and an older one is in force.")
+	e.family("hearth_policy_refused", gauge, "1 if the policy file does not load and an older policy is in force.")
 	e.count(one(s.Reloads.PolicyRefused))
 
-	e.family("hearth_reloads_total", counter, "Changes of objects, plugins and policy, by what became of them.")
+	e.family("hearth_reloads_total", counter, "Changes of objects, plugins and policy, by result.")
 	e.count(s.Reloads.Applied, "result", "applied")
 	e.count(s.Reloads.Refused, "result", "refused")
-	e.family("hearth_reload_time_seconds", gauge, "When the last change was taken, in seconds since 1970; 0 if none was.")
+	e.family("hearth_reload_time_seconds", gauge, "Time of the last applied change, in seconds since 1970; 0 without one.")
 	if s.Reloads.Last.IsZero() {
 		e.count(0)
 	} else {
@@ -88,27 +88,29 @@ func (h *Host) hostMetrics(e *exposition) {
 	}
 
 	if listeners, ends := h.snap.Load().Credentials.Expiries(); len(listeners) > 0 {
-		e.family("hearth_certificate_expiry_time_seconds", gauge, "When the host's certificate of a listener ends, in seconds since 1970.")
+		e.family("hearth_certificate_expiry_time_seconds", gauge,
+			"Expiry time of the host's certificate of a listener, in seconds since 1970.")
 		for i, name := range listeners {
 			e.value(float64(ends[i].Unix()), "listener", name)
 		}
 	}
-	e.family("hearth_connections", gauge, "Open connections, by whether they have said who they are.")
+	e.family("hearth_connections", gauge, "Open connections, by authentication state.")
 	e.count(uint64(s.Connections-s.Unauthenticated), "state", "authenticated")
 	e.count(uint64(s.Unauthenticated), "state", "unauthenticated")
-	e.family("hearth_connections_total", counter, "Connections that came.")
+	e.family("hearth_connections_total", counter, "Accepted connections.")
 	e.count(h.dispatch.Sessions())
-	e.family("hearth_connections_refused_total", counter, "Connections that were not served: no room, too many of their principal, or a peer that the policy does not know.")
+	e.family("hearth_connections_refused_total", counter,
+		"Rejected connections: no capacity, too many of the principal, or a peer that is not in the policy.")
 	e.count(h.ledger.Rejected.Load(), "reason", "capacity")
 	e.count(h.ledger.OverConnections.Load(), "reason", "principal")
 	e.count(h.ledger.Unauthenticated.Load(), "reason", "unauthenticated")
-	e.family("hearth_connections_closed_total", counter, "Connections that waited and were closed to make room for others.")
+	e.family("hearth_connections_closed_total", counter, "Idle connections that the host closed to make room for others.")
 	e.count(h.ledger.ClosedIdle.Load())
-	e.family("hearth_inflight_bytes", gauge, "Bytes of messages, answers and calls between objects that the host holds.")
+	e.family("hearth_inflight_bytes", gauge, "Bytes of messages, replies and calls between objects that the host holds.")
 	e.count(uint64(h.shares.Bytes.Used()))
-	e.family("hearth_inflight_limit_bytes", gauge, "The most that these may be.")
+	e.family("hearth_inflight_limit_bytes", gauge, "Limit of hearth_inflight_bytes.")
 	e.count(uint64(h.shares.Bytes.Limit()))
-	e.family("hearth_inflight_refused_total", counter, "Messages and answers for which there was no room.")
+	e.family("hearth_inflight_refused_total", counter, "Messages and replies rejected because of that limit.")
 	e.count(h.shares.Refused.Load())
 	e.family("hearth_streams", gauge, "Open item streams.")
 	e.count(uint64(s.Streams))
@@ -123,7 +125,8 @@ func (h *Host) hostMetrics(e *exposition) {
 	for _, w := range s.Workers {
 		states[[2]string{w.Kind, w.State}]++
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(states), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+	byName := func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }
+	for _, k := range slices.SortedFunc(maps.Keys(states), byName) {
 		e.count(states[k], "kind", k[0], "state", k[1])
 	}
 }
@@ -135,7 +138,7 @@ func one(b bool) uint64 {
 	return 0
 }
 
-// row is one tenant at the moment of asking.
+// row is one tenant's usage at the time of the request.
 type row struct {
 	name  string
 	sum   *usage.Totals
@@ -143,7 +146,7 @@ type row struct {
 	spent procstat.Spent
 }
 
-// tenantMetrics are those with a label tenant.
+// tenantMetrics adds the metrics with a tenant label.
 func (h *Host) tenantMetrics(e *exposition) {
 	b := h.ledger.Current.Load()
 	ids := b.TenantIDs()
@@ -158,7 +161,7 @@ func (h *Host) tenantMetrics(e *exposition) {
 			sample(&rows[i])
 		}
 	}
-	each("hearth_calls_total", counter, "Calls that have ended, by code; ok are those without an error.", func(r *row) {
+	each("hearth_calls_total", counter, "Ended calls, by code; ok is no error.", func(r *row) {
 		ok := r.sum.Ended
 		for _, n := range r.sum.Failed {
 			ok -= min(ok, n)
@@ -168,30 +171,48 @@ func (h *Host) tenantMetrics(e *exposition) {
 			e.count(r.sum.Failed[c], "tenant", r.name, "code", c.String())
 		}
 	})
-	each("hearth_call_duration_seconds", histogram, "Time of calls, from when the host passed them on to their answers.", func(r *row) { e.times(r.sum, "tenant", r.name) })
-	each("hearth_calls_in_flight", gauge, "Calls under way, those that wait in a queue included.", func(r *row) { e.count(r.sum.Begun-r.sum.Ended, "tenant", r.name) })
-	each("hearth_argument_bytes_total", counter, "Bytes of arguments, inflated.", func(r *row) { e.count(r.sum.BytesIn, "tenant", r.name) })
-	each("hearth_result_bytes_total", counter, "Bytes of results.", func(r *row) { e.count(r.sum.BytesOut, "tenant", r.name) })
-	each("hearth_steps_total", counter, "Steps of scripts.", func(r *row) { e.count(r.sum.Steps, "tenant", r.name) })
-	each("hearth_denials_total", counter, "Calls, and questions what an object is, that the policy refused; tenant is empty where nothing is served.",
+	each("hearth_call_duration_seconds", histogram, "Time of calls, from dispatch to reply.",
+		func(r *row) { e.times(r.sum, "tenant", r.name) })
+	each("hearth_calls_in_flight", gauge, "Running and queued calls.",
+		func(r *row) { e.count(r.sum.Begun-r.sum.Ended, "tenant", r.name) })
+	each("hearth_argument_bytes_total", counter, "Bytes of arguments, inflated.",
+		func(r *row) { e.count(r.sum.BytesIn, "tenant", r.name) })
+	each("hearth_result_bytes_total", counter, "Bytes of results.",
+		func(r *row) { e.count(r.sum.BytesOut, "tenant", r.name) })
+	each("hearth_steps_total", counter, "Steps of scripts.",
+		func(r *row) { e.count(r.sum.Steps, "tenant", r.name) })
+	each("hearth_denials_total", counter,
+		"Calls and metadata requests that the policy rejected; tenant is empty for names that are not served.",
 		func(r *row) { e.count(r.own.Denied.Load(), "tenant", r.name) })
 	e.count(h.ledger.Unowned.Load(), "tenant", "")
-	each("hearth_limited_total", counter, "Calls that a limit block of the policy refused.", func(r *row) { e.count(r.own.Limited.Load(), "tenant", r.name) })
-	each("hearth_cpu_seconds_total", counter, "Processor time of workers and plugins.", func(r *row) { e.value(r.spent.CPU.Seconds(), "tenant", r.name) })
-	each("hearth_memory_bytes", gauge, "Memory of workers and plugins.", func(r *row) { e.count(uint64(r.spent.MemoryBytes), "tenant", r.name) })
-	each("hearth_memory_peak_bytes", gauge, "The most that one worker or plugin has held.", func(r *row) { e.count(uint64(r.spent.PeakBytes), "tenant", r.name) })
-	each("hearth_processes", gauge, "Workers and plugins that run.", func(r *row) { e.count(uint64(r.spent.Running), "tenant", r.name) })
-	each("hearth_process_starts_total", counter, "Starts of workers and plugins.", func(r *row) { e.count(r.spent.Starts, "tenant", r.name) })
-	each("hearth_process_crashes_total", counter, "Ends of workers and plugins that nobody wanted, and failed starts.", func(r *row) { e.count(r.spent.Crashes, "tenant", r.name) })
-	each("hearth_states_lost_total", counter, "Instances that ended before their time, by a limit or for memory, with what they held.", func(r *row) { e.count(r.spent.StatesLost, "tenant", r.name) })
-	each("hearth_log_lines_dropped_total", counter, "Lines of scripts and plugins that were logged too fast and left out.", func(r *row) { e.count(r.spent.LogDropped, "tenant", r.name) })
+	each("hearth_limited_total", counter, "Calls that a limit block of the policy rejected.",
+		func(r *row) { e.count(r.own.Limited.Load(), "tenant", r.name) })
+	each("hearth_cpu_seconds_total", counter, "Processor time of workers and plugins.",
+		func(r *row) { e.value(r.spent.CPU.Seconds(), "tenant", r.name) })
+	each("hearth_memory_bytes", gauge, "Memory of workers and plugins.",
+		func(r *row) { e.count(uint64(r.spent.MemoryBytes), "tenant", r.name) })
+	each("hearth_memory_peak_bytes", gauge, "Peak memory of a single worker or plugin.",
+		func(r *row) { e.count(uint64(r.spent.PeakBytes), "tenant", r.name) })
+	each("hearth_processes", gauge, "Running workers and plugins.",
+		func(r *row) { e.count(uint64(r.spent.Running), "tenant", r.name) })
+	each("hearth_process_starts_total", counter, "Starts of workers and plugins.",
+		func(r *row) { e.count(r.spent.Starts, "tenant", r.name) })
+	each("hearth_process_crashes_total", counter, "Unexpected worker and plugin exits, including failed starts.",
+		func(r *row) { e.count(r.spent.Crashes, "tenant", r.name) })
+	each("hearth_states_lost_total", counter, "Instances ended early by a limit or for memory, with their state.",
+		func(r *row) { e.count(r.spent.StatesLost, "tenant", r.name) })
+	each("hearth_log_lines_dropped_total", counter, "Log lines of scripts and plugins dropped by the rate limit.",
+		func(r *row) { e.count(r.spent.LogDropped, "tenant", r.name) })
 }
 
-// callCodes are the codes with which a call that was passed on can end.
-var callCodes = []object.Code{object.CodeInvalid, object.CodeTooLarge, object.CodeUnauthenticated, object.CodeDenied, object.CodeNotFound,
-	object.CodeExhausted, object.CodeDeadline, object.CodeCanceled, object.CodeUnavailable, object.CodeRaised, object.CodeInternal}
+// callCodes are the possible codes of a dispatched call, besides CodeOK.
+var callCodes = []object.Code{
+	object.CodeInvalid, object.CodeTooLarge, object.CodeUnauthenticated, object.CodeDenied,
+	object.CodeNotFound, object.CodeExhausted, object.CodeDeadline, object.CodeCanceled,
+	object.CodeUnavailable, object.CodeRaised, object.CodeInternal,
+}
 
-// auditMetrics are about the log of decisions, and about traces.
+// auditMetrics adds the metrics of the audit log and of traces.
 func (h *Host) auditMetrics(e *exposition) {
 	var written, lost uint64
 	var stalled time.Duration
@@ -199,26 +220,26 @@ func (h *Host) auditMetrics(e *exposition) {
 		written, lost = h.audit.Counts()
 		stalled = h.audit.Stalled()
 	}
-	e.family("hearth_audit_stalled_seconds", gauge, "How long a write of the audit log has not finished; 0 unless the disk hangs.")
+	e.family("hearth_audit_stalled_seconds", gauge, "Age of an unfinished write of the audit log; 0 unless the disk hangs.")
 	e.count(uint64(stalled / time.Second))
 	e.family("hearth_audit_records_total", counter, "Records written to the audit log.")
 	e.count(written)
-	e.family("hearth_audit_records_lost_total", counter, "Records that could not be written and were left out.")
+	e.family("hearth_audit_records_lost_total", counter, "Dropped records that could not be written.")
 	e.count(lost)
-	e.family("hearth_audit_refused_total", counter, "Calls that were refused because the audit log could not be written.")
+	e.family("hearth_audit_refused_total", counter, "Calls rejected because the audit log could not be written.")
 	e.count(h.ledger.Unaudited.Load())
-	e.family("hearth_trace_spans_total", counter, "Spans, by whether the collector has taken them.")
+	e.family("hearth_trace_spans_total", counter, "Trace spans, sent to the collector or dropped.")
 	sent, dropped := h.tracer.Counts()
 	e.count(sent, "result", "sent")
 	e.count(dropped, "result", "dropped")
 }
 
-// processMetrics are about the host's own process, by the names that dashboards know.
+// processMetrics adds the metrics of the host process, with the names of standard dashboards.
 func processMetrics(e *exposition) {
 	self := procstat.Self()
 	e.family("process_cpu_seconds_total", counter, "Processor time of the host itself.")
 	e.value(self.CPU.Seconds())
-	if self.MemoryBytes > 0 { // not every system tells
+	if self.MemoryBytes > 0 { // unknown on some systems
 		e.family("process_resident_memory_bytes", gauge, "Memory of the host itself.")
 		e.count(uint64(self.MemoryBytes))
 	}
@@ -226,8 +247,8 @@ func processMetrics(e *exposition) {
 	e.count(uint64(runtime.NumGoroutine()))
 	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
-	e.family("go_gc_heap_live_bytes", gauge, "What the host's last garbage collection found in use.")
+	e.family("go_gc_heap_live_bytes", gauge, "Live heap of the host after its last garbage collection.")
 	e.count(heap[0].Value.Uint64())
-	e.family("go_memory_classes_heap_objects_bytes", gauge, "What is on the host's heap, garbage that was not collected yet included.")
+	e.family("go_memory_classes_heap_objects_bytes", gauge, "Heap of the host, including garbage that is not collected yet.")
 	e.count(heap[1].Value.Uint64())
 }

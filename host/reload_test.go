@@ -668,7 +668,7 @@ func TestRollback(t *testing.T) {
 	if _, err := l.h.Rollback(ctx, "acme.v", "nonsense"); err == nil || !strings.Contains(err.Error(), "no version nonsense") {
 		t.Errorf("a version that is not there: %v", err)
 	}
-	if _, err := l.h.Rollback(ctx, "acme.none", ""); err == nil || !strings.Contains(err.Error(), "no object acme.none") {
+	if _, err := l.h.Rollback(ctx, "acme.none", ""); err == nil || !strings.Contains(err.Error(), "object acme.none not found") {
 		t.Errorf("an object that is not there: %v", err)
 	}
 	for n := 10; n < 30; n++ {

@@ -14,18 +14,18 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// Tested is what came of the tests of one object.
+// Tested is the result of the tests of one object.
 type Tested struct {
 	ID    object.ID              `json:"id"`
-	File  string                 `json:"file"` // of the tests, relative to the scripts folder
+	File  string                 `json:"file"` // file of the tests, relative to the scripts folder
 	Tests []supervise.TestResult `json:"tests"`
-	Err   string                 `json:"error,omitempty"` // why none ran
+	Err   string                 `json:"error,omitempty"` // reason that no test ran
 }
 
-// Test runs the tests of the objects whose ids begin with prefix, each tenant's in a worker
-// of its own that is confined as far as this user can confine it, and hands what came of
-// each to report. Of Config it needs Policy and Worker. The error is that there is nothing
-// to read, or that ctx is done.
+// Test runs the tests of the objects whose ids begin with prefix, and calls report for each
+// object. Each tenant has a separate worker, confined as far as this user can. Test uses
+// Policy and Worker of Config. It returns an error if it cannot read the scripts folder or
+// ctx is done.
 func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) error {
 	f, err := new(folderReader).read(cfg.Policy, nil)
 	if err != nil {
@@ -33,7 +33,9 @@ func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) 
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.tenants)) {
 		t := f.tenants[name]
-		ids := slices.DeleteFunc(slices.Sorted(maps.Keys(t.tests)), func(id object.ID) bool { return !strings.HasPrefix(string(id), prefix) })
+		ids := slices.DeleteFunc(slices.Sorted(maps.Keys(t.tests)), func(id object.ID) bool {
+			return !strings.HasPrefix(string(id), prefix)
+		})
 		if len(ids) == 0 {
 			continue
 		}
@@ -44,19 +46,27 @@ func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) 
 	return nil
 }
 
-// scratchWorker returns a worker for scripts of a tenant that serves no calls. It runs as this process's user, reaches no
-// other object, and logs nothing.
+// scratchWorker returns a worker that loads and tests a tenant's scripts and serves no calls. It runs as this process's
+// user, cannot call other objects, and discards its log.
 func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettings) *supervise.Tenant {
-	walls := Confinement(settings)
-	walls.UID, walls.GID = 0, 0
-	walls.AllowMissing = append(slices.Clone(walls.AllowMissing), confine.UID, confine.Cgroup)
-	return supervise.New(supervise.Config{Tenant: name, Argv: cfg.Worker, Confine: walls, Log: slog.New(slog.DiscardHandler),
-		Services: []supervise.Service{supervise.ObjectCalls(func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
-			return object.Reply{}, dispatch.ErrUnknown
-		})}})
+	confinement := Confinement(settings)
+	confinement.UID, confinement.GID = 0, 0
+	confinement.AllowMissing = append(slices.Clone(confinement.AllowMissing), confine.UID, confine.Cgroup)
+	noObjects := func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
+		return object.Reply{}, dispatch.ErrUnknown
+	}
+	return supervise.New(supervise.Config{
+		Tenant:   name,
+		Argv:     cfg.Worker,
+		Confine:  confinement,
+		Log:      slog.New(slog.DiscardHandler),
+		Services: []supervise.Service{supervise.ObjectCalls(noObjects)},
+	})
 }
 
-func testTenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, ids []object.ID, report func(*Tested)) error {
+func testTenant(
+	ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, ids []object.ID, report func(*Tested),
+) error {
 	settings := cfg.Policy.Tenant(name)
 	w := scratchWorker(cfg, name, &settings)
 	defer func() { _ = w.Close(ctx) }()

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// lookEvery is how often files are looked at, and open connections when something has
-// changed: a revoked peer is cut off within a second.
+// lookEvery is the interval of checks of the policy, key and secret files. A changed file also starts a
+// check of open connections, so that a revoked peer is disconnected within a second.
 const lookEvery = 300 * time.Millisecond
 
-// watchFiles reads keys, certificates and secrets again when they change, and cuts off whom
-// that concerns, and now and then because time passes, until ctx is done.
+// watchFiles reads changed keys, certificates and secrets until ctx is done. It disconnects
+// peers that they no longer authenticate, and peers with expired credentials.
 func (h *Host) watchFiles(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -29,7 +29,7 @@ func (h *Host) watchFiles(ctx context.Context) {
 	}
 }
 
-// grantSecrets hands every tenant's worker its own.
+// grantSecrets gives each tenant's worker the secrets of its tenant.
 func (h *Host) grantSecrets(snap *generation) {
 	for tenant, t := range snap.tenants {
 		t.worker.SetSecrets(snap.secrets.ForTenant(tenant))
