@@ -1,3 +1,5 @@
+// Package credential reads the keys, certificates, tokens and secrets that the policy names, and reads them again when
+// their files change.
 package credential
 
 import (
@@ -15,13 +17,18 @@ import (
 	"github.com/hearthhost/hearth/transport/ca"
 )
 
-// certificateFaults returns the certificates of a policy that are not valid at a time, and those that end soon. v has
-// the chains that are in force; nil: the files are read. Files that cannot be read are the vault's to report.
-func CertificateFaults(p *policy.Policy, v *Store, now time.Time) []fault.Fault {
+// CertificateFaults returns the certificates of a policy that are not valid at a time, and those that expire soon. s
+// has the chains in force; if it is nil, the files are read. Errors of reading are not included: [Store.Faults] returns
+// them.
+func CertificateFaults(p *policy.Policy, s *Store, now time.Time) []fault.Fault {
 	var out []fault.Fault
-	add := func(file, what, then string, cert *x509.Certificate, harmless bool) {
-		if text, wrong := dateFault(cert, now); text != "" {
-			out = append(out, fault.Fault{Path: file, Err: fmt.Errorf("%s %s: %s", what, text, then), Warning: harmless || !wrong})
+	add := func(file, subject, advice string, cert *x509.Certificate, harmless bool) {
+		if text, invalid := dateFault(cert, now); text != "" {
+			out = append(out, fault.Fault{
+				Path:    file,
+				Err:     fmt.Errorf("%s %s: %s", subject, text, advice),
+				Warning: harmless || !invalid,
+			})
 		}
 	}
 	authorities := map[string]bool{}
@@ -29,11 +36,12 @@ func CertificateFaults(p *policy.Policy, v *Store, now time.Time) []fault.Fault 
 		if l.TLS == nil {
 			continue
 		}
-		for i, cert := range ownChain(v, &l) {
+		for i, cert := range hostChain(s, &l) {
 			if i == 0 {
 				add(l.TLS.Cert, fmt.Sprintf("the host's certificate of listener %q", l.Name), "renew it", cert, false)
-			} else { // clients may know another way to a root
-				add(l.TLS.Cert, fmt.Sprintf("the authority %q in it", cert.Subject.CommonName), "put a newer one there", cert, true)
+			} else { // clients may have another chain to a root
+				add(l.TLS.Cert, fmt.Sprintf("the authority %q in it", cert.Subject.CommonName),
+					"put a newer one there", cert, true)
 			}
 		}
 		for _, file := range l.TLS.ClientCA {
@@ -42,9 +50,14 @@ func CertificateFaults(p *policy.Policy, v *Store, now time.Time) []fault.Fault 
 	}
 	for file := range authorities {
 		certs, _ := transport.ReadCertificates(file)
-		other := slices.ContainsFunc(certs, func(c *x509.Certificate) bool { _, wrong := dateFault(c, now); return !wrong })
+		// An invalid authority is only a warning if the file has a valid one too.
+		anyValid := slices.ContainsFunc(certs, func(c *x509.Certificate) bool {
+			_, invalid := dateFault(c, now)
+			return !invalid
+		})
 		for _, cert := range certs {
-			add(file, fmt.Sprintf("the authority %q", cert.Subject.CommonName), "clients with a certificate of it are refused", cert, other)
+			add(file, fmt.Sprintf("the authority %q", cert.Subject.CommonName),
+				"clients with a certificate of it are refused", cert, anyValid)
 		}
 	}
 	if e := p.Enroll; e != nil && e.CA != "" {
@@ -52,7 +65,8 @@ func CertificateFaults(p *policy.Policy, v *Store, now time.Time) []fault.Fault 
 		certs, _ := transport.ReadCertificates(file)
 		for _, cert := range certs {
 			if !authorities[file] {
-				add(file, fmt.Sprintf("the authority %q", cert.Subject.CommonName), "certificates that enrolment issues under it are refused", cert, false)
+				add(file, fmt.Sprintf("the authority %q", cert.Subject.CommonName),
+					"certificates that enrolment issues under it are refused", cert, false)
 			}
 		}
 	}
@@ -60,10 +74,10 @@ func CertificateFaults(p *policy.Policy, v *Store, now time.Time) []fault.Fault 
 	return out
 }
 
-// ownChain returns the host's certificate of a listener with its intermediates; nil if it is not known.
-func ownChain(v *Store, l *policy.Listener) []*x509.Certificate {
-	if v != nil {
-		if t := v.current.Load().tls[l.Name]; t != nil {
+// hostChain returns the host's certificate of a listener with its intermediates, nil if it could not be read.
+func hostChain(s *Store, l *policy.Listener) []*x509.Certificate {
+	if s != nil {
+		if t := s.current.Load().tls[l.Name]; t != nil {
 			return t.Chain()
 		}
 		return nil
@@ -72,23 +86,24 @@ func ownChain(v *Store, l *policy.Listener) []*x509.Certificate {
 	return chain
 }
 
-// dateFault returns what is wrong with the dates of a certificate, "" if nothing is. wrong is false of one that is
-// valid yet.
-func dateFault(cert *x509.Certificate, now time.Time) (text string, wrong bool) {
+// dateFault describes the problem with the dates of a certificate, "" for none. invalid is false for a certificate that
+// is still valid and expires soon.
+func dateFault(cert *x509.Certificate, now time.Time) (text string, invalid bool) {
 	end, begin := cert.NotAfter, cert.NotBefore
 	switch {
 	case now.After(end):
-		return fmt.Sprintf("expired %s ago, on %s", span(now.Sub(end)), end.Format(time.DateOnly)), true
+		return fmt.Sprintf("expired %s ago, on %s", days(now.Sub(end)), end.Format(time.DateOnly)), true
 	case now.Before(begin):
-		return fmt.Sprintf("is not valid yet, but from %s on, in %s", begin.Format(time.DateOnly), span(begin.Sub(now))), true
+		return fmt.Sprintf("is not valid yet: it starts on %s, in %s",
+			begin.Format(time.DateOnly), days(begin.Sub(now))), true
 	case end.Sub(now) < ca.Soon:
-		return fmt.Sprintf("expires in %s, on %s", span(end.Sub(now)), end.Format(time.DateOnly)), false
+		return fmt.Sprintf("expires in %s, on %s", days(end.Sub(now)), end.Format(time.DateOnly)), false
 	}
 	return "", false
 }
 
-// span is a length of time in days, or in hours if it is short.
-func span(d time.Duration) string {
+// days formats a duration in days, or in hours if it is shorter than 2 days.
+func days(d time.Duration) string {
 	n, unit := int(d/(24*time.Hour)), "day"
 	if n < 2 {
 		n, unit = int(d/time.Hour), "hour"
@@ -99,24 +114,25 @@ func span(d time.Duration) string {
 	return strconv.Itoa(n) + " " + unit
 }
 
-// expiries returns when the host's certificate of each listener ends, in the order of the policy.
-func (v *Store) Expiries() (listeners []string, ends []time.Time) {
-	for i := range v.policy.Listeners {
-		l := &v.policy.Listeners[i]
-		if chain := ownChain(v, l); l.TLS != nil && chain != nil {
-			listeners, ends = append(listeners, l.Name), append(ends, chain[0].NotAfter)
+// Expiries returns the listeners with a certificate and the expiry times of the host's certificates, in the order of
+// the policy.
+func (s *Store) Expiries() (listeners []string, expiries []time.Time) {
+	for i := range s.policy.Listeners {
+		l := &s.policy.Listeners[i]
+		if chain := hostChain(s, l); l.TLS != nil && chain != nil {
+			listeners, expiries = append(listeners, l.Name), append(expiries, chain[0].NotAfter)
 		}
 	}
-	return listeners, ends
+	return listeners, expiries
 }
 
-// warnExpiry logs certificates that are not valid, or not for long.
-func (v *Store) warnExpiry(now time.Time) {
-	for _, p := range CertificateFaults(v.policy, v, now) {
+// warnExpiry logs certificates that are not valid, and those that expire soon.
+func (s *Store) warnExpiry(now time.Time) {
+	for _, p := range CertificateFaults(s.policy, s, now) {
 		if p.Warning {
-			v.log.Warn("certificate", "path", p.Path, "err", p.Err)
+			s.log.Warn("certificate", "path", p.Path, "err", p.Err)
 		} else {
-			v.log.Error("certificate is not valid", "path", p.Path, "err", p.Err)
+			s.log.Error("certificate is not valid", "path", p.Path, "err", p.Err)
 		}
 	}
 }

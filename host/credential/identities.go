@@ -26,274 +26,289 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// identities are the keys and certificates that the policy names, as they were read last.
-// One is immutable.
+// identities holds the keys and certificates that the policy names, as they were read last. It is immutable.
 type identities struct {
-	keys   map[string]ownKey               // of the HMAC channel, by id
-	legacy []*LegacyKey                    // of Pyro4's signatures
-	tls    map[string]*transport.ServerTLS // by listener
+	keys   map[string]principalKey         // keys of the HMAC channel by id
+	legacy []*LegacyKey                    // shared secrets of Pyro4's signatures
+	tls    map[string]*transport.ServerTLS // certificates by listener
 }
 
-// ownKey is a key and whom it proves.
-type ownKey struct {
-	secret signed.Key
-	owner  object.Principal
-	until  time.Time // of a token; zero: for ever
+// principalKey is a key and the principal that it authenticates.
+type principalKey struct {
+	secret    signed.Key
+	principal object.Principal
+	expires   time.Time // expiry of a token; zero for keys, which do not expire
 }
 
-// enrollPrefix begins the principals of connections that were opened with a token. No
-// policy can declare or permit one.
+// EnrollPrefix is the prefix of the principals of connections that were opened with a token. No policy can declare or
+// permit such a principal.
 const EnrollPrefix = "enroll:"
 
-// legacyKey is a shared secret of Pyro4 and whom it proves.
+// LegacyKey is a shared secret of Pyro4 and the principal that it authenticates.
 type LegacyKey struct {
 	Secret    string
 	Principal object.Principal
 }
 
-// A shared secret of Pyro4 has so many bytes at least, and its file at most.
+// Bounds on a shared secret of Pyro4, in bytes.
 const (
 	minLegacyBytes = 16
-	maxLegacyBytes = 1024
+	maxLegacyBytes = 1024 // of its file
 )
 
-// vault reads the files of identities, and reads them again when they change. What
-// cannot be read any more keeps its last good reading, except a key file that is gone or
-// empty: its keys are.
+// Store reads the files of identities, and reads them again when they change. If a file cannot be read any more, its
+// last good content stays in force. A removed or empty key file removes its keys. All methods but Read are safe for
+// concurrent use.
 type Store struct {
 	policy  *policy.Policy
 	log     *slog.Logger
 	current atomic.Pointer[identities]
 
-	looking sync.Mutex // guards what follows, once New has read it
+	mu sync.Mutex // guards the fields below after NewStore; Refresh holds it while it calls Read
 
-	seen   map[string]fs.FileInfo // of every file, when it was read; nil: it was not there
-	failed map[string]string      // what could not be read, by file or listener, and why: read at every look
-	keys   map[string][]keyfile.Key
-	legacy map[string]string
-	tls    map[string]*transport.ServerTLS
-	denied map[string]map[string]struct{} // by file
-	tokens map[string]*enroll.Token       // by file
-	double []error                        // keys and shared secrets that are in two files
-	warned time.Time                      // of certificates that expire
+	stats      map[string]fs.FileInfo          // status of each file when it was read; nil: the file did not exist
+	failed     map[string]string               // errors by file or listener; retried at every Read
+	keys       map[string][]keyfile.Key        // keys by file
+	legacy     map[string]string               // shared secrets by file
+	tls        map[string]*transport.ServerTLS // certificates by listener
+	denied     map[string]map[string]struct{}  // revoked serial numbers by file
+	tokens     map[string]*enroll.Token        // tokens by id
+	duplicates []error                         // keys and shared secrets that are in two files
+	lastWarned time.Time                       // time of the last warning about certificates that expire
 }
 
-// newVault reads the files that a policy names. before is the vault of the policy in force, nil at
-// the start. The error joins all that is wrong, but not what is wrong with a token, nor with a file
-// that before names too: its last good reading goes on, as it would without the new policy, so
-// that a mistake in one file keeps no revocation in the policy from counting. That is logged.
+// NewStore reads the files that a policy names. before is the store of the policy in force, nil at the start. The error
+// joins all failures, except failures of tokens and of files that before reads too. Those are logged, and the last good
+// content stays in force: a mistake in one file must not delay a revocation in the new policy.
 func NewStore(p *policy.Policy, before *Store, log *slog.Logger) (*Store, error) {
-	v := &Store{policy: p, log: log, seen: map[string]fs.FileInfo{}, failed: map[string]string{}, keys: map[string][]keyfile.Key{},
-		legacy: map[string]string{}, tls: map[string]*transport.ServerTLS{}, denied: map[string]map[string]struct{}{}}
-	if before != nil {
-		before.looking.Lock()
-		maps.Copy(v.keys, before.keys)
-		maps.Copy(v.legacy, before.legacy)
-		maps.Copy(v.tls, before.tls)
-		maps.Copy(v.denied, before.denied)
-		before.looking.Unlock()
+	s := &Store{
+		policy: p,
+		log:    log,
+		stats:  map[string]fs.FileInfo{},
+		failed: map[string]string{},
+		keys:   map[string][]keyfile.Key{},
+		legacy: map[string]string{},
+		tls:    map[string]*transport.ServerTLS{},
+		denied: map[string]map[string]struct{}{},
 	}
-	v.current.Store(&identities{})
-	_, failures := v.Read()
-	return v, serious(failures, log, func(f unread) bool {
-		return f.name == v.TokenFolder() || before != nil && (f.name == "" || before.names(f.name))
+	if before != nil {
+		before.mu.Lock()
+		maps.Copy(s.keys, before.keys)
+		maps.Copy(s.legacy, before.legacy)
+		maps.Copy(s.tls, before.tls)
+		maps.Copy(s.denied, before.denied)
+		before.mu.Unlock()
+	}
+	s.current.Store(&identities{})
+	_, failures := s.Read()
+	return s, joinFailures(failures, log, func(f readError) bool {
+		return f.name == s.TokenFolder() || before != nil && (f.name == "" || before.reads(f.name))
 	})
 }
 
-// names reports whether the vault reads something of a name that an [unread] has.
-func (v *Store) names(name string) bool {
-	return slices.ContainsFunc(slices.Concat(v.policy.Keys, v.policy.LegacyKeys), func(f policy.KeyFile) bool { return f.Path == name }) ||
-		slices.ContainsFunc(v.policy.Listeners, func(l policy.Listener) bool { return l.TLS != nil && listenerName(l) == name })
+// reads reports whether the store reads a file or the files of a listener. name is that of a readError.
+func (s *Store) reads(name string) bool {
+	keyFiles := slices.Concat(s.policy.Keys, s.policy.LegacyKeys)
+	return slices.ContainsFunc(keyFiles, func(f policy.KeyFile) bool { return f.Path == name }) ||
+		slices.ContainsFunc(s.policy.Listeners, func(l policy.Listener) bool {
+			return l.TLS != nil && listenerName(l) == name
+		})
 }
 
-// listenerName is the name of a listener's files.
+// listenerName returns the name of a listener's files in a readError.
 func listenerName(l policy.Listener) string { return "listener " + l.Name }
 
-// unread is the error of something that was read.
-type unread struct {
-	name string // path of a file or folder, listener, or "" for what is wrong between files
+// readError is the error of reading a file, a folder or a listener's files.
+type readError struct {
+	name string // path of a file or folder, listenerName, or "" for a conflict between files
 	error
 }
 
-func (f unread) Unwrap() error { return f.error }
+func (f readError) Unwrap() error { return f.error }
 
-// serious joins the failures that are not minor, and logs the others.
-func serious(all []unread, log *slog.Logger, minor func(unread) bool) error {
-	var left []error
+// joinFailures joins the failures that are not minor, and logs the minor ones.
+func joinFailures(all []readError, log *slog.Logger, minor func(readError) bool) error {
+	var errs []error
 	for _, f := range all {
 		if minor(f) {
-			log.Error("this alone is refused; the last good reading of other files stays in force", "err", f.error)
+			log.Error("read credentials: only this file is rejected; its last good content stays in force",
+				"err", f.error)
 			continue
 		}
-		left = append(left, f)
+		errs = append(errs, f)
 	}
-	return errors.Join(left...)
+	return errors.Join(errs...)
 }
 
-// filesOf returns the files of a listener's tls block.
-func filesOf(t *policy.TLS) []string {
+// tlsFiles returns the files of a listener's tls block.
+func tlsFiles(t *policy.TLS) []string {
 	return slices.Concat([]string{t.Cert, t.Key}, t.ClientCA, t.Revoked)
 }
 
-// changed returns the files that are others than when they were read, as true, and those
-// that may be, as false. It remembers what it saw.
-func (v *Store) changed() map[string]bool {
+// pollFiles returns the files to read again, and stores their status. The value is true for a file that has changed,
+// and false for one that may have: it was written so recently that another write could have the same time.
+func (s *Store) pollFiles() map[string]bool {
 	changed := map[string]bool{}
-	look := func(path string) {
-		now, _ := os.Stat(path) // nil if it is not there
-		if before, ok := v.seen[path]; !ok || !watch.Same(before, now) {
-			v.seen[path], changed[path] = now, true
+	poll := func(path string) {
+		now, _ := os.Stat(path) // nil if it does not exist
+		if before, ok := s.stats[path]; !ok || !watch.Same(before, now) {
+			s.stats[path], changed[path] = now, true
 		} else if now != nil && watch.Fresh(now) {
 			changed[path] = false
 		}
 	}
-	for _, f := range slices.Concat(v.policy.Keys, v.policy.LegacyKeys) {
-		look(f.Path)
+	for _, f := range slices.Concat(s.policy.Keys, s.policy.LegacyKeys) {
+		poll(f.Path)
 	}
-	if v.policy.Enroll != nil {
-		look(v.TokenFolder()) // whose time changes with its files
+	if s.policy.Enroll != nil {
+		poll(s.TokenFolder()) // its time changes with its files
 	}
-	for _, l := range v.policy.Listeners {
+	for _, l := range s.policy.Listeners {
 		if l.TLS != nil {
-			for _, path := range filesOf(l.TLS) {
-				look(path)
+			for _, path := range tlsFiles(l.TLS) {
+				poll(path)
 			}
 		}
 	}
 	return changed
 }
 
-// reading is one reading of what has changed, and of what could not be read before: what
-// failed may have been the host's own trouble, such as a lack of descriptors, and what
-// it did not see a revocation.
+// reading is one pass over changed files and over files that failed last time. Failures are retried: they may be the
+// host's (EMFILE) and may hide a revocation.
 type reading struct {
-	v        *Store
-	changed  map[string]bool
-	any      bool // something is known now that was not
-	failures []unread
+	s        *Store
+	changed  map[string]bool // result of pollFiles
+	updated  bool            // an identity or an error has changed
+	failures []readError     // new failures
 }
 
-// due reports whether something is to be read: it failed, or one of its files changed.
+// due reports whether files must be read: the last attempt failed, or one of them may have changed.
 func (k *reading) due(name string, files ...string) bool {
-	_, again := k.v.failed[name]
-	return again || slices.ContainsFunc(files, func(path string) bool { _, ok := k.changed[path]; return ok })
+	_, failedBefore := k.s.failed[name]
+	return failedBefore || slices.ContainsFunc(files, func(path string) bool { _, ok := k.changed[path]; return ok })
 }
 
-// read notes how reading something went. What fails as it did before is told once.
-func (k *reading) read(name, where string, err error, files ...string) {
-	before, again := k.v.failed[name]
-	other := slices.ContainsFunc(files, func(path string) bool { return k.changed[path] })
+// record stores the result of reading files. It reports an error that is the same as before only once.
+func (k *reading) record(name, where string, err error, files ...string) {
+	before, failedBefore := k.s.failed[name]
+	changed := slices.ContainsFunc(files, func(path string) bool { return k.changed[path] })
 	if err == nil {
-		delete(k.v.failed, name)
-		k.any = k.any || again || other
+		delete(k.s.failed, name)
+		k.updated = k.updated || failedBefore || changed
 		return
 	}
-	k.any = k.any || other
+	k.updated = k.updated || changed
 	err = fmt.Errorf("%s: %w", where, err)
-	k.v.failed[name] = err.Error()
-	if other || before != err.Error() {
-		k.failures = append(k.failures, unread{name, err})
+	k.s.failed[name] = err.Error()
+	if changed || before != err.Error() {
+		k.failures = append(k.failures, readError{name, err})
 	}
 }
 
-// read reads what has changed, and reports whether anything had and what is wrong.
-func (v *Store) Read() (any bool, failures []unread) {
-	k := &reading{v: v}
-	k.read("expired tokens", "enrolment", v.expireTokens(time.Now()))
-	if k.changed = v.changed(); len(k.changed) == 0 && len(v.failed) == 0 {
+// Read reads changed files and files that failed before. It reports whether any identity or error has changed, and
+// returns the new failures. Calls must not run at the same time; [Store.Refresh] locks.
+func (s *Store) Read() (updated bool, failures []readError) {
+	k := &reading{s: s}
+	k.record("expired tokens", "enrolment", s.expireTokens(time.Now()))
+	k.changed = s.pollFiles()
+	if len(k.changed) == 0 && len(s.failed) == 0 {
 		return false, nil
 	}
-	for _, f := range v.policy.Keys {
+	for _, f := range s.policy.Keys {
 		if !k.due(f.Path, f.Path) {
 			continue
 		}
 		keys, err := keyfile.Read(f.Path)
 		if errors.Is(err, keyfile.ErrLines) {
-			// A mistake adds nothing, and keeps nothing that was removed beside it.
-			v.keys[f.Path] = slices.DeleteFunc(keys, func(k keyfile.Key) bool { return !slices.Contains(v.keys[f.Path], k) })
+			// A malformed file adds no keys, and the keys that were removed from it are revoked.
+			s.keys[f.Path] = slices.DeleteFunc(keys, func(k keyfile.Key) bool {
+				return !slices.Contains(s.keys[f.Path], k)
+			})
 		}
-		if errors.Is(err, fs.ErrNotExist) && v.policy.Enroll != nil {
-			// One may be handed out later.
-			v.log.Info("no key yet, so nobody is this principal by one", "principal", string(f.Principal), "path", f.Path)
+		if errors.Is(err, fs.ErrNotExist) && s.policy.Enroll != nil {
+			// Enrolment may create the file later.
+			s.log.Info("key file does not exist yet; the principal cannot use key authentication",
+				"principal", string(f.Principal), "path", f.Path)
 			err = nil
 		}
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			v.keys[f.Path] = keys
+			s.keys[f.Path] = keys
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: hearth key new makes one", err)
+			err = fmt.Errorf("%w: create it with hearth key new", err)
 		}
-		k.read(f.Path, f.Where, err, f.Path)
+		k.record(f.Path, f.Where, err, f.Path)
 	}
-	for _, f := range v.policy.LegacyKeys {
+	for _, f := range s.policy.LegacyKeys {
 		if !k.due(f.Path, f.Path) {
 			continue
 		}
 		secret, err := readLegacy(f.Path)
 		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errShort) {
-			v.legacy[f.Path] = secret
+			s.legacy[f.Path] = secret
 		}
-		k.read(f.Path, f.Where, err, f.Path)
+		k.record(f.Path, f.Where, err, f.Path)
 	}
-	if dir := v.TokenFolder(); k.due(dir, dir) {
-		k.read(dir, "enrolment", v.readTokens(), dir)
+	if dir := s.TokenFolder(); k.due(dir, dir) {
+		k.record(dir, "enrolment", s.readTokens(), dir)
 	}
-	for _, l := range v.policy.Listeners {
-		if l.TLS == nil || !k.due(listenerName(l), filesOf(l.TLS)...) {
+	for _, l := range s.policy.Listeners {
+		if l.TLS == nil || !k.due(listenerName(l), tlsFiles(l.TLS)...) {
 			continue
 		}
-		t, err := v.readTLS(l)
+		t, err := s.readTLS(l)
 		if t != nil {
-			v.tls[l.Name] = t
+			s.tls[l.Name] = t
 		}
-		k.read(listenerName(l), l.Where, err, filesOf(l.TLS)...)
+		k.record(listenerName(l), l.Where, err, tlsFiles(l.TLS)...)
 	}
-	ids, doubles := v.compile()
-	v.current.Store(ids)
-	v.double = doubles
-	if k.any {
-		for _, err := range doubles {
-			k.failures = append(k.failures, unread{"", err})
+	ids, duplicates := s.compile()
+	s.current.Store(ids)
+	s.duplicates = duplicates
+	if k.updated {
+		for _, err := range duplicates {
+			k.failures = append(k.failures, readError{"", err})
 		}
 	}
-	return k.any, k.failures
+	return k.updated, k.failures
 }
 
-// compile makes identities of what was read. A key id that stands in two files proves
-// nobody.
-func (v *Store) compile() (*identities, []error) {
-	ids := &identities{keys: map[string]ownKey{}, tls: maps.Clone(v.tls)}
+// compile makes identities of the contents of all files. A key id that is in two files authenticates no principal.
+func (s *Store) compile() (*identities, []error) {
+	ids := &identities{keys: map[string]principalKey{}, tls: maps.Clone(s.tls)}
 	var problems []error
 	from := map[string]policy.KeyFile{}
-	for _, f := range v.policy.Keys {
-		for _, k := range v.keys[f.Path] {
-			if first, taken := from[k.ID]; taken {
-				problems = append(problems, fmt.Errorf("%s: key id %s stands in %s and in %s: make a new key for one of them", f.Where, k.ID, first.Path, f.Path))
+	for _, f := range s.policy.Keys {
+		for _, k := range s.keys[f.Path] {
+			if first, found := from[k.ID]; found {
+				problems = append(problems, fmt.Errorf("%s: key id %s is in %s and in %s: make a new key for one",
+					f.Where, k.ID, first.Path, f.Path))
 				delete(ids.keys, k.ID)
 				continue
 			}
 			from[k.ID] = f
-			ids.keys[k.ID] = ownKey{secret: signed.Key(k.Secret), owner: f.Principal}
+			ids.keys[k.ID] = principalKey{secret: signed.Key(k.Secret), principal: f.Principal}
 		}
 	}
-	for _, t := range v.tokens {
+	for _, t := range s.tokens {
 		if secret, err := t.Bytes(); err == nil {
-			ids.keys[t.ID] = ownKey{signed.Key(secret), object.Principal(EnrollPrefix + t.ID), t.Expires}
+			ids.keys[t.ID] = principalKey{signed.Key(secret), object.Principal(EnrollPrefix + t.ID), t.Expires}
 		}
 	}
-	return ids, append(problems, v.compileLegacy(ids)...)
+	return ids, append(problems, s.compileLegacy(ids)...)
 }
 
-// compileLegacy adds the shared secrets. One that two principals have proves neither.
-func (v *Store) compileLegacy(ids *identities) (problems []error) {
+// compileLegacy adds the shared secrets. A secret of two principals authenticates neither.
+func (s *Store) compileLegacy(ids *identities) (problems []error) {
 	from := map[string]policy.KeyFile{}
-	for _, f := range v.policy.LegacyKeys {
-		secret := v.legacy[f.Path]
+	for _, f := range s.policy.LegacyKeys {
+		secret := s.legacy[f.Path]
 		if secret == "" {
 			continue
 		}
-		if first, taken := from[secret]; taken && first.Principal != f.Principal {
-			problems = append(problems, fmt.Errorf("%s: the shared secret in %s is that in %s: make a new one for one of them", f.Where, f.Path, first.Path))
+		if first, found := from[secret]; found && first.Principal != f.Principal {
+			problems = append(problems, fmt.Errorf("%s: %s and %s have the same shared secret: replace one",
+				f.Where, f.Path, first.Path))
 			ids.legacy = slices.DeleteFunc(ids.legacy, func(k *LegacyKey) bool { return k.Secret == secret })
 			continue
 		}
@@ -303,11 +318,10 @@ func (v *Store) compileLegacy(ids *identities) (problems []error) {
 	return problems
 }
 
-// errShort says that a file holds no secret. To empty it is a way to revoke the one it
-// held.
-var errShort = fmt.Errorf("a shared secret has %d at least, and cannot be guessed", minLegacyBytes)
+// errShort is the error for a file without a secret. Operators may empty a file to revoke its secret.
+var errShort = fmt.Errorf("a shared secret needs at least %d bytes, which must be random", minLegacyBytes)
 
-// readLegacy reads a shared secret: the bytes of a file, without the line's end.
+// readLegacy reads a shared secret: the bytes of a file without the newline at its end.
 func readLegacy(path string) (string, error) {
 	b, err := safefile.Read(path, maxLegacyBytes)
 	if err != nil {
@@ -320,75 +334,78 @@ func readLegacy(path string) (string, error) {
 	return secret, nil
 }
 
-// readTLS reads the files of a listener's tls block. With an error comes what can be read
-// of them, the rest as it was; nil the first time.
-func (v *Store) readTLS(l policy.Listener) (*transport.ServerTLS, error) {
+// readTLS reads the files of a listener's tls block. With an error it returns the readable files and the former content
+// of the others, or nil if there is no former content.
+func (s *Store) readTLS(l policy.Listener) (*transport.ServerTLS, error) {
 	denied := map[string]bool{}
 	var problems []error
 	for _, path := range l.TLS.Revoked {
 		list, err := ca.ReadDenylist(path)
 		if err != nil {
 			problems = append(problems, err)
-			// Of a list with a mistake, what it said before and what can be read of it both
-			// count: to refuse too many is the safe side.
-			list = merged(list, v.denied[path])
+			// If a revocation list is malformed, use the union of the old list and the readable lines: rejecting too
+			// many is safe.
+			list = union(list, s.denied[path])
 		}
-		v.denied[path] = list
+		s.denied[path] = list
 		for serial := range list {
 			denied[serial] = true
 		}
 	}
 	t, err := transport.LoadTLS(transport.TLSFiles{
-		Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA, Denied: denied,
+		Cert:     l.TLS.Cert,
+		Key:      l.TLS.Key,
+		ClientCA: l.TLS.ClientCA,
+		Denied:   denied,
 		Min12:    l.TLS.MinVersion == "1.2",
 		Required: slices.Equal(l.Identify, []string{object.AuthCert}),
-	}, v.tls[l.Name])
+	}, s.tls[l.Name])
 	return t, errors.Join(append(problems, err)...)
 }
 
-// merged returns the serial numbers of both lists.
-func merged(a, b map[string]struct{}) map[string]struct{} {
+// union returns the serial numbers of both lists.
+func union(a, b map[string]struct{}) map[string]struct{} {
 	out := map[string]struct{}{}
 	maps.Copy(out, a)
 	maps.Copy(out, b)
 	return out
 }
 
-// key returns a key of the HMAC channel.
-func (v *Store) Key(id string) (signed.Key, bool) {
-	k, ok := v.current.Load().keys[id]
-	if ok && !k.until.IsZero() && time.Now().After(k.until) {
+// Key returns a key of the HMAC channel. ok is false for unknown ids and expired tokens.
+func (s *Store) Key(id string) (signed.Key, bool) {
+	k, ok := s.current.Load().keys[id]
+	if ok && !k.expires.IsZero() && time.Now().After(k.expires) {
 		return signed.Key{}, false
 	}
 	return k.secret, ok
 }
 
-// tokenFolder is where enrolment tokens are; see package enroll.
-func (v *Store) TokenFolder() string { return TokenFolder(v.policy) }
+// TokenFolder returns the folder of the enrolment tokens; see package enroll.
+func (s *Store) TokenFolder() string { return TokenFolder(s.policy) }
 
-// TokenFolder returns where the tokens of a host are.
+// TokenFolder returns the folder of the enrolment tokens of a host.
 func TokenFolder(p *policy.Policy) string { return filepath.Join(p.State, "enroll") }
 
-// readTokens reads the tokens there are, if the policy allows enrolment.
-func (v *Store) readTokens() error {
-	v.tokens = map[string]*enroll.Token{}
-	if v.policy.Enroll == nil {
+// readTokens reads all tokens, if the policy allows enrolment.
+func (s *Store) readTokens() error {
+	s.tokens = map[string]*enroll.Token{}
+	if s.policy.Enroll == nil {
 		return nil
 	}
-	all, err := enroll.List(v.TokenFolder())
+	all, err := enroll.List(s.TokenFolder())
 	for _, t := range all {
-		v.tokens[t.ID] = t
+		s.tokens[t.ID] = t
 	}
 	return err
 }
 
-// expireTokens removes the files of tokens whose time is over.
-func (v *Store) expireTokens(now time.Time) error {
+// expireTokens removes the files of expired tokens.
+func (s *Store) expireTokens(now time.Time) error {
 	var problems []error
-	for _, t := range v.tokens {
-		removed, err := t.Expire(v.TokenFolder(), now)
+	for _, t := range s.tokens {
+		removed, err := t.Expire(s.TokenFolder(), now)
 		if removed {
-			v.log.Info("enrolment token expired", "token", t.ID, "principal", t.Principal, "used", t.Client != "")
+			s.log.Info("enrolment token expired", "token", t.ID, "principal", t.Principal, "used", t.Client != "")
 		}
 		if err != nil {
 			problems = append(problems, err)
@@ -397,22 +414,21 @@ func (v *Store) expireTokens(now time.Time) error {
 	return errors.Join(problems...)
 }
 
-// principal says who a peer is.
-func (v *Store) Principal(peer object.Peer) object.Principal {
+// Principal returns the principal of a peer.
+func (s *Store) Principal(peer object.Peer) object.Principal {
 	if peer.Auth != object.AuthHMAC {
-		return v.policy.Principal(peer)
+		return s.policy.Principal(peer)
 	}
-	if k, ok := v.current.Load().keys[peer.Key]; ok {
-		return k.owner
+	if k, ok := s.current.Load().keys[peer.Key]; ok {
+		return k.principal
 	}
 	return object.Anonymous
 }
 
-// legacyKey returns the key with which verify says yes, nil if there is none. It asks for
-// all of them.
-func (v *Store) FindLegacy(verify func(secret []byte) bool) *LegacyKey {
+// FindLegacy returns the key that verify accepts, nil if it accepts no key. It calls verify for all keys.
+func (s *Store) FindLegacy(verify func(secret []byte) bool) *LegacyKey {
 	var found *LegacyKey
-	for _, k := range v.current.Load().legacy {
+	for _, k := range s.current.Load().legacy {
 		if verify([]byte(k.Secret)) {
 			found = k
 		}
@@ -420,40 +436,40 @@ func (v *Store) FindLegacy(verify func(secret []byte) bool) *LegacyKey {
 	return found
 }
 
-// holds reports whether a shared secret of Pyro4 still counts.
-func (v *Store) Holds(k *LegacyKey) bool {
-	return slices.ContainsFunc(v.current.Load().legacy, func(o *LegacyKey) bool { return *o == *k })
+// Holds reports whether a shared secret of Pyro4 is still valid.
+func (s *Store) Holds(k *LegacyKey) bool {
+	return slices.ContainsFunc(s.current.Load().legacy, func(o *LegacyKey) bool { return *o == *k })
 }
 
-// look reads what has changed and tells of it.
-func (v *Store) Refresh(now time.Time) {
-	v.looking.Lock()
-	defer v.looking.Unlock()
-	changed, failures := v.Read()
+// Refresh reads changed files, and logs changes, failures and certificates that expire soon.
+func (s *Store) Refresh(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed, failures := s.Read()
 	for _, f := range failures {
-		v.log.Error("identities: the last good reading stays in force", "err", f.error)
+		s.log.Error("read identities: the last good content stays in force", "err", f.error)
 	}
-	if changed || now.Sub(v.warned) > 24*time.Hour {
-		v.warned = now
-		v.warnExpiry(now)
+	if changed || now.Sub(s.lastWarned) > 24*time.Hour {
+		s.lastWarned = now
+		s.warnExpiry(now)
 	}
 	if changed {
-		v.log.Info("identities were read again", "keys", len(v.current.Load().keys))
+		s.log.Info("identities were read again", "keys", len(s.current.Load().keys))
 	}
 }
 
-// serverTLS returns the certificates of a listener, nil for one without TLS.
-func (v *Store) TLS(listener string) *transport.ServerTLS { return v.current.Load().tls[listener] }
+// TLS returns the certificates of a listener, nil for a listener without TLS.
+func (s *Store) TLS(listener string) *transport.ServerTLS { return s.current.Load().tls[listener] }
 
-// faults returns the files that could not be read, and what is wrong between them.
-func (v *Store) Faults() []fault.Fault {
-	v.looking.Lock()
-	defer v.looking.Unlock()
+// Faults returns the files that could not be read, and the conflicts between files.
+func (s *Store) Faults() []fault.Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []fault.Fault
-	for name, why := range v.failed {
-		out = append(out, fault.Fault{Path: name, Err: errors.New(why)})
+	for name, msg := range s.failed {
+		out = append(out, fault.Fault{Path: name, Err: errors.New(msg)})
 	}
-	for _, err := range v.double {
+	for _, err := range s.duplicates {
 		out = append(out, fault.Fault{Err: err})
 	}
 	return out

@@ -19,70 +19,78 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// secrets reads the files of the objects' secrets, and reads them again when they change.
-// What cannot be read any more keeps its last good reading, except a file that is gone:
-// nobody has that secret then. No value leaves it but to the tenant's own worker.
+// Secrets reads the files of the objects' secrets, and reads them again when they change. If a file cannot be read any
+// more, its last good content stays in force. A removed file removes its secret. Values are passed only to the tenant's
+// worker. It is safe for concurrent use.
 type Secrets struct {
 	policy *policy.Policy
 	log    *slog.Logger
 
-	mu     sync.Mutex             // guards what follows
-	seen   map[string]fs.FileInfo // of every file, when it was read; nil: it was not there
-	values map[string]string      // by file
-	failed map[string]string      // by file: what was wrong with it last
-	known  map[object.Tenant]*redact.Set
+	mu     sync.Mutex                    // guards the fields below
+	stats  map[string]fs.FileInfo        // status of each file when it was read; nil: the file did not exist
+	values map[string]string             // values by file
+	failed map[string]string             // last errors by file
+	redact map[object.Tenant]*redact.Set // current and former values, to redact from logs
 }
 
-// newSecrets reads the files that a policy names. before is that of the policy in force, nil at
-// the start: what it knew stays out of logs. The error joins all that is wrong, but not what is
-// wrong with a file that before names too, of which the last good reading goes on; that is logged.
+// NewSecrets reads the files that a policy names. before has the secrets of the policy in force, nil at the start; its
+// values are still redacted from logs. The error joins all failures, except failures of files that before reads too.
+// Those are logged, and the last good content stays in force.
 func NewSecrets(p *policy.Policy, before *Secrets, log *slog.Logger) (*Secrets, error) {
-	s := &Secrets{policy: p, log: log, seen: map[string]fs.FileInfo{}, values: map[string]string{}, failed: map[string]string{}, known: map[object.Tenant]*redact.Set{}}
+	s := &Secrets{
+		policy: p,
+		log:    log,
+		stats:  map[string]fs.FileInfo{},
+		values: map[string]string{},
+		failed: map[string]string{},
+		redact: map[object.Tenant]*redact.Set{},
+	}
 	if before != nil {
 		before.mu.Lock()
-		s.known = maps.Clone(before.known)
+		s.redact = maps.Clone(before.redact)
 		for i := range p.Secrets {
-			if sec := &p.Secrets[i]; before.names(sec) && before.values[sec.Path] != "" {
+			if sec := &p.Secrets[i]; before.reads(sec) && before.values[sec.Path] != "" {
 				s.values[sec.Path] = before.values[sec.Path]
 			}
 		}
 		before.mu.Unlock()
 	}
 	_, failures := s.read()
-	return s, serious(failures, log, func(f unread) bool {
+	return s, joinFailures(failures, log, func(f readError) bool {
 		i := slices.IndexFunc(p.Secrets, func(sec policy.Secret) bool { return sec.Path == f.name })
-		return before != nil && before.names(&p.Secrets[i])
+		return before != nil && before.reads(&p.Secrets[i])
 	})
 }
 
-// names reports whether the policy names a secret, of the same tenant, in the same file.
-func (s *Secrets) names(one *policy.Secret) bool {
+// reads reports whether the policy has a secret of the same tenant, name and files.
+func (s *Secrets) reads(other *policy.Secret) bool {
 	return slices.ContainsFunc(s.policy.Secrets, func(sec policy.Secret) bool {
-		return sec.Tenant == one.Tenant && sec.Name == one.Name && sec.Path == one.Path && sec.Identity == one.Identity
+		return sec.Tenant == other.Tenant && sec.Name == other.Name &&
+			sec.Path == other.Path && sec.Identity == other.Identity
 	})
 }
 
-// stat reports whether a file is another than when it was read, and remembers what it
-// saw. "" never is.
-func (s *Secrets) stat(path string, changed map[string]bool) {
-	if _, looked := changed[path]; looked || path == "" {
+// pollFile sets changed[path] to true if a file has changed since it was read, and stores its status. It ignores "" and
+// files that are in changed already.
+func (s *Secrets) pollFile(path string, changed map[string]bool) {
+	if _, ok := changed[path]; ok || path == "" {
 		return
 	}
-	now, _ := os.Stat(path) // nil if it is not there
-	before, ok := s.seen[path]
+	now, _ := os.Stat(path) // nil if it does not exist
+	before, ok := s.stats[path]
 	changed[path] = !ok || !watch.Same(before, now)
-	s.seen[path] = now
+	s.stats[path] = now
 }
 
-// read reads what has changed, and reports whether any value did and what is wrong.
-func (s *Secrets) read() (any bool, failures []unread) {
+// read reads changed files. It reports whether any value has changed, and returns the new failures.
+func (s *Secrets) read() (updated bool, failures []readError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := map[string]bool{}
 	for i := range s.policy.Secrets {
 		sec := &s.policy.Secrets[i]
-		s.stat(sec.Path, changed)
-		s.stat(sec.Identity, changed)
+		s.pollFile(sec.Path, changed)
+		s.pollFile(sec.Identity, changed)
 		if !changed[sec.Path] && !changed[sec.Identity] {
 			continue
 		}
@@ -93,28 +101,28 @@ func (s *Secrets) read() (any bool, failures []unread) {
 			err := fmt.Errorf("%s: secret %q of tenant %s: %w", sec.Where, sec.Name, sec.Tenant, err)
 			if before := s.failed[sec.Path]; before != err.Error() {
 				s.failed[sec.Path] = err.Error()
-				failures = append(failures, unread{sec.Path, err})
+				failures = append(failures, readError{sec.Path, err})
 			}
-			if s.seen[sec.Path] != nil {
-				delete(s.seen, sec.Path) // it is tried again at the next look, and told once
+			if s.stats[sec.Path] != nil { // the file exists: keep its value
+				delete(s.stats, sec.Path) // the next read retries it, and reports the same error only once
 				continue
 			}
 		}
-		before, had := s.values[sec.Path]
+		before, exists := s.values[sec.Path]
 		switch value := string(b); {
 		case err != nil:
 			delete(s.values, sec.Path)
-			any = any || had
-		case !had || before != value:
-			any = true
+			updated = updated || exists
+		case !exists || before != value:
+			updated = true
 			s.values[sec.Path] = value
-			s.known[sec.Tenant] = s.known[sec.Tenant].With(sec.Name, value)
+			s.redact[sec.Tenant] = s.redact[sec.Tenant].With(sec.Name, value)
 		}
 	}
-	return any, failures
+	return updated, failures
 }
 
-// of returns what the objects of a tenant may know, nil if the policy grants nothing.
+// ForTenant returns the secrets of a tenant's objects, nil if the policy grants no secrets.
 func (s *Secrets) ForTenant(tenant object.Tenant) *supervise.Secrets {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,12 +133,12 @@ func (s *Secrets) ForTenant(tenant object.Tenant) *supervise.Secrets {
 			continue
 		}
 		if out == nil {
-			out = &supervise.Secrets{ByObject: map[object.ID]map[string]string{}, Known: s.known[tenant]}
+			out = &supervise.Secrets{ByObject: map[object.ID]map[string]string{}, Known: s.redact[tenant]}
 		}
 		value, ok := s.values[sec.Path]
 		for _, id := range sec.Objects {
 			if id.Tenant() != tenant {
-				continue // the policy does not load with one; a second look costs nothing
+				continue // the policy does not load with such an object; this is a second check
 			}
 			if out.ByObject[id] == nil {
 				out.ByObject[id] = map[string]string{}
@@ -143,7 +151,7 @@ func (s *Secrets) ForTenant(tenant object.Tenant) *supervise.Secrets {
 	return out
 }
 
-// value returns a secret of an object.
+// Value returns a secret of an object. ok is false if the object has no secret of that name or its file is missing.
 func (s *Secrets) Value(id object.ID, name string) (value string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,19 +165,19 @@ func (s *Secrets) Value(id object.ID, name string) (value string, ok bool) {
 	return "", false
 }
 
-// redact takes the secrets of a tenant out of the first most bytes of a text.
+// Redact removes the secrets of a tenant from the first most bytes of a text, and returns these.
 func (s *Secrets) Redact(tenant object.Tenant, text string, most int) string {
 	s.mu.Lock()
-	known := s.known[tenant]
+	set := s.redact[tenant]
 	s.mu.Unlock()
-	return known.Cut(text, most)
+	return set.Cut(text, most)
 }
 
-// look reads what has changed and tells of it. It reports whether a value has.
+// Refresh reads changed files, and logs changes and failures. It reports whether a value has changed.
 func (s *Secrets) Refresh() bool {
 	changed, problems := s.read()
 	for _, err := range problems {
-		s.log.Error("secrets: the last good reading stays in force, and none of a file that is gone", "err", err)
+		s.log.Error("read secrets: the last good content stays in force, except that of a removed file", "err", err)
 	}
 	if changed {
 		s.log.Info("secrets were read again")
@@ -177,13 +185,13 @@ func (s *Secrets) Refresh() bool {
 	return changed
 }
 
-// faults returns the files that could not be read.
+// Faults returns the files that could not be read.
 func (s *Secrets) Faults() []fault.Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []fault.Fault
-	for path, why := range s.failed {
-		out = append(out, fault.Fault{Path: path, Err: errors.New(why)})
+	for path, msg := range s.failed {
+		out = append(out, fault.Fault{Path: path, Err: errors.New(msg)})
 	}
 	return out
 }
