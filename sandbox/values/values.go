@@ -15,7 +15,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 )
 
-// Values that Lua lacks are userdata. Their Go value is one of these types, *big.Int or complex128.
+// Go types of the userdata for values that Lua lacks, beside *big.Int and complex128.
 type (
 	Null     struct{} // the absent value of other languages
 	Bytes    string

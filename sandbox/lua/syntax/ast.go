@@ -9,7 +9,6 @@ type Stmt interface{ stmt() }
 // Nil and the types below are expressions. Line is the line of the last token of the node, where PUC reports an error.
 // For a call it is the line of the opening parenthesis.
 type (
-	// Nil, True and False are constants.
 	Nil    struct{}
 	True   struct{}
 	False  struct{}
