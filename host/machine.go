@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/policy"
-	"golang.org/x/sys/unix"
 )
 
 // BeyondMachine returns a warning for each worker limit above the limits of the host itself. A worker

@@ -17,7 +17,7 @@ import (
 type Flow string
 
 // principalPrefix begins the flows of principals. No tenant has such a name.
-const principalPrefix = string(object.HostPrefix)
+const principalPrefix = object.HostPrefix
 
 // TenantFlow returns the flow of calls to a tenant's objects.
 func TenantFlow(t object.Tenant) Flow { return Flow(t) }
@@ -68,6 +68,7 @@ type Slot struct {
 	ready       chan struct{} // receives a token when a waiting slot is granted
 }
 
+// Bounds of the fair queue.
 const (
 	SlotsPerProcessor = 8                      // slots of each processor, while few flows wait
 	flowsPerRound     = 3                      // waiting flows for each multiple of the slots
