@@ -156,7 +156,8 @@ func (h *Host) addAdminServer(ln net.Listener, verbs http.Handler) {
 		IdleTimeout:    adminIdle,
 		ErrorLog:       slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
-	h.admin.open = append(h.admin.open, adminServer{&limitedListener{Listener: ln, room: make(chan struct{}, maxAdminConns)}, s})
+	limited := &limitedListener{Listener: ln, room: make(chan struct{}, maxAdminConns)}
+	h.admin.open = append(h.admin.open, adminServer{limited, s})
 }
 
 // Retries of a new host that opens the admin socket of its predecessor.

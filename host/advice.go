@@ -33,7 +33,7 @@ func policyAdvice(p *policy.Policy) []string {
 	return slices.Concat(out, useless(p), unbound(p))
 }
 
-// Advice returns warnings about a policy: likely mistakes, and certificates with dates that are invalid or will be soon.
+// Advice returns warnings about a policy: likely mistakes, and certificates that are not valid now or expire soon.
 // It reads certificates but not keys. [Check] reports the files that it cannot read.
 func Advice(p *policy.Policy, now time.Time) []string {
 	out := policyAdvice(p)
@@ -151,7 +151,8 @@ func (l *reloader) ownFiles() {
 	}
 	for _, p := range l.folders.faults(l.next.Policy) {
 		if note(p) {
-			l.h.log.Error("a folder of the host is not safe or not writable; it stays in use", "path", p.Path, "err", p.Err)
+			l.h.log.Error("a folder of the host is not safe or not writable; it stays in use",
+				"path", p.Path, "err", p.Err)
 		}
 	}
 	for _, p := range credentialFaults(l.next.Policy, l.next.Credentials, l.next.secrets, time.Now()) {

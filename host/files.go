@@ -64,8 +64,8 @@ const (
 	maxProblems    = 100      // reported for a tenant
 )
 
-// reader reads the folders of scripts, and only what has changed of them. Its zero value
-// has read nothing. It is not for concurrent use.
+// folderReader reads the scripts folders, and afterwards only their changed files. The zero
+// value is ready. It is not safe for concurrent use.
 type folderReader struct {
 	last *files // nil: nothing was read
 	seen map[object.Tenant]map[string]script
@@ -117,7 +117,11 @@ func (f *files) filter(now, before *policy.Policy) *files {
 	if f == nil || now.Scripts != before.Scripts || now.Plugins != before.Plugins {
 		return nil
 	}
-	out := &files{tenants: map[object.Tenant]*tenantFiles{}, plugins: map[object.ID]*policy.Plugin{}, problems: f.problems}
+	out := &files{
+		tenants:  map[object.Tenant]*tenantFiles{},
+		plugins:  map[object.ID]*policy.Plugin{},
+		problems: f.problems,
+	}
 	for name, t := range f.tenants {
 		if now.Serves(name) {
 			out.tenants[name] = t

@@ -35,8 +35,8 @@ func nestedFolders(p *policy.Policy) error {
 	for i, a := range all {
 		for _, b := range all[i+1:] {
 			if (within(a.path, b.path) || within(b.path, a.path)) && (a.what != "state" || b.what != "the audit log") {
-				errs = append(errs, fmt.Errorf("the folders of %s (%s) and %s (%s) are equal, or one is inside the other: "+
-					"name separate folders", a.what, a.path, b.what, b.path))
+				errs = append(errs, fmt.Errorf("the folders of %s (%s) and %s (%s) are equal, "+
+					"or one is inside the other: name separate folders", a.what, a.path, b.what, b.path))
 			}
 		}
 	}

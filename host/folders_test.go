@@ -11,7 +11,7 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// newIn prepares a folder and returns what making a host in it says.
+// newIn prepares a folder and returns the error of host.New in it.
 func newIn(t *testing.T, policyText string, prepare func(dir string) error) error {
 	t.Helper()
 	_, dir := makeHost(t, everything)
@@ -35,8 +35,8 @@ func newIn(t *testing.T, policyText string, prepare func(dir string) error) erro
 	return err
 }
 
-// TestFoldersOfOthers: a host does not start where somebody else could add to what it serves
-// or remembers, and says what mends it.
+// TestFoldersOfOthers: a host does not start if other users can write its folders, and its
+// error has the fix.
 func TestFoldersOfOthers(t *testing.T) {
 	for _, name := range []string{"scripts", "plugins", "state", "."} {
 		for mode, ok := range map[fs.FileMode]bool{0o777: false, 0o777 | fs.ModeSticky: name == ".", 0o775: true, 0o700: true} {
@@ -58,7 +58,7 @@ func TestFoldersOfOthers(t *testing.T) {
 	}
 }
 
-// TestFoldersInEachOther: what a tenant may write is not what the host remembers.
+// TestFoldersInEachOther: a tenant's folder and the host's state must be separate.
 func TestFoldersInEachOther(t *testing.T) {
 	none := func(string) error { return nil }
 	for text, ok := range map[string]bool{
@@ -87,8 +87,8 @@ func TestFoldersInEachOther(t *testing.T) {
 	}
 }
 
-// TestOpenedWhileItServes has an operator open a folder or a file to everybody by mistake: what
-// is put there is not taken, what served serves on, and it is over when he closes it.
+// TestOpenedWhileItServes makes a folder or a file world-writable while the host serves: the
+// host ignores new content there and keeps the old one, until the mode is corrected.
 func TestOpenedWhileItServes(t *testing.T) {
 	for _, name := range []string{"scripts", "scripts/acme", "scripts/acme/deep", "scripts/acme/deep/v.lua"} {
 		t.Run(name, func(t *testing.T) {

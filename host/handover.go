@@ -104,7 +104,8 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 	h.mu.Lock()
 	open := len(h.conns)
 	h.mu.Unlock()
-	h.log.Info("a new process accepts connections; open connections continue here", "connections", open, "at_most", r.drain)
+	h.log.Info("a new process accepts connections; open connections continue here",
+		"connections", open, "at_most", r.drain)
 	done := make(chan struct{})
 	go func() { h.serving.Wait(); close(done) }() // ends with the last connection, which drain waits for
 	// The policy file may have changes that only a new process can apply. The rest of it applies here from now on.

@@ -192,8 +192,9 @@ func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error)
 		}
 		for _, v := range versions {
 			if info, err := v.Info(); err == nil && v.Name() != overrideFile {
-				all = append(all, kept{v.Name(), filepath.Join(h.dir, o.Name(), v.Name()), max(info.Size(), minVersionBytes)})
-				held += all[len(all)-1].bytes
+				size := max(info.Size(), minVersionBytes)
+				all = append(all, kept{v.Name(), filepath.Join(h.dir, o.Name(), v.Name()), size})
+				held += size
 			}
 		}
 	}

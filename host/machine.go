@@ -21,8 +21,9 @@ func BeyondMachine(p *policy.Policy, machine cgroup.Limits) []string {
 				name, t.CPUs, machine.CPUs))
 		}
 		if machine.Bytes > 0 && t.MemoryBytes > machine.Bytes {
-			out = append(out, fmt.Sprintf("tenant %q: a worker may hold %d MiB of memory, and the host with all its workers "+
-				"%d MiB: lower memory of the tenant's limits, or raise the host's own", name, t.MemoryBytes>>20, machine.Bytes>>20))
+			out = append(out, fmt.Sprintf("tenant %q: a worker may hold %d MiB of memory, "+
+				"and the host with all its workers %d MiB: lower memory of the tenant's limits, or raise the host's own",
+				name, t.MemoryBytes>>20, machine.Bytes>>20))
 		}
 	}
 	return out

@@ -80,7 +80,8 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.family("hearth_reloads_total", counter, "Changes of objects, plugins and policy, by result.")
 	e.count(s.Reloads.Applied, "result", "applied")
 	e.count(s.Reloads.Refused, "result", "refused")
-	e.family("hearth_reload_time_seconds", gauge, "Time of the last applied change, in seconds since 1970; 0 without one.")
+	e.family("hearth_reload_time_seconds", gauge,
+		"Time of the last applied change, in seconds since 1970; 0 without one.")
 	if s.Reloads.Last.IsZero() {
 		e.count(0)
 	} else {
@@ -104,9 +105,11 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.count(h.ledger.Rejected.Load(), "reason", "capacity")
 	e.count(h.ledger.OverConnections.Load(), "reason", "principal")
 	e.count(h.ledger.Unauthenticated.Load(), "reason", "unauthenticated")
-	e.family("hearth_connections_closed_total", counter, "Idle connections that the host closed to make room for others.")
+	e.family("hearth_connections_closed_total", counter,
+		"Idle connections that the host closed to make room for others.")
 	e.count(h.ledger.ClosedIdle.Load())
-	e.family("hearth_inflight_bytes", gauge, "Bytes of messages, replies and calls between objects that the host holds.")
+	e.family("hearth_inflight_bytes", gauge,
+		"Bytes of messages, replies and calls between objects that the host holds.")
 	e.count(uint64(h.shares.Bytes.Used()))
 	e.family("hearth_inflight_limit_bytes", gauge, "Limit of hearth_inflight_bytes.")
 	e.count(uint64(h.shares.Bytes.Limit()))
@@ -220,7 +223,8 @@ func (h *Host) auditMetrics(e *exposition) {
 		written, lost = h.audit.Counts()
 		stalled = h.audit.Stalled()
 	}
-	e.family("hearth_audit_stalled_seconds", gauge, "Age of an unfinished write of the audit log; 0 unless the disk hangs.")
+	e.family("hearth_audit_stalled_seconds", gauge,
+		"Age of an unfinished write of the audit log; 0 unless the disk hangs.")
 	e.count(uint64(stalled / time.Second))
 	e.family("hearth_audit_records_total", counter, "Records written to the audit log.")
 	e.count(written)
@@ -249,6 +253,7 @@ func processMetrics(e *exposition) {
 	metrics.Read(heap)
 	e.family("go_gc_heap_live_bytes", gauge, "Live heap of the host after its last garbage collection.")
 	e.count(heap[0].Value.Uint64())
-	e.family("go_memory_classes_heap_objects_bytes", gauge, "Heap of the host, including garbage that is not collected yet.")
+	e.family("go_memory_classes_heap_objects_bytes", gauge,
+		"Heap of the host, including garbage that is not collected yet.")
 	e.count(heap[1].Value.Uint64())
 }

@@ -143,7 +143,8 @@ func (t *tenantFiles) problem(path string, err error) {
 }
 
 // errMoreProblems replaces the problems beyond maxProblems.
-var errMoreProblems = fmt.Errorf("more than %d files of this tenant cannot be served: the rest is not reported", maxProblems)
+var errMoreProblems = fmt.Errorf("more than %d files of this tenant cannot be served: the rest is not reported",
+	maxProblems)
 
 // parsePath returns the object id of a script's path, and the module name if it is a module.
 func parsePath(tenant object.Tenant, rel string) (id object.ID, lib string, err error) {

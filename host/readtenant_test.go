@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestWhatCannotBeRead: what lies in the folder and cannot be read any more changes nothing,
-// and is said; what is gone is gone.
+// TestWhatCannotBeRead: an unreadable file keeps its served version and is reported. A
+// removed file is removed.
 func TestWhatCannotBeRead(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -43,7 +43,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 			if err := tc.spoil(path); err != nil {
 				t.Fatal(err)
 			}
-			for range 3 { // longer than what is gone lingers
+			for range 3 { // longer than the grace period of removed files
 				l.reload()
 			}
 			l.want("acme.deep.v", "version", int64(1))

@@ -12,16 +12,16 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// pair is what a model object answers: the versions of its script and of its module.
+// pair is a model object's result: the versions of its script and of its module.
 type pair struct{ script, lib int }
 
-// file is what lies in a model's file: a version, 0 for none, negative for one that is wrong.
+// file is the content of a model's file: a version, 0 for no file, negative for a bad script.
 type file int
 
-// TestReloadModel changes two objects and a module at random and compares, after each step,
-// what they answer with a model: a good version serves with the module as it is now, a wrong
-// one leaves what served, and what is gone is unknown. One call asks twice, and its answers
-// are of one version.
+// TestReloadModel changes two objects and a module at random and compares their results with
+// a model after each step. A good version serves with the current module, after a bad one the
+// old version stays, and a removed object is unknown. One call reads the version twice and
+// must get the same one.
 func TestReloadModel(t *testing.T) {
 	l := liveHost(t, everything)
 	seed := rand.Uint64()

@@ -86,7 +86,12 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenant
 			l.changedInJob[name] = true
 			return
 		}
-		now = &tenantRuntime{worker: now.worker, settings: now.settings, objects: maps.Clone(now.objects), libs: now.libs}
+		now = &tenantRuntime{
+			worker:   now.worker,
+			settings: now.settings,
+			objects:  maps.Clone(now.objects),
+			libs:     now.libs,
+		}
 		l.next.tenants[name] = now
 		var taken []*supervise.Version
 		for _, c := range all {
@@ -188,13 +193,15 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*
 			continue
 		}
 		v := supervise.NewVersion(id, s.Script, now.libs, now.settings.Limits(id))
-		if r != nil && r.version != nil && bytes.Equal(r.version.Script.Source, s.Source) && r.version.Limits == v.Limits &&
+		if r != nil && r.version != nil && bytes.Equal(r.version.Script.Source, s.Source) &&
+			r.version.Limits == v.Limits &&
 			sameLibs(r.version.Libs.Scripts, now.libs.Scripts) && r.tests == found.gate(id, now) {
 			continue
 		}
 		past, err := l.history.overrideFor(v)
 		if l.setRefusal("history "+string(id), id, l.history.folder(id), err) && err != nil {
-			l.h.log.Error("read the rollback of an object: failed, its file is served", "object", string(id), "err", err)
+			l.h.log.Error("read the rollback of an object: failed, its file is served",
+				"object", string(id), "err", err)
 		}
 		if past != nil {
 			if cur != nil && sumOf(cur) == past.Version {

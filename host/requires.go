@@ -42,7 +42,9 @@ func requires(source []byte) (n deps) {
 		for name+1 < len(rest) && (inWord(rest[name+1]) || rest[name+1] == '.' || rest[name+1] == '-') {
 			name++
 		}
-		if name == 0 || rest[0] != '"' && rest[0] != '\'' || name+1 == len(rest) || rest[name+1] != rest[0] || len(n.modules) == maxDeps {
+		// An argument that is not a plain string literal may name every module.
+		if name == 0 || rest[0] != '"' && rest[0] != '\'' || name+1 == len(rest) || rest[name+1] != rest[0] ||
+			len(n.modules) == maxDeps {
 			return deps{all: true}
 		}
 		n.modules = append(n.modules, string(rest[1:name+1]))

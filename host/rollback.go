@@ -185,7 +185,8 @@ func choose(kept []storedVersion, id object.ID, serving, version string) (*store
 			found = p
 		case version != "" && strings.HasPrefix(p.Version, version):
 			if found != nil && found.Version != p.Version {
-				return nil, object.Errorf(object.CodeInvalid, "several versions of %s begin with %s: give a longer prefix", id, version)
+				return nil, object.Errorf(object.CodeInvalid,
+					"several versions of %s begin with %s: give a longer prefix", id, version)
 			}
 			found = p
 		}
@@ -194,7 +195,8 @@ func choose(kept []storedVersion, id object.ID, serving, version string) (*store
 	case found == nil && version == "":
 		return nil, object.Errorf(object.CodeInvalid, "%s has no version before the one that serves", id)
 	case found == nil:
-		return nil, object.Errorf(object.CodeInvalid, "%s has no version %s: hearth history %s lists them", id, version, id)
+		return nil, object.Errorf(object.CodeInvalid,
+			"%s has no version %s: hearth history %s lists them", id, version, id)
 	case found.Version == serving:
 		return nil, object.Errorf(object.CodeInvalid, "version %s of %s is already serving", serving, id)
 	}

@@ -23,7 +23,7 @@ type Status struct {
 	Tenants         int `json:"tenants"`
 	Objects         int `json:"objects"`
 	Connections     int `json:"connections"`
-	Unauthenticated int `json:"unauthenticated"` // connections whose handshake has not finished; included in Connections
+	Unauthenticated int `json:"unauthenticated"` // connections before the end of their handshake; part of Connections
 	Streams         int `json:"streams"`
 
 	// AuditStalled is the age in seconds of an unfinished write of the audit log; 0 unless the disk hangs.
@@ -74,8 +74,16 @@ type ReloadStatus struct {
 
 // Status returns the host's current state. It is safe for concurrent use.
 func (h *Host) Status() *Status {
-	s := &Status{Version: h.cfg.Version, PID: os.Getpid(), Since: h.ledger.Since, Addresses: h.Addrs(), Metrics: h.admin.metrics,
-		Streams: h.dispatch.Streams(), Workers: h.workerStates(), Refusals: h.Refusals()}
+	s := &Status{
+		Version:   h.cfg.Version,
+		PID:       os.Getpid(),
+		Since:     h.ledger.Since,
+		Addresses: h.Addrs(),
+		Metrics:   h.admin.metrics,
+		Streams:   h.dispatch.Streams(),
+		Workers:   h.workerStates(),
+		Refusals:  h.Refusals(),
+	}
 	s.Objects, s.Tenants = h.Objects()
 	if h.audit != nil {
 		s.AuditStalled = h.audit.Stalled().Seconds()
@@ -84,7 +92,9 @@ func (h *Host) Status() *Status {
 	if last := h.reloads.last.Load(); last != 0 {
 		s.Reloads.Last = time.Unix(0, last)
 	}
-	s.Reloads.PolicyRefused = slices.ContainsFunc(s.Refusals, func(r Refusal) bool { return r.Path == h.cfg.PolicyFile })
+	s.Reloads.PolicyRefused = slices.ContainsFunc(s.Refusals, func(r Refusal) bool {
+		return r.Path == h.cfg.PolicyFile
+	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.Connections, s.Unauthenticated, s.Draining = len(h.conns), h.strangers.Len(), h.draining

@@ -167,7 +167,9 @@ func (a *perObjectWorkers) Stage(ctx context.Context, v *supervise.Version) (*ob
 }
 
 // Test runs tests in the worker of the object.
-func (a *perObjectWorkers) Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error) {
+func (a *perObjectWorkers) Test(
+	ctx context.Context, v *supervise.Version, tests supervise.Script,
+) ([]supervise.TestResult, error) {
 	return a.get(v.ID).Test(ctx, v, tests)
 }
 

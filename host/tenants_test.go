@@ -143,7 +143,7 @@ func TestIdleWorkersStop(t *testing.T) {
 	}
 }
 
-// TestTenantThatCannotBe: what the host cannot enforce is refused before it serves.
+// TestTenantThatCannotBe: the host rejects settings that it cannot enforce before it serves.
 func TestTenantThatCannotBe(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root can give any uid: cmd/hearth tries this as an ordinary user")

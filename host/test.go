@@ -76,7 +76,8 @@ func testTenant(
 		s, there := t.objects[id]
 		var err error
 		if there {
-			out.Tests, err = w.Test(ctx, supervise.NewVersion(id, s.Script, shared, settings.Limits(id)), t.tests[id].Script)
+			v := supervise.NewVersion(id, s.Script, shared, settings.Limits(id))
+			out.Tests, err = w.Test(ctx, v, t.tests[id].Script)
 		} else {
 			err = object.Errorf(object.CodeNotFound, "there is no object %s beside it", id)
 		}
