@@ -113,7 +113,8 @@ func (r *Reference) start() error {
 	}
 	// 2 GiB of address space: a program that asks for more gets "not enough memory".
 	const limited = `ulimit -v 2097152; exec "$0" -e "$1"`
-	cmd := exec.Command("/bin/sh", "-c", limited, path, referenceSource) //nolint:gosec,noctx // a fixed program; Close ends it
+	//nolint:gosec,noctx // a fixed program; Close ends it
+	cmd := exec.Command("/bin/sh", "-c", limited, path, referenceSource)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
