@@ -113,7 +113,8 @@ func (f *FairQueue) Acquire(slot *Slot, flow Flow, weight float64, now time.Time
 		f.mu.Unlock()
 		return
 	}
-	slot.flow, slot.weight, slot.next = flow, weight, nil
+	slot.flow, slot.weight = flow, weight
+	slot.next = nil
 	q := f.queues[flow]
 	if q == nil {
 		q = &flowQueue{}

@@ -155,7 +155,8 @@ func (d *Dispatcher) permit(g grant, r *audit.Record, call *object.Call) (grant,
 	if log == nil {
 		return g, nil
 	}
-	r.Event, r.Permit, r.Caller, r.Call = "call", true, &call.Caller, call.Corr
+	r.Event, r.Permit = "call", true
+	r.Caller, r.Call = &call.Caller, call.Corr
 	if err := log.Write(r); err != nil {
 		d.cfg.Usage.Unaudited.Add(1)
 		d.release(g)

@@ -186,7 +186,8 @@ func (d *Dispatcher) Next(ctx context.Context, call *object.Call, id string) (ob
 	over := true
 	defer func() { d.streams.checkIn(id, st, over) }()
 	item := *call
-	item.ID, item.Kind, item.Method, item.Payload = st.id, object.Invoke, st.method, nil
+	item.ID, item.Method = st.id, st.method
+	item.Kind, item.Payload = object.Invoke, nil
 	snap := d.cfg.Snapshot()
 	to, exists := snap.Routes.Lookup(item.ID)
 	g, err := d.authorize(snap, &item, to, exists, time.Now())

@@ -26,15 +26,15 @@ func TestTable(t *testing.T) {
 	if !table.Serves(b) || table.Serves(&backend{}) {
 		t.Error("Serves does not report whether a route leads to a backend")
 	}
-	seen := map[object.Backend]bool{}
+	visited := map[object.Backend]bool{}
 	for one, r := range table.Backends() {
-		if seen[one] || r.Uncertain != (one == object.Backend(b)) {
+		if visited[one] || r.Uncertain != (one == object.Backend(b)) {
 			t.Errorf("backend %v twice, or with the route %v of another", one, r)
 		}
-		seen[one] = true
+		visited[one] = true
 	}
-	if len(seen) != 2 {
-		t.Errorf("%d backends, want 2", len(seen))
+	if len(visited) != 2 {
+		t.Errorf("%d backends, want 2", len(visited))
 	}
 	var none *route.Table
 	if _, ok := none.Lookup("acme.x"); ok || none.Serves(a) {

@@ -28,7 +28,8 @@ func (s *Snapshot) SetRoutes(tenants, builtin map[object.ID]route.Route, before 
 	all := maps.Clone(tenants)
 	maps.Copy(all, builtin)
 	s.Routes = route.New(all)
-	if s.Listed = before; !s.Listed.Cover(s.Policy, s.IDs) {
+	s.Listed = before
+	if !s.Listed.Cover(s.Policy, s.IDs) {
 		s.Listed = s.Policy.NewListings(s.IDs)
 	}
 }
