@@ -22,7 +22,7 @@ import (
 	"github.com/hearthhost/hearth/host/usage"
 )
 
-// admin asks a host at its admin socket and returns status and body.
+// admin sends a request to a host's admin socket and returns the status and the body.
 func admin(t *testing.T, dir, path string) (int, string) {
 	t.Helper()
 	return get(t, &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -209,7 +209,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestMetrics scrapes both doors and reads what they show.
+// TestMetrics scrapes the admin socket and the metrics listener and parses the metrics.
 func TestMetrics(t *testing.T) {
 	h, dir := startHost(t, "admin { address = \"127.0.0.1:0\" }\n"+everything)
 	c := dial(t, h.Addrs()[0], client.Config{})

@@ -89,8 +89,8 @@ func putFile(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// putCertificate makes an authority of clients and the host's certificate, which another authority issued at a time for
-// so many days.
+// putCertificate makes an authority of clients and the host's certificate, which another authority issued at a time
+// for a number of days.
 func putCertificate(t *testing.T, dir string, at time.Time, days int) {
 	t.Helper()
 	authority, err := ca.Init(filepath.Join(t.TempDir(), "ca"), "test", 3650, time.Now().AddDate(-2, 0, 0))
@@ -115,10 +115,10 @@ func putCertificate(t *testing.T, dir string, at time.Time, days int) {
 type fault struct {
 	name  string
 	spoil func(t *testing.T, dir string)
-	text  string // of the fault; "" if there is none
-	path  string // of it
-	note  bool   // it is no more than a note
-	// running says that a running host reports it, too, and not only a check.
+	text  string // part of the fault's text; "" without a fault
+	path  string // path of the fault
+	note  bool   // the fault is only a note
+	// running is true if a running host also reports the fault.
 	running bool
 }
 
@@ -185,7 +185,7 @@ var faults = []fault{
 	{name: "folder of no tenant", spoil: text("scripts/free/x.lua", "", 0o644), text: "the policy has no tenant", path: "scripts/free", note: true, running: true},
 }
 
-// check reports if the fault is not among refusals; or, if there is none, that there are some.
+// check fails the test if the refusals lack the fault, or if there are refusals without a fault.
 func (f *fault) check(t *testing.T, dir string, all []host.Refusal) {
 	t.Helper()
 	for _, r := range all {

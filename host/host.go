@@ -8,13 +8,13 @@
 //	conn         one goroutine a connection; ended by the peer, a protocol error, or drain;
 //	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
 //	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
-//	ledger       one goroutine that looks at processes; ended likewise
+//	usage        one goroutine that polls the memory of processes; ended likewise
 //	files        one goroutine that reads changed keys, certificates and secrets of objects;
 //	             ended likewise
 //	reloader     one goroutine that takes what has changed into the next snapshot, and one
 //	             for each tenant or plugin of which a version is tried; ended likewise
 //	leaving      one goroutine for each worker or plugin that is not served any more
-//	doors        one goroutine a listener of the admin socket and of metrics; closed after
+//	admin        one goroutine a listener of the admin socket and of metrics; closed after
 //	             the backends, so that a drain can be watched
 //	prewarmed    one goroutine while worker processes are prewarmed; ended before the drain
 //	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
@@ -98,7 +98,7 @@ type Host struct {
 	turns    admit.FairQueue
 	shares   admit.Shares
 	pool     *supervise.Pool // nil: none
-	ledger   usage.Registry
+	usage    usage.Registry
 	reloads  reloads
 	admin    adminServers
 	tracer   *trace.Tracer // nil: nothing is traced
@@ -135,7 +135,7 @@ func New(cfg Config) (*Host, error) {
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.turns.Init(admit.DefaultSlots())
 	h.shares.Init(memoryBytes(), maxDescriptors())
-	h.ledger.Init()
+	h.usage.Init()
 	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, errors.New("host: Shim is required where there are plugins")
 	}
 	h.snap.Store(snap)
-	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.turns, Usage: &h.ledger, Log: cfg.Log})
+	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.turns, Usage: &h.usage, Log: cfg.Log})
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
 		Snapshot:   h.snapshot,
@@ -297,7 +297,7 @@ func (h *Host) Serve(ctx context.Context) error {
 		h.pool.Fill()
 	}
 	go h.dispatch.SweepStreams(sweep)
-	go h.ledger.Watch(sweep)
+	go h.usage.Watch(sweep)
 	go h.watchFiles(sweep)
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
@@ -357,7 +357,7 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener, name string) {
 	}
 	if h.draining || len(h.conns) >= h.shares.MaxConns && closed == nil || !h.sources.Add(nc) {
 		h.mu.Unlock()
-		h.ledger.Rejected.Add(1)
+		h.usage.Rejected.Add(1)
 		nc.Close()
 		h.closeAll(closed, whose)
 		return
@@ -446,7 +446,7 @@ func (h *Host) makeRoom() {
 func (h *Host) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
 	sh, err := h.shares.Enter(c.caller.Principal, p)
 	if err != nil {
-		h.ledger.OverConnections.Add(1)
+		h.usage.OverConnections.Add(1)
 		return err
 	}
 	h.mu.Lock()

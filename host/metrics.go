@@ -102,12 +102,12 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.count(h.dispatch.Sessions())
 	e.family("hearth_connections_refused_total", counter,
 		"Rejected connections: no capacity, too many of the principal, or a peer that is not in the policy.")
-	e.count(h.ledger.Rejected.Load(), "reason", "capacity")
-	e.count(h.ledger.OverConnections.Load(), "reason", "principal")
-	e.count(h.ledger.Unauthenticated.Load(), "reason", "unauthenticated")
+	e.count(h.usage.Rejected.Load(), "reason", "capacity")
+	e.count(h.usage.OverConnections.Load(), "reason", "principal")
+	e.count(h.usage.Unauthenticated.Load(), "reason", "unauthenticated")
 	e.family("hearth_connections_closed_total", counter,
 		"Idle connections that the host closed to make room for others.")
-	e.count(h.ledger.ClosedIdle.Load())
+	e.count(h.usage.ClosedIdle.Load())
 	e.family("hearth_inflight_bytes", gauge,
 		"Bytes of messages, replies and calls between objects that the host holds.")
 	e.count(uint64(h.shares.Bytes.Used()))
@@ -151,7 +151,7 @@ type row struct {
 
 // tenantMetrics adds the metrics with a tenant label.
 func (h *Host) tenantMetrics(e *exposition) {
-	b := h.ledger.Current.Load()
+	b := h.usage.Current.Load()
 	ids := b.TenantIDs()
 	var rows []row
 	for _, name := range slices.Sorted(maps.Keys(b.Tenants)) {
@@ -187,7 +187,7 @@ func (h *Host) tenantMetrics(e *exposition) {
 	each("hearth_denials_total", counter,
 		"Calls and metadata requests that the policy rejected; tenant is empty for names that are not served.",
 		func(r *row) { e.count(r.own.Denied.Load(), "tenant", r.name) })
-	e.count(h.ledger.Unowned.Load(), "tenant", "")
+	e.count(h.usage.Unowned.Load(), "tenant", "")
 	each("hearth_limited_total", counter, "Calls that a limit block of the policy rejected.",
 		func(r *row) { e.count(r.own.Limited.Load(), "tenant", r.name) })
 	each("hearth_cpu_seconds_total", counter, "Processor time of workers and plugins.",
@@ -231,7 +231,7 @@ func (h *Host) auditMetrics(e *exposition) {
 	e.family("hearth_audit_records_lost_total", counter, "Dropped records that could not be written.")
 	e.count(lost)
 	e.family("hearth_audit_refused_total", counter, "Calls rejected because the audit log could not be written.")
-	e.count(h.ledger.Unaudited.Load())
+	e.count(h.usage.Unaudited.Load())
 	e.family("hearth_trace_spans_total", counter, "Trace spans, sent to the collector or dropped.")
 	sent, dropped := h.tracer.Counts()
 	e.count(sent, "result", "sent")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestPublicMetrics: every user of this machine may ask for the metrics, as often as they like, and makes no more work
-// than one who asks once a second.
+// TestPublicMetrics: any number of metrics requests by users of this machine costs no more than one request a
+// second.
 func TestPublicMetrics(t *testing.T) {
 	t.Parallel()
 	var p publicMetrics

@@ -130,7 +130,7 @@ func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *pluginRuntime {
 		Idle:       settings.Idle,
 		ObjectCall: h.dispatch.ObjectCall,
 		Log:        h.log,
-		Account:    &h.ledger.Tenant(tenant).Processes,
+		Account:    &h.usage.Tenant(tenant).Processes,
 		Budget:     h.shares.Tenant(tenant),
 		Secret:     func(id object.ID, name string) (string, bool) { return h.snap.Load().secrets.Value(id, name) },
 		Redact:     func(text string, most int) string { return h.snap.Load().secrets.Redact(tenant, text, most) },

@@ -33,7 +33,7 @@ func (b *buffer) String() string {
 }
 
 // TestRefusedPluginIsNoCrash: a plugin whose file is not the one that the policy pins is not started and is not served.
-// One line of the log and one refusal tell of it, and none of the metrics that wake an operator moves.
+// One log line and one refusal report it. Metrics that alert operators do not change.
 func TestRefusedPluginIsNoCrash(t *testing.T) {
 	log := new(buffer)
 	pinned := strings.Replace(everything, `tenant "acme" {}`, `tenant "acme" {

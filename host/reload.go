@@ -283,7 +283,7 @@ func (l *reloader) change(do func(old *generation)) {
 	l.next, l.cleanups, l.afterStore = &next, nil, nil
 	do(old)
 	next.index(old, l.h.builtin)
-	l.h.ledger.Add(next.IDs)
+	l.h.usage.Add(next.IDs)
 	l.h.snap.Store(&next)
 	if next.Policy != old.Policy { // first: no other work may delay a revocation
 		l.h.cutRevoked(time.Now())

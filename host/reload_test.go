@@ -24,7 +24,7 @@ type live struct {
 	h   *host.Host
 	dir string
 	c   *client.Client
-	age time.Duration // of the next file, so that each is told from the one before
+	age time.Duration // age of the next file, so that each has a different time
 }
 
 func liveHost(t *testing.T, policy string) *live {
@@ -32,7 +32,7 @@ func liveHost(t *testing.T, policy string) *live {
 	return &live{T: t, h: h, dir: dir, c: dial(t, h.Addrs()[0], client.Config{}), age: 1000 * time.Hour}
 }
 
-// put writes a file that nobody takes for half written: it is old.
+// put writes a file with an old time, so that the host does not treat it as half written.
 func (l *live) put(name, text string) {
 	l.Helper()
 	path := filepath.Join(l.dir, name)
@@ -50,7 +50,7 @@ func (l *live) put(name, text string) {
 	}
 }
 
-// reload waits until what has changed is served or refused.
+// reload waits until all changes are served or refused.
 func (l *live) reload() {
 	l.Helper()
 	if err := l.h.Reload(l.Context()); err != nil {
@@ -90,7 +90,7 @@ func TestReloadScripts(t *testing.T) {
 	l.reload()
 	l.want("acme.v", "version", int64(2))
 
-	// A version that fails changes nothing, and says where it is wrong.
+	// A version that fails changes nothing, and its error has the line.
 	l.put("scripts/acme/v.lua", "local V = hearth.object {}\nfunction V.expose:version() return 3")
 	l.reload()
 	l.want("acme.v", "version", int64(2))
@@ -329,7 +329,7 @@ return S`
 	l.reload()
 	l.want("acme.s", "n", int64(42))
 
-	// What a limit threw away is handed over too.
+	// State that a limit discarded is handed over too.
 	_, err := l.c.Object("acme.s").Call(t.Context(), "spin")
 	wantRemote(t, err, "", "limit exceeded")
 	l.want("acme.s", "n", int64(44))
@@ -385,7 +385,7 @@ permit "owner may call third" {
 	l.reload()
 	l.want("third.v", "version", int64(1))
 
-	// What does not check, and what a running host cannot take, leaves the last good one.
+	// An invalid policy, or one that a running host cannot apply, leaves the last good one in force.
 	for _, bad := range []string{
 		`tenant "acme" { nonsense = 1 }`,
 		strings.Replace(everything, "127.0.0.1:0", "127.0.0.1:1", 1),
@@ -415,8 +415,8 @@ permit "owner may call third" {
 	l.want("acme.echo", "echo", nil)
 }
 
-// TestReloadPolicyCutsOff: a connection whose peer the policy no longer knows, or knows as
-// somebody else, is closed; what is connected and still the same goes on.
+// TestReloadPolicyCutsOff: a connection is closed if the new policy has no principal, or
+// another one, for its peer. Other connections continue.
 func TestReloadPolicyCutsOff(t *testing.T) {
 	l := liveHost(t, everything)
 	open := l.newSession()
@@ -438,7 +438,7 @@ func TestReloadPolicyCutsOff(t *testing.T) {
 	if err := call(); err == nil || object.CodeOf(err) == object.CodeNotFound {
 		t.Errorf("a connection of somebody else now: %v, want it closed", err)
 	}
-	l.want("acme.echo", "echo", nil) // a new connection is somebody's
+	l.want("acme.echo", "echo", nil) // a new connection is authenticated
 }
 
 // TestReloadWalls gives a tenant another kind of worker while it is called.

@@ -16,10 +16,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// What an owner of a tenant's folder does to the host, to its operator and to other tenants by
-// what it puts there, and when.
+// Attacks of a tenant on the host, its operator and other tenants by the files in its folder
+// and the time of their changes.
 
-// refusals returns what is refused, a line each.
+// refusals returns the refusals, one a line.
 func (l *live) refusals() string {
 	var out []string
 	for _, r := range l.h.Refusals() {
@@ -277,7 +277,7 @@ return S`)
 	l.want("third.s", "version", int64(3))
 }
 
-// TestNamesOfFiles: what no object may be called is none, whatever it looks like.
+// TestNamesOfFiles: a file whose name is not a valid object name is not served.
 func TestNamesOfFiles(t *testing.T) {
 	l := liveHost(t, everything)
 	for _, name := range []string{"a\nb.lua", "\x1b[2J.lua", "ob\u202ejects.lua", "é.lua", "x y.lua", "..lua", "a..b.lua", "\xff.lua", strings.Repeat("n", 250) + ".lua"} {

@@ -36,7 +36,7 @@ func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal
 	for _, c := range idle {
 		c.closing = true
 	}
-	h.ledger.ClosedIdle.Add(uint64(len(idle)))
+	h.usage.ClosedIdle.Add(uint64(len(idle)))
 	return idle, heavy.Principal
 }
 
@@ -52,7 +52,7 @@ func (h *Host) closeAll(all []*conn, whose object.Principal) {
 	last := h.roomLogged.Load()
 	if now.UnixNano()-last > int64(roomLogEvery) && h.roomLogged.CompareAndSwap(last, now.UnixNano()) {
 		h.log.Warn("connections closed to make room: they waited, and their principal has most",
-			"principal", string(whose), "closed", h.ledger.ClosedIdle.Load())
+			"principal", string(whose), "closed", h.usage.ClosedIdle.Load())
 	}
 }
 

@@ -77,7 +77,7 @@ func (h *Host) Status() *Status {
 	s := &Status{
 		Version:   h.cfg.Version,
 		PID:       os.Getpid(),
-		Since:     h.ledger.Since,
+		Since:     h.usage.Since,
 		Addresses: h.Addrs(),
 		Metrics:   h.admin.metrics,
 		Streams:   h.dispatch.Streams(),
@@ -155,4 +155,4 @@ func (h *Host) workerStates() []WorkerStatus {
 
 // Usage returns the usage of every tenant, or of one. The error is CodeNotFound if the host
 // never served that tenant.
-func (h *Host) Usage(of object.Tenant) (*usage.Usage, error) { return h.ledger.Usage(of) }
+func (h *Host) Usage(of object.Tenant) (*usage.Usage, error) { return h.usage.Usage(of) }

@@ -48,7 +48,7 @@ func (h *Host) newWorker(
 		Services: []supervise.Service{supervise.ObjectCalls(h.dispatch.ObjectCall)},
 		Log:      h.log,
 		Pool:     h.pool,
-		Account:  &h.ledger.Tenant(name).Processes,
+		Account:  &h.usage.Tenant(name).Processes,
 		Budget:   h.shares.Tenant(name),
 	}
 	if !settings.PerObject {
