@@ -22,7 +22,8 @@ func BeyondMachine(p *policy.Policy, machine cgroup.Limits) []string {
 		}
 		if machine.Bytes > 0 && t.MemoryBytes > machine.Bytes {
 			out = append(out, fmt.Sprintf("tenant %q: a worker may hold %d MiB of memory, "+
-				"and the host with all its workers %d MiB: lower memory of the tenant's limits, or raise the host's own",
+				"and the host with all its workers %d MiB: lower memory of the tenant's limits, "+
+				"or raise the host's own",
 				name, t.MemoryBytes>>20, machine.Bytes>>20))
 		}
 	}

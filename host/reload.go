@@ -26,7 +26,7 @@ const (
 	settleRounds   = 25                     // rescans of the same length, after which Reload stops waiting
 	idleFactor     = 4                      // minimum pause after a scan for events, in durations of the scan
 	settlePoll     = 200 * time.Millisecond // interval of rescans while a file is settling
-	maxStaged      = 100                    // new objects of a tenant that one scan stages; beyond it the first call loads each
+	maxStaged      = 100                    // new objects of a tenant in one scan; if there are more, none is staged
 	maxJobs        = 8                      // jobs that hold a slot at a time
 	maxSlot        = time.Second            // time after which a job loses its slot
 	jobTimeout     = time.Minute            // time limit of a job

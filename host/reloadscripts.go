@@ -228,8 +228,8 @@ func (t *tenantFiles) gate(id object.ID, of *tenantRuntime) string {
 }
 
 // stage loads versions beside those in service, two at a time, and stores the old versions
-// for a rollback. Beyond maxStaged new objects, the first call of each loads it. Tenants'
-// code can be slow, so stage runs in a job.
+// for a rollback. It skips new objects if there are more than maxStaged: the first call loads
+// each of them. Tenants' code can be slow, so stage runs in a job.
 func (l *reloader) stage(ctx context.Context, in workerBackend, all []*candidate) {
 	added := 0
 	for _, c := range all {

@@ -9,17 +9,17 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// generation is the state of one reload: the snapshot on which calls depend, and what runs behind its routes.
+// generation is the state of one reload: the snapshot on which calls depend, and the backends of its routes.
 type generation struct {
 	snapshot.Snapshot
 	secrets *credential.Secrets
 	tenants map[object.Tenant]*tenantRuntime
 	plugins map[object.ID]*pluginRuntime // by the objects that they serve
 
-	starting bool // the first one, which is empty: versions are not tried
+	starting bool // the first one, which is empty: versions are not staged
 }
 
-// served is what one tenant's scripts run in, and on.
+// tenantRuntime is the worker of a tenant, with its settings and the versions in service.
 type tenantRuntime struct {
 	worker   workerBackend
 	settings policy.TenantSettings
