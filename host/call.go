@@ -19,26 +19,32 @@ import (
 var errMarshal = &object.Error{Code: object.CodeInvalid, Class: "SerializeError",
 	Msg: "message used serializer that is not accepted: marshal; use serpent, json or msgpack"}
 
-// handle answers one message after the handshake. It reports whether the connection
-// goes on.
+// handle answers one message after the handshake. It reports whether the connection continues.
 func (c *conn) handle(m *wire.Message) bool {
 	switch {
-	case !c.signedRightly(m):
+	case !c.validSignature(m):
 		c.log(slog.LevelWarn, "connection closed: a message is not signed as it must be", "peer", c.caller.Peer.Addr)
 		return false
 	case m.Type == wire.Ping:
 		c.takeSlot(time.Now())
-		pong := &wire.Message{Protocol: c.proto, Type: wire.Ping, Serializer: m.Serializer, Seq: m.Seq, Payload: []byte("pong")}
+		pong := &wire.Message{
+			Protocol:   c.proto,
+			Type:       wire.Ping,
+			Serializer: m.Serializer,
+			Seq:        m.Seq,
+			Payload:    []byte("pong"),
+		}
 		c.correlate(m, pong)
 		return c.write(pong) == nil
 	case m.Type == wire.Invoke:
 		return c.invoke(m)
 	}
-	c.log(slog.LevelInfo, "connection closed: a message of this type cannot follow the handshake", "peer", c.caller.Peer.Addr, "type", m.Type)
+	c.log(slog.LevelInfo, "connection closed: a message of this type cannot follow the handshake",
+		"peer", c.caller.Peer.Addr, "type", m.Type)
 	return false
 }
 
-// invoke scans one call, passes it to the dispatcher and answers. It reports whether the connection goes on.
+// invoke scans one call, passes it to the dispatcher and answers. It reports whether the connection continues.
 func (c *conn) invoke(m *wire.Message) bool {
 	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	answer := wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
@@ -59,7 +65,7 @@ func (c *conn) invoke(m *wire.Message) bool {
 		return c.answerError(&answer, ser, nil, oneway, err)
 	}
 	r := &c.req
-	r.Corr, r.Oneway, r.Truncated = answer.Corr, oneway, c.short
+	r.Corr, r.Oneway, r.Truncated = answer.Corr, oneway, c.truncated
 	if oneway {
 		c.background(r)
 		return !c.revoked.Load()
@@ -75,8 +81,8 @@ func (c *conn) invoke(m *wire.Message) bool {
 	return c.reply(&answer, ser, reply)
 }
 
-// answerError answers a call with an error. It reports whether the connection goes on. call is nil for one that could
-// not be read.
+// answerError answers a call with an error. It reports whether the connection continues. call is nil for an unreadable
+// call.
 func (c *conn) answerError(answer *wire.Message, ser codec.Serializer, call *object.Call, oneway bool, err error) bool {
 	if object.CodeOf(err) == object.CodeInternal {
 		c.logInternal(call, answer, err)
@@ -93,17 +99,18 @@ func (c *conn) answerError(answer *wire.Message, ser codec.Serializer, call *obj
 // takeSlot waits for a slot of the connection's own share of the fair queue.
 func (c *conn) takeSlot(now time.Time) {
 	c.flow, c.weight = c.session.Flow(), 1
-	c.h.turns.Switch(&c.turn, c.flow, c.weight, now)
+	c.h.queue.Switch(&c.slot, c.flow, c.weight, now)
 }
 
 // closes reports whether a Python daemon would close the connection after answering with
 // this error, which its clients expect.
 func closes(err error) bool {
 	var e *object.Error
-	return errors.As(err, &e) && (e.Class == "SerializeError" || e.Class == "SecurityError" || e.Class == wire.ClassTooLarge)
+	return errors.As(err, &e) &&
+		(e.Class == "SerializeError" || e.Class == "SecurityError" || e.Class == wire.ClassTooLarge)
 }
 
-// scan finds out what is asked, without decoding arguments.
+// scan fills the request with object and method, without decoding arguments.
 func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	payload, err := c.plain(m)
 	if err != nil {
@@ -114,7 +121,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 			Msg: "blobs are not supported: send the data as an ordinary argument"}
 	}
 	batch := m.Flags&wire.Batch != 0
-	if !c.short {
+	if !c.truncated {
 		if err := ser.ScanCall(payload, batch, &c.head); err != nil {
 			return err
 		}
@@ -136,7 +143,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	return nil
 }
 
-// setMethod fills in what a call that is no batch asks for.
+// setMethod sets the kind and the method of a call other than a batch.
 func setMethod(call *object.Call, h *codec.Head) {
 	call.Kind, call.Method = object.Invoke, object.Intern(h.Method, call.Method)
 	switch call.Method {
@@ -147,8 +154,8 @@ func setMethod(call *object.Call, h *codec.Head) {
 	}
 }
 
-// onewaySlot waits until one more oneway call may run: beyond maxOneways the connection waits, which delays its own client
-// alone.
+// onewaySlot waits until one more oneway call may run. Beyond maxOneways the connection waits, which delays its own
+// client alone.
 func (c *conn) onewaySlot() {
 	if c.slots == nil {
 		c.slots = make(chan struct{}, maxOneways)
@@ -156,7 +163,7 @@ func (c *conn) onewaySlot() {
 	select {
 	case c.slots <- struct{}{}:
 	default:
-		c.h.turns.Release(&c.turn, false)
+		c.h.queue.Release(&c.slot, false)
 		c.slots <- struct{}{}
 	}
 }

@@ -27,54 +27,54 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// conn is one connection. Its goroutine reads a message, handles it and answers before
-// it reads the next, as Pyro's order wants; oneway calls alone run beside it.
+// conn is one connection. Its goroutine reads a message, handles it and answers before it reads the next one: Pyro
+// clients expect answers in order. Only oneway calls run concurrently.
 type conn struct {
 	h        *Host
-	socket   net.Conn // as it was accepted: to identify, and for others to end
+	socket   net.Conn // the accepted socket; other goroutines may close it
 	listener *transport.Listener
 	session  *dispatch.Session
-	name     string // of the listener in the policy
+	name     string // name of the listener in the policy
 	in       *wire.Reader
-	stranger *list.Element // guarded by the host's mu
+	pending  *list.Element // entry among the unauthenticated connections; guarded by the host's mu
 	proof    atomic.Pointer[proof]
 	draining atomic.Bool
-	revoked  atomic.Bool  // its peer is no longer who it was
-	of       *admit.Share // its principal's; nil: not introduced. Guarded by the host's mu, but for its own goroutine
-	waiting  atomic.Bool  // for what its peer sends
-	closing  bool         // to make room; guarded by the host's mu
+	revoked  atomic.Bool  // the peer's identity was revoked
+	share    *admit.Share // the principal's; nil before the handshake. Written under the host's mu, by this goroutine
+	waiting  atomic.Bool  // the connection waits for a message
+	closing  bool         // it is being closed to make room; guarded by the host's mu
 
-	// The goroutine's own.
-	nc       net.Conn // the channel on the socket, to read and write
-	proto    object.Protocol
-	refusal  string                // why nobody may connect on this channel
-	legacy   *credential.LegacyKey // not nil: messages are signed in the way of Pyro4
-	caller   object.Caller
-	inflated []byte
-	out      []byte    // the message being written
-	writable time.Time // until when the peer must have read
-	result   []byte    // the payload being written
-	req      dispatch.Request
-	head     codec.Head
-	held     admit.Holding // bytes of messages and buffers
-	packed   *wire.Message // being inflated
-	short    bool          // the payload is not whole: what it begins with is not permitted
-	turn     admit.Slot
-	partBy   time.Time  // until when the rest of a message must arrive; zero: nothing of it has
-	flow     admit.Flow // of the last message, and its weight
-	weight   float64
-	known    bool // the peer has introduced itself
+	// The fields below belong to the connection's goroutine.
+	nc        net.Conn // the channel on the socket, to read and write
+	proto     object.Protocol
+	refusal   string                // the reason for which this channel accepts no peer
+	legacy    *credential.LegacyKey // key of the messages' Pyro4 signatures; nil: unsigned messages
+	caller    object.Caller
+	inflated  []byte
+	out       []byte    // the message being written
+	writable  time.Time // write deadline
+	result    []byte    // the payload being written
+	req       dispatch.Request
+	head      codec.Head
+	held      admit.Holding // bytes of messages and buffers
+	packed    *wire.Message // the message being inflated
+	truncated bool          // only the head of the payload was inflated, since the policy denies the call
+	slot      admit.Slot
+	partBy    time.Time  // deadline of the rest of a message; zero: no part has arrived
+	flow      admit.Flow // of the last message, and its weight
+	weight    float64
+	known     bool // the handshake is done
 
 	oneways sync.WaitGroup
-	slots   chan struct{} // holds a token for each oneway call under way
+	slots   chan struct{} // one token for each running oneway call
 }
 
-// proof is what made the peer of a connection known.
+// proof is the evidence of the peer's identity.
 type proof struct {
 	channel   *transport.Channel
 	legacy    *credential.LegacyKey
 	principal object.Principal
-	under     atomic.Pointer[policy.Policy] // the last policy under which it was that one
+	under     atomic.Pointer[policy.Policy] // the last policy under which the principal was checked
 }
 
 func newConn(h *Host, nc net.Conn, l *transport.Listener, name string) *conn {
@@ -91,14 +91,14 @@ func (c *conn) recheck(changed bool) bool {
 	return !c.revoked.Load()
 }
 
-// drain lets the connection finish what it is at and read nothing more.
+// drain lets the connection finish its call and read no more messages.
 func (c *conn) drain() {
 	c.draining.Store(true)
 	_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 }
 
-// cut ends the connection at once: what has arrived of it and was not begun is dropped,
-// which closing the socket alone would not do.
+// cut ends the connection at once and drops received messages that were not begun. Closing the socket alone would not
+// drop them.
 func (c *conn) cut() {
 	c.draining.Store(true)
 	c.socket.Close()
@@ -107,7 +107,7 @@ func (c *conn) cut() {
 // serve runs the connection to its end.
 func (c *conn) serve() {
 	c.session = c.h.dispatch.NewSession()
-	c.req.Session, c.req.Slot, c.req.Recheck = c.session, &c.turn, c.recheck
+	c.req.Session, c.req.Slot, c.req.Recheck = c.session, &c.slot, c.recheck
 	defer c.end()
 	_ = c.socket.SetDeadline(time.Now().Add(handshakeTimeout))
 	if c.draining.Load() {
@@ -133,10 +133,10 @@ func (c *conn) serve() {
 	c.in.Limit = c.messageBytes
 	_ = c.nc.SetReadDeadline(time.Time{})
 	for !c.draining.Load() {
-		// Where turns are taken, the next call waits for one before it is even read: it is
-		// most likely of the same tenant. If nothing has come yet, the turn is given back.
-		if now := time.Now(); c.h.turns.Contended(now) {
-			c.h.turns.Acquire(&c.turn, c.flow, c.weight, now)
+		// Under contention the next call waits for a slot before it is read: most likely it belongs to the same flow.
+		// If no message has arrived, wait releases the slot.
+		if now := time.Now(); c.h.queue.Contended(now) {
+			c.h.queue.Acquire(&c.slot, c.flow, c.weight, now)
 		}
 		err := c.in.Read(&m)
 		c.waiting.Store(false)
@@ -161,16 +161,16 @@ func (c *conn) serve() {
 				return
 			}
 		default:
-			c.debugReadError(err)
+			c.logReadError(err)
 			return
 		}
 		c.settle()
-		c.h.turns.Release(&c.turn, true)
+		c.h.queue.Release(&c.slot, true)
 	}
 }
 
-// reserve counts a message that is announced, before there is a buffer for it. It waits for room if the peer has
-// introduced itself.
+// reserve counts the bytes of an announced message, before its buffer is allocated. It waits for room after the
+// handshake.
 func (c *conn) reserve(n int) error {
 	err := c.held.Add(n)
 	switch {
@@ -182,9 +182,9 @@ func (c *conn) reserve(n int) error {
 	return c.awaitRoom(func(ctx context.Context) error { return c.held.Wait(ctx, n) })
 }
 
-// awaitRoom waits for room in an account, without a turn. It returns the error of a call if there is none in time.
+// awaitRoom waits for room in an account, without a slot. It returns the error of a call after admit.WaitTimeout.
 func (c *conn) awaitRoom(wait func(context.Context) error) error {
-	c.h.turns.Release(&c.turn, false)
+	c.h.queue.Release(&c.slot, false)
 	ctx, cancel := context.WithTimeout(c.h.life, admit.WaitTimeout)
 	defer cancel()
 	if err := wait(ctx); err != nil {
@@ -193,21 +193,20 @@ func (c *conn) awaitRoom(wait func(context.Context) error) error {
 	return nil
 }
 
-// skip answers a message for which there was no room, once it has arrived.
+// skip answers a message for which there was no memory, once it has arrived.
 func (c *conn) skip(m *wire.Message, why error) bool {
 	c.readBy(time.Now().Add(messageTimeout))
 	err := c.in.Skip(maxSkipped)
 	c.readBy(time.Time{})
 	c.partBy = time.Time{}
 	if err != nil {
-		c.debugReadError(err)
+		c.logReadError(err)
 		return false
 	}
 	return c.reject(m, why)
 }
 
-// settle lets go of the latest message, counts what is kept of buffers, and keeps no large ones unless there is plenty
-// of room.
+// settle releases the last message, counts the buffers that are kept, and drops large ones unless memory is plentiful.
 func (c *conn) settle() {
 	c.packed, c.req.Payload, c.req.Buffer = nil, nil, nil
 	c.head.Object, c.head.Method, c.head.First = nil, nil, nil
@@ -227,7 +226,7 @@ func (c *conn) settle() {
 	}
 }
 
-// open does the handshake of the peer's channel and learns who is there.
+// open does the handshake of the peer's channel and identifies the peer.
 func (c *conn) open() bool {
 	ch, err := c.listener.Open(c.socket)
 	switch {
@@ -299,10 +298,10 @@ func smallBatch[T any](s []T) []T {
 	return s[:0]
 }
 
-// wait is told that nothing has arrived, and the connection is about to wait for it: it needs
-// no turn for that, and who has sent a part of a message must send the rest, and go on sending it.
+// wait runs when no bytes have arrived and the connection is about to wait. It releases the slot. If a part of a
+// message has arrived, it sets the deadlines for the rest and for the next part.
 func (c *conn) wait() {
-	c.h.turns.Release(&c.turn, false)
+	c.h.queue.Release(&c.slot, false)
 	if c.in == nil || !c.known {
 		return
 	}
@@ -329,30 +328,29 @@ func (c *conn) readBy(t time.Time) {
 	}
 }
 
-// end frees what the connection held.
+// end frees the connection's resources.
 func (c *conn) end() {
-	c.h.turns.Release(&c.turn, true)
+	c.h.queue.Release(&c.slot, true)
 	c.oneways.Wait()
 	c.nc.Close()
 	c.session.End()
 	c.held.Release()
-	if c.of != nil {
-		c.h.shares.Exit(c.of)
+	if c.share != nil {
+		c.h.shares.Exit(c.share)
 	}
 }
 
-// acceptHeader refuses, before the body is read, serializers whose reading runs code and
-// all others that the host does not know. A ping names none.
+// acceptHeader rejects unsafe and unknown serializers before the body is read. A ping names no serializer.
 func acceptHeader(m *wire.Message) error {
 	if m.Type == wire.Ping || pyro.Serializer(m.Protocol, m.Serializer) != nil {
 		return nil
 	}
-	return object.Errorf(object.CodeInvalid, "message used serializer that is not accepted: %d; use serpent, json or msgpack", m.Serializer)
+	return object.Errorf(object.CodeInvalid,
+		"message used serializer that is not accepted: %d; use serpent, json or msgpack", m.Serializer)
 }
 
-// unreadable answers a first message that could not be read with CONNECTFAIL, in the
-// generation that it claimed to be of. A peer that says nothing and leaves gets nothing:
-// name servers look like that when they check whether a host is alive.
+// unreadable answers an invalid first message with CONNECTFAIL, in the protocol that the message claims. A peer that
+// sends nothing gets no answer: a name server checks in that way whether a host is alive.
 func (c *conn) unreadable(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
 		return
@@ -380,9 +378,11 @@ func (c *conn) unreadable(err error) {
 // answerHTTP refuses an HTTP client in its own protocol. The connection's deadline for introducing
 // itself bounds the answer.
 func (c *conn) answerHTTP() {
-	const body = "This is a Hearth host. It speaks the Pyro protocol here, not HTTP: use a Pyro client, or hearth call.\n"
+	const body = "This is a Hearth host. It speaks the Pyro protocol here, not HTTP: " +
+		"use a Pyro client, or hearth call.\n"
 	const answer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n" +
-		"X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+		"X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n" +
+		"Content-Length: %d\r\n\r\n%s"
 	c.log(slog.LevelInfo, "connection refused", "peer", c.nc.RemoteAddr().String(),
 		"err", "an HTTP client connected to a listener for Pyro clients")
 	if _, err := fmt.Fprintf(c.nc, answer, len(body), body); err == nil {
@@ -390,28 +390,36 @@ func (c *conn) answerHTTP() {
 	}
 }
 
-// debugReadError logs why a connection ended, unless it simply did.
-func (c *conn) debugReadError(err error) {
+// logReadError logs read errors other than a normal close.
+func (c *conn) logReadError(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || c.draining.Load() {
 		return
 	}
-	c.log(slog.LevelInfo, "connection closed", "principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
+	c.log(slog.LevelInfo, "connection closed",
+		"principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
 }
 
-// refuse sends CONNECTFAIL with a reason, and closes in order so that the reason
-// arrives even if the peer is still sending.
+// refuse sends CONNECTFAIL with a reason. It closes the connection so that the reason arrives even if the peer still
+// sends.
 func (c *conn) refuse(m *wire.Message, ser codec.Serializer, reason string) {
 	payload, err := codec.Append(ser, c.result[:0], reason)
 	if err != nil {
 		return
 	}
-	_ = c.write(&wire.Message{Protocol: c.proto, Type: wire.ConnectFail, Serializer: pyro.SerializerNumber(c.proto, ser), Seq: m.Seq,
-		Corr: m.Corr, HasCorr: m.HasCorr, Payload: payload})
+	_ = c.write(&wire.Message{
+		Protocol:   c.proto,
+		Type:       wire.ConnectFail,
+		Serializer: pyro.SerializerNumber(c.proto, ser),
+		Seq:        m.Seq,
+		Corr:       m.Corr,
+		HasCorr:    m.HasCorr,
+		Payload:    payload,
+	})
 	c.lingeringClose()
 }
 
-// lingeringClose reads away, for a short time and to a small amount, what the peer still
-// sends: closing with unread bytes would reset the connection and lose the last answer.
+// lingeringClose discards the peer's further bytes, for a short time and up to a small size, and closes the connection.
+// Closing with unread bytes would reset the connection and lose the last answer.
 func (c *conn) lingeringClose() {
 	if w, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite()
@@ -421,7 +429,7 @@ func (c *conn) lingeringClose() {
 	c.nc.Close()
 }
 
-// largePayload is the size from which a payload is written by itself.
+// largePayload is the size in bytes from which a payload is written separately.
 const largePayload = 64 << 10
 
 // write sends one message. A peer that does not read for long is cut off.
@@ -456,9 +464,8 @@ func (c *conn) write(m *wire.Message) error {
 	return err
 }
 
-// stranger says what a peer whom the policy does not name can do about it, and what the host's
-// log says of it: what the peer showed, and nothing that it did not.
-func stranger(p *object.Peer) (remedy string, shown []any) {
+// unknownPeer returns a hint for a peer that matches no principal, and log attributes with the identity that it showed.
+func unknownPeer(p *object.Peer) (remedy string, shown []any) {
 	switch p.Auth {
 	case object.AuthPeer:
 		return "its operator can add your account as a principal", []any{"uid", p.UID}
@@ -469,7 +476,7 @@ func stranger(p *object.Peer) (remedy string, shown []any) {
 	return "show it a key or a certificate of a principal", nil
 }
 
-// connect handles the first message. It reports whether the conversation goes on.
+// connect handles the first message. It reports whether the connection continues.
 func (c *conn) connect(m *wire.Message) bool {
 	c.proto = m.Protocol
 	ser := pyro.Serializer(m.Protocol, m.Serializer)
@@ -495,14 +502,26 @@ func (c *conn) connect(m *wire.Message) bool {
 	}
 	snap := c.h.snapshot()
 	if c.caller.Principal == object.Anonymous && !snap.Policy.Known(object.Anonymous) {
-		remedy, shown := stranger(&c.caller.Peer)
-		c.log(slog.LevelWarn, "stranger refused", append([]any{"peer", c.caller.Peer.Addr, "auth", c.caller.Peer.Auth}, shown...)...)
-		c.h.dispatch.Deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: no permit names strangers", Call: m.Corr})
-		c.refuse(m, ser, "access denied: the host does not know who you are; "+remedy)
+		remedy, shown := unknownPeer(&c.caller.Peer)
+		attrs := []any{"peer", c.caller.Peer.Addr, "auth", c.caller.Peer.Auth}
+		c.log(slog.LevelWarn, "unknown peer refused", append(attrs, shown...)...)
+		c.h.dispatch.Deny(&audit.Record{
+			Event:  "connect",
+			Caller: &c.caller,
+			Reason: "denied: no permit names unidentified peers",
+			Call:   m.Corr,
+		})
+		c.refuse(m, ser, "access denied: the host has no principal for this peer; "+remedy)
 		return false
 	}
 	if err := c.h.introduced(c, snap.Policy); err != nil {
-		c.h.dispatch.Deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: too many connections", Exceeding: err.Limit, Call: m.Corr})
+		c.h.dispatch.Deny(&audit.Record{
+			Event:     "connect",
+			Caller:    &c.caller,
+			Reason:    "denied: too many connections",
+			Exceeding: err.Limit,
+			Call:      m.Corr,
+		})
 		c.refuse(m, ser, err.Error())
 		return false
 	}
@@ -519,14 +538,13 @@ func (c *conn) connect(m *wire.Message) bool {
 	return c.welcome(m, ser, object.ID(id))
 }
 
-// unproven records that the peer did not prove who it is.
+// unproven records that the peer did not prove its identity.
 func (c *conn) unproven(why string) {
 	c.h.dispatch.Deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: identity not proven: " + why})
 }
 
-// checkSignature looks whether a Pyro4 peer signs its messages, and who it is then. It
-// returns why it is refused, "" if it is not. To ignore a signature would let the peer
-// believe that it was checked.
+// checkSignature identifies a Pyro4 peer by the signature of its first message. It returns the reason of a rejection,
+// "" for none. Ignoring a signature would make the peer rely on a check that did not happen.
 func (c *conn) checkSignature(m *wire.Message) string {
 	if c.proto != object.Pyro4 || !m.Signed() {
 		return ""
@@ -540,7 +558,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 		c.unproven("message hmac mismatch")
 		return "message hmac mismatch"
 	}
-	// What a channel proves is worth more than a signature that can be repeated.
+	// A channel's proof is stronger than a signature, which can be replayed.
 	if way := c.caller.Peer.Auth; way == "" || way == object.AuthPeer {
 		c.caller.Peer.Auth, c.caller.Principal = object.AuthLegacy, c.legacy.Principal
 	}
@@ -548,16 +566,15 @@ func (c *conn) checkSignature(m *wire.Message) string {
 	return ""
 }
 
-// signedRightly reports whether a message after the handshake is signed if it must be,
-// and only then.
-func (c *conn) signedRightly(m *wire.Message) bool {
+// validSignature reports whether a message after the handshake is signed exactly when this connection requires it.
+func (c *conn) validSignature(m *wire.Message) bool {
 	if c.legacy == nil {
 		return c.proto != object.Pyro4 || !m.Signed()
 	}
 	return m.Verify([]byte(c.legacy.Secret))
 }
 
-// welcome answers CONNECT: with the metadata of the object that it names, if it asks.
+// welcome answers CONNECT, with the metadata of the object that it names if the client requests it.
 func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID) bool {
 	ok := &wire.Message{Protocol: c.proto, Type: wire.ConnectOK, Serializer: m.Serializer, Seq: m.Seq}
 	c.correlate(m, ok)
@@ -592,7 +609,7 @@ func (c *conn) correlate(m, answer *wire.Message) {
 	}
 }
 
-// safeText is what a peer may read of an error.
+// safeText returns the part of an error that a peer may read.
 func safeText(err error) string {
 	var e *object.Error
 	if errors.As(err, &e) && e.Msg != "" {

@@ -1,27 +1,24 @@
-// Package host is the composition of all stages: it accepts connections, learns who is
-// at the other end, reads what is asked, decides, runs it and answers.
+// Package host composes the daemon: listeners and connections, dispatcher, backends, reload, audit log.
 //
-// What lives long, and who owns it:
+// Goroutines and their owners:
 //
-//	Host         owns listeners, connections, backends, streams; ended by Serve's context
-//	accept loop  one a listener; ended by closing the listener; Serve waits
-//	conn         one goroutine a connection; ended by the peer, a protocol error, or drain;
-//	             a oneway call has a goroutine of its own, which the conn's WaitGroup counts
-//	sweeper      one goroutine that ends streams nobody asks for; ended by Serve's context
-//	usage        one goroutine that polls the memory of processes; ended likewise
-//	files        one goroutine that reads changed keys, certificates and secrets of objects;
-//	             ended likewise
-//	reloader     one goroutine that takes what has changed into the next snapshot, and one
-//	             for each tenant or plugin of which a version is tried; ended likewise
-//	leaving      one goroutine for each worker or plugin that is not served any more
-//	admin        one goroutine a listener of the admin socket and of metrics; closed after
-//	             the backends, so that a drain can be watched
-//	prewarmed    one goroutine while worker processes are prewarmed; ended before the drain
-//	backend      one a tenant, which owns a worker process, and one a plugin, which owns that
-//	tracer       one goroutine, if there is one; ended after the calls
-//	audit log    goroutines that sync it, watch its disk, and keep old records; closed last
+//	accept loop  one per listener; ends when the listener is closed; Serve waits
+//	conn         one per connection; ends by the peer, a protocol error, or the drain. Its
+//	             WaitGroup counts the goroutines of oneway calls
+//	sweeper      one, which closes expired streams; ends with Serve's context
+//	usage        one, which polls the memory of processes; ends with Serve's context
+//	files        one, which rereads changed keys, certificates and secrets; ends with Serve's context
+//	reloader     one, which makes the next generation, and one per tenant or plugin whose versions
+//	             are staged; end with Serve's context
+//	retiring     one per worker or plugin that is no longer served
+//	admin        one per listener of the admin socket and of metrics; closed after the backends, so
+//	             that an operator can watch a drain
+//	prewarmed    one while worker processes are prewarmed; ends before the drain
+//	backend      one per tenant, with its worker process, and one per plugin, with its process
+//	tracer       one, if the policy has a trace block; ends after the calls
+//	audit log    goroutines that sync the log, watch its disk and keep old records; closed last
 //
-// A call keeps the snapshot (policy, identities and objects) that it began with.
+// A call keeps the snapshot (policy, routes, credentials) with which it began. Package dispatch has the order of a call.
 package host
 
 import (
@@ -53,15 +50,14 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-// Config says what a host serves. Policy and Worker are required.
+// Config configures a host. Policy and Worker are required.
 type Config struct {
 	Policy  *policy.Policy
 	Worker  []string     // the command that starts a worker
 	Shim    []string     // the command that becomes a plugin; required if the policy has any
 	Log     *slog.Logger // nil discards
 	Version string       // for Pyro.Daemon.info
-	// PolicyFile is the file that Policy was read from, and Load reads it again when it has
-	// changed; "" and nil: it does not change.
+	// PolicyFile is the file of Policy, and Load rereads it after a change; "" and nil: the policy does not change.
 	PolicyFile string
 	Load       func() (*policy.Policy, error)
 	Prewarm    int // number of prewarmed worker processes, which wait for a tenant
@@ -71,16 +67,16 @@ type Config struct {
 
 // The host's own limits.
 const (
-	handshakeTimeout  = 5 * time.Second
-	maxHandshakeBytes = 64 << 10         // of a CONNECT message, and of what it inflates to
-	writeTimeout      = 20 * time.Second // until a peer must have read an answer; twice that at most
-	drainTimeout      = 10 * time.Second
-	maxStrangers      = 10000 // connections that have not said who they are
-	maxOneways        = 256   // oneway calls of one connection under way
+	handshakeTimeout   = 5 * time.Second
+	maxHandshakeBytes  = 64 << 10         // of a CONNECT message, also inflated
+	writeTimeout       = 20 * time.Second // for a peer to read an answer; at most twice that
+	drainTimeout       = 10 * time.Second
+	maxUnauthenticated = 10000 // connections before the end of their handshake
+	maxOneways         = 256   // running oneway calls of one connection
 )
 
-// messageTimeout is how long a message may take to arrive whole once a part of it has, and stallTimeout until a further
-// part of it arrives.
+// messageTimeout bounds the time from the first to the last byte of a message, and stallTimeout the time between two of
+// its parts.
 var messageTimeout, stallTimeout = 2 * time.Minute, 20 * time.Second // variables for tests
 
 // Host is the daemon. Make one with New, then Listen, then Serve.
@@ -90,33 +86,33 @@ type Host struct {
 	snap     atomic.Pointer[generation]
 	reloader *reloader
 	refusals atomic.Pointer[fault.Refusals]
-	life     context.Context // of what leaves; ends when the host drains
+	life     context.Context // of retiring backends; ends when the host drains
 	endLife  context.CancelFunc
-	leaving  sync.WaitGroup
+	retiring sync.WaitGroup
 	dispatch *dispatch.Dispatcher
 	builtin  map[object.ID]route.Route
-	turns    admit.FairQueue
+	queue    admit.FairQueue
 	shares   admit.Shares
 	pool     *supervise.Pool // nil: none
 	usage    usage.Registry
 	reloads  reloads
 	admin    adminServers
-	tracer   *trace.Tracer // nil: nothing is traced
+	tracer   *trace.Tracer // nil: no tracing
 	peerLog  peerLog
-	audit    *audit.Log         // nil: there is none
+	audit    *audit.Log         // nil: no audit log
 	lock     *upgrade.StateLock // nil until Listen
 	retired  chan retirement    // holds one
 
-	roomLogged atomic.Int64 // when it was last logged that there is no room, in Unix nanoseconds
+	roomLogged atomic.Int64 // time of the last log about closed connections, in Unix nanoseconds
 	listeners  []*transport.Listener
 	inherited  []string // names of listeners that use an inherited socket
 
-	mu        sync.Mutex // guards what follows
-	conns     map[*conn]struct{}
-	strangers strangers
-	sources   admit.Sources
-	draining  bool
-	serving   sync.WaitGroup // accept loops and connections
+	mu              sync.Mutex // guards the fields below
+	conns           map[*conn]struct{}
+	unauthenticated unauthenticated
+	sources         admit.Sources
+	draining        bool
+	serving         sync.WaitGroup // accept loops and connections
 }
 
 // New reads the catalogue and prepares a backend for each tenant; it starts nothing. The
@@ -128,12 +124,18 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{cfg: cfg, log: cfg.Log, conns: map[*conn]struct{}{}, sources: admit.Sources{}, retired: make(chan retirement, 1)}
+	h := &Host{
+		cfg:     cfg,
+		log:     cfg.Log,
+		conns:   map[*conn]struct{}{},
+		sources: admit.Sources{},
+		retired: make(chan retirement, 1),
+	}
 	if cfg.Prewarm > 0 {
 		h.pool = supervise.NewPool(cfg.Worker, cfg.Prewarm, cfg.Log)
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
-	h.turns.Init(admit.DefaultSlots())
+	h.queue.Init(admit.DefaultSlots())
 	h.shares.Init(memoryBytes(), maxDescriptors())
 	h.usage.Init()
 	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
@@ -157,7 +159,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, errors.New("host: Shim is required where there are plugins")
 	}
 	h.snap.Store(snap)
-	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.turns, Usage: &h.usage, Log: cfg.Log})
+	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
 		Snapshot:   h.snapshot,
@@ -190,7 +192,15 @@ func (h *Host) Listen(ctx context.Context) error {
 	if a := h.cfg.Policy.Audit; err == nil && a.Off {
 		h.log.Warn("no audit log: the policy switches it off")
 	} else if err == nil {
-		h.audit, err = audit.Open(audit.Config{Path: a.Path, Rotate: a.Rotate, Keep: a.Keep, Drop: a.Drop, Permits: a.Permits, From: in.Audit, Log: h.log})
+		h.audit, err = audit.Open(audit.Config{
+			Path:    a.Path,
+			Rotate:  a.Rotate,
+			Keep:    a.Keep,
+			Drop:    a.Drop,
+			Permits: a.Permits,
+			From:    in.Audit,
+			Log:     h.log,
+		})
 		h.dispatch.SetAudit(h.audit)
 	}
 	if err != nil {
@@ -334,11 +344,11 @@ func (h *Host) accept(l *transport.Listener, name string) {
 			return
 		}
 		if err != nil {
-			// Out of descriptors, most likely: make room and go on, never spin.
+			// Most likely EMFILE: make room and retry after a pause.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			h.log.Error("accepting a connection", "err", err)
 			h.makeRoom()
-			time.Sleep(pause) //nolint:forbidigo // nothing signals that descriptors are free again
+			time.Sleep(pause) //nolint:forbidigo // no event reports a free descriptor
 			continue
 		}
 		pause = 0
@@ -362,13 +372,13 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener, name string) {
 		h.closeAll(closed, whose)
 		return
 	}
-	if h.strangers.Len() >= maxStrangers {
-		if oldest := h.strangers.evict(); oldest != nil {
+	if h.unauthenticated.Len() >= maxUnauthenticated {
+		if oldest := h.unauthenticated.evict(); oldest != nil {
 			closed = append(closed, oldest)
 		}
 	}
 	h.conns[c] = struct{}{}
-	h.strangers.add(c)
+	h.unauthenticated.add(c)
 	h.serving.Add(1)
 	h.mu.Unlock()
 	h.closeAll(closed, whose)
@@ -378,12 +388,12 @@ func (h *Host) admit(nc net.Conn, l *transport.Listener, name string) {
 		h.mu.Lock()
 		delete(h.conns, c)
 		h.sources.Remove(c.socket)
-		h.strangers.remove(c)
+		h.unauthenticated.remove(c)
 		h.mu.Unlock()
 	}()
 }
 
-// cutRevoked closes the connections whose peers are no longer who they were.
+// cutRevoked closes the connections of peers whose identity was revoked.
 func (h *Host) cutRevoked(now time.Time) {
 	cut := map[uint64]bool{}
 	h.mu.Lock()
@@ -393,7 +403,8 @@ func (h *Host) cutRevoked(now time.Time) {
 			continue
 		}
 		if err := h.revoked(c, proof, now); err != nil {
-			h.log.Warn("connection closed", "principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
+			h.log.Warn("connection closed",
+				"principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
 			c.revoked.Store(true)
 			c.cut()
 			cut[c.session.ID()] = true
@@ -405,8 +416,7 @@ func (h *Host) cutRevoked(now time.Time) {
 	}
 }
 
-// revoked returns why what proved who a connection's peer is does so no longer, nil if it
-// still does.
+// revoked returns an error if the proof of a connection's peer is no longer valid.
 func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 	if err := c.listener.Revoked(p.channel, now); err != nil {
 		return err
@@ -421,19 +431,19 @@ func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
 	}
 	peer := p.channel.Peer
 	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.Policy {
-		return nil // keys change by themselves, and all else with the policy
+		return nil // only keys change without the policy
 	}
 	if vault.Principal(peer) != p.principal {
 		if peer.Auth == object.AuthHMAC {
-			return fmt.Errorf("key %s proves somebody else now", peer.Key)
+			return fmt.Errorf("key %s proves another principal now", peer.Key)
 		}
-		return errors.New("the peer is somebody else under the policy now")
+		return errors.New("the peer is another principal under the policy now")
 	}
 	p.under.Store(snap.Policy)
 	return nil
 }
 
-// makeRoom closes some connections that wait.
+// makeRoom closes some idle connections.
 func (h *Host) makeRoom() {
 	h.mu.Lock()
 	closed, whose := h.makeRoomLocked(1)
@@ -450,8 +460,8 @@ func (h *Host) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
 		return err
 	}
 	h.mu.Lock()
-	h.strangers.remove(c)
-	c.of = sh
+	h.unauthenticated.remove(c)
+	c.share = sh
 	h.mu.Unlock()
 	c.held.Transfer(sh.Bytes)
 	return nil
@@ -490,7 +500,7 @@ func (h *Host) drain() {
 		wg.Go(func() { _ = p.backend.Close(ctx) })
 	}
 	wg.Wait()
-	h.leaving.Wait()
+	h.retiring.Wait()
 	h.awaitCut(done)
 	h.closeAdmin()
 	h.tracer.Close()
@@ -499,7 +509,8 @@ func (h *Host) drain() {
 	h.lock.Release(true)
 }
 
-// awaitCut waits for calls that were cut off, which end at once, but for those that wait for a disk that hangs.
+// awaitCut waits for calls that were cut off. They end at once, except calls that wait for a hanging disk of the audit
+// log.
 func (h *Host) awaitCut(done <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

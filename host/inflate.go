@@ -8,8 +8,8 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// messageBytes is how long a message may be, and what it inflates to. Which object it calls
-// is known only when it has been read; strangers get the default, whatever objects take.
+// messageBytes returns the bound on a message and on its inflated payload. The called object is not known before the
+// message is read. Anonymous peers have the default bound.
 func (c *conn) messageBytes() int {
 	if c.caller.Principal == object.Anonymous {
 		return object.DefaultMessageBytes
@@ -17,19 +17,19 @@ func (c *conn) messageBytes() int {
 	return c.h.snapshot().Policy.MessageBytes()
 }
 
-// plain returns a message's payload, inflated if it came compressed. If its call is not permitted, it may be
-// what it begins with alone: short is set then.
+// plain returns a message's payload, inflated if it is compressed. If the call is denied, the result may be incomplete:
+// then truncated is set.
 func (c *conn) plain(m *wire.Message) ([]byte, error) {
-	c.short = false
+	c.truncated = false
 	out, err := c.inflate(m, c.messageBytes())
 	if errors.Is(err, errHeadOnly) {
-		c.short = true
+		c.truncated = true
 		return nil, nil
 	}
 	return out, err
 }
 
-// inflate is plain with a bound, in bytes, on what a payload inflates to.
+// inflate returns the payload with a bound on the inflated bytes.
 func (c *conn) inflate(m *wire.Message, max int) ([]byte, error) {
 	if m.Flags&wire.Compressed == 0 {
 		return m.Payload, nil
@@ -43,11 +43,11 @@ func (c *conn) inflate(m *wire.Message, max int) ([]byte, error) {
 	return out, nil
 }
 
-// errHeadOnly ends an inflation after what the payload begins with: that says enough.
+// errHeadOnly ends an inflation after the head of the payload.
 var errHeadOnly = errors.New("the rest is not needed")
 
-// guard watches over the inflation of a connection's message: its memory is counted before it is there, and who may
-// not make a call does not have the host inflate its arguments.
+// guard limits the inflation of a connection's message. It counts memory before it is allocated, and it stops the
+// inflation of the arguments of a denied call.
 type guard conn
 
 // Grow implements [wire.Guard].
@@ -67,13 +67,13 @@ func (g *guard) Head(head []byte) error {
 	batch := c.packed.Flags&wire.Batch != 0
 	h := &c.head
 	h.Object, h.Method, h.First, h.Batch = nil, nil, nil, nil
-	// The rest is missing, so an error is most likely. What was found before it counts.
+	// The rest is missing, so an error is likely. The names before it are valid.
 	_ = pyro.Serializer(c.packed.Protocol, c.packed.Serializer).ScanCall(head, batch, h)
 	id := object.ID(h.Object)
 	attribute := string(h.Method) == "__getattr__" || string(h.Method) == "__setattr__"
 	switch {
 	case h.Object == nil, h.Method == nil, !batch && attribute && h.First == nil:
-		return nil // it cannot be told yet
+		return nil // not decidable yet
 	case c.h.builtin[id].Builtin != nil:
 		return errHeadOnly
 	}

@@ -28,7 +28,7 @@ func Limits() []Limit {
 		{"bytes in flight of a principal", "a quarter of all, or in_flight of a limit block"},
 		{"arguments of the host's own objects", strconv.Itoa(builtin.MaxArgumentBytes>>10) + " KiB"},
 		{"calls in a batch", strconv.Itoa(object.MaxBatch)},
-		{"unauthenticated connections", strconv.Itoa(maxStrangers)},
+		{"unauthenticated connections", strconv.Itoa(maxUnauthenticated)},
 		{"connections of one other machine", strconv.Itoa(admit.MaxPerSource)},
 		{"bytes of a TLS handshake", strconv.Itoa(transport.MaxHandshakeBytes>>10) + " KiB"},
 		{"bytes of all unfinished TLS handshakes", strconv.Itoa(transport.MaxHandshakesBytes>>20) + " MiB"},

@@ -49,8 +49,8 @@ func TestPeerLog(t *testing.T) {
 	if n := l.take("alice"); n != 2*peerLines {
 		t.Errorf("%d lines were dropped, want %d", n, 2*peerLines)
 	}
-	if len(l.of) != 1 {
-		t.Errorf("%d principals are remembered, want bob alone", len(l.of))
+	if len(l.counts) != 1 {
+		t.Errorf("%d principals are remembered, want bob alone", len(l.counts))
 	}
 }
 

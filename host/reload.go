@@ -311,7 +311,7 @@ func (l *reloader) change(do func(old *generation)) {
 	}
 	l.h.dispatch.ForgetBackends(next.Routes)
 	for _, leave := range l.cleanups {
-		l.h.leaving.Go(func() { leave(l.h.life) })
+		l.h.retiring.Go(func() { leave(l.h.life) })
 	}
 	l.publish()
 	for _, report := range l.afterStore {

@@ -8,19 +8,19 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// makeRoomLocked takes connections off the host that are to be closed, some at once because finding them takes
-// long: the oldest of those that have not said who they are, if they are more than any principal has, or else
-// some that wait for their peers, of the principal that has most. least is how many connections one must have for
-// that. closed is nil if all are busy; whose is empty if it is not of a principal.
+// makeRoomLocked selects connections to close: the oldest unauthenticated one, if these are more than the connections
+// of any principal, otherwise idle ones of the principal with the most connections, which must be more than least. It
+// selects several at once, because the search takes long. closed is nil if all are busy; whose is "" for an
+// unauthenticated one.
 func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal) {
 	heavy, conns := h.shares.Heaviest()
-	if h.strangers.Len() > max(conns, least) {
-		return []*conn{h.strangers.evict()}, ""
+	if h.unauthenticated.Len() > max(conns, least) {
+		return []*conn{h.unauthenticated.evict()}, ""
 	}
 	var idle []*conn
 	if conns > least {
 		for c := range h.conns {
-			if c.of == heavy && c.waiting.Load() && !c.closing {
+			if c.share == heavy && c.waiting.Load() && !c.closing {
 				idle = append(idle, c)
 			}
 		}
@@ -28,7 +28,7 @@ func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal
 		idle = idle[:min(len(idle), closedTogether, max(conns/4, 1))]
 	}
 	if idle == nil {
-		if c := h.strangers.evict(); c != nil {
+		if c := h.unauthenticated.evict(); c != nil {
 			return []*conn{c}, ""
 		}
 		return nil, ""
@@ -40,7 +40,8 @@ func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal
 	return idle, heavy.Principal
 }
 
-// closeAll closes connections, without the host's lock, and logs whose they were once in a while.
+// closeAll closes connections and logs their principal, at most once in roomLogEvery. The caller does not hold the
+// host's lock.
 func (h *Host) closeAll(all []*conn, whose object.Principal) {
 	for _, c := range all {
 		c.socket.Close()
@@ -51,13 +52,13 @@ func (h *Host) closeAll(all []*conn, whose object.Principal) {
 	now := time.Now()
 	last := h.roomLogged.Load()
 	if now.UnixNano()-last > int64(roomLogEvery) && h.roomLogged.CompareAndSwap(last, now.UnixNano()) {
-		h.log.Warn("connections closed to make room: they waited, and their principal has most",
+		h.log.Warn("idle connections of the principal with the most connections were closed to make room",
 			"principal", string(whose), "closed", h.usage.ClosedIdle.Load())
 	}
 }
 
-// roomLogEvery is how often it is logged that connections are closed to make room.
+// roomLogEvery is the interval between logs of connections that are closed to make room.
 const roomLogEvery = 10 * time.Second
 
-// closedTogether is how many idle connections are closed at a time to make room.
+// closedTogether bounds the idle connections that are closed at a time to make room.
 const closedTogether = 16

@@ -97,7 +97,7 @@ func (h *Host) Status() *Status {
 	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s.Connections, s.Unauthenticated, s.Draining = len(h.conns), h.strangers.Len(), h.draining
+	s.Connections, s.Unauthenticated, s.Draining = len(h.conns), h.unauthenticated.Len(), h.draining
 	return s
 }
 

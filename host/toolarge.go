@@ -16,7 +16,7 @@ const maxSkipped = 256 << 20
 
 // refuseLarge answers a message that the reader refused as too large, reads the rest of it, and closes.
 func (c *conn) refuseLarge(m *wire.Message, err error) {
-	c.h.turns.Release(&c.turn, false) // the rest takes none of the host's work
+	c.h.queue.Release(&c.slot, false) // reading the rest needs no slot
 	c.logLarge(err)
 	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	if m.Type == wire.Invoke && m.Flags&wire.Oneway == 0 && ser != nil {
@@ -34,7 +34,8 @@ func (c *conn) refuseLarge(m *wire.Message, err error) {
 
 // logLarge logs that a message is too large: its size, unless it is compressed, and the bound.
 func (c *conn) logLarge(err error) {
-	c.log(slog.LevelWarn, "connection closed: a message is too large; limits { arguments } of a tenant raises the bound",
+	c.log(slog.LevelWarn,
+		"connection closed: a message is too large; limits { arguments } of a tenant raises the bound",
 		"principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
 }
 
@@ -49,7 +50,7 @@ func notExecuted(err error) error {
 	return &told
 }
 
-// tooLarge reports whether a message, or what it inflates to, is above the bound.
+// tooLarge reports whether an error is about a message, or its inflated payload, above the bound.
 func tooLarge(err error) bool {
 	var e *object.Error
 	return errors.As(err, &e) && e.Class == wire.ClassTooLarge

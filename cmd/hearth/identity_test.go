@@ -211,7 +211,7 @@ func TestWhoIsCalling(t *testing.T) {
 		{"TLS on a listener without it", portSigned, h.certs("alice"), "handshake failure"},
 		{"a key where only certificates count", portStrict, key("alice.key.txt"), "EOF"},
 		{"no certificate", portTLS, client.Profile{Channel: "tls", CA: "ca.pem"},
-			"access denied: the host does not know who you are; show it a key or a certificate of a principal"},
+			"access denied: the host has no principal for this peer; show it a key or a certificate of a principal"},
 		{"no certificate where one is required", portStrict, client.Profile{Channel: "tls", CA: "ca.pem"},
 			"certificate required"},
 		{"nobody's certificate", portTLS, h.certs("mallory"),

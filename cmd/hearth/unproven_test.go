@@ -28,7 +28,7 @@ func TestFailedProofsAreAudited(t *testing.T) {
 		{"a wrong key", portSigned, key(wrongKey), `key id "alice-1"`},
 		{"an expired certificate", portTLS, h.certs("expired"), "expired"},
 		{"a certificate of a server", portTLS, h.certs("server"), "not for clients"},
-		{"no proof", portTLS, client.Profile{Channel: "tls", CA: "ca.pem"}, "no permit names strangers"},
+		{"no proof", portTLS, client.Profile{Channel: "tls", CA: "ca.pem"}, "no permit names unidentified peers"},
 	} {
 		before := len(refusals(t, h))
 		h.who(tc.port, tc.p)

@@ -21,8 +21,8 @@ func (c *closing) Close() error {
 func TestEachStrangerIsDroppedOnce(t *testing.T) {
 	h := &Host{}
 	one, two := &closing{}, &closing{}
-	h.strangers.add(&conn{socket: one})
-	h.strangers.add(&conn{socket: two})
+	h.unauthenticated.add(&conn{socket: one})
+	h.unauthenticated.add(&conn{socket: two})
 	for range 3 {
 		h.makeRoom()
 	}
