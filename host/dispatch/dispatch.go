@@ -123,10 +123,9 @@ type admitted struct {
 // Do runs a call and returns its reply. The backend receives ctx and its cancellation. The text of an error includes
 // whether the call was executed.
 func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
-	var slot admit.Slot
 	if r.Slot == nil {
-		r.Slot = &slot
-		defer func() { d.cfg.Queue.Release(&slot, true); r.Slot = nil }()
+		r.Slot = new(admit.Slot)
+		defer func() { d.cfg.Queue.Release(r.Slot, true); r.Slot = nil }()
 	}
 	a, err := d.begin(r)
 	if err != nil {
@@ -144,6 +143,10 @@ func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
 // starts. It calls done once, with the reply or the error, possibly before Start returns. It closes a stream that the
 // call opens.
 func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Reply, error)) {
+	if r.Slot == nil {
+		r.Slot = new(admit.Slot)
+		defer func() { d.cfg.Queue.Release(r.Slot, true); r.Slot = nil }()
+	}
 	a, err := d.begin(r)
 	if err != nil {
 		done(object.Reply{}, err)
@@ -202,6 +205,9 @@ func (d *Dispatcher) admit(r *Request) (*snapshot.Snapshot, time.Time, error) {
 	}
 	r.Flow, r.Weight = d.flow(before, r, now)
 	d.cfg.Queue.Switch(r.Slot, r.Flow, r.Weight, now)
+	if d.cfg.Queue.Contended(now) { // the wait may have been long
+		now = time.Now()
+	}
 	snap := d.cfg.Snapshot()
 	if r.Recheck != nil && !r.Recheck(snap != before) {
 		return nil, now, ErrRevoked

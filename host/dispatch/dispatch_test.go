@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/hearthhost/hearth/host/admit"
@@ -118,4 +119,39 @@ func TestForgetBackends(t *testing.T) {
 	if len(d.sessions.open) != 0 {
 		t.Errorf("%d sessions are open after their end", len(d.sessions.open))
 	}
+}
+
+// TestRequestWithoutSlot runs calls without a slot of the caller: the dispatcher acquires one and releases it.
+func TestRequestWithoutSlot(t *testing.T) {
+	snap := flowSnapshot(t)
+	var queue admit.FairQueue
+	queue.Init(1)
+	var counters usage.Registry
+	counters.Init()
+	d := New(Config{Snapshot: func() *snapshot.Snapshot { return snap }, Queue: &queue, Usage: &counters})
+	queue.Acquire(new(admit.Slot), "a", 1, time.Now())
+	other := new(admit.Slot)
+	queue.Acquire(other, "b", 1, time.Now()) // contended from now on
+	queue.Release(other, true)
+	session := d.NewSession()
+	session.SetPrincipal("alice")
+	call := object.Call{ID: "acme.counter", Method: "total", Kind: object.Get, Caller: object.Caller{Principal: "alice"}}
+	for range 3 {
+		r := &Request{Call: call, Session: session}
+		if _, err := d.Do(t.Context(), r); err != nil {
+			t.Fatalf("Do() = %v", err)
+		}
+		done := make(chan error, 1)
+		d.Start(t.Context(), r, func(_ object.Reply, err error) { done <- err })
+		if err := <-done; err != nil {
+			t.Fatalf("Start() calls back with %v", err)
+		}
+	}
+	denied := &Request{Call: call, Session: session}
+	denied.Method = "add"
+	d.Start(t.Context(), denied, func(_ object.Reply, err error) {
+		if !errors.Is(err, ErrUnknown) {
+			t.Errorf("a denied call: %v, want %v", err, ErrUnknown)
+		}
+	})
 }
