@@ -225,19 +225,36 @@ func (c *compiler) link(e syntax.Expr, done bool, at, dst int) {
 }
 
 func (c *compiler) index(e *syntax.Index, object, dst int) {
-	k, ok := constantOf(e.Key)
-	if !ok || k.Kind == NilConst {
-		key := c.any(e.Key)
-		c.line = e.Line
-		c.emit(GetIndex, dst, object, key, 0)
+	k, reg, ok := c.key(e.Key)
+	c.line = e.Line
+	if !ok {
+		c.emit(GetIndex, dst, object, reg, 0)
 		return
 	}
-	c.line = e.Line
 	op := GetConst
 	if k.isName() {
 		op = GetField
 	}
 	c.emit(op, dst, object, 0, c.constant(k))
+}
+
+// key returns the key of an index as a constant, or evaluates it into the register that it returns. As in PUC the key
+// of t[x and nil or "name"] is a constant.
+func (c *compiler) key(e syntax.Expr) (k Const, reg int, constant bool) {
+	logical, ok := syntax.Unparen(e).(*syntax.Logical)
+	if !ok {
+		if k, ok := constantOf(e); ok && k.Kind != NilConst {
+			return k, 0, true
+		}
+		return Const{}, c.any(e), false
+	}
+	reg = c.reserve(1)
+	last, out := c.operands(logical, reg)
+	if k, ok := constantOf(last); ok && k.Kind != NilConst && out[0].none() && out[1].none() {
+		return k, 0, true
+	}
+	c.finish(last, out, reg)
+	return Const{}, reg, false
 }
 
 // isName reports whether the fast operations on fields accept a constant.
@@ -357,48 +374,106 @@ func (c *compiler) logical(e *syntax.Logical, dst int) {
 		c.emit(Move, dst, reg, 0, 0)
 		return
 	}
-	free := c.free
-	spine, operand := spineOf(e)
-	// Jumps with a false and a true value to the next operator that accepts them: with the value in dst, or without.
-	var valued, bare [2][]int
-	for i := len(spine) - 1; i >= 0; i-- {
-		l := spine[i]
-		decides := bit(!l.And) // "and" is decided by a false value
-		switch {
-		case constantTruth(operand, l.And):
-			c.patchHere(c.jump(operand, !l.And)) // it is executed, but decides nothing
-		case negatedLogical(operand):
-			bare[decides] = append(bare[decides], c.jump(operand, !l.And)...)
-		default:
-			valued[decides] = append(valued[decides], c.testSet(operand, dst, decides))
-		}
-		// Jumps of the operators before, for the other truth, end here.
-		c.patchHere(valued[1-decides])
-		c.patchHere(bare[1-decides])
-		valued[1-decides], bare[1-decides] = nil, nil
-		c.free = free
-		operand = l.Right
-	}
-	c.to(operand, dst)
-	if len(bare[0])+len(bare[1]) > 0 {
-		valued[0] = append(valued[0], c.emit(Jump, 0, 0, 0, 0))
-		c.patchHere(bare[0])
-		c.emit(LoadBool, dst, 0, 1, 0)
-		c.patchHere(bare[1])
-		c.emit(LoadBool, dst, 1, 0, 0)
-	}
-	c.patchHere(valued[0])
-	c.patchHere(valued[1])
+	last, out := c.operands(e, dst)
+	c.finish(last, out, dst)
 }
 
-// negatedLogical reports whether an operand is the negation of "and" or "or". As in PUC, it compiles to jumps alone.
-func negatedLogical(e syntax.Expr) bool {
-	not, ok := syntax.Unparen(e).(*syntax.Unary)
-	if !ok || not.Op != syntax.Not {
-		return false
+// finish evaluates the last operand of "and" and "or". The jumps end after it.
+func (c *compiler) finish(last syntax.Expr, out [2]exits, dst int) {
+	c.to(last, dst)
+	if len(out[0].bare)+len(out[1].bare) > 0 { // "true" and "false" for jumps without a value
+		out[0].valued = append(out[0].valued, c.emit(Jump, 0, 0, 0, 0))
+		c.patchHere(out[0].bare)
+		c.emit(LoadBool, dst, 0, 1, 0)
+		c.patchHere(out[1].bare)
+		c.emit(LoadBool, dst, 1, 0, 0)
 	}
-	_, ok = syntax.Unparen(not.X).(*syntax.Logical)
-	return ok
+	c.patchHere(out[0].valued)
+	c.patchHere(out[1].valued)
+}
+
+// exits are jumps out of an expression.
+type exits struct {
+	valued []int // with the value of the expression in its register
+	bare   []int // without
+}
+
+func (e *exits) none() bool { return len(e.valued)+len(e.bare) == 0 }
+
+// operands compiles "and" and "or", also negated, except for the last operand, which it returns. The operands that
+// decide the result jump: out has the jumps with a false and with a true result.
+//
+// As in PUC, the operands of nested chains are those of one chain, so that RegisterName finds the same names.
+func (c *compiler) operands(e syntax.Expr, dst int) (last syntax.Expr, out [2]exits) {
+	c.enter()
+	defer c.leave()
+	e = syntax.Unparen(e)
+	if not, ok := e.(*syntax.Unary); ok && not.Op == syntax.Not {
+		last, out = c.operands(not.X, dst)
+		out[0], out[1] = c.withoutValues(out[1]), c.withoutValues(out[0])
+		return syntax.Negate(not, last), out
+	}
+	logical, ok := e.(*syntax.Logical)
+	if !ok {
+		return e, out
+	}
+	spine, first := spineOf(logical)
+	last, out = c.operands(first, dst)
+	for i := len(spine) - 1; i >= 0; i-- {
+		decides := bit(!spine[i].And) // "and" is decided by a false value
+		free := c.free
+		c.decide(last, dst, decides, &out[decides])
+		c.free = free
+		// The results of the operators before that do not decide this one continue with its right operand.
+		c.patchHere(c.withoutValues(out[1-decides]).bare)
+		out[1-decides] = exits{}
+		var right [2]exits
+		last, right = c.operands(spine[i].Right, dst)
+		for truth := range out {
+			out[truth].valued = append(out[truth].valued, right[truth].valued...)
+			out[truth].bare = append(out[truth].bare, right[truth].bare...)
+		}
+	}
+	return last, out
+}
+
+// decide evaluates an operand without nested operands and jumps if its truth is as given. As in PUC, "nil and" and
+// "1 or" test the constant.
+func (c *compiler) decide(e syntax.Expr, dst, truth int, out *exits) {
+	if k, ok := constantOf(e); ok {
+		switch value := bit(k.Kind > FalseConst); {
+		case value != truth:
+			return
+		case k.Kind == FalseConst, k.Kind == TrueConst:
+			out.bare = append(out.bare, c.emit(Jump, 0, 0, 0, 0))
+			return
+		}
+	}
+	if comparison(e) {
+		out.bare = append(out.bare, c.jump(e, truth == 1)...)
+		return
+	}
+	if not, ok := syntax.Unparen(e).(*syntax.Unary); ok && not.Op == syntax.Not {
+		reg := c.operand(not.X, dst)
+		out.bare = append(out.bare, c.emit(Test, reg, 0, 1-truth, 0))
+		return
+	}
+	reg := c.operand(e, dst)
+	if reg == dst {
+		out.valued = append(out.valued, c.emit(Test, dst, 0, truth, 0))
+		return
+	}
+	out.valued = append(out.valued, c.emit(TestSet, dst, reg, truth, 0))
+}
+
+// withoutValues returns exits whose jumps need not store a value.
+func (c *compiler) withoutValues(e exits) exits {
+	for _, at := range e.valued {
+		if i := c.p.Code[at]; i.Op() == TestSet {
+			c.p.Code[at] = Make(Test, i.B(), 0, i.C(), i.D())
+		}
+	}
+	return exits{bare: append(e.bare, e.valued...)}
 }
 
 // spineOf returns a chain of "and" and "or" that nests to the left, outermost first, and its first operand.
@@ -411,27 +486,6 @@ func spineOf(e *syntax.Logical) (spine []*syntax.Logical, first syntax.Expr) {
 		}
 		e = inner
 	}
-}
-
-// constantTruth reports whether the last operand of an expression is a constant whose truth is as given.
-func constantTruth(e syntax.Expr, truth bool) bool {
-	switch e := syntax.Unparen(e).(type) {
-	case *syntax.Logical:
-		return constantTruth(e.Right, truth) && (e.And != truth || constantTruth(e.Left, truth))
-	case *syntax.Unary:
-		return e.Op == syntax.Not && constantTruth(e.X, !truth)
-	}
-	k, ok := constantOf(e)
-	return ok && (k.Kind > FalseConst) == truth
-}
-
-// testSet evaluates an operand and jumps, with its value in dst, if its truth is as given.
-func (c *compiler) testSet(e syntax.Expr, dst, truth int) int {
-	reg := c.operand(e, dst)
-	if reg == dst {
-		return c.emit(Test, dst, 0, truth, 0)
-	}
-	return c.emit(TestSet, dst, reg, truth, 0)
 }
 
 // jump compiles a condition and returns the jumps that are taken if its truth is as given.

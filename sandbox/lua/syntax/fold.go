@@ -51,6 +51,9 @@ func foldUnary(e *Unary) Expr {
 	return e
 }
 
+// Negate returns a negation with another operand, folded like one of the source.
+func Negate(not *Unary, x Expr) Expr { return foldUnary(&Unary{Op: Not, X: x, Line: not.Line}) }
+
 // foldLogical returns the right operand if the left one is a constant that does not decide the result, or e.
 func foldLogical(e *Logical) Expr {
 	if isConstant(e.Left, e.And) {
