@@ -9,9 +9,8 @@ import (
 	"github.com/hearthhost/hearth/host"
 )
 
-// TestPolicyFileOfAnother has another user own the policy file, or the folder in which it could be
-// replaced.
-func TestPolicyFileOfAnother(t *testing.T) {
+// TestPolicyFileOwner has another user own the policy file, or its folder, where that user could replace it.
+func TestPolicyFileOwner(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a file of another user")
 	}
@@ -22,7 +21,7 @@ func TestPolicyFileOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := host.CheckPolicyFile(file); err != nil {
-		t.Errorf("an own file: %v", err)
+		t.Errorf("a file of this user: %v", err)
 	}
 	for _, path := range []string{file, dir} {
 		if err := os.Chown(path, other, -1); err != nil {

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// TestPublicMetrics: any number of metrics requests by users of this machine costs no more than one request a
-// second.
+// TestPublicMetrics checks that any number of metrics requests by local users costs at most one collection in
+// publicEvery.
 func TestPublicMetrics(t *testing.T) {
 	t.Parallel()
 	var p publicMetrics
-	made := 0
-	ask := func(at time.Time) string {
-		return string(p.current(at, func() []byte { made++; return fmt.Append(nil, made) }))
+	collections := 0
+	request := func(at time.Time) string {
+		return string(p.current(at, func() []byte { collections++; return fmt.Append(nil, collections) }))
 	}
 	start := time.Now()
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() {
-			if got := ask(start); got != "1" {
+			if got := request(start); got != "1" {
 				t.Errorf("at first %s, want 1", got)
 			}
 		})
@@ -29,8 +29,13 @@ func TestPublicMetrics(t *testing.T) {
 	for _, tc := range []struct {
 		after time.Duration
 		want  string
-	}{{publicEvery - 1, "1"}, {publicEvery, "2"}, {publicEvery + 1, "2"}, {0, "3"}} { // a clock that was set back
-		if got := ask(start.Add(tc.after)); got != tc.want {
+	}{
+		{publicEvery - 1, "1"},
+		{publicEvery, "2"},
+		{publicEvery + 1, "2"},
+		{0, "3"}, // the clock was set back
+	} {
+		if got := request(start.Add(tc.after)); got != tc.want {
 			t.Errorf("%s later %s, want %s", tc.after, got, tc.want)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/hearthhost/hearth/host"
 )
 
-// TestObjectCallsInFlight: the bytes of the calls that a tenant's objects make are counted by the host, arguments and
-// results, and given back.
+// TestObjectCallsInFlight checks that the host counts the bytes of arguments and results of calls between objects, and
+// releases them.
 func TestObjectCallsInFlight(t *testing.T) {
 	h, _ := startHost(t, everything+`
 permit "the hoarder echoes" {
@@ -29,7 +29,7 @@ return H`))
 	wantRemote(t, err, "", full+"the call was executed, its result is lost")
 	for range 20 {
 		if got, err := hoarder.Call(t.Context(), "send", 100_000); err != nil || got != int64(100_000) {
-			t.Fatalf("less: %v, %v", got, err)
+			t.Fatalf("a call below the limit: %v, %v", got, err)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/host"
 )
 
-// buffer is a log that can be read while it is written.
+// buffer is a log that is safe for concurrent reads and writes.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -32,9 +32,9 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// TestRefusedPluginIsNoCrash: a plugin whose file is not the one that the policy pins is not started and is not served.
+// TestHashMismatchIsNotACrash checks that a plugin whose file differs from the pinned hash is not started or served.
 // One log line and one refusal report it. Metrics that alert operators do not change.
-func TestRefusedPluginIsNoCrash(t *testing.T) {
+func TestHashMismatchIsNotACrash(t *testing.T) {
 	log := new(buffer)
 	pinned := strings.Replace(everything, `tenant "acme" {}`, `tenant "acme" {
   plugin "wrong" { sha256 = "`+strings.Repeat("0", 64)+`" }
@@ -68,7 +68,7 @@ func TestRefusedPluginIsNoCrash(t *testing.T) {
 		`hearth_refusals`: 1,
 	} {
 		if v, ok := got[name]; !ok || v != want {
-			t.Errorf("%s = %v (there: %v), want %v", name, v, ok, want)
+			t.Errorf("%s = %v (present: %v), want %v", name, v, ok, want)
 		}
 	}
 	if r := h.Refusals(); len(r) != 1 || r[0].ID != "acme.wrong" || !strings.Contains(r[0].Err, "hash mismatch: ") {

@@ -17,14 +17,14 @@ func prewarmed(t *testing.T, h *host.Host, n int) []int {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for len(h.Prewarmed()) != n { // the test's own deadline bounds it
+	for len(h.Prewarmed()) != n { // until the test's deadline
 		<-tick.C
 	}
 	return h.Prewarmed()
 }
 
-// TestPrewarmedWorkers: a tenant's first call takes a prewarmed worker, another is
-// started in its place, and one that is dead costs nobody a call.
+// TestPrewarmedWorkers checks that a tenant's first call uses a prewarmed worker, and that a replacement is started. A
+// dead prewarmed worker causes no call to fail.
 func TestPrewarmedWorkers(t *testing.T) {
 	h, _ := startHost(t, everything, func(c *host.Config) { c.Prewarm = 2 })
 	c := dial(t, h.Addrs()[0], client.Config{})
@@ -36,21 +36,21 @@ func TestPrewarmedWorkers(t *testing.T) {
 	}
 	before := prewarmed(t, h, 2)
 	call()
-	taken := h.Workers()["acme"]
-	if !slices.Contains(before, taken) {
-		t.Errorf("the worker is process %d, and %v were there before", taken, before)
+	used := h.Workers()["acme"]
+	if !slices.Contains(before, used) {
+		t.Errorf("the worker is process %d, want one of the prewarmed %v", used, before)
 	}
 	after := prewarmed(t, h, 2)
-	if slices.Contains(after, taken) {
-		t.Errorf("process %d is acme's and prewarmed besides", taken)
+	if slices.Contains(after, used) {
+		t.Errorf("process %d is acme's worker and still in the prewarmed pool", used)
 	}
 	for _, pid := range after {
 		kill(t, pid)
 	}
-	kill(t, taken)
+	kill(t, used)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for h.Workers()["acme"] == taken {
+	for h.Workers()["acme"] == used {
 		<-tick.C
 	}
 	call()
@@ -59,7 +59,7 @@ func TestPrewarmedWorkers(t *testing.T) {
 	}
 }
 
-// TestPrewarmedWorkersEnd: prewarmed workers end with the host.
+// TestPrewarmedWorkersEnd checks that prewarmed workers exit with the host.
 func TestPrewarmedWorkersEnd(t *testing.T) {
 	var all []int
 	t.Run("host", func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestPrewarmedWorkersEnd(t *testing.T) {
 	})
 	for _, pid := range all {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
-			t.Errorf("process %d is left", pid)
+			t.Errorf("process %d still runs", pid)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// script adds a script to a host that is made.
+// script returns an option that adds a script to a new host.
 func script(t *testing.T, name, source string) func(*host.Config) {
 	t.Helper()
 	return func(c *host.Config) {
@@ -31,12 +31,12 @@ func script(t *testing.T, name, source string) func(*host.Config) {
 	}
 }
 
-// logged has a host log into a buffer.
-func logged(to *syncBuffer) func(*host.Config) {
-	return func(c *host.Config) { c.Log = slog.New(slog.NewTextHandler(to, nil)) }
+// logTo returns an option that sends a host's log to a buffer.
+func logTo(buf *syncBuffer) func(*host.Config) {
+	return func(c *host.Config) { c.Log = slog.New(slog.NewTextHandler(buf, nil)) }
 }
 
-// syncBuffer is a buffer for several goroutines.
+// syncBuffer is a buffer that is safe for concurrent use.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -54,7 +54,7 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// until waits for a condition, as long as the test may take.
+// until polls a condition every millisecond until it is true.
 func until(done func() bool) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -63,7 +63,7 @@ func until(done func() bool) {
 	}
 }
 
-// inFlight returns how many calls of an object are under way, those that wait included.
+// inFlight returns the number of running and waiting calls of an object.
 func inFlight(t *testing.T, h *host.Host, id object.ID) uint64 {
 	t.Helper()
 	u, err := h.Usage(id.Tenant())
@@ -96,8 +96,8 @@ permit "the list reaches the gate" {
 }
 `
 
-// TestOnewaysInOrder: the oneway calls of one connection to an object with one instance run in the order in which
-// they were sent, and before the calls that follow them.
+// TestOnewaysInOrder checks that the oneway calls of one connection to an object with one instance run in the order in
+// which they were sent, and before the calls that follow them.
 func TestOnewaysInOrder(t *testing.T) {
 	h, _ := startHost(t, everything, script(t, "acme/list.lua", list))
 	c := dial(t, h.Addrs()[0], client.Config{})
@@ -123,9 +123,9 @@ func TestOnewaysInOrder(t *testing.T) {
 	}
 }
 
-// TestPolicyWhenACallLeavesTheQueue: a call that waits behind another for its object when a forbid is loaded does
-// not run, and is answered at once, while the other is still at it.
-func TestPolicyWhenACallLeavesTheQueue(t *testing.T) {
+// TestForbidQueuedCall loads a forbid while a call waits in its object's queue. The call does not run, and is answered
+// while the call in front still runs.
+func TestForbidQueuedCall(t *testing.T) {
 	h, dir := startHost(t, listPolicy, script(t, "acme/list.lua", list))
 	c := dial(t, h.Addrs()[0], client.Config{})
 	ctx := t.Context()
@@ -157,7 +157,7 @@ func TestPolicyWhenACallLeavesTheQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-waits; err == nil || !strings.Contains(err.Error(), "unknown object") {
-		t.Errorf("the call that waited: %v", err)
+		t.Errorf("the queued call: %v", err)
 	}
 	select {
 	case err := <-held:
@@ -168,16 +168,16 @@ func TestPolicyWhenACallLeavesTheQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-held; err != nil {
-		t.Errorf("the call that had begun: %v", err)
+		t.Errorf("the call in front: %v", err)
 	}
 	if got, err := c.Object("acme.list").Call(ctx, "take"); err != nil || len(got.([]any)) != 0 {
-		t.Errorf("the object has %v, %v: the call that was forbidden ran", got, err)
+		t.Errorf("the object has %v, %v: the forbidden call ran", got, err)
 	}
 }
 
-// TestNamesThatNoObjectHas: private, dotted and empty names give what a Python daemon gives, for an object that
-// the caller may see, and nothing else for one that is hidden or missing.
-func TestNamesThatNoObjectHas(t *testing.T) {
+// TestInvalidMethodNames checks that private, dotted and empty names give the error of a Python daemon for an object
+// that the caller may see. Hidden and missing objects give one and the same error.
+func TestInvalidMethodNames(t *testing.T) {
 	c := dial(t, start(t, everything), client.Config{})
 	for name, want := range map[string]string{
 		"_private":  `attempt to access private attribute "_private"`,
@@ -196,13 +196,13 @@ func TestNamesThatNoObjectHas(t *testing.T) {
 			seen = append(seen, err.Error())
 		}
 		if seen[0] != seen[1] || seen[1] != seen[2] || !strings.Contains(seen[0], "unknown object") {
-			t.Errorf("%q of what is hidden, and of what is missing: %q", name, seen)
+			t.Errorf("%q of a hidden and of missing objects: %q, want equal errors", name, seen)
 		}
 	}
 }
 
-// TestFailingScriptIsLogged: a call that raises an error, or meets a limit, leaves a line with the object, the
-// method, the principal, the place and the call's id.
+// TestFailingScriptIsLogged checks that a call that raises an error or exceeds a limit is logged. The line has the
+// object, the method, the principal, the position in the script and the call's id.
 func TestFailingScriptIsLogged(t *testing.T) {
 	var log syncBuffer
 	policy := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n steps = 100000\n }\n}", 1)
@@ -214,7 +214,7 @@ end
 function F.expose:throw() error(hearth.exception("KeyError", "gone")) end
 function F.expose:spin() while true do end end
 function F.expose:fine() return 1 end
-return F`), logged(&log))
+return F`), logTo(&log))
 	c := dial(t, h.Addrs()[0], client.Config{})
 	for method, want := range map[string]string{
 		"raise":     `acme/fails.lua:3: no luck\nlevel=ERROR`,
@@ -223,7 +223,9 @@ return F`), logged(&log))
 		`"a batch"`: `call 2 of 3, throw: KeyError: gone (acme/fails.lua:5)`,
 	} {
 		if method == `"a batch"` {
-			results, err := c.Object("acme.fails").Batch().Add("fine", nil, nil).Add("throw", nil, nil).Add("fine", nil, nil).Run(t.Context())
+			batch := c.Object("acme.fails").Batch()
+			batch = batch.Add("fine", nil, nil).Add("throw", nil, nil).Add("fine", nil, nil)
+			results, err := batch.Run(t.Context())
 			if err != nil || results[1].Err == nil {
 				t.Fatalf("%v, %v", results, err)
 			}
@@ -238,14 +240,14 @@ return F`), logged(&log))
 		}
 		for _, part := range []string{"tenant=acme", "object=acme.fails", "principal=owner", want, "call="} {
 			if !strings.Contains(line, part) {
-				t.Errorf("%s: the log has %q, want %s in it; all of it:\n%s", method, line, part, log.String())
+				t.Errorf("%s: the log line %q does not contain %s; whole log:\n%s", method, line, part, log.String())
 			}
 		}
 	}
 }
 
-// TestDenialNamesTheInnerObject: when an object calls one that it may not, its caller reads which, and nothing of
-// whether it exists.
+// TestDenialNamesTheInnerObject checks the error when an object calls another that it may not call. The error names the
+// other object and does not reveal whether it exists.
 func TestDenialNamesTheInnerObject(t *testing.T) {
 	h, _ := startHost(t, everything, script(t, "acme/outer.lua", `local O = hearth.object {}
 function O.expose:go(id) return hearth.proxy(id):hi() end
@@ -253,7 +255,8 @@ return O`))
 	c := dial(t, h.Addrs()[0], client.Config{})
 	for _, id := range []string{"other.hidden", "other.missing"} {
 		_, err := c.Object("acme.outer").Call(t.Context(), "go", id)
-		if want := `unknown object "` + id + `", called by acme.outer`; err == nil || !strings.Contains(err.Error(), want) {
+		want := `unknown object "` + id + `", called by acme.outer`
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

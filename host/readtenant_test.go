@@ -9,24 +9,36 @@ import (
 	"testing"
 )
 
-// TestWhatCannotBeRead: an unreadable file keeps its served version and is reported. A
-// removed file is removed.
-func TestWhatCannotBeRead(t *testing.T) {
+// TestUnreadableFile checks that the served version of an unreadable file stays served, and that a refusal reports the
+// file. The object of a removed file is removed.
+func TestUnreadableFile(t *testing.T) {
+	replaceByLink := func(target, path string) error {
+		return errors.Join(os.Remove(path), os.Symlink(target, path))
+	}
+	const denied = "permission denied"
 	for _, tc := range []struct {
 		name  string
 		spoil func(path string) error
 		want  string
 	}{
-		{"a pipe", func(path string) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)) }, "not a regular file"},
-		{"a link that leads out", func(path string) error { return errors.Join(os.Remove(path), os.Symlink("/etc/hostname", path)) }, "escapes"},
-		{"a link to itself", func(path string) error { return errors.Join(os.Remove(path), os.Symlink(filepath.Base(path), path)) }, "too many levels"},
+		{"a pipe", func(path string) error {
+			return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600))
+		}, "not a regular file"},
+		{"a link out of the folder", func(path string) error {
+			return replaceByLink("/etc/hostname", path)
+		}, "escapes"},
+		{"a link to itself", func(path string) error {
+			return replaceByLink(filepath.Base(path), path)
+		}, "too many levels"},
 		{"too large", func(path string) error { return os.Truncate(path, 2<<20) }, "larger than"},
-		{"no leave to read the file", func(path string) error { return os.Chmod(path, 0) }, "permission denied"},
-		{"no leave to read its folder", func(path string) error { return os.Chmod(filepath.Dir(path), 0) }, "permission denied"},
-		{"no leave to read the tenant's folder", func(path string) error { return os.Chmod(filepath.Dir(filepath.Dir(path)), 0) }, "permission denied"},
+		{"unreadable file", func(path string) error { return os.Chmod(path, 0) }, denied},
+		{"unreadable folder", func(path string) error { return os.Chmod(filepath.Dir(path), 0) }, denied},
+		{"unreadable folder of the tenant", func(path string) error {
+			return os.Chmod(filepath.Dir(filepath.Dir(path)), 0)
+		}, denied},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if tc.want == "permission denied" && os.Geteuid() == 0 {
+			if tc.want == denied && os.Geteuid() == 0 {
 				t.Skip("root may read everything")
 			}
 			l := liveHost(t, everything)
@@ -48,14 +60,14 @@ func TestWhatCannotBeRead(t *testing.T) {
 			}
 			l.want("acme.deep.v", "version", int64(1))
 			l.want("acme.w", "version", int64(1))
-			said := false
+			found := false
 			for _, r := range l.h.Refusals() {
-				said = said || strings.Contains(r.Err, tc.want)
+				found = found || strings.Contains(r.Err, tc.want)
 			}
-			if !said {
-				t.Errorf("refusals %v; want one that says %q", l.h.Refusals(), tc.want)
+			if !found {
+				t.Errorf("refusals %v; want one with %q", l.h.Refusals(), tc.want)
 			}
-			if tc.want == "permission denied" {
+			if tc.want == denied {
 				return
 			}
 			if err := os.Remove(path); err != nil {

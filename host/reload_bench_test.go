@@ -15,8 +15,8 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// BenchmarkReload measures from the renaming of a script over the one before to the first
-// answer by the new version, as a caller sees it who asks all the time.
+// BenchmarkReload measures the time from renaming a script over its old version to the first result of the new
+// version. One caller polls continuously.
 func BenchmarkReload(b *testing.B) {
 	h, dir := startHost(b, everything)
 	o := dial(b, h.Addrs()[0], client.Config{}).Object("acme.v")
@@ -34,7 +34,7 @@ func BenchmarkReload(b *testing.B) {
 		b.Fatal(err)
 	}
 	n := 1
-	var took []time.Duration
+	var times []time.Duration
 	for b.Loop() {
 		n++
 		begun := time.Now()
@@ -45,10 +45,10 @@ func BenchmarkReload(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		took = append(took, time.Since(begun))
+		times = append(times, time.Since(begun))
 	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms")
 }
 
 // BenchmarkManyTenants starts a host of 1,000 tenants with 10 objects each, and stops it.
@@ -60,7 +60,8 @@ func BenchmarkManyTenants(b *testing.B) {
 			b.Fatal(err)
 		}
 		for o := range 10 {
-			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("o%d.lua", o)), []byte(version(o)), 0o600); err != nil {
+			path := filepath.Join(folder, fmt.Sprintf("o%d.lua", o))
+			if err := os.WriteFile(path, []byte(version(o)), 0o600); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -69,7 +70,7 @@ func BenchmarkManyTenants(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p.Listeners = p.Listeners[1:] // a Unix socket: no port to clash with
+	p.Listeners = p.Listeners[1:] // Unix sockets only: TCP ports may be in use
 	p.Audit.Off = true
 	for b.Loop() {
 		h, err := host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}})

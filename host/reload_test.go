@@ -18,62 +18,62 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// live is a host whose files a test changes.
-type live struct {
+// fixture is a host whose files a test changes.
+type fixture struct {
 	*testing.T
 	h   *host.Host
 	dir string
 	c   *client.Client
-	age time.Duration // age of the next file, so that each has a different time
+	age time.Duration // age of the next file; each file has a different age
 }
 
-func liveHost(t *testing.T, policy string) *live {
+func liveHost(t *testing.T, policy string) *fixture {
 	h, dir := startHost(t, policy)
-	return &live{T: t, h: h, dir: dir, c: dial(t, h.Addrs()[0], client.Config{}), age: 1000 * time.Hour}
+	return &fixture{T: t, h: h, dir: dir, c: dial(t, h.Addrs()[0], client.Config{}), age: 1000 * time.Hour}
 }
 
-// put writes a file with an old time, so that the host does not treat it as half written.
-func (l *live) put(name, text string) {
+// put writes a file with an old modification time. The host treats a new one as possibly incomplete.
+func (l *fixture) put(name, text string) {
 	l.Helper()
 	path := filepath.Join(l.dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		l.Fatal(err)
 	}
-	aside := path + ".new"
-	if err := os.WriteFile(aside, []byte(text), 0o600); err != nil {
+	temp := path + ".new"
+	if err := os.WriteFile(temp, []byte(text), 0o600); err != nil {
 		l.Fatal(err)
 	}
 	l.age -= time.Minute
-	at := time.Now().Add(-l.age)
-	if err := errors.Join(os.Chtimes(aside, at, at), os.Rename(aside, path)); err != nil {
+	modified := time.Now().Add(-l.age)
+	if err := errors.Join(os.Chtimes(temp, modified, modified), os.Rename(temp, path)); err != nil {
 		l.Fatal(err)
 	}
 }
 
-// reload waits until all changes are served or refused.
-func (l *live) reload() {
+// reload waits until all changes are served or rejected.
+func (l *fixture) reload() {
 	l.Helper()
 	if err := l.h.Reload(l.Context()); err != nil {
 		l.Fatal(err)
 	}
 }
 
-// want calls a method without arguments.
-func (l *live) want(id object.ID, method string, want any) {
+// `want` calls a method without arguments and compares its result.
+func (l *fixture) want(id object.ID, method string, want any) {
 	l.Helper()
 	if got, err := l.c.Object(id).Call(l.Context(), method); err != nil || got != want {
 		l.Errorf("%s.%s() = %v, %v; want %v", id, method, got, err, want)
 	}
 }
 
-// unknown calls a method that nobody may know of.
-func (l *live) unknown(id object.ID, method string) {
+// unknown requires the error "unknown object" from a call.
+func (l *fixture) unknown(id object.ID, method string) {
 	l.Helper()
 	_, err := l.c.Object(id).Call(l.Context(), method)
 	wantRemote(l.T, err, "", "unknown object")
 }
 
-// version is a script whose only method says which one it is.
+// version returns a script whose only method returns n.
 func version(n int) string {
 	return fmt.Sprintf(`local V = hearth.object { instance = "call" }
 function V.expose:version() return %d end
@@ -90,7 +90,7 @@ func TestReloadScripts(t *testing.T) {
 	l.reload()
 	l.want("acme.v", "version", int64(2))
 
-	// A version that fails changes nothing, and its error has the line.
+	// A version that fails to load is not served. Its refusal names the file.
 	l.put("scripts/acme/v.lua", "local V = hearth.object {}\nfunction V.expose:version() return 3")
 	l.reload()
 	l.want("acme.v", "version", int64(2))
@@ -99,7 +99,7 @@ func TestReloadScripts(t *testing.T) {
 		refused[r.ID] = r.Err
 	}
 	if !strings.Contains(refused["acme.v"], "acme/v.lua") {
-		t.Errorf("refused: %v, want acme.v and where it is wrong", refused)
+		t.Errorf("refused: %v, want acme.v with the path of its file", refused)
 	}
 	l.put("scripts/acme/v.lua", version(4))
 	l.reload()
@@ -110,7 +110,8 @@ func TestReloadScripts(t *testing.T) {
 		}
 	}
 
-	if err := os.Rename(filepath.Join(l.dir, "scripts/acme/v.lua"), filepath.Join(l.dir, "scripts/acme/w.lua")); err != nil {
+	folder := filepath.Join(l.dir, "scripts/acme")
+	if err := os.Rename(filepath.Join(folder, "v.lua"), filepath.Join(folder, "w.lua")); err != nil {
 		t.Fatal(err)
 	}
 	l.reload()
@@ -118,9 +119,9 @@ func TestReloadScripts(t *testing.T) {
 	l.unknown("acme.v", "version")
 }
 
-// TestNewAndWrong: a new script that does not load is told to those who could call it and see
-// tracebacks, to nobody else, and no longer than a line.
-func TestNewAndWrong(t *testing.T) {
+// TestNewInvalidScript checks that refused() lists a new script that does not load. Only callers that may call it and
+// see tracebacks receive its entry, which is one short line.
+func TestNewInvalidScript(t *testing.T) {
 	l := liveHost(t, everything+`
 permit "owner may call other, without tracebacks" {
   principals = ["owner"]
@@ -131,20 +132,21 @@ permit "owner may call other, without tracebacks" {
 	}
 	l.put("scripts/acme/v.lua", version(1))
 	l.reload()
-	told, err := l.c.Object("Pyro.Daemon").Call(t.Context(), "refused")
-	why, _ := told.(map[string]any)
-	text, _ := why["acme.wrong"].(string)
-	if err != nil || len(why) != 1 || !strings.HasPrefix(text, "acme/wrong.lua:1: xxx") || len(text) > 200 {
-		t.Errorf("refused() = %v, %v; want acme.wrong alone, and shortly why", told, err)
+	result, err := l.c.Object("Pyro.Daemon").Call(t.Context(), "refused")
+	refused, _ := result.(map[string]any)
+	text, _ := refused["acme.wrong"].(string)
+	if err != nil || len(refused) != 1 || !strings.HasPrefix(text, "acme/wrong.lua:1: xxx") || len(text) > 200 {
+		t.Errorf("refused() = %v, %v; want acme.wrong alone, with a short error", result, err)
 	}
 	l.put("scripts/acme/wrong.lua", version(1))
 	l.reload()
-	if told, err = l.c.Object("Pyro.Daemon").Call(t.Context(), "refused"); err != nil || len(told.(map[string]any)) != 0 {
-		t.Errorf("refused() = %v, %v, and it serves by now", told, err)
+	result, err = l.c.Object("Pyro.Daemon").Call(t.Context(), "refused")
+	if err != nil || len(result.(map[string]any)) != 0 {
+		t.Errorf("refused() = %v, %v after the script was corrected, want none", result, err)
 	}
 }
 
-// TestClockSetBack: a file from the future is taken, or refused, as any other.
+// TestClockSetBack checks that a file with a future modification time is served or rejected as usual.
 func TestClockSetBack(t *testing.T) {
 	l := liveHost(t, everything)
 	l.age = -24 * time.Hour
@@ -155,15 +157,15 @@ func TestClockSetBack(t *testing.T) {
 	l.reload()
 	l.want("acme.v", "version", int64(1))
 	if len(l.h.Refusals()) == 0 {
-		t.Error("nothing is said of the script that is wrong")
+		t.Error("the invalid script is not among the refusals")
 	}
 	l.put("scripts/acme/v.lua", version(2))
 	l.reload()
 	l.want("acme.v", "version", int64(2))
 }
 
-// TestRefusedAndRemoved: a script that was never served, as it does not load, is no longer
-// refused once its file is gone; nor is one that was.
+// TestRefusedAndRemoved checks that the refusal of a script ends when its file is removed, whether or not an earlier
+// version was served.
 func TestRefusedAndRemoved(t *testing.T) {
 	l := liveHost(t, everything)
 	l.put("scripts/acme/v.lua", version(1))
@@ -187,8 +189,8 @@ func TestRefusedAndRemoved(t *testing.T) {
 	l.unknown("acme.v", "version")
 }
 
-// TestReloadByItself waits for nothing but calls: the events of the file system do.
-func TestReloadByItself(t *testing.T) {
+// TestAutomaticReload checks that file system events are enough to reload a script: Reload is not called.
+func TestAutomaticReload(t *testing.T) {
 	l := liveHost(t, everything)
 	l.put("scripts/acme/deep/down/v.lua", version(1))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -229,23 +231,31 @@ return S`
 	l.want("acme.user", "lib", int64(2))
 	l.want("acme.late", "lib", int64(2))
 	l.want("acme.other", "lib", int64(0))
-	l.want("acme.other", "calls", int64(2)) // nothing that it runs on has changed
+	l.want("acme.other", "calls", int64(2)) // it uses no changed file
 
-	// A module that does not compile leaves its users as they are.
+	// A module that does not compile changes no object that uses it.
 	l.put("scripts/acme/lib/b.lua", `return {`)
 	l.reload()
 	l.want("acme.user", "lib", int64(2))
 	l.want("acme.user", "calls", int64(2))
 }
 
-// TestReloadKeepsWhatHasBegun changes an object under a session, a stream and a call.
-func TestReloadKeepsWhatHasBegun(t *testing.T) {
+// TestReloadDuringUse changes an object while a session, a stream and a call use it. They continue with the old
+// version.
+func TestReloadDuringUse(t *testing.T) {
 	l := liveHost(t, everything)
 	script := func(v int) string {
 		return fmt.Sprintf(`local S = hearth.object { instance = "session" }
 function S.expose:version() return %[1]d end
-function S.expose:slow() hearth.proxy("acme.gate"):come(); while hearth.proxy("acme.gate"):count() < 2 do end; return %[1]d end
-function S.expose:items() local i = 0; return hearth.stream(function() i = i + 1; if i <= 3 then return %[1]d end end) end
+function S.expose:slow()
+  hearth.proxy("acme.gate"):come()
+  while hearth.proxy("acme.gate"):count() < 2 do end
+  return %[1]d
+end
+function S.expose:items()
+  local i = 0
+  return hearth.stream(function() i = i + 1; if i <= 3 then return %[1]d end end)
+end
 return S`, v)
 	}
 	l.put("policy.hcl", everything+`
@@ -276,7 +286,7 @@ permit "s reaches the gate" {
 		}
 		slow <- got
 	}()
-	for n := any(int64(0)); n == int64(0); { // until the call is under way
+	for n := any(int64(0)); n == int64(0); { // until the call runs
 		if n, err = l.c.Object("acme.gate").Call(t.Context(), "count"); err != nil {
 			t.Fatal(err)
 		}
@@ -294,11 +304,11 @@ permit "s reaches the gate" {
 		t.Fatal(err)
 	}
 	if got := <-slow; got != int64(1) {
-		t.Errorf("a call that had begun returned %v, want 1", got)
+		t.Errorf("the call that ran during the reload returned %v, want 1", got)
 	}
 }
 
-func (l *live) newSession() *client.Session {
+func (l *fixture) newSession() *client.Session {
 	l.Helper()
 	s, err := l.c.Session(l.Context())
 	if err != nil {
@@ -329,12 +339,12 @@ return S`
 	l.reload()
 	l.want("acme.s", "n", int64(42))
 
-	// State that a limit discarded is handed over too.
+	// An instance that a limit discards hands its state over too.
 	_, err := l.c.Object("acme.s").Call(t.Context(), "spin")
 	wantRemote(t, err, "", "limit exceeded")
 	l.want("acme.s", "n", int64(44))
 
-	// A version whose init cannot take the state says so, and loses nothing.
+	// If init rejects the state, the call returns its error and the state is kept for the next version.
 	l.put("scripts/acme/s.lua", script(`error("no: " .. state.n)`, keeps))
 	l.reload()
 	_, err = l.c.Object("acme.s").Call(t.Context(), "n")
@@ -343,7 +353,7 @@ return S`
 	l.reload()
 	l.want("acme.s", "n", int64(44))
 
-	// What raises, or cannot travel, is told; the next instance starts afresh.
+	// If handover fails or its result cannot be encoded, the next instance starts without state.
 	l.put("scripts/acme/s.lua", script("self.n = state and state.n or 7", `function S:handover() return print end`))
 	l.reload()
 	l.want("acme.s", "n", int64(44))
@@ -351,14 +361,14 @@ return S`
 	l.reload()
 	l.want("acme.s", "n", int64(8))
 
-	// Other limits are another version, too.
+	// A change of limits starts a new version too.
 	l.put("scripts/acme/s.lua", script("self.n = state and state.n or 0", keeps))
 	l.reload()
 	if _, err := l.c.Object("acme.s").Call(t.Context(), "add", 5); err != nil {
 		t.Fatal(err)
 	}
-	for _, wall := range []string{"3s", "4s"} { // the first is called never
-		l.put("policy.hcl", limited("object \"s\" {\n limits {\n max_duration = \""+wall+"\"\n}\n}"))
+	for _, duration := range []string{"3s", "4s"} { // no call reaches the first version
+		l.put("policy.hcl", limited("object \"s\" {\n limits {\n max_duration = \""+duration+"\"\n}\n}"))
 		l.reload()
 	}
 	l.want("acme.s", "n", int64(5))
@@ -385,7 +395,7 @@ permit "owner may call third" {
 	l.reload()
 	l.want("third.v", "version", int64(1))
 
-	// An invalid policy, or one that a running host cannot apply, leaves the last good one in force.
+	// An invalid policy, or one that a running host cannot apply, is rejected: the last good one stays in force.
 	for _, bad := range []string{
 		`tenant "acme" { nonsense = 1 }`,
 		strings.Replace(everything, "127.0.0.1:0", "127.0.0.1:1", 1),
@@ -401,11 +411,11 @@ permit "owner may call third" {
 			}
 		}
 		if refused == "" {
-			t.Errorf("the policy %q was taken, or nobody says why not", bad)
+			t.Errorf("the policy %q is not among the refusals", bad)
 		}
 	}
 
-	// A tenant that the policy no longer has is gone at once, and so is a permit.
+	// A tenant or permit that was deleted from the policy has no effect after the reload.
 	l.put("policy.hcl", strings.Replace(everything, `"acme.*"`, `"acme.relay"`, 1))
 	l.reload()
 	l.unknown("third.v", "version")
@@ -415,9 +425,9 @@ permit "owner may call third" {
 	l.want("acme.echo", "echo", nil)
 }
 
-// TestReloadPolicyCutsOff: a connection is closed if the new policy has no principal, or
-// another one, for its peer. Other connections continue.
-func TestReloadPolicyCutsOff(t *testing.T) {
+// TestReloadPolicyCloses checks that a connection is closed if the new policy has no principal, or another one, for its
+// peer. Other connections stay open.
+func TestReloadPolicyCloses(t *testing.T) {
 	l := liveHost(t, everything)
 	open := l.newSession()
 	call := func() error {
@@ -430,23 +440,23 @@ func TestReloadPolicyCutsOff(t *testing.T) {
 	l.put("policy.hcl", everything+"# another")
 	l.reload()
 	if err := call(); err != nil {
-		t.Errorf("a connection that the new policy does not concern: %v", err)
+		t.Errorf("a connection of an unchanged principal: %v", err)
 	}
-	renamed := strings.NewReplacer(`principal "owner"`, `principal "somebody"`, `["owner"]`, `["somebody"]`).Replace(everything)
-	l.put("policy.hcl", renamed)
+	rename := strings.NewReplacer(`principal "owner"`, `principal "renamed"`, `["owner"]`, `["renamed"]`)
+	l.put("policy.hcl", rename.Replace(everything))
 	l.reload()
 	if err := call(); err == nil || object.CodeOf(err) == object.CodeNotFound {
-		t.Errorf("a connection of somebody else now: %v, want it closed", err)
+		t.Errorf("a connection whose principal has another name now: %v, want it closed", err)
 	}
-	l.want("acme.echo", "echo", nil) // a new connection is authenticated
+	l.want("acme.echo", "echo", nil) // over a new connection, which is authenticated
 }
 
-// TestReloadWalls gives a tenant another kind of worker while it is called.
-func TestReloadWalls(t *testing.T) {
+// TestReloadIsolation changes the isolation of a tenant's objects during calls. Every call must succeed.
+func TestReloadIsolation(t *testing.T) {
 	l := liveHost(t, everything)
 	stop := l.hammer("acme.echo", 4)
 	for range 3 {
-		l.put("policy.hcl", strings.Replace(everything, `tenant "acme" {}`, `tenant "acme" { isolation = "object" }`, 1))
+		l.put("policy.hcl", limited(`isolation = "object"`))
 		l.reload()
 		l.put("policy.hcl", everything)
 		l.reload()
@@ -454,15 +464,14 @@ func TestReloadWalls(t *testing.T) {
 	stop()
 }
 
-// hammer calls echo from several connections until the function is called that it returns.
-// Every call must succeed.
-func (l *live) hammer(id object.ID, callers int) (stop func()) {
+// hammer calls echo over several connections until stop is called. Every call must succeed.
+func (l *fixture) hammer(id object.ID, callers int) (stop func()) {
 	var wg sync.WaitGroup
-	var over atomic.Bool
+	var stopped atomic.Bool
 	for n := range callers {
 		c := dial(l.T, l.h.Addrs()[0], client.Config{})
 		wg.Go(func() {
-			for i := 0; !over.Load(); i++ {
+			for i := 0; !stopped.Load(); i++ {
 				want := fmt.Sprintf("%d/%d", n, i)
 				if got, err := c.Object(id).Call(l.Context(), "echo", want); err != nil || got != want {
 					l.Errorf("echo(%s) = %v, %v", want, got, err)
@@ -471,15 +480,19 @@ func (l *live) hammer(id object.ID, callers int) (stop func()) {
 			}
 		})
 	}
-	return func() { over.Store(true); wg.Wait() }
+	return func() { stopped.Store(true); wg.Wait() }
 }
 
-// TestSaveDances replaces a file in the ways of editors and of mounted volumes, under calls.
-func TestSaveDances(t *testing.T) {
+// TestSaveMethods replaces a file during calls with the file operations of editors and of mounted volumes.
+func TestSaveMethods(t *testing.T) {
 	l := liveHost(t, everything)
 	path := func(name string) string { return filepath.Join(l.dir, "scripts/acme", name) }
 	script := func(n int) string {
-		return fmt.Sprintf("local E = hearth.object { instance = \"call\" }\nfunction E.expose:echo(v) return v end\nfunction E.expose:version() return %d end\nreturn E\n", n)
+		return fmt.Sprintf(`local E = hearth.object { instance = "call" }
+function E.expose:echo(v) return v end
+function E.expose:version() return %d end
+return E
+`, n)
 	}
 	must := func(err error) {
 		t.Helper()
@@ -490,30 +503,30 @@ func TestSaveDances(t *testing.T) {
 	l.put("scripts/acme/e.lua", script(0))
 	l.reload()
 	stop := l.hammer("acme.e", 2)
-	for n, dance := range []func(text string){
+	for n, save := range []func(text string){
 		func(text string) { must(os.WriteFile(path("e.lua"), []byte(text), 0o600)) },
-		func(text string) { // aside, then over it
+		func(text string) { // write a temporary file, then rename it over the old one
 			must(os.WriteFile(path("e.lua.tmp"), []byte(text), 0o600))
 			must(os.Rename(path("e.lua.tmp"), path("e.lua")))
 		},
-		func(text string) { // the old one away, then a new one
+		func(text string) { // rename the old file, then write a new one
 			must(os.Rename(path("e.lua"), path("e.lua~")))
 			must(os.WriteFile(path("e.lua"), []byte(text), 0o600))
 		},
-		func(text string) { // in halves
+		func(text string) { // write the file in two parts, with a reload between them
 			f, err := os.Create(path("e.lua"))
 			must(err)
 			_, err = f.WriteString(text[:len(text)/2])
 			must(err)
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			_ = l.h.Reload(ctx) // which waits for the rest, and we do not
+			_ = l.h.Reload(ctx) // it may wait for the rest until the timeout
 			cancel()
 			_, err = f.WriteString(text[len(text)/2:])
 			must(errors.Join(err, f.Close()))
 		},
-		func(text string) { // a link into a folder that is swapped as a whole
+		func(text string) { // replace the folder that a link points into
 			for _, v := range []string{script(-1), text} {
-				data, err := os.MkdirTemp(filepath.Dir(path("x")), "..v") //nolint:usetesting // inside of the folder
+				data, err := os.MkdirTemp(filepath.Dir(path("x")), "..v") //nolint:usetesting // in the tenant's folder
 				must(err)
 				must(os.WriteFile(filepath.Join(data, "e.lua"), []byte(v), 0o600))
 				must(os.Symlink(filepath.Base(data), path("..data_tmp")))
@@ -523,11 +536,11 @@ func TestSaveDances(t *testing.T) {
 			}
 		},
 	} {
-		dance(script(n + 1))
+		save(script(n + 1))
 		l.reload()
 		l.want("acme.e", "version", int64(n+1))
 	}
-	// The whole folder goes away and comes back.
+	// The whole folder is moved and moved back.
 	must(os.Rename(filepath.Dir(path("x")), filepath.Join(l.dir, "away")))
 	must(os.Rename(filepath.Join(l.dir, "away"), filepath.Dir(path("x"))))
 	l.reload()
@@ -535,10 +548,10 @@ func TestSaveDances(t *testing.T) {
 	stop()
 }
 
-// TestHistorySince has versions that served when a host started, and others: the first are told apart, as
-// nobody knows since when they serve.
+// TestHistorySince checks that the history marks versions that already served when the host started. The time since
+// which they serve is unknown.
 func TestHistorySince(t *testing.T) {
-	l := &live{T: t, age: 1000 * time.Hour}
+	l := &fixture{T: t, age: 1000 * time.Hour}
 	l.h, l.dir = makeHost(t, everything)
 	serve := func(h *host.Host) (stop func()) {
 		if err := h.Listen(t.Context()); err != nil {
@@ -558,7 +571,7 @@ func TestHistorySince(t *testing.T) {
 	began := time.Now()
 	stop := serve(first)
 	defer stop()
-	want := func(id object.ID, what string, starts ...bool) {
+	want := func(id object.ID, event string, starts ...bool) {
 		t.Helper()
 		all, err := l.h.History(t.Context(), id)
 		if err != nil {
@@ -568,11 +581,11 @@ func TestHistorySince(t *testing.T) {
 		for i, p := range all {
 			got = append(got, p.AtStart)
 			if last := i == len(all)-1; p.Serving != last || p.InFile != last || !p.AtStart && p.Taken.Before(began) {
-				t.Errorf("%s of %s: version %d is %+v", what, id, i+1, p)
+				t.Errorf("%s: %s: version %d is %+v", id, event, i+1, p)
 			}
 		}
 		if !slices.Equal(got, starts) {
-			t.Errorf("%s of %s: at start %v, want %v", what, id, got, starts)
+			t.Errorf("%s: %s: at start %v, want %v", id, event, got, starts)
 		}
 	}
 	want("acme.echo", "unchanged", true)
@@ -589,7 +602,8 @@ func TestHistorySince(t *testing.T) {
 	// The file changes while no host runs.
 	l.put("scripts/acme/v.lua", version(3))
 	var err error
-	if l.h, err = host.New(host.Config{Policy: host.PolicyOf(first), Worker: []string{os.Args[0], "worker"}}); err != nil {
+	l.h, err = host.New(host.Config{Policy: host.PolicyOf(first), Worker: []string{os.Args[0], "worker"}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	began = time.Time{}
@@ -610,13 +624,13 @@ func TestRollback(t *testing.T) {
 	l.put("scripts/acme/v.lua", version(1))
 	l.reload()
 	if _, err := l.h.Rollback(ctx, "acme.v", ""); err == nil || !strings.Contains(err.Error(), "no version before") {
-		t.Errorf("an object that never changed: %v", err)
+		t.Errorf("rollback of an object that never changed: %v", err)
 	}
 	for n := 2; n <= 3; n++ {
 		l.put("scripts/acme/v.lua", version(n))
 		l.reload()
 	}
-	serving := func() (at, of int, inFile bool) {
+	serving := func() (number, total int, inFile bool) {
 		t.Helper()
 		all, err := l.h.History(ctx, "acme.v")
 		if err != nil {
@@ -624,13 +638,13 @@ func TestRollback(t *testing.T) {
 		}
 		for i, p := range all {
 			if p.Serving {
-				at, inFile = i+1, p.InFile
+				number, inFile = i+1, p.InFile
 			}
 		}
-		return at, len(all), inFile
+		return number, len(all), inFile
 	}
-	if at, of, inFile := serving(); at != 3 || of != 3 || !inFile {
-		t.Errorf("version %d of %d serves, in the file: %v; want 3 of 3, true", at, of, inFile)
+	if number, total, inFile := serving(); number != 3 || total != 3 || !inFile {
+		t.Errorf("version %d of %d serves, in the file: %v; want 3 of 3, true", number, total, inFile)
 	}
 	all, err := l.h.History(ctx, "acme.v")
 	if err != nil {
@@ -645,10 +659,10 @@ func TestRollback(t *testing.T) {
 	}
 	rollback("", 2)
 	rollback("", 1)
-	if at, _, inFile := serving(); at != 1 || inFile {
-		t.Errorf("version %d serves, in the file: %v; want 1, false", at, inFile)
+	if number, _, inFile := serving(); number != 1 || inFile {
+		t.Errorf("version %d serves, in the file: %v; want 1, false", number, inFile)
 	}
-	// It stays until the file changes: over a reload, another module, and a restart.
+	// A rollback lasts until the file changes. A reload, a changed module or a restart does not end it.
 	l.put("scripts/acme/lib/a.lua", "return { 1 }")
 	l.reload()
 	l.want("acme.v", "version", int64(1))
@@ -657,7 +671,7 @@ func TestRollback(t *testing.T) {
 		t.Fatal(err)
 	}
 	if source := host.SourceOf(again, "acme.v"); source != version(1) {
-		t.Errorf("after a restart serves %q, want version 1", source)
+		t.Errorf("after a restart %q serves, want version 1", source)
 	}
 	rollback(all[2].Version[:4], 3)
 	rollback(all[0].Version, 1)
@@ -665,26 +679,31 @@ func TestRollback(t *testing.T) {
 	l.reload()
 	l.want("acme.v", "version", int64(4))
 
-	if _, err := l.h.Rollback(ctx, "acme.v", "nonsense"); err == nil || !strings.Contains(err.Error(), "no version nonsense") {
-		t.Errorf("a version that is not there: %v", err)
+	_, err = l.h.Rollback(ctx, "acme.v", "nonsense")
+	if err == nil || !strings.Contains(err.Error(), "no version nonsense") {
+		t.Errorf("rollback to an unknown version: %v", err)
 	}
-	if _, err := l.h.Rollback(ctx, "acme.none", ""); err == nil || !strings.Contains(err.Error(), "object acme.none not found") {
-		t.Errorf("an object that is not there: %v", err)
+	_, err = l.h.Rollback(ctx, "acme.none", "")
+	if err == nil || !strings.Contains(err.Error(), "object acme.none not found") {
+		t.Errorf("rollback of an unknown object: %v", err)
 	}
 	for n := 10; n < 30; n++ {
 		l.put("scripts/acme/v.lua", version(n))
 		l.reload()
 	}
-	if _, of, _ := serving(); of != 10 {
-		t.Errorf("%d versions are kept, want 10", of)
+	if _, total, _ := serving(); total != 10 {
+		t.Errorf("%d versions are kept, want 10", total)
 	}
 }
 
-// TestGate: with gate = "tests" a version serves once it has passed the tests beside it.
+// TestGate checks that, with gate = "tests", a version serves only after the tests of its script pass.
 func TestGate(t *testing.T) {
-	for name, block := range map[string]string{"one worker": `gate = "tests"`, "a worker each": "gate = \"tests\"\n isolation = \"object\""} {
+	for name, block := range map[string]string{
+		"one worker":          `gate = "tests"`,
+		"a worker per object": "gate = \"tests\"\n isolation = \"object\"",
+	} {
 		t.Run(name, func(t *testing.T) {
-			l := liveHost(t, strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n"+block+"\n}", 1))
+			l := liveHost(t, limited(block))
 			refused := func() string {
 				for _, r := range l.h.Refusals() {
 					if r.ID == "acme.v" {
@@ -693,15 +712,18 @@ func TestGate(t *testing.T) {
 				}
 				return ""
 			}
-			small := func(most int) string {
-				return fmt.Sprintf("return { small = function() assert(new():version() < %d, \"too large\") end }", most)
+			small := func(bound int) string {
+				return fmt.Sprintf(`return { small = function() assert(new():version() < %d, "too large") end }`, bound)
 			}
 			l.put("scripts/acme/v_test.lua", small(3))
 			l.put("scripts/acme/v.lua", version(7))
 			l.reload()
 			l.unknown("acme.v", "version")
-			if got := refused(); !strings.Contains(got, "acme/v_test.lua: test small failed") || !strings.Contains(got, "too large") {
-				t.Errorf("refused: %q", got)
+			got := refused()
+			for _, want := range []string{"acme/v_test.lua: test small failed", "too large"} {
+				if !strings.Contains(got, want) {
+					t.Errorf("refused: %q, want %q in it", got, want)
+				}
 			}
 			l.put("scripts/acme/v.lua", version(1))
 			l.reload()
@@ -709,7 +731,7 @@ func TestGate(t *testing.T) {
 			l.put("scripts/acme/v.lua", version(9))
 			l.reload()
 			l.want("acme.v", "version", int64(1))
-			// Other tests are another chance.
+			// A rejected version is tested again when its tests change.
 			l.put("scripts/acme/v_test.lua", small(10))
 			l.reload()
 			l.want("acme.v", "version", int64(9))

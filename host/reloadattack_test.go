@@ -1,7 +1,6 @@
 package host_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -16,11 +15,10 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Attacks of a tenant on the host, its operator and other tenants by the files in its folder
-// and the time of their changes.
+// A tenant attacks the host, its operator and other tenants with its files and the timing of their changes.
 
-// refusals returns the refusals, one a line.
-func (l *live) refusals() string {
+// refusals returns the refusals, one per line.
+func (l *fixture) refusals() string {
 	var out []string
 	for _, r := range l.h.Refusals() {
 		out = append(out, r.Path+": "+r.Err)
@@ -28,19 +26,19 @@ func (l *live) refusals() string {
 	return strings.Join(out, "\n")
 }
 
-// TestFileThatIsWrittenAllTheTime has a tenant rewrite a script that is wrong without end: it
-// is refused in the end, whoever asks for a reload is answered, and a neighbour's change arrives.
-func TestFileThatIsWrittenAllTheTime(t *testing.T) {
+// TestEndlessWrites has a tenant rewrite an invalid script continuously. Reload still returns, the script is refused
+// eventually, and another tenant's change is served.
+func TestEndlessWrites(t *testing.T) {
 	l := liveHost(t, everything+`
 permit "owner may call other" {
   principals = ["owner"]
   objects    = ["other.*"]
 }`)
 	path := filepath.Join(l.dir, "scripts/acme/never.lua")
-	var over atomic.Bool
+	var stopped atomic.Bool
 	done := make(chan error, 1)
-	go func() { // ends with over, and is waited for
-		for n := 0; !over.Load(); n++ {
+	go func() { // ends with stopped; the test waits for it
+		for n := 0; !stopped.Load(); n++ {
 			if err := os.WriteFile(path, fmt.Appendf(nil, "this is not Lua %d", n), 0o600); err != nil {
 				done <- err
 				return
@@ -55,7 +53,7 @@ permit "owner may call other" {
 		got, _ = l.c.Object("other.v").Call(ctx, "version")
 	}
 	if err := l.h.Reload(ctx); err != nil {
-		t.Errorf("who asks for a reload is not answered: %v", err)
+		t.Errorf("Reload() = %v", err)
 	}
 	for !strings.Contains(l.refusals(), "acme/never.lua") && ctx.Err() == nil {
 		if err := l.h.Reload(ctx); err != nil {
@@ -63,17 +61,17 @@ permit "owner may call other" {
 		}
 	}
 	if ctx.Err() != nil {
-		t.Error("it is never refused, or the neighbour's change never arrives")
+		t.Error("the script is never refused, or the other tenant's change is never served")
 	}
-	over.Store(true)
+	stopped.Store(true)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestScriptsThatTakeLong has as many tenants as are tried at a time put scripts into their
-// folders that spin until their steps are spent: a neighbour's is taken before they are done.
-func TestScriptsThatTakeLong(t *testing.T) {
+// TestSlowScripts has as many tenants as the host loads scripts for at a time add scripts that use all their steps.
+// Another tenant's script is served before theirs have failed.
+func TestSlowScripts(t *testing.T) {
 	const attackers = 8
 	policy := everything + `
 permit "owner may call other" {
@@ -85,23 +83,23 @@ permit "owner may call other" {
 	}
 	l := liveHost(t, policy)
 	for n := range attackers {
-		for i := range 90 { // a minute's work at the least
+		for i := range 90 { // at least a minute of work
 			l.put(fmt.Sprintf("scripts/slow%d/s%d.lua", n, i), "while true do end")
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	await := func(what string, is func() bool) {
+	await := func(event string, done func() bool) {
 		t.Helper()
-		for tick := time.NewTicker(10 * time.Millisecond); !is(); {
+		for tick := time.NewTicker(10 * time.Millisecond); !done(); {
 			select {
-			case <-tick.C: // a host tells nobody what it tries
+			case <-tick.C: // the host does not report the scripts that it loads
 			case <-ctx.Done():
-				t.Fatal("in vain: " + what)
+				t.Fatal("did not happen: " + event)
 			}
 		}
 	}
-	await("each of them is tried", func() bool {
+	await("each attacker has a worker", func() bool {
 		running := 0
 		for tenant, pid := range l.h.Workers() {
 			if pid != 0 && strings.HasPrefix(tenant, "slow") {
@@ -111,18 +109,18 @@ permit "owner may call other" {
 		return running == attackers
 	})
 	l.put("scripts/other/v.lua", version(7))
-	await("the neighbour's script serves", func() bool {
+	await("the other tenant's script serves", func() bool {
 		got, _ := l.c.Object("other.v").Call(ctx, "version")
 		return got == int64(7)
 	})
 	if wrong := l.refusals(); strings.Contains(wrong, "slow") {
-		t.Errorf("the neighbour's script was taken after some of theirs:\n%.300s", wrong)
+		t.Errorf("the other tenant's script was served after some attackers' scripts:\n%.300s", wrong)
 	}
 }
 
-// TestFilesWithoutNumber: of very many files that are wrong so many are told, and one that is
-// right serves.
-func TestFilesWithoutNumber(t *testing.T) {
+// TestManyInvalidFiles checks that the refusals of a tenant with very many invalid files are bounded, and that its
+// valid file is served.
+func TestManyInvalidFiles(t *testing.T) {
 	l := liveHost(t, everything)
 	for n := range 3000 {
 		path := filepath.Join(l.dir, "scripts/acme", fmt.Sprintf("wrong.%d.lua", n))
@@ -133,14 +131,14 @@ func TestFilesWithoutNumber(t *testing.T) {
 	l.put("scripts/acme/v.lua", version(1))
 	l.reload()
 	l.want("acme.v", "version", int64(1))
-	if n := len(l.h.Refusals()); n > 110 || !strings.Contains(l.refusals(), "more than 100 files of this tenant cannot be served") {
-		t.Errorf("%d refusals, want some hundred and that there are more", n)
+	const more = "more than 100 files of this tenant cannot be served"
+	if n := len(l.h.Refusals()); n > 110 || !strings.Contains(l.refusals(), more) {
+		t.Errorf("%d refusals, want at most 110, with %q", n, more)
 	}
 }
 
-// TestFolderWithoutEnd: folders in each other, and in number, cost a bounded look, and do not
-// hide what lies before them.
-func TestFolderWithoutEnd(t *testing.T) {
+// TestNestedFolders checks that deeply nested folders cost a bounded scan. Files outside them are served.
+func TestNestedFolders(t *testing.T) {
 	l := liveHost(t, everything)
 	l.put("scripts/acme/a.lua", version(1))
 	if err := os.MkdirAll(filepath.Join(l.dir, "scripts/acme", strings.Repeat("d/", 200)), 0o755); err != nil {
@@ -155,9 +153,8 @@ func TestFolderWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestModulesInACircle: modules that ask for each other, by very many, are found out about in
-// bounded time, and what serves goes on.
-func TestModulesInACircle(t *testing.T) {
+// TestModuleCycle checks that cycles of many modules are detected in bounded time. Served objects stay served.
+func TestModuleCycle(t *testing.T) {
 	l := liveHost(t, everything)
 	l.put("scripts/acme/v.lua", `local a = require "a"`+"\n"+version(1))
 	l.put("scripts/acme/lib/a.lua", `local b = require "b"; return b`)
@@ -165,9 +162,9 @@ func TestModulesInACircle(t *testing.T) {
 	l.reload()
 	l.unknown("acme.v", "version")
 	if !strings.Contains(l.refusals(), "acme/v.lua") {
-		t.Errorf("refusals:\n%s\nwant that acme.v asks in a circle", l.refusals())
+		t.Errorf("refusals:\n%s\nwant one of acme.v for its module cycle", l.refusals())
 	}
-	// Each of 100 asks for all: 10,000 ways to go from each of 30 objects.
+	// Each of 100 modules requires all: 10,000 edges are reachable from each of 30 objects.
 	var all strings.Builder
 	for n := range 100 {
 		fmt.Fprintf(&all, "-- require \"m%d\"\n", n)
@@ -188,8 +185,8 @@ func TestModulesInACircle(t *testing.T) {
 	l.want("acme.o7", "version", int64(1))
 }
 
-// TestHistoryIsBounded has a tenant change many objects with much to keep: the state folder,
-// which the audit log needs too, holds so much of it and no more, and the newest.
+// TestHistoryIsBounded has a tenant change many objects with large modules. The history keeps the newest versions and
+// is bounded, because the audit log needs space in the state folder too.
 func TestHistoryIsBounded(t *testing.T) {
 	const most, objects, libs = 2 << 20, 12, 7
 	l := liveHost(t, everything)
@@ -199,7 +196,7 @@ func TestHistoryIsBounded(t *testing.T) {
 		l.put(fmt.Sprintf("scripts/acme/lib/m%d.lua", n), "--"+strings.Repeat("x", 6<<10)+"\nreturn 1")
 		uses += fmt.Sprintf("require \"m%d\"\n", n)
 	}
-	for v := range 6 { // some 4 MB in all
+	for v := range 6 { // about 4 MB in total
 		for n := range objects {
 			l.put(fmt.Sprintf("scripts/acme/o%d.lua", n), uses+version(v))
 		}
@@ -213,24 +210,24 @@ func TestHistoryIsBounded(t *testing.T) {
 		return err
 	})
 	if err != nil || total > most || total < most/2 {
-		t.Errorf("the history holds %d bytes (%v), want %d at most and not much less", total, err, most)
+		t.Errorf("the history holds %d bytes (%v), want at most %d and at least half of that", total, err, most)
 	}
-	back := 0
+	restored := 0
 	for n := range objects {
 		id := object.ID(fmt.Sprintf("acme.o%d", n))
 		if _, err := l.h.Rollback(t.Context(), id, ""); err == nil {
-			back++
+			restored++
 			l.want(id, "version", int64(4))
 		}
 	}
-	if back == 0 {
+	if restored == 0 {
 		t.Error("no object can be rolled back: the newest versions are not kept")
 	}
 }
 
-// TestTenantTakenAwayDuringCalls: calls that are under way when the policy takes a tenant away
-// end well, those after find nothing, and it may come back.
-func TestTenantTakenAwayDuringCalls(t *testing.T) {
+// TestTenantRemovedDuringCalls checks that calls that run when the policy removes a tenant finish normally. Later calls
+// are rejected, and the tenant can be added again.
+func TestTenantRemovedDuringCalls(t *testing.T) {
 	with := everything + `
 tenant "third" {}
 permit "owner may call third" {
@@ -256,7 +253,7 @@ return S`)
 		slow <- got
 	}()
 	gate := l.c.Object("acme.gate")
-	for n := any(int64(0)); n == int64(0); { // until the call is under way
+	for n := any(int64(0)); n == int64(0); { // until the call runs
 		var err error
 		if n, err = gate.Call(t.Context(), "count"); err != nil {
 			t.Fatal(err)
@@ -266,10 +263,10 @@ return S`)
 	l.reload()
 	l.unknown("third.s", "slow")
 	if _, err := l.h.Rollback(t.Context(), "third.s", ""); object.CodeOf(err) != object.CodeNotFound {
-		t.Errorf("a rollback of what is gone: %v", err)
+		t.Errorf("a rollback of a removed object: %v", err)
 	}
 	if got := <-slow; got != int64(1) {
-		t.Errorf("the call that was under way: %v, want 1", got)
+		t.Errorf("the call that ran during the reload: %v, want 1", got)
 	}
 	l.put("policy.hcl", with)
 	l.put("scripts/third/s.lua", version(3))
@@ -277,15 +274,18 @@ return S`)
 	l.want("third.s", "version", int64(3))
 }
 
-// TestNamesOfFiles: a file whose name is not a valid object name is not served.
+// TestNamesOfFiles checks that a file whose name is not a valid object name is not served.
 func TestNamesOfFiles(t *testing.T) {
 	l := liveHost(t, everything)
-	for _, name := range []string{"a\nb.lua", "\x1b[2J.lua", "ob\u202ejects.lua", "é.lua", "x y.lua", "..lua", "a..b.lua", "\xff.lua", strings.Repeat("n", 250) + ".lua"} {
+	for _, name := range []string{
+		"a\nb.lua", "\x1b[2J.lua", "ob\u202ejects.lua", "é.lua", "x y.lua", "..lua", "a..b.lua", "\xff.lua",
+		strings.Repeat("n", 250) + ".lua",
+	} {
 		if err := os.WriteFile(filepath.Join(l.dir, "scripts/acme", name), []byte(version(1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l.put("scripts/acme/V.lua", version(2)) // another than v
+	l.put("scripts/acme/V.lua", version(2)) // names are case-sensitive
 	l.put("scripts/acme/v.lua", version(1))
 	l.put("scripts/acme/w.LUA", version(1))
 	l.reload()
@@ -294,8 +294,9 @@ func TestNamesOfFiles(t *testing.T) {
 	for _, id := range []object.ID{"acme.w", "acme.", "acme.a.b", "acme.a"} {
 		l.unknown(id, "version")
 	}
-	known, err := dial(t, l.h.Addrs()[0], client.Config{}).Object("Pyro.Daemon").Call(t.Context(), "registered")
-	if err != nil || !bytes.Contains(fmt.Append(nil, known), []byte("acme.V")) || strings.ContainsAny(fmt.Sprint(known), "\n\x1b\u202e") {
-		t.Errorf("registered() = %v, %v", known, err)
+	registered, err := dial(t, l.h.Addrs()[0], client.Config{}).Object("Pyro.Daemon").Call(t.Context(), "registered")
+	text := fmt.Sprint(registered)
+	if err != nil || !strings.Contains(text, "acme.V") || strings.ContainsAny(text, "\n\x1b\u202e") {
+		t.Errorf("registered() = %v, %v", registered, err)
 	}
 }

@@ -18,10 +18,9 @@ type pair struct{ script, lib int }
 // file is the content of a model's file: a version, 0 for no file, negative for a bad script.
 type file int
 
-// TestReloadModel changes two objects and a module at random and compares their results with
-// a model after each step. A good version serves with the current module, after a bad one the
-// old version stays, and a removed object is unknown. One call reads the version twice and
-// must get the same one.
+// TestReloadModel changes two objects and a module at random, and compares their results with a model after each step.
+// A good version serves with the current module. After a bad one the old version stays. A removed object is unknown.
+// One call reads the version twice and must get the same one.
 func TestReloadModel(t *testing.T) {
 	l := liveHost(t, everything)
 	seed := rand.Uint64()
@@ -29,7 +28,7 @@ func TestReloadModel(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	ids := []string{"a", "b"}
 	files := map[string]file{}
-	serves := map[string]pair{}
+	serving := map[string]pair{}
 	lib := file(1)
 	put := func(name, text string, f file) {
 		if f < 0 {
@@ -46,12 +45,12 @@ func TestReloadModel(t *testing.T) {
 		if random.IntN(3) == 0 {
 			f = -f
 		}
-		switch what := random.IntN(8); {
-		case what < 2:
+		switch choice := random.IntN(8); {
+		case choice < 2:
 			lib = f
 			putLib()
 			return fmt.Sprintf("module %d", f)
-		case what < 3:
+		case choice < 3:
 			id := ids[random.IntN(2)]
 			files[id] = 0
 			if err := os.Remove(filepath.Join(l.dir, "scripts/acme", id+".lua")); err != nil && !os.IsNotExist(err) {
@@ -68,16 +67,16 @@ return M`, f), f)
 		}
 	}
 	for range 40 {
-		did := step()
+		change := step()
 		l.reload()
 		for _, id := range ids {
 			switch f := files[id]; {
 			case f == 0:
-				delete(serves, id)
+				delete(serving, id)
 			case f > 0 && lib > 0:
-				serves[id] = pair{int(f), int(lib)}
+				serving[id] = pair{int(f), int(lib)}
 			}
-			want, served := serves[id]
+			want, served := serving[id]
 			got, err := l.c.Object(object.ID("acme."+id)).Call(t.Context(), "pair")
 			if !served {
 				wantRemote(t, err, "", "unknown object")
@@ -85,7 +84,7 @@ return M`, f), f)
 			}
 			one := []any{int64(want.script), int64(want.lib)}
 			if diff := cmp.Diff(any([]any{one, one}), got); err != nil || diff != "" {
-				t.Fatalf("after %q: %s: %v\n%s", did, id, err, diff)
+				t.Fatalf("after %q: %s: %v\n%s", change, id, err, diff)
 			}
 		}
 	}

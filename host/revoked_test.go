@@ -36,12 +36,12 @@ permit "all" {
 }
 `
 
-// gate is a tenant whose calls wait until it is opened.
+// gate is a backend whose calls wait until it is opened.
 type gate struct {
 	object.Backend
-	entered chan struct{}
-	open    chan struct{}
-	calls   atomic.Int64
+	entered chan struct{} // an item for each call that has begun
+	open    chan struct{} // closed to let calls return
+	calls   atomic.Int64  // calls that have begun
 	ended   chan struct{} // closed when the only connection has ended
 }
 
@@ -61,7 +61,7 @@ func (g *gate) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
 
 func (g *gate) EndConn(uint64) { close(g.ended) }
 
-// gatedHost accepts connections under gatePolicy and looks at no files by itself.
+// gatedHost starts a host that accepts connections under gatePolicy. It reads files only when the test calls for it.
 func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -74,7 +74,7 @@ func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
 	return serveGated(t, g, dir, gatePolicy), dir
 }
 
-// gated is a gate in the place of a tenant's worker.
+// gated is a gate that replaces a tenant's worker.
 type gated struct{ *gate }
 
 func (gated) Stage(context.Context, *supervise.Version) (*object.Description, error) { return nil, nil }
@@ -89,7 +89,7 @@ func (gated) Retire(context.Context)            {}
 func (gated) Withdraw(func(*object.Call) error) {}
 func (gated) Close(context.Context) error       { return nil }
 
-// serveGated is gatedHost with another policy, whose files are in dir.
+// serveGated is gatedHost with another policy. The policy's files are in dir.
 func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	t.Helper()
 	p, err := policyfile.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
@@ -100,7 +100,7 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap := h.snap.Load() // before anybody else sees it
+	snap := h.snap.Load() // not yet shared with other goroutines
 	if snap.tenants["acme"] == nil {
 		snap.tenants["acme"] = &tenantRuntime{}
 	}
@@ -115,7 +115,7 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	return h
 }
 
-// connectAs opens a connection with a key of keyLine and introduces itself.
+// connectAs opens a connection with a key of keyLine and completes the handshake.
 func connectAs(t *testing.T, h *Host, id string) net.Conn {
 	t.Helper()
 	nc, err := net.Dial("tcp", h.Addrs()[0])
@@ -123,21 +123,21 @@ func connectAs(t *testing.T, h *Host, id string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	return introduced(t, signed.Client(nc, id, signed.Key{}))
+	return handshake(t, signed.Client(nc, id, signed.Key{}))
 }
 
-// introduced returns c after the CONNECT.
-func introduced(t *testing.T, c net.Conn) net.Conn {
+// handshake sends CONNECT over c, requires CONNECTOK, and returns c.
+func handshake(t *testing.T, c net.Conn) net.Conn {
 	t.Helper()
 	send(t, c, &wire.Message{Type: wire.Connect, Payload: []byte(`{"handshake":"hello","object":"Pyro.Daemon"}`)})
 	var m wire.Message
 	if err := wire.NewReader(c, 0).Read(&m); err != nil || m.Type != wire.ConnectOK {
-		t.Fatalf("CONNECT was answered with %v, %v", m.Type, err)
+		t.Fatalf("reply to CONNECT: %v, %v", m.Type, err)
 	}
 	return c
 }
 
-// send sends messages of Pyro5 in one piece.
+// send sends Pyro5 messages in one write.
 func send(t *testing.T, w io.Writer, messages ...*wire.Message) {
 	t.Helper()
 	var b []byte
@@ -153,8 +153,8 @@ func send(t *testing.T, w io.Writer, messages ...*wire.Message) {
 	}
 }
 
-// TestNothingRunsAfterRevocation sends more oneway calls than run at a time and is
-// revoked: what the host has received but not begun is dropped.
+// TestNothingRunsAfterRevocation revokes a caller that sent more oneway calls than run at a time. Calls that the host
+// received but did not begin are dropped.
 func TestNothingRunsAfterRevocation(t *testing.T) {
 	g := newGate()
 	h, dir := gatedHost(t, g)
@@ -180,34 +180,34 @@ func TestNothingRunsAfterRevocation(t *testing.T) {
 		}
 		break
 	}
-	// One more had been begun: it waited for one of the others to end.
+	// One more call may have begun: it waited for one of the others to end.
 	if n := g.calls.Load(); n > maxOneways+1 {
-		t.Errorf("%d calls ran, %d of them begun after the caller was revoked", n, n-maxOneways-1)
+		t.Errorf("%d calls ran, %d of them began after the caller was revoked", n, n-maxOneways-1)
 	}
 }
 
-// TestKeyThatChangesHands gives a key to another principal while it is in use: nobody
-// goes on as the one whose key it was.
-func TestKeyThatChangesHands(t *testing.T) {
+// TestKeyMovedToAnotherPrincipal moves a key that is in use to another principal. The old principal's connection is
+// closed.
+func TestKeyMovedToAnotherPrincipal(t *testing.T) {
 	h, dir := gatedHost(t, newGate())
 	c := connectAs(t, h, "alice-1")
 	write(t, filepath.Join(dir, "alice.key"), "")
 	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
 	h.snap.Load().Credentials.Read()
 	h.cutRevoked(time.Now())
-	if answers(t, c) {
-		t.Error("the connection of alice goes on with what is bob's key now")
+	if answersPing(t, c) {
+		t.Error("the connection of alice stays open with a key that is bob's now")
 	}
 }
 
-// answers reports whether the host answers a ping.
-func answers(t *testing.T, c net.Conn) bool {
+// answersPing reports whether the host answers a ping.
+func answersPing(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = c.Write(b) // may fail already
+	_, _ = c.Write(b) // fails if the connection is closed already
 	var m wire.Message
 	return wire.NewReader(c, 0).Read(&m) == nil
 }
@@ -234,10 +234,10 @@ permit "all" {
 }
 `
 
-// TestRevocationBesideAMistake revokes a certificate while something else is wrong with
-// the listener's files: what is right of them counts.
-func TestRevocationBesideAMistake(t *testing.T) {
-	for what, mistake := range map[string]func(dir string){
+// TestRevocationWithDamagedFile revokes a certificate while another file of the listener is damaged. The readable
+// files take effect.
+func TestRevocationWithDamagedFile(t *testing.T) {
+	for name, damage := range map[string]func(dir string){
 		"the host's certificate": func(dir string) { write(t, filepath.Join(dir, "host.pem"), "damaged") },
 		"the host's key":         func(dir string) { write(t, filepath.Join(dir, "host.key"), "damaged") },
 		"an authority":           func(dir string) { write(t, filepath.Join(dir, "ca", "ca.pem"), "damaged") },
@@ -270,26 +270,30 @@ func TestRevocationBesideAMistake(t *testing.T) {
 		trusted := x509.NewCertPool()
 		trusted.AddCert(authority.Certificate())
 		connect := func() (net.Conn, error) {
-			return tls.Dial("tcp", h.Addrs()[0], &tls.Config{ServerName: "localhost", RootCAs: trusted, Certificates: []tls.Certificate{pair}})
+			return tls.Dial("tcp", h.Addrs()[0], &tls.Config{
+				ServerName:   "localhost",
+				RootCAs:      trusted,
+				Certificates: []tls.Certificate{pair},
+			})
 		}
 		c, err := connect()
 		if err != nil {
 			t.Fatal(err)
 		}
-		introduced(t, c)
+		handshake(t, c)
 		if err := authority.Revoke(alice, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		mistake(dir)
+		damage(dir)
 		if _, problems := h.snap.Load().Credentials.Read(); len(problems) != 1 {
-			t.Errorf("%s: problems %v, want one", what, problems)
+			t.Errorf("%s: problems %v, want one", name, problems)
 		}
 		h.cutRevoked(time.Now())
-		if answers(t, c) {
-			t.Errorf("%s is damaged, and who is revoked stays connected", what)
+		if answersPing(t, c) {
+			t.Errorf("%s is damaged: the revoked client stays connected", name)
 		}
-		if c, err = connect(); err == nil && answers(t, c) {
-			t.Errorf("%s is damaged, and who is revoked connects again", what)
+		if c, err = connect(); err == nil && answersPing(t, c) {
+			t.Errorf("%s is damaged: the revoked client connects again", name)
 		}
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// roomFor gives a host room for so many connections.
-func roomFor(n int) func(*Host) { return func(h *Host) { h.shares.MaxConns = n } }
+// limitConns limits a host to n connections.
+func limitConns(n int) func(*Host) { return func(h *Host) { h.shares.MaxConns = n } }
 
-// tryConnect introduces somebody and returns why not, "" if that went well.
+// tryConnect opens a connection and attempts the handshake. refused is the error, or "" on success.
 func tryConnect(t *testing.T, h *Host, id string) (c net.Conn, refused string) {
 	t.Helper()
 	nc, err := net.Dial("tcp", h.Addrs()[0])
@@ -38,30 +38,34 @@ func tryConnect(t *testing.T, h *Host, id string) (c net.Conn, refused string) {
 	return c, ""
 }
 
-// TestConnectionsOfAPrincipal: a principal has a quarter of the room, or what the policy says; others are not
-// concerned, and a place that was left is free again. What is refused is in the audit log.
+// TestConnectionsOfAPrincipal checks that a principal may open a quarter of the host's connections, or the policy's
+// number. Other principals are not affected, a closed connection frees its slot, and the audit log has the refusals.
 func TestConnectionsOfAPrincipal(t *testing.T) {
 	h, dir := sharingHost(t, sharesPolicy+`
 limit "carol" {
   principals  = ["carol"]
   connections = 1
 }
-`, roomFor(12), answerOne)
-	for who, most := range map[string]int{"alice-1": 3, "carol-1": 1} {
-		name := strings.TrimSuffix(who, "-1")
+`, limitConns(12), answerOne)
+	for key, most := range map[string]int{"alice-1": 3, "carol-1": 1} {
+		name := strings.TrimSuffix(key, "-1")
 		var first net.Conn
 		for range most {
-			c, refused := tryConnect(t, h, who)
+			c, refused := tryConnect(t, h, key)
 			if refused != "" {
-				t.Fatalf("%s: %s", who, refused)
+				t.Fatalf("%s: %s", key, refused)
 			}
 			first = c
 		}
-		if _, refused := tryConnect(t, h, who); !strings.Contains(refused, "connections of principal "+name+"; close some") {
+		_, refused := tryConnect(t, h, key)
+		if !strings.Contains(refused, "connections of principal "+name+"; close some") {
 			t.Errorf("one more of %s: %q", name, refused)
 		}
 		first.Close()
-		eventually(t, "the place is free again", func() bool { _, refused := tryConnect(t, h, who); return refused == "" })
+		eventually(t, "the slot is free again", func() bool {
+			_, refused := tryConnect(t, h, key)
+			return refused == ""
+		})
 	}
 	if _, refused := tryConnect(t, h, "bob-1"); refused != "" {
 		t.Errorf("bob: %s", refused)
@@ -71,8 +75,8 @@ limit "carol" {
 	}
 }
 
-// TestIdleConnectionsMakeRoom: when there is no room left, connections of whoever has most that wait are closed, the
-// oldest first, one with half a message too. One with a call under way stays.
+// TestIdleConnectionsMakeRoom checks that a full host closes idle connections of the principal with the most
+// connections, oldest first. A connection with half a message is idle too. One with a running call stays open.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	open, begun := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(open) })
@@ -82,24 +86,24 @@ limit "alice" {
   principals  = ["alice"]
   connections = 1000
 }
-`, roomFor(12), func(*object.Call) (object.Reply, error) {
+`, limitConns(12), func(*object.Call) (object.Reply, error) {
 		begun <- struct{}{}
 		<-open
 		return object.Reply{Payload: []byte("1")}, nil
 	})
 	busy := connectAs(t, h, "alice-1")
-	if _, err := busy.Write(invoking(t, 1)); err != nil {
+	if _, err := busy.Write(invokeMessage(t, 1)); err != nil {
 		t.Fatal(err)
 	}
 	<-begun
 	half := connectAs(t, h, "alice-1")
-	if _, err := half.Write(invoking(t, 100)[:100]); err != nil {
+	if _, err := half.Write(invokeMessage(t, 100)[:100]); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 {
 		connectAs(t, h, "alice-1")
 	}
-	eventually(t, "all but one wait", func() bool {
+	eventually(t, "all but one are idle", func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		n := 0
@@ -116,28 +120,28 @@ limit "alice" {
 	}
 	_ = half.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := half.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the oldest connection with nothing under way: %v, want its end", err)
+		t.Errorf("the oldest connection without a running call: %v, want it closed", err)
 	}
 	for _, c := range bobs {
 		send(t, c, &wire.Message{Type: wire.Ping})
 		if m := receive(t, c); m.Type != wire.Ping {
-			t.Errorf("bob's ping was answered with %v", m.Type)
+			t.Errorf("reply to bob's ping: %v", m.Type)
 		}
 	}
 	release()
 	if m := receive(t, busy); m.Flags&wire.Exception != 0 {
-		t.Errorf("the call under way: %q", m.Payload)
+		t.Errorf("the running call: %q", m.Payload)
 	}
-	eventually(t, "no more connections than there is room for", func() bool {
+	eventually(t, "the connections are within the limit", func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return len(h.conns) <= 12
 	})
 }
 
-// TestStrangersMakeRoom: connections that say nothing do not keep those out who do.
-func TestStrangersMakeRoom(t *testing.T) {
-	h, _ := sharingHost(t, sharesPolicy, roomFor(12), answerOne)
+// TestUnauthenticatedMakeRoom checks that silent connections do not keep out clients that complete the handshake.
+func TestUnauthenticatedMakeRoom(t *testing.T) {
+	h, _ := sharingHost(t, sharesPolicy, limitConns(12), answerOne)
 	var silent []net.Conn
 	for range 12 {
 		c, err := net.Dial("tcp", h.Addrs()[0])
@@ -150,6 +154,6 @@ func TestStrangersMakeRoom(t *testing.T) {
 	connectAs(t, h, "bob-1")
 	_ = silent[0].SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := silent[0].Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("the oldest: %v", err)
+		t.Errorf("the oldest silent connection: %v, want EOF", err)
 	}
 }

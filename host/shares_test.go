@@ -22,7 +22,7 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// sharesPolicy is the policy of a host with two principals who may call, and one who may not.
+// sharesPolicy has two principals that may call acme.gate, and one that may not.
 const sharesPolicy = `
 listener "tcp" {
   address  = "127.0.0.1:0"
@@ -38,18 +38,18 @@ permit "all" {
 }
 `
 
-// answering is a backend whose calls a function answers.
-type answering struct {
+// funcBackend is a backend whose calls a function executes.
+type funcBackend struct {
 	gated
 	invoke func(*object.Call) (object.Reply, error)
 }
 
-func (a *answering) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
+func (a *funcBackend) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
 	return a.invoke(c)
 }
-func (*answering) EndConn(uint64) {}
+func (*funcBackend) EndConn(uint64) {}
 
-// sharingHost serves acme.gate with an audit log. set may change the host before anybody connects.
+// sharingHost serves acme.gate with an audit log. set may change the host before it listens.
 func sharingHost(
 	t *testing.T, text string, set func(*Host), invoke func(*object.Call) (object.Reply, error),
 ) (h *Host, dir string) {
@@ -59,8 +59,8 @@ func sharingHost(
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "scripts", "acme", "gate.lua"), "return hearth.object {}")
-	for _, who := range []string{"alice", "bob", "carol"} {
-		write(t, filepath.Join(dir, who+".key"), keyLine(who+"-1"))
+	for _, name := range []string{"alice", "bob", "carol"} {
+		write(t, filepath.Join(dir, name+".key"), keyLine(name+"-1"))
 	}
 	p, err := policyfile.Parse("policy.hcl", []byte(text), dir, os.Getuid(), nil)
 	if err != nil {
@@ -70,7 +70,7 @@ func sharingHost(
 		t.Fatal(err)
 	}
 	snap := h.snap.Load()
-	snap.tenants["acme"].worker = &answering{invoke: invoke}
+	snap.tenants["acme"].worker = &funcBackend{invoke: invoke}
 	snap.index(snap, h.builtin)
 	if set != nil {
 		set(h)
@@ -84,13 +84,13 @@ func sharingHost(
 	return h, dir
 }
 
-// flight bounds the bytes in flight of a host.
-func flight(all int64) func(*Host) {
+// limitFlight limits the bytes in flight of a host.
+func limitFlight(all int64) func(*Host) {
 	return func(h *Host) { h.shares.Bytes.SetLimit(all) }
 }
 
-// eventually waits for a condition, and fails the test if it does not come.
-func eventually(t *testing.T, what string, done func() bool) {
+// eventually waits for a condition. After a minute it fails the test.
+func eventually(t *testing.T, event string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -98,12 +98,12 @@ func eventually(t *testing.T, what string, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatal("never: " + what)
+			t.Fatal("did not happen: " + event)
 		}
 	}
 }
 
-// heapBytes returns the bytes that live on the heap.
+// heapBytes returns the live bytes of the heap.
 func heapBytes() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -111,7 +111,7 @@ func heapBytes() uint64 {
 	return m.HeapAlloc
 }
 
-// receive reads a message.
+// receive reads a message of at most 64 MiB.
 func receive(t *testing.T, c io.Reader) *wire.Message {
 	t.Helper()
 	m := new(wire.Message)
@@ -121,16 +121,20 @@ func receive(t *testing.T, c io.Reader) *wire.Message {
 	return m
 }
 
-// goWith is the payload of a call of acme.gate in JSON.
-func goWith(argument string) []byte {
+// invokePayload returns the payload of a call of acme.gate in JSON.
+func invokePayload(argument string) []byte {
 	return []byte(`{"object":"acme.gate","method":"go","params":["` + argument + `"],"kwargs":{}}`)
 }
 
-// invoking is a call of acme.gate with an argument of so many bytes.
-func invoking(t *testing.T, bytes int) []byte {
+// invokeMessage returns a call of acme.gate with an argument of the given number of bytes.
+func invokeMessage(t *testing.T, bytes int) []byte {
 	t.Helper()
-	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke,
-		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.JSON)), Payload: goWith(strings.Repeat("x", bytes))})
+	b, err := wire.Append(nil, &wire.Message{
+		Protocol:   object.Pyro5,
+		Type:       wire.Invoke,
+		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.JSON)),
+		Payload:    invokePayload(strings.Repeat("x", bytes)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,15 +143,15 @@ func invoking(t *testing.T, bytes int) []byte {
 
 func answerOne(*object.Call) (object.Reply, error) { return object.Reply{Payload: []byte("1")}, nil }
 
-// TestHalfSentMessages: a principal that begins many large messages and finishes none holds its share and no more.
-// Its own next message is refused by name, others' pass, and all is given back.
+// TestHalfSentMessages checks that a principal that begins many large messages and finishes none holds at most its
+// share. Its next message is rejected with its name, others' messages pass, and all bytes are released.
 func TestHalfSentMessages(t *testing.T) {
-	was := admit.WaitTimeout
+	timeout := admit.WaitTimeout
 	admit.WaitTimeout = 100 * time.Millisecond
-	t.Cleanup(func() { admit.WaitTimeout = was })
-	const most = 8 << 20 // of alice
-	h, _ := sharingHost(t, sharesPolicy, flight(4*most), answerOne)
-	message := invoking(t, 3<<20)
+	t.Cleanup(func() { admit.WaitTimeout = timeout })
+	const most = 8 << 20 // alice's share in bytes
+	h, _ := sharingHost(t, sharesPolicy, limitFlight(4*most), answerOne)
+	message := invokeMessage(t, 3<<20)
 	before := heapBytes()
 	var attackers []net.Conn
 	for range 20 {
@@ -163,10 +167,10 @@ func TestHalfSentMessages(t *testing.T) {
 	go func() { _, _ = last.Write(message) }() // as above
 	const full = "too many bytes in flight of principal alice: limit 8 MiB; not executed, try again"
 	if m := receive(t, last); m.Flags&wire.Exception == 0 || !strings.Contains(string(m.Payload), full) {
-		t.Errorf("one message too many was answered with %.300s", m.Payload)
+		t.Errorf("reply to one message too many: %.300s", m.Payload)
 	}
 	if used := alice.Bytes.Used(); used > most {
-		t.Errorf("alice holds %d bytes, and may %d", used, most)
+		t.Errorf("alice holds %d bytes, at most %d are allowed", used, most)
 	}
 	if grown := heapBytes() - before; grown > 3*most {
 		t.Errorf("the host has grown by %d bytes", grown)
@@ -174,7 +178,7 @@ func TestHalfSentMessages(t *testing.T) {
 	bob := connectAs(t, h, "bob-1")
 	go func() { _, _ = bob.Write(message) }() // as above
 	if m := receive(t, bob); m.Flags&wire.Exception != 0 {
-		t.Errorf("a message of bob was answered with %.300s", m.Payload)
+		t.Errorf("reply to a message of bob: %.300s", m.Payload)
 	}
 	for _, c := range attackers {
 		c.Close()
@@ -182,24 +186,25 @@ func TestHalfSentMessages(t *testing.T) {
 	if _, err := last.Write(message); err != nil {
 		t.Fatal(err)
 	}
-	for m := receive(t, last); m.Flags&wire.Exception != 0; m = receive(t, last) { // until they are gone
+	// The calls fail until the attackers' bytes are released.
+	for m := receive(t, last); m.Flags&wire.Exception != 0; m = receive(t, last) {
 		if _, err := last.Write(message); err != nil {
 			t.Fatal(err)
 		}
 	}
 	last.Close()
 	bob.Close()
-	eventually(t, "everything is given back", func() bool { return h.shares.Bytes.Used() == 0 })
+	eventually(t, "all bytes are released", func() bool { return h.shares.Bytes.Used() == 0 })
 }
 
-// TestUnreadAnswers: a principal that reads none of its large answers has the host keep its share of them and no
-// more. What is beyond is lost, and the error says that the call was executed.
+// TestUnreadAnswers checks that the host keeps at most a principal's share of large results that it does not read.
+// Results beyond the share are lost, and the error reports that the call was executed.
 func TestUnreadAnswers(t *testing.T) {
 	const most, size = 32 << 20, 6 << 20
-	h, _ := sharingHost(t, sharesPolicy, flight(4*most), func(*object.Call) (object.Reply, error) {
+	h, _ := sharingHost(t, sharesPolicy, limitFlight(4*most), func(*object.Call) (object.Reply, error) {
 		return object.Reply{Payload: make([]byte, size)}, nil
 	})
-	small := invoking(t, 1)
+	small := invokeMessage(t, 1)
 	before := heapBytes()
 	for range 20 {
 		if _, err := connectAs(t, h, "alice-1").Write(small); err != nil {
@@ -208,7 +213,7 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 	eventually(t, "the share is used up", func() bool { return h.shares.Bytes.Used() > most-size-size/2 })
 	last := connectAs(t, h, "alice-1")
-	eventually(t, "an answer is lost", func() bool {
+	eventually(t, "a result is lost", func() bool {
 		if _, err := last.Write(small); err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +222,7 @@ func TestUnreadAnswers(t *testing.T) {
 			"too many bytes in flight of principal alice: limit 32 MiB; the call was executed, its result is lost")
 	})
 	if used := h.shares.Bytes.Used(); used > most {
-		t.Errorf("%d bytes are held, and %d may be", used, most)
+		t.Errorf("%d bytes are held, at most %d are allowed", used, most)
 	}
 	if grown := heapBytes() - before; grown > 2*most {
 		t.Errorf("the host has grown by %d bytes", grown)
@@ -227,25 +232,25 @@ func TestUnreadAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m := receive(t, bob); m.Flags&wire.Exception != 0 || len(m.Payload) != size {
-		t.Errorf("bob was answered with %d bytes, %.300s", len(m.Payload), m.Payload)
+		t.Errorf("bob received %d bytes, %.300s", len(m.Payload), m.Payload)
 	}
 }
 
-// TestIdleConnectionsKeepLittle: connections that have sent and got large messages, and large batches, hold none of
-// that once they wait for the next.
+// TestIdleConnectionsKeepLittle checks that idle connections hold no buffers of large messages or batches that they
+// sent or received before.
 func TestIdleConnectionsKeepLittle(t *testing.T) {
 	const conns = 20
 	h, _ := sharingHost(t, sharesPolicy, nil, func(c *object.Call) (object.Reply, error) {
 		return object.Reply{Payload: append(c.Buffer[:0], make([]byte, 2<<20)...)}, nil
 	})
-	calls := [][]byte{invoking(t, 7<<20), packed(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 7<<20))}
+	calls := [][]byte{invokeMessage(t, 7<<20), compressedCall(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 7<<20))}
 	batch := []byte{0x94, 0xa9}
 	batch = append(append(batch, "acme.gate"...), 0xa7)
 	batch = append(append(batch, "<batch>"...), 0xdd, 0, 0, 0x13, 0x88)
 	for range object.MaxBatch {
 		batch = append(batch, 0x93, 0xa2, 'g', 'o', 0x90, 0x80)
 	}
-	calls = append(calls, packed(t, wire.Batch, codec.Msgpack, append(batch, 0x80)))
+	calls = append(calls, compressedCall(t, wire.Batch, codec.Msgpack, append(batch, 0x80)))
 	for i, call := range calls {
 		before := heapBytes()
 		for range conns {
@@ -254,7 +259,7 @@ func TestIdleConnectionsKeepLittle(t *testing.T) {
 				t.Fatal(err)
 			}
 			if m := receive(t, c); m.Flags&wire.Exception != 0 {
-				t.Fatalf("answered with %.300q", m.Payload)
+				t.Fatalf("reply: %.300q", m.Payload)
 			}
 		}
 		if each := (int64(heapBytes()) - int64(before)) / conns; each > 100<<10 {
@@ -266,19 +271,19 @@ func TestIdleConnectionsKeepLittle(t *testing.T) {
 	}
 }
 
-// TestLargeGarbage: large messages that are over are collected although much memory is in use.
+// TestLargeGarbage checks that the buffers of finished large messages are collected although much memory is in use.
 func TestLargeGarbage(t *testing.T) {
 	ballast := make([]byte, 512<<20)
 	runtime.GC()
 	h, _ := sharingHost(t, sharesPolicy, nil, answerOne)
 	c := connectAs(t, h, "alice-1")
-	message := invoking(t, 7<<20)
+	message := invokeMessage(t, 7<<20)
 	for range 60 {
 		if _, err := c.Write(message); err != nil {
 			t.Fatal(err)
 		}
 		if m := receive(t, c); m.Flags&wire.Exception != 0 {
-			t.Fatalf("answered with %.300q", m.Payload)
+			t.Fatalf("reply: %.300q", m.Payload)
 		}
 	}
 	eventually(t, "the messages are collected", func() bool {
@@ -289,13 +294,13 @@ func TestLargeGarbage(t *testing.T) {
 	runtime.KeepAlive(ballast)
 }
 
-// TestOnewaysInFlight: oneway calls that wait are counted, small ones too, and given back when they end.
+// TestOnewaysInFlight checks that waiting oneway calls are counted, small ones too, and released when they end.
 func TestOnewaysInFlight(t *testing.T) {
 	const most = 1 << 20
 	open, begun := make(chan struct{}), make(chan struct{}, maxOneways)
 	release := sync.OnceFunc(func() { close(open) })
 	defer release()
-	h, _ := sharingHost(t, sharesPolicy, flight(4*most), func(c *object.Call) (object.Reply, error) {
+	h, _ := sharingHost(t, sharesPolicy, limitFlight(4*most), func(c *object.Call) (object.Reply, error) {
 		if c.Enqueued != nil {
 			c.Enqueued()
 		}
@@ -307,7 +312,8 @@ func TestOnewaysInFlight(t *testing.T) {
 	var calls []*wire.Message
 	for i := range 30 {
 		size := []int{7 << 10, 300 << 10}[i%2]
-		calls = append(calls, &wire.Message{Type: wire.Invoke, Flags: wire.Oneway, Payload: goWith(strings.Repeat("x", size))})
+		payload := invokePayload(strings.Repeat("x", size))
+		calls = append(calls, &wire.Message{Type: wire.Invoke, Flags: wire.Oneway, Payload: payload})
 	}
 	go func() { // ends with the host
 		for _, m := range calls {
@@ -318,7 +324,7 @@ func TestOnewaysInFlight(t *testing.T) {
 			}
 		}
 	}()
-	for range 6 { // three of each kind have room
+	for range 6 { // three of each size fit in the share
 		<-begun
 	}
 	if used := h.shares.Bytes.Used(); used < 900<<10 || used > most {
@@ -326,21 +332,26 @@ func TestOnewaysInFlight(t *testing.T) {
 	}
 	release()
 	c.Close()
-	eventually(t, "everything is given back", func() bool { return h.shares.Bytes.Used() == 0 })
+	eventually(t, "all bytes are released", func() bool { return h.shares.Bytes.Used() == 0 })
 }
 
-// packed is a message of alice's or carol's that inflates to something long.
-func packed(t *testing.T, flags wire.Flags, serializer codec.ID, payload []byte) []byte {
+// compressedCall returns a compressed call with the given payload.
+func compressedCall(t *testing.T, flags wire.Flags, serializer codec.ID, payload []byte) []byte {
 	t.Helper()
-	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke, Flags: flags | wire.Compressed,
-		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(serializer)), Payload: deflate(t, payload)})
+	b, err := wire.Append(nil, &wire.Message{
+		Protocol:   object.Pyro5,
+		Type:       wire.Invoke,
+		Flags:      flags | wire.Compressed,
+		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(serializer)),
+		Payload:    deflate(t, payload),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// emptyMaps is a call with so many empty maps as its argument, in msgpack.
+// emptyMaps returns a msgpack call whose argument is a list of n empty maps.
 func emptyMaps(object, method string, n int) []byte {
 	b := append([]byte{0x94, 0xd9, byte(len(object))}, object...)
 	b = append(append(b, 0xd9, byte(len(method))), method...)
@@ -348,8 +359,8 @@ func emptyMaps(object, method string, n int) []byte {
 	return append(append(b, bytes.Repeat([]byte{0x80}, n)...), 0x80)
 }
 
-// spent returns the bytes that are allocated while f runs.
-func spent(f func()) uint64 {
+// allocatedBytes returns the bytes allocated while f runs.
+func allocatedBytes(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()
@@ -357,48 +368,53 @@ func spent(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestAmplification: messages of some kilobytes that would become megabytes, to objects of the host's own and to
-// objects that the caller may not call, are refused before they do, and are in the audit log.
+// TestAmplification sends messages of a few kilobytes that would inflate to megabytes to the host's built-in objects,
+// and to objects that the caller may not call. They are rejected before they inflate, and are in the audit log.
 func TestAmplification(t *testing.T) {
 	const rounds = 20
 	h, dir := sharingHost(t, sharesPolicy, nil, answerOne)
 	carol := connectAs(t, h, "carol-1")
 	inMsgpack := func(object, method string, n int) []byte {
-		return packed(t, 0, codec.Msgpack, emptyMaps(object, method, n))
+		return compressedCall(t, 0, codec.Msgpack, emptyMaps(object, method, n))
 	}
-	plain, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke,
-		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.Msgpack)), Payload: emptyMaps("Pyro.Daemon", "ping", 13000)})
+	plain, err := wire.Append(nil, &wire.Message{
+		Protocol:   object.Pyro5,
+		Type:       wire.Invoke,
+		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.Msgpack)),
+		Payload:    emptyMaps("Pyro.Daemon", "ping", 13000),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const (
-		n       = 990_000
-		daemon  = "Pyro.Daemon ping"
-		gate    = "acme.gate go"
-		over    = "limit exceeded: arguments of more than 12288 bytes, Pyro.Daemon takes at most 12288; not executed"
-		unknown = "unknown object"
+		n          = 990_000
+		daemon     = "Pyro.Daemon ping"
+		nameServer = "Pyro.NameServer"
+		gate       = "acme.gate go"
+		over       = "limit exceeded: arguments of more than 12288 bytes, Pyro.Daemon takes at most 12288; not executed"
+		unknown    = "unknown object"
 	)
-	inBatch := packed(t, wire.Batch, codec.Msgpack, emptyMaps("acme.gate", "<batch>", n))
-	inSerpent := packed(t, 0, codec.Serpent, []byte("('acme.gate','go',(["+strings.Repeat("{},", n)+"],),{})"))
-	inJSON := packed(t, 0, codec.JSON,
+	inBatch := compressedCall(t, wire.Batch, codec.Msgpack, emptyMaps("acme.gate", "<batch>", n))
+	inSerpent := compressedCall(t, 0, codec.Serpent, []byte("('acme.gate','go',(["+strings.Repeat("{},", n)+"],),{})"))
+	inJSON := compressedCall(t, 0, codec.JSON,
 		[]byte(`{"object":"acme.gate","method":"go","params":[[{}`+strings.Repeat(",{}", n)+`]],"kwargs":{}}`))
-	for what, c := range map[string]struct {
+	for name, c := range map[string]struct {
 		message []byte
-		answer  string
-		logged  string
+		answer  string // part of the reply
+		logged  string // object and method in the audit log
 	}{
 		"to the daemon":               {inMsgpack("Pyro.Daemon", "ping", n), over, daemon},
-		"to the name server":          {inMsgpack("Pyro.NameServer", "list", n), "takes at most 12288", "Pyro.NameServer list"},
+		"to the name server":          {inMsgpack(nameServer, "list", n), "takes at most 12288", nameServer + " list"},
 		"to the daemon, inflated":     {inMsgpack("Pyro.Daemon", "ping", 12000), "more than 256 elements", daemon},
 		"to the daemon, uncompressed": {plain, "Pyro.Daemon takes at most 12288", daemon},
-		"to what carol may not call":  {inMsgpack("acme.gate", "go", n), unknown, gate},
-		"to what is not there":        {inMsgpack("acme.nosuch", "go", n), unknown, "acme.nosuch go"},
+		"to a denied object":          {inMsgpack("acme.gate", "go", n), unknown, gate},
+		"to an unknown object":        {inMsgpack("acme.nosuch", "go", n), unknown, "acme.nosuch go"},
 		"a batch":                     {inBatch, unknown, "acme.gate "},
 		"in serpent":                  {inSerpent, unknown, gate},
 		"in json":                     {inJSON, unknown, gate},
 	} {
 		got := ""
-		bytes := spent(func() {
+		bytes := allocatedBytes(func() {
 			for range rounds {
 				if _, err := carol.Write(c.message); err != nil {
 					t.Fatal(err)
@@ -407,18 +423,18 @@ func TestAmplification(t *testing.T) {
 			}
 		})
 		if !strings.Contains(got, c.answer) {
-			t.Errorf("%s: answered with %.300q, want %q", what, got, c.answer)
+			t.Errorf("%s: reply %.300q, want %q", name, got, c.answer)
 		}
 		if bytes/rounds > 200<<10 {
-			t.Errorf("%s: each message of %d bytes has cost %d bytes", what, len(c.message), bytes/rounds)
+			t.Errorf("%s: each message of %d bytes allocated %d bytes", name, len(c.message), bytes/rounds)
 		}
 		if logged := denials(t, dir)[c.logged]; logged < rounds {
-			t.Errorf("%s: %d of %d are in the audit log", what, logged, rounds)
+			t.Errorf("%s: %d of %d are in the audit log", name, logged, rounds)
 		}
 	}
-	// Who may call has it inflated, as long as there is room.
+	// The message of a permitted caller is inflated, within its share.
 	alice := connectAs(t, h, "alice-1")
-	if _, err := alice.Write(packed(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 990_000))); err != nil {
+	if _, err := alice.Write(compressedCall(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 990_000))); err != nil {
 		t.Fatal(err)
 	}
 	if m := receive(t, alice); m.Flags&wire.Exception != 0 {
@@ -441,33 +457,34 @@ func denials(t *testing.T, dir string) map[string]int {
 	return out
 }
 
-// TestInflatedBytesAreCounted: what a payload is unpacked to is counted as it grows.
+// TestInflatedBytesAreCounted checks that the bytes of a payload are counted while it inflates.
 func TestInflatedBytesAreCounted(t *testing.T) {
 	const most = 1 << 20
-	h, _ := sharingHost(t, sharesPolicy, flight(4*most), answerOne)
+	h, _ := sharingHost(t, sharesPolicy, limitFlight(4*most), answerOne)
 	alice := connectAs(t, h, "alice-1")
-	message := packed(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 7<<20))
-	bytes := spent(func() {
+	message := compressedCall(t, 0, codec.Msgpack, emptyMaps("acme.gate", "go", 7<<20))
+	bytes := allocatedBytes(func() {
 		for range 10 {
 			if _, err := alice.Write(message); err != nil {
 				t.Fatal(err)
 			}
 			const full = "too many bytes in flight of principal alice: limit 1 MiB; not executed, try again"
 			if m := receive(t, alice); !strings.Contains(string(m.Payload), full) {
-				t.Fatalf("answered with %.300q", m.Payload)
+				t.Fatalf("reply: %.300q", m.Payload)
 			}
 		}
 	})
 	if bytes/10 > 5*most {
-		t.Errorf("each has cost %d bytes", bytes/10)
+		t.Errorf("each message allocated %d bytes", bytes/10)
 	}
 	if used := h.shares.Bytes.Used(); used > most {
-		t.Errorf("%d bytes are held in the end", used)
+		t.Errorf("%d bytes are held at the end", used)
 	}
 }
 
-// TestOwnObjectsAreLimited: limits count the calls of the host's own objects, and a refused one is in the audit log.
-func TestOwnObjectsAreLimited(t *testing.T) {
+// TestBuiltinObjectsAreLimited checks that limits count calls of the host's built-in objects. The audit log has a
+// rejected call.
+func TestBuiltinObjectsAreLimited(t *testing.T) {
 	h, dir := sharingHost(t, sharesPolicy+`
 limit "carol" {
   principals = ["carol"]
@@ -489,7 +506,7 @@ limit "carol" {
 	}
 	const over = "limit exceeded: 3/h calls of Pyro.Daemon; not executed"
 	if got := ping(carol, "Pyro.Daemon"); !strings.Contains(got, over) {
-		t.Errorf("the fourth: %q", got)
+		t.Errorf("the fourth call: %q", got)
 	}
 	if got := ping(carol, "Pyro.NameServer"); got != "null" {
 		t.Errorf("another object: %q", got)

@@ -8,8 +8,8 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// TestStreamsOfAPrincipal opens as many item streams as a principal may have, by default and by a limit, and one
-// more; the error names the setting, and what is closed makes room.
+// TestStreamsOfAPrincipal opens the item streams that a principal may have, by default and by a limit, and one more.
+// The error names the setting, and a closed stream frees its slot.
 func TestStreamsOfAPrincipal(t *testing.T) {
 	limit := func(n int) string {
 		return everything + fmt.Sprintf("limit \"streams\" {\n principals = [\"owner\"]\n streams = %d\n}\n", n)
@@ -21,7 +21,7 @@ func TestStreamsOfAPrincipal(t *testing.T) {
 				next, stop := iter.Pull2(c.Object("acme.echo").Stream(t.Context(), "count", 2))
 				t.Cleanup(stop)
 				if _, err, _ = next(); err != nil {
-					stop() // it has a connection
+					stop() // releases its connection
 				}
 				return stop, err
 			}
@@ -33,11 +33,12 @@ func TestStreamsOfAPrincipal(t *testing.T) {
 				}
 				ends = append(ends, end)
 			}
-			over := fmt.Sprintf("%d item streams of principal owner are open: close some, or set streams in a limit block", most)
+			const format = "%d item streams of principal owner are open: close some, or set streams in a limit block"
+			over := fmt.Sprintf(format, most)
 			_, err := open()
 			wantRemote(t, err, "", over)
 			ends[0]()
-			// Its end is a oneway call, which another connection may overtake.
+			// A oneway call closes the stream. A call over another connection may run before it.
 			for _, err = open(); err != nil; _, err = open() {
 				wantRemote(t, err, "", over)
 				if t.Failed() {

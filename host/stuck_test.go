@@ -10,17 +10,17 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// TestStuckWorker: while a worker does not run at all, a call of it is answered at its limit, a policy is loaded
-// and holds, other tenants are served, and the worker is replaced.
+// TestStuckWorker stops a worker process. Its call is answered at its time limit, a new policy takes effect, other
+// tenants are served, and the worker is replaced.
 func TestStuckWorker(t *testing.T) {
 	var log syncBuffer
-	limited := strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n limits {\n max_duration = \"1s\"\n }\n}", 1) + `
+	policy := limited("limits {\n max_duration = \"1s\"\n }") + `
 permit "owner may call other" {
   principals = ["owner"]
   objects    = ["other.*"]
 }
 `
-	h, dir := startHost(t, limited, logged(&log))
+	h, dir := startHost(t, policy, logTo(&log))
 	ctx := t.Context()
 	c := dial(t, h.Addrs()[0], client.Config{})
 	if _, err := c.Object("acme.echo").Call(ctx, "echo", 1); err != nil {
@@ -41,19 +41,20 @@ permit "owner may call other" {
   objects    = ["acme.counter"]
 }
 `
-	if err := os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(limited+forbid), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "policy.hcl"), []byte(policy+forbid), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Reload(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Object("acme.counter").Call(ctx, "add", 1); err == nil || !strings.Contains(err.Error(), "unknown object") {
+	_, err := c.Object("acme.counter").Call(ctx, "add", 1)
+	if err == nil || !strings.Contains(err.Error(), "unknown object") {
 		t.Errorf("a call that the new policy forbids: %v", err)
 	}
 	if v, err := c.Object("other.hidden").Call(ctx, "hi"); err != nil || v != "hi" {
 		t.Errorf("another tenant: %v, %v", v, err)
 	}
-	err := <-waits
+	err = <-waits
 	for _, want := range []string{"limit exceeded: 1s of wall time", "whether it was executed is unknown"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the call: %v, want %q", err, want)

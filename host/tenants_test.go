@@ -12,13 +12,12 @@ import (
 	"github.com/hearthhost/hearth/host"
 )
 
-// limited is everything, with limits of one object, by replacing the tenant's block.
+// limited returns everything with settings in the block of tenant acme.
 func limited(settings string) string {
 	return strings.Replace(everything, `tenant "acme" {}`, "tenant \"acme\" {\n"+settings+"\n}", 1)
 }
 
-// TestLimitsOfAnObject hits each limit that a policy sets, and finds the object next to it
-// without.
+// TestLimitsOfAnObject exceeds each limit of an object. Another object does not have the limit.
 func TestLimitsOfAnObject(t *testing.T) {
 	for _, tc := range []struct{ limit, method, want string }{
 		{`steps = 5000`, "spin", "limit exceeded: 5000 steps"},
@@ -33,19 +32,20 @@ func TestLimitsOfAnObject(t *testing.T) {
 			_, err := c.Object("acme.echo").Call(t.Context(), tc.method)
 			wantRemote(t, err, "", tc.want)
 			if got, err := c.Object("acme.counter").Call(t.Context(), "add", 1); err != nil || got != int64(1) {
-				t.Errorf("a neighbour: %v, %v", got, err)
+				t.Errorf("another object: %v, %v", got, err)
 			}
 		})
 	}
 	t.Run("bytes", func(t *testing.T) {
-		c := dial(t, start(t, limited("object \"echo\" {\n limits {\n arguments = \"200B\"\n result = \"10B\"\n }\n}")), client.Config{})
+		policy := limited("object \"echo\" {\n limits {\n arguments = \"200B\"\n result = \"10B\"\n }\n}")
+		c := dial(t, start(t, policy), client.Config{})
 		echo := c.Object("acme.echo")
 		_, err := echo.Call(t.Context(), "echo", strings.Repeat("x", 200))
 		wantRemote(t, err, "", "acme.echo takes at most 200; not executed")
 		_, err = echo.Call(t.Context(), "echo", strings.Repeat("x", 11))
 		wantRemote(t, err, "", "has more than 10 bytes in all")
 		if got, err := echo.Call(t.Context(), "echo", "xxxxxxxxxx"); err != nil || got != "xxxxxxxxxx" {
-			t.Errorf("as much as is allowed: %v, %v", got, err)
+			t.Errorf("a result of the allowed length: %v, %v", got, err)
 		}
 	})
 	t.Run("sessions", func(t *testing.T) {
@@ -68,9 +68,10 @@ func TestLimitsOfAnObject(t *testing.T) {
 	})
 }
 
-// TestQueueLimit has more callers than may wait: some are refused at once, with nothing
-// executed, and the others are served.
+// TestQueueLimit has more callers than may wait. Some calls are rejected at once without execution, and the others are
+// served.
 func TestQueueLimit(t *testing.T) {
+	const over = "limit exceeded: 1 calls are waiting for acme.counter; not executed"
 	c := dial(t, start(t, limited("object \"counter\" {\n limits { queue = 1 }\n}")), client.Config{MaxConns: 32})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -83,7 +84,7 @@ func TestQueueLimit(t *testing.T) {
 				switch {
 				case err == nil:
 					served++
-				case strings.Contains(err.Error(), "limit exceeded: 1 calls are waiting for acme.counter; not executed"):
+				case strings.Contains(err.Error(), over):
 					refused++
 				default:
 					t.Error(err)
@@ -93,14 +94,15 @@ func TestQueueLimit(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got, err := c.Object("acme.counter").Get(t.Context(), "total"); err != nil || got != int64(served) || served == 0 {
+	got, err := c.Object("acme.counter").Get(t.Context(), "total")
+	if err != nil || got != int64(served) || served == 0 {
 		t.Errorf("total = %v, %v; %d were served, %d refused", got, err, served, refused)
 	}
 }
 
-// TestObjectsApart gives each object a process: one that dies takes no other along, and
-// streams, sessions and calls between objects work as ever.
-func TestObjectsApart(t *testing.T) {
+// TestObjectIsolation runs each object in a separate process. Streams and calls between objects work, and an object
+// that does not load affects no other.
+func TestObjectIsolation(t *testing.T) {
 	c := dial(t, start(t, limited(`isolation = "object"`)), client.Config{})
 	ctx := t.Context()
 	if got, err := c.Object("acme.relay").Call(ctx, "add", 5); err != nil || got != int64(5) {
@@ -125,8 +127,7 @@ func TestObjectsApart(t *testing.T) {
 	}
 }
 
-// TestIdleWorkersStop: a worker that remembers nothing is stopped, and started again by the
-// next call, which does not fail.
+// TestIdleWorkersStop checks that an idle worker without state is stopped. The next call starts a worker and succeeds.
 func TestIdleWorkersStop(t *testing.T) {
 	h, _ := startHost(t, limited(`idle = "10ms"`))
 	c := dial(t, h.Addrs()[0], client.Config{})
@@ -136,24 +137,27 @@ func TestIdleWorkersStop(t *testing.T) {
 			t.Fatal(got, err)
 		}
 		tick := time.NewTicker(time.Millisecond)
-		for h.Workers()["acme"] != 0 { // the test's own deadline bounds it
+		for h.Workers()["acme"] != 0 { // until the test's deadline
 			<-tick.C
 		}
 		tick.Stop()
 	}
 }
 
-// TestTenantThatCannotBe: the host rejects settings that it cannot enforce before it serves.
-func TestTenantThatCannotBe(t *testing.T) {
+// TestUnenforceableTenant checks that New rejects settings that the host cannot enforce.
+func TestUnenforceableTenant(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root can give any uid: cmd/hearth tries this as an ordinary user")
 	}
+	const text = "only a host that is root"
 	p := parse(t, limited(`uid = 4444`))
-	if _, err := host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}}); err == nil || !strings.Contains(err.Error(), "only a host that is root") {
+	_, err := host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}})
+	if err == nil || !strings.Contains(err.Error(), text) {
 		t.Errorf("a host that is not root: %v", err)
 	}
 	p = parse(t, limited("uid = 4444\n allow_missing = [\"uid\"]"))
-	if _, err := host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}}); err != nil && strings.Contains(err.Error(), "only a host that is root") {
-		t.Errorf("allowed to be missing: %v", err)
+	_, err = host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}})
+	if err != nil && strings.Contains(err.Error(), text) {
+		t.Errorf("with allow_missing: %v", err)
 	}
 }

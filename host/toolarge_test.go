@@ -14,12 +14,12 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestTooLarge sends messages above the bound, by little and by much, as they are and compressed: the caller
-// reads an error with the size and the bound, the log has a warning, and the next call is answered.
+// TestTooLarge sends messages slightly and far above the bound, plain and compressed. The caller receives an error with
+// the size and the bound, the host logs a warning, and the next call is answered.
 func TestTooLarge(t *testing.T) {
 	var log syncBuffer
 	h, _ := startHost(t, everything, func(cfg *host.Config) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
-	words := map[object.Protocol]*regexp.Regexp{
+	patterns := map[object.Protocol]*regexp.Regexp{
 		object.Pyro4: regexp.MustCompile(`^max message size exceeded \((\d+) where max=8388608\); not executed$`),
 		object.Pyro5: regexp.MustCompile(`^message too large \((\d+), max=8388608\); not executed$`)}
 	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
@@ -31,9 +31,10 @@ func TestTooLarge(t *testing.T) {
 				wantRemote(t, err, class, "")
 				var re *client.RemoteError
 				if errors.As(err, &re) {
-					said := words[proto].FindStringSubmatch(re.Message())
-					if size, _ := strconv.Atoi(strings.Join(said[min(1, len(said)):], "")); size <= n || size > n+200 {
-						t.Errorf("%v, %s: a text of %d bytes: %s", proto, ser, n, re.Message())
+					match := patterns[proto].FindStringSubmatch(re.Message())
+					size, _ := strconv.Atoi(strings.Join(match[min(1, len(match)):], ""))
+					if size <= n || size > n+200 {
+						t.Errorf("%v, %s: argument of %d bytes: %s", proto, ser, n, re.Message())
 					}
 				}
 				if got, err := c.Object("acme.echo").Call(t.Context(), "echo", 1); err != nil || got != int64(1) {
@@ -45,7 +46,7 @@ func TestTooLarge(t *testing.T) {
 		_, err := c.Object("acme.echo").Call(t.Context(), "echo", strings.Repeat("x", 9<<20))
 		wantRemote(t, err, class, "message too large once decompressed (max=8388608); not executed")
 		if got, err := c.Object("acme.echo").Call(t.Context(), "echo", 1); err != nil || got != int64(1) {
-			t.Errorf("%v: after a compressed one: %v, %v", proto, got, err)
+			t.Errorf("%v: the call after a compressed one: %v, %v", proto, got, err)
 		}
 	}
 	lines := 0
@@ -54,7 +55,7 @@ func TestTooLarge(t *testing.T) {
 			lines++
 			for _, part := range []string{"level=WARN", "principal=owner", "max=8388608"} {
 				if !strings.Contains(line, part) {
-					t.Errorf("a line of the log without %s: %s", part, line)
+					t.Errorf("a log line without %s: %s", part, line)
 				}
 			}
 		}
@@ -64,17 +65,17 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestResultTooLarge: a result above the object's limit is an error that names the limit, and one above the
-// client's bound names that.
+// TestResultTooLarge checks that the error for a result above the object's limit names that limit, and the error for a
+// result above the client's bound names that bound.
 func TestResultTooLarge(t *testing.T) {
 	h, _ := startHost(t, limited("object \"echo\" {\n limits {\n result = \"100KiB\"\n }\n}"))
 	c := dial(t, h.Addrs()[0], client.Config{MaxMessageBytes: 50_000, Serializer: "msgpack"})
 	_, err := c.Object("acme.echo").Call(t.Context(), "controls", 200_000)
 	wantRemote(t, err, "", "has more than 102400 bytes in all")
 	_, err = c.Object("acme.echo").Call(t.Context(), "controls", 60_000)
-	const said = "max=50000) (the call was executed)"
-	if object.CodeOf(err) != object.CodeTooLarge || !strings.Contains(fmt.Sprint(err), said) {
-		t.Errorf("an answer above the client's bound: %v", err)
+	const text = "max=50000) (the call was executed)"
+	if object.CodeOf(err) != object.CodeTooLarge || !strings.Contains(fmt.Sprint(err), text) {
+		t.Errorf("a result above the client's bound: %v", err)
 	}
 	if got, err := c.Object("acme.echo").Call(t.Context(), "controls", 3); err != nil || got != "\x01\x01\x01" {
 		t.Errorf("the next call: %v, %v", got, err)

@@ -11,16 +11,16 @@ import (
 	"github.com/hearthhost/hearth/client"
 )
 
-// collected is what a collector takes apart of a request.
-type collected struct {
+// traceRequest is the part of an OTLP request that the tests check.
+type traceRequest struct {
 	ResourceSpans []struct {
 		ScopeSpans []struct {
-			Spans []collectedSpan `json:"spans"`
+			Spans []traceSpan `json:"spans"`
 		} `json:"scopeSpans"`
 	} `json:"resourceSpans"`
 }
 
-type collectedSpan struct {
+type traceSpan struct {
 	TraceID      string `json:"traceId"`
 	SpanID       string `json:"spanId"`
 	ParentSpanID string `json:"parentSpanId"`
@@ -30,13 +30,13 @@ type collectedSpan struct {
 	} `json:"status"`
 }
 
-// collector keeps the spans that it is sent, by name.
-func collector(t *testing.T) (url string, spans func() map[string]collectedSpan) {
+// collector starts a server that keeps the spans of its requests by name.
+func collector(t *testing.T) (url string, spans func() map[string]traceSpan) {
 	t.Helper()
 	var mu sync.Mutex
-	got := map[string]collectedSpan{}
+	got := map[string]traceSpan{}
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var c collected
+		var c traceRequest
 		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
 			t.Error(err)
 		}
@@ -51,17 +51,17 @@ func collector(t *testing.T) (url string, spans func() map[string]collectedSpan)
 		}
 	}))
 	t.Cleanup(s.Close)
-	return s.URL, func() map[string]collectedSpan {
+	return s.URL, func() map[string]traceSpan {
 		mu.Lock()
 		defer mu.Unlock()
 		return got
 	}
 }
 
-// TestTraces follows calls to their spans, which are all there when the host has ended.
+// TestTraces checks the spans of calls. All spans are sent before Serve returns.
 func TestTraces(t *testing.T) {
 	url, spans := collector(t)
-	none, nothing := collector(t)
+	unsampled, unsampledSpans := collector(t)
 	t.Run("serve", func(t *testing.T) {
 		h, _ := startHost(t, fmt.Sprintf("trace { endpoint = %q }\n%s", url, everything))
 		c := dial(t, h.Addrs()[0], client.Config{})
@@ -75,8 +75,9 @@ func TestTraces(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	t.Run("serve one in very many", func(t *testing.T) {
-		h, _ := startHost(t, fmt.Sprintf("trace {\n endpoint = %q\n traces = \"1/4294967295\"\n}\n%s", none, everything))
+	t.Run("serve with a low sampling rate", func(t *testing.T) {
+		trace := fmt.Sprintf("trace {\n endpoint = %q\n traces = \"1/4294967295\"\n}\n", unsampled)
+		h, _ := startHost(t, trace+everything)
 		c := dial(t, h.Addrs()[0], client.Config{})
 		if _, err := c.Object("acme.counter").Call(t.Context(), "add", 1); err != nil {
 			t.Fatal(err)
@@ -84,16 +85,17 @@ func TestTraces(t *testing.T) {
 	})
 	got := spans()
 	relay, counter := got["acme.relay.add"], got["acme.counter.add"]
-	if relay.TraceID == "" || relay.TraceID != counter.TraceID || relay.ParentSpanID != "" || counter.ParentSpanID != relay.SpanID {
-		t.Errorf("a call and the one that it makes: %+v, %+v", relay, counter)
+	if relay.TraceID == "" || relay.TraceID != counter.TraceID ||
+		relay.ParentSpanID != "" || counter.ParentSpanID != relay.SpanID {
+		t.Errorf("a call and its nested call: %+v, %+v", relay, counter)
 	}
 	if fail := got["acme.echo.fail"]; fail.Status.Message != "raised" || relay.Status.Message != "" {
-		t.Errorf("a call that failed: %+v", fail)
+		t.Errorf("a failed call: %+v", fail)
 	}
 	if _, ok := got["get acme.counter.total"]; !ok || len(got) != 4 {
 		t.Errorf("spans: %v, want 4", got)
 	}
-	if n := len(nothing()); n != 0 {
-		t.Errorf("%d spans of traces that are not to be sent", n)
+	if n := len(unsampledSpans()); n != 0 {
+		t.Errorf("%d spans of unsampled traces were sent", n)
 	}
 }

@@ -5,22 +5,22 @@ import (
 	"testing"
 )
 
-// closing is a connection that counts how often it is closed.
-type closing struct {
+// closeCounter is a connection that counts its Close calls.
+type closeCounter struct {
 	net.Conn
 	times int
 }
 
-func (c *closing) Close() error {
+func (c *closeCounter) Close() error {
 	c.times++
 	return nil
 }
 
-// TestEachStrangerIsDroppedOnce makes room twice before whoever was dropped first has gone:
-// the second time another one is dropped.
-func TestEachStrangerIsDroppedOnce(t *testing.T) {
+// TestEvictClosesEachOnce calls makeRoom again before the first evicted connection has ended. The second call evicts
+// the next connection.
+func TestEvictClosesEachOnce(t *testing.T) {
 	h := &Host{}
-	one, two := &closing{}, &closing{}
+	one, two := &closeCounter{}, &closeCounter{}
 	h.unauthenticated.add(&conn{socket: one})
 	h.unauthenticated.add(&conn{socket: two})
 	for range 3 {

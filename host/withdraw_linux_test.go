@@ -38,14 +38,14 @@ permit "all" {
 `
 
 const forbidAdd = `
-forbid "alice may not add any more" {
+forbid "alice may not call add" {
   principals = ["alice"]
   objects    = ["acme.queue.*"]
   methods    = ["add"]
 }
 `
 
-// queuePlugin puts the plugin that records its calls into a host that is made.
+// queuePlugin returns an option that adds a plugin to a new host. The plugin records its calls.
 func queuePlugin(t *testing.T, aliceKey string) func(*host.Config) {
 	t.Helper()
 	return func(c *host.Config) {
@@ -66,8 +66,8 @@ func queuePlugin(t *testing.T, aliceKey string) func(*host.Config) {
 	}
 }
 
-// TestCallsQueuedInAPlugin: calls that wait in a plugin for its object when their caller's key is revoked, or when a
-// forbid is loaded, are answered at once and do not run when the object is free. The plugin's record proves it.
+// TestCallsQueuedInAPlugin revokes a caller's key, or loads a forbid, while its calls wait in a plugin for an object.
+// The calls are answered at once and do not run when the object is free. The plugin's record of calls proves it.
 func TestCallsQueuedInAPlugin(t *testing.T) {
 	t.Parallel()
 	const n = 5
@@ -75,7 +75,7 @@ func TestCallsQueuedInAPlugin(t *testing.T) {
 	for _, name := range []string{"revoked", "forbidden"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			state, err := os.MkdirTemp("", "h") //nolint:usetesting // the names of sockets are short
+			state, err := os.MkdirTemp("", "h") //nolint:usetesting // the paths of sockets must be short
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,12 +115,12 @@ func TestCallsQueuedInAPlugin(t *testing.T) {
 			for _, w := range waiting {
 				err := <-w
 				if err == nil {
-					t.Error("a call that waited was executed")
+					t.Error("a waiting call was executed")
 				} else if name == "forbidden" && !strings.Contains(err.Error(), "unknown object; ") {
-					t.Errorf("a call that waited: %v", err)
+					t.Errorf("a waiting call: %v", err)
 				}
 			}
-			// A client that was cut hears of it before the cancellation is on its way to the plugin.
+			// The revoked client is disconnected before the host sends the cancellation to the plugin.
 			until(func() bool { return h.UnderWay("acme.queue.single", "alice") == 0 })
 			select {
 			case err := <-held:
@@ -134,9 +134,9 @@ func TestCallsQueuedInAPlugin(t *testing.T) {
 				t.Errorf("the call in front: %v", err)
 			}
 			var want []any
-			for k := range int64(n) { // each waits for those that came before it
+			for k := range int64(n) { // each runs after all earlier calls
 				if err := <-call(owner, "acme.queue.single", "add", 100+k); err != nil {
-					t.Errorf("a call that is permitted: %v", err)
+					t.Errorf("a permitted call: %v", err)
 				}
 				want = append(want, 100+k)
 			}
@@ -151,10 +151,11 @@ func TestCallsQueuedInAPlugin(t *testing.T) {
 					t.Fatal(err)
 				}
 				audited = string(b)
-				return strings.Count(audited, "the call to the plugin is cancelled; whether it was executed is unknown") >= n
+				const cancelled = "the call to the plugin is cancelled; whether it was executed is unknown"
+				return strings.Count(audited, cancelled) >= n
 			})
 			if strings.Contains(audited, "not begun") {
-				t.Errorf("the audit log claims what is unknown:\n%s", audited)
+				t.Errorf("the audit log reports calls as not begun, but that is unknown:\n%s", audited)
 			}
 		})
 	}
