@@ -40,13 +40,14 @@ limit "slow" {
 		wantRemote(t, err, "", "limit exceeded: 3/h calls of acme.counter; not executed, try again in")
 	}
 	if _, err := counter.Get(ctx, "total"); err == nil {
-		t.Error("an attribute is not counted")
+		t.Error("the limit does not count attributes")
 	}
-	// Another object, and another caller of the same, have counts of their own.
+	// The limit counts each caller and each object separately.
 	if got, err := c.Object("acme.relay").Call(ctx, "add", 1); err != nil || got != int64(4) {
-		t.Errorf("by the relay: %v, %v; want 4: refused calls were executed, or the relay is counted as its caller", got, err)
+		t.Errorf("relay.add(1) = %v, %v; want 4: rejected calls were executed, or the relay counts as its caller",
+			got, err)
 	}
-	// A batch counts as what is in it, all or nothing.
+	// A batch counts as its number of calls. The host accepts or rejects it as a whole.
 	echo := c.Object("acme.echo")
 	batch := echo.Batch()
 	for range 4 {
@@ -65,7 +66,7 @@ limit "slow" {
 	wantRemote(t, err, "", "limit exceeded")
 }
 
-// TestStreamItemsAreCounted: a stream that is too fast goes on later.
+// TestStreamItemsAreCounted reads more items of a stream than a rate limit permits.
 func TestStreamItemsAreCounted(t *testing.T) {
 	c := dial(t, start(t, everything+`
 limit "slow" {
@@ -84,7 +85,7 @@ limit "slow" {
 		n++
 	}
 	if n != 2 { // the call itself is the first
-		t.Errorf("%d items", n)
+		t.Errorf("%d items, want 2", n)
 	}
 }
 
@@ -103,7 +104,7 @@ limit "one at a time" {
 		_, err := echo.Call(ctx, "spin")
 		spun <- err
 	}()
-	// Until the spinning call is under way, calls succeed; then they must not.
+	// Calls succeed until the spinning call runs; then the limit rejects them.
 	for {
 		_, err := echo.Call(ctx, "echo", 1)
 		if err != nil {
@@ -113,9 +114,9 @@ limit "one at a time" {
 		select {
 		case err := <-spun:
 			if !strings.Contains(err.Error(), "at a time") {
-				t.Fatalf("no call was refused while one was under way: %v", err)
+				t.Fatalf("no call was rejected while another was running: %v", err)
 			}
-			// One of ours was under way when it came: again.
+			// The limit rejected the spinning call, because an echo call was running: retry.
 			go func() {
 				_, err := echo.Call(ctx, "spin")
 				spun <- err
@@ -123,15 +124,15 @@ limit "one at a time" {
 		default:
 		}
 	}
-	wantRemote(t, <-spun, "", "limit exceeded") // of its own
+	wantRemote(t, <-spun, "", "limit exceeded") // step limit of the spinning call
 	if _, err := echo.Call(ctx, "echo", 1); err != nil {
-		t.Errorf("after it ended: %v", err)
+		t.Errorf("after the end of the spinning call: %v", err)
 	}
 }
 
-// TestOppositeEnds lets two objects with one instance each call the other at the same
-// time: one is told that this can never end, and the other goes on.
-func TestOppositeEnds(t *testing.T) {
+// TestDeadlock has two single-instance objects call each other at the same time. One call fails with a deadlock
+// error; the other succeeds.
+func TestDeadlock(t *testing.T) {
 	c := dial(t, start(t, crossingPolicy), client.Config{})
 	ends := [2]string{"acme.left", "acme.right"}
 	var wg sync.WaitGroup
@@ -151,9 +152,9 @@ func TestOppositeEnds(t *testing.T) {
 		}
 	}
 	if failed != 1 {
-		t.Errorf("%d of two were refused: %v", failed, errs)
+		t.Errorf("%d of 2 calls failed, want 1: %v", failed, errs)
 	}
-	// Nobody is stuck.
+	// Both objects still serve calls.
 	for _, end := range ends {
 		if got, err := c.Object(id(end)).Call(t.Context(), "hello"); err != nil || got != "hi" {
 			t.Errorf("%s afterwards: %v, %v", end, got, err)
@@ -172,7 +173,7 @@ func TestCallCycle(t *testing.T) {
 	}
 }
 
-// TestCallDepth: objects that call each other ever deeper are told so before anything ends them.
+// TestCallDepth nests calls between objects up to the depth limit and beyond it.
 func TestCallDepth(t *testing.T) {
 	l := liveHost(t, everything+`
 permit "itself" {
@@ -203,7 +204,7 @@ permit "they call each other" {
 }
 `
 
-// parse reads a policy for a host that runs.
+// parse loads a policy from a text.
 func parse(t *testing.T, text string) *policy.Policy {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "policy.hcl")
@@ -217,14 +218,20 @@ func parse(t *testing.T, text string) *policy.Policy {
 	return p
 }
 
-// TestPolicyClosesStream: a stream that was opened under one policy ends when the file is
-// changed to one that does not permit it.
+// TestPolicyClosesStream replaces the policy by one that forbids an open stream: the stream ends.
 func TestPolicyClosesStream(t *testing.T) {
 	l := liveHost(t, everything)
 	for _, one := range []struct {
 		proto      object.Protocol
 		serializer string
-	}{{object.Pyro4, "serpent"}, {object.Pyro4, "json"}, {object.Pyro4, "msgpack"}, {object.Pyro5, "serpent"}, {object.Pyro5, "json"}, {object.Pyro5, "msgpack"}} {
+	}{
+		{object.Pyro4, "serpent"},
+		{object.Pyro4, "json"},
+		{object.Pyro4, "msgpack"},
+		{object.Pyro5, "serpent"},
+		{object.Pyro5, "json"},
+		{object.Pyro5, "msgpack"},
+	} {
 		r := dialRaw(t, l.h.Addrs()[0], one.proto, one.serializer)
 		r.call("acme.echo", "count", 10)
 		id, ok := r.last.Annotation("STRM")
@@ -246,14 +253,15 @@ forbid "no more" {
 `)
 		l.reload()
 		got := next()
-		if want := r.call("Pyro.Daemon", "get_next_stream_item", strings.Repeat("A", len(stream))); !bytes.Equal(got, want) {
-			t.Errorf("%v: the item is %q; want what an id gets that there is not: %q", one, got, want)
+		unknown := strings.Repeat("A", len(stream))
+		if want := r.call("Pyro.Daemon", "get_next_stream_item", unknown); !bytes.Equal(got, want) {
+			t.Errorf("%v: the item is %q; want the reply to an unknown ID: %q", one, got, want)
 		}
-		// It stays closed when the policy opens again.
+		// The stream stays closed when the policy permits it again.
 		l.put("policy.hcl", everything)
 		l.reload()
 		if again := next(); !bytes.Equal(again, got) {
-			t.Errorf("%v: it is open again: %q", one, again)
+			t.Errorf("%v: the stream is open again: %q", one, again)
 		}
 	}
 	denied := 0
@@ -261,20 +269,21 @@ forbid "no more" {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Decision == "deny" && e.Object == "acme.echo" && e.Method == "count" && strings.Contains(e.Reason, "no more") {
+		isCount := e.Object == "acme.echo" && e.Method == "count"
+		if isCount && e.Decision == "deny" && strings.Contains(e.Reason, "no more") {
 			denied++
 		}
 	}
 	if denied != 6 {
-		t.Errorf("%d denials in the audit log, want one for each stream", denied)
+		t.Errorf("%d denials in the audit log, want 6: one for each stream", denied)
 	}
 }
 
-// TestReadOnlyAttribute: who may read an attribute does not set it, nor is told that it could
-// be; what the policy permits and an object has not shows nothing of the object.
+// TestReadOnlyAttribute sets an attribute that the caller may only read: the reply is that to an unknown object. A
+// permit for a method that an object lacks does not show the object.
 func TestReadOnlyAttribute(t *testing.T) {
 	h, dir := startHost(t, strings.Replace(onlyAdd, `["add"]`, `["total"]`, 1)+`
-permit "nothing that it has" {
+permit "missing method" {
   principals = ["owner"]
   objects    = ["acme.echo"]
   methods    = ["total"]
@@ -284,7 +293,7 @@ permit "nothing that it has" {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			r := dialRaw(t, h.Addrs()[0], proto, serializer)
 			unknown := r.call("acme.nosuch", "add", 1)
-			for what, got := range map[string][]byte{
+			for kind, got := range map[string][]byte{
 				"setting it":           r.call("acme.counter", "__setattr__", "total", 7),
 				"calling by that name": r.call("acme.counter", "total=", 7),
 				"getting by that name": r.call("acme.counter", "__getattr__", "total="),
@@ -293,11 +302,12 @@ permit "nothing that it has" {
 				"describe":             r.call("Pyro.Daemon", "describe", "acme.echo"),
 			} {
 				if !bytes.Equal(got, unknown) {
-					t.Errorf("%d/%s: %s: %q", proto, serializer, what, got)
+					t.Errorf("%d/%s: %s: %q", proto, serializer, kind, got)
 				}
 			}
 			r.call("acme.counter", "__getattr__", "total")
-			if v, err := codec.Unmarshal(r.ser, r.last.Payload, codec.Limits{}); r.last.Flags&wire.Exception != 0 || err != nil || v != int64(0) {
+			v, err := codec.Unmarshal(r.ser, r.last.Payload, codec.Limits{})
+			if r.last.Flags&wire.Exception != 0 || err != nil || v != int64(0) {
 				t.Errorf("%d/%s: total is %v, %v", proto, serializer, v, err)
 			}
 		}
@@ -319,12 +329,12 @@ permit "nothing that it has" {
 			set++
 		}
 	}
-	if set != 24 { // four ways, of six kinds of connection
-		t.Errorf("%d denials of setting in the audit log", set)
+	if set != 24 { // four requests for each of six protocol and serializer pairs
+		t.Errorf("%d denials of total= in the audit log, want 24", set)
 	}
 }
 
-// TestObjectsHaveOwnSessions: what an object left with another is not there for a third.
+// TestObjectsHaveOwnSessions calls a session object from three objects: each has its own session state.
 func TestObjectsHaveOwnSessions(t *testing.T) {
 	l := liveHost(t, everything+`
 permit "they call it" {
@@ -353,8 +363,8 @@ return X`
 	}
 }
 
-// TestBatchIsDecidedItemByItem: one item that is forbidden, and nothing is executed, nor said
-// to be.
+// TestBatchIsDecidedItemByItem sends a batch with one forbidden call: no call is executed, and the audit log has only
+// the denial.
 func TestBatchIsDecidedItemByItem(t *testing.T) {
 	h, dir := startHost(t, everything+`
 forbid "no reset" {
@@ -364,10 +374,11 @@ forbid "no reset" {
 }
 `)
 	counter := dial(t, h.Addrs()[0], client.Config{}).Object("acme.counter")
-	_, err := counter.Batch().Add("add", []any{1}, nil).Add("reset", nil, nil).Add("add", []any{1}, nil).Run(t.Context())
+	batch := counter.Batch().Add("add", []any{1}, nil).Add("reset", nil, nil).Add("add", []any{1}, nil)
+	_, err := batch.Run(t.Context())
 	wantRemote(t, err, "", "unknown object")
 	if got, err := counter.Get(t.Context(), "total"); err != nil || got != int64(0) {
-		t.Errorf("total = %v, %v: something was executed", got, err)
+		t.Errorf("total = %v, %v, want 0: a call of the batch was executed", got, err)
 	}
 	if _, err := counter.Batch().Add("add", []any{1}, nil).Add("add", []any{1}, nil).Run(t.Context()); err != nil {
 		t.Error(err)
@@ -386,8 +397,8 @@ forbid "no reset" {
 	}
 }
 
-// TestLargeBatches: a message of some kilobytes that inflates to a batch of thousands of calls is one line of the
-// audit log, and one of more is refused before it is decided on.
+// TestLargeBatches sends a compressed batch of the maximum number of calls: it is one line of the audit log. The host
+// rejects a larger batch before the policy decision.
 func TestLargeBatches(t *testing.T) {
 	h, dir := startHost(t, everything)
 	echo := dial(t, h.Addrs()[0], client.Config{Serializer: "msgpack", Compress: true}).Object("acme.echo")
@@ -409,13 +420,14 @@ func TestLargeBatches(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
 	last := lines[len(lines)-1]
-	if len(lines) != 2 || len(log) > 32<<10 || !strings.Contains(last, `"methods":["echo","controls"]`) || !strings.Contains(last, `"count":5000,"order":"0 1 0 1 `) {
+	if len(lines) != 2 || len(log) > 32<<10 || !strings.Contains(last, `"methods":["echo","controls"]`) ||
+		!strings.Contains(last, `"count":5000,"order":"0 1 0 1 `) {
 		t.Errorf("%d lines of %d bytes, the last %.700s", len(lines), len(log), last)
 	}
 }
 
-// TestNoAuditNoCall: what cannot be written down is not done.
-func TestNoAuditNoCall(t *testing.T) {
+// TestAuditFailureRejectsCalls closes the audit log: the host rejects calls that it cannot record.
+func TestAuditFailureRejectsCalls(t *testing.T) {
 	h, _ := startHost(t, everything)
 	c := dial(t, h.Addrs()[0], client.Config{})
 	counter := c.Object("acme.counter")
@@ -427,12 +439,12 @@ func TestNoAuditNoCall(t *testing.T) {
 	wantRemote(t, err, "", "the host cannot keep its audit log; not executed")
 	_, err = counter.Batch().Add("add", []any{1}, nil).Run(t.Context())
 	wantRemote(t, err, "", "audit log")
-	// A denial looks as ever.
+	// The reply to a denied call is unchanged.
 	_, err = c.Object("acme.nosuch").Call(t.Context(), "add", 1)
 	wantRemote(t, err, "", "unknown object")
 }
 
-// TestAuditHoldsNoData: what is passed and returned is not in the log.
+// TestAuditHoldsNoData searches the audit log for arguments and results: it has neither.
 func TestAuditHoldsNoData(t *testing.T) {
 	h, dir := startHost(t, everything)
 	c := dial(t, h.Addrs()[0], client.Config{})
@@ -448,7 +460,8 @@ func TestAuditHoldsNoData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := string(b); strings.Contains(s, secret) || strings.Contains(s, "7777777") || !strings.Contains(s, `"method":"echo"`) {
-		t.Errorf("%s", s)
+	s := string(b)
+	if strings.Contains(s, secret) || strings.Contains(s, "7777777") || !strings.Contains(s, `"method":"echo"`) {
+		t.Errorf("the audit log has the data, or lacks the call: %s", s)
 	}
 }

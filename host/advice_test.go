@@ -19,17 +19,24 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// TestCommonNamesAreUnbound has policies that go by common names under an authority with name constraints,
-// which can issue any common name.
-func TestCommonNamesAreUnbound(t *testing.T) {
+// TestCommonNameAdvice loads policies that identify callers by common name, under an authority with name constraints.
+// The constraints do not cover common names, so that the host warns.
+func TestCommonNameAdvice(t *testing.T) {
 	dir := t.TempDir()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, domains := range map[string][]string{"free": nil, "bound": {"partner.example"}} {
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, PermittedDNSDomains: domains}
+	for name, domains := range map[string][]string{"unconstrained": nil, "constrained": {"partner.example"}} {
+		template := &x509.Certificate{
+			SerialNumber:          big.NewInt(1),
+			Subject:               pkix.Name{CommonName: name},
+			NotAfter:              time.Now().Add(time.Hour),
+			IsCA:                  true,
+			BasicConstraintsValid: true,
+			KeyUsage:              x509.KeyUsageCertSign,
+			PermittedDNSDomains:   domains,
+		}
 		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 		if err != nil {
 			t.Fatal(err)
@@ -60,12 +67,26 @@ permit "all" {
 `
 	const condition = `when = caller.cert.common_name == "boss"`
 	for name, test := range map[string]struct{ ca, cert, when, want string }{
-		"common name":     {"bound", `common_name = "boss"`, "", "that identifies principal partner: it can issue any common name"},
-		"condition":       {"bound", `dns = "a.partner.example"`, condition, `policy.hcl:14 permit "all" requires: it can issue any`},
-		"both":            {"bound", `common_name = "boss"`, condition, "identifies principal partner, and that "},
-		"DNS name":        {"bound", `dns = "a.partner.example"`, "", ""},
-		"no constraints":  {"free", `common_name = "boss"`, condition, ""},
-		"file is missing": {"none", `common_name = "boss"`, "", ""},
+		"common name": {
+			ca:   "constrained",
+			cert: `common_name = "boss"`,
+			want: "that identifies principal partner: it can issue any common name",
+		},
+		"condition": {
+			ca:   "constrained",
+			cert: `dns = "a.partner.example"`,
+			when: condition,
+			want: `policy.hcl:14 permit "all" requires: it can issue any`,
+		},
+		"both": {
+			ca:   "constrained",
+			cert: `common_name = "boss"`,
+			when: condition,
+			want: "identifies principal partner, and that ",
+		},
+		"DNS name":        {ca: "constrained", cert: `dns = "a.partner.example"`},
+		"no constraints":  {ca: "unconstrained", cert: `common_name = "boss"`, when: condition},
+		"file is missing": {ca: "missing", cert: `common_name = "boss"`},
 	} {
 		file := filepath.Join(dir, "policy.hcl")
 		if err := os.WriteFile(file, fmt.Appendf(nil, text, test.ca, test.cert, test.when), 0o644); err != nil {
@@ -82,7 +103,7 @@ permit "all" {
 			}
 		}
 		if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
-			t.Errorf("%s: warned of %q, want %q", name, got, test.want)
+			t.Errorf("%s: warnings %q, want %q", name, got, test.want)
 		}
 	}
 }

@@ -12,18 +12,19 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestBatchOfTheHost runs batches of the host's own objects in every protocol and serializer: each result is that of
-// the call alone, the first exception ends the batch, and a method that does not exist keeps all of it from running.
-func TestBatchOfTheHost(t *testing.T) {
+// TestBuiltinBatch runs batches of the built-in objects in every protocol and serializer. Each result equals that of
+// the single call. The first exception ends the batch. A batch with a missing method is not executed.
+func TestBuiltinBatch(t *testing.T) {
 	addr := start(t, everything)
 	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
 		for _, ser := range []string{"serpent", "json", "msgpack"} {
 			t.Run(proto.Module()+" "+ser, func(t *testing.T) {
 				c := dial(t, addr, client.Config{Protocol: proto, Serializer: ser})
-				batchesLikeCalls(t, c)
+				compareBatchesWithCalls(t, c)
 				ns := c.Object("Pyro.NameServer")
 				unknown := []any{"acme.nosuch"}
-				got, err := ns.Batch().Add("count", nil, nil).Add("lookup", unknown, nil).Add("count", nil, nil).Run(t.Context())
+				batch := ns.Batch().Add("count", nil, nil).Add("lookup", unknown, nil).Add("count", nil, nil)
+				got, err := batch.Run(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -51,15 +52,15 @@ func TestBatchOfTheHost(t *testing.T) {
 	}
 }
 
-// batchesLikeCalls compares calls in a batch with the same calls alone.
-func batchesLikeCalls(t *testing.T, c *client.Client) {
+// compareBatchesWithCalls compares the results of batches with those of single calls.
+func compareBatchesWithCalls(t *testing.T, c *client.Client) {
 	t.Helper()
-	type one struct {
+	type builtinCall struct {
 		method string
 		args   []any
 		kw     map[string]any
 	}
-	for id, calls := range map[object.ID][]one{
+	for id, calls := range map[object.ID][]builtinCall{
 		"Pyro.NameServer": {
 			{"ping", nil, nil}, {"count", nil, nil}, {"list", nil, map[string]any{"prefix": "acme.c"}},
 			{"lookup", []any{"acme.counter"}, nil}, {"lookup", []any{"acme.counter", true}, nil},
@@ -73,29 +74,29 @@ func batchesLikeCalls(t *testing.T, c *client.Client) {
 	} {
 		o := c.Object(id)
 		batch := o.Batch()
-		for _, one := range calls {
-			batch.Add(one.method, one.args, one.kw)
+		for _, call := range calls {
+			batch.Add(call.method, call.args, call.kw)
 		}
 		got, err := batch.Run(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", id, err)
 			continue
 		}
-		for i, one := range calls {
-			want, err := o.CallKw(t.Context(), one.method, one.args, one.kw)
+		for i, call := range calls {
+			want, err := o.CallKw(t.Context(), call.method, call.args, call.kw)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, got[i].Value); got[i].Err != nil || diff != "" {
-				t.Errorf("%s.%s in a batch: %v\n%s", id, one.method, got[i].Err, diff)
+				t.Errorf("%s.%s in a batch: %v\n%s", id, call.method, got[i].Err, diff)
 			}
 		}
 	}
 }
 
-// TestBatchOfTheHostIsBounded: a batch of the host's own objects has few calls with short arguments, results that
-// are bounded together, and no items of streams; limits count its calls.
-func TestBatchOfTheHostIsBounded(t *testing.T) {
+// TestBuiltinBatchLimits exceeds the limits on batches of the built-in objects: the number of calls, the size of the
+// arguments and the number of elements. Stream items are not permitted, and rate limits count each call.
+func TestBuiltinBatchLimits(t *testing.T) {
 	addr := start(t, everything+`
 limit "the name server" {
   principals = ["owner"]

@@ -16,7 +16,7 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// deflate compresses as Pyro does.
+// deflate compresses b with zlib, like Pyro.
 func deflate(t *testing.T, b []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -30,15 +30,15 @@ func deflate(t *testing.T, b []byte) []byte {
 	return out.Bytes()
 }
 
-// TestCompressedConnect sends handshakes that would grow: nothing of a stranger is
-// inflated, and what others may send is bounded as if it were not compressed.
+// TestCompressedConnect sends compressed handshakes that exceed the size limit when inflated. The host does not inflate
+// those of unauthenticated peers. For other peers the limit applies to the inflated size.
 func TestCompressedConnect(t *testing.T) {
 	h, _ := gatedHost(t, newGate())
 	connect := func(c io.ReadWriter, payload []byte) string {
 		send(t, c, &wire.Message{Type: wire.Connect, Flags: wire.Compressed, Payload: payload})
 		var m wire.Message
 		if err := wire.NewReader(c, 0).Read(&m); err != nil || m.Type != wire.ConnectFail {
-			t.Errorf("CONNECT was answered with %v, %v", m.Type, err)
+			t.Errorf("the reply to CONNECT is %v, %v", m.Type, err)
 		}
 		return string(m.Payload)
 	}
@@ -51,44 +51,44 @@ func TestCompressedConnect(t *testing.T) {
 		return nc
 	}
 	bomb := deflate(t, []byte(`{"handshake":"`+strings.Repeat("x", maxHandshakeBytes)+`","object":"Pyro.Daemon"}`))
-	for what, payload := range map[string][]byte{"a bomb": bomb, "what is not compressed": []byte("x")} {
+	for kind, payload := range map[string][]byte{"a zip bomb": bomb, "uncompressed data": []byte("x")} {
 		if got := connect(dial(), payload); !strings.Contains(got, "access denied") {
-			t.Errorf("%s of a stranger: %q", what, got)
+			t.Errorf("%s from an unauthenticated peer: %q", kind, got)
 		}
 	}
 	if got := connect(signed.Client(dial(), "alice-1", signed.Key{}), bomb); !strings.Contains(got, "large") {
-		t.Errorf("a bomb of alice: %q", got)
+		t.Errorf("a zip bomb from alice: %q", got)
 	}
 }
 
-// TestHalfAMessage: a client that sends a part of a message and no more is disconnected, by the time for the whole
-// message or for its next part. A client that is idle between messages is not.
-func TestHalfAMessage(t *testing.T) {
-	t.Run("the whole message", func(t *testing.T) { halfAMessage(t, &messageTimeout) })
-	t.Run("its next part", func(t *testing.T) { halfAMessage(t, &stallTimeout) })
+// TestPartialMessage sends a part of a message: the host disconnects the client when the timeout of the message or of
+// its next part expires. It does not disconnect a client that is idle between messages.
+func TestPartialMessage(t *testing.T) {
+	t.Run("the whole message", func(t *testing.T) { testPartialMessage(t, &messageTimeout) })
+	t.Run("the next part", func(t *testing.T) { testPartialMessage(t, &stallTimeout) })
 }
 
-func halfAMessage(t *testing.T, timeout *time.Duration) {
+func testPartialMessage(t *testing.T, timeout *time.Duration) {
 	t.Helper()
-	was := *timeout
+	old := *timeout
 	*timeout = 200 * time.Millisecond
-	t.Cleanup(func() { *timeout = was })
+	t.Cleanup(func() { *timeout = old })
 	h, _ := gatedHost(t, newGate())
-	quiet, half := connectAs(t, h, "alice-1"), connectAs(t, h, "alice-1")
+	idle, partial := connectAs(t, h, "alice-1"), connectAs(t, h, "alice-1")
 	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping, Payload: make([]byte, 1<<20)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := half.Write(b[:len(b)/2]); err != nil {
+	if _, err := partial.Write(b[:len(b)/2]); err != nil {
 		t.Fatal(err)
 	}
-	_ = half.SetReadDeadline(time.Now().Add(time.Minute))
-	if n, err := half.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("after half a message: %d bytes, %v, want the end", n, err)
+	_ = partial.SetReadDeadline(time.Now().Add(time.Minute))
+	if n, err := partial.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after a partial message: %d bytes, %v, want a closed connection", n, err)
 	}
-	send(t, quiet, &wire.Message{Type: wire.Ping})
+	send(t, idle, &wire.Message{Type: wire.Ping})
 	var m wire.Message
-	if err := wire.NewReader(quiet, 0).Read(&m); err != nil || m.Type != wire.Ping {
-		t.Errorf("a ping after silence was answered with %v, %v", m.Type, err)
+	if err := wire.NewReader(idle, 0).Read(&m); err != nil || m.Type != wire.Ping {
+		t.Errorf("the reply to a ping of the idle client is %v, %v", m.Type, err)
 	}
 }

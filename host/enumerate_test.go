@@ -24,15 +24,15 @@ import (
 
 func id(s string) object.ID { return object.ID(s) }
 
-// raw is a client that sees bytes.
+// raw is a client that returns the bytes of each reply.
 type raw struct {
 	t     testing.TB
 	nc    net.Conn
 	proto object.Protocol
 	ser   codec.Serializer
-	seen  bytes.Buffer
+	read  bytes.Buffer // bytes of the last reply
 	in    *wire.Reader
-	last  wire.Message // the last answer
+	last  wire.Message // last reply
 }
 
 func dialRaw(t testing.TB, addr string, proto object.Protocol, serializer string) *raw {
@@ -40,7 +40,7 @@ func dialRaw(t testing.TB, addr string, proto object.Protocol, serializer string
 	return dialAs(t, addr, "", proto, serializer)
 }
 
-// dialAs is dialRaw with a key, "" for none.
+// dialAs is dialRaw with a key ID. Without a key ID it does not sign messages.
 func dialAs(t testing.TB, addr, key string, proto object.Protocol, serializer string) *raw {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -52,42 +52,51 @@ func dialAs(t testing.TB, addr, key string, proto object.Protocol, serializer st
 		nc = signed.Client(nc, key, signed.Key{})
 	}
 	r := &raw{t: t, nc: nc, proto: proto, ser: codec.ByName(serializer)}
-	r.in = wire.NewReader(io.TeeReader(nc, &r.seen), 1<<20)
+	r.in = wire.NewReader(io.TeeReader(nc, &r.read), 1<<20)
 	r.connect("Pyro.Daemon")
 	return r
 }
 
-// connect introduces itself as somebody who wants the metadata of an object.
+// connect sends a handshake that requests the metadata of an object, and returns the reply.
 func (r *raw) connect(object string) []byte {
 	r.t.Helper()
-	hello, err := codec.Append(r.ser, nil, codec.Dict{{Key: "handshake", Value: "hello"}, {Key: "object", Value: object}})
+	handshake := codec.Dict{{Key: "handshake", Value: "hello"}, {Key: "object", Value: object}}
+	hello, err := codec.Append(r.ser, nil, handshake)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return r.exchange(wire.Connect, wire.MetaOnConnect, hello)
 }
 
-// send sends a message with fixed numbers.
+// send sends a message with a fixed sequence number and correlation ID.
 func (r *raw) send(kind wire.Type, flags wire.Flags, payload []byte) {
 	r.t.Helper()
-	out, err := wire.Append(nil, &wire.Message{Protocol: r.proto, Type: kind, Flags: flags, Serializer: pyro.SerializerNumber(r.proto, r.ser), Seq: 7,
-		Corr: [16]byte{1, 2, 3}, HasCorr: true, Payload: payload})
+	out, err := wire.Append(nil, &wire.Message{
+		Protocol:   r.proto,
+		Type:       kind,
+		Flags:      flags,
+		Serializer: pyro.SerializerNumber(r.proto, r.ser),
+		Seq:        7,
+		Corr:       [16]byte{1, 2, 3},
+		HasCorr:    true,
+		Payload:    payload,
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.seen.Reset()
+	r.read.Reset()
 	if _, err := r.nc.Write(out); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// receive returns the very bytes of an answer.
+// receive returns a copy of the bytes of one reply.
 func (r *raw) receive() []byte {
 	r.t.Helper()
 	if err := r.in.Read(&r.last); err != nil {
 		r.t.Fatal(err)
 	}
-	return bytes.Clone(r.seen.Bytes())
+	return bytes.Clone(r.read.Bytes())
 }
 
 func (r *raw) exchange(kind wire.Type, flags wire.Flags, payload []byte) []byte {
@@ -120,8 +129,7 @@ func (r *raw) batch(object string, methods ...string) []byte {
 	return r.exchange(wire.Invoke, wire.Batch, r.payload(object, "<batch>", calls...))
 }
 
-// oneway makes a call that nobody answers, and returns what comes instead: the answer to a
-// ping that follows it.
+// oneway sends a oneway call and a ping, and returns the first reply. A oneway call has no reply.
 func (r *raw) oneway(object, method string, args ...any) []byte {
 	r.t.Helper()
 	r.send(wire.Invoke, wire.Oneway, r.payload(object, method, args...))
@@ -139,20 +147,23 @@ permit "one method" {
   methods = ["add"]
 }`
 
-// TestEnumeration guesses a thousand names, those of objects that there are among them, in
-// every protocol and serializer, as a call, an attribute, a request for metadata, a lookup
-// and a stream: by its bytes no answer tells that something is there.
+// TestEnumeration guesses a thousand names, some of them names of real objects. It uses them in calls, attributes,
+// requests for metadata, lookups and batches, in every protocol and serializer. The bytes of the replies do not show
+// which names exist.
 func TestEnumeration(t *testing.T) {
 	addr := start(t, onlyAdd)
-	// Each with guesses as long as itself: answers may repeat what was asked.
-	// Those of acme name methods too, some of which acme.counter has.
-	guesses := []string{"other.hidden", "acme.echo", "acme.relay", "acme.session", "acme.broken", "acme.gate", "acme.left", "acme.reset", "acme.total"}
+	// Every real name gets guesses of the same length, because replies may repeat the name.
+	// Names in acme are also used as method names: acme.counter has some of them.
+	guesses := []string{
+		"other.hidden", "acme.echo", "acme.relay", "acme.session", "acme.broken", "acme.gate", "acme.left",
+		"acme.reset", "acme.total",
+	}
 	real := len(guesses)
 	for i := real; i < 1000; i++ {
 		like := guesses[i%real]
 		guesses = append(guesses, fmt.Sprintf("acme.g%0*d", len(like)-len("acme.g"), i))
 	}
-	asks := map[string]func(r *raw, guess string) []byte{
+	requests := map[string]func(r *raw, guess string) []byte{
 		"call":      func(r *raw, g string) []byte { return r.call(g, "add", 1) },
 		"hi":        func(r *raw, g string) []byte { return r.call(g, "hi") },
 		"attribute": func(r *raw, g string) []byte { return r.call(g, "__getattr__", "total") },
@@ -170,38 +181,39 @@ func TestEnumeration(t *testing.T) {
 	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			r := dialRaw(t, addr, proto, serializer)
-			for what, ask := range asks {
-				first := map[int][]byte{}
+			for kind, request := range requests {
+				first := map[int][]byte{} // reply to the first guess of each length
 				for _, g := range guesses {
-					if (what == "method" || what == "get" || what == "items") && g[:5] != "acme." {
+					if (kind == "method" || kind == "get" || kind == "items") && g[:5] != "acme." {
 						continue
 					}
-					got := normal(ask(r, g), g)
+					got := maskGuess(request(r, g), g)
 					if first[len(g)] == nil {
 						first[len(g)] = got
 					}
 					if !bytes.Equal(got, first[len(g)]) {
-						t.Fatalf("%d/%s, %s: the answer about %s differs:\n%q\n%q", proto, serializer, what, g, got, first[len(g)])
+						t.Fatalf("%d/%s, %s: the reply about %s differs:\n%q\n%q",
+							proto, serializer, kind, g, got, first[len(g)])
 					}
 				}
 			}
-			// Whoever connects can ask for metadata.
-			first := r.connectAnew(addr, "acme.nosuch")
+			// A handshake can request metadata.
+			first := r.reconnect(addr, "acme.nosuch")
 			for _, g := range guesses[:real+5] {
-				if got := r.connectAnew(addr, g); !bytes.Equal(got, first) {
-					t.Errorf("%d/%s, connecting for %s: %q, and for one that is not there %q", proto, serializer, g, got, first)
+				if got := r.reconnect(addr, g); !bytes.Equal(got, first) {
+					t.Errorf("%d/%s, handshake for %s: %q, for a missing object %q", proto, serializer, g, got, first)
 				}
 			}
-			// The two that the caller may and may not do with the one object that it sees.
+			// A permitted and a denied method of the visible object have different replies.
 			if a, b := r.call("acme.counter", "add", 1), r.call("acme.counter", "reset"); bytes.Equal(a, b) {
-				t.Errorf("%d/%s: what is permitted looks like what is not: this test sees nothing", proto, serializer)
+				t.Errorf("%d/%s: permitted and denied calls have equal replies: %q", proto, serializer, a)
 			}
 		}
 	}
 }
 
-// connectAnew returns the answer to the first message of a new connection like r's.
-func (r *raw) connectAnew(addr, object string) []byte {
+// reconnect opens a connection with the settings of r, requests an object's metadata and returns the reply.
+func (r *raw) reconnect(addr, object string) []byte {
 	r.t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -209,23 +221,23 @@ func (r *raw) connectAnew(addr, object string) []byte {
 	}
 	defer nc.Close()
 	fresh := &raw{t: r.t, nc: nc, proto: r.proto, ser: r.ser}
-	fresh.in = wire.NewReader(io.TeeReader(nc, &fresh.seen), 1<<20)
+	fresh.in = wire.NewReader(io.TeeReader(nc, &fresh.read), 1<<20)
 	return fresh.connect(object)
 }
 
-// normal takes the guess out of an answer that repeats it.
-func normal(b []byte, guess string) []byte { return bytes.ReplaceAll(b, []byte(guess), []byte("?")) }
+// maskGuess replaces the guess in a reply that repeats it.
+func maskGuess(b []byte, guess string) []byte { return bytes.ReplaceAll(b, []byte(guess), []byte("?")) }
 
-// TestInvisibleIsTheSameBytes: an object that is not there, one that is and may not be called,
-// and a method that is and may not be called, are the same bytes, however they are asked for.
-func TestInvisibleIsTheSameBytes(t *testing.T) {
+// TestMissingAndDeniedBytes compares the replies about missing objects, denied objects and denied methods: all have
+// the same bytes, for every kind of request.
+func TestMissingAndDeniedBytes(t *testing.T) {
 	h, dir := startHost(t, onlyAdd)
 	addr := h.Addrs()[0]
 	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			r := dialRaw(t, addr, proto, serializer)
 			first := r.call("acme.nosuch", "add", 1)
-			for what, got := range map[string][]byte{
+			for kind, got := range map[string][]byte{
 				"no tenant":              r.call("nosuch.thing", "add", 1),
 				"no id":                  r.call("..", "add", 1),
 				"forbidden object":       r.call("other.hidden", "hi"),
@@ -249,18 +261,20 @@ func TestInvisibleIsTheSameBytes(t *testing.T) {
 				"attribute of the host":  r.call("Pyro.Daemon", "__getattr__", "objectsById"),
 			} {
 				if !bytes.Equal(got, first) {
-					t.Errorf("%d/%s: %s is answered with\n%q, and what is not there with\n%q", proto, serializer, what, got, first)
+					t.Errorf("%d/%s: the reply to %s is\n%q, to a missing object\n%q",
+						proto, serializer, kind, got, first)
 				}
 			}
-			silent := r.oneway("acme.nosuch", "add", 1)
-			for _, call := range [][2]string{{"other.hidden", "hi"}, {"acme.counter", "reset"}, {"acme.counter", "nosuch"}} {
-				if got := r.oneway(call[0], call[1]); !bytes.Equal(got, silent) {
-					t.Errorf("%d/%s: a oneway call of %v shows:\n%q\n%q", proto, serializer, call, got, silent)
+			missing := r.oneway("acme.nosuch", "add", 1)
+			calls := [][2]string{{"other.hidden", "hi"}, {"acme.counter", "reset"}, {"acme.counter", "nosuch"}}
+			for _, call := range calls {
+				if got := r.oneway(call[0], call[1]); !bytes.Equal(got, missing) {
+					t.Errorf("%d/%s: after a oneway call of %v:\n%q\n%q", proto, serializer, call, got, missing)
 				}
 			}
 		}
 	}
-	// And nothing of it was executed.
+	// No call was executed.
 	for e, err := range trail.Entries(filepath.Join(dir, "state", "audit.jsonl")) {
 		if err != nil {
 			t.Fatal(err)
@@ -271,15 +285,15 @@ func TestInvisibleIsTheSameBytes(t *testing.T) {
 	}
 }
 
-// TestListingsShowNothingElse: what lists objects has what the caller may call, in every
-// protocol and serializer, by whatever filter.
-func TestListingsShowNothingElse(t *testing.T) {
+// TestListingsOmitDenied requests lists of objects in every protocol and serializer, with every filter. The lists
+// contain only objects and methods that the caller may call.
+func TestListingsOmitDenied(t *testing.T) {
 	addr := start(t, onlyAdd)
 	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			r := dialRaw(t, addr, proto, serializer)
 			tags := []any{"hearth"}
-			for what, got := range map[string][]byte{
+			for kind, got := range map[string][]byte{
 				"registered":       r.call("Pyro.Daemon", "registered"),
 				"list":             r.call("Pyro.NameServer", "list"),
 				"list, prefix":     r.call("Pyro.NameServer", "list", "acme."),
@@ -293,27 +307,29 @@ func TestListingsShowNothingElse(t *testing.T) {
 				"lookup":           r.call("Pyro.NameServer", "lookup", "acme.counter", true),
 			} {
 				if !bytes.Contains(got, []byte("counter")) && !bytes.Contains(got, []byte("add")) {
-					t.Errorf("%d/%s: %s does not show what may be called: %q", proto, serializer, what, got)
+					t.Errorf("%d/%s: %s does not show the permitted method: %q", proto, serializer, kind, got)
 				}
-				for _, hidden := range []string{"hidden", "other", "echo", "relay", "session", "broken", "gate", "left", "reset", "total"} {
+				for _, hidden := range []string{
+					"hidden", "other", "echo", "relay", "session", "broken", "gate", "left", "reset", "total",
+				} {
 					if bytes.Contains(got, []byte(hidden)) {
-						t.Errorf("%d/%s: %s shows %s: %q", proto, serializer, what, hidden, got)
+						t.Errorf("%d/%s: %s shows %s: %q", proto, serializer, kind, hidden, got)
 					}
 				}
 			}
-			for what, got := range map[string][]byte{
-				"prefix of what is hidden": r.call("Pyro.NameServer", "list", "other."),
-				"its tag":                  r.call("Pyro.NameServer", "list", nil, nil, []any{"tenant:other"}),
+			for filter, got := range map[string][]byte{
+				"prefix of a hidden object": r.call("Pyro.NameServer", "list", "other."),
+				"tag of a hidden object":    r.call("Pyro.NameServer", "list", nil, nil, []any{"tenant:other"}),
 			} {
 				if want := r.call("Pyro.NameServer", "list", "nosuch."); !bytes.Equal(got, want) {
-					t.Errorf("%d/%s: listing by %s: %q, and by what is not there: %q", proto, serializer, what, got, want)
+					t.Errorf("%d/%s: list by %s: %q, by a missing prefix: %q", proto, serializer, filter, got, want)
 				}
 			}
 		}
 	}
 }
 
-// twoKeys is a policy by which two principals with keys may call the same.
+// twoKeys returns a policy that permits two principals with keys to call the same objects.
 func twoKeys(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -337,9 +353,9 @@ permit "all" {
 }`, filepath.Join(dir, "alice.key"), filepath.Join(dir, "bob.key"))
 }
 
-// TestOthersStreams: the id of a stream is of no use to anybody but its principal, who may
-// call the same object: it is an id like one that was never given out.
-func TestOthersStreams(t *testing.T) {
+// TestStreamOfAnotherPrincipal uses the ID of a stream as another principal, which may call the same object. The
+// replies are those to an unknown ID.
+func TestStreamOfAnotherPrincipal(t *testing.T) {
 	addr := start(t, twoKeys(t))
 	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
@@ -354,13 +370,14 @@ func TestOthersStreams(t *testing.T) {
 			closed := bob.call("Pyro.Daemon", "close_stream", strings.Repeat("A", len(id)))
 			for range 2 {
 				if got := bob.call("Pyro.Daemon", "get_next_stream_item", id); !bytes.Equal(got, unknown) {
-					t.Errorf("%d/%s: bob asks for an item of alice's: %q, and of nobody's: %q", proto, serializer, got, unknown)
+					t.Errorf("%d/%s: an item of alice's stream for bob: %q, of an unknown ID: %q",
+						proto, serializer, got, unknown)
 				}
 				if got := bob.call("Pyro.Daemon", "close_stream", id); !bytes.Equal(got, closed) {
-					t.Errorf("%d/%s: bob closes alice's: %q, and nobody's: %q", proto, serializer, got, closed)
+					t.Errorf("%d/%s: bob closes alice's stream: %q, an unknown ID: %q", proto, serializer, got, closed)
 				}
 			}
-			// It goes on from its beginning, on another connection of alice's too.
+			// The stream starts with its first item, and continues on another connection of alice.
 			for i, r := range []*raw{alice, dialAs(t, addr, "alice-1", proto, serializer)} {
 				r.call("Pyro.Daemon", "get_next_stream_item", id)
 				item, err := codec.Unmarshal(r.ser, r.last.Payload, codec.Limits{})
@@ -372,9 +389,9 @@ func TestOthersStreams(t *testing.T) {
 	}
 }
 
-// TestOthersNumbers: callers who send the same correlation id and sequence number have
-// sessions of their own, and one cannot go on with what the other began.
-func TestOthersNumbers(t *testing.T) {
+// TestEqualCorrelationIDs sends equal correlation IDs and sequence numbers from two principals. Each principal has
+// its own session and cannot continue the other's.
+func TestEqualCorrelationIDs(t *testing.T) {
 	addr := start(t, twoKeys(t))
 	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
 		alice, bob := dialAs(t, addr, "alice-1", proto, "json"), dialAs(t, addr, "bob-1", proto, "json")
@@ -391,26 +408,25 @@ func TestOthersNumbers(t *testing.T) {
 	}
 }
 
-// BenchmarkInvisible compares how long it takes to be refused: what is there and forbidden,
-// what is not there, and a method of an object that the caller sees. They are asked for in
-// turn, so that what else the machine does falls on all alike; the medians are shown.
-func BenchmarkInvisible(b *testing.B) {
+// BenchmarkDenial reports the median time of denials: of a denied object, a missing object, and a denied method of a
+// visible object. The calls alternate, so that other load on the machine affects all three.
+func BenchmarkDenial(b *testing.B) {
 	c := dial(b, start(b, onlyAdd), client.Config{})
-	asks := []struct{ name, object, method string }{
+	calls := []struct{ name, object, method string }{
 		{"forbidden", "other.hidden", "hi"}, {"absent", "other.nosuch", "hi"}, {"method", "acme.counter", "set"},
 	}
-	took := make([][]time.Duration, len(asks))
+	times := make([][]time.Duration, len(calls))
 	for b.Loop() {
-		for i, ask := range asks {
-			from := time.Now()
-			if _, err := c.Object(id(ask.object)).Call(context.Background(), ask.method); err == nil {
-				b.Fatal("answered")
+		for i, call := range calls {
+			start := time.Now()
+			if _, err := c.Object(id(call.object)).Call(context.Background(), call.method); err == nil {
+				b.Fatal("a denied call succeeded")
 			}
-			took[i] = append(took[i], time.Since(from))
+			times[i] = append(times[i], time.Since(start))
 		}
 	}
-	for i, ask := range asks {
-		slices.Sort(took[i])
-		b.ReportMetric(float64(took[i][len(took[i])/2].Nanoseconds()), ask.name+"-ns")
+	for i, call := range calls {
+		slices.Sort(times[i])
+		b.ReportMetric(float64(times[i][len(times[i])/2].Nanoseconds()), call.name+"-ns")
 	}
 }

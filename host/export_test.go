@@ -5,15 +5,15 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-// PolicyOf returns the policy that is in force.
+// PolicyOf returns the current policy.
 func PolicyOf(h *Host) *policy.Policy { return h.snap.Load().Policy }
 
-// SourceOf returns the script that serves as an object.
+// SourceOf returns the source of the script that serves an object.
 func SourceOf(h *Host, id object.ID) string {
 	return string(h.snap.Load().tenants[id.Tenant()].objects[id].Script.Source)
 }
 
-// Workers returns the process ids of the tenants' workers, 0 for one that does not run.
+// Workers returns the process IDs of the tenants' workers by tenant: 0 if the worker does not run.
 func (h *Host) Workers() map[string]int {
 	out := map[string]int{}
 	for tenant, t := range h.snap.Load().tenants {
@@ -24,23 +24,22 @@ func (h *Host) Workers() map[string]int {
 	return out
 }
 
-// CloseAudit makes the audit log one that takes nothing more.
+// CloseAudit closes the audit log: later records fail.
 func (h *Host) CloseAudit() { h.closeAudit() }
 
-// Prewarmed returns the process ids of the prewarmed workers.
+// Prewarmed returns the process IDs of the prewarmed workers.
 func (h *Host) Prewarmed() []int { return h.pool.Ready() }
 
-// BoundFlight limits the bytes that all messages and answers take together. Call it before Serve.
-func BoundFlight(h *Host, most int64) { h.shares.Bytes.SetLimit(most) }
+// SetMaxBytesInFlight limits the total bytes of all messages and replies in flight. Call it before Serve.
+func SetMaxBytesInFlight(h *Host, maxBytes int64) { h.shares.Bytes.SetLimit(maxBytes) }
 
-// BoundHistory has the former versions of a tenant's objects take so many bytes at most. Call
-// it before Serve.
-func BoundHistory(h *Host, most int64) { h.reloader.history.maxBytes = most }
+// SetMaxHistoryBytes limits the bytes of the old versions of a tenant's objects. Call it before Serve.
+func SetMaxHistoryBytes(h *Host, maxBytes int64) { h.reloader.history.maxBytes = maxBytes }
 
-// UnderWay returns how many calls of a principal to a plugin's object are under way, those that wait included.
-func (h *Host) UnderWay(id object.ID, who object.Principal) (n int) {
+// UnfinishedCalls returns the number of a principal's running and waiting calls to a plugin's object.
+func (h *Host) UnfinishedCalls(id object.ID, principal object.Principal) (n int) {
 	h.snap.Load().plugins[id].backend.Withdraw(func(c *object.Call) error {
-		if c.ID == id && c.Caller.Principal == who {
+		if c.ID == id && c.Caller.Principal == principal {
 			n++
 		}
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// newIn prepares a folder and returns the error of host.New in it.
-func newIn(t *testing.T, policyText string, prepare func(dir string) error) error {
+// newError creates a host folder, calls prepare, and returns the error of host.New.
+func newError(t *testing.T, policyText string, prepare func(dir string) error) error {
 	t.Helper()
 	_, dir := makeHost(t, everything)
 	for _, name := range []string{"plugins/acme", "state"} {
@@ -31,26 +31,36 @@ func newIn(t *testing.T, policyText string, prepare func(dir string) error) erro
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = host.New(host.Config{Policy: p, Worker: []string{os.Args[0], "worker"}, Shim: []string{os.Args[0], "shim"}})
+	_, err = host.New(host.Config{
+		Policy: p,
+		Worker: []string{os.Args[0], "worker"},
+		Shim:   []string{os.Args[0], "shim"},
+	})
 	return err
 }
 
-// TestFoldersOfOthers: a host does not start if other users can write its folders, and its
-// error has the fix.
-func TestFoldersOfOthers(t *testing.T) {
+// TestWritableFolders creates folders that other users can write: host.New fails, and its error has the fix.
+func TestWritableFolders(t *testing.T) {
 	for _, name := range []string{"scripts", "plugins", "state", "."} {
-		for mode, ok := range map[fs.FileMode]bool{0o777: false, 0o777 | fs.ModeSticky: name == ".", 0o775: true, 0o700: true} {
-			var at string
-			err := newIn(t, everything, func(dir string) error {
-				at = filepath.Join(dir, name)
-				return os.Chmod(at, mode)
+		for mode, ok := range map[fs.FileMode]bool{
+			0o777:                 false,
+			0o777 | fs.ModeSticky: name == ".",
+			0o775:                 true,
+			0o700:                 true,
+		} {
+			var folder string
+			err := newError(t, everything, func(dir string) error {
+				folder = filepath.Join(dir, name)
+				return os.Chmod(folder, mode)
 			})
-			if ok != (err == nil) || !ok && !strings.Contains(err.Error(), "chmod o-w "+at) {
+			if ok != (err == nil) || !ok && !strings.Contains(err.Error(), "chmod o-w "+folder) {
 				t.Errorf("%s of mode %v: %v", name, mode, err)
 			}
 		}
 		if os.Geteuid() == 0 && name != "." {
-			err := newIn(t, everything, func(dir string) error { return os.Chown(filepath.Join(dir, name), 65534, 65534) })
+			err := newError(t, everything, func(dir string) error {
+				return os.Chown(filepath.Join(dir, name), 65534, 65534)
+			})
 			if err == nil || !strings.Contains(err.Error(), "belongs to uid 65534") {
 				t.Errorf("%s of another user: %v", name, err)
 			}
@@ -58,8 +68,8 @@ func TestFoldersOfOthers(t *testing.T) {
 	}
 }
 
-// TestFoldersInEachOther: a tenant's folder and the host's state must be separate.
-func TestFoldersInEachOther(t *testing.T) {
+// TestNestedFolders nests the host's state or audit log and its other folders: host.New fails unless they are separate.
+func TestNestedFolders(t *testing.T) {
 	none := func(string) error { return nil }
 	for text, ok := range map[string]bool{
 		"":                            true,
@@ -80,32 +90,33 @@ func TestFoldersInEachOther(t *testing.T) {
 		} else if strings.Contains(text, "state/scripts") {
 			prepare = func(dir string) error { return os.Mkdir(filepath.Join(dir, "state/scripts"), 0o755) }
 		}
-		err := newIn(t, text+"\n"+everything, prepare)
+		err := newError(t, text+"\n"+everything, prepare)
 		if ok != (err == nil) || !ok && !strings.Contains(err.Error(), "name separate folders") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
 
-// TestOpenedWhileItServes makes a folder or a file world-writable while the host serves: the
-// host ignores new content there and keeps the old one, until the mode is corrected.
-func TestOpenedWhileItServes(t *testing.T) {
+// TestWritableWhileServing makes a folder or a file world-writable under a running host. The host keeps the old content
+// and ignores new content there until the mode is corrected.
+func TestWritableWhileServing(t *testing.T) {
 	for _, name := range []string{"scripts", "scripts/acme", "scripts/acme/deep", "scripts/acme/deep/v.lua"} {
 		t.Run(name, func(t *testing.T) {
 			l := liveHost(t, everything)
 			l.put("scripts/acme/deep/v.lua", version(1))
 			l.reload()
 			l.want("acme.deep.v", "version", int64(1))
-			at := filepath.Join(l.dir, name)
-			before, err := os.Stat(at)
+			path := filepath.Join(l.dir, name)
+			before, err := os.Stat(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			// In place: a file that is renamed there has a mode of its own.
-			if err := os.WriteFile(filepath.Join(l.dir, "scripts/acme/deep/v.lua"), []byte(version(2)), 0o600); err != nil {
+			// Write the file in place: a replaced file would have a new mode.
+			file := filepath.Join(l.dir, "scripts/acme/deep/v.lua")
+			if err := os.WriteFile(file, []byte(version(2)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Chmod(at, before.Mode()|0o002|fs.ModeSticky); err != nil {
+			if err := os.Chmod(path, before.Mode()|0o002|fs.ModeSticky); err != nil {
 				t.Fatal(err)
 			}
 			if !strings.HasSuffix(name, ".lua") {
@@ -115,14 +126,14 @@ func TestOpenedWhileItServes(t *testing.T) {
 				l.reload()
 			}
 			got, err := l.c.Object("acme.deep.v").Call(t.Context(), "version")
-			if err != nil || got != int64(1) && got != int64(2) { // it may have been read before the chmod
+			if err != nil || got != int64(1) && got != int64(2) { // the host may have read it before the chmod
 				t.Errorf("version() = %v, %v", got, err)
 			}
 			l.unknown("acme.deep.mallory", "version")
-			if !strings.Contains(l.refusals(), "chmod o-w "+at) {
-				t.Errorf("refusals:\n%s\nwant chmod o-w %s", l.refusals(), at)
+			if !strings.Contains(l.refusals(), "chmod o-w "+path) {
+				t.Errorf("refusals:\n%s\nwant chmod o-w %s", l.refusals(), path)
 			}
-			if err := os.Chmod(at, before.Mode()); err != nil {
+			if err := os.Chmod(path, before.Mode()); err != nil {
 				t.Fatal(err)
 			}
 			l.reload()
@@ -134,8 +145,9 @@ func TestOpenedWhileItServes(t *testing.T) {
 	}
 }
 
-// TestTenantsFolderOfItsOwner: an account that deploys may own a tenant's folder.
-func TestTenantsFolderOfItsOwner(t *testing.T) {
+// TestTenantFolderOwner gives a tenant's folder to another account, such as one that deploys scripts: the host serves
+// its scripts.
+func TestTenantFolderOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a folder to another user")
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
-// The test binary is its own worker, as hearth is.
+// TestMain also runs the test binary as a worker and as a shim.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
 		os.Exit(worker.Main())
@@ -45,15 +45,14 @@ permit "owner may call acme" {
   objects    = ["acme.*"]
   tracebacks = true
 }
-permit "relays reach the counter" {
+permit "relay may call the counter" {
   principals = ["object:acme.relay"]
   objects    = ["acme.counter"]
   methods    = ["add"]
 }
 `
 
-// crossing is an object with one instance that calls another as soon as two of them are
-// at it.
+// crossing is a single-instance object. Its method cross waits until two instances of it run, then calls the other.
 const crossing = `
 local X = hearth.object { instance = "single" }
 function X.expose:hello() return "hi" end
@@ -119,15 +118,14 @@ return Gate`,
 	"other/hidden.lua": `local H = hearth.object {} function H.expose:hi() return "hi" end return H`,
 }
 
-// start serves the scripts under a policy and returns the address. The host is drained
-// when the test ends.
+// start serves the scripts with a policy and returns the address. It drains the host at the end of the test.
 func start(t testing.TB, policyText string) string {
 	t.Helper()
 	h, _ := startHost(t, policyText)
 	return h.Addrs()[0]
 }
 
-// startHost is start for those who need the host itself, and its folder.
+// startHost is like start and returns the host and its folder.
 func startHost(t testing.TB, policyText string, with ...func(*host.Config)) (*host.Host, string) {
 	t.Helper()
 	h, dir := makeHost(t, policyText, with...)
@@ -146,7 +144,7 @@ func startHost(t testing.TB, policyText string, with ...func(*host.Config)) (*ho
 	return h, dir
 }
 
-// makeHost is startHost for a host that does not listen yet.
+// makeHost is like startHost for a host that does not listen yet.
 func makeHost(t testing.TB, policyText string, with ...func(*host.Config)) (*host.Host, string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -171,8 +169,14 @@ func makeHost(t testing.TB, policyText string, with ...func(*host.Config)) (*hos
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	cfg := host.Config{Policy: p, Log: log, Worker: []string{os.Args[0], "worker"}, Version: "test",
-		PolicyFile: file, Load: func() (*policy.Policy, error) { return policyfile.Load(file, os.Getuid()) }}
+	cfg := host.Config{
+		Policy:     p,
+		Log:        log,
+		Worker:     []string{os.Args[0], "worker"},
+		Version:    "test",
+		PolicyFile: file,
+		Load:       func() (*policy.Policy, error) { return policyfile.Load(file, os.Getuid()) },
+	}
 	for _, set := range with {
 		set(&cfg)
 	}
@@ -237,8 +241,8 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestProxiesAreData sends what a Pyro peer would make a connection of, to an object and to
-// the host's own: nobody calls where it points.
+// TestProxiesAreData sends proxies and URIs to an object and to built-in objects. A Pyro peer would connect to their
+// address; the host does not.
 func TestProxiesAreData(t *testing.T) {
 	target, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -247,7 +251,8 @@ func TestProxiesAreData(t *testing.T) {
 	defer target.Close()
 	uri := "PYRO:victim@" + target.Addr().String()
 	addr := start(t, everything)
-	for proto, class := range map[object.Protocol]string{object.Pyro4: "Pyro4.core.Proxy", object.Pyro5: "Pyro5.client.Proxy"} {
+	classes := map[object.Protocol]string{object.Pyro4: "Pyro4.core.Proxy", object.Pyro5: "Pyro5.client.Proxy"}
+	for proto, class := range classes {
 		for _, ser := range []string{"serpent", "json", "msgpack"} {
 			c := dial(t, addr, client.Config{Protocol: proto, Serializer: ser})
 			proxy := map[string]any{"__class__": class, "state": []any{uri, []any{}, []any{}, []any{}, "hello", nil}}
@@ -256,14 +261,16 @@ func TestProxiesAreData(t *testing.T) {
 				t.Errorf("%d/%s: %v\n%s", proto, ser, err, diff)
 			}
 			for _, arg := range []any{proxy, uri} {
-				for method, of := range map[string]object.ID{"lookup": object.NameServer, "get_metadata": object.Daemon} {
-					if got, err := c.Object(of).Call(t.Context(), method, arg); err == nil {
-						t.Errorf("%d/%s: %s of %v is %v", proto, ser, method, arg, got)
+				builtins := map[string]object.ID{"lookup": object.NameServer, "get_metadata": object.Daemon}
+				for method, id := range builtins {
+					if got, err := c.Object(id).Call(t.Context(), method, arg); err == nil {
+						t.Errorf("%d/%s: %s(%v) = %v, want an error", proto, ser, method, arg, got)
 					}
 				}
 			}
 		}
 	}
+	// The first connection that the target accepts is the test's: the host made none before.
 	own, err := net.Dial("tcp", target.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +282,7 @@ func TestProxiesAreData(t *testing.T) {
 	}
 	defer first.Close()
 	if first.RemoteAddr().String() != own.LocalAddr().String() {
-		t.Error("the host has called where an argument pointed")
+		t.Error("the host connected to the address in an argument")
 	}
 }
 
@@ -289,7 +296,7 @@ func TestExceptionsHaveTheirClass(t *testing.T) {
 		trace = strings.Join(re.Traceback, "")
 	}
 	if !strings.Contains(trace, " acme/echo.lua:") || strings.Contains(trace, dir) {
-		t.Errorf("the traceback is %q: want the script's name in it, and no path of the host's", trace)
+		t.Errorf("the traceback is %q: want the script's name and no path of the host", trace)
 	}
 	_, err = c.Object("acme.relay").Call(t.Context(), "forbidden", 1)
 	wantRemote(t, err, "", "unknown object")
@@ -303,9 +310,8 @@ func wantRemote(t *testing.T, err error, class, message string) {
 	}
 }
 
-// TestInvisibleIsOneAnswer compares what a caller learns of things that do not exist, that
-// belong to others, and that it may not call.
-func TestInvisibleIsOneAnswer(t *testing.T) {
+// TestMissingAndDeniedErrors compares the errors for missing objects, denied objects and denied methods: all are equal.
+func TestMissingAndDeniedErrors(t *testing.T) {
 	only := `
 listener "tcp" { address = "127.0.0.1:0" }
 principal "owner" { host_user = true }
@@ -326,7 +332,7 @@ permit "one method" {
 	} {
 		_, err := c.Object(object.ID(call[0])).Call(ctx, call[1])
 		if err == nil {
-			t.Errorf("%s.%s was answered", call[0], call[1])
+			t.Errorf("%s.%s succeeded", call[0], call[1])
 			continue
 		}
 		if first == "" {
@@ -346,7 +352,7 @@ permit "one method" {
 	}
 }
 
-func TestSessionsBelongToConnections(t *testing.T) {
+func TestSessionPerConnection(t *testing.T) {
 	c := dial(t, start(t, everything), client.Config{})
 	ctx := t.Context()
 	a, err := c.Session(ctx)
@@ -365,7 +371,7 @@ func TestSessionsBelongToConnections(t *testing.T) {
 		}
 	}
 	if got, err := b.Object("acme.session").Call(ctx, "next"); err != nil || got != int64(1) {
-		t.Errorf("b: next() = %v, %v; want 1: sessions are shared", got, err)
+		t.Errorf("b: next() = %v, %v; want 1: the connections share a session", got, err)
 	}
 }
 
@@ -389,13 +395,13 @@ func TestConcurrentCallsOfASingleInstance(t *testing.T) {
 	}
 }
 
-func TestBrokenScriptSaysWhy(t *testing.T) {
+func TestBrokenScriptError(t *testing.T) {
 	c := dial(t, start(t, everything), client.Config{})
 	_, err := c.Object("acme.broken").Call(t.Context(), "x")
 	wantRemote(t, err, "", "acme/broken.lua")
 }
 
-func TestDeadlineEndsASpinningScript(t *testing.T) {
+func TestLimitEndsEndlessScript(t *testing.T) {
 	c := dial(t, start(t, everything), client.Config{})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -406,17 +412,17 @@ func TestDeadlineEndsASpinningScript(t *testing.T) {
 	}
 }
 
-// TestMemoryBombEndsTheCallAlone lets a script hold more than it may: another object of
-// the same worker keeps its state.
-func TestMemoryBombEndsTheCallAlone(t *testing.T) {
-	c := dial(t, start(t, limited("object \"echo\" {\n limits { memory = \"16MiB\" }\n}")), client.Config{Timeout: time.Minute})
+// TestMemoryLimitEndsOnlyTheCall exceeds a script's memory limit: another object of the same worker keeps its state.
+func TestMemoryLimitEndsOnlyTheCall(t *testing.T) {
+	addr := start(t, limited("object \"echo\" {\n limits { memory = \"16MiB\" }\n}"))
+	c := dial(t, addr, client.Config{Timeout: time.Minute})
 	if _, err := c.Object("acme.counter").Call(t.Context(), "add", 7); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.Object("acme.echo").Call(t.Context(), "hoard")
 	wantRemote(t, err, "", "limit exceeded: 16 MiB of memory; the call was executed in part")
 	if got, err := c.Object("acme.counter").Get(t.Context(), "total"); err != nil || got != int64(7) {
-		t.Errorf("after a neighbour's limit: total = %v, %v", got, err)
+		t.Errorf("after the limit of another object: total = %v, %v; want 7", got, err)
 	}
 }
 

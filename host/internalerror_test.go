@@ -11,14 +11,21 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// TestInternalErrorIsLogged: of an error whose cause the caller does not read, the log has object, method,
-// principal, the call's id as text, and the cause.
+// TestInternalErrorIsLogged logs an error whose cause the caller does not receive. The log has the object, the method,
+// the principal, the call's correlation ID and the cause.
 func TestInternalErrorIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	c := &conn{h: &Host{log: slog.New(slog.NewTextHandler(&log, nil))}, caller: object.Caller{Principal: "alice"}}
 	call := &object.Call{ID: "acme.x", Method: "m"}
-	c.logInternal(call, &wire.Message{Corr: [16]byte{0x4d, 0x56, 15: 1}}, &object.Error{Code: object.CodeInternal, Err: errors.New("the cause")})
-	for _, want := range []string{"object=acme.x", "method=m", "principal=alice", "call=4d560000-0000-0000-0000-000000000001", "the cause"} {
+	m := &wire.Message{Corr: [16]byte{0x4d, 0x56, 15: 1}}
+	c.logInternal(call, m, &object.Error{Code: object.CodeInternal, Err: errors.New("the cause")})
+	for _, want := range []string{
+		"object=acme.x",
+		"method=m",
+		"principal=alice",
+		"call=4d560000-0000-0000-0000-000000000001",
+		"the cause",
+	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%q is not in %s", want, &log)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
-// TestBeyondMachine: limits of a tenant that the host cannot give are named.
+// TestBeyondMachine compares tenant limits with the resources of machines: limits that exceed them are reported.
 func TestBeyondMachine(t *testing.T) {
 	p, err := policyfile.Parse("policy.hcl", []byte(`
 listener "local" { address = "127.0.0.1:7766" }
@@ -32,8 +32,14 @@ tenant "plain" {}
 	}{
 		{cgroup.Limits{}, nil},
 		{cgroup.Limits{CPUs: 3, Bytes: 2 << 30}, nil},
-		{cgroup.Limits{CPUs: 1.5, Bytes: 2 << 30}, []string{`tenant "big": cpus = 3, and the host itself may use 1.5 `}},
-		{cgroup.Limits{CPUs: 8, Bytes: 1 << 30}, []string{`tenant "big": a worker may hold 2048 MiB of memory, and the host`}},
+		{
+			machine: cgroup.Limits{CPUs: 1.5, Bytes: 2 << 30},
+			want:    []string{`tenant "big": cpus = 3, and the host itself may use 1.5 `},
+		},
+		{
+			machine: cgroup.Limits{CPUs: 8, Bytes: 1 << 30},
+			want:    []string{`tenant "big": a worker may hold 2048 MiB of memory, and the host`},
+		},
 	} {
 		got := host.BeyondMachine(p, tc.machine)
 		for i := range max(len(got), len(tc.want)) {
@@ -45,10 +51,11 @@ tenant "plain" {}
 	}
 }
 
-// TestDefaultWorkerBytes: the policy compares limits with the memory that a worker has.
+// TestDefaultWorkerBytes compares the two default worker memory limits. The policy checks limits against the one in
+// package object.
 func TestDefaultWorkerBytes(t *testing.T) {
 	if object.DefaultWorkerBytes != confine.DefaultMemoryBytes {
-		t.Errorf("a worker has %d bytes by default, the policy compares with %d",
+		t.Errorf("the default of a worker is %d bytes, that of the policy %d",
 			confine.DefaultMemoryBytes, object.DefaultWorkerBytes)
 	}
 }

@@ -9,11 +9,17 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// TestStrangersSendNoLargeMessages: what objects may take is for those whom the host knows,
-// and follows the policy while a connection waits.
-func TestStrangersSendNoLargeMessages(t *testing.T) {
+// TestMessageBytes changes the argument limit of a policy during a connection. The message limit of a principal follows
+// it; that of an unauthenticated peer is the default.
+func TestMessageBytes(t *testing.T) {
 	load := func(size string) *generation {
-		text := "listener \"tcp\" { address = \"127.0.0.1:0\" }\nprincipal \"me\" { host_user = true }\ntenant \"acme\" {\n limits { arguments = \"" + size + "\" }\n}\n"
+		text := `
+listener "tcp" { address = "127.0.0.1:0" }
+principal "owner" { host_user = true }
+tenant "acme" {
+  limits { arguments = "` + size + `" }
+}
+`
 		p, err := policyfile.Parse("policy.hcl", []byte(text), "/", os.Getuid(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -21,16 +27,16 @@ func TestStrangersSendNoLargeMessages(t *testing.T) {
 		return &generation{Snapshot: snapshot.Snapshot{Policy: p}}
 	}
 	h := new(Host)
-	me := &conn{h: h, caller: object.Caller{Principal: "me"}}
-	stranger := &conn{h: h, caller: object.Caller{Principal: object.Anonymous}}
+	owner := &conn{h: h, caller: object.Caller{Principal: "owner"}}
+	anonymous := &conn{h: h, caller: object.Caller{Principal: object.Anonymous}}
 	for _, size := range []string{"16MiB", "32MiB", "1MiB"} {
 		h.snap.Store(load(size))
 		want := h.snap.Load().Policy.MessageBytes()
-		if got := me.messageBytes(); got != want {
-			t.Errorf("%s: I may send %d bytes, want %d", size, got, want)
+		if got := owner.messageBytes(); got != want {
+			t.Errorf("%s: owner may send %d bytes, want %d", size, got, want)
 		}
-		if got := stranger.messageBytes(); got != object.DefaultMessageBytes {
-			t.Errorf("%s: a stranger may send %d bytes", size, got)
+		if got := anonymous.messageBytes(); got != object.DefaultMessageBytes {
+			t.Errorf("%s: an unauthenticated peer may send %d bytes, want %d", size, got, object.DefaultMessageBytes)
 		}
 	}
 }

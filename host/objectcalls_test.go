@@ -20,7 +20,7 @@ local H = hearth.object { instance = "call" }
 function H.expose:send(n) return #hearth.proxy("acme.echo"):echo(("x"):rep(n)) end
 function H.expose:fetch(n) return #hearth.proxy("acme.echo"):controls(n) end
 return H`))
-	host.BoundFlight(h, 1<<20)
+	host.SetMaxBytesInFlight(h, 1<<20)
 	hoarder := dial(t, h.Addrs()[0], client.Config{}).Object("acme.hoarder")
 	const full = "too many bytes in flight of the host: limit 1 MiB; "
 	_, err := hoarder.Call(t.Context(), "send", 2<<20)

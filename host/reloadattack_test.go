@@ -190,7 +190,7 @@ func TestModuleCycle(t *testing.T) {
 func TestHistoryIsBounded(t *testing.T) {
 	const most, objects, libs = 2 << 20, 12, 7
 	l := liveHost(t, everything)
-	host.BoundHistory(l.h, most)
+	host.SetMaxHistoryBytes(l.h, most)
 	uses := ""
 	for n := range libs {
 		l.put(fmt.Sprintf("scripts/acme/lib/m%d.lua", n), "--"+strings.Repeat("x", 6<<10)+"\nreturn 1")

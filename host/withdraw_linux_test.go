@@ -101,7 +101,7 @@ func TestCallsQueuedInAPlugin(t *testing.T) {
 			for k := range n {
 				waiting = append(waiting, call(alice, "acme.queue.single", "add", k))
 			}
-			until(func() bool { return h.UnderWay("acme.queue.single", "alice") == n })
+			until(func() bool { return h.UnfinishedCalls("acme.queue.single", "alice") == n })
 			file, content := "alice.key", ""
 			if name == "forbidden" {
 				file, content = "policy.hcl", text+forbidAdd
@@ -121,7 +121,7 @@ func TestCallsQueuedInAPlugin(t *testing.T) {
 				}
 			}
 			// The revoked client is disconnected before the host sends the cancellation to the plugin.
-			until(func() bool { return h.UnderWay("acme.queue.single", "alice") == 0 })
+			until(func() bool { return h.UnfinishedCalls("acme.queue.single", "alice") == 0 })
 			select {
 			case err := <-held:
 				t.Fatalf("the call in front ended: %v", err)
