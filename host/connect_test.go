@@ -30,8 +30,8 @@ func deflate(t *testing.T, b []byte) []byte {
 	return out.Bytes()
 }
 
-// TestCompressedConnect sends compressed handshakes that exceed the size limit when inflated. The host does not inflate
-// those of unauthenticated peers. For other peers the limit applies to the inflated size.
+// TestCompressedConnect sends handshakes with the compressed flag, one of which exceeds the size limit when inflated.
+// The host does not inflate those of unauthenticated peers. For other peers the limit applies to the inflated size.
 func TestCompressedConnect(t *testing.T) {
 	h, _ := gatedHost(t, newGate())
 	connect := func(c io.ReadWriter, payload []byte) string {

@@ -271,17 +271,17 @@ func TestProxiesAreData(t *testing.T) {
 		}
 	}
 	// The first connection that the target accepts is the test's: the host made none before.
-	own, err := net.Dial("tcp", target.Addr().String())
+	direct, err := net.Dial("tcp", target.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer own.Close()
+	defer direct.Close()
 	first, err := target.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	if first.RemoteAddr().String() != own.LocalAddr().String() {
+	if first.RemoteAddr().String() != direct.LocalAddr().String() {
 		t.Error("the host connected to the address in an argument")
 	}
 }
