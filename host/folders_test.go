@@ -68,8 +68,8 @@ func TestWritableFolders(t *testing.T) {
 	}
 }
 
-// TestNestedFolders nests the host's state or audit log and its other folders: host.New fails unless they are separate.
-func TestNestedFolders(t *testing.T) {
+// TestSeparateFolders nests the host's state or audit log and its other folders: host.New fails unless they are separate.
+func TestSeparateFolders(t *testing.T) {
 	none := func(string) error { return nil }
 	for text, ok := range map[string]bool{
 		"":                            true,
