@@ -68,7 +68,7 @@ func TestWritableFolders(t *testing.T) {
 	}
 }
 
-// TestSeparateFolders nests the host's state or audit log and its other folders: host.New fails unless they are separate.
+// TestSeparateFolders nests the host's state or audit log and its other folders. host.New requires separate folders.
 func TestSeparateFolders(t *testing.T) {
 	none := func(string) error { return nil }
 	for text, ok := range map[string]bool{
