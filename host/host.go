@@ -18,7 +18,8 @@
 //	tracer       one, if the policy has a trace block; ends after the calls
 //	audit log    goroutines that sync the log, watch its disk and keep old records; closed last
 //
-// A call keeps the snapshot (policy, routes, credentials) with which it began. Package dispatch has the order of a call.
+// A call keeps the snapshot (policy, routes, credentials) with which it began. Package dispatch defines the order of
+// a call's steps.
 package host
 
 import (

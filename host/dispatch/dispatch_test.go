@@ -135,7 +135,12 @@ func TestRequestWithoutSlot(t *testing.T) {
 	queue.Release(other, true)
 	session := d.NewSession()
 	session.SetPrincipal("alice")
-	call := object.Call{ID: "acme.counter", Method: "total", Kind: object.Get, Caller: object.Caller{Principal: "alice"}}
+	call := object.Call{
+		ID:     "acme.counter",
+		Method: "total",
+		Kind:   object.Get,
+		Caller: object.Caller{Principal: "alice"},
+	}
 	for range 3 {
 		r := &Request{Call: call, Session: session}
 		if _, err := d.Do(t.Context(), r); err != nil {
