@@ -43,6 +43,7 @@ func init() {
 		weighted{4, (*generator).errorUnit},
 		weighted{4, (*generator).forBoundsUnit},
 		weighted{6, (*generator).operatorUnit},
+		weighted{4, (*generator).chainUnit},
 		weighted{4, (*generator).patternUnit},
 		weighted{4, (*generator).valueUnit},
 		weighted{1, (*generator).dateUnit},
