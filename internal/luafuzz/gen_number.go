@@ -48,6 +48,19 @@ func (g *generator) numberText() string {
 	return `"` + b.String() + `"`
 }
 
+// roundedCall returns a function for pcall that calls a function of the C library, whose last digit may differ. C
+// rounds about one result in a thousand wrongly; such a difference rarely reaches the twelfth digit.
+func (g *generator) roundedCall(x string) string {
+	call := "math." + g.pick("asin", "acos", "atan", "exp", "log") + "(" + x + ")"
+	if g.chance(40) { // larger angles are a known difference
+		call = "math." + g.pick("sin", "cos", "tan") + "(" + x + " % 1000000)"
+	}
+	if g.avoid[Libm] {
+		call = `string.format("%.12g", ` + call + ")"
+	}
+	return "function() return " + call + " end"
+}
+
 // valueUnit writes, reads and computes with odd numbers.
 func (g *generator) valueUnit() {
 	for range 3 + g.n(5) {
@@ -63,10 +76,9 @@ func (g *generator) valueUnit() {
 				"20") + g.pick("", ".0", ".1", ".5", ".17", ".20") +
 				g.pick("g", "f", "e", "G", "E", "d", "i", "x", "X", "o", "u", "c", "s", "q") + `", ` + x
 		case 3:
-			call = "math." + g.pick("floor", "ceil", "abs", "modf", "frexp", "sqrt", "deg", "rad", "asin",
-				"acos", "atan", "exp", "log") + ", " + x
-			if g.chance(20) { // larger angles are a known difference
-				call = "math." + g.pick("sin", "cos", "tan") + ", " + x + " % 1000000"
+			call = "math." + g.pick("floor", "ceil", "abs", "modf", "frexp", "sqrt", "deg", "rad") + ", " + x
+			if g.chance(50) {
+				call = g.roundedCall(x)
 			}
 		case 4:
 			call = "math." + g.pick("fmod", "max", "min", "mod", "ldexp", "atan2", "pow") + ", " + x + ", " + y
