@@ -10,16 +10,12 @@ import (
 	"testing"
 )
 
-// The flag -all checks pending packages as well, and prints every finding. To list the findings of one package and of
-// the packages below it:
+// The flag -all prints every finding. To list the findings of one package and of the packages below it:
 //
 //	go test ./internal/prose -run TestProse/codec -all
 //
 // Documents are packages too: README.md, CHANGELOG.md (newest section), doc/policy.md, doc/adr.
-var all = flag.Bool("all", false, "check pending packages too, and print every finding")
-
-// pending lists the packages that are not yet converted. A package leaves the list when it is within its budgets.
-var pending []string
+var all = flag.Bool("all", false, "print every finding")
 
 // exempt lists words that are data and not prose: texts of Pyro and Lua that clients and scripts receive byte for byte.
 // The exact text is not counted wherever it occurs.
@@ -36,22 +32,11 @@ func TestProse(t *testing.T) {
 		t.Fatal(err)
 	}
 	packages := readModule(t, root)
-	for _, name := range pending {
-		if packages[name] == nil {
-			t.Errorf("there is no package %s: remove it from pending", name)
-		}
-	}
 	for _, name := range slices.Sorted(maps.Keys(packages)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reports := check(packages[name])
-			waiting := slices.Contains(pending, name)
-			switch {
-			case waiting && len(reports) == 0:
-				t.Errorf("%s is within its budgets: remove it from pending", name)
-			case waiting && !*all:
-				t.Skipf("pending, %d findings: list them with -all", len(reports))
-			case len(reports) > maxFindings && !*all:
+			if len(reports) > maxFindings && !*all {
 				more := len(reports) - maxFindings
 				reports = append(reports[:maxFindings], fmt.Sprintf("and %d more: list them with -all", more))
 			}
