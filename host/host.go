@@ -452,8 +452,8 @@ func (h *Host) makeRoom() {
 	h.closeAll(closed, whose)
 }
 
-// introduced takes a connection off the list of strangers and counts it as its principal's, unless that one has too
-// many.
+// introduced counts a connection in its principal's share and removes it from the unauthenticated ones. It returns an
+// error if the principal has too many connections.
 func (h *Host) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
 	sh, err := h.shares.Enter(c.caller.Principal, p)
 	if err != nil {

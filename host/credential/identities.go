@@ -101,7 +101,7 @@ func NewStore(p *policy.Policy, before *Store, log *slog.Logger) (*Store, error)
 	}
 	s.current.Store(&identities{})
 	_, failures := s.Read()
-	return s, joinFailures(failures, log, func(f readError) bool {
+	return s, joinFailures(failures, log, func(f ReadError) bool {
 		return f.name == s.TokenFolder() || before != nil && (f.name == "" || before.reads(f.name))
 	})
 }
@@ -118,16 +118,16 @@ func (s *Store) reads(name string) bool {
 // listenerName returns the name of a listener's files in a readError.
 func listenerName(l policy.Listener) string { return "listener " + l.Name }
 
-// readError is the error of reading a file, a folder or a listener's files.
-type readError struct {
+// ReadError is the error of reading a file, a folder or a listener's files.
+type ReadError struct {
 	name string // path of a file or folder, listenerName, or "" for a conflict between files
 	error
 }
 
-func (f readError) Unwrap() error { return f.error }
+func (f ReadError) Unwrap() error { return f.error }
 
 // joinFailures joins the failures that are not minor, and logs the minor ones.
-func joinFailures(all []readError, log *slog.Logger, minor func(readError) bool) error {
+func joinFailures(all []ReadError, log *slog.Logger, minor func(ReadError) bool) error {
 	var errs []error
 	for _, f := range all {
 		if minor(f) {
@@ -179,7 +179,7 @@ type reading struct {
 	s        *Store
 	changed  map[string]bool // result of pollFiles
 	updated  bool            // an identity or an error has changed
-	failures []readError     // new failures
+	failures []ReadError     // new failures
 }
 
 // due reports whether files must be read: the last attempt failed, or one of them may have changed.
@@ -201,13 +201,13 @@ func (k *reading) record(name, where string, err error, files ...string) {
 	err = fmt.Errorf("%s: %w", where, err)
 	k.s.failed[name] = err.Error()
 	if changed || before != err.Error() {
-		k.failures = append(k.failures, readError{name, err})
+		k.failures = append(k.failures, ReadError{name, err})
 	}
 }
 
 // Read reads changed files and files that failed before. It reports whether any identity or error has changed, and
 // returns the new failures. Calls must not run at the same time; [Store.Refresh] locks.
-func (s *Store) Read() (updated bool, failures []readError) {
+func (s *Store) Read() (updated bool, failures []ReadError) {
 	k := &reading{s: s}
 	k.record("expired tokens", "enrolment", s.expireTokens(time.Now()))
 	k.changed = s.pollFiles()
@@ -267,7 +267,7 @@ func (s *Store) Read() (updated bool, failures []readError) {
 	s.duplicates = duplicates
 	if k.updated {
 		for _, err := range duplicates {
-			k.failures = append(k.failures, readError{"", err})
+			k.failures = append(k.failures, ReadError{"", err})
 		}
 	}
 	return k.updated, k.failures

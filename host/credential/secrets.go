@@ -56,7 +56,7 @@ func NewSecrets(p *policy.Policy, before *Secrets, log *slog.Logger) (*Secrets, 
 		before.mu.Unlock()
 	}
 	_, failures := s.read()
-	return s, joinFailures(failures, log, func(f readError) bool {
+	return s, joinFailures(failures, log, func(f ReadError) bool {
 		i := slices.IndexFunc(p.Secrets, func(sec policy.Secret) bool { return sec.Path == f.name })
 		return before != nil && before.reads(&p.Secrets[i])
 	})
@@ -83,7 +83,7 @@ func (s *Secrets) pollFile(path string, changed map[string]bool) {
 }
 
 // read reads changed files. It reports whether any value has changed, and returns the new failures.
-func (s *Secrets) read() (updated bool, failures []readError) {
+func (s *Secrets) read() (updated bool, failures []ReadError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := map[string]bool{}
@@ -101,7 +101,7 @@ func (s *Secrets) read() (updated bool, failures []readError) {
 			err := fmt.Errorf("%s: secret %q of tenant %s: %w", sec.Where, sec.Name, sec.Tenant, err)
 			if before := s.failed[sec.Path]; before != err.Error() {
 				s.failed[sec.Path] = err.Error()
-				failures = append(failures, readError{sec.Path, err})
+				failures = append(failures, ReadError{sec.Path, err})
 			}
 			if s.stats[sec.Path] != nil { // the file exists: keep its value
 				delete(s.stats, sec.Path) // the next read retries it, and reports the same error only once
