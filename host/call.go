@@ -70,7 +70,7 @@ func (c *conn) invoke(m *wire.Message) bool {
 		c.background(r)
 		return !c.revoked.Load()
 	}
-	reply, err := c.h.dispatch.Do(context.Background(), r)
+	reply, err := c.s.dispatch.Do(context.Background(), r)
 	c.flow, c.weight = r.Flow, r.Weight
 	switch {
 	case errors.Is(err, dispatch.ErrRevoked):
@@ -99,7 +99,7 @@ func (c *conn) answerError(answer *wire.Message, ser codec.Serializer, call *obj
 // takeSlot waits for a slot of the connection's own share of the fair queue.
 func (c *conn) takeSlot(now time.Time) {
 	c.flow, c.weight = c.session.Flow(), 1
-	c.h.queue.Switch(&c.slot, c.flow, c.weight, now)
+	c.s.queue.Switch(&c.slot, c.flow, c.weight, now)
 }
 
 // closes reports whether a Python daemon would close the connection after answering with
@@ -163,7 +163,7 @@ func (c *conn) onewaySlot() {
 	select {
 	case c.slots <- struct{}{}:
 	default:
-		c.h.queue.Release(&c.slot, false)
+		c.s.queue.Release(&c.slot, false)
 		c.slots <- struct{}{}
 	}
 }
@@ -183,7 +183,7 @@ func (c *conn) background(r *dispatch.Request) {
 	}
 	account := c.held.Account
 	c.oneways.Add(1)
-	c.h.dispatch.Start(context.Background(), &own, func(_ object.Reply, err error) {
+	c.s.dispatch.Start(context.Background(), &own, func(_ object.Reply, err error) {
 		account.Release(counted)
 		<-c.slots
 		if err != nil {
@@ -237,10 +237,10 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply)
 	if c.req.Kind == object.Batch && !r.Exception {
 		answer.Flags |= wire.Batch
 	}
-	c.h.shares.Discard(len(r.Payload)) // in a moment
+	c.s.shares.Discard(len(r.Payload)) // in a moment
 	if err := c.held.Add(len(r.Payload)); err != nil {
 		answer.Flags &^= wire.Exception | wire.Batch
-		return c.fail(answer, ser, c.h.shares.ResultLost(err))
+		return c.fail(answer, ser, c.s.shares.ResultLost(err))
 	}
 	answer.Payload = r.Payload
 	if c.result = r.Payload; cap(r.Payload) > 1<<20 {

@@ -30,7 +30,7 @@ import (
 // conn is one connection. Its goroutine reads a message, handles it and answers before it reads the next one: Pyro
 // clients expect answers in order. Only oneway calls run concurrently.
 type conn struct {
-	h        *Host
+	s        *server
 	socket   net.Conn // the accepted socket; other goroutines may close it
 	listener *transport.Listener
 	session  *dispatch.Session
@@ -77,15 +77,15 @@ type proof struct {
 	under     atomic.Pointer[policy.Policy] // the last policy under which the principal was checked
 }
 
-func newConn(h *Host, nc net.Conn, l *transport.Listener, name string) *conn {
-	return &conn{h: h, socket: nc, nc: nc, listener: l, name: name,
-		held: admit.Holding{Account: h.shares.Unauthenticated}}
+func newConn(s *server, nc net.Conn, l *transport.Listener, name string) *conn {
+	return &conn{s: s, socket: nc, nc: nc, listener: l, name: name,
+		held: admit.Holding{Account: s.shares.Unauthenticated}}
 }
 
 // recheck reports whether the peer is still the principal that it was. changed means that another snapshot came into
 // force.
 func (c *conn) recheck(changed bool) bool {
-	if changed && c.h.revoked(c, c.proof.Load(), time.Now()) != nil {
+	if changed && c.s.revoked(c, c.proof.Load(), time.Now()) != nil {
 		return false // the reloader closes the connection, and logs it
 	}
 	return !c.revoked.Load()
@@ -106,7 +106,7 @@ func (c *conn) cut() {
 
 // serve runs the connection to its end.
 func (c *conn) serve() {
-	c.session = c.h.dispatch.NewSession()
+	c.session = c.s.dispatch.NewSession()
 	c.req.Session, c.req.Slot, c.req.Recheck = c.session, &c.slot, c.recheck
 	defer c.end()
 	_ = c.socket.SetDeadline(time.Now().Add(handshakeTimeout))
@@ -135,8 +135,8 @@ func (c *conn) serve() {
 	for !c.draining.Load() {
 		// Under contention the next call waits for a slot before it is read: most likely it belongs to the same flow.
 		// If no message has arrived, wait releases the slot.
-		if now := time.Now(); c.h.queue.Contended(now) {
-			c.h.queue.Acquire(&c.slot, c.flow, c.weight, now)
+		if now := time.Now(); c.s.queue.Contended(now) {
+			c.s.queue.Acquire(&c.slot, c.flow, c.weight, now)
 		}
 		err := c.in.Read(&m)
 		c.waiting.Store(false)
@@ -165,7 +165,7 @@ func (c *conn) serve() {
 			return
 		}
 		c.settle()
-		c.h.queue.Release(&c.slot, true)
+		c.s.queue.Release(&c.slot, true)
 	}
 }
 
@@ -177,18 +177,18 @@ func (c *conn) reserve(n int) error {
 	case err == nil:
 		return nil
 	case !c.known:
-		return c.h.shares.Exhausted(err)
+		return c.s.shares.Exhausted(err)
 	}
 	return c.awaitRoom(func(ctx context.Context) error { return c.held.Wait(ctx, n) })
 }
 
 // awaitRoom waits for room in an account, without a slot. It returns the error of a call after admit.WaitTimeout.
 func (c *conn) awaitRoom(wait func(context.Context) error) error {
-	c.h.queue.Release(&c.slot, false)
-	ctx, cancel := context.WithTimeout(c.h.life, admit.WaitTimeout)
+	c.s.queue.Release(&c.slot, false)
+	ctx, cancel := context.WithTimeout(c.s.life, admit.WaitTimeout)
 	defer cancel()
 	if err := wait(ctx); err != nil {
-		return c.h.shares.Exhausted(err)
+		return c.s.shares.Exhausted(err)
 	}
 	return nil
 }
@@ -213,7 +213,7 @@ func (c *conn) settle() {
 	if len(c.head.Batch) > 0 {
 		c.head.Batch, c.req.Batch = smallBatch(c.head.Batch), smallBatch(c.req.Batch)
 	}
-	c.h.shares.Discard(c.in.Size() + cap(c.inflated))
+	c.s.shares.Discard(c.in.Size() + cap(c.inflated))
 	c.in.Release(64 << 10)
 	if cap(c.inflated) > admit.LargeBuffer {
 		c.inflated = nil
@@ -247,12 +247,12 @@ func (c *conn) open() bool {
 	}
 	c.nc = ch.Conn
 	ch.OnIdle(c.wait)
-	c.caller.Peer, c.caller.Principal = ch.Peer, c.h.snapshot().Credentials.Principal(ch.Peer)
+	c.caller.Peer, c.caller.Principal = ch.Peer, c.s.snapshot().Credentials.Principal(ch.Peer)
 	c.caller.Peer.Endpoint = c.endpoint()
 	proof := &proof{channel: ch, principal: c.caller.Principal}
 	c.proof.Store(proof)
 	// The handshake may have begun before something was revoked, and taken its time.
-	if err := c.h.revoked(c, proof, time.Now()); err != nil {
+	if err := c.s.revoked(c, proof, time.Now()); err != nil {
 		c.log(slog.LevelInfo, "connection refused", "peer", ch.Peer.Addr, "err", err)
 		c.unproven(err.Error())
 		return false
@@ -301,7 +301,7 @@ func smallBatch[T any](s []T) []T {
 // wait runs when no bytes have arrived and the connection is about to wait. It releases the slot. If a part of a
 // message has arrived, it sets the deadlines for the rest and for the next part.
 func (c *conn) wait() {
-	c.h.queue.Release(&c.slot, false)
+	c.s.queue.Release(&c.slot, false)
 	if c.in == nil || !c.known {
 		return
 	}
@@ -330,13 +330,13 @@ func (c *conn) readBy(t time.Time) {
 
 // end frees the connection's resources.
 func (c *conn) end() {
-	c.h.queue.Release(&c.slot, true)
+	c.s.queue.Release(&c.slot, true)
 	c.oneways.Wait()
 	c.nc.Close()
 	c.session.End()
 	c.held.Release()
 	if c.share != nil {
-		c.h.shares.Exit(c.share)
+		c.s.shares.Exit(c.share)
 	}
 }
 
@@ -500,12 +500,12 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), reason)
 		return false
 	}
-	snap := c.h.snapshot()
+	snap := c.s.snapshot()
 	if c.caller.Principal == object.Anonymous && !snap.Policy.Known(object.Anonymous) {
 		remedy, shown := unknownPeer(&c.caller.Peer)
 		attrs := []any{"peer", c.caller.Peer.Addr, "auth", c.caller.Peer.Auth}
 		c.log(slog.LevelWarn, "unknown peer refused", append(attrs, shown...)...)
-		c.h.dispatch.Deny(&audit.Record{
+		c.s.dispatch.Deny(&audit.Record{
 			Event:  "connect",
 			Caller: &c.caller,
 			Reason: "denied: no permit names unidentified peers",
@@ -514,8 +514,8 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(m, ser, "access denied: the host has no principal for this peer; "+remedy)
 		return false
 	}
-	if err := c.h.introduced(c, snap.Policy); err != nil {
-		c.h.dispatch.Deny(&audit.Record{
+	if err := c.s.introduced(c, snap.Policy); err != nil {
+		c.s.dispatch.Deny(&audit.Record{
 			Event:     "connect",
 			Caller:    &c.caller,
 			Reason:    "denied: too many connections",
@@ -540,7 +540,7 @@ func (c *conn) connect(m *wire.Message) bool {
 
 // unproven records that the peer did not prove its identity.
 func (c *conn) unproven(why string) {
-	c.h.dispatch.Deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: identity not proven: " + why})
+	c.s.dispatch.Deny(&audit.Record{Event: "connect", Caller: &c.caller, Reason: "denied: identity not proven: " + why})
 }
 
 // checkSignature identifies a Pyro4 peer by the signature of its first message. It returns the reason of a rejection,
@@ -552,7 +552,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 	if !c.listener.TakesLegacy(c.caller.Peer.Channel) {
 		return "hmac key config not symmetric"
 	}
-	c.legacy = c.h.snapshot().Credentials.FindLegacy(m.Verify)
+	c.legacy = c.s.snapshot().Credentials.FindLegacy(m.Verify)
 	if c.legacy == nil {
 		c.log(slog.LevelWarn, "signature refused", "peer", c.caller.Peer.Addr)
 		c.unproven("message hmac mismatch")
@@ -581,7 +581,7 @@ func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID) bool
 	var answer any = "hello"
 	if c.proto == object.Pyro5 || m.Flags&wire.MetaOnConnect != 0 {
 		ok.Flags = m.Flags & wire.MetaOnConnect
-		d, err := c.h.dispatch.Describe(context.Background(), &c.caller, id)
+		d, err := c.s.dispatch.Describe(context.Background(), &c.caller, id)
 		if err != nil {
 			c.refuse(m, ser, safeText(err))
 			return false
@@ -594,7 +594,7 @@ func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID) bool
 		return false
 	}
 	if err := c.held.Add(len(payload)); err != nil {
-		c.refuse(m, ser, safeText(c.h.shares.Exhausted(err)))
+		c.refuse(m, ser, safeText(c.s.shares.Exhausted(err)))
 		return false
 	}
 	ok.Payload = payload

@@ -101,13 +101,10 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 		}
 	}
 	h.lock.HandOver()
-	h.mu.Lock()
-	open := len(h.conns)
-	h.mu.Unlock()
+	open, _ := h.pyro.connections()
 	h.log.Info("a new process accepts connections; open connections continue here",
 		"connections", open, "at_most", r.drain)
-	done := make(chan struct{})
-	go func() { h.serving.Wait(); close(done) }() // ends with the last connection, which drain waits for
+	done := h.pyro.done()
 	// The policy file may have changes that only a new process can apply. The rest of it applies here from now on.
 	reloading, stop := context.WithCancel(ctx)
 	defer stop()

@@ -24,7 +24,6 @@ package host
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,19 +65,8 @@ type Config struct {
 	Inherited upgrade.Handoff
 }
 
-// The host's own limits.
-const (
-	handshakeTimeout   = 5 * time.Second
-	maxHandshakeBytes  = 64 << 10         // of a CONNECT message, also inflated
-	writeTimeout       = 20 * time.Second // for a peer to read an answer; at most twice that
-	drainTimeout       = 10 * time.Second
-	maxUnauthenticated = 10000 // connections before the end of their handshake
-	maxOneways         = 256   // running oneway calls of one connection
-)
-
-// messageTimeout bounds the time from the first to the last byte of a message, and stallTimeout the time between two of
-// its parts.
-var messageTimeout, stallTimeout = 2 * time.Minute, 20 * time.Second // variables for tests
+// drainTimeout bounds the time for running calls when the host ends.
+const drainTimeout = 10 * time.Second
 
 // Host is the daemon. Make one with New, then Listen, then Serve.
 type Host struct {
@@ -98,22 +86,14 @@ type Host struct {
 	usage    usage.Registry
 	reloads  reloads
 	admin    adminServers
-	tracer   *trace.Tracer // nil: no tracing
-	peerLog  peerLog
+	tracer   *trace.Tracer      // nil: no tracing
 	audit    *audit.Log         // nil: no audit log
 	lock     *upgrade.StateLock // nil until Listen
 	retired  chan retirement    // holds one
 
-	roomLogged atomic.Int64 // time of the last log about closed connections, in Unix nanoseconds
-	listeners  []*transport.Listener
-	inherited  []string // names of listeners that use an inherited socket
-
-	mu              sync.Mutex // guards the fields below
-	conns           map[*conn]struct{}
-	unauthenticated unauthenticated
-	sources         admit.Sources
-	draining        bool
-	serving         sync.WaitGroup // accept loops and connections
+	listeners []*transport.Listener
+	inherited []string // names of listeners that use an inherited socket
+	pyro      *server
 }
 
 // New reads the catalogue and prepares a backend for each tenant; it starts nothing. The
@@ -125,13 +105,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{
-		cfg:     cfg,
-		log:     cfg.Log,
-		conns:   map[*conn]struct{}{},
-		sources: admit.Sources{},
-		retired: make(chan retirement, 1),
-	}
+	h := &Host{cfg: cfg, log: cfg.Log, retired: make(chan retirement, 1)}
 	if cfg.Prewarm > 0 {
 		h.pool = supervise.NewPool(cfg.Worker, cfg.Prewarm, cfg.Log)
 	}
@@ -161,6 +135,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.snap.Store(snap)
 	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
+	h.pyro = newServer(h)
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
 		Snapshot:   h.snapshot,
@@ -315,8 +290,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	doors := make(chan struct{})
 	go func() { defer close(doors); h.startAdmin(sweep) }()
 	for i, l := range h.listeners {
-		h.serving.Add(1)
-		go h.accept(l, h.cfg.Policy.Listeners[i].Name)
+		h.pyro.serve(l, h.cfg.Policy.Listeners[i].Name)
 	}
 	select {
 	case <-ctx.Done():
@@ -335,162 +309,19 @@ func (h *Host) Serve(ctx context.Context) error {
 	return nil
 }
 
-// accept takes connections until the listener is closed.
-func (h *Host) accept(l *transport.Listener, name string) {
-	defer h.serving.Done()
-	var pause time.Duration
-	for {
-		nc, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			// Most likely EMFILE: make room and retry after a pause.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			h.log.Error("accepting a connection", "err", err)
-			h.makeRoom()
-			time.Sleep(pause) //nolint:forbidigo // no event reports a free descriptor
-			continue
-		}
-		pause = 0
-		h.admit(nc, l, name)
-	}
-}
-
-// admit starts serving a connection, unless the host has too many.
-func (h *Host) admit(nc net.Conn, l *transport.Listener, name string) {
-	c := newConn(h, nc, l, name)
-	h.mu.Lock()
-	var closed []*conn
-	var whose object.Principal
-	if len(h.conns) >= h.shares.MaxConns {
-		closed, whose = h.makeRoomLocked(1)
-	}
-	if h.draining || len(h.conns) >= h.shares.MaxConns && closed == nil || !h.sources.Add(nc) {
-		h.mu.Unlock()
-		h.usage.Rejected.Add(1)
-		nc.Close()
-		h.closeAll(closed, whose)
-		return
-	}
-	if h.unauthenticated.Len() >= maxUnauthenticated {
-		if oldest := h.unauthenticated.evict(); oldest != nil {
-			closed = append(closed, oldest)
-		}
-	}
-	h.conns[c] = struct{}{}
-	h.unauthenticated.add(c)
-	h.serving.Add(1)
-	h.mu.Unlock()
-	h.closeAll(closed, whose)
-	go func() {
-		defer h.serving.Done()
-		c.serve()
-		h.mu.Lock()
-		delete(h.conns, c)
-		h.sources.Remove(c.socket)
-		h.unauthenticated.remove(c)
-		h.mu.Unlock()
-	}()
-}
-
-// cutRevoked closes the connections of peers whose identity was revoked.
-func (h *Host) cutRevoked(now time.Time) {
-	cut := map[uint64]bool{}
-	h.mu.Lock()
-	for c := range h.conns {
-		proof := c.proof.Load()
-		if proof == nil || c.revoked.Load() {
-			continue
-		}
-		if err := h.revoked(c, proof, now); err != nil {
-			h.log.Warn("connection closed",
-				"principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
-			c.revoked.Store(true)
-			c.cut()
-			cut[c.session.ID()] = true
-		}
-	}
-	h.mu.Unlock()
-	if len(cut) > 0 {
-		h.dispatch.Withdraw(h.snapshot(), cut)
-	}
-}
-
-// revoked returns an error if the proof of a connection's peer is no longer valid.
-func (h *Host) revoked(c *conn, p *proof, now time.Time) error {
-	if err := c.listener.Revoked(p.channel, now); err != nil {
-		return err
-	}
-	snap := h.snap.Load()
-	vault := snap.Credentials
-	if p.legacy != nil {
-		if !vault.Holds(p.legacy) {
-			return errors.New("the shared secret was revoked")
-		}
-		return nil
-	}
-	peer := p.channel.Peer
-	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.Policy {
-		return nil // only keys change without the policy
-	}
-	if vault.Principal(peer) != p.principal {
-		if peer.Auth == object.AuthHMAC {
-			return fmt.Errorf("key %s proves another principal now", peer.Key)
-		}
-		return errors.New("the peer is another principal under the policy now")
-	}
-	p.under.Store(snap.Policy)
-	return nil
-}
-
-// makeRoom closes some idle connections.
-func (h *Host) makeRoom() {
-	h.mu.Lock()
-	closed, whose := h.makeRoomLocked(1)
-	h.mu.Unlock()
-	h.closeAll(closed, whose)
-}
-
-// introduced counts a connection in its principal's share and removes it from the unauthenticated ones. It returns an
-// error if the principal has too many connections.
-func (h *Host) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
-	sh, err := h.shares.Enter(c.caller.Principal, p)
-	if err != nil {
-		h.usage.OverConnections.Add(1)
-		return err
-	}
-	h.mu.Lock()
-	h.unauthenticated.remove(c)
-	c.share = sh
-	h.mu.Unlock()
-	c.held.Transfer(sh.Bytes)
-	return nil
-}
-
 // drain ends everything in order: listeners, idle connections, calls, workers.
 func (h *Host) drain() {
 	h.closeListeners()
 	h.endLife()
-	h.mu.Lock()
-	h.draining = true
-	for c := range h.conns {
-		c.drain()
-	}
-	h.mu.Unlock()
-	done := make(chan struct{})
-	go func() { h.serving.Wait(); close(done) }()
+	h.pyro.drain()
+	done := h.pyro.done()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	select {
 	case <-done:
 	case <-ctx.Done():
 		h.log.Warn("calls still in flight after the drain deadline are cut off")
-		h.mu.Lock()
-		for c := range h.conns {
-			c.socket.Close()
-		}
-		h.mu.Unlock()
+		h.pyro.cut()
 	}
 	var wg sync.WaitGroup
 	snap := h.snap.Load()
@@ -526,11 +357,4 @@ func (h *Host) awaitCut(done <-chan struct{}) {
 			}
 		}
 	}
-}
-
-// newCorrelation returns a random version-4 UUID.
-func newCorrelation() (id [16]byte) {
-	_, _ = rand.Read(id[:]) // never fails
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	return id
 }

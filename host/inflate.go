@@ -14,7 +14,7 @@ func (c *conn) messageBytes() int {
 	if c.caller.Principal == object.Anonymous {
 		return object.DefaultMessageBytes
 	}
-	return c.h.snapshot().Policy.MessageBytes()
+	return c.s.snapshot().Policy.MessageBytes()
 }
 
 // plain returns a message's payload, inflated if it is compressed. If the call is denied, the result may be incomplete:
@@ -53,7 +53,7 @@ type guard conn
 // Grow implements [wire.Guard].
 func (g *guard) Grow(n int) error {
 	if err := g.held.Add(n); err != nil {
-		return g.h.shares.Exhausted(err)
+		return g.s.shares.Exhausted(err)
 	}
 	return nil
 }
@@ -74,10 +74,10 @@ func (g *guard) Head(head []byte) error {
 	switch {
 	case h.Object == nil, h.Method == nil, !batch && attribute && h.First == nil:
 		return nil // not decidable yet
-	case c.h.builtin[id].Builtin != nil:
+	case c.isBuiltin(id):
 		return errHeadOnly
 	}
-	snap := c.h.snapshot()
+	snap := c.s.snapshot()
 	if batch {
 		h.Batch = nil
 		if snap.Policy.Visible(c.caller, id) {
@@ -91,4 +91,10 @@ func (g *guard) Head(head []byte) error {
 		return nil
 	}
 	return errHeadOnly
+}
+
+// isBuiltin reports whether an object is one of the host's own.
+func (c *conn) isBuiltin(id object.ID) bool {
+	to, _ := c.s.snapshot().Routes.Lookup(id)
+	return to.Builtin != nil
 }

@@ -15,7 +15,8 @@ import (
 // the principal, the call's correlation ID and the cause.
 func TestInternalErrorIsLogged(t *testing.T) {
 	var log bytes.Buffer
-	c := &conn{h: &Host{log: slog.New(slog.NewTextHandler(&log, nil))}, caller: object.Caller{Principal: "alice"}}
+	s := &server{log: slog.New(slog.NewTextHandler(&log, nil))}
+	c := &conn{s: s, caller: object.Caller{Principal: "alice"}}
 	call := &object.Call{ID: "acme.x", Method: "m"}
 	m := &wire.Message{Corr: [16]byte{0x4d, 0x56, 15: 1}}
 	c.logInternal(call, m, &object.Error{Code: object.CodeInternal, Err: errors.New("the cause")})

@@ -27,8 +27,9 @@ tenant "acme" {
 		return &generation{Snapshot: snapshot.Snapshot{Policy: p}}
 	}
 	h := new(Host)
-	owner := &conn{h: h, caller: object.Caller{Principal: "owner"}}
-	anonymous := &conn{h: h, caller: object.Caller{Principal: object.Anonymous}}
+	h.pyro = newServer(h)
+	owner := &conn{s: h.pyro, caller: object.Caller{Principal: "owner"}}
+	anonymous := &conn{s: h.pyro, caller: object.Caller{Principal: object.Anonymous}}
 	for _, size := range []string{"16MiB", "32MiB", "1MiB"} {
 		h.snap.Store(load(size))
 		want := h.snap.Load().Policy.MessageBytes()

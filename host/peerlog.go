@@ -59,15 +59,15 @@ func (l *peerLog) take(who object.Principal) int {
 }
 
 // logPeer logs a line that a peer can cause at will. Its principal is "" before the handshake.
-func (h *Host) logPeer(who object.Principal, level slog.Level, msg string, attrs ...any) {
-	may, first := h.peerLog.pass(who, time.Now())
+func (s *server) logPeer(who object.Principal, level slog.Level, msg string, attrs ...any) {
+	may, first := s.peerLog.pass(who, time.Now())
 	switch {
 	case may:
-		h.log.Log(context.Background(), level, msg, attrs...) //nolint:sloglint // callers pass constants
+		s.log.Log(context.Background(), level, msg, attrs...) //nolint:sloglint // callers pass constants
 	case first:
 		time.AfterFunc(time.Second, func() {
-			h.log.Warn("lines about a peer were dropped",
-				"principal", string(who), "lines", h.peerLog.take(who), "per_second", peerLines)
+			s.log.Warn("lines about a peer were dropped",
+				"principal", string(who), "lines", s.peerLog.take(who), "per_second", peerLines)
 		})
 	}
 }
@@ -78,5 +78,5 @@ func (c *conn) log(level slog.Level, msg string, attrs ...any) {
 	if c.share != nil { // after the handshake
 		who = c.caller.Principal
 	}
-	c.h.logPeer(who, level, msg, attrs...)
+	c.s.logPeer(who, level, msg, attrs...)
 }

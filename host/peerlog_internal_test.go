@@ -57,7 +57,7 @@ func TestPeerLog(t *testing.T) {
 // TestLogFlood checks that refused connections of unknown peers cause a bounded number of log lines per second.
 func TestLogFlood(t *testing.T) {
 	var log safeBuffer
-	h, _ := sharingHost(t, sharesPolicy, func(h *Host) { h.log = slog.New(slog.NewTextHandler(&log, nil)) }, answerOne)
+	h, _ := sharingHost(t, sharesPolicy, func(h *Host) { h.pyro.log = slog.New(slog.NewTextHandler(&log, nil)) }, answerOne)
 	begun := time.Now()
 	const connections = 20 * peerLines
 	// The length of the key id is zero, which is invalid. The text is longer than a greeting.

@@ -109,8 +109,7 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.serving.Add(1)
-	go h.accept(h.listeners[0], "tcp")
+	h.pyro.serve(h.listeners[0], "tcp")
 	t.Cleanup(h.drain)
 	return h
 }
@@ -170,7 +169,7 @@ func TestNothingRunsAfterRevocation(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "alice.key"), "")
 	h.snap.Load().Credentials.Read()
-	h.cutRevoked(time.Now())
+	h.pyro.cutRevoked(time.Now())
 	close(g.open)
 	for {
 		select {
@@ -194,7 +193,7 @@ func TestKeyMovedToAnotherPrincipal(t *testing.T) {
 	write(t, filepath.Join(dir, "alice.key"), "")
 	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
 	h.snap.Load().Credentials.Read()
-	h.cutRevoked(time.Now())
+	h.pyro.cutRevoked(time.Now())
 	if answersPing(t, c) {
 		t.Error("the connection of alice stays open with a key that is bob's now")
 	}
@@ -288,7 +287,7 @@ func TestRevocationWithDamagedFile(t *testing.T) {
 		if _, problems := h.snap.Load().Credentials.Read(); len(problems) != 1 {
 			t.Errorf("%s: problems %v, want one", name, problems)
 		}
-		h.cutRevoked(time.Now())
+		h.pyro.cutRevoked(time.Now())
 		if answersPing(t, c) {
 			t.Errorf("%s is damaged: the revoked client stays connected", name)
 		}

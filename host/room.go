@@ -12,14 +12,14 @@ import (
 // of any principal, otherwise idle ones of the principal with the most connections, which must be more than least. It
 // selects several at once, because the search takes long. closed is nil if all are busy; whose is "" for an
 // unauthenticated one.
-func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal) {
-	heavy, conns := h.shares.Heaviest()
-	if h.unauthenticated.Len() > max(conns, least) {
-		return []*conn{h.unauthenticated.evict()}, ""
+func (s *server) makeRoomLocked(least int) (closed []*conn, whose object.Principal) {
+	heavy, conns := s.shares.Heaviest()
+	if s.unauthenticated.Len() > max(conns, least) {
+		return []*conn{s.unauthenticated.evict()}, ""
 	}
 	var idle []*conn
 	if conns > least {
-		for c := range h.conns {
+		for c := range s.conns {
 			if c.share == heavy && c.waiting.Load() && !c.closing {
 				idle = append(idle, c)
 			}
@@ -28,7 +28,7 @@ func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal
 		idle = idle[:min(len(idle), closedTogether, max(conns/4, 1))]
 	}
 	if idle == nil {
-		if c := h.unauthenticated.evict(); c != nil {
+		if c := s.unauthenticated.evict(); c != nil {
 			return []*conn{c}, ""
 		}
 		return nil, ""
@@ -36,13 +36,13 @@ func (h *Host) makeRoomLocked(least int) (closed []*conn, whose object.Principal
 	for _, c := range idle {
 		c.closing = true
 	}
-	h.usage.ClosedIdle.Add(uint64(len(idle)))
+	s.usage.ClosedIdle.Add(uint64(len(idle)))
 	return idle, heavy.Principal
 }
 
 // closeAll closes connections and logs their principal, at most once in roomLogEvery. The caller does not hold the
 // host's lock.
-func (h *Host) closeAll(all []*conn, whose object.Principal) {
+func (s *server) closeAll(all []*conn, whose object.Principal) {
 	for _, c := range all {
 		c.socket.Close()
 	}
@@ -50,10 +50,10 @@ func (h *Host) closeAll(all []*conn, whose object.Principal) {
 		return
 	}
 	now := time.Now()
-	last := h.roomLogged.Load()
-	if now.UnixNano()-last > int64(roomLogEvery) && h.roomLogged.CompareAndSwap(last, now.UnixNano()) {
-		h.log.Warn("idle connections of the principal with the most connections were closed to make room",
-			"principal", string(whose), "closed", h.usage.ClosedIdle.Load())
+	last := s.roomLogged.Load()
+	if now.UnixNano()-last > int64(roomLogEvery) && s.roomLogged.CompareAndSwap(last, now.UnixNano()) {
+		s.log.Warn("idle connections of the principal with the most connections were closed to make room",
+			"principal", string(whose), "closed", s.usage.ClosedIdle.Load())
 	}
 }
 

@@ -104,10 +104,10 @@ limit "alice" {
 		connectAs(t, h, "alice-1")
 	}
 	eventually(t, "all but one are idle", func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
+		h.pyro.mu.Lock()
+		defer h.pyro.mu.Unlock()
 		n := 0
-		for c := range h.conns {
+		for c := range h.pyro.conns {
 			if c.waiting.Load() {
 				n++
 			}
@@ -133,9 +133,9 @@ limit "alice" {
 		t.Errorf("the running call: %q", m.Payload)
 	}
 	eventually(t, "the connections are within the limit", func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return len(h.conns) <= 12
+		h.pyro.mu.Lock()
+		defer h.pyro.mu.Unlock()
+		return len(h.pyro.conns) <= 12
 	})
 }
 

@@ -78,8 +78,7 @@ func sharingHost(
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.serving.Add(1)
-	go h.accept(h.listeners[0], "tcp")
+	h.pyro.serve(h.listeners[0], "tcp")
 	t.Cleanup(h.drain)
 	return h, dir
 }

@@ -95,9 +95,8 @@ func (h *Host) Status() *Status {
 	s.Reloads.PolicyRefused = slices.ContainsFunc(s.Refusals, func(r Refusal) bool {
 		return r.Path == h.cfg.PolicyFile
 	})
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s.Connections, s.Unauthenticated, s.Draining = len(h.conns), h.unauthenticated.Len(), h.draining
+	s.Connections, s.Unauthenticated = h.pyro.connections()
+	s.Draining = h.pyro.isDraining()
 	return s
 }
 

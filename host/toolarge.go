@@ -16,7 +16,7 @@ const maxSkipped = 256 << 20
 
 // refuseLarge answers a message that the reader refused as too large, reads the rest of it, and closes.
 func (c *conn) refuseLarge(m *wire.Message, err error) {
-	c.h.queue.Release(&c.slot, false) // reading the rest needs no slot
+	c.s.queue.Release(&c.slot, false) // reading the rest needs no slot
 	c.logLarge(err)
 	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	if m.Type == wire.Invoke && m.Flags&wire.Oneway == 0 && ser != nil {

@@ -20,11 +20,12 @@ func (c *closeCounter) Close() error {
 // the next connection.
 func TestEvictClosesEachOnce(t *testing.T) {
 	h := &Host{}
+	h.pyro = newServer(h)
 	one, two := &closeCounter{}, &closeCounter{}
-	h.unauthenticated.add(&conn{socket: one})
-	h.unauthenticated.add(&conn{socket: two})
+	h.pyro.unauthenticated.add(&conn{socket: one})
+	h.pyro.unauthenticated.add(&conn{socket: two})
 	for range 3 {
-		h.makeRoom()
+		h.pyro.makeRoom()
 	}
 	if one.times != 1 || two.times != 1 {
 		t.Errorf("the oldest was closed %d times, the next %d times; want once each", one.times, two.times)

@@ -1,0 +1,255 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/host/snapshot"
+	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/transport"
+)
+
+// Limits of connections.
+const (
+	handshakeTimeout   = 5 * time.Second
+	maxHandshakeBytes  = 64 << 10         // of a CONNECT message, also inflated
+	writeTimeout       = 20 * time.Second // for a peer to read an answer; at most twice that
+	maxUnauthenticated = 10000            // connections before the end of their handshake
+	maxOneways         = 256              // running oneway calls of one connection
+)
+
+// messageTimeout bounds the time from the first to the last byte of a message, and stallTimeout the time between two of
+// its parts.
+var messageTimeout, stallTimeout = 2 * time.Minute, 20 * time.Second // variables for tests
+
+// server serves the connections of Pyro clients. It is safe for concurrent use.
+type server struct {
+	dispatch *dispatch.Dispatcher
+	snapshot func() *snapshot.Snapshot // the current one
+	queue    *admit.FairQueue
+	shares   *admit.Shares
+	usage    *usage.Registry
+	log      *slog.Logger
+	life     context.Context // ends when the host drains
+
+	peerLog    peerLog
+	roomLogged atomic.Int64 // time of the last log about closed connections, in Unix nanoseconds
+
+	mu              sync.Mutex // guards the fields below
+	conns           map[*conn]struct{}
+	unauthenticated unauthenticated
+	sources         admit.Sources
+	draining        bool
+	serving         sync.WaitGroup // accept loops and connections
+}
+
+func newServer(h *Host) *server {
+	return &server{
+		dispatch: h.dispatch,
+		snapshot: h.snapshot,
+		queue:    &h.queue,
+		shares:   &h.shares,
+		usage:    &h.usage,
+		log:      h.log,
+		life:     h.life,
+		conns:    map[*conn]struct{}{},
+		sources:  admit.Sources{},
+	}
+}
+
+// serve accepts connections of a listener until it is closed. name is its name in the policy.
+func (s *server) serve(l *transport.Listener, name string) {
+	s.serving.Add(1)
+	go s.accept(l, name)
+}
+
+// drain lets connections finish their calls and accepts no more.
+func (s *server) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	for c := range s.conns {
+		c.drain()
+	}
+}
+
+// cut closes all connections.
+func (s *server) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.socket.Close()
+	}
+}
+
+// done returns a channel that is closed after the last accept loop and connection have ended.
+func (s *server) done() <-chan struct{} {
+	done := make(chan struct{})
+	go func() { s.serving.Wait(); close(done) }() // ends with the last connection, which the host's drain waits for
+	return done
+}
+
+// connections returns the number of open connections, and of those before the end of their handshake.
+func (s *server) connections() (open, unauthenticated int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns), s.unauthenticated.Len()
+}
+
+// isDraining reports whether drain was called.
+func (s *server) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// accept takes connections until the listener is closed.
+func (s *server) accept(l *transport.Listener, name string) {
+	defer s.serving.Done()
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Most likely EMFILE: make room and retry after a pause.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Error("accepting a connection", "err", err)
+			s.makeRoom()
+			time.Sleep(pause) //nolint:forbidigo // no event reports a free descriptor
+			continue
+		}
+		pause = 0
+		s.admit(nc, l, name)
+	}
+}
+
+// admit starts serving a connection, unless the host has too many.
+func (s *server) admit(nc net.Conn, l *transport.Listener, name string) {
+	c := newConn(s, nc, l, name)
+	s.mu.Lock()
+	var closed []*conn
+	var whose object.Principal
+	if len(s.conns) >= s.shares.MaxConns {
+		closed, whose = s.makeRoomLocked(1)
+	}
+	if s.draining || len(s.conns) >= s.shares.MaxConns && closed == nil || !s.sources.Add(nc) {
+		s.mu.Unlock()
+		s.usage.Rejected.Add(1)
+		nc.Close()
+		s.closeAll(closed, whose)
+		return
+	}
+	if s.unauthenticated.Len() >= maxUnauthenticated {
+		if oldest := s.unauthenticated.evict(); oldest != nil {
+			closed = append(closed, oldest)
+		}
+	}
+	s.conns[c] = struct{}{}
+	s.unauthenticated.add(c)
+	s.serving.Add(1)
+	s.mu.Unlock()
+	s.closeAll(closed, whose)
+	go func() {
+		defer s.serving.Done()
+		c.serve()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.sources.Remove(c.socket)
+		s.unauthenticated.remove(c)
+		s.mu.Unlock()
+	}()
+}
+
+// cutRevoked closes the connections of peers whose identity was revoked.
+func (s *server) cutRevoked(now time.Time) {
+	cut := map[uint64]bool{}
+	s.mu.Lock()
+	for c := range s.conns {
+		proof := c.proof.Load()
+		if proof == nil || c.revoked.Load() {
+			continue
+		}
+		if err := s.revoked(c, proof, now); err != nil {
+			s.log.Warn("connection closed",
+				"principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
+			c.revoked.Store(true)
+			c.cut()
+			cut[c.session.ID()] = true
+		}
+	}
+	s.mu.Unlock()
+	if len(cut) > 0 {
+		s.dispatch.Withdraw(s.snapshot(), cut)
+	}
+}
+
+// revoked returns an error if the proof of a connection's peer is no longer valid.
+func (s *server) revoked(c *conn, p *proof, now time.Time) error {
+	if err := c.listener.Revoked(p.channel, now); err != nil {
+		return err
+	}
+	snap := s.snapshot()
+	vault := snap.Credentials
+	if p.legacy != nil {
+		if !vault.Holds(p.legacy) {
+			return errors.New("the shared secret was revoked")
+		}
+		return nil
+	}
+	peer := p.channel.Peer
+	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.Policy {
+		return nil // only keys change without the policy
+	}
+	if vault.Principal(peer) != p.principal {
+		if peer.Auth == object.AuthHMAC {
+			return fmt.Errorf("key %s proves another principal now", peer.Key)
+		}
+		return errors.New("the peer is another principal under the policy now")
+	}
+	p.under.Store(snap.Policy)
+	return nil
+}
+
+// makeRoom closes some idle connections.
+func (s *server) makeRoom() {
+	s.mu.Lock()
+	closed, whose := s.makeRoomLocked(1)
+	s.mu.Unlock()
+	s.closeAll(closed, whose)
+}
+
+// introduced counts a connection in its principal's share and removes it from the unauthenticated ones. It returns an
+// error if the principal has too many connections.
+func (s *server) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
+	sh, err := s.shares.Enter(c.caller.Principal, p)
+	if err != nil {
+		s.usage.OverConnections.Add(1)
+		return err
+	}
+	s.mu.Lock()
+	s.unauthenticated.remove(c)
+	c.share = sh
+	s.mu.Unlock()
+	c.held.Transfer(sh.Bytes)
+	return nil
+}
+
+// newCorrelation returns a random version-4 UUID.
+func newCorrelation() (id [16]byte) {
+	_, _ = rand.Read(id[:]) // never fails
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id
+}
