@@ -57,7 +57,8 @@ func TestPeerLog(t *testing.T) {
 // TestLogFlood checks that refused connections of unknown peers cause a bounded number of log lines per second.
 func TestLogFlood(t *testing.T) {
 	var log safeBuffer
-	h, _ := sharingHost(t, sharesPolicy, func(h *Host) { h.pyro.log = slog.New(slog.NewTextHandler(&log, nil)) }, answerOne)
+	setLog := func(h *Host) { h.pyro.log = slog.New(slog.NewTextHandler(&log, nil)) }
+	h, _ := sharingHost(t, sharesPolicy, setLog, answerOne)
 	begun := time.Now()
 	const connections = 20 * peerLines
 	// The length of the key id is zero, which is invalid. The text is longer than a greeting.
