@@ -195,7 +195,7 @@ func (c *conn) awaitRoom(wait func(context.Context) error) error {
 
 // skip answers a message for which there was no memory, once it has arrived.
 func (c *conn) skip(m *wire.Message, why error) bool {
-	c.readBy(time.Now().Add(messageTimeout))
+	c.readBy(time.Now().Add(c.s.messageTimeout))
 	err := c.in.Skip(maxSkipped)
 	c.readBy(time.Time{})
 	c.partBy = time.Time{}
@@ -311,9 +311,9 @@ func (c *conn) wait() {
 	}
 	now := time.Now()
 	if c.partBy.IsZero() {
-		c.partBy = now.Add(messageTimeout)
+		c.partBy = now.Add(c.s.messageTimeout)
 	}
-	if next := now.Add(stallTimeout); next.Before(c.partBy) {
+	if next := now.Add(c.s.stallTimeout); next.Before(c.partBy) {
 		c.readBy(next)
 	} else {
 		c.readBy(c.partBy)

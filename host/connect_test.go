@@ -64,16 +64,18 @@ func TestCompressedConnect(t *testing.T) {
 // TestPartialMessage sends a part of a message: the host disconnects the client when the timeout of the message or of
 // its next part expires. It does not disconnect a client that is idle between messages.
 func TestPartialMessage(t *testing.T) {
-	t.Run("the whole message", func(t *testing.T) { testPartialMessage(t, &messageTimeout) })
-	t.Run("the next part", func(t *testing.T) { testPartialMessage(t, &stallTimeout) })
+	const short = 200 * time.Millisecond
+	t.Run("the whole message", func(t *testing.T) { testPartialMessage(t, func(c *Config_) { c.MessageTimeout = short }) })
+	t.Run("the next part", func(t *testing.T) { testPartialMessage(t, func(c *Config_) { c.StallTimeout = short }) })
 }
 
-func testPartialMessage(t *testing.T, timeout *time.Duration) {
+func testPartialMessage(t *testing.T, set func(*Config_)) {
 	t.Helper()
-	old := *timeout
-	*timeout = 200 * time.Millisecond
-	t.Cleanup(func() { *timeout = old })
-	h, _ := gatedHost(t, newGate())
+	h, _ := sharingHost(t, sharesPolicy, func(h *Host) {
+		cfg := h.pyroConfig()
+		set(&cfg)
+		h.pyro = newServer(cfg)
+	}, answerOne)
 	idle, partial := connectAs(t, h, "alice-1"), connectAs(t, h, "alice-1")
 	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping, Payload: make([]byte, 1<<20)})
 	if err != nil {

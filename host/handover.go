@@ -101,7 +101,7 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 		}
 	}
 	h.lock.HandOver()
-	open, _ := h.pyro.connections()
+	open, _, _ := h.pyro.connections()
 	h.log.Info("a new process accepts connections; open connections continue here",
 		"connections", open, "at_most", r.drain)
 	done := h.pyro.done()

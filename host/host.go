@@ -135,7 +135,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.snap.Store(snap)
 	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
-	h.pyro = newServer(h)
+	h.pyro = newServer(h.pyroConfig())
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
 		Snapshot:   h.snapshot,
@@ -307,6 +307,19 @@ func (h *Host) Serve(ctx context.Context) error {
 	<-doors
 	h.drain()
 	return nil
+}
+
+// pyroConfig returns the configuration of the server of Pyro clients.
+func (h *Host) pyroConfig() Config_ {
+	return Config_{
+		Dispatcher: h.dispatch,
+		Snapshot:   h.snapshot,
+		Queue:      &h.queue,
+		Shares:     &h.shares,
+		Usage:      &h.usage,
+		Log:        h.log,
+		Life:       h.life,
+	}
 }
 
 // drain ends everything in order: listeners, idle connections, calls, workers.

@@ -104,15 +104,8 @@ limit "alice" {
 		connectAs(t, h, "alice-1")
 	}
 	eventually(t, "all but one are idle", func() bool {
-		h.pyro.mu.Lock()
-		defer h.pyro.mu.Unlock()
-		n := 0
-		for c := range h.pyro.conns {
-			if c.waiting.Load() {
-				n++
-			}
-		}
-		return n == 11
+		_, _, idle := h.pyro.connections()
+		return idle == 11
 	})
 	var bobs []net.Conn
 	for range 3 {
@@ -133,9 +126,8 @@ limit "alice" {
 		t.Errorf("the running call: %q", m.Payload)
 	}
 	eventually(t, "the connections are within the limit", func() bool {
-		h.pyro.mu.Lock()
-		defer h.pyro.mu.Unlock()
-		return len(h.pyro.conns) <= 12
+		open, _, _ := h.pyro.connections()
+		return open <= 12
 	})
 }
 

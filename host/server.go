@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,19 +30,38 @@ const (
 	maxOneways         = 256              // running oneway calls of one connection
 )
 
-// messageTimeout bounds the time from the first to the last byte of a message, and stallTimeout the time between two of
-// its parts.
-var messageTimeout, stallTimeout = 2 * time.Minute, 20 * time.Second // variables for tests
+// Default timeouts of messages; see [Config_].
+const (
+	defaultMessageTimeout = 2 * time.Minute
+	defaultStallTimeout   = 20 * time.Second
+)
+
+// Config_ has the parts of a host with which a server works. All but the timeouts are required.
+type Config_ struct {
+	Dispatcher *dispatch.Dispatcher
+	Snapshot   func() *snapshot.Snapshot // the current one
+	Queue      *admit.FairQueue
+	Shares     *admit.Shares
+	Usage      *usage.Registry
+	Log        *slog.Logger
+	Life       context.Context // ends when the host drains: nothing waits for memory any longer
+
+	// MessageTimeout bounds the time from the first to the last byte of a message, default 2 minutes. StallTimeout
+	// bounds the time between two of its parts, default 20 seconds.
+	MessageTimeout, StallTimeout time.Duration
+}
 
 // server serves the connections of Pyro clients. It is safe for concurrent use.
 type server struct {
 	dispatch *dispatch.Dispatcher
-	snapshot func() *snapshot.Snapshot // the current one
+	snapshot func() *snapshot.Snapshot
 	queue    *admit.FairQueue
 	shares   *admit.Shares
 	usage    *usage.Registry
 	log      *slog.Logger
-	life     context.Context // ends when the host drains
+	life     context.Context
+
+	messageTimeout, stallTimeout time.Duration
 
 	peerLog    peerLog
 	roomLogged atomic.Int64 // time of the last log about closed connections, in Unix nanoseconds
@@ -54,17 +74,20 @@ type server struct {
 	serving         sync.WaitGroup // accept loops and connections
 }
 
-func newServer(h *Host) *server {
+// newServer returns a server without listeners.
+func newServer(cfg Config_) *server {
 	return &server{
-		dispatch: h.dispatch,
-		snapshot: h.snapshot,
-		queue:    &h.queue,
-		shares:   &h.shares,
-		usage:    &h.usage,
-		log:      h.log,
-		life:     h.life,
-		conns:    map[*conn]struct{}{},
-		sources:  admit.Sources{},
+		dispatch:       cfg.Dispatcher,
+		snapshot:       cfg.Snapshot,
+		queue:          cfg.Queue,
+		shares:         cfg.Shares,
+		usage:          cfg.Usage,
+		log:            cfg.Log,
+		life:           cfg.Life,
+		messageTimeout: cmp.Or(cfg.MessageTimeout, defaultMessageTimeout),
+		stallTimeout:   cmp.Or(cfg.StallTimeout, defaultStallTimeout),
+		conns:          map[*conn]struct{}{},
+		sources:        admit.Sources{},
 	}
 }
 
@@ -100,11 +123,17 @@ func (s *server) done() <-chan struct{} {
 	return done
 }
 
-// connections returns the number of open connections, and of those before the end of their handshake.
-func (s *server) connections() (open, unauthenticated int) {
+// connections returns the number of open connections, of those before the end of their handshake, and of those that wait
+// for a message.
+func (s *server) connections() (open, unauthenticated, idle int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns), s.unauthenticated.Len()
+	for c := range s.conns {
+		if c.waiting.Load() {
+			idle++
+		}
+	}
+	return len(s.conns), s.unauthenticated.Len(), idle
 }
 
 // isDraining reports whether drain was called.

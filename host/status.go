@@ -95,7 +95,7 @@ func (h *Host) Status() *Status {
 	s.Reloads.PolicyRefused = slices.ContainsFunc(s.Refusals, func(r Refusal) bool {
 		return r.Path == h.cfg.PolicyFile
 	})
-	s.Connections, s.Unauthenticated = h.pyro.connections()
+	s.Connections, s.Unauthenticated, _ = h.pyro.connections()
 	s.Draining = h.pyro.isDraining()
 	return s
 }

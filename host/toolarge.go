@@ -11,7 +11,7 @@ import (
 )
 
 // maxSkipped bounds the bytes of a message that is too large. The host reads them and keeps nothing, so that
-// the peer can finish sending and then reads why the message is refused. It has [messageTimeout] for that.
+// the peer can finish sending and then reads why the message is refused. It has [Config_].MessageTimeout for that.
 const maxSkipped = 256 << 20
 
 // refuseLarge answers a message that the reader refused as too large, reads the rest of it, and closes.
@@ -26,7 +26,7 @@ func (c *conn) refuseLarge(m *wire.Message, err error) {
 			return
 		}
 	}
-	c.readBy(time.Now().Add(messageTimeout))
+	c.readBy(time.Now().Add(c.s.messageTimeout))
 	if c.in.Skip(maxSkipped) == nil {
 		c.lingeringClose()
 	}

@@ -3,6 +3,8 @@ package host
 import (
 	"net"
 	"testing"
+
+	"github.com/hearthhost/hearth/host/admit"
 )
 
 // closeCounter is a connection that counts its Close calls.
@@ -19,13 +21,13 @@ func (c *closeCounter) Close() error {
 // TestEvictClosesEachOnce calls makeRoom again before the first evicted connection has ended. The second call evicts
 // the next connection.
 func TestEvictClosesEachOnce(t *testing.T) {
-	h := &Host{}
-	h.pyro = newServer(h)
+	var shares admit.Shares
+	s := newServer(Config_{Shares: &shares})
 	one, two := &closeCounter{}, &closeCounter{}
-	h.pyro.unauthenticated.add(&conn{socket: one})
-	h.pyro.unauthenticated.add(&conn{socket: two})
+	s.unauthenticated.add(&conn{socket: one})
+	s.unauthenticated.add(&conn{socket: two})
 	for range 3 {
-		h.pyro.makeRoom()
+		s.makeRoom()
 	}
 	if one.times != 1 || two.times != 1 {
 		t.Errorf("the oldest was closed %d times, the next %d times; want once each", one.times, two.times)

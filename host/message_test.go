@@ -12,7 +12,7 @@ import (
 // TestMessageBytes changes the argument limit of a policy during a connection. The message limit of a principal follows
 // it; that of an unauthenticated peer is the default.
 func TestMessageBytes(t *testing.T) {
-	load := func(size string) *generation {
+	load := func(size string) *snapshot.Snapshot {
 		text := `
 listener "tcp" { address = "127.0.0.1:0" }
 principal "owner" { host_user = true }
@@ -24,15 +24,15 @@ tenant "acme" {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &generation{Snapshot: snapshot.Snapshot{Policy: p}}
+		return &snapshot.Snapshot{Policy: p}
 	}
-	h := new(Host)
-	h.pyro = newServer(h)
-	owner := &conn{s: h.pyro, caller: object.Caller{Principal: "owner"}}
-	anonymous := &conn{s: h.pyro, caller: object.Caller{Principal: object.Anonymous}}
+	var snap *snapshot.Snapshot
+	s := newServer(Config_{Snapshot: func() *snapshot.Snapshot { return snap }})
+	owner := &conn{s: s, caller: object.Caller{Principal: "owner"}}
+	anonymous := &conn{s: s, caller: object.Caller{Principal: object.Anonymous}}
 	for _, size := range []string{"16MiB", "32MiB", "1MiB"} {
-		h.snap.Store(load(size))
-		want := h.snap.Load().Policy.MessageBytes()
+		snap = load(size)
+		want := snap.Policy.MessageBytes()
 		if got := owner.messageBytes(); got != want {
 			t.Errorf("%s: owner may send %d bytes, want %d", size, got, want)
 		}
