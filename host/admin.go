@@ -90,7 +90,7 @@ func answer(w http.ResponseWriter, v any, err error) {
 		default:
 		}
 		w.WriteHeader(status)
-		v = map[string]string{"error": safeText(err)}
+		v = map[string]string{"error": object.SafeText(err)}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

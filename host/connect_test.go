@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hearthhost/hearth/gateway/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
@@ -50,7 +51,7 @@ func TestCompressedConnect(t *testing.T) {
 		t.Cleanup(func() { nc.Close() })
 		return nc
 	}
-	bomb := deflate(t, []byte(`{"handshake":"`+strings.Repeat("x", maxHandshakeBytes)+`","object":"Pyro.Daemon"}`))
+	bomb := deflate(t, []byte(`{"handshake":"`+strings.Repeat("x", pyro.MaxHandshakeBytes)+`","object":"Pyro.Daemon"}`))
 	for kind, payload := range map[string][]byte{"a zip bomb": bomb, "uncompressed data": []byte("x")} {
 		if got := connect(dial(), payload); !strings.Contains(got, "access denied") {
 			t.Errorf("%s from an unauthenticated peer: %q", kind, got)
@@ -65,16 +66,20 @@ func TestCompressedConnect(t *testing.T) {
 // its next part expires. It does not disconnect a client that is idle between messages.
 func TestPartialMessage(t *testing.T) {
 	const short = 200 * time.Millisecond
-	t.Run("the whole message", func(t *testing.T) { testPartialMessage(t, func(c *Config_) { c.MessageTimeout = short }) })
-	t.Run("the next part", func(t *testing.T) { testPartialMessage(t, func(c *Config_) { c.StallTimeout = short }) })
+	t.Run("the whole message", func(t *testing.T) {
+		testPartialMessage(t, func(c *pyro.Config) { c.MessageTimeout = short })
+	})
+	t.Run("the next part", func(t *testing.T) {
+		testPartialMessage(t, func(c *pyro.Config) { c.StallTimeout = short })
+	})
 }
 
-func testPartialMessage(t *testing.T, set func(*Config_)) {
+func testPartialMessage(t *testing.T, set func(*pyro.Config)) {
 	t.Helper()
 	h, _ := sharingHost(t, sharesPolicy, func(h *Host) {
 		cfg := h.pyroConfig()
 		set(&cfg)
-		h.pyro = newServer(cfg)
+		h.pyro = pyro.NewServer(cfg)
 	}, answerOne)
 	idle, partial := connectAs(t, h, "alice-1"), connectAs(t, h, "alice-1")
 	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping, Payload: make([]byte, 1<<20)})

@@ -101,10 +101,10 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 		}
 	}
 	h.lock.HandOver()
-	open, _, _ := h.pyro.connections()
+	open, _, _ := h.pyro.Connections()
 	h.log.Info("a new process accepts connections; open connections continue here",
 		"connections", open, "at_most", r.drain)
-	done := h.pyro.done()
+	done := h.pyro.Done()
 	// The policy file may have changes that only a new process can apply. The rest of it applies here from now on.
 	reloading, stop := context.WithCancel(ctx)
 	defer stop()

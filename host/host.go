@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/gateway/pyro"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/builtin"
 	"github.com/hearthhost/hearth/host/credential"
@@ -93,7 +94,7 @@ type Host struct {
 
 	listeners []*transport.Listener
 	inherited []string // names of listeners that use an inherited socket
-	pyro      *server
+	pyro      *pyro.Server
 }
 
 // New reads the catalogue and prepares a backend for each tenant; it starts nothing. The
@@ -135,7 +136,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.snap.Store(snap)
 	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
-	h.pyro = newServer(h.pyroConfig())
+	h.pyro = pyro.NewServer(h.pyroConfig())
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
 		Snapshot:   h.snapshot,
@@ -290,7 +291,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	doors := make(chan struct{})
 	go func() { defer close(doors); h.startAdmin(sweep) }()
 	for i, l := range h.listeners {
-		h.pyro.serve(l, h.cfg.Policy.Listeners[i].Name)
+		h.pyro.Serve(l, h.cfg.Policy.Listeners[i].Name)
 	}
 	select {
 	case <-ctx.Done():
@@ -310,8 +311,8 @@ func (h *Host) Serve(ctx context.Context) error {
 }
 
 // pyroConfig returns the configuration of the server of Pyro clients.
-func (h *Host) pyroConfig() Config_ {
-	return Config_{
+func (h *Host) pyroConfig() pyro.Config {
+	return pyro.Config{
 		Dispatcher: h.dispatch,
 		Snapshot:   h.snapshot,
 		Queue:      &h.queue,
@@ -326,15 +327,15 @@ func (h *Host) pyroConfig() Config_ {
 func (h *Host) drain() {
 	h.closeListeners()
 	h.endLife()
-	h.pyro.drain()
-	done := h.pyro.done()
+	h.pyro.Drain()
+	done := h.pyro.Done()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	select {
 	case <-done:
 	case <-ctx.Done():
 		h.log.Warn("calls still in flight after the drain deadline are cut off")
-		h.pyro.cut()
+		h.pyro.Cut()
 	}
 	var wg sync.WaitGroup
 	snap := h.snap.Load()

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hearthhost/hearth/gateway/pyro"
 )
 
 // safeBuffer is a buffer that is safe for concurrent use.
@@ -34,11 +36,11 @@ func TestLogFlood(t *testing.T) {
 	setLog := func(h *Host) {
 		cfg := h.pyroConfig()
 		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
-		h.pyro = newServer(cfg)
+		h.pyro = pyro.NewServer(cfg)
 	}
 	h, _ := sharingHost(t, sharesPolicy, setLog, answerOne)
 	begun := time.Now()
-	const connections = 20 * peerLines
+	const connections = 20 * pyro.PeerLines
 	// The length of the key id is zero, which is invalid. The text is longer than a greeting.
 	const greeting = "HRTHMAC1\x00 is no key's name and ends here, after more than the channel's greeting has"
 	for range connections {
@@ -52,13 +54,13 @@ func TestLogFlood(t *testing.T) {
 		_, _ = nc.Read(make([]byte, 100)) // until it is closed
 		nc.Close()
 	}
-	most := peerLines * (2 + int(time.Since(begun)/time.Second))
+	most := pyro.PeerLines * (2 + int(time.Since(begun)/time.Second))
 	if connections > most { // a slow machine may have logged a line for each
 		eventually(t, "the dropped lines are reported", func() bool {
 			return strings.Contains(log.String(), "lines about a peer were dropped")
 		})
 	}
-	if n := strings.Count(log.String(), "connection refused"); n < peerLines || n > most {
-		t.Errorf("%d connections made %d lines, want %d to %d", connections, n, peerLines, most)
+	if n := strings.Count(log.String(), "connection refused"); n < pyro.PeerLines || n > most {
+		t.Errorf("%d connections made %d lines, want %d to %d", connections, n, pyro.PeerLines, most)
 	}
 }

@@ -286,7 +286,7 @@ func (l *reloader) change(do func(old *generation)) {
 	l.h.usage.Add(next.IDs)
 	l.h.snap.Store(&next)
 	if next.Policy != old.Policy { // first: no other work may delay a revocation
-		l.h.pyro.cutRevoked(time.Now())
+		l.h.pyro.CutRevoked(time.Now())
 		l.h.dispatch.Withdraw(&old.Snapshot, nil)
 		l.h.shares.ApplyPolicy(next.Policy)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	gateway "github.com/hearthhost/hearth/gateway/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -46,7 +47,11 @@ type gate struct {
 }
 
 func newGate() *gate {
-	return &gate{entered: make(chan struct{}, maxOneways), open: make(chan struct{}), ended: make(chan struct{})}
+	return &gate{
+		entered: make(chan struct{}, gateway.MaxOneways),
+		open:    make(chan struct{}),
+		ended:   make(chan struct{}),
+	}
 }
 
 func (g *gate) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
@@ -109,7 +114,7 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.pyro.serve(h.listeners[0], "tcp")
+	h.pyro.Serve(h.listeners[0], "tcp")
 	t.Cleanup(h.drain)
 	return h
 }
@@ -159,17 +164,17 @@ func TestNothingRunsAfterRevocation(t *testing.T) {
 	h, dir := gatedHost(t, g)
 	c := connectAs(t, h, "alice-1")
 	var calls []*wire.Message
-	for range maxOneways + 50 {
+	for range gateway.MaxOneways + 50 {
 		calls = append(calls, &wire.Message{Type: wire.Invoke, Flags: wire.Oneway,
 			Payload: []byte(`{"object":"acme.gate","method":"go","params":[],"kwargs":{}}`)})
 	}
 	send(t, c, calls...)
-	for range maxOneways {
+	for range gateway.MaxOneways {
 		<-g.entered
 	}
 	write(t, filepath.Join(dir, "alice.key"), "")
 	h.snap.Load().Credentials.Read()
-	h.pyro.cutRevoked(time.Now())
+	h.pyro.CutRevoked(time.Now())
 	close(g.open)
 	for {
 		select {
@@ -180,8 +185,8 @@ func TestNothingRunsAfterRevocation(t *testing.T) {
 		break
 	}
 	// One more call may have begun: it waited for one of the others to end.
-	if n := g.calls.Load(); n > maxOneways+1 {
-		t.Errorf("%d calls ran, %d of them began after the caller was revoked", n, n-maxOneways-1)
+	if n := g.calls.Load(); n > gateway.MaxOneways+1 {
+		t.Errorf("%d calls ran, %d of them began after the caller was revoked", n, n-gateway.MaxOneways-1)
 	}
 }
 
@@ -193,7 +198,7 @@ func TestKeyMovedToAnotherPrincipal(t *testing.T) {
 	write(t, filepath.Join(dir, "alice.key"), "")
 	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
 	h.snap.Load().Credentials.Read()
-	h.pyro.cutRevoked(time.Now())
+	h.pyro.CutRevoked(time.Now())
 	if answersPing(t, c) {
 		t.Error("the connection of alice stays open with a key that is bob's now")
 	}
@@ -287,7 +292,7 @@ func TestRevocationWithDamagedFile(t *testing.T) {
 		if _, problems := h.snap.Load().Credentials.Read(); len(problems) != 1 {
 			t.Errorf("%s: problems %v, want one", name, problems)
 		}
-		h.pyro.cutRevoked(time.Now())
+		h.pyro.CutRevoked(time.Now())
 		if answersPing(t, c) {
 			t.Errorf("%s is damaged: the revoked client stays connected", name)
 		}

@@ -104,7 +104,7 @@ limit "alice" {
 		connectAs(t, h, "alice-1")
 	}
 	eventually(t, "all but one are idle", func() bool {
-		_, _, idle := h.pyro.connections()
+		_, _, idle := h.pyro.Connections()
 		return idle == 11
 	})
 	var bobs []net.Conn
@@ -126,7 +126,7 @@ limit "alice" {
 		t.Errorf("the running call: %q", m.Payload)
 	}
 	eventually(t, "the connections are within the limit", func() bool {
-		open, _, _ := h.pyro.connections()
+		open, _, _ := h.pyro.Connections()
 		return open <= 12
 	})
 }

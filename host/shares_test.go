@@ -16,6 +16,7 @@ import (
 	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	gateway "github.com/hearthhost/hearth/gateway/pyro"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/policyfile"
@@ -78,7 +79,7 @@ func sharingHost(
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.pyro.serve(h.listeners[0], "tcp")
+	h.pyro.Serve(h.listeners[0], "tcp")
 	t.Cleanup(h.drain)
 	return h, dir
 }
@@ -296,7 +297,7 @@ func TestLargeGarbage(t *testing.T) {
 // TestOnewaysInFlight checks that waiting oneway calls are counted, small ones too, and released when they end.
 func TestOnewaysInFlight(t *testing.T) {
 	const most = 1 << 20
-	open, begun := make(chan struct{}), make(chan struct{}, maxOneways)
+	open, begun := make(chan struct{}), make(chan struct{}, gateway.MaxOneways)
 	release := sync.OnceFunc(func() { close(open) })
 	defer release()
 	h, _ := sharingHost(t, sharesPolicy, limitFlight(4*most), func(c *object.Call) (object.Reply, error) {

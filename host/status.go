@@ -95,8 +95,8 @@ func (h *Host) Status() *Status {
 	s.Reloads.PolicyRefused = slices.ContainsFunc(s.Refusals, func(r Refusal) bool {
 		return r.Path == h.cfg.PolicyFile
 	})
-	s.Connections, s.Unauthenticated, _ = h.pyro.connections()
-	s.Draining = h.pyro.isDraining()
+	s.Connections, s.Unauthenticated, _ = h.pyro.Connections()
+	s.Draining = h.pyro.IsDraining()
 	return s
 }
 

@@ -21,7 +21,7 @@ func (h *Host) watchFiles(ctx context.Context) {
 		case now := <-tick.C:
 			snap := h.snap.Load()
 			snap.Credentials.Refresh(now)
-			h.pyro.cutRevoked(now)
+			h.pyro.CutRevoked(now)
 			if snap.secrets.Refresh() {
 				h.grantSecrets(h.snap.Load())
 			}

@@ -85,6 +85,14 @@ func Retired(err error) bool {
 	return ok && e.Code == CodeRetired
 }
 
+// SafeText returns the text of an error that a peer may read: the message of an [Error], "internal error" for others.
+func SafeText(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok && e.Msg != "" {
+		return e.Msg
+	}
+	return "internal error"
+}
+
 // CodeOf returns the code of any error. nil is CodeOK, an [Error] in the chain is its code, and context errors are
 // CodeDeadline and CodeCanceled. All others are CodeInternal.
 func CodeOf(err error) Code {

@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"container/list"
@@ -30,7 +30,7 @@ import (
 // conn is one connection. Its goroutine reads a message, handles it and answers before it reads the next one: Pyro
 // clients expect answers in order. Only oneway calls run concurrently.
 type conn struct {
-	s        *server
+	s        *Server
 	socket   net.Conn // the accepted socket; other goroutines may close it
 	listener *transport.Listener
 	session  *dispatch.Session
@@ -77,7 +77,7 @@ type proof struct {
 	under     atomic.Pointer[policy.Policy] // the last policy under which the principal was checked
 }
 
-func newConn(s *server, nc net.Conn, l *transport.Listener, name string) *conn {
+func newConn(s *Server, nc net.Conn, l *transport.Listener, name string) *conn {
 	return &conn{s: s, socket: nc, nc: nc, listener: l, name: name,
 		held: admit.Holding{Account: s.shares.Unauthenticated}}
 }
@@ -109,14 +109,14 @@ func (c *conn) serve() {
 	c.session = c.s.dispatch.NewSession()
 	c.req.Session, c.req.Slot, c.req.Recheck = c.session, &c.slot, c.recheck
 	defer c.end()
-	_ = c.socket.SetDeadline(time.Now().Add(handshakeTimeout))
+	_ = c.socket.SetDeadline(time.Now().Add(HandshakeTimeout))
 	if c.draining.Load() {
 		return
 	}
 	if !c.open() {
 		return
 	}
-	c.in = wire.NewReader(c.nc, maxHandshakeBytes)
+	c.in = wire.NewReader(c.nc, MaxHandshakeBytes)
 	c.in.Check = acceptHeader
 	c.in.Reserve = c.reserve
 	var m wire.Message
@@ -525,14 +525,14 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(m, ser, err.Error())
 		return false
 	}
-	payload, err := c.inflate(m, maxHandshakeBytes)
+	payload, err := c.inflate(m, MaxHandshakeBytes)
 	if err != nil {
-		c.refuse(m, ser, safeText(err))
+		c.refuse(m, ser, object.SafeText(err))
 		return false
 	}
 	id, err := ser.ScanConnect(payload)
 	if err != nil {
-		c.refuse(m, ser, safeText(err))
+		c.refuse(m, ser, object.SafeText(err))
 		return false
 	}
 	return c.welcome(m, ser, object.ID(id))
@@ -583,7 +583,7 @@ func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID) bool
 		ok.Flags = m.Flags & wire.MetaOnConnect
 		d, err := c.s.dispatch.Describe(context.Background(), &c.caller, id)
 		if err != nil {
-			c.refuse(m, ser, safeText(err))
+			c.refuse(m, ser, object.SafeText(err))
 			return false
 		}
 		answer = map[string]any{"handshake": "hello", "meta": pyro.Metadata(d, c.proto == object.Pyro4)}
@@ -594,7 +594,7 @@ func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID) bool
 		return false
 	}
 	if err := c.held.Add(len(payload)); err != nil {
-		c.refuse(m, ser, safeText(c.s.shares.Exhausted(err)))
+		c.refuse(m, ser, object.SafeText(c.s.shares.Exhausted(err)))
 		return false
 	}
 	ok.Payload = payload
@@ -607,13 +607,4 @@ func (c *conn) correlate(m, answer *wire.Message) {
 	if !m.HasCorr {
 		answer.Corr = newCorrelation()
 	}
-}
-
-// safeText returns the part of an error that a peer may read.
-func safeText(err error) string {
-	var e *object.Error
-	if errors.As(err, &e) && e.Msg != "" {
-		return e.Msg
-	}
-	return "internal error"
 }

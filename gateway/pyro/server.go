@@ -1,4 +1,8 @@
-package host
+// Package pyro serves the connections of Pyro4 and Pyro5 clients: the handshake, the order of messages, timeouts,
+// memory and oneway calls of a connection. Each message becomes a request of the dispatcher, see package dispatch.
+//
+// A connection has one goroutine, and one more for each running oneway call.
+package pyro
 
 import (
 	"cmp"
@@ -23,21 +27,21 @@ import (
 
 // Limits of connections.
 const (
-	handshakeTimeout   = 5 * time.Second
-	maxHandshakeBytes  = 64 << 10         // of a CONNECT message, also inflated
+	HandshakeTimeout   = 5 * time.Second
+	MaxHandshakeBytes  = 64 << 10         // of a CONNECT message, also inflated
 	writeTimeout       = 20 * time.Second // for a peer to read an answer; at most twice that
-	maxUnauthenticated = 10000            // connections before the end of their handshake
-	maxOneways         = 256              // running oneway calls of one connection
+	MaxUnauthenticated = 10000            // connections before the end of their handshake
+	MaxOneways         = 256              // running oneway calls of one connection
 )
 
-// Default timeouts of messages; see [Config_].
+// Default timeouts of messages; see [Config].
 const (
 	defaultMessageTimeout = 2 * time.Minute
 	defaultStallTimeout   = 20 * time.Second
 )
 
-// Config_ has the parts of a host with which a server works. All but the timeouts are required.
-type Config_ struct {
+// Config has the parts of a host with which a server works. All but the timeouts are required.
+type Config struct {
 	Dispatcher *dispatch.Dispatcher
 	Snapshot   func() *snapshot.Snapshot // the current one
 	Queue      *admit.FairQueue
@@ -51,8 +55,8 @@ type Config_ struct {
 	MessageTimeout, StallTimeout time.Duration
 }
 
-// server serves the connections of Pyro clients. It is safe for concurrent use.
-type server struct {
+// Server serves the connections of Pyro clients. It is safe for concurrent use.
+type Server struct {
 	dispatch *dispatch.Dispatcher
 	snapshot func() *snapshot.Snapshot
 	queue    *admit.FairQueue
@@ -74,9 +78,9 @@ type server struct {
 	serving         sync.WaitGroup // accept loops and connections
 }
 
-// newServer returns a server without listeners.
-func newServer(cfg Config_) *server {
-	return &server{
+// NewServer returns a server without listeners.
+func NewServer(cfg Config) *Server {
+	return &Server{
 		dispatch:       cfg.Dispatcher,
 		snapshot:       cfg.Snapshot,
 		queue:          cfg.Queue,
@@ -91,14 +95,14 @@ func newServer(cfg Config_) *server {
 	}
 }
 
-// serve accepts connections of a listener until it is closed. name is its name in the policy.
-func (s *server) serve(l *transport.Listener, name string) {
+// Serve accepts connections of a listener until it is closed. name is its name in the policy.
+func (s *Server) Serve(l *transport.Listener, name string) {
 	s.serving.Add(1)
 	go s.accept(l, name)
 }
 
-// drain lets connections finish their calls and accepts no more.
-func (s *server) drain() {
+// Drain lets connections finish their calls and accepts no more.
+func (s *Server) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.draining = true
@@ -107,8 +111,8 @@ func (s *server) drain() {
 	}
 }
 
-// cut closes all connections.
-func (s *server) cut() {
+// Cut closes all connections.
+func (s *Server) Cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
@@ -116,16 +120,16 @@ func (s *server) cut() {
 	}
 }
 
-// done returns a channel that is closed after the last accept loop and connection have ended.
-func (s *server) done() <-chan struct{} {
+// Done returns a channel that is closed after the last accept loop and connection have ended.
+func (s *Server) Done() <-chan struct{} {
 	done := make(chan struct{})
 	go func() { s.serving.Wait(); close(done) }() // ends with the last connection, which the host's drain waits for
 	return done
 }
 
-// connections returns the number of open connections, of those before the end of their handshake, and of those that wait
-// for a message.
-func (s *server) connections() (open, unauthenticated, idle int) {
+// Connections returns the number of open connections, of those before the end of their handshake, and of those that
+// wait for a message.
+func (s *Server) Connections() (open, unauthenticated, idle int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
@@ -136,15 +140,15 @@ func (s *server) connections() (open, unauthenticated, idle int) {
 	return len(s.conns), s.unauthenticated.Len(), idle
 }
 
-// isDraining reports whether drain was called.
-func (s *server) isDraining() bool {
+// IsDraining reports whether Drain was called.
+func (s *Server) IsDraining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.draining
 }
 
 // accept takes connections until the listener is closed.
-func (s *server) accept(l *transport.Listener, name string) {
+func (s *Server) accept(l *transport.Listener, name string) {
 	defer s.serving.Done()
 	var pause time.Duration
 	for {
@@ -166,7 +170,7 @@ func (s *server) accept(l *transport.Listener, name string) {
 }
 
 // admit starts serving a connection, unless the host has too many.
-func (s *server) admit(nc net.Conn, l *transport.Listener, name string) {
+func (s *Server) admit(nc net.Conn, l *transport.Listener, name string) {
 	c := newConn(s, nc, l, name)
 	s.mu.Lock()
 	var closed []*conn
@@ -181,7 +185,7 @@ func (s *server) admit(nc net.Conn, l *transport.Listener, name string) {
 		s.closeAll(closed, whose)
 		return
 	}
-	if s.unauthenticated.Len() >= maxUnauthenticated {
+	if s.unauthenticated.Len() >= MaxUnauthenticated {
 		if oldest := s.unauthenticated.evict(); oldest != nil {
 			closed = append(closed, oldest)
 		}
@@ -202,8 +206,8 @@ func (s *server) admit(nc net.Conn, l *transport.Listener, name string) {
 	}()
 }
 
-// cutRevoked closes the connections of peers whose identity was revoked.
-func (s *server) cutRevoked(now time.Time) {
+// CutRevoked closes the connections of peers whose identity was revoked.
+func (s *Server) CutRevoked(now time.Time) {
 	cut := map[uint64]bool{}
 	s.mu.Lock()
 	for c := range s.conns {
@@ -226,7 +230,7 @@ func (s *server) cutRevoked(now time.Time) {
 }
 
 // revoked returns an error if the proof of a connection's peer is no longer valid.
-func (s *server) revoked(c *conn, p *proof, now time.Time) error {
+func (s *Server) revoked(c *conn, p *proof, now time.Time) error {
 	if err := c.listener.Revoked(p.channel, now); err != nil {
 		return err
 	}
@@ -253,7 +257,7 @@ func (s *server) revoked(c *conn, p *proof, now time.Time) error {
 }
 
 // makeRoom closes some idle connections.
-func (s *server) makeRoom() {
+func (s *Server) makeRoom() {
 	s.mu.Lock()
 	closed, whose := s.makeRoomLocked(1)
 	s.mu.Unlock()
@@ -262,7 +266,7 @@ func (s *server) makeRoom() {
 
 // introduced counts a connection in its principal's share and removes it from the unauthenticated ones. It returns an
 // error if the principal has too many connections.
-func (s *server) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
+func (s *Server) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
 	sh, err := s.shares.Enter(c.caller.Principal, p)
 	if err != nil {
 		s.usage.OverConnections.Add(1)

@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"context"
@@ -158,7 +158,7 @@ func setMethod(call *object.Call, h *codec.Head) {
 // client alone.
 func (c *conn) onewaySlot() {
 	if c.slots == nil {
-		c.slots = make(chan struct{}, maxOneways)
+		c.slots = make(chan struct{}, MaxOneways)
 	}
 	select {
 	case c.slots <- struct{}{}:

@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 // of any principal, otherwise idle ones of the principal with the most connections, which must be more than least. It
 // selects several at once, because the search takes long. closed is nil if all are busy; whose is "" for an
 // unauthenticated one.
-func (s *server) makeRoomLocked(least int) (closed []*conn, whose object.Principal) {
+func (s *Server) makeRoomLocked(least int) (closed []*conn, whose object.Principal) {
 	heavy, conns := s.shares.Heaviest()
 	if s.unauthenticated.Len() > max(conns, least) {
 		return []*conn{s.unauthenticated.evict()}, ""
@@ -42,7 +42,7 @@ func (s *server) makeRoomLocked(least int) (closed []*conn, whose object.Princip
 
 // closeAll closes connections and logs their principal, at most once in roomLogEvery. The caller does not hold the
 // host's lock.
-func (s *server) closeAll(all []*conn, whose object.Principal) {
+func (s *Server) closeAll(all []*conn, whose object.Principal) {
 	for _, c := range all {
 		c.socket.Close()
 	}

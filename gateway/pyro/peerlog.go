@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// peerLines bounds the log lines a second that a principal can cause, or all unauthenticated peers together.
-const peerLines = 20
+// PeerLines bounds the log lines a second that a principal can cause, or all unauthenticated peers together.
+const PeerLines = 20
 
 // peerLog bounds the log lines that peers can cause at will, by refused connections or failed calls. It counts the
 // lines beyond the bound, and one line reports their number. The zero value is empty; it is safe for concurrent use.
@@ -41,7 +41,7 @@ func (l *peerLog) pass(who object.Principal, now time.Time) (may, first bool) {
 	if now.Sub(c.since) >= time.Second {
 		c.since, c.lines = now, 0
 	}
-	if c.lines < peerLines {
+	if c.lines < PeerLines {
 		c.lines++
 		return true, false
 	}
@@ -59,7 +59,7 @@ func (l *peerLog) take(who object.Principal) int {
 }
 
 // logPeer logs a line that a peer can cause at will. Its principal is "" before the handshake.
-func (s *server) logPeer(who object.Principal, level slog.Level, msg string, attrs ...any) {
+func (s *Server) logPeer(who object.Principal, level slog.Level, msg string, attrs ...any) {
 	may, first := s.peerLog.pass(who, time.Now())
 	switch {
 	case may:
@@ -67,7 +67,7 @@ func (s *server) logPeer(who object.Principal, level slog.Level, msg string, att
 	case first:
 		time.AfterFunc(time.Second, func() {
 			s.log.Warn("lines about a peer were dropped",
-				"principal", string(who), "lines", s.peerLog.take(who), "per_second", peerLines)
+				"principal", string(who), "lines", s.peerLog.take(who), "per_second", PeerLines)
 		})
 	}
 }

@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 // the principal, the call's correlation ID and the cause.
 func TestInternalErrorIsLogged(t *testing.T) {
 	var log bytes.Buffer
-	s := newServer(Config_{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := NewServer(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	c := &conn{s: s, caller: object.Caller{Principal: "alice"}}
 	call := &object.Call{ID: "acme.x", Method: "m"}
 	m := &wire.Message{Corr: [16]byte{0x4d, 0x56, 15: 1}}

@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 )
 
 // maxSkipped bounds the bytes of a message that is too large. The host reads them and keeps nothing, so that
-// the peer can finish sending and then reads why the message is refused. It has [Config_].MessageTimeout for that.
+// the peer can finish sending and then reads why the message is refused. It has [Config].MessageTimeout for that.
 const maxSkipped = 256 << 20
 
 // refuseLarge answers a message that the reader refused as too large, reads the rest of it, and closes.

@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"testing"
@@ -10,9 +10,9 @@ func TestPeerLog(t *testing.T) {
 	t.Parallel()
 	var l peerLog
 	now := time.Now()
-	for i := range 3 * peerLines {
+	for i := range 3 * PeerLines {
 		may, first := l.pass("alice", now)
-		if may != (i < peerLines) || first != (i == peerLines) {
+		if may != (i < PeerLines) || first != (i == PeerLines) {
 			t.Errorf("line %d: %v, %v", i+1, may, first)
 		}
 	}
@@ -23,11 +23,10 @@ func TestPeerLog(t *testing.T) {
 	if may, _ := l.pass("alice", now); !may {
 		t.Error("alice's line in the next second is dropped")
 	}
-	if n := l.take("alice"); n != 2*peerLines {
-		t.Errorf("%d lines were dropped, want %d", n, 2*peerLines)
+	if n := l.take("alice"); n != 2*PeerLines {
+		t.Errorf("%d lines were dropped, want %d", n, 2*PeerLines)
 	}
 	if len(l.counts) != 1 {
 		t.Errorf("the log counts %d principals, want bob alone", len(l.counts))
 	}
 }
-

@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"net"
@@ -22,7 +22,7 @@ func (c *closeCounter) Close() error {
 // the next connection.
 func TestEvictClosesEachOnce(t *testing.T) {
 	var shares admit.Shares
-	s := newServer(Config_{Shares: &shares})
+	s := NewServer(Config{Shares: &shares})
 	one, two := &closeCounter{}, &closeCounter{}
 	s.unauthenticated.add(&conn{socket: one})
 	s.unauthenticated.add(&conn{socket: two})

@@ -1,4 +1,4 @@
-package host
+package pyro
 
 import (
 	"os"
@@ -27,7 +27,7 @@ tenant "acme" {
 		return &snapshot.Snapshot{Policy: p}
 	}
 	var snap *snapshot.Snapshot
-	s := newServer(Config_{Snapshot: func() *snapshot.Snapshot { return snap }})
+	s := NewServer(Config{Snapshot: func() *snapshot.Snapshot { return snap }})
 	owner := &conn{s: s, caller: object.Caller{Principal: "owner"}}
 	anonymous := &conn{s: s, caller: object.Caller{Principal: object.Anonymous}}
 	for _, size := range []string{"16MiB", "32MiB", "1MiB"} {
