@@ -21,7 +21,6 @@ import (
 // Delays and bounds of finding and applying changes.
 const (
 	rescanEvery    = 5 * time.Second        // interval of full scans, for changes without events
-	settleDelay    = time.Second            // grace period of a missing or half-written file
 	maxSettleDelay = 5 * time.Second        // bound on it for a file that is written all the time
 	settleRounds   = 25                     // rescans of the same length, after which Reload stops waiting
 	idleFactor     = 4                      // minimum pause after a scan for events, in durations of the scan

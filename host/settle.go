@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// settleDelay is the grace period of a missing or half-written file.
+const settleDelay = time.Second
+
 // recentlyWritten reports whether a file was written within settleDelay and may be incomplete.
 // A later time than that in the future does not count: after a clock was set back it would
 // count for too long.
