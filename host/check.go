@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cgroup"
@@ -51,7 +52,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 	s, _ := credential.NewSecrets(p, nil, quiet)
 	c.add(credentialFaults(p, v, s, time.Now())...)
 
-	f, err := new(folderReader).read(p, nil)
+	f, err := new(catalog.Reader).Read(p, nil)
 	if err != nil {
 		c.add(fault.Fault{Err: err})
 	} else {
@@ -151,18 +152,18 @@ func writable(dir string) error {
 }
 
 // files adds the files of scripts and plugins that would not be served.
-func (c *checkup) files(p *policy.Policy, f *files) {
-	c.add(f.problems...)
-	for _, t := range f.tenants {
-		c.add(t.problems...)
+func (c *checkup) files(p *policy.Policy, f *catalog.Files) {
+	c.add(f.Problems...)
+	for _, t := range f.Tenants {
+		c.add(t.Problems...)
 	}
 	seen := map[object.ID]bool{}
-	for _, pin := range f.plugins {
+	for _, pin := range f.Plugins {
 		if seen[pin.ID] {
 			continue
 		}
 		seen[pin.ID] = true
-		path := pluginPath(p, pin)
+		path := catalog.PluginPath(p, pin)
 		if err := binary.Check(path, pin.SHA256); err != nil {
 			c.refuse(Refusal{ID: pin.ID, Path: path, Err: err.Error()})
 		}
@@ -177,16 +178,16 @@ func (c *checkup) files(p *policy.Policy, f *files) {
 }
 
 // scripts loads every script, in one worker for each tenant. At most GOMAXPROCS workers run at a time.
-func (c *checkup) scripts(ctx context.Context, cfg Config, f *files, s *credential.Secrets) {
+func (c *checkup) scripts(ctx context.Context, cfg Config, f *catalog.Files, s *credential.Secrets) {
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
-	for _, name := range slices.Sorted(maps.Keys(f.tenants)) {
-		if len(f.tenants[name].objects) == 0 {
+	for _, name := range slices.Sorted(maps.Keys(f.Tenants)) {
+		if len(f.Tenants[name].Objects) == 0 {
 			continue
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
-			c.tenant(ctx, cfg, name, f.tenants[name], s)
+			c.tenant(ctx, cfg, name, f.Tenants[name], s)
 			<-slots
 		})
 	}
@@ -194,14 +195,14 @@ func (c *checkup) scripts(ctx context.Context, cfg Config, f *files, s *credenti
 }
 
 // tenant loads the scripts of one tenant.
-func (c *checkup) tenant(ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, s *credential.Secrets) {
+func (c *checkup) tenant(ctx context.Context, cfg Config, name object.Tenant, t *catalog.TenantFiles, s *credential.Secrets) {
 	settings := cfg.Policy.Tenant(name)
 	w := scratchWorker(cfg, name, &settings)
 	defer func() { _ = w.Close(ctx) }()
 	w.SetSecrets(s.ForTenant(name))
-	libs := supervise.NewLibs(t.modules())
-	for _, id := range slices.Sorted(maps.Keys(t.objects)) {
-		script := t.objects[id].Script
+	libs := supervise.NewLibs(t.Modules())
+	for _, id := range slices.Sorted(maps.Keys(t.Objects)) {
+		script := t.Objects[id].Script
 		v := supervise.NewVersion(id, script, libs, settings.Limits(id))
 		_, err := w.Stage(ctx, v)
 		if err == nil {

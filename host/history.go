@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -103,7 +104,7 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 	if err != nil {
 		return err
 	}
-	sum := sumOf(v)
+	sum := catalog.SumOf(v)
 	if n := len(all); n > 0 && isVersion(all[n-1], sum) {
 		return nil
 	}
@@ -115,7 +116,7 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 		Source:  v.Script.Source,
 		Libs:    map[string][]byte{},
 	}
-	for name, lib := range versionModules(v) {
+	for name, lib := range catalog.VersionModules(v) {
 		past.Libs[name] = lib.Source
 	}
 	text, err := json.Marshal(past)
@@ -294,7 +295,7 @@ func (h *history) overrideFor(v *supervise.Version) (*storedVersion, error) {
 	if err != nil {
 		return nil, fmt.Errorf("history of %s: %w", v.ID, err)
 	}
-	if i.Of != sumOf(v) {
+	if i.Of != catalog.SumOf(v) {
 		return nil, nil
 	}
 	all, err := h.list(v.ID)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins"
@@ -30,7 +31,7 @@ type pluginRuntime struct {
 
 // newPlugin returns a plugin. The first call starts its process.
 func (h *Host) newPlugin(p *policy.Policy, pin *policy.Plugin) *pluginRuntime {
-	path := pluginPath(p, pin)
+	path := catalog.PluginPath(p, pin)
 	if pin.Unpinned {
 		h.log.Warn("plugin is not pinned: every user who can write to its file controls the plugin",
 			"object", string(pin.ID), "policy", pin.Where)
@@ -73,7 +74,7 @@ func (s *pluginRuntime) matchesPolicy(p *policy.Policy, pin *policy.Plugin) bool
 	was.Where, now.Where = "", ""
 	settings := p.Tenant(pin.ID.Tenant())
 	return s.idle == settings.Idle && reflect.DeepEqual(s.confinement, PluginConfinement(&settings, pin)) &&
-		s.path == pluginPath(p, pin) && reflect.DeepEqual(was, now)
+		s.path == catalog.PluginPath(p, pin) && reflect.DeepEqual(was, now)
 }
 
 // fileUnchanged reports whether the file certainly has not changed since the plugin was made.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
@@ -37,7 +38,7 @@ const (
 // their results.
 type reloader struct {
 	h       *Host
-	reader  folderReader
+	reader  catalog.Reader
 	watched *watch.Folders // nil: no file events
 
 	next       *generation             // under construction, only during change
@@ -132,7 +133,7 @@ func (h *Host) Reload(ctx context.Context) error {
 func (l *reloader) first() error {
 	p := l.h.snap.Load().Policy
 	l.policySum = p.Sum
-	f, err := l.reader.read(p, nil)
+	f, err := l.reader.Read(p, nil)
 	if err != nil {
 		return err
 	}
@@ -328,18 +329,18 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 		maps.DeleteFunc(l.unsettled, func(t object.Tenant, _ bool) bool { return which[t] })
 	}
 	l.change(func(old *generation) {
-		last := l.reader.last
+		last := l.reader.Last
 		if which == nil {
 			if l.policy(old) {
-				l.reader = folderReader{}
-				last = last.filter(l.next.Policy, old.Policy)
+				l.reader = catalog.Reader{}
+				last = last.Filter(l.next.Policy, old.Policy)
 			}
 			l.ownFiles()
 		}
-		var f *files
+		var f *catalog.Files
 		err := ownFolders(l.next.Policy)
 		if err == nil {
-			f, err = l.reader.read(l.next.Policy, which)
+			f, err = l.reader.Read(l.next.Policy, which)
 		}
 		if l.setRefusal("scripts", "", l.next.Policy.Scripts, err) && err != nil {
 			l.h.log.Error("read scripts and plugins: failed, the last good reading stays in service", "err", err)
@@ -458,10 +459,10 @@ func (l *reloader) setRefusal(key string, id object.ID, path string, err error) 
 }
 
 // reportProblems updates the refusals of unusable files, and logs the new ones.
-func (l *reloader) reportProblems(f *files) {
-	all := slices.Clone(f.problems)
-	for _, t := range f.tenants {
-		all = append(all, t.problems...)
+func (l *reloader) reportProblems(f *catalog.Files) {
+	all := slices.Clone(f.Problems)
+	for _, t := range f.Tenants {
+		all = append(all, t.Problems...)
 	}
 	now := map[string]bool{}
 	for _, p := range all {
@@ -480,10 +481,10 @@ func (l *reloader) reportProblems(f *files) {
 }
 
 // dropRefusals removes the state of objects that have neither a file nor a served version.
-func (l *reloader) dropRefusals(f *files) {
-	maps.DeleteFunc(l.settling, func(id object.ID, _ time.Time) bool { return !f.has(id) })
+func (l *reloader) dropRefusals(f *catalog.Files) {
+	maps.DeleteFunc(l.settling, func(id object.ID, _ time.Time) bool { return !f.Has(id) })
 	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool {
-		return r.ID != "" && !f.has(r.ID) && !l.next.has(r.ID)
+		return r.ID != "" && !f.Has(r.ID) && !l.next.has(r.ID)
 	})
 }
 

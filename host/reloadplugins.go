@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
@@ -11,13 +12,13 @@ import (
 
 // plugins applies the policy's plugins to the next snapshot. It keeps unchanged plugins and
 // removes missing ones. Jobs start the changed ones.
-func (l *reloader) plugins(ctx context.Context, f *files) {
+func (l *reloader) plugins(ctx context.Context, f *catalog.Files) {
 	before := map[object.ID]*pluginRuntime{}
 	for _, p := range l.next.plugins {
 		before[p.pin.ID] = p
 	}
 	wanted := map[object.ID]*policy.Plugin{}
-	for _, pin := range f.plugins {
+	for _, pin := range f.Plugins {
 		wanted[pin.ID] = pin
 	}
 	for id, was := range before {
@@ -105,7 +106,7 @@ func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.P
 			l.unsettled[pin.ID.Tenant()] = true
 			return
 		}
-		if now.file != nil && recentlyWritten(now.file) && l.waitToSettle(pin.ID) {
+		if now.file != nil && catalog.RecentlyWritten(now.file) && l.waitToSettle(pin.ID) {
 			return
 		}
 		delete(l.settling, pin.ID)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -29,15 +30,15 @@ type candidate struct {
 
 // scripts applies the files of tenants to the next snapshot. It keeps unchanged objects and
 // removes missing ones. Jobs stage the changed ones.
-func (l *reloader) scripts(ctx context.Context, f *files) {
-	for name := range f.tenants {
-		l.tenant(ctx, name, f.tenants[name])
+func (l *reloader) scripts(ctx context.Context, f *catalog.Files) {
+	for name := range f.Tenants {
+		l.tenant(ctx, name, f.Tenants[name])
 	}
 	for name := range maps.Clone(l.next.tenants) {
-		if f.tenants[name] != nil {
+		if f.Tenants[name] != nil {
 			continue
 		}
-		l.tenant(ctx, name, &tenantFiles{})
+		l.tenant(ctx, name, &catalog.TenantFiles{})
 		if t := l.next.tenants[name]; len(t.objects) == 0 {
 			delete(l.next.tenants, name)
 			l.cleanups = append(l.cleanups, retire(t.worker))
@@ -47,15 +48,15 @@ func (l *reloader) scripts(ctx context.Context, f *files) {
 }
 
 // tenant applies one tenant's files to the next snapshot.
-func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *tenantFiles) {
+func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *catalog.TenantFiles) {
 	was := l.next.tenants[name]
-	libs := found.modules()
+	libs := found.Modules()
 	var now *tenantRuntime
 	if was == nil {
 		now = l.newTenant(name, libs)
 	} else {
 		now = l.carryOver(name, was, found)
-		if !sameLibs(libs, was.libs.Scripts) {
+		if !catalog.SameLibs(libs, was.libs.Scripts) {
 			now.libs = supervise.NewLibs(libs)
 		}
 	}
@@ -117,7 +118,7 @@ func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Scrip
 
 // carryOver returns a tenant's next runtime with its current objects, under the new settings.
 // It removes objects whose files are missing for longer than settleDelay.
-func (l *reloader) carryOver(name object.Tenant, was *tenantRuntime, found *tenantFiles) *tenantRuntime {
+func (l *reloader) carryOver(name object.Tenant, was *tenantRuntime, found *catalog.TenantFiles) *tenantRuntime {
 	now := &tenantRuntime{
 		worker:   was.worker,
 		settings: l.next.Policy.Tenant(name),
@@ -125,7 +126,7 @@ func (l *reloader) carryOver(name object.Tenant, was *tenantRuntime, found *tena
 		libs:     was.libs,
 	}
 	for id := range was.objects {
-		if _, there := found.objects[id]; there {
+		if _, there := found.Objects[id]; there {
 			delete(l.missing, id)
 		} else if !l.inGracePeriod(id, l.next.Policy.Serves(name)) {
 			delete(now.objects, id)
@@ -165,7 +166,7 @@ func (l *reloader) inGracePeriod(id object.ID, named bool) bool {
 		since = time.Now()
 		l.missing[id] = since
 	}
-	if named && time.Since(since) < settleDelay {
+	if named && time.Since(since) < catalog.SettleDelay {
 		l.unsettled[id.Tenant()] = true
 		return true
 	}
@@ -175,17 +176,17 @@ func (l *reloader) inGracePeriod(id object.ID, named bool) bool {
 
 // candidateVersions returns the scripts that differ from the served version and have not
 // already failed unchanged.
-func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*candidate {
-	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.libs)), script.recentlyWritten)
+func (l *reloader) candidateVersions(now *tenantRuntime, found *catalog.TenantFiles) []*candidate {
+	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.Libs)), catalog.Script.RecentlyWritten)
 	var out []*candidate
-	var libs requireGraph
-	for id, s := range found.objects {
+	var libs catalog.RequireGraph
+	for id, s := range found.Objects {
 		cur := now.objects[id]
 		r := l.refused[string(id)]
 		switch {
 		case l.next.plugins[id] != nil:
 			continue // a plugin serves this id: wait until it is removed
-		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !libs.changes(cur, now.libs):
+		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !libs.Changes(cur, now.libs):
 			if r != nil {
 				delete(l.refused, string(id))
 				l.h.log.Info("the file has the served version again", "object", string(id))
@@ -195,7 +196,7 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*
 		v := supervise.NewVersion(id, s.Script, now.libs, now.settings.Limits(id))
 		if r != nil && r.version != nil && bytes.Equal(r.version.Script.Source, s.Source) &&
 			r.version.Limits == v.Limits &&
-			sameLibs(r.version.Libs.Scripts, now.libs.Scripts) && r.tests == found.gate(id, now) {
+			catalog.SameLibs(r.version.Libs.Scripts, now.libs.Scripts) && r.tests == testGate(found, id, now) {
 			continue
 		}
 		past, err := l.history.overrideFor(v)
@@ -204,27 +205,27 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *tenantFiles) []*
 				"object", string(id), "err", err)
 		}
 		if past != nil {
-			if cur != nil && sumOf(cur) == past.Version {
+			if cur != nil && catalog.SumOf(cur) == past.Version {
 				continue
 			}
 			v = past.toVersion(id, now.settings.Limits(id))
 		}
 		c := &candidate{version: v, path: filepath.Join(l.next.Policy.Scripts, filepath.FromSlash(s.File)),
-			recentlyWritten: s.recentlyWritten() || libsYoung, previous: cur}
-		if test := found.tests[id]; found.gate(id, now) != "" && past == nil {
-			c.tests, c.recentlyWritten = &test.Script, c.recentlyWritten || test.recentlyWritten()
+			recentlyWritten: s.RecentlyWritten() || libsYoung, previous: cur}
+		if test := found.Tests[id]; testGate(found, id, now) != "" && past == nil {
+			c.tests, c.recentlyWritten = &test.Script, c.recentlyWritten || test.RecentlyWritten()
 		}
 		out = append(out, c)
 	}
 	return out
 }
 
-// gate returns the source of the tests that an object must pass, "" without such tests.
-func (t *tenantFiles) gate(id object.ID, of *tenantRuntime) string {
+// testGate returns the source of the tests that an object must pass, "" without such tests.
+func testGate(t *catalog.TenantFiles, id object.ID, of *tenantRuntime) string {
 	if !of.settings.Gate {
 		return ""
 	}
-	return string(t.tests[id].Source)
+	return string(t.Tests[id].Source)
 }
 
 // stage loads versions beside those in service, two at a time, and stores the old versions
@@ -266,7 +267,7 @@ func (l *reloader) stage(ctx context.Context, in workerBackend, all []*candidate
 		if c.err != nil {
 			continue
 		}
-		c.sum = sumOf(c.version)
+		c.sum = catalog.SumOf(c.version)
 		if c.previous != nil {
 			changed = append(changed, c)
 		}

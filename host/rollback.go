@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -78,7 +79,7 @@ func (l *reloader) versions(id object.ID) ([]VersionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	serving := sumOf(cur)
+	serving := catalog.SumOf(cur)
 	out := make([]VersionInfo, 0, len(kept)+2)
 	for _, p := range kept {
 		out = append(out, VersionInfo{Version: p.Version, Taken: p.Taken, AtStart: p.AtStart})
@@ -104,15 +105,15 @@ func (l *reloader) versions(id object.ID) ([]VersionInfo, error) {
 
 // onDisk returns the name of the version in the scripts folder, "" without a file.
 func (l *reloader) onDisk(id object.ID) string {
-	t := l.reader.last.tenants[id.Tenant()]
+	t := l.reader.Last.Tenants[id.Tenant()]
 	if t == nil {
 		return ""
 	}
-	s, ok := t.objects[id]
+	s, ok := t.Objects[id]
 	if !ok {
 		return ""
 	}
-	return sumOf(supervise.NewVersion(id, s.Script, supervise.NewLibs(t.modules()), object.Limits{}))
+	return catalog.SumOf(supervise.NewVersion(id, s.Script, supervise.NewLibs(t.Modules()), object.Limits{}))
 }
 
 // rollback starts a job that puts a version back. The job sends its result to done.
@@ -125,7 +126,7 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 	if err != nil {
 		return "", err
 	}
-	past, err := choose(kept, id, sumOf(cur), version)
+	past, err := choose(kept, id, catalog.SumOf(cur), version)
 	if err != nil {
 		return "", err
 	}
@@ -162,7 +163,7 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 		l.next.tenants[id.Tenant()] = now
 		worker.Activate(c.version)
 		l.h.log.Warn("object rolled back until its file changes",
-			"object", string(id), "version", past.Version, "from", sumOf(cur))
+			"object", string(id), "version", past.Version, "from", catalog.SumOf(cur))
 		l.h.record("rolled back", id, past.Version)
 		l.afterStore = append(l.afterStore, func() { done <- nil }) // the caller may call the object next
 	})
@@ -207,7 +208,7 @@ func choose(kept []storedVersion, id object.ID, serving, version string) (*store
 // that is not stored yet.
 func (l *reloader) storeVersions(before, now *supervise.Version) {
 	kept, err := l.history.names(now.ID)
-	sum := sumOf(before)
+	sum := catalog.SumOf(before)
 	if err == nil && !slices.ContainsFunc(kept, func(name string) bool { return isVersion(name, sum) }) {
 		taken, atStart := l.history.servedSince(now.ID)
 		err = l.history.add(before, taken, atStart)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -27,13 +28,13 @@ type Tested struct {
 // Policy and Worker of Config. It returns an error if it cannot read the scripts folder or
 // ctx is done.
 func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) error {
-	f, err := new(folderReader).read(cfg.Policy, nil)
+	f, err := new(catalog.Reader).Read(cfg.Policy, nil)
 	if err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.tenants)) {
-		t := f.tenants[name]
-		ids := slices.DeleteFunc(slices.Sorted(maps.Keys(t.tests)), func(id object.ID) bool {
+	for _, name := range slices.Sorted(maps.Keys(f.Tenants)) {
+		t := f.Tenants[name]
+		ids := slices.DeleteFunc(slices.Sorted(maps.Keys(t.Tests)), func(id object.ID) bool {
 			return !strings.HasPrefix(string(id), prefix)
 		})
 		if len(ids) == 0 {
@@ -65,19 +66,19 @@ func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettin
 }
 
 func testTenant(
-	ctx context.Context, cfg Config, name object.Tenant, t *tenantFiles, ids []object.ID, report func(*Tested),
+	ctx context.Context, cfg Config, name object.Tenant, t *catalog.TenantFiles, ids []object.ID, report func(*Tested),
 ) error {
 	settings := cfg.Policy.Tenant(name)
 	w := scratchWorker(cfg, name, &settings)
 	defer func() { _ = w.Close(ctx) }()
-	shared := supervise.NewLibs(t.modules())
+	shared := supervise.NewLibs(t.Modules())
 	for _, id := range ids {
-		out := &Tested{ID: id, File: t.tests[id].File}
-		s, there := t.objects[id]
+		out := &Tested{ID: id, File: t.Tests[id].File}
+		s, there := t.Objects[id]
 		var err error
 		if there {
 			v := supervise.NewVersion(id, s.Script, shared, settings.Limits(id))
-			out.Tests, err = w.Test(ctx, v, t.tests[id].Script)
+			out.Tests, err = w.Test(ctx, v, t.Tests[id].Script)
 		} else {
 			err = object.Errorf(object.CodeNotFound, "there is no object %s beside it", id)
 		}

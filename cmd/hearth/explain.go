@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/analysis"
@@ -87,7 +87,7 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 			case f.rules:
 				rows = q.rules(object.Principal(args[0]))
 			case len(args) == 1:
-				ids, err := host.ObjectIDs(p)
+				ids, err := catalog.ObjectIDs(p)
 				if err != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; only patterns are listed\n", err)
 				}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/analysis"
 )
@@ -52,7 +53,7 @@ scripts and plugins are not read; hearth serve --check reads them too.`,
 				return err
 			}
 			warn(cmd.ErrOrStderr(), p)
-			ids, err := host.ObjectIDs(p)
+			ids, err := catalog.ObjectIDs(p)
 			if err != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", err)
 			} else if !p.AllTenants {
@@ -152,7 +153,7 @@ Files whose tests fail are compared too.`,
 				}
 				both[i] = p
 			}
-			ids, err := host.ObjectIDs(both[1])
+			ids, err := catalog.ObjectIDs(both[1])
 			if err != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; only patterns are compared\n", err)
 			}
@@ -205,7 +206,7 @@ proves the same in another way.`,
 			if err != nil {
 				return err
 			}
-			ids, err := host.ObjectIDs(p)
+			ids, err := catalog.ObjectIDs(p)
 			if err != nil {
 				return err
 			}

@@ -577,6 +577,20 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "host/catalog",
+		why: "it reads folders and does not run scripts",
+		may: []string{
+			"host/fault",
+			"internal/safefile",
+			"internal/safewalk",
+			"internal/watch",
+			"object",
+			"plugins/binary",
+			"policy",
+			"sandbox/supervise",
+		},
+	},
+	{
 		pkg: "host",
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process",
 		may: []string{
@@ -586,6 +600,7 @@ var edges = []edge{
 			"gateway/pyro",
 			"host/admit",
 			"host/builtin",
+			"host/catalog",
 			"host/credential",
 			"host/dispatch",
 			"host/fault",
@@ -660,6 +675,7 @@ var edges = []edge{
 			"codec",
 			"codec/pyro",
 			"host",
+			"host/catalog",
 			"host/credential",
 			"host/usage",
 			"internal/bytesize",

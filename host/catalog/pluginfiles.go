@@ -1,4 +1,4 @@
-package host
+package catalog
 
 import (
 	"errors"
@@ -14,11 +14,11 @@ import (
 )
 
 // readPlugins adds the plugins of the policy whose files exist.
-func (r *folderReader) readPlugins(c *files, p *policy.Policy) {
+func (r *Reader) readPlugins(c *Files, p *policy.Policy) {
 	pinned := map[string]bool{}
 	for i := range p.Pins {
 		pin := &p.Pins[i]
-		path := pluginPath(p, pin)
+		path := PluginPath(p, pin)
 		pinned[path] = true
 		if _, err := os.Stat(path); err != nil {
 			c.problem(path, fmt.Errorf("%s: %w", pin.Where, err))
@@ -26,7 +26,7 @@ func (r *folderReader) readPlugins(c *files, p *policy.Policy) {
 		}
 		clash := false
 		for _, id := range pin.Objects {
-			if c.has(id) {
+			if c.Has(id) {
 				c.problem(path, fmt.Errorf("%s: another script or plugin is %s already", pin.Where, id))
 				clash = true
 			}
@@ -35,13 +35,13 @@ func (r *folderReader) readPlugins(c *files, p *policy.Policy) {
 			continue
 		}
 		for _, id := range pin.Objects {
-			c.plugins[id] = pin
+			c.Plugins[id] = pin
 		}
 	}
 	r.findUnpinned(c, p, pinned)
 }
 
-func pluginPath(p *policy.Policy, pin *policy.Plugin) string {
+func PluginPath(p *policy.Policy, pin *policy.Plugin) string {
 	return filepath.Join(p.Plugins, string(pin.ID.Tenant()), pin.ID.Name())
 }
 
@@ -52,7 +52,7 @@ type unpinned struct {
 }
 
 // findUnpinned reports the executables that no plugin block names.
-func (r *folderReader) findUnpinned(c *files, p *policy.Policy, pinned map[string]bool) {
+func (r *Reader) findUnpinned(c *Files, p *policy.Policy, pinned map[string]bool) {
 	before := r.unpinned
 	r.unpinned = map[string]unpinned{}
 	tenants, err := os.ReadDir(p.Plugins)

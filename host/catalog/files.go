@@ -1,4 +1,5 @@
-package host
+// Package catalog reads the scripts and plugins folders: objects, modules, tests and problems of their files.
+package catalog
 
 import (
 	"errors"
@@ -16,39 +17,39 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// files is the content of the scripts and plugins folders. <tenant>/<name>.lua and
+// Files is the content of the scripts and plugins folders. <tenant>/<name>.lua and
 // <tenant>/<folder>/<name>.lua are objects. Files in <tenant>/lib/ are modules for require
 // instead. It is immutable.
-type files struct {
-	tenants  map[object.Tenant]*tenantFiles
-	plugins  map[object.ID]*policy.Plugin // by the objects that they serve
-	problems []fault.Fault                // entries that cannot be served
+type Files struct {
+	Tenants  map[object.Tenant]*TenantFiles
+	Plugins  map[object.ID]*policy.Plugin // by the objects that they serve
+	Problems []fault.Fault                // entries that cannot be served
 }
 
-// tenantFiles is the folder of one tenant.
-type tenantFiles struct {
-	objects  map[object.ID]script
-	libs     map[string]script    // by module name
-	tests    map[object.ID]script // by the tested object
-	problems []fault.Fault
+// TenantFiles is the folder of one tenant.
+type TenantFiles struct {
+	Objects  map[object.ID]Script
+	Libs     map[string]Script    // by module name
+	Tests    map[object.ID]Script // by the tested object
+	Problems []fault.Fault
 }
 
-// modules returns the tenant's modules by name.
-func (t *tenantFiles) modules() map[string]supervise.Script {
-	out := make(map[string]supervise.Script, len(t.libs))
-	for name, lib := range t.libs {
+// Modules returns the tenant's modules by name.
+func (t *TenantFiles) Modules() map[string]supervise.Script {
+	out := make(map[string]supervise.Script, len(t.Libs))
+	for name, lib := range t.Libs {
 		out[name] = lib.Script
 	}
 	return out
 }
 
-// script is one file, as it was read.
-type script struct {
+// Script is one file, as it was read.
+type Script struct {
 	supervise.Script
 	read fs.FileInfo
 }
 
-func (s script) recentlyWritten() bool { return recentlyWritten(s.read) }
+func (s Script) RecentlyWritten() bool { return RecentlyWritten(s.read) }
 
 // errNoTenant means that a folder belongs to no tenant of the policy. That is only a note:
 // another host may serve it, or its tenant is not declared yet.
@@ -64,18 +65,18 @@ const (
 	maxProblems    = 100      // reported for a tenant
 )
 
-// folderReader reads the scripts folders, and afterwards only their changed files. The zero
+// Reader reads the scripts folders, and afterwards only their changed files. The zero
 // value is ready. It is not safe for concurrent use.
-type folderReader struct {
-	last *files // nil: nothing was read
-	seen map[object.Tenant]map[string]script
+type Reader struct {
+	Last *Files // nil: nothing was read
+	seen map[object.Tenant]map[string]Script
 
 	unpinned map[string]unpinned
 }
 
-// read reads the policy's folders: those of the tenants in which and those not read yet, or
+// Read reads the policy's folders: those of the tenants in which and those not read yet, or
 // all if which is nil. A missing scripts folder is an error; a bad file is only a problem.
-func (r *folderReader) read(p *policy.Policy, which map[object.Tenant]bool) (*files, error) {
+func (r *Reader) Read(p *policy.Policy, which map[object.Tenant]bool) (*Files, error) {
 	entries, err := os.ReadDir(p.Scripts)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the scripts folder %s does not exist; make it, "+
@@ -84,8 +85,8 @@ func (r *folderReader) read(p *policy.Policy, which map[object.Tenant]bool) (*fi
 	if err != nil {
 		return nil, fmt.Errorf("reading the scripts folder: %w", err)
 	}
-	f := &files{tenants: map[object.Tenant]*tenantFiles{}, plugins: map[object.ID]*policy.Plugin{}}
-	seen := map[object.Tenant]map[string]script{}
+	f := &Files{Tenants: map[object.Tenant]*TenantFiles{}, Plugins: map[object.ID]*policy.Plugin{}}
+	seen := map[object.Tenant]map[string]Script{}
 	for _, e := range entries {
 		name := object.Tenant(e.Name())
 		path := filepath.Join(p.Scripts, e.Name())
@@ -96,75 +97,75 @@ func (r *folderReader) read(p *policy.Policy, which map[object.Tenant]bool) (*fi
 			f.problem(path, errors.New("not a tenant's name: letters, digits, '_' and '-', and not Pyro"))
 		case !p.Serves(name):
 			f.problem(path, fmt.Errorf("%w %q { }", errNoTenant, name))
-		case which != nil && !which[name] && r.last != nil && r.last.tenants[name] != nil:
-			f.tenants[name], seen[name] = r.last.tenants[name], r.seen[name]
+		case which != nil && !which[name] && r.Last != nil && r.Last.Tenants[name] != nil:
+			f.Tenants[name], seen[name] = r.Last.Tenants[name], r.seen[name]
 		default:
-			f.tenants[name], seen[name] = readTenant(path, name, r.seen[name])
+			f.Tenants[name], seen[name] = readTenant(path, name, r.seen[name])
 		}
 	}
 	r.readPlugins(f, p)
-	r.last, r.seen = f, seen
+	r.Last, r.seen = f, seen
 	return f, nil
 }
 
-func (f *files) problem(path string, err error) {
-	f.problems = append(f.problems, fault.Fault{Path: path, Err: err, Warning: errors.Is(err, errNoTenant)})
+func (f *Files) problem(path string, err error) {
+	f.Problems = append(f.Problems, fault.Fault{Path: path, Err: err, Warning: errors.Is(err, errNoTenant)})
 }
 
-// filter returns the files that the new policy still serves, of those that were read under the old one. It returns nil
+// Filter returns the files that the new policy still serves, of those that were read under the old one. It returns nil
 // if the new policy has other folders.
-func (f *files) filter(now, before *policy.Policy) *files {
+func (f *Files) Filter(now, before *policy.Policy) *Files {
 	if f == nil || now.Scripts != before.Scripts || now.Plugins != before.Plugins {
 		return nil
 	}
-	out := &files{
-		tenants:  map[object.Tenant]*tenantFiles{},
-		plugins:  map[object.ID]*policy.Plugin{},
-		problems: f.problems,
+	out := &Files{
+		Tenants:  map[object.Tenant]*TenantFiles{},
+		Plugins:  map[object.ID]*policy.Plugin{},
+		Problems: f.Problems,
 	}
-	for name, t := range f.tenants {
+	for name, t := range f.Tenants {
 		if now.Serves(name) {
-			out.tenants[name] = t
+			out.Tenants[name] = t
 		}
 	}
 	read := map[object.ID]bool{}
-	for _, pin := range f.plugins {
+	for _, pin := range f.Plugins {
 		read[pin.ID] = true
 	}
 	for i := range now.Pins {
 		pin := &now.Pins[i]
 		for _, id := range pin.Objects {
 			if read[pin.ID] {
-				out.plugins[id] = pin
+				out.Plugins[id] = pin
 			}
 		}
 	}
 	return out
 }
 
-// has reports whether a file or plugin for the object exists.
-func (f *files) has(id object.ID) bool {
-	if f.plugins[id] != nil {
+// Has reports whether a file or plugin for the object exists.
+func (f *Files) Has(id object.ID) bool {
+	if f.Plugins[id] != nil {
 		return true
 	}
-	t := f.tenants[id.Tenant()]
+	t := f.Tenants[id.Tenant()]
 	if t == nil {
 		return false
 	}
-	_, ok := t.objects[id]
+	_, ok := t.Objects[id]
 	return ok
 }
 
 // ObjectIDs returns the ids of the objects that a host would serve under a policy, sorted.
 // A missing scripts folder is an error, as it is for the host.
 func ObjectIDs(p *policy.Policy) ([]object.ID, error) {
-	f, err := new(folderReader).read(p, nil)
+	f, err := new(Reader).Read(p, nil)
 	if err != nil {
 		return nil, err
 	}
-	ids := slices.Collect(maps.Keys(f.plugins))
-	for _, t := range f.tenants {
-		ids = slices.AppendSeq(ids, maps.Keys(t.objects))
+	ids := slices.Collect(maps.Keys(f.Plugins))
+	for _, t := range f.Tenants {
+		ids = slices.AppendSeq(ids, maps.Keys(t.Objects))
 	}
 	slices.Sort(ids)
 	return ids, nil

@@ -1,4 +1,4 @@
-package host
+package catalog
 
 import (
 	"bytes"
@@ -21,9 +21,9 @@ import (
 
 // readTenant reads the changed files of a tenant's folder. It returns the content of the
 // folder, and all files by path in it. An unreadable file keeps its content of before.
-func readTenant(root string, tenant object.Tenant, before map[string]script) (*tenantFiles, map[string]script) {
-	r := tenantReader{root: root, tenant: tenant, before: before, seen: make(map[string]script, len(before)),
-		found: &tenantFiles{objects: map[object.ID]script{}, libs: map[string]script{}, tests: map[object.ID]script{}}}
+func readTenant(root string, tenant object.Tenant, before map[string]Script) (*TenantFiles, map[string]Script) {
+	r := tenantReader{root: root, tenant: tenant, before: before, seen: make(map[string]Script, len(before)),
+		found: &TenantFiles{Objects: map[object.ID]Script{}, Libs: map[string]Script{}, Tests: map[object.ID]Script{}}}
 	folder, err := os.OpenRoot(root)
 	switch {
 	case err == nil:
@@ -39,10 +39,10 @@ func readTenant(root string, tenant object.Tenant, before map[string]script) (*t
 type tenantReader struct {
 	root   string
 	tenant object.Tenant
-	before map[string]script // by path in the folder, with slashes
+	before map[string]Script // by path in the folder, with slashes
 
-	found    *tenantFiles
-	seen     map[string]script // by the same paths
+	found    *TenantFiles
+	seen     map[string]Script // by the same paths
 	total    int               // bytes of all scripts
 	libBytes int               // of modules
 }
@@ -104,7 +104,7 @@ func (r *tenantReader) keepOld(rel string, err error) {
 }
 
 // classify adds a file as an object, a module or tests, by its path.
-func (r *tenantReader) classify(rel string, s script) {
+func (r *tenantReader) classify(rel string, s Script) {
 	s.File = string(r.tenant) + "/" + rel
 	r.total += len(s.Source)
 	serves := rel
@@ -118,27 +118,27 @@ func (r *tenantReader) classify(rel string, s script) {
 		r.problem(rel, err)
 		return
 	case isTest:
-		r.found.tests[id] = s
+		r.found.Tests[id] = s
 	case lib == "":
-		r.found.objects[id] = s
+		r.found.Objects[id] = s
 	case r.libBytes+len(s.Source) > maxLibBytes:
 		r.problem(rel, fmt.Errorf("the modules of tenant %s have more than %d bytes together", r.tenant, maxLibBytes))
 		return
 	default:
 		r.libBytes += len(s.Source)
-		r.found.libs[lib] = s
+		r.found.Libs[lib] = s
 	}
 	r.seen[rel] = s
 }
 
 // problem notes a problem of a file, up to maxProblems: a tenant can write any number of bad
 // files.
-func (t *tenantFiles) problem(path string, err error) {
-	switch n := len(t.problems); {
+func (t *TenantFiles) problem(path string, err error) {
+	switch n := len(t.Problems); {
 	case n < maxProblems:
-		t.problems = append(t.problems, fault.Fault{Path: path, Err: err})
+		t.Problems = append(t.Problems, fault.Fault{Path: path, Err: err})
 	case n == maxProblems:
-		t.problems = append(t.problems, fault.Fault{Path: filepath.Dir(path), Err: errMoreProblems})
+		t.Problems = append(t.Problems, fault.Fault{Path: filepath.Dir(path), Err: errMoreProblems})
 	}
 }
 
@@ -164,35 +164,35 @@ func parsePath(tenant object.Tenant, rel string) (id object.ID, lib string, err 
 
 // read reads a regular file of bounded size. It rejects pipes, which may never end, and
 // links that lead out of the tenant's folder. It does not read an unchanged file again.
-func (r *tenantReader) read(root *os.Root, rel string) (script, error) {
+func (r *tenantReader) read(root *os.Root, rel string) (Script, error) {
 	before := r.before[rel]
 	f, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return script{}, err
+		return Script{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return script{}, err
+		return Script{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return script{}, errors.New("not a regular file")
+		return Script{}, errors.New("not a regular file")
 	}
 	if err := safefile.CheckMode(r.path(rel), info); err != nil {
-		return script{}, err
+		return Script{}, err
 	}
 	if before.read != nil && watch.Same(before.read, info) && !watch.Fresh(info) {
 		return before, nil
 	}
 	src, err := io.ReadAll(io.LimitReader(f, maxSourceBytes+1))
 	if err != nil {
-		return script{}, err
+		return Script{}, err
 	}
 	if len(src) > maxSourceBytes {
-		return script{}, fmt.Errorf("larger than %d bytes", maxSourceBytes)
+		return Script{}, fmt.Errorf("larger than %d bytes", maxSourceBytes)
 	}
 	if bytes.Equal(src, before.Source) {
 		src = before.Source // share one copy
 	}
-	return script{Script: supervise.Script{Source: src}, read: info}, nil
+	return Script{Script: supervise.Script{Source: src}, read: info}, nil
 }

@@ -1,4 +1,4 @@
-package host
+package catalog
 
 import (
 	"bytes"
@@ -56,14 +56,14 @@ func inWord(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// requireGraph finds the modules that versions require. It scans each source once. The zero
+// RequireGraph finds the modules that versions require. It scans each source once. The zero
 // value is ready.
-type requireGraph struct {
+type RequireGraph struct {
 	deps map[*byte]deps              // by the address of a source's first byte
 	same map[[2]*supervise.Libs]bool // results of sameLibs
 }
 
-func (a *requireGraph) direct(source []byte) deps {
+func (a *RequireGraph) direct(source []byte) deps {
 	if len(source) == 0 {
 		return deps{}
 	}
@@ -78,20 +78,20 @@ func (a *requireGraph) direct(source []byte) deps {
 	return n
 }
 
-// changes reports whether libs, as replacement of the version's modules, gives a different
+// Changes reports whether libs, as replacement of the version's modules, gives a different
 // version.
-func (a *requireGraph) changes(v *supervise.Version, libs *supervise.Libs) bool {
+func (a *RequireGraph) Changes(v *supervise.Version, libs *supervise.Libs) bool {
 	if v.Libs == libs {
 		return false
 	}
 	was, is := a.reachable(v.Script, v.Libs), a.reachable(v.Script, libs)
 	if was != nil && is != nil {
-		return !sameLibs(was, is)
+		return !SameLibs(was, is)
 	}
 	pair := [2]*supervise.Libs{v.Libs, libs}
 	same, known := a.same[pair]
 	if !known {
-		same = sameLibs(v.Libs.Scripts, libs.Scripts)
+		same = SameLibs(v.Libs.Scripts, libs.Scripts)
 		if a.same == nil {
 			a.same = map[[2]*supervise.Libs]bool{}
 		}
@@ -102,7 +102,7 @@ func (a *requireGraph) changes(v *supervise.Version, libs *supervise.Libs) bool 
 
 // reachable returns the modules that a script may require, directly and through others. It
 // scans their sources. nil means all modules.
-func (a *requireGraph) reachable(s supervise.Script, libs *supervise.Libs) map[string]supervise.Script {
+func (a *RequireGraph) reachable(s supervise.Script, libs *supervise.Libs) map[string]supervise.Script {
 	out := map[string]supervise.Script{}
 	todo := [][]byte{s.Source}
 	for seen := 0; len(todo) > 0; todo = todo[1:] {
@@ -121,19 +121,19 @@ func (a *requireGraph) reachable(s supervise.Script, libs *supervise.Libs) map[s
 	return out
 }
 
-// versionModules returns the modules that a version may require.
-func versionModules(v *supervise.Version) map[string]supervise.Script {
-	if out := new(requireGraph).reachable(v.Script, v.Libs); out != nil {
+// VersionModules returns the modules that a version may require.
+func VersionModules(v *supervise.Version) map[string]supervise.Script {
+	if out := new(RequireGraph).reachable(v.Script, v.Libs); out != nil {
 		return out
 	}
 	return v.Libs.Scripts
 }
 
-// sumOf returns a version's name: 12 hexadecimal digits of a SHA-256 of its script and the
+// SumOf returns a version's name: 12 hexadecimal digits of a SHA-256 of its script and the
 // modules that it may require.
-func sumOf(v *supervise.Version) string {
+func SumOf(v *supervise.Version) string {
 	h := sha256.New()
-	libs := versionModules(v)
+	libs := VersionModules(v)
 	put := func(text []byte) { _, _ = fmt.Fprintf(h, "%d:%s", len(text), text) }
 	put(v.Script.Source)
 	for _, name := range slices.Sorted(maps.Keys(libs)) {
@@ -143,8 +143,8 @@ func sumOf(v *supervise.Version) string {
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// sameLibs reports whether two sets of modules have the same names and sources.
-func sameLibs(a, b map[string]supervise.Script) bool {
+// SameLibs reports whether two sets of modules have the same names and sources.
+func SameLibs(a, b map[string]supervise.Script) bool {
 	if len(a) != len(b) {
 		return false
 	}
