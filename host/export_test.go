@@ -34,7 +34,7 @@ func (h *Host) Prewarmed() []int { return h.pool.Ready() }
 func SetMaxBytesInFlight(h *Host, maxBytes int64) { h.shares.Bytes.SetLimit(maxBytes) }
 
 // SetMaxHistoryBytes limits the bytes of the old versions of a tenant's objects. Call it before Serve.
-func SetMaxHistoryBytes(h *Host, maxBytes int64) { h.reloader.history.maxBytes = maxBytes }
+func SetMaxHistoryBytes(h *Host, maxBytes int64) { h.reloader.history.MaxBytes = maxBytes }
 
 // UnfinishedCalls returns the number of a principal's running and waiting calls to a plugin's object.
 func (h *Host) UnfinishedCalls(id object.ID, principal object.Principal) (n int) {

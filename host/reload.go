@@ -14,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -57,7 +58,7 @@ type reloader struct {
 	finished     chan func(old *generation) // results of jobs
 	slots        chan struct{}              // one token for each job of the last maxSlot
 	requests     chan func(context.Context) // functions of other goroutines to run here
-	history      history
+	history      history.Store
 	folders      folderLook
 	waiters      []*waiter // callers of Reload
 }
@@ -92,10 +93,10 @@ func newReloader(h *Host) *reloader {
 		finished:     make(chan func(*generation)),
 		slots:        make(chan struct{}, maxJobs),
 		requests:     make(chan func(context.Context)),
-		history: history{
-			dir:       filepath.Join(h.cfg.Policy.State, "history"),
-			maxBytes:  maxHistoryBytes,
-			hostStart: time.Now(),
+		history: history.Store{
+			Dir:       filepath.Join(h.cfg.Policy.State, "history"),
+			MaxBytes:  history.DefaultMaxBytes,
+			HostStart: time.Now(),
 		},
 	}
 }

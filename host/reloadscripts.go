@@ -130,7 +130,7 @@ func (l *reloader) carryOver(name object.Tenant, was *tenantRuntime, found *cata
 			delete(l.missing, id)
 		} else if !l.inGracePeriod(id, l.next.Policy.Serves(name)) {
 			delete(now.objects, id)
-			l.history.noteRemoved(id)
+			l.history.NoteRemoved(id)
 			l.h.log.Info("object removed", "object", string(id))
 			l.h.record("removed", id, "")
 		}
@@ -199,8 +199,8 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *catalog.TenantFi
 			catalog.SameLibs(r.version.Libs.Scripts, now.libs.Scripts) && r.tests == testGate(found, id, now) {
 			continue
 		}
-		past, err := l.history.overrideFor(v)
-		if l.setRefusal("history "+string(id), id, l.history.folder(id), err) && err != nil {
+		past, err := l.history.OverrideFor(v)
+		if l.setRefusal("history "+string(id), id, l.history.Folder(id), err) && err != nil {
 			l.h.log.Error("read the rollback of an object: failed, its file is served",
 				"object", string(id), "err", err)
 		}
@@ -208,7 +208,7 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *catalog.TenantFi
 			if cur != nil && catalog.SumOf(cur) == past.Version {
 				continue
 			}
-			v = past.toVersion(id, now.settings.Limits(id))
+			v = past.ToVersion(id, now.settings.Limits(id))
 		}
 		c := &candidate{version: v, path: filepath.Join(l.next.Policy.Scripts, filepath.FromSlash(s.File)),
 			recentlyWritten: s.RecentlyWritten() || libsYoung, previous: cur}
@@ -288,10 +288,10 @@ func (l *reloader) storeReplaced(ctx context.Context, changed []*candidate) {
 	done, late := make(chan int, 1), time.AfterFunc(storeTimeout, cancel)
 	defer late.Stop()
 	go func() { // ends when the disk answers
-		before, left := l.history.totalWritten(tenant), 0
+		before, left := l.history.TotalWritten(tenant), 0
 		for _, c := range changed {
 			// One change of a module can change very many objects: it must not evict the whole history.
-			if ctx.Err() != nil || l.history.totalWritten(tenant)-before > l.history.maxBytes/2 {
+			if ctx.Err() != nil || l.history.TotalWritten(tenant)-before > l.history.MaxBytes/2 {
 				left++
 				continue
 			}
@@ -337,7 +337,7 @@ func (l *reloader) activate(now *tenantRuntime, c *candidate) (taken bool) {
 	if c.err == nil {
 		now.objects[id] = c.version
 		if c.previous == nil {
-			l.history.noteNew(id)
+			l.history.NoteNew(id)
 		}
 		delete(l.refused, string(id))
 		delete(l.settling, id)

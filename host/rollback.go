@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/host/catalog"
+	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
 // History returns the known versions of a script's object, oldest first.
-func (h *Host) History(ctx context.Context, id object.ID) (all []VersionInfo, err error) {
+func (h *Host) History(ctx context.Context, id object.ID) (all []history.VersionInfo, err error) {
 	if doErr := h.inReloader(ctx, func(context.Context) { all, err = h.reloader.versions(id) }); doErr != nil {
 		return nil, doErr
 	}
@@ -70,27 +71,27 @@ func (l *reloader) servingVersion(id object.ID) (*tenantRuntime, *supervise.Vers
 }
 
 // versions returns the versions of an object, oldest first.
-func (l *reloader) versions(id object.ID) ([]VersionInfo, error) {
+func (l *reloader) versions(id object.ID) ([]history.VersionInfo, error) {
 	_, cur, err := l.servingVersion(id)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := l.history.list(id)
+	kept, err := l.history.List(id)
 	if err != nil {
 		return nil, err
 	}
 	serving := catalog.SumOf(cur)
-	out := make([]VersionInfo, 0, len(kept)+2)
+	out := make([]history.VersionInfo, 0, len(kept)+2)
 	for _, p := range kept {
-		out = append(out, VersionInfo{Version: p.Version, Taken: p.Taken, AtStart: p.AtStart})
+		out = append(out, history.VersionInfo{Version: p.Version, Taken: p.Taken, AtStart: p.AtStart})
 	}
 	// The history stores a version when a new one replaces it. Until then the serving version is missing there.
-	if !slices.ContainsFunc(out, func(p VersionInfo) bool { return p.Version == serving }) {
-		taken, atStart := l.history.servedSince(id)
-		out = append(out, VersionInfo{Version: serving, Taken: taken.UTC(), AtStart: atStart})
+	if !slices.ContainsFunc(out, func(p history.VersionInfo) bool { return p.Version == serving }) {
+		taken, atStart := l.history.ServedSince(id)
+		out = append(out, history.VersionInfo{Version: serving, Taken: taken.UTC(), AtStart: atStart})
 	}
 	// A version may be listed twice, if it came back: mark the newest entry.
-	mark := func(version string, set func(*VersionInfo)) {
+	mark := func(version string, set func(*history.VersionInfo)) {
 		for i := len(out) - 1; i >= 0; i-- {
 			if out[i].Version == version {
 				set(&out[i])
@@ -98,8 +99,8 @@ func (l *reloader) versions(id object.ID) ([]VersionInfo, error) {
 			}
 		}
 	}
-	mark(serving, func(p *VersionInfo) { p.Serving = true })
-	mark(l.onDisk(id), func(p *VersionInfo) { p.InFile = true })
+	mark(serving, func(p *history.VersionInfo) { p.Serving = true })
+	mark(l.onDisk(id), func(p *history.VersionInfo) { p.InFile = true })
 	return out, nil
 }
 
@@ -122,7 +123,7 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 	if err != nil {
 		return "", err
 	}
-	kept, err := l.history.list(id)
+	kept, err := l.history.List(id)
 	if err != nil {
 		return "", err
 	}
@@ -134,7 +135,7 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 	if l.jobs[key] != 0 {
 		return "", object.Errorf(object.CodeInvalid, "a reload of the objects of %s is running: try again", id.Tenant())
 	}
-	c := &candidate{version: past.toVersion(id, t.settings.Limits(id)), path: past.path}
+	c := &candidate{version: past.ToVersion(id, t.settings.Limits(id)), path: past.Path}
 	worker := t.worker
 	l.startJob(ctx, key, func(ctx context.Context) { l.stage(ctx, worker, []*candidate{c}) }, func(*generation) {
 		now := l.next.tenants[id.Tenant()]
@@ -143,7 +144,7 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 			worker.Discard(c.version)
 		}
 		if c.err == nil {
-			c.err = l.history.setOverride(id, override{Of: l.onDisk(id), Version: past.Version})
+			c.err = l.history.SetOverride(id, history.Override{Of: l.onDisk(id), Version: past.Version})
 		}
 		if c.err != nil {
 			var unloadable *supervise.LoadError
@@ -171,8 +172,8 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 }
 
 // choose returns the stored version for a prefix of its name, or for "" the one before the serving version.
-func choose(kept []storedVersion, id object.ID, serving, version string) (*storedVersion, error) {
-	var found *storedVersion
+func choose(kept []history.Version, id object.ID, serving, version string) (*history.Version, error) {
+	var found *history.Version
 	at := len(kept)
 	for i := range kept {
 		if kept[i].Version == serving {
@@ -207,14 +208,14 @@ func choose(kept []storedVersion, id object.ID, serving, version string) (*store
 // storeVersions stores the new version in the history, and before it the replaced one, if
 // that is not stored yet.
 func (l *reloader) storeVersions(before, now *supervise.Version) {
-	kept, err := l.history.names(now.ID)
+	kept, err := l.history.Names(now.ID)
 	sum := catalog.SumOf(before)
-	if err == nil && !slices.ContainsFunc(kept, func(name string) bool { return isVersion(name, sum) }) {
-		taken, atStart := l.history.servedSince(now.ID)
-		err = l.history.add(before, taken, atStart)
+	if err == nil && !slices.ContainsFunc(kept, func(name string) bool { return history.IsVersion(name, sum) }) {
+		taken, atStart := l.history.ServedSince(now.ID)
+		err = l.history.Add(before, taken, atStart)
 	}
 	if err == nil {
-		err = l.history.add(now, time.Now(), false)
+		err = l.history.Add(now, time.Now(), false)
 	}
 	if err != nil {
 		l.h.log.Warn("store a version for rollbacks: failed", "object", string(now.ID), "err", err)

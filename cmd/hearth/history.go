@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/history"
 )
 
 func newHistory() *cobra.Command {
@@ -26,7 +26,7 @@ command uses the admin socket, which accepts the host's user and root.`,
   hearth history acme.counter --json`,
 		Args: exactArgs("OBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var all []host.VersionInfo
+			var all []history.VersionInfo
 			path := "/v1/history?object=" + url.QueryEscape(args[0])
 			if err := socket.request(cmd.Context(), http.MethodGet, path, &all); err != nil {
 				return err

@@ -591,6 +591,16 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "host/history",
+		why: "it stores versions and does not run them",
+		may: []string{
+			"host/catalog",
+			"internal/safefile",
+			"object",
+			"sandbox/supervise",
+		},
+	},
+	{
 		pkg: "host",
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process",
 		may: []string{
@@ -604,6 +614,7 @@ var edges = []edge{
 			"host/credential",
 			"host/dispatch",
 			"host/fault",
+			"host/history",
 			"host/route",
 			"host/snapshot",
 			"host/trace",
@@ -677,6 +688,7 @@ var edges = []edge{
 			"host",
 			"host/catalog",
 			"host/credential",
+			"host/history",
 			"host/usage",
 			"internal/bytesize",
 			"internal/cgroup",

@@ -1,4 +1,5 @@
-package host
+// Package history stores the replaced versions of objects, so that an operator can return to one.
+package history
 
 import (
 	"encoding/json"
@@ -22,8 +23,8 @@ import (
 // objects. A tenant can change its files all the time, and a full disk stops the audit log.
 const (
 	maxHistory      = 10
-	maxHistoryBytes = 64 << 20
-	minVersionBytes = 4 << 10 // disk space that a small file takes
+	DefaultMaxBytes = 64 << 20 // of one tenant
+	minVersionBytes = 4 << 10  // disk space that a small file takes
 )
 
 // VersionInfo describes a version that serves an object or did so before.
@@ -39,13 +40,13 @@ type VersionInfo struct {
 	InFile bool `json:"in_file"`
 }
 
-// history stores replaced versions of objects for a rollback. Each version is one file of
+// Store stores replaced versions of objects for a rollback. Each version is one file of
 // the state folder.
-type history struct {
-	dir      string
-	maxBytes int64 // quota of a tenant; maxHistoryBytes except in tests
+type Store struct {
+	Dir      string
+	MaxBytes int64 // quota of a tenant; DefaultMaxBytes except in tests
 
-	hostStart time.Time // start time of the host
+	HostStart time.Time // start time of the host
 
 	mu      sync.Mutex              // guards size and written; held while files are removed
 	size    map[object.Tenant]int64 // bytes in files; too high if others remove files
@@ -55,8 +56,8 @@ type history struct {
 	firstServed map[object.ID]time.Time // activation of objects that are newer than the host's start
 }
 
-// storedVersion is the content of a version's file.
-type storedVersion struct {
+// Version is the content of a version's file.
+type Version struct {
 	Version string            `json:"version"`
 	Taken   time.Time         `json:"taken"`
 	AtStart bool              `json:"at_start,omitempty"`
@@ -64,13 +65,13 @@ type storedVersion struct {
 	Source  []byte            `json:"source"`
 	Libs    map[string][]byte `json:"libs,omitempty"` // modules that the script may require, by name
 
-	path string
+	Path string
 }
 
-func (h *history) folder(id object.ID) string { return filepath.Join(h.dir, string(id)) }
+func (h *Store) Folder(id object.ID) string { return filepath.Join(h.Dir, string(id)) }
 
-// noteNew records the activation of an object's first version.
-func (h *history) noteNew(id object.ID) {
+// NoteNew records the activation of an object's first version.
+func (h *Store) NoteNew(id object.ID) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
 	if h.firstServed == nil {
@@ -79,36 +80,36 @@ func (h *history) noteNew(id object.ID) {
 	h.firstServed[id] = time.Now()
 }
 
-// noteRemoved records the removal of an object.
-func (h *history) noteRemoved(id object.ID) {
+// NoteRemoved records the removal of an object.
+func (h *Store) NoteRemoved(id object.ID) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
 	delete(h.firstServed, id)
 }
 
-// servedSince returns the activation time of the object's first version since the host's start, and
+// ServedSince returns the activation time of the object's first version since the host's start, and
 // whether that is the start itself.
-func (h *history) servedSince(id object.ID) (at time.Time, atStart bool) {
+func (h *Store) ServedSince(id object.ID) (at time.Time, atStart bool) {
 	h.timing.Lock()
 	defer h.timing.Unlock()
 	if at, ok := h.firstServed[id]; ok {
 		return at, false
 	}
-	return h.hostStart, true
+	return h.HostStart, true
 }
 
-// add stores a version and removes the oldest beyond maxHistory. If it is already the newest
+// Add stores a version and removes the oldest beyond maxHistory. If it is already the newest
 // stored version, add does nothing.
-func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error {
-	all, err := h.names(v.ID)
+func (h *Store) Add(v *supervise.Version, taken time.Time, atStart bool) error {
+	all, err := h.Names(v.ID)
 	if err != nil {
 		return err
 	}
 	sum := catalog.SumOf(v)
-	if n := len(all); n > 0 && isVersion(all[n-1], sum) {
+	if n := len(all); n > 0 && IsVersion(all[n-1], sum) {
 		return nil
 	}
-	past := storedVersion{
+	past := Version{
 		Version: sum,
 		Taken:   taken.UTC(),
 		AtStart: atStart,
@@ -123,19 +124,19 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(h.folder(v.ID), 0o700); err != nil {
+	if err := os.MkdirAll(h.Folder(v.ID), 0o700); err != nil {
 		return err
 	}
 	name := fmt.Sprintf("%019d-%s.json", taken.UnixNano(), sum)
 	if err := h.reserve(v.ID.Tenant(), max(int64(len(text)), minVersionBytes)); err != nil {
 		return err
 	}
-	if err := safefile.Replace(filepath.Join(h.folder(v.ID), name), text, 0o600); err != nil {
+	if err := safefile.Replace(filepath.Join(h.Folder(v.ID), name), text, 0o600); err != nil {
 		return err
 	}
 	var errs []error
 	for len(all) >= maxHistory {
-		errs = append(errs, os.Remove(filepath.Join(h.folder(v.ID), all[0])))
+		errs = append(errs, os.Remove(filepath.Join(h.Folder(v.ID), all[0])))
 		all = all[1:]
 	}
 	return errors.Join(errs...)
@@ -143,16 +144,16 @@ func (h *history) add(v *supervise.Version, taken time.Time, atStart bool) error
 
 // reserve takes bytes of the tenant's history quota and removes its oldest versions if needed.
 // Files that others remove count until the next trim.
-func (h *history) reserve(tenant object.Tenant, bytes int64) error {
-	if bytes > h.maxBytes/16 {
-		return fmt.Errorf("the version and the modules that it may require have more than %d bytes", h.maxBytes/16)
+func (h *Store) reserve(tenant object.Tenant, bytes int64) error {
+	if bytes > h.MaxBytes/16 {
+		return fmt.Errorf("the version and the modules that it may require have more than %d bytes", h.MaxBytes/16)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	held, known := h.size[tenant]
-	if !known || held+bytes > h.maxBytes {
+	if !known || held+bytes > h.MaxBytes {
 		var err error
-		if held, err = h.trim(tenant, h.maxBytes*3/4); err != nil {
+		if held, err = h.trim(tenant, h.MaxBytes*3/4); err != nil {
 			return err
 		}
 	}
@@ -164,8 +165,8 @@ func (h *history) reserve(tenant object.Tenant, bytes int64) error {
 	return nil
 }
 
-// totalWritten returns the bytes written for a tenant's versions since the host's start.
-func (h *history) totalWritten(tenant object.Tenant) int64 {
+// TotalWritten returns the bytes written for a tenant's versions since the host's start.
+func (h *Store) TotalWritten(tenant object.Tenant) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.written[tenant]
@@ -173,8 +174,8 @@ func (h *history) totalWritten(tenant object.Tenant) int64 {
 
 // trim removes the oldest versions of a tenant's objects until at most most bytes are left.
 // It returns the bytes that are left. The caller holds mu.
-func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error) {
-	objects, err := os.ReadDir(h.dir)
+func (h *Store) trim(tenant object.Tenant, most int64) (held int64, err error) {
+	objects, err := os.ReadDir(h.Dir)
 	if err != nil {
 		return 0, err
 	}
@@ -187,14 +188,14 @@ func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error)
 		if object.ID(o.Name()).Tenant() != tenant {
 			continue
 		}
-		versions, err := os.ReadDir(filepath.Join(h.dir, o.Name()))
+		versions, err := os.ReadDir(filepath.Join(h.Dir, o.Name()))
 		if err != nil {
 			return 0, err
 		}
 		for _, v := range versions {
 			if info, err := v.Info(); err == nil && v.Name() != overrideFile {
 				size := max(info.Size(), minVersionBytes)
-				all = append(all, kept{v.Name(), filepath.Join(h.dir, o.Name(), v.Name()), size})
+				all = append(all, kept{v.Name(), filepath.Join(h.Dir, o.Name(), v.Name()), size})
 				held += size
 			}
 		}
@@ -213,10 +214,10 @@ func (h *history) trim(tenant object.Tenant, most int64) (held int64, err error)
 	return held, nil
 }
 
-// names returns the file names of an object's versions, oldest first. A name begins with the
+// Names returns the file names of an object's versions, oldest first. A name begins with the
 // time and ends with the version.
-func (h *history) names(id object.ID) (names []string, err error) {
-	entries, err := os.ReadDir(h.folder(id))
+func (h *Store) Names(id object.ID) (names []string, err error) {
+	entries, err := os.ReadDir(h.Folder(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -228,19 +229,19 @@ func (h *history) names(id object.ID) (names []string, err error) {
 	return names, err
 }
 
-// isVersion reports whether name is the file name of a version.
-func isVersion(name, version string) bool { return strings.HasSuffix(name, "-"+version+".json") }
+// IsVersion reports whether name is the file name of a version.
+func IsVersion(name, version string) bool { return strings.HasSuffix(name, "-"+version+".json") }
 
-// list returns the stored versions of an object, oldest first.
-func (h *history) list(id object.ID) ([]storedVersion, error) {
-	names, err := h.names(id)
+// List returns the stored versions of an object, oldest first.
+func (h *Store) List(id object.ID) ([]Version, error) {
+	names, err := h.Names(id)
 	if err != nil {
 		return nil, err
 	}
-	var all []storedVersion
+	var all []Version
 	for _, name := range names {
-		past := storedVersion{path: filepath.Join(h.folder(id), name)}
-		text, err := os.ReadFile(past.path)
+		past := Version{Path: filepath.Join(h.Folder(id), name)}
+		text, err := os.ReadFile(past.Path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // trim has removed it
 		}
@@ -258,16 +259,16 @@ func (h *history) list(id object.ID) ([]storedVersion, error) {
 // overrideFile is the name of the file with the override of an object.
 const overrideFile = "instead.json"
 
-// override is the effect of a rollback: Version serves as long as the scripts folder has
+// Override is the effect of a rollback: Version serves as long as the scripts folder has
 // version Of.
-type override struct {
+type Override struct {
 	Of      string `json:"of"`
 	Version string `json:"version"`
 }
 
-// setOverride stores an override. It removes the override if both versions are equal.
-func (h *history) setOverride(id object.ID, i override) error {
-	path := filepath.Join(h.folder(id), overrideFile)
+// SetOverride stores an override. It removes the override if both versions are equal.
+func (h *Store) SetOverride(id object.ID, i Override) error {
+	path := filepath.Join(h.Folder(id), overrideFile)
 	if i.Of == i.Version {
 		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -281,14 +282,14 @@ func (h *history) setOverride(id object.ID, i override) error {
 	return safefile.Replace(path, text, 0o600)
 }
 
-// overrideFor returns the version that a rollback put into service instead of v, nil without
+// OverrideFor returns the version that a rollback put into service instead of v, nil without
 // a rollback.
-func (h *history) overrideFor(v *supervise.Version) (*storedVersion, error) {
-	text, err := os.ReadFile(filepath.Join(h.folder(v.ID), overrideFile))
+func (h *Store) OverrideFor(v *supervise.Version) (*Version, error) {
+	text, err := os.ReadFile(filepath.Join(h.Folder(v.ID), overrideFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var i override
+	var i Override
 	if err == nil {
 		err = json.Unmarshal(text, &i)
 	}
@@ -298,19 +299,19 @@ func (h *history) overrideFor(v *supervise.Version) (*storedVersion, error) {
 	if i.Of != catalog.SumOf(v) {
 		return nil, nil
 	}
-	all, err := h.list(v.ID)
+	all, err := h.List(v.ID)
 	if err != nil {
 		return nil, err
 	}
-	n := slices.IndexFunc(all, func(p storedVersion) bool { return p.Version == i.Version })
+	n := slices.IndexFunc(all, func(p Version) bool { return p.Version == i.Version })
 	if n < 0 {
 		return nil, fmt.Errorf("history of %s: version %s is no longer stored", v.ID, i.Version)
 	}
 	return &all[n], nil
 }
 
-// toVersion returns a version that a worker can load.
-func (p *storedVersion) toVersion(id object.ID, limits object.Limits) *supervise.Version {
+// ToVersion returns a version that a worker can load.
+func (p *Version) ToVersion(id object.ID, limits object.Limits) *supervise.Version {
 	libs := make(map[string]supervise.Script, len(p.Libs))
 	for name, source := range p.Libs {
 		file := string(id.Tenant()) + "/lib/" + strings.ReplaceAll(name, ".", "/") + ".lua"
