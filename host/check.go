@@ -195,7 +195,9 @@ func (c *checkup) scripts(ctx context.Context, cfg Config, f *catalog.Files, s *
 }
 
 // tenant loads the scripts of one tenant.
-func (c *checkup) tenant(ctx context.Context, cfg Config, name object.Tenant, t *catalog.TenantFiles, s *credential.Secrets) {
+func (c *checkup) tenant(
+	ctx context.Context, cfg Config, name object.Tenant, t *catalog.TenantFiles, s *credential.Secrets,
+) {
 	settings := cfg.Policy.Tenant(name)
 	w := scratchWorker(cfg, name, &settings)
 	defer func() { _ = w.Close(ctx) }()
