@@ -341,7 +341,14 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 		var f *catalog.Files
 		err := ownFolders(l.next.Policy)
 		if err == nil {
+			before := l.reader
 			f, err = l.reader.Read(l.next.Policy, which)
+			if err == nil {
+				err = ownFolders(l.next.Policy) // other users may have added files during the reading
+			}
+			if err != nil {
+				l.reader = before
+			}
 		}
 		if l.setRefusal("scripts", "", l.next.Policy.Scripts, err) && err != nil {
 			l.h.log.Error("read scripts and plugins: failed, the last good reading stays in service", "err", err)
