@@ -49,6 +49,7 @@ type Script struct {
 	read fs.FileInfo
 }
 
+// RecentlyWritten reports whether the file was written within [SettleDelay] of its reading.
 func (s Script) RecentlyWritten() bool { return RecentlyWritten(s.read) }
 
 // errNoTenant means that a folder belongs to no tenant of the policy. That is only a note:

@@ -41,6 +41,7 @@ func (r *Reader) readPlugins(c *Files, p *policy.Policy) {
 	r.findUnpinned(c, p, pinned)
 }
 
+// PluginPath returns the path of a plugin's executable.
 func PluginPath(p *policy.Policy, pin *policy.Plugin) string {
 	return filepath.Join(p.Plugins, string(pin.ID.Tenant()), pin.ID.Name())
 }

@@ -68,6 +68,7 @@ type Version struct {
 	Path string
 }
 
+// Folder returns the folder with the versions of an object.
 func (h *Store) Folder(id object.ID) string { return filepath.Join(h.Dir, string(id)) }
 
 // NoteNew records the activation of an object's first version.
