@@ -15,7 +15,7 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// errMarshal refuses the one serializer that is known and off.
+// errMarshal rejects marshal, which is recognized and disabled.
 var errMarshal = &object.Error{Code: object.CodeInvalid, Class: "SerializeError",
 	Msg: "message used serializer that is not accepted: marshal; use serpent, json or msgpack"}
 
@@ -67,8 +67,7 @@ func (c *conn) invoke(m *wire.Message) bool {
 	r := &c.req
 	r.Corr, r.Oneway, r.Truncated = answer.Corr, oneway, c.truncated
 	if oneway {
-		c.background(r)
-		return !c.revoked.Load()
+		return c.background(r)
 	}
 	reply, err := c.s.dispatch.Do(context.Background(), r)
 	c.flow, c.weight = r.Flow, r.Weight
@@ -102,8 +101,7 @@ func (c *conn) takeSlot(now time.Time) {
 	c.s.queue.Switch(&c.slot, c.flow, c.weight, now)
 }
 
-// closes reports whether a Python daemon would close the connection after answering with
-// this error, which its clients expect.
+// closes reports whether a Python daemon closes the connection after a reply with this error. Pyro clients expect that.
 func closes(err error) bool {
 	var e *object.Error
 	return errors.As(err, &e) &&
@@ -154,7 +152,7 @@ func setMethod(call *object.Call, h *codec.Head) {
 	}
 }
 
-// onewaySlot waits until one more oneway call may run. Beyond maxOneways the connection waits, which delays its own
+// onewaySlot waits until one more oneway call may run. Beyond MaxOneways the connection waits, which delays its own
 // client alone.
 func (c *conn) onewaySlot() {
 	if c.slots == nil {
@@ -168,9 +166,9 @@ func (c *conn) onewaySlot() {
 	}
 }
 
-// background starts a oneway call. It returns when the call has its place among the calls of its object, so that the
-// next message's call runs after it.
-func (c *conn) background(r *dispatch.Request) {
+// background starts a oneway call. It returns when the call is in the object's queue, so that the next message's call
+// runs after it. It reports whether the connection continues: false after a revocation of the peer's identity.
+func (c *conn) background(r *dispatch.Request) bool {
 	c.onewaySlot()
 	own := *r // the connection reuses its own request
 	own.Batch = slices.Clone(r.Batch)
@@ -179,19 +177,24 @@ func (c *conn) background(r *dispatch.Request) {
 	if err != nil {
 		<-c.slots
 		c.logOneway(&r.Call, err)
-		return
+		return !c.revoked.Load()
 	}
 	account := c.held.Account
+	revoked := false // set before Start returns: a call that runs has passed the recheck
 	c.oneways.Add(1)
 	c.s.dispatch.Start(context.Background(), &own, func(_ object.Reply, err error) {
 		account.Release(counted)
 		<-c.slots
-		if err != nil {
+		switch {
+		case errors.Is(err, dispatch.ErrRevoked):
+			revoked = true
+		case err != nil:
 			c.logOneway(&own.Call, err)
 		}
 		c.oneways.Done()
 	})
 	c.flow, c.weight = own.Flow, own.Weight
+	return !revoked && !c.revoked.Load()
 }
 
 // detach gives a oneway call its own payload. It returns how many bytes are counted for it from now on.
@@ -217,7 +220,7 @@ func (c *conn) detach(own *object.Call) (counted int, err error) {
 	return c.held.Detach(size), nil
 }
 
-// logOneway logs that a oneway call failed: its caller does not hear of it.
+// logOneway logs the failure of a oneway call, which has no reply.
 func (c *conn) logOneway(call *object.Call, err error) {
 	c.log(slog.LevelInfo, "oneway call failed", "object", string(call.ID), "method", string(call.Method),
 		"principal", string(call.Caller.Principal), "call", object.CorrelationText(call.Corr), "err", err)
@@ -237,7 +240,7 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply)
 	if c.req.Kind == object.Batch && !r.Exception {
 		answer.Flags |= wire.Batch
 	}
-	c.s.shares.Discard(len(r.Payload)) // in a moment
+	c.s.shares.Discard(len(r.Payload)) // garbage after the write
 	if err := c.held.Add(len(r.Payload)); err != nil {
 		answer.Flags &^= wire.Exception | wire.Batch
 		return c.fail(answer, ser, c.s.shares.ResultLost(err))
@@ -249,7 +252,7 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply)
 	return c.write(answer) == nil
 }
 
-// logInternal logs an error of which the caller learns nothing. call is nil if it could not be read.
+// logInternal logs an error whose cause the caller does not receive. call is nil for an unreadable call.
 func (c *conn) logInternal(call *object.Call, answer *wire.Message, err error) {
 	attrs := []any{"principal", string(c.caller.Principal), "call", object.CorrelationText(answer.Corr), "err", err}
 	if call != nil {

@@ -235,9 +235,9 @@ func (s *Server) revoked(c *conn, p *proof, now time.Time) error {
 		return err
 	}
 	snap := s.snapshot()
-	vault := snap.Credentials
+	credentials := snap.Credentials
 	if p.legacy != nil {
-		if !vault.Holds(p.legacy) {
+		if !credentials.Holds(p.legacy) {
 			return errors.New("the shared secret was revoked")
 		}
 		return nil
@@ -246,7 +246,7 @@ func (s *Server) revoked(c *conn, p *proof, now time.Time) error {
 	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.Policy {
 		return nil // only keys change without the policy
 	}
-	if vault.Principal(peer) != p.principal {
+	if credentials.Principal(peer) != p.principal {
 		if peer.Auth == object.AuthHMAC {
 			return fmt.Errorf("key %s proves another principal now", peer.Key)
 		}
