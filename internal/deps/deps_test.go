@@ -601,6 +601,15 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "policy/policytest",
+		why: "it joins a reader of policies and tests",
+		may: []string{
+			"object",
+			"policy",
+			"policy/policyfile",
+		},
+	},
+	{
 		pkg: "host",
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process",
 		may: []string{

@@ -1,38 +1,14 @@
 package condition_test
 
-import (
-	"fmt"
-	"testing"
+import "github.com/hearthhost/hearth/policy/policytest"
 
-	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/policy/policyfile"
+// Shared helpers under short names.
+const (
+	hostUID = policytest.HostUID
+	head    = policytest.Head
 )
 
-const hostUID = 500
-
-// accounts are the OS accounts of the tests.
-func accounts(name string) (uint32, error) {
-	uids := map[string]uint32{"alice": 1000, "bob": 1001, "alias": 1000, "root": 0, "nobody": 99, "broken": 1<<32 - 1}
-	if uid, ok := uids[name]; ok {
-		return uid, nil
-	}
-	return 0, fmt.Errorf("the system has no such account")
-}
-
-func mustParse(t testing.TB, src string) *policy.Policy {
-	t.Helper()
-	p, err := policyfile.Parse("policy.hcl", []byte(src), "/base", hostUID, accounts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-const head = `
-listener "local" { address = "127.0.0.1:7766" }
-principal "alice" { user = "alice" }
-principal "bob" { uid = 1001 }
-principal "owner" { host_user = true }
-tenant "acme" {}
-tenant "other" {}
-`
+var (
+	accounts  = policytest.Accounts
+	mustParse = policytest.Parse
+)
