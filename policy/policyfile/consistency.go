@@ -8,7 +8,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
@@ -17,7 +17,7 @@ const stepsPerSecond = 50_000_000
 
 // limitScope holds the limits of one limits block: the tenant's, or an object's with the tenant's as defaults.
 type limitScope struct {
-	r           *reader
+	warnings    *problem.List
 	what        string            // for messages: `tenant "acme"`
 	attrs       syntax.Attributes // attributes of the scope's limits block
 	tenantAttrs syntax.Attributes // attributes of the tenant's limits block, for an object
@@ -61,7 +61,7 @@ func (s *limitScope) checkInstance() {
 		return
 	}
 	least := (s.limits.Memory*8/3 + 1<<20 - 1) >> 20
-	s.r.def.Warnings.Add(at, fmt.Sprintf(`give the tenant's worker memory = "%dMiB", or its objects less`, least),
+	s.warnings.Add(at, fmt.Sprintf(`give the tenant's worker memory = "%dMiB", or its objects less`, least),
 		"%s: an instance may use %s, but all instances of its worker together %s, three eighths of %s", s.what,
 		bytesize.Format(s.limits.Memory), roughSize(share), bytesize.Format(s.worker))
 }
@@ -74,7 +74,7 @@ func (s *limitScope) checkMany(name string, n int, what string) {
 		return
 	}
 	const remedy = "lower one of them, or raise memory of the tenant's limits: the largest instance is stopped first"
-	s.r.def.Warnings.Add(at, remedy,
+	s.warnings.Add(at, remedy,
 		"%s: %s = %d: %d %s of %s each exceed the %s that all instances of a worker share", s.what,
 		name, n, n, what, bytesize.Format(s.limits.Memory), roughSize(share))
 }
@@ -88,13 +88,13 @@ func (s *limitScope) checkMessage(name string, n, share int64) {
 	most := s.limits.Memory
 	fits := n <= most || most > object.MaxInstanceBytes(s.worker) // checkInstance reports that
 	if at, found := s.position(name, "object_memory", "memory"); found && !fits {
-		s.r.def.Warnings.Add(at, "raise the object's memory, or lower "+name,
+		s.warnings.Add(at, "raise the object's memory, or lower "+name,
 			"%s: %s of %s exceed the memory of an instance, %s",
 			s.what, name, bytesize.Format(n), bytesize.Format(most))
 		return
 	}
 	if at, found := s.position(name); found && n > share {
-		s.r.def.Warnings.Add(at, "raise memory of the tenant's limits, or lower "+name,
+		s.warnings.Add(at, "raise memory of the tenant's limits, or lower "+name,
 			"%s: %s of %s: all of a worker of %s together have %s", s.what, name, bytesize.Format(n),
 			bytesize.Format(s.worker), roughSize(share))
 	}
@@ -111,74 +111,67 @@ func (s *limitScope) checkSteps() {
 	if s.cpus < 1 {
 		share = fmt.Sprintf(" with cpus = %v", s.cpus)
 	}
-	s.r.def.Warnings.Add(at, "lower steps, or raise max_duration",
+	s.warnings.Add(at, "lower steps, or raise max_duration",
 		"%s: %d steps take about %s%s, but max_duration ends a call after %s", s.what, s.limits.Steps,
 		takes.Round(time.Millisecond), share, s.limits.MaxDuration)
 }
 
-// checkLimits warns of limits of a tenant that are not consistent.
-func (r *reader) checkLimits(name string, t *policy.TenantSettings, tenant syntax.Attributes,
-	objects map[object.ID]syntax.Attributes) {
-	worker, cpus := t.MemoryBytes, t.CPUs
-	if worker == 0 {
-		worker = object.DefaultWorkerBytes
-	}
+// check warns of limits that are not consistent. at is the position of the tenant's name. It runs after all blocks of
+// the tenant are read.
+func (t *tenantLimits) check(at hcl.Range, hasPlugin bool) {
+	cpus := t.settings.CPUs
 	if cpus == 0 {
 		cpus = 1
 	}
-	base := limitScope{r: r, what: fmt.Sprintf("tenant %q", name), worker: worker, cpus: min(cpus, 1)}
+	base := limitScope{
+		warnings: t.warnings,
+		what:     fmt.Sprintf("tenant %q", t.name),
+		worker:   t.workerBytes(),
+		cpus:     min(cpus, 1),
+	}
 	all := base
-	all.attrs, all.limits = tenant, t.DefaultLimits.WithDefaults()
+	all.attrs, all.limits = t.attrs, t.settings.DefaultLimits.WithDefaults()
 	all.check()
-	for id, attrs := range objects {
+	for id, attrs := range t.objects {
 		one := base
 		one.what = fmt.Sprintf("object %q", id)
 		one.attrs = attrs
-		one.tenantAttrs = tenant
-		one.limits = t.Limits(id).WithDefaults()
+		one.tenantAttrs = t.attrs
+		one.limits = t.settings.Limits(id).WithDefaults()
 		one.check()
 	}
-	r.checkWorker(name, t, tenant, objects)
+	if a := t.attrs["cpus"]; a != nil && t.settings.CPUs > 1 && !hasPlugin {
+		t.warnings.Add(a.Expr.Range(), "write cpus = 1; isolation = \"object\" gives each object a worker",
+			"tenant %q: cpus = %v, but a worker runs scripts on one processor", t.name, t.settings.CPUs)
+	}
+	if !t.settings.PerObject { // otherwise each object has a worker
+		t.checkSum(at)
+	}
 }
 
-// checkWorker compares a worker's limits with those of its objects and plugins.
-func (r *reader) checkWorker(name string, t *policy.TenantSettings, tenant syntax.Attributes,
-	objects map[object.ID]syntax.Attributes) {
-	if a := tenant["cpus"]; a != nil && t.CPUs > 1 && !r.hasPlugin(object.Tenant(name)) {
-		r.def.Warnings.Add(a.Expr.Range(), "write cpus = 1; isolation = \"object\" gives each object a worker",
-			"tenant %q: cpus = %v, but a worker runs scripts on one processor", name, t.CPUs)
+// workerBytes returns the memory of a worker of the tenant.
+func (t *tenantLimits) workerBytes() int64 {
+	if n := t.settings.MemoryBytes; n != 0 {
+		return n
 	}
-	if t.PerObject {
-		return // each object has a worker
-	}
-	worker := t.MemoryBytes
-	if worker == 0 {
-		worker = object.DefaultWorkerBytes
-	}
+	return object.DefaultWorkerBytes
+}
+
+// checkSum compares the memory of a worker with one instance of each of its objects.
+func (t *tenantLimits) checkSum(at hcl.Range) {
 	var sum int64
 	counted := 0
-	for id, attrs := range objects {
-		if attrs["memory"] != nil || tenant["object_memory"] != nil {
-			sum += t.Limits(id).Memory
+	for id, attrs := range t.objects {
+		if attrs["memory"] != nil || t.attrs["object_memory"] != nil {
+			sum += t.settings.Limits(id).Memory
 			counted++
 		}
 	}
-	if share := object.MaxInstanceBytes(worker); counted > 1 && sum > share {
-		at := r.labels[[2]string{"tenant", name}]
-		r.def.Warnings.Add(at, `raise memory of the tenant's limits, or write isolation = "object"`,
+	if share := object.MaxInstanceBytes(t.workerBytes()); counted > 1 && sum > share {
+		t.warnings.Add(at, `raise memory of the tenant's limits, or write isolation = "object"`,
 			"tenant %q: one instance of each object block may use %s together, but all instances of its worker %s",
-			name, roughSize(sum), roughSize(share))
+			t.name, roughSize(sum), roughSize(share))
 	}
-}
-
-// hasPlugin reports whether a tenant has a plugin.
-func (r *reader) hasPlugin(tenant object.Tenant) bool {
-	for i := range r.def.Pins {
-		if r.def.Pins[i].ID.Tenant() == tenant {
-			return true
-		}
-	}
-	return false
 }
 
 // roughSize formats a number of bytes in MiB, rounded down, or exactly if it is below 1 MiB.

@@ -18,7 +18,6 @@ import (
 
 // layers are the isolation layers that a policy may allow to be missing, by their names in package confine.
 var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock", "rlimits", "cgroup", "dumpable",
-
 	"parent-death"}
 
 // tenant reads a tenant block.
@@ -66,23 +65,33 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		}
 		t.Gate = true
 	}
-	var tenant syntax.Attributes // attributes of the limits block of the tenant
-	objects := map[object.ID]syntax.Attributes{}
+	all := newTenantLimits(&r.Reader, &r.def.Warnings, name, t)
 	for _, inner := range b.Body.Blocks {
 		switch inner.Type {
 		case "limits":
-			if tenant != nil {
-				r.Problems.Add(inner.TypeRange, "", "tenant %q already has limits", name)
-			}
-			tenant = r.tenantLimits(t, inner)
+			all.read(inner)
 		case "object":
-			r.object(t, name, inner, objects)
+			r.object(t, name, inner, all)
 		case "secret":
 			r.secret(object.Tenant(name), inner)
 		}
 	}
 	r.plugins(object.Tenant(name), b)
-	r.checkLimits(name, t, tenant, objects)
+	all.check(b.LabelRanges[0], r.hasPlugin(object.Tenant(name)))
+	r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, t.DefaultLimits.ArgumentBytes)
+	for _, l := range t.ObjectLimits {
+		r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, l.ArgumentBytes)
+	}
+}
+
+// hasPlugin reports whether a tenant has a plugin.
+func (r *reader) hasPlugin(tenant object.Tenant) bool {
+	for i := range r.def.Pins {
+		if r.def.Pins[i].ID.Tenant() == tenant {
+			return true
+		}
+	}
+	return false
 }
 
 // tenantUser reads the OS user of a tenant's processes.
@@ -175,31 +184,8 @@ func (r *reader) autoUIDs(a syntax.Attributes) {
 	}
 }
 
-// tenantLimits reads the limits of a tenant's workers, and the defaults of its objects. It returns the attributes of
-// the block.
-func (r *reader) tenantLimits(t *policy.TenantSettings, b *hclsyntax.Block) syntax.Attributes {
-	a := r.Block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
-	r.Unnamed(b)
-	if n, ok := r.Bytes(a, "memory", 32<<20, 1<<40); ok {
-		t.MemoryBytes = n
-	}
-	if n, ok := r.Count(a, "processes"); ok {
-		if t.Processes = n; n < 16 {
-			r.Problems.Add(a["processes"].Expr.Range(), "", "processes: a worker needs at least 16 threads")
-		}
-	}
-	t.CPUs, _ = r.CPUs(a)
-	t.DefaultLimits = r.limits(a)
-	if n, ok := r.Bytes(a, "object_memory", 1<<20, 1<<40); ok {
-		t.DefaultLimits.Memory = n
-	}
-	return a
-}
-
-// object reads an object block, and stores the attributes of its limits in written.
-func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Block,
-
-	written map[object.ID]syntax.Attributes) {
+// object reads an object block. The limits of its id are in all.
+func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Block, all *tenantLimits) {
 	if len(b.Labels) != 1 {
 		r.Problems.Add(b.TypeRange, `write object "name" { … }`, "an object must have one name, not %d",
 			len(b.Labels))
@@ -215,57 +201,12 @@ func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Bl
 		r.Problems.Add(b.LabelRanges[0], "", "object %q of this tenant is already declared", b.Labels[0])
 	}
 	r.Attributes(b.Body, "an object")
-	var l object.Limits
+	t.ObjectLimits[id] = object.Limits{}
 	for i, inner := range b.Body.Blocks {
 		if inner.Type != "limits" || i > 0 {
 			r.Problems.Add(inner.TypeRange, "", "an object may only have one block, limits")
 			continue
 		}
-		r.Unnamed(inner)
-		a := r.Block(inner, append([]string{"memory"}, objectLimits...)...)
-		l = r.limits(a)
-		if n, ok := r.Bytes(a, "memory", 1<<20, 1<<40); ok {
-			l.Memory = n
-		}
-		written[id] = a
+		all.readObject(id, inner)
 	}
-	t.ObjectLimits[id] = l
-}
-
-// objectLimits are the limits of an object, except its memory.
-var objectLimits = []string{"steps", "max_duration", "source", "arguments", "result", "depth", "coroutines", "queue",
-
-	"parallel", "sessions", "log_lines"}
-
-// maxDuration is the longest duration of a call. Callers do not wait longer.
-const maxDuration = 30 * time.Second
-
-// limits reads the limits of objects.
-func (r *reader) limits(a syntax.Attributes) object.Limits {
-	var l object.Limits
-	l.Steps, _ = r.Whole(a, "steps", 1000, 1_000_000_000_000, "50000000 take about a second")
-	if s, at, ok := r.Text(a, "max_duration"); ok {
-		d, err := time.ParseDuration(s)
-		if err != nil || d < time.Millisecond || d > maxDuration {
-			r.Problems.Add(at, `write "2s" or "500ms"`, "max_duration: %q: must be a duration from 1ms to %s", s,
-				maxDuration)
-		}
-		l.MaxDuration = d
-	}
-	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes,
-		"result": &l.ResultBytes} {
-		most := int64(object.MaxMessageBytes)
-		if name == "source" {
-			most = object.MaxSourceBytes
-		}
-		if n, ok := r.Bytes(a, name, 1, most); ok {
-			*to = int(n)
-		}
-	}
-	r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, l.ArgumentBytes)
-	for name, to := range map[string]*int{"depth": &l.CallDepth, "coroutines": &l.Coroutines, "queue": &l.Queue,
-		"parallel": &l.Parallel, "sessions": &l.Sessions, "log_lines": &l.LogLines} {
-		*to, _ = r.Count(a, name)
-	}
-	return l
 }

@@ -1,0 +1,105 @@
+package policyfile
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/problem"
+	"github.com/hearthhost/hearth/policy/syntax"
+)
+
+// tenantLimits reads the limits blocks of one tenant and of its objects, and warns of limits that are not consistent.
+type tenantLimits struct {
+	r        *syntax.Reader
+	warnings *problem.List
+	name     string                 // of the tenant
+	settings *policy.TenantSettings // of the tenant; the limits are stored in it
+
+	attrs   syntax.Attributes               // attributes of the tenant's block; nil before read
+	objects map[object.ID]syntax.Attributes // attributes of the objects' blocks
+}
+
+// newTenantLimits returns a reader of the limits of a tenant. It stores them in settings.
+func newTenantLimits(r *syntax.Reader, warnings *problem.List, tenant string,
+	settings *policy.TenantSettings) *tenantLimits {
+	return &tenantLimits{
+		r: r, warnings: warnings, name: tenant, settings: settings,
+		objects: map[object.ID]syntax.Attributes{},
+	}
+}
+
+// read reads the limits block of the tenant: the limits of its workers, and the defaults of its objects.
+func (t *tenantLimits) read(b *hclsyntax.Block) {
+	r := t.r
+	if t.attrs != nil {
+		r.Problems.Add(b.TypeRange, "", "tenant %q already has limits", t.name)
+	}
+	a := r.Block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
+	r.Unnamed(b)
+	if n, ok := r.Bytes(a, "memory", 32<<20, 1<<40); ok {
+		t.settings.MemoryBytes = n
+	}
+	if n, ok := r.Count(a, "processes"); ok {
+		if t.settings.Processes = n; n < 16 {
+			r.Problems.Add(a["processes"].Expr.Range(), "", "processes: a worker needs at least 16 threads")
+		}
+	}
+	t.settings.CPUs, _ = r.CPUs(a)
+	t.settings.DefaultLimits = t.limits(a)
+	if n, ok := r.Bytes(a, "object_memory", 1<<20, 1<<40); ok {
+		t.settings.DefaultLimits.Memory = n
+	}
+	t.attrs = a
+}
+
+// readObject reads the limits block of an object.
+func (t *tenantLimits) readObject(id object.ID, b *hclsyntax.Block) {
+	t.r.Unnamed(b)
+	a := t.r.Block(b, append([]string{"memory"}, objectLimits...)...)
+	l := t.limits(a)
+	if n, ok := t.r.Bytes(a, "memory", 1<<20, 1<<40); ok {
+		l.Memory = n
+	}
+	t.settings.ObjectLimits[id] = l
+	t.objects[id] = a
+}
+
+// objectLimits are the limits of an object, except its memory.
+var objectLimits = []string{"steps", "max_duration", "source", "arguments", "result", "depth", "coroutines", "queue",
+	"parallel", "sessions", "log_lines"}
+
+// maxDuration is the longest duration of a call. Callers do not wait longer.
+const maxDuration = 30 * time.Second
+
+// limits reads the limits of objects.
+func (t *tenantLimits) limits(a syntax.Attributes) object.Limits {
+	r := t.r
+	var l object.Limits
+	l.Steps, _ = r.Whole(a, "steps", 1000, 1_000_000_000_000, "50000000 take about a second")
+	if s, at, ok := r.Text(a, "max_duration"); ok {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < time.Millisecond || d > maxDuration {
+			r.Problems.Add(at, `write "2s" or "500ms"`, "max_duration: %q: must be a duration from 1ms to %s", s,
+				maxDuration)
+		}
+		l.MaxDuration = d
+	}
+	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes,
+		"result": &l.ResultBytes} {
+		most := int64(object.MaxMessageBytes)
+		if name == "source" {
+			most = object.MaxSourceBytes
+		}
+		if n, ok := r.Bytes(a, name, 1, most); ok {
+			*to = int(n)
+		}
+	}
+	for name, to := range map[string]*int{"depth": &l.CallDepth, "coroutines": &l.Coroutines, "queue": &l.Queue,
+		"parallel": &l.Parallel, "sessions": &l.Sessions, "log_lines": &l.LogLines} {
+		*to, _ = r.Count(a, name)
+	}
+	return l
+}
