@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile/limits"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
@@ -65,11 +66,11 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		}
 		t.Gate = true
 	}
-	all := newTenantLimits(&r.Reader, &r.def.Warnings, name, t)
+	all := limits.New(&r.Reader, &r.def.Warnings, name, t)
 	for _, inner := range b.Body.Blocks {
 		switch inner.Type {
 		case "limits":
-			all.read(inner)
+			all.Read(inner)
 		case "object":
 			r.object(t, name, inner, all)
 		case "secret":
@@ -77,7 +78,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 		}
 	}
 	r.plugins(object.Tenant(name), b)
-	all.check(b.LabelRanges[0], r.hasPlugin(object.Tenant(name)))
+	all.Check(b.LabelRanges[0], r.hasPlugin(object.Tenant(name)))
 	r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, t.DefaultLimits.ArgumentBytes)
 	for _, l := range t.ObjectLimits {
 		r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, l.ArgumentBytes)
@@ -185,7 +186,7 @@ func (r *reader) autoUIDs(a syntax.Attributes) {
 }
 
 // object reads an object block. The limits of its id are in all.
-func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Block, all *tenantLimits) {
+func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Block, all *limits.Tenant) {
 	if len(b.Labels) != 1 {
 		r.Problems.Add(b.TypeRange, `write object "name" { … }`, "an object must have one name, not %d",
 			len(b.Labels))
@@ -207,6 +208,6 @@ func (r *reader) object(t *policy.TenantSettings, tenant string, b *hclsyntax.Bl
 			r.Problems.Add(inner.TypeRange, "", "an object may only have one block, limits")
 			continue
 		}
-		all.readObject(id, inner)
+		all.ReadObject(id, inner)
 	}
 }

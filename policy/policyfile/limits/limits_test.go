@@ -1,4 +1,4 @@
-package policyfile_test
+package limits_test
 
 import (
 	"strings"
@@ -129,4 +129,3 @@ func TestLimitsTogether(t *testing.T) {
 		})
 	}
 }
-

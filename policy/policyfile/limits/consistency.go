@@ -1,4 +1,4 @@
-package policyfile
+package limits
 
 import (
 	"fmt"
@@ -118,7 +118,7 @@ func (s *limitScope) checkSteps() {
 
 // check warns of limits that are not consistent. at is the position of the tenant's name. It runs after all blocks of
 // the tenant are read.
-func (t *tenantLimits) check(at hcl.Range, hasPlugin bool) {
+func (t *Tenant) Check(at hcl.Range, hasPlugin bool) {
 	cpus := t.settings.CPUs
 	if cpus == 0 {
 		cpus = 1
@@ -150,7 +150,7 @@ func (t *tenantLimits) check(at hcl.Range, hasPlugin bool) {
 }
 
 // workerBytes returns the memory of a worker of the tenant.
-func (t *tenantLimits) workerBytes() int64 {
+func (t *Tenant) workerBytes() int64 {
 	if n := t.settings.MemoryBytes; n != 0 {
 		return n
 	}
@@ -158,7 +158,7 @@ func (t *tenantLimits) workerBytes() int64 {
 }
 
 // checkSum compares the memory of a worker with one instance of each of its objects.
-func (t *tenantLimits) checkSum(at hcl.Range) {
+func (t *Tenant) checkSum(at hcl.Range) {
 	var sum int64
 	counted := 0
 	for id, attrs := range t.objects {

@@ -1,4 +1,4 @@
-package policyfile
+package limits
 
 import (
 	"time"
@@ -12,7 +12,7 @@ import (
 )
 
 // tenantLimits reads the limits blocks of one tenant and of its objects, and warns of limits that are not consistent.
-type tenantLimits struct {
+type Tenant struct {
 	r        *syntax.Reader
 	warnings *problem.List
 	name     string                 // of the tenant
@@ -23,16 +23,16 @@ type tenantLimits struct {
 }
 
 // newTenantLimits returns a reader of the limits of a tenant. It stores them in settings.
-func newTenantLimits(r *syntax.Reader, warnings *problem.List, tenant string,
-	settings *policy.TenantSettings) *tenantLimits {
-	return &tenantLimits{
+func New(r *syntax.Reader, warnings *problem.List, tenant string,
+	settings *policy.TenantSettings) *Tenant {
+	return &Tenant{
 		r: r, warnings: warnings, name: tenant, settings: settings,
 		objects: map[object.ID]syntax.Attributes{},
 	}
 }
 
 // read reads the limits block of the tenant: the limits of its workers, and the defaults of its objects.
-func (t *tenantLimits) read(b *hclsyntax.Block) {
+func (t *Tenant) Read(b *hclsyntax.Block) {
 	r := t.r
 	if t.attrs != nil {
 		r.Problems.Add(b.TypeRange, "", "tenant %q already has limits", t.name)
@@ -56,7 +56,7 @@ func (t *tenantLimits) read(b *hclsyntax.Block) {
 }
 
 // readObject reads the limits block of an object.
-func (t *tenantLimits) readObject(id object.ID, b *hclsyntax.Block) {
+func (t *Tenant) ReadObject(id object.ID, b *hclsyntax.Block) {
 	t.r.Unnamed(b)
 	a := t.r.Block(b, append([]string{"memory"}, objectLimits...)...)
 	l := t.limits(a)
@@ -75,7 +75,7 @@ var objectLimits = []string{"steps", "max_duration", "source", "arguments", "res
 const maxDuration = 30 * time.Second
 
 // limits reads the limits of objects.
-func (t *tenantLimits) limits(a syntax.Attributes) object.Limits {
+func (t *Tenant) limits(a syntax.Attributes) object.Limits {
 	r := t.r
 	var l object.Limits
 	l.Steps, _ = r.Whole(a, "steps", 1000, 1_000_000_000_000, "50000000 take about a second")
