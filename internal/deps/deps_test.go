@@ -194,6 +194,7 @@ var edges = []edge{
 			"object",
 			"policy",
 			"policy/condition",
+			"policy/policyfile/limits",
 			"policy/problem",
 			"policy/syntax",
 		},
@@ -610,6 +611,17 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "policy/policyfile/limits",
+		why: "it reads one kind of block; the reader of files does the rest",
+		may: []string{
+			"internal/bytesize",
+			"object",
+			"policy",
+			"policy/problem",
+			"policy/syntax",
+		},
+	},
+	{
 		pkg: "host",
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process",
 		may: []string{
@@ -854,6 +866,7 @@ var doors = []struct {
 		at: []string{
 			"policy/condition",
 			"policy/policyfile",
+			"policy/policyfile/limits",
 			"policy/problem",
 			"policy/syntax",
 		},

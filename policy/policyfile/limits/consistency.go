@@ -116,8 +116,8 @@ func (s *limitScope) checkSteps() {
 		takes.Round(time.Millisecond), share, s.limits.MaxDuration)
 }
 
-// check warns of limits that are not consistent. at is the position of the tenant's name. It runs after all blocks of
-// the tenant are read.
+// Check warns of limits that are not consistent. at is the position of the tenant's name. Call it after
+// all blocks of the tenant are read.
 func (t *Tenant) Check(at hcl.Range, hasPlugin bool) {
 	cpus := t.settings.CPUs
 	if cpus == 0 {

@@ -1,3 +1,11 @@
+// Package limits reads the limits blocks of a tenant and of its objects, and warns of limits that contradict each other.
+//
+// [New] returns the reader of one tenant. Read and ReadObject store the limits of a block in the settings of the tenant.
+// Check runs after all blocks of the tenant are read. It compares the memory of instances, arguments and results with
+// the memory of a worker, and the duration of steps with max_duration. Its findings are warnings: such a policy is valid,
+// but one limit makes another unreachable.
+//
+// The package does not enforce limits, and does not read the limit blocks of principals.
 package limits
 
 import (
@@ -11,27 +19,29 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// tenantLimits reads the limits blocks of one tenant and of its objects, and warns of limits that are not consistent.
+// Tenant reads the limits blocks of one tenant and of its objects, and warns of limits that are not consistent.
 type Tenant struct {
 	r        *syntax.Reader
 	warnings *problem.List
 	name     string                 // of the tenant
 	settings *policy.TenantSettings // of the tenant; the limits are stored in it
 
-	attrs   syntax.Attributes               // attributes of the tenant's block; nil before read
+	attrs   syntax.Attributes               // attributes of the tenant's block; nil before Read
 	objects map[object.ID]syntax.Attributes // attributes of the objects' blocks
 }
 
-// newTenantLimits returns a reader of the limits of a tenant. It stores them in settings.
-func New(r *syntax.Reader, warnings *problem.List, tenant string,
-	settings *policy.TenantSettings) *Tenant {
+// New returns a reader of the limits of a tenant. It stores them in settings.
+func New(r *syntax.Reader, warnings *problem.List, tenant string, settings *policy.TenantSettings) *Tenant {
 	return &Tenant{
-		r: r, warnings: warnings, name: tenant, settings: settings,
-		objects: map[object.ID]syntax.Attributes{},
+		r:        r,
+		warnings: warnings,
+		name:     tenant,
+		settings: settings,
+		objects:  map[object.ID]syntax.Attributes{},
 	}
 }
 
-// read reads the limits block of the tenant: the limits of its workers, and the defaults of its objects.
+// Read reads the limits block of the tenant: the limits of its workers, and the defaults of its objects.
 func (t *Tenant) Read(b *hclsyntax.Block) {
 	r := t.r
 	if t.attrs != nil {
@@ -55,7 +65,7 @@ func (t *Tenant) Read(b *hclsyntax.Block) {
 	t.attrs = a
 }
 
-// readObject reads the limits block of an object.
+// ReadObject reads the limits block of an object.
 func (t *Tenant) ReadObject(id object.ID, b *hclsyntax.Block) {
 	t.r.Unnamed(b)
 	a := t.r.Block(b, append([]string{"memory"}, objectLimits...)...)
