@@ -351,7 +351,7 @@ func (vm *VM) Clear() {
 	clear(L.stack)
 	vm.raised = nil
 	L.ci = L.base()
-	L.depth = 0
+	L.depth, L.overflowed = 0, false
 	L.handler = Nil
 	L.status = running
 	vm.current, vm.calls = L, 0

@@ -24,6 +24,9 @@ func (L *Thread) try(at, nresults int, handler Value) (err *Error) {
 		}
 		L.ci = ci
 		L.depth = depth
+		if depth < vm.limits.Depth {
+			L.overflowed = false
+		}
 		vm.calls = calls
 		vm.buffers = buffers
 		L.closeUpvals(at)

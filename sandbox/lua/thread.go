@@ -11,12 +11,13 @@ type Thread struct {
 	vm     *VM
 	env    *Table // globals of functions that are made outside any function
 
-	stack  []Value
-	top    int    // end of the values in use; in a Lua function only instructions with open results set it
-	ci     *frame // the running function
-	depth  int    // nesting depth of calls
-	frames int    // number of allocated frames
-	open   *upval // upvalues on the stack, the highest first
+	stack      []Value
+	top        int    // end of the values in use; in a Lua function only instructions with open results set it
+	ci         *frame // the running function
+	depth      int    // nesting depth of calls
+	overflowed bool   // a stack overflow was raised, and no protected call below the limit has caught it
+	frames     int    // number of allocated frames
+	open       *upval // upvalues on the stack, the highest first
 
 	handler Value // called with a raised value before the stack is unwound
 	calls   int   // vm.calls at the resume: a yield is possible only at the same depth
@@ -137,12 +138,7 @@ func (L *Thread) enter(fn *Function, at, base, nresults int) *frame {
 	}
 	L.depth++
 	if L.depth > L.vm.limits.Depth {
-		if L.depth > L.vm.limits.Depth+200 { // while the handler of the stack overflow runs
-			L.throw(String("error in error handling"))
-		}
-		if L.depth == L.vm.limits.Depth+1 {
-			L.stackOverflow()
-		}
+		L.overflow()
 	}
 	ci.fn = fn
 	ci.slot = at
@@ -151,6 +147,18 @@ func (L *Thread) enter(fn *Function, at, base, nresults int) *frame {
 	ci.tailCalls, ci.fresh = 0, false
 	L.ci = ci
 	return ci
+}
+
+// overflow raises an error in a call deeper than the limit. As in PUC, a stack overflow is raised once: until a protected
+// call below the limit has caught it, a handler or the code after a protected call gets some room, and then no message.
+func (L *Thread) overflow() {
+	switch {
+	case !L.overflowed:
+		L.overflowed = true
+		L.stackOverflow()
+	case L.depth > L.vm.limits.Depth+overflowRoom:
+		L.throw(String("error in error handling"))
+	}
 }
 
 func (L *Thread) leave() {

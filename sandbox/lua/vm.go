@@ -54,6 +54,7 @@ type Limits struct {
 const (
 	maxCalls     = 200 // nested Go calls, as in PUC
 	defaultDepth = 20000
+	overflowRoom = 200 // calls above the limit, after a stack overflow
 	defaultStack = 1_000_000
 	minStack     = 20  // slots that a native function may push without Reserve
 	window       = 256 // slots that must exist above a function's first register

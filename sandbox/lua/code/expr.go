@@ -95,6 +95,12 @@ func (c *compiler) to(e syntax.Expr, dst int) {
 	c.enter()
 	defer c.leave()
 	free := c.free
+	if n, ok := foldedNumber(e); ok {
+		c.effects(e, dst)
+		c.loadConst(Const{Kind: NumberConst, Number: n}, dst)
+		c.free = free
+		return
+	}
 	switch e := e.(type) {
 	case *syntax.Paren:
 		c.to(e.X, dst)
@@ -415,6 +421,10 @@ func (c *compiler) operands(e syntax.Expr, dst int) (last syntax.Expr, out [2]ex
 	}
 	logical, ok := e.(*syntax.Logical)
 	if !ok {
+		if n, ok := foldedNumber(e); ok {
+			c.effects(e, dst)
+			return &syntax.Number{Value: n}, out
+		}
 		return e, out
 	}
 	spine, first := spineOf(logical)
@@ -440,14 +450,12 @@ func (c *compiler) operands(e syntax.Expr, dst int) (last syntax.Expr, out [2]ex
 // decide evaluates an operand without nested operands and jumps if its truth is as given. As in PUC, "nil and" and
 // "1 or" test the constant.
 func (c *compiler) decide(e syntax.Expr, dst, truth int, out *exits) {
-	if k, ok := constantOf(e); ok {
-		switch value := bit(k.Kind > FalseConst); {
-		case value != truth:
-			return
-		case k.Kind == FalseConst, k.Kind == TrueConst:
-			out.bare = append(out.bare, c.emit(Jump, 0, 0, 0, 0))
-			return
-		}
+	if passes(e, truth) {
+		return
+	}
+	if k, ok := constantOf(e); ok && (k.Kind == FalseConst || k.Kind == TrueConst) {
+		out.bare = append(out.bare, c.emit(Jump, 0, 0, 0, 0))
+		return
 	}
 	if comparison(e) {
 		out.bare = append(out.bare, c.jump(e, truth == 1)...)

@@ -23,19 +23,28 @@ func Arith(op Op, a, b float64) float64 {
 	return arith.Power(a, b)
 }
 
-// foldBinary returns the result of arithmetic on two constants, or e. Like PUC it does not divide by 0 and does not
-// make a nan.
+// foldBinary returns the result of arithmetic on two constants, or e.
 func foldBinary(e *Binary) Expr {
 	a, left := numeral(e.Left)
 	b, right := numeral(e.Right)
-	if !left || !right || e.Op > Pow || b == 0 && (e.Op == Div || e.Op == Mod) {
+	if !left || !right || e.Op > Pow {
 		return e
 	}
-	v := Arith(e.Op, a, b)
-	if math.IsNaN(v) {
+	v, ok := Fold(e.Op, a, b)
+	if !ok {
 		return e
 	}
 	return &Number{v}
+}
+
+// Fold returns the result of one of the operations Add to Pow on two constants. Like PUC it does not divide by 0 and
+// does not make a nan: ok is false then.
+func Fold(op Op, a, b float64) (v float64, ok bool) {
+	if b == 0 && (op == Div || op == Mod) {
+		return 0, false
+	}
+	v = Arith(op, a, b)
+	return v, !math.IsNaN(v)
 }
 
 // foldUnary returns the result of an operator on a constant, or e.
