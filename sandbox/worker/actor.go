@@ -207,7 +207,8 @@ func (a *actor) handover() []byte {
 		err = a.state.Inheritable(func(to object.Sink) error { return decode(doc, to) })
 	}
 	if err != nil {
-		a.o.w.log.Line(a.o.id, "error", "handover: "+asError(err).Msg+"; the next instance starts without a state")
+		text := "handover: " + asError(err).Msg + "; the next instance starts without a state"
+		a.o.w.services.log.Line(a.o.id, "error", text)
 		return nil
 	}
 	return doc
@@ -292,7 +293,7 @@ func (a *actor) serve(j *job) bool {
 		a.drop(streamID)
 	}
 	if broken && !perCall {
-		a.o.w.log.lost(a.o.id, j.replyErr)
+		a.o.w.services.log.lost(a.o.id, j.replyErr)
 	}
 	if !broken {
 		a.o.w.memory.enforce(a)

@@ -10,14 +10,17 @@ import (
 // memory, or the frames that the host accepts.
 type boundedEncoder struct {
 	codec.Encoder
-	max         int // bytes
-	textBytes   int // written so far, without escapes
-	escapeBytes int // added by escapes, counted from where the bound could be exceeded
-	arguments   bool
+	max         int                         // bytes
+	textBytes   int                         // written so far, without escapes
+	escapeBytes int                         // added by escapes, counted from where the bound could be exceeded
+	tooLong     func(max int) *object.Error // the error for a longer document
 }
 
 // escapes reports whether a serializer escapes characters of texts.
 func escapes(id codec.ID) bool { return id == codec.Serpent || id == codec.JSON }
+
+// restart counts from zero again, for an encoder that was reset.
+func (w *boundedEncoder) restart() { w.textBytes, w.escapeBytes = 0, 0 }
 
 // Text implements [object.Sink].
 func (w *boundedEncoder) Text(v []byte) error {
@@ -32,23 +35,8 @@ func (w *boundedEncoder) Text(v []byte) error {
 			}
 		}
 		if w.textBytes+w.escapeBytes > w.max {
-			if w.arguments {
-				return argumentsTooLong(w.max)
-			}
-			return resultTooLong(w.max)
+			return w.tooLong(w.max)
 		}
 	}
 	return w.Encoder.Text(v)
-}
-
-// resultTooLong is the error for a result of more than max bytes.
-func resultTooLong(max int) *object.Error {
-	return object.Errorf(object.CodeTooLarge,
-		"limit exceeded: the result takes more than %d bytes once it is written; it was executed", max)
-}
-
-// argumentsTooLong is the error for the arguments of an object call of more than max bytes.
-func argumentsTooLong(max int) *object.Error {
-	return object.Errorf(object.CodeTooLarge,
-		"limit exceeded: the arguments take more than %d bytes once they are written; not executed", max)
 }

@@ -12,7 +12,7 @@ import (
 //
 // A service requests an op in three steps: begin, put the fields of the op into the frame, wait.
 type hostCalls struct {
-	w *process
+	link hostLink
 
 	mu      sync.Mutex // guards the fields below
 	last    uint64
@@ -20,7 +20,10 @@ type hostCalls struct {
 	idle    []*hostCall          // for reuse, at most maxIdleHostCalls
 }
 
-const maxIdleHostCalls = 16
+const (
+	maxIdleHostCalls  = 16
+	maxIdleFrameBytes = 64 << 10 // capacity of a frame that is kept for reuse
+)
 
 // hostCall is an op that was requested of the host. It belongs to the goroutine that called begin, until wait returns.
 type hostCall struct {
@@ -58,13 +61,13 @@ func (h *hostCalls) begin(head link.HostCallHead) *hostCall {
 // done first: then the host cancels the op.
 func (h *hostCalls) wait(ctx context.Context, c *hostCall) (link.ServiceReply, error) {
 	defer h.release(c)
-	h.w.send(&c.frame)
+	h.link.Send(&c.frame)
 	select {
 	case <-c.answered:
 	case <-ctx.Done():
 		if h.take(c.id) != nil {
 			c.frame.Begin(link.Cancel, c.id)
-			h.w.post(c.frame.Frame())
+			h.link.Post(c.frame.Frame())
 			return link.ServiceReply{}, ctx.Err()
 		}
 		<-c.answered // the reader has it already and completes it
@@ -77,7 +80,7 @@ func (h *hostCalls) wait(ctx context.Context, c *hostCall) (link.ServiceReply, e
 
 // release keeps a host call that is in no table for reuse.
 func (h *hostCalls) release(c *hostCall) {
-	if cap(c.frame.B) > maxPooledBytes {
+	if cap(c.frame.B) > maxIdleFrameBytes {
 		return
 	}
 	*c = hostCall{frame: c.frame, answered: c.answered}
@@ -117,13 +120,13 @@ func (h *hostCalls) inFlight() int {
 // send sends an op that has no reply. It may wait until the host reads.
 func (h *hostCalls) send(head link.HostCallHead, put func(e *link.Encoder)) {
 	e := notification(head, put)
-	h.w.send(&e)
+	h.link.Send(&e)
 }
 
 // post is send for callers that must not wait.
 func (h *hostCalls) post(head link.HostCallHead, put func(e *link.Encoder)) {
 	e := notification(head, put)
-	h.w.post(e.Frame())
+	h.link.Post(e.Frame())
 }
 
 // notification returns the frame of an op that has no reply.
@@ -134,11 +137,12 @@ func notification(head link.HostCallHead, put func(e *link.Encoder)) (e link.Enc
 	return e
 }
 
-// requestOf returns the request of the job that ctx belongs to, 0 outside a job. The goroutine that runs the job
-// calls it.
+// requestKey is the key of a running request's id, a uint64, in its context.
+type requestKey struct{}
+
+// requestOf returns the request to which ctx belongs, 0 outside a request. The goroutine that runs the request calls
+// it.
 func requestOf(ctx context.Context) uint64 {
-	if j, ok := ctx.Value(jobKey{}).(*job); ok {
-		return j.id
-	}
-	return 0
+	id, _ := ctx.Value(requestKey{}).(uint64)
+	return id
 }

@@ -71,7 +71,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	j.beginReply(ser)
 	j.request(ser)
 	if escapes(j.format) {
-		j.bounded = boundedEncoder{Encoder: j.encoder, max: max}
+		j.bounded = boundedEncoder{Encoder: j.encoder, max: max, tooLong: resultTooLong}
 		j.req.Result = &j.bounded
 	}
 	var out sandbox.Outcome
@@ -90,7 +90,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 			e = cause
 		}
 		if e.Code == object.CodeInternal {
-			j.w.log.failure(j, e.Error)
+			j.w.services.log.failure(j.call.ID, j.id, e.Error)
 		}
 		j.failure(e)
 		return nil, out.Broken
@@ -110,11 +110,17 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 		j.frame.B, j.rest = doc[0], [2][]byte(doc[1:])
 	}
 	if out.Raised != "" {
-		j.w.log.failure(j, func() string { return out.Raised })
+		j.w.services.log.failure(j.call.ID, j.id, func() string { return out.Raised })
 	}
 	// The head was written before the outcome was known.
 	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
 	return nil, out.Broken
+}
+
+// resultTooLong is the error for a result of more than max bytes.
+func resultTooLong(max int) *object.Error {
+	return object.Errorf(object.CodeTooLarge,
+		"limit exceeded: the result takes more than %d bytes once it is written; it was executed", max)
 }
 
 func flag(b bool) byte {
@@ -147,7 +153,7 @@ func (j *job) request(ser codec.Serializer) {
 		Result: j.encoder,
 		ResetResult: func() {
 			j.encoder.Reset(j.frame.B[:j.head])
-			j.bounded.textBytes, j.bounded.escapeBytes = 0, 0
+			j.bounded.restart()
 		},
 		ClassName: func(name string) (string, bool) { return pyro.ClassName(c.Protocol, name) },
 	}
@@ -222,7 +228,7 @@ func (j *job) fail(err *object.Error) {
 		j.failure(err)
 		j.frame.SetSteps(uint64(j.steps))
 		j.w.forget(j.id)
-		j.w.post(j.frame.Frame())
+		j.w.Post(j.frame.Frame())
 	}
 	j.release()
 }
@@ -347,16 +353,13 @@ func (j *job) Err() error {
 	return nil
 }
 
-// Value is part of context.Context. The value of jobKey is the job.
+// Value is part of context.Context. The goroutine that runs the job calls it.
 func (j *job) Value(key any) any {
-	if key == (jobKey{}) {
-		return j
+	if key == (requestKey{}) {
+		return j.id
 	}
 	return nil
 }
-
-// jobKey is the key of the job in its own context.
-type jobKey struct{}
 
 // AfterFunc lets the context package wait for a job without a goroutine. f runs when the job is cancelled.
 func (j *job) AfterFunc(f func()) func() bool {

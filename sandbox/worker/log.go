@@ -11,14 +11,15 @@ import (
 
 // scriptLog sends log lines to the host. It implements [sandbox.Log].
 type scriptLog struct {
-	w        *process
+	calls    *hostCalls
+	secrets  *secrets
 	scripts  lineLimiter // lines of scripts
 	failures lineLimiter // lines about calls that failed
 }
 
-// init connects the log with its process.
-func (l *scriptLog) init(w *process) {
-	l.w = w
+// init connects the log with the services that it uses.
+func (l *scriptLog) init(calls *hostCalls, s *secrets) {
+	l.calls, l.secrets = calls, s
 	l.scripts.report = l.dropped
 	l.failures.report = func(object.ID, uint64) {} // the host counts those beyond its own limit
 }
@@ -32,7 +33,7 @@ func (l *scriptLog) allow(id object.ID, lines int) {
 // Line sends a line of a script. It may wait until the host reads.
 func (l *scriptLog) Line(id object.ID, level, text string) {
 	if l.scripts.pass(id, time.Now()) {
-		l.w.hostCalls.send(logHead(id, link.LogLine), func(e *link.Encoder) { e.PutLogLine(levels[level], text) })
+		l.calls.send(logHead(id, link.LogLine), func(e *link.Encoder) { e.PutLogLine(levels[level], text) })
 	}
 }
 
@@ -46,18 +47,18 @@ var levels = map[string]link.Level{
 
 // dropped reports how many lines of an object were not sent.
 func (l *scriptLog) dropped(id object.ID, n uint64) {
-	l.w.hostCalls.send(logHead(id, link.LogDropped), func(e *link.Encoder) { e.Uint(n) })
+	l.calls.send(logHead(id, link.LogDropped), func(e *link.Encoder) { e.Uint(n) })
 }
 
-// failure reports why a job failed. It must come before the job's reply.
-func (l *scriptLog) failure(j *job, why func() string) {
-	if !l.failures.pass(j.call.ID, time.Now()) {
+// failure reports why a call of an object failed. It must come before the reply to the request.
+func (l *scriptLog) failure(id object.ID, request uint64, why func() string) {
+	if !l.failures.pass(id, time.Now()) {
 		return
 	}
-	text := l.w.secrets.Redact(why(), link.MaxLogLineBytes)
-	a := logHead(j.call.ID, link.LogFailure)
-	a.Request = j.id
-	l.w.hostCalls.post(a, func(e *link.Encoder) { e.Raw([]byte(text)) })
+	text := l.secrets.Redact(why(), link.MaxLogLineBytes)
+	head := logHead(id, link.LogFailure)
+	head.Request = request
+	l.calls.post(head, func(e *link.Encoder) { e.Raw([]byte(text)) })
 }
 
 // lost reports that an instance was ended, and its state with it.
@@ -66,7 +67,7 @@ func (l *scriptLog) lost(id object.ID, why *object.Error) {
 	if why != nil {
 		text = cmp.Or(why.Msg, why.Error())
 	}
-	l.w.hostCalls.post(logHead(id, link.LogLost), func(e *link.Encoder) { e.Raw([]byte(text)) })
+	l.calls.post(logHead(id, link.LogLost), func(e *link.Encoder) { e.Raw([]byte(text)) })
 }
 
 // logHead returns the head of an op of the log service.

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
@@ -12,17 +13,20 @@ import (
 )
 
 // objects calls other objects through the host. It implements [sandbox.Objects].
-type objects struct{ w *process }
+type objects struct {
+	calls   *hostCalls
+	message atomic.Int64 // longest result that any object may return, in bytes; the host accepts frames of it
+}
 
 // Call requests the host to call another object in the name of r.From. Arguments and result travel in serpent, which
 // can express most values of a script.
-func (o objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
+func (o *objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
 	ser := codec.ByID(codec.Serpent)
-	payload, err := encodeObjectCall(ser, r, link.FrameBytes(int(o.w.message.Load()))-maxObjectCallHead)
+	payload, err := encodeObjectCall(ser, r, link.FrameBytes(int(o.message.Load()))-maxObjectCallHead)
 	if err != nil {
 		return err
 	}
-	c := o.w.hostCalls.begin(link.HostCallHead{
+	c := o.calls.begin(link.HostCallHead{
 		Object:  r.From,
 		Request: requestOf(ctx),
 		Service: link.Objects,
@@ -36,7 +40,7 @@ func (o objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
 		Serializer: uint8(ser.ID()),
 		Payload:    payload,
 	})
-	reply, err := o.w.hostCalls.wait(ctx, c)
+	reply, err := o.calls.wait(ctx, c)
 	if failed, ok := errors.AsType[*object.Error](err); ok {
 		return remoteError(failed)
 	}
@@ -61,7 +65,7 @@ func encodeObjectCall(ser codec.Serializer, r *sandbox.ObjectCall, max int) ([]b
 	if err := enc.Text([]byte(r.Method)); err != nil {
 		return nil, err
 	}
-	if err := r.Args(&boundedEncoder{Encoder: enc, max: max, arguments: true}); err != nil {
+	if err := r.Args(&boundedEncoder{Encoder: enc, max: max, tooLong: argumentsTooLong}); err != nil {
 		return nil, err
 	}
 	if err := enc.End(); err != nil {
@@ -72,6 +76,12 @@ func encodeObjectCall(ser codec.Serializer, r *sandbox.ObjectCall, max int) ([]b
 		err = argumentsTooLong(max)
 	}
 	return doc, err
+}
+
+// argumentsTooLong is the error for the arguments of an object call of more than max bytes.
+func argumentsTooLong(max int) *object.Error {
+	return object.Errorf(object.CodeTooLarge,
+		"limit exceeded: the arguments take more than %d bytes once they are written; not executed", max)
 }
 
 // decodeObjectReply gives the script the result of a call, or returns its exception as an error.

@@ -110,7 +110,7 @@ func (o *objectVersion) describe(id uint64, staged bool) {
 	default:
 		e.PutReply(object.Reply{Payload: o.doc}, true, nil)
 	}
-	o.w.send(&e)
+	o.w.Send(&e)
 }
 
 // reason returns the text of an error for the script's author.

@@ -8,8 +8,7 @@
 //     write.
 //   - An actor is a goroutine that owns one Lua state and runs jobs in it one at a time.
 //   - A job belongs to the goroutine that holds it and ends with exactly one reply.
-//   - A service of the running objects ([objects], [scriptLog], [secrets]) uses hostCalls. Package link defines its
-//     ops.
+//   - The running objects use the host through [services]. Package link defines the ops.
 //
 // The process exits when the host closes the socket, or when the host has sent Stop and the last job is answered.
 package worker
@@ -90,13 +89,11 @@ func newProcess(conn Conn, bytes int64) *process {
 		running: map[uint64]*job{},
 		streams: map[uint64]*actor{},
 	}
-	w.hostCalls.w = w
-	w.log.init(w)
+	w.services = newServices(w)
 	if w.memory.limit = object.MaxInstanceBytes(bytes); bytes > 0 {
 		backlog := int(min(object.MaxPendingResults(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
 	}
-	w.message.Store(object.DefaultMessageBytes)
 	return w
 }
 
@@ -157,15 +154,11 @@ type process struct {
 	loaded   map[uint64]*objectVersion    // versions that are not in use yet, by number
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
-	memory memory
-	// Services of the running objects.
-	hostCalls hostCalls
-	log       scriptLog
-	secrets   secrets
+	memory   memory
+	services *services // services that the running objects use
 
-	stalled atomic.Bool  // too much waits for the host, which does not read
-	ended   atomic.Bool  // the link has ended
-	message atomic.Int64 // longest result that any object may return, in bytes; the host accepts frames of it
+	stalled atomic.Bool // too much waits for the host, which does not read
+	ended   atomic.Bool // the link has ended
 
 	jobs sync.WaitGroup // queued and running jobs
 
@@ -210,7 +203,7 @@ func (w *process) accept(j *job, typ link.Type, body []byte) error {
 	}
 	if w.stopping { // stop waits for the jobs: there must be no new ones
 		j.failure(errStopping)
-		w.post(j.frame.Frame())
+		w.Post(j.frame.Frame())
 		return nil
 	}
 	w.jobs.Add(1)
@@ -246,7 +239,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	case link.DropLibs:
 		delete(w.libs, d.Uint())
 	case link.HostPush:
-		return w.push(d)
+		return w.services.push(d)
 	case link.Load:
 		return w.load(id, d)
 	case link.Test:
@@ -269,7 +262,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		var e link.Encoder
 		e.Begin(link.Described, id)
 		e.PutReply(object.Reply{}, false, errUnknown)
-		w.post(e.Frame())
+		w.Post(e.Frame())
 	case link.CloseStream:
 		w.closeStream(d.Uint())
 	case link.EndConn:
@@ -286,30 +279,20 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 			w.forget(id)
 			var e link.Encoder
 			e.Begin(link.Withdrawn, id)
-			w.post(e.Frame())
+			w.Post(e.Frame())
 		}
 	case link.Ping:
 		w.pong(id)
 	case link.HostReply:
-		w.hostCalls.complete(id, d)
+		w.services.complete(id, d)
 	case link.Idle:
 		var e link.Encoder
 		e.Begin(link.Reply, id)
 		e.PutReply(object.Reply{Payload: []byte{w.idle()}}, true, nil)
-		w.post(e.Frame())
+		w.Post(e.Frame())
 	default:
 		return fmt.Errorf("link: the host sent a frame of type %d", typ)
 	}
-	return d.Err
-}
-
-// push handles a HostPush frame.
-func (w *process) push(d *link.Decoder) error {
-	service, op := d.PushFields()
-	if service != link.Secrets || op != link.SecretsGrant {
-		return fmt.Errorf("link: the host pushed op %d of %s", op, service)
-	}
-	w.secrets.grant(d)
 	return d.Err
 }
 
@@ -334,8 +317,7 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 		return err
 	}
 	o := newObjectVersion(w, cfg.ID, cfg.Limits)
-	w.log.allow(o.id, o.limits.LogLines)
-	w.message.Store(max(w.message.Load(), int64(o.limits.ResultBytes)))
+	w.services.allow(o.id, o.limits)
 	w.loaded[number] = o
 	go o.load(context.Background(), cfg)
 	if request != 0 {
@@ -347,8 +329,15 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 // version reads a version and its number.
 func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, err error) {
 	v, err := d.VersionFields()
-	return v.Number, sandbox.Config{ID: v.ID, File: v.File, Source: v.Source, Limits: v.Limits, Libs: w.libs[v.Libs],
-		Services: sandbox.Services{Objects: objects{w}, Log: &w.log, Secrets: &w.secrets}, OnLongCall: w.longCall}, err
+	return v.Number, sandbox.Config{
+		ID:         v.ID,
+		File:       v.File,
+		Source:     v.Source,
+		Limits:     v.Limits,
+		Libs:       w.libs[v.Libs],
+		Services:   w.services.sandbox(),
+		OnLongCall: w.longCall,
+	}, err
 }
 
 // test runs the tests of a version in a goroutine.
@@ -377,7 +366,7 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 		} else {
 			e.PutReply(object.Reply{Payload: doc}, true, nil)
 		}
-		w.send(&e)
+		w.Send(&e)
 	}()
 	return nil
 }
@@ -405,7 +394,7 @@ func (w *process) idle() byte {
 	w.mu.Lock()
 	busy := len(w.running)+len(w.streams) > 0
 	w.mu.Unlock()
-	if busy || w.hostCalls.inFlight() > 0 {
+	if busy || w.services.inFlight() > 0 {
 		return 0
 	}
 	for _, o := range w.objects {
@@ -458,15 +447,15 @@ func (w *process) pong(id uint64) {
 	var e link.Encoder
 	e.Begin(link.Pong, id)
 	e.PutRunning(all)
-	w.post(e.Frame())
+	w.Post(e.Frame())
 }
 
-// send writes a frame. It may wait until the host reads, so the reader uses post. It ignores errors: the reader sees
+// Send writes a frame. It may wait until the host reads, so the reader uses Post. It ignores errors: the reader sees
 // that the host has closed the socket.
-func (w *process) send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }
+func (w *process) Send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }
 
-// post sends a frame without waiting. If too much waits for the host, the host's next frame ends the process.
-func (w *process) post(frame []byte) {
+// Post sends a frame without waiting. If too much waits for the host, the host's next frame ends the process.
+func (w *process) Post(frame []byte) {
 	if err := w.out.Post(frame); errors.Is(err, link.ErrStalled) {
 		w.stalled.Store(true)
 	}
@@ -490,6 +479,6 @@ func (w *process) reply(j *job) {
 		j.failure(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB of results that wait for the host, which does not keep up; "+
 				"the call was executed", link.MaxBacklogBytes>>20))
-		w.post(j.frame.Frame())
+		w.Post(j.frame.Frame())
 	}
 }

@@ -1,0 +1,69 @@
+package worker
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/link"
+)
+
+// hostLink sends frames to the host. An error is not returned: the reader of the link sees that it has ended.
+type hostLink interface {
+	// Send may wait until the host reads.
+	Send(e *link.Encoder)
+	// Post does not wait.
+	Post(frame []byte)
+}
+
+// services are the services that the running objects of one worker use. Safe for concurrent use.
+type services struct {
+	calls   hostCalls
+	objects objects
+	log     scriptLog
+	secrets secrets
+}
+
+// newServices returns the services of a worker whose link to the host is l.
+func newServices(l hostLink) *services {
+	s := &services{}
+	s.calls.link = l
+	s.objects.calls = &s.calls
+	s.objects.message.Store(object.DefaultMessageBytes)
+	s.log.init(&s.calls, &s.secrets)
+	return s
+}
+
+// sandbox returns the services in the form in which a program uses them.
+func (s *services) sandbox() sandbox.Services {
+	return sandbox.Services{Objects: &s.objects, Log: &s.log, Secrets: &s.secrets}
+}
+
+// allow sets the limits of a version of an object.
+func (s *services) allow(id object.ID, limits object.Limits) {
+	s.log.allow(id, limits.LogLines)
+	raise(&s.objects.message, int64(limits.ResultBytes))
+}
+
+// raise sets a number to n if that is larger.
+func raise(to *atomic.Int64, n int64) {
+	for old := to.Load(); old < n && !to.CompareAndSwap(old, n); old = to.Load() {
+	}
+}
+
+// push handles a HostPush frame.
+func (s *services) push(d *link.Decoder) error {
+	service, op := d.PushFields()
+	if service != link.Secrets || op != link.SecretsGrant {
+		return fmt.Errorf("link: the host pushed op %d of %s", op, service)
+	}
+	s.secrets.grant(d)
+	return d.Err
+}
+
+// complete handles a HostReply frame. It does not wait.
+func (s *services) complete(id uint64, d *link.Decoder) { s.calls.complete(id, d) }
+
+// inFlight returns the number of host calls that wait for their reply.
+func (s *services) inFlight() int { return s.calls.inFlight() }
