@@ -380,12 +380,13 @@ var edges = []edge{
 			"codec/pyro",
 			"internal/bytesize",
 			"internal/nonblock",
-			"internal/redact",
 			"internal/socketpair",
 			"object",
 			"sandbox",
 			"sandbox/confine",
 			"sandbox/link",
+			"sandbox/worker/bounded",
+			"sandbox/worker/services",
 		},
 	},
 	{
@@ -619,6 +620,27 @@ var edges = []edge{
 			"policy",
 			"policy/problem",
 			"policy/syntax",
+		},
+	},
+	{
+		pkg: "sandbox/worker/bounded",
+		why: "it bounds what a serializer writes and knows no job",
+		may: []string{
+			"codec",
+			"object",
+		},
+	},
+	{
+		pkg: "sandbox/worker/services",
+		why: "it connects running objects with the host and knows no instance",
+		may: []string{
+			"codec",
+			"codec/pyro",
+			"internal/redact",
+			"object",
+			"sandbox",
+			"sandbox/link",
+			"sandbox/worker/bounded",
 		},
 	},
 	{

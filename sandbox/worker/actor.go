@@ -208,7 +208,7 @@ func (a *actor) handover() []byte {
 	}
 	if err != nil {
 		text := "handover: " + asError(err).Msg + "; the next instance starts without a state"
-		a.o.w.services.log.Line(a.o.id, "error", text)
+		a.o.w.services.Log.Line(a.o.id, "error", text)
 		return nil
 	}
 	return doc
@@ -293,7 +293,7 @@ func (a *actor) serve(j *job) bool {
 		a.drop(streamID)
 	}
 	if broken && !perCall {
-		a.o.w.services.log.lost(a.o.id, j.replyErr)
+		a.o.w.services.Log.Lost(a.o.id, j.replyErr)
 	}
 	if !broken {
 		a.o.w.memory.enforce(a)

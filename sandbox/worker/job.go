@@ -12,6 +12,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/worker/bounded"
+	"github.com/hearthhost/hearth/sandbox/worker/services"
 )
 
 // job is one request of the host. It ends with exactly one reply. A job is its own [context.Context], so that running
@@ -25,8 +27,8 @@ type job struct {
 
 	req      sandbox.Request
 	encoder  codec.Encoder
-	format   codec.ID       // of encoder
-	bounded  boundedEncoder // wraps encoder if that escapes texts
+	format   codec.ID        // of encoder
+	bounded  bounded.Encoder // wraps encoder if that escapes texts
 	frame    link.Encoder
 	head     int           // offset of the reply's payload in frame
 	rest     [2][]byte     // parts of the payload behind frame
@@ -70,8 +72,8 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	}
 	j.beginReply(ser)
 	j.request(ser)
-	if escapes(j.format) {
-		j.bounded = boundedEncoder{Encoder: j.encoder, max: max, tooLong: resultTooLong}
+	if bounded.Escapes(j.format) {
+		j.bounded = bounded.Encoder{Encoder: j.encoder, Max: max, TooLong: resultTooLong}
 		j.req.Result = &j.bounded
 	}
 	var out sandbox.Outcome
@@ -90,7 +92,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 			e = cause
 		}
 		if e.Code == object.CodeInternal {
-			j.w.services.log.failure(j.call.ID, j.id, e.Error)
+			j.w.services.Log.Failure(j.call.ID, j.id, e.Error)
 		}
 		j.failure(e)
 		return nil, out.Broken
@@ -110,7 +112,7 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 		j.frame.B, j.rest = doc[0], [2][]byte(doc[1:])
 	}
 	if out.Raised != "" {
-		j.w.services.log.failure(j.call.ID, j.id, func() string { return out.Raised })
+		j.w.services.Log.Failure(j.call.ID, j.id, func() string { return out.Raised })
 	}
 	// The head was written before the outcome was known.
 	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
@@ -153,7 +155,7 @@ func (j *job) request(ser codec.Serializer) {
 		Result: j.encoder,
 		ResetResult: func() {
 			j.encoder.Reset(j.frame.B[:j.head])
-			j.bounded.restart()
+			j.bounded.Restart()
 		},
 		ClassName: func(name string) (string, bool) { return pyro.ClassName(c.Protocol, name) },
 	}
@@ -355,7 +357,7 @@ func (j *job) Err() error {
 
 // Value is part of context.Context. The goroutine that runs the job calls it.
 func (j *job) Value(key any) any {
-	if key == (requestKey{}) {
+	if key == (services.RequestKey{}) {
 		return j.id
 	}
 	return nil

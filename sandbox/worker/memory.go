@@ -275,7 +275,7 @@ func (a *actor) evict(why *object.Error) {
 	a.dropState()
 	if remembers {
 		a.evictErr = why
-		a.o.w.services.log.lost(a.o.id, why)
+		a.o.w.services.Log.Lost(a.o.id, why)
 	}
 }
 

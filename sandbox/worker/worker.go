@@ -34,6 +34,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/worker/services"
 )
 
 // SocketFD is the number of the inherited descriptor of the link.
@@ -89,7 +90,7 @@ func newProcess(conn Conn, bytes int64) *process {
 		running: map[uint64]*job{},
 		streams: map[uint64]*actor{},
 	}
-	w.services = newServices(w)
+	w.services = services.New(w)
 	if w.memory.limit = object.MaxInstanceBytes(bytes); bytes > 0 {
 		backlog := int(min(object.MaxPendingResults(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
@@ -155,7 +156,7 @@ type process struct {
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
 	memory   memory
-	services *services // services that the running objects use
+	services *services.Set // services that the running objects use
 
 	stalled atomic.Bool // too much waits for the host, which does not read
 	ended   atomic.Bool // the link has ended
@@ -239,7 +240,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	case link.DropLibs:
 		delete(w.libs, d.Uint())
 	case link.HostPush:
-		return w.services.push(d)
+		return w.services.Push(d)
 	case link.Load:
 		return w.load(id, d)
 	case link.Test:
@@ -284,7 +285,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	case link.Ping:
 		w.pong(id)
 	case link.HostReply:
-		w.services.complete(id, d)
+		w.services.Complete(id, d)
 	case link.Idle:
 		var e link.Encoder
 		e.Begin(link.Reply, id)
@@ -317,7 +318,7 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 		return err
 	}
 	o := newObjectVersion(w, cfg.ID, cfg.Limits)
-	w.services.allow(o.id, o.limits)
+	w.services.Allow(o.id, o.limits)
 	w.loaded[number] = o
 	go o.load(context.Background(), cfg)
 	if request != 0 {
@@ -335,7 +336,7 @@ func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, e
 		Source:     v.Source,
 		Limits:     v.Limits,
 		Libs:       w.libs[v.Libs],
-		Services:   w.services.sandbox(),
+		Services:   w.services.Sandbox(),
 		OnLongCall: w.longCall,
 	}, err
 }
@@ -394,7 +395,7 @@ func (w *process) idle() byte {
 	w.mu.Lock()
 	busy := len(w.running)+len(w.streams) > 0
 	w.mu.Unlock()
-	if busy || w.services.inFlight() > 0 {
+	if busy || w.services.InFlight() > 0 {
 		return 0
 	}
 	for _, o := range w.objects {

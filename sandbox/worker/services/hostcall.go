@@ -1,4 +1,4 @@
-package worker
+package services
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 //
 // A service requests an op in three steps: begin, put the fields of the op into the frame, wait.
 type hostCalls struct {
-	link hostLink
+	link Link
 
 	mu      sync.Mutex // guards the fields below
 	last    uint64
@@ -138,11 +138,11 @@ func notification(head link.HostCallHead, put func(e *link.Encoder)) (e link.Enc
 }
 
 // requestKey is the key of a running request's id, a uint64, in its context.
-type requestKey struct{}
+type RequestKey struct{}
 
 // requestOf returns the request to which ctx belongs, 0 outside a request. The goroutine that runs the request calls
 // it.
 func requestOf(ctx context.Context) uint64 {
-	id, _ := ctx.Value(requestKey{}).(uint64)
+	id, _ := ctx.Value(RequestKey{}).(uint64)
 	return id
 }

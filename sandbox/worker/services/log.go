@@ -1,4 +1,4 @@
-package worker
+package services
 
 import (
 	"cmp"
@@ -10,7 +10,7 @@ import (
 )
 
 // scriptLog sends log lines to the host. It implements [sandbox.Log].
-type scriptLog struct {
+type Log struct {
 	calls    *hostCalls
 	secrets  *secrets
 	scripts  lineLimiter // lines of scripts
@@ -18,20 +18,20 @@ type scriptLog struct {
 }
 
 // init connects the log with the services that it uses.
-func (l *scriptLog) init(calls *hostCalls, s *secrets) {
+func (l *Log) init(calls *hostCalls, s *secrets) {
 	l.calls, l.secrets = calls, s
 	l.scripts.report = l.dropped
 	l.failures.report = func(object.ID, uint64) {} // the host counts those beyond its own limit
 }
 
 // allow sets how many lines of an object are sent per second.
-func (l *scriptLog) allow(id object.ID, lines int) {
+func (l *Log) allow(id object.ID, lines int) {
 	l.scripts.allow(id, lines)
 	l.failures.allow(id, 2*lines)
 }
 
 // Line sends a line of a script. It may wait until the host reads.
-func (l *scriptLog) Line(id object.ID, level, text string) {
+func (l *Log) Line(id object.ID, level, text string) {
 	if l.scripts.pass(id, time.Now()) {
 		l.calls.send(logHead(id, link.LogLine), func(e *link.Encoder) { e.PutLogLine(levels[level], text) })
 	}
@@ -46,12 +46,12 @@ var levels = map[string]link.Level{
 }
 
 // dropped reports how many lines of an object were not sent.
-func (l *scriptLog) dropped(id object.ID, n uint64) {
+func (l *Log) dropped(id object.ID, n uint64) {
 	l.calls.send(logHead(id, link.LogDropped), func(e *link.Encoder) { e.Uint(n) })
 }
 
 // failure reports why a call of an object failed. It must come before the reply to the request.
-func (l *scriptLog) failure(id object.ID, request uint64, why func() string) {
+func (l *Log) Failure(id object.ID, request uint64, why func() string) {
 	if !l.failures.pass(id, time.Now()) {
 		return
 	}
@@ -62,7 +62,7 @@ func (l *scriptLog) failure(id object.ID, request uint64, why func() string) {
 }
 
 // lost reports that an instance was ended, and its state with it.
-func (l *scriptLog) lost(id object.ID, why *object.Error) {
+func (l *Log) Lost(id object.ID, why *object.Error) {
 	text := "the call ended it"
 	if why != nil {
 		text = cmp.Or(why.Msg, why.Error())

@@ -1,4 +1,4 @@
-package worker
+package services
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/worker/bounded"
 )
 
 // objects calls other objects through the host. It implements [sandbox.Objects].
@@ -65,7 +66,7 @@ func encodeObjectCall(ser codec.Serializer, r *sandbox.ObjectCall, max int) ([]b
 	if err := enc.Text([]byte(r.Method)); err != nil {
 		return nil, err
 	}
-	if err := r.Args(&boundedEncoder{Encoder: enc, max: max, tooLong: argumentsTooLong}); err != nil {
+	if err := r.Args(&bounded.Encoder{Encoder: enc, Max: max, TooLong: argumentsTooLong}); err != nil {
 		return nil, err
 	}
 	if err := enc.End(); err != nil {

@@ -1,4 +1,4 @@
-package worker
+package services
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 )
 
 // hostLink sends frames to the host. An error is not returned: the reader of the link sees that it has ended.
-type hostLink interface {
+type Link interface {
 	// Send may wait until the host reads.
 	Send(e *link.Encoder)
 	// Post does not wait.
@@ -18,31 +18,31 @@ type hostLink interface {
 }
 
 // services are the services that the running objects of one worker use. Safe for concurrent use.
-type services struct {
+type Set struct {
 	calls   hostCalls
 	objects objects
-	log     scriptLog
+	Log     Log
 	secrets secrets
 }
 
 // newServices returns the services of a worker whose link to the host is l.
-func newServices(l hostLink) *services {
-	s := &services{}
+func New(l Link) *Set {
+	s := &Set{}
 	s.calls.link = l
 	s.objects.calls = &s.calls
 	s.objects.message.Store(object.DefaultMessageBytes)
-	s.log.init(&s.calls, &s.secrets)
+	s.Log.init(&s.calls, &s.secrets)
 	return s
 }
 
 // sandbox returns the services in the form in which a program uses them.
-func (s *services) sandbox() sandbox.Services {
-	return sandbox.Services{Objects: &s.objects, Log: &s.log, Secrets: &s.secrets}
+func (s *Set) Sandbox() sandbox.Services {
+	return sandbox.Services{Objects: &s.objects, Log: &s.Log, Secrets: &s.secrets}
 }
 
 // allow sets the limits of a version of an object.
-func (s *services) allow(id object.ID, limits object.Limits) {
-	s.log.allow(id, limits.LogLines)
+func (s *Set) Allow(id object.ID, limits object.Limits) {
+	s.Log.allow(id, limits.LogLines)
 	raise(&s.objects.message, int64(limits.ResultBytes))
 }
 
@@ -53,7 +53,7 @@ func raise(to *atomic.Int64, n int64) {
 }
 
 // push handles a HostPush frame.
-func (s *services) push(d *link.Decoder) error {
+func (s *Set) Push(d *link.Decoder) error {
 	service, op := d.PushFields()
 	if service != link.Secrets || op != link.SecretsGrant {
 		return fmt.Errorf("link: the host pushed op %d of %s", op, service)
@@ -63,7 +63,7 @@ func (s *services) push(d *link.Decoder) error {
 }
 
 // complete handles a HostReply frame. It does not wait.
-func (s *services) complete(id uint64, d *link.Decoder) { s.calls.complete(id, d) }
+func (s *Set) Complete(id uint64, d *link.Decoder) { s.calls.complete(id, d) }
 
 // inFlight returns the number of host calls that wait for their reply.
-func (s *services) inFlight() int { return s.calls.inFlight() }
+func (s *Set) InFlight() int { return s.calls.inFlight() }
