@@ -1,3 +1,8 @@
+// Package bounded bounds the length of a document while a serializer writes it.
+//
+// Serializers that escape characters can write a document that is six times as long as the texts in it. [Encoder] wraps
+// such a serializer and returns an error before the document exceeds the bound. The length of a document of another
+// serializer is known well enough from its values; its owner checks it afterwards.
 package bounded
 
 import (
@@ -5,21 +10,21 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// boundedEncoder bounds the output of a serializer that escapes characters of texts. A text of control characters grows
+// Encoder bounds the output of a serializer that escapes characters of texts. A text of control characters grows
 // to six times its size. The bound is checked before the text is written: a longer document would exceed the worker's
 // memory, or the frames that the host accepts.
 type Encoder struct {
 	codec.Encoder
-	Max         int                         // bytes
+	Max         int                         // longest document, in bytes
 	textBytes   int                         // written so far, without escapes
 	escapeBytes int                         // added by escapes, counted from where the bound could be exceeded
 	TooLong     func(max int) *object.Error // the error for a longer document
 }
 
-// escapes reports whether a serializer escapes characters of texts.
+// Escapes reports whether a serializer escapes characters of texts.
 func Escapes(id codec.ID) bool { return id == codec.Serpent || id == codec.JSON }
 
-// restart counts from zero again, for an encoder that was reset.
+// Restart counts from zero again, for an encoder that was reset.
 func (w *Encoder) Restart() { w.textBytes, w.escapeBytes = 0, 0 }
 
 // Text implements [object.Sink].

@@ -137,7 +137,7 @@ func notification(head link.HostCallHead, put func(e *link.Encoder)) (e link.Enc
 	return e
 }
 
-// requestKey is the key of a running request's id, a uint64, in its context.
+// RequestKey is the key of a running request's id, a uint64, in its context.
 type RequestKey struct{}
 
 // requestOf returns the request to which ctx belongs, 0 outside a request. The goroutine that runs the request calls

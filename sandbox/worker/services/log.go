@@ -9,7 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// scriptLog sends log lines to the host. It implements [sandbox.Log].
+// Log sends log lines to the host. It implements [sandbox.Log].
 type Log struct {
 	calls    *hostCalls
 	secrets  *secrets
@@ -50,7 +50,7 @@ func (l *Log) dropped(id object.ID, n uint64) {
 	l.calls.send(logHead(id, link.LogDropped), func(e *link.Encoder) { e.Uint(n) })
 }
 
-// failure reports why a call of an object failed. It must come before the reply to the request.
+// Failure reports why a call of an object failed. It must come before the reply to the request.
 func (l *Log) Failure(id object.ID, request uint64, why func() string) {
 	if !l.failures.pass(id, time.Now()) {
 		return
@@ -61,7 +61,7 @@ func (l *Log) Failure(id object.ID, request uint64, why func() string) {
 	l.calls.post(head, func(e *link.Encoder) { e.Raw([]byte(text)) })
 }
 
-// lost reports that an instance was ended, and its state with it.
+// Lost reports that an instance was ended, and its state with it.
 func (l *Log) Lost(id object.ID, why *object.Error) {
 	text := "the call ended it"
 	if why != nil {

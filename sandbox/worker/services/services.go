@@ -9,7 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// hostLink sends frames to the host. An error is not returned: the reader of the link sees that it has ended.
+// Link sends frames to the host. An error is not returned: the reader of the link sees that it has ended.
 type Link interface {
 	// Send may wait until the host reads.
 	Send(e *link.Encoder)
@@ -17,15 +17,16 @@ type Link interface {
 	Post(frame []byte)
 }
 
-// services are the services that the running objects of one worker use. Safe for concurrent use.
+// Set holds the services that the running objects of one worker use. Safe for concurrent use.
 type Set struct {
+	Log Log
+
 	calls   hostCalls
 	objects objects
-	Log     Log
 	secrets secrets
 }
 
-// newServices returns the services of a worker whose link to the host is l.
+// New returns the services of a worker whose link to the host is l.
 func New(l Link) *Set {
 	s := &Set{}
 	s.calls.link = l
@@ -35,12 +36,12 @@ func New(l Link) *Set {
 	return s
 }
 
-// sandbox returns the services in the form in which a program uses them.
+// Sandbox returns the services in the form in which a program uses them.
 func (s *Set) Sandbox() sandbox.Services {
 	return sandbox.Services{Objects: &s.objects, Log: &s.Log, Secrets: &s.secrets}
 }
 
-// allow sets the limits of a version of an object.
+// Allow sets the limits of a version of an object.
 func (s *Set) Allow(id object.ID, limits object.Limits) {
 	s.Log.allow(id, limits.LogLines)
 	raise(&s.objects.message, int64(limits.ResultBytes))
@@ -52,7 +53,7 @@ func raise(to *atomic.Int64, n int64) {
 	}
 }
 
-// push handles a HostPush frame.
+// Push handles a HostPush frame.
 func (s *Set) Push(d *link.Decoder) error {
 	service, op := d.PushFields()
 	if service != link.Secrets || op != link.SecretsGrant {
@@ -62,8 +63,8 @@ func (s *Set) Push(d *link.Decoder) error {
 	return d.Err
 }
 
-// complete handles a HostReply frame. It does not wait.
+// Complete handles a HostReply frame. It does not wait.
 func (s *Set) Complete(id uint64, d *link.Decoder) { s.calls.complete(id, d) }
 
-// inFlight returns the number of host calls that wait for their reply.
+// InFlight returns the number of host calls that wait for their reply.
 func (s *Set) InFlight() int { return s.calls.inFlight() }
