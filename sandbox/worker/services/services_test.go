@@ -19,7 +19,7 @@ type recorder struct{ frames chan []byte }
 func (r recorder) Send(e *link.Encoder) { r.frames <- bytes.Clone(e.Frame()) }
 func (r recorder) Post(frame []byte)    { r.frames <- bytes.Clone(frame) }
 
-// frame returns the next frame in parts, or fails the test if there is none.
+// frame returns the next frame in parts, or fails the test if none was sent.
 func (r recorder) frame(t *testing.T) (typ link.Type, id uint64, d *link.Decoder) {
 	t.Helper()
 	synctest.Wait()
