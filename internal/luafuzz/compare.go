@@ -44,7 +44,27 @@ func (c *Comparison) Compare(source string) (*Difference, error) {
 	if got == want {
 		return nil, nil //nolint:nilnil // no difference is the ordinary result
 	}
+	if err := repeats(source, want); err != nil {
+		return nil, err
+	}
 	return &Difference{Program: source, Want: want, Got: got}, nil
+}
+
+// repeats returns an *UnfitError if a new process of PUC, or a second run in it, has another trace. Then the trace
+// depends on the programs before it: PUC allows 16,384 calls until the first stack overflow, and 20,000 after it.
+func repeats(source, want string) error {
+	var r Reference
+	defer r.Close()
+	for range 2 {
+		trace, err := r.Run(source, ChunkName)
+		if err != nil {
+			return err
+		}
+		if trace != want {
+			return &UnfitError{"its trace in " + PUC + " depends on the programs before it"}
+		}
+	}
+	return nil
 }
 
 // String returns the report: seed, program and the lines of both traces around the first difference.

@@ -1,6 +1,7 @@
 package luafuzz
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -33,6 +34,30 @@ func (b brokenEngine) Run(source, chunkname string) string {
 		return err.Error()
 	}
 	return trace
+}
+
+// fixedEngine returns the same trace for every program.
+type fixedEngine string
+
+func (f fixedEngine) Run(string, string) string { return string(f) }
+
+// TestCountOfCallsIsUnfit compares on a program that counts the calls up to a stack overflow: PUC's own result depends
+// on the programs before it.
+func TestCountOfCallsIsUnfit(t *testing.T) {
+	t.Parallel()
+	if _, err := FindPUC(); err != nil {
+		t.Skipf("SKIPPED: the comparison is not tested: %v", err)
+	}
+	c := &Comparison{Reference: &Reference{}, Engine: fixedEngine("another trace")}
+	defer c.Reference.Close()
+	const source = "local n = 0 local function f() n = n + 1 f() end pcall(f) T(n)"
+	var unfit *UnfitError
+	if d, err := c.Compare(source); !errors.As(err, &unfit) {
+		t.Errorf("Compare of a program that counts calls = %v, %v, want an UnfitError", d, err)
+	}
+	if d, err := c.Compare("T(1)"); d == nil || err != nil {
+		t.Errorf("Compare of T(1) with another trace = %v, %v, want a difference", d, err)
+	}
 }
 
 // TestMiscompilationIsFoundAndShrunk compares with an engine that has one known fault.
