@@ -65,3 +65,6 @@ func (r *remote) ping(ctx context.Context) (pinged, error) {
 	round := time.Since(start)
 	return pinged{Address: r.at, Protocol: r.protocol, ConnectMS: ms(max(first-round, 0)), RoundMS: ms(round)}, nil
 }
+
+// ms returns a duration in milliseconds.
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"math/big"
@@ -190,12 +189,4 @@ func appendDict(b []byte, d codec.Dict) []byte {
 		b = appendJSON(append(appendText(b, keyText(p.Key)), ':'), p.Value)
 	}
 	return append(b, '}')
-}
-
-// printJSON writes indented JSON.
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -33,9 +35,6 @@ func seconds(s float64) string {
 	return d.Round(10 * time.Microsecond).String()
 }
 
-// ms returns a duration in milliseconds.
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
 // some lists the first elements of a list.
 func some[S ~string](list []S) string {
 	const most = 6
@@ -50,4 +49,12 @@ func some[S ~string](list []S) string {
 		out += string(s)
 	}
 	return out
+}
+
+// printJSON writes indented JSON.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
