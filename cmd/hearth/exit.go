@@ -35,7 +35,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // run executes a command line and returns the exit code. It prints errors on the command's standard error.
 func run(ctx context.Context, root *cobra.Command, args []string) int {
-	out, errOut := &printable{w: root.OutOrStdout()}, &printable{w: root.ErrOrStderr()}
+	out, errOut := newPrintable(root.OutOrStdout()), newPrintable(root.ErrOrStderr())
 	defer func() { _ = errors.Join(out.Close(), errOut.Close()) }() // an error here cannot be printed
 	root.SetOut(out)
 	root.SetErr(errOut)

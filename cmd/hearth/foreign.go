@@ -77,6 +77,9 @@ type printable struct {
 	part []byte // incomplete character at the end of the last write
 }
 
+// newPrintable returns a writer to w.
+func newPrintable(w io.Writer) *printable { return &printable{w: w} }
+
 // Write implements [io.Writer].
 func (p *printable) Write(b []byte) (int, error) {
 	p.mu.Lock()

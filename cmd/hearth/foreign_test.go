@@ -3,10 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 	"testing"
-
-	"github.com/hearthhost/hearth/audit/trail"
 )
 
 func TestForeign(t *testing.T) {
@@ -42,7 +39,7 @@ func TestPrintable(t *testing.T) {
 	const in, want = "é\x1b[0m€\u009b𝄞\U000e0041\x9b\xe2\x82", "é\\u001b[0m€\\u009b𝄞\\udb40\\udc41\\x9b\\xe2\\x82"
 	for size := 1; size <= len(in); size++ {
 		var out bytes.Buffer
-		p := &printable{w: &out}
+		p := newPrintable(&out)
 		for rest := in; rest != ""; rest = rest[min(size, len(rest)):] {
 			if n, err := p.Write([]byte(rest[:min(size, len(rest))])); n != min(size, len(rest)) || err != nil {
 				t.Fatalf("Write() = %d, %v", n, err)
@@ -54,41 +51,12 @@ func TestPrintable(t *testing.T) {
 	}
 	var out bytes.Buffer
 	value := map[string]string{"text": "back\\slash \u009b \U000e0041 \x1b \" \u202e"}
-	p := &printable{w: &out}
+	p := newPrintable(&out)
 	if err := printJSON(p, value); err != nil {
 		t.Fatal(err)
 	}
 	var back map[string]string
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back["text"] != value["text"] {
 		t.Errorf("the JSON %s became %q, %v", &out, back, err)
-	}
-}
-
-// TestForgedAuditLine puts text that looks like another record into every text of a record.
-func TestForgedAuditLine(t *testing.T) {
-	t.Parallel()
-	const forged = "x\n2027-01-31T18:00:00.000000Z  permit  root  acme.bank.pay  " +
-		"from 192.0.2.1: policy.hcl:3 permit \"all\"\x1b[8m"
-	for name, e := range map[string]*trail.Entry{
-		"a method": {Time: "t", Event: "call", Decision: "deny", Principal: "mallory", Object: "acme.bank",
-			Method: forged, Peer: "p", Reason: "r"},
-		"an object": {Time: "t", Event: "see", Decision: "deny", Principal: "mallory", Object: forged, Peer: "p",
-			Reason: "r"},
-		"a reason": {Time: "t", Event: "call", Decision: "deny", Principal: "mallory", Object: "o", Peer: "p",
-			Reason: forged},
-		"an event":    {Time: "t", Event: "refused", Object: forged, Detail: forged, Why: forged},
-		"a principal": {Time: "t", Event: "call", Decision: "deny", Principal: forged, Object: "o", Peer: forged},
-		"with a space": {Time: "t", Event: "call", Decision: "deny", Principal: "mallory", Object: "o",
-			Method: "x  from 192.0.2.1: policy.hcl:3", Peer: "p"},
-	} {
-		var out bytes.Buffer
-		new(auditFlags).print(&out, e)
-		if line := out.String(); strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") ||
-			strings.Contains(line, "\x1b") {
-			t.Errorf("%s makes more than a line: %q", name, line)
-		}
-		if name == "with a space" && strings.Contains(strings.SplitN(out.String(), `"`, 2)[0], " from 192") {
-			t.Errorf("%s forges the rest of its line: %s", name, &out)
-		}
 	}
 }
