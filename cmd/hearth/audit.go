@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/audit/trail"
+	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 func newAudit() *cobra.Command {
@@ -112,22 +113,22 @@ the host logs, in another place, and pass it with --head: it must still be in th
 
 func printReport(w io.Writer, r *trail.Report, asJSON bool) error {
 	if asJSON {
-		if err := printJSON(w, r); err != nil {
+		if err := display.JSON(w, r); err != nil {
 			return err
 		}
 	} else {
 		for _, n := range r.Notes {
-			fmt.Fprintf(w, "note: %s\n", inline(n))
+			fmt.Fprintf(w, "note: %s\n", display.Inline(n))
 		}
 		for _, p := range r.Problems {
-			fmt.Fprintf(w, "BROKEN: %s\n", inline(p))
+			fmt.Fprintf(w, "BROKEN: %s\n", display.Inline(p))
 		}
 		verdict := "ok"
 		if r.Problems != nil {
 			verdict = "BROKEN"
 		}
 		fmt.Fprintf(w, "%s: %s in %s, %d to %d, head %s\n", verdict,
-			plural(r.Records, "record"), plural(r.Files, "file"), r.First, r.Last, quoted(r.Head))
+			display.Plural(r.Records, "record"), display.Plural(r.Files, "file"), r.First, r.Last, display.Quote(r.Head))
 	}
 	if r.Problems != nil {
 		return exitCode(exitFailed)
@@ -196,8 +197,8 @@ func (f *auditFlags) print(w io.Writer, e *trail.Entry) {
 		return
 	}
 	if e.Decision == "" {
-		fields := []string{inline(e.Time) + " ", inline(e.Event), inline(e.Object), inline(e.Detail), inline(e.Why),
-			inline(e.Count.String())}
+		fields := []string{display.Inline(e.Time) + " ", display.Inline(e.Event), display.Inline(e.Object), display.Inline(e.Detail), display.Inline(e.Why),
+			display.Inline(e.Count.String())}
 		fields = slices.DeleteFunc(fields, func(s string) bool { return s == "" })
 		fmt.Fprintln(w, strings.Join(fields, " "))
 		return
@@ -209,16 +210,16 @@ func (f *auditFlags) print(w io.Writer, e *trail.Entry) {
 		what += ".{" + strings.Join(e.Methods, ",") + "}"
 	}
 	if what != "" {
-		what = quoted(what)
+		what = display.Quote(what)
 	}
 	if e.Event != "call" {
-		what = strings.TrimSpace(inline(e.Event) + " " + what)
+		what = strings.TrimSpace(display.Inline(e.Event) + " " + what)
 	}
 	switch {
 	case e.Item > 0:
-		what += fmt.Sprintf(", call %d of a batch of %s", e.Item, inline(e.Count.String()))
+		what += fmt.Sprintf(", call %d of a batch of %s", e.Item, display.Inline(e.Count.String()))
 	case e.Count != "":
-		what += ", a batch of " + inline(e.Count.String())
+		what += ", a batch of " + display.Inline(e.Count.String())
 	}
 	reason := e.Reason
 	if e.Reasons != nil {
@@ -228,5 +229,5 @@ func (f *auditFlags) print(w io.Writer, e *trail.Entry) {
 		reason = "beyond " + e.Exceeding
 	}
 	fmt.Fprintf(w, "%s  %-6s  %s  %s  from %s: %s\n",
-		inline(e.Time), quoted(e.Decision), quoted(e.Principal), what, quoted(e.Peer), inline(reason))
+		display.Inline(e.Time), display.Quote(e.Decision), display.Quote(e.Principal), what, display.Quote(e.Peer), display.Inline(reason))
 }

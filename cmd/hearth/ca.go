@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/transport/ca"
@@ -393,7 +394,7 @@ func showCA(w io.Writer, c *ca.CA, all []*ca.Issued, asJSON bool, now time.Time)
 		rows = append(rows, shownCert{one, state})
 	}
 	if asJSON {
-		return printJSON(w, map[string]any{
+		return display.JSON(w, map[string]any{
 			"name":         own.Subject.CommonName,
 			"until":        own.NotAfter.UTC(),
 			"state":        stateAt(own.NotAfter, now),
@@ -422,7 +423,7 @@ func stateAt(until, now time.Time) string {
 	case left < 24*time.Hour:
 		return "expires soon: within a day"
 	case left < ca.Soon:
-		return fmt.Sprintf("expires soon: in %s", days(left))
+		return fmt.Sprintf("expires soon: in %s", display.Days(left))
 	}
 	return "valid"
 }

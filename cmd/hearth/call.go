@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 )
@@ -240,7 +241,7 @@ func printTraceback(w io.Writer, err error) {
 	if text == "" {
 		text = "no traceback: the policy may not permit it"
 	}
-	fmt.Fprintln(w, foreign(text))
+	fmt.Fprintln(w, display.Escape(text))
 }
 
 // callHint returns a hint after a call of a stream or an attribute as an ordinary method.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -76,7 +77,7 @@ func offerMethods(members []object.Member) []cobra.Completion {
 		if len(doc) > maxCompletionDoc {
 			doc = strings.ToValidUTF8(doc[:maxCompletionDoc], "") + "…"
 		}
-		out = append(out, cobra.CompletionWithDesc(string(m.Name), inline(doc)))
+		out = append(out, cobra.CompletionWithDesc(string(m.Name), display.Inline(doc)))
 	}
 	return out
 }

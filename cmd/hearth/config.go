@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -156,7 +157,7 @@ func policySettings(p *policy.Policy, from string) []setting {
 
 func printSettings(w io.Writer, rows []setting, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, rows)
+		return display.JSON(w, rows)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "SETTING\tVALUE\tDEFAULT\tFROM")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/api"
 )
@@ -49,7 +50,7 @@ them. With --api, show every name that a script can use instead, which needs no 
 				return r.explain(err)
 			}
 			if asJSON {
-				if err := printJSON(cmd.OutOrStdout(), d); err != nil {
+				if err := display.JSON(cmd.OutOrStdout(), d); err != nil {
 					return err
 				}
 			}
@@ -70,7 +71,7 @@ them. With --api, show every name that a script can use instead, which needs no 
 
 func printAPI(w io.Writer, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, api.Entries())
+		return display.JSON(w, api.Entries())
 	}
 	for _, e := range api.Entries() {
 		fmt.Fprintf(w, "%s\t%s\n", e.Kind, e.Name)
@@ -85,7 +86,7 @@ var instanceText = map[object.InstanceMode]string{
 }
 
 func printDescription(w io.Writer, d object.Description) {
-	fmt.Fprintln(w, quoted(string(d.ID)))
+	fmt.Fprintln(w, display.Quote(string(d.ID)))
 	printDoc(w, "  ", d.Doc)
 	if text := instanceText[d.Instance]; text != "" {
 		fmt.Fprintf(w, "  instance: %s (%s)\n", d.Instance, text)
@@ -100,7 +101,7 @@ func printDescription(w io.Writer, d object.Description) {
 				fmt.Fprintf(w, "\n%s:\n", title)
 				first = false
 			}
-			fmt.Fprintf(w, "  %s%s\n", quoted(string(m.Name)), memberNote(m))
+			fmt.Fprintf(w, "  %s%s\n", display.Quote(string(m.Name)), memberNote(m))
 			printDoc(w, "      ", m.Doc)
 		}
 	}
@@ -126,7 +127,7 @@ func memberNote(m object.Member) string {
 }
 
 func printDoc(w io.Writer, indent, doc string) {
-	for line := range strings.Lines(strings.TrimSpace(foreign(doc))) {
+	for line := range strings.Lines(strings.TrimSpace(display.Escape(doc))) {
 		fmt.Fprintln(w, strings.TrimRight(indent+line, " \r\n"))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -153,7 +154,7 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		if err := printJSON(w, findings); err != nil {
+		if err := display.JSON(w, findings); err != nil {
 			return err
 		}
 	} else {
@@ -180,10 +181,10 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 		}
 		if bad > 0 {
 			fmt.Fprintf(w, "%s missing: the host rejects these tenants and plugins "+
-				"unless allow_missing in the policy names the layers\n", plural(bad, "layer"))
+				"unless allow_missing in the policy names the layers\n", display.Plural(bad, "layer"))
 		}
 		if wrong > 0 {
-			fmt.Fprintf(w, "%s of files: hearth serve --check lists only them\n", plural(wrong, "fault"))
+			fmt.Fprintf(w, "%s of files: hearth serve --check lists only them\n", display.Plural(wrong, "fault"))
 		}
 	}
 	if bad+wrong > 0 {

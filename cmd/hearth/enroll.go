@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/credential"
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/enroll"
 )
@@ -127,7 +128,7 @@ func newEnrollList() *cobra.Command {
 
 func printTokens(w io.Writer, rows []listedToken, asJSON bool, now time.Time) error {
 	if asJSON {
-		return printJSON(w, rows)
+		return display.JSON(w, rows)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TOKEN\tPRINCIPAL\tFOR\tUNTIL\tSTATE")

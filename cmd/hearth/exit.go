@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/hearthhost/hearth/internal/cli/display"
+
 	"github.com/spf13/cobra"
 )
 
@@ -35,7 +37,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // run executes a command line and returns the exit code. It prints errors on the command's standard error.
 func run(ctx context.Context, root *cobra.Command, args []string) int {
-	out, errOut := newPrintable(root.OutOrStdout()), newPrintable(root.ErrOrStderr())
+	out, errOut := display.NewWriter(root.OutOrStdout()), display.NewWriter(root.ErrOrStderr())
 	defer func() { _ = errors.Join(out.Close(), errOut.Close()) }() // an error here cannot be printed
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -59,7 +61,7 @@ func run(ctx context.Context, root *cobra.Command, args []string) int {
 
 // complain prints an error, with further lines indented.
 func complain(w io.Writer, err error) {
-	fmt.Fprintln(w, "hearth: "+hanging(strings.TrimRight(unshield(err.Error()), "\n")))
+	fmt.Fprintln(w, "hearth: "+display.Indent(strings.TrimRight(unshield(err.Error()), "\n")))
 }
 
 // exactArgs requires exactly the named arguments.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host/catalog"
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/analysis"
@@ -195,7 +196,7 @@ func (q *question) one(who object.Principal, id object.ID, m object.Method) expl
 
 func printExplained(w io.Writer, rows []explained, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, rows)
+		return display.JSON(w, rows)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range rows {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host/history"
+	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 func newHistory() *cobra.Command {
@@ -32,7 +33,7 @@ command uses the admin socket, which accepts the host's user and root.`,
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), all)
+				return display.JSON(cmd.OutOrStdout(), all)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "VERSION\tSINCE\tSTATE")

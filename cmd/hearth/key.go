@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/transport/keyfile"
 )
@@ -137,7 +138,7 @@ error and make the exit code 1; the other files are listed.`,
 
 func printKeys(w io.Writer, rows []listedKey, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, rows)
+		return display.JSON(w, rows)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "FILE\tID\tCREATED\tAGE\tUSED BY")
@@ -147,7 +148,7 @@ func printKeys(w io.Writer, rows []listedKey, asJSON bool) error {
 			users = "clients and hosts"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n",
-			r.File, r.ID, r.Created.Format(time.DateOnly), days(time.Since(r.Created)), users)
+			r.File, r.ID, r.Created.Format(time.DateOnly), display.Days(time.Since(r.Created)), users)
 	}
 	return tw.Flush()
 }
@@ -233,7 +234,7 @@ their connections.`,
 				return fmt.Errorf("revoking: %w", err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s left; a host that reads it rejects the others within a second\n",
-				path, plural(left, "key"))
+				path, display.Plural(left, "key"))
 			return nil
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -134,7 +135,7 @@ admin socket in the state folder of the policy, which accepts the host's user an
 				return r.explain(err)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), list)
+				return display.JSON(cmd.OutOrStdout(), list)
 			}
 			if len(list) == 0 {
 				fmt.Fprintln(cmd.ErrOrStderr(), noObjects(strings.Join(args, "")))
@@ -214,16 +215,16 @@ func printList(out io.Writer, list []listed) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, l := range list {
 		if l.Error != "" {
-			fmt.Fprintf(w, "%s\tdoes not load: %s\n", quoted(string(l.ID)), inline(l.Error))
+			fmt.Fprintf(w, "%s\tdoes not load: %s\n", display.Quote(string(l.ID)), display.Inline(l.Error))
 			continue
 		}
-		what := plural(l.Methods, "method")
+		what := display.Plural(l.Methods, "method")
 		if l.Attributes > 0 {
-			what += ", " + plural(l.Attributes, "attribute")
+			what += ", " + display.Plural(l.Attributes, "attribute")
 		}
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", quoted(string(l.ID)), what, inline(l.Doc)), "\t"))
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", display.Quote(string(l.ID)), what, display.Inline(l.Doc)), "\t"))
 		if l.Refused != "" {
-			fmt.Fprintf(w, "\tits file is rejected, and an older version serves: %s\n", inline(l.Refused))
+			fmt.Fprintf(w, "\tits file is rejected, and an older version serves: %s\n", display.Inline(l.Refused))
 		}
 	}
 	return w.Flush()
@@ -239,7 +240,7 @@ func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, a
 		return !strings.HasPrefix(w.Name, prefix)
 	})
 	if asJSON {
-		return printJSON(out, s.Workers)
+		return display.JSON(out, s.Workers)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range s.Workers {
@@ -247,15 +248,15 @@ func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, a
 		if p.PID != 0 {
 			pid = "\tpid " + strconv.Itoa(p.PID)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s%s\n", quoted(p.Name), quoted(p.Kind), quoted(p.State), pid)
+		fmt.Fprintf(w, "%s\t%s\t%s%s\n", display.Quote(p.Name), display.Quote(p.Kind), display.Quote(p.State), pid)
 		if p.State == host.StateRefused {
-			fmt.Fprintf(w, "\t%s\n", inline(p.Cause))
+			fmt.Fprintf(w, "\t%s\n", display.Inline(p.Cause))
 		} else if p.Crashes > 0 {
 			again := ""
 			if !p.Retry.IsZero() {
 				again = ", started again after " + p.Retry.Local().Format(time.TimeOnly)
 			}
-			fmt.Fprintf(w, "\t%s in a row%s: %s\n", plurals(p.Crashes, "crash", "crashes"), again, inline(p.Cause))
+			fmt.Fprintf(w, "\t%s in a row%s: %s\n", display.Plurals(p.Crashes, "crash", "crashes"), again, display.Inline(p.Cause))
 		}
 	}
 	return w.Flush()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/cli/display"
+
 	"github.com/spf13/cobra"
 )
 
@@ -32,7 +34,7 @@ of the round trip of the ping. It needs only the permission to connect.`,
 				return r.explain(err)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), p)
+				return display.JSON(cmd.OutOrStdout(), p)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s answers %s: connected in %.2f ms, round trip %.2f ms\n",
 				p.Address, p.Protocol, p.ConnectMS, p.RoundMS)

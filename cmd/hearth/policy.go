@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/catalog"
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/analysis"
 )
@@ -61,7 +62,7 @@ scripts and plugins are not read; hearth serve --check reads them too.`,
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: no object matches %s\n", u)
 				}
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s\n", from, plural(len(p.Tests), "test"))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %s\n", from, display.Plural(len(p.Tests), "test"))
 			return nil
 		},
 	}
@@ -111,7 +112,7 @@ func printTests(w io.Writer, tests []policy.TestResult, from string, asJSON bool
 		if tests == nil {
 			tests = []policy.TestResult{}
 		}
-		if err := printJSON(w, tests); err != nil {
+		if err := display.JSON(w, tests); err != nil {
 			return err
 		}
 	} else {
@@ -123,7 +124,7 @@ func printTests(w io.Writer, tests []policy.TestResult, from string, asJSON bool
 			fmt.Fprintf(w, "FAIL  %s: %s: %s calling %s: %s instead of %s: %s\n",
 				t.Where, t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
 		}
-		fmt.Fprintf(w, "%s: %s, %d failed\n", from, plural(len(tests), "test"), failed)
+		fmt.Fprintf(w, "%s: %s, %d failed\n", from, display.Plural(len(tests), "test"), failed)
 	}
 	if failed > 0 {
 		return exitCode(exitFailed)
@@ -169,12 +170,12 @@ func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
 		if changes == nil {
 			changes = []analysis.Change{}
 		}
-		if err := printJSON(w, changes); err != nil {
+		if err := display.JSON(w, changes); err != nil {
 			return err
 		}
 	} else {
 		for _, c := range changes {
-			fmt.Fprintf(w, "%s calling %s: %s\n", some(c.Principals), some(c.Objects), some(c.Methods))
+			fmt.Fprintf(w, "%s calling %s: %s\n", display.List(c.Principals), display.List(c.Objects), display.List(c.Methods))
 			fmt.Fprintf(w, "  - %s\n  + %s\n", explanationLine(c.Before), explanationLine(c.After))
 		}
 		if len(changes) == 0 {
@@ -220,7 +221,7 @@ proves the same in another way.`,
 
 func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
 	if asJSON {
-		if err := printJSON(w, proof); err != nil {
+		if err := display.JSON(w, proof); err != nil {
 			return err
 		}
 	} else {
@@ -230,11 +231,11 @@ func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
 		for _, r := range proof.Crossing {
 			fmt.Fprintf(w, "crosses tenants, as declared: %s\n", r)
 		}
-		fmt.Fprintf(w, "%s, %s: ", plural(proof.Principals, "principal"), plural(proof.Objects, "object"))
+		fmt.Fprintf(w, "%s, %s: ", display.Plural(proof.Principals, "principal"), display.Plural(proof.Objects, "object"))
 		if proof.Counter == nil {
 			fmt.Fprintln(w, "no principal reaches another tenant without a rule with crosses_tenants")
 		} else {
-			fmt.Fprintf(w, "%s\n", plural(len(proof.Counter), "counter-example"))
+			fmt.Fprintf(w, "%s\n", display.Plural(len(proof.Counter), "counter-example"))
 		}
 	}
 	if proof.Counter != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 func newReload() *cobra.Command {
@@ -34,7 +35,7 @@ which is not an error.`,
 				return err
 			}
 			if asJSON {
-				if err := printJSON(cmd.OutOrStdout(), refused); err != nil {
+				if err := display.JSON(cmd.OutOrStdout(), refused); err != nil {
 					return err
 				}
 			} else if err := printRefusals(cmd.OutOrStdout(), refused); err != nil {
@@ -79,5 +80,5 @@ func refusalLine(r host.Refusal, name string) string {
 	if r.Note {
 		line = "note: " + line
 	}
-	return hanging(line)
+	return display.Indent(line)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 // appendJSON appends a value as one line of JSON. Integers of any size are exact, floats keep their decimal point,
@@ -76,8 +77,8 @@ func appendText(b []byte, s string, then ...byte) []byte {
 			b = append(b, `\n`...)
 		case r == '\t':
 			b = append(b, `\t`...)
-		case hostile(r, size):
-			b = appendEscape(b, r)
+		case display.Invisible(r, size):
+			b = display.AppendEscape(b, r)
 		default:
 			b = append(b, s[i:i+size]...)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/secretfile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -80,7 +81,7 @@ another user.`,
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: secret %s of tenant %s, for %s\n",
-				s.Path, s.Name, s.Tenant, some(s.Objects))
+				s.Path, s.Name, s.Tenant, display.List(s.Objects))
 			return nil
 		},
 	}
@@ -114,7 +115,7 @@ objects at the next call of hearth.secret, without a restart.`,
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: hosts read it within a second, "+
 				"and %s at the next hearth.secret(%q)\n",
-				s.Path, some(s.Objects), s.Name)
+				s.Path, display.List(s.Objects), s.Name)
 			return nil
 		},
 	}
@@ -237,19 +238,19 @@ files are not opened.`,
 
 func printSecrets(w io.Writer, rows []listedSecret, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, rows)
+		return display.JSON(w, rows)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TENANT\tNAME\tFILE\tENCRYPTED\tAGE\tOBJECTS")
 	for _, r := range rows {
 		age, encrypted := "missing; run hearth secret set "+r.Name, "no"
 		if r.Written != nil {
-			age = days(time.Since(*r.Written))
+			age = display.Days(time.Since(*r.Written))
 		}
 		if r.Encrypted {
 			encrypted = "age"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Tenant, r.Name, r.File, encrypted, age, some(r.Objects))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Tenant, r.Name, r.File, encrypted, age, display.List(r.Objects))
 	}
 	return tw.Flush()
 }

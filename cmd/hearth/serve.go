@@ -20,6 +20,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/cgroup"
+	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/journal"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
@@ -157,7 +158,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	}
 	defer func() {
 		if err != nil {
-			parent.Fail(foreign(unshield(err.Error())))
+			parent.Fail(display.Escape(unshield(err.Error())))
 		}
 	}()
 	path, err := f.path()
@@ -260,7 +261,7 @@ func printCheck(out, errOut io.Writer, from string, found []host.Refusal) error 
 		fmt.Fprintln(errOut, refusalLine(r, r.Path))
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%s: %s found", from, plural(wrong, "fault"))
+		return fmt.Errorf("%s: %s found", from, display.Plural(wrong, "fault"))
 	}
 	fmt.Fprintf(out, "%s: ok\n", from)
 	return nil
@@ -292,7 +293,7 @@ func notifier(env environment, parent *upgrade.Parent, log *slog.Logger) *system
 // statusLine returns the line that a service manager shows for the host.
 func statusLine(h *host.Host) string {
 	objects, tenants := h.Objects()
-	line := fmt.Sprintf("STATUS=serving %s of %s on %s", plural(objects, "object"), plural(tenants, "tenant"),
+	line := fmt.Sprintf("STATUS=serving %s of %s on %s", display.Plural(objects, "object"), display.Plural(tenants, "tenant"),
 		strings.Join(h.Addrs(), " "))
 	if stalled := h.Status().AuditStalled; stalled > 0 {
 		line += fmt.Sprintf("; a write of the audit log has not finished for %.0f s", stalled)
@@ -316,7 +317,7 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	default:
 		return nil, usagef("--log-format %s: use text or json", f.logFormat)
 	}
-	if below := bare(w); journal.Connected(below) {
+	if below := display.Unwrap(w); journal.Connected(below) {
 		return slog.New(journal.NewHandler(below, opts, handler)), nil
 	}
 	return slog.New(handler(w, &opts)), nil

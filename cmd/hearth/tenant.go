@@ -16,6 +16,7 @@ import (
 
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/bytesize"
+	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 func newTenant() *cobra.Command {
@@ -57,7 +58,7 @@ tenant with its objects. Workers count steps, the kernel measures time and memor
 			}
 			switch {
 			case asJSON:
-				return printJSON(cmd.OutOrStdout(), u)
+				return display.JSON(cmd.OutOrStdout(), u)
 			case one && len(u.Tenants) == 1:
 				return printTenant(cmd.OutOrStdout(), u.Since, &u.Tenants[0])
 			}
@@ -75,8 +76,8 @@ func printUsage(out io.Writer, u *usage.Usage) error {
 	fmt.Fprintln(w, "TENANT\tCALLS\tFAILED\tDENIED\tIN\tOUT\tSTEPS\tCPU\tMEMORY\tPEAK\tRUNNING\tCRASHES")
 	for _, t := range u.Tenants {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n",
-			quoted(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
-			bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut), t.Steps, seconds(t.CPUSeconds),
+			display.Quote(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
+			bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut), t.Steps, display.Seconds(t.CPUSeconds),
 			bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes), t.Processes, t.Crashes)
 	}
 	if err := w.Flush(); err != nil {
@@ -93,11 +94,11 @@ func printUsage(out io.Writer, u *usage.Usage) error {
 // printTenant prints a tenant and its objects.
 func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s since %s\n", quoted(string(t.Tenant)), since.Format(time.RFC3339))
+	fmt.Fprintf(w, "%s since %s\n", display.Quote(string(t.Tenant)), since.Format(time.RFC3339))
 	fmt.Fprintf(w, "  calls\t%d, and %d in flight%s\n", t.Calls.Calls, t.InFlight, mean(t.Calls))
 	var errs []string
 	for _, code := range slices.Sorted(maps.Keys(t.Errors)) {
-		errs = append(errs, fmt.Sprintf("%d %s", t.Errors[code], foreign(code)))
+		errs = append(errs, fmt.Sprintf("%d %s", t.Errors[code], display.Escape(code)))
 	}
 	if errs == nil {
 		errs = []string{"none"}
@@ -106,12 +107,12 @@ func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 	fmt.Fprintf(w, "  denied\t%d by the policy, %d by its limits\n", t.Denied, t.Limited)
 	fmt.Fprintf(w, "  bytes\t%s in, %s out\n", bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut))
 	fmt.Fprintf(w, "  steps\t%d\n", t.Steps)
-	fmt.Fprintf(w, "  cpu\t%s\n", seconds(t.CPUSeconds))
+	fmt.Fprintf(w, "  cpu\t%s\n", display.Seconds(t.CPUSeconds))
 	fmt.Fprintf(w, "  memory\t%s now, peak %s in one process\n",
 		bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes))
 	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n",
-		t.Processes, plural(t.Starts, "start"), plurals(t.Crashes, "crash", "crashes"))
-	fmt.Fprintf(w, "  log\t%s dropped\n", plural(t.LogDropped, "line"))
+		t.Processes, display.Plural(t.Starts, "start"), display.Plurals(t.Crashes, "crash", "crashes"))
+	fmt.Fprintf(w, "  log\t%s dropped\n", display.Plural(t.LogDropped, "line"))
 	if t.StatesLost > 0 {
 		fmt.Fprintf(w, "  states\t%d lost by limits\n", t.StatesLost)
 	}
@@ -124,8 +125,8 @@ func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 			name = "(others)"
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n",
-			quoted(name), o.Calls.Calls, failed(o.Errors),
-			bytesize.Text(o.BytesIn), bytesize.Text(o.BytesOut), o.Steps, seconds(o.Seconds))
+			display.Quote(name), o.Calls.Calls, failed(o.Errors),
+			bytesize.Text(o.BytesIn), bytesize.Text(o.BytesOut), o.Steps, display.Seconds(o.Seconds))
 	}
 	return w.Flush()
 }
@@ -135,7 +136,7 @@ func mean(c usage.Calls) string {
 	if c.Calls == 0 {
 		return ""
 	}
-	return "; " + seconds(c.Seconds/float64(c.Calls)) + " each"
+	return "; " + display.Seconds(c.Seconds/float64(c.Calls)) + " each"
 }
 
 func failed(errors map[string]uint64) uint64 {

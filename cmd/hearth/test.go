@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 func newTest() *cobra.Command {
@@ -43,7 +44,7 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 				if t.Err != "" {
 					failed++
 					if !asJSON {
-						fmt.Fprintf(out, "FAIL  %s  %s\n", t.ID, hanging(t.Err))
+						fmt.Fprintf(out, "FAIL  %s  %s\n", t.ID, display.Indent(t.Err))
 					}
 				}
 				for _, r := range t.Tests {
@@ -54,7 +55,7 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 						state, why = "FAIL", ": "+r.Err
 					}
 					if !asJSON {
-						fmt.Fprintf(out, "%s  %s  %s%s\n", state, t.ID, inline(r.Name), hanging(why))
+						fmt.Fprintf(out, "%s  %s  %s%s\n", state, t.ID, display.Inline(r.Name), display.Indent(why))
 					}
 				}
 			})
@@ -62,13 +63,13 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 				return err
 			}
 			if asJSON {
-				if err := printJSON(out, all); err != nil {
+				if err := display.JSON(out, all); err != nil {
 					return err
 				}
 			}
 			switch {
 			case failed > 0:
-				return fmt.Errorf("%s failed", plural(failed, "test"))
+				return fmt.Errorf("%s failed", display.Plural(failed, "test"))
 			case ran == 0 && len(args) > 0: // a mistyped name must not pass
 				return fmt.Errorf("no tests of objects that begin with %s", args[0])
 			case ran == 0:

@@ -1,4 +1,4 @@
-package main
+package display
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 
 // hostile reports whether a character is escaped: control and formatting characters but newline and
 // tab, line and paragraph separators, and bytes that are not UTF-8 (size is 1).
-func hostile(r rune, size int) bool {
+func Invisible(r rune, size int) bool {
 	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)) ||
 		r == utf8.RuneError && size == 1
 }
@@ -28,8 +28,8 @@ func appendForeign(b []byte, s string) []byte {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			b = fmt.Appendf(b, `\x%02x`, s[i])
-		case hostile(r, size):
-			b = appendEscape(b, r)
+		case Invisible(r, size):
+			b = AppendEscape(b, r)
 		default:
 			b = append(b, s[i:i+size]...)
 		}
@@ -39,7 +39,7 @@ func appendForeign(b []byte, s string) []byte {
 }
 
 // appendEscape appends the JSON escape of a character.
-func appendEscape(b []byte, r rune) []byte {
+func AppendEscape(b []byte, r rune) []byte {
 	if r > 0xffff {
 		b = fmt.Appendf(b, `\u%04x`, 0xd800+(r-0x10000)>>10)
 		r = 0xdc00 + r&0x3ff
@@ -48,21 +48,21 @@ func appendEscape(b []byte, r rune) []byte {
 }
 
 // foreign makes text with several lines safe to print.
-func foreign(s string) string { return string(appendForeign(nil, s)) }
+func Escape(s string) string { return string(appendForeign(nil, s)) }
 
 // hanging makes text with several lines safe to print in a listing: further lines are indented.
-func hanging(s string) string { return strings.ReplaceAll(foreign(s), "\n", "\n  ") }
+func Indent(s string) string { return strings.ReplaceAll(Escape(s), "\n", "\n  ") }
 
 // inline makes text safe to print at the end of a line, or in a cell.
-func inline(s string) string {
-	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(foreign(s))
+func Inline(s string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(Escape(s))
 }
 
 // quoted makes text safe to print between other words of a line: it quotes text that could be read as several words or
 // as a quoted word.
-func quoted(s string) string {
+func Quote(s string) string {
 	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || r == '"' || r == '\\' || hostile(r, utf8.RuneLen(r))
+		return unicode.IsSpace(r) || r == '"' || r == '\\' || Invisible(r, utf8.RuneLen(r))
 	}) < 0 && utf8.ValidString(s)
 	if plain {
 		return s
@@ -71,17 +71,17 @@ func quoted(s string) string {
 }
 
 // printable is a writer whose output cannot drive a terminal. It may be used concurrently.
-type printable struct {
+type Writer struct {
 	mu   sync.Mutex // guards the fields below
 	w    io.Writer
 	part []byte // incomplete character at the end of the last write
 }
 
 // newPrintable returns a writer to w.
-func newPrintable(w io.Writer) *printable { return &printable{w: w} }
+func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
 // Write implements [io.Writer].
-func (p *printable) Write(b []byte) (int, error) {
+func (p *Writer) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	text := append(p.part, b...) //nolint:gocritic // part is reset below
@@ -103,7 +103,7 @@ func (p *printable) Write(b []byte) (int, error) {
 }
 
 // Close writes an incomplete character. It does not close the underlying writer.
-func (p *printable) Close() error {
+func (p *Writer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.part) == 0 {
@@ -115,8 +115,8 @@ func (p *printable) Close() error {
 }
 
 // bare returns the underlying writer of a printable one.
-func bare(w io.Writer) io.Writer {
-	if p, ok := w.(*printable); ok {
+func Unwrap(w io.Writer) io.Writer {
+	if p, ok := w.(*Writer); ok {
 		return p.w
 	}
 	return w

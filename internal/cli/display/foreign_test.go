@@ -1,4 +1,4 @@
-package main
+package display
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 
 func TestForeign(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ in, want, inline, quoted string }{
+	tests := []struct{ in, want, inline, Quote string }{
 		{"plain\n\té", "plain\n\té", `plain\n\té`, `"plain\n\té"`},
 		{"\x1b[31mred", `\u001b[31mred`, `\u001b[31mred`, `"\x1b[31mred"`},
 		{"a\rb\u202ec", `a\u000db\u202ec`, `a\u000db\u202ec`, `"a\rb\u202ec"`},
@@ -21,14 +21,14 @@ func TestForeign(t *testing.T) {
 		{"", "", "", `""`},
 	}
 	for _, tt := range tests {
-		if got := foreign(tt.in); got != tt.want {
+		if got := Escape(tt.in); got != tt.want {
 			t.Errorf("foreign(%q) = %q, want %q", tt.in, got, tt.want)
 		}
-		if got := inline(tt.in); got != tt.inline {
+		if got := Inline(tt.in); got != tt.inline {
 			t.Errorf("inline(%q) = %q, want %q", tt.in, got, tt.inline)
 		}
-		if got := quoted(tt.in); got != tt.quoted {
-			t.Errorf("quoted(%q) = %s, want %s", tt.in, got, tt.quoted)
+		if got := Quote(tt.in); got != tt.Quote {
+			t.Errorf("quoted(%q) = %s, want %s", tt.in, got, tt.Quote)
 		}
 	}
 }
@@ -39,7 +39,7 @@ func TestPrintable(t *testing.T) {
 	const in, want = "é\x1b[0m€\u009b𝄞\U000e0041\x9b\xe2\x82", "é\\u001b[0m€\\u009b𝄞\\udb40\\udc41\\x9b\\xe2\\x82"
 	for size := 1; size <= len(in); size++ {
 		var out bytes.Buffer
-		p := newPrintable(&out)
+		p := NewWriter(&out)
 		for rest := in; rest != ""; rest = rest[min(size, len(rest)):] {
 			if n, err := p.Write([]byte(rest[:min(size, len(rest))])); n != min(size, len(rest)) || err != nil {
 				t.Fatalf("Write() = %d, %v", n, err)
@@ -51,8 +51,8 @@ func TestPrintable(t *testing.T) {
 	}
 	var out bytes.Buffer
 	value := map[string]string{"text": "back\\slash \u009b \U000e0041 \x1b \" \u202e"}
-	p := newPrintable(&out)
-	if err := printJSON(p, value); err != nil {
+	p := NewWriter(&out)
+	if err := JSON(p, value); err != nil {
 		t.Fatal(err)
 	}
 	var back map[string]string

@@ -1,4 +1,4 @@
-package main
+package display
 
 import (
 	"encoding/json"
@@ -10,10 +10,10 @@ import (
 // Formats of numbers and lists for people.
 
 // plural returns "1 thing", "2 things".
-func plural[N int | uint64](n N, what string) string { return plurals(n, what, what+"s") }
+func Plural[N int | uint64](n N, what string) string { return Plurals(n, what, what+"s") }
 
 // plurals is plural for an irregular word.
-func plurals[N int | uint64](n N, one, many string) string {
+func Plurals[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
@@ -21,10 +21,10 @@ func plurals[N int | uint64](n N, one, many string) string {
 }
 
 // days formats a duration in days.
-func days(d time.Duration) string { return plural(int(d.Hours()/24), "day") }
+func Days(d time.Duration) string { return Plural(int(d.Hours()/24), "day") }
 
 // seconds formats a number of seconds.
-func seconds(s float64) string {
+func Seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
 	switch {
 	case d >= time.Minute:
@@ -36,7 +36,7 @@ func seconds(s float64) string {
 }
 
 // some lists the first elements of a list.
-func some[S ~string](list []S) string {
+func List[S ~string](list []S) string {
 	const most = 6
 	out := ""
 	for i, s := range list {
@@ -52,7 +52,7 @@ func some[S ~string](list []S) string {
 }
 
 // printJSON writes indented JSON.
-func printJSON(w io.Writer, v any) error {
+func JSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
