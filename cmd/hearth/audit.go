@@ -128,7 +128,8 @@ func printReport(w io.Writer, r *trail.Report, asJSON bool) error {
 			verdict = "BROKEN"
 		}
 		fmt.Fprintf(w, "%s: %s in %s, %d to %d, head %s\n", verdict,
-			display.Plural(r.Records, "record"), display.Plural(r.Files, "file"), r.First, r.Last, display.Quote(r.Head))
+			display.Plural(r.Records, "record"), display.Plural(r.Files, "file"),
+			r.First, r.Last, display.Quote(r.Head))
 	}
 	if r.Problems != nil {
 		return exitCode(exitFailed)
@@ -197,8 +198,14 @@ func (f *auditFlags) print(w io.Writer, e *trail.Entry) {
 		return
 	}
 	if e.Decision == "" {
-		fields := []string{display.Inline(e.Time) + " ", display.Inline(e.Event), display.Inline(e.Object), display.Inline(e.Detail), display.Inline(e.Why),
-			display.Inline(e.Count.String())}
+		fields := []string{
+			display.Inline(e.Time) + " ",
+			display.Inline(e.Event),
+			display.Inline(e.Object),
+			display.Inline(e.Detail),
+			display.Inline(e.Why),
+			display.Inline(e.Count.String()),
+		}
 		fields = slices.DeleteFunc(fields, func(s string) bool { return s == "" })
 		fmt.Fprintln(w, strings.Join(fields, " "))
 		return
@@ -229,5 +236,6 @@ func (f *auditFlags) print(w io.Writer, e *trail.Entry) {
 		reason = "beyond " + e.Exceeding
 	}
 	fmt.Fprintf(w, "%s  %-6s  %s  %s  from %s: %s\n",
-		display.Inline(e.Time), display.Quote(e.Decision), display.Quote(e.Principal), what, display.Quote(e.Peer), display.Inline(reason))
+		display.Inline(e.Time), display.Quote(e.Decision), display.Quote(e.Principal), what,
+		display.Quote(e.Peer), display.Inline(reason))
 }

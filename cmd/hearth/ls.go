@@ -222,7 +222,8 @@ func printList(out io.Writer, list []listed) error {
 		if l.Attributes > 0 {
 			what += ", " + display.Plural(l.Attributes, "attribute")
 		}
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", display.Quote(string(l.ID)), what, display.Inline(l.Doc)), "\t"))
+		row := fmt.Sprintf("%s\t%s\t%s", display.Quote(string(l.ID)), what, display.Inline(l.Doc))
+		fmt.Fprintln(w, strings.TrimRight(row, "\t"))
 		if l.Refused != "" {
 			fmt.Fprintf(w, "\tits file is rejected, and an older version serves: %s\n", display.Inline(l.Refused))
 		}
@@ -256,7 +257,8 @@ func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, a
 			if !p.Retry.IsZero() {
 				again = ", started again after " + p.Retry.Local().Format(time.TimeOnly)
 			}
-			fmt.Fprintf(w, "\t%s in a row%s: %s\n", display.Plurals(p.Crashes, "crash", "crashes"), again, display.Inline(p.Cause))
+			crashes := display.Plurals(p.Crashes, "crash", "crashes")
+			fmt.Fprintf(w, "\t%s in a row%s: %s\n", crashes, again, display.Inline(p.Cause))
 		}
 	}
 	return w.Flush()

@@ -175,7 +175,8 @@ func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
 		}
 	} else {
 		for _, c := range changes {
-			fmt.Fprintf(w, "%s calling %s: %s\n", display.List(c.Principals), display.List(c.Objects), display.List(c.Methods))
+			fmt.Fprintf(w, "%s calling %s: %s\n",
+				display.List(c.Principals), display.List(c.Objects), display.List(c.Methods))
 			fmt.Fprintf(w, "  - %s\n  + %s\n", explanationLine(c.Before), explanationLine(c.After))
 		}
 		if len(changes) == 0 {
@@ -231,7 +232,8 @@ func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
 		for _, r := range proof.Crossing {
 			fmt.Fprintf(w, "crosses tenants, as declared: %s\n", r)
 		}
-		fmt.Fprintf(w, "%s, %s: ", display.Plural(proof.Principals, "principal"), display.Plural(proof.Objects, "object"))
+		fmt.Fprintf(w, "%s, %s: ",
+			display.Plural(proof.Principals, "principal"), display.Plural(proof.Objects, "object"))
 		if proof.Counter == nil {
 			fmt.Fprintln(w, "no principal reaches another tenant without a rule with crosses_tenants")
 		} else {

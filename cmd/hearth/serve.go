@@ -293,7 +293,8 @@ func notifier(env environment, parent *upgrade.Parent, log *slog.Logger) *system
 // statusLine returns the line that a service manager shows for the host.
 func statusLine(h *host.Host) string {
 	objects, tenants := h.Objects()
-	line := fmt.Sprintf("STATUS=serving %s of %s on %s", display.Plural(objects, "object"), display.Plural(tenants, "tenant"),
+	line := fmt.Sprintf("STATUS=serving %s of %s on %s",
+		display.Plural(objects, "object"), display.Plural(tenants, "tenant"),
 		strings.Join(h.Addrs(), " "))
 	if stalled := h.Status().AuditStalled; stalled > 0 {
 		line += fmt.Sprintf("; a write of the audit log has not finished for %.0f s", stalled)

@@ -7,12 +7,10 @@ import (
 	"time"
 )
 
-// Formats of numbers and lists for people.
-
-// plural returns "1 thing", "2 things".
+// Plural returns "1 thing", "2 things".
 func Plural[N int | uint64](n N, what string) string { return Plurals(n, what, what+"s") }
 
-// plurals is plural for an irregular word.
+// Plurals is plural for an irregular word.
 func Plurals[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -20,10 +18,10 @@ func Plurals[N int | uint64](n N, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// days formats a duration in days.
+// Days formats a duration in days.
 func Days(d time.Duration) string { return Plural(int(d.Hours()/24), "day") }
 
-// seconds formats a number of seconds.
+// Seconds formats a number of seconds.
 func Seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
 	switch {
@@ -35,7 +33,7 @@ func Seconds(s float64) string {
 	return d.Round(10 * time.Microsecond).String()
 }
 
-// some lists the first elements of a list.
+// List lists the first elements of a list.
 func List[S ~string](list []S) string {
 	const most = 6
 	out := ""
@@ -51,7 +49,7 @@ func List[S ~string](list []S) string {
 	return out
 }
 
-// printJSON writes indented JSON.
+// JSON writes indented JSON.
 func JSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

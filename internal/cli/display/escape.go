@@ -1,3 +1,11 @@
+// Package display formats text, numbers, lists and JSON for the output of commands.
+//
+// Text from outside, such as names, documentation, errors, tracebacks and results, can contain sequences that drive a
+// terminal, and newlines that forge lines of a listing. A command therefore prints to a [Writer], which escapes every
+// invisible character with JSON escapes. Text in a line of a listing also needs [Inline] at the end of the line or in a
+// cell, [Quote] between other words, and [Indent] if it has several lines.
+//
+// The package does not depend on commands, flags or types of Hearth.
 package display
 
 import (
@@ -10,19 +18,15 @@ import (
 	"unicode/utf8"
 )
 
-// Text from outside (names, docs, errors, tracebacks, results) can hold sequences that drive a
-// terminal, and newlines that forge lines of a listing. Everything that a command prints goes
-// through [printable], which escapes invisible characters. Fields in a line also go through [inline] or [quoted].
-
-// hostile reports whether a character is escaped: control and formatting characters but newline and
+// Invisible reports whether a character is escaped: control and formatting characters but newline and
 // tab, line and paragraph separators, and bytes that are not UTF-8 (size is 1).
 func Invisible(r rune, size int) bool {
 	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)) ||
 		r == utf8.RuneError && size == 1
 }
 
-// appendForeign appends text that is safe to print. Its escapes are JSON escapes, so that JSON keeps its meaning.
-func appendForeign(b []byte, s string) []byte {
+// appendEscaped appends text that is safe to print. Its escapes are JSON escapes, so that JSON keeps its meaning.
+func appendEscaped(b []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
@@ -38,7 +42,7 @@ func appendForeign(b []byte, s string) []byte {
 	return b
 }
 
-// appendEscape appends the JSON escape of a character.
+// AppendEscape appends the JSON escape of a character.
 func AppendEscape(b []byte, r rune) []byte {
 	if r > 0xffff {
 		b = fmt.Appendf(b, `\u%04x`, 0xd800+(r-0x10000)>>10)
@@ -47,18 +51,18 @@ func AppendEscape(b []byte, r rune) []byte {
 	return fmt.Appendf(b, `\u%04x`, r)
 }
 
-// foreign makes text with several lines safe to print.
-func Escape(s string) string { return string(appendForeign(nil, s)) }
+// Escape makes text with several lines safe to print.
+func Escape(s string) string { return string(appendEscaped(nil, s)) }
 
-// hanging makes text with several lines safe to print in a listing: further lines are indented.
+// Indent makes text with several lines safe to print in a listing: further lines are indented.
 func Indent(s string) string { return strings.ReplaceAll(Escape(s), "\n", "\n  ") }
 
-// inline makes text safe to print at the end of a line, or in a cell.
+// Inline makes text safe to print at the end of a line, or in a cell.
 func Inline(s string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(Escape(s))
 }
 
-// quoted makes text safe to print between other words of a line: it quotes text that could be read as several words or
+// Quote makes text safe to print between other words of a line: it quotes text that could be read as several words or
 // as a quoted word.
 func Quote(s string) string {
 	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
@@ -70,14 +74,14 @@ func Quote(s string) string {
 	return strconv.QuoteToGraphic(s)
 }
 
-// printable is a writer whose output cannot drive a terminal. It may be used concurrently.
+// Writer is an [io.Writer] whose output cannot drive a terminal. It may be used concurrently.
 type Writer struct {
 	mu   sync.Mutex // guards the fields below
 	w    io.Writer
 	part []byte // incomplete character at the end of the last write
 }
 
-// newPrintable returns a writer to w.
+// NewWriter returns a writer to w.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
 // Write implements [io.Writer].
@@ -96,7 +100,7 @@ func (p *Writer) Write(b []byte) (int, error) {
 	if whole < len(text) {
 		p.part = append([]byte(nil), text[whole:]...)
 	}
-	if _, err := p.w.Write(appendForeign(nil, string(text[:whole]))); err != nil {
+	if _, err := p.w.Write(appendEscaped(nil, string(text[:whole]))); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -109,12 +113,12 @@ func (p *Writer) Close() error {
 	if len(p.part) == 0 {
 		return nil
 	}
-	_, err := p.w.Write(appendForeign(nil, string(p.part)))
+	_, err := p.w.Write(appendEscaped(nil, string(p.part)))
 	p.part = nil
 	return err
 }
 
-// bare returns the underlying writer of a printable one.
+// Unwrap returns the underlying writer of a [Writer], and any other writer unchanged.
 func Unwrap(w io.Writer) io.Writer {
 	if p, ok := w.(*Writer); ok {
 		return p.w

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestForeign(t *testing.T) {
+func TestEscape(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ in, want, inline, Quote string }{
 		{"plain\n\té", "plain\n\té", `plain\n\té`, `"plain\n\té"`},
@@ -22,19 +22,19 @@ func TestForeign(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := Escape(tt.in); got != tt.want {
-			t.Errorf("foreign(%q) = %q, want %q", tt.in, got, tt.want)
+			t.Errorf("Escape(%q) = %q, want %q", tt.in, got, tt.want)
 		}
 		if got := Inline(tt.in); got != tt.inline {
-			t.Errorf("inline(%q) = %q, want %q", tt.in, got, tt.inline)
+			t.Errorf("Inline(%q) = %q, want %q", tt.in, got, tt.inline)
 		}
 		if got := Quote(tt.in); got != tt.Quote {
-			t.Errorf("quoted(%q) = %s, want %s", tt.in, got, tt.Quote)
+			t.Errorf("Quote(%q) = %s, want %s", tt.in, got, tt.Quote)
 		}
 	}
 }
 
-// TestPrintable writes a text in pieces of every size, as a program does that does not count characters.
-func TestPrintable(t *testing.T) {
+// TestWriter writes a text in pieces of every size, as a program does that does not count characters.
+func TestWriter(t *testing.T) {
 	t.Parallel()
 	const in, want = "é\x1b[0m€\u009b𝄞\U000e0041\x9b\xe2\x82", "é\\u001b[0m€\\u009b𝄞\\udb40\\udc41\\x9b\\xe2\\x82"
 	for size := 1; size <= len(in); size++ {
