@@ -415,3 +415,60 @@ func (o *objectVersion) releaseSlot() {
 		o.parallelLocked(j)
 	}
 }
+
+// The methods of [memoryUser]. The lock is stateMu.
+
+// ID returns the actor's object.
+func (a *actor) ID() object.ID { return a.o.id }
+
+// TryLock locks stateMu unless it is locked.
+func (a *actor) TryLock() bool { return a.stateMu.TryLock() }
+
+// Unlock unlocks stateMu.
+func (a *actor) Unlock() { a.stateMu.Unlock() }
+
+// Usage counts the memory of the state while a call runs.
+func (a *actor) Usage() *sandbox.Usage { return &a.usage }
+
+// Held returns the approximate size of the actor's state. The caller holds stateMu.
+func (a *actor) Held() int64 {
+	if a.state == nil {
+		return 0
+	}
+	return a.state.Held()
+}
+
+// Evict discards the actor's instance without running its script. The next call is answered by why, if the instance had
+// state. The caller holds stateMu.
+func (a *actor) Evict(why *object.Error) {
+	if a.state == nil {
+		return
+	}
+	remembers := a.HoldsState()
+	a.state.Break(why)
+	for id, st := range a.openStreams {
+		if st != nil {
+			st.Close()
+		}
+		a.openStreams[id] = nil
+	}
+	a.dropState()
+	if remembers {
+		a.evictErr = why
+		a.o.w.services.Log.Lost(a.o.id, why)
+	}
+}
+
+// CancelRunning cancels the running call with why as its reply. It returns a function that reports whether the call
+// still runs, nil if no call runs.
+func (a *actor) CancelRunning(why *object.Error) (runs func() bool) {
+	j := a.running.Load()
+	if j == nil {
+		return nil
+	}
+	id := j.end(why)
+	return func() bool { return a.running.Load() == j && j.serves(id) }
+}
+
+// HoldsState reports whether the instance keeps state between calls, or a stream. The caller holds stateMu.
+func (a *actor) HoldsState() bool { return a.o.prog.Mode() != object.PerCall || a.streamOnly }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox"
 )
 
 // memory enforces the limit of the worker's memory: instances, sessions, streams, arguments and results together. Each
@@ -23,13 +24,37 @@ type memory struct {
 	limit int64 // bytes of the heap; 0: none
 
 	mu           sync.Mutex // guards the fields below; held while instances are evicted
-	actors       map[*actor]struct{}
+	instances    map[memoryUser]struct{}
 	nextGC       int64 // size of the heap in bytes at which enforce collects garbage next, while no call runs for long
 	frequentGC   bool  // GCPercent is frequentGCPercent
 	watching     bool
 	stillEnding  func() bool // reports whether a cancelled call still runs; nil: no call was cancelled
 	countedSince time.Time   // start of the running instances' count; zero: they do not count
 	round        uint64      // number of counts so far
+}
+
+// memoryUser is an instance as the limit sees it. An instance is locked while it runs a call or changes its state.
+type memoryUser interface {
+	ID() object.ID // of the object
+	TryLock() bool
+	Unlock()
+	// Held returns the approximate size of the instance in bytes. The caller holds the lock.
+	Held() int64
+	// HoldsState reports whether the instance keeps state between calls, or a stream. The caller holds the lock.
+	HoldsState() bool
+	// Evict discards the instance without running its script. The next call is answered by why, if the instance held
+	// state. The caller holds the lock.
+	Evict(why *object.Error)
+	// Usage counts the memory of the instance while it runs a call.
+	Usage() *sandbox.Usage
+	// CancelRunning cancels the running call with why as its reply. It returns a function that reports whether the call
+	// still runs, nil if no call runs. It does not wait.
+	CancelRunning(why *object.Error) (runs func() bool)
+}
+
+// newMemory returns a limit of the heap in bytes; 0 is no limit.
+func newMemory(limit int64) *memory {
+	return &memory{limit: limit, instances: map[memoryUser]struct{}{}}
 }
 
 // minEvictFraction is the part of the limit that an instance must hold to be evicted: 1/16.
@@ -52,33 +77,30 @@ func heap() (all, live int64) {
 	return int64(sample[0].Value.Uint64()), int64(sample[1].Value.Uint64())
 }
 
-// add registers an actor.
-func (m *memory) add(a *actor) {
+// add registers an instance.
+func (m *memory) add(u memoryUser) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.actors == nil {
-		m.actors = map[*actor]struct{}{}
-	}
-	m.actors[a] = struct{}{}
+	m.instances[u] = struct{}{}
 }
 
-// remove removes an actor.
-func (m *memory) remove(a *actor) {
+// remove removes an instance.
+func (m *memory) remove(u memoryUser) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.actors, a)
+	delete(m.instances, u)
 }
 
-// all returns the registered actors.
-func (m *memory) all() []*actor {
+// all returns the registered instances.
+func (m *memory) all() []memoryUser {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Collect(maps.Keys(m.actors))
+	return slices.Collect(maps.Keys(m.instances))
 }
 
-// enforce evicts instances until live memory is below the limit. self is the actor that calls it between two calls and
-// holds its stateMu; nil if no actor calls it.
-func (m *memory) enforce(self *actor) {
+// enforce evicts instances until live memory is below the limit. self is the instance that calls it between two calls
+// and is locked; nil if no instance calls it.
+func (m *memory) enforce(self memoryUser) {
 	if m.limit == 0 {
 		return
 	}
@@ -114,31 +136,31 @@ const usageTimeout = 100 * time.Millisecond
 
 // holder is an instance and its memory in bytes.
 type holder struct {
-	actor *actor
-	held  int64
+	instance memoryUser
+	held     int64
 }
 
 // endLargestLocked evicts the largest instance, or cancels the largest running calls. It returns true if memory is free
 // afterwards: a cancelled call frees its memory later. No instance below minEvictFraction of the limit is evicted.
-func (m *memory) endLargestLocked(self *actor, live int64) bool {
+func (m *memory) endLargestLocked(self memoryUser, live int64) bool {
 	var largest, stateless holder // instances without a running call; those of them without state
 	var known int64
-	var running []*actor
-	for a := range m.actors {
-		if a != self && !a.stateMu.TryLock() {
-			running = append(running, a)
+	var running []memoryUser
+	for u := range m.instances {
+		if u != self && !u.TryLock() {
+			running = append(running, u)
 			continue
 		}
-		held := a.heldBytes()
+		held := u.Held()
 		known += held
 		if held > largest.held {
-			largest = holder{a, held}
+			largest = holder{u, held}
 		}
-		if held > stateless.held && !a.holdsState() {
-			stateless = holder{a, held}
+		if held > stateless.held && !u.HoldsState() {
+			stateless = holder{u, held}
 		}
-		if a != self {
-			a.stateMu.Unlock()
+		if u != self {
+			u.Unlock()
 		}
 	}
 	if stateless.held >= m.limit/minEvictFraction { // evict it before one that holds state
@@ -147,8 +169,8 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 	if m.countedSince.IsZero() && len(running) > 0 {
 		m.countedSince = time.Now()
 		m.round++
-		for _, a := range running {
-			a.usage.Request(m.round)
+		for _, u := range running {
+			u.Usage().Request(m.round)
 		}
 	}
 	counted, complete := m.count(running, live-known)
@@ -161,47 +183,44 @@ func (m *memory) endLargestLocked(self *actor, live int64) bool {
 			if live <= m.limit || h.held < m.limit/minEvictFraction {
 				break
 			}
-			why := m.evictionError(h.actor, h.held, "; the call was executed in part")
-			m.stillEnding = either(m.stillEnding, h.actor.cancelRunning(why))
+			why := m.evictionError(h.instance, h.held, "; the call was executed in part")
+			m.stillEnding = either(m.stillEnding, h.instance.CancelRunning(why))
 			live -= h.held
 		}
 		return false
 	}
-	if largest.actor == nil || largest.held < m.limit/minEvictFraction {
+	if largest.instance == nil || largest.held < m.limit/minEvictFraction {
 		return false
 	}
 	return m.evictLocked(self, largest)
 }
 
 // evictLocked evicts an instance that runs no call. It returns false if a call has begun in it meanwhile.
-func (m *memory) evictLocked(self *actor, h holder) bool {
-	if h.actor != self {
-		if !h.actor.stateMu.TryLock() {
+func (m *memory) evictLocked(self memoryUser, h holder) bool {
+	if h.instance != self {
+		if !h.instance.TryLock() {
 			return false
 		}
-		defer h.actor.stateMu.Unlock()
+		defer h.instance.Unlock()
 	}
-	h.actor.evict(m.evictionError(h.actor, h.held, "; not executed"))
+	h.instance.Evict(m.evictionError(h.instance, h.held, "; not executed"))
 	return true
 }
 
-// holdsState reports whether the instance keeps state between calls, or a stream. The caller holds stateMu.
-func (a *actor) holdsState() bool { return a.o.prog.Mode() != object.PerCall || a.streamOnly }
-
 // count returns the memory of the running instances, the largest first. The instances that have not counted yet share
 // the rest of the live bytes; complete is false then.
-func (m *memory) count(running []*actor, live int64) (all []holder, complete bool) {
-	var silent []*actor
-	for _, a := range running {
-		if held, ok := a.usage.Held(m.round); ok {
-			all = append(all, holder{a, held})
+func (m *memory) count(running []memoryUser, live int64) (all []holder, complete bool) {
+	var silent []memoryUser
+	for _, u := range running {
+		if held, ok := u.Usage().Held(m.round); ok {
+			all = append(all, holder{u, held})
 			live -= held
 		} else {
-			silent = append(silent, a)
+			silent = append(silent, u)
 		}
 	}
-	for _, a := range silent {
-		all = append(all, holder{a, max(live, 0) / int64(len(silent))})
+	for _, u := range silent {
+		all = append(all, holder{u, max(live, 0) / int64(len(silent))})
 	}
 	slices.SortStableFunc(all, func(x, y holder) int { return cmp.Compare(y.held, x.held) })
 	return all, len(silent) == 0
@@ -219,11 +238,11 @@ func either(a, b func() bool) func() bool {
 }
 
 // evictionError is the error for an instance that is evicted.
-func (m *memory) evictionError(a *actor, held int64, executed string) *object.Error {
+func (m *memory) evictionError(u memoryUser, held int64, executed string) *object.Error {
 	return object.Errorf(object.CodeExhausted,
 		"limit exceeded: the memory of the tenant's worker: an instance of %s held %s, "+
 			"the most of all, and was ended with its state%s",
-		a.o.id, bytesize.Text(held), executed)
+		u.ID(), bytesize.Text(held), executed)
 }
 
 // watch checks the limit every watchEvery until no call runs.
@@ -248,44 +267,4 @@ func (m *memory) watch(busy func() bool) {
 		m.watching = false
 		m.mu.Unlock()
 	}()
-}
-
-// heldBytes returns the approximate size of the actor's state. The caller holds stateMu.
-func (a *actor) heldBytes() int64 {
-	if a.state == nil {
-		return 0
-	}
-	return a.state.Held()
-}
-
-// evict discards the actor's instance without running its script. The next call is answered by why, if the instance had
-// state. The caller holds stateMu.
-func (a *actor) evict(why *object.Error) {
-	if a.state == nil {
-		return
-	}
-	remembers := a.holdsState()
-	a.state.Break(why)
-	for id, st := range a.openStreams {
-		if st != nil {
-			st.Close()
-		}
-		a.openStreams[id] = nil
-	}
-	a.dropState()
-	if remembers {
-		a.evictErr = why
-		a.o.w.services.Log.Lost(a.o.id, why)
-	}
-}
-
-// cancelRunning cancels the running call with why as its reply. It returns a function that reports whether the call
-// still runs, nil if no call runs.
-func (a *actor) cancelRunning(why *object.Error) (runs func() bool) {
-	j := a.running.Load()
-	if j == nil {
-		return nil
-	}
-	id := j.end(why)
-	return func() bool { return a.running.Load() == j && j.serves(id) }
 }

@@ -84,6 +84,7 @@ func newProcess(conn Conn, bytes int64) *process {
 	w := &process{
 		conn:    conn,
 		out:     link.NewWriter(conn),
+		memory:  newMemory(object.MaxInstanceBytes(bytes)),
 		objects: map[object.ID]*objectVersion{},
 		loaded:  map[uint64]*objectVersion{},
 		libs:    map[uint64]map[string][]byte{},
@@ -91,7 +92,7 @@ func newProcess(conn Conn, bytes int64) *process {
 		streams: map[uint64]*actor{},
 	}
 	w.services = services.New(w)
-	if w.memory.limit = object.MaxInstanceBytes(bytes); bytes > 0 {
+	if bytes > 0 {
 		backlog := int(min(object.MaxPendingResults(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
 	}
@@ -140,7 +141,7 @@ func (w *process) end() {
 		v.retire(nil) // refuses the calls that wait
 	}
 	for _, a := range w.memory.all() {
-		a.stop(true)
+		a.(*actor).stop(true)
 	}
 }
 
@@ -155,7 +156,7 @@ type process struct {
 	loaded   map[uint64]*objectVersion    // versions that are not in use yet, by number
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
-	memory   memory
+	memory   *memory
 	services *services.Set // services that the running objects use
 
 	stalled atomic.Bool // too much waits for the host, which does not read

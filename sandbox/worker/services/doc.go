@@ -9,6 +9,7 @@
 // All three send frames of one kind, HostCall; hostCalls is the one table of those that wait for a reply. Package link
 // defines the ops and their payloads.
 //
-// The package is independent of jobs, instances and versions. A call belongs to a request by its context, see [RequestKey].
-// The goroutine that reads the link gives the host's frames to [Set.Push] and [Set.Complete], which do not wait.
+// The package is independent of jobs, instances and versions. A call belongs to a request by its context, see
+// [RequestKey]. The goroutine that reads the link gives the host's frames to [Set.Push] and [Set.Complete], which do
+// not wait.
 package services
