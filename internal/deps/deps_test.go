@@ -378,7 +378,6 @@ var edges = []edge{
 		may: []string{
 			"codec",
 			"codec/pyro",
-			"internal/bytesize",
 			"internal/nonblock",
 			"internal/socketpair",
 			"object",
@@ -386,6 +385,7 @@ var edges = []edge{
 			"sandbox/confine",
 			"sandbox/link",
 			"sandbox/worker/bounded",
+			"sandbox/worker/memory",
 			"sandbox/worker/services",
 		},
 	},
@@ -641,6 +641,15 @@ var edges = []edge{
 			"sandbox",
 			"sandbox/link",
 			"sandbox/worker/bounded",
+		},
+	},
+	{
+		pkg: "sandbox/worker/memory",
+		why: "it ends the largest instance and knows no job and no frame",
+		may: []string{
+			"internal/bytesize",
+			"object",
+			"sandbox",
 		},
 	},
 	{

@@ -53,7 +53,7 @@ func newActor(o *objectVersion, max int, incoming *handoverState) *actor {
 		openStreams: map[uint64]*sandbox.Stream{},
 		wake:        make(chan struct{}, 1),
 	}
-	o.w.memory.add(a)
+	o.w.memory.Add(a)
 	if o.w.ended.Load() {
 		a.stop(true)
 	}
@@ -160,7 +160,7 @@ func (a *actor) loop() {
 
 // end frees the state and rejects the jobs that came too late.
 func (a *actor) end() {
-	a.o.w.memory.remove(a)
+	a.o.w.memory.Remove(a)
 	a.stateMu.Lock()
 	defer a.stateMu.Unlock()
 	a.finishHandover()
@@ -296,7 +296,7 @@ func (a *actor) serve(j *job) bool {
 		a.o.w.services.Log.Lost(a.o.id, j.replyErr)
 	}
 	if !broken {
-		a.o.w.memory.enforce(a)
+		a.o.w.memory.Enforce(a)
 	}
 	j.finish() // before handover and close: the caller does not wait for them
 	if a.state != nil {

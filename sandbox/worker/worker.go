@@ -34,6 +34,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/worker/memory"
 	"github.com/hearthhost/hearth/sandbox/worker/services"
 )
 
@@ -59,7 +60,7 @@ func Main() int {
 	}
 	// A worker's live heap is small and its garbage is short-lived: allow more garbage between collections than Go's
 	// default. Near the limit, where the kernel would end the process, memory.enforce allows less.
-	debug.SetGCPercent(relaxedGCPercent)
+	debug.SetGCPercent(memory.RelaxedGCPercent)
 	// The rest is for results that wait to be written, and for holes in the heap.
 	debug.SetMemoryLimit(spec.Memory() / 8 * 5)
 	if err := newProcess(conn, spec.Memory()).serve(true); err != nil {
@@ -84,7 +85,7 @@ func newProcess(conn Conn, bytes int64) *process {
 	w := &process{
 		conn:    conn,
 		out:     link.NewWriter(conn),
-		memory:  newMemory(object.MaxInstanceBytes(bytes)),
+		memory:  memory.New(object.MaxInstanceBytes(bytes)),
 		objects: map[object.ID]*objectVersion{},
 		loaded:  map[uint64]*objectVersion{},
 		libs:    map[uint64]map[string][]byte{},
@@ -140,7 +141,7 @@ func (w *process) end() {
 	for _, v := range w.objects {
 		v.retire(nil) // refuses the calls that wait
 	}
-	for _, a := range w.memory.all() {
+	for _, a := range w.memory.All() {
 		a.(*actor).stop(true)
 	}
 }
@@ -156,7 +157,7 @@ type process struct {
 	loaded   map[uint64]*objectVersion    // versions that are not in use yet, by number
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
-	memory   *memory
+	memory   *memory.Limit
 	services *services.Set // services that the running objects use
 
 	stalled atomic.Bool // too much waits for the host, which does not read
@@ -417,7 +418,7 @@ func (w *process) busy() bool {
 // longCall has a script that runs for long preempted, and its memory watched.
 func (w *process) longCall() {
 	nonblock.Long()
-	w.memory.watch(w.busy)
+	w.memory.Watch(w.busy)
 }
 
 // job returns the job of a request, nil if it is answered.

@@ -1,4 +1,4 @@
-package worker
+package memory
 
 import (
 	"cmp"
@@ -20,11 +20,11 @@ import (
 // process with the state of all instances; memory evicts the largest instance first.
 //
 // The limit is checked when a call ends, and every watchEvery while a call runs for long.
-type memory struct {
+type Limit struct {
 	limit int64 // bytes of the heap; 0: none
 
 	mu           sync.Mutex // guards the fields below; held while instances are evicted
-	instances    map[memoryUser]struct{}
+	instances    map[Instance]struct{}
 	nextGC       int64 // size of the heap in bytes at which enforce collects garbage next, while no call runs for long
 	frequentGC   bool  // GCPercent is frequentGCPercent
 	watching     bool
@@ -34,7 +34,7 @@ type memory struct {
 }
 
 // memoryUser is an instance as the limit sees it. An instance is locked while it runs a call or changes its state.
-type memoryUser interface {
+type Instance interface {
 	ID() object.ID // of the object
 	TryLock() bool
 	Unlock()
@@ -53,8 +53,8 @@ type memoryUser interface {
 }
 
 // newMemory returns a limit of the heap in bytes; 0 is no limit.
-func newMemory(limit int64) *memory {
-	return &memory{limit: limit, instances: map[memoryUser]struct{}{}}
+func New(limit int64) *Limit {
+	return &Limit{limit: limit, instances: map[Instance]struct{}{}}
 }
 
 // minEvictFraction is the part of the limit that an instance must hold to be evicted: 1/16.
@@ -63,7 +63,7 @@ const minEvictFraction = 16
 // Garbage that the collector allows on top of live memory, in percent: much in a small heap, which makes calls faster,
 // and little in a heap near its limit, where calls that allocate must help to collect.
 const (
-	relaxedGCPercent  = 400
+	RelaxedGCPercent  = 400
 	frequentGCPercent = 100
 )
 
@@ -78,21 +78,21 @@ func heap() (all, live int64) {
 }
 
 // add registers an instance.
-func (m *memory) add(u memoryUser) {
+func (m *Limit) Add(u Instance) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.instances[u] = struct{}{}
 }
 
 // remove removes an instance.
-func (m *memory) remove(u memoryUser) {
+func (m *Limit) Remove(u Instance) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.instances, u)
 }
 
 // all returns the registered instances.
-func (m *memory) all() []memoryUser {
+func (m *Limit) All() []Instance {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Collect(maps.Keys(m.instances))
@@ -100,7 +100,7 @@ func (m *memory) all() []memoryUser {
 
 // enforce evicts instances until live memory is below the limit. self is the instance that calls it between two calls
 // and is locked; nil if no instance calls it.
-func (m *memory) enforce(self memoryUser) {
+func (m *Limit) Enforce(self Instance) {
 	if m.limit == 0 {
 		return
 	}
@@ -109,7 +109,7 @@ func (m *memory) enforce(self memoryUser) {
 	all, live := heap()
 	if keen := all > m.limit/4*3; keen != m.frequentGC {
 		m.frequentGC = keen
-		debug.SetGCPercent(map[bool]int{true: frequentGCPercent, false: relaxedGCPercent}[keen])
+		debug.SetGCPercent(map[bool]int{true: frequentGCPercent, false: RelaxedGCPercent}[keen])
 	}
 	if m.stillEnding != nil && m.stillEnding() {
 		return // the memory of those calls is free soon
@@ -136,16 +136,16 @@ const usageTimeout = 100 * time.Millisecond
 
 // holder is an instance and its memory in bytes.
 type holder struct {
-	instance memoryUser
+	instance Instance
 	held     int64
 }
 
 // endLargestLocked evicts the largest instance, or cancels the largest running calls. It returns true if memory is free
 // afterwards: a cancelled call frees its memory later. No instance below minEvictFraction of the limit is evicted.
-func (m *memory) endLargestLocked(self memoryUser, live int64) bool {
+func (m *Limit) endLargestLocked(self Instance, live int64) bool {
 	var largest, stateless holder // instances without a running call; those of them without state
 	var known int64
-	var running []memoryUser
+	var running []Instance
 	for u := range m.instances {
 		if u != self && !u.TryLock() {
 			running = append(running, u)
@@ -196,7 +196,7 @@ func (m *memory) endLargestLocked(self memoryUser, live int64) bool {
 }
 
 // evictLocked evicts an instance that runs no call. It returns false if a call has begun in it meanwhile.
-func (m *memory) evictLocked(self memoryUser, h holder) bool {
+func (m *Limit) evictLocked(self Instance, h holder) bool {
 	if h.instance != self {
 		if !h.instance.TryLock() {
 			return false
@@ -209,8 +209,8 @@ func (m *memory) evictLocked(self memoryUser, h holder) bool {
 
 // count returns the memory of the running instances, the largest first. The instances that have not counted yet share
 // the rest of the live bytes; complete is false then.
-func (m *memory) count(running []memoryUser, live int64) (all []holder, complete bool) {
-	var silent []memoryUser
+func (m *Limit) count(running []Instance, live int64) (all []holder, complete bool) {
+	var silent []Instance
 	for _, u := range running {
 		if held, ok := u.Usage().Held(m.round); ok {
 			all = append(all, holder{u, held})
@@ -238,7 +238,7 @@ func either(a, b func() bool) func() bool {
 }
 
 // evictionError is the error for an instance that is evicted.
-func (m *memory) evictionError(u memoryUser, held int64, executed string) *object.Error {
+func (m *Limit) evictionError(u Instance, held int64, executed string) *object.Error {
 	return object.Errorf(object.CodeExhausted,
 		"limit exceeded: the memory of the tenant's worker: an instance of %s held %s, "+
 			"the most of all, and was ended with its state%s",
@@ -246,7 +246,7 @@ func (m *memory) evictionError(u memoryUser, held int64, executed string) *objec
 }
 
 // watch checks the limit every watchEvery until no call runs.
-func (m *memory) watch(busy func() bool) {
+func (m *Limit) Watch(busy func() bool) {
 	if m.limit == 0 {
 		return
 	}
@@ -261,7 +261,7 @@ func (m *memory) watch(busy func() bool) {
 		defer tick.Stop()
 		for busy() {
 			<-tick.C
-			m.enforce(nil)
+			m.Enforce(nil)
 		}
 		m.mu.Lock()
 		m.watching = false
