@@ -416,7 +416,7 @@ func (o *objectVersion) releaseSlot() {
 	}
 }
 
-// The methods of [memoryUser]. The lock is stateMu.
+// The following methods implement [memory.Instance]. The lock is stateMu.
 
 // ID returns the actor's object.
 func (a *actor) ID() object.ID { return a.o.id }

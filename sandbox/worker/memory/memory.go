@@ -1,3 +1,11 @@
+// Package memory limits the memory of a worker process: instances, sessions, streams, arguments and results together.
+//
+// Each instance has its own limit, but many instances together may exceed the limit of the process. The kernel would
+// then end the process with the state of all instances. [Limit] evicts the largest instance first, or cancels the
+// largest running calls.
+//
+// An instance is an [Instance]: the package is independent of how instances run calls. It counts the heap by the
+// metrics of the Go runtime, and changes the garbage collector's percentage.
 package memory
 
 import (
@@ -15,11 +23,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox"
 )
 
-// memory enforces the limit of the worker's memory: instances, sessions, streams, arguments and results together. Each
-// instance has its own limit, but many instances together may exceed the process's limit. The kernel would then end the
-// process with the state of all instances; memory evicts the largest instance first.
-//
-// The limit is checked when a call ends, and every watchEvery while a call runs for long.
+// Limit enforces the limit. It is checked when a call ends, and every watchEvery while a call runs for long. Safe for
+// concurrent use.
 type Limit struct {
 	limit int64 // bytes of the heap; 0: none
 
@@ -33,7 +38,7 @@ type Limit struct {
 	round        uint64      // number of counts so far
 }
 
-// memoryUser is an instance as the limit sees it. An instance is locked while it runs a call or changes its state.
+// Instance is an instance as the limit sees it. An instance is locked while it runs a call or changes its state.
 type Instance interface {
 	ID() object.ID // of the object
 	TryLock() bool
@@ -52,7 +57,7 @@ type Instance interface {
 	CancelRunning(why *object.Error) (runs func() bool)
 }
 
-// newMemory returns a limit of the heap in bytes; 0 is no limit.
+// New returns a limit of the heap in bytes; 0 is no limit.
 func New(limit int64) *Limit {
 	return &Limit{limit: limit, instances: map[Instance]struct{}{}}
 }
@@ -60,12 +65,12 @@ func New(limit int64) *Limit {
 // minEvictFraction is the part of the limit that an instance must hold to be evicted: 1/16.
 const minEvictFraction = 16
 
-// Garbage that the collector allows on top of live memory, in percent: much in a small heap, which makes calls faster,
-// and little in a heap near its limit, where calls that allocate must help to collect.
-const (
-	RelaxedGCPercent  = 400
-	frequentGCPercent = 100
-)
+// RelaxedGCPercent is the garbage that the collector allows on top of live memory, in percent, while the heap is small:
+// much, which makes calls faster.
+const RelaxedGCPercent = 400
+
+// frequentGCPercent replaces RelaxedGCPercent near the limit, where calls that allocate must help to collect.
+const frequentGCPercent = 100
 
 // watchEvery is the interval of checks while a call runs for long.
 const watchEvery = 5 * time.Millisecond
@@ -77,28 +82,28 @@ func heap() (all, live int64) {
 	return int64(sample[0].Value.Uint64()), int64(sample[1].Value.Uint64())
 }
 
-// add registers an instance.
+// Add registers an instance.
 func (m *Limit) Add(u Instance) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.instances[u] = struct{}{}
 }
 
-// remove removes an instance.
+// Remove removes an instance.
 func (m *Limit) Remove(u Instance) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.instances, u)
 }
 
-// all returns the registered instances.
+// All returns the registered instances.
 func (m *Limit) All() []Instance {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Collect(maps.Keys(m.instances))
 }
 
-// enforce evicts instances until live memory is below the limit. self is the instance that calls it between two calls
+// Enforce evicts instances until live memory is below the limit. self is the instance that calls it between two calls
 // and is locked; nil if no instance calls it.
 func (m *Limit) Enforce(self Instance) {
 	if m.limit == 0 {
@@ -245,7 +250,7 @@ func (m *Limit) evictionError(u Instance, held int64, executed string) *object.E
 		u.ID(), bytesize.Text(held), executed)
 }
 
-// watch checks the limit every watchEvery until no call runs.
+// Watch checks the limit every watchEvery until no call runs.
 func (m *Limit) Watch(busy func() bool) {
 	if m.limit == 0 {
 		return
