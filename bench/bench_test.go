@@ -18,9 +18,9 @@ import (
 	"testing"
 )
 
-// TestMain lets the test binary be the servers that the program starts from itself.
+// TestMain lets the test binary be the servers and loads that the program starts from itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && strings.HasPrefix(os.Args[1], "serve-") {
+	if len(os.Args) == 2 && strings.HasPrefix(os.Args[1], "serve-") || len(os.Args) == 3 && os.Args[1] == leanCommand {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
@@ -141,15 +141,15 @@ func TestInterruptEndsServers(t *testing.T) {
 func TestWrongAnswer(t *testing.T) {
 	w := add
 	for _, c := range []caller{&fake{answer: 43}, &fake{err: errors.New("gone")}} {
-		if _, err := measure(t.Context(), []caller{&fake{answer: 42}, c}, &w, 1, 0); err == nil {
+		if _, err := measure(t.Context(), []caller{&fake{answer: 42}, c}, &w, 1, 0, nil); err == nil {
 			t.Errorf("%+v was measured", c)
 		}
 	}
-	s, err := measure(t.Context(), []caller{&fake{answer: 42}, &fake{answer: 42}}, &w, 1, 0)
+	s, err := measure(t.Context(), []caller{&fake{answer: 42}, &fake{answer: 42}}, &w, 1, 0, nil)
 	if err != nil || s.calls != 2 || len(s.times) != 2 {
 		t.Errorf("two callers for no time: %+v, %v; want a call of each", s, err)
 	}
-	s, err = measure(t.Context(), []caller{&fake{answer: 42}}, &w, 16, 0)
+	s, err = measure(t.Context(), []caller{&fake{answer: 42}}, &w, 16, 0, nil)
 	if err != nil || s.calls != 16 || len(s.times) != 1 {
 		t.Errorf("a batch: %+v, %v; want 16 calls in one time", s, err)
 	}

@@ -46,7 +46,25 @@ func (p *peer) measure(ctx context.Context, n int, w *work, batch int, d time.Du
 		return nil, err
 	}
 	defer closeAll(callers)
-	return measure(ctx, callers, w, batch, d)
+	return measure(ctx, callers, w, batch, d, newMeter(p.pid))
+}
+
+// leanRow returns a row of a load by the lean load generator, with the subjects whose messages it has prepared.
+func (b *bench) leanRow(load string, n int, w work, batch int) row {
+	r := row{load: load, work: w.name}
+	for _, name := range []string{nameHearth, nameRedis} {
+		c := cell{subject: name}
+		if p := b.peers[name]; p == nil {
+			c.why = "not here"
+		} else {
+			c.host = p.host
+			c.run = func(ctx context.Context, d time.Duration) (*sample, error) {
+				return p.measureLean(ctx, leanLoad{Work: w.name, Conns: n, Batch: batch, Each: d})
+			}
+		}
+		r.cells = append(r.cells, c)
+	}
+	return r
 }
 
 // pythonRow returns a row of a load by unmodified Pyro4 clients.
@@ -59,7 +77,7 @@ func (b *bench) pythonRow(load string, n int, w work) row {
 		} else {
 			c.host = p.host
 			c.run = func(ctx context.Context, d time.Duration) (*sample, error) {
-				return measurePython(ctx, p.uri, n, &w, d)
+				return p.measurePython(ctx, n, &w, d)
 			}
 		}
 		r.cells = append(r.cells, c)
@@ -75,6 +93,9 @@ func (b *bench) compare(ctx context.Context) error {
 			b.goRow(oneCaller, 1, w, 1),
 			b.goRow(fmt.Sprintf("%d connections", busy), busy, w, 1),
 			b.goRow(fmt.Sprintf("%d connections, batches of %d", busy, batchSize), busy, w, batchSize),
+			b.leanRow("1 lean caller", 1, w, 1),
+			b.leanRow(fmt.Sprintf("%d lean connections", busy), busy, w, 1),
+			b.leanRow(fmt.Sprintf("%d lean connections, batches of %d", busy, batchSize), busy, w, batchSize),
 			b.pythonRow("1 Python client", 1, w),
 			b.pythonRow("4 Python clients", 4, w))
 	}

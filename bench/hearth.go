@@ -152,12 +152,13 @@ func (h *hearth) peer(name, channel string) (*peer, error) {
 		return nil, err
 	}
 	return &peer{
-		name: name,
-		uri:  "PYRO:" + workID + "@" + h.plain,
-		pid:  h.p.cmd.Process.Pid,
-		host: h,
-		stop: h.p.stop,
-		dial: func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) },
+		name:    name,
+		uri:     "PYRO:" + workID + "@" + h.plain,
+		pid:     h.p.cmd.Process.Pid,
+		address: h.plain,
+		host:    h,
+		stop:    h.p.stop,
+		dial:    func(ctx context.Context) (caller, error) { return dialPyro(ctx, cfg, workID) },
 	}, nil
 }
 

@@ -12,6 +12,7 @@ type sample struct {
 	calls   int             // answered calls, including each call of a batch
 	elapsed time.Duration   // from the begin of the first call to the end of the last one
 	times   []time.Duration // duration of each call or batch, sorted
+	cost    cost            // processor time of the measurement
 }
 
 // perSecond returns the rate of calls.
@@ -27,8 +28,10 @@ func (s *sample) quantile(q float64) time.Duration {
 
 // measure runs all callers concurrently for a time. Each makes calls, or batches of batch calls if batch is more than
 // 1, one after another and at least one. The first error ends the measurement. Each caller warms up with one
-// uncounted call.
-func measure(ctx context.Context, callers []caller, w *work, batch int, d time.Duration) (*sample, error) {
+// uncounted call. The meter may be nil.
+func measure(
+	ctx context.Context, callers []caller, w *work, batch int, d time.Duration, m *meter,
+) (*sample, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
@@ -77,11 +80,13 @@ func measure(ctx context.Context, callers []caller, w *work, batch int, d time.D
 		})
 	}
 	ready.Wait()
+	m.begin()
 	start := time.Now()
 	end = start.Add(d)
 	close(begin)
 	done.Wait()
 	s.elapsed = time.Since(start)
+	s.cost = m.end()
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}

@@ -5,8 +5,9 @@
 // It is a tool for developers of Hearth and not part of the hearth binary.
 //
 // work.go defines the calls and their correct answers, peer.go the subjects. hearth.go, pyro.go, redis.go, grpc.go and
-// goplugin.go start one subject each. load.go and pyclient.go make the load, plan.go alternates between the subjects,
-// compare.go and scale.go define the rows, table.go and plot.go print the results.
+// goplugin.go start one subject each. load.go, lean.go and pyclient.go make the load, cputime.go reads its cost,
+// plan.go alternates between the subjects, compare.go and scale.go define the rows, table.go and plot.go print the
+// results.
 package main
 
 import (
@@ -35,6 +36,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		}
 		if len(args) == 1 && args[0] == "serve-plugin" {
 			return servePlugin()
+		}
+		if len(args) == 2 && args[0] == leanCommand {
+			return generate(ctx, args[1], in, out)
 		}
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer stop()

@@ -15,6 +15,7 @@ type peer struct {
 	version string
 	uri     string // URI for Python clients; "" if the server does not use Pyro
 	dial    func(ctx context.Context) (caller, error)
+	address string // host and port for the lean load generator; "" if it cannot call the server
 	pid     int
 	stop    func()
 	host    *hearth // nil for other servers

@@ -69,16 +69,33 @@ func (c *cell) quantile(q float64) time.Duration {
 
 // ratio returns this subject's rate divided by the rate of other: the median over the rounds, in which both ran shortly
 // after one another. It is 0 if one of them was not measured.
-func (c *cell) ratio(other *cell) float64 {
+func (c *cell) ratio(other *cell) float64 { return middle(c.ratios(other)) }
+
+// ratios returns the ratio of each round, nil if one of the subjects was not measured.
+func (c *cell) ratios(other *cell) []float64 {
 	if other == nil || len(other.samples) != len(c.samples) {
-		return 0
+		return nil
 	}
 	ratios := make([]float64, len(c.samples))
 	for i := range ratios {
 		ratios[i] = c.samples[i].perSecond() / other.samples[i].perSecond()
 	}
-	return median(ratios, func(r float64) float64 { return r })
+	return ratios
 }
+
+// cost returns the processor time of all rounds and the number of their calls.
+func (c *cell) cost() (cost, int) {
+	var sum cost
+	calls := 0
+	for _, s := range c.samples {
+		sum = sum.add(s.cost)
+		calls += s.calls
+	}
+	return sum, calls
+}
+
+// middle returns the median of numbers; 0 without numbers.
+func middle(numbers []float64) float64 { return median(numbers, func(x float64) float64 { return x }) }
 
 // cell returns a subject's cell, nil if the row has none.
 func (r *row) cell(subject string) *cell {

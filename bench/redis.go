@@ -42,6 +42,7 @@ func startRedis(ctx context.Context, dir string) (*peer, error) {
 	return &peer{
 		name:    nameRedis,
 		version: version,
+		address: addr,
 		pid:     p.cmd.Process.Pid,
 		stop:    p.stop,
 		dial:    func(ctx context.Context) (caller, error) { return dialResp(ctx, addr) },

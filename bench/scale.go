@@ -50,7 +50,7 @@ func (b *bench) connections(ctx context.Context) error {
 		}
 		held = append(held, all)
 		c.host, c.run = h, func(ctx context.Context, d time.Duration) (*sample, error) {
-			return measure(ctx, all[:min(busy, n)], &add, 1, d)
+			return measure(ctx, all[:min(busy, n)], &add, 1, d, newMeter(h.p.cmd.Process.Pid))
 		}
 		r.cells = append(r.cells, c)
 	}
@@ -154,7 +154,7 @@ func (b *bench) called(ctx context.Context, what string, numbers []int, tenants 
 			subject: thousands(n),
 			host:    h,
 			run: func(ctx context.Context, d time.Duration) (*sample, error) {
-				return measure(ctx, callers, &add, 1, d)
+				return measure(ctx, callers, &add, 1, d, newMeter(h.p.cmd.Process.Pid))
 			},
 		}
 		r.cells = append(r.cells, c)

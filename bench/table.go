@@ -64,7 +64,25 @@ func (b *bench) table(now time.Time, m machine, command string) string {
 				times(c.ratio(&r.cells[0])))
 		}
 	}
+	b.costTable(&t)
 	return t.String()
+}
+
+// costTable appends the processor time per call of each measured subject.
+func (b *bench) costTable(t *strings.Builder) {
+	fmt.Fprintf(t, "\nProcessor time in µs per call, user + system, over all rounds.\n\n"+
+		"| load | work | subject | server | its workers | load | all |\n|---|---|---|---|---|---|---|\n")
+	for i := range b.rows {
+		r := &b.rows[i]
+		for j := range r.cells {
+			c, n := r.cells[j].cost()
+			if n == 0 || c.total() == 0 {
+				continue // not measured, or without /proc
+			}
+			fmt.Fprintf(t, "| %s | %s | %s | %s | %s | %s | %s |\n", r.load, r.work, r.cells[j].subject,
+				perCall(c.server, n), perCall(c.workers, n), perCall(c.load, n), micros(c.total(), n))
+		}
+	}
 }
 
 // rewrite replaces the text between the marks of a page.

@@ -70,6 +70,20 @@ func times(x float64) string {
 	return strconv.FormatFloat(x, 'f', decimals(x), 64)
 }
 
+// perCall formats the processor time of n calls as µs per call: "7.3 (3.1 + 4.2)".
+func perCall(t cpuTime, n int) string {
+	if t.total() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s + %s)", micros(t.total(), n), micros(t.user, n), micros(t.system, n))
+}
+
+// micros formats a time for n calls as µs per call.
+func micros(t time.Duration, n int) string {
+	x := float64(t) / float64(n) / float64(time.Microsecond)
+	return strconv.FormatFloat(x, 'f', decimals(x), 64)
+}
+
 // cellText formats the result of a cell: a rate, or the throughput for large values, followed by p50 and p99.
 func (r *row) cellText(c *cell) string {
 	if len(c.samples) == 0 {
@@ -83,6 +97,19 @@ func (r *row) cellText(c *cell) string {
 		rate = figure(c.perSecond()*float64(mb)) + " MB/s"
 	}
 	return fmt.Sprintf("%s (%s)", rate, span(c.quantile(0.5), c.quantile(0.99)))
+}
+
+// ratioText formats the median of ratios and the ratio of each round.
+func ratioText(ratios []float64) string {
+	text := times(middle(ratios))
+	if len(ratios) < 2 {
+		return text
+	}
+	all := make([]string, len(ratios))
+	for i, r := range ratios {
+		all[i] = times(r)
+	}
+	return text + " (" + strings.Join(all, " ") + ")"
 }
 
 // mb returns the size of a large value in million bytes; 0 for other work.
@@ -102,8 +129,8 @@ func (r *row) text() string {
 		fmt.Fprintf(&b, "  %s %s", r.cells[i].subject, r.cellText(&r.cells[i]))
 	}
 	if h := r.cell(nameHearth); h != nil {
-		fmt.Fprintf(&b, "  Hearth/Redis %s, Hearth/Pyro4 %s", times(h.ratio(r.cell(nameRedis))),
-			times(h.ratio(r.cell(namePyro))))
+		fmt.Fprintf(&b, "  Hearth/Redis %s, Hearth/Pyro4 %s", ratioText(h.ratios(r.cell(nameRedis))),
+			ratioText(h.ratios(r.cell(namePyro))))
 	}
 	return b.String()
 }

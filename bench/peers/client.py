@@ -1,7 +1,7 @@
 """An unmodified Pyro4 client as load: client.py URI WORK TEXT SECONDS.
 
-Calls once, says "ready", and waits for a line. Then it calls for so many seconds and writes
-a line: the seconds it took, and the nanoseconds of each call.
+Calls once, says "ready", and waits for a line. Then it calls for so many seconds and prints
+"end" and a line: the seconds it took, and the nanoseconds of each call.
 """
 import sys
 import time
@@ -30,4 +30,5 @@ while last < end:
     now = clock()
     times.append(now - last)
     last = now
+print("end", flush=True)
 print((last - start) / 1e9, *times, flush=True)
