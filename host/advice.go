@@ -7,11 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/host/credential"
-	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -95,68 +93,4 @@ func unbound(p *policy.Policy) []string {
 			"it can issue any common name; match dns or uri", files[file], file, strings.Join(uses, ", and that ")))
 	}
 	return out
-}
-
-// credentialFaults returns the current faults of keys, certificates and secrets. A running host keeps its last good
-// reading.
-func credentialFaults(p *policy.Policy, v *credential.Store, s *credential.Secrets, now time.Time) []fault.Fault {
-	return slices.Concat(v.Faults(), s.Faults(), credential.CertificateFaults(p, v, now))
-}
-
-// folderLook checks the host's folders. A hung file system does not block its caller.
-type folderLook struct {
-	busy  atomic.Bool
-	found atomic.Pointer[[]fault.Fault]
-}
-
-// lookPatience bounds a check. After it the result of the last check counts.
-const lookPatience = time.Second
-
-// faults returns the current faults of the folders that the host writes.
-func (f *folderLook) faults(p *policy.Policy) []fault.Fault {
-	if !f.busy.Swap(true) {
-		done := make(chan struct{})
-		go func() { // ends when its system calls return
-			all := append(folderFaults(p), writableFaults(p)...)
-			f.found.Store(&all)
-			f.busy.Store(false)
-			close(done)
-		}()
-		late := time.NewTimer(lookPatience)
-		defer late.Stop()
-		select {
-		case <-done:
-		case <-late.C:
-		}
-	}
-	if found := f.found.Load(); found != nil {
-		return *found
-	}
-	return nil
-}
-
-// ownFiles notes the faults of the host's own files: its folders, the audit log, keys, certificates and secrets. The
-// host continues to serve. The reader of credentials logs their faults.
-func (l *reloader) ownFiles() {
-	now := map[string]bool{}
-	note := func(p fault.Fault) (news bool) {
-		key := "own " + p.Path
-		for now[key] {
-			key += "+" // another fault of the same file
-		}
-		now[key] = true
-		news = l.setRefusal(key, "", p.Path, p.Err)
-		l.refused[key].Note = p.Warning
-		return news
-	}
-	for _, p := range l.folders.faults(l.next.Policy) {
-		if note(p) {
-			l.h.log.Error("a folder of the host is not safe or not writable; it stays in use",
-				"path", p.Path, "err", p.Err)
-		}
-	}
-	for _, p := range credentialFaults(l.next.Policy, l.next.Credentials, l.next.secrets, time.Now()) {
-		note(p)
-	}
-	maps.DeleteFunc(l.refused, func(key string, _ *refusal) bool { return strings.HasPrefix(key, "own ") && !now[key] })
 }

@@ -5,18 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/host/catalog"
@@ -43,14 +39,13 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 	c.errors(nestedFolders(p))
 	c.errors(ownFolders(p))
 	c.add(folderFaults(p)...)
-	c.add(writableFaults(p)...)
 	if err := audit.Check(p.Audit.Path); err != nil && !p.Audit.Off {
 		c.add(fault.Fault{Path: p.Audit.Path, Err: err})
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	v, _ := credential.NewStore(p, nil, quiet) // credentialFaults returns the errors
 	s, _ := credential.NewSecrets(p, nil, quiet)
-	c.add(credentialFaults(p, v, s, time.Now())...)
+	c.add(credential.Faults(p, v, s, time.Now())...)
 
 	f, err := new(catalog.Reader).Read(p, nil)
 	if err != nil {
@@ -101,54 +96,6 @@ func (c *checkup) errors(err error) {
 		path = ""
 	}
 	c.refuse(Refusal{Path: path, Err: err.Error()})
-}
-
-// writableFaults returns the folders in which the host must create files and this process cannot: those of the state,
-// of the audit log and, for enrolment, of keys and the authority.
-func writableFaults(p *policy.Policy) []fault.Fault {
-	dirs := []string{p.State}
-	if !p.Audit.Off {
-		dirs = append(dirs, filepath.Dir(p.Audit.Path))
-	}
-	if p.Enroll != nil {
-		for _, k := range p.Keys {
-			dirs = append(dirs, filepath.Dir(k.Path))
-		}
-		if p.Enroll.CA != "" {
-			dirs = append(dirs, p.Enroll.CA)
-		}
-	}
-	slices.Sort(dirs)
-	var out []fault.Fault
-	for _, dir := range slices.Compact(dirs) {
-		if err := writable(dir); err != nil {
-			out = append(out, fault.Fault{Path: dir, Err: err})
-		}
-	}
-	return out
-}
-
-// writable returns an error if this process cannot create files in a folder. The folder may not exist yet.
-func writable(dir string) error {
-	at := dir
-	for {
-		_, err := os.Stat(at)
-		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
-			break
-		}
-		at = filepath.Dir(at)
-	}
-	err := unix.Access(at, unix.W_OK|unix.X_OK)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.EROFS):
-		return fmt.Errorf("the file system of %s is read-only for this process; "+
-			"under systemd, name the folder in ReadWritePaths=", at)
-	case at != dir:
-		return fmt.Errorf("the host cannot create it: write to %s: %w", at, err)
-	}
-	return fmt.Errorf("the host cannot write to it: %w", err)
 }
 
 // files adds the files of scripts and plugins that would not be served.

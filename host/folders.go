@@ -6,18 +6,22 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/policy"
+	"golang.org/x/sys/unix"
 )
 
 // checkFolders rejects nested folders and folders that other users can write.
 func checkFolders(p *policy.Policy) error {
 	errs := []error{nestedFolders(p)}
-	for _, f := range folderFaults(p) {
+	for _, f := range unsafeFolders(p) {
 		errs = append(errs, f.Err)
 	}
 	return errors.Join(append(errs, ownFolders(p))...)
@@ -43,10 +47,16 @@ func nestedFolders(p *policy.Policy) error {
 	return errors.Join(errs...)
 }
 
-// folderFaults returns the faults of the folders that the host writes, and of the audit log's mode.
+// folderFaults returns the faults of the folders that the host writes: other users can write them, or this process
+// cannot. It includes the audit log's mode.
 func folderFaults(p *policy.Policy) []fault.Fault {
+	return append(unsafeFolders(p), unwritableFolders(p)...)
+}
+
+// unsafeFolders returns the folders of the host that other users can write, and the audit log if they can read it.
+func unsafeFolders(p *policy.Policy) []fault.Fault {
 	var out []fault.Fault
-	if err := ownFolder("state", p.State); err != nil {
+	if err := checkWriters("state", p.State); err != nil {
 		out = append(out, fault.Fault{Path: p.State, Err: err})
 	}
 	if p.Audit.Off {
@@ -67,11 +77,11 @@ func folderFaults(p *policy.Policy) []fault.Fault {
 
 // ownFolders rejects folders in which other users can add scripts or plugins.
 func ownFolders(p *policy.Policy) error {
-	return errors.Join(ownFolder("scripts", p.Scripts), ownFolder("plugins", p.Plugins))
+	return errors.Join(checkWriters("scripts", p.Scripts), checkWriters("plugins", p.Plugins))
 }
 
-// ownFolder rejects a folder that other users can write. A missing folder is not an error.
-func ownFolder(what, path string) error {
+// checkWriters rejects a folder that other users can write. A missing folder is not an error.
+func checkWriters(what, path string) error {
 	if err := safefile.CheckFolder(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the folder of %s: %w", what, err)
 	}
@@ -93,4 +103,104 @@ func real(path string) string {
 func within(path, folder string) bool {
 	separator := string(os.PathSeparator)
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, separator)+separator)
+}
+
+// unwritableFolders returns the folders in which the host must create files and this process cannot: those of the state,
+// of the audit log and, for enrolment, of keys and the authority.
+func unwritableFolders(p *policy.Policy) []fault.Fault {
+	dirs := []string{p.State}
+	if !p.Audit.Off {
+		dirs = append(dirs, filepath.Dir(p.Audit.Path))
+	}
+	if p.Enroll != nil {
+		for _, k := range p.Keys {
+			dirs = append(dirs, filepath.Dir(k.Path))
+		}
+		if p.Enroll.CA != "" {
+			dirs = append(dirs, p.Enroll.CA)
+		}
+	}
+	slices.Sort(dirs)
+	var out []fault.Fault
+	for _, dir := range slices.Compact(dirs) {
+		if err := writable(dir); err != nil {
+			out = append(out, fault.Fault{Path: dir, Err: err})
+		}
+	}
+	return out
+}
+
+// writable returns an error if this process cannot create files in a folder. The folder may not exist yet.
+func writable(dir string) error {
+	at := dir
+	for {
+		_, err := os.Stat(at)
+		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	err := unix.Access(at, unix.W_OK|unix.X_OK)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("the file system of %s is read-only for this process; "+
+			"under systemd, name the folder in ReadWritePaths=", at)
+	case at != dir:
+		return fmt.Errorf("the host cannot create it: write to %s: %w", at, err)
+	}
+	return fmt.Errorf("the host cannot write to it: %w", err)
+}
+
+// folderLook checks the host's folders. A hung file system does not block its caller.
+type folderLook struct {
+	busy  atomic.Bool
+	found atomic.Pointer[[]fault.Fault]
+}
+
+// lookPatience bounds a check. After it the result of the last check counts.
+const lookPatience = time.Second
+
+// faults returns the current faults of the folders that the host writes.
+func (f *folderLook) faults(p *policy.Policy) []fault.Fault {
+	if !f.busy.Swap(true) {
+		done := make(chan struct{})
+		go func() { // ends when its system calls return
+			all := folderFaults(p)
+			f.found.Store(&all)
+			f.busy.Store(false)
+			close(done)
+		}()
+		late := time.NewTimer(lookPatience)
+		defer late.Stop()
+		select {
+		case <-done:
+		case <-late.C:
+		}
+	}
+	if found := f.found.Load(); found != nil {
+		return *found
+	}
+	return nil
+}
+
+// CheckPolicyFile rejects a policy file that users other than the host's and root can write or
+// replace: they would control all access. A path of "" is the built-in policy and passes. A
+// missing file passes too, since its reader reports it.
+func CheckPolicyFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stat the policy file: %w", err)
+	}
+	if err := safefile.CheckFile(path, info); err != nil {
+		return fmt.Errorf("checking the policy file: %w", err)
+	}
+	return nil
 }

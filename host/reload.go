@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/host/catalog"
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/internal/watch"
@@ -536,4 +537,30 @@ func (h *Host) record(event string, id object.ID, detail string) {
 	if h.audit != nil {
 		h.audit.PostNote(event, "object", string(id), "detail", detail)
 	}
+}
+
+// ownFiles notes the faults of the host's own files: its folders, the audit log, keys, certificates and secrets. The
+// host continues to serve. The reader of credentials logs their faults.
+func (l *reloader) ownFiles() {
+	now := map[string]bool{}
+	note := func(p fault.Fault) (news bool) {
+		key := "own " + p.Path
+		for now[key] {
+			key += "+" // another fault of the same file
+		}
+		now[key] = true
+		news = l.setRefusal(key, "", p.Path, p.Err)
+		l.refused[key].Note = p.Warning
+		return news
+	}
+	for _, p := range l.folders.faults(l.next.Policy) {
+		if note(p) {
+			l.h.log.Error("a folder of the host is not safe or not writable; it stays in use",
+				"path", p.Path, "err", p.Err)
+		}
+	}
+	for _, p := range credential.Faults(l.next.Policy, l.next.Credentials, l.next.secrets, time.Now()) {
+		note(p)
+	}
+	maps.DeleteFunc(l.refused, func(key string, _ *refusal) bool { return strings.HasPrefix(key, "own ") && !now[key] })
 }

@@ -17,6 +17,12 @@ import (
 	"github.com/hearthhost/hearth/transport/ca"
 )
 
+// Faults returns the current faults of keys, certificates and secrets. A running host keeps its last good
+// reading.
+func Faults(p *policy.Policy, store *Store, secrets *Secrets, now time.Time) []fault.Fault {
+	return slices.Concat(store.Faults(), secrets.Faults(), CertificateFaults(p, store, now))
+}
+
 // CertificateFaults returns the certificates of a policy that are not valid at a time, and those that expire soon. s
 // has the chains in force; if it is nil, the files are read. Errors of reading are not included: [Store.Faults] returns
 // them.
