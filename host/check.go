@@ -18,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/binary"
@@ -35,10 +36,10 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 	for _, text := range slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine())) {
 		c.add(fault.Fault{Err: errors.New(text), Warning: true})
 	}
-	c.errors(errors.Join(CheckPolicyFile(cfg.PolicyFile), checkTenants(p), checkUsers(p)))
-	c.errors(nestedFolders(p))
-	c.errors(ownFolders(p))
-	c.add(folderFaults(p)...)
+	c.errors(errors.Join(folder.CheckPolicyFile(cfg.PolicyFile), checkTenants(p), checkUsers(p)))
+	c.errors(folder.CheckNested(p))
+	c.errors(folder.CheckCode(p))
+	c.add(folder.Faults(p)...)
 	if err := audit.Check(p.Audit.Path); err != nil && !p.Audit.Off {
 		c.add(fault.Fault{Path: p.Audit.Path, Err: err})
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/hearthhost/hearth/host/builtin"
+	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport/enroll"
@@ -12,7 +13,7 @@ import (
 // CheckPolicy returns the errors of a policy under which [New] would fail. It does not check the user of the
 // process, keys and certificates.
 func CheckPolicy(p *policy.Policy) error {
-	return errors.Join(checkTenants(p), checkFolders(p))
+	return errors.Join(checkTenants(p), folder.Check(p))
 }
 
 // CheckEnroll returns an error if a principal cannot be enrolled under a policy.

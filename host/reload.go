@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
@@ -60,7 +61,7 @@ type reloader struct {
 	slots        chan struct{}              // one token for each job of the last maxSlot
 	requests     chan func(context.Context) // functions of other goroutines to run here
 	history      history.Store
-	folders      folderLook
+	folders      folder.Probe
 	waiters      []*waiter // callers of Reload
 }
 
@@ -340,12 +341,12 @@ func (l *reloader) reload(ctx context.Context, which map[object.Tenant]bool) {
 			l.ownFiles()
 		}
 		var f *catalog.Files
-		err := ownFolders(l.next.Policy)
+		err := folder.CheckCode(l.next.Policy)
 		if err == nil {
 			before := l.reader
 			f, err = l.reader.Read(l.next.Policy, which)
 			if err == nil {
-				err = ownFolders(l.next.Policy) // other users may have added files during the reading
+				err = folder.CheckCode(l.next.Policy) // other users may have added files during the reading
 			}
 			if err != nil {
 				l.reader = before
@@ -553,7 +554,7 @@ func (l *reloader) ownFiles() {
 		l.refused[key].Note = p.Warning
 		return news
 	}
-	for _, p := range l.folders.faults(l.next.Policy) {
+	for _, p := range l.folders.Faults(l.next.Policy) {
 		if note(p) {
 			l.h.log.Error("a folder of the host is not safe or not writable; it stays in use",
 				"path", p.Path, "err", p.Err)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
@@ -61,7 +62,7 @@ func (f *policyFlags) loadChecked() (p *policy.Policy, from string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if err := host.CheckPolicyFile(path); err != nil {
+	if err := folder.CheckPolicyFile(path); err != nil {
 		return nil, "", err
 	}
 	if p, from, err = f.read(path, policyfile.Load); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/journal"
@@ -165,7 +166,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if err != nil {
 		return err
 	}
-	if err := host.CheckPolicyFile(path); err != nil {
+	if err := folder.CheckPolicyFile(path); err != nil {
 		return err
 	}
 	p, from, err := f.read(path, policyfile.Load)
@@ -173,7 +174,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		return err
 	}
 	load := func() (*policy.Policy, error) {
-		if err := host.CheckPolicyFile(path); err != nil {
+		if err := folder.CheckPolicyFile(path); err != nil {
 			return nil, err
 		}
 		return policyfile.Load(path, os.Getuid())

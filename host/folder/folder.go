@@ -1,4 +1,10 @@
-package host
+// Package folder checks the host's folders and files: no user other than the host's and root can write them, none is
+// inside another, and this process can create its files in them.
+//
+// [Check] is for the start of a host: its errors prevent the start. [CheckNested] and [CheckCode] are the parts that a
+// running host checks again at each reload, before it reads code. [Faults] and [Probe] return faults that a running
+// host reports while it continues to serve. All of them read metadata only; they change no file.
+package folder
 
 import (
 	"errors"
@@ -11,25 +17,26 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/policy"
-	"golang.org/x/sys/unix"
 )
 
-// checkFolders rejects nested folders and folders that other users can write.
-func checkFolders(p *policy.Policy) error {
-	errs := []error{nestedFolders(p)}
+// Check rejects nested folders and folders that other users can write.
+func Check(p *policy.Policy) error {
+	errs := []error{CheckNested(p)}
 	for _, f := range unsafeFolders(p) {
 		errs = append(errs, f.Err)
 	}
-	return errors.Join(append(errs, ownFolders(p))...)
+	return errors.Join(append(errs, CheckCode(p))...)
 }
 
-// nestedFolders rejects folders that are inside another: a tenant's files must not become the host's state, or another
+// CheckNested rejects folders that are inside another: a tenant's files must not become the host's state, or another
 // kind of code. The audit log may be in the state folder.
-func nestedFolders(p *policy.Policy) error {
+func CheckNested(p *policy.Policy) error {
 	type folder struct{ what, path string }
 	all := []folder{{"scripts", real(p.Scripts)}, {"plugins", real(p.Plugins)}, {"state", real(p.State)}}
 	if !p.Audit.Off {
@@ -47,9 +54,9 @@ func nestedFolders(p *policy.Policy) error {
 	return errors.Join(errs...)
 }
 
-// folderFaults returns the faults of the folders that the host writes: other users can write them, or this process
+// Faults returns the faults of the folders that the host writes: other users can write them, or this process
 // cannot. It includes the audit log's mode.
-func folderFaults(p *policy.Policy) []fault.Fault {
+func Faults(p *policy.Policy) []fault.Fault {
 	return append(unsafeFolders(p), unwritableFolders(p)...)
 }
 
@@ -75,8 +82,8 @@ func unsafeFolders(p *policy.Policy) []fault.Fault {
 	return out
 }
 
-// ownFolders rejects folders in which other users can add scripts or plugins.
-func ownFolders(p *policy.Policy) error {
+// CheckCode rejects folders in which other users can add scripts or plugins.
+func CheckCode(p *policy.Policy) error {
 	return errors.Join(checkWriters("scripts", p.Scripts), checkWriters("plugins", p.Plugins))
 }
 
@@ -105,8 +112,8 @@ func within(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, separator)+separator)
 }
 
-// unwritableFolders returns the folders in which the host must create files and this process cannot: those of the state,
-// of the audit log and, for enrolment, of keys and the authority.
+// unwritableFolders returns the folders in which the host must create files and this process cannot: those of the
+// state, of the audit log and, for enrolment, of keys and the authority.
 func unwritableFolders(p *policy.Policy) []fault.Fault {
 	dirs := []string{p.State}
 	if !p.Audit.Off {
@@ -153,33 +160,33 @@ func writable(dir string) error {
 	return fmt.Errorf("the host cannot write to it: %w", err)
 }
 
-// folderLook checks the host's folders. A hung file system does not block its caller.
-type folderLook struct {
+// Probe checks the host's folders. A hung file system does not block its caller.
+type Probe struct {
 	busy  atomic.Bool
 	found atomic.Pointer[[]fault.Fault]
 }
 
-// lookPatience bounds a check. After it the result of the last check counts.
-const lookPatience = time.Second
+// probeTimeout bounds a check. After it the result of the last check counts.
+const probeTimeout = time.Second
 
-// faults returns the current faults of the folders that the host writes.
-func (f *folderLook) faults(p *policy.Policy) []fault.Fault {
-	if !f.busy.Swap(true) {
+// Faults returns the current faults of the folders that the host writes.
+func (b *Probe) Faults(p *policy.Policy) []fault.Fault {
+	if !b.busy.Swap(true) {
 		done := make(chan struct{})
 		go func() { // ends when its system calls return
-			all := folderFaults(p)
-			f.found.Store(&all)
-			f.busy.Store(false)
+			all := Faults(p)
+			b.found.Store(&all)
+			b.busy.Store(false)
 			close(done)
 		}()
-		late := time.NewTimer(lookPatience)
+		late := time.NewTimer(probeTimeout)
 		defer late.Stop()
 		select {
 		case <-done:
 		case <-late.C:
 		}
 	}
-	if found := f.found.Load(); found != nil {
+	if found := b.found.Load(); found != nil {
 		return *found
 	}
 	return nil

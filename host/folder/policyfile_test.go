@@ -1,4 +1,4 @@
-package host_test
+package folder_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/folder"
 )
 
 // TestPolicyFileOwner has another user own the policy file, or its folder, where that user could replace it.
@@ -20,14 +20,14 @@ func TestPolicyFileOwner(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := host.CheckPolicyFile(file); err != nil {
+	if err := folder.CheckPolicyFile(file); err != nil {
 		t.Errorf("a file of this user: %v", err)
 	}
 	for _, path := range []string{file, dir} {
 		if err := os.Chown(path, other, -1); err != nil {
 			t.Fatal(err)
 		}
-		if err := host.CheckPolicyFile(file); err == nil || !strings.Contains(err.Error(), "12345") {
+		if err := folder.CheckPolicyFile(file); err == nil || !strings.Contains(err.Error(), "12345") {
 			t.Errorf("%s belongs to another user: %v", path, err)
 		}
 		if err := os.Chown(path, 0, -1); err != nil {
@@ -35,7 +35,7 @@ func TestPolicyFileOwner(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"", filepath.Join(dir, "none")} {
-		if err := host.CheckPolicyFile(path); err != nil {
+		if err := folder.CheckPolicyFile(path); err != nil {
 			t.Errorf("%q: %v", path, err)
 		}
 	}
