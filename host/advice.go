@@ -17,9 +17,14 @@ import (
 
 // warnPolicy logs valid settings of a policy that are probably mistakes.
 func warnPolicy(p *policy.Policy, log *slog.Logger) {
-	for _, text := range slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine())) {
+	for _, text := range startAdvice(p) {
 		log.Warn("policy", "warning", text)
 	}
+}
+
+// startAdvice returns the warnings of a host that starts with a policy on this machine. It does not read keys.
+func startAdvice(p *policy.Policy) []string {
+	return slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine()))
 }
 
 // policyAdvice returns warnings about a policy, without reading keys.
@@ -91,6 +96,26 @@ func unbound(p *policy.Policy) []string {
 		out = append(out, fmt.Sprintf("%s: the authority in %s has name constraints, "+
 			"which do not bind the common name that %s: "+
 			"it can issue any common name; match dns or uri", files[file], file, strings.Join(uses, ", and that ")))
+	}
+	return out
+}
+
+// BeyondMachine returns a warning for each worker limit above the limits of the host itself. A worker
+// cannot reach such a limit: the system ends other processes first.
+func BeyondMachine(p *policy.Policy, machine cgroup.Limits) []string {
+	var out []string
+	for _, name := range p.Tenants {
+		t := p.Tenant(name)
+		if machine.CPUs > 0 && t.CPUs > machine.CPUs {
+			out = append(out, fmt.Sprintf("tenant %q: cpus = %v, and the host itself may use %v processors",
+				name, t.CPUs, machine.CPUs))
+		}
+		if machine.Bytes > 0 && t.MemoryBytes > machine.Bytes {
+			out = append(out, fmt.Sprintf("tenant %q: a worker may hold %d MiB of memory, "+
+				"and the host with all its workers %d MiB: lower memory of the tenant's limits, "+
+				"or raise the host's own",
+				name, t.MemoryBytes>>20, machine.Bytes>>20))
+		}
 	}
 	return out
 }

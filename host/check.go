@@ -19,7 +19,6 @@ import (
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/folder"
-	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
@@ -33,7 +32,7 @@ import (
 func Check(ctx context.Context, cfg Config) []Refusal {
 	p := cfg.Policy
 	c := &checkup{policyFile: cfg.PolicyFile}
-	for _, text := range slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine())) {
+	for _, text := range startAdvice(p) {
 		c.add(fault.Fault{Err: errors.New(text), Warning: true})
 	}
 	c.errors(errors.Join(folder.CheckPolicyFile(cfg.PolicyFile), checkTenants(p), checkUsers(p)))
