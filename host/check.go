@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
@@ -32,7 +33,7 @@ import (
 func Check(ctx context.Context, cfg Config) []Refusal {
 	p := cfg.Policy
 	c := &checkup{policyFile: cfg.PolicyFile}
-	for _, text := range startAdvice(p) {
+	for _, text := range advice.Host(p) {
 		c.add(fault.Fault{Err: errors.New(text), Warning: true})
 	}
 	c.errors(errors.Join(folder.CheckPolicyFile(cfg.PolicyFile), checkTenants(p), checkUsers(p)))

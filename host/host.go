@@ -35,6 +35,7 @@ import (
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/gateway/pyro"
 	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/builtin"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/dispatch"
@@ -118,7 +119,7 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	warnPolicy(cfg.Policy, cfg.Log)
+	advice.Log(cfg.Policy, cfg.Log)
 	snap := &generation{
 		Snapshot: snapshot.Snapshot{Policy: cfg.Policy},
 		tenants:  map[object.Tenant]*tenantRuntime{},

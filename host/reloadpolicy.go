@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/internal/watch"
@@ -89,6 +90,6 @@ func (l *reloader) adopt(old *generation) error {
 		return err
 	}
 	l.next.Policy, l.next.Credentials, l.next.secrets = p, v, s
-	warnPolicy(p, l.h.log)
+	advice.Log(p, l.h.log)
 	return nil
 }

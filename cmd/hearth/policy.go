@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/policy"
@@ -72,7 +72,7 @@ scripts and plugins are not read; hearth serve --check reads them too.`,
 
 // warn prints the warnings of a policy: valid settings that are probably mistakes.
 func warn(w io.Writer, p *policy.Policy) {
-	for _, text := range host.Advice(p, time.Now()) {
+	for _, text := range advice.Policy(p, time.Now()) {
 		fmt.Fprintf(w, "warning: %s\n", text)
 	}
 }

@@ -1,4 +1,9 @@
-package host
+// Package advice returns warnings about valid settings of a policy that are probably mistakes, such as a policy under
+// which no call can succeed. A warning prevents nothing. It names the place in the policy and the fix.
+//
+// [Policy] is for a policy file that may be for another machine, [Host] for a host that starts here. The package reads
+// certificates, since their constraints and dates make some settings useless. It reads no keys and no scripts.
+package advice
 
 import (
 	"fmt"
@@ -15,15 +20,15 @@ import (
 	"github.com/hearthhost/hearth/transport"
 )
 
-// warnPolicy logs valid settings of a policy that are probably mistakes.
-func warnPolicy(p *policy.Policy, log *slog.Logger) {
-	for _, text := range startAdvice(p) {
+// Log logs the warnings of [Host].
+func Log(p *policy.Policy, log *slog.Logger) {
+	for _, text := range Host(p) {
 		log.Warn("policy", "warning", text)
 	}
 }
 
-// startAdvice returns the warnings of a host that starts with a policy on this machine. It does not read keys.
-func startAdvice(p *policy.Policy) []string {
+// Host returns the warnings of a host that starts with a policy on this machine. It does not read keys.
+func Host(p *policy.Policy) []string {
 	return slices.Concat(policyAdvice(p), BeyondMachine(p, cgroup.Machine()))
 }
 
@@ -36,9 +41,9 @@ func policyAdvice(p *policy.Policy) []string {
 	return slices.Concat(out, useless(p), unbound(p))
 }
 
-// Advice returns warnings about a policy: likely mistakes, and certificates that are not valid now or expire soon.
-// It reads certificates but not keys. [Check] reports the files that it cannot read.
-func Advice(p *policy.Policy, now time.Time) []string {
+// Policy returns warnings about a policy on any machine: likely mistakes, and certificates that are not valid at a time
+// or expire soon. It ignores files that it cannot read: package dryrun reports them.
+func Policy(p *policy.Policy, now time.Time) []string {
 	out := policyAdvice(p)
 	for _, f := range credential.CertificateFaults(p, nil, now) {
 		out = append(out, f.Path+": "+f.Err.Error())
@@ -65,7 +70,7 @@ func useless(p *policy.Policy) []string {
 
 // unbound returns a warning for each client authority with name constraints, if principals or
 // conditions use common names under it. Constraints bind DNS names, addresses and URIs, but not
-// the common name. [New] reports the files that cannot be read.
+// the common name. The host reports the files that cannot be read.
 func unbound(p *policy.Policy) []string {
 	files := map[string]string{}
 	for _, l := range p.Listeners {

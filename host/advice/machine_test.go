@@ -1,10 +1,10 @@
-package host_test
+package advice_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/policyfile"
@@ -41,7 +41,7 @@ tenant "plain" {}
 			want:    []string{`tenant "big": a worker may hold 2048 MiB of memory, and the host`},
 		},
 	} {
-		got := host.BeyondMachine(p, tc.machine)
+		got := advice.BeyondMachine(p, tc.machine)
 		for i := range max(len(got), len(tc.want)) {
 			if i >= len(got) || i >= len(tc.want) || !strings.HasPrefix(got[i], tc.want[i]) {
 				t.Errorf("%+v: %q, want %q", tc.machine, got, tc.want)

@@ -1,4 +1,4 @@
-package host_test
+package advice_test
 
 import (
 	"crypto/ecdsa"
@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
@@ -97,7 +97,7 @@ permit "all" {
 			t.Fatal(err)
 		}
 		var got string
-		for _, warning := range host.Advice(p, time.Now()) {
+		for _, warning := range advice.Policy(p, time.Now()) {
 			if strings.Contains(warning, "name constraints") {
 				got += warning
 			}
