@@ -14,19 +14,19 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// listener reads a listener block.
-func (r *reader) listener(name string, b *hclsyntax.Block) {
+// readListener reads a listener block. others are the listeners that are read before.
+func readListener(r *syntax.Reader, name string, b *hclsyntax.Block, others []policy.Listener) policy.Listener {
 	a := r.BlockWith(b, []string{"tls"}, "address", "identify", "plain")
 	r.Require(b, a, "address")
 	l := policy.Listener{Name: name, Where: r.Where(b.TypeRange)}
 	local := true
 	if s, at, ok := r.Text(a, "address"); ok {
-		addr, loopback, err := r.address(s)
+		addr, loopback, err := parseAddress(r, s)
 		if err != nil {
 			r.Problems.Add(at, err.Error(), "address %q is not valid", s)
 		}
 		l.Address, local = addr, loopback || err != nil
-		for _, other := range r.def.Listeners {
+		for _, other := range others {
 			if err == nil && addr == other.Address && !strings.HasSuffix(addr, ":0") {
 				r.Problems.Add(at, "", "listener %q already has the address %q", other.Name, s)
 			}
@@ -37,19 +37,20 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 			if l.TLS != nil {
 				r.Problems.Add(inner.TypeRange, "", "a listener must have at most one tls block")
 			}
-			l.TLS = r.tls(inner)
+			l.TLS = readTLS(r, inner)
 		}
 	}
 	l.Plain = local
 	if plain, ok := r.Flag(a, "plain"); ok {
 		l.Plain = plain
 	}
-	l.Identify = r.authMethods(a, b, local, &l)
-	r.def.Listeners = append(r.def.Listeners, l)
+	l.Identify = authMethods(r, a, b, local, &l)
+	return l
 }
 
 // authMethods reads the authentication methods of a listener, and rejects those that are impossible or insecure on it.
-func (r *reader) authMethods(a syntax.Attributes, b *hclsyntax.Block, local bool, l *policy.Listener) []string {
+func authMethods(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, local bool,
+	l *policy.Listener) []string {
 	list, ok := r.Texts(a, "identify", "omit it for "+object.AuthPeer)
 	if !ok {
 		if a["identify"] == nil && !local {
@@ -83,8 +84,8 @@ func (r *reader) authMethods(a syntax.Attributes, b *hclsyntax.Block, local bool
 	return out
 }
 
-// tls reads a tls block.
-func (r *reader) tls(b *hclsyntax.Block) *policy.TLS {
+// readTLS reads a tls block.
+func readTLS(r *syntax.Reader, b *hclsyntax.Block) *policy.TLS {
 	a := r.Block(b, "cert", "key", "client_ca", "revoked", "min_version")
 	r.Require(b, a, "cert", "key")
 	r.Unnamed(b)
@@ -100,16 +101,11 @@ func (r *reader) tls(b *hclsyntax.Block) *policy.TLS {
 			r.Problems.Add(at, `write "1.3", the default, or "1.2"`, "min_version: %q is not a TLS version", s)
 		}
 	}
-	for _, path := range t.ClientCA {
-		if !slices.Contains(r.authorities, path) {
-			r.authorities = append(r.authorities, path)
-		}
-	}
 	return t
 }
 
-// address parses a listener's address, and reports whether only this machine reaches it. The error is a hint.
-func (r *reader) address(s string) (addr string, local bool, err error) {
+// parseAddress parses a listener's address, and reports whether only this machine reaches it. The error is a hint.
+func parseAddress(r *syntax.Reader, s string) (addr string, local bool, err error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		if path == "" || path[0] == '@' || strings.IndexByte(path, 0) >= 0 {
 			return "", true, errors.New("write the path of the socket: unix:state/hearth.sock")

@@ -49,6 +49,7 @@ func parse(name string, src []byte, base string, hostUID int,
 		tenantUIDs: map[uint32]string{},
 		labels:     map[[2]string]hcl.Range{},
 	}
+	r.plugins = newPluginReader(&r.Reader, &r.def.Warnings)
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
 	r.hostUID, r.hostErr = policy.CheckUID(hostUID)
 	if len(src) > maxFileBytes {
@@ -97,7 +98,7 @@ type reader struct {
 	subjects     map[string]*readSubject // subjects by the name of a principal or group
 	ownerTenants []syntax.Element        // tenants that principals name; checked after tenants are read
 
-	visiblePaths []syntax.Element // paths that plugins can read
+	plugins *pluginReader
 
 	adminAt     hcl.Range // position of the address of the metrics
 	authorities []string  // files of the certificate authorities of listeners
@@ -167,7 +168,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			r.resolveGroups()
 		}
 	}
-	r.checkVisiblePaths()
+	r.plugins.checkPaths(r.def)
 	r.adminClash()
 	slices.Sort(r.def.Tenants)
 }

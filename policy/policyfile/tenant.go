@@ -77,22 +77,13 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 			r.secret(object.Tenant(name), inner)
 		}
 	}
-	r.plugins(object.Tenant(name), b)
-	all.Check(b.LabelRanges[0], r.hasPlugin(object.Tenant(name)))
+	plugins := r.plugins.read(object.Tenant(name), b, t.MemoryBytes)
+	r.def.Pins = append(r.def.Pins, plugins...)
+	all.Check(b.LabelRanges[0], len(plugins) > 0)
 	r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, t.DefaultLimits.ArgumentBytes)
 	for _, l := range t.ObjectLimits {
 		r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, l.ArgumentBytes)
 	}
-}
-
-// hasPlugin reports whether a tenant has a plugin.
-func (r *reader) hasPlugin(tenant object.Tenant) bool {
-	for i := range r.def.Pins {
-		if r.def.Pins[i].ID.Tenant() == tenant {
-			return true
-		}
-	}
-	return false
 }
 
 // tenantUser reads the OS user of a tenant's processes.

@@ -5,16 +5,16 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// trace reads the trace block.
-func (r *reader) trace(b *hclsyntax.Block) {
-	if !r.single(b) {
-		return
-	}
+// readTrace reads the trace block.
+func readTrace(r *syntax.Reader, b *hclsyntax.Block) policy.Trace {
 	a := r.Block(b, "endpoint", "traces")
 	r.Require(b, a, "endpoint")
-	r.def.Trace.Traces = 1
+	out := policy.Trace{Traces: 1}
 	if s, at, ok := r.Text(a, "endpoint"); ok {
 		address, found := strings.CutPrefix(strings.TrimSuffix(s, "/"), "http://")
 		ap, err := netip.ParseAddrPort(address)
@@ -26,10 +26,11 @@ func (r *reader) trace(b *hclsyntax.Block) {
 			r.Problems.Add(at, `write "http://127.0.0.1:4318" and let a collector on this machine forward the spans`,
 				"endpoint: %q: spans contain names of callers and objects and are sent to this machine only", s)
 		default:
-			r.def.Trace.Endpoint = "http://" + ap.String()
+			out.Endpoint = "http://" + ap.String()
 		}
 	}
 	if n, ok := r.OneIn(a, "traces", false); ok {
-		r.def.Trace.Traces = n
+		out.Traces = n
 	}
+	return out
 }
