@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile/account"
 	"github.com/hearthhost/hearth/policy/problem"
 )
 
@@ -46,7 +47,7 @@ func load(path string, hostUID int) (p *policy.Policy, failed problem.List, err 
 	if err != nil {
 		return nil, nil, fmt.Errorf("read policy: %w", err)
 	}
-	p, failed, err = parse(path, src, base, hostUID, account)
+	p, failed, err = parse(path, src, base, hostUID, account.Lookup)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile/plugin"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
@@ -49,7 +50,7 @@ func parse(name string, src []byte, base string, hostUID int,
 		tenantUIDs: map[uint32]string{},
 		labels:     map[[2]string]hcl.Range{},
 	}
-	r.plugins = newPluginReader(&r.Reader, &r.def.Warnings)
+	r.plugins = plugin.New(&r.Reader, &r.def.Warnings)
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
 	r.hostUID, r.hostErr = policy.CheckUID(hostUID)
 	if len(src) > maxFileBytes {
@@ -98,7 +99,7 @@ type reader struct {
 	subjects     map[string]*readSubject // subjects by the name of a principal or group
 	ownerTenants []syntax.Element        // tenants that principals name; checked after tenants are read
 
-	plugins *pluginReader
+	plugins *plugin.Reader
 
 	adminAt     hcl.Range // position of the address of the metrics
 	authorities []string  // files of the certificate authorities of listeners
@@ -168,7 +169,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 			r.resolveGroups()
 		}
 	}
-	r.plugins.checkPaths(r.def)
+	r.plugins.CheckPaths(r.def)
 	r.adminClash()
 	slices.Sort(r.def.Tenants)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile/account"
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
@@ -233,13 +234,13 @@ func (r *reader) user(a syntax.Attributes) (uid uint32, at hcl.Range, ok bool) {
 }
 
 // accountUID returns the user id of an OS account. at is its position in the file.
-func (r *reader) accountUID(account string, at hcl.Range) (uid uint32, ok bool) {
-	uid, err := r.lookup(account)
+func (r *reader) accountUID(name string, at hcl.Range) (uid uint32, ok bool) {
+	uid, err := r.lookup(name)
 	if err == nil && uid == 1<<32-1 {
-		err = errNoAccount
+		err = account.ErrNotFound
 	}
 	if err != nil {
-		r.Problems.Add(at, "", "user %q: %v", account, err)
+		r.Problems.Add(at, "", "user %q: %v", name, err)
 	}
 	return uid, err == nil
 }

@@ -77,7 +77,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 			r.secret(object.Tenant(name), inner)
 		}
 	}
-	plugins := r.plugins.read(object.Tenant(name), b, t.MemoryBytes)
+	plugins := r.plugins.Read(object.Tenant(name), b, t.MemoryBytes)
 	r.def.Pins = append(r.def.Pins, plugins...)
 	all.Check(b.LabelRanges[0], len(plugins) > 0)
 	r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, t.DefaultLimits.ArgumentBytes)

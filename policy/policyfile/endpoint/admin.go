@@ -1,4 +1,4 @@
-package policyfile
+package endpoint
 
 import (
 	"strings"
@@ -11,7 +11,7 @@ import (
 )
 
 // readAdmin reads the admin block. at is the position of its address, if the address is valid.
-func readAdmin(r *syntax.Reader, b *hclsyntax.Block) (out policy.Admin, at hcl.Range) {
+func Admin(r *syntax.Reader, b *hclsyntax.Block) (out policy.Admin, at hcl.Range) {
 	a := r.Block(b, "address")
 	s, at, ok := r.Text(a, "address")
 	if !ok {

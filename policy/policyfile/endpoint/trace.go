@@ -1,4 +1,4 @@
-package policyfile
+package endpoint
 
 import (
 	"net/netip"
@@ -11,7 +11,7 @@ import (
 )
 
 // readTrace reads the trace block.
-func readTrace(r *syntax.Reader, b *hclsyntax.Block) policy.Trace {
+func Trace(r *syntax.Reader, b *hclsyntax.Block) policy.Trace {
 	a := r.Block(b, "endpoint", "traces")
 	r.Require(b, a, "endpoint")
 	out := policy.Trace{Traces: 1}

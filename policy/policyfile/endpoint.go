@@ -7,11 +7,12 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile/endpoint"
 )
 
 // listener reads a listener block.
 func (r *reader) listener(name string, b *hclsyntax.Block) {
-	l := readListener(&r.Reader, name, b, r.def.Listeners)
+	l := endpoint.Listener(&r.Reader, name, b, r.def.Listeners)
 	r.def.Listeners = append(r.def.Listeners, l)
 	if l.TLS == nil {
 		return
@@ -26,7 +27,7 @@ func (r *reader) listener(name string, b *hclsyntax.Block) {
 // admin reads the admin block.
 func (r *reader) admin(b *hclsyntax.Block) {
 	if r.single(b) {
-		r.def.Admin, r.adminAt = readAdmin(&r.Reader, b)
+		r.def.Admin, r.adminAt = endpoint.Admin(&r.Reader, b)
 	}
 }
 
@@ -43,7 +44,7 @@ func (r *reader) adminClash() {
 // trace reads the trace block.
 func (r *reader) trace(b *hclsyntax.Block) {
 	if r.single(b) {
-		r.def.Trace = readTrace(&r.Reader, b)
+		r.def.Trace = endpoint.Trace(&r.Reader, b)
 	}
 }
 

@@ -1,4 +1,4 @@
-package policyfile
+package account
 
 import (
 	"bufio"
@@ -12,14 +12,14 @@ import (
 )
 
 // errNoAccount reports that the system does not have the account.
-var errNoAccount = errors.New("account not found")
+var ErrNotFound = errors.New("account not found")
 
 // account returns the user id of an account.
-func account(name string) (uint32, error) {
+func Lookup(name string) (uint32, error) {
 	u, err := user.Lookup(name)
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
-		return 0, errNoAccount
+		return 0, ErrNotFound
 	}
 	if err != nil {
 		return 0, err

@@ -1,4 +1,4 @@
-package policyfile
+package plugin
 
 import (
 	"encoding/hex"
@@ -17,19 +17,19 @@ import (
 )
 
 // pluginReader reads the plugin blocks of a file.
-type pluginReader struct {
+type Reader struct {
 	file     *syntax.Reader
 	warnings *problem.List
 	paths    []syntax.Element // paths that plugins can read
 }
 
 // newPluginReader returns a reader of plugin blocks.
-func newPluginReader(file *syntax.Reader, warnings *problem.List) *pluginReader {
-	return &pluginReader{file: file, warnings: warnings}
+func New(file *syntax.Reader, warnings *problem.List) *Reader {
+	return &Reader{file: file, warnings: warnings}
 }
 
 // read reads the plugin blocks of a tenant, whose processes have memory bytes. 0 means no limit.
-func (r *pluginReader) read(tenant object.Tenant, b *hclsyntax.Block, memory int64) []policy.Plugin {
+func (r *Reader) Read(tenant object.Tenant, b *hclsyntax.Block, memory int64) []policy.Plugin {
 	var all []policy.Plugin
 	seen := map[string]bool{}
 	for _, inner := range b.Body.Blocks {
@@ -56,7 +56,7 @@ func (r *pluginReader) read(tenant object.Tenant, b *hclsyntax.Block, memory int
 }
 
 // plugin reads one plugin block.
-func (r *pluginReader) plugin(id object.ID, b *hclsyntax.Block, memory int64) policy.Plugin {
+func (r *Reader) plugin(id object.ID, b *hclsyntax.Block, memory int64) policy.Plugin {
 	a := r.file.Block(b, "sha256", "unpinned", "objects", "runtime", "files", "tmp", "fork", "unconfined")
 	p := policy.Plugin{ID: id, Where: r.file.Where(b.TypeRange)}
 	sum, at, pinned := r.file.Text(a, "sha256")
@@ -99,7 +99,7 @@ func (r *pluginReader) plugin(id object.ID, b *hclsyntax.Block, memory int64) po
 const maxTmp = 16 << 30
 
 // isolation reads the exceptions from a plugin's isolation.
-func (r *pluginReader) isolation(p *policy.Plugin, a syntax.Attributes, memory int64) {
+func (r *Reader) isolation(p *policy.Plugin, a syntax.Attributes, memory int64) {
 	p.Unconfined, _ = r.file.Flag(a, "unconfined")
 	p.Fork, _ = r.file.Flag(a, "fork")
 	p.Runtime = r.visiblePaths(a, "runtime")
@@ -122,7 +122,7 @@ func (r *pluginReader) isolation(p *policy.Plugin, a syntax.Attributes, memory i
 }
 
 // visiblePaths reads paths that a plugin can read.
-func (r *pluginReader) visiblePaths(a syntax.Attributes, name string) []string {
+func (r *Reader) visiblePaths(a syntax.Attributes, name string) []string {
 	var paths []string
 	list, _ := r.file.Texts(a, name, "omit it for no paths")
 	for _, e := range list {
@@ -144,7 +144,7 @@ func (r *pluginReader) visiblePaths(a syntax.Attributes, name string) []string {
 }
 
 // checkPaths rejects paths of plugins that contain files of the host. Call it after the whole file is read into def.
-func (r *pluginReader) checkPaths(def *policy.Definition) {
+func (r *Reader) CheckPaths(def *policy.Definition) {
 	private := map[string]string{r.file.Dir: "the folder of the policy", def.State: "the host's state",
 		def.Scripts: "the scripts of all tenants",
 		def.Plugins: "the plugins of all tenants", def.Audit.Path: "the audit log"}

@@ -1,10 +1,11 @@
-package policyfile_test
+package plugin_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/hearthhost/hearth/policy/policyfile"
+	"github.com/hearthhost/hearth/policy/policytest"
 )
 
 // TestAuditLogIsNotShown checks that no plugin can read a file of the audit log, in any folder.
@@ -16,7 +17,7 @@ func TestAuditLogIsNotShown(t *testing.T) {
 		"/var/log/hearth/audit-00000000000000000042.jsonl": true,
 		"/var/log/hearth/other.log":                        false,
 	} {
-		_, err := policyfile.Parse("policy.hcl", []byte(head+`
+		_, err := policyfile.Parse("policy.hcl", []byte(policytest.Head+`
 audit { file = "/var/log/hearth/audit.jsonl" }
 tenant "shown" {
   plugin "p" {
@@ -24,7 +25,7 @@ tenant "shown" {
     files    = ["`+file+`"]
   }
 }
-`), "/base", hostUID, accounts)
+`), "/base", policytest.HostUID, policytest.Accounts)
 		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "the audit log") {
 			t.Errorf("%s: %v, want refused: %t", file, err, refused)
 		}

@@ -1,4 +1,4 @@
-package policyfile
+package account
 
 import (
 	"errors"
@@ -8,11 +8,11 @@ import (
 )
 
 func TestAccount(t *testing.T) {
-	if uid, err := account("root"); uid != 0 || err != nil {
+	if uid, err := Lookup("root"); uid != 0 || err != nil {
 		t.Errorf("root: %d, %v", uid, err)
 	}
-	if _, err := account("no-such-account-here"); !errors.Is(err, errNoAccount) {
-		t.Errorf("a missing account: %v, want %v", err, errNoAccount)
+	if _, err := Lookup("no-such-account-here"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a missing account: %v, want %v", err, ErrNotFound)
 	}
 }
 

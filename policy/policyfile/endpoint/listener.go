@@ -1,4 +1,4 @@
-package policyfile
+package endpoint
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 )
 
 // readListener reads a listener block. others are the listeners that are read before.
-func readListener(r *syntax.Reader, name string, b *hclsyntax.Block, others []policy.Listener) policy.Listener {
+func Listener(r *syntax.Reader, name string, b *hclsyntax.Block, others []policy.Listener) policy.Listener {
 	a := r.BlockWith(b, []string{"tls"}, "address", "identify", "plain")
 	r.Require(b, a, "address")
 	l := policy.Listener{Name: name, Where: r.Where(b.TypeRange)}
