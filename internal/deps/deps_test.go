@@ -194,10 +194,38 @@ var edges = []edge{
 			"object",
 			"policy",
 			"policy/condition",
+			"policy/policyfile/account",
+			"policy/policyfile/endpoint",
 			"policy/policyfile/limits",
+			"policy/policyfile/plugin",
 			"policy/problem",
 			"policy/syntax",
 		},
+	},
+	{
+		pkg: "policy/policyfile/plugin",
+		why: "it reads one kind of block; the reader of files does the rest",
+		may: []string{
+			"internal/bytesize",
+			"object",
+			"policy",
+			"policy/problem",
+			"policy/syntax",
+		},
+	},
+	{
+		pkg: "policy/policyfile/endpoint",
+		why: "it reads blocks with addresses; the reader of files does the rest",
+		may: []string{
+			"object",
+			"policy",
+			"policy/problem",
+			"policy/syntax",
+		},
+	},
+	{
+		pkg: "policy/policyfile/account",
+		why: "it reads accounts of the system",
 	},
 	{
 		pkg: "policy/analysis",
@@ -924,7 +952,9 @@ var doors = []struct {
 		at: []string{
 			"policy/condition",
 			"policy/policyfile",
+			"policy/policyfile/endpoint",
 			"policy/policyfile/limits",
+			"policy/policyfile/plugin",
 			"policy/problem",
 			"policy/syntax",
 		},

@@ -1,3 +1,6 @@
+// Package account finds the user ids of the system's accounts, from which identities of a policy are derived.
+//
+// It does not trust the environment: os/user without cgo invents an account from $USER for a user id that has none.
 package account
 
 import (
@@ -11,10 +14,11 @@ import (
 	"strings"
 )
 
-// errNoAccount reports that the system does not have the account.
+// ErrNotFound reports that the system does not have the account.
 var ErrNotFound = errors.New("account not found")
 
-// account returns the user id of an account.
+// Lookup returns the user id of an account. The error is [ErrNotFound] if the account does not exist. Another error
+// means that the account cannot be read, or that its user id may come from the environment.
 func Lookup(name string) (uint32, error) {
 	u, err := user.Lookup(name)
 	var unknown user.UnknownUserError

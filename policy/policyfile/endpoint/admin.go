@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// readAdmin reads the admin block. at is the position of its address, if the address is valid.
+// Admin reads the admin block. at is the position of its address, if it has one.
 func Admin(r *syntax.Reader, b *hclsyntax.Block) (out policy.Admin, at hcl.Range) {
 	a := r.Block(b, "address")
 	s, at, ok := r.Text(a, "address")

@@ -1,3 +1,10 @@
+// Package endpoint reads the blocks of a policy file that have network addresses: listener, admin and trace.
+//
+// [Listener] rejects authentication methods that are impossible or insecure on its address. Only methods that resist an
+// eavesdropper are valid on an address that other machines reach. [Admin] and [Trace] accept addresses of this
+// machine only: metrics are served without authentication, and spans contain names of callers and objects.
+//
+// The package does not open sockets, and does not read certificates.
 package endpoint
 
 import (
@@ -14,7 +21,7 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// readListener reads a listener block. others are the listeners that are read before.
+// Listener reads a listener block. others are the listeners that are read before.
 func Listener(r *syntax.Reader, name string, b *hclsyntax.Block, others []policy.Listener) policy.Listener {
 	a := r.BlockWith(b, []string{"tls"}, "address", "identify", "plain")
 	r.Require(b, a, "address")

@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// readTrace reads the trace block.
+// Trace reads the trace block.
 func Trace(r *syntax.Reader, b *hclsyntax.Block) policy.Trace {
 	a := r.Block(b, "endpoint", "traces")
 	r.Require(b, a, "endpoint")

@@ -1,9 +1,9 @@
-// Package limits reads the limits blocks of a tenant and of its objects, and warns of limits that contradict each other.
+// Package limits reads the limits blocks of a tenant and of its objects. It warns of limits that contradict each other.
 //
-// [New] returns the reader of one tenant. Read and ReadObject store the limits of a block in the settings of the tenant.
+// [New] returns the reader of one tenant. Read and ReadObject store the limits of a block in the tenant's settings.
 // Check runs after all blocks of the tenant are read. It compares the memory of instances, arguments and results with
-// the memory of a worker, and the duration of steps with max_duration. Its findings are warnings: such a policy is valid,
-// but one limit makes another unreachable.
+// the memory of a worker, and the duration of steps with max_duration. Its findings are warnings: such a policy is
+// valid, but one limit makes another unreachable.
 //
 // The package does not enforce limits, and does not read the limit blocks of principals.
 package limits

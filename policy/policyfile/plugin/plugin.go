@@ -1,3 +1,10 @@
+// Package plugin reads the plugin blocks of tenants: programs that may start, and exceptions from their isolation.
+//
+// A [Reader] reads the blocks of all tenants of one file. It remembers the paths that plugins can read. CheckPaths
+// compares them with the host's own files after the whole file is read, because blocks have no fixed order. A path that
+// contains a key, a secret, the audit log or the host's state is an error.
+//
+// The package does not open files: a missing program or path is found when the plugin starts.
 package plugin
 
 import (
@@ -16,19 +23,19 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
-// pluginReader reads the plugin blocks of a file.
+// Reader reads the plugin blocks of a file.
 type Reader struct {
 	file     *syntax.Reader
 	warnings *problem.List
 	paths    []syntax.Element // paths that plugins can read
 }
 
-// newPluginReader returns a reader of plugin blocks.
+// New returns a reader of plugin blocks.
 func New(file *syntax.Reader, warnings *problem.List) *Reader {
 	return &Reader{file: file, warnings: warnings}
 }
 
-// read reads the plugin blocks of a tenant, whose processes have memory bytes. 0 means no limit.
+// Read reads the plugin blocks of a tenant, whose processes have memory bytes. 0 means no limit.
 func (r *Reader) Read(tenant object.Tenant, b *hclsyntax.Block, memory int64) []policy.Plugin {
 	var all []policy.Plugin
 	seen := map[string]bool{}
@@ -143,7 +150,7 @@ func (r *Reader) visiblePaths(a syntax.Attributes, name string) []string {
 	return paths
 }
 
-// checkPaths rejects paths of plugins that contain files of the host. Call it after the whole file is read into def.
+// CheckPaths rejects paths of plugins that contain files of the host. Call it after the whole file is read into def.
 func (r *Reader) CheckPaths(def *policy.Definition) {
 	private := map[string]string{r.file.Dir: "the folder of the policy", def.State: "the host's state",
 		def.Scripts: "the scripts of all tenants",
